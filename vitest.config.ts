@@ -1,14 +1,48 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 
-const node = { environment: "node" as const, globals: false };
+/** One kind of test. Kinds run one after the other in the order given, so that slow ones do not disturb each other's clocks. */
+function project(
+  groupOrder: number,
+  name: string,
+  include: string[],
+  limits: { testTimeout: number; hookTimeout?: number; fileParallelism?: boolean; globalSetup?: string[] },
+): TestProjectInlineConfiguration {
+  return {
+    test: {
+      name,
+      include,
+      environment: "node",
+      // Processes, not threads: what a test starts is told by the kernel when the process that started it is gone.
+      pool: "forks",
+      sequence: { groupOrder },
+      ...limits,
+    },
+  };
+}
+
+const postgres = ["test/support/global-postgres.ts"];
 
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...node, name: "unit", include: ["src/**/*.test.ts", "otel/**/*.test.ts", "scripts/**/*.test.ts"], testTimeout: 5_000 } },
-      { test: { ...node, name: "contract", include: ["test/contract/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },
-      { test: { ...node, name: "system", include: ["test/system/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false } },
-      { test: { ...node, name: "e2e", include: ["test/e2e/**/*.test.ts"], testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false } },
+      project(0, "unit", ["src/**/*.test.ts", "otel/**/*.test.ts", "scripts/**/*.test.ts"], {
+        testTimeout: 5_000,
+      }),
+      project(1, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
+        testTimeout: 30_000,
+        hookTimeout: 60_000,
+        globalSetup: postgres,
+      }),
+      project(2, "system", ["test/system/**/*.test.ts"], {
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
+        fileParallelism: false,
+      }),
+      project(3, "e2e", ["test/e2e/**/*.test.ts"], {
+        testTimeout: 300_000,
+        hookTimeout: 300_000,
+        fileParallelism: false,
+      }),
     ],
   },
 });

@@ -1,0 +1,97 @@
+import { once } from "node:events";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+
+/** One address of a fleet, and what a person must know about it when it is taken. */
+export interface Listener {
+  readonly part: string;
+  /** `host:port`. */
+  readonly address: string;
+  /** The variable that moves it. */
+  readonly variable: string;
+}
+
+/** Ports of the loopback interface that nobody listens on, all different. Taken by nobody either: use them soon. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  await Promise.all(servers.map((server) => once(server.listen(0, "127.0.0.1"), "listening")));
+  // A listening TCP server's address is never a string or null.
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
+}
+
+/** Describes every address that is taken, one sentence each; empty when all are free. */
+export async function takenPorts(listeners: readonly Listener[]): Promise<readonly string[]> {
+  const answers = await Promise.all(listeners.map(describeTaken));
+  return answers.filter((each) => each !== undefined);
+}
+
+/** Splits `host:port`; the last colon counts. */
+export function splitAddress(address: string): { readonly host: string; readonly port: number } {
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+}
+
+async function describeTaken(listener: Listener): Promise<string | undefined> {
+  const { host, port } = splitAddress(listener.address);
+  const server = createServer();
+  try {
+    await once(server.listen(port, host), "listening");
+    await once(server.close(), "close");
+    return undefined;
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    const change = `${listener.variable}=${host}:PORT moves it`;
+    if (code !== "EADDRINUSE")
+      return `${listener.address} (${listener.part}) cannot be used: ${String(code)}; ${change}.`;
+    const owner = portOwner(port);
+    return `${listener.address} (${listener.part}) is taken${owner === undefined ? "" : ` by ${owner}`}; ${change}.`;
+  }
+}
+
+/** Name and number of the process that listens on a TCP port, when we may see it. */
+function portOwner(port: number): string | undefined {
+  const inodes = new Set([
+    ...listeningInodes("/proc/net/tcp", port),
+    ...listeningInodes("/proc/net/tcp6", port),
+  ]);
+  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    if (openSockets(pid).some((inode) => inodes.has(inode))) return `${programName(pid)} (process ${pid})`;
+  }
+  return undefined;
+}
+
+function listeningInodes(table: string, port: number): readonly string[] {
+  const listening = "0A";
+  const wanted = port.toString(16).toUpperCase().padStart(4, "0");
+  return readText(table)
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[3] === listening && fields[1]?.endsWith(`:${wanted}`))
+    .flatMap((fields) => fields[9] ?? []);
+}
+
+function openSockets(pid: string): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+      return inode === undefined ? [] : [inode];
+    });
+  } catch {
+    return [];
+  }
+}
+
+function programName(pid: string): string {
+  return readText(`/proc/${pid}/comm`).trim() || "a process";
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
