@@ -117,7 +117,13 @@ export class Part extends EventEmitter<{ change: [] }> {
     const victim = this.#process;
     if (victim === undefined) return;
     sendSignal(victim, "SIGKILL");
-    await awaitEnd([victim], 5_000);
+    while (this.#process === victim) await once(this, "change");
+  }
+
+  /** Resolves once the part is ready; at once when it is. Rejects when that takes longer. */
+  async whenReady(timeoutMs: number): Promise<void> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    while (this.#state !== "ready") await once(this, "change", { signal });
   }
 
   /** Freezes the process and all below it: alive for the kernel, silent for everybody else. */
@@ -152,7 +158,7 @@ export class Part extends EventEmitter<{ change: [] }> {
       if (!wasReady && failures + 1 >= TRIES) first.reject(this.#failure("ends as soon as it is started"));
       if (Date.now() - startedAt > SETTLED_MS) failures = 0;
       this.#restarts += 1;
-      this.#become("waiting");
+      this.emit("change");
       const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
@@ -184,6 +190,8 @@ export class Part extends EventEmitter<{ change: [] }> {
     }
     await exit;
     this.#process = undefined;
+    // Nobody may see a part that is ready and has no process.
+    this.#become("waiting");
     return isReady;
   }
 
