@@ -28,7 +28,10 @@ export class ConfigError extends Error {
  *
  * @throws ConfigError with every problem, when there is any
  */
-export function readEnv<S extends Spec>(env: Readonly<Record<string, string | undefined>>, spec: S): Config<S> {
+export function readEnv<S extends Spec>(
+  env: Readonly<Record<string, string | undefined>>,
+  spec: S,
+): Config<S> {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [name, reader] of Object.entries(spec)) {
@@ -52,7 +55,9 @@ export function readEnv<S extends Spec>(env: Readonly<Record<string, string | un
 /** The effective configuration as `NAME=value` lines for `--check-config`, secrets and passwords in URLs masked. */
 export function showConfig<S extends Spec>(spec: S, config: Config<S>): string {
   return Object.entries(spec)
-    .map(([name, reader]) => `${name}=${reader.secret ? mask(config[name]) : hidePassword(show(config[name]))}`)
+    .map(
+      ([name, reader]) => `${name}=${reader.secret ? mask(config[name]) : hidePassword(show(config[name]))}`,
+    )
     .join("\n");
 }
 

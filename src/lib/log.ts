@@ -75,10 +75,12 @@ export function describeError(err: unknown, depth = 0): unknown {
 function build(base: Facts, options: LogOptions): Logger {
   const floor = RANK[options.level ?? "info"];
   const write = options.write ?? toStdout;
-  const at = (level: Level) => (msg: string, facts: Facts = {}) => {
-    if (RANK[level] < floor) return;
-    write(`${JSON.stringify(line(level, msg, { ...base, ...facts }))}\n`);
-  };
+  const at =
+    (level: Level) =>
+    (msg: string, facts: Facts = {}) => {
+      if (RANK[level] < floor) return;
+      write(`${JSON.stringify(line(level, msg, { ...base, ...facts }))}\n`);
+    };
   return {
     debug: at("debug"),
     info: at("info"),

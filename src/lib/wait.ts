@@ -1,11 +1,11 @@
 import { setTimeout as after } from "node:timers/promises";
 import { Fault } from "./fault.ts";
 
-/** Waits; resolves early, without an error, when `signal` aborts. Does not keep the process alive by itself. */
+/** Waits; resolves early, without an error, when `signal` aborts. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return;
   try {
-    await after(ms, undefined, signal ? { signal, ref: true } : { ref: true });
+    await after(ms, undefined, signal ? { signal } : {});
   } catch {
     // Only an abort ends it early.
   }
@@ -40,6 +40,32 @@ export async function within<T>(
   } finally {
     clearTimeout(timer);
     if (onAbort) signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/**
+ * Iterates `source` until it ends or `signal` aborts; an abort throws its reason at once, even while `source` is
+ * busy and does not heed the signal. Whichever way it ends, `source` is told to return, but not waited for.
+ */
+export async function* until<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = source[Symbol.asyncIterator]();
+  // One listener for all of it: racing one long-lived promise per item would pile up reactions on that promise.
+  let interrupt: (() => void) | undefined;
+  const onAbort = () => interrupt?.();
+  signal.addEventListener("abort", onAbort);
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        interrupt = () => reject(signal.reason);
+        iterator.next().then(resolve, reject);
+      });
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    iterator.return?.().then(undefined, () => {});
   }
 }
 

@@ -1,0 +1,86 @@
+import { once } from "node:events";
+import { rm, stat } from "node:fs/promises";
+import { connect, type Server } from "node:net";
+import { Fault } from "./fault.ts";
+
+/** The port and host of `host:port` or `[v6]:port`. */
+export function splitAddress(address: string): { host: string; port: number } {
+  const [, host = "127.0.0.1", port = "0"] = /^\[?([^\]]*?)\]?:(\d+)$/.exec(address) ?? [];
+  return { host, port: Number(port) };
+}
+
+/**
+ * Makes `server` listen at `host:port` or `unix:/path`.
+ *
+ * @returns the port it got, 0 for a unix socket
+ * @throws Fault FAILED_PRECONDITION / `ADDRESS_IN_USE` when somebody else listens there
+ */
+export async function listen(server: Server, address: string, variable: string): Promise<number> {
+  await clearStaleSocket(address, variable);
+  const path = socketPath(address);
+  if (path === undefined) server.listen(splitAddress(address));
+  else server.listen(path);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    throw isInUse(cause) ? addressInUse(address, variable, cause) : cannotListen(address, variable, cause);
+  }
+  const bound = server.address();
+  return bound !== null && typeof bound === "object" ? bound.port : 0;
+}
+
+/** Removes a socket file that a killed process has left behind; fails when somebody answers there. */
+export async function clearStaleSocket(address: string, variable: string): Promise<void> {
+  const path = socketPath(address);
+  if (path === undefined) return;
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isSocket()) return;
+  if (await answers(path)) throw addressInUse(address, variable);
+  await rm(path, { force: true });
+}
+
+/** The fault for an address somebody else already listens at. */
+export function addressInUse(address: string, variable: string, cause?: unknown): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "ADDRESS_IN_USE",
+    `${address} is in use; set ${variable} to another`,
+    { address, variable },
+    { cause },
+  );
+}
+
+/** The fault for an address one cannot listen at for any other reason. */
+export function cannotListen(address: string, variable: string, cause: unknown): Fault {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "CANNOT_LISTEN",
+    `cannot listen at ${address} (${variable}): ${why}`,
+    { address, variable },
+    { cause },
+  );
+}
+
+/** Whether an error says that an address is taken. */
+export function isInUse(err: unknown): boolean {
+  return err instanceof Error && /EADDRINUSE/.test(`${"code" in err ? String(err.code) : ""} ${err.message}`);
+}
+
+/** The path of a `unix:` address. */
+export function socketPath(address: string): string | undefined {
+  return /^unix:(?:\/\/(?=\/))?(.+)$/.exec(address)?.[1];
+}
+
+async function answers(path: string): Promise<boolean> {
+  const socket = connect(path);
+  socket.setTimeout(1_000, () => socket.destroy(new Error("no answer")));
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

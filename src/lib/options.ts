@@ -1,0 +1,22 @@
+import type { ChannelOptions } from "@grpc/grpc-js";
+
+/** grpc-js accepts any key silently; with its index signature removed, a typo fails to compile. */
+export type TypedOptions = {
+  [K in keyof ChannelOptions as string extends K ? never : K]: ChannelOptions[K];
+};
+
+/** The largest message either side sends or takes, in bytes. Logs and images travel in chunks far below it. */
+export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
+/** By default the receiver stops at 4 MiB and the sender has no limit, so errors would show up at the wrong end. */
+export const messageLimits: TypedOptions = {
+  "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+  "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+};
+
+/** Finds a peer that has vanished without closing: within 40 s, idle or not. Both ends are ours, so pings are welcome. */
+export const keepAlive: TypedOptions = {
+  "grpc.keepalive_time_ms": 30_000,
+  "grpc.keepalive_timeout_ms": 10_000,
+  "grpc.keepalive_permit_without_calls": 1,
+};

@@ -1,0 +1,102 @@
+import type * as grpc from "@grpc/grpc-js";
+import type { Claims } from "./auth.ts";
+import { callState } from "./call-state.ts";
+import { Fault } from "./fault.ts";
+
+/** What the four kinds of grpc-js's server calls have in common. */
+export interface ServingCall {
+  readonly cancelled: boolean;
+  readonly metadata: grpc.Metadata;
+  /** The full method with a leading slash. */
+  getPath(): string;
+  /** `address:port` of the caller, or "unknown". */
+  getPeer(): string;
+  getDeadline(): grpc.Deadline;
+  sendMetadata(metadata: grpc.Metadata): void;
+  once(event: "cancelled", listener: () => void): unknown;
+}
+
+/** What a handler knows about the call it serves. */
+export interface CallContext {
+  /**
+   * Aborts when the caller has gone, the deadline has passed, or (streams) the server shuts down. Its reason is a
+   * {@link Fault}. Never aborts once the handler has ended.
+   */
+  readonly signal: AbortSignal;
+  /** Aborts when the server begins to shut down; the call itself may still be finished. */
+  readonly draining: AbortSignal;
+  readonly metadata: grpc.Metadata;
+  readonly call: ServingCall;
+  /** Who calls, when the server verifies tokens; see `requireScope`. */
+  readonly claims: Claims | undefined;
+}
+
+const NEVER = new AbortController().signal;
+
+/** A call from the moment its handler begins until it has been answered. */
+export class Serving implements CallContext {
+  readonly metadata: grpc.Metadata;
+  readonly call: ServingCall;
+  readonly claims: Claims | undefined;
+  readonly draining: AbortSignal;
+  /** Whether nobody waits for an answer any more. */
+  gone = false;
+  readonly #abort = new AbortController();
+  readonly #onDrain = () => this.#abort.abort(drained());
+  #settled = false;
+
+  /** @param endOnDrain whether the call is to be broken off when the server shuts down */
+  constructor(call: ServingCall, endOnDrain: boolean) {
+    const state = callState(call.metadata);
+    this.call = call;
+    this.metadata = call.metadata;
+    this.claims = state.claims;
+    this.draining = state.draining ?? NEVER;
+    // grpc-js emits "cancelled" after success as well, so it counts only until the handler ends.
+    call.once("cancelled", () => {
+      if (this.#settled) return;
+      this.gone = true;
+      this.#abort.abort(cancelled(call));
+    });
+    if (call.cancelled) {
+      this.gone = true;
+      this.#abort.abort(cancelled(call));
+    }
+    if (endOnDrain) {
+      if (this.draining.aborted) this.#onDrain();
+      else this.draining.addEventListener("abort", this.#onDrain, { once: true });
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** From now on the signal stays as it is. */
+  settle(): void {
+    this.#settled = true;
+    this.draining.removeEventListener("abort", this.#onDrain);
+  }
+}
+
+/** Milliseconds until the caller's deadline; `Infinity` without one. */
+export function remainingMs(ctx: CallContext): number {
+  return Number(ctx.call.getDeadline()) - Date.now();
+}
+
+function cancelled(call: ServingCall): Fault {
+  // The server's timer may fire a little early by the wall clock.
+  return Number(call.getDeadline()) - Date.now() <= 5
+    ? new Fault("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", "the caller's deadline has passed")
+    : new Fault("CANCELLED", "CANCELLED", "the caller has gone");
+}
+
+function drained(): Fault {
+  return new Fault(
+    "UNAVAILABLE",
+    "SERVER_DRAINING",
+    "the server is shutting down",
+    {},
+    { retryAfterMs: 500 },
+  );
+}

@@ -1,0 +1,169 @@
+import {
+  type Attributes,
+  type AttributeValue,
+  type Context,
+  context,
+  type HrTime,
+  type Link,
+  ProxyTracerProvider,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from "@opentelemetry/api";
+import { Fault } from "./fault.ts";
+import { within } from "./wait.ts";
+
+export { type Attributes, type Span, SpanKind } from "@opentelemetry/api";
+
+/** The names of the attributes our own spans carry. */
+export const attribute = {
+  machineId: "windhover.machine.id",
+  hostId: "windhover.host.id",
+  imageDigest: "windhover.image.digest",
+  imageReference: "windhover.image.reference",
+  imageCached: "windhover.image.cached",
+  reservationId: "windhover.reservation.id",
+  region: "windhover.region",
+  org: "windhover.org",
+  /** How a VM came to be: `warm`, `template` or `cold`. */
+  way: "windhover.vm.way",
+  poolDepth: "windhover.vm.pool_depth",
+  bidsAsked: "windhover.auction.bids_asked",
+  bidsReceived: "windhover.auction.bids_received",
+  /** The stable reason of the fault a span ended with. */
+  reason: "windhover.error.reason",
+} as const;
+
+/** What else a span may be given. */
+export interface SpanOptions {
+  /** Default internal. */
+  readonly kind?: SpanKind;
+  /** Traceparents of spans this one continues without being their child, e.g. the begin of a resumed saga. */
+  readonly links?: readonly string[];
+  /** Do nothing but call the function when there is no span above. */
+  readonly onlyBelowParent?: boolean;
+}
+
+/** A span that has already happened, with its own time stamps: a guest's phases, for instance. */
+export interface RecordedSpan {
+  readonly name: string;
+  /** Microseconds since the epoch. */
+  readonly startUs: number | bigint;
+  /** Microseconds since the epoch; not before the start. */
+  readonly endUs: number | bigint;
+  readonly attributes?: Attributes;
+  /** Traceparent of the span above. Default: the active one. */
+  readonly parent?: string;
+}
+
+/** The tracer of this code base. Asked anew each time, because tests replace the provider. */
+export function tracer(): Tracer {
+  return trace.getTracer("windhover");
+}
+
+/**
+ * Runs `fn` inside a new span, the child of the active one. The span ends when `fn` does, and is an error when it throws.
+ *
+ * @param name low in cardinality: ids belong into attributes
+ */
+export function withSpan<T>(
+  name: string,
+  attributes: Attributes,
+  fn: (span: Span) => Promise<T>,
+  options: SpanOptions = {},
+): Promise<T> {
+  if (options.onlyBelowParent && !trace.getActiveSpan()) return fn(trace.wrapSpanContext(NO_SPAN));
+  const span = tracer().startSpan(name, {
+    kind: options.kind ?? SpanKind.INTERNAL,
+    attributes,
+    links: (options.links ?? []).flatMap(toLink),
+  });
+  return context.with(trace.setSpan(context.active(), span), async () => {
+    try {
+      return await fn(span);
+    } catch (err) {
+      failSpan(span, err);
+      throw err;
+    } finally {
+      span.end();
+    }
+  });
+}
+
+/** Marks a span as failed with `err`. */
+export function failSpan(span: Span, err: unknown): void {
+  if (err instanceof Fault) {
+    span.setAttributes({ "error.type": err.code, [attribute.reason]: err.reason });
+  } else {
+    span.setAttribute("error.type", err instanceof Error ? err.name : "_OTHER");
+    if (err instanceof Error) span.recordException(err);
+  }
+  span.setStatus({ code: SpanStatusCode.ERROR, message: err instanceof Error ? err.message : String(err) });
+}
+
+/** Adds an attribute to the active span; nothing without one. */
+export function annotate(name: string, value: AttributeValue): void {
+  trace.getActiveSpan()?.setAttribute(name, value);
+}
+
+/** The active context as a W3C `traceparent`, to store or to send; empty when there is none. */
+export function activeTraceparent(): string {
+  return traceparentOf(context.active());
+}
+
+/** Runs `fn` as a child of the span that `traceparent` names. An empty or malformed one starts a new trace. */
+export function withRemoteParent<T>(traceparent: string, fn: () => T): T {
+  return context.with(remoteContext(traceparent), fn);
+}
+
+/** Records a span that has already happened. */
+export function recordSpan(recorded: RecordedSpan): void {
+  const parent = recorded.parent === undefined ? context.active() : remoteContext(recorded.parent);
+  const attributes = recorded.attributes ?? {};
+  const start = hrTime(recorded.startUs);
+  const span = tracer().startSpan(recorded.name, { startTime: start, attributes }, parent);
+  span.end(recorded.endUs < recorded.startUs ? start : hrTime(recorded.endUs));
+}
+
+/** Sends what is left and stops tracing; never throws, and gives up after `timeoutMs`. The last thing a program closes. */
+export async function flushTelemetry(timeoutMs = 2_000): Promise<void> {
+  const provider = trace.getTracerProvider();
+  const actual: unknown = provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;
+  if (!hasFlush(actual)) return;
+  try {
+    await within(timeoutMs, "flushing telemetry", () => actual.forceFlush());
+  } catch {
+    // Lost spans must not turn a clean exit into a failure.
+  }
+}
+
+const NO_SPAN: SpanContext = { traceId: "0".repeat(32), spanId: "0".repeat(16), traceFlags: 0 };
+
+function traceparentOf(ctx: Context): string {
+  const carrier: { traceparent?: string } = {};
+  propagation.inject(ctx, carrier);
+  return carrier.traceparent ?? "";
+}
+
+function remoteContext(traceparent: string): Context {
+  return traceparent === "" ? ROOT_CONTEXT : propagation.extract(ROOT_CONTEXT, { traceparent });
+}
+
+function toLink(traceparent: string): Link[] {
+  const spanContext = trace.getSpanContext(remoteContext(traceparent));
+  return spanContext ? [{ context: spanContext }] : [];
+}
+
+function hrTime(us: number | bigint): HrTime {
+  const whole = typeof us === "bigint" ? us : BigInt(Math.round(us));
+  return [Number(whole / 1_000_000n), Number(whole % 1_000_000n) * 1_000];
+}
+
+function hasFlush(provider: unknown): provider is { forceFlush(): Promise<void> } {
+  return typeof provider === "object" && provider !== null && "forceFlush" in provider;
+}
