@@ -63,9 +63,9 @@ function writeEntry(entry: TarEntry, parts: Buffer[]): void {
   const link = bytes(entry.link ?? "");
   const pax: [string, Buffer][] = Object.entries(entry.pax ?? {}).map(([k, v]) => [k, bytes(v)]);
   for (const [k, v] of Object.entries(entry.xattrs ?? {})) pax.push([`SCHILY.xattr.${k}`, bytes(v)]);
-  let body = type === "file" ? bytes(entry.content ?? "") : Buffer.alloc(0);
+  let body: Buffer = type === "file" ? bytes(entry.content ?? "") : Buffer.alloc(0);
   let flag: string = entry.typeflag ?? FLAGS[type];
-  let extension = Buffer.alloc(0);
+  let extension: Buffer = Buffer.alloc(0);
   let realSize: number | undefined;
   if (entry.sparse) {
     const encoded = encodeSparse(entry.sparse, name, pax);

@@ -1,0 +1,92 @@
+import { type Digest, parseDigest } from "./digest.ts";
+import { imageFault, type Subject } from "./faults.ts";
+import { type ImageManifest, notAnImage, parseJson } from "./manifest.ts";
+
+/** What an image says about running it. Everything may be empty. */
+export interface RunConfig {
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  /** `NAME=value` each, in the image's order. */
+  readonly env: readonly string[];
+  /** `name`, `uid`, `name:group` or `uid:gid`; empty is root. */
+  readonly user: string;
+  /** Empty is `/`. */
+  readonly workingDir: string;
+  /** `80/tcp`, sorted by number. */
+  readonly exposedPorts: readonly string[];
+  /** Name or number; empty is SIGTERM. */
+  readonly stopSignal: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** An image's configuration: what runs, and what its layers unpack to. */
+export interface ImageConfig {
+  /** `linux/amd64`; empty when the image does not say. */
+  readonly platform: string;
+  readonly run: RunConfig;
+  /** Digests of the unpacked layers, lowest first: as many as the manifest has layers. */
+  readonly diffIds: readonly Digest[];
+}
+
+/**
+ * Reads an image's configuration.
+ *
+ * @throws Fault `NOT_AN_IMAGE` when it is unreadable or does not match the manifest
+ */
+export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subject): ImageConfig {
+  const json = parseJson(body, "its configuration", subject);
+  const run = object(json["config"]);
+  const diffIds = strings(object(json["rootfs"])["diff_ids"]).map(parseDigest);
+  if (diffIds.length !== manifest.layers.length) {
+    const counts = `${manifest.layers.length} layers, its configuration ${diffIds.length}`;
+    throw notAnImage(subject, `its manifest has ${counts}`);
+  }
+  return {
+    platform: [json["os"], json["architecture"]].filter((p) => typeof p === "string" && p !== "").join("/"),
+    run: {
+      entrypoint: strings(run["Entrypoint"]),
+      cmd: strings(run["Cmd"]),
+      env: strings(run["Env"]),
+      user: string(run["User"]),
+      workingDir: string(run["WorkingDir"]),
+      exposedPorts: Object.keys(object(run["ExposedPorts"])).sort(byNumber),
+      stopSignal: string(run["StopSignal"]),
+      labels: Object.fromEntries(Object.entries(object(run["Labels"])).map(([k, v]) => [k, string(v)])),
+    },
+    diffIds: diffIds.map((id) => id ?? refuse(subject)),
+  };
+}
+
+/** @throws Fault `PLATFORM_NOT_AVAILABLE` unless the image is for `platform`, or does not say what it is for */
+export function checkPlatform(config: ImageConfig, platform: string, subject: Subject): void {
+  if (config.platform === "" || config.platform === platform) return;
+  throw platformMissing(platform, [config.platform], subject);
+}
+
+/** The fault for an image that is there, but not for our platform. */
+export function platformMissing(platform: string, available: readonly string[], subject: Subject) {
+  const list = [...new Set(available)].sort().join(", ");
+  const problem = `there is none for ${platform}, only for ${list || "no platform at all"}; build or pick one for ${platform}`;
+  return imageFault("PLATFORM_NOT_AVAILABLE", subject, problem, { platform, available: list });
+}
+
+function refuse(subject: Subject): never {
+  throw notAnImage(subject, "its configuration names a layer by something else than a sha256 digest");
+}
+
+function byNumber(a: string, b: string): number {
+  return Number.parseInt(a, 10) - Number.parseInt(b, 10) || (a < b ? -1 : 1);
+}
+
+function object(value: unknown): Record<string, unknown> {
+  // Any non-null object can be read by property; each is checked where it is used.
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((v) => typeof v === "string") : [];
+}
+
+function string(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

@@ -1,0 +1,71 @@
+import { Fault, type FaultExtra } from "../fault.ts";
+
+/** What an image fault is about. `reference` is always known; the rest as far as the pull had come. */
+export interface Subject {
+  /** The reference in full. */
+  readonly reference: string;
+  /** Digest of the manifest. */
+  readonly digest?: string;
+  /** Digest of the layer. */
+  readonly layer?: string;
+  /** Which layer, from 0, lowest first. */
+  readonly layerIndex?: number;
+}
+
+const CODES = {
+  IMAGE_NOT_FOUND: "NOT_FOUND",
+  REGISTRY_UNAVAILABLE: "UNAVAILABLE",
+  REGISTRY_UNAUTHORIZED: "PERMISSION_DENIED",
+  NOT_AN_IMAGE: "FAILED_PRECONDITION",
+  PLATFORM_NOT_AVAILABLE: "FAILED_PRECONDITION",
+  IMAGE_DIGEST_MISMATCH: "DATA_LOSS",
+  LAYER_TRUNCATED: "DATA_LOSS",
+  LAYER_TOO_LARGE: "FAILED_PRECONDITION",
+  LAYER_PATH_ESCAPES: "FAILED_PRECONDITION",
+  LAYER_TYPE_UNKNOWN: "FAILED_PRECONDITION",
+  LAYER_CORRUPT: "FAILED_PRECONDITION",
+  IMAGE_TOO_LARGE: "FAILED_PRECONDITION",
+} as const;
+
+/** The reasons an image can be refused for. */
+export type ImageReason = keyof typeof CODES;
+
+/**
+ * The fault for an image that cannot be had. The message begins with the image (and the layer) it is about, and the
+ * facts carry both.
+ *
+ * @param problem what is wrong and what to do about it, continuing "image X: "
+ */
+export function imageFault(
+  reason: ImageReason,
+  subject: Subject,
+  problem: string,
+  facts: Readonly<Record<string, string>> = {},
+  extra: FaultExtra = {},
+): Fault {
+  const layer = subject.layer === undefined ? "" : `, layer ${subject.layerIndex ?? "?"} (${subject.layer})`;
+  return new Fault(
+    CODES[reason],
+    reason,
+    `image ${subject.reference}${layer}: ${problem}`,
+    { ...subjectFacts(subject), ...facts },
+    extra,
+  );
+}
+
+/** Adds to a fault what a caller further out knows it is about; anything else is returned as it is. */
+export function about(err: unknown, subject: Subject): unknown {
+  if (!(err instanceof Fault) || err.facts["reference"] !== undefined) return err;
+  if (!(err.reason in CODES)) return err;
+  // Just checked to be one of the keys.
+  return imageFault(err.reason as ImageReason, subject, err.message, err.facts, { cause: err.cause });
+}
+
+function subjectFacts(subject: Subject): Record<string, string> {
+  return {
+    reference: subject.reference,
+    ...(subject.digest === undefined ? {} : { digest: subject.digest }),
+    ...(subject.layer === undefined ? {} : { layer: subject.layer }),
+    ...(subject.layerIndex === undefined ? {} : { layer_index: String(subject.layerIndex) }),
+  };
+}
