@@ -1,0 +1,11 @@
+/** Makes `src/gen` from `proto/`. `--force` does so even when nothing has changed. */
+import { main } from "../lib/main.ts";
+import { Progress } from "../lib/progress.ts";
+import { generate } from "../setup/generate.ts";
+
+await main(async (signal) => {
+  const progress = new Progress();
+  const isNew = await progress.step("src/gen", () => generate(signal, process.argv.includes("--force")));
+  progress.say(isNew ? `src/gen: made in ${progress.elapsed()}` : "src/gen: up to date");
+  return 0;
+});

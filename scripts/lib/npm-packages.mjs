@@ -1,0 +1,69 @@
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** @typedef {{ version?: string, integrity?: string, optional?: boolean }} LockedPackage */
+
+/**
+ * Makes `node_modules` what the lock file says, unless it is so already. Then it needs no network and no time.
+ *
+ * @param {string} root
+ * @param {(message: string) => never} fail
+ */
+export async function installPackages(root, fail) {
+  if (isInstalled(root)) return;
+  const startedAt = Date.now();
+  process.stdout.write("npm packages: installing what the lock file says ...\n");
+  const code = await npmCi(root);
+  if (code !== 0) fail(`npm packages: "npm ci" failed (${code}); see above.`);
+  if (!isInstalled(root))
+    fail("npm packages: installed, but not what the lock file says. Is this machine x64 or arm64?");
+  process.stdout.write(`npm packages: done in ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
+}
+
+/**
+ * npm itself notes at the very end of an installation what it has put there, so an interrupted one does not pass.
+ *
+ * @param {string} root
+ */
+function isInstalled(root) {
+  const wanted = readLock(join(root, "package-lock.json"));
+  const present = readLock(join(root, "node_modules/.package-lock.json"));
+  if (wanted === undefined || present === undefined) return false;
+  if (!existsSync(join(root, "node_modules/.bin/node"))) return false;
+  return Object.entries(wanted).every(([path, { version, integrity, optional }]) => {
+    if (path === "") return true;
+    const found = present[path];
+    // Optional packages are those of other platforms; the one we cannot do without was looked for above.
+    if (found === undefined) return optional === true;
+    return found.version === version && found.integrity === integrity;
+  });
+}
+
+/**
+ * @param {string} path
+ * @returns {Record<string, LockedPackage> | undefined}
+ */
+function readLock(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")).packages;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} root
+ * @returns {Promise<number | string>}
+ */
+function npmCi(root) {
+  // npm says where it is when it runs us; started by hand, we look on the path.
+  const npm = process.env["npm_execpath"];
+  const [command, first] = npm ? [process.execPath, [npm]] : ["npm", []];
+  const args = ["ci", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
+  return new Promise((resolve) => {
+    const child = spawn(command, [...first, ...args], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+    child.once("error", (error) => resolve(error.message));
+    child.once("exit", (code, signal) => resolve(code ?? signal ?? 1));
+  });
+}
