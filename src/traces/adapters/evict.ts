@@ -1,0 +1,57 @@
+import type { DatabaseSync } from "node:sqlite";
+
+/** How much is kept. */
+export interface Bounds {
+  /** Traces. */
+  readonly keep: number;
+  /** Bytes of the database file that hold something. */
+  readonly budgetBytes: number;
+}
+
+/** Traces that only clients have sent spans of may be this share of all, so that no client can push out what services say. */
+const CLIENT_SHARE = 0.1;
+/** Going over the budget lets go of this share of all traces at once, so that it is not done for every span. */
+const STEP_SHARE = 0.05;
+
+/** Lets go of the traces that have been silent longest until the bounds are kept. Runs within the caller's transaction. */
+export function evict(db: DatabaseSync, bounds: Bounds): void {
+  const clientOnly = "client_spans = spans";
+  const allowed = Math.ceil(bounds.keep * CLIENT_SHARE);
+  forget(db, count(db, `where ${clientOnly}`) - allowed, `where ${clientOnly}`);
+  forget(db, count(db, "") - bounds.keep, "");
+  while (usedBytes(db) > bounds.budgetBytes) {
+    const all = count(db, "");
+    if (all === 0) return;
+    forget(db, Math.ceil(all * STEP_SHARE), "");
+  }
+  // Gives freed pages back to the file system; few at a time, so no request waits long.
+  if (freePages(db) > 256) db.exec("pragma incremental_vacuum(1024)");
+}
+
+function forget(db: DatabaseSync, howMany: number, where: string): void {
+  if (howMany <= 0) return;
+  const oldest = db
+    .prepare(`select trace_id from trace ${where} order by received_ms, trace_id limit ?`)
+    .all(howMany)
+    .map((row) => String(row["trace_id"]));
+  for (const table of ["span", "machine_trace", "trace"]) {
+    const remove = db.prepare(`delete from ${table} where trace_id = ?`);
+    for (const traceId of oldest) remove.run(traceId);
+  }
+}
+
+function count(db: DatabaseSync, where: string): number {
+  return Number(db.prepare(`select count(*) as n from trace ${where}`).get()?.["n"]);
+}
+
+function usedBytes(db: DatabaseSync): number {
+  return (pragma(db, "page_count") - freePages(db)) * pragma(db, "page_size");
+}
+
+function freePages(db: DatabaseSync): number {
+  return pragma(db, "freelist_count");
+}
+
+function pragma(db: DatabaseSync, name: string): number {
+  return Number(db.prepare(`pragma ${name}`).get()?.[name]);
+}

@@ -1,0 +1,92 @@
+import type { Attributes, AttributeValue } from "../domain/span.ts";
+
+const MAX_ATTRIBUTES = 128;
+const MAX_KEY = 256;
+const MAX_TEXT = 4_096;
+const MAX_ITEMS = 64;
+const MAX_DEPTH = 4;
+
+type Scalar = string | number | boolean;
+
+/** Makes attributes by name of OTLP's list of keys and values; what has no key or no value is left out, what is too long is cut. */
+export function attributesOf(list: readonly unknown[]): Attributes {
+  const entries: [string, AttributeValue][] = [];
+  for (const item of list) {
+    if (entries.length >= MAX_ATTRIBUTES) break;
+    if (!isRecord(item) || typeof item["key"] !== "string" || item["key"] === "") continue;
+    const value = attributeValue(item["value"]);
+    if (value !== undefined) entries.push([shorten(item["key"], MAX_KEY), value]);
+  }
+  // fromEntries defines own properties, so a key such as __proto__ is a key like any other.
+  return Object.fromEntries(entries);
+}
+
+/** Whether `value` is an object with string keys. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The list at `key`; empty when there is none. */
+export function listOf(value: unknown, key: string): readonly unknown[] {
+  const list = isRecord(value) ? value[key] : undefined;
+  return Array.isArray(list) ? list : [];
+}
+
+/** `text` without its end when it has more than `max` UTF-16 units. */
+export function shorten(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}
+
+function attributeValue(any: unknown): AttributeValue | undefined {
+  const list = isRecord(any) ? any["arrayValue"] : undefined;
+  if (list === undefined) return scalarOf(any);
+  return listOf(list, "values")
+    .slice(0, MAX_ITEMS)
+    .flatMap((item) => {
+      const value = scalarOf(item);
+      return value === undefined ? [] : [value];
+    });
+}
+
+function scalarOf(any: unknown): Scalar | undefined {
+  if (!isRecord(any)) return undefined;
+  const { stringValue, boolValue, intValue, doubleValue, bytesValue } = any;
+  if (typeof stringValue === "string") return shorten(stringValue, MAX_TEXT);
+  if (typeof boolValue === "boolean") return boolValue;
+  if (intValue !== undefined) return integer(intValue);
+  if (doubleValue !== undefined) return double(doubleValue);
+  if (typeof bytesValue === "string") return shorten(bytesValue, MAX_TEXT);
+  if (any["kvlistValue"] !== undefined || any["arrayValue"] !== undefined) {
+    // Rare, and nothing looks into them: kept as text.
+    return shorten(JSON.stringify(plain(any, 0)) ?? "", MAX_TEXT);
+  }
+  return undefined;
+}
+
+function integer(raw: unknown): Scalar | undefined {
+  if (typeof raw !== "number" && (typeof raw !== "string" || !/^-?\d{1,19}$/.test(raw))) return undefined;
+  const value = Number(raw);
+  // JSON has no way to keep these exact as numbers.
+  return Number.isSafeInteger(value) ? value : String(raw);
+}
+
+function double(raw: unknown): Scalar | undefined {
+  // JSON cannot hold NaN and the infinities; OTLP/JSON writes them as text.
+  if (typeof raw === "number") return Number.isFinite(raw) ? raw : String(raw);
+  return raw === "NaN" || raw === "Infinity" || raw === "-Infinity" ? raw : undefined;
+}
+
+function plain(any: unknown, depth: number): unknown {
+  if (depth >= MAX_DEPTH) return "…";
+  if (!isRecord(any)) return undefined;
+  if (any["arrayValue"] !== undefined) {
+    return listOf(any["arrayValue"], "values")
+      .slice(0, MAX_ITEMS)
+      .map((item) => plain(item, depth + 1));
+  }
+  if (any["kvlistValue"] === undefined) return scalarOf(any);
+  const pairs = listOf(any["kvlistValue"], "values").slice(0, MAX_ITEMS).filter(isRecord);
+  return Object.fromEntries(
+    pairs.map((pair) => [shorten(String(pair["key"]), MAX_KEY), plain(pair["value"], depth + 1)]),
+  );
+}

@@ -1,0 +1,82 @@
+import type { ServerResponse } from "node:http";
+import type { Clock } from "../lib/clock.ts";
+import { Fault, invalid, type Violation } from "../lib/fault.ts";
+import type { Filter, TraceStore } from "./adapters/store.ts";
+import { isVisible, type Summary } from "./domain/summary.ts";
+import { sendJson, sendText } from "./reply.ts";
+
+/** The query API. What `org` may not see is answered as if it did not exist. */
+export class Query {
+  readonly #store: TraceStore;
+  readonly #clock: Clock;
+
+  constructor(store: TraceStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** `GET /api/traces?machine=&name=&limit=`: summaries, newest first. */
+  list(response: ServerResponse, parameters: URLSearchParams, org: string | undefined): void {
+    const traces = this.#store.list({ ...filterOf(parameters), ...(org === undefined ? {} : { org }) });
+    sendJson(response, 200, { traces: traces.map((trace) => this.#show(trace, trace.receivedMs)) });
+  }
+
+  /** `GET /api/traces/<trace id>`: a summary and all its spans, earliest first. */
+  get(response: ServerResponse, traceId: string, org: string | undefined): void {
+    const found = this.#store.get(traceId);
+    if (!found || (org !== undefined && !isVisible(found.summary, org))) throw notFound(traceId);
+    // Spans that clients of other organisations have added are not this reader's business.
+    const spans = found.spans.filter(
+      (s) => org === undefined || s.clientOrg === undefined || s.clientOrg === org,
+    );
+    const trace = JSON.stringify(this.#show(found.summary, found.receivedMs));
+    sendText(response, 200, `{"trace":${trace},"spans":[${spans.map((span) => span.json).join(",")}]}`);
+  }
+
+  #show(trace: Summary, receivedMs: number) {
+    return {
+      trace_id: trace.traceId,
+      root_name: trace.rootName,
+      root_service: trace.rootService,
+      has_root: trace.hasRoot,
+      start_time: instant(trace.startUs),
+      duration_us: trace.endUs - trace.startUs,
+      spans: trace.spans,
+      dropped_spans: trace.dropped,
+      /** Milliseconds since the last span arrived: whether more are likely to come. */
+      idle_ms: Math.max(0, this.#clock.now() - receivedMs),
+    };
+  }
+}
+
+function filterOf(parameters: URLSearchParams): Filter {
+  const violations: Violation[] = [];
+  const machineId = parameters.get("machine") ?? undefined;
+  if (machineId !== undefined && !/^[0-9a-f]{14}$/.test(machineId)) {
+    violations.push({ field: "machine", description: "must be a machine id, 14 lower-case hex digits" });
+  }
+  const namePrefix = parameters.get("name") ?? undefined;
+  if (namePrefix !== undefined && namePrefix.length > 256) {
+    violations.push({ field: "name", description: "must have at most 256 characters" });
+  }
+  const limit = parameters.get("limit") ?? "20";
+  if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > 200) {
+    violations.push({ field: "limit", description: "must be a whole number from 1 to 200" });
+  }
+  if (violations.length > 0) throw invalid(violations);
+  return {
+    ...(machineId === undefined ? {} : { machineId }),
+    ...(namePrefix === undefined ? {} : { namePrefix }),
+    limit: Number(limit),
+  };
+}
+
+function instant(us: number): string {
+  // Senders may claim any time; a Date ends in the year 275760.
+  return new Date(Math.min(us / 1_000, 8.64e15)).toISOString();
+}
+
+function notFound(traceId: string): Fault {
+  const message = `no trace ${traceId} is kept here`;
+  return new Fault("NOT_FOUND", "TRACE_NOT_FOUND", message, { trace_id: traceId });
+}

@@ -1,0 +1,88 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Clock } from "../lib/clock.ts";
+import { Fault } from "../lib/fault.ts";
+import { logger } from "../lib/log.ts";
+import { type Reader, readableOrg, writerOf } from "./access.ts";
+import type { TraceStore } from "./adapters/store.ts";
+import { Ingest, refuseExport } from "./ingest.ts";
+import { Query } from "./query.ts";
+import { sendFault, sendJson } from "./reply.ts";
+
+/** Checks an `authorization` header; throws UNAUTHENTICATED faults. */
+export type Verify = (authorization: string | undefined) => Promise<Reader>;
+
+/** A request must be complete within this time, so slow senders hold nothing for long. */
+const REQUEST_TIMEOUT_MS = 15_000;
+const MAX_CONNECTIONS = 256;
+const GRACE_MS = 2_000;
+
+/** The receiver's HTTP server: OTLP in, traces out. Not listening yet. */
+export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Server {
+  const ingest = new Ingest(store);
+  const query = new Query(store, clock);
+  const server = createServer(
+    { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 16 * 1024 },
+    (request, response) => {
+      void route(request, response).catch((err: unknown) => fail(request, response, err));
+    },
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  return server;
+
+  async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://receiver");
+    if (url.pathname === "/healthz") {
+      allow(request, "GET", "HEAD");
+      return sendJson(response, 200, { status: "ok" });
+    }
+    if (url.pathname === "/v1/traces") {
+      allow(request, "POST");
+      const origin = writerOf(await verify(request.headers.authorization));
+      return await ingest.receive(request, response, origin);
+    }
+    const [, traceId] = /^\/api\/traces(?:\/([0-9a-fA-F]{32}))?$/.exec(url.pathname) ?? [];
+    if (traceId === undefined && url.pathname !== "/api/traces") throw noSuchPath(url.pathname);
+    allow(request, "GET", "HEAD");
+    const org = readableOrg(await verify(request.headers.authorization));
+    if (traceId === undefined) query.list(response, url.searchParams, org);
+    else query.get(response, traceId.toLowerCase(), org);
+  }
+}
+
+/** Stops taking requests; those that are running may finish for two seconds. */
+export async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  const cut = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+  server.closeIdleConnections();
+  await closed;
+  clearTimeout(cut);
+}
+
+function fail(request: IncomingMessage, response: ServerResponse, err: unknown): void {
+  // The sender went away in the middle: nobody to tell.
+  if (request.errored || response.destroyed) return;
+  const fault =
+    err instanceof Fault
+      ? err
+      : new Fault("INTERNAL", "INTERNAL", "something went wrong inside the receiver");
+  if (fault.code === "INTERNAL" || fault.code === "UNAVAILABLE") {
+    logger.error("a request failed", { method: request.method, reason: fault.reason, error: err });
+  }
+  if (request.method === "POST") refuseExport(request, response, fault);
+  else sendFault(response, fault);
+}
+
+function allow(request: IncomingMessage, ...methods: readonly string[]): void {
+  const method = request.method ?? "";
+  if (methods.includes(method)) return;
+  const allowed = methods.join(", ");
+  throw new Fault("UNIMPLEMENTED", "METHOD_NOT_ALLOWED", `the method must be one of ${allowed}`, {
+    method,
+    allowed,
+  });
+}
+
+function noSuchPath(path: string): Fault {
+  const message = "there is POST /v1/traces, GET /api/traces, GET /api/traces/<trace id> and GET /healthz";
+  return new Fault("NOT_FOUND", "PATH_NOT_FOUND", message, { path: path.slice(0, 200) });
+}
