@@ -42,7 +42,8 @@ async function describeTaken(listener: Listener): Promise<string | undefined> {
     return undefined;
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    const change = `${listener.variable}=${host}:PORT moves it`;
+    const value = listener.variable.endsWith("_PORT") ? "PORT" : `${host}:PORT`;
+    const change = `${listener.variable}=${value} moves it`;
     if (code !== "EADDRINUSE")
       return `${listener.address} (${listener.part}) cannot be used: ${String(code)}; ${change}.`;
     const owner = portOwner(port);

@@ -31,6 +31,8 @@ export interface PostgresOptions {
   /** Data and socket. Made when it is not there. */
   readonly folder: string;
   readonly logFile: string;
+  /** A database to have from the start. */
+  readonly database?: string;
   /** False gives up safety against power loss, not against kills, for speed: for tests. */
   readonly isDurable: boolean;
 }
@@ -70,7 +72,10 @@ export function postgres(options: PostgresOptions): PartSpec {
       await endSessions(options.folder);
       rmSync(join(options.folder, "postmaster.pid"), { force: true });
     },
-    ready: () => query(postgresUrl(options.folder, "postgres"), "SELECT 1"),
+    async ready() {
+      if (options.database !== undefined) await ensureDatabase(options.folder, options.database);
+      await query(postgresUrl(options.folder, options.database ?? "postgres"), "SELECT 1");
+    },
   };
 }
 
@@ -97,7 +102,7 @@ export async function query(url: string, statement: string): Promise<void> {
 }
 
 /** Makes the database if it is not there. */
-export async function ensureDatabase(folder: string, database: string): Promise<void> {
+async function ensureDatabase(folder: string, database: string): Promise<void> {
   try {
     await query(postgresUrl(folder, "postgres"), `CREATE DATABASE "${database}"`);
   } catch (cause) {

@@ -69,12 +69,13 @@ async function apt(
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     ...(signal ? { signal } : {}),
   });
+  // With this `stdio` the streams are there, and are pipes to read from.
+  const [, output, errors, status] = child.stdio as [null, Readable, Readable, Readable, undefined];
   const [stdout, stderr, code] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
+    text(output),
+    text(errors),
     exitOf(child),
-    // With this `stdio` the fourth stream is there, and is a pipe to read from.
-    report(child.stdio[3] as Readable, say),
+    report(status, say),
   ]);
   if (code !== 0) throw new Error(`apt-get ${args[0]} failed (${code}):\n${stdout}${stderr}`.trimEnd());
 }

@@ -1,0 +1,39 @@
+import type { FleetOptions } from "../lib/options.ts";
+import type { Progress } from "../lib/progress.ts";
+import { describeAddresses } from "./describe.ts";
+import { startSupervisor } from "./detached.ts";
+import { takeDown } from "./down.ts";
+import { localFleet } from "./local.ts";
+import { takeLock } from "./lock.ts";
+import { type FleetState, readState } from "./state.ts";
+import { awaitReady } from "./watch.ts";
+
+/** `npm run up`: a fleet in the background. One that is up already is left alone. */
+export async function bringUp(
+  options: FleetOptions,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<FleetState> {
+  const { layout } = localFleet(options);
+  const lock = await takeLock(layout.folder);
+  await lock?.release();
+  const isUp = lock === undefined;
+  let supervisor = isUp ? readState(layout.stateFile)?.supervisor : undefined;
+  if (supervisor === undefined) {
+    if (isUp) throw new Error(`another process holds the fleet in ${layout.folder}`);
+    supervisor = startSupervisor(layout, options);
+  }
+  const ours = supervisor;
+  try {
+    const state = await progress.step("fleet", (say) => awaitReady(layout, ours, say, signal));
+    if (isUp && options.hosts !== undefined && options.hosts !== state.hosts.length) {
+      progress.say(`Windhover is up with ${state.hosts.length} hosts; to change that, npm run down first.`);
+    }
+    progress.say(isUp ? "Windhover is up already." : `Windhover is up (${progress.elapsed()}).`);
+    progress.say(describeAddresses(state, layout));
+    return state;
+  } catch (cause) {
+    if (!isUp && signal.aborted) await progress.step("stopping", (say) => takeDown(layout, say));
+    throw cause;
+  }
+}

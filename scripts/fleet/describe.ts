@@ -1,0 +1,26 @@
+import type { Layout } from "./layout.ts";
+import type { FleetState } from "./state.ts";
+
+/** What is still missing, in half a line. */
+export function describeStart(state: FleetState): string {
+  const waiting = state.parts.filter((part) => part.state !== "ready").map((part) => part.name);
+  const ready = state.parts.length - waiting.length;
+  if (state.parts.length === 0) return "looking for what an earlier one left";
+  if (waiting.length === 0) return "hosts attach";
+  const names = waiting.length > 4 ? `${waiting.slice(0, 4).join(", ")}, ...` : waiting.join(", ");
+  return `${ready} of ${state.parts.length} ready, waiting for ${names}`;
+}
+
+/** The addresses of a fleet, for a person. */
+export function describeAddresses(state: FleetState, layout: Layout): string {
+  const { api, registry, traces } = state.addresses;
+  const rows = [
+    ["gRPC API", api],
+    ["Registry", registry],
+    ["Traces", `http://${traces} (OTLP/HTTP)`],
+    ["Hosts", `${state.hosts.map((host) => host.name).join(", ")} in region ${state.region}`],
+    ["Token", layout.tokenFile],
+    ["Logs", `${layout.folder}/logs`],
+  ] as const;
+  return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`).join("\n");
+}

@@ -1,0 +1,29 @@
+import { spawn } from "node:child_process";
+import { closeSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { FleetOptions } from "../lib/options.ts";
+import { ROOT, tool } from "../lib/paths.ts";
+import type { Layout } from "./layout.ts";
+import { openLog } from "./log-file.ts";
+import { identify, type ProcessIdentity } from "./processes.ts";
+
+/** Starts a supervisor that outlives us and the terminal. */
+export function startSupervisor(layout: Layout, options: FleetOptions): ProcessIdentity {
+  mkdirSync(dirname(layout.supervisorLog), { recursive: true });
+  const log = openLog(layout.supervisorLog);
+  try {
+    const hosts = options.hosts === undefined ? [] : ["--hosts", String(options.hosts)];
+    const child = spawn(tool("node"), [join(ROOT, "scripts/commands/supervise.ts"), ...hosts], {
+      cwd: ROOT,
+      detached: true,
+      stdio: ["ignore", log, log],
+    });
+    child.unref();
+    const supervisor = child.pid === undefined ? undefined : identify(child.pid);
+    if (supervisor === undefined)
+      throw new Error(`the supervisor did not start; see ${layout.supervisorLog}`);
+    return supervisor;
+  } finally {
+    closeSync(log);
+  }
+}

@@ -1,0 +1,47 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Layout } from "./layout.ts";
+import { type FleetLock, takeLock } from "./lock.ts";
+import { awaitEnd, sendSignal } from "./processes.ts";
+import { isSupervised, readState } from "./state.ts";
+import { endEverything, findLeftovers } from "./sweep.ts";
+
+/** Longer than all parts may take one after the other. */
+const SUPERVISOR_GRACE_MS = 90_000;
+
+/** Takes a fleet down, whoever runs it and whatever is left of it. Says whether there was anything. */
+export async function takeDown(layout: Layout, say: (detail: string) => void): Promise<boolean> {
+  let lock = await takeLock(layout.folder);
+  const wasUp = lock === undefined;
+  lock ??= await stopSupervisor(layout, say);
+  try {
+    const { vms, postgres, others } = findLeftovers(layout);
+    const left = vms.length + postgres.length + others.length;
+    if (left > 0) say(`ending ${left} processes that were left`);
+    await endEverything(layout);
+    return wasUp || left > 0;
+  } finally {
+    await lock.release();
+  }
+}
+
+async function stopSupervisor(layout: Layout, say: (detail: string) => void): Promise<FleetLock> {
+  const deadline = Date.now() + SUPERVISOR_GRACE_MS;
+  say("stopping machines and services");
+  for (let asked = 0; ; ) {
+    const state = readState(layout.stateFile);
+    const supervisor = state !== undefined && isSupervised(state) ? state.supervisor : undefined;
+    // One that has only just begun says its number a moment later.
+    if (supervisor !== undefined && supervisor.pid !== asked) {
+      sendSignal(supervisor, "SIGTERM");
+      asked = supervisor.pid;
+    }
+    if (Date.now() > deadline) {
+      if (supervisor === undefined) throw new Error(`another process holds the fleet in ${layout.folder}`);
+      sendSignal(supervisor, "SIGKILL");
+      await awaitEnd([supervisor], 5_000);
+    }
+    const lock = await takeLock(layout.folder);
+    if (lock !== undefined) return lock;
+    await delay(100);
+  }
+}

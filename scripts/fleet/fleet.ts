@@ -1,0 +1,209 @@
+import { EventEmitter } from "node:events";
+import { mkdirSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { UserError } from "../lib/main.ts";
+import { checkHosts } from "./health.ts";
+import { ensureKeys, type Tokens } from "./keys.ts";
+import type { Layout } from "./layout.ts";
+import { type FleetLock, takeLock } from "./lock.ts";
+import { boundLog } from "./log-file.ts";
+import { Part } from "./part.ts";
+import { takenPorts } from "./ports.ts";
+import { postgres } from "./postgres.ts";
+import { bootId, identify } from "./processes.ts";
+import { redis } from "./redis.ts";
+import { registry } from "./registry.ts";
+import { api, DATABASE, hostd, imagecache, type ServiceContext, scheduler, traces } from "./services.ts";
+import { type FleetSettings, listenersOf } from "./settings.ts";
+import { type FleetState, type Phase, writeState } from "./state.ts";
+import { endEverything, endOrphans, FLEET_MARK } from "./sweep.ts";
+
+/** Hosts attach within a second of being ready; a loaded machine may take longer. */
+const ATTACH_TIMEOUT_MS = 60_000;
+const LOG_CHECK_MS = 30_000;
+
+/** Another supervisor has the folder. */
+export class FleetBusyError extends Error {
+  override readonly name = "FleetBusyError";
+}
+
+/**
+ * A local fleet and its supervisor: starts everything in order, keeps it running, and takes it down again. There is at most one per
+ * folder. Emits `change` whenever its state does; the state is in `fleet.json` by then.
+ */
+export class Fleet extends EventEmitter<{ change: [FleetState] }> {
+  readonly layout: Layout;
+  readonly settings: FleetSettings;
+  #tokens: Tokens | undefined;
+  #lock: FleetLock | undefined;
+  #phase: Phase = "stopped";
+  #problem: string | undefined;
+  #parts: readonly Part[] = [];
+  #logCheck: NodeJS.Timeout | undefined;
+
+  constructor(layout: Layout, settings: FleetSettings) {
+    super();
+    this.layout = layout;
+    this.settings = settings;
+  }
+
+  /** The processes, by the names they have in the logs: `postgres`, `api`, `hostd-1`. Empty until {@link start}. */
+  get parts(): readonly Part[] {
+    return this.#parts;
+  }
+
+  /** The development token. Empty until {@link start}. */
+  get token(): string {
+    return this.#tokens?.development ?? "";
+  }
+
+  /**
+   * Resolves when everything is ready and every host is attached. When it rejects, nothing runs.
+   *
+   * @throws FleetBusyError when the folder's fleet is up already; UserError when a port is taken
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    this.#lock = await takeLock(this.layout.folder);
+    if (this.#lock === undefined) throw new FleetBusyError(`${this.layout.folder} has a running fleet`);
+    try {
+      await this.#start(signal);
+    } catch (cause) {
+      this.#problem = cause instanceof Error ? cause.message : String(cause);
+      await this.#end(signal.aborted ? "stopped" : "failed");
+      throw cause;
+    }
+  }
+
+  /** Takes everything down, machines first. Nothing runs afterwards. */
+  async stop(): Promise<void> {
+    if (this.#lock !== undefined) await this.#end("stopped");
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    this.#become("starting");
+    await endOrphans(this.layout);
+    const taken = await takenPorts(listenersOf(this.settings));
+    if (taken.length > 0) throw new UserError(taken.join("\n"));
+    this.#tokens = await ensureKeys(this.layout);
+    for (const folder of ["hosts", "api", "traces"])
+      mkdirSync(this.layout.of(folder), { recursive: true, mode: 0o711 });
+    const waves = this.#makeParts(this.#tokens);
+    this.#parts = waves.flat();
+    for (const part of this.#parts) part.on("change", () => this.#publish());
+    this.#logCheck = setInterval(() => this.#boundLogs(), LOG_CHECK_MS).unref();
+    for (const wave of waves) await startAll(wave, signal);
+    await this.#awaitHosts(this.#tokens.development, signal);
+    this.#become("ready");
+  }
+
+  /** Stores first; the rest at once, since the services wait for each other by themselves. */
+  #makeParts(tokens: Tokens): readonly (readonly Part[])[] {
+    const { layout, settings } = this;
+    const context: ServiceContext = { layout, settings, tokens };
+    const stores = [
+      postgres({
+        folder: layout.of("postgres"),
+        logFile: layout.log("postgres"),
+        database: DATABASE,
+        isDurable: true,
+      }),
+      redis({ folder: layout.of("redis"), logFile: layout.log("redis") }),
+      registry({
+        folder: layout.of("registry"),
+        logFile: layout.log("registry"),
+        address: settings.registry,
+      }),
+      traces(context),
+    ];
+    const services = [
+      api(context),
+      scheduler(context),
+      ...settings.hosts.map((host) => imagecache(context, host)),
+      ...settings.hosts.map((host) => hostd(context, host)),
+    ];
+    const mark = { [FLEET_MARK]: layout.folder };
+    return [stores, services].map((wave) =>
+      wave.map((spec) => new Part({ ...spec, environment: { ...spec.environment, ...mark } })),
+    );
+  }
+
+  async #awaitHosts(token: string, signal: AbortSignal): Promise<void> {
+    const { api: address, hosts } = this.settings;
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(ATTACH_TIMEOUT_MS)]);
+    let last: unknown;
+    while (!deadline.aborted) {
+      try {
+        return await checkHosts(address, token, hosts.length, deadline);
+      } catch (cause) {
+        last = cause;
+        await delay(100, undefined, { signal: deadline }).catch(() => undefined);
+      }
+    }
+    signal.throwIfAborted();
+    throw new Error(`not all hosts attached in time: ${last instanceof Error ? last.message : last}`, {
+      cause: last,
+    });
+  }
+
+  async #end(last: Phase): Promise<void> {
+    clearInterval(this.#logCheck);
+    if (this.#parts.length > 0) this.#become("stopping");
+    // Hosts first, so that machines end in an orderly way; the receiver of spans and the stores last.
+    const rank = (part: Part) => (part.name.startsWith("hostd") ? 0 : STORES.has(part.name) ? 2 : 1);
+    for (const wave of [0, 1, 2]) {
+      await Promise.all(this.#parts.filter((part) => rank(part) === wave).map((part) => part.stop()));
+    }
+    // Without parts we were never in charge, and machines of an earlier fleet may still run.
+    if (this.#parts.length > 0) await endEverything(this.layout);
+    this.#become(last);
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  #boundLogs(): void {
+    for (const part of this.#parts) boundLog(part.spec.logFile);
+    boundLog(this.layout.supervisorLog);
+  }
+
+  #become(phase: Phase): void {
+    this.#phase = phase;
+    this.#publish();
+  }
+
+  #publish(): void {
+    const { region, api, scheduler, registry, traces, hosts } = this.settings;
+    const state: FleetState = {
+      phase: this.#phase,
+      ...(this.#phase === "failed" && this.#problem !== undefined ? { problem: this.#problem } : {}),
+      bootId: bootId(),
+      supervisor: identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
+      region,
+      addresses: { api, scheduler, registry, traces },
+      hosts,
+      parts: this.#parts.map((part) => ({
+        name: part.name,
+        state: part.state,
+        ...(part.process ? { process: part.process } : {}),
+        restarts: part.restarts,
+      })),
+    };
+    writeState(this.layout.stateFile, state);
+    this.emit("change", state);
+  }
+}
+
+const STORES = new Set(["postgres", "redis", "registry", "traces"]);
+
+/** One that fails stops the wait for the others; the caller stops them all. */
+async function startAll(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const failed = new AbortController();
+  const starts = parts.map((part) => part.start(AbortSignal.any([signal, failed.signal])));
+  try {
+    await Promise.all(starts);
+  } catch (cause) {
+    failed.abort(cause);
+    await Promise.allSettled(starts);
+    throw cause;
+  }
+}

@@ -1,0 +1,148 @@
+import { join } from "node:path";
+import { ROOT, tool } from "../lib/paths.ts";
+import { plainEnvironment, settingsOf } from "./environment.ts";
+import { checkHealth } from "./health.ts";
+import type { Tokens } from "./keys.ts";
+import type { Layout } from "./layout.ts";
+import type { PartSpec } from "./part.ts";
+import { postgresUrl } from "./postgres.ts";
+import { redisSocket } from "./redis.ts";
+import type { FleetSettings, HostSettings } from "./settings.ts";
+
+/** The database of `api`. */
+export const DATABASE = "windhover";
+
+/** What our own services are told: the one place where names of variables meet the fleet's settings. */
+export interface ServiceContext {
+  readonly layout: Layout;
+  readonly settings: FleetSettings;
+  readonly tokens: Tokens;
+}
+
+/** The public API. */
+export function api(context: ServiceContext): PartSpec {
+  const { layout, settings } = context;
+  return service(context, "api", "api", settings.api, {
+    API_LISTEN: settings.api,
+    API_REGION: settings.region,
+    API_SCHEDULER: settings.scheduler,
+    API_STATE_DIR: layout.of("api"),
+    DATABASE_URL: postgresUrl(layout.of("postgres"), DATABASE),
+  });
+}
+
+/** The reservation auction. */
+export function scheduler(context: ServiceContext): PartSpec {
+  const { layout, settings } = context;
+  return service(context, "scheduler", "scheduler", settings.scheduler, {
+    SCHEDULER_LISTEN: settings.scheduler,
+    SCHEDULER_REGION: settings.region,
+    REDIS_URL: redisSocket(layout.of("redis")),
+  });
+}
+
+/** The receiver of spans. */
+export function traces(context: ServiceContext): PartSpec {
+  const { layout, settings } = context;
+  const fixed = {
+    TRACES_LISTEN: settings.traces,
+    TRACES_DIR: layout.of("traces"),
+    // It has nothing to tell itself.
+    OTEL_EXPORTER_OTLP_ENDPOINT: "",
+  };
+  return {
+    ...service(context, "traces", "traces", settings.traces, fixed),
+    // Speaks HTTP only, and answers 401 to those who have no token: that it answers is enough.
+    async ready(signal) {
+      const answer = await fetch(`http://${settings.traces}/`, { signal });
+      await answer.body?.cancel();
+    },
+  };
+}
+
+/** A host's images. */
+export function imagecache(context: ServiceContext, host: HostSettings): PartSpec {
+  const { layout, settings } = context;
+  const defaults = { IMAGECACHE_BUDGET_MB: String(settings.imageBudgetMb) };
+  return service(
+    context,
+    `imagecache-${host.number}`,
+    "imagecache",
+    host.imagecache,
+    { IMAGECACHE_LISTEN: host.imagecache, IMAGECACHE_DIR: layout.ofHost(host.number, "imagecache") },
+    defaults,
+  );
+}
+
+/** A host's machines. */
+export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
+  const { layout, settings } = context;
+  const fixed = {
+    HOSTD_LISTEN: host.hostd,
+    HOSTD_NUMBER: String(host.number),
+    HOSTD_NAME: host.name,
+    HOSTD_REGION: settings.region,
+    HOSTD_ZONE: host.zone,
+    HOSTD_DIR: layout.ofHost(host.number, "hostd"),
+    HOSTD_SCHEDULERS: settings.scheduler,
+    HOSTD_APIS: settings.api,
+    HOSTD_IMAGECACHE: host.imagecache,
+    HOSTD_GUEST_DIR: settings.guestFolder,
+    HOSTD_PORT_RANGE: host.machinePorts,
+  };
+  const defaults = {
+    HOSTD_VMM: "auto",
+    HOSTD_CPUS: String(settings.capacity.cpus),
+    HOSTD_MEMORY_MB: String(settings.capacity.memoryMb),
+    HOSTD_DISK_MB: String(settings.capacity.diskMb),
+    // A host that shuts down for good; in production a hostd that ends is one that is being replaced.
+    HOSTD_STOP_VMS_ON_EXIT: "true",
+  };
+  return {
+    ...service(context, `hostd-${host.number}`, "hostd", host.hostd, fixed, defaults),
+    // Machines get their own grace before hostd ends.
+    stopGraceMs: 30_000,
+    // Boots a guest once to see what this machine can do, in emulation if need be.
+    readyTimeoutMs: 120_000,
+  };
+}
+
+function service(
+  context: ServiceContext,
+  name: string,
+  folder: string,
+  address: string,
+  fixed: Readonly<Record<string, string>>,
+  defaults: Readonly<Record<string, string>> = {},
+): PartSpec {
+  const { layout, settings, tokens } = context;
+  return {
+    name,
+    command: [
+      tool("node"),
+      ...["--import", join(ROOT, "otel/register.ts"), join(ROOT, "src", folder, "main.ts")],
+    ],
+    environment: {
+      ...plainEnvironment(),
+      ...defaults,
+      ...settingsOf(`${folder.toUpperCase()}_`, settings.overrides),
+      ...settingsOf("LOG_LEVEL", settings.overrides),
+      ...settingsOf("OTEL_", settings.overrides),
+      TOKEN_PUBLIC_KEY_FILE: layout.publicKeyFile,
+      TOKEN_SIGNING_KEY_FILE: layout.signingKeyFile,
+      OTEL_SERVICE_NAME: folder,
+      OTEL_RESOURCE_ATTRIBUTES: `service.instance.id=${name}`,
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://${settings.traces}`,
+      OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${tokens.telemetry}`,
+      ...fixed,
+    },
+    workingDirectory: ROOT,
+    logFile: layout.log(name),
+    stopSignal: "SIGTERM",
+    stopGraceMs: 20_000,
+    // Not SIGTERM: hostd would stop its machines, and they are to outlive the supervisor.
+    orphanSignal: "SIGKILL",
+    readyTimeoutMs: 60_000,
+    ready: (signal) => checkHealth(address, signal),
+  };
+}

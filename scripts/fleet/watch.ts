@@ -1,0 +1,33 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { describeStart } from "./describe.ts";
+import type { Layout } from "./layout.ts";
+import { isAlive, type ProcessIdentity } from "./processes.ts";
+import { type FleetState, isSupervised, readState } from "./state.ts";
+
+/**
+ * Follows a fleet that another process brings up, until it is ready.
+ *
+ * @throws when it fails, or its supervisor ends
+ */
+export async function awaitReady(
+  layout: Layout,
+  supervisor: ProcessIdentity,
+  say: (detail: string) => void,
+  signal: AbortSignal,
+): Promise<FleetState> {
+  for (;;) {
+    signal.throwIfAborted();
+    const isRunning = isAlive(supervisor);
+    const state = readState(layout.stateFile);
+    const isTheirs =
+      state?.supervisor.pid === supervisor.pid && state.supervisor.startTicks === supervisor.startTicks;
+    if (isTheirs) {
+      if (state.phase === "ready" && isSupervised(state)) return state;
+      if (state.phase === "failed") throw new Error(state.problem ?? "the fleet did not start");
+      if (state.phase === "stopped") throw new Error("the fleet was stopped while it came up");
+      say(describeStart(state));
+    }
+    if (!isRunning) throw new Error(`the supervisor ended; see ${layout.supervisorLog}`);
+    await delay(100, undefined, { signal }).catch(() => undefined);
+  }
+}
