@@ -1,0 +1,78 @@
+/**
+ * The transitions of a reservation, each one script and so one atomic step. Time is Redis's own, keys share one hash tag.
+ *
+ * A reservation is a hash: `deadline` (milliseconds since the epoch), `body` (JSON), `host:<number>` for each offer, and once
+ * claimed `claimant` and `host`. The sorted set of deadlines is what ends it. Its TTL is longer and only collects garbage:
+ * Redis deletes late, and tells even later.
+ */
+
+const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/** KEYS: reservation. Answers `lives` and the body, or `new` and the time. */
+export const OPEN = `${NOW}
+local known = redis.call('HMGET', KEYS[1], 'deadline', 'body')
+if known[1] and now < tonumber(known[1]) then return {'lives', known[2]} end
+return {'new', now}
+`;
+
+/** KEYS: reservation, deadlines. ARGV: id, deadline, body, garbage TTL in ms, most reservations, numbers of the hosts. */
+export const PUT = `${NOW}
+local known = redis.call('HMGET', KEYS[1], 'deadline', 'body')
+if known[1] and now < tonumber(known[1]) then return {'lives', known[2]} end
+if now >= tonumber(ARGV[2]) then return {'late'} end
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return {'full'} end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'deadline', ARGV[2], 'body', ARGV[3])
+for i = 6, #ARGV do redis.call('HSET', KEYS[1], 'host:' .. ARGV[i], '1') end
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return {'stored'}
+`;
+
+/** KEYS: reservation. ARGV: claimant, number of the host. Answers `claimed` and the body, or why not. */
+export const CLAIM = `${NOW}
+local known = redis.call('HMGET', KEYS[1], 'deadline', 'body', 'claimant', 'host:' .. ARGV[2])
+if not known[1] or now >= tonumber(known[1]) then return {'expired'} end
+if known[3] and known[3] ~= ARGV[1] then return {'taken'} end
+if not known[4] then return {'unknown'} end
+redis.call('HSET', KEYS[1], 'claimant', ARGV[1], 'host', ARGV[2])
+return {'claimed', known[2]}
+`;
+
+/** KEYS: reservation, deadlines. ARGV: id. Answers the body, or false. */
+export const REMOVE = `
+local body = redis.call('HGET', KEYS[1], 'body')
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+return body
+`;
+
+/** KEYS: deadlines. ARGV: how many. Answers the ids that are due. */
+export const DUE = `${NOW}
+return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+`;
+
+/**
+ * KEYS: deadlines, then a reservation each. ARGV: their ids. Ends those that are still due, and answers pairs of body and the
+ * number of the claimed host, empty for none. A second replica that sweeps at the same time gets nothing of them.
+ */
+export const EXPIRE = `${NOW}
+local ended = {}
+for i = 1, #ARGV do
+  local deadline = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if deadline and tonumber(deadline) <= now then
+    local known = redis.call('HMGET', KEYS[i + 1], 'body', 'host')
+    redis.call('DEL', KEYS[i + 1])
+    redis.call('ZREM', KEYS[1], ARGV[i])
+    if known[1] then
+      ended[#ended + 1] = known[1]
+      ended[#ended + 1] = known[2] or ''
+    end
+  end
+end
+return ended
+`;

@@ -1,0 +1,78 @@
+/** Amounts of resources. Memory and disk in MB. */
+export interface Resources {
+  readonly cpus: number;
+  readonly memoryMb: number;
+  readonly diskMb: number;
+}
+
+/** What a host is asked for. */
+export interface Bid {
+  readonly reservationId: string;
+  readonly resources: Resources;
+  /** Digest of the image; hosts that have it are preferred. */
+  readonly imageDigest: string;
+  /** App the machine belongs to: its machines are spread. */
+  readonly app: string;
+}
+
+/** What a host offers: it holds the capacity already. */
+export interface Offer {
+  readonly hostNumber: number;
+  readonly hostName: string;
+  /** gRPC address of its hostd. */
+  readonly hostAddress: string;
+  /** Epoch of the hold; goes back to the host with the award. */
+  readonly epoch: bigint;
+  /** Free after the hold. */
+  readonly freeAfter: Resources;
+  readonly imageLocal: boolean;
+  /** 0 idle, 1 all CPUs busy. */
+  readonly load: number;
+  /** Warm VMs of the shape. */
+  readonly warm: number;
+  /** Machines on the host. */
+  readonly machines: number;
+  /** Machines of the same app on the host. */
+  readonly appMachines: number;
+  readonly region: string;
+  readonly zone: string;
+}
+
+/** The reasons hosts give for a no. One that is not among them counts as `other`, so that metrics stay bounded. */
+const DECLINES = ["no_cpu", "no_memory", "no_disk", "draining", "other"] as const;
+
+/** Why a host made no offer; `silent` and `lost` are the scheduler's own words: no answer in time, stream ended before it. */
+export type DeclineReason = (typeof DECLINES)[number] | "silent" | "lost";
+
+/** A host's no. */
+export interface Decline {
+  readonly reason: DeclineReason;
+  /** The largest that would fit on the host now, when it said so. */
+  readonly largest: Resources | undefined;
+}
+
+/** The reason a host wrote, made one of the known ones. */
+export function declineReason(written: string): DeclineReason {
+  return DECLINES.find((reason) => reason === written) ?? "other";
+}
+
+/** Whether `needed` fits into `free`. */
+export function fits(needed: Resources, free: Resources): boolean {
+  return needed.cpus <= free.cpus && needed.memoryMb <= free.memoryMb && needed.diskMb <= free.diskMb;
+}
+
+/**
+ * How much of `needed` there is in `free`, by its scarcest resource: 1 or more when it fits. Of several hosts that
+ * have no room, the one with the highest share comes closest to what was asked.
+ */
+export function shareOf(needed: Resources, free: Resources): number {
+  return Math.min(
+    share(needed.cpus, free.cpus),
+    share(needed.memoryMb, free.memoryMb),
+    share(needed.diskMb, free.diskMb),
+  );
+}
+
+function share(needed: number, free: number): number {
+  return needed <= 0 ? Number.POSITIVE_INFINITY : free / needed;
+}

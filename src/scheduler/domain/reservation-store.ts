@@ -1,0 +1,62 @@
+import type { Offer } from "./offer.ts";
+
+/** Who holds capacity for whom, until when. */
+export interface Reservation {
+  readonly id: string;
+  /** Best first. */
+  readonly offers: readonly Offer[];
+  readonly hostsAsked: number;
+  /**
+   * When it ends if nobody claims it, in milliseconds since the epoch by the store's clock. Counted from before the first
+   * host was asked, so that a host, whose hold lasts as long from when it was asked, never lets go first.
+   */
+  readonly deadlineMs: number;
+}
+
+/** What the store says when a reservation is about to be made. */
+export type Opened =
+  | { readonly kind: "lives"; readonly reservation: Reservation }
+  /** `nowMs`: the store's time. */
+  | { readonly kind: "new"; readonly nowMs: number };
+
+/** What the store says to a new reservation. */
+export type Put =
+  | { readonly kind: "stored" }
+  /** There is one with this id already. */
+  | { readonly kind: "lives"; readonly reservation: Reservation }
+  /** Its deadline has passed on the way. */
+  | { readonly kind: "late" }
+  | { readonly kind: "full"; readonly limit: number };
+
+/** What the store says to a claim. */
+export type Claimed =
+  | { readonly kind: "claimed"; readonly offer: Offer }
+  /** Gone, or past its deadline. */
+  | { readonly kind: "expired" }
+  /** Somebody else has it. */
+  | { readonly kind: "taken" }
+  /** That host made no offer. */
+  | { readonly kind: "unknown" };
+
+/** A reservation past its deadline. */
+export interface Expired {
+  readonly reservation: Reservation;
+  /** Host of the offer that was claimed, if one was. */
+  readonly claimedHost: number | undefined;
+}
+
+/**
+ * Where reservations live, shared by all replicas of a region. Soft state: it may forget everything at any moment. Each
+ * method is one atomic step, decides by the store's own clock, and is safe to repeat.
+ *
+ * Each throws a Fault UNAVAILABLE / `REDIS_UNAVAILABLE` within a second when the store does not answer.
+ */
+export interface ReservationStore {
+  open(id: string): Promise<Opened>;
+  put(reservation: Reservation): Promise<Put>;
+  claim(id: string, claimant: string, hostNumber: number): Promise<Claimed>;
+  /** Removes a reservation and returns it; `undefined` when it is gone. */
+  remove(id: string): Promise<Reservation | undefined>;
+  /** Removes up to `limit` that are past their deadline, oldest first. Each is returned to one caller only. */
+  sweep(limit: number): Promise<readonly Expired[]>;
+}

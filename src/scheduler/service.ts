@@ -1,0 +1,54 @@
+import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { requireScope } from "../lib/auth.ts";
+import { bidiStream, unary } from "../lib/rpc.ts";
+import { attach, type Replica } from "./attach.ts";
+import {
+  checkClaim,
+  checkRelease,
+  fromHost,
+  fromOffer,
+  fromReservation,
+  toReserveRequest,
+} from "./convert.ts";
+import type { Hosts } from "./domain/hosts.ts";
+import type { Reservations } from "./domain/reservations.ts";
+
+/** Puts {@link Reservations} and {@link Hosts} on the wire: checks and converts, and decides nothing else. */
+export function schedulerService(
+  reservations: Reservations,
+  hosts: Hosts,
+  replica: Replica,
+): SchedulerServiceServer {
+  return {
+    reserve: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const reservation = await reservations.reserve(toReserveRequest(req));
+      return { reservation: fromReservation(reservation), hostsAsked: reservation.hostsAsked };
+    }),
+    claim: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      checkClaim(req);
+      const offer = await reservations.claim(req.reservationId, req.claimant, req.hostNumber);
+      return { offer: fromOffer(offer) };
+    }),
+    release: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      checkRelease(req);
+      await reservations.release(req.reservationId, req.winner);
+      return {};
+    }),
+    listHosts: unary((_req, ctx) => {
+      requireScope(ctx, "internal");
+      return {
+        hosts: hosts
+          .all()
+          .toSorted((a, b) => a.info.number - b.info.number)
+          .map(fromHost),
+      };
+    }),
+    attach: bidiStream((requests, ctx) => {
+      requireScope(ctx, "internal");
+      return attach(requests, ctx, hosts, replica);
+    }),
+  };
+}
