@@ -29,9 +29,10 @@ export class FleetBusyError extends Error {
 
 /**
  * A local fleet and its supervisor: starts everything in order, keeps it running, and takes it down again. There is at most one per
- * folder. Emits `change` whenever its state does; the state is in `fleet.json` by then.
+ * folder. Emits `change` whenever its state does (the state is in `fleet.json` by then), and `swept` when processes had to be ended
+ * that their parents should have ended.
  */
-export class Fleet extends EventEmitter<{ change: [FleetState] }> {
+export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: readonly number[]] }> {
   readonly layout: Layout;
   readonly settings: FleetSettings;
   #tokens: Tokens | undefined;
@@ -154,7 +155,10 @@ export class Fleet extends EventEmitter<{ change: [FleetState] }> {
       await Promise.all(this.#parts.filter((part) => rank(part) === wave).map((part) => part.stop()));
     }
     // Without parts we were never in charge, and machines of an earlier fleet may still run.
-    if (this.#parts.length > 0) await endEverything(this.layout);
+    if (this.#parts.length > 0) {
+      const swept = await endEverything(this.layout);
+      if (swept.length > 0) this.emit("swept", swept);
+    }
     this.#become(last);
     await this.#lock?.release();
     this.#lock = undefined;

@@ -3,6 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { UserError } from "../lib/main.ts";
 import { program } from "./binaries.ts";
 import { openLog, tail } from "./log-file.ts";
 import { awaitEnd, identify, type ProcessIdentity, processTree, sendSignal } from "./processes.ts";
@@ -241,6 +242,6 @@ export class Part extends EventEmitter<{ change: [] }> {
     const reason = cause instanceof Error ? `: ${cause.message}` : "";
     const last = tail(this.spec.logFile, 15);
     const log = last === "" ? "" : `\nThe end of ${this.spec.logFile}:\n${last}`;
-    return new Error(`${this.name} ${what}${reason}${log}`, { cause });
+    return new UserError(`${this.name} ${what}${reason}${log}`, { cause });
   }
 }

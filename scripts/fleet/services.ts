@@ -102,6 +102,8 @@ export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
     ...service(context, `hostd-${host.number}`, "hostd", host.hostd, fixed, defaults),
     // Machines get their own grace before hostd ends.
     stopGraceMs: 30_000,
+    // A hostd that is asked stops its machines, one that is killed leaves them running.
+    orphanSignal: settings.keepsMachines ? "SIGKILL" : "SIGTERM",
     // Boots a guest once to see what this machine can do, in emulation if need be.
     readyTimeoutMs: 120_000,
   };
@@ -140,7 +142,6 @@ function service(
     logFile: layout.log(name),
     stopSignal: "SIGTERM",
     stopGraceMs: 20_000,
-    // Not SIGTERM: hostd would stop its machines, and they are to outlive the supervisor.
     orphanSignal: "SIGKILL",
     readyTimeoutMs: 60_000,
     ready: (signal) => checkHealth(address, signal),

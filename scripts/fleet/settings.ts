@@ -29,6 +29,8 @@ export interface FleetSettings {
   readonly imageBudgetMb: number;
   /** Kernel and initramfs. */
   readonly guestFolder: string;
+  /** Whether machines outlive a supervisor that is killed, so that the next one finds them running. */
+  readonly keepsMachines: boolean;
   /** Variables named after a service (`HOSTD_...`) go to that service. */
   readonly overrides: NodeJS.ProcessEnv;
 }
@@ -62,6 +64,7 @@ export function localSettings(
     ]),
     ...shares(folder, hosts),
     guestFolder,
+    keepsMachines: true,
     overrides: env,
   };
 }
@@ -91,6 +94,7 @@ export async function privateSettings(
     ),
     ...shares(folder, hosts),
     guestFolder,
+    keepsMachines: false,
     overrides,
   };
 }

@@ -38,27 +38,36 @@ export function findLeftovers(layout: Layout): Leftovers {
 }
 
 /**
- * Ends what a killed fleet has left, so that a new one can begin. Killed, not asked: a hostd that is asked stops its machines, and
- * one that is killed leaves them running for the next. Everything here is made to be killed.
+ * Ends what a killed fleet has left, except its machines, so that a new one can begin. Killed, not asked: a hostd that is asked stops
+ * its machines, and one that is killed leaves them running for the next. Everything here is made to be killed.
  */
 export async function endOrphans(layout: Layout): Promise<void> {
-  const { postgres, others } = findLeftovers(layout);
+  await endServers(findLeftovers(layout));
+}
+
+/**
+ * Ends everything, machines too, and removes the sockets nobody listens on any more. Returns the numbers of the processes that it
+ * found.
+ */
+export async function endEverything(layout: Layout): Promise<readonly number[]> {
+  const found = findLeftovers(layout);
+  await endServers(found);
+  // hostd was killed, so nobody makes new ones.
+  const { vms } = findLeftovers(layout);
+  for (const each of vms) sendSignal(each, "SIGTERM");
+  for (const each of await awaitEnd(vms, 3_000)) sendSignal(each, "SIGKILL");
+  await mustEnd(vms);
+  removeSockets(layout.folder, 6);
+  return [...vms, ...found.postgres, ...found.others].map(({ pid }) => pid);
+}
+
+async function endServers({ postgres, others }: Leftovers): Promise<void> {
   for (const each of others) sendSignal(each, "SIGKILL");
   // Sessions end by themselves once their server has; one that is killed takes the others down with it.
   const [server] = postgres;
   if (server !== undefined) sendSignal(server, "SIGINT");
   for (const each of await awaitEnd(postgres, 10_000)) sendSignal(each, "SIGKILL");
   await mustEnd([...others, ...postgres]);
-}
-
-/** Ends everything, virtual machines too, and removes the sockets nobody listens on any more. */
-export async function endEverything(layout: Layout): Promise<void> {
-  await endOrphans(layout);
-  const { vms } = findLeftovers(layout);
-  for (const each of vms) sendSignal(each, "SIGTERM");
-  for (const each of await awaitEnd(vms, 3_000)) sendSignal(each, "SIGKILL");
-  await mustEnd(vms);
-  removeSockets(layout.folder, 6);
 }
 
 async function mustEnd(processes: readonly ProcessIdentity[]): Promise<void> {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { UserError } from "../lib/main.ts";
 import { describeStart } from "./describe.ts";
 import type { Layout } from "./layout.ts";
 import { isAlive, type ProcessIdentity } from "./processes.ts";
@@ -23,11 +24,11 @@ export async function awaitReady(
       state?.supervisor.pid === supervisor.pid && state.supervisor.startTicks === supervisor.startTicks;
     if (isTheirs) {
       if (state.phase === "ready" && isSupervised(state)) return state;
-      if (state.phase === "failed") throw new Error(state.problem ?? "the fleet did not start");
-      if (state.phase === "stopped") throw new Error("the fleet was stopped while it came up");
+      if (state.phase === "failed") throw new UserError(state.problem ?? "the fleet did not start");
+      if (state.phase === "stopped") throw new UserError("the fleet was stopped while it came up");
       say(describeStart(state));
     }
-    if (!isRunning) throw new Error(`the supervisor ended; see ${layout.supervisorLog}`);
+    if (!isRunning) throw new UserError(`the supervisor ended; see ${layout.supervisorLog}`);
     await delay(100, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -1,13 +1,8 @@
 import { join } from "node:path";
-import { dataFolder, ROOT } from "../lib/paths.ts";
+import { dataFolder } from "../lib/paths.ts";
 import type { Progress } from "../lib/progress.ts";
 import { generate } from "./generate.ts";
 import { ensureSystemPackages } from "./system-packages.ts";
-
-/** The part of `scripts/guest/build.ts` that set-up calls. */
-interface GuestBuilder {
-  buildGuest(folder: string, say: (detail: string) => void, signal?: AbortSignal): Promise<unknown>;
-}
 
 /** Where the kernel and the initramfs of the guests are. */
 export function guestFolder(): string {
@@ -23,8 +18,9 @@ export async function setUp(needs: "run" | "test", progress: Progress, signal: A
   await progress.step("generated code", () => generate(signal));
   signal.throwIfAborted();
   await progress.step("guest kernel and init", async (say) => {
-    const builder = (await import(join(ROOT, "scripts/guest/build.ts"))) as GuestBuilder;
-    await builder.buildGuest(guestFolder(), say, signal);
+    // Only now: it may rest on the generated code.
+    const { buildGuest } = await import("../guest/build.ts");
+    await buildGuest(guestFolder(), say);
   });
   signal.throwIfAborted();
 }

@@ -1,0 +1,163 @@
+import { readFileSync } from "node:fs";
+import { Fleet } from "../../scripts/fleet/fleet.ts";
+import { layoutOf } from "../../scripts/fleet/layout.ts";
+import type { Part } from "../../scripts/fleet/part.ts";
+import { privateSettings } from "../../scripts/fleet/settings.ts";
+import { findLeftovers } from "../../scripts/fleet/sweep.ts";
+import { guestFolder } from "../../scripts/setup/setup.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+/** What kind of fleet a test wants. */
+export interface TestFleetOptions {
+  readonly hosts?: number;
+  /** `sim`: no virtual machines. `real`: what this machine can do, emulated if need be. */
+  readonly vmm?: "sim" | "real";
+  /** Variables for the services, e.g. `{ HOSTD_MEMORY_MB: "512" }`; those named after a service go to that service. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Name of a part: `postgres`, `redis`, `registry`, `traces`, `api`, `scheduler`, `hostd-1`, `imagecache-1`, ... */
+export type PartName = string;
+
+const START_TIMEOUT_MS = 180_000;
+
+/** A whole fleet of one's own: real processes, free ports, a temporary folder. */
+export class TestFleet {
+  readonly #fleet: Fleet;
+  readonly #remove: () => void;
+
+  constructor(fleet: Fleet, remove: () => void) {
+    this.#fleet = fleet;
+    this.#remove = remove;
+  }
+
+  /** `host:port` of the public API. */
+  get api(): string {
+    return this.#fleet.settings.api;
+  }
+
+  /** `host:port` of the registry: what references to its images begin with. */
+  get registry(): string {
+    return this.#fleet.settings.registry;
+  }
+
+  /** `http://host:port` of the trace receiver. */
+  get traces(): string {
+    return `http://${this.#fleet.settings.traces}`;
+  }
+
+  /** Everything within the organisation `personal`, and administration. */
+  get token(): string {
+    return this.#fleet.token;
+  }
+
+  /** Addresses of the hosts, in the order of their numbers. */
+  get hosts(): Fleet["settings"]["hosts"] {
+    return this.#fleet.settings.hosts;
+  }
+
+  /** Where the fleet lives, e.g. to run `hover` with `WINDHOVER_DIR`. */
+  get folder(): string {
+    return this.#fleet.layout.folder;
+  }
+
+  /** For minting tokens of other organisations. */
+  get signingKeyFile(): string {
+    return this.#fleet.layout.signingKeyFile;
+  }
+
+  /** A part's process number; undefined while it is down. */
+  pid(name: PartName): number | undefined {
+    return this.part(name).process?.pid;
+  }
+
+  /** Everything a part has logged. */
+  log(name: PartName): string {
+    return readFileSync(this.part(name).spec.logFile, "utf8");
+  }
+
+  /** Kills parts with -9 and leaves them down. */
+  async kill(...names: readonly PartName[]): Promise<void> {
+    await Promise.all(names.map((name) => this.part(name).kill()));
+  }
+
+  /** Kills parts with -9; the supervisor starts them again, and this resolves when they are ready. */
+  async crash(...names: readonly PartName[]): Promise<void> {
+    await Promise.all(
+      names.map(async (name) => {
+        await this.part(name).crash();
+        await this.part(name).whenReady(60_000);
+      }),
+    );
+  }
+
+  /** Asks parts to end and leaves them down. */
+  async stop(...names: readonly PartName[]): Promise<void> {
+    await Promise.all(names.map((name) => this.part(name).stop()));
+  }
+
+  /** Starts parts that are down; resolves when they are ready. */
+  async start(...names: readonly PartName[]): Promise<void> {
+    await Promise.all(names.map((name) => this.part(name).start()));
+  }
+
+  /** Asks parts to end and starts them again. */
+  async restart(...names: readonly PartName[]): Promise<void> {
+    await this.stop(...names);
+    await this.start(...names);
+  }
+
+  /** Freezes parts: their connections stay, and nothing answers. */
+  pause(...names: readonly PartName[]): void {
+    for (const name of names) this.part(name).pause();
+  }
+
+  /** Lets frozen parts go on. */
+  resume(...names: readonly PartName[]): void {
+    for (const name of names) this.part(name).resume();
+  }
+
+  /** The supervised process itself. */
+  part(name: PartName): Part {
+    const part = this.#fleet.parts.find((each) => each.name === name);
+    if (part === undefined) {
+      throw new Error(`no part ${name}; there are ${this.#fleet.parts.map((each) => each.name).join(", ")}`);
+    }
+    return part;
+  }
+
+  /** Takes everything down and fails when a process outlives its orderly end. */
+  async close(): Promise<void> {
+    const leftovers: string[] = [];
+    this.#fleet.once("swept", (pids) => leftovers.push(...pids.map(String)));
+    await this.#fleet.stop();
+    const { vms, postgres, others } = findLeftovers(this.#fleet.layout);
+    leftovers.push(...[...vms, ...postgres, ...others].map(({ pid }) => String(pid)));
+    this.#remove();
+    if (leftovers.length > 0) throw new Error(`the fleet left processes behind: ${leftovers.join(", ")}`);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Starts a fleet; with `sim` hosts some four seconds. Close it in `afterAll`, or declare it with `await using`. */
+export async function startFleet(options: TestFleetOptions = {}): Promise<TestFleet> {
+  const scratch = temporaryFolder("fleet");
+  const layout = layoutOf(scratch.path);
+  const overrides = {
+    LOG_LEVEL: process.env["LOG_LEVEL"],
+    HOSTD_VMM: options.vmm === "real" ? "auto" : "sim",
+    ...options.environment,
+  };
+  const settings = await privateSettings(layout.folder, guestFolder(), options.hosts ?? 2, overrides);
+  const fleet = new Fleet(layout, settings);
+  try {
+    await fleet.start(AbortSignal.timeout(START_TIMEOUT_MS));
+  } catch (cause) {
+    scratch.remove();
+    throw cause;
+  }
+  return new TestFleet(fleet, scratch.remove);
+}
