@@ -24,7 +24,7 @@ export class Redis {
   readonly #client: Client;
   readonly #commandTimeoutMs: number;
 
-  /** @param address `redis://user:password@host:port/db`, `host:port` or `unix:/path` */
+  /** @param address `redis://user:password@host:port/db`, `host:port`, or a socket as `unix:/path` or `/path` */
   constructor(address: string, limits: RedisLimits = {}) {
     this.#commandTimeoutMs = limits.commandTimeoutMs ?? 1_000;
     const options = {
@@ -34,7 +34,7 @@ export class Redis {
       connectTimeout: 2_000,
       retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 2_000),
     } satisfies RedisOptions;
-    const path = /^unix:(?:\/\/(?=\/))?(.+)$/.exec(address)?.[1];
+    const path = /^(?:unix:(?:\/\/(?=\/))?)?(\/.*)$/.exec(address)?.[1];
     const url = /^rediss?:\/\//.test(address) ? address : `redis://${address}`;
     this.#client = path === undefined ? new Client(url, options) : new Client({ ...options, path });
     tellOutages(this.#client, limits.log ?? logger);

@@ -1,6 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { authenticate, type TokenVerifier } from "./auth.ts";
 import { callState } from "./call-state.ts";
+import { confirmEnd } from "./confirm-end.ts";
 import type { Health } from "./health.ts";
 import { addressInUse, cannotListen, clearStaleSocket, isInUse } from "./listen.ts";
 import { logger } from "./log.ts";
@@ -33,12 +34,11 @@ export interface Running {
 
 /** A gRPC server with tracing, measuring, token checks, limits, and a way to tell its handlers to finish. */
 export function createServer(options: ServerOptions = {}): grpc.Server {
+  grpc.setLogger(grpcLog);
   const draining = new AbortController();
-  const interceptors = [observeServer, announce(draining.signal)];
+  const interceptors = [observeServer, confirmEnd, announce(draining.signal)];
   if (options.verifier) interceptors.push(authenticate(options.verifier));
-  const server = new grpc.Server({ ...serverOptions, interceptors });
-  drains.set(server, draining);
-  return server;
+  return new Server({ ...serverOptions, interceptors }, draining);
 }
 
 /**
@@ -67,7 +67,46 @@ export async function serve(
   return Object.assign(close, { port });
 }
 
-const drains = new WeakMap<grpc.Server, AbortController>();
+/** grpc-js would write plain text to standard error. */
+const grpcLog = {
+  error: (...text: unknown[]) => logger.warn("grpc-js reports a problem", { text: text.join(" ") }),
+  info: (...text: unknown[]) => logger.debug("grpc-js reports", { text: text.join(" ") }),
+  debug: (...text: unknown[]) => logger.debug("grpc-js reports", { text: text.join(" ") }),
+};
+
+class Server extends grpc.Server {
+  readonly draining: AbortController;
+
+  constructor(options: grpc.ServerOptions, draining: AbortController) {
+    super(options);
+    this.draining = draining;
+  }
+
+  override addService(
+    service: grpc.ServiceDefinition,
+    implementation: grpc.UntypedServiceImplementation,
+  ): void {
+    const told = Object.entries(service).map(([name, method]) => [name, tellUnencodable(method)]);
+    super.addService(Object.fromEntries(told), implementation);
+  }
+}
+
+/** grpc-js answers INTERNAL when a response does not fit its message, and tells nobody why. */
+function tellUnencodable(
+  method: grpc.MethodDefinition<unknown, unknown>,
+): grpc.MethodDefinition<unknown, unknown> {
+  return {
+    ...method,
+    responseSerialize: (response) => {
+      try {
+        return method.responseSerialize(response);
+      } catch (error) {
+        logger.error("an answer could not be encoded", { method: method.path.slice(1), error });
+        throw error;
+      }
+    },
+  };
+}
 
 function bind(server: grpc.Server, address: string, variable: string): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -85,7 +124,7 @@ async function shutDown(server: grpc.Server, graceMs: number, health: Health | u
     health.stop();
     await sleep(Math.min(NOTICE_MS, graceMs / 10));
   }
-  drains.get(server)?.abort();
+  if (server instanceof Server) server.draining.abort();
   const finished = new Promise<"finished">((resolve, reject) => {
     server.tryShutdown((err) => (err ? reject(err) : resolve("finished")));
   });

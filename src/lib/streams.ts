@@ -128,6 +128,8 @@ export function openDuplex<Req, Res>(
   stream.on("error", end);
   stream.on("status", () => end());
   binding.onAbort(() => stream.cancel());
+  // Starts reading, up to the stream's own small buffer. Never asked to read, grpc-js takes in all the peer sends.
+  stream.read(0);
   return {
     messages: received(stream, (err) => binding.fault(err, client)),
     write: async (message) => {
