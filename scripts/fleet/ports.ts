@@ -27,10 +27,10 @@ export async function takenPorts(listeners: readonly Listener[]): Promise<readon
   return answers.filter((each) => each !== undefined);
 }
 
-/** Splits `host:port`; the last colon counts. */
+/** Splits `host:port` at the last colon; without one there is no host. */
 export function splitAddress(address: string): { readonly host: string; readonly port: number } {
   const colon = address.lastIndexOf(":");
-  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+  return { host: address.slice(0, Math.max(colon, 0)), port: Number(address.slice(colon + 1)) };
 }
 
 async function describeTaken(listener: Listener): Promise<string | undefined> {
@@ -75,14 +75,11 @@ function listeningInodes(table: string, port: number): readonly string[] {
 }
 
 function openSockets(pid: string): readonly string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
-      return inode === undefined ? [] : [inode];
-    });
-  } catch {
-    return [];
-  }
+  return attempt(() => readdirSync(`/proc/${pid}/fd`), []).flatMap((fd) => {
+    // Some are closed by the time we look, among them the one that read the folder.
+    const target = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`), "");
+    return /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? [];
+  });
 }
 
 function programName(pid: string): string {
@@ -90,9 +87,13 @@ function programName(pid: string): string {
 }
 
 function readText(path: string): string {
+  return attempt(() => readFileSync(path, "utf8"), "");
+}
+
+function attempt<T>(read: () => T, otherwise: T): T {
   try {
-    return readFileSync(path, "utf8");
+    return read();
   } catch {
-    return "";
+    return otherwise;
   }
 }

@@ -1,0 +1,32 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { expect, test } from "vitest";
+import { freePorts, takenPorts } from "./ports.ts";
+
+test("a taken port is told with its part, who has it, and the variable that moves it", async () => {
+  const server = createServer();
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+
+  const taken = await takenPorts([
+    { part: "registry", address: `127.0.0.1:${port}`, variable: "REGISTRY_LISTEN" },
+  ]);
+  await once(server.close(), "close");
+
+  expect(taken).toEqual([
+    expect.stringMatching(
+      new RegExp(
+        `^127.0.0.1:${port} \\(registry\\) is taken by .+ \\(process ${process.pid}\\); REGISTRY_LISTEN=127.0.0.1:PORT`,
+      ),
+    ),
+  ]);
+});
+
+test("free ports are free, and all different", async () => {
+  const ports = await freePorts(20);
+
+  expect(new Set(ports).size).toBe(20);
+  expect(
+    await takenPorts(ports.map((port) => ({ part: "x", address: `127.0.0.1:${port}`, variable: "X" }))),
+  ).toEqual([]);
+});

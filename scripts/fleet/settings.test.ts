@@ -1,0 +1,60 @@
+import { describe, expect, test } from "vitest";
+import { listenersOf, localSettings, privateSettings } from "./settings.ts";
+
+const make = (hosts: number, env: NodeJS.ProcessEnv = {}) => localSettings("/tmp", "/tmp/guest", hosts, env);
+
+test("the addresses are the documented ones, and each can be moved", () => {
+  expect(make(2)).toMatchObject({
+    api: "127.0.0.1:7070",
+    registry: "127.0.0.1:5000",
+    traces: "127.0.0.1:4318",
+    hosts: [
+      { hostd: "127.0.0.1:7100", imagecache: "127.0.0.1:7101" },
+      { hostd: "127.0.0.1:7102", imagecache: "127.0.0.1:7103" },
+    ],
+  });
+  const moved = make(1, {
+    API_LISTEN: "127.0.0.1:9000",
+    HOSTS_FIRST_PORT: "9100",
+    MACHINES_FIRST_PORT: "21000",
+  });
+  expect(moved).toMatchObject({
+    api: "127.0.0.1:9000",
+    hosts: [{ hostd: "127.0.0.1:9100", machinePorts: "21000-21999" }],
+  });
+});
+
+describe("wrong values are refused with the variable's name and an example", () => {
+  test.each([
+    [{ API_LISTEN: "7070" }, /API_LISTEN takes HOST:PORT/],
+    [{ REGISTRY_LISTEN: "127.0.0.1:99999" }, /REGISTRY_LISTEN takes HOST:PORT/],
+    [{ HOSTS_FIRST_PORT: "abc" }, /HOSTS_FIRST_PORT takes a port number/],
+    [{ MACHINES_FIRST_PORT: "40000" }, /MACHINES_FIRST_PORT=40000 leaves no ports/],
+  ])("%o", (env, message) => {
+    expect(() => make(2, env)).toThrow(message);
+  });
+});
+
+test.each([0, 65, 1.5])("%d hosts are refused", (hosts) => {
+  expect(() => make(hosts)).toThrow(/--hosts takes a number/);
+});
+
+test.each([1, 2, 12, 64])("%d hosts have ports of their own, below those the kernel hands out", (hosts) => {
+  const settings = make(hosts);
+  const ranges = settings.hosts.map((host) => host.machinePorts.split("-").map(Number));
+  const addresses = listenersOf(settings).map((listener) => listener.address);
+
+  expect(new Set(addresses).size).toBe(addresses.length);
+  for (const [index, [first = 0, last = 0]] of ranges.entries()) {
+    expect(last).toBeGreaterThanOrEqual(first);
+    expect(last).toBeLessThan(32_768);
+    expect(first).toBeGreaterThan(ranges[index - 1]?.[1] ?? 0);
+  }
+});
+
+test("a private fleet shares no address with the local one", async () => {
+  const local = new Set(listenersOf(make(2)).map((listener) => listener.address));
+  const own = listenersOf(await privateSettings("/tmp", "/tmp/guest", 2, {}));
+
+  expect(own.filter((listener) => local.has(listener.address))).toEqual([]);
+});
