@@ -1,0 +1,176 @@
+import { Fault } from "../../lib/fault.ts";
+import type { Queries } from "../../lib/postgres.ts";
+import { appNotFound } from "../domain/app.ts";
+import { type CreateRequest, NOT_BEGUN } from "../domain/create-state.ts";
+import { refusal, type Standing } from "../domain/quota.ts";
+import type { Transactions } from "./gated-database.ts";
+import { toJson } from "./json.ts";
+import { type SagaRow, type StoredSaga, toSaga } from "./saga-row.ts";
+
+/** A create that is about to begin. */
+export interface Intent {
+  readonly id: string;
+  /** Its name is empty when the server is to make one. */
+  readonly request: CreateRequest;
+  readonly requestId?: string;
+  readonly requestHash: Buffer;
+  readonly traceparent: string;
+  /** Who runs it, and for how long nobody else may. */
+  readonly owner: string;
+  readonly leaseMs: number;
+  readonly makeName: () => string;
+}
+
+/** What became of it: begun, or an earlier one with its request id. */
+export interface Begun {
+  readonly isNew: boolean;
+  readonly saga: StoredSaga;
+}
+
+const NAME_ATTEMPTS = 5;
+
+/** Preflight and intent of creates, in one short transaction, so that nothing is done that was not allowed and nothing is forgotten. */
+export class CreateStore {
+  readonly #db: Transactions;
+
+  constructor(db: Transactions) {
+    this.#db = db;
+  }
+
+  /**
+   * Lets a create begin, or not. The row of the organisation is locked: its creates are counted one after the other.
+   *
+   * @throws Fault `APP_NOT_FOUND`, `ORG_PAST_DUE`, `ORG_BANNED`, `QUOTA_MACHINES`, `QUOTA_MEMORY`, `MACHINE_NAME_TAKEN`, `REQUEST_ID_REUSED`
+   */
+  begin(intent: Intent): Promise<Begun> {
+    return this.#db.transaction(async (tx) => {
+      const org = await lockOrganization(tx, intent.request);
+      const earlier = await findEarlier(tx, intent);
+      if (earlier) return { isNew: false, saga: earlier };
+      const used = await countUsed(tx, intent.request.org);
+      const refused = refusal({ ...org, used }, intent.request.config.guest.memoryMb);
+      if (refused) throw refused;
+      await holdApp(tx, intent.request);
+      const name = await insertMachine(tx, intent);
+      return { isNew: true, saga: await insertSaga(tx, intent, { ...intent.request, name }) };
+    });
+  }
+
+  /** Takes the intent back: name and quota are free again. Safe to repeat. */
+  async forget(createId: string): Promise<void> {
+    await this.#db.query({
+      name: "create_forget",
+      text: "delete from machines where create_id = $1",
+      values: [createId],
+    });
+  }
+}
+
+async function lockOrganization(tx: Queries, request: CreateRequest) {
+  const { rows } = await tx.query<{
+    slug: string;
+    standing: Standing;
+    quota_machines: number;
+    quota_memory_mb: string;
+  }>({
+    name: "create_lock_org",
+    text: "select slug, standing, quota_machines, quota_memory_mb from organizations where slug = $1 for update",
+    values: [request.org],
+  });
+  // A token may outlive its organisation, whose apps are gone then.
+  if (!rows[0]) throw appNotFound(request.app);
+  const { slug, standing, quota_machines, quota_memory_mb } = rows[0];
+  return { slug, standing, quota: { machines: quota_machines, memoryMb: Number(quota_memory_mb) } };
+}
+
+async function findEarlier(tx: Queries, intent: Intent): Promise<StoredSaga | undefined> {
+  if (intent.requestId === undefined) return undefined;
+  const { rows } = await tx.query<SagaRow & { same: boolean }>({
+    name: "create_find_earlier",
+    text: `select *, request_hash = $3 as same from sagas where org = $1 and request_id = $2 and status <> 'failed'`,
+    values: [intent.request.org, intent.requestId, intent.requestHash],
+  });
+  if (!rows[0]) return undefined;
+  if (rows[0].same) return toSaga(rows[0]);
+  throw new Fault(
+    "INVALID_ARGUMENT",
+    "REQUEST_ID_REUSED",
+    `request_id ${intent.requestId} stands for another request; use a new one for each machine`,
+    { request_id: intent.requestId },
+  );
+}
+
+async function countUsed(tx: Queries, org: string) {
+  const { rows } = await tx.query<{ machines: string; memory_mb: string }>({
+    name: "create_count_used",
+    text: `select count(*) as machines, coalesce(sum(memory_mb), 0) as memory_mb
+             from machines where org = $1 and state <> 'destroyed'`,
+    values: [org],
+  });
+  return { machines: Number(rows[0]?.machines ?? 0), memoryMb: Number(rows[0]?.memory_mb ?? 0) };
+}
+
+/** Keeps the app from being deleted until the intent is visible. */
+async function holdApp(tx: Queries, request: CreateRequest): Promise<void> {
+  const { rowCount } = await tx.query({
+    name: "create_hold_app",
+    text: "select 1 from apps where name = $1 and org = $2 for key share",
+    values: [request.app, request.org],
+  });
+  if (rowCount === 0) throw appNotFound(request.app);
+}
+
+/** Writes the intent, under the name asked for or one that is free, and returns the name. */
+async function insertMachine(tx: Queries, intent: Intent): Promise<string> {
+  const { request } = intent;
+  const attempts = request.name === "" ? NAME_ATTEMPTS : 1;
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const name = request.name || intent.makeName();
+    const { rowCount } = await tx.query({
+      name: "create_insert_machine",
+      text: `insert into machines (create_id, org, app, name, region, memory_mb, state)
+             values ($1, $2, $3, $4, $5, $6, 'creating')
+             on conflict (app, name) where state <> 'destroyed' do nothing`,
+      values: [intent.id, request.org, request.app, name, request.region, request.config.guest.memoryMb],
+    });
+    if (rowCount > 0) return name;
+  }
+  throw await nameTaken(tx, request);
+}
+
+async function nameTaken(tx: Queries, { app, name }: CreateRequest): Promise<Fault> {
+  const { rows } = await tx.query<{ id: string | null }>({
+    name: "create_name_owner",
+    text: "select id from machines where app = $1 and name = $2 and state <> 'destroyed'",
+    values: [app, name],
+  });
+  const id = rows[0]?.id ?? "";
+  return new Fault(
+    "ALREADY_EXISTS",
+    "MACHINE_NAME_TAKEN",
+    `app ${app} has a machine ${name} already${id === "" ? "" : `: ${id}`}; choose another name or destroy that one`,
+    { app, name, machine_id: id },
+  );
+}
+
+async function insertSaga(tx: Queries, intent: Intent, request: CreateRequest): Promise<StoredSaga> {
+  const { rows } = await tx.query<SagaRow>({
+    name: "create_insert_saga",
+    text: `insert into sagas (id, org, request_id, request_hash, status, request, state, traceparent, owner, lease_time)
+           values ($1, $2, $3, $4, 'running', $5, $6, $7, $8, now() + $9 * interval '1 millisecond')
+           returning *`,
+    values: [
+      intent.id,
+      request.org,
+      intent.requestId ?? null,
+      intent.requestHash,
+      toJson(request),
+      toJson(NOT_BEGUN),
+      intent.traceparent,
+      intent.owner,
+      intent.leaseMs,
+    ],
+  });
+  if (!rows[0]) throw new Error("an insert returned nothing");
+  return toSaga(rows[0]);
+}

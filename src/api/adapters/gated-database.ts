@@ -1,0 +1,75 @@
+import { Fault } from "../../lib/fault.ts";
+import { startLoop } from "../../lib/lifecycle.ts";
+import { logger } from "../../lib/log.ts";
+import { migrate } from "../../lib/migrate.ts";
+import type { Database, Queries, Result, Statement } from "../../lib/postgres.ts";
+
+/** A database, as the stores use it. */
+export interface Transactions extends Queries {
+  /** Runs `fn` in one transaction; see `Database.transaction`. */
+  transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T>;
+}
+
+const MIGRATIONS = new URL("../sql/", import.meta.url);
+const RETRY_MS = 1_000;
+
+/**
+ * The database behind a gate that opens once its schema is up to date. An api starts, and starts machines, without Postgres; what needs it is
+ * told `DATABASE_UNAVAILABLE` until then.
+ */
+export class GatedDatabase implements Transactions {
+  readonly #db: Database;
+  readonly #url: string;
+  #isReady = false;
+
+  constructor(db: Database, url: string) {
+    this.#db = db;
+    this.#url = url;
+  }
+
+  /** Whether the schema is up to date. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Migrates in the background, again and again until it has worked; the answer stops that. */
+  open(): () => Promise<void> {
+    const abort = new AbortController();
+    const stop = startLoop(
+      RETRY_MS,
+      RETRY_MS,
+      async () => {
+        await this.migrate();
+        abort.abort();
+      },
+      { name: "migrate" },
+    );
+    abort.signal.addEventListener("abort", () => void stop(), { once: true });
+    return stop;
+  }
+
+  /** Migrates now. */
+  async migrate(): Promise<void> {
+    await migrate(this.#url, MIGRATIONS);
+    if (!this.#isReady) logger.info("the database is ready");
+    this.#isReady = true;
+  }
+
+  query<Row>(statement: Statement): Promise<Result<Row>> {
+    return this.#isReady ? this.#db.query(statement) : Promise.reject(notReady());
+  }
+
+  transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T> {
+    return this.#isReady ? this.#db.transaction(fn) : Promise.reject(notReady());
+  }
+}
+
+function notReady(): Fault {
+  return new Fault(
+    "UNAVAILABLE",
+    "DATABASE_UNAVAILABLE",
+    "the database has not been reached since this api started",
+    {},
+    { retryAfterMs: RETRY_MS },
+  );
+}

@@ -1,0 +1,115 @@
+import { Fault, hasReason } from "../../lib/fault.ts";
+import { logger } from "../../lib/log.ts";
+import { annotate, attribute } from "../../lib/tracing.ts";
+import { judge, nextAwardStep } from "../domain/award.ts";
+import {
+  type Attempt,
+  type Offer,
+  withAttempt,
+  withAuction,
+  withAuctionOver,
+  withOutcome,
+} from "../domain/create-state.ts";
+import { newMachineId } from "../domain/machine-id.ts";
+import { auctionRequest, type CreateContext, type CreateTools, hostOf, imageOf } from "./context.ts";
+
+/** How long a host may take to say yes or no to an award, in milliseconds. */
+const AWARD_MS = 10_000;
+
+/** Gets the machine onto a host: what to do next is decided by `nextAwardStep`, and stored before it is done. */
+export async function award(tools: CreateTools, ctx: CreateContext, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    const step = nextAwardStep(ctx.id, ctx.state);
+    switch (step.kind) {
+      case "placed":
+        annotate(attribute.machineId, step.attempt.machineId);
+        return;
+      case "ask":
+        await ask(tools, ctx, step.attempt, signal);
+        break;
+      case "claim":
+        await claim(tools, ctx, step.reservationId, step.offer, signal);
+        break;
+      case "auction":
+        await holdAuction(tools, ctx, step, signal);
+        break;
+      case "fail":
+        throw step.fault;
+    }
+  }
+}
+
+/** Destroys the machine on every host that has it or may have it. */
+export async function undoAward(tools: CreateTools, ctx: CreateContext, signal: AbortSignal): Promise<void> {
+  const suspects = ctx.state.attempts.filter((attempt) => attempt.outcome !== "refused");
+  const results = await Promise.allSettled(
+    suspects.map(({ offer, machineId }) => tools.hosts.destroy(hostOf(offer), machineId, { signal })),
+  );
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+/** Claims the reservation, and stores which host will be asked for which machine. */
+async function claim(
+  { auctions, random }: CreateTools,
+  ctx: CreateContext,
+  reservationId: string,
+  best: Offer,
+  signal: AbortSignal,
+): Promise<void> {
+  let offer: Offer;
+  try {
+    offer = await auctions.claim(reservationId, ctx.id, best.hostNumber, { signal });
+  } catch (err) {
+    const isGone =
+      hasReason(err, "RESERVATION_EXPIRED") || hasReason(err, "RESERVATION_CLAIMED") || hasReason(err, "OFFER_UNKNOWN");
+    if (!isGone) throw err;
+    logger.info("a reservation could not be claimed", { create_id: ctx.id, reservation_id: reservationId, error: err });
+    await ctx.save(withAuctionOver(ctx.state));
+    return;
+  }
+  const machineId = newMachineId(offer.hostNumber, random());
+  const state = withAttempt(ctx.state, machineId, reservationId, offer);
+  const attempt = state.attempts.at(-1);
+  if (attempt) await ctx.saveAttempt(state, attempt);
+}
+
+/** Asks the host of a stored attempt, and stores its answer. */
+async function ask(tools: CreateTools, ctx: CreateContext, attempt: Attempt, signal: AbortSignal): Promise<void> {
+  const { machineId, offer, reservationId } = attempt;
+  const { request, createTraceId } = ctx;
+  const order = { machineId, request, image: imageOf(ctx), createTraceId, reservationId, epoch: offer.epoch };
+  try {
+    const machine = await tools.hosts.create(hostOf(offer), order, { signal, remainingMs: AWARD_MS });
+    const state = { ...withOutcome(ctx.state, machineId, "placed"), machine };
+    await ctx.saveMachine(state, machine);
+  } catch (err) {
+    // Aborted by us: the host is not to blame, and undo asks it again. Anything but a fault is a bug of ours, or a store that failed.
+    if (signal.aborted || !(err instanceof Fault) || err.reason.startsWith("DATABASE_") || err.reason === "LEASE_LOST") {
+      throw err;
+    }
+    const verdict = judge(err);
+    logger.info("a host did not take an award", { create_id: ctx.id, host: offer.hostNumber, error: err, verdict });
+    if (verdict === "fatal") throw err;
+    await ctx.save(withOutcome(ctx.state, machineId, verdict, err.reason));
+  }
+}
+
+async function holdAuction(
+  { auctions }: CreateTools,
+  ctx: CreateContext,
+  step: { readonly reservationId: string; readonly excludedHosts: readonly number[]; readonly isFirst: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const request = auctionRequest(ctx, step.reservationId, step.excludedHosts);
+  let offers: readonly Offer[] = [];
+  try {
+    offers = await auctions.reserve(request, { signal });
+  } catch (err) {
+    const isNobody = hasReason(err, "NO_CAPACITY") || hasReason(err, "NO_HOSTS");
+    // With hosts left out, nobody else having room is not the last word on why this create fails.
+    if (step.isFirst || !isNobody) throw err;
+  }
+  await ctx.save(withAuction(ctx.state, step.reservationId, offers));
+}

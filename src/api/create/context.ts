@@ -1,0 +1,108 @@
+import type { HostAddress } from "../adapters/hostd.ts";
+import type { Attempt, CreateRequest, CreateState, Offer } from "../domain/create-state.ts";
+import type { ImageRef, Machine } from "../domain/machine.ts";
+import type { Within } from "../domain/progress.ts";
+import type { Scope } from "../domain/scope.ts";
+
+/** Finds out which image a reference stands for. */
+export interface ImageResolver {
+  /** @throws Fault `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, `REGISTRY_UNAUTHORIZED`, `NOT_AN_IMAGE`, `PLATFORM_NOT_AVAILABLE`, ... */
+  resolve(reference: string, signal: AbortSignal): Promise<ImageRef>;
+}
+
+/** What an auction is to find room for. */
+export interface AuctionRequest {
+  readonly reservationId: string;
+  readonly cpus: number;
+  readonly memoryMb: number;
+  readonly imageDigest: string;
+  readonly app: string;
+  readonly excludedHosts: readonly number[];
+}
+
+/** The region's scheduler. Not to be reached, or unable to work, it is UNAVAILABLE / `SCHEDULER_UNAVAILABLE`. */
+export interface Auctions {
+  /** Offers, best first. @throws Fault `NO_CAPACITY`, `NO_HOSTS` */
+  reserve(request: AuctionRequest, scope: Scope): Promise<readonly Offer[]>;
+  /** @throws Fault `RESERVATION_EXPIRED`, `RESERVATION_CLAIMED`, `OFFER_UNKNOWN` */
+  claim(reservationId: string, claimant: string, hostNumber: number, scope: Scope): Promise<Offer>;
+  /** Ends a reservation: everybody but the winner lets go. */
+  release(reservationId: string, winner: number | undefined, scope: Scope): Promise<void>;
+}
+
+/** What a create asks of hosts. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
+export interface CreateHosts {
+  /** Turns the hold into an allocation. Repeating it is fine. */
+  create(host: HostAddress, award: Award, scope: Scope): Promise<Machine>;
+  /** Makes the image local, reporting how far it is. Repeating it is fine. */
+  prepare(host: HostAddress, machineId: string, report: (within: Within) => void, scope: Scope): Promise<Machine>;
+  start(host: HostAddress, machineId: string, scope: Scope): Promise<Machine>;
+  get(host: HostAddress, machineId: string, scope: Scope): Promise<Machine>;
+  /** Destroys a machine, running or not; there being none is fine. */
+  destroy(host: HostAddress, machineId: string, scope: Scope): Promise<void>;
+}
+
+/** What a host is awarded. */
+export interface Award {
+  readonly machineId: string;
+  readonly request: CreateRequest;
+  readonly image: ImageRef;
+  readonly createTraceId: string;
+  readonly reservationId: string;
+  /** Decimal. */
+  readonly epoch: string;
+}
+
+/** What a create keeps, and where it reports. All of it is the running create's own; a write throws once another api has taken over. */
+export interface CreateContext {
+  readonly id: string;
+  readonly request: CreateRequest;
+  readonly createTraceId: string;
+  /** Whether an earlier run may have done some of it. */
+  readonly isResumed: boolean;
+  /** How far it is; as stored. */
+  readonly state: CreateState;
+  /** A step begins. */
+  begin(step: string): Promise<void>;
+  /** Stores the state. */
+  save(state: CreateState): Promise<void>;
+  /** Stores a host that is about to be asked. */
+  saveAttempt(state: CreateState, attempt: Attempt): Promise<void>;
+  /** Stores what a host said of the machine. */
+  saveMachine(state: CreateState, machine: Machine): Promise<void>;
+  /** Puts the machine into the record for good. @throws Fault `MACHINE_DESTROYED` */
+  recordMachine(machine: Machine): Promise<void>;
+  /** Removes the intent: name and quota are free again. */
+  forget(): Promise<void>;
+  /** How far the present step is. */
+  report(within: Within): void;
+}
+
+/** What the steps of a create work with. */
+export interface CreateTools {
+  readonly images: ImageResolver;
+  readonly auctions: Auctions;
+  readonly hosts: CreateHosts;
+  /** 36 random bits for a machine's id. */
+  readonly random: () => bigint;
+  /** Between attempts to reach a host that has a machine already, in milliseconds. Default 500. */
+  readonly retryMs?: number;
+}
+
+/** What an auction is asked for. */
+export function auctionRequest(ctx: CreateContext, reservationId: string, excludedHosts: readonly number[]) {
+  const { cpus, memoryMb } = ctx.request.config.guest;
+  const imageDigest = imageOf(ctx).digest;
+  return { reservationId, cpus, memoryMb, imageDigest, app: ctx.request.app, excludedHosts };
+}
+
+/** The image that the step `resolve` found. */
+export function imageOf(ctx: CreateContext): ImageRef {
+  if (!ctx.state.image) throw new Error("the image has not been resolved");
+  return ctx.state.image;
+}
+
+/** The host behind an offer. */
+export function hostOf(offer: Offer): HostAddress {
+  return { number: offer.hostNumber, name: offer.hostName, address: offer.hostAddress };
+}

@@ -1,0 +1,161 @@
+import { randomUUID } from "node:crypto";
+import type { CreateStore } from "../adapters/create-store.ts";
+import type { StoredSaga } from "../adapters/saga-row.ts";
+import type { SagaStore } from "../adapters/saga-store.ts";
+import { Fault } from "../../lib/fault.ts";
+import { activeTraceparent, attribute, withSpan } from "../../lib/tracing.ts";
+import { sleep } from "../../lib/wait.ts";
+import { type CreateRequest, type CreateState, placedAttempt } from "../domain/create-state.ts";
+import { toFault } from "../domain/fault-data.ts";
+import { type MachineId, parseMachineId } from "../domain/machine-id.ts";
+import type { Machines, Seen } from "../domain/machines.ts";
+import type { StepProgress } from "../domain/progress.ts";
+import type { Caller } from "../domain/scope.ts";
+import { requestHash } from "./request-hash.ts";
+import { type CreateRunner, LEASE_MS, newOwner } from "./runner.ts";
+
+/** A machine that was created now, or by an earlier call with the same request id. */
+export interface Created extends Seen {
+  readonly repeated: boolean;
+}
+
+/** What {@link Creates} works with. */
+export interface CreatesParts {
+  readonly creates: CreateStore;
+  readonly sagas: SagaStore;
+  readonly runner: CreateRunner;
+  readonly machines: Machines;
+  /** A name for a machine whose caller gave none. */
+  readonly makeName: () => string;
+}
+
+/** How often a create that another api runs is looked at. */
+const POLL_MS = 200;
+/** How long a create is looked for before it is said not to exist. */
+const FIND_MS = 5_000;
+
+/** Creates machines: lets them begin, waits for them, and follows them. */
+export class Creates {
+  readonly #parts: CreatesParts;
+
+  constructor(parts: CreatesParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Creates a machine. Without a request id the create is undone when the caller goes away; with one it goes on, and whoever calls with the
+   * same one gets the same machine.
+   *
+   * @throws Fault as documented for `MachinesService.CreateMachine`
+   */
+  async create(request: CreateRequest, requestId: string | undefined, caller: Caller): Promise<Created> {
+    return withSpan("api.create", { [attribute.region]: request.region }, async (span) => {
+      const { runner } = this.#parts;
+      const owner = newOwner();
+      const { isNew, saga } = await withSpan("api.preflight", {}, () => this.#begin(request, requestId, owner));
+      if (!isNew) return this.#join(saga, caller);
+      const signal = requestId === undefined ? caller.signal : undefined;
+      const state = await unlessGone(runner.start(saga, owner, signal), caller.signal);
+      if (!state.machine) throw new Error("a create ended without a machine");
+      span.setAttribute(attribute.machineId, state.machine.id);
+      return { machine: state.machine, hostStatus: "ok", repeated: false };
+    });
+  }
+
+  /**
+   * Follows a create by its request id, from its beginning to its end.
+   *
+   * @throws Fault NOT_FOUND / `CREATE_NOT_FOUND` when there is none for 5 s
+   */
+  async *watch(org: string, requestId: string, signal: AbortSignal): AsyncGenerator<StepProgress> {
+    const until = performance.now() + FIND_MS;
+    while (!signal.aborted) {
+      const here = this.#parts.runner.progress(org, requestId);
+      if (here) {
+        yield* here.follow(signal);
+        return;
+      }
+      const stored = await this.#parts.sagas.find(org, requestId);
+      if (stored) {
+        yield* this.#followStored(stored.id, signal);
+        return;
+      }
+      if (performance.now() > until) throw createNotFound(requestId);
+      await sleep(POLL_MS, signal);
+    }
+  }
+
+  #begin(request: CreateRequest, requestId: string | undefined, owner: string) {
+    return this.#parts.creates.begin({
+      id: randomUUID(),
+      request,
+      ...(requestId === undefined ? {} : { requestId }),
+      requestHash: requestHash(request),
+      traceparent: activeTraceparent(),
+      owner,
+      leaseMs: LEASE_MS,
+      makeName: this.#parts.makeName,
+    });
+  }
+
+  /** Waits for an earlier create with this request id, wherever it runs. */
+  async #join(saga: StoredSaga, caller: Caller): Promise<Created> {
+    const here = this.#parts.runner.outcome(saga.id);
+    const state = here ? await unlessGone(here, caller.signal) : await this.#poll(saga, caller.signal);
+    const id = placedId(state);
+    if (!id) throw new Error("a create that is done has no machine");
+    return { ...(await this.#parts.machines.get(id, caller)), repeated: true };
+  }
+
+  async #poll(saga: StoredSaga, signal: AbortSignal | undefined): Promise<CreateState> {
+    let now: StoredSaga | undefined = saga;
+    while (now) {
+      if (now.status === "done") return now.state;
+      if (now.fault) throw toFault(now.fault);
+      signal?.throwIfAborted();
+      await sleep(POLL_MS, signal);
+      now = await this.#parts.sagas.get(saga.id);
+    }
+    throw createNotFound(saga.requestId ?? "");
+  }
+
+  async *#followStored(id: string, signal: AbortSignal): AsyncGenerator<StepProgress> {
+    let last: StepProgress | undefined;
+    while (!signal.aborted) {
+      // Read first: what is stored before the end is then certainly among the steps.
+      const saga = await this.#parts.sagas.get(id);
+      const steps = await this.#parts.sagas.steps(id, last?.sequence ?? 0);
+      for (const step of steps) {
+        if (last?.sequence === step.sequence && last.timeMs === step.timeMs) continue;
+        yield step;
+        last = step;
+      }
+      if (!saga || saga.status === "done" || saga.status === "failed" || saga.status === "stuck") return;
+      await sleep(POLL_MS, signal);
+    }
+  }
+}
+
+/** Waits for `work`, but no longer than its caller does. The work itself goes on. */
+async function unlessGone<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  const gone = Promise.withResolvers<never>();
+  const onAbort = () => gone.reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, gone.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function placedId(state: CreateState): MachineId | undefined {
+  return parseMachineId(placedAttempt(state)?.machineId ?? "");
+}
+
+function createNotFound(requestId: string): Fault {
+  return new Fault("NOT_FOUND", "CREATE_NOT_FOUND", `no create with the request_id ${requestId} is known`, {
+    request_id: requestId,
+  });
+}

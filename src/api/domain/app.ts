@@ -1,0 +1,24 @@
+import { Fault } from "../../lib/fault.ts";
+
+/** A named group of machines. */
+export interface App {
+  readonly name: string;
+  readonly org: string;
+  /** Milliseconds since the epoch. */
+  readonly createTimeMs: number;
+  /** Machines that are not destroyed. */
+  readonly machineCount: number;
+}
+
+/** The fault for an app that does not exist, or is somebody else's. */
+export function appNotFound(name: string): Fault {
+  return new Fault("NOT_FOUND", "APP_NOT_FOUND", `there is no app ${name}; create it first`, { app: name });
+}
+
+/** The fault for an app that still has machines. */
+export function appNotEmpty(name: string, machines: number, why: string): Fault {
+  return new Fault("FAILED_PRECONDITION", "APP_NOT_EMPTY", `app ${name} has ${machines} machines: ${why}`, {
+    app: name,
+    machines: String(machines),
+  });
+}

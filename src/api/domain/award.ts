@@ -1,0 +1,110 @@
+import { Fault } from "../../lib/fault.ts";
+import {
+  type Attempt,
+  type Auction,
+  type CreateState,
+  type Offer,
+  placedAttempt,
+} from "./create-state.ts";
+
+/** What to do next to get a machine onto a host. */
+export type AwardStep =
+  | { readonly kind: "placed"; readonly attempt: Attempt }
+  /** Ask this host (again): the attempt is stored and its answer unknown. */
+  | { readonly kind: "ask"; readonly attempt: Attempt }
+  /** Claim the reservation for this offer, then store the attempt. */
+  | { readonly kind: "claim"; readonly reservationId: string; readonly offer: Offer }
+  /** Hold an auction; `isFirst` when a refusal to hold it settles the create. */
+  | {
+      readonly kind: "auction";
+      readonly reservationId: string;
+      readonly excludedHosts: readonly number[];
+      readonly isFirst: boolean;
+    }
+  | { readonly kind: "fail"; readonly fault: Fault };
+
+/** How a host's refusal is to be taken. */
+export type Verdict = "refused" | "lost" | "fatal";
+
+/** A hold that is gone says nothing about the room that the host has. */
+const HOLD_GONE: ReadonlySet<string> = new Set(["HOLD_EXPIRED", "HOLD_AWARDED"]);
+const REFUSALS: ReadonlySet<string> = new Set([
+  ...HOLD_GONE,
+  "WRONG_HOST",
+  "DISK_FULL",
+  "INSUFFICIENT_CAPACITY",
+  "DRAINING",
+]);
+
+/**
+ * Decides the next move of the award: the offers of the auction from the best down, then one more auction without the hosts that refused,
+ * then, when some of them only had lost their holds, a last one with those. Bounded, so it ends.
+ *
+ * @param createId makes the reservations' ids, so that a repeat after a crash asks for the same ones
+ */
+export function nextAwardStep(createId: string, state: CreateState): AwardStep {
+  const placed = placedAttempt(state);
+  if (placed) return { kind: "placed", attempt: placed };
+  const asked = state.attempts.find((attempt) => attempt.outcome === "asked");
+  if (asked) return { kind: "ask", attempt: asked };
+  const auction = state.auctions.at(-1);
+  const offer = auction && nextOffer(state, auction);
+  if (auction && offer) return { kind: "claim", reservationId: auction.reservationId, offer };
+  return nextAuction(createId, state);
+}
+
+/** Whether a host that did not take the machine has certainly not got it, may have it, or was asked for something impossible. */
+export function judge(fault: Fault): Verdict {
+  if (REFUSALS.has(fault.reason)) return "refused";
+  if (fault.code === "INVALID_ARGUMENT" || fault.code === "UNIMPLEMENTED") return "fatal";
+  // Cancelled, too late, unreachable, or an error of its own: it may have acted before it failed.
+  return "lost";
+}
+
+/** The best offer of the auction that has not been tried. */
+function nextOffer(state: CreateState, auction: Auction): Offer | undefined {
+  if (auction.isOver) return undefined;
+  const tried = new Set(
+    state.attempts.filter((a) => a.reservationId === auction.reservationId).map((a) => a.offer.hostNumber),
+  );
+  return auction.offers.find((offer) => !tried.has(offer.hostNumber));
+}
+
+function nextAuction(createId: string, state: CreateState): AwardStep {
+  const held = state.auctions.length;
+  const reservationId = `${createId}.${held + 1}`;
+  const failed = hosts(state.attempts);
+  if (held === 0) return { kind: "auction", reservationId, excludedHosts: [], isFirst: true };
+  if (held === 1) return { kind: "auction", reservationId, excludedHosts: failed, isFirst: failed.length === 0 };
+  const unfit = hosts(state.attempts.filter((attempt) => !HOLD_GONE.has(attempt.reason)));
+  const canRetry = unfit.length < failed.length;
+  if (held === 2 && canRetry) return { kind: "auction", reservationId, excludedHosts: unfit, isFirst: false };
+  return { kind: "fail", fault: nobodyTookIt(state) };
+}
+
+function hosts(attempts: readonly Attempt[]): number[] {
+  return [...new Set(attempts.map((attempt) => attempt.offer.hostNumber))].sort((a, b) => a - b);
+}
+
+function nobodyTookIt(state: CreateState): Fault {
+  const refused = state.attempts.filter((attempt) => attempt.outcome === "refused");
+  const lost = state.attempts.filter((attempt) => attempt.outcome === "lost");
+  const facts = {
+    hosts_refused: String(refused.length),
+    hosts_unreachable: String(lost.length),
+    reasons: [...new Set(state.attempts.map((attempt) => attempt.reason))].sort().join(","),
+    auctions: String(state.auctions.length),
+  };
+  if (lost.length > 0 && refused.length === 0) {
+    return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", "no host that offered could be reached; try again", facts);
+  }
+  if (state.attempts.length === 0) {
+    return new Fault("UNAVAILABLE", "SCHEDULER_UNAVAILABLE", "no reservation lived long enough to be used; try again", facts);
+  }
+  return new Fault(
+    "RESOURCE_EXHAUSTED",
+    "NO_CAPACITY",
+    "every host that offered took its offer back; try again in a moment, or ask for less",
+    facts,
+  );
+}

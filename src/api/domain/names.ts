@@ -1,0 +1,46 @@
+const APP = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const MACHINE = /^[a-z0-9-]{1,63}$/;
+const SLUG = /^[a-z][a-z0-9-]{0,62}$/;
+const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** Says what is wrong with a name, or undefined when it is fine. */
+export type NameCheck = (name: string) => string | undefined;
+
+/** An app's name. */
+export const checkAppName: NameCheck = check(
+  APP,
+  "must be 1 to 63 of a-z, 0-9 and hyphens, begin with a letter and not end with a hyphen",
+);
+
+/** A machine's name. */
+export const checkMachineName: NameCheck = check(MACHINE, "must be 1 to 63 of a-z, 0-9 and hyphens");
+
+/** An organisation's slug. */
+export const checkSlug: NameCheck = check(SLUG, "must be 1 to 63 of a-z, 0-9 and hyphens and begin with a letter");
+
+/** The key that makes a create safe to repeat. */
+export const checkRequestId: NameCheck = check(REQUEST_ID, "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -");
+
+/** A machine's name for people who did not choose one, e.g. `quiet-heron-4821`. `random` returns a number from 0 up to its argument. */
+export function makeMachineName(random: (below: number) => number): string {
+  const pick = (words: readonly string[]) => words[random(words.length)] ?? "calm";
+  return `${pick(QUALITIES)}-${pick(BIRDS)}-${1000 + random(9000)}`;
+}
+
+function check(pattern: RegExp, description: string): NameCheck {
+  return (name) => {
+    if (name === "") return "is required";
+    return pattern.test(name) ? undefined : description;
+  };
+}
+
+const QUALITIES = [
+  "amber", "bold", "brisk", "calm", "clear", "cold", "dawn", "deep", "dusky", "early", "fleet", "gentle", "grey", "high",
+  "keen", "late", "light", "lone", "mild", "north", "pale", "proud", "quick", "quiet", "rapid", "red", "silent", "steady",
+  "still", "swift", "warm", "wild",
+]; // biome-ignore format: a word list reads better dense
+const BIRDS = [
+  "avocet", "bunting", "crane", "curlew", "dove", "dunlin", "eider", "falcon", "finch", "gannet", "godwit", "goshawk",
+  "harrier", "hawk", "heron", "hobby", "ibis", "jay", "kestrel", "kite", "lapwing", "lark", "linnet", "martin", "merlin",
+  "osprey", "petrel", "plover", "rook", "swift", "tern", "wren",
+]; // biome-ignore format: a word list reads better dense

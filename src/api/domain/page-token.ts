@@ -1,0 +1,55 @@
+import { Fault, invalid } from "../../lib/fault.ts";
+
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1000;
+const MAX_TOKEN = 1024;
+
+/**
+ * The size of a page from what a caller asked for: 0 is the default (100), more than 1000 is cut.
+ *
+ * @throws Fault INVALID_FIELDS when negative
+ */
+export function pageSize(asked: number): number {
+  if (asked < 0) throw invalid([{ field: "page_size", description: "must not be negative" }]);
+  return asked === 0 ? DEFAULT_PAGE : Math.min(asked, MAX_PAGE);
+}
+
+/**
+ * Makes the token of the next page.
+ *
+ * @param list names the list and its filters: a token is good for the list it came from only
+ * @param after the keys of the last item
+ */
+export function encodePageToken(list: string, after: readonly string[]): string {
+  return Buffer.from(JSON.stringify([list, ...after])).toString("base64url");
+}
+
+/**
+ * Reads a token made by {@link encodePageToken}. It is not signed: it holds nothing that its holder may not know, and the keys in it only say
+ * where to go on within what the caller may see.
+ *
+ * @returns the keys, or undefined when `token` is empty (the first page)
+ * @throws Fault INVALID_FIELDS when it is not a token of this list
+ */
+export function decodePageToken(list: string, keys: number, token: string): readonly string[] | undefined {
+  if (token === "") return undefined;
+  const [of, ...after] = parse(token);
+  if (of !== list || after.length !== keys) {
+    throw invalid([
+      { field: "page_token", description: "must be the next_page_token of a page of the same list with the same filters" },
+    ]);
+  }
+  return after;
+}
+
+function parse(token: string): readonly string[] {
+  if (token.length > MAX_TOKEN) return [];
+  try {
+    const value: unknown = JSON.parse(Buffer.from(token, "base64url").toString());
+    const strings = Array.isArray(value) && value.every((item): item is string => typeof item === "string");
+    return strings ? value : [];
+  } catch (err) {
+    if (err instanceof Fault) throw err;
+    return [];
+  }
+}

@@ -1,0 +1,55 @@
+import type { Machine, MachineState } from "./machine.ts";
+
+/** What the record knows of a machine, as far as the sweeper needs it. */
+export interface KnownMachine {
+  readonly id: string;
+  readonly state: MachineState;
+  /** Decimal. */
+  readonly generation: string;
+  /** False while its create is under way: then the create looks after it. */
+  readonly isRecorded: boolean;
+}
+
+/** What is wrong between a host and the record. */
+export interface SweepPlan {
+  /** On the host, and nobody knows them: to be destroyed. */
+  readonly orphans: readonly Machine[];
+  /** Recorded, and the host does not have them. */
+  readonly missing: readonly KnownMachine[];
+  /** Newer on the host than in the record. */
+  readonly ahead: readonly Machine[];
+}
+
+/**
+ * Compares a host with the record.
+ *
+ * @param onHost what the host listed
+ * @param known what the record knew before it was asked, for what is missing, and after, for what is not known. One list is fine when both are the same.
+ * @param graceMs a machine younger than this is nobody's orphan yet
+ */
+export function planSweep(
+  onHost: readonly Machine[],
+  known: { readonly before: readonly KnownMachine[]; readonly after: readonly KnownMachine[] },
+  nowMs: number,
+  graceMs: number,
+): SweepPlan {
+  const after = new Map(known.after.map((machine) => [machine.id, machine]));
+  const listed = new Set(onHost.map((machine) => machine.id));
+  return {
+    orphans: onHost.filter(
+      (machine) => !after.has(machine.id) && !isGone(machine.state) && machine.createTimeMs < nowMs - graceMs,
+    ),
+    missing: known.before.filter((before) => {
+      const now = after.get(before.id);
+      return now?.isRecorded === true && before.isRecorded && !isGone(now.state) && !listed.has(before.id);
+    }),
+    ahead: onHost.filter((machine) => {
+      const record = after.get(machine.id);
+      return record !== undefined && BigInt(machine.generation) > BigInt(record.generation);
+    }),
+  };
+}
+
+function isGone(state: MachineState): boolean {
+  return state === "destroyed" || state === "destroying";
+}
