@@ -97,8 +97,9 @@ function exporters(env: Env): SpanProcessor[] {
   if (!endpoint || off) return [];
   return [
     new BatchSpanProcessor({
-      // Reads endpoint, headers, timeout and compression from the environment itself.
-      exporter: new QuietExporter(new OTLPTraceExporter()),
+      // Reads endpoint, headers and compression from the environment itself. The time includes its retries, which
+      // keep a process that wants to end alive.
+      exporter: new QuietExporter(new OTLPTraceExporter({ timeoutMillis: exportTimeoutMs(env) })),
       // Short, so that a trace can be looked at as soon as the command that caused it has returned.
       scheduledDelayMillis: numberOf(env["OTEL_BSP_SCHEDULE_DELAY"]) ?? 300,
       maxQueueSize: numberOf(env["OTEL_BSP_MAX_QUEUE_SIZE"]) ?? 4_096,
@@ -106,6 +107,12 @@ function exporters(env: Env): SpanProcessor[] {
       exportTimeoutMillis: numberOf(env["OTEL_BSP_EXPORT_TIMEOUT"]) ?? 10_000,
     }),
   ];
+}
+
+function exportTimeoutMs(env: Env): number {
+  return (
+    numberOf(env["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"]) ?? numberOf(env["OTEL_EXPORTER_OTLP_TIMEOUT"]) ?? 2_000
+  );
 }
 
 function resource(env: Env) {
