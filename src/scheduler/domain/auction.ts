@@ -16,7 +16,7 @@ export interface AuctionLimits {
 
 /** What an auction uses unless told otherwise. */
 export const AUCTION_LIMITS: AuctionLimits = {
-  sample: 16,
+  sample: 8,
   bound: 128,
   enough: 3,
   windowMs: 150,

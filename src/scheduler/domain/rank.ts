@@ -35,7 +35,7 @@ const STEPS = 8;
 
 /**
  * Orders offers, best first. Ties are broken at random, so that simultaneous auctions do not all pick the same host.
- * Pure: the same offers and the same random numbers give the same order, whatever order they arrived in costs nothing.
+ * Pure: the same offers and the same random numbers give the same order.
  */
 export function rank(offers: readonly Offer[], options: RankOptions): Offer[] {
   const placement = options.placement ?? "spread";

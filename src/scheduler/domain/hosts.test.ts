@@ -1,0 +1,156 @@
+import { expect, test } from "vitest";
+import { Hosts } from "./hosts.ts";
+import { bid, hostInfo, LARGE, SMALL, seeded, TestHost, TestTime } from "./test-support.ts";
+
+const NOTHING = { cpus: 0, memoryMb: 0, diskMb: 0 };
+const TERMS = { holdMs: 5_000, windowMs: 150, traceparent: "" };
+
+function fleet() {
+  const time = new TestTime();
+  const hosts = new Hosts(time);
+  const drawn = (excluded: number[] = []) =>
+    hosts
+      .draw(SMALL, new Set(excluded), seeded(1))
+      .take(100)
+      .map((host) => host.info.number);
+  return { time, hosts, drawn };
+}
+
+test("the same host attached anew replaces its old stream", () => {
+  const { hosts } = fleet();
+  const old = new TestHost(hosts, 1);
+
+  const anew = new TestHost(hosts, 1);
+
+  expect(old.ended).toMatchObject({ code: "ABORTED", reason: "HOST_REPLACED" });
+  expect(hosts.all()).toEqual([anew.host]);
+  hosts.detach(old.host);
+  expect(hosts.get(1)).toBe(anew.host);
+});
+
+test("another host with the same number is refused, and the first stays", () => {
+  const { hosts } = fleet();
+  const first = new TestHost(hosts, 1);
+
+  expect(() => new TestHost(hosts, 1, { identity: "another", name: "impostor" })).toThrow(
+    expect.objectContaining({ code: "ALREADY_EXISTS", reason: "HOST_NUMBER_TAKEN" }),
+  );
+  expect(hosts.all()).toEqual([first.host]);
+  expect(first.ended).toBeUndefined();
+});
+
+test("once the first has gone, its number is free", () => {
+  const { hosts } = fleet();
+  hosts.detach(new TestHost(hosts, 1).host);
+
+  expect(new TestHost(hosts, 1, { identity: "another" }).host.info.identity).toBe("another");
+});
+
+test("more hosts than the bound are refused", () => {
+  const { hosts } = fleet();
+  for (let number = 0; number < 10_000; number++) new TestHost(hosts, number);
+
+  expect(() => new TestHost(hosts, 10_000)).toThrow(expect.objectContaining({ reason: "TOO_MANY_HOSTS" }));
+});
+
+test("a host not heard of for 15 s is not asked, and is again once it speaks", () => {
+  const { time, hosts, drawn } = fleet();
+  const host = new TestHost(hosts, 1);
+  time.pass(15_001);
+  expect(drawn()).toEqual([]);
+
+  hosts.heard(host.host);
+
+  expect(drawn()).toEqual([1]);
+});
+
+test("a host not heard of for 30 s is detached", () => {
+  const { time, hosts } = fleet();
+  const silent = new TestHost(hosts, 1);
+  const alive = new TestHost(hosts, 2);
+  time.pass(30_001);
+  hosts.heard(alive.host);
+
+  hosts.dropSilent();
+
+  expect(silent.ended).toMatchObject({ reason: "HOST_SILENT" });
+  expect(hosts.all()).toEqual([alive.host]);
+});
+
+test("excluded hosts are not asked", () => {
+  const { hosts, drawn } = fleet();
+  for (const number of [1, 2, 3]) new TestHost(hosts, number);
+
+  expect(drawn([1, 3])).toEqual([2]);
+});
+
+test("a host that seems full comes last, whether machines or auctions fill it", () => {
+  const { hosts, drawn } = fleet();
+  for (const number of [1, 2, 3, 4]) new TestHost(hosts, number);
+  const status = { held: NOTHING, allocated: NOTHING, running: NOTHING, machines: {}, load: 0 };
+  hosts.heard(new TestHost(hosts, 1).host, { ...status, held: LARGE });
+  hosts.heard(new TestHost(hosts, 2).host, { ...status, allocated: LARGE });
+  hosts.heard(new TestHost(hosts, 3).host, { ...status, running: LARGE });
+
+  expect(drawn()[0]).toBe(4);
+  expect(drawn().sort()).toEqual([1, 2, 3, 4]);
+});
+
+test("a host that leaves a bid unanswered for a second comes last until it answers", () => {
+  const { time, hosts, drawn } = fleet();
+  const sluggish = new TestHost(hosts, 1);
+  for (const number of [2, 3]) new TestHost(hosts, number);
+  sluggish.host.ask(bid(), TERMS, time.monotonicMs(), () => {});
+  time.pass(1_001);
+  expect(drawn().at(-1)).toBe(1);
+
+  sluggish.decline("no_cpu");
+
+  expect(sluggish.host.isSluggish(time.monotonicMs())).toBe(false);
+});
+
+test("an answer is passed on once, and only to who asked", () => {
+  const { hosts } = fleet();
+  const host = new TestHost(hosts, 1);
+  const answers: string[] = [];
+  host.host.ask(bid("r1"), TERMS, 0, (answer) => answers.push(answer.kind));
+
+  host.offer({}, "r2");
+  host.offer({}, "r1");
+  host.offer({}, "r1");
+
+  expect(answers).toEqual(["offer"]);
+});
+
+test("whoever waits for a host that goes learns it at once", () => {
+  const { hosts } = fleet();
+  const host = new TestHost(hosts, 1);
+  const answers: unknown[] = [];
+  host.host.ask(bid(), TERMS, 0, (answer) => answers.push(answer));
+
+  hosts.detach(host.host);
+
+  expect(answers).toEqual([{ kind: "decline", decline: { reason: "lost", largest: undefined } }]);
+});
+
+test("a host that does not read what it is sent is detached", () => {
+  const { hosts } = fleet();
+  const host = new TestHost(hosts, 1);
+  host.reads = false;
+
+  expect(host.host.ask(bid(), TERMS, 0, () => {})).toBe(false);
+  expect(host.ended).toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "HOST_TOO_SLOW" });
+  expect(hosts.size).toBe(0);
+});
+
+test("a host that answers nothing is asked no more than a bounded number of times, and forgiven after a while", () => {
+  const { time, hosts } = fleet();
+  const host = new TestHost(hosts, 1, hostInfo(1));
+  const ask = (i: number) => host.host.ask(bid(`r${i}`), TERMS, time.monotonicMs(), () => {});
+  for (let i = 0; i < 4_096; i++) ask(i);
+  expect(ask(4_096)).toBe(false);
+
+  time.pass(30_001);
+
+  expect(ask(4_097)).toBe(true);
+});

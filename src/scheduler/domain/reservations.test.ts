@@ -1,0 +1,338 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Fault } from "../../lib/fault.ts";
+import { AUCTION_LIMITS } from "./auction.ts";
+import { Auctioneer } from "./auctioneer.ts";
+import { Hosts } from "./hosts.ts";
+import { type ReleaseCause, Reservations } from "./reservations.ts";
+import { bid, seeded, TestHost, TestStore, TestTime } from "./test-support.ts";
+
+const AWAY = new Fault("UNAVAILABLE", "REDIS_UNAVAILABLE", "Redis cannot be reached");
+const TTL_MS = 5_000;
+
+function setUp(count: number, auctions = 100) {
+  const time = new TestTime();
+  const hosts = new Hosts(time);
+  const random = seeded(5);
+  const fleet = Array.from({ length: count }, (_, i) => new TestHost(hosts, i + 1));
+  const store = new TestStore(() => time.now());
+  const letGo = new Map<ReleaseCause, number>();
+  const observer = {
+    auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
+    letGo: (holds: number, cause: ReleaseCause) => void letGo.set(cause, (letGo.get(cause) ?? 0) + holds),
+  };
+  const auctioneer = new Auctioneer(hosts, time, time.after, random, AUCTION_LIMITS);
+  const limits = { ttlMs: TTL_MS, auctions, kept: 3 };
+  const reservations = new Reservations(
+    { hosts, auctioneer, store, observer },
+    random,
+    () => time.monotonicMs(),
+    limits,
+  );
+  const offering = () => {
+    for (const host of fleet)
+      host.onBid = ({ reservationId }) => host.offer({ imageLocal: true }, reservationId);
+  };
+  const reserve = (id = "r1", excluded: number[] = []) =>
+    reservations.reserve({ bid: bid(id), excluded: new Set(excluded) });
+  const released = (id = "r1") =>
+    fleet.filter((host) => host.released.includes(id)).map((host) => host.number);
+  return { time, hosts, fleet, store, letGo, reservations, offering, reserve, released };
+}
+
+/** Lets what is under way go as far as it can without time passing. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
+
+describe("reserving", () => {
+  test("keeps three offers and lets the other holds go at once", async () => {
+    const { fleet, reserve, released, letGo, time } = setUp(6);
+    const running = reserve();
+    await settle();
+    for (const host of fleet) host.offer();
+    time.pass(5);
+
+    const { offers, hostsAsked } = await running;
+
+    expect(hostsAsked).toBe(6);
+    expect(offers).toHaveLength(3);
+    const kept = offers.map((offer) => offer.hostNumber);
+    expect(released()).toEqual([1, 2, 3, 4, 5, 6].filter((number) => !kept.includes(number)));
+    expect(letGo).toEqual(new Map([["outbid", 3]]));
+  });
+
+  test("the deadline counts from before the first host was asked", async () => {
+    const { time, fleet, reserve } = setUp(2);
+    const startedAt = time.now();
+    const running = reserve();
+    await settle();
+    fleet[0]?.offer();
+    time.pass(150);
+
+    expect((await running).deadlineMs).toBe(startedAt + TTL_MS);
+  });
+
+  test("a repeat returns the same reservation without asking again", async () => {
+    const { fleet, offering, reserve } = setUp(2);
+    offering();
+    const first = await reserve();
+
+    const second = await reserve();
+
+    expect(second).toEqual(first);
+    expect(fleet.map((host) => host.bids.length)).toEqual([1, 1]);
+  });
+
+  test("a repeat while the auction runs waits for it", async () => {
+    const { fleet, reserve } = setUp(1);
+    const both = [reserve(), reserve()];
+    await settle();
+
+    fleet[0]?.offer();
+
+    const [first, second] = await Promise.all(both);
+    expect(second).toBe(first);
+    expect(fleet[0]?.bids).toHaveLength(1);
+  });
+
+  test("of two replicas that were asked the same, the first to store wins, and the holds of the other end", async () => {
+    const { fleet, store, time, reserve, released } = setUp(2);
+    const running = reserve();
+    await settle();
+    const theirs = { id: "r1", offers: [], hostsAsked: 1, deadlineMs: time.now() + TTL_MS };
+    await store.put(theirs);
+
+    for (const host of fleet) host.offer();
+
+    expect(await running).toEqual(theirs);
+    expect(released()).toEqual([1, 2]);
+  });
+
+  test("more auctions at once than the bound are refused, with when to come back", async () => {
+    const { reserve, fleet } = setUp(1, 2);
+    const running = [reserve("r1"), reserve("r2")];
+    await settle();
+
+    await expect(reserve("r3")).rejects.toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "AUCTION_QUEUE_FULL",
+      retryAfterMs: expect.any(Number),
+    });
+
+    for (const id of ["r1", "r2"]) fleet[0]?.offer({}, id);
+    await Promise.all(running);
+    const fourth = reserve("r4");
+    await settle();
+    fleet[0]?.offer({}, "r4");
+    await expect(fourth).resolves.toMatchObject({ id: "r4" });
+  });
+});
+
+describe("when nobody offers", () => {
+  test("no room is NO_CAPACITY, with what was asked, why not, and the largest that would fit", async () => {
+    const { fleet, reserve } = setUp(3);
+    const running = reserve();
+    await settle();
+    fleet[0]?.decline("no_cpu");
+    fleet[1]?.decline("no_memory", { cpus: 2, memoryMb: 128, diskMb: 5_000 });
+    fleet[2]?.decline("no_memory", { cpus: 0, memoryMb: 64, diskMb: 9_000 });
+
+    await expect(running).rejects.toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "NO_CAPACITY",
+      facts: {
+        hosts_asked: "3",
+        declined_no_cpu: "1",
+        declined_no_memory: "2",
+        asked_cpus: "1",
+        asked_memory_mb: "256",
+        asked_disk_mb: "1024",
+        largest_cpus: "2",
+        largest_memory_mb: "128",
+        largest_disk_mb: "5000",
+      },
+    });
+  });
+
+  test("no host is NO_HOSTS", async () => {
+    await expect(setUp(0).reserve()).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "NO_HOSTS" });
+  });
+
+  test("hosts that do not answer are NO_HOSTS too: nobody said that there is no room", async () => {
+    const { time, reserve } = setUp(2);
+    const running = reserve();
+    await settle();
+    time.pass(150);
+
+    const facts = { hosts_asked: "2", declined_silent: "2" };
+    await expect(running).rejects.toMatchObject({ reason: "NO_HOSTS", facts });
+  });
+
+  test("every host excluded is NO_CAPACITY", async () => {
+    const { reserve } = setUp(2);
+
+    await expect(reserve("r1", [1, 2])).rejects.toMatchObject({
+      reason: "NO_CAPACITY",
+      facts: { hosts_asked: "0" },
+    });
+  });
+});
+
+describe("when Redis is away", () => {
+  test("no host is asked", async () => {
+    const { fleet, store, reserve } = setUp(2);
+    store.away = AWAY;
+
+    await expect(reserve()).rejects.toBe(AWAY);
+    expect(fleet.flatMap((host) => host.bids)).toEqual([]);
+  });
+
+  test("and goes during the auction, all holds end", async () => {
+    const { fleet, store, reserve, released } = setUp(2);
+    const running = reserve();
+    await settle();
+    store.away = AWAY;
+
+    for (const host of fleet) host.offer();
+
+    await expect(running).rejects.toBe(AWAY);
+    expect(released()).toEqual([1, 2]);
+  });
+
+  test("and answers only after the deadline, nothing is promised and all holds end", async () => {
+    const { fleet, time, store, reserve, released } = setUp(1);
+    const put = store.put.bind(store);
+    store.put = (reservation) => {
+      time.advance(TTL_MS);
+      return put(reservation);
+    };
+    const running = reserve();
+    await settle();
+    fleet[0]?.offer();
+
+    await expect(running).rejects.toMatchObject({ reason: "REDIS_UNAVAILABLE" });
+    expect(released()).toEqual([1]);
+  });
+
+  test("a release still frees the holds this replica knows of", async () => {
+    const { store, offering, reservations, reserve, released } = setUp(2);
+    offering();
+    await reserve();
+    store.away = AWAY;
+
+    await expect(reservations.release("r1", 2)).rejects.toBe(AWAY);
+    expect(released()).toEqual([1]);
+  });
+
+  test("so it does when Redis has lost everything", async () => {
+    const { store, offering, reservations, reserve, released } = setUp(2);
+    offering();
+    await reserve();
+    store.known.clear();
+
+    await reservations.release("r1", undefined);
+
+    expect(released()).toEqual([1, 2]);
+  });
+});
+
+describe("claiming", () => {
+  test("gives the offer to the first claimant, and to it again", async () => {
+    const { offering, reservations, reserve } = setUp(2);
+    offering();
+    await reserve();
+
+    expect(await reservations.claim("r1", "saga-1", 2)).toMatchObject({ hostNumber: 2 });
+    expect(await reservations.claim("r1", "saga-1", 1)).toMatchObject({ hostNumber: 1 });
+    await expect(reservations.claim("r1", "saga-2", 1)).rejects.toMatchObject({
+      code: "ABORTED",
+      reason: "RESERVATION_CLAIMED",
+    });
+  });
+
+  test("a host that made no offer cannot be claimed", async () => {
+    const { offering, reservations, reserve } = setUp(1);
+    offering();
+    await reserve();
+
+    await expect(reservations.claim("r1", "saga-1", 9)).rejects.toMatchObject({ reason: "OFFER_UNKNOWN" });
+  });
+
+  test("at the deadline it is over", async () => {
+    const { time, offering, reservations, reserve } = setUp(1);
+    offering();
+    await reserve();
+    time.pass(TTL_MS);
+
+    await expect(reservations.claim("r1", "saga-1", 1)).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: "RESERVATION_EXPIRED",
+    });
+  });
+});
+
+describe("ending", () => {
+  test("frees all but the winner", async () => {
+    const { offering, reservations, reserve, released, letGo } = setUp(3);
+    offering();
+    await reserve();
+
+    await reservations.release("r1", 2);
+    await reservations.release("r1", 2);
+
+    expect(released()).toEqual([1, 3]);
+    expect(letGo).toEqual(new Map([["released", 2]]));
+  });
+
+  test("expired reservations are swept, and the host of a claimed offer is left its hold", async () => {
+    const { time, offering, reservations, reserve, released } = setUp(2);
+    offering();
+    await reserve("r1");
+    await reserve("r2");
+    await reservations.claim("r2", "saga-1", 1);
+    expect(await reservations.sweep()).toBe(0);
+    time.pass(TTL_MS);
+
+    expect(await reservations.sweep()).toBe(2);
+    expect(released("r1")).toEqual([1, 2]);
+    expect(released("r2")).toEqual([2]);
+  });
+});
+
+test("whatever hosts do, a hold is kept exactly by the offers that the reservation names", async () => {
+  const behaviour = fc.constantFrom(
+    "offer",
+    "offer with image",
+    "decline",
+    "silent",
+    "late",
+    "goes",
+    "twice",
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(behaviour, { minLength: 1, maxLength: 12 }), async (behaviours) => {
+      const { time, hosts, fleet, reserve } = setUp(behaviours.length);
+      const held = new Set<number>();
+      const doing = new Map(fleet.map((host, i) => [host, behaviours[i]] as const));
+      const running = reserve().catch((err: unknown) => err);
+      await settle();
+      for (const [host, how] of doing) {
+        if (host.bids.length === 0 || how === "silent") continue;
+        if (how !== "decline" && how !== "goes") held.add(host.number);
+        if (how === "offer" || how === "twice") host.offer();
+        if (how === "twice") host.offer();
+        if (how === "offer with image") host.offer({ imageLocal: true });
+        if (how === "decline") host.decline("no_cpu", { cpus: 0, memoryMb: 1, diskMb: 1 });
+        if (how === "goes") hosts.detach(host.host);
+      }
+      time.pass(150);
+      const result = await running;
+      for (const [host, how] of doing) if (how === "late" && host.bids.length > 0) host.offer();
+
+      for (const host of fleet) for (const _ of host.released) held.delete(host.number);
+      const named = result instanceof Fault ? [] : (result as { offers: { hostNumber: number }[] }).offers;
+      expect([...held].sort()).toEqual(named.map((offer) => offer.hostNumber).sort());
+    }),
+  );
+});
