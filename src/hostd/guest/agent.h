@@ -1,0 +1,71 @@
+/* The guest's side of the conversation and of a machine's life: what runs, how it began, what it says, how it ended. */
+#ifndef WINDHOVER_AGENT_H
+#define WINDHOVER_AGENT_H
+
+#include <sys/types.h>
+
+#include "channel.h"
+#include "lines.h"
+#include "oom.h"
+#include "protocol.h"
+#include "report.h"
+#include "request.h"
+#include "ring.h"
+
+struct phase_time {
+	uint64_t start_us, end_us;
+};
+
+/* One of the workload's output streams. */
+struct output {
+	enum stream stream;
+	int fd; /* -1 once it has ended */
+	bool watched;
+	struct lines lines;
+};
+
+struct agent {
+	int epoll;
+	struct channel channel;
+	struct ring ring;
+	enum run_state state;
+	bool state_news;  /* STATE is due */
+	uint64_t nonce;   /* of the SYNC it answers; 0: none */
+	struct phase_time phases[PHASE_COUNT];
+	int scratch_error;
+
+	struct run_request request;
+	uint64_t run_at_us, exec_at_us, exited_at_us;
+	int report_fd;
+	struct report failure;
+	bool failed, exec_begun;
+
+	pid_t main; /* 0 once reaped */
+	int status;
+	bool main_ended, oom_killed, childless;
+	struct oom_watch oom;
+	struct output outputs[2];
+};
+
+/* Events as they come; each leaves the agent consistent. Call `agent_settle` once after a batch. */
+void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n);
+void agent_on_report(struct agent *a);
+void agent_on_output(struct agent *a, struct output *o);
+void agent_on_children(struct agent *a);
+
+/* Sends what is due and what the port takes. */
+void agent_tell(struct agent *a);
+
+/* Draws conclusions, sends what is due, and pauses or resumes reading. */
+void agent_settle(struct agent *a);
+
+/* Milliseconds until `agent_settle` is due without an event, or -1. */
+int agent_timeout(const struct agent *a);
+
+/* Starts what `request` asks for. Failures end up in the state. */
+void agent_start(struct agent *a);
+
+/* Watches a descriptor; `data` comes back with its events. */
+bool agent_watch(struct agent *a, int fd, void *data);
+
+#endif

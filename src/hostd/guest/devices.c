@@ -1,0 +1,119 @@
+#include "devices.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+bool mount_kernel_filesystems(void)
+{
+	mkdir("/proc", 0555);
+	mkdir("/sys", 0555);
+	mkdir("/dev", 0755);
+	return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0 &&
+	       mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0 &&
+	       mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755") == 0;
+}
+
+bool load_modules(const char *dir)
+{
+	struct dirent **names;
+	int count = scandir(dir, &names, NULL, alphasort);
+	bool ok = count > 0;
+
+	for (int i = 0; i < count; i++) {
+		char path[512];
+		int fd;
+
+		if (names[i]->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)) {
+			say("module %s: %s", names[i]->d_name, strerror(errno));
+			ok = false;
+		}
+		if (fd >= 0)
+			close(fd);
+		free(names[i]);
+	}
+	if (count >= 0)
+		free(names);
+	return ok;
+}
+
+int watch_devices(void)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Looks through /sys for an entry of `dir` whose attribute says `value`. */
+static bool find(const char *dir, const char *attribute, const char *value, char *path, size_t cap)
+{
+	DIR *entries = opendir(dir);
+	struct dirent *entry;
+	bool found = false;
+
+	if (!entries)
+		return false;
+	while (!found && (entry = readdir(entries))) {
+		char file[512], text[128];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(file, sizeof file, "%s/%s/%s", dir, entry->d_name, attribute);
+		if (read_file(file, text, sizeof text) < 0)
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		if (strcmp(text, value) == 0)
+			found = snprintf(path, cap, "/dev/%s", entry->d_name) < (int)cap && access(path, F_OK) == 0;
+	}
+	closedir(entries);
+	return found;
+}
+
+static bool wait_for(int watch, const char *dir, const char *attribute, const char *value, char *path, size_t cap, int timeout_ms)
+{
+	uint64_t deadline = now_us() + (uint64_t)timeout_ms * 1000;
+
+	while (!find(dir, attribute, value, path, cap)) {
+		struct pollfd event = { .fd = watch, .events = POLLIN };
+		uint64_t now = now_us();
+		char ignored[4096];
+
+		if (now >= deadline || poll(&event, 1, (int)((deadline - now) / 1000) + 1) == 0)
+			return find(dir, attribute, value, path, cap);
+		while (recv(watch, ignored, sizeof ignored, 0) > 0)
+			;
+	}
+	return true;
+}
+
+bool wait_for_port(int watch, const char *name, char *path, size_t cap, int timeout_ms)
+{
+	return wait_for(watch, "/sys/class/virtio-ports", "name", name, path, cap, timeout_ms);
+}
+
+bool wait_for_disk(int watch, const char *serial, char *path, size_t cap, int timeout_ms)
+{
+	return wait_for(watch, "/sys/block", "serial", serial, path, cap, timeout_ms);
+}

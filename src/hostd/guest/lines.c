@@ -1,0 +1,52 @@
+#include "lines.h"
+
+#include <string.h>
+
+/* How much of a full buffer to hand over so that no UTF-8 sequence is torn; all of it when the end is not UTF-8. */
+static size_t whole_characters(const uint8_t *buf, size_t n)
+{
+	for (size_t back = 1; back <= 3 && back < n; back++) {
+		uint8_t c = buf[n - back];
+		size_t need = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+
+		if ((c & 0xc0) == 0x80)
+			continue; /* inside a sequence: its first byte comes before */
+		return need > back ? n - back : n;
+	}
+	return n;
+}
+
+void lines_push(struct lines *l, const uint8_t *data, size_t n, line_handler *handle, void *ctx)
+{
+	while (n > 0) {
+		size_t room = sizeof l->buf - l->len;
+		size_t span = n < room ? n : room;
+		const uint8_t *newline = memchr(data, '\n', span);
+		size_t part = newline ? (size_t)(newline - data) : span;
+
+		memcpy(l->buf + l->len, data, part);
+		l->len += part;
+		data += part;
+		n -= part;
+		if (n > 0 && *data == '\n') {
+			handle(ctx, l->buf, l->len);
+			l->len = 0;
+			data++;
+			n--;
+		} else if (n > 0) {
+			/* Full, and more is coming that is not the line's end. */
+			size_t whole = whole_characters(l->buf, l->len);
+
+			handle(ctx, l->buf, whole);
+			l->len -= whole;
+			memmove(l->buf, l->buf + whole, l->len);
+		}
+	}
+}
+
+void lines_end(struct lines *l, line_handler *handle, void *ctx)
+{
+	if (l->len > 0)
+		handle(ctx, l->buf, l->len);
+	l->len = 0;
+}

@@ -1,0 +1,23 @@
+/* Cuts a byte stream into lines of at most LINE_MAX_BYTES. */
+#ifndef WINDHOVER_LINES_H
+#define WINDHOVER_LINES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ring.h"
+
+struct lines {
+	uint8_t buf[LINE_MAX_BYTES];
+	size_t len;
+};
+
+typedef void line_handler(void *ctx, const uint8_t *text, size_t n);
+
+/* Takes `n` bytes; every line they complete is handed over without its newline. Longer lines come in pieces, cut between characters. */
+void lines_push(struct lines *l, const uint8_t *data, size_t n, line_handler *handle, void *ctx);
+
+/* Hands over what is left when the stream has ended without a newline. */
+void lines_end(struct lines *l, line_handler *handle, void *ctx);
+
+#endif

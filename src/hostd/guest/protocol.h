@@ -1,0 +1,91 @@
+/*
+ * What host and guest say to each other. The host's side is src/hostd/vmm/qemu/protocol.ts; change both together and raise
+ * PROTOCOL_VERSION.
+ *
+ * The guest keeps all of its state until it is destroyed: what it runs, how that began, how it ended. Every SYNC is answered with
+ * the whole of it, so a host that was away for hours learns the truth with one question, and nothing needs to be acknowledged
+ * but log lines. Those carry consecutive numbers, are kept until acknowledged, and are sent again after a SYNC.
+ *
+ * All times from the guest are microseconds of its CLOCK_MONOTONIC.
+ */
+#ifndef WINDHOVER_PROTOCOL_H
+#define WINDHOVER_PROTOCOL_H
+
+#define PROTOCOL_VERSION 1
+#define AGENT_PORT_NAME "windhover.agent"
+
+enum message {
+	/* host to guest */
+	MSG_SYNC = 1,   /* NONCE, ACK: begin (again); answered by STATE with that nonce, then all lines after ACK */
+	MSG_RUN = 2,    /* see `struct run_request`; only the first counts */
+	MSG_SIGNAL = 3, /* REQUEST, SIGNAL: answered by SIGNALLED */
+	MSG_ACK = 4,    /* ACK: lines up to this number need not be kept */
+	/* guest to host */
+	MSG_STATE = 65,     /* at every change, and in answer to SYNC */
+	MSG_LOGS = 66,      /* NOW, LINE... */
+	MSG_SIGNALLED = 67, /* REQUEST, ERRNO (0: delivered) */
+};
+
+enum tag {
+	TAG_NONCE = 1,
+	TAG_ACK = 2,
+	TAG_REQUEST = 3,
+	TAG_SIGNAL = 4,
+	TAG_ERRNO = 5,
+	/* RUN */
+	TAG_HOST_TIME = 16, /* microseconds since 1970 */
+	TAG_ENTROPY = 17,
+	TAG_ROOT_SERIAL = 18, /* serial number of the block device with the root file system */
+	TAG_ARG = 19,         /* once per argument */
+	TAG_ENV = 20,         /* once per variable, NAME=value */
+	TAG_USER = 21,
+	TAG_WORKING_DIR = 22,
+	TAG_HOSTNAME = 23,
+	TAG_SCRATCH_SERIAL = 24,
+	/* STATE */
+	TAG_PROTOCOL = 32,
+	TAG_STATE = 33, /* enum run_state */
+	TAG_NOW = 34,
+	TAG_PHASE = 35, /* id (1), start (8), end (8); once per phase */
+	TAG_RUN_AT = 36,
+	TAG_EXEC_AT = 37,
+	TAG_FAILED_STEP = 38, /* enum step */
+	TAG_DETAIL = 39,
+	TAG_EXIT_CODE = 40,
+	TAG_EXIT_SIGNAL = 41,
+	TAG_OOM_KILLED = 42,
+	TAG_EXITED_AT = 43,
+	TAG_LAST_LINE = 44, /* number of the last line there will ever be */
+	/* LOGS */
+	TAG_LINE = 48, /* number (8), time (8), stream (1), text */
+};
+
+enum run_state { STATE_WAITING = 0, STATE_STARTING = 1, STATE_RUNNING = 2, STATE_EXITED = 3, STATE_FAILED = 4 };
+
+enum stream { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_SYSTEM = 3 };
+
+/* Where the time of a start goes. */
+enum phase {
+	PHASE_KERNEL = 1,  /* from the kernel's first moment to init */
+	PHASE_MODULES = 2, /* loading drivers, finding the channel */
+	PHASE_NETWORK = 3,
+	PHASE_SCRATCH = 4, /* scratch disk mounted */
+	PHASE_DISK = 5,    /* from RUN to the root disk being found and mounted */
+	PHASE_MOUNT = 6,   /* overlay and the kernel's file systems */
+	PHASE_EXEC = 7,    /* user, working directory, exec */
+	PHASE_COUNT
+};
+
+/* What a start can fail at. */
+enum step {
+	STEP_REQUEST = 1, /* the RUN message itself */
+	STEP_DISK = 2,
+	STEP_MOUNT = 3,
+	STEP_FILES = 4, /* /etc/hosts and the like */
+	STEP_USER = 5,
+	STEP_WORKING_DIR = 6,
+	STEP_EXEC = 7,
+	STEP_SYSTEM = 8, /* pipes, fork, identity */
+};
+
+#endif

@@ -1,0 +1,28 @@
+#include "search.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+int search_and_exec(const char *name, const char *path, int (*exec)(void *ctx, const char *candidate), void *ctx)
+{
+	char candidate[PATH_MAX];
+	int verdict = ENOENT;
+
+	if (strchr(name, '/'))
+		return exec(ctx, name);
+	while (path) {
+		const char *colon = strchr(path, ':');
+		int len = (int)(colon ? (size_t)(colon - path) : strlen(path));
+		int n = snprintf(candidate, sizeof candidate, "%.*s%s%s", len, path, len > 0 ? "/" : "./", name);
+		int err = n < (int)sizeof candidate ? exec(ctx, candidate) : ENAMETOOLONG;
+
+		if (err == EACCES)
+			verdict = EACCES;
+		else if (err != ENOENT && err != ENOTDIR && err != ENAMETOOLONG)
+			return err;
+		path = colon ? colon + 1 : NULL;
+	}
+	return verdict;
+}

@@ -1,0 +1,89 @@
+#include <string.h>
+#include <sys/wait.h>
+
+#include "agent.h"
+#include "sys.h"
+#include "tlv.h"
+
+static void put_outcome(struct agent *a, struct tlv_writer *w)
+{
+	if (a->state == STATE_FAILED) {
+		tlv_put_u8(w, TAG_FAILED_STEP, (uint8_t)a->failure.what);
+		tlv_put_u32(w, TAG_ERRNO, (uint32_t)a->failure.error);
+		tlv_put(w, TAG_DETAIL, a->failure.detail, strlen(a->failure.detail));
+	}
+	if (a->state == STATE_RUNNING || a->state == STATE_EXITED)
+		tlv_put_u64(w, TAG_EXEC_AT, a->exec_at_us);
+	if (a->state == STATE_EXITED) {
+		if (WIFEXITED(a->status))
+			tlv_put_u32(w, TAG_EXIT_CODE, (uint32_t)WEXITSTATUS(a->status));
+		else
+			tlv_put_u32(w, TAG_EXIT_SIGNAL, (uint32_t)WTERMSIG(a->status));
+		tlv_put_u8(w, TAG_OOM_KILLED, a->oom_killed);
+		tlv_put_u64(w, TAG_EXITED_AT, a->exited_at_us);
+		tlv_put_u64(w, TAG_LAST_LINE, ring_last(&a->ring));
+	}
+}
+
+static bool send_state(struct agent *a)
+{
+	uint8_t body[1024];
+	struct tlv_writer w = { .buf = body, .cap = sizeof body };
+
+	tlv_put_u32(&w, TAG_PROTOCOL, PROTOCOL_VERSION);
+	tlv_put_u8(&w, TAG_STATE, (uint8_t)a->state);
+	tlv_put_u64(&w, TAG_NOW, now_us());
+	if (a->nonce)
+		tlv_put_u64(&w, TAG_NONCE, a->nonce);
+	if (a->run_at_us)
+		tlv_put_u64(&w, TAG_RUN_AT, a->run_at_us);
+	for (int i = 0; i < PHASE_COUNT; i++) {
+		uint8_t phase[17] = { (uint8_t)i };
+
+		if (!a->phases[i].end_us)
+			continue;
+		put_le(phase + 1, a->phases[i].start_us, 8);
+		put_le(phase + 9, a->phases[i].end_us, 8);
+		tlv_put(&w, TAG_PHASE, phase, sizeof phase);
+	}
+	put_outcome(a, &w);
+	return channel_send(&a->channel, MSG_STATE, body, w.len);
+}
+
+/* Sends one frame of lines; false when there are none or there is no room. */
+static bool send_lines(struct agent *a)
+{
+	static uint8_t body[FRAME_BODY_MAX], value[17 + LINE_MAX_BYTES];
+	struct tlv_writer w = { .buf = body, .cap = sizeof body };
+	struct record record;
+	char marker[64];
+	bool any = false;
+
+	if (!channel_has_room(&a->channel, sizeof body))
+		return false;
+	tlv_put_u64(&w, TAG_NOW, now_us());
+	while (ring_next(&a->ring, &record, marker) && w.cap - w.len >= TLV_HEADER + 17 + record.len) {
+		put_le(value, record.number, 8);
+		put_le(value + 8, record.time_us, 8);
+		value[16] = record.stream;
+		memcpy(value + 17, record.text, record.len);
+		tlv_put(&w, TAG_LINE, value, 17 + record.len);
+		ring_sent(&a->ring, &record);
+		any = true;
+	}
+	return any && channel_send(&a->channel, MSG_LOGS, body, w.len);
+}
+
+void agent_tell(struct agent *a)
+{
+	if (!a->channel.synced)
+		return;
+	do {
+		if (a->state_news && send_state(a)) {
+			a->state_news = false;
+			a->nonce = 0;
+		}
+		channel_flush(&a->channel);
+	} while (send_lines(a));
+	channel_flush(&a->channel);
+}

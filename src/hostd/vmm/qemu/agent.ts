@@ -1,0 +1,152 @@
+import { randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
+import { FrameReader } from "./frame.ts";
+import { GuestClock } from "./guest-clock.ts";
+import {
+  ackMessage,
+  type GuestLine,
+  type GuestMessage,
+  type GuestState,
+  readMessage,
+  signalMessage,
+  syncMessage,
+} from "./protocol.ts";
+
+/** Who hears what a guest says. Called in the order of its words. */
+export interface AgentListener {
+  onState(state: GuestState): void;
+  onLines(lines: readonly GuestLine[]): void;
+}
+
+/** How often the question is repeated while a guest does not answer; it may be booting, or its first bytes were lost. */
+const SYNC_INTERVAL_MS = 3_000;
+/** Signals on their way at once; more are refused. */
+const MAX_SIGNALS = 64;
+
+/**
+ * Our end of the conversation with one guest. Nothing from the guest counts until it has answered our question, so what an earlier
+ * conversation left in the pipe cannot be mistaken.
+ */
+export class Agent {
+  /** Translates the guest's times. */
+  readonly clock = new GuestClock();
+  /** Resolves when the connection has ended and all that came before has been heard. */
+  readonly closed: Promise<void>;
+  private readonly socket: Socket;
+  private readonly listener: AgentListener;
+  private readonly now: () => number;
+  private readonly reader = new FrameReader();
+  private readonly nonce = randomBytes(8).readBigUInt64LE() | 1n;
+  private readonly signals = new Map<number, (errno: number) => void>();
+  private isSynced = false;
+  private nextRequest = 1;
+  private runSentUs = 0;
+
+  /** `now` is the host's wall clock in microseconds. */
+  constructor(socket: Socket, listener: AgentListener, now: () => number) {
+    this.socket = socket;
+    this.listener = listener;
+    this.now = now;
+    // "close" follows, and says all there is to say.
+    socket.on("error", () => {});
+    socket.on("data", (chunk) => this.take(chunk));
+    this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
+    void this.closed.then(() => {
+      for (const settle of this.signals.values()) settle(0);
+      this.signals.clear();
+    });
+  }
+
+  /** Asks the guest who it is until it answers; `ack` is the last line that need not be told again. */
+  async sync(ack: number, signal: AbortSignal): Promise<void> {
+    const question = Buffer.concat([Buffer.of(0), syncMessage(this.nonce, ack)]);
+    const ask = (): void => void (this.isSynced || this.socket.write(question));
+    ask();
+    const timer = setInterval(ask, SYNC_INTERVAL_MS);
+    try {
+      await this.answered(signal);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** Sends a RUN message, made by `make` for the present moment. */
+  run(make: (nowUs: number) => Buffer): void {
+    this.runSentUs = this.now();
+    this.socket.write(make(this.runSentUs));
+  }
+
+  /** Sends a signal to the workload; resolves with 0, or the errno the guest met, or 0 when the guest ended meanwhile. */
+  async signal(signal: number, timeoutMs: number): Promise<number> {
+    if (this.signals.size >= MAX_SIGNALS) throw new Error("too many signals wait for the guest");
+    const request = this.nextRequest++;
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.signals.delete(request);
+        reject(new Error(`the guest has not confirmed the signal within ${timeoutMs} ms`));
+      }, timeoutMs);
+      this.signals.set(request, (errno) => {
+        clearTimeout(timer);
+        resolve(errno);
+      });
+      this.socket.write(signalMessage(request, signal));
+    });
+  }
+
+  /** Lets the guest forget lines up to `number`. */
+  ack(number: number): void {
+    if (!this.socket.destroyed) this.socket.write(ackMessage(number));
+  }
+
+  /** Stops and resumes listening, for when lines come faster than they are taken. */
+  setPaused(isPaused: boolean): void {
+    if (isPaused) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  /** Ends the conversation; the guest goes on. */
+  close(): void {
+    this.socket.destroy();
+  }
+
+  private answered(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = (): void => reject(signal.reason);
+      this.onSynced = () => {
+        signal.removeEventListener("abort", abort);
+        resolve();
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      void this.closed.then(() => reject(new Error("the guest's channel was closed")));
+      if (signal.aborted) abort();
+    });
+  }
+
+  private onSynced: () => void = () => {};
+
+  private take(chunk: Buffer): void {
+    for (const frame of this.reader.push(chunk)) {
+      const message = readMessage(frame);
+      if (message) this.hear(message);
+    }
+  }
+
+  private hear(message: GuestMessage): void {
+    const isAnswer = message.kind === "state" && message.nonce === this.nonce;
+    if (!this.isSynced && !isAnswer) return;
+    if (message.kind === "signalled") {
+      this.signals.get(message.request)?.(message.errno);
+      this.signals.delete(message.request);
+      return;
+    }
+    this.clock.received(message.nowUs, this.now());
+    if (message.kind === "logs") {
+      this.listener.onLines(message.lines);
+      return;
+    }
+    if (this.runSentUs > 0 && message.runAtUs > 0) this.clock.delivered(message.runAtUs, this.runSentUs);
+    this.isSynced = true;
+    this.listener.onState(message);
+    this.onSynced();
+  }
+}

@@ -1,0 +1,103 @@
+import { crc32 } from "node:zlib";
+
+/** Largest frame taken from a guest, encoded. Its own limit is below that. */
+const MAX_ENCODED = 128 * 1024;
+const CHECKSUM = 4;
+
+/** One message as it lies in a frame. */
+export interface Frame {
+  readonly type: number;
+  readonly body: Buffer;
+}
+
+/**
+ * Encodes one frame of the agent channel: type, body and CRC-32, COBS-encoded, and a zero byte. As an encoded frame holds no zero,
+ * a receiver is back in step at the next one, whatever it lost. The guest's side is src/hostd/guest/frame.c.
+ */
+export function encodeFrame(type: number, body: Buffer): Buffer {
+  const plain = Buffer.allocUnsafe(1 + body.length + CHECKSUM);
+  plain[0] = type;
+  body.copy(plain, 1);
+  plain.writeUInt32LE(crc32(plain.subarray(0, 1 + body.length)), 1 + body.length);
+  return encodeCobs(plain);
+}
+
+/** Takes bytes as they come and gives whole frames. Damaged and oversized ones are dropped. */
+export class FrameReader {
+  private parts: Buffer[] = [];
+  private length = 0;
+  private isSkipping = false;
+
+  /** The frames that `chunk` completes. */
+  *push(chunk: Buffer): Generator<Frame> {
+    let from = 0;
+    for (let end = chunk.indexOf(0); end >= 0; end = chunk.indexOf(0, from)) {
+      this.keep(chunk.subarray(from, end));
+      const frame = this.isSkipping || this.length === 0 ? undefined : decodeFrame(Buffer.concat(this.parts));
+      this.clear();
+      from = end + 1;
+      if (frame) yield frame;
+    }
+    this.keep(Buffer.from(chunk.subarray(from)));
+  }
+
+  private keep(part: Buffer): void {
+    if (part.length === 0 || this.isSkipping) return;
+    if (this.length + part.length > MAX_ENCODED) {
+      this.clear();
+      this.isSkipping = true;
+      return;
+    }
+    this.parts.push(part);
+    this.length += part.length;
+  }
+
+  private clear(): void {
+    this.parts = [];
+    this.length = 0;
+    this.isSkipping = false;
+  }
+}
+
+function decodeFrame(encoded: Buffer): Frame | undefined {
+  const plain = decodeCobs(encoded);
+  if (plain === undefined || plain.length < 1 + CHECKSUM) return undefined;
+  const end = plain.length - CHECKSUM;
+  if (crc32(plain.subarray(0, end)) !== plain.readUInt32LE(end)) return undefined;
+  return { type: plain[0] ?? 0, body: plain.subarray(1, end) };
+}
+
+function encodeCobs(plain: Buffer): Buffer {
+  const out = Buffer.allocUnsafe(plain.length + Math.ceil(plain.length / 254) + 2);
+  let codeAt = 0;
+  let length = 1;
+  let code = 1;
+  for (const byte of plain) {
+    if (byte !== 0) {
+      out[length++] = byte;
+      code++;
+    }
+    if (byte === 0 || code === 0xff) {
+      out[codeAt] = code;
+      codeAt = length++;
+      code = 1;
+    }
+  }
+  out[codeAt] = code;
+  out[length++] = 0;
+  return out.subarray(0, length);
+}
+
+function decodeCobs(encoded: Buffer): Buffer | undefined {
+  const out = Buffer.allocUnsafe(encoded.length);
+  let length = 0;
+  for (let at = 0; at < encoded.length; ) {
+    const code = encoded[at++] ?? 0;
+    const end = at + code - 1;
+    if (code === 0 || end > encoded.length) return undefined;
+    length += encoded.copy(out, length, at, end);
+    at = end;
+    if (code !== 0xff && at < encoded.length) out[length++] = 0;
+  }
+  return out.subarray(0, length);
+}

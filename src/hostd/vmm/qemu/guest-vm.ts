@@ -1,0 +1,173 @@
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { LogLine, Phase, Vm, VmExit, VmSink, Way } from "../vmm.ts";
+import { Agent } from "./agent.ts";
+import { VM_FILES } from "./command-line.ts";
+import { LogPump, readCursor } from "./log-pump.ts";
+import type { GuestLine, GuestState } from "./protocol.ts";
+import type { Qmp } from "./qmp.ts";
+import { connectIn } from "./unix-socket.ts";
+
+/** A guest we talk to, from its first word to its end. */
+export interface GuestVmOptions {
+  readonly id: string;
+  readonly way: Way;
+  readonly vmDir: string;
+  readonly qmp: Qmp;
+  readonly sink: VmSink;
+  /** The host's wall clock in microseconds. */
+  readonly now: () => number;
+  /** No time the guest tells is before this. */
+  readonly notBeforeUs: number;
+}
+
+const CURSOR = "log-cursor";
+const SIGNAL_TIMEOUT_MS = 10_000;
+/** How long lines that a guest announced are waited for. It sends them right behind its exit. */
+const LAST_LINES_MS = 5_000;
+const ESRCH = 3;
+
+/** The `Vm` of the QEMU adapter, and its making: connect, wait for the guest, wait for the workload. */
+export class GuestVm implements Vm {
+  readonly id: string;
+  readonly way: Way;
+  readonly exited: Promise<VmExit>;
+  phases: readonly Phase[] = [];
+  startedAtUs = 0;
+  private readonly options: GuestVmOptions;
+  private readonly agent: Agent;
+  private readonly pump: LogPump;
+  private state: GuestState | undefined;
+  private readonly watchers = new Set<() => void>();
+  private isDetached = false;
+  private isEnding = false;
+  private resolveExit: (exit: VmExit) => void = () => {};
+
+  private constructor(options: GuestVmOptions, agent: (vm: GuestVm) => Agent) {
+    this.id = options.id;
+    this.way = options.way;
+    this.options = options;
+    this.exited = new Promise((resolve) => {
+      this.resolveExit = resolve;
+    });
+    this.agent = agent(this);
+    const toLogLine = (line: GuestLine): LogLine => this.toLogLine(line);
+    this.pump = new LogPump(join(options.vmDir, CURSOR), options.sink, toLogLine, this.agent);
+    void this.agent.closed.then(() => this.onClosed());
+  }
+
+  /** Connects to the guest and waits for its first word. */
+  static async connect(options: GuestVmOptions, signal: AbortSignal): Promise<GuestVm> {
+    const socket = await connectIn(options.vmDir, VM_FILES.agent);
+    const vm = new GuestVm(options, (self) => {
+      const listener = {
+        onState: (state: GuestState) => self.onState(state),
+        onLines: (lines: readonly GuestLine[]) => self.pump.push(lines),
+      };
+      return new Agent(socket, listener, options.now);
+    });
+    try {
+      await vm.agent.sync(readCursor(join(options.vmDir, CURSOR)), signal);
+      return vm;
+    } catch (err) {
+      await vm.detach();
+      throw err;
+    }
+  }
+
+  /** What the guest last said of itself; there is something once `connect` has resolved. */
+  get guest(): GuestState {
+    if (this.state === undefined) throw new Error("the guest has not spoken yet");
+    return this.state;
+  }
+
+  /** A guest's time on the host's clock. */
+  toHost(guestUs: number): number {
+    return this.agent.clock.toHost(guestUs, this.options.notBeforeUs, this.options.now());
+  }
+
+  /** Sends the RUN message. */
+  run(make: (nowUs: number) => Buffer): void {
+    this.agent.run(make);
+  }
+
+  /** Waits until the guest is past `waiting` and `starting`. Rejects when its channel ends, or with the signal's reason. */
+  async settled(signal: AbortSignal): Promise<GuestState> {
+    while (this.guest.state === "waiting" || this.guest.state === "starting") await this.news(signal);
+    return this.guest;
+  }
+
+  async signal(signal: number): Promise<void> {
+    if (this.isEnding || this.guest.state === "exited") return;
+    const errno = await this.agent.signal(signal, SIGNAL_TIMEOUT_MS);
+    if (errno !== 0 && errno !== ESRCH)
+      throw new Error(`the guest could not send signal ${signal}: errno ${errno}`);
+  }
+
+  async detach(): Promise<void> {
+    if (this.isDetached) return;
+    this.isDetached = true;
+    this.pump.close();
+    this.agent.close();
+    this.options.qmp.close();
+  }
+
+  private onState(state: GuestState): void {
+    this.state = state;
+    for (const wake of this.watchers) wake();
+    if (state.state === "exited") void this.finish(state);
+  }
+
+  private news(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (then: () => void) => (): void => {
+        this.watchers.delete(onNews);
+        signal.removeEventListener("abort", onAbort);
+        then();
+      };
+      const onNews = settle(resolve);
+      const onAbort = settle(() => reject(signal.reason));
+      this.watchers.add(onNews);
+      signal.addEventListener("abort", onAbort, { once: true });
+      void this.agent.closed.then(settle(() => reject(new Error("the guest's channel was closed"))));
+      if (signal.aborted) onAbort();
+    });
+  }
+
+  /** The exit is told when all lines before it are with the sink. */
+  private async finish(state: GuestState): Promise<void> {
+    if (this.isEnding || this.isDetached) return;
+    this.isEnding = true;
+    const { code, signal, oomKilled, atUs, lastLine } = state.exit;
+    const exitedAtUs = this.toHost(atUs);
+    // A guest that announces lines and never sends them must not keep its exit from being told.
+    await this.pump.reached(lastLine, LAST_LINES_MS);
+    this.resolveExit({
+      kind: "process",
+      ...(code === undefined ? {} : { exitCode: code }),
+      ...(signal === undefined ? {} : { signal }),
+      oomKilled,
+      exitedAtUs,
+    });
+  }
+
+  private async onClosed(): Promise<void> {
+    if (this.isDetached || this.isEnding) return;
+    this.isEnding = true;
+    const exitedAtUs = this.options.now();
+    await this.pump.drained();
+    // Its last event may be on its way still; the connection's end is behind it.
+    await Promise.race([this.options.qmp.closed, delay(1_000)]);
+    this.resolveExit({ kind: "vm_lost", oomKilled: false, exitedAtUs, detail: this.lastEvent() });
+  }
+
+  private lastEvent(): string {
+    const shutdown = this.options.qmp.events.findLast(({ name }) => name === "SHUTDOWN");
+    if (shutdown === undefined) return "QEMU ended without a word";
+    return `the guest ended the VM (${String(shutdown.data["reason"] ?? "unknown reason")})`;
+  }
+
+  private toLogLine(line: GuestLine): LogLine {
+    return { timeUs: this.toHost(line.timeUs), stream: line.stream, text: line.text };
+  }
+}

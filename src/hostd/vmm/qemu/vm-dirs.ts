@@ -1,0 +1,142 @@
+import { createHash } from "node:crypto";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Way } from "../vmm.ts";
+import type { ProcessId } from "./process.ts";
+
+/** What must be known of a VM by whoever finds its directory. */
+export interface VmRecord {
+  readonly qemu: ProcessId;
+  /** The process that waits for QEMU, when it was started through one. */
+  readonly parent?: ProcessId;
+  readonly way: Way;
+}
+
+const RECORD = "vm.json";
+const STDERR = "stderr.log";
+const VM_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+/** One host runs far fewer VMs than this. */
+const UID_SLOTS = 4096;
+const MAX_STDERR = 64 * 1024;
+
+/** The directories of this host's VMs: one each, owned by the uid that the VM's QEMU runs under. */
+export class VmDirs {
+  /** Begins the `-name` of every QEMU of this host, and of no other. */
+  readonly mark: string;
+  private readonly root: string;
+  private readonly uidBase: number | undefined;
+
+  /** `uidBase` is the first uid for VMs; undefined when they run as we do. */
+  constructor(dir: string, uidBase: number | undefined) {
+    this.root = join(dir, "vms");
+    this.uidBase = uidBase;
+    mkdirSync(this.root, { recursive: true, mode: 0o700 });
+    const place = createHash("sha256").update(realpathSync(this.root)).digest("hex").slice(0, 12);
+    this.mark = `windhover-${place}-`;
+  }
+
+  /** The directory of a VM, whether it exists or not. Throws for what cannot be an id. */
+  path(vmId: string): string {
+    if (!VM_ID.test(vmId)) throw new Error(`${JSON.stringify(vmId)} is no id of a VM`);
+    return join(this.root, vmId);
+  }
+
+  /** Makes the directory and picks the lowest uid that no other VM has. Fails when the VM exists. */
+  create(vmId: string): { readonly dir: string; readonly uid: number } {
+    const uid = this.freeUid();
+    const dir = this.path(vmId);
+    mkdirSync(dir, { mode: 0o700 });
+    if (this.uidBase !== undefined) chownSync(dir, uid, uid);
+    return { dir, uid };
+  }
+
+  /** The same, in place of what an earlier run may have left. */
+  async createAnew(vmId: string): Promise<{ readonly dir: string; readonly uid: number }> {
+    await this.remove(vmId);
+    return this.create(vmId);
+  }
+
+  /** Hands a file in there to the VM. */
+  give(file: string, uid: number): void {
+    if (this.uidBase !== undefined) chownSync(file, uid, uid);
+  }
+
+  /** Whether the VM has a directory. */
+  has(vmId: string): boolean {
+    return existsSync(this.path(vmId));
+  }
+
+  /** Every VM that has a directory. */
+  list(): string[] {
+    return readdirSync(this.root).filter((name) => VM_ID.test(name));
+  }
+
+  /** Writes the record; whole, even when we are killed meanwhile. */
+  writeRecord(vmId: string, record: VmRecord): void {
+    const file = join(this.path(vmId), RECORD);
+    writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  }
+
+  /** The record, or undefined when the VM never got that far. */
+  readRecord(vmId: string): VmRecord | undefined {
+    try {
+      const record: unknown = JSON.parse(readFileSync(join(this.path(vmId), RECORD), "utf8"));
+      return isRecord(record) ? record : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Where QEMU complains. */
+  stderr(vmId: string): string {
+    return join(this.path(vmId), STDERR);
+  }
+
+  /** The end of what QEMU complained about, as one line. */
+  readStderr(vmId: string): string {
+    try {
+      return readFileSync(this.stderr(vmId), "utf8").slice(-1_000).trim().replaceAll(/\s+/g, " ");
+    } catch {
+      return "";
+    }
+  }
+
+  /** Keeps a guest that makes QEMU complain from filling the disk. */
+  trimStderr(vmId: string): void {
+    const file = this.stderr(vmId);
+    if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_STDERR) truncateSync(file);
+  }
+
+  /** Removes the directory and all in it. Nothing happens when there is none. */
+  async remove(vmId: string): Promise<void> {
+    await rm(this.path(vmId), { recursive: true, force: true });
+  }
+
+  private freeUid(): number {
+    const base = this.uidBase;
+    if (base === undefined) return process.getuid?.() ?? 0;
+    // A uid is free again once its VM's directory is gone, however that came about.
+    const taken = new Set(
+      this.list().map((name) => statSync(join(this.root, name), { throwIfNoEntry: false })?.uid),
+    );
+    for (let uid = base; uid < base + UID_SLOTS; uid++) if (!taken.has(uid)) return uid;
+    throw new Error(`all ${UID_SLOTS} uids for VMs are taken`);
+  }
+}
+
+function isRecord(value: unknown): value is VmRecord {
+  return typeof value === "object" && value !== null && "qemu" in value && "way" in value;
+}

@@ -1,0 +1,178 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { logger } from "../../lib/log.ts";
+import type { BootOptions } from "./qemu/acquire.ts";
+import { type GuestAssets, loadGuestAssets } from "./qemu/assets.ts";
+import type { Acceleration } from "./qemu/command-line.ts";
+import { type Confinement, probeConfinement } from "./qemu/confinement.ts";
+import { QemuVmm, type QemuVmmOptions } from "./qemu/qemu-vmm.ts";
+import { VmDirs } from "./qemu/vm-dirs.ts";
+import type { Vmm, VmmInfo } from "./vmm.ts";
+
+/** What a host may be told about its VMM. */
+export interface SelectOptions {
+  /** `auto` tries KVM and then emulation; the others insist. */
+  readonly mode: "auto" | Acceleration | "sim";
+  /** The host's data directory. */
+  readonly dir: string;
+  /** Where scripts/guest has put the guest's files. */
+  readonly guestDir: string;
+  /** First of the uids that VMs run under when we are root. */
+  readonly uidBase: number;
+  /** `none` runs QEMU as we are, for systems on which nothing else works. */
+  readonly confinement: "auto" | "none";
+  /** How long a launch may wait for its turn, and then again how long it may take. */
+  readonly bootTimeoutMs: number;
+  /** Kernels that may boot at once. */
+  readonly coldBoots: number;
+  /** Launches that may wait for their turn. */
+  readonly maxWaiting: number;
+  /** Makes the simulator, for `sim`. */
+  readonly sim: () => Vmm;
+}
+
+/** A host that is told nothing. */
+export const SELECT_DEFAULTS = {
+  mode: "auto",
+  uidBase: 200_000,
+  confinement: "auto",
+  bootTimeoutMs: 60_000,
+  coldBoots: 2,
+  maxWaiting: 256,
+} as const satisfies Partial<SelectOptions>;
+
+/** Hardware boots a guest in a fraction of this; one that says nothing by then never will. */
+const KVM_CANARY_MS = 3_000;
+const EMULATION_CANARY_MS = 60_000;
+const CHOICE = "vmm.json";
+
+interface Choice {
+  readonly key: string;
+  readonly acceleration: Acceleration;
+  readonly reason: string;
+}
+
+/**
+ * Chooses the host's VMM by booting the real guest once: a /dev/kvm that opens may still be unable to run one. The choice is kept
+ * until the host reboots, the guest's files or QEMU change, or another mode is asked for. Rejects when no guest boots.
+ */
+export async function selectVmm(options: SelectOptions): Promise<Vmm> {
+  if (options.mode === "sim") return options.sim();
+  mkdirSync(options.dir, { recursive: true });
+  const isRoot = process.getuid?.() === 0;
+  const hasUid = isRoot && options.confinement === "auto";
+  const assets = loadGuestAssets(options.guestDir);
+  const dirs = new VmDirs(options.dir, hasUid ? options.uidBase : undefined);
+  const confinement = await findConfinement(options, dirs, assets, hasUid);
+  if (confinement.shortfall !== "") {
+    logger.warn("VMs are not confined as they should be", { shortfall: confinement.shortfall });
+  }
+  const uidDirs = confinement.hasUid ? dirs : new VmDirs(options.dir, undefined);
+  const base = { dirs: uidDirs, assets, confinement, now: wallClockUs };
+  const choice = readChoice(options, assets, confinement) ?? (await choose(options, base));
+  logger.info("VMM chosen", { acceleration: choice.acceleration, reason: choice.reason });
+  return new QemuVmm({
+    ...base,
+    ...limits(options),
+    acceleration: choice.acceleration,
+    info: describe(choice, confinement),
+  });
+}
+
+async function choose(options: SelectOptions, base: Omit<BootOptions, "acceleration">): Promise<Choice> {
+  const candidates: Acceleration[] =
+    options.mode === "auto" ? ["kvm", "emulation"] : options.mode === "sim" ? [] : [options.mode];
+  const findings: string[] = [];
+  for (const acceleration of candidates) {
+    const { ok, finding } = await canary(options, base, acceleration);
+    findings.push(`${acceleration}: ${finding}`);
+    if (!ok) continue;
+    const key = choiceKey(options, base.assets, base.confinement);
+    const choice = { key, acceleration, reason: findings.join("; ") };
+    writeChoice(options.dir, choice);
+    return choice;
+  }
+  throw new Error(`this host cannot run VMs: ${findings.join("; ")}`);
+}
+
+async function canary(
+  options: SelectOptions,
+  base: Omit<BootOptions, "acceleration">,
+  acceleration: Acceleration,
+): Promise<{ ok: boolean; finding: string }> {
+  if (acceleration === "kvm" && !existsSync("/dev/kvm"))
+    return { ok: false, finding: "there is no /dev/kvm" };
+  const bootTimeoutMs = acceleration === "kvm" ? KVM_CANARY_MS : EMULATION_CANARY_MS;
+  const info: VmmInfo = describe({ key: "", acceleration, reason: "" }, base.confinement);
+  const vmm = new QemuVmm({ ...base, ...limits(options), acceleration, bootTimeoutMs, info });
+  const start = performance.now();
+  try {
+    await vmm.tryBoot(`canary-${acceleration}`);
+    return { ok: true, finding: `guest reported after ${Math.round(performance.now() - start)} ms` };
+  } catch (err) {
+    return { ok: false, finding: err instanceof Error ? err.message : String(err) };
+  }
+}
+
+function limits(options: SelectOptions): Pick<QemuVmmOptions, "bootTimeoutMs" | "coldBoots" | "maxWaiting"> {
+  return {
+    bootTimeoutMs: options.bootTimeoutMs,
+    coldBoots: options.coldBoots,
+    maxWaiting: options.maxWaiting,
+  };
+}
+
+function describe(choice: Choice, confinement: Confinement): VmmInfo {
+  return {
+    name: "qemu",
+    acceleration: choice.acceleration,
+    version: confinement.qemuVersion,
+    isolation: choice.acceleration === "kvm" ? "hardware" : "development",
+    reason: choice.reason,
+  };
+}
+
+async function findConfinement(
+  options: SelectOptions,
+  dirs: VmDirs,
+  assets: GuestAssets,
+  isRoot: boolean,
+): Promise<Confinement> {
+  const { dir, uid } = await dirs.createAnew("canary-probe");
+  try {
+    return await probeConfinement({ vmDir: dir, assets }, isRoot, uid, options.confinement === "none");
+  } finally {
+    await dirs.remove("canary-probe");
+  }
+}
+
+/** What a choice depends on. */
+function choiceKey(options: SelectOptions, assets: GuestAssets, confinement: Confinement): string {
+  const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  const { hasNamespace, hasUid, qemuVersion } = confinement;
+  return JSON.stringify([bootId, assets.hash, qemuVersion, options.mode, hasNamespace, hasUid]);
+}
+
+function readChoice(
+  options: SelectOptions,
+  assets: GuestAssets,
+  confinement: Confinement,
+): Choice | undefined {
+  try {
+    // Ours, written whole; an older version's has another key.
+    const choice = JSON.parse(readFileSync(join(options.dir, CHOICE), "utf8")) as Choice;
+    return choice.key === choiceKey(options, assets, confinement) ? choice : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function writeChoice(dir: string, choice: Choice): void {
+  const file = join(dir, CHOICE);
+  writeFileSync(`${file}.new`, `${JSON.stringify(choice)}\n`);
+  renameSync(`${file}.new`, file);
+}
+
+function wallClockUs(): number {
+  return (performance.timeOrigin + performance.now()) * 1_000;
+}
