@@ -1,0 +1,322 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { SpanKind } from "@opentelemetry/api";
+import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createLogger } from "../../src/lib/log.ts";
+import { migrate } from "../../src/lib/migrate.ts";
+import { Database, uniqueViolation } from "../../src/lib/postgres.ts";
+import { startTelemetry } from "../../src/lib/telemetry.ts";
+import { withSpan } from "../../src/lib/tracing.ts";
+import { createDatabase, startPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
+
+const exporter = new InMemorySpanExporter();
+startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
+createLogger("test", { write: () => {} });
+
+describe("the database", () => {
+  let database: TestDatabase;
+  let db: Database;
+  beforeAll(async () => {
+    database = await createDatabase();
+    db = new Database({ url: database.url, maxConnections: 4, statementTimeoutMs: 500 });
+    await db.query({ name: "table", text: "create table things (id int primary key, number bigint)" });
+  });
+  afterEach(() => exporter.reset());
+  afterAll(async () => {
+    await db.close();
+    await database.close();
+  });
+
+  test("answers rows and their number, big integers as text", async () => {
+    await db.query({ name: "insert", text: "insert into things values ($1, $2)", values: [1, 2n ** 60n] });
+
+    const result = await db.query<{ number: string }>({ name: "all", text: "select number from things" });
+
+    expect(result).toEqual({ rows: [{ number: String(2n ** 60n) }], rowCount: 1 });
+  });
+
+  test("gives spans by the conventions, below a parent only", async () => {
+    const statement = { name: "one", text: "select number from things where id = $1", values: [1] };
+
+    await db.query(statement);
+    await withSpan("parent", {}, () => db.query(statement));
+
+    const spans = exporter.getFinishedSpans();
+    expect(spans.map((span) => [span.name, span.kind])).toEqual([
+      ["SELECT things", SpanKind.CLIENT],
+      ["parent", SpanKind.INTERNAL],
+    ]);
+    expect(spans[0]?.attributes).toEqual({
+      "db.system.name": "postgresql",
+      "db.namespace": expect.stringMatching(/^test_/),
+      "db.operation.name": "SELECT",
+      "db.collection.name": "things",
+      "db.query.summary": "SELECT things",
+      "db.query.text": "select number from things where id = $1",
+    });
+  });
+
+  test("names the constraint that refused a row, and keeps the connection", async () => {
+    const insert = () => db.query({ name: "twice", text: "insert into things values (2, 0)" });
+    await insert();
+
+    const error = await withSpan("parent", {}, insert).catch((err: unknown) => err);
+
+    expect(uniqueViolation(error)).toBe("things_pkey");
+    const failed = exporter.getFinishedSpans().find((span) => span.name === "INSERT things");
+    expect(failed?.attributes["db.response.status_code"]).toBe("23505");
+  });
+
+  test("commits what returns and rolls back what throws", async () => {
+    const put = (id: number) => ({ name: "put", text: "insert into things values ($1, 0)", values: [id] });
+
+    await db.transaction(async (tx) => tx.query(put(10)));
+    const failed = db.transaction(async (tx) => {
+      await tx.query(put(11));
+      throw new Error("changed my mind");
+    });
+
+    await expect(failed).rejects.toThrow("changed my mind");
+    const { rows } = await db.query({
+      name: "ids",
+      text: "select id from things where id >= 10 order by id",
+    });
+    expect(rows).toEqual([{ id: 10 }]);
+  });
+
+  test("runs a transaction again after a deadlock", async () => {
+    await db.query({ name: "two", text: "insert into things values (20, 0), (21, 0)" });
+    const add = (id: number) => ({
+      name: "add",
+      text: "update things set number = number + 1 where id = $1",
+      values: [id],
+    });
+    const firstLocks = Promise.withResolvers<void>();
+    const secondLocks = Promise.withResolvers<void>();
+    let attempts = 0;
+
+    await Promise.all([
+      db.transaction(async (tx) => {
+        attempts++;
+        await tx.query({ name: "patience", text: "set local statement_timeout = 5000" });
+        await tx.query(add(20));
+        firstLocks.resolve();
+        await secondLocks.promise;
+        await tx.query(add(21));
+      }),
+      db.transaction(async (tx) => {
+        attempts++;
+        await tx.query({ name: "patience", text: "set local statement_timeout = 5000" });
+        await tx.query(add(21));
+        secondLocks.resolve();
+        await firstLocks.promise;
+        await tx.query(add(20));
+      }),
+    ]);
+
+    const { rows } = await db.query({ name: "sum", text: "select number from things where id in (20, 21)" });
+    expect(rows).toEqual([{ number: "2" }, { number: "2" }]);
+    expect(attempts).toBe(3);
+  });
+
+  test("stops a statement that takes too long", async () => {
+    const slow = db.query({ name: "slow", text: "select pg_sleep(10)" });
+
+    await expect(slow).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED", reason: "DATABASE_TIMEOUT" });
+  });
+
+  test("refuses to let more wait than it can serve", async () => {
+    const slow = { name: "nap", text: "select pg_sleep(0.2)" };
+
+    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => db.query(slow)));
+
+    const reasons = outcomes.flatMap((o) => (o.status === "rejected" ? [o.reason.reason] : []));
+    expect(reasons).toContain("DATABASE_BUSY");
+  });
+});
+
+describe("a database that goes away", () => {
+  let server: TestPostgres;
+  beforeAll(async () => {
+    server = await startPostgres();
+  });
+  afterAll(() => server.close());
+
+  test("is UNAVAILABLE, never hangs, and is used again when it is back", async () => {
+    const db = new Database({
+      url: server.url("postgres"),
+      connectTimeoutMs: 500,
+      statementTimeoutMs: 500,
+    });
+    const ask = () => db.query({ name: "one", text: "select 1 as one" });
+    await ask();
+
+    server.part.pause();
+    const frozen = await ask().catch((err: unknown) => err);
+    server.part.resume();
+    await expect
+      .poll(
+        () =>
+          ask().then(
+            ({ rowCount }) => rowCount,
+            () => 0,
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(1);
+    await server.part.crash();
+    const dead = await ask().catch((err: unknown) => err);
+
+    expect(frozen).toMatchObject({ code: "UNAVAILABLE", reason: "DATABASE_UNAVAILABLE" });
+    if (dead instanceof Error) expect(dead).toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+    await server.part.whenReady(20_000);
+    await expect
+      .poll(
+        () =>
+          ask().then(
+            ({ rowCount }) => rowCount,
+            () => 0,
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(1);
+    await db.close();
+  });
+
+  test("breaks a transaction under way with UNAVAILABLE", async () => {
+    const db = new Database({ url: server.url("postgres") });
+
+    const outcome = db.transaction(async (tx) => {
+      await tx.query({ name: "one", text: "select 1 as one" });
+      await server.part.crash();
+      await tx.query({ name: "one", text: "select 1 as one" });
+    });
+
+    await expect(outcome).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "DATABASE_UNAVAILABLE" });
+    await server.part.whenReady(20_000);
+    await db.close();
+  });
+
+  test("that was never there is UNAVAILABLE too", async () => {
+    const db = new Database({ url: "postgresql://postgres@/x?host=/nowhere" });
+
+    const outcome = db.query({ name: "one", text: "select 1" });
+
+    await expect(outcome).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "DATABASE_UNAVAILABLE" });
+    await expect(
+      migrate("postgresql://postgres@/x?host=/nowhere", new URL("../../src/lib/", import.meta.url)),
+    ).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+    await db.close();
+  });
+});
+
+describe("migrations", () => {
+  let root: string;
+  let database: TestDatabase;
+  let db: Database;
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), "wh-migrate-"));
+    database = await createDatabase();
+    db = new Database({ url: database.url });
+  });
+  afterEach(async () => {
+    await db.query({ name: "reset", text: "drop schema public cascade" });
+    await db.query({ name: "again", text: "create schema public" });
+  });
+  afterAll(async () => {
+    await db.close();
+    await database.close();
+    await rm(root, { recursive: true });
+  });
+
+  test("are applied in order, once, however many try at the same time", async () => {
+    const url = await folder("order", {
+      "0001_a.sql": "create table a (id int); insert into a values (1);",
+      "0002_b.sql": "alter table a add column b int; update a set b = 2;",
+    });
+
+    const applied = await Promise.all([1, 2, 3].map(() => migrate(database.url, url)));
+    const again = await migrate(database.url, url);
+
+    expect(applied.flat().sort()).toEqual(["0001_a.sql", "0002_b.sql"]);
+    expect(again).toEqual([]);
+    const { rows } = await db.query({ name: "rows", text: "select * from a" });
+    expect(rows).toEqual([{ id: 1, b: 2 }]);
+  });
+
+  test("that fail leave nothing of themselves, and keep those before", async () => {
+    const url = await folder("fail", {
+      "0001_a.sql": "create table a (id int);",
+      "0002_b.sql": "create table b (id int); select nonsense;",
+    });
+
+    await expect(migrate(database.url, url)).rejects.toThrow("migration 0002_b.sql failed");
+
+    const tables = await db.query({
+      name: "tables",
+      text: "select table_name from information_schema.tables where table_schema = 'public' order by 1",
+    });
+    expect(tables.rows).toEqual([{ table_name: "a" }, { table_name: "schema_migrations" }]);
+  });
+
+  test.each([
+    [
+      "two of one number",
+      { "0001_a.sql": "", "0001_b.sql": "" },
+      "0001_b.sql: another file has the same number",
+    ],
+    ["a name without a number", { "a.sql": "" }, "a.sql: its name is not like 0001_create_machines.sql"],
+  ])("%s are refused", async (name, files, message) => {
+    const url = await folder(name.replaceAll(" ", "-"), files);
+
+    await expect(migrate(database.url, url)).rejects.toMatchObject({
+      reason: "MIGRATION_INVALID",
+      message: `migration ${message}`,
+    });
+  });
+
+  test("one that was changed after it had been applied is refused", async () => {
+    await migrate(database.url, await folder("before", { "0001_a.sql": "create table a (id int);" }));
+
+    const changed = migrate(
+      database.url,
+      await folder("after", { "0001_a.sql": "create table a (id bigint);" }),
+    );
+
+    await expect(changed).rejects.toMatchObject({
+      reason: "MIGRATION_INVALID",
+      facts: { file: "0001_a.sql" },
+    });
+  });
+
+  test("one that comes below what has been applied is refused", async () => {
+    await migrate(database.url, await folder("two", { "0002_b.sql": "create table b (id int);" }));
+
+    const late = migrate(
+      database.url,
+      await folder("late", {
+        "0001_a.sql": "create table a (id int);",
+        "0002_b.sql": "create table b (id int);",
+      }),
+    );
+
+    await expect(late).rejects.toThrow("migration 0001_a.sql: a later one, 2, has been applied already");
+  });
+
+  test("an older program accepts a newer schema", async () => {
+    const old = { "0001_a.sql": "create table a (id int);" };
+    await migrate(database.url, await folder("new", { ...old, "0002_b.sql": "create table b (id int);" }));
+
+    expect(await migrate(database.url, await folder("old", old))).toEqual([]);
+  });
+
+  async function folder(name: string, files: Record<string, string>): Promise<URL> {
+    const path = join(root, name);
+    await mkdir(path);
+    for (const [file, sql] of Object.entries(files)) await writeFile(join(path, file), sql);
+    return pathToFileURL(`${path}/`);
+  }
+});
