@@ -1,0 +1,42 @@
+import type { MachinesServiceClient } from "../../gen/windhover/machines/v1/machines.ts";
+import { Fault } from "../../lib/fault.ts";
+import { sleep } from "../../lib/wait.ts";
+import type { Progress } from "../render/progress.ts";
+import type { Session } from "../session.ts";
+
+const AGAIN_MS = 500;
+
+/** Follows a create and shows its steps until `ended` aborts. What goes wrong with the following is nobody's concern: never throws. */
+export async function followCreate(
+  session: Session,
+  client: MachinesServiceClient,
+  requestId: string,
+  progress: Progress,
+  ended: AbortSignal,
+): Promise<void> {
+  const { openStream } = await import("../../lib/client.ts");
+  const scope = {
+    ...(await session.scope(Number.POSITIVE_INFINITY)),
+    signal: AbortSignal.any([ended, session.signal]),
+  };
+  while (!scope.signal.aborted) {
+    try {
+      for await (const step of openStream(client, client.watchCreate, { requestId }, scope))
+        progress.step(step);
+      return;
+    } catch (err) {
+      // Not known yet, or the api is being replaced. Anything else will not get better.
+      const mayCome = isConnectionLoss(err) || (err instanceof Fault && err.reason === "CREATE_NOT_FOUND");
+      if (!mayCome) return;
+      await sleep(AGAIN_MS, scope.signal);
+    }
+  }
+}
+
+/** Whether an error says that the api went away, rather than that it refused. */
+export function isConnectionLoss(err: unknown): boolean {
+  if (!(err instanceof Fault)) return false;
+  if (err.reason === "PEER_UNAVAILABLE" || err.reason === "SERVER_DRAINING") return true;
+  // A killed server's streams are reset, which grpc-js reports as INTERNAL and not as UNAVAILABLE.
+  return err.reason === "INTERNAL" && /RST_STREAM|connection/i.test(err.message);
+}

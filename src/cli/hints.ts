@@ -1,0 +1,116 @@
+import type { Fault } from "../lib/fault.ts";
+import type { Settings } from "./settings.ts";
+
+/** What the command was about, for hints that name it. */
+export interface Subject {
+  readonly app?: string | undefined;
+  readonly machine?: string | undefined;
+  readonly org?: string | undefined;
+}
+
+type Hint = (about: Required<{ [K in keyof Subject]: string }>, fault: Fault) => string;
+
+const doctor: Hint = () => "hover doctor";
+const hosts: Hint = () => "hover host list";
+const status: Hint = ({ machine }) => `hover machine status ${machine}`;
+const logs: Hint = ({ machine }) => `hover machine logs ${machine}`;
+const org: Hint = (about) => `hover org show ${about.org}`;
+const newToken: Hint = (about) => `hover token create --org ${about.org}`;
+
+/** By reason: the command to type next. */
+const NEXT: Readonly<Record<string, Hint>> = {
+  APP_NOT_FOUND: ({ app }) => `hover app create ${app}`,
+  APP_NAME_TAKEN: () => "hover app list   (app names are one name space for all organisations)",
+  APP_NOT_EMPTY: ({ app }) => `hover app destroy ${app} --force`,
+  ORG_NOT_FOUND: () => "hover org list",
+  ORG_SLUG_TAKEN: org,
+  ORG_PAST_DUE: org,
+  ORG_BANNED: org,
+  QUOTA_MACHINES: (about) => `hover org set-quota ${about.org} --machines N`,
+  QUOTA_MEMORY: (about) => `hover org set-quota ${about.org} --memory 128gb`,
+  MACHINE_NOT_FOUND: () => "hover machine list",
+  MACHINE_NAME_TAKEN: ({ app }) => `hover machine list -a ${app}`,
+  MACHINE_RUNNING: ({ machine }) => `hover machine destroy --force ${machine}`,
+  CREATE_NOT_FOUND: () => "hover machine list",
+  REGION_UNKNOWN: hosts,
+  NO_CAPACITY: hosts,
+  INSUFFICIENT_CAPACITY: hosts,
+  HOST_UNREACHABLE: hosts,
+  HOST_UNKNOWN: hosts,
+  INVALID_STATE: status,
+  STATE_UNREACHABLE: status,
+  WAIT_TIMEOUT: status,
+  EXEC_FAILED: logs,
+  START_FAILED: ({ machine }) => `hover trace ${machine}`,
+  START_TIMEOUT: ({ machine }) => `hover trace ${machine}`,
+  REGISTRY_UNAVAILABLE: doctor,
+  SCHEDULER_UNAVAILABLE: doctor,
+  DATABASE_UNAVAILABLE: doctor,
+  DEADLINE_EXCEEDED: doctor,
+  SIGNING_KEY_MISSING: doctor,
+  TOKEN_EXPIRED: newToken,
+  SCOPE_MISSING: newToken,
+};
+
+/** What to type after a failure, most helpful first; empty when nothing in particular would help. */
+export function nextSteps(fault: Fault, subject: Subject, settings: Settings): readonly string[] {
+  if (fault.reason === "PEER_UNAVAILABLE") return [`npm run up   (in ${settings.root})`, "hover doctor"];
+  if (fault.reason === "TOKEN_MISSING" || fault.reason === "TOKEN_INVALID") {
+    return [`npm run up   (in ${settings.root}; it writes ${settings.dir}/token)`, "hover doctor"];
+  }
+  const about = {
+    app: subject.app ?? fault.facts["app"] ?? "NAME",
+    machine: subject.machine ?? fault.facts["machine_id"] ?? fault.facts["machine"] ?? "ID",
+    org: subject.org ?? fault.facts["org"] ?? "ORG",
+  };
+  const hint = NEXT[fault.reason]?.(about, fault);
+  return hint === undefined ? [] : [hint];
+}
+
+/** What a person should know besides the message: where we looked, and when to come back. */
+export function remarks(fault: Fault, settings: Settings): readonly string[] {
+  const lines: string[] = [];
+  if (fault.reason === "PEER_UNAVAILABLE") lines.push(`the api's address came from ${settings.api.from}`);
+  if (fault.reason.startsWith("TOKEN_")) {
+    const looked = settings.tokenPlaces.map(
+      ({ place, token }) => `${place} (${token ? "used" : "nothing there"})`,
+    );
+    lines.push(`the token was looked for in ${looked.join(", ")}`);
+  }
+  if (fault.retryAfterMs !== undefined) lines.push(`try again in ${Math.ceil(fault.retryAfterMs / 1_000)} s`);
+  const trace = fault.facts["trace_id"];
+  if (trace !== undefined) lines.push(`hover trace ${trace} shows how far it came`);
+  return lines;
+}
+
+const FLAGS: Readonly<Record<string, string>> = {
+  app: "-a",
+  name: "--name",
+  region: "--region",
+  "config.image": "the image",
+  "config.guest.memory_mb": "--vm-memory",
+  "config.guest.cpus": "--vm-cpus",
+  "config.guest.cpu_kind": "--vm-cpu-kind",
+  "config.env": "-e",
+  "config.services": "-p",
+  "config.metadata": "-m",
+  "config.init.entrypoint": "--entrypoint",
+  "config.init.user": "--user",
+  "config.init.working_dir": "--workdir",
+  "config.init.cmd": "the command",
+  "config.stop_config.signal": "--signal",
+  "config.stop_config.timeout": "--timeout",
+  "quota.machines": "--machines",
+  "quota.memory_mb": "--memory",
+  scopes: "--scope",
+  ttl_seconds: "--ttl",
+};
+
+/** The flag that sets a field of a request; undefined when there is none. */
+export function flagOf(field: string): string | undefined {
+  const plain = field.replace(/\[[^\]]*\]/g, "");
+  for (let path = plain; path !== ""; path = path.slice(0, Math.max(0, path.lastIndexOf(".")))) {
+    if (FLAGS[path]) return FLAGS[path];
+  }
+  return undefined;
+}

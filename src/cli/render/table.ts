@@ -1,0 +1,54 @@
+import { harmless } from "../terminal.ts";
+import { cutTo, displayWidth, fitTo } from "./text.ts";
+
+/** A column of a table. */
+export interface Column {
+  readonly title: string;
+  readonly align?: "left" | "right";
+  /** Columns it may be cut to when the screen is narrow; without it the column is never cut. */
+  readonly min?: number;
+}
+
+const GAP = 2;
+
+/**
+ * Lays out a table: a line of titles, then one line for each row, aligned, never wider than `width` if columns that may be cut allow it.
+ * Without a width nothing is cut.
+ */
+export function table(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width?: number,
+): readonly string[] {
+  const cells = [columns.map((column) => column.title), ...rows.map((row) => row.map(harmless))];
+  const natural = columns.map((_, i) => Math.max(...cells.map((row) => displayWidth(row[i] ?? ""))));
+  const widths = width === undefined ? natural : squeeze(columns, natural, width);
+  return cells.map((row) =>
+    columns
+      .map(({ align = "left" }, i) => {
+        const text = row[i] ?? "";
+        const isLast = i === columns.length - 1;
+        // No blanks at the end of a line: they would wrap on a narrow screen.
+        return isLast && align === "left" ? cutTo(text, widths[i] ?? 0) : fitTo(text, widths[i] ?? 0, align);
+      })
+      .join(" ".repeat(GAP))
+      .trimEnd(),
+  );
+}
+
+/** Takes from the widest column that may be cut, until all fit or none can give any more. */
+function squeeze(columns: readonly Column[], natural: readonly number[], width: number): number[] {
+  const widths = [...natural];
+  let excess = widths.reduce((sum, w) => sum + w, 0) + GAP * (columns.length - 1) - width;
+  while (excess > 0) {
+    let widest = -1;
+    for (const [i, column] of columns.entries()) {
+      const can = column.min !== undefined && (widths[i] ?? 0) > column.min;
+      if (can && (widest < 0 || (widths[i] ?? 0) > (widths[widest] ?? 0))) widest = i;
+    }
+    if (widest < 0) break;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+    excess -= 1;
+  }
+  return widths;
+}

@@ -1,0 +1,31 @@
+/** Columns that a text takes on a screen: two for a wide character, none for a combining mark. Colours do not count. */
+export function displayWidth(text: string): number {
+  let width = 0;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with an escape
+  for (const char of text.replace(/\x1b\[[0-9;]*m/g, "")) {
+    if (!/[\p{Mn}\p{Me}\p{Cf}]/u.test(char)) width += WIDE.test(char) ? 2 : 1;
+  }
+  return width;
+}
+
+/** The text in `width` columns exactly: cut with an ellipsis, or filled up with blanks at the right (or left). */
+export function fitTo(text: string, width: number, align: "left" | "right" = "left"): string {
+  const cut = cutTo(text, width);
+  const blanks = " ".repeat(Math.max(0, width - displayWidth(cut)));
+  return align === "left" ? cut + blanks : blanks + cut;
+}
+
+/** The text in at most `width` columns. For text without colours. */
+export function cutTo(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  let kept = "";
+  for (const char of text) {
+    if (displayWidth(kept + char) > width - 1) break;
+    kept += char;
+  }
+  return width < 1 ? "" : `${kept}…`;
+}
+
+/** East Asian wide and emoji, roughly: what terminals show in two columns. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;

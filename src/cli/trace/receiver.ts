@@ -1,0 +1,81 @@
+import { Fault } from "../../lib/fault.ts";
+import { sleep } from "../../lib/wait.ts";
+import { httpRequest } from "../http.ts";
+import type { Session } from "../session.ts";
+import { isComplete, type Trace, type TraceSpan } from "./spans.ts";
+
+const TIMEOUT_MS = 5_000;
+/** How long late spans are waited for. */
+const PATIENCE_MS = 3_000;
+const POLL_MS = 150;
+/** No span for this long, and nothing known to be missing: that was all. Services send what they have every 300 ms. */
+const QUIET_MS = 400;
+/** No span for this long: what is missing will not come. */
+const SILENT_MS = 2_000;
+
+/** A trace with its spans. */
+export interface FullTrace {
+  readonly trace: Trace;
+  readonly spans: readonly TraceSpan[];
+}
+
+/**
+ * Reads a trace, waiting a little for spans that are still on their way.
+ *
+ * @throws Fault NOT_FOUND / `TRACE_NOT_FOUND` when none has arrived in time
+ */
+export async function readTrace(session: Session, traceId: string): Promise<FullTrace> {
+  const until = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await find(session, traceId);
+    const isOver = performance.now() >= until;
+    if (found) {
+      const { idle_ms: idle } = found.trace;
+      if (isOver || idle >= SILENT_MS || (idle >= QUIET_MS && isComplete(found.spans))) return found;
+    } else if (isOver) {
+      const message = `the trace receiver has no trace ${traceId}: it keeps the last ones only`;
+      throw new Fault("NOT_FOUND", "TRACE_NOT_FOUND", message, { trace: traceId });
+    }
+    await sleep(POLL_MS, session.signal);
+    session.signal.throwIfAborted();
+  }
+}
+
+/** The traces of a machine that the receiver knows, newest first. */
+export async function tracesOf(session: Session, machineId: string): Promise<readonly Trace[]> {
+  const answer = await ask(session, `/api/traces?machine=${machineId}&limit=100`);
+  return answer === undefined ? [] : (answer as { traces: Trace[] }).traces;
+}
+
+async function find(session: Session, traceId: string): Promise<FullTrace | undefined> {
+  // The receiver is part of the same release.
+  return (await ask(session, `/api/traces/${traceId}`)) as FullTrace | undefined;
+}
+
+async function ask(session: Session, path: string): Promise<unknown> {
+  const { value, from } = session.settings.traces;
+  const options = { token: session.token(), timeoutMs: TIMEOUT_MS, signal: session.signal };
+  const answer = await httpRequest(`http://${value}${path}`, options).catch((cause: unknown) => {
+    if (session.signal.aborted) throw cause;
+    const message = `the trace receiver at ${value} (from ${from}) does not answer`;
+    throw new Fault("UNAVAILABLE", "RECEIVER_UNAVAILABLE", message, { address: value }, { cause });
+  });
+  if (answer.status === 404) return undefined;
+  const body = parse(answer.text);
+  if (answer.status === 200 && body !== undefined) return body;
+  const { reason, message } = Object(Object(body)["error"]);
+  throw new Fault(
+    answer.status === 401 ? "UNAUTHENTICATED" : answer.status === 403 ? "PERMISSION_DENIED" : "UNKNOWN",
+    typeof reason === "string" ? reason : "RECEIVER_ANSWER",
+    `the trace receiver at ${value} answered ${answer.status}${typeof message === "string" ? `: ${message}` : ""}`,
+    { address: value },
+  );
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
