@@ -13,12 +13,15 @@ import { join } from "node:path";
 export async function installPackages(root, fail) {
   if (isInstalled(root)) return;
   const startedAt = Date.now();
+  const elapsed = () => `${((Date.now() - startedAt) / 1000).toFixed(1)} s`;
   process.stdout.write("npm packages: installing what the lock file says ...\n");
-  const code = await npmCi(root);
-  if (code !== 0) fail(`npm packages: "npm ci" failed (${code}); see above.`);
+  const reminder = setInterval(() => process.stdout.write(`npm packages ... ${elapsed()}\n`), 10_000);
+  const code = await npmInstall(root);
+  clearInterval(reminder);
+  if (code !== 0) fail(`npm packages: npm failed (${code}); see above.`);
   if (!isInstalled(root))
     fail("npm packages: installed, but not what the lock file says. Is this machine x64 or arm64?");
-  process.stdout.write(`npm packages: done in ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
+  process.stdout.write(`npm packages: done in ${elapsed()}\n`);
 }
 
 /**
@@ -56,11 +59,13 @@ function readLock(path) {
  * @param {string} root
  * @returns {Promise<number | string>}
  */
-function npmCi(root) {
+function npmInstall(root) {
   // npm says where it is when it runs us; started by hand, we look on the path.
   const npm = process.env["npm_execpath"];
   const [command, first] = npm ? [process.execPath, [npm]] : ["npm", []];
-  const args = ["ci", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
+  // Not "npm ci": it refuses a lock file that lacks the optional packages of other platforms, and a registry need not have them.
+  // With --no-save this takes the locked versions and writes neither file; that it did so is checked afterwards.
+  const args = ["install", "--no-save", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
   return new Promise((resolve) => {
     const child = spawn(command, [...first, ...args], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
     child.once("error", (error) => resolve(error.message));
