@@ -65,7 +65,14 @@ function npmInstall(root) {
   const [command, first] = npm ? [process.execPath, [npm]] : ["npm", []];
   // Not "npm ci": it refuses a lock file that lacks the optional packages of other platforms, and a registry need not have them.
   // With --no-save this takes the locked versions and writes neither file; that it did so is checked afterwards.
-  const args = ["install", "--no-save", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
+  const args = [
+    "install",
+    "--no-save",
+    "--no-audit",
+    "--no-fund",
+    "--no-update-notifier",
+    "--loglevel=error",
+  ];
   return new Promise((resolve) => {
     const child = spawn(command, [...first, ...args], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
     child.once("error", (error) => resolve(error.message));
