@@ -1,0 +1,334 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { mintToken } from "../../src/lib/auth.ts";
+import { call } from "../../src/lib/client.ts";
+import { tokenMetadata } from "../../src/lib/tokens.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+import {
+  type HostTraits,
+  KEYS,
+  reserveRequest,
+  startScheduler,
+  TestHost,
+  type TestScheduler,
+} from "./scheduler-fixture.ts";
+
+const TTL_MS = 5_000;
+
+let redis: TestRedis;
+let scheduler: TestScheduler;
+const hosts: TestHost[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.close());
+beforeEach(async () => {
+  scheduler = await startScheduler(redis.url, { ttlMs: TTL_MS });
+  await scheduler.ready();
+});
+afterEach(async () => {
+  await Promise.all(hosts.splice(0).map((host) => host.close()));
+  await scheduler.close();
+});
+
+/** Attaches hosts with these traits, numbered from 1. */
+async function attach(...traits: HostTraits[]): Promise<TestHost[]> {
+  const attached = traits.map((one, i) => new TestHost(i + 1, [scheduler.address], one));
+  hosts.push(...attached);
+  await expect.poll(() => attached.every((host) => host.attached())).toBe(true);
+  return attached;
+}
+
+/** A reservation that is sure to have been made. */
+async function reserved(request: Parameters<TestScheduler["reserve"]>[0] = {}) {
+  const { reservation, hostsAsked } = await scheduler.reserve(request);
+  if (!reservation?.expireTime) throw new Error("the answer has no reservation");
+  const numbers = reservation.offers.map((offer) => offer.hostNumber);
+  return { ...reservation, expireTime: reservation.expireTime, numbers, hostsAsked };
+}
+
+describe("Reserve", () => {
+  test("asks every host of a small fleet and returns all offers, best first, with where each host is", async () => {
+    await attach({}, { imageLocal: true });
+
+    const reservation = await reserved();
+
+    expect(reservation.hostsAsked).toBe(2);
+    expect(reservation.offers).toMatchObject([
+      {
+        hostNumber: 2,
+        hostName: "host-2",
+        hostAddress: "127.0.0.1:20002",
+        region: "ord",
+        zone: "a",
+        epoch: 1n,
+        imageLocal: true,
+        freeAfter: { cpus: 7, memoryMb: 16_128n, diskMb: 98_976n },
+      },
+      { hostNumber: 1, imageLocal: false },
+    ]);
+    const livesMs = reservation.expireTime.getTime() - Date.now();
+    expect(livesMs).toBeGreaterThan(TTL_MS - 1_000);
+    expect(livesMs).toBeLessThanOrEqual(TTL_MS);
+  });
+
+  test("tells hosts all they need to know", async () => {
+    const asked: unknown[] = [];
+    await attach({
+      answer: (bid, host) => {
+        asked.push(bid);
+        return host.hold(bid);
+      },
+    });
+
+    const { id } = await reserved({ app: "shop", imageDigest: "sha256:feed" });
+
+    expect(asked).toEqual([
+      {
+        reservationId: id,
+        resources: { cpus: 1, memoryMb: 256, diskMb: 1_024 },
+        imageDigest: "sha256:feed",
+        app: "shop",
+        holdMs: TTL_MS,
+        windowMs: 150,
+      },
+    ]);
+  });
+
+  test("repeated with the same id, returns the same and asks nobody", async () => {
+    const [host] = await attach({});
+    const first = await reserved();
+
+    const second = await reserved({ reservationId: first.id });
+
+    expect(second).toEqual(first);
+    expect(host?.asked).toEqual([first.id]);
+  });
+
+  test("leaves out excluded hosts", async () => {
+    await attach({}, {}, {});
+
+    expect((await reserved({ excludedHosts: [1, 3] })).numbers).toEqual([2]);
+  });
+
+  test("prefers hosts with fewer machines of the app", async () => {
+    const withMachines = (appMachines: number): HostTraits => ({
+      answer: (bid, host) => ({ ...host.hold(bid), appMachines }),
+    });
+    await attach(withMachines(2), withMachines(0), withMachines(1));
+
+    expect((await reserved()).numbers).toEqual([2, 3, 1]);
+  });
+
+  test("keeps three offers and frees the rest at once", async () => {
+    const attached = await attach({}, {}, {}, {}, {});
+
+    const { numbers } = await reserved();
+
+    expect(numbers).toHaveLength(3);
+    await expect
+      .poll(() => attached.filter((host) => host.holds.size > 0).map((host) => host.number))
+      .toEqual(numbers.toSorted());
+  });
+
+  test("without room is NO_CAPACITY, with the reasons and the largest that would fit", async () => {
+    const small = { cpus: 4, memoryMb: 2_048, diskMb: 10_000 };
+    await attach(
+      { capacity: small },
+      { capacity: { ...small, cpus: 1, memoryMb: 4_096 } },
+      {
+        answer: () => ({ kind: "decline", reason: "draining" }),
+      },
+    );
+
+    await expect(
+      scheduler.reserve({ resources: { cpus: 4, memoryMb: 8_192n, diskMb: 1_024n } }),
+    ).rejects.toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "NO_CAPACITY",
+      facts: {
+        hosts_asked: "3",
+        declined_no_memory: "1",
+        declined_no_cpu: "1",
+        declined_draining: "1",
+        asked_memory_mb: "8192",
+        largest_cpus: "4",
+        largest_memory_mb: "2048",
+        largest_disk_mb: "10000",
+      },
+    });
+  });
+
+  test("without a host is NO_HOSTS", async () => {
+    await expect(scheduler.reserve()).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "NO_HOSTS" });
+  });
+
+  test("a host whose ledger throws counts as a no and stays attached", async () => {
+    const [broken] = await attach({
+      answer: () => {
+        throw new Error("the ledger is broken");
+      },
+    });
+
+    await expect(scheduler.reserve()).rejects.toMatchObject({ facts: { declined_other: "1" } });
+    expect(broken?.attached()).toBe(true);
+  });
+
+  test("with wrong fields says all of them", async () => {
+    const request = {
+      reservationId: "no blanks",
+      resources: { cpus: 0, memoryMb: -1n, diskMb: -1n },
+      imageDigest: "x".repeat(257),
+      app: "x".repeat(129),
+      excludedHosts: Array.from({ length: 1_025 }, (_, i) => i),
+    };
+
+    await expect(scheduler.reserve(request)).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      reason: "INVALID_FIELDS",
+      violations: [
+        "reservation_id",
+        "resources.cpus",
+        "resources.memory_mb",
+        "resources.disk_mb",
+        "image_digest",
+        "app",
+        "excluded_hosts",
+      ].map((field) => ({ field, description: expect.any(String) })),
+    });
+    await expect(scheduler.reserve({ resources: undefined })).rejects.toMatchObject({
+      violations: [{ field: "resources", description: "must be set" }],
+    });
+  });
+});
+
+describe("Claim", () => {
+  test("of two at once, exactly one has it, every time", async () => {
+    await attach({}, {});
+    for (let round = 0; round < 20; round++) {
+      const { id, numbers } = await reserved();
+      const claims = numbers.map((number) => scheduler.claim(id, `saga-${number}`, number));
+      const outcomes = await Promise.allSettled(claims);
+
+      const refused = outcomes.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+      expect(refused).toMatchObject([{ code: "ABORTED", reason: "RESERVATION_CLAIMED" }]);
+      await scheduler.release(id);
+    }
+  });
+
+  test("by the same claimant succeeds again, also for another offer", async () => {
+    await attach({}, {});
+    const { id, offers, numbers } = await reserved();
+    const [first = 0, second = 0] = numbers;
+
+    expect((await scheduler.claim(id, "saga", first)).offer).toEqual(offers[0]);
+    expect((await scheduler.claim(id, "saga", first)).offer).toEqual(offers[0]);
+    expect((await scheduler.claim(id, "saga", second)).offer).toEqual(offers[1]);
+  });
+
+  test("of a host that made no offer is OFFER_UNKNOWN, and claims nothing", async () => {
+    await attach({});
+    const { id } = await reserved();
+
+    const unknown = { code: "INVALID_ARGUMENT", reason: "OFFER_UNKNOWN" };
+    await expect(scheduler.claim(id, "saga-1", 9)).rejects.toMatchObject(unknown);
+    await expect(scheduler.claim(id, "saga-2", 1)).resolves.toBeDefined();
+  });
+
+  test("of a reservation that never was is RESERVATION_EXPIRED", async () => {
+    await expect(scheduler.claim("never", "saga", 1)).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: "RESERVATION_EXPIRED",
+    });
+  });
+
+  test("with wrong fields says all of them", async () => {
+    await expect(scheduler.claim("", "", -1)).rejects.toMatchObject({
+      reason: "INVALID_FIELDS",
+      facts: { fields: "reservation_id,claimant,host_number" },
+    });
+  });
+});
+
+describe("Release", () => {
+  test("frees the losers' holds and leaves the winner's", async () => {
+    const attached = await attach({}, {}, {});
+    const { id } = await reserved();
+
+    await scheduler.release(id, 2);
+
+    await expect.poll(() => attached.map((host) => host.holds.size)).toEqual([0, 1, 0]);
+    await expect(scheduler.claim(id, "saga", 2)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
+  });
+
+  test("without a winner frees all", async () => {
+    const attached = await attach({}, {});
+    const { id } = await reserved();
+
+    await scheduler.release(id);
+
+    await expect.poll(() => attached.map((host) => host.holds.size)).toEqual([0, 0]);
+  });
+
+  test("of one that is gone succeeds", async () => {
+    await attach({});
+    const { id } = await reserved();
+    await scheduler.release(id);
+
+    await expect(scheduler.release(id)).resolves.toEqual({});
+    await expect(scheduler.release("never", 1)).resolves.toEqual({});
+  });
+
+  test("with wrong fields says all of them", async () => {
+    await expect(scheduler.release("", 2 ** 20)).rejects.toMatchObject({
+      facts: { fields: "reservation_id,winner" },
+    });
+  });
+});
+
+describe("ListHosts", () => {
+  test("shows who is attached, by number, and what it said last", async () => {
+    await attach({}, {});
+    await reserved();
+
+    await expect
+      .poll(async () => (await scheduler.listHosts()).map((host) => host.status?.held?.memoryMb), {
+        timeout: 3_000,
+      })
+      .toEqual([256n, 256n]);
+    const [first, second] = await scheduler.listHosts();
+    expect(first?.hello).toEqual({
+      number: 1,
+      name: "host-1",
+      identity: "identity-1",
+      region: "ord",
+      zone: "a",
+      address: "127.0.0.1:20001",
+      capacity: { cpus: 8, memoryMb: 16_384n, diskMb: 100_000n },
+      vmm: "sim",
+      acceleration: "none",
+      isolation: "development",
+      vmmReason: "a test",
+    });
+    expect(second?.hello?.number).toBe(2);
+    expect(first?.lastSeenTime?.getTime()).toBeGreaterThanOrEqual(first?.attachTime?.getTime() ?? Infinity);
+  });
+});
+
+test("every call needs the scope internal", async () => {
+  const user = { subject: "ana", org: "acme", scopes: ["machines:read", "machines:write", "admin"] as const };
+  const metadata = tokenMetadata(await mintToken(KEYS.privateKey, user, 60));
+  const scope = { timeoutMs: 2_000, metadata };
+  const { client } = scheduler;
+  const calls = [
+    call(client, client.reserve, reserveRequest(), scope),
+    call(client, client.claim, { reservationId: randomUUID(), claimant: "saga", hostNumber: 1 }, scope),
+    call(client, client.release, { reservationId: randomUUID() }, scope),
+    call(client, client.listHosts, {}, scope),
+  ];
+
+  for (const one of calls) {
+    await expect(one).rejects.toMatchObject({ code: "PERMISSION_DENIED", reason: "SCOPE_MISSING" });
+  }
+});
