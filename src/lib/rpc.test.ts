@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import * as grpc from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary.ts";
@@ -257,6 +257,18 @@ describe("the signal of a call", () => {
     expect(calls).toBe(0);
   });
 
+  test("a call leaves no listener behind on the signal it was bound to", async () => {
+    await using service = await echo({ one: unary((req) => req) });
+    const { signal } = new AbortController();
+
+    await call(service.client, service.client.one, { text: "" }, { ...soon, signal });
+    await drain(openStream(service.client, service.client.down, { text: "" }, { ...soon, signal })).catch(
+      () => {},
+    );
+
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
   test("a deadline beyond 24.8 days is not over at once", async () => {
     await using service = await echo({ one: unary((req) => req) });
 
@@ -344,6 +356,20 @@ describe("streams", () => {
 
     expect(error.reason).toBe("NO");
     expect(sent).toBeLessThan(1_000);
+  });
+
+  test("an upload that is refused does not wait for a source that has stopped", async () => {
+    await using service = await echo({
+      up: clientStream(() => Promise.reject(new Fault("PERMISSION_DENIED", "NO", "no"))),
+    });
+    const hanging = async function* () {
+      yield { text: "" };
+      await new Promise(() => {});
+    };
+
+    const error = await failure(upload(service.client, service.client.up, hanging(), forever));
+
+    expect(error.reason).toBe("NO");
   });
 
   test("an upload whose source fails is cancelled and fails with the source's error", async () => {
@@ -436,6 +462,36 @@ describe("streams", () => {
 
     expect(read.reason).toBe("NOT_NOW");
     expect(written.reason).toBe("NOT_NOW");
+  });
+
+  test("a fault that came before anybody read from the bidirectional stream is not lost", async () => {
+    await using service = await echo({
+      both: bidiStream(() => {
+        throw new Fault("FAILED_PRECONDITION", "NOT_NOW", "not now");
+      }),
+    });
+    const duplex = openDuplex(service.client, service.client.both, soon);
+    const writeFails = () =>
+      duplex.write({ text: "" }).then(
+        () => false,
+        () => true,
+      );
+    await expect.poll(writeFails).toBe(true);
+
+    expect((await failure(drain(duplex.messages))).reason).toBe("NOT_NOW");
+  });
+
+  test("writing to a bidirectional stream that has ended well fails", async () => {
+    await using service = await echo({
+      both: bidiStream(async function* () {
+        yield { text: "all there is" };
+      }),
+    });
+    const duplex = openDuplex(service.client, service.client.both, soon);
+
+    await drain(duplex.messages);
+
+    expect((await failure(duplex.write({ text: "" }))).reason).toBe("STREAM_ENDED");
   });
 
   test("everything works over a unix socket too", async () => {

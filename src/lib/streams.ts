@@ -2,7 +2,9 @@ import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type * as grpc from "@grpc/grpc-js";
 import { bind, type CallScope } from "./binding.ts";
+import { Fault } from "./fault.ts";
 import { fromServiceError } from "./status.ts";
+import { until } from "./wait.ts";
 
 /** A server-streaming method of a ts-proto client. */
 export type ServerStreamMethod<Req, Res> = (
@@ -121,17 +123,20 @@ export function openDuplex<Req, Res>(
   const binding = bind(scope);
   const stream = method.call(client, binding.metadata, binding.options);
   const ended = new AbortController();
-  const end = (err?: unknown) => {
+  let failure: Fault | undefined;
+  stream.on("error", (err) => {
+    failure ??= binding.fault(err, client);
+    ended.abort(failure);
+  });
+  stream.on("status", () => {
     binding.release();
-    ended.abort(err === undefined ? undefined : binding.fault(err, client));
-  };
-  stream.on("error", end);
-  stream.on("status", () => end());
+    ended.abort(new Fault("UNAVAILABLE", "STREAM_ENDED", "the peer has ended the stream"));
+  });
   binding.onAbort(() => stream.cancel());
   // Starts reading, up to the stream's own small buffer. Never asked to read, grpc-js takes in all the peer sends.
   stream.read(0);
   return {
-    messages: received(stream, (err) => binding.fault(err, client)),
+    messages: received(stream, () => failure),
     write: async (message) => {
       ended.signal.throwIfAborted();
       if (!stream.write(message)) await drained(stream, ended.signal);
@@ -143,29 +148,34 @@ export function openDuplex<Req, Res>(
 
 async function* received<Res>(
   stream: grpc.ClientDuplexStream<never, Res>,
-  fault: (err: unknown) => Error,
+  failure: () => Fault | undefined,
 ): AsyncGenerator<Res> {
   try {
     yield* stream as AsyncIterable<Res>;
   } catch (err) {
-    throw fault(err);
+    throw failure() ?? fromServiceError(err);
   } finally {
     stream.cancel();
   }
+  // For those who begin to read when the error has been and gone: to them the stream just ends.
+  const late = failure();
+  if (late) throw late;
 }
 
+/** Sends until there is nothing left or an answer has come, also while `requests` makes us wait. */
 async function send<Req>(
   stream: grpc.ClientWritableStream<Req>,
   requests: AsyncIterable<Req>,
   answered: AbortSignal,
 ): Promise<void> {
-  for await (const request of requests) {
-    if (answered.aborted) return;
-    if (!stream.write(request)) {
-      await drained(stream, answered).catch(ignore);
+  try {
+    for await (const request of until(requests, answered)) {
+      if (!stream.write(request)) await drained(stream, answered);
     }
+    stream.end();
+  } catch (err) {
+    if (!answered.aborted) throw err;
   }
-  if (!answered.aborted) stream.end();
 }
 
 async function drained(stream: Writable, ended: AbortSignal): Promise<void> {
