@@ -1,4 +1,4 @@
-import { Duration } from "../gen/google/protobuf/duration.ts";
+import type { Duration } from "../gen/google/protobuf/duration.ts";
 import type * as wire from "../gen/windhover/machines/v1/machine.ts";
 import type { Guest, Init, MachineConfig } from "./domain/machine.ts";
 import type { ConfigInput } from "./domain/validate-config.ts";

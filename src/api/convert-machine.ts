@@ -1,9 +1,9 @@
-import { HostStatus, MachineState as WireState } from "../gen/windhover/machines/v1/machine.ts";
 import type * as wire from "../gen/windhover/machines/v1/machine.ts";
+import { HostStatus, MachineState as WireState } from "../gen/windhover/machines/v1/machine.ts";
 import { configFrom, configTo } from "./convert-config.ts";
 import {
-  type Exit,
   type HostStatus as DomainHostStatus,
+  type Exit,
   MACHINE_STATES,
   type Machine,
   type MachineEvent,

@@ -26,7 +26,9 @@ export class HostStore {
   }
 
   /** Hosts whose entries changed since `since`, by Postgres' clock; all of them without it. */
-  async changedSince(since: Date | undefined): Promise<{ readonly entries: readonly HostEntry[]; readonly now: Date }> {
+  async changedSince(
+    since: Date | undefined,
+  ): Promise<{ readonly entries: readonly HostEntry[]; readonly now: Date }> {
     // An announcement that began earlier may commit later: look back a little further.
     const { rows } = await this.#db.query<{ entry: HostEntry | null; now: Date }>({
       name: "host_changed_since",

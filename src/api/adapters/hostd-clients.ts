@@ -27,7 +27,10 @@ export class HostdClients {
   at(address: string): HostServiceClient {
     let kept = this.#clients.get(address);
     if (!kept) {
-      kept = { client: connect(HostServiceClient, address, { token: this.#token }), connectingSince: undefined };
+      kept = {
+        client: connect(HostServiceClient, address, { token: this.#token }),
+        connectingSince: undefined,
+      };
       this.#clients.set(address, kept);
     }
     return kept.client;

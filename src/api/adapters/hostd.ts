@@ -61,10 +61,20 @@ export function hostMachines(clients: ClientLookup): HostMachines {
     async wait(host, { machineId, org, states, timeoutMs }, scope) {
       const client = clients.at(host.address);
       const request = { machineId, org, states: states.map(stateTo), timeout: toDuration(timeoutMs) };
-      const response = await ask(host, client, client.waitMachine, request, bound(timeoutMs + SLACK_MS, scope));
+      const response = await ask(
+        host,
+        client,
+        client.waitMachine,
+        request,
+        bound(timeoutMs + SLACK_MS, scope),
+      );
       return present(response.machine, host);
     },
-    async *logs(host, { machineId, org, follow, tail, afterSequence }, scope): AsyncIterable<readonly LogLine[]> {
+    async *logs(
+      host,
+      { machineId, org, follow, tail, afterSequence },
+      scope,
+    ): AsyncIterable<readonly LogLine[]> {
       const client = clients.at(host.address);
       const request = { machineId, org, follow, tail, afterSequence };
       const limit = bound(Number.POSITIVE_INFINITY, scope);
@@ -109,7 +119,11 @@ export function present(machine: WireMachine | undefined, host: HostAddress): Ma
 /** An error of a call to a host: one that gRPC made, and not the host, means that the host could not be reached. */
 export function fromHost(err: unknown, host: HostAddress): unknown {
   if (!(err instanceof Fault)) return err;
-  if (err.reason !== "PEER_UNAVAILABLE" && err.reason !== "DEADLINE_EXCEEDED" && err.reason !== "SERVER_DRAINING") {
+  if (
+    err.reason !== "PEER_UNAVAILABLE" &&
+    err.reason !== "DEADLINE_EXCEEDED" &&
+    err.reason !== "SERVER_DRAINING"
+  ) {
     return err;
   }
   return new Fault(

@@ -20,7 +20,9 @@ export class OrganizationStore {
       values: [slug, name, quota.machines, quota.memoryMb],
     });
     if (rows[0]) return toOrganization(rows[0]);
-    throw new Fault("ALREADY_EXISTS", "ORG_SLUG_TAKEN", `there is an organisation ${slug} already`, { org: slug });
+    throw new Fault("ALREADY_EXISTS", "ORG_SLUG_TAKEN", `there is an organisation ${slug} already`, {
+      org: slug,
+    });
   }
 
   /** Reads one with what it uses. @throws Fault `ORG_NOT_FOUND` */
@@ -45,7 +47,11 @@ export class OrganizationStore {
   }
 
   /** Changes standing or quota; what is undefined stays. @throws Fault `ORG_NOT_FOUND` */
-  async update(slug: string, standing: Standing | undefined, quota: Amount | undefined): Promise<Organization> {
+  async update(
+    slug: string,
+    standing: Standing | undefined,
+    quota: Amount | undefined,
+  ): Promise<Organization> {
     const { rowCount } = await this.#db.query({
       name: "organization_update",
       text: `update organizations

@@ -112,9 +112,14 @@ export class SagaStore {
         values: [createId],
       });
       if (rowCount > 0) return;
-      throw new Fault("ABORTED", "MACHINE_DESTROYED", `machine ${machine.id} was destroyed while it was created`, {
-        machine_id: machine.id,
-      });
+      throw new Fault(
+        "ABORTED",
+        "MACHINE_DESTROYED",
+        `machine ${machine.id} was destroyed while it was created`,
+        {
+          machine_id: machine.id,
+        },
+      );
     });
   }
 

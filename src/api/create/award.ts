@@ -63,9 +63,15 @@ async function claim(
     offer = await auctions.claim(reservationId, ctx.id, best.hostNumber, { signal });
   } catch (err) {
     const isGone =
-      hasReason(err, "RESERVATION_EXPIRED") || hasReason(err, "RESERVATION_CLAIMED") || hasReason(err, "OFFER_UNKNOWN");
+      hasReason(err, "RESERVATION_EXPIRED") ||
+      hasReason(err, "RESERVATION_CLAIMED") ||
+      hasReason(err, "OFFER_UNKNOWN");
     if (!isGone) throw err;
-    logger.info("a reservation could not be claimed", { create_id: ctx.id, reservation_id: reservationId, error: err });
+    logger.info("a reservation could not be claimed", {
+      create_id: ctx.id,
+      reservation_id: reservationId,
+      error: err,
+    });
     await ctx.save(withAuctionOver(ctx.state));
     return;
   }
@@ -76,7 +82,12 @@ async function claim(
 }
 
 /** Asks the host of a stored attempt, and stores its answer. */
-async function ask(tools: CreateTools, ctx: CreateContext, attempt: Attempt, signal: AbortSignal): Promise<void> {
+async function ask(
+  tools: CreateTools,
+  ctx: CreateContext,
+  attempt: Attempt,
+  signal: AbortSignal,
+): Promise<void> {
   const { machineId, offer, reservationId } = attempt;
   const { request, createTraceId } = ctx;
   const order = { machineId, request, image: imageOf(ctx), createTraceId, reservationId, epoch: offer.epoch };
@@ -86,11 +97,21 @@ async function ask(tools: CreateTools, ctx: CreateContext, attempt: Attempt, sig
     await ctx.saveMachine(state, machine);
   } catch (err) {
     // Aborted by us: the host is not to blame, and undo asks it again. Anything but a fault is a bug of ours, or a store that failed.
-    if (signal.aborted || !(err instanceof Fault) || err.reason.startsWith("DATABASE_") || err.reason === "LEASE_LOST") {
+    if (
+      signal.aborted ||
+      !(err instanceof Fault) ||
+      err.reason.startsWith("DATABASE_") ||
+      err.reason === "LEASE_LOST"
+    ) {
       throw err;
     }
     const verdict = judge(err);
-    logger.info("a host did not take an award", { create_id: ctx.id, host: offer.hostNumber, error: err, verdict });
+    logger.info("a host did not take an award", {
+      create_id: ctx.id,
+      host: offer.hostNumber,
+      error: err,
+      verdict,
+    });
     if (verdict === "fatal") throw err;
     await ctx.save(withOutcome(ctx.state, machineId, verdict, err.reason));
   }
@@ -99,7 +120,11 @@ async function ask(tools: CreateTools, ctx: CreateContext, attempt: Attempt, sig
 async function holdAuction(
   { auctions }: CreateTools,
   ctx: CreateContext,
-  step: { readonly reservationId: string; readonly excludedHosts: readonly number[]; readonly isFirst: boolean },
+  step: {
+    readonly reservationId: string;
+    readonly excludedHosts: readonly number[];
+    readonly isFirst: boolean;
+  },
   signal: AbortSignal,
 ): Promise<void> {
   const request = auctionRequest(ctx, step.reservationId, step.excludedHosts);

@@ -35,7 +35,12 @@ export interface CreateHosts {
   /** Turns the hold into an allocation. Repeating it is fine. */
   create(host: HostAddress, award: Award, scope: Scope): Promise<Machine>;
   /** Makes the image local, reporting how far it is. Repeating it is fine. */
-  prepare(host: HostAddress, machineId: string, report: (within: Within) => void, scope: Scope): Promise<Machine>;
+  prepare(
+    host: HostAddress,
+    machineId: string,
+    report: (within: Within) => void,
+    scope: Scope,
+  ): Promise<Machine>;
   start(host: HostAddress, machineId: string, scope: Scope): Promise<Machine>;
   get(host: HostAddress, machineId: string, scope: Scope): Promise<Machine>;
   /** Destroys a machine, running or not; there being none is fine. */

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import type { CreateStore } from "../adapters/create-store.ts";
-import type { StoredSaga } from "../adapters/saga-row.ts";
-import type { SagaStore } from "../adapters/saga-store.ts";
 import { Fault } from "../../lib/fault.ts";
 import { activeTraceparent, attribute, withSpan } from "../../lib/tracing.ts";
 import { sleep } from "../../lib/wait.ts";
+import type { CreateStore } from "../adapters/create-store.ts";
+import type { StoredSaga } from "../adapters/saga-row.ts";
+import type { SagaStore } from "../adapters/saga-store.ts";
 import { type CreateRequest, type CreateState, placedAttempt } from "../domain/create-state.ts";
 import { toFault } from "../domain/fault-data.ts";
 import { type MachineId, parseMachineId } from "../domain/machine-id.ts";
@@ -52,7 +52,9 @@ export class Creates {
     return withSpan("api.create", { [attribute.region]: request.region }, async (span) => {
       const { runner } = this.#parts;
       const owner = newOwner();
-      const { isNew, saga } = await withSpan("api.preflight", {}, () => this.#begin(request, requestId, owner));
+      const { isNew, saga } = await withSpan("api.preflight", {}, () =>
+        this.#begin(request, requestId, owner),
+      );
       if (!isNew) return this.#join(saga, caller);
       const signal = requestId === undefined ? caller.signal : undefined;
       const state = await unlessGone(runner.start(saga, owner, signal), caller.signal);

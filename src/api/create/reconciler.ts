@@ -1,13 +1,17 @@
-import type { SagaStore } from "../adapters/saga-store.ts";
 import { logger } from "../../lib/log.ts";
 import { gauge } from "../../lib/metrics.ts";
+import type { SagaStore } from "../adapters/saga-store.ts";
 import { type CreateRunner, LEASE_MS, newOwner } from "./runner.ts";
 
 /** Creates that are taken over and run at the same time. */
 const MAX_RESUMED = 16;
 
 let stuckNow = 0;
-gauge("windhover_api_creates_stuck", "Creates with something that could not be taken back yet.", () => stuckNow);
+gauge(
+  "windhover_api_creates_stuck",
+  "Creates with something that could not be taken back yet.",
+  () => stuckNow,
+);
 
 /** Finds creates that nobody runs any more, or whose undo is to be tried again, and goes on with them. */
 export class Reconciler {
@@ -28,7 +32,11 @@ export class Reconciler {
       const owner = newOwner();
       const [saga] = await this.#sagas.claim(owner, LEASE_MS, 1);
       if (!saga) return;
-      logger.info("a create was taken over", { create_id: saga.id, status: saga.status, attempts: saga.attempts });
+      logger.info("a create was taken over", {
+        create_id: saga.id,
+        status: saga.status,
+        attempts: saga.attempts,
+      });
       this.#resumed += 1;
       void this.#runner
         .resume(saga, owner)

@@ -1,7 +1,4 @@
 import { randomUUID } from "node:crypto";
-import type { CreateStore } from "../adapters/create-store.ts";
-import type { StoredSaga } from "../adapters/saga-row.ts";
-import type { SagaStore } from "../adapters/saga-store.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { Fault } from "../../lib/fault.ts";
 import { startLoop } from "../../lib/lifecycle.ts";
@@ -9,6 +6,9 @@ import { logger } from "../../lib/log.ts";
 import { counter } from "../../lib/metrics.ts";
 import { runSaga, type Saga } from "../../lib/saga.ts";
 import { withRemoteParent } from "../../lib/tracing.ts";
+import type { CreateStore } from "../adapters/create-store.ts";
+import type { StoredSaga } from "../adapters/saga-row.ts";
+import type { SagaStore } from "../adapters/saga-store.ts";
 import type { CreateState } from "../domain/create-state.ts";
 import { toFault } from "../domain/fault-data.ts";
 import { Progress, type StepProgress } from "../domain/progress.ts";
@@ -83,7 +83,13 @@ export class CreateRunner {
   /** Lets go of everything: creates end where they are, for another api, or this one's next life, to go on with. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    const why = new Fault("UNAVAILABLE", "SERVER_DRAINING", "the api is shutting down", {}, { retryAfterMs: 1_000 });
+    const why = new Fault(
+      "UNAVAILABLE",
+      "SERVER_DRAINING",
+      "the api is shutting down",
+      {},
+      { retryAfterMs: 1_000 },
+    );
     for (const { running, abort } of this.#runs.values()) {
       running.abandon(why);
       abort.abort(why);
@@ -111,7 +117,8 @@ export class CreateRunner {
     // Whoever waits hears of a failure; when nobody does, it has been stored.
     ended.catch(() => {});
     this.#runs.set(saga.id, { saga, running, abort, ended });
-    if (this.#isClosing) running.abandon(new Fault("UNAVAILABLE", "SERVER_DRAINING", "the api is shutting down"));
+    if (this.#isClosing)
+      running.abandon(new Fault("UNAVAILABLE", "SERVER_DRAINING", "the api is shutting down"));
     return ended;
   }
 
@@ -127,7 +134,8 @@ export class CreateRunner {
     if (caller?.aborted) onGone();
     caller?.addEventListener("abort", onGone, { once: true });
     try {
-      if (running.isResumed && saga.requestId === undefined && !running.hasFailed) await this.#turnBack(running);
+      if (running.isResumed && saga.requestId === undefined && !running.hasFailed)
+        await this.#turnBack(running);
       const options = running.isResumed ? { resume: running.entries, startedBy: saga.traceparent } : {};
       await runSaga(this.#parts.saga, running, running, abort.signal, options);
     } catch (err) {
@@ -147,7 +155,8 @@ export class CreateRunner {
   async #turnBack(running: Running): Promise<void> {
     const done = new Set(running.entries.map((entry) => entry.step));
     const next = this.#parts.saga.steps.find((step) => !done.has(step.name));
-    if (next) await running.record(next.name, "failed", new Fault("CANCELLED", "CANCELLED", "the caller has gone"));
+    if (next)
+      await running.record(next.name, "failed", new Fault("CANCELLED", "CANCELLED", "the caller has gone"));
   }
 
   /** Stores how the run ended. When that fails too the lease runs out, and another run finds what is left to do. */
@@ -197,7 +206,12 @@ function backoff(attempts: number): number {
 }
 
 function tooLong(id: string): Fault {
-  return new Fault("DEADLINE_EXCEEDED", "CREATE_TIMEOUT", "the create took longer than 15 min and was undone", {
-    create_id: id,
-  });
+  return new Fault(
+    "DEADLINE_EXCEEDED",
+    "CREATE_TIMEOUT",
+    "the create took longer than 15 min and was undone",
+    {
+      create_id: id,
+    },
+  );
 }

@@ -1,9 +1,9 @@
-import type { SagaStatus, StoredSaga } from "../adapters/saga-row.ts";
-import type { SagaStore } from "../adapters/saga-store.ts";
 import { Fault } from "../../lib/fault.ts";
 import { logger } from "../../lib/log.ts";
 import { type Outcome, type SagaEntry, type SagaLog, stuckSteps } from "../../lib/saga.ts";
 import { sleep } from "../../lib/wait.ts";
+import type { SagaStatus, StoredSaga } from "../adapters/saga-row.ts";
+import type { SagaStore } from "../adapters/saga-store.ts";
 import type { Attempt, CreateRequest, CreateState } from "../domain/create-state.ts";
 import { type FaultData, faultData } from "../domain/fault-data.ts";
 import type { Machine } from "../domain/machine.ts";

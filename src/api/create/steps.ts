@@ -54,11 +54,15 @@ function resolve({ images }: CreateTools): Step<CreateContext> {
   return {
     name: "resolve",
     run: (ctx, signal) =>
-      withSpan("api.resolve_image", { [attribute.imageReference]: ctx.request.config.image }, async (span) => {
-        const image = await images.resolve(ctx.request.config.image, signal);
-        span.setAttribute(attribute.imageDigest, image.digest);
-        await ctx.save({ ...ctx.state, image });
-      }),
+      withSpan(
+        "api.resolve_image",
+        { [attribute.imageReference]: ctx.request.config.image },
+        async (span) => {
+          const image = await images.resolve(ctx.request.config.image, signal);
+          span.setAttribute(attribute.imageDigest, image.digest);
+          await ctx.save({ ...ctx.state, image });
+        },
+      ),
   };
 }
 
@@ -106,7 +110,9 @@ function release({ auctions, hosts }: CreateTools): Step<CreateContext> {
             scope,
           ),
         ),
-        ...doubtfulAttempts(ctx.state).map(({ offer, machineId }) => hosts.destroy(hostOf(offer), machineId, scope)),
+        ...doubtfulAttempts(ctx.state).map(({ offer, machineId }) =>
+          hosts.destroy(hostOf(offer), machineId, scope),
+        ),
       ];
       for (const result of await Promise.allSettled(cleanUps)) {
         if (result.status === "fulfilled") continue;
@@ -124,7 +130,9 @@ function prepare({ hosts, retryMs = 500 }: CreateTools): Step<CreateContext> {
       annotate(attribute.machineId, machineId);
       for (let attempt = 1; ; attempt++) {
         try {
-          const machine = await hosts.prepare(hostOf(offer), machineId, (within) => ctx.report(within), { signal });
+          const machine = await hosts.prepare(hostOf(offer), machineId, (within) => ctx.report(within), {
+            signal,
+          });
           await ctx.saveMachine({ ...ctx.state, machine }, machine);
           return;
         } catch (err) {
@@ -163,7 +171,9 @@ function launch({ hosts, retryMs = 500 }: CreateTools): Step<CreateContext> {
           if (signal.aborted || hasReason(error, "MACHINE_NOT_FOUND")) throw error;
           logger.info("a new machine did not start", { machine_id: machineId, error });
           if (hasReason(error, "HOST_UNREACHABLE")) await sleep(retryMs, signal);
-          machine = await hosts.get(host, machineId, { signal, remainingMs: CLEANUP_MS }).catch(() => described(ctx));
+          machine = await hosts
+            .get(host, machineId, { signal, remainingMs: CLEANUP_MS })
+            .catch(() => described(ctx));
         }
       }
       if (machine) await ctx.saveMachine({ ...ctx.state, machine }, machine);

@@ -1,11 +1,5 @@
 import { Fault } from "../../lib/fault.ts";
-import {
-  type Attempt,
-  type Auction,
-  type CreateState,
-  type Offer,
-  placedAttempt,
-} from "./create-state.ts";
+import { type Attempt, type Auction, type CreateState, type Offer, placedAttempt } from "./create-state.ts";
 
 /** What to do next to get a machine onto a host. */
 export type AwardStep =
@@ -75,7 +69,8 @@ function nextAuction(createId: string, state: CreateState): AwardStep {
   const reservationId = `${createId}.${held + 1}`;
   const failed = hosts(state.attempts);
   if (held === 0) return { kind: "auction", reservationId, excludedHosts: [], isFirst: true };
-  if (held === 1) return { kind: "auction", reservationId, excludedHosts: failed, isFirst: failed.length === 0 };
+  if (held === 1)
+    return { kind: "auction", reservationId, excludedHosts: failed, isFirst: failed.length === 0 };
   const unfit = hosts(state.attempts.filter((attempt) => !HOLD_GONE.has(attempt.reason)));
   const canRetry = unfit.length < failed.length;
   if (held === 2 && canRetry) return { kind: "auction", reservationId, excludedHosts: unfit, isFirst: false };
@@ -96,10 +91,20 @@ function nobodyTookIt(state: CreateState): Fault {
     auctions: String(state.auctions.length),
   };
   if (lost.length > 0 && refused.length === 0) {
-    return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", "no host that offered could be reached; try again", facts);
+    return new Fault(
+      "UNAVAILABLE",
+      "HOST_UNREACHABLE",
+      "no host that offered could be reached; try again",
+      facts,
+    );
   }
   if (state.attempts.length === 0) {
-    return new Fault("UNAVAILABLE", "SCHEDULER_UNAVAILABLE", "no reservation lived long enough to be used; try again", facts);
+    return new Fault(
+      "UNAVAILABLE",
+      "SCHEDULER_UNAVAILABLE",
+      "no reservation lived long enough to be used; try again",
+      facts,
+    );
   }
   return new Fault(
     "RESOURCE_EXHAUSTED",

@@ -67,7 +67,11 @@ export function doubtfulAttempts(state: CreateState): readonly Attempt[] {
 }
 
 /** An auction was held. */
-export function withAuction(state: CreateState, reservationId: string, offers: readonly Offer[]): CreateState {
+export function withAuction(
+  state: CreateState,
+  reservationId: string,
+  offers: readonly Offer[],
+): CreateState {
   return { ...state, auctions: [...state.auctions, { reservationId, offers, isOver: offers.length === 0 }] };
 }
 
@@ -78,13 +82,23 @@ export function withAuctionOver(state: CreateState): CreateState {
 }
 
 /** A host is about to be asked. */
-export function withAttempt(state: CreateState, machineId: string, reservationId: string, offer: Offer): CreateState {
+export function withAttempt(
+  state: CreateState,
+  machineId: string,
+  reservationId: string,
+  offer: Offer,
+): CreateState {
   const attempt: Attempt = { machineId, reservationId, offer, outcome: "asked", reason: "" };
   return { ...state, attempts: [...state.attempts, attempt] };
 }
 
 /** A host that was asked has answered, or has not. */
-export function withOutcome(state: CreateState, machineId: string, outcome: Outcome, reason = ""): CreateState {
+export function withOutcome(
+  state: CreateState,
+  machineId: string,
+  outcome: Outcome,
+  reason = "",
+): CreateState {
   const attempts = state.attempts.map((a) => (a.machineId === machineId ? { ...a, outcome, reason } : a));
   return { ...state, attempts };
 }

@@ -97,13 +97,48 @@ export function parseHostEntries(value: unknown): readonly HostEntry[] {
 }
 
 function sorted(e: HostEntry): HostEntry {
-  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, lastSeenMs } = e;
+  const {
+    number,
+    identity,
+    name,
+    region,
+    zone,
+    address,
+    vmm,
+    acceleration,
+    isolation,
+    vmmReason,
+    lastSeenMs,
+  } = e;
   const { cpus, memoryMb, diskMb } = e.capacity;
   const capacity = { cpus, memoryMb, diskMb };
-  return { number, identity, name, region, zone, address, capacity, vmm, acceleration, isolation, vmmReason, lastSeenMs };
+  return {
+    number,
+    identity,
+    name,
+    region,
+    zone,
+    address,
+    capacity,
+    vmm,
+    acceleration,
+    isolation,
+    vmmReason,
+    lastSeenMs,
+  };
 }
 
-const TEXTS = ["identity", "name", "region", "zone", "address", "vmm", "acceleration", "isolation", "vmmReason"];
+const TEXTS = [
+  "identity",
+  "name",
+  "region",
+  "zone",
+  "address",
+  "vmm",
+  "acceleration",
+  "isolation",
+  "vmmReason",
+];
 
 function isHostEntry(value: unknown): value is HostEntry {
   if (!isRecord(value)) return false;

@@ -19,12 +19,17 @@ describe("a machine id", () => {
     expect(newMachineId(0xabcde, 0x1_2345_6789n)).toBe("abcde123456789");
   });
 
-  it.each(["", "abc", "ABCDE123456789", "abcde1234567890", "abcde12345678g", " abcde12345678", "abcde123456789\n"])(
-    "refuses %j",
-    (text) => {
-      expect(parseMachineId(text)).toBeUndefined();
-    },
-  );
+  it.each([
+    "",
+    "abc",
+    "ABCDE123456789",
+    "abcde1234567890",
+    "abcde12345678g",
+    " abcde12345678",
+    "abcde123456789\n",
+  ])("refuses %j", (text) => {
+    expect(parseMachineId(text)).toBeUndefined();
+  });
 
   it.each([-1, 1.5, MAX_HOST_NUMBER + 1, Number.NaN])("cannot be made for host %d", (host) => {
     expect(() => newMachineId(host, 1n)).toThrow(RangeError);

@@ -45,7 +45,11 @@ export interface HostMachines {
   get(host: HostEntry, target: Target, scope: Scope): Promise<Machine>;
   start(host: HostEntry, target: Target & { readonly settleMs?: number }, scope: Scope): Promise<Started>;
   stop(host: HostEntry, target: Target & StopOverrides, scope: Scope): Promise<Stopped>;
-  destroy(host: HostEntry, target: Target & { readonly force: boolean }, scope: Scope): Promise<Machine | undefined>;
+  destroy(
+    host: HostEntry,
+    target: Target & { readonly force: boolean },
+    scope: Scope,
+  ): Promise<Machine | undefined>;
   wait(host: HostEntry, target: Target & WaitFor, scope: Scope): Promise<Machine>;
   logs(host: HostEntry, target: Target & LogQuery, scope: Scope): AsyncIterable<readonly LogLine[]>;
 }

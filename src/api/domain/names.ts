@@ -16,7 +16,10 @@ export const checkAppName: NameCheck = check(
 export const checkMachineName: NameCheck = check(MACHINE, "must be 1 to 63 of a-z, 0-9 and hyphens");
 
 /** An organisation's slug. */
-export const checkSlug: NameCheck = check(SLUG, "must be 1 to 63 of a-z, 0-9 and hyphens and begin with a letter");
+export const checkSlug: NameCheck = check(
+  SLUG,
+  "must be 1 to 63 of a-z, 0-9 and hyphens and begin with a letter",
+);
 
 /** The key that makes a create safe to repeat. */
 export const checkRequestId: NameCheck = check(REQUEST_ID, "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -");

@@ -52,7 +52,9 @@ export function refusal(
 
 /** The fault of an organisation that may do nothing new. */
 export function banned(slug: string): Fault {
-  return new Fault("PERMISSION_DENIED", "ORG_BANNED", `organisation ${slug} is banned and may not create`, { org: slug });
+  return new Fault("PERMISSION_DENIED", "ORG_BANNED", `organisation ${slug} is banned and may not create`, {
+    org: slug,
+  });
 }
 
 function over(reason: string, org: string, what: string, used: number, limit: number, asked: number): Fault {

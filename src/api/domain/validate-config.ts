@@ -46,11 +46,16 @@ export const STOP_SIGNALS: readonly string[] = [
  * Checks a configuration and fills in its defaults. Every problem is added to `problems`, by its path under `config`; the answer is
  * of use only when there are none.
  */
-export function validateConfig(input: ConfigInput, checkImage: ImageCheck, problems: Violation[]): MachineConfig {
+export function validateConfig(
+  input: ConfigInput,
+  checkImage: ImageCheck,
+  problems: Violation[],
+): MachineConfig {
   const wrong = (field: string, description: string) => {
     problems.push({ field: `config.${field}`, description });
   };
-  const image = input.image === "" ? "is required, e.g. nginx or 127.0.0.1:5000/app:tag" : checkImage(input.image);
+  const image =
+    input.image === "" ? "is required, e.g. nginx or 127.0.0.1:5000/app:tag" : checkImage(input.image);
   if (image !== undefined) wrong("image", image);
   checkEnv(input.env, wrong);
   if (input.init) checkInit(input.init, wrong);
@@ -109,7 +114,10 @@ function checkInit(init: Init, wrong: Wrong): void {
     if (list.some((item) => item.includes("\0"))) wrong(`init.${field}`, "must not contain a NUL character");
     if (field !== "cmd" && list[0] === "") wrong(`init.${field}`, "must begin with the name of a program");
   }
-  const size = [...init.exec, ...init.entrypoint, ...init.cmd].reduce((sum, item) => sum + bytes(item) + 1, 0);
+  const size = [...init.exec, ...init.entrypoint, ...init.cmd].reduce(
+    (sum, item) => sum + bytes(item) + 1,
+    0,
+  );
   if (size > MAX_INIT_BYTES) wrong("init", `must have at most ${MAX_INIT_BYTES} bytes in all, not ${size}`);
   if (init.user !== "" && (!USER.test(init.user) || init.user.length > 256)) {
     wrong("init.user", "must be name, uid, name:group or uid:gid");
@@ -121,7 +129,8 @@ function checkInit(init: Init, wrong: Wrong): void {
 }
 
 function validServices(input: ConfigInput["services"], wrong: Wrong): Service[] {
-  if (input.length > MAX_SERVICES) wrong("services", `must have at most ${MAX_SERVICES} entries, not ${input.length}`);
+  if (input.length > MAX_SERVICES)
+    wrong("services", `must have at most ${MAX_SERVICES} entries, not ${input.length}`);
   const seen = new Set<string>();
   return input.map((service, i) => {
     const protocol = service.protocol || "tcp";
@@ -138,7 +147,10 @@ function validServices(input: ConfigInput["services"], wrong: Wrong): Service[] 
 }
 
 function validStop(input: ConfigInput["stop"], wrong: Wrong): MachineConfig["stop"] {
-  const { signal, timeoutMs } = { signal: input?.signal ?? "", timeoutMs: input?.timeoutMs ?? DEFAULT_STOP_MS };
+  const { signal, timeoutMs } = {
+    signal: input?.signal ?? "",
+    timeoutMs: input?.timeoutMs ?? DEFAULT_STOP_MS,
+  };
   checkStop("stop_config.signal", "stop_config.timeout", signal, timeoutMs, wrong);
   return { signal, timeoutMs };
 }
@@ -170,7 +182,8 @@ function checkMetadata(metadata: Readonly<Record<string, string>>, wrong: Wrong)
       wrong(`metadata[${shown(key)}]`, `must have at most ${MAX_METADATA_VALUE_BYTES} bytes`);
     }
     // Postgres stores the record as JSON, which cannot hold it.
-    if (key.includes("\0") || value.includes("\0")) wrong(`metadata[${shown(key)}]`, "must not contain a NUL character");
+    if (key.includes("\0") || value.includes("\0"))
+      wrong(`metadata[${shown(key)}]`, "must not contain a NUL character");
   }
 }
 

@@ -1,0 +1,88 @@
+import { Machine as WireMachine } from "../../gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../lib/fault.ts";
+import { openStream } from "../../lib/streams.ts";
+import { configTo } from "../convert-config.ts";
+import { machineFrom } from "../convert-machine.ts";
+import type { Award, CreateHosts } from "../create/context.ts";
+import type { Machine } from "../domain/machine.ts";
+import { ask, bound, type ClientLookup, fromHost, type HostAddress, present } from "./hostd.ts";
+
+const CREATE_MS = 15_000;
+const GET_MS = 5_000;
+const START_MS = 120_000;
+const DESTROY_MS = 20_000;
+/** Between two messages of `prepare`: hostd reports several times a second while it works. */
+const PREPARE_MS = 14 * 60_000;
+
+/** Calls a host for a create that is under way. */
+export function createHosts(clients: ClientLookup): CreateHosts {
+  return {
+    async create(host, award, scope) {
+      const client = clients.at(host.address);
+      const request = {
+        machine: toMachine(award, host),
+        reservationId: award.reservationId,
+        epoch: BigInt(award.epoch),
+        keepForLaunch: !award.request.skipLaunch,
+      };
+      return present(
+        (await ask(host, client, client.createMachine, request, bound(CREATE_MS, scope))).machine,
+        host,
+      );
+    },
+    async prepare(host, machineId, report, scope) {
+      const client = clients.at(host.address);
+      let machine: Machine | undefined;
+      try {
+        const limit = bound(PREPARE_MS, scope);
+        for await (const message of openStream(client, client.prepareMachine, { machineId }, limit)) {
+          if (message.machine) machine = machineFrom(message.machine);
+          const { detail, bytesDone, bytesTotal } = message;
+          report({ detail, bytesDone: Number(bytesDone), bytesTotal: Number(bytesTotal) });
+        }
+      } catch (err) {
+        throw fromHost(err, host);
+      }
+      if (machine) return machine;
+      throw new Fault("UNAVAILABLE", "HOST_UNREACHABLE", `host ${host.name} stopped preparing the machine`, {
+        host: host.name,
+        host_number: String(host.number),
+      });
+    },
+    async start(host, machineId, scope) {
+      const client = clients.at(host.address);
+      const request = { machineId, org: "", settle: undefined };
+      return present(
+        (await ask(host, client, client.startMachine, request, bound(START_MS, scope))).machine,
+        host,
+      );
+    },
+    async get(host, machineId, scope) {
+      const client = clients.at(host.address);
+      const request = { machineId, org: "" };
+      return present(
+        (await ask(host, client, client.getMachine, request, bound(GET_MS, scope))).machine,
+        host,
+      );
+    },
+    async destroy(host, machineId, scope) {
+      const client = clients.at(host.address);
+      const request = { machineId, org: "", force: true, ignoreMissing: true };
+      await ask(host, client, client.destroyMachine, request, bound(DESTROY_MS, scope));
+    },
+  };
+}
+
+function toMachine({ machineId, request, image, createTraceId }: Award, host: HostAddress): WireMachine {
+  return WireMachine.fromPartial({
+    id: machineId,
+    name: request.name,
+    app: request.app,
+    org: request.org,
+    region: request.region,
+    host: host.name,
+    config: configTo(request.config),
+    imageRef: { ...image },
+    createTraceId,
+  });
+}

@@ -1,0 +1,204 @@
+import { randomBytes, randomInt } from "node:crypto";
+import { join } from "node:path";
+import type * as grpc from "@grpc/grpc-js";
+import { HostReportsServiceService, HostsServiceService } from "../gen/windhover/admin/v1/hosts.ts";
+import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
+import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
+import { MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
+import type { Clock } from "../lib/clock.ts";
+import { hasReason } from "../lib/fault.ts";
+import { type Stack, startLoop } from "../lib/lifecycle.ts";
+import { Database } from "../lib/postgres.ts";
+import { internalTokens } from "../lib/tokens.ts";
+import { AppStore } from "./adapters/app-store.ts";
+import { CreateStore } from "./adapters/create-store.ts";
+import { GatedDatabase } from "./adapters/gated-database.ts";
+import { HostFile } from "./adapters/host-file.ts";
+import { HostStore } from "./adapters/host-store.ts";
+import { hostMachines } from "./adapters/hostd.ts";
+import { HostdClients } from "./adapters/hostd-clients.ts";
+import { createHosts } from "./adapters/hostd-create.ts";
+import { sweepHosts } from "./adapters/hostd-sweep.ts";
+import { housekeep } from "./adapters/housekeeping.ts";
+import { checkReference } from "./adapters/images.ts";
+import { LeaseStore } from "./adapters/lease-store.ts";
+import { MachineStore } from "./adapters/machine-store.ts";
+import { OrganizationStore } from "./adapters/organization-store.ts";
+import { SagaStore } from "./adapters/saga-store.ts";
+import { Scheduler } from "./adapters/scheduler.ts";
+import { Apps } from "./apps.ts";
+import type { ImageResolver } from "./create/context.ts";
+import { Creates } from "./create/creates.ts";
+import { Reconciler } from "./create/reconciler.ts";
+import { CreateRunner } from "./create/runner.ts";
+import { createSaga } from "./create/steps.ts";
+import { HostTable } from "./domain/host-table.ts";
+import { Machines } from "./domain/machines.ts";
+import { makeMachineName } from "./domain/names.ts";
+import { HostLists } from "./host-lists.ts";
+import { Hosts } from "./hosts.ts";
+import { MachineLists } from "./machine-lists.ts";
+import { appsService } from "./service-apps.ts";
+import { hostReportsService, hostsService } from "./service-hosts.ts";
+import { machinesService } from "./service-machines.ts";
+import { organizationsService } from "./service-organizations.ts";
+import { Sweeper } from "./sweeper.ts";
+
+/** The services of an api by their full names. */
+export const SERVICES = [
+  "windhover.machines.v1.MachinesService",
+  "windhover.machines.v1.AppsService",
+  "windhover.admin.v1.OrganizationsService",
+  "windhover.admin.v1.HostsService",
+  "windhover.admin.v1.HostReportsService",
+];
+
+const REFRESH_MS = 2_000;
+const CONNECT_MS = 2_000;
+const RECONCILE_MS = 2_000;
+const SWEEP_MS = 30_000;
+const HOUSEKEEP_MS = 60 * 60_000;
+
+/** What an api is made of that differs between production and tests. */
+export interface ApiOptions {
+  readonly region: string;
+  readonly databaseUrl: string;
+  readonly databaseConnections: number;
+  readonly schedulerAddress: string;
+  readonly stateDir: string;
+  /** PEM. */
+  readonly signingKey: string;
+  readonly images: ImageResolver;
+  readonly clock: Clock;
+  /** See `CreateTools.retryMs`. */
+  readonly retryMs?: number;
+  /** Between rounds of the reconciler, in milliseconds. Default 2 s. */
+  readonly reconcileMs?: number;
+  /** Whether it looks after the record in the background: sweeps, house-keeping. Default true. */
+  readonly sweeps?: boolean;
+}
+
+/** An api, ready to be served. */
+export interface Api {
+  /** Adds its services to a server. */
+  addTo(server: grpc.Server): void;
+  readonly runner: CreateRunner;
+  readonly sweeper: Sweeper;
+  readonly database: GatedDatabase;
+}
+
+/** Puts an api together. What it opens goes onto `stack`, to be closed in reverse. */
+export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
+  const { clock, signingKey } = options;
+  const database = openDatabase(options, stack);
+  const token = internalTokens(signingKey, "api", clock);
+  const clients = new HostdClients(token, clock);
+  stack.add("hosts", () => clients.close());
+  const scheduler = new Scheduler(options.schedulerAddress, token);
+  stack.add("scheduler", () => scheduler.close());
+
+  const table = await openHostTable(options.stateDir, stack);
+  const hosts = new Hosts(table, new HostStore(database), clock);
+  const keepConnected = () => clients.keep(new Set(table.all().map((host) => host.address)));
+  stack.add("connections", startLoop(CONNECT_MS, 0, keepConnected, { name: "keep connected" }));
+  const refresh = quietly(() => hosts.refresh());
+  stack.add("host refresh", startLoop(REFRESH_MS, REFRESH_MS / 4, refresh, { name: "refresh hosts" }));
+
+  const records = new MachineStore(database);
+  const machines = new Machines(table, hostMachines(clients), records);
+  const apps = new AppStore(database);
+  const creates = new CreateStore(database);
+  const sagas = new SagaStore(database);
+  const retry = options.retryMs === undefined ? {} : { retryMs: options.retryMs };
+  const tools = {
+    images: options.images,
+    auctions: scheduler,
+    hosts: createHosts(clients),
+    random,
+    ...retry,
+  };
+  const runner = new CreateRunner({ saga: createSaga(tools), sagas, creates, clock });
+  const reconciler = new Reconciler(sagas, runner);
+  stack.add("creates", () => runner.close());
+  const reconcileMs = options.reconcileMs ?? RECONCILE_MS;
+  const reconcile = quietly(() => reconciler.run());
+  stack.add("reconciler", startLoop(reconcileMs, reconcileMs / 4, reconcile, { name: "reconcile" }));
+
+  const sweeper = new Sweeper({ table, hosts: sweepHosts(clients), machines: records, clock });
+  if (options.sweeps ?? true) startCaring(database, sweeper, stack);
+
+  const makeName = () => makeMachineName((below) => randomInt(below));
+  const creating = new Creates({ creates, sagas, runner, machines, makeName });
+  const lists = new HostLists(table, new HostStore(database), scheduler, clock);
+  const { region } = options;
+  const parts = {
+    machines,
+    creates: creating,
+    lists: new MachineLists(records, apps),
+    region,
+    checkImage: checkReference,
+  };
+  return {
+    addTo(server) {
+      server.addService(MachinesServiceService, machinesService(parts));
+      server.addService(AppsServiceService, appsService(apps, new Apps(apps, records, machines)));
+      const organizations = organizationsService(new OrganizationStore(database), signingKey, clock);
+      server.addService(OrganizationsServiceService, organizations);
+      server.addService(HostsServiceService, hostsService(lists));
+      server.addService(HostReportsServiceService, hostReportsService(hosts));
+    },
+    runner,
+    sweeper,
+    database,
+  };
+}
+
+function openDatabase(options: ApiOptions, stack: Stack): GatedDatabase {
+  const pool = new Database({
+    url: options.databaseUrl,
+    maxConnections: options.databaseConnections,
+    applicationName: "windhover-api",
+  });
+  stack.add("postgres", () => pool.close());
+  const database = new GatedDatabase(pool, options.databaseUrl);
+  // Not waited for: without Postgres an api starts and stops machines all the same.
+  stack.add("migrations", database.open());
+  return database;
+}
+
+/** The table of hosts as an earlier life of this api left it; kept in its file from now on. */
+async function openHostTable(stateDir: string, stack: Stack): Promise<HostTable> {
+  const table: HostTable = new HostTable((change) => file.changed(change));
+  const file = new HostFile(join(stateDir, "hosts.json"), () => table.all());
+  for (const entry of await file.load()) table.learn(entry);
+  stack.add("host table", () => file.flush());
+  return table;
+}
+
+function startCaring(database: GatedDatabase, sweeper: Sweeper, stack: Stack): void {
+  const leases = new LeaseStore(database);
+  const sweep = quietly(async (signal) => {
+    if (await leases.hold("sweeper", SWEEP_MS * 2)) await sweeper.run(signal);
+  });
+  stack.add("sweeper", startLoop(SWEEP_MS, SWEEP_MS / 4, sweep, { name: "sweep" }));
+  const care = quietly(async () => {
+    if (await leases.hold("housekeeping", HOUSEKEEP_MS)) await housekeep(database);
+  });
+  stack.add("housekeeping", startLoop(HOUSEKEEP_MS, HOUSEKEEP_MS / 4, care, { name: "housekeep" }));
+}
+
+/** A loop that needs the record has nothing to say about the record being away: the migration loop and the calls do. */
+function quietly(task: (signal: AbortSignal) => Promise<void>): (signal: AbortSignal) => Promise<void> {
+  return async (signal) => {
+    try {
+      await task(signal);
+    } catch (err) {
+      if (!hasReason(err, "DATABASE_UNAVAILABLE")) throw err;
+    }
+  };
+}
+
+/** 36 random bits. */
+function random(): bigint {
+  return BigInt(`0x${randomBytes(5).toString("hex")}`) >> 4n;
+}

@@ -1,0 +1,54 @@
+import type { Host, Capacity as WireCapacity } from "../gen/windhover/admin/v1/hosts.ts";
+import type { AttachedHost, Resources } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { timeTo } from "./convert-machine.ts";
+import type { Capacity, HostEntry } from "./domain/host-table.ts";
+
+/** What is known of one host, and from whom. */
+export interface HostFacts {
+  readonly number: number;
+  /** From the table and the record. */
+  readonly entry: HostEntry | undefined;
+  /** From the scheduler, when it is attached. */
+  readonly attached: AttachedHost | undefined;
+  /** Sources that did not answer. */
+  readonly missing: readonly string[];
+}
+
+/** Puts on the wire what is known of a host: the scheduler's word before the table's. */
+export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: number): Host {
+  const hello = attached?.hello;
+  const seen = Math.max(entry?.lastSeenMs ?? 0, attached?.lastSeenTime?.getTime() ?? 0);
+  const silent = Math.max(0, Math.round((nowMs - seen) / 1_000));
+  const notes = attached || missing.length > 0 ? missing : [`not attached: no word for ${silent} s`];
+  const status = attached?.status;
+  return {
+    number,
+    name: hello?.name ?? entry?.name ?? "",
+    region: hello?.region ?? entry?.region ?? "",
+    zone: hello?.zone ?? entry?.zone ?? "",
+    address: hello?.address ?? entry?.address ?? "",
+    attached: attached !== undefined,
+    attachTime: attached?.attachTime,
+    lastSeenTime: timeTo(seen),
+    capacity: fromResources(hello?.capacity) ?? fromEntry(entry?.capacity),
+    held: fromResources(status?.held),
+    allocated: fromResources(status?.allocated),
+    running: fromResources(status?.running),
+    machines: status?.machines ?? {},
+    vmm: hello?.vmm ?? entry?.vmm ?? "",
+    acceleration: hello?.acceleration ?? entry?.acceleration ?? "",
+    isolation: hello?.isolation ?? entry?.isolation ?? "",
+    vmmReason: hello?.vmmReason ?? entry?.vmmReason ?? "",
+    statusMessage: notes.join("; "),
+  };
+}
+
+function fromResources(resources: Resources | undefined): WireCapacity | undefined {
+  return resources && { cpus: resources.cpus, memoryMb: resources.memoryMb, diskMb: resources.diskMb };
+}
+
+function fromEntry(capacity: Capacity | undefined): WireCapacity | undefined {
+  return (
+    capacity && { cpus: capacity.cpus, memoryMb: BigInt(capacity.memoryMb), diskMb: BigInt(capacity.diskMb) }
+  );
+}

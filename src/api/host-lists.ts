@@ -1,0 +1,59 @@
+import type { Clock } from "../lib/clock.ts";
+import { logger } from "../lib/log.ts";
+import { within } from "../lib/wait.ts";
+import type { HostStore } from "./adapters/host-store.ts";
+import type { Scheduler } from "./adapters/scheduler.ts";
+import { hostTo } from "./convert-hosts.ts";
+import type { HostTable } from "./domain/host-table.ts";
+import type { Scope } from "./domain/scope.ts";
+
+/** How long each source may take, in milliseconds. */
+const SOURCE_MS = 2_500;
+
+/** What operators see of hosts: the scheduler's view of those attached to it, and what the table and the record know of the others. */
+export class HostLists {
+  readonly #table: HostTable;
+  readonly #store: HostStore;
+  readonly #scheduler: Pick<Scheduler, "listHosts">;
+  readonly #clock: Clock;
+
+  constructor(table: HostTable, store: HostStore, scheduler: Pick<Scheduler, "listHosts">, clock: Clock) {
+    this.#table = table;
+    this.#store = store;
+    this.#scheduler = scheduler;
+    this.#clock = clock;
+  }
+
+  /** All hosts by number. Whatever does not answer is left out, and said so. @param region empty for all */
+  async list(region: string, scope: Scope): Promise<readonly ReturnType<typeof hostTo>[]> {
+    const [attached, recorded] = await Promise.all([
+      unlessDown("the scheduler", () => this.#scheduler.listHosts(scope)),
+      unlessDown("the record", () => this.#store.changedSince(undefined)),
+    ]);
+    const missing = [
+      ...(attached ? [] : ["the scheduler did not answer: not known whether it is attached"]),
+      ...(recorded ? [] : ["the record did not answer"]),
+    ];
+    for (const entry of recorded?.entries ?? []) this.#table.learn(entry);
+    const known = new Map(this.#table.all().map((entry) => [entry.number, entry]));
+    const present = new Map(
+      (attached ?? []).flatMap((host) => (host.hello ? [[host.hello.number, host] as const] : [])),
+    );
+    const numbers = [...new Set([...known.keys(), ...present.keys()])].sort((a, b) => a - b);
+    const now = this.#clock.now();
+    return numbers
+      .map((number) =>
+        hostTo({ number, entry: known.get(number), attached: present.get(number), missing }, now),
+      )
+      .filter((host) => region === "" || host.region === region);
+  }
+}
+
+async function unlessDown<T>(what: string, ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await within(SOURCE_MS, `asking ${what}`, ask);
+  } catch (error) {
+    logger.warn("a source of hosts did not answer", { source: what, error });
+    return undefined;
+  }
+}

@@ -1,0 +1,42 @@
+import { requireScope, type Scope as TokenScope } from "../lib/auth.ts";
+import { invalid, type Violation } from "../lib/fault.ts";
+import { type CallContext, remainingMs } from "../lib/rpc.ts";
+import { type MachineId, parseMachineId } from "./domain/machine-id.ts";
+import type { NameCheck } from "./domain/names.ts";
+import type { Caller } from "./domain/scope.ts";
+
+/** Who asks, once they may. @throws Fault `SCOPE_MISSING`, `TOKEN_MISSING` */
+export function callerOf(ctx: CallContext, scope: TokenScope): Caller {
+  const { org } = requireScope(ctx, scope);
+  return { org, signal: ctx.signal, remainingMs: remainingMs(ctx) };
+}
+
+/** A field that holds a machine's id. @throws Fault INVALID_FIELDS */
+export function machineIdOf(text: string): MachineId {
+  const id = parseMachineId(text);
+  if (id) return id;
+  const description = text === "" ? "is required" : "must be 14 lower-case hex digits, e.g. 0000148ed5a2f3";
+  throw invalid([{ field: "machine_id", description }]);
+}
+
+/** Collects everything that is wrong with a request. */
+export class Problems {
+  readonly #violations: Violation[] = [];
+
+  /** Notes a problem when there is one. */
+  add(field: string, description: string | undefined): void {
+    if (description !== undefined) this.#violations.push({ field, description });
+  }
+
+  /** @throws Fault INVALID_FIELDS with everything noted */
+  check(): void {
+    if (this.#violations.length > 0) throw invalid(this.#violations);
+  }
+}
+
+/** A field that holds a name. @throws Fault INVALID_FIELDS */
+export function nameOf(field: string, text: string, check: NameCheck): string {
+  const description = check(text);
+  if (description !== undefined) throw invalid([{ field, description }]);
+  return text;
+}

@@ -1,0 +1,53 @@
+import type { AppsServiceServer, App as WireApp } from "../gen/windhover/machines/v1/apps.ts";
+import { requireScope } from "../lib/auth.ts";
+import { unary } from "../lib/rpc.ts";
+import type { AppStore } from "./adapters/app-store.ts";
+import type { Apps } from "./apps.ts";
+import { timeTo } from "./convert-machine.ts";
+import type { App } from "./domain/app.ts";
+import { checkAppName, checkSlug } from "./domain/names.ts";
+import { decodePageToken, encodePageToken, firstPage, pageSize } from "./domain/page-token.ts";
+import { callerOf, nameOf, Problems } from "./request.ts";
+
+/** Puts apps on the wire: checks and converts, and decides nothing else. */
+export function appsService(store: AppStore, apps: Apps): AppsServiceServer {
+  return {
+    createApp: unary(async (req, ctx) => {
+      const { org } = callerOf(ctx, "machines:write");
+      const problems = new Problems();
+      problems.add("name", checkAppName(req.name));
+      if (req.org !== "") problems.add("org", checkSlug(req.org));
+      problems.check();
+      if (req.org !== "" && req.org !== org) requireScope(ctx, "admin");
+      return { app: appTo(await store.create(req.name, req.org || org)) };
+    }),
+    getApp: unary(async (req, ctx) => {
+      const { org } = callerOf(ctx, "machines:read");
+      return { app: appTo(await store.get(nameOf("name", req.name, checkAppName), org)) };
+    }),
+    listApps: unary(async (req, ctx) => {
+      const { org } = callerOf(ctx, "machines:read");
+      const limit = pageSize(req.pageSize);
+      const [after = ""] = decodePageToken(`apps/${org}`, 1, req.pageToken) ?? [];
+      const { items, last } = firstPage(await store.list(org, after, limit + 1), limit);
+      return {
+        apps: items.map(appTo),
+        nextPageToken: last ? encodePageToken(`apps/${org}`, [last.name]) : "",
+      };
+    }),
+    deleteApp: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "machines:write");
+      const name = nameOf("name", req.name, checkAppName);
+      return { machinesDestroyed: await apps.delete(name, req.force, caller) };
+    }),
+  };
+}
+
+function appTo(app: App): WireApp {
+  return {
+    name: app.name,
+    org: app.org,
+    createTime: timeTo(app.createTimeMs),
+    machineCount: app.machineCount,
+  };
+}

@@ -1,0 +1,89 @@
+import type {
+  AnnounceHostRequest,
+  HostReportsServiceServer,
+  HostsServiceServer,
+  ReportEventsRequest,
+} from "../gen/windhover/admin/v1/hosts.ts";
+import { requireScope } from "../lib/auth.ts";
+import { unary } from "../lib/rpc.ts";
+import { eventFrom, machineFrom } from "./convert-machine.ts";
+import type { HostEntry } from "./domain/host-table.ts";
+import { hostNumberOf, MAX_HOST_NUMBER, parseMachineId } from "./domain/machine-id.ts";
+import type { HostEvent } from "./domain/outbox.ts";
+import type { HostLists } from "./host-lists.ts";
+import type { Hosts } from "./hosts.ts";
+import { callerOf, Problems } from "./request.ts";
+
+const MAX_EVENTS = 500;
+const MAX_TEXT = 1_024;
+
+/** Puts hosts on the wire, for operators. */
+export function hostsService(lists: HostLists): HostsServiceServer {
+  return {
+    listHosts: unary(async (req, ctx) => ({
+      hosts: [...(await lists.list(req.region, callerOf(ctx, "admin")))],
+    })),
+  };
+}
+
+/** Takes in what hosts report: checks and converts, and decides nothing else. */
+export function hostReportsService(hosts: Hosts): HostReportsServiceServer {
+  return {
+    announceHost: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      return { recorded: await hosts.announce(entryFrom(req)) };
+    }),
+    reportEvents: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const events = eventsFrom(req);
+      return { appliedSequence: await hosts.report(req.hostNumber, req.identity, events) };
+    }),
+  };
+}
+
+function entryFrom(req: AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
+  const problems = new Problems();
+  checkIdentity(req.number, "number", req.identity, problems);
+  for (const field of ["name", "region", "address"] as const) {
+    if (req[field] === "") problems.add(field, "is required");
+  }
+  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason } = req;
+  for (const [field, text] of Object.entries({ name, region, zone, address, vmm, acceleration, isolation })) {
+    if (text.length > MAX_TEXT) problems.add(field, `must have at most ${MAX_TEXT} characters`);
+  }
+  problems.check();
+  const capacity = {
+    cpus: req.capacity?.cpus ?? 0,
+    memoryMb: Number(req.capacity?.memoryMb ?? 0n),
+    diskMb: Number(req.capacity?.diskMb ?? 0n),
+  };
+  return { number, identity, name, region, zone, address, capacity, vmm, acceleration, isolation, vmmReason };
+}
+
+function eventsFrom(req: ReportEventsRequest): readonly HostEvent[] {
+  const problems = new Problems();
+  checkIdentity(req.hostNumber, "host_number", req.identity, problems);
+  if (req.events.length > MAX_EVENTS) problems.add("events", `must be at most ${MAX_EVENTS}`);
+  let last = 0n;
+  for (const [i, { sequence, machine, event }] of req.events.entries()) {
+    const at = `events[${i}]`;
+    if (sequence <= last) problems.add(`${at}.sequence`, "must be greater than the one before");
+    last = sequence;
+    const id = parseMachineId(machine?.id ?? "");
+    // A host speaks for its own machines only.
+    if (!id || hostNumberOf(id) !== req.hostNumber)
+      problems.add(`${at}.machine.id`, "must be a machine of the host");
+    if (event?.id === "") problems.add(`${at}.event.id`, "is required");
+  }
+  problems.check();
+  return req.events.flatMap(({ sequence, machine, event }) =>
+    machine
+      ? [{ sequence, machine: machineFrom(machine), ...(event ? { event: eventFrom(event) } : {}) }]
+      : [],
+  );
+}
+
+function checkIdentity(number: number, field: string, identity: string, problems: Problems): void {
+  if (number < 0 || number > MAX_HOST_NUMBER) problems.add(field, `must be 0 to ${MAX_HOST_NUMBER}`);
+  if (identity === "" || identity.length > MAX_TEXT) problems.add("identity", "is required");
+}

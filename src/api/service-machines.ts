@@ -1,0 +1,182 @@
+import type {
+  CreateMachineRequest,
+  ListMachinesRequest,
+  MachinesServiceServer,
+  StopMachineRequest,
+  StreamLogsRequest,
+  WaitMachineRequest,
+  WatchCreateResponse,
+} from "../gen/windhover/machines/v1/machines.ts";
+import { serverStream, unary } from "../lib/rpc.ts";
+import type { MachineQuery } from "./adapters/machine-store.ts";
+import { configInput, durationMs } from "./convert-config.ts";
+import { machineTo, stateFrom, stateTo, timeTo } from "./convert-machine.ts";
+import type { Creates } from "./create/creates.ts";
+import type { CreateRequest } from "./domain/create-state.ts";
+import { MACHINE_STATES, type MachineState } from "./domain/machine.ts";
+import type { LogQuery, Machines, StopOverrides, WaitFor } from "./domain/machines.ts";
+import { checkAppName, checkRequestId } from "./domain/names.ts";
+import { decodePageToken, encodePageToken, firstPage, pageSize } from "./domain/page-token.ts";
+import type { StepProgress } from "./domain/progress.ts";
+import { checkStop, type ImageCheck } from "./domain/validate-config.ts";
+import { validateCreate } from "./domain/validate-create.ts";
+import type { MachineLists } from "./machine-lists.ts";
+import { callerOf, machineIdOf, nameOf, Problems } from "./request.ts";
+
+/** What the service puts on the wire. */
+export interface MachinesServiceParts {
+  readonly machines: Machines;
+  readonly creates: Creates;
+  readonly lists: MachineLists;
+  /** The region this api serves. */
+  readonly region: string;
+  readonly checkImage: ImageCheck;
+}
+
+const MAX_SETTLE_MS = 10_000;
+const MAX_WAIT_MS = 300_000;
+const DEFAULT_WAIT_MS = 60_000;
+const MAX_TAIL = 10_000;
+
+/** Puts machines on the wire: checks and converts, and decides nothing else. */
+export function machinesService(parts: MachinesServiceParts): MachinesServiceServer {
+  const { machines, creates, lists } = parts;
+  return {
+    createMachine: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "machines:write");
+      const request = createRequest(req, caller.org, parts);
+      const created = await creates.create(request, req.requestId || undefined, caller);
+      return { machine: machineTo(created.machine, created.hostStatus), repeated: created.repeated };
+    }),
+    watchCreate: serverStream(async function* (req, ctx) {
+      const { org } = callerOf(ctx, "machines:read");
+      const requestId = nameOf("request_id", req.requestId, checkRequestId);
+      for await (const progress of creates.watch(org, requestId, ctx.signal)) yield progressTo(progress);
+    }),
+    getMachine: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "machines:read");
+      const seen = await machines.get(machineIdOf(req.machineId), caller);
+      return { machine: machineTo(seen.machine, seen.hostStatus) };
+    }),
+    listMachines: unary(async (req, ctx) => {
+      const { org } = callerOf(ctx, "machines:read");
+      const { query, list } = listQuery(req, org);
+      const { items, last } = firstPage(await lists.list({ ...query, limit: query.limit + 1 }), query.limit);
+      return {
+        machines: items.map(({ machine }) => machineTo(machine, "unknown")),
+        nextPageToken: last ? encodePageToken(list, [last.key.createTime, last.key.createId]) : "",
+      };
+    }),
+    startMachine: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "machines:write");
+      const id = machineIdOf(req.machineId);
+      const started = await machines.start(id, settleOf(durationMs(req.settle)), caller);
+      return {
+        machine: machineTo(started.machine, "ok"),
+        previousState: stateTo(started.previousState),
+        alreadyStarted: started.alreadyStarted,
+        way: started.way,
+      };
+    }),
+    stopMachine: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "machines:write");
+      const { machine, alreadyStopped } = await machines.stop(
+        machineIdOf(req.machineId),
+        overrides(req),
+        caller,
+      );
+      return { machine: machineTo(machine, "ok"), alreadyStopped };
+    }),
+    destroyMachine: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "machines:write");
+      return {
+        machine: machineTo(await machines.destroy(machineIdOf(req.machineId), req.force, caller), "ok"),
+      };
+    }),
+    waitMachine: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "machines:read");
+      return {
+        machine: machineTo(await machines.wait(machineIdOf(req.machineId), waitFor(req), caller), "ok"),
+      };
+    }),
+    streamLogs: serverStream(async function* (req, ctx) {
+      const caller = callerOf(ctx, "machines:read");
+      const id = machineIdOf(req.machineId);
+      for await (const lines of machines.logs(id, logQuery(req), caller)) {
+        yield { entries: lines.map((line) => ({ ...line, time: timeTo(line.timeMs) })) };
+      }
+    }),
+  };
+}
+
+function createRequest(req: CreateMachineRequest, org: string, parts: MachinesServiceParts): CreateRequest {
+  const { app, name, region, skipLaunch, requestId } = req;
+  const input = { org, app, name, region, skipLaunch, requestId };
+  const config = { config: configInput(req.config), hasConfig: req.config !== undefined };
+  return validateCreate({ ...input, ...config }, parts.region, parts.checkImage);
+}
+
+/** The query, and the name of the list that its page tokens belong to. */
+function listQuery(req: ListMachinesRequest, org: string): { query: MachineQuery; list: string } {
+  const problems = new Problems();
+  if (req.app !== "") problems.add("app", checkAppName(req.app));
+  const asked = [...new Set(req.states.map(stateFrom))];
+  if (asked.includes("unknown"))
+    problems.add("states", "must be states of windhover.machines.v1.MachineState");
+  problems.check();
+  const states = asked.length > 0 ? asked : MACHINE_STATES.filter((state) => state !== "destroyed");
+  const list = `machines/${org}/${req.app}/${[...asked].sort().join(",")}`;
+  const [createTime, createId] = decodePageToken(list, 2, req.pageToken) ?? [];
+  const after = createTime !== undefined && createId !== undefined ? { after: { createTime, createId } } : {};
+  const app = req.app === "" ? {} : { app: req.app };
+  return { query: { org, ...app, states, ...after, limit: pageSize(req.pageSize) }, list };
+}
+
+function settleOf(ms: number | undefined): number | undefined {
+  const problems = new Problems();
+  if (ms !== undefined && !(ms >= 0 && ms <= MAX_SETTLE_MS)) problems.add("settle", "must be 0 to 10 s");
+  problems.check();
+  return ms;
+}
+
+function overrides(req: StopMachineRequest): StopOverrides {
+  const timeoutMs = durationMs(req.timeout);
+  const problems = new Problems();
+  checkStop("signal", "timeout", req.signal, timeoutMs ?? 0, (field, description) =>
+    problems.add(field, description),
+  );
+  problems.check();
+  return { signal: req.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+}
+
+function waitFor(req: WaitMachineRequest): WaitFor {
+  const states: MachineState[] = req.states.length > 0 ? req.states.map(stateFrom) : ["started"];
+  const timeoutMs = durationMs(req.timeout) ?? DEFAULT_WAIT_MS;
+  const problems = new Problems();
+  if (states.includes("unknown"))
+    problems.add("states", "must be states of windhover.machines.v1.MachineState");
+  if (!(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS)) problems.add("timeout", "must be 1 ms to 5 min");
+  problems.check();
+  return { states, timeoutMs };
+}
+
+function logQuery(req: StreamLogsRequest): LogQuery {
+  const problems = new Problems();
+  if (req.tail !== undefined && (req.tail < 0 || req.tail > MAX_TAIL))
+    problems.add("tail", `must be 0 to ${MAX_TAIL}`);
+  if (req.afterSequence < 0n) problems.add("after_sequence", "must not be negative");
+  problems.check();
+  const tail = req.tail === undefined ? {} : { tail: req.tail };
+  return { follow: req.follow, ...tail, afterSequence: req.afterSequence };
+}
+
+function progressTo(progress: StepProgress): WatchCreateResponse {
+  return {
+    step: progress.step,
+    status: progress.status,
+    detail: progress.detail,
+    bytesDone: BigInt(Math.round(progress.bytesDone)),
+    bytesTotal: BigInt(Math.round(progress.bytesTotal)),
+    time: timeTo(progress.timeMs),
+  };
+}
