@@ -7,7 +7,7 @@ export class UserError extends Error {
 
 /**
  * Runs a command and makes its outcome the process's exit code. The first Ctrl-C (or SIGTERM, SIGHUP) aborts `signal`, and the
- * command ends in its own time; a second one leaves at once.
+ * command ends in its own time, by returning where that is its way to end; a second one leaves at once.
  */
 export async function main(command: (signal: AbortSignal) => Promise<number | undefined>): Promise<void> {
   const abort = new AbortController();
@@ -24,9 +24,9 @@ export async function main(command: (signal: AbortSignal) => Promise<number | un
     process.exitCode = (await command(abort.signal)) ?? 0;
   } catch (error) {
     process.exitCode = 1;
-    if (caught === undefined || error !== abort.signal.reason) process.stderr.write(`${describe(error)}\n`);
+    if (caught !== undefined) process.exitCode = 128 + constants.signals[caught];
+    if (!abort.signal.aborted || error !== abort.signal.reason) process.stderr.write(`${describe(error)}\n`);
   }
-  if (caught !== undefined) process.exitCode = 128 + constants.signals[caught];
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, onSignal);
 }
 
