@@ -1,0 +1,115 @@
+import { createHash } from "node:crypto";
+import { type FileHandle, open, rename, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Fault } from "../../lib/fault.ts";
+import { type Digest, digestOf } from "../../lib/oci/digest.ts";
+
+/** Large enough to keep the disk busy, small enough to let other work in between. */
+const CHUNK = 1024 * 1024;
+
+/** Writes a small file so that after a crash it is there whole, or not at all. */
+export async function writeDurably(path: string, content: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  const file = await open(temporary, "w", 0o644);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
+
+/** Puts a finished file in its place, for good: its bytes and its name survive a crash from here on. */
+export async function moveDurably(from: string, to: string): Promise<void> {
+  const file = await open(from, "r+");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(from, to);
+  await syncDirectory(dirname(to));
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** The digest of a file's first `length` bytes, or of all of it. Reads at full speed unless `pause` is given. */
+export async function hashFile(
+  path: string,
+  signal: AbortSignal,
+  length = Number.POSITIVE_INFINITY,
+  pause?: (signal: AbortSignal) => Promise<void>,
+): Promise<Digest> {
+  const file = await open(path, "r");
+  try {
+    const hash = createHash("sha256");
+    for await (const bytes of readChunks(file, length)) {
+      signal.throwIfAborted();
+      hash.update(bytes);
+      await pause?.(signal);
+    }
+    return digestOf(hash.digest("hex"));
+  } finally {
+    await file.close();
+  }
+}
+
+/** A file's first `length` bytes. Each chunk is valid until the next one is asked for. */
+export async function* readChunks(file: FileHandle, length: number): AsyncGenerator<Buffer> {
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  for (let position = 0; position < length; ) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK, length - position), position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+/** A file's length and the disk space it takes; undefined when it is not there. */
+export async function fileInfo(
+  path: string,
+): Promise<{ length: number; bytes: number; mtimeMs: number } | undefined> {
+  try {
+    const info = await stat(path);
+    return { length: info.size, bytes: info.blocks * 512, mtimeMs: info.mtimeMs };
+  } catch (err) {
+    if (isMissing(err)) return undefined;
+    throw err;
+  }
+}
+
+/** Whether an error says that a file is not there. */
+export function isMissing(err: unknown): boolean {
+  return codeOf(err) === "ENOENT";
+}
+
+/** Turns "no space left" into the fault it is; returns everything else as it came. */
+export function asDiskFull(err: unknown, dir: string): unknown {
+  const code = codeOf(err);
+  return code === "ENOSPC" || code === "EDQUOT" ? diskFull(dir, "the file system is full", {}, err) : err;
+}
+
+/** The fault for a disk, or a budget, without room. */
+export function diskFull(
+  dir: string,
+  why: string,
+  facts: Readonly<Record<string, string>>,
+  cause?: unknown,
+): Fault {
+  const message = `no room for the image in ${dir}: ${why}; destroy machines whose images are not needed, or give the cache more room`;
+  return new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", message, { directory: dir, ...facts }, { cause });
+}
+
+function codeOf(err: unknown): unknown {
+  return err instanceof Error && "code" in err ? err.code : undefined;
+}

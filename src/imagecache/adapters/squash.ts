@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Writable } from "node:stream";
+import { Fault } from "../../lib/fault.ts";
+import type { ArchiveSink } from "../domain/build.ts";
+import { diskFull } from "./disk.ts";
+
+/**
+ * lz4, because the guest decompresses, possibly under emulation; one queue of blocks per processor; abort rather than skip
+ * what cannot be stored. The same archive always gives the same bytes.
+ */
+const OPTIONS = [
+  "--quiet",
+  "--force",
+  "--no-skip",
+  "--compressor",
+  "lz4",
+  "--num-jobs",
+  "2",
+  "--queue-backlog",
+  "20",
+];
+/** Nothing of ours: it would take the time stamps of directories from SOURCE_DATE_EPOCH, for one. */
+const ENVIRONMENT = { PATH: "/usr/local/bin:/usr/bin:/bin" };
+/** Fewer, larger writes: a pipe's round trip costs more than a copy. */
+const BATCH = 256 * 1024;
+const MAX_STDERR = 4096;
+
+/** Writes a squashfs from an archive, with `tar2sqfs` of squashfs-tools-ng at the other end of a pipe. */
+export class SquashWriter implements ArchiveSink {
+  readonly #child: ChildProcess;
+  readonly #stdin: Writable;
+  readonly #dir: string;
+  readonly #ended: Promise<void>;
+  #batch: Buffer[] = [];
+  #batched = 0;
+  #stderr = "";
+
+  /** @param path the file to write @param dir the cache's directory, for faults */
+  constructor(path: string, dir: string) {
+    this.#dir = dir;
+    this.#child = spawn("tar2sqfs", [...OPTIONS, path], {
+      stdio: ["pipe", "ignore", "pipe"],
+      env: ENVIRONMENT,
+    });
+    const { stdin, stderr } = this.#child;
+    if (stdin === null || stderr === null) throw new Error("spawned without pipes");
+    this.#stdin = stdin;
+    // When the other end dies, its exit tells more than the broken pipe.
+    stdin.on("error", () => undefined);
+    stderr.on("data", (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString()).slice(-MAX_STDERR);
+    });
+    this.#ended = this.#watch();
+    this.#ended.catch(() => undefined);
+  }
+
+  /** The bytes must stay as they are until they are written. */
+  write(bytes: Buffer): Promise<void> | undefined {
+    this.#batch.push(bytes);
+    this.#batched += bytes.length;
+    return this.#batched >= BATCH ? this.#flush() : undefined;
+  }
+
+  /** Ends the archive and waits for the image to be complete. @throws Fault `DISK_FULL` or INTERNAL / `SQUASH_FAILED` */
+  async finish(): Promise<void> {
+    await this.#flush();
+    this.#stdin.end();
+    await this.#ended;
+  }
+
+  /** Breaks it off, if it still runs, and waits until it is gone. */
+  async abort(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#ended.catch(() => undefined);
+  }
+
+  async #flush(): Promise<void> {
+    this.#stdin.cork();
+    for (const bytes of this.#batch) this.#stdin.write(bytes);
+    this.#batch = [];
+    this.#batched = 0;
+    this.#stdin.uncork();
+    if (this.#stdin.writableNeedDrain) await drained(this.#stdin);
+    if (!this.#stdin.destroyed) return;
+    // The writer ended before all was written: whatever it said, that is a failure.
+    await this.#ended;
+    throw this.#failed("it ended early");
+  }
+
+  async #watch(): Promise<void> {
+    const exit = new Promise<string | number | null>((resolve, reject) => {
+      this.#child.once("error", reject);
+      this.#child.once("close", (code, signal) => resolve(signal ?? code));
+    });
+    let status: string | number | null;
+    try {
+      status = await exit;
+    } catch (err) {
+      const message = "tar2sqfs could not be started; install squashfs-tools-ng";
+      throw new Fault("FAILED_PRECONDITION", "SQUASH_TOOL_MISSING", message, {}, { cause: err });
+    }
+    if (status !== 0) throw this.#failed(`it ended with ${status}`);
+  }
+
+  #failed(how: string): Fault {
+    if (/no space left|quota exceeded/i.test(this.#stderr))
+      return diskFull(this.#dir, "the file system is full", {});
+    const cause = new Error(`tar2sqfs: ${how}: ${this.#stderr.trim()}`);
+    const message = "the root file system could not be written; the image cache's log says why";
+    return new Fault("INTERNAL", "SQUASH_FAILED", message, {}, { cause });
+  }
+}
+
+/** Resolves when there is room again, or when the other end is gone. */
+function drained(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+  });
+}

@@ -1,0 +1,153 @@
+import {
+  type EnsureImageRequest,
+  type EnsureImageResponse,
+  type Image as ImageMessage,
+  type ListImagesRequest,
+  type Pin as PinMessage,
+  PullPhase,
+} from "../gen/windhover/imagecache/v1/imagecache.ts";
+import { Fault, invalid, type Violation } from "../lib/fault.ts";
+import { type Digest, parseDigest } from "../lib/oci/digest.ts";
+import { parseReference } from "../lib/oci/reference.ts";
+import type { ImageView, Phase } from "./domain/image.ts";
+import type { EnsureOrder, EnsureStep } from "./domain/images.ts";
+import { OWNER, type Pin } from "./domain/pins.ts";
+
+const PHASES: Readonly<Record<Phase, PullPhase>> = {
+  queued: PullPhase.QUEUED,
+  resolving: PullPhase.RESOLVING,
+  downloading: PullPhase.DOWNLOADING,
+  flattening: PullPhase.FLATTENING,
+  squashing: PullPhase.SQUASHING,
+};
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1000;
+const MAX_PINS = 100_000;
+
+/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` or `IMAGE_REFERENCE_INVALID` */
+export function toOrder(req: EnsureImageRequest): EnsureOrder {
+  const check = new Check();
+  if (req.reference === "")
+    check.wrong("reference", "is required: where the image comes from, such as nginx:1.27");
+  const digest = check.digest("digest", req.digest);
+  const owner = req.owner === "" ? "" : check.owner("owner", req.owner);
+  check.done();
+  return { ref: parseReference(req.reference, "reference"), digest, owner };
+}
+
+/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
+export function toDigest(req: { readonly digest: string }): Digest {
+  const check = new Check();
+  const digest = check.digest("digest", req.digest);
+  check.done();
+  return digest;
+}
+
+/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
+export function toPin(req: PinMessage): Pin {
+  const check = new Check();
+  const pin = { digest: check.digest("digest", req.digest), owner: check.owner("owner", req.owner) };
+  check.done();
+  return pin;
+}
+
+/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
+export function toPins(pins: readonly PinMessage[]): Pin[] {
+  const check = new Check();
+  if (pins.length > MAX_PINS) check.wrong("pins", `holds ${pins.length}; at most ${MAX_PINS} are possible`);
+  const parsed = pins.slice(0, MAX_PINS).map((pin, index) => ({
+    digest: check.digest(`pins[${index}].digest`, pin.digest),
+    owner: check.owner(`pins[${index}].owner`, pin.owner),
+  }));
+  check.done();
+  return parsed;
+}
+
+/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` or `PAGE_TOKEN_INVALID` */
+export function toPage(req: ListImagesRequest): { after: string; limit: number } {
+  const check = new Check();
+  if (req.pageSize < 0) check.wrong("page_size", "must not be negative");
+  check.done();
+  if (req.pageToken !== "" && parseDigest(req.pageToken) === undefined) {
+    const message =
+      "the page token did not come from an earlier answer; leave it empty to begin at the first page";
+    throw new Fault(
+      "INVALID_ARGUMENT",
+      "PAGE_TOKEN_INVALID",
+      message,
+      {},
+      {
+        violations: [{ field: "page_token", description: "did not come from an earlier answer" }],
+      },
+    );
+  }
+  return { after: req.pageToken, limit: Math.min(req.pageSize || DEFAULT_PAGE, MAX_PAGE) };
+}
+
+export function fromStep(step: EnsureStep): EnsureImageResponse {
+  if (step.kind === "ready") {
+    const downloadedBytes = BigInt(step.downloadedBytes);
+    const value = { image: fromImage(step.image), wasCached: step.wasCached, downloadedBytes };
+    return { event: { $case: "ready", value } };
+  }
+  const { phase, bytesDone, bytesTotal, layersDone, layersTotal } = step.progress;
+  const bytes = { bytesDone: BigInt(bytesDone), bytesTotal: BigInt(bytesTotal) };
+  return { event: { $case: "progress", value: { phase: PHASES[phase], ...bytes, layersDone, layersTotal } } };
+}
+
+export function fromImage(image: ImageView): ImageMessage {
+  const { config, sizes } = image;
+  return {
+    digest: image.digest,
+    rootfsPath: image.rootfsPath,
+    config: {
+      ...config,
+      entrypoint: [...config.entrypoint],
+      cmd: [...config.cmd],
+      env: [...config.env],
+      exposedPorts: [...config.exposedPorts],
+      labels: { ...config.labels },
+    },
+    sizes: {
+      compressedBytes: BigInt(sizes.compressedBytes),
+      uncompressedBytes: BigInt(sizes.uncompressedBytes),
+      rootfsBytes: BigInt(sizes.rootfsBytes),
+      entries: BigInt(sizes.entries),
+      layers: sizes.layers,
+    },
+    createTime: new Date(image.createdMs),
+    lastUseTime: new Date(image.lastUseMs),
+    owners: [...image.owners],
+    reference: image.reference,
+  };
+}
+
+/** Collects what is wrong with a request, to tell all of it at once. */
+class Check {
+  readonly #violations: Violation[] = [];
+
+  wrong(field: string, description: string): void {
+    this.#violations.push({ field, description });
+  }
+
+  digest(field: string, text: string): Digest {
+    const digest = parseDigest(text);
+    if (digest === undefined) this.wrong(field, "must be sha256: and 64 lower-case hex digits");
+    // Never used: `done` throws first.
+    return digest ?? "sha256:";
+  }
+
+  owner(field: string, text: string): string {
+    if (!OWNER.test(text)) {
+      this.wrong(
+        field,
+        "must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit",
+      );
+    }
+    return text;
+  }
+
+  done(): void {
+    if (this.#violations.length > 0) throw invalid(this.#violations);
+  }
+}
