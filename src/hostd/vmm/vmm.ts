@@ -133,6 +133,8 @@ export interface Vmm {
   destroy(vmId: string): Promise<void>;
   /** Every VM of which anything is left on this host, whoever knows of it. */
   list(): Promise<readonly string[]>;
+  /** How many VMs of this shape wait, booted, for a workload: told in bids. Absent: none ever do. They are not in {@link list}. */
+  warm?(shape: Shape): number;
   /** Stops background work (pools, timers); running VMs go on. */
   close(): Promise<void>;
 }

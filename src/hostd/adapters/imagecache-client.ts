@@ -1,0 +1,149 @@
+import {
+  type EnsureImageResponse,
+  ImageCacheServiceClient,
+  PullPhase,
+  type PullProgress,
+} from "../../gen/windhover/imagecache/v1/imagecache.ts";
+import { call, connect, openStream } from "../../lib/client.ts";
+import { Fault, hasReason } from "../../lib/fault.ts";
+import type { TokenSource } from "../../lib/tokens.ts";
+import type { Images, Pin, PullStep } from "../domain/host.ts";
+import type { ImageRef } from "../domain/machine.ts";
+
+/** A large image over a slow line takes its time; the create above has its own limit. */
+const ENSURE_TIMEOUT_MS = 60 * 60_000;
+const TIMEOUT_MS = 5_000;
+const PAGE = 1_000;
+
+/** The image cache beside this host. */
+export class ImageCacheClient implements Images {
+  readonly #client: ImageCacheServiceClient;
+  /** Digests that are local, as of the last look. A hint for bids: create asks the cache itself. */
+  #local: ReadonlySet<string> = new Set();
+
+  constructor(address: string, token: TokenSource) {
+    this.#client = connect(ImageCacheServiceClient, address, { token });
+  }
+
+  async *ensure(ref: ImageRef, owner: string, signal: AbortSignal): AsyncGenerator<PullStep> {
+    const request = { reference: referenceOf(ref), digest: ref.digest, owner };
+    try {
+      const stream = openStream(this.#client, this.#client.ensureImage, request, {
+        timeoutMs: ENSURE_TIMEOUT_MS,
+        signal,
+      });
+      for await (const message of stream) {
+        const step = toStep(message);
+        if (step?.kind === "ready") this.#local = new Set([...this.#local, ref.digest]);
+        if (step) yield step;
+      }
+    } catch (err) {
+      throw unavailable(err);
+    }
+  }
+
+  async pin(pin: Pin): Promise<void> {
+    await this.#call(() => call(this.#client, this.#client.pinImage, pin, { timeoutMs: TIMEOUT_MS }));
+  }
+
+  async unpin(pin: Pin): Promise<void> {
+    await this.#call(() => call(this.#client, this.#client.unpinImage, pin, { timeoutMs: TIMEOUT_MS }));
+  }
+
+  async reconcilePins(pins: readonly Pin[]): Promise<void> {
+    const request = { pins: [...pins] };
+    await this.#call(() =>
+      call(this.#client, this.#client.reconcilePins, request, { timeoutMs: TIMEOUT_MS }),
+    );
+  }
+
+  /** Whether an image was local when last looked. From memory. */
+  isLocal(digest: string): boolean {
+    return this.#local.has(digest);
+  }
+
+  /** Looks which images are local. */
+  async refresh(): Promise<void> {
+    const local = new Set<string>();
+    let pageToken = "";
+    do {
+      const request = { pageSize: PAGE, pageToken };
+      const page = await call(this.#client, this.#client.listImages, request, { timeoutMs: TIMEOUT_MS });
+      for (const { digest } of page.images) local.add(digest);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    this.#local = local;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async #call(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (err) {
+      throw unavailable(err);
+    }
+  }
+}
+
+function referenceOf({ registry, repository, digest }: ImageRef): string {
+  return `${registry}/${repository}@${digest}`;
+}
+
+function toStep({ event }: EnsureImageResponse): PullStep | undefined {
+  if (event?.$case === "progress") {
+    const { bytesDone, bytesTotal } = event.value;
+    return { kind: "progress", detail: describe(event.value), bytesDone, bytesTotal };
+  }
+  const image = event?.value.image;
+  if (!event || !image) return undefined;
+  const {
+    entrypoint = [],
+    cmd = [],
+    env = [],
+    user = "",
+    workingDir = "",
+    stopSignal = "",
+  } = image.config ?? {};
+  const config = { entrypoint, cmd, env, user, workingDir, stopSignal };
+  return { kind: "ready", image: { rootfs: image.rootfsPath, config }, wasLocal: event.value.wasCached };
+}
+
+function describe({ phase, layersDone, layersTotal }: PullProgress): string {
+  const layers = layersTotal > 0 ? ` ${Math.min(layersDone + 1, layersTotal)} of ${layersTotal} layers` : "";
+  switch (phase) {
+    case PullPhase.QUEUED:
+      return "waiting for other pulls";
+    case PullPhase.RESOLVING:
+      return "reading the image's manifest";
+    case PullPhase.DOWNLOADING:
+      return `pulling${layers}`;
+    case PullPhase.FLATTENING:
+      return `reading${layers}`;
+    case PullPhase.SQUASHING:
+      return "writing the root file system";
+    default:
+      return "working";
+  }
+}
+
+/** The cache's own faults go on to the caller; that it cannot be reached is a fault of ours. */
+function unavailable(err: unknown): unknown {
+  const isDown =
+    hasReason(err, "PEER_UNAVAILABLE") ||
+    hasReason(err, "DEADLINE_EXCEEDED") ||
+    hasReason(err, "SERVER_DRAINING");
+  if (!isDown) return err;
+  return new Fault(
+    "UNAVAILABLE",
+    "IMAGECACHE_UNAVAILABLE",
+    "the host's image cache cannot be reached",
+    err.facts,
+    {
+      cause: err,
+      retryAfterMs: 1_000,
+    },
+  );
+}

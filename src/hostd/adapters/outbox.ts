@@ -1,0 +1,196 @@
+import type {
+  AnnounceHostRequest,
+  HostEvent,
+  ReportEventsRequest,
+} from "../../gen/windhover/admin/v1/hosts.ts";
+import { Fault, hasReason } from "../../lib/fault.ts";
+import { logger } from "../../lib/log.ts";
+import { sleep } from "../../lib/wait.ts";
+import type { Machine } from "../domain/machine.ts";
+import type { OutboxEntry } from "./store.ts";
+
+/** Where the outbox is kept. */
+export interface OutboxSource {
+  readonly acknowledged: number;
+  all(): Iterable<Machine>;
+  outbox(after: number, limit: number): Promise<readonly OutboxEntry[]>;
+  acknowledge(sequence: number): Promise<void>;
+  onOutbox(listener: () => void): void;
+}
+
+/** One api as hosts see it. */
+export interface ReportsApi {
+  readonly address: string;
+  /** Delivers events; returns the last sequence that is in the record. */
+  report(request: ReportEventsRequest): Promise<number>;
+  announce(request: AnnounceHostRequest): Promise<void>;
+}
+
+/** What an outbox is made of. */
+export interface OutboxOptions {
+  readonly source: OutboxSource;
+  /** In the order of preference; whichever answers is kept to. */
+  readonly apis: readonly ReportsApi[];
+  readonly host: { readonly number: number; readonly identity: string };
+  readonly toEvent: (entry: OutboxEntry) => HostEvent;
+  readonly signal: AbortSignal;
+  /** Longest pause between attempts, for tests. Default 5 s. */
+  readonly longestPauseMs?: number;
+}
+
+const MAX_BATCH = 500;
+/** Changes that come together, as those of a start do, travel together. */
+const DEBOUNCE_MS = 5;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+
+/**
+ * Carries this host's changes to the central record: in order, at least once, by whichever api answers. What has been acknowledged is forgotten;
+ * what has not waits on disk for as long as it takes.
+ */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  #sent: number;
+  #current = 0;
+  #failures = 0;
+  #wake: (() => void) | undefined;
+  #isAwake = true;
+  #lastReason: string | undefined;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+    this.#sent = options.source.acknowledged;
+    options.source.onOutbox(() => this.#ring());
+  }
+
+  /** Delivers until the signal aborts. Never rejects. */
+  async run(): Promise<void> {
+    const { signal } = this.#options;
+    if (this.#options.apis.length === 0) return;
+    while (!signal.aborted) {
+      try {
+        if (!(await this.#deliver())) await this.#sleepUntilRung();
+        this.#failures = 0;
+        this.#lastReason = undefined;
+      } catch (error) {
+        await this.#failed(error);
+      }
+    }
+  }
+
+  /** Resolves when nothing is left to deliver. */
+  async drained(): Promise<void> {
+    const { source, signal, apis } = this.#options;
+    while (apis.length > 0 && !signal.aborted && (await source.outbox(this.#sent, 1)).length > 0)
+      await sleep(20, signal);
+  }
+
+  /** Delivers one batch; false when there is nothing to deliver. */
+  async #deliver(): Promise<boolean> {
+    const { source, host, toEvent } = this.#options;
+    const entries = await source.outbox(this.#sent, MAX_BATCH);
+    if (entries.length === 0) return false;
+    const api = this.#api();
+    try {
+      const applied = await api.report({
+        hostNumber: host.number,
+        identity: host.identity,
+        events: entries.map(toEvent),
+      });
+      await this.#acknowledge(Math.min(applied, entries.at(-1)?.sequence ?? applied));
+    } catch (err) {
+      const applied = hasReason(err, "SEQUENCE_GAP") ? Number(err.facts["applied"]) : Number.NaN;
+      if (!Number.isSafeInteger(applied)) throw err;
+      await this.#goBack(api, applied);
+    }
+    return true;
+  }
+
+  async #acknowledge(sequence: number): Promise<void> {
+    if (sequence <= this.#sent && sequence <= this.#options.source.acknowledged) return;
+    await this.#options.source.acknowledge(sequence);
+    this.#sent = sequence;
+  }
+
+  /**
+   * The record is behind what we believed: what it lacks is sent again. When we no longer have it (the record was restored to an
+   * earlier time), those sequences carry the present state of the machines instead, so the record ends up right.
+   */
+  async #goBack(api: ReportsApi, applied: number): Promise<void> {
+    const { source } = this.#options;
+    const [oldest] = await source.outbox(0, 1);
+    if (oldest && applied + 1 < oldest.sequence) {
+      logger.error("the central record has lost events of this host; it gets its machines as they are", {
+        applied,
+        oldest: oldest.sequence,
+      });
+      await this.#refill(api, applied + 1, oldest.sequence - 1);
+      this.#sent = oldest.sequence - 1;
+    } else {
+      this.#sent = applied;
+    }
+  }
+
+  async #refill(api: ReportsApi, from: number, to: number): Promise<void> {
+    const { source, host, toEvent } = this.#options;
+    const machines = [...source.all()];
+    if (machines.length === 0) throw new Error("there is no machine to tell the record of");
+    for (let first = from; first <= to; first += MAX_BATCH) {
+      const length = Math.min(MAX_BATCH, to - first + 1);
+      const events = Array.from({ length }, (_, index) => {
+        const sequence = first + index;
+        const machine = machines[(sequence - from) % machines.length];
+        return machine ? [toEvent({ sequence, machine, event: undefined })] : [];
+      });
+      await api.report({ hostNumber: host.number, identity: host.identity, events: events.flat() });
+    }
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const reason = error instanceof Fault ? error.reason : "INTERNAL";
+    // Once per change of the reason: an outage may last for hours.
+    if (reason !== this.#lastReason) {
+      logger.warn("changes could not be delivered to the central record", {
+        api: this.#api().address,
+        reason,
+        error,
+      });
+    }
+    this.#lastReason = reason;
+    this.#current += 1;
+    // All apis are tried in quick succession before the pauses grow.
+    const round = Math.floor(this.#failures / this.#options.apis.length);
+    this.#failures += 1;
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** round, this.#options.longestPauseMs ?? LONGEST_PAUSE_MS);
+    await sleep(pause * (0.5 + Math.random() / 2), this.#options.signal);
+  }
+
+  #api(): ReportsApi {
+    const { apis } = this.#options;
+    const api = apis[this.#current % apis.length];
+    if (!api) throw new Error("the outbox has no api");
+    return api;
+  }
+
+  #ring(): void {
+    this.#isAwake = true;
+    this.#wake?.();
+  }
+
+  async #sleepUntilRung(): Promise<void> {
+    const { signal } = this.#options;
+    if (!this.#isAwake) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          signal.removeEventListener("abort", done);
+          this.#wake = undefined;
+          resolve();
+        };
+        this.#wake = done;
+        signal.addEventListener("abort", done, { once: true });
+      });
+      await sleep(DEBOUNCE_MS, signal);
+    }
+    this.#isAwake = false;
+  }
+}

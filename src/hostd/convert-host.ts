@@ -1,0 +1,79 @@
+import type { AnnounceHostRequest, HostEvent } from "../gen/windhover/admin/v1/hosts.ts";
+import type { Hold as WireHold } from "../gen/windhover/hostd/v1/hostd.ts";
+import type { Hello, Status, Resources as WireResources } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import type { OutboxEntry } from "./adapters/store.ts";
+import { eventToProto, machineToProto } from "./convert.ts";
+import type { Hold, LedgerSums } from "./domain/ledger.ts";
+import type { Machine, Resources } from "./domain/machine.ts";
+import type { VmmInfo } from "./vmm/vmm.ts";
+
+/** Who a host is. */
+export interface HostIdentity {
+  readonly number: number;
+  readonly name: string;
+  readonly identity: string;
+  readonly region: string;
+  readonly zone: string;
+  /** gRPC address of its hostd. */
+  readonly address: string;
+  readonly capacity: Resources;
+  readonly vmm: VmmInfo;
+}
+
+/** What a host says of itself when it attaches to a scheduler. */
+export function helloToProto(host: HostIdentity): Hello {
+  return { ...common(host), capacity: resourcesToProto(host.capacity) };
+}
+
+/** What a host says of itself to the apis. */
+export function announcementToProto(host: HostIdentity): AnnounceHostRequest {
+  return { ...common(host), capacity: resourcesToProto(host.capacity) };
+}
+
+/** How a host is. */
+export function statusToProto(sums: LedgerSums, machines: Iterable<Machine>, load: number): Status {
+  const byState: Record<string, number> = {};
+  for (const { state } of machines) {
+    if (state !== "destroyed") byState[state] = (byState[state] ?? 0) + 1;
+  }
+  return {
+    held: resourcesToProto(sums.held),
+    allocated: resourcesToProto(sums.allocated),
+    running: resourcesToProto(sums.running),
+    machines: byState,
+    load,
+  };
+}
+
+/** A hold. @param monotonicOffsetMs what to add to the monotonic clock to get the time of day */
+export function holdToProto(hold: Hold, monotonicOffsetMs: number): WireHold {
+  return {
+    reservationId: hold.reservationId,
+    epoch: hold.epoch,
+    resources: resourcesToProto(hold.resources),
+    expireTime: new Date(hold.deadlineMs + monotonicOffsetMs),
+  };
+}
+
+/** A change, for the central record. */
+export function hostEventToProto({ sequence, machine, event }: OutboxEntry, hostName: string): HostEvent {
+  return {
+    sequence: BigInt(sequence),
+    machine: machineToProto(machine, hostName, "without"),
+    event: event && eventToProto(event),
+  };
+}
+
+function common({ number, name, identity, region, zone, address, vmm }: HostIdentity) {
+  return {
+    ...{ number, name, identity, region, zone, address },
+    vmm: `${vmm.name} ${vmm.version}`.trim(),
+    acceleration: vmm.acceleration,
+    isolation: vmm.isolation,
+    vmmReason: vmm.reason,
+  };
+}
+
+function resourcesToProto({ cpus, memoryMb, diskMb }: Resources): WireResources {
+  return { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(diskMb) };
+}

@@ -1,0 +1,172 @@
+import type { Duration } from "../gen/google/protobuf/duration.ts";
+import type { CreateMachineRequest } from "../gen/windhover/hostd/v1/hostd.ts";
+import type * as pb from "../gen/windhover/machines/v1/machine.ts";
+import { invalid, type Violation } from "../lib/fault.ts";
+import { stateFromProto } from "./convert.ts";
+import type { StopOptions } from "./domain/halt.ts";
+import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./domain/machine.ts";
+import type { Placement } from "./domain/machines.ts";
+import type { MachineState } from "./domain/states.ts";
+
+const STOP_SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
+const MAX_STOP_MS = 300_000;
+const DEFAULT_SETTLE_MS = 10;
+const MAX_SETTLE_MS = 10_000;
+const DEFAULT_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 300_000;
+const MAX_TAIL = 10_000;
+
+/** What a create asks for. Throws INVALID_FIELDS with everything that is wrong; what the api has checked is not checked again. */
+export function placementFromProto(request: CreateMachineRequest): Placement {
+  const { machine, reservationId, epoch, keepForLaunch } = request;
+  const problems: Violation[] = [];
+  const required = (field: string, value: string): void => {
+    if (value === "") problems.push({ field, description: "is required" });
+  };
+  required("reservation_id", reservationId);
+  required("machine.name", machine?.name ?? "");
+  required("machine.app", machine?.app ?? "");
+  required("machine.org", machine?.org ?? "");
+  required("machine.config.image", machine?.config?.image ?? "");
+  const digest = machine?.imageRef?.digest ?? "";
+  if (!/^sha256:[0-9a-f]{64}$/.test(digest)) {
+    problems.push({ field: "machine.image_ref.digest", description: "must be sha256: and 64 hex digits" });
+  }
+  const { cpus = 0, memoryMb = 0 } = machine?.config?.guest ?? {};
+  if (cpus < 1 || memoryMb < 1) {
+    problems.push({ field: "machine.config.guest", description: "must say CPUs and memory" });
+  }
+  const id = collect(problems, () => machineId(machine?.id ?? "", "machine.id"));
+  const config = machine?.config && collect(problems, () => configFromProto(machine.config));
+  if (problems.length > 0 || !machine || !config || !id) throw invalid(problems);
+  const { name, app, org, region, createTraceId } = machine;
+  const spec = {
+    name,
+    app,
+    org,
+    region,
+    config,
+    imageRef: imageRefFromProto(machine.imageRef),
+    createTraceId,
+  };
+  return { id, spec, reservationId, epoch, keepForLaunch };
+}
+
+/** What a stop is told. Throws INVALID_FIELDS. */
+export function stopFromProto(request: { signal: string; timeout: Duration | undefined }): StopOptions {
+  const problems: Violation[] = [];
+  if (request.signal !== "" && !STOP_SIGNALS.includes(request.signal)) {
+    problems.push({ field: "signal", description: `must be one of ${STOP_SIGNALS.join(", ")}` });
+  }
+  const timeoutMs = collect(problems, () => between("timeout", request.timeout, 0, MAX_STOP_MS));
+  if (problems.length > 0) throw invalid(problems);
+  return {
+    ...(request.signal === "" ? {} : { signal: request.signal }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
+}
+
+/** How long a start watches the process, in milliseconds. Throws INVALID_FIELDS. */
+export function settleFromProto(settle: Duration | undefined): number {
+  return between("settle", settle, 0, MAX_SETTLE_MS) ?? DEFAULT_SETTLE_MS;
+}
+
+/** What a wait waits for, and how long. Throws INVALID_FIELDS. */
+export function waitFromProto(request: {
+  states: readonly pb.MachineState[];
+  timeout: Duration | undefined;
+}): { readonly states: readonly MachineState[]; readonly timeoutMs: number } {
+  const problems: Violation[] = [];
+  const states: MachineState[] = [];
+  for (const [index, wire] of request.states.entries()) {
+    const state = stateFromProto(wire);
+    if (state) states.push(state);
+    else
+      problems.push({
+        field: `states[${index}]`,
+        description: "is no state that a machine can be waited for in",
+      });
+  }
+  const timeoutMs = collect(problems, () => between("timeout", request.timeout, 1, MAX_WAIT_MS));
+  if (problems.length > 0) throw invalid(problems);
+  return { states: states.length > 0 ? states : ["started"], timeoutMs: timeoutMs ?? DEFAULT_WAIT_MS };
+}
+
+/** Which lines are wanted. Throws INVALID_FIELDS. */
+export function logsFromProto(request: { tail?: number | undefined; afterSequence: bigint }): {
+  readonly tail: number | undefined;
+  readonly afterSequence: number;
+} {
+  const problems: Violation[] = [];
+  const { tail } = request;
+  const afterSequence = Number(request.afterSequence);
+  if (tail !== undefined && (tail < 0 || tail > MAX_TAIL)) {
+    problems.push({ field: "tail", description: `must be from 0 to ${MAX_TAIL}` });
+  }
+  if (!Number.isSafeInteger(afterSequence) || afterSequence < 0) {
+    problems.push({ field: "after_sequence", description: "must not be negative" });
+  }
+  if (problems.length > 0) throw invalid(problems);
+  return { tail, afterSequence };
+}
+
+/** A length of time on the wire. */
+export function fromDurationMs(ms: number): Duration {
+  return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: (ms % 1_000) * 1_000_000 };
+}
+
+function configFromProto(config: pb.MachineConfig | undefined): MachineConfig {
+  const timeoutMs = between(
+    "machine.config.stop_config.timeout",
+    config?.stopConfig?.timeout,
+    0,
+    MAX_STOP_MS,
+  );
+  const { exec = [], entrypoint = [], cmd = [], user = "", workingDir = "" } = config?.init ?? {};
+  return {
+    image: config?.image ?? "",
+    guest: {
+      cpuKind: config?.guest?.cpuKind ?? "",
+      cpus: config?.guest?.cpus ?? 0,
+      memoryMb: config?.guest?.memoryMb ?? 0,
+    },
+    env: { ...config?.env },
+    init: { exec, entrypoint, cmd, user, workingDir },
+    services: (config?.services ?? []).map(serviceFromProto),
+    stop: { signal: config?.stopConfig?.signal ?? "", ...(timeoutMs === undefined ? {} : { timeoutMs }) },
+    metadata: { ...config?.metadata },
+  };
+}
+
+function serviceFromProto({ protocol, internalPort }: pb.ServiceConfig): ServiceConfig {
+  return { protocol: protocol === "udp" ? "udp" : "tcp", internalPort };
+}
+
+function imageRefFromProto(ref: pb.ImageRef | undefined): ImageRef {
+  const { registry = "", repository = "", tag = "", digest = "" } = ref ?? {};
+  return { registry, repository, tag, digest };
+}
+
+function between(
+  field: string,
+  duration: Duration | undefined,
+  minMs: number,
+  maxMs: number,
+): number | undefined {
+  if (!duration) return undefined;
+  const ms = Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
+  if (ms >= minMs && ms <= maxMs) return ms;
+  throw invalid([{ field, description: `must be from ${minMs} ms to ${maxMs / 1_000} s` }]);
+}
+
+/** Adds what `parse` finds wrong to the problems found so far. */
+function collect<T>(problems: Violation[], parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (err) {
+    const violations = err instanceof Error && "violations" in err ? err.violations : undefined;
+    if (!Array.isArray(violations)) throw err;
+    problems.push(...violations);
+    return undefined;
+  }
+}

@@ -1,0 +1,120 @@
+import type * as pb from "../gen/windhover/machines/v1/machine.ts";
+import { HostStatus, MachineState as WireState } from "../gen/windhover/machines/v1/machine.ts";
+import type { StoredLine } from "./adapters/log-file.ts";
+import { fromDurationMs } from "./convert-request.ts";
+import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./domain/machine.ts";
+import type { MachineState } from "./domain/states.ts";
+
+const TO_WIRE: Readonly<Record<MachineState, WireState>> = {
+  creating: WireState.CREATING,
+  created: WireState.CREATED,
+  starting: WireState.STARTING,
+  started: WireState.STARTED,
+  stopping: WireState.STOPPING,
+  stopped: WireState.STOPPED,
+  failed: WireState.FAILED,
+  destroying: WireState.DESTROYING,
+  destroyed: WireState.DESTROYED,
+};
+
+/** A state on the wire. */
+export function stateToProto(state: MachineState): WireState {
+  return TO_WIRE[state];
+}
+
+/** A state from the wire; undefined for those that no machine on a host is ever in. */
+export function stateFromProto(state: WireState): MachineState | undefined {
+  // The keys are those of a record over the states.
+  return (Object.keys(TO_WIRE) as MachineState[]).find((name) => TO_WIRE[name] === state);
+}
+
+/** A machine on the wire. */
+export function machineToProto(
+  machine: Machine,
+  hostName: string,
+  events: "with" | "without" = "with",
+): pb.Machine {
+  const { spec } = machine;
+  return {
+    id: machine.id,
+    name: spec.name,
+    state: stateToProto(machine.state),
+    generation: BigInt(machine.generation),
+    app: spec.app,
+    org: spec.org,
+    region: spec.region,
+    host: hostName,
+    config: configToProto(spec.config),
+    imageRef: { ...spec.imageRef },
+    createTime: new Date(spec.createdAtMs),
+    updateTime: new Date(machine.updatedAtMs),
+    events: events === "with" ? machine.events.map(eventToProto) : [],
+    serviceAddresses: spec.config.services.flatMap(({ protocol, internalPort }, index) => {
+      const port = machine.ports[index];
+      return port === undefined ? [] : [{ protocol, internalPort, address: `127.0.0.1:${port}` }];
+    }),
+    hostStatus: HostStatus.OK,
+    lastStartWay: machine.lastStartWay,
+    lastStartTraceId: machine.lastStartTraceId,
+    createTraceId: spec.createTraceId,
+  };
+}
+
+/** An event on the wire. */
+export function eventToProto(event: MachineEvent): pb.MachineEvent {
+  return {
+    id: event.id,
+    type: event.type,
+    status: stateToProto(event.status),
+    source: event.source,
+    time: new Date(event.timeMs),
+    message: event.message,
+    exit: event.exit && exitToProto(event.exit),
+    reason: event.reason,
+  };
+}
+
+/** A line of a machine's logs on the wire. */
+export function lineToProto({ timeUs, stream, text, sequence }: StoredLine): pb.LogEntry {
+  return { time: new Date(timeUs / 1_000), stream, text, sequence: BigInt(sequence) };
+}
+
+function exitToProto(exit: ExitInfo): pb.ExitEvent {
+  return {
+    exitCode: exit.exitCode,
+    signal: exit.signal,
+    oomKilled: exit.oomKilled,
+    requestedStop: exit.requestedStop,
+    exitTime: new Date(exit.exitedAtMs),
+  };
+}
+
+function configToProto({
+  image,
+  guest,
+  env,
+  init,
+  services,
+  stop,
+  metadata,
+}: MachineConfig): pb.MachineConfig {
+  const hasInit =
+    init.exec.length + init.entrypoint.length + init.cmd.length > 0 || init.user + init.workingDir !== "";
+  const hasStop = stop.signal !== "" || stop.timeoutMs !== undefined;
+  return {
+    image,
+    guest: { ...guest },
+    env: { ...env },
+    init: hasInit
+      ? { ...init, exec: [...init.exec], entrypoint: [...init.entrypoint], cmd: [...init.cmd] }
+      : undefined,
+    services: services.map((service) => ({ ...service })),
+    stopConfig: hasStop
+      ? {
+          signal: stop.signal,
+          timeout: stop.timeoutMs === undefined ? undefined : fromDurationMs(stop.timeoutMs),
+        }
+      : undefined,
+    metadata: { ...metadata },
+  };
+}

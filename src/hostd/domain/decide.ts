@@ -1,0 +1,82 @@
+import { Fault } from "../../lib/fault.ts";
+import { invalidState, type Machine } from "./machine.ts";
+
+/** What a driver is at: the last of the requests it has accepted and not finished. */
+export type Activity = "start" | "stop" | "destroy";
+
+/** What to do with a request. `interrupt`: run it, after what is under way has been cut short. */
+export type Decision =
+  | { readonly kind: "already" }
+  | { readonly kind: "join" }
+  | { readonly kind: "run" }
+  | { readonly kind: "interrupt" }
+  | { readonly kind: "refuse"; readonly fault: Fault };
+
+/** Decides about a start. Two starts at once are one start. */
+export function decideStart(machine: Machine, active: Activity | undefined): Decision {
+  if (active === "start") return { kind: "join" };
+  if (active !== undefined) return refuse(invalidState(machine, `started: a ${active} is under way`));
+  switch (machine.state) {
+    case "started":
+      return { kind: "already" };
+    case "created":
+    case "stopped":
+    case "failed":
+      return { kind: "run" };
+    default:
+      return refuse(invalidState(machine, "started"));
+  }
+}
+
+/** Decides about a stop. One during a start cuts that start short. */
+export function decideStop(machine: Machine, active: Activity | undefined): Decision {
+  if (active === "stop") return { kind: "join" };
+  if (active === "start") return { kind: "interrupt" };
+  if (active === "destroy") return refuse(invalidState(machine, "stopped: it is being destroyed"));
+  switch (machine.state) {
+    case "created":
+    case "stopped":
+    case "failed":
+      return { kind: "already" };
+    case "starting":
+    case "started":
+    case "stopping":
+      return { kind: "run" };
+    default:
+      return refuse(invalidState(machine, "stopped"));
+  }
+}
+
+/** Decides about a destroy. Only `force` ends a machine that runs or is about to. */
+export function decideDestroy(machine: Machine, active: Activity | undefined, force: boolean): Decision {
+  if (machine.state === "destroyed") return { kind: "already" };
+  if (active === "destroy") return { kind: "join" };
+  const isBusy =
+    active !== undefined ||
+    machine.state === "starting" ||
+    machine.state === "started" ||
+    machine.state === "stopping";
+  if (isBusy && !force) return refuse(running(machine));
+  return active === undefined ? { kind: "run" } : { kind: "interrupt" };
+}
+
+/** Decides about making a machine's image local. Repeating it once the machine has its image is fine. */
+export function decidePrepare(machine: Machine, active: Activity | undefined): Decision {
+  if (active === "destroy" || machine.state === "destroying" || machine.state === "destroyed") {
+    return refuse(invalidState(machine, "prepared"));
+  }
+  return machine.state === "creating" ? { kind: "run" } : { kind: "already" };
+}
+
+function refuse(fault: Fault): Decision {
+  return { kind: "refuse", fault };
+}
+
+function running(machine: Machine): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "MACHINE_RUNNING",
+    `machine ${machine.id} is ${machine.state}: stop it first, or destroy it with force`,
+    { machine_id: machine.id, state: machine.state },
+  );
+}

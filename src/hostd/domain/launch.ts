@@ -1,0 +1,246 @@
+import { Fault } from "../../lib/fault.ts";
+import { LaunchError, type Vm, type Workload } from "../vmm/vmm.ts";
+import { startCalledOff, started, startFailed, startInterrupted, starting } from "./change.ts";
+import { type Host, spanAttribute } from "./host.ts";
+import { imageCommand } from "./image-command.ts";
+import type { Machine } from "./machine.ts";
+import type { Resident } from "./resident.ts";
+import type { MachineState } from "./states.ts";
+import { endsWithin, pause } from "./time.ts";
+
+/** How a start went. */
+export interface StartResult {
+  readonly machine: Machine;
+  readonly previous: MachineState;
+  /** It was started already, and nothing was done. */
+  readonly already: boolean;
+  readonly way: string;
+}
+
+/** How long a launch that has been told to give up may take to do so. */
+const ABORT_GRACE_MS = 5_000;
+/** How long a start waits for VMs that are just being destroyed to give back what it needs. */
+const TEARDOWN_WAIT_MS = 5_000;
+/** How long the answer to a failed start waits for the failure to be on disk. */
+const FAILURE_WAIT_MS = 1_000;
+
+/**
+ * Starts a machine: admits it, stores the intent, launches a VM, notes the outcome.
+ *
+ * One write is waited for: the intent, with the VM's id. The outcome is not: whatever a restarted hostd finds of that VM says what
+ * became of the start, so the answer need not wait for the disk a second time.
+ *
+ * @param signal aborts, with a Fault, when the start is called off
+ * @throws Fault INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is as it was. EXEC_FAILED, START_FAILED,
+ *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is as it was, or `stopped`
+ */
+export async function launch(
+  resident: Resident,
+  settleMs: number,
+  signal: AbortSignal,
+): Promise<StartResult> {
+  const { host, id } = resident;
+  const previous = resident.machine.state;
+  return host.spans.span("hostd.start", { [spanAttribute.machineId]: id }, async (set) => {
+    const leave = await host.spans.span("hostd.admit", {}, (note) => admit(resident, signal, note));
+    try {
+      const vmId = await host.spans.span("hostd.store", {}, () => storeIntent(resident, signal));
+      const vm = await bringUp(resident, vmId, settleMs, signal);
+      set(spanAttribute.way, vm.way);
+      const machine = await outcome(resident, vm);
+      return { machine, previous, already: false, way: vm.way };
+    } finally {
+      leave();
+    }
+  });
+}
+
+/** Admits the machine's CPU and memory and waits for a turn; the answer ends that turn. */
+async function admit(
+  resident: Resident,
+  signal: AbortSignal,
+  note: (name: string, value: number) => void,
+): Promise<() => void> {
+  const { host, id, machine } = resident;
+  // What its last VM had is given back by its teardown, which would otherwise give back what this start is granted.
+  if (!(await endsWithin(TEARDOWN_WAIT_MS, host.teardowns.of(id)))) {
+    throw startFailedFault("the machine's last VM cannot be removed", "teardown");
+  }
+  signal.throwIfAborted();
+  await admitRunning(host, id);
+  try {
+    note(spanAttribute.queueLength, host.starts.length);
+    const since = host.clock.monotonicMs();
+    const leave = await host.starts.enter(resident.machine.spec.org, signal);
+    note(spanAttribute.queueMs, host.clock.monotonicMs() - since);
+    return leave;
+  } catch (err) {
+    host.ledger.releaseRunning(machine.id);
+    throw err;
+  }
+}
+
+/** A VM that has just ended holds its room until it is destroyed, some milliseconds: that is worth waiting for. */
+async function admitRunning(host: Host, id: string): Promise<void> {
+  const deadline = host.clock.monotonicMs() + TEARDOWN_WAIT_MS;
+  for (;;) {
+    try {
+      return host.ledger.admitRunning(id);
+    } catch (err) {
+      const left = deadline - host.clock.monotonicMs();
+      if (host.teardowns.size === 0 || left <= 0) throw err;
+      await endsWithin(left, host.teardowns.any());
+    }
+  }
+}
+
+async function storeIntent(resident: Resident, signal: AbortSignal): Promise<string> {
+  const { host, machine } = resident;
+  const vmId = host.ids.vm(machine.id);
+  const traceId = host.spans.traceId();
+  let ports = machine.ports;
+  try {
+    ports = await host.ports.confirm(machine.spec.config.services, machine.ports);
+    signal.throwIfAborted();
+    await resident.intend((now, at) => starting(now, { vmId, ports, traceId }, at));
+    return vmId;
+  } catch (err) {
+    host.ports.release(ports);
+    host.ports.restore(machine.ports);
+    host.ledger.releaseRunning(machine.id);
+    throw err;
+  }
+}
+
+async function bringUp(resident: Resident, vmId: string, settleMs: number, signal: AbortSignal): Promise<Vm> {
+  const { host } = resident;
+  const timeout = AbortSignal.timeout(host.limits.launchMs);
+  let program = "";
+  try {
+    signal.throwIfAborted();
+    return await host.spans.span("hostd.acquire", {}, async (set) => {
+      const work = workload(resident.machine, settleMs);
+      program = work.argv[0] ?? "";
+      const vm = await launchOrGiveUp(resident, vmId, work, AbortSignal.any([signal, timeout]));
+      set(spanAttribute.way, vm.way);
+      for (const phase of vm.phases) host.spans.record(phase);
+      return vm;
+    });
+  } catch (err) {
+    resident.discard(vmId);
+    if (signal.aborted) {
+      await resident.note(startCalledOff);
+      throw signal.reason;
+    }
+    if (host.closing.aborted) {
+      await resident.note(startInterrupted);
+      throw new Fault(
+        "UNAVAILABLE",
+        "START_FAILED",
+        "the host's daemon is shutting down",
+        {},
+        { cause: err },
+      );
+    }
+    const fault = toFault(err, program, timeout.aborted, host.limits.launchMs);
+    const detail = err instanceof LaunchError ? `: ${err.message}` : "";
+    const { durable } = await resident.note((machine, at) =>
+      startFailed(machine, fault.reason, `${fault.message}${detail}`, at),
+    );
+    // Unlike a start that succeeded, a failed one leaves nothing behind that remembers it.
+    await endsWithin(FAILURE_WAIT_MS, durable);
+    throw fault;
+  }
+}
+
+/** The outcome: the process runs, or has run and ended within the time it was to be watched. */
+async function outcome(resident: Resident, vm: Vm): Promise<Machine> {
+  await resident.note((machine, at) => started(machine, vm.way, at));
+  resident.take(vm);
+  const hasEnded = (await Promise.race([vm.exited, undefined])) !== undefined;
+  if (hasEnded) await resident.ended;
+  return resident.machine;
+}
+
+/** A VMM that does not obey its signal must not keep the machine in `starting` for ever. */
+async function launchOrGiveUp(
+  resident: Resident,
+  vmId: string,
+  work: Workload,
+  signal: AbortSignal,
+): Promise<Vm> {
+  const { host, id, machine } = resident;
+  const { cpus, memoryMb } = machine.spec.resources;
+  const over = new AbortController();
+  const launching = host.vmm.launch(vmId, { cpus, memoryMb }, work, host.logs.sink(id), signal);
+  const givenUp = (async (): Promise<never> => {
+    await new Promise((resolve) =>
+      signal.addEventListener("abort", resolve, { once: true, signal: over.signal }),
+    );
+    await pause(ABORT_GRACE_MS, over.signal);
+    throw new LaunchError("timeout", "no_answer", "the VMM did not answer to being told to give up");
+  })();
+  givenUp.catch(() => {});
+  // A VM that comes up after all is nobody's: the sweep destroys it.
+  launching.catch(() => {});
+  try {
+    return await Promise.race([launching, givenUp]);
+  } finally {
+    over.abort();
+  }
+}
+
+function workload(machine: Machine, settleMs: number): Workload {
+  const { image, config } = machine.spec;
+  if (!image) throw new Error(`machine ${machine.id} is ${machine.state} and has no image`);
+  return {
+    machineId: machine.id,
+    rootfs: image.rootfs,
+    ...imageCommand(image.config, config.init, config.env),
+    hostname: machine.id,
+    ports: config.services.flatMap(({ protocol, internalPort }, index) => {
+      const hostPort = machine.ports[index];
+      return hostPort === undefined
+        ? []
+        : [{ protocol, hostAddress: "127.0.0.1", hostPort, guestPort: internalPort }];
+    }),
+    settleMs,
+  };
+}
+
+function toFault(err: unknown, program: string, isLate: boolean, launchMs: number): Fault {
+  if (err instanceof Fault) return err;
+  if (err instanceof LaunchError && err.kind === "exec") return execFailed(err, program);
+  if (isLate || (err instanceof LaunchError && err.kind === "timeout")) {
+    const message = `the process did not run within ${launchMs} ms`;
+    return new Fault(
+      "DEADLINE_EXCEEDED",
+      "START_TIMEOUT",
+      message,
+      { timeout_ms: String(launchMs) },
+      { cause: err },
+    );
+  }
+  const why = err instanceof LaunchError ? err.reason : "vmm";
+  return startFailedFault("no virtual machine could be brought up", why, err);
+}
+
+const EXEC_WHY: Readonly<Record<string, string>> = {
+  not_found: "there is no such file in the image",
+  not_executable: "it is not executable",
+  bad_format: "it is not a program this machine can run",
+  no_such_user: "the user it is to run as is not in the image",
+  bad_working_dir: "its working directory cannot be entered",
+};
+
+function execFailed(err: LaunchError, program: string): Fault {
+  const why = EXEC_WHY[err.reason] ?? err.reason;
+  const facts = { path: program, why: err.reason };
+  return new Fault("FAILED_PRECONDITION", "EXEC_FAILED", `${program} could not be run: ${why}`, facts, {
+    cause: err,
+  });
+}
+
+function startFailedFault(message: string, why: string, cause?: unknown): Fault {
+  return new Fault("INTERNAL", "START_FAILED", message, { why }, { cause });
+}

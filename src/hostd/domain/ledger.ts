@@ -1,0 +1,240 @@
+import type { Clock } from "../../lib/clock.ts";
+import { Fault } from "../../lib/fault.ts";
+import { type Amounts, add, fits, largest, NOTHING, subtract, whatIsShort } from "./amounts.ts";
+import type { Resources } from "./machine.ts";
+
+/** A slice of capacity held for an auction. */
+export interface Hold {
+  readonly reservationId: string;
+  readonly epoch: bigint;
+  readonly resources: Resources;
+  /** On the monotonic clock: the reservation's TTL and a grace. */
+  readonly deadlineMs: number;
+}
+
+/** Answer to a bid. */
+export type HoldAnswer =
+  | { readonly kind: "held"; readonly epoch: bigint; readonly freeAfter: Resources }
+  | {
+      readonly kind: "declined";
+      readonly reason: "no_cpu" | "no_memory" | "no_disk";
+      readonly largest: Resources;
+    };
+
+/** What is used of a host, and by whom. */
+export interface LedgerSums {
+  readonly capacity: Resources;
+  readonly held: Resources;
+  /** Disk of all machines; CPU and memory of those being launched or run. */
+  readonly allocated: Resources;
+  /** CPU and memory of those that run. */
+  readonly running: Resources;
+  readonly free: Resources;
+}
+
+/** What a ledger is made of. */
+export interface LedgerOptions {
+  readonly capacity: Resources;
+  /** How many times this host has started. Part of every epoch, so no hold outlives a restart. */
+  readonly incarnation: number;
+  /** Kept beyond a reservation's TTL, so that whatever the scheduler's Redis grants, the host still has. */
+  readonly graceMs: number;
+  readonly clock: Clock;
+}
+
+interface Allocation {
+  readonly resources: Resources;
+  running: boolean;
+  /** CPU and memory are kept for the first start until then, on the monotonic clock; 0 when they are not. */
+  launchUntilMs: number;
+}
+
+interface HoldEntry extends Hold {
+  /** Set once awarded: it holds nothing any more, and is remembered to refuse a second machine. */
+  awardedTo?: string;
+}
+
+/**
+ * The capacity of a host: the last word on what it has. Holds (for auctions, in memory only) and allocations (for machines)
+ * together never exceed it, whatever the order of calls. Lowering a host's configured capacity below what its
+ * machines have is the one exception: then nothing more is granted until enough is given back.
+ */
+export class Ledger {
+  readonly #options: LedgerOptions;
+  readonly #holds = new Map<string, HoldEntry>();
+  readonly #allocations = new Map<string, Allocation>();
+  #nextEpoch: bigint;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+    this.#nextEpoch = (BigInt(options.incarnation) << 32n) + 1n;
+  }
+
+  /** Holds capacity for a reservation. A repeat while the hold lives gets the same hold. */
+  hold(reservationId: string, resources: Resources, ttlMs: number): HoldAnswer {
+    this.expire();
+    const known = this.#holds.get(reservationId);
+    if (known) return { kind: "held", epoch: known.epoch, freeAfter: largest(this.#free()) };
+    const short = whatIsShort(this.#free(), resources);
+    if (short) return { kind: "declined", reason: short, largest: largest(this.#free()) };
+    const deadlineMs = this.#options.clock.monotonicMs() + ttlMs + this.#options.graceMs;
+    const epoch = this.#nextEpoch++;
+    this.#holds.set(reservationId, { reservationId, epoch, resources, deadlineMs });
+    return { kind: "held", epoch, freeAfter: largest(this.#free()) };
+  }
+
+  /**
+   * Turns a hold into a machine's allocation. The same award again changes nothing.
+   *
+   * @param keepForLaunchMs how long CPU and memory stay allocated for the first start; 0: only disk stays
+   * @throws Fault HOLD_EXPIRED, HOLD_AWARDED
+   */
+  award(reservationId: string, epoch: bigint, machineId: string, keepForLaunchMs: number): Resources {
+    this.expire();
+    const hold = this.#holds.get(reservationId);
+    if (!hold || hold.epoch !== epoch) throw holdExpired(reservationId, epoch);
+    if (hold.awardedTo !== undefined && hold.awardedTo !== machineId) throw holdAwarded(reservationId);
+    if (hold.awardedTo === undefined) {
+      hold.awardedTo = machineId;
+      this.restore(machineId, hold.resources, { running: false, launchForMs: keepForLaunchMs });
+    }
+    return hold.resources;
+  }
+
+  /**
+   * Undoes an award whose machine could not be stored, so that it can be repeated. The hold comes back if there is room
+   * for it still; otherwise it is gone.
+   */
+  takeBack(reservationId: string, machineId: string): void {
+    this.#allocations.delete(machineId);
+    const hold = this.#holds.get(reservationId);
+    if (hold?.awardedTo !== machineId) return;
+    if (fits(this.#free(), hold.resources)) delete hold.awardedTo;
+    else this.#holds.delete(reservationId);
+  }
+
+  /** Lets holds go; unknown ones and awarded ones are left as they are. */
+  release(reservationIds: readonly string[]): void {
+    for (const id of reservationIds) {
+      if (this.#holds.get(id)?.awardedTo === undefined) this.#holds.delete(id);
+    }
+  }
+
+  /** Enters a machine known from the durable state. */
+  restore(machineId: string, resources: Resources, use: { running: boolean; launchForMs: number }): void {
+    const launchUntilMs = use.launchForMs > 0 ? this.#options.clock.monotonicMs() + use.launchForMs : 0;
+    this.#allocations.set(machineId, { resources, running: use.running, launchUntilMs });
+  }
+
+  /**
+   * Admits a machine's CPU and memory for running.
+   *
+   * @throws Fault INSUFFICIENT_CAPACITY when there is no room; nothing has changed then
+   */
+  admitRunning(machineId: string): void {
+    this.expire();
+    const allocation = this.#allocations.get(machineId);
+    if (!allocation) throw new Error(`machine ${machineId} has no allocation`);
+    if (allocation.running) return;
+    const needed = allocation.launchUntilMs > 0 ? NOTHING : { ...allocation.resources, diskMb: 0 };
+    if (!fits(this.#free(), needed)) throw insufficient(needed, largest(this.#free()));
+    allocation.running = true;
+    allocation.launchUntilMs = 0;
+  }
+
+  /** Gives back a machine's CPU and memory; its disk stays. Safe to repeat. */
+  releaseRunning(machineId: string): void {
+    const allocation = this.#allocations.get(machineId);
+    if (!allocation) return;
+    allocation.running = false;
+    allocation.launchUntilMs = 0;
+  }
+
+  /** Gives back all that a machine has. Safe to repeat. */
+  forget(machineId: string): void {
+    this.#allocations.delete(machineId);
+  }
+
+  /** Drops holds and launch allocations whose time is over. Every call that grants something does it first. */
+  expire(): void {
+    const now = this.#options.clock.monotonicMs();
+    for (const [id, hold] of this.#holds) if (hold.deadlineMs <= now) this.#holds.delete(id);
+    for (const allocation of this.#allocations.values()) {
+      if (allocation.launchUntilMs > 0 && allocation.launchUntilMs <= now) allocation.launchUntilMs = 0;
+    }
+  }
+
+  /** The holds that live now, awarded ones left out. */
+  holds(): readonly Hold[] {
+    this.expire();
+    return [...this.#holds.values()].filter((hold) => hold.awardedTo === undefined);
+  }
+
+  /** What is used now. */
+  sums(): LedgerSums {
+    this.expire();
+    return {
+      capacity: this.#options.capacity,
+      held: this.#held(),
+      allocated: this.#allocated(),
+      running: this.#running(),
+      free: largest(this.#free()),
+    };
+  }
+
+  #free(): Amounts {
+    return subtract(subtract(this.#options.capacity, this.#held()), this.#allocated());
+  }
+
+  #held(): Resources {
+    let sum = NOTHING;
+    for (const hold of this.#holds.values()) if (hold.awardedTo === undefined) sum = add(sum, hold.resources);
+    return sum;
+  }
+
+  #allocated(): Resources {
+    let sum = NOTHING;
+    for (const { resources, running, launchUntilMs } of this.#allocations.values()) {
+      const isUsed = running || launchUntilMs > 0;
+      sum = add(sum, isUsed ? resources : { ...NOTHING, diskMb: resources.diskMb });
+    }
+    return sum;
+  }
+
+  #running(): Resources {
+    let sum = NOTHING;
+    for (const { resources, running } of this.#allocations.values()) {
+      if (running) sum = add(sum, { ...resources, diskMb: 0 });
+    }
+    return sum;
+  }
+}
+
+function holdExpired(reservationId: string, epoch: bigint): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "HOLD_EXPIRED",
+    `this host holds nothing for reservation ${reservationId} of epoch ${epoch}: it was never held here, has expired, or is of an earlier life of the host`,
+    { reservation_id: reservationId, epoch: String(epoch) },
+  );
+}
+
+function holdAwarded(reservationId: string): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "HOLD_AWARDED",
+    `reservation ${reservationId} has already been used for another machine`,
+    { reservation_id: reservationId },
+  );
+}
+
+function insufficient(asked: Resources, free: Resources): Fault {
+  const facts = {
+    asked_cpus: String(asked.cpus),
+    asked_memory_mb: String(asked.memoryMb),
+    free_cpus: String(free.cpus),
+    free_memory_mb: String(free.memoryMb),
+  };
+  const message = `the host has ${free.cpus} CPUs and ${free.memoryMb} MB of memory free; the machine needs ${asked.cpus} CPUs and ${asked.memoryMb} MB`;
+  return new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", message, facts);
+}

@@ -1,0 +1,74 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import { LogStore } from "./adapters/log-store.ts";
+import { HostPorts, type PortRange } from "./adapters/ports.ts";
+import { spans } from "./adapters/spans.ts";
+import type { Host, Images, Limits, MachineStore } from "./domain/host.ts";
+import { Ids } from "./domain/ids.ts";
+import { Ledger } from "./domain/ledger.ts";
+import type { Resources } from "./domain/machine.ts";
+import { Machines } from "./domain/machines.ts";
+import { StartQueue } from "./domain/start-queue.ts";
+import { Teardowns } from "./domain/teardowns.ts";
+import type { Vmm } from "./vmm/vmm.ts";
+
+/** What a host is assembled from. */
+export interface HostSettings {
+  readonly number: number;
+  readonly dir: string;
+  readonly capacity: Resources;
+  readonly portRange: PortRange;
+  readonly logKb: number;
+  readonly holdGraceMs: number;
+  readonly startConcurrency: number;
+  readonly startTimeoutMs: number;
+}
+
+/** What comes from outside. */
+export interface HostParts {
+  readonly store: MachineStore & { readonly incarnation: number };
+  readonly vmm: Vmm;
+  readonly images: Images;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly closing: AbortSignal;
+  /** For tests. */
+  readonly limits?: Partial<Limits>;
+}
+
+/** Starts that may wait for their turn. */
+const MAX_WAITING_STARTS = 256;
+
+const LIMITS: Omit<Limits, "launchMs"> = {
+  graceMs: 5_000,
+  killMs: 2_000,
+  keepForLaunchMs: 15 * 60_000,
+  abandonedCreateMs: 60 * 60_000,
+};
+
+/** A host: what its machines share, and the machines. */
+export interface AssembledHost {
+  readonly host: Host;
+  readonly machines: Machines;
+  readonly logs: LogStore;
+}
+
+/** Puts a host together. It does nothing by itself yet: see `reconcileAtStart`. */
+export function assembleHost(settings: HostSettings, parts: HostParts): AssembledHost {
+  const { store, vmm, images, clock, log, closing } = parts;
+  const { incarnation } = store;
+  const logs = new LogStore(join(settings.dir, "logs"), settings.logKb);
+  const host: Host = {
+    number: settings.number,
+    ...{ store, vmm, images, clock, log, closing, logs, spans },
+    ledger: new Ledger({ capacity: settings.capacity, incarnation, graceMs: settings.holdGraceMs, clock }),
+    starts: new StartQueue({ concurrency: settings.startConcurrency, bound: MAX_WAITING_STARTS }),
+    teardowns: new Teardowns(),
+    ports: new HostPorts(settings.portRange),
+    ids: new Ids(randomBytes),
+    limits: { ...LIMITS, launchMs: settings.startTimeoutMs, ...parts.limits },
+  };
+  return { host, machines: new Machines(host), logs };
+}

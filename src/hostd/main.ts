@@ -1,0 +1,168 @@
+/**
+ * hostd: owns the machines of one host, that is its capacity ledger, their disks and VMs, and their true state. The api calls it for everything about a
+ * machine; it attaches itself to the schedulers and bids for new ones. It may lose nothing: its state is durable on its own disk, it can be killed at any
+ * moment, and a restart never stops a VM: the next hostd takes all of them over.
+ */
+import { readFileSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
+import { join } from "node:path";
+import { HostServiceService } from "../gen/windhover/hostd/v1/hostd.ts";
+import { TokenVerifier } from "../lib/auth.ts";
+import { systemClock } from "../lib/clock.ts";
+import { ConfigError } from "../lib/config.ts";
+import { Fault } from "../lib/fault.ts";
+import { addHealth, Health } from "../lib/health.ts";
+import { Stack, untilSignal } from "../lib/lifecycle.ts";
+import { createLogger } from "../lib/log.ts";
+import { gauge, serveMetrics } from "../lib/metrics.ts";
+import { addReflection } from "../lib/reflection.ts";
+import { createServer, serve } from "../lib/serve.ts";
+import { internalTokens } from "../lib/tokens.ts";
+import { flushTelemetry } from "../lib/tracing.ts";
+import { within } from "../lib/wait.ts";
+import { ImageCacheClient } from "./adapters/imagecache-client.ts";
+import { Outbox } from "./adapters/outbox.ts";
+import { reportsClient } from "./adapters/reports-client.ts";
+import { attachToSchedulers } from "./adapters/scheduler-stream.ts";
+import { Store } from "./adapters/store.ts";
+import { startAnnouncing, startBackground } from "./background.ts";
+import { type HostdConfig, readConfig } from "./config.ts";
+import { announcementToProto, helloToProto, hostEventToProto, statusToProto } from "./convert-host.ts";
+import { bid } from "./domain/bid.ts";
+import { reconcileAtStart } from "./domain/reconcile.ts";
+import { assembleHost } from "./hostd.ts";
+import { hostService } from "./service.ts";
+import { makeVmm } from "./vmm/index.ts";
+
+const SERVICE = "windhover.hostd.v1.HostService";
+/** How long the outbox gets to deliver what a shutdown has made of the machines. What is left goes at the next start. */
+const LAST_DELIVERY_MS = 2_000;
+
+const log = createLogger("hostd");
+try {
+  const config = readConfig(process.env);
+  if (process.argv.includes("--check-config")) process.stdout.write(`${config.shown}\n`);
+  else await run(config);
+} catch (err) {
+  if (err instanceof ConfigError) process.stderr.write(`hostd: ${err.message}\n`);
+  else log.error("hostd failed", { error: err });
+  process.exitCode = 1;
+}
+
+async function run(config: HostdConfig): Promise<void> {
+  const stopped = untilSignal();
+  const stack = new Stack();
+  const closing = new AbortController();
+  try {
+    stack.add("telemetry", () => flushTelemetry());
+    const verifier = new TokenVerifier(readFileSync(config.publicKeyFile, "utf8"));
+    const token = internalTokens(readFileSync(config.signingKeyFile, "utf8"), "hostd");
+
+    const store = await Store.open({ path: join(config.dir, "state.db"), onDeath: crash });
+    stack.add("store", () => store.close());
+    const images = new ImageCacheClient(config.imagecache, token);
+    stack.add("imagecache", () => images.close());
+    const vmm = await makeVmm(config.vmm);
+    stack.add("vmm", () => vmm.close());
+    const parts = { store, vmm, images, clock: systemClock, log, closing: closing.signal };
+    const assembled = assembleHost(config, parts);
+    const { host, machines, logs } = assembled;
+    stack.add("logs", () => logs.flush());
+    stack.add("machines", () => machines.detach());
+    stack.add("retries", () => closing.abort());
+    await reconcileAtStart(host, machines);
+
+    const load = () => Math.min(1, (loadavg()[0] ?? 0) / availableParallelism());
+    const identity = {
+      number: config.number,
+      name: config.name,
+      identity: store.identity,
+      region: config.region,
+      zone: config.zone,
+      address: config.address ?? config.listen,
+      capacity: config.capacity,
+      vmm: vmm.info,
+    };
+    const apis = config.apis.map((address) => reportsClient(address, token));
+    for (const api of apis) stack.add("api client", () => api.close());
+    const delivering = new AbortController();
+    const outbox = new Outbox({
+      source: store,
+      apis,
+      host: identity,
+      toEvent: (entry) => hostEventToProto(entry, config.name),
+      signal: delivering.signal,
+    });
+    const delivered = outbox.run();
+    stack.add("outbox", async () => {
+      await within(LAST_DELIVERY_MS, "the last delivery", () => outbox.drained()).catch(() => {});
+      delivering.abort();
+      await delivered;
+    });
+    if (config.stopVmsOnExit) {
+      const longestMs = 310_000;
+      stack.add("running machines", () => machines.stopAll(), longestMs);
+    }
+    startBackground(stack, { ...assembled, store, images });
+
+    const health = new Health([SERVICE]);
+    const server = createServer({ verifier });
+    server.addService(
+      HostServiceService,
+      hostService({ identity, host, machines, logs, load, outbox: store }),
+    );
+    addHealth(server, health);
+    addReflection(server, [SERVICE, "grpc.health.v1.Health"]);
+    if (config.metricsListen !== undefined) {
+      gauge("windhover_hostd_starts_running", "Starts under way.", () => host.starts.running);
+      gauge("windhover_hostd_starts_waiting", "Starts that wait for their turn.", () => host.starts.length);
+      gauge(
+        "windhover_hostd_outbox_events",
+        "Changes not yet delivered.",
+        () => store.sequence - store.acknowledged,
+      );
+      gauge(
+        "windhover_hostd_free_memory_megabytes",
+        "Memory that is free.",
+        () => host.ledger.sums().free.memoryMb,
+      );
+      const variable = "HOSTD_METRICS_LISTEN";
+      stack.add("metrics", await serveMetrics(config.metricsListen, () => health.isServing(), variable));
+    }
+    const running = await serve(server, config.listen, config.graceMs, health, "HOSTD_LISTEN");
+    stack.add("grpc", running, config.graceMs + 5_000);
+    if (config.address === undefined) identity.address = config.listen.replace(/:0$/, `:${running.port}`);
+
+    startAnnouncing(stack, apis, announcementToProto(identity));
+    const detaching = new AbortController();
+    const attachment = attachToSchedulers({
+      addresses: config.schedulers,
+      hello: () => helloToProto(identity),
+      status: () => statusToProto(host.ledger.sums(), store.all(), load()),
+      bid: (asked) =>
+        bid(host, asked, {
+          isDraining: detaching.signal.aborted,
+          imageLocal: images.isLocal(asked.imageDigest),
+          load: load(),
+        }),
+      release: (reservations) => host.ledger.release(reservations),
+      token,
+      logger: log,
+      signal: detaching.signal,
+    });
+    stack.add("schedulers", async () => {
+      detaching.abort();
+      await attachment.done;
+    });
+    log.info("ready", { listen: config.listen, port: running.port, number: config.number, vmm: vmm.info });
+
+    log.info("stopping", { signal: await stopped, stop_vms: config.stopVmsOnExit });
+  } finally {
+    await stack.close();
+  }
+}
+
+/** Without its store hostd can keep nothing; the supervisor starts it anew, and reconcile puts things right. */
+function crash(cause: Error): void {
+  throw new Fault("INTERNAL", "STORE_LOST", "the store's thread has ended", {}, { cause });
+}

@@ -1,0 +1,133 @@
+import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
+import { requireScope } from "../lib/auth.ts";
+import { Fault } from "../lib/fault.ts";
+import { type CallContext, serverStream, unary } from "../lib/rpc.ts";
+import type { LogStore } from "./adapters/log-store.ts";
+import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
+import { type HostIdentity, helloToProto, holdToProto, statusToProto } from "./convert-host.ts";
+import {
+  logsFromProto,
+  placementFromProto,
+  settleFromProto,
+  stopFromProto,
+  waitFromProto,
+} from "./convert-request.ts";
+import type { Host } from "./domain/host.ts";
+import { machineId } from "./domain/machine.ts";
+import type { Machines } from "./domain/machines.ts";
+
+/** What the service puts on the wire. */
+export interface HostServiceParts {
+  readonly identity: HostIdentity;
+  readonly host: Host;
+  readonly machines: Machines;
+  readonly logs: LogStore;
+  /** 0 idle, 1 all CPUs busy. */
+  readonly load: () => number;
+  readonly outbox: { readonly sequence: number; readonly acknowledged: number };
+}
+
+/** Puts the machines of a host on the wire: checks and converts, and decides nothing else. */
+export function hostService(parts: HostServiceParts): HostServiceServer {
+  const { identity, host, machines, logs } = parts;
+  const onWire = (machine: Parameters<typeof machineToProto>[0]) => machineToProto(machine, identity.name);
+  return {
+    createMachine: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      return { machine: onWire(await machines.create(placementFromProto(req))) };
+    }),
+    prepareMachine: serverStream(async function* (req, ctx) {
+      requireScope(ctx, "internal");
+      const id = machineId(req.machineId);
+      let imageWasLocal = true;
+      for await (const step of machines.prepare(id, ctx.signal)) {
+        if (step.kind === "ready") imageWasLocal = step.wasLocal;
+        else yield { ...step, machine: undefined, imageWasLocal: false };
+      }
+      const machine = onWire(machines.get(id, ""));
+      yield { detail: "", bytesDone: 0n, bytesTotal: 0n, machine, imageWasLocal };
+    }),
+    getMachine: unary((req, ctx) => {
+      requireScope(ctx, "internal");
+      return { machine: onWire(machines.get(machineId(req.machineId), req.org)) };
+    }),
+    listMachines: unary((_req, ctx) => {
+      requireScope(ctx, "internal");
+      return {
+        machines: machines.list().map((machine) => machineToProto(machine, identity.name, "without")),
+      };
+    }),
+    startMachine: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const settleMs = settleFromProto(req.settle);
+      const result = await machines.start(machineId(req.machineId), req.org, settleMs);
+      const { previous, already, way } = result;
+      return {
+        machine: onWire(result.machine),
+        previousState: stateToProto(previous),
+        alreadyStarted: already,
+        way,
+      };
+    }),
+    stopMachine: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const { machine, already } = await machines.stop(machineId(req.machineId), req.org, stopFromProto(req));
+      return { machine: onWire(machine), alreadyStopped: already };
+    }),
+    destroyMachine: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const { force, ignoreMissing } = req;
+      const machine = await machines.destroy(machineId(req.machineId), req.org, { force, ignoreMissing });
+      return { machine: machine && onWire(machine) };
+    }),
+    waitMachine: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const { states, timeoutMs } = waitFromProto(req);
+      const id = machineId(req.machineId);
+      const machine = await endingOnDrain(ctx, (signal) =>
+        machines.wait(id, req.org, states, timeoutMs, signal),
+      );
+      return { machine: onWire(machine) };
+    }),
+    streamLogs: serverStream(async function* (req, ctx) {
+      requireScope(ctx, "internal");
+      const machine = machines.get(machineId(req.machineId), req.org);
+      const query = { ...logsFromProto(req), follow: req.follow, signal: ctx.signal };
+      if (machine.state === "destroyed") return;
+      for await (const lines of logs.read(machine.id, query)) yield { entries: lines.map(lineToProto) };
+    }),
+    getHost: unary((_req, ctx) => {
+      requireScope(ctx, "internal");
+      const offsetMs = host.clock.now() - host.clock.monotonicMs();
+      return {
+        hello: helloToProto(identity),
+        status: statusToProto(host.ledger.sums(), host.store.all(), parts.load()),
+        holds: host.ledger.holds().map((hold) => holdToProto(hold, offsetMs)),
+        outboxSequence: BigInt(parts.outbox.sequence),
+        outboxAcknowledged: BigInt(parts.outbox.acknowledged),
+      };
+    }),
+  };
+}
+
+/** Gives `work` a signal that also aborts when the server shuts down: a wait may be longer than the shutdown's grace. */
+async function endingOnDrain<T>(ctx: CallContext, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const end = new AbortController();
+  const over = new AbortController();
+  const drained = new Fault(
+    "UNAVAILABLE",
+    "SERVER_DRAINING",
+    "the server is shutting down",
+    {},
+    { retryAfterMs: 500 },
+  );
+  const listening = { once: true, signal: over.signal };
+  ctx.draining.addEventListener("abort", () => end.abort(drained), listening);
+  ctx.signal.addEventListener("abort", () => end.abort(ctx.signal.reason), listening);
+  if (ctx.draining.aborted) end.abort(drained);
+  try {
+    return await work(end.signal);
+  } finally {
+    over.abort();
+  }
+}

@@ -1,0 +1,52 @@
+import { LaunchError } from "../vmm.ts";
+
+/** What a simulated workload does, read from its argv. */
+export interface SimScript {
+  /** The launch fails with this. */
+  readonly launchError: LaunchError | undefined;
+  /** The launch never comes to an end by itself. */
+  readonly hangs: boolean;
+  /** How long it runs before it ends by itself; undefined: for ever. */
+  readonly runForMs: number | undefined;
+  /** How it ends by itself. */
+  readonly ending: { readonly kind: "exit"; readonly code: number } | { readonly kind: "oom" | "lost" };
+  /** Lines it writes when it starts. */
+  readonly lines: number;
+  /** What it does with signals other than SIGKILL: dies of them, does nothing, or exits with a code. */
+  readonly onSignal: "die" | "ignore" | number;
+}
+
+/**
+ * Reads a script: words with their numbers, in any order, anywhere in argv. Other words mean nothing, and argv without any of these runs until it
+ * is signalled.
+ *
+ * `sim-exit N`, `sim-run-for MS`, `sim-log N`, `sim-signal-ignore`, `sim-signal-exit N`, `sim-oom`, `sim-lost`,
+ * `sim-exec-fail REASON`, `sim-vmm-fail`, `sim-hang`
+ */
+export function simScript(argv: readonly string[]): SimScript {
+  const number = (word: string): number | undefined => {
+    const at = argv.indexOf(word);
+    return at < 0 ? undefined : Number(argv[at + 1] ?? 0);
+  };
+  const has = (word: string): boolean => argv.includes(word);
+  const exitCode = number("sim-exit");
+  const dies = has("sim-oom") || has("sim-lost");
+  const ends = exitCode !== undefined || dies;
+  return {
+    launchError: launchError(argv),
+    hangs: has("sim-hang"),
+    runForMs: number("sim-run-for") ?? (ends ? 0 : undefined),
+    ending: dies ? { kind: has("sim-oom") ? "oom" : "lost" } : { kind: "exit", code: exitCode ?? 0 },
+    lines: number("sim-log") ?? 0,
+    onSignal: number("sim-signal-exit") ?? (has("sim-signal-ignore") ? "ignore" : "die"),
+  };
+}
+
+function launchError(argv: readonly string[]): LaunchError | undefined {
+  const at = argv.indexOf("sim-exec-fail");
+  if (at >= 0) {
+    const reason = argv[at + 1] ?? "not_found";
+    return new LaunchError("exec", reason, `simulated: ${reason}`);
+  }
+  return argv.includes("sim-vmm-fail") ? new LaunchError("vmm", "simulated", "simulated failure") : undefined;
+}

@@ -1,0 +1,75 @@
+import type { Phase, Vm, VmExit, Way } from "../vmm.ts";
+import { ownExit, type SimFiles, type SimRecord } from "./sim-files.ts";
+
+const SIGKILL = 9;
+/** Longer would overflow a timer; whoever runs longer is looked at again. */
+const LONGEST_MS = 2 ** 30;
+
+/** A simulated VM that this process watches. */
+export class SimVm implements Vm {
+  readonly id: string;
+  readonly way: Way = "cold";
+  readonly phases: readonly Phase[];
+  readonly startedAtUs: number;
+  readonly exited: Promise<VmExit>;
+  readonly #files: SimFiles;
+  readonly #record: SimRecord;
+  #resolve: (exit: VmExit) => void = () => {};
+  #timer: NodeJS.Timeout | undefined;
+  #hasEnded = false;
+
+  constructor(
+    id: string,
+    record: SimRecord & { startedAtUs: number },
+    phases: readonly Phase[],
+    files: SimFiles,
+  ) {
+    this.id = id;
+    this.phases = phases;
+    this.startedAtUs = record.startedAtUs;
+    this.#files = files;
+    this.#record = record;
+    this.exited = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    if (record.exit) this.#end(record.exit);
+    else this.#watch();
+  }
+
+  async signal(signal: number): Promise<void> {
+    const { onSignal } = this.#record.script;
+    if (this.#hasEnded || (signal !== SIGKILL && onSignal === "ignore")) return;
+    const byCode = signal !== SIGKILL && typeof onSignal === "number";
+    const exit: VmExit = {
+      kind: "process",
+      ...(byCode ? { exitCode: onSignal } : { signal }),
+      oomKilled: false,
+      exitedAtUs: Date.now() * 1_000,
+    };
+    await this.#files.write(this.id, { ...this.#record, exit });
+    this.#end(exit);
+  }
+
+  async detach(): Promise<void> {
+    clearTimeout(this.#timer);
+  }
+
+  /** The VM has been destroyed under its workload. */
+  lose(): void {
+    this.#end({ kind: "vm_lost", oomKilled: false, exitedAtUs: Date.now() * 1_000, detail: "destroyed" });
+  }
+
+  #watch(): void {
+    const exit = ownExit(this.#record);
+    if (!exit) return;
+    const left = exit.exitedAtUs / 1_000 - Date.now();
+    if (left <= 0) this.#end(exit);
+    else this.#timer = setTimeout(() => this.#watch(), Math.min(left, LONGEST_MS));
+  }
+
+  #end(exit: VmExit): void {
+    this.#hasEnded = true;
+    clearTimeout(this.#timer);
+    this.#resolve(exit);
+  }
+}
