@@ -153,6 +153,8 @@ export class Reservations {
     this.#recent.add(id, numbers(offers));
     const stored = await this.#store.put(reservation).catch((err: unknown) => {
       this.#abandon(id, offers);
+      // It may be stored yet, by a Redis that hangs: then this follows on its heels.
+      this.#store.remove(id).catch(() => {});
       throw err;
     });
     if (stored.kind === "stored") return reservation;

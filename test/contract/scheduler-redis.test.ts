@@ -1,0 +1,236 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Redis } from "../../src/lib/redis.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+import { quiet, REGION, startScheduler, TestHost, type TestScheduler } from "./scheduler-fixture.ts";
+
+const UNAVAILABLE = { code: "UNAVAILABLE", reason: "REDIS_UNAVAILABLE" };
+
+let redis: TestRedis;
+let scheduler: TestScheduler;
+let admin: Redis;
+let hosts: TestHost[];
+
+beforeEach(async () => {
+  redis = await startRedis();
+  admin = new Redis(`unix:${redis.url}`, { log: quiet });
+  await admin.ready(5_000);
+  await restartScheduler();
+});
+afterEach(async () => {
+  await Promise.all(hosts.map((host) => host.close()));
+  await scheduler.close();
+  await admin.close();
+  await redis.close();
+});
+
+async function restartScheduler(settings: Parameters<typeof startScheduler>[1] = {}): Promise<void> {
+  await Promise.all((hosts ?? []).map((host) => host.close()));
+  await scheduler?.close();
+  scheduler = await startScheduler(redis.url, settings);
+  await scheduler.ready();
+  hosts = [1, 2].map((number) => new TestHost(number, [scheduler.address]));
+  await expect.poll(() => hosts.every((host) => host.attached())).toBe(true);
+}
+
+function held(): number[] {
+  return hosts.map((host) => host.holds.size);
+}
+
+async function keys(): Promise<string[]> {
+  return (await admin.run("KEYS", (client) => client.keys("*"))).sort();
+}
+
+/** How long `call` takes to be refused because Redis is away. */
+async function refusedAfter(call: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await expect(call()).rejects.toMatchObject(UNAVAILABLE);
+  return performance.now() - started;
+}
+
+/** What holds capacity, and for whom. */
+async function reserved() {
+  const { reservation } = await scheduler.reserve();
+  if (!reservation?.expireTime) throw new Error("the answer has no reservation");
+  return { id: reservation.id, expiresAt: reservation.expireTime.getTime() };
+}
+
+describe("time", () => {
+  beforeEach(() => restartScheduler({ ttlMs: 500 }));
+
+  test("a claim after the deadline is refused", async () => {
+    const { id, expiresAt } = await reserved();
+    await scheduler.claim(id, "saga", 1);
+    await expect.poll(() => Date.now() > expiresAt).toBe(true);
+
+    await expect(scheduler.claim(id, "saga", 1)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
+  });
+
+  test("reservations that nobody ends are swept: holds and keys are gone a second later", async () => {
+    await reserved();
+    await reserved();
+    expect(held()).toEqual([2, 2]);
+
+    await expect.poll(held, { timeout: 4_000 }).toEqual([0, 0]);
+    await expect.poll(keys).toEqual([]);
+  });
+
+  test("the hold of a claimed offer is left alone by the sweep: its award may be on the way", async () => {
+    const { id } = await reserved();
+    await scheduler.claim(id, "saga", 2);
+
+    await expect.poll(held, { timeout: 4_000 }).toEqual([0, 1]);
+    await expect.poll(keys).toEqual([]);
+  });
+});
+
+test("all keys of a region share a hash tag and end by themselves when no scheduler is left", async () => {
+  const { id } = await reserved();
+
+  const found = await keys();
+  expect(found).toEqual([`windhover:{${REGION}}:deadlines`, `windhover:{${REGION}}:reservation:${id}`]);
+  for (const key of found) {
+    const ttlMs = await admin.run("PTTL", (client) => client.pttl(key));
+    expect(ttlMs).toBeGreaterThan(5_000);
+    expect(ttlMs).toBeLessThanOrEqual(60_000);
+  }
+});
+
+describe("when Redis loses everything", () => {
+  test("scripts are loaded again, and auctions go on", async () => {
+    await reserved();
+    await admin.run("FLUSH", (client) => client.flushall().then(() => client.script("FLUSH")));
+
+    const { id } = await reserved();
+
+    await expect(scheduler.claim(id, "saga", 1)).resolves.toMatchObject({ offer: { hostNumber: 1 } });
+  });
+
+  test("in the middle of an auction, the reservation is made all the same", async () => {
+    await restartScheduler({ windowMs: 300 });
+    const flushed = Promise.withResolvers<void>();
+    const flush = () => admin.run("FLUSH", (client) => client.flushall().then(() => client.script("FLUSH")));
+    const mute = new TestHost(3, [scheduler.address], {
+      answer: (asked, host) => {
+        flush().then(() => flushed.resolve(), flushed.reject);
+        return host.hold(asked);
+      },
+    });
+    hosts.push(mute);
+    await expect.poll(() => mute.attached()).toBe(true);
+
+    const { id } = await reserved();
+    await flushed.promise;
+
+    expect(mute.asked).toEqual([id]);
+    const outcome = await scheduler.claim(id, "saga", 1).catch((err: unknown) => err);
+    // Flushed before it was stored, it is there; flushed after, it is gone. Either way nobody is told something wrong.
+    expect(outcome).toMatchObject(
+      outcome instanceof Error ? { reason: "RESERVATION_EXPIRED" } : { offer: {} },
+    );
+  });
+
+  test("a release still frees the holds", async () => {
+    const { id } = await reserved();
+    await admin.run("FLUSHALL", (client) => client.flushall());
+
+    await expect(scheduler.claim(id, "saga", 1)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
+    await scheduler.release(id);
+
+    await expect.poll(held).toEqual([0, 0]);
+  });
+});
+
+describe("when Redis is stopped", () => {
+  test("every call says so within a second, no host is asked, and all is well when it is back", async () => {
+    const { id } = await reserved();
+    await redis.part.stop();
+    const asked = hosts.map((host) => host.asked.length);
+
+    const calls = [
+      () => scheduler.reserve(),
+      () => scheduler.claim(id, "saga", 1),
+      () => scheduler.release(id, 1),
+    ];
+    for (const call of calls) expect(await refusedAfter(call)).toBeLessThan(1_000);
+    expect(hosts.map((host) => host.asked.length)).toEqual(asked);
+    expect((await scheduler.listHosts()).length).toBe(2);
+    // The release was refused and did what it could.
+    await expect.poll(held).toEqual([1, 0]);
+
+    await redis.part.start();
+
+    await expect
+      .poll(() => scheduler.reserve().then((made) => made.reservation?.offers.length), { timeout: 10_000 })
+      .toBe(2);
+  });
+
+  test("a scheduler starts and serves, and works once Redis comes", async () => {
+    await redis.part.stop();
+    const early = await startScheduler(redis.url);
+    const host = new TestHost(1, [early.address]);
+    try {
+      await expect.poll(() => host.attached()).toBe(true);
+      expect(await refusedAfter(() => early.reserve())).toBeLessThan(1_000);
+
+      await redis.part.start();
+
+      await expect
+        .poll(() => early.reserve().then((made) => made.reservation?.offers.length), { timeout: 10_000 })
+        .toBe(1);
+    } finally {
+      await host.close();
+      await early.close();
+    }
+  });
+});
+
+describe("when Redis hangs", () => {
+  let pid: number;
+  beforeEach(() => {
+    const { process } = redis.part;
+    if (!process) throw new Error("Redis does not run");
+    pid = process.pid;
+  });
+  afterEach(() => {
+    process.kill(pid, "SIGCONT");
+  });
+
+  test("calls are refused within a second, and all is well when it goes on", async () => {
+    const { id } = await reserved();
+    process.kill(pid, "SIGSTOP");
+
+    expect(await refusedAfter(() => scheduler.reserve())).toBeLessThan(1_000);
+    expect(await refusedAfter(() => scheduler.claim(id, "saga", 1))).toBeLessThan(1_000);
+
+    process.kill(pid, "SIGCONT");
+    await expect
+      .poll(() => scheduler.reserve().then((made) => made.reservation?.offers.length), { timeout: 10_000 })
+      .toBe(2);
+  });
+
+  test("from the middle of an auction on, the holds are let go, and the reservation does not appear later", async () => {
+    await restartScheduler({ ttlMs: 60_000 });
+    const stopping = new TestHost(3, [scheduler.address], {
+      answer: (asked, host) => {
+        process.kill(pid, "SIGSTOP");
+        return host.hold(asked);
+      },
+    });
+    hosts.push(stopping);
+    await expect.poll(() => stopping.attached()).toBe(true);
+    const reservationId = "stopped-in-the-middle";
+
+    expect(await refusedAfter(() => scheduler.reserve({ reservationId }))).toBeLessThan(1_500);
+    await expect.poll(held).toEqual([0, 0, 0]);
+
+    process.kill(pid, "SIGCONT");
+    hosts.pop();
+    await stopping.close();
+    await expect
+      .poll(() => scheduler.reserve().then((made) => made.reservation?.offers.length), { timeout: 10_000 })
+      .toBe(2);
+    await expect(scheduler.claim(reservationId, "saga", 1)).rejects.toMatchObject({
+      reason: "RESERVATION_EXPIRED",
+    });
+  });
+});

@@ -1,0 +1,147 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+import { startScheduler, TestHost, type TestScheduler } from "./scheduler-fixture.ts";
+
+let redis: TestRedis;
+let replicas: [TestScheduler, TestScheduler];
+let hosts: TestHost[];
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.close());
+afterEach(async () => {
+  await Promise.all(hosts.map((host) => host.close()));
+  await Promise.all(replicas.map((replica) => replica.close()));
+});
+
+async function attach(count: number): Promise<void> {
+  const addresses = replicas.map((replica) => replica.address);
+  hosts = Array.from({ length: count }, (_, i) => new TestHost(i + 1, addresses));
+  await expect.poll(() => hosts.every((host) => host.attached()), { timeout: 10_000 }).toBe(true);
+}
+
+describe("two replicas that share nothing but Redis", () => {
+  beforeEach(async () => {
+    replicas = [await startScheduler(redis.url), await startScheduler(redis.url)];
+    await Promise.all(replicas.map((replica) => replica.ready()));
+    await attach(3);
+  });
+
+  test("what one has reserved, the other can claim and end", async () => {
+    const [one, other] = replicas;
+    const { reservation } = await one.reserve();
+    const id = reservation?.id ?? "";
+
+    expect((await other.claim(id, "saga", 2)).offer?.hostNumber).toBe(2);
+    await expect(one.claim(id, "another", 2)).rejects.toMatchObject({ reason: "RESERVATION_CLAIMED" });
+    await other.release(id, 2);
+
+    await expect.poll(() => hosts.map((host) => host.holds.size)).toEqual([0, 1, 0]);
+    await expect(one.claim(id, "saga", 2)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
+  });
+
+  test("a repeat that reaches the other replica returns the same reservation", async () => {
+    const [one, other] = replicas;
+    const reservationId = "repeated";
+    const first = await one.reserve({ reservationId });
+
+    expect(await other.reserve({ reservationId })).toEqual(first);
+    await one.release(reservationId);
+  });
+
+  test("asked the same at the same time, both name the same hosts, and every one of these holds", async () => {
+    for (let round = 0; round < 10; round++) {
+      const reservationId = `both-${round}`;
+      const answers = await Promise.all(replicas.map((replica) => replica.reserve({ reservationId })));
+      const named = answers.map((answer) => answer.reservation?.offers.map((offer) => offer.hostNumber));
+
+      expect(named[0]).toEqual(named[1]);
+      expect(named[0]?.every((number) => hosts[number - 1]?.holds.has(reservationId))).toBe(true);
+      await replicas[0].release(reservationId);
+    }
+  });
+
+  test("when one goes, the other carries on", async () => {
+    const [one, other] = replicas;
+    const { reservation } = await one.reserve();
+    await one.close();
+    replicas = [await startScheduler(redis.url), other];
+
+    expect((await other.reserve()).reservation?.offers).toHaveLength(3);
+    await other.release(reservation?.id ?? "");
+    await expect
+      .poll(() => hosts.map((host) => host.holds.has(reservation?.id ?? "")))
+      .toEqual([false, false, false]);
+  });
+});
+
+describe("200 hosts", () => {
+  beforeEach(async () => {
+    replicas = [await startScheduler(redis.url), await startScheduler(redis.url)];
+    await Promise.all(replicas.map((replica) => replica.ready()));
+    await attach(200);
+  }, 30_000);
+
+  test("an auction asks a sample of them, another one each time", async () => {
+    for (let round = 0; round < 20; round++) {
+      const { reservation } = await replicas[0].reserve();
+      await replicas[0].release(reservation?.id ?? "");
+    }
+
+    const asked = hosts.map((host) => host.asked.length);
+    // A slow answer may widen one of them.
+    expect(asked.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(20 * 16);
+    expect(asked.filter((count) => count > 0).length).toBeGreaterThan(60);
+    await expect.poll(() => hosts.filter((host) => host.holds.size > 0)).toEqual([]);
+  });
+
+  test("an auction that nobody has room for asks a bounded number", async () => {
+    await expect(
+      replicas[0].reserve({ resources: { cpus: 64, memoryMb: 256n, diskMb: 1n } }),
+    ).rejects.toMatchObject({
+      reason: "NO_CAPACITY",
+      facts: { hosts_asked: "128", declined_no_cpu: "128", largest_cpus: "8" },
+    });
+    expect(hosts.reduce((sum, host) => sum + host.asked.length, 0)).toBe(128);
+  });
+
+  test("the one host with room is found by what the hosts said last", async () => {
+    const tight = { cpus: 1, memoryMb: 64, diskMb: 10 };
+    const roomy = hosts[77];
+    for (const host of hosts) if (host !== roomy) host.holds.set("full", { ...host.capacity, cpus: 8 });
+    const memory = () =>
+      replicas[0]
+        .listHosts()
+        .then((all) => all.filter((one) => one.status?.held?.memoryMb === 16_384n).length);
+    await expect.poll(memory, { timeout: 5_000 }).toBe(199);
+
+    const { reservation } = await replicas[0].reserve({
+      resources: { cpus: tight.cpus, memoryMb: 64n, diskMb: 10n },
+    });
+
+    expect(reservation?.offers.map((offer) => offer.hostNumber)).toEqual([78]);
+  });
+});
+
+describe("too many auctions at once", () => {
+  test("are refused with when to come back, and the others end well", async () => {
+    replicas = [await startScheduler(redis.url, { auctions: 5 }), await startScheduler(redis.url)];
+    await Promise.all(replicas.map((replica) => replica.ready()));
+    await attach(1);
+
+    const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => replicas[0].reserve()));
+
+    const refused = outcomes.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+    expect(refused.length).toBeGreaterThan(0);
+    for (const reason of refused) {
+      if (reason.reason === "NO_CAPACITY") continue;
+      expect(reason).toMatchObject({
+        code: "RESOURCE_EXHAUSTED",
+        reason: "AUCTION_QUEUE_FULL",
+        retryAfterMs: 200,
+      });
+    }
+    expect(outcomes.filter((one) => one.status === "fulfilled").length).toBeGreaterThanOrEqual(5);
+  });
+});
