@@ -25,7 +25,7 @@ static int mounted(const char *source, const char *target, const char *type, uns
 
 int mount_scratch(const char *disk)
 {
-	return mounted(disk, SCRATCH_DIR, "ext4", MS_NOATIME, "barrier=0,data_err=ignore");
+	return mounted(disk, SCRATCH_DIR, "ext4", MS_NOATIME, "barrier=0,noinit_itable");
 }
 
 int mount_image(const char *disk)

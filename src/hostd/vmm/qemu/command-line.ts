@@ -75,6 +75,7 @@ export function kernelCommandLine(acceleration: Acceleration): string {
     "cryptomgr.notests",
     "random.trust_cpu=on",
     "init_on_alloc=0",
+    "kfence.sample_interval=0",
   ];
   return [...always, ...(acceleration === "emulation" ? emulated : [])].join(" ");
 }

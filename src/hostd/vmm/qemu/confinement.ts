@@ -147,6 +147,8 @@ function namespace({ vmDir, assets, rootfs }: VmPaths): string[] {
   return [
     ...["--ro-bind", "/usr", "/usr"],
     ...["/bin", "/sbin", "/lib", "/lib64"].flatMap(merged),
+    // Made by bubblewrap on its way to a file in it, it would be closed to the VM's user.
+    ...["--perms", "0755", "--dir", "/etc"],
     ...["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"],
     // The guest's resolver is the host's; the file is often a link.
     ...["--ro-bind-try", resolved("/etc/resolv.conf"), "/etc/resolv.conf"],

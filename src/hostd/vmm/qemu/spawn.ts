@@ -89,6 +89,10 @@ async function fileAppears(dir: string, name: string, signal: AbortSignal): Prom
   const watcher = watch(dir);
   try {
     while (!exists()) await once(watcher, "change", { signal });
+  } catch (err) {
+    // The reason says more than that the wait was aborted.
+    signal.throwIfAborted();
+    throw err;
   } finally {
     watcher.close();
   }

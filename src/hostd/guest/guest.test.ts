@@ -1,0 +1,31 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+/** The parts of the init that do not need a VM; the end-to-end tests run the rest. */
+const PARTS = ["frame", "tlv", "request", "users", "ring", "lines", "search", "oom"];
+const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"];
+const SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
+const dir = mkdtempSync(join(tmpdir(), "windhover-guest-"));
+let output = "";
+
+beforeAll(() => {
+  const program = join(dir, "guest-test");
+  const tests = readdirSync(join(import.meta.dirname, "test")).filter((file) => file.endsWith(".c"));
+  const sources = [...tests.map((file) => `test/${file}`), ...PARTS.map((part) => `${part}.c`)];
+  const paths = sources.map((file) => join(import.meta.dirname, file));
+  execFileSync("gcc", [...FLAGS, ...SANITIZERS, "-o", program, ...paths], { timeout: 60_000 });
+  output = execFileSync(program, { encoding: "utf8", timeout: 60_000 });
+}, 120_000);
+
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test.each(["frames", "fields", "requests", "users", "ring", "lines", "search", "oom"])(
+  "the init's %s hold up under the sanitizers",
+  (name) => {
+    expect(output.split("\n")).toContain(`ok ${name}`);
+  },
+);
