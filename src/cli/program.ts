@@ -6,6 +6,7 @@ import { defineOrg } from "./define/org.ts";
 import { defineTools } from "./define/tools.ts";
 import type { Runner } from "./runner.ts";
 import type { Terminal } from "./terminal.ts";
+import { versionOf } from "./version.ts";
 
 const EXAMPLES = `
 First steps:
@@ -39,9 +40,10 @@ export function buildProgram(runner: Runner, terminal: Terminal, args: readonly 
       getOutHelpWidth: () => Math.min(terminal.width ?? 100, 110),
       getErrHelpWidth: () => Math.min(terminal.width ?? 100, 110),
     })
-    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .configureHelp({ subcommandTerm: termOf })
     .helpCommand("help [command]", "Shows help for a command")
-    .helpOption("-h, --help", "Shows help")
+    .helpOption("-h, --help", "show help")
+    .version(versionOf(), "-V, --version", "show the version")
     .addHelpText("after", EXAMPLES);
   defineMachine(program, runner);
   defineApp(program, runner);
@@ -49,6 +51,16 @@ export function buildProgram(runner: Runner, terminal: Terminal, args: readonly 
   defineHost(program, runner);
   defineTools(program, runner);
   return program;
+}
+
+/** All names of a command, and its arguments: `list|ls`. */
+function termOf(command: Command): string {
+  const names = [command.name(), ...command.aliases()].join("|");
+  const words = command.registeredArguments.map((argument) => {
+    const word = `${argument.name()}${argument.variadic ? "..." : ""}`;
+    return argument.required ? `<${word}>` : `[${word}]`;
+  });
+  return [names, ...words].join(" ");
 }
 
 /** What commander's messages leave out. */

@@ -66,7 +66,7 @@ export function analyze(spans: readonly TraceSpan[]): Analysis | undefined {
 
 /** The part of the system a span's own time is booked to: its service, and the guest apart from its host. */
 export function hopOf(span: TraceSpan): string {
-  return /^guest\b/.test(span.name) ? "guest" : span.service;
+  return /(?:^|\.)guest\b/.test(span.name) ? "guest" : span.service;
 }
 
 function rootOf(spans: readonly TraceSpan[]): TraceSpan | undefined {
@@ -111,9 +111,8 @@ function hopsOf(rows: readonly Row[], root: TraceSpan): Hop[] {
   const sums = new Map<string, number>();
   for (const { span, selfUs, detached } of rows) {
     // What goes on after the root has ended has cost nobody any waiting.
-    const within = covered([span], root) > 0 || span === root;
-    if (!detached && within)
-      sums.set(hopOf(span), (sums.get(hopOf(span)) ?? 0) + Math.min(selfUs, covered([span], root) || selfUs));
+    const within = span === root ? selfUs : Math.min(selfUs, covered([span], root));
+    if (!detached && within > 0) sums.set(hopOf(span), (sums.get(hopOf(span)) ?? 0) + within);
   }
   return [...sums]
     .map(([name, selfUs]) => ({

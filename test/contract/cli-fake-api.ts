@@ -1,0 +1,286 @@
+import { type Host, HostsServiceService } from "../../src/gen/windhover/admin/v1/hosts.ts";
+import {
+  type Organization,
+  OrganizationsServiceService,
+} from "../../src/gen/windhover/admin/v1/organizations.ts";
+import { type App, AppsServiceService } from "../../src/gen/windhover/machines/v1/apps.ts";
+import {
+  type LogEntry,
+  Machine,
+  MachineEvent,
+  MachineState,
+} from "../../src/gen/windhover/machines/v1/machine.ts";
+import {
+  type CreateMachineRequest,
+  MachinesServiceService,
+  type WatchCreateResponse,
+} from "../../src/gen/windhover/machines/v1/machines.ts";
+import { TokenVerifier } from "../../src/lib/auth.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { type CallContext, serverStream, unary } from "../../src/lib/rpc.ts";
+import { createServer, type Running, serve } from "../../src/lib/serve.ts";
+import { sleep } from "../../src/lib/wait.ts";
+import { keys } from "./traces-support.ts";
+
+/** An api with machines in memory, over real gRPC, that does what it is told. */
+export class FakeApi {
+  readonly machines = new Map<string, Machine>();
+  readonly apps = new Map<string, App>();
+  readonly orgs = new Map<string, Organization>();
+  readonly logs: LogEntry[] = [];
+  hosts: Host[] = [];
+  /** What the next call of a method fails with. */
+  readonly failures = new Map<string, Fault>();
+  readonly requests: { method: string; request: unknown; traceparent: string }[] = [];
+  /** What `WatchCreate` tells. */
+  steps: WatchCreateResponse[] = [];
+  /** How long a create takes, in milliseconds. */
+  createMs = 0;
+  port = 0;
+  #running: Running | undefined;
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Listens; again at the same port after {@link stop}. */
+  async start(): Promise<void> {
+    const server = createServer({ verifier: new TokenVerifier(keys.publicKey) });
+    server.addService(MachinesServiceService, this.#machinesService());
+    server.addService(AppsServiceService, this.#appsService());
+    server.addService(OrganizationsServiceService, this.#orgsService());
+    server.addService(HostsServiceService, {
+      listHosts: unary((_req, ctx) => this.#answer("listHosts", {}, ctx, () => ({ hosts: this.hosts }))),
+    });
+    this.#running = await serve(server, this.address, 50);
+    this.port = this.#running.port;
+  }
+
+  async stop(): Promise<void> {
+    await this.#running?.();
+  }
+
+  /** Forgets everything that tests have done. */
+  reset(): void {
+    for (const map of [this.machines, this.apps, this.orgs, this.failures]) map.clear();
+    this.logs.length = 0;
+    this.requests.length = 0;
+    this.steps = [];
+    this.hosts = [];
+    this.createMs = 0;
+  }
+
+  /** Adds a machine. */
+  add(fields: Partial<Machine> & { id: string }): Machine {
+    const machine = {
+      ...Machine.create(),
+      name: `m-${fields.id.slice(-2)}`,
+      app: "web",
+      org: "acme",
+      region: "ord",
+      host: "ord-1",
+      state: MachineState.STOPPED,
+      generation: 7n,
+      hostStatus: 1 as const,
+      createTime: new Date(Date.now() - 3_600_000),
+      config: {
+        image: "127.0.0.1:5000/hello:1",
+        guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
+        env: { MixedCase_KEY: "v" },
+        init: undefined,
+        services: [{ protocol: "tcp", internalPort: 8080 }],
+        stopConfig: { signal: "SIGTERM", timeout: { seconds: 2n, nanos: 500_000_000 } },
+        metadata: {},
+      },
+      ...fields,
+    };
+    this.machines.set(machine.id, machine);
+    return machine;
+  }
+
+  #answer<T>(method: string, request: unknown, ctx: CallContext, fn: () => T): T {
+    const traceparent = ctx.metadata.get("traceparent")[0]?.toString() ?? "";
+    this.requests.push({ method, request, traceparent });
+    const failure = this.failures.get(method);
+    if (failure) {
+      this.failures.delete(method);
+      throw failure;
+    }
+    return fn();
+  }
+
+  #machine(id: string): Machine {
+    const machine = this.machines.get(id);
+    if (!machine)
+      throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
+    return machine;
+  }
+
+  #change(id: string, fields: Partial<Machine>): Machine {
+    const machine = { ...this.#machine(id), ...fields };
+    this.machines.set(id, machine);
+    return machine;
+  }
+
+  #machinesService() {
+    const { STARTED, STOPPED, DESTROYED } = MachineState;
+    return {
+      createMachine: unary(async (req: CreateMachineRequest, ctx) => {
+        this.#answer("createMachine", req, ctx, () => undefined);
+        const id = "0000a1b2c3d4e5";
+        const repeated = this.machines.has(id);
+        await sleep(this.createMs, ctx.signal);
+        ctx.signal.throwIfAborted();
+        const state = req.skipLaunch ? MachineState.CREATED : STARTED;
+        const serviceAddresses = [{ protocol: "tcp", internalPort: 8080, address: "127.0.0.1:20001" }];
+        const fields = { state, name: req.name || "made-up", config: req.config, serviceAddresses };
+        return { machine: this.add({ id, ...fields, lastStartWay: req.skipLaunch ? "" : "warm" }), repeated };
+      }),
+      watchCreate: serverStream(
+        async function* (this: FakeApi) {
+          yield* this.steps;
+        }.bind(this),
+      ),
+      getMachine: unary((req: { machineId: string }, ctx) =>
+        this.#answer("getMachine", req, ctx, () => ({ machine: this.#machine(req.machineId) })),
+      ),
+      listMachines: unary((req: { app: string; pageSize: number; pageToken: string }, ctx) =>
+        this.#answer("listMachines", req, ctx, () => {
+          // Two to a page, so that paging is used.
+          const all = [...this.machines.values()].filter((m) => req.app === "" || m.app === req.app);
+          const from = Number(req.pageToken || 0);
+          const nextPageToken = from + 2 < all.length ? String(from + 2) : "";
+          return { machines: all.slice(from, from + 2), nextPageToken };
+        }),
+      ),
+      startMachine: unary((req: { machineId: string }, ctx) =>
+        this.#answer("startMachine", req, ctx, () => {
+          const before = this.#machine(req.machineId).state;
+          const machine = this.#change(req.machineId, { state: STARTED });
+          return { machine, previousState: before, alreadyStarted: before === STARTED, way: "warm" };
+        }),
+      ),
+      stopMachine: unary((req: { machineId: string; signal: string }, ctx) =>
+        this.#answer("stopMachine", req, ctx, () => {
+          const alreadyStopped = this.#machine(req.machineId).state === STOPPED;
+          const exit = {
+            exitCode: 0,
+            signal: "",
+            oomKilled: false,
+            requestedStop: true,
+            exitTime: undefined,
+          };
+          const events = [{ ...MachineEvent.create(), id: "e1", type: "exit", status: STOPPED, exit }];
+          return { machine: this.#change(req.machineId, { state: STOPPED, events }), alreadyStopped };
+        }),
+      ),
+      destroyMachine: unary((req: { machineId: string; force: boolean }, ctx) =>
+        this.#answer("destroyMachine", req, ctx, () => {
+          if (this.#machine(req.machineId).state === STARTED && !req.force) {
+            throw new Fault("FAILED_PRECONDITION", "MACHINE_RUNNING", "the machine is running");
+          }
+          return { machine: this.#change(req.machineId, { state: DESTROYED }) };
+        }),
+      ),
+      waitMachine: unary((req: { machineId: string; states: MachineState[] }, ctx) =>
+        this.#answer("waitMachine", req, ctx, () => ({ machine: this.#machine(req.machineId) })),
+      ),
+      streamLogs: serverStream(
+        async function* (
+          this: FakeApi,
+          req: { follow: boolean; tail?: number | undefined },
+          ctx: CallContext,
+        ) {
+          const kept = this.logs.slice(req.tail === undefined ? 0 : this.logs.length - req.tail);
+          for (const entry of kept) yield { entries: [entry] };
+          if (req.follow) await sleep(60_000, ctx.signal);
+        }.bind(this),
+      ),
+    };
+  }
+
+  #appsService() {
+    const app = (name: string): App => {
+      const found = this.apps.get(name);
+      if (!found) throw new Fault("NOT_FOUND", "APP_NOT_FOUND", `there is no app ${name}`, { app: name });
+      return found;
+    };
+    return {
+      createApp: unary((req: { name: string; org: string }, ctx) =>
+        this.#answer("createApp", req, ctx, () => {
+          const made = {
+            name: req.name,
+            org: req.org || "acme",
+            createTime: new Date(1e12),
+            machineCount: 0,
+          };
+          this.apps.set(req.name, made);
+          return { app: made };
+        }),
+      ),
+      getApp: unary((req: { name: string }) => ({ app: app(req.name) })),
+      listApps: unary((req: object, ctx) =>
+        this.#answer("listApps", req, ctx, () => ({ apps: [...this.apps.values()], nextPageToken: "" })),
+      ),
+      deleteApp: unary((req: { name: string; force: boolean }, ctx) =>
+        this.#answer("deleteApp", req, ctx, () => {
+          const { machineCount } = app(req.name);
+          if (machineCount > 0 && !req.force) {
+            throw new Fault("FAILED_PRECONDITION", "APP_NOT_EMPTY", "the app has machines", {
+              app: req.name,
+            });
+          }
+          this.apps.delete(req.name);
+          return { machinesDestroyed: machineCount };
+        }),
+      ),
+    };
+  }
+
+  #orgsService() {
+    const get = (slug: string): Organization => {
+      const found = this.orgs.get(slug);
+      if (!found)
+        throw new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
+      return found;
+    };
+    type Fields = Pick<Organization, "slug" | "standing" | "quota">;
+    return {
+      createOrganization: unary((req: { slug: string; name: string; quota?: Organization["quota"] }) => {
+        const quota = req.quota ?? { machines: 100, memoryMb: 65_536n };
+        const made = { slug: req.slug, name: req.name || req.slug, standing: 1 as const, quota };
+        const organization = { ...made, machinesUsed: 2, memoryMbUsed: 512n, createTime: new Date(1e12) };
+        this.orgs.set(req.slug, organization);
+        return { organization };
+      }),
+      getOrganization: unary((req: { slug: string }) => ({ organization: get(req.slug) })),
+      listOrganizations: unary(() => ({ organizations: [...this.orgs.values()], nextPageToken: "" })),
+      updateOrganization: unary((req: Fields) => {
+        const before = get(req.slug);
+        const organization = {
+          ...before,
+          standing: req.standing || before.standing,
+          quota: req.quota ?? before.quota,
+        };
+        this.orgs.set(req.slug, organization);
+        return { organization };
+      }),
+      createToken: unary((req: { org: string; scopes: string[]; ttlSeconds: bigint }, ctx) =>
+        this.#answer("createToken", req, ctx, () => ({
+          token: `token-of-${req.org}`,
+          expireTime: new Date(Date.now() + Number(req.ttlSeconds) * 1_000),
+        })),
+      ),
+    };
+  }
+}
+
+/** A line of a machine. */
+export function line(sequence: number, text: string, stream = "stdout"): LogEntry {
+  return { time: new Date(1.7e12 + sequence), stream, text, sequence: BigInt(sequence) };
+}
+
+/** A step of a create. */
+export function step(name: string, status: string, detail = ""): WatchCreateResponse {
+  return { step: name, status, detail, bytesDone: 0n, bytesTotal: 0n, time: new Date() };
+}
