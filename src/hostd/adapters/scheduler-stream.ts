@@ -77,6 +77,24 @@ export function attachToSchedulers(options: AttachOptions): Attachment {
   };
 }
 
+/** Decides when a status is worth a message: when it differs from the last one sent, and when that was a while ago. */
+export class StatusPace {
+  #last: Uint8Array = new Uint8Array();
+  #sentMs = Number.NEGATIVE_INFINITY;
+
+  /** Asked once per {@link STATUS_MS}; a yes counts as sent. */
+  isDue(status: Status, nowMs: number): boolean {
+    // A load that differs by less than a hundredth is the same.
+    const bytes = Status.encode({ ...status, load: Math.round(status.load * 100) / 100 }).finish();
+    // Half a step of tolerance: a timer that is a little early must not cost a whole one.
+    const isOld = nowMs - this.#sentMs >= UNCHANGED_STATUS_MS - STATUS_MS / 2;
+    if (!isOld && Buffer.compare(bytes, this.#last) === 0) return false;
+    this.#last = bytes;
+    this.#sentMs = nowMs;
+    return true;
+  }
+}
+
 /** The host's side of the stream to one replica. */
 class Replica {
   state: ReplicaState;
@@ -151,20 +169,14 @@ class Replica {
     }
   }
 
-  /** Sends the status when it has changed, and when it has not been sent for a while: that keeps the host from being forgotten. */
+  /** Sends the status from time to time: that also keeps the host from being forgotten. */
   async #tellStatus(stream: Duplex<AttachRequest, AttachResponse>, signal: AbortSignal): Promise<void> {
-    let last: Uint8Array = new Uint8Array();
-    let sentMs = Number.NEGATIVE_INFINITY;
+    const pace = new StatusPace();
     const tell = async (): Promise<void> => {
       const status = this.#options.status();
-      const value = { ...status, load: Math.round(status.load * 100) / 100 };
-      const bytes = Status.encode(value).finish();
-      const isDue = performance.now() - sentMs >= UNCHANGED_STATUS_MS - STATUS_MS / 2;
-      if (!isDue && Buffer.compare(bytes, last) === 0) return;
-      last = bytes;
-      sentMs = performance.now();
+      if (!pace.isDue(status, performance.now())) return;
       // A write fails only with its stream, whose end is seen where it is read.
-      await stream.write({ message: { $case: "status", value } }).catch(ignore);
+      await stream.write({ message: { $case: "status", value: status } }).catch(ignore);
     };
     await every(STATUS_MS, 0, tell, signal, { name: "tell the scheduler our status", log: this.#log });
   }

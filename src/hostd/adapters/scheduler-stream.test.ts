@@ -1,0 +1,382 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  type AttachRequest,
+  type AttachResponse,
+  SchedulerServiceService,
+  type Status,
+} from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Fault } from "../../lib/fault.ts";
+import { createLogger } from "../../lib/log.ts";
+import { bidiStream } from "../../lib/rpc.ts";
+import { createServer, type Running, serve } from "../../lib/serve.ts";
+import { until } from "../../lib/wait.ts";
+import {
+  type Attachment,
+  type AttachOptions,
+  attachToSchedulers,
+  type BidAnswer,
+  StatusPace,
+} from "./scheduler-stream.ts";
+
+const ROOM = { cpus: 4, memoryMb: 4_096, diskMb: 10_000 };
+const WIRE = { cpus: 4, memoryMb: 4_096n, diskMb: 10_000n };
+const OFFER: BidAnswer = {
+  kind: "offer",
+  epoch: 7n,
+  freeAfter: ROOM,
+  imageLocal: true,
+  load: 0.5,
+  warm: 2,
+  machines: 3,
+  appMachines: 1,
+};
+const STATUS: Status = { held: WIRE, allocated: WIRE, running: WIRE, machines: { started: 1 }, load: 0.25 };
+const HELLO = {
+  number: 1,
+  name: "host-1",
+  identity: "identity-1",
+  region: "ord",
+  zone: "a",
+  address: "127.0.0.1:7072",
+  capacity: WIRE,
+  vmm: "sim",
+  acceleration: "none",
+  isolation: "development",
+  vmmReason: "a test",
+};
+
+/** A scheduler that says what it is told to, and notes what it hears. */
+class Scheduler {
+  readonly heard: AttachRequest["message"][] = [];
+  readonly tokens: string[] = [];
+  streams = 0;
+  refuse: Fault | undefined;
+  #send: ((message: AttachResponse["message"]) => void) | undefined;
+  #fail: ((fault: Fault) => void) | undefined;
+  #running: Running | undefined;
+
+  async start(port = 0): Promise<string> {
+    const server = createServer();
+    server.addService(SchedulerServiceService, {
+      reserve: unserved,
+      claim: unserved,
+      release: unserved,
+      listHosts: unserved,
+      attach: bidiStream((requests, ctx) => {
+        this.tokens.push(String(ctx.metadata.get("authorization")[0]));
+        return this.#serve(requests, ctx.signal);
+      }),
+    });
+    this.#running = await serve(server, `127.0.0.1:${port}`, 100);
+    return `127.0.0.1:${this.#running.port}`;
+  }
+
+  get port(): number {
+    return this.#running?.port ?? 0;
+  }
+
+  stop(): Promise<void> | undefined {
+    return this.#running?.();
+  }
+
+  say(message: AttachResponse["message"]): void {
+    this.#send?.(message);
+  }
+
+  fail(fault: Fault): void {
+    this.#fail?.(fault);
+  }
+
+  of<C extends string>($case: C): Extract<AttachRequest["message"], { $case: C }>[] {
+    return this.heard.filter((one) => one?.$case === $case) as never;
+  }
+
+  async *#serve(requests: AsyncIterable<AttachRequest>, signal: AbortSignal): AsyncGenerator<AttachResponse> {
+    this.streams++;
+    if (this.refuse) throw this.refuse;
+    const queue: AttachResponse["message"][] = [{ $case: "welcome", value: { scheduler: "fake" } }];
+    const abort = new AbortController();
+    let wake = () => {};
+    this.#send = (message) => {
+      queue.push(message);
+      wake();
+    };
+    this.#fail = (fault) => {
+      abort.abort(fault);
+      wake();
+    };
+    void this.#listen(until(requests, signal));
+    for (;;) {
+      abort.signal.throwIfAborted();
+      const next = queue.shift();
+      if (next) yield { message: next };
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  }
+
+  async #listen(requests: AsyncIterable<AttachRequest>): Promise<void> {
+    try {
+      for await (const { message } of requests) this.heard.push(message);
+    } catch {
+      // The stream's end.
+    }
+  }
+}
+
+function unserved(): never {
+  throw new Error("only the stream is served here");
+}
+
+let scheduler: Scheduler;
+let address: string;
+let abort: AbortController;
+let attachment: Attachment;
+
+beforeEach(async () => {
+  scheduler = new Scheduler();
+  address = await scheduler.start();
+  abort = new AbortController();
+});
+afterEach(async () => {
+  abort.abort();
+  await attachment.done;
+  await scheduler.stop();
+});
+
+function attach(options: Partial<AttachOptions> = {}): void {
+  attachment = attachToSchedulers({
+    addresses: [address],
+    hello: () => HELLO,
+    status: () => STATUS,
+    bid: () => OFFER,
+    release: () => {},
+    token: () => "secret",
+    logger: createLogger("test", { write: () => {} }),
+    signal: abort.signal,
+    ...options,
+  });
+}
+
+async function attached(): Promise<void> {
+  await expect.poll(() => attachment.replicas().every((replica) => replica.attached)).toBe(true);
+}
+
+function ask(reservationId: string): void {
+  const hold = { seconds: 5n, nanos: 500_000_000 };
+  const window = { seconds: 0n, nanos: 150_000_000 };
+  const value = {
+    reservationId,
+    resources: WIRE,
+    imageDigest: "sha256:abc",
+    hold,
+    window,
+    traceparent: "",
+    app: "web",
+  };
+  scheduler.say({ $case: "bidRequest", value });
+}
+
+describe("attaching", () => {
+  test("says hello first, with a token, and then how it is", async () => {
+    attach();
+    await attached();
+
+    await expect.poll(() => scheduler.heard.length).toBeGreaterThan(1);
+    expect(scheduler.heard.slice(0, 2)).toEqual([
+      { $case: "hello", value: HELLO },
+      { $case: "status", value: STATUS },
+    ]);
+    expect(scheduler.tokens).toEqual(["Bearer secret"]);
+  });
+
+  test("goes on until every replica is reached, each on its own", async () => {
+    const other = new Scheduler();
+    const otherAddress = await other.start();
+    await other.stop();
+    attach({ addresses: [address, otherAddress] });
+    await expect.poll(() => attachment.replicas().map((one) => one.attached)).toEqual([true, false]);
+    await expect.poll(() => attachment.replicas()[1]?.reason).toBe("PEER_UNAVAILABLE");
+
+    const back = new Scheduler();
+    await back.start(other.port);
+    try {
+      await expect
+        .poll(() => attachment.replicas().map((one) => one.attached), { timeout: 4_000 })
+        .toEqual([true, true]);
+    } finally {
+      await back.stop();
+    }
+  });
+
+  test("comes back after the scheduler has ended the stream", async () => {
+    attach();
+    await attached();
+
+    scheduler.fail(new Fault("RESOURCE_EXHAUSTED", "HOST_TOO_SLOW", "it does not read"));
+
+    await expect.poll(() => scheduler.streams).toBe(2);
+    await attached();
+  });
+
+  test("keeps trying when it is refused, with pauses, and says why", async () => {
+    scheduler.refuse = new Fault("ALREADY_EXISTS", "HOST_NUMBER_TAKEN", "somebody else has it");
+    attach();
+
+    await expect.poll(() => scheduler.streams, { timeout: 4_000 }).toBeGreaterThan(2);
+    expect(attachment.replicas()).toMatchObject([{ attached: false, reason: "HOST_NUMBER_TAKEN" }]);
+    expect(scheduler.streams).toBeLessThan(10);
+    scheduler.refuse = undefined;
+    await expect.poll(() => attachment.replicas()[0]?.attached, { timeout: 4_000 }).toBe(true);
+  });
+
+  test("a hello that throws ends only that attempt", async () => {
+    let broken = true;
+    attach({
+      hello: () => {
+        if (broken) throw new Error("not yet");
+        return HELLO;
+      },
+    });
+    await expect.poll(() => attachment.replicas()[0]?.reason).toBe("INTERNAL");
+
+    broken = false;
+
+    await attached();
+  });
+
+  test("ends when its signal aborts", async () => {
+    attach();
+    await attached();
+
+    abort.abort();
+    await attachment.done;
+
+    expect(attachment.replicas()).toMatchObject([{ attached: false }]);
+  });
+});
+
+describe("bids", () => {
+  test("are answered with what the host offers", async () => {
+    const asked: unknown[] = [];
+    attach({
+      bid: (bid) => {
+        asked.push(bid);
+        return OFFER;
+      },
+    });
+    await attached();
+
+    ask("r1");
+
+    await expect.poll(() => scheduler.of("offer")).toHaveLength(1);
+    expect(asked).toEqual([
+      {
+        reservationId: "r1",
+        resources: ROOM,
+        imageDigest: "sha256:abc",
+        app: "web",
+        holdMs: 5_500,
+        windowMs: 150,
+      },
+    ]);
+    expect(scheduler.of("offer")[0]?.value).toMatchObject({
+      reservationId: "r1",
+      offer: {
+        epoch: 7n,
+        freeAfter: WIRE,
+        imageLocal: true,
+        load: 0.5,
+        warm: 2,
+        machines: 3,
+        appMachines: 1,
+      },
+    });
+  });
+
+  test("are declined with the reason and what would fit", async () => {
+    attach({ bid: () => ({ kind: "decline", reason: "no_memory", largest: { ...ROOM, memoryMb: 0.5 } }) });
+    await attached();
+
+    ask("r1");
+
+    await expect.poll(() => scheduler.of("decline")).toHaveLength(1);
+    const largest = { ...WIRE, memoryMb: 0n };
+    expect(scheduler.of("decline")[0]?.value).toEqual({ reservationId: "r1", reason: "no_memory", largest });
+  });
+
+  test("that cannot be answered are a no, and the stream lives on", async () => {
+    attach({
+      bid: ({ reservationId }) => {
+        if (reservationId === "r1") throw new Error("broken");
+        return OFFER;
+      },
+    });
+    await attached();
+
+    ask("r1");
+    ask("r2");
+
+    await expect.poll(() => scheduler.of("offer")).toHaveLength(1);
+    expect(scheduler.of("decline")).toMatchObject([{ value: { reservationId: "r1", reason: "other" } }]);
+    expect(scheduler.streams).toBe(1);
+  });
+
+  test("in a burst are all answered, in order", async () => {
+    attach();
+    await attached();
+
+    const ids = Array.from({ length: 2_000 }, (_, i) => `r${i}`);
+    for (const id of ids) ask(id);
+
+    await expect.poll(() => scheduler.of("offer").length, { timeout: 4_000 }).toBe(2_000);
+    expect(scheduler.of("offer").map((one) => one.value.reservationId)).toEqual(ids);
+  });
+
+  test("that were lost are released, also when one release fails", async () => {
+    const released: string[] = [];
+    attach({
+      release: (ids) => {
+        if (ids[0] === "r0") throw new Error("broken");
+        released.push(...ids);
+      },
+    });
+    await attached();
+
+    scheduler.say({ $case: "holdRelease", value: { reservationIds: ["r0"] } });
+    scheduler.say({ $case: "holdRelease", value: { reservationIds: ["r1", "r2"] } });
+
+    await expect.poll(() => released).toEqual(["r1", "r2"]);
+  });
+});
+
+describe("the status", () => {
+  test("is sent again when it has changed", async () => {
+    let load = 0;
+    attach({ status: () => ({ ...STATUS, load }) });
+    await attached();
+    const sent = () => scheduler.of("status").map((one) => one.value.load);
+    await expect.poll(sent).toEqual([0]);
+
+    load = 0.5;
+
+    await expect.poll(sent, { timeout: 2_000 }).toEqual([0, 0.5]);
+  });
+
+  test("is worth a message when it differs, and every five seconds when it does not", () => {
+    const pace = new StatusPace();
+    const due = (load: number, seconds: number) => pace.isDue({ ...STATUS, load }, seconds * 1_000);
+
+    expect(due(0.1, 0)).toBe(true);
+    expect([1, 2, 3, 4].map((second) => due(0.1, second))).toEqual([false, false, false, false]);
+    expect(due(0.1, 5)).toBe(true);
+    expect(due(0.1, 6)).toBe(false);
+    expect(due(0.2, 7)).toBe(true);
+    // Nobody would act on that little.
+    expect(due(0.201, 8)).toBe(false);
+    expect(due(0.2, 11.9)).toBe(true);
+  });
+});
