@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Layout, layoutOf } from "./layout.ts";
-import { endEverything, FLEET_MARK, findLeftovers } from "./sweep.ts";
+import { endEverything, endOrphans, FLEET_MARK, findLeftovers } from "./sweep.ts";
 
 let layout: Layout;
 const children: ChildProcess[] = [];
@@ -30,6 +30,24 @@ test("only processes that carry the fleet's mark are ended", async () => {
   expect(ended).toEqual([ours.pid]);
   expect(pids()).toEqual([]);
   for (const other of [neighbour, stranger]) expect(other.exitCode ?? other.signalCode).toBeNull();
+});
+
+test("a virtual machine is known by its folder, and is left when only the rest is ended", async () => {
+  const vmFolder = join(layout.folder, "hosts/1/hostd/vms/one");
+  mkdirSync(vmFolder, { recursive: true });
+  const program = join(layout.folder, "qemu-system-sleep");
+  copyFileSync("/bin/sleep", program);
+  const vm = spawn(program, ["60"], { env: {}, cwd: vmFolder });
+  const elsewhere = spawn(program, ["60"], { env: {}, cwd: tmpdir() });
+  children.push(vm, elsewhere);
+  await expect.poll(() => findLeftovers(layout).vms.map(({ pid }) => pid)).toEqual([vm.pid]);
+
+  await endOrphans(layout);
+  expect(vm.exitCode ?? vm.signalCode).toBeNull();
+  await endEverything(layout);
+
+  expect(findLeftovers(layout).vms).toEqual([]);
+  expect(elsewhere.exitCode ?? elsewhere.signalCode).toBeNull();
 });
 
 function sleeper(environment: Record<string, string>): ChildProcess {

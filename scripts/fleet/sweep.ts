@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Layout } from "./layout.ts";
 import { allProcesses, awaitEnd, inspect, type ProcessIdentity, sendSignal } from "./processes.ts";
@@ -14,28 +14,61 @@ export interface Leftovers {
   readonly others: readonly ProcessIdentity[];
 }
 
-/** Finds every process of a fleet: by the mark, or, where a program has overwritten its environment, by what it works on. */
+/**
+ * Finds every process of a fleet: by the mark, or, where a program was given another environment or has overwritten its own, by the
+ * folder it works in. Folders are compared by what they are, not by name: a confined machine knows its own as `/vm`.
+ */
 export function findLeftovers(layout: Layout): Leftovers {
+  const machineFolders = foldersBelow(join(layout.folder, "hosts"), 5);
+  const postgresFolder = identityOf(join(layout.folder, "postgres"));
+  const redisFolder = identityOf(join(layout.folder, "redis"));
   const vms: ProcessIdentity[] = [];
   const postgres: ProcessIdentity[] = [];
   const others: ProcessIdentity[] = [];
   for (const each of allProcesses()) {
     if (each.pid === process.pid) continue;
-    const facts = inspect(each.pid);
-    const name = basename(facts.executable);
-    const isMarked = facts.environment.includes(`${FLEET_MARK}=${layout.folder}`);
-    const isNamed = () =>
-      facts.arguments.some((arg) => arg.includes(`${layout.folder}/`) || arg.includes(`${layout.base}/`));
-    if (name === "postgres" && facts.workingDirectory === join(layout.folder, "postgres"))
-      postgres.push(each);
-    else if (name.startsWith("redis") && facts.workingDirectory === join(layout.folder, "redis")) {
-      others.push(each);
-    } else if (name.startsWith("qemu-system")) {
-      if (isMarked || isNamed()) vms.push(each);
-    } else if (isMarked) others.push(each);
+    const { executable, environment } = inspect(each.pid);
+    const name = basename(executable);
+    const workplace = identityOf(`/proc/${each.pid}/cwd`);
+    if (name === "postgres" && workplace === postgresFolder) postgres.push(each);
+    else if (name.startsWith("redis") && workplace === redisFolder) others.push(each);
+    else if (VM_PROGRAMS.test(name) && workplace !== undefined && machineFolders.has(workplace))
+      vms.push(each);
+    else if (environment.includes(`${FLEET_MARK}=${layout.folder}`)) others.push(each);
   }
   return { vms, postgres, others };
 }
+
+/** QEMU, and what confines it and waits for it. */
+const VM_PROGRAMS = /^(qemu-system-|bwrap$)/;
+
+/** Device and inode; undefined when there is nothing, or nothing we may see. */
+function identityOf(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function foldersBelow(folder: string, depth: number): ReadonlySet<string> {
+  const found = new Set<string>();
+  const walk = (path: string, left: number) => {
+    const identity = identityOf(path);
+    if (identity === undefined) return;
+    found.add(identity);
+    if (left === 0) return;
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      if (entry.isDirectory() && !CROWDED.has(entry.name)) walk(join(path, entry.name), left - 1);
+    }
+  };
+  walk(folder, depth);
+  return found;
+}
+
+/** Large folders where nothing works and no socket lies: not worth the walk. */
+const CROWDED = new Set(["images", "blobs", "rootfs", "pins", "base", "pg_wal", "logs", "guest", "keys"]);
 
 /**
  * Ends what a killed fleet has left, except its machines, so that a new one can begin. Killed, not asked: a hostd that is asked stops
@@ -76,14 +109,11 @@ async function mustEnd(processes: readonly ProcessIdentity[]): Promise<void> {
     throw new Error(`these processes do not end: ${left.map((each) => each.pid).join(", ")}`);
 }
 
-/** Large folders without sockets, not worth the walk. */
-const SOCKETLESS = new Set(["images", "blobs", "base", "pg_wal", "logs", "guest", "keys"]);
-
 function removeSockets(folder: string, depth: number): void {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat?.isSocket()) rmSync(path, { force: true });
-    if (stat?.isDirectory() && depth > 0 && !SOCKETLESS.has(name)) removeSockets(path, depth - 1);
+    if (stat?.isDirectory() && depth > 0 && !CROWDED.has(name)) removeSockets(path, depth - 1);
   }
 }
