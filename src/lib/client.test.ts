@@ -54,6 +54,7 @@ test("a link to a peer that accepts and says nothing is replaced until the peer 
   await using service = await echo({ one: unary((req) => req) });
   const port = Number(service.address.split(":")[1]);
   let connections = 0;
+  let uses = 0;
   const address = await tcpServer((socket) => {
     if (++connections > 1) relay(socket, port);
   });
@@ -66,6 +67,7 @@ test("a link to a peer that accepts and says nothing is replaced until the peer 
       stuckMs: 100,
       connect: () => connect(EchoClient, address, { ownConnection: true }),
       use: async (client, signal) => {
+        uses++;
         answered.resolve((await call(client, client.one, { text: "hi" }, { ...soon, signal })).text);
         abort.abort();
       },
@@ -75,6 +77,7 @@ test("a link to a peer that accepts and says nothing is replaced until the peer 
 
   expect(await answered.promise).toBe("hi");
   expect(connections).toBeGreaterThan(1);
+  expect(uses).toBe(1);
   await done;
 });
 

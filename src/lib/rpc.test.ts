@@ -269,17 +269,18 @@ describe("the signal of a call", () => {
     expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
-  test("a deadline beyond 24.8 days is not over at once", async () => {
-    await using service = await echo({ one: unary((req) => req) });
+  test("a deadline beyond 24.8 days is cut to what the server can count, not over at once", async () => {
+    const days = (ms: number) => Math.round(ms / 86_400_000);
+    await using service = await echo({ one: unary((_, ctx) => ({ text: String(days(remainingMs(ctx))) })) });
 
     const answer = await call(
       service.client,
       service.client.one,
-      { text: "hi" },
+      { text: "" },
       { timeoutMs: 40 * 86_400_000 },
     );
 
-    expect(answer.text).toBe("hi");
+    expect(answer.text).toBe("20");
   });
 });
 
@@ -424,6 +425,23 @@ describe("streams", () => {
     }
 
     expect(got).toEqual(["A", "B"]);
+  });
+
+  test("a bidirectional handler may go on answering after it has stopped reading", async () => {
+    await using service = await echo({
+      both: bidiStream(async function* (requests) {
+        for await (const _ of requests) break;
+        yield { text: "one" };
+        yield { text: "two" };
+      }),
+    });
+    const duplex = openDuplex(service.client, service.client.both, soon);
+    const got: string[] = [];
+
+    await duplex.write({ text: "a" });
+    for await (const { text } of duplex.messages) got.push(text);
+
+    expect(got).toEqual(["one", "two"]);
   });
 
   test("a bidirectional handler that waits for requests is woken when the caller goes", async () => {
