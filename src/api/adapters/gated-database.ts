@@ -3,6 +3,7 @@ import { startLoop } from "../../lib/lifecycle.ts";
 import { logger } from "../../lib/log.ts";
 import { migrate } from "../../lib/migrate.ts";
 import type { Database, Queries, Result, Statement } from "../../lib/postgres.ts";
+import { within } from "../../lib/wait.ts";
 
 /** A database, as the stores use it. */
 export interface Transactions extends Queries {
@@ -12,6 +13,8 @@ export interface Transactions extends Queries {
 
 const MIGRATIONS = new URL("../sql/", import.meta.url);
 const RETRY_MS = 1_000;
+/** How long a query waits for a migration that is under way: an api that has just started must not refuse what it can soon do. */
+const PATIENCE_MS = 2_000;
 
 /**
  * The database behind a gate that opens once its schema is up to date. An api starts, and starts machines, without Postgres; what needs it is
@@ -21,6 +24,7 @@ export class GatedDatabase implements Transactions {
   readonly #db: Database;
   readonly #url: string;
   #isReady = false;
+  #attempt: Promise<void> = Promise.resolve();
 
   constructor(db: Database, url: string) {
     this.#db = db;
@@ -49,18 +53,32 @@ export class GatedDatabase implements Transactions {
   }
 
   /** Migrates now. */
-  async migrate(): Promise<void> {
+  migrate(): Promise<void> {
+    this.#attempt = this.#migrate();
+    return this.#attempt;
+  }
+
+  async query<Row>(statement: Statement): Promise<Result<Row>> {
+    await this.#whenReady();
+    return this.#db.query(statement);
+  }
+
+  async transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T> {
+    await this.#whenReady();
+    return this.#db.transaction(fn);
+  }
+
+  async #migrate(): Promise<void> {
     await migrate(this.#url, MIGRATIONS);
     if (!this.#isReady) logger.info("the database is ready");
     this.#isReady = true;
   }
 
-  query<Row>(statement: Statement): Promise<Result<Row>> {
-    return this.#isReady ? this.#db.query(statement) : Promise.reject(notReady());
-  }
-
-  transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T> {
-    return this.#isReady ? this.#db.transaction(fn) : Promise.reject(notReady());
+  async #whenReady(): Promise<void> {
+    if (this.#isReady) return;
+    // Why it failed is for its own caller to say.
+    await within(PATIENCE_MS, "migrating", () => this.#attempt).catch(() => undefined);
+    if (!this.#isReady) throw notReady();
   }
 }
 
