@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, connect as dial, type Server, type Sock
 import { afterEach, expect, test } from "vitest";
 import { generateKeyPair, TokenVerifier } from "./auth.ts";
 import { call, connect, openDuplex } from "./client.ts";
-import { EchoClient, echo } from "./echo.fixture.ts";
+import { EchoClient, echo, failure } from "./echo.fixture.ts";
 import { Fault } from "./fault.ts";
 import { keepLink } from "./link.ts";
 import { createLogger } from "./log.ts";
@@ -204,13 +204,4 @@ async function freeAddress(): Promise<string> {
   server.close();
   await once(server, "close");
   return `127.0.0.1:${port}`;
-}
-
-async function failure(promise: Promise<unknown>): Promise<Fault> {
-  const error = await promise.then(
-    () => undefined,
-    (err: unknown) => err,
-  );
-  if (error instanceof Fault) return error;
-  throw new Error("expected a fault", { cause: error });
 }

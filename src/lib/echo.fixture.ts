@@ -1,6 +1,8 @@
 import * as grpc from "@grpc/grpc-js";
 import type { UnaryMethod } from "./client.ts";
 import { connect } from "./client.ts";
+import { Fault } from "./fault.ts";
+import { type CallContext, unary } from "./rpc.ts";
 import { createServer, type Running, type ServerOptions, serve } from "./serve.ts";
 import type { ClientStreamMethod, DuplexMethod, ServerStreamMethod } from "./streams.ts";
 
@@ -79,6 +81,41 @@ export async function echo(
 /** Adds the service to a server. */
 export function addEcho(server: grpc.Server, handlers: EchoHandlers): void {
   server.addService(definition, { ...handlers });
+}
+
+/** The fault a promise fails with; an error when it does not fail, or with something else. */
+export async function failure(promise: Promise<unknown>): Promise<Fault> {
+  const error = await promise.then(
+    () => undefined,
+    (err: unknown) => err,
+  );
+  if (error instanceof Fault) return error;
+  throw new Error("expected a fault", { cause: error });
+}
+
+/** Never resolves; rejects when the signal aborts. */
+export function pending(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
+}
+
+/** A handler that hands out its context and then waits for the end. */
+export function waiting(handler: { resolve(ctx: CallContext): void }): grpc.handleUnaryCall<Text, Text> {
+  return unary((_, ctx) => {
+    handler.resolve(ctx);
+    return pending(ctx.signal);
+  });
+}
+
+/** Reads to the end. */
+export async function drain(source: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of source);
+}
+
+/** The numbers from 0 to below `to`, as messages. */
+export async function* count(to: number): AsyncGenerator<Text> {
+  for (let i = 0; i < to; i++) yield { text: String(i) };
 }
 
 function encode(value: Text): Buffer {

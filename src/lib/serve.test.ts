@@ -4,8 +4,7 @@ import { afterAll, expect, test } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary.ts";
 import { HealthClient } from "../gen/grpc/health/v1/health.ts";
 import { call, connect, openStream } from "./client.ts";
-import { addEcho, EchoClient, echo } from "./echo.fixture.ts";
-import { Fault } from "./fault.ts";
+import { addEcho, drain, EchoClient, echo, failure } from "./echo.fixture.ts";
 import { addHealth, Health } from "./health.ts";
 import { createLogger } from "./log.ts";
 import { bidiStream, serverStream, unary } from "./rpc.ts";
@@ -186,19 +185,6 @@ async function leaveSocketBehind(path: string): Promise<void> {
   await new Promise<void>((resolve) => server.listen(`${path}.made`, resolve));
   await rename(`${path}.made`, path);
   await new Promise((resolve) => server.close(resolve));
-}
-
-async function failure(promise: Promise<unknown>): Promise<Fault> {
-  const error = await promise.then(
-    () => undefined,
-    (err: unknown) => err,
-  );
-  if (error instanceof Fault) return error;
-  throw new Error("expected a fault", { cause: error });
-}
-
-async function drain(source: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of source);
 }
 
 async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
