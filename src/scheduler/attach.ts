@@ -16,7 +16,12 @@ export interface Replica {
   /** For logs. */
   readonly name: string;
   readonly region: string;
+  /** When an auction ends at the latest. */
+  readonly windowMs: number;
 }
+
+/** On top of the bid window, for the last releases to go out. */
+const FAREWELL_MS = 100;
 
 /** Serves one host's stream from hello to its end. */
 export async function* attach(
@@ -32,13 +37,31 @@ export async function* attach(
   const facts = { host: info.name, number: info.number, address: info.address };
   logger.info("a host has attached", facts);
   void listen(incoming, hosts, host, queue);
+  const stay = stayForAuctions(queue, ctx.draining, replica.windowMs + FAREWELL_MS);
   try {
     yield { message: { $case: "welcome", value: { scheduler: replica.name } } };
     for await (const down of queue) yield toResponse(down);
   } finally {
+    stay.cancel();
     hosts.detach(host);
     logger.info("a host has detached", facts);
   }
+}
+
+/** At shutdown, ends the stream when the auctions that are under way have ended, not before: they need their hosts. */
+function stayForAuctions(queue: HostQueue, draining: AbortSignal, ms: number): { cancel(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const leave = () => {
+    timer = setTimeout(() => queue.end(drained()), ms);
+  };
+  if (draining.aborted) leave();
+  else draining.addEventListener("abort", leave, { once: true });
+  return {
+    cancel() {
+      draining.removeEventListener("abort", leave);
+      clearTimeout(timer);
+    },
+  };
 }
 
 async function greet(
@@ -108,6 +131,16 @@ function toResponse(down: Down): AttachResponse {
 
 function helloExpected(what: string): Fault {
   return new Fault("INVALID_ARGUMENT", "HELLO_EXPECTED", `one hello must come first: ${what}`, { what });
+}
+
+function drained(): Fault {
+  return new Fault(
+    "UNAVAILABLE",
+    "SERVER_DRAINING",
+    "the scheduler is shutting down",
+    {},
+    { retryAfterMs: 500 },
+  );
 }
 
 function streamFailed(cause: unknown): Fault {

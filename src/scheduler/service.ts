@@ -46,9 +46,13 @@ export function schedulerService(
           .map(fromHost),
       };
     }),
-    attach: bidiStream((requests, ctx) => {
-      requireScope(ctx, "internal");
-      return attach(requests, ctx, hosts, replica);
-    }),
+    attach: bidiStream(
+      (requests, ctx) => {
+        requireScope(ctx, "internal");
+        return attach(requests, ctx, hosts, replica);
+      },
+      // It ends by itself, once no auction needs it.
+      { onDrain: "finish" },
+    ),
   };
 }

@@ -219,6 +219,36 @@ test("a host that vanishes during the auction costs nothing", async () => {
 });
 
 describe("a host whose scheduler goes", () => {
+  test("still answers the auctions under way when the scheduler shuts down in good order", async () => {
+    const slow = await startScheduler(redis.url, { windowMs: 1_000 });
+    await slow.ready();
+    const client = connect(SchedulerServiceClient, slow.address, { token, ownConnection: true });
+    const open = openDuplex(client, client.attach, { timeoutMs: 20_000 });
+    const received = open.messages[Symbol.asyncIterator]();
+    closing.push(
+      () => client.close(),
+      () => open.cancel(),
+    );
+    await open.write({ message: { $case: "hello", value: HELLO } });
+    await received.next();
+    const reserving = slow.reserve();
+    const { message } = (await received.next()).value ?? {};
+    const reservationId = message?.$case === "bidRequest" ? message.value.reservationId : "";
+
+    const closed = slow.shutDown();
+    await open.write({
+      message: { $case: "decline", value: { reservationId, reason: "draining", largest: undefined } },
+    });
+
+    await expect(reserving).rejects.toMatchObject({
+      reason: "NO_CAPACITY",
+      facts: { declined_draining: "1" },
+    });
+    await closed;
+    await expect(received.next()).rejects.toMatchObject({ reason: "SERVER_DRAINING" });
+    await slow.close();
+  });
+
   test("attaches again when it is back, and auctions go on", async () => {
     const one = host(1);
     await expect.poll(() => one.attached()).toBe(true);

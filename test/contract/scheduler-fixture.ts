@@ -44,7 +44,7 @@ export async function startScheduler(
   });
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
   server.addService(SchedulerServiceService, scheduler.service);
-  const running = await serve(server, `127.0.0.1:${settings.port ?? 0}`, 200);
+  const running = await serve(server, `127.0.0.1:${settings.port ?? 0}`, 3_000);
   const address = `127.0.0.1:${running.port}`;
   const client = connect(SchedulerServiceClient, address, { token, ownConnection: true });
   return {
@@ -61,6 +61,8 @@ export async function startScheduler(
     release: (reservationId: string, winner?: number) =>
       call(client, client.release, { reservationId, winner }, { timeoutMs: 5_000 }),
     listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 5_000 })).hosts,
+    /** Shuts the server down in good order. */
+    shutDown: () => running(),
     async close() {
       client.close();
       await running();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Redis } from "../../src/lib/redis.ts";
+import { RedisReservations } from "../../src/scheduler/adapters/redis-reservations.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { quiet, REGION, startScheduler, TestHost, type TestScheduler } from "./scheduler-fixture.ts";
 
@@ -93,6 +94,66 @@ test("all keys of a region share a hash tag and end by themselves when no schedu
     expect(ttlMs).toBeGreaterThan(5_000);
     expect(ttlMs).toBeLessThanOrEqual(60_000);
   }
+});
+
+describe("the store", () => {
+  const offers = [1, 2].map((hostNumber) => ({
+    ...{ hostNumber, hostName: `host-${hostNumber}`, hostAddress: "127.0.0.1:1", region: "ord", zone: "a" },
+    ...{ epoch: 2n ** 60n, freeAfter: { cpus: 1, memoryMb: 2, diskMb: 3 }, imageLocal: true, load: 0.25 },
+    ...{ warm: 1, machines: 2, appMachines: 3 },
+  }));
+  const reservation = (id: string, deadlineMs: number) => ({ id, offers, hostsAsked: 2, deadlineMs });
+
+  test("gives back exactly what was put in", async () => {
+    const store = new RedisReservations(admin, "elsewhere");
+    const made = reservation("r1", Date.now() + 5_000);
+
+    expect(await store.put(made)).toEqual({ kind: "stored" });
+
+    expect(await store.open("r1")).toEqual({ kind: "lives", reservation: made });
+    expect(await store.put({ ...made, hostsAsked: 9 })).toEqual({ kind: "lives", reservation: made });
+    expect(await store.claim("r1", "saga", 2)).toEqual({ kind: "claimed", offer: offers[1] });
+    expect(await store.remove("r1")).toEqual(made);
+    expect(await store.remove("r1")).toBeUndefined();
+  });
+
+  test("says what time it is by Redis's clock", async () => {
+    const opened = await new RedisReservations(admin, "elsewhere").open("r1");
+
+    expect(opened).toMatchObject({ kind: "new" });
+    expect(Math.abs((opened.kind === "new" ? opened.nowMs : 0) - Date.now())).toBeLessThan(1_000);
+  });
+
+  test("refuses a reservation that comes after its own deadline", async () => {
+    const store = new RedisReservations(admin, "elsewhere");
+
+    expect(await store.put(reservation("r1", Date.now() - 1))).toEqual({ kind: "late" });
+    expect(await store.open("r1")).toMatchObject({ kind: "new" });
+  });
+
+  test("refuses more than its bound", async () => {
+    const store = new RedisReservations(admin, "elsewhere", 2);
+    const deadlineMs = Date.now() + 5_000;
+    await store.put(reservation("r1", deadlineMs));
+    await store.put(reservation("r2", deadlineMs));
+
+    expect(await store.put(reservation("r3", deadlineMs))).toEqual({ kind: "full", limit: 2 });
+    await store.remove("r1");
+    expect(await store.put(reservation("r3", deadlineMs))).toEqual({ kind: "stored" });
+  });
+
+  test("gives each expired reservation to one of those who sweep", async () => {
+    const deadlineMs = Date.now() + 200;
+    const stores = [new RedisReservations(admin, "elsewhere"), new RedisReservations(admin, "elsewhere")];
+    for (let i = 0; i < 50; i++) await stores[0]?.put(reservation(`r${i}`, deadlineMs));
+    await expect.poll(() => Date.now() > deadlineMs + 5).toBe(true);
+
+    const swept = (await Promise.all(stores.map((store) => store.sweep(100)))).flat();
+
+    expect(swept.map((one) => one.reservation.id).toSorted()).toHaveLength(50);
+    expect(new Set(swept.map((one) => one.reservation.id)).size).toBe(50);
+    expect(await stores[0]?.sweep(100)).toEqual([]);
+  });
 });
 
 describe("when Redis loses everything", () => {

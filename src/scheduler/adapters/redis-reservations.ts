@@ -25,9 +25,14 @@ export class RedisReservations implements ReservationStore {
   readonly #remove: Script;
   readonly #due: Script;
   readonly #expire: Script;
+  readonly #limit: number;
 
-  /** @param region the hash tag: all keys of a region live on one shard, so a script can touch several */
-  constructor(redis: Redis, region: string) {
+  /**
+   * @param region the hash tag: all keys of a region live on one shard, so a script can touch several
+   * @param limit reservations at once
+   */
+  constructor(redis: Redis, region: string, limit = MAX_RESERVATIONS) {
+    this.#limit = limit;
     this.#prefix = `windhover:{${region}}:reservation:`;
     this.#deadlines = `windhover:{${region}}:deadlines`;
     this.#open = redis.script("reservationOpen", OPEN);
@@ -49,7 +54,7 @@ export class RedisReservations implements ReservationStore {
       await this.#put(
         [this.#key(id), this.#deadlines],
         [
-          ...[id, deadlineMs, encode(reservation), GARBAGE_MS, MAX_RESERVATIONS],
+          ...[id, deadlineMs, encode(reservation), GARBAGE_MS, this.#limit],
           ...offers.map((offer) => offer.hostNumber),
         ],
       ),
@@ -59,7 +64,7 @@ export class RedisReservations implements ReservationStore {
       case "late":
         return { kind };
       case "full":
-        return { kind, limit: MAX_RESERVATIONS };
+        return { kind, limit: this.#limit };
       case "lives":
         return { kind, reservation: decode(value) };
       default:

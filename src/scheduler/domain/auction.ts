@@ -1,4 +1,4 @@
-import { type Decline, type DeclineReason, type Offer, type Resources, shareOf } from "./offer.ts";
+import { closer, type Decline, type DeclineReason, type Offer, type Resources } from "./offer.ts";
 
 /** The measures of an auction. */
 export interface AuctionLimits {
@@ -93,7 +93,8 @@ export class Auction<H> {
   declined(host: H, decline: Decline, nowMs: number): Step<H> | undefined {
     if (this.#over || !this.#pending.delete(host)) return undefined;
     this.#count(decline.reason);
-    this.#nearest = closer(this.#needed, this.#nearest, decline.largest);
+    const { largest } = decline;
+    if (largest) this.#nearest = this.#nearest ? closer(this.#needed, this.#nearest, largest) : largest;
     return this.#next(nowMs);
   }
 
@@ -142,13 +143,4 @@ export class Auction<H> {
   #count(reason: DeclineReason): void {
     this.#declines.set(reason, (this.#declines.get(reason) ?? 0) + 1);
   }
-}
-
-function closer(
-  needed: Resources,
-  a: Resources | undefined,
-  b: Resources | undefined,
-): Resources | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return shareOf(needed, b) > shareOf(needed, a) ? b : a;
 }

@@ -1,29 +1,32 @@
 import { Fault } from "../../lib/fault.ts";
 import type { Outcome } from "./auction.ts";
-import type { Bid, Resources } from "./offer.ts";
+import type { Bid, DeclineReason, Resources } from "./offer.ts";
 import type { Claimed } from "./reservation-store.ts";
 
 /** When to come back after being refused for load: an auction has ended by then. */
 const RETRY_MS = 200;
 
-/** The fault for an auction without an offer: no host, none that answered, or none with room. */
-export function noOffers(bid: Bid, outcome: Outcome, attached: number): Fault {
-  const declines = [...outcome.declines];
-  const declined = declines.some(([reason]) => reason !== "silent" && reason !== "lost");
+/**
+ * The fault for an auction without an offer: no host, none that answered, or none with room.
+ *
+ * @param attached hosts that are attached
+ * @param excluded of these, how many the caller did not want
+ */
+export function noOffers(bid: Bid, outcome: Outcome, attached: number, excluded: number): Fault {
+  const { asked, nearest } = outcome;
+  const declines = [...outcome.declines, ...(excluded > 0 ? [["excluded", excluded] as const] : [])];
   const facts = {
     hosts_attached: String(attached),
-    hosts_asked: String(outcome.asked),
+    hosts_asked: String(asked),
     ...Object.fromEntries(declines.map(([reason, count]) => [`declined_${reason}`, String(count)])),
   };
-  if (attached === 0) {
-    return new Fault("UNAVAILABLE", "NO_HOSTS", "no host is attached", facts, { retryAfterMs: 1_000 });
+  if (attached === 0) return noHosts("no host is attached", facts);
+  if (asked === 0 && excluded === 0) return noHosts("nothing has been heard of any host lately", facts);
+  if (asked > 0 && !declines.some(([reason]) => isNo(reason))) {
+    return noHosts(`none of the ${asked} hosts asked has answered`, facts);
   }
-  if (outcome.asked > 0 && !declined) {
-    const message = `none of the ${outcome.asked} hosts asked has answered`;
-    return new Fault("UNAVAILABLE", "NO_HOSTS", message, facts, { retryAfterMs: 1_000 });
-  }
-  const { nearest } = outcome;
-  const message = `none of the ${outcome.asked} hosts asked has room for ${words(bid.resources)}`;
+  const hosts = asked === 0 ? "no host but the excluded" : `none of the ${asked} hosts asked`;
+  const message = `${hosts} has room for ${words(bid.resources)}`;
   return new Fault(
     "RESOURCE_EXHAUSTED",
     "NO_CAPACITY",
@@ -74,6 +77,15 @@ export function storedTooLate(id: string): Fault {
     { reservation_id: id },
     { retryAfterMs: RETRY_MS },
   );
+}
+
+function noHosts(message: string, facts: Readonly<Record<string, string>>): Fault {
+  return new Fault("UNAVAILABLE", "NO_HOSTS", message, facts, { retryAfterMs: 1_000 });
+}
+
+/** Whether it was the host that said no, rather than that nothing was heard of it. */
+function isNo(reason: DeclineReason | "excluded"): boolean {
+  return reason !== "silent" && reason !== "lost" && reason !== "excluded";
 }
 
 function words({ cpus, memoryMb, diskMb }: Resources): string {

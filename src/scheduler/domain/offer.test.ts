@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { declineReason, fits, shareOf } from "./offer.ts";
+import { closer, declineReason, fits } from "./offer.ts";
 
 const NEEDED = { cpus: 2, memoryMb: 512, diskMb: 1_000 };
 
@@ -10,12 +10,25 @@ test("fits only when there is enough of everything", () => {
   }
 });
 
-test("the share is that of the scarcest resource", () => {
-  expect(shareOf(NEEDED, { cpus: 8, memoryMb: 128, diskMb: 4_000 })).toBe(0.25);
+const SHORT_OF: [string, typeof NEEDED, typeof NEEDED][] = [
+  ["more of its scarcest resource", { ...NEEDED, memoryMb: 256 }, { ...NEEDED, diskMb: 250 }],
+  [
+    "more of all when the scarcest is equal",
+    { ...NEEDED, memoryMb: 256 },
+    { ...NEEDED, cpus: 1, diskMb: 500 },
+  ],
+  ["more memory when all else is equal", { ...NEEDED, cpus: 1 }, { ...NEEDED, cpus: 1, memoryMb: 511 }],
+];
+test.each(SHORT_OF)("closer is the host with %s, in whatever order they come", (_, near, far) => {
+  expect(closer(NEEDED, near, far)).toBe(near);
+  expect(closer(NEEDED, far, near)).toBe(near);
 });
 
 test("what is not needed is not scarce", () => {
-  expect(shareOf({ ...NEEDED, diskMb: 0 }, { cpus: 2, memoryMb: 512, diskMb: 0 })).toBe(1);
+  const needed = { ...NEEDED, diskMb: 0 };
+  const near = { cpus: 2, memoryMb: 500, diskMb: 0 };
+
+  expect(closer(needed, near, { cpus: 2, memoryMb: 400, diskMb: 9_000 })).toBe(near);
 });
 
 test("a reason nobody knows counts as other, so that a host cannot make up metrics", () => {

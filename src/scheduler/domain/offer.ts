@@ -62,17 +62,22 @@ export function fits(needed: Resources, free: Resources): boolean {
 }
 
 /**
- * How much of `needed` there is in `free`, by its scarcest resource: 1 or more when it fits. Of several hosts that
- * have no room, the one with the highest share comes closest to what was asked.
+ * Which of two hosts that have no room comes closer to what is needed: the one with more of its scarcest resource, or if they
+ * are equal in that, with more of all. Does not depend on the order in which they are asked.
  */
-export function shareOf(needed: Resources, free: Resources): number {
-  return Math.min(
-    share(needed.cpus, free.cpus),
-    share(needed.memoryMb, free.memoryMb),
-    share(needed.diskMb, free.diskMb),
-  );
+export function closer(needed: Resources, a: Resources, b: Resources): Resources {
+  const [inA, inB] = [shares(needed, a), shares(needed, b)];
+  const difference = Math.min(...inA) - Math.min(...inB) || sum(inA) - sum(inB) || a.memoryMb - b.memoryMb;
+  return difference >= 0 ? a : b;
 }
 
-function share(needed: number, free: number): number {
-  return needed <= 0 ? Number.POSITIVE_INFINITY : free / needed;
+/** How much of each resource there is: from 0 to 1, enough. */
+function shares(needed: Resources, free: Resources): readonly number[] {
+  const share = (key: keyof Resources) =>
+    needed[key] <= free[key] ? 1 : Math.max(0, free[key]) / needed[key];
+  return [share("cpus"), share("memoryMb"), share("diskMb")];
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
 }

@@ -172,10 +172,18 @@ describe("when nobody offers", () => {
   test("every host excluded is NO_CAPACITY", async () => {
     const { reserve } = setUp(2);
 
-    await expect(reserve("r1", [1, 2])).rejects.toMatchObject({
+    await expect(reserve("r1", [1, 2, 3])).rejects.toMatchObject({
       reason: "NO_CAPACITY",
-      facts: { hosts_asked: "0" },
+      facts: { hosts_asked: "0", declined_excluded: "2" },
     });
+  });
+
+  test("hosts that have not been heard of lately are NO_HOSTS", async () => {
+    const { time, fleet, reserve } = setUp(2);
+    time.pass(15_001);
+
+    await expect(reserve()).rejects.toMatchObject({ reason: "NO_HOSTS", facts: { hosts_attached: "2" } });
+    expect(fleet.flatMap((host) => host.bids)).toEqual([]);
   });
 });
 

@@ -135,7 +135,10 @@ export class Reservations {
     );
     const ranked = rank(outcome.offers, { random: this.#random });
     watch.ended(outcome, ranked[0]?.hostNumber);
-    if (ranked.length === 0) throw noOffers(bid, outcome, this.#hosts.size);
+    if (ranked.length === 0) {
+      const excluded = [...request.excluded].filter((number) => this.#hosts.get(number)).length;
+      throw noOffers(bid, outcome, this.#hosts.size, excluded);
+    }
     return this.#keep(bid.reservationId, ranked, outcome, opened.nowMs + this.#limits.ttlMs);
   }
 
