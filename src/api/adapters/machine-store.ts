@@ -138,7 +138,10 @@ export interface MachineEventOf {
   readonly event: MachineEvent;
 }
 
-/** Applies machines by generation and adds events, two statements however many. Machines that the record does not know are left out. */
+/**
+ * Applies machines by generation and adds events, two statements however many. Machines that the record does not know are left out, and
+ * destroyed is for good: the name may have been given to another since.
+ */
 export async function applyChanges(
   tx: Queries,
   machines: readonly Machine[],
@@ -150,7 +153,7 @@ export async function applyChanges(
       text: `update machines m
                 set state = u.state, generation = u.generation, snapshot = u.snapshot, update_time = now()
                from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as u (id, state, generation, snapshot)
-              where m.id = u.id and (m.generation < u.generation or m.snapshot is null)`,
+              where m.id = u.id and m.state <> 'destroyed' and (m.generation < u.generation or m.snapshot is null)`,
       values: [
         machines.map((machine) => machine.id),
         machines.map((machine) => machine.state),

@@ -103,7 +103,8 @@ export class Creates {
   /** Waits for an earlier create with this request id, wherever it runs. */
   async #join(saga: StoredSaga, caller: Caller): Promise<Created> {
     const here = this.#parts.runner.outcome(saga.id);
-    const state = here ? await unlessGone(here, caller.signal) : await this.#poll(saga, caller.signal);
+    const state =
+      here !== undefined ? await unlessGone(here, caller.signal) : await this.#poll(saga, caller.signal);
     const id = placedId(state);
     if (!id) throw new Error("a create that is done has no machine");
     return { ...(await this.#parts.machines.get(id, caller)), repeated: true };

@@ -12,7 +12,7 @@ export interface KnownMachine {
 
 /** What is wrong between a host and the record. */
 export interface SweepPlan {
-  /** On the host, and nobody knows them: to be destroyed. */
+  /** On the host, and unknown to the record or destroyed in it: to be destroyed. */
   readonly orphans: readonly Machine[];
   /** Recorded, and the host does not have them. */
   readonly missing: readonly KnownMachine[];
@@ -36,16 +36,21 @@ export function planSweep(
   const after = new Map(known.after.map((machine) => [machine.id, machine]));
   const listed = new Set(onHost.map((machine) => machine.id));
   return {
-    orphans: onHost.filter(
-      (machine) => !after.has(machine.id) && !isGone(machine.state) && machine.createTimeMs < nowMs - graceMs,
-    ),
+    orphans: onHost.filter((machine) => {
+      const isWanted = after.has(machine.id) && after.get(machine.id)?.state !== "destroyed";
+      return !isWanted && !isGone(machine.state) && machine.createTimeMs < nowMs - graceMs;
+    }),
     missing: known.before.filter((before) => {
       const now = after.get(before.id);
       return now?.isRecorded === true && before.isRecorded && !isGone(now.state) && !listed.has(before.id);
     }),
     ahead: onHost.filter((machine) => {
       const record = after.get(machine.id);
-      return record !== undefined && BigInt(machine.generation) > BigInt(record.generation);
+      return (
+        record !== undefined &&
+        record.state !== "destroyed" &&
+        BigInt(machine.generation) > BigInt(record.generation)
+      );
     }),
   };
 }
