@@ -84,8 +84,8 @@ export function postgresUrl(folder: string, database: string): string {
   return `postgresql://${SUPERUSER}@/${database}?host=${encodeURIComponent(folder)}`;
 }
 
-/** Runs one statement on a connection of its own. */
-export async function query(url: string, statement: string): Promise<void> {
+/** Runs one statement on a connection of its own; returns how many rows it gave. */
+export async function query(url: string, statement: string): Promise<number> {
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: 5_000,
@@ -95,7 +95,7 @@ export async function query(url: string, statement: string): Promise<void> {
   client.on("error", () => undefined);
   try {
     await client.connect();
-    await client.query(statement);
+    return (await client.query(statement)).rowCount ?? 0;
   } finally {
     await client.end();
   }
@@ -103,12 +103,9 @@ export async function query(url: string, statement: string): Promise<void> {
 
 /** Makes the database if it is not there. */
 async function ensureDatabase(folder: string, database: string): Promise<void> {
-  try {
-    await query(postgresUrl(folder, "postgres"), `CREATE DATABASE "${database}"`);
-  } catch (cause) {
-    const duplicateDatabase = "42P04";
-    if (!(cause instanceof pg.DatabaseError) || cause.code !== duplicateDatabase) throw cause;
-  }
+  const server = postgresUrl(folder, "postgres");
+  const found = await query(server, `SELECT 1 FROM pg_database WHERE datname = '${database}'`);
+  if (found === 0) await query(server, `CREATE DATABASE "${database}"`);
 }
 
 /** Once per folder. Works beside it and renames, so that an interrupted run leaves nothing that looks finished. */

@@ -5,6 +5,16 @@ export class UserError extends Error {
   override readonly name = "UserError";
 }
 
+/** What `signal` of {@link main} is aborted with: somebody wants us to stop. */
+export class Interruption extends Error {
+  override readonly name = "Interruption";
+}
+
+/** Whether an error only says that the work was called off. */
+export function isInterruption(error: unknown): boolean {
+  return error instanceof Interruption || (error instanceof Error && error.name === "AbortError");
+}
+
 /**
  * Runs a command and makes its outcome the process's exit code. The first Ctrl-C (or SIGTERM, SIGHUP) aborts `signal`, and the
  * command ends in its own time, by returning where that is its way to end; a second one leaves at once.
@@ -15,7 +25,7 @@ export async function main(command: (signal: AbortSignal) => Promise<number | un
   const onSignal = (signal: NodeJS.Signals) => {
     if (caught !== undefined && signal === "SIGINT") process.exit(130);
     caught = signal;
-    abort.abort(new UserError(`Stopped by ${signal}.`));
+    abort.abort(new Interruption(`stopped by ${signal}`));
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
   // The terminal may be gone before we are; stopping things matters more than saying so.
@@ -25,9 +35,15 @@ export async function main(command: (signal: AbortSignal) => Promise<number | un
   } catch (error) {
     process.exitCode = 1;
     if (caught !== undefined) process.exitCode = 128 + constants.signals[caught];
-    if (!abort.signal.aborted || error !== abort.signal.reason) process.stderr.write(`${describe(error)}\n`);
+    process.stderr.write(`${caught === undefined ? describe(error) : describeInterrupted(error)}\n`);
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, onSignal);
+}
+
+/** After Ctrl-C much fails because it was called off, e.g. programs that heard it too: a word about that is enough. */
+function describeInterrupted(error: unknown): string {
+  if (isInterruption(error) || !(error instanceof Error)) return "Interrupted.";
+  return `Interrupted (${error.message.split("\n", 1)[0]}).`;
 }
 
 function describe(error: unknown): string {

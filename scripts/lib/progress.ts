@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import { isInterruption } from "./main.ts";
 
 /** Steps shorter than this are not announced. */
 const QUIET_MS = 1_000;
@@ -45,7 +46,7 @@ export class Progress {
       finish(styleText("dim", "took"));
       return result;
     } catch (cause) {
-      finish(styleText("red", "failed after"));
+      finish(isInterruption(cause) ? "interrupted after" : styleText("red", "failed after"));
       throw cause;
     }
   }

@@ -90,6 +90,8 @@ async function makeDatabase(folder: string, source: string): Promise<TestDatabas
   await query(server, `CREATE DATABASE "${name}" TEMPLATE "${source}"`);
   return {
     url: postgresUrl(folder, name),
-    close: () => query(server, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`),
+    async close() {
+      await query(server, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`);
+    },
   };
 }
