@@ -119,7 +119,7 @@ describe("hover machine run", () => {
 
     const ended = await running.ended;
 
-    expect(ended.code).toBe(0);
+    expect([ended.code, ended.err]).toEqual([0, ""]);
     expect(JSON.parse(ended.out)).toMatchObject({ id: ID, machine: { state: "started" } });
     const ids = api.requests.map((r) => (r.request as CreateMachineRequest).requestId);
     expect(ids.length).toBeGreaterThan(1);

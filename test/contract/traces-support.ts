@@ -20,6 +20,8 @@ export interface Receiver {
   readonly url: string;
   post(body: unknown, options?: { token?: string; headers?: Record<string, string> }): Promise<Response>;
   get(path: string, token?: string): Promise<Response>;
+  /** Requests that it has been asked so far. */
+  asked(): number;
   close(): Promise<void>;
 }
 
@@ -38,8 +40,11 @@ export async function startReceiver(
   const verifier = new TokenVerifier(keys.publicKey);
   const store = new TraceStore(dir, { keep, budgetBytes }, systemClock);
   const server = traceServer(store, (header) => verifier.verify(header), systemClock);
+  let asked = 0;
+  server.on("request", () => (asked += 1));
   const url = `http://127.0.0.1:${await listen(server, "127.0.0.1:0", "TRACES_LISTEN")}`;
-  return { url, ...requests(url), close: () => closeServer(server).then(() => store.close()) };
+  const close = () => closeServer(server).then(() => store.close());
+  return { url, ...requests(url), asked: () => asked, close };
 }
 
 /** How to talk to a receiver. Posts as a service, reads as an administrator, unless told otherwise. */

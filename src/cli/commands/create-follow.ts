@@ -37,6 +37,7 @@ export async function followCreate(
 export function isConnectionLoss(err: unknown): boolean {
   if (!(err instanceof Fault)) return false;
   if (err.reason === "PEER_UNAVAILABLE" || err.reason === "SERVER_DRAINING") return true;
-  // A killed server's streams are reset, which grpc-js reports as INTERNAL and not as UNAVAILABLE.
+  // A server that is cut off resets its streams, which grpc-js reports as CANCELLED or INTERNAL and not as UNAVAILABLE.
+  if (err.reason === "CANCELLED") return true;
   return err.reason === "INTERNAL" && /RST_STREAM|connection/i.test(err.message);
 }

@@ -1,5 +1,5 @@
 import { type Host, HostsServiceClient } from "../../gen/windhover/admin/v1/hosts.ts";
-import { table } from "../render/table.ts";
+import { type Column, table } from "../render/table.ts";
 import { ago, megabytes } from "../render/time.ts";
 import type { Handler } from "../runner.ts";
 import { hostJson } from "../show/json.ts";
@@ -28,18 +28,18 @@ export const listHosts: Handler<[], { region?: string }> = async (session, _args
   return undefined;
 };
 
-const COLUMNS = [
+const COLUMNS: readonly Column[] = [
   { title: "HOST", min: 8 },
-  { title: "REGION" },
-  { title: "ZONE", min: 5 },
-  { title: "ATTACHED" },
-  { title: "CPUS", align: "right" as const },
-  { title: "MEMORY", align: "right" as const },
-  { title: "DISK", align: "right" as const },
-  { title: "HELD", min: 8 },
-  { title: "MACHINES", min: 10 },
-  { title: "VMM", min: 8 },
-  { title: "ISOLATION" },
+  { title: "REGION", dropRank: 6 },
+  { title: "ZONE", min: 5, dropRank: 5 },
+  { title: "ATTACHED", min: 8 },
+  { title: "CPUS", align: "right" },
+  { title: "MEMORY", align: "right" },
+  { title: "DISK", align: "right", dropRank: 4 },
+  { title: "HELD", min: 6, dropRank: 2 },
+  { title: "MACHINES", min: 9 },
+  { title: "VMM", min: 8, dropRank: 3 },
+  { title: "ISOLATION", min: 6, dropRank: 1 },
 ];
 
 function row(host: Host): string[] {

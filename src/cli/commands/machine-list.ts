@@ -13,12 +13,12 @@ const COLUMNS: readonly Column[] = [
   { title: "ID" },
   { title: "NAME", min: 8 },
   { title: "STATE" },
-  { title: "APP", min: 6 },
-  { title: "REGION" },
-  { title: "HOST", min: 6 },
-  { title: "IMAGE", min: 12 },
+  { title: "APP", min: 6, dropRank: 1 },
+  { title: "REGION", dropRank: 4 },
+  { title: "HOST", min: 6, dropRank: 3 },
+  { title: "IMAGE", min: 10 },
   { title: "ADDRESS", min: 15 },
-  { title: "CREATED" },
+  { title: "CREATED", dropRank: 2 },
 ];
 
 /** `hover machine list`. */

@@ -69,7 +69,7 @@ function traceLines(full: FullTrace, { terminal }: Session): string[] {
   const took = time(root.duration_us / 1_000);
   const dropped = full.trace.dropped_spans > 0 ? `, ${full.trace.dropped_spans} more were not kept` : "";
   return [
-    `${paint.bold(nameOf(root))}  ${took}  ${full.trace.start_time}`,
+    `${paint.bold(nameOf(root))}  ${took}  ${new Date(root.start_us / 1_000).toISOString()}`,
     paint.dim(`trace ${full.trace.trace_id}, ${full.spans.length} spans of ${services} services${dropped}`),
     "",
     ...waterfall(analysis, { width: Math.max(MIN_WIDTH, terminal.width ?? DEFAULT_WIDTH), paint }),

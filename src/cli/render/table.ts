@@ -7,13 +7,15 @@ export interface Column {
   readonly align?: "left" | "right";
   /** Columns it may be cut to when the screen is narrow; without it the column is never cut. */
   readonly min?: number;
+  /** When even that is too wide, columns with a rank are left out, the highest rank first. */
+  readonly dropRank?: number;
 }
 
 const GAP = 2;
 
 /**
- * Lays out a table: a line of titles, then one line for each row, aligned, never wider than `width` if columns that may be cut allow it.
- * Without a width nothing is cut.
+ * Lays out a table: a line of titles, then one line for each row, aligned. Kept to `width` by cutting the columns that may be cut, then by
+ * leaving out those that may be left out. Without a width nothing is cut.
  */
 export function table(
   columns: readonly Column[],
@@ -22,18 +24,36 @@ export function table(
 ): readonly string[] {
   const cells = [columns.map((column) => column.title), ...rows.map((row) => row.map(harmless))];
   const natural = columns.map((_, i) => Math.max(...cells.map((row) => displayWidth(row[i] ?? ""))));
-  const widths = width === undefined ? natural : squeeze(columns, natural, width);
+  const shown = width === undefined ? [...columns.keys()] : choose(columns, natural, width);
+  const pick = <T>(list: readonly T[]) => shown.flatMap((i) => list[i] ?? []);
+  const kept = pick(columns);
+  const widths = width === undefined ? natural : squeeze(kept, pick(natural), width);
   return cells.map((row) =>
-    columns
+    kept
       .map(({ align = "left" }, i) => {
-        const text = row[i] ?? "";
-        const isLast = i === columns.length - 1;
+        const text = row[shown[i] ?? 0] ?? "";
+        const isLast = i === kept.length - 1;
         // No blanks at the end of a line: they would wrap on a narrow screen.
         return isLast && align === "left" ? cutTo(text, widths[i] ?? 0) : fitTo(text, widths[i] ?? 0, align);
       })
       .join(" ".repeat(GAP))
       .trimEnd(),
   );
+}
+
+/** The columns, by index, that fit when those that may be cut are cut as far as they may. */
+function choose(columns: readonly Column[], natural: readonly number[], width: number): number[] {
+  const least = columns.map((column, i) => Math.min(column.min ?? Number.POSITIVE_INFINITY, natural[i] ?? 0));
+  let shown = [...columns.keys()];
+  const isTooWide = () =>
+    shown.reduce((sum, i) => sum + (least[i] ?? 0), 0) + GAP * (shown.length - 1) > width;
+  while (isTooWide()) {
+    const ranks = shown.map((i) => columns[i]?.dropRank ?? 0);
+    const highest = Math.max(...ranks);
+    if (highest === 0) break;
+    shown = shown.filter((i) => columns[i]?.dropRank !== highest);
+  }
+  return shown;
 }
 
 /** Takes from the widest column that may be cut, until all fit or none can give any more. */
