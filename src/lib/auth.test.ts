@@ -13,7 +13,7 @@ createLogger("test", { write: () => {} });
 
 const keys = generateKeyPair();
 const claims: Claims = { subject: "me", org: "acme", scopes: ["machines:read", "machines:write"] };
-const soon = { timeoutMs: 2_000 };
+const soon = { timeoutMs: 4_000 };
 
 test.each(["Bearer", "bearer", "FlyV1", "Bearer FlyV1"])(
   "a token is taken under the scheme %s",
@@ -66,7 +66,7 @@ test("of many tokens the oldest are forgotten, and verified anew", async () => {
   expect(after).toEqual(before);
   // Another object: the first one was forgotten to make room.
   expect(after).not.toBe(before);
-});
+}, 20_000);
 
 test.each([undefined, "", "  "])("without a token the reason is TOKEN_MISSING (%j)", async (header) => {
   await expect(new TokenVerifier(keys.publicKey).verify(header)).rejects.toMatchObject({

@@ -6,9 +6,12 @@ import { Fault } from "./fault.ts";
 import { createLogger } from "./log.ts";
 import { type CallContext, remainingMs, unary } from "./rpc.ts";
 
+/** Polling is patient: the machine may be busy. */
+const patient = { timeout: 4_000 };
+
 createLogger("test", { write: () => {} });
 
-const soon = { timeoutMs: 2_000 };
+const soon = { timeoutMs: 4_000 };
 
 describe("the signal of a call", () => {
   test("does not abort after success, although grpc-js reports every call as cancelled in the end", async () => {
@@ -41,7 +44,7 @@ describe("the signal of a call", () => {
     abort.abort();
 
     expect(await outcome).toMatchObject({ code: "CANCELLED" });
-    await expect.poll(() => ctx.signal.aborted).toBe(true);
+    await expect.poll(() => ctx.signal.aborted, patient).toBe(true);
     expect(ctx.signal.reason).toMatchObject({ code: "CANCELLED" });
   });
 
@@ -53,7 +56,7 @@ describe("the signal of a call", () => {
 
     expect(error).toMatchObject({ code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED" });
     const ctx = await handler.promise;
-    await expect.poll(() => ctx.signal.aborted).toBe(true);
+    await expect.poll(() => ctx.signal.aborted, patient).toBe(true);
     expect(ctx.signal.reason).toMatchObject({ code: "DEADLINE_EXCEEDED" });
   });
 
@@ -77,7 +80,7 @@ describe("the signal of a call", () => {
     expect(left).toBeLessThanOrEqual(1_500);
     expect(left).toBeGreaterThan(0);
     await outcome;
-    await expect.poll(() => ctx.signal.aborted).toBe(true);
+    await expect.poll(() => ctx.signal.aborted, patient).toBe(true);
   });
 
   test("a call whose parent or signal has ended already is never made", async () => {

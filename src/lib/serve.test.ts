@@ -17,7 +17,7 @@ createLogger("test", { write: (line) => lines.push(JSON.parse(line)) });
 const folder = temporaryFolder("serve");
 afterAll(() => folder.remove());
 
-const soon = { timeoutMs: 2_000 };
+const soon = { timeoutMs: 4_000 };
 const forever = { timeoutMs: Number.POSITIVE_INFINITY };
 
 test("a taken port is a fault that names the address and the variable to set", async () => {

@@ -12,12 +12,15 @@ import { serverStream, unary } from "./rpc.ts";
 import { startTelemetry } from "./telemetry.ts";
 import { activeTraceparent, recordSpan, withRemoteParent, withSpan } from "./tracing.ts";
 
+/** Polling is patient: the machine may be busy. */
+const patient = { timeout: 4_000 };
+
 const exporter = new InMemorySpanExporter();
 startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
 createLogger("test", { write: () => {} });
 beforeEach(() => exporter.reset());
 
-const soon = { timeoutMs: 2_000 };
+const soon = { timeoutMs: 4_000 };
 const NAME = "test.v1.Echo/One";
 
 describe("our own spans", () => {
@@ -143,7 +146,7 @@ describe("a call", () => {
     abort.abort();
     await outcome.catch(() => {});
 
-    await expect.poll(() => statuses(SpanKind.SERVER)).toEqual(["CANCELLED"]);
+    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["CANCELLED"]);
     expect(statuses(SpanKind.CLIENT)).toEqual(["CANCELLED"]);
   });
 
@@ -152,7 +155,7 @@ describe("a call", () => {
 
     await call(service.client, service.client.one, { text: "" }, { timeoutMs: 60 }).catch(() => {});
 
-    await expect.poll(() => statuses(SpanKind.SERVER)).toEqual(["DEADLINE_EXCEEDED"]);
+    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["DEADLINE_EXCEEDED"]);
     expect(statuses(SpanKind.CLIENT)).toEqual(["DEADLINE_EXCEEDED"]);
   });
 
@@ -180,7 +183,7 @@ describe("a call", () => {
 
     for await (const _ of openStream(service.client, service.client.down, { text: "" }, soon)) break;
 
-    await expect.poll(() => statuses(SpanKind.SERVER)).toEqual(["CANCELLED"]);
+    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["CANCELLED"]);
     const server = only("test.v1.Echo/Down", SpanKind.SERVER);
     expect(inside).toContain(server.spanContext().spanId);
   });
