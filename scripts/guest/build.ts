@@ -17,6 +17,7 @@ import { type Log, run } from "./run.ts";
 import { makeScratchTemplate } from "./scratch.ts";
 
 const STRIP_TIMEOUT_MS = 30_000;
+const KEPT_SETS = 3;
 /** Apparent size of a scratch disk; a machine uses of it what it writes. */
 const SCRATCH_BYTES = 8 * 1024 ** 3;
 
@@ -39,7 +40,7 @@ export async function buildGuest(
   mkdirSync(draft);
   try {
     const manifest = await build(outDir, draft, inputs, log);
-    removeOthers(outDir, manifest);
+    removeOld(outDir);
     return manifest;
   } finally {
     rmSync(draft, { recursive: true, force: true });
@@ -158,11 +159,12 @@ function moveInto(draft: string, target: string): void {
   }
 }
 
-/** Old sets go. VMs that run from them hold their files open. */
-function removeOthers(outDir: string, manifest: GuestManifest): void {
-  const present = manifest.kernel.file.split("/")[0];
-  for (const name of readdirSync(outDir)) {
-    if (name.startsWith("set-") && name !== present) rmSync(join(outDir, name), { recursive: true });
+/** A hostd that runs has read where its files are, and goes on using them when newer ones have come. */
+function removeOld(outDir: string): void {
+  const sets = readdirSync(outDir).filter((name) => name.startsWith("set-"));
+  const age = (name: string): number => statSync(join(outDir, name)).mtimeMs;
+  for (const name of sets.sort((a, b) => age(b) - age(a)).slice(KEPT_SETS)) {
+    rmSync(join(outDir, name), { recursive: true });
   }
 }
 

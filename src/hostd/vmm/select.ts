@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { logger } from "../../lib/log.ts";
 import type { BootOptions } from "./qemu/acquire.ts";
@@ -6,7 +7,7 @@ import { type GuestAssets, loadGuestAssets } from "./qemu/assets.ts";
 import type { Acceleration } from "./qemu/command-line.ts";
 import { type Confinement, probeConfinement } from "./qemu/confinement.ts";
 import { QemuVmm, type QemuVmmOptions } from "./qemu/qemu-vmm.ts";
-import { VmDirs } from "./qemu/vm-dirs.ts";
+import { UID_SLOTS, VmDirs } from "./qemu/vm-dirs.ts";
 import type { Vmm, VmmInfo } from "./vmm.ts";
 
 /** What a host may be told about its VMM. */
@@ -17,8 +18,8 @@ export interface SelectOptions {
   readonly dir: string;
   /** Where scripts/guest has put the guest's files. */
   readonly guestDir: string;
-  /** First of the uids that VMs run under when we are root. */
-  readonly uidBase: number;
+  /** First of the 4096 uids that VMs run under when we are root. Undefined: a range that follows from `dir`, so that hosts differ. */
+  readonly uidBase: number | undefined;
   /** `none` runs QEMU as we are, for systems on which nothing else works. */
   readonly confinement: "auto" | "none";
   /** How long a launch may wait for its turn, and then again how long it may take. */
@@ -34,7 +35,7 @@ export interface SelectOptions {
 /** A host that is told nothing. */
 export const SELECT_DEFAULTS = {
   mode: "auto",
-  uidBase: 200_000,
+  uidBase: undefined,
   confinement: "auto",
   bootTimeoutMs: 60_000,
   coldBoots: 2,
@@ -45,6 +46,9 @@ export const SELECT_DEFAULTS = {
 const KVM_CANARY_MS = 3_000;
 const EMULATION_CANARY_MS = 60_000;
 const CHOICE = "vmm.json";
+/** Above what systems give to people and services. */
+const FIRST_UID = 1_000_000;
+const UID_RANGES = 1024;
 
 interface Choice {
   readonly key: string;
@@ -62,7 +66,7 @@ export async function selectVmm(options: SelectOptions): Promise<Vmm> {
   const isRoot = process.getuid?.() === 0;
   const hasUid = isRoot && options.confinement === "auto";
   const assets = loadGuestAssets(options.guestDir);
-  const dirs = new VmDirs(options.dir, hasUid ? options.uidBase : undefined);
+  const dirs = new VmDirs(options.dir, hasUid ? (options.uidBase ?? uidRange(options.dir)) : undefined);
   const confinement = await findConfinement(options, dirs, assets, hasUid);
   if (confinement.shortfall !== "") {
     logger.warn("VMs are not confined as they should be", { shortfall: confinement.shortfall });
@@ -171,6 +175,12 @@ function writeChoice(dir: string, choice: Choice): void {
   const file = join(dir, CHOICE);
   writeFileSync(`${file}.new`, `${JSON.stringify(choice)}\n`);
   renameSync(`${file}.new`, file);
+}
+
+/** Hosts on one machine should not share uids, and nobody tells them apart but by their directories. */
+function uidRange(dir: string): number {
+  const place = createHash("sha256").update(realpathSync(dir)).digest().readUInt16LE() % UID_RANGES;
+  return FIRST_UID + place * UID_SLOTS;
 }
 
 function wallClockUs(): number {

@@ -54,6 +54,11 @@ export interface LogLine {
   readonly timeUs: number;
   readonly stream: "stdout" | "stderr" | "system";
   readonly text: string;
+  /**
+   * Counts the VM's lines from 1, with gaps where lines were dropped. A hostd that is killed between storing a line and noting that
+   * it has may hear that one line again after `adopt`, under the same number. Absent where that cannot happen.
+   */
+  readonly number?: number;
 }
 
 /** How a workload ended. */

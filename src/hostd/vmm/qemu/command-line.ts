@@ -83,7 +83,10 @@ export function kernelCommandLine(acceleration: Acceleration): string {
 /** Two nodes, so that the file can be exchanged under a device that stays. */
 function rootDisk(file: string): string[] {
   return [
-    ...["-blockdev", `driver=file,node-name=root-file,filename=${escape(file)},read-only=on,locking=off`],
+    ...[
+      "-blockdev",
+      `driver=file,node-name=root-file,filename=${escapeCommas(file)},read-only=on,locking=off`,
+    ],
     ...["-blockdev", `driver=raw,node-name=${ROOT_NODE},file=root-file,read-only=on`],
     ...["-device", `virtio-blk-pci,drive=${ROOT_NODE},serial=${ROOT_SERIAL}`],
   ];
@@ -100,6 +103,6 @@ function scratchDisk(): string[] {
 }
 
 /** In QEMU's option lists a comma in a value is written twice. */
-function escape(path: string): string {
+function escapeCommas(path: string): string {
   return path.replaceAll(",", ",,");
 }

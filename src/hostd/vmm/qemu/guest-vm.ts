@@ -168,6 +168,6 @@ export class GuestVm implements Vm {
   }
 
   private toLogLine(line: GuestLine): LogLine {
-    return { timeUs: this.toHost(line.timeUs), stream: line.stream, text: line.text };
+    return { timeUs: this.toHost(line.timeUs), stream: line.stream, text: line.text, number: line.number };
   }
 }

@@ -78,7 +78,7 @@ export class LogPump {
 
   /** Resolves when all lines that have come are with the sink. */
   async drained(): Promise<void> {
-    while (this.work) await this.work;
+    while (this.work !== undefined) await this.work;
   }
 
   /** Delivers nothing more. */

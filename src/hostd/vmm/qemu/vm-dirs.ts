@@ -27,8 +27,8 @@ export interface VmRecord {
 const RECORD = "vm.json";
 const STDERR = "stderr.log";
 const VM_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
-/** One host runs far fewer VMs than this. */
-const UID_SLOTS = 4096;
+/** How many uids a host has for its VMs; it runs far fewer. */
+export const UID_SLOTS = 4096;
 const MAX_STDERR = 64 * 1024;
 
 /** The directories of this host's VMs: one each, owned by the uid that the VM's QEMU runs under. */

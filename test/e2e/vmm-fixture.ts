@@ -1,0 +1,132 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildGuest } from "../../scripts/guest/build.ts";
+import { guestFolder } from "../../scripts/setup/setup.ts";
+import { SELECT_DEFAULTS, type SelectOptions, selectVmm } from "../../src/hostd/vmm/select.ts";
+import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+/** A VMM on a private directory, an image for it, and what is needed to start things in it. */
+export interface Bench {
+  readonly vmm: Vmm;
+  /** The host's data directory, which nobody but its owner may enter. */
+  readonly dir: string;
+  readonly guestDir: string;
+  readonly image: string;
+  /** Launches `argv` and collects its lines. */
+  launch(argv: readonly string[], more?: Partial<Workload> & { memoryMb?: number }): Promise<Launched>;
+  /** Destroys all that was launched and removes the directory. */
+  close(): Promise<void>;
+}
+
+/** A VM and what it has said so far. */
+export interface Launched {
+  readonly vm: Vm;
+  readonly lines: LogLine[];
+  /** The lines' texts. */
+  texts(): string[];
+}
+
+const COMMANDS = [
+  "sh",
+  "cat",
+  "id",
+  "env",
+  "ls",
+  "stat",
+  "touch",
+  "hostname",
+  "mount",
+  "sleep",
+  "head",
+  "rm",
+];
+const PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:Web:/srv/web:/bin/sh\n";
+const GROUP = "root:x:0:\nweb:x:1001:\nextra:x:2000:web\nmore:x:2001:web\n";
+
+/** Makes a bench. The guest is built when it has not been yet. */
+export async function openBench(options: Partial<SelectOptions> = {}): Promise<Bench> {
+  const guestDir = guestFolder();
+  await buildGuest(guestDir, () => {});
+  const folder = temporaryFolder("vmm");
+  const image = buildImage(folder.path);
+  const dir = join(folder.path, "host");
+  const vmm = await openVmm(dir, options);
+  let count = 0;
+  const launch = async (
+    argv: readonly string[],
+    { memoryMb = 256, ...more }: Partial<Workload> & { memoryMb?: number } = {},
+  ): Promise<Launched> => {
+    const lines: LogLine[] = [];
+    const workload = { ...plainWorkload(image, argv), ...more };
+    const sink = { onLog: (line: LogLine) => void lines.push(line) };
+    const vm = await vmm.launch(
+      `vm-${++count}`,
+      { cpus: 1, memoryMb },
+      workload,
+      sink,
+      new AbortController().signal,
+    );
+    return { vm, lines, texts: () => lines.map(({ text }) => text) };
+  };
+  const close = async (): Promise<void> => {
+    await Promise.all((await vmm.list()).map((id) => vmm.destroy(id)));
+    await vmm.close();
+    folder.remove();
+  };
+  return { vmm, dir, guestDir, image, launch, close };
+}
+
+/** Another VMM on the same directory, as a hostd has that was started again. */
+export function openVmm(dir: string, options: Partial<SelectOptions> = {}): Promise<Vmm> {
+  return selectVmm({
+    ...SELECT_DEFAULTS,
+    dir,
+    guestDir: guestFolder(),
+    sim: () => {
+      throw new Error("these tests want real VMs");
+    },
+    ...options,
+  });
+}
+
+/** A workload with nothing special about it. */
+export function plainWorkload(image: string, argv: readonly string[]): Workload {
+  return {
+    machineId: "0123456789abcd",
+    rootfs: image,
+    argv,
+    env: {},
+    user: "",
+    workingDir: "/",
+    hostname: "bench",
+    ports: [],
+    settleMs: 0,
+  };
+}
+
+/** A small root file system: busybox, the probe, accounts, and files that cannot be executed. */
+function buildImage(dir: string): string {
+  const root = join(dir, "root");
+  for (const each of ["bin", "etc", "data"]) mkdirSync(join(root, each), { recursive: true });
+  execFileSync("cp", ["/bin/busybox", join(root, "bin/busybox")]);
+  for (const name of COMMANDS) symlinkSync("busybox", join(root, "bin", name));
+  const source = join(import.meta.dirname, "vmm-probe.c");
+  execFileSync("musl-gcc", ["-static", "-O1", "-s", "-D_GNU_SOURCE", "-o", join(root, "bin/probe"), source]);
+  writeFileSync(join(root, "etc/passwd"), PASSWD);
+  writeFileSync(join(root, "etc/group"), GROUP);
+  // As systemd's images have it: a link to nowhere.
+  symlinkSync("../run/systemd/resolve/stub-resolv.conf", join(root, "etc/resolv.conf"));
+  writeFileSync(join(root, "data/file"), "from the image\n");
+  writeFileSync(join(root, "bin/text"), "no program\n");
+  writeFileSync(join(root, "bin/noise"), Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 0, 0, 0]));
+  writeFileSync(join(root, "bin/orphan"), "#!/bin/missing\n");
+  for (const name of ["noise", "orphan"]) chmodSync(join(root, "bin", name), 0o755);
+  const image = join(dir, "image.sqfs");
+  const tar = execFileSync("tar", ["-C", root, "--owner=0", "--group=0", "-cf", "-", "."], {
+    maxBuffer: 1e8,
+  });
+  execFileSync("tar2sqfs", ["-q", "-c", "lz4", image], { input: tar, stdio: ["pipe", "ignore", "inherit"] });
+  return image;
+}
