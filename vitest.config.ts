@@ -5,7 +5,13 @@ function project(
   groupOrder: number,
   name: string,
   include: string[],
-  limits: { testTimeout: number; hookTimeout?: number; fileParallelism?: boolean; globalSetup?: string[] },
+  limits: {
+    testTimeout: number;
+    hookTimeout?: number;
+    fileParallelism?: boolean;
+    globalSetup?: string[];
+    exclude?: string[];
+  },
 ): TestProjectInlineConfiguration {
   return {
     test: {
@@ -20,6 +26,8 @@ function project(
   };
 }
 
+/** Tests of whole processes that lie beside what they test. */
+const system = "{scripts,test/support}/**/*.system.test.ts";
 const postgres = ["test/support/global-postgres.ts"];
 
 export default defineConfig({
@@ -32,8 +40,9 @@ export default defineConfig({
         testTimeout: 30_000,
         hookTimeout: 60_000,
         globalSetup: postgres,
+        exclude: [system],
       }),
-      project(2, "system", ["test/system/**/*.test.ts"], {
+      project(2, "system", ["test/system/**/*.test.ts", system], {
         testTimeout: 120_000,
         hookTimeout: 120_000,
         fileParallelism: false,

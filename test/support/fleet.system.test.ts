@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { checkHealth } from "../../scripts/fleet/health.ts";
+import { layoutOf } from "../../scripts/fleet/layout.ts";
+import { findLeftovers } from "../../scripts/fleet/sweep.ts";
+import { startFleet, type TestFleet } from "./fleet.ts";
+
+let fleet: TestFleet;
+
+beforeAll(async () => {
+  fleet = await startFleet({ hosts: 1, vmm: "sim" });
+});
+
+afterAll(() => fleet.close());
+
+const health = () => checkHealth(fleet.api, AbortSignal.timeout(5_000));
+
+test("a part that is killed stays down until it is started", async () => {
+  await fleet.kill("api");
+  expect(fleet.pid("api")).toBeUndefined();
+  await expect(health()).rejects.toThrow();
+
+  await fleet.start("api");
+  await health();
+});
+
+test("a part that crashes comes back by itself", async () => {
+  const before = fleet.pid("hostd-1");
+
+  await fleet.crash("hostd-1");
+
+  expect(fleet.pid("hostd-1")).not.toBe(before);
+  expect(fleet.log("hostd-1")).toContain("ready");
+});
+
+test("a frozen part does not answer, and does once it is thawed", async () => {
+  fleet.pause("api");
+  await expect(health()).rejects.toThrow();
+  fleet.resume("api");
+
+  await health();
+});
+
+test("a fleet of its own is closed without a trace", async () => {
+  const other = await startFleet({ hosts: 1, vmm: "sim" });
+  const layout = layoutOf(other.folder);
+  expect(findLeftovers(layout).others.length).toBeGreaterThan(5);
+
+  await other.close();
+
+  expect(findLeftovers(layout)).toEqual({ vms: [], postgres: [], others: [] });
+});
