@@ -4,7 +4,7 @@ import type { AttachRequest, AttachResponse, Hello } from "../../src/gen/windhov
 import { SchedulerServiceClient } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { connect, openDuplex } from "../../src/lib/client.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
-import { startScheduler, TestHost, type TestScheduler, token } from "./scheduler-fixture.ts";
+import { eventually, startScheduler, TestHost, type TestScheduler, token } from "./scheduler-fixture.ts";
 
 let redis: TestRedis;
 let scheduler: TestScheduler;
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis.close());
 beforeEach(async () => {
-  scheduler = await startScheduler(redis.url);
+  scheduler = await startScheduler(redis.url, { windowMs: 500 });
   await scheduler.ready();
 });
 afterEach(async () => {
@@ -93,7 +93,7 @@ describe("hello", () => {
     await raw.say({ $case: "hello", value: HELLO });
 
     await expect(raw.next()).rejects.toMatchObject({ reason: "HELLO_EXPECTED" });
-    await expect.poll(() => scheduler.hosts.size).toBe(0);
+    await eventually(() => scheduler.hosts.size).toBe(0);
   });
 
   test("with wrong fields is refused, with all of them", async () => {
@@ -120,7 +120,7 @@ describe("hello", () => {
 
   test("with another host's number is refused while that host is attached", async () => {
     const first = host(1);
-    await expect.poll(() => first.attached()).toBe(true);
+    await eventually(() => first.attached()).toBe(true);
     const raw = stream();
     await raw.say({ $case: "hello", value: { ...HELLO, identity: "another" } });
 
@@ -160,7 +160,7 @@ describe("answers", () => {
 
   test("that come after the window are told to let their holds go", async () => {
     const prompt = host(1);
-    await expect.poll(() => prompt.attached()).toBe(true);
+    await eventually(() => prompt.attached()).toBe(true);
     const raw = stream();
     await raw.say({ $case: "hello", value: { ...HELLO, number: 2 } });
     await raw.next();
@@ -182,7 +182,7 @@ describe("answers", () => {
 
 test("a silent host costs the window and no more", async () => {
   const prompt = host(1);
-  await expect.poll(() => prompt.attached()).toBe(true);
+  await eventually(() => prompt.attached()).toBe(true);
   const silent = stream();
   await silent.say({ $case: "hello", value: { ...HELLO, number: 2 } });
   await silent.next();
@@ -193,8 +193,8 @@ test("a silent host costs the window and no more", async () => {
 
   expect(hostsAsked).toBe(2);
   expect(reservation?.offers.map((offer) => offer.hostNumber)).toEqual([1]);
-  expect(ms).toBeGreaterThan(145);
-  expect(ms).toBeLessThan(600);
+  expect(ms).toBeGreaterThan(495);
+  expect(ms).toBeLessThan(2_000);
 });
 
 test("a host that vanishes during the auction costs nothing", async () => {
@@ -203,6 +203,7 @@ test("a host that vanishes during the auction costs nothing", async () => {
   await raw.next();
   const slow = await startScheduler(redis.url, { windowMs: 10_000 });
   closing.push(() => slow.close());
+  await slow.ready();
   const gone = connect(SchedulerServiceClient, slow.address, { token, ownConnection: true });
   const open = openDuplex(gone, gone.attach, { timeoutMs: 20_000 });
   const received = open.messages[Symbol.asyncIterator]();
@@ -251,15 +252,15 @@ describe("a host whose scheduler goes", () => {
 
   test("attaches again when it is back, and auctions go on", async () => {
     const one = host(1);
-    await expect.poll(() => one.attached()).toBe(true);
+    await eventually(() => one.attached()).toBe(true);
     const { port } = scheduler;
     await scheduler.close();
-    await expect.poll(() => one.attached()).toBe(false);
+    await eventually(() => one.attached()).toBe(false);
 
     scheduler = await startScheduler(redis.url, { port });
     await scheduler.ready();
 
-    await expect.poll(() => one.attached(), { timeout: 5_000 }).toBe(true);
+    await eventually(() => one.attached()).toBe(true);
     expect((await scheduler.reserve()).reservation?.offers).toHaveLength(1);
   });
 });
@@ -289,7 +290,7 @@ describe("a peer that accepts connections and says nothing", () => {
     const one = new TestHost(1, [`127.0.0.1:${port}`]);
     closing.push(() => one.close());
 
-    await expect.poll(() => one.attachment.replicas()[0]?.reason, { timeout: 8_000 }).toBe("NO_WELCOME");
-    await expect.poll(() => connections, { timeout: 4_000 }).toBeGreaterThan(1);
+    await eventually(() => one.attachment.replicas()[0]?.reason).toBe("NO_WELCOME");
+    await eventually(() => connections).toBeGreaterThan(1);
   });
 });

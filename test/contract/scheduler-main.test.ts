@@ -8,7 +8,7 @@ import { HealthCheckResponse_ServingStatus, HealthClient } from "../../src/gen/g
 import { SchedulerServiceClient } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { call, connect } from "../../src/lib/client.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
-import { KEYS, reserveRequest, token } from "./scheduler-fixture.ts";
+import { eventually, KEYS, reserveRequest, token } from "./scheduler-fixture.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/scheduler/main.ts", import.meta.url));
 
@@ -55,11 +55,9 @@ test("starts and serves without Redis, and ends cleanly when asked", async () =>
   const health = connect(HealthClient, address, { ownConnection: true });
   const client = connect(SchedulerServiceClient, address, { token, ownConnection: true });
 
-  await expect
-    .poll(() => call(health, health.check, { service: "" }, { timeoutMs: 1_000 }).catch(() => undefined), {
-      timeout: 15_000,
-    })
-    .toEqual({ status: HealthCheckResponse_ServingStatus.SERVING });
+  await eventually(() =>
+    call(health, health.check, { service: "" }, { timeoutMs: 1_000 }).catch(() => undefined),
+  ).toEqual({ status: HealthCheckResponse_ServingStatus.SERVING });
   await expect(call(client, client.reserve, reserveRequest(), { timeoutMs: 5_000 })).rejects.toMatchObject({
     reason: "REDIS_UNAVAILABLE",
   });

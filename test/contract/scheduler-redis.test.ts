@@ -2,9 +2,19 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Redis } from "../../src/lib/redis.ts";
 import { RedisReservations } from "../../src/scheduler/adapters/redis-reservations.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
-import { quiet, REGION, startScheduler, TestHost, type TestScheduler } from "./scheduler-fixture.ts";
+import {
+  eventually,
+  quiet,
+  REGION,
+  startScheduler,
+  TestHost,
+  type TestScheduler,
+} from "./scheduler-fixture.ts";
 
 const UNAVAILABLE = { code: "UNAVAILABLE", reason: "REDIS_UNAVAILABLE" };
+
+/** The scheduler gives Redis 700 ms; the rest is for a busy machine. */
+const IN_TIME_MS = 1_500;
 
 let redis: TestRedis;
 let scheduler: TestScheduler;
@@ -30,7 +40,7 @@ async function restartScheduler(settings: Parameters<typeof startScheduler>[1] =
   scheduler = await startScheduler(redis.url, settings);
   await scheduler.ready();
   hosts = [1, 2].map((number) => new TestHost(number, [scheduler.address]));
-  await expect.poll(() => hosts.every((host) => host.attached())).toBe(true);
+  await eventually(() => hosts.every((host) => host.attached())).toBe(true);
 }
 
 function held(): number[] {
@@ -61,7 +71,7 @@ describe("time", () => {
   test("a claim after the deadline is refused", async () => {
     const { id, expiresAt } = await reserved();
     await scheduler.claim(id, "saga", 1);
-    await expect.poll(() => Date.now() > expiresAt).toBe(true);
+    await eventually(() => Date.now() > expiresAt).toBe(true);
 
     await expect(scheduler.claim(id, "saga", 1)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
   });
@@ -71,16 +81,16 @@ describe("time", () => {
     await reserved();
     expect(held()).toEqual([2, 2]);
 
-    await expect.poll(held, { timeout: 4_000 }).toEqual([0, 0]);
-    await expect.poll(keys).toEqual([]);
+    await eventually(held).toEqual([0, 0]);
+    await eventually(keys).toEqual([]);
   });
 
   test("the hold of a claimed offer is left alone by the sweep: its award may be on the way", async () => {
     const { id } = await reserved();
     await scheduler.claim(id, "saga", 2);
 
-    await expect.poll(held, { timeout: 4_000 }).toEqual([0, 1]);
-    await expect.poll(keys).toEqual([]);
+    await eventually(held).toEqual([0, 1]);
+    await eventually(keys).toEqual([]);
   });
 });
 
@@ -146,7 +156,7 @@ describe("the store", () => {
     const deadlineMs = Date.now() + 200;
     const stores = [new RedisReservations(admin, "elsewhere"), new RedisReservations(admin, "elsewhere")];
     for (let i = 0; i < 50; i++) await stores[0]?.put(reservation(`r${i}`, deadlineMs));
-    await expect.poll(() => Date.now() > deadlineMs + 5).toBe(true);
+    await eventually(() => Date.now() > deadlineMs + 5).toBe(true);
 
     const swept = (await Promise.all(stores.map((store) => store.sweep(100)))).flat();
 
@@ -167,7 +177,6 @@ describe("when Redis loses everything", () => {
   });
 
   test("in the middle of an auction, the reservation is made all the same", async () => {
-    await restartScheduler({ windowMs: 300 });
     const flushed = Promise.withResolvers<void>();
     const flush = () => admin.run("FLUSH", (client) => client.flushall().then(() => client.script("FLUSH")));
     const mute = new TestHost(3, [scheduler.address], {
@@ -177,7 +186,7 @@ describe("when Redis loses everything", () => {
       },
     });
     hosts.push(mute);
-    await expect.poll(() => mute.attached()).toBe(true);
+    await eventually(() => mute.attached()).toBe(true);
 
     const { id } = await reserved();
     await flushed.promise;
@@ -197,12 +206,12 @@ describe("when Redis loses everything", () => {
     await expect(scheduler.claim(id, "saga", 1)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
     await scheduler.release(id);
 
-    await expect.poll(held).toEqual([0, 0]);
+    await eventually(held).toEqual([0, 0]);
   });
 });
 
 describe("when Redis is stopped", () => {
-  test("every call says so within a second, no host is asked, and all is well when it is back", async () => {
+  test("every call says so soon, no host is asked, and all is well when it is back", async () => {
     const { id } = await reserved();
     await redis.part.stop();
     const asked = hosts.map((host) => host.asked.length);
@@ -212,17 +221,15 @@ describe("when Redis is stopped", () => {
       () => scheduler.claim(id, "saga", 1),
       () => scheduler.release(id, 1),
     ];
-    for (const call of calls) expect(await refusedAfter(call)).toBeLessThan(1_000);
+    for (const call of calls) expect(await refusedAfter(call)).toBeLessThan(IN_TIME_MS);
     expect(hosts.map((host) => host.asked.length)).toEqual(asked);
     expect((await scheduler.listHosts()).length).toBe(2);
     // The release was refused and did what it could.
-    await expect.poll(held).toEqual([1, 0]);
+    await eventually(held).toEqual([1, 0]);
 
     await redis.part.start();
 
-    await expect
-      .poll(() => scheduler.reserve().then((made) => made.reservation?.offers.length), { timeout: 10_000 })
-      .toBe(2);
+    await eventually(() => scheduler.reserve().then((made) => made.reservation?.offers.length)).toBe(2);
   });
 
   test("a scheduler starts and serves, and works once Redis comes", async () => {
@@ -230,14 +237,12 @@ describe("when Redis is stopped", () => {
     const early = await startScheduler(redis.url);
     const host = new TestHost(1, [early.address]);
     try {
-      await expect.poll(() => host.attached()).toBe(true);
-      expect(await refusedAfter(() => early.reserve())).toBeLessThan(1_000);
+      await eventually(() => host.attached()).toBe(true);
+      expect(await refusedAfter(() => early.reserve())).toBeLessThan(IN_TIME_MS);
 
       await redis.part.start();
 
-      await expect
-        .poll(() => early.reserve().then((made) => made.reservation?.offers.length), { timeout: 10_000 })
-        .toBe(1);
+      await eventually(() => early.reserve().then((made) => made.reservation?.offers.length)).toBe(1);
     } finally {
       await host.close();
       await early.close();
@@ -256,17 +261,15 @@ describe("when Redis hangs", () => {
     process.kill(pid, "SIGCONT");
   });
 
-  test("calls are refused within a second, and all is well when it goes on", async () => {
+  test("calls are refused soon, and all is well when it goes on", async () => {
     const { id } = await reserved();
     process.kill(pid, "SIGSTOP");
 
-    expect(await refusedAfter(() => scheduler.reserve())).toBeLessThan(1_000);
-    expect(await refusedAfter(() => scheduler.claim(id, "saga", 1))).toBeLessThan(1_000);
+    expect(await refusedAfter(() => scheduler.reserve())).toBeLessThan(IN_TIME_MS);
+    expect(await refusedAfter(() => scheduler.claim(id, "saga", 1))).toBeLessThan(IN_TIME_MS);
 
     process.kill(pid, "SIGCONT");
-    await expect
-      .poll(() => scheduler.reserve().then((made) => made.reservation?.offers.length), { timeout: 10_000 })
-      .toBe(2);
+    await eventually(() => scheduler.reserve().then((made) => made.reservation?.offers.length)).toBe(2);
   });
 
   test("from the middle of an auction on, the holds are let go, and the reservation does not appear later", async () => {
@@ -278,18 +281,16 @@ describe("when Redis hangs", () => {
       },
     });
     hosts.push(stopping);
-    await expect.poll(() => stopping.attached()).toBe(true);
+    await eventually(() => stopping.attached()).toBe(true);
     const reservationId = "stopped-in-the-middle";
 
-    expect(await refusedAfter(() => scheduler.reserve({ reservationId }))).toBeLessThan(1_500);
-    await expect.poll(held).toEqual([0, 0, 0]);
+    expect(await refusedAfter(() => scheduler.reserve({ reservationId }))).toBeLessThan(IN_TIME_MS);
+    await eventually(held).toEqual([0, 0, 0]);
 
     process.kill(pid, "SIGCONT");
     hosts.pop();
     await stopping.close();
-    await expect
-      .poll(() => scheduler.reserve().then((made) => made.reservation?.offers.length), { timeout: 10_000 })
-      .toBe(2);
+    await eventually(() => scheduler.reserve().then((made) => made.reservation?.offers.length)).toBe(2);
     await expect(scheduler.claim(reservationId, "saga", 1)).rejects.toMatchObject({
       reason: "RESERVATION_EXPIRED",
     });

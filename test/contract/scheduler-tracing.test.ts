@@ -5,7 +5,7 @@ import { registry } from "../../src/lib/metrics.ts";
 import { startTelemetry } from "../../src/lib/telemetry.ts";
 import { withSpan } from "../../src/lib/tracing.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
-import { startScheduler, TestHost, type TestScheduler } from "./scheduler-fixture.ts";
+import { eventually, startScheduler, TestHost, type TestScheduler } from "./scheduler-fixture.ts";
 
 const exporter = new InMemorySpanExporter();
 startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
@@ -26,7 +26,7 @@ beforeEach(async () => {
     new TestHost(2, [scheduler.address], { imageLocal: true }),
     new TestHost(3, [scheduler.address], { capacity: { cpus: 1, memoryMb: 1, diskMb: 1 } }),
   ];
-  await expect.poll(() => hosts.every((host) => host.attached())).toBe(true);
+  await eventually(() => hosts.every((host) => host.attached())).toBe(true);
   exporter.reset();
   registry.resetMetrics();
 });
@@ -73,7 +73,7 @@ test("a host that attaches, again and again if need be, begins no traces of its 
   await Promise.all(hosts.splice(0).map((host) => host.close()));
 
   const attach = () => spans("windhover.scheduler.v1.SchedulerService/Attach");
-  await expect.poll(() => attach().filter((span) => span.kind === SpanKind.SERVER)).toHaveLength(3);
+  await eventually(() => attach().filter((span) => span.kind === SpanKind.SERVER)).toHaveLength(3);
   expect(attach().filter((span) => span.kind === SpanKind.CLIENT)).toEqual([]);
 });
 

@@ -5,6 +5,7 @@ import { call } from "../../src/lib/client.ts";
 import { tokenMetadata } from "../../src/lib/tokens.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import {
+  eventually,
   type HostTraits,
   KEYS,
   reserveRequest,
@@ -36,7 +37,7 @@ afterEach(async () => {
 async function attach(...traits: HostTraits[]): Promise<TestHost[]> {
   const attached = traits.map((one, i) => new TestHost(i + 1, [scheduler.address], one));
   hosts.push(...attached);
-  await expect.poll(() => attached.every((host) => host.attached())).toBe(true);
+  await eventually(() => attached.every((host) => host.attached())).toBe(true);
   return attached;
 }
 
@@ -91,7 +92,7 @@ describe("Reserve", () => {
         imageDigest: "sha256:feed",
         app: "shop",
         holdMs: TTL_MS,
-        windowMs: 150,
+        windowMs: 1_000,
       },
     ]);
   });
@@ -127,9 +128,9 @@ describe("Reserve", () => {
     const { numbers } = await reserved();
 
     expect(numbers).toHaveLength(3);
-    await expect
-      .poll(() => attached.filter((host) => host.holds.size > 0).map((host) => host.number))
-      .toEqual(numbers.toSorted());
+    await eventually(() => attached.filter((host) => host.holds.size > 0).map((host) => host.number)).toEqual(
+      numbers.toSorted(),
+    );
   });
 
   test("without room is NO_CAPACITY, with the reasons and the largest that would fit", async () => {
@@ -258,7 +259,7 @@ describe("Release", () => {
 
     await scheduler.release(id, 2);
 
-    await expect.poll(() => attached.map((host) => host.holds.size)).toEqual([0, 1, 0]);
+    await eventually(() => attached.map((host) => host.holds.size)).toEqual([0, 1, 0]);
     await expect(scheduler.claim(id, "saga", 2)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
   });
 
@@ -268,7 +269,7 @@ describe("Release", () => {
 
     await scheduler.release(id);
 
-    await expect.poll(() => attached.map((host) => host.holds.size)).toEqual([0, 0]);
+    await eventually(() => attached.map((host) => host.holds.size)).toEqual([0, 0]);
   });
 
   test("of one that is gone succeeds", async () => {
@@ -292,11 +293,9 @@ describe("ListHosts", () => {
     await attach({}, {});
     await reserved();
 
-    await expect
-      .poll(async () => (await scheduler.listHosts()).map((host) => host.status?.held?.memoryMb), {
-        timeout: 3_000,
-      })
-      .toEqual([256n, 256n]);
+    await eventually(async () =>
+      (await scheduler.listHosts()).map((host) => host.status?.held?.memoryMb),
+    ).toEqual([256n, 256n]);
     const [first, second] = await scheduler.listHosts();
     expect(first?.hello).toEqual({
       number: 1,
