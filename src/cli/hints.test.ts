@@ -22,10 +22,17 @@ describe("the next command", () => {
     ["APP_NOT_FOUND", { app: "web" }, ["hover app create web"]],
     ["MACHINE_RUNNING", { machine: "0000a1b2c3d4e5" }, ["hover machine destroy --force 0000a1b2c3d4e5"]],
     ["NO_CAPACITY", {}, ["hover host list"]],
-    ["PEER_UNAVAILABLE", {}, ["npm run up   (in /src/windhover)", "hover doctor"]],
+    ["PEER_UNAVAILABLE", {}, ["hover doctor"]],
     ["SOMETHING_NEW", {}, []],
   ])("after %s", (reason, subject, next) => {
     expect(nextSteps(fault(reason), subject, settings)).toEqual(next);
+  });
+
+  test("brings the fleet up when it is the api that is away", () => {
+    const away = fault("PEER_UNAVAILABLE", { address: "127.0.0.1:7070" });
+
+    expect(nextSteps(away, {}, settings)).toEqual(["npm run up   (in /src/windhover)", "hover doctor"]);
+    expect(remarks(away, settings)).toEqual(["the api's address came from the default"]);
   });
 
   test("names what the fault is about when the command does not know", () => {

@@ -46,7 +46,10 @@ const NEXT: Readonly<Record<string, Hint>> = {
   REGISTRY_UNAVAILABLE: doctor,
   SCHEDULER_UNAVAILABLE: doctor,
   DATABASE_UNAVAILABLE: doctor,
+  PEER_UNAVAILABLE: doctor,
   DEADLINE_EXCEEDED: doctor,
+  HOST_TOO_SLOW: hosts,
+  START_QUEUE_FULL: hosts,
   SIGNING_KEY_MISSING: doctor,
   TOKEN_EXPIRED: newToken,
   SCOPE_MISSING: newToken,
@@ -54,7 +57,7 @@ const NEXT: Readonly<Record<string, Hint>> = {
 
 /** What to type after a failure, most helpful first; empty when nothing in particular would help. */
 export function nextSteps(fault: Fault, subject: Subject, settings: Settings): readonly string[] {
-  if (fault.reason === "PEER_UNAVAILABLE") return [`npm run up   (in ${settings.root})`, "hover doctor"];
+  if (isApiAway(fault, settings)) return [`npm run up   (in ${settings.root})`, "hover doctor"];
   if (fault.reason === "TOKEN_MISSING" || fault.reason === "TOKEN_INVALID") {
     return [`npm run up   (in ${settings.root}; it writes ${settings.dir}/token)`, "hover doctor"];
   }
@@ -67,10 +70,15 @@ export function nextSteps(fault: Fault, subject: Subject, settings: Settings): r
   return hint === undefined ? [] : [hint];
 }
 
+/** Whether it is the api itself that does not answer, and not something behind it that the api says so of. */
+export function isApiAway(fault: Fault, settings: Settings): boolean {
+  return fault.reason === "PEER_UNAVAILABLE" && fault.facts["address"] === settings.api.value;
+}
+
 /** What a person should know besides the message: where we looked, and when to come back. */
 export function remarks(fault: Fault, settings: Settings): readonly string[] {
   const lines: string[] = [];
-  if (fault.reason === "PEER_UNAVAILABLE") lines.push(`the api's address came from ${settings.api.from}`);
+  if (isApiAway(fault, settings)) lines.push(`the api's address came from ${settings.api.from}`);
   if (fault.reason.startsWith("TOKEN_")) {
     const looked = settings.tokenPlaces.map(
       ({ place, token }) => `${place} (${token ? "used" : "nothing there"})`,

@@ -1,8 +1,10 @@
 import type { MachinesServiceClient } from "../../gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../lib/fault.ts";
 import { sleep } from "../../lib/wait.ts";
+import { isApiAway } from "../hints.ts";
 import type { Progress } from "../render/progress.ts";
 import type { Session } from "../session.ts";
+import type { Settings } from "../settings.ts";
 
 const AGAIN_MS = 500;
 
@@ -26,7 +28,9 @@ export async function followCreate(
       return;
     } catch (err) {
       // Not known yet, or the api is being replaced. Anything else will not get better.
-      const mayCome = isConnectionLoss(err) || (err instanceof Fault && err.reason === "CREATE_NOT_FOUND");
+      const mayCome =
+        isConnectionLoss(err, session.settings) ||
+        (err instanceof Fault && err.reason === "CREATE_NOT_FOUND");
       if (!mayCome) return;
       await sleep(AGAIN_MS, scope.signal);
     }
@@ -34,9 +38,9 @@ export async function followCreate(
 }
 
 /** Whether an error says that the api went away, rather than that it refused. */
-export function isConnectionLoss(err: unknown): boolean {
+export function isConnectionLoss(err: unknown, settings: Settings): boolean {
   if (!(err instanceof Fault)) return false;
-  if (err.reason === "PEER_UNAVAILABLE" || err.reason === "SERVER_DRAINING") return true;
+  if (isApiAway(err, settings) || err.reason === "SERVER_DRAINING") return true;
   // A server that is cut off resets its streams, which grpc-js reports as CANCELLED or INTERNAL and not as UNAVAILABLE.
   if (err.reason === "CANCELLED") return true;
   return err.reason === "INTERNAL" && /RST_STREAM|connection/i.test(err.message);

@@ -30,16 +30,16 @@ export const listHosts: Handler<[], { region?: string }> = async (session, _args
 
 const COLUMNS: readonly Column[] = [
   { title: "HOST", min: 8 },
-  { title: "REGION", dropRank: 6 },
-  { title: "ZONE", min: 5, dropRank: 5 },
+  { title: "REGION", dropRank: 4 },
+  { title: "ZONE", min: 5, dropRank: 3 },
   { title: "ATTACHED", min: 8 },
   { title: "CPUS", align: "right" },
   { title: "MEMORY", align: "right" },
-  { title: "DISK", align: "right", dropRank: 4 },
-  { title: "HELD", min: 6, dropRank: 2 },
+  { title: "DISK", align: "right", dropRank: 2 },
+  { title: "HELD" },
   { title: "MACHINES", min: 9 },
-  { title: "VMM", min: 8, dropRank: 3 },
-  { title: "ISOLATION", min: 6, dropRank: 1 },
+  { title: "VMM", min: 8, dropRank: 1 },
+  { title: "ISOLATION" },
 ];
 
 function row(host: Host): string[] {

@@ -103,7 +103,12 @@ async function createPatiently(
       } catch (err) {
         // One that never answered is not there: say so at once instead of waiting for it.
         const wasThere = progress.hasBegun || performance.now() - asked > 1_000;
-        if (session.signal.aborted || !isConnectionLoss(err) || (attempt === 0 && !wasThere)) throw err;
+        if (
+          session.signal.aborted ||
+          !isConnectionLoss(err, session.settings) ||
+          (attempt === 0 && !wasThere)
+        )
+          throw err;
         if (performance.now() - asked > 1_000) lostAt = undefined;
         lostAt ??= performance.now();
         if (performance.now() - lostAt > PATIENCE_MS) throw err;

@@ -4,7 +4,6 @@ import { type Column, table } from "../render/table.ts";
 import { ago } from "../render/time.ts";
 import type { Handler } from "../runner.ts";
 import { machineJson } from "../show/machine-json.ts";
-import { addressText } from "../show/machine-text.ts";
 import { STATE_NAMES, stateName, stateNumber } from "../show/states.ts";
 import { UsageError } from "../usage-error.ts";
 import { allMachines, appOf, machinesClient } from "./find.ts";
@@ -16,7 +15,7 @@ const COLUMNS: readonly Column[] = [
   { title: "APP", min: 6, dropRank: 1 },
   { title: "REGION", dropRank: 4 },
   { title: "HOST", min: 6, dropRank: 3 },
-  { title: "IMAGE", min: 10 },
+  { title: "IMAGE", min: 10, lose: "start" },
   { title: "ADDRESS", min: 15 },
   { title: "CREATED", dropRank: 2 },
 ];
@@ -70,7 +69,7 @@ function row(machine: Machine): string[] {
     machine.region,
     machine.host,
     machine.config?.image ?? "-",
-    addressText(machine),
+    machine.serviceAddresses.map((service) => service.address).join(", ") || "-",
     ago(machine.createTime, Date.now()),
   ];
 }

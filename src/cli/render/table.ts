@@ -7,6 +7,8 @@ export interface Column {
   readonly align?: "left" | "right";
   /** Columns it may be cut to when the screen is narrow; without it the column is never cut. */
   readonly min?: number;
+  /** Which part is lost when it is cut. Default: the end. */
+  readonly lose?: "end" | "start";
   /** When even that is too wide, columns with a rank are left out, the highest rank first. */
   readonly dropRank?: number;
 }
@@ -30,11 +32,11 @@ export function table(
   const widths = width === undefined ? natural : squeeze(kept, pick(natural), width);
   return cells.map((row) =>
     kept
-      .map(({ align = "left" }, i) => {
-        const text = row[shown[i] ?? 0] ?? "";
-        const isLast = i === kept.length - 1;
+      .map(({ align = "left", lose = "end" }, i) => {
+        const width = widths[i] ?? 0;
+        const text = cutTo(row[shown[i] ?? 0] ?? "", width, lose);
         // No blanks at the end of a line: they would wrap on a narrow screen.
-        return isLast && align === "left" ? cutTo(text, widths[i] ?? 0) : fitTo(text, widths[i] ?? 0, align);
+        return i === kept.length - 1 && align === "left" ? text : fitTo(text, width, align);
       })
       .join(" ".repeat(GAP))
       .trimEnd(),

@@ -15,15 +15,19 @@ export function fitTo(text: string, width: number, align: "left" | "right" = "le
   return align === "left" ? cut + blanks : blanks + cut;
 }
 
-/** The text in at most `width` columns. For text without colours. */
-export function cutTo(text: string, width: number): string {
+/** The text in at most `width` columns, without its end (or start) when it is longer. For text without colours. */
+export function cutTo(text: string, width: number, lose: "end" | "start" = "end"): string {
   if (displayWidth(text) <= width) return text;
-  let kept = "";
-  for (const char of text) {
-    if (displayWidth(kept + char) > width - 1) break;
-    kept += char;
+  if (width < 1) return "";
+  const chars = lose === "end" ? [...text] : [...text].reverse();
+  const kept: string[] = [];
+  let used = 1;
+  for (const char of chars) {
+    used += displayWidth(char);
+    if (used > width) break;
+    kept.push(char);
   }
-  return width < 1 ? "" : `${kept}…`;
+  return lose === "end" ? `${kept.join("")}…` : `…${kept.reverse().join("")}`;
 }
 
 /** East Asian wide and emoji, roughly: what terminals show in two columns. */

@@ -124,7 +124,7 @@ export class TraceStore {
       }
       const clientOrg = origin.kind === "client" ? origin.org : null;
       this.#statements.putSpan.run(traceId, span.span_id, span.start_us, clientOrg, body);
-      const machine = origin.kind === "service" ? machineOf(span) : undefined;
+      const machine = machineOf(span);
       if (machine !== undefined) this.#statements.putMachine.run(machine, traceId);
       summary = grow(summary, span, bytes, origin);
       counts.added += 1;
