@@ -2,6 +2,7 @@ import { HostsServiceClient } from "../../src/gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceClient } from "../../src/gen/windhover/admin/v1/organizations.ts";
 import { AppsServiceClient } from "../../src/gen/windhover/machines/v1/apps.ts";
 import {
+  type InitConfig,
   type Machine,
   MachineConfig,
   type MachineState,
@@ -90,9 +91,10 @@ export type Clients = ReturnType<typeof clientsOf>;
 /** A configuration with defaults for what a test does not care about. */
 export function configOf(
   image: string,
-  rest: Parameters<typeof MachineConfig.fromPartial>[0] = {},
+  { init, ...rest }: Partial<Omit<MachineConfig, "init">> & { init?: Partial<InitConfig> } = {},
 ): MachineConfig {
-  return MachineConfig.fromPartial({ image, ...rest });
+  const whole = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "", ...init };
+  return { ...MachineConfig.create(), image, ...rest, ...(init ? { init: whole } : {}) };
 }
 
 function present(machine: Machine | undefined): Machine {
