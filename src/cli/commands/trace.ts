@@ -19,7 +19,7 @@ export const showTrace: Handler<[string], TraceFlags> = async (session, [subject
     : await traceIdOf(session, subject, flags);
   const full = await readTrace(session, traceId);
   if (session.json) session.printJson(traceJson(full));
-  else session.printLines(traceLines(full, session));
+  else session.printLines(traceLines(full, session, flags));
   return undefined;
 };
 
@@ -60,11 +60,12 @@ function noTrace(machine: string, flags: TraceFlags): Fault {
   return new Fault("NOT_FOUND", "TRACE_NOT_FOUND", `the machine ${machine} has ${what}`, { machine });
 }
 
-function traceLines(full: FullTrace, { terminal }: Session): string[] {
+function traceLines(full: FullTrace, { terminal }: Session, flags: TraceFlags): string[] {
   const analysis = analyze(full.spans);
   if (!analysis) return ["The trace has no spans."];
   const { paint } = terminal;
   const { root } = analysis;
+  const width = Math.max(MIN_WIDTH, terminal.width ?? DEFAULT_WIDTH);
   const services = new Set(full.spans.map((span) => span.service)).size;
   const took = time(root.duration_us / 1_000);
   const dropped = full.trace.dropped_spans > 0 ? `, ${full.trace.dropped_spans} more were not kept` : "";
@@ -72,7 +73,7 @@ function traceLines(full: FullTrace, { terminal }: Session): string[] {
     `${paint.bold(nameOf(root))}  ${took}  ${new Date(root.start_us / 1_000).toISOString()}`,
     paint.dim(`trace ${full.trace.trace_id}, ${full.spans.length} spans of ${services} services${dropped}`),
     "",
-    ...waterfall(analysis, { width: Math.max(MIN_WIDTH, terminal.width ?? DEFAULT_WIDTH), paint }),
+    ...waterfall(analysis, { width, paint, all: flags.all === true }),
     "",
     ...summaryLines(analysis, paint),
   ];

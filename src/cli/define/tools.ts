@@ -5,6 +5,7 @@ import { leaf } from "./common.ts";
 /** Flags of `hover trace`. */
 export interface TraceFlags {
   readonly create?: boolean;
+  readonly all?: boolean;
   readonly app?: string;
 }
 
@@ -16,6 +17,7 @@ export function defineTools(program: Command, runner: Runner): void {
     "Shows where the time of a machine's last start went, as a waterfall",
   )
     .option("--create", "the machine's create instead of its last start")
+    .option("--all", "every span, short ones too, instead of folding those")
     .option("-a, --app <app>", "app of a machine that is given by name")
     .action(
       runner.action<[string], TraceFlags>(

@@ -19,6 +19,15 @@ describe("self time", () => {
     ]);
   });
 
+  test("of a span above is not what a grandchild does that outlives its parent", () => {
+    const spans = [span("root", "", 0, 100), span("a", "root", 0, 10), span("b", "a", 10, 80)];
+
+    const analysis = analyze(spans);
+
+    expect(analysis?.rows.map((row) => row.selfUs)).toEqual([10, 10, 80]);
+    expect(analysis?.coverage).toBe(0.9);
+  });
+
   test("of what goes on after the root has ended is nobody's share", () => {
     const hops = analyze([
       span("root", "", 0, 100, "hover"),

@@ -1,3 +1,4 @@
+import { type Interval, overlap, union } from "./intervals.ts";
 import { parentIn, type TraceSpan } from "./spans.ts";
 
 /** A span in its place in the tree, with what it cost. Times are in microseconds, from the start of the root. */
@@ -5,10 +6,12 @@ export interface Row {
   readonly span: TraceSpan;
   readonly depth: number;
   readonly offsetUs: number;
-  /** Time in which none of its children ran. */
+  /** Time in which nothing below it ran. */
   readonly selfUs: number;
   /** `selfUs` as a share of the root's duration, 0 to 1. */
   readonly selfShare: number;
+  /** Nothing is below it. */
+  readonly isLeaf: boolean;
   /** It belongs to no span that has arrived, though it is not the root. */
   readonly detached: boolean;
 }
@@ -35,8 +38,45 @@ export interface Analysis {
 export function analyze(spans: readonly TraceSpan[]): Analysis | undefined {
   const root = rootOf(spans);
   if (!root) return undefined;
-  const children = childrenOf(spans);
-  const rows: Row[] = [];
+  const placed = arrange(spans, root);
+  const busy = busyBelow(placed);
+  const rows = placed.map(({ span, depth, detached }, i): Row => {
+    const selfUs = span.duration_us - overlap(busy[i] ?? [], intervalOf(span));
+    return {
+      span,
+      depth,
+      offsetUs: span.start_us - root.start_us,
+      selfUs,
+      selfShare: ratio(selfUs, root),
+      isLeaf: (placed[i + 1]?.depth ?? 0) <= depth,
+      detached,
+    };
+  });
+  return {
+    root,
+    rows,
+    hops: hopsOf(rows, root),
+    coverage: ratio(overlap(busy[0] ?? [], intervalOf(root)), root),
+  };
+}
+
+/** The part of the system a span's own time is booked to: its service, and the guest apart from its host. */
+export function hopOf(span: TraceSpan): string {
+  return /(?:^|\.)guest\b/.test(span.name) ? "guest" : span.service;
+}
+
+interface Placed {
+  readonly span: TraceSpan;
+  readonly depth: number;
+  readonly detached: boolean;
+}
+
+/** Depth first from the root, then from the spans whose parents are missing. */
+function arrange(spans: readonly TraceSpan[], root: TraceSpan): Placed[] {
+  const ids = new Set(spans.map((span) => span.span_id));
+  const sorted = byStart(spans);
+  const children = Map.groupBy(sorted, (span) => parentIn(span, ids) ?? "");
+  const placed: Placed[] = [];
   const seen = new Set<string>();
   const place = (top: TraceSpan, detached: boolean) => {
     // By hand instead of by recursion: a trace may be thousands of spans deep.
@@ -45,28 +85,35 @@ export function analyze(spans: readonly TraceSpan[]): Analysis | undefined {
       const { span, depth } = next;
       if (seen.has(span.span_id)) continue;
       seen.add(span.span_id);
+      placed.push({ span, depth, detached });
       const below = children.get(span.span_id) ?? [];
-      rows.push(toRow(span, below, depth, root, detached));
       for (const child of below.toReversed()) stack.push({ span: child, depth: depth + 1 });
     }
   };
   place(root, false);
-  const belowRoot = rows.slice(1).map((row) => row.span);
-  const ids = new Set(spans.map((span) => span.span_id));
-  for (const span of byStart(spans)) if (parentIn(span, ids) === undefined) place(span, true);
+  for (const span of sorted) if (parentIn(span, ids) === undefined) place(span, true);
   // What is left are circles, which no sane sender makes; shown all the same.
-  for (const span of byStart(spans)) place(span, true);
-  return {
-    root,
-    rows,
-    hops: hopsOf(rows, root),
-    coverage: root.duration_us === 0 ? 0 : covered(belowRoot, root) / root.duration_us,
-  };
+  for (const span of sorted) place(span, true);
+  return placed;
 }
 
-/** The part of the system a span's own time is booked to: its service, and the guest apart from its host. */
-export function hopOf(span: TraceSpan): string {
-  return /(?:^|\.)guest\b/.test(span.name) ? "guest" : span.service;
+/**
+ * For each span, when anything below it ran. All of it and not the children only: a child may go on after its parent has ended, and the time
+ * is then still not that of whoever is above both.
+ */
+function busyBelow(placed: readonly Placed[]): (readonly Interval[])[] {
+  const busy: (readonly Interval[])[] = [];
+  // From the last to the first, so that what is below a span is known when the span is reached.
+  const open: { depth: number; intervals: readonly Interval[] }[] = [];
+  for (let i = placed.length - 1; i >= 0; i--) {
+    const { span, depth } = placed[i] ?? { span: undefined, depth: 0 };
+    if (!span) continue;
+    const below: Interval[] = [];
+    while ((open.at(-1)?.depth ?? 0) > depth) below.push(...(open.pop()?.intervals ?? []));
+    busy[i] = union(below);
+    open.push({ depth, intervals: union([...below, intervalOf(span)]) });
+  }
+  return busy;
 }
 
 function rootOf(spans: readonly TraceSpan[]): TraceSpan | undefined {
@@ -79,63 +126,24 @@ function rootOf(spans: readonly TraceSpan[]): TraceSpan | undefined {
   );
 }
 
-function childrenOf(spans: readonly TraceSpan[]): Map<string, TraceSpan[]> {
-  const ids = new Set(spans.map((span) => span.span_id));
-  const children = new Map<string, TraceSpan[]>();
-  for (const span of byStart(spans)) {
-    const parent = parentIn(span, ids);
-    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), span]);
-  }
-  return children;
-}
-
-function toRow(
-  span: TraceSpan,
-  children: readonly TraceSpan[],
-  depth: number,
-  root: TraceSpan,
-  detached: boolean,
-): Row {
-  const selfUs = span.duration_us - covered(children, span);
-  return {
-    span,
-    depth,
-    offsetUs: span.start_us - root.start_us,
-    selfUs,
-    selfShare: root.duration_us === 0 ? 0 : selfUs / root.duration_us,
-    detached,
-  };
-}
-
 function hopsOf(rows: readonly Row[], root: TraceSpan): Hop[] {
   const sums = new Map<string, number>();
   for (const { span, selfUs, detached } of rows) {
     // What goes on after the root has ended has cost nobody any waiting.
-    const within = span === root ? selfUs : Math.min(selfUs, covered([span], root));
+    const within = Math.min(selfUs, overlap([intervalOf(span)], intervalOf(root)));
     if (!detached && within > 0) sums.set(hopOf(span), (sums.get(hopOf(span)) ?? 0) + within);
   }
   return [...sums]
-    .map(([name, selfUs]) => ({
-      name,
-      selfUs,
-      share: root.duration_us === 0 ? 0 : selfUs / root.duration_us,
-    }))
+    .map(([name, selfUs]) => ({ name, selfUs, share: ratio(selfUs, root) }))
     .sort((a, b) => b.selfUs - a.selfUs);
 }
 
-/** How many microseconds of `outer` at least one of `inner` ran. */
-function covered(inner: readonly TraceSpan[], outer: TraceSpan): number {
-  const end = outer.start_us + outer.duration_us;
-  let sum = 0;
-  let reached = outer.start_us;
-  for (const span of byStart(inner)) {
-    const from = Math.max(reached, span.start_us);
-    const to = Math.min(end, span.start_us + span.duration_us);
-    if (to <= from) continue;
-    sum += to - from;
-    reached = to;
-  }
-  return sum;
+function ratio(us: number, root: TraceSpan): number {
+  return root.duration_us === 0 ? 0 : us / root.duration_us;
+}
+
+function intervalOf(span: TraceSpan): Interval {
+  return [span.start_us, span.start_us + span.duration_us];
 }
 
 function byStart(spans: readonly TraceSpan[]): TraceSpan[] {

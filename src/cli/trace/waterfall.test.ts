@@ -43,6 +43,30 @@ describe("a waterfall", () => {
     ]);
   });
 
+  test("folds short spans that stand together, but none that failed, is labelled, or stands alone", () => {
+    const spans = [
+      span("root", "", "root", 0, 1_000),
+      span("s1", "root", "BEGIN", 10, 1),
+      span("s2", "root", "UPDATE sagas", 12, 2),
+      span("s3", "root", "BEGIN", 15, 1),
+      span("bid", "root", "hostd.bid", 20, 1, { attributes: { "windhover.image.cached": true } }),
+      span("s4", "root", "COMMIT", 25, 1),
+      span("bad", "root", "INSERT", 30, 1, { status: "error" }),
+      span("long", "root", "long", 40, 500),
+    ];
+
+    expect(draw(spans, 90).map((line) => line.slice(0, 48).trimEnd())).toEqual([
+      "SPAN                              SERVICE",
+      "root                              api         0",
+      "  + 3 short: BEGIN, UPDATE sagas  api        10",
+      "  hostd.bid image_cached=true     api        20",
+      "  COMMIT                          api        25",
+      "  INSERT                          api        30",
+      "  long                            api        40",
+    ]);
+    expect(draw(spans, 90, true)).toHaveLength(spans.length + 1);
+  });
+
   test.each([60, 80, 100, 140, 300])("never takes more than %i columns", (width) => {
     const long = span(
       "long",
@@ -129,9 +153,9 @@ test.each([
   expect(percent(share)).toBe(text);
 });
 
-function draw(spans: readonly TraceSpan[], width: number): string[] {
+function draw(spans: readonly TraceSpan[], width: number, all = false): string[] {
   const analysis = analyze(spans);
-  return analysis ? waterfall(analysis, { width, paint: plain }) : [];
+  return analysis ? waterfall(analysis, { width, paint: plain, all }) : [];
 }
 
 function span(

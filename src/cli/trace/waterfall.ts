@@ -2,6 +2,7 @@ import { cutTo, displayWidth, fitTo } from "../render/text.ts";
 import { span as time } from "../render/time.ts";
 import { harmless, type Paint } from "../terminal.ts";
 import { type Analysis, hopOf, type Row } from "./analyze.ts";
+import { fold, type Line } from "./fold.ts";
 import type { TraceSpan } from "./spans.ts";
 
 /** How to draw. */
@@ -9,6 +10,8 @@ export interface WaterfallOptions {
   /** Columns to keep to. */
   readonly width: number;
   readonly paint: Paint;
+  /** Show every span instead of folding short ones. */
+  readonly all?: boolean;
 }
 
 /** Deeper spans are not indented any further. */
@@ -28,41 +31,43 @@ const SHOWN: readonly (readonly [attribute: string, label: string])[] = [
   ["windhover.error.reason", "reason"],
 ];
 
+/** One line, before it is fitted to the screen. */
+interface Drawn {
+  readonly name: string;
+  readonly label: string;
+  readonly service: string;
+  readonly offsetUs: number;
+  readonly durationUs: number;
+  readonly selfShare: number;
+  readonly look: "root" | "plain" | "failed" | "folded";
+}
+
 /** Draws a trace: a line for each span with its name, service, offset, duration, share and bar, parents above and left of their children. */
-export function waterfall({ root, rows }: Analysis, { width, paint }: WaterfallOptions): string[] {
-  const names = rows.map((row) => `${indent(row)}${nameOf(row.span)}`);
-  const labels = rows.map((row) => labelsOf(row.span));
-  const serviceWidth = Math.min(14, Math.max(7, ...rows.map((row) => displayWidth(hopOf(row.span)))));
+export function waterfall({ root, rows }: Analysis, { width, paint, all }: WaterfallOptions): string[] {
+  const keep = ({ span }: Row) => all === true || labelsOf(span) !== "" || hopOf(span) === "guest";
+  const lines = fold(rows, root.duration_us, keep).map(toDrawn);
+  const serviceWidth = Math.min(14, Math.max(7, ...lines.map((line) => displayWidth(line.service))));
   const fixed = 2 + serviceWidth + OFFSET + DURATION + SHARE + 2;
-  const wanted = Math.max(4, ...names.map((name, i) => displayWidth(name) + displayWidth(labels[i] ?? "")));
+  const wanted = Math.max(4, ...lines.map((line) => displayWidth(line.name) + displayWidth(line.label)));
   const nameWidth = Math.max(12, Math.min(wanted, width - fixed - Math.max(MIN_BAR, Math.floor(width / 4))));
   const barWidth = Math.max(0, width - fixed - nameWidth);
+  const columns = (service: string, at: string, took: string, self: string) =>
+    `  ${fitTo(service, serviceWidth)}${fitTo(at, OFFSET, "right")}${fitTo(took, DURATION, "right")}${fitTo(self, SHARE, "right")}`;
 
-  const head = [
-    fitTo("SPAN", nameWidth),
-    "  ",
-    fitTo("SERVICE", serviceWidth),
-    fitTo("AT", OFFSET, "right"),
-    fitTo("TIME", DURATION, "right"),
-    fitTo("SELF", SHARE, "right"),
-  ].join("");
-  const lines = rows.map((row, i) => {
-    const name = cutTo(harmless(names[i] ?? ""), nameWidth);
-    const label = cutTo(harmless(labels[i] ?? ""), nameWidth - displayWidth(name));
+  const body = lines.map((line) => {
+    const name = cutTo(line.name, nameWidth);
+    const label = cutTo(line.label, nameWidth - displayWidth(name));
     const blanks = " ".repeat(Math.max(0, nameWidth - displayWidth(name) - displayWidth(label)));
-    const failed = row.span.status === "error";
-    const left = [
-      (failed ? paint.red : paint.bold)(name) + paint.cyan(label) + blanks,
-      "  ",
-      paint.dim(fitTo(harmless(hopOf(row.span)), serviceWidth)),
-      fitTo(time0(row.offsetUs), OFFSET, "right"),
-      fitTo(time0(row.span.duration_us), DURATION, "right"),
-      fitTo(percent(row.selfShare), SHARE, "right"),
-      "  ",
-    ].join("");
-    return (left + bar(row, root, barWidth, paint)).trimEnd();
+    const colour = line.look === "failed" ? paint.red : line.look === "folded" ? paint.dim : paint.bold;
+    const facts = columns(
+      line.service,
+      clock(line.offsetUs),
+      clock(line.durationUs),
+      percent(line.selfShare),
+    );
+    return `${colour(name)}${paint.cyan(label)}${blanks}${facts}  ${bar(line, root, barWidth, paint)}`.trimEnd();
   });
-  return [paint.dim(head), ...lines];
+  return [paint.dim(fitTo("SPAN", nameWidth) + columns("SERVICE", "AT", "TIME", "SELF")), ...body];
 }
 
 /** The lines below: what each hop's share is, and how much of the root is accounted for. */
@@ -72,7 +77,7 @@ export function summaryLines({ root, rows, hops, coverage }: Analysis, paint: Pa
   const failed = rows.filter((row) => row.span.status === "error" && row.span.status_message);
   return [
     `share of each hop   ${shares}`,
-    `coverage            ${percent(coverage)} of ${nameOf(root)} (${time0(root.duration_us)}) is within a span below it`,
+    `coverage            ${percent(coverage)} of ${nameOf(root)} (${clock(root.duration_us)}) is within a span below it`,
     ...(detached > 0
       ? [paint.yellow(`incomplete          ${detached} span(s) whose parent has not arrived`)]
       : []),
@@ -95,6 +100,26 @@ export function percent(share: number): string {
   return `${Math.round(value)} %`;
 }
 
+function toDrawn(line: Line): Drawn {
+  if ("folded" in line) {
+    const { folded } = line;
+    const name = `${indent(folded.depth)}+ ${folded.count} short: ${harmless(folded.names.join(", "))}`;
+    return { ...folded, name, label: "", service: harmless(folded.hop), look: "folded" };
+  }
+  const { row } = line;
+  const { span, depth, offsetUs, selfShare } = row;
+  const isRoot = depth === 0 && !row.detached;
+  return {
+    name: `${row.detached && depth === 0 ? "? " : ""}${indent(depth)}${nameOf(span)}`,
+    label: harmless(labelsOf(span)),
+    service: harmless(hopOf(span)),
+    offsetUs,
+    durationUs: span.duration_us,
+    selfShare,
+    look: span.status === "error" ? "failed" : isRoot ? "root" : "plain",
+  };
+}
+
 function labelsOf(span: TraceSpan): string {
   return SHOWN.flatMap(([attribute, label]) => {
     const value = span.attributes[attribute];
@@ -102,22 +127,22 @@ function labelsOf(span: TraceSpan): string {
   }).join("");
 }
 
-function indent(row: Row): string {
-  return `${row.detached && row.depth === 0 ? "? " : ""}${"  ".repeat(Math.min(row.depth, MAX_INDENT))}`;
+function indent(depth: number): string {
+  return "  ".repeat(Math.min(depth, MAX_INDENT));
 }
 
-function bar(row: Row, root: TraceSpan, width: number, paint: Paint): string {
+function bar(line: Drawn, root: TraceSpan, width: number, paint: Paint): string {
   if (width < 1 || root.duration_us === 0) return "";
   const scale = width / root.duration_us;
   // A span may begin before the root (clocks differ) or go on after it: shown at the edge.
-  if (row.offsetUs >= root.duration_us) return `${" ".repeat(width - 1)}${paint.dim("→")}`;
-  const from = Math.min(width - 1, Math.max(0, Math.floor(row.offsetUs * scale)));
-  const to = Math.min(width, Math.max(from + 1, Math.round((row.offsetUs + row.span.duration_us) * scale)));
-  const thin = row.span.duration_us * scale < 0.5;
-  const colour = row.span.status === "error" ? paint.red : row.depth === 0 ? paint.dim : paint.green;
-  return " ".repeat(from) + colour(thin ? "▏" : "█".repeat(to - from));
+  if (line.offsetUs >= root.duration_us) return `${" ".repeat(width - 1)}${paint.dim("→")}`;
+  const from = Math.min(width - 1, Math.max(0, Math.floor(line.offsetUs * scale)));
+  const to = Math.min(width, Math.max(from + 1, Math.round((line.offsetUs + line.durationUs) * scale)));
+  const isThin = line.durationUs * scale < 0.5;
+  const colour = { root: paint.dim, plain: paint.green, failed: paint.red, folded: paint.dim }[line.look];
+  return " ".repeat(from) + colour(isThin ? "▏" : "█".repeat(to - from));
 }
 
-function time0(us: number): string {
+function clock(us: number): string {
   return us < 0 ? `-${time(-us / 1_000)}` : us === 0 ? "0 ms" : time(us / 1_000);
 }
