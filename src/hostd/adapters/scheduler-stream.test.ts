@@ -1,15 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  type AttachRequest,
-  type AttachResponse,
-  SchedulerServiceService,
-  type Status,
-} from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type { Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/fault.ts";
 import { createLogger } from "../../lib/log.ts";
-import { bidiStream } from "../../lib/rpc.ts";
-import { createServer, type Running, serve } from "../../lib/serve.ts";
-import { until } from "../../lib/wait.ts";
+import { eventually, FakeScheduler } from "./scheduler-stream.fixture.ts";
 import {
   type Attachment,
   type AttachOptions,
@@ -45,99 +38,13 @@ const HELLO = {
   vmmReason: "a test",
 };
 
-/** A scheduler that says what it is told to, and notes what it hears. */
-class Scheduler {
-  readonly heard: AttachRequest["message"][] = [];
-  readonly tokens: string[] = [];
-  streams = 0;
-  refuse: Fault | undefined;
-  #send: ((message: AttachResponse["message"]) => void) | undefined;
-  #fail: ((fault: Fault) => void) | undefined;
-  #running: Running | undefined;
-
-  async start(port = 0): Promise<string> {
-    const server = createServer();
-    server.addService(SchedulerServiceService, {
-      reserve: unserved,
-      claim: unserved,
-      release: unserved,
-      listHosts: unserved,
-      attach: bidiStream((requests, ctx) => {
-        this.tokens.push(String(ctx.metadata.get("authorization")[0]));
-        return this.#serve(requests, ctx.signal);
-      }),
-    });
-    this.#running = await serve(server, `127.0.0.1:${port}`, 100);
-    return `127.0.0.1:${this.#running.port}`;
-  }
-
-  get port(): number {
-    return this.#running?.port ?? 0;
-  }
-
-  stop(): Promise<void> | undefined {
-    return this.#running?.();
-  }
-
-  say(message: AttachResponse["message"]): void {
-    this.#send?.(message);
-  }
-
-  fail(fault: Fault): void {
-    this.#fail?.(fault);
-  }
-
-  of<C extends string>($case: C): Extract<AttachRequest["message"], { $case: C }>[] {
-    return this.heard.filter((one) => one?.$case === $case) as never;
-  }
-
-  async *#serve(requests: AsyncIterable<AttachRequest>, signal: AbortSignal): AsyncGenerator<AttachResponse> {
-    this.streams++;
-    if (this.refuse) throw this.refuse;
-    const queue: AttachResponse["message"][] = [{ $case: "welcome", value: { scheduler: "fake" } }];
-    const abort = new AbortController();
-    let wake = () => {};
-    this.#send = (message) => {
-      queue.push(message);
-      wake();
-    };
-    this.#fail = (fault) => {
-      abort.abort(fault);
-      wake();
-    };
-    void this.#listen(until(requests, signal));
-    for (;;) {
-      abort.signal.throwIfAborted();
-      const next = queue.shift();
-      if (next) yield { message: next };
-      else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    }
-  }
-
-  async #listen(requests: AsyncIterable<AttachRequest>): Promise<void> {
-    try {
-      for await (const { message } of requests) this.heard.push(message);
-    } catch {
-      // The stream's end.
-    }
-  }
-}
-
-function unserved(): never {
-  throw new Error("only the stream is served here");
-}
-
-let scheduler: Scheduler;
+let scheduler: FakeScheduler;
 let address: string;
 let abort: AbortController;
 let attachment: Attachment;
 
 beforeEach(async () => {
-  scheduler = new Scheduler();
+  scheduler = new FakeScheduler();
   address = await scheduler.start();
   abort = new AbortController();
 });
@@ -162,7 +69,7 @@ function attach(options: Partial<AttachOptions> = {}): void {
 }
 
 async function attached(): Promise<void> {
-  await expect.poll(() => attachment.replicas().every((replica) => replica.attached)).toBe(true);
+  await eventually(() => attachment.replicas().every((replica) => replica.attached)).toBe(true);
 }
 
 function ask(reservationId: string): void {
@@ -185,7 +92,7 @@ describe("attaching", () => {
     attach();
     await attached();
 
-    await expect.poll(() => scheduler.heard.length).toBeGreaterThan(1);
+    await eventually(() => scheduler.heard.length).toBeGreaterThan(1);
     expect(scheduler.heard.slice(0, 2)).toEqual([
       { $case: "hello", value: HELLO },
       { $case: "status", value: STATUS },
@@ -194,19 +101,17 @@ describe("attaching", () => {
   });
 
   test("goes on until every replica is reached, each on its own", async () => {
-    const other = new Scheduler();
+    const other = new FakeScheduler();
     const otherAddress = await other.start();
     await other.stop();
     attach({ addresses: [address, otherAddress] });
-    await expect.poll(() => attachment.replicas().map((one) => one.attached)).toEqual([true, false]);
-    await expect.poll(() => attachment.replicas()[1]?.reason).toBe("PEER_UNAVAILABLE");
+    await eventually(() => attachment.replicas().map((one) => one.attached)).toEqual([true, false]);
+    await eventually(() => attachment.replicas()[1]?.reason).toBe("PEER_UNAVAILABLE");
 
-    const back = new Scheduler();
+    const back = new FakeScheduler();
     await back.start(other.port);
     try {
-      await expect
-        .poll(() => attachment.replicas().map((one) => one.attached), { timeout: 4_000 })
-        .toEqual([true, true]);
+      await eventually(() => attachment.replicas().map((one) => one.attached)).toEqual([true, true]);
     } finally {
       await back.stop();
     }
@@ -218,7 +123,7 @@ describe("attaching", () => {
 
     scheduler.fail(new Fault("RESOURCE_EXHAUSTED", "HOST_TOO_SLOW", "it does not read"));
 
-    await expect.poll(() => scheduler.streams).toBe(2);
+    await eventually(() => scheduler.streams).toBe(2);
     await attached();
   });
 
@@ -226,11 +131,11 @@ describe("attaching", () => {
     scheduler.refuse = new Fault("ALREADY_EXISTS", "HOST_NUMBER_TAKEN", "somebody else has it");
     attach();
 
-    await expect.poll(() => scheduler.streams, { timeout: 4_000 }).toBeGreaterThan(2);
+    await eventually(() => scheduler.streams).toBeGreaterThan(2);
     expect(attachment.replicas()).toMatchObject([{ attached: false, reason: "HOST_NUMBER_TAKEN" }]);
     expect(scheduler.streams).toBeLessThan(10);
     scheduler.refuse = undefined;
-    await expect.poll(() => attachment.replicas()[0]?.attached, { timeout: 4_000 }).toBe(true);
+    await eventually(() => attachment.replicas()[0]?.attached).toBe(true);
   });
 
   test("a hello that throws ends only that attempt", async () => {
@@ -241,7 +146,7 @@ describe("attaching", () => {
         return HELLO;
       },
     });
-    await expect.poll(() => attachment.replicas()[0]?.reason).toBe("INTERNAL");
+    await eventually(() => attachment.replicas()[0]?.reason).toBe("INTERNAL");
 
     broken = false;
 
@@ -272,7 +177,7 @@ describe("bids", () => {
 
     ask("r1");
 
-    await expect.poll(() => scheduler.of("offer")).toHaveLength(1);
+    await eventually(() => scheduler.of("offer")).toHaveLength(1);
     expect(asked).toEqual([
       {
         reservationId: "r1",
@@ -303,7 +208,7 @@ describe("bids", () => {
 
     ask("r1");
 
-    await expect.poll(() => scheduler.of("decline")).toHaveLength(1);
+    await eventually(() => scheduler.of("decline")).toHaveLength(1);
     const largest = { ...WIRE, memoryMb: 0n };
     expect(scheduler.of("decline")[0]?.value).toEqual({ reservationId: "r1", reason: "no_memory", largest });
   });
@@ -320,7 +225,7 @@ describe("bids", () => {
     ask("r1");
     ask("r2");
 
-    await expect.poll(() => scheduler.of("offer")).toHaveLength(1);
+    await eventually(() => scheduler.of("offer")).toHaveLength(1);
     expect(scheduler.of("decline")).toMatchObject([{ value: { reservationId: "r1", reason: "other" } }]);
     expect(scheduler.streams).toBe(1);
   });
@@ -332,7 +237,7 @@ describe("bids", () => {
     const ids = Array.from({ length: 2_000 }, (_, i) => `r${i}`);
     for (const id of ids) ask(id);
 
-    await expect.poll(() => scheduler.of("offer").length, { timeout: 4_000 }).toBe(2_000);
+    await eventually(() => scheduler.of("offer").length).toBe(2_000);
     expect(scheduler.of("offer").map((one) => one.value.reservationId)).toEqual(ids);
   });
 
@@ -349,7 +254,7 @@ describe("bids", () => {
     scheduler.say({ $case: "holdRelease", value: { reservationIds: ["r0"] } });
     scheduler.say({ $case: "holdRelease", value: { reservationIds: ["r1", "r2"] } });
 
-    await expect.poll(() => released).toEqual(["r1", "r2"]);
+    await eventually(() => released).toEqual(["r1", "r2"]);
   });
 });
 
@@ -359,11 +264,11 @@ describe("the status", () => {
     attach({ status: () => ({ ...STATUS, load }) });
     await attached();
     const sent = () => scheduler.of("status").map((one) => one.value.load);
-    await expect.poll(sent).toEqual([0]);
+    await eventually(sent).toEqual([0]);
 
     load = 0.5;
 
-    await expect.poll(sent, { timeout: 2_000 }).toEqual([0, 0.5]);
+    await eventually(sent).toEqual([0, 0.5]);
   });
 
   test("is worth a message when it differs, and every five seconds when it does not", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Auction, type AuctionLimits, type Step } from "./auction.ts";
+import { offer, SMALL } from "./domain.fixture.ts";
 import type { DeclineReason, Resources } from "./offer.ts";
-import { offer, SMALL } from "./test-support.ts";
 
 const LIMITS: AuctionLimits = { sample: 4, bound: 12, enough: 3, windowMs: 150, settleMs: 5 };
 

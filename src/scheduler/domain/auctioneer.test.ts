@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { AuctionLimits } from "./auction.ts";
 import { Auctioneer, type AuctionWatch } from "./auctioneer.ts";
+import { bid, seeded, TestHost, TestTime } from "./domain.fixture.ts";
 import { Hosts } from "./hosts.ts";
-import { bid, seeded, TestHost, TestTime } from "./test-support.ts";
 
 const LIMITS: AuctionLimits = { sample: 8, bound: 32, enough: 3, windowMs: 150, settleMs: 5 };
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { seeded } from "./domain.fixture.ts";
 import { Draw, type Prospect } from "./draw.ts";
-import { seeded } from "./test-support.ts";
 
 test("every host comes once, the likely ones first, the excluded never", () => {
   const prospects = fc.array(fc.constantFrom<Prospect>("likely", "unlikely", "excluded"), { maxLength: 40 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { bid, hostInfo, LARGE, SMALL, seeded, TestHost, TestTime } from "./domain.fixture.ts";
 import { Hosts } from "./hosts.ts";
-import { bid, hostInfo, LARGE, SMALL, seeded, TestHost, TestTime } from "./test-support.ts";
 
 const NOTHING = { cpus: 0, memoryMb: 0, diskMb: 0 };
 const TERMS = { holdMs: 5_000, windowMs: 150, traceparent: "" };

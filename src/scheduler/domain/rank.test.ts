@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { offer, seeded } from "./domain.fixture.ts";
 import type { Offer } from "./offer.ts";
 import { rank } from "./rank.ts";
-import { offer, seeded } from "./test-support.ts";
 
 const anOffer: fc.Arbitrary<Omit<Offer, "hostNumber">> = fc
   .record({

@@ -1,49 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Fault } from "../../lib/fault.ts";
-import { AUCTION_LIMITS } from "./auction.ts";
-import { Auctioneer } from "./auctioneer.ts";
-import { Hosts } from "./hosts.ts";
-import { type ReleaseCause, Reservations } from "./reservations.ts";
-import { bid, seeded, TestHost, TestStore, TestTime } from "./test-support.ts";
-
-const AWAY = new Fault("UNAVAILABLE", "REDIS_UNAVAILABLE", "Redis cannot be reached");
-const TTL_MS = 5_000;
-
-function setUp(count: number, auctions = 100) {
-  const time = new TestTime();
-  const hosts = new Hosts(time);
-  const random = seeded(5);
-  const fleet = Array.from({ length: count }, (_, i) => new TestHost(hosts, i + 1));
-  const store = new TestStore(() => time.now());
-  const letGo = new Map<ReleaseCause, number>();
-  const observer = {
-    auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
-    letGo: (holds: number, cause: ReleaseCause) => void letGo.set(cause, (letGo.get(cause) ?? 0) + holds),
-  };
-  const auctioneer = new Auctioneer(hosts, time, time.after, random, AUCTION_LIMITS);
-  const limits = { ttlMs: TTL_MS, auctions, kept: 3 };
-  const reservations = new Reservations(
-    { hosts, auctioneer, store, observer },
-    random,
-    () => time.monotonicMs(),
-    limits,
-  );
-  const offering = () => {
-    for (const host of fleet)
-      host.onBid = ({ reservationId }) => host.offer({ imageLocal: true }, reservationId);
-  };
-  const reserve = (id = "r1", excluded: number[] = []) =>
-    reservations.reserve({ bid: bid(id), excluded: new Set(excluded) });
-  const released = (id = "r1") =>
-    fleet.filter((host) => host.released.includes(id)).map((host) => host.number);
-  return { time, hosts, fleet, store, letGo, reservations, offering, reserve, released };
-}
-
-/** Lets what is under way go as far as it can without time passing. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i++) await Promise.resolve();
-}
+import { settle, setUp, TTL_MS } from "./reservations.fixture.ts";
 
 describe("reserving", () => {
   test("keeps three offers and lets the other holds go at once", async () => {
@@ -187,64 +144,6 @@ describe("when nobody offers", () => {
   });
 });
 
-describe("when Redis is away", () => {
-  test("no host is asked", async () => {
-    const { fleet, store, reserve } = setUp(2);
-    store.away = AWAY;
-
-    await expect(reserve()).rejects.toBe(AWAY);
-    expect(fleet.flatMap((host) => host.bids)).toEqual([]);
-  });
-
-  test("and goes during the auction, all holds end", async () => {
-    const { fleet, store, reserve, released } = setUp(2);
-    const running = reserve();
-    await settle();
-    store.away = AWAY;
-
-    for (const host of fleet) host.offer();
-
-    await expect(running).rejects.toBe(AWAY);
-    expect(released()).toEqual([1, 2]);
-  });
-
-  test("and answers only after the deadline, nothing is promised and all holds end", async () => {
-    const { fleet, time, store, reserve, released } = setUp(1);
-    const put = store.put.bind(store);
-    store.put = (reservation) => {
-      time.advance(TTL_MS);
-      return put(reservation);
-    };
-    const running = reserve();
-    await settle();
-    fleet[0]?.offer();
-
-    await expect(running).rejects.toMatchObject({ reason: "REDIS_UNAVAILABLE" });
-    expect(released()).toEqual([1]);
-  });
-
-  test("a release still frees the holds this replica knows of", async () => {
-    const { store, offering, reservations, reserve, released } = setUp(2);
-    offering();
-    await reserve();
-    store.away = AWAY;
-
-    await expect(reservations.release("r1", 2)).rejects.toBe(AWAY);
-    expect(released()).toEqual([1]);
-  });
-
-  test("so it does when Redis has lost everything", async () => {
-    const { store, offering, reservations, reserve, released } = setUp(2);
-    offering();
-    await reserve();
-    store.known.clear();
-
-    await reservations.release("r1", undefined);
-
-    expect(released()).toEqual([1, 2]);
-  });
-});
-
 describe("claiming", () => {
   test("gives the offer to the first claimant, and to it again", async () => {
     const { offering, reservations, reserve } = setUp(2);
@@ -323,7 +222,10 @@ test("whatever hosts do, a hold is kept exactly by the offers that the reservati
       const { time, hosts, fleet, reserve } = setUp(behaviours.length);
       const held = new Set<number>();
       const doing = new Map(fleet.map((host, i) => [host, behaviours[i]] as const));
-      const running = reserve().catch((err: unknown) => err);
+      const running = reserve().then(
+        (reservation) => reservation.offers,
+        () => [],
+      );
       await settle();
       for (const [host, how] of doing) {
         if (host.bids.length === 0 || how === "silent") continue;
@@ -335,11 +237,10 @@ test("whatever hosts do, a hold is kept exactly by the offers that the reservati
         if (how === "goes") hosts.detach(host.host);
       }
       time.pass(150);
-      const result = await running;
+      const named = await running;
       for (const [host, how] of doing) if (how === "late" && host.bids.length > 0) host.offer();
 
       for (const host of fleet) for (const _ of host.released) held.delete(host.number);
-      const named = result instanceof Fault ? [] : (result as { offers: { hostNumber: number }[] }).offers;
       expect([...held].sort()).toEqual(named.map((offer) => offer.hostNumber).sort());
     }),
   );

@@ -1,0 +1,43 @@
+import { AUCTION_LIMITS } from "./auction.ts";
+import { Auctioneer } from "./auctioneer.ts";
+import { bid, seeded, TestHost, TestStore, TestTime } from "./domain.fixture.ts";
+import { Hosts } from "./hosts.ts";
+import { type ReleaseCause, Reservations } from "./reservations.ts";
+
+export const TTL_MS = 5_000;
+
+/** A scheduler of so many hosts in which nothing happens by itself. */
+export function setUp(count: number, auctions = 100) {
+  const time = new TestTime();
+  const hosts = new Hosts(time);
+  const random = seeded(5);
+  const fleet = Array.from({ length: count }, (_, i) => new TestHost(hosts, i + 1));
+  const store = new TestStore(() => time.now());
+  const letGo = new Map<ReleaseCause, number>();
+  const observer = {
+    auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
+    letGo: (holds: number, cause: ReleaseCause) => void letGo.set(cause, (letGo.get(cause) ?? 0) + holds),
+  };
+  const auctioneer = new Auctioneer(hosts, time, time.after, random, AUCTION_LIMITS);
+  const limits = { ttlMs: TTL_MS, auctions, kept: 3 };
+  const reservations = new Reservations(
+    { hosts, auctioneer, store, observer },
+    random,
+    () => time.monotonicMs(),
+    limits,
+  );
+  const offering = () => {
+    for (const host of fleet)
+      host.onBid = ({ reservationId }) => host.offer({ imageLocal: true }, reservationId);
+  };
+  const reserve = (id = "r1", excluded: number[] = []) =>
+    reservations.reserve({ bid: bid(id), excluded: new Set(excluded) });
+  const released = (id = "r1") =>
+    fleet.filter((host) => host.released.includes(id)).map((host) => host.number);
+  return { time, hosts, fleet, store, letGo, reservations, offering, reserve, released };
+}
+
+/** Lets what is under way go as far as it can without time passing. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
