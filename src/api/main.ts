@@ -53,6 +53,8 @@ async function run(config: ReturnType<typeof readConfig>): Promise<void> {
     }
     const running = await serve(server, config.listen, config.graceMs, health, "API_LISTEN");
     stack.add("grpc", running, config.graceMs + 5_000);
+    // Before the server: whoever waits for a create is still there to be told that another api goes on with it.
+    stack.add("running creates", () => api.runner.drain(config.graceMs / 2), config.graceMs + 5_000);
     log.info("ready", { listen: config.listen, port: running.port, region: config.region });
 
     log.info("stopping", { signal: await stopped });

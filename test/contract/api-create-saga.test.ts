@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CreateStore, type Intent } from "../../src/api/adapters/create-store.ts";
 import type { Transactions } from "../../src/api/adapters/gated-database.ts";
 import { HostdClients } from "../../src/api/adapters/hostd-clients.ts";
@@ -43,7 +43,7 @@ let database: Database;
 let clients: HostdClients;
 let scheduler: Scheduler;
 
-beforeEach(async () => {
+beforeAll(async () => {
   world = await World.open();
   await world.sql("insert into apps (name, org) values ('web', 'personal')");
   stack = new Stack();
@@ -55,7 +55,8 @@ beforeEach(async () => {
   scheduler = new Scheduler(world.scheduler.address, token);
   stack.add("scheduler", () => scheduler.close());
 });
-afterEach(async () => {
+beforeEach(() => world.clear());
+afterAll(async () => {
   await stack.close();
   await world.close();
 });
@@ -192,7 +193,7 @@ describe("an api that dies", () => {
 
     for (const when of ["before", "after"] as const) {
       for (let nth = 1; nth <= writes; nth++) {
-        await startAfresh();
+        await world.clear();
         const dying = makeApi(new DyingDatabase(database, nth, when));
         const created = await dying.create().then(
           () => true,
@@ -214,7 +215,7 @@ describe("an api that dies", () => {
     const writes = await countWrites();
 
     for (let nth = 1; nth <= writes; nth++) {
-      await startAfresh();
+      await world.clear();
       const dying = makeApi(new DyingDatabase(database, nth, "after"));
       await dying.create({ isRepeatable: false }).catch(() => {});
       const [saga] = await world.sql<{ steps: number }>(
@@ -232,7 +233,7 @@ describe("an api that dies", () => {
 
   test("while it takes a create back leaves nothing, once another has gone on", async () => {
     for (let nth = 20; nth <= 40; nth++) {
-      await startAfresh();
+      await world.clear();
       const fail = (saga: Saga<CreateContext>): Saga<CreateContext> => ({
         ...saga,
         steps: saga.steps.map((step) =>
@@ -254,16 +255,6 @@ describe("an api that dies", () => {
     const counting = new DyingDatabase(database, Number.POSITIVE_INFINITY, "before");
     await makeApi(counting).create();
     return counting.writes;
-  }
-
-  async function startAfresh(): Promise<void> {
-    await world.sql("delete from sagas");
-    await world.sql("delete from machines");
-    world.scheduler.reservations.clear();
-    for (const host of world.scheduler.hosts) {
-      host.machines.clear();
-      host.holds.clear();
-    }
   }
 });
 

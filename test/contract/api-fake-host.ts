@@ -63,6 +63,13 @@ export class FakeHost {
     this.#running = undefined;
   }
 
+  clear(): void {
+    this.machines.clear();
+    this.holds.clear();
+    this.calls.length = 0;
+    this.#scripts.clear();
+  }
+
   /** Runs `script` before the next calls of `method`; a throw refuses them, and nothing is done. */
   before(method: string, script: Script, times = 1): void {
     this.#script(method, script, "before", times);

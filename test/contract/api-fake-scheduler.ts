@@ -44,6 +44,13 @@ export class FakeScheduler {
     this.#running = undefined;
   }
 
+  clear(): void {
+    this.reservations.clear();
+    this.calls.length = 0;
+    this.excluded.length = 0;
+    this.#scripts.clear();
+  }
+
   before(method: string, script: Script, times = 1): void {
     this.#scripts.set(method, [...(this.#scripts.get(method) ?? []), { script, times }]);
   }

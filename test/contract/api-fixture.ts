@@ -108,6 +108,14 @@ export class World {
     return (await this.#pool.query<Row>(text, values)).rows;
   }
 
+  /** Forgets all machines and creates, everywhere, and all scripts. */
+  async clear(): Promise<void> {
+    await this.sql("delete from sagas");
+    await this.sql("delete from machines");
+    this.scheduler.clear();
+    for (const host of this.scheduler.hosts) host.clear();
+  }
+
   /** Machines that any host has. */
   get onHosts() {
     return this.scheduler.hosts.flatMap((host) => [...host.machines.values()]);
@@ -177,8 +185,10 @@ export async function startApi(
     as: async (org: string, scopes: readonly Scope[]) => clients(address, await token(org, scopes)),
     close(): Promise<void> {
       closed ??= (async () => {
-        for (const each of [user, admin, internal]) each.close();
+        // In the order of main.ts.
+        await api.runner.drain(50);
         await running();
+        for (const each of [user, admin, internal]) each.close();
         await stack.close();
         folder.remove();
       })();

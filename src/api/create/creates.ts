@@ -51,6 +51,7 @@ export class Creates {
   async create(request: CreateRequest, requestId: string | undefined, caller: Caller): Promise<Created> {
     return withSpan("api.create", { [attribute.region]: request.region }, async (span) => {
       const { runner } = this.#parts;
+      runner.assertOpen();
       const owner = newOwner();
       const { isNew, saga } = await withSpan("api.preflight", {}, () =>
         this.#begin(request, requestId, owner),

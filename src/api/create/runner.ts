@@ -6,6 +6,7 @@ import { logger } from "../../lib/log.ts";
 import { counter } from "../../lib/metrics.ts";
 import { runSaga, type Saga } from "../../lib/saga.ts";
 import { withRemoteParent } from "../../lib/tracing.ts";
+import { within } from "../../lib/wait.ts";
 import type { CreateStore } from "../adapters/create-store.ts";
 import type { StoredSaga } from "../adapters/saga-row.ts";
 import type { SagaStore } from "../adapters/saga-store.ts";
@@ -80,20 +81,30 @@ export class CreateRunner {
     return undefined;
   }
 
+  /** @throws Fault `SERVER_DRAINING` once this process takes no more creates */
+  assertOpen(): void {
+    if (this.#isClosing) throw draining();
+  }
+
+  /** Takes no more creates, gives those that run so long to end, then lets go of the rest. */
+  async drain(graceMs: number): Promise<void> {
+    this.#isClosing = true;
+    await within(graceMs, "ending creates", () => this.#allEnded()).catch(() => undefined);
+    await this.close();
+  }
+
   /** Lets go of everything: creates end where they are, for another api, or this one's next life, to go on with. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    const why = new Fault(
-      "UNAVAILABLE",
-      "SERVER_DRAINING",
-      "the api is shutting down",
-      {},
-      { retryAfterMs: 1_000 },
-    );
+    const why = draining();
     for (const { running, abort } of this.#runs.values()) {
       running.abandon(why);
       abort.abort(why);
     }
+    await this.#allEnded();
+  }
+
+  async #allEnded(): Promise<void> {
     await Promise.allSettled([...this.#runs.values()].map((run) => run.ended));
   }
 
@@ -117,8 +128,7 @@ export class CreateRunner {
     // Whoever waits hears of a failure; when nobody does, it has been stored.
     ended.catch(() => {});
     this.#runs.set(saga.id, { saga, running, abort, ended });
-    if (this.#isClosing)
-      running.abandon(new Fault("UNAVAILABLE", "SERVER_DRAINING", "the api is shutting down"));
+    if (this.#isClosing) running.abandon(draining());
     return ended;
   }
 
@@ -203,6 +213,11 @@ export function newOwner(): string {
 
 function backoff(attempts: number): number {
   return Math.min(STUCK_RETRY_MS * 2 ** Math.min(attempts, 16), STUCK_RETRY_MAX_MS);
+}
+
+function draining(): Fault {
+  const message = "the api is shutting down; with a request_id, ask again and another goes on";
+  return new Fault("UNAVAILABLE", "SERVER_DRAINING", message, {}, { retryAfterMs: 1_000 });
 }
 
 function tooLong(id: string): Fault {
