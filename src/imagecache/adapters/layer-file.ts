@@ -17,7 +17,7 @@ export interface LayerBlob {
   readonly subject: Subject;
 }
 
-const CHUNK = 256 * 1024;
+const CHUNK = 128 * 1024;
 
 /**
  * Reads a layer from its blob. How it is compressed is told from its first bytes, as other engines do: media types

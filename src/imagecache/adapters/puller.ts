@@ -57,7 +57,7 @@ export class Puller {
     report: (progress: Progress) => void,
     signal: AbortSignal,
   ): Promise<Pulled> {
-    const meter = new ProgressMeter(report, this.#parts.clock);
+    const meter = new ProgressMeter(report);
     meter.begin("queued");
     const wanted = { ...ref, digest };
     const facts = { [attribute.imageReference]: formatReference(ref), [attribute.imageDigest]: digest };

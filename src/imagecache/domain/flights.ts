@@ -17,6 +17,12 @@ export type Work<P, R> = (report: (progress: P) => void, signal: AbortSignal) =>
  */
 export class Flights<P, R> {
   readonly #flights = new Map<string, Flight<P, R>>();
+  readonly #hold: (shown: P, next: P) => number;
+
+  /** @param hold how many milliseconds to hold `next` back after `shown`; what comes meanwhile replaces it */
+  constructor(hold: (shown: P, next: P) => number = () => 0) {
+    this.#hold = hold;
+  }
 
   /**
    * Joins the work under `key`, beginning it when nobody has. Yields progress, skipping to the latest when the caller is
@@ -30,18 +36,29 @@ export class Flights<P, R> {
     const onChange = () => wake?.();
     flight.wake.add(onChange);
     signal.addEventListener("abort", onChange);
+    let shown: P | undefined;
+    let shownMs = 0;
     try {
-      for (let seen: P | undefined; ; ) {
+      for (;;) {
         signal.throwIfAborted();
         if (flight.settled) return await flight.result;
-        if (flight.progress !== undefined && flight.progress !== seen) {
-          seen = flight.progress;
-          yield seen;
-        } else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
+        const { progress } = flight;
+        const isNews = progress !== undefined && progress !== shown;
+        const dueMs =
+          isNews && shown !== undefined ? shownMs + this.#hold(shown, progress) - performance.now() : 0;
+        if (isNews && dueMs <= 0) {
+          shown = progress;
+          shownMs = performance.now();
+          yield progress;
+          continue;
         }
+        await new Promise<void>((resolve) => {
+          const timer = isNews ? setTimeout(resolve, dueMs) : undefined;
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
       }
     } finally {
       signal.removeEventListener("abort", onChange);

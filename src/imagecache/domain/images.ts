@@ -4,6 +4,7 @@ import type { ImageReference } from "../../lib/oci/reference.ts";
 import { Flights } from "./flights.ts";
 import type { Image, ImageView, Progress } from "./image.ts";
 import type { Pins } from "./pins.ts";
+import { holdMs } from "./progress.ts";
 
 /** The images that are ready, on disk. */
 export interface ImageStore {
@@ -58,7 +59,7 @@ export class Images {
   readonly #store: ImageStore;
   readonly #pins: Pins;
   readonly #pull: Pull;
-  readonly #flights = new Flights<Progress, Pulled>();
+  readonly #flights = new Flights<Progress, Pulled>(holdMs);
   /** Images being handed to a caller: not to be evicted between being ready and being pinned. */
   readonly #held = new Map<Digest, number>();
 

@@ -64,6 +64,7 @@ export class FakeRegistry implements AsyncDisposable {
   readonly #blobs = new Map<string, Buffer>();
   readonly #manifests = new Map<string, { body: Buffer; mediaType: string }>();
   readonly #served = new Map<string, number>();
+  #answering = 0;
 
   private constructor() {
     this.#server = createServer((req, res) => void this.#handle(req, res));
@@ -96,6 +97,11 @@ export class FakeRegistry implements AsyncDisposable {
     this.#manifests.set(`${name}@${image.digest}`, stored);
   }
 
+  /** Requests being answered, those that stall included. */
+  get answering(): number {
+    return this.#answering;
+  }
+
   /** Body bytes sent for a blob or manifest so far, over all requests. */
   bytesServed(target: string): number {
     return this.#served.get(target) ?? 0;
@@ -116,6 +122,10 @@ export class FakeRegistry implements AsyncDisposable {
 
   async #handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const seen = this.#record(req);
+    this.#answering++;
+    res.once("close", () => {
+      this.#answering--;
+    });
     const wrong = this.script(seen) ?? {};
     if (wrong.delayMs) await new Promise((resolve) => setTimeout(resolve, wrong.delayMs));
     if (wrong.redirect !== undefined) {

@@ -13,6 +13,7 @@ export {
   type RunConfig,
   sha256,
 } from "./image.ts";
+export { ImageCacheProcess } from "./imagecache-process.ts";
 export { applyLayers, type ModelFile, PLAIN_DIRECTORY } from "./layer-model.ts";
 export { type PushOptions, pushImage } from "./push.ts";
 export {
