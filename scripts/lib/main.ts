@@ -5,6 +5,9 @@ export class UserError extends Error {
   override readonly name = "UserError";
 }
 
+/** One Ctrl-C may arrive twice: from the terminal, and passed on by npm. */
+const ECHO_MS = 1_000;
+
 /** What `signal` of {@link main} is aborted with: somebody wants us to stop. */
 export class Interruption extends Error {
   override readonly name = "Interruption";
@@ -22,9 +25,15 @@ export function isInterruption(error: unknown): boolean {
 export async function main(command: (signal: AbortSignal) => Promise<number | undefined>): Promise<void> {
   const abort = new AbortController();
   let caught: NodeJS.Signals | undefined;
+  let caughtAt = 0;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (caught !== undefined && signal === "SIGINT") process.exit(130);
+    if (caught !== undefined) {
+      if (signal !== "SIGINT" || performance.now() - caughtAt < ECHO_MS) return;
+      process.stderr.write("Leaving at once. npm run down ends what is left.\n");
+      process.exit(130);
+    }
     caught = signal;
+    caughtAt = performance.now();
     abort.abort(new Interruption(`stopped by ${signal}`));
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
