@@ -103,7 +103,7 @@ describe("hover machine run", () => {
 
     const ended = await home.hover("m", "run", "nginx", "-a", "web");
 
-    expect(ended.err).toContain("making the image local: layer 2 is cut short failed");
+    expect(ended.err).toContain("making the image local failed after");
     expect(ended.err).not.toContain("resolving");
   });
 
@@ -124,6 +124,21 @@ describe("hover machine run", () => {
     const ids = api.requests.map((r) => (r.request as CreateMachineRequest).requestId);
     expect(ids.length).toBeGreaterThan(1);
     expect(new Set(ids).size).toBe(1);
+  });
+
+  test("interrupted, says that the create goes on and how to wait for it", async () => {
+    api.createMs = 60_000;
+    const running = home.start({}, "m", "run", "nginx", "-a", "web");
+    await expect.poll(() => api.requests.length, { timeout: 10_000 }).toBe(1);
+
+    running.child.kill("SIGINT");
+    const ended = await running.ended;
+
+    expect([ended.code, ended.out]).toEqual([130, ""]);
+    expect(ended.err).toContain(
+      "Interrupted; the create itself goes on. To see it: hover machine list -a web",
+    );
+    expect(ended.err).toContain(`--request-id ${sent<CreateMachineRequest>("createMachine").requestId}`);
   });
 
   test("takes a whole configuration from a file, and flags win over it", async () => {

@@ -14,6 +14,7 @@ import {
   startReceiver,
 } from "./traces-support.ts";
 
+const ABOUT_MACHINE = { "windhover.machine.id": "0000a0000000aa" };
 let home: ReturnType<typeof privateDir>;
 const children: ChildProcess[] = [];
 
@@ -54,12 +55,15 @@ test("a database that cannot be read is put aside", async () => {
 
   expect((await receiver.get(`/api/traces/${span.traceId}`)).status).toBe(200);
   expect(statSync(join(home.dir, "traces.db.broken")).size).toBe(8_192);
+  // Nobody but us may read what is in traces.
+  expect(statSync(join(home.dir, "traces.db")).mode & 0o777).toBe(0o600);
+  expect(statSync(join(home.dir, "traces.db-wal")).mode & 0o777).toBe(0o600);
   await receiver.close();
 });
 
 test("only the last traces are kept", async () => {
   const receiver = await startReceiver(home.dir, 20);
-  const spans = Array.from({ length: 50 }, () => rawSpan());
+  const spans = Array.from({ length: 50 }, () => rawSpan({}, ABOUT_MACHINE));
   for (const span of spans) await receiver.post(exportRequest([span]));
 
   const listed = await (await receiver.get("/api/traces?limit=200")).text();
@@ -70,9 +74,22 @@ test("only the last traces are kept", async () => {
   await receiver.close();
 });
 
+test("the services' regular calls do not push out what is about machines", async () => {
+  const receiver = await startReceiver(home.dir, 20);
+  const start = rawSpan({}, ABOUT_MACHINE);
+  await receiver.post(exportRequest([start]));
+  for (let i = 0; i < 60; i++) await receiver.post(exportRequest([rawSpan({ name: "AnnounceHost" })]));
+
+  const listed = await (await receiver.get("/api/traces?limit=200")).text();
+
+  expect((await receiver.get(`/api/traces/${start.traceId}`)).status).toBe(200);
+  expect(JSON.parse(listed).traces.length).toBe(6);
+  await receiver.close();
+});
+
 test("a client cannot push out what the services have said", async () => {
   const receiver = await startReceiver(home.dir, 20);
-  const told = Array.from({ length: 15 }, () => rawSpan());
+  const told = Array.from({ length: 15 }, () => rawSpan({}, ABOUT_MACHINE));
   await receiver.post(exportRequest(told));
   const token = await bearer("acme", "machines:write");
   for (let i = 0; i < 40; i++) await receiver.post(exportRequest([rawSpan()], "hover"), { token });
@@ -91,7 +108,7 @@ test("the file stays within its budget while far more than that is sent", async 
   const filler = { "some.attribute": "x".repeat(4_000), "another.attribute": "y".repeat(4_000) };
   let last = rawSpan();
   for (let sent = 0; sent < 5 * budget; sent += 100 * 8_000) {
-    const spans = Array.from({ length: 100 }, () => rawSpan({}, filler));
+    const spans = Array.from({ length: 100 }, () => rawSpan({}, { ...filler, ...ABOUT_MACHINE }));
     last = spans[99] ?? last;
     expect((await receiver.post(exportRequest(spans))).status).toBe(200);
   }

@@ -53,7 +53,8 @@ export class Progress {
       return;
     }
     this.#current = undefined;
-    if (message.status !== "done" || now - since >= WORTH_MS) this.#line(stepLine(message, now - since));
+    if (message.status === "undone") this.note("undoing what had been done");
+    else if (message.status !== "done" || now - since >= WORTH_MS) this.#line(stepLine(message, now - since));
   }
 
   /** Says something between the steps, once. */
@@ -110,15 +111,15 @@ const WHAT: Readonly<Record<string, string>> = {
 /** One step in one line: `making the image local: pulling layer 2 of 5, 12 of 36 MB, 33 %  (4.20 s)`. */
 export function stepLine(message: StepMessage, elapsedMs: number): string {
   const what = WHAT[message.step] ?? harmless(message.step);
+  if (message.status === "done") return `${what} took ${time(elapsedMs)}`;
+  // Why it failed is what the error says.
+  if (message.status !== "running") return `${what} ${harmless(message.status)} after ${time(elapsedMs)}`;
   const parts = [harmless(message.detail), bytes(message)].filter((part) => part !== "");
-  const detail = parts.length > 0 ? `: ${parts.join(", ")}` : "";
-  const status =
-    message.status === "running" ? "" : ` ${message.status === "done" ? "done" : harmless(message.status)}`;
-  return `${what}${detail}${status}  (${time(elapsedMs)})`;
+  return `${what}${parts.length > 0 ? `: ${parts.join(", ")}` : ""}  (${time(elapsedMs)})`;
 }
 
-function bytes({ status, bytesDone, bytesTotal }: StepMessage): string {
-  if (bytesDone === 0n || status !== "running") return "";
+function bytes({ bytesDone, bytesTotal }: StepMessage): string {
+  if (bytesDone === 0n) return "";
   const mb = (n: bigint) => Math.round(Number(n) / 1e6);
   if (bytesTotal === 0n) return `${mb(bytesDone)} MB`;
   return `${mb(bytesDone)} of ${mb(bytesTotal)} MB, ${Math.floor((100 * Number(bytesDone)) / Number(bytesTotal))} %`;

@@ -127,12 +127,14 @@ describe("the progress of a create", () => {
       step("resolve", "running"),
       step("resolve", "done"),
       step("award", "failed", { detail: "no room" }),
+      step("award", "undone"),
+      step("resolve", "undone"),
     ];
 
     for (const message of [...told, ...told]) progress.step(message);
     progress.close();
 
-    expect(lines).toEqual(["awarding it to a host: no room failed  (0 µs)\n"]);
+    expect(lines).toEqual(["awarding it to a host failed after (0 µs)\n", "undoing what had been done\n"]);
   });
 });
 
@@ -141,6 +143,6 @@ function step(name: string, status: string, more: Partial<StepMessage> = {}): St
 }
 
 function terminal(lines: string[]): Terminal {
-  const err = (text: string) => void lines.push(text.replace(/\(\d+ µs\)/, "(0 µs)"));
+  const err = (text: string) => void lines.push(text.replace(/\d+ µs/, "(0 µs)"));
   return { out: () => {}, err, isTty: false, isErrTty: false, width: undefined, paint: paint(false) };
 }

@@ -10,14 +10,20 @@ export interface Bounds {
 
 /** Traces that only clients have sent spans of may be this share of all, so that no client can push out what services say. */
 const CLIENT_SHARE = 0.1;
+/**
+ * Traces in which no span is about a machine may be this share of all: the services' regular calls to each other would otherwise push out what
+ * people look for within minutes.
+ */
+const BACKGROUND_SHARE = 0.25;
 /** Going over the budget lets go of this share of all traces at once, so that it is not done for every span. */
 const STEP_SHARE = 0.05;
 
 /** Lets go of the traces that have been silent longest until the bounds are kept. Runs within the caller's transaction. */
 export function evict(db: DatabaseSync, bounds: Bounds): void {
-  const clientOnly = "client_spans = spans";
-  const allowed = Math.ceil(bounds.keep * CLIENT_SHARE);
-  forget(db, count(db, `where ${clientOnly}`) - allowed, `where ${clientOnly}`);
+  const limit = (where: string, share: number) =>
+    forget(db, count(db, where) - Math.ceil(bounds.keep * share), where);
+  limit("where client_spans = spans", CLIENT_SHARE);
+  limit("where about_machine = 0 and client_spans = 0", BACKGROUND_SHARE);
   forget(db, count(db, "") - bounds.keep, "");
   while (usedBytes(db) > bounds.budgetBytes) {
     const all = count(db, "");

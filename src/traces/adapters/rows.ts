@@ -13,6 +13,7 @@ export type SummaryRow = {
   bytes: number;
   dropped: number;
   client_spans: number;
+  about_machine: number;
   owner: string | null;
   client_owner: string | null;
   received_ms: number;
@@ -34,6 +35,7 @@ export function toSummary(row: Record<string, unknown>): Summary & { readonly re
     bytes: r.bytes,
     dropped: r.dropped,
     clientSpans: r.client_spans,
+    aboutMachine: r.about_machine === 1,
     owner: r.owner ?? undefined,
     clientOwner: r.client_owner ?? undefined,
     receivedMs: r.received_ms,

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { logger } from "../../lib/log.ts";
@@ -6,7 +6,7 @@ import { logger } from "../../lib/log.ts";
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
 /** Raised with every change of the tables. Older files are emptied, not migrated: they are history of a local fleet. */
-const VERSION = 1;
+const VERSION = 2;
 /** What the write-ahead log may take on disk besides the budget. */
 const MAX_LOG_BYTES = 4 * 1024 * 1024;
 
@@ -14,7 +14,7 @@ const TABLES = `
   create table trace (
     trace_id text primary key, root_name text not null, root_service text not null, root_start_us integer not null,
     has_root integer not null, start_us integer not null, end_us integer not null, spans integer not null,
-    bytes integer not null, dropped integer not null, client_spans integer not null, owner text, client_owner text,
+    bytes integer not null, dropped integer not null, client_spans integer not null, about_machine integer not null, owner text, client_owner text,
     received_ms integer not null
   ) strict;
   create index trace_by_age on trace (received_ms);
@@ -47,6 +47,8 @@ export function openDatabase(dir: string): DatabaseSync {
 }
 
 function open(path: string): DatabaseSync {
+  // SQLite gives its other files the permissions of this one. What is in traces is for those who have a token.
+  closeSync(openSync(path, "a", 0o600));
   const db = new DatabaseSync(path, { timeout: 2_000 });
   try {
     const state = db.prepare("pragma quick_check(1)").get()?.["quick_check"];

@@ -147,6 +147,7 @@ function toRow(s: Summary, dropped: number, receivedMs: number): SummaryRow {
     bytes: s.bytes,
     dropped: s.dropped + dropped,
     client_spans: s.clientSpans,
+    about_machine: s.aboutMachine ? 1 : 0,
     owner: s.owner ?? null,
     client_owner: s.clientOwner ?? null,
     received_ms: receivedMs,
@@ -166,7 +167,7 @@ function prepare(db: DatabaseSync) {
     putTrace: statement(`
       insert or replace into trace values (
         :trace_id, :root_name, :root_service, :root_start_us, :has_root, :start_us, :end_us, :spans, :bytes, :dropped,
-        :client_spans, :owner, :client_owner, :received_ms)`),
+        :client_spans, :about_machine, :owner, :client_owner, :received_ms)`),
     list: statement(`
       select * from trace
        where (:machine is null or trace_id in (select trace_id from machine_trace where machine_id = :machine))

@@ -1,4 +1,4 @@
-import { orgOf, type Span } from "./span.ts";
+import { machineOf, orgOf, type Span } from "./span.ts";
 
 /** More spans than this of one trace are counted, not kept. */
 export const MAX_SPANS_PER_TRACE = 5_000;
@@ -26,6 +26,8 @@ export interface Summary {
   /** Spans that were over the bounds. */
   readonly dropped: number;
   readonly clientSpans: number;
+  /** A span is about a machine: what people look for, unlike the services' own regular calls. */
+  readonly aboutMachine: boolean;
   /** The organisation that the services' spans name; "*" when they name several, undefined when none. */
   readonly owner: string | undefined;
   /** The same for spans that clients sent. */
@@ -53,6 +55,7 @@ export function grow(before: Summary | undefined, span: Span, bytes: number, ori
     spans: was.spans + 1,
     bytes: was.bytes + bytes,
     clientSpans: was.clientSpans + (fromClient ? 1 : 0),
+    aboutMachine: was.aboutMachine || machineOf(span) !== undefined,
     owner: fromClient ? was.owner : join(was.owner, orgOf(span)),
     clientOwner: fromClient ? join(was.clientOwner, origin.org) : was.clientOwner,
   };
@@ -90,6 +93,7 @@ function empty(span: Span): Summary {
     bytes: 0,
     dropped: 0,
     clientSpans: 0,
+    aboutMachine: false,
     owner: undefined,
     clientOwner: undefined,
   };
