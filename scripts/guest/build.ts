@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
@@ -64,6 +73,9 @@ async function build(outDir: string, draft: string, inputs: string, log: Log): P
   const extents = await makeScratchTemplate(join(set, "scratch.ext4"), SCRATCH_BYTES);
 
   const name = `set-${hashFiles(set).slice(0, 16)}`;
+  // QEMU reads them as another user.
+  for (const leaf of readdirSync(set)) chmodSync(join(set, leaf), 0o644);
+  chmodSync(set, 0o755);
   moveInto(set, join(outDir, name));
   const file = (leaf: string): GuestFile => describe(outDir, `${name}/${leaf}`);
   const manifest: GuestManifest = {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildGuest } from "../../scripts/guest/build.ts";
 import { guestFolder } from "../../scripts/setup/setup.ts";
@@ -89,6 +89,25 @@ export function openVmm(dir: string, options: Partial<SelectOptions> = {}): Prom
     },
     ...options,
   });
+}
+
+/** Pid of the QEMU of a VM. */
+export function qemuPid(dir: string, vmId: string): number {
+  const record: unknown = JSON.parse(readFileSync(join(dir, "vms", vmId, "vm.json"), "utf8"));
+  // As the adapter writes it.
+  return (record as { qemu: { pid: number } }).qemu.pid;
+}
+
+/** Says whether a QEMU has used no processor time since the last time it was asked: its guest has nothing left to do. */
+export function isAtRest(dir: string, vmId: string): () => boolean {
+  const pid = qemuPid(dir, vmId);
+  let last = "";
+  return () => {
+    const used = readFileSync(`/proc/${pid}/stat`, "utf8").split(" ").slice(13, 15).join();
+    const isSame = used === last;
+    last = used;
+    return isSame;
+  };
 }
 
 /** A workload with nothing special about it. */

@@ -142,9 +142,9 @@ async function findConfinement(
   assets: GuestAssets,
   isRoot: boolean,
 ): Promise<Confinement> {
-  const { dir, uid } = await dirs.createAnew("canary-probe");
+  const { runDir, uid } = await dirs.createAnew("canary-probe");
   try {
-    return await probeConfinement({ vmDir: dir, assets }, isRoot, uid, options.confinement === "none");
+    return await probeConfinement({ runDir, assets }, isRoot, uid, options.confinement === "none");
   } finally {
     await dirs.remove("canary-probe");
   }

@@ -43,16 +43,16 @@ export async function bootCold(
   phases: PhaseLog,
 ): Promise<Acquired> {
   const { dirs, assets, confinement, acceleration, now } = options;
-  const { dir, uid } = dirs.create(vmId);
-  const scratch = join(dir, VM_FILES.scratch);
+  const { runDir, uid } = dirs.create(vmId);
+  const scratch = join(runDir, VM_FILES.scratch);
   restoreDisk(scratch, assets.scratch.sizeBytes, assets.scratch.extents, assets.scratch.data);
   dirs.give(scratch, uid);
-  const paths = { vmDir: dir, assets, ...(workload ? { rootfs: workload.rootfs } : {}) };
+  const paths = { runDir, assets, ...(workload ? { rootfs: workload.rootfs } : {}) };
   const seen = seenPaths(confinement, paths);
   const args = qemuArguments({ name: dirs.mark + vmId, shape, acceleration, ...seen });
   phases.mark("vmm.prepare");
 
-  const spawned = await spawnQemu(confine(confinement, paths, uid, args), dir, dirs.stderr(vmId));
+  const spawned = await spawnQemu(confine(confinement, paths, uid, args), runDir, dirs.stderr(vmId));
   const { ended, ...processes } = spawned;
   dirs.writeRecord(vmId, { ...processes, way: "cold" });
   const early = new AbortController();
@@ -60,11 +60,11 @@ export async function bootCold(
     early.abort(new LaunchError("vmm", "qemu_ended", `QEMU ended: ${dirs.readStderr(vmId)}`)),
   );
   const alive = AbortSignal.any([signal, early.signal]);
-  const qmp = await openMonitor(dir, alive);
+  const qmp = await openMonitor(runDir, alive);
   phases.mark("vmm.spawn");
 
   const connecting = GuestVm.connect(
-    { id: vmId, way: "cold", vmDir: dir, qmp, sink, now, notBeforeUs: phases.startUs },
+    { id: vmId, way: "cold", dirs, qmp, sink, now, notBeforeUs: phases.startUs },
     alive,
   );
   try {

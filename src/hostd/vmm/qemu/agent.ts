@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
+import { Allowance } from "./allowance.ts";
 import { FrameReader } from "./frame.ts";
 import { GuestClock } from "./guest-clock.ts";
 import {
@@ -20,6 +21,9 @@ export interface AgentListener {
 
 /** How often the question is repeated while a guest does not answer; it may be booting, or its first bytes were lost. */
 const SYNC_INTERVAL_MS = 3_000;
+/** What one guest may say, so that none keeps hostd from hearing the others. */
+const BYTES_PER_SECOND = 8 * 1024 * 1024;
+const BURST_BYTES = 4 * 1024 * 1024;
 /** Signals on their way at once; more are refused. */
 const MAX_SIGNALS = 64;
 
@@ -38,6 +42,8 @@ export class Agent {
   private readonly reader = new FrameReader();
   private readonly nonce = randomBytes(8).readBigUInt64LE() | 1n;
   private readonly signals = new Map<number, (errno: number) => void>();
+  private readonly allowance = new Allowance(BYTES_PER_SECOND, BURST_BYTES);
+  private readonly held = new Set<string>();
   private isSynced = false;
   private nextRequest = 1;
   private runSentUs = 0;
@@ -100,8 +106,7 @@ export class Agent {
 
   /** Stops and resumes listening, for when lines come faster than they are taken. */
   setPaused(isPaused: boolean): void {
-    if (isPaused) this.socket.pause();
-    else this.socket.resume();
+    this.hold("listener", isPaused);
   }
 
   /** Ends the conversation; the guest goes on. */
@@ -124,7 +129,19 @@ export class Agent {
 
   private onSynced: () => void = () => {};
 
+  private hold(reason: "listener" | "rate", isHeld: boolean): void {
+    if (isHeld) this.held.add(reason);
+    else this.held.delete(reason);
+    if (this.held.size > 0) this.socket.pause();
+    else this.socket.resume();
+  }
+
   private take(chunk: Buffer): void {
+    const pauseMs = this.allowance.take(chunk.length, performance.now());
+    if (pauseMs > 0) {
+      this.hold("rate", true);
+      setTimeout(() => this.hold("rate", false), pauseMs).unref();
+    }
     for (const frame of this.reader.push(chunk)) {
       const message = readMessage(frame);
       if (message) this.hear(message);

@@ -27,6 +27,8 @@ export const NETWORK = "net0";
 export const CONSOLE = "console";
 
 const CONSOLE_BYTES = 32 * 1024;
+/** Translated code an emulator keeps. A boot fills some 80 MB; left alone it would take up to a gigabyte, which no ledger counts. */
+const TRANSLATION_MB = 128;
 
 /**
  * Emulation runs `rep movsb` byte by byte, so the guest must not be told that it is fast; the other features cost translation and
@@ -46,7 +48,7 @@ export function qemuArguments(spec: LaunchSpec): string[] {
     ...["-nodefaults", "-no-user-config", "-display", "none"],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...["-machine", "q35,vmport=off,smm=off,usb=off,sata=off,smbus=off,hpet=off"],
-    ...["-accel", isKvm ? "kvm" : "tcg,thread=multi"],
+    ...["-accel", isKvm ? "kvm" : `tcg,thread=multi,tb-size=${TRANSLATION_MB}`],
     ...["-cpu", isKvm ? "host" : EMULATED_CPU],
     ...["-smp", String(shape.cpus), "-m", String(shape.memoryMb)],
     ...["-no-reboot"],

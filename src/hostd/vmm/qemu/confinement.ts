@@ -26,7 +26,7 @@ export interface ConfinedCommand {
 
 /** Files of one VM on the host. */
 export interface VmPaths {
-  readonly vmDir: string;
+  readonly runDir: string;
   readonly assets: GuestAssets;
   readonly rootfs?: string;
 }
@@ -108,14 +108,14 @@ export async function probeConfinement(
 async function qemuVersion(confinement: Confinement, paths: VmPaths, uid: number): Promise<string> {
   const { program, args } = confine(confinement, paths, uid, ["--version"]);
   const { stdout } = await execute(program, args, {
-    cwd: paths.vmDir,
+    cwd: paths.runDir,
     timeout: PROBE_TIMEOUT_MS,
     env: ENVIRONMENT,
   });
   if (confinement.hasUid && !confinement.hasNamespace) {
     await execute(
       "setpriv",
-      [...asUser(uid).slice(1), "test", "-r", paths.assets.kernel, "-a", "-w", paths.vmDir],
+      [...asUser(uid).slice(1), "test", "-r", paths.assets.kernel, "-a", "-w", paths.runDir],
       {
         timeout: PROBE_TIMEOUT_MS,
         env: ENVIRONMENT,
@@ -143,7 +143,7 @@ function kvmGroup(): number | undefined {
   return kvm && kvm.gid !== 0 && (kvm.mode & 0o060) === 0o060 ? kvm.gid : undefined;
 }
 
-function namespace({ vmDir, assets, rootfs }: VmPaths): string[] {
+function namespace({ runDir, assets, rootfs }: VmPaths): string[] {
   return [
     ...["--ro-bind", "/usr", "/usr"],
     ...["/bin", "/sbin", "/lib", "/lib64"].flatMap(merged),
@@ -155,7 +155,7 @@ function namespace({ vmDir, assets, rootfs }: VmPaths): string[] {
     ...["--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"],
     ...["--ro-bind", dirname(assets.kernel), IN.guest],
     ...(rootfs === undefined ? [] : ["--ro-bind", rootfs, IN.rootfs]),
-    ...["--bind", vmDir, IN.vm, "--chdir", IN.vm],
+    ...["--bind", runDir, IN.vm, "--chdir", IN.vm],
     ...["--unshare-ipc", "--unshare-uts"],
   ];
 }

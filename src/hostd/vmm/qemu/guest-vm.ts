@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LogLine, Phase, Vm, VmExit, VmSink, Way } from "../vmm.ts";
 import { Agent } from "./agent.ts";
@@ -7,12 +6,13 @@ import { LogPump, readCursor } from "./log-pump.ts";
 import type { GuestLine, GuestState } from "./protocol.ts";
 import type { Qmp } from "./qmp.ts";
 import { connectIn } from "./unix-socket.ts";
+import type { VmDirs } from "./vm-dirs.ts";
 
 /** A guest we talk to, from its first word to its end. */
 export interface GuestVmOptions {
   readonly id: string;
   readonly way: Way;
-  readonly vmDir: string;
+  readonly dirs: VmDirs;
   readonly qmp: Qmp;
   readonly sink: VmSink;
   /** The host's wall clock in microseconds. */
@@ -21,7 +21,6 @@ export interface GuestVmOptions {
   readonly notBeforeUs: number;
 }
 
-const CURSOR = "log-cursor";
 const SIGNAL_TIMEOUT_MS = 10_000;
 /** How long lines that a guest announced are waited for. It sends them right behind its exit. */
 const LAST_LINES_MS = 5_000;
@@ -52,13 +51,16 @@ export class GuestVm implements Vm {
     });
     this.agent = agent(this);
     const toLogLine = (line: GuestLine): LogLine => this.toLogLine(line);
-    this.pump = new LogPump(join(options.vmDir, CURSOR), options.sink, toLogLine, this.agent);
+    this.pump = new LogPump(options.dirs.logCursor(options.id), options.sink, toLogLine, this.agent);
     void this.agent.closed.then(() => this.onClosed());
   }
 
   /** Connects to the guest and waits for its first word. */
   static async connect(options: GuestVmOptions, signal: AbortSignal): Promise<GuestVm> {
-    const socket = await connectIn(options.vmDir, VM_FILES.agent);
+    const socket = await connectIn(options.dirs.runDir(options.id), VM_FILES.agent).catch((err: unknown) => {
+      options.qmp.close();
+      throw err;
+    });
     const vm = new GuestVm(options, (self) => {
       const listener = {
         onState: (state: GuestState) => self.onState(state),
@@ -67,7 +69,7 @@ export class GuestVm implements Vm {
       return new Agent(socket, listener, options.now);
     });
     try {
-      await vm.agent.sync(readCursor(join(options.vmDir, CURSOR)), signal);
+      await vm.agent.sync(readCursor(options.dirs.logCursor(options.id)), signal);
       return vm;
     } catch (err) {
       await vm.detach();
@@ -110,6 +112,23 @@ export class GuestVm implements Vm {
     this.pump.close();
     this.agent.close();
     this.options.qmp.close();
+  }
+
+  /** Ends it for good, for a VM that is being destroyed: what its sink has not taken by then is lost. */
+  async abandon(): Promise<void> {
+    const over = new AbortController();
+    await Promise.race([
+      this.exited,
+      delay(LAST_LINES_MS, undefined, { signal: over.signal }).catch(() => {}),
+    ]);
+    over.abort();
+    this.resolveExit({
+      kind: "vm_lost",
+      oomKilled: false,
+      exitedAtUs: this.options.now(),
+      detail: "destroyed",
+    });
+    await this.detach();
   }
 
   private onState(state: GuestState): void {

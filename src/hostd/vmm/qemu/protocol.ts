@@ -187,8 +187,8 @@ function readState(body: Buffer): GuestState {
     execAtUs: number(TAG.execAt),
     failure: { step: STEPS[number(TAG.failedStep)] ?? "system", errno: number(TAG.errno), detail },
     exit: {
-      ...(code === undefined ? {} : { code }),
-      ...(signal === undefined ? {} : { signal }),
+      ...(code === undefined ? {} : { code: code & 0xff }),
+      ...(signal === undefined ? {} : { signal: signal & 0x7f }),
       oomKilled: number(TAG.oomKilled) === 1,
       atUs: number(TAG.exitedAt),
       lastLine: number(TAG.lastLine),

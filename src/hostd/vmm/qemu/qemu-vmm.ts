@@ -65,9 +65,7 @@ export class QemuVmm implements Vmm {
     const done = this.launchCold(vmId, shape, workload, sink, AbortSignal.any([signal, abort.signal]));
     this.launches.set(vmId, { abort, settled: Promise.allSettled([done]) });
     try {
-      const vm = await done;
-      this.vms.set(vmId, vm);
-      return vm;
+      return await done;
     } finally {
       this.launches.delete(vmId);
     }
@@ -80,21 +78,27 @@ export class QemuVmm implements Vmm {
       await this.destroy(vmId);
       return undefined;
     }
-    const vmDir = dirs.path(vmId);
     const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
-    const qmp = await openMonitor(vmDir, signal);
-    const options = { id: vmId, way: record.way, vmDir, qmp, sink, now, notBeforeUs: 0 };
-    const vm = await GuestVm.connect(options, signal);
-    // A guest that was never told what to run, or could not run it, serves nobody.
-    const { state } = vm.guest.state === "waiting" ? vm.guest : await vm.settled(signal);
-    if (state !== "running" && state !== "exited") {
+    const qmp = await openMonitor(dirs.runDir(vmId), signal);
+    const vm = await GuestVm.connect(
+      { id: vmId, way: record.way, dirs, qmp, sink, now, notBeforeUs: 0 },
+      signal,
+    );
+    try {
+      // A guest that was never told what to run, or could not run it, serves nobody.
+      const { state } = vm.guest.state === "waiting" ? vm.guest : await vm.settled(signal);
+      if (state === "running" || state === "exited") {
+        vm.startedAtUs = vm.toHost(vm.guest.execAtUs);
+        this.vms.set(vmId, vm);
+        return vm;
+      }
+    } catch (err) {
       await vm.detach();
-      await this.destroy(vmId);
-      return undefined;
+      throw err;
     }
-    vm.startedAtUs = vm.toHost(vm.guest.execAtUs);
-    this.vms.set(vmId, vm);
-    return vm;
+    await vm.detach();
+    await this.destroy(vmId);
+    return undefined;
   }
 
   async destroy(vmId: string): Promise<void> {
@@ -104,8 +108,7 @@ export class QemuVmm implements Vmm {
     await killAndWait(this.processes(vmId), KILL_TIMEOUT_MS);
     const vm = this.vms.get(vmId);
     this.vms.delete(vmId);
-    await vm?.exited;
-    await vm?.detach();
+    await vm?.abandon();
     await this.options.dirs.remove(vmId);
   }
 
@@ -187,6 +190,7 @@ export class QemuVmm implements Vmm {
       clear();
       leave();
     }
+    this.vms.set(vmId, vm);
     await settle(vm, workload.settleMs, signal);
     return vm;
   }

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, lstatSync, openSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 
 /**
@@ -8,8 +8,11 @@ import { createConnection, type Socket } from "node:net";
 export async function connectIn(dir: string, name: string): Promise<Socket> {
   // O_PATH is Linux only and missing among Node's constants.
   const fd = openSync(dir, constants.O_DIRECTORY | 0o10000000);
+  const path = `/proc/self/fd/${fd}/${name}`;
   try {
-    return await connect(`/proc/self/fd/${fd}/${name}`);
+    // The directory belongs to a QEMU that may have been taken over: a link would lead to a socket of its choice.
+    if (!lstatSync(path).isSocket()) throw new Error(`${name} is no socket`);
+    return await connect(path);
   } finally {
     closeSync(fd);
   }

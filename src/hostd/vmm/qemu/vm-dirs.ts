@@ -24,14 +24,21 @@ export interface VmRecord {
   readonly way: Way;
 }
 
+const RUN = "run";
 const RECORD = "vm.json";
+/** QEMU has to get through to its own folder where it is not bound into a namespace. */
+const PASSABLE = 0o711;
+const LOG_CURSOR = "log-cursor";
 const STDERR = "stderr.log";
 const VM_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 /** How many uids a host has for its VMs; it runs far fewer. */
 export const UID_SLOTS = 4096;
 const MAX_STDERR = 64 * 1024;
 
-/** The directories of this host's VMs: one each, owned by the uid that the VM's QEMU runs under. */
+/**
+ * The directories of this host's VMs. What hostd keeps about a VM is hostd's alone; the VM's QEMU owns a folder in there, and nothing
+ * it does in it can make hostd read or write elsewhere.
+ */
 export class VmDirs {
   /** Begins the `-name` of every QEMU of this host, and of no other. */
   readonly mark: string;
@@ -42,7 +49,7 @@ export class VmDirs {
   constructor(dir: string, uidBase: number | undefined) {
     this.root = join(dir, "vms");
     this.uidBase = uidBase;
-    mkdirSync(this.root, { recursive: true, mode: 0o700 });
+    mkdirSync(this.root, { recursive: true, mode: PASSABLE });
     const place = createHash("sha256").update(realpathSync(this.root)).digest("hex").slice(0, 12);
     this.mark = `windhover-${place}-`;
   }
@@ -53,17 +60,23 @@ export class VmDirs {
     return join(this.root, vmId);
   }
 
+  /** The folder in it that the VM's QEMU owns: sockets and disks. */
+  runDir(vmId: string): string {
+    return join(this.path(vmId), RUN);
+  }
+
   /** Makes the directory and picks the lowest uid that no other VM has. Fails when the VM exists. */
-  create(vmId: string): { readonly dir: string; readonly uid: number } {
+  create(vmId: string): { readonly runDir: string; readonly uid: number } {
     const uid = this.freeUid();
-    const dir = this.path(vmId);
-    mkdirSync(dir, { mode: 0o700 });
-    if (this.uidBase !== undefined) chownSync(dir, uid, uid);
-    return { dir, uid };
+    const runDir = this.runDir(vmId);
+    mkdirSync(this.path(vmId), { mode: PASSABLE });
+    mkdirSync(runDir, { mode: 0o700 });
+    this.give(runDir, uid);
+    return { runDir, uid };
   }
 
   /** The same, in place of what an earlier run may have left. */
-  async createAnew(vmId: string): Promise<{ readonly dir: string; readonly uid: number }> {
+  async createAnew(vmId: string): Promise<{ readonly runDir: string; readonly uid: number }> {
     await this.remove(vmId);
     return this.create(vmId);
   }
@@ -105,6 +118,11 @@ export class VmDirs {
     return join(this.path(vmId), STDERR);
   }
 
+  /** Where the number of the last log line taken is noted. */
+  logCursor(vmId: string): string {
+    return join(this.path(vmId), LOG_CURSOR);
+  }
+
   /** The end of what QEMU complained about, as one line. */
   readStderr(vmId: string): string {
     try {
@@ -130,7 +148,7 @@ export class VmDirs {
     if (base === undefined) return process.getuid?.() ?? 0;
     // A uid is free again once its VM's directory is gone, however that came about.
     const taken = new Set(
-      this.list().map((name) => statSync(join(this.root, name), { throwIfNoEntry: false })?.uid),
+      this.list().map((name) => statSync(this.runDir(name), { throwIfNoEntry: false })?.uid),
     );
     for (let uid = base; uid < base + UID_SLOTS; uid++) if (!taken.has(uid)) return uid;
     throw new Error(`all ${UID_SLOTS} uids for VMs are taken`);

@@ -1,0 +1,17 @@
+/**
+ * A stand-in for a hostd that is about to be killed: launches one VM, appends its lines to a file, says "launched" and goes on until
+ * it is. Arguments: data directory, image, VM id, file, program and its arguments.
+ */
+import { appendFileSync } from "node:fs";
+import { openVmm, plainWorkload } from "./vmm-fixture.ts";
+
+const [dir = "", image = "", vmId = "", file = "", ...argv] = process.argv.slice(2);
+const vmm = await openVmm(dir);
+const sink = {
+  onLog: ({ number, stream, text }: { number?: number; stream: string; text: string }) =>
+    appendFileSync(file, `${number} ${stream} ${text}\n`),
+};
+const shape = { cpus: 1, memoryMb: 256 };
+await vmm.launch(vmId, shape, plainWorkload(image, argv), sink, new AbortController().signal);
+process.stdout.write("launched\n");
+setInterval(() => {}, 60_000);

@@ -1,0 +1,212 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { findByArgument } from "../../src/hostd/vmm/qemu/process.ts";
+import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
+import type { LogLine, Vmm } from "../../src/hostd/vmm/vmm.ts";
+import { type Bench, isAtRest, openBench, openVmm, qemuPid } from "./vmm-fixture.ts";
+
+let bench: Bench;
+let again: Vmm;
+const launchers: ChildProcess[] = [];
+beforeAll(async () => {
+  bench = await openBench();
+  again = await openVmm(bench.dir);
+});
+afterAll(async () => {
+  for (const each of launchers) each.kill("SIGKILL");
+  await again?.close();
+  await bench?.close();
+});
+
+/** Starts another process that launches a VM, and waits until its workload runs. */
+async function launchElsewhere(vmId: string, argv: readonly string[]) {
+  const file = join(dirname(bench.dir), `${vmId}.log`);
+  const script = join(import.meta.dirname, "vmm-launcher.ts");
+  const child = spawn(process.execPath, [script, bench.dir, bench.image, vmId, file, ...argv], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  launchers.push(child);
+  let said = "";
+  child.stdout.on("data", (chunk) => {
+    said += String(chunk);
+  });
+  await expect.poll(() => said, { timeout: 60_000 }).toContain("launched\n");
+  const heard = (): LogLine[] =>
+    (existsSync(file) ? readFileSync(file, "utf8") : "").split("\n").filter(Boolean).map(parseLine);
+  const kill = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  };
+  return { heard, kill };
+}
+
+function parseLine(line: string): LogLine {
+  const [number, stream, ...text] = line.split(" ");
+  // The launcher wrote it from a line that had one of the three.
+  return { timeUs: 0, number: Number(number), stream: stream as LogLine["stream"], text: text.join(" ") };
+}
+
+/** Takes a VM over and collects what it says from then on. */
+async function adopt(vmId: string) {
+  const lines: LogLine[] = [];
+  const vm = await again.adopt(vmId, { onLog: (line) => void lines.push(line) });
+  if (!vm) throw new Error(`${vmId} is gone`);
+  return { vm, lines };
+}
+
+/** What a log store keeps that knows lines by their numbers. */
+function stored(...parts: readonly LogLine[][]): LogLine[] {
+  const byNumber = new Map(parts.flat().map((line) => [line.number, line]));
+  return [...byNumber.values()];
+}
+
+const processes = (vmId: string) =>
+  findByArgument(new VmDirs(bench.dir, undefined).mark).filter(({ argument }) =>
+    argument.endsWith(`-${vmId}`),
+  );
+
+test("a VM outlives a hostd that was killed, and its log goes on where it had stopped", async () => {
+  const elsewhere = await launchElsewhere("ticking", ["probe", "tick"]);
+  await expect.poll(() => elsewhere.heard().length, { timeout: 20_000 }).toBeGreaterThan(20);
+  await elsewhere.kill();
+  expect(await again.list()).toContain("ticking");
+
+  const { vm, lines } = await adopt("ticking");
+  const before = elsewhere.heard();
+  const far = before.length + 100;
+  await expect.poll(() => stored(before, lines).length, { timeout: 20_000 }).toBeGreaterThan(far);
+  await vm.signal(9);
+  const exit = await vm.exited;
+
+  const all = stored(before, lines);
+  expect(all.map(({ text }) => text)).toEqual(all.map((_, index) => `tick ${index + 1}`));
+  expect(before.length + lines.length - all.length).toBeLessThanOrEqual(1);
+  expect(exit).toMatchObject({ kind: "process", signal: 9 });
+  expect(vm.startedAtUs).toBeLessThan(exit.exitedAtUs);
+  await again.destroy("ticking");
+});
+
+test("an exit in hostd's absence is told, with its time and what was said before it", async () => {
+  const elsewhere = await launchElsewhere("leaving", ["probe", "exit-later", "1"]);
+  await elsewhere.kill();
+  const killedAtUs = Date.now() * 1_000;
+  await expect.poll(isAtRest(bench.dir, "leaving"), { interval: 1_500, timeout: 30_000 }).toBe(true);
+
+  const { vm, lines } = await adopt("leaving");
+  const exit = await vm.exited;
+  const toldAtUs = Date.now() * 1_000;
+
+  expect(exit).toMatchObject({ kind: "process", exitCode: 7 });
+  expect(stored(elsewhere.heard(), lines).map(({ text }) => text)).toEqual(["before", "after"]);
+  expect(exit.exitedAtUs).toBeGreaterThan(killedAtUs - 1_000_000);
+  expect(exit.exitedAtUs).toBeLessThan(toldAtUs - 500_000);
+  await again.destroy("leaving");
+});
+
+test("output that nobody takes gives way from the oldest on, and the gap is told", async () => {
+  const COUNT = 40_000;
+  const elsewhere = await launchElsewhere("flooding", ["sh", "-c", `sleep 1; probe lines ${COUNT}`]);
+  await elsewhere.kill();
+  const { vm, lines } = await adopt("flooding");
+  await vm.detach();
+  // The flood has nobody to wait for.
+  await expect.poll(isAtRest(bench.dir, "flooding"), { interval: 1_500, timeout: 60_000 }).toBe(true);
+
+  const late = await adopt("flooding");
+  expect(await late.vm.exited).toMatchObject({ exitCode: 0 });
+
+  const all = stored(elsewhere.heard(), lines, late.lines);
+  const marker = all.find(({ stream }) => stream === "system");
+  const dropped = Number(/^(\d+) lines dropped/.exec(marker?.text ?? "")?.[1]);
+  expect(dropped).toBeGreaterThan(0);
+  expect(all.length - 1 + dropped).toBe(COUNT);
+  expect(all.at(-1)?.text).toBe(`line ${COUNT}`);
+  await again.destroy("flooding");
+});
+
+test("destroy leaves nothing, whatever there was, and says nothing the second time", async () => {
+  const { vm } = await bench.launch(["sleep", "1000"]);
+  const dir = join(bench.dir, "vms", vm.id);
+  expect(processes(vm.id).length).toBeGreaterThan(0);
+
+  await bench.vmm.destroy(vm.id);
+  await bench.vmm.destroy(vm.id);
+  await bench.vmm.destroy("never-was");
+
+  expect(await vm.exited).toMatchObject({ kind: "vm_lost" });
+  expect(processes(vm.id)).toEqual([]);
+  expect(existsSync(dir)).toBe(false);
+  expect(await bench.vmm.adopt(vm.id, { onLog() {} })).toBeUndefined();
+});
+
+test("a QEMU whose directory has vanished is found and ended", async () => {
+  const { vm } = await bench.launch(["sleep", "1000"]);
+  rmSync(join(bench.dir, "vms", vm.id), { recursive: true });
+
+  expect(await bench.vmm.list()).toContain(vm.id);
+  await bench.vmm.destroy(vm.id);
+
+  expect(processes(vm.id)).toEqual([]);
+  expect(await bench.vmm.list()).not.toContain(vm.id);
+});
+
+test("a QEMU that dies takes only its own machine along", async () => {
+  const [doomed, other] = await Promise.all([
+    bench.launch(["sleep", "1000"]),
+    bench.launch(["sleep", "1000"]),
+  ]);
+
+  process.kill(qemuPid(bench.dir, doomed.vm.id), "SIGKILL");
+
+  expect(await doomed.vm.exited).toMatchObject({ kind: "vm_lost", detail: "QEMU ended without a word" });
+  await other.vm.signal(9);
+  expect(await other.vm.exited).toMatchObject({ kind: "process", signal: 9 });
+});
+
+test("a launch that is given up leaves nothing", async () => {
+  const abort = new AbortController();
+  const sink = { onLog() {} };
+  const workload = { machineId: "", rootfs: bench.image, argv: ["sh"], env: {}, user: "", workingDir: "/" };
+  const more = { hostname: "x", ports: [], settleMs: 0 };
+  const launching = bench.vmm
+    .launch("given-up", { cpus: 1, memoryMb: 256 }, { ...workload, ...more }, sink, abort.signal)
+    .catch((err: unknown) => err);
+  await expect.poll(() => processes("given-up").length, { timeout: 20_000 }).toBeGreaterThan(0);
+
+  abort.abort(new Error("no longer wanted"));
+
+  expect(await launching).toMatchObject({
+    name: "LaunchError",
+    message: expect.stringContaining("no longer wanted"),
+  });
+  expect(processes("given-up")).toEqual([]);
+  expect(await bench.vmm.list()).not.toContain("given-up");
+});
+
+test.runIf(process.getuid?.() === 0)(
+  "as root, each QEMU runs under a uid of its own and sees only its own files",
+  async () => {
+    const [one, two] = await Promise.all([bench.launch(["sleep", "1000"]), bench.launch(["sleep", "1000"])]);
+
+    const uids = [one, two].map(({ vm }) => {
+      const pid = qemuPid(bench.dir, vm.id);
+      const status = readFileSync(`/proc/${pid}/status`, "utf8");
+      expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).toMatch(/^qemu-system-x86_64\0/);
+      expect(status).toMatch(/^CapEff:\t0+$/m);
+      expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+      expect(status).toMatch(/^Seccomp:\t2$/m);
+      const mounts = readFileSync(`/proc/${pid}/mountinfo`, "utf8")
+        .split("\n")
+        .map((line) => line.split(" ")[4]);
+      expect(mounts).toEqual(expect.arrayContaining(["/usr", "/vm", "/guest", "/rootfs"]));
+      expect(mounts).not.toContain("/home");
+      return /^Uid:\t(\d+)/m.exec(status)?.[1];
+    });
+
+    expect(new Set(uids).size).toBe(2);
+    for (const uid of uids) expect(Number(uid)).toBeGreaterThanOrEqual(1_000_000);
+  },
+);
