@@ -1,6 +1,7 @@
 import { requireScope, type Scope as TokenScope } from "../lib/auth.ts";
 import { invalid, type Violation } from "../lib/fault.ts";
 import { type CallContext, remainingMs } from "../lib/rpc.ts";
+import { annotate, attribute } from "../lib/tracing.ts";
 import { type MachineId, parseMachineId } from "./domain/machine-id.ts";
 import type { NameCheck } from "./domain/names.ts";
 import type { Caller } from "./domain/scope.ts";
@@ -11,10 +12,13 @@ export function callerOf(ctx: CallContext, scope: TokenScope): Caller {
   return { org, signal: ctx.signal, remainingMs: remainingMs(ctx) };
 }
 
-/** A field that holds a machine's id. @throws Fault INVALID_FIELDS */
+/** A field that holds a machine's id; the call's span says which. @throws Fault INVALID_FIELDS */
 export function machineIdOf(text: string): MachineId {
   const id = parseMachineId(text);
-  if (id) return id;
+  if (id) {
+    annotate(attribute.machineId, id);
+    return id;
+  }
   const description = text === "" ? "is required" : "must be 14 lower-case hex digits, e.g. 0000148ed5a2f3";
   throw invalid([{ field: "machine_id", description }]);
 }

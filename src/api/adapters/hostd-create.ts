@@ -1,23 +1,25 @@
 import { Machine as WireMachine } from "../../gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../lib/fault.ts";
 import { openStream } from "../../lib/streams.ts";
+import { annotate } from "../../lib/tracing.ts";
 import { configTo } from "../convert-config.ts";
 import { machineFrom } from "../convert-machine.ts";
 import type { Award, CreateHosts } from "../create/context.ts";
 import type { Machine } from "../domain/machine.ts";
-import { ask, bound, type ClientLookup, fromHost, type HostAddress, present } from "./hostd.ts";
+import { ask, bound, type ClientLookup, fromHost, HOST_NAME, type HostAddress, present } from "./hostd.ts";
 
 const CREATE_MS = 15_000;
 const GET_MS = 5_000;
 const START_MS = 120_000;
 const DESTROY_MS = 20_000;
-/** Between two messages of `prepare`: hostd reports several times a second while it works. */
+/** All of a pull: the create itself is over by then. */
 const PREPARE_MS = 14 * 60_000;
 
 /** Calls a host for a create that is under way. */
 export function createHosts(clients: ClientLookup): CreateHosts {
   return {
     async create(host, award, scope) {
+      annotate(HOST_NAME, host.name);
       const client = clients.at(host.address);
       const request = {
         machine: toMachine(award, host),

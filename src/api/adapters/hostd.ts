@@ -3,6 +3,7 @@ import type { Machine as WireMachine } from "../../gen/windhover/machines/v1/mac
 import { type CallScope, call, type UnaryMethod } from "../../lib/client.ts";
 import { Fault } from "../../lib/fault.ts";
 import { openStream } from "../../lib/streams.ts";
+import { annotate } from "../../lib/tracing.ts";
 import { toDuration } from "../convert-config.ts";
 import { machineFrom, stateFrom, stateTo } from "../convert-machine.ts";
 import type { HostEntry } from "../domain/host-table.ts";
@@ -10,6 +11,9 @@ import type { Machine } from "../domain/machine.ts";
 import type { HostMachines, LogLine, Started, Stopped } from "../domain/machines.ts";
 import type { Scope } from "../domain/scope.ts";
 import type { HostdClients } from "./hostd-clients.ts";
+
+/** Name of the host that a span is about. */
+export const HOST_NAME = "windhover.host.name";
 
 const GET_MS = 5_000;
 /** hostd gives up a start itself, and says why; this is for a hostd that does not. */
@@ -35,6 +39,7 @@ export function hostMachines(clients: ClientLookup): HostMachines {
       return present(response.machine, host);
     },
     async start(host, { machineId, org, settleMs }, scope): Promise<Started> {
+      annotate(HOST_NAME, host.name);
       const client = clients.at(host.address);
       const request = { machineId, org, settle: toDuration(settleMs) };
       const response = await askToStart(host, client, request, scope);

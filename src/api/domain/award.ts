@@ -27,6 +27,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "WRONG_HOST",
   "DISK_FULL",
   "INSUFFICIENT_CAPACITY",
+  "NO_FREE_PORT",
   "DRAINING",
 ]);
 

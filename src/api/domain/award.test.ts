@@ -1,0 +1,172 @@
+import fc from "fast-check";
+import { describe, expect, it, test } from "vitest";
+import { Fault } from "../../lib/fault.ts";
+import { judge, nextAwardStep } from "./award.ts";
+import {
+  type CreateState,
+  doubtfulAttempts,
+  NOT_BEGUN,
+  type Offer,
+  placedAttempt,
+  withAttempt,
+  withAuction,
+  withAuctionOver,
+  withOutcome,
+} from "./create-state.ts";
+
+const offer = (hostNumber: number): Offer => ({
+  hostNumber,
+  hostName: `host-${hostNumber}`,
+  hostAddress: `127.0.0.1:${hostNumber}`,
+  epoch: "1",
+});
+const first = withAuction(NOT_BEGUN, "c.1", [offer(1), offer(2)]);
+
+/** The state after the last auction's host `n` was asked, with this result. */
+function tried(
+  state: CreateState,
+  n: number,
+  outcome: "refused" | "lost" | "placed",
+  reason = "DISK_FULL",
+): CreateState {
+  const auction = state.auctions.at(-1)?.reservationId ?? "";
+  const id = `${auction}/${n}`;
+  return withOutcome(withAttempt(state, id, auction, offer(n)), id, outcome, reason);
+}
+
+describe("the award", () => {
+  it("begins with an auction that leaves nobody out", () => {
+    expect(nextAwardStep("c", NOT_BEGUN)).toEqual({
+      kind: "auction",
+      reservationId: "c.1",
+      excludedHosts: [],
+      isFirst: true,
+    });
+  });
+
+  it("claims the best offer, then the runner-up", () => {
+    expect(nextAwardStep("c", first)).toMatchObject({ kind: "claim", offer: { hostNumber: 1 } });
+    expect(nextAwardStep("c", tried(first, 1, "refused"))).toMatchObject({
+      kind: "claim",
+      offer: { hostNumber: 2 },
+    });
+  });
+
+  it("asks again, without a claim, when it does not know the answer", () => {
+    const asked = withAttempt(first, "m1", "c.1", offer(1));
+
+    expect(nextAwardStep("c", asked)).toMatchObject({ kind: "ask", attempt: { machineId: "m1" } });
+  });
+
+  it("ends with the host that has the machine", () => {
+    const state = tried(tried(first, 1, "lost"), 2, "placed");
+
+    expect(nextAwardStep("c", state)).toMatchObject({
+      kind: "placed",
+      attempt: { offer: { hostNumber: 2 } },
+    });
+    expect(placedAttempt(state)?.offer.hostNumber).toBe(2);
+    expect(doubtfulAttempts(state).map((attempt) => attempt.offer.hostNumber)).toEqual([1]);
+  });
+
+  it("holds one more auction without those that failed", () => {
+    const state = tried(tried(first, 1, "refused"), 2, "lost", "HOST_UNREACHABLE");
+
+    expect(nextAwardStep("c", state)).toEqual({
+      kind: "auction",
+      reservationId: "c.2",
+      excludedHosts: [1, 2],
+      isFirst: false,
+    });
+  });
+
+  it("lets the second auction's no stand when nobody was left out", () => {
+    expect(nextAwardStep("c", withAuctionOver(first))).toMatchObject({
+      kind: "auction",
+      excludedHosts: [],
+      isFirst: true,
+    });
+  });
+
+  it("gives hosts that only lost their hold a last chance", () => {
+    const state = withAuction(tried(tried(first, 1, "refused", "HOLD_EXPIRED"), 2, "refused"), "c.2", []);
+
+    expect(nextAwardStep("c", state)).toMatchObject({
+      kind: "auction",
+      reservationId: "c.3",
+      excludedHosts: [2],
+    });
+  });
+
+  test.each([
+    ["refused", "DISK_FULL", "NO_CAPACITY", "RESOURCE_EXHAUSTED"],
+    ["lost", "HOST_UNREACHABLE", "HOST_UNREACHABLE", "UNAVAILABLE"],
+  ] as const)("fails when all have %s it", (outcome, reason, expected, code) => {
+    const state = withAuction(tried(tried(first, 1, outcome, reason), 2, outcome, reason), "c.2", []);
+
+    expect(nextAwardStep("c", state)).toMatchObject({ kind: "fail", fault: { reason: expected, code } });
+  });
+
+  it("fails when reservations die before they are claimed", () => {
+    const state = withAuctionOver(withAuction(withAuctionOver(first), "c.2", [offer(1)]));
+
+    expect(nextAwardStep("c", state)).toMatchObject({
+      kind: "fail",
+      fault: { reason: "SCHEDULER_UNAVAILABLE" },
+    });
+  });
+
+  it("always ends, has the machine on at most one host, and asks no host twice in one auction", () => {
+    const answers = fc.array(fc.constantFrom("placed", "refused", "lost", "gone", "expired"), {
+      maxLength: 60,
+    });
+    const auctions = fc.array(fc.uniqueArray(fc.integer({ min: 1, max: 5 }), { maxLength: 5 }), {
+      maxLength: 5,
+    });
+
+    fc.assert(
+      fc.property(answers, auctions, (script, offers) => {
+        const answer = script[Symbol.iterator]();
+        const bids = offers[Symbol.iterator]();
+        let state = NOT_BEGUN;
+        let steps = 0;
+        for (;;) {
+          steps += 1;
+          expect(steps).toBeLessThan(100);
+          const step = nextAwardStep("c", state);
+          if (step.kind === "fail" || step.kind === "placed") break;
+          if (step.kind === "auction") {
+            const left = (bids.next().value ?? []).filter((n: number) => !step.excludedHosts.includes(n));
+            state = withAuction(state, step.reservationId, left.map(offer));
+          } else if (step.kind === "claim") {
+            const says = answer.next().value ?? "refused";
+            if (says === "gone") state = withAuctionOver(state);
+            else {
+              state = withAttempt(state, `m${steps}`, step.reservationId, step.offer);
+              const outcome = says === "expired" ? "refused" : says;
+              state = withOutcome(state, `m${steps}`, outcome, says === "expired" ? "HOLD_EXPIRED" : "OTHER");
+            }
+          }
+        }
+        expect(state.attempts.filter((attempt) => attempt.outcome === "placed").length).toBeLessThanOrEqual(
+          1,
+        );
+        expect(state.auctions.length).toBeLessThanOrEqual(3);
+        const asked = state.attempts.map((attempt) => `${attempt.reservationId}/${attempt.offer.hostNumber}`);
+        expect(new Set(asked).size).toBe(asked.length);
+      }),
+    );
+  });
+});
+
+test.each([
+  ["FAILED_PRECONDITION", "HOLD_EXPIRED", "refused"],
+  ["FAILED_PRECONDITION", "HOLD_AWARDED", "refused"],
+  ["RESOURCE_EXHAUSTED", "DISK_FULL", "refused"],
+  ["INVALID_ARGUMENT", "WRONG_HOST", "refused"],
+  ["INVALID_ARGUMENT", "INVALID_FIELDS", "fatal"],
+  ["UNAVAILABLE", "HOST_UNREACHABLE", "lost"],
+  ["INTERNAL", "INTERNAL", "lost"],
+] as const)("a host that says %s / %s is taken to have %s it", (code, reason, verdict) => {
+  expect(judge(new Fault(code, reason, ""))).toBe(verdict);
+});
