@@ -27,7 +27,7 @@ function project(
 }
 
 /** Tests of whole processes that lie beside what they test. */
-const system = "{scripts,test/support}/**/*.system.test.ts";
+const system = "**/*.system.test.ts";
 const postgres = ["test/support/global-postgres.ts"];
 
 export default defineConfig({
