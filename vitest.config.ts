@@ -35,6 +35,7 @@ export default defineConfig({
     projects: [
       project(0, "unit", ["src/**/*.test.ts", "otel/**/*.test.ts", "scripts/**/*.test.ts"], {
         testTimeout: 5_000,
+        exclude: [system],
       }),
       project(1, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
         testTimeout: 30_000,
@@ -42,11 +43,16 @@ export default defineConfig({
         globalSetup: postgres,
         exclude: [system],
       }),
-      project(2, "system", ["test/system/**/*.test.ts", system], {
-        testTimeout: 120_000,
-        hookTimeout: 120_000,
-        fileParallelism: false,
-      }),
+      project(
+        2,
+        "system",
+        ["test/system/**/*.test.ts", "scripts/**/*.system.test.ts", "test/support/**/*.system.test.ts"],
+        {
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      ),
       project(3, "e2e", ["test/e2e/**/*.test.ts"], {
         testTimeout: 300_000,
         hookTimeout: 300_000,
