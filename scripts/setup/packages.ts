@@ -34,6 +34,7 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   has("unsquashfs", "squashfs-tools", "test", "lists what is in an image"),
   has("mmdebstrap", "mmdebstrap", "test", "makes a real distribution's image"),
   has("zstd", "zstd", "test", "makes zstd layers"),
+  has("prometheus", "prometheus", "test", "reads our metrics as an operator's would"),
 ];
 
 /** Those of which the machine lacks the thing itself. */

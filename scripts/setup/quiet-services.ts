@@ -5,7 +5,7 @@ import { identify } from "../fleet/processes.ts";
 import { run } from "../lib/run.ts";
 
 /** Services that the packages bring along. Windhover starts servers of its own and needs none of them. */
-const UNITS = ["redis-server", "docker-registry", "postgresql"];
+const UNITS = ["redis-server", "docker-registry", "postgresql", "prometheus"];
 
 /** Debian asks this program before it starts or stops a service on behalf of a package. */
 const POLICY = "/usr/sbin/policy-rc.d";
