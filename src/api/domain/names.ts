@@ -37,13 +37,15 @@ function check(pattern: RegExp, description: string): NameCheck {
   };
 }
 
+// biome-ignore format: a word list reads better dense
 const QUALITIES = [
   "amber", "bold", "brisk", "calm", "clear", "cold", "dawn", "deep", "dusky", "early", "fleet", "gentle", "grey", "high",
   "keen", "late", "light", "lone", "mild", "north", "pale", "proud", "quick", "quiet", "rapid", "red", "silent", "steady",
   "still", "swift", "warm", "wild",
-]; // biome-ignore format: a word list reads better dense
+];
+// biome-ignore format: a word list reads better dense
 const BIRDS = [
   "avocet", "bunting", "crane", "curlew", "dove", "dunlin", "eider", "falcon", "finch", "gannet", "godwit", "goshawk",
   "harrier", "hawk", "heron", "hobby", "ibis", "jay", "kestrel", "kite", "lapwing", "lark", "linnet", "martin", "merlin",
   "osprey", "petrel", "plover", "rook", "swift", "tern", "wren",
-]; // biome-ignore format: a word list reads better dense
+];
