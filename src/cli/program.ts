@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Help, type Option } from "commander";
 import { defineApp } from "./define/app.ts";
 import { defineHost } from "./define/host.ts";
 import { defineMachine } from "./define/machine.ts";
@@ -40,7 +40,7 @@ export function buildProgram(runner: Runner, terminal: Terminal, args: readonly 
       getOutHelpWidth: () => Math.min(terminal.width ?? 100, 110),
       getErrHelpWidth: () => Math.min(terminal.width ?? 100, 110),
     })
-    .configureHelp({ subcommandTerm: termOf })
+    .configureHelp({ subcommandTerm: termOf, visibleOptions: ownFirst })
     .helpCommand("help [command]", "Shows help for a command")
     .helpOption("-h, --help", "show help")
     .version(versionOf(), "-V, --version", "show the version")
@@ -52,6 +52,15 @@ export function buildProgram(runner: Runner, terminal: Terminal, args: readonly 
   defineTools(program, runner);
   return program;
 }
+
+/** A command's own options first, those that all commands have last. */
+function ownFirst(command: Command): Option[] {
+  const all = new Help().visibleOptions(command);
+  const isCommon = (option: Option) => COMMON.has(option.long ?? "");
+  return [...all.filter((option) => !isCommon(option)), ...all.filter(isCommon)];
+}
+
+const COMMON: ReadonlySet<string> = new Set(["--json", "--api", "--token-file", "--help"]);
 
 /** All names of a command, and its arguments: `list|ls`. */
 function termOf(command: Command): string {

@@ -38,9 +38,10 @@ export class Session {
    * @throws Fault UNAUTHENTICATED / `TOKEN_MISSING` when there is no token anywhere
    */
   async client<C extends Client>(Client: ClientConstructor<C>): Promise<C> {
-    const token = this.token();
-    const { connect } = await import("../lib/client.ts");
-    const client = connect(Client, this.settings.api.value, { token: () => token });
+    // Before anything is connected: without a token there is nothing to ask.
+    this.token();
+    const { connect } = await import("./grpc.ts");
+    const client = connect(Client, this.settings.api.value);
     this.#clients.push(client);
     return client;
   }
@@ -52,7 +53,7 @@ export class Session {
     request: Req,
     options: { readonly timeoutMs?: number; readonly span?: RootSpan } = {},
   ): Promise<Res> {
-    const { call } = await import("../lib/client.ts");
+    const { call } = await import("./grpc.ts");
     return call(
       client,
       method,
@@ -63,8 +64,9 @@ export class Session {
 
   /** What bounds a call of this session. */
   async scope(timeoutMs: number, span?: RootSpan): Promise<CallScope> {
-    const { Metadata } = await import("@grpc/grpc-js");
+    const { Metadata } = await import("./grpc.ts");
     const metadata = new Metadata();
+    metadata.set("authorization", `Bearer ${this.token()}`);
     if (span) metadata.set("traceparent", span.traceparent);
     return { timeoutMs, signal: this.signal, metadata };
   }

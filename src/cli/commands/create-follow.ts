@@ -16,7 +16,7 @@ export async function followCreate(
   progress: Progress,
   ended: AbortSignal,
 ): Promise<void> {
-  const { openStream } = await import("../../lib/client.ts");
+  const { openStream } = await import("../grpc.ts");
   const scope = {
     ...(await session.scope(Number.POSITIVE_INFINITY)),
     signal: AbortSignal.any([ended, session.signal]),

@@ -14,7 +14,7 @@ interface LogFlags extends AppFlag {
 
 /** `hover machine logs`. With `--json` each line is one JSON object. */
 export const showLogs: Handler<[string], LogFlags> = async (session, [idOrName], flags) => {
-  const { openStream } = await import("../../lib/client.ts");
+  const { openStream } = await import("../grpc.ts");
   const client = await machinesClient(session);
   const id = await machineId(session, client, idOrName, flags);
   const request = { machineId: id, follow: flags.follow === true, tail: flags.tail, afterSequence: 0n };
