@@ -58,7 +58,7 @@ const spec = {
   /** Whether machines are stopped when hostd is told to end. Default: their VMs go on, and the next hostd takes them over. */
   HOSTD_STOP_VMS_ON_EXIT: flag(false),
   /** Log lines kept of each machine, in KB on disk. */
-  HOSTD_LOG_KB: integer(16, 1_048_576, 1_024),
+  HOSTD_LOG_KB: integer(64, 1_048_576, 1_024),
   /** How long a hold outlives its reservation's TTL: what the two clocks may differ by. */
   HOSTD_HOLD_GRACE_MS: integer(0, 60_000, 1_000),
   /** Starts that run at once. */

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { LogLine } from "../vmm/vmm.ts";
 
@@ -36,18 +36,21 @@ export class LogFile {
 
   /** Appends lines. They are in the page cache then: they survive hostd, not the host. */
   async append(lines: readonly StoredLine[]): Promise<void> {
-    const text = Buffer.from(lines.map((line) => `${JSON.stringify(toTuple(line))}\n`).join(""));
-    if (this.#size > 0 && this.#size + text.length > this.#segmentBytes) {
-      await rename(join(this.#dir, NEWER), join(this.#dir, OLDER));
-      this.#size = 0;
+    let bunch: string[] = [];
+    let size = 0;
+    for (const line of lines) {
+      const text = `${JSON.stringify(toTuple(line))}\n`;
+      const length = Buffer.byteLength(text);
+      if (this.#size + size > 0 && this.#size + size + length > this.#segmentBytes) {
+        await this.#write(bunch, size);
+        await this.#turnOver();
+        bunch = [];
+        size = 0;
+      }
+      bunch.push(text);
+      size += length;
     }
-    const file = await open(join(this.#dir, NEWER), "a", 0o640);
-    try {
-      await file.write(text);
-      this.#size += text.length;
-    } finally {
-      await file.close();
-    }
+    await this.#write(bunch, size);
   }
 
   /** All lines that are kept, oldest first. What a crash or a full disk has left of a line is skipped. */
@@ -60,6 +63,17 @@ export class LogFile {
       }
     }
     return lines;
+  }
+
+  async #write(texts: readonly string[], size: number): Promise<void> {
+    if (size === 0) return;
+    await appendFile(join(this.#dir, NEWER), texts.join(""), { mode: 0o640 });
+    this.#size += size;
+  }
+
+  async #turnOver(): Promise<void> {
+    await rename(join(this.#dir, NEWER), join(this.#dir, OLDER));
+    this.#size = 0;
   }
 }
 

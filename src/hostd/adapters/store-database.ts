@@ -179,7 +179,7 @@ export class StoreDatabase {
 }
 
 function open(path: string): DatabaseSync {
-  const db = new DatabaseSync(path, { timeout: 2_000 });
+  const db = new DatabaseSync(path, { timeout: 500 });
   try {
     // Exclusive: a second hostd on one directory would ruin both.
     db.exec("pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full");

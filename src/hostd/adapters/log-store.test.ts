@@ -1,0 +1,185 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { appendFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type LogQuery, LogStore } from "./log-store.ts";
+
+let dir: string;
+const ID = "00007a1b2c3d4e";
+const NEVER = new AbortController().signal;
+
+let stores: LogStore[];
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "wh-logs-"));
+  stores = [];
+});
+afterEach(async () => {
+  await Promise.all(stores.map((store) => store.flush()));
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function logStore(folder: string, maxKb: number): LogStore {
+  const store = new LogStore(folder, maxKb);
+  stores.push(store);
+  return store;
+}
+
+async function write(store: LogStore, texts: readonly string[]): Promise<void> {
+  for (const text of texts) await store.sink(ID).onLog({ timeUs: 1, stream: "stdout", text });
+}
+
+async function read(store: LogStore, query: Partial<LogQuery> = {}): Promise<string[]> {
+  const lines: string[] = [];
+  const all = { tail: undefined, afterSequence: 0, follow: false, signal: NEVER, ...query };
+  for await (const batch of store.read(ID, all))
+    for (const { sequence, text } of batch) lines.push(`${sequence} ${text}`);
+  return lines;
+}
+
+function numbered(from: number, to: number, width = 1): string[] {
+  return Array.from({ length: to - from + 1 }, (_, index) => `line ${from + index}`.padEnd(width, "."));
+}
+
+describe("reading", () => {
+  test("gives lines in order, after a sequence, and the last ones", async () => {
+    const store = logStore(dir, 64);
+    await write(store, numbered(1, 5));
+
+    expect(await read(store)).toEqual(["1 line 1", "2 line 2", "3 line 3", "4 line 4", "5 line 5"]);
+    expect(await read(store, { afterSequence: 3 })).toEqual(["4 line 4", "5 line 5"]);
+    expect(await read(store, { tail: 2 })).toEqual(["4 line 4", "5 line 5"]);
+    expect(await read(store, { tail: 0 })).toEqual([]);
+    expect(await read(store, { tail: 9, afterSequence: 4 })).toEqual(["5 line 5"]);
+  });
+
+  test("sequences go on after a restart", async () => {
+    const before = logStore(dir, 64);
+    await write(before, numbered(1, 3));
+    await before.flush();
+
+    const after = logStore(dir, 64);
+    await write(after, ["line 4"]);
+
+    expect(await read(after)).toEqual(["1 line 1", "2 line 2", "3 line 3", "4 line 4"]);
+  });
+
+  test("what a crash has left of a line is skipped", async () => {
+    const before = logStore(dir, 64);
+    await write(before, numbered(1, 2));
+    await before.flush();
+    await appendFile(join(dir, ID, "newer.jsonl"), '[3,1,"stdout","cut o');
+
+    expect(await read(logStore(dir, 64))).toEqual(["1 line 1", "2 line 2"]);
+  });
+});
+
+describe("the bound", () => {
+  test("the files never exceed it, and the newest lines are kept", async () => {
+    const store = logStore(dir, 16);
+    await write(store, numbered(1, 2_000, 100));
+    await store.flush();
+
+    const size = readdirSync(join(dir, ID)).reduce(
+      (sum, name) => sum + statSync(join(dir, ID, name)).size,
+      0,
+    );
+    expect(size).toBeLessThanOrEqual(16 * 1_024);
+    const kept = await read(logStore(dir, 16));
+    expect(kept.at(-1)).toMatch(/^2000 line 2000/);
+    expect(kept.length).toBeLessThan(200);
+  });
+
+  test("a reader who comes back too late is told how many lines are gone", async () => {
+    const store = logStore(dir, 16);
+    await write(store, numbered(1, 2_000, 100));
+    await store.flush();
+
+    const lines = await read(logStore(dir, 16), { afterSequence: 10 });
+
+    const first = Number(lines[1]?.split(" ")[0]);
+    expect(lines[0]).toBe(`${first - 1} ${first - 11} lines are no longer kept`);
+  });
+});
+
+describe("following", () => {
+  test("goes on as lines come, and ends when the reader goes", async () => {
+    const store = logStore(dir, 64);
+    await write(store, ["line 1"]);
+    const abort = new AbortController();
+    const seen: string[] = [];
+    const following = (async () => {
+      const query = { tail: undefined, afterSequence: 0, follow: true, signal: abort.signal };
+      for await (const batch of store.read(ID, query)) seen.push(...batch.map(({ text }) => text));
+    })();
+    await expect.poll(() => seen).toEqual(["line 1"]);
+
+    await write(store, numbered(2, 40));
+    await expect.poll(() => seen).toEqual(numbered(1, 40));
+    abort.abort(new Error("gone"));
+
+    await expect(following).rejects.toThrow("gone");
+  });
+
+  test("with no tail begins with the next line", async () => {
+    const store = logStore(dir, 64);
+    await write(store, numbered(1, 3));
+    const seen: string[] = [];
+    const following = (async () => {
+      const query = { tail: 0, afterSequence: 0, follow: true, signal: NEVER };
+      for await (const batch of store.read(ID, query)) seen.push(...batch.map(({ text }) => text));
+    })();
+    await store.flush();
+
+    await write(store, ["line 4"]);
+
+    await expect.poll(() => seen).toEqual(["line 4"]);
+    await store.remove(ID);
+    await following;
+  });
+
+  test("a slow reader misses no line that is still kept", async () => {
+    const store = logStore(dir, 4_096);
+    const query = { tail: undefined, afterSequence: 0, follow: true, signal: NEVER };
+    const reader = store.read(ID, query)[Symbol.asyncIterator]();
+    await write(store, numbered(1, 5_000, 100));
+
+    const seen: number[] = [];
+    while (seen.at(-1) !== 5_000) {
+      const { value } = await reader.next();
+      seen.push(...(value ?? []).map(({ sequence }: { sequence: number }) => sequence));
+    }
+
+    expect(seen).toEqual(Array.from({ length: 5_000 }, (_, index) => index + 1));
+  });
+
+  test("ends when the machine is removed, and nothing of it is left", async () => {
+    const store = logStore(dir, 64);
+    await write(store, ["line 1"]);
+    const query = { tail: undefined, afterSequence: 0, follow: true, signal: NEVER };
+    const reader = store.read(ID, query)[Symbol.asyncIterator]();
+    await reader.next();
+
+    const end = reader.next();
+    await store.remove(ID);
+
+    expect((await end).done).toBe(true);
+    expect(await store.owners()).toEqual([]);
+  });
+});
+
+test("a writer that is faster than the disk waits for it", async () => {
+  const store = logStore(dir, 1_024);
+  const line = { timeUs: 1, stream: "stdout" as const, text: "x".repeat(16_000) };
+  let isWritten = false;
+
+  for (let i = 0; i < 8; i += 1) await store.sink(ID).onLog(line);
+  const last = Promise.resolve(store.sink(ID).onLog(line)).then(() => {
+    isWritten = true;
+  });
+
+  await Promise.resolve();
+  expect(isWritten).toBe(false);
+  await last;
+});

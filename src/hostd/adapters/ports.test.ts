@@ -1,0 +1,62 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { HostPorts } from "./ports.ts";
+
+const TCP = { protocol: "tcp", internalPort: 80 } as const;
+const UDP = { protocol: "udp", internalPort: 53 } as const;
+const close: (() => void)[] = [];
+
+afterEach(() => {
+  for (const end of close.splice(0)) end();
+});
+
+/** A range of ports that nobody uses, begun by one somebody does. */
+async function range(size: number): Promise<{ from: number; to: number }> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  close.push(() => server.close());
+  const address = server.address();
+  const from = typeof address === "object" && address ? address.port : 0;
+  return { from, to: Math.min(65_535, from + size) };
+}
+
+test("gives each service a port of its own, none that is taken, and none twice", async () => {
+  const { from, to } = await range(20);
+  const ports = new HostPorts({ from, to });
+
+  const [first, second] = await Promise.all([ports.allocate([TCP, UDP]), ports.allocate([TCP])]);
+
+  const all = [...first, ...second];
+  expect(new Set(all).size).toBe(3);
+  expect(all).not.toContain(from);
+});
+
+test("a port that somebody else has taken meanwhile is replaced, the others stay", async () => {
+  const { from, to } = await range(20);
+  const ports = new HostPorts({ from, to });
+  const [kept = 0, lost = 0] = await ports.allocate([TCP, UDP]);
+  const socket = createSocket("udp4").bind(lost, "127.0.0.1");
+  await once(socket, "listening");
+  close.push(() => socket.close());
+
+  const [first, second] = await ports.confirm([TCP, UDP], [kept, lost]);
+
+  expect(first).toBe(kept);
+  expect(second).not.toBe(lost);
+});
+
+test("says so when there is none left, and keeps none of what it had found", async () => {
+  const { from } = await range(0);
+  const ports = new HostPorts({ from: from - 1, to: from });
+  const free = new HostPorts({ from: from - 1, to: from - 1 });
+  const hasOne = await free.allocate([TCP]).then(
+    () => true,
+    () => false,
+  );
+
+  await expect(ports.allocate([TCP, TCP])).rejects.toMatchObject({ reason: "NO_FREE_PORT" });
+
+  if (hasOne) expect(await ports.allocate([TCP])).toEqual([from - 1]);
+});

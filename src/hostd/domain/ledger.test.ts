@@ -1,0 +1,299 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ManualClock } from "../../lib/clock.ts";
+import { hasReason } from "../../lib/fault.ts";
+import { Ledger } from "./ledger.ts";
+import type { Resources } from "./machine.ts";
+
+const CAPACITY = { cpus: 4, memoryMb: 1_024, diskMb: 4_096 };
+const SMALL = { cpus: 1, memoryMb: 256, diskMb: 1_024 };
+const GRACE_MS = 1_000;
+
+function ledgerOf(capacity: Resources = CAPACITY, incarnation = 1) {
+  const clock = new ManualClock();
+  return { clock, ledger: new Ledger({ capacity, incarnation, graceMs: GRACE_MS, clock }) };
+}
+
+function held(ledger: Ledger, reservation: string, resources = SMALL, ttlMs = 5_000): bigint {
+  const answer = ledger.hold(reservation, resources, ttlMs);
+  if (answer.kind !== "held") throw new Error(answer.reason);
+  return answer.epoch;
+}
+
+function reasonOf(work: () => unknown): string {
+  try {
+    work();
+    return "";
+  } catch (err) {
+    return hasReason(err, (err as { reason: string }).reason) ? err.reason : String(err);
+  }
+}
+
+describe("holds", () => {
+  test("a hold takes capacity, and its release gives it back", () => {
+    const { ledger } = ledgerOf();
+
+    held(ledger, "r1");
+
+    expect(ledger.sums().held).toEqual(SMALL);
+    ledger.release(["r1", "unknown"]);
+    expect(ledger.sums().held).toEqual({ cpus: 0, memoryMb: 0, diskMb: 0 });
+  });
+
+  test("a hold lives for its time and the grace, not longer", () => {
+    const { ledger, clock } = ledgerOf();
+    held(ledger, "r1", SMALL, 5_000);
+
+    clock.advance(5_000 + GRACE_MS - 1);
+    expect(ledger.holds()).toHaveLength(1);
+    clock.advance(1);
+
+    expect(ledger.holds()).toHaveLength(0);
+  });
+
+  test("a repeated bid gets the hold it has", () => {
+    const { ledger } = ledgerOf();
+
+    const first = held(ledger, "r1");
+
+    expect(held(ledger, "r1")).toBe(first);
+    expect(ledger.sums().held).toEqual(SMALL);
+  });
+
+  test.each([
+    ["no_cpu", { cpus: 5, memoryMb: 1, diskMb: 1 }],
+    ["no_memory", { cpus: 1, memoryMb: 2_000, diskMb: 1 }],
+    ["no_disk", { cpus: 1, memoryMb: 1, diskMb: 5_000 }],
+  ])("what does not fit is declined with %s and the largest that would", (reason, resources) => {
+    const { ledger } = ledgerOf();
+
+    expect(ledger.hold("r1", resources, 1)).toEqual({ kind: "declined", reason, largest: CAPACITY });
+  });
+});
+
+describe("awards", () => {
+  test("an award without a launch keeps only the disk", () => {
+    const { ledger } = ledgerOf();
+    const epoch = held(ledger, "r1");
+
+    ledger.award("r1", epoch, "m1", 0);
+
+    expect(ledger.sums()).toMatchObject({
+      held: { cpus: 0, memoryMb: 0, diskMb: 0 },
+      allocated: { cpus: 0, memoryMb: 0, diskMb: 1_024 },
+    });
+  });
+
+  test("an award for a launch keeps CPU and memory for so long and no longer", () => {
+    const { ledger, clock } = ledgerOf();
+    ledger.award("r1", held(ledger, "r1"), "m1", 10_000);
+
+    expect(ledger.sums().allocated).toEqual(SMALL);
+    clock.advance(10_000);
+
+    expect(ledger.sums().allocated).toEqual({ cpus: 0, memoryMb: 0, diskMb: 1_024 });
+  });
+
+  test("a hold that has expired, was never made, or has another epoch is refused", () => {
+    const { ledger, clock } = ledgerOf();
+    const epoch = held(ledger, "r1");
+
+    expect(reasonOf(() => ledger.award("r2", epoch, "m1", 0))).toBe("HOLD_EXPIRED");
+    expect(reasonOf(() => ledger.award("r1", epoch + 1n, "m1", 0))).toBe("HOLD_EXPIRED");
+    clock.advance(60_000);
+    expect(reasonOf(() => ledger.award("r1", epoch, "m1", 0))).toBe("HOLD_EXPIRED");
+  });
+
+  test("a hold of an earlier life of the host is refused, also when the same reservation is held again", () => {
+    const before = held(ledgerOf(CAPACITY, 1).ledger, "r1");
+    const { ledger } = ledgerOf(CAPACITY, 2);
+    held(ledger, "r1");
+
+    expect(reasonOf(() => ledger.award("r1", before, "m1", 0))).toBe("HOLD_EXPIRED");
+  });
+
+  test("a hold is awarded once; the same award again changes nothing", () => {
+    const { ledger } = ledgerOf();
+    const epoch = held(ledger, "r1");
+    ledger.award("r1", epoch, "m1", 0);
+
+    ledger.award("r1", epoch, "m1", 0);
+
+    expect(reasonOf(() => ledger.award("r1", epoch, "m2", 0))).toBe("HOLD_AWARDED");
+    expect(ledger.sums().allocated.diskMb).toBe(1_024);
+  });
+
+  test("an award taken back can be repeated", () => {
+    const { ledger } = ledgerOf();
+    const epoch = held(ledger, "r1");
+    ledger.award("r1", epoch, "m1", 0);
+
+    ledger.takeBack("r1", "m1");
+
+    expect(ledger.sums().held).toEqual(SMALL);
+    ledger.award("r1", epoch, "m1", 0);
+    expect(ledger.sums().allocated.diskMb).toBe(1_024);
+  });
+});
+
+describe("running", () => {
+  test("a full host refuses, and says what was asked for and what is free", () => {
+    const { ledger } = ledgerOf();
+    ledger.award("r1", held(ledger, "r1", { ...SMALL, memoryMb: 768 }), "m1", 0);
+    held(ledger, "r2", { ...SMALL, memoryMb: 512 });
+
+    expect(() => ledger.admitRunning("m1")).toThrow(
+      expect.objectContaining({
+        reason: "INSUFFICIENT_CAPACITY",
+        facts: { asked_cpus: "1", asked_memory_mb: "768", free_cpus: "3", free_memory_mb: "512" },
+      }),
+    );
+    expect(ledger.sums().running.memoryMb).toBe(0);
+  });
+
+  test("what was kept for the launch is what the launch uses", () => {
+    const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 256 });
+    ledger.award("r1", held(ledger, "r1"), "m1", 10_000);
+
+    ledger.admitRunning("m1");
+
+    expect(ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
+    ledger.releaseRunning("m1");
+    expect(ledger.sums().allocated).toEqual({ cpus: 0, memoryMb: 0, diskMb: 1_024 });
+  });
+
+  test("machines that have more than a host whose capacity was lowered stay, and nothing more is granted", () => {
+    const { ledger } = ledgerOf({ cpus: 1, memoryMb: 256, diskMb: 1_024 });
+    ledger.restore("m1", { cpus: 2, memoryMb: 512, diskMb: 2_048 }, { running: true, launchForMs: 0 });
+
+    expect(ledger.sums().free).toEqual({ cpus: 0, memoryMb: 0, diskMb: 0 });
+    expect(ledger.hold("r1", { cpus: 0, memoryMb: 0, diskMb: 1 }, 1_000).kind).toBe("declined");
+    ledger.forget("m1");
+    expect(ledger.hold("r1", SMALL, 1_000).kind).toBe("held");
+  });
+});
+
+/** A second bookkeeping, as plain as can be: lists of who has what, summed each time. */
+class Model {
+  nowMs = 0;
+  holds: { id: string; epoch: bigint; resources: Resources; untilMs: number; machine?: string }[] = [];
+  machines = new Map<string, { resources: Resources; running: boolean; launchUntilMs: number }>();
+
+  sums() {
+    const held = this.holds.filter((hold) => hold.machine === undefined && hold.untilMs > this.nowMs);
+    const all = [...this.machines.values()];
+    const busy = all.filter((machine) => machine.running || machine.launchUntilMs > this.nowMs);
+    const total = (of: "cpus" | "memoryMb" | "diskMb", list: { resources: Resources }[]) =>
+      list.reduce((sum, { resources }) => sum + resources[of], 0);
+    return {
+      cpus: total("cpus", held) + total("cpus", busy),
+      memoryMb: total("memoryMb", held) + total("memoryMb", busy),
+      diskMb: total("diskMb", held) + total("diskMb", all),
+    };
+  }
+}
+
+const amount = fc.record({
+  cpus: fc.integer({ min: 1, max: 3 }),
+  memoryMb: fc.constantFrom(256, 512, 768),
+  diskMb: fc.constantFrom(512, 1_024),
+});
+const name = fc.constantFrom("a", "b", "c", "d", "e");
+const command = fc.oneof(
+  fc.record({
+    kind: fc.constant("hold" as const),
+    id: name,
+    resources: amount,
+    ttlMs: fc.constantFrom(0, 2_000, 9_000),
+  }),
+  fc.record({
+    kind: fc.constant("award" as const),
+    id: name,
+    machine: name,
+    launchMs: fc.constantFrom(0, 3_000),
+    stale: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant("takeBack" as const), id: name, machine: name }),
+  fc.record({ kind: fc.constant("release" as const), id: name }),
+  fc.record({ kind: fc.constant("admit" as const), machine: name }),
+  fc.record({ kind: fc.constant("stop" as const), machine: name }),
+  fc.record({ kind: fc.constant("forget" as const), machine: name }),
+  fc.record({ kind: fc.constant("advance" as const), ms: fc.constantFrom(1, 900, 2_500, 10_000) }),
+);
+
+test("in any interleaving, what is granted is what a plain bookkeeping says, and never above capacity", () => {
+  fc.assert(
+    fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
+      const { ledger, clock } = ledgerOf();
+      const model = new Model();
+      for (const step of commands) {
+        if (step.kind === "advance") {
+          clock.advance(step.ms);
+          model.nowMs += step.ms;
+        } else if (step.kind === "hold") {
+          const known = model.holds.some(({ id, untilMs }) => id === step.id && untilMs > model.nowMs);
+          const answer = ledger.hold(step.id, step.resources, step.ttlMs);
+          if (answer.kind === "held" && !known) {
+            model.holds = model.holds.filter(({ id }) => id !== step.id);
+            const untilMs = model.nowMs + step.ttlMs + GRACE_MS;
+            model.holds.push({ id: step.id, epoch: answer.epoch, resources: step.resources, untilMs });
+          }
+        } else if (step.kind === "award") {
+          const hold = model.holds.find(({ id, untilMs }) => id === step.id && untilMs > model.nowMs);
+          const epoch = (hold?.epoch ?? 0n) - (step.stale ? 1n : 0n);
+          const isNew = hold?.machine === undefined && !model.machines.has(step.machine);
+          // hostd awards a machine id once: a second create of it never reaches the ledger.
+          if (!isNew && hold?.machine !== step.machine) continue;
+          const reason = reasonOf(() => ledger.award(step.id, epoch, step.machine, step.launchMs));
+          expect(reason === "").toBe(hold !== undefined && !step.stale);
+          if (reason === "" && hold && hold.machine === undefined) {
+            hold.machine = step.machine;
+            const launchUntilMs = step.launchMs > 0 ? model.nowMs + step.launchMs : 0;
+            model.machines.set(step.machine, { resources: hold.resources, running: false, launchUntilMs });
+          }
+        } else if (step.kind === "takeBack") {
+          const hold = model.holds.find(({ id, machine }) => id === step.id && machine === step.machine);
+          if (!hold || !model.machines.has(step.machine)) continue;
+          ledger.takeBack(step.id, step.machine);
+          model.machines.delete(step.machine);
+          model.holds = model.holds.filter((one) => one !== hold);
+          const back = ledger.holds().find(({ reservationId }) => reservationId === step.id);
+          if (back)
+            model.holds.push({
+              id: step.id,
+              epoch: hold.epoch,
+              resources: hold.resources,
+              untilMs: hold.untilMs,
+            });
+        } else if (step.kind === "release") {
+          ledger.release([step.id]);
+          model.holds = model.holds.filter(({ id, machine }) => id !== step.id || machine !== undefined);
+        } else {
+          const machine = model.machines.get(step.machine);
+          if (!machine) continue;
+          if (step.kind === "admit") {
+            if (reasonOf(() => ledger.admitRunning(step.machine)) === "")
+              Object.assign(machine, { running: true, launchUntilMs: 0 });
+          } else if (step.kind === "stop") {
+            ledger.releaseRunning(step.machine);
+            Object.assign(machine, { running: false, launchUntilMs: 0 });
+          } else {
+            ledger.forget(step.machine);
+            model.machines.delete(step.machine);
+          }
+        }
+        const { held: onHold, allocated, free } = ledger.sums();
+        const used = {
+          cpus: onHold.cpus + allocated.cpus,
+          memoryMb: onHold.memoryMb + allocated.memoryMb,
+          diskMb: onHold.diskMb + allocated.diskMb,
+        };
+        expect(used).toEqual(model.sums());
+        expect(used.cpus + free.cpus).toBe(CAPACITY.cpus);
+        expect(used.memoryMb + free.memoryMb).toBe(CAPACITY.memoryMb);
+        expect(used.diskMb + free.diskMb).toBe(CAPACITY.diskMb);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

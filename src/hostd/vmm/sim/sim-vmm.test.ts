@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Workload } from "../vmm.ts";
+import { SimVmm } from "./sim-vmm.ts";
+
+let dir: string;
+const NEVER = new AbortController().signal;
+const SHAPE = { cpus: 1, memoryMb: 256 };
+const SINK = { onLog: () => {} };
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "wh-sim-"));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+function work(...argv: string[]): Workload {
+  const rest = { machineId: "m", rootfs: "/x", env: {}, user: "", workingDir: "/", hostname: "m", ports: [] };
+  return { ...rest, argv, settleMs: 0 };
+}
+
+describe("a simulated VM", () => {
+  test("runs until it is signalled, and says which signal it was", async () => {
+    const vmm = new SimVmm({ dir });
+    const vm = await vmm.launch("v1", SHAPE, work("/bin/server"), SINK, NEVER);
+
+    await vm.signal(15);
+
+    expect(await vm.exited).toMatchObject({ kind: "process", signal: 15 });
+  });
+
+  test("ends by itself as its script says", async () => {
+    const vmm = new SimVmm({ dir });
+
+    const exit = await vmm.launch("v1", SHAPE, work("sim-exit", "3", "sim-run-for", "5"), SINK, NEVER);
+    const oom = await vmm.launch("v2", SHAPE, work("sim-oom"), SINK, NEVER);
+    const lost = await vmm.launch("v3", SHAPE, work("sim-lost"), SINK, NEVER);
+
+    expect(await exit.exited).toMatchObject({ kind: "process", exitCode: 3, oomKilled: false });
+    expect(await oom.exited).toMatchObject({ kind: "process", signal: 9, oomKilled: true });
+    expect(await lost.exited).toMatchObject({ kind: "vm_lost" });
+  });
+
+  test("may ignore a signal, but not SIGKILL", async () => {
+    const vmm = new SimVmm({ dir });
+    const vm = await vmm.launch("v1", SHAPE, work("sim-signal-ignore"), SINK, NEVER);
+
+    await vm.signal(15);
+    await vm.signal(9);
+
+    expect(await vm.exited).toMatchObject({ signal: 9 });
+  });
+
+  test("is listed until it is destroyed", async () => {
+    const vmm = new SimVmm({ dir });
+    const vm = await vmm.launch("v1", SHAPE, work("x"), SINK, NEVER);
+
+    expect(await vmm.list()).toEqual(["v1"]);
+    await vmm.destroy("v1");
+    await vmm.destroy("v1");
+
+    expect(await vmm.list()).toEqual([]);
+    expect(await vm.exited).toMatchObject({ kind: "vm_lost" });
+  });
+});
+
+describe("after a restart", () => {
+  test("one that still runs is taken over, and can be signalled", async () => {
+    await new SimVmm({ dir }).launch("v1", SHAPE, work("x"), SINK, NEVER);
+
+    const vm = await new SimVmm({ dir }).adopt("v1", SINK);
+    await vm?.signal(2);
+
+    expect(await vm?.exited).toMatchObject({ signal: 2 });
+  });
+
+  test("the exit of one that ended meanwhile is the true one, at its true time", async () => {
+    const before = new SimVmm({ dir });
+    const vm = await before.launch("v1", SHAPE, work("sim-exit", "7", "sim-run-for", "1"), SINK, NEVER);
+    await before.close();
+
+    const exit = await (await new SimVmm({ dir }).adopt("v1", SINK))?.exited;
+
+    expect(exit).toMatchObject({ exitCode: 7, exitedAtUs: vm.startedAtUs + 1_000 });
+  });
+
+  test("one that never came to run is gone, and one nobody knows too", async () => {
+    const abort = new AbortController();
+    const launching = new SimVmm({ dir }).launch("v1", SHAPE, work("sim-hang"), SINK, abort.signal);
+    const after = new SimVmm({ dir });
+    await expect.poll(() => after.list()).toEqual(["v1"]);
+
+    expect(await after.adopt("v1", SINK)).toBeUndefined();
+    expect(await after.adopt("v2", SINK)).toBeUndefined();
+    expect(await after.list()).toEqual([]);
+    abort.abort();
+    await expect(launching).rejects.toMatchObject({ kind: "timeout" });
+  });
+});
+
+describe("a launch that fails leaves nothing behind", () => {
+  test.each([
+    ["exec", work("sim-exec-fail", "not_executable"), { kind: "exec", reason: "not_executable" }],
+    ["vmm", work("sim-vmm-fail"), { kind: "vmm" }],
+  ])("%s", async (_, workload, expected) => {
+    const vmm = new SimVmm({ dir });
+
+    await expect(vmm.launch("v1", SHAPE, workload, SINK, NEVER)).rejects.toMatchObject(expected);
+
+    expect(await vmm.list()).toEqual([]);
+  });
+
+  test("injected", async () => {
+    const vmm = new SimVmm({ dir });
+    vmm.failNext("launch");
+
+    await expect(vmm.launch("v1", SHAPE, work("x"), SINK, NEVER)).rejects.toMatchObject({
+      reason: "injected",
+    });
+
+    expect(await vmm.list()).toEqual([]);
+  });
+});
+
+test("writes the lines its script says", async () => {
+  const lines: string[] = [];
+  const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
+
+  await new SimVmm({ dir }).launch("v1", SHAPE, work("sim-log", "3"), sink, NEVER);
+
+  await expect.poll(() => lines).toEqual(["line 1", "line 2", "line 3"]);
+});
