@@ -28,7 +28,7 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   has("gcc", "gcc", "run", "the compiler behind musl-gcc"),
   hasFile("/usr/include/linux/if.h", "libc6-dev", "run", "kernel headers for the guest's init"),
   { name: "busybox-static", reason: "the sample image", needs: "run", isPresent: hasStaticBusybox },
-  has("bwrap", "bubblewrap", "run", "confines the image writer"),
+  has("bwrap", "bubblewrap", "run", "confines QEMU and the image writer"),
   has("skopeo", "skopeo", "test", "reads images, to compare with ours"),
   has("umoci", "umoci", "test", "unpacks images, to compare with ours"),
   has("unsquashfs", "squashfs-tools", "test", "lists what is in an image"),
