@@ -1,4 +1,4 @@
-import { address, integer, list, optional, readEnv, secret, showConfig, text } from "../lib/config.ts";
+import { address, integer, list, optional, readEnv, showConfig, text } from "../lib/config.ts";
 
 const spec = {
   /** Where to serve gRPC. */
@@ -10,7 +10,7 @@ const spec = {
   /** The region's scheduler. */
   API_SCHEDULER: address("127.0.0.1:7071"),
   /** Postgres: `postgres://user:password@host:port/name`, or `postgres:///name?host=/directory` for a unix socket. */
-  DATABASE_URL: secret(text()),
+  DATABASE_URL: text(),
   /** Connections to Postgres, at most. */
   API_DATABASE_CONNECTIONS: integer(2, 200, 10),
   /** How long calls may take to finish at shutdown; creates that take longer are gone on with by another api, or the next. */

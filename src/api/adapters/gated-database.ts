@@ -13,6 +13,8 @@ export interface Transactions extends Queries {
 
 const MIGRATIONS = new URL("../sql/", import.meta.url);
 const RETRY_MS = 1_000;
+/** An outage is said this often, not at every attempt. */
+const TELL_MS = 30_000;
 /** How long a query waits for a migration that is under way: an api that has just started must not refuse what it can soon do. */
 const PATIENCE_MS = 2_000;
 
@@ -38,17 +40,18 @@ export class GatedDatabase implements Transactions {
 
   /** Migrates in the background, again and again until it has worked; the answer stops that. */
   open(): () => Promise<void> {
-    const abort = new AbortController();
-    const stop = startLoop(
-      RETRY_MS,
-      RETRY_MS,
-      async () => {
+    let toldAt = Number.NEGATIVE_INFINITY;
+    const attempt = async () => {
+      try {
         await this.migrate();
-        abort.abort();
-      },
-      { name: "migrate" },
-    );
-    abort.signal.addEventListener("abort", () => void stop(), { once: true });
+        void stop();
+      } catch (error) {
+        if (performance.now() - toldAt < TELL_MS) return;
+        toldAt = performance.now();
+        logger.warn("the database is not ready", { error });
+      }
+    };
+    const stop = startLoop(RETRY_MS, RETRY_MS, attempt, { name: "migrate" });
     return stop;
   }
 
