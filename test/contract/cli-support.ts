@@ -3,9 +3,34 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach } from "vitest";
+import { FakeApi } from "./cli-fake-api.ts";
 import { bearer } from "./traces-support.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
+
+/** `hover` and an api of its own, for the tests of one file; forgotten before each. */
+export function useCli() {
+  const api = new FakeApi();
+  const cli = {
+    api,
+    // Set before any test runs.
+    home: undefined as unknown as Home,
+    /** The last request of a method. Requests are kept as they came. */
+    sent: <T = unknown>(method: string) =>
+      api.requests.findLast((request) => request.method === method)?.request as T,
+  };
+  beforeAll(async () => {
+    await api.start();
+    cli.home = await makeHome({ api: api.address });
+  });
+  beforeEach(() => api.reset());
+  afterAll(async () => {
+    cli.home.remove();
+    await api.stop();
+  });
+  return cli;
+}
 
 /** How a run of `hover` ended. */
 export interface Ended {

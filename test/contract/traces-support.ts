@@ -106,3 +106,14 @@ export function exportRequest(spans: readonly unknown[], service = "api") {
     ],
   };
 }
+
+/** The JSON of an answer. */
+// biome-ignore lint/suspicious/noExplicitAny: answers are compared as a whole, field by field
+export async function json(response: Response | Promise<Response>): Promise<any> {
+  return (await response).json();
+}
+
+/** The traces of a list, by id. */
+export function ids(list: { traces: { trace_id: string }[] }): string[] {
+  return list.traces.map((trace) => trace.trace_id);
+}
