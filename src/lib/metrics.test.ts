@@ -1,5 +1,15 @@
 import { expect, test } from "vitest";
-import { counter, gauge, secondsHistogram, serveMetrics } from "./metrics.ts";
+import { Fault } from "./fault.ts";
+import {
+  counter,
+  counterOf,
+  gauge,
+  gaugeBy,
+  outcomeOf,
+  registry,
+  secondsHistogram,
+  serveMetrics,
+} from "./metrics.ts";
 
 test("metrics and health are served over HTTP, anything else is not found", async () => {
   let healthy = true;
@@ -24,6 +34,38 @@ test("metrics and health are served over HTTP, anything else is not found", asyn
   expect(metrics.body).toContain('test_seconds_bucket{le="0.025"} 1');
   expect(metrics.body).toContain("process_resident_memory_bytes");
   expect([metrics.status, up.status, down.status, other.status]).toEqual([200, 200, 503, 404]);
+});
+
+test("what is read when it is asked for is as it is then, and what is gone is not exposed", async () => {
+  let pools: [string, number][] = [
+    ["small", 1],
+    ["large", 2],
+  ];
+  let counted = 5;
+  gaugeBy("test_pools", "A test.", "shape", () => pools);
+  counterOf("test_seen_total", "A test.", () => counted);
+
+  const first = await registry.metrics();
+  pools = [["large", 3]];
+  counted = 6;
+  const second = await registry.metrics();
+
+  expect(first).toContain('test_pools{shape="small"} 1');
+  expect(first).toContain("test_seen_total 5");
+  expect(second).not.toContain("small");
+  expect(second).toContain('test_pools{shape="large"} 3');
+  expect(second).toContain("test_seen_total 6");
+});
+
+test("an error's class says whose doing it was", () => {
+  const outcomes = [
+    new Fault("CANCELLED", "CANCELLED", ""),
+    new Fault("RESOURCE_EXHAUSTED", "NO_ROOM", ""),
+    new Fault("UNAVAILABLE", "GONE", ""),
+    new Error("a bug"),
+  ].map(outcomeOf);
+
+  expect(outcomes).toEqual(["cancelled", "refused", "failed", "failed"]);
 });
 
 test("a taken address is a fault that names the variable", async () => {

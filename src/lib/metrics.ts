@@ -1,12 +1,13 @@
 import { createServer } from "node:http";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Fault, isServerFault } from "./fault.ts";
 import { listen } from "./listen.ts";
 
 /** Every metric of this process. */
 export const registry = new Registry();
 
-/** From half a millisecond to half a minute. */
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+/** From half a millisecond to a minute. */
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** `rpc.server.call.duration` in Prometheus' spelling. */
 export const rpcServerSeconds = new Histogram({
@@ -26,13 +27,18 @@ export const rpcClientSeconds = new Histogram({
   registers: [registry],
 });
 
-/** Sagas whose undo failed: somebody must look, the reconciler keeps trying. */
-export const sagasStuck = new Counter({
-  name: "windhover_sagas_stuck_total",
-  help: "Sagas with a step that could not be undone.",
-  labelNames: ["saga", "step"],
-  registers: [registry],
-});
+/** How work ended, as a label: `refused` is the caller's doing or a lack of room, `failed` is ours. */
+export type OutcomeLabel = "ok" | "refused" | "cancelled" | "failed";
+
+/** Every {@link OutcomeLabel}. */
+export const OUTCOMES: readonly OutcomeLabel[] = ["ok", "refused", "cancelled", "failed"];
+
+/** The label of work that has thrown `err`. */
+export function outcomeOf(err: unknown): Exclude<OutcomeLabel, "ok"> {
+  if (!(err instanceof Fault)) return "failed";
+  if (err.code === "CANCELLED") return "cancelled";
+  return isServerFault(err.code) ? "failed" : "refused";
+}
 
 /** A counter of this process. Label values must come from a small fixed set: never ids. */
 export function counter<L extends string>(
@@ -43,29 +49,67 @@ export function counter<L extends string>(
   return new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });
 }
 
-/** A histogram of durations in seconds. Label values must come from a small fixed set: never ids. */
+/**
+ * A histogram of durations in seconds. Label values must come from a small fixed set: never ids.
+ *
+ * @param buckets upper bounds; default from half a millisecond to a minute
+ */
 export function secondsHistogram<L extends string>(
   name: string,
   help: string,
   labelNames: readonly L[] = [],
+  buckets: readonly number[] = SECONDS,
 ): Histogram<L> {
   return new Histogram({
     name,
     help,
     labelNames: [...labelNames],
-    buckets: SECONDS,
+    buckets: [...buckets],
     registers: [registry],
   });
 }
 
 /** A gauge whose value is asked for when it is read. */
-export function gauge(name: string, help: string, read: () => number): Gauge {
+export function gauge(name: string, help: string, read: () => number | Promise<number>): Gauge {
   return new Gauge({
     name,
     help,
     registers: [registry],
+    async collect() {
+      this.set(await read());
+    },
+  });
+}
+
+/** A gauge with one label, whose values are asked for when it is read. What is no longer among them is no longer exposed. */
+export function gaugeBy<L extends string>(
+  name: string,
+  help: string,
+  label: L,
+  read: () => Iterable<readonly [labelValue: string, value: number]>,
+): Gauge<L> {
+  return new Gauge<L>({
+    name,
+    help,
+    labelNames: [label],
+    registers: [registry],
     collect() {
-      this.set(read());
+      this.reset();
+      // One label and its name: that this is a record of it is beyond the compiler.
+      for (const [labelValue, value] of read()) this.set({ [label]: labelValue } as Record<L, string>, value);
+    },
+  });
+}
+
+/** A counter that somebody else counts and that is asked for when it is read. */
+export function counterOf(name: string, help: string, read: () => number): Counter {
+  return new Counter({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(read());
     },
   });
 }
@@ -110,10 +154,18 @@ export async function serveMetrics(
   return Object.assign(close, { port });
 }
 
+/** Gauges with a counter's name. What they say is in `nodejs_active_resources` and its like, by type. */
+const MISNAMED = [
+  "nodejs_active_resources_total",
+  "nodejs_active_handles_total",
+  "nodejs_active_requests_total",
+] as const;
+
 let collecting = false;
 
 function collectProcessMetrics(): void {
   if (collecting) return;
   collecting = true;
   collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
 }

@@ -1,8 +1,16 @@
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
 import { beforeEach, describe, expect, test } from "vitest";
 import { createLogger } from "./log.ts";
-import { sagasStuck } from "./metrics.ts";
-import { runSaga, type Saga, type SagaEntry, type SagaLog, type Step, stuckSteps } from "./saga.ts";
+import {
+  runSaga,
+  type Saga,
+  type SagaEntry,
+  type SagaLog,
+  type Step,
+  sagaStepsRetried,
+  sagasStuck,
+  stuckSteps,
+} from "./saga.ts";
 import { startTelemetry } from "./telemetry.ts";
 import { activeTraceparent, withSpan } from "./tracing.ts";
 
@@ -93,6 +101,27 @@ test("an undo that fails is recorded, logged and counted; the others are undone;
   expect(result).toBe("undone");
   expect(held).toEqual(new Set());
   expect(stuckSteps(stored.all)).toEqual([]);
+});
+
+test("the step that a crash interrupted, and an undo that was stuck, count as retried when they are repeated", async () => {
+  const interrupted: SagaEntry[] = [{ step: "reserve", outcome: "done" }];
+  const stuck: SagaEntry[] = [
+    { step: "reserve", outcome: "failed" },
+    { step: "reserve", outcome: "stuck" },
+  ];
+  const counts = () => Promise.all(NAMES.map(retryCount));
+  const before = await counts();
+  const since = async () => (await counts()).map((count, index) => count - (before[index] ?? 0));
+
+  await runSaga(holding(), new Set(), new Entries(), never);
+  const afterFirstRun = await since();
+  await runSaga(holding(), new Set(), new Entries(), never, { resume: interrupted });
+  const afterCrash = await since();
+  await runSaga(holding(), new Set(), new Entries(), never, { resume: stuck });
+
+  expect(afterFirstRun).toEqual([0, 0, 0, 0]);
+  expect(afterCrash).toEqual([0, 1, 0, 0]);
+  expect(await since()).toEqual([1, 1, 0, 0]);
 });
 
 test("an undo that hangs is stuck after its time", async () => {
@@ -200,4 +229,9 @@ class Entries implements SagaLog {
 async function stuckCount(): Promise<number> {
   const { values } = await sagasStuck.get();
   return values.reduce((sum, { value }) => sum + value, 0);
+}
+
+async function retryCount(step: string): Promise<number> {
+  const { values } = await sagaStepsRetried.get();
+  return values.find(({ labels }) => labels.step === step)?.value ?? 0;
 }

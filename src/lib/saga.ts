@@ -1,5 +1,5 @@
 import { logger } from "./log.ts";
-import { sagasStuck } from "./metrics.ts";
+import { counter } from "./metrics.ts";
 import { withSpan } from "./tracing.ts";
 import { within } from "./wait.ts";
 
@@ -79,6 +79,19 @@ export function stuckSteps(entries: readonly SagaEntry[]): string[] {
   return [...last].filter(([, outcome]) => outcome === "stuck").map(([step]) => step);
 }
 
+/** Undos that failed: somebody must look, the reconciler keeps trying. */
+export const sagasStuck = counter(
+  "windhover_saga_steps_stuck_total",
+  "Attempts to undo a step of a saga that failed.",
+  ["saga", "step"],
+);
+/** Steps that a crash or a failed undo has made another run repeat. */
+export const sagaStepsRetried = counter(
+  "windhover_saga_steps_retried_total",
+  "Steps of sagas that were done or undone once more, after a crash or a failed undo.",
+  ["saga", "step"],
+);
+
 const UNDO_TIMEOUT_MS = 30_000;
 
 class Run<C> {
@@ -87,6 +100,7 @@ class Run<C> {
   readonly #log: SagaLog;
   readonly #undoTimeoutMs: number;
   readonly #before: readonly SagaEntry[];
+  readonly #isResumed: boolean;
 
   constructor(saga: Saga<C>, ctx: C, log: SagaLog, options: SagaOptions) {
     this.#saga = saga;
@@ -94,6 +108,7 @@ class Run<C> {
     this.#log = log;
     this.#undoTimeoutMs = options.undoTimeoutMs ?? UNDO_TIMEOUT_MS;
     this.#before = options.resume ?? [];
+    this.#isResumed = options.resume !== undefined;
   }
 
   async go(signal: AbortSignal): Promise<SagaResult> {
@@ -104,6 +119,8 @@ class Run<C> {
     const done = new Set(this.#before.map((entry) => entry.step));
     for (const [index, step] of this.#saga.steps.entries()) {
       if (done.has(step.name)) continue;
+      // The first one may have been under way already; how far, nobody knows.
+      if (this.#isResumed && index === done.size) this.#countRetry(step);
       try {
         signal.throwIfAborted();
         await withSpan(this.#spanName(step), {}, () => step.run(this.#ctx, signal));
@@ -132,6 +149,9 @@ class Run<C> {
 
   async #undo(step: Step<C>): Promise<void> {
     const { undo } = step;
+    if (this.#before.some((entry) => entry.step === step.name && entry.outcome === "stuck")) {
+      this.#countRetry(step);
+    }
     try {
       if (undo) {
         await withSpan(`${this.#spanName(step)}.undo`, {}, () =>
@@ -145,6 +165,10 @@ class Run<C> {
       return;
     }
     await this.#note(step, "undone");
+  }
+
+  #countRetry(step: Step<C>): void {
+    sagaStepsRetried.inc({ saga: this.#saga.name, step: step.name });
   }
 
   /** While going back a failing log stops nothing: undoing is repeated on resume, and that is harmless. */
