@@ -10,11 +10,12 @@ import { ConfigError } from "../lib/config.ts";
 import { addHealth, Health } from "../lib/health.ts";
 import { Stack, untilSignal } from "../lib/lifecycle.ts";
 import { createLogger } from "../lib/log.ts";
-import { gauge, serveMetrics } from "../lib/metrics.ts";
+import { serveMetrics } from "../lib/metrics.ts";
 import { Redis } from "../lib/redis.ts";
 import { addReflection } from "../lib/reflection.ts";
 import { createServer, serve } from "../lib/serve.ts";
 import { flushTelemetry } from "../lib/tracing.ts";
+import { exposeScheduler } from "./adapters/metrics.ts";
 import { readConfig } from "./config.ts";
 import { makeScheduler, REDIS_TIMEOUT_MS } from "./scheduler.ts";
 
@@ -52,8 +53,7 @@ async function run(config: ReturnType<typeof readConfig>): Promise<void> {
     addReflection(server, [SERVICE, "grpc.health.v1.Health"]);
 
     if (config.metricsListen !== undefined) {
-      gauge("windhover_scheduler_hosts", "Hosts attached to this replica.", () => scheduler.hosts.size);
-      gauge("windhover_scheduler_auctions", "Auctions under way.", () => scheduler.reservations.running);
+      exposeScheduler(scheduler);
       const listen = config.metricsListen;
       const variable = "SCHEDULER_METRICS_LISTEN";
       stack.add("metrics", await serveMetrics(listen, () => health.isServing(), variable));

@@ -82,11 +82,11 @@ test("auctions, declines and released holds are counted", async () => {
   await scheduler.release(reservation?.id ?? "", 2);
 
   const metrics = await registry.metrics();
-  expect(metrics).toContain('windhover_scheduler_auction_seconds_count{outcome="offers"} 1');
-  expect(metrics).toContain("windhover_scheduler_auction_offers_sum 2");
-  expect(metrics).toContain("windhover_scheduler_auction_asked_sum 3");
-  expect(metrics).toContain('windhover_scheduler_declines_total{reason="no_memory"} 1');
-  expect(metrics).toContain('windhover_scheduler_holds_released_total{cause="released"} 1');
+  expect(metrics).toContain('windhover_auction_duration_seconds_count{outcome="offers"} 1');
+  expect(metrics).toContain("windhover_auction_offers_sum 2");
+  expect(metrics).toContain("windhover_auction_hosts_asked_sum 3");
+  expect(metrics).toContain('windhover_auction_declines_total{reason="no_memory"} 1');
+  expect(metrics).toContain('windhover_holds_released_total{cause="released"} 1');
 });
 
 function number(span: ReadableSpan): number {

@@ -1,38 +1,11 @@
 import { type Context, context, type Span, trace } from "@opentelemetry/api";
-import { Histogram } from "prom-client";
-import { counter, registry, secondsHistogram } from "../../lib/metrics.ts";
 import { activeTraceparent, attribute, tracer } from "../../lib/tracing.ts";
 import type { Answer, HostInfo } from "../domain/attached-host.ts";
 import type { Outcome } from "../domain/auction.ts";
 import type { AuctionWatch } from "../domain/auctioneer.ts";
 import type { Bid } from "../domain/offer.ts";
 import type { ReservationObserver } from "../domain/reservations.ts";
-
-const auctionSeconds = secondsHistogram(
-  "windhover_scheduler_auction_seconds",
-  "Duration of auctions, from the first bid to the ranking.",
-  ["outcome"],
-);
-const offersPerAuction = new Histogram({
-  name: "windhover_scheduler_auction_offers",
-  help: "Offers in time per auction.",
-  buckets: [0, 1, 2, 3, 4, 8, 16, 32, 64, 128],
-  registers: [registry],
-});
-const askedPerAuction = new Histogram({
-  name: "windhover_scheduler_auction_asked",
-  help: "Hosts asked per auction.",
-  buckets: [0, 1, 2, 4, 8, 16, 32, 64, 128],
-  registers: [registry],
-});
-const declines = counter("windhover_scheduler_declines_total", "Hosts that made no offer, by reason.", [
-  "reason",
-]);
-const released = counter(
-  "windhover_scheduler_holds_released_total",
-  "Holds that hosts were told to let go, by cause.",
-  ["cause"],
-);
+import { askedPerAuction, auctionSeconds, declines, offersPerAuction, released } from "./metrics.ts";
 
 /** Turns auctions into spans and metrics. */
 export const observer: ReservationObserver = {

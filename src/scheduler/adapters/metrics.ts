@@ -1,0 +1,59 @@
+import { Histogram } from "prom-client";
+import { counter, gauge, registry, secondsHistogram } from "../../lib/metrics.ts";
+
+/** Auctions end within the bid window, 150 ms by default; the figure to keep to is 5 ms. */
+const AUCTION_BUCKETS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10,
+];
+
+/** How long auctions take. */
+export const auctionSeconds = secondsHistogram(
+  "windhover_auction_duration_seconds",
+  "Duration of auctions, from the first bid to the ranking.",
+  ["outcome"],
+  AUCTION_BUCKETS,
+);
+for (const outcome of ["offers", "none"]) auctionSeconds.zero({ outcome });
+
+/** What auctions come to. */
+export const offersPerAuction = new Histogram({
+  name: "windhover_auction_offers",
+  help: "Offers in time per auction.",
+  buckets: [0, 1, 2, 3, 4, 8, 16, 32, 64, 128],
+  registers: [registry],
+});
+
+/** What auctions cost: up to three messages for each. */
+export const askedPerAuction = new Histogram({
+  name: "windhover_auction_hosts_asked",
+  help: "Hosts asked per auction.",
+  buckets: [0, 1, 2, 4, 8, 16, 32, 64, 128],
+  registers: [registry],
+});
+
+/** Why hosts do not offer. */
+export const declines = counter(
+  "windhover_auction_declines_total",
+  "Hosts that were asked and made no offer, by reason.",
+  ["reason"],
+);
+
+/** Holds that hosts need not wait for the end of. */
+export const released = counter(
+  "windhover_holds_released_total",
+  "Holds that hosts were told to let go, by cause.",
+  ["cause"],
+);
+for (const cause of ["outbid", "released", "expired", "failed", "late"]) released.inc({ cause }, 0);
+
+/** What a scheduler is at, as far as it is told when somebody asks. */
+export interface SchedulerView {
+  readonly hosts: { readonly size: number };
+  readonly reservations: { readonly running: number };
+}
+
+/** Exposes what is known now; once per process. */
+export function exposeScheduler({ hosts, reservations }: SchedulerView): void {
+  gauge("windhover_hosts_attached", "Hosts attached to this replica.", () => hosts.size);
+  gauge("windhover_auctions_in_progress", "Auctions under way.", () => reservations.running);
+}
