@@ -119,31 +119,27 @@ export function openEnsure(
   return openStream(client, client.ensureImage, { reference, digest, owner }, { timeoutMs: 25_000 });
 }
 
-/** One file of a squashfs: everything that is the image's business. */
+/** A line of what `unsquashfs` lists. */
 export interface SquashFile {
-  readonly type: string;
+  /** As `ls` shows it: `-rwxr-xr-x`. */
   readonly mode: string;
+  /** Ids, `0/0`. */
   readonly owner: string;
-  readonly size: number;
-  readonly link: string;
-  /** Of a file's content; empty for the rest. */
-  readonly sha256: string;
+  /** Modification, `2020-09-13 12:26`, UTC. */
+  readonly time: string;
 }
 
-/** Reads a squashfs with `rdsquashfs`, which shares no code with us. */
+/** Lists a squashfs. The root is the empty path. */
 export function readSquashfs(path: string): Map<string, SquashFile> {
+  const env = { PATH: process.env["PATH"], TZ: "UTC" };
+  const listing = execFileSync("unsquashfs", ["-lln", path], { encoding: "utf8", env });
   const files = new Map<string, SquashFile>();
-  const listing = execFileSync("unsquashfs", ["-lln", path], {
-    encoding: "utf8",
-    env: { PATH: process.env["PATH"], TZ: "UTC" },
-  });
   for (const line of listing.split("\n")) {
-    const found = /^(\S)(\S{9})\s+(\d+\/\d+)\s+(\d+(?:,\s*\d+)?)\s+\S+ \S+ squashfs-root\/?(.*)$/.exec(line);
+    const found =
+      /^(\S{10})\s+(\d+\/\d+)\s+\d+(?:,\s*\d+)?\s+(\S+ \S+) squashfs-root\/?(.*?)(?: -> .*)?$/.exec(line);
     if (!found) continue;
-    const [, type = "", mode = "", owner = "", size = "0", rest = ""] = found;
-    const [name = "", link = ""] = type === "l" ? rest.split(" -> ") : [rest];
-    const sha256 = type === "-" ? hash(catSquashfs(path, name)) : "";
-    files.set(name, { type, mode, owner, size: type === "-" ? Number(size) : 0, link, sha256 });
+    const [, mode = "", owner = "", time = "", name = ""] = found;
+    files.set(name, { mode, owner, time });
   }
   return files;
 }

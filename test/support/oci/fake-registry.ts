@@ -157,14 +157,19 @@ export class FakeRegistry implements AsyncDisposable {
     }
     const whole = wrong.replace ?? found;
     const from = wrong.ignoreRange ? undefined : /^bytes=(\d+)-$/.exec(seen.headers["range"] ?? "")?.[1];
+    if (from !== undefined && Number(from) >= whole.length) {
+      res.writeHead(416, { "content-range": `bytes */${whole.length}` }).end();
+      return;
+    }
     const body = from === undefined ? whole : whole.subarray(Number(from));
     const headers: Record<string, string | number> = {
       "content-type": seen.kind === "manifest" ? (manifest?.mediaType ?? "") : "application/octet-stream",
       "content-length": wrong.endAfter ?? body.length,
+      ...(from === undefined ? {} : { "content-range": `bytes ${from}-${whole.length - 1}/${whole.length}` }),
       ...wrong.headers,
     };
-    if (from !== undefined) headers["content-range"] = `bytes ${from}-${whole.length - 1}/${whole.length}`;
     res.writeHead(from === undefined ? 200 : 206, headers);
+    res.flushHeaders();
     await this.#send(seen, wrong, body, res);
   }
 
