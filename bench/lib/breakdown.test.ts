@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { breakdownTable, meanSelfTimes, startTimes } from "./breakdown.ts";
+
+/** Client 0 to 100 ms, hostd.start 10 to 90, hostd.acquire 20 to 80 (or `vmmMs` long); all times in ms. */
+function start(vmmMs = 60) {
+  const span = (id: string, parent: string | undefined, name: string, startMs: number, ms: number) => ({
+    span_id: id,
+    ...(parent === undefined ? {} : { parent_span_id: parent }),
+    name,
+    service: name.split(".")[0] ?? "",
+    kind: "internal",
+    start_us: 1_000_000 + startMs * 1_000,
+    duration_us: ms * 1_000,
+    status: "unset",
+    attributes: {},
+  });
+  return [
+    span("a", undefined, "client.call", 0, vmmMs + 40),
+    span("b", "a", "hostd.start", 10, vmmMs + 20),
+    span("c", "b", "hostd.acquire", 20, vmmMs),
+  ];
+}
+
+test("a start splits into the way there, the VMM, and the way back", () => {
+  expect(startTimes(start())).toEqual({
+    wholeMs: 100,
+    handOverMs: 20,
+    vmmMs: 60,
+    wayBackMs: 20,
+    coverage: 0.8,
+  });
+});
+
+test("a trace without the VMM's span says nothing about it", () => {
+  expect(startTimes(start().slice(0, 2))).toBeUndefined();
+  expect(startTimes([])).toBeUndefined();
+});
+
+test("self times are means over all traces, in the order of events", () => {
+  expect(meanSelfTimes([start(60), start(80)])).toEqual([
+    { service: "client", span: "client.call", selfMs: 20 },
+    { service: "hostd", span: "hostd.start", selfMs: 20 },
+    { service: "hostd", span: "hostd.acquire", selfMs: 70 },
+  ]);
+});
+
+test("a hop that only one kind of start has is blank for the other", () => {
+  const lines = breakdownTable([
+    { name: "warm", traces: [start(60)] },
+    { name: "cold", traces: [start(600).slice(0, 2)] },
+  ]);
+  expect(lines.find((line) => line.startsWith("hostd.acquire"))).toMatch(/hostd\s+60\.0$/);
+  expect(lines.at(-1)).toMatch(/^all\s+100\s+640$/);
+});

@@ -1,0 +1,21 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../../scripts/lib/paths.ts";
+
+const README = join(ROOT, "bench/README.md");
+
+/** Puts the outcome of a benchmark into `bench/README.md`, in the place of the last one. */
+export function writeReadme(name: string, text: string): void {
+  const draft = `${README}.new`;
+  writeFileSync(draft, replaceBetween(readFileSync(README, "utf8"), name, text));
+  renameSync(draft, README);
+}
+
+/** Replaces what stands between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Throws when they are not there. */
+export function replaceBetween(document: string, name: string, text: string): string {
+  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
+  const from = document.indexOf(begin);
+  const to = document.indexOf(end, from);
+  if (from < 0 || to < 0) throw new Error(`there is no place between "${begin}" and "${end}"`);
+  return `${document.slice(0, from + begin.length)}\n${text.trim()}\n${document.slice(to)}`;
+}

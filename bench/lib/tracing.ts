@@ -1,0 +1,75 @@
+import { readFileSync } from "node:fs";
+import { trace } from "@opentelemetry/api";
+import { isComplete, type Trace, type TraceSpan } from "../../src/cli/trace/spans.ts";
+import { mintToken } from "../../src/lib/auth.ts";
+import { startTelemetry } from "../../src/lib/telemetry.ts";
+import { flushTelemetry } from "../../src/lib/tracing.ts";
+import { sleep } from "../../src/lib/wait.ts";
+import type { TestFleet } from "../../test/support/fleet.ts";
+
+const TOKEN_SECONDS = 24 * 3_600;
+/** Services send their spans every 300 ms; on a machine at its limit the last ones take a while. */
+const PATIENCE_MS = 15_000;
+const POLL_MS = 250;
+const TIMEOUT_MS = 10_000;
+
+/** The benchmark's own spans, so that the time between its call and the api is part of each trace. */
+export class ClientTracing {
+  readonly #fleet: TestFleet;
+
+  private constructor(fleet: TestFleet) {
+    this.#fleet = fleet;
+  }
+
+  /** Sends this process's spans to the fleet's receiver from now on. One at a time: the tracer is the process's. */
+  static async start(fleet: TestFleet): Promise<ClientTracing> {
+    const key = readFileSync(fleet.signingKeyFile, "utf8");
+    const claims = { subject: "bench", org: "", scopes: ["internal"] } as const;
+    const token = await mintToken(key, claims, TOKEN_SECONDS);
+    // The exporter reads these from the environment itself.
+    process.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = fleet.traces;
+    process.env["OTEL_EXPORTER_OTLP_HEADERS"] = `authorization=Bearer%20${token}`;
+    trace.disable();
+    startTelemetry({ OTEL_EXPORTER_OTLP_ENDPOINT: fleet.traces, OTEL_SERVICE_NAME: "client" });
+    return new ClientTracing(fleet);
+  }
+
+  /** Reads traces by their ids, waiting for spans that are still on their way. Those that stay incomplete are left out. */
+  async read(
+    ids: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, readonly TraceSpan[]>> {
+    await flushTelemetry();
+    const deadline = performance.now() + PATIENCE_MS;
+    const found = new Map<string, readonly TraceSpan[]>();
+    let missing = [...ids];
+    while (missing.length > 0 && performance.now() < deadline) {
+      for (const id of missing) {
+        signal.throwIfAborted();
+        const spans = await this.#find(id, signal);
+        if (spans && isComplete(spans)) found.set(id, spans);
+      }
+      missing = missing.filter((id) => !found.has(id));
+      if (missing.length > 0) await sleep(POLL_MS, signal);
+    }
+    return found;
+  }
+
+  async #find(id: string, signal: AbortSignal): Promise<readonly TraceSpan[] | undefined> {
+    const answer = await fetch(`${this.#fleet.traces}/api/traces/${id}`, {
+      headers: { authorization: `Bearer ${this.#fleet.token}` },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    });
+    if (answer.status === 404) return undefined;
+    if (!answer.ok) throw new Error(`the trace receiver answers ${answer.status}`);
+    // The receiver is part of the same release.
+    const body = (await answer.json()) as { readonly trace: Trace; readonly spans: readonly TraceSpan[] };
+    return body.spans;
+  }
+
+  /** Stops tracing, before the fleet goes. */
+  async stop(): Promise<void> {
+    await flushTelemetry();
+    trace.disable();
+  }
+}
