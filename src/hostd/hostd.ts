@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { LogStore } from "./adapters/log-store.ts";
+import { meter } from "./adapters/metrics.ts";
 import { HostPorts, type PortRange } from "./adapters/ports.ts";
 import { spans } from "./adapters/spans.ts";
 import type { Host, Images, Limits, MachineStore } from "./domain/host.ts";
@@ -62,7 +63,7 @@ export function assembleHost(settings: HostSettings, parts: HostParts): Assemble
   const logs = new LogStore(join(settings.dir, "logs"), settings.logKb);
   const host: Host = {
     number: settings.number,
-    ...{ store, vmm, images, clock, log, closing, logs, spans },
+    ...{ store, vmm, images, clock, log, closing, logs, spans, meter },
     ledger: new Ledger({ capacity: settings.capacity, incarnation, graceMs: settings.holdGraceMs, clock }),
     starts: new StartQueue({ concurrency: settings.startConcurrency, bound: MAX_WAITING_STARTS }),
     teardowns: new Teardowns(),

@@ -14,14 +14,16 @@ import { Fault } from "../lib/fault.ts";
 import { addHealth, Health } from "../lib/health.ts";
 import { Stack, untilSignal } from "../lib/lifecycle.ts";
 import { createLogger } from "../lib/log.ts";
-import { gauge, serveMetrics } from "../lib/metrics.ts";
+import { serveMetrics } from "../lib/metrics.ts";
 import { addReflection } from "../lib/reflection.ts";
 import { createServer, serve } from "../lib/serve.ts";
 import { internalTokens } from "../lib/tokens.ts";
 import { flushTelemetry } from "../lib/tracing.ts";
 import { within } from "../lib/wait.ts";
 import { ImageCacheClient } from "./adapters/imagecache-client.ts";
+import { countBid, exposeHost } from "./adapters/metrics.ts";
 import { Outbox } from "./adapters/outbox.ts";
+import { poolMetrics } from "./adapters/pool-metrics.ts";
 import { reportsClient } from "./adapters/reports-client.ts";
 import { attachToSchedulers } from "./adapters/scheduler-stream.ts";
 import { Store } from "./adapters/store.ts";
@@ -62,7 +64,7 @@ async function run(config: HostdConfig): Promise<void> {
     stack.add("store", () => store.close());
     const images = new ImageCacheClient(config.imagecache, token);
     stack.add("imagecache", () => images.close());
-    const vmm = await makeVmm(config.vmm);
+    const vmm = await makeVmm({ ...config.vmm, pool: poolMetrics });
     stack.add("vmm", () => vmm.close());
     const parts = { store, vmm, images, clock: systemClock, log, closing: closing.signal };
     const assembled = assembleHost(config, parts);
@@ -114,18 +116,7 @@ async function run(config: HostdConfig): Promise<void> {
     addHealth(server, health);
     addReflection(server, [SERVICE, "grpc.health.v1.Health"]);
     if (config.metricsListen !== undefined) {
-      gauge("windhover_hostd_starts_running", "Starts under way.", () => host.starts.running);
-      gauge("windhover_hostd_starts_waiting", "Starts that wait for their turn.", () => host.starts.length);
-      gauge(
-        "windhover_hostd_outbox_events",
-        "Changes not yet delivered.",
-        () => store.sequence - store.acknowledged,
-      );
-      gauge(
-        "windhover_hostd_free_memory_megabytes",
-        "Memory that is free.",
-        () => host.ledger.sums().free.memoryMb,
-      );
+      exposeHost({ host, outbox: store });
       const variable = "HOSTD_METRICS_LISTEN";
       stack.add("metrics", await serveMetrics(config.metricsListen, () => health.isServing(), variable));
     }
@@ -140,11 +131,13 @@ async function run(config: HostdConfig): Promise<void> {
       hello: () => helloToProto(identity),
       status: () => statusToProto(host.ledger.sums(), store.all(), load()),
       bid: (asked) =>
-        bid(host, asked, {
-          isDraining: detaching.signal.aborted,
-          imageLocal: images.isLocal(asked.imageDigest),
-          load: load(),
-        }),
+        countBid(
+          bid(host, asked, {
+            isDraining: detaching.signal.aborted,
+            imageLocal: images.isLocal(asked.imageDigest),
+            load: load(),
+          }),
+        ),
       release: (reservations) => host.ledger.release(reservations),
       token,
       logger: log,

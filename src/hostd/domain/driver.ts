@@ -66,7 +66,8 @@ export class Driver {
     }
     if (this.#last?.kind === "start") return this.#last.done;
     const callOff = new AbortController();
-    const done = this.#inTurn(() => launch(this.resident, settleMs, callOff.signal));
+    const start = () => launch(this.resident, settleMs, callOff.signal);
+    const done = this.resident.host.meter.start(() => this.#inTurn(start));
     return this.#accept({ kind: "start", done, callOff });
   }
 
@@ -145,7 +146,8 @@ export class Driver {
   #beginStop(options: StopOptions, run: (halt: Halt) => Promise<Machine>): Promise<StopResult> {
     const halt = new Halt(this.resident, options);
     const before = this.#last;
-    const done = this.#inTurn(async () => ({ machine: await run(halt), already: false }));
+    const stop = async () => ({ machine: await run(halt), already: false });
+    const done = this.resident.host.meter.stop(() => this.#inTurn(stop));
     this.#accept({ kind: "stop", done, halt });
     if (before?.kind === "start") before.callOff.abort(calledOff(this.machine.id, "stopped"));
     return done;

@@ -18,6 +18,7 @@ export interface Host {
   readonly logs: Logs;
   readonly ports: Ports;
   readonly spans: Spans;
+  readonly meter: Meter;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
@@ -126,6 +127,13 @@ export interface Spans {
   }): void;
   /** Id of the active trace, 32 hex digits; empty without one. */
   traceId(): string;
+}
+
+/** Measures what is done to machines. Each runs `work` at once and passes on what it comes to. */
+export interface Meter {
+  award<T>(work: () => Promise<T>): Promise<T>;
+  start<T extends { readonly way: string }>(work: () => Promise<T>): Promise<T>;
+  stop<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** Where a driver says what somebody might have to look at. */

@@ -64,6 +64,7 @@ export class Ledger {
   readonly #holds = new Map<string, HoldEntry>();
   readonly #allocations = new Map<string, Allocation>();
   #nextEpoch: bigint;
+  #expiredHolds = 0;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -158,10 +159,20 @@ export class Ledger {
   /** Drops holds and launch allocations whose time is over. Every call that grants something does it first. */
   expire(): void {
     const now = this.#options.clock.monotonicMs();
-    for (const [id, hold] of this.#holds) if (hold.deadlineMs <= now) this.#holds.delete(id);
+    for (const [id, hold] of this.#holds) {
+      if (hold.deadlineMs > now) continue;
+      this.#holds.delete(id);
+      if (hold.awardedTo === undefined) this.#expiredHolds += 1;
+    }
     for (const allocation of this.#allocations.values()) {
       if (allocation.launchUntilMs > 0 && allocation.launchUntilMs <= now) allocation.launchUntilMs = 0;
     }
+  }
+
+  /** How many holds have ended by time in this life of the host: nobody awarded them or let them go. */
+  get expiredHolds(): number {
+    this.expire();
+    return this.#expiredHolds;
   }
 
   /** The holds that live now, awarded ones left out. */

@@ -46,7 +46,8 @@ export class Machines {
     if (known) return Promise.resolve(known);
     const underWay = this.#creating.get(id);
     if (underWay !== undefined) return underWay;
-    const creating = this.#create(placement).finally(() => this.#creating.delete(id));
+    const award = () => this.#create(placement);
+    const creating = this.#host.meter.award(award).finally(() => this.#creating.delete(id));
     this.#creating.set(id, creating);
     return creating;
   }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { PoolMetrics } from "./pool-metrics.ts";
 import { SELECT_DEFAULTS, type SelectOptions, selectVmm } from "./select.ts";
 import { SimVmm } from "./sim/sim-vmm.ts";
 import type { Vmm } from "./vmm.ts";
@@ -7,6 +8,8 @@ import type { Vmm } from "./vmm.ts";
 export interface VmmSettings extends Pick<SelectOptions, "mode" | "guestDir" | "confinement"> {
   /** The host's data directory. */
   readonly dir: string;
+  /** Told of VMs that wait. */
+  readonly pool: PoolMetrics;
   /** How the simulator behaves, for `sim`. */
   readonly sim: { readonly latencyMs: number; readonly jitterMs: number };
 }
