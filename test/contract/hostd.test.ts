@@ -315,6 +315,20 @@ describe("start", () => {
 });
 
 describe("stop", () => {
+  test("a start right after it waits until the last VM is gone, and is counted", async () => {
+    const { id } = await host.created();
+    await host.start(id);
+    host.sim.failNext("destroy");
+    await host.stop(id);
+
+    const { machine } = await host.start(id);
+
+    expect(machine?.state).toBe(MachineState.STARTED);
+    expect(await host.sim.list()).toHaveLength(1);
+    await host.host.teardowns.all();
+    expect(host.host.ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
+  });
+
   test("a stop during a start ends the start, and both are told", async () => {
     const { id } = await host.created({ exec: ["sim-hang"] });
     const starting = host.start(id);

@@ -1,0 +1,292 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { HostServiceClient } from "../../src/gen/windhover/hostd/v1/hostd.ts";
+import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { SchedulerServiceService } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { TokenVerifier } from "../../src/lib/auth.ts";
+import { call, connect, openStream } from "../../src/lib/client.ts";
+import { bidiStream } from "../../src/lib/rpc.ts";
+import { createServer, serve } from "../../src/lib/serve.ts";
+import { createRequest, duration, hostFolder, KEYS, present, token } from "./hostd-fixture.ts";
+import { FakeRecord, serveImages } from "./hostd-neighbours.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const SCOPE = { timeoutMs: 10_000 };
+
+let folder: ReturnType<typeof hostFolder>;
+let images: Awaited<ReturnType<typeof serveImages>>;
+let scheduler: Awaited<ReturnType<typeof serveScheduler>>;
+let record: FakeRecord;
+let api: Awaited<ReturnType<FakeRecord["serve"]>>;
+const processes: ChildProcess[] = [];
+
+beforeAll(async () => {
+  images = await serveImages();
+});
+afterAll(async () => {
+  await images.close();
+});
+beforeEach(async () => {
+  folder = hostFolder();
+  writeFileSync(join(folder.path, "public.pem"), KEYS.publicKey);
+  writeFileSync(join(folder.path, "private.pem"), KEYS.privateKey);
+  record = new FakeRecord();
+  api = await record.serve();
+  scheduler = await serveScheduler();
+});
+afterEach(async () => {
+  for (const child of processes.splice(0)) {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
+  }
+  await api.close();
+  await scheduler.close();
+  folder.remove();
+});
+
+/** A scheduler of one host, that asks it for an offer when told to, and hands out the hold. */
+async function serveScheduler() {
+  const asks: ((answer: { reservationId: string; epoch: bigint }) => void)[] = [];
+  let wake: () => void = () => {};
+  const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+  const attach = bidiStream(async function* (
+    requests: AsyncIterable<import("../../src/gen/windhover/scheduler/v1/scheduler.ts").AttachRequest>,
+  ) {
+    const waiting = new Map<string, (answer: { reservationId: string; epoch: bigint }) => void>();
+    void (async () => {
+      for await (const { message } of requests) {
+        if (message?.$case !== "offer") continue;
+        const { reservationId, offer } = message.value;
+        waiting.get(reservationId)?.({ reservationId, epoch: offer?.epoch ?? 0n });
+      }
+    })().catch(() => {});
+    yield { message: { $case: "welcome" as const, value: { scheduler: "test" } } };
+    for (;;) {
+      const ask = asks.shift();
+      if (!ask) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      const reservationId = crypto.randomUUID();
+      waiting.set(reservationId, ask);
+      const value = {
+        ...{ reservationId, imageDigest: "", app: "web", traceparent: "" },
+        resources: { cpus: 1, memoryMb: 256n, diskMb: 1_024n },
+        hold: duration(5_000),
+        window: duration(1_000),
+      };
+      yield { message: { $case: "bidRequest" as const, value } };
+    }
+  });
+  const unused = () => {
+    throw new Error("not asked here");
+  };
+  server.addService(SchedulerServiceService, {
+    attach,
+    reserve: unused,
+    claim: unused,
+    release: unused,
+    listHosts: unused,
+  });
+  const running = await serve(server, "127.0.0.1:0", 100);
+  return {
+    address: `127.0.0.1:${running.port}`,
+    auction: () =>
+      new Promise<{ reservationId: string; epoch: bigint }>((resolve) => {
+        asks.push(resolve);
+        wake();
+      }),
+    close: running,
+  };
+}
+
+function environment(more: Record<string, string> = {}): Record<string, string> {
+  return {
+    HOSTD_LISTEN: "127.0.0.1:0",
+    HOSTD_NUMBER: "7",
+    HOSTD_NAME: "host-7",
+    HOSTD_REGION: "ord",
+    HOSTD_DIR: join(folder.path, "state"),
+    HOSTD_SCHEDULERS: scheduler.address,
+    HOSTD_APIS: api.address,
+    HOSTD_IMAGECACHE: images.address,
+    HOSTD_VMM: "sim",
+    HOSTD_MEMORY_MB: "4096",
+    HOSTD_GRACE: "200ms",
+    TOKEN_PUBLIC_KEY_FILE: join(folder.path, "public.pem"),
+    TOKEN_SIGNING_KEY_FILE: join(folder.path, "private.pem"),
+    ...more,
+  };
+}
+
+/** Runs hostd; its lines as they come. */
+function run(more: Record<string, string> = {}, ...argv: string[]) {
+  const child = spawn(process.execPath, [join(ROOT, "src/hostd/main.ts"), ...argv], {
+    env: environment(more),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  processes.push(child);
+  const lines: Record<string, unknown>[] = [];
+  let errors = "";
+  child.stderr.on("data", (text) => {
+    errors += text;
+  });
+  const ready = new Promise<number>((resolve, reject) => {
+    createInterface(child.stdout).on("line", (text) => {
+      if (!text.startsWith("{")) return;
+      const line = JSON.parse(text);
+      lines.push(line);
+      if (line.msg === "ready") resolve(line.port);
+    });
+    child.once("exit", (code) =>
+      reject(new Error(`hostd ended with ${code}: ${errors}${JSON.stringify(lines.at(-1))}`)),
+    );
+  });
+  ready.catch(() => {});
+  return { child, lines, ready, errors: () => errors };
+}
+
+async function startHostd(more: Record<string, string> = {}) {
+  const hostd = run(more);
+  const client = connect(HostServiceClient, `127.0.0.1:${await hostd.ready}`, { token, ownConnection: true });
+  return {
+    ...hostd,
+    client,
+    async created(exec: string[] = ["/bin/server"]): Promise<string> {
+      const request = createRequest(await scheduler.auction(), { exec });
+      const { machine } = await call(client, client.createMachine, request, SCOPE);
+      const machineId = present(machine).id;
+      for await (const _ of openStream(client, client.prepareMachine, { machineId }, SCOPE)) {
+        // Its end is what counts.
+      }
+      return machineId;
+    },
+    start: (machineId: string) =>
+      call(client, client.startMachine, { machineId, org: "", settle: undefined }, SCOPE),
+    stop: (machineId: string) =>
+      call(client, client.stopMachine, { machineId, org: "", signal: "", timeout: undefined }, SCOPE),
+    get: async (machineId: string) =>
+      present((await call(client, client.getMachine, { machineId, org: "" }, SCOPE)).machine),
+    async end(signal: NodeJS.Signals): Promise<number | null> {
+      client.close();
+      hostd.child.kill(signal);
+      const [code] = await once(hostd.child, "exit");
+      return code;
+    },
+  };
+}
+
+describe("hostd as a process", () => {
+  test("attaches, bids, is awarded, starts, and tells the record and where it is", async () => {
+    const hostd = await startHostd();
+    const id = await hostd.created();
+
+    await hostd.start(id);
+
+    await expect.poll(() => record.events).toEqual([`${id} 1 1`, `${id} 2 2`, `${id} 3 3`, `${id} 4 4`]);
+    await expect.poll(() => record.announcements.length).toBeGreaterThan(0);
+    expect(record.announcements[0]).toMatchObject({ number: 7, name: "host-7", region: "ord", vmm: "sim 1" });
+    expect(record.announcements[0]?.address).toBe(`127.0.0.1:${await hostd.ready}`);
+    expect([...images.pins]).toEqual([id]);
+    expect(await hostd.end("SIGTERM")).toBe(0);
+  });
+
+  test("killed with -9 and started again it has its machines, and the record nothing twice", async () => {
+    const before = await startHostd();
+    const [running, ending] = [
+      await before.created(),
+      await before.created(["sim-exit", "4", "sim-run-for", "300"]),
+    ];
+    await Promise.all([before.start(running), before.start(ending)]);
+    await before.end("SIGKILL");
+
+    const after = await startHostd();
+
+    expect((await after.get(running)).state).toBe(MachineState.STARTED);
+    await expect
+      .poll(async () => (await after.get(ending)).state, { timeout: 5_000 })
+      .toBe(MachineState.STOPPED);
+    expect((await after.get(ending)).events[0]?.exit?.exitCode).toBe(4);
+    expect((await after.stop(running)).machine?.state).toBe(MachineState.STOPPED);
+    await expect.poll(() => record.events.at(-1)).toBe(`${running} 6 6`);
+    expect(new Set(record.events).size).toBe(record.events.length);
+    expect(await after.end("SIGTERM")).toBe(0);
+  });
+
+  test("an outage of the api loses nothing, doubles nothing and keeps the order", async () => {
+    const hostd = await startHostd();
+    const id = await hostd.created();
+    await expect.poll(() => record.applied).toBe(2n);
+    await api.close();
+    for (let i = 0; i < 5; i += 1) {
+      await hostd.start(id);
+      await hostd.stop(id);
+    }
+    record.loseAnswers = 2;
+
+    api = await record.serve(api.port);
+
+    await expect.poll(() => record.applied, { timeout: 15_000 }).toBe(22n);
+    const generations = record.events.map((event) => Number(event.split(" ")[2]));
+    expect(generations).toEqual(Array.from({ length: 22 }, (_, index) => index + 1));
+    await expect
+      .poll(async () => (await call(hostd.client, hostd.client.getHost, {}, SCOPE)).outboxAcknowledged, {
+        timeout: 15_000,
+      })
+      .toBe(22n);
+    await hostd.end("SIGTERM");
+  });
+
+  test("told to stop its VMs at the end, it stops the machines and tells the record", async () => {
+    const hostd = await startHostd({ HOSTD_STOP_VMS_ON_EXIT: "true" });
+    const id = await hostd.created();
+    await hostd.start(id);
+
+    expect(await hostd.end("SIGTERM")).toBe(0);
+
+    expect(record.events.at(-1)).toBe(`${id} 6 6`);
+  });
+});
+
+describe("hostd does not start", () => {
+  test("beside another one on the same folder", async () => {
+    const first = await startHostd();
+
+    const second = run();
+    const [code] = await once(second.child, "exit");
+
+    expect(code).toBe(1);
+    expect(JSON.stringify(second.lines)).toContain("another hostd runs with this HOSTD_DIR");
+    await first.end("SIGTERM");
+  });
+
+  test("on a damaged database, and leaves it as it is", async () => {
+    const first = await startHostd();
+    await first.end("SIGTERM");
+    const path = join(folder.path, "state/state.db");
+    writeFileSync(path, Buffer.alloc(20_000, 0xa5));
+
+    const second = run();
+    const [code] = await once(second.child, "exit");
+
+    expect(code).toBe(1);
+    expect(JSON.stringify(second.lines)).toContain("is damaged");
+    expect(readFileSync(path).equals(Buffer.alloc(20_000, 0xa5))).toBe(true);
+  });
+
+  test("with a wrong configuration, all of which it names", async () => {
+    const hostd = run({ HOSTD_NUMBER: "-1", HOSTD_CPUS: "x" });
+    const [code] = await once(hostd.child, "exit");
+
+    expect(code).toBe(1);
+    expect(hostd.errors()).toMatch(/HOSTD_NUMBER[\s\S]*HOSTD_CPUS/);
+  });
+});

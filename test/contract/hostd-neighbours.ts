@@ -1,0 +1,87 @@
+import {
+  type AnnounceHostRequest,
+  HostReportsServiceService,
+  type ReportEventsRequest,
+} from "../../src/gen/windhover/admin/v1/hosts.ts";
+import { Image, ImageCacheServiceService } from "../../src/gen/windhover/imagecache/v1/imagecache.ts";
+import { TokenVerifier } from "../../src/lib/auth.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { serverStream, unary } from "../../src/lib/rpc.ts";
+import { createServer, serve } from "../../src/lib/serve.ts";
+import { KEYS } from "./hostd-fixture.ts";
+
+/** The central record behind an api: applies events of a host in order, each once, and remembers all. */
+export class FakeRecord {
+  applied = 0n;
+  readonly announcements: AnnounceHostRequest[] = [];
+  /** `machine state generation` of each event applied. */
+  readonly events: string[] = [];
+  /** Applied events whose delivery nobody is told of: the next so many. */
+  loseAnswers = 0;
+
+  /** Serves it; the answer stops that. */
+  async serve(
+    port = 0,
+  ): Promise<{ readonly address: string; readonly port: number; close(): Promise<void> }> {
+    const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+    server.addService(HostReportsServiceService, {
+      announceHost: unary((req) => {
+        this.announcements.push(req);
+        return { recorded: true };
+      }),
+      reportEvents: unary((req) => ({ appliedSequence: this.#apply(req) })),
+    });
+    const running = await serve(server, `127.0.0.1:${port}`, 100);
+    return { address: `127.0.0.1:${running.port}`, port: running.port, close: running };
+  }
+
+  #apply({ events }: ReportEventsRequest): bigint {
+    for (const { sequence, machine } of events) {
+      if (sequence <= this.applied) continue;
+      if (sequence !== this.applied + 1n) {
+        const facts = { applied: String(this.applied) };
+        throw new Fault("FAILED_PRECONDITION", "SEQUENCE_GAP", "events are missing", facts);
+      }
+      this.applied = sequence;
+      this.events.push(`${machine?.id} ${machine?.state} ${machine?.generation}`);
+    }
+    if (this.loseAnswers > 0) {
+      this.loseAnswers -= 1;
+      throw new Fault("UNAVAILABLE", "DATABASE_UNAVAILABLE", "the answer was lost");
+    }
+    return this.applied;
+  }
+}
+
+/** An image cache that has every image. */
+export async function serveImages() {
+  const pins = new Set<string>();
+  const image = (digest: string) =>
+    Image.fromPartial({ digest, rootfsPath: "/images/x.squashfs", config: { cmd: ["/bin/server"] } });
+  const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+  server.addService(ImageCacheServiceService, {
+    ensureImage: serverStream(async function* ({ digest, owner }) {
+      pins.add(owner);
+      const ready = { image: image(digest), wasCached: true, downloadedBytes: 0n };
+      yield { event: { $case: "ready" as const, value: ready } };
+    }),
+    getImage: unary(({ digest }) => ({ image: image(digest) })),
+    listImages: unary(() => ({ images: [], nextPageToken: "", usedBytes: 0n, budgetBytes: 0n })),
+    pinImage: unary(({ digest, owner }) => {
+      pins.add(owner);
+      return { image: image(digest) };
+    }),
+    unpinImage: unary(({ owner }) => {
+      pins.delete(owner);
+      return {};
+    }),
+    reconcilePins: unary((req) => {
+      pins.clear();
+      for (const { owner } of req.pins) pins.add(owner);
+      return { added: 0, dropped: 0, missingDigests: [] };
+    }),
+    removeImage: unary(() => ({ freedBytes: 0n })),
+  });
+  const running = await serve(server, "127.0.0.1:0", 100);
+  return { address: `127.0.0.1:${running.port}`, pins, close: running };
+}
