@@ -7,6 +7,7 @@ import { DEFAULT_RETRY, type RetryPolicy } from "../lib/oci/retry.ts";
 import { Blobs } from "./adapters/blobs.ts";
 import { CacheDir } from "./adapters/cache-dir.ts";
 import { ImageFiles } from "./adapters/image-files.ts";
+import { measurePull } from "./adapters/metrics.ts";
 import { PinFiles } from "./adapters/pin-files.ts";
 import { Puller } from "./adapters/puller.ts";
 import { Room } from "./adapters/room.ts";
@@ -54,7 +55,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const room = new Room(dir, files, options.budgetBytes, isNeeded);
   const puller = new Puller({ dir, client, blobs, room, images: files, limits, clock });
   const images = new Images(files, pins, (ref, digest, report, signal) =>
-    puller.pull(ref, digest, report, signal),
+    measurePull(() => puller.pull(ref, digest, report, signal), signal),
   );
 
   // A smaller budget than last time takes effect now.

@@ -10,10 +10,11 @@ import { ConfigError } from "../lib/config.ts";
 import { addHealth, Health } from "../lib/health.ts";
 import { Stack, untilSignal } from "../lib/lifecycle.ts";
 import { createLogger } from "../lib/log.ts";
-import { gauge, serveMetrics } from "../lib/metrics.ts";
+import { serveMetrics } from "../lib/metrics.ts";
 import { addReflection } from "../lib/reflection.ts";
 import { createServer, serve } from "../lib/serve.ts";
 import { flushTelemetry } from "../lib/tracing.ts";
+import { exposeCache } from "./adapters/metrics.ts";
 import { openCache } from "./cache.ts";
 import { readConfig } from "./config.ts";
 import { imageCacheService } from "./service.ts";
@@ -48,8 +49,7 @@ async function run(config: ReturnType<typeof readConfig>): Promise<void> {
     addReflection(server, [SERVICE, "grpc.health.v1.Health"]);
 
     if (config.metricsListen !== undefined) {
-      gauge("windhover_imagecache_images", "Images ready.", () => cache.images.list("", 1_000_000).length);
-      gauge("windhover_imagecache_pulls", "Pulls under way.", () => cache.images.pulling);
+      exposeCache(cache);
       const variable = "IMAGECACHE_METRICS_LISTEN";
       stack.add("metrics", await serveMetrics(config.metricsListen, () => health.isServing(), variable));
     }

@@ -1,6 +1,7 @@
 import type { ImageCacheServiceServer } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { requireScope } from "../lib/auth.ts";
 import { serverStream, unary } from "../lib/rpc.ts";
+import { countRequest } from "./adapters/metrics.ts";
 import { fromImage, fromStep, toDigest, toOrder, toPage, toPin, toPins } from "./convert.ts";
 import type { Images } from "./domain/images.ts";
 
@@ -15,7 +16,8 @@ export function imageCacheService(images: Images, usage: Usage): ImageCacheServi
   return {
     ensureImage: serverStream(async function* (req, ctx) {
       requireScope(ctx, "internal");
-      for await (const step of images.ensure(toOrder(req), ctx.signal)) yield fromStep(step);
+      const steps = images.ensure(toOrder(req), ctx.signal);
+      for await (const step of countRequest(steps, ctx.signal)) yield fromStep(step);
     }),
     getImage: unary((req, ctx) => {
       requireScope(ctx, "internal");

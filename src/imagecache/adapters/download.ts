@@ -8,6 +8,7 @@ import type { ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient } from "../../lib/oci/registry.ts";
 import { DEFAULT_RETRY, pause, type RetryPolicy } from "../../lib/oci/retry.ts";
 import { moveDurably, readChunks } from "./disk.ts";
+import { receivedBytes } from "./metrics.ts";
 
 /** What to download, and where to. */
 export interface Order {
@@ -151,6 +152,7 @@ class Growing {
 
   async append(bytes: Buffer): Promise<void> {
     this.received += bytes.length;
+    receivedBytes.inc(bytes.length);
     if (this.length + bytes.length > this.#order.blob.size) throw tooLong(this.#order);
     // The file is open for appending, and a short write is continued.
     for (let at = 0; at < bytes.length; ) at += (await this.#file.write(bytes, at)).bytesWritten;

@@ -6,6 +6,7 @@ import { type Candidate, evict } from "../domain/evict.ts";
 import { type CacheDir, namesIn } from "./cache-dir.ts";
 import { diskFull, fileInfo, isMissing } from "./disk.ts";
 import type { ImageFiles } from "./image-files.ts";
+import { countEviction } from "./metrics.ts";
 
 /** Keeps the cache within its budget: removes what was not used for longest, and never what is in use. */
 export class Room {
@@ -80,6 +81,7 @@ export class Room {
     // Asked again: since the survey, somebody may have come to need it.
     if (image && this.#isNeeded(image)) return;
     logger.info("evicted from the image cache", { path, bytes });
+    countEviction(image ? "image" : "layer", bytes);
     if (image) await this.#images.remove(image);
     else {
       await unlink(path).catch((err: unknown) => {
