@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -27,6 +28,7 @@ import { makeScratchTemplate } from "./scratch.ts";
 
 const STRIP_TIMEOUT_MS = 30_000;
 const KEPT_SETS = 3;
+const DRAFT = ".build-";
 /** Apparent size of a scratch disk; a machine uses of it what it writes. */
 const SCRATCH_BYTES = 8 * 1024 ** 3;
 
@@ -44,7 +46,8 @@ export async function buildGuest(
   const present = readManifest(outDir);
   if (present?.inputs === inputs && !options.refresh && isComplete(outDir, present)) return present;
   mkdirSync(outDir, { recursive: true });
-  const draft = join(outDir, `.build-${process.pid}`);
+  removeDrafts(outDir);
+  const draft = join(outDir, `${DRAFT}${process.pid}`);
   rmSync(draft, { recursive: true, force: true });
   mkdirSync(draft);
   try {
@@ -57,7 +60,7 @@ export async function buildGuest(
 }
 
 async function build(outDir: string, draft: string, inputs: string, log: Log): Promise<GuestManifest> {
-  const archive = await fetchKernelPackage(join(outDir, "packages"), log);
+  const archive = await fetchKernelPackage(join(outDir, "packages"), draft, log);
   log("unpacking the kernel");
   const tree = join(draft, "tree");
   await unpackPackage(archive, tree);
@@ -160,14 +163,23 @@ function isComplete(dir: string, manifest: GuestManifest): boolean {
   });
 }
 
-/** Another build may have been quicker with the same result. */
+/** Takes the place of a set of the same content: one that another build was quicker with, or that has lost a file. */
 function moveInto(draft: string, target: string): void {
   try {
     renameSync(draft, target);
   } catch (err) {
+    if (!existsSync(target)) throw err;
     rmSync(target, { recursive: true, force: true });
     renameSync(draft, target);
-    if (!(err instanceof Error)) throw err;
+  }
+}
+
+/** What builds have left that were killed; their number is the pid. */
+function removeDrafts(outDir: string): void {
+  for (const name of readdirSync(outDir)) {
+    const pid = name.slice(DRAFT.length);
+    if (name.startsWith(DRAFT) && !existsSync(`/proc/${pid}`))
+      rmSync(join(outDir, name), { recursive: true });
   }
 }
 

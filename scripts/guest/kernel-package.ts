@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Log, run } from "./run.ts";
 
@@ -10,9 +10,10 @@ const ASK_TIMEOUT_MS = 30_000;
 
 /**
  * The file of the kernel's Debian package: the newest apt knows of, downloaded into `dir` unless it is there already. Without a
- * network the newest that is there does. Nothing is installed, and root is not needed.
+ * network the newest that is there does. Nothing is installed, and root is not needed. `drafts` is for what is unfinished, on the
+ * same file system; the caller removes it.
  */
-export async function fetchKernelPackage(dir: string, log: Log): Promise<string> {
+export async function fetchKernelPackage(dir: string, drafts: string, log: Log): Promise<string> {
   mkdirSync(dir, { recursive: true });
   const present = newestIn(dir);
   const name = await newestName();
@@ -21,7 +22,7 @@ export async function fetchKernelPackage(dir: string, log: Log): Promise<string>
     throw new Error(`apt knows no ${META_PACKAGE}; run "apt-get update" and try again`);
   }
   if (present?.includes(`/${name}_`)) return present;
-  const draft = join(dir, `.download-${process.pid}`);
+  const draft = join(drafts, "download");
   mkdirSync(draft, { recursive: true });
   try {
     log(`downloading ${name}`);
@@ -36,8 +37,6 @@ export async function fetchKernelPackage(dir: string, log: Log): Promise<string>
     if (present === undefined) throw new Error(`the kernel package ${name} cannot be downloaded`, { cause });
     log(`${name} cannot be downloaded; using the kernel at hand`);
     return present;
-  } finally {
-    rmSync(draft, { recursive: true, force: true });
   }
 }
 

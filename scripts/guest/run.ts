@@ -11,12 +11,16 @@ const MAX_OUTPUT = 1024 * 1024;
 export async function run(
   program: string,
   args: readonly string[],
-  options: { readonly timeoutMs: number; readonly cwd?: string },
+  options: {
+    readonly timeoutMs: number;
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  },
 ): Promise<string> {
   try {
     const { stdout } = await execute(program, args, {
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      env: { ...process.env, LC_ALL: "C" },
+      env: { ...process.env, LC_ALL: "C", ...options.env },
       maxBuffer: MAX_OUTPUT,
       timeout: options.timeoutMs,
       killSignal: "SIGKILL",

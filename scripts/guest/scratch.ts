@@ -14,6 +14,8 @@ const METADATA_BYTES = 192 * 1024 * 1024;
  */
 const FEATURES = "^has_journal,^resize_inode,sparse_super2,^metadata_csum,uninit_bg";
 const LAYOUT = "packed_meta_blocks=1,lazy_itable_init=1,nodiscard,num_backup_sb=0";
+/** Without chance and without time, so that equal sizes give equal bytes. */
+const FIXED = { uuid: "77696e64-686f-7665-7220-736372617463", time: "1" };
 
 /**
  * Makes an empty ext4 file system of `sizeBytes` and writes what of it is not zero to `output`, one extent after the other. From
@@ -24,8 +26,23 @@ export async function makeScratchTemplate(output: string, sizeBytes: number): Pr
   try {
     writeFileSync(disk, "");
     truncateSync(disk, sizeBytes);
-    const shape = ["-O", FEATURES, "-E", LAYOUT, "-m", "0", "-i", "16384", "-I", "256"];
-    await run("mke2fs", ["-q", "-F", "-t", "ext4", ...shape, "-U", "clear", disk], { timeoutMs: TIMEOUT_MS });
+    const shape = [
+      "-O",
+      FEATURES,
+      "-E",
+      `${LAYOUT},hash_seed=${FIXED.uuid}`,
+      "-m",
+      "0",
+      "-i",
+      "16384",
+      "-I",
+      "256",
+    ];
+    const env = { E2FSPROGS_FAKE_TIME: FIXED.time };
+    await run("mke2fs", ["-q", "-F", "-t", "ext4", ...shape, "-U", FIXED.uuid, disk], {
+      timeoutMs: TIMEOUT_MS,
+      env,
+    });
     const { extents, data } = readExtents(disk);
     rmSync(disk);
     // Proof that nothing was missed: the disk made from the extents alone is sound.

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { LaunchError, type Shape, type VmSink, type Way, type Workload } from "../vmm.ts";
 import type { GuestAssets } from "./assets.ts";
 import { type Acceleration, CONSOLE, qemuArguments, VM_FILES } from "./command-line.ts";
@@ -21,6 +22,8 @@ export interface BootOptions {
   /** The wall clock in microseconds. */
   readonly now: () => number;
 }
+
+const LAST_WORDS_MS = 500;
 
 /** A guest that has booted and waits to be told what to run. */
 export interface Acquired {
@@ -60,7 +63,12 @@ export async function bootCold(
     early.abort(new LaunchError("vmm", "qemu_ended", `QEMU ended: ${dirs.readStderr(vmId)}`)),
   );
   const alive = AbortSignal.any([signal, early.signal]);
-  const qmp = await openMonitor(runDir, alive);
+  const qmp = await openMonitor(runDir, alive).catch(async (err: unknown) => {
+    // A QEMU that gave up says why, when it is given the moment to.
+    await Promise.race([ended, delay(LAST_WORDS_MS)]);
+    alive.throwIfAborted();
+    throw err;
+  });
   phases.mark("vmm.spawn");
 
   const connecting = GuestVm.connect(
