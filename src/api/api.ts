@@ -83,6 +83,7 @@ export interface Api {
   /** Adds its services to a server. */
   addTo(server: grpc.Server): void;
   readonly runner: CreateRunner;
+  readonly reconciler: Reconciler;
   readonly sweeper: Sweeper;
   readonly database: GatedDatabase;
 }
@@ -148,6 +149,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
       server.addService(HostReportsServiceService, hostReportsService(hosts));
     },
     runner,
+    reconciler,
     sweeper,
     database,
   };

@@ -10,11 +10,12 @@ import { ConfigError } from "../lib/config.ts";
 import { addHealth, Health } from "../lib/health.ts";
 import { Stack, untilSignal } from "../lib/lifecycle.ts";
 import { createLogger } from "../lib/log.ts";
-import { gauge, serveMetrics } from "../lib/metrics.ts";
+import { serveMetrics } from "../lib/metrics.ts";
 import { addReflection } from "../lib/reflection.ts";
 import { createServer, serve } from "../lib/serve.ts";
 import { flushTelemetry } from "../lib/tracing.ts";
 import { RegistryImages } from "./adapters/images.ts";
+import { exposeApi } from "./adapters/metrics.ts";
 import { openApi, SERVICES } from "./api.ts";
 import { readConfig } from "./config.ts";
 
@@ -47,7 +48,7 @@ async function run(config: ReturnType<typeof readConfig>): Promise<void> {
     addReflection(server, [...SERVICES, "grpc.health.v1.Health"]);
 
     if (config.metricsListen !== undefined) {
-      gauge("windhover_api_creates_running", "Creates that run here.", () => api.runner.size);
+      exposeApi(api);
       const listen = config.metricsListen;
       stack.add("metrics", await serveMetrics(listen, () => health.isServing(), "API_METRICS_LISTEN"));
     }

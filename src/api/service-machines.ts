@@ -9,6 +9,7 @@ import type {
 } from "../gen/windhover/machines/v1/machines.ts";
 import { serverStream, unary } from "../lib/rpc.ts";
 import type { MachineQuery } from "./adapters/machine-store.ts";
+import { measureCreate, measureStart } from "./adapters/metrics.ts";
 import { configInput, durationMs } from "./convert-config.ts";
 import { machineTo, stateFrom, stateTo, timeTo } from "./convert-machine.ts";
 import type { Creates } from "./create/creates.ts";
@@ -45,7 +46,8 @@ export function machinesService(parts: MachinesServiceParts): MachinesServiceSer
     createMachine: unary(async (req, ctx) => {
       const caller = callerOf(ctx, "machines:write");
       const request = createRequest(req, caller.org, parts);
-      const created = await creates.create(request, req.requestId || undefined, caller);
+      const create = () => creates.create(request, req.requestId || undefined, caller);
+      const created = await measureCreate(create);
       return { machine: machineTo(created.machine, created.hostStatus), repeated: created.repeated };
     }),
     watchCreate: serverStream(async function* (req, ctx) {
@@ -70,7 +72,8 @@ export function machinesService(parts: MachinesServiceParts): MachinesServiceSer
     startMachine: unary(async (req, ctx) => {
       const caller = callerOf(ctx, "machines:write");
       const id = machineIdOf(req.machineId);
-      const started = await machines.start(id, settleOf(durationMs(req.settle)), caller);
+      const settleMs = settleOf(durationMs(req.settle));
+      const started = await measureStart(() => machines.start(id, settleMs, caller));
       return {
         machine: machineTo(started.machine, "ok"),
         previousState: stateTo(started.previousState),

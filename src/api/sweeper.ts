@@ -1,9 +1,9 @@
 import type { Clock } from "../lib/clock.ts";
 import { hasReason } from "../lib/fault.ts";
 import { logger } from "../lib/log.ts";
-import { counter } from "../lib/metrics.ts";
 import type { SweepHosts } from "./adapters/hostd-sweep.ts";
 import type { MachineStore } from "./adapters/machine-store.ts";
+import { swept } from "./adapters/metrics.ts";
 import type { HostEntry, HostTable } from "./domain/host-table.ts";
 import type { Machine, MachineEvent } from "./domain/machine.ts";
 import { type KnownMachine, planSweep } from "./domain/sweep.ts";
@@ -13,12 +13,6 @@ import { ulid } from "./domain/ulid.ts";
 const GRACE_MS = 60_000;
 /** Hosts that are compared at the same time. */
 const PARALLEL = 8;
-
-const swept = counter(
-  "windhover_api_swept_total",
-  "Differences between hosts and the record that were put right.",
-  ["kind"],
-);
 
 /** What the sweeper works with. */
 export interface SweeperParts {

@@ -1,32 +1,30 @@
 import { logger } from "../../lib/log.ts";
-import { gauge } from "../../lib/metrics.ts";
 import type { SagaStore } from "../adapters/saga-store.ts";
 import { type CreateRunner, LEASE_MS, newOwner } from "./runner.ts";
 
 /** Creates that are taken over and run at the same time. */
 const MAX_RESUMED = 16;
 
-let stuckNow = 0;
-gauge(
-  "windhover_api_creates_stuck",
-  "Creates with something that could not be taken back yet.",
-  () => stuckNow,
-);
-
 /** Finds creates that nobody runs any more, or whose undo is to be tried again, and goes on with them. */
 export class Reconciler {
   readonly #sagas: SagaStore;
   readonly #runner: CreateRunner;
   #resumed = 0;
+  #stuck = 0;
 
   constructor(sagas: SagaStore, runner: CreateRunner) {
     this.#sagas = sagas;
     this.#runner = runner;
   }
 
+  /** Creates with something that could not be taken back yet, as of the last round. */
+  get stuck(): number {
+    return this.#stuck;
+  }
+
   /** One round. Returns once what it found has been taken over, not once that has ended. */
   async run(): Promise<void> {
-    stuckNow = await this.#sagas.countStuck();
+    this.#stuck = await this.#sagas.countStuck();
     while (this.#resumed < MAX_RESUMED) {
       // One owner for each: an owner is a run, not a process.
       const owner = newOwner();

@@ -3,11 +3,11 @@ import type { Clock } from "../../lib/clock.ts";
 import { Fault } from "../../lib/fault.ts";
 import { startLoop } from "../../lib/lifecycle.ts";
 import { logger } from "../../lib/log.ts";
-import { counter } from "../../lib/metrics.ts";
 import { runSaga, type Saga } from "../../lib/saga.ts";
 import { withRemoteParent } from "../../lib/tracing.ts";
 import { within } from "../../lib/wait.ts";
 import type { CreateStore } from "../adapters/create-store.ts";
+import { createsEnded } from "../adapters/metrics.ts";
 import type { StoredSaga } from "../adapters/saga-row.ts";
 import type { SagaStore } from "../adapters/saga-store.ts";
 import type { CreateState } from "../domain/create-state.ts";
@@ -32,8 +32,6 @@ export interface RunnerParts {
   readonly creates: CreateStore;
   readonly clock: Clock;
 }
-
-const outcomes = counter("windhover_api_creates_total", "Creates that ended here, by outcome.", ["outcome"]);
 
 interface Run {
   readonly saga: StoredSaga;
@@ -181,7 +179,7 @@ export class CreateRunner {
       logger.warn("the end of a create could not be stored", { create_id: running.id, error });
     }
     const outcome = isFinished ? "done" : !running.hasFailed ? "left" : running.isStuck ? "stuck" : "undone";
-    outcomes.inc({ outcome });
+    createsEnded.inc({ outcome });
     const facts = { create_id: running.id, outcome, ...(running.fault ? { fault: running.fault } : {}) };
     logger.info("a create has ended", facts);
   }

@@ -1,0 +1,95 @@
+import {
+  counter,
+  gauge,
+  OUTCOMES,
+  type OutcomeLabel,
+  outcomeOf,
+  secondsHistogram,
+} from "../../lib/metrics.ts";
+
+/** The same as on hosts, so that the two can be compared: what lies between them is the wire and the api. */
+const START_BUCKETS = [
+  ...[0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2],
+  ...[0.3, 0.4, 0.6, 0.9, 1.5, 3, 5, 10, 20, 30, 60],
+];
+/** From an image that is there already to one that comes from far away. */
+const CREATE_BUCKETS = [0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900];
+
+const startSeconds = secondsHistogram(
+  "windhover_api_start_duration_seconds",
+  "Duration of starts as the api sees them, the host's part included; a machine that runs already has the way `already`.",
+  ["way", "outcome"],
+  START_BUCKETS,
+);
+for (const way of ["warm", "template", "cold"]) startSeconds.zero({ way, outcome: "ok" });
+
+const createSeconds = secondsHistogram(
+  "windhover_create_duration_seconds",
+  "Duration of creates as their callers see them, with the first start unless it is skipped.",
+  ["outcome"],
+  CREATE_BUCKETS,
+);
+for (const outcome of OUTCOMES) createSeconds.zero({ outcome });
+
+/** Creates as this process leaves them: `left` is for another to go on with. */
+export const createsEnded = counter("windhover_creates_total", "Creates that ended here, by outcome.", [
+  "outcome",
+]);
+for (const outcome of ["done", "undone", "stuck", "left"]) createsEnded.inc({ outcome }, 0);
+
+/** What sweeps put right. */
+export const swept = counter(
+  "windhover_swept_total",
+  "Differences between hosts and the record that were put right, by kind.",
+  ["kind"],
+);
+for (const kind of ["orphan", "ahead", "lost"]) swept.inc({ kind }, 0);
+
+/** Measures a start. */
+export async function measureStart<T extends { readonly way: string; readonly alreadyStarted: boolean }>(
+  start: () => Promise<T>,
+): Promise<T> {
+  const since = performance.now();
+  let way = "none";
+  let outcome: OutcomeLabel = "ok";
+  try {
+    const started = await start();
+    way = started.alreadyStarted ? "already" : started.way;
+    return started;
+  } catch (err) {
+    outcome = outcomeOf(err);
+    throw err;
+  } finally {
+    startSeconds.observe({ way, outcome }, (performance.now() - since) / 1_000);
+  }
+}
+
+/** Measures a create. */
+export async function measureCreate<T>(create: () => Promise<T>): Promise<T> {
+  const since = performance.now();
+  let outcome: OutcomeLabel = "ok";
+  try {
+    return await create();
+  } catch (err) {
+    outcome = outcomeOf(err);
+    throw err;
+  } finally {
+    createSeconds.observe({ outcome }, (performance.now() - since) / 1_000);
+  }
+}
+
+/** What an api knows when it is asked. */
+export interface ApiView {
+  readonly runner: { readonly size: number };
+  readonly reconciler: { readonly stuck: number };
+}
+
+/** Exposes what is known now; once per process. */
+export function exposeApi({ runner, reconciler }: ApiView): void {
+  gauge("windhover_creates_in_progress", "Creates that run here.", () => runner.size);
+  gauge(
+    "windhover_creates_stuck",
+    "Creates with something that could not be taken back yet, in the whole record.",
+    () => reconciler.stuck,
+  );
+}
