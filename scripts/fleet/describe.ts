@@ -13,11 +13,12 @@ export function describeStart(state: FleetState): string {
 
 /** The addresses of a fleet, for a person. */
 export function describeAddresses(state: FleetState, layout: Layout): string {
-  const { api, registry, traces } = state.addresses;
+  const { api, registry, traces, apiMetrics } = state.addresses;
   const rows = [
     ["gRPC API", api],
     ["Registry", registry],
     ["Traces", `http://${traces} (OTLP/HTTP)`],
+    ["Metrics", `http://${apiMetrics}/metrics, and a port for every service (docs/metrics.md)`],
     ["Hosts", `${state.hosts.map((host) => host.name).join(", ")} in region ${state.region}`],
     ["Token", layout.tokenFile],
     ["Logs", `${layout.folder}/logs`],

@@ -175,14 +175,14 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   }
 
   #publish(): void {
-    const { region, api, scheduler, registry, traces, hosts } = this.settings;
+    const { region, api, scheduler, registry, traces, apiMetrics, schedulerMetrics, hosts } = this.settings;
     const state: FleetState = {
       phase: this.#phase,
       ...(this.#phase === "failed" && this.#problem !== undefined ? { problem: this.#problem } : {}),
       bootId: bootId(),
       supervisor: identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
       region,
-      addresses: { api, scheduler, registry, traces },
+      addresses: { api, scheduler, registry, traces, apiMetrics, schedulerMetrics },
       hosts,
       parts: this.#parts.map((part) => ({
         name: part.name,

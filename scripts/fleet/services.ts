@@ -24,6 +24,7 @@ export function api(context: ServiceContext): PartSpec {
   const { layout, settings } = context;
   return service(context, "api", "api", settings.api, {
     API_LISTEN: settings.api,
+    API_METRICS_LISTEN: settings.apiMetrics,
     API_REGION: settings.region,
     API_SCHEDULER: settings.scheduler,
     API_STATE_DIR: layout.of("api"),
@@ -36,6 +37,7 @@ export function scheduler(context: ServiceContext): PartSpec {
   const { layout, settings } = context;
   return service(context, "scheduler", "scheduler", settings.scheduler, {
     SCHEDULER_LISTEN: settings.scheduler,
+    SCHEDULER_METRICS_LISTEN: settings.schedulerMetrics,
     SCHEDULER_REGION: settings.region,
     REDIS_URL: redisSocket(layout.of("redis")),
   });
@@ -69,7 +71,11 @@ export function imagecache(context: ServiceContext, host: HostSettings): PartSpe
     `imagecache-${host.number}`,
     "imagecache",
     host.imagecache,
-    { IMAGECACHE_LISTEN: host.imagecache, IMAGECACHE_DIR: layout.ofHost(host.number, "imagecache") },
+    {
+      IMAGECACHE_LISTEN: host.imagecache,
+      IMAGECACHE_METRICS_LISTEN: host.imagecacheMetrics,
+      IMAGECACHE_DIR: layout.ofHost(host.number, "imagecache"),
+    },
     defaults,
   );
 }
@@ -79,6 +85,7 @@ export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
   const { layout, settings } = context;
   const fixed = {
     HOSTD_LISTEN: host.hostd,
+    HOSTD_METRICS_LISTEN: host.hostdMetrics,
     HOSTD_NUMBER: String(host.number),
     HOSTD_NAME: host.name,
     HOSTD_REGION: settings.region,

@@ -8,19 +8,34 @@ test("the addresses are the documented ones, and each can be moved", () => {
     api: "127.0.0.1:7070",
     registry: "127.0.0.1:5000",
     traces: "127.0.0.1:4318",
+    apiMetrics: "127.0.0.1:9100",
+    schedulerMetrics: "127.0.0.1:9101",
     hosts: [
-      { hostd: "127.0.0.1:7100", imagecache: "127.0.0.1:7101" },
-      { hostd: "127.0.0.1:7102", imagecache: "127.0.0.1:7103" },
+      {
+        hostd: "127.0.0.1:7100",
+        imagecache: "127.0.0.1:7101",
+        hostdMetrics: "127.0.0.1:9110",
+        imagecacheMetrics: "127.0.0.1:9111",
+      },
+      {
+        hostd: "127.0.0.1:7102",
+        imagecache: "127.0.0.1:7103",
+        hostdMetrics: "127.0.0.1:9112",
+        imagecacheMetrics: "127.0.0.1:9113",
+      },
     ],
   });
   const moved = make(1, {
     API_LISTEN: "127.0.0.1:9000",
     HOSTS_FIRST_PORT: "9100",
+    API_METRICS_LISTEN: "127.0.0.1:9500",
+    HOSTS_FIRST_METRICS_PORT: "9200",
     MACHINES_FIRST_PORT: "21000",
   });
   expect(moved).toMatchObject({
     api: "127.0.0.1:9000",
-    hosts: [{ hostd: "127.0.0.1:9100", machinePorts: "21000-21999" }],
+    apiMetrics: "127.0.0.1:9500",
+    hosts: [{ hostd: "127.0.0.1:9100", hostdMetrics: "127.0.0.1:9200", machinePorts: "21000-21999" }],
   });
 });
 

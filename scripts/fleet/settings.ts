@@ -11,6 +11,9 @@ export interface HostSettings {
   readonly zone: string;
   readonly hostd: string;
   readonly imagecache: string;
+  /** Where the two tell Prometheus how they do. */
+  readonly hostdMetrics: string;
+  readonly imagecacheMetrics: string;
   /** Ports at which machines' services are reached, e.g. `20000-20999`. */
   readonly machinePorts: string;
 }
@@ -22,6 +25,9 @@ export interface FleetSettings {
   readonly scheduler: string;
   readonly registry: string;
   readonly traces: string;
+  /** Where the two tell Prometheus how they do. */
+  readonly apiMetrics: string;
+  readonly schedulerMetrics: string;
   readonly hosts: readonly HostSettings[];
   /** What each host says it has. */
   readonly capacity: { readonly cpus: number; readonly memoryMb: number; readonly diskMb: number };
@@ -51,6 +57,7 @@ export function localSettings(
     throw new UserError(`--hosts takes a number from 1 to ${MOST_HOSTS}.`);
   }
   const firstHostPort = portVariable(env, "HOSTS_FIRST_PORT", 7_100);
+  const firstMetricsPort = portVariable(env, "HOSTS_FIRST_METRICS_PORT", 9_110);
   const firstMachinePort = portVariable(env, "MACHINES_FIRST_PORT", 20_000);
   return {
     region: REGION,
@@ -58,9 +65,13 @@ export function localSettings(
     scheduler: addressVariable(env, "SCHEDULER_LISTEN", 7_071),
     registry: addressVariable(env, "REGISTRY_LISTEN", 5_000),
     traces: addressVariable(env, "TRACES_LISTEN", 4_318),
+    apiMetrics: addressVariable(env, "API_METRICS_LISTEN", 9_100),
+    schedulerMetrics: addressVariable(env, "SCHEDULER_METRICS_LISTEN", 9_101),
     hosts: hostList(hosts, firstMachinePort, (index) => [
       firstHostPort + 2 * index,
       firstHostPort + 2 * index + 1,
+      firstMetricsPort + 2 * index,
+      firstMetricsPort + 2 * index + 1,
     ]),
     ...shares(folder, hosts),
     guestFolder,
@@ -76,8 +87,9 @@ export async function privateSettings(
   hosts: number,
   overrides: NodeJS.ProcessEnv,
 ): Promise<FleetSettings> {
-  const ports = await freePorts(4 + 2 * hosts);
-  const address = (index: number) => `127.0.0.1:${ports[index]}`;
+  const ports = await freePorts(6 + 4 * hosts);
+  const port = (index: number) => ports[index] ?? 0;
+  const address = (index: number) => `127.0.0.1:${port(index)}`;
   // Above the local fleet's, and apart for test processes that run side by side.
   const firstMachinePort = 26_000 + (process.pid % 24) * 256;
   return {
@@ -86,10 +98,12 @@ export async function privateSettings(
     scheduler: address(1),
     registry: address(2),
     traces: address(3),
+    apiMetrics: address(4),
+    schedulerMetrics: address(5),
     hosts: hostList(
       hosts,
       firstMachinePort,
-      (index) => [ports[4 + 2 * index] ?? 0, ports[5 + 2 * index] ?? 0],
+      (index) => [port(6 + 4 * index), port(7 + 4 * index), port(8 + 4 * index), port(9 + 4 * index)],
       256,
     ),
     ...shares(folder, hosts),
@@ -101,15 +115,27 @@ export async function privateSettings(
 
 /** All addresses that the fleet listens on. */
 export function listenersOf(settings: FleetSettings): readonly Listener[] {
-  const hosts = settings.hosts.flatMap(({ number, hostd, imagecache }) => [
+  const hosts = settings.hosts.flatMap(({ number, hostd, imagecache, hostdMetrics, imagecacheMetrics }) => [
     { part: `hostd-${number}`, address: hostd, variable: "HOSTS_FIRST_PORT" },
     { part: `imagecache-${number}`, address: imagecache, variable: "HOSTS_FIRST_PORT" },
+    { part: `metrics of hostd-${number}`, address: hostdMetrics, variable: "HOSTS_FIRST_METRICS_PORT" },
+    {
+      part: `metrics of imagecache-${number}`,
+      address: imagecacheMetrics,
+      variable: "HOSTS_FIRST_METRICS_PORT",
+    },
   ]);
   return [
     { part: "api", address: settings.api, variable: "API_LISTEN" },
     { part: "scheduler", address: settings.scheduler, variable: "SCHEDULER_LISTEN" },
     { part: "registry", address: settings.registry, variable: "REGISTRY_LISTEN" },
     { part: "traces", address: settings.traces, variable: "TRACES_LISTEN" },
+    { part: "metrics of api", address: settings.apiMetrics, variable: "API_METRICS_LISTEN" },
+    {
+      part: "metrics of scheduler",
+      address: settings.schedulerMetrics,
+      variable: "SCHEDULER_METRICS_LISTEN",
+    },
     ...hosts,
   ];
 }
@@ -117,7 +143,9 @@ export function listenersOf(settings: FleetSettings): readonly Listener[] {
 function hostList(
   count: number,
   firstMachinePort: number,
-  portsOf: (index: number) => readonly [number, number],
+  portsOf: (
+    index: number,
+  ) => readonly [hostd: number, imagecache: number, hostdMetrics: number, imagecacheMetrics: number],
   room = FIRST_EPHEMERAL_PORT - firstMachinePort,
 ): readonly HostSettings[] {
   const each = Math.min(1_000, Math.floor(room / count));
@@ -126,7 +154,7 @@ function hostList(
       `MACHINES_FIRST_PORT=${firstMachinePort} leaves no ports below ${FIRST_EPHEMERAL_PORT}.`,
     );
   return Array.from({ length: count }, (_, index) => {
-    const [hostd, imagecache] = portsOf(index);
+    const [hostd, imagecache, hostdMetrics, imagecacheMetrics] = portsOf(index);
     const first = firstMachinePort + index * each;
     return {
       number: index + 1,
@@ -134,6 +162,8 @@ function hostList(
       zone: `${REGION}-${index % 2 === 0 ? "a" : "b"}`,
       hostd: `127.0.0.1:${hostd}`,
       imagecache: `127.0.0.1:${imagecache}`,
+      hostdMetrics: `127.0.0.1:${hostdMetrics}`,
+      imagecacheMetrics: `127.0.0.1:${imagecacheMetrics}`,
       machinePorts: `${first}-${first + each - 1}`,
     };
   });

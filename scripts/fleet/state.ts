@@ -20,6 +20,8 @@ export interface FleetState {
     readonly scheduler: string;
     readonly registry: string;
     readonly traces: string;
+    readonly apiMetrics: string;
+    readonly schedulerMetrics: string;
   };
   readonly hosts: FleetSettings["hosts"];
   readonly parts: readonly {

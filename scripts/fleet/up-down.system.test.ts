@@ -19,7 +19,7 @@ let environment: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
   scratch = temporaryFolder("updown");
-  const [api, scheduler, registry, traces] = await freePorts(4);
+  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics] = await freePorts(6);
   environment = {
     ...process.env,
     WINDHOVER_DIR: scratch.path,
@@ -29,7 +29,10 @@ beforeEach(async () => {
     SCHEDULER_LISTEN: `127.0.0.1:${scheduler}`,
     REGISTRY_LISTEN: `127.0.0.1:${registry}`,
     TRACES_LISTEN: `127.0.0.1:${traces}`,
+    API_METRICS_LISTEN: `127.0.0.1:${apiMetrics}`,
+    SCHEDULER_METRICS_LISTEN: `127.0.0.1:${schedulerMetrics}`,
     HOSTS_FIRST_PORT: String(await freeRun(4)),
+    HOSTS_FIRST_METRICS_PORT: String(await freeRun(4)),
     HOSTD_VMM: "sim",
   };
 });
