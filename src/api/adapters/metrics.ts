@@ -17,7 +17,7 @@ const CREATE_BUCKETS = [0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 
 
 const startSeconds = secondsHistogram(
   "windhover_api_start_duration_seconds",
-  "Duration of starts as the api sees them, the host's part included; a machine that runs already has the way `already`.",
+  "Duration of starts as the api sees them, the host's part included.",
   ["way", "outcome"],
   START_BUCKETS,
 );
@@ -31,10 +31,12 @@ const createSeconds = secondsHistogram(
 );
 for (const outcome of OUTCOMES) createSeconds.zero({ outcome });
 
-/** Creates as this process leaves them: `left` is for another to go on with. */
-export const createsEnded = counter("windhover_creates_total", "Creates that ended here, by outcome.", [
-  "outcome",
-]);
+/** Creates as this process leaves them. */
+export const createsEnded = counter(
+  "windhover_creates_total",
+  "Creates that ended here: done, undone, stuck in undoing, or left for another to go on with.",
+  ["outcome"],
+);
 for (const outcome of ["done", "undone", "stuck", "left"]) createsEnded.inc({ outcome }, 0);
 
 /** What sweeps put right. */

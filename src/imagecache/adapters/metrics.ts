@@ -13,7 +13,7 @@ const PULL_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
 const requests = counter(
   "windhover_image_requests_total",
-  "Requests to make an image local, by whether it was; a request whose caller went away is not counted.",
+  "Requests to make an image local: hit, miss or error; one whose caller went away is not counted.",
   ["result"],
 );
 for (const result of ["hit", "miss", "error"]) requests.inc({ result }, 0);

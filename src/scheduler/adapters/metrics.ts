@@ -9,7 +9,7 @@ const AUCTION_BUCKETS = [
 /** How long auctions take. */
 export const auctionSeconds = secondsHistogram(
   "windhover_auction_duration_seconds",
-  "Duration of auctions, from the first bid to the ranking.",
+  "Duration of auctions, from the first bid to the ranking, by whether there were offers or none.",
   ["outcome"],
   AUCTION_BUCKETS,
 );
