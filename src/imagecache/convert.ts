@@ -21,7 +21,8 @@ const PHASES: Readonly<Record<Phase, PullPhase>> = {
   squashing: PullPhase.SQUASHING,
 };
 const DEFAULT_PAGE = 100;
-const MAX_PAGE = 1000;
+/** An image's description takes up to 256 KiB, a few KiB as a rule, and a message has room for 4 MiB. */
+const MAX_PAGE = 200;
 const MAX_PINS = 100_000;
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` or `IMAGE_REFERENCE_INVALID` */

@@ -64,14 +64,22 @@ export class Indexer {
       for (const event of reader.push(chunk)) {
         if (event.kind === "hole") this.#count(event.length, before, layer.size);
         if (event.kind !== "entry") continue;
-        if (++this.#entries > this.#limits.maxEntries)
-          throw tooLarge("entries", this.#limits.maxEntries, this.#entries);
         this.#flattener.add(event.entry);
+        this.#countEntry();
       }
       onRead(chunk.length, 0);
     }
     reader.finish();
     onRead(0, 1);
+  }
+
+  #countEntry(): void {
+    const { tree, inodes } = this.#flattener;
+    const { maxEntries, maxNameBytes } = this.#limits;
+    const entries = Math.max(++this.#entries, tree.size);
+    if (entries > maxEntries) throw tooLarge("entries", maxEntries, entries);
+    const nameBytes = tree.nameBytes + inodes.targetBytes;
+    if (nameBytes > maxNameBytes) throw tooLarge("name bytes", maxNameBytes, nameBytes);
   }
 
   #count(bytes: number, before: number, compressed: number): void {
@@ -125,10 +133,11 @@ async function copyLayer(
   for (const bytes of emitter.end()) await put(bytes);
 }
 
-function tooLarge(what: "bytes" | "entries" | "ratio", limit: number, value: number) {
+function tooLarge(what: "bytes" | "entries" | "name bytes" | "ratio", limit: number, value: number) {
   const problem = {
     bytes: `it unpacks to more than ${limit} bytes, all layers taken together`,
     entries: `it has more than ${limit} entries, all layers taken together`,
+    "name bytes": `its names take more than ${limit} bytes, all layers taken together`,
     ratio: `it unpacks to ${value} times its size; more than ${limit} is taken for a bomb`,
   }[what];
   return layerFault("LAYER_TOO_LARGE", problem, { limit: `${limit} ${what}`, value: String(value) });

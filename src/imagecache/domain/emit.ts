@@ -24,7 +24,7 @@ export class Emitter {
 
   /** What comes before the first layer: the directories no layer describes. */
   *begin(): Generator<Buffer, void, void> {
-    for (const path of this.#plan.undescribed) yield encodeDirectory(path);
+    for (const path of this.#plan.undescribed()) yield encodeDirectory(path);
   }
 
   /** Takes what was read; yields what is to be written. */

@@ -22,6 +22,11 @@ export class Inodes {
     return this.#count;
   }
 
+  /** Bytes of all symlink targets. */
+  get targetBytes(): number {
+    return this.#targets.length;
+  }
+
   /** Adds one, which has no name yet. @param target what a symlink points at; empty for all else */
   add(type: EntryType, layer: number, ordinal: number, target: string): number {
     const inode = this.#count++;

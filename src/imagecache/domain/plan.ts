@@ -8,12 +8,11 @@ import { NONE, type Node } from "./tree.ts";
 export class Plan {
   /** Names in the image. */
   readonly entries: number;
-  /** Directories that no entry describes, by path, parents first. */
-  readonly undescribed: readonly string[];
   readonly #flattener: Flattener;
   /** For each inode one of its nodes, and for each node the next of the same inode. */
   readonly #first: Int32Array;
-  readonly #next = new Map<Node, Node>();
+  readonly #next: Int32Array;
+  readonly #undescribed: Node[] = [];
   /** For each layer, the last entry that is in the image. */
   readonly #lastUsed: number[] = [];
   #cursor = 0;
@@ -25,15 +24,19 @@ export class Plan {
     const { tree, inodes } = flattener;
     this.entries = tree.size;
     this.#first = new Int32Array(inodes.count).fill(NONE);
-    const undescribed: string[] = [];
+    this.#next = new Int32Array(tree.limit).fill(NONE);
     const stack: Node[] = [tree.root];
     for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
       const inode = tree.inode(node);
-      if (inode === NONE) undescribed.push(tree.path(node));
+      if (inode === NONE) this.#undescribed.push(node);
       else this.#link(inode, node);
       for (const child of tree.children(node)) stack.push(child);
     }
-    this.undescribed = undescribed;
+  }
+
+  /** Directories that no entry describes, by path, parents first. */
+  *undescribed(): Generator<string, void, void> {
+    for (const node of this.#undescribed) yield this.#flattener.tree.path(node);
   }
 
   /** Whether the layer has anything left that is in the image, from the entry last asked for on. */
@@ -55,7 +58,7 @@ export class Plan {
     const isHere = inodes.layer(this.#cursor) === this.#layer && inodes.ordinal(this.#cursor) === ordinal;
     const names: string[] = [];
     if (this.#cursor >= inodes.count || !isHere) return names;
-    for (let n = this.#first[this.#cursor] ?? NONE; n !== NONE; n = this.#next.get(n) ?? NONE)
+    for (let n = this.#first[this.#cursor] ?? NONE; n !== NONE; n = this.#next[n] ?? NONE)
       names.push(tree.path(n));
     return names;
   }
@@ -68,7 +71,7 @@ export class Plan {
   #link(inode: number, node: Node): void {
     const { inodes } = this.#flattener;
     const before = this.#first[inode] ?? NONE;
-    if (before !== NONE) this.#next.set(node, before);
+    this.#next[node] = before;
     this.#first[inode] = node;
     const layer = inodes.layer(inode);
     this.#lastUsed[layer] = Math.max(this.#lastUsed[layer] ?? NONE, inodes.ordinal(inode));

@@ -1,32 +1,30 @@
 /**
  * Columns of numbers that grow together: what an array of objects would be, at a fifth of the memory. Images of a
- * million files are indexed in a process that must stay small.
+ * million files are indexed in a process that must stay small; so columns grow in place, never by copying.
  */
 export class Table<const C extends Readonly<Record<string, ColumnType>>> {
-  /** The columns, by name. Fetch anew after {@link grow}. */
-  columns: { readonly [K in keyof C]: InstanceType<C[K]> };
-  readonly #types: C;
-  #capacity: number;
+  /** The columns, by name. */
+  readonly columns: { readonly [K in keyof C]: InstanceType<C[K]> };
+  readonly #buffers: { readonly buffer: ArrayBuffer; readonly width: number }[] = [];
+  #rows = 0;
 
-  constructor(types: C, capacity = 1024) {
-    this.#types = types;
-    this.#capacity = capacity;
-    this.columns = this.#allocate();
-  }
-
-  /** Makes room for row `index`, which starts as zeros. */
-  grow(index: number): void {
-    if (index < this.#capacity) return;
-    while (index >= this.#capacity) this.#capacity = Math.ceil(this.#capacity * 1.5);
-    const old = this.columns;
-    this.columns = this.#allocate();
-    for (const name in this.#types) this.columns[name].set(old[name]);
-  }
-
-  #allocate(): { readonly [K in keyof C]: InstanceType<C[K]> } {
-    const made = Object.entries(this.#types).map(([name, Type]) => [name, new Type(this.#capacity)]);
+  constructor(types: C) {
+    const made = Object.entries(types).map(([name, Type]) => {
+      const width = Type.BYTES_PER_ELEMENT;
+      // Reserves addresses, not memory. An array over a whole resizable buffer grows with it.
+      const buffer = new ArrayBuffer(0, { maxByteLength: MAX_ROWS * width });
+      this.#buffers.push({ buffer, width });
+      return [name, new Type(buffer)];
+    });
     // One column per entry of `types`, which is what the type says.
-    return Object.fromEntries(made) as { readonly [K in keyof C]: InstanceType<C[K]> };
+    this.columns = Object.fromEntries(made) as { readonly [K in keyof C]: InstanceType<C[K]> };
+  }
+
+  /** Makes room for row `index`, which starts as zeros. @throws RangeError beyond two million rows */
+  grow(index: number): void {
+    if (index < this.#rows) return;
+    this.#rows = index + STEP;
+    for (const { buffer, width } of this.#buffers) buffer.resize(this.#rows * width);
   }
 }
 
@@ -36,33 +34,47 @@ type ColumnType =
   | Uint16ArrayConstructor
   | Uint8ArrayConstructor;
 
+/** Twice the entries an image may have: a single entry can imply thousands of directories before that is noticed. */
+const MAX_ROWS = 2 ** 21;
+const STEP = 4096;
+
 /** Strings of bytes, one after the other, without an object for each. */
 export class BytePool {
-  #bytes = Buffer.allocUnsafe(64 * 1024);
+  readonly #chunks: Buffer[] = [];
   #length = 0;
 
-  /** Stores a Latin-1 string; returns where. */
+  /** Bytes taken. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Stores a Latin-1 string of at most 64 KiB; returns where. */
   add(text: string): number {
+    const room = CHUNK - (this.#length % CHUNK);
+    // A string lies in one chunk; what is left of the one before stays empty.
+    if (text.length > room) this.#length += room;
     const at = this.#length;
-    if (at + text.length > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(Math.ceil(this.#bytes.length * 1.5), at + text.length));
-      this.#bytes.copy(larger, 0, 0, at);
-      this.#bytes = larger;
-    }
-    this.#bytes.write(text, at, "latin1");
-    this.#length = at + text.length;
+    const index = Math.floor(at / CHUNK);
+    this.#chunks[index] ??= Buffer.alloc(CHUNK);
+    this.#chunks[index].write(text, at % CHUNK, "latin1");
+    this.#length += text.length;
     return at;
   }
 
   /** The string stored there. */
   get(at: number, length: number): string {
-    return this.#bytes.toString("latin1", at, at + length);
+    const start = at % CHUNK;
+    return this.#chunks[Math.floor(at / CHUNK)]?.toString("latin1", start, start + length) ?? "";
   }
 
   /** Whether the string stored there is `text`. */
   equals(at: number, length: number, text: string): boolean {
-    if (length !== text.length) return false;
-    for (let i = 0; i < length; i++) if (this.#bytes[at + i] !== text.charCodeAt(i)) return false;
+    const chunk = this.#chunks[Math.floor(at / CHUNK)];
+    if (length !== text.length || chunk === undefined) return false;
+    const start = at % CHUNK;
+    for (let i = 0; i < length; i++) if (chunk[start + i] !== text.charCodeAt(i)) return false;
     return true;
   }
 }
+
+const CHUNK = 64 * 1024;

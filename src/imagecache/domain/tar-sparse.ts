@@ -8,8 +8,8 @@ export interface Stretch {
   readonly length: number;
 }
 
-/** A file of a million fragments is no file anybody ships. */
-const MAX_STRETCHES = 1_000_000;
+/** A file of so many fragments is no file anybody ships. */
+const MAX_STRETCHES = 100_000;
 
 /** The map in a header of GNU's old format, or in one of its extension blocks. */
 export function oldStretches(block: Buffer, at: number, count: number): Stretch[] {

@@ -73,7 +73,8 @@ function sortedXattrs(entry: TarEntry): (readonly [string, Buffer])[] {
 }
 
 function header(entry: TarEntry, flag: string): Buffer {
-  const block = Buffer.alloc(BLOCK);
+  // Out of Node's pool of small buffers: a million allocations of their own would wait for the collector.
+  const block = Buffer.allocUnsafe(BLOCK).fill(0);
   block.write(entry.path.slice(0, 100), 0, "latin1");
   octal(block, 100, 8, entry.mode);
   octal(block, 108, 8, Math.min(entry.uid, MAX_ID));

@@ -41,6 +41,16 @@ export class Tree {
     return this.#count;
   }
 
+  /** All nodes are below this number. */
+  get limit(): Node {
+    return this.#end;
+  }
+
+  /** Bytes of all names there have been. */
+  get nameBytes(): number {
+    return this.#names.length;
+  }
+
   /** The child called `name`, or NONE. */
   find(parent: Node, name: string): Node {
     const { parent: parents, nameAt, nameLength, hashNext } = this.#rows.columns;

@@ -28,6 +28,9 @@ export interface ImageConfig {
   readonly diffIds: readonly Digest[];
 }
 
+/** What an image says about running it is kept, and sent around in messages; real ones take a few KiB. */
+const MAX_RUN_BYTES = 256 * 1024;
+
 /**
  * Reads an image's configuration.
  *
@@ -40,6 +43,9 @@ export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subj
   if (diffIds.length !== manifest.layers.length) {
     const counts = `${manifest.layers.length} layers, its configuration ${diffIds.length}`;
     throw notAnImage(subject, `its manifest has ${counts}`);
+  }
+  if (JSON.stringify(run).length > MAX_RUN_BYTES) {
+    throw notAnImage(subject, `its environment, labels and so on take more than ${MAX_RUN_BYTES} bytes`);
   }
   return {
     platform: [json["os"], json["architecture"]].filter((p) => typeof p === "string" && p !== "").join("/"),
