@@ -1,5 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
-import { Fault, hasReason } from "../lib/fault.ts";
+import { hasReason } from "../lib/fault.ts";
 import { logger } from "../lib/log.ts";
 import { within } from "../lib/wait.ts";
 import type { HostStore } from "./adapters/host-store.ts";
@@ -52,20 +52,8 @@ export class Hosts {
   }
 
   /** Applies events of a host's outbox. @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `DATABASE_UNAVAILABLE` */
-  async report(hostNumber: number, identity: string, events: readonly HostEvent[]): Promise<bigint> {
-    try {
-      return await this.#store.applyEvents(hostNumber, identity, events);
-    } catch (err) {
-      if (!(err instanceof Fault) || !err.reason.startsWith("DATABASE_")) throw err;
-      // To a host they are all the same: keep the events and come back.
-      throw new Fault(
-        "UNAVAILABLE",
-        "DATABASE_UNAVAILABLE",
-        "the record cannot be reached; keep the events and send them again",
-        {},
-        { cause: err, retryAfterMs: 1_000 },
-      );
-    }
+  report(hostNumber: number, identity: string, events: readonly HostEvent[]): Promise<bigint> {
+    return this.#store.applyEvents(hostNumber, identity, events);
   }
 
   /** Learns from the record what other apis were told. @param isFull everything, not only what changed */

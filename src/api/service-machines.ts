@@ -22,7 +22,7 @@ import type { StepProgress } from "./domain/progress.ts";
 import { checkStop, type ImageCheck } from "./domain/validate-config.ts";
 import { validateCreate } from "./domain/validate-create.ts";
 import type { MachineLists } from "./machine-lists.ts";
-import { callerOf, machineIdOf, nameOf, Problems } from "./request.ts";
+import { callerOf, machineIdOf, nameOf, Problems, untilDraining } from "./request.ts";
 
 /** What the service puts on the wire. */
 export interface MachinesServiceParts {
@@ -98,9 +98,10 @@ export function machinesService(parts: MachinesServiceParts): MachinesServiceSer
     }),
     waitMachine: unary(async (req, ctx) => {
       const caller = callerOf(ctx, "machines:read");
-      return {
-        machine: machineTo(await machines.wait(machineIdOf(req.machineId), waitFor(req), caller), "ok"),
-      };
+      const id = machineIdOf(req.machineId);
+      const wanted = waitFor(req);
+      const machine = await untilDraining(caller, ctx, (bounded) => machines.wait(id, wanted, bounded));
+      return { machine: machineTo(machine, "ok") };
     }),
     streamLogs: serverStream(async function* (req, ctx) {
       const caller = callerOf(ctx, "machines:read");

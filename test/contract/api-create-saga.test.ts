@@ -122,7 +122,7 @@ async function reconcileUntilQuiet(api: ReturnType<typeof makeApi>): Promise<voi
         await api.reconciler.run();
         return (await world.leftovers()).unfinished.length + api.runner.size;
       },
-      { timeout: 10_000 },
+      { timeout: 10_000, interval: 5 },
     )
     .toBe(0);
 }

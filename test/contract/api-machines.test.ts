@@ -356,6 +356,27 @@ describe("who may do what", () => {
   });
 });
 
+test("a wait is told that its api shuts down", async () => {
+  const going = await world.api();
+  const { machine } = await going.user.create();
+  const entered = Promise.withResolvers<void>();
+  const leave = Promise.withResolvers<void>();
+  world.host(1).before("waitMachine", async () => {
+    entered.resolve();
+    await leave.promise;
+  });
+  const { machines } = going.user;
+  const request = { machineId: machine?.id ?? "", states: [], timeout: undefined };
+  const waiting = faultOf(call(machines, machines.waitMachine, request, LIMIT));
+  await entered.promise;
+
+  const closed = going.close();
+
+  expect(await waiting).toMatchObject({ code: "UNAVAILABLE", reason: "SERVER_DRAINING" });
+  leave.resolve();
+  await closed;
+});
+
 test("nothing is held by hosts once all creates have ended", async () => {
   expect((await world.leftovers()).holds).toEqual(NOTHING_LEFT.holds);
 });

@@ -5,7 +5,7 @@ import { type CreateRequest, NOT_BEGUN } from "../domain/create-state.ts";
 import { refusal, type Standing } from "../domain/quota.ts";
 import type { Transactions } from "./gated-database.ts";
 import { toJson } from "./json.ts";
-import { type SagaRow, type StoredSaga, toSaga } from "./saga-row.ts";
+import { SAGA_COLUMNS, type SagaRow, type StoredSaga, toSaga } from "./saga-row.ts";
 
 /** A create that is about to begin. */
 export interface Intent {
@@ -87,7 +87,7 @@ async function findEarlier(tx: Queries, intent: Intent): Promise<StoredSaga | un
   if (intent.requestId === undefined) return undefined;
   const { rows } = await tx.query<SagaRow & { same: boolean }>({
     name: "create_find_earlier",
-    text: `select *, request_hash = $3 as same from sagas where org = $1 and request_id = $2 and status <> 'failed'`,
+    text: `select ${SAGA_COLUMNS}, request_hash = $3 as same from sagas where org = $1 and request_id = $2 and status <> 'failed'`,
     values: [intent.request.org, intent.requestId, intent.requestHash],
   });
   if (!rows[0]) return undefined;
@@ -158,7 +158,7 @@ async function insertSaga(tx: Queries, intent: Intent, request: CreateRequest): 
     name: "create_insert_saga",
     text: `insert into sagas (id, org, request_id, request_hash, status, request, state, traceparent, owner, lease_time)
            values ($1, $2, $3, $4, 'running', $5, $6, $7, $8, now() + $9 * interval '1 millisecond')
-           returning *`,
+           returning ${SAGA_COLUMNS}`,
     values: [
       intent.id,
       request.org,

@@ -63,12 +63,12 @@ export class GatedDatabase implements Transactions {
 
   async query<Row>(statement: Statement): Promise<Result<Row>> {
     await this.#whenReady();
-    return this.#db.query(statement);
+    return orUnavailable(() => this.#db.query<Row>(statement));
   }
 
   async transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T> {
     await this.#whenReady();
-    return this.#db.transaction(fn);
+    return orUnavailable(() => this.#db.transaction(fn));
   }
 
   async #migrate(): Promise<void> {
@@ -82,6 +82,23 @@ export class GatedDatabase implements Transactions {
     // Why it failed is for its own caller to say.
     await within(PATIENCE_MS, "migrating", () => this.#attempt).catch(() => undefined);
     if (!this.#isReady) throw notReady();
+  }
+}
+
+/** Busy, too slow, gone, or in conflict with somebody again and again: to a caller they are one thing, try again later. */
+async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (err) {
+    if (!(err instanceof Fault) || !err.reason.startsWith("DATABASE_")) throw err;
+    const extra = { cause: err, retryAfterMs: RETRY_MS };
+    throw new Fault(
+      "UNAVAILABLE",
+      "DATABASE_UNAVAILABLE",
+      "the record cannot be reached; try again",
+      { why: err.reason },
+      extra,
+    );
   }
 }
 

@@ -105,7 +105,8 @@ export async function ask<Req, Res>(
   try {
     return await call(client, method, request, scope);
   } catch (err) {
-    throw fromHost(err, host);
+    // What we broke off ourselves is not the host's doing.
+    throw scope.signal?.aborted ? err : fromHost(err, host);
   }
 }
 

@@ -24,6 +24,10 @@ export interface StoredSaga {
   readonly createTimeMs: number;
 }
 
+/** The columns of a {@link SagaRow}. By name: a statement that is prepared must outlive a column that is added. */
+export const SAGA_COLUMNS =
+  "id, org, request_id, status, request, state, entries, traceparent, fault, attempts, create_time";
+
 /** A row of `sagas`. */
 export interface SagaRow {
   readonly id: string;

@@ -8,7 +8,7 @@ import type { StepProgress } from "../domain/progress.ts";
 import type { Transactions } from "./gated-database.ts";
 import { toJson } from "./json.ts";
 import { applyChanges } from "./machine-store.ts";
-import { type SagaRow, type SagaStatus, type StoredSaga, toSaga } from "./saga-row.ts";
+import { SAGA_COLUMNS, type SagaRow, type SagaStatus, type StoredSaga, toSaga } from "./saga-row.ts";
 
 /** A saga and who runs it: every write says so, and counts only while that is true. */
 export interface Ownership {
@@ -141,7 +141,7 @@ export class SagaStore {
       text: `update sagas set owner = $1, lease_time = now() + $2 * interval '1 millisecond'
               where id in (select id from sagas where status in ('running', 'undoing', 'stuck') and lease_time < now()
                             order by lease_time limit $3 for update skip locked)
-          returning *`,
+          returning ${SAGA_COLUMNS}`,
       values: [owner, leaseMs, limit],
     });
     return rows.map(toSaga);
@@ -151,7 +151,7 @@ export class SagaStore {
   async find(org: string, requestId: string): Promise<StoredSaga | undefined> {
     const { rows } = await this.#db.query<SagaRow>({
       name: "saga_find",
-      text: "select * from sagas where org = $1 and request_id = $2 order by create_time desc limit 1",
+      text: `select ${SAGA_COLUMNS} from sagas where org = $1 and request_id = $2 order by create_time desc limit 1`,
       values: [org, requestId],
     });
     return rows[0] && toSaga(rows[0]);
@@ -161,7 +161,7 @@ export class SagaStore {
   async get(id: string): Promise<StoredSaga | undefined> {
     const { rows } = await this.#db.query<SagaRow>({
       name: "saga_get",
-      text: "select * from sagas where id = $1",
+      text: `select ${SAGA_COLUMNS} from sagas where id = $1`,
       values: [id],
     });
     return rows[0] && toSaga(rows[0]);
@@ -171,7 +171,8 @@ export class SagaStore {
   async steps(id: string, from: number): Promise<readonly StepProgress[]> {
     const { rows } = await this.#db.query<StepRow>({
       name: "saga_steps",
-      text: "select * from saga_steps where saga_id = $1 and sequence >= $2 order by sequence",
+      text: `select sequence, step, status, detail, bytes_done, bytes_total, time from saga_steps
+              where saga_id = $1 and sequence >= $2 order by sequence`,
       values: [id, from],
     });
     return rows.map(toProgress);

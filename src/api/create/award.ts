@@ -100,7 +100,7 @@ async function ask(
     if (
       signal.aborted ||
       !(err instanceof Fault) ||
-      err.reason.startsWith("DATABASE_") ||
+      err.reason === "DATABASE_UNAVAILABLE" ||
       err.reason === "LEASE_LOST"
     ) {
       throw err;

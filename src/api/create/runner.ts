@@ -16,9 +16,12 @@ import { Progress, type StepProgress } from "../domain/progress.ts";
 import type { CreateContext } from "./context.ts";
 import { Running } from "./running.ts";
 
-/** Nobody else touches a create for this long after its owner's last sign of life, in milliseconds. */
-export const LEASE_MS = 15_000;
-const RENEW_MS = 4_000;
+/**
+ * Nobody else touches a create for this long after its owner's last sign of life, in milliseconds: what a caller who repeats a request waits
+ * after an api has died. Losing it while still alive is safe: writes count for the owner only, and what is asked of others may be repeated.
+ */
+export const LEASE_MS = 8_000;
+const RENEW_MS = 2_000;
 /** A create that takes longer is undone. */
 const LONGEST_MS = 15 * 60_000;
 /** An undo that failed is tried again after this, doubled each time, up to the limit. */
