@@ -36,6 +36,7 @@ export class Death {
   store(store: HostStore): HostStore {
     return {
       incarnation: store.incarnation,
+      trouble: undefined,
       get: (id) => store.get(id),
       all: () => store.all(),
       subscribe: (id, listener) => store.subscribe(id, listener),

@@ -52,6 +52,7 @@ export class Store implements MachineStore {
   readonly #listeners = new EventEmitter();
   #queue: Queued[] = [];
   #isWriting = false;
+  #trouble: Fault | undefined;
   #isClosed = false;
   #sequence: number;
   #acknowledged: number;
@@ -86,6 +87,10 @@ export class Store implements MachineStore {
   /** Last sequence that an api has acknowledged. */
   get acknowledged(): number {
     return this.#acknowledged;
+  }
+
+  get trouble(): Fault | undefined {
+    return this.#trouble;
   }
 
   get(id: string): Machine | undefined {
@@ -178,6 +183,7 @@ export class Store implements MachineStore {
   }
 
   #written(batch: readonly Queued[]): void {
+    if (batch.some(({ kind }) => kind === "note")) this.#trouble = undefined;
     for (const { change, kind, resolve } of batch) {
       if (kind === "intent") this.#publish(change.machine);
       resolve();
@@ -190,6 +196,7 @@ export class Store implements MachineStore {
     const notes = batch.filter(({ kind }) => kind === "note");
     for (const { kind, reject } of batch) if (kind === "intent") reject(fault);
     if (notes.length === 0 || this.#isClosed) return;
+    this.#trouble = fault instanceof Fault ? fault : undefined;
     logger.error("what has happened to machines could not be stored yet", {
       changes: notes.length,
       error: fault,

@@ -1,4 +1,5 @@
 import type { Clock } from "../../lib/clock.ts";
+import type { Fault } from "../../lib/fault.ts";
 import type { Vmm, VmSink } from "../vmm/vmm.ts";
 import type { Ids } from "./ids.ts";
 import type { Ledger } from "./ledger.ts";
@@ -56,6 +57,8 @@ export interface MachineStore {
    * something a restarted hostd finds out again by itself: from the VM, which is kept until then.
    */
   note(change: Change): Promise<void>;
+  /** Why notes cannot be written at the moment, if so. Whoever waits for one to be durable need not. */
+  readonly trouble: Fault | undefined;
   /** Calls `listener` with every new value of a machine; the answer ends that. */
   subscribe(id: string, listener: (machine: Machine) => void): () => void;
 }

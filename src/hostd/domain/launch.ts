@@ -62,6 +62,7 @@ async function admit(
   note: (name: string, value: number) => void,
 ): Promise<() => void> {
   const { host, id, machine } = resident;
+  if (host.store.trouble) throw host.store.trouble;
   // What its last VM had is given back by its teardown, which would otherwise give back what this start is granted.
   if (!(await endsWithin(TEARDOWN_WAIT_MS, host.teardowns.of(id)))) {
     throw startFailedFault("the machine's last VM cannot be removed", "teardown");
