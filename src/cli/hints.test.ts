@@ -7,6 +7,7 @@ import { paint } from "./terminal.ts";
 
 const settings: Settings = {
   root: "/src/windhover",
+  guestDir: "",
   dir: "/data",
   api: { value: "127.0.0.1:7070", from: "the default" },
   traces: { value: "127.0.0.1:4318", from: "the default" },

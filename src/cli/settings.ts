@@ -28,6 +28,8 @@ export interface Settings {
   readonly root: string;
   /** The fleet's folder. */
   readonly dir: string;
+  /** Where set-up puts the guest's kernel and init. */
+  readonly guestDir: string;
   readonly api: Address;
   readonly traces: Address;
   readonly registry: Address;
@@ -57,6 +59,7 @@ export function readSettings(flags: CommonFlags, env: NodeJS.ProcessEnv): Settin
   return {
     root,
     dir,
+    guestDir: env["WINDHOVER_GUEST_DIR"] ? resolve(env["WINDHOVER_GUEST_DIR"]) : join(dir, "guest"),
     api: address("api", flags.api),
     traces: address("traces"),
     registry: address("registry"),

@@ -10,7 +10,7 @@ interface Packages {
 
 /** Node, npm packages, generated code, system packages, the guest's kernel: what this computer must have. */
 export async function* checkMachine({ settings }: Session): AsyncGenerator<Check> {
-  const { root, dir } = settings;
+  const { root, guestDir } = settings;
   const fix = `npm run setup   (in ${root})`;
   const major = Number(process.versions.node.split(".")[0]);
   yield major >= 24
@@ -26,9 +26,9 @@ export async function* checkMachine({ settings }: Session): AsyncGenerator<Check
 
   yield await systemPackages(root, fix);
 
-  yield existsSync(join(dir, "guest/guest.json"))
-    ? { name: "guest", status: "ok", detail: `kernel and init are in ${join(dir, "guest")}` }
-    : { name: "guest", status: "fail", detail: `no kernel and init in ${join(dir, "guest")}`, fix };
+  yield existsSync(join(guestDir, "guest.json"))
+    ? { name: "guest", status: "ok", detail: `kernel and init are in ${guestDir}` }
+    : { name: "guest", status: "fail", detail: `no kernel and init in ${guestDir}`, fix };
 }
 
 async function systemPackages(root: string, fix: string): Promise<Check> {

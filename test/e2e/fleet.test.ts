@@ -1,0 +1,196 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ROOT } from "../../scripts/lib/paths.ts";
+import { guestFolder } from "../../scripts/setup/setup.ts";
+import { HostStatus, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { type Clients, clientsOf, configOf, type Machine } from "../support/clients.ts";
+import { startFleet, type TestFleet } from "../support/fleet.ts";
+import { pushImage } from "../support/oci/index.ts";
+import { debianNginx } from "./debian-image.ts";
+
+const APP = "web";
+const SERVICES = [{ protocol: "tcp", internalPort: 80 }];
+/** A program has been exec'ed when a start answers; it may take a while in emulation until it listens. */
+const LISTENING = { timeout: 60_000, interval: 100 };
+
+describe("a fleet with real VMs", () => {
+  let fleet: TestFleet;
+  let clients: Clients;
+  let image: string;
+  let nginx: Machine;
+
+  beforeAll(async () => {
+    const content = await debianNginx();
+    fleet = await startFleet({ hosts: 2, vmm: "real" });
+    clients = clientsOf(fleet.api, fleet.token);
+    image = `${fleet.registry}/debian/nginx:1`;
+    await pushImage(`http://${fleet.registry}`, "debian/nginx", "1", content);
+    await clients.createApp(APP);
+  }, 900_000);
+  afterAll(async () => {
+    clients?.close();
+    await fleet?.close();
+  });
+
+  it("runs a real distribution's nginx, and its page can be fetched", async () => {
+    nginx = await clients.create({
+      app: APP,
+      name: "nginx",
+      config: configOf(image, { services: SERVICES }),
+    });
+    expect(nginx).toMatchObject({ state: MachineState.STARTED, hostStatus: HostStatus.OK });
+    expect(nginx.imageRef?.digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+
+    expect(await page(nginx)).toBe("nginx in a micro-VM\n");
+  });
+
+  it("stops by the image's own signal, and says how the process ended", async () => {
+    const stopped = await clients.stop(nginx.id);
+
+    expect(stopped.machine?.state).toBe(MachineState.STOPPED);
+    // nginx exits with 0 on SIGQUIT; SIGINT would have been the default.
+    expect(stopped.machine?.events[0]).toMatchObject({
+      type: "exit",
+      exit: { exitCode: 0, requestedStop: true },
+    });
+    await expect(fetch(`http://${nginx.serviceAddresses[0]?.address}/`)).rejects.toThrow();
+  });
+
+  it("starts again from a clean slate at the same address, also after hostd was killed meanwhile", async () => {
+    await fleet.crash(`hostd-${Number.parseInt(nginx.id.slice(0, 5), 16)}`);
+    await expect.poll(() => clients.start(nginx.id).catch(() => undefined), LISTENING).toBeDefined();
+
+    expect(await page(nginx)).toBe("nginx in a micro-VM\n");
+  });
+
+  it("a VM goes on serving while hostd is down, and is taken over when it is back", async () => {
+    const hostd = `hostd-${Number.parseInt(nginx.id.slice(0, 5), 16)}`;
+
+    await fleet.kill(hostd);
+    expect(await page(nginx)).toBe("nginx in a micro-VM\n");
+    expect((await clients.get(nginx.id)).hostStatus).toBe(HostStatus.UNREACHABLE);
+    await fleet.start(hostd);
+
+    await expect.poll(async () => (await clients.get(nginx.id)).hostStatus, LISTENING).toBe(HostStatus.OK);
+    expect(await clients.get(nginx.id)).toMatchObject({ state: MachineState.STARTED });
+    expect((await clients.stop(nginx.id)).machine?.state).toBe(MachineState.STOPPED);
+  });
+
+  it("runs as asked: command, environment, user, directory; its lines and its exit are kept", async () => {
+    const script = 'echo "$GREETING from $(id -un) in $(pwd)"; echo oops >&2; exit 7';
+    const config = configOf(image, {
+      env: { GREETING: "hello" },
+      init: { exec: ["/bin/sh", "-c", script], user: "www-data", workingDir: "/srv" },
+    });
+    const { id } = await clients.create({ app: APP, config });
+    const ended = await clients.wait(id, [MachineState.STOPPED]);
+
+    expect(ended.events[0]).toMatchObject({
+      type: "exit",
+      exit: { exitCode: 7, signal: "", oomKilled: false },
+    });
+    expect([...(await clients.logs(id))].sort()).toEqual(["hello from www-data in /srv", "oops"]);
+  });
+
+  it("has the host's time, and outbound network", async () => {
+    const script = "date +%s.%N; exec 3<>/dev/tcp/10.0.2.2/PORT && echo connected".replace(
+      "PORT",
+      fleet.registry.split(":")[1] ?? "",
+    );
+    const { id } = await clients.create({
+      app: APP,
+      config: configOf(image, { init: { exec: ["/bin/bash", "-c", script] } }),
+    });
+    const ended = await clients.wait(id, [MachineState.STOPPED]);
+    const [time, connected] = await clients.logs(id);
+    const exitTime = ended.events[0]?.time?.getTime() ?? 0;
+
+    expect(connected).toBe("connected");
+    expect(Math.abs(Number(time) * 1_000 - exitTime)).toBeLessThan(2_000);
+  });
+
+  it.each([
+    ["/no/such/program", "not_found"],
+    ["/etc/passwd", "not_executable"],
+  ])(
+    "a program that cannot be run (%s) is the answer to the start, and the newest event",
+    async (program, why) => {
+      const config = configOf(image, { init: { exec: [program] } });
+      const { id } = await clients.create({ app: APP, skipLaunch: true, config });
+
+      await expect(clients.start(id)).rejects.toMatchObject({
+        code: "FAILED_PRECONDITION",
+        reason: "EXEC_FAILED",
+        facts: { path: program, why },
+      });
+      const failed = await clients.get(id);
+      expect(failed.state).toBe(MachineState.FAILED);
+      expect(failed.events[0]).toMatchObject({ type: "failure", reason: "EXEC_FAILED" });
+      expect(failed.events[0]?.message).toContain(program);
+    },
+  );
+
+  it("hover shows where the last start spent its time, guest steps included", async () => {
+    const output = await hover("trace", nginx.id);
+
+    for (const span of [
+      "MachinesService/StartMachine",
+      "hostd.start",
+      "guest.boot",
+      "guest.mount",
+      "guest.exec",
+    ]) {
+      expect(output).toContain(span);
+    }
+    expect(output).toMatch(/share of each hop/);
+  });
+
+  it("hover doctor finds nothing wrong", async () => {
+    await expect(hover("doctor")).resolves.toMatch(/^ok +hosts +2 attached/m);
+  });
+
+  it("destroyed machines leave nothing on their hosts", async () => {
+    for (const { id } of await clients.list(APP)) await clients.destroy(id, true);
+
+    await expect.poll(async () => (await clients.list(APP)).length, LISTENING).toBe(0);
+    await expect
+      .poll(
+        async () =>
+          (await clients.hosts()).map(({ allocated, running }) => [
+            allocated?.memoryMb,
+            allocated?.diskMb,
+            running?.memoryMb,
+          ]),
+        LISTENING,
+      )
+      .toEqual([
+        [0n, 0n, 0n],
+        [0n, 0n, 0n],
+      ]);
+  });
+
+  async function page(machine: Machine): Promise<string | undefined> {
+    const url = `http://${machine.serviceAddresses[0]?.address}/`;
+    const get = async () => (await fetch(url, { signal: AbortSignal.timeout(10_000) })).text();
+    let body: string | undefined;
+    await expect
+      .poll(async () => {
+        body = await get().catch(() => undefined);
+        return body;
+      }, LISTENING)
+      .toBeDefined();
+    return body;
+  }
+
+  async function hover(...args: string[]): Promise<string> {
+    const env = {
+      ...process.env,
+      WINDHOVER_DIR: fleet.folder,
+      WINDHOVER_GUEST_DIR: guestFolder(),
+      COLUMNS: "160",
+    };
+    return (await promisify(execFile)(join(ROOT, "bin/hover"), args, { env, timeout: 60_000 })).stdout;
+  }
+});
