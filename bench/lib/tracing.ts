@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { trace } from "@opentelemetry/api";
+import { context, propagation, trace } from "@opentelemetry/api";
 import { isComplete, type Trace, type TraceSpan } from "../../src/cli/trace/spans.ts";
 import { mintToken } from "../../src/lib/auth.ts";
 import { startTelemetry } from "../../src/lib/telemetry.ts";
@@ -16,9 +16,11 @@ const TIMEOUT_MS = 10_000;
 /** The benchmark's own spans, so that the time between its call and the api is part of each trace. */
 export class ClientTracing {
   readonly #fleet: TestFleet;
+  readonly #stop: () => Promise<void>;
 
-  private constructor(fleet: TestFleet) {
+  private constructor(fleet: TestFleet, stop: () => Promise<void>) {
     this.#fleet = fleet;
+    this.#stop = stop;
   }
 
   /** Sends this process's spans to the fleet's receiver from now on. One at a time: the tracer is the process's. */
@@ -29,9 +31,9 @@ export class ClientTracing {
     // The exporter reads these from the environment itself.
     process.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = fleet.traces;
     process.env["OTEL_EXPORTER_OTLP_HEADERS"] = `authorization=Bearer%20${token}`;
-    trace.disable();
-    startTelemetry({ OTEL_EXPORTER_OTLP_ENDPOINT: fleet.traces, OTEL_SERVICE_NAME: "client" });
-    return new ClientTracing(fleet);
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: fleet.traces, OTEL_SERVICE_NAME: "client" };
+    const provider = startTelemetry(env);
+    return new ClientTracing(fleet, () => provider.shutdown());
   }
 
   /** Reads traces by their ids, waiting for spans that are still on their way. Those that stay incomplete are left out. */
@@ -67,9 +69,9 @@ export class ClientTracing {
     return body.spans;
   }
 
-  /** Stops tracing, before the fleet goes. */
+  /** Stops tracing, before the fleet goes; another fleet may be traced then. */
   async stop(): Promise<void> {
-    await flushTelemetry();
-    trace.disable();
+    await this.#stop();
+    for (const each of [trace, context, propagation]) each.disable();
   }
 }

@@ -1,0 +1,65 @@
+import type { BenchFleet } from "../lib/fleet.ts";
+import type { PoolWatch, Way } from "./pool.ts";
+import { type Sample, startAndStop } from "./sample.ts";
+
+/** What came of a sequence of starts that were all meant to go one way. */
+export interface Sequence {
+  readonly way: Way;
+  /** Those that did. */
+  readonly samples: readonly Sample[];
+  /** How often another way was taken, by its name. */
+  readonly others: ReadonlyMap<string, number>;
+  /** What failed, in a word each. */
+  readonly failures: readonly string[];
+}
+
+/** The first VM of a pool takes a boot, and a template one more; on a busy machine they are slow. */
+const FIRST_PATIENCE_MS = 90_000;
+const PATIENCE_MS = 30_000;
+/** So many misses or failures in a row, and it is not going to come. */
+const HOPELESS = 3;
+
+/**
+ * Starts and stops one machine again and again, each time when the host is ready for a start of this way, until `count` starts have gone
+ * that way or it is plain that none will. A start that went another way is no sample.
+ */
+export async function measureSequence(
+  fleet: BenchFleet,
+  pool: PoolWatch,
+  way: Way,
+  count: number,
+  say: (detail: string) => void,
+  signal: AbortSignal,
+): Promise<Sequence> {
+  const samples: Sample[] = [];
+  const others = new Map<string, number>();
+  const failures: string[] = [];
+  let inVain = 0;
+  let machine = await fleet.create();
+  const take = async (): Promise<boolean> => {
+    try {
+      const sample = await startAndStop(fleet, machine.id, signal);
+      if (sample.way === way) samples.push(sample);
+      else others.set(sample.way, (others.get(sample.way) ?? 0) + 1);
+      return sample.way === way;
+    } catch (cause) {
+      signal.throwIfAborted();
+      failures.push(cause instanceof Error ? cause.message : String(cause));
+      await fleet.clients.destroy(machine.id, true);
+      machine = await fleet.create();
+      return false;
+    }
+  };
+  // The first start of a machine tells the host what there is demand for, and finds its disk cold.
+  await take();
+  samples.length = 0;
+  others.clear();
+  while (samples.length < count && inVain < HOPELESS) {
+    signal.throwIfAborted();
+    say(`${way} ${samples.length} of ${count}`);
+    const isReady = await pool.ready(way, samples.length === 0 ? FIRST_PATIENCE_MS : PATIENCE_MS, signal);
+    const isHit = await take();
+    inVain = isHit ? 0 : isReady ? inVain + 1 : HOPELESS;
+  }
+  return { way, samples, others, failures };
+}

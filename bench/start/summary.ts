@@ -1,0 +1,58 @@
+import { breakdownTable, startTimes } from "../lib/breakdown.ts";
+import { summarize } from "../lib/percentiles.ts";
+import type { Report } from "../lib/report.ts";
+import { number } from "../lib/table.ts";
+import type { Measured } from "./run.ts";
+
+/** The product's own goal: a warm start beside a boot by hand, in the same run. */
+const WARM_TO_PLAIN = 50;
+
+/** Adds what follows from all starts together: stops, the share outside the VMM, where the time goes. */
+export function addSummary(report: Report, measured: readonly Measured[]): void {
+  const samples = measured.flatMap(({ sequence }) => sequence.samples);
+  report.add(
+    "stop",
+    "ms",
+    samples.map(({ stopMs }) => stopMs),
+    "nothing was started",
+  );
+  addOutside(report, measured);
+  const [warm, plain] = [report.row("warm"), report.row("plain_qemu_cold")];
+  if (warm !== undefined && plain !== undefined) {
+    const times = plain.p50 / warm.p50;
+    const verdict = times >= WARM_TO_PLAIN ? "ok" : "MISSED";
+    report.note(
+      `warm is 1/${number(times)} of plain_qemu_cold, p50 to p50 (<= 1/${WARM_TO_PLAIN} ${verdict})`,
+    );
+  }
+  const kinds = measured
+    .map(({ sequence, traces }) => ({ name: sequence.way, traces: [...traces.values()] }))
+    .filter(({ traces }) => traces.length > 0);
+  if (kinds.length > 0) {
+    report.section(
+      "Where the time of a start goes: mean of each span's own time, in ms",
+      breakdownTable(kinds),
+    );
+  }
+}
+
+/** From the fastest way there was: there it matters, and a guest that boots does not keep the processors busy. */
+function addOutside(report: Report, measured: readonly Measured[]): void {
+  const fastest = measured.find(({ traces }) => traces.size > 0);
+  const pairs = (fastest?.sequence.samples ?? []).flatMap(({ ms, traceId }) => {
+    const times = startTimes(fastest?.traces.get(traceId) ?? []);
+    return times === undefined ? [] : [{ ms, times }];
+  });
+  const outside = pairs.map(({ ms, times }) => ms - times.vmmMs);
+  report.add("outside_vmm", "ms", outside, "no start's trace was complete");
+  if (fastest === undefined || pairs.length === 0) return;
+  report.note(`outside_vmm: client's time minus hostd.acquire, of the ${fastest.sequence.way} starts`);
+  const gaps = summarize(
+    "gap",
+    "%",
+    pairs.map(({ times }) => 100 * (1 - times.coverage)),
+  );
+  report.note(
+    `spans below the root cover ${number(100 - gaps.p50)} % of a start (p50), ${number(100 - gaps.max)} % at worst`,
+  );
+}
