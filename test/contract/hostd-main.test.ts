@@ -256,6 +256,26 @@ describe("hostd as a process", () => {
   });
 });
 
+describe("hostd told to end in the middle of a long stop", () => {
+  test("does not wait for it, and the next one goes on with it", async () => {
+    const before = await startHostd();
+    const id = await before.created(["sim-signal-ignore"]);
+    await before.start(id);
+    const request = { machineId: id, org: "", signal: "", timeout: duration(300_000) };
+    call(before.client, before.client.stopMachine, request, SCOPE).catch(() => {});
+    await expect.poll(async () => (await before.get(id)).state).toBe(MachineState.STOPPING);
+
+    expect(await before.end("SIGTERM")).toBe(0);
+
+    const after = await startHostd();
+    expect((await after.get(id)).state).toBe(MachineState.STOPPING);
+    const hurried = { ...request, signal: "SIGKILL" };
+    const { machine } = await call(after.client, after.client.stopMachine, hurried, SCOPE);
+    expect(machine?.events[0]?.exit).toMatchObject({ signal: "SIGKILL", requestedStop: true });
+    await after.end("SIGTERM");
+  });
+});
+
 describe("hostd does not start", () => {
   test("beside another one on the same folder", async () => {
     const first = await startHostd();

@@ -1,4 +1,4 @@
-/** Waits; resolves early, without an error, when `signal` aborts. */
+/** Waits; resolves early, without an error, when `signal` aborts. Does not keep the process alive: a stop's grace may be minutes. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
@@ -7,7 +7,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener("abort", done);
       resolve();
     };
-    const timer = setTimeout(done, ms);
+    const timer = setTimeout(done, ms).unref();
     signal?.addEventListener("abort", done, { once: true });
   });
 }
