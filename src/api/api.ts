@@ -15,9 +15,10 @@ import { CreateStore } from "./adapters/create-store.ts";
 import { GatedDatabase } from "./adapters/gated-database.ts";
 import { HostFile } from "./adapters/host-file.ts";
 import { HostStore } from "./adapters/host-store.ts";
-import { hostMachines } from "./adapters/hostd.ts";
+import { type HostAddress, hostMachines } from "./adapters/hostd.ts";
 import { HostdClients } from "./adapters/hostd-clients.ts";
 import { createHosts } from "./adapters/hostd-create.ts";
+import { askHello } from "./adapters/hostd-hello.ts";
 import { sweepHosts } from "./adapters/hostd-sweep.ts";
 import { housekeep } from "./adapters/housekeeping.ts";
 import { checkReference } from "./adapters/images.ts";
@@ -99,23 +100,25 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("scheduler", () => scheduler.close());
 
   const table = await openHostTable(options.stateDir, stack);
-  const hosts = new Hosts(table, new HostStore(database), clock);
+  const hosts = new Hosts(table, new HostStore(database), clock, askHello(clients));
   const keepConnected = () => clients.keep(new Set(table.all().map((host) => host.address)));
   stack.add("connections", startLoop(CONNECT_MS, 0, keepConnected, { name: "keep connected" }));
   const refresh = quietly(() => hosts.refresh());
   stack.add("host refresh", startLoop(REFRESH_MS, REFRESH_MS / 4, refresh, { name: "refresh hosts" }));
 
   const records = new MachineStore(database);
-  const machines = new Machines(table, hostMachines(clients), records);
+  const machines = new Machines(hosts, hostMachines(clients), records);
   const apps = new AppStore(database);
   const creates = new CreateStore(database);
   const sagas = new SagaStore(database);
   const retry = options.retryMs === undefined ? {} : { retryMs: options.retryMs };
+  const meet = (host: HostAddress) => hosts.meet(host);
   const tools = {
     images: options.images,
     auctions: scheduler,
     hosts: createHosts(clients),
     random,
+    meet,
     ...retry,
   };
   const runner = new CreateRunner({ saga: createSaga(tools), sagas, creates, clock });

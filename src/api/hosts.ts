@@ -3,6 +3,8 @@ import { hasReason } from "../lib/fault.ts";
 import { logger } from "../lib/log.ts";
 import { within } from "../lib/wait.ts";
 import type { HostStore } from "./adapters/host-store.ts";
+import type { HostAddress } from "./adapters/hostd.ts";
+import type { AskHello } from "./adapters/hostd-hello.ts";
 import { type HostEntry, type HostTable, isSame } from "./domain/host-table.ts";
 import type { HostEvent } from "./domain/outbox.ts";
 
@@ -10,19 +12,51 @@ import type { HostEvent } from "./domain/outbox.ts";
 const RECORD_MS = 2_000;
 /** An unchanged entry is written again after this: `last seen` in the record is as coarse as that. */
 const RECORD_EVERY_MS = 30_000;
+/** A host that is not in the table is looked for in the record for so long, at most. */
+const FIND_MS = 500;
 
 /** What hosts say of themselves and their machines: into the table at once, into the record when it can be reached. */
 export class Hosts {
   readonly #table: HostTable;
   readonly #store: HostStore;
   readonly #clock: Clock;
+  readonly #askHello: AskHello;
   readonly #recorded = new Map<number, HostEntry>();
   #readAt: Date | undefined;
+  #finding: Promise<void> | undefined;
 
-  constructor(table: HostTable, store: HostStore, clock: Clock) {
+  constructor(table: HostTable, store: HostStore, clock: Clock, askHello: AskHello) {
     this.#table = table;
     this.#store = store;
     this.#clock = clock;
+    this.#askHello = askHello;
+  }
+
+  /** A host that the table knows: all that a start needs. */
+  get(number: number): HostEntry | undefined {
+    return this.#table.get(number);
+  }
+
+  /** A host that the table may not know yet, because another api was told a moment ago: the record is looked at, by one at a time, and not for long. */
+  async find(number: number): Promise<HostEntry | undefined> {
+    this.#finding ??= within(FIND_MS, "looking for a host", () => this.refresh())
+      .catch(() => undefined)
+      .finally(() => {
+        this.#finding = undefined;
+      });
+    await this.#finding;
+    return this.#table.get(number);
+  }
+
+  /** A host has been given a machine: whoever starts it must find it, even if the host has not announced itself here yet. */
+  async meet(host: HostAddress): Promise<void> {
+    if (this.#table.get(host.number)) return;
+    try {
+      const said = await this.#askHello(host);
+      if (said.number === host.number) await this.announce(said);
+    } catch (error) {
+      logger.warn("a new host could not be asked who it is", { host: host.number, error });
+    }
   }
 
   /**

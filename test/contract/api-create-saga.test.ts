@@ -73,6 +73,7 @@ function makeApi(
     hosts: createHosts(clients),
     // A different one each time, and the same ones in each test.
     random: () => ++next + BigInt(Math.round(performance.now())) * 1_000n,
+    meet: async () => {},
     retryMs: 5,
   };
   const sagas = new SagaStore(db);

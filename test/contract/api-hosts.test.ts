@@ -210,6 +210,22 @@ describe("announcements", () => {
   });
 });
 
+describe("a host that has not announced itself", () => {
+  test("is known to every api once it has been given a machine", async () => {
+    const stranger = await world.addHost(5);
+    world.scheduler.hosts.reverse();
+
+    const id = (await api.user.create()).machine?.id ?? "";
+    const here = await api.user.start(id);
+    const there = await other.user.start(id);
+
+    expect(id).toMatch(/^00005/);
+    expect([here.alreadyStarted, there.alreadyStarted]).toEqual([false, true]);
+    world.scheduler.hosts.reverse();
+    world.scheduler.hosts.splice(world.scheduler.hosts.indexOf(stranger), 1);
+  });
+});
+
 describe("a host that is down", () => {
   test("has its machines shown from the record, and not started", async () => {
     const third = await world.addHost(3);

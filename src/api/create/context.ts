@@ -90,6 +90,8 @@ export interface CreateTools {
   readonly hosts: CreateHosts;
   /** 36 random bits for a machine's id. */
   readonly random: () => bigint;
+  /** Makes sure that whoever starts the machine finds this host. Never throws. */
+  readonly meet: (host: HostAddress) => Promise<void>;
   /** Between attempts to reach a host that has a machine already, in milliseconds. Default 500. */
   readonly retryMs?: number;
 }

@@ -25,7 +25,7 @@ export function createSaga(tools: CreateTools): Saga<CreateContext> {
     awardStep(tools),
     release(tools),
     prepare(tools),
-    record(),
+    record(tools),
     launch(tools),
   ];
   return { name: "create", steps: steps.map(announced) };
@@ -146,10 +146,13 @@ function prepare({ hosts, retryMs = 500 }: CreateTools): Step<CreateContext> {
   };
 }
 
-function record(): Step<CreateContext> {
+function record({ meet }: CreateTools): Step<CreateContext> {
   return {
     name: "record",
-    run: (ctx) => ctx.recordMachine(described(ctx)),
+    async run(ctx) {
+      await meet(hostOf(placed(ctx).offer));
+      await ctx.recordMachine(described(ctx));
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 import { Fault, hasReason } from "../../lib/fault.ts";
-import type { HostEntry, HostTable } from "./host-table.ts";
+import type { HostEntry } from "./host-table.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import { hostNumberOf, type MachineId } from "./machine-id.ts";
 import type { Caller, Scope } from "./scope.ts";
@@ -66,6 +66,14 @@ export interface WaitFor {
   readonly timeoutMs: number;
 }
 
+/** The hosts by number. */
+export interface HostDirectory {
+  /** From memory. */
+  get(number: number): HostEntry | undefined;
+  /** A host that is not in memory: from wherever else it may be known, within half a second. */
+  find(number: number): Promise<HostEntry | undefined>;
+}
+
 /** The central record, as far as it stands in for a host. */
 export interface MachineRecord {
   /** The machine, if this organisation has one of that id. */
@@ -80,44 +88,44 @@ export interface Seen {
 
 /**
  * What is done with a machine once it exists: its id says which host owns it, and that host is asked. Nothing here touches the
- * database, except to answer in place of a host that cannot, and for machines that are gone.
+ * database, except to answer in place of a host that cannot, for machines that are gone, and to find a host that is not known here.
  */
 export class Machines {
-  readonly #table: Pick<HostTable, "get">;
+  readonly #directory: HostDirectory;
   readonly #hosts: HostMachines;
   readonly #record: MachineRecord;
 
-  constructor(table: Pick<HostTable, "get">, hosts: HostMachines, record: MachineRecord) {
-    this.#table = table;
+  constructor(directory: HostDirectory, hosts: HostMachines, record: MachineRecord) {
+    this.#directory = directory;
     this.#hosts = hosts;
     this.#record = record;
   }
 
   /** Starts a machine. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
-  start(id: MachineId, settleMs: number | undefined, caller: Caller): Promise<Started> {
+  async start(id: MachineId, settleMs: number | undefined, caller: Caller): Promise<Started> {
     const target = { machineId: id, org: caller.org, ...(settleMs === undefined ? {} : { settleMs }) };
-    return this.#hosts.start(this.#hostOf(id), target, caller);
+    return this.#hosts.start(await this.#hostOf(id), target, caller);
   }
 
   /** Stops a machine. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
-  stop(id: MachineId, overrides: StopOverrides, caller: Caller): Promise<Stopped> {
-    return this.#hosts.stop(this.#hostOf(id), { machineId: id, org: caller.org, ...overrides }, caller);
+  async stop(id: MachineId, overrides: StopOverrides, caller: Caller): Promise<Stopped> {
+    return this.#hosts.stop(await this.#hostOf(id), { machineId: id, org: caller.org, ...overrides }, caller);
   }
 
   /** Waits for a state. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
-  wait(id: MachineId, wanted: WaitFor, caller: Caller): Promise<Machine> {
-    return this.#hosts.wait(this.#hostOf(id), { machineId: id, org: caller.org, ...wanted }, caller);
+  async wait(id: MachineId, wanted: WaitFor, caller: Caller): Promise<Machine> {
+    return this.#hosts.wait(await this.#hostOf(id), { machineId: id, org: caller.org, ...wanted }, caller);
   }
 
   /** What a machine wrote. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
-  logs(id: MachineId, query: LogQuery, caller: Caller): AsyncIterable<readonly LogLine[]> {
-    return this.#hosts.logs(this.#hostOf(id), { machineId: id, org: caller.org, ...query }, caller);
+  async *logs(id: MachineId, query: LogQuery, caller: Caller): AsyncIterable<readonly LogLine[]> {
+    yield* this.#hosts.logs(await this.#hostOf(id), { machineId: id, org: caller.org, ...query }, caller);
   }
 
   /** Destroys a machine on its host; the record follows by the host's event. One that is destroyed already is fine. */
   async destroy(id: MachineId, force: boolean, caller: Caller): Promise<Machine> {
     try {
-      const host = this.#hostOf(id);
+      const host = await this.#hostOf(id);
       const machine = await this.#hosts.destroy(host, { machineId: id, org: caller.org, force }, caller);
       if (machine) return machine;
     } catch (err) {
@@ -132,7 +140,11 @@ export class Machines {
   /** A machine as its host sees it, or the record when the host cannot be asked. */
   async get(id: MachineId, caller: Caller): Promise<Seen> {
     try {
-      const machine = await this.#hosts.get(this.#hostOf(id), { machineId: id, org: caller.org }, caller);
+      const machine = await this.#hosts.get(
+        await this.#hostOf(id),
+        { machineId: id, org: caller.org },
+        caller,
+      );
       return { machine, hostStatus: "ok" };
     } catch (err) {
       return this.#withoutHost(id, caller.org, err);
@@ -172,9 +184,9 @@ export class Machines {
     }
   }
 
-  #hostOf(id: MachineId): HostEntry {
+  async #hostOf(id: MachineId): Promise<HostEntry> {
     const number = hostNumberOf(id);
-    const host = this.#table.get(number);
+    const host = this.#directory.get(number) ?? (await this.#directory.find(number));
     if (!host) {
       throw new Fault(
         "NOT_FOUND",
