@@ -6,13 +6,9 @@ import { createInterface } from "node:readline";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { HostServiceClient } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
-import { SchedulerServiceService } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { TokenVerifier } from "../../src/lib/auth.ts";
 import { call, connect, openStream } from "../../src/lib/client.ts";
-import { bidiStream } from "../../src/lib/rpc.ts";
-import { createServer, serve } from "../../src/lib/serve.ts";
 import { createRequest, duration, hostFolder, KEYS, present, token } from "./hostd-fixture.ts";
-import { FakeRecord, serveImages } from "./hostd-neighbours.ts";
+import { FakeRecord, serveImages, serveScheduler } from "./hostd-neighbours.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const SCOPE = { timeoutMs: 10_000 };
@@ -49,64 +45,6 @@ afterEach(async () => {
   await scheduler.close();
   folder.remove();
 });
-
-/** A scheduler of one host, that asks it for an offer when told to, and hands out the hold. */
-async function serveScheduler() {
-  const asks: ((answer: { reservationId: string; epoch: bigint }) => void)[] = [];
-  let wake: () => void = () => {};
-  const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
-  const attach = bidiStream(async function* (
-    requests: AsyncIterable<import("../../src/gen/windhover/scheduler/v1/scheduler.ts").AttachRequest>,
-  ) {
-    const waiting = new Map<string, (answer: { reservationId: string; epoch: bigint }) => void>();
-    void (async () => {
-      for await (const { message } of requests) {
-        if (message?.$case !== "offer") continue;
-        const { reservationId, offer } = message.value;
-        waiting.get(reservationId)?.({ reservationId, epoch: offer?.epoch ?? 0n });
-      }
-    })().catch(() => {});
-    yield { message: { $case: "welcome" as const, value: { scheduler: "test" } } };
-    for (;;) {
-      const ask = asks.shift();
-      if (!ask) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        continue;
-      }
-      const reservationId = crypto.randomUUID();
-      waiting.set(reservationId, ask);
-      const value = {
-        ...{ reservationId, imageDigest: "", app: "web", traceparent: "" },
-        resources: { cpus: 1, memoryMb: 256n, diskMb: 1_024n },
-        hold: duration(5_000),
-        window: duration(1_000),
-      };
-      yield { message: { $case: "bidRequest" as const, value } };
-    }
-  });
-  const unused = () => {
-    throw new Error("not asked here");
-  };
-  server.addService(SchedulerServiceService, {
-    attach,
-    reserve: unused,
-    claim: unused,
-    release: unused,
-    listHosts: unused,
-  });
-  const running = await serve(server, "127.0.0.1:0", 100);
-  return {
-    address: `127.0.0.1:${running.port}`,
-    auction: () =>
-      new Promise<{ reservationId: string; epoch: bigint }>((resolve) => {
-        asks.push(resolve);
-        wake();
-      }),
-    close: running,
-  };
-}
 
 function environment(more: Record<string, string> = {}): Record<string, string> {
   return {

@@ -4,11 +4,15 @@ import {
   type ReportEventsRequest,
 } from "../../src/gen/windhover/admin/v1/hosts.ts";
 import { Image, ImageCacheServiceService } from "../../src/gen/windhover/imagecache/v1/imagecache.ts";
+import {
+  type AttachRequest,
+  SchedulerServiceService,
+} from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../src/lib/auth.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { serverStream, unary } from "../../src/lib/rpc.ts";
+import { bidiStream, serverStream, unary } from "../../src/lib/rpc.ts";
 import { createServer, serve } from "../../src/lib/serve.ts";
-import { KEYS } from "./hostd-fixture.ts";
+import { duration, KEYS } from "./hostd-fixture.ts";
 
 /** The central record behind an api: applies events of a host in order, each once, and remembers all. */
 export class FakeRecord {
@@ -84,4 +88,60 @@ export async function serveImages() {
   });
   const running = await serve(server, "127.0.0.1:0", 100);
   return { address: `127.0.0.1:${running.port}`, pins, close: running };
+}
+
+/** A scheduler of one host, that asks it for an offer when told to, and hands out the hold. */
+export async function serveScheduler() {
+  const asks: ((answer: { reservationId: string; epoch: bigint }) => void)[] = [];
+  let wake: () => void = () => {};
+  const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+  const attach = bidiStream(async function* (requests: AsyncIterable<AttachRequest>) {
+    const waiting = new Map<string, (answer: { reservationId: string; epoch: bigint }) => void>();
+    void (async () => {
+      for await (const { message } of requests) {
+        if (message?.$case !== "offer") continue;
+        const { reservationId, offer } = message.value;
+        waiting.get(reservationId)?.({ reservationId, epoch: offer?.epoch ?? 0n });
+      }
+    })().catch(() => {});
+    yield { message: { $case: "welcome" as const, value: { scheduler: "test" } } };
+    for (;;) {
+      const ask = asks.shift();
+      if (!ask) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      const reservationId = crypto.randomUUID();
+      waiting.set(reservationId, ask);
+      const value = {
+        ...{ reservationId, imageDigest: "", app: "web", traceparent: "" },
+        resources: { cpus: 1, memoryMb: 256n, diskMb: 1_024n },
+        hold: duration(5_000),
+        window: duration(1_000),
+      };
+      yield { message: { $case: "bidRequest" as const, value } };
+    }
+  });
+  const unused = () => {
+    throw new Error("not asked here");
+  };
+  server.addService(SchedulerServiceService, {
+    attach,
+    reserve: unused,
+    claim: unused,
+    release: unused,
+    listHosts: unused,
+  });
+  const running = await serve(server, "127.0.0.1:0", 100);
+  return {
+    address: `127.0.0.1:${running.port}`,
+    auction: () =>
+      new Promise<{ reservationId: string; epoch: bigint }>((resolve) => {
+        asks.push(resolve);
+        wake();
+      }),
+    close: running,
+  };
 }

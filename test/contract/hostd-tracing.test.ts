@@ -9,7 +9,7 @@ startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
 
 let host: TestHost;
 beforeAll(async () => {
-  host = await startHost({ latencyMs: 60 });
+  host = await startHost({ latencyMs: 200 });
 });
 afterAll(() => host.close());
 beforeEach(() => exporter.reset());
