@@ -1,0 +1,93 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { program } from "../../scripts/fleet/binaries.ts";
+import { plainEnvironment } from "../../scripts/fleet/environment.ts";
+import { Part } from "../../scripts/fleet/part.ts";
+import { freePorts } from "../../scripts/fleet/ports.ts";
+import { startOrRemove, temporaryFolder } from "../support/temporary.ts";
+
+/** One series at one time. */
+export interface Sample {
+  readonly metric: Readonly<Record<string, string>>;
+  /** Seconds since the epoch, and the value in digits. */
+  readonly value: readonly [time: number, value: string];
+}
+
+/** What a target says of a metric. */
+export interface Metadata {
+  readonly target: Readonly<Record<string, string>>;
+  readonly metric: string;
+  readonly type: string;
+  readonly help: string;
+  readonly unit: string;
+}
+
+/** What Prometheus knows of a target. */
+export interface Target {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly health: string;
+  readonly lastError: string;
+}
+
+/** A Prometheus of one's own, with its HTTP API. */
+export interface Prometheus {
+  /** @throws Error with what Prometheus says of an expression it does not understand */
+  query(expression: string): Promise<readonly Sample[]>;
+  metadata(job: string): Promise<readonly Metadata[]>;
+  targets(): Promise<readonly Target[]>;
+  close(): Promise<void>;
+}
+
+const TIMEOUT_MS = 5_000;
+
+/** Starts Debian's Prometheus on a free port with this configuration, in YAML. */
+export async function startPrometheus(configuration: string): Promise<Prometheus> {
+  const scratch = temporaryFolder("prometheus");
+  const file = join(scratch.path, "prometheus.yml");
+  writeFileSync(file, configuration);
+  const [port] = await freePorts(1);
+  const address = `127.0.0.1:${port}`;
+  const part = new Part({
+    name: "prometheus",
+    command: [
+      program("prometheus"),
+      `--config.file=${file}`,
+      `--storage.tsdb.path=${join(scratch.path, "data")}`,
+      `--web.listen-address=${address}`,
+    ],
+    environment: plainEnvironment(),
+    workingDirectory: scratch.path,
+    logFile: join(scratch.path, "log"),
+    stopSignal: "SIGTERM",
+    stopGraceMs: 5_000,
+    orphanSignal: "SIGKILL",
+    readyTimeoutMs: 30_000,
+    async ready(signal) {
+      const answer = await fetch(`http://${address}/-/ready`, { signal });
+      await answer.body?.cancel();
+      if (!answer.ok) throw new Error(`Prometheus answers ${answer.status}`);
+    },
+  });
+  await startOrRemove(part, scratch);
+  const ask = (path: string, parameters: Record<string, string>) => api(address, path, parameters);
+  return {
+    // The shapes are those of the documented HTTP API, version 1.
+    query: async (query) => ((await ask("query", { query })) as { result: readonly Sample[] }).result,
+    metadata: async (job) =>
+      (await ask("targets/metadata", { match_target: `{job="${job}"}` })) as readonly Metadata[],
+    targets: async () =>
+      ((await ask("targets", { state: "active" })) as { activeTargets: readonly Target[] }).activeTargets,
+    async close() {
+      await part.stop();
+      scratch.remove();
+    },
+  };
+}
+
+async function api(address: string, path: string, parameters: Record<string, string>): Promise<unknown> {
+  const url = `http://${address}/api/v1/${path}?${new URLSearchParams(parameters)}`;
+  const answer = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const { status, data, error } = Object(await answer.json());
+  if (status !== "success") throw new Error(`${path}: ${error}`);
+  return data;
+}
