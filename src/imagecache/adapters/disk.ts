@@ -3,9 +3,11 @@ import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Fault } from "../../lib/fault.ts";
 import { type Digest, digestOf } from "../../lib/oci/digest.ts";
+import { sleep } from "../../lib/wait.ts";
 
 /** Large enough to keep the disk busy, small enough to let other work in between. */
 const CHUNK = 1024 * 1024;
+const SYNC_EVERY_MS = 300;
 
 /** Writes a small file so that after a crash it is there whole, or not at all. */
 export async function writeDurably(path: string, content: string): Promise<void> {
@@ -21,16 +23,25 @@ export async function writeDurably(path: string, content: string): Promise<void>
   await syncDirectory(dirname(path));
 }
 
-/** Puts a finished file in its place, for good: its bytes and its name survive a crash from here on. */
-export async function moveDurably(from: string, to: string): Promise<void> {
-  const file = await open(from, "r+");
+/** Brings a file's bytes to the disk. */
+export async function syncFile(path: string): Promise<void> {
+  const file = await open(path, "r+");
   try {
     await file.sync();
   } finally {
     await file.close();
   }
-  await rename(from, to);
-  await syncDirectory(dirname(to));
+}
+
+/**
+ * Brings a file that is being written to the disk bit by bit, until `signal` aborts, so that little is left to wait for when
+ * it is complete. Best effort: what fails here fails again, and is told, when the file is synced in the end.
+ */
+export async function syncWhileWritten(path: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(SYNC_EVERY_MS, signal);
+    await syncFile(path).catch(() => undefined);
+  }
 }
 
 /** Makes the names in a directory durable. */

@@ -1,10 +1,10 @@
-import { readFile, unlink, utimes } from "node:fs/promises";
+import { readFile, rename, unlink, utimes } from "node:fs/promises";
 import type { Clock } from "../../lib/clock.ts";
 import { type Digest, digestOf, parseDigest } from "../../lib/oci/digest.ts";
 import type { Image } from "../domain/image.ts";
 import type { ImageStore } from "../domain/images.ts";
 import { type CacheDir, namesIn } from "./cache-dir.ts";
-import { fileInfo, isMissing, moveDurably, writeDurably } from "./disk.ts";
+import { fileInfo, isMissing, syncDirectory, writeDurably } from "./disk.ts";
 
 /**
  * Grows whenever the same image would come out as other bytes: a change of flattening, or of the writer's options. Images of
@@ -92,10 +92,11 @@ export class ImageFiles implements ImageStore {
     await utimes(this.#dir.metadata(digest), now / 1000, now / 1000);
   }
 
-  /** Takes a finished squashfs in. @param from where it was written; moved from there */
+  /** Takes a finished squashfs in. @param from where it was written, and synced; moved from there */
   async put(image: Omit<Image, "rootfsPath">, rootfsDigest: Digest, from: string): Promise<Image> {
     const { digest } = image;
-    await moveDurably(from, this.#dir.squashfs(digest));
+    await rename(from, this.#dir.squashfs(digest));
+    await syncDirectory(this.#dir.rootfs);
     const metadata: Metadata = { builder: BUILDER_VERSION, image, rootfsDigest };
     await writeDurably(this.#dir.metadata(digest), `${JSON.stringify(metadata, undefined, 2)}\n`);
     const full = { ...image, rootfsPath: this.#dir.squashfs(digest) };

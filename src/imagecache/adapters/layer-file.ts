@@ -5,7 +5,7 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { Fault } from "../../lib/fault.ts";
 import { type Digest, digestOf } from "../../lib/oci/digest.ts";
 import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
-import type { Layer } from "../domain/build.ts";
+import type { Layer } from "../domain/layer.ts";
 
 /** A layer in the blob cache. */
 export interface LayerBlob {

@@ -6,15 +6,18 @@ import { imageFault, type Subject } from "../../lib/oci/faults.ts";
 import { formatReference, type ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient, ResolvedImage } from "../../lib/oci/registry.ts";
 import { attribute, withSpan } from "../../lib/tracing.ts";
-import { Indexer, type Layer, writeImage } from "../domain/build.ts";
 import { Gate } from "../domain/gate.ts";
 import type { Progress } from "../domain/image.ts";
 import type { Pulled } from "../domain/images.ts";
+import { Indexer } from "../domain/indexer.ts";
+import type { Layer } from "../domain/layer.ts";
 import type { Limits } from "../domain/limits.ts";
+import type { Plan } from "../domain/plan.ts";
 import { ProgressMeter } from "../domain/progress.ts";
+import { writeImage } from "../domain/write-image.ts";
 import type { Blobs } from "./blobs.ts";
 import type { CacheDir } from "./cache-dir.ts";
-import { asDiskFull, fileInfo, hashFile } from "./disk.ts";
+import { asDiskFull, fileInfo, hashFile, syncFile, syncWhileWritten } from "./disk.ts";
 import type { ImageFiles } from "./image-files.ts";
 import { layerFile } from "./layer-file.ts";
 import type { Room } from "./room.ts";
@@ -166,7 +169,7 @@ export class Puller {
       await tidyTables(temporary);
       await chmod(temporary, 0o644);
       const rootfsBytes = (await fileInfo(temporary))?.length ?? 0;
-      const rootfsDigest = await hashFile(temporary, signal);
+      const [rootfsDigest] = await Promise.all([hashFile(temporary, signal), syncFile(temporary)]);
       const { entries } = plan;
       const sizes = {
         compressedBytes: compressed,
@@ -187,9 +190,8 @@ export class Puller {
 function flatten(layers: readonly Layer[], limits: Limits, meter: ProgressMeter) {
   return withSpan("imagecache.flatten", { [span.layers]: layers.length }, async (active) => {
     meter.begin("flattening", 0, layers.length);
-    const indexer = new Indexer(limits);
-    for (const layer of layers) await indexer.read(layer, (bytes, done) => meter.advance(bytes, done));
-    const plan = indexer.plan();
+    const indexer = new Indexer(layers, limits, (bytes, done) => meter.advance(bytes, done));
+    const plan = await indexer.read();
     active.setAttributes({ [span.uncompressedBytes]: indexer.bytes, [span.entries]: plan.entries });
     return { plan, bytes: indexer.bytes };
   });
@@ -198,7 +200,7 @@ function flatten(layers: readonly Layer[], limits: Limits, meter: ProgressMeter)
 /** The second reading. */
 function squash(
   layers: readonly Layer[],
-  plan: ReturnType<Indexer["plan"]>,
+  plan: Plan,
   uncompressedBytes: number,
   path: string,
   dir: string,
@@ -207,12 +209,17 @@ function squash(
   return withSpan("imagecache.squash", { [span.uncompressedBytes]: uncompressedBytes }, async (active) => {
     meter.begin("squashing", uncompressedBytes, layers.length);
     const writer = new SquashWriter(path, dir);
+    const written = new AbortController();
+    const syncing = syncWhileWritten(path, written.signal);
     try {
       await writeImage(layers, plan, writer, (bytes, done) => meter.advance(bytes, done));
       await writer.finish();
     } catch (err) {
       await writer.abort();
       throw err;
+    } finally {
+      written.abort();
+      await syncing;
     }
     active.setAttribute(span.rootfsBytes, (await fileInfo(path))?.length ?? 0);
   });

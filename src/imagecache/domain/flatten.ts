@@ -32,9 +32,10 @@ export class Flattener {
   /** Nodes below which this layer has hidden everything already. Marks repeated a million times cost nothing. */
   readonly #hidden = new Set<Node>();
 
-  /** The entries that follow belong to the next layer. */
-  beginLayer(): void {
-    this.#layer++;
+  /** The entries that follow belong to this layer: the one before, or the next. */
+  enterLayer(layer: number): void {
+    if (layer === this.#layer) return;
+    this.#layer = layer;
     this.#ordinal = -1;
     this.#hidden.clear();
   }

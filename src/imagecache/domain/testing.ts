@@ -1,7 +1,9 @@
 import { type ModelFile, PLAIN_DIRECTORY, type TarEntry, writeTar } from "../../../test/support/oci/index.ts";
-import { Indexer, type Layer, writeImage } from "./build.ts";
+import { Indexer } from "./indexer.ts";
+import type { Layer } from "./layer.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { TarReader } from "./tar-reader.ts";
+import { writeImage } from "./write-image.ts";
 
 /** For tests: flattens layers in memory. @returns the image as a tar archive */
 export async function flatten(
@@ -9,11 +11,10 @@ export async function flatten(
   limits: Limits = DEFAULT_LIMITS,
 ): Promise<Buffer> {
   const sources = layers.map((entries) => memoryLayer(writeTar(entries)));
-  const indexer = new Indexer(limits);
-  for (const source of sources) await indexer.read(source, () => undefined);
+  const plan = await new Indexer(sources, limits).read();
   const parts: Buffer[] = [];
   const sink = { write: (bytes: Buffer) => void parts.push(Buffer.from(bytes)) };
-  await writeImage(sources, indexer.plan(), sink, () => undefined);
+  await writeImage(sources, plan, sink, () => undefined);
   return Buffer.concat(parts);
 }
 
