@@ -1,0 +1,60 @@
+/**
+ * What the control plane itself costs: starts and creates with VMs that take no time at all, one after the other and many at once.
+ *
+ * `npm run bench -- control-plane [--runs N] [--readme]`
+ */
+import { join } from "node:path";
+import { main } from "../scripts/lib/main.ts";
+import { Progress } from "../scripts/lib/progress.ts";
+import { temporaryFolder } from "../test/support/temporary.ts";
+import { measureCreates, measureStarts } from "./control-plane/one-by-one.ts";
+import { measureThroughput } from "./control-plane/throughput.ts";
+import { BenchFleet } from "./lib/fleet.ts";
+import { describeVmm } from "./lib/machine.ts";
+import { benchOptions, scaled } from "./lib/options.ts";
+import { compile, imageOf } from "./lib/program.ts";
+import { Report } from "./lib/report.ts";
+import { ClientTracing } from "./lib/tracing.ts";
+
+const DEFAULT_RUNS = 500;
+const HOSTS = 2;
+
+const TARGETS = { control_plane: { p50: 10 }, create_cached: { p50: 500 } } as const;
+
+await main(async (signal) => {
+  const { runs, readme } = benchOptions(process.argv.slice(2), DEFAULT_RUNS);
+  const report = new Report({
+    name: "control-plane",
+    title: "The control plane alone: simulated VMs that take no time",
+    targets: TARGETS,
+  });
+  const progress = new Progress();
+  const files = temporaryFolder("bench-files");
+  try {
+    const program = join(files.path, "line");
+    await compile("line", program, signal);
+    const image = imageOf(program);
+    const fleet = await progress.step("a fleet", () =>
+      BenchFleet.start({ hosts: HOSTS, vmm: "sim", image }, signal),
+    );
+    try {
+      const [host] = await fleet.clients.hosts();
+      if (host !== undefined) report.vmm = describeVmm(host);
+      report.note(`one api, one scheduler, ${HOSTS} hosts, Postgres and Redis, all on this machine`);
+      const tracing = await ClientTracing.start(fleet.services);
+      try {
+        await measureStarts(fleet, tracing, runs, report, progress, signal);
+        await measureCreates(fleet, scaled(runs, 5, 50), report, progress, signal);
+        await measureThroughput(fleet, scaled(runs, 50, 5), report, progress, signal);
+      } finally {
+        await tracing.stop();
+      }
+    } finally {
+      await progress.step("taking the fleet down", () => fleet.close());
+    }
+    report.finish(readme);
+    return 0;
+  } finally {
+    files.remove();
+  }
+});
