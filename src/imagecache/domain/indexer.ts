@@ -45,6 +45,7 @@ export class Indexer {
   async #readLayer(layer: Layer, index: number): Promise<void> {
     try {
       await this.#until(index - AT_A_TIME + 1);
+      if (this.#failure) return;
       const ahead = await this.#scan(layer, index);
       await this.#until(index);
       this.#apply(ahead, index);

@@ -55,7 +55,8 @@ export function decodeHeader(block: Buffer, extras: Extras): Decoded {
   if (type === undefined) throw corrupt(path, `is of the unknown type ${JSON.stringify(flag)}`);
   const link = values.get("linkpath") ?? extras.longLink ?? readName(block, 157, 100);
   checkNames(path, type === "symlink" || type === "hardlink" ? link : "");
-  const stored = type === "file" ? number(values, "size", block, 124, 12) : 0;
+  // The letter decides whether content follows, even for a file whose name makes it a directory.
+  const stored = TYPES[flag] === "file" ? number(values, "size", block, 124, 12) : 0;
   const sparse = sparseKind(flag, extras.pax);
   const entry: TarEntry = {
     path,
@@ -63,14 +64,14 @@ export function decodeHeader(block: Buffer, extras: Extras): Decoded {
     mode: readNumber(block, 100, 8) & 0o7777,
     uid: id(number(values, "uid", block, 108, 8), path),
     gid: id(number(values, "gid", block, 116, 8), path),
-    size: sparse ? realSize(block, extras.pax, stored) : stored,
+    size: type !== "file" ? 0 : sparse ? realSize(block, extras.pax, stored) : stored,
     mtime: number(values, "mtime", block, 136, 12),
     link: type === "symlink" || type === "hardlink" ? link : "",
     major: type === "char" || type === "block" ? readNumber(block, 329, 8) : 0,
     minor: type === "char" || type === "block" ? readNumber(block, 337, 8) : 0,
     xattrs: xattrs.size === 0 ? NO_XATTRS : [...xattrs],
   };
-  if (stored < 0 || entry.size < stored) throw corrupt(path, "has an impossible size");
+  if (stored < 0 || (type === "file" && entry.size < stored)) throw corrupt(path, "has an impossible size");
   return sparse ? { entry, stored, sparse } : { entry, stored };
 }
 

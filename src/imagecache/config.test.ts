@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { readConfig } from "./config.ts";
+
+const NEEDED = { IMAGECACHE_DIR: "/var/lib/images", TOKEN_PUBLIC_KEY_FILE: "/etc/key" };
+
+test("a directory and a key are all it needs", () => {
+  expect(readConfig(NEEDED)).toMatchObject({
+    listen: "127.0.0.1:7073",
+    dir: "/var/lib/images",
+    budgetBytes: 20_480 * 1024 * 1024,
+    authFile: undefined,
+    insecure: [],
+  });
+});
+
+test("sizes are in MiB, lists have commas, and paths become absolute", () => {
+  const config = readConfig({
+    ...NEEDED,
+    IMAGECACHE_DIR: "images",
+    IMAGECACHE_BUDGET_MB: "100",
+    IMAGECACHE_MAX_IMAGE_MB: "50",
+    REGISTRY_INSECURE: "a:5000, b",
+  });
+
+  expect(config).toMatchObject({ budgetBytes: 104_857_600, insecure: ["a:5000", "b"] });
+  expect(config.limits.maxBytes).toBe(52_428_800);
+  expect(config.dir).toBe(`${process.cwd()}/images`);
+});
+
+test("everything wrong is said at once", () => {
+  expect(() => readConfig({ IMAGECACHE_BUDGET_MB: "x", IMAGECACHE_LISTEN: "here" })).toThrow(
+    /IMAGECACHE_LISTEN.*IMAGECACHE_DIR.*IMAGECACHE_BUDGET_MB.*TOKEN_PUBLIC_KEY_FILE/s,
+  );
+});
