@@ -6,9 +6,10 @@ import { type MachineId, parseMachineId } from "./domain/machine-id.ts";
 import type { NameCheck } from "./domain/names.ts";
 import type { Caller } from "./domain/scope.ts";
 
-/** Who asks, once they may. @throws Fault `SCOPE_MISSING`, `TOKEN_MISSING` */
+/** Who asks, once they may; the call's span says for which organisation, so that its members may see the trace. @throws Fault `SCOPE_MISSING`, `TOKEN_MISSING` */
 export function callerOf(ctx: CallContext, scope: TokenScope): Caller {
   const { org } = requireScope(ctx, scope);
+  annotate(attribute.org, org);
   return { org, signal: ctx.signal, remainingMs: remainingMs(ctx) };
 }
 
