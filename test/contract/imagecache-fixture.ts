@@ -16,6 +16,7 @@ import { connect, openStream } from "../../src/lib/client.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { createServer, serve } from "../../src/lib/serve.ts";
 import { internalTokens, type TokenSource } from "../../src/lib/tokens.ts";
+import { type BuiltImage, buildImage, type FakeRegistry } from "../support/oci/index.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 createLogger("test", { write: () => {} });
@@ -24,6 +25,10 @@ export const KEYS = generateKeyPair();
 export const token = internalTokens(KEYS.privateKey, "test");
 /** Quick, so that giving up takes no time, and as persistent as in production. */
 export const RETRY = { attempts: 3, baseMs: 1, maxMs: 20 };
+/** For calls that answer from memory. */
+export const TIMEOUT = { timeoutMs: 10_000 };
+/** Of an image that is nowhere. */
+export const MISSING = `sha256:${"0".repeat(64)}`;
 
 /** The image cache, served on a free port, in a directory of its own unless given one. */
 export interface TestImageCache extends AsyncDisposable {
@@ -90,6 +95,29 @@ export async function startImageCache(options: Partial<CacheOptions> = {}): Prom
       folder?.remove();
     },
   };
+}
+
+/** Puts an image nobody else has into a repository of its own. */
+export function publishTo(
+  registry: FakeRegistry,
+  name: string,
+  content: string | Buffer = name,
+): { reference: string; image: BuiltImage } {
+  const image = buildImage({
+    layers: [[{ path: "content", content }]],
+    config: {
+      Entrypoint: ["/bin/server"],
+      Cmd: ["--port", "80"],
+      Env: ["PATH=/bin", "A=b=c"],
+      User: "www:data",
+      WorkingDir: "/srv",
+      ExposedPorts: { "443/tcp": {}, "80/tcp": {}, "53/udp": {} },
+      StopSignal: "SIGQUIT",
+      Labels: { maintainer: "nobody" },
+    },
+  });
+  registry.add(name, "latest", image);
+  return { reference: `${registry.host}/${name}:latest`, image };
 }
 
 /** Calls EnsureImage to its end. */

@@ -9,21 +9,16 @@ import { attribute, withSpan } from "../../lib/tracing.ts";
 import { Gate } from "../domain/gate.ts";
 import type { Progress } from "../domain/image.ts";
 import type { Pulled } from "../domain/images.ts";
-import { Indexer } from "../domain/indexer.ts";
 import type { Layer } from "../domain/layer.ts";
 import type { Limits } from "../domain/limits.ts";
-import type { Plan } from "../domain/plan.ts";
 import { ProgressMeter } from "../domain/progress.ts";
-import { writeImage } from "../domain/write-image.ts";
 import type { Blobs } from "./blobs.ts";
+import { flatten, squash } from "./builder.ts";
 import type { CacheDir } from "./cache-dir.ts";
-import { asDiskFull, fileInfo, hashFile, syncFile, syncWhileWritten } from "./disk.ts";
+import { asDiskFull, fileInfo, hashFile, syncFile } from "./disk.ts";
 import type { ImageFiles } from "./image-files.ts";
 import { layerFile } from "./layer-file.ts";
 import type { Room } from "./room.ts";
-import { span } from "./spans.ts";
-import { SquashWriter } from "./squash.ts";
-import { tidyTables } from "./squash-tables.ts";
 
 /** What a {@link Puller} works with. */
 export interface PullerParts {
@@ -166,7 +161,6 @@ export class Puller {
     const temporary = join(dir.tmp, `${hexOf(digest)}.${++this.#sequence}.squashfs`);
     try {
       await squash(layers, plan, uncompressedBytes, temporary, dir.root, meter);
-      await tidyTables(temporary);
       await chmod(temporary, 0o644);
       const rootfsBytes = (await fileInfo(temporary))?.length ?? 0;
       const [rootfsDigest] = await Promise.all([hashFile(temporary, signal), syncFile(temporary)]);
@@ -184,43 +178,4 @@ export class Puller {
       await rm(temporary, { force: true });
     }
   }
-}
-
-/** The first reading. */
-function flatten(layers: readonly Layer[], limits: Limits, meter: ProgressMeter) {
-  return withSpan("imagecache.flatten", { [span.layers]: layers.length }, async (active) => {
-    meter.begin("flattening", 0, layers.length);
-    const indexer = new Indexer(layers, limits, (bytes, done) => meter.advance(bytes, done));
-    const plan = await indexer.read();
-    active.setAttributes({ [span.uncompressedBytes]: indexer.bytes, [span.entries]: plan.entries });
-    return { plan, bytes: indexer.bytes };
-  });
-}
-
-/** The second reading. */
-function squash(
-  layers: readonly Layer[],
-  plan: Plan,
-  uncompressedBytes: number,
-  path: string,
-  dir: string,
-  meter: ProgressMeter,
-): Promise<void> {
-  return withSpan("imagecache.squash", { [span.uncompressedBytes]: uncompressedBytes }, async (active) => {
-    meter.begin("squashing", uncompressedBytes, layers.length);
-    const writer = new SquashWriter(path, dir);
-    const written = new AbortController();
-    const syncing = syncWhileWritten(path, written.signal);
-    try {
-      await writeImage(layers, plan, writer, (bytes, done) => meter.advance(bytes, done));
-      await writer.finish();
-    } catch (err) {
-      await writer.abort();
-      throw err;
-    } finally {
-      written.abort();
-      await syncing;
-    }
-    active.setAttribute(span.rootfsBytes, (await fileInfo(path))?.length ?? 0);
-  });
 }

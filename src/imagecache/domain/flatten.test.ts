@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { applyLayers, type TarEntry as Entry, type ModelFile } from "../../../test/support/oci/index.ts";
-import { flatten, tree } from "./testing.ts";
+import { flatten, tree } from "./flatten.fixture.ts";
 
 const dir = (path: string, more: Partial<Entry> = {}): Entry => ({ path, type: "dir", ...more });
 const file = (path: string, content = "", more: Partial<Entry> = {}): Entry => ({ path, content, ...more });

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { type TarEntry, writeTar } from "../../../test/support/oci/index.ts";
+import { flatten, memoryLayer } from "./flatten.fixture.ts";
 import { Indexer } from "./indexer.ts";
 import type { Layer } from "./layer.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
-import { flatten, memoryLayer } from "./testing.ts";
 
 const many = (count: number): TarEntry[] => Array.from({ length: count }, (_, i) => ({ path: `f${i}` }));
 

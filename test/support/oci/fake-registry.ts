@@ -214,7 +214,14 @@ function other(url: string): "token" | "ping" | "other" {
 /** Resolves to false when the peer went away instead. */
 function drained(res: ServerResponse): Promise<boolean> {
   return new Promise((resolve) => {
-    res.once("drain", () => resolve(true));
-    res.once("close", () => resolve(false));
+    const onDrain = () => settle(true);
+    const onClose = () => settle(false);
+    const settle = (isOpen: boolean) => {
+      res.off("drain", onDrain);
+      res.off("close", onClose);
+      resolve(isOpen);
+    };
+    res.on("drain", onDrain);
+    res.on("close", onClose);
   });
 }
