@@ -51,6 +51,11 @@ await main(async (signal) => {
     addSummary(report, measured.all);
     report.finish(options.readme);
     return measured.hasFailures ? 1 : 0;
+  } catch (cause) {
+    // Half an hour's figures are worth showing whatever happened then; they are no result, though.
+    if (!signal.aborted)
+      process.stdout.write(`\n${report.text()}\n\nThe benchmark has not come to its end:\n`);
+    throw cause;
   } finally {
     files.remove();
   }
@@ -77,7 +82,7 @@ async function measureFleets(
   let hasFailures = false;
   await within(undefined, async (run) => {
     const warm = await run.sequence("warm", runs);
-    run.waitingMemory(warm);
+    await run.waitingMemory(warm);
     all.push(warm);
     for (const size of BURSTS) {
       const failed = await run.bursts(size, scaled(runs, 40, 3), warm.sequence.samples.length > 0);

@@ -21,6 +21,7 @@ export interface Measured {
 
 /** Machines of the default shape. */
 const MACHINE_MEMORY_MB = 256;
+const POOL_PATIENCE_MS = 60_000;
 
 /** One fleet, and what is measured with it. */
 export class StartRun {
@@ -103,9 +104,11 @@ export class StartRun {
     return { sequence, traces };
   }
 
-  /** What VMs that wait cost. Right after a sequence: then nothing but those is there. */
-  waitingMemory({ sequence }: Measured): void {
-    const memory = sequence.samples.length === 0 ? [] : privateMemory(this.fleet.services.folder);
+  /** What VMs that wait cost, once the pool is at rest. Right after a sequence: then no machine runs, and all VMs are waiting ones. */
+  async waitingMemory({ sequence }: Measured): Promise<void> {
+    const isFull =
+      sequence.samples.length > 0 && (await this.#pool.ready("warm", POOL_PATIENCE_MS, this.#signal));
+    const memory = isFull ? privateMemory(this.fleet.services.folder) : [];
     this.#report.add("waiting_vm_memory", "MB", memory, "no VM waited");
   }
 

@@ -45,7 +45,8 @@ export async function measureSequence(
     } catch (cause) {
       signal.throwIfAborted();
       failures.push(cause instanceof Error ? cause.message : String(cause));
-      await fleet.clients.destroy(machine.id, true);
+      // It may still be busy; it goes with the fleet at the latest.
+      await fleet.clients.destroy(machine.id, true).catch(() => undefined);
       machine = await fleet.create();
       return false;
     }
