@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
+import { type HrTime, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
 import { beforeEach, describe, expect, test } from "vitest";
 import { call, openStream } from "./client.ts";
@@ -69,6 +69,23 @@ describe("our own spans", () => {
     expect(only("after").parentSpanContext?.spanId).toBe(only("before").spanContext().spanId);
     expect(only("after").spanContext().traceId).toBe(only("before").spanContext().traceId);
     expect(only("new").parentSpanContext).toBeUndefined();
+  });
+
+  test("begin and end where they do, not where a millisecond does", async () => {
+    const now = () => performance.timeOrigin + performance.now();
+    // The one begins late in a millisecond, the other early in the next and ends first.
+    while (now() % 1 < 0.8);
+    await withSpan("outer", {}, async () => {
+      const began = Math.floor(now());
+      while (Math.floor(now()) === began);
+      await withSpan("inner", {}, async () => {});
+    });
+
+    const ms = ([seconds, nanos]: HrTime) => seconds * 1_000 + nanos / 1e6;
+    const [inner, outer] = [only("inner"), only("outer")];
+    expect(ms(inner.startTime)).toBeGreaterThan(ms(outer.startTime));
+    expect(ms(inner.endTime)).toBeLessThanOrEqual(ms(outer.endTime));
+    expect(Math.abs(ms(outer.endTime) - now())).toBeLessThan(1_000);
   });
 
   test("of the past keep their microseconds", async () => {

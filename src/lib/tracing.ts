@@ -62,8 +62,15 @@ export interface RecordedSpan {
 }
 
 /** The tracer of this code base. Asked anew each time, because tests replace the provider. */
-export function tracer(): Tracer {
-  return trace.getTracer("windhover");
+export function tracer(): Pick<Tracer, "startSpan"> {
+  const inner = trace.getTracer("windhover");
+  return {
+    startSpan(name, options, parent) {
+      const span = inner.startSpan(name, options, parent);
+      if (options?.startTime === undefined) startExactly(span);
+      return span;
+    },
+  };
 }
 
 /**
@@ -142,7 +149,28 @@ export async function flushTelemetry(timeoutMs = 2_000): Promise<void> {
   }
 }
 
+/** One for the millisecond that was cut off, and some for making the span. */
+const LONGEST_ROUNDING_MS = 1.5;
+
 const NO_SPAN: SpanContext = { traceId: "0".repeat(32), spanId: "0".repeat(16), traceFlags: 0 };
+
+/**
+ * The SDK takes a span's start from the wall clock, in whole milliseconds, and only its duration is exact. Of a start that takes forty of them, every
+ * span would be off by up to one, against the others and against the guest's. Does nothing when the wall clock was set since the process began.
+ */
+function startExactly(span: Span): void {
+  if (!("startTime" in span) || !isHrTime(span.startTime)) return;
+  const [seconds, nanos] = span.startTime;
+  const behind = performance.timeOrigin + performance.now() - (seconds * 1_000 + nanos / 1e6);
+  if (behind <= 0 || behind > LONGEST_ROUNDING_MS) return;
+  const exact = nanos + Math.round(behind * 1e6);
+  span.startTime[0] = seconds + Math.floor(exact / 1e9);
+  span.startTime[1] = exact % 1e9;
+}
+
+function isHrTime(time: unknown): time is HrTime {
+  return Array.isArray(time) && time.length === 2;
+}
 
 function traceparentOf(ctx: Context): string {
   const carrier: { traceparent?: string } = {};
