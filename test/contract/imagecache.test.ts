@@ -135,20 +135,28 @@ describe("eviction", () => {
 
     const refused = cache.ensure(third.reference, third.image.digest, "m3");
 
-    await expect(refused).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "DISK_FULL" });
+    await expect(refused).rejects.toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "DISK_FULL",
+      facts: {
+        reference: expect.stringContaining("full3"),
+        digest: third.image.digest,
+        budget_bytes: "4000000",
+      },
+    });
     for (const { image } of [pinned, other]) {
       await call(cache.client, cache.client.getImage, { digest: image.digest }, TIMEOUT);
     }
   });
 
-  test("refuses an image that is larger than the whole budget", async () => {
+  test("refuses an image that could never fit, with its layers, into the budget", async () => {
     await using cache = await startImageCache({ budgetBytes: 500_000 });
     const { reference, image } = publish("larger", bulk(21));
 
     await expect(cache.ensure(reference, image.digest)).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
       reason: "IMAGE_TOO_LARGE",
-      facts: { limit: "500000" },
+      facts: { limit: "250000", digest: image.digest },
     });
   });
 });

@@ -2,7 +2,7 @@ import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import { type Digest, hexOf } from "../../lib/oci/digest.ts";
-import { imageFault, type Subject } from "../../lib/oci/faults.ts";
+import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
 import { formatReference, type ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient, ResolvedImage } from "../../lib/oci/registry.ts";
 import { attribute, withSpan } from "../../lib/tracing.ts";
@@ -64,7 +64,7 @@ export class Puller {
         withSpan("imagecache.pull", facts, () => this.#pull(wanted, digest, meter, signal)),
       );
     } catch (err) {
-      throw asDiskFull(err, this.#parts.dir.root);
+      throw about(asDiskFull(err, this.#parts.dir.root), { reference: formatReference(ref), digest });
     }
   }
 
@@ -97,9 +97,10 @@ export class Puller {
 
   #checkSize(compressed: number, subject: Subject): void {
     const { limits, room } = this.#parts;
-    const limit = Math.min(limits.maxBytes, room.budgetBytes);
+    // The root file system takes about as much again.
+    const limit = Math.min(limits.maxBytes, Math.floor(room.budgetBytes / 2));
     if (compressed <= limit) return;
-    const problem = `its layers take ${compressed} bytes, and this host accepts ${limit}; make it smaller, or raise IMAGECACHE_BUDGET_MB or IMAGECACHE_MAX_IMAGE_MB`;
+    const problem = `its layers take ${compressed} bytes, and this host accepts ${limit}; make it smaller, or raise IMAGECACHE_BUDGET_MB (of which layers may take half) or IMAGECACHE_MAX_IMAGE_MB`;
     throw imageFault("IMAGE_TOO_LARGE", subject, problem, {
       limit: String(limit),
       value: String(compressed),

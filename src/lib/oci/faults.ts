@@ -43,22 +43,27 @@ export function imageFault(
   facts: Readonly<Record<string, string>> = {},
   extra: FaultExtra = {},
 ): Fault {
-  const layer = subject.layer === undefined ? "" : `, layer ${subject.layerIndex ?? "?"} (${subject.layer})`;
   return new Fault(
     CODES[reason],
     reason,
-    `image ${subject.reference}${layer}: ${problem}`,
+    `${nameOf(subject)}: ${problem}`,
     { ...subjectFacts(subject), ...facts },
     extra,
   );
 }
 
-/** Adds to a fault what a caller further out knows it is about; anything else is returned as it is. */
+/** Adds to a fault which image and layer it is about, when it does not say so itself; returns anything else as it is. */
 export function about(err: unknown, subject: Subject): unknown {
   if (!(err instanceof Fault) || err.facts["reference"] !== undefined) return err;
-  if (!(err.reason in CODES)) return err;
-  // Just checked to be one of the keys.
-  return imageFault(err.reason as ImageReason, subject, err.message, err.facts, { cause: err.cause });
+  const { cause, violations, retryAfterMs } = err;
+  const extra = { cause, violations, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  const facts = { ...subjectFacts(subject), ...err.facts };
+  return new Fault(err.code, err.reason, `${nameOf(subject)}: ${err.message}`, facts, extra);
+}
+
+function nameOf(subject: Subject): string {
+  const layer = subject.layer === undefined ? "" : `, layer ${subject.layerIndex ?? "?"} (${subject.layer})`;
+  return `image ${subject.reference}${layer}`;
 }
 
 function subjectFacts(subject: Subject): Record<string, string> {
