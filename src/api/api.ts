@@ -28,6 +28,7 @@ import { OrganizationStore } from "./adapters/organization-store.ts";
 import { SagaStore } from "./adapters/saga-store.ts";
 import { Scheduler } from "./adapters/scheduler.ts";
 import { Apps } from "./apps.ts";
+import { Cleanups } from "./create/cleanups.ts";
 import type { ImageResolver } from "./create/context.ts";
 import { Creates } from "./create/creates.ts";
 import { Reconciler } from "./create/reconciler.ts";
@@ -58,6 +59,8 @@ const REFRESH_MS = 2_000;
 const CONNECT_MS = 2_000;
 const RECONCILE_MS = 2_000;
 const SWEEP_MS = 30_000;
+/** Outlives the pause between two rounds, and not much more: an api that died is to be replaced soon. */
+const SWEEP_LEASE_MS = 45_000;
 const HOUSEKEEP_MS = 60 * 60_000;
 
 /** What an api is made of that differs between production and tests. */
@@ -112,13 +115,16 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const creates = new CreateStore(database);
   const sagas = new SagaStore(database);
   const retry = options.retryMs === undefined ? {} : { retryMs: options.retryMs };
-  const meet = (host: HostAddress) => hosts.meet(host);
+  const hostCalls = createHosts(clients);
+  const cleanups = new Cleanups(hostCalls);
+  stack.add("cleanups", () => cleanups.close());
   const tools = {
     images: options.images,
     auctions: scheduler,
-    hosts: createHosts(clients),
+    hosts: hostCalls,
     random,
-    meet,
+    meet: (host: HostAddress) => hosts.meet(host),
+    later: (host: HostAddress, machineId: string) => cleanups.later(host, machineId),
     ...retry,
   };
   const runner = new CreateRunner({ saga: createSaga(tools), sagas, creates, clock });
@@ -183,7 +189,7 @@ async function openHostTable(stateDir: string, stack: Stack): Promise<HostTable>
 function startCaring(database: GatedDatabase, sweeper: Sweeper, stack: Stack): void {
   const leases = new LeaseStore(database);
   const sweep = quietly(async (signal) => {
-    if (await leases.hold("sweeper", SWEEP_MS * 2)) await sweeper.run(signal);
+    if (await leases.hold("sweeper", SWEEP_LEASE_MS)) await sweeper.run(signal);
   });
   stack.add("sweeper", startLoop(SWEEP_MS, SWEEP_MS / 4, sweep, { name: "sweep" }));
   const care = quietly(async () => {

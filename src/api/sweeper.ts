@@ -68,6 +68,15 @@ export class Sweeper {
     const ids = new Set([...before, ...onHost].map((machine) => machine.id));
     const after = await machines.known([...ids]);
     const plan = planSweep(onHost, { before, after }, clock.now(), graceMs);
+    if (plan.isDoubtful) {
+      const [orphans, missing] = [plan.orphans.length, plan.missing.length];
+      logger.error("a host and the record differ too much to believe either", {
+        host: host.number,
+        orphans,
+        missing,
+      });
+      return;
+    }
     for (const orphan of plan.orphans) await this.#removeOrphan(host, orphan, signal);
     // Events still under way may explain both.
     if (!word.isDelivered) return;

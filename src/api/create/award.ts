@@ -4,6 +4,7 @@ import { annotate, attribute } from "../../lib/tracing.ts";
 import { judge, nextAwardStep } from "../domain/award.ts";
 import {
   type Attempt,
+  doubtfulAttempts,
   type Offer,
   withAttempt,
   withAuction,
@@ -46,6 +47,7 @@ export async function undoAward(tools: CreateTools, ctx: CreateContext, signal: 
   const results = await Promise.allSettled(
     suspects.map(({ offer, machineId }) => tools.hosts.destroy(hostOf(offer), machineId, { signal })),
   );
+  for (const { offer, machineId } of doubtfulAttempts(ctx.state)) tools.later(hostOf(offer), machineId);
   const failed = results.find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
 }

@@ -92,6 +92,8 @@ export interface CreateTools {
   readonly random: () => bigint;
   /** Makes sure that whoever starts the machine finds this host. Never throws. */
   readonly meet: (host: HostAddress) => Promise<void>;
+  /** Destroys a machine that nobody wants again in a while: its host may hear of its creation late. */
+  readonly later: (host: HostAddress, machineId: string) => void;
   /** Between attempts to reach a host that has a machine already, in milliseconds. Default 500. */
   readonly retryMs?: number;
 }

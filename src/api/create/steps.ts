@@ -96,12 +96,13 @@ function awardStep(tools: CreateTools): Step<CreateContext> {
 }
 
 /** Losers let go, and hosts that did not answer are told that nobody wants their machine. Whatever is missed ends by itself. */
-function release({ auctions, hosts }: CreateTools): Step<CreateContext> {
+function release({ auctions, hosts, later }: CreateTools): Step<CreateContext> {
   return {
     name: "release",
     async run(ctx, signal) {
       const scope = { signal, remainingMs: CLEANUP_MS };
       const winner = placed(ctx);
+      for (const { offer, machineId } of doubtfulAttempts(ctx.state)) later(hostOf(offer), machineId);
       const cleanUps = [
         ...ctx.state.auctions.map(({ reservationId }) =>
           auctions.release(

@@ -184,7 +184,19 @@ describe("a sweep", () => {
       60_000,
     );
 
-    expect(plan).toEqual({ orphans: [], ahead: [], missing: [] });
+    expect(plan).toEqual({ orphans: [], ahead: [], missing: [], isDoubtful: false });
+  });
+
+  it("believes neither a record nor a host that seems to have lost its memory", () => {
+    const machines = Array.from({ length: 6 }, (_, i) => machine(`m${i}`, "1"));
+    const record = machines.map((one) => known(one.id));
+    const sweep = (onHost: Machine[], inRecord: typeof record) =>
+      planSweep(onHost, { before: inRecord, after: inRecord }, 100_000, 60_000).isDoubtful;
+
+    expect(sweep(machines, [])).toBe(true);
+    expect(sweep([], record)).toBe(true);
+    expect(sweep(machines.slice(1), [])).toBe(false);
+    expect(sweep(machines, record)).toBe(false);
   });
 
   it("finds what lives on a host though the record has it destroyed", () => {

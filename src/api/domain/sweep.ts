@@ -10,6 +10,9 @@ export interface KnownMachine {
   readonly isRecorded: boolean;
 }
 
+/** Differences beyond this number are believed only while they are fewer than half of what there is. */
+const BELIEVED = 5;
+
 /** What is wrong between a host and the record. */
 export interface SweepPlan {
   /** On the host, and unknown to the record or destroyed in it: to be destroyed. */
@@ -18,6 +21,11 @@ export interface SweepPlan {
   readonly missing: readonly KnownMachine[];
   /** Newer on the host than in the record. */
   readonly ahead: readonly Machine[];
+  /**
+   * So much differs that rather the record or the host has lost its memory (a restored backup, a lost disk): nothing may be destroyed or
+   * written off until somebody has looked.
+   */
+  readonly isDoubtful: boolean;
 }
 
 /**
@@ -35,24 +43,28 @@ export function planSweep(
 ): SweepPlan {
   const after = new Map(known.after.map((machine) => [machine.id, machine]));
   const listed = new Set(onHost.map((machine) => machine.id));
-  return {
-    orphans: onHost.filter((machine) => {
-      const isWanted = after.has(machine.id) && after.get(machine.id)?.state !== "destroyed";
-      return !isWanted && !isGone(machine.state) && machine.createTimeMs < nowMs - graceMs;
-    }),
-    missing: known.before.filter((before) => {
-      const now = after.get(before.id);
-      return now?.isRecorded === true && before.isRecorded && !isGone(now.state) && !listed.has(before.id);
-    }),
-    ahead: onHost.filter((machine) => {
-      const record = after.get(machine.id);
-      return (
-        record !== undefined &&
-        record.state !== "destroyed" &&
-        BigInt(machine.generation) > BigInt(record.generation)
-      );
-    }),
-  };
+  const orphans = onHost.filter((machine) => {
+    const isWanted = after.has(machine.id) && after.get(machine.id)?.state !== "destroyed";
+    return !isWanted && !isGone(machine.state) && machine.createTimeMs < nowMs - graceMs;
+  });
+  const missing = known.before.filter((before) => {
+    const now = after.get(before.id);
+    return now?.isRecorded === true && before.isRecorded && !isGone(now.state) && !listed.has(before.id);
+  });
+  const ahead = onHost.filter((machine) => {
+    const record = after.get(machine.id);
+    return (
+      record !== undefined &&
+      record.state !== "destroyed" &&
+      BigInt(machine.generation) > BigInt(record.generation)
+    );
+  });
+  const isDoubtful = tooMany(orphans.length, onHost.length) || tooMany(missing.length, known.before.length);
+  return { orphans, missing, ahead, isDoubtful };
+}
+
+function tooMany(different: number, all: number): boolean {
+  return different > BELIEVED && different * 2 > all;
 }
 
 function isGone(state: MachineState): boolean {
