@@ -133,7 +133,7 @@ describe("a fleet with real VMs", () => {
   );
 
   it("hover shows where the last start spent its time, guest steps included", async () => {
-    const output = await hover("trace", nginx.id);
+    const output = await hover("trace", "--all", nginx.id);
 
     for (const span of [
       "MachinesService/StartMachine",
