@@ -8,6 +8,7 @@ import { HostStatus, MachineState } from "../../src/gen/windhover/machines/v1/ma
 import { type Clients, clientsOf, configOf, type Machine } from "../support/clients.ts";
 import { startFleet, type TestFleet } from "../support/fleet.ts";
 import { pushImage } from "../support/oci/index.ts";
+import { coverageBelow, spanNamed, traceOf } from "../support/trace-coverage.ts";
 import { debianNginx } from "./debian-image.ts";
 
 const APP = "web";
@@ -145,6 +146,14 @@ describe("a fleet with real VMs", () => {
       expect(output).toContain(span);
     }
     expect(output).toMatch(/share of each hop/);
+  });
+
+  it("the spans of that start account for 95 % of its time, at the api and in the guest", async () => {
+    const spans = await traceOf(fleet, (await clients.get(nginx.id)).lastStartTraceId);
+    const api = spanNamed("windhover.machines.v1.MachinesService/StartMachine", spans, "server");
+
+    expect(coverageBelow(api, spans)).toBeGreaterThanOrEqual(0.95);
+    expect(coverageBelow(spanNamed("hostd.acquire", spans), spans)).toBeGreaterThanOrEqual(0.95);
   });
 
   it("hover doctor finds nothing wrong", async () => {
