@@ -64,6 +64,8 @@ describe("Debian's Prometheus, set up as the documentation says", { timeout: 30_
     await value('sum(windhover_refusals_total{operation="bid", reason="no_memory"})').toEqual([2]);
     await value('windhover_auction_declines_total{reason="no_memory"}').toEqual([2]);
     await value('sum(windhover_image_requests_total{result="miss"})').toEqual([1]);
+    await value("sum(windhover_images)").toEqual([1]);
+    await value("count(windhover_image_cache_bytes > 0 < windhover_image_cache_budget_bytes)").toEqual([1]);
     await value("sum(windhover_outbox_lag_events)").toEqual([0]);
     await value("windhover_hosts_attached").toEqual([2]);
     await value('sum(windhover_machines{state="stopped"})').toEqual([1]);
