@@ -37,6 +37,9 @@ export interface PostgresOptions {
   readonly isDurable: boolean;
 }
 
+/** The socket in the data folder, by Postgres' own rule. */
+const SOCKET = ".s.PGSQL.5432";
+
 /** A private server: its own data folder, a unix socket in it, no network. */
 export function postgres(options: PostgresOptions): PartSpec {
   const binaries = findPostgres();
@@ -70,7 +73,9 @@ export function postgres(options: PostgresOptions): PartSpec {
     async prepare(signal) {
       await initialise(binaries, options.folder, user, signal);
       await endSessions(options.folder);
-      rmSync(join(options.folder, "postmaster.pid"), { force: true });
+      // They name a process that is gone; its number may be somebody else's by now, and Postgres would refuse to start.
+      for (const name of ["postmaster.pid", `${SOCKET}.lock`, SOCKET])
+        rmSync(join(options.folder, name), { force: true });
     },
     async ready() {
       if (options.database !== undefined) await ensureDatabase(options.folder, options.database);
