@@ -1,7 +1,4 @@
-import { basename } from "node:path";
-import { layoutOf } from "../../scripts/fleet/layout.ts";
-import { inspect } from "../../scripts/fleet/processes.ts";
-import { findLeftovers } from "../../scripts/fleet/sweep.ts";
+import { vmsOf } from "../lib/vms.ts";
 import { kill, untilFirstLine } from "./first-line.ts";
 import type { PlainGuest } from "./plain-guest.ts";
 
@@ -14,9 +11,7 @@ export type QemuOptions = readonly (readonly [option: string, value: string])[];
 
 /** Reads the options that make the fleet's own VMs fast off one that runs, so that the comparison cannot fall behind them. */
 export function tunedOptions(fleetFolder: string): QemuOptions {
-  const running = findLeftovers(layoutOf(fleetFolder))
-    .vms.map(({ pid }) => inspect(pid))
-    .find(({ executable }) => basename(executable) === QEMU);
+  const [running] = vmsOf(fleetFolder);
   if (running === undefined) throw new Error("no VM of the fleet is running");
   return pickOptions(running.arguments);
 }

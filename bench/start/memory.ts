@@ -1,24 +1,19 @@
 import { readFileSync } from "node:fs";
-import { basename } from "node:path";
-import { layoutOf } from "../../scripts/fleet/layout.ts";
-import { inspect } from "../../scripts/fleet/processes.ts";
-import { findLeftovers } from "../../scripts/fleet/sweep.ts";
+import { vmsOf } from "../lib/vms.ts";
 
 /**
  * Memory that each VM of the fleet has to itself, in MB: what would be free if it went. Guest and QEMU together; pages that VMs share,
  * such as those of a template, are nobody's own.
  */
 export function privateMemory(fleetFolder: string): readonly number[] {
-  return findLeftovers(layoutOf(fleetFolder))
-    .vms.filter(({ pid }) => basename(inspect(pid).executable).startsWith("qemu-system-"))
-    .flatMap(({ pid }) => {
-      try {
-        return privateMb(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
-      } catch {
-        // It ended, or is not ours to look at.
-        return [];
-      }
-    });
+  return vmsOf(fleetFolder).flatMap(({ pid }) => {
+    try {
+      return privateMb(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
+    } catch {
+      // It ended, or is not ours to look at.
+      return [];
+    }
+  });
 }
 
 /** Adds up what is private in the kernel's summary of a process's memory. */

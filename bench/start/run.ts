@@ -86,7 +86,10 @@ export class StartRun {
     );
     const { samples, others, failures } = sequence;
     const report = this.#report;
-    const why = `no start went that way (${counts(others) || "none at all"})`;
+    const why =
+      others.size > 0
+        ? `the host was given time to be ready for it, and starts went ${counts(others)}`
+        : "no start came to its end";
     report.add(
       way,
       "ms",
