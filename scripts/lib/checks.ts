@@ -1,0 +1,58 @@
+import { styleText } from "node:util";
+import { breakingBase } from "./breaking-base.ts";
+import { ROOT, tool } from "./paths.ts";
+import { type Progress, seconds } from "./progress.ts";
+import { run } from "./run.ts";
+
+/** A tool that says yes or no about the tree. */
+export interface Check {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+}
+
+const ALWAYS: readonly Check[] = [
+  { name: "format and lint", command: ["biome", "ci", "--colors=off"] },
+  { name: "types", command: ["tsc", "-p", "tsconfig.json", "--pretty", "false"] },
+  { name: "contracts: lint", command: ["buf", "lint"] },
+];
+
+/** Everything that can be said without running our code: format, lint, types, contracts and what they would break. */
+export async function staticChecks(progress: Progress): Promise<readonly Check[]> {
+  const base = await breakingBase();
+  if (base === undefined) progress.say("- contracts: breaking: no earlier version here to compare with");
+  return base === undefined ? ALWAYS : [...ALWAYS, breaking(base)];
+}
+
+function breaking(base: string): Check {
+  return { name: "contracts: breaking", command: ["buf", "breaking", "--against", `.git#ref=${base}`] };
+}
+
+/** Runs checks one after the other; returns the names of those that fail. */
+export async function failing(
+  checks: readonly Check[],
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const failures: string[] = [];
+  for (const check of checks) {
+    signal.throwIfAborted();
+    if (!(await passes(check, progress, signal))) failures.push(check.name);
+  }
+  return failures;
+}
+
+/** Shows one line for a check that passes, and all it said for one that does not. */
+async function passes(check: Check, progress: Progress, signal: AbortSignal): Promise<boolean> {
+  const startedAt = performance.now();
+  const [name, ...args] = check.command;
+  const took = () => `${check.name} ${seconds(performance.now() - startedAt)}`;
+  try {
+    await run(tool(name), args, { cwd: ROOT, signal, env: { ...process.env, NO_COLOR: "1" } });
+    progress.say(`${styleText("green", "✓")} ${took()}`);
+    return true;
+  } catch (error) {
+    signal.throwIfAborted();
+    progress.say(`${styleText("red", "✗")} ${took()}\n${error instanceof Error ? error.message : error}`);
+    return false;
+  }
+}
