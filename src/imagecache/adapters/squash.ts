@@ -23,6 +23,8 @@ const OPTIONS = [
 const ENVIRONMENT = { PATH: "/usr/local/bin:/usr/bin:/bin" };
 /** Fewer, larger writes: a pipe's round trip costs more than a copy. */
 const BATCH = 256 * 1024;
+/** Both ends work in bursts; without slack between them each waits for the other half of the time. */
+const MAX_QUEUED = 8 * 1024 * 1024;
 const MAX_STDERR = 4096;
 
 /** Writes a squashfs from an archive, with `tar2sqfs` of squashfs-tools-ng at the other end of a pipe. */
@@ -33,6 +35,9 @@ export class SquashWriter implements ArchiveSink {
   readonly #ended: Promise<void>;
   #batch: Buffer[] = [];
   #batched = 0;
+  /** Bytes handed to the pipe and not yet through it. */
+  #queued = 0;
+  #wake: (() => void) | undefined;
   #stderr = "";
 
   /** @param path the file to write @param dir the cache's directory, for faults */
@@ -47,6 +52,7 @@ export class SquashWriter implements ArchiveSink {
     this.#stdin = stdin;
     // When the other end dies, its exit tells more than the broken pipe.
     stdin.on("error", () => undefined);
+    stdin.on("close", () => this.#wake?.());
     stderr.on("data", (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString()).slice(-MAX_STDERR);
     });
@@ -75,12 +81,23 @@ export class SquashWriter implements ArchiveSink {
   }
 
   async #flush(): Promise<void> {
+    const size = this.#batched;
+    this.#queued += size;
     this.#stdin.cork();
     for (const bytes of this.#batch) this.#stdin.write(bytes);
+    // Called when all before it is written, or never will be.
+    this.#stdin.write("", () => {
+      this.#queued -= size;
+      this.#wake?.();
+    });
     this.#batch = [];
     this.#batched = 0;
     this.#stdin.uncork();
-    if (this.#stdin.writableNeedDrain) await drained(this.#stdin);
+    while (this.#queued > MAX_QUEUED && !this.#stdin.destroyed) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
     if (!this.#stdin.destroyed) return;
     // The writer ended before all was written: whatever it said, that is a failure.
     await this.#ended;
@@ -109,17 +126,4 @@ export class SquashWriter implements ArchiveSink {
     const message = "the root file system could not be written; the image cache's log says why";
     return new Fault("INTERNAL", "SQUASH_FAILED", message, {}, { cause });
   }
-}
-
-/** Resolves when there is room again, or when the other end is gone. */
-function drained(stream: Writable): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      stream.off("drain", done);
-      stream.off("close", done);
-      resolve();
-    };
-    stream.on("drain", done);
-    stream.on("close", done);
-  });
 }
