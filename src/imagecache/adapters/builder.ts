@@ -32,7 +32,7 @@ export function squash(
 ): Promise<void> {
   return withSpan("imagecache.squash", { [span.uncompressedBytes]: uncompressedBytes }, async (active) => {
     meter.begin("squashing", uncompressedBytes, layers.length);
-    const writer = new SquashWriter(path, dir);
+    const writer = await SquashWriter.start(path, dir);
     const written = new AbortController();
     const syncing = syncWhileWritten(path, written.signal);
     try {

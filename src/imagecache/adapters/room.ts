@@ -2,7 +2,7 @@ import { statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { logger } from "../../lib/log.ts";
 import { type Digest, digestOf, parseDigest } from "../../lib/oci/digest.ts";
-import { type Candidate, evict } from "../domain/evict.ts";
+import { type Candidate, evict, RESERVE_BYTES } from "../domain/evict.ts";
 import { type CacheDir, namesIn } from "./cache-dir.ts";
 import { diskFull, fileInfo, isMissing } from "./disk.ts";
 import type { ImageFiles } from "./image-files.ts";
@@ -68,9 +68,11 @@ export class Room {
       const facts = {
         needed_bytes: String(neededBytes),
         missing_bytes: String(missingBytes),
+        free_bytes: String(disk.freeBytes),
         budget_bytes: String(budgetBytes),
       };
-      const why = `it needs ${mib(neededBytes)} MiB, and ${mib(missingBytes)} MiB are missing even without all images not in use (the budget, IMAGECACHE_BUDGET_MB, is ${mib(budgetBytes)})`;
+      const limits = `the disk has ${mib(disk.freeBytes)} MiB free, of which ${mib(RESERVE_BYTES)} stay free, and the budget, IMAGECACHE_BUDGET_MB, is ${mib(budgetBytes)}`;
+      const why = `it needs ${mib(neededBytes)} MiB, of which ${mib(missingBytes)} are missing even without all images not in use (${limits})`;
       throw diskFull(this.#dir.root, why, facts);
     }
     for (const { path, bytes } of victims) await this.#remove(path, bytes);

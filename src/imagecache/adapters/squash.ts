@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { type FileHandle, open, statfs } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { Fault } from "../../lib/fault.ts";
 import type { ArchiveSink } from "../domain/write-image.ts";
@@ -26,12 +27,16 @@ const BATCH = 256 * 1024;
 /** Both ends work in bursts; without slack between them each waits for the other half of the time. */
 const MAX_QUEUED = 8 * 1024 * 1024;
 const MAX_STDERR = 4096;
+/** Less than what tar2sqfs writes at a time. */
+const FULL_BYTES = 1024 * 1024;
 
 /** Writes a squashfs from an archive, with `tar2sqfs` of squashfs-tools-ng at the other end of a pipe. */
 export class SquashWriter implements ArchiveSink {
   readonly #child: ChildProcess;
   readonly #stdin: Writable;
   readonly #dir: string;
+  /** Keeps the file's blocks taken when tar2sqfs removes it in failing, so that a full disk still looks full. */
+  readonly #held: FileHandle;
   readonly #ended: Promise<void>;
   #batch: Buffer[] = [];
   #batched = 0;
@@ -40,9 +45,9 @@ export class SquashWriter implements ArchiveSink {
   #wake: (() => void) | undefined;
   #stderr = "";
 
-  /** @param path the file to write @param dir the cache's directory, for faults */
-  constructor(path: string, dir: string) {
+  private constructor(path: string, dir: string, held: FileHandle) {
     this.#dir = dir;
+    this.#held = held;
     this.#child = spawn("tar2sqfs", [...OPTIONS, path], {
       stdio: ["pipe", "ignore", "pipe"],
       env: ENVIRONMENT,
@@ -58,6 +63,11 @@ export class SquashWriter implements ArchiveSink {
     });
     this.#ended = this.#watch();
     this.#ended.catch(() => undefined);
+  }
+
+  /** Starts writing an image to `path`. @param dir the cache's directory, on the same file system */
+  static async start(path: string, dir: string): Promise<SquashWriter> {
+    return new SquashWriter(path, dir, await open(path, "w", 0o644));
   }
 
   /** The bytes must stay as they are until they are written. */
@@ -101,7 +111,7 @@ export class SquashWriter implements ArchiveSink {
     if (!this.#stdin.destroyed) return;
     // The writer ended before all was written: whatever it said, that is a failure.
     await this.#ended;
-    throw this.#failed("it ended early");
+    throw await this.#failed("it ended early");
   }
 
   async #watch(): Promise<void> {
@@ -109,19 +119,23 @@ export class SquashWriter implements ArchiveSink {
       this.#child.once("error", reject);
       this.#child.once("close", (code, signal) => resolve(signal ?? code));
     });
-    let status: string | number | null;
     try {
-      status = await exit;
-    } catch (err) {
-      const message = "tar2sqfs could not be started; install squashfs-tools-ng";
-      throw new Fault("FAILED_PRECONDITION", "SQUASH_TOOL_MISSING", message, {}, { cause: err });
+      const status = await exit.catch((cause: unknown) => {
+        const message = "tar2sqfs could not be started; install squashfs-tools-ng";
+        throw new Fault("FAILED_PRECONDITION", "SQUASH_TOOL_MISSING", message, {}, { cause });
+      });
+      if (status !== 0) throw await this.#failed(`it ended with ${status}`);
+    } finally {
+      await this.#held.close();
     }
-    if (status !== 0) throw this.#failed(`it ended with ${status}`);
   }
 
-  #failed(how: string): Fault {
-    if (/no space left|quota exceeded/i.test(this.#stderr))
+  /** tar2sqfs calls a full disk an "I/O error", like everything else that goes wrong in writing. */
+  async #failed(how: string): Promise<Fault> {
+    const { bavail, bsize } = await statfs(this.#dir);
+    if (/I\/O error/.test(this.#stderr) && bavail * bsize < FULL_BYTES) {
       return diskFull(this.#dir, "the file system is full", {});
+    }
     const cause = new Error(`tar2sqfs: ${how}: ${this.#stderr.trim()}`);
     const message = "the root file system could not be written; the image cache's log says why";
     return new Fault("INTERNAL", "SQUASH_FAILED", message, {}, { cause });
