@@ -23,6 +23,7 @@ import { type CpioEntry, writeCpio } from "./cpio.ts";
 import { compileInit, initSources } from "./init.ts";
 import { fetchKernelPackage, unpackPackage } from "./kernel-package.ts";
 import { orderModules, WANTED_MODULES } from "./modules.ts";
+import { makeRehearsalImage, REHEARSAL_SOURCE } from "./rehearsal.ts";
 import { type Log, run } from "./run.ts";
 import { makeScratchTemplate } from "./scratch.ts";
 
@@ -71,7 +72,11 @@ async function build(outDir: string, draft: string, inputs: string, log: Log): P
   writeFileSync(join(set, "vmlinux"), extractVmlinux(readFileSync(join(tree, "boot", image))));
   log("compiling the guest's init");
   const initFile = join(draft, "init");
-  const [modules] = await Promise.all([collectModules(tree, draft), compileInit(initFile)]);
+  const [modules] = await Promise.all([
+    collectModules(tree, draft),
+    compileInit(initFile),
+    makeRehearsalImage(join(set, "rehearsal.sqfs"), draft),
+  ]);
   writeFileSync(join(set, "initramfs.cpio"), writeCpio(initramfs(readFileSync(initFile), modules)));
   const extents = await makeScratchTemplate(join(set, "scratch.ext4"), SCRATCH_BYTES);
 
@@ -82,11 +87,12 @@ async function build(outDir: string, draft: string, inputs: string, log: Log): P
   moveInto(set, join(outDir, name));
   const file = (leaf: string): GuestFile => describe(outDir, `${name}/${leaf}`);
   const manifest: GuestManifest = {
-    format: 1,
+    format: 2,
     inputs,
     kernel: { ...file("vmlinux"), version: image.slice("vmlinuz-".length), package: basename(archive) },
     initramfs: { ...file("initramfs.cpio"), modules: modules.map((module) => module.name) },
     scratch: { ...file("scratch.ext4"), sizeBytes: SCRATCH_BYTES, extents },
+    rehearsal: file("rehearsal.sqfs"),
   };
   writeFileSync(join(draft, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
   renameSync(join(draft, MANIFEST), join(outDir, MANIFEST));
@@ -136,7 +142,8 @@ function initramfs(init: Buffer, modules: readonly Module[]): CpioEntry[] {
 function hashSources(): string {
   const own = readdirSync(import.meta.dirname).filter((file) => !file.endsWith(".test.ts"));
   const hash = createHash("sha256");
-  for (const file of [...own.sort().map((each) => join(import.meta.dirname, each)), ...initSources()]) {
+  const scripts = own.sort().map((each) => join(import.meta.dirname, each));
+  for (const file of [...scripts, ...initSources(), REHEARSAL_SOURCE]) {
     hash
       .update(`${basename(file)}\0`)
       .update(readFileSync(file))
@@ -158,9 +165,11 @@ function describe(dir: string, file: string): GuestFile {
 
 /** By size only: reading 50 MB to compare hashes would cost each start of the fleet more than it could find. */
 function isComplete(dir: string, manifest: GuestManifest): boolean {
-  return [manifest.kernel, manifest.initramfs, manifest.scratch].every(({ file, bytes }) => {
-    return statSync(join(dir, file), { throwIfNoEntry: false })?.size === bytes;
-  });
+  return [manifest.kernel, manifest.initramfs, manifest.scratch, manifest.rehearsal].every(
+    ({ file, bytes }) => {
+      return statSync(join(dir, file), { throwIfNoEntry: false })?.size === bytes;
+    },
+  );
 }
 
 /** Takes the place of a set of the same content: one that another build was quicker with, or that has lost a file. */

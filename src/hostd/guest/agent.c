@@ -47,7 +47,7 @@ static void on_signal(struct agent *a, uint64_t request, uint64_t signal)
 	channel_send(&a->channel, MSG_SIGNALLED, body, w.len);
 }
 
-static void on_run(struct agent *a, const uint8_t *body, size_t n)
+static void on_run(struct agent *a, bool rehearsing, const uint8_t *body, size_t n)
 {
 	const char *why;
 
@@ -55,16 +55,14 @@ static void on_run(struct agent *a, const uint8_t *body, size_t n)
 	if (a->state != STATE_WAITING)
 		return;
 	a->run_at_us = now_us();
+	a->rehearsing = rehearsing;
 	if (run_request_parse(&a->request, body, n, &why)) {
 		set_clock(a->request.host_time_us);
 		add_entropy(a->request.entropy, a->request.entropy_len);
 		agent_start(a);
 		return;
 	}
-	a->failed = true;
-	a->failure.what = STEP_REQUEST;
-	strncpy(a->failure.detail, why, sizeof a->failure.detail - 1);
-	set_state(a, STATE_FAILED);
+	agent_fail(a, STEP_REQUEST, 0, why);
 }
 
 void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
@@ -74,8 +72,8 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 	uint64_t nonce = 0, ack = 0, request = 0, signal = 0;
 	struct tlv field;
 
-	if (type == MSG_RUN) {
-		on_run(a, body, n);
+	if (type == MSG_RUN || type == MSG_REHEARSE) {
+		on_run(a, type == MSG_REHEARSE, body, n);
 		return;
 	}
 	while (tlv_next(&in, &field)) {
@@ -196,7 +194,10 @@ static void conclude(struct agent *a)
 		return;
 	for (int i = 0; i < 2; i++)
 		end_output(a, &a->outputs[i]);
-	set_state(a, STATE_EXITED);
+	if (a->rehearsing)
+		agent_end_rehearsal(a);
+	else
+		set_state(a, STATE_EXITED);
 }
 
 /* With the host there, a full ring makes the workload wait; without it, the oldest lines give way. */

@@ -32,7 +32,10 @@ struct agent {
 	bool state_news;  /* STATE is due */
 	uint64_t nonce;   /* of the SYNC it answers; 0: none */
 	struct phase_time phases[PHASE_COUNT];
-	int scratch_error;
+	char root_disk[64], scratch_disk[64]; /* device files; "" until found */
+	bool scratch_mounted;
+	bool rehearsing;     /* what runs is only a rehearsal */
+	uint32_t rehearsals; /* how many are over */
 
 	struct run_request request;
 	uint64_t run_at_us, exec_at_us, exited_at_us;
@@ -64,6 +67,12 @@ int agent_timeout(const struct agent *a);
 
 /* Starts what `request` asks for. Failures end up in the state. */
 void agent_start(struct agent *a);
+
+/* Removes all that a rehearsal left, in memory and on disk, and waits again. A rehearsal that went wrong is a failure. */
+void agent_end_rehearsal(struct agent *a);
+
+/* Notes a failure, which is how it ends. */
+void agent_fail(struct agent *a, enum step step, int error, const char *detail);
 
 /* Watches a descriptor; `data` comes back with its events. */
 bool agent_watch(struct agent *a, int fd, void *data);

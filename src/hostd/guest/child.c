@@ -11,14 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices.h"
 #include "report.h"
 #include "root.h"
 #include "search.h"
 #include "sys.h"
 #include "users.h"
 
-enum { DISK_WAIT_MS = 5000, ACCOUNTS_MAX = 1024 * 1024 };
+enum { ACCOUNTS_MAX = 1024 * 1024 };
 
 static void require(struct child *c, enum step step, int error, const char *detail)
 {
@@ -28,16 +27,10 @@ static void require(struct child *c, enum step step, int error, const char *deta
 
 static void mount_all(struct child *c)
 {
-	const struct run_request *r = c->request;
-	char disk[64];
 	uint64_t found, done;
-	int watch = watch_devices();
 
 	require(c, STEP_MOUNT, unshare(CLONE_NEWNS) < 0 ? errno : 0, "mount namespace");
-	if (!wait_for_disk(watch, r->root_serial, disk, sizeof disk, DISK_WAIT_MS))
-		report_failure(c->report, STEP_DISK, ENODEV, r->root_serial);
-	close(watch);
-	require(c, STEP_DISK, mount_image(disk), "image");
+	require(c, STEP_DISK, mount_image(c->root_disk), "image");
 	found = now_us();
 	report_phase(c->report, PHASE_DISK, c->run_at_us, found);
 	require(c, STEP_MOUNT, mount_overlay(), "overlay");

@@ -8,6 +8,7 @@
 
 struct child {
 	struct run_request *request;
+	const char *root_disk;
 	int report, out, err; /* write ends */
 	uint64_t run_at_us;
 };

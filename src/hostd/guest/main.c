@@ -51,7 +51,6 @@ static void boot(void)
 	/* The VM itself is the bound on processes; the kernel's default is far below that in a small one. */
 	struct rlimit files = { OPEN_FILES, OPEN_FILES }, processes = { RLIM_INFINITY, RLIM_INFINITY };
 	uint64_t start = now_us();
-	char disk[64];
 	int watch;
 
 	agent.phases[PHASE_KERNEL] = (struct phase_time){ 0, start };
@@ -69,7 +68,9 @@ static void boot(void)
 	network_up();
 	took(PHASE_NETWORK, start);
 	start = now_us();
-	agent.scratch_error = wait_for_disk(watch, "scratch", disk, sizeof disk, DEVICE_WAIT_MS) ? mount_scratch(disk) : ENODEV;
+	/* When it fails it is tried again once there is somebody to be told. */
+	if (wait_for_disk(watch, "scratch", agent.scratch_disk, sizeof agent.scratch_disk, DEVICE_WAIT_MS))
+		agent.scratch_mounted = mount_scratch(agent.scratch_disk) == 0;
 	took(PHASE_SCRATCH, start);
 	close(watch);
 }

@@ -11,7 +11,7 @@
 #ifndef WINDHOVER_PROTOCOL_H
 #define WINDHOVER_PROTOCOL_H
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define AGENT_PORT_NAME "windhover.agent"
 
 enum message {
@@ -20,6 +20,11 @@ enum message {
 	MSG_RUN = 2,    /* see `struct run_request`; only the first counts */
 	MSG_SIGNAL = 3, /* REQUEST, SIGNAL: answered by SIGNALLED */
 	MSG_ACK = 4,    /* ACK: lines up to this number need not be kept */
+	/*
+	 * As RUN, for a guest that is to run something else later: once the process has exited with 0, all it left is removed, and the
+	 * guest waits as if new. A guest that has done it is much faster at the real run: the emulator has translated what that takes.
+	 */
+	MSG_REHEARSE = 5,
 	/* guest to host */
 	MSG_STATE = 65,     /* at every change, and in answer to SYNC */
 	MSG_LOGS = 66,      /* NOW, LINE... */
@@ -42,6 +47,7 @@ enum tag {
 	TAG_WORKING_DIR = 22,
 	TAG_HOSTNAME = 23,
 	TAG_SCRATCH_SERIAL = 24,
+	TAG_RELEASE_SCRATCH = 25, /* REHEARSE only; not 0: let go of the scratch disk afterwards, another will take its place */
 	/* STATE */
 	TAG_PROTOCOL = 32,
 	TAG_STATE = 33, /* enum run_state */
@@ -56,6 +62,7 @@ enum tag {
 	TAG_OOM_KILLED = 42,
 	TAG_EXITED_AT = 43,
 	TAG_LAST_LINE = 44, /* number of the last line there will ever be */
+	TAG_REHEARSALS = 45, /* how many are over */
 	/* LOGS */
 	TAG_LINE = 48, /* number (8), time (8), stream (1), text */
 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +14,11 @@
 
 #define IMAGE_DIR "/image"
 #define ROOT_DIR "/root"
-#define UPPER_DIR SCRATCH_DIR "/run/upper"
-#define WORK_DIR SCRATCH_DIR "/run/work"
+#define RUN_DIR SCRATCH_DIR "/run"
+#define UPPER_DIR RUN_DIR "/upper"
+#define WORK_DIR RUN_DIR "/work"
+
+enum { MAX_OPEN = 16 };
 
 static int mounted(const char *source, const char *target, const char *type, unsigned long flags, const char *options)
 {
@@ -26,6 +30,21 @@ static int mounted(const char *source, const char *target, const char *type, uns
 int mount_scratch(const char *disk)
 {
 	return mounted(disk, SCRATCH_DIR, "ext4", MS_NOATIME, "barrier=0,noinit_itable");
+}
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+	(void)st, (void)kind, (void)where;
+	return remove(path) < 0 ? errno : 0;
+}
+
+int clear_scratch(bool release)
+{
+	int err = nftw(RUN_DIR, remove_entry, MAX_OPEN, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+
+	if (err)
+		return err < 0 ? errno : err;
+	return release && umount(SCRATCH_DIR) < 0 ? errno : 0;
 }
 
 int mount_image(const char *disk)
@@ -40,7 +59,7 @@ static int make_layer(void)
 
 	if (stat(IMAGE_DIR, &image) < 0)
 		return errno;
-	if (mkdir(SCRATCH_DIR "/run", 0700) < 0 || mkdir(UPPER_DIR, 0755) < 0 || mkdir(WORK_DIR, 0755) < 0)
+	if (mkdir(RUN_DIR, 0700) < 0 || mkdir(UPPER_DIR, 0755) < 0 || mkdir(WORK_DIR, 0755) < 0)
 		return errno;
 	if (chown(UPPER_DIR, image.st_uid, image.st_gid) < 0 || chmod(UPPER_DIR, image.st_mode & 07777) < 0)
 		return errno;

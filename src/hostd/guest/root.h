@@ -2,10 +2,15 @@
 #ifndef WINDHOVER_ROOT_H
 #define WINDHOVER_ROOT_H
 
+#include <stdbool.h>
+
 #define SCRATCH_DIR "/scratch"
 
 /* Mounts the scratch disk for later. Returns 0 or an errno. */
 int mount_scratch(const char *disk);
+
+/* Removes what a run has left on the scratch disk; with `release`, lets go of the disk as well. 0 or an errno. */
+int clear_scratch(bool release);
 
 /* Mounts the image. 0 or an errno. Call these four in a mount namespace of its own, in this order. */
 int mount_image(const char *disk);

@@ -7,13 +7,15 @@ export type Extent = readonly [offset: number, length: number];
 
 /** What `guest.json` says: the files that every VM on this host is made of. Written by scripts/guest. */
 export interface GuestManifest {
-  readonly format: 1;
+  readonly format: 2;
   /** Hash of everything the files were made from; equal inputs need no new build. */
   readonly inputs: string;
   readonly kernel: GuestFile & { readonly version: string; readonly package: string };
   readonly initramfs: GuestFile & { readonly modules: readonly string[] };
   /** An empty disk of `sizeBytes`; the file holds only its extents, one after the other. */
   readonly scratch: GuestFile & { readonly sizeBytes: number; readonly extents: readonly Extent[] };
+  /** The root file system of rehearsals. */
+  readonly rehearsal: GuestFile;
 }
 
 /** One file, relative to the manifest. */
@@ -33,6 +35,7 @@ export interface GuestAssets {
     readonly sizeBytes: number;
     readonly extents: readonly Extent[];
   };
+  readonly rehearsal: string;
   readonly kernelVersion: string;
   /** Changes whenever any of the files does: part of the key of whatever is made with them. */
   readonly hash: string;
@@ -46,7 +49,7 @@ export function readManifest(dir: string): GuestManifest | undefined {
   try {
     // What it holds is ours: written whole and renamed into place by the build.
     const manifest = JSON.parse(readFileSync(join(dir, MANIFEST), "utf8")) as GuestManifest;
-    return manifest.format === 1 ? manifest : undefined;
+    return manifest.format === 2 ? manifest : undefined;
   } catch {
     return undefined;
   }
@@ -56,9 +59,9 @@ export function readManifest(dir: string): GuestManifest | undefined {
 export function loadGuestAssets(dir: string): GuestAssets {
   const manifest = readManifest(dir);
   if (manifest === undefined) throw new Error(`${dir} holds no guest; run "npm run setup"`);
-  const { kernel, initramfs, scratch } = manifest;
+  const { kernel, initramfs, scratch, rehearsal } = manifest;
   const hash = createHash("sha256");
-  for (const each of [kernel, initramfs, scratch]) hash.update(each.sha256);
+  for (const each of [kernel, initramfs, scratch, rehearsal]) hash.update(each.sha256);
   return {
     dir,
     kernel: join(dir, kernel.file),
@@ -68,6 +71,7 @@ export function loadGuestAssets(dir: string): GuestAssets {
       sizeBytes: scratch.sizeBytes,
       extents: scratch.extents,
     },
+    rehearsal: join(dir, rehearsal.file),
     kernelVersion: kernel.version,
     hash: hash.digest("hex"),
   };

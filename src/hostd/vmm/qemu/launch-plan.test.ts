@@ -5,7 +5,7 @@ import { confine, seenPaths } from "./confinement.ts";
 import { startFailure } from "./failure.ts";
 
 const assets: GuestAssets = {
-  ...{ dir: "/d", kernel: "/d/set-1/vmlinux", initramfs: "/d/set-1/initramfs.cpio" },
+  ...{ dir: "/d", kernel: "/d/set-1/vmlinux", initramfs: "/d/set-1/initramfs.cpio", rehearsal: "" },
   scratch: { data: Buffer.alloc(0), sizeBytes: 0, extents: [] },
   ...{ kernelVersion: "6.1", hash: "h" },
 };

@@ -6,7 +6,7 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
  * What host and guest say to each other, as src/hostd/guest/protocol.h explains it; change both together. Everything that comes
  * from a guest is taken for hostile: numbers out of range become 0, unknown fields are skipped, texts are made valid.
  */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Name of the guest's port. */
 export const AGENT_PORT = "windhover.agent";
@@ -16,7 +16,16 @@ export const ROOT_SERIAL = "root";
 /** See {@link ROOT_SERIAL}. */
 export const SCRATCH_SERIAL = "scratch";
 
-const MESSAGE = { sync: 1, run: 2, signal: 3, ack: 4, state: 65, logs: 66, signalled: 67 } as const;
+const MESSAGE = {
+  sync: 1,
+  run: 2,
+  signal: 3,
+  ack: 4,
+  rehearse: 5,
+  state: 65,
+  logs: 66,
+  signalled: 67,
+} as const;
 
 const TAG = {
   nonce: 1,
@@ -33,6 +42,7 @@ const TAG = {
   workingDir: 22,
   hostname: 23,
   scratchSerial: 24,
+  releaseScratch: 25,
   protocol: 32,
   state: 33,
   now: 34,
@@ -46,6 +56,7 @@ const TAG = {
   oomKilled: 42,
   exitedAt: 43,
   lastLine: 44,
+  rehearsals: 45,
   line: 48,
 } as const;
 
@@ -57,6 +68,18 @@ const STEPS = ["", "request", "disk", "mount", "files", "user", "working_dir", "
 /** Longest line taken; the guest cuts at the same length. */
 const MAX_LINE_BYTES = 16 * 1024;
 const LINE_HEADER = 17;
+
+/** What the guest needs to know of a workload. */
+type GuestWork = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname">;
+
+/** Much like a real one; the program is in the image that scripts/guest makes. */
+const REHEARSAL: GuestWork = {
+  argv: ["rehearsal"],
+  env: { PATH: "/usr/local/bin:/usr/bin:/bin", REHEARSAL: "1" },
+  user: "root",
+  workingDir: "/data",
+  hostname: "rehearsal",
+};
 
 /** What a guest was doing when. */
 export interface GuestPhase {
@@ -74,6 +97,8 @@ export interface GuestState {
   /** Of the question this answers; 0n when the guest speaks on its own. */
   readonly nonce: bigint;
   readonly phases: readonly GuestPhase[];
+  /** How many rehearsals are over. */
+  readonly rehearsals: number;
   readonly runAtUs: number;
   readonly execAtUs: number;
   readonly failure: {
@@ -114,6 +139,19 @@ export function syncMessage(nonce: bigint, ack: number): Buffer {
 
 /** Tells the guest what to run, what time it is, and gives it randomness of its own. */
 export function runMessage(workload: Workload, hostTimeUs: number, entropy: Buffer): Buffer {
+  return encodeFrame(MESSAGE.run, runBody(workload, hostTimeUs, entropy).finish());
+}
+
+/** The same for a rehearsal, after which the guest waits again; with `releaseScratch`, without its scratch disk. */
+export function rehearseMessage(hostTimeUs: number, entropy: Buffer, releaseScratch: boolean): Buffer {
+  const body = runBody(REHEARSAL, hostTimeUs, entropy);
+  return encodeFrame(
+    MESSAGE.rehearse,
+    body.put(TAG.releaseScratch, Buffer.of(releaseScratch ? 1 : 0)).finish(),
+  );
+}
+
+function runBody(workload: GuestWork, hostTimeUs: number, entropy: Buffer): TlvWriter {
   const body = new TlvWriter()
     .putU64(TAG.hostTime, BigInt(Math.round(hostTimeUs)))
     .put(TAG.entropy, entropy)
@@ -124,7 +162,7 @@ export function runMessage(workload: Workload, hostTimeUs: number, entropy: Buff
     .put(TAG.hostname, workload.hostname);
   for (const arg of workload.argv) body.put(TAG.arg, arg);
   for (const [name, value] of Object.entries(workload.env)) body.put(TAG.env, `${name}=${value}`);
-  return encodeFrame(MESSAGE.run, body.finish());
+  return body;
 }
 
 /** Asks for a signal to be sent to the workload. */
@@ -183,6 +221,7 @@ function readState(body: Buffer): GuestState {
     nowUs: number(TAG.now),
     nonce,
     phases,
+    rehearsals: number(TAG.rehearsals),
     runAtUs: number(TAG.runAt),
     execAtUs: number(TAG.execAt),
     failure: { step: STEPS[number(TAG.failedStep)] ?? "system", errno: number(TAG.errno), detail },

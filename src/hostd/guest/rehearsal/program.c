@@ -1,0 +1,89 @@
+/*
+ * What a guest runs in a rehearsal: nothing of use, but by the ways that programs go when they start, so that the emulator has
+ * translated the kernel's part of them. Exits with 0 when all of it worked.
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, HEAP = 512 * 1024 };
+
+static volatile unsigned sum;
+
+/* As a dynamic loader maps libraries: page faults on compressed data. */
+static int touch_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *data;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return 1;
+	data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (data == MAP_FAILED)
+		return 1;
+	for (off_t at = 0; at < st.st_size; at += PAGE) {
+		sum += (unsigned char)data[at];
+		if (at % (4 * PAGE) == 0)
+			data[at] = 1;
+	}
+	return munmap(data, (size_t)st.st_size);
+}
+
+static int touch_heap(void)
+{
+	char *heap = malloc(HEAP);
+
+	if (!heap)
+		return 1;
+	for (size_t at = 0; at < HEAP; at += PAGE)
+		heap[at] = 1;
+	free(heap);
+	return 0;
+}
+
+static int write_file(const char *path)
+{
+	FILE *file = fopen(path, "w");
+
+	return !file || fputs("rehearsal\n", file) < 0 || fclose(file) != 0 || unlink(path) != 0;
+}
+
+static int listen_once(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 8) < 0)
+		return 1;
+	return close(fd);
+}
+
+static int spawn_self(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/proc/self/exe", "rehearsal", "child", (char *)NULL);
+		_exit(127);
+	}
+	return pid < 0 || waitpid(pid, &status, 0) != pid || status != 0;
+}
+
+int main(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		return 0;
+	puts("rehearsal");
+	fputs("rehearsal\n", stderr);
+	return touch_file("/data/mapped") || touch_heap() || write_file("/data/written") || listen_once() || spawn_self();
+}
