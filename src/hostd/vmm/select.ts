@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { logger } from "../../lib/log.ts";
-import type { BootOptions } from "./qemu/acquire.ts";
+import type { PoolMetrics } from "./pool-metrics.ts";
 import { type GuestAssets, loadGuestAssets } from "./qemu/assets.ts";
 import type { Acceleration } from "./qemu/command-line.ts";
 import { type Confinement, probeConfinement } from "./qemu/confinement.ts";
 import { QemuVmm, type QemuVmmOptions } from "./qemu/qemu-vmm.ts";
 import { UID_SLOTS, VmDirs } from "./qemu/vm-dirs.ts";
-import type { Vmm, VmmInfo } from "./vmm.ts";
+import type { Vmm, VmmInfo, Way } from "./vmm.ts";
 
 /** What a host may be told about its VMM. */
 export interface SelectOptions {
@@ -28,6 +28,14 @@ export interface SelectOptions {
   readonly coldBoots: number;
   /** Launches that may wait for their turn. */
   readonly maxWaiting: number;
+  /** The ways to a running guest that may be taken, fastest first. */
+  readonly ways: readonly Way[];
+  /** Most memory for VMs that wait; 0: none ever do. They begin to once `keepWarm` is called. */
+  readonly warmMemoryMb: number;
+  /** Most disk for templates. */
+  readonly templateMb: number;
+  /** Told of VMs that wait. */
+  readonly pool: PoolMetrics;
   /** Makes the simulator, for `sim`. */
   readonly sim: () => Vmm;
 }
@@ -40,6 +48,10 @@ export const SELECT_DEFAULTS = {
   bootTimeoutMs: 60_000,
   coldBoots: 2,
   maxWaiting: 256,
+  ways: ["warm", "template", "cold"],
+  warmMemoryMb: 0,
+  templateMb: 4_096,
+  pool: { waiting() {}, hit() {}, miss() {}, template() {} },
 } as const satisfies Partial<SelectOptions>;
 
 /** Hardware boots a guest in a fraction of this; one that says nothing by then never will. */
@@ -72,7 +84,10 @@ export async function selectVmm(options: SelectOptions): Promise<Vmm> {
     logger.warn("VMs are not confined as they should be", { shortfall: confinement.shortfall });
   }
   const uidDirs = confinement.hasUid ? dirs : new VmDirs(options.dir, undefined);
-  const base = { dirs: uidDirs, assets, confinement, now: wallClockUs };
+  const base = {
+    ...{ dirs: uidDirs, assets, confinement, now: wallClockUs, dir: options.dir },
+    qemuVersion: confinement.qemuVersion,
+  };
   const choice = readChoice(options, assets, confinement) ?? (await choose(options, base));
   logger.info("VMM chosen", { acceleration: choice.acceleration, reason: choice.reason });
   return new QemuVmm({
@@ -83,7 +98,10 @@ export async function selectVmm(options: SelectOptions): Promise<Vmm> {
   });
 }
 
-async function choose(options: SelectOptions, base: Omit<BootOptions, "acceleration">): Promise<Choice> {
+/** What does not depend on the choice. */
+type Base = Pick<QemuVmmOptions, "dirs" | "assets" | "confinement" | "now" | "dir" | "qemuVersion">;
+
+async function choose(options: SelectOptions, base: Base): Promise<Choice> {
   const candidates: Acceleration[] =
     options.mode === "auto" ? ["kvm", "emulation"] : options.mode === "sim" ? [] : [options.mode];
   const findings: string[] = [];
@@ -101,14 +119,17 @@ async function choose(options: SelectOptions, base: Omit<BootOptions, "accelerat
 
 async function canary(
   options: SelectOptions,
-  base: Omit<BootOptions, "acceleration">,
+  base: Base,
   acceleration: Acceleration,
 ): Promise<{ ok: boolean; finding: string }> {
   if (acceleration === "kvm" && !existsSync("/dev/kvm"))
     return { ok: false, finding: "there is no /dev/kvm" };
   const bootTimeoutMs = acceleration === "kvm" ? KVM_CANARY_MS : EMULATION_CANARY_MS;
   const info: VmmInfo = describe({ key: "", acceleration, reason: "" }, base.confinement);
-  const vmm = new QemuVmm({ ...base, ...limits(options), acceleration, bootTimeoutMs, info });
+  const vmm = new QemuVmm({
+    ...{ ...base, ...limits(options), acceleration, bootTimeoutMs, info },
+    ...{ ways: ["cold"], warmMemoryMb: 0 },
+  });
   const start = performance.now();
   try {
     await vmm.tryBoot(`canary-${acceleration}`);
@@ -118,12 +139,9 @@ async function canary(
   }
 }
 
-function limits(options: SelectOptions): Pick<QemuVmmOptions, "bootTimeoutMs" | "coldBoots" | "maxWaiting"> {
-  return {
-    bootTimeoutMs: options.bootTimeoutMs,
-    coldBoots: options.coldBoots,
-    maxWaiting: options.maxWaiting,
-  };
+function limits(options: SelectOptions) {
+  const { bootTimeoutMs, coldBoots, maxWaiting, ways, warmMemoryMb, templateMb, pool } = options;
+  return { bootTimeoutMs, coldBoots, maxWaiting, ways, warmMemoryMb, templateMb, metrics: pool };
 }
 
 function describe(choice: Choice, confinement: Confinement): VmmInfo {

@@ -121,6 +121,16 @@ export interface VmmInfo {
   readonly reason: string;
 }
 
+/** What VMs are kept waiting for, and with what memory. Asked again and again; answers at once. */
+export interface WarmDemand {
+  /** Shapes of machines that could be started, once per machine. */
+  shapes(): Iterable<Shape>;
+  /** Says how many megabytes the waiting VMs are to have from now on. False: there is no room for so much, and nothing has changed. */
+  lend(megabytes: number): boolean;
+  /** Called, once, with whom to tell when less than what was lent is left. The VMs beyond that must go at once. */
+  onReclaim(reclaim: (leftMb: number) => void): void;
+}
+
 /** Makes and finds VMs on this host. */
 export interface Vmm {
   readonly info: VmmInfo;
@@ -140,6 +150,8 @@ export interface Vmm {
   list(): Promise<readonly string[]>;
   /** How many VMs of this shape wait, booted, for a workload: told in bids. Absent: none ever do. They are not in {@link list}. */
   warm?(shape: Shape): number;
+  /** From now on keeps VMs waiting for what `demand` says. Absent: this adapter never has any. */
+  keepWarm?(demand: WarmDemand): void;
   /** Stops background work (pools, timers); running VMs go on. */
   close(): Promise<void>;
 }

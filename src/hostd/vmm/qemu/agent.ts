@@ -33,11 +33,14 @@ const MAX_SIGNALS = 64;
  */
 export class Agent {
   /** Translates the guest's times. */
-  readonly clock = new GuestClock();
+  clock = new GuestClock();
+  /** What the guest last said of itself. */
+  state: GuestState | undefined;
+  /** Who hears it; set it anew at any time. */
+  listener: AgentListener;
   /** Resolves when the connection has ended and all that came before has been heard. */
   readonly closed: Promise<void>;
   private readonly socket: Socket;
-  private readonly listener: AgentListener;
   private readonly now: () => number;
   private readonly reader = new FrameReader();
   private readonly nonce = randomBytes(8).readBigUInt64LE() | 1n;
@@ -61,6 +64,11 @@ export class Agent {
       for (const settle of this.signals.values()) settle(0);
       this.signals.clear();
     });
+  }
+
+  /** Forgets how the guest's clock relates to ours: it has stood still. */
+  restartClock(): void {
+    this.clock = new GuestClock();
   }
 
   /** Asks the guest who it is until it answers; `ack` is the last line that need not be told again. */
@@ -163,6 +171,7 @@ export class Agent {
     }
     if (this.runSentUs > 0 && message.runAtUs > 0) this.clock.delivered(message.runAtUs, this.runSentUs);
     this.isSynced = true;
+    this.state = message;
     this.listener.onState(message);
     this.onSynced();
   }

@@ -14,10 +14,19 @@ export interface LaunchSpec {
   readonly initramfs: string;
   /** The machine's read-only image. Without one the VM boots all the same and waits. */
   readonly rootfs?: string;
+  /** A file that is the guest's memory; private: what the VM writes stays its own. Without one QEMU has memory of its own. */
+  readonly memory?: { readonly file: string; readonly isPrivate: boolean };
+  /** Whether it waits for the state of another VM instead of booting. */
+  readonly isRestored?: boolean;
 }
 
 /** Files in a VM's own directory, which is QEMU's working directory. */
-export const VM_FILES = { qmp: "qmp.sock", agent: "agent.sock", scratch: "scratch.disk" } as const;
+export const VM_FILES = {
+  qmp: "qmp.sock",
+  agent: "agent.sock",
+  scratch: "scratch.disk",
+  image: "image.sqfs",
+} as const;
 
 /** Name of the block node that the root disk reads from; its file can be exchanged beneath it. */
 export const ROOT_NODE = "root";
@@ -47,7 +56,11 @@ export function qemuArguments(spec: LaunchSpec): string[] {
     ...["-name", spec.name],
     ...["-nodefaults", "-no-user-config", "-display", "none"],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-    ...["-machine", "q35,vmport=off,smm=off,usb=off,sata=off,smbus=off,hpet=off"],
+    ...[
+      "-machine",
+      `q35,vmport=off,smm=off,usb=off,sata=off,smbus=off,hpet=off${spec.memory ? ",memory-backend=ram" : ""}`,
+    ],
+    ...(spec.memory ? memoryFile(spec.memory, shape) : []),
     ...["-accel", isKvm ? "kvm" : `tcg,thread=multi,tb-size=${TRANSLATION_MB}`],
     ...["-cpu", isKvm ? "host" : EMULATED_CPU],
     ...["-smp", String(shape.cpus), "-m", String(shape.memoryMb)],
@@ -63,6 +76,7 @@ export function qemuArguments(spec: LaunchSpec): string[] {
     ...["-netdev", `user,id=${NETWORK},ipv6=off`],
     ...["-device", `virtio-net-pci,netdev=${NETWORK},romfile=`],
     ...["-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"],
+    ...(spec.isRestored ? ["-incoming", "defer"] : []),
   ];
 }
 
@@ -80,6 +94,11 @@ export function kernelCommandLine(acceleration: Acceleration): string {
     "kfence.sample_interval=0",
   ];
   return [...always, ...(acceleration === "emulation" ? emulated : [])].join(" ");
+}
+
+function memoryFile({ file, isPrivate }: { file: string; isPrivate: boolean }, shape: Shape): string[] {
+  const where = `mem-path=${escapeCommas(file)},size=${shape.memoryMb}M`;
+  return ["-object", `memory-backend-file,id=ram,${where},share=${isPrivate ? "off" : "on"},prealloc=off`];
 }
 
 /** Two nodes, so that the file can be exchanged under a device that stays. */

@@ -29,6 +29,8 @@ export interface VmPaths {
   readonly runDir: string;
   readonly assets: GuestAssets;
   readonly rootfs?: string;
+  /** A file that is the guest's memory. */
+  readonly memory?: string;
 }
 
 /** The same files as QEMU sees them. */
@@ -36,26 +38,32 @@ export interface SeenPaths {
   readonly kernel: string;
   readonly initramfs: string;
   readonly rootfs?: string;
+  readonly memory?: string;
 }
 
-const QEMU = "qemu-system-x86_64";
+/** The program. */
+export const QEMU = "qemu-system-x86_64";
 const PROBE_TIMEOUT_MS = 10_000;
 const execute = promisify(execFile);
 
-const IN = { vm: "/vm", guest: "/guest", rootfs: "/rootfs" } as const;
+const IN = { vm: "/vm", guest: "/guest", rootfs: "/rootfs", memory: "/memory" } as const;
 
 /** Paths of `paths` as a QEMU confined so sees them. */
-export function seenPaths(confinement: Confinement, { assets, rootfs }: VmPaths): SeenPaths {
+export function seenPaths(confinement: Confinement, { assets, rootfs, memory }: VmPaths): SeenPaths {
   if (!confinement.hasNamespace) {
     return {
       kernel: assets.kernel,
       initramfs: assets.initramfs,
       ...(rootfs === undefined ? {} : { rootfs }),
+      ...(memory === undefined ? {} : { memory }),
     };
   }
   const below = (file: string): string => IN.guest + file.slice(dirname(assets.kernel).length);
-  const seen = { kernel: below(assets.kernel), initramfs: below(assets.initramfs) };
-  return rootfs === undefined ? seen : { ...seen, rootfs: IN.rootfs };
+  return {
+    ...{ kernel: below(assets.kernel), initramfs: below(assets.initramfs) },
+    ...(rootfs === undefined ? {} : { rootfs: IN.rootfs }),
+    ...(memory === undefined ? {} : { memory: IN.memory }),
+  };
 }
 
 /** Wraps QEMU's arguments so that it runs confined. `uid` is used when the confinement has one. */
@@ -143,7 +151,7 @@ function kvmGroup(): number | undefined {
   return kvm && kvm.gid !== 0 && (kvm.mode & 0o060) === 0o060 ? kvm.gid : undefined;
 }
 
-function namespace({ runDir, assets, rootfs }: VmPaths): string[] {
+function namespace({ runDir, assets, rootfs, memory }: VmPaths): string[] {
   return [
     ...["--ro-bind", "/usr", "/usr"],
     ...["/bin", "/sbin", "/lib", "/lib64"].flatMap(merged),
@@ -155,6 +163,7 @@ function namespace({ runDir, assets, rootfs }: VmPaths): string[] {
     ...["--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"],
     ...["--ro-bind", dirname(assets.kernel), IN.guest],
     ...(rootfs === undefined ? [] : ["--ro-bind", rootfs, IN.rootfs]),
+    ...(memory === undefined ? [] : ["--bind", memory, IN.memory]),
     ...["--bind", runDir, IN.vm, "--chdir", IN.vm],
     ...["--unshare-ipc", "--unshare-uts"],
   ];

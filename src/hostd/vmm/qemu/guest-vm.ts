@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { LogLine, Phase, Vm, VmExit, VmSink, Way } from "../vmm.ts";
-import { Agent } from "./agent.ts";
+import { Agent, type AgentListener } from "./agent.ts";
 import { VM_FILES } from "./command-line.ts";
 import { LogPump, readCursor } from "./log-pump.ts";
 import type { GuestLine, GuestState } from "./protocol.ts";
@@ -25,33 +25,39 @@ const SIGNAL_TIMEOUT_MS = 10_000;
 /** How long lines that a guest announced are waited for. It sends them right behind its exit. */
 const LAST_LINES_MS = 5_000;
 const ESRCH = 3;
+const DEAF: AgentListener = { onState() {}, onLines() {} };
 
 /** The `Vm` of the QEMU adapter, and its making: connect, wait for the guest, wait for the workload. */
 export class GuestVm implements Vm {
-  readonly id: string;
-  readonly way: Way;
+  id: string;
+  way: Way;
   readonly exited: Promise<VmExit>;
   phases: readonly Phase[] = [];
   startedAtUs = 0;
-  private readonly options: GuestVmOptions;
+  private options: GuestVmOptions;
   private readonly agent: Agent;
   private readonly pump: LogPump;
-  private state: GuestState | undefined;
   private readonly watchers = new Set<() => void>();
   private isDetached = false;
   private isEnding = false;
   private resolveExit: (exit: VmExit) => void = () => {};
 
-  private constructor(options: GuestVmOptions, agent: (vm: GuestVm) => Agent) {
+  /** Takes the conversation over from whoever has had it so far. */
+  constructor(options: GuestVmOptions, agent: Agent) {
     this.id = options.id;
     this.way = options.way;
     this.options = options;
     this.exited = new Promise((resolve) => {
       this.resolveExit = resolve;
     });
-    this.agent = agent(this);
+    this.agent = agent;
     const toLogLine = (line: GuestLine): LogLine => this.toLogLine(line);
-    this.pump = new LogPump(options.dirs.logCursor(options.id), options.sink, toLogLine, this.agent);
+    const sink: VmSink = { onLog: (line) => this.options.sink.onLog(line) };
+    this.pump = new LogPump(options.dirs.logCursor(options.id), sink, toLogLine, agent);
+    agent.listener = {
+      onState: (state) => this.onState(state),
+      onLines: (lines) => this.pump.push(lines),
+    };
     void this.agent.closed.then(() => this.onClosed());
   }
 
@@ -61,13 +67,7 @@ export class GuestVm implements Vm {
       options.qmp.close();
       throw err;
     });
-    const vm = new GuestVm(options, (self) => {
-      const listener = {
-        onState: (state: GuestState) => self.onState(state),
-        onLines: (lines: readonly GuestLine[]) => self.pump.push(lines),
-      };
-      return new Agent(socket, listener, options.now);
-    });
+    const vm = new GuestVm(options, new Agent(socket, DEAF, options.now));
     try {
       await vm.agent.sync(readCursor(options.dirs.logCursor(options.id)), signal);
       return vm;
@@ -79,8 +79,16 @@ export class GuestVm implements Vm {
 
   /** What the guest last said of itself; there is something once `connect` has resolved. */
   get guest(): GuestState {
-    if (this.state === undefined) throw new Error("the guest has not spoken yet");
-    return this.state;
+    const { state } = this.agent;
+    if (state === undefined) throw new Error("the guest has not spoken yet");
+    return state;
+  }
+
+  /** Gives a VM that has waited, and stood still, to the machine it will serve. */
+  assign(to: Pick<GuestVmOptions, "id" | "sink" | "notBeforeUs">): void {
+    this.options = { ...this.options, ...to };
+    this.id = to.id;
+    this.agent.restartClock();
   }
 
   /** A guest's time on the host's clock. */
@@ -132,7 +140,6 @@ export class GuestVm implements Vm {
   }
 
   private onState(state: GuestState): void {
-    this.state = state;
     for (const wake of this.watchers) wake();
     if (state.state === "exited") void this.finish(state);
   }

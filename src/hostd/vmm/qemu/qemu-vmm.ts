@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { describeError, logger } from "../../../lib/log.ts";
 import {
   LaunchError,
   type Shape,
@@ -7,19 +8,24 @@ import {
   type Vmm,
   type VmmInfo,
   type VmSink,
+  type WarmDemand,
+  type Way,
   type Workload,
 } from "../vmm.ts";
-import { type Acquired, type BootOptions, bootCold, markGuestPhases } from "./acquire.ts";
+import { type Acquired, bootCold, markGuestPhases } from "./acquire.ts";
+import { endProcesses, listVms } from "./clear.ts";
 import { asLaunchError, startFailure } from "./failure.ts";
+import { type FastOptions, FastWays, type LaunchRequest } from "./fast-ways.ts";
 import { GuestVm } from "./guest-vm.ts";
 import { PhaseLog } from "./phases.ts";
-import { findByArgument, isAlive, killAndWait, type ProcessId } from "./process.ts";
+import { isAlive } from "./process.ts";
 import { runMessage } from "./protocol.ts";
+import type { Qmp } from "./qmp.ts";
 import { openMonitor } from "./spawn.ts";
 import { Turnstile } from "./turnstile.ts";
 
 /** What the QEMU adapter works with. */
-export interface QemuVmmOptions extends BootOptions {
+export interface QemuVmmOptions extends FastOptions {
   readonly info: VmmInfo;
   /** How long a launch may wait for its turn, and then again how long it may take until the workload runs. */
   readonly bootTimeoutMs: number;
@@ -29,7 +35,8 @@ export interface QemuVmmOptions extends BootOptions {
   readonly maxWaiting: number;
 }
 
-const KILL_TIMEOUT_MS = 10_000;
+/** What a way may take before the next one is tried. */
+const FAST_MS = 15_000;
 const ADOPT_TIMEOUT_MS = 60_000;
 const ENTROPY_BYTES = 64;
 const CANARY_SHAPE: Shape = { cpus: 1, memoryMb: 256 };
@@ -42,12 +49,14 @@ export class QemuVmm implements Vmm {
   readonly info: VmmInfo;
   private readonly options: QemuVmmOptions;
   private readonly boots: Turnstile;
+  private readonly fast: FastWays;
   private readonly vms = new Map<string, GuestVm>();
   private readonly launches = new Map<string, Launch>();
 
   constructor(options: QemuVmmOptions) {
     this.info = options.info;
     this.options = options;
+    this.fast = new FastWays(options);
     this.boots = new Turnstile(options.coldBoots, options.maxWaiting);
   }
 
@@ -62,7 +71,7 @@ export class QemuVmm implements Vmm {
       throw new LaunchError("vmm", "exists", `VM ${vmId} exists`);
     }
     const abort = new AbortController();
-    const done = this.launchCold(vmId, shape, workload, sink, AbortSignal.any([signal, abort.signal]));
+    const done = this.start({ vmId, shape, workload, sink }, AbortSignal.any([signal, abort.signal]));
     this.launches.set(vmId, { abort, settled: Promise.allSettled([done]) });
     try {
       return await done;
@@ -80,6 +89,12 @@ export class QemuVmm implements Vmm {
     }
     const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
     const qmp = await openMonitor(dirs.runDir(vmId), signal);
+    if (!(await isGoingOn(qmp))) {
+      // It waited, and was to be given to the machine when hostd was killed: nothing of the machine has run in it.
+      qmp.close();
+      await this.destroy(vmId);
+      return undefined;
+    }
     const vm = await GuestVm.connect(
       { id: vmId, way: record.way, dirs, qmp, sink, now, notBeforeUs: 0 },
       signal,
@@ -105,7 +120,7 @@ export class QemuVmm implements Vmm {
     const launch = this.launches.get(vmId);
     launch?.abort.abort(new LaunchError("vmm", "destroyed", "the VM was destroyed during its launch"));
     await launch?.settled;
-    await killAndWait(this.processes(vmId), KILL_TIMEOUT_MS);
+    await endProcesses(this.options.dirs, vmId);
     const vm = this.vms.get(vmId);
     this.vms.delete(vmId);
     await vm?.abandon();
@@ -114,16 +129,23 @@ export class QemuVmm implements Vmm {
 
   async list(): Promise<readonly string[]> {
     const { dirs } = this.options;
-    const ids = dirs.list();
-    for (const id of ids) dirs.trimStderr(id);
-    const running = findByArgument(dirs.mark).map(({ argument }) => argument.slice(dirs.mark.length));
-    return [...new Set([...ids, ...running])];
+    for (const id of dirs.list()) dirs.trimStderr(id);
+    return listVms(dirs);
+  }
+
+  warm(shape: Shape): number {
+    return this.fast.count(shape);
+  }
+
+  keepWarm(demand: WarmDemand): void {
+    this.fast.open(demand);
   }
 
   async close(): Promise<void> {
     const launches = [...this.launches.values()];
     for (const { abort } of launches) abort.abort(new LaunchError("vmm", "closing", "hostd is closing"));
     await Promise.all(launches.map(({ settled }) => settled));
+    await this.fast.close();
     await Promise.all([...this.vms.values()].map((vm) => vm.detach()));
     this.vms.clear();
   }
@@ -132,7 +154,7 @@ export class QemuVmm implements Vmm {
   async tryBoot(vmId: string): Promise<void> {
     await this.destroy(vmId);
     const phases = new PhaseLog(this.options.now);
-    const { signal, clear } = this.bootDeadline(new AbortController().signal);
+    const { signal, clear: done } = deadline(new AbortController().signal, this.options.bootTimeoutMs);
     try {
       const { vm } = await bootCold(
         this.options,
@@ -147,52 +169,87 @@ export class QemuVmm implements Vmm {
     } catch (err) {
       throw asLaunchError(err, this.options.dirs.readStderr(vmId));
     } finally {
-      clear();
+      done();
       await this.destroy(vmId);
     }
   }
 
-  private bootDeadline(signal: AbortSignal): { signal: AbortSignal; clear: () => void } {
-    const { bootTimeoutMs } = this.options;
-    const deadline = new AbortController();
-    const message = `the guest did not report within ${bootTimeoutMs} ms`;
-    const timer = setTimeout(
-      () => deadline.abort(new LaunchError("timeout", "boot_timeout", message)),
-      bootTimeoutMs,
-    );
-    return { signal: AbortSignal.any([signal, deadline.signal]), clear: () => clearTimeout(timer) };
+  /** Tries one way after the other, fastest first, until one works. Leaves nothing behind when none does. */
+  private async start(request: LaunchRequest, signal: AbortSignal): Promise<GuestVm> {
+    const phases = new PhaseLog(this.options.now);
+    const { vmId, shape, workload } = request;
+    const over = this.fast.begin(shape);
+    try {
+      for (const way of this.options.ways) {
+        const vm = await this.attempt(way, request, signal, phases);
+        if (!vm) continue;
+        this.vms.set(vmId, vm);
+        over();
+        await settle(vm, workload.settleMs, signal);
+        return vm;
+      }
+      throw new LaunchError(
+        "vmm",
+        "no_way",
+        `no VM is ready, and only ${this.options.ways.join()} is allowed`,
+      );
+    } finally {
+      over();
+    }
   }
 
-  /** Waits for a turn, boots, runs. Leaves nothing behind when it fails. */
-  private async launchCold(
-    vmId: string,
-    shape: Shape,
-    workload: Workload,
-    sink: VmSink,
+  /** Undefined when the way cannot be taken, or has not worked and another may. */
+  private async attempt(
+    way: Way,
+    request: LaunchRequest,
     signal: AbortSignal,
-  ): Promise<GuestVm> {
-    const phases = new PhaseLog(this.options.now);
+    phases: PhaseLog,
+  ): Promise<GuestVm | undefined> {
+    const { shape, workload, vmId } = request;
+    if (way === "warm") this.options.metrics[this.fast.has(way, shape) ? "hit" : "miss"](shape);
+    if (way !== "cold" && !this.fast.has(way, shape)) return undefined;
+    // Those that wait have nothing left to do that would need one.
+    const leave = way === "warm" ? (): void => {} : await this.takeTurn(signal);
+    if (way !== "warm") phases.mark("vmm.queue");
+    const isLast = this.options.ways.at(-1) === way;
+    const { bootTimeoutMs } = this.options;
+    const { signal: limit, clear: done } = deadline(
+      signal,
+      isLast ? bootTimeoutMs : Math.min(FAST_MS, bootTimeoutMs),
+    );
     let vm: GuestVm | undefined;
-    const leave = await this.takeTurn(signal);
-    phases.mark("vmm.queue");
-    const { signal: limit, clear } = this.bootDeadline(signal);
     try {
-      const acquired = await bootCold(this.options, vmId, shape, workload, sink, limit, phases);
+      const acquired = await this.acquire(way, request, limit, phases);
+      if (!acquired) return undefined;
       vm = acquired.vm;
       await runWorkload(acquired, workload, limit, phases);
+      return vm;
     } catch (err) {
-      const failure = asLaunchError(err, this.options.dirs.readStderr(vmId));
-      await killAndWait(this.processes(vmId), KILL_TIMEOUT_MS);
+      const { dirs } = this.options;
+      const failure = asLaunchError(err, dirs.readStderr(vmId));
+      await endProcesses(dirs, vmId);
       await vm?.detach();
-      await this.options.dirs.remove(vmId);
-      throw failure;
+      await dirs.remove(vmId);
+      if (isLast || isFinal(failure) || signal.aborted) throw failure;
+      logger.warn("a way to start a VM has failed, another is taken", { way, error: describeError(failure) });
+      phases.mark(`vmm.${way}_failed`, { reason: failure.reason });
+      return undefined;
     } finally {
-      clear();
+      done();
       leave();
     }
-    this.vms.set(vmId, vm);
-    await settle(vm, workload.settleMs, signal);
-    return vm;
+  }
+
+  private acquire(
+    way: Way,
+    request: LaunchRequest,
+    signal: AbortSignal,
+    phases: PhaseLog,
+  ): Promise<Acquired | undefined> {
+    if (way === "warm") return this.fast.warm(request, phases);
+    if (way === "template") return this.fast.template(request, signal, phases);
+    const { vmId, shape, workload, sink } = request;
+    return bootCold(this.options, vmId, shape, workload, sink, signal, phases);
   }
 
   private async takeTurn(signal: AbortSignal): Promise<() => void> {
@@ -207,17 +264,24 @@ export class QemuVmm implements Vmm {
     }
     throw new LaunchError("vmm", "queue_full", `${this.boots.depth} launches are waiting already`);
   }
+}
 
-  private processes(vmId: string): ProcessId[] {
-    const { dirs } = this.options;
-    const record = dirs.readRecord(vmId);
-    const known = [record?.qemu, record?.parent].filter((id) => id !== undefined);
-    if (known.some(isAlive)) return known;
-    // Without a record, or with one from before a crash, only the process table knows.
-    return findByArgument(dirs.mark + vmId)
-      .filter(({ argument }) => argument === dirs.mark + vmId)
-      .map(({ id }) => id);
-  }
+function deadline(signal: AbortSignal, ms: number): { signal: AbortSignal; clear: () => void } {
+  const late = new AbortController();
+  const message = `the guest did not report within ${ms} ms`;
+  const timer = setTimeout(() => late.abort(new LaunchError("timeout", "boot_timeout", message)), ms);
+  return { signal: AbortSignal.any([signal, late.signal]), clear: () => clearTimeout(timer) };
+}
+
+/** Whether the failure is of the machine's own making, so that every other way would end the same. */
+function isFinal({ kind, reason }: LaunchError): boolean {
+  return kind === "exec" || reason === "port_unavailable" || reason === "bad_port";
+}
+
+/** Whether the VM runs; one that waits stands still. */
+async function isGoingOn(qmp: Qmp): Promise<boolean> {
+  const status = await qmp.execute("query-status");
+  return typeof status === "object" && status !== null && "running" in status && status.running === true;
 }
 
 interface Launch {

@@ -38,6 +38,7 @@ export class Qmp {
   /** The latest events, oldest first. */
   readonly events: QmpEvent[] = [];
   private readonly socket: Socket;
+  private readonly watchers = new Set<(event: QmpEvent) => void>();
   private readonly pending = new Map<number, Pending>();
   private buffered = "";
   private nextId = 1;
@@ -93,6 +94,25 @@ export class Qmp {
     return String(await this.execute("human-monitor-command", { "command-line": line })).trim();
   }
 
+  /** Waits for an event that has not come yet. Rejects when the connection ends, or with the signal's reason. */
+  event(isWanted: (event: QmpEvent) => boolean, signal: AbortSignal): Promise<QmpEvent> {
+    return new Promise((resolve, reject) => {
+      const settle = (then: () => void): void => {
+        this.watchers.delete(watcher);
+        signal.removeEventListener("abort", onAbort);
+        then();
+      };
+      const watcher = (event: QmpEvent): void => {
+        if (isWanted(event)) settle(() => resolve(event));
+      };
+      const onAbort = (): void => settle(() => reject(signal.reason));
+      this.watchers.add(watcher);
+      signal.addEventListener("abort", onAbort, { once: true });
+      void this.closed.then(() => settle(() => reject(new Error("QEMU has closed its monitor"))));
+      if (signal.aborted) onAbort();
+    });
+  }
+
   /** Ends the connection, not QEMU. */
   close(): void {
     this.socket.destroy();
@@ -127,7 +147,9 @@ export class Qmp {
     if (message["QMP"] !== undefined) {
       this.greeted?.();
     } else if (typeof message["event"] === "string") {
-      this.events.push({ name: message["event"], data: asObject(message["data"]) ?? {} });
+      const event = { name: message["event"], data: asObject(message["data"]) ?? {} };
+      this.events.push(event);
+      for (const watcher of this.watchers) watcher(event);
       if (this.events.length > MAX_EVENTS) this.events.shift();
     } else {
       this.answer(message);

@@ -11,7 +11,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Way } from "../vmm.ts";
 import type { ProcessId } from "./process.ts";
@@ -94,6 +94,11 @@ export class VmDirs {
   /** Every VM that has a directory. */
   list(): string[] {
     return readdirSync(this.root).filter((name) => VM_ID.test(name));
+  }
+
+  /** Gives a VM another id. Fails when that is taken. */
+  async rename(vmId: string, to: string): Promise<void> {
+    await rename(this.path(vmId), this.path(to));
   }
 
   /** Writes the record; whole, even when we are killed meanwhile. */

@@ -1,0 +1,51 @@
+import { randomBytes } from "node:crypto";
+import { copyFileSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import type { Agent } from "./agent.ts";
+import type { GuestAssets } from "./assets.ts";
+import { rehearseMessage } from "./protocol.ts";
+
+const ENTROPY_BYTES = 64;
+/**
+ * Apparent size of the file that the root disk of a waiting VM reads. The guest never learns that the disk's size changes when an image
+ * takes its place, so it must be told of more than any image has; each file system knows its own size.
+ */
+export const ROOT_DISK_BYTES = 256 * 1024 ** 3;
+
+/** Makes, in `dir`, the root disk that VMs rehearse with, unless it is there. Returns its path. */
+export function rehearsalDisk(dir: string, assets: GuestAssets): string {
+  const file = join(dir, `rehearsal-${assets.hash.slice(0, 16)}.disk`);
+  if (statSync(file, { throwIfNoEntry: false })?.size === ROOT_DISK_BYTES) return file;
+  const draft = `${file}.${process.pid}`;
+  rmSync(draft, { force: true });
+  copyFileSync(assets.rehearsal, draft);
+  truncateSync(draft, ROOT_DISK_BYTES);
+  renameSync(draft, file);
+  return file;
+}
+
+/** Lets a waiting guest rehearse once. With `releaseScratch`, its scratch disk can be exchanged afterwards. Rejects when it goes wrong. */
+export function rehearse(agent: Agent, releaseScratch: boolean, signal: AbortSignal): Promise<void> {
+  const before = agent.state?.rehearsals ?? 0;
+  return new Promise((resolve, reject) => {
+    const settle = (then: () => void): void => {
+      agent.listener = { onState() {}, onLines() {} };
+      signal.removeEventListener("abort", onAbort);
+      then();
+    };
+    const onAbort = (): void => settle(() => reject(signal.reason));
+    agent.listener = {
+      onState({ state, rehearsals, failure }) {
+        const { step, errno, detail } = failure;
+        if (state === "failed")
+          settle(() => reject(new Error(`rehearsal failed at ${step}: ${detail} (${errno})`)));
+        else if (state === "waiting" && rehearsals > before) settle(resolve);
+      },
+      onLines() {},
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    void agent.closed.then(() => settle(() => reject(new Error("the guest's channel was closed"))));
+    if (signal.aborted) onAbort();
+    else agent.run((nowUs) => rehearseMessage(nowUs, randomBytes(ENTROPY_BYTES), releaseScratch));
+  });
+}

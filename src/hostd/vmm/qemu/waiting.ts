@@ -1,0 +1,122 @@
+import { randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
+import { link } from "node:fs/promises";
+import { join } from "node:path";
+import type { Shape, VmSink, Workload } from "../vmm.ts";
+import { requireProtocol } from "./acquire.ts";
+import { Agent } from "./agent.ts";
+import { type BootOptions, bringUp, prioritize, type RunningQemu } from "./bring-up.ts";
+import { ROOT_NODE, VM_FILES } from "./command-line.ts";
+import { forwardPorts } from "./forwards.ts";
+import { GuestVm } from "./guest-vm.ts";
+import { PhaseLog } from "./phases.ts";
+import type { ProcessId } from "./process.ts";
+import type { Qmp } from "./qmp.ts";
+import { rehearse } from "./rehearsal.ts";
+import { restore, type Template } from "./template.ts";
+import { connectIn } from "./unix-socket.ts";
+
+/** A VM that has booted and rehearsed, and stands still until a machine wants it. */
+export interface WaitingVm {
+  readonly id: string;
+  readonly shape: Shape;
+  readonly vm: GuestVm;
+  readonly qmp: Qmp;
+}
+
+/** What making one takes besides. */
+export interface WaitingOptions extends BootOptions {
+  /** The root disk it rehearses with. */
+  readonly rehearsalDisk: string;
+}
+
+/** Begins the ids of VMs that no machine has. */
+export const POOL_PREFIX = "pool-";
+/** Name of the block node of a machine's image. */
+const IMAGE_NODE = "image";
+/** The emulator translates most in the first, and the rest in the next. */
+const REHEARSALS = 3;
+const SILENT: VmSink = { onLog() {} };
+
+/** An id for a VM that no machine has. */
+export function poolId(): string {
+  return POOL_PREFIX + randomBytes(6).toString("hex");
+}
+
+/**
+ * Makes a waiting VM, from a template when there is one, with as little claim to the CPU as can be. What it leaves behind when it fails
+ * is the caller's to clear.
+ */
+export async function makeWaiting(
+  options: WaitingOptions,
+  id: string,
+  shape: Shape,
+  template: Template | undefined,
+  signal: AbortSignal,
+): Promise<WaitingVm> {
+  const plan = { id, shape, way: "warm", rootfs: options.rehearsalDisk, isBackground: true } as const;
+  const phases = new PhaseLog(options.now);
+  const running = template
+    ? await restore(options, plan, template, signal, phases)
+    : await bringUp(options, plan, signal, phases);
+  const { qmp, qemu, alive } = running;
+  if (template) await qmp.execute("cont");
+  const agent = await meet(options, id, running);
+  for (let count = 0; count < REHEARSALS; count++) await rehearse(agent, false, alive);
+  const { dirs, now } = options;
+  const vm = new GuestVm({ id, way: "warm", dirs, qmp, sink: SILENT, now, notBeforeUs: 0 }, agent);
+  await qmp.execute("stop");
+  hurry(qemu);
+  return { id, shape, vm, qmp };
+}
+
+/** Begins the conversation with a guest that boots, or goes on. */
+export async function meet(options: BootOptions, id: string, { qmp, alive }: RunningQemu): Promise<Agent> {
+  const socket = await connectIn(options.dirs.runDir(id), VM_FILES.agent);
+  const agent = new Agent(socket, { onState() {}, onLines() {} }, options.now);
+  try {
+    await agent.sync(0, alive);
+    requireProtocol(agent.state?.protocol ?? 0);
+    return agent;
+  } catch (err) {
+    agent.close();
+    qmp.close();
+    throw err;
+  }
+}
+
+/**
+ * Gives the root disk of a VM that stands still a machine's image, makes the machine's ports reachable, and lets the VM go on. Nothing
+ * waits for the answer to one command before the next is sent.
+ */
+export async function swapAndContinue(qmp: Qmp, ports: Workload["ports"]): Promise<void> {
+  const image = {
+    ...{ driver: "file", "node-name": IMAGE_NODE, filename: VM_FILES.image },
+    ...{ "read-only": true, locking: "off" },
+  };
+  const root = { driver: "raw", "node-name": ROOT_NODE, file: IMAGE_NODE, "read-only": true };
+  await Promise.all([
+    qmp.execute("blockdev-add", image),
+    qmp.execute("blockdev-reopen", { options: [root] }),
+    forwardPorts(qmp, ports),
+    qmp.execute("cont"),
+  ]);
+}
+
+/**
+ * Puts a machine's image into the VM's own folder, where its QEMU sees it, and nothing else of its kind. It is a second name for the same
+ * file, so it must be on the same file system; rejects with EXDEV when it is not.
+ */
+export async function placeImage(options: BootOptions, id: string, rootfs: string): Promise<void> {
+  await link(rootfs, join(options.dirs.runDir(id), VM_FILES.image));
+}
+
+/** From now on it is as important as any other. */
+function hurry({ pid }: ProcessId): void {
+  prioritize(pid, 0);
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) prioritize(Number(thread), 0);
+  } catch {
+    // It has ended.
+  }
+}
