@@ -19,6 +19,10 @@ import type { PortRange } from "./adapters/ports.ts";
 const CPU_OVERCOMMIT = 4;
 /** What is left to the host itself: the kernel, hostd, the image cache, QEMU's own memory beside the guests'. */
 const SHARE_FOR_MACHINES = 0.8;
+/** Of what it may promise, for VMs that wait; and no more than this many MB. */
+const WARM_SHARE = 0.25;
+const MAX_WARM_MB = 4_096;
+const WAYS = ["warm", "template", "cold"] as const;
 const MB = 1_024 * 1_024;
 
 const spec = {
@@ -53,6 +57,12 @@ const spec = {
   HOSTD_GUEST_DIR: text("guest"),
   /** `none` runs QEMU as we are, where nothing else works. */
   HOSTD_CONFINEMENT: oneOf(["auto", "none"], "auto"),
+  /** The ways to a running guest that may be taken, tried in the order warm, template, cold. */
+  HOSTD_WAYS: list(oneOf(WAYS), WAYS),
+  /** Memory lent to VMs that wait for a machine, in MB; 0: none wait. Default: a quarter of what it may promise, at most 4096. */
+  HOSTD_WARM_MEMORY_MB: optional(integer(0, 2 ** 31 - 1)),
+  /** Disk for templates that VMs are made from, in MB. */
+  HOSTD_TEMPLATE_MB: integer(0, 2 ** 31 - 1, 4_096),
   /** Host ports for the machines' services, `from-to`. */
   HOSTD_PORT_RANGE: portRange({ from: 20_000, to: 29_999 }),
   /** Whether machines are stopped when hostd is told to end. Default: their VMs go on, and the next hostd takes them over. */
@@ -89,6 +99,8 @@ export type HostdConfig = ReturnType<typeof readConfig>;
 export function readConfig(env: NodeJS.ProcessEnv) {
   const config = readEnv(env, spec);
   mkdirSync(config.HOSTD_DIR, { recursive: true, mode: 0o755 });
+  const warmMemoryMb =
+    config.HOSTD_WARM_MEMORY_MB ?? Math.min(MAX_WARM_MB, Math.floor(config.HOSTD_MEMORY_MB * WARM_SHARE));
   const capacity = {
     cpus: config.HOSTD_CPUS,
     memoryMb: config.HOSTD_MEMORY_MB,
@@ -111,6 +123,9 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       dir: config.HOSTD_DIR,
       guestDir: config.HOSTD_GUEST_DIR,
       confinement: config.HOSTD_CONFINEMENT,
+      ways: WAYS.filter((way) => config.HOSTD_WAYS.includes(way)),
+      warmMemoryMb,
+      templateMb: config.HOSTD_TEMPLATE_MB,
       sim: { latencyMs: config.HOSTD_SIM_LATENCY_MS, jitterMs: config.HOSTD_SIM_JITTER_MS },
     },
     portRange: config.HOSTD_PORT_RANGE,
@@ -123,7 +138,11 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     metricsListen: config.HOSTD_METRICS_LISTEN,
     publicKeyFile: config.TOKEN_PUBLIC_KEY_FILE,
     signingKeyFile: config.TOKEN_SIGNING_KEY_FILE,
-    shown: showConfig(spec, { ...config, HOSTD_DISK_MB: capacity.diskMb }),
+    shown: showConfig(spec, {
+      ...config,
+      HOSTD_DISK_MB: capacity.diskMb,
+      HOSTD_WARM_MEMORY_MB: warmMemoryMb,
+    }),
   };
 }
 

@@ -32,6 +32,7 @@ import { type HostdConfig, readConfig } from "./config.ts";
 import { announcementToProto, helloToProto, hostEventToProto, statusToProto } from "./convert-host.ts";
 import { bid } from "./domain/bid.ts";
 import { reconcileAtStart } from "./domain/reconcile.ts";
+import { isStartable } from "./domain/states.ts";
 import { assembleHost } from "./hostd.ts";
 import { hostService } from "./service.ts";
 import { makeVmm } from "./vmm/index.ts";
@@ -73,6 +74,12 @@ async function run(config: HostdConfig): Promise<void> {
     stack.add("machines", () => machines.detach());
     stack.add("retries", () => closing.abort());
     await reconcileAtStart(host, machines);
+    vmm.keepWarm?.({
+      shapes: () =>
+        [...store.all()].filter(({ state }) => isStartable(state)).map(({ spec }) => spec.resources),
+      lend: (megabytes) => host.ledger.lend(megabytes),
+      onReclaim: (reclaim) => host.ledger.onReclaim(reclaim),
+    });
 
     const load = () => Math.min(1, (loadavg()[0] ?? 0) / availableParallelism());
     const identity = {

@@ -29,6 +29,34 @@ function reasonOf(work: () => unknown): string {
   }
 }
 
+describe("memory lent to VMs that wait", () => {
+  test("is free for everybody else, and taken back at once when it is wanted", () => {
+    const { ledger } = ledgerOf();
+    const left: number[] = [];
+    ledger.onReclaim((leftMb) => {
+      left.push(leftMb);
+      ledger.lend(512);
+    });
+
+    expect(ledger.lend(1_024)).toBe(true);
+    expect(ledger.sums()).toMatchObject({ lent: { memoryMb: 1_024 }, free: { memoryMb: 1_024 } });
+    held(ledger, "r1");
+
+    expect(left).toEqual([768]);
+    expect(ledger.sums()).toMatchObject({ lent: { memoryMb: 512 }, free: { memoryMb: 768 } });
+  });
+
+  test("is never more than there is, and can always become less", () => {
+    const { ledger } = ledgerOf();
+    held(ledger, "r1", { ...SMALL, memoryMb: 1_000 });
+
+    expect(ledger.lend(25)).toBe(false);
+    expect(ledger.lend(24)).toBe(true);
+    expect(ledger.lend(0)).toBe(true);
+    expect(ledger.sums().lent.memoryMb).toBe(0);
+  });
+});
+
 describe("holds", () => {
   test("a hold takes capacity, and its release gives it back", () => {
     const { ledger } = ledgerOf();

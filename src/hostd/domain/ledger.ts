@@ -29,6 +29,8 @@ export interface LedgerSums {
   readonly allocated: Resources;
   /** CPU and memory of those that run. */
   readonly running: Resources;
+  /** Memory of VMs that wait for a machine. It is free all the same: it is taken back when it is wanted. */
+  readonly lent: Resources;
   readonly free: Resources;
 }
 
@@ -64,6 +66,8 @@ export class Ledger {
   readonly #holds = new Map<string, HoldEntry>();
   readonly #allocations = new Map<string, Allocation>();
   #nextEpoch: bigint;
+  #lentMb = 0;
+  #reclaim: (leftMb: number) => void = () => {};
   #expiredHolds = 0;
 
   constructor(options: LedgerOptions) {
@@ -81,6 +85,7 @@ export class Ledger {
     const deadlineMs = this.#options.clock.monotonicMs() + ttlMs + this.#options.graceMs;
     const epoch = this.#nextEpoch++;
     this.#holds.set(reservationId, { reservationId, epoch, resources, deadlineMs });
+    this.#takeBackLent();
     return { kind: "held", epoch, freeAfter: largest(this.#free()) };
   }
 
@@ -125,6 +130,7 @@ export class Ledger {
   restore(machineId: string, resources: Resources, use: { running: boolean; launchForMs: number }): void {
     const launchUntilMs = use.launchForMs > 0 ? this.#options.clock.monotonicMs() + use.launchForMs : 0;
     this.#allocations.set(machineId, { resources, running: use.running, launchUntilMs });
+    this.#takeBackLent();
   }
 
   /**
@@ -141,6 +147,25 @@ export class Ledger {
     if (!fits(this.#free(), needed)) throw insufficient(needed, largest(this.#free()));
     allocation.running = true;
     allocation.launchUntilMs = 0;
+    this.#takeBackLent();
+  }
+
+  /**
+   * Lends memory that nobody has to VMs that wait for a machine: so much in all. It stays free for everybody else: whoever is granted it
+   * has it, and `onReclaim` is told.
+   *
+   * @returns false when there is not so much; nothing has changed then
+   */
+  lend(megabytes: number): boolean {
+    this.expire();
+    if (megabytes > this.#lentMb && megabytes > this.#free().memoryMb) return false;
+    this.#lentMb = megabytes;
+    return true;
+  }
+
+  /** Sets who is told, at once, when less memory is left than was lent. */
+  onReclaim(reclaim: (leftMb: number) => void): void {
+    this.#reclaim = reclaim;
   }
 
   /** Gives back a machine's CPU and memory; its disk stays. Safe to repeat. */
@@ -189,8 +214,16 @@ export class Ledger {
       held: this.#held(),
       allocated: this.#allocated(),
       running: this.#running(),
+      lent: { ...NOTHING, memoryMb: this.#lentMb },
       free: largest(this.#free()),
     };
+  }
+
+  #takeBackLent(): void {
+    const left = Math.max(0, this.#free().memoryMb);
+    if (this.#lentMb <= left) return;
+    this.#lentMb = left;
+    this.#reclaim(left);
   }
 
   #free(): Amounts {

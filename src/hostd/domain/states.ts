@@ -39,6 +39,11 @@ export function canMove(from: MachineState, to: MachineState): boolean {
   return nextStates(from).includes(to);
 }
 
+/** Whether a start would be the next thing to happen to a machine in this state. */
+export function isStartable(state: MachineState): boolean {
+  return state === "created" || state === "stopped" || state === "failed";
+}
+
 /** Whether a machine in this state has, or may have, a VM. */
 export function hasVm(state: MachineState): boolean {
   return state === "starting" || state === "started" || state === "stopping";
