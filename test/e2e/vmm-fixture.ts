@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildGuest } from "../../scripts/guest/build.ts";
 import { guestFolder } from "../../scripts/setup/setup.ts";
+import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/waiting.ts";
 import { SELECT_DEFAULTS, type SelectOptions, selectVmm } from "../../src/hostd/vmm/select.ts";
 import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -16,6 +17,8 @@ export interface Bench {
   readonly image: string;
   /** Launches `argv` and collects its lines. */
   launch(argv: readonly string[], more?: Partial<Workload> & { memoryMb?: number }): Promise<Launched>;
+  /** Ids of VMs that wait for a machine. */
+  waiting(): string[];
   /** Destroys all that was launched and removes the directory. */
   close(): Promise<void>;
 }
@@ -75,7 +78,8 @@ export async function openBench(options: Partial<SelectOptions> = {}): Promise<B
     await vmm.close();
     folder.remove();
   };
-  return { vmm, dir, guestDir, image, launch, close };
+  const waiting = (): string[] => readdirSync(join(dir, "vms")).filter((id) => id.startsWith(POOL_PREFIX));
+  return { vmm, dir, guestDir, image, launch, waiting, close };
 }
 
 /** Another VMM on the same directory, as a hostd has that was started again. */

@@ -1,0 +1,92 @@
+/**
+ * How long a start takes by each way without anything around the VMM: from the call to the program's exec, one after the other, and which
+ * part of it takes how much; and what a VM costs that waits. The pool and the template are made first.
+ *
+ * `node bench/vmm-warm.ts [--runs N]`
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { sleep } from "../src/lib/wait.ts";
+import { type Bench, openBench } from "../test/e2e/vmm-fixture.ts";
+import { benchOptions } from "./lib/options.ts";
+import { summarize } from "./lib/percentiles.ts";
+import { number, table } from "./lib/table.ts";
+
+const SHAPE = { cpus: 1, memoryMb: 256 };
+const WAITING = 3;
+const PATIENCE_MS = 60_000;
+
+const { runs } = benchOptions(process.argv.slice(2), 50);
+const samples = new Map<string, number[]>();
+const add = (name: string, value: number): void => {
+  samples.set(name, [...(samples.get(name) ?? []), value]);
+};
+
+await measure(["warm", "template"]);
+await measure(["template"]);
+const rows = [...samples].map(([name, values]) =>
+  summarize(name, name.endsWith("_mb") ? "MB" : "ms", values),
+);
+const cells = rows.map(({ name, unit, n, p50, p90, p99, max }) => {
+  return [name, unit, String(n), ...[p50, p90, p99, max].map(number)];
+});
+process.stdout.write(`${table([["", "unit", "n", "p50", "p90", "p99", "max"], ...cells]).join("\n")}\n`);
+
+async function measure(ways: readonly ("warm" | "template")[]): Promise<void> {
+  const way = ways[0] ?? "template";
+  let hasTemplate = false;
+  const template = (): void => {
+    hasTemplate = true;
+  };
+  const pool = { waiting() {}, hit() {}, miss() {}, template };
+  const bench = await openBench({ ways, warmMemoryMb: 2_048, pool });
+  try {
+    const began = performance.now();
+    keepWarm(bench, WAITING);
+    await until(() => hasTemplate && bench.vmm.warm?.(SHAPE) === (way === "warm" ? WAITING : 0));
+    process.stdout.write(`ready for ${way} after ${Math.round(performance.now() - began)} ms\n`);
+    if (way === "warm") for (const mb of waitingMb(bench)) add("waiting_private_mb", mb);
+    for (let run = 0; run < runs; run++) await once(bench, way);
+  } finally {
+    await bench.close();
+  }
+}
+
+function keepWarm({ vmm }: Bench, count: number): void {
+  vmm.keepWarm?.({
+    shapes: () => Array.from({ length: count }, () => SHAPE),
+    lend: () => true,
+    onReclaim() {},
+  });
+}
+
+async function once(bench: Bench, way: "warm" | "template"): Promise<void> {
+  if (way === "warm") await until(() => bench.vmm.warm?.(SHAPE) === WAITING);
+  const before = performance.now();
+  const { vm } = await bench.launch(["sleep", "1000"]);
+  const took = performance.now() - before;
+  if (vm.way !== way) throw new Error(`started ${vm.way}, not ${way}`);
+  add(way, took);
+  for (const { name, startUs, endUs } of vm.phases) add(`${way}: ${name}`, (endUs - startUs) / 1_000);
+  await bench.vmm.destroy(vm.id);
+}
+
+async function until(isDone: () => boolean): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!isDone()) {
+    if (performance.now() > deadline) throw new Error("not ready in time");
+    await sleep(20, new AbortController().signal);
+  }
+}
+
+/** Memory that is each waiting QEMU's alone. */
+function waitingMb(bench: Bench): number[] {
+  return bench.waiting().map((id) => {
+    const record: { qemu: { pid: number } } = JSON.parse(
+      readFileSync(join(bench.dir, "vms", id, "vm.json"), "utf8"),
+    );
+    const rollup = readFileSync(`/proc/${record.qemu.pid}/smaps_rollup`, "utf8");
+    const kb = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].map(([, value]) => Number(value));
+    return kb.reduce((sum, value) => sum + value, 0) / 1024;
+  });
+}

@@ -1,0 +1,60 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { clearWaiting } from "../../src/hostd/vmm/qemu/clear.ts";
+import { findByArgument } from "../../src/hostd/vmm/qemu/process.ts";
+import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
+import { type Bench, openBench } from "./vmm-fixture.ts";
+
+let bench: Bench;
+let dirs: VmDirs;
+beforeAll(async () => {
+  bench = await openBench();
+  dirs = new VmDirs(bench.dir, undefined);
+});
+afterAll(() => bench?.close());
+
+const left = () => findByArgument(dirs.mark);
+
+test.for([
+  "before rename",
+  "after rename",
+  "before blockdev-add",
+  "after blockdev-add",
+  "after blockdev-reopen",
+  "after cont",
+  "before run",
+  "after run",
+  "after launch",
+])("killed %s, a hostd leaves a machine that runs or none, and no VM of nobody", async (moment) => {
+  const vmId = `at-${moment.replaceAll(" ", "-")}`;
+  const script = join(import.meta.dirname, "vmm-victim.ts");
+  const child = spawn(process.execPath, [script, bench.dir, bench.image, vmId, moment], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let said = "";
+  child.stdout.on("data", (chunk) => {
+    said += String(chunk);
+  });
+  const [, signal] = await once(child, "exit", { signal: AbortSignal.timeout(120_000) });
+  expect(said).toContain("launching\n");
+  expect(signal).toBe("SIGKILL");
+
+  // As a hostd does that starts: what waited goes, what a machine has is looked at.
+  await clearWaiting(dirs);
+  const vm = await bench.vmm.adopt(vmId, { onLog() {} });
+
+  const mayRun = moment === "after run" || moment === "after launch";
+  if (!mayRun) expect(vm).toBeUndefined();
+  if (moment === "after launch") expect(vm?.way).toBe("warm");
+  expect(await bench.vmm.list()).toEqual(vm ? [vmId] : []);
+  if (vm) {
+    await vm.signal(9);
+    expect(await vm.exited).toMatchObject({ kind: "process", signal: 9 });
+  }
+  await bench.vmm.destroy(vmId);
+  expect(left()).toEqual([]);
+  expect(readdirSync(join(bench.dir, "vms"))).toEqual([]);
+});
