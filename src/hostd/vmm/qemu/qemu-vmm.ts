@@ -1,5 +1,3 @@
-import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { describeError, logger } from "../../../lib/log.ts";
 import {
   LaunchError,
@@ -12,15 +10,15 @@ import {
   type Way,
   type Workload,
 } from "../vmm.ts";
-import { type Acquired, bootCold, markGuestPhases } from "./acquire.ts";
+import { type Acquired, bootCold } from "./acquire.ts";
 import { endProcesses, listVms } from "./clear.ts";
-import { asLaunchError, startFailure } from "./failure.ts";
+import { asLaunchError } from "./failure.ts";
 import { type FastOptions, FastWays, type LaunchRequest } from "./fast-ways.ts";
 import { GuestVm } from "./guest-vm.ts";
 import { PhaseLog } from "./phases.ts";
 import { isAlive } from "./process.ts";
-import { runMessage } from "./protocol.ts";
 import type { Qmp } from "./qmp.ts";
+import { runWorkload, settle } from "./run-workload.ts";
 import { openMonitor } from "./spawn.ts";
 import { Turnstile } from "./turnstile.ts";
 
@@ -38,7 +36,6 @@ export interface QemuVmmOptions extends FastOptions {
 /** What a way may take before the next one is tried. */
 const FAST_MS = 15_000;
 const ADOPT_TIMEOUT_MS = 60_000;
-const ENTROPY_BYTES = 64;
 const CANARY_SHAPE: Shape = { cpus: 1, memoryMb: 256 };
 
 /**
@@ -185,7 +182,7 @@ export class QemuVmm implements Vmm {
         if (!vm) continue;
         this.vms.set(vmId, vm);
         over();
-        await settle(vm, workload.settleMs, signal);
+        await settle(vm, workload.settleMs, signal, phases);
         return vm;
       }
       throw new LaunchError(
@@ -287,31 +284,4 @@ async function isGoingOn(qmp: Qmp): Promise<boolean> {
 interface Launch {
   readonly abort: AbortController;
   readonly settled: Promise<unknown>;
-}
-
-/** Tells a waiting guest what to run and waits until it does. */
-async function runWorkload(
-  { vm }: Acquired,
-  workload: Workload,
-  signal: AbortSignal,
-  phases: PhaseLog,
-): Promise<void> {
-  phases.mark("vmm.run");
-  vm.run((nowUs) => runMessage(workload, nowUs, randomBytes(ENTROPY_BYTES)));
-  const state = await vm.settled(signal);
-  if (state.state === "failed") throw startFailure(state.failure, workload);
-  markGuestPhases(vm, phases, ["disk", "mount"]);
-  vm.startedAtUs = vm.toHost(state.execAtUs);
-  phases.markAt("guest.exec", vm.startedAtUs);
-  phases.mark("vmm.report");
-  vm.phases = phases.all();
-}
-
-/** Watches the workload for a moment, so that one that ends at once is seen to. */
-async function settle(vm: GuestVm, settleMs: number, signal: AbortSignal): Promise<void> {
-  if (settleMs <= 0) return;
-  const over = new AbortController();
-  const pause = delay(settleMs, undefined, { signal: AbortSignal.any([signal, over.signal]) });
-  await Promise.race([pause.catch(() => {}), vm.exited]);
-  over.abort();
 }

@@ -1,0 +1,44 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Workload } from "../vmm.ts";
+import { type Acquired, markGuestPhases } from "./acquire.ts";
+import { startFailure } from "./failure.ts";
+import type { GuestVm } from "./guest-vm.ts";
+import type { PhaseLog } from "./phases.ts";
+import { runMessage } from "./protocol.ts";
+
+const ENTROPY_BYTES = 64;
+
+/** Tells a waiting guest what to run and waits until it does. */
+export async function runWorkload(
+  { vm }: Acquired,
+  workload: Workload,
+  signal: AbortSignal,
+  phases: PhaseLog,
+): Promise<void> {
+  phases.mark("vmm.run");
+  vm.run((nowUs) => runMessage(workload, nowUs, randomBytes(ENTROPY_BYTES)));
+  const state = await vm.settled(signal);
+  if (state.state === "failed") throw startFailure(state.failure, workload);
+  markGuestPhases(vm, phases, ["disk", "mount"]);
+  vm.startedAtUs = vm.toHost(state.execAtUs);
+  phases.markAt("guest.exec", vm.startedAtUs);
+  phases.mark("vmm.report");
+  vm.phases = phases.all();
+}
+
+/** Watches the workload for a moment, so that one that ends at once is seen to. */
+export async function settle(
+  vm: GuestVm,
+  settleMs: number,
+  signal: AbortSignal,
+  phases: PhaseLog,
+): Promise<void> {
+  if (settleMs <= 0) return;
+  const over = new AbortController();
+  const pause = delay(settleMs, undefined, { signal: AbortSignal.any([signal, over.signal]) });
+  await Promise.race([pause.catch(() => {}), vm.exited]);
+  over.abort();
+  phases.mark("vmm.settle");
+  vm.phases = phases.all();
+}
