@@ -82,12 +82,12 @@ async function measureFleets(
   let hasFailures = false;
   await within(undefined, async (run) => {
     const warm = await run.sequence("warm", runs);
-    await run.waitingMemory(warm);
     all.push(warm);
     for (const size of BURSTS) {
       const failed = await run.bursts(size, scaled(runs, 40, 3), warm.sequence.samples.length > 0);
       hasFailures ||= failed > 0;
     }
+    await run.waitingMemory();
   });
   await within("template,cold", async (run) => all.push(await run.sequence("template", scaled(runs, 4, 20))));
   const { tuned, acceleration } = await within("cold", async (run) => {

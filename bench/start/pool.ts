@@ -7,8 +7,10 @@ export type Way = "warm" | "template" | "cold";
 const POLL_MS = 150;
 /** What the last start has left to tidy up is over by then. */
 const PAUSE_MS = 300;
-/** A pool that has not grown for so long will not, unless it has never been fuller. */
-const STEADY_MS = 2_500;
+/** A pool that has not changed for so long has what the host wants it to have. A boot in emulation takes less. */
+const STEADY_MS = 4_000;
+/** Asking the host is not to be in the way of what is measured next. */
+const QUIET_MS = 100;
 const TIMEOUT_MS = 5_000;
 
 /** Watches what a host has prepared, by its metrics, so that a start finds it ready. */
@@ -21,13 +23,24 @@ export class PoolWatch {
     this.#address = address;
   }
 
+  /** The host wants another pool from now on, since there are other machines: how full it has been says nothing any more. */
+  forget(): void {
+    this.#fullest = 0;
+  }
+
   /**
-   * Waits until a start can be expected to go this way: until the pool is as full as it has ever been or has stopped growing, until there
+   * Waits until a start can be expected to go this way: until the pool is as full as it has ever been or does not change any more, until there
    * is a template. False when `patienceMs` were not enough.
    */
   async ready(way: Way, patienceMs: number, signal: AbortSignal): Promise<boolean> {
     await sleep(PAUSE_MS, signal);
-    if (way === "cold") return true;
+    const isReady = way === "cold" || (await this.#prepared(way, patienceMs, signal));
+    await sleep(QUIET_MS, signal);
+    signal.throwIfAborted();
+    return isReady;
+  }
+
+  async #prepared(way: Exclude<Way, "cold">, patienceMs: number, signal: AbortSignal): Promise<boolean> {
     const deadline = performance.now() + patienceMs;
     let size = 0;
     let changedAt = performance.now();
@@ -39,11 +52,7 @@ export class PoolWatch {
       if (now !== size) changedAt = performance.now();
       size = now;
       const isSteady = performance.now() - changedAt > STEADY_MS;
-      if (
-        way === "warm" &&
-        size > 0 &&
-        (size > this.#fullest ? isSteady : size === this.#fullest || isSteady)
-      ) {
+      if (way === "warm" && size > 0 && (size === this.#fullest || isSteady)) {
         this.#fullest = Math.max(size, this.#fullest);
         return true;
       }

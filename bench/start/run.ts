@@ -107,10 +107,9 @@ export class StartRun {
     return { sequence, traces };
   }
 
-  /** What VMs that wait cost, once the pool is at rest. Right after a sequence: then no machine runs, and all VMs are waiting ones. */
-  async waitingMemory({ sequence }: Measured): Promise<void> {
-    const isFull =
-      sequence.samples.length > 0 && (await this.#pool.ready("warm", POOL_PATIENCE_MS, this.#signal));
+  /** What VMs that wait cost, once the pool is at rest. While no machine runs: then all VMs are waiting ones. */
+  async waitingMemory(): Promise<void> {
+    const isFull = await this.#pool.ready("warm", POOL_PATIENCE_MS, this.#signal);
     const memory = isFull ? privateMemory(this.fleet.services.folder) : [];
     this.#report.add("waiting_vm_memory", "MB", memory, "no VM waited");
   }
@@ -129,6 +128,7 @@ export class StartRun {
         say(`machine ${this.#machines.length + 1}`);
         this.#machines.push((await this.fleet.create()).id);
       }
+      this.#pool.forget();
       say(`${count} times`);
       const ids = this.#machines.slice(0, size);
       return measureBursts(this.fleet, this.#pool, ids, count, hasPool, this.#signal);
