@@ -37,6 +37,7 @@ await main(async (signal) => {
     title: "Start of a machine, from the client's call to its answer",
     targets: TARGETS,
     floor: "plain_qemu_cold",
+    uncompared: ["stop", "outside_vmm"],
   });
   const progress = new Progress();
   const files = temporaryFolder("bench-files");

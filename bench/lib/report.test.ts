@@ -11,12 +11,14 @@ test("each half of a target is judged by itself", () => {
 });
 
 test("what could not be measured is named with the reason and has no figures", () => {
-  const report = new Report({ name: "start", title: "Start", floor: "plain" });
+  const report = new Report({ name: "start", title: "Start", floor: "plain", uncompared: ["stop"] });
   report.add("plain", "ms", [1_000]);
   report.add("cold", "ms", [2_000]);
+  report.add("stop", "ms", [20]);
   report.add("template", "ms", [], "no start went that way");
   const text = report.text();
   expect(text).toMatch(/^cold .*2\.00x$/m);
+  expect(text).toMatch(/^stop .*20\.0$/m);
   expect(text).toContain("absent: template: no start went that way");
   expect(text).not.toMatch(/^template /m);
   expect(report.row("template")).toBeUndefined();

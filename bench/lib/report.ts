@@ -22,6 +22,8 @@ export interface ReportOptions {
   readonly targets?: Readonly<Record<string, Target>>;
   /** The row that the others of its unit are compared with. */
   readonly floor?: string;
+  /** Rows of that unit that are something else and not to be compared. */
+  readonly uncompared?: readonly string[];
 }
 
 const RESULTS = join(ROOT, "bench/results");
@@ -107,9 +109,10 @@ export class Report {
 
   #figures(): string[] {
     if (this.#rows.length === 0) return [];
-    const { targets = {}, floor: floorName } = this.#options;
+    const { targets = {}, floor: floorName, uncompared = [] } = this.#options;
     const floor = floorName === undefined ? undefined : this.row(floorName);
-    const isCompared = (row: Row) => floor !== undefined && row !== floor && row.unit === floor.unit;
+    const isCompared = (row: Row) =>
+      floor !== undefined && row !== floor && row.unit === floor.unit && !uncompared.includes(row.name);
     const heading = ["", "unit", "n", "p50", "p90", "p99", "max"];
     const body = this.#rows.map((row) => [
       row.name,

@@ -18,6 +18,7 @@ export function addSummary(report: Report, measured: readonly Measured[]): void 
   );
   addOutside(report, measured);
   const [warm, plain] = [report.row("warm"), report.row("plain_qemu_cold")];
+  const line = report.row("warm_first_line");
   if (warm !== undefined && plain !== undefined) {
     const times = plain.p50 / warm.p50;
     const verdict = times >= WARM_TO_PLAIN ? "ok" : "MISSED";
