@@ -62,11 +62,17 @@ export function traces(context: ServiceContext): PartSpec {
   };
 }
 
+/**
+ * Node's own flags for an image cache. Flattening makes much short-lived garbage, for which Node would let its young generation grow:
+ * with this bound 300,000 files take 230 MiB instead of 330.
+ */
+export const IMAGECACHE_FLAGS = ["--max-semi-space-size=4"];
+
 /** A host's images. */
 export function imagecache(context: ServiceContext, host: HostSettings): PartSpec {
   const { layout, settings } = context;
   const defaults = { IMAGECACHE_BUDGET_MB: String(settings.imageBudgetMb) };
-  return service(
+  const part = service(
     context,
     `imagecache-${host.number}`,
     "imagecache",
@@ -78,6 +84,8 @@ export function imagecache(context: ServiceContext, host: HostSettings): PartSpe
     },
     defaults,
   );
+  const [node, ...rest] = part.command;
+  return { ...part, command: [node, ...IMAGECACHE_FLAGS, ...rest] };
 }
 
 /** A host's machines. */

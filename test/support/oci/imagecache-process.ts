@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { IMAGECACHE_FLAGS } from "../../../scripts/fleet/services.ts";
 import { ImageCacheServiceClient } from "../../../src/gen/windhover/imagecache/v1/imagecache.ts";
 import { generateKeyPair } from "../../../src/lib/auth.ts";
 import { connect } from "../../../src/lib/client.ts";
@@ -27,7 +28,7 @@ export class ImageCacheProcess implements AsyncDisposable {
     const keys = generateKeyPair();
     const keyFile = join(dir, "token.pub");
     await writeFile(keyFile, keys.publicKey);
-    const child = spawn(process.execPath, [MAIN], {
+    const child = spawn(process.execPath, [...IMAGECACHE_FLAGS, MAIN], {
       stdio: ["ignore", "pipe", "inherit"],
       env: {
         PATH: "/usr/local/bin:/usr/bin:/bin",
