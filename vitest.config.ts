@@ -33,10 +33,15 @@ const postgres = ["test/support/global-postgres.ts"];
 export default defineConfig({
   test: {
     projects: [
-      project(0, "unit", ["src/**/*.test.ts", "otel/**/*.test.ts", "scripts/**/*.test.ts"], {
-        testTimeout: 5_000,
-        exclude: [system],
-      }),
+      project(
+        0,
+        "unit",
+        ["src/**/*.test.ts", "otel/**/*.test.ts", "scripts/**/*.test.ts", "bench/**/*.test.ts"],
+        {
+          testTimeout: 5_000,
+          exclude: [system],
+        },
+      ),
       project(1, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
         testTimeout: 30_000,
         hookTimeout: 60_000,
