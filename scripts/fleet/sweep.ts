@@ -19,7 +19,7 @@ export interface Leftovers {
  * folder it works in. Folders are compared by what they are, not by name: a confined machine knows its own as `/vm`.
  */
 export function findLeftovers(layout: Layout): Leftovers {
-  const machineFolders = foldersBelow(join(layout.folder, "hosts"), 5);
+  const machineFolders = foldersBelow(join(layout.folder, "hosts"), 7);
   const postgresFolder = identityOf(join(layout.folder, "postgres"));
   const redisFolder = identityOf(join(layout.folder, "redis"));
   const vms: ProcessIdentity[] = [];
@@ -90,7 +90,7 @@ export async function endEverything(layout: Layout): Promise<readonly number[]> 
   for (const each of vms) sendSignal(each, "SIGTERM");
   for (const each of await awaitEnd(vms, 3_000)) sendSignal(each, "SIGKILL");
   await mustEnd(vms);
-  removeSockets(layout.folder, 6);
+  removeSockets(layout.folder, 8);
   return [...vms, ...found.postgres, ...found.others].map(({ pid }) => pid);
 }
 
