@@ -62,7 +62,7 @@ describe("several callers", () => {
     const both = [flights.wait("k", never, control.run), flights.wait("k", never, control.run)];
     await expect.poll(() => control.begun).toBe(1);
     control.fail(new Error("broken"));
-    for (const one of both) await expect(one).rejects.toThrow("broken");
+    await Promise.all(both.map((one) => expect(one).rejects.toThrow("broken")));
 
     const again = flights.wait("k", never, async () => "fine");
 
