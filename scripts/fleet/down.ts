@@ -7,6 +7,8 @@ import { endEverything, findLeftovers } from "./sweep.ts";
 
 /** Longer than all parts may take one after the other. */
 const SUPERVISOR_GRACE_MS = 90_000;
+/** From letting the lock go to the end of the process: a log line and Node's own exit. */
+const LAST_WORDS_MS = 5_000;
 
 /** Takes a fleet down, whoever runs it and whatever is left of it. Says whether there was anything. */
 export async function takeDown(layout: Layout, say: (detail: string) => void): Promise<boolean> {
@@ -41,7 +43,11 @@ async function stopSupervisor(layout: Layout, say: (detail: string) => void): Pr
       await awaitEnd([supervisor], 5_000);
     }
     const lock = await takeLock(layout.folder);
-    if (lock !== undefined) return lock;
+    if (lock !== undefined) {
+      // It lets the lock go as its last act but one: whoever is told that it is down finds it gone.
+      if (supervisor !== undefined) await awaitEnd([supervisor], LAST_WORDS_MS);
+      return lock;
+    }
     await delay(100);
   }
 }
