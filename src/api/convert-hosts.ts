@@ -1,5 +1,5 @@
 import type { Host, Capacity as WireCapacity } from "../gen/windhover/admin/v1/hosts.ts";
-import type { AttachedHost, Resources } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { type AttachedHost, type Resources, Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { timeTo } from "./convert-machine.ts";
 import type { Capacity, HostEntry } from "./domain/host-table.ts";
 
@@ -40,6 +40,10 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
     isolation: hello?.isolation ?? entry?.isolation ?? "",
     vmmReason: hello?.vmmReason ?? entry?.vmmReason ?? "",
     statusMessage: notes.join("; "),
+    scheduling: status?.scheduling ?? Scheduling.UNSPECIFIED,
+    labels: hello?.labels ?? {},
+    warm: status?.warm ?? 0,
+    passedOverUntilTime: attached?.passedOverUntilTime,
   };
 }
 

@@ -5,7 +5,8 @@ import type {
   ReportEventsRequest,
 } from "../gen/windhover/admin/v1/hosts.ts";
 import { requireScope } from "../lib/auth.ts";
-import { unary } from "../lib/rpc.ts";
+import { Fault } from "../lib/fault.ts";
+import { serverStream, unary } from "../lib/rpc.ts";
 import { eventFrom, machineFrom } from "./convert-machine.ts";
 import type { HostEntry } from "./domain/host-table.ts";
 import { hostNumberOf, MAX_HOST_NUMBER, parseMachineId } from "./domain/machine-id.ts";
@@ -23,6 +24,13 @@ export function hostsService(lists: HostLists): HostsServiceServer {
     listHosts: unary(async (req, ctx) => ({
       hosts: [...(await lists.list(req.region, callerOf(ctx, "admin")))],
     })),
+    setHostScheduling: unary(() => {
+      throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "not served yet");
+    }),
+    drainHost: serverStream(async function* () {
+      yield* [];
+      throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "not served yet");
+    }),
   };
 }
 

@@ -12,6 +12,7 @@ import type { MachineQuery } from "./adapters/machine-store.ts";
 import { measureCreate, measureStart } from "./adapters/metrics.ts";
 import { configInput, durationMs } from "./convert-config.ts";
 import { machineTo, stateFrom, stateTo, timeTo } from "./convert-machine.ts";
+import { placementInput } from "./convert-placement.ts";
 import type { Creates } from "./create/creates.ts";
 import type { CreateRequest } from "./domain/create-state.ts";
 import { MACHINE_STATES, type MachineState } from "./domain/machine.ts";
@@ -115,7 +116,8 @@ export function machinesService(parts: MachinesServiceParts): MachinesServiceSer
 
 function createRequest(req: CreateMachineRequest, org: string, parts: MachinesServiceParts): CreateRequest {
   const { app, name, region, skipLaunch, requestId } = req;
-  const input = { org, app, name, region, skipLaunch, requestId };
+  const placement = placementInput(req.placement);
+  const input = { org, app, name, region, skipLaunch, requestId, placement };
   const config = { config: configInput(req.config), hasConfig: req.config !== undefined };
   return validateCreate({ ...input, ...config }, parts.region, parts.checkImage);
 }

@@ -1,6 +1,11 @@
 import type { AnnounceHostRequest, HostEvent } from "../gen/windhover/admin/v1/hosts.ts";
 import type { Hold as WireHold } from "../gen/windhover/hostd/v1/hostd.ts";
-import type { Hello, Status, Resources as WireResources } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import {
+  type Hello,
+  Scheduling,
+  type Status,
+  type Resources as WireResources,
+} from "../gen/windhover/scheduler/v1/scheduler.ts";
 import type { OutboxEntry } from "./adapters/store.ts";
 import { eventToProto, machineToProto } from "./convert.ts";
 import type { Hold, LedgerSums } from "./domain/ledger.ts";
@@ -42,6 +47,8 @@ export function statusToProto(sums: LedgerSums, machines: Iterable<Machine>, loa
     running: resourcesToProto(sums.running),
     machines: byState,
     load,
+    warm: 0,
+    scheduling: Scheduling.OPEN,
   };
 }
 
@@ -71,6 +78,7 @@ function common({ number, name, identity, region, zone, address, vmm }: HostIden
     acceleration: vmm.acceleration,
     isolation: vmm.isolation,
     vmmReason: vmm.reason,
+    labels: {},
   };
 }
 

@@ -57,6 +57,9 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         machines: machines.list().map((machine) => machineToProto(machine, identity.name, "without")),
       };
     }),
+    setScheduling: unary(() => {
+      throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "not served yet");
+    }),
     startMachine: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
       const settleMs = settleFromProto(req.settle);

@@ -1,5 +1,5 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
-import type * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
+import * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault, invalid, type Violation } from "../lib/fault.ts";
 import type { AttachedHost, BidTerms, HostInfo, HostStatus } from "./domain/attached-host.ts";
 import { type Bid, type Decline, declineReason, type Offer, type Resources } from "./domain/offer.ts";
@@ -134,30 +134,35 @@ export function fromBid(bid: Bid, terms: BidTerms): pb.BidRequest {
     hold: fromMs(terms.holdMs),
     window: fromMs(terms.windowMs),
     traceparent: terms.traceparent,
+    distinctHosts: false,
   };
 }
 
 /** An offer on the wire. */
 export function fromOffer(offer: Offer): pb.Offer {
-  return { ...offer, freeAfter: fromResources(offer.freeAfter) };
+  return { ...offer, freeAfter: fromResources(offer.freeAfter), inFlight: 0 };
 }
 
 /** A reservation on the wire. */
 export function fromReservation({ id, offers, deadlineMs }: Reservation): pb.Reservation {
-  return { id, offers: offers.map(fromOffer), expireTime: new Date(deadlineMs) };
+  const unclaimed = { claimant: "", claimedHost: undefined, app: "", resources: undefined };
+  return { id, offers: offers.map(fromOffer), expireTime: new Date(deadlineMs), ...unclaimed };
 }
 
 /** An attached host on the wire. */
 export function fromHost({ info, status, attachedAt, lastSeenAt }: AttachedHost): pb.AttachedHost {
   return {
-    hello: { ...info, capacity: fromResources(info.capacity) },
+    hello: { ...info, capacity: fromResources(info.capacity), labels: {} },
     status: status && {
       held: fromResources(status.held),
       allocated: fromResources(status.allocated),
       running: fromResources(status.running),
       machines: { ...status.machines },
       load: status.load,
+      warm: 0,
+      scheduling: pb.Scheduling.OPEN,
     },
+    passedOverUntilTime: undefined,
     attachTime: new Date(attachedAt),
     lastSeenTime: new Date(lastSeenAt),
   };

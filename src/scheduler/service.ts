@@ -1,5 +1,6 @@
 import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth.ts";
+import { Fault } from "../lib/fault.ts";
 import { bidiStream, unary } from "../lib/rpc.ts";
 import { attach, type Replica } from "./attach.ts";
 import {
@@ -36,6 +37,9 @@ export function schedulerService(
       checkRelease(req);
       await reservations.release(req.reservationId, req.winner);
       return {};
+    }),
+    listReservations: unary(() => {
+      throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "not served yet");
     }),
     listHosts: unary((_req, ctx) => {
       requireScope(ctx, "internal");

@@ -6,6 +6,7 @@ import {
   StartMachineResponse,
 } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import { type Machine, MachineEvent, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { Scheduling } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import type { TokenVerifier } from "../../src/lib/auth.ts";
 import { requireScope } from "../../src/lib/auth.ts";
 import { Fault } from "../../src/lib/fault.ts";
@@ -127,6 +128,9 @@ export class FakeHost {
 
   #service(): HostServiceServer {
     return {
+      setScheduling: unary((_req, ctx) =>
+        this.#do(ctx, "setScheduling", "", () => ({ previous: Scheduling.OPEN })),
+      ),
       createMachine: unary(({ machine, reservationId, epoch }, ctx) =>
         this.#do(ctx, "createMachine", machine?.id ?? "", () => {
           if (!machine) throw new Error("no machine");
@@ -212,6 +216,7 @@ export class FakeHost {
             acceleration: "none",
             isolation: "development",
             vmmReason: "",
+            labels: {},
           },
           status: undefined,
           holds: [] as Hold[],

@@ -1,7 +1,9 @@
 import {
   type Offer,
+  Reservation,
   type SchedulerServiceServer,
   SchedulerServiceService,
+  Scheduling,
 } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope, type TokenVerifier } from "../../src/lib/auth.ts";
 import { Fault } from "../../src/lib/fault.ts";
@@ -77,7 +79,10 @@ export class FakeScheduler {
         }
         this.reservations.set(reservationId, { claimant: known?.claimant, offers });
         const expireTime = new Date(Date.now() + 5_000);
-        return { reservation: { id: reservationId, offers, expireTime }, hostsAsked: this.hosts.length };
+        return {
+          reservation: Reservation.fromPartial({ id: reservationId, offers, expireTime }),
+          hostsAsked: this.hosts.length,
+        };
       }),
       claim: unary(async ({ reservationId, claimant, hostNumber }, ctx) => {
         requireScope(ctx, "internal");
@@ -96,6 +101,13 @@ export class FakeScheduler {
         this.reservations.delete(reservationId);
         for (const host of this.hosts) if (host.number !== winner) host.holds.delete(reservationId);
         return {};
+      }),
+      listReservations: unary((_req, ctx) => {
+        requireScope(ctx, "internal");
+        const reservations = [...this.reservations].map(([id, { claimant = "", offers }]) =>
+          Reservation.fromPartial({ id, claimant, offers }),
+        );
+        return { reservations, total: reservations.length };
       }),
       listHosts: unary(async (_, ctx) => {
         requireScope(ctx, "internal");
@@ -121,6 +133,7 @@ export class FakeScheduler {
         load: 0,
         warm: 0,
         machines: 0,
+        inFlight: 0,
         region: "ord",
         zone: "a",
         appMachines: 0,
@@ -142,6 +155,7 @@ function attached(host: FakeHost) {
       acceleration: "none",
       isolation: "development",
       vmmReason: "",
+      labels: {},
     },
     status: {
       held: undefined,
@@ -149,8 +163,11 @@ function attached(host: FakeHost) {
       running: undefined,
       machines: { started: 1 },
       load: 0,
+      warm: 0,
+      scheduling: Scheduling.OPEN,
     },
     attachTime: new Date(),
     lastSeenTime: new Date(),
+    passedOverUntilTime: undefined,
   };
 }

@@ -35,6 +35,7 @@ const HELLO: Hello = {
   acceleration: "none",
   isolation: "development",
   vmmReason: "a test",
+  labels: {},
 };
 
 function host(number: number, traits: ConstructorParameters<typeof TestHost>[2] = {}): TestHost {
@@ -173,7 +174,16 @@ describe("answers", () => {
 
     const freeAfter = { cpus: 1, memoryMb: 1n, diskMb: 1n };
     const where = { hostNumber: 2, hostName: "", hostAddress: "", region: "", zone: "" };
-    const how = { epoch: 1n, freeAfter, imageLocal: true, load: 0, warm: 0, machines: 0, appMachines: 0 };
+    const how = {
+      epoch: 1n,
+      freeAfter,
+      imageLocal: true,
+      load: 0,
+      warm: 0,
+      machines: 0,
+      appMachines: 0,
+      inFlight: 0,
+    };
     await raw.say({ $case: "offer", value: { reservationId, offer: { ...where, ...how } } });
 
     expect(await raw.next()).toEqual({ $case: "holdRelease", value: { reservationIds: [reservationId] } });

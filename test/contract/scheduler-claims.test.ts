@@ -154,6 +154,7 @@ describe("ListHosts", () => {
       acceleration: "none",
       isolation: "development",
       vmmReason: "a test",
+      labels: {},
     });
     expect(second?.hello?.number).toBe(2);
     expect(first?.lastSeenTime?.getTime()).toBeGreaterThanOrEqual(first?.attachTime?.getTime() ?? Infinity);
@@ -168,7 +169,7 @@ test("every call needs the scope internal", async () => {
   const calls = [
     call(client, client.reserve, reserveRequest(), scope),
     call(client, client.claim, { reservationId: randomUUID(), claimant: "saga", hostNumber: 1 }, scope),
-    call(client, client.release, { reservationId: randomUUID() }, scope),
+    call(client, client.release, { reservationId: randomUUID(), winner: undefined, refused: [] }, scope),
     call(client, client.listHosts, {}, scope),
   ];
 

@@ -5,6 +5,7 @@ import {
   type ReserveResponse,
   SchedulerServiceClient,
   SchedulerServiceService,
+  Scheduling,
 } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import {
   type Amounts,
@@ -64,7 +65,7 @@ export async function startScheduler(
     claim: (reservationId: string, claimant: string, hostNumber: number) =>
       call(client, client.claim, { reservationId, claimant, hostNumber }, { timeoutMs: 5_000 }),
     release: (reservationId: string, winner?: number) =>
-      call(client, client.release, { reservationId, winner }, { timeoutMs: 5_000 }),
+      call(client, client.release, { reservationId, winner, refused: [] }, { timeoutMs: 5_000 }),
     listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 5_000 })).hosts,
     /** Shuts the server down in good order. */
     shutDown: () => running(),
@@ -85,6 +86,7 @@ export function reserveRequest(request: Partial<ReserveRequest> = {}): ReserveRe
     imageDigest: `sha256:${"a".repeat(64)}`,
     excludedHosts: [],
     app: "web",
+    placement: undefined,
     ...request,
   };
 }
@@ -192,6 +194,7 @@ export class TestHost {
       acceleration: "none",
       isolation: "development",
       vmmReason: "a test",
+      labels: {},
     };
   }
 
@@ -203,7 +206,15 @@ export class TestHost {
       held.diskMb += diskMb;
     }
     const none = wire({ cpus: 0, memoryMb: 0, diskMb: 0 });
-    return { held: wire(held), allocated: none, running: none, machines: {}, load: 0 };
+    return {
+      held: wire(held),
+      allocated: none,
+      running: none,
+      machines: {},
+      load: 0,
+      warm: 0,
+      scheduling: Scheduling.OPEN,
+    };
   }
 }
 

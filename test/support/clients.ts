@@ -38,7 +38,14 @@ export function clientsOf(address: string, token: string) {
     raw: { machines, apps, orgs, hosts },
     createApp: (name: string) => call(apps, apps.createApp, { name, org: "" }, scope()),
     async create(request: CreateOptions, timeoutMs?: number): Promise<Machine> {
-      const whole = { name: "", region: "", skipLaunch: false, requestId: "", ...request };
+      const whole = {
+        name: "",
+        region: "",
+        skipLaunch: false,
+        requestId: "",
+        placement: undefined,
+        ...request,
+      };
       return present((await call(machines, machines.createMachine, whole, scope(timeoutMs))).machine);
     },
     start: (id: string, timeoutMs?: number) =>

@@ -6,6 +6,7 @@ import {
 import { type CallScope, call, connect, type UnaryMethod } from "../../lib/client.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { TokenSource } from "../../lib/tokens.ts";
+import { placementTo } from "../convert-placement.ts";
 import type { Auctions } from "../create/context.ts";
 import type { Offer } from "../domain/create-state.ts";
 import type { Scope } from "../domain/scope.ts";
@@ -35,7 +36,15 @@ export class Scheduler implements Auctions {
   async reserve(request: Parameters<Auctions["reserve"]>[0], scope: Scope): Promise<readonly Offer[]> {
     const { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts } = request;
     const resources = { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(SCRATCH_DISK_MB) };
-    const message = { reservationId, resources, imageDigest, app, excludedHosts: [...excludedHosts] };
+    const placement = request.placement && placementTo(request.placement);
+    const message = {
+      reservationId,
+      resources,
+      imageDigest,
+      app,
+      excludedHosts: [...excludedHosts],
+      placement,
+    };
     const response = await this.#ask(this.#client.reserve, message, bound(RESERVE_MS, scope));
     return (response.reservation?.offers ?? []).map(toOffer);
   }
@@ -47,8 +56,14 @@ export class Scheduler implements Auctions {
     return toOffer(offer);
   }
 
-  async release(reservationId: string, winner: number | undefined, scope: Scope): Promise<void> {
-    await this.#ask(this.#client.release, { reservationId, winner }, bound(CLAIM_MS, scope));
+  async release(
+    reservationId: string,
+    winner: number | undefined,
+    scope: Scope,
+    refused: readonly number[] = [],
+  ): Promise<void> {
+    const message = { reservationId, winner, refused: [...refused] };
+    await this.#ask(this.#client.release, message, bound(CLAIM_MS, scope));
   }
 
   /** The hosts attached to the replica that answers. */

@@ -1,6 +1,7 @@
 import type { HostAddress } from "../adapters/hostd.ts";
 import type { Attempt, CreateRequest, CreateState, Offer } from "../domain/create-state.ts";
 import type { ImageRef, Machine } from "../domain/machine.ts";
+import type { Placement } from "../domain/placement.ts";
 import type { Within } from "../domain/progress.ts";
 import type { Scope } from "../domain/scope.ts";
 
@@ -18,6 +19,7 @@ export interface AuctionRequest {
   readonly imageDigest: string;
   readonly app: string;
   readonly excludedHosts: readonly number[];
+  readonly placement?: Placement;
 }
 
 /** The region's scheduler. Not to be reached, or unable to work, it is UNAVAILABLE / `SCHEDULER_UNAVAILABLE`. */
@@ -26,8 +28,13 @@ export interface Auctions {
   reserve(request: AuctionRequest, scope: Scope): Promise<readonly Offer[]>;
   /** @throws Fault `RESERVATION_EXPIRED`, `RESERVATION_CLAIMED`, `OFFER_UNKNOWN` */
   claim(reservationId: string, claimant: string, hostNumber: number, scope: Scope): Promise<Offer>;
-  /** Ends a reservation: everybody but the winner lets go. */
-  release(reservationId: string, winner: number | undefined, scope: Scope): Promise<void>;
+  /** Ends a reservation: everybody but the winner lets go. `refused`: hosts that took their offer back, or did not answer the award. */
+  release(
+    reservationId: string,
+    winner: number | undefined,
+    scope: Scope,
+    refused?: readonly number[],
+  ): Promise<void>;
 }
 
 /** What a create asks of hosts. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
@@ -100,9 +107,11 @@ export interface CreateTools {
 
 /** What an auction is asked for. */
 export function auctionRequest(ctx: CreateContext, reservationId: string, excludedHosts: readonly number[]) {
-  const { cpus, memoryMb } = ctx.request.config.guest;
+  const { app, config, placement } = ctx.request;
+  const { cpus, memoryMb } = config.guest;
   const imageDigest = imageOf(ctx).digest;
-  return { reservationId, cpus, memoryMb, imageDigest, app: ctx.request.app, excludedHosts };
+  const wish = placement === undefined ? {} : { placement };
+  return { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts, ...wish };
 }
 
 /** The image that the step `resolve` found. */

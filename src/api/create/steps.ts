@@ -3,7 +3,7 @@ import { logger } from "../../lib/log.ts";
 import type { Saga, Step } from "../../lib/saga.ts";
 import { annotate, attribute, withSpan } from "../../lib/tracing.ts";
 import { sleep } from "../../lib/wait.ts";
-import { doubtfulAttempts, placedAttempt, withAuction } from "../domain/create-state.ts";
+import { doubtfulAttempts, placedAttempt, refusals, withAuction } from "../domain/create-state.ts";
 import type { Machine } from "../domain/machine.ts";
 import { award, undoAward } from "./award.ts";
 import { auctionRequest, type CreateContext, type CreateTools, hostOf } from "./context.ts";
@@ -109,6 +109,7 @@ function release({ auctions, hosts, later }: CreateTools): Step<CreateContext> {
             reservationId,
             reservationId === winner.reservationId ? winner.offer.hostNumber : undefined,
             scope,
+            refusals(ctx.state, reservationId),
           ),
         ),
         ...doubtfulAttempts(ctx.state).map(({ offer, machineId }) =>

@@ -1,4 +1,5 @@
 import type { ImageRef, Machine, MachineConfig } from "./machine.ts";
+import type { Placement } from "./placement.ts";
 
 /** What is to be created: valid, defaults filled in, name chosen. */
 export interface CreateRequest {
@@ -8,6 +9,8 @@ export interface CreateRequest {
   readonly region: string;
   readonly config: MachineConfig;
   readonly skipLaunch: boolean;
+  /** Absent: any host will do. */
+  readonly placement?: Placement;
 }
 
 /** A host's offer in an auction. */
@@ -64,6 +67,14 @@ export function placedAttempt(state: CreateState): Attempt | undefined {
 /** Attempts whose host may have a machine that nobody wants. */
 export function doubtfulAttempts(state: CreateState): readonly Attempt[] {
   return state.attempts.filter((attempt) => attempt.outcome === "lost" || attempt.outcome === "asked");
+}
+
+/** Numbers of the hosts whose offer in an auction turned out to be worth nothing. */
+export function refusals(state: CreateState, reservationId: string): readonly number[] {
+  return state.attempts
+    .filter((attempt) => attempt.reservationId === reservationId)
+    .filter((attempt) => attempt.outcome === "refused" || attempt.outcome === "lost")
+    .map((attempt) => attempt.offer.hostNumber);
 }
 
 /** An auction was held. */

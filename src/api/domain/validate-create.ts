@@ -1,6 +1,7 @@
 import { Fault, invalid, type Violation } from "../../lib/fault.ts";
 import type { CreateRequest } from "./create-state.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "./names.ts";
+import { type PlacementInput, validatePlacement } from "./placement.ts";
 import { type ConfigInput, type ImageCheck, validateConfig } from "./validate-config.ts";
 
 /** A create as a caller wrote it. */
@@ -13,6 +14,7 @@ export interface CreateInput {
   readonly hasConfig: boolean;
   readonly skipLaunch: boolean;
   readonly requestId: string;
+  readonly placement: PlacementInput | undefined;
 }
 
 /**
@@ -31,9 +33,11 @@ export function validateCreate(input: CreateInput, region: string, checkImage: I
   const config = input.hasConfig ? validateConfig(input.config, checkImage, problems) : undefined;
   if (input.name !== "") check("name", checkMachineName(input.name));
   if (input.requestId !== "") check("request_id", checkRequestId(input.requestId));
+  const placement = input.placement && validatePlacement(input.placement, problems);
   if (problems.length > 0 || !config) throw invalid(problems);
   if (input.region !== "" && input.region !== region) throw regionUnknown(input.region, region);
-  return { org: input.org, app: input.app, name: input.name, region, config, skipLaunch: input.skipLaunch };
+  const { org, app, name, skipLaunch } = input;
+  return { org, app, name, region, config, skipLaunch, ...(placement ? { placement } : {}) };
 }
 
 function regionUnknown(asked: string, served: string): Fault {

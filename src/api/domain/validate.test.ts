@@ -191,6 +191,7 @@ describe("a create", () => {
     hasConfig: true,
     skipLaunch: false,
     requestId: "",
+    placement: undefined,
   };
 
   it("is for the region that is asked when it names none", () => {

@@ -61,6 +61,7 @@ async function create(
     region: flags.region ?? "",
     skipLaunch: verb === "create",
     requestId: flags.requestId ?? `hover-${randomUUID()}`,
+    placement: undefined,
   };
   const client = await machinesClient(session);
   const span = new RootSpan(`hover machine ${verb}`);

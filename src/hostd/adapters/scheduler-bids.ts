@@ -107,6 +107,7 @@ function toMessage(reservationId: string, answer: BidAnswer): pb.AttachRequest {
     // Who and where this host is, the scheduler knows from its hello.
     ...{ hostNumber: 0, hostName: "", hostAddress: "", region: "", zone: "" },
     ...{ epoch, freeAfter: fromAmounts(freeAfter), imageLocal, load, warm, machines, appMachines },
+    inFlight: 0,
   };
   return { message: { $case: "offer", value: { reservationId, offer } } };
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling, type Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/fault.ts";
 import { createLogger } from "../../lib/log.ts";
 import { eventually, FakeScheduler } from "./scheduler-stream.fixture.ts";
@@ -23,7 +23,15 @@ const OFFER: BidAnswer = {
   machines: 3,
   appMachines: 1,
 };
-const STATUS: Status = { held: WIRE, allocated: WIRE, running: WIRE, machines: { started: 1 }, load: 0.25 };
+const STATUS: Status = {
+  held: WIRE,
+  allocated: WIRE,
+  running: WIRE,
+  machines: { started: 1 },
+  load: 0.25,
+  warm: 0,
+  scheduling: Scheduling.OPEN,
+};
 const HELLO = {
   number: 1,
   name: "host-1",
@@ -36,6 +44,7 @@ const HELLO = {
   acceleration: "none",
   isolation: "development",
   vmmReason: "a test",
+  labels: {},
 };
 
 let scheduler: FakeScheduler;
@@ -83,6 +92,7 @@ function ask(reservationId: string): void {
     window,
     traceparent: "",
     app: "web",
+    distinctHosts: false,
   };
   scheduler.say({ $case: "bidRequest", value });
 }
