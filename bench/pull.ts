@@ -24,6 +24,10 @@ import {
 const MB = 1e6;
 const runs = Number(process.argv[2] ?? 5);
 const dir = mkdtempSync(join(tmpdir(), "windhover-bench-"));
+// Ended by a signal, it leaves neither processes nor files: what is measured then fails, and the clean-up below runs.
+const ended = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.once(signal, () => ended.abort(new Error(`ended by ${signal}`)));
 try {
   await using registry = await RegistryProcess.start();
   await measure(registry, "a distribution", () => ["/usr/lib", "/usr/share", "/usr/bin"].map(packDirectory));
@@ -44,12 +48,14 @@ async function measure(registry: RegistryProcess, name: string, layers: () => La
   const seconds: number[] = [];
   let peak = 0;
   for (let run = 0; run < runs; run++) {
+    ended.signal.throwIfAborted();
     const home = mkdtempSync(join(dir, "run-"));
     await using cache = await ImageCacheProcess.start(home);
     const begin = performance.now();
     const request = { reference: `${registry.host}/bench`, digest: image.digest, owner: "bench" };
     for await (const _ of openStream(cache.client, cache.client.ensureImage, request, {
       timeoutMs: 600_000,
+      signal: ended.signal,
     }));
     seconds.push((performance.now() - begin) / 1000);
     peak = Math.max(peak, await cache.peakMemoryMib());
