@@ -9,6 +9,7 @@ function project(
     testTimeout: number;
     hookTimeout?: number;
     fileParallelism?: boolean;
+    isolate?: boolean;
     globalSetup?: string[];
     exclude?: string[];
   },
@@ -28,6 +29,12 @@ function project(
 
 /** Tests of whole processes that lie beside what they test. */
 const system = "**/*.system.test.ts";
+/** Unit tests of what a process has only one of: tracer, registry of metrics, signals. Each file in a process of its own. */
+const global = [
+  "otel/**/*.test.ts",
+  "src/lib/{tracing,saga,metrics,telemetry,lifecycle,log}*.test.ts",
+  "src/hostd/adapters/pool-metrics.test.ts",
+];
 const postgres = ["test/support/global-postgres.ts"];
 
 export default defineConfig({
@@ -39,9 +46,12 @@ export default defineConfig({
         ["src/**/*.test.ts", "otel/**/*.test.ts", "scripts/**/*.test.ts", "bench/**/*.test.ts"],
         {
           testTimeout: 5_000,
-          exclude: [system],
+          exclude: [system, ...global],
+          // They share a process and what it has loaded: half the time of a process for each.
+          isolate: false,
         },
       ),
+      project(0, "unit-global", global, { testTimeout: 5_000 }),
       project(1, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
         testTimeout: 30_000,
         hookTimeout: 60_000,

@@ -6,7 +6,7 @@ import { generate } from "../setup/generate.ts";
 
 const UNIT_TESTS: Check = {
   name: "unit tests",
-  command: ["vitest", "run", "--project", "unit", "--reporter", "dot"],
+  command: ["vitest", "run", "--project", "unit", "--project", "unit-global", "--reporter", "dot"],
 };
 
 await main(async (signal) => {
