@@ -26,7 +26,7 @@ export function api(context: ServiceContext): PartSpec {
     API_LISTEN: settings.api,
     API_METRICS_LISTEN: settings.apiMetrics,
     API_REGION: settings.region,
-    API_SCHEDULER: settings.scheduler,
+    API_SCHEDULERS: settings.scheduler,
     API_STATE_DIR: layout.of("api"),
     DATABASE_URL: postgresUrl(layout.of("postgres"), DATABASE),
   });

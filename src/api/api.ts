@@ -26,7 +26,7 @@ import { LeaseStore } from "./adapters/lease-store.ts";
 import { MachineStore } from "./adapters/machine-store.ts";
 import { OrganizationStore } from "./adapters/organization-store.ts";
 import { SagaStore } from "./adapters/saga-store.ts";
-import { Scheduler } from "./adapters/scheduler.ts";
+import { type SchedulerAddress, Schedulers } from "./adapters/schedulers.ts";
 import { Apps } from "./apps.ts";
 import { Cleanups } from "./create/cleanups.ts";
 import type { ImageResolver } from "./create/context.ts";
@@ -68,7 +68,8 @@ export interface ApiOptions {
   readonly region: string;
   readonly databaseUrl: string;
   readonly databaseConnections: number;
-  readonly schedulerAddress: string;
+  /** Of every region it places machines in. */
+  readonly schedulers: readonly SchedulerAddress[];
   readonly stateDir: string;
   /** PEM. */
   readonly signingKey: string;
@@ -99,12 +100,15 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const token = internalTokens(signingKey, "api", clock);
   const clients = new HostdClients(token, clock);
   stack.add("hosts", () => clients.close());
-  const scheduler = new Scheduler(options.schedulerAddress, token);
-  stack.add("scheduler", () => scheduler.close());
+  const schedulers = new Schedulers(options.schedulers, token, clock);
+  stack.add("schedulers", () => schedulers.close());
 
   const table = await openHostTable(options.stateDir, stack);
   const hosts = new Hosts(table, new HostStore(database), clock, askHello(clients));
-  const keepConnected = () => clients.keep(new Set(table.all().map((host) => host.address)));
+  const keepConnected = () => {
+    clients.keep(new Set(table.all().map((host) => host.address)));
+    schedulers.keepConnected();
+  };
   stack.add("connections", startLoop(CONNECT_MS, 0, keepConnected, { name: "keep connected" }));
   const refresh = quietly(() => hosts.refresh());
   stack.add("host refresh", startLoop(REFRESH_MS, REFRESH_MS / 4, refresh, { name: "refresh hosts" }));
@@ -120,7 +124,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("cleanups", () => cleanups.close());
   const tools = {
     images: options.images,
-    auctions: scheduler,
+    auctionsIn: (region: string) => schedulers.in(region),
     hosts: hostCalls,
     random,
     meet: (host: HostAddress) => hosts.meet(host),
@@ -139,7 +143,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
 
   const makeName = () => makeMachineName((below) => randomInt(below));
   const creating = new Creates({ creates, sagas, runner, machines, makeName });
-  const lists = new HostLists(table, new HostStore(database), scheduler, clock);
+  const lists = new HostLists(table, new HostStore(database), schedulers, clock);
   const { region } = options;
   const parts = {
     machines,

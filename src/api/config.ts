@@ -1,14 +1,43 @@
-import { address, integer, list, optional, readEnv, showConfig, text } from "../lib/config.ts";
+import { address, integer, list, optional, type Reader, readEnv, showConfig, text } from "../lib/config.ts";
+import type { SchedulerAddress } from "./adapters/schedulers.ts";
+
+/** A replica of a region's scheduler: `region=host:port`, or `host:port` alone for the api's own region. */
+const scheduler: Reader<string> = {
+  parse(raw) {
+    const equals = raw.indexOf("=");
+    const region = raw.slice(0, Math.max(0, equals));
+    if (equals >= 0 && !REGION.test(region)) {
+      throw new Error(`must name regions like ord=host:port, not "${raw}"`);
+    }
+    address().parse(raw.slice(equals + 1));
+    return raw;
+  },
+};
+
+/** A list without anything in it is a mistake: nothing could ever be created. */
+function schedulerList(fallback: readonly string[]): Reader<readonly string[]> {
+  const entries = list(scheduler, fallback);
+  return {
+    ...entries,
+    parse(raw) {
+      const parsed = entries.parse(raw);
+      if (parsed.length === 0) throw new Error("must name at least one scheduler, e.g. ord=host:port");
+      return parsed;
+    },
+  };
+}
+
+const REGION = /^[a-z][a-z0-9-]{0,62}$/;
 
 const spec = {
   /** Where to serve gRPC. */
   API_LISTEN: address("127.0.0.1:7070"),
-  /** The region it serves, the only one it places machines in. */
+  /** The region it serves: where machines go whose create names no region. */
   API_REGION: text("ord"),
   /** Folder of this api alone: its table of hosts. */
   API_STATE_DIR: text(),
-  /** The region's scheduler. */
-  API_SCHEDULER: address("127.0.0.1:7071"),
+  /** The schedulers of all regions that it places machines in, as `region=host:port`; several of a region are its replicas. */
+  API_SCHEDULERS: schedulerList(["127.0.0.1:7071"]),
   /** Postgres: `postgres://user:password@host:port/name`, or `postgres:///name?host=/directory` for a unix socket. */
   DATABASE_URL: text(),
   /** Connections to Postgres, at most. */
@@ -38,7 +67,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     listen: config.API_LISTEN,
     region: config.API_REGION,
     stateDir: config.API_STATE_DIR,
-    schedulerAddress: config.API_SCHEDULER,
+    schedulers: config.API_SCHEDULERS.map((entry) => schedulerAddress(entry, config.API_REGION)),
     databaseUrl: config.DATABASE_URL,
     databaseConnections: config.API_DATABASE_CONNECTIONS,
     graceMs: config.API_GRACE_MS,
@@ -49,4 +78,9 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     registryInsecure: config.REGISTRY_INSECURE,
     shown: showConfig(spec, config),
   };
+}
+
+function schedulerAddress(entry: string, own: string): SchedulerAddress {
+  const equals = entry.indexOf("=");
+  return { region: equals < 0 ? own : entry.slice(0, equals), address: entry.slice(equals + 1) };
 }

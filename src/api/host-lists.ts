@@ -2,7 +2,7 @@ import type { Clock } from "../lib/clock.ts";
 import { logger } from "../lib/log.ts";
 import { within } from "../lib/wait.ts";
 import type { HostStore } from "./adapters/host-store.ts";
-import type { Scheduler } from "./adapters/scheduler.ts";
+import type { Schedulers } from "./adapters/schedulers.ts";
 import { hostTo } from "./convert-hosts.ts";
 import type { HostTable } from "./domain/host-table.ts";
 import type { Scope } from "./domain/scope.ts";
@@ -14,20 +14,28 @@ const SOURCE_MS = 2_500;
 export class HostLists {
   readonly #table: HostTable;
   readonly #store: HostStore;
-  readonly #scheduler: Pick<Scheduler, "listHosts">;
+  readonly #schedulers: Pick<Schedulers, "regions" | "listHosts">;
   readonly #clock: Clock;
 
-  constructor(table: HostTable, store: HostStore, scheduler: Pick<Scheduler, "listHosts">, clock: Clock) {
+  constructor(
+    table: HostTable,
+    store: HostStore,
+    schedulers: Pick<Schedulers, "regions" | "listHosts">,
+    clock: Clock,
+  ) {
     this.#table = table;
     this.#store = store;
-    this.#scheduler = scheduler;
+    this.#schedulers = schedulers;
     this.#clock = clock;
   }
 
   /** All hosts by number. Whatever does not answer is left out, and said so. @param region empty for all */
   async list(region: string, scope: Scope): Promise<readonly ReturnType<typeof hostTo>[]> {
     const [attached, recorded] = await Promise.all([
-      unlessDown("the scheduler", () => this.#scheduler.listHosts(scope)),
+      unlessDown("the scheduler", async () => {
+        const regions = this.#schedulers.regions();
+        return (await Promise.all(regions.map((each) => this.#schedulers.listHosts(each, scope)))).flat();
+      }),
       unlessDown("the record", () => this.#store.changedSince(undefined)),
     ]);
     const missing = [

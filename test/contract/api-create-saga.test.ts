@@ -52,7 +52,7 @@ beforeAll(async () => {
   const token = internalTokens(KEYS.privateKey, "api");
   clients = new HostdClients(token, systemClock);
   stack.add("hosts", () => clients.close());
-  scheduler = new Scheduler(world.scheduler.address, token);
+  scheduler = new Scheduler("ord", [world.scheduler.address], token, systemClock);
   stack.add("scheduler", () => scheduler.close());
 });
 beforeEach(() => world.clear());
@@ -69,7 +69,7 @@ function makeApi(
   let next = 0n;
   const tools = {
     images: world.images,
-    auctions: scheduler,
+    auctionsIn: () => scheduler,
     hosts: createHosts(clients),
     // A different one each time, and the same ones in each test.
     random: () => ++next + BigInt(Math.round(performance.now())) * 1_000n,

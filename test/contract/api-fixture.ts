@@ -147,6 +147,7 @@ export async function startApi(
     sweeps?: boolean;
     knowsHosts?: boolean;
     reconcileMs?: number;
+    schedulers?: Parameters<typeof openApi>[0]["schedulers"];
   } = {},
 ) {
   const folder = temporaryFolder("api");
@@ -156,7 +157,7 @@ export async function startApi(
       region: REGION,
       databaseUrl: options.databaseUrl ?? world.database.url,
       databaseConnections: 8,
-      schedulerAddress: world.scheduler.address,
+      schedulers: options.schedulers ?? [{ region: REGION, address: world.scheduler.address }],
       stateDir: options.stateDir ?? join(folder.path, "state"),
       signingKey: KEYS.privateKey,
       images: world.images,

@@ -1,36 +1,37 @@
 import {
   type AttachedHost,
+  type ListReservationsResponse,
   SchedulerServiceClient,
   type Offer as WireOffer,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { type CallScope, call, connect, type UnaryMethod } from "../../lib/client.ts";
+import { type CallScope, call, connect } from "../../lib/client.ts";
+import type { Clock } from "../../lib/clock.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { TokenSource } from "../../lib/tokens.ts";
 import { placementTo } from "../convert-placement.ts";
 import type { Auctions } from "../create/context.ts";
 import type { Offer } from "../domain/create-state.ts";
 import type { Scope } from "../domain/scope.ts";
-import { bound } from "./hostd.ts";
+import { Replicas } from "./replicas.ts";
 
 const RESERVE_MS = 10_000;
 const CLAIM_MS = 5_000;
 const LIST_MS = 2_000;
 /** The scratch disk that a machine's VM gets at most, in MB. */
 export const SCRATCH_DISK_MB = 1_024;
-/** Reasons that mean the scheduler cannot work now, whatever it is asked. */
-const UNABLE: ReadonlySet<string> = new Set([
-  "PEER_UNAVAILABLE",
-  "REDIS_UNAVAILABLE",
-  "DEADLINE_EXCEEDED",
-  "SERVER_DRAINING",
-]);
 
-/** The region's scheduler, over one channel for the life of the process. */
+/** A region's scheduler: all its replicas, over one channel each for the life of the process. */
 export class Scheduler implements Auctions {
-  readonly #client: SchedulerServiceClient;
+  readonly #region: string;
+  readonly #clients: ReadonlyMap<string, SchedulerServiceClient>;
+  readonly #replicas: Replicas;
 
-  constructor(address: string, token: TokenSource) {
-    this.#client = connect(SchedulerServiceClient, address, { token });
+  constructor(region: string, addresses: readonly string[], token: TokenSource, clock: Clock) {
+    this.#region = region;
+    this.#clients = new Map(
+      addresses.map((address) => [address, connect(SchedulerServiceClient, address, { token })]),
+    );
+    this.#replicas = new Replicas(addresses, clock);
   }
 
   async reserve(request: Parameters<Auctions["reserve"]>[0], scope: Scope): Promise<readonly Offer[]> {
@@ -45,13 +46,17 @@ export class Scheduler implements Auctions {
       excludedHosts: [...excludedHosts],
       placement,
     };
-    const response = await this.#ask(this.#client.reserve, message, bound(RESERVE_MS, scope));
+    const response = await this.#ask(reservationId, RESERVE_MS, scope, (client, attempt) =>
+      call(client, client.reserve, message, attempt),
+    );
     return (response.reservation?.offers ?? []).map(toOffer);
   }
 
   async claim(reservationId: string, claimant: string, hostNumber: number, scope: Scope): Promise<Offer> {
     const message = { reservationId, claimant, hostNumber };
-    const { offer } = await this.#ask(this.#client.claim, message, bound(CLAIM_MS, scope));
+    const { offer } = await this.#ask(reservationId, CLAIM_MS, scope, (client, attempt) =>
+      call(client, client.claim, message, attempt),
+    );
     if (!offer) throw new Error("the scheduler granted a claim without an offer");
     return toOffer(offer);
   }
@@ -63,33 +68,66 @@ export class Scheduler implements Auctions {
     refused: readonly number[] = [],
   ): Promise<void> {
     const message = { reservationId, winner, refused: [...refused] };
-    await this.#ask(this.#client.release, message, bound(CLAIM_MS, scope));
+    await this.#ask(reservationId, CLAIM_MS, scope, (client, attempt) =>
+      call(client, client.release, message, attempt),
+    );
   }
 
-  /** The hosts attached to the replica that answers. */
+  /** The hosts attached to the replica that answers; hosts attach to all. */
   async listHosts(scope: Scope): Promise<readonly AttachedHost[]> {
-    return (await this.#ask(this.#client.listHosts, {}, bound(LIST_MS, scope))).hosts;
+    const response = await this.#ask("", LIST_MS, scope, (client, attempt) =>
+      call(client, client.listHosts, {}, attempt),
+    );
+    return response.hosts;
+  }
+
+  /** The region's reservations, the first to expire first, at most so many; and how many there are. */
+  listReservations(pageSize: number, scope: Scope): Promise<ListReservationsResponse> {
+    return this.#ask("", LIST_MS, scope, (client, attempt) =>
+      call(client, client.listReservations, { pageSize }, attempt),
+    );
+  }
+
+  /** Connects ahead of the first call, and again after a break. To be called again and again. */
+  keepConnected(): void {
+    // `true` makes an idle channel connect.
+    for (const client of this.#clients.values()) client.getChannel().getConnectivityState(true);
   }
 
   /** Hangs up. */
   close(): void {
-    this.#client.close();
+    for (const client of this.#clients.values()) client.close();
   }
 
-  async #ask<Req, Res>(method: UnaryMethod<Req, Res>, request: Req, scope: CallScope): Promise<Res> {
+  async #ask<T>(
+    key: string,
+    timeoutMs: number,
+    scope: Scope,
+    ask: (client: SchedulerServiceClient, scope: CallScope) => Promise<T>,
+  ): Promise<T> {
+    const limitMs = Math.min(timeoutMs, scope.remainingMs ?? Number.POSITIVE_INFINITY);
     try {
-      return await call(this.#client, method, request, scope);
+      return await this.#replicas.ask(key, limitMs, scope.signal, (address, attempt) => {
+        const client = this.#clients.get(address);
+        if (!client) throw new Error(`there is no replica ${address}`);
+        return ask(client, attempt);
+      });
     } catch (err) {
-      if (!(err instanceof Fault) || !UNABLE.has(err.reason)) throw err;
-      throw new Fault(
-        "UNAVAILABLE",
-        "SCHEDULER_UNAVAILABLE",
-        "the region's scheduler cannot hold an auction now; machines that exist start as ever, creating needs it: try again",
-        { why: err.reason },
-        { cause: err, retryAfterMs: 1_000 },
-      );
+      if (!(err instanceof Fault) || !Replicas.isUnable(err)) throw err;
+      throw schedulerUnavailable(this.#region, err);
     }
   }
+}
+
+/** The fault of a region whose scheduler cannot work, whatever it is asked. */
+export function schedulerUnavailable(region: string, cause: Fault): Fault {
+  return new Fault(
+    "UNAVAILABLE",
+    "SCHEDULER_UNAVAILABLE",
+    `the scheduler of region ${region} cannot hold an auction now; machines that exist start as ever, creating needs it: try again`,
+    { region, why: cause.reason },
+    { cause, retryAfterMs: 1_000 },
+  );
 }
 
 function toOffer(offer: WireOffer): Offer {

@@ -54,7 +54,7 @@ export async function undoAward(tools: CreateTools, ctx: CreateContext, signal: 
 
 /** Claims the reservation, and stores which host will be asked for which machine. */
 async function claim(
-  { auctions, random }: CreateTools,
+  { auctionsIn, random }: CreateTools,
   ctx: CreateContext,
   reservationId: string,
   best: Offer,
@@ -62,7 +62,7 @@ async function claim(
 ): Promise<void> {
   let offer: Offer;
   try {
-    offer = await auctions.claim(reservationId, ctx.id, best.hostNumber, { signal });
+    offer = await auctionsIn(ctx.request.region).claim(reservationId, ctx.id, best.hostNumber, { signal });
   } catch (err) {
     const isGone =
       hasReason(err, "RESERVATION_EXPIRED") ||
@@ -120,7 +120,7 @@ async function ask(
 }
 
 async function holdAuction(
-  { auctions }: CreateTools,
+  { auctionsIn }: CreateTools,
   ctx: CreateContext,
   step: {
     readonly reservationId: string;
@@ -132,7 +132,7 @@ async function holdAuction(
   const request = auctionRequest(ctx, step.reservationId, step.excludedHosts);
   let offers: readonly Offer[] = [];
   try {
-    offers = await auctions.reserve(request, { signal });
+    offers = await auctionsIn(ctx.request.region).reserve(request, { signal });
   } catch (err) {
     const isNobody = hasReason(err, "NO_CAPACITY") || hasReason(err, "NO_HOSTS");
     // With hosts left out, nobody else having room is not the last word on why this create fails.

@@ -22,7 +22,7 @@ export interface AuctionRequest {
   readonly placement?: Placement;
 }
 
-/** The region's scheduler. Not to be reached, or unable to work, it is UNAVAILABLE / `SCHEDULER_UNAVAILABLE`. */
+/** A region's scheduler. Not to be reached, or unable to work, it is UNAVAILABLE / `SCHEDULER_UNAVAILABLE`. */
 export interface Auctions {
   /** Offers, best first. @throws Fault `NO_CAPACITY`, `NO_HOSTS` */
   reserve(request: AuctionRequest, scope: Scope): Promise<readonly Offer[]>;
@@ -93,7 +93,8 @@ export interface CreateContext {
 /** What the steps of a create work with. */
 export interface CreateTools {
   readonly images: ImageResolver;
-  readonly auctions: Auctions;
+  /** The auctions of a region. @throws Fault `SCHEDULER_UNAVAILABLE` when it has none */
+  readonly auctionsIn: (region: string) => Auctions;
   readonly hosts: CreateHosts;
   /** 36 random bits for a machine's id. */
   readonly random: () => bigint;

@@ -66,19 +66,22 @@ function resolve({ images }: CreateTools): Step<CreateContext> {
   };
 }
 
-function reserve({ auctions }: CreateTools): Step<CreateContext> {
+function reserve({ auctionsIn }: CreateTools): Step<CreateContext> {
   return {
     name: "reserve",
     async run(ctx, signal) {
       if (ctx.state.auctions.length > 0) return;
       const reservationId = `${ctx.id}.1`;
-      const offers = await auctions.reserve(auctionRequest(ctx, reservationId, []), { signal });
+      const offers = await auctionsIn(ctx.request.region).reserve(auctionRequest(ctx, reservationId, []), {
+        signal,
+      });
       await ctx.save(withAuction(ctx.state, reservationId, offers));
     },
     async undo(ctx, signal) {
       const ids = new Set([`${ctx.id}.1`, ...ctx.state.auctions.map((auction) => auction.reservationId)]);
       try {
-        for (const id of ids) await auctions.release(id, undefined, { signal, remainingMs: CLEANUP_MS });
+        for (const id of ids)
+          await auctionsIn(ctx.request.region).release(id, undefined, { signal, remainingMs: CLEANUP_MS });
       } catch (error) {
         // Holds end by themselves; a scheduler that is down must not keep name and quota of what failed.
         logger.warn("a reservation could not be released", { create_id: ctx.id, error });
@@ -96,7 +99,7 @@ function awardStep(tools: CreateTools): Step<CreateContext> {
 }
 
 /** Losers let go, and hosts that did not answer are told that nobody wants their machine. Whatever is missed ends by itself. */
-function release({ auctions, hosts, later }: CreateTools): Step<CreateContext> {
+function release({ auctionsIn, hosts, later }: CreateTools): Step<CreateContext> {
   return {
     name: "release",
     async run(ctx, signal) {
@@ -105,7 +108,7 @@ function release({ auctions, hosts, later }: CreateTools): Step<CreateContext> {
       for (const { offer, machineId } of doubtfulAttempts(ctx.state)) later(hostOf(offer), machineId);
       const cleanUps = [
         ...ctx.state.auctions.map(({ reservationId }) =>
-          auctions.release(
+          auctionsIn(ctx.request.region).release(
             reservationId,
             reservationId === winner.reservationId ? winner.offer.hostNumber : undefined,
             scope,

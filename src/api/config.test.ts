@@ -1,0 +1,40 @@
+import { describe, expect, test } from "vitest";
+import { ConfigError } from "../lib/config.ts";
+import { readConfig } from "./config.ts";
+
+const NEEDED = {
+  API_STATE_DIR: "/state",
+  DATABASE_URL: "postgres:///windhover",
+  TOKEN_PUBLIC_KEY_FILE: "/public",
+  TOKEN_SIGNING_KEY_FILE: "/signing",
+};
+const schedulers = (env: Readonly<Record<string, string>>) => readConfig({ ...NEEDED, ...env }).schedulers;
+
+describe("API_SCHEDULERS", () => {
+  test("names regions and their replicas", () => {
+    expect(schedulers({ API_SCHEDULERS: "ord=a:1, gru=b:1,gru=[::1]:2,ams=unix:/run/s=1" })).toEqual([
+      { region: "ord", address: "a:1" },
+      { region: "gru", address: "b:1" },
+      { region: "gru", address: "[::1]:2" },
+      { region: "ams", address: "unix:/run/s=1" },
+    ]);
+  });
+
+  test("means the api's own region where it names none, and its usual scheduler when it is not set", () => {
+    expect(schedulers({ API_REGION: "gru", API_SCHEDULERS: "a:1" })).toEqual([
+      { region: "gru", address: "a:1" },
+    ]);
+    expect(schedulers({})).toEqual([{ region: "ord", address: "127.0.0.1:7071" }]);
+  });
+
+  test.each([
+    ["ord=", /API_SCHEDULERS must be host:port/],
+    ["ord=a", /API_SCHEDULERS must be host:port/],
+    ["=a:1", /API_SCHEDULERS must name regions like ord=host:port, not "=a:1"/],
+    ["Chicago!=a:1", /must name regions like ord=host:port/],
+    [",", /API_SCHEDULERS must name at least one scheduler/],
+  ])("%j is refused with a sentence", (value, message) => {
+    expect(() => schedulers({ API_SCHEDULERS: value })).toThrow(ConfigError);
+    expect(() => schedulers({ API_SCHEDULERS: value })).toThrow(message);
+  });
+});
