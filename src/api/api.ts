@@ -144,12 +144,11 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const makeName = () => makeMachineName((below) => randomInt(below));
   const creating = new Creates({ creates, sagas, runner, machines, makeName });
   const lists = new HostLists(table, new HostStore(database), schedulers, clock);
-  const { region } = options;
   const parts = {
     machines,
     creates: creating,
     lists: new MachineLists(records, apps),
-    region,
+    regions: { own: options.region, known: schedulers.regions() },
     checkImage: checkReference,
   };
   return {

@@ -20,6 +20,7 @@ import type { LogQuery, Machines, StopOverrides, WaitFor } from "./domain/machin
 import { checkAppName, checkRequestId } from "./domain/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "./domain/page-token.ts";
 import type { StepProgress } from "./domain/progress.ts";
+import type { KnownRegions } from "./domain/regions.ts";
 import { checkStop, type ImageCheck } from "./domain/validate-config.ts";
 import { validateCreate } from "./domain/validate-create.ts";
 import type { MachineLists } from "./machine-lists.ts";
@@ -30,8 +31,8 @@ export interface MachinesServiceParts {
   readonly machines: Machines;
   readonly creates: Creates;
   readonly lists: MachineLists;
-  /** The region this api serves. */
-  readonly region: string;
+  /** Where this api can place machines. */
+  readonly regions: KnownRegions;
   readonly checkImage: ImageCheck;
 }
 
@@ -119,7 +120,7 @@ function createRequest(req: CreateMachineRequest, org: string, parts: MachinesSe
   const placement = placementInput(req.placement);
   const input = { org, app, name, region, skipLaunch, requestId, placement };
   const config = { config: configInput(req.config), hasConfig: req.config !== undefined };
-  return validateCreate({ ...input, ...config }, parts.region, parts.checkImage);
+  return validateCreate({ ...input, ...config }, parts.regions, parts.checkImage);
 }
 
 /** The query, and the name of the list that its page tokens belong to. */

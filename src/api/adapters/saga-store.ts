@@ -83,8 +83,9 @@ export class SagaStore {
       });
       const { rowCount } = await tx.query({
         name: "saga_place",
-        text: `update machines set id = $2, host_number = $3, generation = 0, snapshot = null where create_id = $1`,
-        values: [ownership.id, attempt.machineId, attempt.offer.hostNumber],
+        text: `update machines set id = $2, host_number = $3, region = coalesce($4, region), generation = 0, snapshot = null
+                where create_id = $1`,
+        values: [ownership.id, attempt.machineId, attempt.offer.hostNumber, attempt.region ?? null],
       });
       if (rowCount === 0) throw leaseLost(ownership.id);
     });

@@ -1,11 +1,14 @@
 import { Fault, hasReason } from "../../lib/fault.ts";
 import { logger } from "../../lib/log.ts";
 import { annotate, attribute } from "../../lib/tracing.ts";
-import { judge, nextAwardStep } from "../domain/award.ts";
+import { type AwardStep, judge, nextAwardStep } from "../domain/award.ts";
 import {
   type Attempt,
+  candidates,
   doubtfulAttempts,
   type Offer,
+  type Refusal,
+  regionOf,
   withAttempt,
   withAuction,
   withAuctionOver,
@@ -21,7 +24,7 @@ const AWARD_MS = 10_000;
 export async function award(tools: CreateTools, ctx: CreateContext, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
-    const step = nextAwardStep(ctx.id, ctx.state);
+    const step = nextAwardStep(ctx.id, ctx.state, candidates(ctx.request));
     switch (step.kind) {
       case "placed":
         annotate(attribute.machineId, step.attempt.machineId);
@@ -60,9 +63,10 @@ async function claim(
   best: Offer,
   signal: AbortSignal,
 ): Promise<void> {
+  const region = regionOf(ctx.state, reservationId, ctx.request);
   let offer: Offer;
   try {
-    offer = await auctionsIn(ctx.request.region).claim(reservationId, ctx.id, best.hostNumber, { signal });
+    offer = await auctionsIn(region).claim(reservationId, ctx.id, best.hostNumber, { signal });
   } catch (err) {
     const isGone =
       hasReason(err, "RESERVATION_EXPIRED") ||
@@ -78,7 +82,7 @@ async function claim(
     return;
   }
   const machineId = newMachineId(offer.hostNumber, random());
-  const state = withAttempt(ctx.state, machineId, reservationId, offer);
+  const state = withAttempt(ctx.state, machineId, reservationId, region, offer);
   const attempt = state.attempts.at(-1);
   if (attempt) await ctx.saveAttempt(state, attempt);
 }
@@ -91,7 +95,8 @@ async function ask(
   signal: AbortSignal,
 ): Promise<void> {
   const { machineId, offer, reservationId } = attempt;
-  const { request, createTraceId } = ctx;
+  const { createTraceId } = ctx;
+  const request = { ...ctx.request, region: attempt.region ?? ctx.request.region };
   const order = { machineId, request, image: imageOf(ctx), createTraceId, reservationId, epoch: offer.epoch };
   try {
     const machine = await tools.hosts.create(hostOf(offer), order, { signal, remainingMs: AWARD_MS });
@@ -119,24 +124,46 @@ async function ask(
   }
 }
 
+/** Holds auctions until one has offers, as {@link nextAwardStep} says. @throws Fault why there are none */
+export async function reserve(tools: CreateTools, ctx: CreateContext, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    const step = nextAwardStep(ctx.id, ctx.state, candidates(ctx.request));
+    if (step.kind === "fail") throw step.fault;
+    if (step.kind !== "auction") return;
+    await holdAuction(tools, ctx, step, signal);
+  }
+}
+
+/** Reasons that say something about a region, and nothing about the next. */
+const OF_THE_REGION: ReadonlySet<string> = new Set([
+  "NO_CAPACITY",
+  "NO_HOSTS",
+  "SCHEDULER_UNAVAILABLE",
+  "AUCTION_QUEUE_FULL",
+]);
+
 async function holdAuction(
   { auctionsIn }: CreateTools,
   ctx: CreateContext,
-  step: {
-    readonly reservationId: string;
-    readonly excludedHosts: readonly number[];
-    readonly isFirst: boolean;
-  },
+  step: Extract<AwardStep, { kind: "auction" }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const request = auctionRequest(ctx, step.reservationId, step.excludedHosts);
+  const { region, reservationId } = step;
   let offers: readonly Offer[] = [];
+  let refusal: Refusal | undefined;
   try {
-    offers = await auctionsIn(ctx.request.region).reserve(request, { signal });
+    const request = auctionRequest(ctx, reservationId, step.excludedHosts);
+    offers = await auctionsIn(region).reserve(request, { signal });
   } catch (err) {
     const isNobody = hasReason(err, "NO_CAPACITY") || hasReason(err, "NO_HOSTS");
     // With hosts left out, nobody else having room is not the last word on why this create fails.
-    if (step.isFirst || !isNobody) throw err;
+    if (step.isFirst || !isNobody) {
+      const isOnly = candidates(ctx.request).length === 1;
+      if (isOnly || signal.aborted || !(err instanceof Fault) || !OF_THE_REGION.has(err.reason)) throw err;
+      refusal = { reason: err.reason, message: err.message };
+      ctx.report({ detail: `${region}: ${err.reason}`, bytesDone: 0, bytesTotal: 0 });
+    }
   }
-  await ctx.save(withAuction(ctx.state, step.reservationId, offers));
+  await ctx.save(withAuction(ctx.state, reservationId, region, offers, refusal));
 }

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import type { CreateRequest } from "../domain/create-state.ts";
 
-/** A digest of what is asked for: equal for equal requests, whatever the order of their maps. */
-export function requestHash(request: CreateRequest): Buffer {
-  return createHash("sha256").update(canonical(request)).digest();
+/** A digest of what is asked for: equal for equal requests, whatever the order of their maps and whichever api is asked. */
+export function requestHash({ region, regions: _, regionAsked = region, ...rest }: CreateRequest): Buffer {
+  return createHash("sha256")
+    .update(canonical({ ...rest, region: regionAsked }))
+    .digest();
 }
 
 function canonical(value: unknown): string {

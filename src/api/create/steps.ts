@@ -3,10 +3,11 @@ import { logger } from "../../lib/log.ts";
 import type { Saga, Step } from "../../lib/saga.ts";
 import { annotate, attribute, withSpan } from "../../lib/tracing.ts";
 import { sleep } from "../../lib/wait.ts";
-import { doubtfulAttempts, placedAttempt, refusals, withAuction } from "../domain/create-state.ts";
+import { nextAwardStep } from "../domain/award.ts";
+import { candidates, doubtfulAttempts, placedAttempt, refusals } from "../domain/create-state.ts";
 import type { Machine } from "../domain/machine.ts";
-import { award, undoAward } from "./award.ts";
-import { auctionRequest, type CreateContext, type CreateTools, hostOf } from "./context.ts";
+import { award, reserve, undoAward } from "./award.ts";
+import { type CreateContext, type CreateTools, hostOf } from "./context.ts";
 
 /** How often a host that went away in the middle of `prepare` is asked again. */
 const PREPARE_ATTEMPTS = 20;
@@ -21,7 +22,7 @@ export function createSaga(tools: CreateTools): Saga<CreateContext> {
   const steps = [
     preflight(),
     resolve(tools),
-    reserve(tools),
+    reserveStep(tools),
     awardStep(tools),
     release(tools),
     prepare(tools),
@@ -66,25 +67,23 @@ function resolve({ images }: CreateTools): Step<CreateContext> {
   };
 }
 
-function reserve({ auctionsIn }: CreateTools): Step<CreateContext> {
+function reserveStep(tools: CreateTools): Step<CreateContext> {
   return {
     name: "reserve",
-    async run(ctx, signal) {
-      if (ctx.state.auctions.length > 0) return;
-      const reservationId = `${ctx.id}.1`;
-      const offers = await auctionsIn(ctx.request.region).reserve(auctionRequest(ctx, reservationId, []), {
-        signal,
-      });
-      await ctx.save(withAuction(ctx.state, reservationId, offers));
-    },
+    run: (ctx, signal) => reserve(tools, ctx, signal),
     async undo(ctx, signal) {
-      const ids = new Set([`${ctx.id}.1`, ...ctx.state.auctions.map((auction) => auction.reservationId)]);
-      try {
-        for (const id of ids)
-          await auctionsIn(ctx.request.region).release(id, undefined, { signal, remainingMs: CLEANUP_MS });
-      } catch (error) {
+      const next = nextAwardStep(ctx.id, ctx.state, candidates(ctx.request));
+      // The last one may have been held and not been stored.
+      const pending = next.kind === "auction" ? [next] : [];
+      const scope = { signal, remainingMs: CLEANUP_MS };
+      const releases = [...ctx.state.auctions, ...pending].map(
+        async ({ reservationId, region = ctx.request.region }) =>
+          tools.auctionsIn(region).release(reservationId, undefined, scope),
+      );
+      for (const result of await Promise.allSettled(releases)) {
+        if (result.status === "fulfilled") continue;
         // Holds end by themselves; a scheduler that is down must not keep name and quota of what failed.
-        logger.warn("a reservation could not be released", { create_id: ctx.id, error });
+        logger.warn("a reservation could not be released", { create_id: ctx.id, error: result.reason });
       }
     },
   };
@@ -107,8 +106,8 @@ function release({ auctionsIn, hosts, later }: CreateTools): Step<CreateContext>
       const winner = placed(ctx);
       for (const { offer, machineId } of doubtfulAttempts(ctx.state)) later(hostOf(offer), machineId);
       const cleanUps = [
-        ...ctx.state.auctions.map(({ reservationId }) =>
-          auctionsIn(ctx.request.region).release(
+        ...ctx.state.auctions.map(async ({ reservationId, region = ctx.request.region }) =>
+          auctionsIn(region).release(
             reservationId,
             reservationId === winner.reservationId ? winner.offer.hostNumber : undefined,
             scope,

@@ -20,7 +20,9 @@ const offer = (hostNumber: number): Offer => ({
   hostAddress: `127.0.0.1:${hostNumber}`,
   epoch: "1",
 });
-const first = withAuction(NOT_BEGUN, "c.1", [offer(1), offer(2)]);
+const first = withAuction(NOT_BEGUN, "c.1", "ord", [offer(1), offer(2)]);
+
+const next = (state: CreateState, regions: readonly string[] = ["ord"]) => nextAwardStep("c", state, regions);
 
 /** The state after the last auction's host `n` was asked, with this result. */
 function tried(
@@ -31,13 +33,14 @@ function tried(
 ): CreateState {
   const auction = state.auctions.at(-1)?.reservationId ?? "";
   const id = `${auction}/${n}`;
-  return withOutcome(withAttempt(state, id, auction, offer(n)), id, outcome, reason);
+  return withOutcome(withAttempt(state, id, auction, "ord", offer(n)), id, outcome, reason);
 }
 
 describe("the award", () => {
   it("begins with an auction that leaves nobody out", () => {
-    expect(nextAwardStep("c", NOT_BEGUN)).toEqual({
+    expect(next(NOT_BEGUN)).toEqual({
       kind: "auction",
+      region: "ord",
       reservationId: "c.1",
       excludedHosts: [],
       isFirst: true,
@@ -45,23 +48,23 @@ describe("the award", () => {
   });
 
   it("claims the best offer, then the runner-up", () => {
-    expect(nextAwardStep("c", first)).toMatchObject({ kind: "claim", offer: { hostNumber: 1 } });
-    expect(nextAwardStep("c", tried(first, 1, "refused"))).toMatchObject({
+    expect(next(first)).toMatchObject({ kind: "claim", offer: { hostNumber: 1 } });
+    expect(next(tried(first, 1, "refused"))).toMatchObject({
       kind: "claim",
       offer: { hostNumber: 2 },
     });
   });
 
   it("asks again, without a claim, when it does not know the answer", () => {
-    const asked = withAttempt(first, "m1", "c.1", offer(1));
+    const asked = withAttempt(first, "m1", "c.1", "ord", offer(1));
 
-    expect(nextAwardStep("c", asked)).toMatchObject({ kind: "ask", attempt: { machineId: "m1" } });
+    expect(next(asked)).toMatchObject({ kind: "ask", attempt: { machineId: "m1" } });
   });
 
   it("ends with the host that has the machine", () => {
     const state = tried(tried(first, 1, "lost"), 2, "placed");
 
-    expect(nextAwardStep("c", state)).toMatchObject({
+    expect(next(state)).toMatchObject({
       kind: "placed",
       attempt: { offer: { hostNumber: 2 } },
     });
@@ -72,8 +75,9 @@ describe("the award", () => {
   it("holds one more auction without those that failed", () => {
     const state = tried(tried(first, 1, "refused"), 2, "lost", "HOST_UNREACHABLE");
 
-    expect(nextAwardStep("c", state)).toEqual({
+    expect(next(state)).toEqual({
       kind: "auction",
+      region: "ord",
       reservationId: "c.2",
       excludedHosts: [1, 2],
       isFirst: false,
@@ -81,7 +85,7 @@ describe("the award", () => {
   });
 
   it("lets the second auction's no stand when nobody was left out", () => {
-    expect(nextAwardStep("c", withAuctionOver(first))).toMatchObject({
+    expect(next(withAuctionOver(first))).toMatchObject({
       kind: "auction",
       excludedHosts: [],
       isFirst: true,
@@ -89,9 +93,14 @@ describe("the award", () => {
   });
 
   it("gives hosts that only lost their hold a last chance", () => {
-    const state = withAuction(tried(tried(first, 1, "refused", "HOLD_EXPIRED"), 2, "refused"), "c.2", []);
+    const state = withAuction(
+      tried(tried(first, 1, "refused", "HOLD_EXPIRED"), 2, "refused"),
+      "c.2",
+      "ord",
+      [],
+    );
 
-    expect(nextAwardStep("c", state)).toMatchObject({
+    expect(next(state)).toMatchObject({
       kind: "auction",
       reservationId: "c.3",
       excludedHosts: [2],
@@ -102,17 +111,72 @@ describe("the award", () => {
     ["refused", "DISK_FULL", "NO_CAPACITY", "RESOURCE_EXHAUSTED"],
     ["lost", "HOST_UNREACHABLE", "HOST_UNREACHABLE", "UNAVAILABLE"],
   ] as const)("fails when all have %s it", (outcome, reason, expected, code) => {
-    const state = withAuction(tried(tried(first, 1, outcome, reason), 2, outcome, reason), "c.2", []);
+    const state = withAuction(tried(tried(first, 1, outcome, reason), 2, outcome, reason), "c.2", "ord", []);
 
-    expect(nextAwardStep("c", state)).toMatchObject({ kind: "fail", fault: { reason: expected, code } });
+    expect(next(state)).toMatchObject({ kind: "fail", fault: { reason: expected, code } });
   });
 
   it("fails when reservations die before they are claimed", () => {
-    const state = withAuctionOver(withAuction(withAuctionOver(first), "c.2", [offer(1)]));
+    const state = withAuctionOver(withAuction(withAuctionOver(first), "c.2", "ord", [offer(1)]));
 
-    expect(nextAwardStep("c", state)).toMatchObject({
+    expect(next(state)).toMatchObject({
       kind: "fail",
       fault: { reason: "SCHEDULER_UNAVAILABLE" },
+    });
+  });
+
+  it("goes to the next region when one has refused, and there asks anybody", () => {
+    const refused = withAuction(NOT_BEGUN, "c.1", "ord", [], { reason: "NO_CAPACITY", message: "full" });
+
+    expect(next(refused, ["ord", "gru"])).toEqual({
+      kind: "auction",
+      region: "gru",
+      reservationId: "c.2",
+      excludedHosts: [],
+      isFirst: true,
+    });
+  });
+
+  it("goes to the next region when nobody in one took the machine, after as many auctions as there are in any", () => {
+    const state = withAuction(tried(tried(first, 1, "refused"), 2, "refused"), "c.2", "ord", []);
+
+    expect(next(state, ["ord", "gru"])).toMatchObject({
+      kind: "auction",
+      region: "gru",
+      reservationId: "c.3",
+      excludedHosts: [],
+      isFirst: true,
+    });
+    const there = withAuction(state, "c.3", "gru", [offer(7)]);
+    expect(next(there, ["ord", "gru"])).toMatchObject({ kind: "claim", reservationId: "c.3" });
+    expect(next(tried(there, 7, "refused"), ["ord", "gru"])).toMatchObject({
+      kind: "auction",
+      region: "gru",
+      reservationId: "c.4",
+      excludedHosts: [7],
+    });
+  });
+
+  test.each([
+    ["NO_CAPACITY", "SCHEDULER_UNAVAILABLE", "NO_CAPACITY", "RESOURCE_EXHAUSTED"],
+    ["NO_HOSTS", "NO_HOSTS", "NO_HOSTS", "UNAVAILABLE"],
+    ["NO_HOSTS", "SCHEDULER_UNAVAILABLE", "SCHEDULER_UNAVAILABLE", "UNAVAILABLE"],
+  ] as const)("says of each region why not: %s and %s are %s together", (one, other, reason, code) => {
+    const state = withAuction(
+      withAuction(NOT_BEGUN, "c.1", "ord", [], { reason: one, message: "the one" }),
+      "c.2",
+      "gru",
+      [],
+      { reason: other, message: "the other" },
+    );
+
+    expect(next(state, ["ord", "gru"])).toMatchObject({
+      kind: "fail",
+      fault: {
+        ...{ reason, code },
+        message: "no region could have the machine; ord: the one; gru: the other",
+        facts: { regions: "ord,gru", reason_ord: one, reason_gru: other },
+      },
     });
   });
 
@@ -124,8 +188,10 @@ describe("the award", () => {
       maxLength: 5,
     });
 
+    const regions = fc.constantFrom<string[]>(["ord"], ["ord", "gru"], ["gru", "ord", "ams"]);
+
     fc.assert(
-      fc.property(answers, auctions, (script, offers) => {
+      fc.property(answers, auctions, regions, (script, offers, places) => {
         const answer = script[Symbol.iterator]();
         const bids = offers[Symbol.iterator]();
         let state = NOT_BEGUN;
@@ -133,16 +199,18 @@ describe("the award", () => {
         for (;;) {
           steps += 1;
           expect(steps).toBeLessThan(100);
-          const step = nextAwardStep("c", state);
+          const step = next(state, places);
           if (step.kind === "fail" || step.kind === "placed") break;
           if (step.kind === "auction") {
             const left = (bids.next().value ?? []).filter((n: number) => !step.excludedHosts.includes(n));
-            state = withAuction(state, step.reservationId, left.map(offer));
+            const refusal =
+              left.length === 0 && step.isFirst ? { reason: "NO_CAPACITY", message: "" } : undefined;
+            state = withAuction(state, step.reservationId, step.region, left.map(offer), refusal);
           } else if (step.kind === "claim") {
             const says = answer.next().value ?? "refused";
             if (says === "gone") state = withAuctionOver(state);
             else {
-              state = withAttempt(state, `m${steps}`, step.reservationId, step.offer);
+              state = withAttempt(state, `m${steps}`, step.reservationId, "ord", step.offer);
               const outcome = says === "expired" ? "refused" : says;
               state = withOutcome(state, `m${steps}`, outcome, says === "expired" ? "HOLD_EXPIRED" : "OTHER");
             }
@@ -151,7 +219,12 @@ describe("the award", () => {
         expect(state.attempts.filter((attempt) => attempt.outcome === "placed").length).toBeLessThanOrEqual(
           1,
         );
-        expect(state.auctions.length).toBeLessThanOrEqual(3);
+        for (const place of places) {
+          expect(state.auctions.filter((auction) => auction.region === place).length).toBeLessThanOrEqual(3);
+        }
+        // In one region after the other, and never back.
+        const path = state.auctions.map((auction) => places.indexOf(auction.region ?? ""));
+        expect(path).toEqual(path.toSorted((a, b) => a - b));
         const asked = state.attempts.map((attempt) => `${attempt.reservationId}/${attempt.offer.hostNumber}`);
         expect(new Set(asked).size).toBe(asked.length);
       }),

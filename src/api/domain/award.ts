@@ -8,9 +8,10 @@ export type AwardStep =
   | { readonly kind: "ask"; readonly attempt: Attempt }
   /** Claim the reservation for this offer, then store the attempt. */
   | { readonly kind: "claim"; readonly reservationId: string; readonly offer: Offer }
-  /** Hold an auction; `isFirst` when a refusal to hold it settles the create. */
+  /** Hold an auction; `isFirst` when a refusal to hold it is the region's last word. */
   | {
       readonly kind: "auction";
+      readonly region: string;
       readonly reservationId: string;
       readonly excludedHosts: readonly number[];
       readonly isFirst: boolean;
@@ -33,11 +34,12 @@ const REFUSALS: ReadonlySet<string> = new Set([
 
 /**
  * Decides the next move of the award: the offers of the auction from the best down, then one more auction without the hosts that refused,
- * then, when some of them only had lost their holds, a last one with those. Bounded, so it ends.
+ * then, when some of them only had lost their holds, a last one with those; and all of that in one region after the other. Bounded, so it ends.
  *
  * @param createId makes the reservations' ids, so that a repeat after a crash asks for the same ones
+ * @param regions where the machine may be, in order
  */
-export function nextAwardStep(createId: string, state: CreateState): AwardStep {
+export function nextAwardStep(createId: string, state: CreateState, regions: readonly string[]): AwardStep {
   const placed = placedAttempt(state);
   if (placed) return { kind: "placed", attempt: placed };
   const asked = state.attempts.find((attempt) => attempt.outcome === "asked");
@@ -45,7 +47,7 @@ export function nextAwardStep(createId: string, state: CreateState): AwardStep {
   const auction = state.auctions.at(-1);
   const offer = auction && nextOffer(state, auction);
   if (auction && offer) return { kind: "claim", reservationId: auction.reservationId, offer };
-  return nextAuction(createId, state);
+  return nextAuction(createId, state, regions);
 }
 
 /** Whether a host that did not take the machine has certainly not got it, may have it, or was asked for something impossible. */
@@ -65,17 +67,34 @@ function nextOffer(state: CreateState, auction: Auction): Offer | undefined {
   return auction.offers.find((offer) => !tried.has(offer.hostNumber));
 }
 
-function nextAuction(createId: string, state: CreateState): AwardStep {
-  const held = state.auctions.length;
-  const reservationId = `${createId}.${held + 1}`;
-  const failed = hosts(state.attempts);
-  if (held === 0) return { kind: "auction", reservationId, excludedHosts: [], isFirst: true };
-  if (held === 1)
-    return { kind: "auction", reservationId, excludedHosts: failed, isFirst: failed.length === 0 };
-  const unfit = hosts(state.attempts.filter((attempt) => !HOLD_GONE.has(attempt.reason)));
+function nextAuction(createId: string, state: CreateState, regions: readonly string[]): AwardStep {
+  const reservationId = `${createId}.${state.auctions.length + 1}`;
+  const last = state.auctions.at(-1);
+  const region = last ? where(last, regions) : (regions[0] ?? "");
+  const again = last?.refusal ? undefined : exclusions(state, region, regions);
+  if (again) return { kind: "auction", region, reservationId, ...again };
+  const next = regions[regions.indexOf(region) + 1];
+  if (next !== undefined)
+    return { kind: "auction", region: next, reservationId, excludedHosts: [], isFirst: true };
+  return { kind: "fail", fault: regions.length > 1 ? nowhere(state, regions) : nobodyTookIt(state) };
+}
+
+/** Whom not to ask in the next auction of a region. Undefined: there have been enough. */
+function exclusions(state: CreateState, region: string, regions: readonly string[]) {
+  const held = new Set(
+    state.auctions.filter((each) => where(each, regions) === region).map((each) => each.reservationId),
+  );
+  const attempts = state.attempts.filter((attempt) => held.has(attempt.reservationId));
+  const failed = hosts(attempts);
+  if (held.size === 0) return { excludedHosts: [], isFirst: true };
+  if (held.size === 1) return { excludedHosts: failed, isFirst: failed.length === 0 };
+  const unfit = hosts(attempts.filter((attempt) => !HOLD_GONE.has(attempt.reason)));
   const canRetry = unfit.length < failed.length;
-  if (held === 2 && canRetry) return { kind: "auction", reservationId, excludedHosts: unfit, isFirst: false };
-  return { kind: "fail", fault: nobodyTookIt(state) };
+  return held.size === 2 && canRetry ? { excludedHosts: unfit, isFirst: false } : undefined;
+}
+
+function where(auction: Auction, regions: readonly string[]): string {
+  return auction.region ?? regions[0] ?? "";
 }
 
 function hosts(attempts: readonly Attempt[]): number[] {
@@ -111,6 +130,32 @@ function nobodyTookIt(state: CreateState): Fault {
     "RESOURCE_EXHAUSTED",
     "NO_CAPACITY",
     "every host that offered took its offer back; try again in a moment, or ask for less",
+    facts,
+  );
+}
+
+/** The fault of a create that found no place in several regions: every region with its reason. */
+function nowhere(state: CreateState, regions: readonly string[]): Fault {
+  const refusals = regions.map((region) => {
+    const auctions = state.auctions.filter((each) => where(each, regions) === region);
+    const known = auctions.findLast((each) => each.refusal)?.refusal;
+    const ids = new Set(auctions.map((each) => each.reservationId));
+    const attempts = state.attempts.filter((attempt) => ids.has(attempt.reservationId));
+    const { reason, message } = known ?? nobodyTookIt({ ...state, auctions, attempts });
+    return { region, reason, message };
+  });
+  const facts = {
+    regions: regions.join(","),
+    ...Object.fromEntries(refusals.map(({ region, reason }) => [`reason_${region}`, reason])),
+  };
+  const why = refusals.map(({ region, message }) => `${region}: ${message}`).join("; ");
+  // Room may be had by asking for less; a region that cannot be reached only by waiting.
+  const isFull = refusals.some(({ reason }) => reason === "NO_CAPACITY");
+  const only = new Set(refusals.map(({ reason }) => reason)).size === 1 ? refusals[0]?.reason : undefined;
+  return new Fault(
+    isFull ? "RESOURCE_EXHAUSTED" : "UNAVAILABLE",
+    isFull ? "NO_CAPACITY" : (only ?? "SCHEDULER_UNAVAILABLE"),
+    `no region could have the machine; ${why}`,
     facts,
   );
 }

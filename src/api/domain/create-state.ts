@@ -6,7 +6,12 @@ export interface CreateRequest {
   readonly org: string;
   readonly app: string;
   readonly name: string;
+  /** The first region to try; in the request of an award the one that it is for. */
   readonly region: string;
+  /** All regions to try, in order. Absent: only the one. */
+  readonly regions?: readonly string[];
+  /** The region expression as the caller wrote it: what it stands for depends on the api, but not whether a request is the same. */
+  readonly regionAsked?: string;
   readonly config: MachineConfig;
   readonly skipLaunch: boolean;
   /** Absent: any host will do. */
@@ -29,6 +34,16 @@ export interface Auction {
   readonly offers: readonly Offer[];
   /** Its reservation can no longer be claimed, so the offers that are left are worth nothing. */
   readonly isOver: boolean;
+  /** Where it was held. Absent: in the request's region. */
+  readonly region?: string;
+  /** Why the region could not have the machine, when that is settled. */
+  readonly refusal?: Refusal;
+}
+
+/** Why an auction could not be held, or found nobody. */
+export interface Refusal {
+  readonly reason: string;
+  readonly message: string;
 }
 
 /**
@@ -45,6 +60,8 @@ export interface Attempt {
   readonly outcome: Outcome;
   /** Why it was refused or lost. */
   readonly reason: string;
+  /** Where the host is. Absent: in the request's region. */
+  readonly region?: string;
 }
 
 /** How far a create has come. Plain data, stored after each change; each function here returns the state after one. */
@@ -77,13 +94,27 @@ export function refusals(state: CreateState, reservationId: string): readonly nu
     .map((attempt) => attempt.offer.hostNumber);
 }
 
-/** An auction was held. */
+/** The regions that a create may try, in order. */
+export function candidates(request: Pick<CreateRequest, "region" | "regions">): readonly string[] {
+  return request.regions ?? [request.region];
+}
+
+/** Where a reservation was made. */
+export function regionOf(state: CreateState, reservationId: string, request: CreateRequest): string {
+  const auction = state.auctions.find((each) => each.reservationId === reservationId);
+  return auction?.region ?? request.region;
+}
+
+/** An auction was held in a region; with a refusal, it settled that the machine cannot be there. */
 export function withAuction(
   state: CreateState,
   reservationId: string,
+  region: string,
   offers: readonly Offer[],
+  refusal?: Refusal,
 ): CreateState {
-  return { ...state, auctions: [...state.auctions, { reservationId, offers, isOver: offers.length === 0 }] };
+  const auction = { reservationId, region, offers, isOver: offers.length === 0 };
+  return { ...state, auctions: [...state.auctions, { ...auction, ...(refusal ? { refusal } : {}) }] };
 }
 
 /** The reservation of the last auction can no longer be claimed. */
@@ -97,9 +128,10 @@ export function withAttempt(
   state: CreateState,
   machineId: string,
   reservationId: string,
+  region: string,
   offer: Offer,
 ): CreateState {
-  const attempt: Attempt = { machineId, reservationId, offer, outcome: "asked", reason: "" };
+  const attempt: Attempt = { machineId, reservationId, region, offer, outcome: "asked", reason: "" };
   return { ...state, attempts: [...state.attempts, attempt] };
 }
 

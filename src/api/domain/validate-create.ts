@@ -1,7 +1,8 @@
-import { Fault, invalid, type Violation } from "../../lib/fault.ts";
+import { invalid, type Violation } from "../../lib/fault.ts";
 import type { CreateRequest } from "./create-state.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "./names.ts";
 import { type PlacementInput, validatePlacement } from "./placement.ts";
+import { type KnownRegions, resolveRegions } from "./regions.ts";
 import { type ConfigInput, type ImageCheck, validateConfig } from "./validate-config.ts";
 
 /** A create as a caller wrote it. */
@@ -20,10 +21,14 @@ export interface CreateInput {
 /**
  * Checks a whole request and fills in what may be absent. A name stays empty when the server is to make one.
  *
- * @param region the region this api serves, the only one it can place machines in
+ * @param regions where this api can place machines
  * @throws Fault INVALID_FIELDS with every problem; `REGION_UNKNOWN` when that is the only one
  */
-export function validateCreate(input: CreateInput, region: string, checkImage: ImageCheck): CreateRequest {
+export function validateCreate(
+  input: CreateInput,
+  regions: KnownRegions,
+  checkImage: ImageCheck,
+): CreateRequest {
   const problems: Violation[] = [];
   const check = (field: string, description: string | undefined) => {
     if (description !== undefined) problems.push({ field, description });
@@ -35,17 +40,13 @@ export function validateCreate(input: CreateInput, region: string, checkImage: I
   if (input.requestId !== "") check("request_id", checkRequestId(input.requestId));
   const placement = input.placement && validatePlacement(input.placement, problems);
   if (problems.length > 0 || !config) throw invalid(problems);
-  if (input.region !== "" && input.region !== region) throw regionUnknown(input.region, region);
+  const places = resolveRegions(input.region, regions);
   const { org, app, name, skipLaunch } = input;
-  return { org, app, name, region, config, skipLaunch, ...(placement ? { placement } : {}) };
-}
-
-function regionUnknown(asked: string, served: string): Fault {
-  return new Fault(
-    "INVALID_ARGUMENT",
-    "REGION_UNKNOWN",
-    `this api places machines in ${served}, not in ${asked}; ask the api of that region, or leave the region out`,
-    { region: asked, served },
-    { violations: [{ field: "region", description: `must be ${served} or absent` }] },
-  );
+  return {
+    ...{ org, app, name, config, skipLaunch },
+    region: places[0] ?? regions.own,
+    ...(places.length > 1 ? { regions: places } : {}),
+    regionAsked: input.region,
+    ...(placement ? { placement } : {}),
+  };
 }

@@ -182,6 +182,7 @@ describe("a configuration", () => {
 });
 
 describe("a create", () => {
+  const WORLD = { own: "ord", known: ["gru", "ord"] };
   const input = {
     org: "o",
     app: "web",
@@ -194,24 +195,33 @@ describe("a create", () => {
     placement: undefined,
   };
 
+  it("keeps what its region stands for, and what was written", () => {
+    expect(validateCreate({ ...input, region: "any" }, WORLD, anyImage)).toMatchObject({
+      region: "ord",
+      regions: ["ord", "gru"],
+      regionAsked: "any",
+    });
+    expect(validateCreate(input, WORLD, anyImage)).not.toHaveProperty("regions");
+  });
+
   it("is for the region that is asked when it names none", () => {
-    expect(validateCreate(input, "ord", anyImage).region).toBe("ord");
-    expect(validateCreate({ ...input, region: "ord" }, "ord", anyImage).region).toBe("ord");
+    expect(validateCreate(input, WORLD, anyImage).region).toBe("ord");
+    expect(validateCreate({ ...input, region: "ord" }, WORLD, anyImage).region).toBe("ord");
   });
 
   it("names all that is wrong before it speaks of regions", () => {
     const wrong = { ...input, app: "", name: "A", requestId: "x y", hasConfig: false, region: "fra" };
 
-    expect(fault(() => validateCreate(wrong, "ord", anyImage)).facts["fields"]).toBe(
+    expect(fault(() => validateCreate(wrong, WORLD, anyImage)).facts["fields"]).toBe(
       "app,config,name,request_id",
     );
-    expect(fault(() => validateCreate({ ...input, region: "fra" }, "ord", anyImage)).reason).toBe(
+    expect(fault(() => validateCreate({ ...input, region: "fra" }, WORLD, anyImage)).reason).toBe(
       "REGION_UNKNOWN",
     );
   });
 
   it("says what is wrong with its image", () => {
-    const { violations } = fault(() => validateCreate(input, "ord", () => "is no reference"));
+    const { violations } = fault(() => validateCreate(input, WORLD, () => "is no reference"));
 
     expect(violations).toEqual([{ field: "config.image", description: "is no reference" }]);
   });

@@ -1,0 +1,90 @@
+/** Where a region is. */
+export interface Place {
+  /** Degrees, north and east positive. */
+  readonly latitude: number;
+  readonly longitude: number;
+  /** The groups that it belongs to, `any` apart. */
+  readonly groups: readonly Group[];
+}
+
+/** A group of regions that an expression may name. */
+export type Group = "us" | "na" | "sa" | "eu" | "af" | "apac";
+
+const US: readonly Group[] = ["us", "na"];
+const NA: readonly Group[] = ["na"];
+const SA: readonly Group[] = ["sa"];
+const EU: readonly Group[] = ["eu"];
+const AF: readonly Group[] = ["af"];
+const APAC: readonly Group[] = ["apac"];
+
+/** The region codes of Fly Machines: airports, and so their places. `eu` is the continent, as there. */
+export const PLACES: ReadonlyMap<string, Place> = new Map<string, Place>([
+  at("ams", 52.31, 4.76, EU),
+  at("arn", 59.65, 17.92, EU),
+  at("atl", 33.64, -84.43, US),
+  at("bog", 4.7, -74.15, SA),
+  at("bom", 19.09, 72.87, APAC),
+  at("bos", 42.36, -71.01, US),
+  at("cdg", 49.01, 2.55, EU),
+  at("den", 39.86, -104.67, US),
+  at("dfw", 32.9, -97.04, US),
+  at("ewr", 40.69, -74.17, US),
+  at("eze", -34.82, -58.54, SA),
+  at("fra", 50.03, 8.57, EU),
+  at("gdl", 20.52, -103.31, NA),
+  at("gig", -22.81, -43.25, SA),
+  at("gru", -23.43, -46.47, SA),
+  at("hkg", 22.31, 113.91, APAC),
+  at("iad", 38.94, -77.46, US),
+  at("jnb", -26.14, 28.25, AF),
+  at("lax", 33.94, -118.41, US),
+  at("lhr", 51.47, -0.46, EU),
+  at("mad", 40.47, -3.56, EU),
+  at("mia", 25.79, -80.29, US),
+  at("nrt", 35.76, 140.39, APAC),
+  at("ord", 41.98, -87.9, US),
+  at("otp", 44.57, 26.1, EU),
+  at("phx", 33.43, -112.01, US),
+  at("qro", 20.62, -100.19, NA),
+  at("scl", -33.39, -70.79, SA),
+  at("sea", 47.45, -122.31, US),
+  at("sin", 1.36, 103.99, APAC),
+  at("sjc", 37.36, -121.93, US),
+  at("syd", -33.95, 151.18, APAC),
+  at("waw", 52.17, 20.97, EU),
+  at("yul", 45.47, -73.74, NA),
+  at("yyz", 43.68, -79.63, NA),
+]);
+
+/** The names of groups, and their other names. */
+export const ALIASES: ReadonlyMap<string, Group | "any"> = new Map<string, Group | "any">([
+  ["any", "any"],
+  ["us", "us"],
+  ["usa", "us"],
+  ["na", "na"],
+  ["sa", "sa"],
+  ["eu", "eu"],
+  ["af", "af"],
+  ["apac", "apac"],
+  ["ap", "apac"],
+  ["asia", "apac"],
+]);
+
+const EARTH_RADIUS_KM = 6_371;
+
+/** The way between two places along a great circle, in kilometres. */
+export function distanceKm(a: Place, b: Place): number {
+  const [lat1, lat2] = [radians(a.latitude), radians(b.latitude)];
+  const halfLat = Math.sin((lat2 - lat1) / 2);
+  const halfLong = Math.sin(radians(b.longitude - a.longitude) / 2);
+  const chord = halfLat ** 2 + Math.cos(lat1) * Math.cos(lat2) * halfLong ** 2;
+  return 2 * EARTH_RADIUS_KM * Math.asin(Math.min(1, Math.sqrt(chord)));
+}
+
+function at(code: string, latitude: number, longitude: number, groups: readonly Group[]): [string, Place] {
+  return [code, { latitude, longitude, groups }];
+}
+
+function radians(degrees: number): number {
+  return (degrees * Math.PI) / 180;
+}
