@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { VmExit } from "../vmm.ts";
 import type { SimScript } from "./sim-script.ts";
@@ -12,53 +12,89 @@ export interface SimRecord {
   readonly exit?: VmExit;
 }
 
-/** The records of all simulated VMs of a host, one file each, replaced in one step. */
+/** A longer file is written anew, without what is over, when it is read. */
+const LONGEST = 16 * 1_024 * 1_024;
+
+/**
+ * The records of all simulated VMs of a host: one file of lines, the last about a VM being the one that counts. Lines are appended synchronously,
+ * which takes some ten microseconds; a file for each VM, made through the thread pool, would be most of what a simulated start costs.
+ */
 export class SimFiles {
   readonly #dir: string;
+  readonly #path: string;
 
   constructor(dir: string) {
     this.#dir = dir;
+    this.#path = join(dir, "vms.jsonl");
   }
 
   async write(vmId: string, record: SimRecord): Promise<void> {
-    const path = this.#path(vmId);
-    try {
-      await writeFile(`${path}.new`, JSON.stringify(record));
-    } catch (err) {
-      if (!isMissing(err)) throw err;
-      await mkdir(this.#dir, { recursive: true });
-      await writeFile(`${path}.new`, JSON.stringify(record));
-    }
-    await rename(`${path}.new`, path);
+    this.#append([vmId, record]);
   }
 
   async read(vmId: string): Promise<SimRecord | undefined> {
-    try {
-      // Written by `write`.
-      return JSON.parse(await readFile(this.#path(vmId), "utf8")) as SimRecord;
-    } catch (err) {
-      if (isMissing(err)) return undefined;
-      throw err;
-    }
+    return this.#all().get(vmId);
   }
 
   async remove(vmId: string): Promise<void> {
-    await rm(this.#path(vmId), { force: true });
-    await rm(`${this.#path(vmId)}.new`, { force: true });
+    this.#append([vmId, null]);
   }
 
   async list(): Promise<readonly string[]> {
+    return [...this.#all().keys()];
+  }
+
+  /** All at once and never beside a write, so that nothing is lost between reading the file and replacing it. */
+  #all(): ReadonlyMap<string, SimRecord> {
+    const all = new Map<string, SimRecord>();
+    const text = this.#text();
+    for (const line of text.split("\n")) {
+      const entry = parse(line);
+      if (!entry) continue;
+      const [vmId, record] = entry;
+      if (record) all.set(vmId, record);
+      else all.delete(vmId);
+    }
+    if (text.length > LONGEST) this.#replace(all);
+    return all;
+  }
+
+  #text(): string {
     try {
-      const names = await readdir(this.#dir);
-      return [...new Set(names.map((name) => name.replace(/\.json(\.new)?$/, "")))];
+      return readFileSync(this.#path, "utf8");
     } catch (err) {
-      if (isMissing(err)) return [];
+      if (isMissing(err)) return "";
       throw err;
     }
   }
 
-  #path(vmId: string): string {
-    return join(this.#dir, `${vmId}.json`);
+  #replace(all: ReadonlyMap<string, SimRecord>): void {
+    writeFileSync(`${this.#path}.new`, [...all].map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+    renameSync(`${this.#path}.new`, this.#path);
+  }
+
+  #append(entry: Entry): void {
+    const line = `${JSON.stringify(entry)}\n`;
+    try {
+      appendFileSync(this.#path, line);
+    } catch (err) {
+      if (!isMissing(err)) throw err;
+      mkdirSync(this.#dir, { recursive: true });
+      appendFileSync(this.#path, line);
+    }
+  }
+}
+
+type Entry = readonly [vmId: string, record: SimRecord | null];
+
+/** Undefined for what a process that was killed has left behind. */
+function parse(line: string): Entry | undefined {
+  if (line === "") return undefined;
+  try {
+    // Written by `#append`.
+    return JSON.parse(line) as Entry;
+  } catch {
+    return undefined;
   }
 }
 
