@@ -14,10 +14,16 @@ import type { FakeHost } from "./api-fake-host.ts";
 /** Throws what the next calls of a method are to fail with, or changes something first. */
 export type Script = () => void | Promise<void>;
 
+/** What a scheduler keeps of an auction. */
+export interface FakeReservation {
+  claimant: string | undefined;
+  readonly offers: Offer[];
+}
+
 /** A scheduler whose hosts are the fakes, in their order, behind real gRPC; it can be told to misbehave. */
 export class FakeScheduler {
   readonly hosts: FakeHost[] = [];
-  readonly reservations = new Map<string, { claimant: string | undefined; offers: Offer[] }>();
+  readonly reservations: Map<string, FakeReservation>;
   /** What it was asked, in order. */
   readonly calls: string[] = [];
   readonly excluded: number[][] = [];
@@ -26,8 +32,10 @@ export class FakeScheduler {
   #running: Awaited<ReturnType<typeof serve>> | undefined;
   #port = 0;
 
-  constructor(verifier: TokenVerifier) {
+  /** @param reservations to be shared by replicas */
+  constructor(verifier: TokenVerifier, reservations = new Map<string, FakeReservation>()) {
     this.#verifier = verifier;
+    this.reservations = reservations;
   }
 
   get address(): string {

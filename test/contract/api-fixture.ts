@@ -147,6 +147,7 @@ export async function startApi(
     sweeps?: boolean;
     knowsHosts?: boolean;
     reconcileMs?: number;
+    region?: string;
     schedulers?: Parameters<typeof openApi>[0]["schedulers"];
   } = {},
 ) {
@@ -154,7 +155,7 @@ export async function startApi(
   const stack = new Stack();
   const api: Api = await openApi(
     {
-      region: REGION,
+      region: options.region ?? REGION,
       databaseUrl: options.databaseUrl ?? world.database.url,
       databaseConnections: 8,
       schedulers: options.schedulers ?? [{ region: REGION, address: world.scheduler.address }],

@@ -16,6 +16,8 @@ const UNABLE: ReadonlySet<string> = new Set([
   "REDIS_UNAVAILABLE",
   "DEADLINE_EXCEEDED",
   "SERVER_DRAINING",
+  // By the peer, which was told to end at once: a caller who cancels is seen by the signal.
+  "CANCELLED",
 ]);
 
 /**

@@ -113,7 +113,7 @@ export class Scheduler implements Auctions {
         return ask(client, attempt);
       });
     } catch (err) {
-      if (!(err instanceof Fault) || !Replicas.isUnable(err)) throw err;
+      if (!(err instanceof Fault) || !Replicas.isUnable(err) || scope.signal?.aborted) throw err;
       throw schedulerUnavailable(this.#region, err);
     }
   }
