@@ -11,7 +11,7 @@ export const REHEARSAL_PROGRAM = "/bin/rehearsal";
 const TIMEOUT_MS = 60_000;
 /** What the image cache makes of users' images. */
 const COMPRESSION = ["--compressor", "lz4"];
-const MAPPED_BYTES = 512 * 1024;
+const MAPPED_BYTES = 256 * 1024;
 const ACCOUNTS = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
 
 /** Makes the image of rehearsals: what any small image has, and a file of data that takes some decompressing. `draft` is for its parts. */

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
 import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/waiting.ts";
+import { temporaryFolder } from "../support/temporary.ts";
 import { type Bench, openBench, openVmm, qemuPid } from "./vmm-fixture.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };
@@ -105,15 +106,20 @@ test("without a VM that waits the template serves, with randomness and a clock o
 test("a VM that waits is empty: nothing of rehearsals or machines is on its disk", async () => {
   await pooled(1);
   const id = bench.waiting()[0] ?? "";
+  const { path, remove } = temporaryFolder("scratch");
 
   const files = readdirSync(join(bench.dir, "vms", id, "run"));
-  const listing = execFileSync("debugfs", [
-    ...["-R", "ls -p /", join(bench.dir, "vms", id, "run/scratch.disk")],
-  ]).toString();
+  const disk = join(bench.dir, "vms", id, "run/scratch.disk");
+  execFileSync("debugfs", ["-R", `rdump / ${path}`, disk], { stdio: "ignore" });
+  const found = readdirSync(path, { recursive: true, encoding: "utf8" });
+  remove();
 
   expect(files.sort()).toEqual(["agent.sock", "qmp.sock", "scratch.disk"]);
-  const names = listing.split("\n").flatMap((row) => row.split("/").slice(5, 6));
-  expect(names.filter((name) => ![".", "..", "lost+found"].includes(name))).toEqual([]);
+  // What every machine gets, whoever it is; not all of it needs to have reached the disk.
+  const etc = ["hosts", "hostname", "resolv.conf"].map((name) => `upper/etc/${name}`);
+  const layer = ["upper", "work", ...["proc", "sys", "dev", "etc"].map((name) => `upper/${name}`), ...etc];
+  const prepared = ["lost+found", "run", ...layer.map((name) => `run/${name}`)];
+  expect(found.filter((name) => !prepared.includes(name))).toEqual([]);
 });
 
 test("a VM that dies while it waits, or while it is taken, costs time and nothing else", async () => {

@@ -59,7 +59,7 @@ static void on_run(struct agent *a, bool rehearsing, const uint8_t *body, size_t
 	if (run_request_parse(&a->request, body, n, &why)) {
 		set_clock(a->request.host_time_us);
 		add_entropy(a->request.entropy, a->request.entropy_len);
-		agent_start(a);
+		agent_start(a, body, n);
 		return;
 	}
 	agent_fail(a, STEP_REQUEST, 0, why);
@@ -97,29 +97,27 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 
 void agent_on_report(struct agent *a)
 {
-	struct report r;
-	ssize_t n;
+	struct report *r = &a->handover->report;
+	uint8_t ignored;
 
-	while ((n = read(a->report_fd, &r, sizeof r)) == (ssize_t)sizeof r) {
-		if (r.kind == REPORT_FAILURE) {
-			a->failure = r;
-			a->failed = true;
-		} else if (r.what > 0 && r.what < PHASE_COUNT) {
-			a->phases[r.what] = (struct phase_time){ r.start_us, r.end_us };
-			a->exec_begun |= r.what == PHASE_EXEC;
-		}
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	/* Only the end counts: exec has closed the pipe, or the child is gone. */
+	if (read(a->report_fd, &ignored, 1) != 0)
 		return;
-	/* The end: exec has closed the pipe, or the child is gone. */
+	if (a->state != STATE_STARTING) {
+		agent_drop_child(a);
+		return;
+	}
 	close(a->report_fd);
 	a->report_fd = -1;
 	a->exec_at_us = now_us();
-	if (!a->failed && !a->exec_begun) {
-		a->failed = true;
-		a->failure.what = STEP_SYSTEM;
-		strcpy(a->failure.detail, "the child ended without a word");
+	for (int i = PHASE_DISK; i < PHASE_COUNT; i++)
+		a->phases[i] = r->phases[i];
+	if (!r->failed && !r->phases[PHASE_EXEC].end_us) {
+		r->failed = true;
+		r->failure = (struct failure){ .step = STEP_SYSTEM, .detail = "the child ended without a word" };
 	}
+	a->failure = r->failure;
+	a->failed = r->failed;
 	set_state(a, a->failed ? STATE_FAILED : STATE_RUNNING);
 }
 
@@ -167,6 +165,10 @@ void agent_on_children(struct agent *a)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid != a->main)
 			continue;
+		if (a->state == STATE_WAITING) {
+			agent_drop_child(a);
+			continue;
+		}
 		a->main = 0;
 		a->main_ended = true;
 		a->status = status;
@@ -220,6 +222,8 @@ void agent_settle(struct agent *a)
 {
 	conclude(a);
 	agent_tell(a);
+	/* Word that the workload runs should not wait for the workload; what it writes then should not interrupt it. */
+	set_urgent(a->state == STATE_STARTING);
 	adjust_watching(a);
 }
 

@@ -5,16 +5,13 @@
 #include <sys/types.h>
 
 #include "channel.h"
+#include "child.h"
 #include "lines.h"
 #include "oom.h"
 #include "protocol.h"
 #include "report.h"
 #include "request.h"
 #include "ring.h"
-
-struct phase_time {
-	uint64_t start_us, end_us;
-};
 
 /* One of the workload's output streams. */
 struct output {
@@ -39,11 +36,13 @@ struct agent {
 
 	struct run_request request;
 	uint64_t run_at_us, exec_at_us, exited_at_us;
-	int report_fd;
-	struct report failure;
-	bool failed, exec_begun;
+	struct failure failure;
+	bool failed;
 
-	pid_t main; /* 0 once reaped */
+	struct handover *handover; /* shared with the child */
+	int report_fd;             /* exec closes its other end */
+	int go;                    /* what the child that stands by waits for */
+	pid_t main;                /* that child, which becomes the workload; 0 once reaped */
 	int status;
 	bool main_ended, oom_killed, childless;
 	struct oom_watch oom;
@@ -65,11 +64,17 @@ void agent_settle(struct agent *a);
 /* Milliseconds until `agent_settle` is due without an event, or -1. */
 int agent_timeout(const struct agent *a);
 
-/* Starts what `request` asks for. Failures end up in the state. */
-void agent_start(struct agent *a);
+/* Makes the child that is to become the workload, unless there is one, or no scratch disk. What fails here is tried again at the start. */
+void agent_stand_by(struct agent *a);
+
+/* Starts what `request` asks for, which came as `body`. Failures end up in the state. */
+void agent_start(struct agent *a, const uint8_t *body, size_t n);
 
 /* Removes all that a rehearsal left, in memory and on disk, and waits again. A rehearsal that went wrong is a failure. */
 void agent_end_rehearsal(struct agent *a);
+
+/* Forgets a child that has ended before it was needed. */
+void agent_drop_child(struct agent *a);
 
 /* Notes a failure, which is how it ends. */
 void agent_fail(struct agent *a, enum step step, int error, const char *detail);

@@ -1,19 +1,35 @@
-/* The child that turns itself into the workload. */
+/*
+ * The child that turns itself into the workload. It is made before there is one, when the scratch disk is mounted: everything that can be
+ * done without knowing whom it will serve is done by then, and it stands by until it is told.
+ */
 #ifndef WINDHOVER_CHILD_H
 #define WINDHOVER_CHILD_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "request.h"
+#include "frame.h"
+#include "report.h"
 
-struct child {
-	struct run_request *request;
-	const char *root_disk;
-	int report, out, err; /* write ends */
+/* Memory that init and child share until exec. */
+struct handover {
+	/* By the init, before it says go. */
+	char root_disk[64];
 	uint64_t run_at_us;
+	size_t len; /* of `body` */
+	/* By the child; to be read when it has exec'ed or ended. */
+	struct report report;
+	uint8_t body[FRAME_IN_MAX]; /* the RUN message */
 };
 
-/* Mounts, sets identity, execs. Every failure goes into the report. */
+struct child {
+	struct handover *handover;
+	int go;               /* an eventfd: the request is there */
+	int report, out, err; /* write ends; exec closes the first */
+};
+
+/* Makes ready, says so with a byte into the report, waits, mounts, sets identity, execs. Failures go into the report. */
 _Noreturn void child_run(struct child *c);
 
 #endif

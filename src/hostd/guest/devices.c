@@ -117,3 +117,21 @@ bool wait_for_disk(int watch, const char *serial, char *path, size_t cap, int ti
 {
 	return wait_for(watch, "/sys/block", "serial", serial, path, cap, timeout_ms);
 }
+
+void leave_order_to_host(void)
+{
+	static const char *const settings[][2] = { { "scheduler", "none" }, { "wbt_lat_usec", "0" } };
+	DIR *disks = opendir("/sys/block");
+	struct dirent *disk;
+
+	while (disks && (disk = readdir(disks))) {
+		char file[512];
+
+		for (size_t i = 0; disk->d_name[0] != '.' && i < sizeof settings / sizeof *settings; i++) {
+			snprintf(file, sizeof file, "/sys/block/%s/queue/%s", disk->d_name, settings[i][0]);
+			write_file(file, settings[i][1]);
+		}
+	}
+	if (disks)
+		closedir(disks);
+}

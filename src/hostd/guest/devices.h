@@ -20,4 +20,7 @@ bool wait_for_port(int watch, const char *name, char *path, size_t cap, int time
 /* The device file of the disk with this serial number; waits at most `timeout_ms`. */
 bool wait_for_disk(int watch, const char *serial, char *path, size_t cap, int timeout_ms);
 
+/* Hands requests straight to the disks there are: their host sorts and throttles them, if anybody has to. */
+void leave_order_to_host(void);
+
 #endif

@@ -68,9 +68,13 @@ static void boot(void)
 	network_up();
 	took(PHASE_NETWORK, start);
 	start = now_us();
+	/* What a machine writes need not outlive it, so it is for want of memory that it is written, and not for its age. */
+	write_file("/proc/sys/vm/dirty_expire_centisecs", "360000");
 	/* When it fails it is tried again once there is somebody to be told. */
-	if (wait_for_disk(watch, "scratch", agent.scratch_disk, sizeof agent.scratch_disk, DEVICE_WAIT_MS))
+	if (wait_for_disk(watch, "scratch", agent.scratch_disk, sizeof agent.scratch_disk, DEVICE_WAIT_MS)) {
+		leave_order_to_host();
 		agent.scratch_mounted = mount_scratch(agent.scratch_disk) == 0;
+	}
 	took(PHASE_SCRATCH, start);
 	close(watch);
 }
@@ -113,13 +117,15 @@ int main(void)
 	int signals;
 
 	/* Set here rather than where it is defined, so that its buffers take no room in the file. */
-	agent.report_fd = agent.outputs[0].fd = agent.outputs[1].fd = -1;
+	agent.report_fd = agent.go = agent.outputs[0].fd = agent.outputs[1].fd = -1;
 	agent.outputs[0].stream = STREAM_STDOUT;
 	agent.outputs[1].stream = STREAM_STDERR;
 	ring_init(&agent.ring, ring, sizeof ring);
 	boot();
 	signal(SIGPIPE, SIG_IGN);
 	signals = open_signals();
+	agent_stand_by(&agent);
+	agent.phases[PHASE_SCRATCH].end_us = now_us();
 	for (;;) {
 		int n;
 

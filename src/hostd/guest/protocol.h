@@ -11,7 +11,7 @@
 #ifndef WINDHOVER_PROTOCOL_H
 #define WINDHOVER_PROTOCOL_H
 
-#define PROTOCOL_VERSION 2
+#define PROTOCOL_VERSION 3
 #define AGENT_PORT_NAME "windhover.agent"
 
 enum message {
@@ -22,7 +22,7 @@ enum message {
 	MSG_ACK = 4,    /* ACK: lines up to this number need not be kept */
 	/*
 	 * As RUN, for a guest that is to run something else later: once the process has exited with 0, all it left is removed, and the
-	 * guest waits as if new. A guest that has done it is much faster at the real run: the emulator has translated what that takes.
+	 * guest waits as if new, with nothing written to the scratch disk but what mounting it writes. A guest that has done it is much faster at the real run: the emulator has translated what that takes.
 	 */
 	MSG_REHEARSE = 5,
 	/* guest to host */
@@ -47,7 +47,6 @@ enum tag {
 	TAG_WORKING_DIR = 22,
 	TAG_HOSTNAME = 23,
 	TAG_SCRATCH_SERIAL = 24,
-	TAG_RELEASE_SCRATCH = 25, /* REHEARSE only; not 0: let go of the scratch disk afterwards, another will take its place */
 	/* STATE */
 	TAG_PROTOCOL = 32,
 	TAG_STATE = 33, /* enum run_state */

@@ -61,9 +61,6 @@ static const char *fill(struct run_request *r, struct tlv_reader in)
 			if (!tlv_number(&field, &r->host_time_us))
 				return "host time is not a number";
 			break;
-		case TAG_RELEASE_SCRATCH:
-			r->release_scratch = field.len > 0 && field.value[0] != 0;
-			break;
 		case TAG_ENTROPY:
 			if (field.len > ENTROPY_MAX)
 				return "too much entropy";

@@ -13,7 +13,6 @@ struct run_request {
 	uint64_t host_time_us;
 	uint8_t entropy[ENTROPY_MAX];
 	size_t entropy_len;
-	bool release_scratch;
 	char *root_serial, *scratch_serial, *user, *working_dir, *hostname;
 	char **argv, **envp; /* each ends with NULL; envp has room for SPARE_ENV more */
 	size_t argc, envc;

@@ -14,11 +14,15 @@
 
 #define IMAGE_DIR "/image"
 #define ROOT_DIR "/root"
+#define STAGE_DIR "/stage"
 #define RUN_DIR SCRATCH_DIR "/run"
 #define UPPER_DIR RUN_DIR "/upper"
 #define WORK_DIR RUN_DIR "/work"
+#define LAYER_ETC UPPER_DIR "/etc"
 
 enum { MAX_OPEN = 16 };
+
+static const char RESOLVER[] = "nameserver " GUEST_RESOLVER "\n";
 
 static int mounted(const char *source, const char *target, const char *type, unsigned long flags, const char *options)
 {
@@ -29,7 +33,7 @@ static int mounted(const char *source, const char *target, const char *type, uns
 
 int mount_scratch(const char *disk)
 {
-	return mounted(disk, SCRATCH_DIR, "ext4", MS_NOATIME, "barrier=0,noinit_itable");
+	return mounted(disk, SCRATCH_DIR, "ext4", MS_NOATIME, "barrier=0,noinit_itable,noauto_da_alloc");
 }
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where)
@@ -38,13 +42,16 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
 	return remove(path) < 0 ? errno : 0;
 }
 
-int clear_scratch(bool release)
+static int remove_tree(const char *dir)
 {
-	int err = nftw(RUN_DIR, remove_entry, MAX_OPEN, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	int err = nftw(dir, remove_entry, MAX_OPEN, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 
-	if (err)
-		return err < 0 ? errno : err;
-	return release && umount(SCRATCH_DIR) < 0 ? errno : 0;
+	return err < 0 ? errno : err;
+}
+
+int clear_scratch(void)
+{
+	return remove_tree(RUN_DIR);
 }
 
 int mount_image(const char *disk)
@@ -52,70 +59,9 @@ int mount_image(const char *disk)
 	return mounted(disk, IMAGE_DIR, "squashfs", MS_RDONLY | MS_NOATIME, NULL);
 }
 
-/* The merged root directory shows the upper one's owner and mode, so these must be the image's. */
-static int make_layer(void)
+static int make_directory(const char *path, mode_t mode)
 {
-	struct stat image;
-
-	if (stat(IMAGE_DIR, &image) < 0)
-		return errno;
-	if (mkdir(RUN_DIR, 0700) < 0 || mkdir(UPPER_DIR, 0755) < 0 || mkdir(WORK_DIR, 0755) < 0)
-		return errno;
-	if (chown(UPPER_DIR, image.st_uid, image.st_gid) < 0 || chmod(UPPER_DIR, image.st_mode & 07777) < 0)
-		return errno;
-	return 0;
-}
-
-static int mount_inside(void)
-{
-	static const struct {
-		const char *type, *path, *options;
-		unsigned long flags;
-	} mounts[] = {
-		{ "proc", ROOT_DIR "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-		{ "sysfs", ROOT_DIR "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-		{ "cgroup2", ROOT_DIR "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-		{ "devtmpfs", ROOT_DIR "/dev", "mode=0755", MS_NOSUID },
-		{ "devpts", ROOT_DIR "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MS_NOSUID | MS_NOEXEC },
-		{ "tmpfs", ROOT_DIR "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV },
-		{ "mqueue", ROOT_DIR "/dev/mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-	};
-	static const char *const links[][2] = {
-		{ "/proc/self/fd", ROOT_DIR "/dev/fd" },
-		{ "/proc/self/fd/0", ROOT_DIR "/dev/stdin" },
-		{ "/proc/self/fd/1", ROOT_DIR "/dev/stdout" },
-		{ "/proc/self/fd/2", ROOT_DIR "/dev/stderr" },
-	};
-
-	for (size_t i = 0; i < sizeof mounts / sizeof *mounts; i++) {
-		int err = mounted(mounts[i].type, mounts[i].path, mounts[i].type, mounts[i].flags, mounts[i].options);
-
-		if (err)
-			return err;
-	}
-	for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-		if (symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST)
-			return errno;
-	return 0;
-}
-
-int mount_overlay(void)
-{
-	/* `volatile`: what the workload syncs need not survive the VM, so syncing costs nothing. */
-	static const char options[] = "lowerdir=" IMAGE_DIR ",upperdir=" UPPER_DIR ",workdir=" WORK_DIR ",volatile";
-	int err = make_layer();
-
-	if (!err)
-		err = mounted("overlay", ROOT_DIR, "overlay", MS_NOATIME, options);
-	return err ? err : mount_inside();
-}
-
-int enter_root(void)
-{
-	/* The initramfs cannot be pivoted away from; its place is taken instead, as switch_root does. */
-	if (chdir(ROOT_DIR) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
-		return errno;
-	return 0;
+	return mkdir(path, mode) < 0 && errno != EEXIST ? errno : 0;
 }
 
 static int put_file(const char *path, const char *text)
@@ -136,30 +82,130 @@ static int put_file(const char *path, const char *text)
 	return n == (ssize_t)len ? 0 : EIO;
 }
 
-int write_network_files(const char *hostname, const char **file)
+static int put_names(const char *etc, const char *hostname, const char **file)
 {
-	char hosts[512], name[256];
-	const char *const files[][2] = {
-		{ "/etc/hosts", hosts },
-		{ "/etc/hostname", name },
-		{ "/etc/resolv.conf", "nameserver " GUEST_RESOLVER "\n" },
-	};
+	char path[PATH_MAX], hosts[512], name[256];
+	int err;
 
-	if (mkdir("/etc", 0755) < 0 && errno != EEXIST) {
-		*file = "/etc";
-		return errno;
-	}
 	snprintf(name, sizeof name, "%s\n", hostname);
 	snprintf(hosts, sizeof hosts,
 		 "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" GUEST_ADDRESS "\t%s\n", hostname);
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		int err = put_file(files[i][0], files[i][1]);
+	*file = "/etc/hosts";
+	snprintf(path, sizeof path, "%s/hosts", etc);
+	err = put_file(path, hosts);
+	if (err)
+		return err;
+	*file = "/etc/hostname";
+	snprintf(path, sizeof path, "%s/hostname", etc);
+	return put_file(path, name);
+}
 
-		*file = files[i][0];
-		if (err)
-			return err;
+int stage_kernel_filesystems(void)
+{
+	static const struct {
+		const char *type, *path, *options;
+		unsigned long flags;
+	} mounts[] = {
+		{ "proc", STAGE_DIR "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "sysfs", STAGE_DIR "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "cgroup2", STAGE_DIR "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "devtmpfs", STAGE_DIR "/dev", "mode=0755", MS_NOSUID },
+		{ "devpts", STAGE_DIR "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MS_NOSUID | MS_NOEXEC },
+		{ "tmpfs", STAGE_DIR "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV },
+		{ "mqueue", STAGE_DIR "/dev/mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+	};
+	static const char *const links[][2] = {
+		{ "/proc/self/fd", STAGE_DIR "/dev/fd" },
+		{ "/proc/self/fd/0", STAGE_DIR "/dev/stdin" },
+		{ "/proc/self/fd/1", STAGE_DIR "/dev/stdout" },
+		{ "/proc/self/fd/2", STAGE_DIR "/dev/stderr" },
+	};
+	int err = make_directory(STAGE_DIR, 0755);
+
+	for (size_t i = 0; !err && i < sizeof mounts / sizeof *mounts; i++)
+		err = mounted(mounts[i].type, mounts[i].path, mounts[i].type, mounts[i].flags, mounts[i].options);
+	for (size_t i = 0; !err && i < sizeof links / sizeof *links; i++)
+		err = symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST ? errno : 0;
+	return err;
+}
+
+int make_layer(void)
+{
+	static const char *const dirs[] = { UPPER_DIR, WORK_DIR, UPPER_DIR "/proc", UPPER_DIR "/sys", UPPER_DIR "/dev", LAYER_ETC };
+	int err = make_directory(RUN_DIR, 0700);
+
+	for (size_t i = 0; !err && i < sizeof dirs / sizeof *dirs; i++)
+		err = make_directory(dirs[i], 0755);
+	if (!err)
+		err = put_file(LAYER_ETC "/resolv.conf", RESOLVER);
+	/* The rest waits for a name. Making a file takes longer than writing it. */
+	if (!err)
+		err = put_file(LAYER_ETC "/hosts", "");
+	return err ? err : put_file(LAYER_ETC "/hostname", "");
+}
+
+/* A merged directory shows the upper one's owner and mode, so these must be the image's. */
+static int take_after(const char *layer, const struct stat *image)
+{
+	static const mode_t mode = 0755;
+
+	if (image->st_uid == 0 && image->st_gid == 0 && (image->st_mode & 07777) == mode)
+		return 0;
+	return chown(layer, image->st_uid, image->st_gid) < 0 || chmod(layer, image->st_mode & 07777) < 0 ? errno : 0;
+}
+
+int fit_layer(const char *hostname, bool *named)
+{
+	const char *ignored;
+	struct stat image;
+	int err;
+
+	*named = true;
+	if (stat(IMAGE_DIR, &image) < 0)
+		return errno;
+	err = take_after(UPPER_DIR, &image);
+	if (err)
+		return err;
+	if (lstat(IMAGE_DIR "/etc", &image) == 0) {
+		/* It may be a link to elsewhere, which the layer must not hide. */
+		*named = S_ISDIR(image.st_mode);
+		err = *named ? take_after(LAYER_ETC, &image) : remove_tree(LAYER_ETC);
 	}
+	return err || !*named ? err : put_names(LAYER_ETC, hostname, &ignored);
+}
+
+int mount_overlay(void)
+{
+	/* `volatile`: what the workload syncs need not survive the VM, so syncing costs nothing. */
+	static const char options[] = "lowerdir=" IMAGE_DIR ",upperdir=" UPPER_DIR ",workdir=" WORK_DIR ",volatile";
+	static const char *const staged[][2] = {
+		{ STAGE_DIR "/proc", ROOT_DIR "/proc" },
+		{ STAGE_DIR "/sys", ROOT_DIR "/sys" },
+		{ STAGE_DIR "/dev", ROOT_DIR "/dev" },
+	};
+	int err = mounted("overlay", ROOT_DIR, "overlay", MS_NOATIME, options);
+
+	for (size_t i = 0; !err && i < sizeof staged / sizeof *staged; i++)
+		err = mount(staged[i][0], staged[i][1], NULL, MS_MOVE, NULL) < 0 ? errno : 0;
+	return err;
+}
+
+int enter_root(void)
+{
+	/* The initramfs cannot be pivoted away from; its place is taken instead, as switch_root does. */
+	if (chdir(ROOT_DIR) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return errno;
 	return 0;
+}
+
+int write_network_files(const char *hostname, const char **file)
+{
+	int err = put_names("/etc", hostname, file);
+
+	if (err)
+		return err;
+	*file = "/etc/resolv.conf";
+	return put_file(*file, RESOLVER);
 }
 
 int make_directories(const char *path)

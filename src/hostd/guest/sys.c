@@ -1,10 +1,13 @@
 #include "sys.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,28 +32,57 @@ bool write_file(const char *path, const char *text)
 	return ok;
 }
 
-long read_file(const char *path, char *buf, size_t cap)
+/* Reads on until `cap` - 1 bytes or the end, and ends them with a zero. */
+static long read_all(int fd, char *buf, size_t cap)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t len = 0;
 	ssize_t n = 0;
 
-	if (fd < 0)
-		return -1;
 	while (len < cap - 1 && (n = read(fd, buf + len, cap - 1 - len)) > 0)
 		len += (size_t)n;
-	close(fd);
 	buf[len] = '\0';
 	return n < 0 ? -1 : (long)len;
 }
 
+long read_file(const char *path, char *buf, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	long len;
+
+	if (fd < 0)
+		return -1;
+	len = read_all(fd, buf, cap);
+	close(fd);
+	return len;
+}
+
 char *read_text(const char *path, size_t max)
 {
-	char *buf = malloc(max + 1);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	size_t len = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
+	char *buf;
 
-	if (buf && read_file(path, buf, max + 1) < 0)
+	if (len > max)
+		len = max;
+	buf = malloc(len + 1);
+	if (buf && (len == 0 || read_all(fd, buf, len + 1) < 0))
 		buf[0] = '\0';
+	if (fd >= 0)
+		close(fd);
 	return buf;
+}
+
+void set_urgent(bool urgent)
+{
+	static bool is_urgent;
+	struct sched_param priority = { .sched_priority = urgent };
+
+	if (urgent == is_urgent)
+		return;
+	is_urgent = urgent;
+	/* libc's own does nothing. */
+	syscall(SYS_sched_setscheduler, 0, (urgent ? SCHED_FIFO : SCHED_OTHER) | SCHED_RESET_ON_FORK, &priority);
 }
 
 void say(const char *format, ...)

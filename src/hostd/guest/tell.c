@@ -8,7 +8,7 @@
 static void put_outcome(struct agent *a, struct tlv_writer *w)
 {
 	if (a->state == STATE_FAILED) {
-		tlv_put_u8(w, TAG_FAILED_STEP, (uint8_t)a->failure.what);
+		tlv_put_u8(w, TAG_FAILED_STEP, (uint8_t)a->failure.step);
 		tlv_put_u32(w, TAG_ERRNO, (uint32_t)a->failure.error);
 		tlv_put(w, TAG_DETAIL, a->failure.detail, strlen(a->failure.detail));
 	}

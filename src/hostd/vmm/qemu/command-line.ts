@@ -74,7 +74,7 @@ export function qemuArguments(spec: LaunchSpec): string[] {
     ...(spec.rootfs === undefined ? [] : rootDisk(spec.rootfs)),
     ...scratchDisk(),
     ...["-netdev", `user,id=${NETWORK},ipv6=off`],
-    ...["-device", `virtio-net-pci,netdev=${NETWORK},romfile=`],
+    ...["-device", `virtio-net-pci,netdev=${NETWORK},romfile=,guest_announce=off`],
     ...["-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"],
     ...(spec.isRestored ? ["-incoming", "defer"] : []),
   ];
@@ -92,6 +92,10 @@ export function kernelCommandLine(acceleration: Acceleration): string {
     "random.trust_cpu=on",
     "init_on_alloc=0",
     "kfence.sample_interval=0",
+    "transparent_hugepage=never",
+    "lsm=landlock,yama",
+    "psi=0",
+    "hardened_usercopy=off",
   ];
   return [...always, ...(acceleration === "emulation" ? emulated : [])].join(" ");
 }

@@ -6,7 +6,7 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
  * What host and guest say to each other, as src/hostd/guest/protocol.h explains it; change both together. Everything that comes
  * from a guest is taken for hostile: numbers out of range become 0, unknown fields are skipped, texts are made valid.
  */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Name of the guest's port. */
 export const AGENT_PORT = "windhover.agent";
@@ -42,7 +42,6 @@ const TAG = {
   workingDir: 22,
   hostname: 23,
   scratchSerial: 24,
-  releaseScratch: 25,
   protocol: 32,
   state: 33,
   now: 34,
@@ -142,13 +141,9 @@ export function runMessage(workload: Workload, hostTimeUs: number, entropy: Buff
   return encodeFrame(MESSAGE.run, runBody(workload, hostTimeUs, entropy).finish());
 }
 
-/** The same for a rehearsal, after which the guest waits again; with `releaseScratch`, without its scratch disk. */
-export function rehearseMessage(hostTimeUs: number, entropy: Buffer, releaseScratch: boolean): Buffer {
-  const body = runBody(REHEARSAL, hostTimeUs, entropy);
-  return encodeFrame(
-    MESSAGE.rehearse,
-    body.put(TAG.releaseScratch, Buffer.of(releaseScratch ? 1 : 0)).finish(),
-  );
+/** The same for a rehearsal, after which the guest waits again. */
+export function rehearseMessage(hostTimeUs: number, entropy: Buffer): Buffer {
+  return encodeFrame(MESSAGE.rehearse, runBody(REHEARSAL, hostTimeUs, entropy).finish());
 }
 
 function runBody(workload: GuestWork, hostTimeUs: number, entropy: Buffer): TlvWriter {

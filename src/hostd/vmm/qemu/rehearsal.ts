@@ -24,8 +24,8 @@ export function rehearsalDisk(dir: string, assets: GuestAssets): string {
   return file;
 }
 
-/** Lets a waiting guest rehearse once. With `releaseScratch`, its scratch disk can be exchanged afterwards. Rejects when it goes wrong. */
-export function rehearse(agent: Agent, releaseScratch: boolean, signal: AbortSignal): Promise<void> {
+/** Lets a waiting guest rehearse once. Rejects when it goes wrong. */
+export function rehearse(agent: Agent, signal: AbortSignal): Promise<void> {
   const before = agent.state?.rehearsals ?? 0;
   return new Promise((resolve, reject) => {
     const settle = (then: () => void): void => {
@@ -46,6 +46,6 @@ export function rehearse(agent: Agent, releaseScratch: boolean, signal: AbortSig
     signal.addEventListener("abort", onAbort, { once: true });
     void agent.closed.then(() => settle(() => reject(new Error("the guest's channel was closed"))));
     if (signal.aborted) onAbort();
-    else agent.run((nowUs) => rehearseMessage(nowUs, randomBytes(ENTROPY_BYTES), releaseScratch));
+    else agent.run((nowUs) => rehearseMessage(nowUs, randomBytes(ENTROPY_BYTES)));
   });
 }

@@ -1,10 +1,14 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Shape } from "../vmm.ts";
 import { type BootOptions, bringUp, type RunningQemu, type VmPlan } from "./bring-up.ts";
+import { VM_FILES } from "./command-line.ts";
 import { PhaseLog } from "./phases.ts";
-import type { Qmp } from "./qmp.ts";
+import type { Qmp, QmpEvent } from "./qmp.ts";
 import { rehearse } from "./rehearsal.ts";
+import { isAsMade, roomOf } from "./scratch-disk.ts";
 import { connectIn } from "./unix-socket.ts";
 import { meet, type WaitingOptions } from "./waiting.ts";
 
@@ -19,13 +23,16 @@ export interface Template {
 
 const SAVE_SOCKET = "save.sock";
 const LOAD_SOCKET = "load.sock";
+/** What a kernel puts off at its boot is done by then: once, and not in every VM that is made from the template. */
+const CALM_MS = 3_000;
 const MAX_STATE = 64 * 1024 * 1024;
 /** Sizes of memory are left out of the state: the file has it. */
 const CAPABILITIES = ["x-ignore-shared", "events"].map((capability) => ({ capability, state: true }));
 
 /**
- * Boots a guest, lets it rehearse and let go of its scratch disk, and saves it: its memory to `memory`, the state of its devices is
- * returned. It has never seen anything of any machine. The VM is the caller's to clear, whatever the outcome.
+ * Boots a guest, lets it rehearse, and saves it: its memory to `memory`, the state of its devices is returned. It has never seen anything
+ * of any machine. Its scratch disk is not saved: a fresh one will do as long as it has not been written to, which is checked. The VM is the
+ * caller's to clear, whatever the outcome.
  */
 export async function saveTemplate(
   options: WaitingOptions,
@@ -40,10 +47,15 @@ export async function saveTemplate(
   };
   const running = await bringUp(options, plan, signal, new PhaseLog(options.now));
   const { qmp, alive } = running;
+  const { extents, data } = options.assets.scratch;
+  const scratch = join(options.dirs.runDir(id), VM_FILES.scratch);
+  const room = await roomOf(scratch);
   const agent = await meet(options, id, running);
-  await rehearse(agent, true, alive);
+  await rehearse(agent, alive);
+  await delay(CALM_MS, undefined, { signal: alive });
   agent.close();
   await qmp.execute("stop");
+  if (!(await isAsMade(scratch, room, extents, data))) throw new Error("the scratch disk was written to");
   return await save(options, id, running);
 }
 
@@ -109,11 +121,14 @@ async function save(options: BootOptions, id: string, { qmp, alive }: RunningQem
   }
 }
 
-async function migrated(qmp: Qmp, alive: AbortSignal): Promise<void> {
-  const { data } = await qmp.event(
-    ({ name, data }) =>
-      name === "MIGRATION" && (data["status"] === "completed" || data["status"] === "failed"),
-    alive,
-  );
-  if (data["status"] === "failed") throw new Error("QEMU could not take or give the state of a template");
+/** Resolves when the state has been given or taken. To be called before that is asked for, and waited for afterwards. */
+function migrated(qmp: Qmp, alive: AbortSignal): Promise<void> {
+  const isOver = ({ name, data }: QmpEvent): boolean =>
+    name === "MIGRATION" && (data["status"] === "completed" || data["status"] === "failed");
+  const done = qmp.event(isOver, alive).then(({ data }) => {
+    if (data["status"] === "failed") throw new Error("QEMU could not take or give the state of a template");
+  });
+  // It may fail before anybody waits for it; whoever does then is told all the same.
+  done.catch(() => {});
+  return done;
 }
