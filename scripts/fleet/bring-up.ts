@@ -26,8 +26,11 @@ export async function bringUp(
   const ours = supervisor;
   try {
     const state = await progress.step("fleet", (say) => awaitReady(layout, ours, say, signal));
-    if (isUp && options.hosts !== undefined && options.hosts !== state.hosts.length) {
-      progress.say(`Windhover is up with ${state.hosts.length} hosts; to change that, npm run down first.`);
+    if (isUp && isOther(options, state)) {
+      const regions = state.regions.map(({ region }) => region).join(", ");
+      progress.say(
+        `Windhover is up with ${state.hosts.length} hosts in ${regions}; to change that, npm run down first.`,
+      );
     }
     progress.say(isUp ? "Windhover is up already." : `Windhover is up (${progress.elapsed()}).`);
     progress.say(describeAddresses(state, layout));
@@ -36,4 +39,14 @@ export async function bringUp(
     if (!isUp && signal.aborted) await progress.step("stopping", (say) => takeDown(layout, say));
     throw cause;
   }
+}
+
+/** Whether something else is asked for than what runs. */
+function isOther({ hosts, regions, schedulers }: FleetOptions, state: FleetState): boolean {
+  const names = state.regions.map(({ region }) => region);
+  return (
+    (hosts !== undefined && hosts * names.length !== state.hosts.length) ||
+    (regions !== undefined && regions.join() !== names.join()) ||
+    (schedulers !== undefined && schedulers !== state.regions[0]?.schedulers.length)
+  );
 }

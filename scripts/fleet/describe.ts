@@ -19,9 +19,21 @@ export function describeAddresses(state: FleetState, layout: Layout): string {
     ["Registry", registry],
     ["Traces", `http://${traces} (OTLP/HTTP)`],
     ["Metrics", `http://${apiMetrics}/metrics, and a port for every service (docs/metrics.md)`],
-    ["Hosts", `${state.hosts.map((host) => host.name).join(", ")} in region ${state.region}`],
+    ...state.regions.map(({ region, api: address }) => [
+      state.regions.length > 1 ? region : "Hosts",
+      describeRegion(
+        state.hosts.filter((host) => host.region === region).map((host) => host.name),
+        region,
+        state.regions.length > 1 ? address : undefined,
+      ),
+    ]),
     ["Token", layout.tokenFile],
     ["Logs", `${layout.folder}/logs`],
-  ] as const;
-  return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`).join("\n");
+  ] satisfies string[][];
+  return rows.map(([name = "", value]) => `  ${name.padEnd(9)} ${value}`).join("\n");
+}
+
+function describeRegion(hosts: readonly string[], region: string, api: string | undefined): string {
+  if (api === undefined) return `${hosts.join(", ")} in region ${region}`;
+  return `hosts ${hosts.join(", ")}; its own API is at ${api}`;
 }

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { FleetOptions } from "../lib/options.ts";
+import { argumentsOf, type FleetOptions } from "../lib/options.ts";
 import { ROOT, tool } from "../lib/paths.ts";
 import type { Layout } from "./layout.ts";
 import { openLog } from "./log-file.ts";
@@ -12,12 +12,15 @@ export function startSupervisor(layout: Layout, options: FleetOptions): ProcessI
   mkdirSync(dirname(layout.supervisorLog), { recursive: true });
   const log = openLog(layout.supervisorLog);
   try {
-    const hosts = options.hosts === undefined ? [] : ["--hosts", String(options.hosts)];
-    const child = spawn(tool("node"), [join(ROOT, "scripts/commands/supervise.ts"), ...hosts], {
-      cwd: ROOT,
-      detached: true,
-      stdio: ["ignore", log, log],
-    });
+    const child = spawn(
+      tool("node"),
+      [join(ROOT, "scripts/commands/supervise.ts"), ...argumentsOf(options)],
+      {
+        cwd: ROOT,
+        detached: true,
+        stdio: ["ignore", log, log],
+      },
+    );
     child.unref();
     const supervisor = child.pid === undefined ? undefined : identify(child.pid);
     if (supervisor === undefined)

@@ -2,7 +2,7 @@ import { EventEmitter } from "node:events";
 import { mkdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../lib/main.ts";
-import { checkHosts } from "./health.ts";
+import { checkAttached, checkHosts } from "./health.ts";
 import { ensureKeys, type Tokens } from "./keys.ts";
 import type { Layout } from "./layout.ts";
 import { type FleetLock, takeLock } from "./lock.ts";
@@ -13,8 +13,17 @@ import { postgres } from "./postgres.ts";
 import { bootId, identify } from "./processes.ts";
 import { redis } from "./redis.ts";
 import { registry } from "./registry.ts";
-import { api, DATABASE, hostd, imagecache, type ServiceContext, scheduler, traces } from "./services.ts";
-import { type FleetSettings, listenersOf } from "./settings.ts";
+import {
+  api,
+  DATABASE,
+  hostd,
+  imagecache,
+  nameIn,
+  type ServiceContext,
+  scheduler,
+  traces,
+} from "./services.ts";
+import { type FleetSettings, firstRegion, listenersOf } from "./settings.ts";
 import { type FleetState, type Phase, writeState } from "./state.ts";
 import { endEverything, endOrphans, FLEET_MARK } from "./sweep.ts";
 
@@ -86,14 +95,15 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     const taken = await takenPorts(listenersOf(this.settings));
     if (taken.length > 0) throw new UserError(taken.join("\n"));
     this.#tokens = await ensureKeys(this.layout);
-    for (const folder of ["hosts", "api", "traces"])
+    const apis = this.settings.regions.map((region) => nameIn(this.settings, "api", region));
+    for (const folder of ["hosts", "traces", ...apis])
       mkdirSync(this.layout.of(folder), { recursive: true, mode: 0o711 });
     const waves = this.#makeParts(this.#tokens);
     this.#parts = waves.flat();
     for (const part of this.#parts) part.on("change", () => this.#publish());
     this.#logCheck = setInterval(() => this.#boundLogs(), LOG_CHECK_MS).unref();
     for (const wave of waves) await startAll(wave, signal);
-    await this.#awaitHosts(this.#tokens.development, signal);
+    await this.#awaitHosts(this.#tokens, signal);
     this.#become("ready");
   }
 
@@ -108,7 +118,9 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
         database: DATABASE,
         isDurable: true,
       }),
-      redis({ folder: layout.of("redis"), logFile: layout.log("redis") }),
+      ...settings.regions
+        .map((region) => nameIn(settings, "redis", region))
+        .map((name) => redis({ name, folder: layout.of(name), logFile: layout.log(name) })),
       registry({
         folder: layout.of("registry"),
         logFile: layout.log("registry"),
@@ -117,8 +129,10 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
       traces(context),
     ];
     const services = [
-      api(context),
-      scheduler(context),
+      ...settings.regions.map((region) => api(context, region)),
+      ...settings.regions.flatMap((region) =>
+        region.schedulers.map((_, replica) => scheduler(context, region, replica)),
+      ),
       ...settings.hosts.map((host) => imagecache(context, host)),
       ...settings.hosts.map((host) => hostd(context, host)),
     ];
@@ -128,13 +142,19 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     );
   }
 
-  async #awaitHosts(token: string, signal: AbortSignal): Promise<void> {
-    const { api: address, hosts } = this.settings;
+  /** Every host attached to every scheduler of its region, and every api aware of all. */
+  async #awaitHosts(tokens: Tokens, signal: AbortSignal): Promise<void> {
+    const { regions, hosts } = this.settings;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(ATTACH_TIMEOUT_MS)]);
     let last: unknown;
     while (!deadline.aborted) {
       try {
-        return await checkHosts(address, token, hosts.length, deadline);
+        for (const { region, api: address, schedulers } of regions) {
+          const count = hosts.filter((host) => host.region === region).length;
+          for (const each of schedulers) await checkAttached(each.address, tokens.telemetry, count, deadline);
+          await checkHosts(address, tokens.development, hosts.length, deadline);
+        }
+        return;
       } catch (cause) {
         last = cause;
         await delay(100, undefined, { signal: deadline }).catch(() => undefined);
@@ -150,7 +170,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     clearInterval(this.#logCheck);
     if (this.#parts.length > 0) this.#become("stopping");
     // Hosts first, so that machines end in an orderly way; the receiver of spans and the stores last.
-    const rank = (part: Part) => (part.name.startsWith("hostd") ? 0 : STORES.has(part.name) ? 2 : 1);
+    const rank = (part: Part) => (part.name.startsWith("hostd") ? 0 : STORES.test(part.name) ? 2 : 1);
     for (const wave of [0, 1, 2]) {
       await Promise.all(this.#parts.filter((part) => rank(part) === wave).map((part) => part.stop()));
     }
@@ -175,13 +195,16 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   }
 
   #publish(): void {
-    const { region, api, scheduler, registry, traces, apiMetrics, schedulerMetrics, hosts } = this.settings;
+    const { regions, registry, traces, hosts } = this.settings;
+    const { region, api, apiMetrics, schedulers } = firstRegion(this.settings);
+    const { address: scheduler = "", metrics: schedulerMetrics = "" } = schedulers[0] ?? {};
     const state: FleetState = {
       phase: this.#phase,
       ...(this.#phase === "failed" && this.#problem !== undefined ? { problem: this.#problem } : {}),
       bootId: bootId(),
       supervisor: identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
       region,
+      regions,
       addresses: { api, scheduler, registry, traces, apiMetrics, schedulerMetrics },
       hosts,
       parts: this.#parts.map((part) => ({
@@ -196,7 +219,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   }
 }
 
-const STORES = new Set(["postgres", "redis", "registry", "traces"]);
+const STORES = /^(postgres|redis|registry|traces)\b/;
 
 /** One that fails stops the wait for the others; the caller stops them all. */
 async function startAll(parts: readonly Part[], signal: AbortSignal): Promise<void> {

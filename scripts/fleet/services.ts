@@ -2,12 +2,14 @@ import { join } from "node:path";
 import { ROOT, tool } from "../lib/paths.ts";
 import { plainEnvironment, settingsOf } from "./environment.ts";
 import { checkHealth } from "./health.ts";
+import type { HostSettings } from "./host-settings.ts";
 import type { Tokens } from "./keys.ts";
 import type { Layout } from "./layout.ts";
 import type { PartSpec } from "./part.ts";
 import { postgresUrl } from "./postgres.ts";
 import { redisSocket } from "./redis.ts";
-import type { FleetSettings, HostSettings } from "./settings.ts";
+import { partName, type RegionSettings } from "./region-settings.ts";
+import type { FleetSettings } from "./settings.ts";
 
 /** The database of `api`. */
 export const DATABASE = "windhover";
@@ -19,28 +21,43 @@ export interface ServiceContext {
   readonly tokens: Tokens;
 }
 
-/** The public API. */
-export function api(context: ServiceContext): PartSpec {
+/** The public API of a region. It knows the schedulers of all. */
+export function api(context: ServiceContext, region: RegionSettings): PartSpec {
   const { layout, settings } = context;
-  return service(context, "api", "api", settings.api, {
-    API_LISTEN: settings.api,
-    API_METRICS_LISTEN: settings.apiMetrics,
-    API_REGION: settings.region,
-    API_SCHEDULERS: settings.scheduler,
-    API_STATE_DIR: layout.of("api"),
-    DATABASE_URL: postgresUrl(layout.of("postgres"), DATABASE),
+  const name = nameIn(settings, "api", region);
+  const { routes } = settings;
+  const schedulers = settings.regions.flatMap((each) =>
+    each.schedulers.map(
+      ({ address }) => `${each.region}=${routes?.scheduler(region.region, each.region, address) ?? address}`,
+    ),
+  );
+  const postgres = layout.of("postgres");
+  return service(context, name, "api", region.api, {
+    API_LISTEN: region.api,
+    API_METRICS_LISTEN: region.apiMetrics,
+    API_REGION: region.region,
+    API_SCHEDULERS: schedulers.join(","),
+    API_STATE_DIR: layout.of(name),
+    DATABASE_URL: postgresUrl(routes?.postgres(region.region, postgres) ?? postgres, DATABASE),
   });
 }
 
-/** The reservation auction. */
-export function scheduler(context: ServiceContext): PartSpec {
+/** A replica of a region's reservation auction. */
+export function scheduler(context: ServiceContext, region: RegionSettings, replica: number): PartSpec {
   const { layout, settings } = context;
-  return service(context, "scheduler", "scheduler", settings.scheduler, {
-    SCHEDULER_LISTEN: settings.scheduler,
-    SCHEDULER_METRICS_LISTEN: settings.schedulerMetrics,
-    SCHEDULER_REGION: settings.region,
-    REDIS_URL: redisSocket(layout.of("redis")),
+  const name = nameIn(settings, "scheduler", region, replica);
+  const { address, metrics } = region.schedulers[replica] ?? { address: "", metrics: "" };
+  return service(context, name, "scheduler", address, {
+    SCHEDULER_LISTEN: address,
+    SCHEDULER_METRICS_LISTEN: metrics,
+    SCHEDULER_REGION: region.region,
+    REDIS_URL: redisSocket(layout.of(nameIn(settings, "redis", region))),
   });
+}
+
+/** What a part of a region is called, in logs, in `fleet.json`, and as a folder. */
+export function nameIn(settings: FleetSettings, part: string, region: RegionSettings, replica = 0): string {
+  return partName(part, region === settings.regions[0] ? undefined : region.region, replica);
 }
 
 /** The receiver of spans. */
@@ -91,16 +108,20 @@ export function imagecache(context: ServiceContext, host: HostSettings): PartSpe
 /** A host's machines. */
 export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
   const { layout, settings } = context;
+  const here = settings.regions.filter((each) => each.region === host.region);
+  const elsewhere = settings.regions.filter((each) => each.region !== host.region);
   const fixed = {
     HOSTD_LISTEN: host.hostd,
+    ...(settings.routes ? { HOSTD_ADDRESS: settings.routes.host(host) } : {}),
     HOSTD_METRICS_LISTEN: host.hostdMetrics,
     HOSTD_NUMBER: String(host.number),
     HOSTD_NAME: host.name,
-    HOSTD_REGION: settings.region,
+    HOSTD_REGION: host.region,
     HOSTD_ZONE: host.zone,
     HOSTD_DIR: layout.ofHost(host.number, "hostd"),
-    HOSTD_SCHEDULERS: settings.scheduler,
-    HOSTD_APIS: settings.api,
+    HOSTD_SCHEDULERS: here.flatMap((each) => each.schedulers.map(({ address }) => address)).join(","),
+    // Its own region's first: that one is kept to as long as it answers.
+    HOSTD_APIS: [...here, ...elsewhere].map((each) => each.api).join(","),
     HOSTD_IMAGECACHE: host.imagecache,
     HOSTD_GUEST_DIR: settings.guestFolder,
     HOSTD_PORT_RANGE: host.machinePorts,

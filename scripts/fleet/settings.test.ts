@@ -1,15 +1,23 @@
 import { describe, expect, test } from "vitest";
-import { listenersOf, localSettings, privateSettings } from "./settings.ts";
+import { type FleetShape, listenersOf, localSettings, privateSettings } from "./settings.ts";
 
-const make = (hosts: number, env: NodeJS.ProcessEnv = {}) => localSettings("/tmp", "/tmp/guest", hosts, env);
+const make = (hosts: number, env: NodeJS.ProcessEnv = {}) =>
+  localSettings("/tmp", "/tmp/guest", { hosts }, env);
+const world = (shape: Partial<FleetShape>) =>
+  localSettings("/tmp", "/tmp/guest", { hosts: 2, regions: ["ord", "gru"], ...shape }, {});
 
 test("the addresses are the documented ones, and each can be moved", () => {
   expect(make(2)).toMatchObject({
-    api: "127.0.0.1:7070",
+    regions: [
+      {
+        region: "ord",
+        api: "127.0.0.1:7070",
+        apiMetrics: "127.0.0.1:9100",
+        schedulers: [{ address: "127.0.0.1:7071", metrics: "127.0.0.1:9101" }],
+      },
+    ],
     registry: "127.0.0.1:5000",
     traces: "127.0.0.1:4318",
-    apiMetrics: "127.0.0.1:9100",
-    schedulerMetrics: "127.0.0.1:9101",
     hosts: [
       {
         hostd: "127.0.0.1:7100",
@@ -33,8 +41,7 @@ test("the addresses are the documented ones, and each can be moved", () => {
     MACHINES_FIRST_PORT: "21000",
   });
   expect(moved).toMatchObject({
-    api: "127.0.0.1:9000",
-    apiMetrics: "127.0.0.1:9500",
+    regions: [{ api: "127.0.0.1:9000", apiMetrics: "127.0.0.1:9500" }],
     hosts: [{ hostd: "127.0.0.1:9100", hostdMetrics: "127.0.0.1:9200", machinePorts: "21000-21999" }],
   });
 });
@@ -65,6 +72,45 @@ test.each([1, 2, 12, 64])("%d hosts have ports of their own, below those the ker
     expect(last).toBeLessThan(32_768);
     expect(first).toBeGreaterThan(ranges[index - 1]?.[1] ?? 0);
   }
+});
+
+test("a further region has its ports 200 above, replicas have theirs after the first", () => {
+  expect(world({ schedulers: 2 })).toMatchObject({
+    regions: [
+      { region: "ord", schedulers: [{ address: "127.0.0.1:7071" }, { address: "127.0.0.1:7072" }] },
+      {
+        region: "gru",
+        api: "127.0.0.1:7270",
+        apiMetrics: "127.0.0.1:9300",
+        schedulers: [
+          { address: "127.0.0.1:7271", metrics: "127.0.0.1:9301" },
+          { address: "127.0.0.1:7272", metrics: "127.0.0.1:9302" },
+        ],
+      },
+    ],
+    hosts: [
+      { number: 1, name: "ord-1" },
+      { number: 2, name: "ord-2" },
+      { number: 3, name: "gru-3", zone: "gru-a", hostd: "127.0.0.1:7104" },
+      { number: 4, name: "gru-4" },
+    ],
+  });
+});
+
+test("the largest world has no address twice", () => {
+  const regions = ["ord", "gru", "ams", "fra", "sin", "syd", "nrt", "sjc"];
+  const addresses = listenersOf(world({ regions, hosts: 8, schedulers: 8 })).map(({ address }) => address);
+
+  expect(new Set(addresses).size).toBe(addresses.length);
+});
+
+test.each([
+  [{ regions: ["ord", "ord"] }, /--regions takes 1 to 8 different names/],
+  [{ regions: ["ord", "Sao Paulo"] }, /"Sao Paulo" is none/],
+  [{ schedulers: 9 }, /--schedulers takes a number from 1 to 8/],
+  [{ hosts: 33 }, /--hosts takes a number from 1 to 32 for each region/],
+])("%o is refused", (shape, message) => {
+  expect(() => world(shape)).toThrow(message);
 });
 
 test("a private fleet shares no address with the local one", async () => {

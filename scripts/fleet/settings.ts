@@ -1,33 +1,17 @@
 import { statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { UserError } from "../lib/main.ts";
+import { assignHosts, type HostPlace } from "./host-numbers.ts";
+import { type HostSettings, hostSettings } from "./host-settings.ts";
 import { freePorts, type Listener, splitAddress } from "./ports.ts";
-
-/** One host of a fleet. */
-export interface HostSettings {
-  /** From 1; part of every id of a machine on this host. */
-  readonly number: number;
-  readonly name: string;
-  readonly zone: string;
-  readonly hostd: string;
-  readonly imagecache: string;
-  /** Where the two tell Prometheus how they do. */
-  readonly hostdMetrics: string;
-  readonly imagecacheMetrics: string;
-  /** Ports at which machines' services are reached, e.g. `20000-20999`. */
-  readonly machinePorts: string;
-}
+import { type RegionSettings, regionListeners, regionSettings } from "./region-settings.ts";
 
 /** Everything that tells one fleet from another. */
 export interface FleetSettings {
-  readonly region: string;
-  readonly api: string;
-  readonly scheduler: string;
+  /** At least one. The first has everything that there is one of: Postgres, registry, traces. */
+  readonly regions: readonly RegionSettings[];
   readonly registry: string;
   readonly traces: string;
-  /** Where the two tell Prometheus how they do. */
-  readonly apiMetrics: string;
-  readonly schedulerMetrics: string;
   readonly hosts: readonly HostSettings[];
   /** What each host says it has. */
   readonly capacity: { readonly cpus: number; readonly memoryMb: number; readonly diskMb: number };
@@ -39,41 +23,79 @@ export interface FleetSettings {
   readonly keepsMachines: boolean;
   /** Variables named after a service (`HOSTD_...`) go to that service. */
   readonly overrides: NodeJS.ProcessEnv;
+  /** The ways that lead from one part to another, where they are not the straight ones. */
+  readonly routes?: Routes;
 }
 
+/** Says by which address one part reaches another, for those who put something between them. */
+export interface Routes {
+  /** A scheduler's address for the api of a region. */
+  scheduler(fromRegion: string, toRegion: string, address: string): string;
+  /** The folder of Postgres' socket for the api of a region. */
+  postgres(fromRegion: string, folder: string): string;
+  /** A host's address for all apis. */
+  host(host: HostSettings): string;
+}
+
+/** The size of a fleet. */
+export interface FleetShape {
+  /** Default one, {@link REGION}. */
+  readonly regions?: readonly string[];
+  /** In each region. */
+  readonly hosts: number;
+  /** Replicas of each region's scheduler. Default 1. */
+  readonly schedulers?: number;
+  /** The hosts it had before: regions keep their numbers. */
+  readonly hostsBefore?: readonly HostPlace[];
+}
+
+/** The region of a fleet that is told of none. */
 export const REGION = "ord";
-/** Above these the kernel takes ports for outgoing connections. */
-const FIRST_EPHEMERAL_PORT = 32_768;
 const MOST_HOSTS = 64;
+
+/** The region that has what there is one of, and whose api people are told of. */
+export function firstRegion(settings: Pick<FleetSettings, "regions">): RegionSettings {
+  const [first] = settings.regions;
+  if (!first) throw new Error("a fleet has at least one region");
+  return first;
+}
 
 /** The fleet of `npm start`: default addresses, each moved by a variable. */
 export function localSettings(
   folder: string,
   guestFolder: string,
-  hosts: number,
+  shape: FleetShape,
   env: NodeJS.ProcessEnv,
 ): FleetSettings {
-  if (!Number.isInteger(hosts) || hosts < 1 || hosts > MOST_HOSTS) {
-    throw new UserError(`--hosts takes a number from 1 to ${MOST_HOSTS}.`);
+  const { regions = [REGION], hosts, schedulers = 1, hostsBefore } = shape;
+  const most = Math.floor(MOST_HOSTS / Math.max(1, regions.length));
+  if (!Number.isInteger(hosts) || hosts < 1 || hosts > most) {
+    throw new UserError(
+      `--hosts takes a number from 1 to ${most}${regions.length > 1 ? " for each region" : ""}.`,
+    );
   }
+  const places = assignHosts(regions, hosts, hostsBefore);
+  if (places.some(({ number }) => number > MOST_HOSTS))
+    throw new UserError(`There are only ${MOST_HOSTS} host numbers, and regions keep theirs.`);
   const firstHostPort = portVariable(env, "HOSTS_FIRST_PORT", 7_100);
   const firstMetricsPort = portVariable(env, "HOSTS_FIRST_METRICS_PORT", 9_110);
   const firstMachinePort = portVariable(env, "MACHINES_FIRST_PORT", 20_000);
   return {
-    region: REGION,
-    api: addressVariable(env, "API_LISTEN", 7_070),
-    scheduler: addressVariable(env, "SCHEDULER_LISTEN", 7_071),
+    regions: regionSettings(regions, schedulers, {
+      api: addressVariable(env, "API_LISTEN", 7_070),
+      scheduler: addressVariable(env, "SCHEDULER_LISTEN", 7_071),
+      apiMetrics: addressVariable(env, "API_METRICS_LISTEN", 9_100),
+      schedulerMetrics: addressVariable(env, "SCHEDULER_METRICS_LISTEN", 9_101),
+    }),
     registry: addressVariable(env, "REGISTRY_LISTEN", 5_000),
     traces: addressVariable(env, "TRACES_LISTEN", 4_318),
-    apiMetrics: addressVariable(env, "API_METRICS_LISTEN", 9_100),
-    schedulerMetrics: addressVariable(env, "SCHEDULER_METRICS_LISTEN", 9_101),
-    hosts: hostList(hosts, firstMachinePort, (index) => [
+    hosts: hostSettings(places, firstMachinePort, (index) => [
       firstHostPort + 2 * index,
       firstHostPort + 2 * index + 1,
       firstMetricsPort + 2 * index,
       firstMetricsPort + 2 * index + 1,
     ]),
-    ...shares(folder, hosts),
+    ...shares(folder, places.length),
     guestFolder,
     keepsMachines: true,
     overrides: env,
@@ -84,29 +106,27 @@ export function localSettings(
 export async function privateSettings(
   folder: string,
   guestFolder: string,
-  hosts: number,
+  shape: number | FleetShape,
   overrides: NodeJS.ProcessEnv,
 ): Promise<FleetSettings> {
-  const ports = await freePorts(6 + 4 * hosts);
-  const port = (index: number) => ports[index] ?? 0;
-  const address = (index: number) => `127.0.0.1:${port(index)}`;
+  const { regions = [REGION], hosts, schedulers = 1 } = typeof shape === "number" ? { hosts: shape } : shape;
+  const places = assignHosts(regions, hosts);
+  const ports = (await freePorts(2 + (2 + 2 * schedulers) * regions.length + 4 * places.length)).values();
+  const port = () => ports.next().value ?? 0;
+  const address = () => `127.0.0.1:${port()}`;
   // Above the local fleet's, and apart for test processes that run side by side.
   const firstMachinePort = 26_000 + (process.pid % 24) * 256;
   return {
-    region: REGION,
-    api: address(0),
-    scheduler: address(1),
-    registry: address(2),
-    traces: address(3),
-    apiMetrics: address(4),
-    schedulerMetrics: address(5),
-    hosts: hostList(
-      hosts,
-      firstMachinePort,
-      (index) => [port(6 + 4 * index), port(7 + 4 * index), port(8 + 4 * index), port(9 + 4 * index)],
-      256,
-    ),
-    ...shares(folder, hosts),
+    regions: regions.map((region) => ({
+      region,
+      api: address(),
+      apiMetrics: address(),
+      schedulers: Array.from({ length: schedulers }, () => ({ address: address(), metrics: address() })),
+    })),
+    registry: address(),
+    traces: address(),
+    hosts: hostSettings(places, firstMachinePort, () => [port(), port(), port(), port()], 256),
+    ...shares(folder, places.length),
     guestFolder,
     keepsMachines: false,
     overrides,
@@ -126,47 +146,11 @@ export function listenersOf(settings: FleetSettings): readonly Listener[] {
     },
   ]);
   return [
-    { part: "api", address: settings.api, variable: "API_LISTEN" },
-    { part: "scheduler", address: settings.scheduler, variable: "SCHEDULER_LISTEN" },
+    ...regionListeners(settings.regions),
     { part: "registry", address: settings.registry, variable: "REGISTRY_LISTEN" },
     { part: "traces", address: settings.traces, variable: "TRACES_LISTEN" },
-    { part: "metrics of api", address: settings.apiMetrics, variable: "API_METRICS_LISTEN" },
-    {
-      part: "metrics of scheduler",
-      address: settings.schedulerMetrics,
-      variable: "SCHEDULER_METRICS_LISTEN",
-    },
     ...hosts,
   ];
-}
-
-function hostList(
-  count: number,
-  firstMachinePort: number,
-  portsOf: (
-    index: number,
-  ) => readonly [hostd: number, imagecache: number, hostdMetrics: number, imagecacheMetrics: number],
-  room = FIRST_EPHEMERAL_PORT - firstMachinePort,
-): readonly HostSettings[] {
-  const each = Math.min(1_000, Math.floor(room / count));
-  if (each < 1)
-    throw new UserError(
-      `MACHINES_FIRST_PORT=${firstMachinePort} leaves no ports below ${FIRST_EPHEMERAL_PORT}.`,
-    );
-  return Array.from({ length: count }, (_, index) => {
-    const [hostd, imagecache, hostdMetrics, imagecacheMetrics] = portsOf(index);
-    const first = firstMachinePort + index * each;
-    return {
-      number: index + 1,
-      name: `${REGION}-${index + 1}`,
-      zone: `${REGION}-${index % 2 === 0 ? "a" : "b"}`,
-      hostd: `127.0.0.1:${hostd}`,
-      imagecache: `127.0.0.1:${imagecache}`,
-      hostdMetrics: `127.0.0.1:${hostdMetrics}`,
-      imagecacheMetrics: `127.0.0.1:${imagecacheMetrics}`,
-      machinePorts: `${first}-${first + each - 1}`,
-    };
-  });
 }
 
 /** This machine, shared out. Memory and disk are real, so they are not promised twice; processors are shared by time. */

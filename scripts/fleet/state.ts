@@ -14,7 +14,10 @@ export interface FleetState {
   /** Of the boot that the process numbers belong to. */
   readonly bootId: string;
   readonly supervisor: ProcessIdentity;
+  /** The first one. */
   readonly region: string;
+  readonly regions: FleetSettings["regions"];
+  /** Of the first region, and of what there is one of. */
   readonly addresses: {
     readonly api: string;
     readonly scheduler: string;

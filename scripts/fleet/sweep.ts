@@ -21,7 +21,11 @@ export interface Leftovers {
 export function findLeftovers(layout: Layout): Leftovers {
   const machineFolders = foldersBelow(join(layout.folder, "hosts"), 7);
   const postgresFolder = identityOf(join(layout.folder, "postgres"));
-  const redisFolder = identityOf(join(layout.folder, "redis"));
+  const redisFolders = new Set(
+    readdirSync(layout.folder)
+      .filter((name) => name.startsWith("redis"))
+      .map((name) => identityOf(join(layout.folder, name))),
+  );
   const vms: ProcessIdentity[] = [];
   const postgres: ProcessIdentity[] = [];
   const others: ProcessIdentity[] = [];
@@ -31,7 +35,8 @@ export function findLeftovers(layout: Layout): Leftovers {
     const name = basename(executable);
     const workplace = identityOf(`/proc/${each.pid}/cwd`);
     if (name === "postgres" && workplace === postgresFolder) postgres.push(each);
-    else if (name.startsWith("redis") && workplace === redisFolder) others.push(each);
+    else if (name.startsWith("redis") && workplace !== undefined && redisFolders.has(workplace))
+      others.push(each);
     else if (VM_PROGRAMS.test(name) && workplace !== undefined && machineFolders.has(workplace))
       vms.push(each);
     else if (environment.includes(`${FLEET_MARK}=${layout.folder}`)) others.push(each);

@@ -2,21 +2,29 @@ import { readFileSync } from "node:fs";
 import { Fleet } from "../../scripts/fleet/fleet.ts";
 import { layoutOf } from "../../scripts/fleet/layout.ts";
 import type { Part } from "../../scripts/fleet/part.ts";
-import { privateSettings } from "../../scripts/fleet/settings.ts";
+import { firstRegion, privateSettings } from "../../scripts/fleet/settings.ts";
 import { findLeftovers } from "../../scripts/fleet/sweep.ts";
 import { guestFolder } from "../../scripts/setup/setup.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 /** What kind of fleet a test wants. */
 export interface TestFleetOptions {
+  /** In each region. Default 2. */
   readonly hosts?: number;
+  /** Default one. */
+  readonly regions?: readonly string[];
+  /** Replicas of each region's scheduler. Default 1. */
+  readonly schedulers?: number;
   /** `sim`: no virtual machines. `real`: what this machine can do, emulated if need be. */
   readonly vmm?: "sim" | "real";
   /** Variables for the services, e.g. `{ HOSTD_MEMORY_MB: "512" }`; those named after a service go to that service. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** Name of a part: `postgres`, `redis`, `registry`, `traces`, `api`, `scheduler`, `hostd-1`, `imagecache-1`, ... */
+/**
+ * Name of a part: `postgres`, `redis`, `registry`, `traces`, `api`, `scheduler`, `hostd-1`, `imagecache-1`, ...; a second replica's `scheduler-2`;
+ * of a region after the first `api-gru`, `scheduler-gru`, `redis-gru`.
+ */
 export type PartName = string;
 
 const START_TIMEOUT_MS = 180_000;
@@ -31,9 +39,14 @@ export class TestFleet {
     this.#remove = remove;
   }
 
-  /** `host:port` of the public API. */
+  /** `host:port` of the public API; of the first region, when there are several. */
   get api(): string {
-    return this.#fleet.settings.api;
+    return firstRegion(this.#fleet.settings).api;
+  }
+
+  /** The regions, the first one first: their apis and schedulers. */
+  get regions(): Fleet["settings"]["regions"] {
+    return this.#fleet.settings.regions;
   }
 
   /** `host:port` of the registry: what references to its images begin with. */
@@ -151,7 +164,9 @@ export async function startFleet(options: TestFleetOptions = {}): Promise<TestFl
     HOSTD_VMM: options.vmm === "real" ? "auto" : "sim",
     ...options.environment,
   };
-  const settings = await privateSettings(layout.folder, guestFolder(), options.hosts ?? 2, overrides);
+  const { hosts = 2, regions, schedulers } = options;
+  const shape = { hosts, ...(regions ? { regions } : {}), ...(schedulers ? { schedulers } : {}) };
+  const settings = await privateSettings(layout.folder, guestFolder(), shape, overrides);
   const fleet = new Fleet(layout, settings);
   try {
     await fleet.start(AbortSignal.timeout(START_TIMEOUT_MS));
