@@ -1,7 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { bind, type CallScope } from "./binding.ts";
 import { observeClient } from "./observe.ts";
-import { keepAlive, messageLimits, type TypedOptions } from "./options.ts";
+import { keepAlive, messageLimits, noChannelz, type TypedOptions } from "./options.ts";
 import { type TokenSource, withToken } from "./tokens.ts";
 
 export { addressOf, type CallScope } from "./binding.ts";
@@ -21,6 +21,7 @@ export const channelOptions: grpc.ClientOptions = {
   ...({
     ...messageLimits,
     ...keepAlive,
+    ...noChannelz,
     "grpc.initial_reconnect_backoff_ms": 100,
     // A host that comes back is to be noticed soon; there are few clients per server.
     "grpc.max_reconnect_backoff_ms": 2_000,

@@ -20,3 +20,6 @@ export const keepAlive: TypedOptions = {
   "grpc.keepalive_timeout_ms": 10_000,
   "grpc.keepalive_permit_without_calls": 1,
 };
+
+/** grpc-js counts every call and message for its own debugging service, which nothing of ours serves. */
+export const noChannelz: TypedOptions = { "grpc.enable_channelz": 0 };

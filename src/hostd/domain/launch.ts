@@ -19,6 +19,8 @@ export interface StartResult {
 
 /** How long a launch that has been told to give up may take to do so. */
 const ABORT_GRACE_MS = 5_000;
+/** Why what was begun beside a launch ends with it. Given, because without a reason an abort makes an exception, stack and all. */
+const OVER = "the launch is over";
 /** How long a start waits for VMs that are just being destroyed to give back what it needs. */
 const TEARDOWN_WAIT_MS = 5_000;
 /** How long the answer to a failed start waits for the failure to be on disk. */
@@ -64,7 +66,7 @@ async function admit(
   const { host, id, machine } = resident;
   if (host.store.trouble) throw host.store.trouble;
   // What its last VM had is given back by its teardown, which would otherwise give back what this start is granted.
-  if (!(await endsWithin(TEARDOWN_WAIT_MS, host.teardowns.of(id)))) {
+  if (host.teardowns.has(id) && !(await endsWithin(TEARDOWN_WAIT_MS, host.teardowns.of(id)))) {
     throw startFailedFault("the machine's last VM cannot be removed", "teardown");
   }
   signal.throwIfAborted();
@@ -187,7 +189,7 @@ async function launchOrGiveUp(
   try {
     return await Promise.race([launching, givenUp]);
   } finally {
-    over.abort();
+    over.abort(OVER);
   }
 }
 
