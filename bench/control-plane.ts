@@ -19,7 +19,19 @@ import { ClientTracing } from "./lib/tracing.ts";
 const DEFAULT_RUNS = 500;
 const HOSTS = 2;
 
-const TARGETS = { control_plane: { p50: 10 }, create_cached: { p50: 500 } } as const;
+/** Simulated machines take no memory, and bringing one up is no work: a host may have as many, and start as many at once, as it is asked for. */
+const ROOM = {
+  HOSTD_MEMORY_MB: "1048576",
+  HOSTD_CPUS: "4096",
+  HOSTD_DISK_MB: "10485760",
+  HOSTD_START_CONCURRENCY: "128",
+};
+
+const TARGETS = {
+  control_plane: { p50: 4, p99: 15 },
+  create_cached: { p50: 500 },
+  starts_per_second_at_64: { p50: 800, atLeast: true },
+} as const;
 
 await main(async (signal) => {
   const { runs, readme } = benchOptions(process.argv.slice(2), DEFAULT_RUNS);
@@ -35,7 +47,7 @@ await main(async (signal) => {
     await compile("line", program, signal);
     const image = imageOf(program);
     const fleet = await progress.step("a fleet", () =>
-      BenchFleet.start({ hosts: HOSTS, vmm: "sim", image }, signal),
+      BenchFleet.start({ hosts: HOSTS, vmm: "sim", image, environment: ROOM }, signal),
     );
     try {
       const [host] = await fleet.clients.hosts();
@@ -45,7 +57,7 @@ await main(async (signal) => {
       try {
         await measureStarts(fleet, tracing, runs, report, progress, signal);
         await measureCreates(fleet, scaled(runs, 5, 50), report, progress, signal);
-        await measureThroughput(fleet, scaled(runs, 50, 5), report, progress, signal);
+        await measureThroughput(fleet, scaled(runs, 50, 4), report, progress, signal);
       } finally {
         await tracing.stop();
       }

@@ -2,6 +2,8 @@ import { Fleet } from "../../scripts/fleet/fleet.ts";
 import { layoutOf } from "../../scripts/fleet/layout.ts";
 import { privateSettings } from "../../scripts/fleet/settings.ts";
 import { guestFolder } from "../../scripts/setup/setup.ts";
+import { UpdateOrganizationRequest } from "../../src/gen/windhover/admin/v1/organizations.ts";
+import { call } from "../../src/lib/client.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../../test/support/clients.ts";
 import { TestFleet } from "../../test/support/fleet.ts";
 import { type BuiltImage, pushImage } from "../../test/support/oci/index.ts";
@@ -18,19 +20,23 @@ export interface BenchFleetOptions {
 }
 
 const START_TIMEOUT_MS = 180_000;
-const APP = "bench";
+/** The app that its machines belong to. */
+export const APP = "bench";
+/** The organisation of the development token. */
+const ORG = "personal";
 const REPOSITORY = "bench/line";
 
 /** A fleet of one's own, with an app in it and the image in its registry. Close it at the end, or declare it with `await using`. */
 export class BenchFleet {
   readonly services: TestFleet;
   readonly clients: Clients;
-  readonly #image: string;
+  /** Reference of the program's image. */
+  readonly image: string;
 
   private constructor(services: TestFleet, clients: Clients, image: string) {
     this.services = services;
     this.clients = clients;
-    this.#image = image;
+    this.image = image;
   }
 
   /** Brings it up; some five seconds, and a boot of the guest more. An abort of `signal` takes it down again. */
@@ -50,7 +56,17 @@ export class BenchFleet {
 
   /** Makes a machine and does not start it. The first one makes the image local, so the others find it cached. */
   create(): Promise<Machine> {
-    return this.clients.create({ app: APP, config: configOf(this.#image), skipLaunch: true });
+    return this.clients.create({ app: APP, config: configOf(this.image), skipLaunch: true });
+  }
+
+  /** Lets the organisation have so many machines at a time. */
+  async allow(quota: { readonly machines: number; readonly memoryMb: number }): Promise<void> {
+    const { orgs } = this.clients.raw;
+    const request = UpdateOrganizationRequest.fromPartial({
+      slug: ORG,
+      quota: { machines: quota.machines, memoryMb: BigInt(quota.memoryMb) },
+    });
+    await call(orgs, orgs.updateOrganization, request, { timeoutMs: 10_000 });
   }
 
   async close(): Promise<void> {
