@@ -21,5 +21,8 @@ export const keepAlive: TypedOptions = {
   "grpc.keepalive_permit_without_calls": 1,
 };
 
-/** grpc-js counts every call and message for its own debugging service, which nothing of ours serves. */
+/**
+ * grpc-js counts every call and message for its own debugging service, which nothing of ours serves. For clients only: a server finds the
+ * connections that it has to cut when its grace is over in those very books (1.14.7).
+ */
 export const noChannelz: TypedOptions = { "grpc.enable_channelz": 0 };

@@ -6,7 +6,7 @@ import type { Health } from "./health.ts";
 import { addressInUse, cannotListen, clearStaleSocket, isInUse } from "./listen.ts";
 import { logger } from "./log.ts";
 import { observeServer } from "./observe.ts";
-import { keepAlive, messageLimits, noChannelz, type TypedOptions } from "./options.ts";
+import { keepAlive, messageLimits, type TypedOptions } from "./options.ts";
 import { sleep } from "./wait.ts";
 
 /** How long balancers and probes get to notice that a server is going, at most. */
@@ -15,7 +15,6 @@ const NOTICE_MS = 250;
 const serverOptions: TypedOptions = {
   ...messageLimits,
   ...keepAlive,
-  ...noChannelz,
   // Of one connection. More wait in the client, whose deadline still counts.
   "grpc.max_concurrent_streams": 10_000,
 };
