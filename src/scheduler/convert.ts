@@ -1,15 +1,21 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
+import * as wire from "../gen/windhover/machines/v1/machine.ts";
 import * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault, invalid, type Violation } from "../lib/fault.ts";
-import type { AttachedHost, BidTerms, HostInfo, HostStatus } from "./domain/attached-host.ts";
+import type { AttachedHost, BidTerms, HostInfo, HostStatus, Scheduling } from "./domain/attached-host.ts";
 import { type Bid, type Decline, declineReason, type Offer, type Resources } from "./domain/offer.ts";
-import type { Reservation } from "./domain/reservation-store.ts";
+import { ANYWHERE, type Placement } from "./domain/placement.ts";
+import type { Listed, Reservation } from "./domain/reservation-store.ts";
 import type { ReserveRequest } from "./domain/reservations.ts";
 
 /** The highest host number: 20 bits of a machine's id. */
 const MAX_HOST_NUMBER = 2 ** 20 - 1;
 /** Hosts a caller may exclude: more have not refused it in one create. */
 const MAX_EXCLUDED = 1_024;
+/** Labels of a host, and labels that may be asked for: an api asks for fewer. */
+const MAX_LABELS = 64;
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1_000;
 const ID = /^[\w.:-]{1,128}$/;
 const NAME = /^[\w.-]{1,253}$/;
 const ADDRESS = /^(?:unix:\S{1,200}|\S{1,253}:\d{1,5})$/;
@@ -26,9 +32,13 @@ export function toReserveRequest(req: pb.ReserveRequest): ReserveRequest {
     "excluded_hosts",
     `must be at most ${MAX_EXCLUDED} hosts`,
   );
+  const placement = check.placement(req.placement);
   check.done();
   const { reservationId, imageDigest, app } = req;
-  return { bid: { reservationId, resources, imageDigest, app }, excluded: new Set(req.excludedHosts) };
+  return {
+    bid: { reservationId, resources, imageDigest, app, placement },
+    excluded: new Set(req.excludedHosts),
+  };
 }
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` with everything that is wrong */
@@ -45,6 +55,8 @@ export function checkRelease(req: pb.ReleaseRequest): void {
   const check = new Check();
   check.that(ID.test(req.reservationId), "reservation_id", ID_RULE);
   if (req.winner !== undefined) check.hostNumber(req.winner, "winner");
+  check.that(req.refused.length <= MAX_EXCLUDED, "refused", `must be at most ${MAX_EXCLUDED} hosts`);
+  for (const number of req.refused.slice(0, MAX_EXCLUDED)) check.hostNumber(number, "refused");
   check.done();
 }
 
@@ -61,6 +73,7 @@ export function toHostInfo(hello: pb.Hello, region: string): HostInfo {
   check.that(ID.test(hello.identity), "hello.identity", ID_RULE);
   check.that(ADDRESS.test(hello.address), "hello.address", "must be host:port or unix:/path");
   const capacity = check.resources(hello.capacity, "hello.capacity");
+  check.that(Object.keys(hello.labels).length <= MAX_LABELS, "hello.labels", `must be at most ${MAX_LABELS}`);
   check.done();
   if (hello.region !== region) {
     throw new Fault(
@@ -83,6 +96,7 @@ export function toHostInfo(hello: pb.Hello, region: string): HostInfo {
     acceleration,
     isolation,
     vmmReason,
+    labels: hello.labels,
   };
 }
 
@@ -94,12 +108,14 @@ export function toHostStatus(status: pb.Status): HostStatus {
     running: toResources(status.running),
     machines: status.machines,
     load: status.load,
+    warm: status.warm,
+    scheduling: schedulingFrom(status.scheduling),
   };
 }
 
 /** A host's offer. Who and where the host is comes from its hello, whatever the offer says. */
 export function toOffer(offer: pb.Offer, { number, name, address, region, zone }: HostInfo): Offer {
-  const { epoch, imageLocal, load, warm, machines, appMachines } = offer;
+  const { epoch, imageLocal, load, warm, machines, appMachines, inFlight } = offer;
   return {
     hostNumber: number,
     hostName: name,
@@ -111,6 +127,7 @@ export function toOffer(offer: pb.Offer, { number, name, address, region, zone }
     warm,
     machines,
     appMachines,
+    inFlight,
     region,
     zone,
   };
@@ -134,35 +151,56 @@ export function fromBid(bid: Bid, terms: BidTerms): pb.BidRequest {
     hold: fromMs(terms.holdMs),
     window: fromMs(terms.windowMs),
     traceparent: terms.traceparent,
-    distinctHosts: false,
+    distinctHosts: bid.placement.distinctHosts,
   };
 }
 
 /** An offer on the wire. */
 export function fromOffer(offer: Offer): pb.Offer {
-  return { ...offer, freeAfter: fromResources(offer.freeAfter), inFlight: 0 };
+  return { ...offer, freeAfter: fromResources(offer.freeAfter) };
 }
 
 /** A reservation on the wire. */
-export function fromReservation({ id, offers, deadlineMs }: Reservation): pb.Reservation {
-  const unclaimed = { claimant: "", claimedHost: undefined, app: "", resources: undefined };
-  return { id, offers: offers.map(fromOffer), expireTime: new Date(deadlineMs), ...unclaimed };
+export function fromReservation(reservation: Reservation, claim?: Listed["claim"]): pb.Reservation {
+  const { id, offers, deadlineMs, app, resources } = reservation;
+  return {
+    id,
+    offers: offers.map(fromOffer),
+    expireTime: new Date(deadlineMs),
+    claimant: claim?.claimant ?? "",
+    claimedHost: claim?.hostNumber,
+    app,
+    resources: fromResources(resources),
+  };
+}
+
+/**
+ * How many to list.
+ *
+ * @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS`
+ */
+export function toPageSize({ pageSize }: pb.ListReservationsRequest): number {
+  const check = new Check();
+  check.that(pageSize >= 0 && pageSize <= MAX_PAGE, "page_size", `must be from 1 to ${MAX_PAGE}`);
+  check.done();
+  return pageSize || DEFAULT_PAGE;
 }
 
 /** An attached host on the wire. */
-export function fromHost({ info, status, attachedAt, lastSeenAt }: AttachedHost): pb.AttachedHost {
+export function fromHost(host: AttachedHost, passedOverUntil: Date | undefined): pb.AttachedHost {
+  const { info, status, attachedAt, lastSeenAt } = host;
   return {
-    hello: { ...info, capacity: fromResources(info.capacity), labels: {} },
+    hello: { ...info, capacity: fromResources(info.capacity), labels: { ...info.labels } },
     status: status && {
       held: fromResources(status.held),
       allocated: fromResources(status.allocated),
       running: fromResources(status.running),
       machines: { ...status.machines },
       load: status.load,
-      warm: 0,
-      scheduling: pb.Scheduling.OPEN,
+      warm: status.warm,
+      scheduling: SCHEDULING[status.scheduling],
     },
-    passedOverUntilTime: undefined,
+    passedOverUntilTime: passedOverUntil,
     attachTime: new Date(attachedAt),
     lastSeenTime: new Date(lastSeenAt),
   };
@@ -182,6 +220,19 @@ class Check {
     this.that(number >= 0 && number <= MAX_HOST_NUMBER, field, `must be from 0 to ${MAX_HOST_NUMBER}`);
   }
 
+  placement(written: wire.Placement | undefined): Placement {
+    if (!written) return ANYWHERE;
+    const { hostLabels, hostNumber, strategy, distinctHosts } = written;
+    this.that(
+      Object.keys(hostLabels).length <= MAX_LABELS,
+      "placement.host_labels",
+      `must be at most ${MAX_LABELS}`,
+    );
+    if (hostNumber !== undefined) this.hostNumber(hostNumber, "placement.host_number");
+    const packs = strategy === wire.PlacementStrategy.PACK;
+    return { hostLabels, hostNumber, strategy: packs ? "pack" : "spread", distinctHosts };
+  }
+
   resources(written: pb.Resources | undefined, field: string): Resources {
     if (!written) {
       this.that(false, field, "must be set");
@@ -196,6 +247,18 @@ class Check {
   done(): void {
     if (this.#violations.length > 0) throw invalid(this.#violations);
   }
+}
+
+const SCHEDULING: Readonly<Record<Scheduling, pb.Scheduling>> = {
+  open: pb.Scheduling.OPEN,
+  cordoned: pb.Scheduling.CORDONED,
+  draining: pb.Scheduling.DRAINING,
+};
+
+/** A host that says something newer than we know takes machines, as far as we can tell: it declines by itself. */
+function schedulingFrom(written: pb.Scheduling): Scheduling {
+  if (written === pb.Scheduling.CORDONED) return "cordoned";
+  return written === pb.Scheduling.DRAINING ? "draining" : "open";
 }
 
 const NOTHING: Resources = { cpus: 0, memoryMb: 0, diskMb: 0 };

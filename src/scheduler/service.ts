@@ -1,6 +1,5 @@
 import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth.ts";
-import { Fault } from "../lib/fault.ts";
 import { bidiStream, unary } from "../lib/rpc.ts";
 import { attach, type Replica } from "./attach.ts";
 import {
@@ -9,6 +8,7 @@ import {
   fromHost,
   fromOffer,
   fromReservation,
+  toPageSize,
   toReserveRequest,
 } from "./convert.ts";
 import type { Hosts } from "./domain/hosts.ts";
@@ -35,11 +35,16 @@ export function schedulerService(
     release: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
       checkRelease(req);
-      await reservations.release(req.reservationId, req.winner);
+      await reservations.release(req.reservationId, req.winner, req.refused);
       return {};
     }),
-    listReservations: unary(() => {
-      throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "not served yet");
+    listReservations: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const { listed, total } = await reservations.list(toPageSize(req));
+      return {
+        reservations: listed.map(({ reservation, claim }) => fromReservation(reservation, claim)),
+        total,
+      };
     }),
     listHosts: unary((_req, ctx) => {
       requireScope(ctx, "internal");
@@ -47,7 +52,7 @@ export function schedulerService(
         hosts: hosts
           .all()
           .toSorted((a, b) => a.info.number - b.info.number)
-          .map(fromHost),
+          .map((host) => fromHost(host, untilTime(hosts.refusals.passedOverForMs(host.info.number)))),
       };
     }),
     attach: bidiStream(
@@ -59,4 +64,9 @@ export function schedulerService(
       { onDrain: "finish" },
     ),
   };
+}
+
+/** The time of day in so many milliseconds; none for 0. */
+function untilTime(ms: number): Date | undefined {
+  return ms > 0 ? new Date(Date.now() + ms) : undefined;
 }

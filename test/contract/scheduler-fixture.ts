@@ -64,8 +64,10 @@ export async function startScheduler(
       call(client, client.reserve, reserveRequest(request), { timeoutMs: 5_000 }),
     claim: (reservationId: string, claimant: string, hostNumber: number) =>
       call(client, client.claim, { reservationId, claimant, hostNumber }, { timeoutMs: 5_000 }),
-    release: (reservationId: string, winner?: number) =>
-      call(client, client.release, { reservationId, winner, refused: [] }, { timeoutMs: 5_000 }),
+    release: (reservationId: string, winner?: number, refused: number[] = []) =>
+      call(client, client.release, { reservationId, winner, refused }, { timeoutMs: 5_000 }),
+    listReservations: (pageSize = 0) =>
+      call(client, client.listReservations, { pageSize }, { timeoutMs: 5_000 }),
     listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 5_000 })).hosts,
     /** Shuts the server down in good order. */
     shutDown: () => running(),
@@ -97,6 +99,7 @@ export interface HostTraits {
   readonly identity?: string;
   readonly region?: string;
   readonly imageLocal?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
   /** Answers bids in its own way; the default holds what fits. */
   readonly answer?: (asked: AskedBid, host: TestHost) => BidAnswer;
 }
@@ -161,6 +164,7 @@ export class TestHost {
       warm: 0,
       machines: 0,
       appMachines: 0,
+      inFlight: 0,
     };
   }
 
@@ -194,7 +198,7 @@ export class TestHost {
       acceleration: "none",
       isolation: "development",
       vmmReason: "a test",
-      labels: {},
+      labels: { ...this.traits.labels },
     };
   }
 

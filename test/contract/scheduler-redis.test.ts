@@ -110,9 +110,13 @@ describe("the store", () => {
   const offers = [1, 2].map((hostNumber) => ({
     ...{ hostNumber, hostName: `host-${hostNumber}`, hostAddress: "127.0.0.1:1", region: "ord", zone: "a" },
     ...{ epoch: 2n ** 60n, freeAfter: { cpus: 1, memoryMb: 2, diskMb: 3 }, imageLocal: true, load: 0.25 },
-    ...{ warm: 1, machines: 2, appMachines: 3 },
+    ...{ warm: 1, machines: 2, appMachines: 3, inFlight: 4 },
   }));
-  const reservation = (id: string, deadlineMs: number) => ({ id, offers, hostsAsked: 2, deadlineMs });
+  const resources = { cpus: 1, memoryMb: 2, diskMb: 3 };
+  const reservation = (id: string, deadlineMs: number) => ({
+    ...{ id, offers, hostsAsked: 2, app: "web", resources },
+    deadlineMs,
+  });
 
   test("gives back exactly what was put in", async () => {
     const store = new RedisReservations(admin, "elsewhere");
@@ -125,6 +129,21 @@ describe("the store", () => {
     expect(await store.claim("r1", "saga", 2)).toEqual({ kind: "claimed", offer: offers[1] });
     expect(await store.remove("r1")).toEqual(made);
     expect(await store.remove("r1")).toBeUndefined();
+  });
+
+  test("lists those that live by deadline, with who has claimed them", async () => {
+    const store = new RedisReservations(admin, "elsewhere");
+    const soon = Date.now() + 60_000;
+    const [later, sooner] = [reservation("r1", soon + 2), reservation("r2", soon + 1)];
+    for (const one of [later, sooner, reservation("r3", soon + 3)]) await store.put(one);
+    await store.claim("r1", "saga", 2);
+
+    expect(await store.list(2)).toEqual({
+      listed: [{ reservation: sooner }, { reservation: later, claim: { claimant: "saga", hostNumber: 2 } }],
+      total: 3,
+    });
+    await admin.run("PEXPIREAT", (client) => client.flushall());
+    expect(await store.list(2)).toEqual({ listed: [], total: 0 });
   });
 
   test("says what time it is by Redis's clock", async () => {

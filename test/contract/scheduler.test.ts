@@ -82,6 +82,7 @@ describe("Reserve", () => {
     expect(asked).toEqual([
       {
         reservationId: id,
+        distinctHosts: false,
         resources: { cpus: 1, memoryMb: 256, diskMb: 1_024 },
         imageDigest: "sha256:feed",
         app: "shop",

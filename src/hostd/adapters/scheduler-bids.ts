@@ -16,6 +16,8 @@ export interface AskedBid {
   readonly resources: Amounts;
   readonly imageDigest: string;
   readonly app: string;
+  /** Say no when a machine of the app is here already. */
+  readonly distinctHosts: boolean;
   /** How long to hold: the reservation's TTL. The ledger adds its grace. */
   readonly holdMs: number;
   /** How long an answer is of use. */
@@ -39,10 +41,20 @@ export type BidAnswer =
       readonly machines: number;
       /** Of these, machines of the bid's app. */
       readonly appMachines: number;
+      /** Starts, pulls and the like under way. */
+      readonly inFlight: number;
     }
   | {
       readonly kind: "decline";
-      readonly reason: "no_cpu" | "no_memory" | "no_disk" | "draining" | "other";
+      readonly reason:
+        | "no_cpu"
+        | "no_memory"
+        | "no_disk"
+        | "draining"
+        | "cordoned"
+        | "app_present"
+        | "busy"
+        | "other";
       /** The largest that would fit now. */
       readonly largest?: Amounts;
     };
@@ -85,12 +97,13 @@ function inSpan(request: pb.BidRequest, answer: () => BidAnswer): BidAnswer {
 }
 
 function toAsked(request: pb.BidRequest): AskedBid {
-  const { reservationId, imageDigest, app } = request;
+  const { reservationId, imageDigest, app, distinctHosts } = request;
   return {
     reservationId,
     resources: toAmounts(request.resources),
     imageDigest,
     app,
+    distinctHosts,
     holdMs: toMs(request.hold),
     windowMs: toMs(request.window),
   };
@@ -102,12 +115,11 @@ function toMessage(reservationId: string, answer: BidAnswer): pb.AttachRequest {
     const value = { reservationId, reason, largest: largest && fromAmounts(largest) };
     return { message: { $case: "decline", value } };
   }
-  const { epoch, freeAfter, imageLocal, load, warm, machines, appMachines } = answer;
+  const { epoch, freeAfter, imageLocal, load, warm, machines, appMachines, inFlight } = answer;
   const offer: pb.Offer = {
     // Who and where this host is, the scheduler knows from its hello.
     ...{ hostNumber: 0, hostName: "", hostAddress: "", region: "", zone: "" },
-    ...{ epoch, freeAfter: fromAmounts(freeAfter), imageLocal, load, warm, machines, appMachines },
-    inFlight: 0,
+    ...{ epoch, freeAfter: fromAmounts(freeAfter), imageLocal, load, warm, machines, appMachines, inFlight },
   };
   return { message: { $case: "offer", value: { reservationId, offer } } };
 }

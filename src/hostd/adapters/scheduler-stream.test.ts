@@ -22,6 +22,7 @@ const OFFER: BidAnswer = {
   warm: 2,
   machines: 3,
   appMachines: 1,
+  inFlight: 0,
 };
 const STATUS: Status = {
   held: WIRE,
@@ -191,6 +192,7 @@ describe("bids", () => {
     expect(asked).toEqual([
       {
         reservationId: "r1",
+        distinctHosts: false,
         resources: ROOM,
         imageDigest: "sha256:abc",
         app: "web",
@@ -208,6 +210,7 @@ describe("bids", () => {
         warm: 2,
         machines: 3,
         appMachines: 1,
+        inFlight: 0,
       },
     });
   });

@@ -4,17 +4,19 @@ import { bid } from "./bid.ts";
 import type { Host } from "./host.ts";
 import { Ledger } from "./ledger.ts";
 import { machineIn } from "./machine-builder.ts";
+import { StartQueue } from "./start-queue.ts";
 
 const ASKED = {
   reservationId: "r1",
   resources: { cpus: 1, memoryMb: 256, diskMb: 1_024 },
   imageDigest: "sha256:x",
   app: "web",
+  distinctHosts: false,
   holdMs: 5_000,
 };
-const HINTS = { isDraining: false, imageLocal: true, load: 0.25 };
+const HINTS = { imageLocal: true, load: 0.25 };
 
-function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm"> {
+function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm" | "starts"> {
   const capacity = { cpus: 4, memoryMb, diskMb: 4_096 };
   const clock = new ManualClock();
   const machines = [
@@ -27,6 +29,7 @@ function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm"> {
     // Of either only what a bid asks is here.
     store: { all: () => machines } as unknown as Host["store"],
     vmm: { warm: () => 2 } as unknown as Host["vmm"],
+    starts: new StartQueue({ concurrency: 1, bound: 1 }),
   };
 }
 
@@ -42,6 +45,7 @@ test("an offer holds the capacity and tells what the ranking needs", () => {
     warm: 2,
     machines: 2,
     appMachines: 1,
+    inFlight: 0,
   });
   expect(here.ledger.holds()).toHaveLength(1);
 });
@@ -57,6 +61,51 @@ test("what does not fit is declined with the largest that would", () => {
 test("a host that is shutting down holds nothing", () => {
   const here = host();
 
-  expect(bid(here, ASKED, { ...HINTS, isDraining: true })).toEqual({ kind: "decline", reason: "draining" });
+  expect(bid(here, ASKED, { ...HINTS, closed: "draining" })).toEqual({ kind: "decline", reason: "draining" });
   expect(here.ledger.holds()).toEqual([]);
+});
+
+test("a cordoned host says so", () => {
+  expect(bid(host(), ASKED, { ...HINTS, closed: "cordoned" })).toEqual({
+    kind: "decline",
+    reason: "cordoned",
+  });
+});
+
+test("a machine of the app is a no when distinct hosts are asked for, and so is one that is about to be", () => {
+  const here = host();
+  const distinct = { ...ASKED, distinctHosts: true };
+  expect(bid(here, distinct, HINTS)).toEqual({ kind: "decline", reason: "app_present" });
+
+  const mine = { ...distinct, app: "mine" };
+  expect(bid(here, mine, HINTS)).toMatchObject({ kind: "offer", appMachines: 0 });
+  // A repeat of the same bid is the same hold, and no machine beside itself.
+  expect(bid(here, mine, HINTS)).toMatchObject({ kind: "offer", appMachines: 0 });
+  expect(bid(here, { ...mine, reservationId: "r2" }, HINTS)).toEqual({
+    kind: "decline",
+    reason: "app_present",
+  });
+});
+
+test("an award whose machine is not stored yet still counts for its app", () => {
+  const here = host();
+  const mine = { ...ASKED, app: "mine", distinctHosts: true };
+  const held = bid(here, mine, HINTS);
+  if (held.kind !== "offer") throw new Error("no offer");
+  here.ledger.award("r1", held.epoch, "00001aaaaaaaaa", 0);
+
+  expect(bid(here, { ...mine, reservationId: "r2" }, HINTS)).toMatchObject({ reason: "app_present" });
+});
+
+test("starts under way are told, and a full queue is a no", async () => {
+  const here = host();
+  const { signal } = new AbortController();
+  const leave = await here.starts.enter("org", signal);
+  expect(bid(here, ASKED, HINTS)).toMatchObject({ kind: "offer", inFlight: 1 });
+
+  const waiting = here.starts.enter("org", signal);
+
+  expect(bid(here, ASKED, HINTS)).toEqual({ kind: "decline", reason: "busy" });
+  leave();
+  (await waiting)();
 });

@@ -7,17 +7,30 @@ export interface AskedBid {
   readonly resources: Resources;
   readonly imageDigest: string;
   readonly app: string;
+  /** Say no when a machine of the app is here, or is about to be. */
+  readonly distinctHosts: boolean;
   /** The reservation's TTL; the ledger adds its grace. */
   readonly holdMs: number;
 }
 
-/** What an answer tells besides the ledger's. Hints, all of them. */
+/** What an answer tells besides the ledger's. Hints, all but the first. */
 export interface BidHints {
-  readonly isDraining: boolean;
+  /** Why this host takes no machines at all, if so. */
+  readonly closed?: "draining" | "cordoned";
   readonly imageLocal: boolean;
   /** 0 idle, 1 all CPUs busy. */
   readonly load: number;
 }
+
+/** Why this host makes no offer. */
+export type DeclineReason =
+  | "no_cpu"
+  | "no_memory"
+  | "no_disk"
+  | "draining"
+  | "cordoned"
+  | "app_present"
+  | "busy";
 
 /** This host's answer: what it holds now, or why not. */
 export type Bid =
@@ -30,27 +43,43 @@ export type Bid =
       readonly warm: number;
       readonly machines: number;
       readonly appMachines: number;
+      readonly inFlight: number;
     }
-  | {
-      readonly kind: "decline";
-      readonly reason: "no_cpu" | "no_memory" | "no_disk" | "draining";
-      readonly largest?: Resources;
-    };
+  | { readonly kind: "decline"; readonly reason: DeclineReason; readonly largest?: Resources };
+
+type Parts = Pick<Host, "ledger" | "store" | "vmm" | "starts">;
 
 /** Answers a bid from memory, and holds what it offers. */
-export function bid(host: Pick<Host, "ledger" | "store" | "vmm">, asked: AskedBid, hints: BidHints): Bid {
-  if (hints.isDraining) return { kind: "decline", reason: "draining" };
-  const answer = host.ledger.hold(asked.reservationId, asked.resources, asked.holdMs);
+export function bid(host: Parts, asked: AskedBid, hints: BidHints): Bid {
+  if (hints.closed !== undefined) return { kind: "decline", reason: hints.closed };
+  if (host.starts.isFull) return { kind: "decline", reason: "busy" };
+  const { machines, appMachines, creating } = count(host, asked);
+  if (asked.distinctHosts && appMachines > 0) return { kind: "decline", reason: "app_present" };
+  const answer = host.ledger.hold(asked.reservationId, asked.resources, asked.holdMs, asked.app);
   if (answer.kind === "declined") return { kind: "decline", reason: answer.reason, largest: answer.largest };
-  let machines = 0;
-  let appMachines = 0;
-  for (const { state, spec } of host.store.all()) {
-    if (state === "destroyed") continue;
-    machines += 1;
-    if (spec.app === asked.app) appMachines += 1;
-  }
   const { epoch, freeAfter } = answer;
   const { imageLocal, load } = hints;
   const warm = host.vmm.warm?.(asked.resources) ?? 0;
-  return { kind: "offer", epoch, freeAfter, imageLocal, load, warm, machines, appMachines };
+  const inFlight = host.starts.running + host.starts.length + creating;
+  return { kind: "offer", epoch, freeAfter, imageLocal, load, warm, machines, appMachines, inFlight };
+}
+
+/** The machines here, and those of the app, what is held or awarded for one that is not stored yet included. */
+function count({ store, ledger }: Parts, { app, reservationId }: AskedBid) {
+  let machines = 0;
+  let appMachines = 0;
+  let creating = 0;
+  const known = new Set<string>();
+  for (const { id, state, spec } of store.all()) {
+    if (spec.app === app) known.add(id);
+    if (state === "destroyed") continue;
+    machines += 1;
+    if (state === "creating") creating += 1;
+    if (spec.app === app) appMachines += 1;
+  }
+  for (const claim of ledger.claimsOf(app)) {
+    if (claim.reservationId === reservationId) continue;
+    if (claim.awardedTo === undefined || !known.has(claim.awardedTo)) appMachines += 1;
+  }
+  return { machines, appMachines, creating };
 }

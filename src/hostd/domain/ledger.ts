@@ -8,6 +8,8 @@ export interface Hold {
   readonly reservationId: string;
   readonly epoch: bigint;
   readonly resources: Resources;
+  /** App of the machine that it is for. */
+  readonly app: string;
   /** On the monotonic clock: the reservation's TTL and a grace. */
   readonly deadlineMs: number;
 }
@@ -76,7 +78,7 @@ export class Ledger {
   }
 
   /** Holds capacity for a reservation. A repeat while the hold lives gets the same hold. */
-  hold(reservationId: string, resources: Resources, ttlMs: number): HoldAnswer {
+  hold(reservationId: string, resources: Resources, ttlMs: number, app = ""): HoldAnswer {
     this.expire();
     const known = this.#holds.get(reservationId);
     if (known) return { kind: "held", epoch: known.epoch, freeAfter: largest(this.#free()) };
@@ -84,7 +86,7 @@ export class Ledger {
     if (short) return { kind: "declined", reason: short, largest: largest(this.#free()) };
     const deadlineMs = this.#options.clock.monotonicMs() + ttlMs + this.#options.graceMs;
     const epoch = this.#nextEpoch++;
-    this.#holds.set(reservationId, { reservationId, epoch, resources, deadlineMs });
+    this.#holds.set(reservationId, { reservationId, epoch, resources, app, deadlineMs });
     this.#takeBackLent();
     return { kind: "held", epoch, freeAfter: largest(this.#free()) };
   }
@@ -204,6 +206,12 @@ export class Ledger {
   holds(): readonly Hold[] {
     this.expire();
     return [...this.#holds.values()].filter((hold) => hold.awardedTo === undefined);
+  }
+
+  /** What is held for machines of an app, and for which machine what was awarded is meant. */
+  claimsOf(app: string): readonly { readonly reservationId: string; readonly awardedTo?: string }[] {
+    this.expire();
+    return [...this.#holds.values()].filter((hold) => hold.app === app);
   }
 
   /** What is used now. */

@@ -27,6 +27,11 @@ export class StartQueue {
     return this.#running;
   }
 
+  /** Whether the next start would be refused. */
+  get isFull(): boolean {
+    return this.#running >= this.#concurrency && this.#length >= this.#bound;
+  }
+
   /** How many wait now. */
   get length(): number {
     return this.#length;

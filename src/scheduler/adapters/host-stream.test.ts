@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { Fault } from "../../lib/fault.ts";
+import { bid } from "../domain/domain.fixture.ts";
 import { HostQueue } from "./host-stream.ts";
 
-const BID = { reservationId: "r1", resources: { cpus: 1, memoryMb: 1, diskMb: 1 }, imageDigest: "", app: "" };
+const BID = bid();
 const TERMS = { holdMs: 5_000, windowMs: 150, traceparent: "" };
 
 test("hands out what was put in, in order, and releases in a row as one", async () => {

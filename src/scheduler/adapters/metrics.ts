@@ -46,14 +46,48 @@ export const released = counter(
 );
 for (const cause of ["outbid", "released", "expired", "failed", "late"]) released.inc({ cause }, 0);
 
+/** Offers that were worth nothing. */
+export const awardRefusals = counter(
+  "windhover_awards_refused_total",
+  "Awards that a host refused after its offer, or did not answer, as apis report them.",
+);
+awardRefusals.inc(0);
+
+/** Hosts that are not to be relied on. */
+export const passedOver = counter(
+  "windhover_hosts_passed_over_total",
+  "Times that a host was left out of auctions for a while, because it refused awards repeatedly.",
+);
+passedOver.inc(0);
+
+/** What ends reservations that nobody ends. */
+export const sweeps = counter(
+  "windhover_reservation_sweeps_total",
+  "Rounds of looking for reservations past their deadline.",
+);
+export const sweptReservations = counter(
+  "windhover_reservations_expired_total",
+  "Reservations that were ended by a sweep, past their deadline.",
+);
+sweeps.inc(0);
+sweptReservations.inc(0);
+
 /** What a scheduler is at, as far as it is told when somebody asks. */
 export interface SchedulerView {
-  readonly hosts: { readonly size: number };
+  readonly hosts: {
+    readonly size: number;
+    readonly refusals: { passedOver(): number };
+  };
   readonly reservations: { readonly running: number };
 }
 
 /** Exposes what is known now; once per process. */
 export function exposeScheduler({ hosts, reservations }: SchedulerView): void {
   gauge("windhover_hosts_attached", "Hosts attached to this replica.", () => hosts.size);
+  gauge(
+    "windhover_hosts_passed_over",
+    "Hosts that auctions leave out now, because they refused awards repeatedly.",
+    () => hosts.refusals.passedOver(),
+  );
   gauge("windhover_auctions_in_progress", "Auctions under way.", () => reservations.running);
 }

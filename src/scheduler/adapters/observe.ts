@@ -5,12 +5,30 @@ import type { Outcome } from "../domain/auction.ts";
 import type { AuctionWatch } from "../domain/auctioneer.ts";
 import type { Bid } from "../domain/offer.ts";
 import type { ReservationObserver } from "../domain/reservations.ts";
-import { askedPerAuction, auctionSeconds, declines, offersPerAuction, released } from "./metrics.ts";
+import {
+  askedPerAuction,
+  auctionSeconds,
+  awardRefusals,
+  declines,
+  offersPerAuction,
+  passedOver,
+  released,
+  sweeps,
+  sweptReservations,
+} from "./metrics.ts";
 
 /** Turns auctions into spans and metrics. */
 export const observer: ReservationObserver = {
   auction: (bid) => new Watch(bid),
   letGo: (holds, cause) => released.inc({ cause }, holds),
+  refused(leftOut) {
+    awardRefusals.inc();
+    if (leftOut) passedOver.inc();
+  },
+  swept(count) {
+    sweeps.inc();
+    sweptReservations.inc(count);
+  },
 };
 
 /** `scheduler.auction`, with a `scheduler.bid` below it for each host asked; the host's own span hangs below that. */

@@ -3,12 +3,13 @@ import type { Offer } from "../domain/offer.ts";
 import type {
   Claimed,
   Expired,
+  Listed,
   Opened,
   Put,
   Reservation,
   ReservationStore,
 } from "../domain/reservation-store.ts";
-import { CLAIM, DUE, EXPIRE, OPEN, PUT, REMOVE } from "./redis-scripts.ts";
+import { CLAIM, DUE, EXPIRE, LIVING, OPEN, PUT, REMOVE, SHOW } from "./redis-scripts.ts";
 
 /** Reservations of a region at once: a minute's worth at full speed, some 100 MB. */
 const MAX_RESERVATIONS = 60_000;
@@ -25,6 +26,8 @@ export class RedisReservations implements ReservationStore {
   readonly #remove: Script;
   readonly #due: Script;
   readonly #expire: Script;
+  readonly #living: Script;
+  readonly #show: Script;
   readonly #limit: number;
 
   /**
@@ -41,6 +44,8 @@ export class RedisReservations implements ReservationStore {
     this.#remove = redis.script("reservationRemove", REMOVE);
     this.#due = redis.script("reservationDue", DUE);
     this.#expire = redis.script("reservationExpire", EXPIRE);
+    this.#living = redis.script("reservationLiving", LIVING);
+    this.#show = redis.script("reservationShow", SHOW);
   }
 
   async open(id: string): Promise<Opened> {
@@ -103,6 +108,24 @@ export class RedisReservations implements ReservationStore {
       const host = ended[i + 1];
       return [{ reservation: decode(body), claimedHost: host ? Number(host) : undefined }];
     });
+  }
+
+  async list(limit: number): Promise<{ listed: readonly Listed[]; total: number }> {
+    const [total, ...ids] = answer(await this.#living([this.#deadlines], [limit]));
+    if (ids.length === 0) return { listed: [], total: Number(total) };
+    const shown = answer(
+      await this.#show(
+        ids.map((id) => this.#key(id)),
+        [],
+      ),
+    );
+    const listed = shown.flatMap((body, i) => {
+      if (i % 3 !== 0) return [];
+      const [claimant, host] = [shown[i + 1] ?? "", shown[i + 2]];
+      const claim = claimant === "" ? {} : { claim: { claimant, hostNumber: Number(host) } };
+      return [{ reservation: decode(body), ...claim }];
+    });
+    return { listed, total: Number(total) };
   }
 
   #key(id: string): string {

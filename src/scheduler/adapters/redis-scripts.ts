@@ -51,6 +51,27 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return body
 `;
 
+/** KEYS: deadlines. ARGV: how many. Answers how many live, then the ids of the first. */
+export const LIVING = `${NOW}
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'LIMIT', 0, ARGV[1])
+table.insert(ids, 1, redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf'))
+return ids
+`;
+
+/** KEYS: reservations. Answers triples of body, claimant and number of the claimed host, empty for none, of those that are there. */
+export const SHOW = `
+local shown = {}
+for i = 1, #KEYS do
+  local known = redis.call('HMGET', KEYS[i], 'body', 'claimant', 'host')
+  if known[1] then
+    shown[#shown + 1] = known[1]
+    shown[#shown + 1] = known[2] or ''
+    shown[#shown + 1] = known[3] or ''
+  end
+end
+return shown
+`;
+
 /** KEYS: deadlines. ARGV: how many. Answers the ids that are due. */
 export const DUE = `${NOW}
 return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])

@@ -15,7 +15,12 @@ export interface HostInfo {
   readonly acceleration: string;
   readonly isolation: string;
   readonly vmmReason: string;
+  /** What constraints may ask for. */
+  readonly labels: Readonly<Record<string, string>>;
 }
+
+/** Whether a host takes machines: see windhover.scheduler.v1.Scheduling. */
+export type Scheduling = "open" | "cordoned" | "draining";
 
 /** How a host is, as it said last. */
 export interface HostStatus {
@@ -25,6 +30,9 @@ export interface HostStatus {
   /** Machines by the name of their state. */
   readonly machines: Readonly<Record<string, number>>;
   readonly load: number;
+  /** Warm VMs that wait, of all shapes. */
+  readonly warm: number;
+  readonly scheduling: Scheduling;
 }
 
 /** What goes down a host's stream with a bid. */
@@ -125,6 +133,11 @@ export class AttachedHost {
   isSluggish(nowMs: number): boolean {
     const oldest = this.#awaited.values().next().value;
     return oldest !== undefined && nowMs - oldest.askedMs > SLUGGISH_MS;
+  }
+
+  /** Whether it takes new machines, by what it said last. */
+  get isOpen(): boolean {
+    return this.status === undefined || this.status.scheduling === "open";
   }
 
   /** Whether it seemed to have room when it spoke last. A hint: only the host knows. */

@@ -50,7 +50,7 @@ export class Auctioneer {
   run(lot: Lot, watch: AuctionWatch): Promise<Outcome> {
     const { bid } = lot;
     const now = () => this.#clock.monotonicMs();
-    const supply = this.#hosts.draw(bid.resources, lot.excluded, this.#random);
+    const supply = this.#hosts.draw(bid, lot.excluded, this.#random);
     const auction = new Auction<AttachedHost>(bid.resources, supply, this.#limits, now());
     return new Promise((resolve) => {
       const timer = new Alarm(this.#after, now, () => follow(auction.woke(now())));

@@ -4,7 +4,16 @@ import type { AttachedHost, BidTerms, HostInfo } from "./attached-host.ts";
 import type { After } from "./auctioneer.ts";
 import type { HostStream, Hosts } from "./hosts.ts";
 import type { Bid, DeclineReason, Offer, Resources } from "./offer.ts";
-import type { Claimed, Expired, Opened, Put, Reservation, ReservationStore } from "./reservation-store.ts";
+import { ANYWHERE, type Placement } from "./placement.ts";
+import type {
+  Claimed,
+  Expired,
+  Listed,
+  Opened,
+  Put,
+  Reservation,
+  ReservationStore,
+} from "./reservation-store.ts";
 
 /** Time that moves when it is told to, and rings the timers it passes. */
 export class TestTime extends ManualClock {
@@ -52,8 +61,14 @@ export function seeded(seed: number): () => number {
 export const SMALL: Resources = { cpus: 1, memoryMb: 256, diskMb: 1_024 };
 export const LARGE: Resources = { cpus: 8, memoryMb: 16_384, diskMb: 100_000 };
 
-export function bid(reservationId = "r1", resources = SMALL): Bid {
-  return { reservationId, resources, imageDigest: "sha256:abc", app: "web" };
+export function bid(reservationId = "r1", resources = SMALL, placement: Partial<Placement> = {}): Bid {
+  return {
+    reservationId,
+    resources,
+    imageDigest: "sha256:abc",
+    app: "web",
+    placement: { ...ANYWHERE, ...placement },
+  };
 }
 
 export function offer(hostNumber: number, traits: Partial<Offer> = {}): Offer {
@@ -68,6 +83,7 @@ export function offer(hostNumber: number, traits: Partial<Offer> = {}): Offer {
     warm: 0,
     machines: 0,
     appMachines: 0,
+    inFlight: 0,
     region: "ord",
     zone: "a",
     ...traits,
@@ -87,6 +103,7 @@ export function hostInfo(number: number, traits: Partial<HostInfo> = {}): HostIn
     acceleration: "none",
     isolation: "development",
     vmmReason: "a test",
+    labels: {},
     ...traits,
   };
 }
@@ -181,6 +198,15 @@ export class TestStore implements ReservationStore {
       this.known.delete(reservation.id);
       return { reservation, claimedHost };
     });
+  }
+
+  async list(limit: number): Promise<{ listed: readonly Listed[]; total: number }> {
+    const living = [...this.known.keys()].flatMap((id) => this.#living(id) ?? []);
+    const listed = living.slice(0, limit).map(({ reservation, claimant, claimedHost }) => ({
+      reservation,
+      ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost ?? -1 } }),
+    }));
+    return { listed, total: living.length };
   }
 
   #living(id: string) {

@@ -1,6 +1,8 @@
 import { Fault } from "../../lib/fault.ts";
 import type { Outcome } from "./auction.ts";
+import type { Survey } from "./hosts.ts";
 import type { Bid, DeclineReason, Resources } from "./offer.ts";
+import { constraintsIn } from "./placement.ts";
 import type { Claimed } from "./reservation-store.ts";
 
 /** When to come back after being refused for load: an auction has ended by then. */
@@ -9,30 +11,68 @@ const RETRY_MS = 200;
 /**
  * The fault for an auction without an offer: no host, none that answered, or none with room.
  *
- * @param attached hosts that are attached
- * @param excluded of these, how many the caller did not want
+ * @param survey how the attached hosts stand to what was asked for
+ * @param excluded of the attached, how many the caller did not want
  */
-export function noOffers(bid: Bid, outcome: Outcome, attached: number, excluded: number): Fault {
+export function noOffers(bid: Bid, outcome: Outcome, survey: Survey, excluded: number): Fault {
   const { asked, nearest } = outcome;
   const declines = [...outcome.declines, ...(excluded > 0 ? [["excluded", excluded] as const] : [])];
   const facts = {
-    hosts_attached: String(attached),
+    hosts_attached: String(survey.attached),
+    hosts_matching: String(survey.matching),
+    ...counted({ closed: survey.closed, passed_over: survey.passedOver }),
     hosts_asked: String(asked),
     ...Object.fromEntries(declines.map(([reason, count]) => [`declined_${reason}`, String(count)])),
   };
-  if (attached === 0) return noHosts("no host is attached", facts);
+  if (survey.attached === 0) return noHosts("no host is attached", facts);
+  const unmatched = asked === 0 ? whyNoneAsked(bid, survey, facts) : undefined;
+  if (unmatched) return unmatched;
   if (asked === 0 && excluded === 0) return noHosts("nothing has been heard of any host lately", facts);
   if (asked > 0 && !declines.some(([reason]) => isNo(reason))) {
     return noHosts(`none of the ${asked} hosts asked has answered`, facts);
   }
-  const hosts = asked === 0 ? "no host but the excluded" : `none of the ${asked} hosts asked`;
-  const message = `${hosts} has room for ${words(bid.resources)}`;
+  const message = whyNone(bid, outcome);
   return new Fault(
     "RESOURCE_EXHAUSTED",
     "NO_CAPACITY",
     nearest ? `${message}; the largest that would fit is ${words(nearest)}` : message,
     { ...facts, ...named("asked", bid.resources), ...(nearest ? named("largest", nearest) : {}) },
   );
+}
+
+/** When it is the constraints, or operators, that left nobody to ask. */
+function whyNoneAsked(
+  { placement }: Bid,
+  { attached, matching, closed, passedOver, silent }: Survey,
+  facts: Readonly<Record<string, string>>,
+): Fault | undefined {
+  const wanted = constraintsIn(placement);
+  if (matching === 0) return noCapacity(`none of the ${attached} hosts attached has ${wanted}`, facts);
+  if (silent === matching) return undefined;
+  const which = wanted === "" ? "" : ` with ${wanted}`;
+  if (closed + passedOver + silent < matching) return undefined;
+  return noCapacity(
+    `of the ${matching} hosts${which} none takes machines now: ${closed} cordoned or draining, ${passedOver} passed over for refusing`,
+    facts,
+  );
+}
+
+function whyNone({ placement, resources }: Bid, { asked, declines }: Outcome): string {
+  const present = declines.get("app_present") ?? 0;
+  if (present > 0 && present === asked)
+    return `each of the ${asked} hosts asked has a machine of the app already, and distinct hosts were asked for`;
+  const wanted = constraintsIn(placement);
+  const which = wanted === "" ? "" : ` with ${wanted}`;
+  const hosts = asked === 0 ? `no host${which} but the excluded` : `none of the ${asked} hosts${which} asked`;
+  return `${hosts} has room for ${words(resources)}`;
+}
+
+function noCapacity(message: string, facts: Readonly<Record<string, string>>): Fault {
+  return new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", message, facts);
+}
+
+function counted(counts: Readonly<Record<string, number>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(counts).flatMap(([key, n]) => (n > 0 ? [[key, String(n)]] : [])));
 }
 
 /** The fault for a claim that is refused. */

@@ -1,16 +1,27 @@
 import { expect, test } from "vitest";
+import type { HostStatus } from "./attached-host.ts";
 import { bid, hostInfo, LARGE, SMALL, seeded, TestHost, TestTime } from "./domain.fixture.ts";
 import { Hosts } from "./hosts.ts";
+import type { Placement } from "./placement.ts";
 
 const NOTHING = { cpus: 0, memoryMb: 0, diskMb: 0 };
+const STATUS: HostStatus = {
+  held: NOTHING,
+  allocated: NOTHING,
+  running: NOTHING,
+  machines: {},
+  load: 0,
+  warm: 0,
+  scheduling: "open",
+};
 const TERMS = { holdMs: 5_000, windowMs: 150, traceparent: "" };
 
 function fleet() {
   const time = new TestTime();
   const hosts = new Hosts(time);
-  const drawn = (excluded: number[] = []) =>
+  const drawn = (excluded: number[] = [], placement: Partial<Placement> = {}) =>
     hosts
-      .draw(SMALL, new Set(excluded), seeded(1))
+      .draw(bid("r1", SMALL, placement), new Set(excluded), seeded(1))
       .take(100)
       .map((host) => host.info.number);
   return { time, hosts, drawn };
@@ -87,7 +98,7 @@ test("excluded hosts are not asked", () => {
 test("a host that seems full comes last, whether machines or auctions fill it", () => {
   const { hosts, drawn } = fleet();
   for (const number of [1, 2, 3, 4]) new TestHost(hosts, number);
-  const status = { held: NOTHING, allocated: NOTHING, running: NOTHING, machines: {}, load: 0 };
+  const status = STATUS;
   hosts.heard(new TestHost(hosts, 1).host, { ...status, held: LARGE });
   hosts.heard(new TestHost(hosts, 2).host, { ...status, allocated: LARGE });
   hosts.heard(new TestHost(hosts, 3).host, { ...status, running: LARGE });
@@ -153,4 +164,50 @@ test("a host that answers nothing is asked no more than a bounded number of time
   time.pass(30_001);
 
   expect(ask(4_097)).toBe(true);
+});
+
+test("only hosts with the labels that are asked for are asked, all of them with these values", () => {
+  const { hosts, drawn } = fleet();
+  new TestHost(hosts, 1, { labels: { disk: "nvme", gpu: "a10" } });
+  new TestHost(hosts, 2, { labels: { disk: "hdd", gpu: "a10" } });
+  new TestHost(hosts, 3);
+
+  expect(drawn([], { hostLabels: { gpu: "a10" } }).sort()).toEqual([1, 2]);
+  expect(drawn([], { hostLabels: { gpu: "a10", disk: "nvme" } })).toEqual([1]);
+  expect(drawn([], { hostLabels: { gpu: "h100" } })).toEqual([]);
+});
+
+test("the host that has the data is the only one to be asked, unless it is excluded", () => {
+  const { hosts, drawn } = fleet();
+  for (const number of [1, 2, 3]) new TestHost(hosts, number);
+
+  expect(drawn([], { hostNumber: 2 })).toEqual([2]);
+  expect(drawn([2], { hostNumber: 2 })).toEqual([]);
+  expect(drawn([], { hostNumber: 9 })).toEqual([]);
+});
+
+test("cordoned and draining hosts are not asked, and are again once they are open", () => {
+  const { hosts, drawn } = fleet();
+  const [first, second] = [new TestHost(hosts, 1), new TestHost(hosts, 2)];
+  hosts.heard(first.host, { ...STATUS, scheduling: "cordoned" });
+  hosts.heard(second.host, { ...STATUS, scheduling: "draining" });
+  expect(drawn()).toEqual([]);
+  expect(hosts.survey(bid())).toMatchObject({ attached: 2, matching: 2, closed: 2 });
+
+  hosts.heard(first.host, STATUS);
+
+  expect(drawn()).toEqual([1]);
+});
+
+test("a host that refuses award after award is left out for a while", () => {
+  const { time, hosts, drawn } = fleet();
+  for (const number of [1, 2]) new TestHost(hosts, number);
+  for (let i = 0; i < 3; i++) hosts.refusals.note(1);
+  expect(drawn()).toEqual([2]);
+  expect(hosts.survey(bid())).toMatchObject({ matching: 2, passedOver: 1 });
+
+  time.pass(30_000);
+  for (const host of hosts.all()) hosts.heard(host);
+
+  expect(drawn().sort()).toEqual([1, 2]);
 });

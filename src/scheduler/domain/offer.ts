@@ -1,3 +1,5 @@
+import type { Placement } from "./placement.ts";
+
 /** Amounts of resources. Memory and disk in MB. */
 export interface Resources {
   readonly cpus: number;
@@ -13,6 +15,7 @@ export interface Bid {
   readonly imageDigest: string;
   /** App the machine belongs to: its machines are spread. */
   readonly app: string;
+  readonly placement: Placement;
 }
 
 /** What a host offers: it holds the capacity already. */
@@ -34,12 +37,23 @@ export interface Offer {
   readonly machines: number;
   /** Machines of the same app on the host. */
   readonly appMachines: number;
+  /** Starts, pulls and the like that are under way there. */
+  readonly inFlight: number;
   readonly region: string;
   readonly zone: string;
 }
 
 /** The reasons hosts give for a no. One that is not among them counts as `other`, so that metrics stay bounded. */
-const DECLINES = ["no_cpu", "no_memory", "no_disk", "draining", "other"] as const;
+const DECLINES = [
+  "no_cpu",
+  "no_memory",
+  "no_disk",
+  "draining",
+  "cordoned",
+  "app_present",
+  "busy",
+  "other",
+] as const;
 
 /** Why a host made no offer; `silent` and `lost` are the scheduler's own words: no answer in time, stream ended before it. */
 export type DeclineReason = (typeof DECLINES)[number] | "silent" | "lost";

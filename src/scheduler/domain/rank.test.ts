@@ -78,11 +78,28 @@ describe("what counts for how much", () => {
   test("packing prefers the fuller host, spreading the emptier one", () => {
     const full = offer(1, { freeAfter: { cpus: 1, memoryMb: 512, diskMb: 1 } });
     const empty = offer(2);
-    const first = (placement: "pack" | "spread") =>
-      rank([full, empty], { placement, random: seeded(1) })[0]?.hostNumber;
+    const first = (strategy: "pack" | "spread") =>
+      rank([full, empty], { strategy, random: seeded(1) })[0]?.hostNumber;
 
     expect(first("pack")).toBe(1);
     expect(first("spread")).toBe(2);
+  });
+
+  test("a host that refused lately comes after the others, the more the more it refused", () => {
+    const refusals = new Map([
+      [1, 3],
+      [2, 1],
+    ]);
+    const offers = [offer(1, { imageLocal: true }), offer(2), offer(3)];
+
+    const ranked = rank(offers, { refusals: (number) => refusals.get(number) ?? 0, random: seeded(1) });
+
+    expect(ranked.map(({ hostNumber }) => hostNumber)).toEqual([3, 2, 1]);
+  });
+
+  test("work in flight counts, up to a point", () => {
+    expect(order([offer(1, { inFlight: 4 }), offer(2, { inFlight: 1 })])).toEqual([2, 1]);
+    expect(order([offer(1, { inFlight: Number.NaN }), offer(2, { inFlight: 31 })])).toEqual([2, 1]);
   });
 
   test("a load that is no number counts as full", () => {

@@ -1,12 +1,12 @@
 import type { Offer } from "./offer.ts";
-
-/** Whether machines go where there is most room, or fill one host after the other. */
-export type Placement = "spread" | "pack";
+import type { Strategy } from "./placement.ts";
 
 /** How {@link rank} decides. */
 export interface RankOptions {
   /** Of machines in general; those of one app are always spread. Default `spread`. */
-  readonly placement?: Placement;
+  readonly strategy?: Strategy;
+  /** How much a host has refused lately, see `Refusals.score`. Default 0 for all. */
+  readonly refusals?: (hostNumber: number) => number;
   /** Breaks ties: from 0 up to, not including, 1. */
   readonly random: () => number;
 }
@@ -20,10 +20,14 @@ export interface RankOptions {
 const COST = {
   /** Per machine of the same app on the host. */
   appMachine: 5,
+  /** Per refusal just now: as bad as a pull, since an award that is refused again costs a round trip and maybe an auction. */
+  refusal: 4,
   /** The image has to be pulled and flattened first. */
   imageMissing: 4,
   /** At full load. */
   load: 2,
+  /** Per start or pull under way: each waits for the others. */
+  inFlight: 0.25,
   /** No warm VM of the shape: the first start boots. */
   notWarm: 1,
   /** The least room of all offers, when spreading; the most, when packing. */
@@ -38,24 +42,32 @@ const STEPS = 8;
  * Pure: the same offers and the same random numbers give the same order.
  */
 export function rank(offers: readonly Offer[], options: RankOptions): Offer[] {
-  const placement = options.placement ?? "spread";
   const roomiest = Math.max(1, ...offers.map((offer) => offer.freeAfter.memoryMb));
   return offers
-    .map((offer) => ({ offer, cost: costOf(offer, roomiest, placement), tie: options.random() }))
+    .map((offer) => ({ offer, cost: costOf(offer, roomiest, options), tie: options.random() }))
     .sort((a, b) => a.cost - b.cost || a.tie - b.tie)
     .map(({ offer }) => offer);
 }
 
 /** The cost of an offer; see {@link COST}. Never higher for an offer that is better in one respect and equal in all others. */
-function costOf(offer: Offer, roomiestMb: number, placement: Placement): number {
+function costOf(offer: Offer, roomiestMb: number, options: RankOptions): number {
   const room = offer.freeAfter.memoryMb / roomiestMb;
   return (
     COST.appMachine * Math.max(0, offer.appMachines) +
     (offer.imageLocal ? 0 : COST.imageMissing) +
     COST.load * inSteps(offer.load) +
+    COST.inFlight * atMost(MAX_IN_FLIGHT, offer.inFlight) +
+    COST.refusal * (options.refusals?.(offer.hostNumber) ?? 0) +
     (offer.warm > 0 ? 0 : COST.notWarm) +
-    COST.fill * inSteps(placement === "spread" ? 1 - room : room)
+    COST.fill * inSteps(options.strategy === "pack" ? room : 1 - room)
   );
+}
+
+/** More work than this under way says no more than that there is much. */
+const MAX_IN_FLIGHT = 32;
+
+function atMost(limit: number, value: number): number {
+  return value >= 0 ? Math.min(value, limit) : value < 0 ? 0 : limit;
 }
 
 function inSteps(value: number): number {

@@ -1,4 +1,4 @@
-import type { Offer } from "./offer.ts";
+import type { Offer, Resources } from "./offer.ts";
 
 /** Who holds capacity for whom, until when. */
 export interface Reservation {
@@ -6,6 +6,10 @@ export interface Reservation {
   /** Best first. */
   readonly offers: readonly Offer[];
   readonly hostsAsked: number;
+  /** App of the machine it is for. */
+  readonly app: string;
+  /** What each offer holds. */
+  readonly resources: Resources;
   /**
    * When it ends if nobody claims it, in milliseconds since the epoch by the store's clock. Counted from before the first
    * host was asked, so that a host, whose hold lasts as long from when it was asked, never lets go first.
@@ -45,6 +49,13 @@ export interface Expired {
   readonly claimedHost: number | undefined;
 }
 
+/** A reservation that lives, as it is listed. */
+export interface Listed {
+  readonly reservation: Reservation;
+  /** Who has claimed it, and for the offer of which host. */
+  readonly claim?: { readonly claimant: string; readonly hostNumber: number };
+}
+
 /**
  * Where reservations live, shared by all replicas of a region. Soft state: it may forget everything at any moment. Each
  * method is one atomic step, decides by the store's own clock, and is safe to repeat.
@@ -59,4 +70,6 @@ export interface ReservationStore {
   remove(id: string): Promise<Reservation | undefined>;
   /** Removes up to `limit` that are past their deadline, oldest first. Each is returned to one caller only. */
   sweep(limit: number): Promise<readonly Expired[]>;
+  /** Those that live, up to `limit`, by deadline; `total` counts them all. */
+  list(limit: number): Promise<{ readonly listed: readonly Listed[]; readonly total: number }>;
 }

@@ -17,6 +17,8 @@ export function setUp(count: number, auctions = 100) {
   const observer = {
     auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
     letGo: (holds: number, cause: ReleaseCause) => void letGo.set(cause, (letGo.get(cause) ?? 0) + holds),
+    refused: () => {},
+    swept: () => {},
   };
   const auctioneer = new Auctioneer(hosts, time, time.after, random, AUCTION_LIMITS);
   const limits = { ttlMs: TTL_MS, auctions, kept: 3 };

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { SMALL } from "./domain.fixture.ts";
 import { settle, setUp, TTL_MS } from "./reservations.fixture.ts";
 
 describe("reserving", () => {
@@ -57,7 +58,10 @@ describe("reserving", () => {
     const { fleet, store, time, reserve, released } = setUp(2);
     const running = reserve();
     await settle();
-    const theirs = { id: "r1", offers: [], hostsAsked: 1, deadlineMs: time.now() + TTL_MS };
+    const theirs = {
+      ...{ id: "r1", offers: [], hostsAsked: 1, app: "web", resources: SMALL },
+      deadlineMs: time.now() + TTL_MS,
+    };
     await store.put(theirs);
 
     for (const host of fleet) host.offer();

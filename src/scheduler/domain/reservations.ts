@@ -14,6 +14,10 @@ export type ReleaseCause = "outbid" | "released" | "expired" | "failed";
 export interface ReservationObserver {
   auction(bid: Bid): AuctionWatch;
   letGo(holds: number, cause: ReleaseCause): void;
+  /** A host refused an award; `leftOut`: so often that it is left out for a while. */
+  refused(leftOut: boolean): void;
+  /** A round of sweeping has ended so many reservations. */
+  swept(reservations: number): void;
 }
 
 /** The measures of {@link Reservations}. */
@@ -94,8 +98,9 @@ export class Reservations {
     return answer.offer;
   }
 
-  /** Ends a reservation and lets all its holds go, except the winner's. */
-  async release(id: string, winner: number | undefined): Promise<void> {
+  /** Ends a reservation and lets all its holds go, except the winner's. `refused`: hosts whose offer turned out to be worth nothing. */
+  async release(id: string, winner: number | undefined, refused: readonly number[] = []): Promise<void> {
+    for (const number of refused) this.#observer.refused(this.#hosts.refusals.note(number));
     const hosts = new Set(this.#recent.take(id));
     try {
       const stored = await this.#store.remove(id);
@@ -120,7 +125,13 @@ export class Reservations {
       const hosts = reservation.offers.map((offer) => offer.hostNumber).filter((n) => n !== claimedHost);
       this.#letGo(reservation.id, hosts, "expired");
     }
+    this.#observer.swept(expired.length);
     return expired.length;
+  }
+
+  /** The reservations that live, up to `limit`, by deadline. */
+  list(limit: number): ReturnType<ReservationStore["list"]> {
+    return this.#store.list(limit);
   }
 
   async #reserve(request: ReserveRequest): Promise<Reservation> {
@@ -133,25 +144,30 @@ export class Reservations {
       { bid, excluded: request.excluded, holdMs: this.#limits.ttlMs },
       watch,
     );
-    const ranked = rank(outcome.offers, { random: this.#random });
+    const ranked = rank(outcome.offers, {
+      strategy: bid.placement.strategy,
+      refusals: (number) => this.#hosts.refusals.score(number),
+      random: this.#random,
+    });
     watch.ended(outcome, ranked[0]?.hostNumber);
     if (ranked.length === 0) {
       const excluded = [...request.excluded].filter((number) => this.#hosts.get(number)).length;
-      throw noOffers(bid, outcome, this.#hosts.size, excluded);
+      throw noOffers(bid, outcome, this.#hosts.survey(bid), excluded);
     }
-    return this.#keep(bid.reservationId, ranked, outcome, opened.nowMs + this.#limits.ttlMs);
+    return this.#keep(bid, ranked, outcome, opened.nowMs + this.#limits.ttlMs);
   }
 
   async #keep(
-    id: string,
+    bid: Bid,
     ranked: readonly Offer[],
     outcome: Outcome,
     deadlineMs: number,
   ): Promise<Reservation> {
+    const { reservationId: id, app, resources } = bid;
     const offers = ranked.slice(0, this.#limits.kept);
     const numbers = (some: readonly Offer[]) => some.map((offer) => offer.hostNumber);
     this.#letGo(id, numbers(ranked.slice(this.#limits.kept)), "outbid");
-    const reservation: Reservation = { id, offers, hostsAsked: outcome.asked, deadlineMs };
+    const reservation: Reservation = { id, offers, hostsAsked: outcome.asked, app, resources, deadlineMs };
     // Before it is stored: if the answer is lost, a release still finds the hosts.
     this.#recent.add(id, numbers(offers));
     const stored = await this.#store.put(reservation).catch((err: unknown) => {
