@@ -39,6 +39,8 @@ const spec = {
   HOSTD_ZONE: text("a"),
   /** Where its state, logs and VMs are. */
   HOSTD_DIR: text(),
+  /** What constraints of creates may ask for: `key=value,...`. */
+  HOSTD_LABELS: labels(),
   /** All scheduler replicas of the region. */
   HOSTD_SCHEDULERS: list(address(), []),
   /** The apis to report to. */
@@ -113,6 +115,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     name: config.HOSTD_NAME,
     region: config.HOSTD_REGION,
     zone: config.HOSTD_ZONE,
+    labels: config.HOSTD_LABELS.labels,
     dir: config.HOSTD_DIR,
     schedulers: config.HOSTD_SCHEDULERS,
     apis: config.HOSTD_APIS,
@@ -149,6 +152,36 @@ export function readConfig(env: NodeJS.ProcessEnv) {
 function diskMb(dir: string): number {
   const { blocks, bsize } = statfsSync(dir);
   return Math.floor(((blocks * bsize) / MB) * SHARE_FOR_MACHINES);
+}
+
+/** As many as a create may ask for, four times over. */
+const MAX_LABELS = 64;
+const LABEL = /^([a-z0-9][a-z0-9._/-]{0,62})=(.{0,63})$/;
+
+function labels(): Reader<{ readonly labels: Readonly<Record<string, string>>; toString(): string }> {
+  const of = (found: Readonly<Record<string, string>>) => ({
+    labels: found,
+    toString: () =>
+      Object.entries(found)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(","),
+  });
+  return {
+    parse(raw) {
+      const found: Record<string, string> = {};
+      for (const part of raw.split(",").map((each) => each.trim())) {
+        if (part === "") continue;
+        const [, key, value] = LABEL.exec(part) ?? [];
+        if (key === undefined || value === undefined)
+          throw new Error(`must be key=value,... with keys like disk or gpu/model, not "${part}"`);
+        if (key in found) throw new Error(`names ${key} twice`);
+        found[key] = value;
+      }
+      if (Object.keys(found).length > MAX_LABELS) throw new Error(`must be at most ${MAX_LABELS} labels`);
+      return of(found);
+    },
+    fallback: { value: of({}) },
+  };
 }
 
 function portRange(fallback: PortRange): Reader<PortRange & { toString(): string }> {

@@ -6,10 +6,13 @@ import {
   type Status,
   type Resources as WireResources,
 } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { invalid } from "../lib/fault.ts";
 import type { OutboxEntry } from "./adapters/store.ts";
 import { eventToProto, machineToProto } from "./convert.ts";
-import type { Hold, LedgerSums } from "./domain/ledger.ts";
-import type { Machine, Resources } from "./domain/machine.ts";
+import type { Host } from "./domain/host.ts";
+import type { Hold } from "./domain/ledger.ts";
+import type { Resources } from "./domain/machine.ts";
+import type { Scheduling as SchedulingWord } from "./domain/scheduling.ts";
 import type { VmmInfo } from "./vmm/vmm.ts";
 
 /** Who a host is. */
@@ -23,6 +26,7 @@ export interface HostIdentity {
   readonly address: string;
   readonly capacity: Resources;
   readonly vmm: VmmInfo;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** What a host says of itself when it attaches to a scheduler. */
@@ -36,9 +40,13 @@ export function announcementToProto(host: HostIdentity): AnnounceHostRequest {
 }
 
 /** How a host is. */
-export function statusToProto(sums: LedgerSums, machines: Iterable<Machine>, load: number): Status {
+export function statusToProto(
+  host: Pick<Host, "ledger" | "store" | "vmm" | "scheduling">,
+  load: number,
+): Status {
+  const sums = host.ledger.sums();
   const byState: Record<string, number> = {};
-  for (const { state } of machines) {
+  for (const { state } of host.store.all()) {
     if (state !== "destroyed") byState[state] = (byState[state] ?? 0) + 1;
   }
   return {
@@ -47,9 +55,31 @@ export function statusToProto(sums: LedgerSums, machines: Iterable<Machine>, loa
     running: resourcesToProto(sums.running),
     machines: byState,
     load,
-    warm: 0,
-    scheduling: Scheduling.OPEN,
+    warm: host.vmm.warm?.() ?? 0,
+    scheduling: SCHEDULING[host.scheduling.current],
   };
+}
+
+const SCHEDULING: Readonly<Record<SchedulingWord, Scheduling>> = {
+  open: Scheduling.OPEN,
+  cordoned: Scheduling.CORDONED,
+  draining: Scheduling.DRAINING,
+};
+
+/** What an operator's word was, on the wire. */
+export function schedulingToProto(scheduling: SchedulingWord): Scheduling {
+  return SCHEDULING[scheduling];
+}
+
+/**
+ * An operator's word.
+ *
+ * @throws Fault INVALID_FIELDS
+ */
+export function schedulingFromProto(scheduling: Scheduling): SchedulingWord {
+  for (const word of ["open", "cordoned", "draining"] as const)
+    if (SCHEDULING[word] === scheduling) return word;
+  throw invalid([{ field: "scheduling", description: "must be open, cordoned or draining" }]);
 }
 
 /** A hold. @param monotonicOffsetMs what to add to the monotonic clock to get the time of day */
@@ -71,14 +101,14 @@ export function hostEventToProto({ sequence, machine, event }: OutboxEntry, host
   };
 }
 
-function common({ number, name, identity, region, zone, address, vmm }: HostIdentity) {
+function common({ number, name, identity, region, zone, address, vmm, labels }: HostIdentity) {
   return {
     ...{ number, name, identity, region, zone, address },
     vmm: `${vmm.name} ${vmm.version}`.trim(),
     acceleration: vmm.acceleration,
     isolation: vmm.isolation,
     vmmReason: vmm.reason,
-    labels: {},
+    labels: { ...labels },
   };
 }
 

@@ -11,6 +11,7 @@ import { Ids } from "./domain/ids.ts";
 import { Ledger } from "./domain/ledger.ts";
 import type { Resources } from "./domain/machine.ts";
 import { Machines } from "./domain/machines.ts";
+import type { SchedulingState } from "./domain/scheduling.ts";
 import { StartQueue } from "./domain/start-queue.ts";
 import { Teardowns } from "./domain/teardowns.ts";
 import type { Vmm } from "./vmm/vmm.ts";
@@ -32,6 +33,7 @@ export interface HostParts {
   readonly store: MachineStore & { readonly incarnation: number };
   readonly vmm: Vmm;
   readonly images: Images;
+  readonly scheduling: SchedulingState;
   readonly clock: Clock;
   readonly log: Logger;
   readonly closing: AbortSignal;
@@ -58,12 +60,12 @@ export interface AssembledHost {
 
 /** Puts a host together. It does nothing by itself yet: see `reconcileAtStart`. */
 export function assembleHost(settings: HostSettings, parts: HostParts): AssembledHost {
-  const { store, vmm, images, clock, log, closing } = parts;
+  const { store, vmm, images, scheduling, clock, log, closing } = parts;
   const { incarnation } = store;
   const logs = new LogStore(join(settings.dir, "logs"), settings.logKb);
   const host: Host = {
     number: settings.number,
-    ...{ store, vmm, images, clock, log, closing, logs, spans, meter },
+    ...{ store, vmm, images, scheduling, clock, log, closing, logs, spans, meter },
     ledger: new Ledger({ capacity: settings.capacity, incarnation, graceMs: settings.holdGraceMs, clock }),
     starts: new StartQueue({ concurrency: settings.startConcurrency, bound: MAX_WAITING_STARTS }),
     teardowns: new Teardowns(),

@@ -26,12 +26,14 @@ import { Outbox } from "./adapters/outbox.ts";
 import { poolMetrics } from "./adapters/pool-metrics.ts";
 import { reportsClient } from "./adapters/reports-client.ts";
 import { attachToSchedulers } from "./adapters/scheduler-stream.ts";
+import { SchedulingFile } from "./adapters/scheduling-file.ts";
 import { Store } from "./adapters/store.ts";
 import { startAnnouncing, startBackground } from "./background.ts";
 import { type HostdConfig, readConfig } from "./config.ts";
 import { announcementToProto, helloToProto, hostEventToProto, statusToProto } from "./convert-host.ts";
-import { bid } from "./domain/bid.ts";
+import { type BidHints, bid } from "./domain/bid.ts";
 import { reconcileAtStart } from "./domain/reconcile.ts";
+import type { Scheduling } from "./domain/scheduling.ts";
 import { isStartable } from "./domain/states.ts";
 import { assembleHost } from "./hostd.ts";
 import { hostService } from "./service.ts";
@@ -67,7 +69,8 @@ async function run(config: HostdConfig): Promise<void> {
     stack.add("imagecache", () => images.close());
     const vmm = await makeVmm({ ...config.vmm, pool: poolMetrics });
     stack.add("vmm", () => vmm.close());
-    const parts = { store, vmm, images, clock: systemClock, log, closing: closing.signal };
+    const scheduling = await SchedulingFile.open(config.dir);
+    const parts = { store, vmm, images, scheduling, clock: systemClock, log, closing: closing.signal };
     const assembled = assembleHost(config, parts);
     const { host, machines, logs } = assembled;
     stack.add("logs", () => logs.flush());
@@ -91,6 +94,7 @@ async function run(config: HostdConfig): Promise<void> {
       address: config.address ?? config.listen,
       capacity: config.capacity,
       vmm: vmm.info,
+      labels: config.labels,
     };
     const apis = config.apis.map((address) => reportsClient(address, token));
     for (const api of apis) stack.add("api client", () => api.close());
@@ -118,7 +122,7 @@ async function run(config: HostdConfig): Promise<void> {
     const server = createServer({ verifier });
     server.addService(
       HostServiceService,
-      hostService({ identity, host, machines, logs, load, outbox: store }),
+      hostService({ identity, host, machines, logs, load, outbox: store, scheduling }),
     );
     addHealth(server, health);
     addReflection(server, [SERVICE, "grpc.health.v1.Health"]);
@@ -136,11 +140,11 @@ async function run(config: HostdConfig): Promise<void> {
     const attachment = attachToSchedulers({
       addresses: config.schedulers,
       hello: () => helloToProto(identity),
-      status: () => statusToProto(host.ledger.sums(), store.all(), load()),
+      status: () => statusToProto(host, load()),
       bid: (asked) =>
         countBid(
           bid(host, asked, {
-            isDraining: detaching.signal.aborted,
+            ...closedBecause(detaching.signal, scheduling.current),
             imageLocal: images.isLocal(asked.imageDigest),
             load: load(),
           }),
@@ -160,6 +164,12 @@ async function run(config: HostdConfig): Promise<void> {
   } finally {
     await stack.close();
   }
+}
+
+/** Why no bid is answered with an offer, if so. */
+function closedBecause(ending: AbortSignal, scheduling: Scheduling): Pick<BidHints, "closed"> {
+  if (ending.aborted) return { closed: "draining" };
+  return scheduling === "open" ? {} : { closed: scheduling };
 }
 
 /** Without its store hostd can keep nothing; the supervisor starts it anew, and reconcile puts things right. */

@@ -4,7 +4,14 @@ import { Fault } from "../lib/fault.ts";
 import { type CallContext, serverStream, unary } from "../lib/rpc.ts";
 import type { LogStore } from "./adapters/log-store.ts";
 import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
-import { type HostIdentity, helloToProto, holdToProto, statusToProto } from "./convert-host.ts";
+import {
+  type HostIdentity,
+  helloToProto,
+  holdToProto,
+  schedulingFromProto,
+  schedulingToProto,
+  statusToProto,
+} from "./convert-host.ts";
 import {
   logsFromProto,
   placementFromProto,
@@ -15,6 +22,7 @@ import {
 import type { Host } from "./domain/host.ts";
 import { machineId } from "./domain/machine.ts";
 import type { Machines } from "./domain/machines.ts";
+import type { Scheduling } from "./domain/scheduling.ts";
 
 /** What the service puts on the wire. */
 export interface HostServiceParts {
@@ -25,6 +33,8 @@ export interface HostServiceParts {
   /** 0 idle, 1 all CPUs busy. */
   readonly load: () => number;
   readonly outbox: { readonly sequence: number; readonly acknowledged: number };
+  /** Keeps what operators say of this host. */
+  readonly scheduling: { set(scheduling: Scheduling): Promise<Scheduling> };
 }
 
 /** Puts the machines of a host on the wire: checks and converts, and decides nothing else. */
@@ -57,8 +67,10 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         machines: machines.list().map((machine) => machineToProto(machine, identity.name, "without")),
       };
     }),
-    setScheduling: unary(() => {
-      throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "not served yet");
+    setScheduling: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const scheduling = schedulingFromProto(req.scheduling);
+      return { previous: schedulingToProto(await parts.scheduling.set(scheduling)) };
     }),
     startMachine: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
@@ -104,7 +116,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       const offsetMs = host.clock.now() - host.clock.monotonicMs();
       return {
         hello: helloToProto(identity),
-        status: statusToProto(host.ledger.sums(), host.store.all(), parts.load()),
+        status: statusToProto(host, parts.load()),
         holds: host.ledger.holds().map((hold) => holdToProto(hold, offsetMs)),
         outboxSequence: BigInt(parts.outbox.sequence),
         outboxAcknowledged: BigInt(parts.outbox.acknowledged),

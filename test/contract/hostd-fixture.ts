@@ -9,6 +9,7 @@ import {
   type PrepareMachineResponse,
 } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import type { Machine as WireMachine } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { SchedulingFile } from "../../src/hostd/adapters/scheduling-file.ts";
 import { Store } from "../../src/hostd/adapters/store.ts";
 import type { HostIdentity } from "../../src/hostd/convert-host.ts";
 import type { Host, Images, Limits, MachineStore, PullStep } from "../../src/hostd/domain/host.ts";
@@ -120,10 +121,12 @@ export async function startHost(options: TestHostOptions = {}) {
     startTimeoutMs: 5_000,
     ...options.settings,
   };
+  const scheduling = await SchedulingFile.open(dir);
   const { host, machines, logs } = assembleHost(settings, {
     store: options.store?.(store) ?? store,
     vmm: options.vmm?.(sim) ?? sim,
     images,
+    scheduling,
     clock: systemClock,
     log: quiet,
     closing: closing.signal,
@@ -138,12 +141,13 @@ export async function startHost(options: TestHostOptions = {}) {
     zone: "a",
     address: "127.0.0.1:1",
     capacity: settings.capacity,
+    labels: {},
     vmm: sim.info,
   };
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
   server.addService(
     HostServiceService,
-    hostService({ identity, host, machines, logs, load: () => 0.5, outbox: store }),
+    hostService({ identity, host, machines, logs, load: () => 0.5, outbox: store, scheduling }),
   );
   const running = await serve(server, "127.0.0.1:0", 100);
   const client = connect(HostServiceClient, `127.0.0.1:${running.port}`, { token, ownConnection: true });

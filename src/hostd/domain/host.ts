@@ -4,6 +4,7 @@ import type { Vmm, VmSink } from "../vmm/vmm.ts";
 import type { Ids } from "./ids.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Change, ImageRef, LocalImage, Machine, MachineId, ServiceConfig } from "./machine.ts";
+import type { SchedulingState } from "./scheduling.ts";
 import type { StartQueue } from "./start-queue.ts";
 import type { Teardowns } from "./teardowns.ts";
 
@@ -14,6 +15,7 @@ export interface Host {
   readonly vmm: Vmm;
   readonly ledger: Ledger;
   readonly starts: StartQueue;
+  readonly scheduling: SchedulingState;
   readonly teardowns: Teardowns;
   readonly images: Images;
   readonly logs: Logs;

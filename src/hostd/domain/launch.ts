@@ -5,6 +5,7 @@ import { type Host, spanAttribute } from "./host.ts";
 import { imageCommand } from "./image-command.ts";
 import type { Machine } from "./machine.ts";
 import type { Resident } from "./resident.ts";
+import { refuseWhileDraining } from "./scheduling.ts";
 import type { MachineState } from "./states.ts";
 import { endsWithin, pause } from "./time.ts";
 
@@ -33,7 +34,7 @@ const FAILURE_WAIT_MS = 1_000;
  * became of the start, so the answer need not wait for the disk a second time.
  *
  * @param signal aborts, with a Fault, when the start is called off
- * @throws Fault INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is as it was. EXEC_FAILED, START_FAILED,
+ * @throws Fault HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is as it was. EXEC_FAILED, START_FAILED,
  *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is as it was, or `stopped`
  */
 export async function launch(
@@ -64,6 +65,7 @@ async function admit(
   note: (name: string, value: number) => void,
 ): Promise<() => void> {
   const { host, id, machine } = resident;
+  refuseWhileDraining(host.scheduling, host.number);
   if (host.store.trouble) throw host.store.trouble;
   // What its last VM had is given back by its teardown, which would otherwise give back what this start is granted.
   if (host.teardowns.has(id) && !(await endsWithin(TEARDOWN_WAIT_MS, host.teardowns.of(id)))) {

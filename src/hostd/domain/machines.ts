@@ -12,6 +12,7 @@ import {
   type MachineSpec,
   notFound,
 } from "./machine.ts";
+import { refuseWhileDraining } from "./scheduling.ts";
 import { hasVm, type MachineState } from "./states.ts";
 import { decideWait, waitTimeout } from "./wait.ts";
 
@@ -37,7 +38,7 @@ export class Machines {
   /**
    * Turns a hold into a machine, `creating`. The same again returns the machine.
    *
-   * @throws Fault WRONG_HOST, HOLD_EXPIRED, HOLD_AWARDED, NO_FREE_PORT, DISK_FULL
+   * @throws Fault WRONG_HOST, HOST_DRAINING, HOLD_EXPIRED, HOLD_AWARDED, NO_FREE_PORT, DISK_FULL
    */
   create(placement: Placement): Promise<Machine> {
     const { id } = placement;
@@ -163,6 +164,8 @@ export class Machines {
   async #create(placement: Placement): Promise<Machine> {
     const { store, ledger, ports, clock, ids, limits } = this.#host;
     const { id, spec, reservationId, epoch, keepForLaunch } = placement;
+    // Cordoned, it keeps its word to auctions that are under way; it is only being emptied that goes before.
+    refuseWhileDraining(this.#host.scheduling, this.#host.number);
     const resources = ledger.award(reservationId, epoch, id, keepForLaunch ? limits.keepForLaunchMs : 0);
     let taken: readonly number[] = [];
     try {

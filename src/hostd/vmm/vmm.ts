@@ -148,8 +148,8 @@ export interface Vmm {
   destroy(vmId: string): Promise<void>;
   /** Every VM of which anything is left on this host, whoever knows of it. */
   list(): Promise<readonly string[]>;
-  /** How many VMs of this shape wait, booted, for a workload: told in bids. Absent: none ever do. They are not in {@link list}. */
-  warm?(shape: Shape): number;
+  /** How many VMs wait, booted, for a workload, of this shape or of all: told in bids. Absent: none ever do. They are not in {@link list}. */
+  warm?(shape?: Shape): number;
   /** From now on keeps VMs waiting for what `demand` says. Absent: this adapter never has any. */
   keepWarm?(demand: WarmDemand): void;
   /** Stops background work (pools, timers); running VMs go on. */

@@ -93,8 +93,8 @@ export class FastWays {
     });
   }
 
-  /** How many VMs wait. */
-  count(shape: Shape): number {
+  /** How many VMs wait, of this shape or of all. */
+  count(shape?: Shape): number {
     return this.#pool.count(shape);
   }
 

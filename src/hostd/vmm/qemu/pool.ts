@@ -58,8 +58,13 @@ export class WarmPool {
     this.#work = this.#run(demand);
   }
 
-  /** How many wait. */
-  count(shape: Shape): number {
+  /** How many wait, of this shape or of all. */
+  count(shape?: Shape): number {
+    if (shape === undefined) {
+      let all = 0;
+      for (const { vms } of this.#waiting.values()) all += vms.length;
+      return all;
+    }
     return this.#waiting.get(shapeKey(shape))?.vms.length ?? 0;
   }
 

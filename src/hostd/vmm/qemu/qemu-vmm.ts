@@ -130,7 +130,7 @@ export class QemuVmm implements Vmm {
     return listVms(dirs);
   }
 
-  warm(shape: Shape): number {
+  warm(shape?: Shape): number {
     return this.fast.count(shape);
   }
 
