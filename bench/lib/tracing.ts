@@ -1,13 +1,9 @@
-import { readFileSync } from "node:fs";
-import { context, propagation, trace } from "@opentelemetry/api";
 import { isComplete, type Trace, type TraceSpan } from "../../src/cli/trace/spans.ts";
-import { mintToken } from "../../src/lib/auth.ts";
-import { startTelemetry } from "../../src/lib/telemetry.ts";
 import { flushTelemetry } from "../../src/lib/tracing.ts";
 import { sleep } from "../../src/lib/wait.ts";
 import type { TestFleet } from "../../test/support/fleet.ts";
+import { traceClient } from "../../test/support/trace-client.ts";
 
-const TOKEN_SECONDS = 24 * 3_600;
 /** Services send their spans every 300 ms; on a machine at its limit the last ones take a while. */
 const PATIENCE_MS = 15_000;
 const POLL_MS = 250;
@@ -25,15 +21,7 @@ export class ClientTracing {
 
   /** Sends this process's spans to the fleet's receiver from now on. One at a time: the tracer is the process's. */
   static async start(fleet: TestFleet): Promise<ClientTracing> {
-    const key = readFileSync(fleet.signingKeyFile, "utf8");
-    const claims = { subject: "bench", org: "", scopes: ["internal"] } as const;
-    const token = await mintToken(key, claims, TOKEN_SECONDS);
-    // The exporter reads these from the environment itself.
-    process.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = fleet.traces;
-    process.env["OTEL_EXPORTER_OTLP_HEADERS"] = `authorization=Bearer%20${token}`;
-    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: fleet.traces, OTEL_SERVICE_NAME: "client" };
-    const provider = startTelemetry(env);
-    return new ClientTracing(fleet, () => provider.shutdown());
+    return new ClientTracing(fleet, await traceClient(fleet));
   }
 
   /** Reads traces by their ids, waiting for spans that are still on their way. Those that stay incomplete are left out. */
@@ -70,8 +58,7 @@ export class ClientTracing {
   }
 
   /** Stops tracing, before the fleet goes; another fleet may be traced then. */
-  async stop(): Promise<void> {
-    await this.#stop();
-    for (const each of [trace, context, propagation]) each.disable();
+  stop(): Promise<void> {
+    return this.#stop();
   }
 }

@@ -11,10 +11,11 @@ import {
   type TextMapSetter,
   trace,
 } from "@opentelemetry/api";
+import { asksForTimes, CallTimes, tellTimes } from "./call-times.ts";
 import { isServerFault } from "./fault.ts";
 import { rpcClientSeconds, rpcServerSeconds } from "./metrics.ts";
 import { codeName } from "./status.ts";
-import { tracer } from "./tracing.ts";
+import { nowUs, tracer } from "./tracing.ts";
 
 // Names and attributes follow the RPC conventions as of semantic-conventions 1.45. Own interceptors, because the stock
 // instrumentation loses the server span of a call that is cancelled or overdue, and emits older names.
@@ -37,6 +38,8 @@ export const observeServer: grpc.ServerInterceptor = (method, call) => {
   let ctx: Context = ROOT_CONTEXT;
   let span: Span | undefined;
   let ended = false;
+  /** Set when the caller wants to know. */
+  let receivedUs: number | undefined;
 
   const end = (code: number) => {
     if (ended) return;
@@ -53,6 +56,7 @@ export const observeServer: grpc.ServerInterceptor = (method, call) => {
     start(next) {
       next({
         onReceiveMetadata(metadata, proceed) {
+          if (asksForTimes(metadata)) receivedUs = nowUs();
           ctx = propagation.extract(ROOT_CONTEXT, metadata, getter);
           if (!QUIET.test(method.path) || trace.getSpanContext(ctx)) {
             const attributes = { ...SYSTEM, "rpc.method": name };
@@ -69,7 +73,13 @@ export const observeServer: grpc.ServerInterceptor = (method, call) => {
     },
     sendStatus(status, next) {
       end(status.code ?? grpc.status.UNKNOWN);
-      next(status);
+      if (receivedUs === undefined) {
+        next(status);
+        return;
+      }
+      const metadata = status.metadata ?? new grpc.Metadata();
+      tellTimes(metadata, receivedUs);
+      next({ ...status, metadata });
     },
   });
 };
@@ -84,15 +94,18 @@ export const observeClient: grpc.Interceptor = (options, nextCall) => {
   const attributes = { ...SYSTEM, "rpc.method": name };
   const span = quiet ? undefined : tracer().startSpan(name, { kind: SpanKind.CLIENT, attributes }, parent);
   const ctx = span ? trace.setSpan(parent, span) : parent;
+  const times = span?.isRecording() && !trace.getSpan(parent) ? new CallTimes() : undefined;
   const inner = nextCall(options);
 
   return new grpc.InterceptingCall(inner, {
     start(metadata, _listener, next) {
       propagation.inject(ctx, metadata, setter);
+      times?.ask(metadata);
       next(metadata, {
         onReceiveStatus(status, proceed) {
           const labels = { rpc_method: name, rpc_status_code: statusName(status.code) };
           rpcClientSeconds.observe(labels, (performance.now() - started) / 1_000);
+          if (times) context.with(ctx, () => times.record(status.metadata));
           if (span) {
             span.setAttributes(peerAttributes(inner.getPeer()));
             endSpan(span, status.code, status.code !== grpc.status.OK);

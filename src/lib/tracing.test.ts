@@ -176,6 +176,33 @@ describe("a call", () => {
     expect(statuses(SpanKind.CLIENT)).toEqual(["DEADLINE_EXCEEDED"]);
   });
 
+  test("that begins a trace says how long it was on its way, there and back", async () => {
+    await using service = await echo({ one: unary((req) => req) });
+
+    await call(service.client, service.client.one, { text: "" }, soon);
+
+    const client = only(NAME, SpanKind.CLIENT);
+    const [request, response] = [only("rpc.request"), only("rpc.response")];
+    for (const way of [request, response]) {
+      expect(way.parentSpanContext?.spanId).toBe(client.spanContext().spanId);
+    }
+    const server = only(NAME, SpanKind.SERVER);
+    expect(ms(request.endTime)).toBeGreaterThan(ms(request.startTime));
+    // Of two clocks, the one in whole milliseconds, so nearly.
+    expect(Math.abs(ms(request.startTime) - ms(client.startTime))).toBeLessThan(2);
+    expect(Math.abs(ms(request.endTime) - ms(server.startTime))).toBeLessThan(2);
+    expect(Math.abs(ms(response.startTime) - ms(server.endTime))).toBeLessThan(2);
+    expect(Math.abs(ms(response.endTime) - ms(client.endTime))).toBeLessThan(2);
+  });
+
+  test("inside a trace has no such spans: there it is the client span's own time", async () => {
+    await using service = await echo({ one: unary((req) => req) });
+
+    await withSpan("root", {}, () => call(service.client, service.client.one, { text: "" }, soon));
+
+    expect(exporter.getFinishedSpans().filter(({ name }) => name.startsWith("rpc."))).toEqual([]);
+  });
+
   test("to a peer that is not there gives a client span", async () => {
     const service = await echo({});
     await service.close();
@@ -248,4 +275,8 @@ function statuses(kind: SpanKind): unknown[] {
     .getFinishedSpans()
     .filter((span) => span.kind === kind)
     .map((span) => span.attributes["rpc.status_code"]);
+}
+
+function ms([seconds, nanos]: HrTime): number {
+  return seconds * 1_000 + nanos / 1e6;
 }

@@ -137,6 +137,14 @@ export function recordSpan(recorded: RecordedSpan): void {
   span.end(recorded.endUs < recorded.startUs ? start : hrTime(recorded.endUs));
 }
 
+/** The time now in microseconds since the epoch, as spans have it: the wall clock's, and finer than its whole milliseconds. */
+export function nowUs(): number {
+  const wall = Date.now();
+  const fine = performance.timeOrigin + performance.now();
+  // Apart once the wall clock was set since the process began.
+  return Math.round(1_000 * (Math.abs(fine - wall) <= LONGEST_ROUNDING_MS ? fine : wall));
+}
+
 /** Sends what is left and stops tracing; never throws, and gives up after `timeoutMs`. The last thing a program closes. */
 export async function flushTelemetry(timeoutMs = 2_000): Promise<void> {
   const provider = trace.getTracerProvider();

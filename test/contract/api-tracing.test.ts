@@ -1,3 +1,4 @@
+import { SpanKind } from "@opentelemetry/api";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { startTelemetry } from "../../src/lib/telemetry.ts";
@@ -45,7 +46,7 @@ test("a create is one trace: preflight, each step, and every call it makes", asy
   expect(machine?.createTraceId).toBe(spans[0]?.spanContext().traceId);
 });
 
-test("a start is the client's span, the api's, and those of the call to the host: nothing else", async () => {
+test("a start is the client's span, the api's and its work, and those of the call to the host: nothing else", async () => {
   const { machine } = await api.user.create();
   exporter.reset();
 
@@ -60,11 +61,10 @@ test("a start is the client's span, the api's, and those of the call to the host
         .map((span) => span.name)
         .sort(),
     )
-    .toEqual(["test", host, host, public_, public_].sort());
+    .toEqual(["api.start", "test", host, host, public_, public_].sort());
   expect(names().some((name) => name.startsWith("SELECT"))).toBe(false);
-  const server = traceOf("test").find((span) => span.attributes["windhover.host.name"] !== undefined);
-  expect(server?.attributes).toMatchObject({
-    "windhover.machine.id": machine?.id,
-    "windhover.host.name": "host-1",
-  });
+  const attributesOf = (name: string, kind: SpanKind) =>
+    traceOf("test").find((span) => span.name === name && span.kind === kind)?.attributes;
+  expect(attributesOf(public_, SpanKind.SERVER)).toMatchObject({ "windhover.machine.id": machine?.id });
+  expect(attributesOf("api.start", SpanKind.INTERNAL)).toEqual({ "windhover.host.name": "host-1" });
 });
