@@ -43,6 +43,7 @@ const COMMANDS = [
   "mount",
   "sleep",
   "head",
+  "hexdump",
   "rm",
 ];
 const PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:Web:/srv/web:/bin/sh\n";

@@ -1,13 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
 import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/waiting.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { type Bench, openBench, openVmm, qemuPid } from "./vmm-fixture.ts";
+import { type Bench, type Launched, openBench, openVmm, qemuPid } from "./vmm-fixture.ts";
+import { holds, watchCalls } from "./vmm-watch.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };
 const READY = { timeout: 120_000, interval: 50 };
@@ -62,26 +64,42 @@ test("a start finds a VM waiting, takes a fraction of a boot, and serves one mac
   expect(await bench.vmm.list()).toEqual([]);
 });
 
-test("two VMs from one template have their own randomness, and the host's clock at the first instruction", async () => {
+test("a warm start waits for no file, and starts no process", async () => {
+  await pooled(1);
+  const watch = watchCalls();
+
+  const { vm } = await bench.launch(["sleep", "1000"]).finally(watch.stop);
+
+  expect(vm.way).toBe("warm");
+  expect(watch.calls).toEqual([]);
+  // The watch would have seen it.
+  const again = watchCalls();
+  existsSync(bench.dir);
+  again.stop();
+  expect(again.calls).toEqual(["existsSync"]);
+  await bench.vmm.destroy(vm.id);
+});
+
+/** What tells two VMs from one template apart, and when it was said. */
+const SELF =
+  "head -c 16 /dev/urandom | hexdump -v -e '16/1 \"%02x\"'; echo; cat /proc/sys/kernel/random/boot_id";
+
+test("two VMs from one template have their own randomness and boot, and the host's clock at the first instruction", async () => {
   await pooled(2);
-  const random = ["sh", "-c", "head -c 16 /dev/urandom | od -An -tx1 || head -c 16 /dev/urandom | cat"];
 
   const clock = await bench.launch(["probe", "clock"]);
   await clock.vm.exited;
-  const [line] = clock.lines;
   expect(clock.vm.way).toBe("warm");
-  expect(Math.abs(Number(line?.text) - (line?.timeUs ?? 0))).toBeLessThan(50_000);
-  expect(Math.abs(Number(line?.text) - Date.now() * 1_000)).toBeLessThan(5_000_000);
+  isOnTime(clock);
 
   await pooled(2);
-  const [one, two] = await Promise.all([bench.launch(random), bench.launch(random)]);
-  await Promise.all([one.vm.exited, two.vm.exited]);
-  expect([one.vm.way, two.vm.way]).toEqual(["warm", "warm"]);
-  expect(one.texts().join()).not.toBe("");
-  expect(one.texts()).not.toEqual(two.texts());
+  const two = await Promise.all([bench.launch(["sh", "-c", SELF]), bench.launch(["sh", "-c", SELF])]);
+  await Promise.all(two.map(({ vm }) => vm.exited));
+  expect(two.map(({ vm }) => vm.way)).toEqual(["warm", "warm"]);
+  areDifferent(two);
 });
 
-test("without a VM that waits the template serves, with randomness and a clock of its own", async () => {
+test("without a VM that waits the template serves, with randomness, boot and clock of its own", async () => {
   await pooled(1);
   wanted = 0;
   reclaim(0);
@@ -89,18 +107,53 @@ test("without a VM that waits the template serves, with randomness and a clock o
   lendableMb = 0;
   await expect.poll(waitingNow, READY).toBe(0);
 
-  const [one, two] = await Promise.all([
-    bench.launch(["sh", "-c", "cat /proc/sys/kernel/random/uuid"]),
-    bench.launch(["sh", "-c", "cat /proc/sys/kernel/random/uuid"]),
-  ]);
+  const two = await Promise.all([bench.launch(["sh", "-c", SELF]), bench.launch(["sh", "-c", SELF])]);
   const clock = await bench.launch(["probe", "clock"]);
   lendableMb = before;
 
-  await Promise.all([one, two, clock].map(({ vm }) => vm.exited));
-  expect([one, two, clock].map(({ vm }) => vm.way)).toEqual(["template", "template", "template"]);
-  expect(one.texts()).not.toEqual(two.texts());
-  const [line] = clock.lines;
+  await Promise.all([...two, clock].map(({ vm }) => vm.exited));
+  expect([...two, clock].map(({ vm }) => vm.way)).toEqual(["template", "template", "template"]);
+  areDifferent(two);
+  isOnTime(clock);
+});
+
+/** The guest's clock as the program saw it first, beside the host's at that moment. */
+function isOnTime({ lines }: Launched): void {
+  const [line] = lines;
   expect(Math.abs(Number(line?.text) - (line?.timeUs ?? 0))).toBeLessThan(50_000);
+  expect(Math.abs(Number(line?.text) - Date.now() * 1_000)).toBeLessThan(5_000_000);
+}
+
+function areDifferent([one, two]: readonly Launched[]): void {
+  const [random, boot] = [one, two].map((each) => each?.texts() ?? []);
+  for (const texts of [random, boot]) {
+    expect(texts).toEqual([
+      expect.stringMatching(/^[0-9a-f]{32}$/),
+      expect.stringMatching(/^[0-9a-f-]{36}$/),
+    ]);
+  }
+  expect(random?.[0]).not.toBe(boot?.[0]);
+  expect(random?.[1]).not.toBe(boot?.[1]);
+}
+
+test("nothing of a machine is in the memory of templates and of VMs that wait", async () => {
+  await pooled(1);
+  const secret = randomBytes(12).toString("hex");
+  const script = 'echo "$SECRET" > /data/kept; cat /data/kept; echo done';
+  const { vm, texts } = await bench.launch(["sh", "-c", script], { env: { SECRET: secret } });
+  await vm.exited;
+  expect(texts()).toEqual([secret, "done"]);
+  // It is where it was used, so it is found where it is.
+  expect(holds(qemuPid(bench.dir, vm.id), secret)).toBe(true);
+  await bench.vmm.destroy(vm.id);
+
+  await pooled(2);
+  for (const id of bench.waiting()) expect(holds(qemuPid(bench.dir, id), secret)).toBe(false);
+  const template = readdirSync(join(bench.dir, "templates"), { recursive: true, encoding: "utf8" });
+  expect(template.map((file) => basename(file))).toContain("memory");
+  for (const file of template.map((name) => join(bench.dir, "templates", name))) {
+    if (statSync(file).isFile()) expect(readFileSync(file).includes(secret)).toBe(false);
+  }
 });
 
 test("a VM that waits is empty: nothing of rehearsals or machines is on its disk", async () => {
@@ -122,15 +175,17 @@ test("a VM that waits is empty: nothing of rehearsals or machines is on its disk
   expect(found.filter((name) => !prepared.includes(name))).toEqual([]);
 });
 
-test("a VM that dies while it waits, or while it is taken, costs time and nothing else", async () => {
+test("VMs that die while they wait, or while one is taken, cost time and nothing else", async () => {
   await pooled(1);
-  const doomed = qemuPid(bench.dir, bench.waiting()[0] ?? "");
+  wanted = 0;
+  const doomed = bench.waiting().map((id) => qemuPid(bench.dir, id));
+  const before = waitingNow();
 
-  // Stopped, it takes the commands and never answers; killed, it fails them half done.
-  process.kill(doomed, "SIGSTOP");
+  // Stopped, they take commands and never answer; killed, they fail them half done.
+  for (const pid of doomed) process.kill(pid, "SIGSTOP");
   const launching = bench.launch(["sh", "-c", "echo here"]);
-  await expect.poll(waitingNow, READY).toBe(0);
-  process.kill(doomed, "SIGKILL");
+  await expect.poll(waitingNow, READY).toBeLessThan(before);
+  for (const pid of doomed) process.kill(pid, "SIGKILL");
   const { vm, texts } = await launching;
 
   expect(await vm.exited).toMatchObject({ kind: "process", exitCode: 0 });

@@ -36,7 +36,7 @@ describe("a host's VM directories", () => {
     await dirs.remove("a");
     await dirs.remove("a");
 
-    expect(dirs.has("a")).toBe(false);
+    expect(await dirs.has("a")).toBe(false);
     expect(() => dirs.create("a")).not.toThrow();
     expect(() => dirs.create("a")).toThrow("EEXIST");
   });

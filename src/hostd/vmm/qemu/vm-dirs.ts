@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import {
   chownSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -11,7 +10,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Way } from "../vmm.ts";
 import type { ProcessId } from "./process.ts";
@@ -87,8 +86,9 @@ export class VmDirs {
   }
 
   /** Whether the VM has a directory. */
-  has(vmId: string): boolean {
-    return existsSync(this.path(vmId));
+  async has(vmId: string): Promise<boolean> {
+    const found = await stat(this.path(vmId)).catch(() => undefined);
+    return found !== undefined;
   }
 
   /** Every VM that has a directory. */

@@ -1,13 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
-import { link } from "node:fs/promises";
-import { join } from "node:path";
-import type { Shape, VmSink, Workload } from "../vmm.ts";
+import type { Shape, VmSink } from "../vmm.ts";
 import { requireProtocol } from "./acquire.ts";
 import { Agent } from "./agent.ts";
 import { type BootOptions, bringUp, prioritize, type RunningQemu } from "./bring-up.ts";
-import { ROOT_NODE, VM_FILES } from "./command-line.ts";
-import { forwardPorts } from "./forwards.ts";
+import { VM_FILES } from "./command-line.ts";
 import { GuestVm } from "./guest-vm.ts";
 import { PhaseLog } from "./phases.ts";
 import type { ProcessId } from "./process.ts";
@@ -32,8 +29,6 @@ export interface WaitingOptions extends BootOptions {
 
 /** Begins the ids of VMs that no machine has. */
 export const POOL_PREFIX = "pool-";
-/** Name of the block node of a machine's image. */
-const IMAGE_NODE = "image";
 /** The emulator translates nearly all in the first and much of the rest in the second; more would take memory and save no time. */
 const REHEARSALS = 2;
 const SILENT: VmSink = { onLog() {} };
@@ -83,32 +78,6 @@ export async function meet(options: BootOptions, id: string, { qmp, alive }: Run
     qmp.close();
     throw err;
   }
-}
-
-/**
- * Gives the root disk of a VM that stands still a machine's image, makes the machine's ports reachable, and lets the VM go on. Nothing
- * waits for the answer to one command before the next is sent.
- */
-export async function swapAndContinue(qmp: Qmp, ports: Workload["ports"]): Promise<void> {
-  const image = {
-    ...{ driver: "file", "node-name": IMAGE_NODE, filename: VM_FILES.image },
-    ...{ "read-only": true, locking: "off" },
-  };
-  const root = { driver: "raw", "node-name": ROOT_NODE, file: IMAGE_NODE, "read-only": true };
-  await Promise.all([
-    qmp.execute("blockdev-add", image),
-    qmp.execute("blockdev-reopen", { options: [root] }),
-    forwardPorts(qmp, ports),
-    qmp.execute("cont"),
-  ]);
-}
-
-/**
- * Puts a machine's image into the VM's own folder, where its QEMU sees it, and nothing else of its kind. It is a second name for the same
- * file, so it must be on the same file system; rejects with EXDEV when it is not.
- */
-export async function placeImage(options: BootOptions, id: string, rootfs: string): Promise<void> {
-  await link(rootfs, join(options.dirs.runDir(id), VM_FILES.image));
 }
 
 /** From now on it is as important as any other. */
