@@ -7,6 +7,7 @@ import type { BootOptions } from "./bring-up.ts";
 import { clear, clearWaiting } from "./clear.ts";
 import { forwardPorts } from "./forwards.ts";
 import { GuestVm } from "./guest-vm.ts";
+import { handOver } from "./hand-over.ts";
 import type { PhaseLog } from "./phases.ts";
 import { WarmPool } from "./pool.ts";
 import { shapeKey } from "./pool-policy.ts";
@@ -14,15 +15,7 @@ import { rehearsalDisk } from "./rehearsal.ts";
 import { restore, saveTemplate } from "./template.ts";
 import { templateKey } from "./template-key.ts";
 import { TemplateStore } from "./template-store.ts";
-import {
-  makeWaiting,
-  meet,
-  placeImage,
-  poolId,
-  swapAndContinue,
-  type WaitingOptions,
-  type WaitingVm,
-} from "./waiting.ts";
+import { makeWaiting, meet, poolId, type WaitingOptions, type WaitingVm } from "./waiting.ts";
 
 /** What the fast ways to a running guest work with. */
 export interface FastOptions extends BootOptions {
@@ -119,13 +112,10 @@ export class FastWays {
     const waiting = this.#areImagesElsewhere ? undefined : this.#pool.take(shape);
     if (!waiting) return undefined;
     const { vm, qmp, id } = waiting;
+    const { rootfs, ports } = workload;
+    const owner = { id: vmId, sink, notBeforeUs: phases.startUs, rootfs, ports };
     try {
-      await placeImage(this.#options, id, workload.rootfs);
-      await this.#options.dirs.rename(id, vmId);
-      phases.mark("vmm.claim");
-      vm.assign({ id: vmId, sink, notBeforeUs: phases.startUs });
-      await swapAndContinue(qmp, workload.ports);
-      phases.mark("vmm.swap");
+      await handOver(waiting, owner, this.#options.dirs, phases);
       return { vm, qmp, way: "warm" };
     } catch (err) {
       await vm.detach();

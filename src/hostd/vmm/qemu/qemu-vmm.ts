@@ -64,9 +64,7 @@ export class QemuVmm implements Vmm {
     sink: VmSink,
     signal: AbortSignal,
   ): Promise<Vm> {
-    if (this.launches.has(vmId) || this.vms.has(vmId) || this.options.dirs.has(vmId)) {
-      throw new LaunchError("vmm", "exists", `VM ${vmId} exists`);
-    }
+    if (this.launches.has(vmId) || this.vms.has(vmId)) throw exists(vmId);
     const abort = new AbortController();
     const done = this.start({ vmId, shape, workload, sink }, AbortSignal.any([signal, abort.signal]));
     this.launches.set(vmId, { abort, settled: Promise.allSettled([done]) });
@@ -177,6 +175,7 @@ export class QemuVmm implements Vmm {
     const { vmId, shape, workload } = request;
     const over = this.fast.begin(shape);
     try {
+      if (await this.options.dirs.has(vmId)) throw exists(vmId);
       for (const way of this.options.ways) {
         const vm = await this.attempt(way, request, signal, phases);
         if (!vm) continue;
@@ -261,6 +260,10 @@ export class QemuVmm implements Vmm {
     }
     throw new LaunchError("vmm", "queue_full", `${this.boots.depth} launches are waiting already`);
   }
+}
+
+function exists(vmId: string): LaunchError {
+  return new LaunchError("vmm", "exists", `VM ${vmId} exists`);
 }
 
 function deadline(signal: AbortSignal, ms: number): { signal: AbortSignal; clear: () => void } {
