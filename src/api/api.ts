@@ -1,7 +1,11 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { join } from "node:path";
 import type * as grpc from "@grpc/grpc-js";
-import { HostReportsServiceService, HostsServiceService } from "../gen/windhover/admin/v1/hosts.ts";
+import {
+  HostReportsServiceService,
+  HostsServiceService,
+  ReservationsServiceService,
+} from "../gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
 import { MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
@@ -19,6 +23,7 @@ import { type HostAddress, hostMachines } from "./adapters/hostd.ts";
 import { HostdClients } from "./adapters/hostd-clients.ts";
 import { createHosts } from "./adapters/hostd-create.ts";
 import { askHello } from "./adapters/hostd-hello.ts";
+import { hostOperations } from "./adapters/hostd-operators.ts";
 import { sweepHosts } from "./adapters/hostd-sweep.ts";
 import { housekeep } from "./adapters/housekeeping.ts";
 import { checkReference } from "./adapters/images.ts";
@@ -40,10 +45,12 @@ import { makeMachineName } from "./domain/names.ts";
 import { HostLists } from "./host-lists.ts";
 import { Hosts } from "./hosts.ts";
 import { MachineLists } from "./machine-lists.ts";
+import { Operators } from "./operators.ts";
 import { appsService } from "./service-apps.ts";
 import { hostReportsService, hostsService } from "./service-hosts.ts";
 import { machinesService } from "./service-machines.ts";
 import { organizationsService } from "./service-organizations.ts";
+import { reservationsService } from "./service-reservations.ts";
 import { Sweeper } from "./sweeper.ts";
 
 /** The services of an api by their full names. */
@@ -53,6 +60,7 @@ export const SERVICES = [
   "windhover.admin.v1.OrganizationsService",
   "windhover.admin.v1.HostsService",
   "windhover.admin.v1.HostReportsService",
+  "windhover.admin.v1.ReservationsService",
 ];
 
 const REFRESH_MS = 2_000;
@@ -143,6 +151,12 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
 
   const makeName = () => makeMachineName((below) => randomInt(below));
   const creating = new Creates({ creates, sagas, runner, machines, makeName });
+  const operators = new Operators(
+    table,
+    () => hosts.refresh(),
+    hostOperations(clients),
+    hostMachines(clients),
+  );
   const lists = new HostLists(table, new HostStore(database), schedulers, clock);
   const parts = {
     machines,
@@ -157,7 +171,8 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
       server.addService(AppsServiceService, appsService(apps, new Apps(apps, records, machines)));
       const organizations = organizationsService(new OrganizationStore(database), signingKey, clock);
       server.addService(OrganizationsServiceService, organizations);
-      server.addService(HostsServiceService, hostsService(lists));
+      server.addService(HostsServiceService, hostsService(lists, operators));
+      server.addService(ReservationsServiceService, reservationsService(schedulers, options.region));
       server.addService(HostReportsServiceService, hostReportsService(hosts));
     },
     runner,

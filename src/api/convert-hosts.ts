@@ -1,7 +1,8 @@
-import type { Host, Capacity as WireCapacity } from "../gen/windhover/admin/v1/hosts.ts";
+import type { DrainHostResponse, Host, Capacity as WireCapacity } from "../gen/windhover/admin/v1/hosts.ts";
 import { type AttachedHost, type Resources, Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { timeTo } from "./convert-machine.ts";
+import { stateTo, timeTo } from "./convert-machine.ts";
 import type { Capacity, HostEntry } from "./domain/host-table.ts";
+import type { Drained } from "./operators.ts";
 
 /** What is known of one host, and from whom. */
 export interface HostFacts {
@@ -41,9 +42,21 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
     vmmReason: hello?.vmmReason ?? entry?.vmmReason ?? "",
     statusMessage: notes.join("; "),
     scheduling: status?.scheduling ?? Scheduling.UNSPECIFIED,
-    labels: hello?.labels ?? {},
+    labels: hello?.labels ?? { ...entry?.labels },
     warm: status?.warm ?? 0,
     passedOverUntilTime: attached?.passedOverUntilTime,
+  };
+}
+
+/** Puts on the wire how far a host has been emptied. */
+export function drainedTo({ host, machine, problem, done, total }: Drained): DrainHostResponse {
+  return {
+    hostNumber: host.number,
+    machineId: machine?.id ?? "",
+    state: machine ? stateTo(machine.state) : 0,
+    problem: problem ?? "",
+    done,
+    total,
   };
 }
 

@@ -31,28 +31,35 @@ export class HostLists {
 
   /** All hosts by number. Whatever does not answer is left out, and said so. @param region empty for all */
   async list(region: string, scope: Scope): Promise<readonly ReturnType<typeof hostTo>[]> {
-    const [attached, recorded] = await Promise.all([
-      unlessDown("the scheduler", async () => {
-        const regions = this.#schedulers.regions();
-        return (await Promise.all(regions.map((each) => this.#schedulers.listHosts(each, scope)))).flat();
-      }),
+    const regions = this.#schedulers.regions().filter((each) => region === "" || each === region);
+    const [views, recorded] = await Promise.all([
+      Promise.all(
+        regions.map((each) =>
+          unlessDown(`the scheduler of ${each}`, () => this.#schedulers.listHosts(each, scope)),
+        ),
+      ),
       unlessDown("the record", () => this.#store.changedSince(undefined)),
     ]);
-    const missing = [
-      ...(attached ? [] : ["the scheduler did not answer: not known whether it is attached"]),
+    const silent = new Set(regions.filter((_, i) => views[i] === undefined));
+    const missingIn = (of: string) => [
+      ...(silent.has(of) ? ["the scheduler did not answer: not known whether it is attached"] : []),
       ...(recorded ? [] : ["the record did not answer"]),
     ];
     for (const entry of recorded?.entries ?? []) this.#table.learn(entry);
     const known = new Map(this.#table.all().map((entry) => [entry.number, entry]));
     const present = new Map(
-      (attached ?? []).flatMap((host) => (host.hello ? [[host.hello.number, host] as const] : [])),
+      views
+        .flatMap((view) => view ?? [])
+        .flatMap((host) => (host.hello ? [[host.hello.number, host] as const] : [])),
     );
     const numbers = [...new Set([...known.keys(), ...present.keys()])].sort((a, b) => a - b);
     const now = this.#clock.now();
     return numbers
-      .map((number) =>
-        hostTo({ number, entry: known.get(number), attached: present.get(number), missing }, now),
-      )
+      .map((number) => {
+        const [entry, attached] = [known.get(number), present.get(number)];
+        const missing = missingIn(attached?.hello?.region ?? entry?.region ?? "");
+        return hostTo({ number, entry, attached, missing }, now);
+      })
       .filter((host) => region === "" || host.region === region);
   }
 }

@@ -4,32 +4,40 @@ import type {
   HostsServiceServer,
   ReportEventsRequest,
 } from "../gen/windhover/admin/v1/hosts.ts";
+import { Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth.ts";
-import { Fault } from "../lib/fault.ts";
 import { serverStream, unary } from "../lib/rpc.ts";
+import { drainedTo } from "./convert-hosts.ts";
 import { eventFrom, machineFrom } from "./convert-machine.ts";
 import type { HostEntry } from "./domain/host-table.ts";
 import { hostNumberOf, MAX_HOST_NUMBER, parseMachineId } from "./domain/machine-id.ts";
 import type { HostEvent } from "./domain/outbox.ts";
 import type { HostLists } from "./host-lists.ts";
 import type { Hosts } from "./hosts.ts";
+import type { Operators } from "./operators.ts";
 import { callerOf, Problems } from "./request.ts";
 
 const MAX_EVENTS = 500;
 const MAX_TEXT = 1_024;
 
 /** Puts hosts on the wire, for operators. */
-export function hostsService(lists: HostLists): HostsServiceServer {
+export function hostsService(lists: HostLists, operators: Operators): HostsServiceServer {
   return {
     listHosts: unary(async (req, ctx) => ({
       hosts: [...(await lists.list(req.region, callerOf(ctx, "admin")))],
     })),
-    setHostScheduling: unary(() => {
-      throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "not served yet");
+    setHostScheduling: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "admin");
+      const problems = new Problems();
+      if (req.scheduling !== Scheduling.OPEN && req.scheduling !== Scheduling.CORDONED)
+        problems.add("scheduling", "must be open or cordoned; to empty a host, use DrainHost");
+      problems.check();
+      const { host, previous } = await operators.setScheduling(req.host, req.scheduling, caller);
+      return { hostNumber: host.number, previous };
     }),
-    drainHost: serverStream(async function* () {
-      yield* [];
-      throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "not served yet");
+    drainHost: serverStream(async function* (req, ctx) {
+      const caller = callerOf(ctx, "admin");
+      for await (const drained of operators.drain(req.host, caller)) yield drainedTo(drained);
     }),
   };
 }
@@ -55,7 +63,8 @@ function entryFrom(req: AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
   for (const field of ["name", "region", "address"] as const) {
     if (req[field] === "") problems.add(field, "is required");
   }
-  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason } = req;
+  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, labels } =
+    req;
   for (const [field, text] of Object.entries({ name, region, zone, address, vmm, acceleration, isolation })) {
     if (text.length > MAX_TEXT) problems.add(field, `must have at most ${MAX_TEXT} characters`);
   }
@@ -65,7 +74,20 @@ function entryFrom(req: AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
     memoryMb: Number(req.capacity?.memoryMb ?? 0n),
     diskMb: Number(req.capacity?.diskMb ?? 0n),
   };
-  return { number, identity, name, region, zone, address, capacity, vmm, acceleration, isolation, vmmReason };
+  return {
+    number,
+    identity,
+    name,
+    region,
+    zone,
+    address,
+    capacity,
+    vmm,
+    acceleration,
+    isolation,
+    vmmReason,
+    labels,
+  };
 }
 
 function eventsFrom(req: ReportEventsRequest): readonly HostEvent[] {

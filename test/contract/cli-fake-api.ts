@@ -1,4 +1,9 @@
-import { type Host, HostsServiceService } from "../../src/gen/windhover/admin/v1/hosts.ts";
+import {
+  type DrainHostResponse,
+  type Host,
+  HostsServiceService,
+  ReservationsServiceService,
+} from "../../src/gen/windhover/admin/v1/hosts.ts";
 import {
   type Organization,
   OrganizationsServiceService,
@@ -15,6 +20,7 @@ import {
   MachinesServiceService,
   type WatchCreateResponse,
 } from "../../src/gen/windhover/machines/v1/machines.ts";
+import { type Reservation, Scheduling } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../src/lib/auth.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { type CallContext, serverStream, unary } from "../../src/lib/rpc.ts";
@@ -29,6 +35,9 @@ export class FakeApi {
   readonly orgs = new Map<string, Organization>();
   readonly logs: LogEntry[] = [];
   hosts: Host[] = [];
+  reservations: Reservation[] = [];
+  /** What `DrainHost` tells. */
+  drained: DrainHostResponse[] = [];
   /** What the next call of a method fails with. */
   readonly failures = new Map<string, Fault>();
   readonly requests: { method: string; request: unknown; traceparent: string }[] = [];
@@ -51,6 +60,23 @@ export class FakeApi {
     server.addService(OrganizationsServiceService, this.#orgsService());
     server.addService(HostsServiceService, {
       listHosts: unary((_req, ctx) => this.#answer("listHosts", {}, ctx, () => ({ hosts: this.hosts }))),
+      setHostScheduling: unary((req, ctx) =>
+        this.#answer("setHostScheduling", req, ctx, () => ({ hostNumber: 1, previous: Scheduling.OPEN })),
+      ),
+      drainHost: serverStream(
+        async function* (this: FakeApi, req: { host: string }, ctx: CallContext) {
+          this.#answer("drainHost", req, ctx, () => undefined);
+          yield* this.drained;
+        }.bind(this),
+      ),
+    });
+    server.addService(ReservationsServiceService, {
+      listReservations: unary((req, ctx) =>
+        this.#answer("listReservations", req, ctx, () => ({
+          reservations: this.reservations,
+          total: this.reservations.length,
+        })),
+      ),
     });
     this.#running = await serve(server, this.address, 50);
     this.port = this.#running.port;
@@ -67,6 +93,8 @@ export class FakeApi {
     this.requests.length = 0;
     this.steps = [];
     this.hosts = [];
+    this.reservations = [];
+    this.drained = [];
     this.createMs = 0;
   }
 

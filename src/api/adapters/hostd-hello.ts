@@ -18,11 +18,25 @@ export function askHello(clients: ClientLookup): AskHello {
 }
 
 function toEntry(hello: Hello): Omit<HostEntry, "lastSeenMs"> {
-  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason } = hello;
+  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, labels } =
+    hello;
   const capacity = {
     cpus: hello.capacity?.cpus ?? 0,
     memoryMb: Number(hello.capacity?.memoryMb ?? 0n),
     diskMb: Number(hello.capacity?.diskMb ?? 0n),
   };
-  return { number, identity, name, region, zone, address, capacity, vmm, acceleration, isolation, vmmReason };
+  return {
+    number,
+    identity,
+    name,
+    region,
+    zone,
+    address,
+    capacity,
+    vmm,
+    acceleration,
+    isolation,
+    vmmReason,
+    labels,
+  };
 }

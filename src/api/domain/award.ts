@@ -29,7 +29,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "DISK_FULL",
   "INSUFFICIENT_CAPACITY",
   "NO_FREE_PORT",
-  "DRAINING",
+  "HOST_DRAINING",
 ]);
 
 /**

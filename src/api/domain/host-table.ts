@@ -22,6 +22,8 @@ export interface HostEntry {
   readonly acceleration: string;
   readonly isolation: string;
   readonly vmmReason: string;
+  /** What constraints of creates may ask for. Absent in what earlier versions stored. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** When it last announced itself, to any api: milliseconds since the epoch, by that api's clock. */
   readonly lastSeenMs: number;
 }
@@ -108,6 +110,7 @@ function sorted(e: HostEntry): HostEntry {
     acceleration,
     isolation,
     vmmReason,
+    labels = {},
     lastSeenMs,
   } = e;
   const { cpus, memoryMb, diskMb } = e.capacity;
@@ -124,6 +127,7 @@ function sorted(e: HostEntry): HostEntry {
     acceleration,
     isolation,
     vmmReason,
+    labels: Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1))),
     lastSeenMs,
   };
 }

@@ -1,8 +1,11 @@
 import { type Host, HostsServiceClient } from "../../gen/windhover/admin/v1/hosts.ts";
-import { type Column, table } from "../render/table.ts";
-import { ago, megabytes } from "../render/time.ts";
+import { Scheduling } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Fault } from "../../lib/fault.ts";
+import { table } from "../render/table.ts";
 import type { Handler } from "../runner.ts";
+import { HOST_COLUMNS, hostDetails, hostNotes, hostRow } from "../show/host-text.ts";
 import { hostJson } from "../show/json.ts";
+import { schedulingName } from "../show/scheduling.ts";
 
 /** `hover host list`. */
 export const listHosts: Handler<[], { region?: string }> = async (session, _args, flags) => {
@@ -17,8 +20,15 @@ export const listHosts: Handler<[], { region?: string }> = async (session, _args
     return undefined;
   }
   const { width, paint } = session.terminal;
-  session.printLines(table(COLUMNS, hosts.map(row), width));
-  const notes = hosts.flatMap(notesOf);
+  const now = Date.now();
+  session.printLines(
+    table(
+      HOST_COLUMNS,
+      hosts.map((host) => hostRow(host, now)),
+      width,
+    ),
+  );
+  const notes = hosts.flatMap((host) => hostNotes(host, now));
   if (notes.length > 0) session.printLines(["", ...notes.map((note) => paint.dim(note))]);
   if (hosts.some((host) => host.isolation === "development")) {
     session.say(
@@ -28,49 +38,48 @@ export const listHosts: Handler<[], { region?: string }> = async (session, _args
   return undefined;
 };
 
-const COLUMNS: readonly Column[] = [
-  { title: "HOST", min: 8 },
-  { title: "REGION", dropRank: 4 },
-  { title: "ZONE", min: 5, dropRank: 3 },
-  { title: "ATTACHED", min: 8 },
-  { title: "CPUS", align: "right" },
-  { title: "MEMORY", align: "right" },
-  { title: "DISK", align: "right", dropRank: 2 },
-  { title: "HELD" },
-  { title: "MACHINES", min: 9 },
-  { title: "VMM", min: 8, dropRank: 1 },
-  { title: "ISOLATION" },
-];
+/** `hover host show`. */
+export const showHost: Handler<[string], object> = async (session, [name]) => {
+  const client = await session.client(HostsServiceClient);
+  const { hosts } = await session.call(client, client.listHosts, { region: "" });
+  const host = pick(name, hosts);
+  if (session.json) session.printJson(hostJson(host));
+  else session.printLines(hostDetails(host, Date.now()));
+  return undefined;
+};
 
-function row(host: Host): string[] {
-  const used = (pick: (c: NonNullable<Host["capacity"]>) => number, show: (n: number) => string) =>
-    `${host.allocated ? show(pick(host.allocated)) : "?"} of ${host.capacity ? show(pick(host.capacity)) : "?"}`;
-  return [
-    host.name,
-    host.region,
-    host.zone,
-    host.attached ? "yes" : `no, seen ${ago(host.lastSeenTime, Date.now())}`,
-    used((c) => c.cpus, String),
-    used((c) => Number(c.memoryMb), megabytes),
-    used((c) => Number(c.diskMb), megabytes),
-    heldText(host),
-    machinesText(host),
-    `${host.vmm}${host.acceleration ? ` ${host.acceleration}` : ""}`,
-    host.isolation,
-  ];
+/** `hover host cordon` and `hover host uncordon`. */
+export const cordonHost: Handler<[string], object> = (session, [host]) =>
+  setScheduling(session, host, Scheduling.CORDONED);
+export const uncordonHost: Handler<[string], object> = (session, [host]) =>
+  setScheduling(session, host, Scheduling.OPEN);
+
+async function setScheduling(
+  session: Parameters<typeof cordonHost>[0],
+  host: string,
+  scheduling: Scheduling,
+): Promise<undefined> {
+  const client = await session.client(HostsServiceClient);
+  const answer = await session.call(client, client.setHostScheduling, { host, scheduling });
+  const [now, before] = [schedulingName(scheduling), schedulingName(answer.previous)];
+  if (session.json) {
+    session.printJson({ host_number: answer.hostNumber, scheduling: now, previous: before });
+    return;
+  }
+  session.printLines([
+    before === now ? `${host} was ${now} already` : `${host} is ${now} (it was ${before})`,
+  ]);
+  if (scheduling === Scheduling.CORDONED)
+    session.say(`Machines it has start and stop as ever.\nNext: hover host drain ${host}`);
 }
 
-function heldText({ held }: Host): string {
-  if (!held || (held.cpus === 0 && held.memoryMb === 0n && held.diskMb === 0n)) return "-";
-  return `${held.cpus} CPU${held.cpus === 1 ? "" : "s"}, ${megabytes(Number(held.memoryMb))}`;
-}
-
-function machinesText({ machines }: Host): string {
-  const parts = Object.entries(machines).filter(([, count]) => count > 0);
-  return parts.length === 0 ? "-" : parts.map(([state, count]) => `${count} ${state}`).join(", ");
-}
-
-function notesOf(host: Host): string[] {
-  const notes = [host.statusMessage, host.vmmReason ? `VMM: ${host.vmmReason}` : ""];
-  return notes.filter((note) => note !== "").map((note) => `${host.name}: ${note}`);
+function pick(name: string, hosts: readonly Host[]): Host {
+  const byNumber = hosts.filter((host) => String(host.number) === name);
+  const [found, ...others] = byNumber.length > 0 ? byNumber : hosts.filter((host) => host.name === name);
+  if (found && others.length === 0) return found;
+  const numbers = [found, ...others].flatMap((host) => (host ? [host.number] : [])).join(", ");
+  const message = found
+    ? `several hosts are called ${name}; give a number: ${numbers}`
+    : `there is no host ${name}`;
+  throw new Fault("NOT_FOUND", "HOST_UNKNOWN", message, { host: name });
 }

@@ -7,6 +7,7 @@ import type {
 } from "../../gen/windhover/machines/v1/machines.ts";
 import { sleep } from "../../lib/wait.ts";
 import { type ConfigFlags, machineConfig } from "../parse/machine-config.ts";
+import { type PlacementFlags, placement } from "../parse/placement.ts";
 import { Progress } from "../render/progress.ts";
 import { span as time } from "../render/time.ts";
 import { EXIT, toFault } from "../report.ts";
@@ -21,7 +22,7 @@ import { followCreate, isConnectionLoss } from "./create-follow.ts";
 import { appOf, machinesClient } from "./find.ts";
 
 /** Flags of `machine run` and `machine create`. */
-export interface CreateFlags extends ConfigFlags {
+export interface CreateFlags extends ConfigFlags, PlacementFlags {
   readonly app?: string;
   readonly name?: string;
   readonly region?: string;
@@ -61,7 +62,7 @@ async function create(
     region: flags.region ?? "",
     skipLaunch: verb === "create",
     requestId: flags.requestId ?? `hover-${randomUUID()}`,
-    placement: undefined,
+    placement: placement(flags),
   };
   const client = await machinesClient(session);
   const span = new RootSpan(`hover machine ${verb}`);

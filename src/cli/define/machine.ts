@@ -29,7 +29,15 @@ function defineCreate(machine: Command, runner: Runner): void {
     command
       .option(...APP)
       .option("-n, --name <name>", "name (default: made by the server)")
-      .option("-r, --region <region>", "region (default: that of the api)")
+      .option(
+        "-r, --region <region>",
+        "region, several in order (gru,ord), or any, eu, us, ... (default: the api's)",
+      )
+      .option("--host-label <KEY=VALUE>", "only hosts with this label; may be repeated", pair)
+      .option("--on-host <n>", "only the host of this number", whole(0, 2 ** 20 - 1))
+      .option("--distinct-hosts", "never beside another machine of the app")
+      .option("--pack", "fill hosts one after the other")
+      .option("--spread", "where most room is (default)")
       .option("-e, --env <NAME=VALUE>", "environment variable; may be repeated", pair)
       .option("-p, --port <port[/protocol]>", "port of the guest to make reachable; may be repeated", port)
       .option("-m, --metadata <NAME=VALUE>", "label; may be repeated", pair)

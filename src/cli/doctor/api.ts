@@ -4,6 +4,7 @@ import type { Fault } from "../../lib/fault.ts";
 import { toFault } from "../report.ts";
 import type { Session } from "../session.ts";
 import { tokenOf } from "../settings.ts";
+import { isClosed, schedulingName } from "../show/scheduling.ts";
 import type { Check } from "./check.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -99,6 +100,19 @@ function attachment(list: readonly Host[], root: string): Check {
       status: "warn",
       detail: `${attached} of ${list.length} attached; ${away.join("; ")}`,
       fix: "hover host list",
+    };
+  }
+  const closed = list.filter((host) => isClosed(host.scheduling) || host.passedOverUntilTime);
+  if (closed.length > 0) {
+    const words = closed.map(
+      (host) =>
+        `${host.name} ${host.passedOverUntilTime ? "is passed over for refusing awards" : `is ${schedulingName(host.scheduling)}`}`,
+    );
+    return {
+      name,
+      status: "warn",
+      detail: `${attached} attached; ${words.join("; ")}`,
+      fix: "hover host list; hover host uncordon HOST",
     };
   }
   return { name, status: "ok", detail: `${attached} attached` };

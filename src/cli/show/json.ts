@@ -1,6 +1,7 @@
 import type { Host } from "../../gen/windhover/admin/v1/hosts.ts";
 import type { Organization } from "../../gen/windhover/admin/v1/organizations.ts";
 import type { App } from "../../gen/windhover/machines/v1/apps.ts";
+import { schedulingName } from "./scheduling.ts";
 
 // The shapes that `--json` prints. Stable: names as in proto, int64 as numbers, enums as lower-case words, times as RFC 3339, and what is
 // not known is null; no key is ever left out. `machine-json.ts` has those of machines.
@@ -66,6 +67,10 @@ export function hostJson(host: Host) {
     isolation: host.isolation,
     vmm_reason: host.vmmReason,
     status_message: host.statusMessage,
+    scheduling: schedulingName(host.scheduling),
+    labels: host.labels,
+    warm: host.warm,
+    passed_over_until_time: timeJson(host.passedOverUntilTime),
   };
 }
 

@@ -1,0 +1,37 @@
+import type { ReservationsServiceServer } from "../gen/windhover/admin/v1/hosts.ts";
+import { Fault } from "../lib/fault.ts";
+import { unary } from "../lib/rpc.ts";
+import type { Schedulers } from "./adapters/schedulers.ts";
+import { callerOf, Problems } from "./request.ts";
+
+const MAX_PAGE = 1_000;
+const DEFAULT_PAGE = 100;
+
+/** Puts reservations on the wire, for operators. @param ownRegion the region that is meant when none is named */
+export function reservationsService(
+  schedulers: Pick<Schedulers, "regions" | "listReservations">,
+  ownRegion: string,
+): ReservationsServiceServer {
+  return {
+    listReservations: unary(async (req, ctx) => {
+      const caller = callerOf(ctx, "admin");
+      const problems = new Problems();
+      if (!(req.pageSize >= 0 && req.pageSize <= MAX_PAGE))
+        problems.add("page_size", `must be from 1 to ${MAX_PAGE}`);
+      problems.check();
+      const region = req.region || ownRegion;
+      const known = schedulers.regions();
+      if (!known.includes(region)) {
+        const facts = { region, known: known.join(",") };
+        throw new Fault(
+          "INVALID_ARGUMENT",
+          "REGION_UNKNOWN",
+          `there is no region ${region} here; there are ${known.join(", ")}`,
+          facts,
+          { violations: [{ field: "region", description: `must be one of ${known.join(", ")}` }] },
+        );
+      }
+      return schedulers.listReservations(region, req.pageSize || DEFAULT_PAGE, caller);
+    }),
+  };
+}

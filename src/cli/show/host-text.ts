@@ -1,0 +1,113 @@
+import type { Host } from "../../gen/windhover/admin/v1/hosts.ts";
+import type { Column } from "../render/table.ts";
+import { ago, megabytes } from "../render/time.ts";
+import { schedulingName } from "./scheduling.ts";
+
+/** The columns of `hover host list`. */
+export const HOST_COLUMNS: readonly Column[] = [
+  { title: "NO", align: "right" },
+  { title: "HOST", min: 8 },
+  { title: "REGION", dropRank: 1 },
+  { title: "ZONE", min: 5, dropRank: 6 },
+  { title: "ATTACHED", min: 8 },
+  { title: "TAKES", min: 6 },
+  { title: "CPUS", align: "right" },
+  { title: "MEMORY", align: "right" },
+  { title: "DISK", align: "right", dropRank: 5 },
+  { title: "HELD", dropRank: 3 },
+  { title: "RUNNING", dropRank: 2 },
+  { title: "WARM", align: "right" },
+  { title: "MACHINES", min: 9 },
+  { title: "ISOLATION" },
+  { title: "VMM", min: 8, dropRank: 4 },
+];
+
+/** A row of `hover host list`. */
+export function hostRow(host: Host, nowMs: number): string[] {
+  return [
+    String(host.number),
+    host.name,
+    host.region,
+    host.zone,
+    attachedText(host, nowMs),
+    takesText(host),
+    used(host, (c) => c.cpus, String),
+    used(host, (c) => Number(c.memoryMb), megabytes),
+    used(host, (c) => Number(c.diskMb), megabytes),
+    amountText(host.held),
+    amountText(host.running),
+    String(host.warm),
+    machinesText(host),
+    host.isolation,
+    vmmText(host),
+  ];
+}
+
+/** All that is known of one host, a line each. */
+export function hostDetails(host: Host, nowMs: number): string[] {
+  const labels = Object.entries(host.labels).map(([key, value]) => `${key}=${value}`);
+  const passedOver = host.passedOverUntilTime ? ago(host.passedOverUntilTime, nowMs) : "";
+  const lines: readonly (readonly [string, string])[] = [
+    ["number", String(host.number)],
+    ["region", `${host.region}, zone ${host.zone}`],
+    ["address", host.address],
+    ["attached", attachedText(host, nowMs)],
+    ["takes", schedulingName(host.scheduling)],
+    ["passed over", passedOver === "" ? "" : `by auctions, for refusing awards; over ${passedOver}`],
+    ["labels", labels.length === 0 ? "none" : labels.join(", ")],
+    ["capacity", amountText(host.capacity)],
+    ["allocated", amountText(host.allocated)],
+    ["running", amountText(host.running)],
+    ["held", amountText(host.held)],
+    ["warm", `${host.warm} VMs wait`],
+    ["machines", machinesText(host)],
+    ["vmm", `${vmmText(host)}${host.vmmReason ? ` (${host.vmmReason})` : ""}`],
+    ["isolation", host.isolation],
+    ["note", host.statusMessage],
+  ];
+  return [host.name, ...lines.flatMap(([key, text]) => (text === "" ? [] : [`  ${key.padEnd(12)} ${text}`]))];
+}
+
+/** What an operator should know of a host besides its row. */
+export function hostNotes(host: Host, nowMs: number): string[] {
+  const notes = [
+    host.statusMessage,
+    host.passedOverUntilTime
+      ? `auctions pass it over for refusing awards, until ${ago(host.passedOverUntilTime, nowMs)}`
+      : "",
+    host.vmmReason ? `VMM: ${host.vmmReason}` : "",
+  ];
+  return notes.filter((note) => note !== "").map((note) => `${host.name}: ${note}`);
+}
+
+function attachedText(host: Host, nowMs: number): string {
+  if (host.attached) return `since ${ago(host.attachTime, nowMs)}`.replace("since now", "just now");
+  return `no, seen ${ago(host.lastSeenTime, nowMs)}`;
+}
+
+function takesText(host: Host): string {
+  if (host.passedOverUntilTime) return "passed over";
+  return host.attached ? schedulingName(host.scheduling) : "-";
+}
+
+function used(host: Host, pick: (c: NonNullable<Host["capacity"]>) => number, show: (n: number) => string) {
+  const [all, taken] = [host.capacity, host.allocated];
+  return `${taken ? show(pick(taken)) : "?"} of ${all ? show(pick(all)) : "?"}`;
+}
+
+function amountText(amount: Host["capacity"]): string {
+  if (!amount) return "?";
+  const { cpus, memoryMb, diskMb } = amount;
+  if (cpus === 0 && memoryMb === 0n && diskMb === 0n) return "-";
+  const disk = diskMb === 0n ? [] : [`${megabytes(Number(diskMb))} disk`];
+  return [`${cpus} CPU${cpus === 1 ? "" : "s"}`, megabytes(Number(memoryMb)), ...disk].join(", ");
+}
+
+function machinesText({ machines }: Host): string {
+  const parts = Object.entries(machines).filter(([, count]) => count > 0);
+  return parts.length === 0 ? "-" : parts.map(([state, count]) => `${count} ${state}`).join(", ");
+}
+
+function vmmText({ vmm, acceleration }: Host): string {
+  return `${vmm}${acceleration ? ` ${acceleration}` : ""}`;
+}
