@@ -38,7 +38,7 @@ async function measure(ways: readonly ("warm" | "template")[]): Promise<void> {
   const template = (): void => {
     hasTemplate = true;
   };
-  const pool = { waiting() {}, hit() {}, miss() {}, template };
+  const pool = { waiting() {}, lent() {}, hit() {}, miss() {}, template };
   const bench = await openBench({ ways, warmMemoryMb: 2_048, pool });
   try {
     const began = performance.now();

@@ -234,7 +234,8 @@ test("another hostd on the directory ends what waited, and takes the template ov
   const { madeAtMs } = JSON.parse(readFileSync(manifest, "utf8"));
 
   const made: (number | undefined)[] = [];
-  const pool = { waiting() {}, hit() {}, miss() {}, template: (_: unknown, at?: number) => made.push(at) };
+  const template = (_: unknown, at?: number) => made.push(at);
+  const pool = { waiting() {}, lent() {}, hit() {}, miss() {}, template };
   const demand = { shapes: () => [], lend: () => true, onReclaim() {} };
   const again = await openVmm(bench.dir, { warmMemoryMb: 2_048, pool });
   again.keepWarm?.(demand);

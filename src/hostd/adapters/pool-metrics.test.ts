@@ -27,6 +27,11 @@ test("VMs that wait are added up under one label, and hits and misses counted", 
   expect(metrics).toContain('windhover_pool_misses_total{shape="1x1024"} 1');
 });
 
+test("memory that is lent to the pool is told in bytes", async () => {
+  poolMetrics.lent(512);
+  expect(await registry.metrics()).toContain("windhover_pool_lent_bytes 536870912");
+});
+
 test("a template grows older, the oldest of a label is told, and one that is gone is not", async () => {
   vi.useFakeTimers({ now: 1_700_000_100_000, toFake: ["Date"] });
   const [older, newer] = [

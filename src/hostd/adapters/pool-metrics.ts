@@ -1,4 +1,4 @@
-import { counter, gaugeBy } from "../../lib/metrics.ts";
+import { counter, gauge, gaugeBy } from "../../lib/metrics.ts";
 import type { PoolMetrics } from "../vmm/pool-metrics.ts";
 import type { Shape } from "../vmm/vmm.ts";
 
@@ -15,6 +15,14 @@ const misses = counter(
 const pools = new Map<string, { readonly shape: Shape; readonly value: number }>();
 const templates = new Map<string, { readonly shape: Shape; readonly value: number }>();
 
+let lentMb = 0;
+const MB = 1024 * 1024;
+
+gauge(
+  "windhover_pool_lent_bytes",
+  "Memory lent to VMs that wait, or are just being made; machines get it back at once.",
+  () => lentMb * MB,
+);
 gaugeBy("windhover_pool_size", "VMs that wait, booted, by shape.", "shape", () =>
   byLabel(pools.values(), (sum, count) => sum + count, 0),
 );
@@ -33,6 +41,9 @@ gaugeBy(
 /** Exposes what the pool says. */
 export const poolMetrics: PoolMetrics = {
   waiting: (shape, count) => void pools.set(exactly(shape), { shape, value: count }),
+  lent(megabytes) {
+    lentMb = megabytes;
+  },
   hit: (shape) => hits.inc({ shape: shapeLabel(shape) }),
   miss: (shape) => misses.inc({ shape: shapeLabel(shape) }),
   template(shape, madeAtMs) {

@@ -51,7 +51,7 @@ export const SELECT_DEFAULTS = {
   ways: ["warm", "template", "cold"],
   warmMemoryMb: 0,
   templateMb: 4_096,
-  pool: { waiting() {}, hit() {}, miss() {}, template() {} },
+  pool: { waiting() {}, lent() {}, hit() {}, miss() {}, template() {} },
 } as const satisfies Partial<SelectOptions>;
 
 /** Hardware boots a guest in a fraction of this; one that says nothing by then never will. */

@@ -45,7 +45,7 @@ const TEMPLATE_RETRY_MS = 300_000;
 /** The fast ways to a running guest, and what they need to have ready: VMs that wait, and templates to make VMs from. */
 export class FastWays {
   readonly #options: FastOptions;
-  readonly #pool: WarmPool;
+  readonly #pool: WarmPool<WaitingVm>;
   readonly #templates: TemplateStore | undefined;
   readonly #failedAtMs = new Map<string, number>();
   #waitingOptions: WaitingOptions | undefined;

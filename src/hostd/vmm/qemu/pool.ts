@@ -4,10 +4,16 @@ import { describeError, logger } from "../../../lib/log.ts";
 import type { PoolMetrics } from "../pool-metrics.ts";
 import type { Shape, WarmDemand } from "../vmm.ts";
 import { affordable, type RecentStart, shapeKey, wantedVms } from "./pool-policy.ts";
-import type { WaitingVm } from "./waiting.ts";
+
+/** What a pool needs to know of a VM. */
+export interface Pooled {
+  readonly id: string;
+  readonly shape: Shape;
+  readonly vm: { readonly exited: Promise<unknown> };
+}
 
 /** What a pool works with. */
-export interface PoolOptions {
+export interface PoolOptions<V extends Pooled> {
   /** Most memory that waiting VMs may have together, each counted as what its guest could use. */
   readonly memoryMb: number;
   readonly metrics: PoolMetrics;
@@ -15,9 +21,13 @@ export interface PoolOptions {
   readonly isUnprepared: (shape: Shape) => boolean;
   readonly prepare: (shape: Shape, signal: AbortSignal) => Promise<void>;
   /** Makes a waiting VM; leaves nothing behind when it fails. */
-  readonly make: (shape: Shape, signal: AbortSignal) => Promise<WaitingVm>;
+  readonly make: (shape: Shape, signal: AbortSignal) => Promise<V>;
   /** Ends one that will not be used. */
-  readonly discard: (vm: WaitingVm) => Promise<void>;
+  readonly discard: (vm: V) => Promise<void>;
+  /** How many processes want to run, for each processor. Default: what the host says of the last minute. */
+  readonly load?: () => number;
+  /** Resolves after so many milliseconds, or when the signal aborts. */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Starts this long ago say nothing of what is to come. */
@@ -35,10 +45,11 @@ const LOAD_PAUSE_MS = [150, 3_000] as const;
  * VMs that wait, by shape. One is made at a time, while nothing is being started; those that nobody wants any more, or whose memory is
  * needed, go at once.
  */
-export class WarmPool {
-  readonly #options: PoolOptions;
-  readonly #waiting = new Map<string, { readonly shape: Shape; readonly vms: WaitingVm[] }>();
+export class WarmPool<V extends Pooled> {
+  readonly #options: Required<PoolOptions<V>>;
+  readonly #waiting = new Map<string, { readonly shape: Shape; readonly vms: V[] }>();
   readonly #recent: RecentStart[] = [];
+  readonly #discarding = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #demand: WarmDemand | undefined;
   #filling: { readonly shape: Shape; readonly abort: AbortController } | undefined;
@@ -46,8 +57,8 @@ export class WarmPool {
   #starts = 0;
   #wake: () => void = () => {};
 
-  constructor(options: PoolOptions) {
-    this.#options = options;
+  constructor(options: PoolOptions<V>) {
+    this.#options = { load: hostLoad, pause, ...options };
   }
 
   /** Begins to keep VMs waiting. */
@@ -80,7 +91,7 @@ export class WarmPool {
   }
 
   /** Takes a waiting VM, which is the caller's from then on. */
-  take(shape: Shape): WaitingVm | undefined {
+  take(shape: Shape): V | undefined {
     const vm = this.#waiting.get(shapeKey(shape))?.vms.shift();
     if (vm) this.#changed(shape);
     return vm;
@@ -92,8 +103,8 @@ export class WarmPool {
     this.#filling?.abort.abort(new Error("the pool is closing"));
     this.#wake();
     await this.#work;
-    const all = [...this.#waiting.values()].flatMap(({ vms }) => vms.splice(0));
-    await Promise.all(all.map((vm) => this.#discard(vm)));
+    for (const { vms } of this.#waiting.values()) for (const vm of vms.splice(0)) this.#discard(vm);
+    await Promise.all(this.#discarding);
   }
 
   async #run(demand: WarmDemand): Promise<void> {
@@ -105,12 +116,12 @@ export class WarmPool {
         await this.#news();
         continue;
       }
-      await delay(QUIET_MS + loadPauseMs(), undefined, { signal }).catch(() => {});
+      await this.#options.pause(QUIET_MS + loadPauseMs(this.#options.load()), signal);
       if (this.#starts > 0 || signal.aborted) continue;
       if (await this.#fill(next)) {
         pauseMs = RETRY_MS[0];
       } else {
-        await delay(pauseMs, undefined, { signal }).catch(() => {});
+        await this.#options.pause(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, RETRY_MS[1]);
       }
     }
@@ -125,7 +136,7 @@ export class WarmPool {
     for (const { shape, vms } of this.#waiting.values()) {
       const target = targets.find((each) => shapeKey(each.shape) === shapeKey(shape))?.count ?? 0;
       if (vms.length <= target) continue;
-      for (const vm of vms.splice(target)) void this.#discard(vm);
+      for (const vm of vms.splice(target)) this.#discard(vm);
       this.#changed(shape);
     }
     const fits = (shape: Shape): boolean => this.#fits(demand, shape);
@@ -135,12 +146,12 @@ export class WarmPool {
 
   #fits(demand: WarmDemand, shape: Shape): boolean {
     const fits = demand.lend(this.#usedMb() + shape.memoryMb);
-    demand.lend(this.#usedMb());
+    this.#lend(this.#usedMb());
     return fits;
   }
 
   async #fill(shape: Shape): Promise<boolean> {
-    if (!this.#demand?.lend(this.#usedMb() + shape.memoryMb)) return true;
+    if (!this.#lend(this.#usedMb() + shape.memoryMb)) return true;
     const abort = new AbortController();
     this.#filling = { shape, abort };
     try {
@@ -150,7 +161,7 @@ export class WarmPool {
       }
       const waiting = await this.#options.make(shape, abort.signal);
       this.#filling = undefined;
-      if (abort.signal.aborted) void this.#discard(waiting);
+      if (abort.signal.aborted) this.#discard(waiting);
       else this.#add(waiting);
       return true;
     } catch (err) {
@@ -162,7 +173,7 @@ export class WarmPool {
     }
   }
 
-  #add(waiting: WaitingVm): void {
+  #add(waiting: V): void {
     const { shape, vm } = waiting;
     const key = shapeKey(shape);
     const same = this.#waiting.get(key) ?? { shape, vms: [] };
@@ -173,7 +184,7 @@ export class WarmPool {
       if (at < 0) return;
       same.vms.splice(at, 1);
       this.#changed(shape);
-      void this.#discard(waiting);
+      this.#discard(waiting);
     });
   }
 
@@ -186,17 +197,27 @@ export class WarmPool {
     for (const { shape, vms } of this.#waiting.values()) {
       while (vms.length > 0 && this.#usedMb() > leftMb) {
         const vm = vms.pop();
-        if (vm) void this.#discard(vm);
+        if (vm) this.#discard(vm);
       }
       this.#options.metrics.waiting(shape, vms.length);
     }
-    this.#demand?.lend(this.#usedMb());
+    this.#lend(this.#usedMb());
   }
 
-  async #discard(vm: WaitingVm): Promise<void> {
-    await this.#options.discard(vm).catch((err: unknown) => {
-      logger.warn("a VM that waited could not be ended", { vm_id: vm.id, error: describeError(err) });
-    });
+  #discard(vm: V): void {
+    const work = this.#options
+      .discard(vm)
+      .catch((err: unknown) => {
+        logger.warn("a VM that waited could not be ended", { vm_id: vm.id, error: describeError(err) });
+      })
+      .finally(() => this.#discarding.delete(work));
+    this.#discarding.add(work);
+  }
+
+  #lend(megabytes: number): boolean {
+    const isLent = this.#demand?.lend(megabytes) ?? false;
+    if (isLent) this.#options.metrics.lent(megabytes);
+    return isLent;
   }
 
   #usedMb(): number {
@@ -207,7 +228,7 @@ export class WarmPool {
 
   #changed(shape: Shape): void {
     this.#options.metrics.waiting(shape, this.count(shape));
-    this.#demand?.lend(this.#usedMb());
+    this.#lend(this.#usedMb());
     this.#wake();
   }
 
@@ -224,7 +245,15 @@ export class WarmPool {
   }
 }
 
-function loadPauseMs(): number {
+function loadPauseMs(load: number): number {
   const [each, most] = LOAD_PAUSE_MS;
-  return Math.min(most, ((loadavg()[0] ?? 0) / availableParallelism()) * each);
+  return Math.min(most, load * each);
+}
+
+function hostLoad(): number {
+  return (loadavg()[0] ?? 0) / availableParallelism();
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return delay(ms, undefined, { signal }).catch(() => {});
 }
