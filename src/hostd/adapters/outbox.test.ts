@@ -5,6 +5,7 @@ import { Fault } from "../../lib/fault.ts";
 import { createLogger } from "../../lib/log.ts";
 import { hostEventToProto } from "../convert-host.ts";
 import { machineIn } from "../domain/machine-builder.ts";
+import type { MachineState } from "../domain/states.ts";
 import { Outbox, type OutboxSource, type ReportsApi } from "./outbox.ts";
 import type { OutboxEntry } from "./store.ts";
 
@@ -17,10 +18,11 @@ class Source extends EventEmitter implements OutboxSource {
   rows: OutboxEntry[] = [];
   acknowledged = 0;
   next = 1;
+  looks = 0;
 
-  add(count: number): void {
+  add(count: number, state: MachineState = "started"): void {
     for (let i = 0; i < count; i += 1) {
-      this.rows.push({ sequence: this.next++, machine: machineIn("started"), event: undefined });
+      this.rows.push({ sequence: this.next++, machine: machineIn(state), event: undefined });
     }
     this.emit("outbox");
   }
@@ -30,6 +32,7 @@ class Source extends EventEmitter implements OutboxSource {
   }
 
   async outbox(after: number, limit: number): Promise<readonly OutboxEntry[]> {
+    this.looks += 1;
     return this.rows.filter(({ sequence }) => sequence > after).slice(0, limit);
   }
 
@@ -123,6 +126,30 @@ describe("delivery", () => {
     source.add(3);
 
     await expect.poll(() => record.applied, { timeout: 500 }).toBe(3);
+  });
+
+  test("tells of a start's begin and of its end at once, when they are close", async () => {
+    const source = new Source();
+    const record = new Record();
+    source.add(1, "starting");
+    run(source, [api(record)]);
+    // It has been looked at, and waits.
+    await expect.poll(() => source.looks).toBe(1);
+
+    source.add(1, "started");
+
+    await expect.poll(() => record.applied).toBe(2);
+    expect(record.sizes).toEqual([2]);
+  });
+
+  test("tells of a start's begin when its end does not come", async () => {
+    const source = new Source();
+    const record = new Record();
+    source.add(1, "starting");
+
+    run(source, [api(record)]);
+
+    await expect.poll(() => record.applied).toBe(1);
   });
 
   test("goes to another api when one is down, and stays there", async () => {

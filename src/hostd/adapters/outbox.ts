@@ -39,8 +39,10 @@ export interface OutboxOptions {
 }
 
 const MAX_BATCH = 500;
-/** Changes that come together, as those of a start do, travel together. */
-const DEBOUNCE_MS = 5;
+/** Changes that come together travel together: a delivery costs two processes and the database as much as a start. */
+const DEBOUNCE_MS = 20;
+/** That starts have begun waits this long for how they ended, so that most deliveries stay out of the way of a start that is under way. */
+const LINGER_MS = 100;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
@@ -54,7 +56,7 @@ export class Outbox {
   #current = 0;
   #failures = 0;
   #wake: (() => void) | undefined;
-  #isAwake = true;
+  #isRung = false;
   #lastReason: string | undefined;
 
   constructor(options: OutboxOptions) {
@@ -69,9 +71,12 @@ export class Outbox {
     if (this.#options.apis.length === 0) return;
     while (!signal.aborted) {
       try {
-        if (!(await this.#deliver())) await this.#sleepUntilRung();
+        const isMore = await this.#deliver();
         this.#failures = 0;
         this.#lastReason = undefined;
+        if (isMore) continue;
+        await this.#untilRung();
+        await sleep(DEBOUNCE_MS, signal);
       } catch (error) {
         await this.#failed(error);
       }
@@ -85,11 +90,15 @@ export class Outbox {
       await sleep(20, signal);
   }
 
-  /** Delivers one batch; false when there is nothing to deliver. */
+  /** Delivers one batch; whether more of it is known to be left. */
   async #deliver(): Promise<boolean> {
-    const { source, host, toEvent } = this.#options;
-    const entries = await source.outbox(this.#sent, MAX_BATCH);
+    const { host, toEvent } = this.#options;
+    let entries = await this.#read();
     if (entries.length === 0) return false;
+    if (entries.every(({ machine }) => machine.state === "starting")) {
+      await this.#untilRung(LINGER_MS);
+      entries = await this.#read();
+    }
     const api = this.#api();
     try {
       const applied = await api.report({
@@ -102,8 +111,15 @@ export class Outbox {
       const applied = hasReason(err, "SEQUENCE_GAP") ? Number(err.facts["applied"]) : Number.NaN;
       if (!Number.isSafeInteger(applied)) throw err;
       await this.#goBack(api, applied);
+      return true;
     }
-    return true;
+    return entries.length === MAX_BATCH || this.#sent < (entries.at(-1)?.sequence ?? 0);
+  }
+
+  /** The oldest that has not been delivered. Whoever rings from here on rings for more. */
+  #read(): Promise<readonly OutboxEntry[]> {
+    this.#isRung = false;
+    return this.#options.source.outbox(this.#sent, MAX_BATCH);
   }
 
   async #acknowledge(sequence: number): Promise<void> {
@@ -173,24 +189,24 @@ export class Outbox {
   }
 
   #ring(): void {
-    this.#isAwake = true;
+    this.#isRung = true;
     this.#wake?.();
   }
 
-  async #sleepUntilRung(): Promise<void> {
+  /** Resolves when there is something new since the last look; `ms` bounds the wait. */
+  async #untilRung(ms?: number): Promise<void> {
     const { signal } = this.#options;
-    if (!this.#isAwake) {
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          signal.removeEventListener("abort", done);
-          this.#wake = undefined;
-          resolve();
-        };
-        this.#wake = done;
-        signal.addEventListener("abort", done, { once: true });
-      });
-      await sleep(DEBOUNCE_MS, signal);
-    }
-    this.#isAwake = false;
+    if (this.#isRung || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        this.#wake = undefined;
+        resolve();
+      };
+      const timer = ms === undefined ? undefined : setTimeout(done, ms);
+      this.#wake = done;
+      signal.addEventListener("abort", done, { once: true });
+    });
   }
 }
