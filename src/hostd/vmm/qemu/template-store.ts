@@ -19,6 +19,8 @@ export interface TemplateStoreOptions {
   /** Makes one: writes its memory to the file and returns the rest. */
   readonly make: (shape: Shape, memory: string, signal: AbortSignal) => Promise<Buffer>;
   readonly metrics: PoolMetrics;
+  /** Milliseconds since the epoch. Default: the host's clock. */
+  readonly now?: () => number;
 }
 
 /** Written last: what is without it is not a template. */
@@ -53,10 +55,12 @@ interface Entry {
 /** Templates on this host's disk, one per shape. They last until what they depend on changes, or others need the room. */
 export class TemplateStore {
   readonly #options: TemplateStoreOptions;
+  readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
 
   constructor(options: TemplateStoreOptions) {
     this.#options = options;
+    this.#now = options.now ?? Date.now;
     mkdirSync(options.dir, { recursive: true, mode: 0o711 });
   }
 
@@ -92,7 +96,7 @@ export class TemplateStore {
       await this.drop(shape);
       return undefined;
     }
-    entry.usedAtMs = Date.now();
+    entry.usedAtMs = this.#now();
     return entry.template;
   }
 
@@ -110,7 +114,7 @@ export class TemplateStore {
       const state = await make(shape, memory, signal);
       await writeFile(join(draft, STATE), state, { mode: 0o600 });
       const manifest: Manifest = {
-        ...{ format: FORMAT, shape, madeAtMs: Date.now() },
+        ...{ format: FORMAT, shape, madeAtMs: this.#now() },
         ...{ memorySha256: await hashFile(memory), stateSha256: hash(state) },
       };
       await writeFile(join(draft, MANIFEST), JSON.stringify(manifest), { mode: 0o600 });
@@ -145,8 +149,8 @@ export class TemplateStore {
     const byUse = [...this.#entries.values()].sort((a, b) => b.usedAtMs - a.usedAtMs);
     let left = this.#options.budgetMb * MB;
     for (const { template, bytes } of byUse) {
-      left -= bytes;
-      if (left < 0) await this.drop(template.shape);
+      if (bytes > left) await this.drop(template.shape);
+      else left -= bytes;
     }
   }
 }
