@@ -10,7 +10,8 @@ import type { MachineState } from "./domain/states.ts";
 
 const STOP_SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
 const MAX_STOP_MS = 300_000;
-const DEFAULT_SETTLE_MS = 10;
+/** A static program that fails at once is seen in it; what takes longer to fail in emulation takes far longer than could be waited for. */
+const DEFAULT_SETTLE_MS = 5;
 const MAX_SETTLE_MS = 10_000;
 const DEFAULT_WAIT_MS = 60_000;
 const MAX_WAIT_MS = 300_000;
