@@ -29,6 +29,12 @@ export interface Queries {
   query<Row>(statement: Statement): Promise<Result<Row>>;
 }
 
+/** A transaction. Statements that do not wait for each other travel together, behind `begin`: all of them cost one round trip. */
+export interface Transaction extends Queries {
+  /** Runs the last statement, with the commit right behind it: one round trip for both. What it answers cannot change what is committed. */
+  commit<Row>(statement: Statement): Promise<Result<Row>>;
+}
+
 /** How a {@link Database} is reached and bounded. */
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/name`; a unix socket as `postgres:///name?host=/directory&user=...`. */
@@ -64,6 +70,8 @@ export class Database implements Queries {
       // For a server that has stopped answering altogether: a little later than its own timeout.
       query_timeout: statementTimeoutMs + 1_000,
       keepAlive: true,
+      // Statements of one transaction need not wait for each other's answers.
+      pipeline: true,
       application_name: options.applicationName ?? "windhover",
     });
     // An idle connection that breaks is reported here, and would end the process if nobody listened.
@@ -80,7 +88,7 @@ export class Database implements Queries {
    * Runs `fn` in one transaction: committed when it returns, rolled back when it throws. Keep it short, with no call to
    * another service inside. After a conflict (deadlock, serialisation) `fn` is run again, up to three times in all.
    */
-  async transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T> {
+  async transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#withConnection((client) => this.#transact(client, fn));
@@ -97,19 +105,28 @@ export class Database implements Queries {
     return this.#closing;
   }
 
-  async #transact<T>(client: pg.PoolClient, fn: (tx: Queries) => Promise<T>): Promise<T> {
-    const tx: Queries = {
-      query: <Row>(statement: Statement) =>
-        traced(statement, this.#namespace, () => runOn<Row>(client, statement)),
+  async #transact<T>(client: pg.PoolClient, fn: (tx: Transaction) => Promise<T>): Promise<T> {
+    let isCommitted = false;
+    const query = <Row>(statement: Statement) =>
+      traced(statement, this.#namespace, () => runOn<Row>(client, statement));
+    const tx: Transaction = {
+      query,
+      async commit<Row>(statement: Statement) {
+        isCommitted = true;
+        const [result] = await Promise.all([query<Row>(statement), query(COMMIT)]);
+        return result;
+      },
     };
-    await tx.query({ name: "tx_begin", text: "begin" });
+    // Not waited for: the first statement goes right behind it. It fails only with the connection, and then everything does.
+    const begun = query({ name: "tx_begin", text: "begin" });
+    begun.catch(ignore);
     try {
       const result = await fn(tx);
-      await tx.query({ name: "tx_commit", text: "commit" });
+      if (!isCommitted) await Promise.all([begun, query(COMMIT)]);
       return result;
     } catch (err) {
       // Fails only when the connection is broken, and then Postgres rolls back by itself.
-      await tx.query({ name: "tx_rollback", text: "rollback" }).catch(() => {});
+      await query({ name: "tx_rollback", text: "rollback" }).catch(ignore);
       throw err;
     }
   }
@@ -144,6 +161,7 @@ export function uniqueViolation(err: unknown): string | undefined {
 
 const WAITING_PER_CONNECTION = 32;
 const TRANSACTION_ATTEMPTS = 3;
+const COMMIT: Statement = { name: "tx_commit", text: "commit" };
 
 async function runOn<Row>(client: pg.PoolClient, statement: Statement): Promise<Result<Row>> {
   try {

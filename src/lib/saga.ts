@@ -28,7 +28,10 @@ export type Outcome = "done" | "failed" | "undone" | "stuck";
 
 /** Where a saga's progress is stored, so that another process can go on with it. */
 export interface SagaLog {
-  /** Returns once it is durable. */
+  /**
+   * Returns once it is durable. A log may keep a `done` back for a while, since a step may be repeated; but then nothing later counts without it,
+   * and a `failed` never waits: what is taken back must not be done again.
+   */
   record(step: string, outcome: Outcome, error?: unknown): Promise<void>;
 }
 

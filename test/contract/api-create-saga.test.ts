@@ -15,7 +15,7 @@ import type { CreateRequest } from "../../src/api/domain/create-state.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { Stack } from "../../src/lib/lifecycle.ts";
-import { Database, type Queries } from "../../src/lib/postgres.ts";
+import { Database, type Queries, type Transaction } from "../../src/lib/postgres.ts";
 import type { Saga, Step } from "../../src/lib/saga.ts";
 import { internalTokens } from "../../src/lib/tokens.ts";
 import { KEYS, NOTHING_LEFT, World } from "./api-fixture.ts";
@@ -189,9 +189,13 @@ test("every undo may run twice", async () => {
 });
 
 describe("an api that dies", () => {
+  const FEWEST_WRITES = 4;
+
   test("at any write of a create leaves one that another goes on with, to one machine", async () => {
     const writes = await countWrites();
-    expect(writes).toBeGreaterThan(20);
+    // The intent, the host that is asked, the record, the end; and perhaps what was done when one of them took long.
+    expect(writes).toBeGreaterThanOrEqual(FEWEST_WRITES);
+    expect(writes).toBeLessThanOrEqual(8);
 
     for (const when of ["before", "after"] as const) {
       for (let nth = 1; nth <= writes; nth++) {
@@ -201,8 +205,8 @@ describe("an api that dies", () => {
           () => true,
           () => false,
         );
-        // Storing the end comes after everything: without it the create has worked all the same.
-        expect(created, `${when} write ${nth}`).toBe(nth === writes);
+        // Nobody is told of a machine whose create is not certain to have ended.
+        if (nth <= FEWEST_WRITES) expect(created, `${when} write ${nth}`).toBe(false);
         if ((await world.sql("select 1 from sagas")).length === 0) continue;
         await leaseRunsOut();
 
@@ -234,7 +238,8 @@ describe("an api that dies", () => {
   }, 120_000);
 
   test("while it takes a create back leaves nothing, once another has gone on", async () => {
-    for (let nth = 20; nth <= 40; nth++) {
+    // From the first after the host was asked to the last of going back.
+    for (let nth = 3; nth <= 7; nth++) {
       await world.clear();
       const fail = (saga: Saga<CreateContext>): Saga<CreateContext> => ({
         ...saga,
@@ -390,7 +395,7 @@ class DyingDatabase implements Transactions {
       ? this.#db.query(statement)
       : this.#write(() => this.#db.query(statement));
 
-  transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T> {
+  transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
     return this.#write(() => this.#db.transaction(fn));
   }
 

@@ -1,5 +1,5 @@
 import { Fault } from "../../lib/fault.ts";
-import type { Queries } from "../../lib/postgres.ts";
+import type { Queries, Transaction } from "../../lib/postgres.ts";
 import { appNotFound } from "../domain/app.ts";
 import { type CreateRequest, NOT_BEGUN } from "../domain/create-state.ts";
 import { refusal, type Standing } from "../domain/quota.ts";
@@ -42,18 +42,15 @@ export class CreateStore {
    *
    * @throws Fault `APP_NOT_FOUND`, `ORG_PAST_DUE`, `ORG_BANNED`, `QUOTA_MACHINES`, `QUOTA_MEMORY`, `MACHINE_NAME_TAKEN`, `REQUEST_ID_REUSED`
    */
-  begin(intent: Intent): Promise<Begun> {
-    return this.#db.transaction(async (tx) => {
-      const org = await lockOrganization(tx, intent.request);
-      const earlier = await findEarlier(tx, intent);
-      if (earlier) return { isNew: false, saga: earlier };
-      const used = await countUsed(tx, intent.request.org);
-      const refused = refusal({ ...org, used }, intent.request.config.guest.memoryMb);
-      if (refused) throw refused;
-      await holdApp(tx, intent.request);
-      const name = await insertMachine(tx, intent);
-      return { isNew: true, saga: await insertSaga(tx, intent, { ...intent.request, name }) };
-    });
+  async begin(intent: Intent): Promise<Begun> {
+    const { request } = intent;
+    const attempts = request.name === "" ? NAME_ATTEMPTS : 1;
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      const name = request.name || intent.makeName();
+      const begun = await this.#db.transaction((tx) => begin(tx, intent, name));
+      if (begun) return begun;
+    }
+    throw await nameTaken(this.#db, request);
   }
 
   /** Takes the intent back: name and quota are free again. Safe to repeat. */
@@ -64,6 +61,23 @@ export class CreateStore {
       values: [createId],
     });
   }
+}
+
+/** Two round trips: what decides, behind the lock, and the intent with its commit. Undefined: the name is taken. */
+async function begin(tx: Transaction, intent: Intent, name: string): Promise<Begun | undefined> {
+  const { request } = intent;
+  const [org, earlier, used, hasApp] = await Promise.all([
+    lockOrganization(tx, request),
+    findEarlier(tx, intent),
+    countUsed(tx, request.org),
+    holdApp(tx, request),
+  ]);
+  if (earlier) return { isNew: false, saga: earlier };
+  const refused = refusal({ ...org, used }, request.config.guest.memoryMb);
+  if (refused) throw refused;
+  if (!hasApp) throw appNotFound(request.app);
+  const saga = await insert(tx, intent, { ...request, name });
+  return saga && { isNew: true, saga };
 }
 
 async function lockOrganization(tx: Queries, request: CreateRequest) {
@@ -111,35 +125,52 @@ async function countUsed(tx: Queries, org: string) {
 }
 
 /** Keeps the app from being deleted until the intent is visible. */
-async function holdApp(tx: Queries, request: CreateRequest): Promise<void> {
+async function holdApp(tx: Queries, request: CreateRequest): Promise<boolean> {
   const { rowCount } = await tx.query({
     name: "create_hold_app",
     text: "select 1 from apps where name = $1 and org = $2 for key share",
     values: [request.app, request.org],
   });
-  if (rowCount === 0) throw appNotFound(request.app);
+  return rowCount > 0;
 }
 
-/** Writes the intent, under the name asked for or one that is free, and returns the name. */
-async function insertMachine(tx: Queries, intent: Intent): Promise<string> {
-  const { request } = intent;
-  const attempts = request.name === "" ? NAME_ATTEMPTS : 1;
-  for (let attempt = 1; attempt <= attempts; attempt++) {
-    const name = request.name || intent.makeName();
-    const { rowCount } = await tx.query({
-      name: "create_insert_machine",
-      text: `insert into machines (create_id, org, app, name, region, memory_mb, state)
+/** Writes the intent and commits. Undefined: the name is taken, and nothing is written. */
+async function insert(
+  tx: Transaction,
+  intent: Intent,
+  request: CreateRequest,
+): Promise<StoredSaga | undefined> {
+  const { rows } = await tx.commit<SagaRow>({
+    name: "create_insert",
+    text: `with machine as (
+             insert into machines (create_id, org, app, name, region, memory_mb, state)
              values ($1, $2, $3, $4, $5, $6, 'creating')
-             on conflict (app, name) where state <> 'destroyed' do nothing`,
-      values: [intent.id, request.org, request.app, name, request.region, request.config.guest.memoryMb],
-    });
-    if (rowCount > 0) return name;
-  }
-  throw await nameTaken(tx, request);
+                 on conflict (app, name) where state <> 'destroyed' do nothing
+             returning create_id, org)
+           insert into sagas (id, org, request_id, request_hash, status, request, state, traceparent, owner, lease_time)
+           select m.create_id, m.org, $7, $8, 'running', $9, $10, $11, $12, now() + $13 * interval '1 millisecond' from machine m
+           returning ${SAGA_COLUMNS}`,
+    values: [
+      intent.id,
+      request.org,
+      request.app,
+      request.name,
+      request.region,
+      request.config.guest.memoryMb,
+      intent.requestId ?? null,
+      intent.requestHash,
+      toJson(request),
+      toJson(NOT_BEGUN),
+      intent.traceparent,
+      intent.owner,
+      intent.leaseMs,
+    ],
+  });
+  return rows[0] && toSaga(rows[0]);
 }
 
-async function nameTaken(tx: Queries, { app, name }: CreateRequest): Promise<Fault> {
-  const { rows } = await tx.query<{ id: string | null }>({
+async function nameTaken(db: Queries, { app, name }: CreateRequest): Promise<Fault> {
+  const { rows } = await db.query<{ id: string | null }>({
     name: "create_name_owner",
     text: "select id from machines where app = $1 and name = $2 and state <> 'destroyed'",
     values: [app, name],
@@ -151,26 +182,4 @@ async function nameTaken(tx: Queries, { app, name }: CreateRequest): Promise<Fau
     `app ${app} has a machine ${name} already${id === "" ? "" : `: ${id}`}; choose another name or destroy that one`,
     { app, name, machine_id: id },
   );
-}
-
-async function insertSaga(tx: Queries, intent: Intent, request: CreateRequest): Promise<StoredSaga> {
-  const { rows } = await tx.query<SagaRow>({
-    name: "create_insert_saga",
-    text: `insert into sagas (id, org, request_id, request_hash, status, request, state, traceparent, owner, lease_time)
-           values ($1, $2, $3, $4, 'running', $5, $6, $7, $8, now() + $9 * interval '1 millisecond')
-           returning ${SAGA_COLUMNS}`,
-    values: [
-      intent.id,
-      request.org,
-      intent.requestId ?? null,
-      intent.requestHash,
-      toJson(request),
-      toJson(NOT_BEGUN),
-      intent.traceparent,
-      intent.owner,
-      intent.leaseMs,
-    ],
-  });
-  if (!rows[0]) throw new Error("an insert returned nothing");
-  return toSaga(rows[0]);
 }

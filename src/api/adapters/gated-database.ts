@@ -2,13 +2,13 @@ import { Fault } from "../../lib/fault.ts";
 import { startLoop } from "../../lib/lifecycle.ts";
 import { logger } from "../../lib/log.ts";
 import { migrate } from "../../lib/migrate.ts";
-import type { Database, Queries, Result, Statement } from "../../lib/postgres.ts";
+import type { Database, Queries, Result, Statement, Transaction } from "../../lib/postgres.ts";
 import { within } from "../../lib/wait.ts";
 
 /** A database, as the stores use it. */
 export interface Transactions extends Queries {
   /** Runs `fn` in one transaction; see `Database.transaction`. */
-  transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T>;
+  transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T>;
 }
 
 const MIGRATIONS = new URL("../sql/", import.meta.url);
@@ -66,7 +66,7 @@ export class GatedDatabase implements Transactions {
     return orUnavailable(() => this.#db.query<Row>(statement));
   }
 
-  async transaction<T>(fn: (tx: Queries) => Promise<T>): Promise<T> {
+  async transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
     await this.#whenReady();
     return orUnavailable(() => this.#db.transaction(fn));
   }

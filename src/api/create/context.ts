@@ -75,12 +75,12 @@ export interface CreateContext {
   /** How far it is; as stored. */
   readonly state: CreateState;
   /** A step begins. */
-  begin(step: string): Promise<void>;
-  /** Stores the state. */
+  begin(step: string): void;
+  /** Keeps the state. It is stored a moment later, or with what comes first of the others: what is lost in a crash is done once more. */
   save(state: CreateState): Promise<void>;
   /** Stores a host that is about to be asked. */
   saveAttempt(state: CreateState, attempt: Attempt): Promise<void>;
-  /** Stores what a host said of the machine. */
+  /** Keeps the state and what a host said of the machine, as {@link save} does. */
   saveMachine(state: CreateState, machine: Machine): Promise<void>;
   /** Puts the machine into the record for good. @throws Fault `MACHINE_DESTROYED` */
   recordMachine(machine: Machine): Promise<void>;
@@ -88,6 +88,8 @@ export interface CreateContext {
   forget(): Promise<void>;
   /** How far the present step is. */
   report(within: Within): void;
+  /** Work that no step waits for, only the end of the run. Its failure is logged. */
+  meanwhile(work: Promise<void>): void;
 }
 
 /** What the steps of a create work with. */

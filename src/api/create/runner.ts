@@ -148,7 +148,10 @@ export class CreateRunner {
       if (running.isResumed && saga.requestId === undefined && !running.hasFailed)
         await this.#turnBack(running);
       const options = running.isResumed ? { resume: running.entries, startedBy: saga.traceparent } : {};
-      await runSaga(this.#parts.saga, running, running, abort.signal, options);
+      const result = await runSaga(this.#parts.saga, running, running, abort.signal, options);
+      // Nobody is told of a machine before it is certain that no other run will take it back.
+      if (result === "done") await running.finish();
+      else await this.#settle(running, saga.attempts);
     } catch (err) {
       await this.#settle(running, saga.attempts);
       throw err;
@@ -157,31 +160,36 @@ export class CreateRunner {
       clearTimeout(overdue);
       await stopRenewing();
     }
-    await this.#settle(running, saga.attempts);
     if (running.fault) throw toFault(running.fault);
+    this.#tell(running, "done");
     return running.state;
   }
 
   /** The caller of a create that cannot be repeated went away with the process that served it: take everything back. */
   async #turnBack(running: Running): Promise<void> {
+    const { steps } = this.#parts.saga;
     const done = new Set(running.entries.map((entry) => entry.step));
-    const next = this.#parts.saga.steps.find((step) => !done.has(step.name));
-    if (next)
-      await running.record(next.name, "failed", new Fault("CANCELLED", "CANCELLED", "the caller has gone"));
+    const next = steps.findIndex((step) => !done.has(step.name));
+    // That a step is done is stored a moment later: any of those that can be taken back may have been.
+    const last = steps.findLastIndex((step) => step.undo);
+    const from = next < 0 ? undefined : steps[Math.max(next, last)];
+    if (from)
+      await running.record(from.name, "failed", new Fault("CANCELLED", "CANCELLED", "the caller has gone"));
   }
 
-  /** Stores how the run ended. When that fails too the lease runs out, and another run finds what is left to do. */
+  /** Stores how a run that is not done ended. When that fails too the lease runs out, and another run finds what is left to do. */
   async #settle(running: Running, attempts: number): Promise<void> {
-    const isFinished = this.#parts.saga.steps.length <= running.entries.length && !running.hasFailed;
     try {
-      if (isFinished) await running.release("done", 0);
-      else if (!running.hasFailed) await running.release(running.status, 0);
+      if (!running.hasFailed) await running.release(running.status, 0);
       else if (running.isStuck) await running.release("stuck", backoff(attempts));
       else await running.release(this.#isUndone(running) ? "failed" : "undoing", 0);
     } catch (error) {
       logger.warn("the end of a create could not be stored", { create_id: running.id, error });
     }
-    const outcome = isFinished ? "done" : !running.hasFailed ? "left" : running.isStuck ? "stuck" : "undone";
+    this.#tell(running, !running.hasFailed ? "left" : running.isStuck ? "stuck" : "undone");
+  }
+
+  #tell(running: Running, outcome: "done" | "left" | "stuck" | "undone"): void {
     createsEnded.inc({ outcome });
     const facts = { create_id: running.id, outcome, ...(running.fault ? { fault: running.fault } : {}) };
     logger.info("a create has ended", facts);

@@ -4,21 +4,28 @@ import { type Outcome, type SagaEntry, type SagaLog, stuckSteps } from "../../li
 import { sleep } from "../../lib/wait.ts";
 import type { SagaStatus, StoredSaga } from "../adapters/saga-row.ts";
 import type { SagaStore } from "../adapters/saga-store.ts";
+import type { SagaWrite } from "../adapters/saga-writes.ts";
 import type { Attempt, CreateRequest, CreateState } from "../domain/create-state.ts";
 import { type FaultData, faultData } from "../domain/fault-data.ts";
 import type { Machine } from "../domain/machine.ts";
-import type { Progress, Within } from "../domain/progress.ts";
+import type { Progress, StepProgress, Within } from "../domain/progress.ts";
 import type { CreateContext } from "./context.ts";
 
 /** How long a store that does not answer is tried again before the run is given up, in milliseconds. */
 const STORE_PATIENCE_MS = 6_000;
 const STORE_RETRY_MS = 250;
+/** What may wait is stored so much later, at most, in milliseconds: a create that is quick then has it stored with what may not. */
+const SOON_MS = 150;
 /** Progress within a step is stored this often, at most. */
 const REPORT_MS = 1_000;
 
 /**
  * One run of a create by this process: what its steps keep, and the log of what happened to them. All of it is stored under the run's
  * ownership; once that is lost, or the run is abandoned, every write throws and the run ends where it is, as in a crash.
+ *
+ * Postgres may be an ocean away, so nothing waits for it that need not. What is waited for: that a host is about to be asked, before it is; that
+ * the saga turns back, before anything is taken back; that the machine is recorded, before it is launched; and the end. All else (a step that
+ * is done, what it found) is stored with the next of these, or a moment later: lost in a crash it is done once more, which every step allows.
  */
 export class Running implements CreateContext, SagaLog {
   readonly id: string;
@@ -35,8 +42,13 @@ export class Running implements CreateContext, SagaLog {
   #fault: FaultData | undefined;
   #abandoned: Fault | undefined;
   #step = "";
-  #reportedAt = 0;
-  #reporting: Promise<void> | undefined;
+  /** What has not been stored yet. */
+  readonly #steps = new Map<number, StepProgress>();
+  #machine: Machine | undefined;
+  #isDirty = false;
+  #timer: NodeJS.Timeout | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #aside = new Set<Promise<void>>();
 
   constructor(
     saga: StoredSaga,
@@ -91,61 +103,56 @@ export class Running implements CreateContext, SagaLog {
   }
 
   /** A step begins. */
-  async begin(step: string): Promise<void> {
+  begin(step: string): void {
     this.#step = step;
-    await this.#tell(this.progress.begin(step));
+    this.#note(this.progress.begin(step), SOON_MS);
   }
 
   async record(step: string, outcome: Outcome, error?: unknown): Promise<void> {
-    const entries = [...this.#entries, { step, outcome }];
+    this.#assertHeld();
+    this.#entries = [...this.#entries, { step, outcome }];
     if (outcome === "failed") this.#fault = faultData(error);
     this.#status = outcome === "done" ? this.#status : "undoing";
     const status = outcome === "stuck" ? "failed" : outcome;
     const detail = error === undefined ? "" : faultData(error).message;
-    const progress = this.progress.end(step, status, detail);
-    await this.#reporting;
-    await this.#write(() =>
-      this.#store.record(this.#ownership, {
-        entries,
-        state: this.#state,
-        status: this.#status,
-        fault: this.#fault,
-        progress,
-      }),
-    );
-    this.#entries = entries;
+    this.#note(this.progress.end(step, status, detail), SOON_MS);
+    // What is taken back before that is certain would be done again by another run.
+    if (outcome === "failed") await this.#write({});
   }
 
   async save(state: CreateState): Promise<void> {
-    await this.#write(() => this.#store.save(this.#ownership, state));
+    this.#assertHeld();
     this.#state = state;
+    this.#soon(SOON_MS);
   }
 
   async saveAttempt(state: CreateState, attempt: Attempt): Promise<void> {
-    await this.#write(() => this.#store.saveAttempt(this.#ownership, state, attempt));
-    this.#state = state;
+    await this.save(state);
+    await this.#write({ attempt });
   }
 
   async saveMachine(state: CreateState, machine: Machine): Promise<void> {
-    await this.#write(() => this.#store.saveMachine(this.#ownership, state, machine));
-    this.#state = state;
+    await this.save(state);
+    this.#machine = machine;
   }
 
   recordMachine(machine: Machine): Promise<void> {
-    return this.#write(() => this.#store.recordMachine(this.id, machine));
+    return this.#write({ machine, isRecorded: true });
   }
 
   forget(): Promise<void> {
-    return this.#write(() => this.#forget(this.id));
+    return this.#patiently(() => this.#forget(this.id));
   }
 
   report(within: Within): void {
-    const progress = this.progress.advance(this.#step, within);
-    if (this.#reporting || progress.timeMs - this.#reportedAt < REPORT_MS) return;
-    this.#reportedAt = progress.timeMs;
-    this.#reporting = this.#tell(progress).finally(() => {
-      this.#reporting = undefined;
-    });
+    this.#note(this.progress.advance(this.#step, within), REPORT_MS);
+  }
+
+  meanwhile(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => logger.warn("work beside a create failed", { create_id: this.id, error }))
+      .finally(() => this.#aside.delete(tracked));
+    this.#aside.add(tracked);
   }
 
   /** Renews the lease; loses the run when that fails because somebody else has it. */
@@ -158,9 +165,35 @@ export class Running implements CreateContext, SagaLog {
     }
   }
 
-  /** Gives the saga up in this state, to be claimed by anybody after `retryAfterMs` unless it is finished. */
-  release(status: SagaStatus, retryAfterMs: number): Promise<void> {
-    return this.#store.release(this.#ownership, status, retryAfterMs);
+  /**
+   * Stores that all is done.
+   *
+   * @throws Fault when that is not certain: then another run goes on
+   */
+  async finish(): Promise<void> {
+    await Promise.all(this.#aside);
+    this.#status = "done";
+    try {
+      await this.#write({ releaseMs: 0 });
+    } catch (err) {
+      // The answer to an attempt that worked may have been lost.
+      const isLost = err instanceof Fault && err.reason === "LEASE_LOST";
+      if (isLost && (await this.#store.get(this.id))?.status === "done") return;
+      this.#status = "running";
+      throw err;
+    } finally {
+      clearTimeout(this.#timer);
+    }
+  }
+
+  /** Stores all there is and gives the saga up in this state, to be claimed by anybody after `retryAfterMs` unless it is finished. */
+  async release(status: SagaStatus, retryAfterMs: number): Promise<void> {
+    await Promise.all(this.#aside);
+    this.#status = status;
+    clearTimeout(this.#timer);
+    // Also when the run was abandoned: all that it has done is to be known to the one that goes on.
+    await this.#inTurn(() => this.#writeNow({ releaseMs: retryAfterMs }));
+    clearTimeout(this.#timer);
   }
 
   /** The status to leave it in when the run ends without a result. */
@@ -172,20 +205,63 @@ export class Running implements CreateContext, SagaLog {
     return { id: this.id, owner: this.#owner };
   }
 
-  /** Writes for those who watch; losing one does no harm. */
-  async #tell(progress: Parameters<SagaStore["progress"]>[1]): Promise<void> {
+  #assertHeld(): void {
+    if (this.#abandoned) throw this.#abandoned;
+  }
+
+  #note(progress: StepProgress, withinMs: number): void {
+    this.#steps.set(progress.sequence, progress);
+    this.#soon(withinMs);
+  }
+
+  /** Something is to be stored by then, whether or not anybody waits for a write. */
+  #soon(withinMs: number): void {
+    this.#isDirty = true;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#abandoned || !this.#isDirty) return;
+      this.#inTurn(() => this.#writeNow({})).catch((error: unknown) => {
+        logger.debug("progress was not stored", { create_id: this.id, error });
+        if (error instanceof Fault && error.reason === "LEASE_LOST") this.abandon(error);
+      });
+    }, withinMs);
+  }
+
+  #write(extra: Extra): Promise<void> {
+    return this.#inTurn(() => this.#patiently(() => this.#writeNow(extra)));
+  }
+
+  /** One write after the other: a later one has all that an earlier one had. */
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(write);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #writeNow(extra: Extra): Promise<void> {
+    const [progress, machine] = [[...this.#steps.values()], this.#machine];
+    this.#isDirty = false;
     try {
-      await this.#store.progress(this.id, progress);
-    } catch (error) {
-      logger.debug("progress was not stored", { create_id: this.id, error });
+      await this.#store.write(this.#ownership, {
+        ...{ entries: this.#entries, state: this.#state, status: this.#status, fault: this.#fault },
+        ...{ progress, machine },
+        ...extra,
+      });
+    } catch (err) {
+      this.#isDirty = true;
+      throw err;
     }
+    for (const each of progress) {
+      if (this.#steps.get(each.sequence) === each) this.#steps.delete(each.sequence);
+    }
+    if (this.#machine === machine) this.#machine = undefined;
   }
 
   /** A database that restarts must not turn a create into a failure: a write is repeated for a while. */
-  async #write(write: () => Promise<void>): Promise<void> {
+  async #patiently(write: () => Promise<void>): Promise<void> {
     const until = performance.now() + STORE_PATIENCE_MS;
     for (;;) {
-      if (this.#abandoned) throw this.#abandoned;
+      this.#assertHeld();
       try {
         await write();
         return;
@@ -197,3 +273,6 @@ export class Running implements CreateContext, SagaLog {
     }
   }
 }
+
+/** What a write has besides what every write has. */
+type Extra = Pick<SagaWrite, "attempt" | "machine" | "isRecorded" | "releaseMs">;

@@ -45,7 +45,7 @@ function announced(step: Step<CreateContext>): Step<CreateContext> {
   return {
     ...step,
     async run(ctx, signal) {
-      await ctx.begin(step.name);
+      ctx.begin(step.name);
       await step.run(ctx, signal);
     },
   };
@@ -97,7 +97,10 @@ function awardStep(tools: CreateTools): Step<CreateContext> {
   };
 }
 
-/** Losers let go, and hosts that did not answer are told that nobody wants their machine. Whatever is missed ends by itself. */
+/**
+ * Losers let go, and hosts that did not answer are told that nobody wants their machine. Whatever is missed ends by itself, so the next step does
+ * not wait for it.
+ */
 function release({ auctionsIn, hosts, later }: CreateTools): Step<CreateContext> {
   return {
     name: "release",
@@ -118,10 +121,7 @@ function release({ auctionsIn, hosts, later }: CreateTools): Step<CreateContext>
           hosts.destroy(hostOf(offer), machineId, scope),
         ),
       ];
-      for (const result of await Promise.allSettled(cleanUps)) {
-        if (result.status === "fulfilled") continue;
-        logger.warn("something was not released at once", { create_id: ctx.id, error: result.reason });
-      }
+      for (const cleanUp of cleanUps) ctx.meanwhile(cleanUp);
     },
   };
 }
@@ -154,8 +154,7 @@ function record({ meet }: CreateTools): Step<CreateContext> {
   return {
     name: "record",
     async run(ctx) {
-      await meet(hostOf(placed(ctx).offer));
-      await ctx.recordMachine(described(ctx));
+      await Promise.all([meet(hostOf(placed(ctx).offer)), ctx.recordMachine(described(ctx))]);
     },
   };
 }
