@@ -28,6 +28,7 @@ export class FakeHost {
   readonly name: string;
   readonly identity: string;
   readonly machines = new Map<string, Machine>();
+  scheduling: Scheduling = Scheduling.OPEN;
   /** Epochs of holds by reservation. */
   readonly holds = new Map<string, bigint>();
   /** Methods that were called, in order. */
@@ -128,8 +129,12 @@ export class FakeHost {
 
   #service(): HostServiceServer {
     return {
-      setScheduling: unary((_req, ctx) =>
-        this.#do(ctx, "setScheduling", "", () => ({ previous: Scheduling.OPEN })),
+      setScheduling: unary(({ scheduling }, ctx) =>
+        this.#do(ctx, "setScheduling", "", () => {
+          const previous = this.scheduling;
+          this.scheduling = scheduling;
+          return { previous };
+        }),
       ),
       createMachine: unary(({ machine, reservationId, epoch }, ctx) =>
         this.#do(ctx, "createMachine", machine?.id ?? "", () => {

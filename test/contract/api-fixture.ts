@@ -7,6 +7,7 @@ import {
   AnnounceHostRequest,
   HostReportsServiceClient,
   HostsServiceClient,
+  ReservationsServiceClient,
 } from "../../src/gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceClient } from "../../src/gen/windhover/admin/v1/organizations.ts";
 import { AppsServiceClient } from "../../src/gen/windhover/machines/v1/apps.ts";
@@ -212,12 +213,14 @@ export async function clients(address: string, bearer: string | undefined) {
   const apps = connect(AppsServiceClient, address, options);
   const orgs = connect(OrganizationsServiceClient, address, options);
   const hosts = connect(HostsServiceClient, address, options);
+  const reservations = connect(ReservationsServiceClient, address, options);
   const reports = connect(HostReportsServiceClient, address, options);
   return {
     machines,
     apps,
     orgs,
     hosts,
+    reservations,
     reports,
     create: (request: CreateInput = {}, signal?: AbortSignal) =>
       call(
@@ -235,7 +238,7 @@ export async function clients(address: string, bearer: string | undefined) {
     get: async (machineId: string) =>
       (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 10_000 })).machine,
     close() {
-      for (const client of [machines, apps, orgs, hosts, reports]) client.close();
+      for (const client of [machines, apps, orgs, hosts, reservations, reports]) client.close();
     },
   };
 }

@@ -1,5 +1,12 @@
 import { Fault } from "../../lib/fault.ts";
-import { type Attempt, type Auction, type CreateState, type Offer, placedAttempt } from "./create-state.ts";
+import {
+  APP_PRESENT,
+  type Attempt,
+  type Auction,
+  type CreateState,
+  type Offer,
+  placedAttempt,
+} from "./create-state.ts";
 
 /** What to do next to get a machine onto a host. */
 export type AwardStep =
@@ -30,6 +37,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "INSUFFICIENT_CAPACITY",
   "NO_FREE_PORT",
   "HOST_DRAINING",
+  APP_PRESENT,
 ]);
 
 /**

@@ -86,11 +86,15 @@ export function doubtfulAttempts(state: CreateState): readonly Attempt[] {
   return state.attempts.filter((attempt) => attempt.outcome === "lost" || attempt.outcome === "asked");
 }
 
+/** What a host says that has another machine of an app whose machines are to be apart: it has done nothing wrong. */
+export const APP_PRESENT = "APP_PRESENT";
+
 /** Numbers of the hosts whose offer in an auction turned out to be worth nothing. */
 export function refusals(state: CreateState, reservationId: string): readonly number[] {
   return state.attempts
     .filter((attempt) => attempt.reservationId === reservationId)
-    .filter((attempt) => attempt.outcome === "refused" || attempt.outcome === "lost")
+    .filter(({ outcome }) => outcome === "refused" || outcome === "lost")
+    .filter(({ reason }) => reason !== APP_PRESENT)
     .map((attempt) => attempt.offer.hostNumber);
 }
 

@@ -1,3 +1,4 @@
+import { appPresence } from "./app-presence.ts";
 import type { Host } from "./host.ts";
 import type { Resources } from "./machine.ts";
 
@@ -7,7 +8,7 @@ export interface AskedBid {
   readonly resources: Resources;
   readonly imageDigest: string;
   readonly app: string;
-  /** Say no when a machine of the app is here, or is about to be. */
+  /** Say no when a machine of the app is here. */
   readonly distinctHosts: boolean;
   /** The reservation's TTL; the ledger adds its grace. */
   readonly holdMs: number;
@@ -53,33 +54,28 @@ type Parts = Pick<Host, "ledger" | "store" | "vmm" | "starts">;
 export function bid(host: Parts, asked: AskedBid, hints: BidHints): Bid {
   if (hints.closed !== undefined) return { kind: "decline", reason: hints.closed };
   if (host.starts.isFull) return { kind: "decline", reason: "busy" };
-  const { machines, appMachines, creating } = count(host, asked);
-  if (asked.distinctHosts && appMachines > 0) return { kind: "decline", reason: "app_present" };
-  const answer = host.ledger.hold(asked.reservationId, asked.resources, asked.holdMs, asked.app);
+  const { app, reservationId, distinctHosts } = asked;
+  const present = appPresence(host, app, reservationId);
+  if (distinctHosts && present.machines > 0) return { kind: "decline", reason: "app_present" };
+  const of = { app, isDistinct: distinctHosts };
+  const answer = host.ledger.hold(reservationId, asked.resources, asked.holdMs, of);
   if (answer.kind === "declined") return { kind: "decline", reason: answer.reason, largest: answer.largest };
   const { epoch, freeAfter } = answer;
   const { imageLocal, load } = hints;
+  const { machines, creating } = count(host);
+  const appMachines = present.machines + present.held;
   const warm = host.vmm.warm?.(asked.resources) ?? 0;
   const inFlight = host.starts.running + host.starts.length + creating;
   return { kind: "offer", epoch, freeAfter, imageLocal, load, warm, machines, appMachines, inFlight };
 }
 
-/** The machines here, and those of the app, what is held or awarded for one that is not stored yet included. */
-function count({ store, ledger }: Parts, { app, reservationId }: AskedBid) {
+/** The machines here, and how many of them are being made. */
+function count({ store }: Parts): { machines: number; creating: number } {
   let machines = 0;
-  let appMachines = 0;
   let creating = 0;
-  const known = new Set<string>();
-  for (const { id, state, spec } of store.all()) {
-    if (spec.app === app) known.add(id);
-    if (state === "destroyed") continue;
-    machines += 1;
+  for (const { state } of store.all()) {
+    if (state !== "destroyed") machines += 1;
     if (state === "creating") creating += 1;
-    if (spec.app === app) appMachines += 1;
   }
-  for (const claim of ledger.claimsOf(app)) {
-    if (claim.reservationId === reservationId) continue;
-    if (claim.awardedTo === undefined || !known.has(claim.awardedTo)) appMachines += 1;
-  }
-  return { machines, appMachines, creating };
+  return { machines, creating };
 }

@@ -10,6 +10,8 @@ export interface Hold {
   readonly resources: Resources;
   /** App of the machine that it is for. */
   readonly app: string;
+  /** No other machine of the app may be here when it is awarded. */
+  readonly isDistinct: boolean;
   /** On the monotonic clock: the reservation's TTL and a grace. */
   readonly deadlineMs: number;
 }
@@ -53,6 +55,9 @@ interface Allocation {
   launchUntilMs: number;
 }
 
+/** A hold for a machine of no app in particular. */
+const ANYBODY = { app: "", isDistinct: false };
+
 interface HoldEntry extends Hold {
   /** Set once awarded: it holds nothing any more, and is remembered to refuse a second machine. */
   awardedTo?: string;
@@ -78,7 +83,7 @@ export class Ledger {
   }
 
   /** Holds capacity for a reservation. A repeat while the hold lives gets the same hold. */
-  hold(reservationId: string, resources: Resources, ttlMs: number, app = ""): HoldAnswer {
+  hold(reservationId: string, resources: Resources, ttlMs: number, of = ANYBODY): HoldAnswer {
     this.expire();
     const known = this.#holds.get(reservationId);
     if (known) return { kind: "held", epoch: known.epoch, freeAfter: largest(this.#free()) };
@@ -86,7 +91,7 @@ export class Ledger {
     if (short) return { kind: "declined", reason: short, largest: largest(this.#free()) };
     const deadlineMs = this.#options.clock.monotonicMs() + ttlMs + this.#options.graceMs;
     const epoch = this.#nextEpoch++;
-    this.#holds.set(reservationId, { reservationId, epoch, resources, app, deadlineMs });
+    this.#holds.set(reservationId, { reservationId, epoch, resources, ...of, deadlineMs });
     this.#takeBackLent();
     return { kind: "held", epoch, freeAfter: largest(this.#free()) };
   }
@@ -206,6 +211,11 @@ export class Ledger {
   holds(): readonly Hold[] {
     this.expire();
     return [...this.#holds.values()].filter((hold) => hold.awardedTo === undefined);
+  }
+
+  /** Whether a hold is for a machine that must be the only one of its app here. */
+  isDistinct(reservationId: string): boolean {
+    return this.#holds.get(reservationId)?.isDistinct ?? false;
   }
 
   /** What is held for machines of an app, and for which machine what was awarded is meant. */

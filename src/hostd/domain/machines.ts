@@ -1,4 +1,5 @@
 import { Fault, invalid } from "../../lib/fault.ts";
+import { refuseSecondOfApp } from "./app-presence.ts";
 import { newMachine, prepared } from "./change.ts";
 import { Driver, type StopResult } from "./driver.ts";
 import type { StopOptions } from "./halt.ts";
@@ -38,7 +39,7 @@ export class Machines {
   /**
    * Turns a hold into a machine, `creating`. The same again returns the machine.
    *
-   * @throws Fault WRONG_HOST, HOST_DRAINING, HOLD_EXPIRED, HOLD_AWARDED, NO_FREE_PORT, DISK_FULL
+   * @throws Fault WRONG_HOST, HOST_DRAINING, APP_PRESENT, HOLD_EXPIRED, HOLD_AWARDED, NO_FREE_PORT, DISK_FULL
    */
   create(placement: Placement): Promise<Machine> {
     const { id } = placement;
@@ -166,6 +167,7 @@ export class Machines {
     const { id, spec, reservationId, epoch, keepForLaunch } = placement;
     // Cordoned, it keeps its word to auctions that are under way; it is only being emptied that goes before.
     refuseWhileDraining(this.#host.scheduling, this.#host.number);
+    refuseSecondOfApp(this.#host, spec.app, reservationId);
     const resources = ledger.award(reservationId, epoch, id, keepForLaunch ? limits.keepForLaunchMs : 0);
     let taken: readonly number[] = [];
     try {
