@@ -30,7 +30,7 @@ const ROOM = {
 const TARGETS = {
   control_plane: { p50: 4, p99: 15 },
   create_cached: { p50: 500 },
-  starts_per_second_at_64: { p50: 800, atLeast: true },
+  starts_per_second: { p50: 800, atLeast: true },
 } as const;
 
 await main(async (signal) => {

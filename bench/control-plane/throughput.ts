@@ -31,6 +31,8 @@ export async function measureThroughput(
   await using load = new LoadProcess({ api, token, app: APP, image: fleet.image });
   const meter = new CpuMeter(fleet, load);
   const ids: string[] = [];
+  const startRates: number[][] = [];
+  const createRates: number[][] = [];
   const costs: (readonly [string, Readonly<Record<Who, number>>])[] = [];
 
   await progress.step("creates at once", async (say) => {
@@ -41,7 +43,8 @@ export async function measureThroughput(
       const made = await load.run({ kind: "create", atOnce, count }, signal);
       ids.push(...made.ids);
       report.add(`create_at_${atOnce}`, "ms", made.ms);
-      report.add(`creates_per_second_at_${atOnce}`, "1/s", [(1_000 * count) / made.wallMs]);
+      createRates.push([(1_000 * count) / made.wallMs]);
+      report.add(`creates_per_second_at_${atOnce}`, "1/s", createRates.at(-1) ?? []);
       costs.push([`create at ${atOnce}`, meter.since(before, count)]);
     }
   });
@@ -62,15 +65,28 @@ export async function measureThroughput(
         spent.push(each);
       }
       report.add(`start_at_${atOnce}`, "ms", ms);
+      startRates.push(rates);
       report.add(`starts_per_second_at_${atOnce}`, "1/s", rates);
       costs.push([`start at ${atOnce}`, meanOf(spent)]);
     }
   });
   await progress.step("destroys", () => load.run({ kind: "destroy", atOnce: WIDTHS[0], ids }, signal));
+  report.add("starts_per_second", "1/s", best(startRates));
+  report.add("creates_per_second", "1/s", best(createRates));
+  report.note(
+    "starts_per_second, creates_per_second: of the width at which the typical round is the quickest",
+  );
   report.note(`${MACHINES} machines, each started once a round; rates are those of rounds`);
   report.section("What one operation costs in processor time, in ms (hostd: all hosts together)", [
     ...costTable(costs),
   ]);
+}
+
+/** The rates of the width at which the typical round is the quickest: saturation. */
+function best(rates: readonly (readonly number[])[]): readonly number[] {
+  const typical = (each: readonly number[]) =>
+    each.toSorted((a, b) => a - b)[Math.floor(each.length / 2)] ?? 0;
+  return rates.toSorted((a, b) => typical(b) - typical(a))[0] ?? [];
 }
 
 /** Reads how much processor time everybody has used. */
