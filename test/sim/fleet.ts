@@ -1,0 +1,150 @@
+import type { HostEntry } from "../../src/api/domain/host-table.ts";
+import { startApi } from "./api.ts";
+import type { Guards } from "./guards.ts";
+import { SimHost } from "./host.ts";
+import { Network } from "./network.ts";
+import { Postgres } from "./postgres.ts";
+import { Random } from "./random.ts";
+import { Redis } from "./redis.ts";
+import { startScheduler } from "./scheduler.ts";
+import type { Server } from "./streams.ts";
+import { Users } from "./users.ts";
+import { Watch } from "./watch.ts";
+import { type Life, Process, type World } from "./world.ts";
+
+/** By when users have made their wishes. */
+export const WISHES_MS = 20_000;
+
+/** One region: everything there is in a simulation. */
+export class Fleet {
+  readonly world: World;
+  readonly net: Network;
+  readonly watch: Watch;
+  readonly postgres: Postgres;
+  readonly redis: Redis;
+  readonly schedulers: readonly Process[];
+  readonly apis: readonly Process[];
+  readonly hosts: readonly SimHost[];
+  readonly users: Users;
+  readonly rival: Process;
+  /** When the clock of Redis last jumped. */
+  redisJumpedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(world: World, guards: Guards) {
+    this.world = world;
+    this.net = new Network(world);
+    this.watch = new Watch(world);
+    const random = new Random(world.seed, "fleet");
+    this.postgres = new Postgres(new Process(world, "postgres", () => {}));
+    this.redis = new Redis(new Process(world, "redis", () => {}));
+    this.postgres.tables.orgs.set("acme", { standing: "good", machines: 100, memoryMb: 65_536 });
+    this.postgres.tables.apps.set("web", "acme");
+
+    const servers = new Map<Life, Server>();
+    this.schedulers = names("scheduler", random.whole(1, 2)).map(
+      (name) =>
+        new Process(world, name, (life) => {
+          servers.set(life, startScheduler(life, this.net, guards.store(life, this.redis)));
+        }),
+    );
+    const files = new Map<string, Map<number, HostEntry>>();
+    this.apis = names("api", random.whole(1, 2)).map((name) => {
+      const file = new Map<number, HostEntry>();
+      files.set(name, file);
+      return new Process(world, name, (life) => {
+        const database = this.postgres.connect(life);
+        const { net, schedulers } = this;
+        startApi(life, { net, database, schedulers, file, hostOf: (n) => this.#hostOf(n), ...guards.api });
+      });
+    });
+    const surroundings = {
+      ...{ net: this.net, schedulers: this.schedulers, apis: this.apis },
+      serverOf: (life: Life) => servers.get(life),
+      ledger: guards.ledger(this.watch),
+    };
+    this.hosts = Array.from({ length: random.whole(2, 4) }, (_, i) => {
+      const capacity = { cpus: random.whole(2, 6), memoryMb: 256 * random.whole(4, 12), diskMb: 4_096 };
+      return new SimHost(world, i + 1, capacity, surroundings);
+    });
+    this.users = new Users(world, this.net, this.apis, WISHES_MS);
+    this.rival = new Process(world, "rival", () => {});
+    this.#look(random);
+  }
+
+  /** Everything starts. */
+  start(): void {
+    for (const process of this.world.processes) process.start();
+  }
+
+  /** Programs that can be killed and paused. */
+  get programs(): readonly Process[] {
+    return [...this.schedulers, ...this.apis, ...this.hosts.map((host) => host.process)];
+  }
+
+  /** All faults end: whoever is down starts, and everybody reaches everybody. */
+  heal(): void {
+    this.net.heal();
+    this.postgres.isAway = false;
+    this.postgres.breaks = 0;
+    this.redis.isAway = false;
+    this.redis.breaks = 0;
+    for (const host of this.hosts) {
+      host.images.isAway = false;
+      host.vms.fails = 0;
+    }
+    for (const process of this.world.processes) {
+      process.pausedUntilMs = 0;
+      process.start();
+    }
+  }
+
+  close(): void {
+    for (const host of this.hosts) host.disk.close();
+  }
+
+  #hostOf(number: number): Process {
+    const host = this.hosts.find((each) => each.number === number);
+    if (!host) throw new Error(`there is no host ${number}`);
+    return host.process;
+  }
+
+  #look(random: Random): void {
+    const { watch, redis, postgres } = this;
+    const fleet = this;
+    watch.view = {
+      holder(hostNumber) {
+        const now = fleet.hosts.find((host) => host.number === hostNumber)?.now;
+        if (!now?.isServing) return undefined;
+        const has = (id: string) =>
+          now.host.ledger.holds().some((hold) => hold.reservationId === id) || watch.isAwarded(now.life, id);
+        return { life: now.life, incarnation: BigInt(now.store.incarnation), has };
+      },
+      get redisJumpedMs() {
+        return fleet.redisJumpedMs;
+      },
+    };
+    redis.reservations.onClaimed = (...claim) => watch.claimed(...claim);
+    redis.reservations.onStored = (reservation) => {
+      watch.stored(reservation);
+      if (random.chance(0.1)) this.#contest(reservation.id, reservation.offers[0]?.hostNumber, random.between(0, 3));
+    };
+    postgres.onCommitted = ({ name, values = [] }) => {
+      if (name === "host_applied") watch.applied(Number(values[0]), BigInt(String(values[1])));
+    };
+  }
+
+  /** Somebody else claims the same reservation. Only one of the two can have it. */
+  #contest(id: string, host: number | undefined, ms: number): void {
+    const { life } = this.rival;
+    if (!life || host === undefined) return;
+    this.world.after(life, ms, () => {
+      const scheduler = new Random(this.world.seed, id).pick(this.schedulers);
+      const claim = { id, claimant: "rival", host };
+      this.net.call(scheduler, "claim", claim, { timeoutMs: 1_000 }).catch(() => undefined);
+    });
+  }
+}
+
+function names(what: string, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => `${what}-${i + 1}`);
+}

@@ -1,0 +1,61 @@
+import { HostStore } from "../../src/api/adapters/host-store.ts";
+import { Ledger, type LedgerOptions } from "../../src/hostd/domain/ledger.ts";
+import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
+import type { ApiSurroundings } from "./api.ts";
+import type { Redis } from "./redis.ts";
+import type { Watch } from "./watch.ts";
+import { currentLife, type Life } from "./world.ts";
+
+/** What keeps things from going wrong. A test of the simulator replaces one by something that does not. */
+export interface Guards {
+  store(life: Life, redis: Redis): ReservationStore;
+  ledger(watch: Watch): (life: Life, options: LedgerOptions) => Ledger;
+  readonly api: Pick<ApiSurroundings, "saga" | "hostStore">;
+}
+
+/** The real ones. */
+export const GUARDS: Guards = {
+  store: (life, redis) => redis.connect(life),
+  ledger: (watch) => (life, options) => new WatchedLedger(life, options, watch),
+  api: { saga: (saga) => saga, hostStore: (database) => new HostStore(database) },
+};
+
+/** The real ledger, and somebody who looks on. */
+export class WatchedLedger extends Ledger {
+  readonly #life: Life;
+  readonly #watch: Watch;
+  readonly #graceMs: number;
+
+  constructor(life: Life, options: LedgerOptions, watch: Watch) {
+    super(options);
+    this.#life = life;
+    this.#watch = watch;
+    this.#graceMs = options.graceMs;
+  }
+
+  override hold(...asked: Parameters<Ledger["hold"]>): ReturnType<Ledger["hold"]> {
+    const answer = super.hold(...asked);
+    const [reservationId, , ttlMs] = asked;
+    if (answer.kind === "held") this.#watch.held(this.#life, reservationId, answer.epoch, ttlMs + this.#graceMs);
+    return answer;
+  }
+
+  override award(...asked: Parameters<Ledger["award"]>): ReturnType<Ledger["award"]> {
+    const resources = super.award(...asked);
+    const [reservationId, epoch, machineId] = asked;
+    this.#watch.awarded(this.#life, reservationId, epoch, machineId);
+    return resources;
+  }
+
+  override takeBack(...asked: Parameters<Ledger["takeBack"]>): void {
+    super.takeBack(...asked);
+    this.#watch.takenBack(this.#life, asked[0]);
+  }
+
+  override release(reservationIds: readonly string[]): void {
+    super.release(reservationIds);
+    // Called by the world only while its life runs.
+    if (currentLife() !== this.#life) throw new Error("a ledger was touched by another life");
+    for (const id of reservationIds) this.#watch.letGo(this.#life, id);
+  }
+}

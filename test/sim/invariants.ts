@@ -1,0 +1,92 @@
+import { wantedPins } from "../../src/hostd/domain/host.ts";
+import type { Fleet } from "./fleet.ts";
+import type { SimHost } from "./host.ts";
+import type { Process } from "./world.ts";
+
+/** What must be so after every event. `process`: in which it happened, the only one whose state can have changed. */
+export function checkAlways(fleet: Fleet, process: Process | undefined): void {
+  for (const host of fleet.hosts) {
+    if (process === undefined || process === host.process) checkHost(fleet, host);
+  }
+  const { machines } = fleet.postgres.tables;
+  const byName = new Set<string>();
+  for (const row of machines.values()) {
+    if (row.state === "destroyed") continue;
+    if (byName.has(row.name)) fleet.watch.violated(`two machines are recorded as ${row.name}`);
+    byName.add(row.name);
+  }
+}
+
+function checkHost(fleet: Fleet, { name, number, now, capacity, vms }: SimHost): void {
+  const { watch, postgres, world } = fleet;
+  const used = vms.used();
+  if (used.memoryMb > capacity.memoryMb || used.cpus > capacity.cpus)
+    watch.violated(`the VMs of ${name} have ${used.cpus} CPUs and ${used.memoryMb} MB, more than there is`);
+  if (!now?.isServing) return;
+  const { held, allocated } = now.host.ledger.sums();
+  for (const what of ["cpus", "memoryMb", "diskMb"] as const) {
+    const sum = held[what] + allocated[what];
+    if (sum > capacity[what]) watch.violated(`${name} has promised ${sum} ${what} of ${capacity[what]}`);
+  }
+  for (const hold of now.host.ledger.holds()) {
+    if (!watch.mayHold(now.life, hold.reservationId))
+      watch.violated(`${name} still holds for ${hold.reservationId} after its deadline and grace`);
+  }
+  const applied = postgres.tables.hosts.get(number)?.applied ?? 0n;
+  if (BigInt(now.store.acknowledged) > applied)
+    watch.violated(`${name} believes that ${now.store.acknowledged} is recorded, which is at ${applied}`);
+  world.note(`${held.memoryMb}/${allocated.memoryMb}`);
+}
+
+/** What is not yet as it must be some time after the last fault, in words; empty when all is well. */
+export function unsettled(fleet: Fleet): readonly string[] {
+  const { tables } = fleet.postgres;
+  const wrong: string[] = [];
+  if (!fleet.users.areDone) wrong.push("a user still waits");
+  for (const saga of tables.sagas.values()) {
+    const row = tables.machines.get(saga.id);
+    if (saga.status !== "done" && saga.status !== "failed") wrong.push(`create ${saga.id} is ${saga.status}`);
+    else if (saga.status === "failed" && row) wrong.push(`create ${saga.id} has failed, and its machine is recorded`);
+    else if (saga.status === "done" && !row?.isRecorded) wrong.push(`create ${saga.id} is done without a machine`);
+  }
+  for (const { createId, id, name, state } of tables.machines.values()) {
+    if (!tables.sagas.has(createId)) wrong.push(`machine ${id} of no create is recorded`);
+    const host = fleet.hosts.find((each) => each.now?.store.get(id ?? ""));
+    const there = host?.now?.store.get(id ?? "")?.state;
+    if (there !== state) wrong.push(`machine ${id} (${name}) is ${state} in the record and ${there} on its host`);
+  }
+  for (const wish of fleet.users.wishes) {
+    if (wish.got.size > 1) wrong.push(`request ${wish.requestId} was answered with ${[...wish.got].join(" and ")}`);
+    for (const id of wish.got) if (!tables.byId(id)) wrong.push(`machine ${id} was promised and is not recorded`);
+  }
+  for (const host of fleet.hosts) wrong.push(...unsettledHost(fleet, host));
+  const { total } = fleet.redis.reservations.living(1);
+  if (total > 0) wrong.push(`${total} reservations live`);
+  return wrong;
+}
+
+function unsettledHost(fleet: Fleet, { name, now, vms, images }: SimHost): readonly string[] {
+  if (!now?.isServing) return [`${name} is down`];
+  const { tables } = fleet.postgres;
+  const { store, host } = now;
+  const wrong: string[] = [];
+  const here = [...store.all()].filter(({ state }) => state !== "destroyed");
+  for (const { id, spec, state } of here) {
+    const row = tables.byId(id);
+    if (!row || row.state === "destroyed") wrong.push(`${name} has machine ${id} (${spec.name}), ${state}, which nobody knows`);
+    for (const event of host.store.get(id)?.events ?? [])
+      if (row && !tables.events.has(`${id}/${event.id}`)) wrong.push(`event ${event.id} of ${id} is not recorded`);
+  }
+  const owned = new Set(here.flatMap(({ vmId }) => vmId ?? []));
+  for (const id of vms.ids()) if (!owned.has(id)) wrong.push(`${name} has VM ${id} of no machine`);
+  for (const id of owned) if (!vms.ids().includes(id)) wrong.push(`${name} lacks VM ${id}`);
+  const pins = new Set(wantedPins(here).map(({ owner }) => owner));
+  for (const owner of images.pins.keys()) if (!pins.has(owner)) wrong.push(`an image is pinned for ${owner} on ${name}`);
+  for (const owner of pins) if (!images.pins.has(owner)) wrong.push(`no image is pinned for ${owner} on ${name}`);
+  if (store.acknowledged < store.sequence) wrong.push(`${name} has changes to tell`);
+  const { held, allocated } = host.ledger.sums();
+  const diskMb = here.reduce((sum, { spec }) => sum + spec.resources.diskMb, 0);
+  if (held.memoryMb > 0) wrong.push(`${name} holds ${held.memoryMb} MB`);
+  if (allocated.diskMb !== diskMb) wrong.push(`${name} has ${allocated.diskMb} MB of disk allocated for ${diskMb}`);
+  return wrong;
+}

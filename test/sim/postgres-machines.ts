@@ -1,0 +1,149 @@
+import type { Machine, MachineEvent, MachineState } from "../../src/api/domain/machine.ts";
+import { changed, type Does, type Run, rows } from "./postgres-statements.ts";
+import { type MachineRow, put } from "./postgres-tables.ts";
+
+/** The statements of the stores of machines and of creates, as far as they are about machines. */
+export const statements: Readonly<Record<string, Does>> = {
+  create_lock_org: ({ tables }, slug: string) => {
+    const org = tables.orgs.get(slug);
+    if (!org) return rows([]);
+    const { standing, machines, memoryMb } = org;
+    return rows([{ slug, standing, quota_machines: machines, quota_memory_mb: String(memoryMb) }]);
+  },
+  create_count_used: ({ tables }, org: string) => {
+    const used = [...tables.machines.values()].filter((row) => row.org === org && isThere(row));
+    const memory = used.reduce((sum, row) => sum + row.memoryMb, 0);
+    return rows([{ machines: String(used.length), memory_mb: String(memory) }]);
+  },
+  create_hold_app: ({ tables }, app: string, org: string) => changed(tables.apps.get(app) === org ? 1 : 0),
+  create_insert_machine: (run, createId, org, app, name, _region, memoryMb) => {
+    const isTaken = [...run.tables.machines.values()].some(
+      (row) => row.app === app && row.name === name && isThere(row),
+    );
+    if (isTaken) return changed(0);
+    const placed = { id: null, hostNumber: null, state: "creating", generation: 0n, snapshot: null } as const;
+    store(run, { createId, org, app, name, memoryMb, isRecorded: false, ...placed });
+    return changed(1);
+  },
+  create_name_owner: ({ tables }, app: string, name: string) =>
+    rows([...tables.machines.values()].filter((row) => row.app === app && row.name === name && isThere(row))),
+  create_forget: (run, createId: string) => {
+    const row = run.tables.machines.get(createId);
+    if (!row) return changed(0);
+    dropEvents(run, row.id);
+    put(run.tables.machines, createId, undefined, run.onUndo);
+    return changed(1);
+  },
+  saga_forget_events: (run, createId: string) => {
+    dropEvents(run, run.tables.machines.get(createId)?.id ?? null);
+    return changed(0);
+  },
+  saga_place: (run, createId: string, id: string, hostNumber: number) =>
+    update(run, run.tables.machines.get(createId), { id, hostNumber, generation: 0n, snapshot: null }),
+  saga_record_machine: (run, createId: string) => {
+    const row = run.tables.machines.get(createId);
+    if (row?.state === "destroying" || row?.state === "destroyed") return changed(0);
+    return update(run, row, { isRecorded: true });
+  },
+  machine_apply: (run, ids: string[], states: MachineState[], generations: string[], snapshots: string[]) => {
+    for (const [i, id] of ids.entries()) {
+      const row = run.tables.byId(id);
+      const generation = BigInt(generations[i] ?? "0");
+      if (!row || !isThere(row) || (row.generation >= generation && row.snapshot !== null)) continue;
+      const snapshot = JSON.parse(snapshots[i] ?? "null") as Machine;
+      update(run, row, { state: states[i] ?? row.state, generation, snapshot });
+    }
+    return changed(ids.length);
+  },
+  machine_events_add: (run, machineIds: string[], ids: string[], events: string[]) => {
+    for (const [i, machineId] of machineIds.entries()) {
+      const key = `${machineId}/${ids[i]}`;
+      if (!run.tables.byId(machineId) || run.tables.events.has(key)) continue;
+      const event = JSON.parse(events[i] ?? "null") as MachineEvent;
+      put(run.tables.events, key, { machineId, event }, run.onUndo);
+    }
+    return changed(0);
+  },
+  machine_of_host: ({ tables }, number: number) =>
+    rows([...tables.machines.values()].filter((row) => row.hostNumber === number && isThere(row)).map(known)),
+  machine_known: ({ tables }, ids: string[]) =>
+    rows(ids.flatMap((id) => tables.byId(id) ?? []).map(known)),
+  machine_find: ({ tables }, id: string, org: string) => {
+    const row = tables.byId(id);
+    if (!row?.snapshot || (org !== "" && row.org !== org)) return rows([]);
+    const events = [...tables.events.values()].filter((each) => each.machineId === id).map(({ event }) => event);
+    const newest = events.sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, 20);
+    return rows([{ snapshot: row.snapshot, events: newest }]);
+  },
+  machine_mark_lost: (run, id: string, generation: string, timeMs: number) => {
+    const row = run.tables.byId(id);
+    if (!row || row.generation !== BigInt(generation) || !isThere(row)) return changed(0);
+    const next = row.generation + 1n;
+    const told = { generation: next.toString(), updateTimeMs: timeMs, serviceAddresses: [] };
+    const snapshot = row.snapshot && { ...row.snapshot, ...told, state: "destroyed" as const };
+    return update(run, row, { state: "destroyed", generation: next, snapshot });
+  },
+};
+
+function isThere(row: MachineRow): boolean {
+  return row.state !== "destroyed";
+}
+
+function store(run: Run, row: MachineRow): void {
+  put(run.tables.machines, row.createId, row, run.onUndo);
+}
+
+function update(run: Run, row: MachineRow | undefined, fields: Partial<MachineRow>) {
+  if (row) store(run, { ...row, ...fields });
+  return changed(row ? 1 : 0);
+}
+
+function dropEvents(run: Run, machineId: string | null): void {
+  for (const [key, event] of run.tables.events) {
+    if (event.machineId === machineId) put(run.tables.events, key, undefined, run.onUndo);
+  }
+}
+
+function known({ id, state, generation, isRecorded }: MachineRow) {
+  return { id, state, generation: generation.toString(), recorded: isRecorded };
+}
+
+/** A machine under a name that is free; false when it is not. */
+export function insertMachine(run: Run, createId: string, org: string, app: string, name: string, memoryMb: number): boolean {
+  const isTaken = [...run.tables.machines.values()].some((row) => row.app === app && row.name === name && isThere(row));
+  if (isTaken) return false;
+  const placed = { id: null, hostNumber: null, state: "creating", generation: 0n, snapshot: null } as const;
+  store(run, { createId, org, app, name, memoryMb, isRecorded: false, ...placed });
+  return true;
+}
+
+/** The part `placed` of saga_write: returns how many rows it has changed. */
+export function placeMachine(run: Run, createId: string, { id, host_number }: { id: string; host_number: number }): number {
+  const row = run.tables.machines.get(createId);
+  if (!row) return 0;
+  dropEvents(run, row.id);
+  update(run, row, { id, hostNumber: host_number, generation: 0n, snapshot: null });
+  return 1;
+}
+
+/** The part `recorded` of saga_write: returns how many rows it has changed. */
+export function recordMachine(
+  run: Run,
+  createId: string,
+  said: { readonly id: string; readonly generation: string; readonly state: MachineState },
+  snapshot: Machine,
+  isRecorded: boolean,
+  events: readonly { readonly id: string; readonly event: MachineEvent }[],
+): number {
+  const row = run.tables.machines.get(createId);
+  if (!row || row.id !== said.id || row.state === "destroying" || row.state === "destroyed") return 0;
+  const generation = BigInt(said.generation);
+  const isNewer = row.generation < generation || row.snapshot === null;
+  const told = isNewer ? { state: said.state, generation, snapshot } : {};
+  update(run, row, { ...told, isRecorded: row.isRecorded || isRecorded });
+  for (const { id, event } of events) {
+    const key = `${said.id}/${id}`;
+    if (!run.tables.events.has(key)) put(run.tables.events, key, { machineId: said.id, event }, run.onUndo);
+  }
+  return 1;
+}

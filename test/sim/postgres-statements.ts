@@ -1,0 +1,41 @@
+import type { Result, Statement } from "../../src/lib/postgres.ts";
+import * as hosts from "./postgres-hosts.ts";
+import * as machines from "./postgres-machines.ts";
+import * as sagas from "./postgres-sagas.ts";
+import type { OnUndo, Tables } from "./postgres-tables.ts";
+
+/** What a statement runs on. */
+export interface Run {
+  readonly tables: Tables;
+  /** `now()`. */
+  readonly nowMs: number;
+  readonly onUndo: OnUndo;
+}
+
+/** What a statement does. Its values are those that the store gives; their types are as the statement's text has them. */
+// biome-ignore lint/suspicious/noExplicitAny: values of SQL have no type before their statement gives them one.
+export type Does = (run: Run, ...values: any[]) => Result<unknown>;
+
+/** By the statements' names, which stand for their texts. */
+const KNOWN: Readonly<Record<string, Does>> = { ...machines.statements, ...sagas.statements, ...hosts.statements };
+
+/**
+ * Runs one statement.
+ *
+ * @throws Error when the name is new: write it beside the others
+ */
+export function execute(tables: Tables, statement: Statement, nowMs: number, onUndo: OnUndo): Result<unknown> {
+  const does = KNOWN[statement.name];
+  if (!does) throw new Error(`the simulated Postgres does not know the statement ${statement.name}`);
+  return does({ tables, nowMs, onUndo }, ...(statement.values ?? []));
+}
+
+/** An answer of these rows. */
+export function rows(found: readonly unknown[]): Result<unknown> {
+  return { rows: found, rowCount: found.length };
+}
+
+/** An answer without rows. */
+export function changed(rowCount: number): Result<unknown> {
+  return { rows: [], rowCount };
+}

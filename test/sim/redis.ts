@@ -1,0 +1,198 @@
+import { Fault } from "../../src/lib/fault.ts";
+import type { Offer } from "../../src/scheduler/domain/offer.ts";
+import type {
+  Claimed,
+  Expired,
+  Listed,
+  Opened,
+  Put,
+  Reservation,
+  ReservationStore,
+} from "../../src/scheduler/domain/reservation-store.ts";
+import { Random } from "./random.ts";
+import type { Life, Process } from "./world.ts";
+
+/** How long a key lives beyond all deadlines, as the real scripts have it. */
+const GARBAGE_MS = 60_000;
+/** As the scheduler waits for Redis. */
+const TIMEOUT_MS = 700;
+
+interface Hash {
+  readonly reservation: Reservation;
+  readonly hosts: ReadonlySet<number>;
+  readonly goneMs: number;
+  readonly claimant?: string;
+  readonly claimedHost?: number;
+}
+
+/**
+ * What the scripts of src/scheduler/adapters/redis-scripts.ts do, one method for each, atomically, by the clock it is given.
+ * test/contract/sim-redis.test.ts holds it to the real Redis.
+ */
+export class Reservations {
+  readonly #now: () => number;
+  readonly #limit: number;
+  #hashes = new Map<string, Hash>();
+  /** The sorted set: id and deadline. */
+  #deadlines = new Map<string, number>();
+  #deadlinesGoneMs = 0;
+  /** Told of what is stored and granted. */
+  onStored: (reservation: Reservation) => void = () => {};
+  onClaimed: (reservation: Reservation, claimant: string, offer: Offer) => void = () => {};
+
+  constructor(now: () => number, limit = 60_000) {
+    this.#now = now;
+    this.#limit = limit;
+  }
+
+  /** Forgets everything. */
+  flush(): void {
+    this.#hashes = new Map();
+    this.#deadlines = new Map();
+  }
+
+  open(id: string): Opened {
+    const known = this.#living(id);
+    return known ? { kind: "lives", reservation: known.reservation } : { kind: "new", nowMs: this.#now() };
+  }
+
+  put(reservation: Reservation): Put {
+    const { id, deadlineMs, offers } = reservation;
+    const known = this.#living(id);
+    if (known) return { kind: "lives", reservation: known.reservation };
+    if (this.#now() >= deadlineMs) return { kind: "late" };
+    if (this.#sorted().length >= this.#limit) return { kind: "full", limit: this.#limit };
+    const goneMs = this.#now() + GARBAGE_MS;
+    const hosts = new Set(offers.map((offer) => offer.hostNumber));
+    this.#hashes.set(id, { reservation, hosts, goneMs });
+    this.#deadlines.set(id, deadlineMs);
+    this.#deadlinesGoneMs = goneMs;
+    this.onStored(reservation);
+    return { kind: "stored" };
+  }
+
+  claim(id: string, claimant: string, hostNumber: number): Claimed {
+    const known = this.#living(id);
+    if (!known) return { kind: "expired" };
+    if (known.claimant !== undefined && known.claimant !== claimant) return { kind: "taken" };
+    const offer = offerOf(known, hostNumber);
+    if (!offer) return { kind: "unknown" };
+    this.#hashes.set(id, { ...known, claimant, claimedHost: hostNumber });
+    this.onClaimed(known.reservation, claimant, offer);
+    return { kind: "claimed", offer };
+  }
+
+  remove(id: string): Reservation | undefined {
+    const known = this.#hash(id);
+    this.#hashes.delete(id);
+    this.#deadlines.delete(id);
+    return known?.reservation;
+  }
+
+  due(limit: number): readonly string[] {
+    const due = this.#sorted().filter(([, deadlineMs]) => deadlineMs <= this.#now());
+    return due.slice(0, limit).map(([id]) => id);
+  }
+
+  expire(ids: readonly string[]): readonly Expired[] {
+    const due = new Map(this.#sorted());
+    return ids.flatMap((id) => {
+      const deadlineMs = due.get(id);
+      if (deadlineMs === undefined || deadlineMs > this.#now()) return [];
+      const known = this.#hash(id);
+      this.#hashes.delete(id);
+      this.#deadlines.delete(id);
+      return known ? [{ reservation: known.reservation, claimedHost: known.claimedHost }] : [];
+    });
+  }
+
+  living(limit: number): { readonly ids: readonly string[]; readonly total: number } {
+    const living = this.#sorted().filter(([, deadlineMs]) => deadlineMs > this.#now());
+    return { ids: living.slice(0, limit).map(([id]) => id), total: living.length };
+  }
+
+  show(ids: readonly string[]): readonly Listed[] {
+    return ids.flatMap((id) => {
+      const known = this.#hash(id);
+      if (!known) return [];
+      const { reservation, claimant, claimedHost = Number.NaN } = known;
+      return [{ reservation, ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost } }) }];
+    });
+  }
+
+  #hash(id: string): Hash | undefined {
+    const known = this.#hashes.get(id);
+    return known && known.goneMs > this.#now() ? known : undefined;
+  }
+
+  #living(id: string): Hash | undefined {
+    const known = this.#hash(id);
+    return known && this.#now() < known.reservation.deadlineMs ? known : undefined;
+  }
+
+  #sorted(): (readonly [string, number])[] {
+    if (this.#now() >= this.#deadlinesGoneMs) return [];
+    return [...this.#deadlines].sort(([a, one], [b, other]) => one - other || (a < b ? -1 : 1));
+  }
+}
+
+function offerOf({ reservation, hosts }: Hash, hostNumber: number): Offer | undefined {
+  return hosts.has(hostNumber) ? reservation.offers.find((one) => one.hostNumber === hostNumber) : undefined;
+}
+
+/**
+ * A region's Redis. Faults: it is away, it forgets everything, a connection breaks before or after a script (which has then run all the
+ * same), and its clock is its process's.
+ */
+export class Redis {
+  readonly reservations: Reservations;
+  readonly process: Process;
+  readonly random: Random;
+  isAway = false;
+  breaks = 0;
+
+  constructor(process: Process) {
+    this.process = process;
+    this.random = new Random(process.world.seed, "redis");
+    this.reservations = new Reservations(() => process.wallMs());
+  }
+
+  /** The store as a scheduler that lives has it. */
+  connect(life: Life): ReservationStore {
+    const { reservations: scripts } = this;
+    const run = <T>(script: () => T) => this.run(life, script);
+    return {
+      open: (id) => run(() => scripts.open(id)),
+      put: (reservation) => run(() => scripts.put(reservation)),
+      claim: (id, claimant, hostNumber) => run(() => scripts.claim(id, claimant, hostNumber)),
+      remove: (id) => run(() => scripts.remove(id)),
+      async sweep(limit) {
+        const ids = await run(() => scripts.due(limit));
+        return ids.length === 0 ? [] : run(() => scripts.expire(ids));
+      },
+      async list(limit) {
+        const { ids, total } = await run(() => scripts.living(limit));
+        return { listed: ids.length === 0 ? [] : await run(() => scripts.show(ids)), total };
+      },
+    };
+  }
+
+  /** Runs a script, there and back. */
+  async run<T>(life: Life, script: () => T): Promise<T> {
+    await this.#travel(life);
+    const answer = script();
+    await this.#travel(life);
+    return answer;
+  }
+
+  async #travel(life: Life): Promise<void> {
+    const isLost = this.isAway || this.random.chance(this.breaks);
+    const ms = isLost ? this.random.between(0, TIMEOUT_MS) : this.random.between(0.1, 0.5);
+    await new Promise<void>((resolve) => life.world.after(life, ms, resolve));
+    if (isLost || this.isAway) throw unavailable();
+  }
+}
+
+function unavailable(): Fault {
+  return new Fault("UNAVAILABLE", "REDIS_UNAVAILABLE", "Redis cannot be reached");
+}

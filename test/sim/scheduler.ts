@@ -1,0 +1,69 @@
+import { hasReason } from "../../src/lib/fault.ts";
+import { startLoop } from "../../src/lib/lifecycle.ts";
+import type { CallContext } from "../../src/lib/rpc.ts";
+import { attach } from "../../src/scheduler/attach.ts";
+import { AUCTION_LIMITS } from "../../src/scheduler/domain/auction.ts";
+import { Auctioneer } from "../../src/scheduler/domain/auctioneer.ts";
+import { Hosts } from "../../src/scheduler/domain/hosts.ts";
+import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
+import { type ReserveRequest, Reservations } from "../../src/scheduler/domain/reservations.ts";
+import type { Network } from "./network.ts";
+import type { Server } from "./streams.ts";
+import type { Life } from "./world.ts";
+
+/** As configured by default. */
+export const TTL_MS = 5_000;
+const WINDOW_MS = 150;
+const SWEEP_MS = 1_000;
+const SILENCE_MS = 5_000;
+
+const NEVER = new AbortController().signal;
+const SILENT = {
+  auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
+  letGo: () => {},
+  refused: () => {},
+  swept: () => {},
+};
+
+/** A life of a scheduler replica: its real domain and its real end of the hosts' streams. */
+export function startScheduler(life: Life, net: Network, store: ReservationStore): Server {
+  const { clock } = life.process;
+  const hosts = new Hosts(clock);
+  const after = (ms: number, fn: () => void) => {
+    const timer = setTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  };
+  const limits = { ...AUCTION_LIMITS, sample: 2, windowMs: WINDOW_MS };
+  const random = () => Math.random();
+  const auctioneer = new Auctioneer(hosts, clock, after, random, limits);
+  const reservations = new Reservations(
+    { hosts, auctioneer, store, observer: SILENT },
+    random,
+    () => clock.monotonicMs(),
+    { ttlMs: TTL_MS, auctions: 50, kept: 3 },
+  );
+  const sweep = async (): Promise<void> => {
+    try {
+      while ((await reservations.sweep()) > 0);
+    } catch (err) {
+      if (!hasReason(err, "REDIS_UNAVAILABLE")) throw err;
+    }
+  };
+  startLoop(SWEEP_MS, SWEEP_MS / 10, sweep, { name: "sweep reservations" });
+  startLoop(SILENCE_MS, 0, () => hosts.dropSilent(), { name: "drop silent hosts" });
+  net.serve(life, {
+    reserve: (request: ReserveRequest) => reservations.reserve(request),
+    claim: ({ id, claimant, host }: { id: string; claimant: string; host: number }) =>
+      reservations.claim(id, claimant, host),
+    release: ({ id, winner, refused }: { id: string; winner: number | undefined; refused: readonly number[] }) =>
+      reservations.release(id, winner, refused),
+  });
+  const replica = { name: life.process.name, region: "ord", windowMs: WINDOW_MS };
+  return {
+    serve(requests, signal) {
+      // All that the stream's service looks at.
+      const ctx = { signal, draining: NEVER } as CallContext;
+      return attach(requests, ctx, hosts, replica);
+    },
+  };
+}

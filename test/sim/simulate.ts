@@ -1,0 +1,94 @@
+import { createLogger } from "../../src/lib/log.ts";
+import { planFaults } from "./faults.ts";
+import { Fleet } from "./fleet.ts";
+import { installGlobals } from "./globals.ts";
+import { GUARDS, type Guards } from "./guards.ts";
+import { checkAlways, unsettled } from "./invariants.ts";
+import { currentLife, World } from "./world.ts";
+
+/**
+ * Simulates a region from a seed: the real domain code of api, scheduler and hostd, on simulated time, network, Redis, Postgres and disks.
+ * Faults for a while, then none; after every event the invariants must hold, and some time after the last fault everything must be settled.
+ *
+ * Where things are: `world.ts` time and processes; `globals.ts` timers, clocks and chance of the code under test; `network.ts`, `streams.ts`,
+ * `postgres*.ts`, `redis.ts`, `disk.ts`, `vms.ts`, `images.ts` what lies around it; `api.ts`, `scheduler.ts`, `host.ts` its wiring; `users.ts`
+ * what is asked of it; `faults.ts` what goes wrong (add one there); `watch.ts` and `invariants.ts` what must not; `guards.ts` what is
+ * replaced to show that a failure would be found.
+ */
+
+/** Faults end then. */
+const FAULTS_MS = 45_000;
+/** Everything must be settled so long after that. */
+const SETTLE_MS = 10 * 60_000;
+/** It is looked whether everything is settled so often. */
+const LOOK_MS = 2_000;
+/** Settled, it must stay so this long: nothing may come after. */
+const STAY_MS = 4_000;
+
+/** How a schedule went. */
+export interface Outcome {
+  readonly seed: number;
+  /** What was violated, in words; empty when nothing was. */
+  readonly violations: readonly string[];
+  /** What happened, line by line, when it was asked for. */
+  readonly lines: readonly string[];
+  /** Two runs of a seed have the same. */
+  readonly fingerprint: string;
+  readonly events: number;
+  /** How long after the last fault everything was settled, in milliseconds. */
+  readonly settledAfterMs: number;
+}
+
+/** Runs the schedule of a seed. One at a time in a process. */
+export async function simulate(
+  seed: number,
+  options: { readonly isVerbose?: boolean; readonly guards?: Guards } = {},
+): Promise<Outcome> {
+  const { isVerbose = false, guards = GUARDS } = options;
+  installGlobals();
+  const world = new World(seed, isVerbose);
+  logTo(world, isVerbose);
+  const fleet = new Fleet(world, guards);
+  const { watch } = fleet;
+  const hasFailed = () => watch.violations.length > 0;
+  world.onEvent = (process) => checkAlways(fleet, process);
+  try {
+    planFaults(fleet, FAULTS_MS);
+    fleet.start();
+    await world.run(FAULTS_MS, hasFailed);
+    world.log("world", "all faults end");
+    fleet.heal();
+    await settle(fleet, hasFailed);
+  } finally {
+    for (const process of world.processes) process.kill();
+    fleet.close();
+  }
+  const { violations } = watch;
+  const { lines, fingerprint, events, nowMs } = world;
+  return { seed, violations, lines, fingerprint, events, settledAfterMs: nowMs - FAULTS_MS - STAY_MS };
+}
+
+async function settle(fleet: Fleet, hasFailed: () => boolean): Promise<void> {
+  const { world, watch } = fleet;
+  let settledMs = Number.POSITIVE_INFINITY;
+  for (;;) {
+    await world.run(world.nowMs + LOOK_MS, hasFailed);
+    if (hasFailed()) return;
+    const wrong = unsettled(fleet);
+    settledMs = wrong.length > 0 ? Number.POSITIVE_INFINITY : Math.min(settledMs, world.nowMs);
+    if (world.nowMs - settledMs >= STAY_MS) return;
+    if (world.nowMs < FAULTS_MS + SETTLE_MS) continue;
+    for (const what of wrong) watch.violated(`${SETTLE_MS / 60_000} min after the last fault: ${what}`);
+    return;
+  }
+}
+
+/** What the code under test logs belongs to the replay; without one nobody reads it. */
+function logTo(world: World, isVerbose: boolean): void {
+  createLogger("sim", {
+    level: isVerbose ? "info" : "error",
+    write: (line) => {
+      if (isVerbose) world.lines.push(`${" ".repeat(10)} ${currentLife()?.process.name ?? ""}: ${line.trim()}`);
+    },
+  });
+}

@@ -1,0 +1,99 @@
+import type { CreateRequest } from "../../src/api/domain/create-state.ts";
+import type { Machine } from "../../src/api/domain/machine.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { sleep } from "../../src/lib/wait.ts";
+import type { CreateCall } from "./api.ts";
+import type { Network } from "./network.ts";
+import { Random } from "./random.ts";
+import { Process, type World } from "./world.ts";
+
+/** A create that a user wants, and what has become of it. */
+export interface Wish {
+  readonly atMs: number;
+  readonly request: CreateRequest;
+  readonly requestId: string | undefined;
+  /** Ids of the machines that it was answered with. */
+  readonly got: Set<string>;
+  isOver: boolean;
+}
+
+/** Errors after which a user asks again, with the same request id. */
+const AGAIN: ReadonlySet<string> = new Set(["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "CANCELLED"]);
+const ORG = "acme";
+const MAX_TRIES = 8;
+
+/** People who create, start, stop and destroy machines. Nothing ever happens to them but what they are answered. */
+export class Users {
+  readonly process: Process;
+  readonly wishes: Wish[];
+  readonly #net: Network;
+  readonly #apis: readonly Process[];
+  readonly #random: Random;
+
+  /** @param untilMs by when all wishes have been made */
+  constructor(world: World, net: Network, apis: readonly Process[], untilMs: number) {
+    this.#net = net;
+    this.#apis = apis;
+    this.#random = new Random(world.seed, "users");
+    this.wishes = Array.from({ length: this.#random.whole(2, 6) }, (_, i) => this.#wish(world, i, untilMs));
+    this.process = new Process(world, "users", (life) => {
+      for (const wish of this.wishes) world.after(life, wish.atMs, () => void this.#pursue(wish));
+    });
+  }
+
+  get areDone(): boolean {
+    return this.wishes.every(({ isOver }) => isOver);
+  }
+
+  #wish(world: World, index: number, untilMs: number): Wish {
+    const random = this.#random;
+    const guest = { cpuKind: "shared", cpus: random.whole(1, 2), memoryMb: 256 * random.whole(1, 4) } as const;
+    const config = {
+      ...{ image: "nginx", guest, env: {}, services: [], metadata: {} },
+      stop: { signal: "", timeoutMs: random.pick([100, 5_000]) },
+    };
+    const request = { org: ORG, app: "web", name: `m-${index}`, region: "ord", config, skipLaunch: random.chance(0.3) };
+    const requestId = random.chance(0.85) ? `request-${world.seed}-${index}` : undefined;
+    // Some come together, which is when they meet.
+    const atMs = 3_000 + (random.chance(0.4) ? 1_000 : random.between(0, untilMs));
+    return { atMs, request, requestId, got: new Set(), isOver: false };
+  }
+
+  async #pursue(wish: Wish): Promise<void> {
+    const machine = await this.#create(wish);
+    if (machine) await this.#use(machine);
+    wish.isOver = true;
+  }
+
+  async #create(wish: Wish): Promise<Machine | undefined> {
+    const { request, requestId } = wish;
+    const call: CreateCall = { request, requestId };
+    const tries = requestId === undefined ? 1 : MAX_TRIES;
+    for (let attempt = 0; attempt < tries; attempt++) {
+      try {
+        const timeoutMs = this.#random.pick([150, 2_000, 30_000, 60_000]);
+        const { machine } = await this.#ask<{ machine: Machine }>("createMachine", call, timeoutMs);
+        wish.got.add(machine.id);
+        // Sure is sure: the same again gives the same.
+        if (this.#random.chance(0.8)) return machine;
+      } catch (err) {
+        if (!(err instanceof Fault) || !AGAIN.has(err.code)) return undefined;
+      }
+      await sleep(this.#random.between(0, 3_000));
+    }
+    return undefined;
+  }
+
+  async #use({ id }: Machine): Promise<void> {
+    for (let i = this.#random.whole(0, 4); i > 0; i--) {
+      await sleep(this.#random.between(0, this.#random.pick([20, 8_000])));
+      const what = this.#random.pick(["startMachine", "startMachine", "stopMachine", "destroyMachine"]);
+      // What it comes to is for the invariants to say.
+      await this.#ask(what, { id, org: ORG }, 10_000).catch(() => undefined);
+    }
+  }
+
+  #ask<Res>(method: string, request: unknown, timeoutMs: number): Promise<Res> {
+    return this.#net.call<Res>(this.#random.pick(this.#apis), method, request, { timeoutMs });
+  }
+}
