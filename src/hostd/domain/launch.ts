@@ -7,7 +7,7 @@ import type { Machine } from "./machine.ts";
 import type { Resident } from "./resident.ts";
 import { refuseWhileDraining } from "./scheduling.ts";
 import type { MachineState } from "./states.ts";
-import { endsWithin, pause } from "./time.ts";
+import { endsWithin, limitTo, pause } from "./time.ts";
 
 /** How a start went. */
 export interface StartResult {
@@ -119,14 +119,14 @@ async function storeIntent(resident: Resident, signal: AbortSignal): Promise<str
 
 async function bringUp(resident: Resident, vmId: string, settleMs: number, signal: AbortSignal): Promise<Vm> {
   const { host } = resident;
-  const timeout = AbortSignal.timeout(host.limits.launchMs);
+  const limit = limitTo(host.limits.launchMs, signal);
   let program = "";
   try {
     signal.throwIfAborted();
     return await host.spans.span("hostd.acquire", {}, async (set) => {
       const work = workload(resident.machine, settleMs);
       program = work.argv[0] ?? "";
-      const vm = await launchOrGiveUp(resident, vmId, work, AbortSignal.any([signal, timeout]));
+      const vm = await launchOrGiveUp(resident, vmId, work, limit.signal);
       set(spanAttribute.way, vm.way);
       for (const phase of vm.phases) host.spans.record(phase);
       return vm;
@@ -147,7 +147,7 @@ async function bringUp(resident: Resident, vmId: string, settleMs: number, signa
         { cause: err },
       );
     }
-    const fault = toFault(err, program, timeout.aborted, host.limits.launchMs);
+    const fault = toFault(err, program, limit.isOver, host.limits.launchMs);
     const detail = err instanceof LaunchError ? `: ${err.message}` : "";
     const { durable } = await resident.note((machine, at) =>
       startFailed(machine, fault.reason, `${fault.message}${detail}`, at),
@@ -155,6 +155,8 @@ async function bringUp(resident: Resident, vmId: string, settleMs: number, signa
     // Unlike a start that succeeded, a failed one leaves nothing behind that remembers it.
     await endsWithin(FAILURE_WAIT_MS, durable);
     throw fault;
+  } finally {
+    limit.clear();
   }
 }
 

@@ -27,3 +27,36 @@ export async function endsWithin(ms: number, work: Promise<unknown>, hurry?: Abo
     over.abort();
   }
 }
+
+/** A limit of time put on some work. */
+export interface TimeLimit {
+  /** Aborts when the time is over, or with the reason of the signal that it was made from. */
+  readonly signal: AbortSignal;
+  /** Whether the time is over. */
+  readonly isOver: boolean;
+  /** The work has ended: takes the timer and the listener back. `AbortSignal.timeout` would keep its own for all of the time. */
+  clear(): void;
+}
+
+/** Limits work to `ms`, and to `signal`. Clear it at the end. */
+export function limitTo(ms: number, signal: AbortSignal): TimeLimit {
+  const abort = new AbortController();
+  let isOver = false;
+  const onAbort = (): void => abort.abort(signal.reason);
+  const timer = setTimeout(() => {
+    isOver = true;
+    abort.abort(new DOMException(`it took longer than ${ms} ms`, "TimeoutError"));
+  }, ms).unref();
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort, { once: true });
+  return {
+    signal: abort.signal,
+    get isOver() {
+      return isOver;
+    },
+    clear: () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { limitTo } from "./time.ts";
+
+test("a limit aborts when its time is over, and says so", async () => {
+  const limit = limitTo(1, new AbortController().signal);
+
+  await expect.poll(() => limit.signal.aborted).toBe(true);
+
+  expect(limit.isOver).toBe(true);
+  expect(limit.signal.reason).toMatchObject({ name: "TimeoutError" });
+});
+
+test("a limit aborts with the signal it was made from, before or after", () => {
+  const abort = new AbortController();
+  const before = limitTo(60_000, abort.signal);
+  abort.abort("called off");
+  const after = limitTo(60_000, abort.signal);
+
+  for (const limit of [before, after]) {
+    expect(limit.signal.reason).toBe("called off");
+    expect(limit.isOver).toBe(false);
+    limit.clear();
+  }
+});
+
+test("a limit that has been cleared aborts no more", () => {
+  const abort = new AbortController();
+  const limit = limitTo(60_000, abort.signal);
+
+  limit.clear();
+  abort.abort("called off");
+
+  expect(limit.signal.aborted).toBe(false);
+});
