@@ -88,6 +88,17 @@ describe("holds", () => {
     expect(ledger.sums().held).toEqual(SMALL);
   });
 
+  test("a repeated bid is held as long as the reservation that is made of it lives", () => {
+    const { ledger, clock } = ledgerOf();
+    const epoch = held(ledger, "r1");
+    clock.advance(5_000);
+    held(ledger, "r1");
+
+    clock.advance(5_000 + GRACE_MS - 1);
+
+    expect(ledger.award("r1", epoch, "m1", 0)).toEqual(SMALL);
+  });
+
   test.each([
     ["no_cpu", { cpus: 5, memoryMb: 1, diskMb: 1 }],
     ["no_memory", { cpus: 1, memoryMb: 2_000, diskMb: 1 }],

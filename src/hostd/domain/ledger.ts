@@ -82,14 +82,18 @@ export class Ledger {
     this.#nextEpoch = (BigInt(options.incarnation) << 32n) + 1n;
   }
 
-  /** Holds capacity for a reservation. A repeat while the hold lives gets the same hold. */
+  /** Holds capacity for a reservation. A repeat while the hold lives gets the same hold, and its time begins anew. */
   hold(reservationId: string, resources: Resources, ttlMs: number, of = ANYBODY): HoldAnswer {
     this.expire();
+    const deadlineMs = this.#options.clock.monotonicMs() + ttlMs + this.#options.graceMs;
     const known = this.#holds.get(reservationId);
-    if (known) return { kind: "held", epoch: known.epoch, freeAfter: largest(this.#free()) };
+    if (known) {
+      // The auction is held again because the reservation is gone; the one that is made now must not outlive what it promises.
+      this.#holds.set(reservationId, { ...known, deadlineMs: Math.max(known.deadlineMs, deadlineMs) });
+      return { kind: "held", epoch: known.epoch, freeAfter: largest(this.#free()) };
+    }
     const short = whatIsShort(this.#free(), resources);
     if (short) return { kind: "declined", reason: short, largest: largest(this.#free()) };
-    const deadlineMs = this.#options.clock.monotonicMs() + ttlMs + this.#options.graceMs;
     const epoch = this.#nextEpoch++;
     this.#holds.set(reservationId, { reservationId, epoch, resources, ...of, deadlineMs });
     this.#takeBackLent();
