@@ -26,6 +26,8 @@ export interface Lane {
 
 /** Milliseconds that a late message takes, at most: longer than a reservation lives. */
 const LATE_MS = 20_000;
+/** A connection that says nothing is found to be dead by then: gRPC's keepalive and its time-out, see src/lib/options.ts. */
+const KEEPALIVE_MS = 40_000;
 const FINE: Weather = { lost: 0, repeated: 0, late: 0 };
 
 /**
@@ -99,8 +101,9 @@ export class Network {
       signal?.addEventListener("abort", onAbort, { once: true });
       const forget = from.onDeath(() => this.#hangUp(from, to, served));
       const broken = (): void => {
-        // Otherwise nobody says so, and the time runs out.
-        if (this.random.chance(0.9)) this.world.after(from, this.random.between(0, 5), () => fail(gone(to)));
+        const isTold = this.random.chance(0.9);
+        const noticedMs = isTold ? this.random.between(0, 5) : this.random.between(0, KEEPALIVE_MS);
+        this.world.after(from, noticedMs, () => fail(gone(to)));
       };
       const serve = (): void => {
         const life = to.life;

@@ -5,7 +5,7 @@ import type { Life, World } from "./world.ts";
 /** What hostd's ledger ought to remember of a hold. */
 interface Hold {
   readonly epoch: bigint;
-  readonly endMs: number;
+  endMs: number;
   awardedTo: string | undefined;
 }
 
@@ -69,10 +69,15 @@ export class Watch {
     const holds = this.#of(life);
     const known = holds.get(reservationId);
     const isAlive = known !== undefined && known.endMs > this.#world.nowMs;
-    if (isAlive && known.epoch === epoch) return;
+    const endMs = this.#world.nowMs + forMs;
+    if (isAlive && known.epoch === epoch) {
+      // Asked for anew, it is held anew: the reservation that is made of it lives that long.
+      known.endMs = Math.max(known.endMs, endMs);
+      return;
+    }
     this.#world.log(life.process.name, "holds", () => `for ${reservationId}, epoch ${epoch}`);
     if (isAlive) this.violated(`${life.process.name} holds twice for ${reservationId}`);
-    holds.set(reservationId, { epoch, endMs: this.#world.nowMs + forMs, awardedTo: undefined });
+    holds.set(reservationId, { epoch, endMs, awardedTo: undefined });
     this.#letGo.get(life)?.delete(reservationId);
   }
 
