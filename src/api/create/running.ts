@@ -14,10 +14,11 @@ import type { CreateContext } from "./context.ts";
 /** How long a store that does not answer is tried again before the run is given up, in milliseconds. */
 const STORE_PATIENCE_MS = 6_000;
 const STORE_RETRY_MS = 250;
-/** What may wait is stored so much later, at most, in milliseconds: a create that is quick then has it stored with what may not. */
-const SOON_MS = 150;
-/** Progress within a step is stored this often, at most. */
-const REPORT_MS = 1_000;
+/**
+ * What may wait is stored so long after the last write, at most, in milliseconds: with the next that may not, unless that is far off. Longer than a
+ * create takes between two of those when all it needs is an ocean away, since a write waits for the one before it.
+ */
+const SOON_MS = 1_000;
 
 /**
  * One run of a create by this process: what its steps keep, and the log of what happened to them. All of it is stored under the run's
@@ -105,7 +106,7 @@ export class Running implements CreateContext, SagaLog {
   /** A step begins. */
   begin(step: string): void {
     this.#step = step;
-    this.#note(this.progress.begin(step), SOON_MS);
+    this.#note(this.progress.begin(step));
   }
 
   async record(step: string, outcome: Outcome, error?: unknown): Promise<void> {
@@ -115,7 +116,7 @@ export class Running implements CreateContext, SagaLog {
     this.#status = outcome === "done" ? this.#status : "undoing";
     const status = outcome === "stuck" ? "failed" : outcome;
     const detail = error === undefined ? "" : faultData(error).message;
-    this.#note(this.progress.end(step, status, detail), SOON_MS);
+    this.#note(this.progress.end(step, status, detail));
     // What is taken back before that is certain would be done again by another run.
     if (outcome === "failed") await this.#write({});
   }
@@ -123,7 +124,7 @@ export class Running implements CreateContext, SagaLog {
   async save(state: CreateState): Promise<void> {
     this.#assertHeld();
     this.#state = state;
-    this.#soon(SOON_MS);
+    this.#soon();
   }
 
   async saveAttempt(state: CreateState, attempt: Attempt): Promise<void> {
@@ -145,7 +146,7 @@ export class Running implements CreateContext, SagaLog {
   }
 
   report(within: Within): void {
-    this.#note(this.progress.advance(this.#step, within), REPORT_MS);
+    this.#note(this.progress.advance(this.#step, within));
   }
 
   meanwhile(work: Promise<void>): void {
@@ -172,28 +173,21 @@ export class Running implements CreateContext, SagaLog {
    */
   async finish(): Promise<void> {
     await Promise.all(this.#aside);
-    this.#status = "done";
     try {
-      await this.#write({ releaseMs: 0 });
+      await this.#write({ status: "done", releaseMs: 0 });
     } catch (err) {
       // The answer to an attempt that worked may have been lost.
       const isLost = err instanceof Fault && err.reason === "LEASE_LOST";
       if (isLost && (await this.#store.get(this.id))?.status === "done") return;
-      this.#status = "running";
       throw err;
-    } finally {
-      clearTimeout(this.#timer);
     }
   }
 
   /** Stores all there is and gives the saga up in this state, to be claimed by anybody after `retryAfterMs` unless it is finished. */
   async release(status: SagaStatus, retryAfterMs: number): Promise<void> {
     await Promise.all(this.#aside);
-    this.#status = status;
-    clearTimeout(this.#timer);
     // Also when the run was abandoned: all that it has done is to be known to the one that goes on.
-    await this.#inTurn(() => this.#writeNow({ releaseMs: retryAfterMs }));
-    clearTimeout(this.#timer);
+    await this.#inTurn(() => this.#writeNow({ status, releaseMs: retryAfterMs }));
   }
 
   /** The status to leave it in when the run ends without a result. */
@@ -209,13 +203,13 @@ export class Running implements CreateContext, SagaLog {
     if (this.#abandoned) throw this.#abandoned;
   }
 
-  #note(progress: StepProgress, withinMs: number): void {
+  #note(progress: StepProgress): void {
     this.#steps.set(progress.sequence, progress);
-    this.#soon(withinMs);
+    this.#soon();
   }
 
-  /** Something is to be stored by then, whether or not anybody waits for a write. */
-  #soon(withinMs: number): void {
+  /** Something is to be stored, whether or not anybody waits for a write. */
+  #soon(): void {
     this.#isDirty = true;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
@@ -224,7 +218,7 @@ export class Running implements CreateContext, SagaLog {
         logger.debug("progress was not stored", { create_id: this.id, error });
         if (error instanceof Fault && error.reason === "LEASE_LOST") this.abandon(error);
       });
-    }, withinMs);
+    }, SOON_MS);
   }
 
   #write(extra: Extra): Promise<void> {
@@ -241,6 +235,8 @@ export class Running implements CreateContext, SagaLog {
   async #writeNow(extra: Extra): Promise<void> {
     const [progress, machine] = [[...this.#steps.values()], this.#machine];
     this.#isDirty = false;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     try {
       await this.#store.write(this.#ownership, {
         ...{ entries: this.#entries, state: this.#state, status: this.#status, fault: this.#fault },
@@ -275,4 +271,4 @@ export class Running implements CreateContext, SagaLog {
 }
 
 /** What a write has besides what every write has. */
-type Extra = Pick<SagaWrite, "attempt" | "machine" | "isRecorded" | "releaseMs">;
+type Extra = Partial<Pick<SagaWrite, "attempt" | "machine" | "isRecorded" | "status" | "releaseMs">>;
