@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { breakdownTable, meanSelfTimes, startTimes } from "./breakdown.ts";
 
-/** Client 0 to 100 ms, hostd.start 10 to 90, hostd.acquire 20 to 80 (or `vmmMs` long); all times in ms. */
-function start(vmmMs = 60) {
+/** Client 0 to 100 ms, hostd.start 10 to 90, hostd.acquire 20 to 80 (or `vmmMs` long); `more` below it; all times in ms. */
+function start(vmmMs = 60, more: readonly string[] = []) {
   const span = (id: string, parent: string | undefined, name: string, startMs: number, ms: number) => ({
     span_id: id,
     ...(parent === undefined ? {} : { parent_span_id: parent }),
@@ -18,6 +18,7 @@ function start(vmmMs = 60) {
     span("a", undefined, "client.call", 0, vmmMs + 40),
     span("b", "a", "hostd.start", 10, vmmMs + 20),
     span("c", "b", "hostd.acquire", 20, vmmMs),
+    ...more.map((name) => span(name, "c", name, 20, 5)),
   ];
 }
 
@@ -26,9 +27,14 @@ test("a start splits into the way there, the VMM, and the way back", () => {
     wholeMs: 100,
     handOverMs: 20,
     vmmMs: 60,
+    settleMs: 0,
     wayBackMs: 20,
     coverage: 0.8,
   });
+});
+
+test("the time in which the process is only watched is a part of the VMM's", () => {
+  expect(startTimes(start(60, ["vmm.settle"]))).toMatchObject({ vmmMs: 60, settleMs: 5 });
 });
 
 test("a trace without the VMM's span says nothing about it", () => {

@@ -17,6 +17,8 @@ export interface StartTimes {
   readonly handOverMs: number;
   /** In the VMM and the guest. */
   readonly vmmMs: number;
+  /** Part of that: the new process being watched, for nothing but to see whether it lives. */
+  readonly settleMs: number;
   /** From there until the client has the answer. */
   readonly wayBackMs: number;
   /** Share of the whole, 0 to 1, in which some span below the root ran. */
@@ -25,6 +27,8 @@ export interface StartTimes {
 
 /** hostd's span around everything its VMM does: getting a VM, running the program in it, watching it settle. */
 const VMM_SPAN = "hostd.acquire";
+/** In it, that of watching. A start that asks for none has none. */
+const SETTLE_SPAN = "vmm.settle";
 
 /** Splits one start's time at the span around the VMM. Undefined when the trace has no such span. */
 export function startTimes(spans: readonly TraceSpan[]): StartTimes | undefined {
@@ -37,6 +41,7 @@ export function startTimes(spans: readonly TraceSpan[]): StartTimes | undefined 
     wholeMs: root.duration_us / 1_000,
     handOverMs: handOverUs / 1_000,
     vmmMs: vmm.duration_us / 1_000,
+    settleMs: (spans.find((span) => span.name === SETTLE_SPAN)?.duration_us ?? 0) / 1_000,
     wayBackMs: (root.duration_us - handOverUs - vmm.duration_us) / 1_000,
     coverage,
   };

@@ -16,6 +16,7 @@ export function addSummary(report: Report, measured: readonly Measured[]): void 
     samples.map(({ stopMs }) => stopMs),
     "nothing was started",
   );
+  for (const each of measured) addUnwatched(report, each);
   addOutside(report, measured);
   const [warm, plain] = [report.row("warm"), report.row("plain_qemu_cold")];
   const line = report.row("warm_first_line");
@@ -37,6 +38,15 @@ export function addSummary(report: Report, measured: readonly Measured[]): void 
       breakdownTable(kinds),
     );
   }
+}
+
+/** The same starts without the time in which the new process was only watched, and the answer could have been given. */
+function addUnwatched(report: Report, { sequence, traces }: Measured): void {
+  const ms = sequence.samples.flatMap((sample) => {
+    const times = startTimes(traces.get(sample.traceId) ?? []);
+    return times === undefined ? [] : [sample.ms - times.settleMs];
+  });
+  report.add(`${sequence.way}_without_settle`, "ms", ms, "no start's trace was complete");
 }
 
 /** From the fastest way there was: there it matters, and a guest that boots does not keep the processors busy. */

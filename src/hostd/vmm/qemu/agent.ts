@@ -19,8 +19,8 @@ export interface AgentListener {
   onLines(lines: readonly GuestLine[]): void;
 }
 
-/** How often the question is repeated while a guest does not answer; it may be booting, or its first bytes were lost. */
-const SYNC_INTERVAL_MS = 3_000;
+/** After how long the question is repeated while a guest does not answer, first and at most: its first bytes were lost, or it is booting. */
+const SYNC_REPEAT_MS = [250, 3_000] as const;
 /** What one guest may say, so that none keeps hostd from hearing the others. */
 const BYTES_PER_SECOND = 8 * 1024 * 1024;
 const BURST_BYTES = 4 * 1024 * 1024;
@@ -74,13 +74,19 @@ export class Agent {
   /** Asks the guest who it is until it answers; `ack` is the last line that need not be told again. */
   async sync(ack: number, signal: AbortSignal): Promise<void> {
     const question = Buffer.concat([Buffer.of(0), syncMessage(this.nonce, ack)]);
-    const ask = (): void => void (this.isSynced || this.socket.write(question));
+    const [firstMs, longestMs] = SYNC_REPEAT_MS;
+    let pauseMs: number = firstMs;
+    let timer: NodeJS.Timeout | undefined;
+    const ask = (): void => {
+      if (!this.isSynced) this.socket.write(question);
+      timer = setTimeout(ask, pauseMs);
+      pauseMs = Math.min(pauseMs * 2, longestMs);
+    };
     ask();
-    const timer = setInterval(ask, SYNC_INTERVAL_MS);
     try {
       await this.answered(signal);
     } finally {
-      clearInterval(timer);
+      clearTimeout(timer);
     }
   }
 

@@ -52,8 +52,9 @@ export async function saveTemplate(
   const room = await roomOf(scratch);
   const agent = await meet(options, id, running);
   await rehearse(agent, alive);
-  await delay(CALM_MS, undefined, { signal: alive });
+  // Before the guest comes to rest: it must have noticed, or would take the next conversation for one that has ended.
   agent.close();
+  await delay(CALM_MS, undefined, { signal: alive });
   await qmp.execute("stop");
   if (!(await isAsMade(scratch, room, extents, data))) throw new Error("the scratch disk was written to");
   return await save(options, id, running);
