@@ -87,6 +87,11 @@ export function remarks(fault: Fault, settings: Settings): readonly string[] {
     lines.push(`the token was looked for in ${looked.join(", ")}`);
   }
   if (fault.retryAfterMs !== undefined) lines.push(`try again in ${Math.ceil(fault.retryAfterMs / 1_000)} s`);
+  const known = fault.facts["known"];
+  if (fault.reason === "REGION_UNKNOWN" && known !== undefined)
+    lines.push(
+      `machines can be placed in ${known.replaceAll(",", ", ")}, or any of several: any, eu, us, ...`,
+    );
   const trace = fault.facts["trace_id"];
   if (trace !== undefined) lines.push(`hover trace ${trace} shows how far it came`);
   return lines;

@@ -154,6 +154,7 @@ async function run(config: HostdConfig): Promise<void> {
       logger: log,
       signal: detaching.signal,
     });
+    scheduling.onChange = () => attachment.statusChanged();
     stack.add("schedulers", async () => {
       detaching.abort();
       await attachment.done;

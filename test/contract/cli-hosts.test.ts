@@ -37,7 +37,7 @@ describe("hosts", () => {
 
     expect(code).toBe(0);
     expect(out).toMatch(/NO +HOST +REGION.*TAKES.*RUNNING +WARM +MACHINES/);
-    expect(out).toMatch(/1 +ord-1 +ord .*since 1m ago +draining .*2 CPUs, 512 MB +3 +2 started/);
+    expect(out).toMatch(/1 +ord-1 +ord .*for 1m +draining .*2 CPUs, 512 MB +3 +2 started/);
     expect(out).toMatch(/2 +ord-2 .*passed over/);
     expect(out).toMatch(/ord-2: auctions pass it over for refusing awards, until in (19|20)s/);
   });

@@ -81,7 +81,8 @@ export function hostNotes(host: Host, nowMs: number): string[] {
 }
 
 function attachedText(host: Host, nowMs: number): string {
-  if (host.attached) return `since ${ago(host.attachTime, nowMs)}`.replace("since now", "just now");
+  if (host.attached)
+    return `for ${ago(host.attachTime, nowMs)}`.replace(" ago", "").replace("for now", "just now");
   return `no, seen ${ago(host.lastSeenTime, nowMs)}`;
 }
 

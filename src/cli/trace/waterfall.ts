@@ -25,8 +25,11 @@ const MIN_BAR = 10;
 const SHOWN: readonly (readonly [attribute: string, label: string])[] = [
   ["windhover.vm.way", "way"],
   ["windhover.image.cached", "image_cached"],
+  ["windhover.host.name", "host"],
+  ["windhover.bid.answer", "answer"],
   ["windhover.auction.bids_asked", "asked"],
   ["windhover.auction.bids_received", "offers"],
+  ["windhover.auction.winner", "winner"],
   ["windhover.vm.pool_depth", "pool"],
   ["windhover.error.reason", "reason"],
 ];

@@ -272,6 +272,21 @@ describe("bids", () => {
 });
 
 describe("the status", () => {
+  test("is sent at once when it has changed in a way that matters, and not when it is the same", async () => {
+    let scheduling: Scheduling = Scheduling.OPEN;
+    attach({ status: () => ({ ...STATUS, scheduling }) });
+    const sent = () => scheduler.of("status").map((one) => one.value.scheduling);
+    await eventually(sent).toEqual([Scheduling.OPEN]);
+    attachment.statusChanged();
+    scheduling = Scheduling.CORDONED;
+    const before = performance.now();
+
+    attachment.statusChanged();
+
+    await eventually(sent).toEqual([Scheduling.OPEN, Scheduling.CORDONED]);
+    expect(performance.now() - before).toBeLessThan(900);
+  });
+
   test("is sent again when it has changed", async () => {
     let load = 0;
     attach({ status: () => ({ ...STATUS, load }) });

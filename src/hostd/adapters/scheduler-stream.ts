@@ -50,6 +50,8 @@ export interface ReplicaState {
 export interface Attachment {
   /** How it stands with each replica. */
   replicas(): readonly ReplicaState[];
+  /** The status has changed in a way that schedulers must not learn of a second later. */
+  statusChanged(): void;
   /** Resolves when all streams have ended, after the signal has aborted. */
   readonly done: Promise<void>;
 }
@@ -73,6 +75,9 @@ export function attachToSchedulers(options: AttachOptions): Attachment {
   const runs = replicas.map((replica) => context.with(quiet, () => replica.run()));
   return {
     replicas: () => replicas.map((replica) => replica.state),
+    statusChanged: () => {
+      for (const replica of replicas) replica.tellNow();
+    },
     done: Promise.all(runs).then(() => {}),
   };
 }
@@ -102,12 +107,19 @@ class Replica {
   readonly #options: AttachOptions;
   readonly #log: Logger;
   #failures = 0;
+  /** Sends the status, while there is a stream. */
+  #tell: (() => Promise<void>) | undefined;
 
   constructor(address: string, options: AttachOptions) {
     this.#address = address;
     this.#options = options;
     this.#log = options.logger.with({ scheduler: address });
     this.state = { address, attached: false, since: Date.now(), reason: undefined };
+  }
+
+  /** Sends the status now, if it has changed. */
+  tellNow(): void {
+    void this.#tell?.();
   }
 
   /** Attaches again and again. */
@@ -178,6 +190,7 @@ class Replica {
       // A write fails only with its stream, whose end is seen where it is read.
       await stream.write({ message: { $case: "status", value: status } }).catch(ignore);
     };
+    this.#tell = tell;
     await every(STATUS_MS, 0, tell, signal, { name: "tell the scheduler our status", log: this.#log });
   }
 
@@ -188,6 +201,7 @@ class Replica {
   }
 
   #ended(err: unknown): void {
+    this.#tell = undefined;
     const before = this.state;
     const reason = err instanceof Fault ? err.reason : err === undefined ? undefined : "INTERNAL";
     const since = before.attached ? Date.now() : before.since;

@@ -16,7 +16,11 @@ test("a host of which nothing was said is open", async () => {
 
 test("what was said is known to the next hostd", async () => {
   const file = await SchedulingFile.open(folder.path);
+  let changes = 0;
+  file.onChange = () => changes++;
   expect(await file.set("cordoned")).toBe("open");
+  expect(await file.set("cordoned")).toBe("cordoned");
+  expect(changes).toBe(1);
   expect(await file.set("draining")).toBe("cordoned");
   expect(file.current).toBe("draining");
 

@@ -13,6 +13,8 @@ const WORDS: readonly string[] = ["open", "cordoned", "draining"] satisfies Sche
 export class SchedulingFile implements SchedulingState {
   readonly #path: string;
   #current: Scheduling;
+  /** Called after each change. */
+  onChange: () => void = () => {};
   #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(path: string, current: Scheduling) {
@@ -49,6 +51,7 @@ export class SchedulingFile implements SchedulingState {
       const before = this.#current;
       if (scheduling !== before) await this.#write(scheduling);
       this.#current = scheduling;
+      if (scheduling !== before) this.onChange();
       return before;
     });
     this.#writing = previous.catch(() => undefined);
