@@ -148,9 +148,14 @@ function buildImage(dir: string): string {
   writeFileSync(join(root, "bin/orphan"), "#!/bin/missing\n");
   for (const name of ["noise", "orphan"]) chmodSync(join(root, "bin", name), 0o755);
   const image = join(dir, "image.sqfs");
+  packImage(root, image);
+  return image;
+}
+
+/** Makes an image of a folder, all of it root's. */
+export function packImage(root: string, image: string): void {
   const tar = execFileSync("tar", ["-C", root, "--owner=0", "--group=0", "-cf", "-", "."], {
     maxBuffer: 1e8,
   });
   execFileSync("tar2sqfs", ["-q", "-c", "lz4", image], { input: tar, stdio: ["pipe", "ignore", "inherit"] });
-  return image;
 }

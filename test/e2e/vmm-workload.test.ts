@@ -1,6 +1,9 @@
+import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LaunchError } from "../../src/hostd/vmm/vmm.ts";
-import { type Bench, openBench } from "./vmm-fixture.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { type Bench, openBench, packImage } from "./vmm-fixture.ts";
 
 let bench: Bench;
 beforeAll(async () => {
@@ -48,6 +51,42 @@ test("a workload finds its user, groups, directory, variables, names and file sy
   expect(of("devices")?.trim().split(" ")).toHaveLength(7);
   expect(of("files")).toBe("65536");
   expect(launched.lines.at(-1)).toMatchObject({ stream: "stderr", text: "opened by name" });
+});
+
+test("an image's own directories keep their modes, and one that is a link stays one", async () => {
+  const folder = temporaryFolder("image");
+  const root = join(folder.path, "root");
+  for (const dir of ["bin", "conf"]) mkdirSync(join(root, dir), { recursive: true });
+  copyFileSync("/bin/busybox", join(root, "bin/sh"));
+  for (const name of ["ls", "stat", "cat"]) symlinkSync("sh", join(root, "bin", name));
+  chmodSync(root, 0o711);
+  const script =
+    'echo "mode: $(stat -c %a /)"; echo "etc: $(ls -ld /etc)"; cat /etc/hosts /etc/hostname; echo "proc: $(ls /proc/1/comm)"';
+  const run = async (image: string) => {
+    packImage(root, join(folder.path, image));
+    return facts(script, { rootfs: join(folder.path, image), hostname: "kestrel" });
+  };
+
+  symlinkSync("conf", join(root, "etc"));
+  const link = await run("link.sqfs");
+  rmSync(join(root, "etc"));
+  mkdirSync(join(root, "etc"), { mode: 0o711 });
+  writeFileSync(join(root, "etc/hosts"), "of the image\n");
+  const directory = await run("directory.sqfs");
+  rmSync(join(root, "etc"), { recursive: true });
+  const none = await run("none.sqfs");
+  folder.remove();
+
+  for (const { launched } of [link, directory, none]) {
+    expect(launched.texts()).toContain("kestrel");
+    expect(launched.texts()).toContain("10.0.2.15\tkestrel");
+    expect(launched.texts()).not.toContain("of the image");
+    expect(launched.texts()).toContain("proc: /proc/1/comm");
+    expect(launched.texts()[0]).toBe("mode: 711");
+  }
+  expect(link.of("etc")).toMatch(/^l.* -> conf$/);
+  expect(directory.of("etc")).toMatch(/^drwx--x--x/);
+  expect(none.of("etc")).toMatch(/^drwxr-xr-x/);
 });
 
 test("every start is a clean slate, and the phases and times of it fit together", async () => {
