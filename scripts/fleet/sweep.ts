@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Layout } from "./layout.ts";
 import { allProcesses, awaitEnd, inspect, type ProcessIdentity, sendSignal } from "./processes.ts";
@@ -21,11 +21,7 @@ export interface Leftovers {
 export function findLeftovers(layout: Layout): Leftovers {
   const machineFolders = foldersBelow(join(layout.folder, "hosts"), 7);
   const postgresFolder = identityOf(join(layout.folder, "postgres"));
-  const redisFolders = new Set(
-    readdirSync(layout.folder)
-      .filter((name) => name.startsWith("redis"))
-      .map((name) => identityOf(join(layout.folder, name))),
-  );
+  const redisFolders = new Set(redisFoldersOf(layout.folder).map(identityOf));
   const vms: ProcessIdentity[] = [];
   const postgres: ProcessIdentity[] = [];
   const others: ProcessIdentity[] = [];
@@ -42,6 +38,14 @@ export function findLeftovers(layout: Layout): Leftovers {
     else if (environment.includes(`${FLEET_MARK}=${layout.folder}`)) others.push(each);
   }
   return { vms, postgres, others };
+}
+
+/** A region has one each: `redis`, `redis-gru`. None of a fleet that is gone altogether. */
+function redisFoldersOf(folder: string): readonly string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.startsWith("redis"))
+    .map((name) => join(folder, name));
 }
 
 /** QEMU, and what confines it and waits for it. */
