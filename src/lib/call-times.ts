@@ -1,5 +1,6 @@
 import type { Metadata } from "@grpc/grpc-js";
-import { nowUs, recordSpan } from "./tracing.ts";
+import { type Context, context, type Span } from "@opentelemetry/api";
+import { nowUs, recordSpan, timesOf } from "./tracing.ts";
 
 /** Asks a server of ours, in the call's metadata, for its times; carries them back in the trailers as `received,answered`, microseconds since the epoch. */
 const TIMES = "windhover-call-times";
@@ -12,25 +13,27 @@ const CLOCKS_US = 2_000;
  * side sees alone: the caller's own work, its queue, the wire, the server's queue. Inside a trace that time is what is left of the client's span; at
  * its root it would be time without a name. So the caller asks the server when it had the call and when it was done with it, and records the rest.
  */
-export class CallTimes {
-  readonly #beganUs = nowUs();
+export function askForTimes(metadata: Metadata): void {
+  metadata.set(TIMES, "1");
+}
 
-  /** Asks for the server's times. @param metadata of the call */
-  ask(metadata: Metadata): void {
-    metadata.set(TIMES, "1");
-  }
-
-  /** Records `rpc.request` and `rpc.response` below the active span; nothing when the server has not said, or its clock is not ours. */
-  record(trailers: Metadata): void {
-    const endedUs = nowUs();
-    const [receivedUs, answeredUs] = String(trailers.get(TIMES)[0] ?? "")
-      .split(",")
-      .map(Number);
-    if (receivedUs === undefined || answeredUs === undefined || !(receivedUs <= answeredUs)) return;
-    if (receivedUs < this.#beganUs - CLOCKS_US || answeredUs > endedUs + CLOCKS_US) return;
-    recordSpan({ name: "rpc.request", startUs: this.#beganUs, endUs: Math.max(receivedUs, this.#beganUs) });
-    recordSpan({ name: "rpc.response", startUs: Math.min(answeredUs, endedUs), endUs: endedUs });
-  }
+/**
+ * Records `rpc.request` and `rpc.response` below a call's span that has ended; nothing when the server has not said, or its clock is not ours.
+ *
+ * @param ctx with that span as the active one
+ */
+export function recordWays(span: Span, ctx: Context, trailers: Metadata): void {
+  const call = timesOf(span);
+  const [receivedUs, answeredUs] = String(trailers.get(TIMES)[0] ?? "")
+    .split(",")
+    .map(Number);
+  if (!call || receivedUs === undefined || answeredUs === undefined || !(receivedUs <= answeredUs)) return;
+  const { startUs, endUs } = call;
+  if (receivedUs < startUs - CLOCKS_US || answeredUs > endUs + CLOCKS_US) return;
+  context.with(ctx, () => {
+    recordSpan({ name: "rpc.request", startUs, endUs: Math.max(receivedUs, startUs) });
+    recordSpan({ name: "rpc.response", startUs: Math.min(answeredUs, endUs), endUs });
+  });
 }
 
 /** Whether the caller asked for a server's times. */

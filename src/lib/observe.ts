@@ -11,7 +11,7 @@ import {
   type TextMapSetter,
   trace,
 } from "@opentelemetry/api";
-import { asksForTimes, CallTimes, tellTimes } from "./call-times.ts";
+import { askForTimes, asksForTimes, recordWays, tellTimes } from "./call-times.ts";
 import { isServerFault } from "./fault.ts";
 import { rpcClientSeconds, rpcServerSeconds } from "./metrics.ts";
 import { codeName } from "./status.ts";
@@ -94,21 +94,21 @@ export const observeClient: grpc.Interceptor = (options, nextCall) => {
   const attributes = { ...SYSTEM, "rpc.method": name };
   const span = quiet ? undefined : tracer().startSpan(name, { kind: SpanKind.CLIENT, attributes }, parent);
   const ctx = span ? trace.setSpan(parent, span) : parent;
-  const times = span?.isRecording() && !trace.getSpan(parent) ? new CallTimes() : undefined;
+  const isRoot = span?.isRecording() === true && !trace.getSpan(parent);
   const inner = nextCall(options);
 
   return new grpc.InterceptingCall(inner, {
     start(metadata, _listener, next) {
       propagation.inject(ctx, metadata, setter);
-      times?.ask(metadata);
+      if (isRoot) askForTimes(metadata);
       next(metadata, {
         onReceiveStatus(status, proceed) {
           const labels = { rpc_method: name, rpc_status_code: statusName(status.code) };
           rpcClientSeconds.observe(labels, (performance.now() - started) / 1_000);
-          if (times) context.with(ctx, () => times.record(status.metadata));
           if (span) {
             span.setAttributes(peerAttributes(inner.getPeer()));
             endSpan(span, status.code, status.code !== grpc.status.OK);
+            if (isRoot) recordWays(span, ctx, status.metadata);
           }
           proceed(status);
         },

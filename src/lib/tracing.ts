@@ -145,6 +145,15 @@ export function nowUs(): number {
   return Math.round(1_000 * (Math.abs(fine - wall) <= LONGEST_ROUNDING_MS ? fine : wall));
 }
 
+/** When a span that has ended began and ended, in microseconds since the epoch; undefined for one that records nothing. */
+export function timesOf(span: Span): { readonly startUs: number; readonly endUs: number } | undefined {
+  if (!("startTime" in span && "endTime" in span)) return undefined;
+  const { startTime, endTime } = span;
+  return isHrTime(startTime) && isHrTime(endTime)
+    ? { startUs: us(startTime), endUs: us(endTime) }
+    : undefined;
+}
+
 /** Sends what is left and stops tracing; never throws, and gives up after `timeoutMs`. The last thing a program closes. */
 export async function flushTelemetry(timeoutMs = 2_000): Promise<void> {
   const provider = trace.getTracerProvider();
@@ -174,6 +183,10 @@ function startExactly(span: Span): void {
   const exact = nanos + Math.round(behind * 1e6);
   span.startTime[0] = seconds + Math.floor(exact / 1e9);
   span.startTime[1] = exact % 1e9;
+}
+
+function us([seconds, nanos]: HrTime): number {
+  return seconds * 1e6 + nanos / 1e3;
 }
 
 function isHrTime(time: unknown): time is HrTime {
