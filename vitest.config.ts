@@ -52,6 +52,8 @@ export default defineConfig({
         },
       ),
       project(0, "unit-global", global, { testTimeout: 5_000 }),
+      // A whole region in one process, on time of its own: it needs a process to itself for that, and nothing else.
+      project(0, "sim", ["test/sim/**/*.test.ts"], { testTimeout: 120_000 }),
       project(1, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
         testTimeout: 30_000,
         hookTimeout: 60_000,

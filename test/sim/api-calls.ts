@@ -1,5 +1,5 @@
+import { fromHost, type HostAddress } from "../../src/api/adapters/hostd.ts";
 import type { SweepHosts } from "../../src/api/adapters/hostd-sweep.ts";
-import { type HostAddress, fromHost } from "../../src/api/adapters/hostd.ts";
 import { Replicas } from "../../src/api/adapters/replicas.ts";
 import { SCRATCH_DISK_MB, schedulerUnavailable } from "../../src/api/adapters/scheduler.ts";
 import type { Auctions, CreateHosts } from "../../src/api/create/context.ts";
@@ -7,24 +7,40 @@ import type { HostMachines } from "../../src/api/domain/machines.ts";
 import type { Scope } from "../../src/api/domain/scope.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { ANYWHERE } from "../../src/scheduler/domain/placement.ts";
 import type { Offer } from "../../src/scheduler/domain/offer.ts";
+import { ANYWHERE } from "../../src/scheduler/domain/placement.ts";
 import type { Reservation } from "../../src/scheduler/domain/reservation-store.ts";
 import type { Network } from "./network.ts";
 import type { Process } from "./world.ts";
 
 /** How long calls may take, as the real adapters have it. */
-const MS = { create: 15_000, prepare: 14 * 60_000, start: 120_000, stop: 310_000, get: 5_000, destroy: 20_000, list: 10_000 };
+const MS = {
+  create: 15_000,
+  prepare: 14 * 60_000,
+  start: 120_000,
+  stop: 310_000,
+  get: 5_000,
+  destroy: 20_000,
+  list: 10_000,
+};
 const RESERVE_MS = 10_000;
 const CLAIM_MS = 5_000;
 
 /** The hosts as an api calls them, with what the real adapters make of errors. */
 export function hostCalls(net: Network, processOf: (number: number) => Process) {
-  const ask = async <Res>(host: HostAddress, method: keyof typeof MS | "word" | "hello", request: unknown, scope: Scope) => {
+  const ask = async <Res>(
+    host: HostAddress,
+    method: keyof typeof MS | "word" | "hello",
+    request: unknown,
+    scope: Scope,
+  ) => {
     const limit = method === "word" || method === "hello" ? MS.list : MS[method];
     const timeoutMs = Math.min(limit, scope.remainingMs ?? Number.POSITIVE_INFINITY);
     try {
-      return await net.call<Res>(processOf(host.number), method, request, { timeoutMs, signal: scope.signal });
+      return await net.call<Res>(processOf(host.number), method, request, {
+        timeoutMs,
+        signal: scope.signal,
+      });
     } catch (err) {
       throw scope.signal?.aborted ? err : fromHost(err, host);
     }
@@ -62,7 +78,10 @@ type Started = Awaited<ReturnType<HostMachines["start"]>>;
 
 /** The region's scheduler as an api calls it: the real choice among replicas, as in src/api/adapters/scheduler.ts. */
 export function auctionCalls(net: Network, schedulers: readonly Process[], clock: Clock): Auctions {
-  const replicas = new Replicas(schedulers.map(({ name }) => name), clock);
+  const replicas = new Replicas(
+    schedulers.map(({ name }) => name),
+    clock,
+  );
   const ask = async <Res>(key: string, method: string, request: unknown, limitMs: number, scope: Scope) => {
     const limit = Math.min(limitMs, scope.remainingMs ?? Number.POSITIVE_INFINITY);
     try {
@@ -87,7 +106,8 @@ export function auctionCalls(net: Network, schedulers: readonly Process[], clock
     },
     claim: async (id, claimant, host, scope) =>
       offerFrom(await ask<Offer>(id, "claim", { id, claimant, host }, CLAIM_MS, scope)),
-    release: (id, winner, scope, refused = []) => ask(id, "release", { id, winner, refused }, CLAIM_MS, scope),
+    release: (id, winner, scope, refused = []) =>
+      ask(id, "release", { id, winner, refused }, CLAIM_MS, scope),
   };
 }
 

@@ -1,6 +1,6 @@
 import { CreateStore } from "../../src/api/adapters/create-store.ts";
 import type { Transactions } from "../../src/api/adapters/gated-database.ts";
-import { HostStore } from "../../src/api/adapters/host-store.ts";
+import type { HostStore } from "../../src/api/adapters/host-store.ts";
 import { LeaseStore } from "../../src/api/adapters/lease-store.ts";
 import { MachineStore } from "../../src/api/adapters/machine-store.ts";
 import { SagaStore } from "../../src/api/adapters/saga-store.ts";
@@ -68,7 +68,9 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const cleanups = new Cleanups(calls.creates);
   const auctions = auctionCalls(net, schedulers, clock);
   const tools: CreateTools = {
-    images: { resolve: async (reference) => ({ registry: "r", repository: reference, tag: "", digest: DIGEST }) },
+    images: {
+      resolve: async (reference) => ({ registry: "r", repository: reference, tag: "", digest: DIGEST }),
+    },
     auctionsIn: () => auctions,
     hosts: calls.creates,
     random: () => BigInt(`0x${Buffer.from(life.world.random.bytes(5)).toString("hex")}`) >> 4n,
@@ -90,12 +92,15 @@ export function startApi(life: Life, around: ApiSurroundings): void {
     createMachine: ({ request, requestId }: CreateCall, { signal }) =>
       creating.create(request, requestId, { org: request.org, signal }),
     startMachine: ({ id, org }: Target, { signal }) => machines.start(idOf(id), undefined, { org, signal }),
-    stopMachine: ({ id, org }: Target, { signal }) => machines.stop(idOf(id), { signal: "" }, { org, signal }),
+    stopMachine: ({ id, org }: Target, { signal }) =>
+      machines.stop(idOf(id), { signal: "" }, { org, signal }),
     destroyMachine: ({ id, org }: Target, { signal }) => machines.destroy(idOf(id), true, { org, signal }),
     announce: (said: HostIdentity) => hosts.announce(entryOf(said)),
     report: async ({ hostNumber, identity, events }: ReportEventsRequest) => {
       const told = events.flatMap(({ sequence, machine, event }) =>
-        machine ? [{ sequence, machine: machineFrom(machine), ...(event ? { event: eventFrom(event) } : {}) }] : [],
+        machine
+          ? [{ sequence, machine: machineFrom(machine), ...(event ? { event: eventFrom(event) } : {}) }]
+          : [],
       );
       return Number(await hosts.report(hostNumber, identity, told));
     },

@@ -89,7 +89,7 @@ export function planFaults(fleet: Fleet, untilMs: number): void {
   const { world, net, postgres, redis } = fleet;
   const random = new Random(world.seed, "faults");
   const kinds = FAULTS.filter(() => random.chance(0.5));
-  const count = kinds.length === 0 ? 0 : random.whole(0, 8);
+  const count = kinds.length === 0 ? 0 : random.whole(0, 12);
   for (let i = 0; i < count; i++) {
     const fault = random.pick(kinds);
     const atMs = random.chance(0.7)
@@ -98,13 +98,28 @@ export function planFaults(fleet: Fleet, untilMs: number): void {
     world.after(undefined, Math.min(atMs, untilMs), () => fault(fleet, random));
   }
   const rarely = (most: number) => (random.chance(0.4) ? random.between(0, most) : 0);
-  net.weather = { lost: rarely(0.1), repeated: rarely(0.2), late: rarely(0.1) };
+  net.weather = { lost: rarely(0.1), repeated: rarely(0.2), late: rarely(0.1), torn: rarely(0.3) };
   postgres.breaks = rarely(0.05);
   redis.breaks = rarely(0.1);
   for (const host of fleet.hosts) {
     host.vms.fails = rarely(0.3);
     host.vms.ends = rarely(0.5);
   }
+}
+
+/**
+ * Another plan: hosts restart in the middle of auctions, which are held twice at the same time because callers lose their connections. The
+ * holds of two lives of a host meet then.
+ */
+export function planRestarts({ world, net, watch }: Fleet): void {
+  const random = new Random(world.seed, "restarts");
+  net.weather = { lost: 0, repeated: 0, late: 0.25, torn: 0.6 };
+  watch.onHeld = ({ process }) => {
+    if (!random.chance(0.3)) return;
+    const killMs = random.between(0, 3);
+    world.after(undefined, killMs, () => process.kill());
+    world.after(undefined, killMs + 0.1, () => process.start());
+  };
 }
 
 /** From half a millisecond to `longest`, and as often below a tenth of it as above. */

@@ -126,7 +126,8 @@ export class Fleet {
     redis.reservations.onClaimed = (...claim) => watch.claimed(...claim);
     redis.reservations.onStored = (reservation) => {
       watch.stored(reservation);
-      if (random.chance(0.1)) this.#contest(reservation.id, reservation.offers[0]?.hostNumber, random.between(0, 3));
+      if (random.chance(0.1))
+        this.#contest(reservation.id, reservation.offers[0]?.hostNumber, random.between(0, 3));
     };
     postgres.onCommitted = ({ name, values = [] }) => {
       if (name === "host_applied") watch.applied(Number(values[0]), BigInt(String(values[1])));

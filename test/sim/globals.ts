@@ -23,7 +23,7 @@ export function installGlobals(): void {
     values: globalThis.crypto.getRandomValues.bind(globalThis.crypto),
   };
   Object.assign(globalThis, {
-    setTimeout: (fn: () => void, ms = 0, ...args: never[]) => {
+    setTimeout: (fn: () => void, ms = 0, ...args: []) => {
       const life = currentLife();
       return life ? new Timer(life, ms, fn) : real.setTimeout(fn, ms, ...args);
     },

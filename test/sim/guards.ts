@@ -36,15 +36,21 @@ export class WatchedLedger extends Ledger {
   override hold(...asked: Parameters<Ledger["hold"]>): ReturnType<Ledger["hold"]> {
     const answer = super.hold(...asked);
     const [reservationId, , ttlMs] = asked;
-    if (answer.kind === "held") this.#watch.held(this.#life, reservationId, answer.epoch, ttlMs + this.#graceMs);
+    if (answer.kind === "held")
+      this.#watch.held(this.#life, reservationId, answer.epoch, ttlMs + this.#graceMs);
     return answer;
   }
 
   override award(...asked: Parameters<Ledger["award"]>): ReturnType<Ledger["award"]> {
-    const resources = super.award(...asked);
-    const [reservationId, epoch, machineId] = asked;
+    const [reservationId, epoch, machineId, ...rest] = asked;
+    const resources = super.award(reservationId, this.epochOf(reservationId, epoch), machineId, ...rest);
     this.#watch.awarded(this.#life, reservationId, epoch, machineId);
     return resources;
+  }
+
+  /** The epoch that an award is taken for: its own. */
+  protected epochOf(_reservationId: string, epoch: bigint): bigint {
+    return epoch;
   }
 
   override takeBack(...asked: Parameters<Ledger["takeBack"]>): void {

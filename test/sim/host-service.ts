@@ -1,6 +1,6 @@
+import { machineFrom } from "../../src/api/convert-machine.ts";
 import type { Award } from "../../src/api/create/context.ts";
 import type { Machine as ApiMachine } from "../../src/api/domain/machine.ts";
-import { machineFrom } from "../../src/api/convert-machine.ts";
 import type { Store } from "../../src/hostd/adapters/store.ts";
 import { machineToProto } from "../../src/hostd/convert.ts";
 import type { HostIdentity } from "../../src/hostd/convert-host.ts";
@@ -40,7 +40,12 @@ export function hostHandlers(parts: {
       const { machine, already } = await machines.stop(machineId(id), org, {});
       return { machine: told(machine), alreadyStopped: already };
     },
-    destroy: async ({ id, org, force, ignoreMissing }: Target & { force: boolean; ignoreMissing: boolean }) => {
+    destroy: async ({
+      id,
+      org,
+      force,
+      ignoreMissing,
+    }: Target & { force: boolean; ignoreMissing: boolean }) => {
       const machine = await machines.destroy(machineId(id), org, { force, ignoreMissing });
       return machine && told(machine);
     },

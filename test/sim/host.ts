@@ -6,8 +6,8 @@ import { helloToProto, hostEventToProto, statusToProto } from "../../src/hostd/c
 import { bid } from "../../src/hostd/domain/bid.ts";
 import type { Host } from "../../src/hostd/domain/host.ts";
 import { Ids } from "../../src/hostd/domain/ids.ts";
-import { Ledger, type LedgerOptions } from "../../src/hostd/domain/ledger.ts";
-import { type Resources } from "../../src/hostd/domain/machine.ts";
+import type { Ledger, LedgerOptions } from "../../src/hostd/domain/ledger.ts";
+import type { Resources } from "../../src/hostd/domain/machine.ts";
 import { Machines } from "../../src/hostd/domain/machines.ts";
 import { reconcileAtStart, reconcilePins, sweep } from "../../src/hostd/domain/reconcile.ts";
 import { StartQueue } from "../../src/hostd/domain/start-queue.ts";
@@ -123,7 +123,8 @@ export class SimHost {
   #deliver(life: Life, store: Store): void {
     const { net, apis } = this.#surroundings;
     const reports = apis.map((api): ReportsApi => {
-      const report: ReportsApi["report"] = (request) => net.call(api, "report", request, { timeoutMs: 10_000 });
+      const report: ReportsApi["report"] = (request) =>
+        net.call(api, "report", request, { timeoutMs: 10_000 });
       return { address: api.name, report, announce: async () => {} };
     });
     const outbox = new Outbox({
@@ -172,7 +173,9 @@ export class SimHost {
             failures = 0;
             void this.#tellStatus(host, say, over.signal);
           } else if (message?.$case === "bidRequest") {
-            stream.write(answerBid(message.value, (asked) => bid(host, asked, this.#hints(asked.imageDigest))));
+            stream.write(
+              answerBid(message.value, (asked) => bid(host, asked, this.#hints(asked.imageDigest))),
+            );
           } else if (message?.$case === "holdRelease") {
             host.ledger.release(message.value.reservationIds);
           }
@@ -201,7 +204,13 @@ export class SimHost {
   #identity(store: Store) {
     const { number, name, capacity } = this;
     const place = { region: "ord", zone: "a", address: `10.0.0.${number}:7070`, labels: {} };
-    const vmm = { name: "sim", acceleration: "none", version: "1", isolation: "development", reason: "" } as const;
+    const vmm = {
+      name: "sim",
+      acceleration: "none",
+      version: "1",
+      isolation: "development",
+      reason: "",
+    } as const;
     return { number, name, capacity, identity: store.identity, ...place, vmm };
   }
 }

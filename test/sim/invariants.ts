@@ -46,18 +46,23 @@ export function unsettled(fleet: Fleet): readonly string[] {
   for (const saga of tables.sagas.values()) {
     const row = tables.machines.get(saga.id);
     if (saga.status !== "done" && saga.status !== "failed") wrong.push(`create ${saga.id} is ${saga.status}`);
-    else if (saga.status === "failed" && row) wrong.push(`create ${saga.id} has failed, and its machine is recorded`);
-    else if (saga.status === "done" && !row?.isRecorded) wrong.push(`create ${saga.id} is done without a machine`);
+    else if (saga.status === "failed" && row)
+      wrong.push(`create ${saga.id} has failed, and its machine is recorded`);
+    else if (saga.status === "done" && !row?.isRecorded)
+      wrong.push(`create ${saga.id} is done without a machine`);
   }
   for (const { createId, id, name, state } of tables.machines.values()) {
     if (!tables.sagas.has(createId)) wrong.push(`machine ${id} of no create is recorded`);
     const host = fleet.hosts.find((each) => each.now?.store.get(id ?? ""));
     const there = host?.now?.store.get(id ?? "")?.state;
-    if (there !== state) wrong.push(`machine ${id} (${name}) is ${state} in the record and ${there} on its host`);
+    if (there !== state)
+      wrong.push(`machine ${id} (${name}) is ${state} in the record and ${there} on its host`);
   }
   for (const wish of fleet.users.wishes) {
-    if (wish.got.size > 1) wrong.push(`request ${wish.requestId} was answered with ${[...wish.got].join(" and ")}`);
-    for (const id of wish.got) if (!tables.byId(id)) wrong.push(`machine ${id} was promised and is not recorded`);
+    if (wish.got.size > 1)
+      wrong.push(`request ${wish.requestId} was answered with ${[...wish.got].join(" and ")}`);
+    for (const id of wish.got)
+      if (!tables.byId(id)) wrong.push(`machine ${id} was promised and is not recorded`);
   }
   for (const host of fleet.hosts) wrong.push(...unsettledHost(fleet, host));
   const { total } = fleet.redis.reservations.living(1);
@@ -73,20 +78,25 @@ function unsettledHost(fleet: Fleet, { name, now, vms, images }: SimHost): reado
   const here = [...store.all()].filter(({ state }) => state !== "destroyed");
   for (const { id, spec, state } of here) {
     const row = tables.byId(id);
-    if (!row || row.state === "destroyed") wrong.push(`${name} has machine ${id} (${spec.name}), ${state}, which nobody knows`);
+    if (!row || row.state === "destroyed")
+      wrong.push(`${name} has machine ${id} (${spec.name}), ${state}, which nobody knows`);
     for (const event of host.store.get(id)?.events ?? [])
-      if (row && !tables.events.has(`${id}/${event.id}`)) wrong.push(`event ${event.id} of ${id} is not recorded`);
+      if (row && !tables.events.has(`${id}/${event.id}`))
+        wrong.push(`event ${event.id} of ${id} is not recorded`);
   }
   const owned = new Set(here.flatMap(({ vmId }) => vmId ?? []));
   for (const id of vms.ids()) if (!owned.has(id)) wrong.push(`${name} has VM ${id} of no machine`);
   for (const id of owned) if (!vms.ids().includes(id)) wrong.push(`${name} lacks VM ${id}`);
   const pins = new Set(wantedPins(here).map(({ owner }) => owner));
-  for (const owner of images.pins.keys()) if (!pins.has(owner)) wrong.push(`an image is pinned for ${owner} on ${name}`);
-  for (const owner of pins) if (!images.pins.has(owner)) wrong.push(`no image is pinned for ${owner} on ${name}`);
+  for (const owner of images.pins.keys())
+    if (!pins.has(owner)) wrong.push(`an image is pinned for ${owner} on ${name}`);
+  for (const owner of pins)
+    if (!images.pins.has(owner)) wrong.push(`no image is pinned for ${owner} on ${name}`);
   if (store.acknowledged < store.sequence) wrong.push(`${name} has changes to tell`);
   const { held, allocated } = host.ledger.sums();
   const diskMb = here.reduce((sum, { spec }) => sum + spec.resources.diskMb, 0);
   if (held.memoryMb > 0) wrong.push(`${name} holds ${held.memoryMb} MB`);
-  if (allocated.diskMb !== diskMb) wrong.push(`${name} has ${allocated.diskMb} MB of disk allocated for ${diskMb}`);
+  if (allocated.diskMb !== diskMb)
+    wrong.push(`${name} has ${allocated.diskMb} MB of disk allocated for ${diskMb}`);
   return wrong;
 }

@@ -17,6 +17,8 @@ export interface Weather {
   repeated: number;
   /** Delivered much later than others, so behind many. */
   late: number;
+  /** Requests that arrive and are served while their caller is told that the connection broke, and asks somebody else. */
+  torn: number;
 }
 
 /** One direction of a stream: when its last message arrives. */
@@ -28,7 +30,7 @@ export interface Lane {
 const LATE_MS = 20_000;
 /** A connection that says nothing is found to be dead by then: gRPC's keepalive and its time-out, see src/lib/options.ts. */
 const KEEPALIVE_MS = 40_000;
-const FINE: Weather = { lost: 0, repeated: 0, late: 0 };
+const FINE: Weather = { lost: 0, repeated: 0, late: 0, torn: 0 };
 
 /**
  * The network: unary calls. A request or an answer may be lost, come late, or come twice; a process that dies breaks the calls to it.
@@ -108,9 +110,12 @@ export class Network {
       const serve = (): void => {
         const life = to.life;
         const handler = life && this.#services.get(life)?.get(method);
-        if (!life || !handler) return broken();
+        if (!life || !handler) {
+          broken();
+          return;
+        }
         const unwatch = life.onDeath(broken);
-        this.#run(life, handler, request, served.signal, method).then((outcome) => {
+        void this.#run(life, handler, request, served.signal, method).then((outcome) => {
           unwatch();
           this.#carry(to, from.process, () => {
             // The answer travels to the life that asked; its successor knows nothing of it.
@@ -121,6 +126,8 @@ export class Network {
         });
       };
       if (!this.#carry(from.process, to, serve)) broken();
+      else if (this.random.chance(this.weather.torn))
+        this.world.after(from, this.random.between(0, 20), () => fail(gone(to)));
     });
   }
 
@@ -160,7 +167,9 @@ export class Network {
 
   #hangUp(from: Life, to: Process, served: AbortController): void {
     this.#carry(from.process, to, () =>
-      this.world.after(to.life, 0, () => served.abort(new Fault("CANCELLED", "CANCELLED", "the caller has gone"))),
+      this.world.after(to.life, 0, () =>
+        served.abort(new Fault("CANCELLED", "CANCELLED", "the caller has gone")),
+      ),
     );
   }
 

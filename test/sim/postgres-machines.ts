@@ -16,15 +16,6 @@ export const statements: Readonly<Record<string, Does>> = {
     return rows([{ machines: String(used.length), memory_mb: String(memory) }]);
   },
   create_hold_app: ({ tables }, app: string, org: string) => changed(tables.apps.get(app) === org ? 1 : 0),
-  create_insert_machine: (run, createId, org, app, name, _region, memoryMb) => {
-    const isTaken = [...run.tables.machines.values()].some(
-      (row) => row.app === app && row.name === name && isThere(row),
-    );
-    if (isTaken) return changed(0);
-    const placed = { id: null, hostNumber: null, state: "creating", generation: 0n, snapshot: null } as const;
-    store(run, { createId, org, app, name, memoryMb, isRecorded: false, ...placed });
-    return changed(1);
-  },
   create_name_owner: ({ tables }, app: string, name: string) =>
     rows([...tables.machines.values()].filter((row) => row.app === app && row.name === name && isThere(row))),
   create_forget: (run, createId: string) => {
@@ -33,17 +24,6 @@ export const statements: Readonly<Record<string, Does>> = {
     dropEvents(run, row.id);
     put(run.tables.machines, createId, undefined, run.onUndo);
     return changed(1);
-  },
-  saga_forget_events: (run, createId: string) => {
-    dropEvents(run, run.tables.machines.get(createId)?.id ?? null);
-    return changed(0);
-  },
-  saga_place: (run, createId: string, id: string, hostNumber: number) =>
-    update(run, run.tables.machines.get(createId), { id, hostNumber, generation: 0n, snapshot: null }),
-  saga_record_machine: (run, createId: string) => {
-    const row = run.tables.machines.get(createId);
-    if (row?.state === "destroying" || row?.state === "destroyed") return changed(0);
-    return update(run, row, { isRecorded: true });
   },
   machine_apply: (run, ids: string[], states: MachineState[], generations: string[], snapshots: string[]) => {
     for (const [i, id] of ids.entries()) {
@@ -66,12 +46,13 @@ export const statements: Readonly<Record<string, Does>> = {
   },
   machine_of_host: ({ tables }, number: number) =>
     rows([...tables.machines.values()].filter((row) => row.hostNumber === number && isThere(row)).map(known)),
-  machine_known: ({ tables }, ids: string[]) =>
-    rows(ids.flatMap((id) => tables.byId(id) ?? []).map(known)),
+  machine_known: ({ tables }, ids: string[]) => rows(ids.flatMap((id) => tables.byId(id) ?? []).map(known)),
   machine_find: ({ tables }, id: string, org: string) => {
     const row = tables.byId(id);
     if (!row?.snapshot || (org !== "" && row.org !== org)) return rows([]);
-    const events = [...tables.events.values()].filter((each) => each.machineId === id).map(({ event }) => event);
+    const events = [...tables.events.values()]
+      .filter((each) => each.machineId === id)
+      .map(({ event }) => event);
     const newest = events.sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, 20);
     return rows([{ snapshot: row.snapshot, events: newest }]);
   },
@@ -109,39 +90,50 @@ function known({ id, state, generation, isRecorded }: MachineRow) {
 }
 
 /** A machine under a name that is free; false when it is not. */
-export function insertMachine(run: Run, createId: string, org: string, app: string, name: string, memoryMb: number): boolean {
-  const isTaken = [...run.tables.machines.values()].some((row) => row.app === app && row.name === name && isThere(row));
-  if (isTaken) return false;
+export function insertMachine(
+  run: Run,
+  machine: Pick<MachineRow, "createId" | "org" | "app" | "name" | "memoryMb">,
+): boolean {
+  for (const row of run.tables.machines.values()) {
+    if (row.app === machine.app && row.name === machine.name && isThere(row)) return false;
+  }
   const placed = { id: null, hostNumber: null, state: "creating", generation: 0n, snapshot: null } as const;
-  store(run, { createId, org, app, name, memoryMb, isRecorded: false, ...placed });
+  store(run, { ...machine, isRecorded: false, ...placed });
   return true;
 }
 
-/** The part `placed` of saga_write: returns how many rows it has changed. */
-export function placeMachine(run: Run, createId: string, { id, host_number }: { id: string; host_number: number }): number {
-  const row = run.tables.machines.get(createId);
-  if (!row) return 0;
-  dropEvents(run, row.id);
-  update(run, row, { id, hostNumber: host_number, generation: 0n, snapshot: null });
-  return 1;
+/** The host that a machine is about to be on, as saga_write has it. */
+export interface Placed {
+  readonly id: string;
+  readonly host_number: number;
 }
 
-/** The part `recorded` of saga_write: returns how many rows it has changed. */
-export function recordMachine(
-  run: Run,
-  createId: string,
-  said: { readonly id: string; readonly generation: string; readonly state: MachineState },
-  snapshot: Machine,
-  isRecorded: boolean,
-  events: readonly { readonly id: string; readonly event: MachineEvent }[],
-): number {
+/** The part `placed` of saga_write: how many rows it has changed. */
+export function placeMachine(run: Run, createId: string, { id, host_number }: Placed): number {
   const row = run.tables.machines.get(createId);
-  if (!row || row.id !== said.id || row.state === "destroying" || row.state === "destroyed") return 0;
+  dropEvents(run, row?.id ?? null);
+  return update(run, row, { id, hostNumber: host_number, generation: 0n, snapshot: null }).rowCount;
+}
+
+/** What a host said of a machine, as saga_write has it. */
+export interface Said {
+  readonly id: string;
+  readonly generation: string;
+  readonly state: MachineState;
+  readonly snapshot: Machine;
+  readonly isRecorded: boolean;
+  readonly events: readonly { readonly id: string; readonly event: MachineEvent }[];
+}
+
+/** The part `recorded` of saga_write: how many rows it has changed. */
+export function recordMachine(run: Run, createId: string, said: Said): number {
+  const row = run.tables.machines.get(createId);
+  if (row?.id !== said.id || row.state === "destroying" || row.state === "destroyed") return 0;
   const generation = BigInt(said.generation);
   const isNewer = row.generation < generation || row.snapshot === null;
-  const told = isNewer ? { state: said.state, generation, snapshot } : {};
-  update(run, row, { ...told, isRecorded: row.isRecorded || isRecorded });
-  for (const { id, event } of events) {
+  const told = isNewer ? { state: said.state, generation, snapshot: said.snapshot } : {};
+  update(run, row, { ...told, isRecorded: row.isRecorded || said.isRecorded });
+  for (const { id, event } of said.events) {
     const key = `${said.id}/${id}`;
     if (!run.tables.events.has(key)) put(run.tables.events, key, { machineId: said.id, event }, run.onUndo);
   }

@@ -1,9 +1,24 @@
 import type { SagaStatus } from "../../src/api/adapters/saga-row.ts";
-import { insertMachine, placeMachine, recordMachine } from "./postgres-machines.ts";
+import { insertMachine, type Placed, placeMachine, recordMachine, type Said } from "./postgres-machines.ts";
 import { changed, type Does, type Run, rows } from "./postgres-statements.ts";
 import { put, type SagaTableRow } from "./postgres-tables.ts";
 
 const UNFINISHED: ReadonlySet<SagaStatus> = new Set<SagaStatus>(["running", "undoing", "stuck"]);
+
+type Json = string;
+/** The values of `create_insert`. */
+type Inserted = [
+  ...[id: string, org: string, app: string, name: string, region: string, memoryMb: number],
+  ...[requestId: string | null, hash: Buffer, request: Json, state: Json, traceparent: string],
+  ...[owner: string, leaseMs: number],
+];
+/** The values of `saga_write`, see src/api/adapters/saga-writes.ts. */
+type Written = [
+  ...[id: string, owner: string, entries: Json, state: Json, status: SagaStatus, fault: Json | null],
+  ...[releaseMs: number | null, steps: Json, place: Json | null, said: Json | null, snapshot: Json | null],
+  ...[isRecorded: boolean, events: Json],
+];
+type Step = Readonly<Record<string, unknown>> & { readonly sequence: number; readonly time: string };
 
 /** The statements about sagas, their steps, and leases. */
 export const statements: Readonly<Record<string, Does>> = {
@@ -13,7 +28,10 @@ export const statements: Readonly<Record<string, Does>> = {
     );
     return rows(found ? [{ ...found, same: found.request_hash.equals(hash) }] : []);
   },
-  create_insert_saga: (run, id, org, requestId, hash, request, state, traceparent, owner, leaseMs) => {
+  create_insert: (run, ...values: Inserted) => {
+    const [id, org, app, name, _region, memoryMb, requestId, hash, request, state, ...rest] = values;
+    const [traceparent, owner, leaseMs] = rest;
+    if (!insertMachine(run, { createId: id, org, app, name, memoryMb })) return rows([]);
     const row: SagaTableRow = {
       ...{ id, org, request_id: requestId, request_hash: hash, status: "running" },
       ...{ request: JSON.parse(request), state: JSON.parse(state), entries: [], traceparent, fault: null },
@@ -22,65 +40,27 @@ export const statements: Readonly<Record<string, Does>> = {
     put(run.tables.sagas, id, row, run.onUndo);
     return rows([row]);
   },
-  create_insert: (run, id, org, app, name, _region, memoryMb, requestId, hash, request, state, traceparent, owner, leaseMs) => {
-    if (!insertMachine(run, id, org, app, name, memoryMb)) return rows([]);
-    const row: SagaTableRow = {
-      ...{ id, org, request_id: requestId, request_hash: hash, status: "running" },
-      ...{ request: JSON.parse(request), state: JSON.parse(state), entries: [], traceparent, fault: null },
-      ...{ attempts: 0, create_time: new Date(run.nowMs), owner, leaseMs: run.nowMs + leaseMs },
-    };
-    put(run.tables.sagas, id, row, run.onUndo);
-    return rows([row]);
-  },
-  // One statement for all that a run stores: parts that are null are not wanted, and none counts unless the run owns the saga.
-  saga_write: (
-    run,
-    ...[id, owner, entries, state, status, fault, releaseMs, steps, place, said, snapshot, isRecorded, events]
-  ) => {
+  saga_write: (run, ...values: Written) => {
+    const [id, owner, entries, state, status, fault, releaseMs, steps, place, said, snapshot, ...rest] =
+      values;
+    const [isRecorded, events] = rest;
     const saga = run.tables.sagas.get(id);
-    if (!saga || saga.owner !== owner) return rows([{ owned: 0, placed: 0, recorded: 0 }]);
-    const release =
-      releaseMs === null
-        ? {}
-        : { owner: null, leaseMs: run.nowMs + releaseMs, attempts: saga.attempts + (status === "stuck" ? 1 : 0) };
-    owned(run, id, owner, {
-      ...{ entries: JSON.parse(entries), state: JSON.parse(state), status },
-      ...{ fault: fault === null ? null : JSON.parse(fault), ...release },
-    });
-    for (const step of JSON.parse(steps)) {
-      const key = `${id}/${step.sequence}`;
-      const before = run.tables.steps.get(key);
-      const fixed = before ?? { saga_id: id, sequence: step.sequence, step: step.step, status: step.status };
-      const { detail, bytes_done, bytes_total, time } = step;
-      const told = { detail, bytes_done: String(bytes_done), bytes_total: String(bytes_total), time: new Date(time) };
-      put(run.tables.steps, key, { ...fixed, ...told }, run.onUndo);
-    }
-    const placed = place === null ? 0 : placeMachine(run, id, JSON.parse(place));
-    const recorded = said === null ? 0 : recordMachine(run, id, JSON.parse(said), JSON.parse(snapshot), isRecorded, JSON.parse(events));
-    return rows([{ owned: 1, placed, recorded }]);
+    if (saga?.owner !== owner) return rows([{ owned: 0, placed: 0, recorded: 0 }]);
+    const attempts = saga.attempts + (status === "stuck" ? 1 : 0);
+    const released = releaseMs === null ? {} : { owner: null, leaseMs: run.nowMs + releaseMs, attempts };
+    const told = { entries: parse(entries), state: parse(state), status, fault: parse(fault) };
+    // As saga-writes.ts has made them, here and below.
+    put(run.tables.sagas, id, { ...saga, ...told, ...released } as SagaTableRow, run.onUndo);
+    for (const step of parse(steps) as readonly Step[]) putStep(run, id, step);
+    const placed = place === null ? 0 : placeMachine(run, id, parse(place) as Placed);
+    const machine = { ...parse(said), snapshot: parse(snapshot), isRecorded, events: parse(events) } as Said;
+    return rows([{ owned: 1, placed, recorded: said === null ? 0 : recordMachine(run, id, machine) }]);
   },
-  saga_renew: (run, id, owner, leaseMs: number) => owned(run, id, owner, { leaseMs: run.nowMs + leaseMs }),
-  saga_record: (run, id, owner, entries: string, state: string, status: SagaStatus, fault: string | null) =>
-    owned(run, id, owner, {
-      entries: JSON.parse(entries),
-      state: JSON.parse(state),
-      status,
-      fault: fault === null ? null : JSON.parse(fault),
-    }),
-  saga_progress: (run, id: string, sequence, step, status, detail, bytesDone, bytesTotal, time: Date) => {
-    if (!run.tables.sagas.has(id)) return changed(0);
-    const key = `${id}/${sequence}`;
-    const before = run.tables.steps.get(key);
-    // What is there already keeps its name and status.
-    const fixed = before ?? { saga_id: id, sequence, step, status };
-    const told = { detail, bytes_done: String(bytesDone), bytes_total: String(bytesTotal), time };
-    put(run.tables.steps, key, { ...fixed, ...told }, run.onUndo);
+  saga_renew: (run, id: string, owner: string, leaseMs: number) => {
+    const saga = run.tables.sagas.get(id);
+    if (saga?.owner !== owner) return changed(0);
+    put(run.tables.sagas, id, { ...saga, leaseMs: run.nowMs + leaseMs }, run.onUndo);
     return changed(1);
-  },
-  saga_save: (run, id, owner, state: string) => owned(run, id, owner, { state: JSON.parse(state) }),
-  saga_release: (run, id, owner, status: SagaStatus, retryAfterMs: number) => {
-    const attempts = (run.tables.sagas.get(id)?.attempts ?? 0) + (status === "stuck" ? 1 : 0);
-    return owned(run, id, owner, { status, owner: null, leaseMs: run.nowMs + retryAfterMs, attempts });
   },
   saga_claim: (run, owner: string, leaseMs: number, limit: number) => {
     const due = [...run.tables.sagas.values()]
@@ -92,7 +72,9 @@ export const statements: Readonly<Record<string, Does>> = {
     return rows(due);
   },
   saga_find: ({ tables }, org: string, requestId: string) => {
-    const found = [...tables.sagas.values()].filter((saga) => saga.org === org && saga.request_id === requestId);
+    const found = [...tables.sagas.values()].filter(
+      (saga) => saga.org === org && saga.request_id === requestId,
+    );
     return rows(found.sort((a, b) => b.create_time.getTime() - a.create_time.getTime()).slice(0, 1));
   },
   saga_get: ({ tables }, id: string) => {
@@ -100,7 +82,9 @@ export const statements: Readonly<Record<string, Does>> = {
     return rows(saga ? [saga] : []);
   },
   saga_steps: ({ tables }, id: string, from: number) => {
-    const found = [...tables.steps.values()].filter((step) => step["saga_id"] === id && Number(step["sequence"]) >= from);
+    const found = [...tables.steps.values()].filter(
+      (step) => step["saga_id"] === id && Number(step["sequence"]) >= from,
+    );
     return rows(found.sort((a, b) => Number(a["sequence"]) - Number(b["sequence"])));
   },
   saga_count_stuck: ({ tables }) =>
@@ -113,10 +97,15 @@ export const statements: Readonly<Record<string, Does>> = {
   },
 };
 
-/** Changes a saga for its owner only. */
-function owned(run: Run, id: string, owner: string, fields: Partial<SagaTableRow>) {
-  const saga = run.tables.sagas.get(id);
-  if (saga?.owner !== owner) return changed(0);
-  put(run.tables.sagas, id, { ...saga, ...fields }, run.onUndo);
-  return changed(1);
+/** A step that is there already keeps its name and status. */
+function putStep(run: Run, sagaId: string, { time, ...step }: Step): void {
+  const key = `${sagaId}/${step.sequence}`;
+  const before = run.tables.steps.get(key);
+  const fixed = { saga_id: sagaId, step: before?.["step"] ?? step["step"] };
+  const status = before?.["status"] ?? step["status"];
+  put(run.tables.steps, key, { ...step, ...fixed, status, time: new Date(time) }, run.onUndo);
+}
+
+function parse(json: Json | null) {
+  return json === null ? null : JSON.parse(json);
 }

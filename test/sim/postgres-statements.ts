@@ -13,21 +13,30 @@ export interface Run {
 }
 
 /** What a statement does. Its values are those that the store gives; their types are as the statement's text has them. */
-// biome-ignore lint/suspicious/noExplicitAny: values of SQL have no type before their statement gives them one.
-export type Does = (run: Run, ...values: any[]) => Result<unknown>;
+export type Does = (run: Run, ...values: never[]) => Result<unknown>;
 
 /** By the statements' names, which stand for their texts. */
-const KNOWN: Readonly<Record<string, Does>> = { ...machines.statements, ...sagas.statements, ...hosts.statements };
+const KNOWN: Readonly<Record<string, Does>> = {
+  ...machines.statements,
+  ...sagas.statements,
+  ...hosts.statements,
+};
 
 /**
  * Runs one statement.
  *
  * @throws Error when the name is new: write it beside the others
  */
-export function execute(tables: Tables, statement: Statement, nowMs: number, onUndo: OnUndo): Result<unknown> {
+export function execute(
+  tables: Tables,
+  statement: Statement,
+  nowMs: number,
+  onUndo: OnUndo,
+): Result<unknown> {
   const does = KNOWN[statement.name];
   if (!does) throw new Error(`the simulated Postgres does not know the statement ${statement.name}`);
-  return does({ tables, nowMs, onUndo }, ...(statement.values ?? []));
+  // Of the types that the statement of this name takes: the store that made it knows.
+  return does({ tables, nowMs, onUndo }, ...((statement.values ?? []) as never[]));
 }
 
 /** An answer of these rows. */

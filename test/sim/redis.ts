@@ -82,6 +82,14 @@ export class Reservations {
     return { kind: "claimed", offer };
   }
 
+  /** What no script does: notes a claim without looking. To show that it would be found out. */
+  overwrite(id: string, claimant: string, claimedHost: number, offer: Offer): void {
+    const known = this.#hash(id);
+    if (!known) return;
+    this.#hashes.set(id, { ...known, claimant, claimedHost });
+    this.onClaimed(known.reservation, claimant, offer);
+  }
+
   remove(id: string): Reservation | undefined {
     const known = this.#hash(id);
     this.#hashes.delete(id);
@@ -116,7 +124,9 @@ export class Reservations {
       const known = this.#hash(id);
       if (!known) return [];
       const { reservation, claimant, claimedHost = Number.NaN } = known;
-      return [{ reservation, ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost } }) }];
+      return [
+        { reservation, ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost } }) },
+      ];
     });
   }
 

@@ -6,7 +6,7 @@ import { AUCTION_LIMITS } from "../../src/scheduler/domain/auction.ts";
 import { Auctioneer } from "../../src/scheduler/domain/auctioneer.ts";
 import { Hosts } from "../../src/scheduler/domain/hosts.ts";
 import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
-import { type ReserveRequest, Reservations } from "../../src/scheduler/domain/reservations.ts";
+import { Reservations, type ReserveRequest } from "../../src/scheduler/domain/reservations.ts";
 import type { Network } from "./network.ts";
 import type { Server } from "./streams.ts";
 import type { Life } from "./world.ts";
@@ -55,8 +55,15 @@ export function startScheduler(life: Life, net: Network, store: ReservationStore
     reserve: (request: ReserveRequest) => reservations.reserve(request),
     claim: ({ id, claimant, host }: { id: string; claimant: string; host: number }) =>
       reservations.claim(id, claimant, host),
-    release: ({ id, winner, refused }: { id: string; winner: number | undefined; refused: readonly number[] }) =>
-      reservations.release(id, winner, refused),
+    release: ({
+      id,
+      winner,
+      refused,
+    }: {
+      id: string;
+      winner: number | undefined;
+      refused: readonly number[];
+    }) => reservations.release(id, winner, refused),
   });
   const replica = { name: life.process.name, region: "ord", windowMs: WINDOW_MS };
   return {

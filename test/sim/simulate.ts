@@ -42,9 +42,14 @@ export interface Outcome {
 /** Runs the schedule of a seed. One at a time in a process. */
 export async function simulate(
   seed: number,
-  options: { readonly isVerbose?: boolean; readonly guards?: Guards } = {},
+  options: {
+    readonly isVerbose?: boolean;
+    readonly guards?: Guards;
+    /** What goes wrong until then. Default {@link planFaults}. */
+    readonly plan?: (fleet: Fleet, untilMs: number) => void;
+  } = {},
 ): Promise<Outcome> {
-  const { isVerbose = false, guards = GUARDS } = options;
+  const { isVerbose = false, guards = GUARDS, plan = planFaults } = options;
   installGlobals();
   const world = new World(seed, isVerbose);
   logTo(world, isVerbose);
@@ -53,7 +58,7 @@ export async function simulate(
   const hasFailed = () => watch.violations.length > 0;
   world.onEvent = (process) => checkAlways(fleet, process);
   try {
-    planFaults(fleet, FAULTS_MS);
+    plan(fleet, FAULTS_MS);
     fleet.start();
     await world.run(FAULTS_MS, hasFailed);
     world.log("world", "all faults end");
@@ -88,7 +93,8 @@ function logTo(world: World, isVerbose: boolean): void {
   createLogger("sim", {
     level: isVerbose ? "info" : "error",
     write: (line) => {
-      if (isVerbose) world.lines.push(`${" ".repeat(10)} ${currentLife()?.process.name ?? ""}: ${line.trim()}`);
+      if (isVerbose)
+        world.lines.push(`${" ".repeat(10)} ${currentLife()?.process.name ?? ""}: ${line.trim()}`);
     },
   });
 }

@@ -49,7 +49,12 @@ export interface HostStream {
 const BREAKS = 0.5;
 
 /** Opens a stream from a host to a scheduler that may not be there. It ends when either dies, and when a message breaks it. */
-export function openStream(net: Network, host: Life, scheduler: Process, serverOf: (life: Life) => Server | undefined) {
+export function openStream(
+  net: Network,
+  host: Life,
+  scheduler: Process,
+  serverOf: (life: Life) => Server | undefined,
+) {
   const { world, random } = net;
   const [up, down]: [Lane, Lane] = [{ atMs: 0 }, { atMs: 0 }];
   const requests = new Inbox<AttachRequest>();
@@ -84,7 +89,10 @@ export function openStream(net: Network, host: Life, scheduler: Process, serverO
     if (server) return;
     const life = scheduler.life;
     const serving = life && serverOf(life);
-    if (!life || !serving) return breakUp();
+    if (!life || !serving) {
+      breakUp();
+      return;
+    }
     server = life;
     life.onDeath(breakUp);
     world.after(life, 0, () => void answer(life, serving));

@@ -18,7 +18,13 @@ export interface Wish {
 }
 
 /** Errors after which a user asks again, with the same request id. */
-const AGAIN: ReadonlySet<string> = new Set(["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "CANCELLED"]);
+const AGAIN: ReadonlySet<string> = new Set([
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED",
+  "INTERNAL",
+  "ABORTED",
+  "CANCELLED",
+]);
 const ORG = "acme";
 const MAX_TRIES = 8;
 
@@ -47,12 +53,23 @@ export class Users {
 
   #wish(world: World, index: number, untilMs: number): Wish {
     const random = this.#random;
-    const guest = { cpuKind: "shared", cpus: random.whole(1, 2), memoryMb: 256 * random.whole(1, 4) } as const;
+    const guest = {
+      cpuKind: "shared",
+      cpus: random.whole(1, 2),
+      memoryMb: 256 * random.whole(1, 4),
+    } as const;
     const config = {
       ...{ image: "nginx", guest, env: {}, services: [], metadata: {} },
       stop: { signal: "", timeoutMs: random.pick([100, 5_000]) },
     };
-    const request = { org: ORG, app: "web", name: `m-${index}`, region: "ord", config, skipLaunch: random.chance(0.3) };
+    const request = {
+      org: ORG,
+      app: "web",
+      name: `m-${index}`,
+      region: "ord",
+      config,
+      skipLaunch: random.chance(0.3),
+    };
     const requestId = random.chance(0.85) ? `request-${world.seed}-${index}` : undefined;
     // Some come together, which is when they meet.
     const atMs = 3_000 + (random.chance(0.4) ? 1_000 : random.between(0, untilMs));

@@ -1,4 +1,11 @@
-import { LaunchError, type Shape, type Vm, type VmExit, type Vmm, type VmmInfo } from "../../src/hostd/vmm/vmm.ts";
+import {
+  LaunchError,
+  type Shape,
+  type Vm,
+  type VmExit,
+  type Vmm,
+  type VmmInfo,
+} from "../../src/hostd/vmm/vmm.ts";
 import { Random } from "./random.ts";
 import type { Life, World } from "./world.ts";
 
@@ -64,7 +71,9 @@ export class Vms {
         if (!this.#vms.has(vmId)) throw new LaunchError("vmm", "gone", "the VM was destroyed");
         kept.startedAtUs = Date.now() * 1_000;
         if (this.#random.chance(this.ends)) {
-          this.#world.after(undefined, this.#random.between(1, 60_000), () => this.#end(vmId, byItself(this.#world)));
+          this.#world.after(undefined, this.#random.between(1, 60_000), () =>
+            this.#end(vmId, byItself(this.#world)),
+          );
         }
         return this.#watch(life, vmId, kept);
       },

@@ -12,7 +12,9 @@ interface Hold {
 /** What is asked of a host that lives, to compare it with what Redis grants. */
 export interface HoldersView {
   /** The life of a host and the epochs it gives; undefined while it is down. */
-  holder(hostNumber: number): { readonly life: Life; readonly incarnation: bigint; has(reservationId: string): boolean } | undefined;
+  holder(
+    hostNumber: number,
+  ): { readonly life: Life; readonly incarnation: bigint; has(reservationId: string): boolean } | undefined;
   /** When the clock of Redis last jumped. */
   readonly redisJumpedMs: number;
 }
@@ -30,6 +32,8 @@ export class Watch {
   readonly #letGo = new WeakMap<Life, Set<string>>();
   readonly #applied = new Map<number, bigint>();
   view: HoldersView | undefined;
+  /** Called when a host has taken capacity for an auction. */
+  onHeld: (life: Life) => void = () => {};
 
   constructor(world: World) {
     this.#world = world;
@@ -37,7 +41,8 @@ export class Watch {
 
   /** Something is wrong. */
   violated(what: string): void {
-    if (this.violations.length < 5) this.violations.push(`${(this.#world.nowMs / 1_000).toFixed(4)} s: ${what}`);
+    if (this.violations.length < 5)
+      this.violations.push(`${(this.#world.nowMs / 1_000).toFixed(4)} s: ${what}`);
     this.#world.log("INVARIANT", what);
   }
 
@@ -59,7 +64,8 @@ export class Watch {
     const { view } = this;
     const holder = view?.holder(hostNumber);
     const putMs = this.#putMs.get(reservation) ?? 0;
-    if (!view || !holder || epoch >> 32n !== holder.incarnation || view.redisJumpedMs >= putMs - 1_000) return;
+    if (!view || !holder || epoch >> 32n !== holder.incarnation || view.redisJumpedMs >= putMs - 1_000)
+      return;
     if (this.#letGo.get(holder.life)?.has(reservation.id) || holder.has(reservation.id)) return;
     this.violated(`reservation ${reservation.id} was granted, and host ${hostNumber} no longer holds it`);
   }
@@ -79,6 +85,7 @@ export class Watch {
     if (isAlive) this.violated(`${life.process.name} holds twice for ${reservationId}`);
     holds.set(reservationId, { epoch, endMs, awardedTo: undefined });
     this.#letGo.get(life)?.delete(reservationId);
+    this.onHeld(life);
   }
 
   /** Whether a hold's time is not over yet. */
@@ -120,7 +127,8 @@ export class Watch {
   /** The record has applied a host's changes up to this one. */
   applied(host: number, sequence: bigint): void {
     const before = this.#applied.get(host) ?? 0n;
-    if (sequence <= before) this.violated(`changes of host ${host} up to ${sequence} were applied again after ${before}`);
+    if (sequence <= before)
+      this.violated(`changes of host ${host} up to ${sequence} were applied again after ${before}`);
     this.#applied.set(host, sequence);
   }
 

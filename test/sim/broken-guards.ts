@@ -1,0 +1,106 @@
+import type { Transactions } from "../../src/api/adapters/gated-database.ts";
+import { HostStore } from "../../src/api/adapters/host-store.ts";
+import { applyChanges } from "../../src/api/adapters/machine-store.ts";
+import type { HostEvent } from "../../src/api/domain/outbox.ts";
+import type { Ledger } from "../../src/hostd/domain/ledger.ts";
+import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
+import { planRestarts } from "./faults.ts";
+import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
+import type { Redis } from "./redis.ts";
+import type { Life } from "./world.ts";
+
+/** A guard that is broken, and how that is found. */
+export interface Broken {
+  readonly guards: Guards;
+  /** In so many seeds it must have been found. */
+  readonly within: number;
+  /** What is said then. */
+  readonly finds: RegExp;
+  /** What goes wrong meanwhile; absent: everything. */
+  readonly plan?: typeof planRestarts;
+}
+
+/** Every guard broken in turn, to show that the simulator finds out. None of this is in the program. */
+export const BROKEN: Readonly<Record<string, Broken>> = {
+  "a claim that looks first and writes then": {
+    guards: { ...GUARDS, store: (life, redis) => claimingInTwoSteps(life, redis, redis.connect(life)) },
+    within: 200,
+    finds: /was granted to/,
+  },
+  "a host that holds for less long than Redis grants": {
+    guards: { ...GUARDS, ledger: (watch) => (life, options) => new HastyLedger(life, options, watch) },
+    within: 300,
+    finds: /was granted, and host \d no longer holds it/,
+  },
+  "a host that takes awards of any epoch": {
+    guards: { ...GUARDS, ledger: (watch) => (life, options) => new GullibleLedger(life, options, watch) },
+    within: 400,
+    finds: /its hold is of epoch/,
+    plan: planRestarts,
+  },
+  "a create that takes nothing back": {
+    guards: {
+      ...GUARDS,
+      api: {
+        ...GUARDS.api,
+        saga: ({ name, steps }) => ({ name, steps: steps.map(({ undo: _, ...step }) => step) }),
+      },
+    },
+    within: 50,
+    finds: /has failed, and its machine is recorded/,
+  },
+  "a record that applies changes whatever their sequence": {
+    guards: { ...GUARDS, api: { ...GUARDS.api, hostStore: (database) => new CarelessHostStore(database) } },
+    within: 50,
+    finds: /were applied again/,
+  },
+};
+
+function claimingInTwoSteps(life: Life, redis: Redis, store: ReservationStore): ReservationStore {
+  const { reservations } = redis;
+  return {
+    ...store,
+    async claim(id, claimant, hostNumber) {
+      const [seen] = await redis.run(life, () => reservations.show([id]));
+      if (!seen) return { kind: "expired" };
+      if (seen.claim && seen.claim.claimant !== claimant) return { kind: "taken" };
+      const offer = seen.reservation.offers.find((one) => one.hostNumber === hostNumber);
+      if (!offer) return { kind: "unknown" };
+      await redis.run(life, () => reservations.overwrite(id, claimant, hostNumber, offer));
+      return { kind: "claimed", offer };
+    },
+  };
+}
+
+class HastyLedger extends WatchedLedger {
+  override hold(...[id, resources, ttlMs, ...rest]: Parameters<Ledger["hold"]>): ReturnType<Ledger["hold"]> {
+    return super.hold(id, resources, ttlMs / 2, ...rest);
+  }
+}
+
+class GullibleLedger extends WatchedLedger {
+  protected override epochOf(reservationId: string, epoch: bigint): bigint {
+    return this.holds().find((hold) => hold.reservationId === reservationId)?.epoch ?? epoch;
+  }
+}
+
+class CarelessHostStore extends HostStore {
+  readonly #db: Transactions;
+
+  constructor(db: Transactions) {
+    super(db);
+    this.#db = db;
+  }
+
+  override applyEvents(host: number, identity: string, events: readonly HostEvent[]): Promise<bigint> {
+    return this.#db.transaction(async (tx) => {
+      await tx.query({ name: "host_meet", text: "", values: [host, identity] });
+      const machines = events.map(({ machine }) => machine);
+      const told = events.flatMap(({ machine, event }) => (event ? [{ machineId: machine.id, event }] : []));
+      await applyChanges(tx, machines, told);
+      const last = events.at(-1)?.sequence ?? 0n;
+      await tx.query({ name: "host_applied", text: "", values: [host, last.toString()] });
+      return last;
+    });
+  }
+}

@@ -1,0 +1,64 @@
+import { describe, expect, test } from "vitest";
+import { BROKEN } from "./broken-guards.ts";
+import { planRestarts } from "./faults.ts";
+import { GUARDS, type Guards } from "./guards.ts";
+import { simulate } from "./simulate.ts";
+
+const SEEDS = 1_000;
+/** In parts, so that one that fails names a few only, and says so early. */
+const PART = 100;
+
+describe("a simulated region", () => {
+  test.each(Array.from({ length: SEEDS / PART }, (_, i) => i * PART + 1))(
+    "keeps every invariant from seed %i on",
+    async (from) => {
+      const failed: string[] = [];
+      for (let seed = from; seed < from + PART && failed.length === 0; seed++) {
+        const { violations } = await simulate(seed);
+        if (violations.length > 0) failed.push(`npm run sim -- --seed ${seed}`, ...violations);
+      }
+
+      expect(failed).toEqual([]);
+    },
+  );
+
+  test("goes the same way whenever it is simulated, watched or not", async () => {
+    const first = await simulate(7, { isVerbose: true });
+    await simulate(8);
+    const again = await simulate(7, { isVerbose: true });
+
+    // What the program logs has the real time in it.
+    expect(again.lines.map(withoutTime)).toEqual(first.lines.map(withoutTime));
+    expect(again.lines.length).toBeGreaterThan(50);
+    expect((await simulate(7)).fingerprint).toBe(first.fingerprint);
+    expect((await simulate(8)).fingerprint).not.toBe(first.fingerprint);
+  });
+
+  test("keeps every invariant while hosts restart in the middle of auctions", async () => {
+    expect(await firstFailing(40, GUARDS, { plan: planRestarts })).toBeUndefined();
+  });
+});
+
+describe("a broken guard is found", () => {
+  test.each(Object.entries(BROKEN))("%s", async (_name, { guards, within, finds, plan }) => {
+    const found = await firstFailing(within, guards, plan ? { plan } : {});
+
+    expect(found?.violations[0]).toMatch(finds);
+  });
+});
+
+async function firstFailing(
+  seeds: number,
+  guards: Guards,
+  options: Pick<Parameters<typeof simulate>[1] & object, "plan">,
+) {
+  for (let seed = 1; seed <= seeds; seed++) {
+    const outcome = await simulate(seed, { guards, ...options });
+    if (outcome.violations.length > 0) return outcome;
+  }
+  return undefined;
+}
+
+function withoutTime(line: string): string {
+  return line.replace(/"time":"[^"]*"/, "");
+}
