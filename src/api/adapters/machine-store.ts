@@ -1,4 +1,4 @@
-import type { Queries } from "../../lib/postgres.ts";
+import type { Queries, Statement } from "../../lib/postgres.ts";
 import type { Machine, MachineEvent, MachineState } from "../domain/machine.ts";
 import type { MachineId } from "../domain/machine-id.ts";
 import type { MachineRecord } from "../domain/machines.ts";
@@ -139,44 +139,50 @@ export interface MachineEventOf {
 }
 
 /**
- * Applies machines by generation and adds events, two statements however many. Machines that the record does not know are left out, and
- * destroyed is for good: the name may have been given to another since.
+ * Applies machines by generation and adds events, two statements however many, sent together. Machines that the record does not know are left
+ * out, and destroyed is for good: the name may have been given to another since.
  */
 export async function applyChanges(
   tx: Queries,
   machines: readonly Machine[],
   events: readonly MachineEventOf[],
 ): Promise<void> {
-  if (machines.length > 0) {
-    await tx.query({
-      name: "machine_apply",
-      text: `update machines m
-                set state = u.state, generation = u.generation, snapshot = u.snapshot, update_time = now()
-               from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as u (id, state, generation, snapshot)
-              where m.id = u.id and m.state <> 'destroyed' and (m.generation < u.generation or m.snapshot is null)`,
-      values: [
-        machines.map((machine) => machine.id),
-        machines.map((machine) => machine.state),
-        machines.map((machine) => machine.generation),
-        machines.map((machine) => toSnapshot(machine)),
-      ],
-    });
-  }
-  if (events.length > 0) {
-    await tx.query({
-      name: "machine_events_add",
-      text: `insert into machine_events (machine_id, id, event)
-             select u.machine_id, u.id, u.event
-               from unnest($1::text[], $2::text[], $3::jsonb[]) as u (machine_id, id, event)
-              where exists (select 1 from machines m where m.id = u.machine_id)
-                 on conflict do nothing`,
-      values: [
-        events.map(({ machineId }) => machineId),
-        events.map(({ event }) => event.id),
-        events.map(({ event }) => toJson(event)),
-      ],
-    });
-  }
+  await Promise.all([
+    ...(machines.length > 0 ? [tx.query(machinesStatement(machines))] : []),
+    ...(events.length > 0 ? [tx.query(eventsStatement(events))] : []),
+  ]);
+}
+
+function machinesStatement(machines: readonly Machine[]): Statement {
+  return {
+    name: "machine_apply",
+    text: `update machines m
+              set state = u.state, generation = u.generation, snapshot = u.snapshot, update_time = now()
+             from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as u (id, state, generation, snapshot)
+            where m.id = u.id and m.state <> 'destroyed' and (m.generation < u.generation or m.snapshot is null)`,
+    values: [
+      machines.map((machine) => machine.id),
+      machines.map((machine) => machine.state),
+      machines.map((machine) => machine.generation),
+      machines.map((machine) => toSnapshot(machine)),
+    ],
+  };
+}
+
+function eventsStatement(events: readonly MachineEventOf[]): Statement {
+  return {
+    name: "machine_events_add",
+    text: `insert into machine_events (machine_id, id, event)
+           select u.machine_id, u.id, u.event
+             from unnest($1::text[], $2::text[], $3::jsonb[]) as u (machine_id, id, event)
+            where exists (select 1 from machines m where m.id = u.machine_id)
+               on conflict do nothing`,
+    values: [
+      events.map(({ machineId }) => machineId),
+      events.map(({ event }) => event.id),
+      events.map(({ event }) => toJson(event)),
+    ],
+  };
 }
 
 /** A machine as it is stored: its events are kept apart. */
