@@ -6,10 +6,14 @@ import type { Process } from "./world.ts";
 /** What can go wrong once, at a time. To add a fault, add it here; what can go wrong all the time is weather, below. */
 type Fault = (fleet: Fleet, random: Random) => void;
 
+/** After so many more of its events: most come in the steps of a create, so that is where it dies. */
 const KILL: Fault = (fleet, random) => {
   const process = random.pick(fleet.programs);
-  process.kill();
-  fleet.world.after(undefined, soon(random, 15_000), () => process.start());
+  const events = Math.floor(soon(random, 100) + 1);
+  process.inEvents(events, () => {
+    process.kill();
+    fleet.world.after(undefined, soon(random, 15_000), () => process.start());
+  });
 };
 
 /** Longer than any TTL, at times. */
@@ -51,8 +55,8 @@ const LOSE_POSTGRES: Fault = (fleet, random) => {
 };
 
 const CUT: Fault = (fleet, random) => {
-  const [a, b] = [random.pick(fleet.world.processes), random.pick(fleet.world.processes)];
-  const name = pair(a, b);
+  const a = random.pick(fleet.programs);
+  const name = pair(a, random.pick([...fleet.programs, fleet.users.process].filter((b) => b !== a)));
   fleet.world.log("network", "is cut", () => name);
   fleet.net.cut.add(name);
   fleet.world.after(undefined, soon(random, 20_000), () => fleet.net.cut.delete(name));
@@ -89,7 +93,7 @@ export function planFaults(fleet: Fleet, untilMs: number): void {
   const { world, net, postgres, redis } = fleet;
   const random = new Random(world.seed, "faults");
   const kinds = FAULTS.filter(() => random.chance(0.5));
-  const count = kinds.length === 0 ? 0 : random.whole(0, 12);
+  const count = kinds.length === 0 ? 0 : random.pick([0, 3, 6, 12, 24]);
   for (let i = 0; i < count; i++) {
     const fault = random.pick(kinds);
     const atMs = random.chance(0.7)
@@ -97,7 +101,8 @@ export function planFaults(fleet: Fleet, untilMs: number): void {
       : random.between(0, untilMs);
     world.after(undefined, Math.min(atMs, untilMs), () => fault(fleet, random));
   }
-  const rarely = (most: number) => (random.chance(0.4) ? random.between(0, most) : 0);
+  const badness = random.pick([0.3, 1, 1, 2]);
+  const rarely = (most: number) => (random.chance(0.4) ? badness * random.between(0, most) : 0);
   net.weather = { lost: rarely(0.1), repeated: rarely(0.2), late: rarely(0.1), torn: rarely(0.3) };
   postgres.breaks = rarely(0.05);
   redis.breaks = rarely(0.1);
@@ -113,9 +118,9 @@ export function planFaults(fleet: Fleet, untilMs: number): void {
  */
 export function planRestarts({ world, net, watch }: Fleet): void {
   const random = new Random(world.seed, "restarts");
-  net.weather = { lost: 0, repeated: 0, late: 0.25, torn: 0.6 };
+  net.weather = { lost: 0, repeated: 0, late: 0.1, torn: 0.9 };
   watch.onHeld = ({ process }) => {
-    if (!random.chance(0.3)) return;
+    if (!random.chance(0.6)) return;
     const killMs = random.between(0, 3);
     world.after(undefined, killMs, () => process.kill());
     world.after(undefined, killMs + 0.1, () => process.start());

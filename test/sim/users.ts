@@ -41,7 +41,7 @@ export class Users {
     this.#net = net;
     this.#apis = apis;
     this.#random = new Random(world.seed, "users");
-    this.wishes = Array.from({ length: this.#random.whole(2, 6) }, (_, i) => this.#wish(world, i, untilMs));
+    this.wishes = Array.from({ length: this.#random.whole(2, 7) }, (_, i) => this.#wish(world, i, untilMs));
     this.process = new Process(world, "users", (life) => {
       for (const wish of this.wishes) world.after(life, wish.atMs, () => void this.#pursue(wish));
     });

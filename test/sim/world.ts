@@ -46,6 +46,7 @@ export class Process {
   readonly #bootMs: number;
   pausedUntilMs = 0;
   readonly #boot: (life: Life) => void;
+  #countdown: { left: number; readonly fn: () => void } | undefined;
 
   constructor(world: World, name: string, boot: (life: Life) => void) {
     this.world = world;
@@ -64,6 +65,19 @@ export class Process {
 
   monotonicMs(): number {
     return this.#bootMs + this.world.nowMs;
+  }
+
+  /** Has `fn` called after so many more of its events. */
+  inEvents(left: number, fn: () => void): void {
+    this.#countdown = { left, fn };
+  }
+
+  /** One of its events has happened. */
+  hasRun(): void {
+    if (!this.#countdown || --this.#countdown.left > 0) return;
+    const { fn } = this.#countdown;
+    this.#countdown = undefined;
+    fn();
   }
 
   /** Starts it; nothing when it runs. */
@@ -194,6 +208,7 @@ export class World {
       else next.run();
       await settled();
       this.onEvent(process);
+      process?.hasRun();
     }
     return true;
   }
