@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Fleet } from "../../scripts/fleet/fleet.ts";
 import { layoutOf } from "../../scripts/fleet/layout.ts";
-import { type FleetSettings, privateSettings } from "../../scripts/fleet/settings.ts";
+import { type FleetSettings, listenersOf, privateSettings } from "../../scripts/fleet/settings.ts";
 import { guestFolder } from "../../scripts/setup/setup.ts";
 import { UpdateOrganizationRequest } from "../../src/gen/windhover/admin/v1/organizations.ts";
 import { call } from "../../src/lib/client.ts";
@@ -120,8 +120,15 @@ interface Near {
 async function lay(settings: FleetSettings, postgresFolder: string, scratch: string, near: Near) {
   const proxies: DelayProxy[] = [];
   const ways = new Map<string, string>();
+  // The fleet's ports are chosen and not yet listened on: the kernel may hand one of them to a proxy.
+  const chosen = new Set(listenersOf(settings).map((listener) => listener.address));
   const put = async (way: string, options: Parameters<typeof DelayProxy.start>[0]) => {
     const proxy = await DelayProxy.start(options);
+    if (chosen.has(proxy.address)) {
+      await put(way, options);
+      await proxy.close();
+      return;
+    }
     proxies.push(proxy);
     ways.set(way, proxy.address);
   };
