@@ -150,6 +150,24 @@ function offerOf({ reservation, hosts }: Hash, hostNumber: number): Offer | unde
   return hosts.has(hostNumber) ? reservation.offers.find((one) => one.hostNumber === hostNumber) : undefined;
 }
 
+/** A store whose every method runs one script, or two where the real adapter does. */
+export function storeOf(scripts: Reservations, run: <T>(script: () => T) => Promise<T>): ReservationStore {
+  return {
+    open: (id) => run(() => scripts.open(id)),
+    put: (reservation) => run(() => scripts.put(reservation)),
+    claim: (id, claimant, hostNumber) => run(() => scripts.claim(id, claimant, hostNumber)),
+    remove: (id) => run(() => scripts.remove(id)),
+    async sweep(limit) {
+      const ids = await run(() => scripts.due(limit));
+      return ids.length === 0 ? [] : run(() => scripts.expire(ids));
+    },
+    async list(limit) {
+      const { ids, total } = await run(() => scripts.living(limit));
+      return { listed: ids.length === 0 ? [] : await run(() => scripts.show(ids)), total };
+    },
+  };
+}
+
 /**
  * A region's Redis. Faults: it is away, it forgets everything, a connection breaks before or after a script (which has then run all the
  * same), and its clock is its process's.
@@ -169,22 +187,7 @@ export class Redis {
 
   /** The store as a scheduler that lives has it. */
   connect(life: Life): ReservationStore {
-    const { reservations: scripts } = this;
-    const run = <T>(script: () => T) => this.run(life, script);
-    return {
-      open: (id) => run(() => scripts.open(id)),
-      put: (reservation) => run(() => scripts.put(reservation)),
-      claim: (id, claimant, hostNumber) => run(() => scripts.claim(id, claimant, hostNumber)),
-      remove: (id) => run(() => scripts.remove(id)),
-      async sweep(limit) {
-        const ids = await run(() => scripts.due(limit));
-        return ids.length === 0 ? [] : run(() => scripts.expire(ids));
-      },
-      async list(limit) {
-        const { ids, total } = await run(() => scripts.living(limit));
-        return { listed: ids.length === 0 ? [] : await run(() => scripts.show(ids)), total };
-      },
-    };
+    return storeOf(this.reservations, (script) => this.run(life, script));
   }
 
   /** Runs a script, there and back. */

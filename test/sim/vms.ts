@@ -59,11 +59,15 @@ export class Vms {
     const pause = (ms: number) => new Promise<void>((resolve) => this.#world.after(life, ms, resolve));
     return {
       info: INFO,
-      launch: async (vmId, shape, _workload, _sink, signal) => {
+      launch: async (vmId, shape, _workload, _sink, signal, ready) => {
         const kept: Kept = { shape, startedAtUs: undefined, exit: undefined, watch: undefined };
         this.#vms.set(vmId, kept);
         await pause(this.#random.between(1, 60));
-        if (signal.aborted || this.#random.chance(this.fails)) {
+        const isRecorded = await (ready ?? Promise.resolve()).then(
+          () => true,
+          () => false,
+        );
+        if (!isRecorded || signal.aborted || this.#random.chance(this.fails)) {
           this.#vms.delete(vmId);
           throw new LaunchError(signal.aborted ? "timeout" : "vmm", "simulated", "the launch failed");
         }
