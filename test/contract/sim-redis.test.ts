@@ -37,21 +37,24 @@ const id = fc.constantFrom(...IDS);
 const host = fc.constantFrom(...HOSTS);
 const call: fc.Arbitrary<{ readonly name: string; readonly call: Call; readonly passes?: boolean }> =
   fc.oneof(
-    { weight: 3, arbitrary: id.map((r) => ({ name: `open ${r}`, call: (store) => opened(store, r) })) },
+    {
+      weight: 3,
+      arbitrary: id.map((r) => ({ name: `open ${r}`, call: (store: ReservationStore) => opened(store, r) })),
+    },
     {
       weight: 6,
       arbitrary: fc
         .tuple(id, fc.uniqueArray(host), fc.constantFrom(-1_000, FAR_MS))
         .map(([r, hosts, inMs]) => ({
           name: `put ${r} on ${hosts} for ${inMs} ms`,
-          call: (store, nowMs) => store.put(reservation(r, hosts, nowMs + inMs)),
+          call: (store: ReservationStore, nowMs: number) => store.put(reservation(r, hosts, nowMs + inMs)),
         })),
     },
     {
       weight: 1,
       arbitrary: fc.tuple(id, fc.uniqueArray(host)).map(([r, hosts]) => ({
         name: `put ${r} on ${hosts}, and wait until it is over`,
-        call: (store, nowMs) => store.put(reservation(r, hosts, nowMs + SOON_MS)),
+        call: (store: ReservationStore, nowMs: number) => store.put(reservation(r, hosts, nowMs + SOON_MS)),
         passes: true,
       })),
     },
@@ -59,17 +62,24 @@ const call: fc.Arbitrary<{ readonly name: string; readonly call: Call; readonly 
       weight: 6,
       arbitrary: fc.tuple(id, fc.constantFrom("a", "b"), host).map(([r, claimant, number]) => ({
         name: `claim ${r} for ${claimant} on ${number}`,
-        call: (store) => store.claim(r, claimant, number),
+        call: (store: ReservationStore) => store.claim(r, claimant, number),
       })),
     },
-    { weight: 2, arbitrary: id.map((r) => ({ name: `remove ${r}`, call: (store) => store.remove(r) })) },
     {
       weight: 2,
-      arbitrary: fc.constantFrom(1, 5).map((n) => ({ name: `sweep ${n}`, call: (store) => store.sweep(n) })),
+      arbitrary: id.map((r) => ({ name: `remove ${r}`, call: (store: ReservationStore) => store.remove(r) })),
     },
     {
       weight: 2,
-      arbitrary: fc.constantFrom(1, 5).map((n) => ({ name: `list ${n}`, call: (store) => store.list(n) })),
+      arbitrary: fc
+        .constantFrom(1, 5)
+        .map((n) => ({ name: `sweep ${n}`, call: (store: ReservationStore) => store.sweep(n) })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc
+        .constantFrom(1, 5)
+        .map((n) => ({ name: `list ${n}`, call: (store: ReservationStore) => store.list(n) })),
     },
   );
 

@@ -111,6 +111,8 @@ export interface Placed {
 /** The part `placed` of saga_write: how many rows it has changed. */
 export function placeMachine(run: Run, createId: string, { id, host_number }: Placed): number {
   const row = run.tables.machines.get(createId);
+  const other = run.tables.byId(id);
+  if (row && other && other !== row) throw new Error(`there is a machine ${id} already`);
   dropEvents(run, row?.id ?? null);
   return update(run, row, { id, hostNumber: host_number, generation: 0n, snapshot: null }).rowCount;
 }
