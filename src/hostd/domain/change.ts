@@ -46,7 +46,7 @@ export function prepared(machine: Machine, image: LocalImage, at: Stamp): Change
   return { machine: { ...next, spec: { ...machine.spec, image } } };
 }
 
-/** A start begins: the VM's id is stored before the VM is made, so that a crash in between can be cleaned up. */
+/** A start begins: the VM's id is stored before anything runs in the VM, so that after a crash it is known whose it is. */
 export function starting(
   machine: Machine,
   start: { vmId: string; ports: readonly number[]; traceId: string },

@@ -28,14 +28,14 @@ const TEARDOWN_WAIT_MS = 5_000;
 const FAILURE_WAIT_MS = 1_000;
 
 /**
- * Starts a machine: admits it, stores the intent, launches a VM, notes the outcome.
+ * Starts a machine: admits it, stores the intent while a VM is got, runs the machine's program in it, notes the outcome.
  *
  * One write is waited for: the intent, with the VM's id. The outcome is not: whatever a restarted hostd finds of that VM says what
  * became of the start, so the answer need not wait for the disk a second time.
  *
- * The intent is not written beside the exec: a program would have run that DISK_FULL then says has not, and after a crash a VM would be
- * destroyed as nobody's, without a word in the machine's events. The write itself takes 0.2 ms; the rest of `hostd.store` is two threads
- * waking each other.
+ * The write goes on beside the claim or boot of a VM, and the VMM waits for it before the guest is told to run anything. So a program that
+ * DISK_FULL says has not run, has not; and a VM that a crash leaves before the write is one that has run nothing and that no machine has,
+ * which the next hostd destroys. A sweep meanwhile knows its id from `Resident.launching`.
  *
  * @param signal aborts, with a Fault, when the start is called off
  * @throws Fault HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is as it was. EXEC_FAILED, START_FAILED,
@@ -51,12 +51,15 @@ export async function launch(
   return host.spans.span("hostd.start", { [spanAttribute.machineId]: id }, async (set) => {
     const leave = await host.spans.span("hostd.admit", {}, (note) => admit(resident, signal, note));
     try {
-      const vmId = await host.spans.span("hostd.store", {}, () => storeIntent(resident, signal));
-      const vm = await bringUp(resident, vmId, settleMs, signal);
+      const plan = await makePlan(resident, signal);
+      resident.launching = plan.vmId;
+      const stored = host.spans.span("hostd.store", {}, () => storeIntent(resident, plan));
+      const vm = await bringUp(resident, plan, stored, settleMs, signal);
       set(spanAttribute.way, vm.way);
       const machine = await outcome(resident, vm);
       return { machine, previous, already: false, way: vm.way };
     } finally {
+      resident.launching = undefined;
       leave();
     }
   });
@@ -103,40 +106,68 @@ async function admitRunning(host: Host, id: string): Promise<void> {
   }
 }
 
-async function storeIntent(resident: Resident, signal: AbortSignal): Promise<string> {
+/** What a start is going to use. */
+interface Plan {
+  readonly vmId: string;
+  readonly ports: readonly number[];
+}
+
+async function makePlan(resident: Resident, signal: AbortSignal): Promise<Plan> {
   const { host, machine } = resident;
   const vmId = host.ids.vm(machine.id);
-  const traceId = host.spans.traceId();
-  let ports = machine.ports;
+  let { ports } = machine;
   try {
-    ports = await host.ports.confirm(machine.spec.config.services, machine.ports);
+    ports = await host.ports.confirm(machine.spec.config.services, ports);
     signal.throwIfAborted();
-    await resident.intend((now, at) => starting(now, { vmId, ports, traceId }, at));
-    return vmId;
+    return { vmId, ports };
   } catch (err) {
-    host.ports.release(ports);
-    host.ports.restore(machine.ports);
+    takeBackPorts(resident, ports);
     host.ledger.releaseRunning(machine.id);
     throw err;
   }
 }
 
-async function bringUp(resident: Resident, vmId: string, settleMs: number, signal: AbortSignal): Promise<Vm> {
+async function storeIntent(resident: Resident, { vmId, ports }: Plan): Promise<void> {
+  const traceId = resident.host.spans.traceId();
+  await resident.intend((now, at) => starting(now, { vmId, ports, traceId }, at));
+}
+
+/** The machine keeps the ports that it had before a start that is not to be. */
+function takeBackPorts({ host, machine }: Resident, ports: readonly number[]): void {
+  host.ports.release(ports);
+  host.ports.restore(machine.ports);
+}
+
+/** @param stored the intent's write, which is under way */
+async function bringUp(
+  resident: Resident,
+  { vmId, ports }: Plan,
+  stored: Promise<void>,
+  settleMs: number,
+  signal: AbortSignal,
+): Promise<Vm> {
   const { host } = resident;
   const limit = limitTo(host.limits.launchMs, signal);
+  // Looked at after a failure, which may be long after its own.
+  stored.catch(() => {});
   let program = "";
   try {
-    signal.throwIfAborted();
     return await host.spans.span("hostd.acquire", {}, async (set) => {
-      const work = workload(resident.machine, settleMs);
+      const work = workload({ ...resident.machine, ports }, settleMs);
       program = work.argv[0] ?? "";
-      const vm = await launchOrGiveUp(resident, vmId, work, limit.signal);
+      const vm = await launchOrGiveUp(resident, vmId, work, stored, limit.signal);
       set(spanAttribute.way, vm.way);
       for (const phase of vm.phases) host.spans.record(phase);
       return vm;
     });
   } catch (err) {
     resident.discard(vmId);
+    try {
+      await stored;
+    } catch (refusal) {
+      takeBackPorts(resident, ports);
+      throw refusal;
+    }
     if (signal.aborted) {
       await resident.note(startCalledOff);
       throw signal.reason;
@@ -178,12 +209,13 @@ async function launchOrGiveUp(
   resident: Resident,
   vmId: string,
   work: Workload,
+  stored: Promise<void>,
   signal: AbortSignal,
 ): Promise<Vm> {
   const { host, id, machine } = resident;
   const { cpus, memoryMb } = machine.spec.resources;
   const over = new AbortController();
-  const launching = host.vmm.launch(vmId, { cpus, memoryMb }, work, host.logs.sink(id), signal);
+  const launching = host.vmm.launch(vmId, { cpus, memoryMb }, work, host.logs.sink(id), signal, stored);
   const givenUp = (async (): Promise<never> => {
     await new Promise((resolve) =>
       signal.addEventListener("abort", resolve, { once: true, signal: over.signal }),

@@ -4,6 +4,7 @@ import { newMachine, prepared } from "./change.ts";
 import { Driver, type StopResult } from "./driver.ts";
 import type { StopOptions } from "./halt.ts";
 import type { Host, PullStep } from "./host.ts";
+import { machineOfVm } from "./ids.ts";
 import type { StartResult } from "./launch.ts";
 import {
   hostNumberOf,
@@ -143,6 +144,11 @@ export class Machines {
   /** The driver of a machine; for the reconciler. */
   driver(id: MachineId): Driver {
     return this.#driver(id);
+  }
+
+  /** Whether a VM is that of a start under way, which need not be stored yet. */
+  isLaunching(vmId: string): boolean {
+    return this.#drivers.get(machineOfVm(vmId))?.resident.launching === vmId;
   }
 
   /** Forgets drivers of machines that are no more. */

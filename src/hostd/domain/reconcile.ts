@@ -13,7 +13,7 @@ export async function reconcileAtStart(host: Host, machines: Machines): Promise<
   for (const machine of host.store.all()) restore(host, machine);
   const all = machines.list();
   await Promise.all(all.map((machine) => adopt(host, machines, machine)));
-  await removeLeftovers(host);
+  await removeLeftovers(host, machines);
   const counts = { machines: all.length, with_vm: all.filter((m) => m.vmId !== undefined).length };
   host.log.info("the machines of this host have been taken over", counts);
 }
@@ -35,16 +35,18 @@ export async function sweep(host: Host, machines: Machines): Promise<void> {
     }
   }
   machines.prune();
-  await removeLeftovers(host);
+  await removeLeftovers(host, machines);
 }
 
 /** Destroys VMs that no machine has, and drops logs of machines that are not here. */
-export async function removeLeftovers(host: Host): Promise<void> {
+async function removeLeftovers(host: Host, machines: Machines): Promise<void> {
   const vms = await host.vmm.list();
-  // Read after the list: the id of a VM is stored before the VM is made.
+  // Looked at after the list and all at one moment: a start's VM is being launched, then stored or being destroyed.
   const known = new Set([...host.store.all()].map((machine) => machine.vmId));
-  for (const vmId of vms) {
-    if (known.has(vmId) || host.teardowns.has(machineOfVm(vmId))) continue;
+  const leftovers = vms.filter((vmId) => {
+    return !known.has(vmId) && !machines.isLaunching(vmId) && !host.teardowns.has(machineOfVm(vmId));
+  });
+  for (const vmId of leftovers) {
     host.log.info("destroying a VM that no machine has", { vm_id: vmId });
     await attempt(host, vmId, "destroy a leftover VM", () => host.vmm.destroy(vmId));
   }

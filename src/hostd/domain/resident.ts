@@ -18,6 +18,8 @@ const DESTROY_RETRY_MS = [200, 30_000] as const;
 export class Resident {
   readonly id: MachineId;
   readonly host: Host;
+  /** Id of the VM of a start under way, from before there is one until it is stored or being destroyed. */
+  launching: string | undefined;
   #vm: Vm | undefined;
   #ended: Promise<void> = Promise.resolve();
   #steps: Promise<unknown> = Promise.resolve();

@@ -135,10 +135,20 @@ export interface WarmDemand {
 export interface Vmm {
   readonly info: VmmInfo;
   /**
-   * Gets a VM of `shape`, runs `workload` in it and resolves when its process has been exec'ed. `vmId` is chosen by the caller
-   * and stored before the call, so that a crash in between can be cleaned up. Rejects with LaunchError and leaves nothing behind.
+   * Gets a VM of `shape`, runs `workload` in it and resolves when its process has been exec'ed. `vmId` is chosen by the caller,
+   * who also finds, after a crash, what it had begun. Rejects with LaunchError and leaves nothing behind.
+   *
+   * @param ready resolves when what is to be run has been recorded: waited for before the guest is told to run it, beside all that
+   *   comes before. When it rejects, so does the launch, with `not_recorded`: nothing has run, and no other way is tried. Default: it has been
    */
-  launch(vmId: string, shape: Shape, workload: Workload, sink: VmSink, signal: AbortSignal): Promise<Vm>;
+  launch(
+    vmId: string,
+    shape: Shape,
+    workload: Workload,
+    sink: VmSink,
+    signal: AbortSignal,
+    ready?: Promise<void>,
+  ): Promise<Vm>;
   /**
    * Takes over a VM that an earlier hostd launched. Undefined when it is gone, or never got as far as exec (then it is
    * destroyed). A workload that ended meanwhile gives a Vm whose `exited` resolves with the true exit.

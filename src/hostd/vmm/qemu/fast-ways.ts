@@ -36,6 +36,8 @@ export interface LaunchRequest {
   readonly shape: Shape;
   readonly workload: Workload;
   readonly sink: VmSink;
+  /** See `Vmm.launch`. */
+  readonly ready: Promise<void> | undefined;
 }
 
 const MAKE_TIMEOUT_MS = 120_000;

@@ -1,4 +1,5 @@
 import { describeError, logger } from "../../../lib/log.ts";
+import { notRecorded } from "../recorded.ts";
 import {
   LaunchError,
   type Shape,
@@ -63,10 +64,14 @@ export class QemuVmm implements Vmm {
     workload: Workload,
     sink: VmSink,
     signal: AbortSignal,
+    ready?: Promise<void>,
   ): Promise<Vm> {
     if (this.launches.has(vmId) || this.vms.has(vmId)) throw exists(vmId);
     const abort = new AbortController();
-    const done = this.start({ vmId, shape, workload, sink }, AbortSignal.any([signal, abort.signal]));
+    // What cannot be recorded ends the launch wherever it is.
+    ready?.catch((err: unknown) => abort.abort(notRecorded(err)));
+    const request = { vmId, shape, workload, sink, ready };
+    const done = this.start(request, AbortSignal.any([signal, abort.signal]));
     this.launches.set(vmId, { abort, settled: Promise.allSettled([done]) });
     try {
       return await done;
@@ -201,7 +206,7 @@ export class QemuVmm implements Vmm {
     signal: AbortSignal,
     phases: PhaseLog,
   ): Promise<GuestVm | undefined> {
-    const { shape, workload, vmId } = request;
+    const { shape, vmId } = request;
     if (way === "warm") this.options.metrics[this.fast.has(way, shape) ? "hit" : "miss"](shape);
     if (way !== "cold" && !this.fast.has(way, shape)) return undefined;
     // Those that wait have nothing left to do that would need one.
@@ -218,7 +223,7 @@ export class QemuVmm implements Vmm {
       const acquired = await this.acquire(way, request, limit, phases);
       if (!acquired) return undefined;
       vm = acquired.vm;
-      await runWorkload(acquired, workload, limit, phases);
+      await runWorkload(acquired, request, limit, phases);
       return vm;
     } catch (err) {
       const { dirs } = this.options;

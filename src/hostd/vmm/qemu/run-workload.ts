@@ -1,21 +1,23 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Workload } from "../vmm.ts";
+import { untilRecorded } from "../recorded.ts";
 import { type Acquired, markGuestPhases } from "./acquire.ts";
 import { startFailure } from "./failure.ts";
+import type { LaunchRequest } from "./fast-ways.ts";
 import type { GuestVm } from "./guest-vm.ts";
 import type { PhaseLog } from "./phases.ts";
 import { runMessage } from "./protocol.ts";
 
 const ENTROPY_BYTES = 64;
 
-/** Tells a waiting guest what to run and waits until it does. */
+/** Tells a waiting guest what to run, not before that has been recorded, and waits until it does. */
 export async function runWorkload(
   { vm }: Acquired,
-  workload: Workload,
+  { workload, ready }: Pick<LaunchRequest, "workload" | "ready">,
   signal: AbortSignal,
   phases: PhaseLog,
 ): Promise<void> {
+  await untilRecorded(ready, signal);
   phases.mark("vmm.run");
   vm.run((nowUs) => runMessage(workload, nowUs, randomBytes(ENTROPY_BYTES)));
   const state = await vm.settled(signal);

@@ -1,3 +1,4 @@
+import { untilRecorded } from "../recorded.ts";
 import {
   LaunchError,
   type Shape,
@@ -48,7 +49,14 @@ export class SimVmm implements Vmm {
     this.#faults.set(what, times);
   }
 
-  async launch(vmId: string, _shape: Shape, work: Workload, sink: VmSink, signal: AbortSignal): Promise<Vm> {
+  async launch(
+    vmId: string,
+    _shape: Shape,
+    work: Workload,
+    sink: VmSink,
+    signal: AbortSignal,
+    ready?: Promise<void>,
+  ): Promise<Vm> {
     const beganUs = Date.now() * 1_000;
     const script = simScript(work.argv);
     const record: SimRecord = { script };
@@ -57,6 +65,7 @@ export class SimVmm implements Vmm {
       await this.#files.write(vmId, record);
       await wait(script.hangs ? Number.POSITIVE_INFINITY : this.#latency(), signal);
       if (this.#fails("launch")) throw new LaunchError("vmm", "injected", "injected failure");
+      await untilRecorded(ready, signal);
       if (script.launchError) throw script.launchError;
       const startedAtUs = Date.now() * 1_000;
       const started = { ...record, startedAtUs };
