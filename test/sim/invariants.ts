@@ -61,8 +61,11 @@ export function unsettled(fleet: Fleet): readonly string[] {
   for (const wish of fleet.users.wishes) {
     if (wish.got.size > 1)
       wrong.push(`request ${wish.requestId} was answered with ${[...wish.got].join(" and ")}`);
-    for (const id of wish.got)
-      if (!tables.byId(id)) wrong.push(`machine ${id} was promised and is not recorded`);
+    for (const id of wish.got) {
+      const state = tables.byId(id)?.state;
+      if (state === undefined || (state === "destroyed" && !wish.isUnwanted))
+        wrong.push(`machine ${id} was promised and is ${state ?? "not recorded"}`);
+    }
   }
   for (const host of fleet.hosts) wrong.push(...unsettledHost(fleet, host));
   const { total } = fleet.redis.reservations.living(1);

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { BROKEN } from "./broken-guards.ts";
 import { planRestarts } from "./faults.ts";
-import { GUARDS, type Guards } from "./guards.ts";
+import { firstFailing } from "./first-failing.ts";
 import { simulate } from "./simulate.ts";
 
 const SEEDS = 1_000;
@@ -35,29 +34,9 @@ describe("a simulated region", () => {
   });
 
   test("keeps every invariant while hosts restart in the middle of auctions", async () => {
-    expect(await firstFailing(40, GUARDS, { plan: planRestarts })).toBeUndefined();
+    expect(await firstFailing(40, { plan: planRestarts })).toBeUndefined();
   });
 });
-
-describe("a broken guard is found", () => {
-  test.each(Object.entries(BROKEN))("%s", async (_name, { guards, within, finds, plan }) => {
-    const found = await firstFailing(within, guards, plan ? { plan } : {});
-
-    expect(found?.violations[0]).toMatch(finds);
-  });
-});
-
-async function firstFailing(
-  seeds: number,
-  guards: Guards,
-  options: Pick<Parameters<typeof simulate>[1] & object, "plan">,
-) {
-  for (let seed = 1; seed <= seeds; seed++) {
-    const outcome = await simulate(seed, { guards, ...options });
-    if (outcome.violations.length > 0) return outcome;
-  }
-  return undefined;
-}
 
 function withoutTime(line: string): string {
   return line.replace(/"time":"[^"]*"/, "");

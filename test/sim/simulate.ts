@@ -39,16 +39,17 @@ export interface Outcome {
   readonly settledAfterMs: number;
 }
 
+/** How a schedule is run. */
+export interface SimulateOptions {
+  /** Whether to note what happens, line by line. */
+  readonly isVerbose?: boolean;
+  readonly guards?: Guards;
+  /** What goes wrong until then. Default {@link planFaults}. */
+  readonly plan?: (fleet: Fleet, untilMs: number) => void;
+}
+
 /** Runs the schedule of a seed. One at a time in a process. */
-export async function simulate(
-  seed: number,
-  options: {
-    readonly isVerbose?: boolean;
-    readonly guards?: Guards;
-    /** What goes wrong until then. Default {@link planFaults}. */
-    readonly plan?: (fleet: Fleet, untilMs: number) => void;
-  } = {},
-): Promise<Outcome> {
+export async function simulate(seed: number, options: SimulateOptions = {}): Promise<Outcome> {
   const { isVerbose = false, guards = GUARDS, plan = planFaults } = options;
   installGlobals();
   const world = new World(seed, isVerbose);

@@ -14,6 +14,8 @@ export interface Wish {
   readonly requestId: string | undefined;
   /** Ids of the machines that it was answered with. */
   readonly got: Set<string>;
+  /** Whether its user has asked for its end. */
+  isUnwanted: boolean;
   isOver: boolean;
 }
 
@@ -73,12 +75,12 @@ export class Users {
     const requestId = random.chance(0.85) ? `request-${world.seed}-${index}` : undefined;
     // Some come together, which is when they meet.
     const atMs = 3_000 + (random.chance(0.4) ? 1_000 : random.between(0, untilMs));
-    return { atMs, request, requestId, got: new Set(), isOver: false };
+    return { atMs, request, requestId, got: new Set(), isUnwanted: false, isOver: false };
   }
 
   async #pursue(wish: Wish): Promise<void> {
     const machine = await this.#create(wish);
-    if (machine) await this.#use(machine);
+    if (machine) await this.#use(machine, wish);
     wish.isOver = true;
   }
 
@@ -101,10 +103,11 @@ export class Users {
     return undefined;
   }
 
-  async #use({ id }: Machine): Promise<void> {
+  async #use({ id }: Machine, wish: Wish): Promise<void> {
     for (let i = this.#random.whole(0, 4); i > 0; i--) {
       await sleep(this.#random.between(0, this.#random.pick([20, 8_000])));
       const what = this.#random.pick(["startMachine", "startMachine", "stopMachine", "destroyMachine"]);
+      wish.isUnwanted ||= what === "destroyMachine";
       // What it comes to is for the invariants to say.
       await this.#ask(what, { id, org: ORG }, 10_000).catch(() => undefined);
     }
