@@ -51,7 +51,7 @@ export async function launch(
   return host.spans.span("hostd.start", { [spanAttribute.machineId]: id }, async (set) => {
     const leave = await host.spans.span("hostd.admit", {}, (note) => admit(resident, signal, note));
     try {
-      const plan = await makePlan(resident, signal);
+      const plan = await host.spans.span("hostd.ports", {}, () => makePlan(resident, signal));
       resident.launching = plan.vmId;
       const stored = host.spans.span("hostd.store", {}, () => storeIntent(resident, plan));
       const vm = await bringUp(resident, plan, stored, settleMs, signal);
@@ -148,8 +148,8 @@ async function bringUp(
 ): Promise<Vm> {
   const { host } = resident;
   const limit = limitTo(host.limits.launchMs, signal);
-  // Looked at after a failure, which may be long after its own.
-  stored.catch(() => {});
+  // There is no use in a VM then.
+  stored.catch((err: unknown) => limit.abort(err));
   let program = "";
   try {
     return await host.spans.span("hostd.acquire", {}, async (set) => {

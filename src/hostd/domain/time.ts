@@ -34,6 +34,8 @@ export interface TimeLimit {
   readonly signal: AbortSignal;
   /** Whether the time is over. */
   readonly isOver: boolean;
+  /** Ends the work before its time. */
+  abort(reason: unknown): void;
   /** The work has ended: takes the timer and the listener back. `AbortSignal.timeout` would keep its own for all of the time. */
   clear(): void;
 }
@@ -54,6 +56,7 @@ export function limitTo(ms: number, signal: AbortSignal): TimeLimit {
     get isOver() {
       return isOver;
     },
+    abort: (reason) => abort.abort(reason),
     clear: () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);

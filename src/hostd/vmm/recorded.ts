@@ -3,11 +3,6 @@ import { LaunchError } from "./vmm.ts";
 /** Why the listener of a wait that is over goes. Given, because without a reason an abort makes an exception, stack and all. */
 const OVER = "the wait is over";
 
-/** The end of a launch of which there is no record. */
-export function notRecorded(cause: unknown): LaunchError {
-  return new LaunchError("vmm", "not_recorded", "what was to be run could not be recorded", cause);
-}
-
 /**
  * Waits until what is to be run has been recorded; nothing of the workload may run before. Rejects with LaunchError `not_recorded`, or
  * with the reason of `signal`.
@@ -21,7 +16,7 @@ export async function untilRecorded(ready: Promise<void> | undefined, signal: Ab
     signal.addEventListener("abort", () => reject(signal.reason), options);
   });
   const recorded = ready.catch((err: unknown) => {
-    throw notRecorded(err);
+    throw new LaunchError("vmm", "not_recorded", "what was to be run could not be recorded", err);
   });
   try {
     await Promise.race([recorded, aborted]);

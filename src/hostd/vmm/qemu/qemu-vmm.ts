@@ -1,5 +1,4 @@
 import { describeError, logger } from "../../../lib/log.ts";
-import { notRecorded } from "../recorded.ts";
 import {
   LaunchError,
   type Shape,
@@ -37,6 +36,7 @@ export interface QemuVmmOptions extends FastOptions {
 /** What a way may take before the next one is tried. */
 const FAST_MS = 15_000;
 const ADOPT_TIMEOUT_MS = 60_000;
+const FINAL_REASONS: ReadonlySet<string> = new Set(["port_unavailable", "bad_port", "not_recorded"]);
 const CANARY_SHAPE: Shape = { cpus: 1, memoryMb: 256 };
 
 /**
@@ -68,8 +68,6 @@ export class QemuVmm implements Vmm {
   ): Promise<Vm> {
     if (this.launches.has(vmId) || this.vms.has(vmId)) throw exists(vmId);
     const abort = new AbortController();
-    // What cannot be recorded ends the launch wherever it is.
-    ready?.catch((err: unknown) => abort.abort(notRecorded(err)));
     const request = { vmId, shape, workload, sink, ready };
     const done = this.start(request, AbortSignal.any([signal, abort.signal]));
     this.launches.set(vmId, { abort, settled: Promise.allSettled([done]) });
@@ -278,9 +276,9 @@ function deadline(signal: AbortSignal, ms: number): { signal: AbortSignal; clear
   return { signal: AbortSignal.any([signal, late.signal]), clear: () => clearTimeout(timer) };
 }
 
-/** Whether the failure is of the machine's own making, so that every other way would end the same. */
+/** Whether every other way would end the same: the failure is of the machine's own making, or of its record. */
 function isFinal({ kind, reason }: LaunchError): boolean {
-  return kind === "exec" || reason === "port_unavailable" || reason === "bad_port";
+  return kind === "exec" || FINAL_REASONS.has(reason);
 }
 
 /** Whether the VM runs; one that waits stands still. */

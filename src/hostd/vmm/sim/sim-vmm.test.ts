@@ -123,6 +123,49 @@ describe("a launch that fails leaves nothing behind", () => {
   });
 });
 
+describe("a launch whose record is being written", () => {
+  const refused = new Error("refused");
+
+  test("runs nothing before it is", async () => {
+    const lines: string[] = [];
+    const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
+    const record = Promise.withResolvers<void>();
+    const vmm = new SimVmm({ dir });
+    const launching = vmm.launch("v1", SHAPE, work("sim-log", "1"), sink, NEVER, record.promise);
+    await expect.poll(() => vmm.list()).toEqual(["v1"]);
+    expect(lines).toEqual([]);
+
+    record.resolve();
+
+    expect((await launching).id).toBe("v1");
+    await expect.poll(() => lines).toEqual(["line 1"]);
+  });
+
+  test("ends without having run when it cannot be written", async () => {
+    const lines: string[] = [];
+    const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
+    const vmm = new SimVmm({ dir });
+
+    const launching = vmm.launch("v1", SHAPE, work("sim-log", "1"), sink, NEVER, Promise.reject(refused));
+
+    await expect(launching).rejects.toMatchObject({ kind: "vmm", reason: "not_recorded", cause: refused });
+    expect(await vmm.list()).toEqual([]);
+    expect(lines).toEqual([]);
+  });
+
+  test("can be called off meanwhile", async () => {
+    const abort = new AbortController();
+    const vmm = new SimVmm({ dir });
+    const launching = vmm.launch("v1", SHAPE, work("x"), SINK, abort.signal, new Promise(() => {}));
+    await expect.poll(() => vmm.list()).toEqual(["v1"]);
+
+    abort.abort();
+
+    await expect(launching).rejects.toMatchObject({ kind: "timeout", reason: "aborted" });
+    expect(await vmm.list()).toEqual([]);
+  });
+});
+
 test("writes the lines its script says", async () => {
   const lines: string[] = [];
   const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
