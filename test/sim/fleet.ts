@@ -131,7 +131,19 @@ export class Fleet {
     };
     postgres.onCommitted = ({ name, values = [] }) => {
       if (name === "host_applied") watch.applied(Number(values[0]), BigInt(String(values[1])));
+      if (name === "saga_write" && values[4] === "failed") this.#isTakenBack(String(values[0]));
     };
+  }
+
+  /** A create that is said to be taken back has left nothing on the host that had said yes. One that has not answered may still get the award. */
+  #isTakenBack(createId: string): void {
+    const attempts = this.postgres.tables.sagas.get(createId)?.state.attempts ?? [];
+    for (const { machineId, offer, outcome } of attempts) {
+      const host = this.hosts.find(({ number }) => number === offer.hostNumber);
+      const state = host?.now?.store.get(machineId)?.state;
+      if (outcome === "placed" && state !== undefined && state !== "destroying" && state !== "destroyed")
+        this.watch.violated(`create ${createId} has failed, and its machine ${machineId} is ${state}`);
+    }
   }
 
   /** Somebody else claims the same reservation. Only one of the two can have it. */

@@ -57,7 +57,10 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
   const fleet = new Fleet(world, guards);
   const { watch } = fleet;
   const hasFailed = () => watch.violations.length > 0;
-  world.onEvent = (process) => checkAlways(fleet, process);
+  world.onEvent = (happenedIn) => checkAlways(fleet, happenedIn);
+  // It would end a real process.
+  const onRejection = (reason: unknown) => watch.violated(`nobody heard of a failure: ${String(reason)}`);
+  process.on("unhandledRejection", onRejection);
   try {
     plan(fleet, FAULTS_MS);
     fleet.start();
@@ -66,7 +69,8 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
     fleet.heal();
     await settle(fleet, hasFailed);
   } finally {
-    for (const process of world.processes) process.kill();
+    process.off("unhandledRejection", onRejection);
+    for (const each of world.processes) each.kill();
     fleet.close();
   }
   const { violations } = watch;
