@@ -94,7 +94,7 @@ describe("200 hosts", () => {
     }
 
     // Slow answers may widen one or the other.
-    expect(sizes.toSorted((a, b) => a - b)[10]).toBe(8);
+    expect(sizes.toSorted((a, b) => a - b)[10]).toBe(5);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(128);
     const asked = hosts.map((host) => host.asked.length);
     expect(asked.reduce((sum, count) => sum + count, 0)).toBe(sizes.reduce((sum, size) => sum + size, 0));

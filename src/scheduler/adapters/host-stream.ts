@@ -44,14 +44,21 @@ export class HostQueue implements HostStream, AsyncIterable<Down> {
     this.#close({ fault: undefined });
   }
 
-  /** Takes the messages out, one at a time. To be iterated once. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Down> {
+  /**
+   * Takes the messages out, one at a time. To be iterated once. No generator: of several messages for each auction, what its promises cost
+   * is to be seen.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<Down, undefined> {
+    return { next: () => this.#next() };
+  }
+
+  async #next(): Promise<IteratorResult<Down, undefined>> {
     for (;;) {
       const next = this.#queue.shift();
-      if (next) yield next;
-      else if (this.#end?.fault) throw this.#end.fault;
-      else if (this.#end) return;
-      else await new Promise<void>((resolve) => (this.#wake = resolve));
+      if (next) return { done: false, value: next };
+      if (this.#end?.fault) throw this.#end.fault;
+      if (this.#end) return { done: true, value: undefined };
+      await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
 
