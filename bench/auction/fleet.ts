@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { checkHealth } from "../../scripts/fleet/health.ts";
 import { Part } from "../../scripts/fleet/part.ts";
 import { freePorts } from "../../scripts/fleet/ports.ts";
+import { SCHEDULER_FLAGS } from "../../scripts/fleet/services.ts";
 import { ROOT, tool } from "../../scripts/lib/paths.ts";
 import { SchedulerServiceClient } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { generateKeyPair } from "../../src/lib/auth.ts";
@@ -51,7 +52,13 @@ export class AuctionFleet {
       const address = `127.0.0.1:${port}`;
       const scheduler = new Part({
         name: "scheduler",
-        command: [tool("node"), "--import", "./otel/register.ts", "src/scheduler/main.ts"],
+        command: [
+          tool("node"),
+          ...SCHEDULER_FLAGS,
+          "--import",
+          "./otel/register.ts",
+          "src/scheduler/main.ts",
+        ],
         environment: {
           ...{ SCHEDULER_LISTEN: address, SCHEDULER_REGION: REGION, REDIS_URL: redis.url },
           ...{ TOKEN_PUBLIC_KEY_FILE: publicKey, LOG_LEVEL: "warn" },
