@@ -8,7 +8,7 @@ import { findByArgument } from "../../src/hostd/vmm/qemu/process.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
 import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/waiting.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { type Bench, type Launched, openBench, openVmm, qemuPid } from "./vmm-fixture.ts";
+import { type Bench, type Launched, openBench, openVmm, plainWorkload, qemuPid } from "./vmm-fixture.ts";
 import { holds, watchCalls } from "./vmm-watch.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };
@@ -208,6 +208,35 @@ test("a port that is taken fails the start by every way, and the program's own f
   await pooled(1);
   const missing = bench.launch(["nowhere"]);
   await expect(missing).rejects.toMatchObject({ kind: "exec", reason: "not_found" });
+});
+
+test("a VM taken while its start is being recorded runs nothing before, and is gone when that is refused", async () => {
+  await pooled(2);
+  const lines: string[] = [];
+  const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
+  const signal = new AbortController().signal;
+  const launch = (id: string, ready: Promise<void>) =>
+    bench.vmm.launch(id, SHAPE, plainWorkload(bench.image, ["sh", "-c", `echo ${id}`]), sink, signal, ready);
+  const isThere = (id: string) => existsSync(new VmDirs(bench.dir, undefined).runDir(id));
+
+  const refusal = Promise.withResolvers<void>();
+  const refused = launch("refused", refusal.promise);
+  await expect.poll(() => isThere("refused")).toBe(true);
+  refusal.reject(new Error("the disk is full"));
+  await expect(refused).rejects.toMatchObject({ kind: "vmm", reason: "not_recorded" });
+  expect(isThere("refused")).toBe(false);
+  expect(await bench.vmm.list()).not.toContain("refused");
+
+  const record = Promise.withResolvers<void>();
+  const launching = launch("recorded", record.promise);
+  await expect.poll(() => isThere("recorded")).toBe(true);
+  const recordedAtUs = Date.now() * 1_000;
+  record.resolve();
+  const vm = await launching;
+  await vm.exited;
+  expect(vm.way).toBe("warm");
+  expect(vm.startedAtUs).toBeGreaterThanOrEqual(recordedAtUs);
+  expect(lines).toEqual(["recorded"]);
 });
 
 test("memory that is wanted elsewhere is given back at once", async () => {
