@@ -99,7 +99,8 @@ export function auctionCalls(net: Network, schedulers: readonly Process[], clock
     async reserve(request, scope) {
       const { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts } = request;
       const resources = { cpus, memoryMb, diskMb: SCRATCH_DISK_MB };
-      const bid = { reservationId, resources, imageDigest, app, placement: ANYWHERE };
+      const placement = { ...ANYWHERE, ...request.placement };
+      const bid = { reservationId, resources, imageDigest, app, placement };
       const message = { bid, excluded: new Set(excludedHosts) };
       const { offers } = await ask<Reservation>(reservationId, "reserve", message, RESERVE_MS, scope);
       return offers.map(offerFrom);

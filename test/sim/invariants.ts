@@ -32,6 +32,12 @@ function checkHost(fleet: Fleet, { name, number, now, capacity, vms }: SimHost):
     if (!watch.mayHold(now.life, hold.reservationId))
       watch.violated(`${name} still holds for ${hold.reservationId} after its deadline and grace`);
   }
+  if (fleet.users.wantDistinct) {
+    const beside = [...now.store.all()].filter(
+      ({ state }) => state !== "destroying" && state !== "destroyed",
+    );
+    if (beside.length > 1) watch.violated(`${name} has ${beside.length} machines that are to be apart`);
+  }
   const applied = postgres.tables.hosts.get(number)?.applied ?? 0n;
   if (BigInt(now.store.acknowledged) > applied)
     watch.violated(`${name} believes that ${now.store.acknowledged} is recorded, which is at ${applied}`);

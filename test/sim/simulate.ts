@@ -70,7 +70,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
     await settle(fleet, hasFailed);
   } finally {
     process.off("unhandledRejection", onRejection);
-    for (const each of world.processes) each.kill();
+    for (const each of world.processes) each.end();
     fleet.close();
   }
   const { violations } = watch;
@@ -98,8 +98,16 @@ function logTo(world: World, isVerbose: boolean): void {
   createLogger("sim", {
     level: isVerbose ? "info" : "error",
     write: (line) => {
-      if (isVerbose)
-        world.lines.push(`${" ".repeat(10)} ${currentLife()?.process.name ?? ""}: ${line.trim()}`);
+      if (isVerbose) world.say(currentLife()?.process.name ?? "", readable(line));
     },
   });
+}
+
+/** A line of the program's log without what the replay says already, and without stacks. */
+function readable(line: string): string {
+  // Written by the logger.
+  const { time: _, service: _s, level, msg, error, ...facts } = JSON.parse(line) as Record<string, unknown>;
+  const said = typeof error === "object" && error !== null && "message" in error ? error.message : error;
+  const rest = Object.entries(facts).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
+  return `[${level}] ${msg}${rest.join("")}${said === undefined ? "" : `: ${said}`}`;
 }

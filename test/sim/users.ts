@@ -38,11 +38,15 @@ export class Users {
   readonly #apis: readonly Process[];
   readonly #random: Random;
 
+  /** Whether their machines are to be apart: never two on one host. */
+  readonly wantDistinct: boolean;
+
   /** @param untilMs by when all wishes have been made */
   constructor(world: World, net: Network, apis: readonly Process[], untilMs: number) {
     this.#net = net;
     this.#apis = apis;
     this.#random = new Random(world.seed, "users");
+    this.wantDistinct = this.#random.chance(0.25);
     this.wishes = Array.from({ length: this.#random.whole(2, 7) }, (_, i) => this.#wish(world, i, untilMs));
     this.process = new Process(world, "users", (life) => {
       for (const wish of this.wishes) world.after(life, wish.atMs, () => void this.#pursue(wish));
@@ -64,13 +68,10 @@ export class Users {
       ...{ image: "nginx", guest, env: {}, services: [], metadata: {} },
       stop: { signal: "", timeoutMs: random.pick([100, 5_000]) },
     };
+    const placement = { hostLabels: {}, strategy: "spread", distinctHosts: true } as const;
     const request = {
-      org: ORG,
-      app: "web",
-      name: `m-${index}`,
-      region: "ord",
-      config,
-      skipLaunch: random.chance(0.3),
+      ...{ org: ORG, app: "web", name: `m-${index}`, region: "ord", config, skipLaunch: random.chance(0.3) },
+      ...(this.wantDistinct ? { placement } : {}),
     };
     const requestId = random.chance(0.85) ? `request-${world.seed}-${index}` : undefined;
     // Some come together, which is when they meet.

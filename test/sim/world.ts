@@ -91,9 +91,15 @@ export class Process {
 
   /** Kills it: what it was about to do is not done. */
   kill(): void {
+    if (!this.life) return;
+    this.world.log(this.name, "is killed");
+    this.end();
+  }
+
+  /** Ends it without a word: the simulation is over. */
+  end(): void {
     const { life } = this;
     if (!life) return;
-    this.world.log(this.name, "is killed");
     this.life = undefined;
     this.pausedUntilMs = 0;
     life.end();
@@ -150,8 +156,11 @@ export class World {
   /** Says what happens, for the replay of a seed. `detail` is only asked for when somebody reads it. */
   log(who: string, what: string, detail?: () => string): void {
     this.note(what);
-    if (!this.#verbose) return;
-    const text = detail ? `${what} ${detail()}` : what;
+    if (this.#verbose) this.say(who, detail ? `${what} ${detail()}` : what);
+  }
+
+  /** A line for whoever reads; it makes no difference to anything. */
+  say(who: string, text: string): void {
     this.lines.push(`${(this.nowMs / 1_000).toFixed(4).padStart(10)} ${who.padEnd(12)} ${text}`);
   }
 
