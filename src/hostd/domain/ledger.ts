@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
-import { Fault } from "../../lib/fault.ts";
 import { type Amounts, add, fits, largest, NOTHING, subtract, whatIsShort } from "./amounts.ts";
+import { holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
 import type { Resources } from "./machine.ts";
 
 /** A slice of capacity held for an auction. */
@@ -72,6 +72,8 @@ export class Ledger {
   readonly #options: LedgerOptions;
   readonly #holds = new Map<string, HoldEntry>();
   readonly #allocations = new Map<string, Allocation>();
+  /** Nothing ends by time before; so nobody needs to look. */
+  #quietUntilMs = Number.POSITIVE_INFINITY;
   #nextEpoch: bigint;
   #lentMb = 0;
   #reclaim: (leftMb: number) => void = () => {};
@@ -96,6 +98,7 @@ export class Ledger {
     if (short) return { kind: "declined", reason: short, largest: largest(this.#free()) };
     const epoch = this.#nextEpoch++;
     this.#holds.set(reservationId, { reservationId, epoch, resources, ...of, deadlineMs });
+    this.#quietUntilMs = Math.min(this.#quietUntilMs, deadlineMs);
     this.#takeBackLent();
     return { kind: "held", epoch, freeAfter: largest(this.#free()) };
   }
@@ -141,6 +144,7 @@ export class Ledger {
   restore(machineId: string, resources: Resources, use: { running: boolean; launchForMs: number }): void {
     const launchUntilMs = use.launchForMs > 0 ? this.#options.clock.monotonicMs() + use.launchForMs : 0;
     this.#allocations.set(machineId, { resources, running: use.running, launchUntilMs });
+    if (launchUntilMs > 0) this.#quietUntilMs = Math.min(this.#quietUntilMs, launchUntilMs);
     this.#takeBackLent();
   }
 
@@ -195,14 +199,21 @@ export class Ledger {
   /** Drops holds and launch allocations whose time is over. Every call that grants something does it first. */
   expire(): void {
     const now = this.#options.clock.monotonicMs();
+    if (now < this.#quietUntilMs) return;
+    let next = Number.POSITIVE_INFINITY;
     for (const [id, hold] of this.#holds) {
-      if (hold.deadlineMs > now) continue;
+      if (hold.deadlineMs > now) {
+        next = Math.min(next, hold.deadlineMs);
+        continue;
+      }
       this.#holds.delete(id);
       if (hold.awardedTo === undefined) this.#expiredHolds += 1;
     }
     for (const allocation of this.#allocations.values()) {
-      if (allocation.launchUntilMs > 0 && allocation.launchUntilMs <= now) allocation.launchUntilMs = 0;
+      if (allocation.launchUntilMs > now) next = Math.min(next, allocation.launchUntilMs);
+      else allocation.launchUntilMs = 0;
     }
+    this.#quietUntilMs = next;
   }
 
   /** How many holds have ended by time in this life of the host: nobody awarded them or let them go. */
@@ -274,33 +285,4 @@ export class Ledger {
     }
     return sum;
   }
-}
-
-function holdExpired(reservationId: string, epoch: bigint): Fault {
-  return new Fault(
-    "FAILED_PRECONDITION",
-    "HOLD_EXPIRED",
-    `this host holds nothing for reservation ${reservationId} of epoch ${epoch}: it was never held here, has expired, or is of an earlier life of the host`,
-    { reservation_id: reservationId, epoch: String(epoch) },
-  );
-}
-
-function holdAwarded(reservationId: string): Fault {
-  return new Fault(
-    "FAILED_PRECONDITION",
-    "HOLD_AWARDED",
-    `reservation ${reservationId} has already been used for another machine`,
-    { reservation_id: reservationId },
-  );
-}
-
-function insufficient(asked: Resources, free: Resources): Fault {
-  const facts = {
-    asked_cpus: String(asked.cpus),
-    asked_memory_mb: String(asked.memoryMb),
-    free_cpus: String(free.cpus),
-    free_memory_mb: String(free.memoryMb),
-  };
-  const message = `the host has ${free.cpus} CPUs and ${free.memoryMb} MB of memory free; the machine needs ${asked.cpus} CPUs and ${asked.memoryMb} MB`;
-  return new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", message, facts);
 }
