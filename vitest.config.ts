@@ -52,16 +52,16 @@ export default defineConfig({
         },
       ),
       project(0, "unit-global", global, { testTimeout: 5_000 }),
-      // A whole region in one process, on time of its own: it needs a process to itself for that, and nothing else.
-      project(0, "sim", ["test/sim/**/*.test.ts"], { testTimeout: 120_000 }),
-      project(1, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
+      // By itself: it takes a core for each of its files, and others have clocks that would suffer.
+      project(1, "sim", ["test/sim/**/*.test.ts"], { testTimeout: 120_000 }),
+      project(2, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
         testTimeout: 30_000,
         hookTimeout: 60_000,
         globalSetup: postgres,
         exclude: [system],
       }),
       project(
-        2,
+        3,
         "system",
         ["test/system/**/*.test.ts", "scripts/**/*.system.test.ts", "test/support/**/*.system.test.ts"],
         {
@@ -70,7 +70,7 @@ export default defineConfig({
           fileParallelism: false,
         },
       ),
-      project(3, "e2e", ["test/e2e/**/*.test.ts"], {
+      project(4, "e2e", ["test/e2e/**/*.test.ts"], {
         testTimeout: 300_000,
         hookTimeout: 300_000,
         fileParallelism: false,

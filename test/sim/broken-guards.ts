@@ -6,7 +6,8 @@ import type { HostEvent } from "../../src/api/domain/outbox.ts";
 import type { Ledger } from "../../src/hostd/domain/ledger.ts";
 import type { Step } from "../../src/lib/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
-import { planRestarts } from "./faults.ts";
+import { planPauses, planRestarts } from "./faults.ts";
+import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
 import type { Redis } from "./redis.ts";
 import type { Life } from "./world.ts";
@@ -19,7 +20,7 @@ export interface Broken {
   /** What is said then. */
   readonly finds: RegExp;
   /** What goes wrong meanwhile; absent: everything. */
-  readonly plan?: typeof planRestarts;
+  readonly plan?: (fleet: Fleet) => void;
 }
 
 /** Every guard broken in turn, to show that the simulator finds out. None of this is in the program. */
@@ -31,7 +32,8 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   },
   "a host that holds for less long than Redis grants": {
     guards: { ...GUARDS, ledger: (watch) => (life, options) => new HastyLedger(life, options, watch) },
-    within: 400,
+    within: 50,
+    plan: planPauses,
     finds: /was granted, and host \d no longer holds it/,
   },
   "a host that takes awards of any epoch": {

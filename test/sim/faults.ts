@@ -1,6 +1,7 @@
 import type { Fleet } from "./fleet.ts";
 import { pair } from "./network.ts";
 import { Random } from "./random.ts";
+import { TTL_MS } from "./scheduler.ts";
 import type { Process } from "./world.ts";
 
 /** What can go wrong once, at a time. To add a fault, add it here; what can go wrong all the time is weather, below. */
@@ -124,6 +125,15 @@ export function planRestarts({ world, net, watch }: Fleet): void {
     const killMs = random.between(0, 3);
     world.after(undefined, killMs, () => process.kill());
     world.after(undefined, killMs + 0.1, () => process.start());
+  };
+}
+
+/** Another plan: apis pause between an auction and its claim, for just less long than the reservation lives. */
+export function planPauses({ world, apis, watch }: Fleet): void {
+  const random = new Random(world.seed, "pauses");
+  watch.onStored = () => {
+    if (!random.chance(0.5)) return;
+    for (const api of apis) api.pausedUntilMs = world.nowMs + random.between(0.7, 0.99) * TTL_MS;
   };
 }
 

@@ -32,6 +32,8 @@ export class Watch {
   readonly #letGo = new WeakMap<Life, Set<string>>();
   readonly #applied = new Map<number, bigint>();
   view: HoldersView | undefined;
+  /** Called when a reservation has been stored. */
+  onStored: () => void = () => {};
   /** Called when a host has taken capacity for an auction. */
   onHeld: (life: Life) => void = () => {};
 
@@ -48,6 +50,7 @@ export class Watch {
 
   stored(reservation: Reservation): void {
     this.#putMs.set(reservation, this.#world.nowMs);
+    this.onStored();
   }
 
   /** Redis has granted a claim. */

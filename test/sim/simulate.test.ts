@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { planPauses, planRestarts } from "./faults.ts";
+import { firstFailing } from "./first-failing.ts";
+import { simulate } from "./simulate.ts";
+
+test("a seed goes the same way whenever it is simulated, watched or not", async () => {
+  const first = await simulate(7, { isVerbose: true });
+  await simulate(8);
+  const again = await simulate(7, { isVerbose: true });
+
+  expect(again.lines).toEqual(first.lines);
+  expect(again.lines.length).toBeGreaterThan(50);
+  expect((await simulate(7)).fingerprint).toBe(first.fingerprint);
+  expect((await simulate(8)).fingerprint).not.toBe(first.fingerprint);
+});
+
+test.each([
+  ["hosts restart in the middle of auctions", planRestarts],
+  ["apis pause for just less long than reservations live", planPauses],
+])("every invariant holds while %s", async (_what, plan) => {
+  expect(await firstFailing(40, { plan })).toBeUndefined();
+});
