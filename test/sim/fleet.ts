@@ -13,7 +13,7 @@ import { Watch } from "./watch.ts";
 import { type Life, Process, type World } from "./world.ts";
 
 /** By when users have made their wishes. */
-export const WISHES_MS = 20_000;
+const WISHES_MS = 20_000;
 
 /** One region: everything there is in a simulation. */
 export class Fleet {
@@ -47,10 +47,9 @@ export class Fleet {
           servers.set(life, startScheduler(life, this.net, guards.store(life, this.redis)));
         }),
     );
-    const files = new Map<string, Map<number, HostEntry>>();
     this.apis = names("api", random.whole(1, 2)).map((name) => {
+      // On its disk, so it outlives it.
       const file = new Map<number, HostEntry>();
-      files.set(name, file);
       return new Process(world, name, (life) => {
         const database = this.postgres.connect(life);
         const { net, schedulers } = this;

@@ -136,21 +136,12 @@ export class Network {
     return this.#carry(from, to, deliver, lane);
   }
 
-  /** How long a message takes on a good day. */
-  latencyMs(): number {
-    return this.random.between(0.1, 2);
-  }
-
-  isCut(a: Process, b: Process): boolean {
-    return this.cut.size > 0 && this.cut.has(pair(a, b));
-  }
-
   #carry(from: Process, to: Process, deliver: () => void, lane?: Lane): boolean {
     const { weather, random } = this;
-    if (this.isCut(from, to) || random.chance(weather.lost)) return false;
+    if (this.cut.has(pair(from, to)) || random.chance(weather.lost)) return false;
     const isLate = random.chance(weather.late);
     const soonest = lane === undefined || isLate ? 0 : lane.atMs - this.world.nowMs;
-    const ms = Math.max(soonest, isLate ? random.between(5, LATE_MS) : this.latencyMs());
+    const ms = Math.max(soonest, isLate ? random.between(5, LATE_MS) : random.between(0.1, 2));
     if (lane && !isLate) lane.atMs = this.world.nowMs + ms;
     this.#arrive(to, ms, deliver);
     if (random.chance(weather.repeated)) this.#arrive(to, ms + random.between(0, LATE_MS / 4), deliver);

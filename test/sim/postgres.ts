@@ -50,7 +50,7 @@ export class Postgres {
   }
 
   async #transact<T>(life: Life, fn: (tx: Transaction) => Promise<T>, isSingle: boolean): Promise<T> {
-    await this.#travel(life);
+    await this.travel(life);
     await this.#turn(life);
     const session = new Session(this, life, () => {
       this.#holder = undefined;
@@ -62,10 +62,10 @@ export class Postgres {
     try {
       const query = <Row>(s: Statement) => session.query<Row>(s, isSingle);
       const result = await fn({ query, commit: query });
-      if (!isSingle) await this.#travel(life);
+      if (!isSingle) await this.travel(life);
       session.commit();
       // From here on it has happened, whatever the answer.
-      await this.#travel(life);
+      await this.travel(life);
       return result;
     } finally {
       session.rollBack();
@@ -82,16 +82,12 @@ export class Postgres {
     if (this.isAway) throw unavailable("it is away");
   }
 
-  /** One way over the wire. */
-  async #travel(life: Life): Promise<void> {
+  /** One way over the wire. @throws Fault DATABASE_UNAVAILABLE when the connection breaks on it */
+  async travel(life: Life): Promise<void> {
     const breaks = this.random.chance(this.breaks);
     const ms = breaks ? this.random.between(0, 3_000) : this.random.between(0.1, 1);
     await new Promise<void>((resolve) => this.world.after(life, ms, resolve));
     if (breaks || this.isAway) throw unavailable(breaks ? "the connection broke" : "it is away");
-  }
-
-  travel(life: Life): Promise<void> {
-    return this.#travel(life);
   }
 }
 
