@@ -29,6 +29,8 @@ export class Redis {
     this.#commandTimeoutMs = limits.commandTimeoutMs ?? 1_000;
     const options = {
       enableOfflineQueue: false,
+      // What is asked for in one turn of the event loop goes out in one write: a write costs more than a command.
+      enableAutoPipelining: true,
       commandTimeout: this.#commandTimeoutMs,
       maxRetriesPerRequest: 1,
       connectTimeout: 2_000,
