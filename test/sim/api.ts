@@ -1,6 +1,7 @@
 import { CreateStore } from "../../src/api/adapters/create-store.ts";
 import type { Transactions } from "../../src/api/adapters/gated-database.ts";
 import type { HostStore } from "../../src/api/adapters/host-store.ts";
+import type { SweepHosts } from "../../src/api/adapters/hostd-sweep.ts";
 import { LeaseStore } from "../../src/api/adapters/lease-store.ts";
 import { MachineStore } from "../../src/api/adapters/machine-store.ts";
 import { SagaStore } from "../../src/api/adapters/saga-store.ts";
@@ -46,9 +47,10 @@ export interface ApiSurroundings {
   readonly hostOf: (number: number) => Process;
   /** The file that its host table is kept in. */
   readonly file: Map<number, HostEntry>;
-  /** The real saga and store, or ones whose guard is broken. */
+  /** The real saga, store and way to sweep, or ones whose guard is broken. */
   readonly saga: (saga: Saga<CreateContext>) => Saga<CreateContext>;
   readonly hostStore: (database: Transactions) => HostStore;
+  readonly sweeps: (hosts: SweepHosts) => SweepHosts;
 }
 
 /** A life of an api: wired as src/api/api.ts does it, with other wires. */
@@ -79,7 +81,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   };
   const runner = new CreateRunner({ saga: around.saga(createSaga(tools)), sagas, creates, clock });
   const reconciler = new Reconciler(sagas, runner);
-  const sweeper = new Sweeper({ table, hosts: calls.sweeps, machines: records, clock });
+  const sweeper = new Sweeper({ table, hosts: around.sweeps(calls.sweeps), machines: records, clock });
   const leases = new LeaseStore(database);
   const sweep = async (signal: AbortSignal): Promise<void> => {
     if (await leases.hold("sweeper", SWEEP_LEASE_MS)) await sweeper.run(signal);

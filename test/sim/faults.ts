@@ -137,6 +137,18 @@ export function planPauses({ world, apis, watch }: Fleet): void {
   };
 }
 
+/**
+ * Another plan: awards arrive seconds after they were given up, when their creates have ended and been cleaned up after. What comes of them is
+ * nobody's, and only the sweeper finds it.
+ */
+export function planLateAwards({ world, net }: Fleet): void {
+  const random = new Random(world.seed, "late awards");
+  net.fate = (method) => {
+    if (method === "release") return "lost";
+    return method === "create" && random.chance(0.5) ? { lateMs: random.between(1_000, 6_000) } : undefined;
+  };
+}
+
 /** From half a millisecond to `longest`, and as often below a tenth of it as above. */
 function soon(random: Random, longest: number): number {
   return 0.5 * (longest / 0.5) ** random.next();

@@ -10,14 +10,14 @@ import { currentLife, type Life } from "./world.ts";
 export interface Guards {
   store(life: Life, redis: Redis): ReservationStore;
   ledger(watch: Watch): (life: Life, options: LedgerOptions) => Ledger;
-  readonly api: Pick<ApiSurroundings, "saga" | "hostStore">;
+  readonly api: Pick<ApiSurroundings, "saga" | "hostStore" | "sweeps">;
 }
 
 /** The real ones. */
 export const GUARDS: Guards = {
   store: (life, redis) => redis.connect(life),
   ledger: (watch) => (life, options) => new WatchedLedger(life, options, watch),
-  api: { saga: (saga) => saga, hostStore: (database) => new HostStore(database) },
+  api: { saga: (saga) => saga, hostStore: (database) => new HostStore(database), sweeps: (hosts) => hosts },
 };
 
 /** The real ledger, and somebody who looks on. */

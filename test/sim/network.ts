@@ -42,6 +42,8 @@ export class Network {
   weather: Weather = FINE;
   /** Pairs that cannot reach each other, by name in the order of the alphabet. */
   readonly cut = new Set<string>();
+  /** What happens to the requests of a method besides; `lateMs`: they arrive then, and their callers are told that the connection broke. */
+  fate: (method: string) => "lost" | { readonly lateMs: number } | undefined = () => undefined;
   readonly #services = new Map<Life, Map<string, Handler>>();
 
   constructor(world: World) {
@@ -52,6 +54,7 @@ export class Network {
   /** All messages arrive from now on. */
   heal(): void {
     this.weather = FINE;
+    this.fate = () => undefined;
     this.cut.clear();
   }
 
@@ -125,7 +128,12 @@ export class Network {
           }) || broken();
         });
       };
-      if (!this.#carry(from.process, to, serve)) broken();
+      const fate = this.fate(method);
+      if (fate === "lost") broken();
+      else if (fate) {
+        this.#arrive(to, fate.lateMs, serve);
+        broken();
+      } else if (!this.#carry(from.process, to, serve)) broken();
       else if (this.random.chance(this.weather.torn))
         this.world.after(from, this.random.between(0, 20), () => fail(gone(to)));
     });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { planPauses, planRestarts } from "./faults.ts";
+import { planLateAwards, planPauses, planRestarts } from "./faults.ts";
 import { firstFailing } from "./first-failing.ts";
 import { simulate } from "./simulate.ts";
 
@@ -17,6 +17,7 @@ test("a seed goes the same way whenever it is simulated, watched or not", async 
 test.each([
   ["hosts restart in the middle of auctions", planRestarts],
   ["apis pause for just less long than reservations live", planPauses],
+  ["awards arrive after they were given up", planLateAwards],
 ])("every invariant holds while %s", async (_what, plan) => {
   expect(await firstFailing(40, { plan })).toBeUndefined();
 });
