@@ -2,10 +2,11 @@ import type { Clock } from "../lib/clock.ts";
 import { hasReason } from "../lib/fault.ts";
 import { startLoop } from "../lib/lifecycle.ts";
 import type { Redis } from "../lib/redis.ts";
+import { after } from "./adapters/after.ts";
 import { observer } from "./adapters/observe.ts";
 import { RedisReservations } from "./adapters/redis-reservations.ts";
 import { AUCTION_LIMITS } from "./domain/auction.ts";
-import { type After, Auctioneer } from "./domain/auctioneer.ts";
+import { Auctioneer } from "./domain/auctioneer.ts";
 import { Hosts } from "./domain/hosts.ts";
 import { KEPT_OFFERS, MAX_AUCTIONS, Reservations } from "./domain/reservations.ts";
 import { schedulerService } from "./service.ts";
@@ -68,8 +69,3 @@ async function sweep(reservations: Reservations, signal: AbortSignal): Promise<v
     if (!hasReason(err, "REDIS_UNAVAILABLE")) throw err;
   }
 }
-
-const after: After = (ms, fn) => {
-  const timer = setTimeout(fn, ms);
-  return () => clearTimeout(timer);
-};
