@@ -14,6 +14,7 @@ test("an unwanted machine is destroyed once its host answers", async () => {
       },
     },
     [1, 1, 1, 1, 1],
+    0,
   );
 
   cleanups.later(HOST, "m");
@@ -33,4 +34,16 @@ test("closing gives up what is left, and takes nothing more", async () => {
   cleanups.later(HOST, "n");
 
   expect(asked).toEqual([]);
+});
+
+test("it is destroyed again once the hold is over that a late award would need, and not for ever", async () => {
+  let asked = 0;
+  const destroy = async () => void (asked += 1);
+  const cleanups = new Cleanups({ destroy }, [1, 2, 5, 1, 1], 8);
+
+  cleanups.later(HOST, "m");
+
+  await expect.poll(() => asked).toBe(3);
+  await cleanups.close();
+  expect(asked).toBe(3);
 });
