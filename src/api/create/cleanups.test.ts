@@ -38,7 +38,9 @@ test("closing gives up what is left, and takes nothing more", async () => {
 
 test("it is destroyed again once the hold is over that a late award would need, and not for ever", async () => {
   let asked = 0;
-  const destroy = async () => void (asked += 1);
+  const destroy = async () => {
+    asked += 1;
+  };
   const cleanups = new Cleanups({ destroy }, [1, 2, 5, 1, 1], 8);
 
   cleanups.later(HOST, "m");
