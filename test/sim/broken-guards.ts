@@ -6,7 +6,7 @@ import type { HostEvent } from "../../src/api/domain/outbox.ts";
 import type { Ledger } from "../../src/hostd/domain/ledger.ts";
 import type { Step } from "../../src/lib/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
-import { planLateAwards, planPauses, planRestarts } from "./faults.ts";
+import { planForgottenAwards, planPauses, planRestarts } from "./faults.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
 import type { Redis } from "./redis.ts";
@@ -65,7 +65,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     guards: { ...GUARDS, api: { ...GUARDS.api, sweeps: (hosts) => ({ ...hosts, destroy: async () => {} }) } },
     within: 50,
     finds: /which nobody knows/,
-    plan: planLateAwards,
+    plan: planForgottenAwards,
   },
   "a record that applies changes whatever their sequence": {
     guards: { ...GUARDS, api: { ...GUARDS.api, hostStore: (database) => new CarelessHostStore(database) } },

@@ -138,8 +138,7 @@ export function planPauses({ world, apis, watch }: Fleet): void {
 }
 
 /**
- * Another plan: awards arrive seconds after they were given up, when their creates have ended and been cleaned up after. What comes of them is
- * nobody's, and only the sweeper finds it.
+ * Another plan: awards arrive seconds after they were given up, when their creates have ended. What comes of them is nobody's, and is removed.
  */
 export function planLateAwards({ world, net }: Fleet): void {
   const random = new Random(world.seed, "late awards");
@@ -148,6 +147,24 @@ export function planLateAwards({ world, net }: Fleet): void {
     return method === "create" && random.chance(0.5) ? { lateMs: random.between(1_000, 6_000) } : undefined;
   };
 }
+
+/** The same, and every api that could have cleaned up ends before: what comes of those awards only the sweeper finds. */
+export function planForgottenAwards(fleet: Fleet): void {
+  planLateAwards(fleet);
+  const { world, apis } = fleet;
+  const random = new Random(world.seed, "forgotten awards");
+  for (let atMs = 0; atMs < FORGETFUL_MS; atMs += random.between(500, 2_500)) {
+    world.after(undefined, atMs, () => {
+      for (const api of apis) api.kill();
+    });
+    world.after(undefined, atMs + 1, () => {
+      for (const api of apis) api.start();
+    });
+  }
+}
+
+/** How long apis go on ending in {@link planForgottenAwards}. */
+const FORGETFUL_MS = 40_000;
 
 /** From half a millisecond to `longest`, and as often below a tenth of it as above. */
 function soon(random: Random, longest: number): number {

@@ -270,11 +270,12 @@ test("in any interleaving, what is granted is what a plain bookkeeping says, and
           clock.advance(step.ms);
           model.nowMs += step.ms;
         } else if (step.kind === "hold") {
-          const known = model.holds.some(({ id, untilMs }) => id === step.id && untilMs > model.nowMs);
+          const known = model.holds.find(({ id, untilMs }) => id === step.id && untilMs > model.nowMs);
           const answer = ledger.hold(step.id, step.resources, step.ttlMs);
-          if (answer.kind === "held" && !known) {
+          const untilMs = model.nowMs + step.ttlMs + GRACE_MS;
+          if (known) known.untilMs = Math.max(known.untilMs, untilMs);
+          else if (answer.kind === "held") {
             model.holds = model.holds.filter(({ id }) => id !== step.id);
-            const untilMs = model.nowMs + step.ttlMs + GRACE_MS;
             model.holds.push({ id: step.id, epoch: answer.epoch, resources: step.resources, untilMs });
           }
         } else if (step.kind === "award") {
