@@ -145,12 +145,23 @@ describe("a fleet with real VMs", () => {
     expect(output).toMatch(/share of each hop/);
   });
 
-  it("the spans of that start account for 95 % of its time, at the api and in the guest", async () => {
-    const spans = await traceOf(fleet, (await clients.get(nginx.id)).lastStartTraceId);
-    const api = spanNamed("windhover.machines.v1.MachinesService/StartMachine", spans, "server");
+  it("the spans of starts account for 95 % of their time, at the api and in the guest", async () => {
+    const atApi: number[] = [];
+    const inGuest: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const spans = await traceOf(fleet, (await clients.get(nginx.id)).lastStartTraceId);
+      const api = spanNamed("windhover.machines.v1.MachinesService/StartMachine", spans, "server");
+      atApi.push(coverageBelow(api, spans));
+      inGuest.push(coverageBelow(spanNamed("hostd.acquire", spans), spans));
+      await clients.stop(nginx.id);
+      await clients.start(nginx.id);
+    }
 
-    expect(coverageBelow(api, spans)).toBeGreaterThanOrEqual(0.95);
-    expect(coverageBelow(spanNamed("hostd.acquire", spans), spans)).toBeGreaterThanOrEqual(0.95);
+    // The one in the middle: beside emulated guests any process may be off the processor between two spans. All of them are held to it where
+    // VMs are simulated, see test/system/trace-coverage.test.ts.
+    const middle = (all: number[]) => all.toSorted((a, b) => a - b)[2];
+    expect(middle(atApi), `${atApi}`).toBeGreaterThanOrEqual(0.95);
+    expect(middle(inGuest), `${inGuest}`).toBeGreaterThanOrEqual(0.95);
   });
 
   it("hover doctor finds nothing wrong", async () => {
