@@ -167,7 +167,9 @@ function service(
     name,
     command: [
       tool("node"),
-      ...["--import", join(ROOT, "otel/register.ts"), join(ROOT, "src", folder, "main.ts")],
+      ...["--import", join(ROOT, "otel/register.ts")],
+      ...(settings.preload === undefined ? [] : ["--import", settings.preload]),
+      join(ROOT, "src", folder, "main.ts"),
     ],
     environment: {
       ...plainEnvironment(),

@@ -25,6 +25,8 @@ export interface FleetSettings {
   readonly overrides: NodeJS.ProcessEnv;
   /** The ways that lead from one part to another, where they are not the straight ones. */
   readonly routes?: Routes;
+  /** A module that the services load before anything of their own, for those who watch them from within. */
+  readonly preload?: string;
 }
 
 /** Says by which address one part reaches another, for those who put something between them. */

@@ -1,4 +1,4 @@
-import { HostsServiceClient } from "../../src/gen/windhover/admin/v1/hosts.ts";
+import { HostsServiceClient, ReservationsServiceClient } from "../../src/gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceClient } from "../../src/gen/windhover/admin/v1/organizations.ts";
 import { AppsServiceClient } from "../../src/gen/windhover/machines/v1/apps.ts";
 import {
@@ -33,6 +33,7 @@ export function clientsOf(address: string, token: string) {
   const apps = connect(AppsServiceClient, address, options);
   const orgs = connect(OrganizationsServiceClient, address, options);
   const hosts = connect(HostsServiceClient, address, options);
+  const auctions = connect(ReservationsServiceClient, address, options);
   const scope = (timeoutMs = TIMEOUT_MS) => ({ timeoutMs });
   return {
     raw: { machines, apps, orgs, hosts },
@@ -87,8 +88,12 @@ export function clientsOf(address: string, token: string) {
     async hosts() {
       return (await call(hosts, hosts.listHosts, { region: "" }, scope(10_000))).hosts;
     },
+    async reservations() {
+      const request = { region: "", pageSize: 0 };
+      return (await call(auctions, auctions.listReservations, request, scope(10_000))).reservations;
+    },
     close(): void {
-      for (const client of [machines, apps, orgs, hosts]) client.close();
+      for (const client of [machines, apps, orgs, hosts, auctions]) client.close();
     },
   };
 }

@@ -19,6 +19,8 @@ export interface TestFleetOptions {
   readonly vmm?: "sim" | "real";
   /** Variables for the services, e.g. `{ HOSTD_MEMORY_MB: "512" }`; those named after a service go to that service. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** A module that the services load first: something that watches them from within. */
+  readonly preload?: string;
 }
 
 /**
@@ -72,6 +74,16 @@ export class TestFleet {
   /** Where the fleet lives, e.g. to run `hover` with `WINDHOVER_DIR`. */
   get folder(): string {
     return this.#fleet.layout.folder;
+  }
+
+  /** Where everything of it lies. */
+  get layout(): Fleet["layout"] {
+    return this.#fleet.layout;
+  }
+
+  /** All its supervised processes. */
+  get parts(): readonly Part[] {
+    return this.#fleet.parts;
   }
 
   /** For minting tokens of other organisations. */
@@ -167,7 +179,8 @@ export async function startFleet(options: TestFleetOptions = {}): Promise<TestFl
   const { hosts = 2, regions, schedulers } = options;
   const shape = { hosts, ...(regions ? { regions } : {}), ...(schedulers ? { schedulers } : {}) };
   const settings = await privateSettings(layout.folder, guestFolder(), shape, overrides);
-  const fleet = new Fleet(layout, settings);
+  const { preload } = options;
+  const fleet = new Fleet(layout, { ...settings, ...(preload === undefined ? {} : { preload }) });
   try {
     await fleet.start(AbortSignal.timeout(START_TIMEOUT_MS));
   } catch (cause) {

@@ -21,8 +21,14 @@ export interface World {
 export async function openWorld(
   hosts = 2,
   environment: Readonly<Record<string, string>> = {},
+  preload?: string,
 ): Promise<World> {
-  const fleet = await startFleet({ hosts, vmm: "sim", environment });
+  const fleet = await startFleet({
+    hosts,
+    vmm: "sim",
+    environment,
+    ...(preload === undefined ? {} : { preload }),
+  });
   const clients = clientsOf(fleet.api, fleet.token);
   const image = `${fleet.registry}/system/sample:1`;
   const content = buildImage({
