@@ -202,8 +202,11 @@ function traced<T>(statement: Statement, namespace: string, run: () => Promise<T
   return withSpan(summary, attributes, work, { kind: SpanKind.CLIENT, onlyBelowParent: true });
 }
 
-/** Postgres is going, coming, or full. */
-const UNAVAILABLE_STATES = /^(?:08...|57P0[1-5]|53300)$/;
+/**
+ * Postgres is going, coming, or short of connections, memory or disk; or it only reads, as a primary does that has just been replaced, and its
+ * replacement until it has been promoted. The connection is given up: the next one may lead to another server.
+ */
+const UNAVAILABLE_STATES = /^(?:08...|57P0[1-5]|53...|25006)$/;
 /** A deadlock, or a conflict of two transactions. */
 const CONFLICTS = new Set(["40001", "40P01"]);
 const LOST =

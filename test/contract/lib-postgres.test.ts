@@ -186,6 +186,21 @@ describe("a database that goes away", () => {
     await db.close();
   });
 
+  test("only reads is UNAVAILABLE to those who write, and another connection is tried for the next", async () => {
+    const db = new Database({ url: server.url("postgres"), maxConnections: 1 });
+    await db.query({ name: "notes", text: "create table if not exists notes (id int)" });
+    await db.query({ name: "demote", text: "set default_transaction_read_only = on" });
+    const note = { name: "note", text: "insert into notes values (1)" };
+
+    const read = await db.query({ name: "read", text: "select id from notes" });
+    const written = await db.transaction((tx) => tx.query(note)).catch((err: unknown) => err);
+
+    expect(read.rowCount).toBe(0);
+    expect(written).toMatchObject({ code: "UNAVAILABLE", reason: "DATABASE_UNAVAILABLE" });
+    expect((await db.query(note)).rowCount).toBe(1);
+    await db.close();
+  });
+
   test("breaks a transaction under way with UNAVAILABLE", async () => {
     const db = new Database({ url: server.url("postgres") });
 

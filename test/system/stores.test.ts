@@ -1,0 +1,148 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { redisSocket } from "../../scripts/fleet/redis.ts";
+import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { Redis } from "../../src/lib/redis.ts";
+import { configOf, type Machine } from "../support/clients.ts";
+import { type Invariants, openInvariants } from "./invariants.ts";
+import { cycle, removeAll, startTraffic, type Traffic } from "./traffic.ts";
+import { openWorld, type World } from "./world.ts";
+
+const REDIS_PAUSE_MS = 10_000;
+const POSTGRES_OUTAGE_MS = 30_000;
+const READ_ONLY_MS = 4_000;
+/** Whoever waits for a store waits for a time-out, and the shortest takes 700 ms. */
+const UNDISTURBED_MS = 350;
+const RECOVERY = { timeout: 60_000, interval: 100 };
+const CYCLE = [MachineState.STARTED, MachineState.STOPPED];
+
+describe("while machines are created, the fleet outlives", () => {
+  let world: World;
+  let invariants: Invariants;
+  let machine: Machine;
+  let traffic: Traffic;
+
+  beforeAll(async () => {
+    world = await openWorld(2, { HOSTD_CPUS: "128", HOSTD_MEMORY_MB: "65536" });
+    invariants = await openInvariants(world);
+    machine = await world.clients.create({ app: world.app, skipLaunch: true, config: configOf(world.image) });
+  });
+  afterEach(async () => {
+    const ids = await traffic.settle();
+    // Whoever asked got one machine, and no two got the same.
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const { state } of await Promise.all(ids.map((id) => world.clients.get(id))))
+      expect(state).toBe(MachineState.STARTED);
+    expect(await invariants.always()).toEqual([]);
+    await removeAll(world, ids);
+    await invariants.expectRest();
+  }, 180_000);
+  afterAll(async () => {
+    invariants?.close();
+    await world?.close();
+  });
+
+  it("Redis flushed, again and again", async () => {
+    traffic = startTraffic(world, "flushed");
+    const redis = new Redis(redisSocket(world.fleet.layout.of("redis")));
+    await redis.ready(5_000);
+
+    for (let round = 0; round < 5; round++) {
+      await traffic.more(2);
+      await redis.run("FLUSHALL", (client) => client.flushall());
+      expect((await cycle(world, machine.id)).states).toEqual(CYCLE);
+    }
+
+    await redis.close();
+  });
+
+  it("Redis restarted", async () => {
+    traffic = startTraffic(world, "restarted");
+    await traffic.more(2);
+
+    await world.fleet.crash("redis");
+
+    await traffic.more(4);
+  });
+
+  it("Redis paused for 10 s: starts do not notice", async () => {
+    traffic = startTraffic(world, "paused");
+    await traffic.more(2);
+
+    world.fleet.pause("redis");
+    const typicalMs = await startingFor(REDIS_PAUSE_MS);
+    world.fleet.resume("redis");
+
+    expect(typicalMs).toBeLessThan(UNDISTURBED_MS);
+    await traffic.more(2);
+  });
+
+  it("Postgres stopped for 30 s: starts do not notice, and nothing of them is lost", async () => {
+    traffic = startTraffic(world, "stopped");
+    await traffic.more(2);
+
+    await world.fleet.stop("postgres");
+    await expect(refused()).resolves.toBe("DATABASE_UNAVAILABLE");
+    const typicalMs = await startingFor(POSTGRES_OUTAGE_MS);
+    await world.fleet.start("postgres");
+
+    expect(typicalMs).toBeLessThan(UNDISTURBED_MS);
+    await traffic.more(2);
+  });
+
+  it("Postgres failing over: connections are cut, and for a while it only reads", async () => {
+    traffic = startTraffic(world, "failover");
+    await traffic.more(2);
+
+    await readOnly("on");
+    await expect(refused()).resolves.toBe("DATABASE_UNAVAILABLE");
+    expect((await world.clients.list(world.app)).map(({ id }) => id)).toContain(machine.id);
+    const typicalMs = await startingFor(READ_ONLY_MS);
+    await readOnly("off");
+
+    expect(typicalMs).toBeLessThan(UNDISTURBED_MS);
+    await traffic.more(2);
+  });
+
+  /** Starts and stops the machine all the while; what half of the starts and stops took at most, in milliseconds: one may be slow on a busy machine. */
+  async function startingFor(ms: number): Promise<number> {
+    const until = performance.now() + ms;
+    const all: number[] = [];
+    await expect
+      .poll(
+        async () => {
+          const turn = await cycle(world, machine.id);
+          expect(turn.states).toEqual(CYCLE);
+          all.push(turn.ms);
+          return performance.now();
+        },
+        { timeout: ms + 10_000, interval: 100 },
+      )
+      .toBeGreaterThan(until);
+    return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0;
+  }
+
+  /** Why no machine can be created. */
+  function refused(): Promise<string> {
+    return world.clients
+      .create({ app: world.app, skipLaunch: true, config: configOf(world.image) }, 15_000)
+      .then(({ id }) => `created ${id}`)
+      .catch((err: { reason?: string }) => err.reason ?? String(err));
+  }
+
+  /** What a failover looks like to those who are connected: the old primary ends, and the next one does not write yet. */
+  async function readOnly(value: "on" | "off"): Promise<void> {
+    await expect
+      .poll(async () => {
+        await world.sql(`alter system set default_transaction_read_only = ${value}`);
+        await world.sql("select pg_reload_conf()");
+        await world.sql(
+          "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'",
+        );
+        const [row] = await world
+          .sql<{ setting: string }>("show default_transaction_read_only")
+          .then((rows) => rows.map((each) => ({ setting: Object.values(each)[0] ?? "" })));
+        return row?.setting;
+      }, RECOVERY)
+      .toBe(value);
+  }
+});
