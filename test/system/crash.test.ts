@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { HostStatus, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { configOf, type Machine } from "../support/clients.ts";
+import { type Invariants, openInvariants } from "./invariants.ts";
+import { startTraffic } from "./traffic.ts";
 import { openWorld, type World } from "./world.ts";
 
 const RECOVERY = { timeout: 40_000, interval: 100 };
@@ -18,11 +20,16 @@ const EVERYTHING = [
 
 describe("after kill -9", () => {
   let world: World;
+  let invariants: Invariants;
 
   beforeAll(async () => {
-    world = await openWorld();
+    world = await openWorld(2, { HOSTD_CPUS: "128", HOSTD_MEMORY_MB: "65536" });
+    invariants = await openInvariants(world);
   });
-  afterAll(() => world?.close());
+  afterAll(async () => {
+    invariants?.close();
+    await world?.close();
+  });
 
   it("of hostd, running machines go on running and are taken over", async () => {
     const { id, before } = await startedMachine("sim-run");
@@ -51,60 +58,10 @@ describe("after kill -9", () => {
     });
   });
 
-  it("of hostd during a start, the machine is started or startable", async () => {
-    const { id } = await create(["sim-run"]);
-
-    for (const delayMs of [0, 10, 25]) {
-      const start = world.clients.start(id).catch((error: unknown) => error);
-      await moment(delayMs);
-      await world.fleet.crash(hostdOf(id));
-      await start;
-      const now = await fromHost(id);
-      expect([MachineState.STARTED, MachineState.STOPPED, MachineState.CREATED]).toContain(now.state);
-      expect((await world.clients.start(id)).machine?.state).toBe(MachineState.STARTED);
-      expect((await world.clients.stop(id)).machine?.state).toBe(MachineState.STOPPED);
-    }
-  });
-
-  it("of the api at any moment of a create, the same request gives one machine", async () => {
-    const ids = new Set<string>();
-    const moments = [0, 15, 30, 60, 120];
-
-    for (const delayMs of moments) {
-      const request = () =>
-        world.clients.create({
-          app: world.app,
-          skipLaunch: true,
-          requestId: `api-dies-after-${delayMs}`,
-          config: configOf(world.image),
-        });
-      const first = request().catch((error: unknown) => error);
-      await moment(delayMs);
-      await world.fleet.crash("api");
-      await first;
-      ids.add((await reachable(request)).id);
-    }
-
-    expect(ids.size).toBe(moments.length);
-    await expectQuiet();
-  });
-
-  it.each(["scheduler", "hostd-1", "imagecache-1", "redis", "postgres"])(
-    "of %s at any moment of a create, it ends as one machine or as nothing",
-    async (part) => {
-      for (const delayMs of [20, 80]) {
-        const first = create(["sim-run"]).catch(() => undefined);
-        await moment(delayMs);
-        await world.fleet.crash(part);
-        await first;
-      }
-      await reachable(() => create(["sim-run"]));
-      await expectQuiet();
-    },
-  );
-
-  it("of everything at once, machines are still there and start", async () => {
+  it("of everything at once in the middle of creates, machines are still there and start, and every create ends", async () => {
     const { id } = await startedMachine("sim-run");
+    const traffic = startTraffic(world, "everything");
+    await traffic.more(6);
 
     await world.fleet.kill(...EVERYTHING);
     await world.fleet.start(...EVERYTHING);
@@ -113,7 +70,9 @@ describe("after kill -9", () => {
     expect(after.state).toBe(MachineState.STARTED);
     expect((await world.clients.stop(id)).machine?.state).toBe(MachineState.STOPPED);
     expect((await world.clients.start(id)).machine?.state).toBe(MachineState.STARTED);
-    await expectQuiet();
+    const created = await traffic.settle();
+    expect(new Set(created).size).toBe(created.length);
+    await invariants.expectRest();
   });
 
   function create(cmd: string[]): Promise<Machine> {
@@ -137,39 +96,11 @@ describe("after kill -9", () => {
       return machine.hostStatus === HostStatus.OK ? machine : undefined;
     });
   }
-
-  /** No hold is left, no create is under way, and hosts and record agree on every machine. */
-  async function expectQuiet(): Promise<void> {
-    await expect
-      .poll(async () => (await world.clients.hosts()).map(({ held }) => held?.memoryMb), RECOVERY)
-      .toEqual([0n, 0n]);
-    await expect
-      .poll(() => world.sql("select create_id from machines where not recorded"), RECOVERY)
-      .toEqual([]);
-    await expect
-      .poll(async () => {
-        const [row] = await world.sql<{ count: string }>(
-          "select count(*) from machines where state <> 'destroyed'",
-        );
-        return (
-          (await world.clients.hosts()).reduce((sum, host) => sum + machinesOn(host.machines), 0) -
-          Number(row?.count)
-        );
-      }, RECOVERY)
-      .toBe(0);
-  }
 });
 
 /** The name of the part that owns a machine: its id says which host. */
 function hostdOf(machineId: string): string {
   return `hostd-${Number.parseInt(machineId.slice(0, 5), 16)}`;
-}
-
-function machinesOn(byState: Readonly<Record<string, number>>): number {
-  return Object.entries(byState).reduce(
-    (sum, [state, count]) => sum + (state === "destroyed" ? 0 : count),
-    0,
-  );
 }
 
 /** Calls until it succeeds: right after a crash a neighbour may not be back yet. */
@@ -183,9 +114,4 @@ async function reachable<T>(fn: () => Promise<T | undefined>): Promise<T> {
     .toBeDefined();
   if (last === undefined) throw new Error("unreachable");
   return last;
-}
-
-/** Lets the moment of a crash differ. Not a wait for anything: whatever has happened by then is fine. */
-function moment(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

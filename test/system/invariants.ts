@@ -33,7 +33,7 @@ export async function openInvariants(world: World): Promise<Invariants> {
     async expectRest(unless) {
       await expect.poll(async () => violations(world, views, unless), LONGEST).toEqual([]);
       // A host that had to refuse awards is passed over for half a minute.
-      await expect.poll(() => doctor(world.fleet), DOCTOR).toEqual([]);
+      await expect.poll(async () => except(await doctor(world.fleet), unless), DOCTOR).toEqual([]);
     },
     close: () => views.close(),
   };
@@ -52,10 +52,14 @@ async function violations(world: World, views: HostViews, unless: RegExp | undef
       ...processes(world),
       ...(await sockets(world)),
     ];
-    return found.filter((each) => !unless?.test(each));
+    return except(found, unless);
   } catch (err) {
     return [`could not look: ${err instanceof Error ? err.message : err}`];
   }
+}
+
+function except(found: readonly string[], unless: RegExp | undefined): string[] {
+  return found.filter((each) => !unless?.test(each));
 }
 
 /** No host promises more than it has, and no machine is there twice. */

@@ -1,0 +1,200 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, cpSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { HostStatus, MachineState, Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { configOf, type Machine } from "../support/clients.ts";
+import { doctor } from "./doctor.ts";
+import { type Invariants, openInvariants } from "./invariants.ts";
+import { cycle } from "./traffic.ts";
+import { openWorld, type World } from "./world.ts";
+
+const RECOVERY = { timeout: 60_000, interval: 100 };
+const CYCLE = [MachineState.STARTED, MachineState.STOPPED];
+/** The one that has trouble. */
+const VICTIM = 2;
+const PARTS = [`hostd-${VICTIM}`, `imagecache-${VICTIM}`];
+/** Longer than a scheduler needs to notice that a stream has ended. */
+const ATTEMPTS = 6;
+/** For a host's store and images. */
+const DISK_MB = 24;
+
+describe("a host", () => {
+  let world: World;
+  let invariants: Invariants;
+  /** On the victim: one that runs, and one that does not. */
+  let running: Machine;
+  let resting: Machine;
+
+  beforeAll(async () => {
+    world = await openWorld(2);
+    invariants = await openInvariants(world);
+    running = await create(VICTIM);
+    resting = await create(VICTIM);
+    await world.clients.start(running.id);
+  });
+  afterAll(async () => {
+    invariants?.close();
+    await world?.close();
+  });
+
+  it("that is gone keeps its machines in the record as unreachable, and new ones go elsewhere", async () => {
+    // The record has heard of the start.
+    await invariants.expectRest();
+    await world.fleet.kill(...PARTS);
+
+    for (const [machine, state] of [
+      [running, MachineState.STARTED],
+      [resting, MachineState.CREATED],
+    ] as const) {
+      await expect
+        .poll(() => world.clients.get(machine.id), RECOVERY)
+        .toMatchObject({ hostStatus: HostStatus.UNREACHABLE, state });
+      await expect(world.clients.start(machine.id)).rejects.toMatchObject({ reason: "HOST_UNREACHABLE" });
+    }
+    // Lists are the record's, for which no host is asked.
+    const listed = (await world.clients.list(world.app)).map(({ id, state }) => ({ id, state }));
+    expect(listed).toContainEqual({ id: running.id, state: MachineState.STARTED });
+    expect(listed).toContainEqual({ id: resting.id, state: MachineState.CREATED });
+    const others = await Promise.all(Array.from({ length: ATTEMPTS }, () => create()));
+    expect(others.map(hostOf)).toEqual(others.map(() => 1));
+    await expect(create(VICTIM)).rejects.toMatchObject({ reason: "NO_CAPACITY" });
+    await expect
+      .poll(() => doctor(world.fleet), RECOVERY)
+      .toEqual([expect.stringMatching(/^hosts: warn, 1 of 2 attached/)]);
+    expect(await invariants.always()).toEqual([]);
+  });
+
+  it("that comes back has them as they were, and takes new ones", async () => {
+    await world.fleet.start(...PARTS);
+
+    await expect
+      .poll(() => world.clients.get(running.id), RECOVERY)
+      .toMatchObject({ hostStatus: HostStatus.OK, state: MachineState.STARTED });
+    expect((await world.clients.stop(running.id)).machine?.state).toBe(MachineState.STOPPED);
+    expect((await cycle(world, resting.id)).states).toEqual(CYCLE);
+    await expect.poll(() => create(VICTIM).then(hostOf, () => undefined), RECOVERY).toBe(VICTIM);
+    await invariants.expectRest();
+  });
+
+  // Needs root: a disk of its own that is small enough to fill.
+  it.runIf(canMount())(
+    "whose disk is full refuses what it could not keep, stops what runs, and goes on once there is room",
+    async () => {
+      const { fleet, clients } = world;
+      const folder = join(fleet.layout.folder, "hosts", String(VICTIM));
+      const filler = join(folder, "filler");
+      await clients.start(running.id);
+      await fleet.kill(...PARTS);
+      const unmount = mountSmall(folder);
+      try {
+        await fleet.start(...PARTS);
+        await expect
+          .poll(() => clients.get(running.id), RECOVERY)
+          .toMatchObject({ state: MachineState.STARTED });
+        fill(filler);
+
+        await expect
+          .poll(
+            () =>
+              clients
+                .start(resting.id)
+                .then(() => clients.stop(resting.id))
+                .then(() => "", reasonOf),
+            RECOVERY,
+          )
+          .toBe("DISK_FULL");
+        await expect(clients.get(resting.id)).resolves.toMatchObject({ hostStatus: HostStatus.OK });
+        const others = await Promise.all(Array.from({ length: ATTEMPTS }, () => create()));
+        expect(others.map(hostOf)).toEqual(others.map(() => 1));
+        await expect(create(VICTIM)).rejects.toBeDefined();
+
+        rmSync(filler);
+        await expect
+          .poll(
+            () =>
+              cycle(world, resting.id).then(
+                ({ states }) => states,
+                () => [],
+              ),
+            RECOVERY,
+          )
+          .toEqual(CYCLE);
+        expect((await clients.stop(running.id)).machine?.state).toBe(MachineState.STOPPED);
+        await expect.poll(() => create(VICTIM).then(hostOf, () => undefined), RECOVERY).toBe(VICTIM);
+        // For half a minute, since it refused awards; nothing else is to be known of it.
+        await invariants.expectRest(/is passed over for refusing awards/);
+      } finally {
+        // Its machines go with the disk: the last test.
+        await fleet.kill(...PARTS);
+        unmount();
+      }
+    },
+    240_000,
+  );
+
+  function create(hostNumber?: number): Promise<Machine> {
+    const config = configOf(world.image, { init: { cmd: ["sim-run"] } });
+    const placement = Placement.fromPartial(hostNumber === undefined ? {} : { hostNumber });
+    return world.clients.create({ app: world.app, skipLaunch: true, config, placement });
+  }
+});
+
+function hostOf({ id }: Machine): number {
+  return Number.parseInt(id.slice(0, 5), 16);
+}
+
+function reasonOf(err: unknown): string {
+  return err instanceof Error && "reason" in err ? String(err.reason) : String(err);
+}
+
+/** Moves what is in a folder to a small disk of its own, mounted in its place. The answer takes that away again. */
+function mountSmall(folder: string): () => void {
+  const kept = mkdtempSync(join(tmpdir(), "wh-disk-"));
+  cpSync(folder, kept, { recursive: true });
+  const { mode } = statSync(folder);
+  execFileSync("mount", [
+    "-t",
+    "tmpfs",
+    "-o",
+    `size=${DISK_MB}m,mode=${(mode & 0o777).toString(8)}`,
+    "tmpfs",
+    folder,
+  ]);
+  cpSync(kept, folder, { recursive: true });
+  rmSync(kept, { recursive: true });
+  return () => execFileSync("umount", ["--lazy", folder]);
+}
+
+/** Whether we may mount, and are let: in a container root may not. */
+function canMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), "wh-disk-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], { stdio: "ignore" });
+    execFileSync("umount", [folder]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Takes all the room there is. */
+function fill(path: string): void {
+  const chunk = Buffer.alloc(64 * 1_024);
+  const file = openSync(path, "w");
+  try {
+    for (let size = chunk.length; size > 0; ) {
+      try {
+        writeSync(file, chunk, 0, size);
+      } catch (err) {
+        if (!(err instanceof Error && "code" in err && err.code === "ENOSPC")) throw err;
+        size = Math.floor(size / 2);
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}
