@@ -96,7 +96,14 @@ describe("a world of two regions", () => {
   });
 
   it("starts what it has, and places elsewhere, with a region's schedulers and Redis gone", async () => {
-    const machine = await create(ord, "gru");
+    let made: Machine | undefined;
+    // A replica that has only just come back may have no hosts yet.
+    const place = async () => {
+      made = await create(ord, "gru").catch(() => undefined);
+      return made?.region;
+    };
+    await expect.poll(place, RECOVERY).toBe("gru");
+    const machine = made as unknown as Machine;
     const gone = ["scheduler-gru", "scheduler-gru-2", "redis-gru"];
     await fleet.kill(...gone);
 

@@ -25,7 +25,10 @@ describe("the trace of a start", () => {
     await world?.close();
   });
 
-  it("accounts for 95 % of every start's time, from the client's call to its answer", async () => {
+  // Every start of a series: one that another program disturbs is measured again, whole.
+  it("accounts for 95 % of every start's time, from the client's call to its answer", {
+    retry: 2,
+  }, async () => {
     const { clients, fleet, app, image } = world;
     const { id } = await clients.create({ app, skipLaunch: true, config: configOf(image) });
     const traceIds: string[] = [];
