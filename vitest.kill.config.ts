@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * `npm run test:kill`: services killed at every step they make, and stores taken away under traffic. Some six minutes, and hundreds of restarts that
+ * `npm run test:kill`: services killed at every step they make, and stores taken away under traffic. Some three and a half minutes, and hundreds of restarts that
  * want the machine to themselves, so they are not part of `npm test`, which kills at random moments and takes the same stores away once each.
  */
 export default defineConfig({
