@@ -1,5 +1,15 @@
-import type { DrainHostResponse, Host, Capacity as WireCapacity } from "../gen/windhover/admin/v1/hosts.ts";
-import { type AttachedHost, type Resources, Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import type {
+  AnnounceHostRequest,
+  DrainHostResponse,
+  Host,
+  Capacity as WireCapacity,
+} from "../gen/windhover/admin/v1/hosts.ts";
+import {
+  type AttachedHost,
+  type Hello,
+  type Resources,
+  Scheduling,
+} from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { stateTo, timeTo } from "./convert-machine.ts";
 import type { Capacity, HostEntry } from "./domain/host-table.ts";
 import type { Drained } from "./operators.ts";
@@ -46,6 +56,19 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
     warm: status?.warm ?? 0,
     passedOverUntilTime: attached?.passedOverUntilTime,
   };
+}
+
+/** What a host says of itself, to an api that it announces itself to or to one that asks. */
+export function entryOf(said: Hello | AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
+  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, labels } =
+    said;
+  const capacity = {
+    cpus: said.capacity?.cpus ?? 0,
+    memoryMb: Number(said.capacity?.memoryMb ?? 0n),
+    diskMb: Number(said.capacity?.diskMb ?? 0n),
+  };
+  const where = { number, identity, name, region, zone, address };
+  return { ...where, capacity, vmm, acceleration, isolation, vmmReason, labels };
 }
 
 /** Puts on the wire how far a host has been emptied. */

@@ -7,7 +7,7 @@ import type {
 import { Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth.ts";
 import { serverStream, unary } from "../lib/rpc.ts";
-import { drainedTo } from "./convert-hosts.ts";
+import { drainedTo, entryOf } from "./convert-hosts.ts";
 import { eventFrom, machineFrom } from "./convert-machine.ts";
 import type { HostEntry } from "./domain/host-table.ts";
 import { hostNumberOf, MAX_HOST_NUMBER, parseMachineId } from "./domain/machine-id.ts";
@@ -63,31 +63,12 @@ function entryFrom(req: AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
   for (const field of ["name", "region", "address"] as const) {
     if (req[field] === "") problems.add(field, "is required");
   }
-  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, labels } =
-    req;
+  const { name, region, zone, address, vmm, acceleration, isolation } = req;
   for (const [field, text] of Object.entries({ name, region, zone, address, vmm, acceleration, isolation })) {
     if (text.length > MAX_TEXT) problems.add(field, `must have at most ${MAX_TEXT} characters`);
   }
   problems.check();
-  const capacity = {
-    cpus: req.capacity?.cpus ?? 0,
-    memoryMb: Number(req.capacity?.memoryMb ?? 0n),
-    diskMb: Number(req.capacity?.diskMb ?? 0n),
-  };
-  return {
-    number,
-    identity,
-    name,
-    region,
-    zone,
-    address,
-    capacity,
-    vmm,
-    acceleration,
-    isolation,
-    vmmReason,
-    labels,
-  };
+  return entryOf(req);
 }
 
 function eventsFrom(req: ReportEventsRequest): readonly HostEvent[] {

@@ -1,4 +1,4 @@
-import type { Hello } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { entryOf } from "../convert-hosts.ts";
 import type { HostEntry } from "../domain/host-table.ts";
 import { ask, bound, type ClientLookup, type HostAddress } from "./hostd.ts";
 
@@ -13,30 +13,6 @@ export function askHello(clients: ClientLookup): AskHello {
     const client = clients.at(host.address);
     const { hello } = await ask(host, client, client.getHost, {}, bound(HELLO_MS, {}));
     if (!hello) throw new Error(`host ${host.number} did not say who it is`);
-    return toEntry(hello);
-  };
-}
-
-function toEntry(hello: Hello): Omit<HostEntry, "lastSeenMs"> {
-  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, labels } =
-    hello;
-  const capacity = {
-    cpus: hello.capacity?.cpus ?? 0,
-    memoryMb: Number(hello.capacity?.memoryMb ?? 0n),
-    diskMb: Number(hello.capacity?.diskMb ?? 0n),
-  };
-  return {
-    number,
-    identity,
-    name,
-    region,
-    zone,
-    address,
-    capacity,
-    vmm,
-    acceleration,
-    isolation,
-    vmmReason,
-    labels,
+    return entryOf(hello);
   };
 }
