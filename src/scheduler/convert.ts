@@ -110,6 +110,8 @@ export function toHostStatus(status: pb.Status): HostStatus {
     load: status.load,
     warm: status.warm,
     scheduling: schedulingFrom(status.scheduling),
+    diskFreeMb: status.diskFreeMb === undefined ? undefined : Number(status.diskFreeMb),
+    diskReserveMb: status.diskReserveMb === undefined ? undefined : Number(status.diskReserveMb),
   };
 }
 
@@ -199,6 +201,8 @@ export function fromHost(host: AttachedHost, passedOverUntil: Date | undefined):
       load: status.load,
       warm: status.warm,
       scheduling: SCHEDULING[status.scheduling],
+      diskFreeMb: status.diskFreeMb === undefined ? undefined : BigInt(status.diskFreeMb),
+      diskReserveMb: status.diskReserveMb === undefined ? undefined : BigInt(status.diskReserveMb),
     },
     passedOverUntilTime: passedOverUntil,
     attachTime: new Date(attachedAt),

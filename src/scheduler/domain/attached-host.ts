@@ -33,6 +33,9 @@ export interface HostStatus {
   /** Warm VMs that wait, of all shapes. */
   readonly warm: number;
   readonly scheduling: Scheduling;
+  /** Free on the file system of its state, and what of that it keeps for the machines it has, in MB; absent when it did not say. */
+  readonly diskFreeMb?: number | undefined;
+  readonly diskReserveMb?: number | undefined;
 }
 
 /** What goes down a host's stream with a bid. */
