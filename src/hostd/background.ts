@@ -4,6 +4,7 @@ import type { AnnounceHostRequest } from "../gen/windhover/admin/v1/hosts.ts";
 import { Fault } from "../lib/fault.ts";
 import { type Stack, startLoop } from "../lib/lifecycle.ts";
 import { logger } from "../lib/log.ts";
+import type { DiskWatch } from "./adapters/disk-watch.ts";
 import type { ImageCacheClient } from "./adapters/imagecache-client.ts";
 import type { ReportsApi } from "./adapters/outbox.ts";
 import type { Store } from "./adapters/store.ts";
@@ -12,6 +13,8 @@ import type { AssembledHost } from "./hostd.ts";
 
 const ANNOUNCE_MS = 5_000;
 const IMAGES_MS = 5_000;
+/** A machine writes some hundred MB in that time: less than is kept free. */
+const DISK_MS = 1_000;
 const SWEEP_MS = 60_000;
 /** How long the record of a destroyed machine answers late calls. */
 const TOMBSTONE_MS = 60 * 60_000;
@@ -19,9 +22,13 @@ const TOMBSTONE_MS = 60 * 60_000;
 /** Starts what hostd does without being asked. `stack` ends it. */
 export function startBackground(
   stack: Stack,
-  parts: AssembledHost & { readonly store: Store; readonly images: ImageCacheClient },
+  parts: AssembledHost & {
+    readonly store: Store;
+    readonly images: ImageCacheClient;
+    readonly disk: DiskWatch;
+  },
 ): void {
-  const { host, machines, store, images } = parts;
+  const { host, machines, store, images, disk } = parts;
   let arePinsRight = false;
   const loop = (name: string, intervalMs: number, work: () => Promise<void>): void => {
     const quietly = () => context.with(suppressTracing(context.active()), work);
@@ -37,6 +44,7 @@ export function startBackground(
       if (!(err instanceof Fault && err.code === "UNAVAILABLE")) throw err;
     }
   });
+  loop("look at the disk", DISK_MS, () => disk.look());
   loop("sweep the host", SWEEP_MS, async () => {
     await sweep(host, machines);
     await store.prune(host.clock.now() - TOMBSTONE_MS);

@@ -10,6 +10,7 @@ import { invalid } from "../lib/fault.ts";
 import type { OutboxEntry } from "./adapters/store.ts";
 import { eventToProto, machineToProto } from "./convert.ts";
 import type { Host } from "./domain/host.ts";
+import { type DiskSpace, shownSpace } from "./domain/host-disk.ts";
 import type { Hold } from "./domain/ledger.ts";
 import type { Resources } from "./domain/machine.ts";
 import type { Scheduling as SchedulingWord } from "./domain/scheduling.ts";
@@ -41,7 +42,7 @@ export function announcementToProto(host: HostIdentity): AnnounceHostRequest {
 
 /** How a host is. */
 export function statusToProto(
-  host: Pick<Host, "ledger" | "store" | "vmm" | "scheduling">,
+  host: Pick<Host, "ledger" | "store" | "vmm" | "scheduling" | "disk">,
   load: number,
 ): Status {
   const sums = host.ledger.sums();
@@ -57,6 +58,7 @@ export function statusToProto(
     load,
     warm: host.vmm.warm?.() ?? 0,
     scheduling: SCHEDULING[host.scheduling.current],
+    ...diskToProto(host.disk.space),
   };
 }
 
@@ -110,6 +112,12 @@ function common({ number, name, identity, region, zone, address, vmm, labels }: 
     vmmReason: vmm.reason,
     labels: { ...labels },
   };
+}
+
+function diskToProto(space: DiskSpace | undefined): Pick<Status, "diskFreeMb" | "diskReserveMb"> {
+  if (!space) return {};
+  const { freeMb, reserveMb } = shownSpace(space);
+  return { diskFreeMb: BigInt(freeMb), diskReserveMb: BigInt(reserveMb) };
 }
 
 function resourcesToProto({ cpus, memoryMb, diskMb }: Resources): WireResources {

@@ -7,6 +7,7 @@ import { meter } from "./adapters/metrics.ts";
 import { HostPorts, type PortRange } from "./adapters/ports.ts";
 import { spans } from "./adapters/spans.ts";
 import type { Host, Images, Limits, MachineStore } from "./domain/host.ts";
+import { type DiskView, UNKNOWN_DISK } from "./domain/host-disk.ts";
 import { Ids } from "./domain/ids.ts";
 import { Ledger } from "./domain/ledger.ts";
 import type { Resources } from "./domain/machine.ts";
@@ -34,6 +35,8 @@ export interface HostParts {
   readonly vmm: Vmm;
   readonly images: Images;
   readonly scheduling: SchedulingState;
+  /** Default: nothing is known of it. */
+  readonly disk?: DiskView;
   readonly clock: Clock;
   readonly log: Logger;
   readonly closing: AbortSignal;
@@ -60,12 +63,12 @@ export interface AssembledHost {
 
 /** Puts a host together. It does nothing by itself yet: see `reconcileAtStart`. */
 export function assembleHost(settings: HostSettings, parts: HostParts): AssembledHost {
-  const { store, vmm, images, scheduling, clock, log, closing } = parts;
+  const { store, vmm, images, scheduling, disk = UNKNOWN_DISK, clock, log, closing } = parts;
   const { incarnation } = store;
   const logs = new LogStore(join(settings.dir, "logs"), settings.logKb);
   const host: Host = {
     number: settings.number,
-    ...{ store, vmm, images, scheduling, clock, log, closing, logs, spans, meter },
+    ...{ store, vmm, images, scheduling, disk, clock, log, closing, logs, spans, meter },
     ledger: new Ledger({ capacity: settings.capacity, incarnation, graceMs: settings.holdGraceMs, clock }),
     starts: new StartQueue({ concurrency: settings.startConcurrency, bound: MAX_WAITING_STARTS }),
     teardowns: new Teardowns(),

@@ -20,6 +20,7 @@ import { createServer, serve } from "../lib/serve.ts";
 import { internalTokens } from "../lib/tokens.ts";
 import { flushTelemetry } from "../lib/tracing.ts";
 import { within } from "../lib/wait.ts";
+import { DiskWatch } from "./adapters/disk-watch.ts";
 import { ImageCacheClient } from "./adapters/imagecache-client.ts";
 import { countBid, exposeHost } from "./adapters/metrics.ts";
 import { Outbox } from "./adapters/outbox.ts";
@@ -70,7 +71,8 @@ async function run(config: HostdConfig): Promise<void> {
     const vmm = await makeVmm({ ...config.vmm, pool: poolMetrics });
     stack.add("vmm", () => vmm.close());
     const scheduling = await SchedulingFile.open(config.dir);
-    const parts = { store, vmm, images, scheduling, clock: systemClock, log, closing: closing.signal };
+    const disk = await DiskWatch.open(config.dir);
+    const parts = { store, vmm, images, scheduling, disk, clock: systemClock, log, closing: closing.signal };
     const assembled = assembleHost(config, parts);
     const { host, machines, logs } = assembled;
     stack.add("logs", () => logs.flush());
@@ -116,7 +118,7 @@ async function run(config: HostdConfig): Promise<void> {
       const longestMs = 310_000;
       stack.add("running machines", () => machines.stopAll(), longestMs);
     }
-    startBackground(stack, { ...assembled, store, images });
+    startBackground(stack, { ...assembled, store, images, disk });
 
     const health = new Health([SERVICE]);
     const server = createServer({ verifier });

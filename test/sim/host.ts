@@ -5,6 +5,7 @@ import type { Store } from "../../src/hostd/adapters/store.ts";
 import { helloToProto, hostEventToProto, statusToProto } from "../../src/hostd/convert-host.ts";
 import { bid } from "../../src/hostd/domain/bid.ts";
 import type { Host } from "../../src/hostd/domain/host.ts";
+import { UNKNOWN_DISK } from "../../src/hostd/domain/host-disk.ts";
 import { Ids } from "../../src/hostd/domain/ids.ts";
 import type { Ledger, LedgerOptions } from "../../src/hostd/domain/ledger.ts";
 import type { Resources } from "../../src/hostd/domain/machine.ts";
@@ -84,6 +85,7 @@ export class SimHost {
       ledger: ledger(life, { capacity: this.capacity, incarnation, graceMs: GRACE_MS, clock }),
       starts: new StartQueue({ concurrency: 4, bound: 16 }),
       scheduling: { current: "open" },
+      disk: UNKNOWN_DISK,
       teardowns: new Teardowns(),
       images: this.images.open(life),
       logs: { sink: () => ({ onLog: () => {} }), remove: async () => {}, owners: async () => [] },

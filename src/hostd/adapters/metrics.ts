@@ -11,6 +11,7 @@ import {
 } from "../../lib/metrics.ts";
 import type { Bid } from "../domain/bid.ts";
 import type { Host, Meter } from "../domain/host.ts";
+import { reserveOf } from "../domain/host-disk.ts";
 import type { Resources } from "../domain/machine.ts";
 import { MACHINE_STATES, type MachineState } from "../domain/states.ts";
 import type { OutboxEntry } from "./store.ts";
@@ -84,7 +85,7 @@ export function countBid(bid: Bid): Bid {
 
 /** What a host knows when it is asked. */
 export interface HostView {
-  readonly host: Pick<Host, "starts" | "ledger" | "store" | "clock">;
+  readonly host: Pick<Host, "starts" | "ledger" | "store" | "clock" | "disk">;
   readonly outbox: {
     readonly sequence: number;
     readonly acknowledged: number;
@@ -94,7 +95,7 @@ export interface HostView {
 
 /** Exposes what is known now; once per process. */
 export function exposeHost({ host, outbox }: HostView): void {
-  const { starts, ledger, store, clock } = host;
+  const { starts, ledger, store, clock, disk } = host;
   gauge("windhover_start_queue_depth", "Starts that wait for their turn.", () => starts.length);
   gauge("windhover_starts_in_progress", "Starts whose turn it is.", () => starts.running);
 
@@ -105,6 +106,16 @@ export function exposeHost({ host, outbox }: HostView): void {
     const read = () => amounts(ledger.sums()[key as keyof typeof sums | keyof typeof used]);
     gaugeBy(`windhover_ledger_${key}`, `${what}; the resource says the unit.`, "resource", read);
   }
+  gauge(
+    "windhover_disk_free_bytes",
+    "Free on the file system of this host's state, for others than root.",
+    () => disk.space?.free ?? Number.NaN,
+  );
+  gauge(
+    "windhover_disk_reserve_bytes",
+    "What of that file system is kept for the machines there are: with less, no bid gets an offer.",
+    () => (disk.space ? reserveOf(disk.space) : Number.NaN),
+  );
   counterOf("windhover_holds_expired_total", "Holds that ended by time.", () => ledger.expiredHolds);
   gaugeBy("windhover_machines", "Machines on this host, by state.", "state", () => byState(store.all()));
 

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { ManualClock } from "../../lib/clock.ts";
 import { bid } from "./bid.ts";
 import type { Host } from "./host.ts";
+import { UNKNOWN_DISK } from "./host-disk.ts";
 import { Ledger } from "./ledger.ts";
 import { machineIn } from "./machine-builder.ts";
 import { StartQueue } from "./start-queue.ts";
@@ -16,7 +17,7 @@ const ASKED = {
 };
 const HINTS = { imageLocal: true, load: 0.25 };
 
-function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm" | "starts"> {
+function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm" | "starts" | "disk"> {
   const capacity = { cpus: 4, memoryMb, diskMb: 4_096 };
   const clock = new ManualClock();
   const machines = [
@@ -30,6 +31,7 @@ function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm" | "starts
     store: { all: () => machines } as unknown as Host["store"],
     vmm: { warm: () => 2 } as unknown as Host["vmm"],
     starts: new StartQueue({ concurrency: 1, bound: 1 }),
+    disk: UNKNOWN_DISK,
   };
 }
 
@@ -106,4 +108,20 @@ test("starts under way are told, and a full queue is a no", async () => {
   expect(bid(here, ASKED, HINTS)).toEqual({ kind: "decline", reason: "busy" });
   leave();
   (await waiting)();
+});
+
+test("a host whose disk is all but full declines, holds nothing, and says that there is no disk; with room again it offers", () => {
+  const here = host();
+  const size = 8 * 2 ** 30;
+
+  expect(bid({ ...here, disk: { space: { size, free: size * 0.05 - 1 } } }, ASKED, HINTS)).toEqual({
+    kind: "decline",
+    reason: "no_disk",
+    largest: { cpus: 4, memoryMb: 1_024, diskMb: 0 },
+  });
+  expect(here.ledger.holds()).toEqual([]);
+
+  expect(bid({ ...here, disk: { space: { size, free: size * 0.05 } } }, ASKED, HINTS)).toMatchObject({
+    kind: "offer",
+  });
 });

@@ -1,5 +1,6 @@
 import { appPresence } from "./app-presence.ts";
 import type { Host } from "./host.ts";
+import { isShort } from "./host-disk.ts";
 import type { Resources } from "./machine.ts";
 
 /** What an auction asks of this host. */
@@ -48,12 +49,15 @@ export type Bid =
     }
   | { readonly kind: "decline"; readonly reason: DeclineReason; readonly largest?: Resources };
 
-type Parts = Pick<Host, "ledger" | "store" | "vmm" | "starts">;
+type Parts = Pick<Host, "ledger" | "store" | "vmm" | "starts" | "disk">;
 
 /** Answers a bid from memory, and holds what it offers. */
 export function bid(host: Parts, asked: AskedBid, hints: BidHints): Bid {
   if (hints.closed !== undefined) return { kind: "decline", reason: hints.closed };
   if (host.starts.isFull) return { kind: "decline", reason: "busy" };
+  if (isShort(host.disk.space)) {
+    return { kind: "decline", reason: "no_disk", largest: { ...host.ledger.sums().free, diskMb: 0 } };
+  }
   const { app, reservationId, distinctHosts } = asked;
   const present = appPresence(host, app, reservationId);
   if (distinctHosts && present.machines > 0) return { kind: "decline", reason: "app_present" };

@@ -1,6 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Fault } from "../../lib/fault.ts";
 import type { Vmm, VmSink } from "../vmm/vmm.ts";
+import type { DiskView } from "./host-disk.ts";
 import type { Ids } from "./ids.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Change, ImageRef, LocalImage, Machine, MachineId, ServiceConfig } from "./machine.ts";
@@ -16,6 +17,7 @@ export interface Host {
   readonly ledger: Ledger;
   readonly starts: StartQueue;
   readonly scheduling: SchedulingState;
+  readonly disk: DiskView;
   readonly teardowns: Teardowns;
   readonly images: Images;
   readonly logs: Logs;
