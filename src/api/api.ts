@@ -29,16 +29,18 @@ import { housekeep } from "./adapters/housekeeping.ts";
 import { checkReference } from "./adapters/images.ts";
 import { LeaseStore } from "./adapters/lease-store.ts";
 import { MachineStore } from "./adapters/machine-store.ts";
+import { sweeps } from "./adapters/metrics.ts";
 import { OrganizationStore } from "./adapters/organization-store.ts";
 import { SagaStore } from "./adapters/saga-store.ts";
 import { type SchedulerAddress, Schedulers } from "./adapters/schedulers.ts";
 import { Apps } from "./apps.ts";
-import { Cleanups } from "./create/cleanups.ts";
 import type { ImageResolver } from "./create/context.ts";
 import { Creates } from "./create/creates.ts";
 import { Reconciler } from "./create/reconciler.ts";
 import { CreateRunner } from "./create/runner.ts";
+import { Settler } from "./create/settler.ts";
 import { createSaga } from "./create/steps.ts";
+import { presenceOf } from "./domain/host-presence.ts";
 import { HostTable } from "./domain/host-table.ts";
 import { Machines } from "./domain/machines.ts";
 import { makeMachineName } from "./domain/names.ts";
@@ -128,15 +130,12 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const sagas = new SagaStore(database);
   const retry = options.retryMs === undefined ? {} : { retryMs: options.retryMs };
   const hostCalls = createHosts(clients);
-  const cleanups = new Cleanups(hostCalls);
-  stack.add("cleanups", () => cleanups.close());
   const tools = {
     images: options.images,
     auctionsIn: (region: string) => schedulers.in(region),
     hosts: hostCalls,
     random,
     meet: (host: HostAddress) => hosts.meet(host),
-    later: (host: HostAddress, machineId: string) => cleanups.later(host, machineId),
     ...retry,
   };
   const runner = new CreateRunner({ saga: createSaga(tools), sagas, creates, clock });
@@ -145,6 +144,9 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const reconcileMs = options.reconcileMs ?? RECONCILE_MS;
   const reconcile = quietly(() => reconciler.run());
   stack.add("reconciler", startLoop(reconcileMs, reconcileMs / 4, reconcile, { name: "reconcile" }));
+  const settler = new Settler(sagas, hostCalls);
+  const settle = quietly((signal) => settler.run(signal));
+  stack.add("settler", startLoop(reconcileMs, reconcileMs / 4, settle, { name: "settle" }));
 
   const sweeper = new Sweeper({ table, hosts: sweepHosts(clients), machines: records, clock });
   if (options.sweeps ?? true) startCaring(database, sweeper, stack);
@@ -157,11 +159,15 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     hostOperations(clients),
     hostMachines(clients),
   );
+  const presence = (number: number) => {
+    const host = table.get(number);
+    return presenceOf(host, host ? clients.connection(host.address) : "unsure", clock.now());
+  };
   const lists = new HostLists(table, new HostStore(database), schedulers, clock);
   const parts = {
     machines,
     creates: creating,
-    lists: new MachineLists(records, apps),
+    lists: new MachineLists(records, apps, presence),
     regions: { own: options.region, known: schedulers.regions() },
     checkImage: checkReference,
   };
@@ -207,7 +213,9 @@ async function openHostTable(stateDir: string, stack: Stack): Promise<HostTable>
 function startCaring(database: GatedDatabase, sweeper: Sweeper, stack: Stack): void {
   const leases = new LeaseStore(database);
   const sweep = quietly(async (signal) => {
-    if (await leases.hold("sweeper", SWEEP_LEASE_MS)) await sweeper.run(signal);
+    if (!(await leases.hold("sweeper", SWEEP_LEASE_MS))) return;
+    await sweeper.run(signal);
+    sweeps.inc();
   });
   stack.add("sweeper", startLoop(SWEEP_MS, SWEEP_MS / 4, sweep, { name: "sweep" }));
   const care = quietly(async () => {

@@ -9,6 +9,7 @@ import {
   type Hello,
   type Resources,
   Scheduling,
+  type Status,
 } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { stateTo, timeTo } from "./convert-machine.ts";
 import type { Capacity, HostEntry } from "./domain/host-table.ts";
@@ -30,8 +31,12 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
   const hello = attached?.hello;
   const seen = Math.max(entry?.lastSeenMs ?? 0, attached?.lastSeenTime?.getTime() ?? 0);
   const silent = Math.max(0, Math.round((nowMs - seen) / 1_000));
-  const notes = attached || missing.length > 0 ? missing : [`not attached: no word for ${silent} s`];
   const status = attached?.status;
+  const isAway = !attached && missing.length === 0;
+  const notes = [
+    ...(isAway ? [`not attached: no word for ${silent} s`] : missing),
+    ...(status ? diskNotes(status) : []),
+  ];
   return {
     number,
     name: hello?.name ?? entry?.name ?? "",
@@ -55,6 +60,8 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
     labels: hello?.labels ?? { ...entry?.labels },
     warm: status?.warm ?? 0,
     passedOverUntilTime: attached?.passedOverUntilTime,
+    diskFreeMb: status?.diskFreeMb,
+    diskReserveMb: status?.diskReserveMb,
   };
 }
 
@@ -81,6 +88,14 @@ export function drainedTo({ host, machine, problem, done, total }: Drained): Dra
     done,
     total,
   };
+}
+
+/** A host that can take nothing because its disk is all but full. */
+function diskNotes({ diskFreeMb, diskReserveMb }: Status): string[] {
+  if (diskFreeMb === undefined || diskReserveMb === undefined || diskFreeMb >= diskReserveMb) return [];
+  return [
+    `disk all but full: ${diskFreeMb} MB free, and ${diskReserveMb} MB are kept for the machines there; no new ones until there is more`,
+  ];
 }
 
 function fromResources(resources: Resources | undefined): WireCapacity | undefined {

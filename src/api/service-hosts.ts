@@ -7,6 +7,7 @@ import type {
 import { Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth.ts";
 import { serverStream, unary } from "../lib/rpc.ts";
+import { measureDrain } from "./adapters/metrics.ts";
 import { drainedTo, entryOf } from "./convert-hosts.ts";
 import { eventFrom, machineFrom } from "./convert-machine.ts";
 import type { HostEntry } from "./domain/host-table.ts";
@@ -37,7 +38,8 @@ export function hostsService(lists: HostLists, operators: Operators): HostsServi
     }),
     drainHost: serverStream(async function* (req, ctx) {
       const caller = callerOf(ctx, "admin");
-      for await (const drained of operators.drain(req.host, caller)) yield drainedTo(drained);
+      const steps = measureDrain(operators.drain(req.host, caller));
+      for await (const drained of steps) yield drainedTo(drained);
     }),
   };
 }

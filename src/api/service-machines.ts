@@ -68,7 +68,7 @@ export function machinesService(parts: MachinesServiceParts): MachinesServiceSer
       const { query, list } = listQuery(req, org);
       const { items, last } = firstPage(await lists.list({ ...query, limit: query.limit + 1 }), query.limit);
       return {
-        machines: items.map(({ machine }) => machineTo(machine, "unknown")),
+        machines: items.map(({ machine, hostStatus }) => machineTo(machine, hostStatus)),
         nextPageToken: last ? encodePageToken(list, [last.key.createTime, last.key.createId]) : "",
       };
     }),

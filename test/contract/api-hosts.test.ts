@@ -12,6 +12,7 @@ import { Fault } from "../../src/lib/fault.ts";
 import { faultOf, type TestApi, World } from "./api-fixture.ts";
 
 const LIMIT = { timeoutMs: 10_000 };
+const SOON = { timeout: 10_000 };
 
 let world: World;
 let api: TestApi;
@@ -227,6 +228,19 @@ describe("a host that has not announced itself", () => {
 });
 
 describe("a host that is down", () => {
+  /** What a list says of a machine's host; nobody is asked for it. */
+  const listedStatus = async ({ user }: TestApi, id: string) => {
+    const request = { app: "", states: [], pageSize: 0, pageToken: "" };
+    const { machines } = await call(user.machines, user.machines.listMachines, request, LIMIT);
+    return machines.find((machine) => machine.id === id)?.hostStatus;
+  };
+
+  test("does not make other hosts' machines look unreachable in a list", async () => {
+    const id = (await api.user.create()).machine?.id ?? "";
+
+    expect(await listedStatus(api, id)).toBe(HostStatus.UNKNOWN);
+  });
+
   test("has its machines shown from the record, and not started", async () => {
     const third = await world.addHost(3);
     await api.announce(third);
@@ -245,10 +259,11 @@ describe("a host that is down", () => {
       facts: { host: "host-3" },
     });
     expect(fault.retryAfterMs).toBe(1_000);
+    await expect.poll(() => listedStatus(api, id), SOON).toBe(HostStatus.UNREACHABLE);
+    await expect.poll(() => listedStatus(other, id), SOON).toBe(HostStatus.UNREACHABLE);
     await third.start();
-    await expect
-      .poll(async () => (await api.user.get(id))?.hostStatus, { timeout: 10_000 })
-      .toBe(HostStatus.OK);
+    await expect.poll(async () => (await api.user.get(id))?.hostStatus, SOON).toBe(HostStatus.OK);
+    await expect.poll(() => listedStatus(api, id), SOON).toBe(HostStatus.UNKNOWN);
     world.scheduler.hosts.splice(world.scheduler.hosts.indexOf(third), 1);
   });
 });

@@ -50,6 +50,16 @@ export class HostdClients {
     }
   }
 
+  /**
+   * How it stands with an address, as far as is known without asking: `up`, `down` when it could not be reached, `unsure` before the first attempt
+   * and during one.
+   */
+  connection(address: string): "up" | "down" | "unsure" {
+    const state = this.#clients.get(address)?.client.getChannel().getConnectivityState(false);
+    if (state === grpc.connectivityState.READY) return "up";
+    return state === grpc.connectivityState.TRANSIENT_FAILURE ? "down" : "unsure";
+  }
+
   /** Hangs up on everybody. */
   close(): void {
     for (const address of [...this.#clients.keys()]) this.#close(address);

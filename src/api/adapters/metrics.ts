@@ -39,6 +39,10 @@ export const createsEnded = counter(
 );
 for (const outcome of ["done", "undone", "stuck", "left"]) createsEnded.inc({ outcome }, 0);
 
+/** What makes sweeps put things right at all. */
+export const sweeps = counter("windhover_sweeps_total", "Rounds of comparing every host with the record.");
+sweeps.inc(0);
+
 /** What sweeps put right. */
 export const swept = counter(
   "windhover_swept_total",
@@ -46,6 +50,37 @@ export const swept = counter(
   ["kind"],
 );
 for (const kind of ["orphan", "ahead", "lost"]) swept.inc({ kind }, 0);
+
+const drains = counter(
+  "windhover_drains_total",
+  "Drains of hosts that ended here: emptied, with machines left that could not be stopped, or broken off.",
+  ["outcome"],
+);
+for (const outcome of ["emptied", "left", "broken_off"]) drains.inc({ outcome }, 0);
+let drainsUnderWay = 0;
+gauge("windhover_drains_in_progress", "Drains of hosts that run here.", () => drainsUnderWay);
+
+/** Measures a drain: passes on what it tells, and counts how it ended. */
+export async function* measureDrain<
+  T extends { readonly problem?: string; readonly done: number; readonly total: number },
+>(drain: AsyncIterable<T>): AsyncGenerator<T> {
+  let outcome: string | undefined;
+  let isAnyLeft = false;
+  drainsUnderWay += 1;
+  try {
+    for await (const step of drain) {
+      outcome ??= "broken_off";
+      if (step.problem !== undefined) isAnyLeft = true;
+      // Before it is told: whoever has heard the last need not ask for more.
+      if (step.done === step.total) outcome = isAnyLeft ? "left" : "emptied";
+      yield step;
+    }
+  } finally {
+    drainsUnderWay -= 1;
+    // One that was refused has not begun.
+    if (outcome !== undefined) drains.inc({ outcome });
+  }
+}
 
 /** Measures a start. */
 export async function measureStart<T extends { readonly way: string; readonly alreadyStarted: boolean }>(

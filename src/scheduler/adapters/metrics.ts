@@ -1,5 +1,5 @@
 import { Histogram } from "prom-client";
-import { counter, gauge, registry, secondsHistogram } from "../../lib/metrics.ts";
+import { counter, gauge, gaugeBy, registry, secondsHistogram } from "../../lib/metrics.ts";
 
 /** Auctions end within the bid window, 150 ms by default; the figure to keep to is 5 ms. */
 const AUCTION_BUCKETS = [
@@ -72,10 +72,17 @@ export const sweptReservations = counter(
 sweeps.inc(0);
 sweptReservations.inc(0);
 
+/** What of an attached host is counted. */
+export interface HostView {
+  /** What it said last, if it has said how it is. */
+  readonly status: { readonly scheduling: string } | undefined;
+}
+
 /** What a scheduler is at, as far as it is told when somebody asks. */
 export interface SchedulerView {
   readonly hosts: {
     readonly size: number;
+    all(): readonly HostView[];
     readonly refusals: { passedOver(): number };
   };
   readonly reservations: { readonly running: number };
@@ -84,10 +91,30 @@ export interface SchedulerView {
 /** Exposes what is known now; once per process. */
 export function exposeScheduler({ hosts, reservations }: SchedulerView): void {
   gauge("windhover_hosts_attached", "Hosts attached to this replica.", () => hosts.size);
+  gaugeBy(
+    "windhover_hosts",
+    "Hosts attached to this replica, by whether they take machines: open, cordoned, draining.",
+    "scheduling",
+    () => byScheduling(hosts.all()),
+  );
   gauge(
     "windhover_hosts_passed_over",
     "Hosts that auctions leave out now, because they refused awards repeatedly.",
     () => hosts.refusals.passedOver(),
   );
   gauge("windhover_auctions_in_progress", "Auctions under way.", () => reservations.running);
+}
+
+/** Each word, also where there is no host; a host that has not said is open. */
+function byScheduling(hosts: readonly HostView[]): Map<string, number> {
+  const counts = new Map([
+    ["open", 0],
+    ["cordoned", 0],
+    ["draining", 0],
+  ]);
+  for (const { status } of hosts) {
+    const scheduling = status?.scheduling ?? "open";
+    counts.set(scheduling, (counts.get(scheduling) ?? 0) + 1);
+  }
+  return counts;
 }
