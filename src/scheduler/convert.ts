@@ -5,7 +5,7 @@ import { Fault, invalid, type Violation } from "../lib/fault.ts";
 import type { AttachedHost, BidTerms, HostInfo, HostStatus, Scheduling } from "./domain/attached-host.ts";
 import { type Bid, type Decline, declineReason, type Offer, type Resources } from "./domain/offer.ts";
 import { ANYWHERE, type Placement } from "./domain/placement.ts";
-import type { Listed, Reservation } from "./domain/reservation-store.ts";
+import type { Claim, Living, Reservation } from "./domain/reservation-store.ts";
 import type { ReserveRequest } from "./domain/reservations.ts";
 
 /** The highest host number: 20 bits of a machine's id. */
@@ -33,11 +33,13 @@ export function toReserveRequest(req: pb.ReserveRequest): ReserveRequest {
     `must be at most ${MAX_EXCLUDED} hosts`,
   );
   const placement = check.placement(req.placement);
+  const { reservationId, imageDigest, app, claimant = "" } = req;
+  check.that(claimant === "" || ID.test(claimant), "claimant", ID_RULE);
   check.done();
-  const { reservationId, imageDigest, app } = req;
   return {
     bid: { reservationId, resources, imageDigest, app, placement },
     excluded: new Set(req.excludedHosts),
+    ...(claimant === "" ? {} : { claimant }),
   };
 }
 
@@ -162,8 +164,18 @@ export function fromOffer(offer: Offer): pb.Offer {
   return { ...offer, freeAfter: fromResources(offer.freeAfter) };
 }
 
+/** What is answered to somebody who reserves for this claimant: `claimed_host` only when it is the one that has the reservation. */
+export function fromReserved({ reservation, claim }: Living, claimant = ""): pb.ReserveResponse {
+  const claimedHost = claim?.claimant === claimant ? claim.hostNumber : undefined;
+  return {
+    reservation: fromReservation(reservation, claim),
+    hostsAsked: reservation.hostsAsked,
+    claimedHost,
+  };
+}
+
 /** A reservation on the wire. */
-export function fromReservation(reservation: Reservation, claim?: Listed["claim"]): pb.Reservation {
+export function fromReservation(reservation: Reservation, claim?: Claim): pb.Reservation {
   const { id, offers, deadlineMs, app, resources } = reservation;
   return {
     id,

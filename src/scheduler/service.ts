@@ -8,6 +8,7 @@ import {
   fromHost,
   fromOffer,
   fromReservation,
+  fromReserved,
   toPageSize,
   toReserveRequest,
 } from "./convert.ts";
@@ -23,8 +24,8 @@ export function schedulerService(
   return {
     reserve: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const reservation = await reservations.reserve(toReserveRequest(req));
-      return { reservation: fromReservation(reservation), hostsAsked: reservation.hostsAsked };
+      const reserved = await reservations.reserve(toReserveRequest(req));
+      return fromReserved(reserved, req.claimant);
     }),
     claim: unary(async (req, ctx) => {
       requireScope(ctx, "internal");

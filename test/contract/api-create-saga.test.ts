@@ -74,7 +74,6 @@ function makeApi(
     // A different one each time, and the same ones in each test.
     random: () => ++next + BigInt(Math.round(performance.now())) * 1_000n,
     meet: async () => {},
-    later: () => {},
     retryMs: 5,
   };
   const sagas = new SagaStore(db);

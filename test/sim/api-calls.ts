@@ -9,7 +9,7 @@ import type { Clock } from "../../src/lib/clock.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Offer } from "../../src/scheduler/domain/offer.ts";
 import { ANYWHERE } from "../../src/scheduler/domain/placement.ts";
-import type { Reservation } from "../../src/scheduler/domain/reservation-store.ts";
+import type { Living } from "../../src/scheduler/domain/reservation-store.ts";
 import type { Network } from "./network.ts";
 import type { Process } from "./world.ts";
 
@@ -97,13 +97,17 @@ export function auctionCalls(net: Network, schedulers: readonly Process[], clock
   };
   return {
     async reserve(request, scope) {
-      const { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts } = request;
+      const { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts, claimant } = request;
       const resources = { cpus, memoryMb, diskMb: SCRATCH_DISK_MB };
       const placement = { ...ANYWHERE, ...request.placement };
       const bid = { reservationId, resources, imageDigest, app, placement };
-      const message = { bid, excluded: new Set(excludedHosts) };
-      const { offers } = await ask<Reservation>(reservationId, "reserve", message, RESERVE_MS, scope);
-      return offers.map(offerFrom);
+      const message = { bid, excluded: new Set(excludedHosts), claimant };
+      const { reservation, claim } = await ask<Living>(reservationId, "reserve", message, RESERVE_MS, scope);
+      const isOurs = claim?.claimant === claimant;
+      return {
+        offers: reservation.offers.map(offerFrom),
+        ...(isOurs ? { claimedHost: claim.hostNumber } : {}),
+      };
     },
     claim: async (id, claimant, host, scope) =>
       offerFrom(await ask<Offer>(id, "claim", { id, claimant, host }, CLAIM_MS, scope)),

@@ -4,13 +4,13 @@ import type { HostStore } from "../../src/api/adapters/host-store.ts";
 import type { SweepHosts } from "../../src/api/adapters/hostd-sweep.ts";
 import { LeaseStore } from "../../src/api/adapters/lease-store.ts";
 import { MachineStore } from "../../src/api/adapters/machine-store.ts";
-import { SagaStore } from "../../src/api/adapters/saga-store.ts";
+import type { SagaStore } from "../../src/api/adapters/saga-store.ts";
 import { eventFrom, machineFrom } from "../../src/api/convert-machine.ts";
-import { Cleanups } from "../../src/api/create/cleanups.ts";
 import type { CreateContext, CreateTools } from "../../src/api/create/context.ts";
 import { Creates } from "../../src/api/create/creates.ts";
 import { Reconciler } from "../../src/api/create/reconciler.ts";
 import { CreateRunner } from "../../src/api/create/runner.ts";
+import { Settler } from "../../src/api/create/settler.ts";
 import { createSaga } from "../../src/api/create/steps.ts";
 import type { CreateRequest } from "../../src/api/domain/create-state.ts";
 import { type HostEntry, HostTable } from "../../src/api/domain/host-table.ts";
@@ -50,6 +50,7 @@ export interface ApiSurroundings {
   /** The real saga, store and way to sweep, or ones whose guard is broken. */
   readonly saga: (saga: Saga<CreateContext>) => Saga<CreateContext>;
   readonly hostStore: (database: Transactions) => HostStore;
+  readonly sagaStore: (database: Transactions) => SagaStore;
   readonly sweeps: (hosts: SweepHosts) => SweepHosts;
 }
 
@@ -65,9 +66,8 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const hosts = new Hosts(table, around.hostStore(database), clock, calls.hello);
   const records = new MachineStore(database);
   const machines = new Machines(hosts, calls.machines, records);
-  const sagas = new SagaStore(database);
+  const sagas = around.sagaStore(database);
   const creates = new CreateStore(database);
-  const cleanups = new Cleanups(calls.creates);
   const auctions = auctionCalls(net, schedulers, clock);
   const tools: CreateTools = {
     images: {
@@ -77,10 +77,10 @@ export function startApi(life: Life, around: ApiSurroundings): void {
     hosts: calls.creates,
     random: () => BigInt(`0x${Buffer.from(life.world.random.bytes(5)).toString("hex")}`) >> 4n,
     meet: (host) => hosts.meet(host),
-    later: (host, id) => cleanups.later(host, id),
   };
   const runner = new CreateRunner({ saga: around.saga(createSaga(tools)), sagas, creates, clock });
   const reconciler = new Reconciler(sagas, runner);
+  const settler = new Settler(sagas, calls.creates);
   const sweeper = new Sweeper({ table, hosts: around.sweeps(calls.sweeps), machines: records, clock });
   const leases = new LeaseStore(database);
   const sweep = async (signal: AbortSignal): Promise<void> => {
@@ -88,6 +88,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   };
   loop("refresh hosts", REFRESH_MS, () => hosts.refresh());
   loop("reconcile", RECONCILE_MS, () => reconciler.run());
+  loop("settle", RECONCILE_MS, (signal) => settler.run(signal));
   loop("sweep", SWEEP_MS, sweep);
   const creating = new Creates({ creates, sagas, runner, machines, makeName: () => `m-${Math.random()}` });
   net.serve(life, {

@@ -1,12 +1,14 @@
 import type { Transactions } from "../../src/api/adapters/gated-database.ts";
 import { HostStore } from "../../src/api/adapters/host-store.ts";
 import { applyChanges } from "../../src/api/adapters/machine-store.ts";
+import { type Ownership, SagaStore } from "../../src/api/adapters/saga-store.ts";
+import type { SagaWrite } from "../../src/api/adapters/saga-writes.ts";
 import type { CreateContext } from "../../src/api/create/context.ts";
 import type { HostEvent } from "../../src/api/domain/outbox.ts";
 import type { Ledger } from "../../src/hostd/domain/ledger.ts";
 import type { Step } from "../../src/lib/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
-import { planForgottenAwards, planPauses, planRestarts } from "./faults.ts";
+import { planForgottenAwards, planPauses, planRestarts, planRestores } from "./faults.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
 import type { Redis } from "./redis.ts";
@@ -28,6 +30,11 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   "a claim that looks first and writes then": {
     guards: { ...GUARDS, store: (life, redis) => claimingInTwoSteps(life, redis, redis.connect(life)) },
     within: 100,
+    finds: /was granted to/,
+  },
+  "a reservation that is stored first and claimed then": {
+    guards: { ...GUARDS, store: (life, redis) => claimingAfterwards(life, redis, redis.connect(life)) },
+    within: 200,
     finds: /was granted to/,
   },
   "a host that holds for less long than Redis grants": {
@@ -65,6 +72,15 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     guards: { ...GUARDS, api: { ...GUARDS.api, sweeps: (hosts) => ({ ...hosts, destroy: async () => {} }) } },
     within: 50,
     finds: /which nobody knows/,
+    plan: planRestores,
+  },
+  "a create that forgets what it has left in doubt": {
+    guards: {
+      ...GUARDS,
+      api: { ...GUARDS.api, sagaStore: (database) => new ForgetfulSagaStore(database) },
+    },
+    within: 50,
+    finds: /has ended, and host-\d still has its machine/,
     plan: planForgottenAwards,
   },
   "a record that applies changes whatever their sequence": {
@@ -92,6 +108,28 @@ function claimingInTwoSteps(life: Life, redis: Redis, store: ReservationStore): 
       return { kind: "claimed", offer };
     },
   };
+}
+
+function claimingAfterwards(life: Life, redis: Redis, store: ReservationStore): ReservationStore {
+  return {
+    ...store,
+    async put(reservation, claimant) {
+      const put = await store.put(reservation);
+      const [best] = reservation.offers;
+      if (put.kind !== "stored" || !best || claimant === undefined) return put;
+      const { reservations } = redis;
+      const isThere = await redis.run(life, () => reservations.show([reservation.id]).length > 0);
+      if (isThere)
+        await redis.run(life, () => reservations.overwrite(reservation.id, claimant, best.hostNumber, best));
+      return put;
+    },
+  };
+}
+
+class ForgetfulSagaStore extends SagaStore {
+  override write(owner: Ownership, { settleMs: _, ...write }: SagaWrite): Promise<void> {
+    return super.write(owner, write);
+  }
 }
 
 class HastyLedger extends WatchedLedger {

@@ -29,6 +29,7 @@ const JUMP: Fault = (fleet, random) => {
   const process = random.pick<Process>([...fleet.programs, fleet.redis.process, fleet.postgres.process]);
   process.skewMs = Math.round(random.between(-60_000, 60_000));
   if (process === fleet.redis.process) fleet.redisJumpedMs = fleet.world.nowMs;
+  if (process === fleet.postgres.process) fleet.postgresJumpedMs = fleet.world.nowMs;
   fleet.world.log(process.name, "has another clock", () => `by ${process.skewMs} ms`);
 };
 
@@ -148,7 +149,7 @@ export function planLateAwards({ world, net }: Fleet): void {
   };
 }
 
-/** The same, and every api that could have cleaned up ends before: what comes of those awards only the sweeper finds. */
+/** The same, and apis end all the time, so the one that cleans up is not the one that knew. */
 export function planForgottenAwards(fleet: Fleet): void {
   planLateAwards(fleet);
   const { world, apis } = fleet;
@@ -159,6 +160,25 @@ export function planForgottenAwards(fleet: Fleet): void {
     });
     world.after(undefined, atMs + 1, () => {
       for (const api of apis) api.start();
+    });
+  }
+}
+
+/** Another plan: the record is restored from before the creates that are under way. Of what they have done only the sweeper knows. */
+export function planRestores({ world, postgres, users }: Fleet): void {
+  const random = new Random(world.seed, "restores");
+  for (const { atMs } of users.wishes) {
+    world.after(undefined, atMs + soon(random, 1_000), () => {
+      world.log("postgres", "is restored");
+      postgres.goAway();
+      for (const { id, status } of [...postgres.tables.sagas.values()]) {
+        if (status !== "running") continue;
+        postgres.tables.sagas.delete(id);
+        postgres.tables.machines.delete(id);
+      }
+      world.after(undefined, soon(random, 1_000), () => {
+        postgres.isAway = false;
+      });
     });
   }
 }

@@ -29,6 +29,12 @@ export class Fleet {
   readonly rival: Process;
   /** When the clock of Redis last jumped. */
   redisJumpedMs = Number.NEGATIVE_INFINITY;
+  /** When that of Postgres did. */
+  postgresJumpedMs = Number.NEGATIVE_INFINITY;
+  /** When all faults ended. */
+  healedMs = Number.POSITIVE_INFINITY;
+  /** When creates ended, as it was stored, by their ids. */
+  readonly ended = new Map<string, number>();
 
   constructor(world: World, guards: Guards) {
     this.world = world;
@@ -41,12 +47,12 @@ export class Fleet {
     this.postgres.tables.apps.set("web", "acme");
 
     const servers = new Map<Life, Server>();
-    this.schedulers = names("scheduler", random.whole(1, 2)).map(
-      (name) =>
-        new Process(world, name, (life) => {
-          servers.set(life, startScheduler(life, this.net, guards.store(life, this.redis)));
-        }),
-    );
+    this.schedulers = names("scheduler", random.whole(1, 2)).map((name) => {
+      const version = { claims: random.chance(0.7) };
+      return new Process(world, name, (life) => {
+        servers.set(life, startScheduler(life, this.net, guards.store(life, this.redis), version));
+      });
+    });
     this.apis = names("api", random.whole(1, 2)).map((name) => {
       // On its disk, so it outlives it.
       const file = new Map<number, HostEntry>();
@@ -82,6 +88,7 @@ export class Fleet {
 
   /** All faults end: whoever is down starts, and everybody reaches everybody. */
   heal(): void {
+    this.healedMs = this.world.nowMs;
     this.net.heal();
     this.postgres.isAway = false;
     this.postgres.breaks = 0;
@@ -130,8 +137,16 @@ export class Fleet {
     };
     postgres.onCommitted = ({ name, values = [] }) => {
       if (name === "host_applied") watch.applied(Number(values[0]), BigInt(String(values[1])));
-      if (name === "saga_write" && values[4] === "failed") this.#isTakenBack(String(values[0]));
+      if (name === "saga_write") this.#isStored(String(values[0]), String(values[4]));
     };
+  }
+
+  #isStored(createId: string, status: string): void {
+    // Only its owner's writes count.
+    if (this.postgres.tables.sagas.get(createId)?.status !== status) return;
+    if (status !== "done" && status !== "failed") return;
+    this.ended.set(createId, this.world.nowMs);
+    if (status === "failed") this.#isTakenBack(createId);
   }
 
   /** A create that is said to be taken back has left nothing on the host that had said yes. One that has not answered may still get the award. */

@@ -1,4 +1,5 @@
 import { HostStore } from "../../src/api/adapters/host-store.ts";
+import { SagaStore } from "../../src/api/adapters/saga-store.ts";
 import { Ledger, type LedgerOptions } from "../../src/hostd/domain/ledger.ts";
 import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
 import type { ApiSurroundings } from "./api.ts";
@@ -10,14 +11,19 @@ import { currentLife, type Life } from "./world.ts";
 export interface Guards {
   store(life: Life, redis: Redis): ReservationStore;
   ledger(watch: Watch): (life: Life, options: LedgerOptions) => Ledger;
-  readonly api: Pick<ApiSurroundings, "saga" | "hostStore" | "sweeps">;
+  readonly api: Pick<ApiSurroundings, "saga" | "hostStore" | "sagaStore" | "sweeps">;
 }
 
 /** The real ones. */
 export const GUARDS: Guards = {
   store: (life, redis) => redis.connect(life),
   ledger: (watch) => (life, options) => new WatchedLedger(life, options, watch),
-  api: { saga: (saga) => saga, hostStore: (database) => new HostStore(database), sweeps: (hosts) => hosts },
+  api: {
+    saga: (saga) => saga,
+    hostStore: (database) => new HostStore(database),
+    sagaStore: (database) => new SagaStore(database),
+    sweeps: (hosts) => hosts,
+  },
 };
 
 /** The real ledger, and somebody who looks on. */

@@ -44,6 +44,26 @@ function checkHost(fleet: Fleet, { name, number, now, capacity, vms }: SimHost):
   world.note(`${held.memoryMb}/${allocated.memoryMb}`);
 }
 
+/** What an ended create has left on a host must be gone so soon. The sweeper alone would take a minute at least. */
+const DOUBT_MS = 30_000;
+
+/** What must be so some time after a create has ended, or faults have: nothing is left of it but the machine it has. */
+export function checkEnded(fleet: Fleet): void {
+  const { world, watch, postgres } = fleet;
+  for (const [createId, endedMs] of fleet.ended) {
+    // Whoever settles goes by that clock.
+    if (fleet.postgresJumpedMs >= endedMs || world.nowMs < Math.max(endedMs, fleet.healedMs) + DOUBT_MS)
+      continue;
+    for (const { machineId, outcome } of postgres.tables.sagas.get(createId)?.state.attempts ?? []) {
+      if (outcome === "placed") continue;
+      const host = fleet.hosts.find((each) => each.now?.store.get(machineId));
+      const state = host?.now?.store.get(machineId)?.state;
+      if (host && state !== "destroying" && state !== "destroyed")
+        watch.violated(`create ${createId} has ended, and ${host.name} still has its machine ${machineId}`);
+    }
+  }
+}
+
 /** What is not yet as it must be some time after the last fault, in words; empty when all is well. */
 export function unsettled(fleet: Fleet): readonly string[] {
   const { tables } = fleet.postgres;
@@ -56,6 +76,7 @@ export function unsettled(fleet: Fleet): readonly string[] {
       wrong.push(`create ${saga.id} has failed, and its machine is recorded`);
     else if (saga.status === "done" && !row?.isRecorded)
       wrong.push(`create ${saga.id} is done without a machine`);
+    if (saga.settleMs !== null) wrong.push(`create ${saga.id} has left something in doubt`);
   }
   for (const { createId, id, name, state } of tables.machines.values()) {
     if (!tables.sagas.has(createId)) wrong.push(`machine ${id} of no create is recorded`);

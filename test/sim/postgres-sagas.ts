@@ -16,7 +16,7 @@ type Inserted = [
 type Written = [
   ...[id: string, owner: string, entries: Json, state: Json, status: SagaStatus, fault: Json | null],
   ...[releaseMs: number | null, steps: Json, place: Json | null, said: Json | null, snapshot: Json | null],
-  ...[isRecorded: boolean, events: Json],
+  ...[isRecorded: boolean, events: Json, settleMs: number | null],
 ];
 type Step = Readonly<Record<string, unknown>> & { readonly sequence: number; readonly time: string };
 
@@ -36,6 +36,7 @@ export const statements: Readonly<Record<string, Does>> = {
       ...{ id, org, request_id: requestId, request_hash: hash, status: "running" },
       ...{ request: JSON.parse(request), state: JSON.parse(state), entries: [], traceparent, fault: null },
       ...{ attempts: 0, create_time: new Date(run.nowMs), owner, leaseMs: run.nowMs + leaseMs },
+      ...{ settleMs: null, updateMs: run.nowMs },
     };
     put(run.tables.sagas, id, row, run.onUndo);
     return rows([row]);
@@ -43,14 +44,20 @@ export const statements: Readonly<Record<string, Does>> = {
   saga_write: (run, ...values: Written) => {
     const [id, owner, entries, state, status, fault, releaseMs, steps, place, said, snapshot, ...rest] =
       values;
-    const [isRecorded, events] = rest;
+    const [isRecorded, events, settleMs] = rest;
     const saga = run.tables.sagas.get(id);
     if (saga?.owner !== owner) return rows([{ owned: 0, placed: 0, recorded: 0 }]);
     const attempts = saga.attempts + (status === "stuck" ? 1 : 0);
     const released = releaseMs === null ? {} : { owner: null, leaseMs: run.nowMs + releaseMs, attempts };
+    const doubts = settleMs === null ? {} : { settleMs: run.nowMs + settleMs };
     const told = { entries: parse(entries), state: parse(state), status, fault: parse(fault) };
     // As saga-writes.ts has made them, here and below.
-    put(run.tables.sagas, id, { ...saga, ...told, ...released } as SagaTableRow, run.onUndo);
+    put(
+      run.tables.sagas,
+      id,
+      { ...saga, ...told, ...released, ...doubts, updateMs: run.nowMs } as SagaTableRow,
+      run.onUndo,
+    );
     for (const step of parse(steps) as readonly Step[]) putStep(run, id, step);
     const placed = place === null ? 0 : placeMachine(run, id, parse(place) as Placed);
     const machine = { ...parse(said), snapshot: parse(snapshot), isRecorded, events: parse(events) } as Said;
@@ -70,6 +77,24 @@ export const statements: Readonly<Record<string, Does>> = {
       .map((saga) => ({ ...saga, owner, leaseMs: run.nowMs + leaseMs }));
     for (const saga of due) put(run.tables.sagas, saga.id, saga, run.onUndo);
     return rows(due);
+  },
+  saga_in_doubt: (run, limit: number) => {
+    const due = [...run.tables.sagas.values()]
+      .filter(({ settleMs }) => settleMs !== null && settleMs < run.nowMs)
+      .sort((a, b) => Number(a.settleMs) - Number(b.settleMs))
+      .slice(0, limit);
+    for (const saga of due) {
+      const againMs = Math.min(Math.max((run.nowMs - saga.updateMs) / 2, 2_000), 300_000);
+      put(run.tables.sagas, saga.id, { ...saga, settleMs: run.nowMs + againMs }, run.onUndo);
+    }
+    return rows(
+      due.map(({ id, state, updateMs }) => ({ id, state, ended_ms: String(run.nowMs - updateMs) })),
+    );
+  },
+  saga_settled: (run, id: string) => {
+    const saga = run.tables.sagas.get(id);
+    if (saga) put(run.tables.sagas, id, { ...saga, settleMs: null }, run.onUndo);
+    return changed(saga ? 1 : 0);
   },
   saga_find: ({ tables }, org: string, requestId: string) => {
     const found = [...tables.sagas.values()].filter(

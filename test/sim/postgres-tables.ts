@@ -22,6 +22,8 @@ export interface SagaTableRow extends SagaRow {
   readonly request_hash: Buffer;
   readonly owner: string | null;
   readonly leaseMs: number;
+  readonly settleMs: number | null;
+  readonly updateMs: number;
 }
 
 /** A row of `hosts`. */

@@ -3,7 +3,7 @@ import type { Offer } from "../../src/scheduler/domain/offer.ts";
 import type {
   Claimed,
   Expired,
-  Listed,
+  Living,
   Opened,
   Put,
   Reservation,
@@ -53,21 +53,24 @@ export class Reservations {
 
   open(id: string): Opened {
     const known = this.#living(id);
-    return known ? { kind: "lives", reservation: known.reservation } : { kind: "new", nowMs: this.#now() };
+    return known ? { kind: "lives", ...living(known) } : { kind: "new", nowMs: this.#now() };
   }
 
-  put(reservation: Reservation): Put {
+  put(reservation: Reservation, claimant?: string): Put {
     const { id, deadlineMs, offers } = reservation;
     const known = this.#living(id);
-    if (known) return { kind: "lives", reservation: known.reservation };
+    if (known) return { kind: "lives", ...living(known) };
     if (this.#now() >= deadlineMs) return { kind: "late" };
     if (this.#sorted().length >= this.#limit) return { kind: "full", limit: this.#limit };
     const goneMs = this.#now() + GARBAGE_MS;
     const hosts = new Set(offers.map((offer) => offer.hostNumber));
-    this.#hashes.set(id, { reservation, hosts, goneMs });
+    const best = offers[0];
+    const claim = claimant && best ? { claimant, claimedHost: best.hostNumber } : {};
+    this.#hashes.set(id, { reservation, hosts, goneMs, ...claim });
     this.#deadlines.set(id, deadlineMs);
     this.#deadlinesGoneMs = goneMs;
     this.onStored(reservation);
+    if (claimant && best) this.onClaimed(reservation, claimant, best);
     return { kind: "stored" };
   }
 
@@ -119,14 +122,10 @@ export class Reservations {
     return { ids: living.slice(0, limit).map(([id]) => id), total: living.length };
   }
 
-  show(ids: readonly string[]): readonly Listed[] {
+  show(ids: readonly string[]): readonly Living[] {
     return ids.flatMap((id) => {
       const known = this.#hash(id);
-      if (!known) return [];
-      const { reservation, claimant, claimedHost = Number.NaN } = known;
-      return [
-        { reservation, ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost } }) },
-      ];
+      return known ? [living(known)] : [];
     });
   }
 
@@ -146,6 +145,10 @@ export class Reservations {
   }
 }
 
+function living({ reservation, claimant, claimedHost = Number.NaN }: Hash): Living {
+  return { reservation, ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost } }) };
+}
+
 function offerOf({ reservation, hosts }: Hash, hostNumber: number): Offer | undefined {
   return hosts.has(hostNumber) ? reservation.offers.find((one) => one.hostNumber === hostNumber) : undefined;
 }
@@ -154,7 +157,7 @@ function offerOf({ reservation, hosts }: Hash, hostNumber: number): Offer | unde
 export function storeOf(scripts: Reservations, run: <T>(script: () => T) => Promise<T>): ReservationStore {
   return {
     open: (id) => run(() => scripts.open(id)),
-    put: (reservation) => run(() => scripts.put(reservation)),
+    put: (reservation, claimant) => run(() => scripts.put(reservation, claimant)),
     claim: (id, claimant, hostNumber) => run(() => scripts.claim(id, claimant, hostNumber)),
     remove: (id) => run(() => scripts.remove(id)),
     async sweep(limit) {

@@ -25,8 +25,14 @@ const SILENT = {
   swept: () => {},
 };
 
+/** What differs between replicas. */
+interface Version {
+  /** Whether it claims for whoever reserves; those of before did not. */
+  readonly claims: boolean;
+}
+
 /** A life of a scheduler replica: its real domain and its real end of the hosts' streams. */
-export function startScheduler(life: Life, net: Network, store: ReservationStore): Server {
+export function startScheduler(life: Life, net: Network, store: ReservationStore, version: Version): Server {
   const { clock } = life.process;
   const hosts = new Hosts(clock);
   const after = (ms: number, fn: () => void) => {
@@ -52,7 +58,8 @@ export function startScheduler(life: Life, net: Network, store: ReservationStore
   startLoop(SWEEP_MS, SWEEP_MS / 10, sweep, { name: "sweep reservations" });
   startLoop(SILENCE_MS, 0, () => hosts.dropSilent(), { name: "drop silent hosts" });
   net.serve(life, {
-    reserve: (request: ReserveRequest) => reservations.reserve(request),
+    reserve: ({ claimant, ...request }: ReserveRequest) =>
+      reservations.reserve({ ...request, ...(version.claims && claimant ? { claimant } : {}) }),
     claim: ({ id, claimant, host }: { id: string; claimant: string; host: number }) =>
       reservations.claim(id, claimant, host),
     release: ({

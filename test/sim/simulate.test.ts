@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { planForgottenAwards, planLateAwards, planPauses, planRestarts } from "./faults.ts";
+import { planForgottenAwards, planLateAwards, planPauses, planRestarts, planRestores } from "./faults.ts";
 import { firstFailing } from "./first-failing.ts";
 import { simulate } from "./simulate.ts";
 
@@ -18,7 +18,8 @@ test.each([
   ["hosts restart in the middle of auctions", planRestarts],
   ["apis pause for just less long than reservations live", planPauses],
   ["awards arrive after they were given up", planLateAwards],
-  ["nobody is left to clean up after them", planForgottenAwards],
+  ["they do, and whoever knew of them has ended", planForgottenAwards],
+  ["the record is restored from before a create", planRestores],
 ])("every invariant holds while %s", async (_what, plan) => {
   expect(await firstFailing(40, { plan })).toBeUndefined();
 });

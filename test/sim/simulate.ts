@@ -3,7 +3,7 @@ import { planFaults } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
 import { installGlobals } from "./globals.ts";
 import { GUARDS, type Guards } from "./guards.ts";
-import { checkAlways, unsettled } from "./invariants.ts";
+import { checkAlways, checkEnded, unsettled } from "./invariants.ts";
 import { currentLife, World } from "./world.ts";
 
 /**
@@ -83,6 +83,7 @@ async function settle(fleet: Fleet, hasFailed: () => boolean): Promise<void> {
   let settledMs = Number.POSITIVE_INFINITY;
   for (;;) {
     await world.run(world.nowMs + LOOK_MS, hasFailed);
+    checkEnded(fleet);
     if (hasFailed()) return;
     const wrong = unsettled(fleet);
     settledMs = wrong.length > 0 ? Number.POSITIVE_INFINITY : Math.min(settledMs, world.nowMs);

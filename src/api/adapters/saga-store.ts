@@ -1,5 +1,6 @@
 import { Fault } from "../../lib/fault.ts";
 import type { Queries, Statement } from "../../lib/postgres.ts";
+import type { CreateState } from "../domain/create-state.ts";
 import type { StepProgress } from "../domain/progress.ts";
 import type { Transactions } from "./gated-database.ts";
 import { SAGA_COLUMNS, type SagaRow, type StoredSaga, toSaga } from "./saga-row.ts";
@@ -9,6 +10,13 @@ import { type SagaWrite, type SagaWritten, sagaWrite } from "./saga-writes.ts";
 export interface Ownership {
   readonly id: string;
   readonly owner: string;
+}
+
+/** A create that has ended, and how long ago, by Postgres' clock. */
+export interface InDoubt {
+  readonly id: string;
+  readonly state: CreateState;
+  readonly endedMs: number;
 }
 
 /** Creates under way. Several apis share them: one owns each, for the length of a lease that it renews. */
@@ -82,6 +90,31 @@ export class SagaStore {
       values: [id, from],
     });
     return rows.map(toProgress);
+  }
+
+  /**
+   * Creates that have ended and whose time has come to settle what they left in doubt. Nobody else gets them for a while, which is longer the longer
+   * ago they ended: 2 s at first, 5 min at last.
+   */
+  async inDoubt(limit: number): Promise<readonly InDoubt[]> {
+    const { rows } = await this.#db.query<{ id: string; state: CreateState; ended_ms: string }>({
+      name: "saga_in_doubt",
+      text: `update sagas
+                set settle_time = now() + least(greatest((now() - update_time) / 2, interval '2 seconds'), interval '5 minutes')
+              where id in (select id from sagas where settle_time < now() order by settle_time limit $1 for update skip locked)
+          returning id, state, floor(extract(epoch from now() - update_time) * 1000)::bigint as ended_ms`,
+      values: [limit],
+    });
+    return rows.map(({ id, state, ended_ms }) => ({ id, state, endedMs: Number(ended_ms) }));
+  }
+
+  /** Nothing of it is in doubt any more. */
+  async settled(id: string): Promise<void> {
+    await this.#db.query({
+      name: "saga_settled",
+      text: "update sagas set settle_time = null where id = $1",
+      values: [id],
+    });
   }
 
   /** How many have an undo that failed. */

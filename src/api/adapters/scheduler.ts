@@ -9,7 +9,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { TokenSource } from "../../lib/tokens.ts";
 import { placementTo } from "../convert-placement.ts";
-import type { Auctions } from "../create/context.ts";
+import type { Auctions, Reserved } from "../create/context.ts";
 import type { Offer } from "../domain/create-state.ts";
 import type { Scope } from "../domain/scope.ts";
 import { Replicas } from "./replicas.ts";
@@ -34,8 +34,8 @@ export class Scheduler implements Auctions {
     this.#replicas = new Replicas(addresses, clock);
   }
 
-  async reserve(request: Parameters<Auctions["reserve"]>[0], scope: Scope): Promise<readonly Offer[]> {
-    const { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts } = request;
+  async reserve(request: Parameters<Auctions["reserve"]>[0], scope: Scope): Promise<Reserved> {
+    const { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts, claimant } = request;
     const resources = { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(SCRATCH_DISK_MB) };
     const placement = request.placement && placementTo(request.placement);
     const message = {
@@ -45,11 +45,16 @@ export class Scheduler implements Auctions {
       app,
       excludedHosts: [...excludedHosts],
       placement,
+      claimant,
     };
-    const response = await this.#ask(reservationId, RESERVE_MS, scope, (client, attempt) =>
-      call(client, client.reserve, message, attempt),
+    const { reservation, claimedHost } = await this.#ask(
+      reservationId,
+      RESERVE_MS,
+      scope,
+      (client, attempt) => call(client, client.reserve, message, attempt),
     );
-    return (response.reservation?.offers ?? []).map(toOffer);
+    const offers = (reservation?.offers ?? []).map(toOffer);
+    return { offers, ...(claimedHost === undefined ? {} : { claimedHost }) };
   }
 
   async claim(reservationId: string, claimant: string, hostNumber: number, scope: Scope): Promise<Offer> {

@@ -5,9 +5,6 @@ import { type AwardStep, judge, nextAwardStep } from "../domain/award.ts";
 import {
   type Attempt,
   candidates,
-  doubtfulAttempts,
-  type Offer,
-  type Refusal,
   regionOf,
   withAttempt,
   withAuction,
@@ -33,7 +30,7 @@ export async function award(tools: CreateTools, ctx: CreateContext, signal: Abor
         await ask(tools, ctx, step.attempt, signal);
         break;
       case "claim":
-        await claim(tools, ctx, step.reservationId, step.offer, signal);
+        await claim(tools, ctx, step, signal);
         break;
       case "auction":
         await holdAuction(tools, ctx, step, signal);
@@ -50,23 +47,25 @@ export async function undoAward(tools: CreateTools, ctx: CreateContext, signal: 
   const results = await Promise.allSettled(
     suspects.map(({ offer, machineId }) => tools.hosts.destroy(hostOf(offer), machineId, { signal })),
   );
-  for (const { offer, machineId } of doubtfulAttempts(ctx.state)) tools.later(hostOf(offer), machineId);
   const failed = results.find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
 }
 
-/** Claims the reservation, and stores which host will be asked for which machine. */
+/**
+ * Claims the reservation, and stores which host will be asked for which machine. What the auction has claimed is claimed again only by a run that
+ * goes on with another's: that one may have left it long ago, and a hold that is over is not to be held against its host.
+ */
 async function claim(
   { auctionsIn, random }: CreateTools,
   ctx: CreateContext,
-  reservationId: string,
-  best: Offer,
+  { reservationId, offer: best, isClaimed }: Extract<AwardStep, { kind: "claim" }>,
   signal: AbortSignal,
 ): Promise<void> {
   const region = regionOf(ctx.state, reservationId, ctx.request);
-  let offer: Offer;
+  let offer = best;
   try {
-    offer = await auctionsIn(region).claim(reservationId, ctx.id, best.hostNumber, { signal });
+    if (!isClaimed || ctx.isResumed)
+      offer = await auctionsIn(region).claim(reservationId, ctx.id, best.hostNumber, { signal });
   } catch (err) {
     const isGone =
       hasReason(err, "RESERVATION_EXPIRED") ||
@@ -150,20 +149,19 @@ async function holdAuction(
   signal: AbortSignal,
 ): Promise<void> {
   const { region, reservationId } = step;
-  let offers: readonly Offer[] = [];
-  let refusal: Refusal | undefined;
+  let found: Parameters<typeof withAuction>[3] = { offers: [] };
   try {
     const request = auctionRequest(ctx, reservationId, step.excludedHosts);
-    offers = await auctionsIn(region).reserve(request, { signal });
+    found = await auctionsIn(region).reserve(request, { signal });
   } catch (err) {
     const isNobody = hasReason(err, "NO_CAPACITY") || hasReason(err, "NO_HOSTS");
     // With hosts left out, nobody else having room is not the last word on why this create fails.
     if (step.isFirst || !isNobody) {
       const isOnly = candidates(ctx.request).length === 1;
       if (isOnly || signal.aborted || !(err instanceof Fault) || !OF_THE_REGION.has(err.reason)) throw err;
-      refusal = { reason: err.reason, message: err.message };
+      found = { offers: [], refusal: { reason: err.reason, message: err.message } };
       ctx.report({ detail: `${region}: ${err.reason}`, bytesDone: 0, bytesTotal: 0 });
     }
   }
-  await ctx.save(withAuction(ctx.state, reservationId, region, offers, refusal));
+  await ctx.save(withAuction(ctx.state, reservationId, region, found));
 }

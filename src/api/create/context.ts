@@ -20,12 +20,22 @@ export interface AuctionRequest {
   readonly app: string;
   readonly excludedHosts: readonly number[];
   readonly placement?: Placement;
+  /** Who claims the best offer with it: the create. */
+  readonly claimant: string;
+}
+
+/** What an auction has found. */
+export interface Reserved {
+  /** Best first. */
+  readonly offers: readonly Offer[];
+  /** Host of the offer that is claimed already. Absent: Claim comes first. */
+  readonly claimedHost?: number;
 }
 
 /** A region's scheduler. Not to be reached, or unable to work, it is UNAVAILABLE / `SCHEDULER_UNAVAILABLE`. */
 export interface Auctions {
-  /** Offers, best first. @throws Fault `NO_CAPACITY`, `NO_HOSTS` */
-  reserve(request: AuctionRequest, scope: Scope): Promise<readonly Offer[]>;
+  /** Holds an auction and claims its best offer; a repeat gives the same. @throws Fault `NO_CAPACITY`, `NO_HOSTS` */
+  reserve(request: AuctionRequest, scope: Scope): Promise<Reserved>;
   /** @throws Fault `RESERVATION_EXPIRED`, `RESERVATION_CLAIMED`, `OFFER_UNKNOWN` */
   claim(reservationId: string, claimant: string, hostNumber: number, scope: Scope): Promise<Offer>;
   /** Ends a reservation: everybody but the winner lets go. `refused`: hosts that took their offer back, or did not answer the award. */
@@ -102,8 +112,6 @@ export interface CreateTools {
   readonly random: () => bigint;
   /** Makes sure that whoever starts the machine finds this host. Never throws. */
   readonly meet: (host: HostAddress) => Promise<void>;
-  /** Destroys a machine that nobody wants again in a while: its host may hear of its creation late. */
-  readonly later: (host: HostAddress, machineId: string) => void;
   /** Between attempts to reach a host that has a machine already, in milliseconds. Default 500. */
   readonly retryMs?: number;
 }
@@ -114,7 +122,7 @@ export function auctionRequest(ctx: CreateContext, reservationId: string, exclud
   const { cpus, memoryMb } = config.guest;
   const imageDigest = imageOf(ctx).digest;
   const wish = placement === undefined ? {} : { placement };
-  return { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts, ...wish };
+  return { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts, claimant: ctx.id, ...wish };
 }
 
 /** The image that the step `resolve` found. */

@@ -5,7 +5,12 @@ import { sleep } from "../../lib/wait.ts";
 import type { SagaStatus, StoredSaga } from "../adapters/saga-row.ts";
 import type { SagaStore } from "../adapters/saga-store.ts";
 import type { SagaWrite } from "../adapters/saga-writes.ts";
-import type { Attempt, CreateRequest, CreateState } from "../domain/create-state.ts";
+import {
+  type Attempt,
+  type CreateRequest,
+  type CreateState,
+  doubtfulAttempts,
+} from "../domain/create-state.ts";
 import { type FaultData, faultData } from "../domain/fault-data.ts";
 import type { Machine } from "../domain/machine.ts";
 import type { Progress, StepProgress, Within } from "../domain/progress.ts";
@@ -19,6 +24,8 @@ const STORE_RETRY_MS = 250;
  * create takes between two of those when all it needs is an ocean away, since a write waits for the one before it.
  */
 const SOON_MS = 1_000;
+/** What is in doubt is settled so long after the end, at first: late enough for a request that was broken off to have arrived. */
+const SETTLE_MS = 1_000;
 
 /**
  * One run of a create by this process: what its steps keep, and the log of what happened to them. All of it is stored under the run's
@@ -174,7 +181,7 @@ export class Running implements CreateContext, SagaLog {
   async finish(): Promise<void> {
     await Promise.all(this.#aside);
     try {
-      await this.#write({ status: "done", releaseMs: 0 });
+      await this.#write({ status: "done", releaseMs: 0, settleMs: this.#settleMs });
     } catch (err) {
       // The answer to an attempt that worked may have been lost.
       const isLost = err instanceof Fault && err.reason === "LEASE_LOST";
@@ -186,13 +193,19 @@ export class Running implements CreateContext, SagaLog {
   /** Stores all there is and gives the saga up in this state, to be claimed by anybody after `retryAfterMs` unless it is finished. */
   async release(status: SagaStatus, retryAfterMs: number): Promise<void> {
     await Promise.all(this.#aside);
+    const settleMs = status === "failed" ? this.#settleMs : undefined;
     // Also when the run was abandoned: all that it has done is to be known to the one that goes on.
-    await this.#inTurn(() => this.#writeNow({ status, releaseMs: retryAfterMs }));
+    await this.#inTurn(() => this.#writeNow({ status, releaseMs: retryAfterMs, settleMs }));
   }
 
   /** The status to leave it in when the run ends without a result. */
   get status(): SagaStatus {
     return this.#status;
+  }
+
+  /** Undefined: no host may have a machine of it that nobody wants. */
+  get #settleMs(): number | undefined {
+    return doubtfulAttempts(this.#state).length > 0 ? SETTLE_MS : undefined;
   }
 
   get #ownership() {
@@ -271,4 +284,6 @@ export class Running implements CreateContext, SagaLog {
 }
 
 /** What a write has besides what every write has. */
-type Extra = Partial<Pick<SagaWrite, "attempt" | "machine" | "isRecorded" | "status" | "releaseMs">>;
+type Extra = Partial<
+  Pick<SagaWrite, "attempt" | "machine" | "isRecorded" | "status" | "releaseMs" | "settleMs">
+>;

@@ -101,13 +101,12 @@ function awardStep(tools: CreateTools): Step<CreateContext> {
  * Losers let go, and hosts that did not answer are told that nobody wants their machine. Whatever is missed ends by itself, so the next step does
  * not wait for it.
  */
-function release({ auctionsIn, hosts, later }: CreateTools): Step<CreateContext> {
+function release({ auctionsIn, hosts }: CreateTools): Step<CreateContext> {
   return {
     name: "release",
     async run(ctx, signal) {
       const scope = { signal, remainingMs: CLEANUP_MS };
       const winner = placed(ctx);
-      for (const { offer, machineId } of doubtfulAttempts(ctx.state)) later(hostOf(offer), machineId);
       const cleanUps = [
         ...ctx.state.auctions.map(async ({ reservationId, region = ctx.request.region }) =>
           auctionsIn(region).release(

@@ -20,7 +20,7 @@ const offer = (hostNumber: number): Offer => ({
   hostAddress: `127.0.0.1:${hostNumber}`,
   epoch: "1",
 });
-const first = withAuction(NOT_BEGUN, "c.1", "ord", [offer(1), offer(2)]);
+const first = withAuction(NOT_BEGUN, "c.1", "ord", { offers: [offer(1), offer(2)] });
 
 const next = (state: CreateState, regions: readonly string[] = ["ord"]) => nextAwardStep("c", state, regions);
 
@@ -53,6 +53,18 @@ describe("the award", () => {
       kind: "claim",
       offer: { hostNumber: 2 },
     });
+  });
+
+  it("knows that the auction has claimed its best offer, and nothing of the runner-up", () => {
+    const claimed = withAuction(NOT_BEGUN, "c.1", "ord", { offers: [offer(1), offer(2)], claimedHost: 1 });
+
+    expect(next(claimed)).toMatchObject({ kind: "claim", offer: { hostNumber: 1 }, isClaimed: true });
+    expect(next(tried(claimed, 1, "refused"))).toMatchObject({
+      kind: "claim",
+      offer: { hostNumber: 2 },
+      isClaimed: false,
+    });
+    expect(next(first)).toMatchObject({ kind: "claim", isClaimed: false });
   });
 
   it("asks again, without a claim, when it does not know the answer", () => {
@@ -93,12 +105,9 @@ describe("the award", () => {
   });
 
   it("gives hosts that only lost their hold a last chance", () => {
-    const state = withAuction(
-      tried(tried(first, 1, "refused", "HOLD_EXPIRED"), 2, "refused"),
-      "c.2",
-      "ord",
-      [],
-    );
+    const state = withAuction(tried(tried(first, 1, "refused", "HOLD_EXPIRED"), 2, "refused"), "c.2", "ord", {
+      offers: [],
+    });
 
     expect(next(state)).toMatchObject({
       kind: "auction",
@@ -111,13 +120,15 @@ describe("the award", () => {
     ["refused", "DISK_FULL", "NO_CAPACITY", "RESOURCE_EXHAUSTED"],
     ["lost", "HOST_UNREACHABLE", "HOST_UNREACHABLE", "UNAVAILABLE"],
   ] as const)("fails when all have %s it", (outcome, reason, expected, code) => {
-    const state = withAuction(tried(tried(first, 1, outcome, reason), 2, outcome, reason), "c.2", "ord", []);
+    const state = withAuction(tried(tried(first, 1, outcome, reason), 2, outcome, reason), "c.2", "ord", {
+      offers: [],
+    });
 
     expect(next(state)).toMatchObject({ kind: "fail", fault: { reason: expected, code } });
   });
 
   it("fails when reservations die before they are claimed", () => {
-    const state = withAuctionOver(withAuction(withAuctionOver(first), "c.2", "ord", [offer(1)]));
+    const state = withAuctionOver(withAuction(withAuctionOver(first), "c.2", "ord", { offers: [offer(1)] }));
 
     expect(next(state)).toMatchObject({
       kind: "fail",
@@ -126,7 +137,10 @@ describe("the award", () => {
   });
 
   it("goes to the next region when one has refused, and there asks anybody", () => {
-    const refused = withAuction(NOT_BEGUN, "c.1", "ord", [], { reason: "NO_CAPACITY", message: "full" });
+    const refused = withAuction(NOT_BEGUN, "c.1", "ord", {
+      offers: [],
+      refusal: { reason: "NO_CAPACITY", message: "full" },
+    });
 
     expect(next(refused, ["ord", "gru"])).toEqual({
       kind: "auction",
@@ -138,7 +152,7 @@ describe("the award", () => {
   });
 
   it("goes to the next region when nobody in one took the machine, after as many auctions as there are in any", () => {
-    const state = withAuction(tried(tried(first, 1, "refused"), 2, "refused"), "c.2", "ord", []);
+    const state = withAuction(tried(tried(first, 1, "refused"), 2, "refused"), "c.2", "ord", { offers: [] });
 
     expect(next(state, ["ord", "gru"])).toMatchObject({
       kind: "auction",
@@ -147,7 +161,7 @@ describe("the award", () => {
       excludedHosts: [],
       isFirst: true,
     });
-    const there = withAuction(state, "c.3", "gru", [offer(7)]);
+    const there = withAuction(state, "c.3", "gru", { offers: [offer(7)] });
     expect(next(there, ["ord", "gru"])).toMatchObject({ kind: "claim", reservationId: "c.3" });
     expect(next(tried(there, 7, "refused"), ["ord", "gru"])).toMatchObject({
       kind: "auction",
@@ -163,11 +177,10 @@ describe("the award", () => {
     ["NO_HOSTS", "SCHEDULER_UNAVAILABLE", "SCHEDULER_UNAVAILABLE", "UNAVAILABLE"],
   ] as const)("says of each region why not: %s and %s are %s together", (one, other, reason, code) => {
     const state = withAuction(
-      withAuction(NOT_BEGUN, "c.1", "ord", [], { reason: one, message: "the one" }),
+      withAuction(NOT_BEGUN, "c.1", "ord", { offers: [], refusal: { reason: one, message: "the one" } }),
       "c.2",
       "gru",
-      [],
-      { reason: other, message: "the other" },
+      { offers: [], refusal: { reason: other, message: "the other" } },
     );
 
     expect(next(state, ["ord", "gru"])).toMatchObject({
@@ -203,9 +216,10 @@ describe("the award", () => {
           if (step.kind === "fail" || step.kind === "placed") break;
           if (step.kind === "auction") {
             const left = (bids.next().value ?? []).filter((n: number) => !step.excludedHosts.includes(n));
-            const refusal =
-              left.length === 0 && step.isFirst ? { reason: "NO_CAPACITY", message: "" } : undefined;
-            state = withAuction(state, step.reservationId, step.region, left.map(offer), refusal);
+            const isRefused = left.length === 0 && step.isFirst;
+            const refusal = isRefused ? { refusal: { reason: "NO_CAPACITY", message: "" } } : {};
+            const found = { offers: left.map(offer), ...refusal };
+            state = withAuction(state, step.reservationId, step.region, found);
           } else if (step.kind === "claim") {
             const says = answer.next().value ?? "refused";
             if (says === "gone") state = withAuctionOver(state);

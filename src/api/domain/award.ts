@@ -13,8 +13,13 @@ export type AwardStep =
   | { readonly kind: "placed"; readonly attempt: Attempt }
   /** Ask this host (again): the attempt is stored and its answer unknown. */
   | { readonly kind: "ask"; readonly attempt: Attempt }
-  /** Claim the reservation for this offer, then store the attempt. */
-  | { readonly kind: "claim"; readonly reservationId: string; readonly offer: Offer }
+  /** Claim the reservation for this offer, then store the attempt. `isClaimed`: the auction has claimed it. */
+  | {
+      readonly kind: "claim";
+      readonly reservationId: string;
+      readonly offer: Offer;
+      readonly isClaimed: boolean;
+    }
   /** Hold an auction; `isFirst` when a refusal to hold it is the region's last word. */
   | {
       readonly kind: "auction";
@@ -54,7 +59,10 @@ export function nextAwardStep(createId: string, state: CreateState, regions: rea
   if (asked) return { kind: "ask", attempt: asked };
   const auction = state.auctions.at(-1);
   const offer = auction && nextOffer(state, auction);
-  if (auction && offer) return { kind: "claim", reservationId: auction.reservationId, offer };
+  if (auction && offer) {
+    const isClaimed = auction.claimedHost === offer.hostNumber;
+    return { kind: "claim", reservationId: auction.reservationId, offer, isClaimed };
+  }
   return nextAuction(createId, state, regions);
 }
 

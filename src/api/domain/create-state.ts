@@ -32,6 +32,8 @@ export interface Auction {
   readonly reservationId: string;
   /** Best first. Empty when nobody offered. */
   readonly offers: readonly Offer[];
+  /** Host of the offer that the auction itself has claimed. Absent: none. */
+  readonly claimedHost?: number;
   /** Its reservation can no longer be claimed, so the offers that are left are worth nothing. */
   readonly isOver: boolean;
   /** Where it was held. Absent: in the request's region. */
@@ -114,11 +116,10 @@ export function withAuction(
   state: CreateState,
   reservationId: string,
   region: string,
-  offers: readonly Offer[],
-  refusal?: Refusal,
+  found: Pick<Auction, "offers" | "claimedHost" | "refusal">,
 ): CreateState {
-  const auction = { reservationId, region, offers, isOver: offers.length === 0 };
-  return { ...state, auctions: [...state.auctions, { ...auction, ...(refusal ? { refusal } : {}) }] };
+  const auction = { reservationId, region, ...found, isOver: found.offers.length === 0 };
+  return { ...state, auctions: [...state.auctions, auction] };
 }
 
 /** The reservation of the last auction can no longer be claimed. */

@@ -3,7 +3,7 @@ import type { Offer } from "../domain/offer.ts";
 import type {
   Claimed,
   Expired,
-  Listed,
+  Living,
   Opened,
   Put,
   Reservation,
@@ -49,17 +49,17 @@ export class RedisReservations implements ReservationStore {
   }
 
   async open(id: string): Promise<Opened> {
-    const [kind, value] = answer(await this.#open([this.#key(id)], []));
-    return kind === "lives" ? { kind, reservation: decode(value) } : { kind: "new", nowMs: Number(value) };
+    const [kind, value, ...claim] = answer(await this.#open([this.#key(id)], []));
+    return kind === "lives" ? { kind, ...living(value, ...claim) } : { kind: "new", nowMs: Number(value) };
   }
 
-  async put(reservation: Reservation): Promise<Put> {
+  async put(reservation: Reservation, claimant = ""): Promise<Put> {
     const { id, deadlineMs, offers } = reservation;
-    const [kind, value] = answer(
+    const [kind, value, ...claim] = answer(
       await this.#put(
         [this.#key(id), this.#deadlines],
         [
-          ...[id, deadlineMs, encode(reservation), GARBAGE_MS, this.#limit],
+          ...[id, deadlineMs, encode(reservation), GARBAGE_MS, this.#limit, claimant],
           ...offers.map((offer) => offer.hostNumber),
         ],
       ),
@@ -71,7 +71,7 @@ export class RedisReservations implements ReservationStore {
       case "full":
         return { kind, limit: this.#limit };
       case "lives":
-        return { kind, reservation: decode(value) };
+        return { kind, ...living(value, ...claim) };
       default:
         throw unexpected("put", kind);
     }
@@ -110,7 +110,7 @@ export class RedisReservations implements ReservationStore {
     });
   }
 
-  async list(limit: number): Promise<{ listed: readonly Listed[]; total: number }> {
+  async list(limit: number): Promise<{ listed: readonly Living[]; total: number }> {
     const [total, ...ids] = answer(await this.#living([this.#deadlines], [limit]));
     if (ids.length === 0) return { listed: [], total: Number(total) };
     const shown = answer(
@@ -119,12 +119,9 @@ export class RedisReservations implements ReservationStore {
         [],
       ),
     );
-    const listed = shown.flatMap((body, i) => {
-      if (i % 3 !== 0) return [];
-      const [claimant, host] = [shown[i + 1] ?? "", shown[i + 2]];
-      const claim = claimant === "" ? {} : { claim: { claimant, hostNumber: Number(host) } };
-      return [{ reservation: decode(body), ...claim }];
-    });
+    const listed = shown.flatMap((body, i) =>
+      i % 3 === 0 ? [living(body, shown[i + 1], shown[i + 2])] : [],
+    );
     return { listed, total: Number(total) };
   }
 
@@ -141,6 +138,11 @@ function answer(value: unknown): string[] {
 
 function unexpected(script: string, kind: string | undefined): TypeError {
   return new TypeError(`the script ${script} answered ${kind}`);
+}
+
+function living(body: string | undefined, claimant = "", host = ""): Living {
+  const claim = claimant === "" ? {} : { claim: { claimant, hostNumber: Number(host) } };
+  return { reservation: decode(body), ...claim };
 }
 
 function encode(reservation: Reservation): string {

@@ -11,22 +11,27 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
-/** KEYS: reservation. Answers `lives` and the body, or `new` and the time. */
-export const OPEN = `${NOW}
-local known = redis.call('HMGET', KEYS[1], 'deadline', 'body')
-if known[1] and now < tonumber(known[1]) then return {'lives', known[2]} end
+const LIVES = `
+local known = redis.call('HMGET', KEYS[1], 'deadline', 'body', 'claimant', 'host')
+if known[1] and now < tonumber(known[1]) then return {'lives', known[2], known[3] or '', known[4] or ''} end
+`;
+
+/** KEYS: reservation. Answers `lives`, the body, the claimant and the number of the claimed host, empty for none; or `new` and the time. */
+export const OPEN = `${NOW}${LIVES}
 return {'new', now}
 `;
 
-/** KEYS: reservation, deadlines. ARGV: id, deadline, body, garbage TTL in ms, most reservations, numbers of the hosts. */
-export const PUT = `${NOW}
-local known = redis.call('HMGET', KEYS[1], 'deadline', 'body')
-if known[1] and now < tonumber(known[1]) then return {'lives', known[2]} end
+/**
+ * KEYS: reservation, deadlines. ARGV: id, deadline, body, garbage TTL in ms, most reservations, claimant (empty for none), numbers of the hosts,
+ * best first: the claimant gets the first.
+ */
+export const PUT = `${NOW}${LIVES}
 if now >= tonumber(ARGV[2]) then return {'late'} end
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return {'full'} end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'deadline', ARGV[2], 'body', ARGV[3])
-for i = 6, #ARGV do redis.call('HSET', KEYS[1], 'host:' .. ARGV[i], '1') end
+for i = 7, #ARGV do redis.call('HSET', KEYS[1], 'host:' .. ARGV[i], '1') end
+if ARGV[6] ~= '' and ARGV[7] then redis.call('HSET', KEYS[1], 'claimant', ARGV[6], 'host', ARGV[7]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])

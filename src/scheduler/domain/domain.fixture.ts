@@ -8,7 +8,7 @@ import { ANYWHERE, type Placement } from "./placement.ts";
 import type {
   Claimed,
   Expired,
-  Listed,
+  Living,
   Opened,
   Put,
   Reservation,
@@ -151,10 +151,20 @@ export class TestHost implements HostStream {
   }
 }
 
+interface Known {
+  readonly reservation: Reservation;
+  readonly claimant?: string;
+  readonly claimedHost?: number;
+}
+
+function living({ reservation, claimant, claimedHost = -1 }: Known): Living {
+  return { reservation, ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost } }) };
+}
+
 /** What the Redis store does, in memory and on a given clock. */
 export class TestStore implements ReservationStore {
   readonly #now: () => number;
-  readonly known = new Map<string, { reservation: Reservation; claimant?: string; claimedHost?: number }>();
+  readonly known = new Map<string, Known>();
   /** Thrown by every call while set. */
   away: Fault | undefined;
 
@@ -163,15 +173,17 @@ export class TestStore implements ReservationStore {
   }
 
   async open(id: string): Promise<Opened> {
-    const reservation = this.#living(id)?.reservation;
-    return reservation ? { kind: "lives", reservation } : { kind: "new", nowMs: this.#now() };
+    const known = this.#living(id);
+    return known ? { kind: "lives", ...living(known) } : { kind: "new", nowMs: this.#now() };
   }
 
-  async put(reservation: Reservation): Promise<Put> {
-    const lives = this.#living(reservation.id)?.reservation;
-    if (lives) return { kind: "lives", reservation: lives };
+  async put(reservation: Reservation, claimant?: string): Promise<Put> {
+    const known = this.#living(reservation.id);
+    if (known) return { kind: "lives", ...living(known) };
     if (this.#now() >= reservation.deadlineMs) return { kind: "late" };
-    this.known.set(reservation.id, { reservation });
+    const claimedHost = reservation.offers[0]?.hostNumber;
+    const isClaimed = claimant !== undefined && claimedHost !== undefined;
+    this.known.set(reservation.id, { reservation, ...(isClaimed ? { claimant, claimedHost } : {}) });
     return { kind: "stored" };
   }
 
@@ -200,13 +212,9 @@ export class TestStore implements ReservationStore {
     });
   }
 
-  async list(limit: number): Promise<{ listed: readonly Listed[]; total: number }> {
-    const living = [...this.known.keys()].flatMap((id) => this.#living(id) ?? []);
-    const listed = living.slice(0, limit).map(({ reservation, claimant, claimedHost }) => ({
-      reservation,
-      ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost ?? -1 } }),
-    }));
-    return { listed, total: living.length };
+  async list(limit: number): Promise<{ listed: readonly Living[]; total: number }> {
+    const all = [...this.known.keys()].flatMap((id) => this.#living(id) ?? []);
+    return { listed: all.slice(0, limit).map(living), total: all.length };
   }
 
   #living(id: string) {

@@ -17,9 +17,21 @@ export interface Reservation {
   readonly deadlineMs: number;
 }
 
+/** Who has claimed a reservation, and for the offer of which host. */
+export interface Claim {
+  readonly claimant: string;
+  readonly hostNumber: number;
+}
+
+/** A reservation that lives, and who has claimed it, if anybody has. */
+export interface Living {
+  readonly reservation: Reservation;
+  readonly claim?: Claim;
+}
+
 /** What the store says when a reservation is about to be made. */
 export type Opened =
-  | { readonly kind: "lives"; readonly reservation: Reservation }
+  | ({ readonly kind: "lives" } & Living)
   /** `nowMs`: the store's time. */
   | { readonly kind: "new"; readonly nowMs: number };
 
@@ -27,7 +39,7 @@ export type Opened =
 export type Put =
   | { readonly kind: "stored" }
   /** There is one with this id already. */
-  | { readonly kind: "lives"; readonly reservation: Reservation }
+  | ({ readonly kind: "lives" } & Living)
   /** Its deadline has passed on the way. */
   | { readonly kind: "late" }
   | { readonly kind: "full"; readonly limit: number };
@@ -49,13 +61,6 @@ export interface Expired {
   readonly claimedHost: number | undefined;
 }
 
-/** A reservation that lives, as it is listed. */
-export interface Listed {
-  readonly reservation: Reservation;
-  /** Who has claimed it, and for the offer of which host. */
-  readonly claim?: { readonly claimant: string; readonly hostNumber: number };
-}
-
 /**
  * Where reservations live, shared by all replicas of a region. Soft state: it may forget everything at any moment. Each
  * method is one atomic step, decides by the store's own clock, and is safe to repeat.
@@ -64,12 +69,13 @@ export interface Listed {
  */
 export interface ReservationStore {
   open(id: string): Promise<Opened>;
-  put(reservation: Reservation): Promise<Put>;
+  /** Stores a new reservation; with a `claimant`, claimed for its best offer. One that lives is left as it is. */
+  put(reservation: Reservation, claimant?: string): Promise<Put>;
   claim(id: string, claimant: string, hostNumber: number): Promise<Claimed>;
   /** Removes a reservation and returns it; `undefined` when it is gone. */
   remove(id: string): Promise<Reservation | undefined>;
   /** Removes up to `limit` that are past their deadline, oldest first. Each is returned to one caller only. */
   sweep(limit: number): Promise<readonly Expired[]>;
   /** Those that live, up to `limit`, by deadline; `total` counts them all. */
-  list(limit: number): Promise<{ readonly listed: readonly Listed[]; readonly total: number }>;
+  list(limit: number): Promise<{ readonly listed: readonly Living[]; readonly total: number }>;
 }

@@ -5,6 +5,8 @@ import { Hosts } from "./hosts.ts";
 import { type ReleaseCause, Reservations } from "./reservations.ts";
 
 export const TTL_MS = 5_000;
+/** More offers than by default, so that some are let go. */
+const LIMITS = { ...AUCTION_LIMITS, sample: 5, enough: 3 };
 
 /** A scheduler of so many hosts in which nothing happens by itself. */
 export function setUp(count: number, auctions = 100) {
@@ -20,7 +22,7 @@ export function setUp(count: number, auctions = 100) {
     refused: () => {},
     swept: () => {},
   };
-  const auctioneer = new Auctioneer(hosts, time, time.after, random, AUCTION_LIMITS);
+  const auctioneer = new Auctioneer(hosts, time, time.after, random, LIMITS);
   const limits = { ttlMs: TTL_MS, auctions, kept: 3 };
   const reservations = new Reservations(
     { hosts, auctioneer, store, observer },
@@ -32,11 +34,13 @@ export function setUp(count: number, auctions = 100) {
     for (const host of fleet)
       host.onBid = ({ reservationId }) => host.offer({ imageLocal: true }, reservationId);
   };
-  const reserve = (id = "r1", excluded: number[] = []) =>
-    reservations.reserve({ bid: bid(id), excluded: new Set(excluded) });
+  const reserve = async (id = "r1", excluded: number[] = []) =>
+    (await reservations.reserve({ bid: bid(id), excluded: new Set(excluded) })).reservation;
+  const reserveFor = async (claimant: string, id = "r1") =>
+    (await reservations.reserve({ bid: bid(id), excluded: new Set(), claimant })).claim;
   const released = (id = "r1") =>
     fleet.filter((host) => host.released.includes(id)).map((host) => host.number);
-  return { time, hosts, fleet, store, letGo, reservations, offering, reserve, released };
+  return { time, hosts, fleet, store, letGo, reservations, offering, reserve, reserveFor, released };
 }
 
 /** Lets what is under way go as far as it can without time passing. */

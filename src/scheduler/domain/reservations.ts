@@ -5,7 +5,7 @@ import type { Hosts } from "./hosts.ts";
 import type { Bid, Offer } from "./offer.ts";
 import { rank } from "./rank.ts";
 import { Recent } from "./recent.ts";
-import type { Reservation, ReservationStore } from "./reservation-store.ts";
+import type { Living, Reservation, ReservationStore } from "./reservation-store.ts";
 
 /** Why holds are let go: for the metric. */
 export type ReleaseCause = "outbid" | "released" | "expired" | "failed";
@@ -42,6 +42,8 @@ export interface ReserveRequest {
   readonly bid: Bid;
   /** Hosts not to ask. */
   readonly excluded: ReadonlySet<number>;
+  /** Who claims the best offer with it. Absent: nobody yet. */
+  readonly claimant?: string;
 }
 
 /** Makes, claims and ends reservations. */
@@ -52,7 +54,7 @@ export class Reservations {
   readonly #observer: ReservationObserver;
   readonly #random: () => number;
   readonly #limits: ReservationLimits;
-  readonly #running = new Map<string, Promise<Reservation>>();
+  readonly #running = new Map<string, Promise<Living>>();
   readonly #recent: Recent;
 
   constructor(
@@ -76,10 +78,10 @@ export class Reservations {
   }
 
   /**
-   * Holds an auction and stores the reservation; or returns the one with this id, if it lives. Goes on to its end when the
-   * caller goes, which is a second or two at most: the caller may ask again for what it has found.
+   * Holds an auction and stores the reservation, claimed when there is a claimant; or returns the one with this id, if it lives, claimed
+   * by whoever has it. Goes on to its end when the caller goes, which is a second or two at most: the caller may ask again for what it has found.
    */
-  reserve(request: ReserveRequest): Promise<Reservation> {
+  reserve(request: ReserveRequest): Promise<Living> {
     const id = request.bid.reservationId;
     const running = this.#running.get(id);
     if (running !== undefined) return running;
@@ -134,11 +136,11 @@ export class Reservations {
     return this.#store.list(limit);
   }
 
-  async #reserve(request: ReserveRequest): Promise<Reservation> {
+  async #reserve(request: ReserveRequest): Promise<Living> {
     const { bid } = request;
     // Redis is asked first: it knows whether this is a repeat, what time it is, and whether asking hosts makes sense.
     const opened = await this.#store.open(bid.reservationId);
-    if (opened.kind === "lives") return opened.reservation;
+    if (opened.kind === "lives") return living(opened);
     const watch = this.#observer.auction(bid);
     const outcome = await this.#auctioneer.run(
       { bid, excluded: request.excluded, holdMs: this.#limits.ttlMs },
@@ -154,15 +156,15 @@ export class Reservations {
       const excluded = [...request.excluded].filter((number) => this.#hosts.get(number)).length;
       throw noOffers(bid, outcome, this.#hosts.survey(bid), excluded);
     }
-    return this.#keep(bid, ranked, outcome, opened.nowMs + this.#limits.ttlMs);
+    return this.#keep(request, ranked, outcome, opened.nowMs + this.#limits.ttlMs);
   }
 
   async #keep(
-    bid: Bid,
+    { bid, claimant }: ReserveRequest,
     ranked: readonly Offer[],
     outcome: Outcome,
     deadlineMs: number,
-  ): Promise<Reservation> {
+  ): Promise<Living> {
     const { reservationId: id, app, resources } = bid;
     const offers = ranked.slice(0, this.#limits.kept);
     const numbers = (some: readonly Offer[]) => some.map((offer) => offer.hostNumber);
@@ -170,16 +172,20 @@ export class Reservations {
     const reservation: Reservation = { id, offers, hostsAsked: outcome.asked, app, resources, deadlineMs };
     // Before it is stored: if the answer is lost, a release still finds the hosts.
     this.#recent.add(id, numbers(offers));
-    const stored = await this.#store.put(reservation).catch((err: unknown) => {
+    const stored = await this.#store.put(reservation, claimant).catch((err: unknown) => {
       this.#abandon(id, offers);
       // It may be stored yet, by a Redis that hangs: then this follows on its heels.
       this.#store.remove(id).catch(() => {});
       throw err;
     });
-    if (stored.kind === "stored") return reservation;
-    const lives = stored.kind === "lives" ? stored.reservation : undefined;
+    if (stored.kind === "stored") {
+      const best = offers[0];
+      const isClaimed = claimant !== undefined && best !== undefined;
+      return { reservation, ...(isClaimed ? { claim: { claimant, hostNumber: best.hostNumber } } : {}) };
+    }
+    const lives = stored.kind === "lives" ? living(stored) : undefined;
     // Another replica was asked the same at the same time and was faster: its reservation counts, with its hosts.
-    const theirs = new Set(numbers(lives?.offers ?? []));
+    const theirs = new Set(numbers(lives?.reservation.offers ?? []));
     this.#abandon(
       id,
       offers.filter((offer) => !theirs.has(offer.hostNumber)),
@@ -206,4 +212,8 @@ export class Reservations {
     }
     if (told > 0) this.#observer.letGo(told, cause);
   }
+}
+
+function living({ reservation, claim }: Living): Living {
+  return { reservation, ...(claim ? { claim } : {}) };
 }
