@@ -152,6 +152,7 @@ async function run(config: HostdConfig): Promise<void> {
           }),
         ),
       release: (reservations) => host.ledger.release(reservations),
+      images: () => images.hints(),
       token,
       logger: log,
       signal: detaching.signal,

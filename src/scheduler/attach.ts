@@ -115,6 +115,10 @@ function heard({ message }: AttachRequest, hosts: Hosts, host: AttachedHost): vo
       hosts.heard(host);
       host.answered(message.value.reservationId, { kind: "decline", decline: toDecline(message.value) });
       break;
+    case "localImages":
+      hosts.heard(host);
+      hosts.heardImages(host, message.value.hints);
+      break;
     case "hello":
       throw helloExpected("a second one came");
     default:

@@ -173,11 +173,13 @@ describe("the image cache", () => {
 
     expect(steps).toMatchObject([{ kind: "ready", wasLocal: true, image: { rootfs: "/images/x.squashfs" } }]);
     expect(images.isLocal(DIGEST)).toBe(true);
+    expect(images.hints()).toEqual([Number.parseInt(DIGEST.slice(7, 15), 16)]);
     await images.unpin({ digest: DIGEST, owner: "owner" });
     await images.reconcilePins([{ digest: DIGEST, owner: "other" }]);
     expect([...served.pins]).toEqual(["other"]);
     await images.refresh();
     expect(images.isLocal(DIGEST)).toBe(false);
+    expect(images.hints()).toEqual([]);
     images.close();
     await served.close();
   });

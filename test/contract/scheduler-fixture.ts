@@ -99,6 +99,8 @@ export interface HostTraits {
   readonly identity?: string;
   readonly region?: string;
   readonly imageLocal?: boolean;
+  /** What it tells of its images; see LocalImages. Default: nothing. */
+  readonly hints?: readonly number[];
   readonly labels?: Readonly<Record<string, string>>;
   /** Answers bids in its own way; the default holds what fits. */
   readonly answer?: (asked: AskedBid, host: TestHost) => BidAnswer;
@@ -126,6 +128,7 @@ export class TestHost {
       status: () => this.#status(),
       bid: (asked) => this.#bid(asked),
       release: (ids) => this.#release(ids),
+      images: () => traits.hints ?? [],
       token,
       logger: quiet,
       signal: this.#abort.signal,

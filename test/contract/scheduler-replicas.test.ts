@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { AUCTION_LIMITS } from "../../src/scheduler/domain/auction.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { eventually, startScheduler, TestHost, type TestScheduler } from "./scheduler-fixture.ts";
 
@@ -32,13 +33,16 @@ describe("two replicas that share nothing but Redis", () => {
     const [one, other] = replicas;
     const { reservation } = await one.reserve();
     const id = reservation?.id ?? "";
+    const winner = reservation?.offers[0]?.hostNumber ?? 0;
 
-    expect((await other.claim(id, "saga", 2)).offer?.hostNumber).toBe(2);
-    await expect(one.claim(id, "another", 2)).rejects.toMatchObject({ reason: "RESERVATION_CLAIMED" });
-    await other.release(id, 2);
+    expect((await other.claim(id, "saga", winner)).offer?.hostNumber).toBe(winner);
+    await expect(one.claim(id, "another", winner)).rejects.toMatchObject({ reason: "RESERVATION_CLAIMED" });
+    await other.release(id, winner);
 
-    await eventually(() => hosts.map((host) => host.holds.size)).toEqual([0, 1, 0]);
-    await expect(one.claim(id, "saga", 2)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
+    await eventually(() => hosts.filter((host) => host.holds.size > 0).map((host) => host.number)).toEqual([
+      winner,
+    ]);
+    await expect(one.claim(id, "saga", winner)).rejects.toMatchObject({ reason: "RESERVATION_EXPIRED" });
   });
 
   test("a repeat that reaches the other replica returns the same reservation", async () => {
@@ -68,7 +72,7 @@ describe("two replicas that share nothing but Redis", () => {
     await one.close();
     replicas = [await startScheduler(redis.url), other];
 
-    expect((await other.reserve()).reservation?.offers).toHaveLength(3);
+    expect((await other.reserve()).reservation?.offers.length).toBeGreaterThanOrEqual(2);
     await other.release(reservation?.id ?? "");
     await eventually(() => hosts.map((host) => host.holds.has(reservation?.id ?? ""))).toEqual([
       false,
@@ -94,11 +98,11 @@ describe("200 hosts", () => {
     }
 
     // Slow answers may widen one or the other.
-    expect(sizes.toSorted((a, b) => a - b)[10]).toBe(5);
-    expect(Math.max(...sizes)).toBeLessThanOrEqual(128);
+    expect(sizes.toSorted((a, b) => a - b)[10]).toBe(AUCTION_LIMITS.sample);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(AUCTION_LIMITS.bound);
     const asked = hosts.map((host) => host.asked.length);
     expect(asked.reduce((sum, count) => sum + count, 0)).toBe(sizes.reduce((sum, size) => sum + size, 0));
-    expect(asked.filter((count) => count > 0).length).toBeGreaterThan(60);
+    expect(asked.filter((count) => count > 0).length).toBeGreaterThan(40);
     await eventually(() => hosts.filter((host) => host.holds.size > 0)).toEqual([]);
   });
 

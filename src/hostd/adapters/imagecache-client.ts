@@ -8,6 +8,7 @@ import { call, connect, openStream } from "../../lib/client.ts";
 import { Fault, hasReason } from "../../lib/fault.ts";
 import type { TokenSource } from "../../lib/tokens.ts";
 import type { Images, Pin, PullStep } from "../domain/host.ts";
+import { imageHints } from "../domain/image-hints.ts";
 import type { ImageRef } from "../domain/machine.ts";
 
 /** A large image over a slow line takes its time; the create above has its own limit. */
@@ -18,8 +19,10 @@ const PAGE = 1_000;
 /** The image cache beside this host. */
 export class ImageCacheClient implements Images {
   readonly #client: ImageCacheServiceClient;
-  /** Digests that are local, as of the last look. A hint for bids: create asks the cache itself. */
-  #local: ReadonlySet<string> = new Set();
+  /** When the local images were used last, by digest, as of the last look. A hint for bids: create asks the cache itself. */
+  #local: ReadonlyMap<string, number> = new Map();
+  /** Of the images above, once somebody has asked. */
+  #hints: readonly number[] | undefined;
 
   constructor(address: string, token: TokenSource) {
     this.#client = connect(ImageCacheServiceClient, address, { token });
@@ -34,7 +37,7 @@ export class ImageCacheClient implements Images {
       });
       for await (const message of stream) {
         const step = toStep(message);
-        if (step?.kind === "ready") this.#local = new Set([...this.#local, ref.digest]);
+        if (step?.kind === "ready") this.#arrived(ref.digest);
         if (step) yield step;
       }
     } catch (err) {
@@ -62,21 +65,36 @@ export class ImageCacheClient implements Images {
     return this.#local.has(digest);
   }
 
+  /** What schedulers are told of the images that were local when last looked, see {@link imageHints}. From memory. */
+  hints(): readonly number[] {
+    this.#hints ??= imageHints(this.#local);
+    return this.#hints;
+  }
+
   /** Looks which images are local. */
   async refresh(): Promise<void> {
-    const local = new Set<string>();
+    const local = new Map<string, number>();
     let pageToken = "";
     do {
       const request = { pageSize: PAGE, pageToken };
       const page = await call(this.#client, this.#client.listImages, request, { timeoutMs: TIMEOUT_MS });
-      for (const { digest } of page.images) local.add(digest);
+      for (const { digest, lastUseTime } of page.images) local.set(digest, lastUseTime?.getTime() ?? 0);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
-    this.#local = local;
+    this.#setLocal(local);
   }
 
   close(): void {
     this.#client.close();
+  }
+
+  #arrived(digest: string): void {
+    if (!this.#local.has(digest)) this.#setLocal(new Map([...this.#local, [digest, Date.now()]]));
+  }
+
+  #setLocal(local: ReadonlyMap<string, number>): void {
+    this.#local = local;
+    this.#hints = undefined;
   }
 
   async #call(work: () => Promise<unknown>): Promise<void> {

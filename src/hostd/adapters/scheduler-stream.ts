@@ -29,6 +29,8 @@ export interface AttachOptions {
   readonly bid: (asked: AskedBid) => BidAnswer;
   /** Lets the holds of these reservations go; those it does not have are none of its business. */
   readonly release: (reservationIds: readonly string[]) => void;
+  /** Hints of the images that are local, in a fixed order: see LocalImages. Asked every second. Default: schedulers are not told. */
+  readonly images?: () => readonly number[];
   /** A token with the scope `internal`. */
   readonly token: TokenSource;
   readonly logger: Logger;
@@ -97,6 +99,18 @@ export class StatusPace {
     this.#last = bytes;
     this.#sentMs = nowMs;
     return true;
+  }
+}
+
+/** Which images a stream has told of: decides whether there is news. */
+class ImageNews {
+  #told: readonly number[] = [];
+
+  /** Whether the images differ from those of the last time; a yes counts as told. */
+  isDue(hints: readonly number[]): boolean {
+    const told = this.#told;
+    this.#told = hints;
+    return told !== hints && (told.length !== hints.length || hints.some((hint, i) => hint !== told[i]));
   }
 }
 
@@ -181,7 +195,7 @@ class Replica {
     }
   }
 
-  /** Sends the status from time to time: that also keeps the host from being forgotten. */
+  /** Sends the status from time to time, which also keeps the host from being forgotten, and which images it has. */
   async #tellStatus(stream: Duplex<AttachRequest, AttachResponse>, signal: AbortSignal): Promise<void> {
     const pace = new StatusPace();
     const tell = async (): Promise<void> => {
@@ -191,7 +205,14 @@ class Replica {
       await stream.write({ message: { $case: "status", value: status } }).catch(ignore);
     };
     this.#tell = tell;
-    await every(STATUS_MS, 0, tell, signal, { name: "tell the scheduler our status", log: this.#log });
+    const news = new ImageNews();
+    const tellAll = async (): Promise<void> => {
+      await tell();
+      const hints = this.#options.images?.() ?? [];
+      if (!news.isDue(hints)) return;
+      await stream.write({ message: { $case: "localImages", value: { hints: [...hints] } } }).catch(ignore);
+    };
+    await every(STATUS_MS, 0, tellAll, signal, { name: "tell the scheduler our status", log: this.#log });
   }
 
   #welcomed(scheduler: string): void {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Auction, type AuctionLimits, type Step } from "./auction.ts";
+import { AUCTION_LIMITS, Auction, type AuctionLimits, type Step } from "./auction.ts";
 import { offer, SMALL } from "./domain.fixture.ts";
 import type { DeclineReason, Resources } from "./offer.ts";
 
@@ -46,6 +46,16 @@ describe("ending early", () => {
     expect(auction.offered(3, offer(3), 2)).toEqual({ kind: "wait", ask: [], untilMs: 7 });
     expect(auction.offered(4, offer(4, { imageLocal: true }), 3)).toEqual({ kind: "over" });
     expect(auction.outcome().offers).toHaveLength(4);
+  });
+
+  test("an offer with the image and a machine of the app is not as good as can be", () => {
+    const auction = among(10);
+    auction.woke(0);
+    auction.offered(1, offer(1, { imageLocal: true, appMachines: 1 }), 1);
+    auction.offered(2, offer(2), 1);
+
+    expect(auction.offered(3, offer(3), 2)).toEqual({ kind: "wait", ask: [], untilMs: 7 });
+    expect(auction.offered(4, offer(4), 3)).toEqual({ kind: "over" });
   });
 
   test("that moment ends", () => {
@@ -147,6 +157,58 @@ describe("widening", () => {
 
     expect(asked(auction.declined(4, no("no_cpu"), 1))).toEqual([5, 6]);
   });
+});
+
+describe("when all that offer run the app already", () => {
+  const crowded = { imageLocal: true, appMachines: 1 };
+
+  test("as many again are asked for one that does not, which ends it", () => {
+    const auction = among(100);
+    auction.woke(0);
+    for (const host of [1, 2, 3]) auction.offered(host, offer(host, crowded), 1);
+
+    const step = auction.offered(4, offer(4, crowded), 2);
+    expect(step).toEqual({ kind: "wait", ask: [5, 6, 7, 8], untilMs: 7 });
+    auction.offered(5, offer(5), 3);
+    for (const host of [6, 7]) auction.declined(host, no("no_cpu"), 3);
+
+    expect(auction.declined(8, no("no_cpu"), 4)).toEqual({ kind: "over" });
+    expect(auction.outcome().offers.map((o) => o.hostNumber)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("that is done once, and waits no longer than a moment", () => {
+    const auction = among(100);
+    auction.woke(0);
+    for (const host of [1, 2, 3, 4]) auction.offered(host, offer(host, crowded), 2);
+
+    for (const host of [5, 6]) auction.offered(host, offer(host, crowded), 3);
+    expect(auction.woke(6.9)).toEqual({ kind: "wait", ask: [], untilMs: 7 });
+    expect(auction.woke(7)).toEqual({ kind: "over" });
+    expect(auction.outcome().asked).toBe(8);
+  });
+
+  test("it is over when there is nobody else", () => {
+    const auction = among(4, 10);
+    auction.woke(0);
+    for (const host of [1, 2, 3]) auction.offered(host, offer(host, crowded), 1);
+
+    expect(auction.offered(4, offer(4, crowded), 2)).toEqual({ kind: "over" });
+  });
+});
+
+describe("by default", () => {
+  test("a runner-up is there, and an auction that goes well costs eight messages", () => {
+    const { sample, enough, bound } = AUCTION_LIMITS;
+
+    expect(enough).toBeGreaterThan(1);
+    expect(messages(sample)).toBe(8);
+    expect(messages(bound) + 1).toBe(384);
+  });
+
+  /** Bids, answers, and releases of all but the winner. */
+  function messages(asked: number): number {
+    return 2 * asked + asked - 1;
+  }
 });
 
 describe("what would have fitted", () => {

@@ -15,6 +15,8 @@ export class Draw<H> {
   readonly #moved = new Map<number, number>();
   readonly #unlikely: H[] = [];
   #next = 0;
+  #preferred: readonly H[] = [];
+  #given = 0;
 
   /**
    * @param hosts must not change while it is drawn from
@@ -26,9 +28,15 @@ export class Draw<H> {
     this.#random = random;
   }
 
+  /** Draws up to `count` likely ones of `hosts`, which are given before all others. To be called first; `hosts` may change afterwards. */
+  prefer(hosts: readonly H[], count: number): void {
+    if (hosts.length > 0) this.#preferred = new Draw(hosts, this.#prospect, this.#random).take(count, true);
+  }
+
   /** Up to `count` more hosts. Empty: all have been drawn, or all the likely ones with `onlyLikely`. */
   take(count: number, onlyLikely = false): H[] {
-    const taken: H[] = [];
+    const taken = this.#preferred.slice(this.#given, this.#given + count);
+    this.#given += taken.length;
     while (taken.length < count) {
       const host = this.#nextLikely() ?? (onlyLikely ? undefined : this.#unlikely.shift());
       if (host === undefined) break;
@@ -40,9 +48,10 @@ export class Draw<H> {
   #nextLikely(): H | undefined {
     while (this.#next < this.#hosts.length) {
       const host = this.#shuffled();
-      const prospect = host === undefined ? "excluded" : this.#prospect(host);
+      if (host === undefined || this.#preferred.includes(host)) continue;
+      const prospect = this.#prospect(host);
       if (prospect === "likely") return host;
-      if (prospect === "unlikely" && host !== undefined) this.#unlikely.push(host);
+      if (prospect === "unlikely") this.#unlikely.push(host);
     }
     return undefined;
   }

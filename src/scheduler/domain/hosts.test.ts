@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { HostStatus } from "./attached-host.ts";
 import { bid, hostInfo, LARGE, SMALL, seeded, TestHost, TestTime } from "./domain.fixture.ts";
 import { Hosts } from "./hosts.ts";
@@ -210,4 +210,62 @@ test("a host that refuses award after award is left out for a while", () => {
   for (const host of hosts.all()) hosts.heard(host);
 
   expect(drawn().sort()).toEqual([1, 2]);
+});
+
+describe("the image", () => {
+  const image = (start: string) => `sha256:${start}${"c".repeat(56)}`;
+  const first = (hosts: Hosts, imageDigest: string, count = 3, asked: Partial<Placement> = {}) =>
+    hosts
+      .draw({ ...bid("r1", SMALL, asked), imageDigest }, new Set([7]), seeded(1))
+      .take(count)
+      .map((host) => host.info.number);
+
+  test("is asked for where it is, at two hosts of several, and the others come from the whole fleet", () => {
+    const { hosts } = fleet();
+    for (let number = 1; number <= 500; number++) new TestHost(hosts, number);
+    for (const number of [7, 8, 9, 10]) hear(hosts, number, [0xffeeddcc, 1]);
+
+    const [one, two, other] = first(hosts, image("ffeeddcc"));
+
+    expect([8, 9, 10]).toContain(one);
+    expect([8, 9, 10]).toContain(two);
+    expect(one).not.toBe(two);
+    expect(other).toBeGreaterThan(10);
+    expect(new Set(first(hosts, image("ffeeddcc"), 500)).size).toBe(499);
+  });
+
+  test("does not make a host asked that takes none, or is not meant, or seems full", () => {
+    const { hosts, time } = fleet();
+    for (let number = 1; number <= 50; number++) {
+      const { host } = new TestHost(hosts, number, { labels: { odd: String(number % 2 === 1) } });
+      if (number < 40) hosts.heardImages(host, [1]);
+      if (number < 10) hosts.heard(host, { ...STATUS, scheduling: "cordoned" });
+      else if (number < 20) hosts.heard(host, { ...STATUS, allocated: LARGE });
+      else if (number < 30) for (let i = 0; i < 3; i++) hosts.refusals.note(number);
+    }
+    time.pass(1);
+
+    for (const number of first(hosts, image("00000001"), 2, { hostLabels: { odd: "true" } })) {
+      expect([31, 33, 35, 37, 39]).toContain(number);
+    }
+    expect(first(hosts, image("00000001"), 3, { hostNumber: 45 })).toEqual([45]);
+  });
+
+  test("is no longer asked for where it was, and never where nobody is", () => {
+    const { hosts } = fleet();
+    for (let number = 1; number <= 200; number++) new TestHost(hosts, number);
+    const old = hosts.get(50);
+    for (const number of [50, 60, 70]) hear(hosts, number, [5, 6]);
+    new TestHost(hosts, 50);
+    hear(hosts, 60, [6]);
+    if (old) hosts.heardImages(old, [5]);
+
+    expect(first(hosts, image("00000005"), 2)[0]).toBe(70);
+    expect(first(hosts, image("00000005"), 2)[1]).not.toBe(50);
+  });
+
+  function hear(hosts: Hosts, number: number, hints: readonly number[]): void {
+    const host = hosts.get(number);
+    if (host) hosts.heardImages(host, hints);
+  }
 });
