@@ -5,6 +5,7 @@ import { logger } from "./log.ts";
 import { type CallContext, Serving, type ServingCall } from "./serving.ts";
 import { asFault, toServiceError } from "./status.ts";
 import { until } from "./wait.ts";
+import { hand, type Wire, type WireUser } from "./wire.ts";
 
 export { type CallContext, remainingMs } from "./serving.ts";
 export { asFault, toServiceError } from "./status.ts";
@@ -53,6 +54,60 @@ export function bidiStream<Req, Res>(
 ): grpc.handleBidiStreamingCall<Req, Res> {
   return (call) => {
     void stream(call, options, (ctx) => fn(incoming<Req>(call, ctx), ctx));
+  };
+}
+
+/**
+ * Serves a bidirectional method with plain calls instead of iterators, for streams of many small messages; see {@link Wire}. The call ends when the
+ * user ends or fails its wire, with the caller's end, or with the grace of a server that shuts down.
+ *
+ * @param open what it throws is the call's answer
+ */
+export function bidiWire<Req, Res>(
+  open: (wire: Wire<Res>, ctx: CallContext) => WireUser<Req>,
+): grpc.handleBidiStreamingCall<Req, Res> {
+  return (call) => {
+    const ctx = new Serving(call, false);
+    let user: WireUser<Req> | undefined;
+    let isOver = false;
+    const over = (fault: Fault | undefined) => {
+      if (isOver) return;
+      isOver = true;
+      ctx.settle();
+      user?.closed(fault);
+    };
+    const fail = (err: unknown) => {
+      if (isOver) return;
+      call.emit("error", failed(call, err));
+      over(asFault(err));
+    };
+    const wire: Wire<Res> = {
+      send: (message) => isOver || call.write(message),
+      end: () => {
+        if (!isOver) call.end();
+        over(undefined);
+      },
+      fail,
+    };
+    ctx.signal.addEventListener("abort", () => over(asFault(ctx.signal.reason)), { once: true });
+    try {
+      user = open(wire, ctx);
+    } catch (err) {
+      fail(err);
+      return;
+    }
+    const told = user;
+    call.on("data", (message: Req) => {
+      if (!isOver) hand(told, message, fail);
+    });
+    call.on("drain", () => {
+      if (!isOver) told.drained();
+    });
+    call.on("end", () => {
+      if (!isOver) told.finished();
+    });
+    // Also emitted by ourselves, above, and then it is over.
+    call.on("error", (err) => over(asFault(err)));
   };
 }
 

@@ -1,10 +1,9 @@
 import type { AttachRequest, AttachResponse } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../lib/fault.ts";
 import { logger } from "../lib/log.ts";
-import type { CallContext } from "../lib/rpc.ts";
-import { within } from "../lib/wait.ts";
-import { type Down, HostQueue } from "./adapters/host-stream.ts";
-import { fromBid, toDecline, toHostInfo, toHostStatus, toOffer } from "./convert.ts";
+import type { Wire, WireUser } from "../lib/wire.ts";
+import { HostLine } from "./adapters/host-stream.ts";
+import { toDecline, toHostInfo, toHostStatus, toOffer } from "./convert.ts";
 import type { AttachedHost, HostInfo } from "./domain/attached-host.ts";
 import type { Hosts } from "./domain/hosts.ts";
 
@@ -23,79 +22,64 @@ export interface Replica {
 /** On top of the bid window, for the last releases to go out. */
 const FAREWELL_MS = 100;
 
-/** Serves one host's stream from hello to its end. */
-export async function* attach(
-  requests: AsyncIterable<AttachRequest>,
-  ctx: CallContext,
-  hosts: Hosts,
-  replica: Replica,
-): AsyncGenerator<AttachResponse> {
-  const incoming = requests[Symbol.asyncIterator]();
-  const info = await greet(incoming, replica.region, ctx.signal);
-  const queue = new HostQueue();
-  const host = hosts.attach(info, queue);
-  const facts = { host: info.name, number: info.number, address: info.address };
-  logger.info("a host has attached", facts);
-  void listen(incoming, hosts, host, queue);
-  const stay = stayForAuctions(queue, ctx.draining, replica.windowMs + FAREWELL_MS);
-  try {
-    yield { message: { $case: "welcome", value: { scheduler: replica.name } } };
-    for await (const down of queue) yield toResponse(down);
-  } finally {
-    stay.cancel();
-    hosts.detach(host);
-    logger.info("a host has detached", facts);
+/** One host's stream from hello to its end. */
+export class Attachment implements WireUser<AttachRequest> {
+  readonly #wire: Wire<AttachResponse>;
+  readonly #draining: AbortSignal;
+  readonly #hosts: Hosts;
+  readonly #replica: Replica;
+  readonly #line: HostLine;
+  readonly #leave = () => this.#leaveSoon();
+  #host: AttachedHost | undefined;
+  /** Until hello has come, and again once the server is shutting down. */
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(wire: Wire<AttachResponse>, draining: AbortSignal, hosts: Hosts, replica: Replica) {
+    this.#wire = wire;
+    this.#draining = draining;
+    this.#hosts = hosts;
+    this.#replica = replica;
+    this.#line = new HostLine(wire);
+    this.#timer = setTimeout(() => wire.fail(helloExpected("none came in time")), HELLO_MS);
   }
-}
 
-/** At shutdown, ends the stream when the auctions that are under way have ended, not before: they need their hosts. */
-function stayForAuctions(queue: HostQueue, draining: AbortSignal, ms: number): { cancel(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  const leave = () => {
-    timer = setTimeout(() => queue.end(drained()), ms);
-  };
-  if (draining.aborted) leave();
-  else draining.addEventListener("abort", leave, { once: true });
-  return {
-    cancel() {
-      draining.removeEventListener("abort", leave);
-      clearTimeout(timer);
-    },
-  };
-}
+  received(request: AttachRequest): void {
+    if (this.#host) heard(request, this.#hosts, this.#host);
+    else this.#greet(request);
+  }
 
-async function greet(
-  incoming: AsyncIterator<AttachRequest>,
-  region: string,
-  signal: AbortSignal,
-): Promise<HostInfo> {
-  const first = await within(HELLO_MS, "waiting for a host's hello", () => incoming.next(), signal).catch(
-    (cause: unknown) => {
-      throw signal.aborted ? cause : helloExpected("none came in time");
-    },
-  );
-  const message = first.done ? undefined : first.value.message;
-  if (message?.$case !== "hello") throw helloExpected("another message came first");
-  return toHostInfo(message.value, region);
-}
+  drained(): void {
+    this.#line.drained();
+  }
 
-/** Takes in what a host says until it stops; never throws. */
-async function listen(
-  incoming: AsyncIterator<AttachRequest>,
-  hosts: Hosts,
-  host: AttachedHost,
-  queue: HostQueue,
-): Promise<void> {
-  try {
-    for (let next = await incoming.next(); !next.done; next = await incoming.next()) {
-      heard(next.value, hosts, host);
-    }
-    queue.close();
-  } catch (err) {
-    queue.end(err instanceof Fault ? err : streamFailed(err));
-  } finally {
-    // At once, not when the other direction has noticed: auctions wait for this host.
-    hosts.detach(host);
+  finished(): void {
+    if (this.#host) this.#line.close();
+    else this.#wire.fail(helloExpected("the stream has ended"));
+  }
+
+  closed(): void {
+    clearTimeout(this.#timer);
+    this.#draining.removeEventListener("abort", this.#leave);
+    this.#line.close();
+    if (!this.#host) return;
+    // At once: auctions wait for this host.
+    this.#hosts.detach(this.#host);
+    logger.info("a host has detached", facts(this.#host.info));
+  }
+
+  #greet({ message }: AttachRequest): void {
+    if (message?.$case !== "hello") throw helloExpected("another message came first");
+    clearTimeout(this.#timer);
+    this.#host = this.#hosts.attach(toHostInfo(message.value, this.#replica.region), this.#line);
+    logger.info("a host has attached", facts(this.#host.info));
+    this.#wire.send({ message: { $case: "welcome", value: { scheduler: this.#replica.name } } });
+    if (this.#draining.aborted) this.#leaveSoon();
+    else this.#draining.addEventListener("abort", this.#leave, { once: true });
+  }
+
+  /** At shutdown, ends the stream when the auctions that are under way have ended, not before: they need their hosts. */
+  #leaveSoon(): void {
+    this.#timer = setTimeout(() => this.#line.end(drained()), this.#replica.windowMs + FAREWELL_MS);
   }
 }
 
@@ -127,10 +111,8 @@ function heard({ message }: AttachRequest, hosts: Hosts, host: AttachedHost): vo
   }
 }
 
-function toResponse(down: Down): AttachResponse {
-  return down.kind === "bid"
-    ? { message: { $case: "bidRequest", value: fromBid(down.bid, down.terms) } }
-    : { message: { $case: "holdRelease", value: { reservationIds: down.reservationIds } } };
+function facts({ name, number, address }: HostInfo): Record<string, unknown> {
+  return { host: name, number, address };
 }
 
 function helloExpected(what: string): Fault {
@@ -145,8 +127,4 @@ function drained(): Fault {
     {},
     { retryAfterMs: 500 },
   );
-}
-
-function streamFailed(cause: unknown): Fault {
-  return new Fault("UNAVAILABLE", "STREAM_FAILED", "the host's stream has failed", {}, { cause });
 }

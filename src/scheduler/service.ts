@@ -1,7 +1,7 @@
 import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth.ts";
-import { bidiStream, unary } from "../lib/rpc.ts";
-import { attach, type Replica } from "./attach.ts";
+import { bidiWire, unary } from "../lib/rpc.ts";
+import { Attachment, type Replica } from "./attach.ts";
 import {
   checkClaim,
   checkRelease,
@@ -56,14 +56,11 @@ export function schedulerService(
           .map((host) => fromHost(host, untilTime(hosts.refusals.passedOverForMs(host.info.number)))),
       };
     }),
-    attach: bidiStream(
-      (requests, ctx) => {
-        requireScope(ctx, "internal");
-        return attach(requests, ctx, hosts, replica);
-      },
-      // It ends by itself, once no auction needs it.
-      { onDrain: "finish" },
-    ),
+    // At shutdown it ends by itself, once no auction needs it.
+    attach: bidiWire((wire, ctx) => {
+      requireScope(ctx, "internal");
+      return new Attachment(wire, ctx.draining, hosts, replica);
+    }),
   };
 }
 

@@ -1,7 +1,6 @@
 import { hasReason } from "../../src/lib/fault.ts";
 import { startLoop } from "../../src/lib/lifecycle.ts";
-import type { CallContext } from "../../src/lib/rpc.ts";
-import { attach } from "../../src/scheduler/attach.ts";
+import { Attachment } from "../../src/scheduler/attach.ts";
 import { AUCTION_LIMITS } from "../../src/scheduler/domain/auction.ts";
 import { Auctioneer } from "../../src/scheduler/domain/auctioneer.ts";
 import { Hosts } from "../../src/scheduler/domain/hosts.ts";
@@ -74,10 +73,6 @@ export function startScheduler(life: Life, net: Network, store: ReservationStore
   });
   const replica = { name: life.process.name, region: "ord", windowMs: WINDOW_MS };
   return {
-    serve(requests, signal) {
-      // All that the stream's service looks at.
-      const ctx = { signal, draining: NEVER } as CallContext;
-      return attach(requests, ctx, hosts, replica);
-    },
+    serve: (wire) => new Attachment(wire, NEVER, hosts, replica),
   };
 }

@@ -1,5 +1,6 @@
 import type { AttachRequest, AttachResponse } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { hand, type Wire, type WireUser } from "../../src/lib/wire.ts";
 import type { Lane, Network } from "./network.ts";
 import type { Life, Process } from "./world.ts";
 
@@ -35,7 +36,7 @@ export class Inbox<T> implements AsyncIterable<T> {
 
 /** A scheduler's side of a host's stream. */
 export interface Server {
-  serve(requests: AsyncIterable<AttachRequest>, signal: AbortSignal): AsyncIterable<AttachResponse>;
+  serve(wire: Wire<AttachResponse>): WireUser<AttachRequest>;
 }
 
 /** A host's side of its stream to a scheduler. */
@@ -57,33 +58,48 @@ export function openStream(
 ) {
   const { world, random } = net;
   const [up, down]: [Lane, Lane] = [{ atMs: 0 }, { atMs: 0 }];
-  const requests = new Inbox<AttachRequest>();
   const responses = new Inbox<AttachResponse>();
-  const abort = new AbortController();
   let server: Life | undefined;
+  /** The server's end, once it serves. */
+  let served: { receive(message: AttachRequest): void; over(fault?: Fault): void } | undefined;
   const breakUp = (): void => {
     world.after(host, random.between(0, 500), () => responses.end(broken()));
-    const life = server;
-    if (life)
-      world.after(life, random.between(0, 500), () => {
-        requests.end(broken());
-        abort.abort(broken());
-      });
+    if (server) world.after(server, random.between(0, 500), () => served?.over(broken()));
   };
   const send = (from: Process, to: Process, lane: Lane, deliver: () => void): void => {
     if (!net.send(from, to, lane, deliver) && random.chance(BREAKS)) breakUp();
   };
-  const answer = async (life: Life, serving: Server): Promise<void> => {
-    try {
-      for await (const message of serving.serve(requests, abort.signal)) {
-        send(scheduler, host.process, down, () => world.after(host, 0, () => responses.push(message)));
-      }
-      send(scheduler, host.process, down, () => world.after(host, 0, () => responses.end()));
-    } catch (err) {
-      const fault = err instanceof Fault ? err : broken();
-      send(scheduler, host.process, down, () => world.after(host, 0, () => responses.end(fault)));
-    }
-    life.world.note("stream ended");
+  const toHost = (deliver: () => void): void =>
+    send(scheduler, host.process, down, () => world.after(host, 0, deliver));
+  const open = (life: Life, serving: Server): void => {
+    let isOver = false;
+    let user: WireUser<AttachRequest> | undefined;
+    const over = (fault?: Fault): void => {
+      if (isOver) return;
+      isOver = true;
+      user?.closed(fault);
+      life.world.note("stream ended");
+    };
+    const end = (fault?: Fault): void => {
+      if (isOver) return;
+      toHost(() => responses.end(fault));
+      over(fault);
+    };
+    const opened = serving.serve({
+      send: (message) => {
+        if (!isOver) toHost(() => responses.push(message));
+        return true;
+      },
+      end,
+      fail: end,
+    });
+    user = opened;
+    served = {
+      receive: (message) => {
+        if (!isOver) hand(opened, message, end);
+      },
+      over,
+    };
   };
   const begin = (): void => {
     if (server) return;
@@ -95,7 +111,7 @@ export function openStream(
     }
     server = life;
     life.onDeath(breakUp);
-    world.after(life, 0, () => void answer(life, serving));
+    world.after(life, 0, () => open(life, serving));
   };
   host.onDeath(breakUp);
   send(host.process, scheduler, up, begin);
@@ -103,7 +119,7 @@ export function openStream(
     messages: responses,
     write: (message) =>
       send(host.process, scheduler, up, () => {
-        if (server) world.after(server, 0, () => requests.push(message));
+        if (server) world.after(server, 0, () => served?.receive(message));
       }),
     end: breakUp,
   };

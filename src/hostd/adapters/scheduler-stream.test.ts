@@ -2,13 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Scheduling, type Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/fault.ts";
 import { createLogger } from "../../lib/log.ts";
+import { StatusPace } from "./scheduler-pace.ts";
 import { eventually, FakeScheduler } from "./scheduler-stream.fixture.ts";
 import {
   type Attachment,
   type AttachOptions,
   attachToSchedulers,
   type BidAnswer,
-  StatusPace,
 } from "./scheduler-stream.ts";
 
 const ROOM = { cpus: 4, memoryMb: 4_096, diskMb: 10_000 };

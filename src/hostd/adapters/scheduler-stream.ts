@@ -1,19 +1,18 @@
 import { context } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import {
-  type AttachRequest,
-  type AttachResponse,
   type Hello,
   SchedulerServiceClient,
-  Status,
+  type Status,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { connect, type Duplex, openDuplex } from "../../lib/client.ts";
+import { connect } from "../../lib/client.ts";
 import { Fault } from "../../lib/fault.ts";
-import { every } from "../../lib/lifecycle.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { TokenSource } from "../../lib/tokens.ts";
 import { sleep } from "../../lib/wait.ts";
-import { type AskedBid, answerBid, type BidAnswer } from "./scheduler-bids.ts";
+import { openWire } from "../../lib/wire.ts";
+import type { AskedBid, BidAnswer } from "./scheduler-bids.ts";
+import { Conversation } from "./scheduler-conversation.ts";
 
 export type { Amounts, AskedBid, BidAnswer } from "./scheduler-bids.ts";
 
@@ -65,9 +64,6 @@ export interface Attachment {
 const WELCOME_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2_000;
-/** How often the status is looked at, and how often it is sent when nothing has changed. */
-const STATUS_MS = 1_000;
-const UNCHANGED_STATUS_MS = 5_000;
 
 /** Keeps the host attached to every scheduler replica, one stream each, until the signal aborts. Does not wait for any. */
 export function attachToSchedulers(options: AttachOptions): Attachment {
@@ -84,36 +80,6 @@ export function attachToSchedulers(options: AttachOptions): Attachment {
   };
 }
 
-/** Decides when a status is worth a message: when it differs from the last one sent, and when that was a while ago. */
-export class StatusPace {
-  #last: Uint8Array = new Uint8Array();
-  #sentMs = Number.NEGATIVE_INFINITY;
-
-  /** Asked once per {@link STATUS_MS}; a yes counts as sent. */
-  isDue(status: Status, nowMs: number): boolean {
-    // A load that differs by less than a hundredth is the same.
-    const bytes = Status.encode({ ...status, load: Math.round(status.load * 100) / 100 }).finish();
-    // Half a step of tolerance: a timer that is a little early must not cost a whole one.
-    const isOld = nowMs - this.#sentMs >= UNCHANGED_STATUS_MS - STATUS_MS / 2;
-    if (!isOld && Buffer.compare(bytes, this.#last) === 0) return false;
-    this.#last = bytes;
-    this.#sentMs = nowMs;
-    return true;
-  }
-}
-
-/** Which images a stream has told of: decides whether there is news. */
-class ImageNews {
-  #told: readonly number[] = [];
-
-  /** Whether the images differ from those of the last time; a yes counts as told. */
-  isDue(hints: readonly number[]): boolean {
-    const told = this.#told;
-    this.#told = hints;
-    return told !== hints && (told.length !== hints.length || hints.some((hint, i) => hint !== told[i]));
-  }
-}
-
 /** The host's side of the stream to one replica. */
 class Replica {
   state: ReplicaState;
@@ -121,8 +87,7 @@ class Replica {
   readonly #options: AttachOptions;
   readonly #log: Logger;
   #failures = 0;
-  /** Sends the status, while there is a stream. */
-  #tell: (() => Promise<void>) | undefined;
+  #conversation: Conversation | undefined;
 
   constructor(address: string, options: AttachOptions) {
     this.#address = address;
@@ -133,7 +98,7 @@ class Replica {
 
   /** Sends the status now, if it has changed. */
   tellNow(): void {
-    void this.#tell?.();
+    this.#conversation?.tellStatus();
   }
 
   /** Attaches again and again. */
@@ -157,19 +122,8 @@ class Replica {
       ownConnection: true,
     });
     try {
-      const stream = openDuplex(client, client.attach, { timeoutMs: Number.POSITIVE_INFINITY, signal });
-      // Not awaited: it is sent when the connection is there, and how that fails is seen below.
-      stream.write({ message: { $case: "hello", value: this.#options.hello() } }).catch(ignore);
-      for await (const { message } of stream.messages) {
-        if (message?.$case === "welcome") {
-          clearTimeout(overdue);
-          this.#welcomed(message.value.scheduler);
-          void this.#tellStatus(stream, signal);
-        } else {
-          await this.#heard(message, stream);
-        }
-      }
-      this.#ended(undefined);
+      const fault = await this.#converse(client, signal, () => clearTimeout(overdue));
+      this.#ended(fault);
     } catch (err) {
       this.#ended(err);
     } finally {
@@ -179,40 +133,28 @@ class Replica {
     }
   }
 
-  async #heard(
-    message: AttachResponse["message"],
-    stream: Duplex<AttachRequest, AttachResponse>,
-  ): Promise<void> {
-    if (message?.$case === "bidRequest") {
-      // Waits while the scheduler does not read: then it need not ask more either.
-      await stream.write(answerBid(message.value, this.#options.bid));
-    } else if (message?.$case === "holdRelease") {
-      try {
-        this.#options.release(message.value.reservationIds);
-      } catch (error) {
-        this.#log.error("holds could not be released", { error });
-      }
-    }
-  }
-
-  /** Sends the status from time to time, which also keeps the host from being forgotten, and which images it has. */
-  async #tellStatus(stream: Duplex<AttachRequest, AttachResponse>, signal: AbortSignal): Promise<void> {
-    const pace = new StatusPace();
-    const tell = async (): Promise<void> => {
-      const status = this.#options.status();
-      if (!pace.isDue(status, performance.now())) return;
-      // A write fails only with its stream, whose end is seen where it is read.
-      await stream.write({ message: { $case: "status", value: status } }).catch(ignore);
-    };
-    this.#tell = tell;
-    const news = new ImageNews();
-    const tellAll = async (): Promise<void> => {
-      await tell();
-      const hints = this.#options.images?.() ?? [];
-      if (!news.isDue(hints)) return;
-      await stream.write({ message: { $case: "localImages", value: { hints: [...hints] } } }).catch(ignore);
-    };
-    await every(STATUS_MS, 0, tellAll, signal, { name: "tell the scheduler our status", log: this.#log });
+  /** Resolves with what ended the stream. */
+  #converse(
+    client: SchedulerServiceClient,
+    signal: AbortSignal,
+    welcomed: () => void,
+  ): Promise<Fault | undefined> {
+    return new Promise((resolve) => {
+      openWire(client, client.attach, { timeoutMs: Number.POSITIVE_INFINITY, signal }, (wire) => {
+        const conversation = new Conversation(wire, {
+          ...this.#options,
+          logger: this.#log,
+          signal,
+          welcomed: (scheduler) => {
+            welcomed();
+            this.#conversation = conversation;
+            this.#welcomed(scheduler);
+          },
+          closed: resolve,
+        });
+        return conversation;
+      });
+    });
   }
 
   #welcomed(scheduler: string): void {
@@ -222,7 +164,7 @@ class Replica {
   }
 
   #ended(err: unknown): void {
-    this.#tell = undefined;
+    this.#conversation = undefined;
     const before = this.state;
     const reason = err instanceof Fault ? err.reason : err === undefined ? undefined : "INTERNAL";
     const since = before.attached ? Date.now() : before.since;
@@ -238,5 +180,3 @@ function noWelcome(address: string): Fault {
   const message = `the scheduler at ${address} has not answered within ${WELCOME_MS} ms`;
   return new Fault("DEADLINE_EXCEEDED", "NO_WELCOME", message, { address, timeout_ms: String(WELCOME_MS) });
 }
-
-function ignore(): void {}

@@ -1,12 +1,10 @@
+import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { Fault } from "../../lib/fault.ts";
+import type { Wire } from "../../lib/wire.ts";
+import { fromBid } from "../convert.ts";
 import type { BidTerms } from "../domain/attached-host.ts";
 import type { HostStream } from "../domain/hosts.ts";
 import type { Bid } from "../domain/offer.ts";
-
-/** What goes down to a host. */
-export type Down =
-  | { readonly kind: "bid"; readonly bid: Bid; readonly terms: BidTerms }
-  | { readonly kind: "release"; readonly reservationIds: string[] };
 
 /** Messages that may wait for a host: as many as auctions run at once, some 0.2 kB each. A host behind by more is not reading. */
 const MAX_QUEUED = 2_048;
@@ -14,71 +12,63 @@ const MAX_QUEUED = 2_048;
 const MAX_IDS = 1_024;
 
 /**
- * What waits to go down one host's stream: the auctions put it in without waiting, the stream takes it out as fast as the host
- * reads. Releases in a row become one message.
+ * The way down to one host. What an auction has to say goes out at once; while the host does not read, it waits here, and releases in a row become
+ * one message.
  */
-export class HostQueue implements HostStream, AsyncIterable<Down> {
-  readonly #queue: Down[] = [];
-  #wake: (() => void) | undefined;
-  #end: { fault: Fault | undefined } | undefined;
+export class HostLine implements HostStream {
+  readonly #wire: Wire<AttachResponse>;
+  readonly #queue: AttachResponse[] = [];
+  #isBehind = false;
+  #isOver = false;
+
+  constructor(wire: Wire<AttachResponse>) {
+    this.#wire = wire;
+  }
 
   ask(bid: Bid, terms: BidTerms): boolean {
-    return this.#push({ kind: "bid", bid, terms });
+    return this.#send({ message: { $case: "bidRequest", value: fromBid(bid, terms) } });
   }
 
   letGo(reservationId: string): boolean {
-    const last = this.#queue.at(-1);
-    if (last?.kind === "release" && last.reservationIds.length < MAX_IDS) {
-      last.reservationIds.push(reservationId);
+    const last = this.#queue.at(-1)?.message;
+    if (last?.$case === "holdRelease" && last.value.reservationIds.length < MAX_IDS) {
+      last.value.reservationIds.push(reservationId);
       return true;
     }
-    return this.#push({ kind: "release", reservationIds: [reservationId] });
+    return this.#send({ message: { $case: "holdRelease", value: { reservationIds: [reservationId] } } });
   }
 
   end(fault: Fault): void {
-    this.#close({ fault });
+    if (this.#close()) this.#wire.fail(fault);
   }
 
   /** Ends it without a fault: the host wants no more. */
   close(): void {
-    this.#close({ fault: undefined });
+    if (this.#close()) this.#wire.end();
   }
 
-  /**
-   * Takes the messages out, one at a time. To be iterated once. No generator: of several messages for each auction, what its promises cost
-   * is to be seen.
-   */
-  [Symbol.asyncIterator](): AsyncIterator<Down, undefined> {
-    return { next: () => this.#next() };
-  }
-
-  async #next(): Promise<IteratorResult<Down, undefined>> {
-    for (;;) {
+  /** The host reads again. */
+  drained(): void {
+    this.#isBehind = false;
+    while (!this.#isBehind && !this.#isOver) {
       const next = this.#queue.shift();
-      if (next) return { done: false, value: next };
-      if (this.#end?.fault) throw this.#end.fault;
-      if (this.#end) return { done: true, value: undefined };
-      await new Promise<void>((resolve) => (this.#wake = resolve));
+      if (next === undefined) return;
+      this.#isBehind = !this.#wire.send(next);
     }
   }
 
-  #push(message: Down): boolean {
-    if (this.#end || this.#queue.length >= MAX_QUEUED) return false;
-    this.#queue.push(message);
-    this.#ring();
+  #send(message: AttachResponse): boolean {
+    if (this.#isOver || this.#queue.length >= MAX_QUEUED) return false;
+    if (this.#isBehind) this.#queue.push(message);
+    else this.#isBehind = !this.#wire.send(message);
     return true;
   }
 
-  #close(end: { fault: Fault | undefined }): void {
-    if (this.#end) return;
-    this.#end = end;
+  #close(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
     // Nobody is there to read it, and holds end by time.
     this.#queue.length = 0;
-    this.#ring();
-  }
-
-  #ring(): void {
-    this.#wake?.();
-    this.#wake = undefined;
+    return true;
   }
 }
