@@ -1,16 +1,15 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { HostServiceClient } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { call, connect, openStream } from "../../src/lib/client.ts";
 import { createRequest, duration, hostFolder, KEYS, present, token } from "./hostd-fixture.ts";
 import { FakeRecord, serveImages, serveScheduler } from "./hostd-neighbours.ts";
+import { hostdEnvironment, killHostd, spawnHostd } from "./hostd-process.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
 const SCOPE = { timeoutMs: 10_000 };
 
 let folder: ReturnType<typeof hostFolder>;
@@ -35,61 +34,19 @@ beforeEach(async () => {
   scheduler = await serveScheduler();
 });
 afterEach(async () => {
-  for (const child of processes.splice(0)) {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    }
-  }
+  for (const child of processes.splice(0)) await killHostd(child);
   await api.close();
   await scheduler.close();
   folder.remove();
 });
 
-function environment(more: Record<string, string> = {}): Record<string, string> {
-  return {
-    HOSTD_LISTEN: "127.0.0.1:0",
-    HOSTD_NUMBER: "7",
-    HOSTD_NAME: "host-7",
-    HOSTD_REGION: "ord",
-    HOSTD_DIR: join(folder.path, "state"),
-    HOSTD_SCHEDULERS: scheduler.address,
-    HOSTD_APIS: api.address,
-    HOSTD_IMAGECACHE: images.address,
-    HOSTD_VMM: "sim",
-    HOSTD_MEMORY_MB: "4096",
-    HOSTD_GRACE: "200ms",
-    TOKEN_PUBLIC_KEY_FILE: join(folder.path, "public.pem"),
-    TOKEN_SIGNING_KEY_FILE: join(folder.path, "private.pem"),
-    ...more,
-  };
-}
-
-/** Runs hostd; its lines as they come. */
+/** Runs hostd, beside the neighbours of this file. */
 function run(more: Record<string, string> = {}, ...argv: string[]) {
-  const child = spawn(process.execPath, [join(ROOT, "src/hostd/main.ts"), ...argv], {
-    env: environment(more),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  processes.push(child);
-  const lines: Record<string, unknown>[] = [];
-  let errors = "";
-  child.stderr.on("data", (text) => {
-    errors += text;
-  });
-  const ready = new Promise<number>((resolve, reject) => {
-    createInterface(child.stdout).on("line", (text) => {
-      if (!text.startsWith("{")) return;
-      const line = JSON.parse(text);
-      lines.push(line);
-      if (line.msg === "ready") resolve(line.port);
-    });
-    child.once("exit", (code) =>
-      reject(new Error(`hostd ended with ${code}: ${errors}${JSON.stringify(lines.at(-1))}`)),
-    );
-  });
-  ready.catch(() => {});
-  return { child, lines, ready, errors: () => errors };
+  const own = hostdEnvironment(folder.path, { images: images.address });
+  const neighbours = { HOSTD_SCHEDULERS: scheduler.address, HOSTD_APIS: api.address };
+  const hostd = spawnHostd({ ...own, ...neighbours, ...more }, argv);
+  processes.push(hostd.child);
+  return hostd;
 }
 
 async function startHostd(more: Record<string, string> = {}) {

@@ -90,18 +90,20 @@ export async function serveImages() {
   return { address: `127.0.0.1:${running.port}`, pins, close: running };
 }
 
+/** A host's answer to a bid. */
+type Answer = Extract<AttachRequest["message"], { $case: "offer" | "decline" }>;
+
 /** A scheduler of one host, that asks it for an offer when told to, and hands out the hold. */
 export async function serveScheduler() {
-  const asks: ((answer: { reservationId: string; epoch: bigint }) => void)[] = [];
+  const asks: ((answer: Answer) => void)[] = [];
   let wake: () => void = () => {};
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
   const attach = bidiStream(async function* (requests: AsyncIterable<AttachRequest>) {
-    const waiting = new Map<string, (answer: { reservationId: string; epoch: bigint }) => void>();
+    const waiting = new Map<string, (answer: Answer) => void>();
     void (async () => {
       for await (const { message } of requests) {
-        if (message?.$case !== "offer") continue;
-        const { reservationId, offer } = message.value;
-        waiting.get(reservationId)?.({ reservationId, epoch: offer?.epoch ?? 0n });
+        if (message?.$case !== "offer" && message?.$case !== "decline") continue;
+        waiting.get(message.value.reservationId)?.(message);
       }
     })().catch(() => {});
     yield { message: { $case: "welcome" as const, value: { scheduler: "test" } } };
@@ -135,13 +137,22 @@ export async function serveScheduler() {
     listHosts: unused,
   });
   const running = await serve(server, "127.0.0.1:0", 100);
+  /** Asks for an offer; the host's answer. */
+  const bid = () =>
+    new Promise<Answer>((resolve) => {
+      asks.push(resolve);
+      wake();
+    });
   return {
     address: `127.0.0.1:${running.port}`,
-    auction: () =>
-      new Promise<{ reservationId: string; epoch: bigint }>((resolve) => {
-        asks.push(resolve);
-        wake();
-      }),
+    bid,
+    /** A bid that is answered with an offer. */
+    async auction() {
+      const answer = await bid();
+      if (answer.$case === "decline") throw new Error(`the host declined: ${answer.value.reason}`);
+      const { reservationId, offer } = answer.value;
+      return { reservationId, epoch: offer?.epoch ?? 0n };
+    },
     close: running,
   };
 }
