@@ -17,6 +17,7 @@ export type Script = () => void | Promise<void>;
 /** What a scheduler keeps of an auction. */
 export interface FakeReservation {
   claimant: string | undefined;
+  claimedHost?: number | undefined;
   readonly offers: Offer[];
 }
 
@@ -27,6 +28,8 @@ export class FakeScheduler {
   /** What it was asked, in order. */
   readonly calls: string[] = [];
   readonly excluded: number[][] = [];
+  /** Whether it claims for whoever reserves; a scheduler of before does not. */
+  claims = true;
   readonly #scripts = new Map<string, { script: Script; times: number }[]>();
   readonly #verifier: TokenVerifier;
   #running: Awaited<ReturnType<typeof serve>> | undefined;
@@ -58,6 +61,7 @@ export class FakeScheduler {
     this.reservations.clear();
     this.calls.length = 0;
     this.excluded.length = 0;
+    this.claims = true;
     this.#scripts.clear();
   }
 
@@ -75,7 +79,7 @@ export class FakeScheduler {
 
   #service(): SchedulerServiceServer {
     return {
-      reserve: unary(async ({ reservationId, excludedHosts }, ctx) => {
+      reserve: unary(async ({ reservationId, excludedHosts, claimant }, ctx) => {
         requireScope(ctx, "internal");
         await this.#play("reserve");
         this.excluded.push(excludedHosts);
@@ -85,11 +89,15 @@ export class FakeScheduler {
           const facts = { hosts_asked: "0", largest_memory_mb: "128" };
           throw new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", "no host has room", facts);
         }
-        this.reservations.set(reservationId, { claimant: known?.claimant, offers });
+        const claimedHost = this.claims && claimant ? offers[0]?.hostNumber : undefined;
+        const claim = claimedHost === undefined ? undefined : claimant;
+        const reservation = known ?? { claimant: claim, claimedHost, offers };
+        this.reservations.set(reservationId, reservation);
         const expireTime = new Date(Date.now() + 5_000);
         return {
           reservation: Reservation.fromPartial({ id: reservationId, offers, expireTime }),
           hostsAsked: this.hosts.length,
+          claimedHost: reservation.claimant === claimant ? reservation.claimedHost : undefined,
         };
       }),
       claim: unary(async ({ reservationId, claimant, hostNumber }, ctx) => {
@@ -101,6 +109,7 @@ export class FakeScheduler {
           throw new Fault("ABORTED", "RESERVATION_CLAIMED", "somebody else's");
         }
         reservation.claimant = claimant;
+        reservation.claimedHost = hostNumber;
         return { offer: reservation.offers.find((offer) => offer.hostNumber === hostNumber) };
       }),
       release: unary(async ({ reservationId, winner }, ctx) => {
@@ -112,8 +121,8 @@ export class FakeScheduler {
       }),
       listReservations: unary((_req, ctx) => {
         requireScope(ctx, "internal");
-        const reservations = [...this.reservations].map(([id, { claimant = "", offers }]) =>
-          Reservation.fromPartial({ id, claimant, offers }),
+        const reservations = [...this.reservations].map(([id, { claimant = "", claimedHost, offers }]) =>
+          Reservation.fromPartial({ id, claimant, claimedHost, offers }),
         );
         return { reservations, total: reservations.length };
       }),

@@ -69,7 +69,7 @@ describe("a create", () => {
 
     expect(machine?.region).toBe("gru");
     expect(await regionOf(machine?.id)).toBe("gru");
-    expect(gru.calls).toEqual(["reserve", "claim", "release"]);
+    expect(gru.calls).toEqual(["reserve", "release"]);
     expect(await world.sql("select request->>'region' as first from sagas")).toEqual([{ first: "ord" }]);
   });
 
@@ -152,7 +152,7 @@ describe("a scheduler with two replicas", () => {
     expect(dead?.calls).toEqual(["reserve"]);
     const left = replicas.find((replica) => replica !== dead);
     // All that follows goes there at once.
-    expect(left?.calls).toEqual(["reserve", "claim", "release"]);
+    expect(left?.calls).toEqual(["reserve", "release"]);
     await dead?.start();
   });
 

@@ -88,9 +88,10 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
         said: fc.option(fc.tuple(machineId, fc.constantFrom(...STATES), fc.nat(3)), { nil: undefined }),
         isRecorded: fc.boolean(),
         releaseMs: fc.option(leaseMs, { nil: undefined }),
+        settleMs: fc.option(leaseMs, { nil: undefined }),
       })
-      .map(({ id, by, status, place, said, isRecorded, releaseMs }) => ({
-        name: `write ${id} by ${by}: ${status} at ${place}, said ${said}, ${isRecorded}, ${releaseMs}`,
+      .map(({ id, by, status, place, said, isRecorded, releaseMs, settleMs }) => ({
+        name: `write ${id} by ${by}: ${status} at ${place}, said ${said}, ${isRecorded}, ${releaseMs}, ${settleMs}`,
         ask: (to: Stores) =>
           to.sagas.write(
             { id, owner: by },
@@ -107,7 +108,7 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
                 : said
                   ? { machine: machine(...said) }
                   : {}),
-              ...{ isRecorded: place === undefined && said !== undefined && isRecorded, releaseMs },
+              ...{ isRecorded: place === undefined && said !== undefined && isRecorded, releaseMs, settleMs },
             },
           ),
       })),
@@ -125,6 +126,23 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
       name: `claim by ${by}`,
       ask: async (to: Stores) => sorted((await to.sagas.claim(by, ms, 10)).map(comparable)),
     })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant({
+      name: "in doubt",
+      // How long ago they ended differs by what the calls took.
+      ask: async (to: Stores) =>
+        sorted(await to.sagas.inDoubt(10)).map(({ id, state, endedMs }) => ({
+          id,
+          state,
+          isNow: endedMs < 30_000,
+        })),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: create.map((id) => ({ name: `settled ${id}`, ask: (to: Stores) => to.sagas.settled(id) })),
   },
   {
     weight: 3,

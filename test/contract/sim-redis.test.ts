@@ -44,10 +44,16 @@ const call: fc.Arbitrary<{ readonly name: string; readonly call: Call; readonly 
     {
       weight: 6,
       arbitrary: fc
-        .tuple(id, fc.uniqueArray(host), fc.constantFrom(-1_000, FAR_MS))
-        .map(([r, hosts, inMs]) => ({
-          name: `put ${r} on ${hosts} for ${inMs} ms`,
-          call: (store: ReservationStore, nowMs: number) => store.put(reservation(r, hosts, nowMs + inMs)),
+        .tuple(
+          id,
+          fc.uniqueArray(host),
+          fc.constantFrom(-1_000, FAR_MS),
+          fc.constantFrom("a", "b", undefined),
+        )
+        .map(([r, hosts, inMs, claimant]) => ({
+          name: `put ${r} on ${hosts} for ${inMs} ms and ${claimant}`,
+          call: (store: ReservationStore, nowMs: number) =>
+            store.put(reservation(r, hosts, nowMs + inMs), claimant),
         })),
     },
     {
