@@ -57,6 +57,89 @@ describe("hosts", () => {
     });
   });
 
+  describe("whose disk is all but full", () => {
+    beforeEach(() => {
+      cli.api.hosts = [
+        Host.fromPartial({
+          ...{ number: 1, name: "ord-1", region: "ord", attached: true, scheduling: Scheduling.OPEN },
+          ...{ diskFreeMb: 300n, diskReserveMb: 1_024n },
+        }),
+        Host.fromPartial({
+          number: 2,
+          name: "ord-2",
+          attached: true,
+          diskFreeMb: 2_048n,
+          diskReserveMb: 1_024n,
+        }),
+        Host.fromPartial({ number: 3, name: "ord-3", attached: true, scheduling: Scheduling.OPEN }),
+      ];
+    });
+
+    test("take nothing in the list, and are told from others", async () => {
+      const { out } = await cli.home.hover("host", "list");
+
+      expect(out).toMatch(/1 +ord-1 .* disk full /);
+      expect(out).not.toMatch(/ord-[23] .*disk full/);
+    });
+
+    test("say how much is free and what to do about it", async () => {
+      const [full, roomy, silent] = await Promise.all(
+        ["1", "2", "3"].map((host) => cli.home.hover("host", "show", host)),
+      );
+
+      expect(full?.out).toMatch(
+        /disk free +300 MB, 1 GB kept for the machines there; it takes no new ones: free space in HOSTD_DIR's file system\n/,
+      );
+      expect(roomy?.out).toMatch(/disk free +2 GB, 1 GB kept for the machines there\n/);
+      expect(silent?.out).not.toContain("disk free");
+    });
+
+    test("are there in JSON, where what is not known is null", async () => {
+      const { out } = await cli.home.hover("host", "list", "--json");
+
+      expect(JSON.parse(out)).toMatchObject([
+        { disk_free_mb: 300, disk_reserve_mb: 1_024 },
+        { disk_free_mb: 2_048, disk_reserve_mb: 1_024 },
+        { disk_free_mb: null, disk_reserve_mb: null },
+      ]);
+    });
+  });
+
+  test("the doctor names each host that takes nothing, why, and what to do about the first", async () => {
+    const of = (number: number, fields: object) =>
+      Host.fromPartial({
+        number,
+        name: `ord-${number}`,
+        attached: true,
+        scheduling: Scheduling.OPEN,
+        ...fields,
+      });
+    const check = async (...hosts: Host[]) => {
+      cli.api.hosts = hosts;
+      const { code, out } = await cli.home.hover("doctor", "--json");
+      const checks: { name: string }[] = JSON.parse(out).checks;
+      return { code, ...checks.find(({ name }) => name === "hosts") };
+    };
+    const full = of(1, { diskFreeMb: 3n, diskReserveMb: 1_024n });
+    const gone = of(2, { attached: false, statusMessage: "not attached: no word for 40 s" });
+    const cordoned = of(3, { scheduling: Scheduling.CORDONED });
+
+    expect(await check(full, cordoned, of(4, {}))).toMatchObject({
+      status: "warn",
+      detail:
+        "3 attached; ord-1 takes no new machines, its disk is all but full (3 MB free of which 1024 must stay); ord-3 is cordoned",
+      fix: "free space on ord-1 where its HOSTD_DIR is; hover host show ord-1",
+    });
+    expect(await check(full, gone)).toMatchObject({
+      detail: expect.stringMatching(
+        /^1 of 2 attached; ord-2: not attached: no word for 40 s; ord-1 takes no/,
+      ),
+      fix: expect.stringContaining("hover host show ord-2"),
+    });
+    expect(await check(cordoned)).toMatchObject({ fix: "hover host uncordon ord-3" });
+    expect(await check(of(4, {}))).toMatchObject({ status: "ok", detail: "1 attached", fix: null });
+  });
+
   test("cordon and uncordon say what it was", async () => {
     expect((await cli.home.hover("host", "cordon", "ord-1")).out).toBe("ord-1 is cordoned (it was open)\n");
     const json = await cli.home.hover("host", "uncordon", "1", "--json");

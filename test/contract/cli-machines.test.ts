@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { HostStatus, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { line } from "./cli-fake-api.ts";
 import { useCli } from "./cli-support.ts";
 
@@ -8,6 +8,25 @@ const OTHER = "0000a1b2c3d4e6";
 const cli = useCli();
 
 describe("hover machine list and status", () => {
+  test("doubts the state of a machine whose host is away, and of no other", async () => {
+    cli.api.add({ id: "0000a000000001", state: MachineState.STARTED, hostStatus: HostStatus.UNREACHABLE });
+    cli.api.add({ id: "0000a000000002", state: MachineState.STARTED, hostStatus: HostStatus.UNKNOWN });
+
+    const table = await cli.home.hover("m", "ls");
+    const json = await cli.home.hover("m", "ls", "--json");
+
+    expect(table.out).toMatch(/0000a000000001 .* started\? /);
+    expect(table.out).toMatch(/0000a000000002 .* started /);
+    expect(table.err).toBe(
+      "?  the machine's host does not answer; the state is the last one recorded.\nNext: hover host list\n",
+    );
+    expect(JSON.parse(json.out)).toMatchObject([
+      { state: "started", host_status: "unreachable" },
+      { state: "started", host_status: "unknown" },
+    ]);
+    expect((await cli.home.hover("m", "ls", "-q")).err).toBe("");
+  });
+
   test("lists all pages as a table, as ids and as JSON", async () => {
     for (const end of ["1", "2", "3", "4", "5"]) cli.api.add({ id: `0000a00000000${end}` });
 

@@ -3,7 +3,7 @@ import type { AppFlag } from "../define/machine.ts";
 import { type Column, table } from "../render/table.ts";
 import { ago } from "../render/time.ts";
 import type { Handler } from "../runner.ts";
-import { machineJson } from "../show/machine-json.ts";
+import { hostStatusName, machineJson } from "../show/machine-json.ts";
 import { STATE_NAMES, stateName, stateNumber } from "../show/states.ts";
 import { UsageError } from "../usage-error.ts";
 import { allMachines, appOf, machinesClient } from "./find.ts";
@@ -39,7 +39,10 @@ export const listMachines: Handler<[], AppFlag & { quiet?: boolean; state?: read
   if (session.json) session.printJson(machines.map(machineJson));
   else if (flags.quiet) session.printLines(machines.map((machine) => machine.id));
   else if (machines.length === 0) session.say(nothing(app));
-  else session.printLines(table(COLUMNS, machines.map(row), session.terminal.width));
+  else {
+    session.printLines(table(COLUMNS, machines.map(row), session.terminal.width));
+    if (machines.some(isHostAway)) session.say(AWAY);
+  }
   return undefined;
 };
 
@@ -64,7 +67,7 @@ function row(machine: Machine): string[] {
   return [
     machine.id,
     machine.name,
-    stateName(machine.state),
+    `${stateName(machine.state)}${isHostAway(machine) ? "?" : ""}`,
     machine.app,
     machine.region,
     machine.host,
@@ -73,6 +76,14 @@ function row(machine: Machine): string[] {
     ago(machine.createTime, Date.now()),
   ];
 }
+
+/** Its host is known not to answer. */
+function isHostAway(machine: Machine): boolean {
+  return hostStatusName(machine.hostStatus) === "unreachable";
+}
+
+const AWAY =
+  "?  the machine's host does not answer; the state is the last one recorded.\nNext: hover host list";
 
 function nothing(app: string | undefined): string {
   return `No machines${app === undefined ? "" : ` in the app ${app}`}.\nNext: hover machine run IMAGE -a ${app ?? "APP"}`;

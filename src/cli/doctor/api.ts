@@ -4,7 +4,7 @@ import type { Fault } from "../../lib/fault.ts";
 import { toFault } from "../report.ts";
 import type { Session } from "../session.ts";
 import { tokenOf } from "../settings.ts";
-import { isClosed, schedulingName } from "../show/scheduling.ts";
+import { isClosed, isDiskShort, schedulingName } from "../show/scheduling.ts";
 import type { Check } from "./check.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -81,9 +81,6 @@ async function* hosts(session: Session): AsyncGenerator<Check> {
 function attachment(list: readonly Host[], root: string): Check {
   const name = "hosts";
   const attached = list.filter((host) => host.attached).length;
-  const away = list
-    .filter((host) => !host.attached)
-    .map((host) => `${host.name}: ${host.statusMessage || "not attached"}`);
   if (attached === 0) {
     const detail =
       list.length === 0 ? "none has ever been attached" : `none of ${list.length} is attached to a scheduler`;
@@ -94,28 +91,42 @@ function attachment(list: readonly Host[], root: string): Check {
       fix: `npm run up   (in ${root}); logs of scheduler and hostd say more`,
     };
   }
-  if (away.length > 0) {
-    return {
-      name,
-      status: "warn",
-      detail: `${attached} of ${list.length} attached; ${away.join("; ")}`,
-      fix: "hover host list",
-    };
+  const troubles = [
+    ...list.filter((host) => !host.attached).map(away),
+    ...list.filter((host) => host.attached).flatMap((host) => shut(host) ?? []),
+  ];
+  const of = attached < list.length ? `${attached} of ${list.length}` : `${attached}`;
+  const [first] = troubles;
+  if (!first) return { name, status: "ok", detail: `${of} attached` };
+  const detail = [`${of} attached`, ...troubles.map(({ what }) => what)].join("; ");
+  return { name, status: "warn", detail, fix: first.fix };
+}
+
+/** What keeps machines from a host, and what to do about it. */
+interface Trouble {
+  readonly what: string;
+  readonly fix: string;
+}
+
+function away({ name, statusMessage }: Host): Trouble {
+  const what = `${name}: ${statusMessage || "not attached"}`;
+  return { what, fix: `hover host show ${name}; its hostd must run, and reach a scheduler` };
+}
+
+/** The gravest first: an operator's word was meant. */
+function shut(host: Host): Trouble | undefined {
+  const { name, scheduling } = host;
+  if (isDiskShort(host)) {
+    const free = `${host.diskFreeMb} MB free of which ${host.diskReserveMb} must stay`;
+    const what = `${name} takes no new machines, its disk is all but full (${free})`;
+    return { what, fix: `free space on ${name} where its HOSTD_DIR is; hover host show ${name}` };
   }
-  const closed = list.filter((host) => isClosed(host.scheduling) || host.passedOverUntilTime);
-  if (closed.length > 0) {
-    const words = closed.map(
-      (host) =>
-        `${host.name} ${host.passedOverUntilTime ? "is passed over for refusing awards" : `is ${schedulingName(host.scheduling)}`}`,
-    );
-    return {
-      name,
-      status: "warn",
-      detail: `${attached} attached; ${words.join("; ")}`,
-      fix: "hover host list; hover host uncordon HOST",
-    };
+  if (host.passedOverUntilTime) {
+    const what = `${name} is passed over for refusing awards`;
+    return { what, fix: `hover host show ${name}; its hostd's log says why it refused` };
   }
-  return { name, status: "ok", detail: `${attached} attached` };
+  if (!isClosed(scheduling)) return undefined;
+  return { what: `${name} is ${schedulingName(scheduling)}`, fix: `hover host uncordon ${name}` };
 }
 
 function isolation(list: readonly Host[]): Check {

@@ -1,7 +1,7 @@
 import type { Host } from "../../gen/windhover/admin/v1/hosts.ts";
 import type { Column } from "../render/table.ts";
 import { ago, megabytes } from "../render/time.ts";
-import { schedulingName } from "./scheduling.ts";
+import { isClosed, isDiskShort, schedulingName } from "./scheduling.ts";
 
 /** The columns of `hover host list`. */
 export const HOST_COLUMNS: readonly Column[] = [
@@ -59,6 +59,7 @@ export function hostDetails(host: Host, nowMs: number): string[] {
     ["allocated", amountText(host.allocated)],
     ["running", amountText(host.running)],
     ["held", amountText(host.held)],
+    ["disk free", diskText(host)],
     ["warm", `${host.warm} VMs wait`],
     ["machines", machinesText(host)],
     ["vmm", `${vmmText(host)}${host.vmmReason ? ` (${host.vmmReason})` : ""}`],
@@ -87,8 +88,10 @@ function attachedText(host: Host, nowMs: number): string {
 }
 
 function takesText(host: Host): string {
-  if (host.passedOverUntilTime) return "passed over";
-  return host.attached ? schedulingName(host.scheduling) : "-";
+  if (!host.attached) return "-";
+  if (isClosed(host.scheduling)) return schedulingName(host.scheduling);
+  if (isDiskShort(host)) return "disk full";
+  return host.passedOverUntilTime ? "passed over" : schedulingName(host.scheduling);
 }
 
 function used(host: Host, pick: (c: NonNullable<Host["capacity"]>) => number, show: (n: number) => string) {
@@ -102,6 +105,15 @@ function amountText(amount: Host["capacity"]): string {
   if (cpus === 0 && memoryMb === 0n && diskMb === 0n) return "-";
   const disk = diskMb === 0n ? [] : [`${megabytes(Number(diskMb))} disk`];
   return [`${cpus} CPU${cpus === 1 ? "" : "s"}`, megabytes(Number(memoryMb)), ...disk].join(", ");
+}
+
+/** Said by the host of the file system that its state is on; the ledger's disk is what it promises. */
+function diskText(host: Host): string {
+  const { diskFreeMb, diskReserveMb } = host;
+  if (diskFreeMb === undefined) return "";
+  const kept = `${megabytes(Number(diskReserveMb ?? 0n))} kept for the machines there`;
+  const full = "; it takes no new ones: free space in HOSTD_DIR's file system";
+  return `${megabytes(Number(diskFreeMb))}, ${kept}${isDiskShort(host) ? full : ""}`;
 }
 
 function machinesText({ machines }: Host): string {

@@ -16,6 +16,11 @@ export function textJson(text: string): string | null {
   return text === "" ? null : text;
 }
 
+/** An amount, or null when it is not known. */
+function numberJson(amount: bigint | undefined): number | null {
+  return amount === undefined ? null : Number(amount);
+}
+
 /** The shape of an app. */
 export function appJson(app: App) {
   return {
@@ -71,6 +76,8 @@ export function hostJson(host: Host) {
     labels: host.labels,
     warm: host.warm,
     passed_over_until_time: timeJson(host.passedOverUntilTime),
+    disk_free_mb: numberJson(host.diskFreeMb),
+    disk_reserve_mb: numberJson(host.diskReserveMb),
   };
 }
 

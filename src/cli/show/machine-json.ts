@@ -11,6 +11,11 @@ import { stateName } from "./states.ts";
 
 const HOST_STATUSES: readonly string[] = ["unspecified", "ok", "unreachable", "unknown"];
 
+/** Whether a machine's host answers, in a word. */
+export function hostStatusName(hostStatus: number): string {
+  return HOST_STATUSES[hostStatus] ?? "unknown";
+}
+
 /** The shape of a machine. */
 export function machineJson(machine: Machine) {
   const ref = machine.imageRef;
@@ -35,7 +40,7 @@ export function machineJson(machine: Machine) {
       internal_port: a.internalPort,
       address: a.address,
     })),
-    host_status: HOST_STATUSES[machine.hostStatus] ?? "unknown",
+    host_status: hostStatusName(machine.hostStatus),
     last_start_way: textJson(machine.lastStartWay),
     last_start_trace_id: textJson(machine.lastStartTraceId),
     create_trace_id: textJson(machine.createTraceId),

@@ -6,6 +6,15 @@ export function schedulingName(scheduling: number): string {
   return SCHEDULINGS[scheduling] ?? `unknown_${scheduling}`;
 }
 
+/** Whether it takes nothing because the disk of its state is all but full. */
+export function isDiskShort(host: {
+  readonly diskFreeMb?: bigint | undefined;
+  readonly diskReserveMb?: bigint | undefined;
+}): boolean {
+  const { diskFreeMb, diskReserveMb } = host;
+  return diskFreeMb !== undefined && diskReserveMb !== undefined && diskFreeMb < diskReserveMb;
+}
+
 /** Whether an operator keeps machines away from it. */
 export function isClosed(scheduling: number): boolean {
   return scheduling > SCHEDULINGS.indexOf("open");
