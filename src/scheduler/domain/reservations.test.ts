@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { SMALL } from "./domain.fixture.ts";
+import { offer, SMALL } from "./domain.fixture.ts";
 import { settle, setUp, TTL_MS } from "./reservations.fixture.ts";
 
 describe("reserving", () => {
@@ -180,6 +180,59 @@ describe("claiming", () => {
       code: "FAILED_PRECONDITION",
       reason: "RESERVATION_EXPIRED",
     });
+  });
+});
+
+describe("reserving for a claimant", () => {
+  test("claims the best offer with it, and says so again to the same one only", async () => {
+    const { offering, reserveFor, reservations } = setUp(2);
+    offering();
+    const claim = await reserveFor("saga-1");
+    const [best] = (await reservations.list(1)).listed[0]?.reservation.offers ?? [];
+
+    expect(claim).toEqual({ claimant: "saga-1", hostNumber: best?.hostNumber });
+    expect(await reserveFor("saga-1")).toEqual(claim);
+    expect(await reserveFor("saga-2")).toEqual(claim);
+    await expect(reservations.claim("r1", "saga-2", 1)).rejects.toMatchObject({
+      reason: "RESERVATION_CLAIMED",
+    });
+  });
+
+  test("claims nothing of one that lives", async () => {
+    const { offering, reserve, reserveFor, reservations } = setUp(2);
+    offering();
+    await reserve();
+
+    expect(await reserveFor("saga-1")).toBeUndefined();
+    await expect(reservations.claim("r1", "saga-2", 1)).resolves.toBeDefined();
+  });
+
+  test("that another replica stored meanwhile gets what that one has claimed", async () => {
+    const { fleet, store, time, reserveFor } = setUp(2);
+    const running = reserveFor("saga-1");
+    await settle();
+    const theirs = {
+      ...{ id: "r1", offers: [offer(7)], hostsAsked: 1, app: "web", resources: SMALL },
+      deadlineMs: time.now() + TTL_MS,
+    };
+    await store.put(theirs, "saga-1");
+
+    for (const host of fleet) host.offer();
+
+    expect(await running).toEqual({ claimant: "saga-1", hostNumber: 7 });
+  });
+
+  test("may claim a runner-up, which is its own then, and the sweep leaves it its hold", async () => {
+    const { offering, reserveFor, reservations, released, time } = setUp(2);
+    offering();
+    const first = (await reserveFor("saga-1"))?.hostNumber ?? 0;
+    const second = first === 1 ? 2 : 1;
+    await reservations.claim("r1", "saga-1", second);
+
+    expect(await reserveFor("saga-1")).toEqual({ claimant: "saga-1", hostNumber: second });
+    time.pass(TTL_MS);
+    await reservations.sweep();
+    expect(released()).toEqual([first]);
   });
 });
 
