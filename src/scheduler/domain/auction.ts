@@ -1,4 +1,5 @@
 import { closer, type Decline, type DeclineReason, type Offer, type Resources } from "./offer.ts";
+import { beatsAnyPull } from "./rank.ts";
 
 /** The measures of an auction. */
 export interface AuctionLimits {
@@ -10,7 +11,7 @@ export interface AuctionLimits {
   readonly enough: number;
   /** When it ends whatever is in. */
   readonly windowMs: number;
-  /** With enough offers and none that has the image and no machine of the app: how long to wait for one. A pull costs a thousand times more. */
+  /** With enough offers, and none that beats any pull: how long to wait for one that does. A pull costs a thousand times more. */
   readonly settleMs: number;
 }
 
@@ -28,10 +29,10 @@ export interface AuctionLimits {
  * - The better of two hosts drawn at random is nearly as good as the best of five: with ten machines for each of 5,000 hosts the fullest has 12
  *   instead of 11, and 24 if there is no choice.
  *
- * Hosts that have the image do not get everything that is made of it. One of the three comes from the whole fleet. Of an app only the first
- * machine on a host is preferred there (see `rank`), and as long as all that offer have one, the auction asks on. Machines of many apps with one
- * image go to the hosts that have it until load and work in flight there cost more than a pull, at 16 in flight, or until they decline. Each
- * host that is chosen for another reason pulls the image, and is then one more to draw.
+ * Hosts that have the image do not get everything that is made of it. One of the three comes from the whole fleet, and an auction waits for it when
+ * the others are loaded (see `beatsAnyPull`). Of an app only the first machine on a host is preferred there, and while all that offer run the
+ * app already, the auction asks on, once. Machines of many apps with one image do gather on the hosts that have it, until these decline or what is
+ * in flight there costs more than a pull, which is at 16. Each host that is chosen all the same pulls the image, and is then one more to draw.
  */
 export const AUCTION_LIMITS: AuctionLimits = {
   sample: 3,
@@ -66,7 +67,7 @@ export interface Supply<H> {
  * One auction: whom to ask, whom to wait for, when it is over. Knows neither clock nor streams: it is told what happens
  * and when (on a monotonic clock), and answers what to do.
  *
- *     ask a sample ──► enough offers, one as good as can be ─────────────────► over
+ *     ask a sample ──► enough offers, one of which beats any pull ───────────► over
  *        ▲    │──────► enough offers ──► settle, or all have answered ──────► over
  *        │    │                              │ all have a machine of the app, for the first time
  *        ├────┼────────── ask as many again ◄┘
@@ -138,7 +139,7 @@ export class Auction<H> {
   /** With enough offers: over, unless a better one is worth waiting or asking for. */
   #settle(nowMs: number): Step<H> {
     const { sample, settleMs } = this.#limits;
-    if (this.#offers.some((offer) => offer.imageLocal && offer.appMachines <= 0)) return this.#end();
+    if (this.#offers.some(beatsAnyPull)) return this.#end();
     if (this.#pending.size > 0 && nowMs < this.#settledMs) return this.#wait([], this.#settledMs);
     if (this.#asked > sample || this.#offers.some((offer) => offer.appMachines <= 0)) return this.#end();
     // They have the image because they run the app, and were asked for that: an app is to be spread all the same.

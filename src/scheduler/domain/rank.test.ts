@@ -2,11 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { offer, seeded } from "./domain.fixture.ts";
 import type { Offer } from "./offer.ts";
-import { rank } from "./rank.ts";
+import { beatsAnyPull, rank } from "./rank.ts";
 
 const anOffer: fc.Arbitrary<Omit<Offer, "hostNumber">> = fc
   .record({
     imageLocal: fc.boolean(),
+    inFlight: fc.integer({ min: 0, max: 20 }),
     load: fc.oneof(fc.double({ min: -1, max: 3 }), fc.constant(Number.NaN)),
     warm: fc.integer({ min: 0, max: 3 }),
     appMachines: fc.integer({ min: 0, max: 5 }),
@@ -35,6 +36,19 @@ describe("for any offers", () => {
     fc.assert(
       fc.property(offers, fc.integer(), (list, seed) => {
         expect(order(list, seeded(seed))).toEqual(order(list, seeded(seed)));
+      }),
+    );
+  });
+
+  test("none that has to be pulled for comes before one that beats any pull", () => {
+    const strategy = fc.constantFrom("pack" as const, "spread" as const);
+    fc.assert(
+      fc.property(offers, strategy, fc.integer(), (list, how, seed) => {
+        const ranked = rank(list, { strategy: how, random: seeded(seed) });
+        const firstPull = ranked.findIndex((o) => !o.imageLocal);
+        fc.pre(firstPull >= 0);
+
+        expect(ranked.slice(firstPull).filter(beatsAnyPull)).toEqual([]);
       }),
     );
   });
@@ -95,6 +109,16 @@ describe("what counts for how much", () => {
     const ranked = rank(offers, { refusals: (number) => refusals.get(number) ?? 0, random: seeded(1) });
 
     expect(ranked.map(({ hostNumber }) => hostNumber)).toEqual([3, 2, 1]);
+  });
+
+  test("a pull is beaten by a host that has the image and little else to do", () => {
+    const local = offer(1, { imageLocal: true });
+
+    expect(beatsAnyPull(local)).toBe(true);
+    expect(beatsAnyPull({ ...local, load: 0.5, inFlight: 3 })).toBe(true);
+    for (const burden of [{ imageLocal: false }, { appMachines: 1 }, { inFlight: 8 }, { load: 1 }]) {
+      expect(beatsAnyPull({ ...local, ...burden })).toBe(false);
+    }
   });
 
   test("work in flight counts, up to a point", () => {

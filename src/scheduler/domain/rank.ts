@@ -49,17 +49,29 @@ export function rank(offers: readonly Offer[], options: RankOptions): Offer[] {
     .map(({ offer }) => offer);
 }
 
+/** Whether no host that would have to pull the image can be ranked before this one, whatever it is like. Refusals aside. */
+export function beatsAnyPull(offer: Offer): boolean {
+  return offer.imageLocal && ownCost(offer) + COST.fill < COST.imageMissing;
+}
+
 /** The cost of an offer; see {@link COST}. Never higher for an offer that is better in one respect and equal in all others. */
 function costOf(offer: Offer, roomiestMb: number, options: RankOptions): number {
   const room = offer.freeAfter.memoryMb / roomiestMb;
+  return (
+    ownCost(offer) +
+    COST.refusal * (options.refusals?.(offer.hostNumber) ?? 0) +
+    COST.fill * inSteps(options.strategy === "pack" ? room : 1 - room)
+  );
+}
+
+/** What an offer costs by itself, whatever the others are and whatever its host did before. */
+function ownCost(offer: Offer): number {
   return (
     COST.appMachine * Math.max(0, offer.appMachines) +
     (offer.imageLocal ? 0 : COST.imageMissing) +
     COST.load * inSteps(offer.load) +
     COST.inFlight * atMost(MAX_IN_FLIGHT, offer.inFlight) +
-    COST.refusal * (options.refusals?.(offer.hostNumber) ?? 0) +
-    (offer.warm > 0 ? 0 : COST.notWarm) +
-    COST.fill * inSteps(options.strategy === "pack" ? room : 1 - room)
+    (offer.warm > 0 ? 0 : COST.notWarm)
   );
 }
 
