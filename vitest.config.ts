@@ -68,8 +68,6 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
-          // See vitest.kill.config.ts.
-          exclude: ["test/system/kill-steps.test.ts", "test/system/stores.test.ts"],
         },
       ),
       project(4, "e2e", ["test/e2e/**/*.test.ts"], {

@@ -14,9 +14,14 @@ export interface Operation {
   }>;
 }
 
-const RECOVERY = { timeout: 40_000, interval: 50 };
+/** An api that died keeps its creates for ten seconds, and may die again when it has just taken them up. */
+const RECOVERY = { timeout: 60_000, interval: 50 };
 /** What users are told while something is away. */
 const PASSING = /^(UNAVAILABLE|RESOURCE_EXHAUSTED|ABORTED|DEADLINE_EXCEEDED)$/;
+
+/** What services die in. */
+export const OPERATIONS = ["create", "undone create", "destroy", "stop", "start"] as const;
+export type OperationName = (typeof OPERATIONS)[number];
 
 /** What users do with machines, each with its own machines so that several may be finished at the same time. */
 export function operations({ clients, app, fleet, image }: World) {
@@ -105,7 +110,7 @@ export function operations({ clients, app, fleet, image }: World) {
         return { act: () => clients.destroy(id, true), finish: () => remove(id) };
       },
     },
-  } as const satisfies Record<string, Operation>;
+  } as const satisfies Record<OperationName, Operation>;
 
   async function started(): Promise<Machine> {
     const machine = await created(true);
