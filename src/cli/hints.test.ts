@@ -23,6 +23,8 @@ describe("the next command", () => {
     ["APP_NOT_FOUND", { app: "web" }, ["hover app create web"]],
     ["MACHINE_RUNNING", { machine: "0000a1b2c3d4e5" }, ["hover machine destroy --force 0000a1b2c3d4e5"]],
     ["NO_CAPACITY", {}, ["hover host list"]],
+    ["NO_HOSTS", {}, ["hover doctor"]],
+    ["DISK_FULL", {}, ["hover doctor"]],
     ["PEER_UNAVAILABLE", {}, ["hover doctor"]],
     ["SOMETHING_NEW", {}, []],
   ])("after %s", (reason, subject, next) => {

@@ -39,6 +39,7 @@ function checkJson({ name, status, detail, fix }: Check) {
 }
 
 function verdict(failed: number, warned: number): string {
-  if (failed > 0) return `${failed} thing(s) to fix; the first one first.`;
-  return warned > 0 ? `All works; ${warned} thing(s) to know about.` : "All is well.";
+  if (failed > 0) return failed === 1 ? "One thing to fix." : `${failed} things to fix; the first one first.`;
+  if (warned === 0) return "All is well.";
+  return `All works; ${warned === 1 ? "one thing" : `${warned} things`} to know about.`;
 }

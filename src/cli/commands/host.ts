@@ -28,7 +28,7 @@ export const listHosts: Handler<[], { region?: string }> = async (session, _args
       width,
     ),
   );
-  const notes = hosts.flatMap((host) => hostNotes(host, now));
+  const notes = hostNotes(hosts, now);
   if (notes.length > 0) session.printLines(["", ...notes.map((note) => paint.dim(note))]);
   if (hosts.some((host) => host.isolation === "development")) {
     session.say(

@@ -10,7 +10,7 @@ export const HOST_COLUMNS: readonly Column[] = [
   { title: "REGION", dropRank: 1 },
   { title: "ZONE", min: 5, dropRank: 6 },
   { title: "ATTACHED", min: 8 },
-  { title: "TAKES", min: 6 },
+  { title: "TAKES", min: 8 },
   { title: "CPUS", align: "right" },
   { title: "MEMORY", align: "right" },
   { title: "DISK", align: "right", dropRank: 5 },
@@ -36,7 +36,7 @@ export function hostRow(host: Host, nowMs: number): string[] {
     used(host, (c) => Number(c.diskMb), megabytes),
     amountText(host.held),
     amountText(host.running),
-    String(host.warm),
+    host.attached ? String(host.warm) : "?",
     machinesText(host),
     host.isolation,
     vmmText(host),
@@ -52,7 +52,7 @@ export function hostDetails(host: Host, nowMs: number): string[] {
     ["region", `${host.region}, zone ${host.zone}`],
     ["address", host.address],
     ["attached", attachedText(host, nowMs)],
-    ["takes", schedulingName(host.scheduling)],
+    ["takes", host.attached ? takesText(host) : "not known while it is not attached"],
     ["passed over", passedOver === "" ? "" : `by auctions, for refusing awards; over ${passedOver}`],
     ["labels", labels.length === 0 ? "none" : labels.join(", ")],
     ["capacity", amountText(host.capacity)],
@@ -60,7 +60,7 @@ export function hostDetails(host: Host, nowMs: number): string[] {
     ["running", amountText(host.running)],
     ["held", amountText(host.held)],
     ["disk free", diskText(host)],
-    ["warm", `${host.warm} VMs wait`],
+    ["warm", host.attached ? `${host.warm} VMs wait` : "?"],
     ["machines", machinesText(host)],
     ["vmm", `${vmmText(host)}${host.vmmReason ? ` (${host.vmmReason})` : ""}`],
     ["isolation", host.isolation],
@@ -69,8 +69,25 @@ export function hostDetails(host: Host, nowMs: number): string[] {
   return [host.name, ...lines.flatMap(([key, text]) => (text === "" ? [] : [`  ${key.padEnd(12)} ${text}`]))];
 }
 
-/** What an operator should know of a host besides its row. */
-export function hostNotes(host: Host, nowMs: number): string[] {
+/** What an operator should know of hosts besides their rows. What is so of several is said once. */
+export function hostNotes(hosts: readonly Host[], nowMs: number): string[] {
+  const named = new Map<string, string[]>();
+  for (const host of hosts) {
+    for (const note of notesOf(host, nowMs)) named.set(note, [...(named.get(note) ?? []), host.name]);
+  }
+  return [...named].map(([note, names]) => `${someOf(names)}: ${note}`);
+}
+
+/** Names that fit on a line. */
+const NAMES_SHOWN = 4;
+
+function someOf(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  const shown = names.slice(0, NAMES_SHOWN).join(", ");
+  return more > 0 ? `${shown} and ${more} more` : shown;
+}
+
+function notesOf(host: Host, nowMs: number): string[] {
   const notes = [
     host.statusMessage,
     host.passedOverUntilTime
@@ -78,7 +95,7 @@ export function hostNotes(host: Host, nowMs: number): string[] {
       : "",
     host.vmmReason ? `VMM: ${host.vmmReason}` : "",
   ];
-  return notes.filter((note) => note !== "").map((note) => `${host.name}: ${note}`);
+  return notes.filter((note) => note !== "");
 }
 
 function attachedText(host: Host, nowMs: number): string {
@@ -102,9 +119,12 @@ function used(host: Host, pick: (c: NonNullable<Host["capacity"]>) => number, sh
 function amountText(amount: Host["capacity"]): string {
   if (!amount) return "?";
   const { cpus, memoryMb, diskMb } = amount;
-  if (cpus === 0 && memoryMb === 0n && diskMb === 0n) return "-";
-  const disk = diskMb === 0n ? [] : [`${megabytes(Number(diskMb))} disk`];
-  return [`${cpus} CPU${cpus === 1 ? "" : "s"}`, megabytes(Number(memoryMb)), ...disk].join(", ");
+  const parts = [
+    ...(cpus === 0 ? [] : [`${cpus} CPU${cpus === 1 ? "" : "s"}`]),
+    ...(memoryMb === 0n ? [] : [megabytes(Number(memoryMb))]),
+    ...(diskMb === 0n ? [] : [`${megabytes(Number(diskMb))} disk`]),
+  ];
+  return parts.join(", ") || "-";
 }
 
 /** Said by the host of the file system that its state is on; the ledger's disk is what it promises. */
