@@ -187,6 +187,15 @@ describe("when all that offer run the app already", () => {
     expect(auction.outcome().asked).toBe(8);
   });
 
+  test("when there is nobody else to ask, one that has not answered gets a moment more", () => {
+    const auction = among(4);
+    auction.woke(0);
+    for (const host of [1, 2, 3]) auction.offered(host, offer(host, crowded), 2);
+
+    expect(auction.woke(7)).toEqual({ kind: "wait", ask: [], untilMs: 12 });
+    expect(auction.offered(4, offer(4), 8)).toEqual({ kind: "over" });
+  });
+
   test("it is over when there is nobody else", () => {
     const auction = among(4, 10);
     auction.woke(0);

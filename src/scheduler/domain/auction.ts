@@ -87,6 +87,7 @@ export class Auction<H> {
   #asked = 0;
   #widenMs: number;
   #settledMs = Number.POSITIVE_INFINITY;
+  #hasAskedOn = false;
   #over = false;
 
   constructor(needed: Resources, supply: Supply<H>, limits: AuctionLimits, nowMs: number) {
@@ -138,14 +139,14 @@ export class Auction<H> {
 
   /** With enough offers: over, unless a better one is worth waiting or asking for. */
   #settle(nowMs: number): Step<H> {
-    const { sample, settleMs } = this.#limits;
     if (this.#offers.some(beatsAnyPull)) return this.#end();
     if (this.#pending.size > 0 && nowMs < this.#settledMs) return this.#wait([], this.#settledMs);
-    if (this.#asked > sample || this.#offers.some((offer) => offer.appMachines <= 0)) return this.#end();
+    if (this.#hasAskedOn || this.#offers.some((offer) => offer.appMachines <= 0)) return this.#end();
     // They have the image because they run the app, and were asked for that: an app is to be spread all the same.
+    this.#hasAskedOn = true;
     const ask = this.#widen(nowMs);
-    this.#settledMs = nowMs + settleMs;
-    return ask.length === 0 ? this.#end() : this.#wait(ask, this.#settledMs);
+    this.#settledMs = nowMs + this.#limits.settleMs;
+    return this.#pending.size === 0 ? this.#end() : this.#wait(ask, this.#settledMs);
   }
 
   #widen(nowMs: number): readonly H[] {
