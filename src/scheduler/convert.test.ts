@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { Hello, Status } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { fromHost, toHostInfo, toHostStatus } from "./convert.ts";
+import { AttachedHost } from "./domain/attached-host.ts";
+
+const HELLO = Hello.fromPartial({
+  ...{ number: 1, name: "ord-1", identity: "i", region: "ord", address: "127.0.0.1:7101" },
+  capacity: { cpus: 8, memoryMb: 4_096n, diskMb: 10_240n },
+});
+
+test.each([
+  ["how full its disk is", { diskFreeMb: 300n, diskReserveMb: 1_024n }],
+  ["that its disk is full", { diskFreeMb: 0n, diskReserveMb: 1n }],
+  ["nothing of its disk", {}],
+])("a host that says %s is shown so", (_what, disk) => {
+  const link = { ask: () => true, letGo: () => true };
+  const host = new AttachedHost(toHostInfo(HELLO, "ord"), link, { at: 0, ms: 0 }, () => {});
+  host.status = toHostStatus(Status.fromPartial(disk));
+
+  const { status } = fromHost(host, undefined);
+
+  expect([status?.diskFreeMb, status?.diskReserveMb]).toEqual([
+    "diskFreeMb" in disk ? disk.diskFreeMb : undefined,
+    "diskReserveMb" in disk ? disk.diskReserveMb : undefined,
+  ]);
+});
