@@ -11,18 +11,21 @@ describe("hover machine list and status", () => {
   test("doubts the state of a machine whose host is away, and of no other", async () => {
     cli.api.add({ id: "0000a000000001", state: MachineState.STARTED, hostStatus: HostStatus.UNREACHABLE });
     cli.api.add({ id: "0000a000000002", state: MachineState.STARTED, hostStatus: HostStatus.UNKNOWN });
+    cli.api.add({ id: "0000a000000003", state: MachineState.DESTROYED, hostStatus: HostStatus.UNREACHABLE });
 
     const table = await cli.home.hover("m", "ls");
     const json = await cli.home.hover("m", "ls", "--json");
 
     expect(table.out).toMatch(/0000a000000001 .* started\? /);
     expect(table.out).toMatch(/0000a000000002 .* started /);
+    expect(table.out).toMatch(/0000a000000003 .* destroyed /);
     expect(table.err).toBe(
       "?  the machine's host does not answer; the state is the last one recorded.\nNext: hover host list\n",
     );
     expect(JSON.parse(json.out)).toMatchObject([
       { state: "started", host_status: "unreachable" },
       { state: "started", host_status: "unknown" },
+      { state: "destroyed" },
     ]);
     expect((await cli.home.hover("m", "ls", "-q")).err).toBe("");
   });

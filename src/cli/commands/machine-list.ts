@@ -77,9 +77,9 @@ function row(machine: Machine): string[] {
   ];
 }
 
-/** Its host is known not to answer. */
-function isHostAway(machine: Machine): boolean {
-  return hostStatusName(machine.hostStatus) === "unreachable";
+/** Its host is known not to answer, and could tell of it still: destroyed is for good. */
+function isHostAway({ hostStatus, state }: Machine): boolean {
+  return hostStatusName(hostStatus) === "unreachable" && stateName(state) !== "destroyed";
 }
 
 const AWAY =
