@@ -142,6 +142,17 @@ export class TestFleet {
     for (const name of names) this.part(name).resume();
   }
 
+  /** Has another program start parts, from their next start on: one that lets them see something else than everybody. */
+  runBy(command: readonly string[], ...names: readonly PartName[]): void {
+    for (const name of names) {
+      const { spec } = this.part(name);
+      // Who enters a namespace of users no longer dies with his parent, unless that is said again in there.
+      const again = ["setpriv", `--pdeathsig=${spec.orphanSignal.slice(3)}`, "--"];
+      // Read anew at every start.
+      Object.assign(spec, { command: [...command, ...again, ...spec.command] });
+    }
+  }
+
   /** The supervised process itself. */
   part(name: PartName): Part {
     const part = this.#fleet.parts.find((each) => each.name === name);
