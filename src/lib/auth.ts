@@ -1,10 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import * as grpc from "@grpc/grpc-js";
 import { errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
-import { callState } from "./call-state.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Fault } from "./fault.ts";
-import { toServiceError } from "./status.ts";
 
 const SCOPES = ["machines:read", "machines:write", "admin", "internal"] as const;
 /** What a token allows. None implies another. `internal` is for the services among themselves. */
@@ -29,6 +26,7 @@ export interface KeyPair {
 
 const ISSUER = "windhover.dev";
 const ALGORITHM = "EdDSA";
+const SCHEME = /^(?:Bearer\s+FlyV1|Bearer|FlyV1)\s+(\S+)\s*$/i;
 /** Longer than any token of ours; bounds the work a stranger can cause. */
 const MAX_TOKEN = 4_096;
 const MAX_CACHED = 2_048;
@@ -80,21 +78,27 @@ export class TokenVerifier {
     this.#clock = clock;
   }
 
+  /** As {@link verify}, at once, for a token that was verified before and has not expired; undefined for any other. */
+  known(authorization: string | undefined): Claims | undefined {
+    const token = readToken(authorization);
+    const known = token === undefined ? undefined : this.#known.get(token);
+    if (token === undefined || known === undefined) return undefined;
+    this.#known.delete(token);
+    if (known.expiresMs <= this.#clock.now()) return undefined;
+    // Moved to the end: the Map's order is the order of use.
+    this.#known.set(token, known);
+    return known.claims;
+  }
+
   /**
    * Who sent this `authorization` header. Takes the schemes `Bearer`, `FlyV1`, and `Bearer FlyV1`.
    *
    * @throws Fault UNAUTHENTICATED with `TOKEN_MISSING`, `TOKEN_INVALID` or `TOKEN_EXPIRED`
    */
   async verify(authorization: string | undefined): Promise<Claims> {
+    const known = this.known(authorization);
+    if (known) return known;
     const token = tokenOf(authorization);
-    const known = this.#known.get(token);
-    if (known) {
-      this.#known.delete(token);
-      if (known.expiresMs <= this.#clock.now()) throw expired();
-      // Moved to the end: the Map's order is the order of use.
-      this.#known.set(token, known);
-      return known.claims;
-    }
     const payload = await this.#check(token);
     const claims = toClaims(payload);
     if (this.#known.size >= MAX_CACHED) this.#known.delete(this.#known.keys().next().value ?? "");
@@ -143,39 +147,21 @@ export function requireScope(ctx: Caller, ...scopes: readonly [Scope, ...Scope[]
   });
 }
 
-/** Verifies the token of every call before its handler sees it; health and reflection stay open. */
-export function authenticate(verifier: TokenVerifier): grpc.ServerInterceptor {
-  return (method, call) =>
-    new grpc.ServerInterceptingCall(call, {
-      start(next) {
-        next({
-          onReceiveMetadata(metadata, proceed) {
-            if (OPEN.test(method.path)) {
-              proceed(metadata);
-              return;
-            }
-            verifier.verify(metadata.get("authorization")[0]?.toString()).then(
-              (claims) => {
-                callState(metadata).claims = claims;
-                proceed(metadata);
-              },
-              (err: unknown) => {
-                const { code, details, metadata: trailers } = toServiceError(err);
-                call.sendStatus({ code, details, metadata: trailers });
-              },
-            );
-          },
-        });
-      },
-    });
+/** Whether a method (its full path) may be called without a token. */
+export function isOpen(path: string): boolean {
+  return OPEN.test(path);
 }
 
 function tokenOf(authorization: string | undefined): string {
   if (authorization === undefined || authorization.trim() === "") throw missing();
-  const token = /^(?:Bearer\s+FlyV1|Bearer|FlyV1)\s+(\S+)\s*$/i.exec(authorization)?.[1];
+  const token = readToken(authorization);
   if (token === undefined) throw rejected("the authorization header must be `Bearer <token>`");
   if (token.length > MAX_TOKEN) throw rejected("it is longer than any token of this system");
   return token;
+}
+
+function readToken(authorization: string | undefined): string | undefined {
+  return authorization === undefined ? undefined : SCHEME.exec(authorization)?.[1];
 }
 
 function toClaims(payload: JWTPayload): Claims {

@@ -6,7 +6,7 @@ export interface CallState {
   /** Aborts when the server begins to shut down. */
   draining?: AbortSignal;
   /** Who calls, once the token has been verified. */
-  claims?: Claims;
+  claims?: Claims | undefined;
 }
 
 // grpc-js hands its interceptors and the handler different call objects, and only the metadata object is the same.

@@ -2,7 +2,7 @@ import * as grpc from "@grpc/grpc-js";
 import { bind, type CallScope } from "./binding.ts";
 import { observeClient } from "./observe.ts";
 import { keepAlive, messageLimits, noChannelz, type TypedOptions } from "./options.ts";
-import { type TokenSource, withToken } from "./tokens.ts";
+import type { TokenSource } from "./tokens.ts";
 
 export { addressOf, type CallScope } from "./binding.ts";
 export { fromServiceError } from "./status.ts";
@@ -29,7 +29,7 @@ export const channelOptions: grpc.ClientOptions = {
     "grpc.enable_http_proxy": 0,
     "grpc.service_config_disable_resolution": 1,
   } satisfies TypedOptions),
-  interceptors: [observeClient],
+  interceptors: [observeClient()],
 };
 
 /** The constructor of a ts-proto client. */
@@ -53,7 +53,7 @@ export function connect<C extends grpc.Client>(
   address: string,
   options: ConnectOptions = {},
 ): C {
-  const interceptors = [observeClient, ...(options.token ? [withToken(options.token)] : [])];
+  const interceptors = [observeClient(options.token)];
   const own: TypedOptions = options.ownConnection ? { "grpc.use_local_subchannel_pool": 1 } : {};
   return new Client(address, grpc.credentials.createInsecure(), { ...channelOptions, ...own, interceptors });
 }

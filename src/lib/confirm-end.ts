@@ -1,5 +1,3 @@
-import * as grpc from "@grpc/grpc-js";
-
 const WAIT_MS = 5;
 
 /**
@@ -9,19 +7,16 @@ const WAIT_MS = 5;
  *
  * What must not be cut short unnoticed should all the same say in a message that it is complete.
  */
-export const confirmEnd: grpc.ServerInterceptor = (method, call) => {
-  if (!method.requestStream) return new grpc.ServerInterceptingCall(call);
-  let timer: NodeJS.Timeout | undefined;
-  return new grpc.ServerInterceptingCall(call, {
-    start(next) {
-      next({
-        onReceiveHalfClose(proceed) {
-          timer = setTimeout(proceed, WAIT_MS);
-        },
-        onCancel() {
-          clearTimeout(timer);
-        },
-      });
-    },
-  });
-};
+export class EndOfRequests {
+  #timer: NodeJS.Timeout | undefined;
+
+  /** The end has come: `proceed` is called unless the call is broken off in a moment. */
+  came(proceed: () => void): void {
+    this.#timer = setTimeout(proceed, WAIT_MS);
+  }
+
+  /** The call was broken off. */
+  broken(): void {
+    clearTimeout(this.#timer);
+  }
+}

@@ -14,7 +14,8 @@ import {
 import { askForTimes, asksForTimes, recordWays, tellTimes } from "./call-times.ts";
 import { isServerFault } from "./fault.ts";
 import { rpcClientSeconds, rpcServerSeconds } from "./metrics.ts";
-import { codeName } from "./status.ts";
+import { codeName, toServiceError } from "./status.ts";
+import { addToken, type TokenSource } from "./tokens.ts";
 import { nowUs, tracer } from "./tracing.ts";
 
 // Names and attributes follow the RPC conventions as of semantic-conventions 1.45. Own interceptors, because the stock
@@ -31,91 +32,115 @@ const setter: TextMapSetter<grpc.Metadata> = {
   set: (metadata, key, value) => metadata.set(key, value),
 };
 
-/** One SERVER span and one measurement per served call, ended by its status or by cancellation; the span is active in the handler. */
-export const observeServer: grpc.ServerInterceptor = (method, call) => {
-  const name = method.path.slice(1);
-  const started = performance.now();
-  let ctx: Context = ROOT_CONTEXT;
-  let span: Span | undefined;
-  let ended = false;
+/** A status as a server sends it. */
+type SentStatus = Parameters<grpc.ServerInterceptingCall["sendStatus"]>[0];
+
+/** One SERVER span and one measurement for a call that is served, ended by its status or by cancellation. The span is active in {@link context}. */
+export class ServedCall {
+  /** What the handler is to run in. */
+  context: Context = ROOT_CONTEXT;
+  readonly #name: string;
+  readonly #isQuiet: boolean;
+  readonly #started = performance.now();
+  #span: Span | undefined;
+  #isOver = false;
   /** Set when the caller wants to know. */
-  let receivedUs: number | undefined;
+  #receivedUs: number | undefined;
 
-  const end = (code: number) => {
-    if (ended) return;
-    ended = true;
-    const status = statusName(code);
-    rpcServerSeconds.observe(
-      { rpc_method: name, rpc_status_code: status },
-      (performance.now() - started) / 1_000,
-    );
-    if (span) endSpan(span, code, code !== 0 && isServerFault(codeName(code)));
+  /** @param path the full method with a leading slash */
+  constructor(path: string) {
+    this.#name = path.slice(1);
+    this.#isQuiet = QUIET.test(path);
+  }
+
+  /** The call has come. */
+  received(metadata: grpc.Metadata): void {
+    if (asksForTimes(metadata)) this.#receivedUs = nowUs();
+    const parent = propagation.extract(ROOT_CONTEXT, metadata, getter);
+    this.context = parent;
+    if (this.#isQuiet && !trace.getSpanContext(parent)) return;
+    const attributes = { ...SYSTEM, "rpc.method": this.#name };
+    this.#span = tracer().startSpan(this.#name, { kind: SpanKind.SERVER, attributes }, parent);
+    this.context = trace.setSpan(parent, this.#span);
+  }
+
+  /** The caller has gone, or its deadline (in milliseconds since the epoch) has passed. */
+  cancelled(deadline: number): void {
+    // The timer may fire a little early by the wall clock.
+    const isOverdue = deadline - Date.now() <= 5;
+    this.#end(isOverdue ? grpc.status.DEADLINE_EXCEEDED : grpc.status.CANCELLED);
+  }
+
+  /** It has been answered with `status`; returns what to send. */
+  ended(status: SentStatus): SentStatus {
+    this.#end(status.code ?? grpc.status.UNKNOWN);
+    if (this.#receivedUs === undefined) return status;
+    const metadata = status.metadata ?? new grpc.Metadata();
+    tellTimes(metadata, this.#receivedUs);
+    return { ...status, metadata };
+  }
+
+  #end(code: number): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const labels = { rpc_method: this.#name, rpc_status_code: statusName(code) };
+    rpcServerSeconds.observe(labels, (performance.now() - this.#started) / 1_000);
+    if (this.#span) endSpan(this.#span, code, code !== 0 && isServerFault(codeName(code)));
+  }
+}
+
+/**
+ * One CLIENT span and one measurement per outgoing call; the trace context travels in the call's metadata, and so does the token, if there is one.
+ * One interceptor for both, since each wraps every message of a call once more.
+ */
+export function observeClient(token?: TokenSource): grpc.Interceptor {
+  return (options, nextCall) => {
+    const path = options.method_definition.path;
+    const name = path.slice(1);
+    const started = performance.now();
+    const parent = context.active();
+    const quiet = QUIET.test(path) && !trace.getSpan(parent);
+    const attributes = { ...SYSTEM, "rpc.method": name };
+    const span = quiet ? undefined : tracer().startSpan(name, { kind: SpanKind.CLIENT, attributes }, parent);
+    const ctx = span ? trace.setSpan(parent, span) : parent;
+    const isRoot = span?.isRecording() === true && !trace.getSpan(parent);
+    const inner = nextCall(options);
+
+    const ended = (status: grpc.StatusObject): void => {
+      const labels = { rpc_method: name, rpc_status_code: statusName(status.code) };
+      rpcClientSeconds.observe(labels, (performance.now() - started) / 1_000);
+      if (!span) return;
+      span.setAttributes(peerAttributes(inner.getPeer()));
+      endSpan(span, status.code, status.code !== grpc.status.OK);
+      if (isRoot) recordWays(span, ctx, status.metadata);
+    };
+
+    return new grpc.InterceptingCall(inner, {
+      start(metadata, listener, next) {
+        propagation.inject(ctx, metadata, setter);
+        if (isRoot) askForTimes(metadata);
+        const goOn = () =>
+          next(metadata, {
+            onReceiveStatus(status, proceed) {
+              ended(status);
+              proceed(status);
+            },
+          });
+        const making = token && addToken(metadata, token);
+        if (!making) {
+          goOn();
+          return;
+        }
+        making.then(goOn, (err: unknown) => {
+          const { code, details, metadata: trailers } = toServiceError(err);
+          const status = { code, details, metadata: trailers };
+          ended(status);
+          listener.onReceiveStatus(status);
+        });
+      },
+    });
   };
-
-  return new grpc.ServerInterceptingCall(call, {
-    start(next) {
-      next({
-        onReceiveMetadata(metadata, proceed) {
-          if (asksForTimes(metadata)) receivedUs = nowUs();
-          ctx = propagation.extract(ROOT_CONTEXT, metadata, getter);
-          if (!QUIET.test(method.path) || trace.getSpanContext(ctx)) {
-            const attributes = { ...SYSTEM, "rpc.method": name };
-            span = tracer().startSpan(name, { kind: SpanKind.SERVER, attributes }, ctx);
-            ctx = trace.setSpan(ctx, span);
-          }
-          context.with(ctx, proceed, undefined, metadata);
-        },
-        // Each of these arrives from the socket on its own; without this the handler would see no context.
-        onReceiveMessage: (message, proceed) => context.with(ctx, proceed, undefined, message),
-        onReceiveHalfClose: (proceed) => context.with(ctx, proceed),
-        onCancel: () => end(isOverdue(call) ? grpc.status.DEADLINE_EXCEEDED : grpc.status.CANCELLED),
-      });
-    },
-    sendStatus(status, next) {
-      end(status.code ?? grpc.status.UNKNOWN);
-      if (receivedUs === undefined) {
-        next(status);
-        return;
-      }
-      const metadata = status.metadata ?? new grpc.Metadata();
-      tellTimes(metadata, receivedUs);
-      next({ ...status, metadata });
-    },
-  });
-};
-
-/** One CLIENT span and one measurement per outgoing call; the trace context travels in the call's metadata. */
-export const observeClient: grpc.Interceptor = (options, nextCall) => {
-  const path = options.method_definition.path;
-  const name = path.slice(1);
-  const started = performance.now();
-  const parent = context.active();
-  const quiet = QUIET.test(path) && !trace.getSpan(parent);
-  const attributes = { ...SYSTEM, "rpc.method": name };
-  const span = quiet ? undefined : tracer().startSpan(name, { kind: SpanKind.CLIENT, attributes }, parent);
-  const ctx = span ? trace.setSpan(parent, span) : parent;
-  const isRoot = span?.isRecording() === true && !trace.getSpan(parent);
-  const inner = nextCall(options);
-
-  return new grpc.InterceptingCall(inner, {
-    start(metadata, _listener, next) {
-      propagation.inject(ctx, metadata, setter);
-      if (isRoot) askForTimes(metadata);
-      next(metadata, {
-        onReceiveStatus(status, proceed) {
-          const labels = { rpc_method: name, rpc_status_code: statusName(status.code) };
-          rpcClientSeconds.observe(labels, (performance.now() - started) / 1_000);
-          if (span) {
-            span.setAttributes(peerAttributes(inner.getPeer()));
-            endSpan(span, status.code, status.code !== grpc.status.OK);
-            if (isRoot) recordWays(span, ctx, status.metadata);
-          }
-          proceed(status);
-        },
-      });
-    },
-  });
-};
+}
 
 function endSpan(span: Span, code: number, isError: boolean): void {
   const status = statusName(code);
@@ -129,11 +154,6 @@ function endSpan(span: Span, code: number, isError: boolean): void {
 
 function statusName(code: number): string {
   return code === grpc.status.OK ? "OK" : codeName(code);
-}
-
-function isOverdue(call: grpc.ServerInterceptingCallInterface): boolean {
-  // The timer may fire a little early by the wall clock.
-  return Number(call.getDeadline()) - Date.now() <= 5;
 }
 
 function peerAttributes(peer: string): Record<string, string | number> {

@@ -1,11 +1,9 @@
 import * as grpc from "@grpc/grpc-js";
-import { authenticate, type TokenVerifier } from "./auth.ts";
-import { callState } from "./call-state.ts";
-import { confirmEnd } from "./confirm-end.ts";
+import type { TokenVerifier } from "./auth.ts";
 import type { Health } from "./health.ts";
+import { intercept } from "./intercept.ts";
 import { addressInUse, cannotListen, clearStaleSocket, isInUse } from "./listen.ts";
 import { logger } from "./log.ts";
-import { observeServer } from "./observe.ts";
 import { keepAlive, messageLimits, type TypedOptions } from "./options.ts";
 import { sleep } from "./wait.ts";
 
@@ -36,8 +34,7 @@ export interface Running {
 export function createServer(options: ServerOptions = {}): grpc.Server {
   grpc.setLogger(grpcLog);
   const draining = new AbortController();
-  const interceptors = [observeServer, confirmEnd, announce(draining.signal)];
-  if (options.verifier) interceptors.push(authenticate(options.verifier));
+  const interceptors = [intercept(draining.signal, options.verifier)];
   return new Server({ ...serverOptions, interceptors }, draining);
 }
 
@@ -139,19 +136,4 @@ async function shutDown(server: grpc.Server, graceMs: number, health: Health | u
   } finally {
     abort.abort();
   }
-}
-
-/** Makes the drain signal known to the handlers' contexts. */
-function announce(draining: AbortSignal): grpc.ServerInterceptor {
-  return (_method, call) =>
-    new grpc.ServerInterceptingCall(call, {
-      start(next) {
-        next({
-          onReceiveMetadata(metadata, proceed) {
-            callState(metadata).draining = draining;
-            proceed(metadata);
-          },
-        });
-      },
-    });
 }

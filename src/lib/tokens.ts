@@ -2,7 +2,6 @@ import { createPrivateKey } from "node:crypto";
 import * as grpc from "@grpc/grpc-js";
 import { mintToken } from "./auth.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { toServiceError } from "./status.ts";
 
 /** Where a client gets the token for its next call. */
 export type TokenSource = () => string | Promise<string>;
@@ -44,28 +43,14 @@ export function internalTokens(privateKey: string, service: string, clock: Clock
   };
 }
 
-/** Sends a token with every call, unless the call brings its own. */
-export function withToken(source: TokenSource): grpc.Interceptor {
-  return (options, nextCall) =>
-    new grpc.InterceptingCall(nextCall(options), {
-      start(metadata, listener, next) {
-        const send = (token: string) => {
-          metadata.set("authorization", `Bearer ${token}`);
-          next(metadata, listener);
-        };
-        if (metadata.get("authorization").length > 0) {
-          next(metadata, listener);
-          return;
-        }
-        const token = source();
-        if (typeof token === "string") {
-          send(token);
-          return;
-        }
-        token.then(send, (err: unknown) => {
-          const { code, details, metadata: trailers } = toServiceError(err);
-          listener.onReceiveStatus({ code, details, metadata: trailers });
-        });
-      },
-    });
+/**
+ * Puts a token into a call's metadata, unless the call brings its own. A promise only when the token has to be made first.
+ */
+export function addToken(metadata: grpc.Metadata, source: TokenSource): Promise<void> | undefined {
+  if (metadata.get("authorization").length > 0) return undefined;
+  const add = (token: string) => metadata.set("authorization", `Bearer ${token}`);
+  const token = source();
+  if (typeof token !== "string") return token.then(add);
+  add(token);
+  return undefined;
 }
