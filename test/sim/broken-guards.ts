@@ -8,7 +8,7 @@ import type { HostEvent } from "../../src/api/domain/outbox.ts";
 import type { Ledger } from "../../src/hostd/domain/ledger.ts";
 import type { Step } from "../../src/lib/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
-import { planForgottenAwards, planPauses, planRestarts, planRestores } from "./faults.ts";
+import { planDeathsInAwards, planPauses, planRestarts, planRestores } from "./faults.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
 import type { Redis } from "./redis.ts";
@@ -29,7 +29,7 @@ export interface Broken {
 export const BROKEN: Readonly<Record<string, Broken>> = {
   "a claim that looks first and writes then": {
     guards: { ...GUARDS, store: (life, redis) => claimingInTwoSteps(life, redis, redis.connect(life)) },
-    within: 100,
+    within: 250,
     finds: /was granted to/,
   },
   "a reservation that is stored first and claimed then": {
@@ -81,7 +81,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     },
     within: 50,
     finds: /has ended, and host-\d still has its machine/,
-    plan: planForgottenAwards,
+    plan: planDeathsInAwards,
   },
   "a record that applies changes whatever their sequence": {
     guards: { ...GUARDS, api: { ...GUARDS.api, hostStore: (database) => new CarelessHostStore(database) } },

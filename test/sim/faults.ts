@@ -164,6 +164,29 @@ export function planForgottenAwards(fleet: Fleet): void {
   }
 }
 
+/** Another plan: hosts die in awards, and the apis that asked soon after: nobody is left who knew that there may be a machine. */
+export function planDeathsInAwards({ world, apis, net, watch }: Fleet): void {
+  const random = new Random(world.seed, "deaths");
+  let dies = false;
+  net.fate = (method) => {
+    if (method !== "create") return undefined;
+    dies = random.chance(0.4);
+    // The award arrives, and the answer does not.
+    return dies ? { lateMs: random.between(0.1, 2) } : undefined;
+  };
+  watch.onAwarded = ({ process }) => {
+    if (!dies) return;
+    world.after(undefined, random.between(2, 10), () => process.kill());
+    world.after(undefined, random.between(500, 5_000), () => process.start());
+    for (const api of apis) {
+      if (random.chance(0.5)) continue;
+      const killMs = random.between(100, 4_000);
+      world.after(undefined, killMs, () => api.kill());
+      world.after(undefined, killMs + random.between(0, 2_000), () => api.start());
+    }
+  };
+}
+
 /** Another plan: the record is restored from before the creates that are under way. Of what they have done only the sweeper knows. */
 export function planRestores({ world, postgres, users }: Fleet): void {
   const random = new Random(world.seed, "restores");

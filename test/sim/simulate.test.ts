@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { planForgottenAwards, planLateAwards, planPauses, planRestarts, planRestores } from "./faults.ts";
+import {
+  planDeathsInAwards,
+  planForgottenAwards,
+  planLateAwards,
+  planPauses,
+  planRestarts,
+  planRestores,
+} from "./faults.ts";
 import { firstFailing } from "./first-failing.ts";
 import { simulate } from "./simulate.ts";
 
@@ -19,6 +26,7 @@ test.each([
   ["apis pause for just less long than reservations live", planPauses],
   ["awards arrive after they were given up", planLateAwards],
   ["they do, and whoever knew of them has ended", planForgottenAwards],
+  ["hosts die in awards, and whoever asked them soon after", planDeathsInAwards],
   ["the record is restored from before a create", planRestores],
 ])("every invariant holds while %s", async (_what, plan) => {
   expect(await firstFailing(40, { plan })).toBeUndefined();

@@ -36,6 +36,8 @@ export class Watch {
   onStored: () => void = () => {};
   /** Called when a host has taken capacity for an auction. */
   onHeld: (life: Life) => void = () => {};
+  /** Called when a host has let an award pass. */
+  onAwarded: (life: Life) => void = () => {};
 
   constructor(world: World) {
     this.#world = world;
@@ -120,6 +122,7 @@ export class Watch {
     else if (hold.awardedTo !== undefined && hold.awardedTo !== machineId)
       this.violated(`${what}, which was awarded to ${hold.awardedTo}`);
     else hold.awardedTo = machineId;
+    this.onAwarded(life);
   }
 
   takenBack(life: Life, reservationId: string): void {
