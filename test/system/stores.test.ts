@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { redisSocket } from "../../scripts/fleet/redis.ts";
-import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { MachineState, Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { Redis } from "../../src/lib/redis.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { type Invariants, openInvariants } from "./invariants.ts";
@@ -18,13 +18,14 @@ const CYCLE = [MachineState.STARTED, MachineState.STOPPED];
 describe("while machines are created, the fleet outlives", () => {
   let world: World;
   let invariants: Invariants;
-  let machine: Machine;
+  /** One on each host. */
+  let machines: readonly Machine[];
   let traffic: Traffic;
 
   beforeAll(async () => {
     world = await openWorld(2, { HOSTD_CPUS: "128", HOSTD_MEMORY_MB: "65536" });
     invariants = await openInvariants(world);
-    machine = await world.clients.create({ app: world.app, skipLaunch: true, config: configOf(world.image) });
+    machines = await Promise.all([1, 2].map((hostNumber) => create(hostNumber)));
   });
   afterEach(async () => {
     const ids = await traffic.settle();
@@ -49,7 +50,7 @@ describe("while machines are created, the fleet outlives", () => {
     for (let round = 0; round < 5; round++) {
       await traffic.more(2);
       await redis.run("FLUSHALL", (client) => client.flushall());
-      expect((await cycle(world, machine.id)).states).toEqual(CYCLE);
+      for (const { id } of machines) expect((await cycle(world, id)).states).toEqual(CYCLE);
     }
 
     await redis.close();
@@ -95,7 +96,8 @@ describe("while machines are created, the fleet outlives", () => {
 
     await readOnly("on");
     await expect(refused()).resolves.toBe("DATABASE_UNAVAILABLE");
-    expect((await world.clients.list(world.app)).map(({ id }) => id)).toContain(machine.id);
+    const listed = (await world.clients.list(world.app)).map(({ id }) => id);
+    expect(listed).toEqual(expect.arrayContaining(machines.map(({ id }) => id)));
     const typicalMs = await startingFor(READ_ONLY_MS);
     await readOnly("off");
 
@@ -103,16 +105,19 @@ describe("while machines are created, the fleet outlives", () => {
     await traffic.more(2);
   });
 
-  /** Starts and stops the machine all the while; what half of the starts and stops took at most, in milliseconds: one may be slow on a busy machine. */
+  /** Starts and stops machines of both hosts all the while; what half of the starts and stops took at most, in milliseconds: one may be slow on a busy machine. */
   async function startingFor(ms: number): Promise<number> {
     const until = performance.now() + ms;
     const all: number[] = [];
     await expect
       .poll(
         async () => {
-          const turn = await cycle(world, machine.id);
-          expect(turn.states).toEqual(CYCLE);
-          all.push(turn.ms);
+          for (const { id } of machines) {
+            const turn = await cycle(world, id);
+            expect(turn.states).toEqual(CYCLE);
+            all.push(turn.ms);
+          }
+          expect(await invariants.always()).toEqual([]);
           return performance.now();
         },
         { timeout: ms + 10_000, interval: 100 },
@@ -121,10 +126,15 @@ describe("while machines are created, the fleet outlives", () => {
     return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0;
   }
 
+  function create(hostNumber?: number): Promise<Machine> {
+    const placement = Placement.fromPartial(hostNumber === undefined ? {} : { hostNumber });
+    const request = { app: world.app, skipLaunch: true, config: configOf(world.image), placement };
+    return world.clients.create(request, 15_000);
+  }
+
   /** Why no machine can be created. */
   function refused(): Promise<string> {
-    return world.clients
-      .create({ app: world.app, skipLaunch: true, config: configOf(world.image) }, 15_000)
+    return create()
       .then(({ id }) => `created ${id}`)
       .catch((err: { reason?: string }) => err.reason ?? String(err));
   }

@@ -7,7 +7,10 @@ import type { World } from "./world.ts";
 export interface Traffic {
   /** Resolves once so many more creates have begun. */
   more(count: number): Promise<void>;
-  /** Ends it, and asks for everything again that has not succeeded: with the same request id, as users do. Answers the ids, one for each create. */
+  /**
+   * Ends it, and asks for everything again with the same request id: until it succeeds, as users do, and what has succeeded must answer the
+   * machine it answered before. Returns the ids, one for each create.
+   */
   settle(): Promise<readonly string[]>;
 }
 
@@ -22,7 +25,9 @@ export function startTraffic({ clients, app, image }: World, name: string): Traf
   const create = async (requestId: string) => {
     const config = configOf(image, { init: { cmd: ["sim-run"] } });
     const { id } = await clients.create({ app, requestId, config }, 15_000);
-    ids.set(requestId, id);
+    const before = ids.get(requestId);
+    if (before === undefined) ids.set(requestId, id);
+    else expect(id, `of ${requestId}, asked for again`).toBe(before);
   };
   const user = async () => {
     while (!isOver && ids.size < MOST) {
@@ -50,6 +55,7 @@ export function startTraffic({ clients, app, image }: World, name: string): Traf
           return open();
         }, RECOVERY)
         .toEqual([]);
+      for (const requestId of ids.keys()) await create(requestId);
       return [...ids.values()].flatMap((id) => id ?? []);
     },
   };
