@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { HostServiceClient } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { call, connect, openStream } from "../../src/lib/client.ts";
-import { createRequest, duration, hostFolder, KEYS, present, token } from "./hostd-fixture.ts";
+import { createRequest, DIGEST, duration, hostFolder, KEYS, present, token } from "./hostd-fixture.ts";
 import { FakeRecord, serveImages, serveScheduler } from "./hostd-neighbours.ts";
 import { hostdEnvironment, killHostd, spawnHostd } from "./hostd-process.ts";
 
@@ -91,6 +91,9 @@ describe("hostd as a process", () => {
     expect(record.announcements[0]).toMatchObject({ number: 7, name: "host-7", region: "ord", vmm: "sim 1" });
     expect(record.announcements[0]?.address).toBe(`127.0.0.1:${await hostd.ready}`);
     expect([...images.pins]).toEqual([id]);
+    await expect
+      .poll(() => scheduler.told, { timeout: 5_000 })
+      .toContainEqual([Number.parseInt(DIGEST.slice(7, 15), 16)]);
     expect(await hostd.end("SIGTERM")).toBe(0);
   });
 

@@ -96,12 +96,14 @@ type Answer = Extract<AttachRequest["message"], { $case: "offer" | "decline" }>;
 /** A scheduler of one host, that asks it for an offer when told to, and hands out the hold. */
 export async function serveScheduler() {
   const asks: ((answer: Answer) => void)[] = [];
+  const told: (readonly number[])[] = [];
   let wake: () => void = () => {};
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
   const attach = bidiStream(async function* (requests: AsyncIterable<AttachRequest>) {
     const waiting = new Map<string, (answer: Answer) => void>();
     void (async () => {
       for await (const { message } of requests) {
+        if (message?.$case === "localImages") told.push(message.value.hints);
         if (message?.$case !== "offer" && message?.$case !== "decline") continue;
         waiting.get(message.value.reservationId)?.(message);
       }
@@ -145,6 +147,8 @@ export async function serveScheduler() {
     });
   return {
     address: `127.0.0.1:${running.port}`,
+    /** What it was told of the host's images, each time. */
+    told,
     bid,
     /** A bid that is answered with an offer. */
     async auction() {
