@@ -122,8 +122,8 @@ export class Hosts {
   }
 
   /**
-   * A random order of the hosts worth asking, first a few that have the image. A rare label makes it look at every host: a quarter of a millisecond for 5,000, which is less
-   * than an index would cost to keep.
+   * A random order of the hosts worth asking, first a few that have the image. A rare label makes it look at every host: a quarter of a
+   * millisecond for 5,000, which is less than an index would cost to keep.
    */
   draw(bid: Bid, excluded: ReadonlySet<number>, random: () => number): Draw<AttachedHost> {
     const nowMs = this.#clock.monotonicMs();
