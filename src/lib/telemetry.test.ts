@@ -1,8 +1,10 @@
-import { ExportResultCode } from "@opentelemetry/core";
+import { context, ROOT_CONTEXT } from "@opentelemetry/api";
+import { ExportResultCode, suppressTracing } from "@opentelemetry/core";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
-import { expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { createLogger } from "./log.ts";
-import { QuietExporter } from "./telemetry.ts";
+import { QuietExporter, startTelemetry } from "./telemetry.ts";
+import { activeTraceparent, withRemoteParent, withSpan } from "./tracing.ts";
 
 const lines: Record<string, unknown>[] = [];
 createLogger("test", { write: (line) => lines.push(JSON.parse(line)) });
@@ -33,3 +35,34 @@ test.each(["reports it", "throws"])(
     ]);
   },
 );
+
+describe("without an exporter", () => {
+  beforeAll(() => startTelemetry({}));
+  const TRACEPARENT = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+
+  test("a trace passes through as it came, and nothing is recorded", async () => {
+    const seen = await withRemoteParent(TRACEPARENT, () =>
+      withSpan("x", {}, async (span) => [span.isRecording(), activeTraceparent()]),
+    );
+
+    expect(seen).toEqual([false, TRACEPARENT]);
+  });
+
+  test("a trace that begins here has an id of its own, for logs and for whoever is called", async () => {
+    const [one, other] = [
+      await withSpan("x", {}, () => withSpan("y", {}, async () => activeTraceparent())),
+      await withSpan("x", {}, async () => activeTraceparent()),
+    ];
+
+    expect(one).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+    expect(other).not.toBe(one);
+  });
+
+  test("work that is not to be traced stays so", () => {
+    const seen = context.with(suppressTracing(ROOT_CONTEXT), () =>
+      withSpan("x", {}, async () => activeTraceparent()),
+    );
+
+    return expect(seen).resolves.toBe("");
+  });
+});

@@ -22,6 +22,7 @@ import {
 } from "@opentelemetry/sdk-trace";
 import { AsyncContextManager } from "./context-manager.ts";
 import { logger } from "./log.ts";
+import { passing } from "./passing-tracer.ts";
 
 /** The environment, of which only the standard `OTEL_*` variables are read. */
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -30,17 +31,25 @@ export type Env = Readonly<Record<string, string | undefined>>;
 const COMPLAIN_EVERY_MS = 60_000;
 
 /**
- * Sets up tracing for this process: context through promises, W3C propagation, a provider. Spans are exported only when
- * `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) is set; without it they still give logs and peers their trace ids.
+ * Sets up tracing for this process: context through promises, W3C propagation, a provider. Spans are recorded and exported only when
+ * `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) is set; without it traces pass through, and give logs their ids.
  *
  * @param processors replace the exporter, for tests
+ * @returns what stops it; a program that ends uses `flushTelemetry`
  */
-export function startTelemetry(env: Env, processors: SpanProcessor[] = exporters(env)): TracerProvider {
+export function startTelemetry(
+  env: Env,
+  processors: SpanProcessor[] = exporters(env),
+): { shutdown(): Promise<void> } {
   context.setGlobalContextManager(new AsyncContextManager());
   propagation.setGlobalPropagator(
     new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }),
   );
   const sampler = samplerOf(env);
+  if (processors.length === 0 && !sampler) {
+    trace.setGlobalTracerProvider(passing);
+    return { shutdown: async () => {} };
+  }
   const provider = new TracerProvider({
     resource: resource(env),
     spanProcessors: processors,
