@@ -170,17 +170,22 @@ async function bringBack(part: Part): Promise<void> {
 
 /** Everybody is there, every host is attached, and no host has promised too much or has what another one has. */
 async function expectWell({ fleet, clients }: World, invariants: Invariants): Promise<void> {
+  let found: readonly string[] = [];
+  const look = async () => {
+    const hosts = await clients.hosts().catch(() => []);
+    const attached = hosts.filter((host) => host.attached).length;
+    found = [
+      ...fleet.parts.filter(({ state }) => state !== "ready").map(({ name, state }) => `${name} is ${state}`),
+      ...(attached === HOSTS ? [] : [`${attached} of ${HOSTS} hosts are attached`]),
+      ...(await invariants.always()),
+    ];
+    return found.length;
+  };
   await expect
-    .poll(async () => {
-      const hosts = await clients.hosts().catch(() => []);
-      const attached = hosts.filter((host) => host.attached).length;
-      return [
-        ...fleet.parts
-          .filter(({ state }) => state !== "ready")
-          .map(({ name, state }) => `${name} is ${state}`),
-        ...(attached === HOSTS ? [] : [`${attached} of ${HOSTS} hosts are attached`]),
-        ...(await invariants.always()),
-      ].join("; ");
-    }, WELL)
-    .toBe("");
+    .poll(look, WELL)
+    .toBe(0)
+    .catch((cause) => {
+      // The assertion's own message would be cut short.
+      throw new Error(`the fleet does not get well: ${found.join("; ")}`, { cause });
+    });
 }
