@@ -54,7 +54,9 @@ await main(async (signal) => {
   report.note(
     "an auction is a call of Reserve; no host has the image, so it waits for all it has asked, or 5 ms",
   );
-  report.note("an award is Reserve, Claim, the host's own award, Release; 64 under way at any moment");
+  report.note(
+    "an award is Reserve with its claim, the host's own award, Release; 64 under way at any moment",
+  );
   report.note(
     "hosts, scheduler, Redis and client share the processors; the host's award is made without a call",
   );

@@ -46,7 +46,7 @@ export async function measure(
   signal: AbortSignal,
 ): Promise<Figures> {
   say("warming up");
-  for (let i = 0; i < WARM_UP; i++) await awarded(fleet, await reserved(fleet), signal);
+  for (let i = 0; i < WARM_UP; i++) await awarded(fleet, await reserved(fleet));
   say("at rest");
   const before = cpuMs(fleet.pids.scheduler);
   await delay(REST_MS, undefined, { signal });
@@ -63,7 +63,7 @@ export async function measure(
     try {
       const reservation = await reserved(fleet);
       samples.push(performance.now() - begun);
-      await awarded(fleet, reservation, signal);
+      await awarded(fleet, reservation);
     } catch (err) {
       if (!(err instanceof Fault) || signal.aborted) throw err;
       failed += 1;
@@ -98,21 +98,22 @@ export async function measure(
 async function reserved({ client }: AuctionFleet): Promise<Reservation> {
   const request = {
     ...{ reservationId: randomUUID(), resources: RESOURCES, imageDigest: IMAGE, excludedHosts: [] },
-    ...{ app: "bench", placement: Placement.fromPartial({}) },
+    ...{ app: "bench", placement: Placement.fromPartial({}), claimant: "bench" },
   };
   const { reservation } = await call(client, client.reserve, request, LIMIT);
   if (!reservation) throw new Error("an auction without a reservation");
   return reservation;
 }
 
-/** What an api does with a reservation: claims it, awards the host, lets the others go. */
-async function awarded(fleet: AuctionFleet, { id, offers }: Reservation, signal: AbortSignal): Promise<void> {
-  const { client } = fleet;
-  const hostNumber = offers[0]?.hostNumber ?? 0;
-  const claim = { reservationId: id, claimant: "bench", hostNumber };
-  const { offer } = await call(client, client.claim, claim, { ...LIMIT, signal });
-  const award = { host: hostNumber, reservationId: id, epoch: String(offer?.epoch ?? 0n) };
+/** What an api does with a reservation that was claimed with it: awards the host, lets the others go. */
+async function awarded(fleet: AuctionFleet, reservation: Reservation): Promise<void> {
+  const { id, offers, claimedHost } = reservation;
+  const offer = offers.find(({ hostNumber }) => hostNumber === claimedHost);
+  if (!offer) throw new Error("a reservation that was not claimed");
+  const { hostNumber, epoch } = offer;
+  const award = { host: hostNumber, reservationId: id, epoch: String(epoch) };
   await fleet.processOf(hostNumber).award(award);
+  const { client } = fleet;
   await call(client, client.release, { reservationId: id, winner: hostNumber, refused: [] }, LIMIT);
 }
 
