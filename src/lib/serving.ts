@@ -41,8 +41,10 @@ export class Serving implements CallContext {
   readonly draining: AbortSignal;
   /** Whether nobody waits for an answer any more. */
   gone = false;
-  readonly #abort = new AbortController();
-  readonly #onDrain = () => this.#abort.abort(drained());
+  /** Made when it is asked for: most calls are answered before anybody does. */
+  #abort: AbortController | undefined;
+  #reason: Fault | undefined;
+  readonly #onDrain: (() => void) | undefined;
   #settled = false;
 
   /** @param endOnDrain whether the call is to be broken off when the server shuts down */
@@ -54,28 +56,37 @@ export class Serving implements CallContext {
     this.draining = state.draining ?? NEVER;
     // grpc-js emits "cancelled" after success as well, so it counts only until the handler ends.
     call.once("cancelled", () => {
-      if (this.#settled) return;
-      this.gone = true;
-      this.#abort.abort(cancelled(call));
+      if (!this.#settled) this.#lose(call);
     });
-    if (call.cancelled) {
-      this.gone = true;
-      this.#abort.abort(cancelled(call));
-    }
-    if (endOnDrain) {
-      if (this.draining.aborted) this.#onDrain();
-      else this.draining.addEventListener("abort", this.#onDrain, { once: true });
-    }
+    if (call.cancelled) this.#lose(call);
+    if (!endOnDrain) return;
+    this.#onDrain = () => this.#end(drained());
+    if (this.draining.aborted) this.#onDrain();
+    else this.draining.addEventListener("abort", this.#onDrain, { once: true });
   }
 
   get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.#reason) this.#abort.abort(this.#reason);
+    }
     return this.#abort.signal;
   }
 
   /** From now on the signal stays as it is. */
   settle(): void {
     this.#settled = true;
-    this.draining.removeEventListener("abort", this.#onDrain);
+    if (this.#onDrain) this.draining.removeEventListener("abort", this.#onDrain);
+  }
+
+  #lose(call: ServingCall): void {
+    this.gone = true;
+    this.#end(cancelled(call));
+  }
+
+  #end(reason: Fault): void {
+    this.#reason ??= reason;
+    this.#abort?.abort(this.#reason);
   }
 }
 

@@ -37,6 +37,7 @@ class Watch implements AuctionWatch {
   readonly #span: Span;
   readonly #context: Context;
   readonly #bids = new Map<number, Span>();
+  #traceparent: string | undefined;
 
   constructor(bid: Bid) {
     const attributes = {
@@ -50,7 +51,10 @@ class Watch implements AuctionWatch {
 
   asked(host: HostInfo): string {
     // Nobody listens: the trace goes on, but a span per host would be wasted.
-    if (!this.#span.isRecording()) return context.with(this.#context, activeTraceparent);
+    if (!this.#span.isRecording()) {
+      this.#traceparent ??= context.with(this.#context, activeTraceparent);
+      return this.#traceparent;
+    }
     const attributes = { [attribute.hostId]: host.number, "windhover.host.name": host.name };
     const bid = tracer().startSpan("scheduler.bid", { attributes }, this.#context);
     this.#bids.set(host.number, bid);
