@@ -26,6 +26,7 @@ import { Fault } from "../../src/lib/fault.ts";
 import { type CallContext, serverStream, unary } from "../../src/lib/rpc.ts";
 import { createServer, type Running, serve } from "../../src/lib/serve.ts";
 import { sleep } from "../../src/lib/wait.ts";
+import { type Answer, appsService, orgsService } from "./cli-fake-apps.ts";
 import { keys } from "./traces-support.ts";
 
 /** An api with machines in memory, over real gRPC, that does what it is told. */
@@ -54,10 +55,11 @@ export class FakeApi {
 
   /** Listens; again at the same port after {@link stop}. */
   async start(): Promise<void> {
+    const answer: Answer = (...call) => this.#answer(...call);
     const server = createServer({ verifier: new TokenVerifier(keys.publicKey) });
     server.addService(MachinesServiceService, this.#machinesService());
-    server.addService(AppsServiceService, this.#appsService());
-    server.addService(OrganizationsServiceService, this.#orgsService());
+    server.addService(AppsServiceService, appsService(this.apps, answer));
+    server.addService(OrganizationsServiceService, orgsService(this.orgs, answer));
     server.addService(HostsServiceService, {
       listHosts: unary((_req, ctx) => this.#answer("listHosts", {}, ctx, () => ({ hosts: this.hosts }))),
       setHostScheduling: unary((req, ctx) =>
@@ -223,81 +225,6 @@ export class FakeApi {
           for (const entry of kept) yield { entries: [entry] };
           if (req.follow) await sleep(60_000, ctx.signal);
         }.bind(this),
-      ),
-    };
-  }
-
-  #appsService() {
-    const app = (name: string): App => {
-      const found = this.apps.get(name);
-      if (!found) throw new Fault("NOT_FOUND", "APP_NOT_FOUND", `there is no app ${name}`, { app: name });
-      return found;
-    };
-    return {
-      createApp: unary((req: { name: string; org: string }, ctx) =>
-        this.#answer("createApp", req, ctx, () => {
-          const made = {
-            name: req.name,
-            org: req.org || "acme",
-            createTime: new Date(1e12),
-            machineCount: 0,
-          };
-          this.apps.set(req.name, made);
-          return { app: made };
-        }),
-      ),
-      getApp: unary((req: { name: string }) => ({ app: app(req.name) })),
-      listApps: unary((req: object, ctx) =>
-        this.#answer("listApps", req, ctx, () => ({ apps: [...this.apps.values()], nextPageToken: "" })),
-      ),
-      deleteApp: unary((req: { name: string; force: boolean }, ctx) =>
-        this.#answer("deleteApp", req, ctx, () => {
-          const { machineCount } = app(req.name);
-          if (machineCount > 0 && !req.force) {
-            throw new Fault("FAILED_PRECONDITION", "APP_NOT_EMPTY", "the app has machines", {
-              app: req.name,
-            });
-          }
-          this.apps.delete(req.name);
-          return { machinesDestroyed: machineCount };
-        }),
-      ),
-    };
-  }
-
-  #orgsService() {
-    const get = (slug: string): Organization => {
-      const found = this.orgs.get(slug);
-      if (!found)
-        throw new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
-      return found;
-    };
-    type Fields = Pick<Organization, "slug" | "standing" | "quota">;
-    return {
-      createOrganization: unary((req: { slug: string; name: string; quota?: Organization["quota"] }) => {
-        const quota = req.quota ?? { machines: 100, memoryMb: 65_536n };
-        const made = { slug: req.slug, name: req.name || req.slug, standing: 1 as const, quota };
-        const organization = { ...made, machinesUsed: 2, memoryMbUsed: 512n, createTime: new Date(1e12) };
-        this.orgs.set(req.slug, organization);
-        return { organization };
-      }),
-      getOrganization: unary((req: { slug: string }) => ({ organization: get(req.slug) })),
-      listOrganizations: unary(() => ({ organizations: [...this.orgs.values()], nextPageToken: "" })),
-      updateOrganization: unary((req: Fields) => {
-        const before = get(req.slug);
-        const organization = {
-          ...before,
-          standing: req.standing || before.standing,
-          quota: req.quota ?? before.quota,
-        };
-        this.orgs.set(req.slug, organization);
-        return { organization };
-      }),
-      createToken: unary((req: { org: string; scopes: string[]; ttlSeconds: bigint }, ctx) =>
-        this.#answer("createToken", req, ctx, () => ({
-          token: `token-of-${req.org}`,
-          expireTime: new Date(Date.now() + Number(req.ttlSeconds) * 1_000),
-        })),
       ),
     };
   }
