@@ -2,7 +2,7 @@
 // or the end of a span, of a change of a file, or of a write of the store's thread. So whatever a service asks of others or makes durable has its
 // moments, and what is added to it later has them too.
 import fs from "node:fs";
-import { enableCompileCache, flushCompileCache, syncBuiltinESMExports } from "node:module";
+import { flushCompileCache, syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import {
@@ -39,8 +39,7 @@ if (!(proxy instanceof ProxyTracerProvider)) throw new Error("tracing has not be
 const inner = proxy.getDelegate();
 proxy.setDelegate(watchedProvider(inner));
 
-// Services are started again a hundred times: what one has compiled the next need not. Node writes it at exit, which a kill does not wait for.
-enableCompileCache(join(folder, "compiled"));
+// What one service has compiled the next need not. Node writes it at exit, which a kill does not wait for.
 setTimeout(flushCompileCache, 1_000).unref();
 
 watchFiles();

@@ -14,6 +14,7 @@ interface Report {
 export async function doctor(fleet: TestFleet): Promise<readonly string[]> {
   const env = {
     PATH: process.env["PATH"] ?? "",
+    NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? "",
     WINDHOVER_DIR: fleet.folder,
     WINDHOVER_GUEST_DIR: guestFolder(),
   };
