@@ -81,7 +81,11 @@ describe("a host", () => {
     await clients.start(running.id);
     await fleet.kill(...PARTS);
     const disk = await openSmallDisk(join(fleet.layout.folder, "hosts", String(VICTIM)), DISK_MB);
-    if (typeof disk === "string") return context.skip(`nobody may have a small disk here: ${disk}`);
+    if (typeof disk === "string") {
+      // Reporters count what is left out, and do not say why.
+      process.stderr.write(`left out, since nobody may have a small disk here: ${disk}\n`);
+      return context.skip();
+    }
     try {
       fleet.runBy(disk.command, ...PARTS);
       await fleet.start(...PARTS);

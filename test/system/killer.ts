@@ -44,15 +44,16 @@ export class Killer {
   }
 
   /** Every moment of a call at which somebody can be killed. @param unless violations that take a sweep */
-  async enumerate(name: OperationName, unless: RegExp): Promise<readonly KillPoint[]> {
-    const { world, points, invariants } = await this.#use();
-    const { act, finish } = await operations(world)[name].prepare();
-    const all = await points.enumerate(
-      () => act().catch(() => undefined),
-      () => invariants.expectRest(unless),
-    );
-    await finish();
-    return all;
+  enumerate(name: OperationName, unless: RegExp): Promise<readonly KillPoint[]> {
+    return this.#orRenew(async ({ world, points, invariants }) => {
+      const { act, finish } = await operations(world)[name].prepare();
+      const all = await points.enumerate(
+        () => act().catch(() => undefined),
+        () => invariants.expectRest(unless),
+      );
+      await finish();
+      return all;
+    });
   }
 
   /**
@@ -97,9 +98,8 @@ export class Killer {
   }
 
   /** Waits until nothing is under way. @param unless violations that take a sweep */
-  async expectRest(unless?: RegExp): Promise<void> {
-    const { invariants } = await this.#use();
-    await invariants.expectRest(unless);
+  expectRest(unless?: RegExp): Promise<void> {
+    return this.#orRenew(({ invariants }) => invariants.expectRest(unless));
   }
 
   async close(): Promise<void> {
@@ -128,7 +128,22 @@ export class Killer {
       () => true,
       () => false,
     );
-    if (isWell) return;
+    if (!isWell) await this.#renew();
+  }
+
+  /** What has gone wrong here is nothing to what comes next. */
+  async #orRenew<T>(work: (site: Site) => Promise<T>): Promise<T> {
+    const site = await this.#use();
+    try {
+      return await work(site);
+    } catch (err) {
+      await this.#renew();
+      throw err;
+    }
+  }
+
+  /** Gives the fleet up; the next who wants one gets another. */
+  async #renew(): Promise<void> {
     await Promise.all(this.#pending);
     // What it leaves behind is part of what has been found already.
     await this.close().catch(() => undefined);
