@@ -79,6 +79,8 @@ const spec = {
   HOSTD_START_TIMEOUT: duration("90s"),
   /** How long calls may take to finish at shutdown. */
   HOSTD_GRACE: duration("5s"),
+  /** Calls of itself after it has started, so that its first starts are as fast as later ones; 0: none. */
+  HOSTD_REHEARSAL_CALLS: integer(0, 1_000_000, 2_000),
   /** Where to serve metrics; unset: nowhere. */
   HOSTD_METRICS_LISTEN: optional(address()),
   /** How long a simulated launch takes, and up to how much more by chance, in milliseconds. */
@@ -138,6 +140,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     startConcurrency: config.HOSTD_START_CONCURRENCY,
     startTimeoutMs: config.HOSTD_START_TIMEOUT,
     graceMs: config.HOSTD_GRACE,
+    rehearsalCalls: config.HOSTD_REHEARSAL_CALLS,
     metricsListen: config.HOSTD_METRICS_LISTEN,
     publicKeyFile: config.TOKEN_PUBLIC_KEY_FILE,
     signingKeyFile: config.TOKEN_SIGNING_KEY_FILE,
