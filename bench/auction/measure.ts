@@ -12,8 +12,8 @@ const LIMIT = { timeoutMs: 10_000 };
 /** What every auction asks for; the image is nowhere, which is the case in which an auction waits longest. */
 const RESOURCES = { cpus: 1, memoryMb: 256n, diskMb: 1_024n };
 const IMAGE = `sha256:${"a".repeat(64)}`;
-/** Of the first auctions nothing is counted: code that is not compiled yet. */
-const WARM_UP = 200;
+/** Of the first auctions nothing is counted: code that Node has not compiled yet. */
+const WARM_UP = 1_000;
 /** How long nothing is asked of the scheduler, for what its hosts cost it by being there. */
 const REST_MS = 5_000;
 

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import {
   context,
   INVALID_SPAN_CONTEXT,
@@ -11,6 +10,7 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { isTracingSuppressed } from "@opentelemetry/core";
+import { RandomIdGenerator } from "@opentelemetry/sdk-trace";
 
 /**
  * For a process whose spans nobody gets. They record nothing, and a trace that comes in goes out as it came, so that what others export of it hangs
@@ -33,7 +33,8 @@ const tracer = new PassingTracer();
 /** The provider of a process without an exporter. */
 export const passing: TracerProvider = { getTracer: () => tracer };
 
+const ids = new RandomIdGenerator();
+
 function newTrace() {
-  const random = randomBytes(24).toString("hex");
-  return { traceId: random.slice(0, 32), spanId: random.slice(32), traceFlags: TraceFlags.SAMPLED };
+  return { traceId: ids.generateTraceId(), spanId: ids.generateSpanId(), traceFlags: TraceFlags.SAMPLED };
 }
