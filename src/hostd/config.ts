@@ -80,7 +80,7 @@ const spec = {
   /** How long calls may take to finish at shutdown. */
   HOSTD_GRACE: duration("5s"),
   /** Calls of itself after it has started, so that its first starts are as fast as later ones; 0: none. */
-  HOSTD_REHEARSAL_CALLS: integer(0, 1_000_000, 2_000),
+  HOSTD_REHEARSAL_CALLS: integer(0, 1_000_000, 5_000),
   /** Where to serve metrics; unset: nowhere. */
   HOSTD_METRICS_LISTEN: optional(address()),
   /** How long a simulated launch takes, and up to how much more by chance, in milliseconds. */
