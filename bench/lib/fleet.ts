@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Fleet } from "../../scripts/fleet/fleet.ts";
 import { layoutOf } from "../../scripts/fleet/layout.ts";
 import { privateSettings } from "../../scripts/fleet/settings.ts";
@@ -20,6 +21,8 @@ export interface BenchFleetOptions {
 }
 
 const START_TIMEOUT_MS = 180_000;
+/** How long the services of a fresh fleet rehearse (`API_REHEARSAL_CALLS`), generously: what is measured is a fleet that has been up for a while. */
+const REHEARSAL_MS = 15_000;
 /** The app that its machines belong to. */
 export const APP = "bench";
 /** The organisation of the development token. */
@@ -39,13 +42,14 @@ export class BenchFleet {
     this.image = image;
   }
 
-  /** Brings it up; some five seconds, and a boot of the guest more. An abort of `signal` takes it down again. */
+  /** Brings it up; some twenty seconds, and a boot of the guest more. An abort of `signal` takes it down again. */
   static async start(options: BenchFleetOptions, signal: AbortSignal): Promise<BenchFleet> {
     const services = await startServices(options, signal);
     const clients = clientsOf(services.api, services.token);
     try {
       await pushImage(`http://${services.registry}`, REPOSITORY, "1", options.image);
       await clients.createApp(APP);
+      await delay(REHEARSAL_MS, undefined, { signal });
       return new BenchFleet(services, clients, `${services.registry}/${REPOSITORY}:1`);
     } catch (cause) {
       clients.close();
