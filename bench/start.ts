@@ -37,7 +37,7 @@ await main(async (signal) => {
     title: "Start of a machine, from the client's call to its answer",
     targets: TARGETS,
     floor: "plain_qemu_cold",
-    uncompared: ["stop", "outside_vmm"],
+    uncompared: ["stop", "outside_vmm", "bare_calls"],
   });
   const progress = new Progress();
   const files = temporaryFolder("bench-files");
@@ -84,6 +84,7 @@ async function measureFleets(
   await within(undefined, async (run) => {
     const warm = await run.sequence("warm", runs);
     all.push(warm);
+    if (warm.sequence.samples.length > 0) await run.bareCalls(scaled(runs, 4, 20));
     for (const size of BURSTS) {
       const failed = await run.bursts(size, scaled(runs, 40, 3), warm.sequence.samples.length > 0);
       hasFailures ||= failed > 0;

@@ -26,7 +26,7 @@ export async function measureStarts(
   await progress.step("starts", async (say) => {
     for (let run = -scaled(runs, 1, WARM_UP); run < runs; run++) {
       signal.throwIfAborted();
-      if (run % 50 === 0) say(`${run} of ${runs}`);
+      if (run % 50 === 0) say(run < 0 ? "warming up" : `${run} of ${runs}`);
       const startedAt = performance.now();
       const traceId = await startAtOnce(fleet, id);
       const stopAt = performance.now();

@@ -6,10 +6,12 @@ import { BenchFleet } from "../lib/fleet.ts";
 import { describeVmm } from "../lib/machine.ts";
 import type { Report } from "../lib/report.ts";
 import { ClientTracing } from "../lib/tracing.ts";
+import { BareCalls } from "../peers/bare-calls.ts";
 import { type QemuOptions, tunedOptions } from "../peers/plain-qemu.ts";
 import { measureBursts } from "./burst.ts";
 import { privateMemory } from "./memory.ts";
 import { PoolWatch, type Way } from "./pool.ts";
+import { startAndStop } from "./sample.ts";
 import { measureSequence, type Sequence } from "./sequence.ts";
 
 /** A sequence of starts with the traces of those that count. */
@@ -105,6 +107,27 @@ export class StartRun {
     const ids = samples.map(({ traceId }) => traceId);
     const traces = await this.#progress.step("traces", () => this.#tracing.read(ids, this.#signal));
     return { sequence, traces };
+  }
+
+  /** Two calls of bare grpc-js at the very moments at which a warm start would be called for; then it is, so that the host goes on as it does. */
+  async bareCalls(count: number): Promise<void> {
+    const ms = await this.#progress.step("bare calls", async (say) => {
+      const calls = await BareCalls.start(this.#signal);
+      try {
+        const { id } = await this.fleet.create();
+        const samples: number[] = [];
+        for (let i = 0; i < count; i++) {
+          say(`${i} of ${count}`);
+          await this.#pool.ready("warm", POOL_PATIENCE_MS, this.#signal);
+          samples.push(await calls.call());
+          await startAndStop(this.fleet, id, this.#signal);
+        }
+        return samples;
+      } finally {
+        await calls.close();
+      }
+    });
+    this.#report.add("bare_calls", "ms", ms);
   }
 
   /** What VMs that wait cost, once the pool is at rest. While no machine runs: then all VMs are waiting ones. */
