@@ -39,12 +39,13 @@ async function expectRightness(host: TestHost): Promise<void> {
   const { running, allocated } = host.host.ledger.sums();
   expect(running.memoryMb).toBe(256 * withVm.length);
   expect(allocated.diskMb).toBe(1_024 * machines.filter(({ state }) => state !== "destroyed").length);
-  const entries = await host.store.outbox(0, 1_000);
-  expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
-  for (const { id, generation } of machines) {
-    const told = entries.filter(({ machine }) => machine.id === id).map(({ machine }) => machine.generation);
-    expect(told.at(-1)).toBe(generation);
-  }
+  // What has happened last is written in a moment.
+  const told = async () => {
+    const entries = await host.store.outbox(0, 1_000);
+    expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
+    return machines.map(({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation);
+  };
+  await expect.poll(told).toEqual(machines.map(({ generation }) => generation));
 }
 
 /** Runs a host until it dies, and lets go of its folder as the kernel would. */

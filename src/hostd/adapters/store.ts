@@ -39,6 +39,11 @@ interface Queued {
 /** Changes that may wait to be written. Each waits for a call, and calls are bounded; this is the bound. */
 const MAX_QUEUED = 2_048;
 const RETRY_MS = 500;
+/**
+ * How long a note waits before it is written, in milliseconds: nobody waits for it on a start's or a stop's way, and the answer to the call that caused
+ * it should not compete with it for the processor.
+ */
+const NOTE_MS = 10;
 
 /**
  * The durable state of this host's machines, and all of it in memory for reading. Changes made while the disk is busy are written together
@@ -52,6 +57,7 @@ export class Store implements MachineStore {
   readonly #listeners = new EventEmitter();
   #queue: Queued[] = [];
   #isWriting = false;
+  #soon: NodeJS.Timeout | undefined;
   #trouble: Fault | undefined;
   #isClosed = false;
   #sequence: number;
@@ -148,6 +154,8 @@ export class Store implements MachineStore {
 
   /** Writes what is queued and closes. Notes that could not be written by then are found out again at the next start. */
   async close(): Promise<void> {
+    // Asked for before the thread is told to end, which does one thing after the other.
+    void this.#write();
     this.#isClosed = true;
     await this.#thread.close();
   }
@@ -162,12 +170,15 @@ export class Store implements MachineStore {
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ change, row: toRow(change, known), kind, resolve, reject });
-      void this.#write();
+      if (kind === "intent") void this.#write();
+      else this.#soon ??= setTimeout(() => void this.#write(), NOTE_MS);
     });
   }
 
   async #write(): Promise<void> {
     if (this.#isWriting || this.#isClosed) return;
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
     this.#isWriting = true;
     while (this.#queue.length > 0 && !this.#isClosed) {
       const batch = this.#queue;

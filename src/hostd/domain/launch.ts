@@ -76,6 +76,8 @@ async function admit(
   if (host.store.trouble) throw host.store.trouble;
   // What its last VM had is given back by its teardown, which would otherwise give back what this start is granted.
   if (host.teardowns.has(id) && !(await endsWithin(TEARDOWN_WAIT_MS, host.teardowns.of(id)))) {
+    // A VM whose end cannot be stored is kept.
+    if (host.store.trouble) throw host.store.trouble;
     throw startFailedFault("the machine's last VM cannot be removed", "teardown");
   }
   signal.throwIfAborted();

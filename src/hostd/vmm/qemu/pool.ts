@@ -86,7 +86,8 @@ export class WarmPool<V extends Pooled> {
     this.#starts += 1;
     return () => {
       this.#starts -= 1;
-      this.#wake();
+      // The start is answered first, and then thought of what to make next.
+      setImmediate(() => this.#wake());
     };
   }
 
