@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Scheduling, type Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/fault.ts";
 import { createLogger } from "../../lib/log.ts";
-import { StatusPace } from "./scheduler-pace.ts";
 import { eventually, FakeScheduler } from "./scheduler-stream.fixture.ts";
 import {
   type Attachment,
@@ -297,19 +296,5 @@ describe("the status", () => {
     load = 0.5;
 
     await eventually(sent).toEqual([0, 0.5]);
-  });
-
-  test("is worth a message when it differs, and every five seconds when it does not", () => {
-    const pace = new StatusPace();
-    const due = (load: number, seconds: number) => pace.isDue({ ...STATUS, load }, seconds * 1_000);
-
-    expect(due(0.1, 0)).toBe(true);
-    expect([1, 2, 3, 4].map((second) => due(0.1, second))).toEqual([false, false, false, false]);
-    expect(due(0.1, 5)).toBe(true);
-    expect(due(0.1, 6)).toBe(false);
-    expect(due(0.2, 7)).toBe(true);
-    // Nobody would act on that little.
-    expect(due(0.201, 8)).toBe(false);
-    expect(due(0.2, 11.9)).toBe(true);
   });
 });
