@@ -145,7 +145,9 @@ export class AttachedHost {
 
   /** Whether it seemed to have room when it spoke last. A hint: only the host knows. */
   seemsToFit(needed: Resources): boolean {
-    return this.status === undefined || fits(needed, freeOf(this.info.capacity, this.status));
+    const { status } = this;
+    if (status === undefined) return true;
+    return !isShortOfDisk(status) && fits(needed, freeOf(this.info.capacity, status));
   }
 
   #forgetOverdue(nowMs: number): void {
@@ -154,6 +156,11 @@ export class AttachedHost {
       this.#awaited.delete(id);
     }
   }
+}
+
+/** It declines then, whatever is asked. */
+function isShortOfDisk({ diskFreeMb, diskReserveMb }: HostStatus): boolean {
+  return diskFreeMb !== undefined && diskReserveMb !== undefined && diskFreeMb < diskReserveMb;
 }
 
 function freeOf(capacity: Resources, { held, allocated, running }: HostStatus): Resources {

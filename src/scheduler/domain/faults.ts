@@ -129,7 +129,7 @@ function isNo(reason: DeclineReason | "excluded"): boolean {
 }
 
 function words({ cpus, memoryMb, diskMb }: Resources): string {
-  return `${cpus} CPUs, ${memoryMb} MB of memory and ${diskMb} MB of disk`;
+  return `${cpus} ${cpus === 1 ? "CPU" : "CPUs"}, ${memoryMb} MB of memory and ${diskMb} MB of disk`;
 }
 
 function named(prefix: string, { cpus, memoryMb, diskMb }: Resources): Record<string, string> {

@@ -269,3 +269,14 @@ describe("the image", () => {
     if (host) hosts.heardImages(host, hints);
   }
 });
+
+test("a host whose disk is all but full is asked last", () => {
+  const { hosts, drawn } = fleet();
+  for (const number of [1, 2, 3]) {
+    const { host } = new TestHost(hosts, number);
+    hosts.heard(host, { ...STATUS, diskFreeMb: number === 2 ? 900 : 1_024, diskReserveMb: 1_024 });
+  }
+
+  expect(drawn().at(-1)).toBe(2);
+  expect(drawn()).toHaveLength(3);
+});
