@@ -16,7 +16,6 @@ const WINDOW_MS = 150;
 const SWEEP_MS = 1_000;
 const SILENCE_MS = 5_000;
 
-const NEVER = new AbortController().signal;
 const SILENT = {
   auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
   letGo: () => {},
@@ -71,8 +70,10 @@ export function startScheduler(life: Life, net: Network, store: ReservationStore
       refused: readonly number[];
     }) => reservations.release(id, winner, refused),
   });
+  // Of this life alone: what a life that is killed leaves on it goes with it.
+  const draining = new AbortController().signal;
   const replica = { name: life.process.name, region: "ord", windowMs: WINDOW_MS };
   return {
-    serve: (wire) => new Attachment(wire, NEVER, hosts, replica),
+    serve: (wire) => new Attachment(wire, draining, hosts, replica),
   };
 }
