@@ -49,15 +49,15 @@ export async function forEachMachine(
   work: (target: Target) => Promise<Done>,
 ): Promise<number> {
   const client = await machinesClient(session);
-  const todo = [...new Set(given)];
+  const asked = [...new Set(given)];
   const results = new Map<string, One>();
   const sent: Promise<void>[] = [];
-  const queue = todo.values();
+  const queue = asked.values();
   const worker = async () => {
     for (const one of queue) results.set(one, await doOne(one));
   };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, todo.length) }, worker));
-  const list = todo.flatMap((one) => results.get(one) ?? []);
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, asked.length) }, worker));
+  const list = asked.flatMap((one) => results.get(one) ?? []);
   show(session, list);
   await Promise.all(sent);
   return list.every((one) => "done" in one && one.done.ok) ? EXIT.ok : EXIT.failed;

@@ -160,10 +160,10 @@ export class Flattener {
    * @returns the directory, or NONE when it does not exist and is not to be made
    */
   #walk(parts: readonly string[], path: string, make: boolean): Node {
-    const todo = [...parts].reverse();
+    const ahead = [...parts].reverse();
     let node = this.tree.root;
     let followed = 0;
-    for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
+    for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
       if (++this.#steps > MAX_STEPS) throw layerFault("LAYER_TOO_LARGE", "its paths take too long to follow");
       if (name === "..") node = this.tree.parent(node);
       if (name === ".." || name === "." || name === "") continue;
@@ -182,7 +182,7 @@ export class Flattener {
       }
       if (++followed > MAX_SYMLINKS) throw corrupt(path, "lies behind symlinks that go round in circles");
       if (target.startsWith("/")) node = this.tree.root;
-      todo.push(...target.split("/").reverse());
+      ahead.push(...target.split("/").reverse());
     }
     return node;
   }
