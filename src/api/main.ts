@@ -12,7 +12,7 @@ import { Stack, untilSignal } from "../lib/lifecycle.ts";
 import { createLogger } from "../lib/log.ts";
 import { serveMetrics } from "../lib/metrics.ts";
 import { addReflection } from "../lib/reflection.ts";
-import { rehearse } from "../lib/rehearse.ts";
+import { startRehearsal } from "../lib/rehearse.ts";
 import { createServer, serve } from "../lib/serve.ts";
 import { flushTelemetry } from "../lib/tracing.ts";
 import { RegistryImages } from "./adapters/images.ts";
@@ -57,12 +57,7 @@ async function run(config: ReturnType<typeof readConfig>): Promise<void> {
     stack.add("grpc", running, config.graceMs + 5_000);
     // Before the server: whoever waits for a create is still there to be told that another api goes on with it.
     stack.add("running creates", () => api.runner.drain(config.graceMs / 2), config.graceMs + 5_000);
-    const rehearsal = new AbortController();
-    const rehearsed = rehearse(config.listen, running.port, config.rehearsalCalls, rehearsal.signal);
-    stack.add("rehearsal", async () => {
-      rehearsal.abort();
-      await rehearsed;
-    });
+    startRehearsal(stack, config.listen, running.port, config.rehearsalCalls);
     log.info("ready", { listen: config.listen, port: running.port, region: config.region });
 
     log.info("stopping", { signal: await stopped });

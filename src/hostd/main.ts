@@ -16,7 +16,7 @@ import { Stack, untilSignal } from "../lib/lifecycle.ts";
 import { createLogger } from "../lib/log.ts";
 import { serveMetrics } from "../lib/metrics.ts";
 import { addReflection } from "../lib/reflection.ts";
-import { rehearse } from "../lib/rehearse.ts";
+import { startRehearsal } from "../lib/rehearse.ts";
 import { createServer, serve } from "../lib/serve.ts";
 import { internalTokens } from "../lib/tokens.ts";
 import { flushTelemetry } from "../lib/tracing.ts";
@@ -163,12 +163,7 @@ async function run(config: HostdConfig): Promise<void> {
       detaching.abort();
       await attachment.done;
     });
-    const rehearsal = new AbortController();
-    const rehearsed = rehearse(config.listen, running.port, config.rehearsalCalls, rehearsal.signal);
-    stack.add("rehearsal", async () => {
-      rehearsal.abort();
-      await rehearsed;
-    });
+    startRehearsal(stack, config.listen, running.port, config.rehearsalCalls);
     log.info("ready", { listen: config.listen, port: running.port, number: config.number, vmm: vmm.info });
 
     log.info("stopping", { signal: await stopped, stop_vms: config.stopVmsOnExit });

@@ -1,5 +1,6 @@
 import { HealthClient } from "../gen/grpc/health/v1/health.ts";
 import { call, connect } from "./client.ts";
+import type { Stack } from "./lifecycle.ts";
 import { sleep } from "./wait.ts";
 
 /** Calls in a row, and the pause before them: a fifth of one processor, for ten seconds or so. */
@@ -37,6 +38,16 @@ export async function rehearse(
   } finally {
     client.close();
   }
+}
+
+/** Begins to {@link rehearse}; the stack ends it when it is closed. */
+export function startRehearsal(stack: Stack, listen: string, port: number, calls: number): void {
+  const abort = new AbortController();
+  const rehearsed = rehearse(listen, port, calls, abort.signal);
+  stack.add("rehearsal", async () => {
+    abort.abort();
+    await rehearsed;
+  });
 }
 
 function reachable(listen: string, port: number): string {
