@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { sweep } from "../../src/hostd/domain/reconcile.ts";
 import { Death } from "./hostd-death.ts";
@@ -16,7 +16,9 @@ afterEach(() => folder.remove());
 async function life(host: TestHost): Promise<void> {
   const { id } = await host.created({ exec: ["sim-exit", "5", "sim-run-for", "30"], keepForLaunch: true });
   await host.start(id, { settleMs: 0 });
-  await expect.poll(async () => (await host.get(id)).state, { interval: 2 }).toBe(MachineState.STOPPED);
+  await expect
+    .poll(async () => (await host.get(id)).state, { interval: 2, timeout: 20_000 })
+    .toBe(MachineState.STOPPED);
   await host.start(id, { settleMs: 0 });
   await host.stop(id);
   await host.host.teardowns.all();
@@ -28,24 +30,29 @@ async function life(host: TestHost): Promise<void> {
   await host.destroy(running.id, { force: true });
 }
 
-/** What must hold on a host at rest, however it came to be. */
+/** Waits until a host is at rest and expects what must hold then, however it came to be. */
 async function expectRightness(host: TestHost): Promise<void> {
-  await host.host.teardowns.all();
-  const machines = host.machines.list();
-  const withVm = machines.filter(({ vmId }) => vmId !== undefined);
-  expect([...(await host.sim.list())].sort()).toEqual(withVm.map(({ vmId }) => vmId).sort());
-  expect(withVm.map(({ state }) => state).filter((state) => state !== "started")).toEqual([]);
-  expect(machines.map(({ state }) => state)).not.toContain("destroying");
-  const { running, allocated } = host.host.ledger.sums();
-  expect(running.memoryMb).toBe(256 * withVm.length);
-  expect(allocated.diskMb).toBe(1_024 * machines.filter(({ state }) => state !== "destroyed").length);
-  // What has happened last is written in a moment.
-  const told = async () => {
-    const entries = await host.store.outbox(0, 1_000);
-    expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
-    return machines.map(({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation);
-  };
-  await expect.poll(told).toEqual(machines.map(({ generation }) => generation));
+  // A process may end at any time: each attempt reads everything anew and compares values of one moment.
+  await vi.waitFor(
+    async () => {
+      await host.host.teardowns.all();
+      const [vmIds, entries] = await Promise.all([host.sim.list(), host.store.outbox(0, 1_000)]);
+      const machines = host.machines.list();
+      const withVm = machines.filter(({ vmId }) => vmId !== undefined);
+      expect([...vmIds].sort()).toEqual(withVm.map(({ vmId }) => vmId).sort());
+      expect(withVm.map(({ state }) => state).filter((state) => state !== "started")).toEqual([]);
+      expect(machines.map(({ state }) => state)).not.toContain("destroying");
+      const { running, allocated } = host.host.ledger.sums();
+      expect(running.memoryMb).toBe(256 * withVm.length);
+      expect(allocated.diskMb).toBe(1_024 * machines.filter(({ state }) => state !== "destroyed").length);
+      expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
+      const reported = machines.map(
+        ({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation,
+      );
+      expect(reported).toEqual(machines.map(({ generation }) => generation));
+    },
+    { timeout: 20_000, interval: 5 },
+  );
 }
 
 /** Runs a host until it dies, and lets go of its folder as the kernel would. */
@@ -65,7 +72,7 @@ async function liveUntil(death: Death, options: { dir: string; images: FakeImage
     left.push(() => host.client.close());
     await life(host);
   });
-  await Promise.race([living.catch(() => {}), death.happened]);
+  await Promise.race([living, death.happened]);
   for (const end of left) await end();
 }
 
