@@ -36,7 +36,7 @@ const system = "**/*.system.test.ts";
 /** Unit tests of what a process has only one of: tracer, registry of metrics, signals. Each file in a process of its own. */
 const global = [
   "otel/**/*.test.ts",
-  "src/lib/{tracing,saga,metrics,telemetry,lifecycle,log}*.test.ts",
+  "src/lib/*/{tracing,saga,metrics,telemetry,lifecycle,log}*.test.ts",
   "src/hostd/adapters/pool-metrics.test.ts",
 ];
 const postgres = ["test/support/global-postgres.ts"];
@@ -47,7 +47,7 @@ export default defineConfig({
       project(
         0,
         "unit",
-        ["src/**/*.test.ts", "otel/**/*.test.ts", "scripts/**/*.test.ts", "bench/**/*.test.ts"],
+        ["src/**/*.test.ts", "otel/**/*.test.ts", "{dev,tools,guest}/**/*.test.ts", "bench/**/*.test.ts"],
         {
           testTimeout: 5_000,
           exclude: [system, ...global],
@@ -67,7 +67,7 @@ export default defineConfig({
       project(
         3,
         "system",
-        ["test/system/**/*.test.ts", "scripts/**/*.system.test.ts", "test/support/**/*.system.test.ts"],
+        ["test/system/**/*.test.ts", "dev/**/*.system.test.ts", "test/support/**/*.system.test.ts"],
         {
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -3,8 +3,8 @@
  *
  * `npm run bench -- auction [--runs N] [--readme]`
  */
-import { main } from "../scripts/lib/main.ts";
-import { Progress } from "../scripts/lib/progress.ts";
+import { main } from "../tools/lib/main.ts";
+import { Progress } from "../tools/lib/progress.ts";
 import { AuctionFleet } from "./auction/fleet.ts";
 import { type Figures, measure } from "./auction/measure.ts";
 import { writeGrowth } from "./lib/growth.ts";

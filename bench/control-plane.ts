@@ -4,9 +4,9 @@
  * `npm run bench -- control-plane [--runs N] [--readme]`
  */
 import { join } from "node:path";
-import { main } from "../scripts/lib/main.ts";
-import { Progress } from "../scripts/lib/progress.ts";
 import { temporaryFolder } from "../test/support/temporary.ts";
+import { main } from "../tools/lib/main.ts";
+import { Progress } from "../tools/lib/progress.ts";
 import { measureCreates, measureStarts } from "./control-plane/one-by-one.ts";
 import { measureThroughput } from "./control-plane/throughput.ts";
 import { BenchFleet } from "./lib/fleet.ts";

@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { openStream } from "../src/lib/client.ts";
+import { openStream } from "../src/lib/grpc/client.ts";
 import {
   buildImage,
   ImageCacheProcess,

@@ -5,9 +5,9 @@
  * `npm run bench -- regions [--runs N] [--readme]`
  */
 import { join } from "node:path";
-import { main } from "../scripts/lib/main.ts";
-import { Progress } from "../scripts/lib/progress.ts";
 import { temporaryFolder } from "../test/support/temporary.ts";
+import { main } from "../tools/lib/main.ts";
+import { Progress } from "../tools/lib/progress.ts";
 import { benchOptions, scaled } from "./lib/options.ts";
 import { compile, imageOf } from "./lib/program.ts";
 import { Report } from "./lib/report.ts";

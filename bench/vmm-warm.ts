@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { sleep } from "../src/lib/wait.ts";
+import { sleep } from "../src/lib/runtime/wait.ts";
 import { type Bench, openBench } from "../test/e2e/vmm-fixture.ts";
 import { benchOptions } from "./lib/options.ts";
 import { summarize } from "./lib/percentiles.ts";

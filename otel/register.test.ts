@@ -9,8 +9,8 @@ import { describe, expect, test, vi } from "vitest";
 vi.setConfig({ testTimeout: 20_000 });
 
 const register = fileURLToPath(new URL("./register.ts", import.meta.url));
-const tracing = new URL("../src/lib/tracing.ts", import.meta.url).href;
-const log = new URL("../src/lib/log.ts", import.meta.url).href;
+const tracing = new URL("../src/lib/otel/tracing.ts", import.meta.url).href;
+const log = new URL("../src/lib/runtime/log.ts", import.meta.url).href;
 
 const program = `
   import { activeTraceparent, flushTelemetry, withSpan } from ${JSON.stringify(tracing)};

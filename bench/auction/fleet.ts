@@ -1,17 +1,17 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkHealth } from "../../scripts/fleet/health.ts";
-import { Part } from "../../scripts/fleet/part.ts";
-import { freePorts } from "../../scripts/fleet/ports.ts";
-import { SCHEDULER_FLAGS } from "../../scripts/fleet/services.ts";
-import { ROOT, tool } from "../../scripts/lib/paths.ts";
+import { checkHealth } from "../../dev/fleet/health.ts";
+import { SCHEDULER_FLAGS } from "../../dev/services/services.ts";
+import { freePorts } from "../../dev/settings/ports.ts";
+import { Part } from "../../dev/supervisor/part.ts";
 import { SchedulerServiceClient } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { generateKeyPair } from "../../src/lib/auth.ts";
-import { connect } from "../../src/lib/client.ts";
-import { Stack } from "../../src/lib/lifecycle.ts";
-import { internalTokens } from "../../src/lib/tokens.ts";
+import { generateKeyPair } from "../../src/lib/auth/auth.ts";
+import { internalTokens } from "../../src/lib/auth/tokens.ts";
+import { connect } from "../../src/lib/grpc/client.ts";
+import { Stack } from "../../src/lib/runtime/lifecycle.ts";
 import { startRedis } from "../../test/support/redis.ts";
 import { temporaryFolder } from "../../test/support/temporary.ts";
+import { ROOT, tool } from "../../tools/lib/paths.ts";
 import { REGION } from "./host-job.ts";
 import { HostProcess } from "./host-process.ts";
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { tool } from "../../scripts/lib/paths.ts";
+import { tool } from "../../tools/lib/paths.ts";
 import type { AwardJob, HostJob, HostSettings, HostWord } from "./host-job.ts";
 
 /** A process of simulated hosts; see `hosts.ts`. End it. */

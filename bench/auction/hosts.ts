@@ -6,9 +6,9 @@
 import { Scheduling } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { type Attachment, attachToSchedulers } from "../../src/hostd/adapters/scheduler-stream.ts";
 import { Ledger } from "../../src/hostd/domain/ledger.ts";
-import { systemClock } from "../../src/lib/clock.ts";
-import { createLogger } from "../../src/lib/log.ts";
-import { internalTokens } from "../../src/lib/tokens.ts";
+import { internalTokens } from "../../src/lib/auth/tokens.ts";
+import { systemClock } from "../../src/lib/runtime/clock.ts";
+import { createLogger } from "../../src/lib/runtime/log.ts";
 import { type AwardJob, type HostJob, type HostSettings, type HostWord, REGION } from "./host-job.ts";
 
 const CAPACITY = { cpus: 1_024, memoryMb: 4_194_304, diskMb: 16_777_216 };

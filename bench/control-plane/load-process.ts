@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { tool } from "../../scripts/lib/paths.ts";
+import { tool } from "../../tools/lib/paths.ts";
 import type { LoadJob, LoadOutcome, LoadSettings } from "./load-job.ts";
 
 /** A process that makes load; see `load.ts`. End it, or declare it with `await using`. */

@@ -1,6 +1,6 @@
 /** Makes load in a process of its own, so that its work is not the benchmark's. Started by `load-process.ts`, told what to do over IPC. */
 import { StartMachineRequest } from "../../src/gen/windhover/machines/v1/machines.ts";
-import { call } from "../../src/lib/client.ts";
+import { call } from "../../src/lib/grpc/client.ts";
 import { clientsOf, configOf } from "../../test/support/clients.ts";
 import { concurrently } from "../lib/concurrently.ts";
 import type { LoadJob, LoadOutcome, LoadSettings } from "./load-job.ts";

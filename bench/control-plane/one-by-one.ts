@@ -1,6 +1,6 @@
-import type { Progress } from "../../scripts/lib/progress.ts";
 import { StartMachineRequest } from "../../src/gen/windhover/machines/v1/machines.ts";
-import { call } from "../../src/lib/client.ts";
+import { call } from "../../src/lib/grpc/client.ts";
+import type { Progress } from "../../tools/lib/progress.ts";
 import { breakdownTable, startTimes } from "../lib/breakdown.ts";
 import type { BenchFleet } from "../lib/fleet.ts";
 import { scaled } from "../lib/options.ts";

@@ -1,4 +1,4 @@
-import type { Progress } from "../../scripts/lib/progress.ts";
+import type { Progress } from "../../tools/lib/progress.ts";
 import { cpuMs } from "../lib/cpu.ts";
 import { APP, type BenchFleet } from "../lib/fleet.ts";
 import type { Report } from "../lib/report.ts";

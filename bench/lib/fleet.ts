@@ -1,14 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Fleet } from "../../scripts/fleet/fleet.ts";
-import { layoutOf } from "../../scripts/fleet/layout.ts";
-import { privateSettings } from "../../scripts/fleet/settings.ts";
-import { guestFolder } from "../../scripts/setup/setup.ts";
+import { Fleet } from "../../dev/fleet/fleet.ts";
+import { layoutOf } from "../../dev/settings/layout.ts";
+import { privateSettings } from "../../dev/settings/settings.ts";
 import { UpdateOrganizationRequest } from "../../src/gen/windhover/admin/v1/organizations.ts";
-import { call } from "../../src/lib/client.ts";
+import { call } from "../../src/lib/grpc/client.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../../test/support/clients.ts";
 import { TestFleet } from "../../test/support/fleet.ts";
 import { type BuiltImage, pushImage } from "../../test/support/oci/index.ts";
 import { temporaryFolder } from "../../test/support/temporary.ts";
+import { guestFolder } from "../../tools/setup/setup.ts";
 
 /** What kind of fleet a benchmark wants. */
 export interface BenchFleetOptions {

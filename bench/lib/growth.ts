@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../../scripts/lib/paths.ts";
+import { ROOT } from "../../tools/lib/paths.ts";
 
 /** One thing that was measured at several sizes. */
 export interface Series {

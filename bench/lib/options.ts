@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { UserError } from "../../scripts/lib/main.ts";
+import { UserError } from "../../tools/lib/main.ts";
 
 /** What every benchmark takes. */
 export interface BenchOptions {

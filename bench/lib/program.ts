@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../../scripts/lib/run.ts";
 import { type BuiltImage, buildImage } from "../../test/support/oci/index.ts";
+import { run } from "../../tools/lib/run.ts";
 
 /** What the program writes as soon as it runs. */
 export const FIRST_LINE = "windhover-bench: running";

@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../../scripts/lib/paths.ts";
+import { ROOT } from "../../tools/lib/paths.ts";
 
 const README = join(ROOT, "bench/README.md");
 

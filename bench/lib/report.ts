@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../../scripts/lib/paths.ts";
+import { ROOT } from "../../tools/lib/paths.ts";
 import { describeMachine, load, type MachineInfo, type VmmInfo } from "./machine.ts";
 import { type Row, summarize } from "./percentiles.ts";
 import { plot } from "./plot.ts";

@@ -1,6 +1,6 @@
 import { isComplete, type Trace, type TraceSpan } from "../../src/cli/trace/spans.ts";
-import { flushTelemetry } from "../../src/lib/tracing.ts";
-import { sleep } from "../../src/lib/wait.ts";
+import { flushTelemetry } from "../../src/lib/otel/tracing.ts";
+import { sleep } from "../../src/lib/runtime/wait.ts";
 import type { TestFleet } from "../../test/support/fleet.ts";
 import { traceClient } from "../../test/support/trace-client.ts";
 

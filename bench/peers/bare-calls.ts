@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import * as grpc from "@grpc/grpc-js";
-import { tool } from "../../scripts/lib/paths.ts";
-import { Stack } from "../../src/lib/lifecycle.ts";
+import { Stack } from "../../src/lib/runtime/lifecycle.ts";
+import { tool } from "../../tools/lib/paths.ts";
 import { BareClient, QUESTION } from "./bare-service.ts";
 
 /** Calls after which Node has compiled what they run through. */

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findProgram } from "../../scripts/fleet/binaries.ts";
-import type { Progress } from "../../scripts/lib/progress.ts";
-import { run } from "../../scripts/lib/run.ts";
-import { installWithApt } from "../../scripts/setup/apt.ts";
+import { findProgram } from "../../dev/services/binaries.ts";
+import type { Progress } from "../../tools/lib/progress.ts";
+import { run } from "../../tools/lib/run.ts";
+import { installWithApt } from "../../tools/setup/apt.ts";
 import { PROGRAM_PATH } from "../lib/program.ts";
 import { untilFirstLine } from "./first-line.ts";
 

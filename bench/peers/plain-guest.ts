@@ -1,10 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { type CpioEntry, writeCpio } from "../../scripts/guest/cpio.ts";
-import { unpackPackage } from "../../scripts/guest/kernel-package.ts";
-import { orderModules } from "../../scripts/guest/modules.ts";
-import { run } from "../../scripts/lib/run.ts";
+import { type CpioEntry, writeCpio } from "../../guest/build/cpio.ts";
+import { unpackPackage } from "../../guest/build/kernel-package.ts";
+import { orderModules } from "../../guest/build/modules.ts";
 import { readManifest } from "../../src/hostd/vmm/qemu/assets.ts";
+import { run } from "../../tools/lib/run.ts";
 import { compile } from "../lib/program.ts";
 
 /** What a hand-made boot needs besides the root disk. */

@@ -1,7 +1,7 @@
-import type { Progress } from "../../scripts/lib/progress.ts";
 import { StartMachineRequest } from "../../src/gen/windhover/machines/v1/machines.ts";
-import { call } from "../../src/lib/client.ts";
+import { call } from "../../src/lib/grpc/client.ts";
 import type { Clients, Machine } from "../../test/support/clients.ts";
+import type { Progress } from "../../tools/lib/progress.ts";
 import { summarize } from "../lib/percentiles.ts";
 import type { Report } from "../lib/report.ts";
 import { number, table } from "../lib/table.ts";

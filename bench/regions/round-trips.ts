@@ -1,4 +1,4 @@
-import type { Progress } from "../../scripts/lib/progress.ts";
+import type { Progress } from "../../tools/lib/progress.ts";
 import type { Report } from "../lib/report.ts";
 import { table } from "../lib/table.ts";
 import { REGIONS } from "./distances.ts";

@@ -1,17 +1,17 @@
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Fleet } from "../../scripts/fleet/fleet.ts";
-import { layoutOf } from "../../scripts/fleet/layout.ts";
-import { type FleetSettings, listenersOf, privateSettings } from "../../scripts/fleet/settings.ts";
-import { guestFolder } from "../../scripts/setup/setup.ts";
+import { Fleet } from "../../dev/fleet/fleet.ts";
+import { layoutOf } from "../../dev/settings/layout.ts";
+import { type FleetSettings, listenersOf, privateSettings } from "../../dev/settings/settings.ts";
 import { UpdateOrganizationRequest } from "../../src/gen/windhover/admin/v1/organizations.ts";
-import { call } from "../../src/lib/client.ts";
+import { call } from "../../src/lib/grpc/client.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../../test/support/clients.ts";
 import { DelayProxy } from "../../test/support/delay-proxy.ts";
 import { dialerOf } from "../../test/support/dialer.ts";
 import { TestFleet } from "../../test/support/fleet.ts";
 import { type BuiltImage, pushImage } from "../../test/support/oci/index.ts";
 import { temporaryFolder } from "../../test/support/temporary.ts";
+import { guestFolder } from "../../tools/setup/setup.ts";
 import { APP } from "../lib/fleet.ts";
 
 /** What an api of one region reaches in another. */

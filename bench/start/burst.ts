@@ -1,4 +1,4 @@
-import { within } from "../../src/lib/wait.ts";
+import { within } from "../../src/lib/runtime/wait.ts";
 import type { BenchFleet } from "../lib/fleet.ts";
 import type { PoolWatch } from "./pool.ts";
 

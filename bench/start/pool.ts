@@ -1,4 +1,4 @@
-import { sleep } from "../../src/lib/wait.ts";
+import { sleep } from "../../src/lib/runtime/wait.ts";
 import { gauge } from "../lib/gauge.ts";
 
 /** How a start is brought about that is meant to go this way. */

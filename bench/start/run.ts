@@ -1,7 +1,7 @@
-import type { Progress } from "../../scripts/lib/progress.ts";
 import type { TraceSpan } from "../../src/cli/trace/spans.ts";
 import type { Host } from "../../src/gen/windhover/admin/v1/hosts.ts";
 import type { BuiltImage } from "../../test/support/oci/index.ts";
+import type { Progress } from "../../tools/lib/progress.ts";
 import { BenchFleet } from "../lib/fleet.ts";
 import { describeVmm } from "../lib/machine.ts";
 import type { Report } from "../lib/report.ts";

@@ -1,5 +1,5 @@
-import { openStream } from "../../src/lib/client.ts";
-import { within } from "../../src/lib/wait.ts";
+import { openStream } from "../../src/lib/grpc/client.ts";
+import { within } from "../../src/lib/runtime/wait.ts";
 import type { BenchFleet } from "../lib/fleet.ts";
 import { FIRST_LINE } from "../lib/program.ts";
 

@@ -9,11 +9,11 @@ import {
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
 import { MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
-import type { Clock } from "../lib/clock.ts";
-import { hasReason } from "../lib/fault.ts";
-import { type Stack, startLoop } from "../lib/lifecycle.ts";
-import { Database } from "../lib/postgres.ts";
-import { internalTokens } from "../lib/tokens.ts";
+import { internalTokens } from "../lib/auth/tokens.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import { hasReason } from "../lib/runtime/fault.ts";
+import { type Stack, startLoop } from "../lib/runtime/lifecycle.ts";
+import { Database } from "../lib/stores/postgres.ts";
 import { AppStore } from "./adapters/app-store.ts";
 import { CreateStore } from "./adapters/create-store.ts";
 import { GatedDatabase } from "./adapters/gated-database.ts";

@@ -1,4 +1,4 @@
-import { Fault, hasReason } from "../lib/fault.ts";
+import { Fault, hasReason } from "../lib/runtime/fault.ts";
 import type { AppStore } from "./adapters/app-store.ts";
 import type { MachineStore } from "./adapters/machine-store.ts";
 import type { Machine } from "./domain/machine.ts";

@@ -1,4 +1,13 @@
-import { address, integer, list, optional, type Reader, readEnv, showConfig, text } from "../lib/config.ts";
+import {
+  address,
+  integer,
+  list,
+  optional,
+  type Reader,
+  readEnv,
+  showConfig,
+  text,
+} from "../lib/runtime/config.ts";
 import type { SchedulerAddress } from "./adapters/schedulers.ts";
 
 /** A replica of a region's scheduler: `region=host:port`, or `host:port` alone for the api's own region. */

@@ -1,6 +1,6 @@
-import type { Clock } from "../lib/clock.ts";
-import { logger } from "../lib/log.ts";
-import { within } from "../lib/wait.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import { logger } from "../lib/runtime/log.ts";
+import { within } from "../lib/runtime/wait.ts";
 import type { HostStore } from "./adapters/host-store.ts";
 import type { Schedulers } from "./adapters/schedulers.ts";
 import { hostTo } from "./convert-hosts.ts";

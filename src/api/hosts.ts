@@ -1,7 +1,7 @@
-import type { Clock } from "../lib/clock.ts";
-import { hasReason } from "../lib/fault.ts";
-import { logger } from "../lib/log.ts";
-import { within } from "../lib/wait.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import { hasReason } from "../lib/runtime/fault.ts";
+import { logger } from "../lib/runtime/log.ts";
+import { within } from "../lib/runtime/wait.ts";
 import type { HostStore } from "./adapters/host-store.ts";
 import type { HostAddress } from "./adapters/hostd.ts";
 import type { AskHello } from "./adapters/hostd-hello.ts";

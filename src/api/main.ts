@@ -4,17 +4,17 @@
  * taken over by any replica, and its table of hosts is on its disk.
  */
 import { readFileSync } from "node:fs";
-import { TokenVerifier } from "../lib/auth.ts";
-import { systemClock } from "../lib/clock.ts";
-import { ConfigError } from "../lib/config.ts";
-import { addHealth, Health } from "../lib/health.ts";
-import { Stack, untilSignal } from "../lib/lifecycle.ts";
-import { createLogger } from "../lib/log.ts";
-import { serveMetrics } from "../lib/metrics.ts";
-import { addReflection } from "../lib/reflection.ts";
-import { startRehearsal } from "../lib/rehearse.ts";
-import { createServer, serve } from "../lib/serve.ts";
-import { flushTelemetry } from "../lib/tracing.ts";
+import { TokenVerifier } from "../lib/auth/auth.ts";
+import { addHealth, Health } from "../lib/grpc/server/health.ts";
+import { addReflection } from "../lib/grpc/server/reflection.ts";
+import { createServer, serve } from "../lib/grpc/server/serve.ts";
+import { startRehearsal } from "../lib/grpc/server/warm-up.ts";
+import { serveMetrics } from "../lib/otel/metrics.ts";
+import { flushTelemetry } from "../lib/otel/tracing.ts";
+import { systemClock } from "../lib/runtime/clock.ts";
+import { ConfigError } from "../lib/runtime/config.ts";
+import { Stack, untilSignal } from "../lib/runtime/lifecycle.ts";
+import { createLogger } from "../lib/runtime/log.ts";
 import { RegistryImages } from "./adapters/images.ts";
 import { exposeApi } from "./adapters/metrics.ts";
 import { openApi, SERVICES } from "./api.ts";

@@ -1,6 +1,6 @@
 import { Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault } from "../lib/fault.ts";
-import { logger } from "../lib/log.ts";
+import { Fault } from "../lib/runtime/fault.ts";
+import { logger } from "../lib/runtime/log.ts";
 import type { HostOperations } from "./adapters/hostd-operators.ts";
 import { findHost } from "./domain/find-host.ts";
 import type { HostEntry, HostTable } from "./domain/host-table.ts";

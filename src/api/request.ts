@@ -1,7 +1,7 @@
-import { requireScope, type Scope as TokenScope } from "../lib/auth.ts";
-import { Fault, invalid, type Violation } from "../lib/fault.ts";
-import { type CallContext, remainingMs } from "../lib/rpc.ts";
-import { annotate, attribute } from "../lib/tracing.ts";
+import { requireScope, type Scope as TokenScope } from "../lib/auth/auth.ts";
+import { type CallContext, remainingMs } from "../lib/grpc/rpc.ts";
+import { annotate, attribute } from "../lib/otel/tracing.ts";
+import { Fault, invalid, type Violation } from "../lib/runtime/fault.ts";
 import { type MachineId, parseMachineId } from "./domain/machine-id.ts";
 import type { NameCheck } from "./domain/names.ts";
 import type { Caller } from "./domain/scope.ts";

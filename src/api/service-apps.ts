@@ -1,6 +1,6 @@
 import type { AppsServiceServer, App as WireApp } from "../gen/windhover/machines/v1/apps.ts";
-import { requireScope } from "../lib/auth.ts";
-import { unary } from "../lib/rpc.ts";
+import { requireScope } from "../lib/auth/auth.ts";
+import { unary } from "../lib/grpc/rpc.ts";
 import type { AppStore } from "./adapters/app-store.ts";
 import type { Apps } from "./apps.ts";
 import { timeTo } from "./convert-machine.ts";

@@ -5,8 +5,8 @@ import type {
   ReportEventsRequest,
 } from "../gen/windhover/admin/v1/hosts.ts";
 import { Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { requireScope } from "../lib/auth.ts";
-import { serverStream, unary } from "../lib/rpc.ts";
+import { requireScope } from "../lib/auth/auth.ts";
+import { serverStream, unary } from "../lib/grpc/rpc.ts";
 import { measureDrain } from "./adapters/metrics.ts";
 import { drainedTo, entryOf } from "./convert-hosts.ts";
 import { eventFrom, machineFrom } from "./convert-machine.ts";

@@ -7,8 +7,8 @@ import type {
   WaitMachineRequest,
   WatchCreateResponse,
 } from "../gen/windhover/machines/v1/machines.ts";
-import { serverStream, unary } from "../lib/rpc.ts";
-import { withSpan } from "../lib/tracing.ts";
+import { serverStream, unary } from "../lib/grpc/rpc.ts";
+import { withSpan } from "../lib/otel/tracing.ts";
 import type { MachineQuery } from "./adapters/machine-store.ts";
 import { measureCreate, measureStart } from "./adapters/metrics.ts";
 import { configInput, durationMs } from "./convert-config.ts";

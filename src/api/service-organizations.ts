@@ -6,10 +6,10 @@ import {
   type Organization as WireOrganization,
   Standing as WireStanding,
 } from "../gen/windhover/admin/v1/organizations.ts";
-import { mintToken, requireScope, type Scope } from "../lib/auth.ts";
-import type { Clock } from "../lib/clock.ts";
-import { Fault } from "../lib/fault.ts";
-import { unary } from "../lib/rpc.ts";
+import { mintToken, requireScope, type Scope } from "../lib/auth/auth.ts";
+import { unary } from "../lib/grpc/rpc.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import { Fault } from "../lib/runtime/fault.ts";
 import type { OrganizationStore } from "./adapters/organization-store.ts";
 import { timeTo } from "./convert-machine.ts";
 import { checkSlug } from "./domain/names.ts";

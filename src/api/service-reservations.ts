@@ -1,6 +1,6 @@
 import type { ReservationsServiceServer } from "../gen/windhover/admin/v1/hosts.ts";
-import { Fault } from "../lib/fault.ts";
-import { unary } from "../lib/rpc.ts";
+import { unary } from "../lib/grpc/rpc.ts";
+import { Fault } from "../lib/runtime/fault.ts";
 import type { Schedulers } from "./adapters/schedulers.ts";
 import { callerOf, Problems } from "./request.ts";
 

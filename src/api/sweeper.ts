@@ -1,6 +1,6 @@
-import type { Clock } from "../lib/clock.ts";
-import { hasReason } from "../lib/fault.ts";
-import { logger } from "../lib/log.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import { hasReason } from "../lib/runtime/fault.ts";
+import { logger } from "../lib/runtime/log.ts";
 import type { SweepHosts } from "./adapters/hostd-sweep.ts";
 import type { MachineStore } from "./adapters/machine-store.ts";
 import { swept } from "./adapters/metrics.ts";

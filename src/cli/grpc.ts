@@ -1,10 +1,10 @@
 import { type Client, credentials } from "@grpc/grpc-js";
-import { bind, type CallScope } from "../lib/binding.ts";
-import type { ClientConstructor, UnaryMethod } from "../lib/client.ts";
-import { messageLimits, type TypedOptions } from "../lib/options.ts";
+import { bind, type CallScope } from "../lib/grpc/binding.ts";
+import type { ClientConstructor, UnaryMethod } from "../lib/grpc/client.ts";
+import { messageLimits, type TypedOptions } from "../lib/grpc/options.ts";
 
 export { Metadata } from "@grpc/grpc-js";
-export { openStream } from "../lib/streams.ts";
+export { openStream } from "../lib/grpc/streams.ts";
 
 // What `lib/client.ts` does, without its metrics, its tracing and its minting of tokens: loading those takes a short-lived program as long
 // as the call itself. The same bounds and the same faults, because they are the same code.

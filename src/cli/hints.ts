@@ -1,4 +1,4 @@
-import type { Fault } from "../lib/fault.ts";
+import type { Fault } from "../lib/runtime/fault.ts";
 import type { Settings } from "./settings.ts";
 
 /** What the command was about, for hints that name it. */

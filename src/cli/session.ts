@@ -1,6 +1,6 @@
 import type { Client } from "@grpc/grpc-js";
-import type { CallScope, ClientConstructor, UnaryMethod } from "../lib/client.ts";
-import { Fault } from "../lib/fault.ts";
+import type { CallScope, ClientConstructor, UnaryMethod } from "../lib/grpc/client.ts";
+import { Fault } from "../lib/runtime/fault.ts";
 import { type Settings, tokenOf } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import type { RootSpan } from "./trace/root-span.ts";

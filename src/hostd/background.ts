@@ -1,9 +1,9 @@
 import { context } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import type { AnnounceHostRequest } from "../gen/windhover/admin/v1/hosts.ts";
-import { Fault } from "../lib/fault.ts";
-import { type Stack, startLoop } from "../lib/lifecycle.ts";
-import { logger } from "../lib/log.ts";
+import { Fault } from "../lib/runtime/fault.ts";
+import { type Stack, startLoop } from "../lib/runtime/lifecycle.ts";
+import { logger } from "../lib/runtime/log.ts";
 import type { DiskWatch } from "./adapters/disk-watch.ts";
 import type { ImageCacheClient } from "./adapters/imagecache-client.ts";
 import type { ReportsApi } from "./adapters/outbox.ts";

@@ -12,7 +12,7 @@ import {
   readEnv,
   showConfig,
   text,
-} from "../lib/config.ts";
+} from "../lib/runtime/config.ts";
 import type { PortRange } from "./adapters/ports.ts";
 
 /** vCPUs promised for each real one: machines are idle most of the time, as shared CPUs anywhere. */

@@ -6,7 +6,7 @@ import {
   type Status,
   type Resources as WireResources,
 } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { invalid } from "../lib/fault.ts";
+import { invalid } from "../lib/runtime/fault.ts";
 import type { OutboxEntry } from "./adapters/store.ts";
 import { eventToProto, machineToProto } from "./convert.ts";
 import type { Host } from "./domain/host.ts";

@@ -1,7 +1,7 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
 import type { CreateMachineRequest } from "../gen/windhover/hostd/v1/hostd.ts";
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
-import { invalid, type Violation } from "../lib/fault.ts";
+import { invalid, type Violation } from "../lib/runtime/fault.ts";
 import { stateFromProto } from "./convert.ts";
 import type { StopOptions } from "./domain/halt.ts";
 import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./domain/machine.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import type { Clock } from "../lib/clock.ts";
-import type { Logger } from "../lib/log.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import type { Logger } from "../lib/runtime/log.ts";
 import { LogStore } from "./adapters/log-store.ts";
 import { meter } from "./adapters/metrics.ts";
 import { HostPorts, type PortRange } from "./adapters/ports.ts";

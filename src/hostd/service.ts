@@ -1,7 +1,7 @@
 import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
-import { requireScope } from "../lib/auth.ts";
-import { Fault } from "../lib/fault.ts";
-import { type CallContext, serverStream, unary } from "../lib/rpc.ts";
+import { requireScope } from "../lib/auth/auth.ts";
+import { type CallContext, serverStream, unary } from "../lib/grpc/rpc.ts";
+import { Fault } from "../lib/runtime/fault.ts";
 import type { LogStore } from "./adapters/log-store.ts";
 import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
 import {

@@ -1,9 +1,9 @@
-import { type Clock, systemClock } from "../lib/clock.ts";
-import { startLoop } from "../lib/lifecycle.ts";
 import { anonymous, authFile } from "../lib/oci/credentials.ts";
 import type { Digest } from "../lib/oci/digest.ts";
 import { RegistryClient } from "../lib/oci/registry.ts";
 import { DEFAULT_RETRY, type RetryPolicy } from "../lib/oci/retry.ts";
+import { type Clock, systemClock } from "../lib/runtime/clock.ts";
+import { startLoop } from "../lib/runtime/lifecycle.ts";
 import { Blobs } from "./adapters/blobs.ts";
 import { CacheDir } from "./adapters/cache-dir.ts";
 import { ImageFiles } from "./adapters/image-files.ts";

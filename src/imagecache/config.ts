@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { address, integer, list, optional, readEnv, showConfig, text } from "../lib/config.ts";
+import { address, integer, list, optional, readEnv, showConfig, text } from "../lib/runtime/config.ts";
 import { DEFAULT_LIMITS } from "./domain/limits.ts";
 
 const MIB = 1024 * 1024;

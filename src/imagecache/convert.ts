@@ -6,9 +6,9 @@ import {
   type Pin as PinMessage,
   PullPhase,
 } from "../gen/windhover/imagecache/v1/imagecache.ts";
-import { Fault, invalid, type Violation } from "../lib/fault.ts";
 import { type Digest, parseDigest } from "../lib/oci/digest.ts";
 import { parseReference } from "../lib/oci/reference.ts";
+import { Fault, invalid, type Violation } from "../lib/runtime/fault.ts";
 import type { ImageView, Phase } from "./domain/image.ts";
 import type { EnsureOrder, EnsureStep } from "./domain/images.ts";
 import { OWNER, type Pin } from "./domain/pins.ts";

@@ -5,15 +5,15 @@
  */
 import { readFileSync } from "node:fs";
 import { ImageCacheServiceService } from "../gen/windhover/imagecache/v1/imagecache.ts";
-import { TokenVerifier } from "../lib/auth.ts";
-import { ConfigError } from "../lib/config.ts";
-import { addHealth, Health } from "../lib/health.ts";
-import { Stack, untilSignal } from "../lib/lifecycle.ts";
-import { createLogger } from "../lib/log.ts";
-import { serveMetrics } from "../lib/metrics.ts";
-import { addReflection } from "../lib/reflection.ts";
-import { createServer, serve } from "../lib/serve.ts";
-import { flushTelemetry } from "../lib/tracing.ts";
+import { TokenVerifier } from "../lib/auth/auth.ts";
+import { addHealth, Health } from "../lib/grpc/server/health.ts";
+import { addReflection } from "../lib/grpc/server/reflection.ts";
+import { createServer, serve } from "../lib/grpc/server/serve.ts";
+import { serveMetrics } from "../lib/otel/metrics.ts";
+import { flushTelemetry } from "../lib/otel/tracing.ts";
+import { ConfigError } from "../lib/runtime/config.ts";
+import { Stack, untilSignal } from "../lib/runtime/lifecycle.ts";
+import { createLogger } from "../lib/runtime/log.ts";
 import { exposeCache } from "./adapters/metrics.ts";
 import { openCache } from "./cache.ts";
 import { readConfig } from "./config.ts";

@@ -1,6 +1,6 @@
 import type { ImageCacheServiceServer } from "../gen/windhover/imagecache/v1/imagecache.ts";
-import { requireScope } from "../lib/auth.ts";
-import { serverStream, unary } from "../lib/rpc.ts";
+import { requireScope } from "../lib/auth/auth.ts";
+import { serverStream, unary } from "../lib/grpc/rpc.ts";
 import { countRequest } from "./adapters/metrics.ts";
 import { fromImage, fromStep, toDigest, toOrder, toPage, toPin, toPins } from "./convert.ts";
 import type { Images } from "./domain/images.ts";

@@ -1,7 +1,7 @@
 import type { AttachRequest, AttachResponse } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault } from "../lib/fault.ts";
-import { logger } from "../lib/log.ts";
-import type { Wire, WireUser } from "../lib/wire.ts";
+import type { Wire, WireUser } from "../lib/grpc/wire.ts";
+import { Fault } from "../lib/runtime/fault.ts";
+import { logger } from "../lib/runtime/log.ts";
 import { HostLine } from "./adapters/host-stream.ts";
 import { toDecline, toHostInfo, toHostStatus, toOffer } from "./convert.ts";
 import type { AttachedHost, HostInfo } from "./domain/attached-host.ts";

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { address, integer, optional, readEnv, showConfig, text } from "../lib/config.ts";
+import { address, integer, optional, readEnv, showConfig, text } from "../lib/runtime/config.ts";
 
 const spec = {
   /** Where to serve gRPC. */

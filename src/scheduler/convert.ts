@@ -1,7 +1,7 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
 import * as wire from "../gen/windhover/machines/v1/machine.ts";
 import * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault, invalid, type Violation } from "../lib/fault.ts";
+import { Fault, invalid, type Violation } from "../lib/runtime/fault.ts";
 import type { AttachedHost, BidTerms, HostInfo, HostStatus, Scheduling } from "./domain/attached-host.ts";
 import { type Bid, type Decline, declineReason, type Offer, type Resources } from "./domain/offer.ts";
 import { ANYWHERE, type Placement } from "./domain/placement.ts";

@@ -4,17 +4,17 @@
  */
 import { readFileSync } from "node:fs";
 import { SchedulerServiceService } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { TokenVerifier } from "../lib/auth.ts";
-import { systemClock } from "../lib/clock.ts";
-import { ConfigError } from "../lib/config.ts";
-import { addHealth, Health } from "../lib/health.ts";
-import { Stack, untilSignal } from "../lib/lifecycle.ts";
-import { createLogger } from "../lib/log.ts";
-import { serveMetrics } from "../lib/metrics.ts";
-import { Redis } from "../lib/redis.ts";
-import { addReflection } from "../lib/reflection.ts";
-import { createServer, serve } from "../lib/serve.ts";
-import { flushTelemetry } from "../lib/tracing.ts";
+import { TokenVerifier } from "../lib/auth/auth.ts";
+import { addHealth, Health } from "../lib/grpc/server/health.ts";
+import { addReflection } from "../lib/grpc/server/reflection.ts";
+import { createServer, serve } from "../lib/grpc/server/serve.ts";
+import { serveMetrics } from "../lib/otel/metrics.ts";
+import { flushTelemetry } from "../lib/otel/tracing.ts";
+import { systemClock } from "../lib/runtime/clock.ts";
+import { ConfigError } from "../lib/runtime/config.ts";
+import { Stack, untilSignal } from "../lib/runtime/lifecycle.ts";
+import { createLogger } from "../lib/runtime/log.ts";
+import { Redis } from "../lib/stores/redis.ts";
 import { exposeScheduler } from "./adapters/metrics.ts";
 import { readConfig } from "./config.ts";
 import { makeScheduler, REDIS_TIMEOUT_MS } from "./scheduler.ts";

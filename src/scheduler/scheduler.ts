@@ -1,7 +1,7 @@
-import type { Clock } from "../lib/clock.ts";
-import { hasReason } from "../lib/fault.ts";
-import { startLoop } from "../lib/lifecycle.ts";
-import type { Redis } from "../lib/redis.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import { hasReason } from "../lib/runtime/fault.ts";
+import { startLoop } from "../lib/runtime/lifecycle.ts";
+import type { Redis } from "../lib/stores/redis.ts";
 import { after } from "./adapters/after.ts";
 import { observer } from "./adapters/observe.ts";
 import { RedisReservations } from "./adapters/redis-reservations.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../lib/fault.ts";
+import { Fault } from "../lib/runtime/fault.ts";
 import type { Origin } from "./domain/summary.ts";
 
 /** What a token says, as far as the receiver cares. */

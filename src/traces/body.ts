@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-import { Fault } from "../lib/fault.ts";
+import { Fault } from "../lib/runtime/fault.ts";
 
 /** The most a body may have, packed or unpacked, in bytes. */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;

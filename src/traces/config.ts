@@ -1,4 +1,4 @@
-import { address, integer, readEnv, showConfig, text } from "../lib/config.ts";
+import { address, integer, readEnv, showConfig, text } from "../lib/runtime/config.ts";
 
 const spec = {
   /** Where to listen for OTLP/HTTP and queries. */

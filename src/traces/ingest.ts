@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Fault } from "../lib/fault.ts";
+import { Fault } from "../lib/runtime/fault.ts";
 import { MAX_CLIENT_SPANS_PER_REQUEST } from "./access.ts";
 import type { TraceStore } from "./adapters/store.ts";
 import { readBody } from "./body.ts";

@@ -3,12 +3,12 @@
  * `hover trace`. Everything it has may be lost; nothing waits for it. Production sends OTLP to a collector instead.
  */
 import { readFileSync } from "node:fs";
-import { TokenVerifier } from "../lib/auth.ts";
-import { systemClock } from "../lib/clock.ts";
-import { ConfigError } from "../lib/config.ts";
-import { Stack, untilSignal } from "../lib/lifecycle.ts";
-import { listen } from "../lib/listen.ts";
-import { createLogger } from "../lib/log.ts";
+import { TokenVerifier } from "../lib/auth/auth.ts";
+import { systemClock } from "../lib/runtime/clock.ts";
+import { ConfigError } from "../lib/runtime/config.ts";
+import { Stack, untilSignal } from "../lib/runtime/lifecycle.ts";
+import { listen } from "../lib/runtime/listen.ts";
+import { createLogger } from "../lib/runtime/log.ts";
 import { TraceStore } from "./adapters/store.ts";
 import { readConfig } from "./config.ts";
 import { closeServer, traceServer } from "./server.ts";

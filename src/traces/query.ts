@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
-import type { Clock } from "../lib/clock.ts";
-import { Fault, invalid, type Violation } from "../lib/fault.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import { Fault, invalid, type Violation } from "../lib/runtime/fault.ts";
 import type { Filter, TraceStore } from "./adapters/store.ts";
 import { isVisible, type Summary } from "./domain/summary.ts";
 import { sendJson, sendText } from "./reply.ts";

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Clock } from "../lib/clock.ts";
-import { Fault } from "../lib/fault.ts";
-import { logger } from "../lib/log.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import { Fault } from "../lib/runtime/fault.ts";
+import { logger } from "../lib/runtime/log.ts";
 import { type Reader, readableOrg, writerOf } from "./access.ts";
 import type { TraceStore } from "./adapters/store.ts";
 import { Ingest, refuseExport } from "./ingest.ts";

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { dataFolder } from "../../scripts/lib/paths.ts";
+import { dataFolder } from "../../tools/lib/paths.ts";
 import { type BuiltImage, buildImage } from "../support/oci/index.ts";
 
 /** What the archive is made of; part of its name, so that a change makes a new one. */

@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildGuest } from "../../scripts/guest/build.ts";
-import { guestFolder } from "../../scripts/setup/setup.ts";
+import { buildGuest } from "../../guest/build/build.ts";
 import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/waiting.ts";
 import { SELECT_DEFAULTS, type SelectOptions, selectVmm } from "../../src/hostd/vmm/select.ts";
 import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";
+import { guestFolder } from "../../tools/setup/setup.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** A VMM on a private directory, an image for it, and what is needed to start things in it. */

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildGuest } from "../../scripts/guest/build.ts";
-import { guestFolder } from "../../scripts/setup/setup.ts";
+import { buildGuest } from "../../guest/build/build.ts";
 import { loadGuestAssets, readManifest } from "../../src/hostd/vmm/qemu/assets.ts";
+import { guestFolder } from "../../tools/setup/setup.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
 
 let folder: TemporaryFolder;
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-const script = join(import.meta.dirname, "../../scripts/guest/build.ts");
+const script = join(import.meta.dirname, "../../guest/build/build.ts");
 
 test("a build that is killed leaves nothing that could be taken for a guest, and the next one succeeds", async () => {
   const child = spawn(process.execPath, [script, folder.path], { stdio: "ignore" });

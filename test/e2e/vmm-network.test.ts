@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { freePorts } from "../../scripts/fleet/ports.ts";
+import { freePorts } from "../../dev/settings/ports.ts";
 import { type Bench, openBench } from "./vmm-fixture.ts";
 
 let bench: Bench;

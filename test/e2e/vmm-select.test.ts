@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { buildGuest } from "../../scripts/guest/build.ts";
-import { guestFolder } from "../../scripts/setup/setup.ts";
+import { buildGuest } from "../../guest/build/build.ts";
+import { guestFolder } from "../../tools/setup/setup.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { openVmm } from "./vmm-fixture.ts";
 

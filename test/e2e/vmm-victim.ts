@@ -5,7 +5,7 @@
 import { Agent } from "../../src/hostd/vmm/qemu/agent.ts";
 import { Qmp } from "../../src/hostd/vmm/qemu/qmp.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
-import { sleep } from "../../src/lib/wait.ts";
+import { sleep } from "../../src/lib/runtime/wait.ts";
 import { openVmm, plainWorkload } from "./vmm-fixture.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };

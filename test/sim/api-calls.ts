@@ -5,8 +5,8 @@ import { SCRATCH_DISK_MB, schedulerUnavailable } from "../../src/api/adapters/sc
 import type { Auctions, CreateHosts } from "../../src/api/create/context.ts";
 import type { HostMachines } from "../../src/api/domain/machines.ts";
 import type { Scope } from "../../src/api/domain/scope.ts";
-import type { Clock } from "../../src/lib/clock.ts";
-import { Fault } from "../../src/lib/fault.ts";
+import type { Clock } from "../../src/lib/runtime/clock.ts";
+import { Fault } from "../../src/lib/runtime/fault.ts";
 import type { Offer } from "../../src/scheduler/domain/offer.ts";
 import { ANYWHERE } from "../../src/scheduler/domain/placement.ts";
 import type { Living } from "../../src/scheduler/domain/reservation-store.ts";

@@ -1,6 +1,6 @@
 import type { Images, Pin } from "../../src/hostd/domain/host.ts";
 import type { LocalImage } from "../../src/hostd/domain/machine.ts";
-import { Fault } from "../../src/lib/fault.ts";
+import { Fault } from "../../src/lib/runtime/fault.ts";
 import { Random } from "./random.ts";
 import type { Life, World } from "./world.ts";
 

@@ -1,4 +1,4 @@
-import type { Result, Statement } from "../../src/lib/postgres.ts";
+import type { Result, Statement } from "../../src/lib/stores/postgres.ts";
 import * as hosts from "./postgres-hosts.ts";
 import * as machines from "./postgres-machines.ts";
 import * as sagas from "./postgres-sagas.ts";

@@ -1,6 +1,6 @@
 import type { Transactions } from "../../src/api/adapters/gated-database.ts";
-import { Fault } from "../../src/lib/fault.ts";
-import type { Result, Statement, Transaction } from "../../src/lib/postgres.ts";
+import { Fault } from "../../src/lib/runtime/fault.ts";
+import type { Result, Statement, Transaction } from "../../src/lib/stores/postgres.ts";
 import { execute } from "./postgres-statements.ts";
 import { Tables } from "./postgres-tables.ts";
 import { Random } from "./random.ts";
@@ -11,7 +11,7 @@ const IDLE_MS = 10_000;
 
 /**
  * The central Postgres: the statements of the real stores, known by their names, on tables in memory. Transactions take turns, so what is
- * left out is what READ COMMITTED would let them see of each other; test/contract/sim-postgres.test.ts holds it to the real one.
+ * left out is what READ COMMITTED would let them see of each other; test/contract/sim/postgres.test.ts holds it to the real one.
  *
  * Faults: it is away; a connection breaks before a statement, or after it (whether a commit has happened is then not known).
  */

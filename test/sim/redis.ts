@@ -1,4 +1,4 @@
-import { Fault } from "../../src/lib/fault.ts";
+import { Fault } from "../../src/lib/runtime/fault.ts";
 import type { Offer } from "../../src/scheduler/domain/offer.ts";
 import type {
   Claimed,
@@ -27,7 +27,7 @@ interface Hash {
 
 /**
  * What the scripts of src/scheduler/adapters/redis-scripts.ts do, one method for each, atomically, by the clock it is given.
- * test/contract/sim-redis.test.ts holds it to the real Redis.
+ * test/contract/sim/redis.test.ts holds it to the real Redis.
  */
 export class Reservations {
   readonly #now: () => number;

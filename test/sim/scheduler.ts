@@ -1,5 +1,5 @@
-import { hasReason } from "../../src/lib/fault.ts";
-import { startLoop } from "../../src/lib/lifecycle.ts";
+import { hasReason } from "../../src/lib/runtime/fault.ts";
+import { startLoop } from "../../src/lib/runtime/lifecycle.ts";
 import { Attachment } from "../../src/scheduler/attach.ts";
 import { AUCTION_LIMITS } from "../../src/scheduler/domain/auction.ts";
 import { Auctioneer } from "../../src/scheduler/domain/auctioneer.ts";

@@ -1,4 +1,4 @@
-import { createLogger } from "../../src/lib/log.ts";
+import { createLogger } from "../../src/lib/runtime/log.ts";
 import { planFaults } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
 import { installGlobals } from "./globals.ts";

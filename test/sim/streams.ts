@@ -1,6 +1,6 @@
 import type { AttachRequest, AttachResponse } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault } from "../../src/lib/fault.ts";
-import { hand, type Wire, type WireUser } from "../../src/lib/wire.ts";
+import { hand, type Wire, type WireUser } from "../../src/lib/grpc/wire.ts";
+import { Fault } from "../../src/lib/runtime/fault.ts";
 import type { Lane, Network } from "./network.ts";
 import type { Life, Process } from "./world.ts";
 

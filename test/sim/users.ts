@@ -1,7 +1,7 @@
 import type { CreateRequest } from "../../src/api/domain/create-state.ts";
 import type { Machine } from "../../src/api/domain/machine.ts";
-import { Fault } from "../../src/lib/fault.ts";
-import { sleep } from "../../src/lib/wait.ts";
+import { Fault } from "../../src/lib/runtime/fault.ts";
+import { sleep } from "../../src/lib/runtime/wait.ts";
 import type { CreateCall } from "./api.ts";
 import type { Network } from "./network.ts";
 import { Random } from "./random.ts";

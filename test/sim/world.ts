@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Clock } from "../../src/lib/clock.ts";
+import type { Clock } from "../../src/lib/runtime/clock.ts";
 import { Random } from "./random.ts";
 
 /**

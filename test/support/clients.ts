@@ -16,7 +16,7 @@ import {
   StopMachineRequest,
   WaitMachineRequest,
 } from "../../src/gen/windhover/machines/v1/machines.ts";
-import { call, connect, openStream } from "../../src/lib/client.ts";
+import { call, connect, openStream } from "../../src/lib/grpc/client.ts";
 
 export type { Machine, MachineState };
 

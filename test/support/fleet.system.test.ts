@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { checkHealth } from "../../scripts/fleet/health.ts";
-import { layoutOf } from "../../scripts/fleet/layout.ts";
-import { findLeftovers } from "../../scripts/fleet/sweep.ts";
+import { checkHealth } from "../../dev/fleet/health.ts";
+import { layoutOf } from "../../dev/settings/layout.ts";
+import { findLeftovers } from "../../dev/supervisor/sweep.ts";
 import { startFleet, type TestFleet } from "./fleet.ts";
 
 let fleet: TestFleet;

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { Fleet } from "../../scripts/fleet/fleet.ts";
-import { layoutOf } from "../../scripts/fleet/layout.ts";
-import type { Part } from "../../scripts/fleet/part.ts";
-import { firstRegion, privateSettings } from "../../scripts/fleet/settings.ts";
-import { findLeftovers } from "../../scripts/fleet/sweep.ts";
-import { guestFolder } from "../../scripts/setup/setup.ts";
+import { Fleet } from "../../dev/fleet/fleet.ts";
+import { layoutOf } from "../../dev/settings/layout.ts";
+import { firstRegion, privateSettings } from "../../dev/settings/settings.ts";
+import type { Part } from "../../dev/supervisor/part.ts";
+import { findLeftovers } from "../../dev/supervisor/sweep.ts";
+import { guestFolder } from "../../tools/setup/setup.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 /** What kind of fleet a test wants. */

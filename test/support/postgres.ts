@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { inject } from "vitest";
-import { Part } from "../../scripts/fleet/part.ts";
-import { postgres, postgresUrl, query } from "../../scripts/fleet/postgres.ts";
+import { postgres, postgresUrl, query } from "../../dev/services/postgres.ts";
+import { Part } from "../../dev/supervisor/part.ts";
 import { startOrRemove, temporaryFolder } from "./temporary.ts";
 
 declare module "vitest" {

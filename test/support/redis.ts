@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { Part } from "../../scripts/fleet/part.ts";
-import { redis, redisSocket } from "../../scripts/fleet/redis.ts";
+import { redis, redisSocket } from "../../dev/services/redis.ts";
+import { Part } from "../../dev/supervisor/part.ts";
 import { startOrRemove, temporaryFolder } from "./temporary.ts";
 
 /** A Redis server of one's own. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { Part } from "../../scripts/fleet/part.ts";
-import { freePorts } from "../../scripts/fleet/ports.ts";
-import { registry } from "../../scripts/fleet/registry.ts";
+import { registry } from "../../dev/services/registry.ts";
+import { freePorts } from "../../dev/settings/ports.ts";
+import { Part } from "../../dev/supervisor/part.ts";
 import { startOrRemove, temporaryFolder } from "./temporary.ts";
 
 /** An OCI registry of one's own. */

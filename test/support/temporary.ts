@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Part } from "../../scripts/fleet/part.ts";
+import type { Part } from "../../dev/supervisor/part.ts";
 
 /** A folder that goes when the test does. */
 export interface TemporaryFolder {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { context, propagation, trace } from "@opentelemetry/api";
-import { mintToken } from "../../src/lib/auth.ts";
-import { startTelemetry } from "../../src/lib/telemetry.ts";
+import { mintToken } from "../../src/lib/auth/auth.ts";
+import { startTelemetry } from "../../src/lib/otel/telemetry.ts";
 import type { TestFleet } from "./fleet.ts";
 
 const TOKEN_SECONDS = 24 * 3_600;

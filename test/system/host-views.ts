@@ -3,8 +3,8 @@ import { HostServiceClient } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import { ImageCacheServiceClient } from "../../src/gen/windhover/imagecache/v1/imagecache.ts";
 import { type Machine, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { Resources } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { mintToken } from "../../src/lib/auth.ts";
-import { call, connect } from "../../src/lib/client.ts";
+import { mintToken } from "../../src/lib/auth/auth.ts";
+import { call, connect } from "../../src/lib/grpc/client.ts";
 import type { TestFleet } from "../support/fleet.ts";
 
 /** A host as it sees itself. */

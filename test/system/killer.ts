@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Part } from "../../scripts/fleet/part.ts";
+import type { Part } from "../../dev/supervisor/part.ts";
 import { describePoint, KILL_POINTS, type KillPoint, KillPoints } from "../support/kill-points.ts";
 import { type Invariants, openInvariants } from "./invariants.ts";
 import { type OperationName, operations } from "./kill-operations.ts";

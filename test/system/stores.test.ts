@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { redisSocket } from "../../scripts/fleet/redis.ts";
+import { redisSocket } from "../../dev/services/redis.ts";
 import { MachineState, Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
-import { Redis } from "../../src/lib/redis.ts";
+import { Redis } from "../../src/lib/stores/redis.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { type Invariants, openInvariants } from "./invariants.ts";
 import { cycle, removeAll, startTraffic, type Traffic } from "./traffic.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import pg from "pg";
-import { postgresUrl } from "../../scripts/fleet/postgres.ts";
-import { DATABASE } from "../../scripts/fleet/services.ts";
+import { postgresUrl } from "../../dev/services/postgres.ts";
+import { DATABASE } from "../../dev/services/services.ts";
 import { type Clients, clientsOf } from "../support/clients.ts";
 import { startFleet, type TestFleet } from "../support/fleet.ts";
 import { buildImage, pushImage } from "../support/oci/index.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { type App, appNotEmpty, appNotFound } from "../domain/app.ts";
 import { banned, type Standing } from "../domain/quota.ts";
 import type { Transactions } from "./gated-database.ts";

@@ -1,5 +1,5 @@
-import { Fault } from "../../lib/fault.ts";
-import type { Queries, Transaction } from "../../lib/postgres.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import type { Queries, Transaction } from "../../lib/stores/postgres.ts";
 import { appNotFound } from "../domain/app.ts";
 import { type CreateRequest, NOT_BEGUN } from "../domain/create-state.ts";
 import { refusal, type Standing } from "../domain/quota.ts";

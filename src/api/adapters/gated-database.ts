@@ -1,9 +1,9 @@
-import { Fault } from "../../lib/fault.ts";
-import { startLoop } from "../../lib/lifecycle.ts";
-import { logger } from "../../lib/log.ts";
-import { migrate } from "../../lib/migrate.ts";
-import type { Database, Queries, Result, Statement, Transaction } from "../../lib/postgres.ts";
-import { within } from "../../lib/wait.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { startLoop } from "../../lib/runtime/lifecycle.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import { within } from "../../lib/runtime/wait.ts";
+import { migrate } from "../../lib/stores/migrate.ts";
+import type { Database, Queries, Result, Statement, Transaction } from "../../lib/stores/postgres.ts";
 
 /** A database, as the stores use it. */
 export interface Transactions extends Queries {

@@ -1,6 +1,6 @@
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { logger } from "../../lib/log.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { type HostEntry, parseHostEntries } from "../domain/host-table.ts";
 
 /** Signs of life alone are written this often; new facts at once. */

@@ -1,4 +1,4 @@
-import type { Queries } from "../../lib/postgres.ts";
+import type { Queries } from "../../lib/stores/postgres.ts";
 import { type HostEntry, numberTaken } from "../domain/host-table.ts";
 import { type HostEvent, planBatch } from "../domain/outbox.ts";
 import type { Transactions } from "./gated-database.ts";

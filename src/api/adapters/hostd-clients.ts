@@ -1,8 +1,8 @@
 import * as grpc from "@grpc/grpc-js";
 import { HostServiceClient } from "../../gen/windhover/hostd/v1/hostd.ts";
-import { connect } from "../../lib/client.ts";
-import type { Clock } from "../../lib/clock.ts";
-import type { TokenSource } from "../../lib/tokens.ts";
+import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { connect } from "../../lib/grpc/client.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 
 /** A peer that accepts TCP and then says nothing holds a grpc-js channel in CONNECTING for ever: after this it is replaced. */
 const STUCK_MS = 20_000;

@@ -1,7 +1,7 @@
 import { Machine as WireMachine } from "../../gen/windhover/machines/v1/machine.ts";
-import { Fault } from "../../lib/fault.ts";
-import { openStream } from "../../lib/streams.ts";
-import { annotate } from "../../lib/tracing.ts";
+import { openStream } from "../../lib/grpc/streams.ts";
+import { annotate } from "../../lib/otel/tracing.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { configTo } from "../convert-config.ts";
 import { machineFrom } from "../convert-machine.ts";
 import type { Award, CreateHosts } from "../create/context.ts";

@@ -1,9 +1,9 @@
 import type { HostServiceClient } from "../../gen/windhover/hostd/v1/hostd.ts";
 import type { Machine as WireMachine } from "../../gen/windhover/machines/v1/machine.ts";
-import { type CallScope, call, type UnaryMethod } from "../../lib/client.ts";
-import { Fault } from "../../lib/fault.ts";
-import { openStream } from "../../lib/streams.ts";
-import { annotate } from "../../lib/tracing.ts";
+import { type CallScope, call, type UnaryMethod } from "../../lib/grpc/client.ts";
+import { openStream } from "../../lib/grpc/streams.ts";
+import { annotate } from "../../lib/otel/tracing.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { toDuration } from "../convert-config.ts";
 import { machineFrom, stateFrom, stateTo } from "../convert-machine.ts";
 import type { HostEntry } from "../domain/host-table.ts";

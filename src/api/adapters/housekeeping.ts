@@ -1,4 +1,4 @@
-import type { Queries } from "../../lib/postgres.ts";
+import type { Queries } from "../../lib/stores/postgres.ts";
 
 /**
  * Removes what nobody needs any more: creates a day after they ended (request ids are remembered that long), destroyed machines after a

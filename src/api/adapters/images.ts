@@ -1,8 +1,8 @@
-import { Fault } from "../../lib/fault.ts";
 import { authFile } from "../../lib/oci/credentials.ts";
 import { parseReference } from "../../lib/oci/reference.ts";
 import { RegistryClient } from "../../lib/oci/registry.ts";
-import { within } from "../../lib/wait.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { within } from "../../lib/runtime/wait.ts";
 import type { ImageResolver } from "../create/context.ts";
 import type { ImageRef } from "../domain/machine.ts";
 

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Queries } from "../../lib/postgres.ts";
+import type { Queries } from "../../lib/stores/postgres.ts";
 
 /** Lets one api of many do what only one needs to do; when it goes, another takes over. Doing it twice must be harmless. */
 export class LeaseStore {

@@ -1,4 +1,4 @@
-import type { Queries, Statement } from "../../lib/postgres.ts";
+import type { Queries, Statement } from "../../lib/stores/postgres.ts";
 import type { Machine, MachineEvent, MachineState } from "../domain/machine.ts";
 import type { MachineId } from "../domain/machine-id.ts";
 import type { MachineRecord } from "../domain/machines.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { registry } from "../../lib/metrics.ts";
+import { registry } from "../../lib/otel/metrics.ts";
 import { measureDrain } from "./metrics.ts";
 
 const step = (done: number, problem?: string) => ({ done, total: 2, ...(problem ? { problem } : {}) });

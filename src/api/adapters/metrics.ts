@@ -5,7 +5,7 @@ import {
   type OutcomeLabel,
   outcomeOf,
   secondsHistogram,
-} from "../../lib/metrics.ts";
+} from "../../lib/otel/metrics.ts";
 
 /** The same as on hosts, so that the two can be compared: what lies between them is the wire and the api. */
 const START_BUCKETS = [

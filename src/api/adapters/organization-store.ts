@@ -1,5 +1,5 @@
-import { Fault } from "../../lib/fault.ts";
-import type { Queries } from "../../lib/postgres.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import type { Queries } from "../../lib/stores/postgres.ts";
 import type { Amount, Organization, Standing } from "../domain/quota.ts";
 
 /** Organisations in the central record. */

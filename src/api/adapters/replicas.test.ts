@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { ManualClock } from "../../lib/clock.ts";
-import { Fault } from "../../lib/fault.ts";
-import { createLogger } from "../../lib/log.ts";
+import { ManualClock } from "../../lib/runtime/clock.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { createLogger } from "../../lib/runtime/log.ts";
 import { replicaOrder } from "../domain/replica-order.ts";
 import { Replicas } from "./replicas.ts";
 

@@ -1,7 +1,7 @@
-import type { CallScope } from "../../lib/client.ts";
-import type { Clock } from "../../lib/clock.ts";
-import { Fault } from "../../lib/fault.ts";
-import { logger } from "../../lib/log.ts";
+import type { CallScope } from "../../lib/grpc/client.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { replicaOrder } from "../domain/replica-order.ts";
 
 /** A replica that could not work is asked last for so long, in milliseconds: about a restart's length. */

@@ -1,4 +1,4 @@
-import type { SagaEntry } from "../../lib/saga.ts";
+import type { SagaEntry } from "../../lib/saga/saga.ts";
 import type { CreateRequest, CreateState } from "../domain/create-state.ts";
 import type { FaultData } from "../domain/fault-data.ts";
 

@@ -1,5 +1,5 @@
-import { Fault } from "../../lib/fault.ts";
-import type { Queries, Statement } from "../../lib/postgres.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import type { Queries, Statement } from "../../lib/stores/postgres.ts";
 import type { CreateState } from "../domain/create-state.ts";
 import type { StepProgress } from "../domain/progress.ts";
 import type { Transactions } from "./gated-database.ts";

@@ -1,5 +1,5 @@
-import type { Statement } from "../../lib/postgres.ts";
-import type { SagaEntry } from "../../lib/saga.ts";
+import type { SagaEntry } from "../../lib/saga/saga.ts";
+import type { Statement } from "../../lib/stores/postgres.ts";
 import type { Attempt, CreateState } from "../domain/create-state.ts";
 import type { FaultData } from "../domain/fault-data.ts";
 import type { Machine } from "../domain/machine.ts";

@@ -4,10 +4,10 @@ import {
   SchedulerServiceClient,
   type Offer as WireOffer,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { type CallScope, call, connect } from "../../lib/client.ts";
-import type { Clock } from "../../lib/clock.ts";
-import { Fault } from "../../lib/fault.ts";
-import type { TokenSource } from "../../lib/tokens.ts";
+import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { type CallScope, call, connect } from "../../lib/grpc/client.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { placementTo } from "../convert-placement.ts";
 import type { Auctions, Reserved } from "../create/context.ts";
 import type { Offer } from "../domain/create-state.ts";

@@ -1,7 +1,7 @@
 import type { AttachedHost, ListReservationsResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import type { Clock } from "../../lib/clock.ts";
-import { Fault } from "../../lib/fault.ts";
-import type { TokenSource } from "../../lib/tokens.ts";
+import type { TokenSource } from "../../lib/auth/tokens.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { Auctions } from "../create/context.ts";
 import type { Scope } from "../domain/scope.ts";
 import { Scheduler, schedulerUnavailable } from "./scheduler.ts";

@@ -1,6 +1,6 @@
-import { Fault, hasReason } from "../../lib/fault.ts";
-import { logger } from "../../lib/log.ts";
-import { annotate, attribute } from "../../lib/tracing.ts";
+import { annotate, attribute } from "../../lib/otel/tracing.ts";
+import { Fault, hasReason } from "../../lib/runtime/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { type AwardStep, judge, nextAwardStep } from "../domain/award.ts";
 import {
   type Attempt,

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { Fault } from "../../lib/fault.ts";
-import { activeTraceparent, attribute, withSpan } from "../../lib/tracing.ts";
-import { sleep } from "../../lib/wait.ts";
+import { activeTraceparent, attribute, withSpan } from "../../lib/otel/tracing.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
 import type { CreateStore } from "../adapters/create-store.ts";
 import type { StoredSaga } from "../adapters/saga-row.ts";
 import type { SagaStore } from "../adapters/saga-store.ts";

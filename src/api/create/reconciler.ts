@@ -1,4 +1,4 @@
-import { logger } from "../../lib/log.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import type { SagaStore } from "../adapters/saga-store.ts";
 import { type CreateRunner, LEASE_MS, newOwner } from "./runner.ts";
 

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
-import type { Clock } from "../../lib/clock.ts";
-import { Fault } from "../../lib/fault.ts";
-import { startLoop } from "../../lib/lifecycle.ts";
-import { logger } from "../../lib/log.ts";
-import { runSaga, type Saga } from "../../lib/saga.ts";
-import { withRemoteParent } from "../../lib/tracing.ts";
-import { within } from "../../lib/wait.ts";
+import { withRemoteParent } from "../../lib/otel/tracing.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { startLoop } from "../../lib/runtime/lifecycle.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import { within } from "../../lib/runtime/wait.ts";
+import { runSaga, type Saga } from "../../lib/saga/saga.ts";
 import type { CreateStore } from "../adapters/create-store.ts";
 import { createsEnded } from "../adapters/metrics.ts";
 import type { StoredSaga } from "../adapters/saga-row.ts";

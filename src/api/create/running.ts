@@ -1,7 +1,7 @@
-import { Fault } from "../../lib/fault.ts";
-import { logger } from "../../lib/log.ts";
-import { type Outcome, type SagaEntry, type SagaLog, stuckSteps } from "../../lib/saga.ts";
-import { sleep } from "../../lib/wait.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
+import { type Outcome, type SagaEntry, type SagaLog, stuckSteps } from "../../lib/saga/saga.ts";
 import type { SagaStatus, StoredSaga } from "../adapters/saga-row.ts";
 import type { SagaStore } from "../adapters/saga-store.ts";
 import type { SagaWrite } from "../adapters/saga-writes.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { InDoubt } from "../adapters/saga-store.ts";
 import { type CreateState, NOT_BEGUN, withAttempt, withOutcome } from "../domain/create-state.ts";
 import { Settler } from "./settler.ts";

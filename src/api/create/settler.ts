@@ -1,5 +1,5 @@
-import { hasReason } from "../../lib/fault.ts";
-import { logger } from "../../lib/log.ts";
+import { hasReason } from "../../lib/runtime/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import type { InDoubt, SagaStore } from "../adapters/saga-store.ts";
 import { doubtfulAttempts } from "../domain/create-state.ts";
 import { type CreateHosts, hostOf } from "./context.ts";

@@ -1,8 +1,8 @@
-import { Fault, hasReason } from "../../lib/fault.ts";
-import { logger } from "../../lib/log.ts";
-import type { Saga, Step } from "../../lib/saga.ts";
-import { annotate, attribute, withSpan } from "../../lib/tracing.ts";
-import { sleep } from "../../lib/wait.ts";
+import { annotate, attribute, withSpan } from "../../lib/otel/tracing.ts";
+import { Fault, hasReason } from "../../lib/runtime/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
+import type { Saga, Step } from "../../lib/saga/saga.ts";
 import { nextAwardStep } from "../domain/award.ts";
 import { candidates, doubtfulAttempts, placedAttempt, refusals } from "../domain/create-state.ts";
 import type { Machine } from "../domain/machine.ts";

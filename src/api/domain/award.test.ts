@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { judge, nextAwardStep } from "./award.ts";
 import {
   type CreateState,

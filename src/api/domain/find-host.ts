@@ -1,4 +1,4 @@
-import { Fault, invalid } from "../../lib/fault.ts";
+import { Fault, invalid } from "../../lib/runtime/fault.ts";
 import type { HostEntry } from "./host-table.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 
 /** Amounts of a host's resources. */
 export interface Capacity {

@@ -1,4 +1,4 @@
-import { Fault, hasReason } from "../../lib/fault.ts";
+import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import type { HostEntry } from "./host-table.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import { hostNumberOf, type MachineId } from "./machine-id.ts";

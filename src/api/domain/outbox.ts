@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { Machine, MachineEvent } from "./machine.ts";
 
 /** Something that changed on a host, as its outbox numbers it. */

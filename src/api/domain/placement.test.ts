@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Violation } from "../../lib/fault.ts";
+import type { Violation } from "../../lib/runtime/fault.ts";
 import { type PlacementInput, validatePlacement } from "./placement.ts";
 
 const NOTHING: PlacementInput = {

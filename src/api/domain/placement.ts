@@ -1,4 +1,4 @@
-import type { Violation } from "../../lib/fault.ts";
+import type { Violation } from "../../lib/runtime/fault.ts";
 
 /** How machines are laid out over hosts that would do. */
 export type Strategy = "spread" | "pack";

@@ -1,4 +1,4 @@
-import { Fault, type Violation } from "../../lib/fault.ts";
+import { Fault, type Violation } from "../../lib/runtime/fault.ts";
 import { ALIASES, distanceKm, PLACES } from "./region-places.ts";
 
 /** What an api knows of regions. */

@@ -1,4 +1,4 @@
-import type { Violation } from "../../lib/fault.ts";
+import type { Violation } from "../../lib/runtime/fault.ts";
 import type { Guest, Init, MachineConfig, Service } from "./machine.ts";
 
 /** A configuration as a caller wrote it: anything may be missing, zero or wrong. */

@@ -1,4 +1,4 @@
-import { invalid, type Violation } from "../../lib/fault.ts";
+import { invalid, type Violation } from "../../lib/runtime/fault.ts";
 import type { CreateRequest } from "./create-state.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "./names.ts";
 import { type PlacementInput, validatePlacement } from "./placement.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import type { Violation } from "../../lib/fault.ts";
-import { Fault } from "../../lib/fault.ts";
+import type { Violation } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { checkAppName, checkMachineName, checkRequestId, checkSlug, makeMachineName } from "./names.ts";
 import { type ConfigInput, STOP_SIGNALS, validateConfig } from "./validate-config.ts";
 import { validateCreate } from "./validate-create.ts";

@@ -1,6 +1,6 @@
 import type { MachinesServiceClient } from "../../gen/windhover/machines/v1/machines.ts";
-import { Fault } from "../../lib/fault.ts";
-import { sleep } from "../../lib/wait.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
 import { isApiAway } from "../hints.ts";
 import type { Progress } from "../render/progress.ts";
 import type { Session } from "../session.ts";

@@ -1,6 +1,6 @@
 import { type Host, HostsServiceClient } from "../../gen/windhover/admin/v1/hosts.ts";
 import { Scheduling } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { table } from "../render/table.ts";
 import type { Handler } from "../runner.ts";
 import { HOST_COLUMNS, hostDetails, hostNotes, hostRow } from "../show/host-text.ts";

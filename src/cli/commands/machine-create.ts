@@ -5,7 +5,7 @@ import type {
   CreateMachineResponse,
   MachinesServiceClient,
 } from "../../gen/windhover/machines/v1/machines.ts";
-import { sleep } from "../../lib/wait.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
 import { type ConfigFlags, machineConfig } from "../parse/machine-config.ts";
 import { type PlacementFlags, placement } from "../parse/placement.ts";
 import { Progress } from "../render/progress.ts";

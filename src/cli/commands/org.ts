@@ -3,7 +3,7 @@ import {
   OrganizationsServiceClient,
   type Standing,
 } from "../../gen/windhover/admin/v1/organizations.ts";
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { QuotaFlags } from "../define/org.ts";
 import { table } from "../render/table.ts";
 import { ago, megabytes } from "../render/time.ts";

@@ -1,4 +1,4 @@
-import { Fault, hasReason } from "../../lib/fault.ts";
+import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import type { TraceFlags } from "../define/tools.ts";
 import { span as time } from "../render/time.ts";
 import type { Handler } from "../runner.ts";

@@ -1,6 +1,6 @@
 import { type Host, HostsServiceClient } from "../../gen/windhover/admin/v1/hosts.ts";
 import { AppsServiceClient } from "../../gen/windhover/machines/v1/apps.ts";
-import type { Fault } from "../../lib/fault.ts";
+import type { Fault } from "../../lib/runtime/fault.ts";
 import { toFault } from "../report.ts";
 import type { Session } from "../session.ts";
 import { tokenOf } from "../settings.ts";

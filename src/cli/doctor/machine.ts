@@ -35,7 +35,7 @@ async function systemPackages(root: string, fix: string): Promise<Check> {
   const name = "system packages";
   try {
     // Part of the same project; its path is not known to the compiler, so that the two stay apart.
-    const packages = (await import(join(root, "scripts/setup/packages.ts"))) as Packages;
+    const packages = (await import(join(root, "tools/setup/packages.ts"))) as Packages;
     const missing = packages.missingPackages("run");
     if (missing.length === 0) return { name, status: "ok", detail: "all there" };
     const list = missing.map((each) => `${each.name} (${each.reason})`).join(", ");

@@ -1,5 +1,5 @@
-import { Fault } from "../../lib/fault.ts";
-import { sleep } from "../../lib/wait.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
 import { httpRequest } from "../http.ts";
 import type { Session } from "../session.ts";
 import { isComplete, type Trace, type TraceSpan } from "./spans.ts";

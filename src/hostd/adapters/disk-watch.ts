@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import { logger } from "../../lib/log.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { type DiskSpace, type DiskView, isShort, shownSpace } from "../domain/host-disk.ts";
 
 /** Just what is read of a file system. */

@@ -4,9 +4,9 @@ import {
   PullPhase,
   type PullProgress,
 } from "../../gen/windhover/imagecache/v1/imagecache.ts";
-import { call, connect, openStream } from "../../lib/client.ts";
-import { Fault, hasReason } from "../../lib/fault.ts";
-import type { TokenSource } from "../../lib/tokens.ts";
+import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { call, connect, openStream } from "../../lib/grpc/client.ts";
+import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import type { Images, Pin, PullStep } from "../domain/host.ts";
 import { imageHints } from "../domain/image-hints.ts";
 import type { ImageRef } from "../domain/machine.ts";

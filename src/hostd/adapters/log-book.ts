@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { logger } from "../../lib/log.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import type { LogLine } from "../vmm/vmm.ts";
 import type { LogFile, StoredLine } from "./log-file.ts";
 

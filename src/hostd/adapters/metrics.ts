@@ -1,4 +1,3 @@
-import { Fault } from "../../lib/fault.ts";
 import {
   counter,
   counterOf,
@@ -8,7 +7,8 @@ import {
   type OutcomeLabel,
   outcomeOf,
   secondsHistogram,
-} from "../../lib/metrics.ts";
+} from "../../lib/otel/metrics.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { Bid } from "../domain/bid.ts";
 import type { Host, Meter } from "../domain/host.ts";
 import { reserveOf } from "../domain/host-disk.ts";

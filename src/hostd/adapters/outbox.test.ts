@@ -1,8 +1,8 @@
 import { EventEmitter } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
 import type { ReportEventsRequest } from "../../gen/windhover/admin/v1/hosts.ts";
-import { Fault } from "../../lib/fault.ts";
-import { createLogger } from "../../lib/log.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { createLogger } from "../../lib/runtime/log.ts";
 import { hostEventToProto } from "../convert-host.ts";
 import { machineIn } from "../domain/machine-builder.ts";
 import type { MachineState } from "../domain/states.ts";

@@ -3,9 +3,9 @@ import type {
   HostEvent,
   ReportEventsRequest,
 } from "../../gen/windhover/admin/v1/hosts.ts";
-import { Fault, hasReason } from "../../lib/fault.ts";
-import { logger } from "../../lib/log.ts";
-import { sleep } from "../../lib/wait.ts";
+import { Fault, hasReason } from "../../lib/runtime/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
 import type { Machine } from "../domain/machine.ts";
 import type { OutboxEntry } from "./store.ts";
 

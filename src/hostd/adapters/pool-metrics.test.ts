@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { registry } from "../../lib/metrics.ts";
+import { registry } from "../../lib/otel/metrics.ts";
 import { poolMetrics, shapeLabel } from "./pool-metrics.ts";
 
 afterEach(() => vi.useRealTimers());

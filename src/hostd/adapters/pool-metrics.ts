@@ -1,4 +1,4 @@
-import { counter, gauge, gaugeBy } from "../../lib/metrics.ts";
+import { counter, gauge, gaugeBy } from "../../lib/otel/metrics.ts";
 import type { PoolMetrics } from "../vmm/pool-metrics.ts";
 import type { Shape } from "../vmm/vmm.ts";
 

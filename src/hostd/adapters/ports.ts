@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { Ports } from "../domain/host.ts";
 import type { ServiceConfig } from "../domain/machine.ts";
 

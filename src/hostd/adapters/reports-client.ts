@@ -1,8 +1,8 @@
 import { context } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import { HostReportsServiceClient } from "../../gen/windhover/admin/v1/hosts.ts";
-import { call, connect } from "../../lib/client.ts";
-import type { TokenSource } from "../../lib/tokens.ts";
+import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { call, connect } from "../../lib/grpc/client.ts";
 import type { ReportsApi } from "./outbox.ts";
 
 const REPORT_TIMEOUT_MS = 10_000;

@@ -1,7 +1,7 @@
 import type { Duration } from "../../gen/google/protobuf/duration.ts";
 import type * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { logger } from "../../lib/log.ts";
-import { attribute, failSpan, tracer, withRemoteParent } from "../../lib/tracing.ts";
+import { attribute, failSpan, tracer, withRemoteParent } from "../../lib/otel/tracing.ts";
+import { logger } from "../../lib/runtime/log.ts";
 
 /** Amounts of resources. Memory and disk in MB. */
 export interface Amounts {

@@ -1,7 +1,7 @@
 import type { AttachRequest, AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import type { Fault } from "../../lib/fault.ts";
-import { every } from "../../lib/lifecycle.ts";
-import type { Wire, WireUser } from "../../lib/wire.ts";
+import type { Wire, WireUser } from "../../lib/grpc/wire.ts";
+import type { Fault } from "../../lib/runtime/fault.ts";
+import { every } from "../../lib/runtime/lifecycle.ts";
 import { answerBid } from "./scheduler-bids.ts";
 import { ImageNews, STATUS_MS, StatusPace } from "./scheduler-pace.ts";
 import type { AttachOptions } from "./scheduler-stream.ts";

@@ -4,10 +4,10 @@ import {
   type AttachResponse,
   SchedulerServiceService,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import type { Fault } from "../../lib/fault.ts";
-import { bidiStream } from "../../lib/rpc.ts";
-import { createServer, type Running, serve } from "../../lib/serve.ts";
-import { until } from "../../lib/wait.ts";
+import { bidiStream } from "../../lib/grpc/rpc.ts";
+import { createServer, type Running, serve } from "../../lib/grpc/server/serve.ts";
+import type { Fault } from "../../lib/runtime/fault.ts";
+import { until } from "../../lib/runtime/wait.ts";
 
 /** Waits for a condition as long as a busy machine may need. */
 export const eventually = <T>(condition: () => T) => expect.poll(condition, { timeout: 4_000 });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Scheduling, type Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault } from "../../lib/fault.ts";
-import { createLogger } from "../../lib/log.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { createLogger } from "../../lib/runtime/log.ts";
 import { eventually, FakeScheduler } from "./scheduler-stream.fixture.ts";
 import {
   type Attachment,

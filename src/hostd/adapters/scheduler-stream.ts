@@ -5,12 +5,12 @@ import {
   SchedulerServiceClient,
   type Status,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { connect } from "../../lib/client.ts";
-import { Fault } from "../../lib/fault.ts";
-import type { Logger } from "../../lib/log.ts";
-import type { TokenSource } from "../../lib/tokens.ts";
-import { sleep } from "../../lib/wait.ts";
-import { openWire } from "../../lib/wire.ts";
+import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { connect } from "../../lib/grpc/client.ts";
+import { openWire } from "../../lib/grpc/wire.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import type { Logger } from "../../lib/runtime/log.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
 import type { AskedBid, BidAnswer } from "./scheduler-bids.ts";
 import { Conversation } from "./scheduler-conversation.ts";
 

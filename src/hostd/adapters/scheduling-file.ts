@@ -1,7 +1,7 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Fault } from "../../lib/fault.ts";
-import { logger } from "../../lib/log.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import type { Scheduling, SchedulingState } from "../domain/scheduling.ts";
 
 const WORDS: readonly string[] = ["open", "cordoned", "draining"] satisfies Scheduling[];

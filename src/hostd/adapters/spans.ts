@@ -1,5 +1,5 @@
 import { trace } from "@opentelemetry/api";
-import { recordSpan, withSpan } from "../../lib/tracing.ts";
+import { recordSpan, withSpan } from "../../lib/otel/tracing.ts";
 import type { Spans } from "../domain/host.ts";
 
 /** Spans of OpenTelemetry. */

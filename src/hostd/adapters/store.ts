@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
-import { Fault } from "../../lib/fault.ts";
-import { logger } from "../../lib/log.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import type { MachineStore } from "../domain/host.ts";
 import {
   type Change,

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { Host } from "./host.ts";
 
 type Parts = Pick<Host, "store" | "ledger">;

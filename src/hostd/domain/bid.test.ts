@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ManualClock } from "../../lib/clock.ts";
+import { ManualClock } from "../../lib/runtime/clock.ts";
 import { bid } from "./bid.ts";
 import type { Host } from "./host.ts";
 import { UNKNOWN_DISK } from "./host-disk.ts";

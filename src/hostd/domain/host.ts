@@ -1,5 +1,5 @@
-import type { Clock } from "../../lib/clock.ts";
-import type { Fault } from "../../lib/fault.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import type { Fault } from "../../lib/runtime/fault.ts";
 import type { Vmm, VmSink } from "../vmm/vmm.ts";
 import type { DiskView } from "./host-disk.ts";
 import type { Ids } from "./ids.ts";

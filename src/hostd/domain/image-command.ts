@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { ImageConfig, InitConfig } from "./machine.ts";
 
 /** What is run in the guest. */

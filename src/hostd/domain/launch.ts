@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { LaunchError, type Vm, type Workload } from "../vmm/vmm.ts";
 import { startCalledOff, started, startFailed, startInterrupted, starting } from "./change.ts";
 import { type Host, spanAttribute } from "./host.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { Resources } from "./machine.ts";
 
 /** An award for a hold that this host does not have. */

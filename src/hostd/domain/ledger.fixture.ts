@@ -1,5 +1,5 @@
-import { ManualClock } from "../../lib/clock.ts";
-import { hasReason } from "../../lib/fault.ts";
+import { ManualClock } from "../../lib/runtime/clock.ts";
+import { hasReason } from "../../lib/runtime/fault.ts";
 import { Ledger } from "./ledger.ts";
 import type { Resources } from "./machine.ts";
 

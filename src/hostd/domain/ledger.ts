@@ -1,4 +1,4 @@
-import type { Clock } from "../../lib/clock.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 import { type Amounts, add, fits, largest, NOTHING, subtract, whatIsShort } from "./amounts.ts";
 import { holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
 import type { Resources } from "./machine.ts";

@@ -1,4 +1,4 @@
-import { Fault, invalid } from "../../lib/fault.ts";
+import { Fault, invalid } from "../../lib/runtime/fault.ts";
 import { refuseSecondOfApp } from "./app-presence.ts";
 import { newMachine, prepared } from "./change.ts";
 import { Driver, type StopResult } from "./driver.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { logger } from "../../lib/log.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import type { PoolMetrics } from "./pool-metrics.ts";
 import { type GuestAssets, loadGuestAssets } from "./qemu/assets.ts";
 import type { Acceleration } from "./qemu/command-line.ts";
@@ -16,7 +16,7 @@ export interface SelectOptions {
   readonly mode: "auto" | Acceleration | "sim";
   /** The host's data directory. */
   readonly dir: string;
-  /** Where scripts/guest has put the guest's files. */
+  /** Where guest/build has put the guest's files. */
   readonly guestDir: string;
   /** First of the 4096 uids that VMs run under when we are root. Undefined: a range that follows from `dir`, so that hosts differ. */
   readonly uidBase: number | undefined;

@@ -1,12 +1,12 @@
 import { unlink, utimes } from "node:fs/promises";
-import { logger } from "../../lib/log.ts";
 import type { Digest } from "../../lib/oci/digest.ts";
 import type { Subject } from "../../lib/oci/faults.ts";
 import type { Descriptor } from "../../lib/oci/manifest.ts";
 import type { ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient } from "../../lib/oci/registry.ts";
 import type { RetryPolicy } from "../../lib/oci/retry.ts";
-import { withSpan } from "../../lib/tracing.ts";
+import { withSpan } from "../../lib/otel/tracing.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { Flights } from "../domain/flights.ts";
 import { Gate } from "../domain/gate.ts";
 import type { CacheDir } from "./cache-dir.ts";

@@ -1,4 +1,4 @@
-import { withSpan } from "../../lib/tracing.ts";
+import { withSpan } from "../../lib/otel/tracing.ts";
 import { Indexer } from "../domain/indexer.ts";
 import type { Layer } from "../domain/layer.ts";
 import type { Limits } from "../domain/limits.ts";

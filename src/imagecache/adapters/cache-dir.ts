@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Fault } from "../../lib/fault.ts";
 import { type Digest, hexOf } from "../../lib/oci/digest.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { isMissing } from "./disk.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { Fault } from "../../lib/fault.ts";
 import { type Digest, digestOf } from "../../lib/oci/digest.ts";
-import { sleep } from "../../lib/wait.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
 
 /** Large enough to keep the disk busy, small enough to let other work in between. */
 const CHUNK = 1024 * 1024;

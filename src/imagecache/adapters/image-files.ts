@@ -1,6 +1,6 @@
 import { readFile, rename, unlink, utimes } from "node:fs/promises";
-import type { Clock } from "../../lib/clock.ts";
 import { type Digest, digestOf, parseDigest } from "../../lib/oci/digest.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 import type { Image } from "../domain/image.ts";
 import type { ImageStore } from "../domain/images.ts";
 import { type CacheDir, namesIn } from "./cache-dir.ts";

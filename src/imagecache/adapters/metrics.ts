@@ -5,7 +5,7 @@ import {
   type OutcomeLabel,
   outcomeOf,
   secondsHistogram,
-} from "../../lib/metrics.ts";
+} from "../../lib/otel/metrics.ts";
 import type { EnsureStep, Pulled } from "../domain/images.ts";
 
 /** An image of any size over any line: from a small one next door to a large one from far away. */

@@ -1,11 +1,11 @@
 import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock } from "../../lib/clock.ts";
 import { type Digest, hexOf } from "../../lib/oci/digest.ts";
 import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
 import { formatReference, type ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient, ResolvedImage } from "../../lib/oci/registry.ts";
-import { attribute, withSpan } from "../../lib/tracing.ts";
+import { attribute, withSpan } from "../../lib/otel/tracing.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 import { Gate } from "../domain/gate.ts";
 import type { Progress } from "../domain/image.ts";
 import type { Pulled } from "../domain/images.ts";

@@ -1,7 +1,7 @@
 import { statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { logger } from "../../lib/log.ts";
 import { type Digest, digestOf, parseDigest } from "../../lib/oci/digest.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { type Candidate, evict, RESERVE_BYTES } from "../domain/evict.ts";
 import { type CacheDir, namesIn } from "./cache-dir.ts";
 import { diskFull, fileInfo, isMissing } from "./disk.ts";

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { type FileHandle, open, statfs } from "node:fs/promises";
 import type { Writable } from "node:stream";
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { ArchiveSink } from "../domain/write-image.ts";
 import { diskFull } from "./disk.ts";
 

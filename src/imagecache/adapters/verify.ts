@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { logger } from "../../lib/log.ts";
 import type { Digest } from "../../lib/oci/digest.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { hashFile, isMissing } from "./disk.ts";
 import type { ImageFiles } from "./image-files.ts";
 

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 
 /** Lets a few in at a time and keeps the others waiting in line; the line has an end. */
 export class Gate {

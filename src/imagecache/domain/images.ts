@@ -1,6 +1,6 @@
-import { Fault } from "../../lib/fault.ts";
 import type { Digest } from "../../lib/oci/digest.ts";
 import type { ImageReference } from "../../lib/oci/reference.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { Flights } from "./flights.ts";
 import type { Image, ImageView, Progress } from "./image.ts";
 import type { Pins } from "./pins.ts";

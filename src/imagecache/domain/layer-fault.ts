@@ -1,4 +1,4 @@
-import { type Code, Fault } from "../../lib/fault.ts";
+import { type Code, Fault } from "../../lib/runtime/fault.ts";
 
 const CODES = {
   LAYER_TRUNCATED: "DATA_LOSS",

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { Fault } from "../fault.ts";
+import { Fault } from "../runtime/fault.ts";
 
 /** A user name and password, or a token in the password's place. */
 export interface Credentials {

@@ -1,4 +1,4 @@
-import { Fault, type FaultExtra } from "../fault.ts";
+import { Fault, type FaultExtra } from "../runtime/fault.ts";
 
 /** What an image fault is about. `reference` is always known; the rest as far as the pull had come. */
 export interface Subject {

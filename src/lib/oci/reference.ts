@@ -1,4 +1,4 @@
-import { Fault, type Violation } from "../fault.ts";
+import { Fault, type Violation } from "../runtime/fault.ts";
 import { type Digest, parseDigest } from "./digest.ts";
 
 /** An image reference, taken apart and completed the way every tool of the field does. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { checkPlatform, type ImageConfig, parseConfig, platformMissing } from "./config.ts";
 import { anonymous, type CredentialLookup } from "./credentials.ts";
 import { type Digest, digestOf } from "./digest.ts";

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { imageFault, type Subject } from "./faults.ts";
 import { ConnectionError, discard, type HttpClient, type HttpTimeouts } from "./http.ts";
 import type { ImageReference } from "./reference.ts";

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { parseChallenges } from "./challenge.ts";
 import type { CredentialLookup, Credentials } from "./credentials.ts";
 import { ConnectionError, type HttpClient, type HttpTimeouts, readBody } from "./http.ts";

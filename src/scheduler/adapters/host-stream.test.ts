@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault } from "../../lib/fault.ts";
-import type { Wire } from "../../lib/wire.ts";
+import type { Wire } from "../../lib/grpc/wire.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { bid } from "../domain/domain.fixture.ts";
 import { HostLine } from "./host-stream.ts";
 

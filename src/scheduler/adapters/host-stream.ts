@@ -1,6 +1,6 @@
 import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import type { Fault } from "../../lib/fault.ts";
-import type { Wire } from "../../lib/wire.ts";
+import type { Wire } from "../../lib/grpc/wire.ts";
+import type { Fault } from "../../lib/runtime/fault.ts";
 import { fromBid } from "../convert.ts";
 import type { BidTerms } from "../domain/attached-host.ts";
 import type { HostStream } from "../domain/hosts.ts";

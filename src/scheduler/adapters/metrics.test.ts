@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { registry } from "../../lib/metrics.ts";
+import { registry } from "../../lib/otel/metrics.ts";
 import { exposeScheduler } from "./metrics.ts";
 
 test("hosts are counted by whether they take machines; one that has not said so does", async () => {

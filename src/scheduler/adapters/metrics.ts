@@ -1,5 +1,5 @@
 import { Histogram } from "prom-client";
-import { counter, gauge, gaugeBy, registry, secondsHistogram } from "../../lib/metrics.ts";
+import { counter, gauge, gaugeBy, registry, secondsHistogram } from "../../lib/otel/metrics.ts";
 
 /** Auctions end within the bid window, 150 ms by default; the figure to keep to is 5 ms. */
 const AUCTION_BUCKETS = [

@@ -1,5 +1,5 @@
 import { type Context, context, type Span, trace } from "@opentelemetry/api";
-import { activeTraceparent, attribute, tracer } from "../../lib/tracing.ts";
+import { activeTraceparent, attribute, tracer } from "../../lib/otel/tracing.ts";
 import type { Answer, HostInfo } from "../domain/attached-host.ts";
 import type { Outcome } from "../domain/auction.ts";
 import type { AuctionWatch } from "../domain/auctioneer.ts";

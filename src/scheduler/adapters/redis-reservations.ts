@@ -1,4 +1,4 @@
-import type { Redis, Script } from "../../lib/redis.ts";
+import type { Redis, Script } from "../../lib/stores/redis.ts";
 import type { Offer } from "../domain/offer.ts";
 import type {
   Claimed,

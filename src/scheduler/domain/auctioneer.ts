@@ -1,4 +1,4 @@
-import type { Clock } from "../../lib/clock.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 import type { Answer, AttachedHost, HostInfo } from "./attached-host.ts";
 import { Auction, type AuctionLimits, type Outcome, type Step } from "./auction.ts";
 import type { Hosts } from "./hosts.ts";

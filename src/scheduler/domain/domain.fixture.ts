@@ -1,5 +1,5 @@
-import { ManualClock } from "../../lib/clock.ts";
-import type { Fault } from "../../lib/fault.ts";
+import { ManualClock } from "../../lib/runtime/clock.ts";
+import type { Fault } from "../../lib/runtime/fault.ts";
 import type { AttachedHost, BidTerms, HostInfo } from "./attached-host.ts";
 import type { After } from "./auctioneer.ts";
 import type { HostStream, Hosts } from "./hosts.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import type { Outcome } from "./auction.ts";
 import type { Survey } from "./hosts.ts";
 import type { Bid, DeclineReason, Resources } from "./offer.ts";

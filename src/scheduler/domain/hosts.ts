@@ -1,5 +1,5 @@
-import type { Clock } from "../../lib/clock.ts";
-import { Fault } from "../../lib/fault.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { AttachedHost, type HostInfo, type HostStatus, type Link } from "./attached-host.ts";
 import { Draw } from "./draw.ts";
 import { ImageHosts } from "./image-hosts.ts";

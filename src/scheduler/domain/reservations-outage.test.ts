@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 import { settle, setUp, TTL_MS } from "./reservations.fixture.ts";
 
 const AWAY = new Fault("UNAVAILABLE", "REDIS_UNAVAILABLE", "Redis cannot be reached");

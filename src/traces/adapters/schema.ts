@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { logger } from "../../lib/log.ts";
+import { logger } from "../../lib/runtime/log.ts";
 
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Clock } from "../../lib/clock.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 import { machineOf, type Span } from "../domain/span.ts";
 import { grow, type Origin, refusal, type Summary } from "../domain/summary.ts";
 import { type Bounds, evict } from "./evict.ts";

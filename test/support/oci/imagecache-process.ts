@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { IMAGECACHE_FLAGS } from "../../../scripts/fleet/services.ts";
+import { IMAGECACHE_FLAGS } from "../../../dev/services/services.ts";
 import { ImageCacheServiceClient } from "../../../src/gen/windhover/imagecache/v1/imagecache.ts";
-import { generateKeyPair } from "../../../src/lib/auth.ts";
-import { connect } from "../../../src/lib/client.ts";
-import { internalTokens } from "../../../src/lib/tokens.ts";
+import { generateKeyPair } from "../../../src/lib/auth/auth.ts";
+import { internalTokens } from "../../../src/lib/auth/tokens.ts";
+import { connect } from "../../../src/lib/grpc/client.ts";
 
 const MAIN = new URL("../../../src/imagecache/main.ts", import.meta.url).pathname;
 

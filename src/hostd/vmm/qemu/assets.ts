@@ -5,7 +5,7 @@ import { join } from "node:path";
 /** A stretch of a sparse file that holds data: offset and length in bytes. */
 export type Extent = readonly [offset: number, length: number];
 
-/** What `guest.json` says: the files that every VM on this host is made of. Written by scripts/guest. */
+/** What `guest.json` says: the files that every VM on this host is made of. Written by guest/build. */
 export interface GuestManifest {
   readonly format: 2;
   /** Hash of everything the files were made from; equal inputs need no new build. */

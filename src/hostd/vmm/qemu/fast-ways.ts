@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { describeError, logger } from "../../../lib/log.ts";
+import { describeError, logger } from "../../../lib/runtime/log.ts";
 import type { PoolMetrics } from "../pool-metrics.ts";
 import type { Shape, VmSink, WarmDemand, Way, Workload } from "../vmm.ts";
 import type { Acquired } from "./acquire.ts";

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
-import { describeError, logger } from "../../../lib/log.ts";
+import { describeError, logger } from "../../../lib/runtime/log.ts";
 import type { LogLine, VmSink } from "../vmm.ts";
 import type { GuestLine } from "./protocol.ts";
 

@@ -1,6 +1,6 @@
 import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { describeError, logger } from "../../../lib/log.ts";
+import { describeError, logger } from "../../../lib/runtime/log.ts";
 import type { PoolMetrics } from "../pool-metrics.ts";
 import type { Shape, WarmDemand } from "../vmm.ts";
 import { affordable, type RecentStart, shapeKey, wantedVms } from "./pool-policy.ts";

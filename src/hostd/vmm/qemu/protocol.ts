@@ -3,7 +3,7 @@ import { encodeFrame, type Frame } from "./frame.ts";
 import { readFields, readNumber, TlvWriter } from "./tlv.ts";
 
 /**
- * What host and guest say to each other, as src/hostd/guest/protocol.h explains it; change both together. Everything that comes
+ * What host and guest say to each other, as guest/init/protocol.h explains it; change both together. Everything that comes
  * from a guest is taken for hostile: numbers out of range become 0, unknown fields are skipped, texts are made valid.
  */
 export const PROTOCOL_VERSION = 3;
@@ -71,7 +71,7 @@ const LINE_HEADER = 17;
 /** What the guest needs to know of a workload. */
 type GuestWork = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname">;
 
-/** Much like a real one; the program is in the image that scripts/guest makes. */
+/** Much like a real one; the program is in the image that guest/build makes. */
 const REHEARSAL: GuestWork = {
   argv: ["rehearsal"],
   env: { PATH: "/usr/local/bin:/usr/bin:/bin", REHEARSAL: "1" },

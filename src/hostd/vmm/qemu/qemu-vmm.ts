@@ -1,4 +1,4 @@
-import { describeError, logger } from "../../../lib/log.ts";
+import { describeError, logger } from "../../../lib/runtime/log.ts";
 import {
   LaunchError,
   type Shape,

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, mkdirSync } from "node:fs";
 import { chmod, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describeError, logger } from "../../../lib/log.ts";
+import { describeError, logger } from "../../../lib/runtime/log.ts";
 import type { PoolMetrics } from "../pool-metrics.ts";
 import type { Shape } from "../vmm.ts";
 import { shapeKey } from "./pool-policy.ts";

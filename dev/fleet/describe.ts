@@ -1,0 +1,39 @@
+import type { Layout } from "../settings/layout.ts";
+import type { FleetState } from "../supervisor/state.ts";
+
+/** What is still missing, in half a line. */
+export function describeStart(state: FleetState): string {
+  const waiting = state.parts.filter((part) => part.state !== "ready").map((part) => part.name);
+  const ready = state.parts.length - waiting.length;
+  if (state.parts.length === 0) return "looking for what an earlier one left";
+  if (waiting.length === 0) return "hosts attach";
+  const names = waiting.length > 4 ? `${waiting.slice(0, 4).join(", ")}, ...` : waiting.join(", ");
+  return `${ready} of ${state.parts.length} ready, waiting for ${names}`;
+}
+
+/** The addresses of a fleet, for a person. */
+export function describeAddresses(state: FleetState, layout: Layout): string {
+  const { api, registry, traces, apiMetrics } = state.addresses;
+  const rows = [
+    ["gRPC API", api],
+    ["Registry", registry],
+    ["Traces", `http://${traces} (OTLP/HTTP)`],
+    ["Metrics", `http://${apiMetrics}/metrics, and a port for every service (docs/metrics.md)`],
+    ...state.regions.map(({ region, api: address }) => [
+      state.regions.length > 1 ? region : "Hosts",
+      describeRegion(
+        state.hosts.filter((host) => host.region === region).map((host) => host.name),
+        region,
+        state.regions.length > 1 ? address : undefined,
+      ),
+    ]),
+    ["Token", layout.tokenFile],
+    ["Logs", `${layout.folder}/logs`],
+  ] satisfies string[][];
+  return rows.map(([name = "", value]) => `  ${name.padEnd(9)} ${value}`).join("\n");
+}
+
+function describeRegion(hosts: readonly string[], region: string, api: string | undefined): string {
+  if (api === undefined) return `${hosts.join(", ")} in region ${region}`;
+  return `hosts ${hosts.join(", ")}; its own API is at ${api}`;
+}

@@ -1,0 +1,53 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Layout } from "../settings/layout.ts";
+import { type FleetLock, takeLock } from "../supervisor/lock.ts";
+import { awaitEnd, sendSignal } from "../supervisor/processes.ts";
+import { isSupervised, readState } from "../supervisor/state.ts";
+import { endEverything, findLeftovers } from "../supervisor/sweep.ts";
+
+/** Longer than all parts may take one after the other. */
+const SUPERVISOR_GRACE_MS = 90_000;
+/** From letting the lock go to the end of the process: a log line and Node's own exit. */
+const LAST_WORDS_MS = 5_000;
+
+/** Takes a fleet down, whoever runs it and whatever is left of it. Says whether there was anything. */
+export async function takeDown(layout: Layout, say: (detail: string) => void): Promise<boolean> {
+  let lock = await takeLock(layout.folder);
+  const wasUp = lock === undefined;
+  lock ??= await stopSupervisor(layout, say);
+  try {
+    const { vms, postgres, others } = findLeftovers(layout);
+    const left = vms.length + postgres.length + others.length;
+    if (left > 0) say(`ending ${left} processes that were left`);
+    await endEverything(layout);
+    return wasUp || left > 0;
+  } finally {
+    await lock.release();
+  }
+}
+
+async function stopSupervisor(layout: Layout, say: (detail: string) => void): Promise<FleetLock> {
+  const deadline = Date.now() + SUPERVISOR_GRACE_MS;
+  say("stopping machines and services");
+  for (let asked = 0; ; ) {
+    const state = readState(layout.stateFile);
+    const supervisor = state !== undefined && isSupervised(state) ? state.supervisor : undefined;
+    // One that has only just begun says its number a moment later.
+    if (supervisor !== undefined && supervisor.pid !== asked) {
+      sendSignal(supervisor, "SIGTERM");
+      asked = supervisor.pid;
+    }
+    if (Date.now() > deadline) {
+      if (supervisor === undefined) throw new Error(`another process holds the fleet in ${layout.folder}`);
+      sendSignal(supervisor, "SIGKILL");
+      await awaitEnd([supervisor], 5_000);
+    }
+    const lock = await takeLock(layout.folder);
+    if (lock !== undefined) {
+      // It lets the lock go as its last act but one: whoever is told that it is down finds it gone.
+      if (supervisor !== undefined) await awaitEnd([supervisor], LAST_WORDS_MS);
+      return lock;
+    }
+    await delay(100);
+  }
+}

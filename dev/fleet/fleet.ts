@@ -1,0 +1,236 @@
+import { EventEmitter } from "node:events";
+import { mkdirSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { UserError } from "../../tools/lib/main.ts";
+import { ensureKeys, type Tokens } from "../services/keys.ts";
+import { postgres } from "../services/postgres.ts";
+import { redis } from "../services/redis.ts";
+import { registry } from "../services/registry.ts";
+import {
+  api,
+  DATABASE,
+  hostd,
+  imagecache,
+  nameIn,
+  type ServiceContext,
+  scheduler,
+  traces,
+} from "../services/services.ts";
+import type { Layout } from "../settings/layout.ts";
+import { takenPorts } from "../settings/ports.ts";
+import { type FleetSettings, firstRegion, listenersOf } from "../settings/settings.ts";
+import { type FleetLock, takeLock } from "../supervisor/lock.ts";
+import { boundLog } from "../supervisor/log-file.ts";
+import { Part } from "../supervisor/part.ts";
+import { bootId, identify } from "../supervisor/processes.ts";
+import { type FleetState, type Phase, writeState } from "../supervisor/state.ts";
+import { endEverything, endOrphans, FLEET_MARK } from "../supervisor/sweep.ts";
+import { checkAttached, checkHosts } from "./health.ts";
+
+/** Hosts attach within a second of being ready; a loaded machine may take longer. */
+const ATTACH_TIMEOUT_MS = 60_000;
+const LOG_CHECK_MS = 30_000;
+
+/** Another supervisor has the folder. */
+export class FleetBusyError extends Error {
+  override readonly name = "FleetBusyError";
+}
+
+/**
+ * A local fleet and its supervisor: starts everything in order, keeps it running, and takes it down again. There is at most one per
+ * folder. Emits `change` whenever its state does (the state is in `fleet.json` by then), and `swept` when processes had to be ended
+ * that their parents should have ended.
+ */
+export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: readonly number[]] }> {
+  readonly layout: Layout;
+  readonly settings: FleetSettings;
+  #tokens: Tokens | undefined;
+  #lock: FleetLock | undefined;
+  #phase: Phase = "stopped";
+  #problem: string | undefined;
+  #parts: readonly Part[] = [];
+  #logCheck: NodeJS.Timeout | undefined;
+
+  constructor(layout: Layout, settings: FleetSettings) {
+    super();
+    this.layout = layout;
+    this.settings = settings;
+  }
+
+  /** The processes, by the names they have in the logs: `postgres`, `api`, `hostd-1`. Empty until {@link start}. */
+  get parts(): readonly Part[] {
+    return this.#parts;
+  }
+
+  /** The development token. Empty until {@link start}. */
+  get token(): string {
+    return this.#tokens?.development ?? "";
+  }
+
+  /**
+   * Resolves when everything is ready and every host is attached. When it rejects, nothing runs.
+   *
+   * @throws FleetBusyError when the folder's fleet is up already; UserError when a port is taken
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    this.#lock = await takeLock(this.layout.folder);
+    if (this.#lock === undefined) throw new FleetBusyError(`${this.layout.folder} has a running fleet`);
+    try {
+      await this.#start(signal);
+    } catch (cause) {
+      this.#problem = cause instanceof Error ? cause.message : String(cause);
+      await this.#end(signal.aborted ? "stopped" : "failed");
+      throw cause;
+    }
+  }
+
+  /** Takes everything down, machines first. Nothing runs afterwards. */
+  async stop(): Promise<void> {
+    if (this.#lock !== undefined) await this.#end("stopped");
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    this.#become("starting");
+    await endOrphans(this.layout);
+    const taken = await takenPorts(listenersOf(this.settings));
+    if (taken.length > 0) throw new UserError(taken.join("\n"));
+    this.#tokens = await ensureKeys(this.layout);
+    const apis = this.settings.regions.map((region) => nameIn(this.settings, "api", region));
+    for (const folder of ["hosts", "traces", ...apis])
+      mkdirSync(this.layout.of(folder), { recursive: true, mode: 0o711 });
+    const waves = this.#makeParts(this.#tokens);
+    this.#parts = waves.flat();
+    for (const part of this.#parts) part.on("change", () => this.#publish());
+    this.#logCheck = setInterval(() => this.#boundLogs(), LOG_CHECK_MS).unref();
+    for (const wave of waves) await startAll(wave, signal);
+    await this.#awaitHosts(this.#tokens, signal);
+    this.#become("ready");
+  }
+
+  /** Stores first; the rest at once, since the services wait for each other by themselves. */
+  #makeParts(tokens: Tokens): readonly (readonly Part[])[] {
+    const { layout, settings } = this;
+    const context: ServiceContext = { layout, settings, tokens };
+    const stores = [
+      postgres({
+        folder: layout.of("postgres"),
+        logFile: layout.log("postgres"),
+        database: DATABASE,
+        isDurable: true,
+      }),
+      ...settings.regions
+        .map((region) => nameIn(settings, "redis", region))
+        .map((name) => redis({ name, folder: layout.of(name), logFile: layout.log(name) })),
+      registry({
+        folder: layout.of("registry"),
+        logFile: layout.log("registry"),
+        address: settings.registry,
+      }),
+      traces(context),
+    ];
+    const services = [
+      ...settings.regions.map((region) => api(context, region)),
+      ...settings.regions.flatMap((region) =>
+        region.schedulers.map((_, replica) => scheduler(context, region, replica)),
+      ),
+      ...settings.hosts.map((host) => imagecache(context, host)),
+      ...settings.hosts.map((host) => hostd(context, host)),
+    ];
+    const mark = { [FLEET_MARK]: layout.folder };
+    return [stores, services].map((wave) =>
+      wave.map((spec) => new Part({ ...spec, environment: { ...spec.environment, ...mark } })),
+    );
+  }
+
+  /** Every host attached to every scheduler of its region, and every api aware of all. */
+  async #awaitHosts(tokens: Tokens, signal: AbortSignal): Promise<void> {
+    const { regions, hosts } = this.settings;
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(ATTACH_TIMEOUT_MS)]);
+    let last: unknown;
+    while (!deadline.aborted) {
+      try {
+        for (const { region, api: address, schedulers } of regions) {
+          const count = hosts.filter((host) => host.region === region).length;
+          for (const each of schedulers) await checkAttached(each.address, tokens.telemetry, count, deadline);
+          await checkHosts(address, tokens.development, hosts.length, deadline);
+        }
+        return;
+      } catch (cause) {
+        last = cause;
+        await delay(100, undefined, { signal: deadline }).catch(() => undefined);
+      }
+    }
+    signal.throwIfAborted();
+    throw new Error(`not all hosts attached in time: ${last instanceof Error ? last.message : last}`, {
+      cause: last,
+    });
+  }
+
+  async #end(last: Phase): Promise<void> {
+    clearInterval(this.#logCheck);
+    if (this.#parts.length > 0) this.#become("stopping");
+    // Hosts first, so that machines end in an orderly way; the receiver of spans and the stores last.
+    const rank = (part: Part) => (part.name.startsWith("hostd") ? 0 : STORES.test(part.name) ? 2 : 1);
+    for (const wave of [0, 1, 2]) {
+      await Promise.all(this.#parts.filter((part) => rank(part) === wave).map((part) => part.stop()));
+    }
+    // Without parts we were never in charge, and machines of an earlier fleet may still run.
+    if (this.#parts.length > 0) {
+      const swept = await endEverything(this.layout);
+      if (swept.length > 0) this.emit("swept", swept);
+    }
+    this.#become(last);
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  #boundLogs(): void {
+    for (const part of this.#parts) boundLog(part.spec.logFile);
+    boundLog(this.layout.supervisorLog);
+  }
+
+  #become(phase: Phase): void {
+    this.#phase = phase;
+    this.#publish();
+  }
+
+  #publish(): void {
+    const { regions, registry, traces, hosts } = this.settings;
+    const { region, api, apiMetrics, schedulers } = firstRegion(this.settings);
+    const { address: scheduler = "", metrics: schedulerMetrics = "" } = schedulers[0] ?? {};
+    const state: FleetState = {
+      phase: this.#phase,
+      ...(this.#phase === "failed" && this.#problem !== undefined ? { problem: this.#problem } : {}),
+      bootId: bootId(),
+      supervisor: identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
+      region,
+      regions,
+      addresses: { api, scheduler, registry, traces, apiMetrics, schedulerMetrics },
+      hosts,
+      parts: this.#parts.map((part) => ({
+        name: part.name,
+        state: part.state,
+        ...(part.process ? { process: part.process } : {}),
+        restarts: part.restarts,
+      })),
+    };
+    writeState(this.layout.stateFile, state);
+    this.emit("change", state);
+  }
+}
+
+const STORES = /^(postgres|redis|registry|traces)\b/;
+
+/** One that fails stops the wait for the others; the caller stops them all. */
+async function startAll(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const failed = new AbortController();
+  const starts = parts.map((part) => part.start(AbortSignal.any([signal, failed.signal])));
+  try {
+    await Promise.all(starts);
+  } catch (cause) {
+    failed.abort(cause);
+    await Promise.allSettled(starts);
+    throw cause;
+  }
+}

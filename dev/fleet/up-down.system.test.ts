@@ -1,0 +1,145 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { lstatSync, readdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type TemporaryFolder, temporaryFolder } from "../../test/support/temporary.ts";
+import { ROOT } from "../../tools/lib/paths.ts";
+import { guestFolder } from "../../tools/setup/setup.ts";
+import { layoutOf } from "../settings/layout.ts";
+import { freePorts, takenPorts } from "../settings/ports.ts";
+import { isAlive, sendSignal } from "../supervisor/processes.ts";
+import { isSupervised, readState } from "../supervisor/state.ts";
+import { findLeftovers } from "../supervisor/sweep.ts";
+
+let scratch: TemporaryFolder;
+let environment: NodeJS.ProcessEnv;
+
+beforeEach(async () => {
+  scratch = temporaryFolder("updown");
+  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics] = await freePorts(6);
+  environment = {
+    ...process.env,
+    WINDHOVER_DIR: scratch.path,
+    // Made once; only looked at here.
+    WINDHOVER_GUEST_DIR: guestFolder(),
+    API_LISTEN: `127.0.0.1:${api}`,
+    SCHEDULER_LISTEN: `127.0.0.1:${scheduler}`,
+    REGISTRY_LISTEN: `127.0.0.1:${registry}`,
+    TRACES_LISTEN: `127.0.0.1:${traces}`,
+    API_METRICS_LISTEN: `127.0.0.1:${apiMetrics}`,
+    SCHEDULER_METRICS_LISTEN: `127.0.0.1:${schedulerMetrics}`,
+    HOSTS_FIRST_PORT: String(await freeRun(4)),
+    HOSTS_FIRST_METRICS_PORT: String(await freeRun(4)),
+    HOSTD_VMM: "sim",
+  };
+});
+
+afterEach(async () => {
+  await command("down");
+  scratch.remove();
+});
+
+test("up returns when all is ready, once more says so, and down leaves nothing", async () => {
+  const first = await command("up");
+  expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining("Windhover is up (") });
+  expect(state()).toMatchObject({ phase: "ready", hosts: [{ number: 1 }, { number: 2 }] });
+  const supervisor = state()?.supervisor;
+
+  const second = await command("up");
+  expect(second).toMatchObject({ code: 0, stdout: expect.stringContaining("Windhover is up already.") });
+  expect(state()?.supervisor).toEqual(supervisor);
+
+  expect(await command("down")).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("Windhover is down"),
+  });
+  expectNothingLeft();
+  expect(await command("down")).toMatchObject({ code: 0, stdout: expect.stringContaining("was not up") });
+});
+
+test("a fleet whose supervisor was killed, and one that was killed whole, comes up again", async () => {
+  await command("up");
+  const supervisor = state()?.supervisor;
+  if (supervisor === undefined) throw new Error("no supervisor");
+  const parts = state()?.parts.flatMap((part) => part.process ?? []) ?? [];
+
+  sendSignal(supervisor, "SIGKILL");
+  await expect.poll(() => parts.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+  expect(await command("up")).toMatchObject({ code: 0 });
+
+  for (const each of [state()?.supervisor, ...(state()?.parts.map((part) => part.process) ?? [])]) {
+    if (each !== undefined) sendSignal(each, "SIGKILL");
+  }
+  expect(await command("up")).toMatchObject({ code: 0 });
+  expect(state()?.phase).toBe("ready");
+});
+
+test("a port that is taken is told before anything starts", async () => {
+  const server = createServer();
+  const port = Number(environment["REGISTRY_LISTEN"]?.split(":")[1]);
+  await once(server.listen(port, "127.0.0.1"), "listening");
+
+  const up = await command("up");
+  await once(server.close(), "close");
+
+  expect(up.code).toBe(1);
+  expect(up.stderr).toMatch(
+    new RegExp(`127.0.0.1:${port} \\(registry\\) is taken by .*REGISTRY_LISTEN=127.0.0.1:PORT`),
+  );
+  expectNothingLeft();
+});
+
+test("a signal while the fleet comes up ends it cleanly", async () => {
+  const child = spawn(process.execPath, [join(ROOT, "tools/run.mjs"), "up"], {
+    env: environment,
+    stdio: "ignore",
+  });
+  await expect
+    .poll(() => state()?.parts.some((part) => part.state === "ready"), { timeout: 30_000 })
+    .toBe(true);
+
+  child.kill("SIGTERM");
+  const [code] = await once(child, "exit");
+
+  expect(code).toBe(143);
+  expectNothingLeft();
+});
+
+async function command(name: string): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [join(ROOT, "tools/run.mjs"), name], { env: environment });
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "exit"),
+  ]);
+  return { code, stdout, stderr };
+}
+
+function state() {
+  return readState(join(scratch.path, "fleet.json"));
+}
+
+function expectNothingLeft(): void {
+  const { vms, postgres, others } = findLeftovers(layoutOf(scratch.path));
+  expect([...vms, ...postgres, ...others]).toEqual([]);
+  const now = state();
+  expect(now !== undefined && isSupervised(now)).toBe(false);
+  const files = readdirSync(scratch.path, { recursive: true, encoding: "utf8" });
+  expect(files.filter((file) => lstatSync(join(scratch.path, file)).isSocket())).toEqual([]);
+}
+
+/** The first of so many ports in a row that nobody listens on. */
+async function freeRun(count: number): Promise<number> {
+  for (const first of (await freePorts(50)).filter((port) => port + count < 65_536)) {
+    const run = Array.from({ length: count }, (_, index) => ({
+      part: "",
+      variable: "",
+      address: `127.0.0.1:${first + index}`,
+    }));
+    if ((await takenPorts(run)).length === 0) return first;
+  }
+  throw new Error(`no ${count} free ports in a row`);
+}

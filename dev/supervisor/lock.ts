@@ -1,0 +1,28 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:net";
+import { fleetId } from "../settings/layout.ts";
+
+/** Held by the one supervisor of a fleet. */
+export interface FleetLock {
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the lock of a fleet's folder; undefined when another supervisor has it. It is a name in the kernel's abstract socket
+ * namespace, not a file: the kernel gives it back however its holder ends, so it is never stale.
+ */
+export async function takeLock(folder: string): Promise<FleetLock | undefined> {
+  const server = createServer((socket) => socket.destroy());
+  try {
+    await once(server.listen(`\0windhover/${fleetId(folder)}`), "listening");
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE") return undefined;
+    throw cause;
+  }
+  server.unref();
+  return { release: () => close(server) };
+}
+
+async function close(server: Server): Promise<void> {
+  await once(server.close(), "close");
+}

@@ -1,0 +1,54 @@
+import { once } from "node:events";
+import type { FleetOptions } from "../../tools/lib/options.ts";
+import type { Progress } from "../../tools/lib/progress.ts";
+import { bringUp } from "../fleet/bring-up.ts";
+import { describeStart } from "../fleet/describe.ts";
+import { FleetBusyError } from "../fleet/fleet.ts";
+import { localFleet } from "../settings/local.ts";
+import { type FleetState, readState } from "../supervisor/state.ts";
+import { epilogue } from "./epilogue.ts";
+import { tour } from "./tour.ts";
+
+/** `npm start`: a fleet in the foreground and the tour on it. One that is up in the background is used, and left as it is. */
+export async function showAround(
+  options: FleetOptions,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const fleet = localFleet(options);
+  try {
+    await progress.step("fleet", async (say) => {
+      fleet.on("change", (state) => say(describeStart(state)));
+      await fleet.start(signal);
+    });
+  } catch (cause) {
+    if (!(cause instanceof FleetBusyError)) throw cause;
+    const state = await bringUp(options, progress, signal);
+    const machine = await tour(state, fleet.layout, progress, signal);
+    progress.say(
+      `${epilogue(state, fleet.layout, machine)}\n\nThis fleet runs in the background: npm run down stops it.`,
+    );
+    return;
+  }
+  // The terminal's Ctrl-C does not reach the parts; we take them down in order.
+  const heartbeat = setInterval(() => undefined, 60_000);
+  try {
+    const state = mustRead(fleet.layout.stateFile);
+    const machine = await tour(state, fleet.layout, progress, signal);
+    progress.say(
+      `${epilogue(state, fleet.layout, machine)}\n\nReady after ${progress.elapsed()}. Ctrl-C stops everything.`,
+    );
+    if (!signal.aborted) await once(signal, "abort");
+  } finally {
+    if (signal.aborted) progress.say("\nStopping machines and services ...");
+    await progress.step("stopping", () => fleet.stop());
+    clearInterval(heartbeat);
+    progress.say("Stopped. Machines and images are kept; npm start brings them back.");
+  }
+}
+
+function mustRead(stateFile: string): FleetState {
+  const state = readState(stateFile);
+  if (state === undefined) throw new Error(`${stateFile} cannot be read`);
+  return state;
+}

@@ -1,3 +1,0 @@
-import { enter } from "./lib/enter.mjs";
-
-await enter("test");

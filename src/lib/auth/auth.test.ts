@@ -1,0 +1,181 @@
+import { SignJWT } from "jose";
+import { expect, test } from "vitest";
+import { EchoClient, echo } from "../../../test/support/echo.ts";
+import { call, connect } from "../grpc/client.ts";
+import { unary } from "../grpc/rpc.ts";
+import { ManualClock } from "../runtime/clock.ts";
+import type { Fault } from "../runtime/fault.ts";
+import { createLogger } from "../runtime/log.ts";
+import { type Claims, generateKeyPair, mintToken, requireScope, TokenVerifier } from "./auth.ts";
+import { internalTokens, tokenMetadata } from "./tokens.ts";
+
+createLogger("test", { write: () => {} });
+
+const keys = generateKeyPair();
+const claims: Claims = { subject: "me", org: "acme", scopes: ["machines:read", "machines:write"] };
+const soon = { timeoutMs: 4_000 };
+
+test.each(["Bearer", "bearer", "FlyV1", "Bearer FlyV1"])(
+  "a token is taken under the scheme %s",
+  async (scheme) => {
+    const token = await mintToken(keys.privateKey, claims, 60);
+
+    expect(await new TokenVerifier(keys.publicKey).verify(`${scheme} ${token}`)).toEqual(claims);
+  },
+);
+
+test("a token is refused once it has expired, also when it was verified before", async () => {
+  const clock = new ManualClock();
+  const verifier = new TokenVerifier(keys.publicKey, clock);
+  const header = `Bearer ${await mintToken(keys.privateKey, claims, 60, clock)}`;
+
+  clock.advance(59_000);
+  await verifier.verify(header);
+  clock.advance(1_500);
+
+  await expect(verifier.verify(header)).rejects.toMatchObject({
+    code: "UNAUTHENTICATED",
+    reason: "TOKEN_EXPIRED",
+  });
+  await expect(verifier.verify(header)).rejects.toMatchObject({ reason: "TOKEN_EXPIRED" });
+});
+
+test("a token verified once is not checked again until it expires", async () => {
+  const verifier = new TokenVerifier(keys.publicKey);
+  const header = `Bearer ${await mintToken(keys.privateKey, claims, 60)}`;
+
+  const [first, second] = [await verifier.verify(header), await verifier.verify(header)];
+
+  expect(second).toBe(first);
+});
+
+test("of many tokens the oldest are forgotten, and verified anew", async () => {
+  const verifier = new TokenVerifier(keys.publicKey);
+  const headers = await Promise.all(
+    Array.from({ length: 2_060 }, async (_, i) => {
+      return `Bearer ${await mintToken(keys.privateKey, { ...claims, subject: `user${i}` }, 60)}`;
+    }),
+  );
+
+  const [first, ...others] = headers;
+
+  const before = await verifier.verify(first);
+  for (const header of others) await verifier.verify(header);
+  const after = await verifier.verify(first);
+
+  expect(after).toEqual(before);
+  // Another object: the first one was forgotten to make room.
+  expect(after).not.toBe(before);
+}, 20_000);
+
+test.each([undefined, "", "  "])("without a token the reason is TOKEN_MISSING (%j)", async (header) => {
+  await expect(new TokenVerifier(keys.publicKey).verify(header)).rejects.toMatchObject({
+    code: "UNAUTHENTICATED",
+    reason: "TOKEN_MISSING",
+  });
+});
+
+test("what is not a token of this cluster is TOKEN_INVALID", async () => {
+  const good = await mintToken(keys.privateKey, claims, 60);
+  const [head = "", body = "", signature = ""] = good.split(".");
+  const forged = Buffer.from(JSON.stringify({ alg: "none" })).toString("base64url");
+  const mine = new TextEncoder().encode(keys.publicKey);
+  const bad = {
+    "another key": await mintToken(generateKeyPair().privateKey, claims, 60),
+    altered: [head, `${body.slice(0, -2)}AA`, signature].join("."),
+    unsigned: [forged, body, ""].join("."),
+    "public key as a shared secret": await new SignJWT({ org: "x", scope: "admin" })
+      .setProtectedHeader({ alg: "HS256" })
+      .setSubject("me")
+      .setIssuer("windhover.dev")
+      .setExpirationTime("1h")
+      .sign(mine),
+    "not a token": "hello",
+    "too long": "x".repeat(100_000),
+  };
+  const verifier = new TokenVerifier(keys.publicKey);
+
+  for (const [what, token] of Object.entries(bad)) {
+    await expect(verifier.verify(`Bearer ${token}`), what).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+  }
+  await expect(verifier.verify(`Basic ${good}`)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+});
+
+test("while keys are being replaced, tokens of both are taken", async () => {
+  const next = generateKeyPair();
+  const verifier = new TokenVerifier([next.publicKey, keys.publicKey]);
+
+  for (const { privateKey } of [keys, next]) {
+    const token = await mintToken(privateKey, claims, 60);
+    expect(await verifier.verify(`Bearer ${token}`)).toEqual(claims);
+  }
+});
+
+test("a scope that is missing is named, with those that are there", () => {
+  const fault = caught(() => requireScope({ claims }, "admin", "internal"));
+
+  expect(fault).toMatchObject({
+    code: "PERMISSION_DENIED",
+    reason: "SCOPE_MISSING",
+    facts: { needed: "admin,internal", present: "machines:read,machines:write" },
+  });
+  expect(requireScope({ claims }, "admin", "machines:read")).toBe(claims);
+  expect(caught(() => requireScope({ claims: undefined }, "admin"))).toMatchObject({
+    reason: "TOKEN_MISSING",
+  });
+});
+
+test("a server with a verifier shows handlers who calls, and lets nobody else through", async () => {
+  let calls = 0;
+  await using service = await echo(
+    {
+      one: unary((_, ctx) => {
+        calls++;
+        return { text: requireScope(ctx, "machines:read").subject };
+      }),
+    },
+    { verifier: new TokenVerifier(keys.publicKey) },
+  );
+  const { client } = service;
+  const metadata = tokenMetadata(await mintToken(keys.privateKey, claims, 60));
+
+  const refused = await call(client, client.one, { text: "" }, soon).catch((err: unknown) => err);
+  const answer = await call(client, client.one, { text: "" }, { ...soon, metadata });
+
+  expect(refused).toMatchObject({ code: "UNAUTHENTICATED", reason: "TOKEN_MISSING" });
+  expect(answer.text).toBe("me");
+  expect(calls).toBe(1);
+});
+
+test("a service's own token is used for its calls and replaced before it expires", async () => {
+  const clock = new ManualClock();
+  const source = internalTokens(keys.privateKey, "api", clock);
+  const verifier = new TokenVerifier(keys.publicKey, clock);
+  await using service = await echo(
+    { one: unary((_, ctx) => ({ text: requireScope(ctx, "internal").subject })) },
+    { verifier },
+  );
+  const client = connect(EchoClient, service.address, { token: source });
+
+  const first = await source();
+  const same = await source();
+  const answer = await call(client, client.one, { text: "" }, soon);
+  clock.advance(3_000_000);
+  const renewed = await source();
+  clock.advance(1_200_000);
+  const later = await call(client, client.one, { text: "" }, soon);
+  client.close();
+
+  expect(same).toBe(first);
+  expect(renewed).not.toBe(first);
+  expect([answer.text, later.text]).toEqual(["api", "api"]);
+});
+
+function caught(fn: () => unknown): Fault {
+  try {
+    fn();
+  } catch (err) {
+    return err as Fault;
+  }
+  throw new Error("expected a fault");
+}

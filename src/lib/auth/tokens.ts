@@ -1,0 +1,56 @@
+import { createPrivateKey } from "node:crypto";
+import * as grpc from "@grpc/grpc-js";
+import { type Clock, systemClock } from "../runtime/clock.ts";
+import { mintToken } from "./auth.ts";
+
+/** Where a client gets the token for its next call. */
+export type TokenSource = () => string | Promise<string>;
+
+const TTL_SECONDS = 3_600;
+
+/** The metadata that carries a token. */
+export function tokenMetadata(token: string): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  metadata.set("authorization", `Bearer ${token}`);
+  return metadata;
+}
+
+/**
+ * The tokens with which a service calls others: scope `internal`, valid for an hour, minted anew in the last quarter.
+ *
+ * @param privateKey of the cluster, PEM; given only to services that call others
+ * @param service its name, the token's subject
+ */
+export function internalTokens(privateKey: string, service: string, clock: Clock = systemClock): TokenSource {
+  const key = createPrivateKey(privateKey);
+  let current: string | undefined;
+  let renewAt = 0;
+  let minting: Promise<string> | undefined;
+  const mint = async () => {
+    try {
+      const now = clock.now();
+      current = await mintToken(key, { subject: service, org: "", scopes: ["internal"] }, TTL_SECONDS, clock);
+      renewAt = now + TTL_SECONDS * 750;
+      return current;
+    } finally {
+      minting = undefined;
+    }
+  };
+  return () => {
+    if (current !== undefined && clock.now() < renewAt) return current;
+    minting ??= mint();
+    return minting;
+  };
+}
+
+/**
+ * Puts a token into a call's metadata, unless the call brings its own. A promise only when the token has to be made first.
+ */
+export function addToken(metadata: grpc.Metadata, source: TokenSource): Promise<void> | undefined {
+  if (metadata.get("authorization").length > 0) return undefined;
+  const add = (token: string) => metadata.set("authorization", `Bearer ${token}`);
+  const token = source();
+  if (typeof token !== "string") return token.then(add);
+  add(token);
+  return undefined;
+}

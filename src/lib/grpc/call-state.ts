@@ -1,0 +1,23 @@
+import type { Metadata } from "@grpc/grpc-js";
+import type { Claims } from "../auth/auth.ts";
+
+/** What interceptors know about a call and its handler's context needs. */
+export interface CallState {
+  /** Aborts when the server begins to shut down. */
+  draining?: AbortSignal;
+  /** Who calls, once the token has been verified. */
+  claims?: Claims | undefined;
+}
+
+// grpc-js hands its interceptors and the handler different call objects, and only the metadata object is the same.
+const states = new WeakMap<Metadata, CallState>();
+
+/** The state of the call with this metadata, made on first use. */
+export function callState(metadata: Metadata): CallState {
+  let state = states.get(metadata);
+  if (!state) {
+    state = {};
+    states.set(metadata, state);
+  }
+  return state;
+}

@@ -1,0 +1,139 @@
+import * as grpc from "@grpc/grpc-js";
+import type { TokenVerifier } from "../../auth/auth.ts";
+import { addressInUse, cannotListen, clearStaleSocket, isInUse } from "../../runtime/listen.ts";
+import { logger } from "../../runtime/log.ts";
+import { sleep } from "../../runtime/wait.ts";
+import { keepAlive, messageLimits, type TypedOptions } from "../options.ts";
+import type { Health } from "./health.ts";
+import { intercept } from "./intercept.ts";
+
+/** How long balancers and probes get to notice that a server is going, at most. */
+const NOTICE_MS = 250;
+
+const serverOptions: TypedOptions = {
+  ...messageLimits,
+  ...keepAlive,
+  // Of one connection. More wait in the client, whose deadline still counts.
+  "grpc.max_concurrent_streams": 10_000,
+};
+
+/** What {@link createServer} is to do besides tracing and measuring. */
+export interface ServerOptions {
+  /** Checks the token of every call, except of health and reflection. Without it nobody is asked. */
+  readonly verifier?: TokenVerifier;
+}
+
+/** A running server: call it to shut it down gracefully. */
+export interface Running {
+  (): Promise<void>;
+  /** The port it listens at; 0 for a unix socket. */
+  readonly port: number;
+}
+
+/** A gRPC server with tracing, measuring, token checks, limits, and a way to tell its handlers to finish. */
+export function createServer(options: ServerOptions = {}): grpc.Server {
+  grpc.setLogger(grpcLog);
+  const draining = new AbortController();
+  const interceptors = [intercept(draining.signal, options.verifier)];
+  return new Server({ ...serverOptions, interceptors }, draining);
+}
+
+/**
+ * Listens at `host:port` (port 0 for any) or `unix:/path`. The answer shuts the server down: health to NOT_SERVING, a
+ * moment to be noticed, streams broken off with UNAVAILABLE, then calls may finish for `graceMs`, then the rest is cut.
+ *
+ * @param server made by {@link createServer}
+ * @param variable the environment variable to name when the address is taken
+ * @throws Fault FAILED_PRECONDITION / `ADDRESS_IN_USE` when somebody else listens there
+ */
+export async function serve(
+  server: grpc.Server,
+  address: string,
+  graceMs: number,
+  health?: Health,
+  variable = "LISTEN",
+): Promise<Running> {
+  await clearStaleSocket(address, variable);
+  const port = await bind(server, address, variable);
+  health?.start();
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= shutDown(server, graceMs, health);
+    return closing;
+  };
+  return Object.assign(close, { port });
+}
+
+/** grpc-js would write plain text to standard error. */
+const grpcLog = {
+  error: (...text: unknown[]) => logger.warn("grpc-js reports a problem", { text: text.join(" ") }),
+  info: (...text: unknown[]) => logger.debug("grpc-js reports", { text: text.join(" ") }),
+  debug: (...text: unknown[]) => logger.debug("grpc-js reports", { text: text.join(" ") }),
+};
+
+class Server extends grpc.Server {
+  readonly draining: AbortController;
+
+  constructor(options: grpc.ServerOptions, draining: AbortController) {
+    super(options);
+    this.draining = draining;
+  }
+
+  override addService(
+    service: grpc.ServiceDefinition,
+    implementation: grpc.UntypedServiceImplementation,
+  ): void {
+    const told = Object.entries(service).map(([name, method]) => [name, tellUnencodable(method)]);
+    super.addService(Object.fromEntries(told), implementation);
+  }
+}
+
+/** grpc-js answers INTERNAL when a response does not fit its message, and tells nobody why. */
+function tellUnencodable(
+  method: grpc.MethodDefinition<unknown, unknown>,
+): grpc.MethodDefinition<unknown, unknown> {
+  return {
+    ...method,
+    responseSerialize: (response) => {
+      try {
+        return method.responseSerialize(response);
+      } catch (error) {
+        logger.error("an answer could not be encoded", { method: method.path.slice(1), error });
+        throw error;
+      }
+    },
+  };
+}
+
+function bind(server: grpc.Server, address: string, variable: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (err, port) => {
+      if (!err) resolve(address.startsWith("unix:") ? 0 : port);
+      else if (isInUse(err)) reject(addressInUse(address, variable, err));
+      else reject(cannotListen(address, variable, err));
+    });
+  });
+}
+
+async function shutDown(server: grpc.Server, graceMs: number, health: Health | undefined): Promise<void> {
+  const until = performance.now() + graceMs;
+  if (health) {
+    health.stop();
+    await sleep(Math.min(NOTICE_MS, graceMs / 10));
+  }
+  if (server instanceof Server) server.draining.abort();
+  const finished = new Promise<"finished">((resolve, reject) => {
+    server.tryShutdown((err) => (err ? reject(err) : resolve("finished")));
+  });
+  const abort = new AbortController();
+  const overdue = sleep(Math.max(0, until - performance.now()), abort.signal).then(() => "overdue" as const);
+  try {
+    // tryShutdown alone waits for ever on a stream that stays open.
+    if ((await Promise.race([finished, overdue])) === "overdue") {
+      logger.warn("calls were cut off at the end of the grace", { grace_ms: graceMs });
+      server.forceShutdown();
+    }
+  } finally {
+    abort.abort();
+  }
+}

@@ -1,0 +1,171 @@
+import { createServer } from "node:http";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Fault, isServerFault } from "../runtime/fault.ts";
+import { listen } from "../runtime/listen.ts";
+
+/** Every metric of this process. */
+export const registry = new Registry();
+
+/** From half a millisecond to a minute. */
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** `rpc.server.call.duration` in Prometheus' spelling. */
+export const rpcServerSeconds = new Histogram({
+  name: "rpc_server_call_duration_seconds",
+  help: "Duration of calls served.",
+  labelNames: ["rpc_method", "rpc_status_code"],
+  buckets: SECONDS,
+  registers: [registry],
+});
+
+/** `rpc.client.call.duration` in Prometheus' spelling. */
+export const rpcClientSeconds = new Histogram({
+  name: "rpc_client_call_duration_seconds",
+  help: "Duration of calls made to other services.",
+  labelNames: ["rpc_method", "rpc_status_code"],
+  buckets: SECONDS,
+  registers: [registry],
+});
+
+/** How work ended, as a label: `refused` is the caller's doing or a lack of room, `failed` is ours. */
+export type OutcomeLabel = "ok" | "refused" | "cancelled" | "failed";
+
+/** Every {@link OutcomeLabel}. */
+export const OUTCOMES: readonly OutcomeLabel[] = ["ok", "refused", "cancelled", "failed"];
+
+/** The label of work that has thrown `err`. */
+export function outcomeOf(err: unknown): Exclude<OutcomeLabel, "ok"> {
+  if (!(err instanceof Fault)) return "failed";
+  if (err.code === "CANCELLED") return "cancelled";
+  return isServerFault(err.code) ? "failed" : "refused";
+}
+
+/** A counter of this process. Label values must come from a small fixed set: never ids. */
+export function counter<L extends string>(
+  name: string,
+  help: string,
+  labelNames: readonly L[] = [],
+): Counter<L> {
+  return new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });
+}
+
+/**
+ * A histogram of durations in seconds. Label values must come from a small fixed set: never ids.
+ *
+ * @param buckets upper bounds; default from half a millisecond to a minute
+ */
+export function secondsHistogram<L extends string>(
+  name: string,
+  help: string,
+  labelNames: readonly L[] = [],
+  buckets: readonly number[] = SECONDS,
+): Histogram<L> {
+  return new Histogram({
+    name,
+    help,
+    labelNames: [...labelNames],
+    buckets: [...buckets],
+    registers: [registry],
+  });
+}
+
+/** A gauge whose value is asked for when it is read. */
+export function gauge(name: string, help: string, read: () => number | Promise<number>): Gauge {
+  return new Gauge({
+    name,
+    help,
+    registers: [registry],
+    async collect() {
+      this.set(await read());
+    },
+  });
+}
+
+/** A gauge with one label, whose values are asked for when it is read. What is no longer among them is no longer exposed. */
+export function gaugeBy<L extends string>(
+  name: string,
+  help: string,
+  label: L,
+  read: () => Iterable<readonly [labelValue: string, value: number]>,
+): Gauge<L> {
+  return new Gauge<L>({
+    name,
+    help,
+    labelNames: [label],
+    registers: [registry],
+    collect() {
+      this.reset();
+      // One label and its name: that this is a record of it is beyond the compiler.
+      for (const [labelValue, value] of read()) this.set({ [label]: labelValue } as Record<L, string>, value);
+    },
+  });
+}
+
+/** A counter that somebody else counts and that is asked for when it is read. */
+export function counterOf(name: string, help: string, read: () => number): Counter {
+  return new Counter({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(read());
+    },
+  });
+}
+
+/**
+ * Serves `/metrics` for Prometheus and `/healthz` (200 or 503) over HTTP.
+ *
+ * @param address `host:port` (port 0 for any) or `unix:/path`
+ * @param isHealthy asked on `/healthz`; default always
+ * @param variable the environment variable to name when the address is taken
+ * @returns a function that stops it, with the port it got
+ */
+export async function serveMetrics(
+  address: string,
+  isHealthy: () => boolean = () => true,
+  variable = "METRICS_LISTEN",
+): Promise<(() => Promise<void>) & { readonly port: number }> {
+  collectProcessMetrics();
+  const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, (req, res) => {
+    const path = req.url?.split("?")[0];
+    if (path === "/healthz") {
+      const healthy = isHealthy();
+      res
+        .writeHead(healthy ? 200 : 503, { "content-type": "text/plain" })
+        .end(healthy ? "ok\n" : "not serving\n");
+    } else if (path === "/metrics") {
+      registry.metrics().then(
+        (body) => res.writeHead(200, { "content-type": registry.contentType }).end(body),
+        () => res.writeHead(500).end(),
+      );
+    } else {
+      res.writeHead(404, { "content-type": "text/plain" }).end("try /metrics or /healthz\n");
+    }
+  });
+  server.maxConnections = 64;
+  const port = await listen(server, address, variable);
+  const close = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    await closed;
+  };
+  return Object.assign(close, { port });
+}
+
+/** Gauges with a counter's name. What they say is in `nodejs_active_resources` and its like, by type. */
+const MISNAMED = [
+  "nodejs_active_resources_total",
+  "nodejs_active_handles_total",
+  "nodejs_active_requests_total",
+] as const;
+
+let collecting = false;
+
+function collectProcessMetrics(): void {
+  if (collecting) return;
+  collecting = true;
+  collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
+}

@@ -1,0 +1,282 @@
+import { once } from "node:events";
+import { type HrTime, SpanKind, SpanStatusCode } from "@opentelemetry/api";
+import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type EchoHandlers, echo } from "../../../test/support/echo.ts";
+import { call, openStream } from "../grpc/client.ts";
+import { serverStream, unary } from "../grpc/rpc.ts";
+import { addHealth, Health } from "../grpc/server/health.ts";
+import { Fault } from "../runtime/fault.ts";
+import { createLogger } from "../runtime/log.ts";
+import { registry } from "./metrics.ts";
+import { startTelemetry } from "./telemetry.ts";
+import { activeTraceparent, recordSpan, withRemoteParent, withSpan } from "./tracing.ts";
+
+/** Polling is patient: the machine may be busy. */
+const patient = { timeout: 4_000 };
+
+const exporter = new InMemorySpanExporter();
+startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
+createLogger("test", { write: () => {} });
+beforeEach(() => exporter.reset());
+
+const soon = { timeoutMs: 4_000 };
+const NAME = "test.v1.Echo/One";
+
+describe("our own spans", () => {
+  test("nest through promises, timers and callbacks", async () => {
+    await withSpan("outer", {}, async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      await withSpan("inner", { "windhover.machine.id": "m" }, async () => {});
+    });
+
+    const [inner, outer] = exporter.getFinishedSpans();
+    expect(inner?.parentSpanContext?.spanId).toBe(outer?.spanContext().spanId);
+    expect(inner?.attributes).toEqual({ "windhover.machine.id": "m" });
+  });
+
+  test("side by side do not see each other", async () => {
+    const parents = await Promise.all(
+      ["a", "b"].map((name) =>
+        withSpan(name, {}, async (span) => {
+          await new Promise((resolve) => setImmediate(resolve));
+          return activeTraceparent().includes(span.spanContext().spanId);
+        }),
+      ),
+    );
+
+    expect(parents).toEqual([true, true]);
+    expect(activeTraceparent()).toBe("");
+  });
+
+  test("that throw are errors with the fault's reason", async () => {
+    const work = withSpan("x", {}, () => Promise.reject(new Fault("NOT_FOUND", "NO_MACHINE", "gone")));
+
+    await expect(work).rejects.toThrow("gone");
+
+    expect(only("x")).toMatchObject({
+      status: { code: SpanStatusCode.ERROR, message: "gone" },
+      attributes: { "error.type": "NOT_FOUND", "windhover.error.reason": "NO_MACHINE" },
+    });
+  });
+
+  test("continue a stored trace, and begin a new one when what was stored is no traceparent", async () => {
+    const stored = await withSpan("before", {}, async () => activeTraceparent());
+
+    await withRemoteParent(stored, () => withSpan("after", {}, async () => {}));
+    await withRemoteParent("rubbish", () => withSpan("new", {}, async () => {}));
+
+    expect(only("after").parentSpanContext?.spanId).toBe(only("before").spanContext().spanId);
+    expect(only("after").spanContext().traceId).toBe(only("before").spanContext().traceId);
+    expect(only("new").parentSpanContext).toBeUndefined();
+  });
+
+  test("begin and end where they do, not where a millisecond does", async () => {
+    const now = () => performance.timeOrigin + performance.now();
+    // The one begins late in a millisecond, the other early in the next and ends first.
+    while (now() % 1 < 0.8);
+    await withSpan("outer", {}, async () => {
+      const began = Math.floor(now());
+      while (Math.floor(now()) === began);
+      await withSpan("inner", {}, async () => {});
+    });
+
+    const ms = ([seconds, nanos]: HrTime) => seconds * 1_000 + nanos / 1e6;
+    const [inner, outer] = [only("inner"), only("outer")];
+    expect(ms(inner.startTime)).toBeGreaterThan(ms(outer.startTime));
+    expect(ms(inner.endTime)).toBeLessThanOrEqual(ms(outer.endTime));
+    expect(Math.abs(ms(outer.endTime) - now())).toBeLessThan(1_000);
+  });
+
+  test("of the past keep their microseconds", async () => {
+    const parent = await withSpan("start", {}, async () => activeTraceparent());
+
+    recordSpan({
+      name: "guest.mount",
+      startUs: 1_700_000_000_123_456n,
+      endUs: 1_700_000_000_125_001n,
+      parent,
+    });
+    recordSpan({ name: "guest.backwards", startUs: 2_000_000, endUs: 1_000_000, parent });
+
+    const span = only("guest.mount");
+    expect(span.startTime).toEqual([1_700_000_000, 123_456_000]);
+    expect(span.endTime).toEqual([1_700_000_000, 125_001_000]);
+    expect(span.parentSpanContext?.spanId).toBe(only("start").spanContext().spanId);
+    expect(only("guest.backwards").duration).toEqual([0, 0]);
+  });
+});
+
+describe("a call", () => {
+  test("gives a client and a server span, linked, with the current names, and one measurement each", async () => {
+    await using service = await echo({ one: unary((req) => withSpan("handler", {}, async () => req)) });
+
+    await withSpan("root", {}, () => call(service.client, service.client.one, { text: "" }, soon));
+
+    const client = only(NAME, SpanKind.CLIENT);
+    const server = only(NAME, SpanKind.SERVER);
+    expect(client.parentSpanContext?.spanId).toBe(only("root").spanContext().spanId);
+    expect(server.parentSpanContext?.spanId).toBe(client.spanContext().spanId);
+    expect(only("handler").parentSpanContext?.spanId).toBe(server.spanContext().spanId);
+    expect(server.attributes).toEqual({
+      "rpc.system.name": "grpc",
+      "rpc.method": NAME,
+      "rpc.status_code": "OK",
+    });
+    expect(client.attributes).toEqual({
+      ...server.attributes,
+      "server.address": "127.0.0.1",
+      "server.port": service.close.port,
+    });
+    const metrics = await registry.metrics();
+    const labels = `{rpc_method="${NAME}",rpc_status_code="OK"}`;
+    expect(metrics).toContain(`rpc_server_call_duration_seconds_count${labels} 1`);
+    expect(metrics).toContain(`rpc_client_call_duration_seconds_count${labels} 1`);
+  });
+
+  test.each([
+    ["NOT_FOUND", "UNSET"],
+    ["INTERNAL", "ERROR"],
+    ["UNAVAILABLE", "ERROR"],
+    ["RESOURCE_EXHAUSTED", "UNSET"],
+  ] as const)(
+    "that fails with %s: the client's span is an error, the server's is %s",
+    async (code, status) => {
+      await using service = await echo({ one: unary(() => Promise.reject(new Fault(code, "X", "x"))) });
+
+      await call(service.client, service.client.one, { text: "" }, soon).catch(() => {});
+
+      expect(only(NAME, SpanKind.CLIENT).status.code).toBe(SpanStatusCode.ERROR);
+      const server = only(NAME, SpanKind.SERVER);
+      expect(server.status.code).toBe(SpanStatusCode[status]);
+      expect(server.attributes["rpc.status_code"]).toBe(code);
+    },
+  );
+
+  test("that its caller cancels still gives a server span", async () => {
+    const began = Promise.withResolvers<void>();
+    await using service = await echo(endless(began));
+    const abort = new AbortController();
+
+    const outcome = call(service.client, service.client.one, { text: "" }, { ...soon, signal: abort.signal });
+    await began.promise;
+    abort.abort();
+    await outcome.catch(() => {});
+
+    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["CANCELLED"]);
+    expect(statuses(SpanKind.CLIENT)).toEqual(["CANCELLED"]);
+  });
+
+  test("whose deadline passes gives a server span that says so", async () => {
+    await using service = await echo(endless(Promise.withResolvers<void>()));
+
+    await call(service.client, service.client.one, { text: "" }, { timeoutMs: 60 }).catch(() => {});
+
+    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["DEADLINE_EXCEEDED"]);
+    expect(statuses(SpanKind.CLIENT)).toEqual(["DEADLINE_EXCEEDED"]);
+  });
+
+  test("that begins a trace says how long it was on its way, there and back", async () => {
+    await using service = await echo({ one: unary((req) => req) });
+
+    await call(service.client, service.client.one, { text: "" }, soon);
+
+    const client = only(NAME, SpanKind.CLIENT);
+    const [request, response] = [only("rpc.request"), only("rpc.response")];
+    for (const way of [request, response]) {
+      expect(way.parentSpanContext?.spanId).toBe(client.spanContext().spanId);
+    }
+    const server = only(NAME, SpanKind.SERVER);
+    expect(ms(request.endTime)).toBeGreaterThan(ms(request.startTime));
+    // Of two clocks, the one in whole milliseconds, so nearly.
+    expect(Math.abs(ms(request.startTime) - ms(client.startTime))).toBeLessThan(2);
+    expect(Math.abs(ms(request.endTime) - ms(server.startTime))).toBeLessThan(2);
+    expect(Math.abs(ms(response.startTime) - ms(server.endTime))).toBeLessThan(2);
+    expect(Math.abs(ms(response.endTime) - ms(client.endTime))).toBeLessThan(2);
+  });
+
+  test("inside a trace has no such spans: there it is the client span's own time", async () => {
+    await using service = await echo({ one: unary((req) => req) });
+
+    await withSpan("root", {}, () => call(service.client, service.client.one, { text: "" }, soon));
+
+    expect(exporter.getFinishedSpans().filter(({ name }) => name.startsWith("rpc."))).toEqual([]);
+  });
+
+  test("to a peer that is not there gives a client span", async () => {
+    const service = await echo({});
+    await service.close();
+
+    await call(service.client, service.client.one, { text: "" }, soon).catch(() => {});
+    service.client.close();
+
+    expect(statuses(SpanKind.CLIENT)).toEqual(["UNAVAILABLE"]);
+  });
+
+  test("that streams has its context in the generator, and ends its spans when the reader leaves", async () => {
+    let inside = "";
+    await using service = await echo({
+      down: serverStream(async function* (_, ctx) {
+        for (;;) {
+          inside = activeTraceparent();
+          yield { text: "" };
+          await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+        }
+      }),
+    });
+
+    for await (const _ of openStream(service.client, service.client.down, { text: "" }, soon)) break;
+
+    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["CANCELLED"]);
+    const server = only("test.v1.Echo/Down", SpanKind.SERVER);
+    expect(inside).toContain(server.spanContext().spanId);
+  });
+});
+
+test("a probe's health checks leave no trace of their own", async () => {
+  const { HealthClient } = await import("../../gen/grpc/health/v1/health.ts");
+  const { connect } = await import("../grpc/client.ts");
+  const { createServer, serve } = await import("../grpc/server/serve.ts");
+  const health = new Health([]);
+  const server = createServer();
+  addHealth(server, health);
+  const close = await serve(server, "127.0.0.1:0", 100, health);
+  const client = connect(HealthClient, `127.0.0.1:${close.port}`);
+
+  await call(client, client.check, { service: "" }, soon);
+
+  expect(exporter.getFinishedSpans()).toEqual([]);
+  client.close();
+  await close();
+});
+
+function endless(began: PromiseWithResolvers<void>): EchoHandlers {
+  return {
+    one: unary(async (req, ctx) => {
+      began.resolve();
+      if (!ctx.signal.aborted) await once(ctx.signal, "abort");
+      return req;
+    }),
+  };
+}
+
+function only(name: string, kind?: SpanKind): ReadableSpan {
+  const found = exporter
+    .getFinishedSpans()
+    .filter((span) => span.name === name && (kind === undefined || span.kind === kind));
+  expect(found).toHaveLength(1);
+  const [span] = found;
+  if (!span) throw new Error(`no span ${name}`);
+  return span;
+}
+
+function statuses(kind: SpanKind): unknown[] {
+  return exporter
+    .getFinishedSpans()
+    .filter((span) => span.kind === kind)
+    .map((span) => span.attributes["rpc.status_code"]);
+}
+
+function ms([seconds, nanos]: HrTime): number {
+  return seconds * 1_000 + nanos / 1e6;
+}

@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { housekeep } from "../../../src/api/adapters/housekeeping.ts";
+import { SagaStore } from "../../../src/api/adapters/saga-store.ts";
+import { Settler } from "../../../src/api/create/settler.ts";
+import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { CreateWorld } from "./create-fixture.ts";
+import type { World } from "./fixture.ts";
+
+const NEVER = new AbortController().signal;
+
+let creates: CreateWorld;
+let world: World;
+let settler: Settler;
+
+beforeAll(async () => {
+  creates = await CreateWorld.open();
+  world = creates.world;
+  settler = new Settler(new SagaStore(creates.database), creates.hosts);
+});
+beforeEach(() => world.clear());
+afterAll(() => creates.close());
+
+function dead(): never {
+  throw new Fault("UNAVAILABLE", "SERVER_DRAINING", "the host has died");
+}
+
+/** Host 1 makes the machine and dies before it says so; it is not back when it is told that nobody wants it. */
+function dieInTheAward(): void {
+  world.host(1).after("createMachine", dead);
+  world.host(1).before("destroyMachine", dead);
+}
+
+/** Time passes: so long since all creates have ended, and what they left in doubt is due. */
+async function later(ms: number): Promise<void> {
+  await world.sql(
+    "update sagas set settle_time = now() - interval '1 second', update_time = now() - $1 * interval '1 millisecond' where settle_time is not null",
+    [ms],
+  );
+}
+
+async function inDoubt(): Promise<number> {
+  return (await world.sql("select 1 from sagas where settle_time is not null")).length;
+}
+
+test("another api removes what a host has made that died in the award, long before a sweep would", async () => {
+  const first = await world.api();
+  dieInTheAward();
+  const { machine } = await first.user.create();
+  await first.close();
+  expect(machine?.id).toMatch(/^00002/);
+  expect(world.host(1).machines.size).toBe(1);
+  expect(await inDoubt()).toBe(1);
+
+  // Without sweeps.
+  const second = await world.api();
+
+  await expect.poll(() => world.onHosts.map(({ id }) => id), { timeout: 10_000 }).toEqual([machine?.id]);
+  await second.close();
+});
+
+test("a create waits for none of it", async () => {
+  dieInTheAward();
+
+  const { machine } = await creates.api().create();
+
+  expect(machine?.id).toMatch(/^00002/);
+  expect(await world.sql("select status from sagas where settle_time > now()")).toEqual([{ status: "done" }]);
+});
+
+test("it is in doubt until the host has said so after the last moment at which an award could arrive", async () => {
+  dieInTheAward();
+  await creates.api().create();
+  const award = [...world.host(1).machines.entries()];
+
+  await later(2_000);
+  await settler.run(NEVER);
+  expect(world.host(1).machines.size).toBe(0);
+  expect(await inDoubt()).toBe(1);
+  // The award comes only now.
+  for (const [id, machine] of award) world.host(1).machines.set(id, machine);
+  await later(9_000);
+  await settler.run(NEVER);
+
+  expect(world.host(1).machines.size).toBe(0);
+  expect(await inDoubt()).toBe(0);
+});
+
+test("a host that is away is asked again, by one api at a time, and its create is kept until then", async () => {
+  dieInTheAward();
+  await creates.api().create();
+  world.host(1).before("destroyMachine", dead);
+  await later(26 * 3_600_000);
+  const calls = () => world.host(1).calls.filter((method) => method === "destroyMachine").length;
+  await world.sql("update sagas set update_time = now() - interval '10 hours'");
+  const asked = calls();
+
+  await Promise.all([settler.run(NEVER), settler.run(NEVER)]);
+
+  expect(calls()).toBe(asked + 1);
+  expect(await world.sql("select settle_time > now() + interval '4 minutes' as waits from sagas")).toEqual([
+    { waits: true },
+  ]);
+  await later(26 * 3_600_000);
+  await housekeep(creates.database);
+  expect(await inDoubt()).toBe(1);
+  await settler.run(NEVER);
+  await housekeep(creates.database);
+  expect(world.host(1).machines.size).toBe(0);
+  expect(await world.sql("select 1 from sagas")).toEqual([]);
+});
+
+test("a create that failed leaves doubts too, and one whose hosts all answered none", async () => {
+  world.host(2).before("createMachine", () => {
+    throw new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", "full");
+  });
+  world.host(1).after("createMachine", dead);
+  await expect(creates.api().create()).rejects.toMatchObject({ reason: "NO_CAPACITY" });
+
+  expect(await world.sql("select status from sagas where settle_time is not null")).toEqual([
+    { status: "failed" },
+  ]);
+  expect(world.onHosts).toEqual([]);
+
+  await world.clear();
+  await creates.api().create();
+  expect(await inDoubt()).toBe(0);
+});

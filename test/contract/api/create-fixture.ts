@@ -1,0 +1,173 @@
+import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import { CreateStore, type Intent } from "../../../src/api/adapters/create-store.ts";
+import type { Transactions } from "../../../src/api/adapters/gated-database.ts";
+import { HostdClients } from "../../../src/api/adapters/hostd-clients.ts";
+import { createHosts } from "../../../src/api/adapters/hostd-create.ts";
+import { SagaStore } from "../../../src/api/adapters/saga-store.ts";
+import { Scheduler } from "../../../src/api/adapters/scheduler.ts";
+import type { CreateContext, CreateHosts } from "../../../src/api/create/context.ts";
+import { Reconciler } from "../../../src/api/create/reconciler.ts";
+import { requestHash } from "../../../src/api/create/request-hash.ts";
+import { CreateRunner, LEASE_MS, newOwner } from "../../../src/api/create/runner.ts";
+import { createSaga } from "../../../src/api/create/steps.ts";
+import type { CreateRequest } from "../../../src/api/domain/create-state.ts";
+import { internalTokens } from "../../../src/lib/auth/tokens.ts";
+import { systemClock } from "../../../src/lib/runtime/clock.ts";
+import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
+import type { Saga } from "../../../src/lib/saga/saga.ts";
+import { Database, type Queries, type Transaction } from "../../../src/lib/stores/postgres.ts";
+import { KEYS, World } from "./fixture.ts";
+
+/** The steps of a create. */
+export const STEPS = ["preflight", "resolve", "reserve", "award", "release", "prepare", "record", "launch"];
+const REQUEST: CreateRequest = {
+  org: "personal",
+  app: "web",
+  name: "subject",
+  region: "ord",
+  skipLaunch: false,
+  config: {
+    image: "nginx",
+    guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
+    env: {},
+    services: [],
+    stop: { signal: "", timeoutMs: 5_000 },
+    metadata: {},
+  },
+};
+
+/** A world in which creates run without an api around them, so that they can be stopped anywhere. */
+export class CreateWorld {
+  readonly world: World;
+  readonly database: Database;
+  readonly hosts: CreateHosts;
+  readonly #scheduler: Scheduler;
+  readonly #stack: Stack;
+
+  private constructor(world: World, stack: Stack) {
+    this.world = world;
+    this.#stack = stack;
+    this.database = new Database({ url: world.database.url });
+    stack.add("database", () => this.database.close());
+    const token = internalTokens(KEYS.privateKey, "api");
+    const clients = new HostdClients(token, systemClock);
+    stack.add("hosts", () => clients.close());
+    this.hosts = createHosts(clients);
+    this.#scheduler = new Scheduler("ord", [world.scheduler.address], token, systemClock);
+    stack.add("scheduler", () => this.#scheduler.close());
+  }
+
+  static async open(): Promise<CreateWorld> {
+    const stack = new Stack();
+    const world = await World.open();
+    stack.add("world", () => world.close());
+    await world.sql("insert into apps (name, org) values ('web', 'personal')");
+    return new CreateWorld(world, stack);
+  }
+
+  /** One api's worth of creates, over a database that may die, with steps that may be others. */
+  api(
+    db: Transactions = this.database,
+    change: (saga: Saga<CreateContext>) => Saga<CreateContext> = (saga) => saga,
+  ) {
+    let next = 0n;
+    const tools = {
+      images: this.world.images,
+      auctionsIn: () => this.#scheduler,
+      hosts: this.hosts,
+      // A different one each time, and the same ones in each test.
+      random: () => ++next + BigInt(Math.round(performance.now())) * 1_000n,
+      meet: async () => {},
+      retryMs: 5,
+    };
+    const sagas = new SagaStore(db);
+    const creates = new CreateStore(db);
+    const runner = new CreateRunner({ saga: change(createSaga(tools)), sagas, creates, clock: systemClock });
+    return {
+      runner,
+      sagas,
+      reconciler: new Reconciler(sagas, runner),
+      async create(options: { isRepeatable?: boolean; signal?: AbortSignal } = {}) {
+        const intent: Intent = {
+          id: randomUUID(),
+          request: REQUEST,
+          ...(options.isRepeatable === false ? {} : { requestId: "once" }),
+          requestHash: requestHash(REQUEST),
+          traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-01`,
+          owner: newOwner(),
+          leaseMs: LEASE_MS,
+          makeName: () => "made",
+        };
+        const { saga } = await creates.begin(intent);
+        return runner.start(saga, intent.owner, options.signal);
+      },
+    };
+  }
+
+  /** What is so after a create that worked: one machine, everywhere the same. */
+  async expectOneMachine(): Promise<void> {
+    const { world } = this;
+    const rows = await world.sql<{ id: string; state: string; recorded: boolean }>(
+      "select id, state, recorded from machines",
+    );
+    expect(rows).toEqual([{ id: expect.any(String), state: "started", recorded: true }]);
+    expect(world.onHosts.map((machine) => machine.id)).toEqual([rows[0]?.id]);
+    expect((await world.leftovers()).unfinished).toEqual([]);
+    expect((await world.leftovers()).holds).toEqual([]);
+  }
+
+  /** The lease of whoever ran creates runs out, as it does after a crash. */
+  async leaseRunsOut(): Promise<void> {
+    await this.world.sql("update sagas set lease_time = now() - interval '1 second'");
+  }
+
+  /** Lets an api take over what there is, until nothing is under way. */
+  async reconcileUntilQuiet(api: ReturnType<CreateWorld["api"]>): Promise<void> {
+    await expect
+      .poll(
+        async () => {
+          await api.reconciler.run();
+          return (await this.world.leftovers()).unfinished.length + api.runner.size;
+        },
+        { timeout: 10_000, interval: 5 },
+      )
+      .toBe(0);
+  }
+
+  close(): Promise<void> {
+    return this.#stack.close();
+  }
+}
+
+/** A database that a process loses for good at its nth write, before it is done or just after. */
+export class DyingDatabase implements Transactions {
+  writes = 0;
+  readonly #db: Database;
+  readonly #nth: number;
+  readonly #when: "before" | "after";
+
+  constructor(db: Database, nth: number, when: "before" | "after") {
+    this.#db = db;
+    this.#nth = nth;
+    this.#when = when;
+  }
+
+  query: Queries["query"] = (statement) =>
+    /^\s*select/i.test(statement.text)
+      ? this.#db.query(statement)
+      : this.#write(() => this.#db.query(statement));
+
+  transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#write(() => this.#db.transaction(fn));
+  }
+
+  async #write<T>(write: () => Promise<T>): Promise<T> {
+    this.writes += 1;
+    if (this.writes > this.#nth || (this.writes === this.#nth && this.#when === "before"))
+      throw new Error("died");
+    const result = await write();
+    if (this.writes >= this.#nth) throw new Error("died");
+    return result;
+  }
+}

@@ -1,0 +1,267 @@
+import { ulid } from "../../../src/api/domain/ulid.ts";
+import {
+  type Hold,
+  type HostServiceServer,
+  HostServiceService,
+  StartMachineResponse,
+} from "../../../src/gen/windhover/hostd/v1/hostd.ts";
+import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { requireScope } from "../../../src/lib/auth/auth.ts";
+import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/rpc.ts";
+import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import { Fault } from "../../../src/lib/runtime/fault.ts";
+
+/** What a script does to a call: throw a fault, wait, look at something. */
+export type Script = (machineId: string) => void | Promise<void>;
+
+export interface FakeHostOptions {
+  readonly number: number;
+  readonly verifier: TokenVerifier;
+  readonly port?: number;
+}
+
+/** A host that keeps its machines in memory, behind real gRPC, and can be told to misbehave. */
+export class FakeHost {
+  readonly number: number;
+  readonly name: string;
+  readonly identity: string;
+  readonly machines = new Map<string, Machine>();
+  scheduling: Scheduling = Scheduling.OPEN;
+  /** Epochs of holds by reservation. */
+  readonly holds = new Map<string, bigint>();
+  /** Methods that were called, in order. */
+  readonly calls: string[] = [];
+  outboxSequence = 0n;
+  outboxAcknowledged = 0n;
+  readonly #scripts = new Map<string, { script: Script; when: "before" | "after"; times: number }[]>();
+  readonly #verifier: TokenVerifier;
+  #epoch = 0n;
+  #running: Awaited<ReturnType<typeof serve>> | undefined;
+  #port: number;
+
+  constructor(options: FakeHostOptions) {
+    this.number = options.number;
+    this.name = `host-${options.number}`;
+    this.identity = `identity-${options.number}`;
+    this.#verifier = options.verifier;
+    this.#port = options.port ?? 0;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  async start(): Promise<void> {
+    const server = createServer({ verifier: this.#verifier });
+    server.addService(HostServiceService, this.#service());
+    this.#running = await serve(server, this.address, 0);
+    this.#port = this.#running.port;
+  }
+
+  async stop(): Promise<void> {
+    await this.#running?.();
+    this.#running = undefined;
+  }
+
+  clear(): void {
+    this.machines.clear();
+    this.holds.clear();
+    this.calls.length = 0;
+    this.#scripts.clear();
+  }
+
+  /** Runs `script` before the next calls of `method`; a throw refuses them, and nothing is done. */
+  before(method: string, script: Script, times = 1): void {
+    this.#script(method, script, "before", times);
+  }
+
+  /** Runs `script` after the next calls of `method` have acted; a throw is an answer that got lost. */
+  after(method: string, script: Script, times = 1): void {
+    this.#script(method, script, "after", times);
+  }
+
+  hold(reservationId: string): bigint {
+    const known = this.holds.get(reservationId);
+    if (known !== undefined) return known;
+    this.#epoch += 1n;
+    this.holds.set(reservationId, this.#epoch);
+    return this.#epoch;
+  }
+
+  /** Changes a machine as if something had happened on the host. */
+  change(id: string, change: Partial<Machine>): Machine {
+    const machine = this.machines.get(id);
+    if (!machine) throw new Error(`the fake host has no machine ${id}`);
+    const next = { ...machine, ...change, generation: machine.generation + 1n, updateTime: new Date() };
+    this.machines.set(id, next);
+    return next;
+  }
+
+  #script(method: string, script: Script, when: "before" | "after", times: number): void {
+    this.#scripts.set(method, [...(this.#scripts.get(method) ?? []), { script, when, times }]);
+  }
+
+  async #do<T>(ctx: CallContext, method: string, machineId: string, act: () => T): Promise<T> {
+    requireScope(ctx, "internal");
+    this.calls.push(method);
+    await this.#play(method, "before", machineId);
+    const result = act();
+    await this.#play(method, "after", machineId);
+    return result;
+  }
+
+  async #play(method: string, when: "before" | "after", machineId: string): Promise<void> {
+    const script = this.#scripts.get(method)?.find((one) => one.when === when && one.times > 0);
+    if (!script) return;
+    script.times -= 1;
+    await script.script(machineId);
+  }
+
+  #find(id: string, org: string): Machine {
+    const machine = this.machines.get(id);
+    if (!machine || (org !== "" && machine.org !== org)) {
+      throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
+    }
+    return machine;
+  }
+
+  #service(): HostServiceServer {
+    return {
+      setScheduling: unary(({ scheduling }, ctx) =>
+        this.#do(ctx, "setScheduling", "", () => {
+          const previous = this.scheduling;
+          this.scheduling = scheduling;
+          return { previous };
+        }),
+      ),
+      createMachine: unary(({ machine, reservationId, epoch }, ctx) =>
+        this.#do(ctx, "createMachine", machine?.id ?? "", () => {
+          if (!machine) throw new Error("no machine");
+          const known = this.machines.get(machine.id);
+          if (known) return { machine: known };
+          if (this.holds.get(reservationId) !== epoch) {
+            throw new Fault("FAILED_PRECONDITION", "HOLD_EXPIRED", "the hold is gone");
+          }
+          this.holds.delete(reservationId);
+          const now = new Date();
+          const state = MachineState.CREATING;
+          const created = {
+            ...machine,
+            state,
+            host: this.name,
+            generation: 1n,
+            createTime: now,
+            updateTime: now,
+          };
+          this.machines.set(machine.id, created);
+          return { machine: created };
+        }),
+      ),
+      prepareMachine: serverStream(this.#prepare.bind(this)),
+      getMachine: unary(({ machineId, org }, ctx) =>
+        this.#do(ctx, "getMachine", machineId, () => ({ machine: this.#find(machineId, org) })),
+      ),
+      listMachines: unary((_, ctx) =>
+        this.#do(ctx, "listMachines", "", () => ({ machines: [...this.machines.values()] })),
+      ),
+      startMachine: unary(({ machineId, org }, ctx) =>
+        this.#do(ctx, "startMachine", machineId, () => {
+          const before = this.#find(machineId, org);
+          const alreadyStarted = before.state === MachineState.STARTED;
+          const machine = alreadyStarted ? before : this.change(machineId, started(before));
+          return StartMachineResponse.fromPartial({
+            machine,
+            previousState: before.state,
+            alreadyStarted,
+            way: "warm",
+          });
+        }),
+      ),
+      stopMachine: unary(({ machineId, org }, ctx) =>
+        this.#do(ctx, "stopMachine", machineId, () => {
+          const before = this.#find(machineId, org);
+          const alreadyStopped = before.state !== MachineState.STARTED;
+          const machine = alreadyStopped ? before : this.change(machineId, { state: MachineState.STOPPED });
+          return { machine, alreadyStopped };
+        }),
+      ),
+      destroyMachine: unary(({ machineId, org, force, ignoreMissing }, ctx) =>
+        this.#do(ctx, "destroyMachine", machineId, () => {
+          if (ignoreMissing && !this.machines.has(machineId)) return { machine: undefined };
+          const machine = this.#find(machineId, org);
+          if (machine.state === MachineState.STARTED && !force) {
+            throw new Fault("FAILED_PRECONDITION", "MACHINE_RUNNING", "it is running; stop it or force it");
+          }
+          const gone = this.change(machineId, { state: MachineState.DESTROYED });
+          this.machines.delete(machineId);
+          return { machine: gone };
+        }),
+      ),
+      waitMachine: unary(({ machineId, org, states }, ctx) =>
+        this.#do(ctx, "waitMachine", machineId, () => {
+          const machine = this.#find(machineId, org);
+          if (states.includes(machine.state)) return { machine };
+          throw new Fault("FAILED_PRECONDITION", "STATE_UNREACHABLE", "not without another call");
+        }),
+      ),
+      streamLogs: serverStream(this.#logs.bind(this)),
+      getHost: unary((_, ctx) =>
+        this.#do(ctx, "getHost", "", () => ({
+          hello: {
+            number: this.number,
+            name: this.name,
+            identity: this.identity,
+            region: "ord",
+            zone: "a",
+            address: this.address,
+            capacity: undefined,
+            vmm: "fake",
+            acceleration: "none",
+            isolation: "development",
+            vmmReason: "",
+            labels: {},
+          },
+          status: undefined,
+          holds: [] as Hold[],
+          outboxSequence: this.outboxSequence,
+          outboxAcknowledged: this.outboxAcknowledged,
+        })),
+      ),
+    };
+  }
+
+  async *#prepare({ machineId }: { machineId: string }, ctx: CallContext) {
+    const progress = { machine: undefined, imageWasLocal: false };
+    yield { detail: "pulling 1 of 2 layers", bytesDone: 5n, bytesTotal: 10n, ...progress };
+    const machine = await this.#do(ctx, "prepareMachine", machineId, () => {
+      const known = this.#find(machineId, "");
+      return known.state === MachineState.CREATING
+        ? this.change(machineId, { state: MachineState.CREATED })
+        : known;
+    });
+    yield { detail: "", bytesDone: 10n, bytesTotal: 10n, machine, imageWasLocal: false };
+  }
+
+  async *#logs(
+    { machineId, org, follow }: { machineId: string; org: string; follow: boolean },
+    ctx: CallContext,
+  ) {
+    await this.#do(ctx, "streamLogs", machineId, () => this.#find(machineId, org));
+    const line = { time: new Date(), stream: "stdout" };
+    yield { entries: [{ ...line, text: "hello", sequence: 1n }] };
+    if (follow) await new Promise<void>((resolve) => ctx.signal.addEventListener("abort", () => resolve()));
+  }
+}
+
+function started(machine: Machine): Partial<Machine> {
+  const event = MachineEvent.fromPartial({
+    id: ulid(Date.now()),
+    type: "start",
+    status: MachineState.STARTED,
+    source: "user",
+    time: new Date(),
+  });
+  return { state: MachineState.STARTED, lastStartWay: "warm", events: [event, ...machine.events] };
+}

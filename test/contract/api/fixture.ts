@@ -1,0 +1,301 @@
+import { join } from "node:path";
+import pg from "pg";
+import { type Api, openApi } from "../../../src/api/api.ts";
+import type { ImageResolver } from "../../../src/api/create/context.ts";
+import type { ImageRef } from "../../../src/api/domain/machine.ts";
+import {
+  AnnounceHostRequest,
+  HostReportsServiceClient,
+  HostsServiceClient,
+  ReservationsServiceClient,
+} from "../../../src/gen/windhover/admin/v1/hosts.ts";
+import { OrganizationsServiceClient } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import { AppsServiceClient } from "../../../src/gen/windhover/machines/v1/apps.ts";
+import type { GuestConfig, ServiceConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import {
+  CreateMachineRequest,
+  MachinesServiceClient,
+} from "../../../src/gen/windhover/machines/v1/machines.ts";
+import { generateKeyPair, mintToken, type Scope, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { call, connect } from "../../../src/lib/grpc/client.ts";
+import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import { systemClock } from "../../../src/lib/runtime/clock.ts";
+import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
+import { createLogger } from "../../../src/lib/runtime/log.ts";
+import { migrate } from "../../../src/lib/stores/migrate.ts";
+import { createDatabase } from "../../support/postgres.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+import { FakeHost } from "./fake-host.ts";
+import { FakeScheduler } from "./fake-scheduler.ts";
+
+createLogger("test", { write: () => {} });
+
+export const REGION = "ord";
+export const KEYS = generateKeyPair();
+export const verifier = new TokenVerifier(KEYS.publicKey);
+export const DIGEST = `sha256:${"ab".repeat(32)}`;
+export const IMAGE: ImageRef = {
+  registry: "docker.io",
+  repository: "library/nginx",
+  tag: "latest",
+  digest: DIGEST,
+};
+
+const TEMPLATE = {
+  name: "api",
+  prepare: async (url: string) => {
+    await migrate(url, new URL("../../../src/api/sql/", import.meta.url));
+  },
+};
+
+/** A resolver that knows one image, and fails when it is told to. */
+export class FakeImages implements ImageResolver {
+  fault: Fault | undefined;
+  asked = 0;
+
+  async resolve(): Promise<ImageRef> {
+    this.asked += 1;
+    if (this.fault) throw this.fault;
+    return IMAGE;
+  }
+}
+
+/** Everything around apis: a database, hosts, a scheduler, and any number of apis. */
+export class World {
+  readonly database: Awaited<ReturnType<typeof createDatabase>>;
+  readonly scheduler = new FakeScheduler(verifier);
+  readonly images = new FakeImages();
+  readonly #stack = new Stack();
+  readonly #pool: pg.Pool;
+
+  private constructor(database: Awaited<ReturnType<typeof createDatabase>>) {
+    this.database = database;
+    this.#pool = new pg.Pool({ connectionString: database.url, max: 2 });
+    this.#pool.on("error", () => {});
+  }
+
+  static async open(hosts = 2): Promise<World> {
+    const world = new World(await createDatabase(TEMPLATE));
+    world.#stack.add("database", () => world.database.close());
+    world.#stack.add("pool", () => world.#pool.end());
+    await world.scheduler.start();
+    world.#stack.add("scheduler", () => world.scheduler.stop());
+    for (let number = 1; number <= hosts; number++) await world.addHost(number);
+    return world;
+  }
+
+  async addHost(number: number): Promise<FakeHost> {
+    const host = new FakeHost({ number, verifier });
+    await host.start();
+    this.#stack.add(host.name, () => host.stop());
+    this.scheduler.hosts.push(host);
+    return host;
+  }
+
+  /** Host 1 is asked first, then host 2. */
+  host(number: number): FakeHost {
+    const host = this.scheduler.hosts.find((one) => one.number === number);
+    if (!host) throw new Error(`there is no host ${number}`);
+    return host;
+  }
+
+  /** Starts an api that knows all hosts. */
+  async api(options: Parameters<typeof startApi>[1] = {}): Promise<TestApi> {
+    const api = await startApi(this, options);
+    this.#stack.add("api", () => api.close());
+    for (const host of options.knowsHosts === false ? [] : this.scheduler.hosts) await api.announce(host);
+    return api;
+  }
+
+  async sql<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
+    return (await this.#pool.query<Row>(text, values)).rows;
+  }
+
+  /** Forgets all machines and creates, everywhere, and all scripts. */
+  async clear(): Promise<void> {
+    await this.sql("delete from sagas");
+    await this.sql("delete from machines");
+    this.scheduler.clear();
+    for (const host of this.scheduler.hosts) host.clear();
+  }
+
+  /** Machines that any host has. */
+  get onHosts() {
+    return this.scheduler.hosts.flatMap((host) => [...host.machines.values()]);
+  }
+
+  /** What creates have left behind on hosts and in the record, besides finished sagas. */
+  async leftovers() {
+    const rows = await this.sql("select id, state from machines where state <> 'destroyed'");
+    const unfinished = await this.sql("select id, status from sagas where status not in ('done', 'failed')");
+    const holds = this.scheduler.hosts.flatMap((host) => [...host.holds.keys()]);
+    return { machines: this.onHosts.map((machine) => machine.id), rows, unfinished, holds };
+  }
+
+  close(): Promise<void> {
+    return this.#stack.close();
+  }
+}
+
+export const NOTHING_LEFT = { machines: [], rows: [], unfinished: [], holds: [] };
+
+/** One api, served on a free port, and clients of it. */
+export interface TestApi extends Awaited<ReturnType<typeof startApi>> {}
+
+export async function startApi(
+  world: Pick<World, "database" | "scheduler" | "images">,
+  options: {
+    databaseUrl?: string;
+    stateDir?: string;
+    sweeps?: boolean;
+    knowsHosts?: boolean;
+    reconcileMs?: number;
+    region?: string;
+    schedulers?: Parameters<typeof openApi>[0]["schedulers"];
+  } = {},
+) {
+  const folder = temporaryFolder("api");
+  const stack = new Stack();
+  const api: Api = await openApi(
+    {
+      region: options.region ?? REGION,
+      databaseUrl: options.databaseUrl ?? world.database.url,
+      databaseConnections: 8,
+      schedulers: options.schedulers ?? [{ region: REGION, address: world.scheduler.address }],
+      stateDir: options.stateDir ?? join(folder.path, "state"),
+      signingKey: KEYS.privateKey,
+      images: world.images,
+      clock: systemClock,
+      retryMs: 20,
+      reconcileMs: options.reconcileMs ?? 100,
+      sweeps: options.sweeps ?? false,
+    },
+    stack,
+  );
+  const server = createServer({ verifier });
+  api.addTo(server);
+  const running = await serve(server, "127.0.0.1:0", 200);
+  const address = `127.0.0.1:${running.port}`;
+  const user = await clients(address, await token("personal", ["machines:read", "machines:write"]));
+  const admin = await clients(address, await token("personal", ["admin", "machines:read", "machines:write"]));
+  const internal = await clients(address, await token("", ["internal"]));
+  let closed: Promise<void> | undefined;
+  return {
+    ...api,
+    address,
+    user,
+    admin,
+    internal,
+    announce: (host: FakeHost) => announce(internal, host),
+    as: async (org: string, scopes: readonly Scope[]) => clients(address, await token(org, scopes)),
+    close(): Promise<void> {
+      closed ??= (async () => {
+        // In the order of main.ts.
+        await api.runner.drain(50);
+        await running();
+        for (const each of [user, admin, internal]) each.close();
+        await stack.close();
+        folder.remove();
+      })();
+      return closed;
+    },
+  };
+}
+
+export function token(org: string, scopes: readonly Scope[]): Promise<string> {
+  return mintToken(KEYS.privateKey, { subject: "test", org, scopes }, 600);
+}
+
+export type Clients = Awaited<ReturnType<typeof clients>>;
+
+/** Clients of all services, with one token. */
+export async function clients(address: string, bearer: string | undefined) {
+  const options = bearer === undefined ? {} : { token: () => bearer };
+  const machines = connect(MachinesServiceClient, address, options);
+  const apps = connect(AppsServiceClient, address, options);
+  const orgs = connect(OrganizationsServiceClient, address, options);
+  const hosts = connect(HostsServiceClient, address, options);
+  const reservations = connect(ReservationsServiceClient, address, options);
+  const reports = connect(HostReportsServiceClient, address, options);
+  return {
+    machines,
+    apps,
+    orgs,
+    hosts,
+    reservations,
+    reports,
+    create: (request: CreateInput = {}, signal?: AbortSignal) =>
+      call(
+        machines,
+        machines.createMachine,
+        createRequest(request, !("config" in request) || request.config !== undefined),
+        {
+          timeoutMs: 20_000,
+          ...(signal ? { signal } : {}),
+        },
+      ),
+    createApp: (name: string, org = "") => call(apps, apps.createApp, { name, org }, { timeoutMs: 5_000 }),
+    start: (machineId: string) =>
+      call(machines, machines.startMachine, { machineId, settle: undefined }, { timeoutMs: 10_000 }),
+    get: async (machineId: string) =>
+      (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 10_000 })).machine,
+    close() {
+      for (const client of [machines, apps, orgs, hosts, reservations, reports]) client.close();
+    },
+  };
+}
+
+/** A create as a test writes it. */
+export interface CreateInput {
+  readonly app?: string;
+  readonly name?: string;
+  readonly region?: string;
+  readonly requestId?: string;
+  readonly skipLaunch?: boolean;
+  readonly config?:
+    | {
+        readonly image?: string;
+        readonly guest?: Partial<GuestConfig>;
+        readonly services?: Partial<ServiceConfig>[];
+        readonly env?: Record<string, string>;
+      }
+    | undefined;
+}
+
+/** A create that is fine, with whatever is to differ. */
+export function createRequest(
+  { config, ...request }: CreateInput = {},
+  hasConfig = true,
+): CreateMachineRequest {
+  return CreateMachineRequest.fromPartial({
+    app: "web",
+    skipLaunch: true,
+    ...request,
+    ...(hasConfig ? { config: { image: "nginx", ...config } } : {}),
+  });
+}
+
+async function announce(client: Clients, host: FakeHost) {
+  const request = AnnounceHostRequest.fromPartial({
+    number: host.number,
+    identity: host.identity,
+    name: host.name,
+    region: REGION,
+    zone: "a",
+    address: host.address,
+    capacity: { cpus: 8, memoryMb: 16_384n, diskMb: 100_000n },
+  });
+  return call(client.reports, client.reports.announceHost, request, { timeoutMs: 5_000 });
+}
+
+/** The fault that a call ends with. */
+export async function faultOf(work: Promise<unknown>): Promise<Fault> {
+  try {
+    await work;
+  } catch (err) {
+    if (err instanceof Fault) return err;
+    throw err;
+  }
+  throw new Error("the call did not fail");
+}

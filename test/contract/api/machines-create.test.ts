@@ -1,0 +1,218 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { DIGEST, faultOf, NOTHING_LEFT, type TestApi, World } from "./fixture.ts";
+
+let world: World;
+let api: TestApi;
+
+beforeAll(async () => {
+  world = await World.open();
+  api = await world.api();
+  await api.user.createApp("web");
+});
+afterAll(() => world.close());
+beforeEach(() => {
+  for (const host of world.scheduler.hosts) host.calls.length = 0;
+  world.scheduler.calls.length = 0;
+});
+
+describe("create", () => {
+  test("places the machine, prepares it, records it and starts it", async () => {
+    const { machine, repeated } = await api.user.create({ name: "first", skipLaunch: false });
+
+    expect(repeated).toBe(false);
+    expect(machine).toMatchObject({
+      name: "first",
+      app: "web",
+      org: "personal",
+      region: "ord",
+      state: MachineState.STARTED,
+      imageRef: { digest: DIGEST },
+      config: { image: "nginx", guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 } },
+      hostStatus: HostStatus.OK,
+    });
+    expect(machine?.id).toMatch(/^00001[0-9a-f]{9}$/);
+    expect(world.host(1).calls).toEqual(["createMachine", "prepareMachine", "startMachine"]);
+    expect(world.scheduler.calls).toEqual(["reserve", "release"]);
+    expect(world.host(2).holds.size).toBe(0);
+    const [row] = await world.sql("select id, state, recorded from machines where name = 'first'");
+    expect(row).toEqual({ id: machine?.id, state: "started", recorded: true });
+  });
+
+  test("leaves the machine created when it is not to be launched, under a name of its own", async () => {
+    const { machine } = await api.user.create();
+
+    expect(machine?.state).toBe(MachineState.CREATED);
+    expect(machine?.name).toMatch(/^[a-z]+-[a-z]+-\d{4}$/);
+  });
+
+  test("succeeds when the machine does not start, and shows why", async () => {
+    world.host(1).before("startMachine", (id) => {
+      world.host(1).change(id, { state: MachineState.FAILED });
+      throw new Fault("FAILED_PRECONDITION", "EXEC_FAILED", "no such program");
+    });
+
+    const { machine } = await api.user.create({ skipLaunch: false });
+
+    expect(machine?.state).toBe(MachineState.FAILED);
+    expect(await world.sql("select state from machines where id = $1", [machine?.id])).toEqual([
+      { state: "failed" },
+    ]);
+  });
+
+  test("reports every wrong field at once, and asks nobody", async () => {
+    const fault = await faultOf(
+      api.user.create({
+        app: "",
+        name: "Bad Name",
+        requestId: "no spaces allowed",
+        config: {
+          image: "bad image",
+          guest: { memoryMb: 300 },
+          services: [{ internalPort: 0 }],
+          env: { "1X": "" },
+        },
+      }),
+    );
+
+    expect(fault).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_FIELDS" });
+    expect(fault.violations.map((violation) => violation.field).sort()).toEqual([
+      "app",
+      "config.env[1X]",
+      "config.guest.memory_mb",
+      "config.image",
+      "config.services[0].internal_port",
+      "name",
+      "request_id",
+    ]);
+    expect(world.scheduler.calls).toEqual([]);
+  });
+
+  test.each([
+    ["a config is missing", { config: undefined }, "INVALID_ARGUMENT", "INVALID_FIELDS"],
+    ["the app is unknown", { app: "nobodys" }, "NOT_FOUND", "APP_NOT_FOUND"],
+    ["the region is another", { region: "fra" }, "INVALID_ARGUMENT", "REGION_UNKNOWN"],
+    ["the name is taken", { name: "first" }, "ALREADY_EXISTS", "MACHINE_NAME_TAKEN"],
+  ] as const)("is refused before any host is asked when %s", async (_, request, code, reason) => {
+    const before = await world.leftovers();
+
+    const fault = await faultOf(api.user.create(request));
+
+    expect(fault).toMatchObject({ code, reason });
+    expect(world.scheduler.calls).toEqual([]);
+    expect(await world.leftovers()).toEqual(before);
+  });
+
+  test("says what was asked for and what would fit when no host has room", async () => {
+    world.scheduler.before("reserve", () => {
+      throw new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", "no host has room", { largest_memory_mb: "512" });
+    });
+
+    const fault = await faultOf(api.user.create({ name: "no-room" }));
+
+    expect(fault).toMatchObject({ reason: "NO_CAPACITY", facts: { largest_memory_mb: "512" } });
+    expect(await world.sql("select * from machines where name = 'no-room'")).toEqual([]);
+  });
+
+  test.each(["IMAGE_NOT_FOUND", "REGISTRY_UNAVAILABLE", "REGISTRY_UNAUTHORIZED", "NOT_AN_IMAGE"])(
+    "passes on %s of the registry and leaves nothing",
+    async (reason) => {
+      world.images.fault = new Fault("NOT_FOUND", reason, "the registry said so", { reference: "nginx" });
+
+      const fault = await faultOf(api.user.create({ name: "no-image" }));
+      world.images.fault = undefined;
+
+      expect(fault).toMatchObject({ reason, facts: { reference: "nginx" } });
+      expect(world.scheduler.calls).not.toContain("reserve");
+      expect(await world.sql("select * from machines where name = 'no-image'")).toEqual([]);
+    },
+  );
+
+  test("passes on a layer's fault of the image cache and destroys the machine", async () => {
+    world.host(1).before("prepareMachine", () => {
+      throw new Fault("FAILED_PRECONDITION", "LAYER_CORRUPT", "layer 2 is no archive", { layer: "sha256:1" });
+    });
+    const before = await world.leftovers();
+
+    const fault = await faultOf(api.user.create({ name: "bad-layer" }));
+
+    expect(fault).toMatchObject({ reason: "LAYER_CORRUPT", facts: { layer: "sha256:1" } });
+    await expect(await world.leftovers()).toEqual(before);
+  });
+
+  test("says that the scheduler is down when Redis is", async () => {
+    world.scheduler.before("reserve", () => {
+      throw new Fault("UNAVAILABLE", "REDIS_UNAVAILABLE", "no Redis");
+    });
+
+    expect(await faultOf(api.user.create())).toMatchObject({
+      code: "UNAVAILABLE",
+      reason: "SCHEDULER_UNAVAILABLE",
+    });
+  });
+});
+
+describe("the runner-up", () => {
+  test.each([
+    ["refuses", (): never => raise(new Fault("FAILED_PRECONDITION", "HOLD_EXPIRED", "gone")), "before"],
+    ["has no disk left", (): never => raise(new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", "full")), "before"],
+    ["loses its answer", (): never => raise(new Fault("UNAVAILABLE", "SERVER_DRAINING", "bye")), "after"],
+  ] as const)("gets the machine when the winner %s", async (_, script, when) => {
+    world.host(1)[when]("createMachine", script);
+
+    const { machine } = await api.user.create();
+
+    expect(machine?.id).toMatch(/^00002/);
+    expect(world.onHosts.filter((one) => one.name === machine?.name)).toHaveLength(1);
+  });
+
+  test("is found by a second auction, without those that refused", async () => {
+    const refuse = () => raise(new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", "full"));
+    for (const number of [1, 2]) world.host(number).before("createMachine", refuse);
+    world.scheduler.excluded.length = 0;
+
+    const fault = await faultOf(api.user.create());
+
+    expect(fault).toMatchObject({
+      reason: "NO_CAPACITY",
+      facts: { hosts_refused: "2", reasons: "DISK_FULL" },
+    });
+    expect(world.scheduler.excluded).toEqual([[], [1, 2]]);
+  });
+
+  test("may be the same host once more when only its hold was gone", async () => {
+    for (const number of [1, 2]) {
+      world
+        .host(number)
+        .before("createMachine", () => raise(new Fault("FAILED_PRECONDITION", "HOLD_EXPIRED", "gone")));
+    }
+    world.scheduler.excluded.length = 0;
+
+    const { machine } = await api.user.create();
+
+    expect(machine?.id).toMatch(/^00001/);
+    expect(world.scheduler.excluded).toEqual([[], [1, 2], []]);
+  });
+
+  test("is chosen in a new auction when the reservation is gone before it is claimed", async () => {
+    world
+      .host(1)
+      .before("createMachine", () => raise(new Fault("FAILED_PRECONDITION", "HOLD_EXPIRED", "gone")));
+    world.scheduler.before("claim", () =>
+      raise(new Fault("FAILED_PRECONDITION", "RESERVATION_EXPIRED", "late")),
+    );
+
+    await api.user.create();
+
+    expect(world.scheduler.calls.filter((method) => method === "reserve")).toHaveLength(2);
+  });
+});
+
+test("nothing is held by hosts once all creates have ended", async () => {
+  expect((await world.leftovers()).holds).toEqual(NOTHING_LEFT.holds);
+});
+
+function raise(fault: Fault): never {
+  throw fault;
+}

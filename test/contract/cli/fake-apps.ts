@@ -1,0 +1,84 @@
+import type { Organization } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import type { App } from "../../../src/gen/windhover/machines/v1/apps.ts";
+import { type CallContext, unary } from "../../../src/lib/grpc/rpc.ts";
+import { Fault } from "../../../src/lib/runtime/fault.ts";
+
+/** Notes a call, and fails or answers as it has been told to. */
+export type Answer = <T>(method: string, request: unknown, ctx: CallContext, fn: () => T) => T;
+
+/** Apps in memory. */
+export function appsService(apps: Map<string, App>, answer: Answer) {
+  const app = (name: string): App => {
+    const found = apps.get(name);
+    if (!found) throw new Fault("NOT_FOUND", "APP_NOT_FOUND", `there is no app ${name}`, { app: name });
+    return found;
+  };
+  return {
+    createApp: unary((req: { name: string; org: string }, ctx) =>
+      answer("createApp", req, ctx, () => {
+        const made = {
+          name: req.name,
+          org: req.org || "acme",
+          createTime: new Date(1e12),
+          machineCount: 0,
+        };
+        apps.set(req.name, made);
+        return { app: made };
+      }),
+    ),
+    getApp: unary((req: { name: string }) => ({ app: app(req.name) })),
+    listApps: unary((req: object, ctx) =>
+      answer("listApps", req, ctx, () => ({ apps: [...apps.values()], nextPageToken: "" })),
+    ),
+    deleteApp: unary((req: { name: string; force: boolean }, ctx) =>
+      answer("deleteApp", req, ctx, () => {
+        const { machineCount } = app(req.name);
+        if (machineCount > 0 && !req.force) {
+          throw new Fault("FAILED_PRECONDITION", "APP_NOT_EMPTY", "the app has machines", {
+            app: req.name,
+          });
+        }
+        apps.delete(req.name);
+        return { machinesDestroyed: machineCount };
+      }),
+    ),
+  };
+}
+
+/** Organisations in memory. */
+export function orgsService(orgs: Map<string, Organization>, answer: Answer) {
+  const get = (slug: string): Organization => {
+    const found = orgs.get(slug);
+    if (!found)
+      throw new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
+    return found;
+  };
+  type Fields = Pick<Organization, "slug" | "standing" | "quota">;
+  return {
+    createOrganization: unary((req: { slug: string; name: string; quota?: Organization["quota"] }) => {
+      const quota = req.quota ?? { machines: 100, memoryMb: 65_536n };
+      const made = { slug: req.slug, name: req.name || req.slug, standing: 1 as const, quota };
+      const organization = { ...made, machinesUsed: 2, memoryMbUsed: 512n, createTime: new Date(1e12) };
+      orgs.set(req.slug, organization);
+      return { organization };
+    }),
+    getOrganization: unary((req: { slug: string }) => ({ organization: get(req.slug) })),
+    listOrganizations: unary(() => ({ organizations: [...orgs.values()], nextPageToken: "" })),
+    updateOrganization: unary((req: Fields) => {
+      const before = get(req.slug);
+      const organization = {
+        ...before,
+        standing: req.standing || before.standing,
+        quota: req.quota ?? before.quota,
+      };
+      orgs.set(req.slug, organization);
+      return { organization };
+    }),
+    createToken: unary((req: { org: string; scopes: string[]; ttlSeconds: bigint }, ctx) =>
+      answer("createToken", req, ctx, () => ({
+        token: `token-of-${req.org}`,
+        expireTime: new Date(Date.now() + Number(req.ttlSeconds) * 1_000),
+      })),
+    ),
+  };
+}

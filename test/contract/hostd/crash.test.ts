@@ -1,0 +1,283 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { sweep } from "../../../src/hostd/domain/reconcile.ts";
+import { Death } from "./death.ts";
+import { FakeImages, hostFolder, startHost, type TestHost } from "./fixture.ts";
+
+let folder: ReturnType<typeof hostFolder>;
+beforeEach(() => {
+  folder = hostFolder();
+});
+afterEach(() => folder.remove());
+
+/** Everything a machine can go through, one after the other. */
+async function life(host: TestHost): Promise<void> {
+  const { id } = await host.created({ exec: ["sim-exit", "5", "sim-run-for", "30"], keepForLaunch: true });
+  await host.start(id, { settleMs: 0 });
+  await expect
+    .poll(async () => (await host.get(id)).state, { interval: 2, timeout: 20_000 })
+    .toBe(MachineState.STOPPED);
+  await host.start(id, { settleMs: 0 });
+  await host.stop(id);
+  await host.host.teardowns.all();
+  const failing = await host.created({ exec: ["sim-exec-fail", "not_found"] });
+  await host.start(failing.id).catch(() => {});
+  await host.destroy(failing.id);
+  const running = await host.created({ exec: ["/bin/server"] });
+  await host.start(running.id);
+  await host.destroy(running.id, { force: true });
+}
+
+/** Waits until a host is at rest and expects what must hold then, however it came to be. */
+async function expectRightness(host: TestHost): Promise<void> {
+  // A process may end at any time: each attempt reads everything anew and compares values of one moment.
+  await vi.waitFor(
+    async () => {
+      await host.host.teardowns.all();
+      const [vmIds, entries] = await Promise.all([host.sim.list(), host.store.outbox(0, 1_000)]);
+      const machines = host.machines.list();
+      const withVm = machines.filter(({ vmId }) => vmId !== undefined);
+      expect([...vmIds].sort()).toEqual(withVm.map(({ vmId }) => vmId).sort());
+      expect(withVm.map(({ state }) => state).filter((state) => state !== "started")).toEqual([]);
+      expect(machines.map(({ state }) => state)).not.toContain("destroying");
+      const { running, allocated } = host.host.ledger.sums();
+      expect(running.memoryMb).toBe(256 * withVm.length);
+      expect(allocated.diskMb).toBe(1_024 * machines.filter(({ state }) => state !== "destroyed").length);
+      expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
+      const reported = machines.map(
+        ({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation,
+      );
+      expect(reported).toEqual(machines.map(({ generation }) => generation));
+    },
+    { timeout: 20_000, interval: 5 },
+  );
+}
+
+/** Runs a host until it dies, and lets go of its folder as the kernel would. */
+async function liveUntil(death: Death, options: { dir: string; images: FakeImages }): Promise<void> {
+  const left: (() => unknown)[] = [];
+  const living = startHost({
+    ...options,
+    vmm: (sim) => {
+      left.push(() => sim.close());
+      return death.vmm(sim);
+    },
+    store: (store) => {
+      left.push(() => store.close());
+      return death.store(store);
+    },
+  }).then(async (host) => {
+    left.push(() => host.client.close());
+    await life(host);
+  });
+  await Promise.race([living, death.happened]);
+  for (const end of left) await end();
+}
+
+async function stepsOfALife(): Promise<readonly string[]> {
+  const death = new Death(Number.POSITIVE_INFINITY);
+  const host = await startHost({ vmm: (vmm) => death.vmm(vmm), store: (store) => death.store(store) });
+  await life(host);
+  await host.host.teardowns.all();
+  await host.close();
+  return death.steps;
+}
+
+describe("a host killed at any step", () => {
+  test("comes back right: no VM is lost or left, and every machine can be started, stopped and destroyed", async () => {
+    const steps = await stepsOfALife();
+    expect(steps.length).toBeGreaterThan(50);
+
+    for (let at = 0; at < steps.length; at += 1) {
+      const dir = join(folder.path, String(at));
+      mkdirSync(dir);
+      const images = new FakeImages();
+      await liveUntil(new Death(at), { dir, images });
+
+      const after = await startHost({ dir, images });
+      try {
+        await expect
+          .poll(() =>
+            after.machines.list().every(({ id }) => after.machines.driver(id).activity === undefined),
+          )
+          .toBe(true);
+        await expectRightness(after);
+        for (const { id } of after.machines.list()) {
+          const { state } = await after.get(id);
+          if (state === MachineState.DESTROYED) continue;
+          if (state === MachineState.CREATING) await after.prepare(id);
+          if (state === MachineState.STARTED) await after.stop(id);
+          await after
+            .start(id, { settleMs: 0 })
+            .catch((err: { reason: string }) => expect(err.reason).toBe("EXEC_FAILED"));
+          await after.destroy(id, { force: true });
+        }
+        await expectRightness(after);
+      } catch (cause) {
+        throw new Error(`killed at step ${at}, "${steps[at]}", after "${steps[at - 1]}"`, { cause });
+      } finally {
+        await after.close();
+      }
+    }
+  }, 240_000);
+});
+
+describe("a restart", () => {
+  test("takes over running machines, and their logs and addresses go on", async () => {
+    const dir = folder.path;
+    const services = [{ protocol: "tcp", internalPort: 80 }];
+    const before = await startHost({ dir });
+    const { id } = await before.created({
+      exec: ["/bin/server"],
+      config: { services, init: { exec: ["sim-log", "2"] } },
+    });
+    await before.start(id);
+    const was = await before.get(id);
+    await before.close(true);
+
+    const after = await startHost({ dir });
+
+    expect(await after.get(id)).toEqual(was);
+    expect(await after.sim.list()).toHaveLength(1);
+    const { machine } = await after.stop(id);
+    expect(machine?.events[0]?.exit).toMatchObject({ signal: "SIGTERM", requestedStop: true });
+    await after.close();
+  });
+
+  test("notices an exit that happened while it was away, with its code and its time", async () => {
+    const dir = folder.path;
+    const before = await startHost({ dir });
+    const { id } = await before.created({ exec: ["sim-exit", "9", "sim-run-for", "60"] });
+    await before.start(id, { settleMs: 0 });
+    const startedAt = (await before.get(id)).updateTime?.getTime() ?? 0;
+    await before.close(true);
+    await expect.poll(() => Date.now(), { timeout: 3_000 }).toBeGreaterThan(startedAt + 1_000);
+
+    const after = await startHost({ dir });
+    await expect.poll(async () => (await after.get(id)).state).toBe(MachineState.STOPPED);
+
+    const exit = (await after.get(id)).events[0]?.exit;
+    expect(exit).toMatchObject({ exitCode: 9, requestedStop: false });
+    expect(Math.abs((exit?.exitTime?.getTime() ?? 0) - startedAt - 60)).toBeLessThan(400);
+    await after.close();
+  });
+
+  test("notices a VM that vanished while it was away", async () => {
+    const dir = folder.path;
+    const before = await startHost({ dir });
+    const { id } = await before.created();
+    await before.start(id);
+    await before.close(true);
+    for (const vmId of await before.sim.list()) await before.sim.destroy(vmId);
+
+    const after = await startHost({ dir });
+
+    const machine = await after.get(id);
+    expect(machine).toMatchObject({
+      state: MachineState.STOPPED,
+      events: [{ type: "exit", reason: "VM_LOST" }, {}, {}],
+    });
+    expect(machine.events[0]?.exit?.exitCode).toBeUndefined();
+    await after.close();
+  });
+
+  test("destroys VMs that no machine has, and drops logs of machines that are not here", async () => {
+    const host = await startHost({ dir: folder.path });
+    const work = {
+      machineId: "x",
+      rootfs: "/x",
+      argv: ["x"],
+      env: {},
+      user: "",
+      workingDir: "/",
+      hostname: "x",
+      ports: [],
+      settleMs: 0,
+    };
+    await host.sim.launch(
+      "00007fffffffff-leftover",
+      { cpus: 1, memoryMb: 1 },
+      work,
+      { onLog() {} },
+      new AbortController().signal,
+    );
+    await host.logs.sink("00007fffffffff").onLog({ timeUs: 1, stream: "stdout", text: "x" });
+    await host.logs.flush();
+
+    await sweep(host.host, host.machines);
+
+    expect(await host.sim.list()).toEqual([]);
+    expect(await host.logs.owners()).toEqual([]);
+    await host.close();
+  });
+
+  test("goes on with a stop, its signal and its grace", async () => {
+    const dir = folder.path;
+    const death = new Death(Number.POSITIVE_INFINITY);
+    const before = await startHost({
+      dir,
+      vmm: (vmm) => death.vmm(vmm),
+      store: (store) => death.store(store),
+    });
+    const { id } = await before.created({ exec: ["sim-signal-ignore"] });
+    await before.start(id);
+    before.stop(id, { timeoutMs: 2_000 }).catch(() => {});
+    await expect.poll(async () => (await before.get(id)).state).toBe(MachineState.STOPPING);
+    death.kill();
+    before.client.close();
+    await before.sim.close();
+    await before.store.close();
+
+    const after = await startHost({ dir });
+    expect((await after.get(id)).state).toBe(MachineState.STOPPING);
+
+    await expect
+      .poll(async () => (await after.get(id)).state, { timeout: 10_000 })
+      .toBe(MachineState.STOPPED);
+    expect((await after.get(id)).events[0]?.exit).toMatchObject({ signal: "SIGKILL", requestedStop: true });
+    await after.close();
+  });
+
+  test("removes a machine whose create never went on, once its time is over", async () => {
+    const host = await startHost({ dir: folder.path, limits: { abandonedCreateMs: 0 } });
+    const { id } = await host.create();
+    await expect.poll(() => Date.now()).toBeGreaterThan(host.machines.list()[0]?.updatedAtMs ?? 0);
+
+    await sweep(host.host, host.machines);
+
+    expect(await host.get(id)).toMatchObject({
+      state: MachineState.DESTROYED,
+      events: [{ source: "hostd" }, {}],
+    });
+    await host.close();
+  });
+
+  test("a machine whose VM cannot be taken over is tried again by the sweep, and can be stopped meanwhile", async () => {
+    const dir = folder.path;
+    const before = await startHost({ dir });
+    const [first, second] = [await before.created(), await before.created()];
+    await before.start(first.id);
+    await before.start(second.id);
+    await before.close(true);
+    const after = await startHost({
+      dir,
+      vmm: (sim) => {
+        sim.failNext("adopt", 2);
+        return sim;
+      },
+    });
+
+    expect((await after.get(first.id)).state).toBe(MachineState.STARTED);
+    const { machine } = await after.stop(second.id);
+    expect(machine).toMatchObject({
+      state: MachineState.STOPPED,
+      events: [{ reason: "VM_LOST" }, {}, {}, {}],
+    });
+    await sweep(after.host, after.machines);
+
+    expect((await after.stop(first.id)).machine?.events[0]?.exit).toMatchObject({ signal: "SIGTERM" });
+    await after.close();
+  });
+});

@@ -1,0 +1,179 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { ImageCacheClient } from "../../../src/hostd/adapters/imagecache-client.ts";
+import type { PullStep } from "../../../src/hostd/domain/host.ts";
+import { call } from "../../../src/lib/grpc/client.ts";
+import { createRequest, DIGEST, startHost, type TestHost, type TestHostOptions, token } from "./fixture.ts";
+import { serveImages } from "./neighbours.ts";
+
+const NOTHING = { cpus: 0, memoryMb: 0, diskMb: 0 };
+const hosts: TestHost[] = [];
+
+afterEach(async () => {
+  for (const host of hosts.splice(0)) await host.close();
+});
+
+async function open(options: TestHostOptions): Promise<TestHost> {
+  const host = await startHost(options);
+  hosts.push(host);
+  return host;
+}
+
+describe("a full disk", () => {
+  /** Changes machines until the disk is full; the last error. */
+  async function fill(host: TestHost): Promise<unknown> {
+    for (let i = 0; i < 500; i += 1) {
+      try {
+        const env = { FILL: "x".repeat(30_000) };
+        const hold = host.hold(256, 1_000);
+        await call(host.client, host.client.createMachine, createRequest(hold, { config: { env } }), {
+          timeoutMs: 5_000,
+        });
+      } catch (err) {
+        return err;
+      }
+    }
+    return undefined;
+  }
+
+  test("refuses creates and starts with DISK_FULL, and nothing is half done", async () => {
+    const host = await open({
+      maxPages: 60,
+      settings: { capacity: { cpus: 99, memoryMb: 99_999, diskMb: 99_999 } },
+    });
+    const { id } = await host.created();
+    expect(await fill(host)).toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "DISK_FULL" });
+    const machines = host.machines.list().length;
+
+    let was = await host.get(id);
+    let reason = "";
+    // Small changes still find room for a while.
+    for (let i = 0; i < 200 && reason === ""; i += 1) {
+      was = await host.get(id);
+      const isRunning = was.state === MachineState.STARTED;
+      await (isRunning ? host.stop(id) : host.start(id)).catch((err) => {
+        reason = err.reason;
+      });
+    }
+
+    expect(reason).toBe("DISK_FULL");
+    expect(await host.get(id)).toEqual(was);
+    expect(host.machines.list()).toHaveLength(machines);
+    expect(host.host.ledger.sums().allocated.diskMb).toBe(1_024 * machines);
+    // A VM whose exit cannot be stored yet is kept, because it remembers it, and counted for as long.
+    expect(host.host.ledger.sums().running.memoryMb).toBe(256 * (await host.sim.list()).length);
+  });
+});
+
+describe("a start", () => {
+  test("that takes too long is START_TIMEOUT, and leaves no VM and no memory taken", async () => {
+    const host = await open({ settings: { startTimeoutMs: 50 } });
+    const { id } = await host.created({ exec: ["sim-hang"] });
+
+    await expect(host.start(id)).rejects.toMatchObject({
+      code: "DEADLINE_EXCEEDED",
+      reason: "START_TIMEOUT",
+    });
+
+    expect(await host.get(id)).toMatchObject({
+      state: MachineState.FAILED,
+      events: [{ reason: "START_TIMEOUT" }, {}],
+    });
+    await host.host.teardowns.all();
+    expect(await host.sim.list()).toEqual([]);
+    expect(host.host.ledger.sums().running).toEqual(NOTHING);
+  });
+
+  test("of a VMM that does not even give up is ended all the same", async () => {
+    const host = await open({
+      settings: { startTimeoutMs: 20 },
+      vmm: (sim) => ({
+        info: sim.info,
+        launch: () => new Promise(() => {}),
+        adopt: (...given) => sim.adopt(...given),
+        destroy: (vmId) => sim.destroy(vmId),
+        list: () => sim.list(),
+        close: () => sim.close(),
+      }),
+    });
+    const { id } = await host.created();
+
+    await expect(host.start(id)).rejects.toMatchObject({ reason: "START_TIMEOUT" });
+
+    expect((await host.get(id)).state).toBe(MachineState.FAILED);
+  });
+
+  test("too many at once is START_QUEUE_FULL with a hint when to come back, and the machine stays as it was", async () => {
+    const host = await open({ settings: { startConcurrency: 1 } });
+    const { id, generation } = await host.created();
+    const signal = new AbortController().signal;
+    for (let i = 0; i < 257; i += 1) void host.host.starts.enter("other", signal);
+
+    await expect(host.start(id)).rejects.toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "START_QUEUE_FULL",
+      retryAfterMs: 1_000,
+    });
+
+    expect(await host.get(id)).toMatchObject({ state: MachineState.CREATED, generation });
+    expect(host.host.ledger.sums().running).toEqual(NOTHING);
+  });
+
+  test("thirty-two at once all succeed, no more at a time than allowed", async () => {
+    const host = await open({
+      latencyMs: 20,
+      settings: { startConcurrency: 4, capacity: { cpus: 64, memoryMb: 16_384, diskMb: 65_536 } },
+    });
+    const ids: string[] = [];
+    for (let i = 0; i < 32; i += 1) ids.push((await host.created()).id);
+    let most = 0;
+    const watching = setInterval(() => {
+      most = Math.max(most, host.host.starts.running);
+    }, 1);
+
+    const started = await Promise.all(ids.map((id) => host.start(id)));
+    clearInterval(watching);
+
+    expect(started.map(({ machine }) => machine?.state)).toEqual(ids.map(() => MachineState.STARTED));
+    expect(most).toBe(4);
+  });
+});
+
+describe("the image cache", () => {
+  const REF = { registry: "registry.test", repository: "nginx", tag: "", digest: DIGEST };
+
+  test("that is not there is IMAGECACHE_UNAVAILABLE", async () => {
+    const images = new ImageCacheClient("127.0.0.1:1", token);
+    const ensure = images.ensure(REF, "owner", new AbortController().signal);
+
+    await expect(ensure.next()).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      reason: "IMAGECACHE_UNAVAILABLE",
+    });
+    await expect(images.unpin({ digest: DIGEST, owner: "x" })).rejects.toMatchObject({
+      reason: "IMAGECACHE_UNAVAILABLE",
+    });
+    images.close();
+  });
+
+  test("makes images local and pins them, and bids know of it", async () => {
+    const served = await serveImages();
+    const images = new ImageCacheClient(served.address, token);
+    expect(images.isLocal(DIGEST)).toBe(false);
+
+    const steps: PullStep[] = [];
+    for await (const step of images.ensure(REF, "owner", new AbortController().signal)) steps.push(step);
+
+    expect(steps).toMatchObject([{ kind: "ready", wasLocal: true, image: { rootfs: "/images/x.squashfs" } }]);
+    expect(images.isLocal(DIGEST)).toBe(true);
+    expect(images.hints()).toEqual([Number.parseInt(DIGEST.slice(7, 15), 16)]);
+    await images.unpin({ digest: DIGEST, owner: "owner" });
+    await images.reconcilePins([{ digest: DIGEST, owner: "other" }]);
+    expect([...served.pins]).toEqual(["other"]);
+    await images.refresh();
+    expect(images.isLocal(DIGEST)).toBe(false);
+    expect(images.hints()).toEqual([]);
+    images.close();
+    await served.close();
+  });
+});

@@ -1,0 +1,283 @@
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  CreateMachineRequest,
+  HostServiceClient,
+  HostServiceService,
+  type PrepareMachineResponse,
+} from "../../../src/gen/windhover/hostd/v1/hostd.ts";
+import type { Machine as WireMachine } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { SchedulingFile } from "../../../src/hostd/adapters/scheduling-file.ts";
+import { Store } from "../../../src/hostd/adapters/store.ts";
+import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
+import type { Host, Images, Limits, MachineStore, PullStep } from "../../../src/hostd/domain/host.ts";
+import type { ImageConfig } from "../../../src/hostd/domain/machine.ts";
+import { reconcileAtStart } from "../../../src/hostd/domain/reconcile.ts";
+import { assembleHost, type HostSettings } from "../../../src/hostd/hostd.ts";
+import { hostService } from "../../../src/hostd/service.ts";
+import { SimVmm } from "../../../src/hostd/vmm/sim/sim-vmm.ts";
+import type { Vmm } from "../../../src/hostd/vmm/vmm.ts";
+import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { internalTokens } from "../../../src/lib/auth/tokens.ts";
+import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
+import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import { systemClock } from "../../../src/lib/runtime/clock.ts";
+import { createLogger } from "../../../src/lib/runtime/log.ts";
+
+export const HOST_NUMBER = 7;
+export const KEYS = generateKeyPair();
+export const token = internalTokens(KEYS.privateKey, "test");
+export const quiet = createLogger("test", { write: () => {} });
+export const DIGEST = `sha256:${"d".repeat(64)}`;
+const TIMEOUT_MS = 20_000;
+
+/** An image cache in memory: what it is told, and what it is to answer. */
+export class FakeImages implements Images {
+  readonly pins = new Set<string>();
+  config: ImageConfig = {
+    entrypoint: ["/bin/server"],
+    cmd: ["--listen"],
+    env: ["A=image", "B=image"],
+    user: "",
+    workingDir: "",
+    stopSignal: "SIGTERM",
+  };
+  /** Thrown by every call while set. */
+  fault: Error | undefined;
+  /** Waited for before an image is ready. */
+  gate: Promise<void> = Promise.resolve();
+
+  async *ensure(ref: { digest: string }, owner: string, signal: AbortSignal): AsyncGenerator<PullStep> {
+    if (this.fault) throw this.fault;
+    yield { kind: "progress", detail: "pulling 1 of 1 layers", bytesDone: 1n, bytesTotal: 2n };
+    await Promise.race([this.gate, new Promise((resolve) => signal.addEventListener("abort", resolve))]);
+    signal.throwIfAborted();
+    this.pins.add(`${ref.digest} ${owner}`);
+    yield { kind: "ready", image: { rootfs: "/images/x.squashfs", config: this.config }, wasLocal: false };
+  }
+
+  async pin({ digest, owner }: { digest: string; owner: string }): Promise<void> {
+    if (this.fault) throw this.fault;
+    this.pins.add(`${digest} ${owner}`);
+  }
+
+  async unpin({ digest, owner }: { digest: string; owner: string }): Promise<void> {
+    if (this.fault) throw this.fault;
+    this.pins.delete(`${digest} ${owner}`);
+  }
+
+  async reconcilePins(pins: readonly { digest: string; owner: string }[]): Promise<void> {
+    if (this.fault) throw this.fault;
+    this.pins.clear();
+    for (const { digest, owner } of pins) this.pins.add(`${digest} ${owner}`);
+  }
+}
+
+/** How a test's host differs from the usual. */
+export interface TestHostOptions {
+  readonly dir?: string;
+  readonly settings?: Partial<HostSettings>;
+  readonly limits?: Partial<Limits>;
+  readonly images?: FakeImages;
+  readonly maxPages?: number;
+  readonly latencyMs?: number;
+  /** Puts something between the host and its VMM. */
+  readonly vmm?: (sim: SimVmm) => Vmm;
+  /** Puts something between the host and its store. */
+  readonly store?: (store: Store) => MachineStore & { readonly incarnation: number };
+}
+
+/** A host in this process, on a folder of its own, with the simulator for a VMM. */
+export interface TestHost extends Awaited<ReturnType<typeof startHost>> {}
+
+/** A folder for a host. */
+export function hostFolder(): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), "wh-hostd-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Starts a host. Close it at the end; started again on the same folder it is the same host after a restart. */
+export async function startHost(options: TestHostOptions = {}) {
+  const folder = options.dir === undefined ? hostFolder() : undefined;
+  const dir = options.dir ?? folder?.path ?? "";
+  const closing = new AbortController();
+  const images = options.images ?? new FakeImages();
+  const sim = new SimVmm({ dir: join(dir, "sim"), latencyMs: options.latencyMs ?? 0 });
+  const { maxPages } = options;
+  const onDeath = (err: Error): void => {
+    throw err;
+  };
+  const store = await Store.open({ path: join(dir, "state.db"), onDeath, ...(maxPages ? { maxPages } : {}) });
+  const settings: HostSettings = {
+    number: HOST_NUMBER,
+    dir,
+    capacity: { cpus: 8, memoryMb: 2_048, diskMb: 16_384 },
+    portRange: { from: 21_000, to: 28_999 },
+    logKb: 64,
+    holdGraceMs: 100,
+    startConcurrency: 4,
+    startTimeoutMs: 5_000,
+    ...options.settings,
+  };
+  const scheduling = await SchedulingFile.open(dir);
+  const { host, machines, logs } = assembleHost(settings, {
+    store: options.store?.(store) ?? store,
+    vmm: options.vmm?.(sim) ?? sim,
+    images,
+    scheduling,
+    clock: systemClock,
+    log: quiet,
+    closing: closing.signal,
+    limits: { killMs: 200, ...options.limits },
+  });
+  await reconcileAtStart(host, machines);
+  const identity: HostIdentity = {
+    number: HOST_NUMBER,
+    name: "host-7",
+    identity: store.identity,
+    region: "ord",
+    zone: "a",
+    address: "127.0.0.1:1",
+    capacity: settings.capacity,
+    labels: {},
+    vmm: sim.info,
+  };
+  const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+  server.addService(
+    HostServiceService,
+    hostService({ identity, host, machines, logs, load: () => 0.5, outbox: store, scheduling }),
+  );
+  const running = await serve(server, "127.0.0.1:0", 100);
+  const client = connect(HostServiceClient, `127.0.0.1:${running.port}`, { token, ownConnection: true });
+  return {
+    dir,
+    host,
+    machines,
+    logs,
+    store,
+    sim,
+    images,
+    client,
+    address: `127.0.0.1:${running.port}`,
+    ...calls(client, host),
+    /** Ends it as SIGTERM does; VMs go on. */
+    async close(keepFolder = false): Promise<void> {
+      client.close();
+      await running();
+      closing.abort();
+      await machines.detach();
+      await logs.flush();
+      await sim.close();
+      await store.close();
+      if (!keepFolder) folder?.remove();
+    },
+  };
+}
+
+/** A new id of a machine of the test's host. */
+export function newId(host: number = HOST_NUMBER): string {
+  return host.toString(16).padStart(5, "0") + randomBytes(5).toString("hex").slice(0, 9);
+}
+
+/** A request to create a small machine. */
+export function createRequest(
+  hold: { reservationId: string; epoch: bigint },
+  fields: { id?: string; exec?: string[]; memoryMb?: number; config?: object; keepForLaunch?: boolean } = {},
+): CreateMachineRequest {
+  return CreateMachineRequest.fromPartial({
+    machine: {
+      id: fields.id ?? newId(),
+      name: "web-1",
+      app: "web",
+      org: "acme",
+      region: "ord",
+      config: {
+        image: "nginx",
+        guest: { cpuKind: "shared", cpus: 1, memoryMb: fields.memoryMb ?? 256 },
+        ...(fields.exec ? { init: { exec: fields.exec } } : {}),
+        ...fields.config,
+      },
+      imageRef: { registry: "registry.test", repository: "nginx", tag: "latest", digest: DIGEST },
+      createTraceId: "c".repeat(32),
+    },
+    reservationId: hold.reservationId,
+    epoch: hold.epoch,
+    keepForLaunch: fields.keepForLaunch ?? false,
+  });
+}
+
+function calls(client: HostServiceClient, host: Host) {
+  const scope = { timeoutMs: TIMEOUT_MS };
+  const hold = (memoryMb = 256, ttlMs = 5_000): { reservationId: string; epoch: bigint } => {
+    const reservationId = randomBytes(8).toString("hex");
+    const answer = host.ledger.hold(reservationId, { cpus: 1, memoryMb, diskMb: 1_024 }, ttlMs);
+    if (answer.kind !== "held") throw new Error(answer.reason);
+    return { reservationId, epoch: answer.epoch };
+  };
+  const create = async (fields: Parameters<typeof createRequest>[1] = {}): Promise<WireMachine> =>
+    present(
+      (await call(client, client.createMachine, createRequest(hold(fields.memoryMb), fields), scope)).machine,
+    );
+  const prepare = async (machineId: string): Promise<PrepareMachineResponse[]> => {
+    const messages: PrepareMachineResponse[] = [];
+    for await (const message of openStream(client, client.prepareMachine, { machineId }, scope))
+      messages.push(message);
+    return messages;
+  };
+  return {
+    hold,
+    create,
+    prepare,
+    /** A machine ready to be started. */
+    created: async (fields: Parameters<typeof createRequest>[1] = {}): Promise<WireMachine> => {
+      const { id } = await create(fields);
+      return present((await prepare(id)).at(-1)?.machine);
+    },
+    get: async (machineId: string, org = "") =>
+      present((await call(client, client.getMachine, { machineId, org }, scope)).machine),
+    start: (machineId: string, fields: { org?: string; settleMs?: number } = {}) =>
+      call(
+        client,
+        client.startMachine,
+        {
+          machineId,
+          org: fields.org ?? "",
+          settle: fields.settleMs === undefined ? undefined : duration(fields.settleMs),
+        },
+        scope,
+      ),
+    stop: (machineId: string, fields: { signal?: string; timeoutMs?: number } = {}) =>
+      call(
+        client,
+        client.stopMachine,
+        {
+          machineId,
+          org: "",
+          signal: fields.signal ?? "",
+          timeout: fields.timeoutMs === undefined ? undefined : duration(fields.timeoutMs),
+        },
+        scope,
+      ),
+    destroy: (machineId: string, fields: { force?: boolean; ignoreMissing?: boolean } = {}) =>
+      call(
+        client,
+        client.destroyMachine,
+        { machineId, org: "", force: fields.force ?? false, ignoreMissing: fields.ignoreMissing ?? false },
+        scope,
+      ),
+    getHost: () => call(client, client.getHost, {}, scope),
+  };
+}
+
+/** A length of time on the wire. */
+export function duration(ms: number) {
+  return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: Math.round((ms % 1_000) * 1e6) };
+}
+
+/** A value that must be there. */
+export function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("it is missing");
+  return value;
+}

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { exposeHost } from "../../../src/hostd/adapters/metrics.ts";
+import { call } from "../../../src/lib/grpc/client.ts";
+import { metric } from "../../support/metrics-page.ts";
+import { createRequest, startHost, type TestHost } from "./fixture.ts";
+
+const MB = 1_024 * 1_024;
+const SOON = { timeout: 5_000 };
+
+let host: TestHost;
+beforeAll(async () => {
+  host = await startHost();
+  exposeHost({ host: host.host, outbox: host.store });
+});
+afterAll(() => host.close());
+
+test("a start is measured by its way, and one that is repeated is one", async () => {
+  const { id } = await host.created();
+
+  await Promise.all([host.start(id), host.start(id)]);
+  await host.start(id);
+
+  expect(await metric("windhover_start_duration_seconds_count", { way: "cold", outcome: "ok" })).toBe(1);
+  expect(await metric("windhover_machines", { state: "started" })).toBe(1);
+  expect(await metric("windhover_starts_in_progress")).toBe(0);
+});
+
+test("a start that fails says whose doing it was, and why", async () => {
+  const users = await host.created({ exec: ["sim-exec-fail", "not_found"] });
+  const ours = await host.created({ exec: ["sim-vmm-fail"] });
+
+  await expect(host.start(users.id)).rejects.toThrow();
+  await expect(host.start(ours.id)).rejects.toThrow();
+
+  const count = "windhover_start_duration_seconds_count";
+  expect(await metric(count, { way: "none", outcome: "refused" })).toBe(1);
+  expect(await metric(count, { way: "none", outcome: "failed" })).toBe(1);
+  for (const reason of ["exec_failed", "start_failed"]) {
+    expect(await metric("windhover_refusals_total", { operation: "start", reason })).toBe(1);
+  }
+  expect(await metric("windhover_machines", { state: "failed" })).toBe(2);
+});
+
+test("a stop is measured when there was something to stop", async () => {
+  const { id } = await host.created();
+  await host.start(id);
+
+  await host.stop(id);
+  await host.stop(id);
+
+  expect(await metric("windhover_stop_duration_seconds_count", { outcome: "ok" })).toBe(1);
+});
+
+test("what is held is in the ledger until its time is over, which is counted; what is let go is not", async () => {
+  const ttlMs = 1;
+  const released = host.hold(512);
+  const before = await metric("windhover_ledger_held", { resource: "memory_bytes" });
+  host.host.ledger.release([released.reservationId]);
+  const expired = host.hold(256, ttlMs);
+
+  expect(before).toBe(512 * MB);
+  expect(await metric("windhover_ledger_capacity", { resource: "cpus" })).toBe(8);
+  await expect.poll(() => metric("windhover_holds_expired_total"), SOON).toBe(1);
+  expect(await metric("windhover_ledger_held", { resource: "memory_bytes" })).toBe(0);
+
+  const award = call(host.client, host.client.createMachine, createRequest(expired), { timeoutMs: 5_000 });
+  await expect(award).rejects.toMatchObject({ reason: "HOLD_EXPIRED" });
+  expect(await metric("windhover_refusals_total", { operation: "award", reason: "hold_expired" })).toBe(1);
+});
+
+test("the record lags behind by what no api has acknowledged, and by its age", async () => {
+  await host.created();
+  await host.store.acknowledge(host.store.sequence);
+  const caughtUp = [
+    await metric("windhover_outbox_lag_events"),
+    await metric("windhover_outbox_lag_seconds"),
+  ];
+
+  await host.create();
+
+  expect(caughtUp).toEqual([0, 0]);
+  expect(await metric("windhover_outbox_lag_events")).toBe(1);
+  await expect.poll(() => metric("windhover_outbox_lag_seconds"), SOON).toBeGreaterThan(0.05);
+  expect(await metric("windhover_outbox_lag_seconds")).toBeLessThan(60);
+});

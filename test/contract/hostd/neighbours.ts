@@ -1,0 +1,162 @@
+import {
+  type AnnounceHostRequest,
+  HostReportsServiceService,
+  type ReportEventsRequest,
+} from "../../../src/gen/windhover/admin/v1/hosts.ts";
+import { Image, ImageCacheServiceService } from "../../../src/gen/windhover/imagecache/v1/imagecache.ts";
+import {
+  type AttachRequest,
+  SchedulerServiceService,
+} from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { bidiStream, serverStream, unary } from "../../../src/lib/grpc/rpc.ts";
+import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { duration, KEYS } from "./fixture.ts";
+
+/** The central record behind an api: applies events of a host in order, each once, and remembers all. */
+export class FakeRecord {
+  applied = 0n;
+  readonly announcements: AnnounceHostRequest[] = [];
+  /** `machine state generation` of each event applied. */
+  readonly events: string[] = [];
+  /** Applied events whose delivery nobody is told of: the next so many. */
+  loseAnswers = 0;
+
+  /** Serves it; the answer stops that. */
+  async serve(
+    port = 0,
+  ): Promise<{ readonly address: string; readonly port: number; close(): Promise<void> }> {
+    const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+    server.addService(HostReportsServiceService, {
+      announceHost: unary((req) => {
+        this.announcements.push(req);
+        return { recorded: true };
+      }),
+      reportEvents: unary((req) => ({ appliedSequence: this.#apply(req) })),
+    });
+    const running = await serve(server, `127.0.0.1:${port}`, 100);
+    return { address: `127.0.0.1:${running.port}`, port: running.port, close: running };
+  }
+
+  #apply({ events }: ReportEventsRequest): bigint {
+    for (const { sequence, machine } of events) {
+      if (sequence <= this.applied) continue;
+      if (sequence !== this.applied + 1n) {
+        const facts = { applied: String(this.applied) };
+        throw new Fault("FAILED_PRECONDITION", "SEQUENCE_GAP", "events are missing", facts);
+      }
+      this.applied = sequence;
+      this.events.push(`${machine?.id} ${machine?.state} ${machine?.generation}`);
+    }
+    if (this.loseAnswers > 0) {
+      this.loseAnswers -= 1;
+      throw new Fault("UNAVAILABLE", "DATABASE_UNAVAILABLE", "the answer was lost");
+    }
+    return this.applied;
+  }
+}
+
+/** An image cache that has every image. */
+export async function serveImages() {
+  const pins = new Set<string>();
+  const image = (digest: string) =>
+    Image.fromPartial({ digest, rootfsPath: "/images/x.squashfs", config: { cmd: ["/bin/server"] } });
+  const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+  server.addService(ImageCacheServiceService, {
+    ensureImage: serverStream(async function* ({ digest, owner }) {
+      pins.add(owner);
+      const ready = { image: image(digest), wasCached: true, downloadedBytes: 0n };
+      yield { event: { $case: "ready" as const, value: ready } };
+    }),
+    getImage: unary(({ digest }) => ({ image: image(digest) })),
+    listImages: unary(() => ({ images: [], nextPageToken: "", usedBytes: 0n, budgetBytes: 0n })),
+    pinImage: unary(({ digest, owner }) => {
+      pins.add(owner);
+      return { image: image(digest) };
+    }),
+    unpinImage: unary(({ owner }) => {
+      pins.delete(owner);
+      return {};
+    }),
+    reconcilePins: unary((req) => {
+      pins.clear();
+      for (const { owner } of req.pins) pins.add(owner);
+      return { added: 0, dropped: 0, missingDigests: [] };
+    }),
+    removeImage: unary(() => ({ freedBytes: 0n })),
+  });
+  const running = await serve(server, "127.0.0.1:0", 100);
+  return { address: `127.0.0.1:${running.port}`, pins, close: running };
+}
+
+/** A host's answer to a bid. */
+type Answer = Extract<AttachRequest["message"], { $case: "offer" | "decline" }>;
+
+/** A scheduler of one host, that asks it for an offer when told to, and hands out the hold. */
+export async function serveScheduler() {
+  const asks: ((answer: Answer) => void)[] = [];
+  const told: (readonly number[])[] = [];
+  let wake: () => void = () => {};
+  const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+  const attach = bidiStream(async function* (requests: AsyncIterable<AttachRequest>) {
+    const waiting = new Map<string, (answer: Answer) => void>();
+    void (async () => {
+      for await (const { message } of requests) {
+        if (message?.$case === "localImages") told.push(message.value.hints);
+        if (message?.$case !== "offer" && message?.$case !== "decline") continue;
+        waiting.get(message.value.reservationId)?.(message);
+      }
+    })().catch(() => {});
+    yield { message: { $case: "welcome" as const, value: { scheduler: "test" } } };
+    for (;;) {
+      const ask = asks.shift();
+      if (!ask) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      const reservationId = crypto.randomUUID();
+      waiting.set(reservationId, ask);
+      const value = {
+        ...{ reservationId, imageDigest: "", app: "web", traceparent: "" },
+        resources: { cpus: 1, memoryMb: 256n, diskMb: 1_024n },
+        hold: duration(5_000),
+        window: duration(1_000),
+      };
+      yield { message: { $case: "bidRequest" as const, value } };
+    }
+  });
+  const unused = () => {
+    throw new Error("not asked here");
+  };
+  server.addService(SchedulerServiceService, {
+    attach,
+    reserve: unused,
+    claim: unused,
+    release: unused,
+    listHosts: unused,
+  });
+  const running = await serve(server, "127.0.0.1:0", 100);
+  /** Asks for an offer; the host's answer. */
+  const bid = () =>
+    new Promise<Answer>((resolve) => {
+      asks.push(resolve);
+      wake();
+    });
+  return {
+    address: `127.0.0.1:${running.port}`,
+    /** What it was told of the host's images, each time. */
+    told,
+    bid,
+    /** A bid that is answered with an offer. */
+    async auction() {
+      const answer = await bid();
+      if (answer.$case === "decline") throw new Error(`the host declined: ${answer.value.reason}`);
+      const { reservationId, offer } = answer.value;
+      return { reservationId, epoch: offer?.epoch ?? 0n };
+    },
+    close: running,
+  };
+}

@@ -1,0 +1,193 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
+import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { mintToken } from "../../../src/lib/auth/auth.ts";
+import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
+import { expectCleanAfterRemoval } from "./clean.ts";
+import { createRequest, duration, KEYS, newId, present, startHost, type TestHost } from "./fixture.ts";
+
+const SCOPE = { timeoutMs: 20_000 };
+const UNKNOWN = newId();
+
+let host: TestHost;
+beforeAll(async () => {
+  host = await startHost();
+});
+afterAll(() => host.close());
+afterEach(() => expectCleanAfterRemoval(host));
+
+describe("wait", () => {
+  const wait = (machineId: string, states: MachineState[], timeoutMs?: number, org = "") =>
+    call(
+      host.client,
+      host.client.waitMachine,
+      { machineId, org, states, timeout: timeoutMs === undefined ? undefined : duration(timeoutMs) },
+      SCOPE,
+    );
+
+  test("is told of the state when it comes", async () => {
+    const { id } = await host.created({ exec: ["sim-exit", "0", "sim-run-for", "50"] });
+    await host.start(id, { settleMs: 0 });
+
+    const { machine } = await wait(id, [MachineState.STOPPED, MachineState.FAILED]);
+
+    expect(machine?.state).toBe(MachineState.STOPPED);
+  });
+
+  test("fails at once when the state cannot come, and later when it can no longer", async () => {
+    const { id } = await host.created({ exec: ["sim-hang"] });
+
+    await expect(wait(id, [])).rejects.toMatchObject({
+      reason: "STATE_UNREACHABLE",
+      facts: { state: "created" },
+    });
+    host.start(id).catch(() => {});
+    await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STARTING);
+    const waiting = wait(id, [MachineState.STARTED]);
+    waiting.catch(() => {});
+    await host.stop(id);
+
+    await expect(waiting).rejects.toMatchObject({ reason: "STATE_UNREACHABLE", facts: { state: "stopped" } });
+  });
+
+  test("gives up when its time is over", async () => {
+    const { id } = await host.created();
+    await host.start(id);
+
+    await expect(wait(id, [MachineState.STOPPED], 30)).rejects.toMatchObject({
+      code: "DEADLINE_EXCEEDED",
+      reason: "WAIT_TIMEOUT",
+      facts: { state: "started" },
+    });
+  });
+
+  test("wrong fields and other organisations", async () => {
+    const { id } = await host.created();
+
+    await expect(wait(id, [MachineState.SUSPENDED], 300_001)).rejects.toMatchObject({
+      facts: { fields: "states[0],timeout" },
+    });
+    await expect(wait(id, [MachineState.CREATED], 100, "evil")).rejects.toMatchObject({
+      reason: "MACHINE_NOT_FOUND",
+    });
+  });
+});
+
+describe("logs", () => {
+  const read = async (
+    machineId: string,
+    fields: { tail?: number; follow?: boolean; after?: bigint } = {},
+    until = 0,
+  ) => {
+    const lines: string[] = [];
+    const request = {
+      machineId,
+      org: "",
+      follow: fields.follow ?? false,
+      tail: fields.tail,
+      afterSequence: fields.after ?? 0n,
+    };
+    for await (const { entries } of openStream(host.client, host.client.streamLogs, request, SCOPE)) {
+      lines.push(...entries.map(({ sequence, text }) => `${sequence} ${text}`));
+      if (until > 0 && lines.length >= until) break;
+    }
+    return lines;
+  };
+
+  test("has what the machine wrote, over several starts, until it is destroyed", async () => {
+    const { id } = await host.created({ exec: ["sim-log", "2"] });
+    await host.start(id);
+    expect(await read(id, { follow: true }, 2)).toEqual(["1 line 1", "2 line 2"]);
+    await host.stop(id);
+
+    await host.start(id);
+
+    expect(await read(id, { follow: true }, 4)).toEqual(["1 line 1", "2 line 2", "3 line 1", "4 line 2"]);
+    expect(await read(id, { tail: 1 })).toEqual(["4 line 2"]);
+    expect(await read(id, { after: 3n })).toEqual(["4 line 2"]);
+    await host.destroy(id, { force: true });
+    expect(await read(id)).toEqual([]);
+    expect(await host.logs.owners()).not.toContain(id);
+  });
+
+  test("wrong fields and unknown machines", async () => {
+    const { id } = await host.created();
+
+    await expect(read(id, { tail: 10_001, after: -1n })).rejects.toMatchObject({
+      facts: { fields: "tail,after_sequence" },
+    });
+    await expect(read(UNKNOWN)).rejects.toMatchObject({ reason: "MACHINE_NOT_FOUND" });
+  });
+});
+
+describe("the host", () => {
+  test("tells who it is, what it has, and what it holds", async () => {
+    const hold = host.hold(512, 60_000);
+    const { id } = await host.created();
+    await host.start(id);
+
+    const answer = await host.getHost();
+
+    expect(answer.hello).toMatchObject({ number: 7, vmm: "sim 1", isolation: "development", region: "ord" });
+    expect(answer.status).toMatchObject({
+      held: { cpus: 1, memoryMb: 512n, diskMb: 1_024n },
+      running: { cpus: 1, memoryMb: 256n },
+      machines: { started: 1 },
+    });
+    expect(answer.holds).toMatchObject([{ reservationId: hold.reservationId, epoch: hold.epoch }]);
+    const seconds = (present(answer.holds[0]?.expireTime).getTime() - Date.now()) / 1_000;
+    expect(seconds).toBeGreaterThan(55);
+    expect(seconds).toBeLessThan(61);
+    expect(answer.outboxSequence).toBeGreaterThan(3n);
+    host.host.ledger.release([hold.reservationId]);
+  });
+
+  test("lists all machines without their events", async () => {
+    const ids = [(await host.create()).id, (await host.created()).id].sort();
+
+    const { machines } = await call(host.client, host.client.listMachines, {}, SCOPE);
+
+    const listed = machines.filter(({ id }) => ids.includes(id));
+    expect(listed.map(({ id }) => id)).toEqual(ids);
+    expect(listed.flatMap(({ events }) => events)).toEqual([]);
+  });
+
+  test("gives back exactly the configuration it was given", async () => {
+    const config = {
+      env: { A: "1" },
+      init: { exec: ["/bin/sh"], entrypoint: ["/e"], cmd: ["c"], user: "app", workingDir: "/srv" },
+      services: [{ protocol: "tcp", internalPort: 80 }],
+      stopConfig: { signal: "SIGTERM", timeout: duration(1_500) },
+      metadata: { team: "x" },
+    };
+    const request = createRequest(host.hold(), { config });
+
+    const { machine } = await call(host.client, host.client.createMachine, request, SCOPE);
+
+    expect(machine?.config).toEqual(request.machine?.config);
+    expect(machine?.imageRef).toEqual(request.machine?.imageRef);
+    expect(machine?.createTraceId).toBe("c".repeat(32));
+  });
+});
+
+describe("tokens", () => {
+  test.each(["getMachine", "startMachine", "destroyMachine", "getHost"] as const)(
+    "%s needs the scope internal",
+    async (method) => {
+      const claims = { subject: "user", org: "acme", scopes: ["machines:write", "admin"] as const };
+      const user = await mintToken(KEYS.privateKey, { ...claims, scopes: [...claims.scopes] }, 60);
+      const client = connect(HostServiceClient, host.address, { token: () => user, ownConnection: true });
+      const stranger = connect(HostServiceClient, host.address, { ownConnection: true });
+      const request = { machineId: UNKNOWN, org: "", settle: undefined, force: false, ignoreMissing: true };
+
+      // The requests of these methods are subsets of this one.
+      const ask = (by: HostServiceClient) =>
+        call(by, by[method] as HostServiceClient["getMachine"], request, SCOPE);
+
+      await expect(ask(client)).rejects.toMatchObject({ code: "PERMISSION_DENIED", reason: "SCOPE_MISSING" });
+      await expect(ask(stranger)).rejects.toMatchObject({ code: "UNAUTHENTICATED", reason: "TOKEN_MISSING" });
+      client.close();
+      stranger.close();
+    },
+  );
+});

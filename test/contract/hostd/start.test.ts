@@ -1,0 +1,186 @@
+import { once } from "node:events";
+import * as net from "node:net";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { expectCleanAfterRemoval } from "./clean.ts";
+import { newId, startHost, type TestHost } from "./fixture.ts";
+
+const UNKNOWN = newId();
+
+let host: TestHost;
+beforeAll(async () => {
+  host = await startHost();
+});
+afterAll(() => host.close());
+afterEach(() => expectCleanAfterRemoval(host));
+
+describe("start", () => {
+  test("two at once are one start", async () => {
+    const { id } = await host.created();
+
+    const [first, second] = await Promise.all([host.start(id), host.start(id)]);
+
+    expect(first.machine?.generation).toBe(second.machine?.generation);
+    expect(first.machine?.events.filter(({ type }) => type === "start")).toHaveLength(1);
+    expect(await host.sim.list()).toHaveLength(1);
+  });
+
+  test("a process that ends at once is told by the answer", async () => {
+    const { id } = await host.created({ exec: ["sim-exit", "3"] });
+
+    const { machine } = await host.start(id, { settleMs: 2_000 });
+
+    expect(machine?.state).toBe(MachineState.STOPPED);
+    expect(machine?.events[0]).toMatchObject({
+      type: "exit",
+      exit: { exitCode: 3, signal: "", requestedStop: false },
+    });
+  });
+
+  test.each([
+    ["not_found", "there is no such file in the image"],
+    ["not_executable", "it is not executable"],
+  ])(
+    "a program that cannot be run (%s) is EXEC_FAILED, and the machine is failed and may be started again",
+    async (why, text) => {
+      const { id } = await host.created({ exec: ["/bin/x", "sim-exec-fail", why] });
+
+      await expect(host.start(id)).rejects.toMatchObject({
+        code: "FAILED_PRECONDITION",
+        reason: "EXEC_FAILED",
+        facts: { path: "/bin/x", why },
+      });
+
+      const machine = await host.get(id);
+      expect(machine.state).toBe(MachineState.FAILED);
+      expect(machine.events[0]).toMatchObject({
+        type: "failure",
+        reason: "EXEC_FAILED",
+        message: expect.stringContaining(text),
+      });
+      await expect(host.start(id)).rejects.toMatchObject({ reason: "EXEC_FAILED" });
+    },
+  );
+
+  test("an image without anything to run is EXEC_FAILED too", async () => {
+    const before = host.images.config;
+    host.images.config = { ...before, entrypoint: [], cmd: [] };
+    const { id } = await host.created();
+    host.images.config = before;
+
+    await expect(host.start(id)).rejects.toMatchObject({
+      reason: "EXEC_FAILED",
+      facts: { why: "no_command" },
+    });
+    expect((await host.get(id)).state).toBe(MachineState.FAILED);
+  });
+
+  test("a VM that cannot be brought up is START_FAILED, and the next start may succeed", async () => {
+    const { id } = await host.created();
+    host.sim.failNext("launch");
+
+    await expect(host.start(id)).rejects.toMatchObject({ code: "INTERNAL", reason: "START_FAILED" });
+    expect((await host.get(id)).events[0]).toMatchObject({ type: "failure", reason: "START_FAILED" });
+
+    expect((await host.start(id)).machine?.state).toBe(MachineState.STARTED);
+  });
+
+  test("a full host refuses with INSUFFICIENT_CAPACITY and the machine stays as it was", async () => {
+    const big = await host.created({ memoryMb: 1_536 });
+    const other = await host.created({ memoryMb: 1_024 });
+    await host.start(big.id);
+
+    await expect(host.start(other.id)).rejects.toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "INSUFFICIENT_CAPACITY",
+      facts: { asked_memory_mb: "1024", free_memory_mb: "512" },
+    });
+
+    const machine = await host.get(other.id);
+    expect([machine.state, machine.generation]).toEqual([MachineState.CREATED, other.generation]);
+    await host.stop(big.id);
+    expect((await host.start(other.id)).machine?.state).toBe(MachineState.STARTED);
+  });
+
+  test("what was kept for the launch is there although the host has been filled meanwhile", async () => {
+    const kept = await host.created({ memoryMb: 1_024, keepForLaunch: true });
+    const filler = host.hold(1_024);
+
+    expect((await host.start(kept.id)).machine?.state).toBe(MachineState.STARTED);
+
+    host.host.ledger.release([filler.reservationId]);
+  });
+
+  test("an unknown machine, one of another organisation and a malformed id", async () => {
+    const { id } = await host.created();
+
+    await expect(host.start(UNKNOWN)).rejects.toMatchObject({
+      code: "NOT_FOUND",
+      reason: "MACHINE_NOT_FOUND",
+    });
+    await expect(host.start(id, { org: "evil" })).rejects.toMatchObject({
+      reason: "MACHINE_NOT_FOUND",
+      message: `there is no machine ${id}`,
+    });
+    await expect(host.start("nope")).rejects.toMatchObject({ reason: "INVALID_FIELDS" });
+    await expect(host.start(id, { settleMs: 10_001 })).rejects.toMatchObject({ reason: "INVALID_FIELDS" });
+    expect((await host.start(id, { org: "acme" })).machine?.state).toBe(MachineState.STARTED);
+  });
+});
+
+describe("an exit by itself", () => {
+  test.each([
+    [
+      "a code",
+      ["sim-exit", "7", "sim-run-for", "20"],
+      { exitCode: 7, signal: "", oomKilled: false, requestedStop: false },
+    ],
+    [
+      "lack of memory",
+      ["sim-oom", "sim-run-for", "20"],
+      { exitCode: 137, signal: "SIGKILL", oomKilled: true },
+    ],
+  ])("with %s makes the machine stopped and says so", async (_, exec, exit) => {
+    const { id } = await host.created({ exec });
+    await host.start(id, { settleMs: 0 });
+
+    await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STOPPED);
+
+    expect((await host.get(id)).events[0]).toMatchObject({ type: "exit", source: "hostd", exit });
+  });
+
+  test("a lost VM makes the machine stopped with VM_LOST and no code", async () => {
+    const { id } = await host.created({ exec: ["sim-lost", "sim-run-for", "20"] });
+    await host.start(id, { settleMs: 0 });
+
+    await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STOPPED);
+
+    const [event] = (await host.get(id)).events;
+    expect(event).toMatchObject({ type: "exit", reason: "VM_LOST" });
+    expect(event?.exit?.exitCode).toBeUndefined();
+    expect((await host.start(id, { settleMs: 0 })).previousState).toBe(MachineState.STOPPED);
+  });
+});
+
+describe("service ports", () => {
+  test("a machine has an address for each service, and another one when it was taken while it did not run", async () => {
+    const services = [
+      { protocol: "tcp", internalPort: 80 },
+      { protocol: "udp", internalPort: 53 },
+    ];
+    const { id, serviceAddresses } = await host.created({ config: { services } });
+    expect(serviceAddresses).toMatchObject([
+      { protocol: "tcp", internalPort: 80, address: expect.stringMatching(/^127\.0\.0\.1:2\d{4}$/) },
+      { protocol: "udp", internalPort: 53 },
+    ]);
+    const port = Number(serviceAddresses[0]?.address.split(":")[1]);
+    const thief = net.createServer().listen(port, "127.0.0.1");
+    await once(thief, "listening");
+
+    const { machine } = await host.start(id);
+
+    expect(machine?.serviceAddresses[0]?.address).not.toBe(serviceAddresses[0]?.address);
+    expect(machine?.serviceAddresses[1]?.address).toBe(serviceAddresses[1]?.address);
+    thief.close();
+  });
+});

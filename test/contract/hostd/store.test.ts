@@ -1,0 +1,265 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Store } from "../../../src/hostd/adapters/store.ts";
+import type { Change, Machine, MachineEvent } from "../../../src/hostd/domain/machine.ts";
+import { machineIn } from "../../../src/hostd/domain/machine-builder.ts";
+
+let dir: string;
+let open: Store[];
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "wh-store-"));
+  open = [];
+});
+afterEach(async () => {
+  await Promise.all(open.map((store) => store.close()));
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function openStore(options: { maxPages?: number } = {}): Promise<Store> {
+  const onDeath = (err: Error): void => {
+    throw err;
+  };
+  const store = await Store.open({ path: join(dir, "state.db"), onDeath, ...options });
+  open.push(store);
+  return store;
+}
+
+const EVENT: MachineEvent = {
+  id: "01HF7YAT000000000000000000",
+  type: "launch",
+  status: "creating",
+  source: "user",
+  timeMs: 1,
+  message: "",
+  reason: "",
+};
+
+function next(machine: Machine, fields: Partial<Machine> = {}): Change {
+  return { machine: { ...machine, ...fields, generation: machine.generation + 1 }, event: EVENT };
+}
+
+const NEW: Change = { machine: machineIn("creating"), event: EVENT };
+
+describe("what has been stored", () => {
+  test("is there after a restart, with the host's identity and a higher incarnation", async () => {
+    const before = await openStore();
+    await before.intend(NEW);
+    await before.intend(next(NEW.machine, { state: "created", ports: [20_001] }));
+    await before.close();
+
+    const after = await openStore();
+
+    expect(after.get(NEW.machine.id)).toEqual({
+      ...NEW.machine,
+      generation: 2,
+      state: "created",
+      ports: [20_001],
+    });
+    expect(after.identity).toBe(before.identity);
+    expect(after.incarnation).toBe(before.incarnation + 1);
+    expect(after.sequence).toBe(2);
+  });
+
+  test("includes a spec that changed", async () => {
+    const store = await openStore();
+    await store.intend(NEW);
+    const image = {
+      rootfs: "/x",
+      config: { entrypoint: [], cmd: [], env: [], user: "", workingDir: "", stopSignal: "" },
+    };
+    await store.intend(next(NEW.machine, { spec: { ...NEW.machine.spec, image } }));
+    await store.close();
+
+    expect((await openStore()).get(NEW.machine.id)?.spec.image).toEqual(image);
+  });
+});
+
+describe("an intent and a note", () => {
+  test("an intent is visible once it is durable, not before", async () => {
+    const store = await openStore();
+
+    const stored = store.intend(NEW);
+
+    expect(store.get(NEW.machine.id)).toBeUndefined();
+    await stored;
+    expect(store.get(NEW.machine.id)).toEqual(NEW.machine);
+  });
+
+  test("a note is visible at once", async () => {
+    const store = await openStore();
+
+    const stored = store.note(NEW);
+
+    expect(store.get(NEW.machine.id)).toEqual(NEW.machine);
+    await stored;
+  });
+
+  test("a change that does not follow the machine's generation is a bug, and refused", async () => {
+    const store = await openStore();
+    await store.intend(NEW);
+
+    await expect(store.intend(NEW)).rejects.toThrow("generation 1 does not follow");
+  });
+
+  test("subscribers hear of every change until they leave", async () => {
+    const store = await openStore();
+    const heard: string[] = [];
+    const leave = store.subscribe(NEW.machine.id, ({ state }) => heard.push(state));
+
+    await store.intend(NEW);
+    await store.intend(next(NEW.machine, { state: "created" }));
+    leave();
+    await store.intend(next({ ...NEW.machine, generation: 2 }, { state: "starting" }));
+
+    expect(heard).toEqual(["creating", "created"]);
+  });
+});
+
+describe("the outbox", () => {
+  test("has each change once, in order, without gaps, until it is acknowledged", async () => {
+    const store = await openStore();
+    await store.intend(NEW);
+    await Promise.all([store.note(next(NEW.machine, { state: "created" }))]);
+
+    const entries = await store.outbox(0, 10);
+    expect(entries.map(({ sequence, machine, event }) => [sequence, machine.state, event?.id])).toEqual([
+      [1, "creating", EVENT.id],
+      [2, "created", EVENT.id],
+    ]);
+    await store.acknowledge(1);
+
+    expect((await store.outbox(0, 10)).map(({ sequence }) => sequence)).toEqual([2]);
+    expect(store.acknowledged).toBe(1);
+  });
+
+  test("sequences go on where they were after all was acknowledged and hostd restarted", async () => {
+    const before = await openStore();
+    await before.intend(NEW);
+    await before.acknowledge(1);
+    await before.close();
+
+    const after = await openStore();
+    await after.intend(next(NEW.machine));
+
+    expect((await after.outbox(0, 10)).map(({ sequence }) => sequence)).toEqual([2]);
+    expect(after.acknowledged).toBe(1);
+  });
+
+  test("a destroyed machine is forgotten only when its events have been acknowledged and its time is over", async () => {
+    const store = await openStore();
+    await store.intend({ machine: machineIn("destroyed", { updatedAtMs: 100 }), event: EVENT });
+
+    await store.prune(1_000);
+    expect(store.get(NEW.machine.id)).toBeDefined();
+    await store.acknowledge(1);
+    await store.prune(100);
+    expect(store.get(NEW.machine.id)).toBeDefined();
+    await store.prune(101);
+
+    expect(store.get(NEW.machine.id)).toBeUndefined();
+  });
+});
+
+describe("a full disk", () => {
+  const BIG = "x".repeat(40_000);
+
+  test("refuses an intent with DISK_FULL, and nothing of it is there", async () => {
+    const store = await openStore({ maxPages: 24 });
+    await store.intend(NEW);
+
+    const big = next(NEW.machine, { lastStartWay: BIG, state: "created" });
+    await expect(Promise.all([store.intend(big)])).rejects.toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "DISK_FULL",
+    });
+
+    expect(store.get(NEW.machine.id)).toEqual(NEW.machine);
+    expect(store.sequence).toBe(1);
+    await store.close();
+    const after = await openStore();
+    expect(after.get(NEW.machine.id)).toEqual(NEW.machine);
+    expect(await after.outbox(0, 10)).toHaveLength(1);
+  });
+
+  test("a note waits until there is room, and is durable then", async () => {
+    const store = await openStore({ maxPages: 30 });
+    await store.intend(NEW);
+    const filler = {
+      ...machineIn("creating", { id: "00007ffffffff0" as Machine["id"], lastStartWay: BIG.slice(0, 25_000) }),
+    };
+    await store.intend({ machine: filler });
+    let isDurable = false;
+    const note = store
+      .note(next(NEW.machine, { state: "created", lastStartWay: BIG.slice(0, 30_000) }))
+      .then(() => {
+        isDurable = true;
+      });
+    await expect(store.intend(next(filler, { lastStartWay: BIG }))).rejects.toMatchObject({
+      reason: "DISK_FULL",
+    });
+    expect(isDurable).toBe(false);
+    expect(store.get(NEW.machine.id)?.state).toBe("created");
+
+    await store.acknowledge(2);
+    await store.intend(next(filler, { lastStartWay: "" }));
+    await note;
+    await store.close();
+
+    expect((await openStore()).get(NEW.machine.id)?.state).toBe("created");
+  });
+});
+
+describe("a database that cannot be used", () => {
+  test("one in use by another hostd is refused by that name", async () => {
+    await openStore();
+
+    await expect(openStore()).rejects.toThrow("another hostd runs with this HOSTD_DIR");
+  });
+
+  test("something else than a database is refused, and left as it is", async () => {
+    writeFileSync(
+      join(dir, "state.db"),
+      "not a database, but long enough to be looked at as if it were one".repeat(40),
+    );
+
+    await expect(openStore()).rejects.toThrow(/is damaged .* Nothing was changed/);
+  });
+
+  test("a damaged database is refused rather than read", async () => {
+    const store = await openStore();
+    await store.intend(NEW);
+    for (let i = 0; i < 200; i += 1) await store.intend(next(store.get(NEW.machine.id) ?? NEW.machine));
+    await store.close();
+    const path = join(dir, "state.db");
+    const bytes = readFileSync(path);
+    bytes.fill(0xa5, 4_096, bytes.length);
+    writeFileSync(path, bytes);
+
+    await expect(openStore()).rejects.toThrow(/is damaged/);
+  });
+
+  test("one of a newer version is refused", async () => {
+    await (await openStore()).close();
+    const db = new DatabaseSync(join(dir, "state.db"));
+    db.exec("pragma user_version = 99");
+    db.close();
+
+    await expect(openStore()).rejects.toThrow("written by a newer hostd");
+  });
+});
+
+test("changes made at once are written together, each with its own row", async () => {
+  const store = await openStore();
+  const machines = Array.from({ length: 300 }, (_, index) =>
+    machineIn("creating", { id: `00007${index.toString(16).padStart(9, "0")}` as Machine["id"] }),
+  );
+
+  await Promise.all(machines.map((machine) => store.intend({ machine, event: EVENT })));
+
+  expect(store.sequence).toBe(300);
+  expect([...store.all()]).toHaveLength(300);
+});

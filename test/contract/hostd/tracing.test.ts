@@ -1,0 +1,79 @@
+import type { HrTime } from "@opentelemetry/api";
+import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
+import { startHost, type TestHost } from "./fixture.ts";
+
+const exporter = new InMemorySpanExporter();
+startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
+
+let host: TestHost;
+beforeAll(async () => {
+  host = await startHost({ latencyMs: 200 });
+});
+afterAll(() => host.close());
+beforeEach(() => exporter.reset());
+
+function ms([seconds, nanos]: HrTime): number {
+  return seconds * 1_000 + nanos / 1e6;
+}
+
+/** The share of a span's time during which at least one span directly below it runs. */
+function covered(parent: ReadableSpan, spans: readonly ReadableSpan[]): number {
+  const below = spans
+    .filter(({ parentSpanContext }) => parentSpanContext?.spanId === parent.spanContext().spanId)
+    .map(({ startTime, endTime }) => [ms(startTime), ms(endTime)] as const)
+    .sort(([a], [b]) => a - b);
+  let until = ms(parent.startTime);
+  let sum = 0;
+  for (const [from, to] of below) {
+    sum += Math.max(0, Math.min(to, ms(parent.endTime)) - Math.max(from, until));
+    until = Math.max(until, to);
+  }
+  return sum / (ms(parent.endTime) - ms(parent.startTime));
+}
+
+function named(name: string): ReadableSpan {
+  const span = exporter.getFinishedSpans().find((one) => one.name === name);
+  if (!span) throw new Error(`there is no span ${name}`);
+  return span;
+}
+
+test("the spans of a start explain at least 95 % of its time, down to the VMM's phases", async () => {
+  const { id } = await host.created();
+  await host.start(id);
+  exporter.reset();
+  await host.stop(id);
+
+  await host.start(id);
+
+  const spans = exporter.getFinishedSpans();
+  const server = spans.find(({ name, kind }) => name.endsWith("HostService/StartMachine") && kind === 1);
+  if (!server) throw new Error("there is no server span");
+  const start = named("hostd.start");
+  expect(start.parentSpanContext?.spanId).toBe(server.spanContext().spanId);
+  expect(start.attributes).toMatchObject({ "windhover.machine.id": id, "windhover.vm.way": "cold" });
+  expect(covered(server, spans)).toBeGreaterThan(0.95);
+  expect(covered(start, spans)).toBeGreaterThan(0.95);
+  const acquire = named("hostd.acquire");
+  expect(acquire.attributes).toMatchObject({ "windhover.vm.way": "cold" });
+  expect(named("sim.launch").parentSpanContext?.spanId).toBe(acquire.spanContext().spanId);
+  expect(named("hostd.admit").attributes).toMatchObject({ "windhover.start.queue_length": 0 });
+  expect(named("hostd.store").parentSpanContext?.spanId).toBe(start.spanContext().spanId);
+});
+
+test("a machine names the trace of its last start", async () => {
+  const { id } = await host.created();
+
+  await host.start(id);
+
+  expect((await host.get(id)).lastStartTraceId).toBe(named("hostd.start").spanContext().traceId);
+});
+
+test("a start that fails says why in its span", async () => {
+  const { id } = await host.created({ exec: ["sim-exec-fail", "not_found"] });
+
+  await host.start(id).catch(() => {});
+
+  expect(named("hostd.start").attributes["windhover.error.reason"]).toBe("EXEC_FAILED");
+});

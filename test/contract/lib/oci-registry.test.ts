@@ -1,0 +1,293 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { authFile } from "../../../src/lib/oci/credentials.ts";
+import { parseReference } from "../../../src/lib/oci/reference.ts";
+import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
+import { ManualClock } from "../../../src/lib/runtime/clock.ts";
+import {
+  basic,
+  buildImage,
+  buildIndex,
+  FakeRegistry,
+  pushImage,
+  RegistryProcess,
+  TEST_HTPASSWD,
+  TEST_LOGIN,
+} from "../../support/oci/index.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const signal = new AbortController().signal;
+const retry = { attempts: 3, baseMs: 1, maxMs: 20 };
+const image = buildImage({ layers: [[{ path: "a" }]], config: { Cmd: ["/a"] } });
+
+let registry: FakeRegistry;
+let clients: RegistryClient[];
+beforeEach(async () => {
+  registry = await FakeRegistry.start();
+  registry.add("x", "latest", image);
+  clients = [];
+});
+afterEach(async () => {
+  for (const client of clients) client.close();
+  await registry[Symbol.asyncDispose]();
+});
+
+function client(options: RegistryOptions = {}): RegistryClient {
+  const made = new RegistryClient({ retry, ...options });
+  clients.push(made);
+  return made;
+}
+
+/** Resolves with a client of its own unless given one. */
+function resolve(options: RegistryOptions | RegistryClient = {}, name = "x") {
+  const resolver = options instanceof RegistryClient ? options : client(options);
+  return resolver.resolve(parseReference(`${registry.host}/${name}`), signal);
+}
+
+const login = { username: "kestrel", password: "p:w" };
+const known = async () => login;
+
+describe("resolving", () => {
+  test.each(["oci", "docker"] as const)(
+    "picks linux/amd64 from an index with %s media types",
+    async (mediaTypes) => {
+      const mine = buildImage({ layers: [[{ path: mediaTypes }]], mediaTypes });
+      const arm = buildImage({ layers: [], platform: { os: "linux", architecture: "arm64" }, mediaTypes });
+      const v3 = buildImage({ layers: [[{ path: "v3" }]], mediaTypes });
+      const index = buildIndex(
+        [
+          { image: arm, os: "linux", architecture: "arm64", variant: "v8" },
+          { image: v3, os: "linux", architecture: "amd64", variant: "v3" },
+          { image: mine, os: "linux", architecture: "amd64" },
+        ],
+        mediaTypes,
+      );
+      registry.add("index", "latest", index);
+
+      const found = await resolve({}, "index");
+
+      expect(found).toMatchObject({ digest: mine.digest, indexDigest: index.digest });
+      expect(found.manifest.layers.map((l) => l.digest)).toEqual(mine.layers.map((l) => l.digest));
+    },
+  );
+
+  test("follows an index within an index", async () => {
+    const inner = buildIndex([{ image, os: "linux", architecture: "amd64" }]);
+    const outer = buildIndex([{ image: inner, os: "linux", architecture: "amd64" }]);
+    registry.add("nested", "latest", outer);
+
+    expect(await resolve({}, "nested")).toMatchObject({ digest: image.digest, indexDigest: outer.digest });
+  });
+
+  test("reads a manifest that does not say what it is", async () => {
+    const silent = buildImage({ layers: [[{ path: "a" }]], omitMediaType: true });
+    registry.add("silent", "latest", silent);
+    registry.script = (r) =>
+      r.kind === "manifest" ? { headers: { "content-type": "application/octet-stream" } } : undefined;
+
+    expect((await resolve({}, "silent")).digest).toBe(silent.digest);
+  });
+
+  test("takes the digest in a reference for what the image must be, and never a header", async () => {
+    registry.script = (r) =>
+      r.kind === "manifest"
+        ? { headers: { "docker-content-digest": `sha256:${"0".repeat(64)}` } }
+        : undefined;
+
+    expect((await resolve()).digest).toBe(image.digest);
+    expect((await resolve({}, `x:other@${image.digest}`)).digest).toBe(image.digest);
+  });
+
+  test("notices a configuration that was changed", async () => {
+    registry.script = (r) => (r.kind === "blob" ? { replace: Buffer.from("{}") } : undefined);
+
+    await expect(resolve()).rejects.toMatchObject({ code: "DATA_LOSS", reason: "IMAGE_DIGEST_MISMATCH" });
+  });
+});
+
+describe("a registry that wants to know who asks", () => {
+  test("gets Basic credentials, once asked and then at once", async () => {
+    registry.auth = { kind: "basic", user: login.username, password: login.password };
+
+    expect((await resolve({ credentials: known })).digest).toBe(image.digest);
+
+    const sent = registry.requests.map((r) => r.headers["authorization"]);
+    expect(sent).toEqual([undefined, basic("kestrel", "p:w"), basic("kestrel", "p:w")]);
+  });
+
+  test.each([{}, { accessToken: true }])(
+    "gets a token from its token server, which names it %j",
+    async (more) => {
+      registry.auth = { kind: "token", ...more };
+
+      expect((await resolve()).digest).toBe(image.digest);
+
+      const asked = registry.requests
+        .filter((r) => r.kind === "token")
+        .map((r) => new URL(r.url, registry.url).searchParams);
+      expect(asked).toHaveLength(1);
+      expect(asked[0]?.get("service")).toBe("fake");
+      expect(asked[0]?.get("scope")).toBe("repository:x:pull");
+    },
+  );
+
+  test("has its tokens used for as long as they last, and one repository's not for another", async () => {
+    const clock = new ManualClock();
+    registry.auth = { kind: "token", user: login.username, password: login.password, expiresIn: 120 };
+    registry.add("y", "latest", image);
+    const one = client({ credentials: known, clock });
+
+    await resolve(one);
+    await resolve(one);
+    expect(registry.count("token")).toBe(1);
+    await resolve(one, "y");
+    expect(registry.count("token")).toBe(2);
+    clock.advance(121_000);
+    await resolve(one);
+    expect(registry.count("token")).toBe(3);
+  });
+
+  test("has a token that it does not take any more replaced", async () => {
+    registry.auth = { kind: "token", tokens: ["first"], expiresIn: 3600 };
+    const one = client();
+    await resolve(one);
+    registry.auth = { kind: "token", tokens: ["second"], expiresIn: 3600 };
+
+    expect((await resolve(one)).digest).toBe(image.digest);
+  });
+
+  test.each([
+    ["asks for Basic and we have nothing", { kind: "basic", user: "a", password: "b" } as const],
+    ["has a token server that refuses us", { kind: "token", user: "a", password: "b" } as const],
+  ])("%s: says so, and what to do", async (_, auth) => {
+    registry.auth = auth;
+
+    const refused = resolve();
+
+    await expect(refused).rejects.toMatchObject({
+      code: "PERMISSION_DENIED",
+      reason: "REGISTRY_UNAUTHORIZED",
+    });
+    await expect(refused).rejects.toThrow("REGISTRY_AUTH_FILE");
+  });
+
+  test("is refused when it names a token server that is not one of the web", async () => {
+    registry.auth = { kind: "token", realm: "ftp://127.0.0.1/token" };
+
+    await expect(resolve({ credentials: known })).rejects.toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
+    expect(registry.requests.every((r) => r.headers["authorization"] === undefined)).toBe(true);
+  });
+
+  test("is a real one, with a login from a file", async () => {
+    const folder = temporaryFolder("auth");
+    await using real = await RegistryProcess.start({ htpasswd: TEST_HTPASSWD });
+    try {
+      const authorization = basic(TEST_LOGIN.user, TEST_LOGIN.password);
+      await pushImage(real.url, "team/app", "v1", image, { authorization });
+      const path = join(folder.path, "auth.json");
+      const auth = Buffer.from(`${TEST_LOGIN.user}:${TEST_LOGIN.password}`).toString("base64");
+      writeFileSync(
+        path,
+        JSON.stringify({ auths: { [real.host]: { auth: "" }, [`${real.host}/team`]: { auth } } }),
+      );
+      const ref = parseReference(`${real.host}/team/app:v1`);
+
+      const found = await client({ credentials: authFile(path) }).resolve(ref, signal);
+
+      expect(found.digest).toBe(image.digest);
+      await expect(client().resolve(ref, signal)).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
+      writeFileSync(path, "{");
+      const broken = client({ credentials: authFile(path) }).resolve(ref, signal);
+      await expect(broken).rejects.toMatchObject({ reason: "REGISTRY_AUTH_FILE_INVALID", facts: { path } });
+    } finally {
+      folder.remove();
+    }
+  });
+});
+
+describe("a redirect", () => {
+  test("is followed, and takes no credentials to another host", async () => {
+    await using storage = await FakeRegistry.start();
+    storage.add("x", "latest", image);
+    registry.auth = { kind: "basic", user: login.username, password: login.password };
+    registry.script = (r) =>
+      r.headers["authorization"] && r.kind === "blob" ? { redirect: `${storage.url}{path}` } : undefined;
+
+    expect((await resolve({ credentials: known })).digest).toBe(image.digest);
+
+    expect(storage.requests).toHaveLength(1);
+    expect(storage.requests[0]?.headers["authorization"]).toBeUndefined();
+  });
+
+  test("keeps its credentials on the same host", async () => {
+    registry.auth = { kind: "basic", user: login.username, password: login.password };
+    registry.add("moved", "latest", image);
+    registry.script = (r) =>
+      r.url === "/v2/x/manifests/latest" ? { redirect: "/v2/moved/manifests/latest" } : undefined;
+
+    expect((await resolve({ credentials: known })).digest).toBe(image.digest);
+  });
+
+  test("that never ends is given up", async () => {
+    registry.script = (r) => ({ redirect: r.url });
+
+    await expect(resolve()).rejects.toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
+  });
+});
+
+describe("a registry in trouble", () => {
+  test("is asked again, after as long as it says, and a few times only", async () => {
+    registry.script = (r) =>
+      r.kind === "manifest" && r.earlier < 2 ? { status: 429, headers: { "retry-after": "0" } } : undefined;
+    expect((await resolve()).digest).toBe(image.digest);
+    expect(registry.count("manifest")).toBe(3);
+
+    registry.script = () => ({ status: 503 });
+    await expect(resolve()).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      reason: "REGISTRY_UNAVAILABLE",
+      facts: { registry: registry.host, attempts: "3" },
+    });
+    expect(registry.count("manifest")).toBe(6);
+  });
+
+  test("that breaks off within a manifest is asked again", async () => {
+    registry.script = (r) => (r.kind === "manifest" && r.earlier === 0 ? { dropAfter: 10 } : undefined);
+
+    expect((await resolve()).digest).toBe(image.digest);
+  });
+
+  test.each([
+    ["sends nothing", {}],
+    ["stops in the middle", { stallAfter: 10 }],
+  ])("that %s is not waited for for ever", async (_, how) => {
+    registry.script = () => ("stallAfter" in how ? how : { delayMs: 5_000 });
+
+    const answer = resolve({ timeouts: { connectMs: 1_000, idleMs: 30 }, retry: { ...retry, attempts: 2 } });
+
+    await expect(answer).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "REGISTRY_UNAVAILABLE" });
+  });
+
+  test("is no registry at all", async () => {
+    registry.script = () => ({ status: 418, body: "teapot" });
+
+    await expect(resolve()).rejects.toMatchObject({
+      reason: "REGISTRY_UNAVAILABLE",
+      facts: { status: "418" },
+    });
+  });
+
+  test("is let go as soon as nobody waits", async () => {
+    registry.script = () => ({ stallAfter: 1 });
+    const abort = new AbortController();
+    const answer = client().resolve(parseReference(`${registry.host}/x`), abort.signal);
+    const outcome = expect(answer).rejects.toThrow("enough");
+    await expect.poll(() => registry.answering).toBe(1);
+
+    abort.abort(new Error("enough"));
+
+    await outcome;
+    await expect.poll(() => registry.answering).toBe(0);
+  });
+});

@@ -1,0 +1,230 @@
+import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import {
+  type ReserveRequest,
+  type ReserveResponse,
+  SchedulerServiceClient,
+  SchedulerServiceService,
+  Scheduling,
+} from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import {
+  type Amounts,
+  type AskedBid,
+  type Attachment,
+  attachToSchedulers,
+  type BidAnswer,
+} from "../../../src/hostd/adapters/scheduler-stream.ts";
+import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { internalTokens } from "../../../src/lib/auth/tokens.ts";
+import { call, connect } from "../../../src/lib/grpc/client.ts";
+import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import { systemClock } from "../../../src/lib/runtime/clock.ts";
+import { createLogger } from "../../../src/lib/runtime/log.ts";
+import { Redis } from "../../../src/lib/stores/redis.ts";
+import { makeScheduler, REDIS_TIMEOUT_MS, type SchedulerSettings } from "../../../src/scheduler/scheduler.ts";
+
+/** Waits for a condition as long as a busy machine may need. */
+export const eventually = <T>(condition: () => T) => expect.poll(condition, { timeout: 10_000 });
+
+export const REGION = "ord";
+export const KEYS = generateKeyPair();
+export const token = internalTokens(KEYS.privateKey, "test");
+export const quiet = createLogger("test", { write: () => {} });
+
+/** One replica of the scheduler, served on a free port. */
+export interface TestScheduler extends Awaited<ReturnType<typeof startScheduler>> {}
+
+/** Starts a replica. */
+export async function startScheduler(
+  redisPath: string,
+  settings: Partial<SchedulerSettings> & { port?: number } = {},
+) {
+  const redis = new Redis(`unix:${redisPath}`, { commandTimeoutMs: REDIS_TIMEOUT_MS, log: quiet });
+  const scheduler = makeScheduler(redis, systemClock, {
+    name: "test",
+    region: REGION,
+    ttlMs: 5_000,
+    // Longer than in production, for a busy machine: hosts that answer are not to be missed here.
+    windowMs: 1_000,
+    ...settings,
+  });
+  const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
+  server.addService(SchedulerServiceService, scheduler.service);
+  const running = await serve(server, `127.0.0.1:${settings.port ?? 0}`, 3_000);
+  const address = `127.0.0.1:${running.port}`;
+  const client = connect(SchedulerServiceClient, address, { token, ownConnection: true });
+  return {
+    ...scheduler,
+    address,
+    port: running.port,
+    client,
+    /** Resolves when Redis is connected. */
+    ready: () => redis.ready(5_000),
+    reserve: (request: Partial<ReserveRequest> = {}): Promise<ReserveResponse> =>
+      call(client, client.reserve, reserveRequest(request), { timeoutMs: 5_000 }),
+    claim: (reservationId: string, claimant: string, hostNumber: number) =>
+      call(client, client.claim, { reservationId, claimant, hostNumber }, { timeoutMs: 5_000 }),
+    release: (reservationId: string, winner?: number, refused: number[] = []) =>
+      call(client, client.release, { reservationId, winner, refused }, { timeoutMs: 5_000 }),
+    listReservations: (pageSize = 0) =>
+      call(client, client.listReservations, { pageSize }, { timeoutMs: 5_000 }),
+    listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 5_000 })).hosts,
+    /** Shuts the server down in good order. */
+    shutDown: () => running(),
+    async close() {
+      client.close();
+      await running();
+      await scheduler.stop();
+      await redis.close();
+    },
+  };
+}
+
+/** A request for a small machine. */
+export function reserveRequest(request: Partial<ReserveRequest> = {}): ReserveRequest {
+  return {
+    reservationId: randomUUID(),
+    resources: { cpus: 1, memoryMb: 256n, diskMb: 1_024n },
+    imageDigest: `sha256:${"a".repeat(64)}`,
+    excludedHosts: [],
+    app: "web",
+    placement: undefined,
+    ...request,
+  };
+}
+
+/** How a fake host is and behaves. */
+export interface HostTraits {
+  readonly capacity?: Amounts;
+  readonly identity?: string;
+  readonly region?: string;
+  readonly imageLocal?: boolean;
+  /** What it tells of its images; see LocalImages. Default: nothing. */
+  readonly hints?: readonly number[];
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Answers bids in its own way; the default holds what fits. */
+  readonly answer?: (asked: AskedBid, host: TestHost) => BidAnswer;
+}
+
+/** A host with a ledger in memory, attached through the real stream. */
+export class TestHost {
+  readonly number: number;
+  readonly traits: HostTraits;
+  readonly capacity: Amounts;
+  readonly holds = new Map<string, Amounts>();
+  readonly asked: string[] = [];
+  readonly released: string[] = [];
+  readonly attachment: Attachment;
+  readonly #abort = new AbortController();
+  #epoch = 0n;
+
+  constructor(number: number, addresses: readonly string[], traits: HostTraits = {}) {
+    this.number = number;
+    this.traits = traits;
+    this.capacity = traits.capacity ?? { cpus: 8, memoryMb: 16_384, diskMb: 100_000 };
+    this.attachment = attachToSchedulers({
+      addresses,
+      hello: () => this.#hello(),
+      status: () => this.#status(),
+      bid: (asked) => this.#bid(asked),
+      release: (ids) => this.#release(ids),
+      images: () => traits.hints ?? [],
+      token,
+      logger: quiet,
+      signal: this.#abort.signal,
+    });
+  }
+
+  attached(): boolean {
+    return this.attachment.replicas().every((replica) => replica.attached);
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.attachment.done;
+  }
+
+  free(): Amounts {
+    const free = { ...this.capacity };
+    for (const held of this.holds.values()) {
+      free.cpus -= held.cpus;
+      free.memoryMb -= held.memoryMb;
+      free.diskMb -= held.diskMb;
+    }
+    return free;
+  }
+
+  /** Holds what was asked for. */
+  hold(asked: AskedBid): BidAnswer {
+    this.holds.set(asked.reservationId, asked.resources);
+    this.#epoch += 1n;
+    return {
+      kind: "offer",
+      epoch: this.#epoch,
+      freeAfter: this.free(),
+      imageLocal: this.traits.imageLocal ?? false,
+      load: 0,
+      warm: 0,
+      machines: 0,
+      appMachines: 0,
+      inFlight: 0,
+    };
+  }
+
+  #bid(asked: AskedBid): BidAnswer {
+    this.asked.push(asked.reservationId);
+    if (this.traits.answer) return this.traits.answer(asked, this);
+    const free = this.free();
+    if (asked.resources.cpus > free.cpus) return { kind: "decline", reason: "no_cpu", largest: free };
+    if (asked.resources.memoryMb > free.memoryMb)
+      return { kind: "decline", reason: "no_memory", largest: free };
+    if (asked.resources.diskMb > free.diskMb) return { kind: "decline", reason: "no_disk", largest: free };
+    return this.hold(asked);
+  }
+
+  #release(ids: readonly string[]): void {
+    this.released.push(...ids);
+    for (const id of ids) this.holds.delete(id);
+  }
+
+  #hello() {
+    const { region = REGION, identity = `identity-${this.number}` } = this.traits;
+    return {
+      number: this.number,
+      name: `host-${this.number}`,
+      identity,
+      region,
+      zone: "a",
+      address: `127.0.0.1:${20_000 + this.number}`,
+      capacity: wire(this.capacity),
+      vmm: "sim",
+      acceleration: "none",
+      isolation: "development",
+      vmmReason: "a test",
+      labels: { ...this.traits.labels },
+    };
+  }
+
+  #status() {
+    const held = { cpus: 0, memoryMb: 0, diskMb: 0 };
+    for (const { cpus, memoryMb, diskMb } of this.holds.values()) {
+      held.cpus += cpus;
+      held.memoryMb += memoryMb;
+      held.diskMb += diskMb;
+    }
+    const none = wire({ cpus: 0, memoryMb: 0, diskMb: 0 });
+    return {
+      held: wire(held),
+      allocated: none,
+      running: none,
+      machines: {},
+      load: 0,
+      warm: 0,
+      scheduling: Scheduling.OPEN,
+    };
+  }
+}
+
+function wire({ cpus, memoryMb, diskMb }: Amounts) {
+  return { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(diskMb) };
+}

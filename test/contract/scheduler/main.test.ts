@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { HealthCheckResponse_ServingStatus, HealthClient } from "../../../src/gen/grpc/health/v1/health.ts";
+import { SchedulerServiceClient } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { call, connect } from "../../../src/lib/grpc/client.ts";
+import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
+import { eventually, KEYS, reserveRequest, token } from "./fixture.ts";
+
+const MAIN = fileURLToPath(new URL("../../../src/scheduler/main.ts", import.meta.url));
+
+let folder: TemporaryFolder;
+let running: ChildProcess | undefined;
+
+beforeEach(() => {
+  folder = temporaryFolder("scheduler");
+  writeFileSync(join(folder.path, "public.pem"), KEYS.publicKey);
+});
+afterEach(() => {
+  running?.kill("SIGKILL");
+  running = undefined;
+  folder.remove();
+});
+
+function settings(): Record<string, string> {
+  return {
+    SCHEDULER_LISTEN: `unix:${join(folder.path, "scheduler.sock")}`,
+    SCHEDULER_REGION: "ord",
+    SCHEDULER_METRICS_LISTEN: `unix:${join(folder.path, "metrics.sock")}`,
+    REDIS_URL: join(folder.path, "redis.sock"),
+    TOKEN_PUBLIC_KEY_FILE: join(folder.path, "public.pem"),
+  };
+}
+
+function start(env: Record<string, string>, ...args: string[]) {
+  const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  running = child;
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  }
+  const ended = once(child, "close").then(([code]: unknown[]) => code);
+  return { child, ended, output: () => output };
+}
+
+test("starts and serves without Redis, and ends cleanly when asked", async () => {
+  const env = settings();
+  const { child, ended, output } = start(env);
+  const address = env["SCHEDULER_LISTEN"] ?? "";
+  const health = connect(HealthClient, address, { ownConnection: true });
+  const client = connect(SchedulerServiceClient, address, { token, ownConnection: true });
+
+  await eventually(() =>
+    call(health, health.check, { service: "" }, { timeoutMs: 1_000 }).catch(() => undefined),
+  ).toEqual({ status: HealthCheckResponse_ServingStatus.SERVING });
+  await expect(call(client, client.reserve, reserveRequest(), { timeoutMs: 5_000 })).rejects.toMatchObject({
+    reason: "REDIS_UNAVAILABLE",
+  });
+  child.kill("SIGTERM");
+
+  expect(await ended).toBe(0);
+  expect(output()).toContain('"msg":"ready"');
+  health.close();
+  client.close();
+});
+
+test("says everything that is wrong with its configuration", async () => {
+  const { ended, output } = start({ SCHEDULER_BID_WINDOW_MS: "0", SCHEDULER_LISTEN: "here" });
+
+  expect(await ended).toBe(1);
+  for (const name of [
+    "SCHEDULER_LISTEN",
+    "SCHEDULER_REGION",
+    "REDIS_URL",
+    "SCHEDULER_BID_WINDOW_MS",
+    "TOKEN_PUBLIC_KEY_FILE",
+  ]) {
+    expect(output()).toContain(name);
+  }
+});
+
+test("shows its configuration without passwords", async () => {
+  const env = { ...settings(), REDIS_URL: "redis://user:hunter2@127.0.0.1:6379" };
+  const { ended, output } = start(env, "--check-config");
+
+  expect(await ended).toBe(0);
+  expect(output()).toContain("SCHEDULER_RESERVATION_TTL_MS=5000");
+  expect(output()).toContain("SCHEDULER_BID_WINDOW_MS=150");
+  expect(output()).not.toContain("hunter2");
+});

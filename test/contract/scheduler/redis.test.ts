@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { eventually, REGION } from "./fixture.ts";
+import { RedisWorld } from "./redis-fixture.ts";
+
+let world: RedisWorld;
+
+beforeEach(async () => {
+  world = await RedisWorld.start();
+});
+afterEach(() => world.close());
+
+describe("a Reserve with a claimant", () => {
+  const reserve = (claimant: string | undefined, reservationId: string) =>
+    world.scheduler.reserve({ reservationId, claimant });
+
+  test("has its best offer claimed, and the claimant may award it or claim the runner-up", async () => {
+    const { reservation, claimedHost } = await reserve("saga", "r1");
+    const [best, second] = reservation?.offers ?? [];
+
+    expect(claimedHost).toBe(best?.hostNumber);
+    expect(reservation).toMatchObject({ claimant: "saga", claimedHost });
+    await expect(world.scheduler.claim("r1", "another", 1)).rejects.toMatchObject({
+      reason: "RESERVATION_CLAIMED",
+    });
+    expect((await world.scheduler.claim("r1", "saga", second?.hostNumber ?? 0)).offer).toEqual(second);
+  });
+
+  test("is answered the same again, and to somebody else without a claim", async () => {
+    const first = await reserve("saga", "r1");
+
+    expect(await reserve("saga", "r1")).toEqual(first);
+    expect(await reserve("another", "r1")).toEqual({ ...first, claimedHost: undefined });
+    expect((await reserve(undefined, "r1")).claimedHost).toBeUndefined();
+  });
+
+  test("claims nothing of a reservation that lives unclaimed: that is for Claim", async () => {
+    await reserve("", "r1");
+
+    expect(await reserve("saga", "r1")).toMatchObject({
+      claimedHost: undefined,
+      reservation: { claimant: "" },
+    });
+    await expect(world.scheduler.claim("r1", "another", 1)).resolves.toBeDefined();
+  });
+
+  test("leaves the winner its hold when nobody ends the reservation, and frees the loser's", async () => {
+    await world.restart({ ttlMs: 500 });
+    const { claimedHost } = await reserve("saga", "r1");
+
+    await eventually(() => world.held()).toEqual([1, 2].map((number) => (number === claimedHost ? 1 : 0)));
+    await eventually(() => world.keys()).toEqual([]);
+  });
+
+  test("refuses a claimant that is no id", async () => {
+    await expect(reserve("a claimant", "r1")).rejects.toMatchObject({
+      reason: "INVALID_FIELDS",
+      facts: { fields: "claimant" },
+    });
+  });
+});
+
+describe("time", () => {
+  beforeEach(() => world.restart({ ttlMs: 500 }));
+
+  test("a claim after the deadline is refused", async () => {
+    const { id, expiresAt } = await world.reserved();
+    await world.scheduler.claim(id, "saga", 1);
+    await eventually(() => Date.now() > expiresAt).toBe(true);
+
+    await expect(world.scheduler.claim(id, "saga", 1)).rejects.toMatchObject({
+      reason: "RESERVATION_EXPIRED",
+    });
+  });
+
+  test("reservations that nobody ends are swept: holds and keys are gone a second later", async () => {
+    await world.reserved();
+    await world.reserved();
+    expect(world.held()).toEqual([2, 2]);
+
+    await eventually(() => world.held()).toEqual([0, 0]);
+    await eventually(() => world.keys()).toEqual([]);
+  });
+
+  test("the hold of a claimed offer is left alone by the sweep: its award may be on the way", async () => {
+    const { id } = await world.reserved();
+    await world.scheduler.claim(id, "saga", 2);
+
+    await eventually(() => world.held()).toEqual([0, 1]);
+    await eventually(() => world.keys()).toEqual([]);
+  });
+});
+
+test("all keys of a region share a hash tag and end by themselves when no scheduler is left", async () => {
+  const { id } = await world.reserved();
+
+  const found = await world.keys();
+  expect(found).toEqual([`windhover:{${REGION}}:deadlines`, `windhover:{${REGION}}:reservation:${id}`]);
+  for (const key of found) {
+    const ttlMs = await world.admin.run("PTTL", (client) => client.pttl(key));
+    expect(ttlMs).toBeGreaterThan(5_000);
+    expect(ttlMs).toBeLessThanOrEqual(60_000);
+  }
+});

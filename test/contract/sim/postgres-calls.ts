@@ -1,0 +1,292 @@
+import fc from "fast-check";
+import { CreateStore, type Intent } from "../../../src/api/adapters/create-store.ts";
+import type { Transactions } from "../../../src/api/adapters/gated-database.ts";
+import { HostStore } from "../../../src/api/adapters/host-store.ts";
+import { LeaseStore } from "../../../src/api/adapters/lease-store.ts";
+import { MachineStore } from "../../../src/api/adapters/machine-store.ts";
+import type { StoredSaga } from "../../../src/api/adapters/saga-row.ts";
+import { SagaStore } from "../../../src/api/adapters/saga-store.ts";
+import { type CreateRequest, NOT_BEGUN } from "../../../src/api/domain/create-state.ts";
+import type { Machine, MachineEvent, MachineState } from "../../../src/api/domain/machine.ts";
+
+/** Few of each, so that calls meet. Longer than any pause of a busy machine, or over. */
+const LEASES_MS = [60_000, -60_000] as const;
+export const CREATES = [
+  "00000000-0000-4000-8000-000000000001",
+  "00000000-0000-4000-8000-000000000002",
+] as const;
+const OWNERS = ["00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"] as const;
+export const MACHINES = ["00001000000001", "00001000000002", "00002000000003"] as const;
+const STATES: readonly MachineState[] = ["created", "started", "destroying", "destroyed"];
+
+/** The stores of an api on one database. */
+export interface Stores {
+  readonly creates: CreateStore;
+  readonly sagas: SagaStore;
+  readonly machines: MachineStore;
+  readonly hosts: HostStore;
+  readonly leases: readonly LeaseStore[];
+}
+
+export function storesOn(db: Transactions): Stores {
+  return {
+    creates: new CreateStore(db),
+    sagas: new SagaStore(db),
+    machines: new MachineStore(db),
+    hosts: new HostStore(db),
+    leases: [new LeaseStore(db), new LeaseStore(db)],
+  };
+}
+
+/** A call that the stores of both databases are asked for. */
+export interface Call {
+  readonly name: string;
+  readonly ask: (stores: Stores) => Promise<unknown>;
+}
+
+const create = fc.constantFrom(...CREATES);
+const owner = fc.constantFrom(...OWNERS);
+const machineId = fc.constantFrom(...MACHINES);
+const leaseMs = fc.constantFrom(...LEASES_MS);
+const host = fc.constantFrom(1, 2);
+
+/** Any call. */
+export const call: fc.Arbitrary<Call> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(
+        create,
+        owner,
+        leaseMs,
+        fc.constantFrom("m1", "m2"),
+        fc.constantFrom("q1", "q2", undefined),
+        fc.constantFrom(256, 900),
+      )
+      .map(([id, by, ms, name, requestId, memoryMb]) => ({
+        name: `begin ${id} ${name} ${requestId} ${memoryMb}`,
+        ask: async (to: Stores) => {
+          // An id is given once: a create that is there already is not begun again.
+          if (await to.sagas.get(id)) return undefined;
+          const { isNew, saga } = await to.creates.begin(intent(id, by, ms, name, requestId, memoryMb));
+          return { isNew, saga: comparable(saga) };
+        },
+      })),
+  },
+  {
+    weight: 1,
+    arbitrary: create.map((id) => ({ name: `forget ${id}`, ask: (to: Stores) => to.creates.forget(id) })),
+  },
+  {
+    weight: 6,
+    arbitrary: fc
+      .record({
+        id: create,
+        by: owner,
+        status: fc.constantFrom("running", "undoing", "stuck", "done", "failed"),
+        place: fc.option(machineId, { nil: undefined }),
+        said: fc.option(fc.tuple(machineId, fc.constantFrom(...STATES), fc.nat(3)), { nil: undefined }),
+        isRecorded: fc.boolean(),
+        releaseMs: fc.option(leaseMs, { nil: undefined }),
+        settleMs: fc.option(leaseMs, { nil: undefined }),
+      })
+      .map(({ id, by, status, place, said, isRecorded, releaseMs, settleMs }) => ({
+        name: `write ${id} by ${by}: ${status} at ${place}, said ${said}, ${isRecorded}, ${releaseMs}, ${settleMs}`,
+        ask: (to: Stores) =>
+          to.sagas.write(
+            { id, owner: by },
+            {
+              ...{
+                entries: [{ step: "resolve", outcome: "done" }],
+                state: NOT_BEGUN,
+                status,
+                fault: undefined,
+              },
+              progress: [progress(1, "running"), progress(2, "done")],
+              ...(place !== undefined
+                ? { attempt: attempt(place) }
+                : said
+                  ? { machine: machine(...said) }
+                  : {}),
+              ...{ isRecorded: place === undefined && said !== undefined && isRecorded, releaseMs, settleMs },
+            },
+          ),
+      })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(create, owner, leaseMs).map(([id, by, ms]) => ({
+      name: `renew ${id} by ${by}`,
+      ask: (to: Stores) => to.sagas.renew({ id, owner: by }, ms),
+    })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(owner, leaseMs).map(([by, ms]) => ({
+      name: `claim by ${by}`,
+      ask: async (to: Stores) => sorted((await to.sagas.claim(by, ms, 10)).map(comparable)),
+    })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant({
+      name: "in doubt",
+      // How long ago they ended differs by what the calls took.
+      ask: async (to: Stores) =>
+        sorted(await to.sagas.inDoubt(10)).map(({ id, state, endedMs }) => ({
+          id,
+          state,
+          isNow: endedMs < 30_000,
+        })),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: create.map((id) => ({ name: `settled ${id}`, ask: (to: Stores) => to.sagas.settled(id) })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .array(fc.tuple(machineId, fc.constantFrom(...STATES), fc.nat(4)), { maxLength: 2 })
+      .map((said) => ({
+        name: `apply ${said}`,
+        ask: (to: Stores) => {
+          const machines = [...new Map(said.map((each) => [each[0], machine(...each)])).values()];
+          return to.machines.apply(
+            machines,
+            machines.map((each) => ({ machineId: each.id, event: event(each.generation) })),
+          );
+        },
+      })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(
+        host,
+        fc.constantFrom("one", "other"),
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 2 }),
+      )
+      .map(([number, identity, first, count]) => ({
+        name: `events ${first} to ${first + count - 1} of ${number} (${identity})`,
+        ask: (to: Stores) =>
+          to.hosts.applyEvents(
+            number,
+            identity,
+            Array.from({ length: count }, (_, i) => ({
+              sequence: BigInt(first + i),
+              machine: machine(MACHINES[0], "started", first + i),
+              event: event(`${first + i}`),
+            })),
+          ),
+      })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(machineId, fc.nat(3)).map(([id, generation]) => ({
+      name: `lose ${id} of ${generation}`,
+      ask: (to: Stores) =>
+        to.machines.markLost(
+          { id, state: "started", generation: String(generation), isRecorded: true },
+          event(`lost${generation}`),
+        ),
+    })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(host, fc.constantFrom("one", "other")).map(([number, identity]) => ({
+      name: `announce ${number} (${identity})`,
+      ask: (to: Stores) => to.hosts.announce({ ...ENTRY, number, identity }),
+    })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.constantFrom(0, 1), leaseMs).map(([who, ms]) => ({
+      name: `lease for ${who}`,
+      ask: async (to: Stores) => to.leases[who]?.hold("sweeper", ms),
+    })),
+  },
+);
+
+/** A saga without the time at which it began. */
+export function comparable({ createTimeMs: _, ...saga }: StoredSaga) {
+  return saga;
+}
+
+/** In the order of their ids. */
+export function sorted<T extends { readonly id: string }>(some: readonly T[]): readonly T[] {
+  return some.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function intent(
+  id: string,
+  by: string,
+  ms: number,
+  name: string,
+  requestId: string | undefined,
+  memoryMb: number,
+): Intent {
+  return {
+    ...{
+      id,
+      request: request(name, memoryMb),
+      requestHash: Buffer.from(name),
+      traceparent: "",
+      owner: by,
+      leaseMs: ms,
+    },
+    ...(requestId === undefined ? {} : { requestId }),
+    makeName: () => name,
+  };
+}
+
+function request(name: string, memoryMb: number): CreateRequest {
+  const guest = { cpuKind: "shared", cpus: 1, memoryMb } as const;
+  const stop = { signal: "", timeoutMs: 5_000 };
+  const config = { image: "nginx", guest, env: {}, services: [], stop, metadata: {} };
+  return { org: "acme", app: "web", name, region: "ord", config, skipLaunch: false };
+}
+
+function attempt(id: string) {
+  const hostNumber = Number.parseInt(id.slice(0, 5), 16);
+  const offer = { hostNumber, hostName: `host-${hostNumber}`, hostAddress: "", epoch: "1" };
+  return { machineId: id, reservationId: "r", offer, outcome: "asked", reason: "" } as const;
+}
+
+function machine(id: string, state: MachineState, generation: number): Machine {
+  const { config } = request("m1", 256);
+  return {
+    ...{
+      id,
+      name: "m1",
+      state,
+      generation: String(generation),
+      app: "web",
+      org: "acme",
+      region: "ord",
+      host: "h",
+    },
+    ...{
+      config,
+      createTimeMs: 1,
+      updateTimeMs: 2,
+      events: [event(`of-${generation}`)],
+      serviceAddresses: [],
+    },
+    ...{ lastStartWay: "", lastStartTraceId: "", createTraceId: "" },
+  };
+}
+
+function event(id: string): MachineEvent {
+  return { id, type: "start", status: "started", source: "user", timeMs: 3, message: "", reason: "" };
+}
+
+function progress(sequence: number, status: "running" | "done") {
+  return { sequence, step: "resolve", status, detail: "", bytesDone: 1, bytesTotal: 2, timeMs: 4 } as const;
+}
+
+const ENTRY = {
+  ...{ name: "h", region: "ord", zone: "a", address: "h:1", capacity: { cpus: 1, memoryMb: 1, diskMb: 1 } },
+  ...{ vmm: "sim", acceleration: "none", isolation: "development", vmmReason: "", labels: {}, lastSeenMs: 5 },
+};

@@ -1,0 +1,111 @@
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Transactions } from "../../../src/api/adapters/gated-database.ts";
+import type { MachineStore } from "../../../src/api/adapters/machine-store.ts";
+import { parseMachineId } from "../../../src/api/domain/machine-id.ts";
+import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { createLogger } from "../../../src/lib/runtime/log.ts";
+import { migrate } from "../../../src/lib/stores/migrate.ts";
+import { Database, type Result, type Statement } from "../../../src/lib/stores/postgres.ts";
+import { execute } from "../../sim/postgres-statements.ts";
+import { Tables } from "../../sim/postgres-tables.ts";
+import { createDatabase } from "../../support/postgres.ts";
+import { CREATES, call, comparable, MACHINES, type Stores, sorted, storesOn } from "./postgres-calls.ts";
+
+createLogger("test", { write: () => {} });
+
+let database: Awaited<ReturnType<typeof createDatabase>>;
+let real: Database;
+let tables: Tables;
+
+beforeAll(async () => {
+  const prepare = (url: string) => migrate(url, new URL("../../../src/api/sql/", import.meta.url));
+  database = await createDatabase({ name: "api", prepare: async (url) => void (await prepare(url)) });
+  real = new Database({ url: database.url, maxConnections: 2 });
+});
+afterAll(async () => {
+  await real.close();
+  await database.close();
+});
+
+/** Both begin with one organisation that may have two machines, and its app. */
+async function begin(): Promise<void> {
+  const run = (name: string, text: string) => real.query({ name, text });
+  for (const table of ["machine_events", "machines", "saga_steps", "sagas", "hosts", "leases", "apps"])
+    await run(`clear_${table}`, `delete from ${table}`);
+  await run("clear_orgs", "delete from organizations where slug = 'acme'");
+  await run(
+    "add_org",
+    "insert into organizations (slug, name, quota_machines, quota_memory_mb) values ('acme', 'Acme', 2, 1024)",
+  );
+  await run("add_app", "insert into apps (name, org) values ('web', 'acme')");
+  tables = new Tables();
+  tables.orgs.set("acme", { standing: "good", machines: 2, memoryMb: 1_024 });
+  tables.apps.set("web", "acme");
+}
+
+/** The simulated Postgres without a network: every statement at once, all of them taken back when one fails. */
+const simulated: Transactions = {
+  query: (statement) => simulated.transaction((tx) => tx.query(statement)),
+  async transaction(fn) {
+    const undo: (() => void)[] = [];
+    const query = async <Row>(statement: Statement) =>
+      // The row's shape is the statement's own affair.
+      execute(tables, statement, Date.now(), (take) => undo.push(take)) as Result<Row>;
+    try {
+      return await fn({ query, commit: query });
+    } catch (err) {
+      for (const take of undo.reverse()) take();
+      throw err;
+    }
+  },
+};
+
+test("the simulated Postgres answers whatever the stores ask as the real one does", {
+  timeout: 120_000,
+}, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(call, { minLength: 5, maxLength: 30 }), async (calls) => {
+      await begin();
+      const [expected, given] = [storesOn(real), storesOn(simulated)];
+      for (const { name, ask } of calls) {
+        expect(await outcome(ask(given)), name).toEqual(await outcome(ask(expected)));
+        expect(await seen(given), `after ${name}`).toEqual(await seen(expected));
+      }
+    }),
+    { numRuns: 80 },
+  );
+});
+
+/** What the stores show of all there is. */
+async function seen({ sagas, machines, hosts }: Stores) {
+  const found = await Promise.all(
+    CREATES.map(async (id) => [await sagas.get(id), await sagas.steps(id, 0)] as const),
+  );
+  const known = await machines.known(MACHINES);
+  return {
+    sagas: found.map(([saga, steps]) => [saga && comparable(saga), steps]),
+    stuck: await sagas.countStuck(),
+    known: sorted(known),
+    ofHosts: [sorted(await machines.ofHost(1)), sorted(await machines.ofHost(2))],
+    snapshots: await Promise.all(MACHINES.map((id) => findIn(machines, id))),
+    entries: sorted(
+      (await hosts.changedSince(undefined)).entries.map((entry) => ({ ...entry, id: String(entry.number) })),
+    ),
+  };
+}
+
+async function findIn(machines: MachineStore, id: string) {
+  const parsed = parseMachineId(id);
+  return parsed && (await machines.find(parsed, "acme"));
+}
+
+async function outcome(work: Promise<unknown>): Promise<unknown> {
+  try {
+    return { answered: await work };
+  } catch (err) {
+    if (err instanceof Fault) return { code: err.code, reason: err.reason, facts: err.facts };
+    // What neither was asked for: an id that another machine has. Both must say no, in words of their own.
+    return { refused: true };
+  }
+}

@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  bearer,
+  exportRequest,
+  ids,
+  json,
+  privateDir,
+  type Receiver,
+  rawSpan,
+  startReceiver,
+} from "./support.ts";
+
+const { dir, remove } = privateDir();
+let receiver: Receiver;
+
+beforeAll(async () => {
+  receiver = await startReceiver(dir);
+});
+afterAll(async () => {
+  await receiver.close();
+  remove();
+});
+
+describe("who may do what", () => {
+  test.each([
+    ["nobody", undefined, 401],
+    ["a token of somebody else's key", "Bearer eyJhbGciOiJFZERTQSJ9.e30.AAAA", 401],
+  ])("%s writes or reads nothing", async (_name, token, status) => {
+    const headers: Record<string, string> = { "content-type": "application/json" };
+    if (token !== undefined) headers["authorization"] = token;
+
+    const write = await fetch(`${receiver.url}/v1/traces`, { method: "POST", headers, body: "{}" });
+    const read = await fetch(`${receiver.url}/api/traces`, { headers });
+
+    expect([write.status, read.status]).toEqual([status, status]);
+  });
+
+  test("a token that only reads may not write, and a service's may not read", async () => {
+    const write = await receiver.post({}, { token: await bearer("acme", "machines:read") });
+    const read = await receiver.get("/api/traces", await bearer("", "internal"));
+
+    expect([write.status, read.status]).toEqual([403, 403]);
+  });
+
+  test("a token of an organisation sees its own traces, as if there were no others", async () => {
+    const mine = rawSpan({}, { "windhover.org": "acme", "windhover.machine.id": "0000a0000000aa" });
+    const theirs = rawSpan({}, { "windhover.org": "rival", "windhover.machine.id": "0000a0000000bb" });
+    const nobodys = rawSpan();
+    await receiver.post(exportRequest([mine, theirs, nobodys]));
+    const token = await bearer("acme", "machines:read");
+
+    const listed = await json(receiver.get("/api/traces?limit=200", token));
+    const statuses = await Promise.all(
+      [mine, theirs, nobodys].map(
+        async (s) => (await receiver.get(`/api/traces/${s.traceId}`, token)).status,
+      ),
+    );
+
+    expect(ids(listed)).toEqual([mine.traceId]);
+    expect(ids(await json(receiver.get("/api/traces?machine=0000a0000000bb", token)))).toEqual([]);
+    expect(statuses).toEqual([200, 404, 404]);
+  });
+
+  test("a client's span belongs to its own organisation, whatever it says, and opens no other's trace", async () => {
+    const theirs = rawSpan({}, { "windhover.org": "rival" });
+    await receiver.post(exportRequest([theirs]));
+    const write = await bearer("acme", "machines:write");
+    const intruder = rawSpan({ traceId: theirs.traceId, name: "intruder" }, { "windhover.org": "acme" });
+    const own = rawSpan({ name: "hover app create" }, { "windhover.org": "rival" });
+    await receiver.post(exportRequest([intruder, own], "hover"), { token: write });
+
+    const [acme, rival] = [await bearer("acme", "machines:read"), await bearer("rival", "machines:read")];
+    const seen = await json(receiver.get(`/api/traces/${theirs.traceId}`, rival));
+
+    expect((await receiver.get(`/api/traces/${theirs.traceId}`, acme)).status).toBe(404);
+    expect(seen.spans.map((s: { name: string }) => s.name)).toEqual(["hover machine start"]);
+    expect((await receiver.get(`/api/traces/${own.traceId}`, acme)).status).toBe(200);
+    expect((await receiver.get(`/api/traces/${own.traceId}`, rival)).status).toBe(404);
+  });
+
+  test("a client sends at most 16 spans at once", async () => {
+    const token = await bearer("acme", "machines:write");
+
+    const answer = await json(
+      receiver.post(exportRequest(Array.from({ length: 20 }, () => rawSpan())), { token }),
+    );
+
+    expect(answer.partialSuccess.rejectedSpans).toBe("4");
+  });
+});
+
+describe("the query API", () => {
+  test("lists by machine and by the beginning of the root's name, newest first", async () => {
+    const about = { "windhover.machine.id": "0000b0000000cc" };
+    const first = rawSpan({ name: "hover machine start" }, about);
+    const second = rawSpan({ name: "hover machine stop" }, about);
+    await receiver.post(exportRequest([first, second]));
+
+    const all = await json(receiver.get("/api/traces?machine=0000b0000000cc"));
+    const starts = await json(receiver.get("/api/traces?machine=0000b0000000cc&name=hover%20machine%20sta"));
+    const one = await json(receiver.get("/api/traces?machine=0000b0000000cc&limit=1"));
+
+    expect(ids(all)).toEqual([second.traceId, first.traceId]);
+    expect(ids(starts)).toEqual([first.traceId]);
+    expect(ids(one)).toEqual([second.traceId]);
+    expect(all.traces[1]).toMatchObject({ root_name: "hover machine start", duration_us: 80_000, spans: 1 });
+  });
+
+  test("names every parameter that is wrong", async () => {
+    const response = await receiver.get("/api/traces?machine=XYZ&limit=0");
+
+    expect(response.status).toBe(400);
+    expect((await json(response)).error).toMatchObject({
+      reason: "INVALID_FIELDS",
+      facts: { fields: "machine,limit" },
+    });
+  });
+});

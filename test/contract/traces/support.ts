@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { generateKeyPair, mintToken, type Scope, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { systemClock } from "../../../src/lib/runtime/clock.ts";
+import { listen } from "../../../src/lib/runtime/listen.ts";
+import { TraceStore } from "../../../src/traces/adapters/store.ts";
+import { closeServer, traceServer } from "../../../src/traces/server.ts";
+
+/** The cluster's keys of these tests. */
+export const keys = generateKeyPair();
+
+/** A token, ready for the header. */
+export async function bearer(org: string, ...scopes: readonly Scope[]): Promise<string> {
+  return `Bearer ${await mintToken(keys.privateKey, { subject: "test", org, scopes }, 600)}`;
+}
+
+/** A receiver in this process. */
+export interface Receiver {
+  readonly url: string;
+  post(body: unknown, options?: { token?: string; headers?: Record<string, string> }): Promise<Response>;
+  get(path: string, token?: string): Promise<Response>;
+  /** Requests that it has been asked so far. */
+  asked(): number;
+  close(): Promise<void>;
+}
+
+/** A private directory, removed by the answer. */
+export function privateDir(): { dir: string; remove: () => void } {
+  const dir = mkdtempSync(join(tmpdir(), "windhover-traces-"));
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
+/** Starts a receiver in `dir` on a free port. */
+export async function startReceiver(
+  dir: string,
+  keep = 2_000,
+  budgetBytes = 56 * 1024 * 1024,
+): Promise<Receiver> {
+  const verifier = new TokenVerifier(keys.publicKey);
+  const store = new TraceStore(dir, { keep, budgetBytes }, systemClock);
+  const server = traceServer(store, (header) => verifier.verify(header), systemClock);
+  let asked = 0;
+  server.on("request", () => (asked += 1));
+  const url = `http://127.0.0.1:${await listen(server, "127.0.0.1:0", "TRACES_LISTEN")}`;
+  const close = () => closeServer(server).then(() => store.close());
+  return { url, ...requests(url), asked: () => asked, close };
+}
+
+/** How to talk to a receiver. Posts as a service, reads as an administrator, unless told otherwise. */
+export function requests(url: string): Pick<Receiver, "post" | "get"> {
+  return {
+    post: async (body, { token, headers } = {}) =>
+      fetch(`${url}/v1/traces`, {
+        method: "POST",
+        headers: {
+          authorization: token ?? (await bearer("", "internal")),
+          "content-type": "application/json",
+          ...headers,
+        },
+        // Bytes and text go as they are, anything else as JSON.
+        body:
+          body instanceof Uint8Array
+            ? new Uint8Array(body)
+            : typeof body === "string"
+              ? body
+              : JSON.stringify(body),
+      }),
+    get: async (path, token) =>
+      fetch(`${url}${path}`, { headers: { authorization: token ?? (await bearer("ops", "admin")) } }),
+  };
+}
+
+/** One span as OTLP/JSON has it. */
+export interface RawSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly [field: string]: unknown;
+}
+
+let made = 0;
+
+/** A well-formed span: the root of a new trace, unless told otherwise. */
+export function rawSpan(fields: Partial<RawSpan> = {}, attributes: Record<string, string> = {}): RawSpan {
+  made += 1;
+  return {
+    traceId: `a${made.toString(16).padStart(31, "0")}`,
+    spanId: `b${made.toString(16).padStart(15, "0")}`,
+    name: "hover machine start",
+    kind: 3,
+    startTimeUnixNano: String(1_764_000_000_000_000_000n + BigInt(made) * 1_000_000n),
+    endTimeUnixNano: String(1_764_000_000_080_000_000n + BigInt(made) * 1_000_000n),
+    attributes: Object.entries(attributes).map(([key, value]) => ({ key, value: { stringValue: value } })),
+    ...fields,
+  };
+}
+
+/** An export request with these spans, of one service. */
+export function exportRequest(spans: readonly unknown[], service = "api") {
+  return {
+    resourceSpans: [
+      {
+        resource: { attributes: [{ key: "service.name", value: { stringValue: service } }] },
+        scopeSpans: [{ scope: { name: "windhover" }, spans }],
+      },
+    ],
+  };
+}
+
+/** The JSON of an answer. */
+// biome-ignore lint/suspicious/noExplicitAny: answers are compared as a whole, field by field
+export async function json(response: Response | Promise<Response>): Promise<any> {
+  return (await response).json();
+}
+
+/** The traces of a list, by id. */
+export function ids(list: { traces: { trace_id: string }[] }): string[] {
+  return list.traces.map((trace) => trace.trace_id);
+}

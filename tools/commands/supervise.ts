@@ -1,0 +1,21 @@
+/** The process behind `npm run up`: a fleet without a terminal, until SIGTERM. Started by `up.ts`, not by hand. */
+import { once } from "node:events";
+import { localFleet } from "../../dev/settings/local.ts";
+import { main } from "../lib/main.ts";
+import { fleetOptions } from "../lib/options.ts";
+
+await main(async (signal) => {
+  const fleet = localFleet(fleetOptions(process.argv.slice(2), process.env));
+  // Keeps the process alive: what the parts hold open is not ours to rely on.
+  const heartbeat = setInterval(() => undefined, 60_000);
+  try {
+    await fleet.start(signal);
+    process.stdout.write(`${new Date().toISOString()} ready\n`);
+    if (!signal.aborted) await once(signal, "abort");
+  } finally {
+    await fleet.stop();
+    clearInterval(heartbeat);
+    process.stdout.write(`${new Date().toISOString()} stopped\n`);
+  }
+  return 0;
+});
