@@ -1,5 +1,23 @@
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { basename, join } from "node:path";
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+
+// Tests need the project's Node; `vitest` itself starts with whatever Node the shell has.
+const isStartedAsCommand = /^vitest(\.mjs)?$/.test(basename(process.argv[1] ?? ""));
+if (isStartedAsCommand && Number.parseInt(process.versions.node, 10) < 24) await continueWithOwnNode();
+
+/** Runs the same command with `node_modules/.bin/node` and ends as it does. */
+function continueWithOwnNode(): Promise<never> {
+  const own = join(import.meta.dirname, "node_modules/.bin/node");
+  const child = spawn(own, process.argv.slice(1), { stdio: "inherit" });
+  // Ctrl-C reaches the child through the terminal.
+  process.on("SIGINT", () => undefined);
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
+  return new Promise((_, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => process.exit(code ?? 1));
+  });
+}
 
 /** One kind of test. Kinds run one after the other in the order given, so that slow ones do not disturb each other's clocks. */
 function project(
@@ -43,19 +61,21 @@ const postgres = ["test/support/global-postgres.ts"];
 
 export default defineConfig({
   test: {
+    // A condition may be long in coming on a loaded machine. Only a poll that fails takes this long.
+    expect: { poll: { timeout: 15_000, interval: 20 } },
     projects: [
       project(
         0,
         "unit",
         ["src/**/*.test.ts", "otel/**/*.test.ts", "{dev,tools,guest}/**/*.test.ts", "bench/**/*.test.ts"],
         {
-          testTimeout: 5_000,
+          testTimeout: 20_000,
           exclude: [system, ...global],
           // They share a process and what it has loaded: half the time of a process for each.
           isolate: false,
         },
       ),
-      project(0, "unit-global", global, { testTimeout: 5_000 }),
+      project(0, "unit-global", global, { testTimeout: 20_000 }),
       // By itself: it takes a core for each of its files, and others have clocks that would suffer.
       project(1, "sim", ["test/sim/**/*.test.ts"], { testTimeout: 120_000 }),
       project(2, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {

@@ -85,5 +85,5 @@ test("a client that keeps its connection open does not hold up the end", async (
   const response = await fetch(`http://127.0.0.1:${close.port}/healthz`, { keepalive: true });
   await response.text();
 
-  await close();
+  await expect(close()).resolves.toBeUndefined();
 });

@@ -173,7 +173,7 @@ test("a server nobody talks to closes at once", async () => {
   const close = await serve(server, "127.0.0.1:0", 60_000);
   const client = connect(EchoClient, `127.0.0.1:${close.port}`);
 
-  await close();
+  await expect(close()).resolves.toBeUndefined();
 
   client.close();
 });
