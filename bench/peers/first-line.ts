@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { onAbort } from "../../src/lib/runtime/abort.ts";
 import { FIRST_LINE } from "../lib/program.ts";
 
 /** A program that has said its first line. */
@@ -31,8 +32,7 @@ export async function untilFirstLine(
     child.once("exit", (code, killer) => resolve(killer ?? String(code)));
   });
   const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
-  const kill = () => child.kill("SIGKILL");
-  limit.addEventListener("abort", kill, { once: true });
+  using _ = onAbort(limit, () => child.kill("SIGKILL"));
   const last: string[] = [];
   try {
     return await new Promise<Spoken>((resolve, reject) => {
@@ -52,7 +52,6 @@ export async function untilFirstLine(
     signal.throwIfAborted();
     throw cause;
   } finally {
-    limit.removeEventListener("abort", kill);
     ended.catch(() => {});
   }
 }

@@ -3,6 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { onAbort } from "../../src/lib/runtime/abort.ts";
 import { UserError } from "../../tools/lib/main.ts";
 import { program } from "../services/binaries.ts";
 import type { User } from "../services/user.ts";
@@ -89,17 +90,14 @@ export class Part extends EventEmitter<{ change: [] }> {
       AbortSignal.timeout(this.spec.readyTimeoutMs),
       ...(signal ? [signal] : []),
     ]);
-    const onGiveUp = () =>
-      first.reject(signal?.aborted ? signal.reason : this.#failure("is not ready in time"));
-    giveUp.addEventListener("abort", onGiveUp, { once: true });
+    using _ = onAbort(giveUp, () =>
+      first.reject(signal?.aborted ? signal.reason : this.#failure("is not ready in time")),
+    );
     try {
-      if (signal?.aborted) throw signal.reason;
       await first.promise;
     } catch (cause) {
       await this.stop();
       throw cause;
-    } finally {
-      giveUp.removeEventListener("abort", onGiveUp);
     }
   }
 

@@ -1,7 +1,7 @@
 import { requireScope, type Scope as TokenScope } from "../lib/auth/auth.ts";
 import { type CallContext, remainingMs } from "../lib/grpc/rpc.ts";
 import { annotate, attribute } from "../lib/otel/tracing.ts";
-import { Fault, invalid, type Violation } from "../lib/runtime/fault.ts";
+import { invalid, type Violation } from "../lib/runtime/fault.ts";
 import { type MachineId, parseMachineId } from "./domain/machine-id.ts";
 import type { NameCheck } from "./domain/names.ts";
 import type { Caller } from "./domain/scope.ts";
@@ -11,25 +11,6 @@ export function callerOf(ctx: CallContext, scope: TokenScope): Caller {
   const { org } = requireScope(ctx, scope);
   annotate(attribute.org, org);
   return { org, signal: ctx.signal, remainingMs: remainingMs(ctx) };
-}
-
-/** Does something that may last: ends with UNAVAILABLE / `SERVER_DRAINING` when the server begins to shut down. */
-export async function untilDraining<T>(
-  caller: Caller,
-  ctx: CallContext,
-  work: (caller: Caller) => Promise<T>,
-): Promise<T> {
-  const abort = new AbortController();
-  const message = "the api is shutting down; ask again, another answers";
-  const drained = () =>
-    abort.abort(new Fault("UNAVAILABLE", "SERVER_DRAINING", message, {}, { retryAfterMs: 500 }));
-  if (ctx.draining.aborted) drained();
-  ctx.draining.addEventListener("abort", drained, { once: true });
-  try {
-    return await work({ ...caller, signal: AbortSignal.any([ctx.signal, abort.signal]) });
-  } finally {
-    ctx.draining.removeEventListener("abort", drained);
-  }
 }
 
 /** A field that holds a machine's id; the call's span says which. @throws Fault INVALID_FIELDS */

@@ -7,6 +7,7 @@ import type {
   WaitMachineRequest,
   WatchCreateResponse,
 } from "../gen/windhover/machines/v1/machines.ts";
+import { untilDraining } from "../lib/grpc/draining.ts";
 import { serverStream, unary } from "../lib/grpc/rpc.ts";
 import { withSpan } from "../lib/otel/tracing.ts";
 import type { MachineQuery } from "./adapters/machine-store.ts";
@@ -25,7 +26,7 @@ import type { KnownRegions } from "./domain/regions.ts";
 import { checkStop, type ImageCheck } from "./domain/validate-config.ts";
 import { validateCreate } from "./domain/validate-create.ts";
 import type { MachineLists } from "./machine-lists.ts";
-import { callerOf, machineIdOf, nameOf, Problems, untilDraining } from "./request.ts";
+import { callerOf, machineIdOf, nameOf, Problems } from "./request.ts";
 
 /** What the service puts on the wire. */
 export interface MachinesServiceParts {
@@ -106,7 +107,11 @@ export function machinesService(parts: MachinesServiceParts): MachinesServiceSer
       const caller = callerOf(ctx, "machines:read");
       const id = machineIdOf(req.machineId);
       const wanted = waitFor(req);
-      const machine = await untilDraining(caller, ctx, (bounded) => machines.wait(id, wanted, bounded));
+      const machine = await untilDraining(
+        ctx,
+        "the api is shutting down; ask again, another answers",
+        (signal) => machines.wait(id, wanted, { ...caller, signal }),
+      );
       return { machine: machineTo(machine, "ok") };
     }),
     streamLogs: serverStream(async function* (req, ctx) {

@@ -44,6 +44,6 @@ export function call<Req, Res>(
       if (err) reject(binding.fault(err, client));
       else resolve(response);
     });
-    binding.onAbort(() => rpc.cancel());
+    binding.onCancel(() => rpc.cancel());
   });
 }

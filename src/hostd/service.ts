@@ -1,7 +1,7 @@
 import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
 import { requireScope } from "../lib/auth/auth.ts";
-import { type CallContext, serverStream, unary } from "../lib/grpc/rpc.ts";
-import { Fault } from "../lib/runtime/fault.ts";
+import { untilDraining } from "../lib/grpc/draining.ts";
+import { serverStream, unary } from "../lib/grpc/rpc.ts";
 import type { LogStore } from "./adapters/log-store.ts";
 import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
 import {
@@ -99,7 +99,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       requireScope(ctx, "internal");
       const { states, timeoutMs } = waitFromProto(req);
       const id = machineId(req.machineId);
-      const machine = await endingOnDrain(ctx, (signal) =>
+      const machine = await untilDraining(ctx, "the server is shutting down", (signal) =>
         machines.wait(id, req.org, states, timeoutMs, signal),
       );
       return { machine: onWire(machine) };
@@ -123,26 +123,4 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       };
     }),
   };
-}
-
-/** Gives `work` a signal that also aborts when the server shuts down: a wait may be longer than the shutdown's grace. */
-async function endingOnDrain<T>(ctx: CallContext, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const end = new AbortController();
-  const over = new AbortController();
-  const drained = new Fault(
-    "UNAVAILABLE",
-    "SERVER_DRAINING",
-    "the server is shutting down",
-    {},
-    { retryAfterMs: 500 },
-  );
-  const listening = { once: true, signal: over.signal };
-  ctx.draining.addEventListener("abort", () => end.abort(drained), listening);
-  ctx.signal.addEventListener("abort", () => end.abort(ctx.signal.reason), listening);
-  if (ctx.draining.aborted) end.abort(drained);
-  try {
-    return await work(end.signal);
-  } finally {
-    over.abort();
-  }
 }

@@ -1,5 +1,7 @@
 import type { AttachRequest, AttachResponse } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { serverDraining } from "../lib/grpc/draining.ts";
 import type { Wire, WireUser } from "../lib/grpc/wire.ts";
+import { onAbort } from "../lib/runtime/abort.ts";
 import { Fault } from "../lib/runtime/fault.ts";
 import { logger } from "../lib/runtime/log.ts";
 import { HostLine } from "./adapters/host-stream.ts";
@@ -29,7 +31,7 @@ export class Attachment implements WireUser<AttachRequest> {
   readonly #hosts: Hosts;
   readonly #replica: Replica;
   readonly #line: HostLine;
-  readonly #leave = () => this.#leaveSoon();
+  #onDrain: Disposable | undefined;
   #host: AttachedHost | undefined;
   /** Until hello has come, and again once the server is shutting down. */
   #timer: NodeJS.Timeout | undefined;
@@ -59,7 +61,7 @@ export class Attachment implements WireUser<AttachRequest> {
 
   closed(): void {
     clearTimeout(this.#timer);
-    this.#draining.removeEventListener("abort", this.#leave);
+    this.#onDrain?.[Symbol.dispose]();
     this.#line.close();
     if (!this.#host) return;
     // At once: auctions wait for this host.
@@ -73,13 +75,15 @@ export class Attachment implements WireUser<AttachRequest> {
     this.#host = this.#hosts.attach(toHostInfo(message.value, this.#replica.region), this.#line);
     logger.info("a host has attached", facts(this.#host.info));
     this.#wire.send({ message: { $case: "welcome", value: { scheduler: this.#replica.name } } });
-    if (this.#draining.aborted) this.#leaveSoon();
-    else this.#draining.addEventListener("abort", this.#leave, { once: true });
+    this.#onDrain = onAbort(this.#draining, () => this.#leaveSoon());
   }
 
   /** At shutdown, ends the stream when the auctions that are under way have ended, not before: they need their hosts. */
   #leaveSoon(): void {
-    this.#timer = setTimeout(() => this.#line.end(drained()), this.#replica.windowMs + FAREWELL_MS);
+    this.#timer = setTimeout(
+      () => this.#line.end(serverDraining("the scheduler is shutting down")),
+      this.#replica.windowMs + FAREWELL_MS,
+    );
   }
 }
 
@@ -117,14 +121,4 @@ function facts({ name, number, address }: HostInfo): Record<string, unknown> {
 
 function helloExpected(what: string): Fault {
   return new Fault("INVALID_ARGUMENT", "HELLO_EXPECTED", `one hello must come first: ${what}`, { what });
-}
-
-function drained(): Fault {
-  return new Fault(
-    "UNAVAILABLE",
-    "SERVER_DRAINING",
-    "the scheduler is shutting down",
-    {},
-    { retryAfterMs: 500 },
-  );
 }

@@ -1,6 +1,7 @@
 import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 import timers from "node:timers/promises";
+import { abortable } from "../../src/lib/runtime/abort.ts";
 import { currentLife, type Event, type Life } from "./world.ts";
 
 /**
@@ -85,18 +86,9 @@ class Timer {
 }
 
 function sleep(life: Life, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      event.cancel();
-      reject(signal?.reason);
-    };
-    const event = life.world.after(life, ms, () => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    });
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted) onAbort();
-  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const event = life.world.after(life, ms, resolve);
+  return abortable(promise, signal).finally(() => event.cancel());
 }
 
 function uuid(life: Life | undefined): string | undefined {

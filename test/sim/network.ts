@@ -1,3 +1,4 @@
+import { onAbort } from "../../src/lib/runtime/abort.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import { Random } from "./random.ts";
 import { currentLife, type Life, type Process, type World } from "./world.ts";
@@ -90,7 +91,7 @@ export class Network {
         if (isOver) return;
         isOver = true;
         overdue.cancel();
-        signal?.removeEventListener("abort", onAbort);
+        aborting[Symbol.dispose]();
         forget();
         settle();
       };
@@ -99,11 +100,10 @@ export class Network {
         this.#hangUp(from, to, served);
         fail(tooLate(method, timeoutMs));
       });
-      const onAbort = (): void => {
+      const aborting = onAbort(signal, () => {
         this.#hangUp(from, to, served);
         fail(signal?.reason);
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
+      });
       const forget = from.onDeath(() => this.#hangUp(from, to, served));
       const broken = (): void => {
         const isTold = this.random.chance(0.9);

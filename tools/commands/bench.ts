@@ -1,8 +1,10 @@
 /** Runs `bench/NAME.ts` with the arguments after it: `npm run bench -- NAME`. Without a name, lists them. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, globSync } from "node:fs";
 import { basename, join } from "node:path";
+import { onAbort } from "../../src/lib/runtime/abort.ts";
 import { main, UserError } from "../lib/main.ts";
 import { ROOT, tool } from "../lib/paths.ts";
 import { Progress } from "../lib/progress.ts";
@@ -18,7 +20,7 @@ await main(async (signal) => {
   await setUp("test", new Progress(), signal);
   const child = spawn(tool("node"), [file, ...args], { cwd: ROOT, stdio: "inherit" });
   // Ctrl-C reaches it through the terminal; other signals only through us.
-  signal.addEventListener("abort", () => child.kill("SIGTERM"), { once: true });
+  using _ = onAbort(signal, () => child.kill("SIGTERM"));
   const [code] = await once(child, "exit");
   return code ?? 1;
 });

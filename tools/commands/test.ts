@@ -1,6 +1,8 @@
 /** Sets up what tests need, checks what can be checked without running anything, and runs all tests. Arguments go to vitest, and it alone. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { onAbort } from "../../src/lib/runtime/abort.ts";
 import { failing, staticChecks } from "../lib/checks.ts";
 import { main } from "../lib/main.ts";
 import { ROOT, tool } from "../lib/paths.ts";
@@ -18,7 +20,7 @@ await main(async (signal) => {
     stdio: "inherit",
     env: { ...process.env, NODE_ENV: "test" },
   });
-  signal.addEventListener("abort", () => child.kill("SIGTERM"), { once: true });
+  using _ = onAbort(signal, () => child.kill("SIGTERM"));
   const [code] = await once(child, "exit");
   if (failed.length > 0) process.stderr.write(`Failed before the tests: ${failed.join(", ")}; see above.\n`);
   return failed.length > 0 ? 1 : (code ?? 1);

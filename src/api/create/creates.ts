@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { activeTraceparent, attribute, withSpan } from "../../lib/otel/tracing.ts";
+import { abortable } from "../../lib/runtime/abort.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import type { CreateStore } from "../adapters/create-store.ts";
@@ -58,7 +59,7 @@ export class Creates {
       );
       if (!isNew) return this.#join(saga, caller);
       const signal = requestId === undefined ? caller.signal : undefined;
-      const state = await unlessGone(runner.start(saga, owner, signal), caller.signal);
+      const state = await abortable(runner.start(saga, owner, signal), caller.signal);
       if (!state.machine) throw new Error("a create ended without a machine");
       span.setAttribute(attribute.machineId, state.machine.id);
       return { machine: state.machine, hostStatus: "ok", repeated: false };
@@ -105,7 +106,7 @@ export class Creates {
   async #join(saga: StoredSaga, caller: Caller): Promise<Created> {
     const here = this.#parts.runner.outcome(saga.id);
     const state =
-      here !== undefined ? await unlessGone(here, caller.signal) : await this.#poll(saga, caller.signal);
+      here !== undefined ? await abortable(here, caller.signal) : await this.#poll(saga, caller.signal);
     const id = placedId(state);
     if (!id) throw new Error("a create that is done has no machine");
     return { ...(await this.#parts.machines.get(id, caller)), repeated: true };
@@ -137,20 +138,6 @@ export class Creates {
       if (!saga || saga.status === "done" || saga.status === "failed" || saga.status === "stuck") return;
       await sleep(POLL_MS, signal);
     }
-  }
-}
-
-/** Waits for `work`, but no longer than its caller does. The work itself goes on. */
-async function unlessGone<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  const gone = Promise.withResolvers<never>();
-  const onAbort = () => gone.reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, gone.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 

@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { serverDraining } from "../../lib/grpc/draining.ts";
 import { withRemoteParent } from "../../lib/otel/tracing.ts";
+import { onAbort } from "../../lib/runtime/abort.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { startLoop } from "../../lib/runtime/lifecycle.ts";
@@ -141,9 +143,7 @@ export class CreateRunner {
   ): Promise<CreateState> {
     const stopRenewing = startLoop(RENEW_MS, 0, () => this.#renew(running, abort), { name: "renew lease" });
     const overdue = setTimeout(() => abort.abort(tooLong(saga.id)), this.#remainingMs(saga));
-    const onGone = () => abort.abort(caller?.reason);
-    if (caller?.aborted) onGone();
-    caller?.addEventListener("abort", onGone, { once: true });
+    using _ = onAbort(caller, () => abort.abort(caller?.reason));
     try {
       if (running.isResumed && saga.requestId === undefined && !running.hasFailed)
         await this.#turnBack(running);
@@ -156,7 +156,6 @@ export class CreateRunner {
       await this.#settle(running, saga.attempts);
       throw err;
     } finally {
-      caller?.removeEventListener("abort", onGone);
       clearTimeout(overdue);
       await stopRenewing();
     }
@@ -226,7 +225,7 @@ function backoff(attempts: number): number {
 
 function draining(): Fault {
   const message = "the api is shutting down; with a request_id, ask again and another goes on";
-  return new Fault("UNAVAILABLE", "SERVER_DRAINING", message, {}, { retryAfterMs: 1_000 });
+  return serverDraining(message, 1_000);
 }
 
 function tooLong(id: string): Fault {

@@ -1,3 +1,4 @@
+import { onAbort } from "../../lib/runtime/abort.ts";
 /** A step of a create, and how far it is. */
 export interface StepProgress {
   /** Position among the create's messages. A step that moves on keeps its position until it ends. */
@@ -67,20 +68,15 @@ export class Progress {
   /** Everything from the beginning, then whatever comes; ends when the create does, or `signal` aborts. */
   async *follow(signal: AbortSignal): AsyncGenerator<StepProgress> {
     const stop = Promise.withResolvers<void>();
-    const onAbort = () => stop.resolve();
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      let seen = -1;
-      while (!signal.aborted) {
-        const changed = this.#changed.promise;
-        const fresh = this.#entries.filter((entry) => entry.version > seen);
-        seen = this.#version;
-        for (const { progress } of fresh) yield progress;
-        if (this.#isOver && this.#version === seen) return;
-        if (this.#version === seen) await Promise.race([changed, stop.promise]);
-      }
-    } finally {
-      signal.removeEventListener("abort", onAbort);
+    using _ = onAbort(signal, stop.resolve);
+    let seen = -1;
+    while (!signal.aborted) {
+      const changed = this.#changed.promise;
+      const fresh = this.#entries.filter((entry) => entry.version > seen);
+      seen = this.#version;
+      for (const { progress } of fresh) yield progress;
+      if (this.#isOver && this.#version === seen) return;
+      if (this.#version === seen) await Promise.race([changed, stop.promise]);
     }
   }
 

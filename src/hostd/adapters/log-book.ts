@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import { onAbort } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { LogLine } from "../vmm/vmm.ts";
 import type { LogFile, StoredLine } from "./log-file.ts";
@@ -68,15 +69,11 @@ export class LogBook {
     await this.#opened;
     while (!this.#isGone && this.#last <= sequence) {
       signal.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          this.#changes.off("line", done);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        this.#changes.on("line", done);
-        signal.addEventListener("abort", done, { once: true });
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#changes.on("line", resolve);
+      using _ = onAbort(signal, resolve);
+      await promise;
+      this.#changes.off("line", resolve);
     }
     return this.#isGone ? "gone" : "line";
   }

@@ -3,6 +3,7 @@ import type {
   HostEvent,
   ReportEventsRequest,
 } from "../../gen/windhover/admin/v1/hosts.ts";
+import { onAbort } from "../../lib/runtime/abort.ts";
 import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
@@ -197,16 +198,12 @@ export class Outbox {
   async #untilRung(ms?: number): Promise<void> {
     const { signal } = this.#options;
     if (this.#isRung || signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        this.#wake = undefined;
-        resolve();
-      };
-      const timer = ms === undefined ? undefined : setTimeout(done, ms);
-      this.#wake = done;
-      signal.addEventListener("abort", done, { once: true });
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
+    this.#wake = resolve;
+    using _ = onAbort(signal, resolve);
+    await promise;
+    clearTimeout(timer);
+    this.#wake = undefined;
   }
 }

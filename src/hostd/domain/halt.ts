@@ -1,9 +1,9 @@
+import { endsWithin } from "../../lib/runtime/wait.ts";
 import type { Vm } from "../vmm/vmm.ts";
 import { stopping } from "./change.ts";
 import type { Machine, PendingStop } from "./machine.ts";
 import type { Resident } from "./resident.ts";
 import { signalNumber } from "./signals.ts";
-import { endsWithin } from "./time.ts";
 
 /** What a stop may be told besides what the machine's configuration says. */
 export interface StopOptions {

@@ -1,4 +1,6 @@
+import { onAbort } from "../../lib/runtime/abort.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
+import { endsWithin, TimeLimit } from "../../lib/runtime/wait.ts";
 import { LaunchError, type Vm, type Workload } from "../vmm/vmm.ts";
 import { startCalledOff, started, startFailed, startInterrupted, starting } from "./change.ts";
 import { type Host, spanAttribute } from "./host.ts";
@@ -7,7 +9,6 @@ import type { Machine } from "./machine.ts";
 import type { Resident } from "./resident.ts";
 import { refuseWhileDraining } from "./scheduling.ts";
 import type { MachineState } from "./states.ts";
-import { endsWithin, limitTo, pause } from "./time.ts";
 
 /** How a start went. */
 export interface StartResult {
@@ -20,8 +21,6 @@ export interface StartResult {
 
 /** How long a launch that has been told to give up may take to do so. */
 const ABORT_GRACE_MS = 5_000;
-/** Why what was begun beside a launch ends with it. Given, because without a reason an abort makes an exception, stack and all. */
-const OVER = "the launch is over";
 /** How long a start waits for VMs that are just being destroyed to give back what it needs. */
 const TEARDOWN_WAIT_MS = 5_000;
 /** How long the answer to a failed start waits for the failure to be on disk. */
@@ -149,7 +148,7 @@ async function bringUp(
   signal: AbortSignal,
 ): Promise<Vm> {
   const { host } = resident;
-  const limit = limitTo(host.limits.launchMs, signal);
+  using limit = new TimeLimit(host.limits.launchMs, signal).unref();
   // There is no use in a VM then.
   stored.catch((err: unknown) => limit.abort(err));
   let program = "";
@@ -192,8 +191,6 @@ async function bringUp(
     // Unlike a start that succeeded, a failed one leaves nothing behind that remembers it.
     await endsWithin(FAILURE_WAIT_MS, durable);
     throw fault;
-  } finally {
-    limit.clear();
   }
 }
 
@@ -216,22 +213,20 @@ async function launchOrGiveUp(
 ): Promise<Vm> {
   const { host, id, machine } = resident;
   const { cpus, memoryMb } = machine.spec.resources;
-  const over = new AbortController();
   const launching = host.vmm.launch(vmId, { cpus, memoryMb }, work, host.logs.sink(id), signal, stored);
-  const givenUp = (async (): Promise<never> => {
-    await new Promise((resolve) =>
-      signal.addEventListener("abort", resolve, { once: true, signal: over.signal }),
-    );
-    await pause(ABORT_GRACE_MS, over.signal);
-    throw new LaunchError("timeout", "no_answer", "the VMM did not answer to being told to give up");
-  })();
-  givenUp.catch(() => {});
+  const noAnswer = Promise.withResolvers<never>();
+  let timer: NodeJS.Timeout | undefined;
+  using _ = onAbort(signal, () => {
+    const message = "the VMM did not answer to being told to give up";
+    const giveUp = () => noAnswer.reject(new LaunchError("timeout", "no_answer", message));
+    timer = setTimeout(giveUp, ABORT_GRACE_MS).unref();
+  });
   // A VM that comes up after all is nobody's: the sweep destroys it.
   launching.catch(() => {});
   try {
-    return await Promise.race([launching, givenUp]);
+    return await Promise.race([launching, noAnswer.promise]);
   } finally {
-    over.abort(OVER);
+    clearTimeout(timer);
   }
 }
 

@@ -1,4 +1,6 @@
+import { abortable } from "../../lib/runtime/abort.ts";
 import { Fault, invalid } from "../../lib/runtime/fault.ts";
+import { TimeLimit } from "../../lib/runtime/wait.ts";
 import { refuseSecondOfApp } from "./app-presence.ts";
 import { newMachine, prepared } from "./change.ts";
 import { Driver, type StopResult } from "./driver.ts";
@@ -110,7 +112,7 @@ export class Machines {
    *
    * @throws Fault STATE_UNREACHABLE, WAIT_TIMEOUT; the reason of `signal` when it aborts
    */
-  wait(
+  async wait(
     id: MachineId,
     org: string,
     states: readonly MachineState[],
@@ -119,26 +121,21 @@ export class Machines {
   ): Promise<Machine> {
     let last = this.get(id, org);
     const { store, clock } = this.#host;
-    return new Promise((resolve, reject) => {
-      const end = (settle: () => void): void => {
-        unsubscribe();
-        clearTimeout(timer);
-        signal.removeEventListener("abort", onAbort);
-        settle();
-      };
-      const look = (machine: Machine): void => {
-        last = machine;
-        const decision = decideWait(machine, states, clock.now());
-        if (decision.kind === "done") end(() => resolve(machine));
-        if (decision.kind === "fail") end(() => reject(decision.fault));
-      };
-      const onAbort = (): void => end(() => reject(signal.reason));
-      const unsubscribe = store.subscribe(id, look);
-      const timer = setTimeout(() => end(() => reject(waitTimeout(last, states, timeoutMs))), timeoutMs);
-      signal.addEventListener("abort", onAbort, { once: true });
-      if (signal.aborted) onAbort();
-      else look(last);
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<Machine>();
+    const look = (machine: Machine): void => {
+      last = machine;
+      const decision = decideWait(machine, states, clock.now());
+      if (decision.kind === "done") resolve(machine);
+      if (decision.kind === "fail") reject(decision.fault);
+    };
+    using limit = new TimeLimit(timeoutMs, signal, () => waitTimeout(last, states, timeoutMs));
+    const unsubscribe = store.subscribe(id, look);
+    try {
+      look(last);
+      return await abortable(promise, limit.signal);
+    } finally {
+      unsubscribe();
+    }
   }
 
   /** The driver of a machine; for the reconciler. */

@@ -1,9 +1,9 @@
+import { sleep } from "../../lib/runtime/wait.ts";
 import type { Vm, VmExit } from "../vmm/vmm.ts";
 import { exited, type Stamp } from "./change.ts";
 import type { Host } from "./host.ts";
 import { type Change, type ExitInfo, type Machine, type MachineId, notFound } from "./machine.ts";
 import { signalName } from "./signals.ts";
-import { pause } from "./time.ts";
 
 /** Makes a machine's next value; undefined when, as things are now, there is nothing to change. */
 export type Step = (machine: Machine, at: Stamp) => Change | undefined;
@@ -124,7 +124,7 @@ export class Resident {
         return;
       } catch (error) {
         this.host.log.error("could not destroy a VM", { machine_id: this.id, vm_id: vmId, error });
-        await pause(wait, this.host.closing);
+        await sleep(wait, this.host.closing, { ref: false });
       }
     }
   }

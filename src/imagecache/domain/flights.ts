@@ -1,3 +1,5 @@
+import { onAbort } from "../../lib/runtime/abort.ts";
+
 /** Work that several callers wait for. */
 interface Flight<P, R> {
   readonly result: Promise<R>;
@@ -35,7 +37,7 @@ export class Flights<P, R> {
     let wake: (() => void) | undefined;
     const onChange = () => wake?.();
     flight.wake.add(onChange);
-    signal.addEventListener("abort", onChange);
+    using _ = onAbort(signal, onChange);
     let shown: P | undefined;
     let shownMs = 0;
     try {
@@ -61,7 +63,6 @@ export class Flights<P, R> {
         });
       }
     } finally {
-      signal.removeEventListener("abort", onChange);
       flight.wake.delete(onChange);
       flight.waiting--;
       if (flight.waiting === 0 && !flight.settled)

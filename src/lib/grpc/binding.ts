@@ -1,4 +1,5 @@
 import * as grpc from "@grpc/grpc-js";
+import { onAbort } from "../runtime/abort.ts";
 import { Fault } from "../runtime/fault.ts";
 import type { CallContext } from "./serving.ts";
 import { fromServiceError } from "./status.ts";
@@ -21,7 +22,7 @@ export interface Binding {
   readonly metadata: grpc.Metadata;
   readonly options: Partial<grpc.CallOptions>;
   /** Calls `cancel` when the scope ends before the call does. */
-  onAbort(cancel: () => void): void;
+  onCancel(cancel: () => void): void;
   /** The call has ended. */
   release(): void;
   /** What an error of the call means: the abort's own fault when that is what ended it. */
@@ -41,7 +42,7 @@ export function bind(scope: CallScope): Binding {
   let cancel: (() => void) | undefined;
   const heard = () => cancel?.();
   // Own listeners instead of grpc-js's `parent`: those would stay on a long-lived parent stream, one per call made for it.
-  for (const signal of signals) signal.addEventListener("abort", heard);
+  const listeners = signals.map((signal) => onAbort(signal, heard));
   const deadline = deadlineOf(scope);
   // Cloned: interceptors add to it, and a caller may use the same metadata for many calls.
   const metadata = scope.metadata?.clone() ?? new grpc.Metadata();
@@ -49,11 +50,11 @@ export function bind(scope: CallScope): Binding {
   return {
     metadata,
     options: deadline === Number.POSITIVE_INFINITY ? {} : { deadline },
-    onAbort: (fn) => {
+    onCancel: (fn) => {
       cancel = fn;
     },
     release: () => {
-      for (const signal of signals) signal.removeEventListener("abort", heard);
+      for (const listener of listeners) listener[Symbol.dispose]();
     },
     fault: (err, client) => {
       const by = aborted();

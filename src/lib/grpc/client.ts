@@ -76,6 +76,6 @@ export function call<Req, Res>(
       if (err) reject(binding.fault(err, client));
       else resolve(res);
     });
-    binding.onAbort(() => rpc.cancel());
+    binding.onCancel(() => rpc.cancel());
   });
 }

@@ -1,4 +1,5 @@
 import type * as grpc from "@grpc/grpc-js";
+import { abortable } from "../runtime/abort.ts";
 import { type Logger, logger } from "../runtime/log.ts";
 import { sleep } from "../runtime/wait.ts";
 
@@ -53,13 +54,10 @@ export async function keepLink<C extends grpc.Client>(link: Link<C>, signal: Abo
 
 /** Resolves when the client is connected. */
 function ready(client: grpc.Client, timeoutMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    client.waitForReady(Date.now() + timeoutMs, (err) => {
-      signal.removeEventListener("abort", onAbort);
-      if (err) reject(new Error("the peer does not answer", { cause: err }));
-      else resolve();
-    });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  client.waitForReady(Date.now() + timeoutMs, (err) => {
+    if (err) reject(new Error("the peer does not answer", { cause: err }));
+    else resolve();
   });
+  return abortable(promise, signal);
 }

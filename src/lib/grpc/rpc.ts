@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type * as grpc from "@grpc/grpc-js";
+import { onAbort } from "../runtime/abort.ts";
 import { type Fault, isServerFault } from "../runtime/fault.ts";
 import { logger } from "../runtime/log.ts";
 import { until } from "../runtime/wait.ts";
@@ -89,7 +90,7 @@ export function bidiWire<Req, Res>(
       },
       fail,
     };
-    ctx.signal.addEventListener("abort", () => over(asFault(ctx.signal.reason)), { once: true });
+    onAbort(ctx.signal, () => over(asFault(ctx.signal.reason)));
     try {
       user = open(wire, ctx);
     } catch (err) {

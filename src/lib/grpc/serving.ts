@@ -1,7 +1,9 @@
 import type * as grpc from "@grpc/grpc-js";
 import type { Claims } from "../auth/auth.ts";
+import { onAbort } from "../runtime/abort.ts";
 import { Fault } from "../runtime/fault.ts";
 import { callState } from "./call-state.ts";
+import { serverDraining } from "./draining.ts";
 
 /** What the four kinds of grpc-js's server calls have in common. */
 export interface ServingCall {
@@ -44,7 +46,7 @@ export class Serving implements CallContext {
   /** Made when it is asked for: most calls are answered before anybody does. */
   #abort: AbortController | undefined;
   #reason: Fault | undefined;
-  readonly #onDrain: (() => void) | undefined;
+  readonly #onDrain: Disposable | undefined;
   #settled = false;
 
   /** @param endOnDrain whether the call is to be broken off when the server shuts down */
@@ -60,9 +62,7 @@ export class Serving implements CallContext {
     });
     if (call.cancelled) this.#lose(call);
     if (!endOnDrain) return;
-    this.#onDrain = () => this.#end(drained());
-    if (this.draining.aborted) this.#onDrain();
-    else this.draining.addEventListener("abort", this.#onDrain, { once: true });
+    this.#onDrain = onAbort(this.draining, () => this.#end(serverDraining("the server is shutting down")));
   }
 
   get signal(): AbortSignal {
@@ -76,7 +76,7 @@ export class Serving implements CallContext {
   /** From now on the signal stays as it is. */
   settle(): void {
     this.#settled = true;
-    if (this.#onDrain) this.draining.removeEventListener("abort", this.#onDrain);
+    this.#onDrain?.[Symbol.dispose]();
   }
 
   #lose(call: ServingCall): void {
@@ -100,14 +100,4 @@ function cancelled(call: ServingCall): Fault {
   return Number(call.getDeadline()) - Date.now() <= 5
     ? new Fault("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", "the caller's deadline has passed")
     : new Fault("CANCELLED", "CANCELLED", "the caller has gone");
-}
-
-function drained(): Fault {
-  return new Fault(
-    "UNAVAILABLE",
-    "SERVER_DRAINING",
-    "the server is shutting down",
-    {},
-    { retryAfterMs: 500 },
-  );
 }

@@ -67,7 +67,7 @@ export async function* openStream<Req, Res>(
   const binding = bind(scope);
   const stream = method.call(client, req, binding.metadata, binding.options);
   stream.on("error", ignore);
-  binding.onAbort(() => stream.cancel());
+  binding.onCancel(() => stream.cancel());
   try {
     yield* stream as AsyncIterable<Res>;
   } catch (err) {
@@ -104,7 +104,7 @@ export async function upload<Req, Res>(
   try {
     if (stream) {
       const open = stream;
-      binding.onAbort(() => open.cancel());
+      binding.onCancel(() => open.cancel());
       await send(open, requests, answered.signal);
     }
     return await answer;
@@ -132,7 +132,7 @@ export function openDuplex<Req, Res>(
     binding.release();
     ended.abort(new Fault("UNAVAILABLE", "STREAM_ENDED", "the peer has ended the stream"));
   });
-  binding.onAbort(() => stream.cancel());
+  binding.onCancel(() => stream.cancel());
   // Starts reading, up to the stream's own small buffer. Never asked to read, grpc-js takes in all the peer sends.
   stream.read(0);
   return {

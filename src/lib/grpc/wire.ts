@@ -79,7 +79,7 @@ export function openWire<Out, In>(
     binding.release();
     user.closed(failure);
   });
-  binding.onAbort(() => call.cancel());
+  binding.onCancel(() => call.cancel());
 }
 
 /** Hands a message over; what the user throws goes to `fail`. */

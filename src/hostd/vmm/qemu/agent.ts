@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
+import { abortable } from "../../../lib/runtime/abort.ts";
 import { Allowance } from "./allowance.ts";
 import { FrameReader } from "./frame.ts";
 import { GuestClock } from "./guest-clock.ts";
@@ -129,16 +130,10 @@ export class Agent {
   }
 
   private answered(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const abort = (): void => reject(signal.reason);
-      this.onSynced = () => {
-        signal.removeEventListener("abort", abort);
-        resolve();
-      };
-      signal.addEventListener("abort", abort, { once: true });
-      void this.closed.then(() => reject(new Error("the guest's channel was closed")));
-      if (signal.aborted) abort();
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.onSynced = resolve;
+    void this.closed.then(() => reject(new Error("the guest's channel was closed")));
+    return abortable(promise, signal);
   }
 
   private onSynced: () => void = () => {};

@@ -1,6 +1,6 @@
 import { setPriority } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { endsWithin } from "../../../lib/runtime/wait.ts";
 import { LaunchError, type Shape, type Way } from "../vmm.ts";
 import type { GuestAssets } from "./assets.ts";
 import { type Acceleration, qemuArguments, VM_FILES } from "./command-line.ts";
@@ -90,7 +90,7 @@ export async function bringUp(
   const alive = AbortSignal.any([signal, early.signal]);
   const qmp = await openMonitor(runDir, alive).catch(async (err: unknown) => {
     // A QEMU that gave up says why, when it is given the moment to.
-    await Promise.race([ended, delay(LAST_WORDS_MS)]);
+    await endsWithin(LAST_WORDS_MS, ended);
     alive.throwIfAborted();
     throw err;
   });

@@ -1,4 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { abortable } from "../../../lib/runtime/abort.ts";
+import { endsWithin } from "../../../lib/runtime/wait.ts";
 import type { LogLine, Phase, Vm, VmExit, VmSink, Way } from "../vmm.ts";
 import { Agent, type AgentListener } from "./agent.ts";
 import { VM_FILES } from "./command-line.ts";
@@ -124,12 +125,7 @@ export class GuestVm implements Vm {
 
   /** Ends it for good, for a VM that is being destroyed: what its sink has not taken by then is lost. */
   async abandon(): Promise<void> {
-    const over = new AbortController();
-    await Promise.race([
-      this.exited,
-      delay(LAST_LINES_MS, undefined, { signal: over.signal }).catch(() => {}),
-    ]);
-    over.abort();
+    await endsWithin(LAST_LINES_MS, this.exited);
     this.resolveExit({
       kind: "vm_lost",
       oomKilled: false,
@@ -144,20 +140,15 @@ export class GuestVm implements Vm {
     if (state.state === "exited") void this.finish(state);
   }
 
-  private news(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (then: () => void) => (): void => {
-        this.watchers.delete(onNews);
-        signal.removeEventListener("abort", onAbort);
-        then();
-      };
-      const onNews = settle(resolve);
-      const onAbort = settle(() => reject(signal.reason));
-      this.watchers.add(onNews);
-      signal.addEventListener("abort", onAbort, { once: true });
-      void this.agent.closed.then(settle(() => reject(new Error("the guest's channel was closed"))));
-      if (signal.aborted) onAbort();
-    });
+  private async news(signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    void this.agent.closed.then(() => reject(new Error("the guest's channel was closed")));
+    this.watchers.add(resolve);
+    try {
+      await abortable(promise, signal);
+    } finally {
+      this.watchers.delete(resolve);
+    }
   }
 
   /** The exit is told when all lines before it are with the sink. */
@@ -183,7 +174,7 @@ export class GuestVm implements Vm {
     const exitedAtUs = this.options.now();
     await this.pump.drained();
     // Its last event may be on its way still; the connection's end is behind it.
-    await Promise.race([this.options.qmp.closed, delay(1_000)]);
+    await endsWithin(1_000, this.options.qmp.closed);
     this.resolveExit({ kind: "vm_lost", oomKilled: false, exitedAtUs, detail: this.lastEvent() });
   }
 

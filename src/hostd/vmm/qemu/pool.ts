@@ -1,6 +1,6 @@
 import { availableParallelism, loadavg } from "node:os";
-import { setTimeout as delay } from "node:timers/promises";
 import { describeError, logger } from "../../../lib/runtime/log.ts";
+import { sleep } from "../../../lib/runtime/wait.ts";
 import type { PoolMetrics } from "../pool-metrics.ts";
 import type { Shape, WarmDemand } from "../vmm.ts";
 import { affordable, type RecentStart, shapeKey, wantedVms } from "./pool-policy.ts";
@@ -58,7 +58,7 @@ export class WarmPool<V extends Pooled> {
   #wake: () => void = () => {};
 
   constructor(options: PoolOptions<V>) {
-    this.#options = { load: hostLoad, pause, ...options };
+    this.#options = { load: hostLoad, pause: sleep, ...options };
   }
 
   /** Begins to keep VMs waiting. */
@@ -253,8 +253,4 @@ function loadPauseMs(load: number): number {
 
 function hostLoad(): number {
   return (loadavg()[0] ?? 0) / availableParallelism();
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return delay(ms, undefined, { signal }).catch(() => {});
 }

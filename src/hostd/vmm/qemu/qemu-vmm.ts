@@ -1,4 +1,5 @@
 import { describeError, logger } from "../../../lib/runtime/log.ts";
+import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import {
   LaunchError,
   type Shape,
@@ -152,7 +153,7 @@ export class QemuVmm implements Vmm {
   async tryBoot(vmId: string): Promise<void> {
     await this.destroy(vmId);
     const phases = new PhaseLog(this.options.now);
-    const { signal, clear: done } = deadline(new AbortController().signal, this.options.bootTimeoutMs);
+    using limit = bootLimit(this.options.bootTimeoutMs);
     try {
       const { vm } = await bootCold(
         this.options,
@@ -160,14 +161,13 @@ export class QemuVmm implements Vmm {
         CANARY_SHAPE,
         undefined,
         { onLog() {} },
-        signal,
+        limit.signal,
         phases,
       );
       await vm.detach();
     } catch (err) {
       throw asLaunchError(err, this.options.dirs.readStderr(vmId));
     } finally {
-      done();
       await this.destroy(vmId);
     }
   }
@@ -212,16 +212,13 @@ export class QemuVmm implements Vmm {
     if (way !== "warm") phases.mark("vmm.queue");
     const isLast = this.options.ways.at(-1) === way;
     const { bootTimeoutMs } = this.options;
-    const { signal: limit, clear: done } = deadline(
-      signal,
-      isLast ? bootTimeoutMs : Math.min(FAST_MS, bootTimeoutMs),
-    );
+    using limit = bootLimit(isLast ? bootTimeoutMs : Math.min(FAST_MS, bootTimeoutMs), signal);
     let vm: GuestVm | undefined;
     try {
-      const acquired = await this.acquire(way, request, limit, phases);
+      const acquired = await this.acquire(way, request, limit.signal, phases);
       if (!acquired) return undefined;
       vm = acquired.vm;
-      await runWorkload(acquired, request, limit, phases);
+      await runWorkload(acquired, request, limit.signal, phases);
       return vm;
     } catch (err) {
       const { dirs } = this.options;
@@ -234,7 +231,6 @@ export class QemuVmm implements Vmm {
       phases.mark(`vmm.${way}_failed`, { reason: failure.reason });
       return undefined;
     } finally {
-      done();
       leave();
     }
   }
@@ -269,11 +265,9 @@ function exists(vmId: string): LaunchError {
   return new LaunchError("vmm", "exists", `VM ${vmId} exists`);
 }
 
-function deadline(signal: AbortSignal, ms: number): { signal: AbortSignal; clear: () => void } {
-  const late = new AbortController();
+function bootLimit(ms: number, signal?: AbortSignal): TimeLimit {
   const message = `the guest did not report within ${ms} ms`;
-  const timer = setTimeout(() => late.abort(new LaunchError("timeout", "boot_timeout", message)), ms);
-  return { signal: AbortSignal.any([signal, late.signal]), clear: () => clearTimeout(timer) };
+  return new TimeLimit(ms, signal, () => new LaunchError("timeout", "boot_timeout", message));
 }
 
 /** Whether every other way would end the same: the failure is of the machine's own making, or of its record. */

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { abortable } from "../../../lib/runtime/abort.ts";
 
 /** Longest message taken from QEMU; its answers are a few kilobytes. */
 const MAX_MESSAGE = 1024 * 1024;
@@ -95,22 +96,18 @@ export class Qmp {
   }
 
   /** Waits for an event that has not come yet. Rejects when the connection ends, or with the signal's reason. */
-  event(isWanted: (event: QmpEvent) => boolean, signal: AbortSignal): Promise<QmpEvent> {
-    return new Promise((resolve, reject) => {
-      const settle = (then: () => void): void => {
-        this.watchers.delete(watcher);
-        signal.removeEventListener("abort", onAbort);
-        then();
-      };
-      const watcher = (event: QmpEvent): void => {
-        if (isWanted(event)) settle(() => resolve(event));
-      };
-      const onAbort = (): void => settle(() => reject(signal.reason));
-      this.watchers.add(watcher);
-      signal.addEventListener("abort", onAbort, { once: true });
-      void this.closed.then(() => settle(() => reject(new Error("QEMU has closed its monitor"))));
-      if (signal.aborted) onAbort();
-    });
+  async event(isWanted: (event: QmpEvent) => boolean, signal: AbortSignal): Promise<QmpEvent> {
+    const { promise, resolve, reject } = Promise.withResolvers<QmpEvent>();
+    const watcher = (event: QmpEvent): void => {
+      if (isWanted(event)) resolve(event);
+    };
+    void this.closed.then(() => reject(new Error("QEMU has closed its monitor")));
+    this.watchers.add(watcher);
+    try {
+      return await abortable(promise, signal);
+    } finally {
+      this.watchers.delete(watcher);
+    }
   }
 
   /** Ends the connection, not QEMU. */

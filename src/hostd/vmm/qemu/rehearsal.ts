@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { copyFileSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
+import { abortable } from "../../../lib/runtime/abort.ts";
 import type { Agent } from "./agent.ts";
 import type { GuestAssets } from "./assets.ts";
 import { rehearseMessage } from "./protocol.ts";
@@ -25,27 +26,23 @@ export function rehearsalDisk(dir: string, assets: GuestAssets): string {
 }
 
 /** Lets a waiting guest rehearse once. Rejects when it goes wrong. */
-export function rehearse(agent: Agent, signal: AbortSignal): Promise<void> {
+export async function rehearse(agent: Agent, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
   const before = agent.state?.rehearsals ?? 0;
-  return new Promise((resolve, reject) => {
-    const settle = (then: () => void): void => {
-      agent.listener = { onState() {}, onLines() {} };
-      signal.removeEventListener("abort", onAbort);
-      then();
-    };
-    const onAbort = (): void => settle(() => reject(signal.reason));
-    agent.listener = {
-      onState({ state, rehearsals, failure }) {
-        const { step, errno, detail } = failure;
-        if (state === "failed")
-          settle(() => reject(new Error(`rehearsal failed at ${step}: ${detail} (${errno})`)));
-        else if (state === "waiting" && rehearsals > before) settle(resolve);
-      },
-      onLines() {},
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    void agent.closed.then(() => settle(() => reject(new Error("the guest's channel was closed"))));
-    if (signal.aborted) onAbort();
-    else agent.run((nowUs) => rehearseMessage(nowUs, randomBytes(ENTROPY_BYTES)));
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  agent.listener = {
+    onState({ state, rehearsals, failure }) {
+      const { step, errno, detail } = failure;
+      if (state === "failed") reject(new Error(`rehearsal failed at ${step}: ${detail} (${errno})`));
+      else if (state === "waiting" && rehearsals > before) resolve();
+    },
+    onLines() {},
+  };
+  void agent.closed.then(() => reject(new Error("the guest's channel was closed")));
+  agent.run((nowUs) => rehearseMessage(nowUs, randomBytes(ENTROPY_BYTES)));
+  try {
+    await abortable(promise, signal);
+  } finally {
+    agent.listener = { onState() {}, onLines() {} };
+  }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
+import { endsWithin } from "../../../lib/runtime/wait.ts";
 import { untilRecorded } from "../recorded.ts";
 import { type Acquired, markGuestPhases } from "./acquire.ts";
 import { startFailure } from "./failure.ts";
@@ -37,10 +37,7 @@ export async function settle(
   phases: PhaseLog,
 ): Promise<void> {
   if (settleMs <= 0) return;
-  const over = new AbortController();
-  const pause = delay(settleMs, undefined, { signal: AbortSignal.any([signal, over.signal]) });
-  await Promise.race([pause.catch(() => {}), vm.exited]);
-  over.abort();
+  await endsWithin(settleMs, vm.exited, signal);
   phases.mark("vmm.settle");
   vm.phases = phases.all();
 }

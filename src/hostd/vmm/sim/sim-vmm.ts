@@ -1,3 +1,4 @@
+import { endsWithin, sleep } from "../../../lib/runtime/wait.ts";
 import { untilRecorded } from "../recorded.ts";
 import {
   LaunchError,
@@ -11,6 +12,9 @@ import {
 import { SimFiles, type SimRecord } from "./sim-files.ts";
 import { simScript } from "./sim-script.ts";
 import { SimVm } from "./sim-vm.ts";
+
+/** How long a launch that hangs takes unless it is aborted: the longest timer there is. */
+const HANG_MS = 2 ** 31 - 1;
 
 /** How a simulation behaves. */
 export interface SimOptions {
@@ -63,7 +67,8 @@ export class SimVmm implements Vmm {
     try {
       signal.throwIfAborted();
       await this.#files.write(vmId, record);
-      await wait(script.hangs ? Number.POSITIVE_INFINITY : this.#latency(), signal);
+      const latencyMs = script.hangs ? HANG_MS : this.#latency();
+      if (latencyMs > 0) await sleep(latencyMs, signal);
       if (this.#fails("launch")) throw new LaunchError("vmm", "injected", "injected failure");
       await untilRecorded(ready, signal);
       if (script.launchError) throw script.launchError;
@@ -130,21 +135,5 @@ async function write(lines: number, sink: VmSink): Promise<void> {
 /** Watches a workload that may end at once. */
 async function settle(vm: SimVm, ms: number): Promise<void> {
   if (ms <= 0) return;
-  const over = new AbortController();
-  await Promise.race([vm.exited, wait(ms, over.signal)]);
-  over.abort();
-}
-
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  if (ms <= 0) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = Number.isFinite(ms) ? setTimeout(done, ms) : undefined;
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
-  });
+  await endsWithin(ms, vm.exited);
 }

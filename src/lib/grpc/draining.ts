@@ -1,0 +1,23 @@
+import { onAbort } from "../runtime/abort.ts";
+import { Fault } from "../runtime/fault.ts";
+import type { CallContext } from "./serving.ts";
+
+/** The error for callers of a server that shuts down: another replica answers, or the next process. */
+export function serverDraining(message: string, retryAfterMs = 500): Fault {
+  return new Fault("UNAVAILABLE", "SERVER_DRAINING", message, {}, { retryAfterMs });
+}
+
+/**
+ * Runs work that may take longer than the shutdown's grace. Its signal aborts with the call's, and with UNAVAILABLE /
+ * `SERVER_DRAINING` as soon as the server shuts down.
+ */
+export async function untilDraining<T>(
+  ctx: CallContext,
+  message: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const end = new AbortController();
+  using _draining = onAbort(ctx.draining, () => end.abort(serverDraining(message)));
+  using _gone = onAbort(ctx.signal, () => end.abort(ctx.signal.reason));
+  return await work(end.signal);
+}
