@@ -10,7 +10,7 @@ import type { Fault } from "../../lib/runtime/fault.ts";
 import { until } from "../../lib/runtime/wait.ts";
 
 /** Waits for a condition as long as a busy machine may need. */
-export const eventually = <T>(condition: () => T) => expect.poll(condition, { timeout: 4_000 });
+export const eventually = <T>(condition: () => T) => expect.poll(condition);
 
 /** A scheduler that says what it is told to, and notes what it hears. */
 export class FakeScheduler {

@@ -13,7 +13,7 @@ createLogger("test", { write: () => {} });
 
 const keys = generateKeyPair();
 const claims: Claims = { subject: "me", org: "acme", scopes: ["machines:read", "machines:write"] };
-const soon = { timeoutMs: 4_000 };
+const soon = { timeoutMs: 15_000 };
 
 test.each(["Bearer", "bearer", "FlyV1", "Bearer FlyV1"])(
   "a token is taken under the scheme %s",

@@ -12,7 +12,7 @@ startTelemetry({});
 const lines: Record<string, unknown>[] = [];
 createLogger("test", { write: (line) => lines.push(JSON.parse(line)) });
 
-const soon = { timeoutMs: 4_000 };
+const soon = { timeoutMs: 15_000 };
 
 describe("errors", () => {
   test("a fault reaches the caller whole: code, reason, message, facts, violations and delay", async () => {

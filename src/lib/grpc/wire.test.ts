@@ -7,7 +7,6 @@ import { openWire, type Wire, type WireUser } from "./wire.ts";
 
 createLogger("test", { write: () => {} });
 
-const patient = { timeout: 4_000 };
 const forever = { timeoutMs: Number.POSITIVE_INFINITY };
 
 /** One end: notes what it is told, and does what a test wants. */
@@ -65,7 +64,7 @@ describe("a wire", () => {
 
     for (const text of words) client.wire?.send({ text });
 
-    await expect.poll(() => client.heard.length, patient).toBe(1_000);
+    await expect.poll(() => client.heard.length).toBe(1_000);
     expect(client.heard).toEqual(words.map((word) => `${word}!`));
   });
 
@@ -79,8 +78,8 @@ describe("a wire", () => {
     while (client.wire?.send({ text: big }) && sent < 10_000) sent++;
 
     expect(sent).toBeLessThan(10_000);
-    await expect.poll(() => client.told, patient).toContain("drained");
-    await expect.poll(() => server.heard.length, patient).toBe(sent);
+    await expect.poll(() => client.told).toContain("drained");
+    await expect.poll(() => server.heard.length).toBe(sent);
   });
 
   test("that the server ends is over for both without a fault, once", async () => {
@@ -108,10 +107,10 @@ describe("a wire", () => {
 
     client.wire?.send({ text: "all" });
     client.wire?.end();
-    await expect.poll(() => server.told, patient).toEqual(["finished"]);
+    await expect.poll(() => server.told).toEqual(["finished"]);
     server.wire?.send({ text: "still" });
 
-    await expect.poll(() => client.heard, patient).toEqual(["still"]);
+    await expect.poll(() => client.heard).toEqual(["still"]);
     server.wire?.end();
     expect(await client.over.promise).toBeUndefined();
   });
@@ -168,7 +167,7 @@ describe("a wire", () => {
     const abort = new AbortController();
     const client = opened(service, new End(), abort.signal);
     client.wire?.send({ text: "here" });
-    await expect.poll(() => server.heard, patient).toEqual(["here"]);
+    await expect.poll(() => server.heard).toEqual(["here"]);
 
     abort.abort(new Fault("CANCELLED", "LEAVING", "leaving"));
 
@@ -186,7 +185,7 @@ describe("a wire", () => {
     };
     const client = opened(service, user);
     client.wire?.send({ text: "here" });
-    await expect.poll(() => server.heard, patient).toEqual(["here"]);
+    await expect.poll(() => server.heard).toEqual(["here"]);
 
     server.wire?.send({ text: "nonsense" });
 

@@ -12,15 +12,12 @@ import { registry } from "./metrics.ts";
 import { startTelemetry } from "./telemetry.ts";
 import { activeTraceparent, recordSpan, withRemoteParent, withSpan } from "./tracing.ts";
 
-/** Polling is patient: the machine may be busy. */
-const patient = { timeout: 4_000 };
-
 const exporter = new InMemorySpanExporter();
 startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
 createLogger("test", { write: () => {} });
 beforeEach(() => exporter.reset());
 
-const soon = { timeoutMs: 4_000 };
+const soon = { timeoutMs: 15_000 };
 const NAME = "test.v1.Echo/One";
 
 describe("our own spans", () => {
@@ -85,7 +82,7 @@ describe("our own spans", () => {
     const [inner, outer] = [only("inner"), only("outer")];
     expect(ms(inner.startTime)).toBeGreaterThan(ms(outer.startTime));
     expect(ms(inner.endTime)).toBeLessThanOrEqual(ms(outer.endTime));
-    expect(Math.abs(ms(outer.endTime) - now())).toBeLessThan(1_000);
+    expect(Math.abs(ms(outer.endTime) - now())).toBeLessThan(60_000);
   });
 
   test("of the past keep their microseconds", async () => {
@@ -163,16 +160,16 @@ describe("a call", () => {
     abort.abort();
     await outcome.catch(() => {});
 
-    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["CANCELLED"]);
+    await expect.poll(() => statuses(SpanKind.SERVER)).toEqual(["CANCELLED"]);
     expect(statuses(SpanKind.CLIENT)).toEqual(["CANCELLED"]);
   });
 
   test("whose deadline passes gives a server span that says so", async () => {
     await using service = await echo(endless(Promise.withResolvers<void>()));
 
-    await call(service.client, service.client.one, { text: "" }, { timeoutMs: 60 }).catch(() => {});
+    await call(service.client, service.client.one, { text: "" }, { timeoutMs: 1_000 }).catch(() => {});
 
-    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["DEADLINE_EXCEEDED"]);
+    await expect.poll(() => statuses(SpanKind.SERVER)).toEqual(["DEADLINE_EXCEEDED"]);
     expect(statuses(SpanKind.CLIENT)).toEqual(["DEADLINE_EXCEEDED"]);
   });
 
@@ -187,12 +184,13 @@ describe("a call", () => {
       expect(way.parentSpanContext?.spanId).toBe(client.spanContext().spanId);
     }
     const server = only(NAME, SpanKind.SERVER);
-    expect(ms(request.endTime)).toBeGreaterThan(ms(request.startTime));
-    // Of two clocks, the one in whole milliseconds, so nearly.
-    expect(Math.abs(ms(request.startTime) - ms(client.startTime))).toBeLessThan(2);
-    expect(Math.abs(ms(request.endTime) - ms(server.startTime))).toBeLessThan(2);
-    expect(Math.abs(ms(response.startTime) - ms(server.endTime))).toBeLessThan(2);
-    expect(Math.abs(ms(response.endTime) - ms(client.endTime))).toBeLessThan(2);
+    const moments = [request.startTime, request.endTime, server.startTime];
+    moments.push(server.endTime, response.startTime, response.endTime);
+    expect(moments.map(ms)).toEqual(moments.map(ms).toSorted((a, b) => a - b));
+    expect(request.duration).not.toEqual([0, 0]);
+    expect(response.duration).not.toEqual([0, 0]);
+    expect(ms(request.startTime)).toBeCloseTo(ms(client.startTime), 2);
+    expect(ms(response.endTime)).toBeCloseTo(ms(client.endTime), 2);
   });
 
   test("inside a trace has no such spans: there it is the client span's own time", async () => {
@@ -227,7 +225,7 @@ describe("a call", () => {
 
     for await (const _ of openStream(service.client, service.client.down, { text: "" }, soon)) break;
 
-    await expect.poll(() => statuses(SpanKind.SERVER), patient).toEqual(["CANCELLED"]);
+    await expect.poll(() => statuses(SpanKind.SERVER)).toEqual(["CANCELLED"]);
     const server = only("test.v1.Echo/Down", SpanKind.SERVER);
     expect(inside).toContain(server.spanContext().spanId);
   });

@@ -35,7 +35,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-const open = async (): Promise<Qmp> => Qmp.open(await connectIn(dir, "qmp.sock"), 2_000);
+const open = async (): Promise<Qmp> => Qmp.open(await connectIn(dir, "qmp.sock"), 15_000);
 
 describe("QEMU's monitor", () => {
   test("gives each command its own answer, in whatever order they come", async () => {

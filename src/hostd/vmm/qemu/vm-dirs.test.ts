@@ -101,7 +101,7 @@ describe("a process", () => {
     expect(isAlive(id)).toBe(true);
     expect(isAlive({ ...id, startTicks: "1" })).toBe(false);
     await expect.poll(() => findByArgument(mark)).toEqual([{ id, argument: `${mark}x` }]);
-    await killAndWait([id, { pid: process.pid, startTicks: "1" }], 5_000);
+    await killAndWait([id, { pid: process.pid, startTicks: "1" }], 15_000);
 
     expect(isAlive(id)).toBe(false);
     expect(findByArgument(mark)).toEqual([]);

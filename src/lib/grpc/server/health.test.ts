@@ -9,7 +9,7 @@ const SERVICE = "windhover.test.v1.Test";
 const SERVING = 1;
 const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
-const soon = { timeoutMs: 4_000 };
+const soon = { timeoutMs: 15_000 };
 
 const health = new Health([SERVICE]);
 let close: Running;

@@ -17,7 +17,7 @@ createLogger("test", { write: (line) => lines.push(JSON.parse(line)) });
 const folder = temporaryFolder("serve");
 afterAll(() => folder.remove());
 
-const soon = { timeoutMs: 4_000 };
+const soon = { timeoutMs: 15_000 };
 const forever = { timeoutMs: Number.POSITIVE_INFINITY };
 
 test("a taken port is a fault that names the address and the variable to set", async () => {
@@ -124,7 +124,7 @@ test("what has not finished at the end of the grace is cut off, and the log says
     },
     { graceMs: 50 },
   );
-  const outcome = failure(call(service.client, service.client.one, { text: "" }, { timeoutMs: 4_000 }));
+  const outcome = failure(call(service.client, service.client.one, { text: "" }, soon));
   await began.promise;
 
   await service.close();

@@ -42,7 +42,11 @@ test("it ends early when it is told to, and when the server has gone", async () 
   const close = await serving("127.0.0.1:0");
   const before = await served();
 
-  await rehearse("127.0.0.1:0", close.port, 1_000_000, AbortSignal.timeout(150));
+  const abort = new AbortController();
+  const calling = rehearse("127.0.0.1:0", close.port, 1_000_000, abort.signal);
+  await expect.poll(served).toBeGreaterThan(before);
+  abort.abort();
+  await calling;
   const { port } = close;
   await close();
   await rehearse("127.0.0.1:0", port, 1_000_000, NEVER);
