@@ -1,14 +1,13 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
 import { ROOT } from "../../tools/lib/paths.ts";
 
 const README = join(ROOT, "bench/README.md");
 
 /** Puts the outcome of a benchmark into `bench/README.md`, in the place of the last one. */
 export function writeReadme(name: string, text: string): void {
-  const draft = `${README}.new`;
-  writeFileSync(draft, replaceBetween(readFileSync(README, "utf8"), name, text));
-  renameSync(draft, README);
+  replaceFileSync(README, replaceBetween(readFileSync(README, "utf8"), name, text), 0o644);
 }
 
 /** Replaces what stands between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Throws when they are not there. */

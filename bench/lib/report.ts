@@ -1,5 +1,6 @@
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
 import { ROOT } from "../../tools/lib/paths.ts";
 import { describeMachine, load, type MachineInfo, type VmmInfo } from "./machine.ts";
 import { type Row, summarize } from "./percentiles.ts";
@@ -140,7 +141,6 @@ export function verdict(row: Row, target: Target | undefined): string {
 
 function write(file: string, text: string): string {
   const path = join(RESULTS, file);
-  writeFileSync(`${path}.new`, text);
-  renameSync(`${path}.new`, path);
+  replaceFileSync(path, text, 0o644);
   return `bench/results/${file}`;
 }

@@ -1,6 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { generateKeyPair, mintToken } from "../../src/lib/auth/auth.ts";
+import { writeDurably } from "../../src/lib/stores/durable-file.ts";
 import type { Layout } from "../settings/layout.ts";
 
 /** The organisation of the development token; `api` makes it with its first migration. */
@@ -19,13 +20,13 @@ export interface Tokens {
 export async function ensureKeys(layout: Layout): Promise<Tokens> {
   if (!existsSync(layout.signingKeyFile) || !existsSync(layout.publicKeyFile)) {
     const pair = generateKeyPair();
-    writePrivately(layout.publicKeyFile, pair.publicKey);
-    writePrivately(layout.signingKeyFile, pair.privateKey);
-    writePrivately(layout.tokenFile, await mintDevelopmentToken(pair.privateKey));
+    await writePrivately(layout.publicKeyFile, pair.publicKey);
+    await writePrivately(layout.signingKeyFile, pair.privateKey);
+    await writePrivately(layout.tokenFile, await mintDevelopmentToken(pair.privateKey));
   }
   const signingKey = readFileSync(layout.signingKeyFile, "utf8");
   if (!existsSync(layout.tokenFile)) {
-    writePrivately(layout.tokenFile, await mintDevelopmentToken(signingKey));
+    await writePrivately(layout.tokenFile, await mintDevelopmentToken(signingKey));
   }
   return {
     development: readFileSync(layout.tokenFile, "utf8").trim(),
@@ -43,10 +44,7 @@ function mintDevelopmentToken(signingKey: string): Promise<string> {
 }
 
 /** Whole or not at all, and never readable by others, not even for a moment. */
-function writePrivately(path: string, content: string): void {
+async function writePrivately(path: string, content: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${content.trimEnd()}\n`, { mode: 0o600 });
-  chmodSync(draft, 0o600);
-  renameSync(draft, path);
+  await writeDurably(path, `${content.trimEnd()}\n`);
 }

@@ -1,4 +1,5 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
 import type { FleetSettings } from "../settings/settings.ts";
 import type { PartState } from "./part.ts";
 import { bootId, isAlive, type ProcessIdentity } from "./processes.ts";
@@ -35,11 +36,9 @@ export interface FleetState {
   }[];
 }
 
-/** Replaces the state as a whole; a reader sees the old or the new. */
+/** Replaces the state as a whole; a reader sees the old or the new. After a power cut nothing of the fleet runs. */
 export function writeState(path: string, state: FleetState): void {
-  const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(state, undefined, 2)}\n`, { mode: 0o600 });
-  renameSync(draft, path);
+  replaceFileSync(path, `${JSON.stringify(state, undefined, 2)}\n`);
 }
 
 /** The last state written; undefined when there never was a fleet, or its state is not legible. */

@@ -1,6 +1,7 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { logger } from "../../lib/runtime/log.ts";
+import { writeDurably } from "../../lib/stores/durable-file.ts";
 import { type HostEntry, parseHostEntries } from "../domain/host-table.ts";
 
 /** Signs of life alone are written this often; new facts at once. */
@@ -8,8 +9,8 @@ const SEEN_MS = 60_000;
 const DEBOUNCE_MS = 100;
 
 /**
- * Keeps the table of hosts in a file, so that an api that restarts with everything central down still finds every machine. Written behind the
- * requests' backs, whole and atomically: a crash leaves the old file or the new one.
+ * Keeps the table of hosts in a file, so that an api that restarts with everything central down still finds every machine. Written in the
+ * background; a crash or a power cut leaves the old file or the new one.
  */
 export class HostFile {
   readonly #path: string;
@@ -53,17 +54,9 @@ export class HostFile {
   }
 
   async #write(): Promise<void> {
-    const temporary = `${this.#path}.tmp`;
     try {
       await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
-      const file = await open(temporary, "w", 0o600);
-      try {
-        await file.writeFile(`${JSON.stringify(this.#entries(), null, 1)}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(temporary, this.#path);
+      await writeDurably(this.#path, `${JSON.stringify(this.#entries(), null, 1)}\n`);
     } catch (error) {
       logger.warn("the table of hosts could not be written", { path: this.#path, error });
     }

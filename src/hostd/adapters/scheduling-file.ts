@@ -1,7 +1,8 @@
-import { open, readFile, rename } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
+import { writeDurably } from "../../lib/stores/durable-file.ts";
 import type { Scheduling, SchedulingState } from "../domain/scheduling.ts";
 
 const WORDS: readonly string[] = ["open", "cordoned", "draining"] satisfies Scheduling[];
@@ -59,29 +60,12 @@ export class SchedulingFile implements SchedulingState {
   }
 
   async #write(scheduling: Scheduling): Promise<void> {
-    const draft = `${this.#path}.new`;
     try {
-      await durably(draft, "w", (file) => file.writeFile(`${scheduling}\n`));
-      await rename(draft, this.#path);
-      await durably(dirname(this.#path), "r", async () => {});
+      await writeDurably(this.#path, `${scheduling}\n`);
     } catch (cause) {
       if (!(cause instanceof Error && "code" in cause && cause.code === "ENOSPC")) throw cause;
       throw new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", "the host's disk is full", {}, { cause });
     }
-  }
-}
-
-async function durably(
-  path: string,
-  flags: string,
-  work: (file: Awaited<ReturnType<typeof open>>) => Promise<void>,
-): Promise<void> {
-  const file = await open(path, flags, 0o600);
-  try {
-    await work(file);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { logger } from "../../lib/runtime/log.ts";
+import { replaceFileSync } from "../../lib/stores/durable-file.ts";
 import type { PoolMetrics } from "./pool-metrics.ts";
 import { type GuestAssets, loadGuestAssets } from "./qemu/assets.ts";
 import type { Acceleration } from "./qemu/command-line.ts";
@@ -111,7 +112,7 @@ async function choose(options: SelectOptions, base: Base): Promise<Choice> {
     if (!ok) continue;
     const key = choiceKey(options, base.assets, base.confinement);
     const choice = { key, acceleration, reason: findings.join("; ") };
-    writeChoice(options.dir, choice);
+    replaceFileSync(join(options.dir, CHOICE), `${JSON.stringify(choice)}\n`);
     return choice;
   }
   throw new Error(`this host cannot run VMs: ${findings.join("; ")}`);
@@ -187,12 +188,6 @@ function readChoice(
   } catch {
     return undefined;
   }
-}
-
-function writeChoice(dir: string, choice: Choice): void {
-  const file = join(dir, CHOICE);
-  writeFileSync(`${file}.new`, `${JSON.stringify(choice)}\n`);
-  renameSync(`${file}.new`, file);
 }
 
 /** Hosts on one machine should not share uids, and nobody tells them apart but by their directories. */

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, open, rename, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { type Digest, digestOf } from "../../lib/oci/digest.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
@@ -8,20 +7,6 @@ import { sleep } from "../../lib/runtime/wait.ts";
 /** Large enough to keep the disk busy, small enough to let other work in between. */
 const CHUNK = 1024 * 1024;
 const SYNC_EVERY_MS = 300;
-
-/** Writes a small file so that after a crash it is there whole, or not at all. */
-export async function writeDurably(path: string, content: string): Promise<void> {
-  const temporary = `${path}.tmp`;
-  const file = await open(temporary, "w", 0o644);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
-}
 
 /** Brings a file's bytes to the disk. */
 export async function syncFile(path: string): Promise<void> {
@@ -41,16 +26,6 @@ export async function syncWhileWritten(path: string, signal: AbortSignal): Promi
   while (!signal.aborted) {
     await sleep(SYNC_EVERY_MS, signal);
     await syncFile(path).catch(() => undefined);
-  }
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

@@ -1,10 +1,11 @@
 import { readFile, rename, unlink, utimes } from "node:fs/promises";
 import { type Digest, digestOf, parseDigest } from "../../lib/oci/digest.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
+import { syncFolder, writeDurably } from "../../lib/stores/durable-file.ts";
 import type { Image } from "../domain/image.ts";
 import type { ImageStore } from "../domain/images.ts";
 import { type CacheDir, namesIn } from "./cache-dir.ts";
-import { fileInfo, isMissing, syncDirectory, writeDurably } from "./disk.ts";
+import { fileInfo, isMissing } from "./disk.ts";
 
 /**
  * Grows whenever the same image would come out as other bytes: a change of flattening, or of the writer's options. Images of
@@ -96,9 +97,9 @@ export class ImageFiles implements ImageStore {
   async put(image: Omit<Image, "rootfsPath">, rootfsDigest: Digest, from: string): Promise<Image> {
     const { digest } = image;
     await rename(from, this.#dir.squashfs(digest));
-    await syncDirectory(this.#dir.rootfs);
+    await syncFolder(this.#dir.rootfs);
     const metadata: Metadata = { builder: BUILDER_VERSION, image, rootfsDigest };
-    await writeDurably(this.#dir.metadata(digest), `${JSON.stringify(metadata, undefined, 2)}\n`);
+    await writeDurably(this.#dir.metadata(digest), `${JSON.stringify(metadata, undefined, 2)}\n`, 0o644);
     const full = { ...image, rootfsPath: this.#dir.squashfs(digest) };
     const known = { image: full, rootfsDigest, builder: BUILDER_VERSION, lastUseMs: this.#clock.now() };
     this.#known.set(digest, known);

@@ -1,8 +1,9 @@
 import { mkdir, open, readdir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf, hexOf, parseDigest } from "../../lib/oci/digest.ts";
+import { syncFolder } from "../../lib/stores/durable-file.ts";
 import { OWNER, type Pin, type PinStore } from "../domain/pins.ts";
-import { isMissing, syncDirectory } from "./disk.ts";
+import { isMissing } from "./disk.ts";
 
 /** Keeps pins as empty files, `<image>/<owner>`: a pin is there or it is not, whenever the power goes. */
 export class PinFiles implements PinStore {
@@ -27,10 +28,10 @@ export class PinFiles implements PinStore {
   async add({ digest, owner }: Pin): Promise<void> {
     const dir = join(this.#dir, hexOf(digest));
     for (;;) {
-      if ((await mkdir(dir, { recursive: true })) !== undefined) await syncDirectory(this.#dir);
+      if ((await mkdir(dir, { recursive: true })) !== undefined) await syncFolder(this.#dir);
       try {
         await (await open(join(dir, owner), "w", 0o644)).close();
-        await syncDirectory(dir);
+        await syncFolder(dir);
         return;
       } catch (err) {
         // The last pin was removed just now, and the directory with it.
@@ -43,7 +44,7 @@ export class PinFiles implements PinStore {
     const dir = join(this.#dir, hexOf(digest));
     try {
       await unlink(join(dir, owner));
-      await syncDirectory(dir);
+      await syncFolder(dir);
     } catch (err) {
       if (!isMissing(err)) throw err;
     }

@@ -5,13 +5,12 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
-  renameSync,
   statSync,
   truncateSync,
-  writeFileSync,
 } from "node:fs";
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { replaceFileSync } from "../../../lib/stores/durable-file.ts";
 import type { Way } from "../vmm.ts";
 import type { ProcessId } from "./process.ts";
 
@@ -103,9 +102,7 @@ export class VmDirs {
 
   /** Writes the record; whole, even when we are killed meanwhile. */
   writeRecord(vmId: string, record: VmRecord): void {
-    const file = join(this.path(vmId), RECORD);
-    writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    replaceFileSync(join(this.path(vmId), RECORD), JSON.stringify(record));
   }
 
   /** The record, or undefined when the VM never got that far. */

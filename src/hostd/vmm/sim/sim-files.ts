@@ -1,5 +1,6 @@
-import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFileSync } from "../../../lib/stores/durable-file.ts";
 import type { VmExit } from "../vmm.ts";
 import type { SimScript } from "./sim-script.ts";
 
@@ -69,8 +70,7 @@ export class SimFiles {
   }
 
   #replace(all: ReadonlyMap<string, SimRecord>): void {
-    writeFileSync(`${this.#path}.new`, [...all].map((entry) => `${JSON.stringify(entry)}\n`).join(""));
-    renameSync(`${this.#path}.new`, this.#path);
+    replaceFileSync(this.#path, [...all].map((entry) => `${JSON.stringify(entry)}\n`).join(""));
   }
 
   #append(entry: Entry): void {
