@@ -1,7 +1,7 @@
 import { requireScope, type Scope as TokenScope } from "../lib/auth/auth.ts";
 import { type CallContext, remainingMs } from "../lib/grpc/rpc.ts";
 import { annotate, attribute } from "../lib/otel/tracing.ts";
-import { invalid, type Violation } from "../lib/runtime/fault.ts";
+import { invalid } from "../lib/runtime/fault.ts";
 import { type MachineId, parseMachineId } from "./domain/machine-id.ts";
 import type { NameCheck } from "./domain/names.ts";
 import type { Caller } from "./domain/scope.ts";
@@ -22,21 +22,6 @@ export function machineIdOf(text: string): MachineId {
   }
   const description = text === "" ? "is required" : "must be 14 lower-case hex digits, e.g. 0000148ed5a2f3";
   throw invalid([{ field: "machine_id", description }]);
-}
-
-/** Collects everything that is wrong with a request. */
-export class Problems {
-  readonly #violations: Violation[] = [];
-
-  /** Notes a problem when there is one. */
-  add(field: string, description: string | undefined): void {
-    if (description !== undefined) this.#violations.push({ field, description });
-  }
-
-  /** @throws Fault INVALID_FIELDS with everything noted */
-  check(): void {
-    if (this.#violations.length > 0) throw invalid(this.#violations);
-  }
 }
 
 /** A field that holds a name. @throws Fault INVALID_FIELDS */

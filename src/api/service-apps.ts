@@ -1,23 +1,24 @@
 import type { AppsServiceServer, App as WireApp } from "../gen/windhover/machines/v1/apps.ts";
 import { requireScope } from "../lib/auth/auth.ts";
 import { unary } from "../lib/grpc/rpc.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import type { AppStore } from "./adapters/app-store.ts";
 import type { Apps } from "./apps.ts";
 import { timeTo } from "./convert-machine.ts";
 import type { App } from "./domain/app.ts";
 import { checkAppName, checkSlug } from "./domain/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "./domain/page-token.ts";
-import { callerOf, nameOf, Problems } from "./request.ts";
+import { callerOf, nameOf } from "./request.ts";
 
 /** Puts apps on the wire: checks and converts, and decides nothing else. */
 export function appsService(store: AppStore, apps: Apps): AppsServiceServer {
   return {
     createApp: unary(async (req, ctx) => {
       const { org } = callerOf(ctx, "machines:write");
-      const problems = new Problems();
-      problems.add("name", checkAppName(req.name));
-      if (req.org !== "") problems.add("org", checkSlug(req.org));
-      problems.check();
+      const violations = new Violations();
+      violations.add("name", checkAppName(req.name));
+      if (req.org !== "") violations.add("org", checkSlug(req.org));
+      violations.throwIfAny();
       if (req.org !== "" && req.org !== org) requireScope(ctx, "admin");
       return { app: appTo(await store.create(req.name, req.org || org)) };
     }),

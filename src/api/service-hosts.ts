@@ -7,6 +7,7 @@ import type {
 import { Scheduling } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth/auth.ts";
 import { serverStream, unary } from "../lib/grpc/rpc.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import { measureDrain } from "./adapters/metrics.ts";
 import { drainedTo, entryOf } from "./convert-hosts.ts";
 import { eventFrom, machineFrom } from "./convert-machine.ts";
@@ -16,7 +17,7 @@ import type { HostEvent } from "./domain/outbox.ts";
 import type { HostLists } from "./host-lists.ts";
 import type { Hosts } from "./hosts.ts";
 import type { Operators } from "./operators.ts";
-import { callerOf, Problems } from "./request.ts";
+import { callerOf } from "./request.ts";
 
 const MAX_EVENTS = 500;
 const MAX_TEXT = 1_024;
@@ -29,10 +30,10 @@ export function hostsService(lists: HostLists, operators: Operators): HostsServi
     })),
     setHostScheduling: unary(async (req, ctx) => {
       const caller = callerOf(ctx, "admin");
-      const problems = new Problems();
+      const violations = new Violations();
       if (req.scheduling !== Scheduling.OPEN && req.scheduling !== Scheduling.CORDONED)
-        problems.add("scheduling", "must be open or cordoned; to empty a host, use DrainHost");
-      problems.check();
+        violations.add("scheduling", "must be open or cordoned; to empty a host, use DrainHost");
+      violations.throwIfAny();
       const { host, previous } = await operators.setScheduling(req.host, req.scheduling, caller);
       return { hostNumber: host.number, previous };
     }),
@@ -60,35 +61,35 @@ export function hostReportsService(hosts: Hosts): HostReportsServiceServer {
 }
 
 function entryFrom(req: AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
-  const problems = new Problems();
-  checkIdentity(req.number, "number", req.identity, problems);
+  const violations = new Violations();
+  checkIdentity(req.number, "number", req.identity, violations);
   for (const field of ["name", "region", "address"] as const) {
-    if (req[field] === "") problems.add(field, "is required");
+    if (req[field] === "") violations.add(field, "is required");
   }
   const { name, region, zone, address, vmm, acceleration, isolation } = req;
   for (const [field, text] of Object.entries({ name, region, zone, address, vmm, acceleration, isolation })) {
-    if (text.length > MAX_TEXT) problems.add(field, `must have at most ${MAX_TEXT} characters`);
+    if (text.length > MAX_TEXT) violations.add(field, `must have at most ${MAX_TEXT} characters`);
   }
-  problems.check();
+  violations.throwIfAny();
   return entryOf(req);
 }
 
 function eventsFrom(req: ReportEventsRequest): readonly HostEvent[] {
-  const problems = new Problems();
-  checkIdentity(req.hostNumber, "host_number", req.identity, problems);
-  if (req.events.length > MAX_EVENTS) problems.add("events", `must be at most ${MAX_EVENTS}`);
+  const violations = new Violations();
+  checkIdentity(req.hostNumber, "host_number", req.identity, violations);
+  if (req.events.length > MAX_EVENTS) violations.add("events", `must be at most ${MAX_EVENTS}`);
   let last = 0n;
   for (const [i, { sequence, machine, event }] of req.events.entries()) {
     const at = `events[${i}]`;
-    if (sequence <= last) problems.add(`${at}.sequence`, "must be greater than the one before");
+    if (sequence <= last) violations.add(`${at}.sequence`, "must be greater than the one before");
     last = sequence;
     const id = parseMachineId(machine?.id ?? "");
     // A host speaks for its own machines only.
     if (!id || hostNumberOf(id) !== req.hostNumber)
-      problems.add(`${at}.machine.id`, "must be a machine of the host");
-    if (event?.id === "") problems.add(`${at}.event.id`, "is required");
+      violations.add(`${at}.machine.id`, "must be a machine of the host");
+    if (event?.id === "") violations.add(`${at}.event.id`, "is required");
   }
-  problems.check();
+  violations.throwIfAny();
   return req.events.flatMap(({ sequence, machine, event }) =>
     machine
       ? [{ sequence, machine: machineFrom(machine), ...(event ? { event: eventFrom(event) } : {}) }]
@@ -96,7 +97,7 @@ function eventsFrom(req: ReportEventsRequest): readonly HostEvent[] {
   );
 }
 
-function checkIdentity(number: number, field: string, identity: string, problems: Problems): void {
-  if (number < 0 || number > MAX_HOST_NUMBER) problems.add(field, `must be 0 to ${MAX_HOST_NUMBER}`);
-  if (identity === "" || identity.length > MAX_TEXT) problems.add("identity", "is required");
+function checkIdentity(number: number, field: string, identity: string, violations: Violations): void {
+  if (number < 0 || number > MAX_HOST_NUMBER) violations.add(field, `must be 0 to ${MAX_HOST_NUMBER}`);
+  if (identity === "" || identity.length > MAX_TEXT) violations.add("identity", "is required");
 }

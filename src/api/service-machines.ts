@@ -10,6 +10,7 @@ import type {
 import { untilDraining } from "../lib/grpc/draining.ts";
 import { serverStream, unary } from "../lib/grpc/rpc.ts";
 import { withSpan } from "../lib/otel/tracing.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import type { MachineQuery } from "./adapters/machine-store.ts";
 import { measureCreate, measureStart } from "./adapters/metrics.ts";
 import { configInput, durationMs } from "./convert-config.ts";
@@ -26,7 +27,7 @@ import type { KnownRegions } from "./domain/regions.ts";
 import { checkStop, type ImageCheck } from "./domain/validate-config.ts";
 import { validateCreate } from "./domain/validate-create.ts";
 import type { MachineLists } from "./machine-lists.ts";
-import { callerOf, machineIdOf, nameOf, Problems } from "./request.ts";
+import { callerOf, machineIdOf, nameOf } from "./request.ts";
 
 /** What the service puts on the wire. */
 export interface MachinesServiceParts {
@@ -134,12 +135,12 @@ function createRequest(req: CreateMachineRequest, org: string, parts: MachinesSe
 
 /** The query, and the name of the list that its page tokens belong to. */
 function listQuery(req: ListMachinesRequest, org: string): { query: MachineQuery; list: string } {
-  const problems = new Problems();
-  if (req.app !== "") problems.add("app", checkAppName(req.app));
+  const violations = new Violations();
+  if (req.app !== "") violations.add("app", checkAppName(req.app));
   const asked = [...new Set(req.states.map(stateFrom))];
   if (asked.includes("unknown"))
-    problems.add("states", "must be states of windhover.machines.v1.MachineState");
-  problems.check();
+    violations.add("states", "must be states of windhover.machines.v1.MachineState");
+  violations.throwIfAny();
   const states = asked.length > 0 ? asked : MACHINE_STATES.filter((state) => state !== "destroyed");
   const list = `machines/${org}/${req.app}/${[...asked].sort().join(",")}`;
   const [createTime, createId] = decodePageToken(list, 2, req.pageToken) ?? [];
@@ -149,39 +150,39 @@ function listQuery(req: ListMachinesRequest, org: string): { query: MachineQuery
 }
 
 function settleOf(ms: number | undefined): number | undefined {
-  const problems = new Problems();
-  if (ms !== undefined && !(ms >= 0 && ms <= MAX_SETTLE_MS)) problems.add("settle", "must be 0 to 10 s");
-  problems.check();
+  const violations = new Violations();
+  if (ms !== undefined && !(ms >= 0 && ms <= MAX_SETTLE_MS)) violations.add("settle", "must be 0 to 10 s");
+  violations.throwIfAny();
   return ms;
 }
 
 function overrides(req: StopMachineRequest): StopOverrides {
   const timeoutMs = durationMs(req.timeout);
-  const problems = new Problems();
+  const violations = new Violations();
   checkStop("signal", "timeout", req.signal, timeoutMs ?? 0, (field, description) =>
-    problems.add(field, description),
+    violations.add(field, description),
   );
-  problems.check();
+  violations.throwIfAny();
   return { signal: req.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
 }
 
 function waitFor(req: WaitMachineRequest): WaitFor {
   const states: MachineState[] = req.states.length > 0 ? req.states.map(stateFrom) : ["started"];
   const timeoutMs = durationMs(req.timeout) ?? DEFAULT_WAIT_MS;
-  const problems = new Problems();
+  const violations = new Violations();
   if (states.includes("unknown"))
-    problems.add("states", "must be states of windhover.machines.v1.MachineState");
-  if (!(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS)) problems.add("timeout", "must be 1 ms to 5 min");
-  problems.check();
+    violations.add("states", "must be states of windhover.machines.v1.MachineState");
+  if (!(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS)) violations.add("timeout", "must be 1 ms to 5 min");
+  violations.throwIfAny();
   return { states, timeoutMs };
 }
 
 function logQuery(req: StreamLogsRequest): LogQuery {
-  const problems = new Problems();
+  const violations = new Violations();
   if (req.tail !== undefined && (req.tail < 0 || req.tail > MAX_TAIL))
-    problems.add("tail", `must be 0 to ${MAX_TAIL}`);
-  if (req.afterSequence < 0n) problems.add("after_sequence", "must not be negative");
-  problems.check();
+    violations.add("tail", `must be 0 to ${MAX_TAIL}`);
+  if (req.afterSequence < 0n) violations.add("after_sequence", "must not be negative");
+  violations.throwIfAny();
   const tail = req.tail === undefined ? {} : { tail: req.tail };
   return { follow: req.follow, ...tail, afterSequence: req.afterSequence };
 }

@@ -10,12 +10,13 @@ import { mintToken, requireScope, type Scope } from "../lib/auth/auth.ts";
 import { unary } from "../lib/grpc/rpc.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Fault } from "../lib/runtime/fault.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import type { OrganizationStore } from "./adapters/organization-store.ts";
 import { timeTo } from "./convert-machine.ts";
 import { checkSlug } from "./domain/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "./domain/page-token.ts";
 import { type Amount, DEFAULT_QUOTA, type Organization, type Standing } from "./domain/quota.ts";
-import { nameOf, Problems } from "./request.ts";
+import { nameOf } from "./request.ts";
 
 const LIST = "organizations";
 const MAX_MACHINES = 1_000_000;
@@ -33,11 +34,11 @@ export function organizationsService(
   return {
     createOrganization: unary(async (req, ctx) => {
       requireScope(ctx, "admin");
-      const problems = new Problems();
-      problems.add("slug", checkSlug(req.slug));
-      if (req.name.length > MAX_NAME) problems.add("name", `must have at most ${MAX_NAME} characters`);
-      const quota = req.quota ? quotaFrom(req.quota, problems) : DEFAULT_QUOTA;
-      problems.check();
+      const violations = new Violations();
+      violations.add("slug", checkSlug(req.slug));
+      if (req.name.length > MAX_NAME) violations.add("name", `must have at most ${MAX_NAME} characters`);
+      const quota = req.quota ? quotaFrom(req.quota, violations) : DEFAULT_QUOTA;
+      violations.throwIfAny();
       return { organization: organizationTo(await store.create(req.slug, req.name || req.slug, quota)) };
     }),
     getOrganization: unary(async (req, ctx) => {
@@ -56,11 +57,11 @@ export function organizationsService(
     }),
     updateOrganization: unary(async (req, ctx) => {
       requireScope(ctx, "admin");
-      const problems = new Problems();
-      problems.add("slug", checkSlug(req.slug));
-      const standing = standingFrom(req.standing, problems);
-      const quota = req.quota && quotaFrom(req.quota, problems);
-      problems.check();
+      const violations = new Violations();
+      violations.add("slug", checkSlug(req.slug));
+      const standing = standingFrom(req.standing, violations);
+      const quota = req.quota && quotaFrom(req.quota, violations);
+      violations.throwIfAny();
       return { organization: organizationTo(await store.update(req.slug, standing, quota)) };
     }),
     createToken: unary(async (req, ctx) => {
@@ -84,25 +85,26 @@ async function mint(
 }
 
 function tokenRequest(req: CreateTokenRequest): { scopes: Scope[]; ttlSeconds: number } {
-  const problems = new Problems();
-  problems.add("org", checkSlug(req.org));
+  const violations = new Violations();
+  violations.add("org", checkSlug(req.org));
   const scopes = SCOPES.filter((scope) => req.scopes.includes(scope));
   const isKnown = req.scopes.every((scope) => SCOPES.some((known) => known === scope));
-  if (!isKnown || scopes.length === 0) problems.add("scopes", `must be one or more of ${SCOPES.join(", ")}`);
+  if (!isKnown || scopes.length === 0)
+    violations.add("scopes", `must be one or more of ${SCOPES.join(", ")}`);
   const ttl = req.ttlSeconds === 0n ? TTL_SECONDS.usual : req.ttlSeconds;
   if (ttl < TTL_SECONDS.least || ttl > TTL_SECONDS.most) {
-    problems.add("ttl_seconds", `must be ${TTL_SECONDS.least} to ${TTL_SECONDS.most}`);
+    violations.add("ttl_seconds", `must be ${TTL_SECONDS.least} to ${TTL_SECONDS.most}`);
   }
-  problems.check();
+  violations.throwIfAny();
   return { scopes, ttlSeconds: Number(ttl) };
 }
 
-function quotaFrom(quota: Quota, problems: Problems): Amount {
+function quotaFrom(quota: Quota, violations: Violations): Amount {
   const memoryMb = Number(quota.memoryMb);
   if (quota.machines < 0 || quota.machines > MAX_MACHINES)
-    problems.add("quota.machines", `must be 0 to ${MAX_MACHINES}`);
+    violations.add("quota.machines", `must be 0 to ${MAX_MACHINES}`);
   if (memoryMb < 0 || !Number.isSafeInteger(memoryMb))
-    problems.add("quota.memory_mb", "must not be negative");
+    violations.add("quota.memory_mb", "must not be negative");
   return { machines: quota.machines, memoryMb };
 }
 
@@ -112,7 +114,7 @@ const STANDING = {
   banned: WireStanding.BANNED,
 } as const satisfies Record<Standing, WireStanding>;
 
-function standingFrom(standing: WireStanding, problems: Problems): Standing | undefined {
+function standingFrom(standing: WireStanding, violations: Violations): Standing | undefined {
   switch (standing) {
     case WireStanding.UNSPECIFIED:
       return undefined;
@@ -123,7 +125,7 @@ function standingFrom(standing: WireStanding, problems: Problems): Standing | un
     case WireStanding.BANNED:
       return "banned";
     default:
-      problems.add("standing", "must be a value of windhover.admin.v1.Standing");
+      violations.add("standing", "must be a value of windhover.admin.v1.Standing");
       return undefined;
   }
 }

@@ -1,8 +1,9 @@
 import type { ReservationsServiceServer } from "../gen/windhover/admin/v1/hosts.ts";
 import { unary } from "../lib/grpc/rpc.ts";
 import { Fault } from "../lib/runtime/fault.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import type { Schedulers } from "./adapters/schedulers.ts";
-import { callerOf, Problems } from "./request.ts";
+import { callerOf } from "./request.ts";
 
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
@@ -15,10 +16,10 @@ export function reservationsService(
   return {
     listReservations: unary(async (req, ctx) => {
       const caller = callerOf(ctx, "admin");
-      const problems = new Problems();
+      const violations = new Violations();
       if (!(req.pageSize >= 0 && req.pageSize <= MAX_PAGE))
-        problems.add("page_size", `must be from 1 to ${MAX_PAGE}`);
-      problems.check();
+        violations.add("page_size", `must be from 1 to ${MAX_PAGE}`);
+      violations.throwIfAny();
       const region = req.region || ownRegion;
       const known = schedulers.regions();
       if (!known.includes(region)) {

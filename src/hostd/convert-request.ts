@@ -1,7 +1,8 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
 import type { CreateMachineRequest } from "../gen/windhover/hostd/v1/hostd.ts";
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
-import { invalid, type Violation } from "../lib/runtime/fault.ts";
+import { invalid } from "../lib/runtime/fault.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import { stateFromProto } from "./convert.ts";
 import type { StopOptions } from "./domain/halt.ts";
 import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./domain/machine.ts";
@@ -20,9 +21,9 @@ const MAX_TAIL = 10_000;
 /** What a create asks for. Throws INVALID_FIELDS with everything that is wrong; what the api has checked is not checked again. */
 export function placementFromProto(request: CreateMachineRequest): Placement {
   const { machine, reservationId, epoch, keepForLaunch } = request;
-  const problems: Violation[] = [];
+  const violations = new Violations();
   const required = (field: string, value: string): void => {
-    if (value === "") problems.push({ field, description: "is required" });
+    if (value === "") violations.add(field, "is required");
   };
   required("reservation_id", reservationId);
   required("machine.name", machine?.name ?? "");
@@ -31,15 +32,15 @@ export function placementFromProto(request: CreateMachineRequest): Placement {
   required("machine.config.image", machine?.config?.image ?? "");
   const digest = machine?.imageRef?.digest ?? "";
   if (!/^sha256:[0-9a-f]{64}$/.test(digest)) {
-    problems.push({ field: "machine.image_ref.digest", description: "must be sha256: and 64 hex digits" });
+    violations.add("machine.image_ref.digest", "must be sha256: and 64 hex digits");
   }
   const { cpus = 0, memoryMb = 0 } = machine?.config?.guest ?? {};
   if (cpus < 1 || memoryMb < 1) {
-    problems.push({ field: "machine.config.guest", description: "must say CPUs and memory" });
+    violations.add("machine.config.guest", "must say CPUs and memory");
   }
-  const id = collect(problems, () => machineId(machine?.id ?? "", "machine.id"));
-  const config = machine?.config && collect(problems, () => configFromProto(machine.config));
-  if (problems.length > 0 || !machine || !config || !id) throw invalid(problems);
+  const id = violations.collect(() => machineId(machine?.id ?? "", "machine.id"));
+  const config = machine?.config && violations.collect(() => configFromProto(machine.config));
+  if (violations.any || !machine || !config || !id) throw violations.fault();
   const { name, app, org, region, createTraceId } = machine;
   const spec = {
     name,
@@ -55,12 +56,12 @@ export function placementFromProto(request: CreateMachineRequest): Placement {
 
 /** What a stop is told. Throws INVALID_FIELDS. */
 export function stopFromProto(request: { signal: string; timeout: Duration | undefined }): StopOptions {
-  const problems: Violation[] = [];
+  const violations = new Violations();
   if (request.signal !== "" && !STOP_SIGNALS.includes(request.signal)) {
-    problems.push({ field: "signal", description: `must be one of ${STOP_SIGNALS.join(", ")}` });
+    violations.add("signal", `must be one of ${STOP_SIGNALS.join(", ")}`);
   }
-  const timeoutMs = collect(problems, () => between("timeout", request.timeout, 0, MAX_STOP_MS));
-  if (problems.length > 0) throw invalid(problems);
+  const timeoutMs = violations.collect(() => between("timeout", request.timeout, 0, MAX_STOP_MS));
+  violations.throwIfAny();
   return {
     ...(request.signal === "" ? {} : { signal: request.signal }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
@@ -77,19 +78,15 @@ export function waitFromProto(request: {
   states: readonly pb.MachineState[];
   timeout: Duration | undefined;
 }): { readonly states: readonly MachineState[]; readonly timeoutMs: number } {
-  const problems: Violation[] = [];
+  const violations = new Violations();
   const states: MachineState[] = [];
   for (const [index, wire] of request.states.entries()) {
     const state = stateFromProto(wire);
     if (state) states.push(state);
-    else
-      problems.push({
-        field: `states[${index}]`,
-        description: "is no state that a machine can be waited for in",
-      });
+    else violations.add(`states[${index}]`, "is no state that a machine can be waited for in");
   }
-  const timeoutMs = collect(problems, () => between("timeout", request.timeout, 1, MAX_WAIT_MS));
-  if (problems.length > 0) throw invalid(problems);
+  const timeoutMs = violations.collect(() => between("timeout", request.timeout, 1, MAX_WAIT_MS));
+  violations.throwIfAny();
   return { states: states.length > 0 ? states : ["started"], timeoutMs: timeoutMs ?? DEFAULT_WAIT_MS };
 }
 
@@ -98,16 +95,16 @@ export function logsFromProto(request: { tail?: number | undefined; afterSequenc
   readonly tail: number | undefined;
   readonly afterSequence: number;
 } {
-  const problems: Violation[] = [];
+  const violations = new Violations();
   const { tail } = request;
   const afterSequence = Number(request.afterSequence);
   if (tail !== undefined && (tail < 0 || tail > MAX_TAIL)) {
-    problems.push({ field: "tail", description: `must be from 0 to ${MAX_TAIL}` });
+    violations.add("tail", `must be from 0 to ${MAX_TAIL}`);
   }
   if (!Number.isSafeInteger(afterSequence) || afterSequence < 0) {
-    problems.push({ field: "after_sequence", description: "must not be negative" });
+    violations.add("after_sequence", "must not be negative");
   }
-  if (problems.length > 0) throw invalid(problems);
+  violations.throwIfAny();
   return { tail, afterSequence };
 }
 
@@ -158,16 +155,4 @@ function between(
   const ms = Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
   if (ms >= minMs && ms <= maxMs) return ms;
   throw invalid([{ field, description: `must be from ${minMs} ms to ${maxMs / 1_000} s` }]);
-}
-
-/** Adds what `parse` finds wrong to the problems found so far. */
-function collect<T>(problems: Violation[], parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch (err) {
-    const violations = err instanceof Error && "violations" in err ? err.violations : undefined;
-    if (!Array.isArray(violations)) throw err;
-    problems.push(...violations);
-    return undefined;
-  }
 }

@@ -8,7 +8,8 @@ import {
 } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { type Digest, parseDigest } from "../lib/oci/digest.ts";
 import { parseReference } from "../lib/oci/reference.ts";
-import { Fault, invalid, type Violation } from "../lib/runtime/fault.ts";
+import { Fault } from "../lib/runtime/fault.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import type { ImageView, Phase } from "./domain/image.ts";
 import type { EnsureOrder, EnsureStep } from "./domain/images.ts";
 import { OWNER, type Pin } from "./domain/pins.ts";
@@ -27,48 +28,52 @@ const MAX_PINS = 100_000;
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` or `IMAGE_REFERENCE_INVALID` */
 export function toOrder(req: EnsureImageRequest): EnsureOrder {
-  const check = new Check();
+  const violations = new RequestViolations();
   if (req.reference === "")
-    check.wrong("reference", "is required: where the image comes from, such as nginx:1.27");
-  const digest = check.digest("digest", req.digest);
-  const owner = req.owner === "" ? "" : check.owner("owner", req.owner);
-  check.done();
+    violations.add("reference", "is required: where the image comes from, such as nginx:1.27");
+  const digest = violations.digest("digest", req.digest);
+  const owner = req.owner === "" ? "" : violations.owner("owner", req.owner);
+  violations.throwIfAny();
   return { ref: parseReference(req.reference, "reference"), digest, owner };
 }
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function toDigest(req: { readonly digest: string }): Digest {
-  const check = new Check();
-  const digest = check.digest("digest", req.digest);
-  check.done();
+  const violations = new RequestViolations();
+  const digest = violations.digest("digest", req.digest);
+  violations.throwIfAny();
   return digest;
 }
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function toPin(req: PinMessage): Pin {
-  const check = new Check();
-  const pin = { digest: check.digest("digest", req.digest), owner: check.owner("owner", req.owner) };
-  check.done();
+  const violations = new RequestViolations();
+  const pin = {
+    digest: violations.digest("digest", req.digest),
+    owner: violations.owner("owner", req.owner),
+  };
+  violations.throwIfAny();
   return pin;
 }
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function toPins(pins: readonly PinMessage[]): Pin[] {
-  const check = new Check();
-  if (pins.length > MAX_PINS) check.wrong("pins", `holds ${pins.length}; at most ${MAX_PINS} are possible`);
+  const violations = new RequestViolations();
+  if (pins.length > MAX_PINS)
+    violations.add("pins", `holds ${pins.length}; at most ${MAX_PINS} are possible`);
   const parsed = pins.slice(0, MAX_PINS).map((pin, index) => ({
-    digest: check.digest(`pins[${index}].digest`, pin.digest),
-    owner: check.owner(`pins[${index}].owner`, pin.owner),
+    digest: violations.digest(`pins[${index}].digest`, pin.digest),
+    owner: violations.owner(`pins[${index}].owner`, pin.owner),
   }));
-  check.done();
+  violations.throwIfAny();
   return parsed;
 }
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` or `PAGE_TOKEN_INVALID` */
 export function toPage(req: ListImagesRequest): { after: string; limit: number } {
-  const check = new Check();
-  if (req.pageSize < 0) check.wrong("page_size", "must not be negative");
-  check.done();
+  const violations = new RequestViolations();
+  if (req.pageSize < 0) violations.add("page_size", "must not be negative");
+  violations.throwIfAny();
   if (req.pageToken !== "" && parseDigest(req.pageToken) === undefined) {
     const message =
       "the page token did not come from an earlier answer; leave it empty to begin at the first page";
@@ -123,32 +128,22 @@ export function fromImage(image: ImageView): ImageMessage {
   };
 }
 
-/** Collects what is wrong with a request, to tell all of it at once. */
-class Check {
-  readonly #violations: Violation[] = [];
-
-  wrong(field: string, description: string): void {
-    this.#violations.push({ field, description });
-  }
-
+/** Adds the checks of what several requests have in common. */
+class RequestViolations extends Violations {
   digest(field: string, text: string): Digest {
     const digest = parseDigest(text);
-    if (digest === undefined) this.wrong(field, "must be sha256: and 64 lower-case hex digits");
-    // Never used: `done` throws first.
+    if (digest === undefined) this.add(field, "must be sha256: and 64 lower-case hex digits");
+    // Never used: `throwIfAny` throws first.
     return digest ?? "sha256:";
   }
 
   owner(field: string, text: string): string {
     if (!OWNER.test(text)) {
-      this.wrong(
+      this.add(
         field,
         "must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit",
       );
     }
     return text;
-  }
-
-  done(): void {
-    if (this.#violations.length > 0) throw invalid(this.#violations);
   }
 }

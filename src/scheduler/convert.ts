@@ -1,7 +1,8 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
 import * as wire from "../gen/windhover/machines/v1/machine.ts";
 import * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault, invalid, type Violation } from "../lib/runtime/fault.ts";
+import { Fault } from "../lib/runtime/fault.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import type { AttachedHost, BidTerms, HostInfo, HostStatus, Scheduling } from "./domain/attached-host.ts";
 import { type Bid, type Decline, declineReason, type Offer, type Resources } from "./domain/offer.ts";
 import { ANYWHERE, type Placement } from "./domain/placement.ts";
@@ -22,20 +23,20 @@ const ADDRESS = /^(?:unix:\S{1,200}|\S{1,253}:\d{1,5})$/;
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` with everything that is wrong */
 export function toReserveRequest(req: pb.ReserveRequest): ReserveRequest {
-  const check = new Check();
-  check.that(ID.test(req.reservationId), "reservation_id", ID_RULE);
-  const resources = check.resources(req.resources, "resources");
-  check.that(req.imageDigest.length <= 256, "image_digest", "must have at most 256 characters");
-  check.that(req.app.length <= 128, "app", "must have at most 128 characters");
-  check.that(
+  const violations = new RequestViolations();
+  violations.check(ID.test(req.reservationId), "reservation_id", ID_RULE);
+  const resources = violations.resources(req.resources, "resources");
+  violations.check(req.imageDigest.length <= 256, "image_digest", "must have at most 256 characters");
+  violations.check(req.app.length <= 128, "app", "must have at most 128 characters");
+  violations.check(
     req.excludedHosts.length <= MAX_EXCLUDED,
     "excluded_hosts",
     `must be at most ${MAX_EXCLUDED} hosts`,
   );
-  const placement = check.placement(req.placement);
+  const placement = violations.placement(req.placement);
   const { reservationId, imageDigest, app, claimant = "" } = req;
-  check.that(claimant === "" || ID.test(claimant), "claimant", ID_RULE);
-  check.done();
+  violations.check(claimant === "" || ID.test(claimant), "claimant", ID_RULE);
+  violations.throwIfAny();
   return {
     bid: { reservationId, resources, imageDigest, app, placement },
     excluded: new Set(req.excludedHosts),
@@ -45,21 +46,21 @@ export function toReserveRequest(req: pb.ReserveRequest): ReserveRequest {
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` with everything that is wrong */
 export function checkClaim(req: pb.ClaimRequest): void {
-  const check = new Check();
-  check.that(ID.test(req.reservationId), "reservation_id", ID_RULE);
-  check.that(ID.test(req.claimant), "claimant", ID_RULE);
-  check.hostNumber(req.hostNumber, "host_number");
-  check.done();
+  const violations = new RequestViolations();
+  violations.check(ID.test(req.reservationId), "reservation_id", ID_RULE);
+  violations.check(ID.test(req.claimant), "claimant", ID_RULE);
+  violations.hostNumber(req.hostNumber, "host_number");
+  violations.throwIfAny();
 }
 
 /** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` with everything that is wrong */
 export function checkRelease(req: pb.ReleaseRequest): void {
-  const check = new Check();
-  check.that(ID.test(req.reservationId), "reservation_id", ID_RULE);
-  if (req.winner !== undefined) check.hostNumber(req.winner, "winner");
-  check.that(req.refused.length <= MAX_EXCLUDED, "refused", `must be at most ${MAX_EXCLUDED} hosts`);
-  for (const number of req.refused.slice(0, MAX_EXCLUDED)) check.hostNumber(number, "refused");
-  check.done();
+  const violations = new RequestViolations();
+  violations.check(ID.test(req.reservationId), "reservation_id", ID_RULE);
+  if (req.winner !== undefined) violations.hostNumber(req.winner, "winner");
+  violations.check(req.refused.length <= MAX_EXCLUDED, "refused", `must be at most ${MAX_EXCLUDED} hosts`);
+  for (const number of req.refused.slice(0, MAX_EXCLUDED)) violations.hostNumber(number, "refused");
+  violations.throwIfAny();
 }
 
 /**
@@ -69,14 +70,18 @@ export function checkRelease(req: pb.ReleaseRequest): void {
  * @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS`, FAILED_PRECONDITION / `WRONG_REGION`
  */
 export function toHostInfo(hello: pb.Hello, region: string): HostInfo {
-  const check = new Check();
-  check.hostNumber(hello.number, "hello.number");
-  check.that(NAME.test(hello.name), "hello.name", "must be a name of letters, digits, dots and dashes");
-  check.that(ID.test(hello.identity), "hello.identity", ID_RULE);
-  check.that(ADDRESS.test(hello.address), "hello.address", "must be host:port or unix:/path");
-  const capacity = check.resources(hello.capacity, "hello.capacity");
-  check.that(Object.keys(hello.labels).length <= MAX_LABELS, "hello.labels", `must be at most ${MAX_LABELS}`);
-  check.done();
+  const violations = new RequestViolations();
+  violations.hostNumber(hello.number, "hello.number");
+  violations.check(NAME.test(hello.name), "hello.name", "must be a name of letters, digits, dots and dashes");
+  violations.check(ID.test(hello.identity), "hello.identity", ID_RULE);
+  violations.check(ADDRESS.test(hello.address), "hello.address", "must be host:port or unix:/path");
+  const capacity = violations.resources(hello.capacity, "hello.capacity");
+  violations.check(
+    Object.keys(hello.labels).length <= MAX_LABELS,
+    "hello.labels",
+    `must be at most ${MAX_LABELS}`,
+  );
+  violations.throwIfAny();
   if (hello.region !== region) {
     throw new Fault(
       "FAILED_PRECONDITION",
@@ -194,9 +199,9 @@ export function fromReservation(reservation: Reservation, claim?: Claim): pb.Res
  * @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS`
  */
 export function toPageSize({ pageSize }: pb.ListReservationsRequest): number {
-  const check = new Check();
-  check.that(pageSize >= 0 && pageSize <= MAX_PAGE, "page_size", `must be from 1 to ${MAX_PAGE}`);
-  check.done();
+  const violations = new RequestViolations();
+  violations.check(pageSize >= 0 && pageSize <= MAX_PAGE, "page_size", `must be from 1 to ${MAX_PAGE}`);
+  violations.throwIfAny();
   return pageSize || DEFAULT_PAGE;
 }
 
@@ -224,22 +229,16 @@ export function fromHost(host: AttachedHost, passedOverUntil: Date | undefined):
 
 const ID_RULE = "must be 1 to 128 letters, digits, dots, colons, dashes or underscores";
 
-/** Collects what is wrong with a request, to say it all at once. */
-class Check {
-  readonly #violations: Violation[] = [];
-
-  that(holds: boolean, field: string, description: string): void {
-    if (!holds) this.#violations.push({ field, description });
-  }
-
+/** Adds the checks of what several requests have in common. */
+class RequestViolations extends Violations {
   hostNumber(number: number, field: string): void {
-    this.that(number >= 0 && number <= MAX_HOST_NUMBER, field, `must be from 0 to ${MAX_HOST_NUMBER}`);
+    this.check(number >= 0 && number <= MAX_HOST_NUMBER, field, `must be from 0 to ${MAX_HOST_NUMBER}`);
   }
 
   placement(written: wire.Placement | undefined): Placement {
     if (!written) return ANYWHERE;
     const { hostLabels, hostNumber, strategy, distinctHosts } = written;
-    this.that(
+    this.check(
       Object.keys(hostLabels).length <= MAX_LABELS,
       "placement.host_labels",
       `must be at most ${MAX_LABELS}`,
@@ -251,17 +250,13 @@ class Check {
 
   resources(written: pb.Resources | undefined, field: string): Resources {
     if (!written) {
-      this.that(false, field, "must be set");
+      this.check(false, field, "must be set");
       return NOTHING;
     }
-    this.that(written.cpus > 0, `${field}.cpus`, "must be at least 1");
-    this.that(written.memoryMb > 0n, `${field}.memory_mb`, "must be at least 1");
-    this.that(written.diskMb >= 0n, `${field}.disk_mb`, "must not be negative");
+    this.check(written.cpus > 0, `${field}.cpus`, "must be at least 1");
+    this.check(written.memoryMb > 0n, `${field}.memory_mb`, "must be at least 1");
+    this.check(written.diskMb >= 0n, `${field}.disk_mb`, "must not be negative");
     return toResources(written);
-  }
-
-  done(): void {
-    if (this.#violations.length > 0) throw invalid(this.#violations);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../lib/runtime/clock.ts";
-import { Fault, invalid, type Violation } from "../lib/runtime/fault.ts";
+import { Fault } from "../lib/runtime/fault.ts";
+import { Violations } from "../lib/runtime/violations.ts";
 import type { Filter, TraceStore } from "./adapters/store.ts";
 import { isVisible, type Summary } from "./domain/summary.ts";
 import { sendJson, sendText } from "./reply.ts";
@@ -50,20 +51,17 @@ export class Query {
 }
 
 function filterOf(parameters: URLSearchParams): Filter {
-  const violations: Violation[] = [];
+  const violations = new Violations();
   const machineId = parameters.get("machine") ?? undefined;
-  if (machineId !== undefined && !/^[0-9a-f]{14}$/.test(machineId)) {
-    violations.push({ field: "machine", description: "must be a machine id, 14 lower-case hex digits" });
-  }
+  if (machineId !== undefined && !/^[0-9a-f]{14}$/.test(machineId))
+    violations.add("machine", "must be a machine id, 14 lower-case hex digits");
   const namePrefix = parameters.get("name") ?? undefined;
-  if (namePrefix !== undefined && namePrefix.length > 256) {
-    violations.push({ field: "name", description: "must have at most 256 characters" });
-  }
+  if (namePrefix !== undefined && namePrefix.length > 256)
+    violations.add("name", "must have at most 256 characters");
   const limit = parameters.get("limit") ?? "20";
-  if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > 200) {
-    violations.push({ field: "limit", description: "must be a whole number from 1 to 200" });
-  }
-  if (violations.length > 0) throw invalid(violations);
+  if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > 200)
+    violations.add("limit", "must be a whole number from 1 to 200");
+  violations.throwIfAny();
   return {
     ...(machineId === undefined ? {} : { machineId }),
     ...(namePrefix === undefined ? {} : { namePrefix }),

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Violation } from "../../lib/runtime/fault.ts";
+import { Violations } from "../../lib/runtime/violations.ts";
 import { type PlacementInput, validatePlacement } from "./placement.ts";
 
 const NOTHING: PlacementInput = {
@@ -10,27 +10,27 @@ const NOTHING: PlacementInput = {
 };
 
 test("one that asks for nothing is as good as none", () => {
-  const problems: Violation[] = [];
-  expect(validatePlacement(NOTHING, problems)).toBeUndefined();
-  expect(problems).toEqual([]);
+  const violations = new Violations();
+  expect(validatePlacement(NOTHING, violations)).toBeUndefined();
+  expect(violations.all).toEqual([]);
 });
 
 test("a constraint alone is kept", () => {
-  const problems: Violation[] = [];
-  expect(validatePlacement({ ...NOTHING, hostNumber: 0 }, problems)).toEqual({
+  const violations = new Violations();
+  expect(validatePlacement({ ...NOTHING, hostNumber: 0 }, violations)).toEqual({
     hostLabels: {},
     hostNumber: 0,
     strategy: "spread",
     distinctHosts: false,
   });
-  expect(problems).toEqual([]);
+  expect(violations.all).toEqual([]);
 });
 
 test("everything that is wrong is said at once", () => {
-  const problems: Violation[] = [];
+  const violations = new Violations();
   const hostLabels = { Disk: "nvme", gpu: "x".repeat(64) };
-  validatePlacement({ ...NOTHING, hostLabels, hostNumber: -1, strategy: undefined }, problems);
-  expect(problems.map(({ field }) => field)).toEqual([
+  validatePlacement({ ...NOTHING, hostLabels, hostNumber: -1, strategy: undefined }, violations);
+  expect(violations.all.map(({ field }) => field)).toEqual([
     'placement.host_labels["Disk"]',
     'placement.host_labels["gpu"]',
     "placement.host_number",

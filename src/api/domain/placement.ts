@@ -1,4 +1,4 @@
-import type { Violation } from "../../lib/runtime/fault.ts";
+import type { Violations } from "../../lib/runtime/violations.ts";
 
 /** How machines are laid out over hosts that would do. */
 export type Strategy = "spread" | "pack";
@@ -29,11 +29,10 @@ const MAX_VALUE_BYTES = 63;
 const MAX_HOST_NUMBER = 2 ** 20 - 1;
 
 /** Checks a placement and adds every problem. Undefined when it asks for nothing, so that it makes no difference to what is stored. */
-export function validatePlacement(input: PlacementInput, problems: Violation[]): Placement | undefined {
+export function validatePlacement(input: PlacementInput, violations: Violations): Placement | undefined {
   const { hostLabels, hostNumber, strategy, distinctHosts } = input;
   const labels = Object.entries(hostLabels);
-  const add = (field: string, description: string) =>
-    problems.push({ field: `placement.${field}`, description });
+  const add = (field: string, description: string) => violations.add(`placement.${field}`, description);
   if (labels.length > MAX_LABELS) add("host_labels", `must have at most ${MAX_LABELS} entries`);
   for (const [key, value] of labels.slice(0, MAX_LABELS)) {
     if (!KEY.test(key)) add(`host_labels[${JSON.stringify(key)}]`, "must have a key like disk or gpu/model");

@@ -1,4 +1,4 @@
-import type { Violation } from "../../lib/runtime/fault.ts";
+import type { Violations } from "../../lib/runtime/violations.ts";
 import type { Guest, Init, MachineConfig, Service } from "./machine.ts";
 
 /** A configuration as a caller wrote it: anything may be missing, zero or wrong. */
@@ -43,17 +43,15 @@ export const STOP_SIGNALS: readonly string[] = [
 ];
 
 /**
- * Checks a configuration and fills in its defaults. Every problem is added to `problems`, by its path under `config`; the answer is
+ * Checks a configuration and fills in its defaults. Every problem is added to `violations`, by its path under `config`; the answer is
  * of use only when there are none.
  */
 export function validateConfig(
   input: ConfigInput,
   checkImage: ImageCheck,
-  problems: Violation[],
+  violations: Violations,
 ): MachineConfig {
-  const wrong = (field: string, description: string) => {
-    problems.push({ field: `config.${field}`, description });
-  };
+  const wrong: Wrong = (field, description) => violations.add(`config.${field}`, description);
   const image =
     input.image === "" ? "is required, e.g. nginx or 127.0.0.1:5000/app:tag" : checkImage(input.image);
   if (image !== undefined) wrong("image", image);

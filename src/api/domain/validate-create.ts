@@ -1,4 +1,4 @@
-import { invalid, type Violation } from "../../lib/runtime/fault.ts";
+import { Violations } from "../../lib/runtime/violations.ts";
 import type { CreateRequest } from "./create-state.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "./names.ts";
 import { type PlacementInput, validatePlacement } from "./placement.ts";
@@ -22,24 +22,21 @@ export interface CreateInput {
  * Checks a whole request and fills in what may be absent. A name stays empty when the server is to make one.
  *
  * @param regions where this api can place machines
- * @throws Fault INVALID_FIELDS with every problem; `REGION_UNKNOWN` when that is the only one
+ * @throws Fault INVALID_FIELDS with every violation; `REGION_UNKNOWN` when that is the only one
  */
 export function validateCreate(
   input: CreateInput,
   regions: KnownRegions,
   checkImage: ImageCheck,
 ): CreateRequest {
-  const problems: Violation[] = [];
-  const check = (field: string, description: string | undefined) => {
-    if (description !== undefined) problems.push({ field, description });
-  };
-  check("app", checkAppName(input.app));
-  if (!input.hasConfig) check("config", "is required");
-  const config = input.hasConfig ? validateConfig(input.config, checkImage, problems) : undefined;
-  if (input.name !== "") check("name", checkMachineName(input.name));
-  if (input.requestId !== "") check("request_id", checkRequestId(input.requestId));
-  const placement = input.placement && validatePlacement(input.placement, problems);
-  if (problems.length > 0 || !config) throw invalid(problems);
+  const violations = new Violations();
+  violations.add("app", checkAppName(input.app));
+  if (!input.hasConfig) violations.add("config", "is required");
+  const config = input.hasConfig ? validateConfig(input.config, checkImage, violations) : undefined;
+  if (input.name !== "") violations.add("name", checkMachineName(input.name));
+  if (input.requestId !== "") violations.add("request_id", checkRequestId(input.requestId));
+  const placement = input.placement && validatePlacement(input.placement, violations);
+  if (violations.any || !config) throw violations.fault();
   const places = resolveRegions(input.region, regions);
   const { org, app, name, skipLaunch } = input;
   return {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import type { Violation } from "../../lib/runtime/fault.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
+import { Violations } from "../../lib/runtime/violations.ts";
 import { checkAppName, checkMachineName, checkRequestId, checkSlug, makeMachineName } from "./names.ts";
 import { type ConfigInput, STOP_SIGNALS, validateConfig } from "./validate-config.ts";
 import { validateCreate } from "./validate-create.ts";
@@ -11,9 +11,9 @@ const INIT = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "" };
 const anyImage = () => undefined;
 
 function validate(change: Partial<ConfigInput>) {
-  const problems: Violation[] = [];
-  const config = validateConfig({ ...FINE, ...change }, anyImage, problems);
-  return { config, fields: problems.map((problem) => problem.field), problems };
+  const violations = new Violations();
+  const config = validateConfig({ ...FINE, ...change }, anyImage, violations);
+  return { config, fields: violations.all.map((problem) => problem.field), problems: violations.all };
 }
 
 describe("a configuration", () => {
@@ -152,10 +152,12 @@ describe("a configuration", () => {
 
     fc.assert(
       fc.property(input, (config) => {
-        const problems: Violation[] = [];
-        validateConfig(config, anyImage, problems);
+        const violations = new Violations();
+        validateConfig(config, anyImage, violations);
         expect(
-          problems.every((problem) => problem.field.startsWith("config.") && problem.description !== ""),
+          violations.all.every(
+            (problem) => problem.field.startsWith("config.") && problem.description !== "",
+          ),
         ).toBe(true);
       }),
     );
