@@ -72,8 +72,11 @@ async function measureFleets(
   signal: AbortSignal,
 ) {
   const all: Measured[] = [];
-  const within = async <T>(ways: string | undefined, work: (run: StartRun) => Promise<T>): Promise<T> => {
-    const run = await StartRun.open(image, ways, report, progress, signal);
+  const within = async <T>(
+    startPaths: string | undefined,
+    work: (run: StartRun) => Promise<T>,
+  ): Promise<T> => {
+    const run = await StartRun.open(image, startPaths, report, progress, signal);
     try {
       return await work(run);
     } finally {

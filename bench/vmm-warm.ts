@@ -32,21 +32,21 @@ const cells = rows.map(({ name, unit, n, p50, p90, p99, max }) => {
 });
 process.stdout.write(`${table([["", "unit", "n", "p50", "p90", "p99", "max"], ...cells]).join("\n")}\n`);
 
-async function measure(ways: readonly ("warm" | "template")[]): Promise<void> {
-  const way = ways[0] ?? "template";
+async function measure(startPaths: readonly ("warm" | "template")[]): Promise<void> {
+  const startPath = startPaths[0] ?? "template";
   let hasTemplate = false;
   const template = (): void => {
     hasTemplate = true;
   };
   const pool = { waiting() {}, lent() {}, hit() {}, miss() {}, template };
-  const bench = await openBench({ ways, warmMemoryMb: 2_048, pool });
+  const bench = await openBench({ startPaths, warmMemoryMb: 2_048, pool });
   try {
     const began = performance.now();
     keepWarm(bench, WAITING);
-    await until(() => hasTemplate && bench.vmm.warm?.(SHAPE) === (way === "warm" ? WAITING : 0));
-    process.stdout.write(`ready for ${way} after ${Math.round(performance.now() - began)} ms\n`);
-    if (way === "warm") for (const mb of waitingMb(bench)) add("waiting_private_mb", mb);
-    for (let run = 0; run < runs; run++) await once(bench, way);
+    await until(() => hasTemplate && bench.vmm.warm?.(SHAPE) === (startPath === "warm" ? WAITING : 0));
+    process.stdout.write(`ready for ${startPath} after ${Math.round(performance.now() - began)} ms\n`);
+    if (startPath === "warm") for (const mb of waitingMb(bench)) add("waiting_private_mb", mb);
+    for (let run = 0; run < runs; run++) await once(bench, startPath);
   } finally {
     await bench.close();
   }
@@ -60,14 +60,14 @@ function keepWarm({ vmm }: Bench, count: number): void {
   });
 }
 
-async function once(bench: Bench, way: "warm" | "template"): Promise<void> {
-  if (way === "warm") await until(() => bench.vmm.warm?.(SHAPE) === WAITING);
+async function once(bench: Bench, startPath: "warm" | "template"): Promise<void> {
+  if (startPath === "warm") await until(() => bench.vmm.warm?.(SHAPE) === WAITING);
   const before = performance.now();
   const { vm } = await bench.launch(["sleep", "1000"]);
   const took = performance.now() - before;
-  if (vm.way !== way) throw new Error(`started ${vm.way}, not ${way}`);
-  add(way, took);
-  for (const { name, startUs, endUs } of vm.phases) add(`${way}: ${name}`, (endUs - startUs) / 1_000);
+  if (vm.startPath !== startPath) throw new Error(`started ${vm.startPath}, not ${startPath}`);
+  add(startPath, took);
+  for (const { name, startUs, endUs } of vm.phases) add(`${startPath}: ${name}`, (endUs - startUs) / 1_000);
   await bench.vmm.destroy(vm.id);
 }
 

@@ -38,7 +38,7 @@ async function run(job: LoadJob): Promise<LoadOutcome> {
 
 const OPERATIONS = {
   start: (machineId: string) => {
-    const request = StartMachineRequest.fromPartial({ machineId, settle: AT_ONCE });
+    const request = StartMachineRequest.fromPartial({ machineId, watch: AT_ONCE });
     const { machines } = clients.raw;
     return call(machines, machines.startMachine, request, { timeoutMs: TIMEOUT_MS });
   },

@@ -104,7 +104,7 @@ export async function measureCreates(
 /** Starts without watching the process for a moment afterwards: that would be no work of the control plane. Returns the trace's id. */
 async function startAtOnce(fleet: BenchFleet, machineId: string): Promise<string> {
   const { machines } = fleet.clients.raw;
-  const request = StartMachineRequest.fromPartial({ machineId, settle: { seconds: 0n, nanos: 0 } });
+  const request = StartMachineRequest.fromPartial({ machineId, watch: { seconds: 0n, nanos: 0 } });
   const answer = await call(machines, machines.startMachine, request, { timeoutMs: TIMEOUT_MS });
   return answer.machine?.lastStartTraceId ?? "";
 }

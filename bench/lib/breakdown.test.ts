@@ -27,14 +27,14 @@ test("a start splits into the way there, the VMM, and the way back", () => {
     wholeMs: 100,
     handOverMs: 20,
     vmmMs: 60,
-    settleMs: 0,
+    watchMs: 0,
     wayBackMs: 20,
     coverage: 0.8,
   });
 });
 
 test("the time in which the process is only watched is a part of the VMM's", () => {
-  expect(startTimes(start(60, ["vmm.settle"]))).toMatchObject({ vmmMs: 60, settleMs: 5 });
+  expect(startTimes(start(60, ["vmm.watch"]))).toMatchObject({ vmmMs: 60, watchMs: 5 });
 });
 
 test("a trace without the VMM's span says nothing about it", () => {

@@ -18,7 +18,7 @@ export interface StartTimes {
   /** In the VMM and the guest. */
   readonly vmmMs: number;
   /** Part of that: the new process being watched, for nothing but to see whether it lives. */
-  readonly settleMs: number;
+  readonly watchMs: number;
   /** From there until the client has the answer. */
   readonly wayBackMs: number;
   /** Share of the whole, 0 to 1, in which some span below the root ran. */
@@ -28,7 +28,7 @@ export interface StartTimes {
 /** hostd's span around everything its VMM does: getting a VM, running the program in it, watching it settle. */
 const VMM_SPAN = "hostd.acquire";
 /** In it, that of watching. A start that asks for none has none. */
-const SETTLE_SPAN = "vmm.settle";
+const WATCH_SPAN = "vmm.watch";
 
 /** Splits one start's time at the span around the VMM. Undefined when the trace has no such span. */
 export function startTimes(spans: readonly TraceSpan[]): StartTimes | undefined {
@@ -41,7 +41,7 @@ export function startTimes(spans: readonly TraceSpan[]): StartTimes | undefined 
     wholeMs: root.duration_us / 1_000,
     handOverMs: handOverUs / 1_000,
     vmmMs: vmm.duration_us / 1_000,
-    settleMs: (spans.find((span) => span.name === SETTLE_SPAN)?.duration_us ?? 0) / 1_000,
+    watchMs: (spans.find((span) => span.name === WATCH_SPAN)?.duration_us ?? 0) / 1_000,
     wayBackMs: (root.duration_us - handOverUs - vmm.duration_us) / 1_000,
     coverage,
   };

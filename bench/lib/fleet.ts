@@ -22,7 +22,7 @@ export interface BenchFleetOptions {
 
 const START_TIMEOUT_MS = 180_000;
 /** How long the services of a fresh fleet rehearse (`API_REHEARSAL_CALLS`), generously: what is measured is a fleet that has been up for a while. */
-const REHEARSAL_MS = 15_000;
+const WARM_UP_MS = 15_000;
 /** The app that its machines belong to. */
 export const APP = "bench";
 /** The organisation of the development token. */
@@ -49,7 +49,7 @@ export class BenchFleet {
     try {
       await pushImage(`http://${services.registry}`, REPOSITORY, "1", options.image);
       await clients.createApp(APP);
-      await delay(REHEARSAL_MS, undefined, { signal });
+      await delay(WARM_UP_MS, undefined, { signal });
       return new BenchFleet(services, clients, `${services.registry}/${REPOSITORY}:1`);
     } catch (cause) {
       clients.close();

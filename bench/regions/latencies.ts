@@ -91,7 +91,7 @@ async function measureFirstStart(
 /** Starts without watching the process for a moment afterwards: that would be no work of the control plane. */
 async function startAtOnce(clients: Clients, machineId: string): Promise<number> {
   const { machines } = clients.raw;
-  const request = StartMachineRequest.fromPartial({ machineId, settle: { seconds: 0n, nanos: 0 } });
+  const request = StartMachineRequest.fromPartial({ machineId, watch: { seconds: 0n, nanos: 0 } });
   const startedAt = performance.now();
   await call(machines, machines.startMachine, request, { timeoutMs: TIMEOUT_MS });
   return performance.now() - startedAt;

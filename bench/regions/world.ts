@@ -119,18 +119,18 @@ interface Near {
 /** Puts a proxy on every way from an api to another region's parts and to Postgres. */
 async function lay(settings: FleetSettings, postgresFolder: string, scratch: string, near: Near) {
   const proxies: DelayProxy[] = [];
-  const ways = new Map<string, string>();
+  const startPaths = new Map<string, string>();
   // The fleet's ports are chosen and not yet listened on: the kernel may hand one of them to a proxy.
   const chosen = new Set(listenersOf(settings).map((listener) => listener.address));
-  const put = async (way: string, options: Parameters<typeof DelayProxy.start>[0]) => {
+  const put = async (startPath: string, options: Parameters<typeof DelayProxy.start>[0]) => {
     const proxy = await DelayProxy.start(options);
     if (chosen.has(proxy.address)) {
-      await put(way, options);
+      await put(startPath, options);
       await proxy.close();
       return;
     }
     proxies.push(proxy);
-    ways.set(way, proxy.address);
+    startPaths.set(startPath, proxy.address);
   };
   const [first] = settings.regions;
   for (const { region } of settings.regions) {
@@ -156,11 +156,11 @@ async function lay(settings: FleetSettings, postgresFolder: string, scratch: str
       roundTripMs: (dialer) => near.distance("host", dialer, host.region),
     });
   }
-  const way = (name: string) => ways.get(name) ?? "";
+  const startPath = (name: string) => startPaths.get(name) ?? "";
   const routes: NonNullable<FleetSettings["routes"]> = {
-    scheduler: (from, _to, address) => way(`scheduler ${from} ${address}`),
+    scheduler: (from, _to, address) => startPath(`scheduler ${from} ${address}`),
     postgres: (from) => join(scratch, `pg-${from}`),
-    host: (host) => way(`host ${host.hostd}`),
+    host: (host) => startPath(`host ${host.hostd}`),
   };
   return { routes, proxies };
 }

@@ -10,7 +10,7 @@ export interface Bursts {
   /** For each burst: how many starts failed. */
   readonly failed: readonly number[];
   /** How many starts went which way. */
-  readonly ways: ReadonlyMap<string, number>;
+  readonly startPaths: ReadonlyMap<string, number>;
   /** What failed starts said, each text once. */
   readonly reasons: readonly string[];
 }
@@ -31,7 +31,7 @@ export async function measureBursts(
 ): Promise<Bursts> {
   const ms: number[] = [];
   const failed: number[] = [];
-  const ways = new Map<string, number>();
+  const startPaths = new Map<string, number>();
   const reasons = new Set<string>();
   for (let burst = 0; burst < count; burst++) {
     signal.throwIfAborted();
@@ -41,7 +41,8 @@ export async function measureBursts(
     const starts = await within(TIMEOUT_MS, "the burst", all, signal);
     const tookMs = performance.now() - startedAt;
     for (const start of starts) {
-      if (start.status === "fulfilled") ways.set(start.value.way, (ways.get(start.value.way) ?? 0) + 1);
+      if (start.status === "fulfilled")
+        startPaths.set(start.value.startPath, (startPaths.get(start.value.startPath) ?? 0) + 1);
       else reasons.add(start.reason instanceof Error ? start.reason.message : String(start.reason));
     }
     const failures = starts.filter(({ status }) => status === "rejected").length;
@@ -49,7 +50,7 @@ export async function measureBursts(
     if (failures === 0) ms.push(tookMs);
     await stopAll(fleet, machineIds, signal);
   }
-  return { size: machineIds.length, ms, failed, ways, reasons: [...reasons] };
+  return { size: machineIds.length, ms, failed, startPaths, reasons: [...reasons] };
 }
 
 async function stopAll(fleet: BenchFleet, ids: readonly string[], signal: AbortSignal): Promise<void> {

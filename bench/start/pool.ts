@@ -2,7 +2,7 @@ import { sleep } from "../../src/lib/runtime/wait.ts";
 import { gauge } from "../lib/gauge.ts";
 
 /** How a start is brought about that is meant to go this way. */
-export type Way = "warm" | "template" | "cold";
+export type StartPath = "warm" | "template" | "cold";
 
 const POLL_MS = 150;
 /** What the last start has left to tidy up is over by then. */
@@ -32,27 +32,32 @@ export class PoolWatch {
    * Waits until a start can be expected to go this way: until the pool is as full as it has ever been or does not change any more, until there
    * is a template. False when `patienceMs` were not enough.
    */
-  async ready(way: Way, patienceMs: number, signal: AbortSignal): Promise<boolean> {
+  async ready(startPath: StartPath, patienceMs: number, signal: AbortSignal): Promise<boolean> {
     await sleep(PAUSE_MS, signal);
-    const isReady = way === "cold" || (await this.#prepared(way, patienceMs, signal));
+    const isReady = startPath === "cold" || (await this.#prepared(startPath, patienceMs, signal));
     await sleep(QUIET_MS, signal);
     signal.throwIfAborted();
     return isReady;
   }
 
-  async #prepared(way: Exclude<Way, "cold">, patienceMs: number, signal: AbortSignal): Promise<boolean> {
+  async #prepared(
+    startPath: Exclude<StartPath, "cold">,
+    patienceMs: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const deadline = performance.now() + patienceMs;
     let size = 0;
     let changedAt = performance.now();
     while (performance.now() < deadline) {
       signal.throwIfAborted();
       const metrics = await this.#scrape(signal);
-      if (way === "template" && gauge(metrics, "windhover_template_age_seconds") !== undefined) return true;
+      if (startPath === "template" && gauge(metrics, "windhover_template_age_seconds") !== undefined)
+        return true;
       const now = gauge(metrics, "windhover_pool_size") ?? 0;
       if (now !== size) changedAt = performance.now();
       size = now;
       const isSteady = performance.now() - changedAt > STEADY_MS;
-      if (way === "warm" && size > 0 && (size === this.#fullest || isSteady)) {
+      if (startPath === "warm" && size > 0 && (size === this.#fullest || isSteady)) {
         this.#fullest = Math.max(size, this.#fullest);
         return true;
       }

@@ -10,7 +10,7 @@ import { BareCalls } from "../peers/bare-calls.ts";
 import { type QemuOptions, tunedOptions } from "../peers/plain-qemu.ts";
 import { measureBursts } from "./burst.ts";
 import { privateMemory } from "./memory.ts";
-import { PoolWatch, type Way } from "./pool.ts";
+import { PoolWatch, type StartPath } from "./pool.ts";
 import { startAndStop } from "./sample.ts";
 import { measureSequence, type Sequence } from "./sequence.ts";
 
@@ -54,13 +54,13 @@ export class StartRun {
   /** Brings up one host that starts machines in the given ways only; undefined: in all it knows. */
   static async open(
     image: BuiltImage,
-    ways: string | undefined,
+    startPaths: string | undefined,
     report: Report,
     progress: Progress,
     signal: AbortSignal,
   ): Promise<StartRun> {
-    const environment = ways === undefined ? {} : { HOSTD_WAYS: ways };
-    const name = ways === undefined ? "a fleet" : `a fleet for ${ways}`;
+    const environment = startPaths === undefined ? {} : { HOSTD_START_PATHS: startPaths };
+    const name = startPaths === undefined ? "a fleet" : `a fleet for ${startPaths}`;
     const fleet = await progress.step(name, () =>
       BenchFleet.start({ hosts: 1, vmm: "real", environment, image }, signal),
     );
@@ -82,9 +82,9 @@ export class StartRun {
   }
 
   /** Sequential starts; adds their rows. */
-  async sequence(way: Way, count: number): Promise<Measured> {
-    const sequence = await this.#progress.step(`${way} starts`, (say) =>
-      measureSequence(this.fleet, this.#pool, way, count, say, this.#signal),
+  async sequence(startPath: StartPath, count: number): Promise<Measured> {
+    const sequence = await this.#progress.step(`${startPath} starts`, (say) =>
+      measureSequence(this.fleet, this.#pool, startPath, count, say, this.#signal),
     );
     const { samples, others, failures } = sequence;
     const report = this.#report;
@@ -93,17 +93,18 @@ export class StartRun {
         ? `the host was given time to be ready for it, and starts went ${counts(others)}`
         : "no start came to its end";
     report.add(
-      way,
+      startPath,
       "ms",
       samples.map(({ ms }) => ms),
       why,
     );
     if (samples.length > 0) {
       const lines = samples.flatMap(({ firstLineMs }) => firstLineMs ?? []);
-      report.add(`${way}_first_line`, "ms", lines, "the program's line was not in the logs");
-      if (others.size > 0) report.note(`${way}: besides these, starts went another way: ${counts(others)}`);
+      report.add(`${startPath}_first_line`, "ms", lines, "the program's line was not in the logs");
+      if (others.size > 0)
+        report.note(`${startPath}: besides these, starts went another way: ${counts(others)}`);
     }
-    if (failures.length > 0) report.note(`${way}: ${failures.length} starts failed: ${failures[0]}`);
+    if (failures.length > 0) report.note(`${startPath}: ${failures.length} starts failed: ${failures[0]}`);
     const ids = samples.map(({ traceId }) => traceId);
     const traces = await this.#progress.step("traces", () => this.#tracing.read(ids, this.#signal));
     return { sequence, traces };
@@ -159,7 +160,7 @@ export class StartRun {
     const failed = bursts.failed.reduce((sum, each) => sum + each, 0);
     this.#report.add(name, "ms", bursts.ms, "starts failed in every burst");
     this.#report.add(`${name}_failed`, "starts", bursts.failed);
-    this.#report.note(`${name}: starts went ${counts(bursts.ways)}`);
+    this.#report.note(`${name}: starts went ${counts(bursts.startPaths)}`);
     if (failed > 0) {
       this.#report.note(`${name}: ${failed} of ${size * count} starts FAILED: ${bursts.reasons.join("; ")}`);
     }
@@ -186,6 +187,6 @@ export class StartRun {
   }
 }
 
-function counts(ways: ReadonlyMap<string, number>): string {
-  return [...ways].map(([way, count]) => `${way} ${count}`).join(", ");
+function counts(startPaths: ReadonlyMap<string, number>): string {
+  return [...startPaths].map(([startPath, count]) => `${startPath} ${count}`).join(", ");
 }

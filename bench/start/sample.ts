@@ -6,7 +6,7 @@ import { FIRST_LINE } from "../lib/program.ts";
 /** One start, as its caller saw it. */
 export interface Sample {
   /** The way the answer says it went. */
-  readonly way: string;
+  readonly startPath: string;
   /** From the call until its answer, in milliseconds. */
   readonly ms: number;
   /** From the call until the program wrote its first line, by the line's own time stamp (whole milliseconds). Undefined when no line was found. */
@@ -38,7 +38,7 @@ export async function startAndStop(
   const stopMs = performance.now() - stopAt;
   const lineAtMs = await firstLineAt(fleet, machineId, calledAtMs);
   return {
-    way: answer.way,
+    startPath: answer.startPath,
     ms,
     firstLineMs: lineAtMs === undefined ? undefined : lineAtMs - calledAtMs,
     stopMs,

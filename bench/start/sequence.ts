@@ -1,10 +1,10 @@
 import type { BenchFleet } from "../lib/fleet.ts";
-import type { PoolWatch, Way } from "./pool.ts";
+import type { PoolWatch, StartPath } from "./pool.ts";
 import { type Sample, startAndStop } from "./sample.ts";
 
 /** What came of a sequence of starts that were all meant to go one way. */
 export interface Sequence {
-  readonly way: Way;
+  readonly startPath: StartPath;
   /** Those that did. */
   readonly samples: readonly Sample[];
   /** How often another way was taken, by its name. */
@@ -31,7 +31,7 @@ const HOPELESS = 3;
 export async function measureSequence(
   fleet: BenchFleet,
   pool: PoolWatch,
-  way: Way,
+  startPath: StartPath,
   count: number,
   say: (detail: string) => void,
   signal: AbortSignal,
@@ -44,9 +44,9 @@ export async function measureSequence(
   const take = async (): Promise<boolean> => {
     try {
       const sample = await startAndStop(fleet, machine.id, signal);
-      if (sample.way === way) samples.push(sample);
-      else others.set(sample.way, (others.get(sample.way) ?? 0) + 1);
-      return sample.way === way;
+      if (sample.startPath === startPath) samples.push(sample);
+      else others.set(sample.startPath, (others.get(sample.startPath) ?? 0) + 1);
+      return sample.startPath === startPath;
     } catch (cause) {
       signal.throwIfAborted();
       failures.push(cause instanceof Error ? cause.message : String(cause));
@@ -63,10 +63,14 @@ export async function measureSequence(
   others.clear();
   while (samples.length < count && inVain < HOPELESS) {
     signal.throwIfAborted();
-    say(`${way} ${samples.length} of ${count}`);
-    const isReady = await pool.ready(way, samples.length === 0 ? FIRST_PATIENCE_MS : PATIENCE_MS, signal);
+    say(`${startPath} ${samples.length} of ${count}`);
+    const isReady = await pool.ready(
+      startPath,
+      samples.length === 0 ? FIRST_PATIENCE_MS : PATIENCE_MS,
+      signal,
+    );
     const isHit = await take();
     inVain = isHit ? 0 : isReady ? inVain + 1 : HOPELESS;
   }
-  return { way, samples, others, failures };
+  return { startPath, samples, others, failures };
 }

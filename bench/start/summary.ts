@@ -30,7 +30,7 @@ export function addSummary(report: Report, measured: readonly Measured[]): void 
     );
   }
   const kinds = measured
-    .map(({ sequence, traces }) => ({ name: sequence.way, traces: [...traces.values()] }))
+    .map(({ sequence, traces }) => ({ name: sequence.startPath, traces: [...traces.values()] }))
     .filter(({ traces }) => traces.length > 0);
   if (kinds.length > 0) {
     report.section(
@@ -44,9 +44,9 @@ export function addSummary(report: Report, measured: readonly Measured[]): void 
 function addUnwatched(report: Report, { sequence, traces }: Measured): void {
   const ms = sequence.samples.flatMap((sample) => {
     const times = startTimes(traces.get(sample.traceId) ?? []);
-    return times === undefined ? [] : [sample.ms - times.settleMs];
+    return times === undefined ? [] : [sample.ms - times.watchMs];
   });
-  report.add(`${sequence.way}_without_settle`, "ms", ms, "no start's trace was complete");
+  report.add(`${sequence.startPath}_without_settle`, "ms", ms, "no start's trace was complete");
 }
 
 /** From the fastest way there was: there it matters, and a guest that boots does not keep the processors busy. */
@@ -59,7 +59,7 @@ function addOutside(report: Report, measured: readonly Measured[]): void {
   const outside = pairs.map(({ ms, times }) => ms - times.vmmMs);
   report.add("outside_vmm", "ms", outside, "no start's trace was complete");
   if (fastest === undefined || pairs.length === 0) return;
-  report.note(`outside_vmm: client's time minus hostd.acquire, of the ${fastest.sequence.way} starts`);
+  report.note(`outside_vmm: client's time minus hostd.acquire, of the ${fastest.sequence.startPath} starts`);
   const gaps = summarize(
     "gap",
     "%",

@@ -23,9 +23,9 @@ import { type CpioEntry, writeCpio } from "./cpio.ts";
 import { compileInit, initSources } from "./init.ts";
 import { fetchKernelPackage, unpackPackage } from "./kernel-package.ts";
 import { orderModules, WANTED_MODULES } from "./modules.ts";
-import { makeRehearsalImage, REHEARSAL_SOURCE } from "./rehearsal.ts";
 import { type Log, run } from "./run.ts";
 import { makeScratchTemplate } from "./scratch.ts";
+import { makeWarmUpImage, WARM_UP_SOURCE } from "./warm-up-image.ts";
 
 const STRIP_TIMEOUT_MS = 30_000;
 const KEPT_SETS = 3;
@@ -75,7 +75,7 @@ async function build(outDir: string, draft: string, inputs: string, log: Log): P
   const [modules] = await Promise.all([
     collectModules(tree, draft),
     compileInit(initFile),
-    makeRehearsalImage(join(set, "rehearsal.sqfs"), draft),
+    makeWarmUpImage(join(set, "warm-up.sqfs"), draft),
   ]);
   writeFileSync(join(set, "initramfs.cpio"), writeCpio(initramfs(readFileSync(initFile), modules)));
   const extents = await makeScratchTemplate(join(set, "scratch.ext4"), SCRATCH_BYTES);
@@ -92,7 +92,7 @@ async function build(outDir: string, draft: string, inputs: string, log: Log): P
     kernel: { ...file("vmlinux"), version: image.slice("vmlinuz-".length), package: basename(archive) },
     initramfs: { ...file("initramfs.cpio"), modules: modules.map((module) => module.name) },
     scratch: { ...file("scratch.ext4"), sizeBytes: SCRATCH_BYTES, extents },
-    rehearsal: file("rehearsal.sqfs"),
+    warmUp: file("warm-up.sqfs"),
   };
   writeFileSync(join(draft, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
   renameSync(join(draft, MANIFEST), join(outDir, MANIFEST));
@@ -143,7 +143,7 @@ function hashSources(): string {
   const own = readdirSync(import.meta.dirname).filter((file) => !file.endsWith(".test.ts"));
   const hash = createHash("sha256");
   const scripts = own.sort().map((each) => join(import.meta.dirname, each));
-  for (const file of [...scripts, ...initSources(), REHEARSAL_SOURCE]) {
+  for (const file of [...scripts, ...initSources(), WARM_UP_SOURCE]) {
     hash
       .update(`${basename(file)}\0`)
       .update(readFileSync(file))
@@ -165,11 +165,9 @@ function describe(dir: string, file: string): GuestFile {
 
 /** By size only: reading 50 MB to compare hashes would cost each start of the fleet more than it could find. */
 function isComplete(dir: string, manifest: GuestManifest): boolean {
-  return [manifest.kernel, manifest.initramfs, manifest.scratch, manifest.rehearsal].every(
-    ({ file, bytes }) => {
-      return statSync(join(dir, file), { throwIfNoEntry: false })?.size === bytes;
-    },
-  );
+  return [manifest.kernel, manifest.initramfs, manifest.scratch, manifest.warmUp].every(({ file, bytes }) => {
+    return statSync(join(dir, file), { throwIfNoEntry: false })?.size === bytes;
+  });
 }
 
 /** Takes the place of a set of the same content: one that another build was quicker with, or that has lost a file. */

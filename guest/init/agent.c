@@ -72,8 +72,8 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 	uint64_t nonce = 0, ack = 0, request = 0, signal = 0;
 	struct tlv field;
 
-	if (type == MSG_RUN || type == MSG_REHEARSE) {
-		on_run(a, type == MSG_REHEARSE, body, n);
+	if (type == MSG_RUN || type == MSG_WARM_UP) {
+		on_run(a, type == MSG_WARM_UP, body, n);
 		return;
 	}
 	while (tlv_next(&in, &field)) {
@@ -197,7 +197,7 @@ static void conclude(struct agent *a)
 	for (int i = 0; i < 2; i++)
 		end_output(a, &a->outputs[i]);
 	if (a->rehearsing)
-		agent_end_rehearsal(a);
+		agent_end_warm_up(a);
 	else
 		set_state(a, STATE_EXITED);
 }

@@ -31,8 +31,8 @@ struct agent {
 	struct phase_time phases[PHASE_COUNT];
 	char root_disk[64], scratch_disk[64]; /* device files; "" until found */
 	bool scratch_mounted;
-	bool rehearsing;     /* what runs is only a rehearsal */
-	uint32_t rehearsals; /* how many are over */
+	bool rehearsing;     /* what runs is only a warm_up */
+	uint32_t warm_ups; /* how many are over */
 
 	struct run_request request;
 	uint64_t run_at_us, exec_at_us, exited_at_us;
@@ -70,8 +70,8 @@ void agent_stand_by(struct agent *a);
 /* Starts what `request` asks for, which came as `body`. Failures end up in the state. */
 void agent_start(struct agent *a, const uint8_t *body, size_t n);
 
-/* Removes all that a rehearsal left, in memory and on disk, and waits again. A rehearsal that went wrong is a failure. */
-void agent_end_rehearsal(struct agent *a);
+/* Removes all that a warm_up left, in memory and on disk, and waits again. A warm_up that went wrong is a failure. */
+void agent_end_warm_up(struct agent *a);
 
 /* Forgets a child that has ended before it was needed. */
 void agent_drop_child(struct agent *a);

@@ -24,7 +24,7 @@ enum message {
 	 * As RUN, for a guest that is to run something else later: once the process has exited with 0, all it left is removed, and the
 	 * guest waits as if new, with nothing written to the scratch disk but what mounting it writes. A guest that has done it is much faster at the real run: the emulator has translated what that takes.
 	 */
-	MSG_REHEARSE = 5,
+	MSG_WARM_UP = 5,
 	/* guest to host */
 	MSG_STATE = 65,     /* at every change, and in answer to SYNC */
 	MSG_LOGS = 66,      /* NOW, LINE... */
@@ -61,7 +61,7 @@ enum tag {
 	TAG_OOM_KILLED = 42,
 	TAG_EXITED_AT = 43,
 	TAG_LAST_LINE = 44, /* number of the last line there will ever be */
-	TAG_REHEARSALS = 45, /* how many are over */
+	TAG_WARM_UPS = 45, /* how many are over */
 	/* LOGS */
 	TAG_LINE = 48, /* number (8), time (8), stream (1), text */
 };

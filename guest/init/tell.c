@@ -46,8 +46,8 @@ static bool send_state(struct agent *a)
 		put_le(phase + 9, a->phases[i].end_us, 8);
 		tlv_put(&w, TAG_PHASE, phase, sizeof phase);
 	}
-	if (a->rehearsals)
-		tlv_put_u32(&w, TAG_REHEARSALS, a->rehearsals);
+	if (a->warm_ups)
+		tlv_put_u32(&w, TAG_WARM_UPS, a->warm_ups);
 	put_outcome(a, &w);
 	return channel_send(&a->channel, MSG_STATE, body, w.len);
 }

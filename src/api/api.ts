@@ -36,9 +36,9 @@ import { type SchedulerAddress, Schedulers } from "./adapters/schedulers.ts";
 import { Apps } from "./apps.ts";
 import type { ImageResolver } from "./create/context.ts";
 import { Creates } from "./create/creates.ts";
+import { InDoubtResolver } from "./create/in-doubt-resolver.ts";
 import { Reconciler } from "./create/reconciler.ts";
 import { CreateRunner } from "./create/runner.ts";
-import { Settler } from "./create/settler.ts";
 import { createSaga } from "./create/steps.ts";
 import { presenceOf } from "./domain/host-presence.ts";
 import { HostTable } from "./domain/host-table.ts";
@@ -144,9 +144,12 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const reconcileMs = options.reconcileMs ?? RECONCILE_MS;
   const reconcile = quietly(() => reconciler.run());
   stack.add("reconciler", startLoop(reconcileMs, reconcileMs / 4, reconcile, { name: "reconcile" }));
-  const settler = new Settler(sagas, hostCalls);
-  const settle = quietly((signal) => settler.run(signal));
-  stack.add("settler", startLoop(reconcileMs, reconcileMs / 4, settle, { name: "settle" }));
+  const inDoubtResolver = new InDoubtResolver(sagas, hostCalls);
+  const resolve = quietly((signal) => inDoubtResolver.run(signal));
+  stack.add(
+    "in-doubt resolver",
+    startLoop(reconcileMs, reconcileMs / 4, resolve, { name: "resolve-in-doubt" }),
+  );
 
   const sweeper = new Sweeper({ table, hosts: sweepHosts(clients), machines: records, clock });
   if (options.sweeps ?? true) startCaring(database, sweeper, stack);

@@ -54,7 +54,7 @@ const spec = {
   /** How long calls may take to finish at shutdown; creates that take longer are gone on with by another api, or the next. */
   API_GRACE_MS: integer(0, 600_000, 10_000),
   /** Calls of itself after it has started, so that its first starts are as fast as later ones; 0: none. */
-  API_REHEARSAL_CALLS: integer(0, 1_000_000, 5_000),
+  API_WARM_UP_CALLS: integer(0, 1_000_000, 5_000),
   /** Where to serve metrics; unset: nowhere. */
   API_METRICS_LISTEN: optional(address()),
   /** Public key that tokens are verified with, PEM. */
@@ -82,7 +82,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     databaseUrl: config.DATABASE_URL,
     databaseConnections: config.API_DATABASE_CONNECTIONS,
     graceMs: config.API_GRACE_MS,
-    rehearsalCalls: config.API_REHEARSAL_CALLS,
+    warmUpCalls: config.API_WARM_UP_CALLS,
     metricsListen: config.API_METRICS_LISTEN,
     publicKeyFile: config.TOKEN_PUBLIC_KEY_FILE,
     signingKeyFile: config.TOKEN_SIGNING_KEY_FILE,

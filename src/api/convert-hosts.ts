@@ -59,7 +59,7 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
     scheduling: status?.scheduling ?? Scheduling.UNSPECIFIED,
     labels: hello?.labels ?? { ...entry?.labels },
     warm: status?.warm ?? 0,
-    passedOverUntilTime: attached?.passedOverUntilTime,
+    backoffUntilTime: attached?.backoffUntilTime,
     diskFreeMb: status?.diskFreeMb,
     diskReserveMb: status?.diskReserveMb,
   };

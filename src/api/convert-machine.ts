@@ -40,7 +40,7 @@ export function machineFrom(machine: wire.Machine): Machine {
     updateTimeMs: machine.updateTime?.getTime() ?? 0,
     events: machine.events.map(eventFrom),
     serviceAddresses: machine.serviceAddresses,
-    lastStartWay: machine.lastStartWay,
+    lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
     createTraceId: machine.createTraceId,
   };
@@ -64,7 +64,7 @@ export function machineTo(machine: Machine, hostStatus: DomainHostStatus): wire.
     events: machine.events.map(eventTo),
     serviceAddresses: machine.serviceAddresses.map((address) => ({ ...address })),
     hostStatus: HOST_STATUS[hostStatus],
-    lastStartWay: machine.lastStartWay,
+    lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
     createTraceId: machine.createTraceId,
   };

@@ -8,7 +8,7 @@ import { TokenVerifier } from "../lib/auth/auth.ts";
 import { addHealth, Health } from "../lib/grpc/server/health.ts";
 import { addReflection } from "../lib/grpc/server/reflection.ts";
 import { createServer, serve } from "../lib/grpc/server/serve.ts";
-import { startRehearsal } from "../lib/grpc/server/warm-up.ts";
+import { startWarmUp } from "../lib/grpc/server/warm-up.ts";
 import { serveMetrics } from "../lib/otel/metrics.ts";
 import { flushTelemetry } from "../lib/otel/tracing.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
@@ -57,7 +57,7 @@ async function run(config: ReturnType<typeof readConfig>): Promise<void> {
     stack.add("grpc", running, config.graceMs + 5_000);
     // Before the server: whoever waits for a create is still there to be told that another api goes on with it.
     stack.add("running creates", () => api.runner.drain(config.graceMs / 2), config.graceMs + 5_000);
-    startRehearsal(stack, config.listen, running.port, config.rehearsalCalls);
+    startWarmUp(stack, config.listen, running.port, config.warmUpCalls);
     log.info("ready", { listen: config.listen, port: running.port, region: config.region });
 
     log.info("stopping", { signal: await stopped });

@@ -39,7 +39,7 @@ export interface MachinesServiceParts {
   readonly checkImage: ImageCheck;
 }
 
-const MAX_SETTLE_MS = 10_000;
+const MAX_WATCH_MS = 10_000;
 const MAX_WAIT_MS = 300_000;
 const DEFAULT_WAIT_MS = 60_000;
 const MAX_TAIL = 10_000;
@@ -77,15 +77,15 @@ export function machinesService(parts: MachinesServiceParts): MachinesServiceSer
     startMachine: unary((req, ctx) => {
       const caller = callerOf(ctx, "machines:write");
       const id = machineIdOf(req.machineId);
-      const settleMs = settleOf(durationMs(req.settle));
+      const watchMs = watchOf(durationMs(req.watch));
       // In a span of its own: where the call begins the trace, this api's share would have no name.
       return withSpan("api.start", {}, async () => {
-        const started = await measureStart(() => machines.start(id, settleMs, caller));
+        const started = await measureStart(() => machines.start(id, watchMs, caller));
         return {
           machine: machineTo(started.machine, "ok"),
           previousState: stateTo(started.previousState),
           alreadyStarted: started.alreadyStarted,
-          way: started.way,
+          startPath: started.startPath,
         };
       });
     }),
@@ -149,9 +149,9 @@ function listQuery(req: ListMachinesRequest, org: string): { query: MachineQuery
   return { query: { org, ...app, states, ...after, limit: pageSize(req.pageSize) }, list };
 }
 
-function settleOf(ms: number | undefined): number | undefined {
+function watchOf(ms: number | undefined): number | undefined {
   const violations = new Violations();
-  if (ms !== undefined && !(ms >= 0 && ms <= MAX_SETTLE_MS)) violations.add("settle", "must be 0 to 10 s");
+  if (ms !== undefined && !(ms >= 0 && ms <= MAX_WATCH_MS)) violations.add("watch", "must be 0 to 10 s");
   violations.throwIfAny();
   return ms;
 }

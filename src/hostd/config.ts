@@ -22,7 +22,7 @@ const SHARE_FOR_MACHINES = 0.8;
 /** Of what it may promise, for VMs that wait; and no more than this many MB. */
 const WARM_SHARE = 0.25;
 const MAX_WARM_MB = 4_096;
-const WAYS = ["warm", "template", "cold"] as const;
+const START_PATHS = ["warm", "template", "cold"] as const;
 const MB = 1_024 * 1_024;
 
 const spec = {
@@ -60,7 +60,7 @@ const spec = {
   /** `none` runs QEMU as we are, where nothing else works. */
   HOSTD_CONFINEMENT: oneOf(["auto", "none"], "auto"),
   /** The ways to a running guest that may be taken, tried in the order warm, template, cold. */
-  HOSTD_WAYS: list(oneOf(WAYS), WAYS),
+  HOSTD_START_PATHS: list(oneOf(START_PATHS), START_PATHS),
   /** Memory lent to VMs that wait for a machine, in MB; 0: none wait. Default: a quarter of what it may promise, at most 4096. */
   HOSTD_WARM_MEMORY_MB: optional(integer(0, 2 ** 31 - 1)),
   /** Disk for templates that VMs are made from, in MB. */
@@ -80,7 +80,7 @@ const spec = {
   /** How long calls may take to finish at shutdown. */
   HOSTD_GRACE: duration("5s"),
   /** Calls of itself after it has started, so that its first starts are as fast as later ones; 0: none. */
-  HOSTD_REHEARSAL_CALLS: integer(0, 1_000_000, 5_000),
+  HOSTD_WARM_UP_CALLS: integer(0, 1_000_000, 5_000),
   /** Where to serve metrics; unset: nowhere. */
   HOSTD_METRICS_LISTEN: optional(address()),
   /** How long a simulated launch takes, and up to how much more by chance, in milliseconds. */
@@ -128,7 +128,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       dir: config.HOSTD_DIR,
       guestDir: config.HOSTD_GUEST_DIR,
       confinement: config.HOSTD_CONFINEMENT,
-      ways: WAYS.filter((way) => config.HOSTD_WAYS.includes(way)),
+      startPaths: START_PATHS.filter((startPath) => config.HOSTD_START_PATHS.includes(startPath)),
       warmMemoryMb,
       templateMb: config.HOSTD_TEMPLATE_MB,
       sim: { latencyMs: config.HOSTD_SIM_LATENCY_MS, jitterMs: config.HOSTD_SIM_JITTER_MS },
@@ -140,7 +140,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     startConcurrency: config.HOSTD_START_CONCURRENCY,
     startTimeoutMs: config.HOSTD_START_TIMEOUT,
     graceMs: config.HOSTD_GRACE,
-    rehearsalCalls: config.HOSTD_REHEARSAL_CALLS,
+    warmUpCalls: config.HOSTD_WARM_UP_CALLS,
     metricsListen: config.HOSTD_METRICS_LISTEN,
     publicKeyFile: config.TOKEN_PUBLIC_KEY_FILE,
     signingKeyFile: config.TOKEN_SIGNING_KEY_FILE,

@@ -12,8 +12,8 @@ import type { MachineState } from "./domain/states.ts";
 const STOP_SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
 const MAX_STOP_MS = 300_000;
 /** A static program that fails at once is seen in it; what takes longer to fail in emulation takes far longer than could be waited for. */
-const DEFAULT_SETTLE_MS = 5;
-const MAX_SETTLE_MS = 10_000;
+const DEFAULT_WATCH_MS = 5;
+const MAX_WATCH_MS = 10_000;
 const DEFAULT_WAIT_MS = 60_000;
 const MAX_WAIT_MS = 300_000;
 const MAX_TAIL = 10_000;
@@ -69,8 +69,8 @@ export function stopFromProto(request: { signal: string; timeout: Duration | und
 }
 
 /** How long a start watches the process, in milliseconds. Throws INVALID_FIELDS. */
-export function settleFromProto(settle: Duration | undefined): number {
-  return between("settle", settle, 0, MAX_SETTLE_MS) ?? DEFAULT_SETTLE_MS;
+export function watchFromProto(watch: Duration | undefined): number {
+  return between("watch", watch, 0, MAX_WATCH_MS) ?? DEFAULT_WATCH_MS;
 }
 
 /** What a wait waits for, and how long. Throws INVALID_FIELDS. */

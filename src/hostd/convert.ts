@@ -54,7 +54,7 @@ export function machineToProto(
       return port === undefined ? [] : [{ protocol, internalPort, address: `127.0.0.1:${port}` }];
     }),
     hostStatus: HostStatus.OK,
-    lastStartWay: machine.lastStartWay,
+    lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
     createTraceId: spec.createTraceId,
   };

@@ -12,7 +12,7 @@ import { internalTokens } from "../lib/auth/tokens.ts";
 import { addHealth, Health } from "../lib/grpc/server/health.ts";
 import { addReflection } from "../lib/grpc/server/reflection.ts";
 import { createServer, serve } from "../lib/grpc/server/serve.ts";
-import { startRehearsal } from "../lib/grpc/server/warm-up.ts";
+import { startWarmUp } from "../lib/grpc/server/warm-up.ts";
 import { serveMetrics } from "../lib/otel/metrics.ts";
 import { flushTelemetry } from "../lib/otel/tracing.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
@@ -163,7 +163,7 @@ async function run(config: HostdConfig): Promise<void> {
       detaching.abort();
       await attachment.done;
     });
-    startRehearsal(stack, config.listen, running.port, config.rehearsalCalls);
+    startWarmUp(stack, config.listen, running.port, config.warmUpCalls);
     log.info("ready", { listen: config.listen, port: running.port, number: config.number, vmm: vmm.info });
 
     log.info("stopping", { signal: await stopped, stop_vms: config.stopVmsOnExit });

@@ -15,9 +15,9 @@ import {
 import {
   logsFromProto,
   placementFromProto,
-  settleFromProto,
   stopFromProto,
   waitFromProto,
+  watchFromProto,
 } from "./convert-request.ts";
 import type { Host } from "./domain/host.ts";
 import { machineId } from "./domain/machine.ts";
@@ -74,14 +74,14 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
     }),
     startMachine: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const settleMs = settleFromProto(req.settle);
-      const result = await machines.start(machineId(req.machineId), req.org, settleMs);
-      const { previous, already, way } = result;
+      const watchMs = watchFromProto(req.watch);
+      const result = await machines.start(machineId(req.machineId), req.org, watchMs);
+      const { previous, already, startPath } = result;
       return {
         machine: onWire(result.machine),
         previousState: stateToProto(previous),
         alreadyStarted: already,
-        way,
+        startPath,
       };
     }),
     stopMachine: unary(async (req, ctx) => {

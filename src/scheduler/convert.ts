@@ -206,7 +206,7 @@ export function toPageSize({ pageSize }: pb.ListReservationsRequest): number {
 }
 
 /** An attached host on the wire. */
-export function fromHost(host: AttachedHost, passedOverUntil: Date | undefined): pb.AttachedHost {
+export function fromHost(host: AttachedHost, backoffUntil: Date | undefined): pb.AttachedHost {
   const { info, status, attachedAt, lastSeenAt } = host;
   return {
     hello: { ...info, capacity: fromResources(info.capacity), labels: { ...info.labels } },
@@ -221,7 +221,7 @@ export function fromHost(host: AttachedHost, passedOverUntil: Date | undefined):
       diskFreeMb: status.diskFreeMb === undefined ? undefined : BigInt(status.diskFreeMb),
       diskReserveMb: status.diskReserveMb === undefined ? undefined : BigInt(status.diskReserveMb),
     },
-    passedOverUntilTime: passedOverUntil,
+    backoffUntilTime: backoffUntil,
     attachTime: new Date(attachedAt),
     lastSeenTime: new Date(lastSeenAt),
   };

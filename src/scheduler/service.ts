@@ -53,7 +53,7 @@ export function schedulerService(
         hosts: hosts
           .all()
           .toSorted((a, b) => a.info.number - b.info.number)
-          .map((host) => fromHost(host, untilTime(hosts.refusals.passedOverForMs(host.info.number)))),
+          .map((host) => fromHost(host, untilTime(hosts.refusals.backoffLeftMs(host.info.number)))),
       };
     }),
     // At shutdown it ends by itself, once no auction needs it.

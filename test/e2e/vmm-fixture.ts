@@ -126,7 +126,7 @@ export function plainWorkload(image: string, argv: readonly string[]): Workload 
     workingDir: "/",
     hostname: "bench",
     ports: [],
-    settleMs: 0,
+    watchMs: 0,
   };
 }
 

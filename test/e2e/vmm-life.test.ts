@@ -170,7 +170,7 @@ test("a launch that is given up leaves nothing", async () => {
   const abort = new AbortController();
   const sink = { onLog() {} };
   const workload = { machineId: "", rootfs: bench.image, argv: ["sh"], env: {}, user: "", workingDir: "/" };
-  const more = { hostname: "x", ports: [], settleMs: 0 };
+  const more = { hostname: "x", ports: [], watchMs: 0 };
   const launching = bench.vmm
     .launch("given-up", { cpus: 1, memoryMb: 256 }, { ...workload, ...more }, sink, abort.signal)
     .catch((err: unknown) => err);

@@ -12,7 +12,7 @@ const SHAPE = { cpus: 1, memoryMb: 256 };
 const [dir = "", image = "", vmId = "", moment = ""] = process.argv.slice(2);
 const { signal } = new AbortController();
 
-const vmm = await openVmm(dir, { warmMemoryMb: 1_024, ways: ["warm", "template"] });
+const vmm = await openVmm(dir, { warmMemoryMb: 1_024, startPaths: ["warm", "template"] });
 vmm.keepWarm?.({ shapes: () => [SHAPE], lend: () => true, onReclaim() {} });
 while (vmm.warm?.(SHAPE) === 0) await sleep(20, signal);
 process.stdout.write("launching\n");

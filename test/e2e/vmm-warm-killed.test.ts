@@ -48,7 +48,7 @@ test.for([
 
   const mayRun = moment === "after run" || moment === "after launch";
   if (!mayRun) expect(vm).toBeUndefined();
-  if (moment === "after launch") expect(vm?.way).toBe("warm");
+  if (moment === "after launch") expect(vm?.startPath).toBe("warm");
   expect(await bench.vmm.list()).toEqual(vm ? [vmId] : []);
   if (vm) {
     await vm.signal(9);

@@ -47,7 +47,7 @@ test("a start finds a VM waiting, takes a fraction of a boot, and serves one mac
   const tookMs = performance.now() - before;
   const second = await bench.launch(["sh", "-c", script], { hostname: "two" });
 
-  expect([first.vm.way, second.vm.way]).toEqual(["warm", "warm"]);
+  expect([first.vm.startPath, second.vm.startPath]).toEqual(["warm", "warm"]);
   expect(tookMs).toBeLessThan(1_000);
   for (const each of [first, second]) {
     expect(await each.vm.exited).toMatchObject({ kind: "process", exitCode: 0 });
@@ -70,7 +70,7 @@ test("a warm start waits for no file, and starts no process", async () => {
 
   const { vm } = await bench.launch(["sleep", "1000"]).finally(watch.stop);
 
-  expect(vm.way).toBe("warm");
+  expect(vm.startPath).toBe("warm");
   expect(watch.calls).toEqual([]);
   // The watch would have seen it.
   const again = watchCalls();
@@ -89,13 +89,13 @@ test("two VMs from one template have their own randomness and boot, and the host
 
   const clock = await bench.launch(["probe", "clock"]);
   await clock.vm.exited;
-  expect(clock.vm.way).toBe("warm");
+  expect(clock.vm.startPath).toBe("warm");
   isOnTime(clock);
 
   await pooled(2);
   const two = await Promise.all([bench.launch(["sh", "-c", SELF]), bench.launch(["sh", "-c", SELF])]);
   await Promise.all(two.map(({ vm }) => vm.exited));
-  expect(two.map(({ vm }) => vm.way)).toEqual(["warm", "warm"]);
+  expect(two.map(({ vm }) => vm.startPath)).toEqual(["warm", "warm"]);
   areDifferent(two);
 });
 
@@ -112,7 +112,7 @@ test("without a VM that waits the template serves, with randomness, boot and clo
   lendableMb = before;
 
   await Promise.all([...two, clock].map(({ vm }) => vm.exited));
-  expect([...two, clock].map(({ vm }) => vm.way)).toEqual(["template", "template", "template"]);
+  expect([...two, clock].map(({ vm }) => vm.startPath)).toEqual(["template", "template", "template"]);
   areDifferent(two);
   isOnTime(clock);
 });
@@ -189,7 +189,7 @@ test("VMs that die while they wait, or while one is taken, cost time and nothing
   const { vm, texts } = await launching;
 
   expect(await vm.exited).toMatchObject({ kind: "process", exitCode: 0 });
-  expect(vm.way).not.toBe("warm");
+  expect(vm.startPath).not.toBe("warm");
   expect(texts()).toEqual(["here"]);
   expect(vm.phases.map(({ name }) => name)).toContain("vmm.warm_failed");
 });
@@ -234,7 +234,7 @@ test("a VM taken while its start is being recorded runs nothing before, and is g
   record.resolve();
   const vm = await launching;
   await vm.exited;
-  expect(vm.way).toBe("warm");
+  expect(vm.startPath).toBe("warm");
   expect(vm.startedAtUs).toBeGreaterThanOrEqual(recordedAtUs);
   expect(lines).toEqual(["recorded"]);
 });

@@ -98,8 +98,8 @@ test("every start is a clean slate, and the phases and times of it fit together"
 
   expect([first.of("old"), first.of("new")]).toEqual(["file", "new"]);
   expect([second.of("old"), second.of("new")]).toEqual(["file", "new"]);
-  const { phases, startedAtUs, way } = second.launched.vm;
-  expect(way).toBe("cold");
+  const { phases, startedAtUs, startPath } = second.launched.vm;
+  expect(startPath).toBe("cold");
   expect(phases.map(({ name }) => name)).toEqual([
     ...[
       "vmm.queue",

@@ -8,9 +8,9 @@ import type { SagaStore } from "../../src/api/adapters/saga-store.ts";
 import { eventFrom, machineFrom } from "../../src/api/convert-machine.ts";
 import type { CreateContext, CreateTools } from "../../src/api/create/context.ts";
 import { Creates } from "../../src/api/create/creates.ts";
+import { InDoubtResolver } from "../../src/api/create/in-doubt-resolver.ts";
 import { Reconciler } from "../../src/api/create/reconciler.ts";
 import { CreateRunner } from "../../src/api/create/runner.ts";
-import { Settler } from "../../src/api/create/settler.ts";
 import { createSaga } from "../../src/api/create/steps.ts";
 import type { CreateRequest } from "../../src/api/domain/create-state.ts";
 import { type HostEntry, HostTable } from "../../src/api/domain/host-table.ts";
@@ -80,7 +80,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   };
   const runner = new CreateRunner({ saga: around.saga(createSaga(tools)), sagas, creates, clock });
   const reconciler = new Reconciler(sagas, runner);
-  const settler = new Settler(sagas, calls.creates);
+  const inDoubtResolver = new InDoubtResolver(sagas, calls.creates);
   const sweeper = new Sweeper({ table, hosts: around.sweeps(calls.sweeps), machines: records, clock });
   const leases = new LeaseStore(database);
   const sweep = async (signal: AbortSignal): Promise<void> => {
@@ -88,7 +88,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   };
   loop("refresh hosts", REFRESH_MS, () => hosts.refresh());
   loop("reconcile", RECONCILE_MS, () => reconciler.run());
-  loop("settle", RECONCILE_MS, (signal) => settler.run(signal));
+  loop("resolve-in-doubt", RECONCILE_MS, (signal) => inDoubtResolver.run(signal));
   loop("sweep", SWEEP_MS, sweep);
   const creating = new Creates({ creates, sagas, runner, machines, makeName: () => `m-${Math.random()}` });
   net.serve(life, {

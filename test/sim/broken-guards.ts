@@ -127,7 +127,7 @@ function claimingAfterwards(life: Life, redis: Redis, store: ReservationStore): 
 }
 
 class ForgetfulSagaStore extends SagaStore {
-  override write(owner: Ownership, { settleMs: _, ...write }: SagaWrite): Promise<void> {
+  override write(owner: Ownership, { resolveMs: _, ...write }: SagaWrite): Promise<void> {
     return super.write(owner, write);
   }
 }

@@ -33,8 +33,8 @@ export function hostHandlers(parts: {
     get: ({ id, org }: Target) => told(machines.get(machineId(id), org)),
     list: () => machines.list().map((machine) => machineFrom(machineToProto(machine, hello.name, "without"))),
     start: async ({ id, org }: Target) => {
-      const { machine, previous, already, way } = await machines.start(machineId(id), org, 10);
-      return { machine: told(machine), previousState: previous, alreadyStarted: already, way };
+      const { machine, previous, already, startPath } = await machines.start(machineId(id), org, 10);
+      return { machine: told(machine), previousState: previous, alreadyStarted: already, startPath };
     },
     stop: async ({ id, org }: Target) => {
       const { machine, already } = await machines.stop(machineId(id), org, {});

@@ -76,7 +76,7 @@ export function unsettled(fleet: Fleet): readonly string[] {
       wrong.push(`create ${saga.id} has failed, and its machine is recorded`);
     else if (saga.status === "done" && !row?.isRecorded)
       wrong.push(`create ${saga.id} is done without a machine`);
-    if (saga.settleMs !== null) wrong.push(`create ${saga.id} has left something in doubt`);
+    if (saga.resolveMs !== null) wrong.push(`create ${saga.id} has left something in doubt`);
   }
   for (const { createId, id, name, state } of tables.machines.values()) {
     if (!tables.sagas.has(createId)) wrong.push(`machine ${id} of no create is recorded`);

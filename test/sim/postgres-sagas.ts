@@ -16,7 +16,7 @@ type Inserted = [
 type Written = [
   ...[id: string, owner: string, entries: Json, state: Json, status: SagaStatus, fault: Json | null],
   ...[releaseMs: number | null, steps: Json, place: Json | null, said: Json | null, snapshot: Json | null],
-  ...[isRecorded: boolean, events: Json, settleMs: number | null],
+  ...[isRecorded: boolean, events: Json, resolveMs: number | null],
 ];
 type Step = Readonly<Record<string, unknown>> & { readonly sequence: number; readonly time: string };
 
@@ -36,7 +36,7 @@ export const statements: Readonly<Record<string, Does>> = {
       ...{ id, org, request_id: requestId, request_hash: hash, status: "running" },
       ...{ request: JSON.parse(request), state: JSON.parse(state), entries: [], traceparent, fault: null },
       ...{ attempts: 0, create_time: new Date(run.nowMs), owner, leaseMs: run.nowMs + leaseMs },
-      ...{ settleMs: null, updateMs: run.nowMs },
+      ...{ resolveMs: null, updateMs: run.nowMs },
     };
     put(run.tables.sagas, id, row, run.onUndo);
     return rows([row]);
@@ -44,12 +44,12 @@ export const statements: Readonly<Record<string, Does>> = {
   saga_write: (run, ...values: Written) => {
     const [id, owner, entries, state, status, fault, releaseMs, steps, place, said, snapshot, ...rest] =
       values;
-    const [isRecorded, events, settleMs] = rest;
+    const [isRecorded, events, resolveMs] = rest;
     const saga = run.tables.sagas.get(id);
     if (saga?.owner !== owner) return rows([{ owned: 0, placed: 0, recorded: 0 }]);
     const attempts = saga.attempts + (status === "stuck" ? 1 : 0);
     const released = releaseMs === null ? {} : { owner: null, leaseMs: run.nowMs + releaseMs, attempts };
-    const doubts = settleMs === null ? {} : { settleMs: run.nowMs + settleMs };
+    const doubts = resolveMs === null ? {} : { resolveMs: run.nowMs + resolveMs };
     const told = { entries: parse(entries), state: parse(state), status, fault: parse(fault) };
     // As saga-writes.ts has made them, here and below.
     put(
@@ -80,12 +80,12 @@ export const statements: Readonly<Record<string, Does>> = {
   },
   saga_in_doubt: (run, limit: number) => {
     const due = [...run.tables.sagas.values()]
-      .filter(({ settleMs }) => settleMs !== null && settleMs < run.nowMs)
-      .sort((a, b) => Number(a.settleMs) - Number(b.settleMs))
+      .filter(({ resolveMs }) => resolveMs !== null && resolveMs < run.nowMs)
+      .sort((a, b) => Number(a.resolveMs) - Number(b.resolveMs))
       .slice(0, limit);
     for (const saga of due) {
       const againMs = Math.min(Math.max((run.nowMs - saga.updateMs) / 2, 2_000), 300_000);
-      put(run.tables.sagas, saga.id, { ...saga, settleMs: run.nowMs + againMs }, run.onUndo);
+      put(run.tables.sagas, saga.id, { ...saga, resolveMs: run.nowMs + againMs }, run.onUndo);
     }
     return rows(
       due.map(({ id, state, updateMs }) => ({ id, state, ended_ms: String(run.nowMs - updateMs) })),
@@ -93,7 +93,7 @@ export const statements: Readonly<Record<string, Does>> = {
   },
   saga_settled: (run, id: string) => {
     const saga = run.tables.sagas.get(id);
-    if (saga) put(run.tables.sagas, id, { ...saga, settleMs: null }, run.onUndo);
+    if (saga) put(run.tables.sagas, id, { ...saga, resolveMs: null }, run.onUndo);
     return changed(saga ? 1 : 0);
   },
   saga_find: ({ tables }, org: string, requestId: string) => {

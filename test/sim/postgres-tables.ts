@@ -22,7 +22,7 @@ export interface SagaTableRow extends SagaRow {
   readonly request_hash: Buffer;
   readonly owner: string | null;
   readonly leaseMs: number;
-  readonly settleMs: number | null;
+  readonly resolveMs: number | null;
   readonly updateMs: number;
 }
 

@@ -107,7 +107,7 @@ export class Vms {
       this.#end(id, { kind: "process", signal: number, oomKilled: false, exitedAtUs: Date.now() * 1_000 });
     };
     const { startedAtUs = 0 } = kept;
-    return { id, way: "cold", phases: [], startedAtUs, exited, signal, detach: async () => {} };
+    return { id, startPath: "cold", phases: [], startedAtUs, exited, signal, detach: async () => {} };
   }
 
   #end(id: string, exit: VmExit): void {

@@ -186,7 +186,7 @@ export async function startFleet(options: TestFleetOptions = {}): Promise<TestFl
     LOG_LEVEL: process.env["LOG_LEVEL"],
     HOSTD_VMM: options.vmm === "real" ? "auto" : "sim",
     // Nobody measures here, and there are many fleets.
-    ...{ API_REHEARSAL_CALLS: "0", HOSTD_REHEARSAL_CALLS: "0" },
+    ...{ API_WARM_UP_CALLS: "0", HOSTD_WARM_UP_CALLS: "0" },
     ...options.environment,
   };
   const { hosts = 2, regions, schedulers } = options;

@@ -56,7 +56,7 @@ describe("Debian's Prometheus, set up as the documentation says", { timeout: 30_
         SCRAPED,
       );
 
-    await value('sum(windhover_start_duration_seconds_count{way="cold", outcome="ok"})').toEqual([2]);
+    await value('sum(windhover_start_duration_seconds_count{start_path="cold", outcome="ok"})').toEqual([2]);
     await value('sum(windhover_api_start_duration_seconds_count{outcome="ok"})').toEqual([1]);
     await value('sum(windhover_create_duration_seconds_count{outcome="ok"})').toEqual([1]);
     await value('windhover_create_duration_seconds_count{outcome="refused"}').toEqual([1]);

@@ -53,7 +53,7 @@ export function createHosts(clients: ClientLookup): CreateHosts {
     },
     async start(host, machineId, scope) {
       const client = clients.at(host.address);
-      const request = { machineId, org: "", settle: undefined };
+      const request = { machineId, org: "", watch: undefined };
       return present(
         (await ask(host, client, client.startMachine, request, bound(START_MS, scope))).machine,
         host,

@@ -38,16 +38,16 @@ export function hostMachines(clients: ClientLookup): HostMachines {
       const response = await ask(host, client, client.getMachine, { machineId, org }, bound(GET_MS, scope));
       return present(response.machine, host);
     },
-    async start(host, { machineId, org, settleMs }, scope): Promise<Started> {
+    async start(host, { machineId, org, watchMs }, scope): Promise<Started> {
       annotate(HOST_NAME, host.name);
       const client = clients.at(host.address);
-      const request = { machineId, org, settle: toDuration(settleMs) };
+      const request = { machineId, org, watch: toDuration(watchMs) };
       const response = await askToStart(host, client, request, scope);
       return {
         machine: present(response.machine, host),
         previousState: stateFrom(response.previousState),
         alreadyStarted: response.alreadyStarted,
-        way: response.way,
+        startPath: response.startPath,
       };
     },
     async stop(host, { machineId, org, signal, timeoutMs }, scope): Promise<Stopped> {

@@ -8,7 +8,7 @@ export async function housekeep(db: Queries): Promise<void> {
   await db.query({
     name: "housekeep_sagas",
     text: `delete from sagas where id in (
-             select id from sagas where status in ('done', 'failed') and settle_time is null
+             select id from sagas where status in ('done', 'failed') and resolve_time is null
                            and update_time < now() - interval '24 hours' limit 1000)`,
   });
   await db.query({

@@ -18,10 +18,11 @@ const CREATE_BUCKETS = [0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 
 const startSeconds = secondsHistogram(
   "windhover_api_start_duration_seconds",
   "Duration of starts as the api sees them, the host's part included.",
-  ["way", "outcome"],
+  ["start_path", "outcome"],
   START_BUCKETS,
 );
-for (const way of ["warm", "template", "cold"]) startSeconds.zero({ way, outcome: "ok" });
+for (const startPath of ["warm", "template", "cold"])
+  startSeconds.zero({ start_path: startPath, outcome: "ok" });
 
 const createSeconds = secondsHistogram(
   "windhover_create_duration_seconds",
@@ -83,21 +84,21 @@ export async function* measureDrain<
 }
 
 /** Measures a start. */
-export async function measureStart<T extends { readonly way: string; readonly alreadyStarted: boolean }>(
-  start: () => Promise<T>,
-): Promise<T> {
+export async function measureStart<
+  T extends { readonly startPath: string; readonly alreadyStarted: boolean },
+>(start: () => Promise<T>): Promise<T> {
   const since = performance.now();
-  let way = "none";
+  let startPath = "none";
   let outcome: OutcomeLabel = "ok";
   try {
     const started = await start();
-    way = started.alreadyStarted ? "already" : started.way;
+    startPath = started.alreadyStarted ? "already" : started.startPath;
     return started;
   } catch (err) {
     outcome = outcomeOf(err);
     throw err;
   } finally {
-    startSeconds.observe({ way, outcome }, (performance.now() - since) / 1_000);
+    startSeconds.observe({ start_path: startPath, outcome }, (performance.now() - since) / 1_000);
   }
 }
 

@@ -100,8 +100,8 @@ export class SagaStore {
     const { rows } = await this.#db.query<{ id: string; state: CreateState; ended_ms: string }>({
       name: "saga_in_doubt",
       text: `update sagas
-                set settle_time = now() + least(greatest((now() - update_time) / 2, interval '2 seconds'), interval '5 minutes')
-              where id in (select id from sagas where settle_time < now() order by settle_time limit $1 for update skip locked)
+                set resolve_time = now() + least(greatest((now() - update_time) / 2, interval '2 seconds'), interval '5 minutes')
+              where id in (select id from sagas where resolve_time < now() order by resolve_time limit $1 for update skip locked)
           returning id, state, floor(extract(epoch from now() - update_time) * 1000)::bigint as ended_ms`,
       values: [limit],
     });
@@ -112,7 +112,7 @@ export class SagaStore {
   async settled(id: string): Promise<void> {
     await this.#db.query({
       name: "saga_settled",
-      text: "update sagas set settle_time = null where id = $1",
+      text: "update sagas set resolve_time = null where id = $1",
       values: [id],
     });
   }

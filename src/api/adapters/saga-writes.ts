@@ -25,7 +25,7 @@ export interface SagaWrite {
   /** Nobody owns the saga any more; unless it is finished it may be claimed after so many milliseconds. */
   readonly releaseMs?: number | undefined;
   /** The saga has ended and left something in doubt, which is settled after so many milliseconds: see `Settler`. */
-  readonly settleMs?: number | undefined;
+  readonly resolveMs?: number | undefined;
 }
 
 /** How many rows the parts of a write have changed; a part that was not wanted has changed none. */
@@ -41,7 +41,7 @@ export interface SagaWritten {
  */
 export function sagaWrite(id: string, owner: string, write: SagaWrite): Statement {
   const { entries, state, status, fault, progress, attempt, machine } = write;
-  const { isRecorded = false, releaseMs, settleMs } = write;
+  const { isRecorded = false, releaseMs, resolveMs } = write;
   return {
     name: "saga_write",
     text: TEXT,
@@ -59,7 +59,7 @@ export function sagaWrite(id: string, owner: string, write: SagaWrite): Statemen
       machine ? toSnapshot(machine) : null,
       isRecorded,
       toJson(isRecorded && machine ? machine.events.map((event) => ({ id: event.id, event })) : []),
-      settleMs ?? null,
+      resolveMs ?? null,
     ],
   };
 }
@@ -78,7 +78,7 @@ with owned as (
   update sagas set entries = $3::jsonb, state = $4::jsonb, status = $5::text, fault = $6::jsonb, update_time = now(),
          owner = case when $7::bigint is null then owner end,
          lease_time = case when $7::bigint is null then lease_time else now() + $7::bigint * interval '1 millisecond' end,
-         settle_time = case when $14::bigint is null then settle_time else now() + $14::bigint * interval '1 millisecond' end,
+         resolve_time = case when $14::bigint is null then resolve_time else now() + $14::bigint * interval '1 millisecond' end,
          attempts = attempts + case when $7::bigint is not null and $5::text = 'stuck' then 1 else 0 end
    where id = $1::uuid and owner = $2::uuid
   returning id

@@ -181,7 +181,7 @@ export class Running implements CreateContext, SagaLog {
   async finish(): Promise<void> {
     await Promise.all(this.#aside);
     try {
-      await this.#write({ status: "done", releaseMs: 0, settleMs: this.#settleMs });
+      await this.#write({ status: "done", releaseMs: 0, resolveMs: this.#resolveMs });
     } catch (err) {
       // The answer to an attempt that worked may have been lost.
       const isLost = err instanceof Fault && err.reason === "LEASE_LOST";
@@ -193,9 +193,9 @@ export class Running implements CreateContext, SagaLog {
   /** Stores all there is and gives the saga up in this state, to be claimed by anybody after `retryAfterMs` unless it is finished. */
   async release(status: SagaStatus, retryAfterMs: number): Promise<void> {
     await Promise.all(this.#aside);
-    const settleMs = status === "failed" ? this.#settleMs : undefined;
+    const resolveMs = status === "failed" ? this.#resolveMs : undefined;
     // Also when the run was abandoned: all that it has done is to be known to the one that goes on.
-    await this.#inTurn(() => this.#writeNow({ status, releaseMs: retryAfterMs, settleMs }));
+    await this.#inTurn(() => this.#writeNow({ status, releaseMs: retryAfterMs, resolveMs }));
   }
 
   /** The status to leave it in when the run ends without a result. */
@@ -204,7 +204,7 @@ export class Running implements CreateContext, SagaLog {
   }
 
   /** Undefined: no host may have a machine of it that nobody wants. */
-  get #settleMs(): number | undefined {
+  get #resolveMs(): number | undefined {
     return doubtfulAttempts(this.#state).length > 0 ? SETTLE_MS : undefined;
   }
 
@@ -285,5 +285,5 @@ export class Running implements CreateContext, SagaLog {
 
 /** What a write has besides what every write has. */
 type Extra = Partial<
-  Pick<SagaWrite, "attempt" | "machine" | "isRecorded" | "status" | "releaseMs" | "settleMs">
+  Pick<SagaWrite, "attempt" | "machine" | "isRecorded" | "status" | "releaseMs" | "resolveMs">
 >;

@@ -42,7 +42,7 @@ function machine(id: string, generation: string, state: Machine["state"] = "star
     updateTimeMs: 0,
     events: [],
     serviceAddresses: [],
-    lastStartWay: "",
+    lastStartPath: "",
     lastStartTraceId: "",
     createTraceId: "",
   };

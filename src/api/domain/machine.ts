@@ -117,7 +117,7 @@ export interface Machine {
   /** Newest first. */
   readonly events: readonly MachineEvent[];
   readonly serviceAddresses: readonly ServiceAddress[];
-  readonly lastStartWay: string;
+  readonly lastStartPath: string;
   readonly lastStartTraceId: string;
   readonly createTraceId: string;
 }

@@ -9,7 +9,7 @@ export interface Started {
   readonly machine: Machine;
   readonly previousState: MachineState;
   readonly alreadyStarted: boolean;
-  readonly way: string;
+  readonly startPath: string;
 }
 
 /** What a host answers to a stop. */
@@ -43,7 +43,7 @@ export interface Target {
 /** The machines of hosts, one call to one host each. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
 export interface HostMachines {
   get(host: HostEntry, target: Target, scope: Scope): Promise<Machine>;
-  start(host: HostEntry, target: Target & { readonly settleMs?: number }, scope: Scope): Promise<Started>;
+  start(host: HostEntry, target: Target & { readonly watchMs?: number }, scope: Scope): Promise<Started>;
   stop(host: HostEntry, target: Target & StopOverrides, scope: Scope): Promise<Stopped>;
   destroy(
     host: HostEntry,
@@ -102,8 +102,8 @@ export class Machines {
   }
 
   /** Starts a machine. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
-  async start(id: MachineId, settleMs: number | undefined, caller: Caller): Promise<Started> {
-    const target = { machineId: id, org: caller.org, ...(settleMs === undefined ? {} : { settleMs }) };
+  async start(id: MachineId, watchMs: number | undefined, caller: Caller): Promise<Started> {
+    const target = { machineId: id, org: caller.org, ...(watchMs === undefined ? {} : { watchMs }) };
     return this.#hosts.start(await this.#hostOf(id), target, caller);
   }
 

@@ -153,9 +153,9 @@ function show(
 
 function lines(machine: Machine, outcome: string, repeated: boolean, ms: number): string[] {
   const again = repeated ? "  (an earlier call with this request id had created it)" : "";
-  const way = machine.lastStartWay === "" ? "" : ` (${machine.lastStartWay})`;
+  const startPath = machine.lastStartPath === "" ? "" : ` (${machine.lastStartPath})`;
   return [
-    `${machine.id} ${outcome} in ${time(ms)}${way}${again}`,
+    `${machine.id} ${outcome} in ${time(ms)}${startPath}${again}`,
     `  name      ${harmless(machine.name)}`,
     `  host      ${machine.host}, region ${machine.region}`,
     ...(machine.serviceAddresses.length > 0 ? [`  address   ${addressText(machine)}`] : []),

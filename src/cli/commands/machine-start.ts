@@ -12,15 +12,15 @@ const TIMEOUT_MS = 120_000;
 /** `hover machine start`. */
 export const startMachines: Handler<[string[]], AppFlag> = (session, [ids], flags) =>
   forEachMachine(session, ids, flags, "start", async ({ client, id, span, elapsedMs }) => {
-    const request = { machineId: id, settle: undefined };
+    const request = { machineId: id, watch: undefined };
     const response = await session.call(client, client.startMachine, request, {
       timeoutMs: TIMEOUT_MS,
       span,
     });
-    const { machine, alreadyStarted, way } = response;
+    const { machine, alreadyStarted, startPath } = response;
     const outcome = machine ? startOutcome(machine) : { ok: true, text: "started" };
     const reach = machine && machine.serviceAddresses.length > 0 ? `, ${addressText(machine)}` : "";
-    const took = `in ${time(elapsedMs())}${way ? ` (${way})` : ""}`;
+    const took = `in ${time(elapsedMs())}${startPath ? ` (${startPath})` : ""}`;
     return {
       ok: outcome.ok,
       text: alreadyStarted
@@ -32,7 +32,7 @@ export const startMachines: Handler<[string[]], AppFlag> = (session, [ids], flag
         machine: machine ? machineJson(machine) : null,
         previous_state: stateName(response.previousState),
         already_started: alreadyStarted,
-        way: way === "" ? null : way,
+        startPath: startPath === "" ? null : startPath,
       },
       ...(outcome.ok ? {} : { next: `hover machine logs ${id}` }),
     };

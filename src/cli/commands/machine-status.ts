@@ -56,7 +56,7 @@ function factLines(machine: Machine, paint: Paint): string[] {
     ["changed", `${ago(machine.updateTime, now)}  (generation ${machine.generation})`],
     [
       "last start",
-      machine.lastStartWay === "" ? "never" : `${machine.lastStartWay}  (hover trace ${machine.id})`,
+      machine.lastStartPath === "" ? "never" : `${machine.lastStartPath}  (hover trace ${machine.id})`,
     ],
   ];
   return facts.map(([name, value]) => `${name.padEnd(12)}${value}`);

@@ -121,7 +121,7 @@ function shut(host: Host): Trouble | undefined {
     const what = `${name} takes no new machines, its disk is all but full (${free})`;
     return { what, fix: `free space on ${name} where its HOSTD_DIR is; hover host show ${name}` };
   }
-  if (host.passedOverUntilTime) {
+  if (host.backoffUntilTime) {
     const what = `${name} is passed over for refusing awards`;
     return { what, fix: `hover host show ${name}; its hostd's log says why it refused` };
   }

@@ -46,14 +46,14 @@ export function hostRow(host: Host, nowMs: number): string[] {
 /** All that is known of one host, a line each. */
 export function hostDetails(host: Host, nowMs: number): string[] {
   const labels = Object.entries(host.labels).map(([key, value]) => `${key}=${value}`);
-  const passedOver = host.passedOverUntilTime ? ago(host.passedOverUntilTime, nowMs) : "";
+  const inBackoff = host.backoffUntilTime ? ago(host.backoffUntilTime, nowMs) : "";
   const lines: readonly (readonly [string, string])[] = [
     ["number", String(host.number)],
     ["region", `${host.region}, zone ${host.zone}`],
     ["address", host.address],
     ["attached", attachedText(host, nowMs)],
     ["takes", host.attached ? takesText(host) : "not known while it is not attached"],
-    ["passed over", passedOver === "" ? "" : `by auctions, for refusing awards; over ${passedOver}`],
+    ["passed over", inBackoff === "" ? "" : `by auctions, for refusing awards; over ${inBackoff}`],
     ["labels", labels.length === 0 ? "none" : labels.join(", ")],
     ["capacity", amountText(host.capacity)],
     ["allocated", amountText(host.allocated)],
@@ -90,8 +90,8 @@ function someOf(names: readonly string[]): string {
 function notesOf(host: Host, nowMs: number): string[] {
   const notes = [
     host.statusMessage,
-    host.passedOverUntilTime
-      ? `auctions pass it over for refusing awards, until ${ago(host.passedOverUntilTime, nowMs)}`
+    host.backoffUntilTime
+      ? `auctions pass it over for refusing awards, until ${ago(host.backoffUntilTime, nowMs)}`
       : "",
     host.vmmReason ? `VMM: ${host.vmmReason}` : "",
   ];
@@ -108,7 +108,7 @@ function takesText(host: Host): string {
   if (!host.attached) return "-";
   if (isClosed(host.scheduling)) return schedulingName(host.scheduling);
   if (isDiskShort(host)) return "disk full";
-  return host.passedOverUntilTime ? "passed over" : schedulingName(host.scheduling);
+  return host.backoffUntilTime ? "passed over" : schedulingName(host.scheduling);
 }
 
 function used(host: Host, pick: (c: NonNullable<Host["capacity"]>) => number, show: (n: number) => string) {

@@ -75,7 +75,7 @@ export function hostJson(host: Host) {
     scheduling: schedulingName(host.scheduling),
     labels: host.labels,
     warm: host.warm,
-    passed_over_until_time: timeJson(host.passedOverUntilTime),
+    passed_over_until_time: timeJson(host.backoffUntilTime),
     disk_free_mb: numberJson(host.diskFreeMb),
     disk_reserve_mb: numberJson(host.diskReserveMb),
   };

@@ -41,7 +41,7 @@ export function machineJson(machine: Machine) {
       address: a.address,
     })),
     host_status: hostStatusName(machine.hostStatus),
-    last_start_way: textJson(machine.lastStartWay),
+    last_start_path: textJson(machine.lastStartPath),
     last_start_trace_id: textJson(machine.lastStartTraceId),
     create_trace_id: textJson(machine.createTraceId),
   };

@@ -23,7 +23,7 @@ const MIN_BAR = 10;
 
 /** Attributes that decide how long something takes, and what they are called here. */
 const SHOWN: readonly (readonly [attribute: string, label: string])[] = [
-  ["windhover.vm.way", "way"],
+  ["windhover.start.path", "via"],
   ["windhover.image.cached", "image_cached"],
   ["windhover.host.name", "host"],
   ["windhover.bid.answer", "answer"],

@@ -27,10 +27,11 @@ const START_BUCKETS = [
 const startSeconds = secondsHistogram(
   "windhover_start_duration_seconds",
   "Duration of starts on this host, from accepted to exec'ed, with the time spent waiting for a turn.",
-  ["way", "outcome"],
+  ["start_path", "outcome"],
   START_BUCKETS,
 );
-for (const way of ["warm", "template", "cold"]) startSeconds.zero({ way, outcome: "ok" });
+for (const startPath of ["warm", "template", "cold"])
+  startSeconds.zero({ start_path: startPath, outcome: "ok" });
 
 const stopSeconds = secondsHistogram(
   "windhover_stop_duration_seconds",
@@ -50,17 +51,17 @@ export const meter: Meter = {
   award: (work) => countingRefusals("award", work),
   async start(work) {
     const since = performance.now();
-    let way = "none";
+    let startPath = "none";
     let outcome: OutcomeLabel = "ok";
     try {
       const result = await countingRefusals("start", work);
-      way = result.way;
+      startPath = result.startPath;
       return result;
     } catch (err) {
       outcome = outcomeOf(err);
       throw err;
     } finally {
-      startSeconds.observe({ way, outcome }, secondsSince(since));
+      startSeconds.observe({ start_path: startPath, outcome }, secondsSince(since));
     }
   },
   async stop(work) {

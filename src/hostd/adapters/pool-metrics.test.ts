@@ -29,7 +29,7 @@ test("VMs that wait are added up under one label, and hits and misses counted", 
 
 test("memory that is lent to the pool is told in bytes", async () => {
   poolMetrics.lent(512);
-  expect(await registry.metrics()).toContain("windhover_pool_lent_bytes 536870912");
+  expect(await registry.metrics()).toContain("windhover_pool_reclaimable_bytes 536870912");
 });
 
 test("a template grows older, the oldest of a label is told, and one that is gone is not", async () => {

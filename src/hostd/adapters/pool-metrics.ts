@@ -19,7 +19,7 @@ let lentMb = 0;
 const MB = 1024 * 1024;
 
 gauge(
-  "windhover_pool_lent_bytes",
+  "windhover_pool_reclaimable_bytes",
   "Memory lent to VMs that wait, or are just being made; machines get it back at once.",
   () => lentMb * MB,
 );

@@ -33,7 +33,7 @@ export function newMachine(
     updatedAtMs: at.nowMs,
     events: [],
     ports: placed.ports,
-    lastStartWay: "",
+    lastStartPath: "",
     lastStartTraceId: "",
     ...(placed.launchUntilMs === undefined ? {} : { launchUntilMs: placed.launchUntilMs }),
   };
@@ -57,8 +57,8 @@ export function starting(
 }
 
 /** The process has been exec'ed. */
-export function started(machine: Machine, way: string, at: Stamp): Change {
-  const next = { ...move(machine, "started", at), lastStartWay: way };
+export function started(machine: Machine, startPath: string, at: Stamp): Change {
+  const next = { ...move(machine, "started", at), lastStartPath: startPath };
   return withEvent(next, { type: "start", source: "user" }, at);
 }
 

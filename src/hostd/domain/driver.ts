@@ -58,15 +58,15 @@ export class Driver {
   }
 
   /** Starts the machine; see `launch` for what it throws. Refused with INVALID_STATE. */
-  async start(settleMs: number): Promise<StartResult> {
+  async start(watchMs: number): Promise<StartResult> {
     const decision = allowed(decideStart(this.machine, this.activity));
     if (decision.kind === "already") {
       const { machine } = this;
-      return { machine, previous: machine.state, already: true, way: machine.lastStartWay };
+      return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
     }
     if (this.#last?.kind === "start") return this.#last.done;
     const callOff = new AbortController();
-    const start = () => launch(this.resident, settleMs, callOff.signal);
+    const start = () => launch(this.resident, watchMs, callOff.signal);
     const done = this.resident.host.meter.start(() => this.#inTurn(start));
     return this.#accept({ kind: "start", done, callOff });
   }
@@ -128,9 +128,9 @@ export class Driver {
     if (vmId === undefined) return;
     const vm = await resident.host.vmm.adopt(vmId, resident.host.logs.sink(resident.id));
     if (vm) {
-      const { way } = vm;
+      const { startPath } = vm;
       await resident.note((machine, at) =>
-        machine.state === "starting" ? started(machine, way, at) : undefined,
+        machine.state === "starting" ? started(machine, startPath, at) : undefined,
       );
       resident.take(vm);
       if (this.machine.state === "stopping")

@@ -139,7 +139,7 @@ export interface Spans {
 /** Measures what is done to machines. Each runs `work` at once and passes on what it comes to. */
 export interface Meter {
   award<T>(work: () => Promise<T>): Promise<T>;
-  start<T extends { readonly way: string }>(work: () => Promise<T>): Promise<T>;
+  start<T extends { readonly startPath: string }>(work: () => Promise<T>): Promise<T>;
   stop<T>(work: () => Promise<T>): Promise<T>;
 }
 
@@ -163,7 +163,7 @@ export function wantedPins(machines: Iterable<Machine>): readonly Pin[] {
 /** Attribute names of the spans of this service's domain; `lib/tracing.ts` names the shared ones the same. */
 export const spanAttribute = {
   machineId: "windhover.machine.id",
-  way: "windhover.vm.way",
+  startPath: "windhover.start.path",
   queueMs: "windhover.start.queue_ms",
   queueLength: "windhover.start.queue_length",
 } as const;

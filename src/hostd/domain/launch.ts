@@ -16,7 +16,7 @@ export interface StartResult {
   readonly previous: MachineState;
   /** It was started already, and nothing was done. */
   readonly already: boolean;
-  readonly way: string;
+  readonly startPath: string;
 }
 
 /** How long a launch that has been told to give up may take to do so. */
@@ -40,11 +40,7 @@ const FAILURE_WAIT_MS = 1_000;
  * @throws Fault HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is as it was. EXEC_FAILED, START_FAILED,
  *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is as it was, or `stopped`
  */
-export async function launch(
-  resident: Resident,
-  settleMs: number,
-  signal: AbortSignal,
-): Promise<StartResult> {
+export async function launch(resident: Resident, watchMs: number, signal: AbortSignal): Promise<StartResult> {
   const { host, id } = resident;
   const previous = resident.machine.state;
   return host.spans.span("hostd.start", { [spanAttribute.machineId]: id }, async (set) => {
@@ -53,10 +49,10 @@ export async function launch(
       const plan = await host.spans.span("hostd.ports", {}, () => makePlan(resident, signal));
       resident.launching = plan.vmId;
       const stored = host.spans.span("hostd.store", {}, () => storeIntent(resident, plan));
-      const vm = await bringUp(resident, plan, stored, settleMs, signal);
-      set(spanAttribute.way, vm.way);
+      const vm = await bringUp(resident, plan, stored, watchMs, signal);
+      set(spanAttribute.startPath, vm.startPath);
       const machine = await outcome(resident, vm);
-      return { machine, previous, already: false, way: vm.way };
+      return { machine, previous, already: false, startPath: vm.startPath };
     } finally {
       resident.launching = undefined;
       leave();
@@ -144,7 +140,7 @@ async function bringUp(
   resident: Resident,
   { vmId, ports }: Plan,
   stored: Promise<void>,
-  settleMs: number,
+  watchMs: number,
   signal: AbortSignal,
 ): Promise<Vm> {
   const { host } = resident;
@@ -154,10 +150,10 @@ async function bringUp(
   let program = "";
   try {
     return await host.spans.span("hostd.acquire", {}, async (set) => {
-      const work = workload({ ...resident.machine, ports }, settleMs);
+      const work = workload({ ...resident.machine, ports }, watchMs);
       program = work.argv[0] ?? "";
       const vm = await launchOrGiveUp(resident, vmId, work, stored, limit.signal);
-      set(spanAttribute.way, vm.way);
+      set(spanAttribute.startPath, vm.startPath);
       for (const phase of vm.phases) host.spans.record(phase);
       return vm;
     });
@@ -196,7 +192,7 @@ async function bringUp(
 
 /** The outcome: the process runs, or has run and ended within the time it was to be watched. */
 async function outcome(resident: Resident, vm: Vm): Promise<Machine> {
-  await resident.note((machine, at) => started(machine, vm.way, at));
+  await resident.note((machine, at) => started(machine, vm.startPath, at));
   resident.take(vm);
   const hasEnded = (await Promise.race([vm.exited, undefined])) !== undefined;
   if (hasEnded) await resident.ended;
@@ -230,7 +226,7 @@ async function launchOrGiveUp(
   }
 }
 
-function workload(machine: Machine, settleMs: number): Workload {
+function workload(machine: Machine, watchMs: number): Workload {
   const { image, config } = machine.spec;
   if (!image) throw new Error(`machine ${machine.id} is ${machine.state} and has no image`);
   return {
@@ -244,7 +240,7 @@ function workload(machine: Machine, settleMs: number): Workload {
         ? []
         : [{ protocol, hostAddress: "127.0.0.1", hostPort, guestPort: internalPort }];
     }),
-    settleMs,
+    watchMs,
   };
 }
 

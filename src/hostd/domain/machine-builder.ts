@@ -29,7 +29,7 @@ export function machineIn(state: MachineState, fields: Partial<Machine> = {}): M
     updatedAtMs: 0,
     events: [],
     ports: [],
-    lastStartWay: "",
+    lastStartPath: "",
     lastStartTraceId: "",
     ...fields,
   };

@@ -116,7 +116,7 @@ export interface Machine {
   readonly ports: readonly number[];
   /** The VM that belongs to it while it is starting, started, stopping, or destroyed from there. */
   readonly vmId?: string;
-  readonly lastStartWay: string;
+  readonly lastStartPath: string;
   readonly lastStartTraceId: string;
   /** Until when (wall clock) CPU and memory stay allocated for its first start. */
   readonly launchUntilMs?: number;

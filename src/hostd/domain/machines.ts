@@ -83,8 +83,8 @@ export class Machines {
   }
 
   /** Starts a machine; see `launch`. */
-  start(id: MachineId, org: string, settleMs: number): Promise<StartResult> {
-    return this.#driver(this.get(id, org).id).start(settleMs);
+  start(id: MachineId, org: string, watchMs: number): Promise<StartResult> {
+    return this.#driver(this.get(id, org).id).start(watchMs);
   }
 
   /** Stops a machine; see `Halt`. */

@@ -7,7 +7,7 @@ import type { Vmm } from "./vmm.ts";
 export interface VmmSettings
   extends Pick<
     SelectOptions,
-    "mode" | "guestDir" | "confinement" | "ways" | "warmMemoryMb" | "templateMb" | "pool"
+    "mode" | "guestDir" | "confinement" | "startPaths" | "warmMemoryMb" | "templateMb" | "pool"
   > {
   /** The host's data directory. */
   readonly dir: string;
@@ -17,11 +17,11 @@ export interface VmmSettings
 
 /** Makes the host's VMM. Throws when none of the mode works here, saying why. */
 export function makeVmm(settings: VmmSettings): Promise<Vmm> {
-  const { mode, guestDir, confinement, ways, warmMemoryMb, templateMb, pool } = settings;
+  const { mode, guestDir, confinement, startPaths, warmMemoryMb, templateMb, pool } = settings;
   const dir = join(settings.dir, "vms");
   return selectVmm({
     ...SELECT_DEFAULTS,
-    ...{ mode, guestDir, confinement, dir, ways, warmMemoryMb, templateMb, pool },
+    ...{ mode, guestDir, confinement, dir, startPaths, warmMemoryMb, templateMb, pool },
     sim: () => new SimVmm({ dir: join(settings.dir, "sim"), ...settings.sim }),
   });
 }

@@ -9,7 +9,7 @@ import type { Acceleration } from "./qemu/command-line.ts";
 import { type Confinement, probeConfinement } from "./qemu/confinement.ts";
 import { QemuVmm, type QemuVmmOptions } from "./qemu/qemu-vmm.ts";
 import { UID_SLOTS, VmDirs } from "./qemu/vm-dirs.ts";
-import type { Vmm, VmmInfo, Way } from "./vmm.ts";
+import type { StartPath, Vmm, VmmInfo } from "./vmm.ts";
 
 /** What a host may be told about its VMM. */
 export interface SelectOptions {
@@ -30,7 +30,7 @@ export interface SelectOptions {
   /** Launches that may wait for their turn. */
   readonly maxWaiting: number;
   /** The ways to a running guest that may be taken, fastest first. */
-  readonly ways: readonly Way[];
+  readonly startPaths: readonly StartPath[];
   /** Most memory for VMs that wait; 0: none ever do. They begin to once `keepWarm` is called. */
   readonly warmMemoryMb: number;
   /** Most disk for templates. */
@@ -49,7 +49,7 @@ export const SELECT_DEFAULTS = {
   bootTimeoutMs: 60_000,
   coldBoots: 2,
   maxWaiting: 256,
-  ways: ["warm", "template", "cold"],
+  startPaths: ["warm", "template", "cold"],
   warmMemoryMb: 0,
   templateMb: 4_096,
   pool: { waiting() {}, lent() {}, hit() {}, miss() {}, template() {} },
@@ -129,7 +129,7 @@ async function canary(
   const info: VmmInfo = describe({ key: "", acceleration, reason: "" }, base.confinement);
   const vmm = new QemuVmm({
     ...{ ...base, ...limits(options), acceleration, bootTimeoutMs, info },
-    ...{ ways: ["cold"], warmMemoryMb: 0 },
+    ...{ startPaths: ["cold"], warmMemoryMb: 0 },
   });
   const start = performance.now();
   try {
@@ -141,8 +141,8 @@ async function canary(
 }
 
 function limits(options: SelectOptions) {
-  const { bootTimeoutMs, coldBoots, maxWaiting, ways, warmMemoryMb, templateMb, pool } = options;
-  return { bootTimeoutMs, coldBoots, maxWaiting, ways, warmMemoryMb, templateMb, metrics: pool };
+  const { bootTimeoutMs, coldBoots, maxWaiting, startPaths, warmMemoryMb, templateMb, pool } = options;
+  return { bootTimeoutMs, coldBoots, maxWaiting, startPaths, warmMemoryMb, templateMb, metrics: pool };
 }
 
 function describe(choice: Choice, confinement: Confinement): VmmInfo {

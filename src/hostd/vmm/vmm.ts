@@ -35,11 +35,11 @@ export interface Workload {
   readonly hostname: string;
   readonly ports: readonly PortForward[];
   /** After exec, how long the process is watched before the launch is reported, so that one that dies at once is seen. */
-  readonly settleMs: number;
+  readonly watchMs: number;
 }
 
 /** How the guest came to run, fastest first. */
-export type Way = "warm" | "template" | "cold";
+export type StartPath = "warm" | "template" | "cold";
 
 /** One stretch of a launch, on the host's wall clock, for spans. Names such as `vmm.spawn`, `guest.boot`, `guest.mount`, `guest.exec`. */
 export interface Phase {
@@ -82,7 +82,7 @@ export interface VmSink {
 /** A VM whose workload has been exec'ed (and may have ended since). */
 export interface Vm {
   readonly id: string;
-  readonly way: Way;
+  readonly startPath: StartPath;
   readonly phases: readonly Phase[];
   /** When the workload's process was exec'ed. */
   readonly startedAtUs: number;

@@ -18,7 +18,7 @@ test("metrics and health are served over HTTP, anything else is not found", asyn
     const response = await fetch(`http://127.0.0.1:${close.port}${path}`);
     return { status: response.status, body: await response.text() };
   };
-  counter("test_total", "A test.", ["way"]).inc({ way: "warm" }, 2);
+  counter("test_total", "A test.", ["start_path"]).inc({ start_path: "warm" }, 2);
   gauge("test_depth", "A test.", () => 7);
   secondsHistogram("test_seconds", "A test.").observe(0.02);
 
@@ -29,7 +29,7 @@ test("metrics and health are served over HTTP, anything else is not found", asyn
   const other = await get("/");
   await close();
 
-  expect(metrics.body).toContain('test_total{way="warm"} 2');
+  expect(metrics.body).toContain('test_total{start_path="warm"} 2');
   expect(metrics.body).toContain("test_depth 7");
   expect(metrics.body).toContain('test_seconds_bucket{le="0.025"} 1');
   expect(metrics.body).toContain("process_resident_memory_bytes");

@@ -180,8 +180,8 @@ describe("a call", () => {
 
     const client = only(NAME, SpanKind.CLIENT);
     const [request, response] = [only("rpc.request"), only("rpc.response")];
-    for (const way of [request, response]) {
-      expect(way.parentSpanContext?.spanId).toBe(client.spanContext().spanId);
+    for (const startPath of [request, response]) {
+      expect(startPath.parentSpanContext?.spanId).toBe(client.spanContext().spanId);
     }
     const server = only(NAME, SpanKind.SERVER);
     const moments = [request.startTime, request.endTime, server.startTime];

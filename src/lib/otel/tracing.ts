@@ -31,7 +31,7 @@ export const attribute = {
   region: "windhover.region",
   org: "windhover.org",
   /** How a VM came to be: `warm`, `template` or `cold`. */
-  way: "windhover.vm.way",
+  startPath: "windhover.start.path",
   poolDepth: "windhover.vm.pool_depth",
   bidsAsked: "windhover.auction.bids_asked",
   bidsReceived: "windhover.auction.bids_received",

@@ -6,7 +6,7 @@ test("hosts are counted by whether they take machines; one that has not said so 
   const said = (scheduling: string) => ({ status: { scheduling } });
   const hosts = [said("draining"), said("open"), { status: undefined }, said("draining")];
   exposeScheduler({
-    hosts: { size: hosts.length, all: () => hosts, refusals: { passedOver: () => 0 } },
+    hosts: { size: hosts.length, all: () => hosts, refusals: { inBackoff: () => 0 } },
     reservations: { running: 0 },
   });
 

@@ -54,11 +54,11 @@ export const awardRefusals = counter(
 awardRefusals.inc(0);
 
 /** Hosts that are not to be relied on. */
-export const passedOver = counter(
-  "windhover_hosts_passed_over_total",
+export const inBackoff = counter(
+  "windhover_host_backoffs_total",
   "Times that a host was left out of auctions for a while, because it refused awards repeatedly.",
 );
-passedOver.inc(0);
+inBackoff.inc(0);
 
 /** What ends reservations that nobody ends. */
 export const sweeps = counter(
@@ -83,7 +83,7 @@ export interface SchedulerView {
   readonly hosts: {
     readonly size: number;
     all(): readonly HostView[];
-    readonly refusals: { passedOver(): number };
+    readonly refusals: { inBackoff(): number };
   };
   readonly reservations: { readonly running: number };
 }
@@ -98,9 +98,9 @@ export function exposeScheduler({ hosts, reservations }: SchedulerView): void {
     () => byScheduling(hosts.all()),
   );
   gauge(
-    "windhover_hosts_passed_over",
+    "windhover_hosts_in_backoff",
     "Hosts that auctions leave out now, because they refused awards repeatedly.",
-    () => hosts.refusals.passedOver(),
+    () => hosts.refusals.inBackoff(),
   );
   gauge("windhover_auctions_in_progress", "Auctions under way.", () => reservations.running);
 }

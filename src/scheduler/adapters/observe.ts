@@ -10,8 +10,8 @@ import {
   auctionSeconds,
   awardRefusals,
   declines,
+  inBackoff,
   offersPerAuction,
-  passedOver,
   released,
   sweeps,
   sweptReservations,
@@ -23,7 +23,7 @@ export const observer: ReservationObserver = {
   letGo: (holds, cause) => released.inc({ cause }, holds),
   refused(leftOut) {
     awardRefusals.inc();
-    if (leftOut) passedOver.inc();
+    if (leftOut) inBackoff.inc();
   },
   swept(count) {
     sweeps.inc();

@@ -3,7 +3,7 @@ import { AUCTION_LIMITS, Auction, type AuctionLimits, type Step } from "./auctio
 import { offer, SMALL } from "./domain.fixture.ts";
 import type { DeclineReason, Resources } from "./offer.ts";
 
-const LIMITS: AuctionLimits = { sample: 4, bound: 12, enough: 3, windowMs: 150, settleMs: 5 };
+const LIMITS: AuctionLimits = { sample: 4, bound: 12, enough: 3, windowMs: 150, watchMs: 5 };
 
 function among(count: number, unlikely = 0) {
   const likely = Array.from({ length: count }, (_, i) => i + 1);

@@ -12,7 +12,7 @@ export interface AuctionLimits {
   /** When it ends whatever is in. */
   readonly windowMs: number;
   /** With enough offers, and none that beats any pull: how long to wait for one that does. A pull costs a thousand times more. */
-  readonly settleMs: number;
+  readonly watchMs: number;
 }
 
 /**
@@ -39,7 +39,7 @@ export const AUCTION_LIMITS: AuctionLimits = {
   bound: 128,
   enough: 2,
   windowMs: 150,
-  settleMs: 5,
+  watchMs: 5,
 };
 
 /** What to do next: ask these hosts (perhaps none) and call `woke` at that time unless something happens before, or stop. */
@@ -107,7 +107,7 @@ export class Auction<H> {
   offered(host: H, offer: Offer, nowMs: number): Step<H> | undefined {
     if (this.#over || !this.#pending.delete(host)) return undefined;
     this.#offers.push(offer);
-    if (this.#offers.length === this.#limits.enough) this.#settledMs = nowMs + this.#limits.settleMs;
+    if (this.#offers.length === this.#limits.enough) this.#settledMs = nowMs + this.#limits.watchMs;
     return this.#next(nowMs);
   }
 
@@ -145,7 +145,7 @@ export class Auction<H> {
     // They have the image because they run the app, and were asked for that: an app is to be spread all the same.
     this.#hasAskedOn = true;
     const ask = this.#widen(nowMs);
-    this.#settledMs = nowMs + this.#limits.settleMs;
+    this.#settledMs = nowMs + this.#limits.watchMs;
     return this.#pending.size === 0 ? this.#end() : this.#wait(ask, this.#settledMs);
   }
 

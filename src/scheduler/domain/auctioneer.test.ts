@@ -4,7 +4,7 @@ import { Auctioneer, type AuctionWatch } from "./auctioneer.ts";
 import { bid, seeded, TestHost, TestTime } from "./domain.fixture.ts";
 import { Hosts } from "./hosts.ts";
 
-const LIMITS: AuctionLimits = { sample: 8, bound: 32, enough: 3, windowMs: 150, settleMs: 5 };
+const LIMITS: AuctionLimits = { sample: 8, bound: 32, enough: 3, windowMs: 150, watchMs: 5 };
 
 function setUp(count: number) {
   const time = new TestTime();

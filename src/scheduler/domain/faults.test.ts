@@ -4,7 +4,7 @@ import { noOffers } from "./faults.ts";
 import type { Survey } from "./hosts.ts";
 import type { DeclineReason } from "./offer.ts";
 
-const SURVEY: Survey = { attached: 5, matching: 5, closed: 0, passedOver: 0, silent: 0 };
+const SURVEY: Survey = { attached: 5, matching: 5, closed: 0, inBackoff: 0, silent: 0 };
 
 function outcome(asked: number, declines: [DeclineReason, number][] = []) {
   return { offers: [], asked, declines: new Map(declines), nearest: undefined };
@@ -21,7 +21,7 @@ test("a label that no host has is named, and is not worth a retry", () => {
 });
 
 test("hosts that operators closed are counted", () => {
-  const fault = noOffers(bid(), outcome(0), { ...SURVEY, closed: 4, passedOver: 1 }, 0);
+  const fault = noOffers(bid(), outcome(0), { ...SURVEY, closed: 4, inBackoff: 1 }, 0);
 
   expect(fault.reason).toBe("NO_CAPACITY");
   expect(fault.message).toMatch(/none takes machines now: 4 cordoned or draining, 1 passed over/);

@@ -20,7 +20,7 @@ export function noOffers(bid: Bid, outcome: Outcome, survey: Survey, excluded: n
   const facts = {
     hosts_attached: String(survey.attached),
     hosts_matching: String(survey.matching),
-    ...counted({ closed: survey.closed, passed_over: survey.passedOver }),
+    ...counted({ closed: survey.closed, passed_over: survey.inBackoff }),
     hosts_asked: String(asked),
     ...Object.fromEntries(declines.map(([reason, count]) => [`declined_${reason}`, String(count)])),
   };
@@ -43,16 +43,16 @@ export function noOffers(bid: Bid, outcome: Outcome, survey: Survey, excluded: n
 /** When it is the constraints, or operators, that left nobody to ask. */
 function whyNoneAsked(
   { placement }: Bid,
-  { attached, matching, closed, passedOver, silent }: Survey,
+  { attached, matching, closed, inBackoff, silent }: Survey,
   facts: Readonly<Record<string, string>>,
 ): Fault | undefined {
   const wanted = constraintsIn(placement);
   if (matching === 0) return noCapacity(`none of the ${attached} hosts attached has ${wanted}`, facts);
   if (silent === matching) return undefined;
   const which = wanted === "" ? "" : ` with ${wanted}`;
-  if (closed + passedOver + silent < matching) return undefined;
+  if (closed + inBackoff + silent < matching) return undefined;
   return noCapacity(
-    `of the ${matching} hosts${which} none takes machines now: ${closed} cordoned or draining, ${passedOver} passed over for refusing`,
+    `of the ${matching} hosts${which} none takes machines now: ${closed} cordoned or draining, ${inBackoff} passed over for refusing`,
     facts,
   );
 }

@@ -204,7 +204,7 @@ test("a host that refuses award after award is left out for a while", () => {
   for (const number of [1, 2]) new TestHost(hosts, number);
   for (let i = 0; i < 3; i++) hosts.refusals.note(1);
   expect(drawn()).toEqual([2]);
-  expect(hosts.survey(bid())).toMatchObject({ matching: 2, passedOver: 1 });
+  expect(hosts.survey(bid())).toMatchObject({ matching: 2, inBackoff: 1 });
 
   time.pass(30_000);
   for (const host of hosts.all()) hosts.heard(host);

@@ -34,7 +34,7 @@ export interface Survey {
   /** Cordoned or draining. */
   readonly closed: number;
   /** Left out for a while, because they refused awards. */
-  readonly passedOver: number;
+  readonly inBackoff: number;
   /** Nothing has been heard of them lately. */
   readonly silent: number;
 }
@@ -149,7 +149,7 @@ export class Hosts {
       attached: this.size,
       matching: matching.length,
       closed: matching.filter((host) => !host.isOpen).length,
-      passedOver: matching.filter((host) => this.refusals.isPassedOver(host.info.number)).length,
+      inBackoff: matching.filter((host) => this.refusals.isInBackoff(host.info.number)).length,
       silent: matching.filter((host) => nowMs - host.lastSeenMs > STALE_MS).length,
     };
   }
@@ -161,9 +161,7 @@ export class Hosts {
   }
 
   #isAskable(host: AttachedHost, nowMs: number): boolean {
-    return (
-      nowMs - host.lastSeenMs <= STALE_MS && host.isOpen && !this.refusals.isPassedOver(host.info.number)
-    );
+    return nowMs - host.lastSeenMs <= STALE_MS && host.isOpen && !this.refusals.isInBackoff(host.info.number);
   }
 }
 

@@ -22,16 +22,16 @@ test("the third within a minute leaves the host out for half a minute, and one m
   const { time, refusals } = setUp();
   refusals.note(1);
   refusals.note(1);
-  expect(refusals.isPassedOver(1)).toBe(false);
+  expect(refusals.isInBackoff(1)).toBe(false);
 
   expect(refusals.note(1)).toBe(true);
   time.pass(10_000);
   expect(refusals.note(1)).toBe(false);
 
-  expect(refusals.passedOverForMs(1)).toBe(20_000);
-  expect(refusals.passedOver()).toBe(1);
+  expect(refusals.backoffLeftMs(1)).toBe(20_000);
+  expect(refusals.inBackoff()).toBe(1);
   time.pass(20_000);
-  expect(refusals.isPassedOver(1)).toBe(false);
+  expect(refusals.isInBackoff(1)).toBe(false);
 });
 
 test("refusals far apart never leave a host out", () => {
@@ -40,5 +40,5 @@ test("refusals far apart never leave a host out", () => {
     refusals.note(1);
     time.pass(31_000);
   }
-  expect(refusals.isPassedOver(1)).toBe(false);
+  expect(refusals.isInBackoff(1)).toBe(false);
 });

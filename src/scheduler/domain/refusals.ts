@@ -11,7 +11,7 @@ const KEPT = 8;
 interface Record {
   /** Monotonic, oldest first. */
   times: number[];
-  passedOverUntilMs: number;
+  backoffUntilMs: number;
 }
 
 /**
@@ -30,25 +30,25 @@ export class Refusals {
   /** A host refused an award, or did not answer it. True when it is left out from now on. */
   note(host: number): boolean {
     const now = this.#now();
-    const known = this.#hosts.get(host) ?? { times: [], passedOverUntilMs: 0 };
+    const known = this.#hosts.get(host) ?? { times: [], backoffUntilMs: 0 };
     known.times = [...known.times.filter((at) => now - at < SPAN_MS), now].slice(-KEPT);
     this.#hosts.set(host, known);
-    if (known.times.length < REPEATED || known.passedOverUntilMs > now) return false;
-    known.passedOverUntilMs = now + PASS_OVER_MS;
+    if (known.times.length < REPEATED || known.backoffUntilMs > now) return false;
+    known.backoffUntilMs = now + PASS_OVER_MS;
     // It gets a clean slate after that: one more refusal is not the fourth.
     known.times = known.times.slice(-1);
     return true;
   }
 
   /** Whether auctions leave it out now. */
-  isPassedOver(host: number): boolean {
-    return this.passedOverForMs(host) > 0;
+  isInBackoff(host: number): boolean {
+    return this.backoffLeftMs(host) > 0;
   }
 
   /** For how much longer it is left out; 0 when it is not. */
-  passedOverForMs(host: number): number {
+  backoffLeftMs(host: number): number {
     const known = this.#hosts.get(host);
-    return known === undefined ? 0 : Math.max(0, known.passedOverUntilMs - this.#now());
+    return known === undefined ? 0 : Math.max(0, known.backoffUntilMs - this.#now());
   }
 
   /** How much it has refused lately: 1 for a refusal just now, half of that after {@link HALF_LIFE_MS}, all added up. */
@@ -60,11 +60,11 @@ export class Refusals {
   }
 
   /** How many hosts are left out now. Forgets those whose time is long over. */
-  passedOver(): number {
+  inBackoff(): number {
     const now = this.#now();
     let count = 0;
-    for (const [host, { times, passedOverUntilMs }] of this.#hosts) {
-      if (passedOverUntilMs > now) count++;
+    for (const [host, { times, backoffUntilMs }] of this.#hosts) {
+      if (backoffUntilMs > now) count++;
       else if (now - (times.at(-1) ?? 0) > SPAN_MS) this.#hosts.delete(host);
     }
     return count;

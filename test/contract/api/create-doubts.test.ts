@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { housekeep } from "../../../src/api/adapters/housekeeping.ts";
 import { SagaStore } from "../../../src/api/adapters/saga-store.ts";
-import { Settler } from "../../../src/api/create/settler.ts";
+import { InDoubtResolver } from "../../../src/api/create/in-doubt-resolver.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { CreateWorld } from "./create-fixture.ts";
 import type { World } from "./fixture.ts";
@@ -10,12 +10,12 @@ const NEVER = new AbortController().signal;
 
 let creates: CreateWorld;
 let world: World;
-let settler: Settler;
+let inDoubtResolver: InDoubtResolver;
 
 beforeAll(async () => {
   creates = await CreateWorld.open();
   world = creates.world;
-  settler = new Settler(new SagaStore(creates.database), creates.hosts);
+  inDoubtResolver = new InDoubtResolver(new SagaStore(creates.database), creates.hosts);
 });
 beforeEach(() => world.clear());
 afterAll(() => creates.close());
@@ -33,13 +33,13 @@ function dieInTheAward(): void {
 /** Time passes: so long since all creates have ended, and what they left in doubt is due. */
 async function later(ms: number): Promise<void> {
   await world.sql(
-    "update sagas set settle_time = now() - interval '1 second', update_time = now() - $1 * interval '1 millisecond' where settle_time is not null",
+    "update sagas set resolve_time = now() - interval '1 second', update_time = now() - $1 * interval '1 millisecond' where resolve_time is not null",
     [ms],
   );
 }
 
 async function inDoubt(): Promise<number> {
-  return (await world.sql("select 1 from sagas where settle_time is not null")).length;
+  return (await world.sql("select 1 from sagas where resolve_time is not null")).length;
 }
 
 test("another api removes what a host has made that died in the award, long before a sweep would", async () => {
@@ -64,7 +64,9 @@ test("a create waits for none of it", async () => {
   const { machine } = await creates.api().create();
 
   expect(machine?.id).toMatch(/^00002/);
-  expect(await world.sql("select status from sagas where settle_time > now()")).toEqual([{ status: "done" }]);
+  expect(await world.sql("select status from sagas where resolve_time > now()")).toEqual([
+    { status: "done" },
+  ]);
 });
 
 test("it is in doubt until the host has said so after the last moment at which an award could arrive", async () => {
@@ -73,13 +75,13 @@ test("it is in doubt until the host has said so after the last moment at which a
   const award = [...world.host(1).machines.entries()];
 
   await later(2_000);
-  await settler.run(NEVER);
+  await inDoubtResolver.run(NEVER);
   expect(world.host(1).machines.size).toBe(0);
   expect(await inDoubt()).toBe(1);
   // The award comes only now.
   for (const [id, machine] of award) world.host(1).machines.set(id, machine);
   await later(9_000);
-  await settler.run(NEVER);
+  await inDoubtResolver.run(NEVER);
 
   expect(world.host(1).machines.size).toBe(0);
   expect(await inDoubt()).toBe(0);
@@ -94,16 +96,16 @@ test("a host that is away is asked again, by one api at a time, and its create i
   await world.sql("update sagas set update_time = now() - interval '10 hours'");
   const asked = calls();
 
-  await Promise.all([settler.run(NEVER), settler.run(NEVER)]);
+  await Promise.all([inDoubtResolver.run(NEVER), inDoubtResolver.run(NEVER)]);
 
   expect(calls()).toBe(asked + 1);
-  expect(await world.sql("select settle_time > now() + interval '4 minutes' as waits from sagas")).toEqual([
+  expect(await world.sql("select resolve_time > now() + interval '4 minutes' as waits from sagas")).toEqual([
     { waits: true },
   ]);
   await later(26 * 3_600_000);
   await housekeep(creates.database);
   expect(await inDoubt()).toBe(1);
-  await settler.run(NEVER);
+  await inDoubtResolver.run(NEVER);
   await housekeep(creates.database);
   expect(world.host(1).machines.size).toBe(0);
   expect(await world.sql("select 1 from sagas")).toEqual([]);
@@ -116,7 +118,7 @@ test("a create that failed leaves doubts too, and one whose hosts all answered n
   world.host(1).after("createMachine", dead);
   await expect(creates.api().create()).rejects.toMatchObject({ reason: "NO_CAPACITY" });
 
-  expect(await world.sql("select status from sagas where settle_time is not null")).toEqual([
+  expect(await world.sql("select status from sagas where resolve_time is not null")).toEqual([
     { status: "failed" },
   ]);
   expect(world.onHosts).toEqual([]);

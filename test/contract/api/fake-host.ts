@@ -175,7 +175,7 @@ export class FakeHost {
             machine,
             previousState: before.state,
             alreadyStarted,
-            way: "warm",
+            startPath: "warm",
           });
         }),
       ),
@@ -263,5 +263,5 @@ function started(machine: Machine): Partial<Machine> {
     source: "user",
     time: new Date(),
   });
-  return { state: MachineState.STARTED, lastStartWay: "warm", events: [event, ...machine.events] };
+  return { state: MachineState.STARTED, lastStartPath: "warm", events: [event, ...machine.events] };
 }

@@ -185,6 +185,6 @@ function attached(host: FakeHost) {
     },
     attachTime: new Date(),
     lastSeenTime: new Date(),
-    passedOverUntilTime: undefined,
+    backoffUntilTime: undefined,
   };
 }

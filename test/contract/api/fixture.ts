@@ -237,7 +237,7 @@ export async function clients(address: string, bearer: string | undefined) {
       ),
     createApp: (name: string, org = "") => call(apps, apps.createApp, { name, org }, { timeoutMs: 5_000 }),
     start: (machineId: string) =>
-      call(machines, machines.startMachine, { machineId, settle: undefined }, { timeoutMs: 10_000 }),
+      call(machines, machines.startMachine, { machineId, watch: undefined }, { timeoutMs: 10_000 }),
     get: async (machineId: string) =>
       (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 10_000 })).machine,
     close() {

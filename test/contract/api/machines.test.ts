@@ -32,7 +32,11 @@ describe("a machine that exists", () => {
     const first = await api.user.start(id);
     const second = await api.user.start(id);
 
-    expect(first).toMatchObject({ alreadyStarted: false, previousState: MachineState.CREATED, way: "warm" });
+    expect(first).toMatchObject({
+      alreadyStarted: false,
+      previousState: MachineState.CREATED,
+      startPath: "warm",
+    });
     expect(first.machine?.state).toBe(MachineState.STARTED);
     expect(second.alreadyStarted).toBe(true);
   });

@@ -25,7 +25,7 @@ test("creates and starts are measured as their callers see them", async () => {
   expect(await metric("windhover_creates_stuck")).toBe(0);
   const starts = "windhover_api_start_duration_seconds_count";
   expect(await metric(starts, { outcome: "ok" })).toBe(2);
-  expect(await metric(starts, { way: "already", outcome: "ok" })).toBe(1);
+  expect(await metric(starts, { start_path: "already", outcome: "ok" })).toBe(1);
 });
 
 test("what callers have brought on themselves is not held against the service", async () => {
@@ -36,6 +36,6 @@ test("what callers have brought on themselves is not held against the service", 
 
   expect(await metric("windhover_create_duration_seconds_count", { outcome: "refused" })).toBe(1);
   expect(await metric("windhover_create_duration_seconds_count", { outcome: "failed" })).toBe(0);
-  const starts = { way: "none", outcome: "refused" };
+  const starts = { start_path: "none", outcome: "refused" };
   expect(await metric("windhover_api_start_duration_seconds_count", starts)).toBe(1);
 });

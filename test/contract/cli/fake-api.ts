@@ -164,7 +164,10 @@ export class FakeApi {
         const state = req.skipLaunch ? MachineState.CREATED : STARTED;
         const serviceAddresses = [{ protocol: "tcp", internalPort: 8080, address: "127.0.0.1:20001" }];
         const fields = { state, name: req.name || "made-up", config: req.config, serviceAddresses };
-        return { machine: this.add({ id, ...fields, lastStartWay: req.skipLaunch ? "" : "warm" }), repeated };
+        return {
+          machine: this.add({ id, ...fields, lastStartPath: req.skipLaunch ? "" : "warm" }),
+          repeated,
+        };
       }),
       watchCreate: serverStream(
         async function* (this: FakeApi) {
@@ -187,7 +190,7 @@ export class FakeApi {
         this.#answer("startMachine", req, ctx, () => {
           const before = this.#machine(req.machineId).state;
           const machine = this.#change(req.machineId, { state: STARTED });
-          return { machine, previousState: before, alreadyStarted: before === STARTED, way: "warm" };
+          return { machine, previousState: before, alreadyStarted: before === STARTED, startPath: "warm" };
         }),
       ),
       stopMachine: unary((req: { machineId: string; signal: string }, ctx) =>

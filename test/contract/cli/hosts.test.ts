@@ -26,7 +26,7 @@ beforeEach(() => {
     }),
     Host.fromPartial({
       ...{ number: 2, name: "ord-2", region: "ord", attached: true, scheduling: Scheduling.OPEN },
-      passedOverUntilTime: new Date(Date.now() + 20_000),
+      backoffUntilTime: new Date(Date.now() + 20_000),
     }),
   ];
 });

@@ -75,7 +75,7 @@ describe("hover machine list and status", () => {
       events: [],
       service_addresses: [],
       host_status: "ok",
-      last_start_way: null,
+      last_start_path: null,
       last_start_trace_id: null,
       create_trace_id: null,
     });
@@ -132,7 +132,7 @@ describe("hover machine start, stop, destroy", () => {
       id: ID,
       previous_state: "stopped",
       already_started: false,
-      way: "warm",
+      startPath: "warm",
       machine: { state: "started" },
     });
     expect(cli.api.requests[0]?.traceparent).toMatch(new RegExp(`^00-${result.trace_id}-[0-9a-f]{16}-01$`));

@@ -46,7 +46,7 @@ describe("hover trace", () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^hover machine start {2}/);
     expect(out).toContain(`trace ${traceId}, 2 spans of 2 services`);
-    expect(out).toMatch(/\n {2}MachinesService\/StartMachine way=warm +api /);
+    expect(out).toMatch(/\n {2}MachinesService\/StartMachine via=warm +api /);
     expect(out).toMatch(/\nshare of each hop {3}hover \d+ %/);
     expect(out).toMatch(/\ncoverage +\d+ % of hover machine start/);
   });
@@ -71,7 +71,7 @@ describe("hover trace", () => {
       ],
       spans: [
         { depth: 0, offset_us: 0, parent_span_id: null },
-        { depth: 1, offset_us: 20_000, self_us: 60_000, attributes: { "windhover.vm.way": "warm" } },
+        { depth: 1, offset_us: 20_000, self_us: 60_000, attributes: { "windhover.start.path": "warm" } },
       ],
     });
   });
@@ -160,7 +160,7 @@ function serverSpan(traceId: string, parentSpanId: string | undefined) {
   const name = "windhover.machines.v1.MachinesService/StartMachine";
   return rawSpan(
     { traceId, parentSpanId, name, kind: 2 },
-    { "windhover.vm.way": "warm", "windhover.org": "acme" },
+    { "windhover.start.path": "warm", "windhover.org": "acme" },
   );
 }
 

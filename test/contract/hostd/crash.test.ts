@@ -15,11 +15,11 @@ afterEach(() => folder.remove());
 /** Everything a machine can go through, one after the other. */
 async function life(host: TestHost): Promise<void> {
   const { id } = await host.created({ exec: ["sim-exit", "5", "sim-run-for", "30"], keepForLaunch: true });
-  await host.start(id, { settleMs: 0 });
+  await host.start(id, { watchMs: 0 });
   await expect
     .poll(async () => (await host.get(id)).state, { interval: 2, timeout: 20_000 })
     .toBe(MachineState.STOPPED);
-  await host.start(id, { settleMs: 0 });
+  await host.start(id, { watchMs: 0 });
   await host.stop(id);
   await host.host.teardowns.all();
   const failing = await host.created({ exec: ["sim-exec-fail", "not_found"] });
@@ -110,7 +110,7 @@ describe("a host killed at any step", () => {
           if (state === MachineState.CREATING) await after.prepare(id);
           if (state === MachineState.STARTED) await after.stop(id);
           await after
-            .start(id, { settleMs: 0 })
+            .start(id, { watchMs: 0 })
             .catch((err: { reason: string }) => expect(err.reason).toBe("EXEC_FAILED"));
           await after.destroy(id, { force: true });
         }
@@ -150,7 +150,7 @@ describe("a restart", () => {
     const dir = folder.path;
     const before = await startHost({ dir });
     const { id } = await before.created({ exec: ["sim-exit", "9", "sim-run-for", "60"] });
-    await before.start(id, { settleMs: 0 });
+    await before.start(id, { watchMs: 0 });
     const startedAt = (await before.get(id)).updateTime?.getTime() ?? 0;
     await before.close(true);
     await expect.poll(() => Date.now(), { timeout: 3_000 }).toBeGreaterThan(startedAt + 1_000);
@@ -194,7 +194,7 @@ describe("a restart", () => {
       workingDir: "/",
       hostname: "x",
       ports: [],
-      settleMs: 0,
+      watchMs: 0,
     };
     await host.sim.launch(
       "00007fffffffff-leftover",

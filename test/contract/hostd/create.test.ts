@@ -26,8 +26,8 @@ describe("a machine's life", () => {
     expect(started).toMatchObject({
       previousState: MachineState.CREATED,
       alreadyStarted: false,
-      way: "cold",
-      machine: { state: MachineState.STARTED, lastStartWay: "cold" },
+      startPath: "cold",
+      machine: { state: MachineState.STARTED, lastStartPath: "cold" },
     });
     const stopped = await host.stop(id);
     expect(stopped).toMatchObject({ alreadyStopped: false, machine: { state: MachineState.STOPPED } });
@@ -56,7 +56,11 @@ describe("a machine's life", () => {
     const again = await host.start(id);
     await host.stop(id);
 
-    expect(again).toMatchObject({ alreadyStarted: true, previousState: MachineState.STARTED, way: "cold" });
+    expect(again).toMatchObject({
+      alreadyStarted: true,
+      previousState: MachineState.STARTED,
+      startPath: "cold",
+    });
     expect((await host.stop(id)).alreadyStopped).toBe(true);
     await host.destroy(id);
     expect((await host.destroy(id)).machine?.state).toBe(MachineState.DESTROYED);

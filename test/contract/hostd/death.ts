@@ -67,7 +67,7 @@ export class Death {
   #vm(vm: Vm): Vm {
     return {
       id: vm.id,
-      way: vm.way,
+      startPath: vm.startPath,
       phases: vm.phases,
       startedAtUs: vm.startedAtUs,
       exited: vm.exited.then((exit) => (this.#alive("exit") ? exit : NEVER)),

@@ -237,14 +237,14 @@ function calls(client: HostServiceClient, host: Host) {
     },
     get: async (machineId: string, org = "") =>
       present((await call(client, client.getMachine, { machineId, org }, scope)).machine),
-    start: (machineId: string, fields: { org?: string; settleMs?: number } = {}) =>
+    start: (machineId: string, fields: { org?: string; watchMs?: number } = {}) =>
       call(
         client,
         client.startMachine,
         {
           machineId,
           org: fields.org ?? "",
-          settle: fields.settleMs === undefined ? undefined : duration(fields.settleMs),
+          watch: fields.watchMs === undefined ? undefined : duration(fields.watchMs),
         },
         scope,
       ),

@@ -65,7 +65,7 @@ async function startHostd(more: Record<string, string> = {}) {
       return machineId;
     },
     start: (machineId: string) =>
-      call(client, client.startMachine, { machineId, org: "", settle: undefined }, SCOPE),
+      call(client, client.startMachine, { machineId, org: "", watch: undefined }, SCOPE),
     stop: (machineId: string) =>
       call(client, client.stopMachine, { machineId, org: "", signal: "", timeout: undefined }, SCOPE),
     get: async (machineId: string) =>

@@ -20,7 +20,9 @@ test("a start is measured by its way, and one that is repeated is one", async ()
   await Promise.all([host.start(id), host.start(id)]);
   await host.start(id);
 
-  expect(await metric("windhover_start_duration_seconds_count", { way: "cold", outcome: "ok" })).toBe(1);
+  expect(await metric("windhover_start_duration_seconds_count", { start_path: "cold", outcome: "ok" })).toBe(
+    1,
+  );
   expect(await metric("windhover_machines", { state: "started" })).toBe(1);
   expect(await metric("windhover_starts_in_progress")).toBe(0);
 });
@@ -33,8 +35,8 @@ test("a start that fails says whose doing it was, and why", async () => {
   await expect(host.start(ours.id)).rejects.toThrow();
 
   const count = "windhover_start_duration_seconds_count";
-  expect(await metric(count, { way: "none", outcome: "refused" })).toBe(1);
-  expect(await metric(count, { way: "none", outcome: "failed" })).toBe(1);
+  expect(await metric(count, { start_path: "none", outcome: "refused" })).toBe(1);
+  expect(await metric(count, { start_path: "none", outcome: "failed" })).toBe(1);
   for (const reason of ["exec_failed", "start_failed"]) {
     expect(await metric("windhover_refusals_total", { operation: "start", reason })).toBe(1);
   }

@@ -27,7 +27,7 @@ describe("wait", () => {
 
   test("is told of the state when it comes", async () => {
     const { id } = await host.created({ exec: ["sim-exit", "0", "sim-run-for", "50"] });
-    await host.start(id, { settleMs: 0 });
+    await host.start(id, { watchMs: 0 });
 
     const { machine } = await wait(id, [MachineState.STOPPED, MachineState.FAILED]);
 
@@ -178,7 +178,7 @@ describe("tokens", () => {
       const user = await mintToken(KEYS.privateKey, { ...claims, scopes: [...claims.scopes] }, 60);
       const client = connect(HostServiceClient, host.address, { token: () => user, ownConnection: true });
       const stranger = connect(HostServiceClient, host.address, { ownConnection: true });
-      const request = { machineId: UNKNOWN, org: "", settle: undefined, force: false, ignoreMissing: true };
+      const request = { machineId: UNKNOWN, org: "", watch: undefined, force: false, ignoreMissing: true };
 
       // The requests of these methods are subsets of this one.
       const ask = (by: HostServiceClient) =>

@@ -28,7 +28,7 @@ describe("start", () => {
   test("a process that ends at once is told by the answer", async () => {
     const { id } = await host.created({ exec: ["sim-exit", "3"] });
 
-    const { machine } = await host.start(id, { settleMs: 2_000 });
+    const { machine } = await host.start(id, { watchMs: 2_000 });
 
     expect(machine?.state).toBe(MachineState.STOPPED);
     expect(machine?.events[0]).toMatchObject({
@@ -123,7 +123,7 @@ describe("start", () => {
       message: `there is no machine ${id}`,
     });
     await expect(host.start("nope")).rejects.toMatchObject({ reason: "INVALID_FIELDS" });
-    await expect(host.start(id, { settleMs: 10_001 })).rejects.toMatchObject({ reason: "INVALID_FIELDS" });
+    await expect(host.start(id, { watchMs: 10_001 })).rejects.toMatchObject({ reason: "INVALID_FIELDS" });
     expect((await host.start(id, { org: "acme" })).machine?.state).toBe(MachineState.STARTED);
   });
 });
@@ -142,7 +142,7 @@ describe("an exit by itself", () => {
     ],
   ])("with %s makes the machine stopped and says so", async (_, exec, exit) => {
     const { id } = await host.created({ exec });
-    await host.start(id, { settleMs: 0 });
+    await host.start(id, { watchMs: 0 });
 
     await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STOPPED);
 
@@ -151,14 +151,14 @@ describe("an exit by itself", () => {
 
   test("a lost VM makes the machine stopped with VM_LOST and no code", async () => {
     const { id } = await host.created({ exec: ["sim-lost", "sim-run-for", "20"] });
-    await host.start(id, { settleMs: 0 });
+    await host.start(id, { watchMs: 0 });
 
     await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STOPPED);
 
     const [event] = (await host.get(id)).events;
     expect(event).toMatchObject({ type: "exit", reason: "VM_LOST" });
     expect(event?.exit?.exitCode).toBeUndefined();
-    expect((await host.start(id, { settleMs: 0 })).previousState).toBe(MachineState.STOPPED);
+    expect((await host.start(id, { watchMs: 0 })).previousState).toBe(MachineState.STOPPED);
   });
 });
 

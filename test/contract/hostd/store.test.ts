@@ -171,7 +171,7 @@ describe("a full disk", () => {
     const store = await openStore({ maxPages: 24 });
     await store.intend(NEW);
 
-    const big = next(NEW.machine, { lastStartWay: BIG, state: "created" });
+    const big = next(NEW.machine, { lastStartPath: BIG, state: "created" });
     await expect(Promise.all([store.intend(big)])).rejects.toMatchObject({
       code: "RESOURCE_EXHAUSTED",
       reason: "DISK_FULL",
@@ -189,23 +189,26 @@ describe("a full disk", () => {
     const store = await openStore({ maxPages: 30 });
     await store.intend(NEW);
     const filler = {
-      ...machineIn("creating", { id: "00007ffffffff0" as Machine["id"], lastStartWay: BIG.slice(0, 25_000) }),
+      ...machineIn("creating", {
+        id: "00007ffffffff0" as Machine["id"],
+        lastStartPath: BIG.slice(0, 25_000),
+      }),
     };
     await store.intend({ machine: filler });
     let isDurable = false;
     const note = store
-      .note(next(NEW.machine, { state: "created", lastStartWay: BIG.slice(0, 30_000) }))
+      .note(next(NEW.machine, { state: "created", lastStartPath: BIG.slice(0, 30_000) }))
       .then(() => {
         isDurable = true;
       });
-    await expect(store.intend(next(filler, { lastStartWay: BIG }))).rejects.toMatchObject({
+    await expect(store.intend(next(filler, { lastStartPath: BIG }))).rejects.toMatchObject({
       reason: "DISK_FULL",
     });
     expect(isDurable).toBe(false);
     expect(store.get(NEW.machine.id)?.state).toBe("created");
 
     await store.acknowledge(2);
-    await store.intend(next(filler, { lastStartWay: "" }));
+    await store.intend(next(filler, { lastStartPath: "" }));
     await note;
     await store.close();
 

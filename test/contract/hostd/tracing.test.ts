@@ -52,11 +52,11 @@ test("the spans of a start explain at least 95 % of its time, down to the VMM's 
   if (!server) throw new Error("there is no server span");
   const start = named("hostd.start");
   expect(start.parentSpanContext?.spanId).toBe(server.spanContext().spanId);
-  expect(start.attributes).toMatchObject({ "windhover.machine.id": id, "windhover.vm.way": "cold" });
+  expect(start.attributes).toMatchObject({ "windhover.machine.id": id, "windhover.start.path": "cold" });
   expect(covered(server, spans)).toBeGreaterThan(0.95);
   expect(covered(start, spans)).toBeGreaterThan(0.95);
   const acquire = named("hostd.acquire");
-  expect(acquire.attributes).toMatchObject({ "windhover.vm.way": "cold" });
+  expect(acquire.attributes).toMatchObject({ "windhover.start.path": "cold" });
   expect(named("sim.launch").parentSpanContext?.spanId).toBe(acquire.spanContext().spanId);
   expect(named("hostd.admit").attributes).toMatchObject({ "windhover.start.queue_length": 0 });
   expect(named("hostd.store").parentSpanContext?.spanId).toBe(start.spanContext().spanId);

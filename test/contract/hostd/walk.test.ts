@@ -72,7 +72,7 @@ test("any sequence of requests ends in a legal state and leaks nothing", async (
         else {
           const answer =
             one.kind === "start"
-              ? host.start(id, { settleMs: 0 })
+              ? host.start(id, { watchMs: 0 })
               : one.kind === "stop"
                 ? host.stop(id, { timeoutMs: one.timeoutMs })
                 : host.destroy(id, { force: one.force });

@@ -43,9 +43,9 @@ function publish(
 }
 
 /** Misbehaves for the first requests for a layer, in turn. */
-function misbehave(layer: string, ...ways: Misbehaviour[]): void {
+function misbehave(layer: string, ...startPaths: Misbehaviour[]): void {
   let turn = 0;
-  registry.script = (r) => (r.target === layer ? ways[turn++] : undefined);
+  registry.script = (r) => (r.target === layer ? startPaths[turn++] : undefined);
 }
 
 describe("a broken connection", () => {

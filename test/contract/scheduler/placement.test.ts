@@ -84,8 +84,8 @@ test("a host that refuses award after award is left out, and listed as such", as
   expect(await offering({})).toEqual([2]);
 
   const [first, second] = await scheduler.listHosts();
-  expect(first?.passedOverUntilTime?.getTime()).toBeGreaterThan(Date.now() + 20_000);
-  expect(second?.passedOverUntilTime).toBeUndefined();
+  expect(first?.backoffUntilTime?.getTime()).toBeGreaterThan(Date.now() + 20_000);
+  expect(second?.backoffUntilTime).toBeUndefined();
 });
 
 test("reservations are listed by any replica, with who claimed them, and no more than asked for", async () => {

@@ -88,10 +88,10 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
         said: fc.option(fc.tuple(machineId, fc.constantFrom(...STATES), fc.nat(3)), { nil: undefined }),
         isRecorded: fc.boolean(),
         releaseMs: fc.option(leaseMs, { nil: undefined }),
-        settleMs: fc.option(leaseMs, { nil: undefined }),
+        resolveMs: fc.option(leaseMs, { nil: undefined }),
       })
-      .map(({ id, by, status, place, said, isRecorded, releaseMs, settleMs }) => ({
-        name: `write ${id} by ${by}: ${status} at ${place}, said ${said}, ${isRecorded}, ${releaseMs}, ${settleMs}`,
+      .map(({ id, by, status, place, said, isRecorded, releaseMs, resolveMs }) => ({
+        name: `write ${id} by ${by}: ${status} at ${place}, said ${said}, ${isRecorded}, ${releaseMs}, ${resolveMs}`,
         ask: (to: Stores) =>
           to.sagas.write(
             { id, owner: by },
@@ -108,7 +108,11 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
                 : said
                   ? { machine: machine(...said) }
                   : {}),
-              ...{ isRecorded: place === undefined && said !== undefined && isRecorded, releaseMs, settleMs },
+              ...{
+                isRecorded: place === undefined && said !== undefined && isRecorded,
+                releaseMs,
+                resolveMs,
+              },
             },
           ),
       })),
@@ -274,7 +278,7 @@ function machine(id: string, state: MachineState, generation: number): Machine {
       events: [event(`of-${generation}`)],
       serviceAddresses: [],
     },
-    ...{ lastStartWay: "", lastStartTraceId: "", createTraceId: "" },
+    ...{ lastStartPath: "", lastStartTraceId: "", createTraceId: "" },
   };
 }
 

@@ -190,7 +190,7 @@ function realSpans(name: string): ReadableSpan[] {
       real: 1.5,
       yes: true,
       list: ["a", "b"],
-      "windhover.vm.way": "warm",
+      "windhover.start.path": "warm",
     },
   });
   span.addEvent("image ready", { cached: true }, [1_764_000_000, 200_000_000]);
@@ -219,7 +219,7 @@ async function expectRealSpan(span: ReadableSpan | undefined, name: string): Pro
         real: 1.5,
         yes: true,
         list: ["a", "b"],
-        "windhover.vm.way": "warm",
+        "windhover.start.path": "warm",
       },
       events: [{ name: "image ready", time_us: 1_764_000_000_200_000, attributes: { cached: true } }],
     },

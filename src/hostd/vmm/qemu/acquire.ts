@@ -1,4 +1,4 @@
-import { LaunchError, type Shape, type VmSink, type Way, type Workload } from "../vmm.ts";
+import { LaunchError, type Shape, type StartPath, type VmSink, type Workload } from "../vmm.ts";
 import { type BootOptions, bringUp } from "./bring-up.ts";
 import { CONSOLE } from "./command-line.ts";
 import { forwardPorts } from "./forwards.ts";
@@ -11,7 +11,7 @@ import type { Qmp } from "./qmp.ts";
 export interface Acquired {
   readonly vm: GuestVm;
   readonly qmp: Qmp;
-  readonly way: Way;
+  readonly startPath: StartPath;
 }
 
 /**
@@ -29,9 +29,14 @@ export async function bootCold(
 ): Promise<Acquired> {
   const { dirs, now } = options;
   const rootfs = workload ? { rootfs: workload.rootfs } : {};
-  const { qmp, alive } = await bringUp(options, { id: vmId, shape, way: "cold", ...rootfs }, signal, phases);
+  const { qmp, alive } = await bringUp(
+    options,
+    { id: vmId, shape, startPath: "cold", ...rootfs },
+    signal,
+    phases,
+  );
   const connecting = GuestVm.connect(
-    { id: vmId, way: "cold", dirs, qmp, sink, now, notBeforeUs: phases.startUs },
+    { id: vmId, startPath: "cold", dirs, qmp, sink, now, notBeforeUs: phases.startUs },
     alive,
   );
   try {
@@ -39,7 +44,7 @@ export async function bootCold(
     const [vm] = await Promise.all([connecting, forwardPorts(qmp, workload?.ports ?? [])]);
     requireProtocol(vm.guest.protocol);
     markGuestPhases(vm, phases, ["kernel", "modules", "network", "scratch"]);
-    return { vm, qmp, way: "cold" };
+    return { vm, qmp, startPath: "cold" };
   } catch (err) {
     void connecting.then((vm) => vm.detach()).catch(() => {});
     throw signal.aborted ? await withConsole(signal.reason, qmp) : err;

@@ -15,7 +15,7 @@ export interface GuestManifest {
   /** An empty disk of `sizeBytes`; the file holds only its extents, one after the other. */
   readonly scratch: GuestFile & { readonly sizeBytes: number; readonly extents: readonly Extent[] };
   /** The root file system of rehearsals. */
-  readonly rehearsal: GuestFile;
+  readonly warmUp: GuestFile;
 }
 
 /** One file, relative to the manifest. */
@@ -35,7 +35,7 @@ export interface GuestAssets {
     readonly sizeBytes: number;
     readonly extents: readonly Extent[];
   };
-  readonly rehearsal: string;
+  readonly warmUp: string;
   readonly kernelVersion: string;
   /** Changes whenever any of the files does: part of the key of whatever is made with them. */
   readonly hash: string;
@@ -59,9 +59,9 @@ export function readManifest(dir: string): GuestManifest | undefined {
 export function loadGuestAssets(dir: string): GuestAssets {
   const manifest = readManifest(dir);
   if (manifest === undefined) throw new Error(`${dir} holds no guest; run "npm run setup"`);
-  const { kernel, initramfs, scratch, rehearsal } = manifest;
+  const { kernel, initramfs, scratch, warmUp } = manifest;
   const hash = createHash("sha256");
-  for (const each of [kernel, initramfs, scratch, rehearsal]) hash.update(each.sha256);
+  for (const each of [kernel, initramfs, scratch, warmUp]) hash.update(each.sha256);
   return {
     dir,
     kernel: join(dir, kernel.file),
@@ -71,7 +71,7 @@ export function loadGuestAssets(dir: string): GuestAssets {
       sizeBytes: scratch.sizeBytes,
       extents: scratch.extents,
     },
-    rehearsal: join(dir, rehearsal.file),
+    warmUp: join(dir, warmUp.file),
     kernelVersion: kernel.version,
     hash: hash.digest("hex"),
   };

@@ -1,7 +1,7 @@
 import { setPriority } from "node:os";
 import { join } from "node:path";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
-import { LaunchError, type Shape, type Way } from "../vmm.ts";
+import { LaunchError, type Shape, type StartPath } from "../vmm.ts";
 import type { GuestAssets } from "./assets.ts";
 import { type Acceleration, qemuArguments, VM_FILES } from "./command-line.ts";
 import { type Confinement, confine, seenPaths } from "./confinement.ts";
@@ -26,7 +26,7 @@ export interface BootOptions {
 export interface VmPlan {
   readonly id: string;
   readonly shape: Shape;
-  readonly way: Way;
+  readonly startPath: StartPath;
   /** What the root disk reads at first. */
   readonly rootfs?: string;
   /** A file that is its memory. `private`: what it writes there stays its own. */
@@ -82,7 +82,7 @@ export async function bringUp(
   const spawned = await spawnQemu(confine(confinement, paths, uid, args), runDir, dirs.stderr(id));
   const { ended, ...processes } = spawned;
   if (plan.isBackground) prioritize(processes.qemu.pid, BACKGROUND_PRIORITY);
-  dirs.writeRecord(id, { ...processes, way: plan.way });
+  dirs.writeRecord(id, { ...processes, startPath: plan.startPath });
   const early = new AbortController();
   void ended.then(() =>
     early.abort(new LaunchError("vmm", "qemu_ended", `QEMU ended: ${dirs.readStderr(id)}`)),

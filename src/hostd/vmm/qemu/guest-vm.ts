@@ -1,6 +1,6 @@
 import { abortable } from "../../../lib/runtime/abort.ts";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
-import type { LogLine, Phase, Vm, VmExit, VmSink, Way } from "../vmm.ts";
+import type { LogLine, Phase, StartPath, Vm, VmExit, VmSink } from "../vmm.ts";
 import { Agent, type AgentListener } from "./agent.ts";
 import { VM_FILES } from "./command-line.ts";
 import { LogPump, readCursor } from "./log-pump.ts";
@@ -12,7 +12,7 @@ import type { VmDirs } from "./vm-dirs.ts";
 /** A guest we talk to, from its first word to its end. */
 export interface GuestVmOptions {
   readonly id: string;
-  readonly way: Way;
+  readonly startPath: StartPath;
   readonly dirs: VmDirs;
   readonly qmp: Qmp;
   readonly sink: VmSink;
@@ -31,7 +31,7 @@ const DEAF: AgentListener = { onState() {}, onLines() {} };
 /** The `Vm` of the QEMU adapter, and its making: connect, wait for the guest, wait for the workload. */
 export class GuestVm implements Vm {
   id: string;
-  way: Way;
+  startPath: StartPath;
   readonly exited: Promise<VmExit>;
   phases: readonly Phase[] = [];
   startedAtUs = 0;
@@ -46,7 +46,7 @@ export class GuestVm implements Vm {
   /** Takes the conversation over from whoever has had it so far. */
   constructor(options: GuestVmOptions, agent: Agent) {
     this.id = options.id;
-    this.way = options.way;
+    this.startPath = options.startPath;
     this.options = options;
     this.exited = new Promise((resolve) => {
       this.resolveExit = resolve;

@@ -5,7 +5,7 @@ import { confine, seenPaths } from "./confinement.ts";
 import { startFailure } from "./failure.ts";
 
 const assets: GuestAssets = {
-  ...{ dir: "/d", kernel: "/d/set-1/vmlinux", initramfs: "/d/set-1/initramfs.cpio", rehearsal: "" },
+  ...{ dir: "/d", kernel: "/d/set-1/vmlinux", initramfs: "/d/set-1/initramfs.cpio", warmUp: "" },
   scratch: { data: Buffer.alloc(0), sizeBytes: 0, extents: [] },
   ...{ kernelVersion: "6.1", hash: "h" },
 };
@@ -80,7 +80,7 @@ describe("a confined QEMU", () => {
 describe("a failure in the guest", () => {
   const workload = {
     ...{ machineId: "m", rootfs: "/r", argv: ["prog"], env: {}, user: "bob", workingDir: "/w" },
-    ...{ hostname: "h", ports: [], settleMs: 0 },
+    ...{ hostname: "h", ports: [], watchMs: 0 },
   };
   const failure = (step: "exec" | "user" | "mount" | "working_dir", errno: number, detail = "") =>
     startFailure({ step, errno, detail }, workload);

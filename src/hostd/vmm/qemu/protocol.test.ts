@@ -85,7 +85,7 @@ describe("what comes from a guest", () => {
 test("a RUN message holds the workload, the time and the randomness, in the guest's own tags", () => {
   const workload = {
     ...{ machineId: "m", rootfs: "/r", argv: ["a", ""], env: { B: "c=d" }, user: "u", workingDir: "" },
-    ...{ hostname: "h", ports: [], settleMs: 0 },
+    ...{ hostname: "h", ports: [], watchMs: 0 },
   };
 
   const [frame] = [...new FrameReader().push(runMessage(workload, 123.6, Buffer.from("seed")))];

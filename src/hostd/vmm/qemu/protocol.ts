@@ -21,7 +21,7 @@ const MESSAGE = {
   run: 2,
   signal: 3,
   ack: 4,
-  rehearse: 5,
+  warmUp: 5,
   state: 65,
   logs: 66,
   signalled: 67,
@@ -55,7 +55,7 @@ const TAG = {
   oomKilled: 42,
   exitedAt: 43,
   lastLine: 44,
-  rehearsals: 45,
+  warmUps: 45,
   line: 48,
 } as const;
 
@@ -72,12 +72,12 @@ const LINE_HEADER = 17;
 type GuestWork = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname">;
 
 /** Much like a real one; the program is in the image that guest/build makes. */
-const REHEARSAL: GuestWork = {
-  argv: ["rehearsal"],
-  env: { PATH: "/usr/local/bin:/usr/bin:/bin", REHEARSAL: "1" },
+const WARM_UP: GuestWork = {
+  argv: ["warm-up"],
+  env: { PATH: "/usr/local/bin:/usr/bin:/bin", WARM_UP: "1" },
   user: "root",
   workingDir: "/data",
-  hostname: "rehearsal",
+  hostname: "warm-up",
 };
 
 /** What a guest was doing when. */
@@ -97,7 +97,7 @@ export interface GuestState {
   readonly nonce: bigint;
   readonly phases: readonly GuestPhase[];
   /** How many rehearsals are over. */
-  readonly rehearsals: number;
+  readonly warmUps: number;
   readonly runAtUs: number;
   readonly execAtUs: number;
   readonly failure: {
@@ -142,8 +142,8 @@ export function runMessage(workload: Workload, hostTimeUs: number, entropy: Buff
 }
 
 /** The same for a rehearsal, after which the guest waits again. */
-export function rehearseMessage(hostTimeUs: number, entropy: Buffer): Buffer {
-  return encodeFrame(MESSAGE.rehearse, runBody(REHEARSAL, hostTimeUs, entropy).finish());
+export function warmUpMessage(hostTimeUs: number, entropy: Buffer): Buffer {
+  return encodeFrame(MESSAGE.warmUp, runBody(WARM_UP, hostTimeUs, entropy).finish());
 }
 
 function runBody(workload: GuestWork, hostTimeUs: number, entropy: Buffer): TlvWriter {
@@ -216,7 +216,7 @@ function readState(body: Buffer): GuestState {
     nowUs: number(TAG.now),
     nonce,
     phases,
-    rehearsals: number(TAG.rehearsals),
+    warmUps: number(TAG.warmUps),
     runAtUs: number(TAG.runAt),
     execAtUs: number(TAG.execAt),
     failure: { step: STEPS[number(TAG.failedStep)] ?? "system", errno: number(TAG.errno), detail },

@@ -3,18 +3,18 @@ import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import {
   LaunchError,
   type Shape,
+  type StartPath,
   type Vm,
   type Vmm,
   type VmmInfo,
   type VmSink,
   type WarmDemand,
-  type Way,
   type Workload,
 } from "../vmm.ts";
 import { type Acquired, bootCold } from "./acquire.ts";
 import { endProcesses, listVms } from "./clear.ts";
 import { asLaunchError } from "./failure.ts";
-import { type FastOptions, FastWays, type LaunchRequest } from "./fast-ways.ts";
+import { type FastOptions, FastStartPaths, type LaunchRequest } from "./fast-start-paths.ts";
 import { GuestVm } from "./guest-vm.ts";
 import { PhaseLog } from "./phases.ts";
 import { isAlive } from "./process.ts";
@@ -48,14 +48,14 @@ export class QemuVmm implements Vmm {
   readonly info: VmmInfo;
   private readonly options: QemuVmmOptions;
   private readonly boots: Turnstile;
-  private readonly fast: FastWays;
+  private readonly fast: FastStartPaths;
   private readonly vms = new Map<string, GuestVm>();
   private readonly launches = new Map<string, Launch>();
 
   constructor(options: QemuVmmOptions) {
     this.info = options.info;
     this.options = options;
-    this.fast = new FastWays(options);
+    this.fast = new FastStartPaths(options);
     this.boots = new Turnstile(options.coldBoots, options.maxWaiting);
   }
 
@@ -95,7 +95,7 @@ export class QemuVmm implements Vmm {
       return undefined;
     }
     const vm = await GuestVm.connect(
-      { id: vmId, way: record.way, dirs, qmp, sink, now, notBeforeUs: 0 },
+      { id: vmId, startPath: record.startPath, dirs, qmp, sink, now, notBeforeUs: 0 },
       signal,
     );
     try {
@@ -179,18 +179,18 @@ export class QemuVmm implements Vmm {
     const over = this.fast.begin(shape);
     try {
       if (await this.options.dirs.has(vmId)) throw exists(vmId);
-      for (const way of this.options.ways) {
-        const vm = await this.attempt(way, request, signal, phases);
+      for (const startPath of this.options.startPaths) {
+        const vm = await this.attempt(startPath, request, signal, phases);
         if (!vm) continue;
         this.vms.set(vmId, vm);
         over();
-        await settle(vm, workload.settleMs, signal, phases);
+        await settle(vm, workload.watchMs, signal, phases);
         return vm;
       }
       throw new LaunchError(
         "vmm",
         "no_way",
-        `no VM is ready, and only ${this.options.ways.join()} is allowed`,
+        `no VM is ready, and only ${this.options.startPaths.join()} is allowed`,
       );
     } finally {
       over();
@@ -199,23 +199,23 @@ export class QemuVmm implements Vmm {
 
   /** Undefined when the way cannot be taken, or has not worked and another may. */
   private async attempt(
-    way: Way,
+    startPath: StartPath,
     request: LaunchRequest,
     signal: AbortSignal,
     phases: PhaseLog,
   ): Promise<GuestVm | undefined> {
     const { shape, vmId } = request;
-    if (way === "warm") this.options.metrics[this.fast.has(way, shape) ? "hit" : "miss"](shape);
-    if (way !== "cold" && !this.fast.has(way, shape)) return undefined;
+    if (startPath === "warm") this.options.metrics[this.fast.has(startPath, shape) ? "hit" : "miss"](shape);
+    if (startPath !== "cold" && !this.fast.has(startPath, shape)) return undefined;
     // Those that wait have nothing left to do that would need one.
-    const leave = way === "warm" ? (): void => {} : await this.takeTurn(signal);
-    if (way !== "warm") phases.mark("vmm.queue");
-    const isLast = this.options.ways.at(-1) === way;
+    const leave = startPath === "warm" ? (): void => {} : await this.takeTurn(signal);
+    if (startPath !== "warm") phases.mark("vmm.queue");
+    const isLast = this.options.startPaths.at(-1) === startPath;
     const { bootTimeoutMs } = this.options;
     using limit = bootLimit(isLast ? bootTimeoutMs : Math.min(FAST_MS, bootTimeoutMs), signal);
     let vm: GuestVm | undefined;
     try {
-      const acquired = await this.acquire(way, request, limit.signal, phases);
+      const acquired = await this.acquire(startPath, request, limit.signal, phases);
       if (!acquired) return undefined;
       vm = acquired.vm;
       await runWorkload(acquired, request, limit.signal, phases);
@@ -227,8 +227,11 @@ export class QemuVmm implements Vmm {
       await vm?.detach();
       await dirs.remove(vmId);
       if (isLast || isFinal(failure) || signal.aborted) throw failure;
-      logger.warn("a way to start a VM has failed, another is taken", { way, error: describeError(failure) });
-      phases.mark(`vmm.${way}_failed`, { reason: failure.reason });
+      logger.warn("a way to start a VM has failed, another is taken", {
+        startPath,
+        error: describeError(failure),
+      });
+      phases.mark(`vmm.${startPath}_failed`, { reason: failure.reason });
       return undefined;
     } finally {
       leave();
@@ -236,13 +239,13 @@ export class QemuVmm implements Vmm {
   }
 
   private acquire(
-    way: Way,
+    startPath: StartPath,
     request: LaunchRequest,
     signal: AbortSignal,
     phases: PhaseLog,
   ): Promise<Acquired | undefined> {
-    if (way === "warm") return this.fast.warm(request, phases);
-    if (way === "template") return this.fast.template(request, signal, phases);
+    if (startPath === "warm") return this.fast.warm(request, phases);
+    if (startPath === "template") return this.fast.template(request, signal, phases);
     const { vmId, shape, workload, sink } = request;
     return bootCold(this.options, vmId, shape, workload, sink, signal, phases);
   }

@@ -3,7 +3,7 @@ import { endsWithin } from "../../../lib/runtime/wait.ts";
 import { untilRecorded } from "../recorded.ts";
 import { type Acquired, markGuestPhases } from "./acquire.ts";
 import { startFailure } from "./failure.ts";
-import type { LaunchRequest } from "./fast-ways.ts";
+import type { LaunchRequest } from "./fast-start-paths.ts";
 import type { GuestVm } from "./guest-vm.ts";
 import type { PhaseLog } from "./phases.ts";
 import { runMessage } from "./protocol.ts";
@@ -32,12 +32,12 @@ export async function runWorkload(
 /** Watches the workload for a moment, so that one that ends at once is seen to. */
 export async function settle(
   vm: GuestVm,
-  settleMs: number,
+  watchMs: number,
   signal: AbortSignal,
   phases: PhaseLog,
 ): Promise<void> {
-  if (settleMs <= 0) return;
-  await endsWithin(settleMs, vm.exited, signal);
-  phases.mark("vmm.settle");
+  if (watchMs <= 0) return;
+  await endsWithin(watchMs, vm.exited, signal);
+  phases.mark("vmm.watch");
   vm.phases = phases.all();
 }

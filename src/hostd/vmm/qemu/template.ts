@@ -7,10 +7,10 @@ import { type BootOptions, bringUp, type RunningQemu, type VmPlan } from "./brin
 import { VM_FILES } from "./command-line.ts";
 import { PhaseLog } from "./phases.ts";
 import type { Qmp, QmpEvent } from "./qmp.ts";
-import { rehearse } from "./rehearsal.ts";
 import { isAsMade, roomOf } from "./scratch-disk.ts";
 import { connectIn } from "./unix-socket.ts";
 import { meet, type WaitingOptions } from "./waiting.ts";
+import { warmUp } from "./warm-up.ts";
 
 /** A guest that has booted and rehearsed, kept as a file of memory and the state of its devices. */
 export interface Template {
@@ -42,7 +42,7 @@ export async function saveTemplate(
   signal: AbortSignal,
 ): Promise<Buffer> {
   const plan: VmPlan = {
-    ...{ id, shape, way: "template", rootfs: options.rehearsalDisk, isBackground: true },
+    ...{ id, shape, startPath: "template", rootfs: options.warmUpDisk, isBackground: true },
     memory: { file: memory, isPrivate: false },
   };
   const running = await bringUp(options, plan, signal, new PhaseLog(options.now));
@@ -51,7 +51,7 @@ export async function saveTemplate(
   const scratch = join(options.dirs.runDir(id), VM_FILES.scratch);
   const room = await roomOf(scratch);
   const agent = await meet(options, id, running);
-  await rehearse(agent, alive);
+  await warmUp(agent, alive);
   // Before the guest comes to rest: it must have noticed, or would take the next conversation for one that has ended.
   agent.close();
   await delay(CALM_MS, undefined, { signal: alive });

@@ -18,7 +18,7 @@ describe("a host's VM directories", () => {
   test("keep a record that is read back, or none", () => {
     const dirs = new VmDirs(dir, undefined);
     dirs.create("a");
-    const record = { qemu: { pid: 5, startTicks: "9" }, way: "cold" } as const;
+    const record = { qemu: { pid: 5, startTicks: "9" }, startPath: "cold" } as const;
 
     dirs.writeRecord("a", record);
 

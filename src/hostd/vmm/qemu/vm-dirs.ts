@@ -11,7 +11,7 @@ import {
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { replaceFileSync } from "../../../lib/stores/durable-file.ts";
-import type { Way } from "../vmm.ts";
+import type { StartPath } from "../vmm.ts";
 import type { ProcessId } from "./process.ts";
 
 /** What must be known of a VM by whoever finds its directory. */
@@ -19,7 +19,7 @@ export interface VmRecord {
   readonly qemu: ProcessId;
   /** The process that waits for QEMU, when it was started through one. */
   readonly parent?: ProcessId;
-  readonly way: Way;
+  readonly startPath: StartPath;
 }
 
 const RUN = "run";
@@ -158,5 +158,5 @@ export class VmDirs {
 }
 
 function isRecord(value: unknown): value is VmRecord {
-  return typeof value === "object" && value !== null && "qemu" in value && "way" in value;
+  return typeof value === "object" && value !== null && "qemu" in value && "startPath" in value;
 }

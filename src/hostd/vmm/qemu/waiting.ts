@@ -9,9 +9,9 @@ import { GuestVm } from "./guest-vm.ts";
 import { PhaseLog } from "./phases.ts";
 import type { ProcessId } from "./process.ts";
 import type { Qmp } from "./qmp.ts";
-import { rehearse } from "./rehearsal.ts";
 import { restore, type Template } from "./template.ts";
 import { connectIn } from "./unix-socket.ts";
+import { warmUp } from "./warm-up.ts";
 
 /** A VM that has booted and rehearsed, and stands still until a machine wants it. */
 export interface WaitingVm {
@@ -24,13 +24,13 @@ export interface WaitingVm {
 /** What making one takes besides. */
 export interface WaitingOptions extends BootOptions {
   /** The root disk it rehearses with. */
-  readonly rehearsalDisk: string;
+  readonly warmUpDisk: string;
 }
 
 /** Begins the ids of VMs that no machine has. */
 export const POOL_PREFIX = "pool-";
 /** The emulator translates nearly all in the first and much of the rest in the second; more would take memory and save no time. */
-const REHEARSALS = 2;
+const WARM_UPS = 2;
 const SILENT: VmSink = { onLog() {} };
 
 /** An id for a VM that no machine has. */
@@ -49,7 +49,7 @@ export async function makeWaiting(
   template: Template | undefined,
   signal: AbortSignal,
 ): Promise<WaitingVm> {
-  const plan = { id, shape, way: "warm", rootfs: options.rehearsalDisk, isBackground: true } as const;
+  const plan = { id, shape, startPath: "warm", rootfs: options.warmUpDisk, isBackground: true } as const;
   const phases = new PhaseLog(options.now);
   const running = template
     ? await restore(options, plan, template, signal, phases)
@@ -57,9 +57,9 @@ export async function makeWaiting(
   const { qmp, qemu, alive } = running;
   if (template) await qmp.execute("cont");
   const agent = await meet(options, id, running);
-  for (let count = 0; count < REHEARSALS; count++) await rehearse(agent, alive);
+  for (let count = 0; count < WARM_UPS; count++) await warmUp(agent, alive);
   const { dirs, now } = options;
-  const vm = new GuestVm({ id, way: "warm", dirs, qmp, sink: SILENT, now, notBeforeUs: 0 }, agent);
+  const vm = new GuestVm({ id, startPath: "warm", dirs, qmp, sink: SILENT, now, notBeforeUs: 0 }, agent);
   await qmp.execute("stop");
   hurry(qemu);
   return { id, shape, vm, qmp };

@@ -1,4 +1,4 @@
-import type { Phase, Vm, VmExit, Way } from "../vmm.ts";
+import type { Phase, StartPath, Vm, VmExit } from "../vmm.ts";
 import { ownExit, type SimFiles, type SimRecord } from "./sim-files.ts";
 
 const SIGKILL = 9;
@@ -8,7 +8,7 @@ const LONGEST_MS = 2 ** 30;
 /** A simulated VM that this process watches. */
 export class SimVm implements Vm {
   readonly id: string;
-  readonly way: Way = "cold";
+  readonly startPath: StartPath = "cold";
   readonly phases: readonly Phase[];
   readonly startedAtUs: number;
   readonly exited: Promise<VmExit>;

@@ -17,7 +17,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 function work(...argv: string[]): Workload {
   const rest = { machineId: "m", rootfs: "/x", env: {}, user: "", workingDir: "/", hostname: "m", ports: [] };
-  return { ...rest, argv, settleMs: 0 };
+  return { ...rest, argv, watchMs: 0 };
 }
 
 describe("a simulated VM", () => {

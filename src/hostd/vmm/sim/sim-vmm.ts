@@ -79,7 +79,7 @@ export class SimVmm implements Vmm {
       const vm = new SimVm(vmId, started, phases, this.#files);
       this.#vms.set(vmId, vm);
       void write(script.lines, sink);
-      await settle(vm, work.settleMs);
+      await settle(vm, work.watchMs);
       signal.throwIfAborted();
       return vm;
     } catch (err) {

@@ -4,7 +4,7 @@ import { rpcServerSeconds } from "../../otel/metrics.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { addHealth, Health } from "./health.ts";
 import { createServer, type Running, serve } from "./serve.ts";
-import { rehearse } from "./warm-up.ts";
+import { warmUp } from "./warm-up.ts";
 
 createLogger("test", { write: () => {} });
 
@@ -26,12 +26,12 @@ async function served(): Promise<number> {
 }
 
 test.each(["0.0.0.0:0", "127.0.0.1:0", "unix"])("a server at %s is called so many times", async (listen) => {
-  const folder = temporaryFolder("rehearse");
+  const folder = temporaryFolder("warm-up");
   const address = listen === "unix" ? `unix:${folder.path}/socket` : listen;
   const close = await serving(address);
   const before = await served();
 
-  await rehearse(address, close.port, 25, NEVER);
+  await warmUp(address, close.port, 25, NEVER);
 
   expect((await served()) - before).toBe(25);
   await close();
@@ -43,13 +43,13 @@ test("it ends early when it is told to, and when the server has gone", async () 
   const before = await served();
 
   const abort = new AbortController();
-  const calling = rehearse("127.0.0.1:0", close.port, 1_000_000, abort.signal);
+  const calling = warmUp("127.0.0.1:0", close.port, 1_000_000, abort.signal);
   await expect.poll(served).toBeGreaterThan(before);
   abort.abort();
   await calling;
   const { port } = close;
   await close();
-  await rehearse("127.0.0.1:0", port, 1_000_000, NEVER);
+  await warmUp("127.0.0.1:0", port, 1_000_000, NEVER);
 
   expect((await served()) - before).toBeLessThan(1_000_000);
 });
@@ -57,7 +57,7 @@ test("it ends early when it is told to, and when the server has gone", async () 
 test("none is none", async () => {
   const before = await served();
 
-  await rehearse("127.0.0.1:1", 1, 0, NEVER);
+  await warmUp("127.0.0.1:1", 1, 0, NEVER);
 
   expect(await served()).toBe(before);
 });

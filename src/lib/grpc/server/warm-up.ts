@@ -20,7 +20,7 @@ const CALL_MS = 1_000;
  * @param calls how many; 0 for none
  * @returns once it is done, or `signal` has aborted, or a call has failed: it is nobody's business
  */
-export async function rehearse(
+export async function warmUp(
   listen: string,
   port: number,
   calls: number,
@@ -41,12 +41,12 @@ export async function rehearse(
 }
 
 /** Begins to {@link rehearse}; the stack ends it when it is closed. */
-export function startRehearsal(stack: Stack, listen: string, port: number, calls: number): void {
+export function startWarmUp(stack: Stack, listen: string, port: number, calls: number): void {
   const abort = new AbortController();
-  const rehearsed = rehearse(listen, port, calls, abort.signal);
-  stack.add("rehearsal", async () => {
+  const warmedUp = warmUp(listen, port, calls, abort.signal);
+  stack.add("warm-up", async () => {
     abort.abort();
-    await rehearsed;
+    await warmedUp;
   });
 }
 

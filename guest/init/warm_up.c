@@ -33,7 +33,7 @@ static void forget_run(struct agent *a)
 }
 
 /*
- * Whatever the rehearsal ran from is free now and will be given out first. An emulator has code of it translated and drops that bit by bit
+ * Whatever the warm_up ran from is free now and will be given out first. An emulator has code of it translated and drops that bit by bit
  * while the memory is written for the first time, which takes milliseconds. So it is written now.
  */
 static void use_free_memory(void)
@@ -48,23 +48,23 @@ static void use_free_memory(void)
 	munmap(memory, FREED_BYTES);
 }
 
-void agent_end_rehearsal(struct agent *a)
+void agent_end_warm_up(struct agent *a)
 {
 	int error;
 
 	if (!WIFEXITED(a->status) || WEXITSTATUS(a->status) != 0) {
-		agent_fail(a, STEP_SYSTEM, 0, "rehearsal");
+		agent_fail(a, STEP_SYSTEM, 0, "warm_up");
 		return;
 	}
 	error = clear_scratch();
 	if (error || sethostname(NO_NAME, sizeof NO_NAME - 1) < 0) {
-		agent_fail(a, STEP_SYSTEM, error, "end of rehearsal");
+		agent_fail(a, STEP_SYSTEM, error, "end of warm_up");
 		return;
 	}
 	forget_run(a);
 	use_free_memory();
 	agent_stand_by(a);
-	a->rehearsals++;
+	a->warm_ups++;
 	a->state = STATE_WAITING;
 	a->state_news = true;
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { Fault } from "../../lib/runtime/fault.ts";
 import type { InDoubt } from "../adapters/saga-store.ts";
 import { type CreateState, NOT_BEGUN, withAttempt, withOutcome } from "../domain/create-state.ts";
-import { Settler } from "./settler.ts";
+import { InDoubtResolver } from "./in-doubt-resolver.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 const NEVER = new AbortController().signal;
@@ -28,14 +28,14 @@ function setUp(due: InDoubt[], unreachable: readonly number[] = []) {
       destroyed.push(machineId);
     },
   };
-  return { settler: new Settler(sagas, hosts), destroyed, settled };
+  return { inDoubtResolver: new InDoubtResolver(sagas, hosts), destroyed, settled };
 }
 
 test("what is in doubt is destroyed, and settled only when no award can be on its way any more", async () => {
   const soon = setUp([{ id: "c", state: STATE, endedMs: 7_999 }]);
-  await soon.settler.run(NEVER);
+  await soon.inDoubtResolver.run(NEVER);
   const late = setUp([{ id: "c", state: STATE, endedMs: 8_000 }]);
-  await late.settler.run(NEVER);
+  await late.inDoubtResolver.run(NEVER);
 
   expect([soon.destroyed, soon.settled]).toEqual([["m1", "m2"], []]);
   expect([late.destroyed, late.settled]).toEqual([["m1", "m2"], ["c"]]);
@@ -43,9 +43,9 @@ test("what is in doubt is destroyed, and settled only when no award can be on it
 
 test("a host that does not answer leaves its create to be settled later, for a day", async () => {
   const away = setUp([{ id: "c", state: STATE, endedMs: DAY_MS - 1 }], [1]);
-  await away.settler.run(NEVER);
+  await away.inDoubtResolver.run(NEVER);
   const gone = setUp([{ id: "c", state: STATE, endedMs: DAY_MS }], [1]);
-  await gone.settler.run(NEVER);
+  await gone.inDoubtResolver.run(NEVER);
 
   expect([away.destroyed, away.settled]).toEqual([["m2"], []]);
   expect([gone.destroyed, gone.settled]).toEqual([["m2"], ["c"]]);
@@ -53,9 +53,9 @@ test("a host that does not answer leaves its create to be settled later, for a d
 
 test("a round goes on until nothing is due", async () => {
   const due = Array.from({ length: 40 }, (_, i) => ({ id: `c${i}`, state: STATE, endedMs: 9_000 }));
-  const { settler, settled } = setUp(due);
+  const { inDoubtResolver, settled } = setUp(due);
 
-  await settler.run(NEVER);
+  await inDoubtResolver.run(NEVER);
 
   expect(settled).toHaveLength(40);
 });

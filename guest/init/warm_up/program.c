@@ -1,5 +1,5 @@
 /*
- * What a guest runs in a rehearsal: nothing of use, but by the ways that programs go when they start, so that the emulator has
+ * What a guest runs in a warm_up: nothing of use, but by the ways that programs go when they start, so that the emulator has
  * translated the kernel's part of them. What is translated takes memory in every VM that waits, so writing to the disk, which can come later,
  * is left out. Exits with 0 when all of it worked.
  */
@@ -66,7 +66,7 @@ static int spawn_self(void)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		execl("/proc/self/exe", "rehearsal", "child", (char *)NULL);
+		execl("/proc/self/exe", "warm_up", "child", (char *)NULL);
 		_exit(127);
 	}
 	return pid < 0 || waitpid(pid, &status, 0) != pid || status != 0;
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
 	(void)argv;
 	if (argc > 1)
 		return 0;
-	puts("rehearsal");
-	fputs("rehearsal\n", stderr);
+	puts("warm_up");
+	fputs("warm_up\n", stderr);
 	return touch_file("/data/mapped") || touch_heap() || listen_once() || spawn_self();
 }

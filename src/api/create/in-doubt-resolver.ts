@@ -21,7 +21,7 @@ const GIVE_UP_MS = 24 * 60 * 60_000;
  * yet. It is told that nobody wants it until it has said so once no award can reach it any more. Which creates have doubts is stored with their end,
  * so any api goes on with them.
  */
-export class Settler {
+export class InDoubtResolver {
   readonly #sagas: Pick<SagaStore, "inDoubt" | "settled">;
   readonly #hosts: Pick<CreateHosts, "destroy">;
 

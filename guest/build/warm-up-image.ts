@@ -4,9 +4,9 @@ import { COMPILER_FLAGS, INIT_SOURCES } from "./init.ts";
 import { run } from "./run.ts";
 
 /** The program that a guest runs in a rehearsal. */
-export const REHEARSAL_SOURCE = join(INIT_SOURCES, "rehearsal/program.c");
+export const WARM_UP_SOURCE = join(INIT_SOURCES, "warm_up/program.c");
 /** Its path in the image. */
-export const REHEARSAL_PROGRAM = "/bin/rehearsal";
+export const WARM_UP_PROGRAM = "/bin/warm-up";
 
 const TIMEOUT_MS = 60_000;
 /** What the image cache makes of users' images. */
@@ -15,10 +15,10 @@ const MAPPED_BYTES = 256 * 1024;
 const ACCOUNTS = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
 
 /** Makes the image of rehearsals: what any small image has, and a file of data that takes some decompressing. `draft` is for its parts. */
-export async function makeRehearsalImage(output: string, draft: string): Promise<void> {
-  const parts = join(draft, "rehearsal");
+export async function makeWarmUpImage(output: string, draft: string): Promise<void> {
+  const parts = join(draft, "warm-up");
   mkdirSync(parts);
-  await run("musl-gcc", [...COMPILER_FLAGS, "-o", join(parts, "program"), REHEARSAL_SOURCE], {
+  await run("musl-gcc", [...COMPILER_FLAGS, "-o", join(parts, "program"), WARM_UP_SOURCE], {
     timeoutMs: TIMEOUT_MS,
   });
   writeFileSync(join(parts, "mapped"), mappedData());
@@ -26,7 +26,7 @@ export async function makeRehearsalImage(output: string, draft: string): Promise
   writeFileSync(join(parts, "empty"), "");
   const list = [
     ...["bin", "data", "dev", "etc", "proc", "root", "sys"].map((dir) => `dir /${dir} 0755 0 0`),
-    `file ${REHEARSAL_PROGRAM} 0755 0 0 program`,
+    `file ${WARM_UP_PROGRAM} 0755 0 0 program`,
     "file /data/mapped 0644 0 0 mapped",
     "file /etc/passwd 0644 0 0 accounts",
     "file /etc/group 0644 0 0 empty",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { abortable } from "../../../lib/runtime/abort.ts";
 import type { Agent } from "./agent.ts";
 import type { GuestAssets } from "./assets.ts";
-import { rehearseMessage } from "./protocol.ts";
+import { warmUpMessage } from "./protocol.ts";
 
 const ENTROPY_BYTES = 64;
 /**
@@ -14,32 +14,32 @@ const ENTROPY_BYTES = 64;
 export const ROOT_DISK_BYTES = 256 * 1024 ** 3;
 
 /** Makes, in `dir`, the root disk that VMs rehearse with, unless it is there. Returns its path. */
-export function rehearsalDisk(dir: string, assets: GuestAssets): string {
-  const file = join(dir, `rehearsal-${assets.hash.slice(0, 16)}.disk`);
+export function warmUpDisk(dir: string, assets: GuestAssets): string {
+  const file = join(dir, `warm-up-${assets.hash.slice(0, 16)}.disk`);
   if (statSync(file, { throwIfNoEntry: false })?.size === ROOT_DISK_BYTES) return file;
   const draft = `${file}.${process.pid}`;
   rmSync(draft, { force: true });
-  copyFileSync(assets.rehearsal, draft);
+  copyFileSync(assets.warmUp, draft);
   truncateSync(draft, ROOT_DISK_BYTES);
   renameSync(draft, file);
   return file;
 }
 
 /** Lets a waiting guest rehearse once. Rejects when it goes wrong. */
-export async function rehearse(agent: Agent, signal: AbortSignal): Promise<void> {
+export async function warmUp(agent: Agent, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const before = agent.state?.rehearsals ?? 0;
+  const before = agent.state?.warmUps ?? 0;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   agent.listener = {
-    onState({ state, rehearsals, failure }) {
+    onState({ state, warmUps, failure }) {
       const { step, errno, detail } = failure;
-      if (state === "failed") reject(new Error(`rehearsal failed at ${step}: ${detail} (${errno})`));
-      else if (state === "waiting" && rehearsals > before) resolve();
+      if (state === "failed") reject(new Error(`warm-up failed at ${step}: ${detail} (${errno})`));
+      else if (state === "waiting" && warmUps > before) resolve();
     },
     onLines() {},
   };
   void agent.closed.then(() => reject(new Error("the guest's channel was closed")));
-  agent.run((nowUs) => rehearseMessage(nowUs, randomBytes(ENTROPY_BYTES)));
+  agent.run((nowUs) => warmUpMessage(nowUs, randomBytes(ENTROPY_BYTES)));
   try {
     await abortable(promise, signal);
   } finally {

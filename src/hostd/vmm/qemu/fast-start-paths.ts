@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describeError, logger } from "../../../lib/runtime/log.ts";
 import type { PoolMetrics } from "../pool-metrics.ts";
-import type { Shape, VmSink, WarmDemand, Way, Workload } from "../vmm.ts";
+import type { Shape, StartPath, VmSink, WarmDemand, Workload } from "../vmm.ts";
 import type { Acquired } from "./acquire.ts";
 import type { BootOptions } from "./bring-up.ts";
 import { clear, clearWaiting } from "./clear.ts";
@@ -11,11 +11,11 @@ import { handOver } from "./hand-over.ts";
 import type { PhaseLog } from "./phases.ts";
 import { WarmPool } from "./pool.ts";
 import { shapeKey } from "./pool-policy.ts";
-import { rehearsalDisk } from "./rehearsal.ts";
 import { restore, saveTemplate } from "./template.ts";
 import { templateKey } from "./template-key.ts";
 import { TemplateStore } from "./template-store.ts";
 import { makeWaiting, meet, poolId, type WaitingOptions, type WaitingVm } from "./waiting.ts";
+import { warmUpDisk } from "./warm-up.ts";
 
 /** What the fast ways to a running guest work with. */
 export interface FastOptions extends BootOptions {
@@ -23,7 +23,7 @@ export interface FastOptions extends BootOptions {
   readonly dir: string;
   readonly qemuVersion: string;
   /** The ways that may be taken. */
-  readonly ways: readonly Way[];
+  readonly startPaths: readonly StartPath[];
   /** Memory for waiting VMs, and disk for templates. */
   readonly warmMemoryMb: number;
   readonly templateMb: number;
@@ -45,7 +45,7 @@ const MAKE_TIMEOUT_MS = 120_000;
 const TEMPLATE_RETRY_MS = 300_000;
 
 /** The fast ways to a running guest, and what they need to have ready: VMs that wait, and templates to make VMs from. */
-export class FastWays {
+export class FastStartPaths {
   readonly #options: FastOptions;
   readonly #pool: WarmPool<WaitingVm>;
   readonly #templates: TemplateStore | undefined;
@@ -57,9 +57,9 @@ export class FastWays {
 
   constructor(options: FastOptions) {
     this.#options = options;
-    const { ways, dirs, metrics } = options;
+    const { startPaths, dirs, metrics } = options;
     this.#pool = new WarmPool({
-      memoryMb: ways.includes("warm") ? options.warmMemoryMb : 0,
+      memoryMb: startPaths.includes("warm") ? options.warmMemoryMb : 0,
       metrics,
       isUnprepared: (shape) => this.#lacksTemplate(shape),
       prepare: (shape, signal) => this.#prepare(shape, signal),
@@ -70,7 +70,7 @@ export class FastWays {
       },
     });
     // All VMs may write to a template's memory, where their own QEMU keeps them from it, so only where VMs are no boundary anyway.
-    if (ways.includes("template") && options.acceleration === "emulation" && options.templateMb > 0) {
+    if (startPaths.includes("template") && options.acceleration === "emulation" && options.templateMb > 0) {
       this.#templates = new TemplateStore({
         dir: join(options.dir, "templates"),
         budgetMb: options.templateMb,
@@ -99,8 +99,8 @@ export class FastWays {
   }
 
   /** Whether the way could be taken now. */
-  has(way: "warm" | "template", shape: Shape): boolean {
-    return way === "warm" ? this.#pool.count(shape) > 0 : (this.#templates?.has(shape) ?? false);
+  has(startPath: "warm" | "template", shape: Shape): boolean {
+    return startPath === "warm" ? this.#pool.count(shape) > 0 : (this.#templates?.has(shape) ?? false);
   }
 
   /**
@@ -118,7 +118,7 @@ export class FastWays {
     const owner = { id: vmId, sink, notBeforeUs: phases.startUs, rootfs, ports };
     try {
       await handOver(waiting, owner, this.#options.dirs, phases);
-      return { vm, qmp, way: "warm" };
+      return { vm, qmp, startPath: "warm" };
     } catch (err) {
       await vm.detach();
       await clear(this.#options.dirs, id);
@@ -136,18 +136,18 @@ export class FastWays {
     const template = await this.#templates?.find(shape);
     if (!template) return undefined;
     const options = this.#options;
-    const plan = { id: vmId, shape, way: "template", rootfs: workload.rootfs } as const;
+    const plan = { id: vmId, shape, startPath: "template", rootfs: workload.rootfs } as const;
     const running = await restore(options, plan, template, signal, phases);
     const { qmp } = running;
     await Promise.all([forwardPorts(qmp, workload.ports), qmp.execute("cont")]);
     const agent = await meet(options, vmId, running);
     const { dirs, now } = options;
     const vm = new GuestVm(
-      { id: vmId, way: "template", dirs, qmp, sink, now, notBeforeUs: phases.startUs },
+      { id: vmId, startPath: "template", dirs, qmp, sink, now, notBeforeUs: phases.startUs },
       agent,
     );
     phases.mark("vmm.resume");
-    return { vm, qmp, way: "template" };
+    return { vm, qmp, startPath: "template" };
   }
 
   /** Ends background work and the VMs that wait. */
@@ -160,7 +160,7 @@ export class FastWays {
   async #open(demand: WarmDemand): Promise<void> {
     const { dir, assets, dirs } = this.#options;
     await clearWaiting(dirs);
-    this.#waitingOptions = { ...this.#options, rehearsalDisk: rehearsalDisk(dir, assets) };
+    this.#waitingOptions = { ...this.#options, warmUpDisk: warmUpDisk(dir, assets) };
     await this.#templates?.load();
     if (!this.#isClosed) this.#pool.open(demand);
   }
