@@ -40,10 +40,10 @@ interface Queued {
 const MAX_QUEUED = 2_048;
 const RETRY_MS = 500;
 /**
- * How long a note waits before it is written, in milliseconds: nobody waits for it on a start's or a stop's way, and the answer to the call that caused
- * it should not compete with it for the processor.
+ * How long a note waits for others before it is written, in milliseconds. The answer to the call that caused it does not wait, and
+ * should not compete with the write for the processor.
  */
-const NOTE_MS = 10;
+const NOTE_DELAY_MS = 10;
 
 /**
  * The durable state of this host's machines, and all of it in memory for reading. Changes made while the disk is busy are written together
@@ -56,8 +56,11 @@ export class Store implements MachineStore {
   readonly #machines = new Map<string, Machine>();
   readonly #listeners = new EventEmitter();
   #queue: Queued[] = [];
+  /** Notes that could not be written and are tried again, and why. */
+  #failed: Queued[] = [];
+  #failure: unknown;
   #isWriting = false;
-  #soon: NodeJS.Timeout | undefined;
+  #writeTimer: NodeJS.Timeout | undefined;
   #trouble: Fault | undefined;
   #isClosed = false;
   #sequence: number;
@@ -118,6 +121,10 @@ export class Store implements MachineStore {
     return written;
   }
 
+  flush(): void {
+    void this.#write();
+  }
+
   subscribe(id: string, listener: (machine: Machine) => void): () => void {
     this.#listeners.on(id, listener);
     return () => this.#listeners.off(id, listener);
@@ -171,18 +178,18 @@ export class Store implements MachineStore {
     return new Promise((resolve, reject) => {
       this.#queue.push({ change, row: toRow(change, known), kind, resolve, reject });
       if (kind === "intent") void this.#write();
-      else this.#soon ??= setTimeout(() => void this.#write(), NOTE_MS);
+      else this.#writeTimer ??= setTimeout(() => void this.#write(), NOTE_DELAY_MS);
     });
   }
 
   async #write(): Promise<void> {
+    clearTimeout(this.#writeTimer);
+    this.#writeTimer = undefined;
     if (this.#isWriting || this.#isClosed) return;
-    clearTimeout(this.#soon);
-    this.#soon = undefined;
     this.#isWriting = true;
     while (this.#queue.length > 0 && !this.#isClosed) {
-      const batch = this.#queue;
-      this.#queue = [];
+      const batch = this.#nextBatch();
+      if (batch.length === 0) continue;
       try {
         this.#sequence = await this.#thread.ask({ kind: "commit", changes: batch.map(({ row }) => row) });
         this.#written(batch);
@@ -191,6 +198,18 @@ export class Store implements MachineStore {
       }
     }
     this.#isWriting = false;
+  }
+
+  /** Takes what is queued. Refuses an intent that would be durable before a failed note of the same machine. */
+  #nextBatch(): readonly Queued[] {
+    const queued = this.#queue;
+    this.#queue = [];
+    return queued.filter(({ kind, change, reject }) => {
+      const { id } = change.machine;
+      if (kind === "note" || !this.#failed.some((failed) => failed.change.machine.id === id)) return true;
+      reject(this.#failure);
+      return false;
+    });
   }
 
   #written(batch: readonly Queued[]): void {
@@ -208,14 +227,18 @@ export class Store implements MachineStore {
     for (const { kind, reject } of batch) if (kind === "intent") reject(fault);
     if (notes.length === 0 || this.#isClosed) return;
     this.#trouble = fault instanceof Fault ? fault : undefined;
+    this.#failure = fault;
     logger.error("what has happened to machines could not be stored yet", {
       changes: notes.length,
       error: fault,
     });
-    setTimeout(() => {
-      this.#queue.unshift(...notes);
-      void this.#write();
-    }, RETRY_MS).unref();
+    if (this.#failed.length === 0) setTimeout(() => this.#retry(), RETRY_MS).unref();
+    this.#failed.push(...notes);
+  }
+
+  #retry(): void {
+    this.#queue.unshift(...this.#failed.splice(0));
+    void this.#write();
   }
 
   #publish(machine: Machine): void {

@@ -61,6 +61,8 @@ export interface MachineStore {
    * something a restarted hostd finds out again by itself: from the VM, which is kept until then.
    */
   note(change: Change): Promise<void>;
+  /** Writes notes now that would otherwise wait for others to be written with. Called by whoever waits for one to be durable. */
+  flush(): void;
   /** Why notes cannot be written at the moment, if so. Whoever waits for one to be durable need not. */
   readonly trouble: Fault | undefined;
   /** Calls `listener` with every new value of a machine; the answer ends that. */

@@ -21,7 +21,7 @@ export interface StartResult {
 
 /** How long a launch that has been told to give up may take to do so. */
 const ABORT_GRACE_MS = 5_000;
-/** How long a start waits for VMs that are just being destroyed to give back what it needs. */
+/** How long a start waits for VMs that are being destroyed to give back what it needs. */
 const TEARDOWN_WAIT_MS = 5_000;
 /** How long the answer to a failed start waits for the failure to be on disk. */
 const FAILURE_WAIT_MS = 1_000;
@@ -44,10 +44,11 @@ export async function launch(resident: Resident, watchMs: number, signal: AbortS
   const { host, id } = resident;
   const previous = resident.machine.state;
   return host.spans.span("hostd.start", { [spanAttribute.machineId]: id }, async (set) => {
-    const leave = await host.spans.span("hostd.admit", {}, (note) => admit(resident, signal, note));
+    const vmId = host.ids.vm(id);
+    const leave = await host.spans.span("hostd.admit", {}, (note) => admit(resident, vmId, signal, note));
     try {
-      const plan = await host.spans.span("hostd.ports", {}, () => makePlan(resident, signal));
-      resident.launching = plan.vmId;
+      const plan = await host.spans.span("hostd.ports", {}, () => makePlan(resident, vmId, signal));
+      resident.launching = vmId;
       const stored = host.spans.span("hostd.store", {}, () => storeIntent(resident, plan));
       const vm = await bringUp(resident, plan, stored, watchMs, signal);
       set(spanAttribute.startPath, vm.startPath);
@@ -60,23 +61,19 @@ export async function launch(resident: Resident, watchMs: number, signal: AbortS
   });
 }
 
-/** Admits the machine's CPU and memory and waits for a turn; the answer ends that turn. */
+/** Admits the VM's CPU and memory and waits for a turn; the answer ends that turn. */
 async function admit(
   resident: Resident,
+  vmId: string,
   signal: AbortSignal,
   note: (name: string, value: number) => void,
 ): Promise<() => void> {
-  const { host, id, machine } = resident;
+  const { host, id } = resident;
   refuseWhileDraining(host.scheduling, host.number);
   if (host.store.trouble) throw host.store.trouble;
-  // What its last VM had is given back by its teardown, which would otherwise give back what this start is granted.
-  if (host.teardowns.has(id) && !(await endsWithin(TEARDOWN_WAIT_MS, host.teardowns.of(id)))) {
-    // A VM whose end cannot be stored is kept.
-    if (host.store.trouble) throw host.store.trouble;
-    throw startFailedFault("the machine's last VM cannot be removed", "teardown");
-  }
+  await awaitLastVm(resident);
   signal.throwIfAborted();
-  await admitRunning(host, id);
+  await admitVm(host, id, vmId);
   try {
     note(spanAttribute.queueLength, host.starts.length);
     const since = host.clock.monotonicMs();
@@ -84,20 +81,34 @@ async function admit(
     note(spanAttribute.queueMs, host.clock.monotonicMs() - since);
     return leave;
   } catch (err) {
-    host.ledger.releaseRunning(machine.id);
+    host.ledger.releaseVm(id, vmId);
     throw err;
   }
 }
 
-/** A VM that has just ended holds its room until it is destroyed, some milliseconds: that is worth waiting for. */
-async function admitRunning(host: Host, id: string): Promise<void> {
+/**
+ * Waits until the machine's last VM is destroyed when the next one needs its ports, or would need memory that warm VMs have. Otherwise
+ * the two may be there at once: the intent of this start makes the end of the last one durable.
+ */
+async function awaitLastVm(resident: Resident): Promise<void> {
+  const { host, id, machine } = resident;
+  if (!host.teardowns.has(id) || (machine.ports.length === 0 && host.ledger.hasSpare(id))) return;
+  if (await endsWithin(TEARDOWN_WAIT_MS, resident.cleared())) return;
+  // A VM whose end cannot be stored is kept.
+  if (host.store.trouble) throw host.store.trouble;
+  throw startFailedFault("the machine's last VM cannot be removed", "teardown");
+}
+
+/** Waits for VMs that are being destroyed, which takes milliseconds, when there is no room beside them. */
+async function admitVm(host: Host, id: string, vmId: string): Promise<void> {
   const deadline = host.clock.monotonicMs() + TEARDOWN_WAIT_MS;
   for (;;) {
     try {
-      return host.ledger.admitRunning(id);
+      return host.ledger.admitVm(id, vmId);
     } catch (err) {
       const left = deadline - host.clock.monotonicMs();
       if (host.teardowns.size === 0 || left <= 0) throw err;
+      host.store.flush();
       await endsWithin(left, host.teardowns.any());
     }
   }
@@ -109,9 +120,8 @@ interface Plan {
   readonly ports: readonly number[];
 }
 
-async function makePlan(resident: Resident, signal: AbortSignal): Promise<Plan> {
+async function makePlan(resident: Resident, vmId: string, signal: AbortSignal): Promise<Plan> {
   const { host, machine } = resident;
-  const vmId = host.ids.vm(machine.id);
   let { ports } = machine;
   try {
     ports = await host.ports.confirm(machine.spec.config.services, ports);
@@ -119,7 +129,7 @@ async function makePlan(resident: Resident, signal: AbortSignal): Promise<Plan> 
     return { vmId, ports };
   } catch (err) {
     takeBackPorts(resident, ports);
-    host.ledger.releaseRunning(machine.id);
+    host.ledger.releaseVm(machine.id, vmId);
     throw err;
   }
 }
@@ -185,6 +195,7 @@ async function bringUp(
       startFailed(machine, fault.reason, `${fault.message}${detail}`, at),
     );
     // Unlike a start that succeeded, a failed one leaves nothing behind that remembers it.
+    host.store.flush();
     await endsWithin(FAILURE_WAIT_MS, durable);
     throw fault;
   }

@@ -7,12 +7,15 @@ import type { Resources } from "./machine.ts";
 class Model {
   nowMs = 0;
   holds: { id: string; epoch: bigint; resources: Resources; untilMs: number; machine?: string }[] = [];
-  machines = new Map<string, { resources: Resources; running: boolean; launchUntilMs: number }>();
+  machines = new Map<string, { resources: Resources; vms: Set<string>; launchUntilMs: number }>();
 
   sums() {
     const held = this.holds.filter((hold) => hold.machine === undefined && hold.untilMs > this.nowMs);
     const all = [...this.machines.values()];
-    const busy = all.filter((machine) => machine.running || machine.launchUntilMs > this.nowMs);
+    const busy = all.flatMap((machine) => [
+      ...[...machine.vms].map(() => machine),
+      ...(machine.launchUntilMs > this.nowMs ? [machine] : []),
+    ]);
     const total = (of: "cpus" | "memoryMb" | "diskMb", list: { resources: Resources }[]) =>
       list.reduce((sum, { resources }) => sum + resources[of], 0);
     return {
@@ -29,6 +32,7 @@ const amount = fc.record({
   diskMb: fc.constantFrom(512, 1_024),
 });
 const name = fc.constantFrom("a", "b", "c", "d", "e");
+const vm = fc.constantFrom("vm1", "vm2");
 const command = fc.oneof(
   fc.record({
     kind: fc.constant("hold" as const),
@@ -45,8 +49,8 @@ const command = fc.oneof(
   }),
   fc.record({ kind: fc.constant("takeBack" as const), id: name, machine: name }),
   fc.record({ kind: fc.constant("release" as const), id: name }),
-  fc.record({ kind: fc.constant("admit" as const), machine: name }),
-  fc.record({ kind: fc.constant("stop" as const), machine: name }),
+  fc.record({ kind: fc.constant("admit" as const), machine: name, vm }),
+  fc.record({ kind: fc.constant("stop" as const), machine: name, vm }),
   fc.record({ kind: fc.constant("forget" as const), machine: name }),
   fc.record({ kind: fc.constant("advance" as const), ms: fc.constantFrom(1, 900, 2_500, 10_000) }),
 );
@@ -80,7 +84,7 @@ test("in any interleaving, what is granted is what a plain bookkeeping says, and
           if (reason === "" && hold && hold.machine === undefined) {
             hold.machine = step.machine;
             const launchUntilMs = step.launchMs > 0 ? model.nowMs + step.launchMs : 0;
-            model.machines.set(step.machine, { resources: hold.resources, running: false, launchUntilMs });
+            model.machines.set(step.machine, { resources: hold.resources, vms: new Set(), launchUntilMs });
           }
         } else if (step.kind === "takeBack") {
           const hold = model.holds.find(({ id, machine }) => id === step.id && machine === step.machine);
@@ -103,11 +107,14 @@ test("in any interleaving, what is granted is what a plain bookkeeping says, and
           const machine = model.machines.get(step.machine);
           if (!machine) continue;
           if (step.kind === "admit") {
-            if (reasonOf(() => ledger.admitRunning(step.machine)) === "")
-              Object.assign(machine, { running: true, launchUntilMs: 0 });
+            const isAdmitted = reasonOf(() => ledger.admitVm(step.machine, step.vm)) === "";
+            if (isAdmitted && !machine.vms.has(step.vm)) {
+              machine.vms.add(step.vm);
+              machine.launchUntilMs = 0;
+            }
           } else if (step.kind === "stop") {
-            ledger.releaseRunning(step.machine);
-            Object.assign(machine, { running: false, launchUntilMs: 0 });
+            ledger.releaseVm(step.machine, step.vm);
+            machine.vms.delete(step.vm);
           } else {
             ledger.forget(step.machine);
             model.machines.delete(step.machine);

@@ -162,7 +162,7 @@ describe("running", () => {
     ledger.award("r1", held(ledger, "r1", { ...SMALL, memoryMb: 768 }), "m1", 0);
     held(ledger, "r2", { ...SMALL, memoryMb: 512 });
 
-    expect(() => ledger.admitRunning("m1")).toThrow(
+    expect(() => ledger.admitVm("m1", "vm1")).toThrow(
       expect.objectContaining({
         reason: "INSUFFICIENT_CAPACITY",
         facts: { asked_cpus: "1", asked_memory_mb: "768", free_cpus: "3", free_memory_mb: "512" },
@@ -175,16 +175,40 @@ describe("running", () => {
     const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 256 });
     ledger.award("r1", held(ledger, "r1"), "m1", 10_000);
 
-    ledger.admitRunning("m1");
+    ledger.admitVm("m1", "vm1");
 
     expect(ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
-    ledger.releaseRunning("m1");
+    ledger.releaseVm("m1", "vm1");
     expect(ledger.sums().allocated).toEqual({ cpus: 0, memoryMb: 0, diskMb: 1_024 });
+  });
+
+  test("a machine's next VM is counted beside the last one until that is destroyed", () => {
+    const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 512 });
+    ledger.award("r1", held(ledger, "r1"), "m1", 0);
+    ledger.admitVm("m1", "vm1");
+    ledger.admitVm("m1", "vm1");
+    ledger.admitVm("m1", "vm2");
+
+    expect(ledger.sums().running).toEqual({ cpus: 2, memoryMb: 512, diskMb: 0 });
+    expect(reasonOf(() => ledger.admitVm("m1", "vm3"))).toBe("INSUFFICIENT_CAPACITY");
+    ledger.releaseVm("m1", "vm1");
+    ledger.releaseVm("m1", "vm1");
+    expect(ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
+  });
+
+  test("memory lent to VMs that wait is not spare", () => {
+    const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 1_024 });
+    ledger.award("r1", held(ledger, "r1"), "m1", 0);
+
+    ledger.lend(768);
+    expect(ledger.hasSpare("m1")).toBe(true);
+    ledger.lend(769);
+    expect(ledger.hasSpare("m1")).toBe(false);
   });
 
   test("machines that have more than a host whose capacity was lowered stay, and nothing more is granted", () => {
     const { ledger } = ledgerOf({ cpus: 1, memoryMb: 256, diskMb: 1_024 });
-    ledger.restore("m1", { cpus: 2, memoryMb: 512, diskMb: 2_048 }, { running: true, launchForMs: 0 });
+    ledger.restore("m1", { cpus: 2, memoryMb: 512, diskMb: 2_048 }, { vmId: "vm1", launchForMs: 0 });
 
     expect(ledger.sums().free).toEqual({ cpus: 0, memoryMb: 0, diskMb: 0 });
     expect(ledger.hold("r1", { cpus: 0, memoryMb: 0, diskMb: 1 }, 1_000).kind).toBe("declined");

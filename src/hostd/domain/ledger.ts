@@ -29,9 +29,9 @@ export type HoldAnswer =
 export interface LedgerSums {
   readonly capacity: Resources;
   readonly held: Resources;
-  /** Disk of all machines; CPU and memory of those being launched or run. */
+  /** Disk of all machines; CPU and memory of VMs, and of first starts to come. */
   readonly allocated: Resources;
-  /** CPU and memory of those that run. */
+  /** CPU and memory of VMs, from the start's admission until they are destroyed. */
   readonly running: Resources;
   /** Memory of VMs that wait for a machine. It is free all the same: it is taken back when it is wanted. */
   readonly lent: Resources;
@@ -50,7 +50,8 @@ export interface LedgerOptions {
 
 interface Allocation {
   readonly resources: Resources;
-  running: boolean;
+  /** VMs that have CPU and memory: the one that runs, and earlier ones until they are destroyed. */
+  readonly vmIds: Set<string>;
   /** CPU and memory are kept for the first start until then, on the monotonic clock; 0 when they are not. */
   launchUntilMs: number;
 }
@@ -116,7 +117,7 @@ export class Ledger {
     if (hold.awardedTo !== undefined && hold.awardedTo !== machineId) throw holdAwarded(reservationId);
     if (hold.awardedTo === undefined) {
       hold.awardedTo = machineId;
-      this.restore(machineId, hold.resources, { running: false, launchForMs: keepForLaunchMs });
+      this.restore(machineId, hold.resources, { launchForMs: keepForLaunchMs });
     }
     return hold.resources;
   }
@@ -141,26 +142,27 @@ export class Ledger {
   }
 
   /** Enters a machine known from the durable state. */
-  restore(machineId: string, resources: Resources, use: { running: boolean; launchForMs: number }): void {
+  restore(machineId: string, resources: Resources, use: { vmId?: string; launchForMs: number }): void {
     const launchUntilMs = use.launchForMs > 0 ? this.#options.clock.monotonicMs() + use.launchForMs : 0;
-    this.#allocations.set(machineId, { resources, running: use.running, launchUntilMs });
+    const vmIds = new Set(use.vmId === undefined ? [] : [use.vmId]);
+    this.#allocations.set(machineId, { resources, vmIds, launchUntilMs });
     if (launchUntilMs > 0) this.#quietUntilMs = Math.min(this.#quietUntilMs, launchUntilMs);
     this.#takeBackLent();
   }
 
   /**
-   * Admits a machine's CPU and memory for running.
+   * Admits CPU and memory for a machine's next VM, beside what VMs before it still have. The same VM again changes nothing.
    *
    * @throws Fault INSUFFICIENT_CAPACITY when there is no room; nothing has changed then
    */
-  admitRunning(machineId: string): void {
+  admitVm(machineId: string, vmId: string): void {
     this.expire();
     const allocation = this.#allocations.get(machineId);
     if (!allocation) throw new Error(`machine ${machineId} has no allocation`);
-    if (allocation.running) return;
+    if (allocation.vmIds.has(vmId)) return;
     const needed = allocation.launchUntilMs > 0 ? NOTHING : { ...allocation.resources, diskMb: 0 };
     if (!fits(this.#free(), needed)) throw insufficient(needed, largest(this.#free()));
-    allocation.running = true;
+    allocation.vmIds.add(vmId);
     allocation.launchUntilMs = 0;
     this.#takeBackLent();
   }
@@ -183,12 +185,16 @@ export class Ledger {
     this.#reclaim = reclaim;
   }
 
-  /** Gives back a machine's CPU and memory; its disk stays. Safe to repeat. */
-  releaseRunning(machineId: string): void {
-    const allocation = this.#allocations.get(machineId);
-    if (!allocation) return;
-    allocation.running = false;
-    allocation.launchUntilMs = 0;
+  /** Whether a machine's next VM would fit without memory that is lent. */
+  hasSpare(machineId: string): boolean {
+    this.expire();
+    const { cpus = 0, memoryMb = 0 } = this.#allocations.get(machineId)?.resources ?? {};
+    return fits(this.#free(), { cpus, memoryMb: memoryMb + this.#lentMb, diskMb: 0 });
+  }
+
+  /** Gives back the CPU and memory of a VM that has been destroyed; the machine's disk stays. Safe to repeat. */
+  releaseVm(machineId: string, vmId: string): void {
+    this.#allocations.get(machineId)?.vmIds.delete(vmId);
   }
 
   /** Gives back all that a machine has. Safe to repeat. */
@@ -271,18 +277,21 @@ export class Ledger {
 
   #allocated(): Resources {
     let sum = NOTHING;
-    for (const { resources, running, launchUntilMs } of this.#allocations.values()) {
-      const isUsed = running || launchUntilMs > 0;
-      sum = add(sum, isUsed ? resources : { ...NOTHING, diskMb: resources.diskMb });
+    for (const { resources, vmIds, launchUntilMs } of this.#allocations.values()) {
+      sum = add(sum, sizeOfVms(resources, vmIds.size + (launchUntilMs > 0 ? 1 : 0), resources.diskMb));
     }
     return sum;
   }
 
   #running(): Resources {
     let sum = NOTHING;
-    for (const { resources, running } of this.#allocations.values()) {
-      if (running) sum = add(sum, { ...resources, diskMb: 0 });
+    for (const { resources, vmIds } of this.#allocations.values()) {
+      sum = add(sum, sizeOfVms(resources, vmIds.size, 0));
     }
     return sum;
   }
+}
+
+function sizeOfVms({ cpus, memoryMb }: Resources, count: number, diskMb: number): Resources {
+  return { cpus: count * cpus, memoryMb: count * memoryMb, diskMb };
 }

@@ -44,7 +44,7 @@ async function removeLeftovers(host: Host, machines: Machines): Promise<void> {
   // Looked at after the list and all at one moment: a start's VM is being launched, then stored or being destroyed.
   const known = new Set([...host.store.all()].map((machine) => machine.vmId));
   const leftovers = vms.filter((vmId) => {
-    return !known.has(vmId) && !machines.isLaunching(vmId) && !host.teardowns.has(machineOfVm(vmId));
+    return !known.has(vmId) && !machines.isLaunching(vmId) && !host.teardowns.has(machineOfVm(vmId), vmId);
   });
   for (const vmId of leftovers) {
     host.log.info("destroying a VM that no machine has", { vm_id: vmId });
@@ -73,8 +73,8 @@ function restore(host: Host, machine: Machine): void {
   if (machine.state === "destroyed") return;
   const launchForMs = Math.max(0, (machine.launchUntilMs ?? 0) - host.clock.now());
   host.ledger.restore(machine.id, machine.spec.resources, {
-    running: machine.vmId !== undefined,
     launchForMs,
+    ...(machine.vmId === undefined ? {} : { vmId: machine.vmId }),
   });
   host.ports.restore(machine.ports);
 }

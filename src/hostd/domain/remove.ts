@@ -30,7 +30,7 @@ export async function finishRemoval(resident: Resident): Promise<Machine> {
   if (resident.vm) await end(resident, resident.vm);
   const { vmId } = resident.machine;
   if (vmId !== undefined) await resident.giveUp(vmId, "it was destroyed with its machine");
-  await host.teardowns.of(id);
+  await resident.cleared();
   await unpin(resident);
   await host.logs.remove(id);
   const { ports } = resident.machine;

@@ -81,9 +81,16 @@ export class Resident {
     });
   }
 
-  /** Destroys a VM beside the calls, once `after` is over, and then gives back the CPU and memory it was admitted with. */
+  /** Resolves when VMs of earlier starts have been destroyed. */
+  cleared(): Promise<void> {
+    // A VM is kept until its end is durable.
+    this.host.store.flush();
+    return this.host.teardowns.of(this.id);
+  }
+
+  /** Destroys a VM beside the calls, once `after` is over, and then gives back its CPU and memory. */
   discard(vmId: string, after: Promise<void> = Promise.resolve()): void {
-    this.host.teardowns.begin(this.id, () => after.then(() => this.#tearDown(vmId)));
+    this.host.teardowns.begin(this.id, vmId, () => after.then(() => this.#tearDown(vmId)));
   }
 
   /** Stops listening to the VM, which goes on. */
@@ -120,7 +127,7 @@ export class Resident {
     for (let wait: number = first; !this.host.closing.aborted; wait = Math.min(2 * wait, last)) {
       try {
         await this.host.vmm.destroy(vmId);
-        this.host.ledger.releaseRunning(this.id);
+        this.host.ledger.releaseVm(this.id, vmId);
         return;
       } catch (error) {
         this.host.log.error("could not destroy a VM", { machine_id: this.id, vm_id: vmId, error });

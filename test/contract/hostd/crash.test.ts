@@ -50,6 +50,15 @@ async function expectRightness(host: TestHost): Promise<void> {
         ({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation,
       );
       expect(reported).toEqual(machines.map(({ generation }) => generation));
+      for (const { id } of machines) {
+        const events = entries.flatMap(({ machine, event }) =>
+          machine.id === id && event ? [event.type] : [],
+        );
+        // Each start that is over has its exit, whatever came next.
+        expect(events.filter((type) => type === "start" || type === "exit").join()).not.toContain(
+          "start,start",
+        );
+      }
     },
     { timeout: 20_000, interval: 5 },
   );

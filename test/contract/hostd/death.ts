@@ -40,6 +40,7 @@ export class Death {
       get: (id) => store.get(id),
       all: () => store.all(),
       subscribe: (id, listener) => store.subscribe(id, listener),
+      flush: () => store.flush(),
       intend: (change) => this.#around(`intend ${change.machine.state}`, () => store.intend(change)),
       note: (change) => {
         if (!this.#alive(`before note ${change.machine.state}`)) return NEVER;

@@ -44,6 +44,7 @@ class SlowDisk {
       get: (id) => store.get(id),
       all: () => store.all(),
       subscribe: (id, listener) => store.subscribe(id, listener),
+      flush: () => store.flush(),
       note: (change) => store.note(change),
       intend: async (change) => {
         if (change.machine.state === "starting") await this.#turn;

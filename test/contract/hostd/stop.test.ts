@@ -14,7 +14,7 @@ afterAll(() => host.close());
 afterEach(() => expectCleanAfterRemoval(host));
 
 describe("stop", () => {
-  test("a start right after it waits until the last VM is gone, and is counted", async () => {
+  test("a start right after it does not wait until the last VM is gone, and both are counted", async () => {
     const { id } = await host.created();
     await host.start(id);
     host.sim.failNext("destroy");
@@ -23,9 +23,41 @@ describe("stop", () => {
     const { machine } = await host.start(id);
 
     expect(machine?.state).toBe(MachineState.STARTED);
-    expect(await host.sim.list()).toHaveLength(1);
+    expect(await host.sim.list()).toHaveLength(2);
+    expect(host.host.ledger.sums().running).toEqual({ cpus: 2, memoryMb: 512, diskMb: 0 });
     await host.host.teardowns.all();
+    expect(await host.sim.list()).toHaveLength(1);
     expect(host.host.ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
+  });
+
+  test("a start right after it waits until the last VM is gone when that has the machine's ports", async () => {
+    const services = [{ protocol: "tcp", internalPort: 80 }];
+    const { id } = await host.created({ config: { services } });
+    await host.start(id);
+    const { serviceAddresses } = await host.get(id);
+    host.sim.failNext("destroy");
+    await host.stop(id);
+
+    const { machine } = await host.start(id);
+
+    expect(machine).toMatchObject({ state: MachineState.STARTED, serviceAddresses });
+    expect(await host.sim.list()).toHaveLength(1);
+    expect(host.host.ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
+  });
+
+  test("a start right after it on a full host waits until the last VM is gone", async () => {
+    const { capacity, running } = host.host.ledger.sums();
+    const { id } = await host.created();
+    await host.start(id);
+    host.hold(capacity.memoryMb - running.memoryMb - 256);
+    host.sim.failNext("destroy");
+    await host.stop(id);
+
+    const { machine } = await host.start(id);
+
+    expect(machine?.state).toBe(MachineState.STARTED);
+    expect(await host.sim.list()).toHaveLength(1);
+    expect(host.host.ledger.sums().free.memoryMb).toBe(0);
   });
 
   test("a stop during a start ends the start, and both are told", async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Store } from "../../../src/hostd/adapters/store.ts";
 import type { Change, Machine, MachineEvent } from "../../../src/hostd/domain/machine.ts";
 import { machineIn } from "../../../src/hostd/domain/machine-builder.ts";
@@ -42,6 +42,7 @@ function next(machine: Machine, fields: Partial<Machine> = {}): Change {
   return { machine: { ...machine, ...fields, generation: machine.generation + 1 }, event: EVENT };
 }
 
+const OTHER = "00007ffffffff0" as Machine["id"];
 const NEW: Change = { machine: machineIn("creating"), event: EVENT };
 
 describe("what has been stored", () => {
@@ -96,6 +97,43 @@ describe("an intent and a note", () => {
 
     expect(store.get(NEW.machine.id)).toEqual(NEW.machine);
     await stored;
+  });
+
+  test("a note waits for others to be written with, but not behind somebody who waits for it", async () => {
+    const store = await openStore();
+    await store.intend(NEW);
+    let isDurable = false;
+    const noted = store.note(next(NEW.machine, { state: "created" })).then(() => {
+      isDurable = true;
+    });
+
+    const { machine } = next({ ...NEW.machine, generation: 2 }, { state: "starting" });
+    await store.intend({ machine });
+    expect(isDurable).toBe(true);
+    await noted;
+
+    const flushed = store.note(next(machine, { state: "started" }));
+    store.flush();
+    await store.outbox(0, 1);
+    expect(store.sequence).toBe(4);
+    await flushed;
+  });
+
+  test("a note is written in time also when its time came during another write", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const store = await openStore();
+      const written = store.intend(NEW);
+      const during = store.note({ machine: machineIn("creating", { id: OTHER }) });
+      vi.advanceTimersByTime(1_000);
+      await Promise.all([written, during]);
+
+      const after = store.note(next(NEW.machine));
+      vi.advanceTimersByTime(1_000);
+      await after;
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("a change that does not follow the machine's generation is a bug, and refused", async () => {
@@ -185,14 +223,24 @@ describe("a full disk", () => {
     expect(await after.outbox(0, 10)).toHaveLength(1);
   });
 
+  test("an intent is not durable before a note of the same machine that has failed", async () => {
+    const store = await openStore({ maxPages: 30 });
+    await store.intend(NEW);
+    const noted = next(NEW.machine, { state: "created", lastStartPath: BIG.repeat(2) });
+    void store.note(noted);
+    store.flush();
+    await expect.poll(() => store.trouble?.reason).toBe("DISK_FULL");
+
+    const small = next(noted.machine, { state: "starting", lastStartPath: "" });
+    await expect(store.intend(small)).rejects.toMatchObject({ reason: "DISK_FULL" });
+    await store.intend({ machine: machineIn("creating", { id: OTHER }) });
+  });
+
   test("a note waits until there is room, and is durable then", async () => {
     const store = await openStore({ maxPages: 30 });
     await store.intend(NEW);
     const filler = {
-      ...machineIn("creating", {
-        id: "00007ffffffff0" as Machine["id"],
-        lastStartPath: BIG.slice(0, 25_000),
-      }),
+      ...machineIn("creating", { id: OTHER, lastStartPath: BIG.slice(0, 25_000) }),
     };
     await store.intend({ machine: filler });
     let isDurable = false;
