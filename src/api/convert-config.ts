@@ -1,19 +1,7 @@
-import type { Duration } from "../gen/google/protobuf/duration.ts";
 import type * as wire from "../gen/windhover/machines/v1/machine.ts";
+import { durationFromProto, durationToProto } from "../lib/grpc/duration.ts";
 import type { Guest, Init, MachineConfig } from "./domain/machine.ts";
 import type { ConfigInput } from "./domain/validate-config.ts";
-
-/** Milliseconds of a duration; undefined when absent. */
-export function durationMs(duration: Duration | undefined): number | undefined {
-  return duration && Number(duration.seconds) * 1_000 + duration.nanos / 1_000_000;
-}
-
-/** A duration of so many milliseconds; absent when undefined. */
-export function toDuration(ms: number | undefined): Duration | undefined {
-  if (ms === undefined) return undefined;
-  const seconds = Math.floor(ms / 1_000);
-  return { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1_000) * 1_000_000) };
-}
 
 /** A configuration as a caller wrote it, to be validated. An absent one is an empty one. */
 export function configInput(config: wire.MachineConfig | undefined): ConfigInput {
@@ -24,7 +12,7 @@ export function configInput(config: wire.MachineConfig | undefined): ConfigInput
     env: config?.env ?? {},
     init: config?.init && initFrom(config.init),
     services: config?.services ?? [],
-    stop: stop && { signal: stop.signal, timeoutMs: durationMs(stop.timeout) },
+    stop: stop && { signal: stop.signal, timeoutMs: durationFromProto(stop.timeout) },
     metadata: config?.metadata ?? {},
   };
 }
@@ -54,7 +42,7 @@ export function configTo(config: MachineConfig): wire.MachineConfig {
     env: { ...config.env },
     init: config.init && initTo(config.init),
     services: config.services.map((service) => ({ ...service })),
-    stopConfig: { signal: config.stop.signal, timeout: toDuration(config.stop.timeoutMs) },
+    stopConfig: { signal: config.stop.signal, timeout: durationToProto(config.stop.timeoutMs) },
     metadata: { ...config.metadata },
   };
 }

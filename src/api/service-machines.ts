@@ -8,12 +8,13 @@ import type {
   WatchCreateResponse,
 } from "../gen/windhover/machines/v1/machines.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
+import { durationFromProto } from "../lib/grpc/duration.ts";
 import { serverStream, unary } from "../lib/grpc/rpc.ts";
 import { withSpan } from "../lib/otel/tracing.ts";
 import { Violations } from "../lib/runtime/violations.ts";
 import type { MachineQuery } from "./adapters/machine-store.ts";
 import { measureCreate, measureStart } from "./adapters/metrics.ts";
-import { configInput, durationMs } from "./convert-config.ts";
+import { configInput } from "./convert-config.ts";
 import { machineTo, stateFrom, stateTo, timeTo } from "./convert-machine.ts";
 import { placementInput } from "./convert-placement.ts";
 import type { Creates } from "./create/creates.ts";
@@ -77,7 +78,7 @@ export function machinesService(parts: MachinesServiceParts): MachinesServiceSer
     startMachine: unary((req, ctx) => {
       const caller = callerOf(ctx, "machines:write");
       const id = machineIdOf(req.machineId);
-      const watchMs = watchOf(durationMs(req.watch));
+      const watchMs = watchOf(durationFromProto(req.watch));
       // In a span of its own: where the call begins the trace, this api's share would have no name.
       return withSpan("api.start", {}, async () => {
         const started = await measureStart(() => machines.start(id, watchMs, caller));
@@ -157,7 +158,7 @@ function watchOf(ms: number | undefined): number | undefined {
 }
 
 function overrides(req: StopMachineRequest): StopOverrides {
-  const timeoutMs = durationMs(req.timeout);
+  const timeoutMs = durationFromProto(req.timeout);
   const violations = new Violations();
   checkStop("signal", "timeout", req.signal, timeoutMs ?? 0, (field, description) =>
     violations.add(field, description),
@@ -168,7 +169,7 @@ function overrides(req: StopMachineRequest): StopOverrides {
 
 function waitFor(req: WaitMachineRequest): WaitFor {
   const states: MachineState[] = req.states.length > 0 ? req.states.map(stateFrom) : ["started"];
-  const timeoutMs = durationMs(req.timeout) ?? DEFAULT_WAIT_MS;
+  const timeoutMs = durationFromProto(req.timeout) ?? DEFAULT_WAIT_MS;
   const violations = new Violations();
   if (states.includes("unknown"))
     violations.add("states", "must be states of windhover.machines.v1.MachineState");

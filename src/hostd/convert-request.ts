@@ -1,6 +1,7 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
 import type { CreateMachineRequest } from "../gen/windhover/hostd/v1/hostd.ts";
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
+import { durationFromProto } from "../lib/grpc/duration.ts";
 import { invalid } from "../lib/runtime/fault.ts";
 import { Violations } from "../lib/runtime/violations.ts";
 import { stateFromProto } from "./convert.ts";
@@ -108,11 +109,6 @@ export function logsFromProto(request: { tail?: number | undefined; afterSequenc
   return { tail, afterSequence };
 }
 
-/** A length of time on the wire. */
-export function fromDurationMs(ms: number): Duration {
-  return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: (ms % 1_000) * 1_000_000 };
-}
-
 function configFromProto(config: pb.MachineConfig | undefined): MachineConfig {
   const timeoutMs = between(
     "machine.config.stop_config.timeout",
@@ -151,8 +147,7 @@ function between(
   minMs: number,
   maxMs: number,
 ): number | undefined {
-  if (!duration) return undefined;
-  const ms = Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
-  if (ms >= minMs && ms <= maxMs) return ms;
+  const ms = durationFromProto(duration);
+  if (ms === undefined || (ms >= minMs && ms <= maxMs)) return ms;
   throw invalid([{ field, description: `must be from ${minMs} ms to ${maxMs / 1_000} s` }]);
 }

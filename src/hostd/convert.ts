@@ -1,7 +1,7 @@
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as WireState } from "../gen/windhover/machines/v1/machine.ts";
+import { durationToProto } from "../lib/grpc/duration.ts";
 import type { StoredLine } from "./adapters/log-file.ts";
-import { fromDurationMs } from "./convert-request.ts";
 import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./domain/machine.ts";
 import type { MachineState } from "./domain/states.ts";
 
@@ -112,7 +112,7 @@ function configToProto({
     stopConfig: hasStop
       ? {
           signal: stop.signal,
-          timeout: stop.timeoutMs === undefined ? undefined : fromDurationMs(stop.timeoutMs),
+          timeout: durationToProto(stop.timeoutMs),
         }
       : undefined,
     metadata: { ...metadata },

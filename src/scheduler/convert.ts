@@ -1,6 +1,6 @@
-import type { Duration } from "../gen/google/protobuf/duration.ts";
 import * as wire from "../gen/windhover/machines/v1/machine.ts";
 import * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { durationToProto } from "../lib/grpc/duration.ts";
 import { Fault } from "../lib/runtime/fault.ts";
 import { Violations } from "../lib/runtime/violations.ts";
 import type { AttachedHost, BidTerms, HostInfo, HostStatus, Scheduling } from "./domain/attached-host.ts";
@@ -157,8 +157,8 @@ export function fromBid(bid: Bid, terms: BidTerms): pb.BidRequest {
     resources: fromResources(bid.resources),
     imageDigest: bid.imageDigest,
     app: bid.app,
-    hold: fromMs(terms.holdMs),
-    window: fromMs(terms.windowMs),
+    hold: durationToProto(terms.holdMs),
+    window: durationToProto(terms.windowMs),
     traceparent: terms.traceparent,
     distinctHosts: bid.placement.distinctHosts,
   };
@@ -281,8 +281,4 @@ function toResources(written: pb.Resources | undefined): Resources {
 
 function fromResources({ cpus, memoryMb, diskMb }: Resources): pb.Resources {
   return { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(diskMb) };
-}
-
-function fromMs(ms: number): Duration {
-  return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: Math.round((ms % 1_000) * 1e6) };
 }

@@ -1,10 +1,10 @@
 import type { HostServiceClient } from "../../gen/windhover/hostd/v1/hostd.ts";
 import type { Machine as WireMachine } from "../../gen/windhover/machines/v1/machine.ts";
 import { type CallScope, call, type UnaryMethod } from "../../lib/grpc/client.ts";
+import { durationToProto } from "../../lib/grpc/duration.ts";
 import { openStream } from "../../lib/grpc/streams.ts";
 import { annotate } from "../../lib/otel/tracing.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
-import { toDuration } from "../convert-config.ts";
 import { machineFrom, stateFrom, stateTo } from "../convert-machine.ts";
 import type { HostEntry } from "../domain/host-table.ts";
 import type { Machine } from "../domain/machine.ts";
@@ -41,7 +41,7 @@ export function hostMachines(clients: ClientLookup): HostMachines {
     async start(host, { machineId, org, watchMs }, scope): Promise<Started> {
       annotate(HOST_NAME, host.name);
       const client = clients.at(host.address);
-      const request = { machineId, org, watch: toDuration(watchMs) };
+      const request = { machineId, org, watch: durationToProto(watchMs) };
       const response = await askToStart(host, client, request, scope);
       return {
         machine: present(response.machine, host),
@@ -52,7 +52,7 @@ export function hostMachines(clients: ClientLookup): HostMachines {
     },
     async stop(host, { machineId, org, signal, timeoutMs }, scope): Promise<Stopped> {
       const client = clients.at(host.address);
-      const request = { machineId, org, signal, timeout: toDuration(timeoutMs) };
+      const request = { machineId, org, signal, timeout: durationToProto(timeoutMs) };
       const limit = bound((timeoutMs ?? LONGEST_STOP_MS) + SLACK_MS, scope);
       const response = await ask(host, client, client.stopMachine, request, limit);
       return { machine: present(response.machine, host), alreadyStopped: response.alreadyStopped };
@@ -65,7 +65,7 @@ export function hostMachines(clients: ClientLookup): HostMachines {
     },
     async wait(host, { machineId, org, states, timeoutMs }, scope) {
       const client = clients.at(host.address);
-      const request = { machineId, org, states: states.map(stateTo), timeout: toDuration(timeoutMs) };
+      const request = { machineId, org, states: states.map(stateTo), timeout: durationToProto(timeoutMs) };
       const response = await ask(
         host,
         client,

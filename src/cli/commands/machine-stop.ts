@@ -1,5 +1,5 @@
+import { durationToProto } from "../../lib/grpc/duration.ts";
 import type { AppFlag } from "../define/machine.ts";
-import { toDuration } from "../parse/config-file.ts";
 import { signalName } from "../parse/machine-config.ts";
 import { span as time } from "../render/time.ts";
 import type { Handler } from "../runner.ts";
@@ -21,7 +21,7 @@ export const stopMachines: Handler<[string[]], AppFlag & { signal?: string; time
     const request = {
       machineId: id,
       signal: flags.signal === undefined ? "" : signalName(flags.signal),
-      timeout: flags.timeout === undefined ? undefined : toDuration(flags.timeout),
+      timeout: durationToProto(flags.timeout),
     };
     const timeoutMs = (flags.timeout ?? LONGEST_GRACE_MS) + MARGIN_MS;
     const { machine, alreadyStopped } = await session.call(client, client.stopMachine, request, {

@@ -1,5 +1,5 @@
+import { durationToProto } from "../../lib/grpc/duration.ts";
 import type { AppFlag } from "../define/machine.ts";
-import { toDuration } from "../parse/config-file.ts";
 import { span as time } from "../render/time.ts";
 import type { Handler } from "../runner.ts";
 import { machineJson } from "../show/machine-json.ts";
@@ -23,7 +23,7 @@ export const waitMachine: Handler<
   const request = {
     machineId: id,
     states,
-    timeout: flags.timeout === undefined ? undefined : toDuration(flags.timeout),
+    timeout: durationToProto(flags.timeout),
   };
   const timeoutMs = (flags.timeout ?? DEFAULT_MS) + MARGIN_MS;
   const { machine } = await session.call(client, client.waitMachine, request, { timeoutMs });

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import type { Duration } from "../../gen/google/protobuf/duration.ts";
 import type {
   GuestConfig,
   InitConfig,
   MachineConfig,
   StopConfig,
 } from "../../gen/windhover/machines/v1/machine.ts";
+import { durationToProto } from "../../lib/grpc/duration.ts";
 import { UsageError } from "../usage-error.ts";
 import { duration } from "./values.ts";
 
@@ -53,12 +53,6 @@ export function readConfigFile(path: string): MachineConfig {
   return result;
 }
 
-/** A length of time as the wire has it. */
-export function toDuration(ms: number): Duration {
-  const whole = Math.floor(ms / 1_000);
-  return { seconds: BigInt(whole), nanos: Math.round((ms - whole * 1_000) * 1e6) };
-}
-
 function guestOf(guest: Checked | undefined): GuestConfig | undefined {
   if (!guest) return undefined;
   return {
@@ -84,7 +78,7 @@ function stopOf(stop: Checked | undefined): StopConfig | undefined {
   const timeoutMs = stop.durationMs("timeout");
   return {
     signal: stop.text("signal") ?? "",
-    timeout: timeoutMs === undefined ? undefined : toDuration(timeoutMs),
+    timeout: durationToProto(timeoutMs),
   };
 }
 

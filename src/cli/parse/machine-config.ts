@@ -1,7 +1,8 @@
 import type { MachineConfig } from "../../gen/windhover/machines/v1/machine.ts";
+import { durationToProto } from "../../lib/grpc/duration.ts";
 import { UsageError } from "../usage-error.ts";
 import { commandLine } from "./command-line.ts";
-import { readConfigFile, toDuration } from "./config-file.ts";
+import { readConfigFile } from "./config-file.ts";
 import type { Port } from "./values.ts";
 
 /** The flags of `machine run` and `machine create` that say what the machine is. */
@@ -90,7 +91,7 @@ function stop({ stopConfig: base }: MachineConfig, flags: ConfigFlags): MachineC
   if (!base && flags.signal === undefined && flags.timeout === undefined) return undefined;
   return {
     signal: flags.signal === undefined ? (base?.signal ?? "") : signalName(flags.signal),
-    timeout: flags.timeout === undefined ? base?.timeout : toDuration(flags.timeout),
+    timeout: flags.timeout === undefined ? base?.timeout : durationToProto(flags.timeout),
   };
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { commandLine } from "./command-line.ts";
-import { toDuration } from "./config-file.ts";
+
 import { signalName } from "./machine-config.ts";
 import { duration, memoryMb, pair, port, words } from "./values.ts";
 
@@ -52,10 +52,6 @@ describe("flags", () => {
   test.each(["term", "TERM", "SIGTERM", "sigterm"])("%s is SIGTERM", (raw) => {
     expect(signalName(raw)).toBe("SIGTERM");
   });
-});
-
-test("a duration has its fraction in nanoseconds", () => {
-  expect(toDuration(2_500)).toEqual({ seconds: 2n, nanos: 500_000_000 });
 });
 
 describe("an entrypoint is split as a shell does", () => {

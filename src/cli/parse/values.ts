@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import { parseDuration } from "../../lib/runtime/duration.ts";
 
 /** `K=V` of `-e` and `-m`, collected. The value may be empty and may contain `=`. */
 export function pair(raw: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
@@ -49,13 +50,10 @@ export function whole(min: number, max: number): (raw: string) => number {
   };
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 /** A length of time in milliseconds: `90`, `90s`, `500ms`, `5m`, `1h`, `7d`. A bare number is seconds, as with flyctl. */
 export function duration(raw: string): number {
-  const [, amount, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(raw) ?? [];
-  const ms = Number(amount) * (UNIT_MS[unit] ?? Number.NaN);
-  if (amount !== undefined && Number.isFinite(ms)) return ms;
+  const ms = parseDuration(/\d$/.test(raw) ? `${raw}s` : raw);
+  if (ms !== undefined) return ms;
   throw new InvalidArgumentError(`Write a length of time such as 30s, 500ms or 5m, not "${raw}".`);
 }
 

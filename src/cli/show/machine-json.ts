@@ -6,6 +6,7 @@ import type {
   MachineConfig,
   MachineEvent,
 } from "../../gen/windhover/machines/v1/machine.ts";
+import { durationFromProto } from "../../lib/grpc/duration.ts";
 import { textJson, timeJson } from "./json.ts";
 import { stateName } from "./states.ts";
 
@@ -107,5 +108,5 @@ function exitJson(exit: ExitEvent) {
 
 /** As JSON writes protobuf's durations: `5s`, `0.5s`. */
 function durationJson(duration: Duration): string {
-  return `${Number(duration.seconds) + duration.nanos / 1e9}s`;
+  return `${durationFromProto(duration) / 1_000}s`;
 }

@@ -1,5 +1,5 @@
-import type { Duration } from "../../gen/google/protobuf/duration.ts";
 import type * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { durationFromProto } from "../../lib/grpc/duration.ts";
 import { attribute, failSpan, tracer, withRemoteParent } from "../../lib/otel/tracing.ts";
 import { logger } from "../../lib/runtime/log.ts";
 
@@ -104,8 +104,8 @@ function toAsked(request: pb.BidRequest): AskedBid {
     imageDigest,
     app,
     distinctHosts,
-    holdMs: toMs(request.hold),
-    windowMs: toMs(request.window),
+    holdMs: durationFromProto(request.hold) ?? 0,
+    windowMs: durationFromProto(request.window) ?? 0,
   };
 }
 
@@ -135,8 +135,4 @@ function toAmounts(written: pb.Resources | undefined): Amounts {
 function fromAmounts({ cpus, memoryMb, diskMb }: Amounts): pb.Resources {
   const whole = (amount: number) => BigInt(Math.max(0, Math.floor(amount)));
   return { cpus: Math.max(0, Math.floor(cpus)), memoryMb: whole(memoryMb), diskMb: whole(diskMb) };
-}
-
-function toMs(duration: Duration | undefined): number {
-  return duration ? Number(duration.seconds) * 1_000 + duration.nanos / 1e6 : 0;
 }

@@ -4,6 +4,7 @@ import type { Any } from "../../gen/google/protobuf/any.ts";
 import { BadRequest, ErrorInfo, RetryInfo } from "../../gen/google/rpc/error_details.ts";
 import { Status } from "../../gen/google/rpc/status.ts";
 import { type Code, Fault, type Violation } from "../runtime/fault.ts";
+import { durationFromProto, durationToProto } from "./duration.ts";
 
 /** The domain of every error reason of this system, on the wire. */
 export const ERROR_DOMAIN = "windhover.dev";
@@ -107,8 +108,7 @@ function encodeDetails(fault: Fault): Buffer {
     details.push(pack(BadRequest.$type, BadRequest.encode({ fieldViolations }).finish()));
   }
   if (fault.retryAfterMs !== undefined) {
-    const ms = Math.max(0, Math.round(fault.retryAfterMs));
-    const retryDelay = { seconds: BigInt(Math.floor(ms / 1_000)), nanos: (ms % 1_000) * 1_000_000 };
+    const retryDelay = durationToProto(Math.max(0, Math.round(fault.retryAfterMs)));
     details.push(pack(RetryInfo.$type, RetryInfo.encode({ retryDelay }).finish()));
   }
   const message = clean(fault.message, MAX_MESSAGE);
@@ -128,7 +128,7 @@ function decodeDetails(err: grpc.ServiceError, code: Code): Fault | undefined {
         description,
       })) ?? [];
     const delay = unpack(details, RetryInfo)?.retryDelay;
-    const retry = delay ? { retryAfterMs: Number(delay.seconds) * 1_000 + delay.nanos / 1_000_000 } : {};
+    const retry = delay ? { retryAfterMs: durationFromProto(delay) } : {};
     return new Fault(code, info.reason, err.details, info.metadata, { cause: err, violations, ...retry });
   } catch {
     // Details we cannot read leave what the status itself says.

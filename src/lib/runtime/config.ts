@@ -1,3 +1,4 @@
+import { parseDuration } from "./duration.ts";
 /** Turns one environment variable's text into a value; throws an `Error` whose message completes "NAME ...". */
 export interface Reader<T> {
   parse(raw: string): T;
@@ -95,17 +96,12 @@ export function flag(fallback?: boolean): Reader<boolean> {
   }, fallback);
 }
 
-const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
 /** A length of time such as `300ms`, `5s`, `2m`, `1h`, `7d`; its value is in milliseconds. The default is written the same way. */
 export function duration(fallback?: string): Reader<number> {
   const parse = (raw: string): number => {
-    const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(raw) ?? [];
-    if (amount === undefined || unit === undefined) {
-      throw new Error(`must be a duration such as 300ms, 5s or 2m, not "${raw}"`);
-    }
-    // The expression admits only the units of the table.
-    return Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS];
+    const ms = parseDuration(raw);
+    if (ms === undefined) throw new Error(`must be a duration such as 300ms, 5s or 2m, not "${raw}"`);
+    return ms;
   };
   return reader(parse, fallback === undefined ? undefined : parse(fallback));
 }

@@ -22,6 +22,7 @@ import type { Vmm } from "../../../src/hostd/vmm/vmm.ts";
 import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
+import { durationToProto } from "../../../src/lib/grpc/duration.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
@@ -244,7 +245,7 @@ function calls(client: HostServiceClient, host: Host) {
         {
           machineId,
           org: fields.org ?? "",
-          watch: fields.watchMs === undefined ? undefined : duration(fields.watchMs),
+          watch: durationToProto(fields.watchMs),
         },
         scope,
       ),
@@ -256,7 +257,7 @@ function calls(client: HostServiceClient, host: Host) {
           machineId,
           org: "",
           signal: fields.signal ?? "",
-          timeout: fields.timeoutMs === undefined ? undefined : duration(fields.timeoutMs),
+          timeout: durationToProto(fields.timeoutMs),
         },
         scope,
       ),
@@ -269,11 +270,6 @@ function calls(client: HostServiceClient, host: Host) {
       ),
     getHost: () => call(client, client.getHost, {}, scope),
   };
-}
-
-/** A length of time on the wire. */
-export function duration(ms: number) {
-  return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: Math.round((ms % 1_000) * 1e6) };
 }
 
 /** A value that must be there. */

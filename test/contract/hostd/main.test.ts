@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
-import { createRequest, DIGEST, duration, hostFolder, KEYS, present, token } from "./fixture.ts";
+import { durationToProto } from "../../../src/lib/grpc/duration.ts";
+import { createRequest, DIGEST, hostFolder, KEYS, present, token } from "./fixture.ts";
 import { FakeRecord, serveImages, serveScheduler } from "./neighbours.ts";
 import { hostdEnvironment, killHostd, spawnHostd } from "./process.ts";
 
@@ -159,7 +160,7 @@ describe("hostd told to end in the middle of a long stop", () => {
     const before = await startHostd();
     const id = await before.created(["sim-signal-ignore"]);
     await before.start(id);
-    const request = { machineId: id, org: "", signal: "", timeout: duration(300_000) };
+    const request = { machineId: id, org: "", signal: "", timeout: durationToProto(300_000) };
     call(before.client, before.client.stopMachine, request, SCOPE).catch(() => {});
     await expect.poll(async () => (await before.get(id)).state).toBe(MachineState.STOPPING);
 

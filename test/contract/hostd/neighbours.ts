@@ -9,10 +9,11 @@ import {
   SchedulerServiceService,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { durationToProto } from "../../../src/lib/grpc/duration.ts";
 import { bidiStream, serverStream, unary } from "../../../src/lib/grpc/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
-import { duration, KEYS } from "./fixture.ts";
+import { KEYS } from "./fixture.ts";
 
 /** The central record behind an api: applies events of a host in order, each once, and remembers all. */
 export class FakeRecord {
@@ -122,8 +123,8 @@ export async function serveScheduler() {
       const value = {
         ...{ reservationId, imageDigest: "", app: "web", traceparent: "" },
         resources: { cpus: 1, memoryMb: 256n, diskMb: 1_024n },
-        hold: duration(5_000),
-        window: duration(1_000),
+        hold: durationToProto(5_000),
+        window: durationToProto(1_000),
       };
       yield { message: { $case: "bidRequest" as const, value } };
     }

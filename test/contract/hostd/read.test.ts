@@ -3,8 +3,9 @@ import { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts"
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { mintToken } from "../../../src/lib/auth/auth.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
+import { durationToProto } from "../../../src/lib/grpc/duration.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
-import { createRequest, duration, KEYS, newId, present, startHost, type TestHost } from "./fixture.ts";
+import { createRequest, KEYS, newId, present, startHost, type TestHost } from "./fixture.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 const UNKNOWN = newId();
@@ -21,7 +22,7 @@ describe("wait", () => {
     call(
       host.client,
       host.client.waitMachine,
-      { machineId, org, states, timeout: timeoutMs === undefined ? undefined : duration(timeoutMs) },
+      { machineId, org, states, timeout: durationToProto(timeoutMs) },
       SCOPE,
     );
 
@@ -157,7 +158,7 @@ describe("the host", () => {
       env: { A: "1" },
       init: { exec: ["/bin/sh"], entrypoint: ["/e"], cmd: ["c"], user: "app", workingDir: "/srv" },
       services: [{ protocol: "tcp", internalPort: 80 }],
-      stopConfig: { signal: "SIGTERM", timeout: duration(1_500) },
+      stopConfig: { signal: "SIGTERM", timeout: durationToProto(1_500) },
       metadata: { team: "x" },
     };
     const request = createRequest(host.hold(), { config });

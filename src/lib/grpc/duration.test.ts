@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+import { durationFromProto, durationToProto } from "./duration.ts";
+
+test.each([
+  [0, { seconds: 0n, nanos: 0 }],
+  [2_500, { seconds: 2n, nanos: 500_000_000 }],
+  [0.25, { seconds: 0n, nanos: 250_000 }],
+])("%d ms go over the wire and back", (ms, wire) => {
+  expect(durationToProto(ms)).toEqual(wire);
+  expect(durationFromProto(wire)).toBe(ms);
+});
+
+test("an absent duration stays absent", () => {
+  expect(durationToProto(undefined)).toBeUndefined();
+  expect(durationFromProto(undefined)).toBeUndefined();
+});
