@@ -4,17 +4,17 @@ import { RegistryClient } from "../lib/oci/registry.ts";
 import { DEFAULT_RETRY, type RetryPolicy } from "../lib/oci/retry.ts";
 import { type Clock, systemClock } from "../lib/runtime/clock.ts";
 import { startLoop } from "../lib/runtime/lifecycle.ts";
-import { Blobs } from "./adapters/blobs.ts";
-import { CacheDir } from "./adapters/cache-dir.ts";
-import { ImageFiles } from "./adapters/image-files.ts";
-import { measurePull } from "./adapters/metrics.ts";
-import { PinFiles } from "./adapters/pin-files.ts";
-import { Puller } from "./adapters/puller.ts";
-import { Room } from "./adapters/room.ts";
-import { verifyImages } from "./adapters/verify.ts";
-import { Images } from "./domain/images.ts";
-import type { Limits } from "./domain/limits.ts";
-import { Pins } from "./domain/pins.ts";
+import { CacheDir } from "./disk/cache-dir.ts";
+import { ImageFiles } from "./disk/image-files.ts";
+import { PinFiles } from "./disk/pin-files.ts";
+import { Pins } from "./disk/pins.ts";
+import { Room } from "./disk/room.ts";
+import { verifyImages } from "./disk/verify.ts";
+import type { Limits } from "./flatten/limits.ts";
+import { Images } from "./images.ts";
+import { measurePull } from "./metrics.ts";
+import { Blobs } from "./pulls/blobs.ts";
+import { Puller } from "./pulls/puller.ts";
 
 /** What an image cache is told. */
 export interface CacheOptions {

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { address, integer, list, optional, readEnv, showConfig, text } from "../lib/runtime/config.ts";
-import { DEFAULT_LIMITS } from "./domain/limits.ts";
+import { DEFAULT_LIMITS } from "./flatten/limits.ts";
 
 const MIB = 1024 * 1024;
 

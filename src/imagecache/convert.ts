@@ -10,9 +10,9 @@ import { type Digest, parseDigest } from "../lib/oci/digest.ts";
 import { parseReference } from "../lib/oci/reference.ts";
 import { Fault } from "../lib/runtime/fault.ts";
 import { Violations } from "../lib/runtime/violations.ts";
-import type { ImageView, Phase } from "./domain/image.ts";
-import type { EnsureOrder, EnsureStep } from "./domain/images.ts";
-import { OWNER, type Pin } from "./domain/pins.ts";
+import type { ImageView, Phase } from "./disk/image.ts";
+import { OWNER, type Pin } from "./disk/pins.ts";
+import type { EnsureOrder, EnsureStep } from "./images.ts";
 
 const PHASES: Readonly<Record<Phase, PullPhase>> = {
   queued: PullPhase.QUEUED,

@@ -14,9 +14,9 @@ import { flushTelemetry } from "../lib/otel/tracing.ts";
 import { ConfigError } from "../lib/runtime/config.ts";
 import { Stack, untilSignal } from "../lib/runtime/lifecycle.ts";
 import { createLogger } from "../lib/runtime/log.ts";
-import { exposeCache } from "./adapters/metrics.ts";
 import { openCache } from "./cache.ts";
 import { readConfig } from "./config.ts";
+import { exposeCache } from "./metrics.ts";
 import { imageCacheService } from "./service.ts";
 
 const SERVICE = "windhover.imagecache.v1.ImageCacheService";

@@ -1,9 +1,9 @@
 import type { ImageCacheServiceServer } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { requireScope } from "../lib/auth/auth.ts";
 import { serverStream, unary } from "../lib/grpc/rpc.ts";
-import { countRequest } from "./adapters/metrics.ts";
 import { fromImage, fromStep, toDigest, toOrder, toPage, toPin, toPins } from "./convert.ts";
-import type { Images } from "./domain/images.ts";
+import type { Images } from "./images.ts";
+import { countRequest } from "./metrics.ts";
 
 /** How much of the disk the cache takes and may take. */
 export interface Usage {

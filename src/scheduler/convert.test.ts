@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Hello, Status } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { fromHost, toHostInfo, toHostStatus } from "./convert.ts";
-import { AttachedHost } from "./domain/attached-host.ts";
+import { AttachedHost } from "./hosts/attached-host.ts";
 
 const HELLO = Hello.fromPartial({
   ...{ number: 1, name: "ord-1", identity: "i", region: "ord", address: "127.0.0.1:7101" },

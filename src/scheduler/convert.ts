@@ -3,11 +3,11 @@ import * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { durationToProto } from "../lib/grpc/duration.ts";
 import { Fault } from "../lib/runtime/fault.ts";
 import { Violations } from "../lib/runtime/violations.ts";
-import type { AttachedHost, BidTerms, HostInfo, HostStatus, Scheduling } from "./domain/attached-host.ts";
-import { type Bid, type Decline, declineReason, type Offer, type Resources } from "./domain/offer.ts";
-import { ANYWHERE, type Placement } from "./domain/placement.ts";
-import type { Claim, Living, Reservation } from "./domain/reservation-store.ts";
-import type { ReserveRequest } from "./domain/reservations.ts";
+import { type Bid, type Decline, declineReason, type Offer, type Resources } from "./auctions/offer.ts";
+import { ANYWHERE, type Placement } from "./auctions/placement.ts";
+import type { AttachedHost, BidTerms, HostInfo, HostStatus, Scheduling } from "./hosts/attached-host.ts";
+import type { Claim, Living, Reservation } from "./reservations/reservation-store.ts";
+import type { ReserveRequest } from "./reservations/reservations.ts";
 
 /** The highest host number: 20 bits of a machine's id. */
 const MAX_HOST_NUMBER = 2 ** 20 - 1;

@@ -15,8 +15,8 @@ import { ConfigError } from "../lib/runtime/config.ts";
 import { Stack, untilSignal } from "../lib/runtime/lifecycle.ts";
 import { createLogger } from "../lib/runtime/log.ts";
 import { Redis } from "../lib/stores/redis.ts";
-import { exposeScheduler } from "./adapters/metrics.ts";
 import { readConfig } from "./config.ts";
+import { exposeScheduler } from "./metrics.ts";
 import { makeScheduler, REDIS_TIMEOUT_MS } from "./scheduler.ts";
 
 const SERVICE = "windhover.scheduler.v1.SchedulerService";

@@ -2,13 +2,13 @@ import type { Clock } from "../lib/runtime/clock.ts";
 import { hasReason } from "../lib/runtime/fault.ts";
 import { startLoop } from "../lib/runtime/lifecycle.ts";
 import type { Redis } from "../lib/stores/redis.ts";
-import { after } from "./adapters/after.ts";
-import { observer } from "./adapters/observe.ts";
-import { RedisReservations } from "./adapters/redis-reservations.ts";
-import { AUCTION_LIMITS } from "./domain/auction.ts";
-import { Auctioneer } from "./domain/auctioneer.ts";
-import { Hosts } from "./domain/hosts.ts";
-import { KEPT_OFFERS, MAX_AUCTIONS, Reservations } from "./domain/reservations.ts";
+import { AUCTION_LIMITS } from "./auctions/auction.ts";
+import { Auctioneer } from "./auctions/auctioneer.ts";
+import { after } from "./auctions/timer.ts";
+import { Hosts } from "./hosts/hosts.ts";
+import { observer } from "./observe.ts";
+import { RedisReservations } from "./reservations/redis-reservations.ts";
+import { KEPT_OFFERS, MAX_AUCTIONS, Reservations } from "./reservations/reservations.ts";
 import { schedulerService } from "./service.ts";
 
 /**

@@ -1,7 +1,6 @@
 import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth/auth.ts";
 import { bidiWire, unary } from "../lib/grpc/rpc.ts";
-import { Attachment, type Replica } from "./attach.ts";
 import {
   checkClaim,
   checkRelease,
@@ -12,8 +11,9 @@ import {
   toPageSize,
   toReserveRequest,
 } from "./convert.ts";
-import type { Hosts } from "./domain/hosts.ts";
-import type { Reservations } from "./domain/reservations.ts";
+import type { Hosts } from "./hosts/hosts.ts";
+import { Attachment, type Replica } from "./hosts/service-attach.ts";
+import type { Reservations } from "./reservations/reservations.ts";
 
 /** Puts {@link Reservations} and {@link Hosts} on the wire: checks and converts, and decides nothing else. */
 export function schedulerService(

@@ -7,9 +7,9 @@ import type { HostMachines } from "../../src/api/domain/machines.ts";
 import type { Scope } from "../../src/api/domain/scope.ts";
 import type { Clock } from "../../src/lib/runtime/clock.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
-import type { Offer } from "../../src/scheduler/domain/offer.ts";
-import { ANYWHERE } from "../../src/scheduler/domain/placement.ts";
-import type { Living } from "../../src/scheduler/domain/reservation-store.ts";
+import type { Offer } from "../../src/scheduler/auctions/offer.ts";
+import { ANYWHERE } from "../../src/scheduler/auctions/placement.ts";
+import type { Living } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { Network } from "./network.ts";
 import type { Process } from "./world.ts";
 

@@ -7,7 +7,7 @@ import type { CreateContext } from "../../src/api/create/context.ts";
 import type { HostEvent } from "../../src/api/domain/outbox.ts";
 import type { Ledger } from "../../src/hostd/domain/ledger.ts";
 import type { Step } from "../../src/lib/saga/saga.ts";
-import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
+import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import { planDeathsInAwards, planPauses, planRestarts, planRestores } from "./faults.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";

@@ -1,7 +1,7 @@
 import { HostStore } from "../../src/api/adapters/host-store.ts";
 import { SagaStore } from "../../src/api/adapters/saga-store.ts";
 import { Ledger, type LedgerOptions } from "../../src/hostd/domain/ledger.ts";
-import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
+import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { ApiSurroundings } from "./api.ts";
 import type { Redis } from "./redis.ts";
 import type { Watch } from "./watch.ts";

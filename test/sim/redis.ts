@@ -1,5 +1,5 @@
 import { Fault } from "../../src/lib/runtime/fault.ts";
-import type { Offer } from "../../src/scheduler/domain/offer.ts";
+import type { Offer } from "../../src/scheduler/auctions/offer.ts";
 import type {
   Claimed,
   Expired,
@@ -8,7 +8,7 @@ import type {
   Put,
   Reservation,
   ReservationStore,
-} from "../../src/scheduler/domain/reservation-store.ts";
+} from "../../src/scheduler/reservations/reservation-store.ts";
 import { Random } from "./random.ts";
 import type { Life, Process } from "./world.ts";
 
@@ -26,7 +26,7 @@ interface Hash {
 }
 
 /**
- * What the scripts of src/scheduler/adapters/redis-scripts.ts do, one method for each, atomically, by the clock it is given.
+ * What the scripts of src/scheduler/reservations/redis-scripts.ts do, one method for each, atomically, by the clock it is given.
  * test/contract/sim/redis.test.ts holds it to the real Redis.
  */
 export class Reservations {

@@ -1,11 +1,11 @@
 import { hasReason } from "../../src/lib/runtime/fault.ts";
 import { startLoop } from "../../src/lib/runtime/lifecycle.ts";
-import { Attachment } from "../../src/scheduler/attach.ts";
-import { AUCTION_LIMITS } from "../../src/scheduler/domain/auction.ts";
-import { Auctioneer } from "../../src/scheduler/domain/auctioneer.ts";
-import { Hosts } from "../../src/scheduler/domain/hosts.ts";
-import type { ReservationStore } from "../../src/scheduler/domain/reservation-store.ts";
-import { Reservations, type ReserveRequest } from "../../src/scheduler/domain/reservations.ts";
+import { AUCTION_LIMITS } from "../../src/scheduler/auctions/auction.ts";
+import { Auctioneer } from "../../src/scheduler/auctions/auctioneer.ts";
+import { Hosts } from "../../src/scheduler/hosts/hosts.ts";
+import { Attachment } from "../../src/scheduler/hosts/service-attach.ts";
+import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
+import { Reservations, type ReserveRequest } from "../../src/scheduler/reservations/reservations.ts";
 import type { Network } from "./network.ts";
 import type { Server } from "./streams.ts";
 import type { Life } from "./world.ts";

@@ -1,5 +1,5 @@
-import type { Offer } from "../../src/scheduler/domain/offer.ts";
-import type { Reservation } from "../../src/scheduler/domain/reservation-store.ts";
+import type { Offer } from "../../src/scheduler/auctions/offer.ts";
+import type { Reservation } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { Life, World } from "./world.ts";
 
 /** What hostd's ledger ought to remember of a hold. */

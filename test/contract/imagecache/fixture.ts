@@ -9,7 +9,7 @@ import {
   type ReadyImage,
 } from "../../../src/gen/windhover/imagecache/v1/imagecache.ts";
 import { type CacheOptions, openCache } from "../../../src/imagecache/cache.ts";
-import { DEFAULT_LIMITS } from "../../../src/imagecache/domain/limits.ts";
+import { DEFAULT_LIMITS } from "../../../src/imagecache/flatten/limits.ts";
 import { imageCacheService } from "../../../src/imagecache/service.ts";
 import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { internalTokens, type TokenSource } from "../../../src/lib/auth/tokens.ts";

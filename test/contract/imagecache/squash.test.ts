@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { SquashWriter } from "../../../src/imagecache/adapters/squash.ts";
-import { tidyTables } from "../../../src/imagecache/adapters/squash-tables.ts";
+import { tidyTables } from "../../../src/imagecache/squashfs/squashfs-tables.ts";
+import { SquashWriter } from "../../../src/imagecache/squashfs/squashfs-writer.ts";
 import { writeTar } from "../../support/oci/index.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import { readSquashfs } from "./fixture.ts";

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { AUCTION_LIMITS } from "../../../src/scheduler/domain/auction.ts";
-import type { Bid } from "../../../src/scheduler/domain/offer.ts";
-import { ANYWHERE } from "../../../src/scheduler/domain/placement.ts";
+import { AUCTION_LIMITS } from "../../../src/scheduler/auctions/auction.ts";
+import type { Bid } from "../../../src/scheduler/auctions/offer.ts";
+import { ANYWHERE } from "../../../src/scheduler/auctions/placement.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { eventually, startScheduler, TestHost, type TestScheduler } from "./fixture.ts";
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Redis } from "../../../src/lib/stores/redis.ts";
-import { RedisReservations } from "../../../src/scheduler/adapters/redis-reservations.ts";
+import { RedisReservations } from "../../../src/scheduler/reservations/redis-reservations.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { eventually, quiet } from "./fixture.ts";
 

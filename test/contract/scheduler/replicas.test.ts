@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { AUCTION_LIMITS } from "../../../src/scheduler/domain/auction.ts";
+import { AUCTION_LIMITS } from "../../../src/scheduler/auctions/auction.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { eventually, startScheduler, TestHost, type TestScheduler } from "./fixture.ts";
 

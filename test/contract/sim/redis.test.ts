@@ -2,11 +2,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Redis } from "../../../src/lib/stores/redis.ts";
-import { RedisReservations } from "../../../src/scheduler/adapters/redis-reservations.ts";
-import { offer, SMALL } from "../../../src/scheduler/domain/domain.fixture.ts";
-import type { Reservation, ReservationStore } from "../../../src/scheduler/domain/reservation-store.ts";
+import { RedisReservations } from "../../../src/scheduler/reservations/redis-reservations.ts";
+import type { Reservation, ReservationStore } from "../../../src/scheduler/reservations/reservation-store.ts";
 import { Reservations, storeOf } from "../../sim/redis.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { offer, SMALL } from "../../support/scheduler/fixture.ts";
 import { quiet } from "../scheduler/fixture.ts";
 
 /** Few of each, so that calls meet. */

@@ -1,0 +1,218 @@
+import type { TarEntry } from "../tar/entry.ts";
+import { layerFault, shownPath } from "../tar/layer-fault.ts";
+import { Inodes } from "./inodes.ts";
+import { type Mark, readMark, splitPath } from "./paths.ts";
+import { NONE, type Node, Tree } from "./tree.ts";
+
+/** As many as Linux follows before it answers ELOOP. */
+const MAX_SYMLINKS = 40;
+/** Symlinks can be woven so that every path takes thousands of steps; honest images take ten or so per entry. */
+const MAX_STEPS = 300_000_000;
+
+/**
+ * Puts the layers of an image on top of each other, as the OCI image specification says, and so finds out which entry
+ * of which layer ends up in the image. Feed it every entry of every layer, lowest first. Contents are never looked at.
+ *
+ * - A whiteout or opaque mark hides what lower layers have, never what its own layer has, wherever in the layer it
+ *   stands.
+ * - A directory over a directory keeps the children and takes the new attributes. Anything else replaces what was there.
+ * - The directories on the way to an entry may be symlinks; they are followed, within the image's root. What is missing
+ *   is made, as an ordinary directory of root's; a lower layer's file in the way gives way.
+ * - A hard link shares the inode of what its target is at that moment; what later happens to the target's name is nothing
+ *   to the link.
+ */
+export class Flattener {
+  /** Names. */
+  readonly tree = new Tree();
+  /** What the names stand for. */
+  readonly inodes = new Inodes();
+  #layer = -1;
+  #ordinal = -1;
+  #steps = 0;
+  /** Nodes below which this layer has hidden everything already. Marks repeated a million times cost nothing. */
+  readonly #hidden = new Set<Node>();
+
+  /** The entries that follow belong to this layer: the one before, or the next. */
+  enterLayer(layer: number): void {
+    if (layer === this.#layer) return;
+    this.#layer = layer;
+    this.#ordinal = -1;
+    this.#hidden.clear();
+  }
+
+  /** Applies one entry. @throws Fault `LAYER_PATH_ESCAPES` or `LAYER_CORRUPT` */
+  add(entry: TarEntry): void {
+    this.#ordinal++;
+    const parts = splitPath(entry.path);
+    const mark = readMark(parts, entry.type === "file" || entry.type === "hardlink", entry.path);
+    if (mark.kind !== "none") {
+      this.#hide(mark, parts);
+      return;
+    }
+    const name = parts.pop();
+    if (name === undefined) {
+      this.#addRoot(entry);
+      return;
+    }
+    const parent = this.#walk(parts, entry.path, true);
+    if (entry.type === "hardlink") this.#addLink(parent, name, entry);
+    else this.#addEntry(parent, name, entry);
+  }
+
+  #addRoot(entry: TarEntry): void {
+    if (entry.type !== "dir") throw corrupt(entry.path, "would replace the root directory");
+    this.#put(this.tree.root, this.#make(entry));
+  }
+
+  #addEntry(parent: Node, name: string, entry: TarEntry): void {
+    let node = this.tree.find(parent, name);
+    const merges = entry.type === "dir" && node !== NONE && this.#isDir(node);
+    if (node !== NONE && !merges) this.#clear(node);
+    if (node === NONE) node = this.tree.add(parent, name);
+    this.#put(node, this.#make(entry));
+  }
+
+  #addLink(parent: Node, name: string, entry: TarEntry): void {
+    const targetParts = splitPath(entry.link);
+    const targetName = targetParts.pop();
+    const directory = this.#walk(targetParts, entry.link, false);
+    const target =
+      targetName === undefined || directory === NONE ? NONE : this.tree.find(directory, targetName);
+    if (target === NONE)
+      throw corrupt(entry.path, `is a hard link to ${shownPath(entry.link)}, which is not there`);
+    if (this.#isDir(target))
+      throw corrupt(entry.path, `is a hard link to the directory ${shownPath(entry.link)}`);
+    const inode = this.tree.inode(target);
+    let node = this.tree.find(parent, name);
+    if (node === NONE) node = this.tree.add(parent, name);
+    else if (node !== target) this.#clear(node);
+    this.#put(node, inode);
+  }
+
+  #hide(mark: Mark, parts: string[]): void {
+    parts.pop();
+    if (mark.kind === "bookkeeping") return;
+    const directory = this.#walk(parts, "", false);
+    if (directory === NONE) return;
+    const top = mark.kind === "whiteout" ? this.tree.find(directory, mark.name) : directory;
+    if (top === NONE || this.#isDoneBefore(top, mark.kind === "opaque")) return;
+    this.#removeLower(top, mark.kind === "opaque");
+    // A removed node's number may come again, for something of this layer: of which nothing is to be hidden either.
+    this.#hidden.add(top);
+  }
+
+  /** Whether this layer has hidden the same before, with this mark or one further up. */
+  #isDoneBefore(top: Node, keepTop: boolean): boolean {
+    if (this.#hidden.size === 0) return false;
+    if (this.#hidden.has(top) && (keepTop || this.tree.layer(top) === this.#layer)) return true;
+    for (let node = top; node !== this.tree.root; ) {
+      node = this.tree.parent(node);
+      if (this.#hidden.has(node)) return true;
+    }
+    return false;
+  }
+
+  /** Removes what lower layers put below a node, and unless `keepTop` the node itself if it is theirs. */
+  #removeLower(top: Node, keepTop: boolean): void {
+    for (const node of this.#postOrder(top, this.#hidden)) {
+      if (this.tree.layer(node) === this.#layer || (keepTop && node === top)) continue;
+      this.inodes.release(this.tree.inode(node));
+      // Something of this layer is inside: the directory stays, but is no longer the lower layer's.
+      if (this.tree.firstChild(node) !== NONE) this.tree.set(node, NONE, this.#layer);
+      else this.tree.remove(node);
+    }
+  }
+
+  /** Makes a node empty for something else to take its place: removes all that is below it, whoever put it there. */
+  #clear(top: Node): void {
+    for (const node of this.#postOrder(top)) {
+      this.inodes.release(this.tree.inode(node));
+      if (node === top) this.tree.set(node, NONE, this.#layer);
+      else this.tree.remove(node);
+    }
+  }
+
+  #put(node: Node, inode: number): void {
+    // Taken before the old one is released: they may be the same.
+    this.inodes.take(inode);
+    this.inodes.release(this.tree.inode(node));
+    this.tree.set(node, inode, this.#layer);
+  }
+
+  #make(entry: TarEntry): number {
+    return this.inodes.add(
+      entry.type,
+      this.#layer,
+      this.#ordinal,
+      entry.type === "symlink" ? entry.link : "",
+    );
+  }
+
+  /** A node without an inode is a directory nobody described. */
+  #isDir(node: Node): boolean {
+    const inode = this.tree.inode(node);
+    return inode === NONE || this.inodes.type(inode) === "dir";
+  }
+
+  /**
+   * Walks down from the root, following symlinks but never out of the root.
+   *
+   * @returns the directory, or NONE when it does not exist and is not to be made
+   */
+  #walk(parts: readonly string[], path: string, make: boolean): Node {
+    const ahead = [...parts].reverse();
+    let node = this.tree.root;
+    let followed = 0;
+    for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
+      if (++this.#steps > MAX_STEPS) throw layerFault("LAYER_TOO_LARGE", "its paths take too long to follow");
+      if (name === "..") node = this.tree.parent(node);
+      if (name === ".." || name === "." || name === "") continue;
+      let child = this.tree.find(node, name);
+      if (child === NONE) {
+        if (!make) return NONE;
+        child = this.tree.add(node, name);
+        this.tree.set(child, NONE, this.#layer);
+      }
+      const target = this.#isDir(child) ? "" : this.inodes.linkTarget(this.tree.inode(child));
+      if (target === "") {
+        if (!this.#isDir(child) && !make) return NONE;
+        if (!this.#isDir(child)) this.#makeWay(child, path);
+        node = child;
+        continue;
+      }
+      if (++followed > MAX_SYMLINKS) throw corrupt(path, "lies behind symlinks that go round in circles");
+      if (target.startsWith("/")) node = this.tree.root;
+      ahead.push(...target.split("/").reverse());
+    }
+    return node;
+  }
+
+  /** Turns what a lower layer has where this one has a directory into that: the mark that hides it may come later. */
+  #makeWay(node: Node, path: string): void {
+    if (this.tree.layer(node) === this.#layer) {
+      throw corrupt(path, `lies below ${shownPath(this.tree.path(node))}, which is not a directory`);
+    }
+    this.#clear(node);
+  }
+
+  /** A node and all below it, children first; `skipped` ones come without what is below them. */
+  *#postOrder(top: Node, skipped?: ReadonlySet<Node>): Generator<Node, void, void> {
+    const stack: { node: Node; children: Iterator<Node> }[] = [];
+    const enter = (node: Node) => stack.push({ node, children: this.tree.children(node) });
+    enter(top);
+    for (let last = stack.at(-1); last !== undefined; last = stack.at(-1)) {
+      const child = last.children.next();
+      if (!child.done) {
+        if (skipped?.has(child.value)) yield child.value;
+        else enter(child.value);
+      } else {
+        stack.pop();
+        yield last.node;
+      }
+    }
+  }
+}
+
+function corrupt(path: string, problem: string) {
+  return layerFault("LAYER_CORRUPT", `its entry ${shownPath(path)} ${problem}`, { path: shownPath(path) });
+}

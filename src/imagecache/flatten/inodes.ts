@@ -1,0 +1,78 @@
+import type { EntryType } from "../tar/entry.ts";
+import { BytePool, Table } from "./table.ts";
+import { NONE, type Node } from "./tree.ts";
+
+const TYPES: readonly EntryType[] = ["file", "hardlink", "symlink", "char", "block", "dir", "fifo"];
+
+/** What names of the tree stand for: each inode is one entry of one layer. Numbered in the order the entries come. */
+export class Inodes {
+  readonly #rows = new Table({
+    type: Uint8Array,
+    layer: Uint16Array,
+    ordinal: Uint32Array,
+    names: Uint32Array,
+    targetAt: Uint32Array,
+    targetLength: Uint16Array,
+  });
+  readonly #targets = new BytePool();
+  #count = 0;
+
+  /** How many there have been, those nobody names any more included. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of all symlink targets. */
+  get targetBytes(): number {
+    return this.#targets.length;
+  }
+
+  /** Adds one, which has no name yet. @param target what a symlink points at; empty for all else */
+  add(type: EntryType, layer: number, ordinal: number, target: string): number {
+    const inode = this.#count++;
+    this.#rows.grow(inode);
+    const c = this.#rows.columns;
+    c.type[inode] = TYPES.indexOf(type);
+    c.layer[inode] = layer;
+    c.ordinal[inode] = ordinal;
+    c.targetAt[inode] = target === "" ? 0 : this.#targets.add(target);
+    c.targetLength[inode] = target.length;
+    return inode;
+  }
+
+  type(inode: number): EntryType {
+    return TYPES[this.#rows.columns.type[inode] ?? 0] ?? "file";
+  }
+
+  layer(inode: number): number {
+    return this.#rows.columns.layer[inode] ?? NONE;
+  }
+
+  /** Which entry of its layer it is, from 0. */
+  ordinal(inode: number): number {
+    return this.#rows.columns.ordinal[inode] ?? NONE;
+  }
+
+  /** How many names it has. */
+  names(inode: number): number {
+    return this.#rows.columns.names[inode] ?? 0;
+  }
+
+  /** What a symlink points at; empty for all else. */
+  linkTarget(inode: number): string {
+    const { targetAt, targetLength } = this.#rows.columns;
+    return this.#targets.get(targetAt[inode] ?? 0, targetLength[inode] ?? 0);
+  }
+
+  /** Counts one more name. */
+  take(inode: number): void {
+    const { names } = this.#rows.columns;
+    names[inode] = (names[inode] ?? 0) + 1;
+  }
+
+  /** Counts one name less. */
+  release(inode: Node): void {
+    const { names } = this.#rows.columns;
+    if (inode !== NONE) names[inode] = (names[inode] ?? 1) - 1;
+  }
+}

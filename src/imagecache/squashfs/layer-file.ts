@@ -1,0 +1,95 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { pipeline, type Transform } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { type Digest, digestOf } from "../../lib/oci/digest.ts";
+import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import type { Layer } from "../flatten/layer.ts";
+
+/** A layer in the blob cache. */
+export interface LayerBlob {
+  readonly path: string;
+  /** Compressed, in bytes. */
+  readonly size: number;
+  /** Digest of what it unpacks to, as the image's configuration says. */
+  readonly diffId: Digest;
+  readonly subject: Subject;
+}
+
+const CHUNK = 128 * 1024;
+
+/**
+ * Reads a layer from its blob. How it is compressed is told from its first bytes, as other engines do: media types
+ * in circulation are wrong now and then, and the digests decide anyway.
+ *
+ * @throws from reading: Fault `LAYER_TRUNCATED`, `LAYER_CORRUPT`, `LAYER_TYPE_UNKNOWN` or `IMAGE_DIGEST_MISMATCH`
+ */
+export function layerFile(blob: LayerBlob, signal: AbortSignal): Layer {
+  return {
+    size: blob.size,
+    read: (verify) => (verify ? verified(blob, signal) : unpacked(blob, signal)),
+    about: (err) => about(err, blob.subject),
+  };
+}
+
+async function* verified(blob: LayerBlob, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const hash = createHash("sha256");
+  for await (const chunk of unpacked(blob, signal)) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  const actual = digestOf(hash.digest("hex"));
+  if (actual === blob.diffId) return;
+  const problem = `it unpacks to ${actual}, but the image's configuration says ${blob.diffId}; build and push the image again`;
+  throw imageFault("IMAGE_DIGEST_MISMATCH", blob.subject, problem, { expected: blob.diffId, actual });
+}
+
+async function* unpacked(blob: LayerBlob, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const decompress = decompressor(await firstBytes(blob.path), blob.subject);
+  const file = createReadStream(blob.path, { highWaterMark: CHUNK, signal });
+  // Its error comes out of the iteration below; the callback only has to be there.
+  const stream = decompress ? pipeline(file, decompress, () => undefined) : file;
+  try {
+    // No encoding was set, so its chunks are buffers.
+    yield* stream as AsyncIterable<Buffer>;
+  } catch (err) {
+    signal.throwIfAborted();
+    throw asLayerFault(err, blob.subject);
+  } finally {
+    stream.destroy();
+    file.destroy();
+  }
+}
+
+async function firstBytes(path: string): Promise<Buffer> {
+  const file = createReadStream(path, { end: 7 });
+  const parts: Buffer[] = [];
+  for await (const part of file) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+function decompressor(start: Buffer, subject: Subject): Transform | undefined {
+  const magic = start.toString("hex");
+  if (magic.startsWith("1f8b")) return createGunzip({ chunkSize: CHUNK });
+  // A frame, or a skippable frame before one.
+  if (magic.startsWith("28b52ffd") || /^5.2a4d18/.test(magic))
+    return createZstdDecompress({ chunkSize: CHUNK });
+  const other = magic.startsWith("fd377a58") ? "xz" : magic.startsWith("425a68") ? "bzip2" : undefined;
+  if (other === undefined) return undefined;
+  const problem = `it is compressed with ${other}; push it compressed with gzip or zstd, or not at all`;
+  throw imageFault("LAYER_TYPE_UNKNOWN", subject, problem, { compression: other });
+}
+
+/** zlib names its errors by code. What is neither a stream cut short nor a broken one is an error of the disk. */
+function asLayerFault(err: unknown, subject: Subject): unknown {
+  if (err instanceof Fault || !(err instanceof Error) || !("code" in err)) return err;
+  const code = String(err.code);
+  if (code === "Z_BUF_ERROR" || /unexpected end of file/i.test(err.message)) {
+    const problem = "its compressed data ends early; build and push the image again";
+    return imageFault("LAYER_TRUNCATED", subject, problem, {}, { cause: err });
+  }
+  if (!/^(?:Z_|ZSTD_)/.test(code)) return err;
+  const problem = "its compressed data is damaged; build and push the image again";
+  return imageFault("LAYER_CORRUPT", subject, problem, {}, { cause: err });
+}

@@ -1,0 +1,127 @@
+import { expect, test } from "vitest";
+import { bid } from "../../../test/support/scheduler/fixture.ts";
+import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type { Wire } from "../../lib/grpc/wire.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { HostLine } from "./service-stream.ts";
+
+const BID = bid();
+const TERMS = { holdMs: 5_000, windowMs: 150, traceparent: "" };
+
+/** A wire whose peer reads as much as it is told to. */
+class FakeWire implements Wire<AttachResponse> {
+  readonly sent: AttachResponse["message"][] = [];
+  readonly ends: (Fault | undefined)[] = [];
+  /** Messages it takes before the peer is behind. */
+  room = Number.POSITIVE_INFINITY;
+
+  send(message: AttachResponse): boolean {
+    this.sent.push(message.message);
+    return --this.room > 0;
+  }
+
+  end(): void {
+    this.ends.push(undefined);
+  }
+
+  fail(fault: Fault): void {
+    this.ends.push(fault);
+  }
+}
+
+/** A line that is behind: its wire takes nothing any more. */
+function behind() {
+  const wire = new FakeWire();
+  const line = new HostLine(wire);
+  wire.room = 1;
+  line.ask(BID, TERMS);
+  wire.sent.length = 0;
+  return { wire, line };
+}
+
+test("sends at once what an auction says", () => {
+  const wire = new FakeWire();
+  const line = new HostLine(wire);
+
+  expect(line.ask(BID, TERMS)).toBe(true);
+  expect(line.letGo("a")).toBe(true);
+
+  expect(wire.sent).toMatchObject([
+    { $case: "bidRequest", value: { reservationId: BID.reservationId } },
+    { $case: "holdRelease", value: { reservationIds: ["a"] } },
+  ]);
+});
+
+test("keeps what is said while the host is behind, in order, and releases in a row as one message", () => {
+  const { wire, line } = behind();
+  line.letGo("a");
+  line.letGo("b");
+  line.ask(BID, TERMS);
+  line.letGo("c");
+  expect(wire.sent).toEqual([]);
+
+  wire.room = Number.POSITIVE_INFINITY;
+  line.drained();
+
+  expect(wire.sent).toMatchObject([
+    { $case: "holdRelease", value: { reservationIds: ["a", "b"] } },
+    { $case: "bidRequest" },
+    { $case: "holdRelease", value: { reservationIds: ["c"] } },
+  ]);
+});
+
+test("sends no more than there is room for when the host reads again", () => {
+  const { wire, line } = behind();
+  for (let i = 0; i < 5; i++) line.ask(BID, TERMS);
+
+  wire.room = 2;
+  line.drained();
+  expect(wire.sent).toHaveLength(2);
+
+  wire.room = Number.POSITIVE_INFINITY;
+  line.drained();
+  expect(wire.sent).toHaveLength(5);
+});
+
+test("keeps no more than its bound for a host that does not read", () => {
+  const { line } = behind();
+  let taken = 0;
+  while (line.ask(BID, TERMS)) taken++;
+
+  expect(taken).toBe(2_048);
+  expect(line.letGo("r1")).toBe(false);
+});
+
+test("one release message carries no more than so many reservations", () => {
+  const { wire, line } = behind();
+  for (let i = 0; i < 1_025; i++) line.letGo(`r${i}`);
+
+  wire.room = Number.POSITIVE_INFINITY;
+  line.drained();
+
+  expect(wire.sent).toHaveLength(2);
+  expect(wire.sent[0]).toHaveProperty("value.reservationIds.length", 1_024);
+  expect(wire.sent[1]).toHaveProperty("value.reservationIds.length", 1);
+});
+
+test("ends with its fault once, drops what is left, and takes nothing more", () => {
+  const { wire, line } = behind();
+  const fault = new Fault("ABORTED", "HOST_REPLACED", "attached anew");
+  line.ask(BID, TERMS);
+
+  line.end(fault);
+  line.close();
+  line.drained();
+
+  expect(wire.ends).toEqual([fault]);
+  expect(wire.sent).toEqual([]);
+  expect(line.ask(BID, TERMS)).toBe(false);
+  expect(line.letGo("r1")).toBe(false);
+});
+
+test("ends without a fault when it is closed", () => {
+  const wire = new FakeWire();
+  new HostLine(wire).close();
+
+  expect(wire.ends).toEqual([undefined]);
+});

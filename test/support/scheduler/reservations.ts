@@ -1,0 +1,49 @@
+import { AUCTION_LIMITS } from "../../../src/scheduler/auctions/auction.ts";
+import { Auctioneer } from "../../../src/scheduler/auctions/auctioneer.ts";
+import { Hosts } from "../../../src/scheduler/hosts/hosts.ts";
+import { type ReleaseCause, Reservations } from "../../../src/scheduler/reservations/reservations.ts";
+import { bid, seeded, TestHost, TestStore, TestTime } from "./fixture.ts";
+
+export const TTL_MS = 5_000;
+/** More offers than by default, so that some are let go. */
+const LIMITS = { ...AUCTION_LIMITS, sample: 5, enough: 3 };
+
+/** A scheduler of so many hosts in which nothing happens by itself. */
+export function setUp(count: number, auctions = 100) {
+  const time = new TestTime();
+  const hosts = new Hosts(time);
+  const random = seeded(5);
+  const fleet = Array.from({ length: count }, (_, i) => new TestHost(hosts, i + 1));
+  const store = new TestStore(() => time.now());
+  const letGo = new Map<ReleaseCause, number>();
+  const observer = {
+    auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
+    letGo: (holds: number, cause: ReleaseCause) => void letGo.set(cause, (letGo.get(cause) ?? 0) + holds),
+    refused: () => {},
+    swept: () => {},
+  };
+  const auctioneer = new Auctioneer(hosts, time, time.after, random, LIMITS);
+  const limits = { ttlMs: TTL_MS, auctions, kept: 3 };
+  const reservations = new Reservations(
+    { hosts, auctioneer, store, observer },
+    random,
+    () => time.monotonicMs(),
+    limits,
+  );
+  const offering = () => {
+    for (const host of fleet)
+      host.onBid = ({ reservationId }) => host.offer({ imageLocal: true }, reservationId);
+  };
+  const reserve = async (id = "r1", excluded: number[] = []) =>
+    (await reservations.reserve({ bid: bid(id), excluded: new Set(excluded) })).reservation;
+  const reserveFor = async (claimant: string, id = "r1") =>
+    (await reservations.reserve({ bid: bid(id), excluded: new Set(), claimant })).claim;
+  const released = (id = "r1") =>
+    fleet.filter((host) => host.released.includes(id)).map((host) => host.number);
+  return { time, hosts, fleet, store, letGo, reservations, offering, reserve, reserveFor, released };
+}
+
+/** Lets what is under way go as far as it can without time passing. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
