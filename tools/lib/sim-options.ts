@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { UserError } from "./main.ts";
+import { wholeNumber } from "./numbers.ts";
 
 const USAGE = `npm run sim -- --seeds 10000 --from 1   simulates so many seeds, the first of them given, and ends at one that fails
 npm run sim -- --seed N                 simulates one and prints what happens`;
@@ -20,16 +21,11 @@ export interface SimOptions {
  */
 export function simOptions(args: readonly string[]): SimOptions {
   const { values } = parse(args);
-  const seed = whole("seed", values.seed, 0);
+  const seed = wholeNumber("seed", values.seed, 0, USAGE);
   if (seed !== undefined && (values.seeds ?? values.from) !== undefined)
     throw new UserError(`--seed is one seed; --seeds and --from are many.\n${USAGE}`);
-  return { seed, seeds: whole("seeds", values.seeds, 1) ?? 1_000, from: whole("from", values.from, 0) ?? 1 };
-}
-
-function whole(name: string, text: string | undefined, least: number): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
-  throw new UserError(`--${name} takes a whole number from ${least} on; it is "${text}".\n${USAGE}`);
+  const seeds = wholeNumber("seeds", values.seeds, 1, USAGE) ?? 1_000;
+  return { seed, seeds, from: wholeNumber("from", values.from, 0, USAGE) ?? 1 };
 }
 
 function parse(args: readonly string[]) {
