@@ -15,7 +15,10 @@ import { activeTraceparent, recordSpan, withRemoteParent, withSpan } from "./tra
 const exporter = new InMemorySpanExporter();
 startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
 createLogger("test", { write: () => {} });
-beforeEach(() => exporter.reset());
+beforeEach(() => {
+  exporter.reset();
+  registry.resetMetrics();
+});
 
 const soon = { timeoutMs: 15_000 };
 const NAME = "test.v1.Echo/One";

@@ -26,7 +26,7 @@ beforeEach(() => {
     }),
     Host.fromPartial({
       ...{ number: 2, name: "ord-2", region: "ord", attached: true, scheduling: Scheduling.OPEN },
-      backoffUntilTime: new Date(Date.now() + 20_000),
+      backoffUntilTime: new Date(Date.now() + 5_400_000),
     }),
   ];
 });
@@ -39,7 +39,7 @@ describe("hosts", () => {
     expect(out).toMatch(/NO +HOST +REGION.*TAKES.*RUNNING +WARM +MACHINES/);
     expect(out).toMatch(/1 +ord-1 +ord .*for 1m +draining .*2 CPUs, 512 MB +3 +2 started/);
     expect(out).toMatch(/2 +ord-2 .*passed over/);
-    expect(out).toMatch(/ord-2: auctions pass it over for refusing awards, until in (19|20)s/);
+    expect(out).toMatch(/ord-2: auctions pass it over for refusing awards, until in 1h/);
   });
 
   test("one is shown whole, by number or name, and an unknown one is not found", async () => {
@@ -201,14 +201,14 @@ test("reservations are listed with what they hold, where, for whom and until whe
         { hostNumber: 1, hostName: "ord-1" },
         { hostNumber: 2, hostName: "ord-2" },
       ],
-      ...{ claimant: "saga", claimedHost: 2, expireTime: new Date(Date.now() + 4_000) },
+      ...{ claimant: "saga", claimedHost: 2, expireTime: new Date(Date.now() + 5_400_000) },
     }),
   ];
 
   const { out } = await cli.home.hover("reservations", "ls", "--region", "gru", "--limit", "5");
   const json = await cli.home.hover("reservation", "list", "--json");
 
-  expect(out).toMatch(/r1 +web +1 CPU, 256 MB +ord-1, ord-2 +for host 2 +in [34]s/);
+  expect(out).toMatch(/r1 +web +1 CPU, 256 MB +ord-1, ord-2 +for host 2 +in 1h/);
   expect(JSON.parse(json.out)).toMatchObject({
     reservations: [{ id: "r1", claimant: "saga", claimed_host: 2, offers: [{ host_name: "ord-1" }, {}] }],
     total: 1,

@@ -54,7 +54,7 @@ describe("operators", () => {
     const json = await cli.home.hover("host", "ls", "--json");
 
     expect(table.out).toMatch(
-      /ord-1 +ord +ord-a +just now +open +2 of 8 +512 MB of 4 GB +1 GB of 10 GB +1 CPU, 256 MB +1 CPU, 256 MB +0 +1 started, 2 stopped +development +qemu 7\.2 emulation/,
+      /ord-1 +ord +ord-a +(?:just now|for \d+s) +open +2 of 8 +512 MB of 4 GB +1 GB of 10 GB +1 CPU, 256 MB +1 CPU, 256 MB +0 +1 started, 2 stopped +development +qemu 7\.2 emulation/,
     );
     expect(table.err).toContain("nothing keeps those apart");
     expect(JSON.parse(json.out)[0]).toMatchObject({

@@ -11,12 +11,12 @@ import { createRequest, hostFolder, KEYS, present, token } from "./fixture.ts";
 import { serveImages, serveScheduler } from "./neighbours.ts";
 import { hostdEnvironment, killHostd, spawnHostd } from "./process.ts";
 
-const SCOPE = { timeoutMs: 10_000 };
+const SCOPE = { timeoutMs: 20_000 };
 const PRELOAD = pathToFileURL(join(import.meta.dirname, "statfs.preload.ts")).href;
 const SMALL_MB = 64;
 const MB = 2 ** 20;
 /** Each look of a poll may hold something: far apart, and on a host with room for all of them. */
-const SOON = { timeout: 10_000, interval: 500 };
+const SOON = { interval: 500 };
 const ROOMY = { HOSTD_CPUS: "256", HOSTD_MEMORY_MB: "65536", HOSTD_DISK_MB: "65536" };
 
 /** A disk that can be filled, and what hostd must be told to see it. */

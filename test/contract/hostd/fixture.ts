@@ -119,7 +119,7 @@ export async function startHost(options: TestHostOptions = {}) {
     logKb: 64,
     holdGraceMs: 100,
     startConcurrency: 4,
-    startTimeoutMs: 5_000,
+    startTimeoutMs: 15_000,
     ...options.settings,
   };
   const scheduling = await SchedulingFile.open(dir);
@@ -211,7 +211,7 @@ export function createRequest(
 
 function calls(client: HostServiceClient, host: Host) {
   const scope = { timeoutMs: TIMEOUT_MS };
-  const hold = (memoryMb = 256, ttlMs = 5_000): { reservationId: string; epoch: bigint } => {
+  const hold = (memoryMb = 256, ttlMs = 20_000): { reservationId: string; epoch: bigint } => {
     const reservationId = randomBytes(8).toString("hex");
     const answer = host.ledger.hold(reservationId, { cpus: 1, memoryMb, diskMb: 1_024 }, ttlMs);
     if (answer.kind !== "held") throw new Error(answer.reason);

@@ -11,7 +11,7 @@ import { createRequest, DIGEST, hostFolder, KEYS, present, token } from "./fixtu
 import { FakeRecord, serveImages, serveScheduler } from "./neighbours.ts";
 import { hostdEnvironment, killHostd, spawnHostd } from "./process.ts";
 
-const SCOPE = { timeoutMs: 10_000 };
+const SCOPE = { timeoutMs: 20_000 };
 
 let folder: ReturnType<typeof hostFolder>;
 let images: Awaited<ReturnType<typeof serveImages>>;
@@ -92,9 +92,7 @@ describe("hostd as a process", () => {
     expect(record.announcements[0]).toMatchObject({ number: 7, name: "host-7", region: "ord", vmm: "sim 1" });
     expect(record.announcements[0]?.address).toBe(`127.0.0.1:${await hostd.ready}`);
     expect([...images.pins]).toEqual([id]);
-    await expect
-      .poll(() => scheduler.told, { timeout: 5_000 })
-      .toContainEqual([Number.parseInt(DIGEST.slice(7, 15), 16)]);
+    await expect.poll(() => scheduler.told).toContainEqual([Number.parseInt(DIGEST.slice(7, 15), 16)]);
     expect(await hostd.end("SIGTERM")).toBe(0);
   });
 
@@ -110,9 +108,7 @@ describe("hostd as a process", () => {
     const after = await startHostd();
 
     expect((await after.get(running)).state).toBe(MachineState.STARTED);
-    await expect
-      .poll(async () => (await after.get(ending)).state, { timeout: 5_000 })
-      .toBe(MachineState.STOPPED);
+    await expect.poll(async () => (await after.get(ending)).state).toBe(MachineState.STOPPED);
     expect((await after.get(ending)).events[0]?.exit?.exitCode).toBe(4);
     expect((await after.stop(running)).machine?.state).toBe(MachineState.STOPPED);
     await expect.poll(() => record.events.at(-1)).toBe(`${running} 6 6`);
@@ -133,13 +129,11 @@ describe("hostd as a process", () => {
 
     api = await record.serve(api.port);
 
-    await expect.poll(() => record.applied, { timeout: 15_000 }).toBe(22n);
+    await expect.poll(() => record.applied).toBe(22n);
     const generations = record.events.map((event) => Number(event.split(" ")[2]));
     expect(generations).toEqual(Array.from({ length: 22 }, (_, index) => index + 1));
     await expect
-      .poll(async () => (await call(hostd.client, hostd.client.getHost, {}, SCOPE)).outboxAcknowledged, {
-        timeout: 15_000,
-      })
+      .poll(async () => (await call(hostd.client, hostd.client.getHost, {}, SCOPE)).outboxAcknowledged)
       .toBe(22n);
     await hostd.end("SIGTERM");
   });
@@ -180,7 +174,7 @@ describe("hostd does not start", () => {
     const first = await startHostd();
 
     const second = run();
-    const [code] = await once(second.child, "exit");
+    const [code] = await once(second.child, "close");
 
     expect(code).toBe(1);
     expect(JSON.stringify(second.lines)).toContain("another hostd runs with this HOSTD_DIR");
@@ -194,7 +188,7 @@ describe("hostd does not start", () => {
     writeFileSync(path, Buffer.alloc(20_000, 0xa5));
 
     const second = run();
-    const [code] = await once(second.child, "exit");
+    const [code] = await once(second.child, "close");
 
     expect(code).toBe(1);
     expect(JSON.stringify(second.lines)).toContain("is damaged");
@@ -203,7 +197,7 @@ describe("hostd does not start", () => {
 
   test("with a wrong configuration, all of which it names", async () => {
     const hostd = run({ HOSTD_NUMBER: "-1", HOSTD_CPUS: "x" });
-    const [code] = await once(hostd.child, "exit");
+    const [code] = await once(hostd.child, "close");
 
     expect(code).toBe(1);
     expect(hostd.errors()).toMatch(/HOSTD_NUMBER[\s\S]*HOSTD_CPUS/);

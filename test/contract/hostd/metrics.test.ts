@@ -5,7 +5,6 @@ import { metric } from "../../support/metrics-page.ts";
 import { createRequest, startHost, type TestHost } from "./fixture.ts";
 
 const MB = 1_024 * 1_024;
-const SOON = { timeout: 5_000 };
 
 let host: TestHost;
 beforeAll(async () => {
@@ -15,15 +14,15 @@ beforeAll(async () => {
 afterAll(() => host.close());
 
 test("a start is measured by its way, and one that is repeated is one", async () => {
+  const starts = await since("windhover_start_duration_seconds_count", { start_path: "cold", outcome: "ok" });
+  const running = await since("windhover_machines", { state: "started" });
   const { id } = await host.created();
 
   await Promise.all([host.start(id), host.start(id)]);
   await host.start(id);
 
-  expect(await metric("windhover_start_duration_seconds_count", { start_path: "cold", outcome: "ok" })).toBe(
-    1,
-  );
-  expect(await metric("windhover_machines", { state: "started" })).toBe(1);
+  expect(await starts()).toBe(1);
+  expect(await running()).toBe(1);
   expect(await metric("windhover_starts_in_progress")).toBe(0);
 });
 
@@ -62,10 +61,10 @@ test("what is held is in the ledger until its time is over, which is counted; wh
 
   expect(before).toBe(512 * MB);
   expect(await metric("windhover_ledger_capacity", { resource: "cpus" })).toBe(8);
-  await expect.poll(() => metric("windhover_holds_expired_total"), SOON).toBe(1);
+  await expect.poll(() => metric("windhover_holds_expired_total")).toBe(1);
   expect(await metric("windhover_ledger_held", { resource: "memory_bytes" })).toBe(0);
 
-  const award = call(host.client, host.client.createMachine, createRequest(expired), { timeoutMs: 5_000 });
+  const award = call(host.client, host.client.createMachine, createRequest(expired), { timeoutMs: 20_000 });
   await expect(award).rejects.toMatchObject({ reason: "HOLD_EXPIRED" });
   expect(await metric("windhover_refusals_total", { operation: "award", reason: "hold_expired" })).toBe(1);
 });
@@ -82,6 +81,12 @@ test("the record lags behind by what no api has acknowledged, and by its age", a
 
   expect(caughtUp).toEqual([0, 0]);
   expect(await metric("windhover_outbox_lag_events")).toBe(1);
-  await expect.poll(() => metric("windhover_outbox_lag_seconds"), SOON).toBeGreaterThan(0.05);
+  await expect.poll(() => metric("windhover_outbox_lag_seconds")).toBeGreaterThan(0.05);
   expect(await metric("windhover_outbox_lag_seconds")).toBeLessThan(60);
 });
+
+/** A metric from now on: by how much it has grown. */
+async function since(...of: Parameters<typeof metric>): Promise<() => Promise<number>> {
+  const before = (await metric(...of)) ?? 0;
+  return async () => ((await metric(...of)) ?? 0) - before;
+}

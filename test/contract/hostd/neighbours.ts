@@ -123,7 +123,7 @@ export async function serveScheduler() {
       const value = {
         ...{ reservationId, imageDigest: "", app: "web", traceparent: "" },
         resources: { cpus: 1, memoryMb: 256n, diskMb: 1_024n },
-        hold: durationToProto(5_000),
+        hold: durationToProto(20_000),
         window: durationToProto(1_000),
       };
       yield { message: { $case: "bidRequest" as const, value } };

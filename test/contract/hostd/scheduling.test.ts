@@ -4,7 +4,7 @@ import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts
 import { call } from "../../../src/lib/grpc/client.ts";
 import { createRequest, hostFolder, startHost, type TestHost } from "./fixture.ts";
 
-const scope = { timeoutMs: 5_000 };
+const scope = { timeoutMs: 20_000 };
 
 let host: TestHost;
 afterEach(() => host.close());

@@ -28,7 +28,7 @@ describe("start", () => {
   test("a process that ends at once is told by the answer", async () => {
     const { id } = await host.created({ exec: ["sim-exit", "3"] });
 
-    const { machine } = await host.start(id, { watchMs: 2_000 });
+    const { machine } = await host.start(id, { watchMs: 10_000 });
 
     expect(machine?.state).toBe(MachineState.STOPPED);
     expect(machine?.events[0]).toMatchObject({

@@ -122,13 +122,14 @@ describe("stop", () => {
   test("a start while it stops is refused", async () => {
     const { id } = await host.created({ exec: ["sim-signal-ignore"] });
     await host.start(id);
-    const stopping = host.stop(id, { timeoutMs: 200 });
+    const stopping = host.stop(id, { timeoutMs: 300_000 });
     await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STOPPING);
 
     await expect(host.start(id)).rejects.toMatchObject({
       reason: "INVALID_STATE",
       facts: { state: "stopping" },
     });
+    await host.stop(id, { signal: "SIGKILL" });
     await stopping;
   });
 

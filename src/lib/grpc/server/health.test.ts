@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
 import { generateKeyPair, TokenVerifier } from "../../auth/auth.ts";
 import { call, connect, openStream } from "../client.ts";
@@ -11,18 +11,19 @@ const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
 const soon = { timeoutMs: 15_000 };
 
-const health = new Health([SERVICE]);
+let health: Health;
 let close: Running;
 let client: HealthClient;
 
-beforeAll(async () => {
+beforeEach(async () => {
+  health = new Health([SERVICE]);
   // With a verifier: health must answer those who have no token.
   const server = createServer({ verifier: new TokenVerifier(generateKeyPair().publicKey) });
   addHealth(server, health);
   close = await serve(server, "127.0.0.1:0", 100, health);
   client = connect(HealthClient, `127.0.0.1:${close.port}`);
 });
-afterAll(async () => {
+afterEach(async () => {
   client.close();
   await close();
 });
