@@ -8,7 +8,7 @@ import {
   showConfig,
   text,
 } from "../lib/runtime/config.ts";
-import type { SchedulerAddress } from "./adapters/schedulers.ts";
+import type { SchedulerAddress } from "./regions/schedulers.ts";
 
 /** A replica of a region's scheduler: `region=host:port`, or `host:port` alone for the api's own region. */
 const scheduler: Reader<string> = {

@@ -15,10 +15,10 @@ import { systemClock } from "../lib/runtime/clock.ts";
 import { ConfigError } from "../lib/runtime/config.ts";
 import { Stack, untilSignal } from "../lib/runtime/lifecycle.ts";
 import { createLogger } from "../lib/runtime/log.ts";
-import { RegistryImages } from "./adapters/images.ts";
-import { exposeApi } from "./adapters/metrics.ts";
 import { openApi, SERVICES } from "./api.ts";
 import { readConfig } from "./config.ts";
+import { RegistryImages } from "./creates/steps/images.ts";
+import { exposeApi } from "./metrics.ts";
 
 const log = createLogger("api");
 try {

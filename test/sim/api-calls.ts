@@ -1,10 +1,10 @@
-import { fromHost, type HostAddress } from "../../src/api/adapters/hostd.ts";
-import type { SweepHosts } from "../../src/api/adapters/hostd-sweep.ts";
-import { Replicas } from "../../src/api/adapters/replicas.ts";
-import { SCRATCH_DISK_MB, schedulerUnavailable } from "../../src/api/adapters/scheduler.ts";
-import type { Auctions, CreateHosts } from "../../src/api/create/context.ts";
-import type { HostMachines } from "../../src/api/domain/machines.ts";
-import type { Scope } from "../../src/api/domain/scope.ts";
+import type { Auctions, CreateHosts } from "../../src/api/creates/steps/context.ts";
+import { fromHost, type HostAddress } from "../../src/api/hosts/hostd-client.ts";
+import type { SweepHosts } from "../../src/api/hosts/hostd-sweep.ts";
+import type { HostMachines } from "../../src/api/machines/machines.ts";
+import { Replicas } from "../../src/api/regions/replicas.ts";
+import { SCRATCH_DISK_MB, schedulerUnavailable } from "../../src/api/regions/scheduler-client.ts";
+import type { Scope } from "../../src/api/requests/scope.ts";
 import type { Clock } from "../../src/lib/runtime/clock.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import type { Offer } from "../../src/scheduler/auctions/offer.ts";
@@ -76,7 +76,7 @@ export function hostCalls(net: Network, processOf: (number: number) => Process) 
 
 type Started = Awaited<ReturnType<HostMachines["start"]>>;
 
-/** The region's scheduler as an api calls it: the real choice among replicas, as in src/api/adapters/scheduler.ts. */
+/** The region's scheduler as an api calls it: the real choice among replicas, as in src/api/regions/scheduler-client.ts. */
 export function auctionCalls(net: Network, schedulers: readonly Process[], clock: Clock): Auctions {
   const replicas = new Replicas(
     schedulers.map(({ name }) => name),

@@ -1,10 +1,10 @@
-import type { Transactions } from "../../src/api/adapters/gated-database.ts";
-import { HostStore } from "../../src/api/adapters/host-store.ts";
-import { applyChanges } from "../../src/api/adapters/machine-store.ts";
-import { type Ownership, SagaStore } from "../../src/api/adapters/saga-store.ts";
-import type { SagaWrite } from "../../src/api/adapters/saga-writes.ts";
-import type { CreateContext } from "../../src/api/create/context.ts";
-import type { HostEvent } from "../../src/api/domain/outbox.ts";
+import { type Ownership, SagaStore } from "../../src/api/creates/saga-store.ts";
+import type { SagaWrite } from "../../src/api/creates/saga-write.ts";
+import type { CreateContext } from "../../src/api/creates/steps/context.ts";
+import type { Transactions } from "../../src/api/database/gated-database.ts";
+import { HostStore } from "../../src/api/hosts/host-store.ts";
+import type { HostEvent } from "../../src/api/hosts/outbox.ts";
+import { applyChanges } from "../../src/api/machines/machine-store.ts";
 import type { Ledger } from "../../src/hostd/domain/ledger.ts";
 import type { Step } from "../../src/lib/saga/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";

@@ -1,4 +1,4 @@
-import type { HostEntry } from "../../src/api/domain/host-table.ts";
+import type { HostEntry } from "../../src/api/hosts/host-table.ts";
 import { startApi } from "./api.ts";
 import type { Guards } from "./guards.ts";
 import { SimHost } from "./host.ts";

@@ -1,5 +1,5 @@
-import { HostStore } from "../../src/api/adapters/host-store.ts";
-import { SagaStore } from "../../src/api/adapters/saga-store.ts";
+import { SagaStore } from "../../src/api/creates/saga-store.ts";
+import { HostStore } from "../../src/api/hosts/host-store.ts";
 import { Ledger, type LedgerOptions } from "../../src/hostd/domain/ledger.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { ApiSurroundings } from "./api.ts";

@@ -1,6 +1,6 @@
-import { machineFrom } from "../../src/api/convert-machine.ts";
-import type { Award } from "../../src/api/create/context.ts";
-import type { Machine as ApiMachine } from "../../src/api/domain/machine.ts";
+import type { Award } from "../../src/api/creates/steps/context.ts";
+import { machineFrom } from "../../src/api/machines/convert-machine.ts";
+import type { Machine as ApiMachine } from "../../src/api/machines/machine.ts";
 import type { Store } from "../../src/hostd/adapters/store.ts";
 import { machineToProto } from "../../src/hostd/convert.ts";
 import type { HostIdentity } from "../../src/hostd/convert-host.ts";

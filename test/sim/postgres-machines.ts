@@ -1,4 +1,4 @@
-import type { Machine, MachineEvent, MachineState } from "../../src/api/domain/machine.ts";
+import type { Machine, MachineEvent, MachineState } from "../../src/api/machines/machine.ts";
 import { changed, type Does, type Run, rows } from "./postgres-statements.ts";
 import { type MachineRow, put } from "./postgres-tables.ts";
 

@@ -1,4 +1,4 @@
-import type { SagaStatus } from "../../src/api/adapters/saga-row.ts";
+import type { SagaStatus } from "../../src/api/creates/saga-row.ts";
 import { insertMachine, type Placed, placeMachine, recordMachine, type Said } from "./postgres-machines.ts";
 import { changed, type Does, type Run, rows } from "./postgres-statements.ts";
 import { put, type SagaTableRow } from "./postgres-tables.ts";
@@ -12,7 +12,7 @@ type Inserted = [
   ...[requestId: string | null, hash: Buffer, request: Json, state: Json, traceparent: string],
   ...[owner: string, leaseMs: number],
 ];
-/** The values of `saga_write`, see src/api/adapters/saga-writes.ts. */
+/** The values of `saga_write`, see src/api/creates/saga-write.ts. */
 type Written = [
   ...[id: string, owner: string, entries: Json, state: Json, status: SagaStatus, fault: Json | null],
   ...[releaseMs: number | null, steps: Json, place: Json | null, said: Json | null, snapshot: Json | null],

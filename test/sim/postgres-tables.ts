@@ -1,6 +1,6 @@
-import type { SagaRow } from "../../src/api/adapters/saga-row.ts";
-import type { HostEntry } from "../../src/api/domain/host-table.ts";
-import type { Machine, MachineEvent, MachineState } from "../../src/api/domain/machine.ts";
+import type { SagaRow } from "../../src/api/creates/saga-row.ts";
+import type { HostEntry } from "../../src/api/hosts/host-table.ts";
+import type { Machine, MachineEvent, MachineState } from "../../src/api/machines/machine.ts";
 
 /** A row of `machines`. */
 export interface MachineRow {

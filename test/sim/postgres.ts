@@ -1,4 +1,4 @@
-import type { Transactions } from "../../src/api/adapters/gated-database.ts";
+import type { Transactions } from "../../src/api/database/gated-database.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import type { Result, Statement, Transaction } from "../../src/lib/stores/postgres.ts";
 import { execute } from "./postgres-statements.ts";

@@ -1,5 +1,5 @@
-import type { CreateRequest } from "../../src/api/domain/create-state.ts";
-import type { Machine } from "../../src/api/domain/machine.ts";
+import type { CreateRequest } from "../../src/api/creates/steps/create-state.ts";
+import type { Machine } from "../../src/api/machines/machine.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
 import type { CreateCall } from "./api.ts";

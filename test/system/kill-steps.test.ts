@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createSaga } from "../../src/api/create/steps.ts";
+import { createSaga } from "../../src/api/creates/steps/steps.ts";
 import { Random } from "../sim/random.ts";
 import { describePoint, type KillPoint } from "../support/kill-points.ts";
 import { OPERATIONS } from "./kill-operations.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { CreateContext } from "../../../src/api/create/context.ts";
+import type { CreateContext } from "../../../src/api/creates/steps/context.ts";
 import type { Saga } from "../../../src/lib/saga/saga.ts";
 import { CreateWorld, DyingDatabase, STEPS } from "./create-fixture.ts";
 import { NOTHING_LEFT, type World } from "./fixture.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { housekeep } from "../../../src/api/adapters/housekeeping.ts";
-import { SagaStore } from "../../../src/api/adapters/saga-store.ts";
-import { InDoubtResolver } from "../../../src/api/create/in-doubt-resolver.ts";
+import { InDoubtResolver } from "../../../src/api/creates/in-doubt-resolver.ts";
+import { SagaStore } from "../../../src/api/creates/saga-store.ts";
+import { housekeep } from "../../../src/api/maintenance/retention.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { CreateWorld } from "./create-fixture.ts";
 import type { World } from "./fixture.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { CreateContext } from "../../../src/api/create/context.ts";
+import type { CreateContext } from "../../../src/api/creates/steps/context.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import type { Step } from "../../../src/lib/saga/saga.ts";
 import { CreateWorld, STEPS } from "./create-fixture.ts";

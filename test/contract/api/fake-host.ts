@@ -1,4 +1,4 @@
-import { ulid } from "../../../src/api/domain/ulid.ts";
+import { ulid } from "../../../src/api/maintenance/ulid.ts";
 import {
   type Hold,
   type HostServiceServer,

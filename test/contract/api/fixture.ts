@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import pg from "pg";
 import { type Api, openApi } from "../../../src/api/api.ts";
-import type { ImageResolver } from "../../../src/api/create/context.ts";
-import type { ImageRef } from "../../../src/api/domain/machine.ts";
+import type { ImageResolver } from "../../../src/api/creates/steps/context.ts";
+import type { ImageRef } from "../../../src/api/machines/machine.ts";
 import {
   AnnounceHostRequest,
   HostReportsServiceClient,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { exposeApi } from "../../../src/api/adapters/metrics.ts";
+import { exposeApi } from "../../../src/api/metrics.ts";
 import { metric } from "../../support/metrics-page.ts";
 import { type TestApi, World } from "./fixture.ts";
 

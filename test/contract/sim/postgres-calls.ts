@@ -1,13 +1,13 @@
 import fc from "fast-check";
-import { CreateStore, type Intent } from "../../../src/api/adapters/create-store.ts";
-import type { Transactions } from "../../../src/api/adapters/gated-database.ts";
-import { HostStore } from "../../../src/api/adapters/host-store.ts";
-import { LeaseStore } from "../../../src/api/adapters/lease-store.ts";
-import { MachineStore } from "../../../src/api/adapters/machine-store.ts";
-import type { StoredSaga } from "../../../src/api/adapters/saga-row.ts";
-import { SagaStore } from "../../../src/api/adapters/saga-store.ts";
-import { type CreateRequest, NOT_BEGUN } from "../../../src/api/domain/create-state.ts";
-import type { Machine, MachineEvent, MachineState } from "../../../src/api/domain/machine.ts";
+import { CreateStore, type Intent } from "../../../src/api/creates/intent-store.ts";
+import type { StoredSaga } from "../../../src/api/creates/saga-row.ts";
+import { SagaStore } from "../../../src/api/creates/saga-store.ts";
+import { type CreateRequest, NOT_BEGUN } from "../../../src/api/creates/steps/create-state.ts";
+import type { Transactions } from "../../../src/api/database/gated-database.ts";
+import { HostStore } from "../../../src/api/hosts/host-store.ts";
+import type { Machine, MachineEvent, MachineState } from "../../../src/api/machines/machine.ts";
+import { MachineStore } from "../../../src/api/machines/machine-store.ts";
+import { LeaseStore } from "../../../src/api/maintenance/lease-store.ts";
 
 /** Few of each, so that calls meet. Longer than any pause of a busy machine, or over. */
 const LEASES_MS = [60_000, -60_000] as const;

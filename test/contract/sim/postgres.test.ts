@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Transactions } from "../../../src/api/adapters/gated-database.ts";
-import type { MachineStore } from "../../../src/api/adapters/machine-store.ts";
-import { parseMachineId } from "../../../src/api/domain/machine-id.ts";
+import type { Transactions } from "../../../src/api/database/gated-database.ts";
+import { parseMachineId } from "../../../src/api/machines/machine-id.ts";
+import type { MachineStore } from "../../../src/api/machines/machine-store.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { migrate } from "../../../src/lib/stores/migrate.ts";

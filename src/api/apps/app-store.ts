@@ -1,0 +1,108 @@
+import { Fault } from "../../lib/runtime/fault.ts";
+import type { Transactions } from "../database/gated-database.ts";
+import { orgNotFound } from "../orgs/organization-store.ts";
+import { banned, type Standing } from "../orgs/quota.ts";
+import { type App, appNotEmpty, appNotFound } from "./app.ts";
+
+/** Apps in the central record. */
+export class AppStore {
+  readonly #db: Transactions;
+
+  constructor(db: Transactions) {
+    this.#db = db;
+  }
+
+  /** Creates an app. @throws Fault `APP_NAME_TAKEN`, `ORG_NOT_FOUND`, `ORG_BANNED` */
+  create(name: string, org: string): Promise<App> {
+    return this.#db.transaction(async (tx) => {
+      const { rows: orgs } = await tx.query<{ standing: Standing }>({
+        name: "app_create_org",
+        text: "select standing from organizations where slug = $1 for share",
+        values: [org],
+      });
+      if (!orgs[0]) throw orgNotFound(org);
+      if (orgs[0].standing === "banned") throw banned(org);
+      const { rows } = await tx.query<{ create_time: Date }>({
+        name: "app_create",
+        text: "insert into apps (name, org) values ($1, $2) on conflict (name) do nothing returning create_time",
+        values: [name, org],
+      });
+      if (!rows[0]) throw taken(name);
+      return { name, org, createTimeMs: rows[0].create_time.getTime(), machineCount: 0 };
+    });
+  }
+
+  /** Reads an app of an organisation. @throws Fault `APP_NOT_FOUND` */
+  async get(name: string, org: string): Promise<App> {
+    const { rows } = await this.#db.query<Row>({
+      name: "app_get",
+      text: `${SELECT} where a.name = $1 and a.org = $2`,
+      values: [name, org],
+    });
+    if (!rows[0]) throw appNotFound(name);
+    return toApp(rows[0]);
+  }
+
+  /** Reads a page of an organisation's apps by name, from after `after` on. */
+  async list(org: string, after: string, limit: number): Promise<readonly App[]> {
+    const { rows } = await this.#db.query<Row>({
+      name: "app_list",
+      text: `${SELECT} where a.org = $1 and a.name > $2 order by a.name limit $3`,
+      values: [org, after, limit],
+    });
+    return rows.map(toApp);
+  }
+
+  /** Deletes an app that has no machines, nor any that is being created. @throws Fault `APP_NOT_FOUND`, `APP_NOT_EMPTY` */
+  delete(name: string, org: string): Promise<void> {
+    return this.#db.transaction(async (tx) => {
+      // Waits for creates that hold the app, and makes those that come later find it gone.
+      const locked = await tx.query({
+        name: "app_lock",
+        text: "select 1 from apps where name = $1 and org = $2 for update",
+        values: [name, org],
+      });
+      if (locked.rowCount === 0) throw appNotFound(name);
+      const { rows } = await tx.query<{ placed: string; unplaced: string }>({
+        name: "app_machines",
+        text: `select count(id) as placed, count(*) filter (where id is null) as unplaced
+                 from machines where app = $1 and state <> 'destroyed'`,
+        values: [name],
+      });
+      const placed = Number(rows[0]?.placed ?? 0);
+      const unplaced = Number(rows[0]?.unplaced ?? 0);
+      if (placed > 0) throw appNotEmpty(name, placed + unplaced, "destroy them first, or force it");
+      if (unplaced > 0) throw appNotEmpty(name, unplaced, "they are being created; try again when they are");
+      await tx.query({ name: "app_delete", text: "delete from apps where name = $1", values: [name] });
+    });
+  }
+}
+
+interface Row {
+  readonly name: string;
+  readonly org: string;
+  readonly create_time: Date;
+  readonly machines: string;
+}
+
+const SELECT = `select a.name, a.org, a.create_time,
+    (select count(*) from machines m where m.app = a.name and m.state <> 'destroyed') as machines
+  from apps a`;
+
+function toApp(row: Row): App {
+  return {
+    name: row.name,
+    org: row.org,
+    createTimeMs: row.create_time.getTime(),
+    machineCount: Number(row.machines),
+  };
+}
+
+function taken(name: string): Fault {
+  return new Fault(
+    "ALREADY_EXISTS",
+    "APP_NAME_TAKEN",
+    `the app name ${name} is taken; names are shared by all organisations, choose another`,
+    { app: name },
+  );
+}

@@ -1,0 +1,19 @@
+import { createHash } from "node:crypto";
+import type { CreateRequest } from "./steps/create-state.ts";
+
+/** A digest of what is asked for: equal for equal requests, whatever the order of their maps and whichever api is asked. */
+export function requestHash({ region, regions: _, regionAsked = region, ...rest }: CreateRequest): Buffer {
+  return createHash("sha256")
+    .update(canonical({ ...rest, region: regionAsked }))
+    .digest();
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const fields = Object.entries(value)
+    .filter(([, field]) => field !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`);
+  return `{${fields.join(",")}}`;
+}

@@ -1,0 +1,88 @@
+import type { Queries } from "../../lib/stores/postgres.ts";
+import type { Transactions } from "../database/gated-database.ts";
+import { toJson } from "../database/json.ts";
+import { applyChanges } from "../machines/machine-store.ts";
+import { type HostEntry, numberTaken } from "./host-table.ts";
+import { type HostEvent, planBatch } from "./outbox.ts";
+
+/** Hosts in the central record, and how far each one's events have been applied. */
+export class HostStore {
+  readonly #db: Transactions;
+
+  constructor(db: Transactions) {
+    this.#db = db;
+  }
+
+  /** Writes what a host says of itself. @throws Fault `HOST_NUMBER_TAKEN` when the number belongs to another identity */
+  async announce(entry: HostEntry): Promise<void> {
+    const { rowCount } = await this.#db.query({
+      name: "host_announce",
+      text: `insert into hosts as h (number, identity, entry) values ($1, $2, $3)
+             on conflict (number) do update set entry = excluded.entry, update_time = now()
+              where h.identity = excluded.identity`,
+      values: [entry.number, entry.identity, toJson(entry)],
+    });
+    if (rowCount === 0) throw await this.#taken(this.#db, entry.number);
+  }
+
+  /** Hosts whose entries changed since `since`, by Postgres' clock; all of them without it. */
+  async changedSince(
+    since: Date | undefined,
+  ): Promise<{ readonly entries: readonly HostEntry[]; readonly now: Date }> {
+    // An announcement that began earlier may commit later: look back a little further.
+    const { rows } = await this.#db.query<{ entry: HostEntry | null; now: Date }>({
+      name: "host_changed_since",
+      text: `select h.entry, n.now from (select now() as now) n
+               left join hosts h on h.update_time >= coalesce($1::timestamptz - interval '10 seconds', '-infinity')`,
+      values: [since ?? null],
+    });
+    return {
+      entries: rows.flatMap((row) => (row.entry ? [row.entry] : [])),
+      now: rows[0]?.now ?? new Date(0),
+    };
+  }
+
+  /**
+   * Applies a host's events in one transaction, each once. Several apis may be told at the same time: the row of the host makes them take turns.
+   *
+   * @returns the last sequence applied
+   * @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`
+   */
+  applyEvents(hostNumber: number, identity: string, events: readonly HostEvent[]): Promise<bigint> {
+    return this.#db.transaction(async (tx) => {
+      await tx.query({
+        name: "host_meet",
+        text: "insert into hosts (number, identity) values ($1, $2) on conflict (number) do nothing",
+        values: [hostNumber, identity],
+      });
+      const { rows } = await tx.query<{ identity: string; applied_sequence: string }>({
+        name: "host_lock",
+        text: "select identity, applied_sequence from hosts where number = $1 for update",
+        values: [hostNumber],
+      });
+      if (rows[0]?.identity !== identity) throw await this.#taken(tx, hostNumber);
+      const before = BigInt(rows[0].applied_sequence);
+      const batch = planBatch(before, events);
+      if (batch.applied === before) return before;
+      // With the commit right behind: while a machine's row is locked nobody waits for Postgres to be told the next thing from far away.
+      await Promise.all([
+        applyChanges(tx, batch.machines, batch.events),
+        tx.commit({
+          name: "host_applied",
+          text: "update hosts set applied_sequence = $2 where number = $1",
+          values: [hostNumber, batch.applied.toString()],
+        }),
+      ]);
+      return batch.applied;
+    });
+  }
+
+  async #taken(db: Queries, number: number) {
+    const { rows } = await db.query<{ name: string | null }>({
+      name: "host_owner",
+      text: "select entry->>'name' as name from hosts where number = $1",
+      values: [number],
+    });
+    return numberTaken(number, rows[0]?.name ?? "");
+  }
+}

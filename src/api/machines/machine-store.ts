@@ -1,0 +1,211 @@
+import type { Queries, Statement } from "../../lib/stores/postgres.ts";
+import type { Transactions } from "../database/gated-database.ts";
+import { toJson } from "../database/json.ts";
+import type { KnownMachine } from "../maintenance/plan-sweep.ts";
+import type { Machine, MachineEvent, MachineState } from "./machine.ts";
+import type { MachineId } from "./machine-id.ts";
+import type { MachineRecord } from "./machines.ts";
+
+/** Which machines are wanted. */
+export interface MachineQuery {
+  readonly org: string;
+  /** Absent: of all apps. */
+  readonly app?: string;
+  readonly states: readonly MachineState[];
+  /** The keys of the last machine of the page before. */
+  readonly after?: PageKey;
+  readonly limit: number;
+}
+
+/** Where a machine is in the order of lists: oldest first. */
+export interface PageKey {
+  /** Exact to the microsecond, which a Date is not. */
+  readonly createTime: string;
+  readonly createId: string;
+}
+
+/** A machine in a list, and its place there. */
+export interface ListedMachine {
+  readonly machine: Machine;
+  readonly key: PageKey;
+}
+
+/** Machines in the central record, as their hosts last described them. */
+export class MachineStore implements MachineRecord {
+  readonly #db: Transactions;
+
+  constructor(db: Transactions) {
+    this.#db = db;
+  }
+
+  async find(id: MachineId, org: string): Promise<Machine | undefined> {
+    const { rows } = await this.#db.query<{ snapshot: Machine; events: MachineEvent[] }>({
+      name: "machine_find",
+      text: `select snapshot, array(select e.event from machine_events e where e.machine_id = m.id
+                                     order by e.id desc limit 20) as events
+               from machines m where id = $1 and ($2 = '' or org = $2) and snapshot is not null`,
+      values: [id, org],
+    });
+    return rows[0] && { ...rows[0].snapshot, events: rows[0].events };
+  }
+
+  /** Reads a page, oldest first; each machine has its newest event only. */
+  async list(query: MachineQuery): Promise<readonly ListedMachine[]> {
+    const column = query.app === undefined ? "org" : "app";
+    const { rows } = await this.#db.query<ListRow>({
+      name: `machine_list_${column}`,
+      text: `select m.snapshot, m.create_time::text as create_key, m.create_id,
+                    (select e.event from machine_events e where e.machine_id = m.id order by e.id desc limit 1) as event
+               from machines m
+              where m.${column} = $1 and m.org = $2 and m.state = any($3) and m.snapshot is not null
+                and (m.create_time, m.create_id) > ($4::timestamptz, $5::uuid)
+              order by m.create_time, m.create_id limit $6`,
+      values: [
+        query.app ?? query.org,
+        query.org,
+        query.states,
+        query.after?.createTime ?? "-infinity",
+        query.after?.createId ?? NIL,
+        query.limit,
+      ],
+    });
+    return rows.map((row) => ({
+      machine: { ...row.snapshot, events: row.event ? [row.event] : [] },
+      key: { createTime: row.create_key, createId: row.create_id },
+    }));
+  }
+
+  /** What the record knows of a host's machines, destroyed ones not counted. */
+  async ofHost(hostNumber: number): Promise<readonly KnownMachine[]> {
+    const { rows } = await this.#db.query<KnownRow>({
+      name: "machine_of_host",
+      text: "select id, state, generation, recorded from machines where host_number = $1 and state <> 'destroyed'",
+      values: [hostNumber],
+    });
+    return rows.map(toKnown);
+  }
+
+  /** What the record knows of these machines, destroyed ones too. */
+  async known(ids: readonly string[]): Promise<readonly KnownMachine[]> {
+    const { rows } = await this.#db.query<KnownRow>({
+      name: "machine_known",
+      text: "select id, state, generation, recorded from machines where id = any($1)",
+      values: [ids],
+    });
+    return rows.map(toKnown);
+  }
+
+  /** Machines of an app that are not destroyed and are on a host. */
+  async ofApp(app: string, org: string, limit: number): Promise<readonly string[]> {
+    const { rows } = await this.#db.query<{ id: string }>({
+      name: "machine_of_app",
+      text: `select id from machines where app = $1 and org = $2 and state <> 'destroyed' and id is not null
+              order by create_time limit $3`,
+      values: [app, org, limit],
+    });
+    return rows.map((row) => row.id);
+  }
+
+  /** Takes over what hosts say of machines, and their events. Older views of a machine than the record has are left out. */
+  apply(machines: readonly Machine[], events: readonly MachineEventOf[]): Promise<void> {
+    return this.#db.transaction((tx) => applyChanges(tx, machines, events));
+  }
+
+  /**
+   * A host does not have a machine that it should have: the record says destroyed, with an event that says why. Does nothing when the
+   * record has changed since.
+   */
+  async markLost(machine: KnownMachine, event: MachineEvent): Promise<boolean> {
+    return this.#db.transaction(async (tx) => {
+      const { rowCount } = await tx.query({
+        name: "machine_mark_lost",
+        text: `update machines
+                  set state = 'destroyed', generation = generation + 1, update_time = now(),
+                      snapshot = snapshot || jsonb_build_object('state', 'destroyed', 'generation', (generation + 1)::text,
+                                                                'updateTimeMs', $3::bigint, 'serviceAddresses', '[]'::jsonb)
+                where id = $1 and generation = $2 and state <> 'destroyed'`,
+        values: [machine.id, machine.generation, event.timeMs],
+      });
+      if (rowCount > 0) await applyChanges(tx, [], [{ machineId: machine.id, event }]);
+      return rowCount > 0;
+    });
+  }
+}
+
+/** An event and whose it is. */
+export interface MachineEventOf {
+  readonly machineId: string;
+  readonly event: MachineEvent;
+}
+
+/**
+ * Applies machines by generation and adds events, two statements however many, sent together. Machines that the record does not know are left
+ * out, and destroyed is for good: the name may have been given to another since.
+ */
+export async function applyChanges(
+  tx: Queries,
+  machines: readonly Machine[],
+  events: readonly MachineEventOf[],
+): Promise<void> {
+  await Promise.all([
+    ...(machines.length > 0 ? [tx.query(machinesStatement(machines))] : []),
+    ...(events.length > 0 ? [tx.query(eventsStatement(events))] : []),
+  ]);
+}
+
+function machinesStatement(machines: readonly Machine[]): Statement {
+  return {
+    name: "machine_apply",
+    text: `update machines m
+              set state = u.state, generation = u.generation, snapshot = u.snapshot, update_time = now()
+             from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as u (id, state, generation, snapshot)
+            where m.id = u.id and m.state <> 'destroyed' and (m.generation < u.generation or m.snapshot is null)`,
+    values: [
+      machines.map((machine) => machine.id),
+      machines.map((machine) => machine.state),
+      machines.map((machine) => machine.generation),
+      machines.map((machine) => toSnapshot(machine)),
+    ],
+  };
+}
+
+function eventsStatement(events: readonly MachineEventOf[]): Statement {
+  return {
+    name: "machine_events_add",
+    text: `insert into machine_events (machine_id, id, event)
+           select u.machine_id, u.id, u.event
+             from unnest($1::text[], $2::text[], $3::jsonb[]) as u (machine_id, id, event)
+            where exists (select 1 from machines m where m.id = u.machine_id)
+               on conflict do nothing`,
+    values: [
+      events.map(({ machineId }) => machineId),
+      events.map(({ event }) => event.id),
+      events.map(({ event }) => toJson(event)),
+    ],
+  };
+}
+
+/** A machine as it is stored: its events are kept apart. */
+export function toSnapshot(machine: Machine): string {
+  return toJson({ ...machine, events: [] });
+}
+
+interface ListRow {
+  readonly snapshot: Machine;
+  readonly create_key: string;
+  readonly create_id: string;
+  readonly event: MachineEvent | null;
+}
+
+interface KnownRow {
+  readonly id: string;
+  readonly state: MachineState;
+  readonly generation: string;
+  readonly recorded: boolean;
+}
+
+const NIL = "00000000-0000-0000-0000-000000000000";
+
+function toKnown(row: KnownRow): KnownMachine {
+  return { id: row.id, state: row.state, generation: row.generation, isRecorded: row.recorded };
+}

@@ -1,0 +1,24 @@
+import { Fault, invalid } from "../../lib/runtime/fault.ts";
+import type { HostEntry } from "../hosts/host-table.ts";
+
+/**
+ * The host that an operator names: by its number, or by its name when only one is called so.
+ *
+ * @throws Fault INVALID_FIELDS, `HOST_UNKNOWN`
+ */
+export function findHost(text: string, hosts: readonly HostEntry[]): HostEntry {
+  if (text === "") throw invalid([{ field: "host", description: "is required: a number or a name" }]);
+  const byNumber = /^\d{1,7}$/.test(text) ? hosts.filter((host) => host.number === Number(text)) : [];
+  const found = byNumber.length > 0 ? byNumber : hosts.filter((host) => host.name === text);
+  const [only, ...others] = found;
+  if (only === undefined) {
+    throw new Fault("NOT_FOUND", "HOST_UNKNOWN", `there is no host ${text}`, { host: text });
+  }
+  if (others.length > 0) {
+    const numbers = found.map((host) => host.number).join(", ");
+    throw invalid([
+      { field: "host", description: `is the name of several hosts; give a number: ${numbers}` },
+    ]);
+  }
+  return only;
+}
