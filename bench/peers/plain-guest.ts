@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { type CpioEntry, writeCpio } from "../../guest/build/cpio.ts";
 import { unpackPackage } from "../../guest/build/kernel-package.ts";
 import { orderModules } from "../../guest/build/modules.ts";
-import { readManifest } from "../../src/hostd/vmm/qemu/assets.ts";
+import { readManifest } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
 import { run } from "../../tools/lib/run.ts";
 import { compile } from "../lib/program.ts";
 

@@ -17,7 +17,7 @@ import {
   type GuestManifest,
   MANIFEST,
   readManifest,
-} from "../../src/hostd/vmm/qemu/assets.ts";
+} from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
 import { extractVmlinux } from "./bzimage.ts";
 import { type CpioEntry, writeCpio } from "./cpio.ts";
 import { compileInit, initSources } from "./init.ts";

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import type { Extent } from "../../src/hostd/vmm/qemu/assets.ts";
-import { restoreDisk } from "../../src/hostd/vmm/qemu/scratch-disk.ts";
+import type { Extent } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
+import { restoreDisk } from "../../src/hostd/vmm/qemu/process/scratch-disk.ts";
 import { run } from "./run.ts";
 
 const TIMEOUT_MS = 60_000;

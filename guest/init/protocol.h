@@ -1,5 +1,5 @@
 /*
- * What host and guest say to each other. The host's side is src/hostd/vmm/qemu/protocol.ts; change both together and raise
+ * What host and guest say to each other. The host's side is src/hostd/vmm/qemu/guest-channel/protocol.ts; change both together and raise
  * PROTOCOL_VERSION.
  *
  * The guest keeps all of its state until it is destroyed: what it runs, how that began, how it ended. Every SYNC is answered with

@@ -4,7 +4,7 @@ import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } fro
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildGuest } from "../../guest/build/build.ts";
-import { loadGuestAssets, readManifest } from "../../src/hostd/vmm/qemu/assets.ts";
+import { loadGuestAssets, readManifest } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
 import { guestFolder } from "../../tools/setup/setup.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
 

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findByArgument } from "../../src/hostd/vmm/qemu/process.ts";
-import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
+import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
+import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import type { LogLine, Vmm } from "../../src/hostd/vmm/vmm.ts";
 import { type Bench, isAtRest, openBench, openVmm, qemuPid } from "./vmm-fixture.ts";
 

@@ -2,9 +2,9 @@
  * A stand-in for a hostd that is killed at a given moment of a warm start: keeps a VM waiting, launches a machine in it, and kills itself
  * with SIGKILL there. Arguments: data directory, image, VM id, moment.
  */
-import { Agent } from "../../src/hostd/vmm/qemu/agent.ts";
-import { Qmp } from "../../src/hostd/vmm/qemu/qmp.ts";
-import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
+import { Agent } from "../../src/hostd/vmm/qemu/guest-channel/agent.ts";
+import { Qmp } from "../../src/hostd/vmm/qemu/process/qmp.ts";
+import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
 import { openVmm, plainWorkload } from "./vmm-fixture.ts";
 

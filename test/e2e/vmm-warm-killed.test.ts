@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { clearWaiting } from "../../src/hostd/vmm/qemu/clear.ts";
-import { findByArgument } from "../../src/hostd/vmm/qemu/process.ts";
-import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
+import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
+import { clearWaiting } from "../../src/hostd/vmm/qemu/process/remove-vm.ts";
+import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import { type Bench, openBench } from "./vmm-fixture.ts";
 
 let bench: Bench;

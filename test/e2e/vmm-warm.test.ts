@@ -4,9 +4,9 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { createServer } from "node:net";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findByArgument } from "../../src/hostd/vmm/qemu/process.ts";
-import { VmDirs } from "../../src/hostd/vmm/qemu/vm-dirs.ts";
-import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/waiting.ts";
+import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
+import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
+import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/warm-pool/warm-vm.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { type Bench, type Launched, openBench, openVmm, plainWorkload, qemuPid } from "./vmm-fixture.ts";
 import { holds, watchCalls } from "./vmm-watch.ts";

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { logger } from "../../lib/runtime/log.ts";
 import { replaceFileSync } from "../../lib/stores/durable-file.ts";
 import type { PoolMetrics } from "./pool-metrics.ts";
-import { type GuestAssets, loadGuestAssets } from "./qemu/assets.ts";
-import type { Acceleration } from "./qemu/command-line.ts";
-import { type Confinement, probeConfinement } from "./qemu/confinement.ts";
+import type { Acceleration } from "./qemu/process/command-line.ts";
+import { type Confinement, probeConfinement } from "./qemu/process/confinement.ts";
+import { type GuestAssets, loadGuestAssets } from "./qemu/process/guest-assets.ts";
+import { UID_SLOTS, VmDirs } from "./qemu/process/vm-dirs.ts";
 import { QemuVmm, type QemuVmmOptions } from "./qemu/qemu-vmm.ts";
-import { UID_SLOTS, VmDirs } from "./qemu/vm-dirs.ts";
 import type { StartPath, Vmm, VmmInfo } from "./vmm.ts";
 
 /** What a host may be told about its VMM. */

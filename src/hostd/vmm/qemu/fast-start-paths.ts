@@ -1,21 +1,21 @@
 import { join } from "node:path";
 import { describeError, logger } from "../../../lib/runtime/log.ts";
+import type { PhaseLog } from "../phase-log.ts";
 import type { PoolMetrics } from "../pool-metrics.ts";
 import type { Shape, StartPath, VmSink, WarmDemand, Workload } from "../vmm.ts";
-import type { Acquired } from "./acquire.ts";
-import type { BootOptions } from "./bring-up.ts";
-import { clear, clearWaiting } from "./clear.ts";
-import { forwardPorts } from "./forwards.ts";
-import { GuestVm } from "./guest-vm.ts";
-import { handOver } from "./hand-over.ts";
-import type { PhaseLog } from "./phases.ts";
-import { WarmPool } from "./pool.ts";
-import { shapeKey } from "./pool-policy.ts";
-import { restore, saveTemplate } from "./template.ts";
-import { templateKey } from "./template-key.ts";
-import { TemplateStore } from "./template-store.ts";
-import { makeWaiting, meet, poolId, type WaitingOptions, type WaitingVm } from "./waiting.ts";
-import { warmUpDisk } from "./warm-up.ts";
+import type { Acquired } from "./cold-boot.ts";
+import { GuestVm } from "./guest-channel/guest-vm.ts";
+import { forwardPorts } from "./process/port-forwards.ts";
+import { clear, clearWaiting } from "./process/remove-vm.ts";
+import type { BootOptions } from "./process/start-qemu.ts";
+import { handOver } from "./warm-pool/claim.ts";
+import { WarmPool } from "./warm-pool/pool.ts";
+import { shapeKey } from "./warm-pool/pool-policy.ts";
+import { restore, saveTemplate } from "./warm-pool/template.ts";
+import { templateKey } from "./warm-pool/template-key.ts";
+import { TemplateStore } from "./warm-pool/template-store.ts";
+import { warmUpDisk } from "./warm-pool/warm-up.ts";
+import { makeWaiting, meet, poolId, type WaitingOptions, type WaitingVm } from "./warm-pool/warm-vm.ts";
 
 /** What the fast ways to a running guest work with. */
 export interface FastOptions extends BootOptions {

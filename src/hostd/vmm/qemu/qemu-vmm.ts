@@ -1,5 +1,6 @@
 import { describeError, logger } from "../../../lib/runtime/log.ts";
 import { TimeLimit } from "../../../lib/runtime/wait.ts";
+import { PhaseLog } from "../phase-log.ts";
 import {
   LaunchError,
   type Shape,
@@ -11,16 +12,15 @@ import {
   type WarmDemand,
   type Workload,
 } from "../vmm.ts";
-import { type Acquired, bootCold } from "./acquire.ts";
-import { endProcesses, listVms } from "./clear.ts";
-import { asLaunchError } from "./failure.ts";
+import { type Acquired, bootCold } from "./cold-boot.ts";
 import { type FastOptions, FastStartPaths, type LaunchRequest } from "./fast-start-paths.ts";
-import { GuestVm } from "./guest-vm.ts";
-import { PhaseLog } from "./phases.ts";
-import { isAlive } from "./process.ts";
-import type { Qmp } from "./qmp.ts";
+import { GuestVm } from "./guest-channel/guest-vm.ts";
+import { asLaunchError } from "./guest-channel/start-failure.ts";
+import { isAlive } from "./process/process-id.ts";
+import type { Qmp } from "./process/qmp.ts";
+import { endProcesses, listVms } from "./process/remove-vm.ts";
+import { openMonitor } from "./process/spawn.ts";
 import { runWorkload, settle } from "./run-workload.ts";
-import { openMonitor } from "./spawn.ts";
 import { Turnstile } from "./turnstile.ts";
 
 /** What the QEMU adapter works with. */

@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
+import type { PhaseLog } from "../phase-log.ts";
 import { untilRecorded } from "../recorded.ts";
-import { type Acquired, markGuestPhases } from "./acquire.ts";
-import { startFailure } from "./failure.ts";
+import { type Acquired, markGuestPhases } from "./cold-boot.ts";
 import type { LaunchRequest } from "./fast-start-paths.ts";
-import type { GuestVm } from "./guest-vm.ts";
-import type { PhaseLog } from "./phases.ts";
-import { runMessage } from "./protocol.ts";
+import type { GuestVm } from "./guest-channel/guest-vm.ts";
+import { runMessage } from "./guest-channel/protocol.ts";
+import { startFailure } from "./guest-channel/start-failure.ts";
 
 const ENTROPY_BYTES = 64;
 

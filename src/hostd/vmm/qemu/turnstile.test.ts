@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Allowance } from "./allowance.ts";
+import { Allowance } from "./guest-channel/token-bucket.ts";
 import { Turnstile } from "./turnstile.ts";
 
 const never = new AbortController().signal;

@@ -1,0 +1,64 @@
+import { getSystemErrorName } from "node:util";
+import { LaunchError, type Workload } from "../../vmm.ts";
+import type { GuestState } from "./protocol.ts";
+
+/** What exec's errors mean for whoever made the image. */
+const EXEC_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "not_found",
+  ENOTDIR: "not_found",
+  EACCES: "not_executable",
+  EPERM: "not_executable",
+  ENOEXEC: "bad_format",
+};
+
+/** Says as an error why a guest could not start its workload. */
+export function startFailure(failure: GuestState["failure"], workload: Workload): LaunchError {
+  const { step, errno, detail } = failure;
+  const name = errnoName(errno);
+  const program = workload.argv[0] ?? "";
+  switch (step) {
+    case "user":
+      return new LaunchError("exec", "no_such_user", `the image knows no user or group "${workload.user}"`);
+    case "working_dir":
+      return new LaunchError(
+        "exec",
+        "bad_working_dir",
+        `working directory ${workload.workingDir} cannot be used: ${name}`,
+      );
+    case "exec": {
+      const reason = EXEC_REASONS[name] ?? "other";
+      const subject = detail === "" || detail === program ? `program "${program}"` : detail;
+      return new LaunchError("exec", reason, `${subject} ${execPhrase(reason, name)}`);
+    }
+    default:
+      return new LaunchError(
+        "vmm",
+        step,
+        `the guest failed at ${step}: ${detail}${errno ? ` (${name})` : ""}`,
+      );
+  }
+}
+
+/** Turns whatever stopped a launch into the one error a launch may end with. */
+export function asLaunchError(err: unknown, detail: string): LaunchError {
+  if (err instanceof LaunchError) return err;
+  const message = err instanceof Error ? err.message : String(err);
+  return new LaunchError("vmm", "launch_failed", detail === "" ? message : `${message}: ${detail}`, err);
+}
+
+function execPhrase(reason: string, name: string): string {
+  switch (reason) {
+    case "not_found":
+      return "does not exist in the image";
+    case "not_executable":
+      return `may not be executed (${name})`;
+    case "bad_format":
+      return "is not a program this machine can run (ENOEXEC)";
+    default:
+      return `cannot be executed: ${name}`;
+  }
+}
+
+function errnoName(errno: number): string {
+  return errno > 0 && errno < 4096 ? getSystemErrorName(-errno) : `error ${errno}`;
+}
