@@ -4,6 +4,8 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { onAbort } from "../../src/lib/runtime/abort.ts";
+import { type Backoff, backoffMs } from "../../src/lib/runtime/backoff.ts";
+import { sleep } from "../../src/lib/runtime/wait.ts";
 import { UserError } from "../../tools/lib/main.ts";
 import { program } from "../services/binaries.ts";
 import type { User } from "../services/user.ts";
@@ -40,8 +42,7 @@ export interface PartSpec {
 /** How a part is doing. `waiting`: it has ended unasked, and is started again after a pause. */
 export type PartState = "stopped" | "starting" | "ready" | "waiting";
 
-const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 10_000;
+const RESTART: Backoff = { firstMs: 200, maxMs: 10_000 };
 /** A process that ran this long was well: the next pause is short again. */
 const SETTLED_MS = 30_000;
 /** So many ends before it was ever ready mean that it will not be. */
@@ -158,8 +159,7 @@ export class Part extends EventEmitter<{ change: [] }> {
       if (Date.now() - startedAt > SETTLED_MS) failures = 0;
       this.#restarts += 1;
       this.emit("change");
-      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      await sleep(backoffMs(RESTART, failures), signal);
     }
     first.reject(signal.reason);
     this.#become("stopped");

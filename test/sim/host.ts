@@ -13,6 +13,7 @@ import { Machines } from "../../src/hostd/domain/machines.ts";
 import { reconcileAtStart, reconcilePins, sweep } from "../../src/hostd/domain/reconcile.ts";
 import { StartQueue } from "../../src/hostd/domain/start-queue.ts";
 import { Teardowns } from "../../src/hostd/domain/teardowns.ts";
+import { backoffMs } from "../../src/lib/runtime/backoff.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import { startLoop } from "../../src/lib/runtime/lifecycle.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
@@ -188,7 +189,7 @@ export class SimHost {
       }
       clearTimeout(overdue);
       over.abort();
-      await sleep(Math.min(100 * 2 ** failures, 2_000) * (0.5 + Math.random() / 2));
+      await sleep(backoffMs({ firstMs: 100, maxMs: 2_000 }, failures));
     }
   }
 

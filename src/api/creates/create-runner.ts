@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { serverDraining } from "../../lib/grpc/draining.ts";
 import { withRemoteParent } from "../../lib/otel/tracing.ts";
 import { onAbort } from "../../lib/runtime/abort.ts";
+import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { startLoop } from "../../lib/runtime/lifecycle.ts";
@@ -27,8 +28,7 @@ const RENEW_MS = 2_000;
 /** A create that takes longer is undone. */
 const LONGEST_MS = 15 * 60_000;
 /** An undo that failed is tried again after this, doubled each time, up to the limit. */
-const STUCK_RETRY_MS = 2_000;
-const STUCK_RETRY_MAX_MS = 5 * 60_000;
+const STUCK_RETRY: Backoff = { firstMs: 2_000, maxMs: 5 * 60_000 };
 
 /** What the runner works with. */
 export interface RunnerParts {
@@ -180,7 +180,7 @@ export class CreateRunner {
   async #settle(running: Running, attempts: number): Promise<void> {
     try {
       if (!running.hasFailed) await running.release(running.status, 0);
-      else if (running.isStuck) await running.release("stuck", backoff(attempts));
+      else if (running.isStuck) await running.release("stuck", backoffMs(STUCK_RETRY, attempts));
       else await running.release(this.#isUndone(running) ? "failed" : "undoing", 0);
     } catch (error) {
       logger.warn("the end of a create could not be stored", { create_id: running.id, error });
@@ -217,10 +217,6 @@ export class CreateRunner {
 /** A new owner's name. */
 export function newOwner(): string {
   return randomUUID();
-}
-
-function backoff(attempts: number): number {
-  return Math.min(STUCK_RETRY_MS * 2 ** Math.min(attempts, 16), STUCK_RETRY_MAX_MS);
 }
 
 function draining(): Fault {

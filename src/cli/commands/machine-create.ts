@@ -5,6 +5,7 @@ import type {
   CreateMachineResponse,
   MachinesServiceClient,
 } from "../../gen/windhover/machines/v1/machines.ts";
+import { backoffMs } from "../../lib/runtime/backoff.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import { type ConfigFlags, machineConfig } from "../parse/machine-config.ts";
 import { type PlacementFlags, placement } from "../parse/placement.ts";
@@ -115,7 +116,7 @@ async function createPatiently(
         lostAt ??= performance.now();
         if (performance.now() - lostAt > PATIENCE_MS) throw err;
         progress.note("the api does not answer; asking again with the same request id");
-        await sleep(Math.min(2_000, 200 * 2 ** Math.min(attempt, 4)), session.signal);
+        await sleep(backoffMs({ firstMs: 200, maxMs: 2_000 }, attempt), session.signal);
         session.signal.throwIfAborted();
       }
     }

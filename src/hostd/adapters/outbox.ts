@@ -4,6 +4,7 @@ import type {
   ReportEventsRequest,
 } from "../../gen/windhover/admin/v1/hosts.ts";
 import { onAbort } from "../../lib/runtime/abort.ts";
+import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
@@ -44,8 +45,7 @@ const MAX_BATCH = 500;
 const DEBOUNCE_MS = 20;
 /** That starts have begun waits this long for how they ended, so that most deliveries stay out of the way of a start that is under way. */
 const LINGER_MS = 100;
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5_000;
+const RETRY: Backoff = { firstMs: 100, maxMs: 5_000 };
 
 /**
  * Carries this host's changes to the central record: in order, at least once, by whichever api answers. What has been acknowledged is forgotten;
@@ -178,8 +178,8 @@ export class Outbox {
     // All apis are tried in quick succession before the pauses grow.
     const round = Math.floor(this.#failures / this.#options.apis.length);
     this.#failures += 1;
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** round, this.#options.longestPauseMs ?? LONGEST_PAUSE_MS);
-    await sleep(pause * (0.5 + Math.random() / 2), this.#options.signal);
+    const maxMs = this.#options.longestPauseMs ?? RETRY.maxMs;
+    await sleep(backoffMs({ ...RETRY, maxMs }, round), this.#options.signal);
   }
 
   #api(): ReportsApi {

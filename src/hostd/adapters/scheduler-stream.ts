@@ -8,6 +8,7 @@ import {
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { connect } from "../../lib/grpc/client.ts";
 import { openWire } from "../../lib/grpc/wire.ts";
+import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import type { Logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
@@ -62,8 +63,7 @@ export interface Attachment {
  * for a peer that accepts and says nothing (grpc-node 2785, seen with 1.14.7), and each attempt has a connection of its own.
  */
 const WELCOME_MS = 5_000;
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 2_000;
+const REATTACH: Backoff = { firstMs: 100, maxMs: 2_000 };
 
 /** Keeps the host attached to every scheduler replica, one stream each, until the signal aborts. Does not wait for any. */
 export function attachToSchedulers(options: AttachOptions): Attachment {
@@ -106,9 +106,7 @@ class Replica {
     const { signal } = this.#options;
     while (!signal.aborted) {
       await this.#attempt();
-      const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS);
-      // Half of it by chance: after a scheduler's restart not all hosts are to come at once.
-      await sleep(pause * (0.5 + Math.random() / 2), signal);
+      await sleep(backoffMs(REATTACH, this.#failures++), signal);
     }
   }
 

@@ -1,3 +1,4 @@
+import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import type { Vm, VmExit } from "../vmm/vmm.ts";
 import { exited, type Stamp } from "./change.ts";
@@ -9,7 +10,7 @@ import { signalName } from "./signals.ts";
 export type Step = (machine: Machine, at: Stamp) => Change | undefined;
 
 /** How often a VM that could not be destroyed is tried again: at first, and at last. */
-const DESTROY_RETRY_MS = [200, 30_000] as const;
+const DESTROY_RETRY: Backoff = { firstMs: 200, maxMs: 30_000 };
 
 /**
  * A machine on this host: its record, its VM while it has one, and the one way to change either. Changes are made one
@@ -123,15 +124,14 @@ export class Resident {
   }
 
   async #tearDown(vmId: string): Promise<void> {
-    const [first, last] = DESTROY_RETRY_MS;
-    for (let wait: number = first; !this.host.closing.aborted; wait = Math.min(2 * wait, last)) {
+    for (let failures = 0; !this.host.closing.aborted; failures += 1) {
       try {
         await this.host.vmm.destroy(vmId);
         this.host.ledger.releaseVm(this.id, vmId);
         return;
       } catch (error) {
         this.host.log.error("could not destroy a VM", { machine_id: this.id, vm_id: vmId, error });
-        await sleep(wait, this.host.closing, { ref: false });
+        await sleep(backoffMs(DESTROY_RETRY, failures), this.host.closing, { ref: false });
       }
     }
   }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { backoffMs } from "../runtime/backoff.ts";
 
 /** How often to try again, and how long to wait in between. */
 export interface RetryPolicy {
@@ -20,8 +21,10 @@ export function pause(
   askedMs: number | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const exponential = policy.baseMs * 2 ** (failed - 1) * (0.5 + Math.random());
-  return sleep(Math.min(policy.maxMs, askedMs ?? exponential), undefined, { signal });
+  const { baseMs: firstMs, maxMs } = policy;
+  const pauseMs =
+    askedMs === undefined ? backoffMs({ firstMs, maxMs }, failed - 1) : Math.min(maxMs, askedMs);
+  return sleep(pauseMs, undefined, { signal });
 }
 
 /** `Retry-After` in milliseconds: seconds or a date; undefined when absent or unusable. */

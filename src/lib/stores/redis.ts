@@ -1,5 +1,6 @@
 import { Redis as Client, type RedisOptions } from "ioredis";
 import { SpanKind, withSpan } from "../otel/tracing.ts";
+import { backoffMs } from "../runtime/backoff.ts";
 import { Fault } from "../runtime/fault.ts";
 import { type Logger, logger } from "../runtime/log.ts";
 import { within } from "../runtime/wait.ts";
@@ -34,7 +35,7 @@ export class Redis {
       commandTimeout: this.#commandTimeoutMs,
       maxRetriesPerRequest: 1,
       connectTimeout: 2_000,
-      retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 2_000),
+      retryStrategy: (attempt: number) => backoffMs({ firstMs: 50, maxMs: 2_000 }, attempt),
     } satisfies RedisOptions;
     const path = /^(?:unix:(?:\/\/(?=\/))?)?(\/.*)$/.exec(address)?.[1];
     const url = /^rediss?:\/\//.test(address) ? address : `redis://${address}`;
