@@ -13,6 +13,7 @@ export interface Check {
 const ALWAYS: readonly Check[] = [
   { name: "format and lint", command: ["biome", "ci", "--colors=off"] },
   { name: "types", command: ["tsc", "-p", "tsconfig.json", "--pretty", "false"] },
+  { name: "imports", command: ["node", "tools/check/imports.ts"] },
   { name: "contracts: lint", command: ["buf", "lint"] },
 ];
 

@@ -1,0 +1,148 @@
+/**
+ * Checks who imports whom: `node tools/check/imports.ts`.
+ *
+ * Rules for single imports are the data in `import-rules.ts`. Cycles have one rule, for files and folders alike: the entries of a
+ * folder (its files, and each sub-folder as a whole) import each other in one direction only. So a sub-folder may import a file
+ * of its parent folder, unless that file imports something in the sub-folder, directly or through others; and two folders side by
+ * side never import each other, whichever of their files do so. Type imports count. Test files (`*.test.ts`) are left out of
+ * cycles: nothing imports them.
+ */
+import { globSync, readFileSync } from "node:fs";
+import { join, matchesGlob, posix } from "node:path";
+import { pathToFileURL } from "node:url";
+import { ROOT } from "../lib/paths.ts";
+import { PENDING_RULES, RULES, type Rule } from "./import-rules.ts";
+
+/** One import statement, or one `import()` of a literal. */
+export interface Import {
+  /** Path of a file, relative to the project. */
+  readonly from: string;
+  /** Path of a file, or the name of a package: `pg`, `node:fs`. */
+  readonly to: string;
+}
+
+const SOURCES = "{src,otel,dev,tools,guest,bench,test}/**/*.{ts,mjs}";
+const SPECIFIER = /^(?:import|export|\}).*?from "([^"]+)"|^import "([^"]+)"|\bimport\("([^"]+)"\)/gm;
+
+/** Reads the imports of all sources below `root`, generated code excepted. */
+export function readImports(root: string): readonly Import[] {
+  return globSync(SOURCES, { cwd: root })
+    .filter((file) => !file.startsWith("src/gen/"))
+    .sort()
+    .flatMap((from) => {
+      const text = readFileSync(join(root, from), "utf8");
+      return [...text.matchAll(SPECIFIER)].map(([, ...names]) => {
+        const specifier = names.find((name) => name !== undefined) ?? "";
+        const to = specifier.startsWith(".") ? posix.join(posix.dirname(from), specifier) : specifier;
+        return { from, to };
+      });
+    });
+}
+
+/** Describes every import that breaks a rule. */
+export function brokenRules(imports: readonly Import[], rules: readonly Rule[]): readonly string[] {
+  return imports.flatMap(({ from, to }) =>
+    rules
+      .filter((rule) => matches(rule.from, from) && matches(rule.to, to))
+      .map(({ says }) => `${from} imports ${to}: ${says}`),
+  );
+}
+
+/** Describes every cycle between the entries of a folder, with an import for each arrow. */
+export function cycles(imports: readonly Import[]): readonly string[] {
+  const folders = new Map<string, Map<string, Map<string, Import>>>();
+  for (const each of imports) {
+    if (each.from.includes(".test.") || !isFile(each.to)) continue;
+    const [folder, a, b] = split(each);
+    if (a === b) continue;
+    const arrows = getOrAdd(folders, folder, () => new Map<string, Map<string, Import>>());
+    const targets = getOrAdd(arrows, a, () => new Map<string, Import>());
+    getOrAdd(targets, b, () => each);
+  }
+  return [...folders].flatMap(([folder, arrows]) =>
+    components(arrows).map((entries) => describeCycle(folder, entries, arrows)),
+  );
+}
+
+function matches(patterns: readonly string[], path: string): boolean {
+  const [refused, wanted] = [true, false].map((isRefusal) =>
+    patterns
+      .filter((pattern) => pattern.startsWith("!") === isRefusal)
+      .map((pattern) => pattern.replace("!", "")),
+  );
+  return (
+    !!wanted?.some((each) => matchesGlob(path, each)) && !refused?.some((each) => matchesGlob(path, each))
+  );
+}
+
+/** Packages have no extension; generated code imports nothing of ours. */
+function isFile(path: string): boolean {
+  return /\.(ts|mjs)$/.test(path) && !path.startsWith("src/gen/");
+}
+
+/** The deepest folder that holds both ends, and the entries of it that do. */
+function split({ from, to }: Import): readonly [folder: string, from: string, to: string] {
+  const [a, b] = [from.split("/"), to.split("/")];
+  let depth = 0;
+  while (a[depth] === b[depth] && depth < a.length - 1) depth++;
+  return [a.slice(0, depth).join("/"), a[depth] ?? "", b[depth] ?? ""];
+}
+
+/** The sets of entries that reach each other. */
+function components(arrows: ReadonlyMap<string, ReadonlyMap<string, unknown>>): readonly string[][] {
+  const reachable = new Map([...arrows.keys()].map((entry) => [entry, reach(entry, arrows)]));
+  const seen = new Set<string>();
+  return [...arrows.keys()].flatMap((entry) => {
+    if (seen.has(entry) || !reachable.get(entry)?.has(entry)) return [];
+    const members = [...arrows.keys()].filter(
+      (other) => reachable.get(entry)?.has(other) && reachable.get(other)?.has(entry),
+    );
+    for (const member of members) seen.add(member);
+    return [members];
+  });
+}
+
+function reach(
+  entry: string,
+  arrows: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
+): ReadonlySet<string> {
+  const found = new Set<string>();
+  const open = [entry];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    for (const target of arrows.get(next)?.keys() ?? []) {
+      if (!found.has(target)) open.push(target);
+      found.add(target);
+    }
+  }
+  return found;
+}
+
+function describeCycle(
+  folder: string,
+  entries: readonly string[],
+  arrows: ReadonlyMap<string, ReadonlyMap<string, Import>>,
+): string {
+  const examples = entries.flatMap((entry) =>
+    entries.flatMap((other) => {
+      const example = arrows.get(entry)?.get(other);
+      return example === undefined
+        ? []
+        : [`\n    ${entry} -> ${other}: ${example.from} imports ${example.to}`];
+    }),
+  );
+  return `${folder === "" ? "the project" : folder}: a cycle of ${entries.join(", ")}${examples.join("")}`;
+}
+
+function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const value = map.get(key) ?? make();
+  map.set(key, value);
+  return value;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const imports = readImports(ROOT);
+  const pending = () => [...brokenRules(imports, PENDING_RULES), ...cycles(imports)];
+  const findings = process.argv.includes("--pending") ? pending() : brokenRules(imports, RULES);
+  for (const finding of findings) process.stdout.write(`${finding}\n`);
+  process.exitCode = findings.length === 0 ? 0 : 1;
+}
