@@ -10,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   type GuestFile,
@@ -27,6 +27,7 @@ import { type Log, run } from "./run.ts";
 import { makeScratchTemplate } from "./scratch.ts";
 import { makeWarmUpImage, WARM_UP_SOURCE } from "./warm-up-image.ts";
 
+const GUEST = join(import.meta.dirname, "..");
 const STRIP_TIMEOUT_MS = 30_000;
 const KEPT_SETS = 3;
 const DRAFT = ".build-";
@@ -140,12 +141,14 @@ function initramfs(init: Buffer, modules: readonly Module[]): CpioEntry[] {
 }
 
 function hashSources(): string {
-  const own = readdirSync(import.meta.dirname).filter((file) => !file.endsWith(".test.ts"));
+  const scripts = readdirSync(import.meta.dirname)
+    .filter((file) => !file.endsWith(".test.ts"))
+    .sort()
+    .map((file) => join(import.meta.dirname, file));
   const hash = createHash("sha256");
-  const scripts = own.sort().map((each) => join(import.meta.dirname, each));
   for (const file of [...scripts, ...initSources(), WARM_UP_SOURCE]) {
     hash
-      .update(`${basename(file)}\0`)
+      .update(`${relative(GUEST, file)}\0`)
       .update(readFileSync(file))
       .update("\0");
   }

@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { COMPILER_FLAGS, INIT_SOURCES } from "./init.ts";
+import { COMPILER_FLAGS } from "./init.ts";
 import { run } from "./run.ts";
 
 /** The program that a guest runs in a rehearsal. */
-export const WARM_UP_SOURCE = join(INIT_SOURCES, "warm_up/program.c");
+export const WARM_UP_SOURCE = join(import.meta.dirname, "../warm-up/program.c");
 /** Its path in the image. */
 export const WARM_UP_PROGRAM = "/bin/warm-up";
 

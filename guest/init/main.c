@@ -12,11 +12,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "agent.h"
-#include "devices.h"
-#include "net.h"
-#include "root.h"
-#include "sys.h"
+#include "agent/agent.h"
+#include "system/devices.h"
+#include "system/net.h"
+#include "workload/root.h"
+#include "system/sys.h"
 
 enum { DEVICE_WAIT_MS = 30000, OPEN_FILES = 65536, RING_BYTES = 384 * 1024 };
 

@@ -1,4 +1,4 @@
-#include "../frame.h"
+#include "channel/frame.h"
 #include "check.h"
 
 enum { BODY_MAX = 2000 };

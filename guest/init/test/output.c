@@ -1,6 +1,6 @@
-#include "../lines.h"
-#include "../protocol.h"
-#include "../ring.h"
+#include "channel/lines.h"
+#include "channel/protocol.h"
+#include "channel/ring.h"
 #include "check.h"
 
 static uint8_t memory[1000];

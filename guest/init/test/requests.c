@@ -1,6 +1,6 @@
-#include "../protocol.h"
-#include "../request.h"
-#include "../tlv.h"
+#include "channel/protocol.h"
+#include "workload/request.h"
+#include "channel/tlv.h"
 #include "check.h"
 
 static void put_text(struct tlv_writer *w, uint16_t tag, const char *text)

@@ -1,8 +1,8 @@
-#include "../search.h"
+#include "workload/search.h"
 
 #include <errno.h>
 
-#include "../oom.h"
+#include "agent/oom.h"
 #include "check.h"
 
 struct tried {

@@ -1,4 +1,4 @@
-#include "../users.h"
+#include "workload/users.h"
 #include "check.h"
 
 static const char passwd[] = "# comment\n"

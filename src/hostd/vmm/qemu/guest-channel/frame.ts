@@ -12,7 +12,7 @@ export interface Frame {
 
 /**
  * Encodes one frame of the agent channel: type, body and CRC-32, COBS-encoded, and a zero byte. As an encoded frame holds no zero,
- * a receiver is back in step at the next one, whatever it lost. The guest's side is guest/init/frame.c.
+ * a receiver is back in step at the next one, whatever it lost. The guest's side is guest/init/channel/frame.c.
  */
 export function encodeFrame(type: number, body: Buffer): Buffer {
   const plain = Buffer.allocUnsafe(1 + body.length + CHECKSUM);

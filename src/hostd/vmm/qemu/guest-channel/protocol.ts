@@ -3,7 +3,7 @@ import { encodeFrame, type Frame } from "./frame.ts";
 import { readFields, readNumber, TlvWriter } from "./tlv.ts";
 
 /**
- * What host and guest say to each other, as guest/init/protocol.h explains it; change both together. Everything that comes
+ * What host and guest say to each other, as guest/init/channel/protocol.h explains it; change both together. Everything that comes
  * from a guest is taken for hostile: numbers out of range become 0, unknown fields are skipped, texts are made valid.
  */
 export const PROTOCOL_VERSION = 3;

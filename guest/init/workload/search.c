@@ -1,4 +1,4 @@
-#include "search.h"
+#include "workload/search.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,4 +1,4 @@
-#include "child.h"
+#include "workload/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "request.h"
-#include "root.h"
-#include "search.h"
-#include "sys.h"
-#include "users.h"
+#include "workload/request.h"
+#include "workload/root.h"
+#include "workload/search.h"
+#include "system/sys.h"
+#include "workload/users.h"
 
 enum { ACCOUNTS_MAX = 1024 * 1024 };
 

@@ -1,9 +1,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "agent.h"
-#include "sys.h"
-#include "tlv.h"
+#include "agent/agent.h"
+#include "system/sys.h"
+#include "channel/tlv.h"
 
 static void put_outcome(struct agent *a, struct tlv_writer *w)
 {

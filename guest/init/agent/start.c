@@ -8,11 +8,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "agent.h"
-#include "child.h"
-#include "devices.h"
-#include "root.h"
-#include "sys.h"
+#include "agent/agent.h"
+#include "workload/child.h"
+#include "system/devices.h"
+#include "workload/root.h"
+#include "system/sys.h"
 
 enum { DISK_WAIT_MS = 5000, CHILD_WAIT_MS = 30000 };
 

@@ -1,4 +1,4 @@
-#include "devices.h"
+#include "system/devices.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "sys.h"
+#include "system/sys.h"
 
 bool mount_kernel_filesystems(void)
 {

@@ -1,4 +1,4 @@
-#include "net.h"
+#include "system/net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "sys.h"
+#include "system/sys.h"
 
 static void set_address(struct sockaddr *out, const char *text)
 {

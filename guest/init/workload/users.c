@@ -1,4 +1,4 @@
-#include "users.h"
+#include "workload/users.h"
 
 #include <stdint.h>
 #include <string.h>

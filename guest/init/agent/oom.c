@@ -1,4 +1,4 @@
-#include "oom.h"
+#include "agent/oom.h"
 
 #include <errno.h>
 #include <fcntl.h>

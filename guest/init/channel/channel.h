@@ -5,7 +5,7 @@
 #ifndef WINDHOVER_CHANNEL_H
 #define WINDHOVER_CHANNEL_H
 
-#include "frame.h"
+#include "channel/frame.h"
 
 enum { CHANNEL_OUT_MAX = 128 * 1024 };
 

@@ -1,4 +1,4 @@
-#include "sys.h"
+#include "system/sys.h"
 
 #include <fcntl.h>
 #include <sched.h>

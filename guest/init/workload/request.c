@@ -1,10 +1,10 @@
-#include "request.h"
+#include "workload/request.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol.h"
-#include "tlv.h"
+#include "channel/protocol.h"
+#include "channel/tlv.h"
 
 static char *take_string(struct run_request *r, size_t *used, const struct tlv *field)
 {

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "frame.h"
-#include "report.h"
+#include "channel/frame.h"
+#include "workload/report.h"
 
 /* Memory that init and child share until exec. */
 struct handover {

@@ -1,4 +1,4 @@
-#include "agent.h"
+#include "agent/agent.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -7,9 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "identity.h"
-#include "sys.h"
-#include "tlv.h"
+#include "system/identity.h"
+#include "system/sys.h"
+#include "channel/tlv.h"
 
 enum {
 	READ_CHUNK = 4096,

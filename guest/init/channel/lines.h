@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ring.h"
+#include "channel/ring.h"
 
 struct lines {
 	uint8_t buf[LINE_MAX_BYTES];

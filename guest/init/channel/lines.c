@@ -1,4 +1,4 @@
-#include "lines.h"
+#include "channel/lines.h"
 
 #include <string.h>
 

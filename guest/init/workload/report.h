@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "protocol.h"
+#include "channel/protocol.h"
 
 struct phase_time {
 	uint64_t start_us, end_us;

@@ -4,14 +4,14 @@
 
 #include <sys/types.h>
 
-#include "channel.h"
-#include "child.h"
-#include "lines.h"
-#include "oom.h"
-#include "protocol.h"
-#include "report.h"
-#include "request.h"
-#include "ring.h"
+#include "channel/channel.h"
+#include "workload/child.h"
+#include "channel/lines.h"
+#include "agent/oom.h"
+#include "channel/protocol.h"
+#include "workload/report.h"
+#include "workload/request.h"
+#include "channel/ring.h"
 
 /* One of the workload's output streams. */
 struct output {

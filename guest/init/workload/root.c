@@ -1,4 +1,4 @@
-#include "root.h"
+#include "workload/root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "net.h"
+#include "system/net.h"
 
 #define IMAGE_DIR "/image"
 #define ROOT_DIR "/root"

@@ -1,10 +1,10 @@
-#include "ring.h"
+#include "channel/ring.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol.h"
+#include "channel/protocol.h"
 
 void ring_init(struct ring *r, uint8_t *memory, size_t cap)
 {

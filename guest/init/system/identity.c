@@ -1,4 +1,4 @@
-#include "identity.h"
+#include "system/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "request.h"
+#include "workload/request.h"
 
 #ifndef RNDRESEEDCRNG
 #define RNDRESEEDCRNG _IO('R', 0x07)

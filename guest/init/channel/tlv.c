@@ -1,4 +1,4 @@
-#include "tlv.h"
+#include "channel/tlv.h"
 
 #include <string.h>
 
