@@ -12,7 +12,7 @@ import { fileInfo, hashFile } from "../disk/files.ts";
 import { span } from "../spans.ts";
 import { download } from "./download.ts";
 import { Flights } from "./flights.ts";
-import { Gate } from "./gate.ts";
+import { pullSemaphore } from "./pull-semaphore.ts";
 
 /** Registries throttle, and three connections fill any line. */
 const MAX_DOWNLOADS = 3;
@@ -24,7 +24,7 @@ export class Blobs {
   readonly #dir: CacheDir;
   readonly #client: RegistryClient;
   readonly #retry: RetryPolicy;
-  readonly #gate = new Gate(MAX_DOWNLOADS, MAX_WAITING);
+  readonly #downloads = pullSemaphore(MAX_DOWNLOADS, MAX_WAITING);
   readonly #flights = new Flights<never, number>();
 
   constructor(dir: CacheDir, client: RegistryClient, retry: RetryPolicy) {
@@ -66,10 +66,10 @@ export class Blobs {
       onBytes(bytes);
     };
     await this.#flights.wait(blob.digest, signal, (_report, stop) =>
-      this.#gate.run(stop, async () => {
+      this.#downloads.run(async () => {
         received = await this.#get(ref, blob, subject, count, stop);
         return received;
-      }),
+      }, stop),
     );
     if (blob.size > reported) onBytes(blob.size - reported);
     return received;

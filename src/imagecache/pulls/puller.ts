@@ -17,8 +17,8 @@ import type { Pulled } from "../images.ts";
 import { flatten, squash } from "../squashfs/builder.ts";
 import { layerFile } from "../squashfs/layer-file.ts";
 import type { Blobs } from "./blobs.ts";
-import { Gate } from "./gate.ts";
 import { ProgressMeter } from "./progress.ts";
+import { pullSemaphore } from "./pull-semaphore.ts";
 
 /** What a {@link Puller} works with. */
 export interface PullerParts {
@@ -39,9 +39,9 @@ const MAX_WAITING = 64;
 /** Makes images: resolves, downloads, flattens, and writes the squashfs. */
 export class Puller {
   readonly #parts: PullerParts;
-  readonly #pulls = new Gate(MAX_PULLS, MAX_WAITING);
+  readonly #pulls = pullSemaphore(MAX_PULLS, MAX_WAITING);
   /** One at a time: flattening keeps two processors busy, and an index in memory. */
-  readonly #builds = new Gate(1, MAX_WAITING);
+  readonly #builds = pullSemaphore(1, MAX_WAITING);
   #sequence = 0;
 
   constructor(parts: PullerParts) {
@@ -60,8 +60,9 @@ export class Puller {
     const wanted = { ...ref, digest };
     const facts = { [attribute.imageReference]: formatReference(ref), [attribute.imageDigest]: digest };
     try {
-      return await this.#pulls.run(signal, () =>
-        withSpan("imagecache.pull", facts, () => this.#pull(wanted, digest, meter, signal)),
+      return await this.#pulls.run(
+        () => withSpan("imagecache.pull", facts, () => this.#pull(wanted, digest, meter, signal)),
+        signal,
       );
     } catch (err) {
       throw about(asDiskFull(err, this.#parts.dir.root), { reference: formatReference(ref), digest });
@@ -86,8 +87,9 @@ export class Puller {
         // The squashfs is about as large as the layers: lz4 packs less tightly than gzip, and hidden files are left out.
         await room.make((await blobs.missingBytes(layers)) + compressed);
         const downloadedBytes = await this.#download(ref, resolved, digest, meter, compressed, signal);
-        const image = await this.#builds.run(signal, () =>
-          this.#build(resolved, digest, compressed, meter, signal),
+        const image = await this.#builds.run(
+          () => this.#build(resolved, digest, compressed, meter, signal),
+          signal,
         );
         await room.make(0);
         return { image, downloadedBytes };

@@ -1,0 +1,12 @@
+import { Fault } from "../../lib/runtime/fault.ts";
+import { Semaphore } from "../../lib/runtime/semaphore.ts";
+
+/** A semaphore for pulls and their parts. One too many is refused with RESOURCE_EXHAUSTED / `TOO_MANY_PULLS`. */
+export function pullSemaphore(permits: number, maxWaiting: number): Semaphore {
+  const full = () => {
+    const limit = String(maxWaiting);
+    const message = `${limit} pulls are waiting on this host already; try again later`;
+    return new Fault("RESOURCE_EXHAUSTED", "TOO_MANY_PULLS", message, { limit }, { retryAfterMs: 5_000 });
+  };
+  return new Semaphore({ permits, maxWaiting, full });
+}
