@@ -53,7 +53,7 @@ function attach(number: number) {
     hello: () => ({ ...who, ...what, address: `127.0.0.1:${number}`, capacity: amounts, labels: {} }),
     // Differs from the one before while auctions go on, as a real one does.
     status: () => ({
-      ...{ held: held(ledger), allocated: nothing, running: nothing, machines: {}, load: 0.1, warm: 0 },
+      ...{ held: held(ledger), allocated: nothing, running: nothing, machines: {}, load: 0.1, warmVms: 0 },
       scheduling: Scheduling.OPEN,
     }),
     bid: ({ reservationId, resources, holdMs }) => {
@@ -62,7 +62,7 @@ function attach(number: number) {
       if (answer.kind === "declined")
         return { kind: "decline", reason: answer.reason, largest: answer.largest };
       const { epoch, freeAfter } = answer;
-      const hints = { imageLocal: false, load: 0.1, warm: 0, machines: 0, appMachines: 0, inFlight: 0 };
+      const hints = { imageLocal: false, load: 0.1, warmVms: 0, machines: 0, appMachines: 0, inFlight: 0 };
       return { kind: "offer", epoch, freeAfter, ...hints };
     },
     release: (ids) => {

@@ -114,7 +114,7 @@ async function awarded(fleet: AuctionFleet, reservation: Reservation): Promise<v
   const award = { host: hostNumber, reservationId: id, epoch: String(epoch) };
   await fleet.processOf(hostNumber).award(award);
   const { client } = fleet;
-  await call(client, client.release, { reservationId: id, winner: hostNumber, refused: [] }, LIMIT);
+  await call(client, client.release, { reservationId: id, awardedHost: hostNumber, refusedHosts: [] }, LIMIT);
 }
 
 async function messages({ processes }: AuctionFleet, signal: AbortSignal): Promise<number> {

@@ -1,7 +1,7 @@
 import type { AnnounceHostRequest, HostEvent } from "../gen/windhover/admin/v1/hosts.ts";
 import type { Hold as WireHold } from "../gen/windhover/hostd/v1/hostd.ts";
 import {
-  type Hello,
+  type HostInfo,
   Scheduling,
   type Status,
   type Resources as WireResources,
@@ -31,7 +31,7 @@ export interface HostIdentity {
 }
 
 /** What a host says of itself when it attaches to a scheduler. */
-export function helloToProto(host: HostIdentity): Hello {
+export function hostInfoToProto(host: HostIdentity): HostInfo {
   return { ...common(host), capacity: resourcesToProto(host.capacity) };
 }
 
@@ -56,7 +56,7 @@ export function statusToProto(
     running: resourcesToProto(sums.running),
     machines: byState,
     load,
-    warm: host.vmm.warm?.() ?? 0,
+    warmVms: host.vmm.warm?.() ?? 0,
     scheduling: SCHEDULING[host.scheduling.current],
     ...diskToProto(host.disk.space),
   };

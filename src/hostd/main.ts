@@ -32,7 +32,7 @@ import { SchedulingFile } from "./adapters/scheduling-file.ts";
 import { Store } from "./adapters/store.ts";
 import { startAnnouncing, startBackground } from "./background.ts";
 import { type HostdConfig, readConfig } from "./config.ts";
-import { announcementToProto, helloToProto, hostEventToProto, statusToProto } from "./convert-host.ts";
+import { announcementToProto, hostEventToProto, hostInfoToProto, statusToProto } from "./convert-host.ts";
 import { type BidHints, bid } from "./domain/bid.ts";
 import { reconcileAtStart } from "./domain/reconcile.ts";
 import type { Scheduling } from "./domain/scheduling.ts";
@@ -142,7 +142,7 @@ async function run(config: HostdConfig): Promise<void> {
     const detaching = new AbortController();
     const attachment = attachToSchedulers({
       addresses: config.schedulers,
-      hello: () => helloToProto(identity),
+      hello: () => hostInfoToProto(identity),
       status: () => statusToProto(host, load()),
       bid: (asked) =>
         countBid(

@@ -6,8 +6,8 @@ import type { LogStore } from "./adapters/log-store.ts";
 import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
 import {
   type HostIdentity,
-  helloToProto,
   holdToProto,
+  hostInfoToProto,
   schedulingFromProto,
   schedulingToProto,
   statusToProto,
@@ -115,7 +115,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       requireScope(ctx, "internal");
       const offsetMs = host.clock.now() - host.clock.monotonicMs();
       return {
-        hello: helloToProto(identity),
+        info: hostInfoToProto(identity),
         status: statusToProto(host, parts.load()),
         holds: host.ledger.holds().map((hold) => holdToProto(hold, offsetMs)),
         outboxSequence: BigInt(parts.outbox.sequence),

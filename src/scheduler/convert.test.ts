@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { Hello, Status } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { HostInfo, Status } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { fromHost, toHostInfo, toHostStatus } from "./convert.ts";
 import { AttachedHost } from "./hosts/attached-host.ts";
 
-const HELLO = Hello.fromPartial({
+const HELLO = HostInfo.fromPartial({
   ...{ number: 1, name: "ord-1", identity: "i", region: "ord", address: "127.0.0.1:7101" },
   capacity: { cpus: 8, memoryMb: 4_096n, diskMb: 10_240n },
 });

@@ -57,9 +57,14 @@ export function checkClaim(req: pb.ClaimRequest): void {
 export function checkRelease(req: pb.ReleaseRequest): void {
   const violations = new RequestViolations();
   violations.check(ID.test(req.reservationId), "reservation_id", ID_RULE);
-  if (req.winner !== undefined) violations.hostNumber(req.winner, "winner");
-  violations.check(req.refused.length <= MAX_EXCLUDED, "refused", `must be at most ${MAX_EXCLUDED} hosts`);
-  for (const number of req.refused.slice(0, MAX_EXCLUDED)) violations.hostNumber(number, "refused");
+  if (req.awardedHost !== undefined) violations.hostNumber(req.awardedHost, "awarded_host");
+  violations.check(
+    req.refusedHosts.length <= MAX_EXCLUDED,
+    "refused_hosts",
+    `must be at most ${MAX_EXCLUDED} hosts`,
+  );
+  for (const number of req.refusedHosts.slice(0, MAX_EXCLUDED))
+    violations.hostNumber(number, "refused_hosts");
   violations.throwIfAny();
 }
 
@@ -69,7 +74,7 @@ export function checkRelease(req: pb.ReleaseRequest): void {
  * @param region the scheduler's
  * @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS`, FAILED_PRECONDITION / `WRONG_REGION`
  */
-export function toHostInfo(hello: pb.Hello, region: string): HostInfo {
+export function toHostInfo(hello: pb.HostInfo, region: string): HostInfo {
   const violations = new RequestViolations();
   violations.hostNumber(hello.number, "hello.number");
   violations.check(NAME.test(hello.name), "hello.name", "must be a name of letters, digits, dots and dashes");
@@ -115,7 +120,7 @@ export function toHostStatus(status: pb.Status): HostStatus {
     running: toResources(status.running),
     machines: status.machines,
     load: status.load,
-    warm: status.warm,
+    warmVms: status.warmVms,
     scheduling: schedulingFrom(status.scheduling),
     diskFreeMb: status.diskFreeMb === undefined ? undefined : Number(status.diskFreeMb),
     diskReserveMb: status.diskReserveMb === undefined ? undefined : Number(status.diskReserveMb),
@@ -124,7 +129,7 @@ export function toHostStatus(status: pb.Status): HostStatus {
 
 /** A host's offer. Who and where the host is comes from its hello, whatever the offer says. */
 export function toOffer(offer: pb.Offer, { number, name, address, region, zone }: HostInfo): Offer {
-  const { epoch, imageLocal, load, warm, machines, appMachines, inFlight } = offer;
+  const { epoch, imageLocal, load, warmVms, machines, appMachines, inFlight } = offer;
   return {
     hostNumber: number,
     hostName: name,
@@ -133,7 +138,7 @@ export function toOffer(offer: pb.Offer, { number, name, address, region, zone }
     freeAfter: toResources(offer.freeAfter),
     imageLocal,
     load,
-    warm,
+    warmVms,
     machines,
     appMachines,
     inFlight,
@@ -209,14 +214,14 @@ export function toPageSize({ pageSize }: pb.ListReservationsRequest): number {
 export function fromHost(host: AttachedHost, backoffUntil: Date | undefined): pb.AttachedHost {
   const { info, status, attachedAt, lastSeenAt } = host;
   return {
-    hello: { ...info, capacity: fromResources(info.capacity), labels: { ...info.labels } },
+    info: { ...info, capacity: fromResources(info.capacity), labels: { ...info.labels } },
     status: status && {
       held: fromResources(status.held),
       allocated: fromResources(status.allocated),
       running: fromResources(status.running),
       machines: { ...status.machines },
       load: status.load,
-      warm: status.warm,
+      warmVms: status.warmVms,
       scheduling: SCHEDULING[status.scheduling],
       diskFreeMb: status.diskFreeMb === undefined ? undefined : BigInt(status.diskFreeMb),
       diskReserveMb: status.diskReserveMb === undefined ? undefined : BigInt(status.diskReserveMb),

@@ -36,7 +36,7 @@ export function schedulerService(
     release: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
       checkRelease(req);
-      await reservations.release(req.reservationId, req.winner, req.refused);
+      await reservations.release(req.reservationId, req.awardedHost, req.refusedHosts);
       return {};
     }),
     listReservations: unary(async (req, ctx) => {

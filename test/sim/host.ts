@@ -2,7 +2,7 @@ import type { AttachRequest } from "../../src/gen/windhover/scheduler/v1/schedul
 import { Outbox, type ReportsApi } from "../../src/hostd/adapters/outbox.ts";
 import { answerBid } from "../../src/hostd/adapters/scheduler-bids.ts";
 import type { Store } from "../../src/hostd/adapters/store.ts";
-import { helloToProto, hostEventToProto, statusToProto } from "../../src/hostd/convert-host.ts";
+import { hostEventToProto, hostInfoToProto, statusToProto } from "../../src/hostd/convert-host.ts";
 import { bid } from "../../src/hostd/domain/bid.ts";
 import type { Host } from "../../src/hostd/domain/host.ts";
 import { UNKNOWN_DISK } from "../../src/hostd/domain/host-disk.ts";
@@ -166,7 +166,7 @@ export class SimHost {
     for (let failures = 0; ; failures++) {
       const stream = openStream(net, life, scheduler, serverOf);
       const say = (message: AttachRequest["message"]) => stream.write({ message });
-      say({ $case: "hello", value: helloToProto(this.#identity(store)) });
+      say({ $case: "hello", value: hostInfoToProto(this.#identity(store)) });
       const over = new AbortController();
       const overdue = setTimeout(() => stream.end(), 5_000);
       try {

@@ -57,7 +57,7 @@ export async function openHostViews(fleet: TestFleet): Promise<HostViews> {
     return {
       name,
       number,
-      capacity: Resources.fromPartial(host.hello?.capacity ?? {}),
+      capacity: Resources.fromPartial(host.info?.capacity ?? {}),
       held: Resources.fromPartial(host.status?.held ?? {}),
       allocated: Resources.fromPartial(host.status?.allocated ?? {}),
       holds: host.holds.map(({ reservationId }) => reservationId),

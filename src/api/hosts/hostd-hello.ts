@@ -11,8 +11,8 @@ export type AskHello = (host: HostAddress) => Promise<Omit<HostEntry, "lastSeenM
 export function askHello(clients: ClientLookup): AskHello {
   return async (host) => {
     const client = clients.at(host.address);
-    const { hello } = await ask(host, client, client.getHost, {}, bound(HELLO_MS, {}));
-    if (!hello) throw new Error(`host ${host.number} did not say who it is`);
-    return entryOf(hello);
+    const { info } = await ask(host, client, client.getHost, {}, bound(HELLO_MS, {}));
+    if (!info) throw new Error(`host ${host.number} did not say who it is`);
+    return entryOf(info);
   };
 }

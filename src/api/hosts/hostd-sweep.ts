@@ -30,7 +30,7 @@ export function sweepHosts(clients: ClientLookup): SweepHosts {
       const client = clients.at(host.address);
       const response = await ask(host, client, client.getHost, {}, bound(LIST_MS, { signal }));
       return {
-        identity: response.hello?.identity ?? "",
+        identity: response.info?.identity ?? "",
         isDelivered: response.outboxAcknowledged >= response.outboxSequence,
       };
     },

@@ -5,8 +5,8 @@ import { hostTo } from "./convert-hosts.ts";
 const NOW = Date.parse("2030-01-01T00:00:00Z");
 
 function shown(status: { diskFreeMb?: bigint; diskReserveMb?: bigint }, missing: readonly string[] = []) {
-  const hello = { number: 1, name: "host-1", region: "ord" };
-  const attached = AttachedHost.fromPartial({ hello, status });
+  const info = { number: 1, name: "host-1", region: "ord" };
+  const attached = AttachedHost.fromPartial({ info, status });
   return hostTo({ number: 1, entry: undefined, attached, missing }, NOW);
 }
 

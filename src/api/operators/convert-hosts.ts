@@ -6,7 +6,7 @@ import type {
 } from "../../gen/windhover/admin/v1/hosts.ts";
 import {
   type AttachedHost,
-  type Hello,
+  type HostInfo,
   type Resources,
   Scheduling,
   type Status,
@@ -28,7 +28,7 @@ export interface HostFacts {
 
 /** Puts on the wire what is known of a host: the scheduler's word before the table's. */
 export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: number): Host {
-  const hello = attached?.hello;
+  const info = attached?.info;
   const seen = Math.max(entry?.lastSeenMs ?? 0, attached?.lastSeenTime?.getTime() ?? 0);
   const silent = Math.max(0, Math.round((nowMs - seen) / 1_000));
   const status = attached?.status;
@@ -39,26 +39,26 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
   ];
   return {
     number,
-    name: hello?.name ?? entry?.name ?? "",
-    region: hello?.region ?? entry?.region ?? "",
-    zone: hello?.zone ?? entry?.zone ?? "",
-    address: hello?.address ?? entry?.address ?? "",
+    name: info?.name ?? entry?.name ?? "",
+    region: info?.region ?? entry?.region ?? "",
+    zone: info?.zone ?? entry?.zone ?? "",
+    address: info?.address ?? entry?.address ?? "",
     attached: attached !== undefined,
     attachTime: attached?.attachTime,
     lastSeenTime: timeTo(seen),
-    capacity: fromResources(hello?.capacity) ?? fromEntry(entry?.capacity),
+    capacity: fromResources(info?.capacity) ?? fromEntry(entry?.capacity),
     held: fromResources(status?.held),
     allocated: fromResources(status?.allocated),
     running: fromResources(status?.running),
     machines: status?.machines ?? {},
-    vmm: hello?.vmm ?? entry?.vmm ?? "",
-    acceleration: hello?.acceleration ?? entry?.acceleration ?? "",
-    isolation: hello?.isolation ?? entry?.isolation ?? "",
-    vmmReason: hello?.vmmReason ?? entry?.vmmReason ?? "",
+    vmm: info?.vmm ?? entry?.vmm ?? "",
+    acceleration: info?.acceleration ?? entry?.acceleration ?? "",
+    isolation: info?.isolation ?? entry?.isolation ?? "",
+    vmmReason: info?.vmmReason ?? entry?.vmmReason ?? "",
     statusMessage: notes.join("; "),
     scheduling: status?.scheduling ?? Scheduling.UNSPECIFIED,
-    labels: hello?.labels ?? { ...entry?.labels },
-    warm: status?.warm ?? 0,
+    labels: info?.labels ?? { ...entry?.labels },
+    warmVms: status?.warmVms ?? 0,
     backoffUntilTime: attached?.backoffUntilTime,
     diskFreeMb: status?.diskFreeMb,
     diskReserveMb: status?.diskReserveMb,
@@ -66,7 +66,7 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
 }
 
 /** What a host says of itself, to an api that it announces itself to or to one that asks. */
-export function entryOf(said: Hello | AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
+export function entryOf(said: HostInfo | AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
   const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, labels } =
     said;
   const capacity = {

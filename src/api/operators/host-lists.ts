@@ -50,14 +50,14 @@ export class HostLists {
     const present = new Map(
       views
         .flatMap((view) => view ?? [])
-        .flatMap((host) => (host.hello ? [[host.hello.number, host] as const] : [])),
+        .flatMap((host) => (host.info ? [[host.info.number, host] as const] : [])),
     );
     const numbers = [...new Set([...known.keys(), ...present.keys()])].sort((a, b) => a - b);
     const now = this.#clock.now();
     return numbers
       .map((number) => {
         const [entry, attached] = [known.get(number), present.get(number)];
-        const missing = missingIn(attached?.hello?.region ?? entry?.region ?? "");
+        const missing = missingIn(attached?.info?.region ?? entry?.region ?? "");
         return hostTo({ number, entry, attached, missing }, now);
       })
       .filter((host) => region === "" || host.region === region);

@@ -68,11 +68,11 @@ export class Scheduler implements Auctions {
 
   async release(
     reservationId: string,
-    winner: number | undefined,
+    awardedHost: number | undefined,
     scope: Scope,
-    refused: readonly number[] = [],
+    refusedHosts: readonly number[] = [],
   ): Promise<void> {
-    const message = { reservationId, winner, refused: [...refused] };
+    const message = { reservationId, awardedHost, refusedHosts: [...refusedHosts] };
     await this.#ask(reservationId, CLAIM_MS, scope, (client, attempt) =>
       call(client, client.release, message, attempt),
     );

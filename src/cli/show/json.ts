@@ -74,7 +74,7 @@ export function hostJson(host: Host) {
     status_message: host.statusMessage,
     scheduling: schedulingName(host.scheduling),
     labels: host.labels,
-    warm: host.warm,
+    warm_vms: host.warmVms,
     passed_over_until_time: timeJson(host.backoffUntilTime),
     disk_free_mb: numberJson(host.diskFreeMb),
     disk_reserve_mb: numberJson(host.diskReserveMb),

@@ -36,7 +36,7 @@ export type BidAnswer =
       /** 0 idle, 1 all CPUs busy. */
       readonly load: number;
       /** Warm VMs of the shape. */
-      readonly warm: number;
+      readonly warmVms: number;
       /** Machines on the host. */
       readonly machines: number;
       /** Of these, machines of the bid's app. */
@@ -115,11 +115,20 @@ function toMessage(reservationId: string, answer: BidAnswer): pb.AttachRequest {
     const value = { reservationId, reason, largest: largest && fromAmounts(largest) };
     return { message: { $case: "decline", value } };
   }
-  const { epoch, freeAfter, imageLocal, load, warm, machines, appMachines, inFlight } = answer;
+  const { epoch, freeAfter, imageLocal, load, warmVms, machines, appMachines, inFlight } = answer;
   const offer: pb.Offer = {
     // Who and where this host is, the scheduler knows from its hello.
     ...{ hostNumber: 0, hostName: "", hostAddress: "", region: "", zone: "" },
-    ...{ epoch, freeAfter: fromAmounts(freeAfter), imageLocal, load, warm, machines, appMachines, inFlight },
+    ...{
+      epoch,
+      freeAfter: fromAmounts(freeAfter),
+      imageLocal,
+      load,
+      warmVms,
+      machines,
+      appMachines,
+      inFlight,
+    },
   };
   return { message: { $case: "offer", value: { reservationId, offer } } };
 }

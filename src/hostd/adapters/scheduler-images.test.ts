@@ -30,7 +30,7 @@ async function attach(images?: () => readonly number[]): Promise<void> {
     hello: () => ({ ...who, ...what, address: "127.0.0.1:7072", capacity: ROOM }),
     // Another one each time, so that it is told each time: that is how the time is known here.
     status: () => ({
-      ...{ held: ROOM, allocated: ROOM, running: ROOM, machines: {}, load: load++, warm: 0 },
+      ...{ held: ROOM, allocated: ROOM, running: ROOM, machines: {}, load: load++, warmVms: 0 },
       ...{ scheduling: Scheduling.OPEN, diskFreeMb: undefined, diskReserveMb: undefined },
     }),
     bid: () => ({ kind: "decline", reason: "busy" }),

@@ -18,7 +18,7 @@ const OFFER: BidAnswer = {
   freeAfter: ROOM,
   imageLocal: true,
   load: 0.5,
-  warm: 2,
+  warmVms: 2,
   machines: 3,
   appMachines: 1,
   inFlight: 0,
@@ -29,7 +29,7 @@ const STATUS: Status = {
   running: WIRE,
   machines: { started: 1 },
   load: 0.25,
-  warm: 0,
+  warmVms: 0,
   scheduling: Scheduling.OPEN,
 };
 const HELLO = {
@@ -206,7 +206,7 @@ describe("bids", () => {
         freeAfter: WIRE,
         imageLocal: true,
         load: 0.5,
-        warm: 2,
+        warmVms: 2,
         machines: 3,
         appMachines: 1,
         inFlight: 0,

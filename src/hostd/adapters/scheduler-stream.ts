@@ -1,7 +1,7 @@
 import { context } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import {
-  type Hello,
+  type HostInfo,
   SchedulerServiceClient,
   type Status,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
@@ -22,7 +22,7 @@ export interface AttachOptions {
   /** gRPC addresses of all scheduler replicas of the region. */
   readonly addresses: readonly string[];
   /** Who this host is. Asked each time it attaches. */
-  readonly hello: () => Hello;
+  readonly hello: () => HostInfo;
   /** How it is. Asked every second. */
   readonly status: () => Status;
   /** Answers a bid. Synchronous, and from memory: an auction waits for it. Holds what it offers; a repeat gets the same hold. */

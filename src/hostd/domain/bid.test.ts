@@ -44,7 +44,7 @@ test("an offer holds the capacity and tells what the ranking needs", () => {
     freeAfter: { cpus: 3, memoryMb: 768, diskMb: 3_072 },
     imageLocal: true,
     load: 0.25,
-    warm: 2,
+    warmVms: 2,
     machines: 2,
     appMachines: 1,
     inFlight: 0,

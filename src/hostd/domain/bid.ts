@@ -42,7 +42,7 @@ export type Bid =
       readonly freeAfter: Resources;
       readonly imageLocal: boolean;
       readonly load: number;
-      readonly warm: number;
+      readonly warmVms: number;
       readonly machines: number;
       readonly appMachines: number;
       readonly inFlight: number;
@@ -68,9 +68,9 @@ export function bid(host: Parts, asked: AskedBid, hints: BidHints): Bid {
   const { imageLocal, load } = hints;
   const { machines, creating } = count(host);
   const appMachines = present.machines + present.held;
-  const warm = host.vmm.warm?.(asked.resources) ?? 0;
+  const warmVms = host.vmm.warm?.(asked.resources) ?? 0;
   const inFlight = host.starts.running + host.starts.length + creating;
-  return { kind: "offer", epoch, freeAfter, imageLocal, load, warm, machines, appMachines, inFlight };
+  return { kind: "offer", epoch, freeAfter, imageLocal, load, warmVms, machines, appMachines, inFlight };
 }
 
 /** The machines here, and how many of them are being made. */

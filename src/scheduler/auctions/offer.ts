@@ -32,7 +32,7 @@ export interface Offer {
   /** 0 idle, 1 all CPUs busy. */
   readonly load: number;
   /** Warm VMs of the shape. */
-  readonly warm: number;
+  readonly warmVms: number;
   /** Machines on the host. */
   readonly machines: number;
   /** Machines of the same app on the host. */

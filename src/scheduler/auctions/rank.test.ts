@@ -9,7 +9,7 @@ const anOffer: fc.Arbitrary<Omit<Offer, "hostNumber">> = fc
     imageLocal: fc.boolean(),
     inFlight: fc.integer({ min: 0, max: 20 }),
     load: fc.oneof(fc.double({ min: -1, max: 3 }), fc.constant(Number.NaN)),
-    warm: fc.integer({ min: 0, max: 3 }),
+    warmVms: fc.integer({ min: 0, max: 3 }),
     appMachines: fc.integer({ min: 0, max: 5 }),
     memoryMb: fc.integer({ min: 0, max: 65_536 }),
   })
@@ -55,7 +55,7 @@ describe("for any offers", () => {
 
   const better: [string, (o: Offer) => Offer][] = [
     ["the image", (o) => ({ ...o, imageLocal: true })],
-    ["a warm VM", (o) => ({ ...o, warm: o.warm + 1 })],
+    ["a warm VM", (o) => ({ ...o, warmVms: o.warmVms + 1 })],
     ["less load", (o) => ({ ...o, load: o.load / 2 })],
     ["fewer machines of the app", (o) => ({ ...o, appMachines: Math.max(0, o.appMachines - 1) })],
     ["more room", (o) => ({ ...o, freeAfter: { ...o.freeAfter, memoryMb: o.freeAfter.memoryMb * 2 } })],
@@ -77,14 +77,14 @@ describe("for any offers", () => {
 describe("what counts for how much", () => {
   test("the image beats a warm VM, an idle CPU and more room together", () => {
     const local = offer(1, { imageLocal: true, load: 0.9, freeAfter: { cpus: 1, memoryMb: 1, diskMb: 1 } });
-    const idle = offer(2, { warm: 3 });
+    const idle = offer(2, { warmVms: 3 });
 
     expect(order([idle, local])).toEqual([1, 2]);
   });
 
   test("another host beats the one that has the image and runs a machine of the app", () => {
-    const crowded = offer(1, { imageLocal: true, warm: 2, appMachines: 1 });
-    const fresh = offer(2, { warm: 2 });
+    const crowded = offer(1, { imageLocal: true, warmVms: 2, appMachines: 1 });
+    const fresh = offer(2, { warmVms: 2 });
 
     expect(order([crowded, fresh])).toEqual([2, 1]);
   });

@@ -71,7 +71,7 @@ function ownCost(offer: Offer): number {
     (offer.imageLocal ? 0 : COST.imageMissing) +
     COST.load * inSteps(offer.load) +
     COST.inFlight * atMost(MAX_IN_FLIGHT, offer.inFlight) +
-    (offer.warm > 0 ? 0 : COST.notWarm)
+    (offer.warmVms > 0 ? 0 : COST.notWarm)
   );
 }
 

@@ -31,7 +31,7 @@ export interface HostStatus {
   readonly machines: Readonly<Record<string, number>>;
   readonly load: number;
   /** Warm VMs that wait, of all shapes. */
-  readonly warm: number;
+  readonly warmVms: number;
   readonly scheduling: Scheduling;
   /** Free on the file system of its state, and what of that it keeps for the machines it has, in MB; absent when it did not say. */
   readonly diskFreeMb?: number | undefined;

@@ -19,7 +19,7 @@ const STATUS: HostStatus = {
   running: NOTHING,
   machines: {},
   load: 0,
-  warm: 0,
+  warmVms: 0,
   scheduling: "open",
 };
 const TERMS = { holdMs: 5_000, windowMs: 150, traceparent: "" };

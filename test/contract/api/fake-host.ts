@@ -209,7 +209,7 @@ export class FakeHost {
       streamLogs: serverStream(this.#logs.bind(this)),
       getHost: unary((_, ctx) =>
         this.#do(ctx, "getHost", "", () => ({
-          hello: {
+          info: {
             number: this.number,
             name: this.name,
             identity: this.identity,

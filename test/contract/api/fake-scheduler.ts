@@ -112,11 +112,11 @@ export class FakeScheduler {
         reservation.claimedHost = hostNumber;
         return { offer: reservation.offers.find((offer) => offer.hostNumber === hostNumber) };
       }),
-      release: unary(async ({ reservationId, winner }, ctx) => {
+      release: unary(async ({ reservationId, awardedHost }, ctx) => {
         requireScope(ctx, "internal");
         await this.#play("release");
         this.reservations.delete(reservationId);
-        for (const host of this.hosts) if (host.number !== winner) host.holds.delete(reservationId);
+        for (const host of this.hosts) if (host.number !== awardedHost) host.holds.delete(reservationId);
         return {};
       }),
       listReservations: unary((_req, ctx) => {
@@ -148,7 +148,7 @@ export class FakeScheduler {
         freeAfter: undefined,
         imageLocal: false,
         load: 0,
-        warm: 0,
+        warmVms: 0,
         machines: 0,
         inFlight: 0,
         region: "ord",
@@ -160,7 +160,7 @@ export class FakeScheduler {
 
 function attached(host: FakeHost) {
   return {
-    hello: {
+    info: {
       number: host.number,
       name: host.name,
       identity: host.identity,
@@ -180,7 +180,7 @@ function attached(host: FakeHost) {
       running: undefined,
       machines: { started: 1 },
       load: 0,
-      warm: 0,
+      warmVms: 0,
       scheduling: Scheduling.OPEN,
     },
     attachTime: new Date(),

@@ -21,7 +21,7 @@ beforeEach(() => {
         attached: true,
         attachTime: new Date(Date.now() - 90_000),
       },
-      ...{ scheduling: Scheduling.DRAINING, labels: { disk: "nvme" }, warm: 3, isolation: "hardware" },
+      ...{ scheduling: Scheduling.DRAINING, labels: { disk: "nvme" }, warmVms: 3, isolation: "hardware" },
       ...{ capacity: amount(8, 4_096n), running: amount(2, 512n), machines: { started: 2 } },
     }),
     Host.fromPartial({
@@ -48,7 +48,7 @@ describe("hosts", () => {
     expect(JSON.parse(json.out)).toMatchObject({
       scheduling: "draining",
       labels: { disk: "nvme" },
-      warm: 3,
+      warm_vms: 3,
       passed_over_until_time: null,
     });
     expect(await cli.home.hover("host", "show", "9")).toMatchObject({

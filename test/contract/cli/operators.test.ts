@@ -108,7 +108,7 @@ function host(): Host {
     ...{ number: 1, name: "ord-1", region: "ord", zone: "ord-a", address: "127.0.0.1:7100", attached: true },
     ...{ attachTime: new Date(), lastSeenTime: new Date(), vmm: "qemu 7.2", acceleration: "emulation" },
     ...{ isolation: "development", vmmReason: "no /dev/kvm", statusMessage: "" },
-    ...{ scheduling: Scheduling.OPEN, labels: {}, warm: 0, backoffUntilTime: undefined },
+    ...{ scheduling: Scheduling.OPEN, labels: {}, warmVms: 0, backoffUntilTime: undefined },
     capacity: amount(8, 4096n, 10_240n),
     held: amount(1, 256n, 0n),
     allocated: amount(2, 512n, 1_024n),

@@ -131,7 +131,7 @@ describe("the host", () => {
 
     const answer = await host.getHost();
 
-    expect(answer.hello).toMatchObject({ number: 7, vmm: "sim 1", isolation: "development", region: "ord" });
+    expect(answer.info).toMatchObject({ number: 7, vmm: "sim 1", isolation: "development", region: "ord" });
     expect(answer.status).toMatchObject({
       held: { cpus: 1, memoryMb: 512n, diskMb: 1_024n },
       running: { cpus: 1, memoryMb: 256n },

@@ -141,7 +141,7 @@ describe("answers", () => {
       value: { reservationId: "never", reason: "no_cpu", largest: undefined },
     });
 
-    expect((await scheduler.listHosts()).map((one) => one.hello?.number)).toEqual([1]);
+    expect((await scheduler.listHosts()).map((one) => one.info?.number)).toEqual([1]);
   });
 
   test("that come after the window are told to let their holds go", async () => {
@@ -164,7 +164,7 @@ describe("answers", () => {
       freeAfter,
       imageLocal: true,
       load: 0,
-      warm: 0,
+      warmVms: 0,
       machines: 0,
       appMachines: 0,
       inFlight: 0,

@@ -133,7 +133,7 @@ describe("Release", () => {
 
   test("with wrong fields says all of them", async () => {
     await expect(scheduler.release("", 2 ** 20)).rejects.toMatchObject({
-      facts: { fields: "reservation_id,winner" },
+      facts: { fields: "reservation_id,awarded_host" },
     });
   });
 });
@@ -147,7 +147,7 @@ describe("ListHosts", () => {
       (await scheduler.listHosts()).map((host) => host.status?.held?.memoryMb),
     ).toEqual([256n, 256n]);
     const [first, second] = await scheduler.listHosts();
-    expect(first?.hello).toEqual({
+    expect(first?.info).toEqual({
       number: 1,
       name: "host-1",
       identity: "identity-1",
@@ -161,7 +161,7 @@ describe("ListHosts", () => {
       vmmReason: "a test",
       labels: {},
     });
-    expect(second?.hello?.number).toBe(2);
+    expect(second?.info?.number).toBe(2);
     expect(first?.lastSeenTime?.getTime()).toBeGreaterThanOrEqual(first?.attachTime?.getTime() ?? Infinity);
   });
 });
@@ -174,7 +174,12 @@ test("every call needs the scope internal", async () => {
   const calls = [
     call(client, client.reserve, reserveRequest(), scope),
     call(client, client.claim, { reservationId: randomUUID(), claimant: "saga", hostNumber: 1 }, scope),
-    call(client, client.release, { reservationId: randomUUID(), winner: undefined, refused: [] }, scope),
+    call(
+      client,
+      client.release,
+      { reservationId: randomUUID(), awardedHost: undefined, refusedHosts: [] },
+      scope,
+    ),
     call(client, client.listHosts, {}, scope),
   ];
 

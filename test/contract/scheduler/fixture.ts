@@ -64,8 +64,8 @@ export async function startScheduler(
       call(client, client.reserve, reserveRequest(request), { timeoutMs: 5_000 }),
     claim: (reservationId: string, claimant: string, hostNumber: number) =>
       call(client, client.claim, { reservationId, claimant, hostNumber }, { timeoutMs: 5_000 }),
-    release: (reservationId: string, winner?: number, refused: number[] = []) =>
-      call(client, client.release, { reservationId, winner, refused }, { timeoutMs: 5_000 }),
+    release: (reservationId: string, awardedHost?: number, refusedHosts: number[] = []) =>
+      call(client, client.release, { reservationId, awardedHost, refusedHosts }, { timeoutMs: 5_000 }),
     listReservations: (pageSize = 0) =>
       call(client, client.listReservations, { pageSize }, { timeoutMs: 5_000 }),
     listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 5_000 })).hosts,
@@ -164,7 +164,7 @@ export class TestHost {
       freeAfter: this.free(),
       imageLocal: this.traits.imageLocal ?? false,
       load: 0,
-      warm: 0,
+      warmVms: 0,
       machines: 0,
       appMachines: 0,
       inFlight: 0,
@@ -219,7 +219,7 @@ export class TestHost {
       running: none,
       machines: {},
       load: 0,
-      warm: 0,
+      warmVms: 0,
       scheduling: Scheduling.OPEN,
     };
   }

@@ -1,7 +1,7 @@
-import type { Hello } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { HostInfo } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 
 /** What a host with nothing special about it says first. */
-export const HELLO: Hello = {
+export const HELLO: HostInfo = {
   number: 1,
   name: "host-1",
   identity: "identity-1",

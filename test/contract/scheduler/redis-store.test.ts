@@ -20,7 +20,7 @@ afterEach(async () => {
 const offers = [1, 2].map((hostNumber) => ({
   ...{ hostNumber, hostName: `host-${hostNumber}`, hostAddress: "127.0.0.1:1", region: "ord", zone: "a" },
   ...{ epoch: 2n ** 60n, freeAfter: { cpus: 1, memoryMb: 2, diskMb: 3 }, imageLocal: true, load: 0.25 },
-  ...{ warm: 1, machines: 2, appMachines: 3, inFlight: 4 },
+  ...{ warmVms: 1, machines: 2, appMachines: 3, inFlight: 4 },
 }));
 const resources = { cpus: 1, memoryMb: 2, diskMb: 3 };
 const reservation = (id: string, deadlineMs: number) => ({

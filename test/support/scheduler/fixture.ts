@@ -80,7 +80,7 @@ export function offer(hostNumber: number, traits: Partial<Offer> = {}): Offer {
     freeAfter: LARGE,
     imageLocal: false,
     load: 0,
-    warm: 0,
+    warmVms: 0,
     machines: 0,
     appMachines: 0,
     inFlight: 0,

@@ -38,12 +38,12 @@ export interface Auctions {
   reserve(request: AuctionRequest, scope: Scope): Promise<Reserved>;
   /** @throws Fault `RESERVATION_EXPIRED`, `RESERVATION_CLAIMED`, `OFFER_UNKNOWN` */
   claim(reservationId: string, claimant: string, hostNumber: number, scope: Scope): Promise<Offer>;
-  /** Ends a reservation: everybody but the winner lets go. `refused`: hosts that took their offer back, or did not answer the award. */
+  /** Ends a reservation and releases every hold but that of `awardedHost`. `refusedHosts` refused the award or did not answer it. */
   release(
     reservationId: string,
-    winner: number | undefined,
+    awardedHost: number | undefined,
     scope: Scope,
-    refused?: readonly number[],
+    refusedHosts?: readonly number[],
   ): Promise<void>;
 }
 
