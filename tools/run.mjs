@@ -1,5 +1,5 @@
-// The entry of every npm script: `node tools/run.mjs NAME [ARGUMENT...]`.
+// The entry of every npm script: `node tools/run.mjs FILE [ARGUMENT...]`, FILE relative to the project.
 import { enter } from "./entry/enter.mjs";
 
-const [name = ""] = process.argv.splice(2, 1);
-await enter(name);
+const [file = ""] = process.argv.splice(2, 1);
+await enter(file);

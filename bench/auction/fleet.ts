@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkHealth } from "../../dev/fleet/health.ts";
+import { checkHealth } from "../../dev/services/health.ts";
 import { SCHEDULER_FLAGS } from "../../dev/services/services.ts";
 import { freePorts } from "../../dev/settings/ports.ts";
 import { Part } from "../../dev/supervisor/part.ts";

@@ -8,7 +8,7 @@ import { type Clients, clientsOf, configOf, type Machine } from "../../test/supp
 import { TestFleet } from "../../test/support/fleet.ts";
 import { type BuiltImage, pushImage } from "../../test/support/oci/index.ts";
 import { temporaryFolder } from "../../test/support/temporary.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
+import { guestFolder } from "../../tools/lib/paths.ts";
 
 /** What kind of fleet a benchmark wants. */
 export interface BenchFleetOptions {

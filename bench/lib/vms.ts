@@ -1,6 +1,6 @@
 import { globSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { allProcesses, inspect, type ProcessFacts } from "../../dev/supervisor/processes.ts";
+import { allProcesses, inspect, type ProcessFacts } from "../../tools/lib/processes.ts";
 
 /** A VM's process. */
 export type VmProcess = ProcessFacts & { readonly pid: number };

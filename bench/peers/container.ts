@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findProgram } from "../../dev/services/binaries.ts";
+import { findProgram } from "../../tools/lib/programs.ts";
 import type { Progress } from "../../tools/lib/progress.ts";
 import { run } from "../../tools/lib/run.ts";
 import { installWithApt } from "../../tools/setup/apt.ts";

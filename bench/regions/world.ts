@@ -11,7 +11,7 @@ import { dialerOf } from "../../test/support/dialer.ts";
 import { TestFleet } from "../../test/support/fleet.ts";
 import { type BuiltImage, pushImage } from "../../test/support/oci/index.ts";
 import { temporaryFolder } from "../../test/support/temporary.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
+import { guestFolder } from "../../tools/lib/paths.ts";
 import { APP } from "../lib/fleet.ts";
 
 /** What an api of one region reaches in another. */

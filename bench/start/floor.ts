@@ -1,6 +1,6 @@
 import { join } from "node:path";
+import { guestFolder } from "../../tools/lib/paths.ts";
 import type { Progress } from "../../tools/lib/progress.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
 import { scaled } from "../lib/options.ts";
 import type { Report } from "../lib/report.ts";
 import { Bundle, findRuntime } from "../peers/container.ts";

@@ -1,11 +1,11 @@
-import type { FleetOptions } from "../../tools/lib/options.ts";
 import type { Progress } from "../../tools/lib/progress.ts";
-import { localFleet } from "../settings/local.ts";
+import type { FleetOptions } from "../settings/fleet-options.ts";
 import { takeLock } from "../supervisor/lock.ts";
 import { type FleetState, readState } from "../supervisor/state.ts";
 import { describeAddresses } from "./describe.ts";
 import { startSupervisor } from "./detached.ts";
 import { takeDown } from "./down.ts";
+import { localFleet } from "./local.ts";
 import { awaitReady } from "./watch.ts";
 
 /** `npm run up`: a fleet in the background. One that is up already is left alone. */

@@ -1,18 +1,18 @@
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { argumentsOf, type FleetOptions } from "../../tools/lib/options.ts";
 import { ROOT, tool } from "../../tools/lib/paths.ts";
+import { identify, type ProcessIdentity } from "../../tools/lib/processes.ts";
+import { argumentsOf, type FleetOptions } from "../settings/fleet-options.ts";
 import type { Layout } from "../settings/layout.ts";
 import { openLog } from "../supervisor/log-file.ts";
-import { identify, type ProcessIdentity } from "../supervisor/processes.ts";
 
 /** Starts a supervisor that outlives us and the terminal. */
 export function startSupervisor(layout: Layout, options: FleetOptions): ProcessIdentity {
   mkdirSync(dirname(layout.supervisorLog), { recursive: true });
   const log = openLog(layout.supervisorLog);
   try {
-    const child = spawn(tool("node"), [join(ROOT, "tools/commands/supervise.ts"), ...argumentsOf(options)], {
+    const child = spawn(tool("node"), [join(ROOT, "dev/commands/supervise.ts"), ...argumentsOf(options)], {
       cwd: ROOT,
       detached: true,
       stdio: ["ignore", log, log],

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { awaitEnd, sendSignal } from "../../tools/lib/processes.ts";
 import type { Layout } from "../settings/layout.ts";
 import { type FleetLock, takeLock } from "../supervisor/lock.ts";
-import { awaitEnd, sendSignal } from "../supervisor/processes.ts";
 import { isSupervised, readState } from "../supervisor/state.ts";
 import { endEverything, findLeftovers } from "../supervisor/sweep.ts";
 

@@ -2,6 +2,8 @@ import { EventEmitter } from "node:events";
 import { mkdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../tools/lib/main.ts";
+import { bootId, identify } from "../../tools/lib/processes.ts";
+import { checkAttached, checkHosts } from "../services/health.ts";
 import { ensureKeys, type Tokens } from "../services/keys.ts";
 import { postgres } from "../services/postgres.ts";
 import { redis } from "../services/redis.ts";
@@ -22,10 +24,8 @@ import { type FleetSettings, firstRegion, listenersOf } from "../settings/settin
 import { type FleetLock, takeLock } from "../supervisor/lock.ts";
 import { boundLog } from "../supervisor/log-file.ts";
 import { Part } from "../supervisor/part.ts";
-import { bootId, identify } from "../supervisor/processes.ts";
 import { type FleetState, type Phase, writeState } from "../supervisor/state.ts";
 import { endEverything, endOrphans, FLEET_MARK } from "../supervisor/sweep.ts";
-import { checkAttached, checkHosts } from "./health.ts";
 
 /** Hosts attach within a second of being ready; a loaded machine may take longer. */
 const ATTACH_TIMEOUT_MS = 60_000;

@@ -6,11 +6,10 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type TemporaryFolder, temporaryFolder } from "../../test/support/temporary.ts";
-import { ROOT } from "../../tools/lib/paths.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
+import { guestFolder, ROOT } from "../../tools/lib/paths.ts";
+import { isAlive, sendSignal } from "../../tools/lib/processes.ts";
 import { layoutOf } from "../settings/layout.ts";
 import { freePorts, takenPorts } from "../settings/ports.ts";
-import { isAlive, sendSignal } from "../supervisor/processes.ts";
 import { isSupervised, readState } from "../supervisor/state.ts";
 import { findLeftovers } from "../supervisor/sweep.ts";
 
@@ -44,7 +43,10 @@ afterEach(async () => {
 
 test("up returns when all is ready, once more says so, and down leaves nothing", async () => {
   const first = await command("up");
-  expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining("Windhover is up (") });
+  expect(first).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/Windhover is up \(.*samples\/hello:latest/s),
+  });
   expect(state()).toMatchObject({ phase: "ready", hosts: [{ number: 1 }, { number: 2 }] });
   const supervisor = state()?.supervisor;
 
@@ -95,7 +97,7 @@ test("a port that is taken is told before anything starts", async () => {
 });
 
 test("a signal while the fleet comes up ends it cleanly", async () => {
-  const child = spawn(process.execPath, [join(ROOT, "tools/run.mjs"), "up"], {
+  const child = spawn(process.execPath, [join(ROOT, "tools/run.mjs"), "dev/commands/up.ts"], {
     env: environment,
     stdio: "ignore",
   });
@@ -111,7 +113,9 @@ test("a signal while the fleet comes up ends it cleanly", async () => {
 });
 
 async function command(name: string): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [join(ROOT, "tools/run.mjs"), name], { env: environment });
+  const child = spawn(process.execPath, [join(ROOT, "tools/run.mjs"), `dev/commands/${name}.ts`], {
+    env: environment,
+  });
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../tools/lib/main.ts";
+import { isAlive, type ProcessIdentity } from "../../tools/lib/processes.ts";
 import type { Layout } from "../settings/layout.ts";
-import { isAlive, type ProcessIdentity } from "../supervisor/processes.ts";
 import { type FleetState, isSupervised, readState } from "../supervisor/state.ts";
 import { describeStart } from "./describe.ts";
 

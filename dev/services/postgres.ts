@@ -11,12 +11,12 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import pg from "pg";
+import { allProcesses, awaitEnd, inspect, sendSignal } from "../../tools/lib/processes.ts";
+import { findPostgres, program } from "../../tools/lib/programs.ts";
 import { run } from "../../tools/lib/run.ts";
 import { plainEnvironment } from "../settings/environment.ts";
 import type { PartSpec } from "../supervisor/part.ts";
-import { allProcesses, awaitEnd, inspect, sendSignal } from "../supervisor/processes.ts";
-import { findPostgres, program } from "./binaries.ts";
-import { type User, unprivilegedUser } from "./user.ts";
+import { type User, unprivilegedUser } from "../supervisor/user.ts";
 
 /**
  * The data folder as the server sees it. It runs as a user who may not be allowed to walk down to the folder (a home folder is

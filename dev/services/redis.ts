@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { program } from "../../tools/lib/programs.ts";
 import { plainEnvironment } from "../settings/environment.ts";
 import type { PartSpec } from "../supervisor/part.ts";
-import { program } from "./binaries.ts";
 
 /** How a server is to be run. */
 export interface RedisOptions {

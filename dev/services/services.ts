@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { ROOT, tool } from "../../tools/lib/paths.ts";
-import { checkHealth } from "../fleet/health.ts";
 import { plainEnvironment, settingsOf } from "../settings/environment.ts";
 import type { HostSettings } from "../settings/host-settings.ts";
 import type { Layout } from "../settings/layout.ts";
 import { partName, type RegionSettings } from "../settings/region-settings.ts";
 import type { FleetSettings } from "../settings/settings.ts";
 import type { PartSpec } from "../supervisor/part.ts";
+import { checkHealth } from "./health.ts";
 import type { Tokens } from "./keys.ts";
 import { postgresUrl } from "./postgres.ts";
 import { redisSocket } from "./redis.ts";

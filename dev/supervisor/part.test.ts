@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { identify, isAlive, type ProcessIdentity } from "../../tools/lib/processes.ts";
 import { Part, type PartSpec } from "./part.ts";
-import { identify, isAlive, type ProcessIdentity } from "./processes.ts";
 
 let folder: string;
 let parts: Part[];

@@ -7,10 +7,16 @@ import { onAbort } from "../../src/lib/runtime/abort.ts";
 import { type Backoff, backoffMs } from "../../src/lib/runtime/backoff.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
 import { UserError } from "../../tools/lib/main.ts";
-import { program } from "../services/binaries.ts";
-import type { User } from "../services/user.ts";
+import {
+  awaitEnd,
+  identify,
+  type ProcessIdentity,
+  processTree,
+  sendSignal,
+} from "../../tools/lib/processes.ts";
+import { program } from "../../tools/lib/programs.ts";
 import { openLog, tail } from "./log-file.ts";
-import { awaitEnd, identify, type ProcessIdentity, processTree, sendSignal } from "./processes.ts";
+import type { User } from "./user.ts";
 
 /** What one process of a fleet is and how it is treated. */
 export interface PartSpec {

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
+import { bootId, isAlive, type ProcessIdentity } from "../../tools/lib/processes.ts";
 import type { FleetSettings } from "../settings/settings.ts";
 import type { PartState } from "./part.ts";
-import { bootId, isAlive, type ProcessIdentity } from "./processes.ts";
 
 /** What a fleet is doing. `failed` and `stopped` are last words: nothing of it runs any more. */
 export type Phase = "starting" | "ready" | "stopping" | "stopped" | "failed";

@@ -1,7 +1,13 @@
 import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import {
+  allProcesses,
+  awaitEnd,
+  inspect,
+  type ProcessIdentity,
+  sendSignal,
+} from "../../tools/lib/processes.ts";
 import type { Layout } from "../settings/layout.ts";
-import { allProcesses, awaitEnd, inspect, type ProcessIdentity, sendSignal } from "./processes.ts";
 
 /** In the environment of every process of a fleet: its folder. */
 export const FLEET_MARK = "WINDHOVER_FLEET";

@@ -1,12 +1,21 @@
-import { readFileSync } from "node:fs";
-import { type BuiltImage, buildImage, pushImage } from "../../test/support/oci/index.ts";
-import { program } from "../services/binaries.ts";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { program } from "../../tools/lib/programs.ts";
+import { run } from "../../tools/lib/run.ts";
 
-/** The sample's place in the registry. */
 const REPOSITORY = "samples/hello";
 const TAG = "latest";
+const TIMEOUT_MS = 60_000;
 /** Where the sample serves its page. */
 export const SAMPLE_PORT = 8080;
+
+const TYPES = {
+  manifest: "application/vnd.oci.image.manifest.v1+json",
+  config: "application/vnd.oci.image.config.v1+json",
+  layer: "application/vnd.oci.image.layer.v1.tar",
+} as const;
 
 /** An image in a registry. */
 export interface PushedImage {
@@ -17,34 +26,68 @@ export interface PushedImage {
   readonly isNew: boolean;
 }
 
-/** Builds the sample, which is the same every time, and pushes it unless the registry has it. */
+/** Builds the sample image, the same bytes every time, and pushes it unless the registry has it. */
 export async function pushSample(registry: string): Promise<PushedImage> {
-  const image = buildSample();
-  const isNew = (await digestOf(registry)) !== image.digest;
-  if (isNew) await pushImage(`http://${registry}`, REPOSITORY, TAG, image);
-  return { reference: `${registry}/${REPOSITORY}:${TAG}`, digest: image.digest, isNew };
+  const layer = await buildLayer();
+  const config = Buffer.from(
+    JSON.stringify({
+      os: "linux",
+      architecture: "amd64",
+      config: {
+        Entrypoint: ["/bin/busybox", "sh", "/srv/serve"],
+        WorkingDir: "/srv",
+        ExposedPorts: { [`${SAMPLE_PORT}/tcp`]: {} },
+      },
+      rootfs: { type: "layers", diff_ids: [sha256(layer)] },
+    }),
+  );
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: TYPES.manifest,
+      config: { mediaType: TYPES.config, digest: sha256(config), size: config.length },
+      layers: [{ mediaType: TYPES.layer, digest: sha256(layer), size: layer.length }],
+    }),
+  );
+  const digest = sha256(manifest);
+  const isNew = (await digestOf(registry)) !== digest;
+  if (isNew) {
+    for (const blob of [layer, config]) await pushBlob(registry, blob);
+    await put(`http://${registry}/v2/${REPOSITORY}/manifests/${TAG}`, TYPES.manifest, manifest);
+  }
+  return { reference: `${registry}/${REPOSITORY}:${TAG}`, digest, isNew };
 }
 
-/** Two files: a static busybox, and a script that writes a page about where it runs and serves it. */
-function buildSample(): BuiltImage {
-  return buildImage({
-    layers: [
-      [
-        { path: "bin", type: "dir" },
-        { path: "bin/busybox", mode: 0o755, content: readFileSync(program("busybox")) },
-        { path: "srv", type: "dir" },
-        { path: "srv/serve", mode: 0o755, content: SERVE },
-      ],
-    ],
-    config: {
-      Entrypoint: ["/bin/busybox", "sh", "/srv/serve"],
-      WorkingDir: "/srv",
-      ExposedPorts: { [`${SAMPLE_PORT}/tcp`]: {} },
-    },
-  });
+/** Packs a static busybox, and a script that writes a page about the machine it runs in and serves it. */
+async function buildLayer(): Promise<Buffer> {
+  using folder = mkdtempDisposableSync(join(tmpdir(), "windhover-sample-"));
+  for (const each of ["bin", "srv"]) mkdirSync(join(folder.path, each));
+  copyFileSync(program("busybox"), join(folder.path, "bin/busybox"));
+  writeFileSync(join(folder.path, "srv/serve"), SERVE);
+  const archive = join(folder.path, "layer.tar");
+  const reproducible = [
+    "--sort=name",
+    "--mtime=@0",
+    "--owner=0",
+    "--group=0",
+    "--mode=0755",
+    "--numeric-owner",
+  ];
+  await run("tar", [
+    "--create",
+    "--format=ustar",
+    ...reproducible,
+    "-f",
+    archive,
+    "-C",
+    folder.path,
+    "bin",
+    "srv",
+  ]);
+  return readFileSync(archive);
 }
 
-/** Nothing but the shell's own commands: in an emulated machine every process that is started costs some 20 ms. */
+/** Writes the page with built-in commands only: in an emulated machine every process costs some 20 ms. */
 const SERVE = `read -r host < /proc/sys/kernel/hostname
 read -r kernel < /proc/sys/kernel/osrelease
 read -r up rest < /proc/uptime
@@ -58,11 +101,36 @@ echo "serving on port ${SAMPLE_PORT}"
 exec /bin/busybox httpd -f -p ${SAMPLE_PORT} -h /srv
 `;
 
+async function pushBlob(registry: string, body: Buffer): Promise<void> {
+  const uploads = `http://${registry}/v2/${REPOSITORY}/blobs/uploads/`;
+  const upload = await fetch(uploads, { method: "POST", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  await expectStatus(upload, 202);
+  const location = new URL(upload.headers.get("location") ?? "", uploads);
+  location.searchParams.set("digest", sha256(body));
+  await put(location, "application/octet-stream", body);
+}
+
+async function put(url: string | URL, type: string, body: Buffer): Promise<void> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const headers = { "content-type": type };
+  await expectStatus(await fetch(url, { method: "PUT", headers, body: new Uint8Array(body), signal }), 201);
+}
+
+async function expectStatus(answer: Response, expected: number): Promise<void> {
+  const text = await answer.text();
+  if (answer.status !== expected)
+    throw new Error(`${answer.url} answered ${answer.status}: ${text.slice(0, 500)}`);
+}
+
 async function digestOf(registry: string): Promise<string | null> {
   const answer = await fetch(`http://${registry}/v2/${REPOSITORY}/manifests/${TAG}`, {
     method: "HEAD",
-    headers: { accept: "application/vnd.oci.image.manifest.v1+json" },
-    signal: AbortSignal.timeout(10_000),
+    headers: { accept: TYPES.manifest },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   return answer.ok ? answer.headers.get("docker-content-digest") : null;
+}
+
+function sha256(body: Buffer): string {
+  return `sha256:${createHash("sha256").update(body).digest("hex")}`;
 }

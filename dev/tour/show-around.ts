@@ -1,10 +1,10 @@
 import { once } from "node:events";
-import type { FleetOptions } from "../../tools/lib/options.ts";
 import type { Progress } from "../../tools/lib/progress.ts";
 import { bringUp } from "../fleet/bring-up.ts";
 import { describeStart } from "../fleet/describe.ts";
 import { FleetBusyError } from "../fleet/fleet.ts";
-import { localFleet } from "../settings/local.ts";
+import { localFleet } from "../fleet/local.ts";
+import type { FleetOptions } from "../settings/fleet-options.ts";
 import { type FleetState, readState } from "../supervisor/state.ts";
 import { epilogue } from "./epilogue.ts";
 import { tour } from "./tour.ts";

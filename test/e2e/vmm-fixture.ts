@@ -5,7 +5,7 @@ import { buildGuest } from "../../guest/build/build.ts";
 import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/warm-pool/warm-vm.ts";
 import { SELECT_DEFAULTS, type SelectOptions, selectVmm } from "../../src/hostd/vmm/select.ts";
 import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
+import { guestFolder } from "../../tools/lib/paths.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** A VMM on a private directory, an image for it, and what is needed to start things in it. */

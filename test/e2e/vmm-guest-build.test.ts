@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildGuest } from "../../guest/build/build.ts";
 import { loadGuestAssets, readManifest } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
+import { guestFolder } from "../../tools/lib/paths.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
 
 let folder: TemporaryFolder;

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { buildGuest } from "../../guest/build/build.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
+import { guestFolder } from "../../tools/lib/paths.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { openVmm } from "./vmm-fixture.ts";
 

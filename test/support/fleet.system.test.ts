@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { checkHealth } from "../../dev/fleet/health.ts";
+import { checkHealth } from "../../dev/services/health.ts";
 import { layoutOf } from "../../dev/settings/layout.ts";
 import { findLeftovers } from "../../dev/supervisor/sweep.ts";
 import { startFleet, type TestFleet } from "./fleet.ts";

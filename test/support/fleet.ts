@@ -4,7 +4,7 @@ import { layoutOf } from "../../dev/settings/layout.ts";
 import { firstRegion, privateSettings } from "../../dev/settings/settings.ts";
 import type { Part } from "../../dev/supervisor/part.ts";
 import { findLeftovers } from "../../dev/supervisor/sweep.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
+import { guestFolder } from "../../tools/lib/paths.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 /** What kind of fleet a test wants. */

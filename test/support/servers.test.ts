@@ -1,6 +1,6 @@
 import pg from "pg";
 import { expect, test } from "vitest";
-import { isAlive } from "../../dev/supervisor/processes.ts";
+import { isAlive } from "../../tools/lib/processes.ts";
 import { createDatabase, startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
 import { startRegistry } from "./registry.ts";

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { guestFolder } from "../../tools/setup/setup.ts";
+import { guestFolder } from "../../tools/lib/paths.ts";
 import type { TestFleet } from "../support/fleet.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");

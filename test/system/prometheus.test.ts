@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { program } from "../../dev/services/binaries.ts";
+import { program } from "../../tools/lib/programs.ts";
 import { configOf } from "../support/clients.ts";
 import { codeBlocks, type Documented, documentedMetrics } from "./metrics-page.ts";
 import { type Prometheus, startPrometheus } from "./prometheus-server.ts";

@@ -1,5 +1,5 @@
 /** What a change must pass before anything slower is worth running: format, lint, types, contracts, unit tests. */
-import { type Check, failing, staticChecks } from "../lib/checks.ts";
+import { type Check, failing, staticChecks } from "../check/checks.ts";
 import { main } from "../lib/main.ts";
 import { Progress } from "../lib/progress.ts";
 import { generate } from "../setup/generate.ts";

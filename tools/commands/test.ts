@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { onAbort } from "../../src/lib/runtime/abort.ts";
-import { failing, staticChecks } from "../lib/checks.ts";
+import { failing, staticChecks } from "../check/checks.ts";
 import { main } from "../lib/main.ts";
 import { ROOT, tool } from "../lib/paths.ts";
 import { Progress } from "../lib/progress.ts";

@@ -10,17 +10,17 @@ import { installPackages } from "./npm-packages.mjs";
 const root = realpathSync(fileURLToPath(new URL("../..", import.meta.url)));
 
 /**
- * Runs `tools/commands/<name>.ts` with the arguments given and ends with its exit code.
+ * Runs a file of the project with the arguments given and ends with its exit code.
  *
- * @param {string} name
+ * @param {string} file
  */
-export async function enter(name) {
+export async function enter(file) {
   const [major = 0] = process.versions.node.split(".").map(Number);
   if (major < 20) fail(`Windhover needs Node 20 or later; this is ${process.version}.`);
   if (process.platform !== "linux") fail(`Windhover runs on Linux; this is ${process.platform}.`);
   await installPackages(root, fail);
   const node = join(root, "node_modules/.bin/node");
-  const command = join(root, "tools/commands", `${name}.ts`);
+  const command = join(root, file);
   if (realpathSync(process.execPath) === realpathSync(node)) {
     await import(command);
     return;

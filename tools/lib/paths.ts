@@ -14,3 +14,9 @@ export function dataFolder(env: NodeJS.ProcessEnv = process.env): string {
   const chosen = env["WINDHOVER_DIR"];
   return chosen === undefined || chosen === "" ? join(ROOT, ".windhover") : resolve(chosen);
 }
+
+/** Where the kernel and the initramfs of the guests are: `WINDHOVER_GUEST_DIR`, or `guest` in the data folder. */
+export function guestFolder(): string {
+  const chosen = process.env["WINDHOVER_GUEST_DIR"];
+  return chosen === undefined || chosen === "" ? join(dataFolder(), "guest") : resolve(chosen);
+}

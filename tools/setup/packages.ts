@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { findPostgres, findProgram } from "../../dev/services/binaries.ts";
+import { findPostgres, findProgram } from "../lib/programs.ts";
 
 /** A Debian package that Windhover needs, and how to see that the machine has what is in it. */
 export interface SystemPackage {

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { findProgram } from "../../dev/services/binaries.ts";
-import { identify } from "../../dev/supervisor/processes.ts";
+import { identify } from "../lib/processes.ts";
+import { findProgram } from "../lib/programs.ts";
 import { run } from "../lib/run.ts";
 
 /** Services that the packages bring along. Windhover starts servers of its own and needs none of them. */

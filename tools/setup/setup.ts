@@ -1,14 +1,7 @@
-import { join, resolve } from "node:path";
-import { dataFolder } from "../lib/paths.ts";
+import { guestFolder } from "../lib/paths.ts";
 import type { Progress } from "../lib/progress.ts";
 import { generate } from "./generate.ts";
 import { ensureSystemPackages } from "./system-packages.ts";
-
-/** Where the kernel and the initramfs of the guests are: `WINDHOVER_GUEST_DIR`, or `guest` in the data folder. */
-export function guestFolder(): string {
-  const chosen = process.env["WINDHOVER_GUEST_DIR"];
-  return chosen === undefined || chosen === "" ? join(dataFolder(), "guest") : resolve(chosen);
-}
 
 /**
  * Everything a fleet (`run`) or the tests (`test`) need besides npm packages: system packages, generated code, guest kernel and

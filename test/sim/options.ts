@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
-import { UserError } from "./main.ts";
-import { wholeNumber } from "./numbers.ts";
+import { UserError } from "../../tools/lib/main.ts";
+import { wholeNumber } from "../../tools/lib/numbers.ts";
 
 const USAGE = `npm run sim -- --seeds 10000 --from 1   simulates so many seeds, the first of them given, and ends at one that fails
 npm run sim -- --seed N                 simulates one and prints what happens`;

@@ -1,8 +1,8 @@
 import { styleText } from "node:util";
+import { ROOT, tool } from "../lib/paths.ts";
+import { type Progress, seconds } from "../lib/progress.ts";
+import { run } from "../lib/run.ts";
 import { breakingBase } from "./breaking-base.ts";
-import { ROOT, tool } from "./paths.ts";
-import { type Progress, seconds } from "./progress.ts";
-import { run } from "./run.ts";
 
 /** A tool that says yes or no about the tree. */
 export interface Check {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { argumentsOf, fleetOptions } from "./options.ts";
+import { argumentsOf, fleetOptions } from "./fleet-options.ts";
 
 const NOTHING = { hosts: undefined, regions: undefined, schedulers: undefined };
 

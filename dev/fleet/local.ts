@@ -1,11 +1,10 @@
-import type { FleetOptions } from "../../tools/lib/options.ts";
-import { dataFolder } from "../../tools/lib/paths.ts";
-import { guestFolder } from "../../tools/setup/setup.ts";
-import { Fleet } from "../fleet/fleet.ts";
+import { dataFolder, guestFolder } from "../../tools/lib/paths.ts";
+import type { FleetOptions } from "../settings/fleet-options.ts";
+import type { HostPlace } from "../settings/host-numbers.ts";
+import { type Layout, layoutOf } from "../settings/layout.ts";
+import { type FleetShape, localSettings, REGION } from "../settings/settings.ts";
 import { type FleetState, readState } from "../supervisor/state.ts";
-import type { HostPlace } from "./host-numbers.ts";
-import { type Layout, layoutOf } from "./layout.ts";
-import { type FleetShape, localSettings, REGION } from "./settings.ts";
+import { Fleet } from "./fleet.ts";
 
 const USUAL_HOSTS = 2;
 

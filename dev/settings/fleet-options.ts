@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { UserError } from "./main.ts";
+import { UserError } from "../../tools/lib/main.ts";
 
 /** What `npm start` and `npm run up` take. Undefined: as last time. */
 export interface FleetOptions {

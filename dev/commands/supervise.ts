@@ -1,8 +1,8 @@
 /** The process behind `npm run up`: a fleet without a terminal, until SIGTERM. Started by `up.ts`, not by hand. */
 import { once } from "node:events";
-import { localFleet } from "../../dev/settings/local.ts";
-import { main } from "../lib/main.ts";
-import { fleetOptions } from "../lib/options.ts";
+import { main } from "../../tools/lib/main.ts";
+import { localFleet } from "../fleet/local.ts";
+import { fleetOptions } from "../settings/fleet-options.ts";
 
 await main(async (signal) => {
   const fleet = localFleet(fleetOptions(process.argv.slice(2), process.env));

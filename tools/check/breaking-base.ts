@@ -1,5 +1,5 @@
-import { ROOT } from "./paths.ts";
-import { run } from "./run.ts";
+import { ROOT } from "../lib/paths.ts";
+import { run } from "../lib/run.ts";
 
 /**
  * The commit that contracts must stay compatible with: where this branch left the main one; on the main branch itself the last

@@ -1,15 +1,15 @@
 /** Everything at once: set-up, a local fleet, a machine before the user's eyes. Stays until Ctrl-C. */
-import { main } from "../lib/main.ts";
-import { fleetOptions } from "../lib/options.ts";
-import { Progress } from "../lib/progress.ts";
-import { setUp } from "../setup/setup.ts";
+import { main } from "../../tools/lib/main.ts";
+import { Progress } from "../../tools/lib/progress.ts";
+import { setUp } from "../../tools/setup/setup.ts";
+import { fleetOptions } from "../settings/fleet-options.ts";
 
 await main(async (signal) => {
   const options = fleetOptions(process.argv.slice(2), process.env);
   const progress = new Progress();
   await setUp("run", progress, signal);
   // Not earlier: it needs the generated code.
-  const { showAround } = await import("../../dev/tour/show-around.ts");
+  const { showAround } = await import("../tour/show-around.ts");
   await showAround(options, progress, signal);
   return 0;
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { simOptions } from "./sim-options.ts";
+import { simOptions } from "./options.ts";
 
 test.each([
   [[], { seed: undefined, seeds: 1_000, from: 1 }],

@@ -1,9 +1,9 @@
 /** Simulates a region from seeds, see test/sim/simulate.ts: many, to find one that fails, or one, to read what happens in it. */
 import { setTimeout as pause } from "node:timers/promises";
-import { main } from "../lib/main.ts";
-import { Progress } from "../lib/progress.ts";
-import { simOptions } from "../lib/sim-options.ts";
-import { setUp } from "../setup/setup.ts";
+import { main } from "../../tools/lib/main.ts";
+import { Progress } from "../../tools/lib/progress.ts";
+import { setUp } from "../../tools/setup/setup.ts";
+import { simOptions } from "./options.ts";
 
 /** How often it says how far it is. */
 const TELL_MS = 2_000;
@@ -12,7 +12,7 @@ await main(async (signal) => {
   const { seed, seeds, from } = simOptions(process.argv.slice(2));
   await setUp("test", new Progress(), signal);
   // Not before: it is made of generated code.
-  const { simulate } = await import("../../test/sim/simulate.ts");
+  const { simulate } = await import("./simulate.ts");
   if (seed !== undefined) return replay(await simulate(seed, { isVerbose: true }));
   const startedMs = performance.now();
   const rate = (done: number) =>

@@ -1,10 +1,10 @@
 /** Stops the local fleet, however it was started, and ends whatever is left of it. */
 import { existsSync } from "node:fs";
-import { takeDown } from "../../dev/fleet/down.ts";
-import { layoutOf } from "../../dev/settings/layout.ts";
-import { main } from "../lib/main.ts";
-import { dataFolder } from "../lib/paths.ts";
-import { Progress } from "../lib/progress.ts";
+import { main } from "../../tools/lib/main.ts";
+import { dataFolder } from "../../tools/lib/paths.ts";
+import { Progress } from "../../tools/lib/progress.ts";
+import { takeDown } from "../fleet/down.ts";
+import { layoutOf } from "../settings/layout.ts";
 
 await main(async () => {
   const progress = new Progress();
