@@ -44,7 +44,7 @@ export interface HostParts {
   readonly limits?: Partial<Limits>;
 }
 
-/** Starts that may wait for their turn. */
+/** Starts that may wait for a slot. */
 const MAX_WAITING_STARTS = 256;
 
 const LIMITS: Omit<Limits, "launchMs"> = {
@@ -70,7 +70,11 @@ export function assembleHost(settings: HostSettings, parts: HostParts): Assemble
     number: settings.number,
     ...{ store, vmm, images, scheduling, disk, clock, log, closing, logs, spans, meter },
     ledger: new Ledger({ capacity: settings.capacity, incarnation, graceMs: settings.holdGraceMs, clock }),
-    starts: new StartQueue({ concurrency: settings.startConcurrency, bound: MAX_WAITING_STARTS }),
+    starts: new StartQueue({
+      concurrency: settings.startConcurrency,
+      maxBoots: vmm.maxBoots,
+      bound: MAX_WAITING_STARTS,
+    }),
     teardowns: new Teardowns(),
     ports: new HostPorts(settings.portRange),
     ids: new Ids(randomBytes),

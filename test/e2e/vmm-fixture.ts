@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildGuest } from "../../guest/build/build.ts";
+import { StartQueue } from "../../src/hostd/domain/start-queue.ts";
 import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/warm-pool/warm-vm.ts";
 import { SELECT_DEFAULTS, type SelectOptions, selectVmm } from "../../src/hostd/vmm/select.ts";
 import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";
@@ -57,6 +58,8 @@ export async function openBench(options: Partial<SelectOptions> = {}): Promise<B
   const image = buildImage(folder.path);
   const dir = join(folder.path, "host");
   const vmm = await openVmm(dir, options);
+  // As many boot at once as on a host.
+  const starts = new StartQueue({ concurrency: 64, maxBoots: vmm.maxBoots, bound: 256 });
   let count = 0;
   const launch = async (
     argv: readonly string[],
@@ -65,14 +68,17 @@ export async function openBench(options: Partial<SelectOptions> = {}): Promise<B
     const lines: LogLine[] = [];
     const workload = { ...plainWorkload(image, argv), ...more };
     const sink = { onLog: (line: LogLine) => void lines.push(line) };
-    const vm = await vmm.launch(
-      `vm-${++count}`,
-      { cpus: 1, memoryMb },
-      workload,
-      sink,
-      new AbortController().signal,
-    );
-    return { vm, lines, texts: () => lines.map(({ text }) => text) };
+    const vmId = `vm-${++count}`;
+    const shape = { cpus: 1, memoryMb };
+    const { signal } = new AbortController();
+    const reserveWarm = () => vmm.reserveWarm?.(vmId, shape) ?? false;
+    const release = await starts.enter("tests", signal, reserveWarm);
+    try {
+      const vm = await vmm.launch(vmId, shape, workload, sink, signal);
+      return { vm, lines, texts: () => lines.map(({ text }) => text) };
+    } finally {
+      release();
+    }
   };
   const close = async (): Promise<void> => {
     await Promise.all((await vmm.list()).map((id) => vmm.destroy(id)));

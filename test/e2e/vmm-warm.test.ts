@@ -64,6 +64,26 @@ test("a start finds a VM waiting, takes a fraction of a boot, and serves one mac
   expect(await bench.vmm.list()).toEqual([]);
 });
 
+test("a VM that is reserved is there for its launch only, and goes when that does not come", async () => {
+  await pooled(1);
+  const before = waitingNow();
+
+  expect(bench.vmm.reserveWarm?.("vm-reserved", SHAPE)).toBe(true);
+  expect(waitingNow()).toBe(before - 1);
+  const sink = { onLog() {} };
+  const { signal } = new AbortController();
+  const work = plainWorkload(bench.image, ["sleep", "1000"]);
+  const vm = await bench.vmm.launch("vm-reserved", SHAPE, work, sink, signal);
+  expect(vm.startPath).toBe("warm");
+  await bench.vmm.destroy(vm.id);
+
+  await pooled(1);
+  const all = bench.waiting();
+  expect(bench.vmm.reserveWarm?.("vm-given-up", SHAPE)).toBe(true);
+  await bench.vmm.destroy("vm-given-up");
+  expect(all.filter((id) => !bench.waiting().includes(id))).toHaveLength(1);
+});
+
 test("a warm start waits for no file, and starts no process", async () => {
   await pooled(1);
   const watch = watchCalls();

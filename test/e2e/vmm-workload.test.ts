@@ -101,15 +101,7 @@ test("every start is a clean slate, and the phases and times of it fit together"
   const { phases, startedAtUs, startPath } = second.launched.vm;
   expect(startPath).toBe("cold");
   expect(phases.map(({ name }) => name)).toEqual([
-    ...[
-      "vmm.queue",
-      "vmm.prepare",
-      "vmm.spawn",
-      "guest.boot",
-      "guest.modules",
-      "guest.network",
-      "guest.scratch",
-    ],
+    ...["vmm.prepare", "vmm.spawn", "guest.boot", "guest.modules", "guest.network", "guest.scratch"],
     ...["vmm.run", "guest.disk", "guest.mount", "guest.exec", "vmm.report"],
   ]);
   for (const [index, phase] of phases.entries()) {

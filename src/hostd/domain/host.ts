@@ -34,7 +34,7 @@ export interface Host {
 
 /** How long things may take, in milliseconds. */
 export interface Limits {
-  /** From a turn in the start queue to the process exec'ed. */
+  /** From the slot in the start queue to the process exec'ed. */
   readonly launchMs: number;
   /** Between a stop's signal and SIGKILL when neither request nor configuration says. */
   readonly graceMs: number;

@@ -45,7 +45,7 @@ export async function launch(resident: Resident, watchMs: number, signal: AbortS
   const previous = resident.machine.state;
   return host.spans.span("hostd.start", { [spanAttribute.machineId]: id }, async (set) => {
     const vmId = host.ids.vm(id);
-    const leave = await host.spans.span("hostd.admit", {}, (note) => admit(resident, vmId, signal, note));
+    const release = await host.spans.span("hostd.admit", {}, (note) => admit(resident, vmId, signal, note));
     try {
       const plan = await host.spans.span("hostd.ports", {}, () => makePlan(resident, vmId, signal));
       resident.launching = vmId;
@@ -56,19 +56,19 @@ export async function launch(resident: Resident, watchMs: number, signal: AbortS
       return { machine, previous, already: false, startPath: vm.startPath };
     } finally {
       resident.launching = undefined;
-      leave();
+      release();
     }
   });
 }
 
-/** Admits the VM's CPU and memory and waits for a turn; the answer ends that turn. */
+/** Admits the VM's CPU and memory and waits for a slot, with a warm VM if there is one. Returns what releases the slot. */
 async function admit(
   resident: Resident,
   vmId: string,
   signal: AbortSignal,
   note: (name: string, value: number) => void,
 ): Promise<() => void> {
-  const { host, id } = resident;
+  const { host, id, machine } = resident;
   refuseWhileDraining(host.scheduling, host.number);
   if (host.store.trouble) throw host.store.trouble;
   await awaitLastVm(resident);
@@ -77,9 +77,11 @@ async function admit(
   try {
     note(spanAttribute.queueLength, host.starts.length);
     const since = host.clock.monotonicMs();
-    const leave = await host.starts.enter(resident.machine.spec.org, signal);
+    const { org, resources } = machine.spec;
+    const reserveWarm = () => host.vmm.reserveWarm?.(vmId, resources) ?? false;
+    const release = await host.starts.enter(org, signal, reserveWarm);
     note(spanAttribute.queueMs, host.clock.monotonicMs() - since);
-    return leave;
+    return release;
   } catch (err) {
     host.ledger.releaseVm(id, vmId);
     throw err;
@@ -129,7 +131,7 @@ async function makePlan(resident: Resident, vmId: string, signal: AbortSignal): 
     return { vmId, ports };
   } catch (err) {
     takeBackPorts(resident, ports);
-    host.ledger.releaseVm(machine.id, vmId);
+    resident.discard(vmId);
     throw err;
   }
 }

@@ -3,29 +3,21 @@ import { StartQueue } from "./start-queue.ts";
 
 const NEVER = new AbortController().signal;
 
-/** Enters and, once it is its turn, writes its name down and leaves when told. */
-function enter(queue: StartQueue, key: string, name: string, order: string[], signal = NEVER) {
+/** Enters and, once it has a slot, writes its name down and leaves when told. */
+function enter(
+  queue: StartQueue,
+  org: string,
+  name: string,
+  order: string[],
+  { signal = NEVER, reserveWarm = (): boolean => false } = {},
+) {
   let leave: () => void = () => {};
-  const turn = queue.enter(key, signal).then((release) => {
+  const turn = queue.enter(org, signal, reserveWarm).then((release) => {
     order.push(name);
     leave = release;
   });
   return { turn, leave: () => leave() };
 }
-
-test("no more run at once than allowed, and the next begins when one ends", async () => {
-  const queue = new StartQueue({ concurrency: 2, bound: 10 });
-  const order: string[] = [];
-  const starts = ["a", "b", "c"].map((name) => enter(queue, "org", name, order));
-  await Promise.all(starts.slice(0, 2).map(({ turn }) => turn));
-
-  expect([queue.running, queue.length, order]).toEqual([2, 1, ["a", "b"]]);
-  starts[0]?.leave();
-  starts[0]?.leave();
-  await starts[2]?.turn;
-
-  expect([queue.running, queue.length, order]).toEqual([2, 0, ["a", "b", "c"]]);
-});
 
 test("organisations take turns, so a burst of one does not keep another waiting", async () => {
   const queue = new StartQueue({ concurrency: 1, bound: 10 });
@@ -38,7 +30,7 @@ test("organisations take turns, so a burst of one does not keep another waiting"
     ["other", "x"],
     ["third", "y"],
   ];
-  const starts = names.map(([key, name]) => enter(queue, key, name, order));
+  const starts = names.map(([org, name]) => enter(queue, org, name, order));
 
   for (const start of [0, 1, 4, 5, 2, 3]) {
     await starts[start]?.turn;
@@ -54,25 +46,75 @@ test("one too many is refused with a hint when to come back", async () => {
   enter(queue, "org", "runs", order);
   enter(queue, "org", "waits", order);
 
-  expect(() => queue.enter("org", NEVER)).toThrow(
-    expect.objectContaining({ code: "RESOURCE_EXHAUSTED", reason: "START_QUEUE_FULL", retryAfterMs: 1_000 }),
-  );
+  await expect(queue.enter("org", NEVER)).rejects.toMatchObject({
+    code: "RESOURCE_EXHAUSTED",
+    reason: "START_QUEUE_FULL",
+    retryAfterMs: 1_000,
+  });
 });
 
-test("one that is called off leaves the queue and does not take its turn", async () => {
+/** Warm VMs, taken by the starts that come first. */
+class WarmVms {
+  count = 0;
+  readonly reserve = (): boolean => {
+    if (this.count === 0) return false;
+    this.count -= 1;
+    return true;
+  };
+}
+
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("no more boot at once than allowed, and a start with a warm VM does not wait behind them", async () => {
+  const queue = new StartQueue({ concurrency: 4, maxBoots: 2, bound: 10 });
+  const order: string[] = [];
+  const vms = new WarmVms();
+  const boots = ["a", "b", "c", "d"].map((name) => enter(queue, "org", name, order));
+  const warm = { reserveWarm: vms.reserve };
+  vms.count = 3;
+  const first = enter(queue, "org", "warm 1", order, warm);
+  enter(queue, "other", "warm 2", order, warm);
+  enter(queue, "org", "warm 3", order, warm);
+  await settled();
+
+  expect([order, queue.running, queue.length]).toEqual([["a", "b", "warm 1", "warm 2"], 4, 3]);
+  first.leave();
+  await settled();
+  expect(order.slice(4)).toEqual(["warm 3"]);
+  boots[0]?.leave();
+  await settled();
+  expect(order.slice(5)).toEqual(["c"]);
+});
+
+test("a start that waits to boot takes a VM that has become warm meanwhile", async () => {
+  const queue = new StartQueue({ concurrency: 3, maxBoots: 1, bound: 10 });
+  const order: string[] = [];
+  const vms = new WarmVms();
+  const warm = { reserveWarm: vms.reserve };
+  enter(queue, "org", "boots", order);
+  enter(queue, "org", "waits", order, warm);
+  await settled();
+  expect(order).toEqual(["boots"]);
+
+  vms.count = 1;
+  enter(queue, "other", "comes later", order, warm);
+  await settled();
+
+  expect([order, queue.length]).toEqual([["boots", "waits"], 1]);
+});
+
+test("a VM is reserved only for a start that gets its slot", async () => {
   const queue = new StartQueue({ concurrency: 1, bound: 10 });
   const order: string[] = [];
+  const vms = new WarmVms();
+  vms.count = 2;
   const abort = new AbortController();
-  const first = enter(queue, "org", "first", order);
-  const second = enter(queue, "org", "second", order, abort.signal);
-  const third = enter(queue, "org", "third", order);
-  await first.turn;
-
+  enter(queue, "org", "runs", order, { reserveWarm: vms.reserve });
+  const second = enter(queue, "org", "waits", order, { reserveWarm: vms.reserve, signal: abort.signal });
   abort.abort(new Error("called off"));
-  await expect(second.turn).rejects.toThrow("called off");
-  first.leave();
-  await third.turn;
 
-  expect(order).toEqual(["first", "third"]);
-  expect(queue.length).toBe(0);
+  await expect(second.turn).rejects.toThrow("called off");
+  expect([vms.count, queue.length]).toEqual([1, 0]);
 });

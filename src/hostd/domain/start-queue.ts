@@ -1,103 +1,64 @@
 import { Fault } from "../../lib/runtime/fault.ts";
+import { type Release, Semaphore } from "../../lib/runtime/semaphore.ts";
 
-interface Waiting {
-  readonly resolve: (release: () => void) => void;
-  readonly reject: (reason: unknown) => void;
+/** How many starts a queue lets run and wait. */
+export interface StartQueueOptions {
+  /** Slots: starts that run at once. */
+  readonly concurrency: number;
+  /** How many of the slots starts may have whose VM must boot. Default: all. */
+  readonly maxBoots?: number | undefined;
+  /** Starts that may wait. */
+  readonly bound: number;
 }
 
 /**
- * Bounds how many starts run at once. Those beyond wait their turn, one organisation after the other, so a burst of one does not
- * keep the others waiting; within an organisation first come, first served.
+ * The one queue of a host: a start that has its slot waits in line nowhere else. Organisations take turns, so a burst of one does not
+ * delay the others. Within an organisation the first come is the first served, except that a start with a warm VM does not wait
+ * behind starts that must boot one.
  */
 export class StartQueue {
-  readonly #concurrency: number;
-  readonly #bound: number;
-  /** By key, in the order in which their turn comes. A key is present while somebody waits under it. */
-  readonly #waiting = new Map<string, Waiting[]>();
-  #running = 0;
-  #length = 0;
+  readonly #slots: Semaphore;
+  readonly #maxBoots: number;
+  #booting = 0;
 
-  constructor(options: { concurrency: number; bound: number }) {
-    this.#concurrency = options.concurrency;
-    this.#bound = options.bound;
+  constructor({ concurrency, maxBoots = concurrency, bound }: StartQueueOptions) {
+    const full = (waiting: number) => queueFull(waiting, concurrency);
+    this.#slots = new Semaphore({ permits: concurrency, maxWaiting: bound, full });
+    this.#maxBoots = maxBoots;
   }
 
   /** How many run now. */
   get running(): number {
-    return this.#running;
-  }
-
-  /** Whether the next start would be refused. */
-  get isFull(): boolean {
-    return this.#running >= this.#concurrency && this.#length >= this.#bound;
+    return this.#slots.held;
   }
 
   /** How many wait now. */
   get length(): number {
-    return this.#length;
+    return this.#slots.waiting;
+  }
+
+  /** Whether the next start would be refused. */
+  get isFull(): boolean {
+    return this.#slots.isFull;
   }
 
   /**
-   * Waits for a turn. The answer gives it back; call it once the start is over.
+   * Waits for a slot. Release it once the start is over.
    *
-   * @param key whose turn it is, e.g. the organisation
+   * @param reserveWarm called when there is a slot: reserves a warm VM for this start. When it returns false, the start needs a slot
+   *   in which it may boot, and is asked again later if there is none
    * @throws Fault START_QUEUE_FULL when too many wait; the reason of `signal` when it aborts first
    */
-  enter(key: string, signal: AbortSignal): Promise<() => void> {
-    signal.throwIfAborted();
-    if (this.#running < this.#concurrency) return Promise.resolve(this.#take());
-    if (this.#length >= this.#bound) throw queueFull(this.#length, this.#concurrency);
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#leave(key, waiting);
-        reject(signal.reason);
-      };
-      const waiting: Waiting = {
-        resolve: (release) => {
-          signal.removeEventListener("abort", onAbort);
-          resolve(release);
-        },
-        reject,
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      const queue = this.#waiting.get(key);
-      if (queue) queue.push(waiting);
-      else this.#waiting.set(key, [waiting]);
-      this.#length += 1;
-    });
+  enter(org: string, signal: AbortSignal, reserveWarm: () => boolean = () => false): Promise<Release> {
+    return this.#slots.acquire(signal, org, () => (reserveWarm() ? () => {} : this.#claimBoot()));
   }
 
-  #take(): () => void {
-    this.#running += 1;
-    let isOver = false;
+  #claimBoot(): Release | undefined {
+    if (this.#booting >= this.#maxBoots) return undefined;
+    this.#booting += 1;
     return () => {
-      if (isOver) return;
-      isOver = true;
-      this.#running -= 1;
-      this.#next();
+      this.#booting -= 1;
     };
-  }
-
-  #next(): void {
-    const first = this.#waiting.entries().next().value;
-    if (!first) return;
-    const [key, queue] = first;
-    const waiting = queue.shift();
-    // Its key goes to the end of the round, if anybody else waits under it.
-    this.#waiting.delete(key);
-    if (queue.length > 0) this.#waiting.set(key, queue);
-    if (!waiting) return;
-    this.#length -= 1;
-    waiting.resolve(this.#take());
-  }
-
-  #leave(key: string, waiting: Waiting): void {
-    const queue = this.#waiting.get(key);
-    const at = queue?.indexOf(waiting) ?? -1;
-    if (!queue || at < 0) return;
-    queue.splice(at, 1);
-    if (queue.length === 0) this.#waiting.delete(key);
-    this.#length -= 1;
   }
 }
 

@@ -23,12 +23,10 @@ export interface SelectOptions {
   readonly uidBase: number | undefined;
   /** `none` runs QEMU as we are, for systems on which nothing else works. */
   readonly confinement: "auto" | "none";
-  /** How long a launch may wait for its turn, and then again how long it may take. */
+  /** How long a launch may take. */
   readonly bootTimeoutMs: number;
-  /** Kernels that may boot at once. */
-  readonly coldBoots: number;
-  /** Launches that may wait for their turn. */
-  readonly maxWaiting: number;
+  /** How many VMs should boot, or be cloned from templates, at once. */
+  readonly maxBoots: number;
   /** The ways to a running guest that may be taken, fastest first. */
   readonly startPaths: readonly StartPath[];
   /** Most memory for VMs that wait; 0: none ever do. They begin to once `keepWarm` is called. */
@@ -47,8 +45,7 @@ export const SELECT_DEFAULTS = {
   uidBase: undefined,
   confinement: "auto",
   bootTimeoutMs: 60_000,
-  coldBoots: 2,
-  maxWaiting: 256,
+  maxBoots: 2,
   startPaths: ["warm", "template", "cold"],
   warmMemoryMb: 0,
   templateMb: 4_096,
@@ -141,8 +138,8 @@ async function canary(
 }
 
 function limits(options: SelectOptions) {
-  const { bootTimeoutMs, coldBoots, maxWaiting, startPaths, warmMemoryMb, templateMb, pool } = options;
-  return { bootTimeoutMs, coldBoots, maxWaiting, startPaths, warmMemoryMb, templateMb, metrics: pool };
+  const { bootTimeoutMs, maxBoots, startPaths, warmMemoryMb, templateMb, pool } = options;
+  return { bootTimeoutMs, maxBoots, startPaths, warmMemoryMb, templateMb, metrics: pool };
 }
 
 function describe(choice: Choice, confinement: Confinement): VmmInfo {

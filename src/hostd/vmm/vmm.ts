@@ -134,6 +134,12 @@ export interface WarmDemand {
 /** Makes and finds VMs on this host. */
 export interface Vmm {
   readonly info: VmmInfo;
+  /** How many launches without a warm VM should run at once: more would only slow each other down. Absent: any number. */
+  readonly maxBoots?: number;
+  /**
+   * Reserves a warm VM of this shape for the launch with this id; `destroy` gives it up. False: there is none. Absent: there never is.
+   */
+  reserveWarm?(vmId: string, shape: Shape): boolean;
   /**
    * Gets a VM of `shape`, runs `workload` in it and resolves when its process has been exec'ed. `vmId` is chosen by the caller,
    * who also finds, after a crash, what it had begun. Rejects with LaunchError and leaves nothing behind.

@@ -105,6 +105,40 @@ test("a permit that comes with the abort is taken, and no listener stays", async
   expect(getEventListeners(abort.signal, "abort")).toEqual([]);
 });
 
+test("a caller whose claim fails waits on, keeps its place, and is passed by others", async () => {
+  const two = semaphore(2, 10);
+  const order: string[] = [];
+  let isFree = false;
+  let released = 0;
+  const claim = () => {
+    if (!isFree) return undefined;
+    return () => {
+      released += 1;
+    };
+  };
+  const claimed = async (name: string) => {
+    const release = await two.acquire(never, "", claim);
+    order.push(name);
+    return release;
+  };
+  const first = claimed("first");
+  const second = claimed("second");
+  const passes = acquire(two, "passes", order);
+  await passes.turn;
+  expect([two.held, two.waiting, order]).toEqual([1, 2, ["passes"]]);
+
+  isFree = true;
+  const late = acquire(two, "late", order);
+  const release = await first;
+  expect([two.held, two.waiting, order]).toEqual([2, 2, ["passes", "first"]]);
+  release();
+  release();
+  await passes.release();
+  await Promise.all([second, late.turn]);
+
+  expect([order, released]).toEqual([["passes", "first", "second", "late"], 1]);
+});
+
 test("run releases however the work ends", async () => {
   const one = semaphore(1, 1);
 

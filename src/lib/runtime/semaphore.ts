@@ -10,6 +10,20 @@ export interface SemaphoreOptions {
   readonly full: (waiting: number) => Error;
 }
 
+/** Releases what was acquired. Safe to call twice. */
+export type Release = () => void;
+
+/**
+ * Acquires what a caller needs along with a permit, in the moment in which there is one. Undefined while it is not available: the
+ * caller waits on, and others may pass.
+ */
+export type Claim = () => Release | undefined;
+
+interface Waiter {
+  readonly claim: Claim | undefined;
+  readonly grant: (release: Release) => void;
+}
+
 /**
  * Bounds how much runs at once and how much waits. Callers with different keys take turns, so that a burst of one does
  * not keep the others waiting; within a key, first come, first served.
@@ -17,7 +31,7 @@ export interface SemaphoreOptions {
 export class Semaphore {
   readonly #options: SemaphoreOptions;
   /** By key, in the order in which their turn comes. A key is present while somebody waits under it. */
-  readonly #queues = new Map<string, Array<() => void>>();
+  readonly #queues = new Map<string, Waiter[]>();
   #held = 0;
   #waiting = 0;
 
@@ -35,27 +49,25 @@ export class Semaphore {
     return this.#waiting;
   }
 
-  /** Whether the next caller would be refused. */
+  /** Whether the next caller would be refused, unless it can pass those that wait. */
   get isFull(): boolean {
-    return this.#held >= this.#options.permits && this.#waiting >= this.#options.maxWaiting;
+    const wouldWait = this.#held >= this.#options.permits || this.#waiting > 0;
+    return wouldWait && this.#waiting >= this.#options.maxWaiting;
   }
 
   /**
-   * Waits for a permit and returns what releases it, safe to call twice.
+   * Waits for a permit, and for what `claim` acquires along with it.
    *
    * @throws what the option `full` makes; the reason of `signal` when it aborts first
    */
-  async acquire(signal: AbortSignal, key = ""): Promise<() => void> {
+  async acquire(signal: AbortSignal, key = "", claim?: Claim): Promise<Release> {
     signal.throwIfAborted();
-    if (this.isFull) throw this.#options.full(this.#waiting);
-    if (this.#held < this.#options.permits) this.#held += 1;
-    else await this.#wait(signal, key);
-    let isReleased = false;
-    return () => {
-      if (isReleased) return;
-      isReleased = true;
-      this.#release();
-    };
+    // What a claim failed to get may be there by now, and is first for those that wait.
+    this.#grantWaiting();
+    const release = this.#tryAcquire(claim);
+    if (release) return release;
+    if (this.#waiting >= this.#options.maxWaiting) throw this.#options.full(this.#waiting);
+    return await this.#wait(signal, key, claim);
   }
 
   /** Runs `work` with a permit. @throws as {@link acquire} does */
@@ -68,20 +80,36 @@ export class Semaphore {
     }
   }
 
-  async #wait(signal: AbortSignal, key: string): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+  #tryAcquire(claim: Claim | undefined): Release | undefined {
+    if (this.#held >= this.#options.permits) return undefined;
+    const claimed = claim?.();
+    if (claim && !claimed) return undefined;
+    this.#held += 1;
+    let isReleased = false;
+    return () => {
+      if (isReleased) return;
+      isReleased = true;
+      this.#held -= 1;
+      claimed?.();
+      this.#grantWaiting();
+    };
+  }
+
+  async #wait(signal: AbortSignal, key: string, claim: Claim | undefined): Promise<Release> {
+    const { promise, resolve, reject } = Promise.withResolvers<Release>();
+    const waiter = { claim, grant: resolve };
     const queue = this.#queues.get(key) ?? [];
-    queue.push(resolve);
+    queue.push(waiter);
     this.#queues.set(key, queue);
     this.#waiting += 1;
     using _ = onAbort(signal, () => {
-      if (this.#leave(key, queue, resolve)) reject(signal.reason);
+      if (this.#leave(key, queue, waiter)) reject(signal.reason);
     });
-    await promise;
+    return await promise;
   }
 
-  #leave(key: string, queue: Array<() => void>, resolve: () => void): boolean {
-    const at = queue.indexOf(resolve);
+  #leave(key: string, queue: Waiter[], waiter: Waiter): boolean {
+    const at = queue.indexOf(waiter);
     if (at < 0) return false;
     queue.splice(at, 1);
     if (queue.length === 0) this.#queues.delete(key);
@@ -89,19 +117,22 @@ export class Semaphore {
     return true;
   }
 
-  /** Hands the permit to the next in turn without freeing it, so that nobody can come in between. */
-  #release(): void {
-    const [first] = this.#queues;
-    if (!first) {
-      this.#held -= 1;
-      return;
+  #grantWaiting(): void {
+    while (this.#waiting > 0 && this.#held < this.#options.permits && this.#grantNext());
+  }
+
+  #grantNext(): boolean {
+    for (const [key, queue] of this.#queues) {
+      for (const waiter of queue) {
+        const release = this.#tryAcquire(waiter.claim);
+        if (!release) continue;
+        this.#leave(key, queue, waiter);
+        // The key moves to the end of the round.
+        if (this.#queues.delete(key)) this.#queues.set(key, queue);
+        waiter.grant(release);
+        return true;
+      }
     }
-    const [key, queue] = first;
-    const next = queue.shift();
-    // The key moves to the end of the round.
-    this.#queues.delete(key);
-    if (queue.length > 0) this.#queues.set(key, queue);
-    this.#waiting -= 1;
-    next?.();
+    return false;
   }
 }

@@ -124,6 +124,47 @@ describe("a start", () => {
     expect(host.host.ledger.sums().running).toEqual(NOTHING);
   });
 
+  test("with a warm VM does not wait behind those that boot, and gives the VM up when it is called off", async () => {
+    const reserved: string[] = [];
+    const destroyed: string[] = [];
+    const host = await open({
+      settings: { startConcurrency: 4 },
+      vmm: (sim) => ({
+        info: sim.info,
+        maxBoots: 1,
+        reserveWarm: (vmId, { memoryMb }) => memoryMb === 512 && reserved.push(vmId) > 0,
+        launch: (...given) => sim.launch(...given),
+        adopt: (...given) => sim.adopt(...given),
+        destroy: (vmId) => {
+          destroyed.push(vmId);
+          return sim.destroy(vmId);
+        },
+        list: () => sim.list(),
+        close: () => sim.close(),
+      }),
+    });
+    const boots = [await host.created({ exec: ["sim-hang"] }), await host.created()];
+    const booting = boots.map(({ id }) => host.start(id).catch(() => undefined));
+    await expect.poll(() => host.host.starts.length).toBe(1);
+
+    const warm = await host.created({ memoryMb: 512 });
+    expect((await host.start(warm.id)).machine?.state).toBe(MachineState.STARTED);
+    expect(reserved).toEqual([expect.stringContaining(warm.id)]);
+
+    const second = await host.created({ memoryMb: 512, exec: ["sim-hang"] });
+    const starting = host.start(second.id);
+    starting.catch(() => {});
+    await expect.poll(() => reserved.length).toBe(2);
+    await host.stop(second.id);
+    await expect(starting).rejects.toMatchObject({ reason: "INVALID_STATE" });
+    await host.host.teardowns.all();
+    expect(destroyed).toContain(reserved[1]);
+
+    await host.stop(boots[0]?.id ?? "");
+    await Promise.all(booting);
+    expect((await host.get(boots[1]?.id ?? "")).state).toBe(MachineState.STARTED);
+  });
+
   test("thirty-two at once all succeed, no more at a time than allowed", async () => {
     let running = 0;
     let most = 0;

@@ -50,6 +50,8 @@ export class FastStartPaths {
   readonly #pool: WarmPool<WaitingVm>;
   readonly #templates: TemplateStore | undefined;
   readonly #failedAtMs = new Map<string, number>();
+  /** By the id of the VM of the launch that they are for. */
+  readonly #reserved = new Map<string, WaitingVm>();
   #waitingOptions: WaitingOptions | undefined;
   #opening: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -57,17 +59,14 @@ export class FastStartPaths {
 
   constructor(options: FastOptions) {
     this.#options = options;
-    const { startPaths, dirs, metrics } = options;
+    const { startPaths, metrics } = options;
     this.#pool = new WarmPool({
       memoryMb: startPaths.includes("warm") ? options.warmMemoryMb : 0,
       metrics,
       isUnprepared: (shape) => this.#lacksTemplate(shape),
       prepare: (shape, signal) => this.#prepare(shape, signal),
       make: (shape, signal) => this.#makeWaiting(shape, signal),
-      discard: async ({ id, vm }) => {
-        await vm.detach();
-        await clear(dirs, id);
-      },
+      discard: (waiting) => this.#discard(waiting),
     });
     // All VMs may write to a template's memory, where their own QEMU keeps them from it, so only where VMs are no boundary anyway.
     if (startPaths.includes("template") && options.acceleration === "emulation" && options.templateMb > 0) {
@@ -98,9 +97,24 @@ export class FastStartPaths {
     return this.#pool.begin(shape);
   }
 
-  /** Whether the way could be taken now. */
-  has(startPath: "warm" | "template", shape: Shape): boolean {
-    return startPath === "warm" ? this.#pool.count(shape) > 0 : (this.#templates?.has(shape) ?? false);
+  /** Reserves a waiting VM for a launch. False: there is none of the shape. */
+  reserve(vmId: string, shape: Shape): boolean {
+    const waiting = this.#areImagesElsewhere ? undefined : this.#pool.take(shape);
+    if (waiting) this.#reserved.set(vmId, waiting);
+    return waiting !== undefined;
+  }
+
+  /** Ends the VM that is reserved for a launch that does not come, if there is one. */
+  async giveUp(vmId: string): Promise<void> {
+    const waiting = this.#reserved.get(vmId);
+    this.#reserved.delete(vmId);
+    if (waiting) await this.#discard(waiting);
+  }
+
+  /** Whether a launch could take the path now. */
+  has(startPath: "warm" | "template", vmId: string, shape: Shape): boolean {
+    if (startPath === "template") return this.#templates?.has(shape) ?? false;
+    return this.#reserved.has(vmId) || (!this.#areImagesElsewhere && this.#pool.count(shape) > 0);
   }
 
   /**
@@ -111,17 +125,18 @@ export class FastStartPaths {
     { vmId, shape, workload, sink }: LaunchRequest,
     phases: PhaseLog,
   ): Promise<Acquired | undefined> {
-    const waiting = this.#areImagesElsewhere ? undefined : this.#pool.take(shape);
+    if (!this.#reserved.has(vmId)) this.reserve(vmId, shape);
+    const waiting = this.#reserved.get(vmId);
+    this.#reserved.delete(vmId);
     if (!waiting) return undefined;
-    const { vm, qmp, id } = waiting;
+    const { vm, qmp } = waiting;
     const { rootfs, ports } = workload;
     const owner = { id: vmId, sink, notBeforeUs: phases.startUs, rootfs, ports };
     try {
       await handOver(waiting, owner, this.#options.dirs, phases);
       return { vm, qmp, startPath: "warm" };
     } catch (err) {
-      await vm.detach();
-      await clear(this.#options.dirs, id);
+      await this.#discard(waiting);
       this.#noteElsewhere(err);
       throw err;
     }
@@ -155,6 +170,12 @@ export class FastStartPaths {
     this.#isClosed = true;
     await this.#opening;
     await this.#pool.close();
+    await Promise.all([...this.#reserved.keys()].map((vmId) => this.giveUp(vmId)));
+  }
+
+  async #discard({ id, vm }: WaitingVm): Promise<void> {
+    await vm.detach();
+    await clear(this.#options.dirs, id);
   }
 
   async #open(demand: WarmDemand): Promise<void> {

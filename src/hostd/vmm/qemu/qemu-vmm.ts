@@ -21,17 +21,13 @@ import type { Qmp } from "./process/qmp.ts";
 import { endProcesses, listVms } from "./process/remove-vm.ts";
 import { openMonitor } from "./process/spawn.ts";
 import { runWorkload, settle } from "./run-workload.ts";
-import { Turnstile } from "./turnstile.ts";
 
 /** What the QEMU adapter works with. */
 export interface QemuVmmOptions extends FastOptions {
   readonly info: VmmInfo;
-  /** How long a launch may wait for its turn, and then again how long it may take until the workload runs. */
+  /** How long a launch may take until the workload runs. */
   readonly bootTimeoutMs: number;
-  /** Kernels booting at once; more only slow each other down. */
-  readonly coldBoots: number;
-  /** Launches that may wait for their turn. */
-  readonly maxWaiting: number;
+  readonly maxBoots: number;
 }
 
 /** What a way may take before the next one is tried. */
@@ -46,17 +42,21 @@ const CANARY_SHAPE: Shape = { cpus: 1, memoryMb: 256 };
  */
 export class QemuVmm implements Vmm {
   readonly info: VmmInfo;
+  readonly maxBoots: number;
   private readonly options: QemuVmmOptions;
-  private readonly boots: Turnstile;
   private readonly fast: FastStartPaths;
   private readonly vms = new Map<string, GuestVm>();
   private readonly launches = new Map<string, Launch>();
 
   constructor(options: QemuVmmOptions) {
     this.info = options.info;
+    this.maxBoots = options.maxBoots;
     this.options = options;
     this.fast = new FastStartPaths(options);
-    this.boots = new Turnstile(options.coldBoots, options.maxWaiting);
+  }
+
+  reserveWarm(vmId: string, shape: Shape): boolean {
+    return this.fast.reserve(vmId, shape);
   }
 
   async launch(
@@ -116,6 +116,7 @@ export class QemuVmm implements Vmm {
   }
 
   async destroy(vmId: string): Promise<void> {
+    await this.fast.giveUp(vmId);
     const launch = this.launches.get(vmId);
     launch?.abort.abort(new LaunchError("vmm", "destroyed", "the VM was destroyed during its launch"));
     await launch?.settled;
@@ -205,11 +206,9 @@ export class QemuVmm implements Vmm {
     phases: PhaseLog,
   ): Promise<GuestVm | undefined> {
     const { shape, vmId } = request;
-    if (startPath === "warm") this.options.metrics[this.fast.has(startPath, shape) ? "hit" : "miss"](shape);
-    if (startPath !== "cold" && !this.fast.has(startPath, shape)) return undefined;
-    // Those that wait have nothing left to do that would need one.
-    const leave = startPath === "warm" ? (): void => {} : await this.takeTurn(signal);
-    if (startPath !== "warm") phases.mark("vmm.queue");
+    const has = startPath === "cold" || this.fast.has(startPath, vmId, shape);
+    if (startPath === "warm") this.options.metrics[has ? "hit" : "miss"](shape);
+    if (!has) return undefined;
     const isLast = this.options.startPaths.at(-1) === startPath;
     const { bootTimeoutMs } = this.options;
     using limit = bootLimit(isLast ? bootTimeoutMs : Math.min(FAST_MS, bootTimeoutMs), signal);
@@ -233,8 +232,6 @@ export class QemuVmm implements Vmm {
       });
       phases.mark(`vmm.${startPath}_failed`, { reason: failure.reason });
       return undefined;
-    } finally {
-      leave();
     }
   }
 
@@ -248,19 +245,6 @@ export class QemuVmm implements Vmm {
     if (startPath === "template") return this.fast.template(request, signal, phases);
     const { vmId, shape, workload, sink } = request;
     return bootCold(this.options, vmId, shape, workload, sink, signal, phases);
-  }
-
-  private async takeTurn(signal: AbortSignal): Promise<() => void> {
-    const { bootTimeoutMs } = this.options;
-    const patience = AbortSignal.timeout(bootTimeoutMs);
-    try {
-      const leave = await this.boots.enter(AbortSignal.any([signal, patience]));
-      if (leave) return leave;
-    } catch (err) {
-      if (!patience.aborted || signal.aborted) throw asLaunchError(err, "");
-      throw new LaunchError("timeout", "queue_timeout", `no VM could be booted within ${bootTimeoutMs} ms`);
-    }
-    throw new LaunchError("vmm", "queue_full", `${this.boots.depth} launches are waiting already`);
   }
 }
 
