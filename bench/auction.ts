@@ -26,6 +26,7 @@ await main(async (signal) => {
   const { runs, readme } = benchOptions(process.argv.slice(2), DEFAULT_RUNS);
   const report = new Report({
     name: "auction",
+    readme,
     title: "Auctions among simulated hosts, each with its own stream to one scheduler",
     targets: TARGETS,
   });
@@ -61,7 +62,7 @@ await main(async (signal) => {
     "hosts, scheduler, Redis and client share the processors; the host's award is made without a call",
   );
   report.section("What it costs", costs(all));
-  report.finish(readme);
+  report.finish();
   const growth = writeGrowth("auction", "Auctions, by hosts attached", FLEETS, [
     { title: "auction, p50", unit: "ms", values: FLEETS.map((hosts) => p(all.get(hosts)?.auctionMs, 0.5)) },
     { title: "auction, p99", unit: "ms", values: FLEETS.map((hosts) => p(all.get(hosts)?.auctionMs, 0.99)) },

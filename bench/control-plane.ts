@@ -37,6 +37,7 @@ await main(async (signal) => {
   const { runs, readme } = benchOptions(process.argv.slice(2), DEFAULT_RUNS);
   const report = new Report({
     name: "control-plane",
+    readme,
     title: "The control plane alone: simulated VMs that take no time",
     targets: TARGETS,
   });
@@ -64,7 +65,7 @@ await main(async (signal) => {
     } finally {
       await progress.step("taking the fleet down", () => fleet.close());
     }
-    report.finish(readme);
+    report.finish();
     return 0;
   } finally {
     files.remove();

@@ -24,6 +24,7 @@ await main(async (signal) => {
   const { runs, readme } = benchOptions(process.argv.slice(2), DEFAULT_RUNS);
   const report = new Report({
     name: "regions",
+    readme,
     title: "Three regions, as far apart as on Earth; simulated VMs that take no time",
     targets: TARGETS,
   });
@@ -45,7 +46,7 @@ await main(async (signal) => {
     } finally {
       await progress.step("taking them down", () => world.close());
     }
-    report.finish(readme);
+    report.finish();
     return 0;
   } finally {
     files.remove();

@@ -1,5 +1,5 @@
 /**
- * How fast a machine starts, each way there is; how many at once; and what that is worth beside a boot by hand and a container.
+ * How fast a machine starts by each start path; how many at once; and what that is worth beside a boot by hand and a container.
  *
  * `npm run bench -- start [--runs N] [--readme]`
  */
@@ -34,6 +34,7 @@ await main(async (signal) => {
   const options = benchOptions(process.argv.slice(2), DEFAULT_RUNS);
   const report = new Report({
     name: "start",
+    readme: options.readme,
     title: "Start of a machine, from the client's call to its answer",
     targets: TARGETS,
     floor: "plain_qemu_cold",
@@ -50,7 +51,7 @@ await main(async (signal) => {
     const floor = { rootfs, tuned, acceleration, dir: files.path, runs: options.runs };
     await measureFloor(floor, report, progress, signal);
     addSummary(report, measured.all);
-    report.finish(options.readme);
+    report.finish();
     return measured.hasFailures ? 1 : 0;
   } catch (cause) {
     // Half an hour's figures are worth showing whatever happened then; they are no result, though.
@@ -62,7 +63,7 @@ await main(async (signal) => {
   }
 });
 
-/** One fleet for each way, so that the slower ones are not helped by what the faster ones have prepared. */
+/** One fleet for each start path, so that the slower ones have nothing that was prepared for the faster ones. */
 async function measureFleets(
   image: BuiltImage,
   rootfs: string,

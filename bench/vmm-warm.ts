@@ -1,5 +1,5 @@
 /**
- * How long a start takes by each way without anything around the VMM: from the call to the program's exec, one after the other, and which
+ * How long a start takes by each start path without anything around the VMM: from the call to the program's exec, one after the other, and which
  * part of it takes how much; and what a VM costs that waits. The pool and the template are made first.
  *
  * `node bench/vmm-warm.ts [--runs N]`
@@ -14,7 +14,7 @@ import { number, table } from "./lib/table.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };
 const WAITING = 3;
-const PATIENCE_MS = 60_000;
+const READY_LIMIT_MS = 60_000;
 
 const { runs } = benchOptions(process.argv.slice(2), 50);
 const samples = new Map<string, number[]>();
@@ -72,7 +72,7 @@ async function once(bench: Bench, startPath: "warm" | "template"): Promise<void>
 }
 
 async function until(isDone: () => boolean): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + READY_LIMIT_MS;
   while (!isDone()) {
     if (performance.now() > deadline) throw new Error("not ready in time");
     await sleep(20, new AbortController().signal);

@@ -22,7 +22,7 @@ function start(vmmMs = 60, more: readonly string[] = []) {
   ];
 }
 
-test("a start splits into the way there, the VMM, and the way back", () => {
+test("a start splits into hand-over, VMM and way back", () => {
   expect(startTimes(start())).toEqual({
     wholeMs: 100,
     handOverMs: 20,

@@ -17,7 +17,7 @@ export interface StartTimes {
   readonly handOverMs: number;
   /** In the VMM and the guest. */
   readonly vmmMs: number;
-  /** Part of that: the new process being watched, for nothing but to see whether it lives. */
+  /** Part of that: the start watch. */
   readonly watchMs: number;
   /** From there until the client has the answer. */
   readonly wayBackMs: number;
@@ -25,9 +25,9 @@ export interface StartTimes {
   readonly coverage: number;
 }
 
-/** hostd's span around everything its VMM does: getting a VM, running the program in it, watching it settle. */
+/** hostd's span around everything its VMM does: getting a VM, running the program in it, watching the start. */
 const VMM_SPAN = "hostd.acquire";
-/** In it, that of watching. A start that asks for none has none. */
+/** In it, the start watch. A start that asks for none has none. */
 const WATCH_SPAN = "vmm.watch";
 
 /** Splits one start's time at the span around the VMM. Undefined when the trace has no such span. */

@@ -15,13 +15,13 @@ export interface BenchFleetOptions {
   readonly hosts: number;
   /** `real`: what this machine can do. `sim`: no VMs, no time spent on them. */
   readonly vmm: "real" | "sim";
-  /** Variables for the services, e.g. `HOSTD_WAYS`. */
+  /** Variables for the services, e.g. `HOSTD_START_PATHS`. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly image: BuiltImage;
 }
 
 const START_TIMEOUT_MS = 180_000;
-/** How long the services of a fresh fleet rehearse (`API_REHEARSAL_CALLS`), generously: what is measured is a fleet that has been up for a while. */
+/** How long the services of a fresh fleet warm up (`API_WARM_UP_CALLS`), generously: a fleet in use has been up for a while. */
 const WARM_UP_MS = 15_000;
 /** The app that its machines belong to. */
 export const APP = "bench";

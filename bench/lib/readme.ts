@@ -2,12 +2,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
 import { ROOT } from "../../tools/lib/paths.ts";
+import { README } from "./commit.ts";
 
-const README = join(ROOT, "bench/README.md");
+const FILE = join(ROOT, README);
 
 /** Puts the outcome of a benchmark into `bench/README.md`, in the place of the last one. */
 export function writeReadme(name: string, text: string): void {
-  replaceFileSync(README, replaceBetween(readFileSync(README, "utf8"), name, text), 0o644);
+  replaceFileSync(FILE, replaceBetween(readFileSync(FILE, "utf8"), name, text), 0o644);
 }
 
 /** Replaces what stands between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Throws when they are not there. */

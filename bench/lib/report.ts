@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
 import { ROOT } from "../../tools/lib/paths.ts";
+import { type Commit, commitOf, describeCommit, requireClean, requireSame } from "./commit.ts";
 import { describeMachine, load, type MachineInfo, type VmmInfo } from "./machine.ts";
 import { type Row, summarize } from "./percentiles.ts";
 import { plot } from "./plot.ts";
@@ -20,6 +21,8 @@ export interface ReportOptions {
   /** Names its files. */
   readonly name: string;
   readonly title: string;
+  /** Put the outcome into bench/README.md. */
+  readonly readme?: boolean;
   readonly targets?: Readonly<Record<string, Target>>;
   /** The row that the others of its unit are compared with. */
   readonly floor?: string;
@@ -32,6 +35,7 @@ const RESULTS = join(ROOT, "bench/results");
 /** Collects what a benchmark has measured and puts it on the screen, into `bench/results` and into the README. */
 export class Report {
   readonly #options: ReportOptions;
+  readonly #commit: Commit | undefined = commitOf(ROOT);
   readonly #machine: MachineInfo = describeMachine();
   readonly #loadBefore = load();
   readonly #startedAt = new Date();
@@ -41,8 +45,10 @@ export class Report {
   readonly #sections: string[] = [];
   #vmm: VmmInfo = { name: "none", acceleration: "none", reason: "" };
 
+  /** @throws UserError when the outcome is to go into the README and would be of no commit */
   constructor(options: ReportOptions) {
     this.#options = options;
+    if (options.readme) requireClean(this.#commit, again(options));
   }
 
   set vmm(vmm: VmmInfo) {
@@ -75,7 +81,7 @@ export class Report {
     const { name, acceleration } = this.#vmm;
     const when = this.#startedAt.toISOString().slice(0, 16).replace("T", " ");
     return [
-      `${this.#options.title}, ${when} UTC`,
+      `${this.#options.title}, ${describeCommit(this.#commit)}, ${when} UTC`,
       `machine: ${cpu}, ${cores} cores, ${(memory_mb / 1024).toFixed(0)} GB, Linux ${kernel}, ${system}`,
       `VMM: ${name}, ${acceleration}`,
       `load average: ${this.#loadBefore} before, ${load()} after`,
@@ -87,20 +93,34 @@ export class Report {
     ].join("\n");
   }
 
-  /** Prints the report and writes its files. Returns where they are. */
-  finish(readme: boolean): readonly string[] {
+  /**
+   * Prints the report and writes its files. Returns where they are.
+   *
+   * @throws UserError when the tree was changed meanwhile and the outcome was to go into the README
+   */
+  finish(): readonly string[] {
     const text = this.text();
     process.stdout.write(`\n${text}\n`);
-    const { name, title } = this.#options;
+    const { name, title, readme } = this.#options;
     mkdirSync(RESULTS, { recursive: true });
-    const result = { machine: this.#machine, vmm: this.#vmm, rows: this.#rows };
+    const result = {
+      commit: describeCommit(this.#commit),
+      machine: this.#machine,
+      vmm: this.#vmm,
+      rows: this.#rows,
+    };
     const files = [
       write(`${name}.json`, `${JSON.stringify(result, undefined, 2)}\n`),
       write(`${name}.txt`, `${text}\n`),
       write(`${name}.svg`, plot(title, this.#subtitle(), this.#rows)),
     ];
-    if (readme) writeReadme(name, `\`\`\`text\n${text}\n\`\`\``);
     process.stdout.write(`\n${files.join("\n")}\n`);
+    if (readme) {
+      const now = commitOf(ROOT);
+      requireClean(now, again(this.#options));
+      requireSame(this.#commit, now, again(this.#options));
+      writeReadme(name, `\`\`\`text\n${text}\n\`\`\``);
+    }
     return files;
   }
 
@@ -125,6 +145,10 @@ export class Report {
     ]);
     return table([[...heading, ...(floor === undefined ? [] : ["p50 to floor"]), "target"], ...body]);
   }
+}
+
+function again({ name }: ReportOptions): string {
+  return `npm run bench -- ${name} --readme`;
 }
 
 /** E.g. `p50 <= 60 ok, p99 <= 150 MISSED`. */

@@ -5,7 +5,7 @@ import type { TestFleet } from "../../test/support/fleet.ts";
 import { traceClient } from "../../test/support/trace-client.ts";
 
 /** Services send their spans every 300 ms; on a machine at its limit the last ones take a while. */
-const PATIENCE_MS = 15_000;
+const COMPLETE_LIMIT_MS = 15_000;
 /** After twice that, what has not arrived does not come: until then a trace may look complete with its first spans alone. */
 const QUIET_MS = 700;
 const POLL_MS = 250;
@@ -32,7 +32,7 @@ export class ClientTracing {
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, readonly TraceSpan[]>> {
     await flushTelemetry();
-    const deadline = performance.now() + PATIENCE_MS;
+    const deadline = performance.now() + COMPLETE_LIMIT_MS;
     const found = new Map<string, readonly TraceSpan[]>();
     let missing = [...ids];
     while (missing.length > 0 && performance.now() < deadline) {

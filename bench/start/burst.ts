@@ -9,7 +9,7 @@ export interface Bursts {
   readonly ms: readonly number[];
   /** For each burst: how many starts failed. */
   readonly failed: readonly number[];
-  /** How many starts went which way. */
+  /** How many starts took which start path. */
   readonly startPaths: ReadonlyMap<string, number>;
   /** What failed starts said, each text once. */
   readonly reasons: readonly string[];
@@ -17,7 +17,7 @@ export interface Bursts {
 
 /** Longer than any call may take. */
 const TIMEOUT_MS = 130_000;
-const PATIENCE_MS = 60_000;
+const READY_LIMIT_MS = 60_000;
 const STOPS_AT_ONCE = 4;
 
 /** Starts `size` machines at once, `count` times, each time when the host's pool has filled up again. */
@@ -35,7 +35,7 @@ export async function measureBursts(
   const reasons = new Set<string>();
   for (let burst = 0; burst < count; burst++) {
     signal.throwIfAborted();
-    await pool.ready(hasPool ? "warm" : "cold", PATIENCE_MS, signal);
+    await pool.ready(hasPool ? "warm" : "cold", READY_LIMIT_MS, signal);
     const startedAt = performance.now();
     const all = () => Promise.allSettled(machineIds.map((id) => fleet.clients.start(id)));
     const starts = await within(TIMEOUT_MS, "the burst", all, signal);

@@ -1,7 +1,7 @@
 import { sleep } from "../../src/lib/runtime/wait.ts";
 import { gauge } from "../lib/gauge.ts";
 
-/** How a start is brought about that is meant to go this way. */
+/** The start path that a start is to take. */
 export type StartPath = "warm" | "template" | "cold";
 
 const POLL_MS = 150;
@@ -29,7 +29,7 @@ export class PoolWatch {
   }
 
   /**
-   * Waits until a start can be expected to go this way: until the pool is as full as it has ever been or does not change any more, until there
+   * Waits until a start can be expected to take this path: until the pool is as full as it has ever been or does not change any more, until there
    * is a template. False when `patienceMs` were not enough.
    */
   async ready(startPath: StartPath, patienceMs: number, signal: AbortSignal): Promise<boolean> {

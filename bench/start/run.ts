@@ -23,7 +23,7 @@ export interface Measured {
 
 /** Machines of the default shape. */
 const MACHINE_MEMORY_MB = 256;
-const POOL_PATIENCE_MS = 60_000;
+const POOL_READY_LIMIT_MS = 60_000;
 
 /** One fleet, and what is measured with it. */
 export class StartRun {
@@ -51,7 +51,7 @@ export class StartRun {
     this.#signal = signal;
   }
 
-  /** Brings up one host that starts machines in the given ways only; undefined: in all it knows. */
+  /** Brings up one host with the given start paths only; undefined: with all. */
   static async open(
     image: BuiltImage,
     startPaths: string | undefined,
@@ -102,7 +102,7 @@ export class StartRun {
       const lines = samples.flatMap(({ firstLineMs }) => firstLineMs ?? []);
       report.add(`${startPath}_first_line`, "ms", lines, "the program's line was not in the logs");
       if (others.size > 0)
-        report.note(`${startPath}: besides these, starts went another way: ${counts(others)}`);
+        report.note(`${startPath}: besides these, starts took another path: ${counts(others)}`);
     }
     if (failures.length > 0) report.note(`${startPath}: ${failures.length} starts failed: ${failures[0]}`);
     const ids = samples.map(({ traceId }) => traceId);
@@ -119,7 +119,7 @@ export class StartRun {
         const samples: number[] = [];
         for (let i = 0; i < count; i++) {
           say(`${i} of ${count}`);
-          await this.#pool.ready("warm", POOL_PATIENCE_MS, this.#signal);
+          await this.#pool.ready("warm", POOL_READY_LIMIT_MS, this.#signal);
           samples.push(await calls.call());
           await startAndStop(this.fleet, id, this.#signal);
         }
@@ -133,7 +133,7 @@ export class StartRun {
 
   /** What VMs that wait cost, once the pool is at rest. While no machine runs: then all VMs are waiting ones. */
   async waitingMemory(): Promise<void> {
-    const isFull = await this.#pool.ready("warm", POOL_PATIENCE_MS, this.#signal);
+    const isFull = await this.#pool.ready("warm", POOL_READY_LIMIT_MS, this.#signal);
     const memory = isFull ? privateMemory(this.fleet.services.folder) : [];
     this.#report.add("waiting_vm_memory", "MB", memory, "no VM waited");
   }

@@ -5,7 +5,7 @@ import { FIRST_LINE } from "../lib/program.ts";
 
 /** One start, as its caller saw it. */
 export interface Sample {
-  /** The way the answer says it went. */
+  /** The start path of the answer. */
   readonly startPath: string;
   /** From the call until its answer, in milliseconds. */
   readonly ms: number;

@@ -2,20 +2,20 @@ import type { BenchFleet } from "../lib/fleet.ts";
 import type { PoolWatch, StartPath } from "./pool.ts";
 import { type Sample, startAndStop } from "./sample.ts";
 
-/** What came of a sequence of starts that were all meant to go one way. */
+/** The outcome of a sequence of starts that were all to take one start path. */
 export interface Sequence {
   readonly startPath: StartPath;
   /** Those that did. */
   readonly samples: readonly Sample[];
-  /** How often another way was taken, by its name. */
+  /** How often another path was taken, by its name. */
   readonly others: ReadonlyMap<string, number>;
   /** What failed, in a word each. */
   readonly failures: readonly string[];
 }
 
 /** The first VM of a pool takes a boot, and a template one more; on a busy machine they are slow. */
-const FIRST_PATIENCE_MS = 90_000;
-const PATIENCE_MS = 30_000;
+const FIRST_READY_LIMIT_MS = 90_000;
+const READY_LIMIT_MS = 30_000;
 /**
  * Calls before the first start. Whoever starts machines is a service that has been up for a while, and so is the fleet: Node has compiled what every
  * call runs through. Without them the first hundreds of starts would measure its interpreter.
@@ -25,8 +25,8 @@ const CALLS_BEFORE = 1_500;
 const HOPELESS = 3;
 
 /**
- * Starts and stops one machine again and again, each time when the host is ready for a start of this way, until `count` starts have gone
- * that way or it is plain that none will. A start that went another way is no sample.
+ * Starts and stops one machine again and again, each time when the host is ready for a start by this path, until `count` starts have
+ * taken it or it is plain that none will. A start that took another path is no sample.
  */
 export async function measureSequence(
   fleet: BenchFleet,
@@ -66,7 +66,7 @@ export async function measureSequence(
     say(`${startPath} ${samples.length} of ${count}`);
     const isReady = await pool.ready(
       startPath,
-      samples.length === 0 ? FIRST_PATIENCE_MS : PATIENCE_MS,
+      samples.length === 0 ? FIRST_READY_LIMIT_MS : READY_LIMIT_MS,
       signal,
     );
     const isHit = await take();

@@ -40,16 +40,16 @@ export function addSummary(report: Report, measured: readonly Measured[]): void 
   }
 }
 
-/** The same starts without the time in which the new process was only watched, and the answer could have been given. */
+/** The same starts without the start watch. */
 function addUnwatched(report: Report, { sequence, traces }: Measured): void {
   const ms = sequence.samples.flatMap((sample) => {
     const times = startTimes(traces.get(sample.traceId) ?? []);
     return times === undefined ? [] : [sample.ms - times.watchMs];
   });
-  report.add(`${sequence.startPath}_without_settle`, "ms", ms, "no start's trace was complete");
+  report.add(`${sequence.startPath}_without_watch`, "ms", ms, "no start's trace was complete");
 }
 
-/** From the fastest way there was: there it matters, and a guest that boots does not keep the processors busy. */
+/** Of the fastest start path: there it matters, and no guest that boots keeps the processors busy. */
 function addOutside(report: Report, measured: readonly Measured[]): void {
   const fastest = measured.find(({ traces }) => traces.size > 0);
   const pairs = (fastest?.sequence.samples ?? []).flatMap(({ ms, traceId }) => {
