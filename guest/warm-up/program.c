@@ -1,7 +1,6 @@
 /*
- * What a guest runs in a warm_up: nothing of use, but by the ways that programs go when they start, so that the emulator has
- * translated the kernel's part of them. What is translated takes memory in every VM that waits, so writing to the disk, which can come later,
- * is left out. Exits with 0 when all of it worked.
+ * The program of a warm-up: does what programs do when they start, so that the emulator has translated that part of the kernel. Translated code
+ * takes memory in every warm VM, so it does not write to the disk, which programs do later. Exits with 0 when all of it worked.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -17,7 +16,7 @@ enum { PAGE = 4096, HEAP = 256 * 1024 };
 
 static volatile unsigned sum;
 
-/* As a dynamic loader maps libraries: page faults on compressed data. */
+/* Maps a compressed file and touches its pages, as a dynamic loader does. */
 static int touch_file(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -66,7 +65,7 @@ static int spawn_self(void)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		execl("/proc/self/exe", "warm_up", "child", (char *)NULL);
+		execl("/proc/self/exe", "warm-up", "child", (char *)NULL);
 		_exit(127);
 	}
 	return pid < 0 || waitpid(pid, &status, 0) != pid || status != 0;
@@ -77,7 +76,7 @@ int main(int argc, char **argv)
 	(void)argv;
 	if (argc > 1)
 		return 0;
-	puts("warm_up");
-	fputs("warm_up\n", stderr);
+	puts("warm-up");
+	fputs("warm-up\n", stderr);
 	return touch_file("/data/mapped") || touch_heap() || listen_once() || spawn_self();
 }

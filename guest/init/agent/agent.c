@@ -2,27 +2,42 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "channel/tlv.h"
 #include "system/identity.h"
 #include "system/sys.h"
-#include "channel/tlv.h"
 
 enum {
 	READ_CHUNK = 4096,
-	/* What one chunk can become at most: as many empty lines, and the line that was begun. */
+	/* The most that one chunk adds to the ring: as many empty lines, and the line that it completes. */
 	CHUNK_RECORDS = READ_CHUNK * (RECORD_HEADER + 1) + LINE_MAX_BYTES + RECORD_HEADER,
-	/* How long a process that was killed may take to go before the exit is told without it. */
+	/* After this, an exit is reported although killed processes are still there. */
 	KILL_WAIT_MS = 5000,
 };
 
-static void set_state(struct agent *a, enum run_state state)
+void agent_set_state(struct agent *a, enum run_state state)
 {
 	a->state = state;
-	a->state_news = true;
+	a->state_changed = true;
+}
+
+void agent_fail(struct agent *a, enum step step, int error, const char *detail)
+{
+	a->failure = (struct failure){ .step = step, .error = error };
+	snprintf(a->failure.detail, sizeof a->failure.detail, "%s", detail);
+	agent_set_state(a, STATE_FAILED);
+}
+
+bool agent_watch(struct agent *a, int fd, void *data)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = data };
+
+	return epoll_ctl(a->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 static void on_sync(struct agent *a, uint64_t nonce, uint64_t ack)
@@ -31,7 +46,7 @@ static void on_sync(struct agent *a, uint64_t nonce, uint64_t ack)
 	ring_ack(&a->ring, ack);
 	ring_rewind(&a->ring);
 	a->nonce = nonce;
-	a->state_news = true;
+	a->state_changed = true;
 }
 
 static void on_signal(struct agent *a, uint64_t request, uint64_t signal)
@@ -40,29 +55,29 @@ static void on_signal(struct agent *a, uint64_t request, uint64_t signal)
 	struct tlv_writer w = { .buf = body, .cap = sizeof body };
 	int err = ESRCH;
 
-	if (a->state == STATE_RUNNING && a->main > 0)
-		err = signal > 0 && signal < 65 ? (kill(a->main, (int)signal) < 0 ? errno : 0) : EINVAL;
+	if (a->state == STATE_RUNNING && a->pid > 0)
+		err = signal > 0 && signal < 65 ? (kill(a->pid, (int)signal) < 0 ? errno : 0) : EINVAL;
 	tlv_put_u64(&w, TAG_REQUEST, request);
 	tlv_put_u32(&w, TAG_ERRNO, (uint32_t)err);
 	channel_send(&a->channel, MSG_SIGNALLED, body, w.len);
 }
 
-static void on_run(struct agent *a, bool rehearsing, const uint8_t *body, size_t n)
+static void on_run(struct agent *a, bool warm_up, const uint8_t *body, size_t n)
 {
 	const char *why;
 
-	a->state_news = true;
+	a->state_changed = true;
 	if (a->state != STATE_WAITING)
 		return;
 	a->run_at_us = now_us();
-	a->rehearsing = rehearsing;
-	if (run_request_parse(&a->request, body, n, &why)) {
-		set_clock(a->request.host_time_us);
-		add_entropy(a->request.entropy, a->request.entropy_len);
-		agent_start(a, body, n);
+	a->warming_up = warm_up;
+	if (!run_request_parse(&a->request, body, n, &why)) {
+		agent_fail(a, STEP_REQUEST, 0, why);
 		return;
 	}
-	agent_fail(a, STEP_REQUEST, 0, why);
+	set_clock(a->request.host_time_us);
+	add_entropy(a->request.entropy, a->request.entropy_len);
+	agent_start(a, body, n);
 }
 
 void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
@@ -91,16 +106,16 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 	case MSG_SYNC: on_sync(a, nonce, ack); break;
 	case MSG_ACK: ring_ack(&a->ring, ack); break;
 	case MSG_SIGNAL: on_signal(a, request, signal); break;
-	default: break; /* a newer host may say more */
+	default: break; /* of a newer host */
 	}
 }
 
 void agent_on_report(struct agent *a)
 {
-	struct report *r = &a->handover->report;
+	struct report *r = &a->shared->report;
 	uint8_t ignored;
 
-	/* Only the end counts: exec has closed the pipe, or the child is gone. */
+	/* Only the end counts: exec has closed the pipe, or the child has ended. */
 	if (read(a->report_fd, &ignored, 1) != 0)
 		return;
 	if (a->state != STATE_STARTING) {
@@ -112,13 +127,12 @@ void agent_on_report(struct agent *a)
 	a->exec_at_us = now_us();
 	for (int i = PHASE_DISK; i < PHASE_COUNT; i++)
 		a->phases[i] = r->phases[i];
-	if (!r->failed && !r->phases[PHASE_EXEC].end_us) {
-		r->failed = true;
-		r->failure = (struct failure){ .step = STEP_SYSTEM, .detail = "the child ended without a word" };
-	}
-	a->failure = r->failure;
-	a->failed = r->failed;
-	set_state(a, a->failed ? STATE_FAILED : STATE_RUNNING);
+	if (r->failed)
+		agent_fail(a, r->failure.step, r->failure.error, r->failure.detail);
+	else if (!r->phases[PHASE_EXEC].end_us)
+		agent_fail(a, STEP_SYSTEM, 0, "the child ended without a report");
+	else
+		agent_set_state(a, STATE_RUNNING);
 }
 
 struct line_target {
@@ -163,47 +177,47 @@ void agent_on_children(struct agent *a)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid != a->main)
+		if (pid != a->pid)
 			continue;
 		if (a->state == STATE_WAITING) {
 			agent_drop_child(a);
 			continue;
 		}
-		a->main = 0;
-		a->main_ended = true;
+		a->pid = 0;
+		a->ended = true;
 		a->status = status;
 		a->exited_at_us = now_us();
-		a->oom_killed = oom_ended(&a->oom, pid, status);
+		a->oom_killed = oom_watch_end(&a->oom, pid, status);
 		kill(-1, SIGKILL);
 	}
-	a->childless = pid < 0 && errno == ECHILD;
+	a->no_children = pid < 0 && errno == ECHILD;
 }
 
-/* Waiting for the rest of the workload to be gone, with all it said already in the ring. */
-static bool is_lingering(const struct agent *a)
+/* Whether the main process has ended, and its last output is in the ring or can be read now. */
+static bool is_ending(const struct agent *a)
 {
 	const struct output *o = a->outputs;
 
-	return a->state == STATE_RUNNING && a->main_ended && (o[0].fd < 0 || o[0].watched) && (o[1].fd < 0 || o[1].watched);
+	return a->state == STATE_RUNNING && a->ended && (o[0].fd < 0 || o[0].watched) && (o[1].fd < 0 || o[1].watched);
 }
 
-/* Exited means: nothing of the workload is left, and all it said is in the ring. */
-static void conclude(struct agent *a)
+/* Reports the exit once no process of the workload is left and all it wrote is in the ring. */
+static void finish(struct agent *a)
 {
-	bool quiet = a->outputs[0].fd < 0 && a->outputs[1].fd < 0;
+	bool all_gone = a->no_children && a->outputs[0].fd < 0 && a->outputs[1].fd < 0;
 
-	if (!is_lingering(a) || (!(a->childless && quiet) && agent_timeout(a) != 0))
+	if (!is_ending(a) || (!all_gone && agent_timeout(a) != 0))
 		return;
 	for (int i = 0; i < 2; i++)
 		end_output(a, &a->outputs[i]);
-	if (a->rehearsing)
-		agent_end_warm_up(a);
+	if (a->warming_up)
+		agent_finish_warm_up(a);
 	else
-		set_state(a, STATE_EXITED);
+		agent_set_state(a, STATE_EXITED);
 }
 
-/* With the host there, a full ring makes the workload wait; without it, the oldest lines give way. */
-static void adjust_watching(struct agent *a)
+/* With a host connected, a full ring blocks the workload's writes; without, the ring drops its oldest lines. */
+static void apply_backpressure(struct agent *a)
 {
 	bool room = !a->channel.synced || ring_free(&a->ring) >= CHUNK_RECORDS;
 
@@ -212,26 +226,26 @@ static void adjust_watching(struct agent *a)
 
 		if (o->fd < 0 || o->watched == room)
 			continue;
-		/* Taken out rather than silenced: a pipe whose writers are gone reports that whatever was asked for. */
+		/* Removed, as a pipe without writers reports that whatever events are asked for. */
 		if (room ? agent_watch(a, o->fd, o) : epoll_ctl(a->epoll, EPOLL_CTL_DEL, o->fd, NULL) == 0)
 			o->watched = room;
 	}
 }
 
-void agent_settle(struct agent *a)
+void agent_update(struct agent *a)
 {
-	conclude(a);
-	agent_tell(a);
-	/* Word that the workload runs should not wait for the workload; what it writes then should not interrupt it. */
-	set_urgent(a->state == STATE_STARTING);
-	adjust_watching(a);
+	finish(a);
+	agent_send(a);
+	/* The report that the workload runs must not wait for the workload; its output later may. */
+	set_realtime(a->state == STATE_STARTING);
+	apply_backpressure(a);
 }
 
 int agent_timeout(const struct agent *a)
 {
 	uint64_t due = a->exited_at_us + KILL_WAIT_MS * 1000ull, now = now_us();
 
-	if (!is_lingering(a))
+	if (!is_ending(a))
 		return -1;
 	return now >= due ? 0 : (int)((due - now) / 1000) + 1;
 }

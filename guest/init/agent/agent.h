@@ -1,24 +1,23 @@
-/* The guest's side of the conversation and of a machine's life: what runs, how it began, what it says, how it ended. */
+/* The agent: talks to hostd and manages the one workload of this guest, from the RUN message to its exit. */
 #ifndef WINDHOVER_AGENT_H
 #define WINDHOVER_AGENT_H
 
 #include <sys/types.h>
 
-#include "channel/channel.h"
-#include "workload/child.h"
-#include "channel/lines.h"
 #include "agent/oom.h"
+#include "channel/channel.h"
+#include "channel/lines.h"
 #include "channel/protocol.h"
-#include "workload/report.h"
-#include "workload/request.h"
 #include "channel/ring.h"
+#include "workload/child.h"
+#include "workload/request.h"
 
 /* One of the workload's output streams. */
 struct output {
 	enum stream stream;
 	int fd; /* -1 once it has ended */
 	bool watched;
-	struct lines lines;
+	struct line_buffer lines;
 };
 
 struct agent {
@@ -26,60 +25,59 @@ struct agent {
 	struct channel channel;
 	struct ring ring;
 	enum run_state state;
-	bool state_news;  /* STATE is due */
-	uint64_t nonce;   /* of the SYNC it answers; 0: none */
+	bool state_changed; /* a STATE message is due */
+	uint64_t nonce;     /* of the SYNC that it answers; 0: none */
 	struct phase_time phases[PHASE_COUNT];
 	char root_disk[64], scratch_disk[64]; /* device files; "" until found */
 	bool scratch_mounted;
-	bool rehearsing;     /* what runs is only a warm_up */
-	uint32_t warm_ups; /* how many are over */
+	bool warming_up;   /* what runs is a warm-up */
+	uint32_t warm_ups; /* completed */
 
 	struct run_request request;
 	uint64_t run_at_us, exec_at_us, exited_at_us;
-	struct failure failure;
-	bool failed;
+	struct failure failure; /* in STATE_FAILED */
 
-	struct handover *handover; /* shared with the child */
-	int report_fd;             /* exec closes its other end */
-	int go;                    /* what the child that stands by waits for */
-	pid_t main;                /* that child, which becomes the workload; 0 once reaped */
+	struct child_shared *shared;
+	int report_fd; /* reaches its end when the child execs or ends */
+	int start_fd;  /* tells the waiting child to start */
+	pid_t pid;     /* of the child, which becomes the workload; 0 once reaped */
 	int status;
-	bool main_ended, oom_killed, childless;
+	bool ended, oom_killed, no_children;
 	struct oom_watch oom;
 	struct output outputs[2];
 };
 
-/* Events as they come; each leaves the agent consistent. Call `agent_settle` once after a batch. */
+/* Handle one event each. Call `agent_update` once after a batch. */
 void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n);
 void agent_on_report(struct agent *a);
 void agent_on_output(struct agent *a, struct output *o);
 void agent_on_children(struct agent *a);
 
-/* Sends what is due and what the port takes. */
-void agent_tell(struct agent *a);
+/* Detects the end of the workload, sends what is due, and pauses or resumes reading its output. */
+void agent_update(struct agent *a);
 
-/* Draws conclusions, sends what is due, and pauses or resumes reading. */
-void agent_settle(struct agent *a);
-
-/* Milliseconds until `agent_settle` is due without an event, or -1. */
+/* Milliseconds until `agent_update` is due without an event, or -1. */
 int agent_timeout(const struct agent *a);
 
-/* Makes the child that is to become the workload, unless there is one, or no scratch disk. What fails here is tried again at the start. */
-void agent_stand_by(struct agent *a);
+/* Sends as much of the state and the log as the port takes. */
+void agent_send(struct agent *a);
 
-/* Starts what `request` asks for, which came as `body`. Failures end up in the state. */
-void agent_start(struct agent *a, const uint8_t *body, size_t n);
-
-/* Removes all that a warm_up left, in memory and on disk, and waits again. A warm_up that went wrong is a failure. */
-void agent_end_warm_up(struct agent *a);
+/* Forks the child and waits until it is ready. Does nothing when there is one, or no scratch disk; a failure is retried at the start. */
+void agent_prepare_child(struct agent *a);
 
 /* Forgets a child that has ended before it was needed. */
 void agent_drop_child(struct agent *a);
 
-/* Notes a failure, which is how it ends. */
+/* Starts what `request` asks for; `body` is its message. A failure ends up in the state. */
+void agent_start(struct agent *a, const uint8_t *body, size_t n);
+
+/* Removes all that a warm-up left, in memory and on disk, and waits again. Fails when its program did. */
+void agent_finish_warm_up(struct agent *a);
+
+void agent_set_state(struct agent *a, enum run_state state);
 void agent_fail(struct agent *a, enum step step, int error, const char *detail);
 
-/* Watches a descriptor; `data` comes back with its events. */
+/* Watches a descriptor; `data` identifies its events. */
 bool agent_watch(struct agent *a, int fd, void *data);
 
 #endif

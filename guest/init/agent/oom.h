@@ -17,13 +17,10 @@ struct oom_watch {
 	uint64_t kills;
 };
 
-/* Remembers where the kernel log and the counter stand. */
-void oom_begin(struct oom_watch *w);
+/* Notes the present end of the kernel log and the counter. */
+void oom_watch_begin(struct oom_watch *w);
 
-/*
- * Whether `main` was the killer's victim; or, when it ended with 137 (a shell's way to say that its child was killed), whether
- * there was any victim.
- */
-bool oom_ended(struct oom_watch *w, pid_t main, int wait_status);
+/* Whether `pid` was killed since. For exit code 137 (a shell whose child was killed), whether any process was. */
+bool oom_watch_end(struct oom_watch *w, pid_t pid, int wait_status);
 
 #endif

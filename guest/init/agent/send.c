@@ -2,8 +2,10 @@
 #include <sys/wait.h>
 
 #include "agent/agent.h"
-#include "system/sys.h"
 #include "channel/tlv.h"
+#include "system/sys.h"
+
+enum { PHASE_BYTES = 17, LINE_HEADER = 17 };
 
 static void put_outcome(struct agent *a, struct tlv_writer *w)
 {
@@ -38,7 +40,7 @@ static bool send_state(struct agent *a)
 	if (a->run_at_us)
 		tlv_put_u64(&w, TAG_RUN_AT, a->run_at_us);
 	for (int i = 0; i < PHASE_COUNT; i++) {
-		uint8_t phase[17] = { (uint8_t)i };
+		uint8_t phase[PHASE_BYTES] = { (uint8_t)i };
 
 		if (!a->phases[i].end_us)
 			continue;
@@ -55,7 +57,7 @@ static bool send_state(struct agent *a)
 /* Sends one frame of lines; false when there are none or there is no room. */
 static bool send_lines(struct agent *a)
 {
-	static uint8_t body[FRAME_BODY_MAX], value[17 + LINE_MAX_BYTES];
+	static uint8_t body[FRAME_BODY_MAX], value[LINE_HEADER + LINE_MAX_BYTES];
 	struct tlv_writer w = { .buf = body, .cap = sizeof body };
 	struct record record;
 	char marker[64];
@@ -64,25 +66,25 @@ static bool send_lines(struct agent *a)
 	if (!channel_has_room(&a->channel, sizeof body))
 		return false;
 	tlv_put_u64(&w, TAG_NOW, now_us());
-	while (ring_next(&a->ring, &record, marker) && w.cap - w.len >= TLV_HEADER + 17 + record.len) {
+	while (ring_next(&a->ring, &record, marker) && w.cap - w.len >= TLV_HEADER + LINE_HEADER + record.len) {
 		put_le(value, record.number, 8);
 		put_le(value + 8, record.time_us, 8);
 		value[16] = record.stream;
-		memcpy(value + 17, record.text, record.len);
-		tlv_put(&w, TAG_LINE, value, 17 + record.len);
+		memcpy(value + LINE_HEADER, record.text, record.len);
+		tlv_put(&w, TAG_LINE, value, LINE_HEADER + record.len);
 		ring_sent(&a->ring, &record);
 		any = true;
 	}
 	return any && channel_send(&a->channel, MSG_LOGS, body, w.len);
 }
 
-void agent_tell(struct agent *a)
+void agent_send(struct agent *a)
 {
 	if (!a->channel.synced)
 		return;
 	do {
-		if (a->state_news && send_state(a)) {
-			a->state_news = false;
+		if (a->state_changed && send_state(a)) {
+			a->state_changed = false;
 			a->nonce = 0;
 		}
 		channel_flush(&a->channel);

@@ -10,18 +10,18 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* The program, what it read and what it wrote. */
+/* Covers the program, what it read and what it wrote. */
 enum { FREED_BYTES = 768 * 1024 };
 
-/* As the kernel names a system that nobody has named. */
-static const char NO_NAME[] = "(none)";
+/* The kernel's default. */
+static const char DEFAULT_HOSTNAME[] = "(none)";
 
-static void forget_run(struct agent *a)
+static void reset_run(struct agent *a)
 {
 	run_request_free(&a->request);
 	a->run_at_us = a->exec_at_us = a->exited_at_us = 0;
 	a->failure = (struct failure){ 0 };
-	a->failed = a->main_ended = a->oom_killed = a->childless = a->rehearsing = false;
+	a->ended = a->oom_killed = a->no_children = a->warming_up = false;
 	a->status = 0;
 	for (int phase = PHASE_DISK; phase < PHASE_COUNT; phase++)
 		a->phases[phase] = (struct phase_time){ 0 };
@@ -33,10 +33,10 @@ static void forget_run(struct agent *a)
 }
 
 /*
- * Whatever the warm_up ran from is free now and will be given out first. An emulator has code of it translated and drops that bit by bit
- * while the memory is written for the first time, which takes milliseconds. So it is written now.
+ * Overwrites the memory that the warm-up freed. The emulator drops translated code only when a page that held it is first written, byte by
+ * byte, which takes milliseconds: better now than in the next start.
  */
-static void use_free_memory(void)
+static void overwrite_free_memory(void)
 {
 	void *memory = mmap(NULL, FREED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -48,23 +48,22 @@ static void use_free_memory(void)
 	munmap(memory, FREED_BYTES);
 }
 
-void agent_end_warm_up(struct agent *a)
+void agent_finish_warm_up(struct agent *a)
 {
 	int error;
 
 	if (!WIFEXITED(a->status) || WEXITSTATUS(a->status) != 0) {
-		agent_fail(a, STEP_SYSTEM, 0, "warm_up");
+		agent_fail(a, STEP_SYSTEM, 0, "warm-up program");
 		return;
 	}
 	error = clear_scratch();
-	if (error || sethostname(NO_NAME, sizeof NO_NAME - 1) < 0) {
-		agent_fail(a, STEP_SYSTEM, error, "end of warm_up");
+	if (error || sethostname(DEFAULT_HOSTNAME, sizeof DEFAULT_HOSTNAME - 1) < 0) {
+		agent_fail(a, STEP_SYSTEM, error, "end of warm-up");
 		return;
 	}
-	forget_run(a);
-	use_free_memory();
-	agent_stand_by(a);
+	reset_run(a);
+	overwrite_free_memory();
+	agent_prepare_child(a);
 	a->warm_ups++;
-	a->state = STATE_WAITING;
-	a->state_news = true;
+	agent_set_state(a, STATE_WAITING);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void hang_up(struct channel *c)
+static void reset(struct channel *c)
 {
 	c->synced = false;
 	c->out_from = c->out_len = 0;
@@ -16,7 +16,7 @@ void channel_read(struct channel *c, bool hung_up, frame_handler *handle, void *
 	static uint8_t buf[16 * 1024];
 
 	if (hung_up)
-		hang_up(c);
+		reset(c);
 	for (;;) {
 		ssize_t n = read(c->fd, buf, sizeof buf);
 
@@ -33,7 +33,7 @@ void channel_restart(struct channel *c)
 	c->synced = true;
 	c->out_from = 0;
 	c->out_len = 1;
-	c->out[0] = 0; /* ends whatever frame was cut off in the last conversation */
+	c->out[0] = 0;
 }
 
 bool channel_has_room(const struct channel *c, size_t n)

@@ -75,7 +75,8 @@ static size_t cobs_decode(uint8_t *buf, size_t n)
 	return out;
 }
 
-bool frame_decode(uint8_t *buf, size_t n, uint8_t *type, const uint8_t **body, size_t *body_len)
+/* Decodes one frame, without its zero, in place. False when it is damaged. */
+static bool frame_decode(uint8_t *buf, size_t n, uint8_t *type, const uint8_t **body, size_t *body_len)
 {
 	size_t len = cobs_decode(buf, n);
 	const uint8_t *tail;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* How much of a full buffer to hand over so that no UTF-8 sequence is torn; all of it when the end is not UTF-8. */
+/* The length of the full buffer without a UTF-8 sequence that is not complete; all of it when the end is not UTF-8. */
 static size_t whole_characters(const uint8_t *buf, size_t n)
 {
 	for (size_t back = 1; back <= 3 && back < n; back++) {
@@ -10,13 +10,13 @@ static size_t whole_characters(const uint8_t *buf, size_t n)
 		size_t need = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
 
 		if ((c & 0xc0) == 0x80)
-			continue; /* inside a sequence: its first byte comes before */
+			continue; /* inside a sequence */
 		return need > back ? n - back : n;
 	}
 	return n;
 }
 
-void lines_push(struct lines *l, const uint8_t *data, size_t n, line_handler *handle, void *ctx)
+void lines_push(struct line_buffer *l, const uint8_t *data, size_t n, line_handler *handle, void *ctx)
 {
 	while (n > 0) {
 		size_t room = sizeof l->buf - l->len;
@@ -34,7 +34,7 @@ void lines_push(struct lines *l, const uint8_t *data, size_t n, line_handler *ha
 			data++;
 			n--;
 		} else if (n > 0) {
-			/* Full, and more is coming that is not the line's end. */
+			/* The buffer is full before the end of the line. */
 			size_t whole = whole_characters(l->buf, l->len);
 
 			handle(ctx, l->buf, whole);
@@ -44,7 +44,7 @@ void lines_push(struct lines *l, const uint8_t *data, size_t n, line_handler *ha
 	}
 }
 
-void lines_end(struct lines *l, line_handler *handle, void *ctx)
+void lines_end(struct line_buffer *l, line_handler *handle, void *ctx)
 {
 	if (l->len > 0)
 		handle(ctx, l->buf, l->len);

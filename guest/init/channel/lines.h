@@ -7,17 +7,17 @@
 
 #include "channel/ring.h"
 
-struct lines {
+struct line_buffer {
 	uint8_t buf[LINE_MAX_BYTES];
 	size_t len;
 };
 
 typedef void line_handler(void *ctx, const uint8_t *text, size_t n);
 
-/* Takes `n` bytes; every line they complete is handed over without its newline. Longer lines come in pieces, cut between characters. */
-void lines_push(struct lines *l, const uint8_t *data, size_t n, line_handler *handle, void *ctx);
+/* Calls `handle` for every line that the bytes complete, without its newline. Longer lines come in pieces, cut between characters. */
+void lines_push(struct line_buffer *l, const uint8_t *data, size_t n, line_handler *handle, void *ctx);
 
-/* Hands over what is left when the stream has ended without a newline. */
-void lines_end(struct lines *l, line_handler *handle, void *ctx);
+/* Calls `handle` for the rest of a stream that ended without a newline. */
+void lines_end(struct line_buffer *l, line_handler *handle, void *ctx);
 
 #endif

@@ -1,10 +1,9 @@
 /*
- * What host and guest say to each other. The host's side is src/hostd/vmm/qemu/guest-channel/protocol.ts; change both together and raise
+ * Messages between hostd and the guest. hostd's side is src/hostd/vmm/qemu/guest-channel/protocol.ts: change both together and raise
  * PROTOCOL_VERSION.
  *
- * The guest keeps all of its state until it is destroyed: what it runs, how that began, how it ended. Every SYNC is answered with
- * the whole of it, so a host that was away for hours learns the truth with one question, and nothing needs to be acknowledged
- * but log lines. Those carry consecutive numbers, are kept until acknowledged, and are sent again after a SYNC.
+ * The guest keeps its whole state until it is destroyed, and answers every SYNC with it. So a hostd that was away learns the truth with
+ * one message, and only log lines need an ACK: they carry consecutive numbers, are kept until acknowledged, and sent again after a SYNC.
  *
  * All times from the guest are microseconds of its CLOCK_MONOTONIC.
  */
@@ -16,17 +15,17 @@
 
 enum message {
 	/* host to guest */
-	MSG_SYNC = 1,   /* NONCE, ACK: begin (again); answered by STATE with that nonce, then all lines after ACK */
+	MSG_SYNC = 1,   /* NONCE, ACK: begins a session; the guest answers with STATE, with that nonce, and all lines after ACK */
 	MSG_RUN = 2,    /* see `struct run_request`; only the first counts */
 	MSG_SIGNAL = 3, /* REQUEST, SIGNAL: answered by SIGNALLED */
-	MSG_ACK = 4,    /* ACK: lines up to this number need not be kept */
+	MSG_ACK = 4,    /* ACK: the host has the lines up to this number */
 	/*
-	 * As RUN, for a guest that is to run something else later: once the process has exited with 0, all it left is removed, and the
-	 * guest waits as if new, with nothing written to the scratch disk but what mounting it writes. A guest that has done it is much faster at the real run: the emulator has translated what that takes.
+	 * As RUN, but afterwards the guest removes all that the program left and waits again. The real run is much faster then, as the
+	 * emulator has translated the code that it needs. Nothing is written to the scratch disk but what mounting it writes.
 	 */
 	MSG_WARM_UP = 5,
 	/* guest to host */
-	MSG_STATE = 65,     /* at every change, and in answer to SYNC */
+	MSG_STATE = 65,     /* after every change, and in answer to SYNC */
 	MSG_LOGS = 66,      /* NOW, LINE... */
 	MSG_SIGNALLED = 67, /* REQUEST, ERRNO (0: delivered) */
 };
@@ -60,8 +59,8 @@ enum tag {
 	TAG_EXIT_SIGNAL = 41,
 	TAG_OOM_KILLED = 42,
 	TAG_EXITED_AT = 43,
-	TAG_LAST_LINE = 44, /* number of the last line there will ever be */
-	TAG_WARM_UPS = 45, /* how many are over */
+	TAG_LAST_LINE = 44, /* number of the last line of all */
+	TAG_WARM_UPS = 45,  /* completed */
 	/* LOGS */
 	TAG_LINE = 48, /* number (8), time (8), stream (1), text */
 };
@@ -70,19 +69,19 @@ enum run_state { STATE_WAITING = 0, STATE_STARTING = 1, STATE_RUNNING = 2, STATE
 
 enum stream { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_SYSTEM = 3 };
 
-/* Where the time of a start goes. */
+/* The phases of a boot and a start. */
 enum phase {
-	PHASE_KERNEL = 1,  /* from the kernel's first moment to init */
+	PHASE_KERNEL = 1,  /* from the start of the kernel to init */
 	PHASE_MODULES = 2, /* loading drivers, finding the channel */
 	PHASE_NETWORK = 3,
 	PHASE_SCRATCH = 4, /* scratch disk mounted */
-	PHASE_DISK = 5,    /* from RUN to the root disk being found and mounted */
+	PHASE_DISK = 5,    /* from RUN until the root disk is mounted */
 	PHASE_MOUNT = 6,   /* overlay and the kernel's file systems */
 	PHASE_EXEC = 7,    /* user, working directory, exec */
 	PHASE_COUNT
 };
 
-/* What a start can fail at. */
+/* The steps at which a start can fail. */
 enum step {
 	STEP_REQUEST = 1, /* the RUN message itself */
 	STEP_DISK = 2,

@@ -32,10 +32,10 @@ static void drop_oldest(struct ring *r)
 	struct record oldest;
 
 	read_record(r, r->head, &oldest);
-	if (r->lost_to == 0)
-		r->lost_from = oldest.number;
-	r->lost_to = oldest.number;
-	r->lost_at_us = oldest.time_us;
+	if (r->dropped_to == 0)
+		r->dropped_from = oldest.number;
+	r->dropped_to = oldest.number;
+	r->dropped_at_us = oldest.time_us;
 	r->marker_sent = false;
 	r->head += RECORD_HEADER + oldest.len;
 	if (r->sent < r->head)
@@ -82,11 +82,11 @@ void ring_ack(struct ring *r, uint64_t number)
 	}
 	if (r->sent < r->head)
 		r->sent = r->head;
-	/* Lines that were dropped after the host had taken them are not lost. */
-	if (r->lost_to != 0 && number >= r->lost_to)
-		r->lost_to = 0;
-	else if (r->lost_to != 0 && number >= r->lost_from)
-		r->lost_from = number + 1;
+	/* The host has these lines, so they do not count as dropped. */
+	if (r->dropped_to != 0 && number >= r->dropped_to)
+		r->dropped_to = 0;
+	else if (r->dropped_to != 0 && number >= r->dropped_from)
+		r->dropped_from = number + 1;
 }
 
 void ring_rewind(struct ring *r)
@@ -97,12 +97,12 @@ void ring_rewind(struct ring *r)
 
 bool ring_next(struct ring *r, struct record *out, char *marker)
 {
-	if (r->lost_to != 0 && !r->marker_sent) {
+	if (r->dropped_to != 0 && !r->marker_sent) {
 		int n = snprintf(marker, 64, "%" PRIu64 " lines dropped while the host was away",
-				 r->lost_to - r->lost_from + 1);
+				 r->dropped_to - r->dropped_from + 1);
 
 		*out = (struct record){
-			.number = r->lost_to, .time_us = r->lost_at_us, .stream = STREAM_SYSTEM,
+			.number = r->dropped_to, .time_us = r->dropped_at_us, .stream = STREAM_SYSTEM,
 			.len = (uint32_t)n, .text = (const uint8_t *)marker,
 		};
 		return true;
@@ -115,7 +115,7 @@ bool ring_next(struct ring *r, struct record *out, char *marker)
 
 void ring_sent(struct ring *r, const struct record *record)
 {
-	if (r->lost_to != 0 && record->number == r->lost_to)
+	if (r->dropped_to != 0 && record->number == r->dropped_to)
 		r->marker_sent = true;
 	else
 		r->sent += RECORD_HEADER + record->len;

@@ -1,8 +1,8 @@
 /*
- * Log lines waiting for the host: a bounded queue of numbered records, kept until acknowledged.
+ * Log lines for the host: a bounded queue of numbered records, kept until acknowledged.
  *
- * While the host is there, a full ring makes the workload wait (the caller stops reading its pipes). While it is not, the oldest
- * lines give way, and a marker with the number of the last one lost takes their place.
+ * While the host is connected, a full ring blocks the workload (the caller stops reading its pipes). While it is not, the oldest lines
+ * are dropped, and a marker with the number of the last one dropped takes their place.
  */
 #ifndef WINDHOVER_RING_H
 #define WINDHOVER_RING_H
@@ -22,27 +22,27 @@ struct record {
 
 struct ring {
 	uint8_t *data;
-	size_t cap, head, sent, tail; /* [head, sent) sent and not acknowledged, [sent, tail) not sent */
-	uint64_t next_number;         /* of the next line; the first is 1 */
+	size_t cap, head, sent, tail;       /* [head, sent) awaits its ACK, [sent, tail) is not sent */
+	uint64_t next_number;               /* of the next line; the first is 1 */
 	uint64_t acked;
-	uint64_t lost_from, lost_to;  /* numbers dropped and not yet told; lost_to 0: none */
-	uint64_t lost_at_us;
+	uint64_t dropped_from, dropped_to;  /* numbers of dropped lines without an ACK; dropped_to 0: none */
+	uint64_t dropped_at_us;
 	bool marker_sent;
 };
 
 void ring_init(struct ring *r, uint8_t *memory, size_t cap);
 size_t ring_free(const struct ring *r);
 
-/* Adds a line. When there is no room, the oldest are dropped to make some. `n` is at most LINE_MAX_BYTES. */
+/* Adds a line of at most LINE_MAX_BYTES, and drops the oldest ones for it when there is no room. */
 void ring_push(struct ring *r, uint64_t time_us, uint8_t stream, const uint8_t *text, size_t n);
 
-/* Forgets lines up to `number`. */
+/* Removes lines up to `number`. */
 void ring_ack(struct ring *r, uint64_t number);
 
-/* After this everything not acknowledged is sent again. */
+/* Makes `ring_next` begin again at the oldest line. */
 void ring_rewind(struct ring *r);
 
-/* The next record to send, or false. A marker's text lives in `marker` (64 bytes). Confirm with `ring_sent`. */
+/* Gets the next record to send; false: none. A marker's text is in `marker` (64 bytes). Call `ring_sent` once it is queued. */
 bool ring_next(struct ring *r, struct record *out, char *marker);
 void ring_sent(struct ring *r, const struct record *record);
 

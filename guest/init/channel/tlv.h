@@ -1,4 +1,4 @@
-/* Message bodies: a row of fields, each tag (2 bytes), length (4 bytes), value; little endian. */
+/* Message bodies: a sequence of fields, each tag (2 bytes), length (4 bytes), value; little endian. */
 #ifndef WINDHOVER_TLV_H
 #define WINDHOVER_TLV_H
 
@@ -20,13 +20,13 @@ struct tlv_reader {
 	bool broken; /* set when a field reaches beyond the body */
 };
 
-/* The next field; false at the end or when the body is broken. */
+/* Reads the next field; false at the end or when the body is broken. */
 bool tlv_next(struct tlv_reader *r, struct tlv *field);
 
-/* The field as an unsigned number of 1, 2, 4 or 8 bytes; false for any other length. */
+/* Reads the field as an unsigned number of 1, 2, 4 or 8 bytes; false for any other length. */
 bool tlv_number(const struct tlv *field, uint64_t *value);
 
-/* A body being written. `full` is set, and nothing more is written, once it would overflow. */
+/* A body being written. A field that does not fit sets `full`, and nothing is written from then on. */
 struct tlv_writer {
 	uint8_t *buf;
 	size_t len, cap;

@@ -42,7 +42,7 @@ bool load_modules(const char *dir)
 		snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)) {
-			say("module %s: %s", names[i]->d_name, strerror(errno));
+			log_kernel("module %s: %s", names[i]->d_name, strerror(errno));
 			ok = false;
 		}
 		if (fd >= 0)
@@ -66,7 +66,7 @@ int watch_devices(void)
 	return fd;
 }
 
-/* Looks through /sys for an entry of `dir` whose attribute says `value`. */
+/* Finds the entry of a folder in /sys whose attribute is `value`. */
 static bool find(const char *dir, const char *attribute, const char *value, char *path, size_t cap)
 {
 	DIR *entries = opendir(dir);
@@ -118,7 +118,7 @@ bool wait_for_disk(int watch, const char *serial, char *path, size_t cap, int ti
 	return wait_for(watch, "/sys/block", "serial", serial, path, cap, timeout_ms);
 }
 
-void leave_order_to_host(void)
+void disable_io_schedulers(void)
 {
 	static const char *const settings[][2] = { { "scheduler", "none" }, { "wbt_lat_usec", "0" } };
 	DIR *disks = opendir("/sys/block");

@@ -1,6 +1,5 @@
 #include "system/identity.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <string.h>
@@ -8,39 +7,33 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "workload/request.h"
-
 #ifndef RNDRESEEDCRNG
 #define RNDRESEEDCRNG _IO('R', 0x07)
 #endif
 
-int set_clock(uint64_t epoch_us)
+void set_clock(uint64_t epoch_us)
 {
 	struct timespec t = { .tv_sec = (time_t)(epoch_us / 1000000), .tv_nsec = (long)(epoch_us % 1000000) * 1000 };
 
-	if (epoch_us == 0)
-		return 0;
-	return clock_settime(CLOCK_REALTIME, &t) < 0 ? errno : 0;
+	if (epoch_us != 0)
+		clock_settime(CLOCK_REALTIME, &t);
 }
 
-int add_entropy(const uint8_t *seed, size_t n)
+void add_entropy(const uint8_t *seed, size_t n)
 {
 	struct {
 		int bits, bytes;
 		uint8_t data[ENTROPY_MAX];
 	} pool = { .bits = (int)n * 8, .bytes = (int)n };
-	int fd, err = 0;
+	int fd;
 
-	if (n == 0)
-		return 0;
-	if (n > sizeof pool.data)
-		return EINVAL;
+	if (n == 0 || n > sizeof pool.data)
+		return;
 	memcpy(pool.data, seed, n);
 	fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
-		return errno;
-	if (ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
-		err = errno;
+		return;
+	if (ioctl(fd, RNDADDENTROPY, &pool) == 0)
+		ioctl(fd, RNDRESEEDCRNG);
 	close(fd);
-	return err;
 }

@@ -56,10 +56,10 @@ bool network_up(void)
 		  interface_address(fd, "eth0", SIOCSIFNETMASK, GUEST_NETMASK) && interface_up(fd, "eth0") && default_route(fd);
 
 	if (!ok)
-		say("network: %s", strerror(errno));
+		log_kernel("network: %s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	/* As container engines do: images whose user is not root may serve port 80. */
+	/* As container engines do: users other than root may listen on port 80. */
 	write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 	return ok;
 }

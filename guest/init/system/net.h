@@ -1,4 +1,4 @@
-/* The guest's network: the same inner address in every VM, so it is ready before anyone knows which machine this will be. */
+/* The guest's network. Every VM has the same inner address, so it is set up before the machine is known. */
 #ifndef WINDHOVER_NET_H
 #define WINDHOVER_NET_H
 

@@ -32,7 +32,6 @@ bool write_file(const char *path, const char *text)
 	return ok;
 }
 
-/* Reads on until `cap` - 1 bytes or the end, and ends them with a zero. */
 static long read_all(int fd, char *buf, size_t cap)
 {
 	size_t len = 0;
@@ -73,19 +72,19 @@ char *read_text(const char *path, size_t max)
 	return buf;
 }
 
-void set_urgent(bool urgent)
+void set_realtime(bool realtime)
 {
-	static bool is_urgent;
-	struct sched_param priority = { .sched_priority = urgent };
+	static bool is_realtime;
+	struct sched_param priority = { .sched_priority = realtime };
 
-	if (urgent == is_urgent)
+	if (realtime == is_realtime)
 		return;
-	is_urgent = urgent;
-	/* libc's own does nothing. */
-	syscall(SYS_sched_setscheduler, 0, (urgent ? SCHED_FIFO : SCHED_OTHER) | SCHED_RESET_ON_FORK, &priority);
+	is_realtime = realtime;
+	/* musl's own function does nothing. */
+	syscall(SYS_sched_setscheduler, 0, (realtime ? SCHED_FIFO : SCHED_OTHER) | SCHED_RESET_ON_FORK, &priority);
 }
 
-void say(const char *format, ...)
+void log_kernel(const char *format, ...)
 {
 	char line[512] = "<4>windhover: ";
 	size_t used = strlen(line);

@@ -1,4 +1,4 @@
-/* Small things every part of the init needs. */
+/* Helpers that every part of the init needs. */
 #ifndef WINDHOVER_SYS_H
 #define WINDHOVER_SYS_H
 
@@ -15,14 +15,14 @@ bool write_file(const char *path, const char *text);
 /* Reads at most cap - 1 bytes and ends them with a zero. Returns the length, or -1. */
 long read_file(const char *path, char *buf, size_t cap);
 
-/* The whole file as a string to free, "" when it is missing; NULL only when memory is out. At most `max` bytes.
- * Takes no more memory than the file is long: in a guest that is emulated, memory is slow to get. */
+/* Reads at most `max` bytes of a file into a string to free, "" when there is no such file; NULL when memory is out. Takes no more
+ * memory than the file is long, as memory is slow to get under emulation. */
 char *read_text(const char *path, size_t max);
 
-/* Runs before everything else from now on, or no longer. Children are not affected. */
-void set_urgent(bool urgent);
+/* Runs this process before all others, or no longer. Children are not affected. */
+void set_realtime(bool realtime);
 
-/* One line into the kernel log. */
-void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Writes one line into the kernel log. */
+void log_kernel(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

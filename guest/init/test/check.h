@@ -1,4 +1,4 @@
-/* A test is a function; a claim that does not hold ends the program and says which. */
+/* A test is a function; a CHECK that fails ends the program and prints the claim. */
 #ifndef WINDHOVER_CHECK_H
 #define WINDHOVER_CHECK_H
 
@@ -10,7 +10,7 @@
 #define CHECK(claim)                                                                          \
 	do {                                                                                  \
 		if (!(claim)) {                                                               \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #claim);   \
+			fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #claim);   \
 			exit(1);                                                              \
 		}                                                                             \
 	} while (0)

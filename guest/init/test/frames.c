@@ -3,16 +3,16 @@
 
 enum { BODY_MAX = 2000 };
 
-struct heard {
+struct received {
 	size_t count;
 	uint8_t type;
 	uint8_t body[BODY_MAX];
 	size_t len;
 };
 
-static void hear(void *ctx, uint8_t type, const uint8_t *body, size_t n)
+static void on_frame(void *ctx, uint8_t type, const uint8_t *body, size_t n)
 {
-	struct heard *h = ctx;
+	struct received *h = ctx;
 
 	h->count++;
 	h->type = type;
@@ -31,14 +31,14 @@ static void fill(uint8_t *body, size_t n)
 }
 
 /* Pushes in pieces of random size, from memory of exactly that size, so that reading beyond it is caught. */
-static void push(struct frame_reader *r, const uint8_t *data, size_t n, struct heard *h)
+static void push(struct frame_reader *r, const uint8_t *data, size_t n, struct received *h)
 {
 	while (n > 0) {
 		size_t part = 1 + dice() % n;
 		uint8_t *exact = malloc(part);
 
 		memcpy(exact, data, part);
-		frame_reader_push(r, exact, part, hear, h);
+		frame_reader_push(r, exact, part, on_frame, h);
 		free(exact);
 		data += part;
 		n -= part;
@@ -48,7 +48,7 @@ static void push(struct frame_reader *r, const uint8_t *data, size_t n, struct h
 static void a_frame_comes_out_as_it_went_in(void)
 {
 	struct frame_reader r = { 0 };
-	static struct heard h;
+	static struct received h;
 
 	for (int round = 0; round < 3000; round++) {
 		uint8_t body[BODY_MAX], encoded[FRAME_ENCODED_MAX(BODY_MAX)];
@@ -76,7 +76,7 @@ static void a_frame_does_not_fit_where_there_is_no_room(void)
 
 static void a_reader_is_back_in_step_after_half_a_frame(void)
 {
-	struct heard h = { 0 };
+	struct received h = { 0 };
 	uint8_t body[100], encoded[FRAME_ENCODED_MAX(100) + 1] = { 0 };
 	size_t len = 1;
 
@@ -97,7 +97,7 @@ static void a_damaged_frame_is_dropped(void)
 {
 	for (int round = 0; round < 5000; round++) {
 		struct frame_reader r = { 0 };
-		struct heard h = { 0 };
+		struct received h = { 0 };
 		uint8_t body[64], encoded[FRAME_ENCODED_MAX(64)];
 		size_t len, at;
 
@@ -114,7 +114,7 @@ static void a_damaged_frame_is_dropped(void)
 static void noise_does_no_harm(void)
 {
 	struct frame_reader r = { 0 };
-	struct heard h = { 0 };
+	struct received h = { 0 };
 
 	for (int round = 0; round < 3000; round++) {
 		uint8_t noise[500];
@@ -130,13 +130,13 @@ static void noise_does_no_harm(void)
 static void a_frame_without_end_is_skipped(void)
 {
 	struct frame_reader r = { 0 };
-	struct heard h = { 0 };
+	struct received h = { 0 };
 	uint8_t encoded[FRAME_ENCODED_MAX(1)], chunk[4096];
 	size_t len = frame_encode(encoded, sizeof encoded, 9, (const uint8_t *)"x", 1);
 
 	memset(chunk, 1, sizeof chunk);
 	for (size_t sent = 0; sent < 2 * (size_t)FRAME_IN_MAX; sent += sizeof chunk)
-		frame_reader_push(&r, chunk, sizeof chunk, hear, &h);
+		frame_reader_push(&r, chunk, sizeof chunk, on_frame, &h);
 	CHECK(r.cap <= FRAME_IN_MAX);
 	push(&r, (const uint8_t *)"", 1, &h);
 	push(&r, encoded, len, &h);

@@ -43,7 +43,7 @@ static void lines_stay_until_acknowledged(void)
 	CHECK(ring_free(&r) == sizeof memory && ring_last(&r) == 2);
 }
 
-static void the_oldest_give_way_and_a_marker_says_so(void)
+static void the_oldest_lines_are_dropped_and_a_marker_says_so(void)
 {
 	struct ring r;
 	char text[80];
@@ -68,7 +68,7 @@ static void the_oldest_give_way_and_a_marker_says_so(void)
 static void numbers_never_go_back(void)
 {
 	struct ring r;
-	uint64_t acked = 0, seen = 0, told_lost = 0;
+	uint64_t acked = 0, seen = 0, dropped = 0;
 	bool away = false;
 
 	ring_init(&r, memory, sizeof memory);
@@ -95,7 +95,7 @@ static void numbers_never_go_back(void)
 			while (dice() % 4 && ring_next(&r, &record, marker)) {
 				CHECK(record.number > seen && record.number < r.next_number);
 				if (record.stream == STREAM_SYSTEM)
-					told_lost += record.number - seen;
+					dropped += record.number - seen;
 				else
 					CHECK(record.number == seen + 1);
 				seen = record.number;
@@ -114,24 +114,24 @@ static void numbers_never_go_back(void)
 		}
 		CHECK(r.head <= r.sent && r.sent <= r.tail && r.tail <= r.cap);
 	}
-	CHECK(told_lost > 0 && acked > 1000);
+	CHECK(dropped > 0 && acked > 1000);
 }
 
 void test_ring(void)
 {
 	lines_stay_until_acknowledged();
-	the_oldest_give_way_and_a_marker_says_so();
+	the_oldest_lines_are_dropped_and_a_marker_says_so();
 	numbers_never_go_back();
 }
 
-struct heard {
+struct received {
 	size_t count, bytes, longest;
 	char last[64];
 };
 
-static void hear(void *ctx, const uint8_t *text, size_t n)
+static void on_line(void *ctx, const uint8_t *text, size_t n)
 {
-	struct heard *h = ctx;
+	struct received *h = ctx;
 
 	h->count++;
 	h->bytes += n;
@@ -139,68 +139,68 @@ static void hear(void *ctx, const uint8_t *text, size_t n)
 	snprintf(h->last, sizeof h->last, "%.*s", (int)(n < 63 ? n : 63), (const char *)text);
 }
 
-static void say(struct lines *l, const char *text, struct heard *h)
+static void push_line(struct line_buffer *l, const char *text, struct received *h)
 {
-	lines_push(l, (const uint8_t *)text, strlen(text), hear, h);
+	lines_push(l, (const uint8_t *)text, strlen(text), on_line, h);
 }
 
 static void lines_end_at_newlines(void)
 {
-	static struct lines l;
-	struct heard h = { 0 };
+	static struct line_buffer l;
+	struct received h = { 0 };
 
-	say(&l, "ab", &h);
+	push_line(&l, "ab", &h);
 	CHECK(h.count == 0);
-	say(&l, "c\n\nd", &h);
+	push_line(&l, "c\n\nd", &h);
 	CHECK(h.count == 2 && h.bytes == 3);
-	lines_end(&l, hear, &h);
+	lines_end(&l, on_line, &h);
 	CHECK(h.count == 3 && strcmp(h.last, "d") == 0);
-	lines_end(&l, hear, &h);
+	lines_end(&l, on_line, &h);
 	CHECK(h.count == 3);
 }
 
 static void a_long_line_comes_in_pieces(void)
 {
-	static struct lines l;
+	static struct line_buffer l;
 	static char big[3 * LINE_MAX_BYTES + 1];
-	struct heard h = { 0 };
+	struct received h = { 0 };
 
 	memset(big, 'x', sizeof big - 1);
-	say(&l, big, &h);
-	lines_end(&l, hear, &h);
+	push_line(&l, big, &h);
+	lines_end(&l, on_line, &h);
 	CHECK(h.count == 3 && h.bytes == 3 * LINE_MAX_BYTES && h.longest == LINE_MAX_BYTES);
 	/* exactly full, then its newline: one line, no empty one behind it */
-	h = (struct heard){ 0 };
-	lines_push(&l, (const uint8_t *)big, LINE_MAX_BYTES, hear, &h);
+	h = (struct received){ 0 };
+	lines_push(&l, (const uint8_t *)big, LINE_MAX_BYTES, on_line, &h);
 	CHECK(h.count == 0);
-	say(&l, "\n", &h);
+	push_line(&l, "\n", &h);
 	CHECK(h.count == 1 && h.bytes == LINE_MAX_BYTES);
 }
 
 static void characters_are_not_torn(void)
 {
-	static struct lines l;
+	static struct line_buffer l;
 	static char big[LINE_MAX_BYTES + 8];
-	struct heard h = { 0 };
+	struct received h = { 0 };
 
 	for (size_t before = 1; before <= 3; before++) {
 		memset(big, 'x', sizeof big);
 		memcpy(big + LINE_MAX_BYTES - before, "\xf0\x9f\x90\xa6!\n", 7);
-		h = (struct heard){ 0 };
-		say(&l, big, &h);
+		h = (struct received){ 0 };
+		push_line(&l, big, &h);
 		CHECK(h.count == 2 && strcmp(h.last, "\xf0\x9f\x90\xa6!") == 0);
 	}
 	memset(big, '\x80', sizeof big); /* no UTF-8 at all still moves on */
-	h = (struct heard){ 0 };
-	lines_push(&l, (const uint8_t *)big, sizeof big, hear, &h);
-	lines_end(&l, hear, &h);
+	h = (struct received){ 0 };
+	lines_push(&l, (const uint8_t *)big, sizeof big, on_line, &h);
+	lines_end(&l, on_line, &h);
 	CHECK(h.bytes == sizeof big);
 }
 
 static void nothing_is_lost_however_it_is_cut(void)
 {
-	static struct lines l;
-	struct heard h = { 0 };
+	static struct line_buffer l;
+	struct received h = { 0 };
 	size_t sent = 0, newlines = 0;
 
 	for (int round = 0; round < 5000; round++) {
@@ -213,11 +213,11 @@ static void nothing_is_lost_however_it_is_cut(void)
 		}
 		exact = malloc(n ? n : 1);
 		memcpy(exact, part, n);
-		lines_push(&l, exact, n, hear, &h);
+		lines_push(&l, exact, n, on_line, &h);
 		free(exact);
 		sent += n;
 	}
-	lines_end(&l, hear, &h);
+	lines_end(&l, on_line, &h);
 	CHECK(h.bytes == sent - newlines && h.longest <= LINE_MAX_BYTES);
 }
 

@@ -11,17 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "system/sys.h"
 #include "workload/request.h"
 #include "workload/root.h"
 #include "workload/search.h"
-#include "system/sys.h"
 #include "workload/users.h"
 
 enum { ACCOUNTS_MAX = 1024 * 1024 };
 
 static _Noreturn void fail(struct child *c, enum step step, int error, const char *detail)
 {
-	struct report *r = &c->handover->report;
+	struct report *r = &c->shared->report;
 
 	r->failed = true;
 	r->failure = (struct failure){ .step = step, .error = error };
@@ -29,24 +29,24 @@ static _Noreturn void fail(struct child *c, enum step step, int error, const cha
 	_exit(127);
 }
 
-static void require(struct child *c, enum step step, int error, const char *detail)
+static void check(struct child *c, enum step step, int error, const char *detail)
 {
 	if (error)
 		fail(c, step, error, detail);
 }
 
-static void took(struct child *c, enum phase phase, uint64_t start, uint64_t end)
+static void record_phase(struct child *c, enum phase phase, uint64_t start, uint64_t end)
 {
-	c->handover->report.phases[phase] = (struct phase_time){ start, end };
+	c->shared->report.phases[phase] = (struct phase_time){ start, end };
 }
 
-/* Standard streams, and what else a process has that nobody has set up yet. */
+/* Sets standard streams, signals, umask, OOM score and session. */
 static void set_process(struct child *c)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	sigset_t none;
 
-	require(c, STEP_SYSTEM, dup2(null, 0) < 0 || dup2(c->out, 1) < 0 || dup2(c->err, 2) < 0 ? errno : 0, "streams");
+	check(c, STEP_SYSTEM, dup2(null, 0) < 0 || dup2(c->out, 1) < 0 || dup2(c->err, 2) < 0 ? errno : 0, "streams");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
@@ -55,38 +55,40 @@ static void set_process(struct child *c)
 	setsid();
 }
 
-static void stand_by(struct child *c)
+static void prepare(struct child *c)
 {
-	static const uint8_t ready = 1;
-	uint64_t go;
-
-	require(c, STEP_MOUNT, unshare(CLONE_NEWNS) < 0 ? errno : 0, "mount namespace");
-	require(c, STEP_MOUNT, stage_kernel_filesystems(), "kernel file systems");
-	require(c, STEP_MOUNT, make_layer(), "scratch layer");
+	check(c, STEP_MOUNT, unshare(CLONE_NEWNS) < 0 ? errno : 0, "mount namespace");
+	check(c, STEP_MOUNT, stage_kernel_filesystems(), "kernel file systems");
+	check(c, STEP_MOUNT, make_upper_layer(), "upper layer");
 	set_process(c);
-	require(c, STEP_SYSTEM, write(c->report, &ready, sizeof ready) < 0 ? errno : 0, "ready");
-	require(c, STEP_SYSTEM, read(c->go, &go, sizeof go) < 0 ? errno : 0, "go");
 }
 
-static void mount_all(struct child *c, const char *hostname)
+static void await_start(struct child *c)
 {
-	const struct handover *h = c->handover;
-	const char *file = "overlay";
-	uint64_t found, done;
-	bool named;
+	static const uint8_t ready = 1;
+	uint64_t start;
 
-	require(c, STEP_DISK, mount_image(h->root_disk), "image");
-	found = now_us();
-	took(c, PHASE_DISK, h->run_at_us, found);
-	require(c, STEP_MOUNT, fit_layer(hostname, &named), "scratch layer");
-	require(c, STEP_MOUNT, mount_overlay(), "overlay");
-	require(c, STEP_MOUNT, enter_root(), "root");
-	done = now_us();
-	took(c, PHASE_MOUNT, found, done);
-	if (!named) {
+	check(c, STEP_SYSTEM, write(c->report, &ready, sizeof ready) < 0 ? errno : 0, "ready");
+	check(c, STEP_SYSTEM, read(c->start, &start, sizeof start) < 0 ? errno : 0, "start");
+}
+
+static void mount_root(struct child *c, const char *hostname)
+{
+	const char *file;
+	uint64_t disk_mounted;
+	bool files_written;
+
+	check(c, STEP_DISK, mount_image(c->shared->root_disk), "image");
+	disk_mounted = now_us();
+	record_phase(c, PHASE_DISK, c->shared->run_at_us, disk_mounted);
+	check(c, STEP_MOUNT, adapt_upper_layer(hostname, &files_written), "upper layer");
+	check(c, STEP_MOUNT, mount_overlay(), "overlay");
+	check(c, STEP_MOUNT, enter_root(), "root");
+	record_phase(c, PHASE_MOUNT, disk_mounted, now_us());
+	if (!files_written) {
 		int err = write_network_files(hostname, &file);
 
-		require(c, STEP_FILES, err, file);
+		check(c, STEP_FILES, err, file);
 	}
 }
 
@@ -94,7 +96,7 @@ static void find_user(struct child *c, const char *user, struct identity *who)
 {
 	char *passwd = read_text("/etc/passwd", ACCOUNTS_MAX), *group = read_text("/etc/group", ACCOUNTS_MAX);
 
-	require(c, STEP_SYSTEM, passwd && group ? 0 : ENOMEM, "accounts");
+	check(c, STEP_SYSTEM, passwd && group ? 0 : ENOMEM, "accounts");
 	if (!resolve_user(user, passwd, group, who))
 		fail(c, STEP_USER, 0, user);
 	free(passwd);
@@ -109,57 +111,58 @@ static void set_default(struct run_request *r, const char *name, const char *val
 		r->envp[r->envc++] = text;
 }
 
-static void become(struct child *c, const struct identity *who)
+static void set_credentials(struct child *c, const struct identity *who)
 {
-	/* The streams change hands too: /dev/stdout is opened anew by name, which needs the user's own permission. */
+	/* The streams too: a program that opens /dev/stdout needs permission for the pipe. */
 	bool is_root = who->uid == 0 && who->gid == 0;
 
 	if (!is_root)
-		require(c, STEP_SYSTEM, fchown(c->out, who->uid, who->gid) || fchown(c->err, who->uid, who->gid) ? errno : 0, "streams");
-	require(c, STEP_SYSTEM, setgroups(who->group_count, who->groups) < 0 ? errno : 0, "setgroups");
-	require(c, STEP_SYSTEM, setgid(who->gid) < 0 ? errno : 0, "setgid");
-	require(c, STEP_SYSTEM, setuid(who->uid) < 0 ? errno : 0, "setuid");
+		check(c, STEP_SYSTEM, fchown(c->out, who->uid, who->gid) || fchown(c->err, who->uid, who->gid) ? errno : 0, "streams");
+	check(c, STEP_SYSTEM, setgroups(who->group_count, who->groups) < 0 ? errno : 0, "setgroups");
+	check(c, STEP_SYSTEM, setgid(who->gid) < 0 ? errno : 0, "setgid");
+	check(c, STEP_SYSTEM, setuid(who->uid) < 0 ? errno : 0, "setuid");
 }
 
-struct attempt {
+struct exec_attempt {
 	const struct run_request *request;
-	char missing_for[256]; /* a file that is there, but whose interpreter is not */
+	char missing[256]; /* the interpreter of a script that exists */
 };
 
-static int attempt(void *ctx, const char *candidate)
+static int try_exec(void *ctx, const char *candidate)
 {
-	struct attempt *a = ctx;
+	struct exec_attempt *a = ctx;
 	int err;
 
 	execve(candidate, a->request->argv, a->request->envp);
 	err = errno;
 	if (err == ENOENT && access(candidate, F_OK) == 0)
-		snprintf(a->missing_for, sizeof a->missing_for, "interpreter of %.200s", candidate);
+		snprintf(a->missing, sizeof a->missing, "interpreter of %.200s", candidate);
 	return err;
 }
 
 void child_run(struct child *c)
 {
 	struct run_request r = { 0 };
-	struct attempt a = { .request = &r };
+	struct exec_attempt a = { .request = &r };
 	struct identity who;
 	const char *why;
 	uint64_t start;
 	int err;
 
-	stand_by(c);
-	if (!run_request_parse(&r, c->handover->body, c->handover->len, &why))
+	prepare(c);
+	await_start(c);
+	if (!run_request_parse(&r, c->shared->body, c->shared->len, &why))
 		fail(c, STEP_REQUEST, 0, why);
-	mount_all(c, r.hostname);
+	mount_root(c, r.hostname);
 	start = now_us();
 	find_user(c, r.user, &who);
 	err = make_directories(r.working_dir);
-	require(c, STEP_WORKING_DIR, err ? err : chdir(r.working_dir) < 0 ? errno : 0, r.working_dir);
+	check(c, STEP_WORKING_DIR, err ? err : chdir(r.working_dir) < 0 ? errno : 0, r.working_dir);
 	set_default(&r, "PATH", DEFAULT_PATH);
 	set_default(&r, "HOME", who.home);
 	set_default(&r, "HOSTNAME", r.hostname);
-	become(c, &who);
-	took(c, PHASE_EXEC, start, now_us());
-	err = search_and_exec(r.argv[0], env_get(r.envp, "PATH"), attempt, &a);
-	fail(c, STEP_EXEC, err, a.missing_for[0] ? a.missing_for : r.argv[0]);
+	set_credentials(c, &who);
+	record_phase(c, PHASE_EXEC, start, now_us());
+	err = search_and_exec(r.argv[0], env_get(r.envp, "PATH"), try_exec, &a);
+	fail(c, STEP_EXEC, err, a.missing[0] ? a.missing : r.argv[0]);
 }

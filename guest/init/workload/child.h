@@ -1,35 +1,33 @@
 /*
- * The child that turns itself into the workload. It is made before there is one, when the scratch disk is mounted: everything that can be
- * done without knowing whom it will serve is done by then, and it stands by until it is told.
+ * The child that becomes the workload. It is forked before there is one, once the scratch disk is mounted, and does then all that does not
+ * depend on the workload.
  */
 #ifndef WINDHOVER_CHILD_H
 #define WINDHOVER_CHILD_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "channel/frame.h"
 #include "workload/report.h"
 
-/* Memory that init and child share until exec. */
-struct handover {
-	/* By the init, before it says go. */
+/* Memory that init and child share until exec. The large part comes last, so that the rest shares a page. */
+struct child_shared {
+	/* Written by the init before the start. */
 	char root_disk[64];
 	uint64_t run_at_us;
 	size_t len; /* of `body` */
-	/* By the child; to be read when it has exec'ed or ended. */
+	/* Written by the child; complete once it has exec'ed or ended. */
 	struct report report;
-	uint8_t body[FRAME_IN_MAX]; /* the RUN message */
+	uint8_t body[FRAME_IN_MAX]; /* the RUN message, written by the init */
 };
 
 struct child {
-	struct handover *handover;
-	int go;               /* an eventfd: the request is there */
+	struct child_shared *shared;
+	int start;            /* an eventfd: the message is there */
 	int report, out, err; /* write ends; exec closes the first */
 };
 
-/* Makes ready, says so with a byte into the report, waits, mounts, sets identity, execs. Failures go into the report. */
+/* Prepares, writes a byte into the report pipe, waits for the start, mounts, sets user and directory, execs. Failures go into the report. */
 _Noreturn void child_run(struct child *c);
 
 #endif

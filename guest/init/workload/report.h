@@ -1,4 +1,4 @@
-/* What the child that becomes the workload tells the init, through memory they share. */
+/* What the child reports to the init, through memory that they share. */
 #ifndef WINDHOVER_REPORT_H
 #define WINDHOVER_REPORT_H
 

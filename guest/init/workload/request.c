@@ -21,7 +21,7 @@ static bool is_text(uint16_t tag)
 	return tag >= TAG_ROOT_SERIAL && tag <= TAG_SCRATCH_SERIAL;
 }
 
-/* First pass: how much there is, and whether it is sound. */
+/* Counts arguments, variables and bytes of text, and checks them. */
 static const char *measure(struct run_request *r, struct tlv_reader in, size_t *text)
 {
 	struct tlv field;
@@ -74,7 +74,7 @@ static const char *fill(struct run_request *r, struct tlv_reader in)
 		case TAG_USER: r->user = text; break;
 		case TAG_WORKING_DIR: r->working_dir = text; break;
 		case TAG_HOSTNAME: r->hostname = text; break;
-		default: break; /* a newer host may say more */
+		default: break; /* of a newer host */
 		}
 	}
 	if (!r->root_serial || !r->scratch_serial || !r->user || !r->working_dir || !r->hostname)

@@ -3,10 +3,10 @@
 #define WINDHOVER_REQUEST_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
-enum { ARGS_MAX = 4096, ENV_MAX = 4096, ENTROPY_MAX = 256 };
+#include "system/identity.h"
+
+enum { ARGS_MAX = 4096, ENV_MAX = 4096, SPARE_ENV = 4 };
 
 /* Strings point into `memory`. Zero-initialise; free with `run_request_free`. */
 struct run_request {
@@ -19,9 +19,7 @@ struct run_request {
 	char *memory;
 };
 
-enum { SPARE_ENV = 4 };
-
-/* False, with `*why` saying so, when the body is broken, lacks a field or breaks a limit. */
+/* False, with the reason in `*why`, when the body is broken, lacks a field or exceeds a limit. */
 bool run_request_parse(struct run_request *r, const uint8_t *body, size_t n, const char **why);
 void run_request_free(struct run_request *r);
 

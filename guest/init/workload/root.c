@@ -18,13 +18,13 @@
 #define RUN_DIR SCRATCH_DIR "/run"
 #define UPPER_DIR RUN_DIR "/upper"
 #define WORK_DIR RUN_DIR "/work"
-#define LAYER_ETC UPPER_DIR "/etc"
+#define UPPER_ETC UPPER_DIR "/etc"
 
 enum { MAX_OPEN = 16 };
 
 static const char RESOLVER[] = "nameserver " GUEST_RESOLVER "\n";
 
-static int mounted(const char *source, const char *target, const char *type, unsigned long flags, const char *options)
+static int mount_at(const char *source, const char *target, const char *type, unsigned long flags, const char *options)
 {
 	if (mkdir(target, 0755) < 0 && errno != EEXIST)
 		return errno;
@@ -33,7 +33,7 @@ static int mounted(const char *source, const char *target, const char *type, uns
 
 int mount_scratch(const char *disk)
 {
-	return mounted(disk, SCRATCH_DIR, "ext4", MS_NOATIME, "barrier=0,noinit_itable,noauto_da_alloc");
+	return mount_at(disk, SCRATCH_DIR, "ext4", MS_NOATIME, "barrier=0,noinit_itable,noauto_da_alloc");
 }
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where)
@@ -56,7 +56,7 @@ int clear_scratch(void)
 
 int mount_image(const char *disk)
 {
-	return mounted(disk, IMAGE_DIR, "squashfs", MS_RDONLY | MS_NOATIME, NULL);
+	return mount_at(disk, IMAGE_DIR, "squashfs", MS_RDONLY | MS_NOATIME, NULL);
 }
 
 static int make_directory(const char *path, mode_t mode)
@@ -64,14 +64,14 @@ static int make_directory(const char *path, mode_t mode)
 	return mkdir(path, mode) < 0 && errno != EEXIST ? errno : 0;
 }
 
-static int put_file(const char *path, const char *text)
+static int write_new(const char *path, const char *text)
 {
 	size_t len = strlen(text);
 	struct stat st;
 	ssize_t n;
 	int fd;
 
-	/* Images like to make these links into a system that is not there. */
+	/* Many images have links here to files that do not exist. */
 	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
 		unlink(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -82,7 +82,7 @@ static int put_file(const char *path, const char *text)
 	return n == (ssize_t)len ? 0 : EIO;
 }
 
-static int put_names(const char *etc, const char *hostname, const char **file)
+static int write_names(const char *etc, const char *hostname, const char **file)
 {
 	char path[PATH_MAX], hosts[512], name[256];
 	int err;
@@ -92,12 +92,12 @@ static int put_names(const char *etc, const char *hostname, const char **file)
 		 "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" GUEST_ADDRESS "\t%s\n", hostname);
 	*file = "/etc/hosts";
 	snprintf(path, sizeof path, "%s/hosts", etc);
-	err = put_file(path, hosts);
+	err = write_new(path, hosts);
 	if (err)
 		return err;
 	*file = "/etc/hostname";
 	snprintf(path, sizeof path, "%s/hostname", etc);
-	return put_file(path, name);
+	return write_new(path, name);
 }
 
 int stage_kernel_filesystems(void)
@@ -123,67 +123,67 @@ int stage_kernel_filesystems(void)
 	int err = make_directory(STAGE_DIR, 0755);
 
 	for (size_t i = 0; !err && i < sizeof mounts / sizeof *mounts; i++)
-		err = mounted(mounts[i].type, mounts[i].path, mounts[i].type, mounts[i].flags, mounts[i].options);
+		err = mount_at(mounts[i].type, mounts[i].path, mounts[i].type, mounts[i].flags, mounts[i].options);
 	for (size_t i = 0; !err && i < sizeof links / sizeof *links; i++)
 		err = symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST ? errno : 0;
 	return err;
 }
 
-int make_layer(void)
+int make_upper_layer(void)
 {
-	static const char *const dirs[] = { UPPER_DIR, WORK_DIR, UPPER_DIR "/proc", UPPER_DIR "/sys", UPPER_DIR "/dev", LAYER_ETC };
+	static const char *const dirs[] = { UPPER_DIR, WORK_DIR, UPPER_DIR "/proc", UPPER_DIR "/sys", UPPER_DIR "/dev", UPPER_ETC };
 	int err = make_directory(RUN_DIR, 0700);
 
 	for (size_t i = 0; !err && i < sizeof dirs / sizeof *dirs; i++)
 		err = make_directory(dirs[i], 0755);
 	if (!err)
-		err = put_file(LAYER_ETC "/resolv.conf", RESOLVER);
-	/* The rest waits for a name. Making a file takes longer than writing it. */
+		err = write_new(UPPER_ETC "/resolv.conf", RESOLVER);
+	/* Written once the hostname is known. Making a file takes longer than writing it. */
 	if (!err)
-		err = put_file(LAYER_ETC "/hosts", "");
-	return err ? err : put_file(LAYER_ETC "/hostname", "");
+		err = write_new(UPPER_ETC "/hosts", "");
+	return err ? err : write_new(UPPER_ETC "/hostname", "");
 }
 
-/* A merged directory shows the upper one's owner and mode, so these must be the image's. */
-static int take_after(const char *layer, const struct stat *image)
+/* Gives a folder of the upper layer, whose attributes the overlay shows, those of the image's. */
+static int copy_attributes(const char *upper, const struct stat *image)
 {
 	static const mode_t mode = 0755;
 
 	if (image->st_uid == 0 && image->st_gid == 0 && (image->st_mode & 07777) == mode)
 		return 0;
-	return chown(layer, image->st_uid, image->st_gid) < 0 || chmod(layer, image->st_mode & 07777) < 0 ? errno : 0;
+	return chown(upper, image->st_uid, image->st_gid) < 0 || chmod(upper, image->st_mode & 07777) < 0 ? errno : 0;
 }
 
-int fit_layer(const char *hostname, bool *named)
+int adapt_upper_layer(const char *hostname, bool *files_written)
 {
 	const char *ignored;
 	struct stat image;
 	int err;
 
-	*named = true;
+	*files_written = true;
 	if (stat(IMAGE_DIR, &image) < 0)
 		return errno;
-	err = take_after(UPPER_DIR, &image);
+	err = copy_attributes(UPPER_DIR, &image);
 	if (err)
 		return err;
 	if (lstat(IMAGE_DIR "/etc", &image) == 0) {
-		/* It may be a link to elsewhere, which the layer must not hide. */
-		*named = S_ISDIR(image.st_mode);
-		err = *named ? take_after(LAYER_ETC, &image) : remove_tree(LAYER_ETC);
+		/* The layer must not hide a link. */
+		*files_written = S_ISDIR(image.st_mode);
+		err = *files_written ? copy_attributes(UPPER_ETC, &image) : remove_tree(UPPER_ETC);
 	}
-	return err || !*named ? err : put_names(LAYER_ETC, hostname, &ignored);
+	return err || !*files_written ? err : write_names(UPPER_ETC, hostname, &ignored);
 }
 
 int mount_overlay(void)
 {
-	/* `volatile`: what the workload syncs need not survive the VM, so syncing costs nothing. */
+	/* `volatile`: syncing does nothing, as no data outlives the VM. */
 	static const char options[] = "lowerdir=" IMAGE_DIR ",upperdir=" UPPER_DIR ",workdir=" WORK_DIR ",volatile";
 	static const char *const staged[][2] = {
 		{ STAGE_DIR "/proc", ROOT_DIR "/proc" },
 		{ STAGE_DIR "/sys", ROOT_DIR "/sys" },
 		{ STAGE_DIR "/dev", ROOT_DIR "/dev" },
 	};
-	int err = mounted("overlay", ROOT_DIR, "overlay", MS_NOATIME, options);
+	int err = mount_at("overlay", ROOT_DIR, "overlay", MS_NOATIME, options);
 
 	for (size_t i = 0; !err && i < sizeof staged / sizeof *staged; i++)
 		err = mount(staged[i][0], staged[i][1], NULL, MS_MOVE, NULL) < 0 ? errno : 0;
@@ -192,7 +192,7 @@ int mount_overlay(void)
 
 int enter_root(void)
 {
-	/* The initramfs cannot be pivoted away from; its place is taken instead, as switch_root does. */
+	/* As switch_root does: pivot_root does not work on an initramfs. */
 	if (chdir(ROOT_DIR) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		return errno;
 	return 0;
@@ -200,12 +200,12 @@ int enter_root(void)
 
 int write_network_files(const char *hostname, const char **file)
 {
-	int err = put_names("/etc", hostname, file);
+	int err = write_names("/etc", hostname, file);
 
 	if (err)
 		return err;
 	*file = "/etc/resolv.conf";
-	return put_file(*file, RESOLVER);
+	return write_new(*file, RESOLVER);
 }
 
 int make_directories(const char *path)

@@ -1,4 +1,4 @@
-/* The workload's file system: the image below, the scratch disk above, the kernel's file systems inside. */
+/* The workload's file system: an overlay of the image and the scratch disk, with the kernel's file systems. */
 #ifndef WINDHOVER_ROOT_H
 #define WINDHOVER_ROOT_H
 
@@ -8,36 +8,35 @@
 
 /* All return 0 or an errno. */
 
-/* Mounts the scratch disk. */
 int mount_scratch(const char *disk);
 
 /* Removes what a run has left on the scratch disk. */
 int clear_scratch(void);
 
-/*
- * The rest is for a mount namespace of its own, in this order. First what needs no image: /proc, /sys, /dev and what belongs below them,
- * put aside for later; and on the scratch disk the layer that lies over an image, with what every root gets: places to mount on, and the
- * network's files.
- */
-int stage_kernel_filesystems(void);
-int make_layer(void);
+/* The rest is for a mount namespace of its own, in this order. The first two need no image. */
 
-/* Mounts the image. */
+/* Mounts /proc, /sys, /dev and what belongs below them in a folder, to be moved later. */
+int stage_kernel_filesystems(void);
+
+/* Makes the overlay's upper layer on the scratch disk, with mount points and the network's files. */
+int make_upper_layer(void);
+
 int mount_image(const char *disk);
 
-/* Makes the layer look like it belongs to this image and this host. `*named` is false when its files must be written once it is the root. */
-int fit_layer(const char *hostname, bool *named);
+/* Adapts the upper layer to the image and writes the network's files there. When the image's /etc is a link, they must be written
+ * once the overlay is the root: then `*files_written` is false. */
+int adapt_upper_layer(const char *hostname, bool *files_written);
 
-/* Lays the layer over the image, and what was put aside into it. */
+/* Mounts the overlay and moves the staged file systems into it. */
 int mount_overlay(void);
 
-/* Makes it the root. */
+/* Makes the overlay the root. */
 int enter_root(void);
 
-/* Writes hostname, hosts and resolv.conf; `*file` names the one that failed. */
+/* Writes hostname, hosts and resolv.conf; `*file` is the one that failed. */
 int write_network_files(const char *hostname, const char **file);
 
-/* `mkdir -p`. */
+/* Makes a folder and its parents. */
 int make_directories(const char *path);
 
 #endif

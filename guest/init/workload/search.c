@@ -8,7 +8,7 @@
 int search_and_exec(const char *name, const char *path, int (*exec)(void *ctx, const char *candidate), void *ctx)
 {
 	char candidate[PATH_MAX];
-	int verdict = ENOENT;
+	int result = ENOENT;
 
 	if (strchr(name, '/'))
 		return exec(ctx, name);
@@ -19,10 +19,10 @@ int search_and_exec(const char *name, const char *path, int (*exec)(void *ctx, c
 		int err = n < (int)sizeof candidate ? exec(ctx, candidate) : ENAMETOOLONG;
 
 		if (err == EACCES)
-			verdict = EACCES;
+			result = EACCES;
 		else if (err != ENOENT && err != ENOTDIR && err != ENAMETOOLONG)
 			return err;
 		path = colon ? colon + 1 : NULL;
 	}
-	return verdict;
+	return result;
 }

@@ -8,7 +8,7 @@ struct field {
 	size_t len;
 };
 
-/* Splits the line at `*text` at its colons and moves on to the next; returns how many fields it had. */
+/* Splits the line at `*text` at its colons and moves `*text` to the next; returns the number of fields. */
 static size_t next_line(const char **text, struct field *fields, size_t max)
 {
 	const char *p = *text;
@@ -50,7 +50,7 @@ static bool number(struct field f, uint32_t *out)
 	return true;
 }
 
-/* Finds a user by name or, when `id` is not NULL, by number; takes its ids and home. */
+/* Finds a user by name or, when `id` is not NULL, by number; copies its ids and home. */
 static bool find_user(const char *passwd, struct field name, const uint32_t *id, struct identity *out, struct field *found)
 {
 	struct field f[7];

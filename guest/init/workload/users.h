@@ -1,4 +1,4 @@
-/* Resolves a user as an image names it, against the image's own passwd and group files. libc's look-ups are of no use here. */
+/* Resolves the user that an image names, in the texts of the image's passwd and group files. */
 #ifndef WINDHOVER_USERS_H
 #define WINDHOVER_USERS_H
 
@@ -17,8 +17,8 @@ struct identity {
 };
 
 /*
- * `spec` is "", "user", "user:group", each a name or a number. A number needs no entry; a name does. Without a group, the entry's
- * own applies, and the groups that list the user. `passwd` and `group` are the files' texts. False when a name is unknown.
+ * `spec` is "", "user", "user:group", each a name or a number. Names need an entry, numbers do not. Without a group, the user's entry
+ * says it, and the groups that list the user count too. False when a name is unknown.
  */
 bool resolve_user(const char *spec, const char *passwd, const char *group, struct identity *out);
 
