@@ -6,8 +6,8 @@ const BOOT_FLAG = 0xaa55;
 const HEADER_MAGIC = 0x53726448;
 
 /**
- * Takes the kernel proper (an ELF file) out of a bzImage. VMMs boot it directly, and in emulation that saves the time its own
- * unpacking would take. Offsets are those of the kernel's Documentation/x86/boot.rst.
+ * Extracts the kernel (an ELF file) from a bzImage. QEMU boots it directly, which under emulation saves the time of its own unpacking.
+ * Offsets are those of the kernel's Documentation/x86/boot.rst.
  */
 export function extractVmlinux(image: Buffer): Buffer {
   if (

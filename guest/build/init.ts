@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "./run.ts";
+import { run } from "../../tools/lib/run.ts";
 
 /** Where the sources of the guest's init are. They include each other by paths relative to this. */
 const SOURCES = join(import.meta.dirname, "../init");
@@ -8,8 +8,6 @@ const SOURCES = join(import.meta.dirname, "../init");
 const COMPILE_TIMEOUT_MS = 120_000;
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Os", "-Wall", "-Wextra", "-Werror"];
 const SMALL = ["-static", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-s"];
-/** Flags for every program that runs in a guest. */
-export const COMPILER_FLAGS: readonly string[] = [...FLAGS, ...SMALL];
 /** musl brings no kernel headers. Searched last, so that libc's own come first. */
 const KERNEL_HEADERS = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"];
 
@@ -23,8 +21,11 @@ export function initSources(): string[] {
 
 /** Compiles the init into one static program. */
 export async function compileInit(output: string): Promise<void> {
-  const sources = initSources().filter((file) => file.endsWith(".c"));
-  await run("musl-gcc", [...COMPILER_FLAGS, "-I", SOURCES, ...KERNEL_HEADERS, "-o", output, ...sources], {
-    timeoutMs: COMPILE_TIMEOUT_MS,
-  });
+  await compile(output, ["-I", SOURCES, ...initSources().filter((file) => file.endsWith(".c"))]);
+}
+
+/** Compiles a program for the guest: small, static, without warnings. */
+export async function compile(output: string, args: readonly string[]): Promise<void> {
+  const signal = AbortSignal.timeout(COMPILE_TIMEOUT_MS);
+  await run("musl-gcc", [...FLAGS, ...SMALL, ...KERNEL_HEADERS, "-o", output, ...args], { signal });
 }

@@ -2,8 +2,8 @@ const LEGACY_MAGIC = 0x184c2102;
 const MAX_BLOCK = 8 * 1024 * 1024;
 
 /**
- * Decodes LZ4's legacy frame format, which is what Linux kernels are packed with: a magic number, then blocks of at most 8 MiB, each
- * with its compressed length before it, until the input or the next magic number. `sizeHint` is the expected result in bytes.
+ * Decodes LZ4's legacy frame format, in which Linux kernels are packed: a magic number, then blocks of at most 8 MiB, each after its
+ * compressed length. `sizeHint` is the expected size of the result in bytes.
  */
 export function decodeLz4Legacy(input: Buffer, sizeHint: number): Buffer {
   if (input.length < 4 || input.readUInt32LE(0) !== LEGACY_MAGIC) throw new Error("not an LZ4 legacy frame");
@@ -14,7 +14,7 @@ export function decodeLz4Legacy(input: Buffer, sizeHint: number): Buffer {
     const length = input.readUInt32LE(at);
     at += 4;
     if (length === LEGACY_MAGIC) continue;
-    // The kernel's build appends the unpacked size behind the last block; it is no block.
+    // The kernel's build appends the unpacked size after the last block.
     if (at === input.length) break;
     if (length === 0 || length > input.length - at)
       throw new Error(`LZ4 block of ${length} bytes is cut short`);
@@ -25,7 +25,7 @@ export function decodeLz4Legacy(input: Buffer, sizeHint: number): Buffer {
   return output.subarray(0, written);
 }
 
-/** Decodes one block into `out` from `start` on; matches may reach back no further than `start`. Returns where it ended. */
+/** Decodes one block into `out` from `start` on; matches may not reach back before `start`. Returns its end. */
 function decodeBlock(input: Buffer, out: Buffer, start: number): number {
   const limit = start + MAX_BLOCK;
   let at = 0;
@@ -56,7 +56,7 @@ function decodeBlock(input: Buffer, out: Buffer, start: number): number {
   }
 }
 
-/** A match may overlap what it writes: then it repeats. */
+/** Copies a match; one that overlaps what it writes repeats. */
 function copyMatch(out: Buffer, to: number, offset: number, length: number): void {
   if (offset >= length) {
     out.copyWithin(to, to - offset, to - offset + length);

@@ -1,20 +1,9 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 
-/** Modules the guest needs by its own wish; what they depend on comes with them. */
-export const WANTED_MODULES = [
-  "virtio_pci",
-  "virtio_console",
-  "virtio_blk",
-  "virtio_net",
-  "virtio_rng",
-  "squashfs",
-  "overlay",
-] as const;
-
 /**
- * Orders modules so that each comes after all it depends on, the wanted ones' order kept otherwise. `files` are the paths of all
- * modules there are. Throws when one is missing or two depend on each other.
+ * Orders modules so that each comes after all it depends on. `files` are the paths of all modules there are. Throws when one is missing or
+ * two depend on each other.
  */
 export function orderModules(wanted: readonly string[], files: readonly string[]): string[] {
   const byName = new Map(files.map((file) => [moduleName(file), file]));
@@ -33,9 +22,9 @@ export function orderModules(wanted: readonly string[], files: readonly string[]
   return ordered;
 }
 
-/** Names of the modules a module says it needs, from its `.modinfo` text. */
+/** Reads the names of the modules that a module depends on from its `.modinfo` section. */
 export function readDependencies(module: Buffer): string[] {
-  // The package carries no modules.dep: depmod makes it at installation.
+  // The package has no modules.dep: depmod makes it at installation.
   const marker = Buffer.from("\0depends=");
   const at = module.indexOf(marker);
   if (at < 0) return [];

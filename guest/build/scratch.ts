@@ -1,53 +1,40 @@
 import { closeSync, openSync, readSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import type { Extent } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
 import { restoreDisk } from "../../src/hostd/vmm/qemu/process/scratch-disk.ts";
-import { run } from "./run.ts";
+import { run } from "../../tools/lib/run.ts";
 
 const TIMEOUT_MS = 60_000;
 const WINDOW = 1024 * 1024;
 const BLOCK = 4096;
 /** The inode tables of the default size are 128 MiB; the root directory comes right after. */
 const METADATA_BYTES = 192 * 1024 * 1024;
-/**
- * No journal, no spare copies, no checksums: the disk is thrown away after one run. All metadata lies at the front, and what can be
- * left for later is.
- */
-const FEATURES = "^has_journal,^resize_inode,sparse_super2,^metadata_csum,uninit_bg";
-const LAYOUT = "packed_meta_blocks=1,lazy_itable_init=1,nodiscard,num_backup_sb=0";
-/** Without chance and without time, so that equal sizes give equal bytes. */
-const FIXED = { uuid: "77696e64-686f-7665-7220-736372617463", time: "1" };
+/** Gives equal bytes for equal sizes. */
+const UUID = "77696e64-686f-7665-7220-736372617463";
+const FAKE_TIME = "1";
+/** No journal, spare copies or checksums, as the disk is deleted after one run. All metadata is at the front; what can be lazy is. */
+const LAYOUT = [
+  ...["-O", "^has_journal,^resize_inode,sparse_super2,^metadata_csum,uninit_bg"],
+  ...["-E", `packed_meta_blocks=1,lazy_itable_init=1,nodiscard,num_backup_sb=0,hash_seed=${UUID}`],
+  ...["-U", UUID, "-m", "0", "-i", "16384", "-I", "256"],
+];
 
 /**
- * Makes an empty ext4 file system of `sizeBytes` and writes what of it is not zero to `output`, one extent after the other. From
- * these a new disk is made within a millisecond, without a tool.
+ * Makes an empty ext4 file system of `sizeBytes` and writes its non-zero blocks to `output`, one extent after the other. From these
+ * hostd makes a new disk within a millisecond.
  */
 export async function makeScratchTemplate(output: string, sizeBytes: number): Promise<Extent[]> {
   const disk = `${output}.disk`;
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
     writeFileSync(disk, "");
     truncateSync(disk, sizeBytes);
-    const shape = [
-      "-O",
-      FEATURES,
-      "-E",
-      `${LAYOUT},hash_seed=${FIXED.uuid}`,
-      "-m",
-      "0",
-      "-i",
-      "16384",
-      "-I",
-      "256",
-    ];
-    const env = { E2FSPROGS_FAKE_TIME: FIXED.time };
-    await run("mke2fs", ["-q", "-F", "-t", "ext4", ...shape, "-U", FIXED.uuid, disk], {
-      timeoutMs: TIMEOUT_MS,
-      env,
-    });
+    const env = { ...process.env, E2FSPROGS_FAKE_TIME: FAKE_TIME };
+    await run("mke2fs", ["-q", "-F", "-t", "ext4", ...LAYOUT, disk], { signal, env });
     const { extents, data } = readExtents(disk);
     rmSync(disk);
-    // Proof that nothing was missed: the disk made from the extents alone is sound.
+    // A disk made from the extents alone must be sound.
     restoreDisk(disk, sizeBytes, extents, data);
-    await run("e2fsck", ["-f", "-n", disk], { timeoutMs: TIMEOUT_MS });
+    await run("e2fsck", ["-f", "-n", disk], { signal });
     writeFileSync(output, data);
     return extents;
   } finally {
@@ -55,7 +42,7 @@ export async function makeScratchTemplate(output: string, sizeBytes: number): Pr
   }
 }
 
-/** Reads the front of the disk, where all metadata lies. The rest would be gigabytes of holes. */
+/** Reads the front of the disk, where all metadata is; the rest is a hole of gigabytes. */
 function readExtents(file: string): { extents: Extent[]; data: Buffer } {
   const fd = openSync(file, "r");
   try {
