@@ -55,7 +55,7 @@ const system = "**/*.system.test.ts";
 const global = [
   "otel/**/*.test.ts",
   "src/lib/*/{tracing,saga,metrics,telemetry,lifecycle,log}*.test.ts",
-  "src/hostd/adapters/pool-metrics.test.ts",
+  "src/hostd/telemetry/pool-metrics.test.ts",
 ];
 const postgres = ["test/support/global-postgres.ts"];
 

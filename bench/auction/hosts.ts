@@ -4,8 +4,8 @@
  */
 
 import { Scheduling } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { type Attachment, attachToSchedulers } from "../../src/hostd/adapters/scheduler-stream.ts";
-import { Ledger } from "../../src/hostd/domain/ledger.ts";
+import { Ledger } from "../../src/hostd/capacity/ledger.ts";
+import { type Attachment, attachToSchedulers } from "../../src/hostd/scheduler-link/scheduler-stream.ts";
 import { internalTokens } from "../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../src/lib/runtime/log.ts";

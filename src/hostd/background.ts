@@ -4,12 +4,12 @@ import type { AnnounceHostRequest } from "../gen/windhover/admin/v1/hosts.ts";
 import { Fault } from "../lib/runtime/fault.ts";
 import { type Stack, startLoop } from "../lib/runtime/lifecycle.ts";
 import { logger } from "../lib/runtime/log.ts";
-import type { DiskWatch } from "./adapters/disk-watch.ts";
-import type { ImageCacheClient } from "./adapters/imagecache-client.ts";
-import type { ReportsApi } from "./adapters/outbox.ts";
-import type { Store } from "./adapters/store.ts";
-import { reconcilePins, sweep } from "./domain/reconcile.ts";
+import type { DiskWatch } from "./availability/disk-watch.ts";
 import type { AssembledHost } from "./hostd.ts";
+import type { ImageCacheClient } from "./images/imagecache-client.ts";
+import { reconcilePins, sweep } from "./machines/reconcile.ts";
+import type { ReportsApi } from "./reports/outbox.ts";
+import type { Store } from "./store/store.ts";
 
 const ANNOUNCE_MS = 5_000;
 const IMAGES_MS = 5_000;

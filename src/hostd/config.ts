@@ -13,7 +13,7 @@ import {
   showConfig,
   text,
 } from "../lib/runtime/config.ts";
-import type { PortRange } from "./adapters/ports.ts";
+import type { PortRange } from "./capacity/ports.ts";
 
 /** vCPUs promised for each real one: machines are idle most of the time, as shared CPUs anywhere. */
 const CPU_OVERCOMMIT = 4;

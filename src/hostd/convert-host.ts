@@ -7,13 +7,13 @@ import {
   type Resources as WireResources,
 } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { invalid } from "../lib/runtime/fault.ts";
-import type { OutboxEntry } from "./adapters/store.ts";
+import { type DiskSpace, shownSpace } from "./availability/host-disk.ts";
+import type { Scheduling as SchedulingWord } from "./availability/scheduling.ts";
+import type { Hold } from "./capacity/ledger.ts";
 import { eventToProto, machineToProto } from "./convert.ts";
-import type { Host } from "./domain/host.ts";
-import { type DiskSpace, shownSpace } from "./domain/host-disk.ts";
-import type { Hold } from "./domain/ledger.ts";
-import type { Resources } from "./domain/machine.ts";
-import type { Scheduling as SchedulingWord } from "./domain/scheduling.ts";
+import type { Host } from "./machines/host.ts";
+import type { Resources } from "./machines/machine.ts";
+import type { OutboxEntry } from "./store/store.ts";
 import type { VmmInfo } from "./vmm/vmm.ts";
 
 /** Who a host is. */

@@ -5,10 +5,10 @@ import { durationFromProto } from "../lib/grpc/duration.ts";
 import { invalid } from "../lib/runtime/fault.ts";
 import { Violations } from "../lib/runtime/violations.ts";
 import { stateFromProto } from "./convert.ts";
-import type { StopOptions } from "./domain/halt.ts";
-import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./domain/machine.ts";
-import type { Placement } from "./domain/machines.ts";
-import type { MachineState } from "./domain/states.ts";
+import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./machines/machine.ts";
+import type { Placement } from "./machines/machines.ts";
+import type { MachineState } from "./machines/states.ts";
+import type { StopOptions } from "./operations/stop-operation.ts";
 
 const STOP_SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
 const MAX_STOP_MS = 300_000;

@@ -1,9 +1,9 @@
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as WireState } from "../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../lib/grpc/duration.ts";
-import type { StoredLine } from "./adapters/log-file.ts";
-import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./domain/machine.ts";
-import type { MachineState } from "./domain/states.ts";
+import type { StoredLine } from "./logs/log-file.ts";
+import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./machines/machine.ts";
+import type { MachineState } from "./machines/states.ts";
 
 const TO_WIRE: Readonly<Record<MachineState, WireState>> = {
   creating: WireState.CREATING,

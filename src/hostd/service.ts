@@ -2,7 +2,7 @@ import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
 import { requireScope } from "../lib/auth/auth.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
 import { serverStream, unary } from "../lib/grpc/rpc.ts";
-import type { LogStore } from "./adapters/log-store.ts";
+import type { Scheduling } from "./availability/scheduling.ts";
 import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
 import {
   type HostIdentity,
@@ -19,10 +19,10 @@ import {
   waitFromProto,
   watchFromProto,
 } from "./convert-request.ts";
-import type { Host } from "./domain/host.ts";
-import { machineId } from "./domain/machine.ts";
-import type { Machines } from "./domain/machines.ts";
-import type { Scheduling } from "./domain/scheduling.ts";
+import type { LogStore } from "./logs/log-store.ts";
+import type { Host } from "./machines/host.ts";
+import { machineId } from "./machines/machine.ts";
+import type { Machines } from "./machines/machines.ts";
 
 /** What the service puts on the wire. */
 export interface HostServiceParts {

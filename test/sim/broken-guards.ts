@@ -5,7 +5,7 @@ import type { Transactions } from "../../src/api/database/gated-database.ts";
 import { HostStore } from "../../src/api/hosts/host-store.ts";
 import type { HostEvent } from "../../src/api/hosts/outbox.ts";
 import { applyChanges } from "../../src/api/machines/machine-store.ts";
-import type { Ledger } from "../../src/hostd/domain/ledger.ts";
+import type { Ledger } from "../../src/hostd/capacity/ledger.ts";
 import type { Step } from "../../src/lib/saga/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import { planDeathsInAwards, planPauses, planRestarts, planRestores } from "./faults.ts";

@@ -1,6 +1,6 @@
-import { Store } from "../../src/hostd/adapters/store.ts";
-import { type Opened, StoreDatabase } from "../../src/hostd/adapters/store-database.ts";
-import type { StoreAnswers, StoreRequest } from "../../src/hostd/adapters/store-worker.ts";
+import { Store } from "../../src/hostd/store/store.ts";
+import { type Opened, StoreDatabase } from "../../src/hostd/store/store-database.ts";
+import type { StoreAnswers, StoreRequest } from "../../src/hostd/store/store-worker.ts";
 import { Random } from "./random.ts";
 import type { Life, World } from "./world.ts";
 

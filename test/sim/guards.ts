@@ -1,6 +1,6 @@
 import { SagaStore } from "../../src/api/creates/saga-store.ts";
 import { HostStore } from "../../src/api/hosts/host-store.ts";
-import { Ledger, type LedgerOptions } from "../../src/hostd/domain/ledger.ts";
+import { Ledger, type LedgerOptions } from "../../src/hostd/capacity/ledger.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { ApiSurroundings } from "./api.ts";
 import type { Redis } from "./redis.ts";

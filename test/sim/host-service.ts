@@ -1,12 +1,12 @@
 import type { Award } from "../../src/api/creates/steps/context.ts";
 import { machineFrom } from "../../src/api/machines/convert-machine.ts";
 import type { Machine as ApiMachine } from "../../src/api/machines/machine.ts";
-import type { Store } from "../../src/hostd/adapters/store.ts";
 import { machineToProto } from "../../src/hostd/convert.ts";
 import type { HostIdentity } from "../../src/hostd/convert-host.ts";
-import type { Host } from "../../src/hostd/domain/host.ts";
-import { type Machine, type MachineConfig, machineId } from "../../src/hostd/domain/machine.ts";
-import type { Machines } from "../../src/hostd/domain/machines.ts";
+import type { Host } from "../../src/hostd/machines/host.ts";
+import { type Machine, type MachineConfig, machineId } from "../../src/hostd/machines/machine.ts";
+import type { Machines } from "../../src/hostd/machines/machines.ts";
+import type { Store } from "../../src/hostd/store/store.ts";
 import type { Handler } from "./network.ts";
 
 /** What a host is asked about a machine. */

@@ -1,18 +1,18 @@
 import type { AttachRequest } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { Outbox, type ReportsApi } from "../../src/hostd/adapters/outbox.ts";
-import { answerBid } from "../../src/hostd/adapters/scheduler-bids.ts";
-import type { Store } from "../../src/hostd/adapters/store.ts";
+import { UNKNOWN_DISK } from "../../src/hostd/availability/host-disk.ts";
+import { bid } from "../../src/hostd/capacity/bid.ts";
+import type { Ledger, LedgerOptions } from "../../src/hostd/capacity/ledger.ts";
 import { hostEventToProto, hostInfoToProto, statusToProto } from "../../src/hostd/convert-host.ts";
-import { bid } from "../../src/hostd/domain/bid.ts";
-import type { Host } from "../../src/hostd/domain/host.ts";
-import { UNKNOWN_DISK } from "../../src/hostd/domain/host-disk.ts";
-import { Ids } from "../../src/hostd/domain/ids.ts";
-import type { Ledger, LedgerOptions } from "../../src/hostd/domain/ledger.ts";
-import type { Resources } from "../../src/hostd/domain/machine.ts";
-import { Machines } from "../../src/hostd/domain/machines.ts";
-import { reconcileAtStart, reconcilePins, sweep } from "../../src/hostd/domain/reconcile.ts";
-import { StartQueue } from "../../src/hostd/domain/start-queue.ts";
-import { Teardowns } from "../../src/hostd/domain/teardowns.ts";
+import type { Host } from "../../src/hostd/machines/host.ts";
+import { Ids } from "../../src/hostd/machines/ids.ts";
+import type { Resources } from "../../src/hostd/machines/machine.ts";
+import { Machines } from "../../src/hostd/machines/machines.ts";
+import { reconcileAtStart, reconcilePins, sweep } from "../../src/hostd/machines/reconcile.ts";
+import { StartQueue } from "../../src/hostd/operations/start-queue.ts";
+import { Teardowns } from "../../src/hostd/operations/teardowns.ts";
+import { Outbox, type ReportsApi } from "../../src/hostd/reports/outbox.ts";
+import { answerBid } from "../../src/hostd/scheduler-link/scheduler-bids.ts";
+import type { Store } from "../../src/hostd/store/store.ts";
 import { backoffMs } from "../../src/lib/runtime/backoff.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import { startLoop } from "../../src/lib/runtime/lifecycle.ts";
@@ -160,7 +160,7 @@ export class SimHost {
     startLoop(SWEEP_MS, SWEEP_MS / 10, care, { name: "sweep the host" });
   }
 
-  /** Keeps the host attached to a replica, as src/hostd/adapters/scheduler-stream.ts does. */
+  /** Keeps the host attached to a replica, as src/hostd/scheduler-link/scheduler-stream.ts does. */
   async #attach(life: Life, host: Host, store: Store, scheduler: Process): Promise<void> {
     const { net, serverOf } = this.#surroundings;
     for (let failures = 0; ; failures++) {

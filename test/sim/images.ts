@@ -1,5 +1,5 @@
-import type { Images, Pin } from "../../src/hostd/domain/host.ts";
-import type { LocalImage } from "../../src/hostd/domain/machine.ts";
+import type { Images, Pin } from "../../src/hostd/machines/host.ts";
+import type { LocalImage } from "../../src/hostd/machines/machine.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import { Random } from "./random.ts";
 import type { Life, World } from "./world.ts";

@@ -1,4 +1,4 @@
-import { wantedPins } from "../../src/hostd/domain/host.ts";
+import { wantedPins } from "../../src/hostd/machines/host.ts";
 import type { Fleet } from "./fleet.ts";
 import type { SimHost } from "./host.ts";
 import type { Process } from "./world.ts";

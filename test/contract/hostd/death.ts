@@ -1,4 +1,4 @@
-import type { MachineStore } from "../../../src/hostd/domain/host.ts";
+import type { MachineStore } from "../../../src/hostd/machines/host.ts";
 import type { Vm, Vmm } from "../../../src/hostd/vmm/vmm.ts";
 
 type HostStore = MachineStore & { readonly incarnation: number };

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { ImageCacheClient } from "../../../src/hostd/adapters/imagecache-client.ts";
-import type { PullStep } from "../../../src/hostd/domain/host.ts";
+import { ImageCacheClient } from "../../../src/hostd/images/imagecache-client.ts";
+import type { PullStep } from "../../../src/hostd/machines/host.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { createRequest, DIGEST, startHost, type TestHost, type TestHostOptions, token } from "./fixture.ts";
 import { serveImages } from "./neighbours.ts";

@@ -9,14 +9,14 @@ import {
   type PrepareMachineResponse,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import type { Machine as WireMachine } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { SchedulingFile } from "../../../src/hostd/adapters/scheduling-file.ts";
-import { Store } from "../../../src/hostd/adapters/store.ts";
+import { SchedulingFile } from "../../../src/hostd/availability/scheduling-file.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
-import type { Host, Images, Limits, MachineStore, PullStep } from "../../../src/hostd/domain/host.ts";
-import type { ImageConfig } from "../../../src/hostd/domain/machine.ts";
-import { reconcileAtStart } from "../../../src/hostd/domain/reconcile.ts";
 import { assembleHost, type HostSettings } from "../../../src/hostd/hostd.ts";
+import type { Host, Images, Limits, MachineStore, PullStep } from "../../../src/hostd/machines/host.ts";
+import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
+import { reconcileAtStart } from "../../../src/hostd/machines/reconcile.ts";
 import { hostService } from "../../../src/hostd/service.ts";
+import { Store } from "../../../src/hostd/store/store.ts";
 import { SimVmm } from "../../../src/hostd/vmm/sim/sim-vmm.ts";
 import type { Vmm } from "../../../src/hostd/vmm/vmm.ts";
 import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";

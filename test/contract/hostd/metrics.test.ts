@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { exposeHost } from "../../../src/hostd/adapters/metrics.ts";
+import { exposeHost } from "../../../src/hostd/telemetry/metrics.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { metric } from "../../support/metrics-page.ts";
 import { createRequest, startHost, type TestHost } from "./fixture.ts";

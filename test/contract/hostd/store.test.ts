@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Store } from "../../../src/hostd/adapters/store.ts";
-import type { Change, Machine, MachineEvent } from "../../../src/hostd/domain/machine.ts";
-import { machineIn } from "../../../src/hostd/domain/machine-builder.ts";
+import type { Change, Machine, MachineEvent } from "../../../src/hostd/machines/machine.ts";
+import { Store } from "../../../src/hostd/store/store.ts";
+import { machineIn } from "../../support/hostd/machine-builder.ts";
 
 let dir: string;
 let open: Store[];

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Machine } from "../../../src/hostd/domain/machine.ts";
-import { canMove } from "../../../src/hostd/domain/states.ts";
+import type { Machine } from "../../../src/hostd/machines/machine.ts";
+import { canMove } from "../../../src/hostd/machines/states.ts";
 import { startHost, type TestHost } from "./fixture.ts";
 
 let host: TestHost;

@@ -61,7 +61,7 @@ export async function makeWaiting(
   const { dirs, now } = options;
   const vm = new GuestVm({ id, startPath: "warm", dirs, qmp, sink: SILENT, now, notBeforeUs: 0 }, agent);
   await qmp.execute("stop");
-  hurry(qemu);
+  escalate(qemu);
   return { id, shape, vm, qmp };
 }
 
@@ -81,7 +81,7 @@ export async function meet(options: BootOptions, id: string, { qmp, alive }: Run
 }
 
 /** From now on it is as important as any other. */
-function hurry({ pid }: ProcessId): void {
+function escalate({ pid }: ProcessId): void {
   prioritize(pid, 0);
   try {
     for (const thread of readdirSync(`/proc/${pid}/task`)) prioritize(Number(thread), 0);

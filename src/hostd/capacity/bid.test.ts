@@ -1,0 +1,127 @@
+import { expect, test } from "vitest";
+import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
+import { ManualClock } from "../../lib/runtime/clock.ts";
+import { UNKNOWN_DISK } from "../availability/host-disk.ts";
+import type { Host } from "../machines/host.ts";
+import { StartQueue } from "../operations/start-queue.ts";
+import { bid } from "./bid.ts";
+import { Ledger } from "./ledger.ts";
+
+const ASKED = {
+  reservationId: "r1",
+  resources: { cpus: 1, memoryMb: 256, diskMb: 1_024 },
+  imageDigest: "sha256:x",
+  app: "web",
+  distinctHosts: false,
+  holdMs: 5_000,
+};
+const HINTS = { imageLocal: true, load: 0.25 };
+
+function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm" | "starts" | "disk"> {
+  const capacity = { cpus: 4, memoryMb, diskMb: 4_096 };
+  const clock = new ManualClock();
+  const machines = [
+    machineIn("started"),
+    machineIn("destroyed"),
+    machineIn("stopped", { spec: { ...machineIn("stopped").spec, app: "other" } }),
+  ];
+  return {
+    ledger: new Ledger({ capacity, incarnation: 1, graceMs: 0, clock }),
+    // Of either only what a bid asks is here.
+    store: { all: () => machines } as unknown as Host["store"],
+    vmm: { warm: () => 2 } as unknown as Host["vmm"],
+    starts: new StartQueue({ concurrency: 1, bound: 1 }),
+    disk: UNKNOWN_DISK,
+  };
+}
+
+test("an offer holds the capacity and tells what the ranking needs", () => {
+  const here = host();
+
+  expect(bid(here, ASKED, HINTS)).toEqual({
+    kind: "offer",
+    epoch: (1n << 32n) + 1n,
+    freeAfter: { cpus: 3, memoryMb: 768, diskMb: 3_072 },
+    imageLocal: true,
+    load: 0.25,
+    warmVms: 2,
+    machines: 2,
+    appMachines: 1,
+    inFlight: 0,
+  });
+  expect(here.ledger.holds()).toHaveLength(1);
+});
+
+test("what does not fit is declined with the largest that would", () => {
+  expect(bid(host(128), ASKED, HINTS)).toEqual({
+    kind: "decline",
+    reason: "no_memory",
+    largest: { cpus: 4, memoryMb: 128, diskMb: 4_096 },
+  });
+});
+
+test("a host that is shutting down holds nothing", () => {
+  const here = host();
+
+  expect(bid(here, ASKED, { ...HINTS, closed: "draining" })).toEqual({ kind: "decline", reason: "draining" });
+  expect(here.ledger.holds()).toEqual([]);
+});
+
+test("a cordoned host says so", () => {
+  expect(bid(host(), ASKED, { ...HINTS, closed: "cordoned" })).toEqual({
+    kind: "decline",
+    reason: "cordoned",
+  });
+});
+
+test("a machine of the app is a no when distinct hosts are asked for", () => {
+  const here = host();
+  const distinct = { ...ASKED, distinctHosts: true };
+  expect(bid(here, distinct, HINTS)).toEqual({ kind: "decline", reason: "app_present" });
+
+  const mine = { ...distinct, app: "mine" };
+  expect(bid(here, mine, HINTS)).toMatchObject({ kind: "offer", appMachines: 0 });
+  // A repeat of the same bid is the same hold, and no machine beside itself.
+  expect(bid(here, mine, HINTS)).toMatchObject({ kind: "offer", appMachines: 0 });
+  // What another auction holds may come to nothing: it is told, and keeps nobody away.
+  expect(bid(here, { ...mine, reservationId: "r2" }, HINTS)).toMatchObject({ kind: "offer", appMachines: 1 });
+});
+
+test("an award whose machine is not stored yet still counts for its app", () => {
+  const here = host();
+  const mine = { ...ASKED, app: "mine", distinctHosts: true };
+  const held = bid(here, mine, HINTS);
+  if (held.kind !== "offer") throw new Error("no offer");
+  here.ledger.award("r1", held.epoch, "00001aaaaaaaaa", 0);
+
+  expect(bid(here, { ...mine, reservationId: "r2" }, HINTS)).toMatchObject({ reason: "app_present" });
+});
+
+test("starts under way are told, and a full queue is a no", async () => {
+  const here = host();
+  const { signal } = new AbortController();
+  const leave = await here.starts.enter("org", signal);
+  expect(bid(here, ASKED, HINTS)).toMatchObject({ kind: "offer", inFlight: 1 });
+
+  const waiting = here.starts.enter("org", signal);
+
+  expect(bid(here, ASKED, HINTS)).toEqual({ kind: "decline", reason: "busy" });
+  leave();
+  (await waiting)();
+});
+
+test("a host whose disk is all but full declines, holds nothing, and says that there is no disk; with room again it offers", () => {
+  const here = host();
+  const size = 8 * 2 ** 30;
+
+  expect(bid({ ...here, disk: { space: { size, free: size * 0.05 - 1 } } }, ASKED, HINTS)).toEqual({
+    kind: "decline",
+    reason: "no_disk",
+    largest: { cpus: 4, memoryMb: 1_024, diskMb: 0 },
+  });
+  expect(here.ledger.holds()).toEqual([]);
+
+  expect(bid({ ...here, disk: { space: { size, free: size * 0.05 } } }, ASKED, HINTS)).toMatchObject({
+    kind: "offer",
+  });
+});

@@ -1,0 +1,218 @@
+import { describe, expect, test } from "vitest";
+import { CAPACITY, GRACE_MS, ledgerOf, reasonOf } from "../../../test/support/hostd/ledger.ts";
+import type { Ledger } from "./ledger.ts";
+
+const SMALL = { cpus: 1, memoryMb: 256, diskMb: 1_024 };
+
+function held(ledger: Ledger, reservation: string, resources = SMALL, ttlMs = 5_000): bigint {
+  const answer = ledger.hold(reservation, resources, ttlMs);
+  if (answer.kind !== "held") throw new Error(answer.reason);
+  return answer.epoch;
+}
+
+describe("memory lent to VMs that wait", () => {
+  test("is free for everybody else, and taken back at once when it is wanted", () => {
+    const { ledger } = ledgerOf();
+    const left: number[] = [];
+    ledger.onReclaim((leftMb) => {
+      left.push(leftMb);
+      ledger.lend(512);
+    });
+
+    expect(ledger.lend(1_024)).toBe(true);
+    expect(ledger.sums()).toMatchObject({ lent: { memoryMb: 1_024 }, free: { memoryMb: 1_024 } });
+    held(ledger, "r1");
+
+    expect(left).toEqual([768]);
+    expect(ledger.sums()).toMatchObject({ lent: { memoryMb: 512 }, free: { memoryMb: 768 } });
+  });
+
+  test("is never more than there is, and can always become less", () => {
+    const { ledger } = ledgerOf();
+    held(ledger, "r1", { ...SMALL, memoryMb: 1_000 });
+
+    expect(ledger.lend(25)).toBe(false);
+    expect(ledger.lend(24)).toBe(true);
+    expect(ledger.lend(0)).toBe(true);
+    expect(ledger.sums().lent.memoryMb).toBe(0);
+  });
+});
+
+describe("holds", () => {
+  test("a hold takes capacity, and its release gives it back", () => {
+    const { ledger } = ledgerOf();
+
+    held(ledger, "r1");
+
+    expect(ledger.sums().held).toEqual(SMALL);
+    ledger.release(["r1", "unknown"]);
+    expect(ledger.sums().held).toEqual({ cpus: 0, memoryMb: 0, diskMb: 0 });
+  });
+
+  test("a hold lives for its time and the grace, not longer", () => {
+    const { ledger, clock } = ledgerOf();
+    held(ledger, "r1", SMALL, 5_000);
+
+    clock.advance(5_000 + GRACE_MS - 1);
+    expect(ledger.holds()).toHaveLength(1);
+    clock.advance(1);
+
+    expect(ledger.holds()).toHaveLength(0);
+  });
+
+  test("a repeated bid gets the hold it has", () => {
+    const { ledger } = ledgerOf();
+
+    const first = held(ledger, "r1");
+
+    expect(held(ledger, "r1")).toBe(first);
+    expect(ledger.sums().held).toEqual(SMALL);
+  });
+
+  test("a repeated bid is held as long as the reservation that is made of it lives", () => {
+    const { ledger, clock } = ledgerOf();
+    const epoch = held(ledger, "r1");
+    clock.advance(5_000);
+    held(ledger, "r1");
+
+    clock.advance(5_000 + GRACE_MS - 1);
+
+    expect(ledger.award("r1", epoch, "m1", 0)).toEqual(SMALL);
+  });
+
+  test.each([
+    ["no_cpu", { cpus: 5, memoryMb: 1, diskMb: 1 }],
+    ["no_memory", { cpus: 1, memoryMb: 2_000, diskMb: 1 }],
+    ["no_disk", { cpus: 1, memoryMb: 1, diskMb: 5_000 }],
+  ])("what does not fit is declined with %s and the largest that would", (reason, resources) => {
+    const { ledger } = ledgerOf();
+
+    expect(ledger.hold("r1", resources, 1)).toEqual({ kind: "declined", reason, largest: CAPACITY });
+  });
+});
+
+describe("awards", () => {
+  test("an award without a launch keeps only the disk", () => {
+    const { ledger } = ledgerOf();
+    const epoch = held(ledger, "r1");
+
+    ledger.award("r1", epoch, "m1", 0);
+
+    expect(ledger.sums()).toMatchObject({
+      held: { cpus: 0, memoryMb: 0, diskMb: 0 },
+      allocated: { cpus: 0, memoryMb: 0, diskMb: 1_024 },
+    });
+  });
+
+  test("an award for a launch keeps CPU and memory for so long and no longer", () => {
+    const { ledger, clock } = ledgerOf();
+    ledger.award("r1", held(ledger, "r1"), "m1", 10_000);
+
+    expect(ledger.sums().allocated).toEqual(SMALL);
+    clock.advance(10_000);
+
+    expect(ledger.sums().allocated).toEqual({ cpus: 0, memoryMb: 0, diskMb: 1_024 });
+  });
+
+  test("a hold that has expired, was never made, or has another epoch is refused", () => {
+    const { ledger, clock } = ledgerOf();
+    const epoch = held(ledger, "r1");
+
+    expect(reasonOf(() => ledger.award("r2", epoch, "m1", 0))).toBe("HOLD_EXPIRED");
+    expect(reasonOf(() => ledger.award("r1", epoch + 1n, "m1", 0))).toBe("HOLD_EXPIRED");
+    clock.advance(60_000);
+    expect(reasonOf(() => ledger.award("r1", epoch, "m1", 0))).toBe("HOLD_EXPIRED");
+  });
+
+  test("a hold of an earlier life of the host is refused, also when the same reservation is held again", () => {
+    const before = held(ledgerOf(CAPACITY, 1).ledger, "r1");
+    const { ledger } = ledgerOf(CAPACITY, 2);
+    held(ledger, "r1");
+
+    expect(reasonOf(() => ledger.award("r1", before, "m1", 0))).toBe("HOLD_EXPIRED");
+  });
+
+  test("a hold is awarded once; the same award again changes nothing", () => {
+    const { ledger } = ledgerOf();
+    const epoch = held(ledger, "r1");
+    ledger.award("r1", epoch, "m1", 0);
+
+    ledger.award("r1", epoch, "m1", 0);
+
+    expect(reasonOf(() => ledger.award("r1", epoch, "m2", 0))).toBe("HOLD_AWARDED");
+    expect(ledger.sums().allocated.diskMb).toBe(1_024);
+  });
+
+  test("an award taken back can be repeated", () => {
+    const { ledger } = ledgerOf();
+    const epoch = held(ledger, "r1");
+    ledger.award("r1", epoch, "m1", 0);
+
+    ledger.takeBack("r1", "m1");
+
+    expect(ledger.sums().held).toEqual(SMALL);
+    ledger.award("r1", epoch, "m1", 0);
+    expect(ledger.sums().allocated.diskMb).toBe(1_024);
+  });
+});
+
+describe("running", () => {
+  test("a full host refuses, and says what was asked for and what is free", () => {
+    const { ledger } = ledgerOf();
+    ledger.award("r1", held(ledger, "r1", { ...SMALL, memoryMb: 768 }), "m1", 0);
+    held(ledger, "r2", { ...SMALL, memoryMb: 512 });
+
+    expect(() => ledger.admitVm("m1", "vm1")).toThrow(
+      expect.objectContaining({
+        reason: "INSUFFICIENT_CAPACITY",
+        facts: { asked_cpus: "1", asked_memory_mb: "768", free_cpus: "3", free_memory_mb: "512" },
+      }),
+    );
+    expect(ledger.sums().running.memoryMb).toBe(0);
+  });
+
+  test("what was kept for the launch is what the launch uses", () => {
+    const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 256 });
+    ledger.award("r1", held(ledger, "r1"), "m1", 10_000);
+
+    ledger.admitVm("m1", "vm1");
+
+    expect(ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
+    ledger.releaseVm("m1", "vm1");
+    expect(ledger.sums().allocated).toEqual({ cpus: 0, memoryMb: 0, diskMb: 1_024 });
+  });
+
+  test("a machine's next VM is counted beside the last one until that is destroyed", () => {
+    const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 512 });
+    ledger.award("r1", held(ledger, "r1"), "m1", 0);
+    ledger.admitVm("m1", "vm1");
+    ledger.admitVm("m1", "vm1");
+    ledger.admitVm("m1", "vm2");
+
+    expect(ledger.sums().running).toEqual({ cpus: 2, memoryMb: 512, diskMb: 0 });
+    expect(reasonOf(() => ledger.admitVm("m1", "vm3"))).toBe("INSUFFICIENT_CAPACITY");
+    ledger.releaseVm("m1", "vm1");
+    ledger.releaseVm("m1", "vm1");
+    expect(ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
+  });
+
+  test("memory lent to VMs that wait is not spare", () => {
+    const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 1_024 });
+    ledger.award("r1", held(ledger, "r1"), "m1", 0);
+
+    ledger.lend(768);
+    expect(ledger.hasSpare("m1")).toBe(true);
+    ledger.lend(769);
+    expect(ledger.hasSpare("m1")).toBe(false);
+  });
+
+  test("machines that have more than a host whose capacity was lowered stay, and nothing more is granted", () => {
+    const { ledger } = ledgerOf({ cpus: 1, memoryMb: 256, diskMb: 1_024 });
+    ledger.restore("m1", { cpus: 2, memoryMb: 512, diskMb: 2_048 }, { vmId: "vm1", launchForMs: 0 });
+
+    expect(ledger.sums().free).toEqual({ cpus: 0, memoryMb: 0, diskMb: 0 });
+    expect(ledger.hold("r1", { cpus: 0, memoryMb: 0, diskMb: 1 }, 1_000).kind).toBe("declined");
+    ledger.forget("m1");
+    expect(ledger.hold("r1", SMALL, 1_000).kind).toBe("held");
+  });
+});

@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
+import {
+  type Activity,
+  type Decision,
+  decideDestroy,
+  decidePrepare,
+  decideStart,
+  decideStop,
+} from "./decide.ts";
+import type { MachineState } from "./states.ts";
+
+function said(decision: Decision): string {
+  return decision.kind === "refuse" ? decision.fault.reason : decision.kind;
+}
+
+test.each<[MachineState, Activity | undefined, string]>([
+  ["created", undefined, "run"],
+  ["stopped", undefined, "run"],
+  ["failed", undefined, "run"],
+  ["started", undefined, "already"],
+  ["creating", undefined, "INVALID_STATE"],
+  ["stopping", undefined, "INVALID_STATE"],
+  ["destroying", undefined, "INVALID_STATE"],
+  ["destroyed", undefined, "INVALID_STATE"],
+  ["stopped", "start", "join"],
+  ["starting", "start", "join"],
+  ["started", "stop", "INVALID_STATE"],
+  ["stopped", "destroy", "INVALID_STATE"],
+])("a start of a %s machine with a %s under way: %s", (state, active, expected) => {
+  expect(said(decideStart(machineIn(state), active))).toBe(expected);
+});
+
+test.each<[MachineState, Activity | undefined, string]>([
+  ["started", undefined, "run"],
+  ["stopping", undefined, "run"],
+  ["created", undefined, "already"],
+  ["stopped", undefined, "already"],
+  ["failed", undefined, "already"],
+  ["creating", undefined, "INVALID_STATE"],
+  ["destroyed", undefined, "INVALID_STATE"],
+  ["stopped", "start", "interrupt"],
+  ["starting", "start", "interrupt"],
+  ["stopping", "stop", "join"],
+  ["started", "destroy", "INVALID_STATE"],
+])("a stop of a %s machine with a %s under way: %s", (state, active, expected) => {
+  expect(said(decideStop(machineIn(state), active))).toBe(expected);
+});
+
+test.each<[MachineState, Activity | undefined, boolean, string]>([
+  ["creating", undefined, false, "run"],
+  ["created", undefined, false, "run"],
+  ["stopped", undefined, false, "run"],
+  ["failed", undefined, false, "run"],
+  ["destroying", undefined, false, "run"],
+  ["started", undefined, false, "MACHINE_RUNNING"],
+  ["stopped", "start", false, "MACHINE_RUNNING"],
+  ["stopping", "stop", false, "MACHINE_RUNNING"],
+  ["started", undefined, true, "run"],
+  ["starting", "start", true, "interrupt"],
+  ["stopping", "stop", true, "interrupt"],
+  ["destroying", "destroy", false, "join"],
+  ["destroyed", undefined, false, "already"],
+])("a destroy of a %s machine with a %s under way, force %s: %s", (state, active, force, expected) => {
+  expect(said(decideDestroy(machineIn(state), active, force))).toBe(expected);
+});
+
+test.each<[MachineState, Activity | undefined, string]>([
+  ["creating", undefined, "run"],
+  ["created", undefined, "already"],
+  ["started", undefined, "already"],
+  ["creating", "destroy", "INVALID_STATE"],
+  ["destroyed", undefined, "INVALID_STATE"],
+])("a prepare of a %s machine with a %s under way: %s", (state, active, expected) => {
+  expect(said(decidePrepare(machineIn(state), active))).toBe(expected);
+});

@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
+import { MACHINE_STATES, type MachineState } from "./states.ts";
+import { decideWait, reachable } from "./wait.ts";
+
+test.each<[MachineState, MachineState, "done" | "wait" | "fail"]>([
+  ["started", "started", "done"],
+  ["starting", "started", "wait"],
+  ["starting", "failed", "wait"],
+  ["started", "stopped", "wait"],
+  ["stopping", "stopped", "wait"],
+  ["creating", "created", "wait"],
+  ["creating", "destroyed", "wait"],
+  ["destroying", "destroyed", "wait"],
+  ["stopped", "started", "fail"],
+  ["failed", "started", "fail"],
+  ["created", "started", "fail"],
+  ["stopping", "started", "fail"],
+  ["started", "destroyed", "fail"],
+  ["destroyed", "stopped", "fail"],
+])("in %s, a wait for %s is %s", (state, wanted, kind) => {
+  expect(decideWait(machineIn(state), [wanted], 0).kind).toBe(kind);
+});
+
+test("a machine that its create is about to start can still become started", () => {
+  const machine = machineIn("created", { launchUntilMs: 1_000 });
+
+  expect(decideWait(machine, ["started"], 999).kind).toBe("wait");
+  expect(decideWait(machine, ["started"], 1_000).kind).toBe("fail");
+});
+
+test("any of several states is enough, to be done and to go on", () => {
+  expect(decideWait(machineIn("stopped"), ["started", "stopped"], 0).kind).toBe("done");
+  expect(decideWait(machineIn("started"), ["destroyed", "stopped"], 0).kind).toBe("wait");
+});
+
+test("what cannot be reached is refused with the present state's name", () => {
+  const decision = decideWait(machineIn("stopped"), ["started"], 0);
+
+  expect(decision).toMatchObject({
+    fault: {
+      code: "FAILED_PRECONDITION",
+      reason: "STATE_UNREACHABLE",
+      facts: { state: "stopped", states: "started" },
+    },
+  });
+});
+
+test("nothing leads out of destroyed, and nothing back to creating", () => {
+  for (const state of MACHINE_STATES) expect(reachable(state, true).has("creating")).toBe(false);
+  expect(reachable("destroyed", true).size).toBe(0);
+});

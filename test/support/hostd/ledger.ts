@@ -1,0 +1,23 @@
+import { Ledger } from "../../../src/hostd/capacity/ledger.ts";
+import type { Resources } from "../../../src/hostd/machines/machine.ts";
+import { ManualClock } from "../../../src/lib/runtime/clock.ts";
+import { hasReason } from "../../../src/lib/runtime/fault.ts";
+
+export const CAPACITY = { cpus: 4, memoryMb: 1_024, diskMb: 4_096 };
+export const GRACE_MS = 1_000;
+
+/** A ledger and the clock that it goes by. */
+export function ledgerOf(capacity: Resources = CAPACITY, incarnation = 1) {
+  const clock = new ManualClock();
+  return { clock, ledger: new Ledger({ capacity, incarnation, graceMs: GRACE_MS, clock }) };
+}
+
+/** The reason of the fault that something fails with; "" when it does not fail. */
+export function reasonOf(work: () => unknown): string {
+  try {
+    work();
+    return "";
+  } catch (err) {
+    return hasReason(err, (err as { reason: string }).reason) ? err.reason : String(err);
+  }
+}
