@@ -79,7 +79,7 @@ export default defineConfig({
       // By itself: it takes a core for each of its files, and others have clocks that would suffer.
       project(1, "sim", ["test/sim/**/*.test.ts"], { testTimeout: 120_000 }),
       project(2, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
-        testTimeout: 30_000,
+        testTimeout: 60_000,
         hookTimeout: 60_000,
         globalSetup: postgres,
         exclude: [system],

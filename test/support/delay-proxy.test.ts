@@ -40,12 +40,14 @@ test("an answer takes a round trip, and the first one another for the connection
     return performance.now() - askedAt;
   };
 
-  const [first, second] = [await ask(), await ask()];
+  const first = await ask();
+  const later = [await ask(), await ask(), await ask(), await ask(), await ask()];
   socket.destroy();
 
   expect(first).toBeGreaterThan(118);
-  expect(second).toBeGreaterThan(58);
-  expect(second).toBeLessThan(first);
+  const quickest = Math.min(...later);
+  expect(quickest).toBeGreaterThan(58);
+  expect(quickest).toBeLessThan(first);
 });
 
 test("what is said arrives whole and in order, also when the way gets shorter meanwhile", async () => {

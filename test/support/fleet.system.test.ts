@@ -12,7 +12,7 @@ beforeAll(async () => {
 
 afterAll(() => fleet.close());
 
-const health = () => checkHealth(fleet.api, AbortSignal.timeout(5_000));
+const health = () => checkHealth(fleet.api, AbortSignal.timeout(15_000));
 
 test("a part that is killed stays down until it is started", async () => {
   await fleet.kill("api");
@@ -29,7 +29,7 @@ test("a part that crashes comes back by itself", async () => {
   await fleet.crash("hostd-1");
 
   expect(fleet.pid("hostd-1")).not.toBe(before);
-  expect(fleet.log("hostd-1")).toContain("ready");
+  expect(fleet.log("hostd-1").split('"msg":"ready"')).toHaveLength(3);
 });
 
 test("a frozen part does not answer, and does once it is thawed", async () => {

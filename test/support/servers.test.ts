@@ -11,7 +11,7 @@ test("Postgres comes back by itself after a kill, with what was committed", asyn
   const before = server.part.process;
 
   await server.part.crash();
-  await server.part.whenReady(10_000);
+  await server.part.whenReady(30_000);
 
   expect(server.part.process).not.toEqual(before);
   expect(await query(server.url("postgres"), "SELECT number FROM kept")).toEqual([{ number: 7 }]);
@@ -59,7 +59,7 @@ function disposable<T extends { close(): Promise<void> }>(resource: T): T & Asyn
   return Object.assign(resource, { [Symbol.asyncDispose]: () => resource.close() });
 }
 
-async function query(url: string, statement: string, timeoutMs = 5_000): Promise<unknown[]> {
+async function query(url: string, statement: string, timeoutMs = 20_000): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: timeoutMs });
   client.on("error", () => undefined);
   try {

@@ -20,7 +20,7 @@ const NAMESPACES = [
   { make: ["--mount"], enter: ["--mount"] },
 ] as const;
 const READY = "ready\n";
-const READY_MS = 10_000;
+const READY_MS = 30_000;
 
 /** Puts what is in a folder onto a disk of so many megabytes. Answers why, when this machine lets nobody have one. */
 export async function openSmallDisk(folder: string, megabytes: number): Promise<SmallDisk | string> {

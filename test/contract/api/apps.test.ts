@@ -5,7 +5,7 @@ import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/mach
 import { call } from "../../../src/lib/grpc/client.ts";
 import { clients, faultOf, type TestApi, World } from "./fixture.ts";
 
-const LIMIT = { timeoutMs: 10_000 };
+const LIMIT = { timeoutMs: 20_000 };
 
 let world: World;
 let api: TestApi;

@@ -43,7 +43,7 @@ async function inDoubt(): Promise<number> {
 }
 
 test("another api removes what a host has made that died in the award, long before a sweep would", async () => {
-  const first = await world.api();
+  const first = await world.api({ reconcileMs: 60_000 });
   dieInTheAward();
   const { machine } = await first.user.create();
   await first.close();
@@ -54,7 +54,7 @@ test("another api removes what a host has made that died in the award, long befo
   // Without sweeps.
   const second = await world.api();
 
-  await expect.poll(() => world.onHosts.map(({ id }) => id), { timeout: 10_000 }).toEqual([machine?.id]);
+  await expect.poll(() => world.onHosts.map(({ id }) => id)).toEqual([machine?.id]);
   await second.close();
 });
 

@@ -130,7 +130,7 @@ export class CreateWorld {
           await api.reconciler.run();
           return (await this.world.leftovers()).unfinished.length + api.runner.size;
         },
-        { timeout: 10_000, interval: 5 },
+        { interval: 5 },
       )
       .toBe(0);
   }

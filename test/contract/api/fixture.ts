@@ -235,11 +235,11 @@ export async function clients(address: string, bearer: string | undefined) {
           ...(signal ? { signal } : {}),
         },
       ),
-    createApp: (name: string, org = "") => call(apps, apps.createApp, { name, org }, { timeoutMs: 5_000 }),
+    createApp: (name: string, org = "") => call(apps, apps.createApp, { name, org }, { timeoutMs: 20_000 }),
     start: (machineId: string) =>
-      call(machines, machines.startMachine, { machineId, watch: undefined }, { timeoutMs: 10_000 }),
+      call(machines, machines.startMachine, { machineId, watch: undefined }, { timeoutMs: 20_000 }),
     get: async (machineId: string) =>
-      (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 10_000 })).machine,
+      (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 20_000 })).machine,
     close() {
       for (const client of [machines, apps, orgs, hosts, reservations, reports]) client.close();
     },
@@ -286,7 +286,7 @@ async function announce(client: Clients, host: FakeHost) {
     address: host.address,
     capacity: { cpus: 8, memoryMb: 16_384n, diskMb: 100_000n },
   });
-  return call(client.reports, client.reports.announceHost, request, { timeoutMs: 5_000 });
+  return call(client.reports, client.reports.announceHost, request, { timeoutMs: 20_000 });
 }
 
 /** The fault that a call ends with. */

@@ -5,7 +5,7 @@ import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windh
 import { call } from "../../../src/lib/grpc/client.ts";
 import { faultOf, type TestApi, World } from "./fixture.ts";
 
-const LIMIT = { timeoutMs: 10_000 };
+const LIMIT = { timeoutMs: 20_000 };
 
 let world: World;
 let api: TestApi;

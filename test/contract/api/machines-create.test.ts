@@ -93,8 +93,10 @@ describe("create", () => {
     ["a config is missing", { config: undefined }, "INVALID_ARGUMENT", "INVALID_FIELDS"],
     ["the app is unknown", { app: "nobodys" }, "NOT_FOUND", "APP_NOT_FOUND"],
     ["the region is another", { region: "fra" }, "INVALID_ARGUMENT", "REGION_UNKNOWN"],
-    ["the name is taken", { name: "first" }, "ALREADY_EXISTS", "MACHINE_NAME_TAKEN"],
+    ["the name is taken", { name: "taken" }, "ALREADY_EXISTS", "MACHINE_NAME_TAKEN"],
   ] as const)("is refused before any host is asked when %s", async (_, request, code, reason) => {
+    if (reason === "MACHINE_NAME_TAKEN") await api.user.create({ name: request.name });
+    world.scheduler.calls.length = 0;
     const before = await world.leftovers();
 
     const fault = await faultOf(api.user.create(request));

@@ -5,7 +5,7 @@ import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { faultOf, NOTHING_LEFT, type TestApi, World } from "./fixture.ts";
 
-const LIMIT = { timeoutMs: 10_000 };
+const LIMIT = { timeoutMs: 20_000 };
 
 let world: World;
 let api: TestApi;
@@ -24,8 +24,8 @@ beforeEach(() => {
 describe("a machine that exists", () => {
   let id: string;
 
-  beforeAll(async () => {
-    id = (await api.user.create({ name: "life" })).machine?.id ?? "";
+  beforeEach(async () => {
+    id = (await api.user.create()).machine?.id ?? "";
   });
 
   test("is started, and starting it again says so", async () => {
@@ -42,6 +42,8 @@ describe("a machine that exists", () => {
   });
 
   test("is seen as its host sees it", async () => {
+    await api.user.start(id);
+
     const machine = await api.user.get(id);
 
     expect(machine).toMatchObject({ id, state: MachineState.STARTED, hostStatus: HostStatus.OK });
@@ -49,6 +51,7 @@ describe("a machine that exists", () => {
   });
 
   test("is waited for", async () => {
+    await api.user.start(id);
     const { machines } = api.user;
     const wait = (states: MachineState[]) =>
       call(machines, machines.waitMachine, { machineId: id, states, timeout: undefined }, LIMIT);
@@ -72,6 +75,7 @@ describe("a machine that exists", () => {
   });
 
   test("is not destroyed while it runs, unless forced, and destroying it again is fine", async () => {
+    await api.user.start(id);
     const { machines } = api.user;
     const destroy = (force: boolean) =>
       call(machines, machines.destroyMachine, { machineId: id, force }, LIMIT);

@@ -7,7 +7,7 @@ import { openStream } from "../../../src/lib/grpc/streams.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { faultOf, type TestApi, World } from "./fixture.ts";
 
-const LIMIT = { timeoutMs: 10_000 };
+const LIMIT = { timeoutMs: 20_000 };
 
 let world: World;
 let api: TestApi;

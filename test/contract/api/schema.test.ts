@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { migrate, readMigrations } from "../../../src/lib/stores/migrate.ts";
 import { createDatabase, type TestDatabase } from "../../support/postgres.ts";
 
@@ -9,12 +9,12 @@ const FOLDER = new URL("../../../src/api/sql/", import.meta.url);
 let database: TestDatabase;
 let client: pg.Client;
 
-beforeAll(async () => {
+beforeEach(async () => {
   database = await createDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
 });
-afterAll(async () => {
+afterEach(async () => {
   await client.end();
   await database.close();
 });
@@ -50,6 +50,8 @@ test("the migrations make exactly the schema that is written down, and each may 
 });
 
 test("there is an organisation from the beginning, in good standing", async () => {
+  await migrate(database.url, FOLDER);
+
   const { rows } = await client.query(
     "select slug, standing, quota_machines, quota_memory_mb from organizations",
   );

@@ -87,7 +87,7 @@ describe("hover machine run", () => {
       step("resolve", "done"),
       step("prepare", "failed", "layer 2 is cut short"),
     ];
-    cli.api.createMs = 300;
+    cli.api.endsCreatesWhenWatched = true;
 
     const ended = await cli.home.hover("m", "run", "nginx", "-a", "web");
 
@@ -99,7 +99,7 @@ describe("hover machine run", () => {
     cli.api.createMs = 60_000;
     cli.api.steps = [step("resolve", "running")];
     const running = cli.home.start({}, "m", "run", "nginx", "-a", "web", "--json");
-    await expect.poll(() => cli.api.requests.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => cli.api.requests.length).toBe(1);
     await expect.poll(() => cli.api.requests.length === 1 && running.child.exitCode === null).toBe(true);
     await cli.api.stop();
     cli.api.createMs = 0;
@@ -117,7 +117,7 @@ describe("hover machine run", () => {
   test("interrupted, says that the create goes on and how to wait for it", async () => {
     cli.api.createMs = 60_000;
     const running = cli.home.start({}, "m", "run", "nginx", "-a", "web");
-    await expect.poll(() => cli.api.requests.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => cli.api.requests.length).toBe(1);
 
     running.child.kill("SIGINT");
     const ended = await running.ended;

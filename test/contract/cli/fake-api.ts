@@ -46,6 +46,9 @@ export class FakeApi {
   steps: WatchCreateResponse[] = [];
   /** How long a create takes, in milliseconds. */
   createMs = 0;
+  /** A create ends only after `WatchCreate` has told everything. */
+  endsCreatesWhenWatched = false;
+  #watched = Promise.withResolvers<void>();
   port = 0;
   #running: Running | undefined;
 
@@ -98,6 +101,8 @@ export class FakeApi {
     this.reservations = [];
     this.drained = [];
     this.createMs = 0;
+    this.endsCreatesWhenWatched = false;
+    this.#watched = Promise.withResolvers();
   }
 
   /** Adds a machine. */
@@ -160,6 +165,7 @@ export class FakeApi {
         const id = "0000a1b2c3d4e5";
         const repeated = this.machines.has(id);
         await sleep(this.createMs, ctx.signal);
+        if (this.endsCreatesWhenWatched) await this.#watched.promise;
         ctx.signal.throwIfAborted();
         const state = req.skipLaunch ? MachineState.CREATED : STARTED;
         const serviceAddresses = [{ protocol: "tcp", internalPort: 8080, address: "127.0.0.1:20001" }];
@@ -172,6 +178,7 @@ export class FakeApi {
       watchCreate: serverStream(
         async function* (this: FakeApi) {
           yield* this.steps;
+          this.#watched.resolve();
         }.bind(this),
       ),
       getMachine: unary((req: { machineId: string }, ctx) =>

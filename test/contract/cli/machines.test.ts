@@ -215,7 +215,7 @@ describe("hover machine logs", () => {
     cli.api.add({ id: ID });
     cli.api.logs.push(line(1, "one"));
     const running = cli.home.start({}, "m", "logs", "-f", ID);
-    await expect.poll(running.out, { timeout: 10_000 }).toBe("one\n");
+    await expect.poll(running.out).toBe("one\n");
 
     running.child.kill("SIGINT");
 

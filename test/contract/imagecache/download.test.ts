@@ -126,9 +126,14 @@ test("no more than three layers are downloaded at a time", async () => {
   const image = buildImage({ layers });
   registry.add("parallel", "latest", image);
   let most = 0;
+  const areThree = Promise.withResolvers<void>();
   registry.script = (r) => {
-    if (r.kind === "blob") most = Math.max(most, registry.answering);
-    return { delayMs: 20 };
+    if (r.kind !== "blob") return undefined;
+    most = Math.max(most, registry.answering);
+    // The first ones wait for each other; the config comes before them, alone.
+    const isLayer = image.layers.some(({ digest }) => digest === r.target);
+    if (registry.answering === 3) areThree.resolve();
+    return { delayMs: 20, ...(isLayer ? { after: areThree.promise } : {}) };
   };
 
   await cache.ensure(`${registry.host}/parallel`, image.digest);
@@ -167,9 +172,7 @@ describe("a process killed at any moment", () => {
         () => undefined,
       );
       const partial = join(folder.path, "cache/blobs", `${layer.slice(7)}.partial`);
-      await expect
-        .poll(() => statSync(partial, { throwIfNoEntry: false })?.size, { timeout: 10_000 })
-        .toBe(1_500_000);
+      await expect.poll(() => statSync(partial, { throwIfNoEntry: false })?.size).toBe(1_500_000);
       await first.stop("SIGKILL");
       await ended;
       await stream.return(undefined);
@@ -203,7 +206,7 @@ describe("a process killed at any moment", () => {
         () => undefined,
       );
       const tmp = join(folder.path, "cache/tmp");
-      await expect.poll(() => readdirSync(tmp).length, { interval: 1, timeout: 20_000 }).toBe(1);
+      await expect.poll(() => readdirSync(tmp).length, { interval: 1 }).toBe(1);
       await first.stop("SIGKILL");
       await ended;
       await stream.return(undefined);

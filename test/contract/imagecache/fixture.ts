@@ -26,7 +26,7 @@ export const token = internalTokens(KEYS.privateKey, "test");
 /** Quick, so that giving up takes no time, and as persistent as in production. */
 export const RETRY = { attempts: 3, baseMs: 1, maxMs: 20 };
 /** For calls that answer from memory. */
-export const TIMEOUT = { timeoutMs: 10_000 };
+export const TIMEOUT = { timeoutMs: 20_000 };
 /** Of an image that is nowhere. */
 export const MISSING = `sha256:${"0".repeat(64)}`;
 

@@ -44,9 +44,7 @@ test("a caller who goes away has caused no error", async () => {
 
   for await (const _ of openEnsure(cache.client, reference, image.digest)) break;
 
-  await expect
-    .poll(() => metric("windhover_image_pull_duration_seconds_count"), { timeout: 5_000 })
-    .toBeGreaterThan(0);
+  await expect.poll(() => metric("windhover_image_pull_duration_seconds_count")).toBeGreaterThan(0);
   expect(await metric("windhover_image_requests_total", { result: "error" })).toBeUndefined();
 });
 

@@ -1,5 +1,5 @@
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
-import { expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
 import { withSpan } from "../../../src/lib/otel/tracing.ts";
 import { buildImage, FakeRegistry } from "../../support/oci/index.ts";
@@ -7,6 +7,7 @@ import { startImageCache } from "./fixture.ts";
 
 const exporter = new InMemorySpanExporter();
 startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
+beforeEach(() => exporter.reset());
 
 const spans = (name: string): ReadableSpan[] =>
   exporter.getFinishedSpans().filter((span) => span.name === name);
@@ -66,7 +67,6 @@ test("a step that fails says why on its span", async () => {
   await using cache = await startImageCache();
   const image = buildImage({ layers: [[{ path: "../x" }]] });
   registry.add("escapes", "latest", image);
-  exporter.reset();
 
   await expect(cache.ensure(`${registry.host}/escapes`, image.digest)).rejects.toThrow();
 

@@ -22,7 +22,7 @@ describe("the database", () => {
   let db: Database;
   beforeAll(async () => {
     database = await createDatabase();
-    db = new Database({ url: database.url, maxConnections: 4, statementTimeoutMs: 500 });
+    db = new Database({ url: database.url, maxConnections: 4, statementTimeoutMs: 2_000 });
     await db.query({ name: "table", text: "create table things (id int primary key, number bigint)" });
   });
   afterEach(() => exporter.reset());
@@ -34,7 +34,10 @@ describe("the database", () => {
   test("answers rows and their number, big integers as text", async () => {
     await db.query({ name: "insert", text: "insert into things values ($1, $2)", values: [1, 2n ** 60n] });
 
-    const result = await db.query<{ number: string }>({ name: "all", text: "select number from things" });
+    const result = await db.query<{ number: string }>({
+      name: "first",
+      text: "select number from things where id = 1",
+    });
 
     expect(result).toEqual({ rows: [{ number: String(2n ** 60n) }], rowCount: 1 });
   });
@@ -83,7 +86,7 @@ describe("the database", () => {
     await expect(failed).rejects.toThrow("changed my mind");
     const { rows } = await db.query({
       name: "ids",
-      text: "select id from things where id >= 10 order by id",
+      text: "select id from things where id in (10, 11)",
     });
     expect(rows).toEqual([{ id: 10 }]);
   });
@@ -91,7 +94,7 @@ describe("the database", () => {
   test("runs a transaction again after a deadlock", async () => {
     // Postgres looks for one after a second.
     await using stack = new AsyncDisposableStack();
-    const patient = new Database({ url: database.url, maxConnections: 2, statementTimeoutMs: 10_000 });
+    const patient = new Database({ url: database.url, maxConnections: 2, statementTimeoutMs: 20_000 });
     stack.defer(() => patient.close());
     await db.query({ name: "two", text: "insert into things values (20, 0), (21, 0)" });
     const add = (id: number) => ({
@@ -151,8 +154,8 @@ describe("a database that goes away", () => {
   test("is UNAVAILABLE, never hangs, and is used again when it is back", async () => {
     const db = new Database({
       url: server.url("postgres"),
-      connectTimeoutMs: 500,
-      statementTimeoutMs: 500,
+      connectTimeoutMs: 2_000,
+      statementTimeoutMs: 2_000,
     });
     const ask = () => db.query({ name: "one", text: "select 1 as one" });
     await ask();
@@ -161,13 +164,11 @@ describe("a database that goes away", () => {
     const frozen = await ask().catch((err: unknown) => err);
     server.part.resume();
     await expect
-      .poll(
-        () =>
-          ask().then(
-            ({ rowCount }) => rowCount,
-            () => 0,
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        ask().then(
+          ({ rowCount }) => rowCount,
+          () => 0,
+        ),
       )
       .toBe(1);
     await server.part.crash();
@@ -177,13 +178,11 @@ describe("a database that goes away", () => {
     if (dead instanceof Error) expect(dead).toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
     await server.part.whenReady(20_000);
     await expect
-      .poll(
-        () =>
-          ask().then(
-            ({ rowCount }) => rowCount,
-            () => 0,
-          ),
-        { timeout: 10_000 },
+      .poll(() =>
+        ask().then(
+          ({ rowCount }) => rowCount,
+          () => 0,
+        ),
       )
       .toBe(1);
     await db.close();

@@ -67,7 +67,7 @@ describe("hello", () => {
     await expect(raw.next()).rejects.toMatchObject({ reason: "HELLO_EXPECTED" });
   });
 
-  test("must come within five seconds", { timeout: 10_000 }, async () => {
+  test("must come within five seconds", async () => {
     await expect(stream().next()).rejects.toMatchObject({ reason: "HELLO_EXPECTED" });
   });
 
@@ -189,14 +189,15 @@ test("a silent host costs the window and no more", async () => {
   expect(hostsAsked).toBe(2);
   expect(reservation?.offers.map((offer) => offer.hostNumber)).toEqual([1]);
   expect(ms).toBeGreaterThan(495);
-  expect(ms).toBeLessThan(2_000);
+  // Ten windows: the time of a loaded machine, but none that anybody waits for a host.
+  expect(ms).toBeLessThan(5_000);
 });
 
 test("a host that vanishes during the auction costs nothing", async () => {
   const raw = stream();
   await raw.say({ $case: "hello", value: HELLO });
   await raw.next();
-  const slow = await startScheduler(redis.url, { windowMs: 10_000 });
+  const slow = await startScheduler(redis.url, { windowMs: 60_000 });
   closing.push(() => slow.close());
   await slow.ready();
   const gone = connect(SchedulerServiceClient, slow.address, { token, ownConnection: true });

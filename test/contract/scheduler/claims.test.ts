@@ -14,7 +14,7 @@ import {
   type TestScheduler,
 } from "./fixture.ts";
 
-const TTL_MS = 5_000;
+const TTL_MS = 15_000;
 
 let redis: TestRedis;
 let scheduler: TestScheduler;
@@ -169,7 +169,7 @@ describe("ListHosts", () => {
 test("every call needs the scope internal", async () => {
   const user = { subject: "ana", org: "acme", scopes: ["machines:read", "machines:write", "admin"] as const };
   const metadata = tokenMetadata(await mintToken(KEYS.privateKey, user, 60));
-  const scope = { timeoutMs: 2_000, metadata };
+  const scope = { timeoutMs: 20_000, metadata };
   const { client } = scheduler;
   const calls = [
     call(client, client.reserve, reserveRequest(), scope),

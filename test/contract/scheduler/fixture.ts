@@ -24,7 +24,7 @@ import { Redis } from "../../../src/lib/stores/redis.ts";
 import { makeScheduler, REDIS_TIMEOUT_MS, type SchedulerSettings } from "../../../src/scheduler/scheduler.ts";
 
 /** Waits for a condition as long as a busy machine may need. */
-export const eventually = <T>(condition: () => T) => expect.poll(condition, { timeout: 10_000 });
+export const eventually = <T>(condition: () => T) => expect.poll(condition);
 
 export const REGION = "ord";
 export const KEYS = generateKeyPair();
@@ -43,14 +43,14 @@ export async function startScheduler(
   const scheduler = makeScheduler(redis, systemClock, {
     name: "test",
     region: REGION,
-    ttlMs: 5_000,
+    ttlMs: 15_000,
     // Longer than in production, for a busy machine: hosts that answer are not to be missed here.
     windowMs: 1_000,
     ...settings,
   });
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
   server.addService(SchedulerServiceService, scheduler.service);
-  const running = await serve(server, `127.0.0.1:${settings.port ?? 0}`, 3_000);
+  const running = await serve(server, `127.0.0.1:${settings.port ?? 0}`, 10_000);
   const address = `127.0.0.1:${running.port}`;
   const client = connect(SchedulerServiceClient, address, { token, ownConnection: true });
   return {
@@ -59,16 +59,16 @@ export async function startScheduler(
     port: running.port,
     client,
     /** Resolves when Redis is connected. */
-    ready: () => redis.ready(5_000),
+    ready: () => redis.ready(15_000),
     reserve: (request: Partial<ReserveRequest> = {}): Promise<ReserveResponse> =>
-      call(client, client.reserve, reserveRequest(request), { timeoutMs: 5_000 }),
+      call(client, client.reserve, reserveRequest(request), { timeoutMs: 20_000 }),
     claim: (reservationId: string, claimant: string, hostNumber: number) =>
-      call(client, client.claim, { reservationId, claimant, hostNumber }, { timeoutMs: 5_000 }),
+      call(client, client.claim, { reservationId, claimant, hostNumber }, { timeoutMs: 20_000 }),
     release: (reservationId: string, awardedHost?: number, refusedHosts: number[] = []) =>
-      call(client, client.release, { reservationId, awardedHost, refusedHosts }, { timeoutMs: 5_000 }),
+      call(client, client.release, { reservationId, awardedHost, refusedHosts }, { timeoutMs: 20_000 }),
     listReservations: (pageSize = 0) =>
-      call(client, client.listReservations, { pageSize }, { timeoutMs: 5_000 }),
-    listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 5_000 })).hosts,
+      call(client, client.listReservations, { pageSize }, { timeoutMs: 20_000 }),
+    listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 20_000 })).hosts,
     /** Shuts the server down in good order. */
     shutDown: () => running(),
     async close() {

@@ -58,7 +58,7 @@ test("starts and serves without Redis, and ends cleanly when asked", async () =>
   await eventually(() =>
     call(health, health.check, { service: "" }, { timeoutMs: 1_000 }).catch(() => undefined),
   ).toEqual({ status: HealthCheckResponse_ServingStatus.SERVING });
-  await expect(call(client, client.reserve, reserveRequest(), { timeoutMs: 5_000 })).rejects.toMatchObject({
+  await expect(call(client, client.reserve, reserveRequest(), { timeoutMs: 20_000 })).rejects.toMatchObject({
     reason: "REDIS_UNAVAILABLE",
   });
   child.kill("SIGTERM");

@@ -10,7 +10,7 @@ const hosts: TestHost[] = [];
 
 beforeEach(async () => {
   redis = await startRedis();
-  scheduler = await startScheduler(redis.url, { ttlMs: 5_000 });
+  scheduler = await startScheduler(redis.url, { ttlMs: 15_000 });
   await scheduler.ready();
 });
 afterEach(async () => {
@@ -94,7 +94,7 @@ test("reservations are listed by any replica, with who claimed them, and no more
   await scheduler.reserve({ reservationId: one, app: "web" });
   await scheduler.reserve({ reservationId: two, app: "shop" });
   await scheduler.claim(two, "saga", 1);
-  const other = await startScheduler(redis.url, { ttlMs: 5_000 });
+  const other = await startScheduler(redis.url, { ttlMs: 15_000 });
   try {
     await other.ready();
 
@@ -113,7 +113,7 @@ test("reservations are listed by any replica, with who claimed them, and no more
 });
 
 test("two replicas that are asked for one reservation make one: a host holds once, and both answer the same", async () => {
-  const other = await startScheduler(redis.url, { ttlMs: 5_000 });
+  const other = await startScheduler(redis.url, { ttlMs: 15_000 });
   try {
     await other.ready();
     const host = new TestHost(1, [scheduler.address, other.address]);

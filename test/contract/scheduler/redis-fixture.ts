@@ -22,7 +22,7 @@ export class RedisWorld {
   static async start(settings: Parameters<typeof startScheduler>[1] = {}): Promise<RedisWorld> {
     const redis = await startRedis();
     const admin = new Redis(`unix:${redis.url}`, { log: quiet });
-    await admin.ready(5_000);
+    await admin.ready(15_000);
     const world = new RedisWorld(redis, admin, await startScheduler(redis.url, settings));
     await world.#attach();
     return world;

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { eventually, startScheduler, TestHost } from "./fixture.ts";
 import { RedisWorld, refusedAfter } from "./redis-fixture.ts";
 
-/** The scheduler gives Redis 700 ms; the rest is for a busy machine. */
-const IN_TIME_MS = 1_500;
+/** The scheduler gives Redis 700 ms; the rest is for a loaded machine. A call's own deadline is far behind. */
+const IN_TIME_MS = 5_000;
 
 let world: RedisWorld;
 

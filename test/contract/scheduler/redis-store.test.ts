@@ -10,7 +10,7 @@ let admin: Redis;
 beforeEach(async () => {
   redis = await startRedis();
   admin = new Redis(`unix:${redis.url}`, { log: quiet });
-  await admin.ready(5_000);
+  await admin.ready(15_000);
 });
 afterEach(async () => {
   await admin.close();
@@ -30,7 +30,7 @@ const reservation = (id: string, deadlineMs: number) => ({
 
 test("gives back exactly what was put in", async () => {
   const store = new RedisReservations(admin, "elsewhere");
-  const made = reservation("r1", Date.now() + 5_000);
+  const made = reservation("r1", Date.now() + 60_000);
 
   expect(await store.put(made)).toEqual({ kind: "stored" });
 
@@ -43,7 +43,7 @@ test("gives back exactly what was put in", async () => {
 
 test("claims the best offer for whoever stores it, and tells of it", async () => {
   const store = new RedisReservations(admin, "elsewhere");
-  const made = reservation("r1", Date.now() + 5_000);
+  const made = reservation("r1", Date.now() + 60_000);
   const lives = { kind: "lives", reservation: made, claim: { claimant: "saga", hostNumber: 1 } };
 
   expect(await store.put(made, "saga")).toEqual({ kind: "stored" });
@@ -71,10 +71,14 @@ test("lists those that live by deadline, with who has claimed them", async () =>
 });
 
 test("says what time it is by Redis's clock", async () => {
+  const before = Date.now();
   const opened = await new RedisReservations(admin, "elsewhere").open("r1");
+  const after = Date.now();
 
   expect(opened).toMatchObject({ kind: "new" });
-  expect(Math.abs((opened.kind === "new" ? opened.nowMs : 0) - Date.now())).toBeLessThan(1_000);
+  const nowMs = opened.kind === "new" ? opened.nowMs : 0;
+  expect(nowMs).toBeGreaterThanOrEqual(before);
+  expect(nowMs).toBeLessThanOrEqual(after);
 });
 
 test("refuses a reservation that comes after its own deadline", async () => {
@@ -86,7 +90,7 @@ test("refuses a reservation that comes after its own deadline", async () => {
 
 test("refuses more than its bound", async () => {
   const store = new RedisReservations(admin, "elsewhere", 2);
-  const deadlineMs = Date.now() + 5_000;
+  const deadlineMs = Date.now() + 60_000;
   await store.put(reservation("r1", deadlineMs));
   await store.put(reservation("r2", deadlineMs));
 
@@ -96,7 +100,7 @@ test("refuses more than its bound", async () => {
 });
 
 test("gives each expired reservation to one of those who sweep", async () => {
-  const deadlineMs = Date.now() + 200;
+  const deadlineMs = Date.now() + 2_000;
   const stores = [new RedisReservations(admin, "elsewhere"), new RedisReservations(admin, "elsewhere")];
   for (let i = 0; i < 50; i++) await stores[0]?.put(reservation(`r${i}`, deadlineMs));
   await eventually(() => Date.now() > deadlineMs + 5).toBe(true);

@@ -60,7 +60,7 @@ describe("a Reserve with a claimant", () => {
 });
 
 describe("time", () => {
-  beforeEach(() => world.restart({ ttlMs: 500 }));
+  beforeEach(() => world.restart({ ttlMs: 2_000 }));
 
   test("a claim after the deadline is refused", async () => {
     const { id, expiresAt } = await world.reserved();

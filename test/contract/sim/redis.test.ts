@@ -23,7 +23,7 @@ let redis: Redis;
 beforeAll(async () => {
   server = await startRedis();
   redis = new Redis(`unix:${server.url}`, { log: quiet });
-  await redis.ready(5_000);
+  await redis.ready(20_000);
 });
 afterAll(async () => {
   await redis.close();
@@ -100,6 +100,8 @@ test("the simulated Redis answers whatever is asked of it as the real one does",
       for (const { name, call: ask, passes } of calls) {
         const nowMs = Date.now();
         const [expected, given] = [await ask(real, nowMs), await ask(simulated, nowMs)];
+        // A store that is asked when it is over already answers something else.
+        if (passes) fc.pre(Date.now() < nowMs + SOON_MS);
         expect(given, name).toEqual(expected);
         if (passes) await pause(nowMs + SOON_MS + 5 - Date.now());
       }

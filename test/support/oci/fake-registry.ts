@@ -37,6 +37,8 @@ export interface Misbehaviour {
   readonly ignoreRange?: boolean;
   /** Waits before answering. */
   readonly delayMs?: number;
+  /** Waits for this before answering. */
+  readonly after?: Promise<void>;
   /** Sends at about this many bytes a second. */
   readonly bytesPerSecond?: number;
 }
@@ -127,6 +129,7 @@ export class FakeRegistry implements AsyncDisposable {
       this.#answering--;
     });
     const wrong = this.script(seen) ?? {};
+    await wrong.after;
     if (wrong.delayMs) await new Promise((resolve) => setTimeout(resolve, wrong.delayMs));
     if (wrong.redirect !== undefined) {
       res.writeHead(307, { location: wrong.redirect.replace("{path}", seen.url) }).end();

@@ -34,7 +34,7 @@ export class RegistryProcess implements AsyncDisposable {
     return `http://${this.host}`;
   }
 
-  /** Starts one and waits, at most 10 s, until it listens. */
+  /** Starts one and waits, at most 30 s, until it listens. */
   static async start(options: RegistryProcessOptions = {}): Promise<RegistryProcess> {
     const dir = await mkdtemp(join(tmpdir(), "windhover-registry-"));
     const config = [
@@ -77,8 +77,8 @@ function listening(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let log = "";
     const timer = setTimeout(
-      () => reject(new Error(`docker-registry did not listen in 10 s:\n${log}`)),
-      10_000,
+      () => reject(new Error(`docker-registry did not listen in 30 s:\n${log}`)),
+      30_000,
     );
     const done = (act: () => void) => {
       clearTimeout(timer);
