@@ -125,7 +125,8 @@ describe("the database", () => {
 
     const { rows } = await db.query({ name: "sum", text: "select number from things where id in (20, 21)" });
     expect(rows).toEqual([{ number: "2" }, { number: "2" }]);
-    expect(attempts).toBe(3);
+    // The one that runs again may meet the other once more.
+    expect(attempts).toBeGreaterThanOrEqual(3);
   });
 
   test("stops a statement that takes too long", async () => {
