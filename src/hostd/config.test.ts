@@ -34,7 +34,7 @@ test("reads a range of ports and shows it as it was written", () => {
   const config = readConfig(env({ HOSTD_PORT_RANGE: "100-200" }));
 
   expect(config.portRange).toMatchObject({ from: 100, to: 200 });
-  expect(config.shown).toContain("HOSTD_PORT_RANGE=100-200");
+  expect(config.show()).toContain("HOSTD_PORT_RANGE=100-200");
 });
 
 test("names everything that is wrong at once", () => {

@@ -1,46 +1,46 @@
 import { hostname } from "node:os";
-import { address, integer, optional, readEnv, showConfig, text } from "../lib/runtime/config.ts";
+import { duration, type Env, readEnv, showConfig, text } from "../lib/runtime/config.ts";
+import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/service/variables.ts";
 
-const spec = {
-  /** Where to serve gRPC. */
-  SCHEDULER_LISTEN: address("127.0.0.1:7071"),
-  /** Region it holds auctions for; hosts of another are refused. */
-  SCHEDULER_REGION: text(),
-  /** Redis of the region: `redis://...`, `unix:/path` or `/path`. Shared by all replicas. */
-  REDIS_URL: text(),
-  /**
-   * How long a reservation lives unless claimed. Between an auction and its claim lie milliseconds; the rest is for an api that
-   * pauses or retries. Longer only keeps capacity from others after a crash.
-   */
-  SCHEDULER_RESERVATION_TTL_MS: integer(500, 300_000, 5_000),
-  /** When an auction ends at the latest. Hosts answer in a few milliseconds; it is what one that does not may cost. */
-  SCHEDULER_BID_WINDOW_MS: integer(5, 10_000, 150),
-  /** How long calls may take to finish at shutdown. */
-  SCHEDULER_GRACE_MS: integer(0, 600_000, 5_000),
-  /** Where to serve metrics; unset: nowhere. */
-  SCHEDULER_METRICS_LISTEN: optional(address()),
-  /** Public key that tokens are verified with, PEM. */
-  TOKEN_PUBLIC_KEY_FILE: text(),
+/** Everything that the scheduler reads from its environment. */
+export const variables = {
+  SCHEDULER_LISTEN: common.listen("127.0.0.1:7071"),
+  SCHEDULER_REGION: text().describe("Region whose auctions it holds. Hosts of another are refused."),
+  REDIS_URL: text()
+    .meta({ kind: "URL or path" })
+    .describe("Redis of the region, shared by all replicas: `redis://...`, `unix:/path` or `/path`."),
+  SCHEDULER_RESERVATION_TTL: duration("500ms", "5m")
+    .prefault("5s")
+    .describe(
+      "How long a reservation lives unless it is claimed. The claim follows within milliseconds; the rest is for an api that pauses or retries. A longer time only keeps capacity from others after a crash.",
+    ),
+  SCHEDULER_BID_WINDOW: duration("5ms", "10s")
+    .prefault("150ms")
+    .describe("When an auction ends at the latest. It is what one host that does not answer may cost."),
+  SCHEDULER_GRACE: common.grace("5s"),
+  SCHEDULER_METRICS_LISTEN: common.metricsListen(),
+  SCHEDULER_LOG_LEVEL: common.logLevel(),
+  ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE },
 };
 
-/**
- * What the scheduler is told by its environment.
- *
- * @throws ConfigError with every problem
- */
-export function readConfig(env: NodeJS.ProcessEnv) {
-  const config = readEnv(env, spec);
-  const redis = config.REDIS_URL;
+/** The configuration of the scheduler. */
+export type SchedulerConfig = ReturnType<typeof readConfig>;
+
+/** Reads the configuration. @throws ConfigError with every problem */
+export function readConfig(env: Env) {
+  const values = readEnv(env, variables);
+  const redis = values.REDIS_URL;
   return {
     name: `${hostname()}:${process.pid}`,
-    listen: config.SCHEDULER_LISTEN,
-    region: config.SCHEDULER_REGION,
+    listen: values.SCHEDULER_LISTEN,
+    region: values.SCHEDULER_REGION,
     redis: redis.startsWith("/") ? `unix:${redis}` : redis,
-    ttlMs: config.SCHEDULER_RESERVATION_TTL_MS,
-    windowMs: config.SCHEDULER_BID_WINDOW_MS,
-    graceMs: config.SCHEDULER_GRACE_MS,
-    metricsListen: config.SCHEDULER_METRICS_LISTEN,
-    publicKeyFile: config.TOKEN_PUBLIC_KEY_FILE,
-    shown: showConfig(spec, config),
+    ttlMs: values.SCHEDULER_RESERVATION_TTL,
+    windowMs: values.SCHEDULER_BID_WINDOW,
+    graceMs: values.SCHEDULER_GRACE,
+    metricsListen: values.SCHEDULER_METRICS_LISTEN,
+    logLevel: values.SCHEDULER_LOG_LEVEL ?? values.LOG_LEVEL,
+    publicKeyFile: values.TOKEN_PUBLIC_KEY_FILE,
+    show: () => showConfig(variables, env),
   };
 }

@@ -1,36 +1,34 @@
-import { address, integer, readEnv, showConfig, text } from "../lib/runtime/config.ts";
+import { address, type Env, integer, readEnv, showConfig, text } from "../lib/runtime/config.ts";
+import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/service/variables.ts";
 
-const spec = {
-  /** Where to listen for OTLP/HTTP and queries. */
-  TRACES_LISTEN: address("127.0.0.1:4318"),
-  /** Directory of the database. */
-  TRACES_DIR: text(),
-  /** Traces that are kept. */
-  TRACES_KEEP: integer(10, 1_000_000, 2_000),
-  /** Disk that they may take, in MiB. */
-  TRACES_BUDGET_MB: integer(16, 65_536, 64),
-  /** Public key that tokens are verified with, PEM. */
-  TOKEN_PUBLIC_KEY_FILE: text(),
+/** Everything that the trace receiver reads from its environment. */
+export const variables = {
+  TRACES_LISTEN: address().prefault("127.0.0.1:4318").describe("Where to serve OTLP/HTTP and queries."),
+  TRACES_DIR: text().describe("Folder of the database."),
+  TRACES_KEEP: integer(10, 1_000_000).prefault(2_000).describe("Traces that are kept."),
+  TRACES_BUDGET_MB: integer(16, 65_536).prefault(64).describe("Disk that they may take, in MiB."),
+  TRACES_LOG_LEVEL: common.logLevel(),
+  ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE },
 };
 
-/** Of the budget, what the write-ahead log and the free pages of a large delete may take. */
+/** What the write-ahead log and the free pages of a large delete may take of the budget. */
 const OVERHEAD_BYTES = 8 * 1024 * 1024;
 
-/**
- * What the receiver is told by its environment.
- *
- * @throws ConfigError with every problem
- */
-export function readConfig(env: NodeJS.ProcessEnv) {
-  const config = readEnv(env, spec);
+/** The configuration of the trace receiver. */
+export type TracesConfig = ReturnType<typeof readConfig>;
+
+/** Reads the configuration. @throws ConfigError with every problem */
+export function readConfig(env: Env) {
+  const values = readEnv(env, variables);
   return {
-    listen: config.TRACES_LISTEN,
-    dir: config.TRACES_DIR,
+    listen: values.TRACES_LISTEN,
+    dir: values.TRACES_DIR,
     bounds: {
-      keep: config.TRACES_KEEP,
-      budgetBytes: config.TRACES_BUDGET_MB * 1024 * 1024 - OVERHEAD_BYTES,
+      keep: values.TRACES_KEEP,
+      budgetBytes: values.TRACES_BUDGET_MB * 1024 * 1024 - OVERHEAD_BYTES,
     },
-    publicKeyFile: config.TOKEN_PUBLIC_KEY_FILE,
-    shown: showConfig(spec, config),
+    logLevel: values.TRACES_LOG_LEVEL ?? values.LOG_LEVEL,
+    publicKeyFile: values.TOKEN_PUBLIC_KEY_FILE,
+    show: () => showConfig(variables, env),
   };
 }

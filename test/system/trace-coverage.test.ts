@@ -17,7 +17,7 @@ describe("the trace of a start", () => {
   let stopTracing: () => Promise<void>;
 
   beforeAll(async () => {
-    world = await openWorld(1, { HOSTD_SIM_LATENCY_MS: String(LAUNCH_MS) });
+    world = await openWorld(1, { HOSTD_SIM_LATENCY: `${LAUNCH_MS}ms` });
     stopTracing = await traceClient(world.fleet);
   });
   afterAll(async () => {

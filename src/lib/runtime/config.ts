@@ -1,19 +1,31 @@
+import * as z from "zod";
 import { parseDuration } from "./duration.ts";
-/** Turns one environment variable's text into a value; throws an `Error` whose message completes "NAME ...". */
-export interface Reader<T> {
-  parse(raw: string): T;
-  /** The value when the variable is unset or empty; without one it is required. */
-  readonly fallback?: { readonly value: T };
-  /** Never shown in full. */
-  readonly secret?: boolean;
+
+/**
+ * The environment variables of a program by name, each a schema for its text. `.prefault()` gives a default as it would
+ * be written, `.describe()` the sentence of the reference. Metadata: `kind` says what it takes, `defaultText` describes a
+ * default that depends on the machine, `secret` keeps the value out of what is shown.
+ */
+export type Variables = Readonly<Record<string, z.ZodType>>;
+/** The values of {@link Variables}. */
+export type Values<V extends Variables> = { readonly [K in keyof V]: z.output<V[K]> };
+/** Where variables are read from. */
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** What the reference says about one variable. */
+export interface VariableInfo {
+  readonly name: string;
+  readonly kind: string;
+  /** As it would be written; undefined without one. */
+  readonly default: string | undefined;
+  /** Describes a default that depends on the machine or on other variables. */
+  readonly defaultText: string | undefined;
+  readonly isRequired: boolean;
+  readonly isSecret: boolean;
+  readonly description: string;
 }
 
-/** The variables a program reads, by name. */
-export type Spec = Readonly<Record<string, Reader<unknown>>>;
-/** What {@link readEnv} makes of a {@link Spec}. */
-export type Config<S extends Spec> = { readonly [K in keyof S]: S[K] extends Reader<infer T> ? T : never };
-
-/** Thrown by {@link readEnv}: everything that is wrong with the environment, at once. */
+/** Everything that is wrong with the environment, at once. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly string[];
@@ -25,132 +37,134 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the variables in `spec` from `env` once, into a frozen object. An empty variable counts as unset.
+ * Reads variables once, into a frozen object. An empty variable counts as unset.
  *
- * @throws ConfigError with every problem, when there is any
+ * @throws ConfigError with every problem
  */
-export function readEnv<S extends Spec>(
-  env: Readonly<Record<string, string | undefined>>,
-  spec: S,
-): Config<S> {
+export function readEnv<V extends Variables>(env: Env, variables: V): Values<V> {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
-  for (const [name, reader] of Object.entries(spec)) {
-    const raw = env[name];
-    if (raw === undefined || raw === "") {
-      if (reader.fallback) values[name] = reader.fallback.value;
-      else problems.push(`${name} must be set`);
-      continue;
-    }
-    try {
-      values[name] = reader.parse(raw);
-    } catch (err) {
-      problems.push(`${name} ${err instanceof Error ? err.message : String(err)}`);
-    }
+  for (const [name, schema] of Object.entries(variables)) {
+    const raw = env[name] || undefined;
+    const result = schema.safeParse(raw);
+    if (result.success) values[name] = result.data;
+    else if (raw === undefined) problems.push(`${name} must be set`);
+    else problems.push(...result.error.issues.map(({ message }) => `${name} ${message}`));
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  // Built from the spec's own keys just above; TypeScript cannot follow the loop.
-  return Object.freeze(values) as Config<S>;
+  // Made of the very keys of `variables`.
+  return Object.freeze(values) as Values<V>;
 }
 
-/** The effective configuration as `NAME=value` lines for `--check-config`, secrets and passwords in URLs masked. */
-export function showConfig<S extends Spec>(spec: S, config: Config<S>): string {
-  return Object.entries(spec)
-    .map(
-      ([name, reader]) => `${name}=${reader.secret ? mask(config[name]) : hidePassword(show(config[name]))}`,
-    )
+/**
+ * What is in effect, as `NAME=value` lines. Secrets and passwords in URLs are masked.
+ *
+ * @param computed values in effect for variables that are unset and whose default depends on the machine
+ */
+export function showConfig(variables: Variables, env: Env, computed: Env = {}): string {
+  return describeVariables(variables)
+    .map(({ name, isSecret, ...info }) => {
+      const value = env[name] || computed[name] || info.default || "";
+      return `${name}=${isSecret ? value && "********" : hidePassword(value)}`;
+    })
     .join("\n");
 }
 
-/** Any text. Without a default the variable is required. */
-export function text(fallback?: string): Reader<string> {
-  return reader((raw) => raw, fallback);
+/** What the reference says about each variable, from its schema. */
+export function describeVariables(variables: Variables): readonly VariableInfo[] {
+  return Object.entries(variables).map(([name, schema]) => {
+    const json = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+    return {
+      name,
+      kind: String(json["kind"] ?? "text"),
+      default: json.default === undefined ? undefined : String(json.default),
+      defaultText: json["defaultText"] === undefined ? undefined : String(json["defaultText"]),
+      isRequired: !schema.safeParse(undefined).success,
+      isSecret: json["secret"] === true,
+      description: json.description ?? "",
+    };
+  });
+}
+
+/** Any text. */
+export function text() {
+  return z.string();
 }
 
 /** A whole number within bounds, both included. */
-export function integer(min: number, max: number, fallback?: number): Reader<number> {
-  return reader((raw) => {
-    const value = /^[+-]?\d+$/.test(raw) ? Number(raw) : Number.NaN;
-    if (!Number.isSafeInteger(value) || value < min || value > max) {
-      throw new Error(`must be a whole number from ${min} to ${max}, not "${raw}"`);
-    }
-    return value;
-  }, fallback);
+export function integer(min: number, max: number) {
+  const error = (issue: { readonly input?: unknown }) =>
+    `must be a whole number from ${min} to ${max}, not "${issue.input}"`;
+  const toNumber = (raw: unknown) => (typeof raw === "string" && /^[+-]?\d+$/.test(raw) ? Number(raw) : raw);
+  return z
+    .preprocess(toNumber, z.int({ error }).min(min, { error }).max(max, { error }))
+    .meta({ kind: `${min} to ${max}` });
 }
 
 /** One of a few words. */
-export function oneOf<const T extends string>(words: readonly T[], fallback?: NoInfer<T>): Reader<T> {
-  return reader((raw) => {
-    const word = words.find((w) => w === raw);
-    if (word === undefined) throw new Error(`must be one of ${words.join(", ")}, not "${raw}"`);
-    return word;
-  }, fallback);
+export function oneOf<const T extends readonly string[]>(words: T) {
+  const list = words.join(", ");
+  const error = (issue: { readonly input?: unknown }) => `must be one of ${list}, not "${issue.input}"`;
+  return z.enum(words, { error }).meta({ kind: `one of ${list}` });
 }
 
 /** `true`/`1`/`yes`/`on` or `false`/`0`/`no`/`off`. */
-export function flag(fallback?: boolean): Reader<boolean> {
-  return reader((raw) => {
-    if (/^(true|1|yes|on)$/i.test(raw)) return true;
-    if (/^(false|0|no|off)$/i.test(raw)) return false;
-    throw new Error(`must be true or false, not "${raw}"`);
-  }, fallback);
+export function flag() {
+  const truthy = ["true", "1", "yes", "on"];
+  const falsy = ["false", "0", "no", "off"];
+  const error = (issue: { readonly input?: unknown }) => `must be true or false, not "${issue.input}"`;
+  return z.stringbool({ truthy, falsy, error }).meta({ kind: "true or false" });
 }
 
-/** A length of time such as `300ms`, `5s`, `2m`, `1h`, `7d`; its value is in milliseconds. The default is written the same way. */
-export function duration(fallback?: string): Reader<number> {
-  const parse = (raw: string): number => {
+/** A length of time such as `300ms`, `5s`, `2m`, `1h` or `7d`, in milliseconds. Bounds are written the same way. */
+export function duration(min = "0s", max = "365d") {
+  const leastMs = parseDuration(min) ?? 0;
+  const mostMs = parseDuration(max) ?? 0;
+  return parsed((raw) => {
     const ms = parseDuration(raw);
     if (ms === undefined) throw new Error(`must be a duration such as 300ms, 5s or 2m, not "${raw}"`);
+    if (ms < leastMs || ms > mostMs) throw new Error(`must be from ${min} to ${max}, not "${raw}"`);
     return ms;
-  };
-  return reader(parse, fallback === undefined ? undefined : parse(fallback));
+  }).meta({ kind: min === "0s" && max === "365d" ? "duration" : `duration, ${min} to ${max}` });
 }
 
 /** Where to listen or connect: `host:port`, `[v6]:port` or `unix:/path`. */
-export function address(fallback?: string): Reader<string> {
-  return reader((raw) => {
-    if (/^unix:\S/.test(raw)) return raw;
-    const port = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/@]+):(\d{1,5})$/.exec(raw)?.[1];
-    if (port === undefined || Number(port) > 65_535) {
-      throw new Error(`must be host:port or unix:/path, not "${raw}"`);
-    }
-    return raw;
-  }, fallback);
+export function address() {
+  return parsed(parseAddress).meta({ kind: "host:port or unix:/path" });
+}
+
+/** Returns an address as it is. @throws Error for {@link parsed} when it is none */
+export function parseAddress(raw: string): string {
+  const port = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/@]+):(\d{1,5})$/.exec(raw)?.[1];
+  if (!/^unix:\S/.test(raw) && (port === undefined || Number(port) > 65_535))
+    throw new Error(`must be host:port or unix:/path, not "${raw}"`);
+  return raw;
 }
 
 /** Items separated by commas, blanks around them dropped. */
-export function list<T = string>(item?: Reader<T>, fallback?: readonly T[]): Reader<readonly T[]> {
-  return reader((raw) => {
-    const parts = raw
+export function list<T extends z.ZodType<unknown, string>>(item: T) {
+  const split = (raw: string) =>
+    raw
       .split(",")
       .map((part) => part.trim())
       .filter((part) => part !== "");
-    // Without an item reader T is string.
-    return parts.map((part) => (item ? item.parse(part) : (part as T)));
-  }, fallback);
+  return z
+    .string()
+    .transform(split)
+    .pipe(z.array(item))
+    .meta({ kind: `list: ${item.meta()?.["kind"] ?? "text"}, ...` });
 }
 
-/** The same variable, never shown in full. */
-export function secret<T>(of: Reader<T>): Reader<T> {
-  return { ...of, secret: true };
-}
-
-/** The same variable, and `undefined` when it is unset. */
-export function optional<T>(of: Reader<T>): Reader<T | undefined> {
-  return { ...of, fallback: { value: undefined } };
-}
-
-function reader<T>(parse: (raw: string) => T, fallback: T | undefined): Reader<T> {
-  return fallback === undefined ? { parse } : { parse, fallback: { value: fallback } };
-}
-
-function show(value: unknown): string {
-  if (Array.isArray(value)) return value.map(show).join(",");
-  return value === undefined ? "" : String(value);
-}
-
-function mask(value: unknown): string {
-  return show(value) === "" ? "" : "********";
+/** A text with a parser of its own: an error's message completes "NAME ...". */
+export function parsed<T>(parse: (raw: string) => T) {
+  return z.string().transform((raw, ctx): T => {
+    try {
+      return parse(raw);
+    } catch (err) {
+      ctx.addIssue({ code: "custom", message: err instanceof Error ? err.message : String(err) });
+      return z.NEVER;
+    }
+  });
 }
 
 function hidePassword(shown: string): string {

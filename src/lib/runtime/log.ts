@@ -2,7 +2,8 @@ import { trace } from "@opentelemetry/api";
 import { Fault } from "./fault.ts";
 
 /** How much a line matters: error = someone must look; warn = handled but odd; info = a state change; debug = the rest. */
-export type Level = "debug" | "info" | "warn" | "error";
+export const LEVELS = ["debug", "info", "warn", "error"] as const;
+export type Level = (typeof LEVELS)[number];
 
 /** What a line is about, by name. Values that JSON cannot hold are made fit; errors become their chain of causes. */
 export type Facts = Readonly<Record<string, unknown>>;

@@ -70,14 +70,14 @@ test("starts and serves without Redis, and ends cleanly when asked", async () =>
 });
 
 test("says everything that is wrong with its configuration", async () => {
-  const { ended, output } = start({ SCHEDULER_BID_WINDOW_MS: "0", SCHEDULER_LISTEN: "here" });
+  const { ended, output } = start({ SCHEDULER_BID_WINDOW: "0", SCHEDULER_LISTEN: "here" });
 
   expect(await ended).toBe(1);
   for (const name of [
     "SCHEDULER_LISTEN",
     "SCHEDULER_REGION",
     "REDIS_URL",
-    "SCHEDULER_BID_WINDOW_MS",
+    "SCHEDULER_BID_WINDOW",
     "TOKEN_PUBLIC_KEY_FILE",
   ]) {
     expect(output()).toContain(name);
@@ -89,7 +89,31 @@ test("shows its configuration without passwords", async () => {
   const { ended, output } = start(env, "--check-config");
 
   expect(await ended).toBe(0);
-  expect(output()).toContain("SCHEDULER_RESERVATION_TTL_MS=5000");
-  expect(output()).toContain("SCHEDULER_BID_WINDOW_MS=150");
+  expect(output()).toContain("SCHEDULER_RESERVATION_TTL=5s");
+  expect(output()).toContain("SCHEDULER_BID_WINDOW=150ms");
   expect(output()).not.toContain("hunter2");
+});
+
+test.each([
+  ["LOG_LEVEL", "error", []],
+  ["LOG_LEVEL", "info", ["ready", "stopping"]],
+  ["SCHEDULER_LOG_LEVEL", "warn", []],
+])("%s=%s leaves out what is below", async (variable, level, lines) => {
+  const { child, ended, output } = start({ ...settings(), LOG_LEVEL: "debug", [variable]: level });
+  const health = connect(HealthClient, settings()["SCHEDULER_LISTEN"] ?? "", { ownConnection: true });
+
+  await eventually(() =>
+    call(health, health.check, { service: "" }, { timeoutMs: 1_000 }).catch(() => undefined),
+  ).toEqual({ status: HealthCheckResponse_ServingStatus.SERVING });
+  health.close();
+  child.kill("SIGTERM");
+  expect(await ended).toBe(0);
+
+  const logged: { level: string; msg: string }[] = output()
+    .trim()
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+  const infos = logged.filter((line) => line.level === "info").map((line) => line.msg);
+  expect(infos).toEqual(lines);
 });

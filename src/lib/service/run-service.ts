@@ -1,0 +1,57 @@
+import { flushTelemetry } from "../otel/tracing.ts";
+import { ConfigError, type Env } from "../runtime/config.ts";
+import { Stack, untilSignal } from "../runtime/lifecycle.ts";
+import { createLogger, type Facts, type Level } from "../runtime/log.ts";
+
+/** What every service's configuration has. */
+export interface ServiceConfig {
+  readonly logLevel: Level;
+  /** What is in effect, for `--check-config`. */
+  show(): string;
+}
+
+/**
+ * Runs a service from its environment until SIGTERM or SIGINT, then closes what it opened. With `--check-config` it only
+ * prints the configuration. The exit code is 1 when the configuration is wrong or anything fails.
+ *
+ * @param name for the log, e.g. `api`
+ * @param start opens everything on the stack; returns what the line "ready" says
+ */
+export async function runService<C extends ServiceConfig>(
+  name: string,
+  readConfig: (env: Env) => C,
+  start: (config: C, stack: Stack) => Promise<Facts>,
+): Promise<void> {
+  const config = configOrExit(name, readConfig);
+  if (!config) return;
+  if (process.argv.includes("--check-config")) {
+    process.stdout.write(`${config.show()}\n`);
+    return;
+  }
+  const log = createLogger(name, { level: config.logLevel });
+  const stopped = untilSignal();
+  const stack = new Stack();
+  stack.add("telemetry", () => flushTelemetry());
+  try {
+    try {
+      log.info("ready", await start(config, stack));
+      log.info("stopping", { signal: await stopped });
+    } finally {
+      await stack.close();
+    }
+  } catch (error) {
+    log.error("the service failed", { error });
+    process.exitCode = 1;
+  }
+}
+
+function configOrExit<C>(name: string, readConfig: (env: Env) => C): C | undefined {
+  try {
+    return readConfig(process.env);
+  } catch (err) {
+    if (!(err instanceof ConfigError)) throw err;
+    process.stderr.write(`${name}: ${err.message}\n`);
+    process.exitCode = 1;
+    return undefined;
+  }
+}

@@ -1,0 +1,49 @@
+import { readFileSync } from "node:fs";
+import type { Server } from "@grpc/grpc-js";
+import { TokenVerifier } from "../auth/auth.ts";
+import { addHealth, Health } from "../grpc/server/health.ts";
+import { addReflection } from "../grpc/server/reflection.ts";
+import { createServer, type Running, serve } from "../grpc/server/serve.ts";
+import { serveMetrics } from "../otel/metrics.ts";
+import type { Stack } from "../runtime/lifecycle.ts";
+
+/** Where and how a service serves. */
+export interface GrpcConfig {
+  readonly listen: string;
+  readonly metricsListen: string | undefined;
+  readonly graceMs: number;
+  readonly publicKeyFile: string;
+}
+
+/** What a service serves. */
+export interface GrpcService {
+  /** Of its variables, e.g. `API`: named when an address is taken. */
+  readonly prefix: string;
+  /** Full names of its gRPC services. */
+  readonly services: readonly string[];
+  addTo(server: Server): void;
+  /** Adds the metrics that are read on demand; called when there is somebody to read them. */
+  exposeMetrics?(): void;
+}
+
+/** Beyond the grace, for closing the server. */
+const CLOSE_MARGIN_MS = 5_000;
+
+/** Serves gRPC with health, reflection and token checks, and metrics where that is configured. The stack closes both. */
+export async function serveGrpc(stack: Stack, config: GrpcConfig, service: GrpcService): Promise<Running> {
+  const { prefix, services } = service;
+  const { listen, metricsListen, graceMs } = config;
+  const health = new Health(services);
+  const server = createServer({ verifier: new TokenVerifier(readFileSync(config.publicKeyFile, "utf8")) });
+  service.addTo(server);
+  addHealth(server, health);
+  addReflection(server, [...services, "grpc.health.v1.Health"]);
+  if (metricsListen !== undefined) {
+    service.exposeMetrics?.();
+    const isHealthy = () => health.isServing();
+    stack.add("metrics", await serveMetrics(metricsListen, isHealthy, `${prefix}_METRICS_LISTEN`));
+  }
+  const running = await serve(server, listen, graceMs, health, `${prefix}_LISTEN`);
+  stack.add("grpc", running, graceMs + CLOSE_MARGIN_MS);
+  return running;
+}
