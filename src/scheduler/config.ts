@@ -12,11 +12,11 @@ export const variables = {
   SCHEDULER_RESERVATION_TTL: duration("500ms", "5m")
     .prefault("5s")
     .describe(
-      "How long a reservation lives unless it is claimed. The claim follows within milliseconds; the rest is for an api that pauses or retries. A longer time only keeps capacity from others after a crash.",
+      "TTL of reservations. A claim follows an auction within milliseconds; the rest is for retries.",
     ),
   SCHEDULER_BID_WINDOW: duration("5ms", "10s")
     .prefault("150ms")
-    .describe("When an auction ends at the latest. It is what one host that does not answer may cost."),
+    .describe("When an auction ends at the latest. Most hosts answer within a few milliseconds."),
   SCHEDULER_GRACE: common.grace("5s"),
   SCHEDULER_METRICS_LISTEN: common.metricsListen(),
   SCHEDULER_LOG_LEVEL: common.logLevel(),

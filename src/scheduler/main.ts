@@ -1,6 +1,6 @@
 /**
- * The scheduler: holds auctions among the hosts of a region and keeps their reservations in Redis. The api calls it, hosts attach to it.
- * It owns nothing: any replica may be killed at any moment, which costs the auctions it was holding; hosts attach again to the next.
+ * The scheduler holds auctions among the hosts of a region and keeps reservations in Redis. Apis call it, hosts attach to it.
+ * It may lose everything: when a replica ends, its auctions fail and its hosts attach to the others.
  */
 import { SchedulerServiceService } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
@@ -15,7 +15,7 @@ import { makeScheduler, REDIS_TIMEOUT_MS } from "./scheduler.ts";
 await runService("scheduler", readConfig, start);
 
 async function start(config: SchedulerConfig, stack: Stack) {
-  // Not waited for: without Redis it serves all the same, and says REDIS_UNAVAILABLE.
+  // Without Redis it serves all the same, and fails with REDIS_UNAVAILABLE.
   const redis = new Redis(config.redis, { commandTimeoutMs: REDIS_TIMEOUT_MS });
   stack.add("redis", () => redis.close());
 

@@ -4,27 +4,24 @@ import { startLoop } from "../lib/runtime/lifecycle.ts";
 import type { Redis } from "../lib/stores/redis.ts";
 import { AUCTION_LIMITS } from "./auctions/auction.ts";
 import { Auctioneer } from "./auctions/auctioneer.ts";
-import { after } from "./auctions/timer.ts";
+import { setTimer } from "./auctions/timer.ts";
 import { Hosts } from "./hosts/hosts.ts";
-import { observer } from "./observe.ts";
+import { observer } from "./observer.ts";
 import { RedisReservations } from "./reservations/redis-reservations.ts";
 import { KEPT_OFFERS, MAX_AUCTIONS, Reservations } from "./reservations/reservations.ts";
 import { schedulerService } from "./service.ts";
 
-/**
- * How long Redis may take. A reservation asks it twice around a bid window: either call fails within a second, whenever
- * Redis goes.
- */
+/** A call of Reserve uses Redis before and after its bid window: this keeps each failure below a second. */
 export const REDIS_TIMEOUT_MS = 700;
-/** How late an expired reservation's holds are let go, at most; hosts do it by themselves a little later. */
-const SWEEP_MS = 1_000;
-/** A round of sweeping that ends so many rounds of reservations has been fair to everybody else. */
-const SWEEP_ROUNDS = 20;
-const SILENCE_CHECK_MS = 5_000;
+/** How late holds of an expired reservation are released. Hosts end them a little later themselves. */
+const EXPIRE_EVERY_MS = 1_000;
+/** Bounds how long one run of the loop keeps Redis busy. */
+const EXPIRE_ROUNDS = 20;
+const DROP_SILENT_EVERY_MS = 5_000;
 
-/** What {@link makeScheduler} needs to know. */
+/** Settings of {@link makeScheduler}. */
 export interface SchedulerSettings {
-  /** Names the replica, for logs. */
+  /** Name of the replica, for logs. */
   readonly name: string;
   readonly region: string;
   readonly ttlMs: number;
@@ -33,11 +30,11 @@ export interface SchedulerSettings {
   readonly auctions?: number;
 }
 
-/** Puts the scheduler's parts together, apart from the server: also for tests, which serve it themselves. */
+/** Wires a scheduler up, without its server. */
 export function makeScheduler(redis: Redis, clock: Clock, settings: SchedulerSettings) {
   const hosts = new Hosts(clock);
   const limits = { ...AUCTION_LIMITS, windowMs: settings.windowMs };
-  const auctioneer = new Auctioneer(hosts, clock, after, Math.random, limits);
+  const auctioneer = new Auctioneer(hosts, clock, setTimer, Math.random, limits);
   const store = new RedisReservations(redis, settings.region);
   const reservations = new Reservations(
     { hosts, auctioneer, store, observer },
@@ -45,27 +42,29 @@ export function makeScheduler(redis: Redis, clock: Clock, settings: SchedulerSet
     () => clock.monotonicMs(),
     { ttlMs: settings.ttlMs, auctions: settings.auctions ?? MAX_AUCTIONS, kept: KEPT_OFFERS },
   );
-  const stopSweep = startLoop(SWEEP_MS, SWEEP_MS / 10, (signal) => sweep(reservations, signal), {
-    name: "sweep reservations",
-  });
-  const stopSilence = startLoop(SILENCE_CHECK_MS, 0, () => hosts.dropSilent(), { name: "drop silent hosts" });
+  const stopLoops = [
+    startLoop(EXPIRE_EVERY_MS, EXPIRE_EVERY_MS / 10, (signal) => expire(reservations, signal), {
+      name: "expire reservations",
+    }),
+    startLoop(DROP_SILENT_EVERY_MS, 0, () => hosts.dropSilent(), { name: "drop silent hosts" }),
+  ];
   return {
     hosts,
     reservations,
     service: schedulerService(reservations, hosts, settings),
     stop: async () => {
-      await Promise.all([stopSweep(), stopSilence()]);
+      await Promise.all(stopLoops.map((stop) => stop()));
     },
   };
 }
 
-async function sweep(reservations: Reservations, signal: AbortSignal): Promise<void> {
+async function expire(reservations: Reservations, signal: AbortSignal): Promise<void> {
   try {
-    for (let round = 0; round < SWEEP_ROUNDS && !signal.aborted; round++) {
-      if ((await reservations.sweep()) === 0) return;
+    for (let round = 0; round < EXPIRE_ROUNDS && !signal.aborted; round++) {
+      if ((await reservations.expire()) === 0) return;
     }
   } catch (err) {
-    // Said once by the connection itself, and nothing can be swept without it.
+    // The connection has logged that already.
     if (!hasReason(err, "REDIS_UNAVAILABLE")) throw err;
   }
 }

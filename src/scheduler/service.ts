@@ -4,18 +4,18 @@ import { bidiWire, unary } from "../lib/grpc/rpc.ts";
 import {
   checkClaim,
   checkRelease,
-  fromHost,
-  fromOffer,
-  fromReservation,
-  fromReserved,
-  toPageSize,
-  toReserveRequest,
+  offerToProto,
+  pageSizeFromProto,
+  reservationToProto,
+  reserveRequestFromProto,
+  reserveResponseToProto,
 } from "./convert.ts";
+import { hostToProto } from "./hosts/convert.ts";
 import type { Hosts } from "./hosts/hosts.ts";
 import { Attachment, type Replica } from "./hosts/service-attach.ts";
 import type { Reservations } from "./reservations/reservations.ts";
 
-/** Puts {@link Reservations} and {@link Hosts} on the wire: checks and converts, and decides nothing else. */
+/** Serves {@link Reservations} and {@link Hosts}. */
 export function schedulerService(
   reservations: Reservations,
   hosts: Hosts,
@@ -24,14 +24,14 @@ export function schedulerService(
   return {
     reserve: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const reserved = await reservations.reserve(toReserveRequest(req));
-      return fromReserved(reserved, req.claimant);
+      const live = await reservations.reserve(reserveRequestFromProto(req));
+      return reserveResponseToProto(live, req.claimant);
     }),
     claim: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
       checkClaim(req);
       const offer = await reservations.claim(req.reservationId, req.claimant, req.hostNumber);
-      return { offer: fromOffer(offer) };
+      return { offer: offerToProto(offer) };
     }),
     release: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
@@ -41,30 +41,23 @@ export function schedulerService(
     }),
     listReservations: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const { listed, total } = await reservations.list(toPageSize(req));
-      return {
-        reservations: listed.map(({ reservation, claim }) => fromReservation(reservation, claim)),
-        total,
-      };
+      const { listed, total } = await reservations.list(pageSizeFromProto(req));
+      return { reservations: listed.map(reservationToProto), total };
     }),
     listHosts: unary((_req, ctx) => {
       requireScope(ctx, "internal");
+      const sorted = hosts.all().toSorted((a, b) => a.info.number - b.info.number);
       return {
-        hosts: hosts
-          .all()
-          .toSorted((a, b) => a.info.number - b.info.number)
-          .map((host) => fromHost(host, untilTime(hosts.refusals.backoffLeftMs(host.info.number)))),
+        hosts: sorted.map((host) => {
+          const backoffMs = hosts.refusals.backoffLeftMs(host.info.number);
+          return hostToProto(host, backoffMs > 0 ? new Date(Date.now() + backoffMs) : undefined);
+        }),
       };
     }),
-    // At shutdown it ends by itself, once no auction needs it.
+    // Ends by itself at shutdown, once no auction needs its host.
     attach: bidiWire((wire, ctx) => {
       requireScope(ctx, "internal");
       return new Attachment(wire, ctx.draining, hosts, replica);
     }),
   };
-}
-
-/** The time of day in so many milliseconds; none for 0. */
-function untilTime(ms: number): Date | undefined {
-  return ms > 0 ? new Date(Date.now() + ms) : undefined;
 }

@@ -9,7 +9,7 @@ import type { Clock } from "../../src/lib/runtime/clock.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import type { Offer } from "../../src/scheduler/auctions/offer.ts";
 import { ANYWHERE } from "../../src/scheduler/auctions/placement.ts";
-import type { Living } from "../../src/scheduler/reservations/reservation-store.ts";
+import type { LiveReservation } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { Network } from "./network.ts";
 import type { Process } from "./world.ts";
 
@@ -102,7 +102,13 @@ export function auctionCalls(net: Network, schedulers: readonly Process[], clock
       const placement = { ...ANYWHERE, ...request.placement };
       const bid = { reservationId, resources, imageDigest, app, placement };
       const message = { bid, excluded: new Set(excludedHosts), claimant };
-      const { reservation, claim } = await ask<Living>(reservationId, "reserve", message, RESERVE_MS, scope);
+      const { reservation, claim } = await ask<LiveReservation>(
+        reservationId,
+        "reserve",
+        message,
+        RESERVE_MS,
+        scope,
+      );
       const isOurs = claim?.claimant === claimant;
       return {
         offers: reservation.offers.map(offerFrom),
@@ -111,8 +117,8 @@ export function auctionCalls(net: Network, schedulers: readonly Process[], clock
     },
     claim: async (id, claimant, host, scope) =>
       offerFrom(await ask<Offer>(id, "claim", { id, claimant, host }, CLAIM_MS, scope)),
-    release: (id, winner, scope, refused = []) =>
-      ask(id, "release", { id, winner, refused }, CLAIM_MS, scope),
+    release: (id, awardedHost, scope, refusedHosts = []) =>
+      ask(id, "release", { id, awardedHost, refusedHosts }, CLAIM_MS, scope),
   };
 }
 

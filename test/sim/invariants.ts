@@ -95,7 +95,7 @@ export function unsettled(fleet: Fleet): readonly string[] {
     }
   }
   for (const host of fleet.hosts) wrong.push(...unsettledHost(fleet, host));
-  const { total } = fleet.redis.reservations.living(1);
+  const { total } = fleet.redis.reservations.live(1);
   if (total > 0) wrong.push(`${total} reservations live`);
   return wrong;
 }

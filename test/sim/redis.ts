@@ -1,11 +1,11 @@
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import type { Offer } from "../../src/scheduler/auctions/offer.ts";
 import type {
-  Claimed,
-  Expired,
-  Living,
-  Opened,
-  Put,
+  ClaimResult,
+  ExpiredReservation,
+  FindResult,
+  LiveReservation,
+  PutResult,
   Reservation,
   ReservationStore,
 } from "../../src/scheduler/reservations/reservation-store.ts";
@@ -51,15 +51,15 @@ export class Reservations {
     this.#deadlines = new Map();
   }
 
-  open(id: string): Opened {
-    const known = this.#living(id);
-    return known ? { kind: "lives", ...living(known) } : { kind: "new", nowMs: this.#now() };
+  find(id: string): FindResult {
+    const known = this.#live(id);
+    return known ? { kind: "live", live: liveOf(known) } : { kind: "none", nowMs: this.#now() };
   }
 
-  put(reservation: Reservation, claimant?: string): Put {
+  put(reservation: Reservation, claimant?: string): PutResult {
     const { id, deadlineMs, offers } = reservation;
-    const known = this.#living(id);
-    if (known) return { kind: "lives", ...living(known) };
+    const known = this.#live(id);
+    if (known) return { kind: "live", live: liveOf(known) };
     if (this.#now() >= deadlineMs) return { kind: "late" };
     if (this.#sorted().length >= this.#limit) return { kind: "full", limit: this.#limit };
     const goneMs = this.#now() + GARBAGE_MS;
@@ -74,8 +74,8 @@ export class Reservations {
     return { kind: "stored" };
   }
 
-  claim(id: string, claimant: string, hostNumber: number): Claimed {
-    const known = this.#living(id);
+  claim(id: string, claimant: string, hostNumber: number): ClaimResult {
+    const known = this.#live(id);
     if (!known) return { kind: "expired" };
     if (known.claimant !== undefined && known.claimant !== claimant) return { kind: "taken" };
     const offer = offerOf(known, hostNumber);
@@ -105,7 +105,7 @@ export class Reservations {
     return due.slice(0, limit).map(([id]) => id);
   }
 
-  expire(ids: readonly string[]): readonly Expired[] {
+  expire(ids: readonly string[]): readonly ExpiredReservation[] {
     const due = new Map(this.#sorted());
     return ids.flatMap((id) => {
       const deadlineMs = due.get(id);
@@ -117,15 +117,15 @@ export class Reservations {
     });
   }
 
-  living(limit: number): { readonly ids: readonly string[]; readonly total: number } {
-    const living = this.#sorted().filter(([, deadlineMs]) => deadlineMs > this.#now());
-    return { ids: living.slice(0, limit).map(([id]) => id), total: living.length };
+  live(limit: number): { readonly ids: readonly string[]; readonly total: number } {
+    const live = this.#sorted().filter(([, deadlineMs]) => deadlineMs > this.#now());
+    return { ids: live.slice(0, limit).map(([id]) => id), total: live.length };
   }
 
-  show(ids: readonly string[]): readonly Living[] {
+  show(ids: readonly string[]): readonly LiveReservation[] {
     return ids.flatMap((id) => {
       const known = this.#hash(id);
-      return known ? [living(known)] : [];
+      return known ? [liveOf(known)] : [];
     });
   }
 
@@ -134,7 +134,7 @@ export class Reservations {
     return known && known.goneMs > this.#now() ? known : undefined;
   }
 
-  #living(id: string): Hash | undefined {
+  #live(id: string): Hash | undefined {
     const known = this.#hash(id);
     return known && this.#now() < known.reservation.deadlineMs ? known : undefined;
   }
@@ -145,7 +145,7 @@ export class Reservations {
   }
 }
 
-function living({ reservation, claimant, claimedHost = Number.NaN }: Hash): Living {
+function liveOf({ reservation, claimant, claimedHost = Number.NaN }: Hash): LiveReservation {
   return { reservation, ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost } }) };
 }
 
@@ -156,16 +156,16 @@ function offerOf({ reservation, hosts }: Hash, hostNumber: number): Offer | unde
 /** A store whose every method runs one script, or two where the real adapter does. */
 export function storeOf(scripts: Reservations, run: <T>(script: () => T) => Promise<T>): ReservationStore {
   return {
-    open: (id) => run(() => scripts.open(id)),
+    find: (id) => run(() => scripts.find(id)),
     put: (reservation, claimant) => run(() => scripts.put(reservation, claimant)),
     claim: (id, claimant, hostNumber) => run(() => scripts.claim(id, claimant, hostNumber)),
     remove: (id) => run(() => scripts.remove(id)),
-    async sweep(limit) {
+    async expire(limit) {
       const ids = await run(() => scripts.due(limit));
       return ids.length === 0 ? [] : run(() => scripts.expire(ids));
     },
     async list(limit) {
-      const { ids, total } = await run(() => scripts.living(limit));
+      const { ids, total } = await run(() => scripts.live(limit));
       return { listed: ids.length === 0 ? [] : await run(() => scripts.show(ids)), total };
     },
   };

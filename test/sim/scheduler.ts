@@ -13,14 +13,14 @@ import type { Life } from "./world.ts";
 /** As configured by default. */
 export const TTL_MS = 5_000;
 const WINDOW_MS = 150;
-const SWEEP_MS = 1_000;
+const EXPIRE_MS = 1_000;
 const SILENCE_MS = 5_000;
 
-const SILENT = {
-  auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
-  letGo: () => {},
-  refused: () => {},
-  swept: () => {},
+const NO_OBSERVER = {
+  auctionStarted: () => ({ bidSent: () => "", answerReceived: () => {}, ended: () => {} }),
+  released: () => {},
+  awardRefused: () => {},
+  expired: () => {},
 };
 
 /** What differs between replicas. */
@@ -33,27 +33,27 @@ interface Version {
 export function startScheduler(life: Life, net: Network, store: ReservationStore, version: Version): Server {
   const { clock } = life.process;
   const hosts = new Hosts(clock);
-  const after = (ms: number, fn: () => void) => {
+  const setTimer = (ms: number, fn: () => void) => {
     const timer = setTimeout(fn, ms);
     return () => clearTimeout(timer);
   };
   const limits = { ...AUCTION_LIMITS, sample: 2, windowMs: WINDOW_MS };
   const random = () => Math.random();
-  const auctioneer = new Auctioneer(hosts, clock, after, random, limits);
+  const auctioneer = new Auctioneer(hosts, clock, setTimer, random, limits);
   const reservations = new Reservations(
-    { hosts, auctioneer, store, observer: SILENT },
+    { hosts, auctioneer, store, observer: NO_OBSERVER },
     random,
     () => clock.monotonicMs(),
     { ttlMs: TTL_MS, auctions: 50, kept: 3 },
   );
-  const sweep = async (): Promise<void> => {
+  const expire = async (): Promise<void> => {
     try {
-      while ((await reservations.sweep()) > 0);
+      while ((await reservations.expire()) > 0);
     } catch (err) {
       if (!hasReason(err, "REDIS_UNAVAILABLE")) throw err;
     }
   };
-  startLoop(SWEEP_MS, SWEEP_MS / 10, sweep, { name: "sweep reservations" });
+  startLoop(EXPIRE_MS, EXPIRE_MS / 10, expire, { name: "expire reservations" });
   startLoop(SILENCE_MS, 0, () => hosts.dropSilent(), { name: "drop silent hosts" });
   net.serve(life, {
     reserve: ({ claimant, ...request }: ReserveRequest) =>
@@ -62,13 +62,13 @@ export function startScheduler(life: Life, net: Network, store: ReservationStore
       reservations.claim(id, claimant, host),
     release: ({
       id,
-      winner,
-      refused,
+      awardedHost,
+      refusedHosts,
     }: {
       id: string;
-      winner: number | undefined;
-      refused: readonly number[];
-    }) => reservations.release(id, winner, refused),
+      awardedHost: number | undefined;
+      refusedHosts: readonly number[];
+    }) => reservations.release(id, awardedHost, refusedHosts),
   });
   // Of this life alone: what a life that is killed leaves on it goes with it.
   const draining = new AbortController().signal;

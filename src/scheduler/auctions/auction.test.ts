@@ -1,23 +1,23 @@
 import { describe, expect, test } from "vitest";
 import { offer, SMALL } from "../../../test/support/scheduler/fixture.ts";
-import { AUCTION_LIMITS, Auction, type AuctionLimits, type Step } from "./auction.ts";
+import { type Action, AUCTION_LIMITS, Auction, type AuctionLimits } from "./auction.ts";
 import type { DeclineReason, Resources } from "./offer.ts";
 
-const LIMITS: AuctionLimits = { sample: 4, bound: 12, enough: 3, windowMs: 150, watchMs: 5 };
+const LIMITS: AuctionLimits = { sample: 4, maxAsked: 12, enoughOffers: 3, windowMs: 150, betterOfferMs: 5 };
 
 function among(count: number, unlikely = 0) {
   const likely = Array.from({ length: count }, (_, i) => i + 1);
   const others = Array.from({ length: unlikely }, (_, i) => count + i + 1);
-  const supply = {
+  const candidates = {
     take: (wanted: number, onlyLikely: boolean) => {
       const taken = likely.splice(0, wanted);
       return onlyLikely ? taken : [...taken, ...others.splice(0, wanted - taken.length)];
     },
   };
-  return new Auction<number>(SMALL, supply, LIMITS, 0);
+  return new Auction<number>(SMALL, candidates, LIMITS, 0);
 }
 
-function asked(step: Step<number> | undefined): readonly number[] {
+function asked(step: Action<number> | undefined): readonly number[] {
   return step?.kind === "wait" ? step.ask : [];
 }
 
@@ -28,7 +28,7 @@ function no(reason: DeclineReason, largest?: Resources) {
 describe("ending early", () => {
   test("three offers, one of them with the image, are enough at once", () => {
     const auction = among(10);
-    expect(asked(auction.woke(0))).toEqual([1, 2, 3, 4]);
+    expect(asked(auction.next(0))).toEqual([1, 2, 3, 4]);
 
     auction.offered(1, offer(1), 1);
     auction.offered(2, offer(2, { imageLocal: true }), 1);
@@ -40,7 +40,7 @@ describe("ending early", () => {
 
   test("three offers without the image wait a moment for one that has it", () => {
     const auction = among(10);
-    auction.woke(0);
+    auction.next(0);
     for (const host of [1, 2]) auction.offered(host, offer(host), 1);
 
     expect(auction.offered(3, offer(3), 2)).toEqual({ kind: "wait", ask: [], untilMs: 7 });
@@ -50,7 +50,7 @@ describe("ending early", () => {
 
   test("an offer with the image and a machine of the app is not as good as can be", () => {
     const auction = among(10);
-    auction.woke(0);
+    auction.next(0);
     auction.offered(1, offer(1, { imageLocal: true, appMachines: 1 }), 1);
     auction.offered(2, offer(2), 1);
 
@@ -60,15 +60,15 @@ describe("ending early", () => {
 
   test("that moment ends", () => {
     const auction = among(10);
-    auction.woke(0);
+    auction.next(0);
     for (const host of [1, 2, 3]) auction.offered(host, offer(host), 2);
 
-    expect(auction.woke(7)).toEqual({ kind: "over" });
+    expect(auction.next(7)).toEqual({ kind: "over" });
   });
 
   test("when all have answered, fewer offers are enough", () => {
     const auction = among(2);
-    auction.woke(0);
+    auction.next(0);
     auction.offered(1, offer(1), 1);
 
     expect(auction.declined(2, no("no_cpu"), 1)).toEqual({ kind: "over" });
@@ -78,26 +78,26 @@ describe("ending early", () => {
   test("without a host it is over before it begins", () => {
     const auction = among(0);
 
-    expect(auction.woke(0)).toEqual({ kind: "over" });
+    expect(auction.next(0)).toEqual({ kind: "over" });
     expect(auction.outcome().asked).toBe(0);
   });
 });
 
 describe("the window", () => {
-  test("ends the auction with what is in, and the others were silent", () => {
+  test("ends the auction with the offers it has, and the others have timed out", () => {
     const auction = among(2);
-    auction.woke(0);
+    auction.next(0);
     auction.offered(1, offer(1), 1);
 
-    expect(auction.woke(149)).toEqual({ kind: "wait", ask: [], untilMs: 150 });
-    expect(auction.woke(150)).toEqual({ kind: "over" });
-    expect(auction.outcome().declines).toEqual(new Map([["silent", 1]]));
+    expect(auction.next(149)).toEqual({ kind: "wait", ask: [], untilMs: 150 });
+    expect(auction.next(150)).toEqual({ kind: "over" });
+    expect(auction.outcome().declines).toEqual(new Map([["timeout", 1]]));
   });
 
   test("an offer after the end is of no use", () => {
     const auction = among(2);
-    auction.woke(0);
-    auction.woke(150);
+    auction.next(0);
+    auction.next(150);
 
     expect(auction.offered(1, offer(1), 151)).toBeUndefined();
     expect(auction.outcome().offers).toHaveLength(0);
@@ -105,7 +105,7 @@ describe("the window", () => {
 
   test("a host answers once, and only when it was asked", () => {
     const auction = among(10);
-    auction.woke(0);
+    auction.next(0);
     auction.offered(1, offer(1), 1);
 
     expect(auction.offered(1, offer(1), 1)).toBeUndefined();
@@ -117,7 +117,7 @@ describe("the window", () => {
 describe("widening", () => {
   test("too few offers from those asked: as many again are asked, and no more than the bound", () => {
     const auction = among(100);
-    const rounds = [asked(auction.woke(0))];
+    const rounds = [asked(auction.next(0))];
 
     for (let round = 0; round < 3; round++) {
       const steps = (rounds.at(-1) ?? []).map((host) => auction.declined(host, no("no_memory"), 1));
@@ -130,20 +130,20 @@ describe("widening", () => {
 
   test("a third of the window without enough offers counts as no answer", () => {
     const auction = among(100);
-    const first = auction.woke(0);
+    const first = auction.next(0);
     expect(first).toMatchObject({ untilMs: 50 });
 
-    const second = auction.woke(50);
+    const second = auction.next(50);
     expect(second).toEqual({ kind: "wait", ask: [5, 6, 7, 8], untilMs: 100 });
 
     for (const host of [1, 5, 6]) auction.offered(host, offer(host, { imageLocal: true }), 60);
     expect(auction.outcome().offers).toHaveLength(3);
-    expect(auction.woke(60)).toEqual({ kind: "over" });
+    expect(auction.next(60)).toEqual({ kind: "over" });
   });
 
   test("with an offer in hand, hosts that seem to have no room are left alone", () => {
     const auction = among(2, 10);
-    expect(asked(auction.woke(0))).toEqual([1, 2, 3, 4]);
+    expect(asked(auction.next(0))).toEqual([1, 2, 3, 4]);
     auction.offered(1, offer(1), 1);
     for (const host of [2, 3]) auction.declined(host, no("no_cpu"), 1);
 
@@ -152,7 +152,7 @@ describe("widening", () => {
 
   test("without one they are asked, because only they know", () => {
     const auction = among(0, 6);
-    expect(asked(auction.woke(0))).toEqual([1, 2, 3, 4]);
+    expect(asked(auction.next(0))).toEqual([1, 2, 3, 4]);
     for (const host of [1, 2, 3]) auction.declined(host, no("no_cpu"), 1);
 
     expect(asked(auction.declined(4, no("no_cpu"), 1))).toEqual([5, 6]);
@@ -164,7 +164,7 @@ describe("when all that offer run the app already", () => {
 
   test("as many again are asked for one that does not, which ends it", () => {
     const auction = among(100);
-    auction.woke(0);
+    auction.next(0);
     for (const host of [1, 2, 3]) auction.offered(host, offer(host, crowded), 1);
 
     const step = auction.offered(4, offer(4, crowded), 2);
@@ -178,27 +178,27 @@ describe("when all that offer run the app already", () => {
 
   test("that is done once, and waits no longer than a moment", () => {
     const auction = among(100);
-    auction.woke(0);
+    auction.next(0);
     for (const host of [1, 2, 3, 4]) auction.offered(host, offer(host, crowded), 2);
 
     for (const host of [5, 6]) auction.offered(host, offer(host, crowded), 3);
-    expect(auction.woke(6.9)).toEqual({ kind: "wait", ask: [], untilMs: 7 });
-    expect(auction.woke(7)).toEqual({ kind: "over" });
+    expect(auction.next(6.9)).toEqual({ kind: "wait", ask: [], untilMs: 7 });
+    expect(auction.next(7)).toEqual({ kind: "over" });
     expect(auction.outcome().asked).toBe(8);
   });
 
   test("when there is nobody else to ask, one that has not answered gets a moment more", () => {
     const auction = among(4);
-    auction.woke(0);
+    auction.next(0);
     for (const host of [1, 2, 3]) auction.offered(host, offer(host, crowded), 2);
 
-    expect(auction.woke(7)).toEqual({ kind: "wait", ask: [], untilMs: 12 });
+    expect(auction.next(7)).toEqual({ kind: "wait", ask: [], untilMs: 12 });
     expect(auction.offered(4, offer(4), 8)).toEqual({ kind: "over" });
   });
 
   test("it is over when there is nobody else", () => {
     const auction = among(4, 10);
-    auction.woke(0);
+    auction.next(0);
     for (const host of [1, 2, 3]) auction.offered(host, offer(host, crowded), 1);
 
     expect(auction.offered(4, offer(4, crowded), 2)).toEqual({ kind: "over" });
@@ -207,11 +207,11 @@ describe("when all that offer run the app already", () => {
 
 describe("by default", () => {
   test("a runner-up is there, and an auction that goes well costs eight messages", () => {
-    const { sample, enough, bound } = AUCTION_LIMITS;
+    const { sample, enoughOffers, maxAsked } = AUCTION_LIMITS;
 
-    expect(enough).toBeGreaterThan(1);
+    expect(enoughOffers).toBeGreaterThan(1);
     expect(messages(sample)).toBe(8);
-    expect(messages(bound) + 1).toBe(384);
+    expect(messages(maxAsked) + 1).toBe(384);
   });
 
   /** Bids, answers, and releases of all but the winner. */
@@ -223,7 +223,7 @@ describe("by default", () => {
 describe("what would have fitted", () => {
   test("is the room of the one host that comes closest, not a mixture of several", () => {
     const auction = among(2);
-    auction.woke(0);
+    auction.next(0);
     const half = { cpus: 4, memoryMb: 128, diskMb: 5_000 };
     const quarter = { cpus: 1, memoryMb: 64, diskMb: 90_000 };
     auction.declined(1, no("no_memory", quarter), 1);
@@ -232,9 +232,9 @@ describe("what would have fitted", () => {
     expect(auction.outcome().nearest).toEqual(half);
   });
 
-  test("is unknown when no host said it", () => {
+  test("is unknown when no host has told", () => {
     const auction = among(1);
-    auction.woke(0);
+    auction.next(0);
     auction.declined(1, no("draining"), 1);
 
     expect(auction.outcome().nearest).toBeUndefined();

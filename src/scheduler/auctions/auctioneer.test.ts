@@ -2,26 +2,26 @@ import { describe, expect, test } from "vitest";
 import { bid, seeded, TestHost, TestTime } from "../../../test/support/scheduler/fixture.ts";
 import { Hosts } from "../hosts/hosts.ts";
 import type { AuctionLimits } from "./auction.ts";
-import { Auctioneer, type AuctionWatch } from "./auctioneer.ts";
+import { Auctioneer, type AuctionObserver } from "./auctioneer.ts";
 
-const LIMITS: AuctionLimits = { sample: 8, bound: 32, enough: 3, windowMs: 150, watchMs: 5 };
+const LIMITS: AuctionLimits = { sample: 8, maxAsked: 32, enoughOffers: 3, windowMs: 150, betterOfferMs: 5 };
 
 function setUp(count: number) {
   const time = new TestTime();
   const hosts = new Hosts(time);
   const fleet = Array.from({ length: count }, (_, i) => new TestHost(hosts, i + 1));
-  const auctioneer = new Auctioneer(hosts, time, time.after, seeded(5), LIMITS);
+  const auctioneer = new Auctioneer(hosts, time, time.setTimer, seeded(5), LIMITS);
   const seen: string[] = [];
-  const watch: AuctionWatch = {
-    asked: (host) => `trace-of-${host.number}`,
-    answered: (host, answer, late) => seen.push(`${host.number} ${answer.kind}${late ? " late" : ""}`),
+  const observer: AuctionObserver = {
+    bidSent: (host) => `trace-of-${host.number}`,
+    answerReceived: (host, answer, late) => seen.push(`${host.number} ${answer.kind}${late ? " late" : ""}`),
     ended: () => {},
   };
-  const run = () => auctioneer.run({ bid: bid(), excluded: new Set(), holdMs: 5_000 }, watch);
+  const run = () => auctioneer.run(bid(), new Set(), 5_000, observer);
   return { time, hosts, fleet, seen, run };
 }
 
-test("each host is told what is needed, how long to hold it, until when to answer, and which span it belongs to", () => {
+test("a bid request has the resources, the time to hold them, the window and the span", () => {
   const { fleet, run } = setUp(1);
 
   void run();
@@ -49,7 +49,7 @@ test("a silent host costs the window and no more", async () => {
 
   const outcome = await running;
   expect(outcome.offers.map((o) => o.hostNumber)).toEqual([1]);
-  expect(outcome.declines).toEqual(new Map([["silent", 1]]));
+  expect(outcome.declines).toEqual(new Map([["timeout", 1]]));
 });
 
 test("a host that goes during the auction costs nothing", async () => {
@@ -59,10 +59,10 @@ test("a host that goes during the auction costs nothing", async () => {
 
   if (fleet[1]) hosts.detach(fleet[1].host);
 
-  expect((await running).declines).toEqual(new Map([["lost", 1]]));
+  expect((await running).declines).toEqual(new Map([["disconnected", 1]]));
 });
 
-test("an offer that comes too late is told to let its hold go", async () => {
+test("the hold of an offer that comes too late is released", async () => {
   const { time, fleet, seen, run } = setUp(2);
   const running = run();
   fleet[0]?.offer();
@@ -87,14 +87,14 @@ test("a refusal that comes too late changes nothing", async () => {
   expect(fleet[0]?.released).toEqual([]);
 });
 
-test("a host that cannot be asked is passed over at once", async () => {
+test("a host that cannot be asked is skipped at once", async () => {
   const { fleet, run } = setUp(2);
   if (fleet[0]) fleet[0].reads = false;
   const running = run();
 
   fleet[1]?.offer();
 
-  expect((await running).declines).toEqual(new Map([["lost", 1]]));
+  expect((await running).declines).toEqual(new Map([["disconnected", 1]]));
 });
 
 describe("in a large fleet", () => {

@@ -1,115 +1,125 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
-import type { Answer, AttachedHost, HostInfo } from "../hosts/attached-host.ts";
-import type { Hosts } from "../hosts/hosts.ts";
-import { Auction, type AuctionLimits, type Outcome, type Step } from "./auction.ts";
-import type { Bid } from "./offer.ts";
+import { type Action, Auction, type AuctionLimits, type Candidates, type Outcome } from "./auction.ts";
+import { type Answer, type Bid, type BidTerms, DISCONNECTED } from "./offer.ts";
 
-/** Calls `fn` in `ms` milliseconds, unless the answer is called before. */
-export type After = (ms: number, fn: () => void) => () => void;
+/** Calls `fn` in `ms` milliseconds, unless the returned function is called before. */
+export type SetTimer = (ms: number, fn: () => void) => () => void;
 
-/** Told of what happens in one auction, for its trace and the metrics. */
-export interface AuctionWatch {
-  /** A host is asked. Returns the traceparent that goes with the bid; empty for none. */
-  asked(host: HostInfo): string;
-  /** A host has answered; `late` after the auction was over. */
-  answered(host: HostInfo, answer: Answer, late: boolean): void;
-  /** It is over; `winner` is the number of the host ranked first. */
-  ended(outcome: Outcome, winner: number | undefined): void;
+/** A host that can be asked for an offer. */
+export interface Bidder {
+  readonly info: { readonly number: number; readonly name: string };
+  /**
+   * Sends a bid request. Calls `onAnswer` at most once, however late. Returns false when the host
+   * cannot be asked.
+   */
+  sendBid(bid: Bid, terms: BidTerms, nowMs: number, onAnswer: (answer: Answer) => void): boolean;
+  /** Sends the release of a hold. */
+  release(reservationId: string): void;
 }
 
-/** What one auction is about. */
-export interface Lot {
-  readonly bid: Bid;
-  /** Hosts not to ask. */
-  readonly excluded: ReadonlySet<number>;
-  /** How long hosts are to hold what they offer. */
-  readonly holdMs: number;
+/** The hosts that auctions ask. */
+export interface Bidders {
+  draw(bid: Bid, excluded: ReadonlySet<number>, random: () => number): Candidates<Bidder>;
+}
+
+/** Observes one auction, for its trace and the metrics. */
+export interface AuctionObserver {
+  /** Returns the traceparent to send with the bid request; empty for none. */
+  bidSent(host: Bidder["info"]): string;
+  /** @param late whether the auction was over */
+  answerReceived(host: Bidder["info"], answer: Answer, late: boolean): void;
+  /** @param best number of the host ranked first */
+  ended(outcome: Outcome, best: number | undefined): void;
 }
 
 /** Runs auctions among the attached hosts. */
 export class Auctioneer {
-  readonly #hosts: Hosts;
+  readonly #bidders: Bidders;
   readonly #clock: Clock;
-  readonly #after: After;
+  readonly #setTimer: SetTimer;
   readonly #random: () => number;
   readonly #limits: AuctionLimits;
 
-  constructor(hosts: Hosts, clock: Clock, after: After, random: () => number, limits: AuctionLimits) {
-    this.#hosts = hosts;
+  constructor(
+    bidders: Bidders,
+    clock: Clock,
+    setTimer: SetTimer,
+    random: () => number,
+    limits: AuctionLimits,
+  ) {
+    this.#bidders = bidders;
     this.#clock = clock;
-    this.#after = after;
+    this.#setTimer = setTimer;
     this.#random = random;
     this.#limits = limits;
   }
 
   /**
-   * Runs one auction to its end, which comes within the bid window. An offer that arrives later is told to let its hold go.
+   * Runs one auction, which ends within the bid window. Holds of offers in the outcome are the
+   * caller's to release; those of later offers are released here.
    *
-   * @returns its outcome; whoever offered holds capacity, and it is the caller's to let the losers go
+   * @param holdMs how long hosts hold what they offer
    */
-  run(lot: Lot, watch: AuctionWatch): Promise<Outcome> {
-    const { bid } = lot;
+  run(bid: Bid, excluded: ReadonlySet<number>, holdMs: number, observer: AuctionObserver): Promise<Outcome> {
     const now = () => this.#clock.monotonicMs();
-    const supply = this.#hosts.draw(bid, lot.excluded, this.#random);
-    const auction = new Auction<AttachedHost>(bid.resources, supply, this.#limits, now());
+    const candidates = this.#bidders.draw(bid, excluded, this.#random);
+    const auction = new Auction<Bidder>(bid.resources, candidates, this.#limits, now());
     return new Promise((resolve) => {
-      const timer = new Alarm(this.#after, now, () => follow(auction.woke(now())));
-      const follow = (step: Step<AttachedHost> | undefined): void => {
-        if (step?.kind === "over") {
+      const timer = new MovableTimer(this.#setTimer, now, () => act(auction.next(now())));
+      const act = (action: Action<Bidder> | undefined): void => {
+        if (action?.kind === "over") {
           timer.stop();
           resolve(auction.outcome());
-        } else if (step) {
-          timer.set(step.untilMs);
-          for (const host of step.ask) ask(host);
+        } else if (action) {
+          timer.set(action.untilMs);
+          for (const host of action.ask) sendBid(host);
         }
       };
-      const ask = (host: AttachedHost): void => {
+      const sendBid = (host: Bidder): void => {
         const terms = {
-          holdMs: lot.holdMs,
+          holdMs,
           windowMs: this.#limits.windowMs,
-          traceparent: watch.asked(host.info),
+          traceparent: observer.bidSent(host.info),
         };
-        const answer = (given: Answer) => hear(host, given);
-        if (!host.ask(bid, terms, now(), answer)) answer(LOST);
+        const onAnswer = (answer: Answer) => receive(host, answer);
+        if (!host.sendBid(bid, terms, now(), onAnswer)) onAnswer(DISCONNECTED);
       };
-      const hear = (host: AttachedHost, answer: Answer): void => {
-        const step =
+      const receive = (host: Bidder, answer: Answer): void => {
+        const action =
           answer.kind === "offer"
             ? auction.offered(host, answer.offer, now())
             : auction.declined(host, answer.decline, now());
-        watch.answered(host.info, answer, step === undefined);
-        if (step) follow(step);
-        else if (answer.kind === "offer") host.letGo(bid.reservationId);
+        observer.answerReceived(host.info, answer, action === undefined);
+        if (action) act(action);
+        else if (answer.kind === "offer") host.release(bid.reservationId);
       };
-      follow(auction.woke(now()));
+      act(auction.next(now()));
     });
   }
 }
 
-const LOST: Answer = { kind: "decline", decline: { reason: "lost", largest: undefined } };
-
-/** A timer that is moved often and seldom rings: it is only set anew when the time really changes. */
-class Alarm {
-  readonly #after: After;
+/** A timer that is moved often and seldom fires. It is set anew only when its time changes. */
+class MovableTimer {
+  readonly #setTimer: SetTimer;
   readonly #now: () => number;
-  readonly #ring: () => void;
+  readonly #onTime: () => void;
   #cancel: (() => void) | undefined;
   #atMs = Number.NaN;
 
-  constructor(after: After, now: () => number, ring: () => void) {
-    this.#after = after;
+  constructor(setTimer: SetTimer, now: () => number, onTime: () => void) {
+    this.#setTimer = setTimer;
     this.#now = now;
-    this.#ring = ring;
+    this.#onTime = onTime;
   }
 
   set(atMs: number): void {
     if (this.#cancel && this.#atMs === atMs) return;
     this.#cancel?.();
     this.#atMs = atMs;
-    // A timer may fire a little early: a whole millisecond, rounded up, is never before the time.
-    this.#cancel = this.#after(Math.max(1, Math.ceil(atMs - this.#now())), () => {
+    // A timer may fire early by a part of a millisecond: hence rounded up.
+    this.#cancel = this.#setTimer(Math.max(1, Math.ceil(atMs - this.#now())), () => {
       this.#cancel = undefined;
-      this.#ring();
+      this.#onTime();
     });
   }
 

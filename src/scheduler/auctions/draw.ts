@@ -1,12 +1,12 @@
-/** How a host is seen before it is asked, from what it said last. */
+/** What a host's last status lets expect of a bid request. */
 export type Prospect = "likely" | "unlikely" | "excluded";
 
 /**
- * Draws hosts at random, each at most once: first those likely to have room, then the others. What a host said last is a
- * hint and decides only the order: the host has the last word on its capacity, so a hint never keeps it from being asked.
+ * Draws hosts at random, each at most once: the likely ones first, then the unlikely. A status is a
+ * hint and decides only the order, since the host has the last word on its capacity.
  *
- * Nothing of the fleet is copied: the shuffle remembers only the places it has touched, so in a fleet with room a draw
- * costs what it draws, however many hosts there are.
+ * The shuffle stores only the places it has changed, so the cost of a draw depends on the hosts drawn
+ * and not on the size of the fleet.
  */
 export class Draw<H> {
   readonly #hosts: readonly H[];
@@ -16,10 +16,10 @@ export class Draw<H> {
   readonly #unlikely: H[] = [];
   #next = 0;
   #preferred: readonly H[] = [];
-  #given = 0;
+  #preferredTaken = 0;
 
   /**
-   * @param hosts must not change while it is drawn from
+   * @param hosts must not change during the draw
    * @param random from 0 up to, not including, 1
    */
   constructor(hosts: readonly H[], prospect: (host: H) => Prospect, random: () => number) {
@@ -28,15 +28,15 @@ export class Draw<H> {
     this.#random = random;
   }
 
-  /** Draws up to `count` likely ones of `hosts`, which are given before all others. To be called first; `hosts` may change afterwards. */
+  /** Puts up to `count` likely ones of `hosts` before all others. Must be called before `take`. */
   prefer(hosts: readonly H[], count: number): void {
     if (hosts.length > 0) this.#preferred = new Draw(hosts, this.#prospect, this.#random).take(count, true);
   }
 
-  /** Up to `count` more hosts. Empty: all have been drawn, or all the likely ones with `onlyLikely`. */
+  /** Returns up to `count` more hosts; none when all (with `onlyLikely`, all likely ones) are drawn. */
   take(count: number, onlyLikely = false): H[] {
-    const taken = this.#preferred.slice(this.#given, this.#given + count);
-    this.#given += taken.length;
+    const taken = this.#preferred.slice(this.#preferredTaken, this.#preferredTaken + count);
+    this.#preferredTaken += taken.length;
     while (taken.length < count) {
       const host = this.#nextLikely() ?? (onlyLikely ? undefined : this.#unlikely.shift());
       if (host === undefined) break;
@@ -56,7 +56,7 @@ export class Draw<H> {
     return undefined;
   }
 
-  /** One step of Fisher and Yates, on a map of the places that differ from the original order. */
+  /** Does one step of a Fisher-Yates shuffle. */
   #shuffled(): H | undefined {
     const here = this.#next++;
     const there = here + Math.floor(this.#random() * (this.#hosts.length - here));

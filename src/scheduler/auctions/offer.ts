@@ -7,24 +7,34 @@ export interface Resources {
   readonly diskMb: number;
 }
 
-/** What a host is asked for. */
+/** The machine that hosts are asked to make room for. */
 export interface Bid {
   readonly reservationId: string;
   readonly resources: Resources;
-  /** Digest of the image; hosts that have it are preferred. */
+  /** Hosts that have this image are preferred. */
   readonly imageDigest: string;
-  /** App the machine belongs to: its machines are spread. */
+  /** Machines of one app are spread. */
   readonly app: string;
   readonly placement: Placement;
 }
 
-/** What a host offers: it holds the capacity already. */
+/** What is sent to a host with a bid. */
+export interface BidTerms {
+  /** How long the host holds what it offers. */
+  readonly holdMs: number;
+  /** How long an answer is of use. */
+  readonly windowMs: number;
+  /** W3C traceparent of the bid; empty for none. */
+  readonly traceparent: string;
+}
+
+/** The offer of a host, which holds the capacity already. */
 export interface Offer {
   readonly hostNumber: number;
   readonly hostName: string;
   /** gRPC address of its hostd. */
   readonly hostAddress: string;
-  /** Epoch of the hold; goes back to the host with the award. */
+  /** Epoch of the hold, sent back to the host with the award. */
   readonly epoch: bigint;
   /** Free after the hold. */
   readonly freeAfter: Resources;
@@ -37,13 +47,13 @@ export interface Offer {
   readonly machines: number;
   /** Machines of the same app on the host. */
   readonly appMachines: number;
-  /** Starts, pulls and the like that are under way there. */
+  /** Starts, pulls and preparations under way. */
   readonly inFlight: number;
   readonly region: string;
   readonly zone: string;
 }
 
-/** The reasons hosts give for a no. One that is not among them counts as `other`, so that metrics stay bounded. */
+/** Reasons that hosts give. Others count as `other`, so that metrics stay bounded. */
 const DECLINES = [
   "no_cpu",
   "no_memory",
@@ -55,19 +65,30 @@ const DECLINES = [
   "other",
 ] as const;
 
-/** Why a host made no offer; `silent` and `lost` are the scheduler's own words: no answer in time, stream ended before it. */
-export type DeclineReason = (typeof DECLINES)[number] | "silent" | "lost";
+/** Why a host made no offer. The scheduler adds `timeout` and `disconnected`. */
+export type DeclineReason = (typeof DECLINES)[number] | "timeout" | "disconnected";
 
-/** A host's no. */
+/** A host's answer without an offer. */
 export interface Decline {
   readonly reason: DeclineReason;
-  /** The largest that would fit on the host now, when it said so. */
+  /** The largest request that would fit on the host now, if it has told. */
   readonly largest: Resources | undefined;
 }
 
-/** The reason a host wrote, made one of the known ones. */
-export function declineReason(written: string): DeclineReason {
-  return DECLINES.find((reason) => reason === written) ?? "other";
+/** A host's answer to a bid request. */
+export type Answer =
+  | { readonly kind: "offer"; readonly offer: Offer }
+  | { readonly kind: "decline"; readonly decline: Decline };
+
+/** The answer of a host that cannot answer any more. */
+export const DISCONNECTED: Answer = {
+  kind: "decline",
+  decline: { reason: "disconnected", largest: undefined },
+};
+
+/** Returns the known reason that a host has sent, or `other`. */
+export function declineReason(sent: string): DeclineReason {
+  return DECLINES.find((reason) => reason === sent) ?? "other";
 }
 
 /** Whether `needed` fits into `free`. */
@@ -76,8 +97,8 @@ export function fits(needed: Resources, free: Resources): boolean {
 }
 
 /**
- * Which of two hosts that have no room comes closer to what is needed: the one with more of its scarcest resource, or if they
- * are equal in that, with more of all. Does not depend on the order in which they are asked.
+ * Returns which of two hosts without room comes closer to `needed`: the one with more of its scarcest
+ * resource, otherwise the one with more of all. The order of the two does not matter.
  */
 export function closer(needed: Resources, a: Resources, b: Resources): Resources {
   const [inA, inB] = [shares(needed, a), shares(needed, b)];
@@ -85,7 +106,7 @@ export function closer(needed: Resources, a: Resources, b: Resources): Resources
   return difference >= 0 ? a : b;
 }
 
-/** How much of each resource there is: from 0 to 1, enough. */
+/** Returns the available share of each resource, from 0 to 1. */
 function shares(needed: Resources, free: Resources): readonly number[] {
   const share = (key: keyof Resources) =>
     needed[key] <= free[key] ? 1 : Math.max(0, free[key]) / needed[key];

@@ -1,14 +1,14 @@
-/** Whether machines go where there is most room, or fill one host after the other. */
+/** `spread` prefers hosts with the most room, `pack` those with the least. */
 export type Strategy = "spread" | "pack";
 
-/** Constraints and wishes as to the host of a machine. */
+/** Constraints on the host of a machine, and preferences. */
 export interface Placement {
   /** Labels that the host must have, with these values. */
   readonly hostLabels: Readonly<Record<string, string>>;
-  /** Only the host of this number, e.g. the one that has the data. */
+  /** Allows only the host of this number. */
   readonly hostNumber: number | undefined;
   readonly strategy: Strategy;
-  /** Never two machines of the app on one host. The host decides: only it knows at once what it has. */
+  /** Never two machines of the app on one host. Decided by the host, which alone knows in time. */
   readonly distinctHosts: boolean;
 }
 
@@ -20,7 +20,7 @@ export const ANYWHERE: Placement = {
   distinctHosts: false,
 };
 
-/** Whether a host is one that was asked for. */
+/** Whether a host has the number and the labels of a placement. */
 export function matches(
   host: { readonly number: number; readonly labels: Readonly<Record<string, string>> },
   { hostLabels, hostNumber }: Placement,
@@ -30,8 +30,8 @@ export function matches(
   return true;
 }
 
-/** The constraints in words; empty when there are none that exclude a host beforehand. */
-export function constraintsIn({ hostLabels, hostNumber }: Placement): string {
+/** Describes number and labels for an error message; empty when there are none. */
+export function describeConstraints({ hostLabels, hostNumber }: Placement): string {
   const labels = Object.entries(hostLabels).map(([key, value]) => `${key}=${value}`);
   return [
     ...(hostNumber === undefined ? [] : [`number ${hostNumber}`]),

@@ -1,45 +1,48 @@
 import type { Offer } from "./offer.ts";
 import type { Strategy } from "./placement.ts";
 
-/** How {@link rank} decides. */
+/** Options of {@link rank}. */
 export interface RankOptions {
-  /** Of machines in general; those of one app are always spread. Default `spread`. */
+  /** Machines of one app are always spread. Default `spread`. */
   readonly strategy?: Strategy;
-  /** How much a host has refused lately, see `Refusals.score`. Default 0 for all. */
+  /** Recent refusals of a host, see `Refusals.score`. Default 0. */
   readonly refusals?: (hostNumber: number) => number;
   /** Breaks ties: from 0 up to, not including, 1. */
   readonly random: () => number;
 }
 
 /**
- * What it costs to take an offer, in units of roughly a second of somebody's waiting.
+ * The cost of an offer, in units of roughly a second of waiting.
  *
- * Another machine of the app on the host weighs more than a pull: a create is slow anyway, a host that takes all of an app
- * down with it is worse. Room and load weigh less than a pull: they differ a little between any two hosts.
+ * Another machine of the app on the host costs more than a pull, because the loss of a host that has
+ * all machines of an app is worse than a slow create. Room and load cost less than a pull, because
+ * they differ a little between any two hosts.
  */
 const COST = {
   /** Per machine of the same app on the host. */
   appMachine: 5,
-  /** Per refusal just now: as bad as a pull, since an award that is refused again costs a round trip and maybe an auction. */
+  /** Per recent refusal: another one costs a round trip and maybe an auction. */
   refusal: 4,
-  /** The image has to be pulled and flattened first. */
+  /** Pull and flattening of the image. */
   imageMissing: 4,
   /** At full load. */
   load: 2,
-  /** Per start or pull under way: each waits for the others. */
+  /** Per start or pull under way. */
   inFlight: 0.25,
-  /** No warm VM of the shape: the first start boots. */
+  /** No warm VM of the shape. */
   notWarm: 1,
-  /** The least room of all offers, when spreading; the most, when packing. */
+  /** The least room of all offers when spreading, the most when packing. */
   fill: 1,
 } as const;
 
-/** Steps that load and room are rounded to: a difference below is noise and left to chance. */
+/** Load and room are rounded to an eighth. A smaller difference is noise, and left to chance. */
 const STEPS = 8;
+/** More work under way than this counts as this. */
+const MAX_IN_FLIGHT = 32;
 
 /**
- * Orders offers, best first. Ties are broken at random, so that simultaneous auctions do not all pick the same host.
- * Pure: the same offers and the same random numbers give the same order.
+ * Orders offers, best first. Breaks ties at random, so that simultaneous auctions do not all choose
+ * the same host.
  */
 export function rank(offers: readonly Offer[], options: RankOptions): Offer[] {
   const roomiest = Math.max(1, ...offers.map((offer) => offer.freeAfter.memoryMb));
@@ -49,12 +52,12 @@ export function rank(offers: readonly Offer[], options: RankOptions): Offer[] {
     .map(({ offer }) => offer);
 }
 
-/** Whether no host that would have to pull the image can be ranked before this one, whatever it is like. Refusals aside. */
+/** Whether this offer ranks before any that needs a pull, refusals aside. */
 export function beatsAnyPull(offer: Offer): boolean {
   return offer.imageLocal && ownCost(offer) + COST.fill < COST.imageMissing;
 }
 
-/** The cost of an offer; see {@link COST}. Never higher for an offer that is better in one respect and equal in all others. */
+/** Computes the cost of an offer; see {@link COST}. */
 function costOf(offer: Offer, roomiestMb: number, options: RankOptions): number {
   const room = offer.freeAfter.memoryMb / roomiestMb;
   return (
@@ -64,26 +67,22 @@ function costOf(offer: Offer, roomiestMb: number, options: RankOptions): number 
   );
 }
 
-/** What an offer costs by itself, whatever the others are and whatever its host did before. */
+/** Computes the part of the cost that depends neither on other offers nor on refusals. */
 function ownCost(offer: Offer): number {
   return (
     COST.appMachine * Math.max(0, offer.appMachines) +
     (offer.imageLocal ? 0 : COST.imageMissing) +
     COST.load * inSteps(offer.load) +
-    COST.inFlight * atMost(MAX_IN_FLIGHT, offer.inFlight) +
+    COST.inFlight * clamp(offer.inFlight, MAX_IN_FLIGHT) +
     (offer.warmVms > 0 ? 0 : COST.notWarm)
   );
 }
 
-/** More work than this under way says no more than that there is much. */
-const MAX_IN_FLIGHT = 32;
-
-function atMost(limit: number, value: number): number {
-  return value >= 0 ? Math.min(value, limit) : value < 0 ? 0 : limit;
+function inSteps(value: number): number {
+  return Math.round(clamp(value, 1) * STEPS) / STEPS;
 }
 
-function inSteps(value: number): number {
-  // Whatever is not a number counts as the worst, so it can never be preferred for that.
-  const clamped = value >= 0 ? Math.min(value, 1) : value < 0 ? 0 : 1;
-  return Math.round(clamped * STEPS) / STEPS;
+/** Limits a value to 0 to `max`. NaN counts as `max`, so that it is never preferred. */
+function clamp(value: number, max: number): number {
+  return value >= 0 ? Math.min(value, max) : value < 0 ? 0 : max;
 }

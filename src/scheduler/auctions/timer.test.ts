@@ -3,10 +3,10 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../../../test/support/temporary.ts";
-import { after } from "./timer.ts";
+import { setTimer } from "./timer.ts";
 
-test("what arrived during a stall is read before the timer rings that came due in it", async () => {
-  const folder = temporaryFolder("after");
+test("what arrived during a stall is read before a timer that came due in it fires", async () => {
+  const folder = temporaryFolder("timer");
   const server = createServer();
   const path = join(folder.path, "socket");
   server.listen(path);
@@ -16,8 +16,8 @@ test("what arrived during a stall is read before the timer rings that came due i
   try {
     const seen: string[] = [];
     client.on("data", () => seen.push("data"));
-    const rang = new Promise<void>((resolve) => {
-      after(5, () => {
+    const firing = new Promise<void>((resolve) => {
+      setTimer(5, () => {
         seen.push("timer");
         resolve();
       });
@@ -26,7 +26,7 @@ test("what arrived during a stall is read before the timer rings that came due i
     // In one turn of the event loop: it is sent at once, and nobody reads until the timer is overdue.
     accepted?.write("an answer");
     stall(20);
-    await rang;
+    await firing;
 
     expect(seen).toEqual(["data", "timer"]);
   } finally {
@@ -37,17 +37,17 @@ test("what arrived during a stall is read before the timer rings that came due i
   }
 });
 
-test("rings never once it is cancelled, not even when it is due", async () => {
-  let rings = 0;
-  const cancel = after(1, () => rings++);
+test("never fires once it is cancelled, not even when it is due", async () => {
+  let fired = 0;
+  const cancel = setTimer(1, () => fired++);
   const due = new Promise<void>((resolve) => setTimeout(resolve, 1));
   stall(5);
   await due;
   cancel();
 
-  await new Promise<void>((resolve) => after(2, resolve));
+  await new Promise<void>((resolve) => setTimer(2, resolve));
 
-  expect(rings).toBe(0);
+  expect(fired).toBe(0);
 });
 
 function stall(ms: number): void {

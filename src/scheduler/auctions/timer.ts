@@ -1,12 +1,12 @@
-import type { After } from "./auctioneer.ts";
+import type { SetTimer } from "./auctioneer.ts";
 
 /**
- * A timer of this process, for auctions.
+ * Sets a timer of this process.
  *
- * Timers come before the sockets in a turn of the event loop. After a stall of this process, answers that have long arrived would be read too late for
- * their auction; so they are read first.
+ * The event loop runs timers before it reads sockets. After a stall, answers that have arrived in time
+ * would be read too late for their auction. The extra immediate lets them be read first.
  */
-export const after: After = (ms, fn) => {
+export const setTimer: SetTimer = (ms, fn) => {
   let immediate: NodeJS.Immediate | undefined;
   const timer = setTimeout(() => {
     immediate = setImmediate(fn);

@@ -1,10 +1,17 @@
-import { type Bid, type Decline, fits, type Offer, type Resources } from "../auctions/offer.ts";
+import {
+  type Answer,
+  type Bid,
+  type BidTerms,
+  DISCONNECTED,
+  fits,
+  type Resources,
+} from "../auctions/offer.ts";
 
-/** Who a host is, as it said when it attached. */
+/** What does not change about a host while it is attached. */
 export interface HostInfo {
   readonly number: number;
   readonly name: string;
-  /** Kept on its disk: tells one host from another that claims its number. */
+  /** Kept on its disk. Distinguishes hosts that use the same number. */
   readonly identity: string;
   readonly region: string;
   readonly zone: string;
@@ -15,150 +22,128 @@ export interface HostInfo {
   readonly acceleration: string;
   readonly isolation: string;
   readonly vmmReason: string;
-  /** What constraints may ask for. */
   readonly labels: Readonly<Record<string, string>>;
 }
 
 /** Whether a host takes machines: see windhover.scheduler.v1.Scheduling. */
 export type Scheduling = "open" | "cordoned" | "draining";
 
-/** How a host is, as it said last. */
+/** The last status of a host. */
 export interface HostStatus {
   readonly held: Resources;
   readonly allocated: Resources;
   readonly running: Resources;
-  /** Machines by the name of their state. */
+  /** Machines by state. */
   readonly machines: Readonly<Record<string, number>>;
   readonly load: number;
-  /** Warm VMs that wait, of all shapes. */
+  /** Warm VMs of all shapes. */
   readonly warmVms: number;
   readonly scheduling: Scheduling;
-  /** Free on the file system of its state, and what of that it keeps for the machines it has, in MB; absent when it did not say. */
+  /** Free MB on the file system of its state, if known. */
   readonly diskFreeMb?: number | undefined;
+  /** MB of that file system kept for existing machines. */
   readonly diskReserveMb?: number | undefined;
 }
 
-/** What goes down a host's stream with a bid. */
-export interface BidTerms {
-  /** How long the host is to hold what it offers. */
-  readonly holdMs: number;
-  /** How long an answer is of use. */
-  readonly windowMs: number;
-  /** W3C traceparent of the bid; empty for none. */
-  readonly traceparent: string;
+/** Sends messages to a host. Never waits; returns false when the host does not read, or is gone. */
+export interface HostSender {
+  sendBid(bid: Bid, terms: BidTerms): boolean;
+  sendRelease(reservationId: string): boolean;
 }
 
-/** The way down to a host. Never waits. */
-export interface Link {
-  /** Queues a bid request. False: the host does not read, or is gone. */
-  ask(bid: Bid, terms: BidTerms): boolean;
-  /** Queues the release of a hold. False: as above. */
-  letGo(reservationId: string): boolean;
-}
+/** Bids that may be unanswered: more than auctions run at once, so only a silent host gets there. */
+const MAX_UNANSWERED = 4_096;
+/** An unanswered bid is forgotten after this time. */
+const UNANSWERED_LIMIT_MS = 30_000;
+/** A host with an older unanswered bid is asked after the others. */
+const SLOW_ANSWER_MS = 1_000;
 
-/** A host's answer to a bid. */
-export type Answer =
-  | { readonly kind: "offer"; readonly offer: Offer }
-  | { readonly kind: "decline"; readonly decline: Decline };
-
-/** Bids a host may leave unanswered. More than auctions run at once, so that only a host that answers nothing gets there. */
-const MAX_AWAITED = 4_096;
-/** An answer this late will not come. */
-const AWAITED_MS = 30_000;
-/** A host that leaves an answer out for so long is asked after the others. */
-const SLUGGISH_MS = 1_000;
-
-/** A host as one stream knows it: attached again, it is another one. */
+/** A host for the time of one stream. */
 export class AttachedHost {
   readonly info: HostInfo;
-  /** When it attached, in milliseconds since the epoch. */
+  /** In milliseconds since the epoch. */
   readonly attachedAt: number;
-  /** What it said last, if it has said how it is. */
   status: HostStatus | undefined;
-  /** When it last said anything: since the epoch, for showing, and monotonic, for deciding. */
+  /** Time of the last message since the epoch, to be shown, and monotonic, for decisions. */
   lastSeenAt: number;
   lastSeenMs: number;
-  readonly #link: Link;
-  readonly #overrun: (host: AttachedHost) => void;
-  readonly #awaited = new Map<string, { askedMs: number; answer: (answer: Answer) => void }>();
+  readonly #sender: HostSender;
+  readonly #onOverflow: (host: AttachedHost) => void;
+  readonly #unanswered = new Map<string, { sentMs: number; onAnswer: (answer: Answer) => void }>();
 
-  /** @param overrun called when the host does not read what it is sent */
+  /** @param onOverflow called when the host does not read its messages */
   constructor(
     info: HostInfo,
-    link: Link,
+    sender: HostSender,
     now: { at: number; ms: number },
-    overrun: (host: AttachedHost) => void,
+    onOverflow: (host: AttachedHost) => void,
   ) {
     this.info = info;
-    this.#link = link;
+    this.#sender = sender;
     this.attachedAt = now.at;
     this.lastSeenAt = now.at;
     this.lastSeenMs = now.ms;
-    this.#overrun = overrun;
+    this.#onOverflow = onOverflow;
   }
 
-  /**
-   * Asks for an offer. `answer` is called at most once, however late, and with a decline when the host goes.
-   * False: the host could not be asked.
-   */
-  ask(bid: Bid, terms: BidTerms, nowMs: number, answer: (answer: Answer) => void): boolean {
-    this.#forgetOverdue(nowMs);
-    if (this.#awaited.size >= MAX_AWAITED || this.#awaited.has(bid.reservationId)) return false;
-    this.#awaited.set(bid.reservationId, { askedMs: nowMs, answer });
-    if (this.#link.ask(bid, terms)) return true;
-    this.#awaited.delete(bid.reservationId);
-    this.#overrun(this);
+  /** Sends a bid request; see `Bidder.sendBid`. A host that detaches answers with a decline. */
+  sendBid(bid: Bid, terms: BidTerms, nowMs: number, onAnswer: (answer: Answer) => void): boolean {
+    this.#forgetOld(nowMs);
+    if (this.#unanswered.size >= MAX_UNANSWERED || this.#unanswered.has(bid.reservationId)) return false;
+    this.#unanswered.set(bid.reservationId, { sentMs: nowMs, onAnswer });
+    if (this.#sender.sendBid(bid, terms)) return true;
+    this.#unanswered.delete(bid.reservationId);
+    this.#onOverflow(this);
     return false;
   }
 
-  /** Passes the host's answer on to the auction that asked. A repeat, or an answer nobody asked for, is dropped. */
-  answered(reservationId: string, answer: Answer): void {
-    const awaited = this.#awaited.get(reservationId);
-    if (!awaited) return;
-    this.#awaited.delete(reservationId);
-    awaited.answer(answer);
+  /** Passes an answer to the auction that asked. Drops repeats, and answers without a bid. */
+  receiveAnswer(reservationId: string, answer: Answer): void {
+    const bid = this.#unanswered.get(reservationId);
+    if (!bid) return;
+    this.#unanswered.delete(reservationId);
+    bid.onAnswer(answer);
   }
 
-  /** Tells the host to let a hold go. When the message is lost, the hold ends by time. */
-  letGo(reservationId: string): void {
-    if (!this.#link.letGo(reservationId)) this.#overrun(this);
+  /** Sends the release of a hold. When the message gets lost, the hold ends by time. */
+  release(reservationId: string): void {
+    if (!this.#sender.sendRelease(reservationId)) this.#onOverflow(this);
   }
 
-  /** The stream has ended: whoever waits for an answer learns that none comes. */
-  lost(): void {
-    const awaited = [...this.#awaited.values()];
-    this.#awaited.clear();
-    for (const { answer } of awaited)
-      answer({ kind: "decline", decline: { reason: "lost", largest: undefined } });
+  /** Answers all bids with a decline, because the stream has ended. */
+  disconnected(): void {
+    const unanswered = [...this.#unanswered.values()];
+    this.#unanswered.clear();
+    for (const { onAnswer } of unanswered) onAnswer(DISCONNECTED);
   }
 
-  /** Whether it left a bid unanswered for so long that others should be asked first. */
-  isSluggish(nowMs: number): boolean {
-    const oldest = this.#awaited.values().next().value;
-    return oldest !== undefined && nowMs - oldest.askedMs > SLUGGISH_MS;
+  /** Whether it answers so slowly that others are asked first. */
+  isSlow(nowMs: number): boolean {
+    const oldest = this.#unanswered.values().next().value;
+    return oldest !== undefined && nowMs - oldest.sentMs > SLOW_ANSWER_MS;
   }
 
-  /** Whether it takes new machines, by what it said last. */
+  /** Whether it takes new machines, by its last status. */
   get isOpen(): boolean {
     return this.status === undefined || this.status.scheduling === "open";
   }
 
-  /** Whether it seemed to have room when it spoke last. A hint: only the host knows. */
+  /** Whether it had room at its last status. */
   seemsToFit(needed: Resources): boolean {
     const { status } = this;
     if (status === undefined) return true;
     return !isShortOfDisk(status) && fits(needed, freeOf(this.info.capacity, status));
   }
 
-  #forgetOverdue(nowMs: number): void {
-    for (const [id, { askedMs }] of this.#awaited) {
-      if (nowMs - askedMs <= AWAITED_MS) return;
-      this.#awaited.delete(id);
+  #forgetOld(nowMs: number): void {
+    for (const [id, { sentMs }] of this.#unanswered) {
+      if (nowMs - sentMs <= UNANSWERED_LIMIT_MS) return;
+      this.#unanswered.delete(id);
     }
   }
 }
 
-/** It declines then, whatever is asked. */
+/** Whether the host declines every bid for lack of disk. */
 function isShortOfDisk({ diskFreeMb, diskReserveMb }: HostStatus): boolean {
   return diskFreeMb !== undefined && diskReserveMb !== undefined && diskFreeMb < diskReserveMb;
 }

@@ -35,7 +35,7 @@ function fleet() {
   return { time, hosts, drawn };
 }
 
-test("the same host attached anew replaces its old stream", () => {
+test("the same host attached again replaces its old stream", () => {
   const { hosts } = fleet();
   const old = new TestHost(hosts, 1);
 
@@ -72,23 +72,23 @@ test("more hosts than the bound are refused", () => {
   expect(() => new TestHost(hosts, 10_000)).toThrow(expect.objectContaining({ reason: "TOO_MANY_HOSTS" }));
 });
 
-test("a host not heard of for 15 s is not asked, and is again once it speaks", () => {
+test("a host silent for 15 s is not asked, and is again after its next message", () => {
   const { time, hosts, drawn } = fleet();
   const host = new TestHost(hosts, 1);
   time.pass(15_001);
   expect(drawn()).toEqual([]);
 
-  hosts.heard(host.host);
+  hosts.seen(host.host);
 
   expect(drawn()).toEqual([1]);
 });
 
-test("a host not heard of for 30 s is detached", () => {
+test("a host silent for 30 s is detached", () => {
   const { time, hosts } = fleet();
   const silent = new TestHost(hosts, 1);
   const alive = new TestHost(hosts, 2);
   time.pass(30_001);
-  hosts.heard(alive.host);
+  hosts.seen(alive.host);
 
   hosts.dropSilent();
 
@@ -107,9 +107,9 @@ test("a host that seems full comes last, whether machines or auctions fill it", 
   const { hosts, drawn } = fleet();
   for (const number of [1, 2, 3, 4]) new TestHost(hosts, number);
   const status = STATUS;
-  hosts.heard(new TestHost(hosts, 1).host, { ...status, held: LARGE });
-  hosts.heard(new TestHost(hosts, 2).host, { ...status, allocated: LARGE });
-  hosts.heard(new TestHost(hosts, 3).host, { ...status, running: LARGE });
+  hosts.seen(new TestHost(hosts, 1).host, { ...status, held: LARGE });
+  hosts.seen(new TestHost(hosts, 2).host, { ...status, allocated: LARGE });
+  hosts.seen(new TestHost(hosts, 3).host, { ...status, running: LARGE });
 
   expect(drawn()[0]).toBe(4);
   expect(drawn().sort()).toEqual([1, 2, 3, 4]);
@@ -117,22 +117,22 @@ test("a host that seems full comes last, whether machines or auctions fill it", 
 
 test("a host that leaves a bid unanswered for a second comes last until it answers", () => {
   const { time, hosts, drawn } = fleet();
-  const sluggish = new TestHost(hosts, 1);
+  const slow = new TestHost(hosts, 1);
   for (const number of [2, 3]) new TestHost(hosts, number);
-  sluggish.host.ask(bid(), TERMS, time.monotonicMs(), () => {});
+  slow.host.sendBid(bid(), TERMS, time.monotonicMs(), () => {});
   time.pass(1_001);
   expect(drawn().at(-1)).toBe(1);
 
-  sluggish.decline("no_cpu");
+  slow.decline("no_cpu");
 
-  expect(sluggish.host.isSluggish(time.monotonicMs())).toBe(false);
+  expect(slow.host.isSlow(time.monotonicMs())).toBe(false);
 });
 
-test("an answer is passed on once, and only to who asked", () => {
+test("an answer is passed on once, and only to the auction that asked", () => {
   const { hosts } = fleet();
   const host = new TestHost(hosts, 1);
   const answers: string[] = [];
-  host.host.ask(bid("r1"), TERMS, 0, (answer) => answers.push(answer.kind));
+  host.host.sendBid(bid("r1"), TERMS, 0, (answer) => answers.push(answer.kind));
 
   host.offer({}, "r2");
   host.offer({}, "r1");
@@ -141,37 +141,37 @@ test("an answer is passed on once, and only to who asked", () => {
   expect(answers).toEqual(["offer"]);
 });
 
-test("whoever waits for a host that goes learns it at once", () => {
+test("a host that detaches declines its bids at once", () => {
   const { hosts } = fleet();
   const host = new TestHost(hosts, 1);
   const answers: unknown[] = [];
-  host.host.ask(bid(), TERMS, 0, (answer) => answers.push(answer));
+  host.host.sendBid(bid(), TERMS, 0, (answer) => answers.push(answer));
 
   hosts.detach(host.host);
 
-  expect(answers).toEqual([{ kind: "decline", decline: { reason: "lost", largest: undefined } }]);
+  expect(answers).toEqual([{ kind: "decline", decline: { reason: "disconnected", largest: undefined } }]);
 });
 
-test("a host that does not read what it is sent is detached", () => {
+test("a host that does not read its messages is detached", () => {
   const { hosts } = fleet();
   const host = new TestHost(hosts, 1);
   host.reads = false;
 
-  expect(host.host.ask(bid(), TERMS, 0, () => {})).toBe(false);
+  expect(host.host.sendBid(bid(), TERMS, 0, () => {})).toBe(false);
   expect(host.ended).toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "HOST_TOO_SLOW" });
   expect(hosts.size).toBe(0);
 });
 
-test("a host that answers nothing is asked no more than a bounded number of times, and forgiven after a while", () => {
+test("a host that answers nothing is asked no more than a bounded number of times, and again after a while", () => {
   const { time, hosts } = fleet();
   const host = new TestHost(hosts, 1, hostInfo(1));
-  const ask = (i: number) => host.host.ask(bid(`r${i}`), TERMS, time.monotonicMs(), () => {});
-  for (let i = 0; i < 4_096; i++) ask(i);
-  expect(ask(4_096)).toBe(false);
+  const send = (i: number) => host.host.sendBid(bid(`r${i}`), TERMS, time.monotonicMs(), () => {});
+  for (let i = 0; i < 4_096; i++) send(i);
+  expect(send(4_096)).toBe(false);
 
   time.pass(30_001);
 
-  expect(ask(4_097)).toBe(true);
+  expect(send(4_097)).toBe(true);
 });
 
 test("only hosts with the labels that are asked for are asked, all of them with these values", () => {
@@ -197,25 +197,25 @@ test("the host that has the data is the only one to be asked, unless it is exclu
 test("cordoned and draining hosts are not asked, and are again once they are open", () => {
   const { hosts, drawn } = fleet();
   const [first, second] = [new TestHost(hosts, 1), new TestHost(hosts, 2)];
-  hosts.heard(first.host, { ...STATUS, scheduling: "cordoned" });
-  hosts.heard(second.host, { ...STATUS, scheduling: "draining" });
+  hosts.seen(first.host, { ...STATUS, scheduling: "cordoned" });
+  hosts.seen(second.host, { ...STATUS, scheduling: "draining" });
   expect(drawn()).toEqual([]);
-  expect(hosts.survey(bid())).toMatchObject({ attached: 2, matching: 2, closed: 2 });
+  expect(hosts.summary(bid())).toMatchObject({ attached: 2, matching: 2, closed: 2 });
 
-  hosts.heard(first.host, STATUS);
+  hosts.seen(first.host, STATUS);
 
   expect(drawn()).toEqual([1]);
 });
 
-test("a host that refuses award after award is left out for a while", () => {
+test("a host that refuses awards repeatedly is left out for a while", () => {
   const { time, hosts, drawn } = fleet();
   for (const number of [1, 2]) new TestHost(hosts, number);
-  for (let i = 0; i < 3; i++) hosts.refusals.note(1);
+  for (let i = 0; i < 3; i++) hosts.refusals.add(1);
   expect(drawn()).toEqual([2]);
-  expect(hosts.survey(bid())).toMatchObject({ matching: 2, inBackoff: 1 });
+  expect(hosts.summary(bid())).toMatchObject({ matching: 2, inBackoff: 1 });
 
   time.pass(30_000);
-  for (const host of hosts.all()) hosts.heard(host);
+  for (const host of hosts.all()) hosts.seen(host);
 
   expect(drawn().sort()).toEqual([1, 2]);
 });
@@ -231,7 +231,7 @@ describe("the image", () => {
   test("is asked for where it is, at two hosts of several, and the others come from the whole fleet", () => {
     const { hosts } = fleet();
     for (let number = 1; number <= 500; number++) new TestHost(hosts, number);
-    for (const number of [7, 8, 9, 10]) hear(hosts, number, [0xffeeddcc, 1]);
+    for (const number of [7, 8, 9, 10]) setImages(hosts, number, [0xffeeddcc, 1]);
 
     const [one, two, other] = first(hosts, image("ffeeddcc"));
 
@@ -246,10 +246,10 @@ describe("the image", () => {
     const { hosts, time } = fleet();
     for (let number = 1; number <= 50; number++) {
       const { host } = new TestHost(hosts, number, { labels: { odd: String(number % 2 === 1) } });
-      if (number < 40) hosts.heardImages(host, [1]);
-      if (number < 10) hosts.heard(host, { ...STATUS, scheduling: "cordoned" });
-      else if (number < 20) hosts.heard(host, { ...STATUS, allocated: LARGE });
-      else if (number < 30) for (let i = 0; i < 3; i++) hosts.refusals.note(number);
+      if (number < 40) hosts.setImages(host, [1]);
+      if (number < 10) hosts.seen(host, { ...STATUS, scheduling: "cordoned" });
+      else if (number < 20) hosts.seen(host, { ...STATUS, allocated: LARGE });
+      else if (number < 30) for (let i = 0; i < 3; i++) hosts.refusals.add(number);
     }
     time.pass(1);
 
@@ -263,18 +263,18 @@ describe("the image", () => {
     const { hosts } = fleet();
     for (let number = 1; number <= 200; number++) new TestHost(hosts, number);
     const old = hosts.get(50);
-    for (const number of [50, 60, 70]) hear(hosts, number, [5, 6]);
+    for (const number of [50, 60, 70]) setImages(hosts, number, [5, 6]);
     new TestHost(hosts, 50);
-    hear(hosts, 60, [6]);
-    if (old) hosts.heardImages(old, [5]);
+    setImages(hosts, 60, [6]);
+    if (old) hosts.setImages(old, [5]);
 
     expect(first(hosts, image("00000005"), 2)[0]).toBe(70);
     expect(first(hosts, image("00000005"), 2)[1]).not.toBe(50);
   });
 
-  function hear(hosts: Hosts, number: number, hints: readonly number[]): void {
+  function setImages(hosts: Hosts, number: number, hints: readonly number[]): void {
     const host = hosts.get(number);
-    if (host) hosts.heardImages(host, hints);
+    if (host) hosts.setImages(host, hints);
   }
 });
 
@@ -282,7 +282,7 @@ test("a host whose disk is all but full is asked last", () => {
   const { hosts, drawn } = fleet();
   for (const number of [1, 2, 3]) {
     const { host } = new TestHost(hosts, number);
-    hosts.heard(host, { ...STATUS, diskFreeMb: number === 2 ? 900 : 1_024, diskReserveMb: 1_024 });
+    hosts.seen(host, { ...STATUS, diskFreeMb: number === 2 ? 900 : 1_024, diskReserveMb: 1_024 });
   }
 
   expect(drawn().at(-1)).toBe(2);

@@ -3,45 +3,38 @@ import { Fault } from "../../lib/runtime/fault.ts";
 import { Draw } from "../auctions/draw.ts";
 import type { Bid } from "../auctions/offer.ts";
 import { matches } from "../auctions/placement.ts";
-import { AttachedHost, type HostInfo, type HostStatus, type Link } from "./attached-host.ts";
+import { AttachedHost, type HostInfo, type HostSender, type HostStatus } from "./attached-host.ts";
 import { ImageHosts } from "./image-hosts.ts";
 import { Refusals } from "./refusals.ts";
 
-/** A host that has said nothing for so long is not asked: its word is too old. Three times the pause it may take. */
+/** A host silent for longer is not asked. Three times the longest pause between two statuses. */
 const STALE_MS = 15_000;
-/** A host that has said nothing for so long is detached; its stream is dead or it is. */
+/** A host silent for longer is detached. */
 const SILENT_MS = 30_000;
-/** Hosts attached at once: some 20 kB each. */
+/** Attached hosts at once, of some 20 kB each. */
 const MAX_HOSTS = 10_000;
-
-/**
- * Hosts that seem to have the image are drawn before all others, so many of them: when a tenth of them declines, one in a hundred auctions gets
- * neither. The others asked come from the whole fleet, so that those who have an image do not get everything that is made of it.
- */
+/** Hosts with the image that are asked before all others. ADR 10 has the reason. */
 const IMAGE_HOSTS = 2;
 
-/** The way down to a host, owned by its stream. */
-export interface HostStream extends Link {
+/** The stream of an attached host. */
+export interface HostStream extends HostSender {
   /** Ends the stream with a fault. Called at most once. */
   end(fault: Fault): void;
 }
 
-/** How the attached hosts stand to what a bid asks for. */
-export interface Survey {
+/** Counts of the attached hosts by how they stand to a bid. */
+export interface HostSummary {
   readonly attached: number;
-  /** Those with the number and labels that were asked for; the following are of these. */
+  /** Hosts with the number and labels of the bid. The other counts are of these. */
   readonly matching: number;
   /** Cordoned or draining. */
   readonly closed: number;
-  /** Left out for a while, because they refused awards. */
   readonly inBackoff: number;
-  /** Nothing has been heard of them lately. */
   readonly silent: number;
 }
 
-/** The hosts attached to this replica. One writer each: the stream it came by. */
+/** The hosts attached to this replica. */
 export class Hosts {
-  /** Who refused awards lately. */
   readonly refusals: Refusals;
   readonly #clock: Clock;
   readonly #byNumber = new Map<number, { host: AttachedHost; stream: HostStream }>();
@@ -58,7 +51,8 @@ export class Hosts {
   }
 
   /**
-   * Takes a host in. The same host attached before is replaced: its old stream is dead, or will be.
+   * Adds a host. Replaces the same host when it is attached already, since its old stream is dead or
+   * will be.
    *
    * @throws Fault ALREADY_EXISTS / `HOST_NUMBER_TAKEN`, RESOURCE_EXHAUSTED / `TOO_MANY_HOSTS`
    */
@@ -74,13 +68,13 @@ export class Hosts {
     return host;
   }
 
-  /** Lets a host go whose stream has ended. One that has been replaced is gone already. */
+  /** Removes a host whose stream has ended, unless it has been replaced. */
   detach(host: AttachedHost): void {
     if (this.#byNumber.get(host.info.number)?.host !== host) return;
     this.#byNumber.delete(host.info.number);
     this.#images.drop(host);
     this.#all = undefined;
-    host.lost();
+    host.disconnected();
   }
 
   /** Detaches a host and ends its stream with `fault`. */
@@ -91,39 +85,39 @@ export class Hosts {
     entry.stream.end(fault);
   }
 
-  /** Notes that a host has said something. */
-  heard(host: AttachedHost, status?: HostStatus): void {
+  /** Records that a host has sent a message, and the status in it if it is one. */
+  seen(host: AttachedHost, status?: HostStatus): void {
     host.lastSeenAt = this.#clock.now();
     host.lastSeenMs = this.#clock.monotonicMs();
     if (status) host.status = status;
   }
 
-  /** Notes which images a host says it has, as the first four bytes of their digests. */
-  heardImages(host: AttachedHost, hints: readonly number[]): void {
-    // What a stream says last may arrive when its host has attached anew.
+  /** Replaces the image hints of a host. */
+  setImages(host: AttachedHost, hints: readonly number[]): void {
+    // The last message of a stream may arrive when its host has attached again.
     if (this.get(host.info.number) === host) this.#images.set(host, hints);
   }
 
-  /** Detaches the hosts that have fallen silent. To be called every few seconds. */
+  /** Detaches silent hosts. Must be called every few seconds. */
   dropSilent(): void {
     const since = this.#clock.monotonicMs() - SILENT_MS;
     for (const host of this.all()) if (host.lastSeenMs < since) this.drop(host, silent(host));
   }
 
-  /** A host by its number. */
   get(number: number): AttachedHost | undefined {
     return this.#byNumber.get(number)?.host;
   }
 
-  /** All hosts, in no particular order. The array does not change. */
+  /** Returns all hosts, in no particular order, in an array that does not change. */
   all(): readonly AttachedHost[] {
     this.#all ??= [...this.#byNumber.values()].map(({ host }) => host);
     return this.#all;
   }
 
   /**
-   * A random order of the hosts worth asking, first a few that have the image. A rare label makes it look at every host: a quarter of a
-   * millisecond for 5,000, which is less than an index would cost to keep.
+   * Draws the hosts to ask for a bid, first a few that have the image.
+   *
+   * A rare label makes the draw look at every host: 0.25 ms for 5,000, less than an index would cost.
    */
   draw(bid: Bid, excluded: ReadonlySet<number>, random: () => number): Draw<AttachedHost> {
     const nowMs = this.#clock.monotonicMs();
@@ -132,8 +126,8 @@ export class Hosts {
       this.#candidates(bid),
       (host) => {
         if (!matches(host.info, placement) || excluded.has(host.info.number)) return "excluded";
-        if (!this.#isAskable(host, nowMs)) return "excluded";
-        return host.seemsToFit(resources) && !host.isSluggish(nowMs) ? "likely" : "unlikely";
+        if (!this.#canBeAsked(host, nowMs)) return "excluded";
+        return host.seemsToFit(resources) && !host.isSlow(nowMs) ? "likely" : "unlikely";
       },
       random,
     );
@@ -141,8 +135,8 @@ export class Hosts {
     return draw;
   }
 
-  /** Counts the hosts that were asked for, and why some of them are not asked. Looks at all: for explaining a failure. */
-  survey({ placement }: Bid): Survey {
+  /** Counts the hosts to explain why an auction has failed. */
+  summary({ placement }: Bid): HostSummary {
     const nowMs = this.#clock.monotonicMs();
     const matching = this.all().filter((host) => matches(host.info, placement));
     return {
@@ -160,7 +154,7 @@ export class Hosts {
     return host === undefined ? [] : [host];
   }
 
-  #isAskable(host: AttachedHost, nowMs: number): boolean {
+  #canBeAsked(host: AttachedHost, nowMs: number): boolean {
     return nowMs - host.lastSeenMs <= STALE_MS && host.isOpen && !this.refusals.isInBackoff(host.info.number);
   }
 }
@@ -175,39 +169,21 @@ function numberTaken(info: HostInfo, holder: AttachedHost): Fault {
 }
 
 function tooMany(): Fault {
+  const message = `${MAX_HOSTS} hosts are attached already`;
   const facts = { limit: String(MAX_HOSTS) };
-  return new Fault(
-    "RESOURCE_EXHAUSTED",
-    "TOO_MANY_HOSTS",
-    `${MAX_HOSTS} hosts are attached, which is the most`,
-    facts,
-    {
-      retryAfterMs: 5_000,
-    },
-  );
+  return new Fault("RESOURCE_EXHAUSTED", "TOO_MANY_HOSTS", message, facts, { retryAfterMs: 5_000 });
 }
 
-function replaced(info: HostInfo): Fault {
-  const facts = { number: String(info.number), name: info.name };
-  return new Fault("ABORTED", "HOST_REPLACED", `${info.name} has attached anew`, facts);
+function replaced({ number, name }: HostInfo): Fault {
+  const facts = { number: String(number), name };
+  return new Fault("ABORTED", "HOST_REPLACED", `${name} has attached again`, facts);
 }
 
-function silent(host: AttachedHost): Fault {
-  const facts = { name: host.info.name, silent_ms: String(SILENT_MS) };
-  return new Fault(
-    "DEADLINE_EXCEEDED",
-    "HOST_SILENT",
-    `nothing was heard of ${host.info.name} for ${SILENT_MS} ms`,
-    facts,
-  );
+function silent({ info: { name } }: AttachedHost): Fault {
+  const message = `${name} has sent no message for ${SILENT_MS} ms`;
+  return new Fault("DEADLINE_EXCEEDED", "HOST_SILENT", message, { name, silent_ms: String(SILENT_MS) });
 }
 
-function tooSlow(host: AttachedHost): Fault {
-  const facts = { name: host.info.name };
-  return new Fault(
-    "RESOURCE_EXHAUSTED",
-    "HOST_TOO_SLOW",
-    `${host.info.name} does not read what it is sent`,
-    facts,
-  );
+function tooSlow({ info: { name } }: AttachedHost): Fault {
+  return new Fault("RESOURCE_EXHAUSTED", "HOST_TOO_SLOW", `${name} does not read its messages`, { name });
 }

@@ -15,7 +15,7 @@ function someHosts(count: number): AttachedHost[] {
   return Array.from({ length: count }, (_, i) => new TestHost(hosts, i).host);
 }
 
-test("knows of each image exactly the hosts that said last that they have it", () => {
+test("has for each image exactly the hosts whose last hints name it", () => {
   const fleet = someHosts(5);
   // On both sides of what is a negative number to a signed integer, and some twice.
   const hint = fc.constantFrom(0, 1, 2, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff);
@@ -49,7 +49,7 @@ test("a digest that is no sha256 is nowhere", () => {
     expect(images.of(odd)).toEqual([]);
 });
 
-test("a host that says too much is listened to for 4,096 images", () => {
+test("keeps 4,096 images of a host", () => {
   const images = new ImageHosts();
   for (const host of someHosts(1))
     images.set(

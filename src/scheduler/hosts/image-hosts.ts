@@ -1,31 +1,31 @@
 import type { AttachedHost } from "./attached-host.ts";
 
-/** Images taken in of one host. What it says beyond these is not listened to. */
+/** Images kept of one host; the others are ignored. */
 const MAX_IMAGES = 4_096;
 /**
- * Images of all hosts taken together: 200 each at the bound of 10,000 hosts. Measured for 5,000 hosts with 200 each, it takes 16 MB when a
- * thousand images are shared by all and 35 MB when no two hosts have one in common. A set for every image would be 25 and 185 MB.
+ * Images of all hosts: 200 for each of 10,000 hosts. The index of 5,000 hosts with 200 images each
+ * takes 16 MB when all share a thousand images, and 35 MB when no two have an image in common.
  */
 const MAX_PAIRS = 2_000_000;
 
 /**
- * Which attached hosts said they have which images. By the first four bytes of the digest: two images that share them are taken for one, which
- * costs a host asked in vain and no more.
+ * Index from image hints to the hosts that sent them. A hint is the first four bytes of a digest, so
+ * two images may share one. That costs a bid request and no more.
  */
 export class ImageHosts {
-  /** A host alone where there is but one, since most images of a fleet may be such. */
+  /** Most images of a fleet may be on one host only: an array for each would cost more. */
   readonly #byHint = new Map<number, AttachedHost | AttachedHost[]>();
-  /** Sorted, each hint once. */
+  /** Sorted, without repeats. */
   readonly #hints = new Map<AttachedHost, Int32Array>();
   readonly #maxPairs: number;
   #pairs = 0;
 
-  /** @param maxPairs hosts times images remembered; more are left out, so that these hosts are found by chance only */
+  /** @param maxPairs pairs of host and image; more are ignored */
   constructor(maxPairs = MAX_PAIRS) {
     this.#maxPairs = maxPairs;
   }
 
-  /** Takes in what a host has now, in place of what it had. Costs what has changed, besides sorting. */
+  /** Replaces the hints of a host. Touches only what has changed. */
   set(host: AttachedHost, hints: readonly number[]): void {
     const before = this.#hints.get(host) ?? NONE;
     const room = this.#maxPairs - this.#pairs + before.length;
@@ -34,12 +34,11 @@ export class ImageHosts {
     this.#replace(host, before, distinct);
   }
 
-  /** Forgets a host. */
   drop(host: AttachedHost): void {
     this.#replace(host, this.#hints.get(host) ?? NONE, NONE);
   }
 
-  /** The hosts that seem to have an image, in no particular order. Changes as soon as any host says something new. */
+  /** Returns the hosts that seem to have an image, in an array that may change with the next `set`. */
   of(imageDigest: string): readonly AttachedHost[] {
     const hint = hintOf(imageDigest);
     const hosts = hint === undefined ? undefined : this.#byHint.get(hint);
@@ -47,18 +46,18 @@ export class ImageHosts {
     return Array.isArray(hosts) ? hosts : [hosts];
   }
 
-  #replace(host: AttachedHost, before: Int32Array, now: Int32Array): void {
+  #replace(host: AttachedHost, before: Int32Array, after: Int32Array): void {
     let [i, j] = [0, 0];
-    while (i < before.length || j < now.length) {
+    while (i < before.length || j < after.length) {
       const old = before[i] ?? Number.POSITIVE_INFINITY;
-      const anew = now[j] ?? Number.POSITIVE_INFINITY;
-      if (old < anew) this.#remove(old, host);
-      if (anew < old) this.#add(anew, host);
-      if (old <= anew) i++;
-      if (anew <= old) j++;
+      const fresh = after[j] ?? Number.POSITIVE_INFINITY;
+      if (old < fresh) this.#remove(old, host);
+      if (fresh < old) this.#add(fresh, host);
+      if (old <= fresh) i++;
+      if (fresh <= old) j++;
     }
-    this.#pairs += now.length - before.length;
-    if (now.length > 0) this.#hints.set(host, now);
+    this.#pairs += after.length - before.length;
+    if (after.length > 0) this.#hints.set(host, after);
     else this.#hints.delete(host);
   }
 
@@ -75,19 +74,17 @@ export class ImageHosts {
       this.#byHint.delete(hint);
       return;
     }
-    // The last one takes its place.
     const last = hosts.pop();
     if (last !== undefined && last !== host) hosts[hosts.indexOf(host)] = last;
   }
 }
 
 const NONE = new Int32Array();
+const SHA256 = "sha256:";
 
-/** The first four bytes of a sha256; none for another kind of digest. Signed, as what is kept: small integers to the engine. */
+/** Returns the first four bytes of a sha256 as a signed integer, which engines store in place. */
 function hintOf(digest: string): number | undefined {
   if (!digest.startsWith(SHA256)) return undefined;
   const first = Number.parseInt(digest.slice(SHA256.length, SHA256.length + 8), 16);
   return Number.isNaN(first) ? undefined : first | 0;
 }
-
-const SHA256 = "sha256:";

@@ -9,7 +9,7 @@ function setUp() {
 
 test("a refusal counts, and half as much after half a minute", () => {
   const { time, refusals } = setUp();
-  expect(refusals.note(1)).toBe(false);
+  expect(refusals.add(1)).toBe(false);
   expect(refusals.score(1)).toBe(1);
   expect(refusals.score(2)).toBe(0);
 
@@ -20,13 +20,13 @@ test("a refusal counts, and half as much after half a minute", () => {
 
 test("the third within a minute leaves the host out for half a minute, and one more does not prolong that", () => {
   const { time, refusals } = setUp();
-  refusals.note(1);
-  refusals.note(1);
+  refusals.add(1);
+  refusals.add(1);
   expect(refusals.isInBackoff(1)).toBe(false);
 
-  expect(refusals.note(1)).toBe(true);
+  expect(refusals.add(1)).toBe(true);
   time.pass(10_000);
-  expect(refusals.note(1)).toBe(false);
+  expect(refusals.add(1)).toBe(false);
 
   expect(refusals.backoffLeftMs(1)).toBe(20_000);
   expect(refusals.inBackoff()).toBe(1);
@@ -37,7 +37,7 @@ test("the third within a minute leaves the host out for half a minute, and one m
 test("refusals far apart never leave a host out", () => {
   const { time, refusals } = setUp();
   for (let i = 0; i < 10; i++) {
-    refusals.note(1);
+    refusals.add(1);
     time.pass(31_000);
   }
   expect(refusals.isInBackoff(1)).toBe(false);

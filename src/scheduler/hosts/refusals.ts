@@ -1,57 +1,56 @@
-/** A refusal weighs half as much after so long: what made a host refuse, a full disk or a race, is likely over then. */
+/** A refusal counts half as much after this time: its cause, such as a full disk, has likely gone. */
 const HALF_LIFE_MS = 30_000;
-/** So many refusals within the span below, and the host is left out: its offers are worth nothing for a reason that does not pass at once. */
-const REPEATED = 3;
+/** So many refusals within {@link SPAN_MS} begin a backoff. */
+const REFUSALS_TO_BACKOFF = 3;
 const SPAN_MS = 60_000;
-/** How long it is left out. Long enough that every create does not pay for it, short enough that a mended host is back before anybody looks. */
-const PASS_OVER_MS = 30_000;
-/** Refusals remembered of a host. */
+/** Long enough that few creates pay for a broken host, short enough that a mended one is soon back. */
+const BACKOFF_MS = 30_000;
+/** Refusals kept of a host. */
 const KEPT = 8;
 
-interface Record {
+interface HostRefusals {
   /** Monotonic, oldest first. */
   times: number[];
   backoffUntilMs: number;
 }
 
 /**
- * Which hosts offered and then refused the award. Each replica goes by what it was told itself; views that differ cost a refused award and no
- * more, since the host has the last word anyway.
+ * Records which hosts have offered and then refused the award. Each replica knows only the refusals
+ * reported to it; where replicas differ, an award is refused once more.
  */
 export class Refusals {
   readonly #now: () => number;
-  readonly #hosts = new Map<number, Record>();
+  readonly #hosts = new Map<number, HostRefusals>();
 
   /** @param now monotonic milliseconds */
   constructor(now: () => number) {
     this.#now = now;
   }
 
-  /** A host refused an award, or did not answer it. True when it is left out from now on. */
-  note(host: number): boolean {
+  /** Records a refusal. Returns true when it begins a backoff. */
+  add(host: number): boolean {
     const now = this.#now();
     const known = this.#hosts.get(host) ?? { times: [], backoffUntilMs: 0 };
     known.times = [...known.times.filter((at) => now - at < SPAN_MS), now].slice(-KEPT);
     this.#hosts.set(host, known);
-    if (known.times.length < REPEATED || known.backoffUntilMs > now) return false;
-    known.backoffUntilMs = now + PASS_OVER_MS;
-    // It gets a clean slate after that: one more refusal is not the fourth.
+    if (known.times.length < REFUSALS_TO_BACKOFF || known.backoffUntilMs > now) return false;
+    known.backoffUntilMs = now + BACKOFF_MS;
+    // After the backoff, one more refusal does not begin the next.
     known.times = known.times.slice(-1);
     return true;
   }
 
-  /** Whether auctions leave it out now. */
   isInBackoff(host: number): boolean {
     return this.backoffLeftMs(host) > 0;
   }
 
-  /** For how much longer it is left out; 0 when it is not. */
+  /** Returns the rest of a host's backoff; 0 when it is in none. */
   backoffLeftMs(host: number): number {
     const known = this.#hosts.get(host);
     return known === undefined ? 0 : Math.max(0, known.backoffUntilMs - this.#now());
   }
 
-  /** How much it has refused lately: 1 for a refusal just now, half of that after {@link HALF_LIFE_MS}, all added up. */
+  /** Sums up the refusals of a host: 1 for one just now, half of that after {@link HALF_LIFE_MS}. */
   score(host: number): number {
     const known = this.#hosts.get(host);
     if (known === undefined) return 0;
@@ -59,7 +58,7 @@ export class Refusals {
     return known.times.reduce((sum, at) => sum + 0.5 ** ((now - at) / HALF_LIFE_MS), 0);
   }
 
-  /** How many hosts are left out now. Forgets those whose time is long over. */
+  /** Counts the hosts in backoff, and forgets old refusals. */
   inBackoff(): number {
     const now = this.#now();
     let count = 0;

@@ -3,7 +3,7 @@ import { bid } from "../../../test/support/scheduler/fixture.ts";
 import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { Wire } from "../../lib/grpc/wire.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
-import { HostLine } from "./service-stream.ts";
+import { WireStream } from "./service-stream.ts";
 
 const BID = bid();
 const TERMS = { holdMs: 5_000, windowMs: 150, traceparent: "" };
@@ -29,22 +29,22 @@ class FakeWire implements Wire<AttachResponse> {
   }
 }
 
-/** A line that is behind: its wire takes nothing any more. */
+/** A stream whose wire takes nothing any more. */
 function behind() {
   const wire = new FakeWire();
-  const line = new HostLine(wire);
+  const stream = new WireStream(wire);
   wire.room = 1;
-  line.ask(BID, TERMS);
+  stream.sendBid(BID, TERMS);
   wire.sent.length = 0;
-  return { wire, line };
+  return { wire, stream };
 }
 
-test("sends at once what an auction says", () => {
+test("sends at once", () => {
   const wire = new FakeWire();
-  const line = new HostLine(wire);
+  const stream = new WireStream(wire);
 
-  expect(line.ask(BID, TERMS)).toBe(true);
-  expect(line.letGo("a")).toBe(true);
+  expect(stream.sendBid(BID, TERMS)).toBe(true);
+  expect(stream.sendRelease("a")).toBe(true);
 
   expect(wire.sent).toMatchObject([
     { $case: "bidRequest", value: { reservationId: BID.reservationId } },
@@ -52,16 +52,16 @@ test("sends at once what an auction says", () => {
   ]);
 });
 
-test("keeps what is said while the host is behind, in order, and releases in a row as one message", () => {
-  const { wire, line } = behind();
-  line.letGo("a");
-  line.letGo("b");
-  line.ask(BID, TERMS);
-  line.letGo("c");
+test("queues messages while the host is behind, in order, and joins releases in a row", () => {
+  const { wire, stream } = behind();
+  stream.sendRelease("a");
+  stream.sendRelease("b");
+  stream.sendBid(BID, TERMS);
+  stream.sendRelease("c");
   expect(wire.sent).toEqual([]);
 
   wire.room = Number.POSITIVE_INFINITY;
-  line.drained();
+  stream.drained();
 
   expect(wire.sent).toMatchObject([
     { $case: "holdRelease", value: { reservationIds: ["a", "b"] } },
@@ -71,33 +71,33 @@ test("keeps what is said while the host is behind, in order, and releases in a r
 });
 
 test("sends no more than there is room for when the host reads again", () => {
-  const { wire, line } = behind();
-  for (let i = 0; i < 5; i++) line.ask(BID, TERMS);
+  const { wire, stream } = behind();
+  for (let i = 0; i < 5; i++) stream.sendBid(BID, TERMS);
 
   wire.room = 2;
-  line.drained();
+  stream.drained();
   expect(wire.sent).toHaveLength(2);
 
   wire.room = Number.POSITIVE_INFINITY;
-  line.drained();
+  stream.drained();
   expect(wire.sent).toHaveLength(5);
 });
 
 test("keeps no more than its bound for a host that does not read", () => {
-  const { line } = behind();
+  const { stream } = behind();
   let taken = 0;
-  while (line.ask(BID, TERMS)) taken++;
+  while (stream.sendBid(BID, TERMS)) taken++;
 
   expect(taken).toBe(2_048);
-  expect(line.letGo("r1")).toBe(false);
+  expect(stream.sendRelease("r1")).toBe(false);
 });
 
 test("one release message carries no more than so many reservations", () => {
-  const { wire, line } = behind();
-  for (let i = 0; i < 1_025; i++) line.letGo(`r${i}`);
+  const { wire, stream } = behind();
+  for (let i = 0; i < 1_025; i++) stream.sendRelease(`r${i}`);
 
   wire.room = Number.POSITIVE_INFINITY;
-  line.drained();
+  stream.drained();
 
   expect(wire.sent).toHaveLength(2);
   expect(wire.sent[0]).toHaveProperty("value.reservationIds.length", 1_024);
@@ -105,23 +105,23 @@ test("one release message carries no more than so many reservations", () => {
 });
 
 test("ends with its fault once, drops what is left, and takes nothing more", () => {
-  const { wire, line } = behind();
-  const fault = new Fault("ABORTED", "HOST_REPLACED", "attached anew");
-  line.ask(BID, TERMS);
+  const { wire, stream } = behind();
+  const fault = new Fault("ABORTED", "HOST_REPLACED", "attached again");
+  stream.sendBid(BID, TERMS);
 
-  line.end(fault);
-  line.close();
-  line.drained();
+  stream.end(fault);
+  stream.close();
+  stream.drained();
 
   expect(wire.ends).toEqual([fault]);
   expect(wire.sent).toEqual([]);
-  expect(line.ask(BID, TERMS)).toBe(false);
-  expect(line.letGo("r1")).toBe(false);
+  expect(stream.sendBid(BID, TERMS)).toBe(false);
+  expect(stream.sendRelease("r1")).toBe(false);
 });
 
 test("ends without a fault when it is closed", () => {
   const wire = new FakeWire();
-  new HostLine(wire).close();
+  new WireStream(wire).close();
 
   expect(wire.ends).toEqual([undefined]);
 });

@@ -1,21 +1,17 @@
 import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { Wire } from "../../lib/grpc/wire.ts";
 import type { Fault } from "../../lib/runtime/fault.ts";
-import type { Bid } from "../auctions/offer.ts";
-import { fromBid } from "../convert.ts";
-import type { BidTerms } from "./attached-host.ts";
+import type { Bid, BidTerms } from "../auctions/offer.ts";
+import { bidToProto } from "./convert.ts";
 import type { HostStream } from "./hosts.ts";
 
-/** Messages that may wait for a host: as many as auctions run at once, some 0.2 kB each. A host behind by more is not reading. */
+/** Messages that may wait for one host: as many as auctions run at once, of some 0.2 kB each. */
 const MAX_QUEUED = 2_048;
-/** Reservations in one release. */
+/** Reservations in one release message. */
 const MAX_IDS = 1_024;
 
-/**
- * The way down to one host. What an auction has to say goes out at once; while the host does not read, it waits here, and releases in a row become
- * one message.
- */
-export class HostLine implements HostStream {
+/** Sends messages to one host at once. Queues them while the host does not read. */
+export class WireStream implements HostStream {
   readonly #wire: Wire<AttachResponse>;
   readonly #queue: AttachResponse[] = [];
   #isBehind = false;
@@ -25,11 +21,11 @@ export class HostLine implements HostStream {
     this.#wire = wire;
   }
 
-  ask(bid: Bid, terms: BidTerms): boolean {
-    return this.#send({ message: { $case: "bidRequest", value: fromBid(bid, terms) } });
+  sendBid(bid: Bid, terms: BidTerms): boolean {
+    return this.#send({ message: { $case: "bidRequest", value: bidToProto(bid, terms) } });
   }
 
-  letGo(reservationId: string): boolean {
+  sendRelease(reservationId: string): boolean {
     const last = this.#queue.at(-1)?.message;
     if (last?.$case === "holdRelease" && last.value.reservationIds.length < MAX_IDS) {
       last.value.reservationIds.push(reservationId);
@@ -42,12 +38,12 @@ export class HostLine implements HostStream {
     if (this.#close()) this.#wire.fail(fault);
   }
 
-  /** Ends it without a fault: the host wants no more. */
+  /** Ends the stream without a fault. */
   close(): void {
     if (this.#close()) this.#wire.end();
   }
 
-  /** The host reads again. */
+  /** Sends queued messages, since the host reads again. */
   drained(): void {
     this.#isBehind = false;
     while (!this.#isBehind && !this.#isOver) {
@@ -67,7 +63,6 @@ export class HostLine implements HostStream {
   #close(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
-    // Nobody is there to read it, and holds end by time.
     this.#queue.length = 0;
     return true;
   }

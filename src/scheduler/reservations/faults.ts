@@ -1,83 +1,73 @@
 import { Fault } from "../../lib/runtime/fault.ts";
 import type { Outcome } from "../auctions/auction.ts";
 import type { Bid, DeclineReason, Resources } from "../auctions/offer.ts";
-import { constraintsIn } from "../auctions/placement.ts";
-import type { Survey } from "../hosts/hosts.ts";
-import type { Claimed } from "./reservation-store.ts";
+import { describeConstraints } from "../auctions/placement.ts";
+import type { HostSummary } from "../hosts/hosts.ts";
+import type { ClaimResult } from "./reservation-store.ts";
 
-/** When to come back after being refused for load: an auction has ended by then. */
+/** When to repeat a call refused for load: an auction has ended by then. */
 const RETRY_MS = 200;
 
+type Facts = Readonly<Record<string, string>>;
+
 /**
- * The fault for an auction without an offer: no host, none that answered, or none with room.
+ * Explains an auction without an offer: NO_HOSTS when repeating may help, otherwise NO_CAPACITY.
  *
- * @param survey how the attached hosts stand to what was asked for
- * @param excluded of the attached, how many the caller did not want
+ * @param excluded how many attached hosts the caller has excluded
  */
-export function noOffers(bid: Bid, outcome: Outcome, survey: Survey, excluded: number): Fault {
+export function noOffers(bid: Bid, outcome: Outcome, summary: HostSummary, excluded: number): Fault {
   const { asked, nearest } = outcome;
   const declines = [...outcome.declines, ...(excluded > 0 ? [["excluded", excluded] as const] : [])];
   const facts = {
-    hosts_attached: String(survey.attached),
-    hosts_matching: String(survey.matching),
-    ...counted({ closed: survey.closed, passed_over: survey.inBackoff }),
+    hosts_attached: String(summary.attached),
+    hosts_matching: String(summary.matching),
+    ...positive({ closed: summary.closed, in_backoff: summary.inBackoff }),
     hosts_asked: String(asked),
     ...Object.fromEntries(declines.map(([reason, count]) => [`declined_${reason}`, String(count)])),
   };
-  if (survey.attached === 0) return noHosts("no host is attached", facts);
-  const unmatched = asked === 0 ? whyNoneAsked(bid, survey, facts) : undefined;
+  if (summary.attached === 0) return noHosts("no host is attached", facts);
+  const unmatched = asked === 0 ? noneToAsk(bid, summary, facts) : undefined;
   if (unmatched) return unmatched;
-  if (asked === 0 && excluded === 0) return noHosts("nothing has been heard of any host lately", facts);
-  if (asked > 0 && !declines.some(([reason]) => isNo(reason))) {
+  if (asked === 0 && excluded === 0) return noHosts("no host has sent a message lately", facts);
+  if (asked > 0 && !declines.some(([reason]) => isAnswer(reason))) {
     return noHosts(`none of the ${asked} hosts asked has answered`, facts);
   }
-  const message = whyNone(bid, outcome);
-  return new Fault(
-    "RESOURCE_EXHAUSTED",
-    "NO_CAPACITY",
-    nearest ? `${message}; the largest that would fit is ${words(nearest)}` : message,
-    { ...facts, ...named("asked", bid.resources), ...(nearest ? named("largest", nearest) : {}) },
-  );
+  const message = noRoom(bid, outcome);
+  return noCapacity(nearest ? `${message}; the largest that would fit is ${describe(nearest)}` : message, {
+    ...facts,
+    ...resourceFacts("asked", bid.resources),
+    ...(nearest ? resourceFacts("largest", nearest) : {}),
+  });
 }
 
-/** When it is the constraints, or operators, that left nobody to ask. */
-function whyNoneAsked(
+/** Explains that constraints or operators leave no host to ask; undefined when they do not. */
+function noneToAsk(
   { placement }: Bid,
-  { attached, matching, closed, inBackoff, silent }: Survey,
-  facts: Readonly<Record<string, string>>,
+  { attached, matching, closed, inBackoff, silent }: HostSummary,
+  facts: Facts,
 ): Fault | undefined {
-  const wanted = constraintsIn(placement);
-  if (matching === 0) return noCapacity(`none of the ${attached} hosts attached has ${wanted}`, facts);
-  if (silent === matching) return undefined;
-  const which = wanted === "" ? "" : ` with ${wanted}`;
-  if (closed + inBackoff + silent < matching) return undefined;
+  const constraints = describeConstraints(placement);
+  if (matching === 0) return noCapacity(`none of the ${attached} hosts attached has ${constraints}`, facts);
+  if (silent === matching || closed + inBackoff + silent < matching) return undefined;
+  const which = constraints === "" ? "" : ` with ${constraints}`;
   return noCapacity(
-    `of the ${matching} hosts${which} none takes machines now: ${closed} cordoned or draining, ${inBackoff} passed over for refusing`,
+    `of the ${matching} hosts${which} none takes machines now: ${closed} cordoned or draining, ${inBackoff} left out for refusing awards`,
     facts,
   );
 }
 
-function whyNone({ placement, resources }: Bid, { asked, declines }: Outcome): string {
+function noRoom({ placement, resources }: Bid, { asked, declines }: Outcome): string {
   const present = declines.get("app_present") ?? 0;
   if (present > 0 && present === asked)
     return `each of the ${asked} hosts asked has a machine of the app already, and distinct hosts were asked for`;
-  const wanted = constraintsIn(placement);
-  const which = wanted === "" ? "" : ` with ${wanted}`;
+  const constraints = describeConstraints(placement);
+  const which = constraints === "" ? "" : ` with ${constraints}`;
   const hosts = asked === 0 ? `no host${which} but the excluded` : `none of the ${asked} hosts${which} asked`;
-  return `${hosts} has room for ${words(resources)}`;
+  return `${hosts} has room for ${describe(resources)}`;
 }
 
-function noCapacity(message: string, facts: Readonly<Record<string, string>>): Fault {
-  return new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", message, facts);
-}
-
-function counted(counts: Readonly<Record<string, number>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(counts).flatMap(([key, n]) => (n > 0 ? [[key, String(n)]] : [])));
-}
-
-/** The fault for a claim that is refused. */
-export function claimRefused(
-  kind: Exclude<Claimed["kind"], "claimed">,
+export function claimFault(
+  kind: Exclude<ClaimResult["kind"], "claimed">,
   id: string,
   hostNumber: number,
 ): Fault {
@@ -91,24 +81,22 @@ export function claimRefused(
         facts,
       );
     case "taken":
-      return new Fault("ABORTED", "RESERVATION_CLAIMED", "somebody else has claimed the reservation", facts);
+      return new Fault("ABORTED", "RESERVATION_CLAIMED", "another claimant has the reservation", facts);
     case "unknown":
       return new Fault("INVALID_ARGUMENT", "OFFER_UNKNOWN", `host ${hostNumber} made no offer`, facts);
   }
 }
 
-/** The fault for too much at once. */
 export function queueFull(what: "auctions" | "reservations", limit: number): Fault {
   return new Fault(
     "RESOURCE_EXHAUSTED",
     "AUCTION_QUEUE_FULL",
-    `${limit} ${what} at once are the most; try again in a moment`,
+    `there are ${limit} ${what} already, which is the limit; try again in a moment`,
     { what, limit: String(limit) },
     { retryAfterMs: RETRY_MS },
   );
 }
 
-/** The fault for a reservation that took longer to store than it would have lived. */
 export function storedTooLate(id: string): Fault {
   return new Fault(
     "UNAVAILABLE",
@@ -119,20 +107,28 @@ export function storedTooLate(id: string): Fault {
   );
 }
 
-function noHosts(message: string, facts: Readonly<Record<string, string>>): Fault {
+function noCapacity(message: string, facts: Facts): Fault {
+  return new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", message, facts);
+}
+
+function noHosts(message: string, facts: Facts): Fault {
   return new Fault("UNAVAILABLE", "NO_HOSTS", message, facts, { retryAfterMs: 1_000 });
 }
 
-/** Whether it was the host that said no, rather than that nothing was heard of it. */
-function isNo(reason: DeclineReason | "excluded"): boolean {
-  return reason !== "silent" && reason !== "lost" && reason !== "excluded";
+/** Whether the reason is a host's own. */
+function isAnswer(reason: DeclineReason | "excluded"): boolean {
+  return reason !== "timeout" && reason !== "disconnected" && reason !== "excluded";
 }
 
-function words({ cpus, memoryMb, diskMb }: Resources): string {
+function positive(counts: Readonly<Record<string, number>>): Facts {
+  return Object.fromEntries(Object.entries(counts).flatMap(([key, n]) => (n > 0 ? [[key, String(n)]] : [])));
+}
+
+function describe({ cpus, memoryMb, diskMb }: Resources): string {
   return `${cpus} ${cpus === 1 ? "CPU" : "CPUs"}, ${memoryMb} MB of memory and ${diskMb} MB of disk`;
 }
 
-function named(prefix: string, { cpus, memoryMb, diskMb }: Resources): Record<string, string> {
+function resourceFacts(prefix: string, { cpus, memoryMb, diskMb }: Resources): Facts {
   return {
     [`${prefix}_cpus`]: String(cpus),
     [`${prefix}_memory_mb`]: String(memoryMb),

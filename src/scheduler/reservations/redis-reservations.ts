@@ -1,65 +1,67 @@
 import type { Redis, Script } from "../../lib/stores/redis.ts";
 import type { Offer } from "../auctions/offer.ts";
-import { CLAIM, DUE, EXPIRE, LIVING, OPEN, PUT, REMOVE, SHOW } from "./redis-scripts.ts";
+import { CLAIM, DUE, EXPIRE, FIND, LIST, PUT, READ, REMOVE } from "./redis-scripts.ts";
 import type {
-  Claimed,
-  Expired,
-  Living,
-  Opened,
-  Put,
+  ClaimResult,
+  ExpiredReservation,
+  FindResult,
+  LiveReservation,
+  PutResult,
   Reservation,
   ReservationStore,
 } from "./reservation-store.ts";
 
-/** Reservations of a region at once: a minute's worth at full speed, some 100 MB. */
+/** Reservations of a region at once: those of a minute at full speed, some 100 MB. */
 const MAX_RESERVATIONS = 60_000;
-/** How long Redis keeps a reservation that nobody ends, beyond any deadline: for when no scheduler is left to sweep. */
-const GARBAGE_MS = 60_000;
+/** TTL of keys, longer than that of reservations: for when no scheduler is left to expire them. */
+const KEY_TTL_MS = 60_000;
 
 /** The reservations of a region in Redis. */
 export class RedisReservations implements ReservationStore {
   readonly #prefix: string;
   readonly #deadlines: string;
-  readonly #open: Script;
+  readonly #find: Script;
   readonly #put: Script;
   readonly #claim: Script;
   readonly #remove: Script;
   readonly #due: Script;
   readonly #expire: Script;
-  readonly #living: Script;
-  readonly #show: Script;
+  readonly #list: Script;
+  readonly #read: Script;
   readonly #limit: number;
 
   /**
-   * @param region the hash tag: all keys of a region live on one shard, so a script can touch several
+   * @param region the hash tag: all keys of a region are on one shard, so a script can use several
    * @param limit reservations at once
    */
   constructor(redis: Redis, region: string, limit = MAX_RESERVATIONS) {
     this.#limit = limit;
     this.#prefix = `windhover:{${region}}:reservation:`;
     this.#deadlines = `windhover:{${region}}:deadlines`;
-    this.#open = redis.script("reservationOpen", OPEN);
+    this.#find = redis.script("reservationFind", FIND);
     this.#put = redis.script("reservationPut", PUT);
     this.#claim = redis.script("reservationClaim", CLAIM);
     this.#remove = redis.script("reservationRemove", REMOVE);
     this.#due = redis.script("reservationDue", DUE);
     this.#expire = redis.script("reservationExpire", EXPIRE);
-    this.#living = redis.script("reservationLiving", LIVING);
-    this.#show = redis.script("reservationShow", SHOW);
+    this.#list = redis.script("reservationList", LIST);
+    this.#read = redis.script("reservationRead", READ);
   }
 
-  async open(id: string): Promise<Opened> {
-    const [kind, value, ...claim] = answer(await this.#open([this.#key(id)], []));
-    return kind === "lives" ? { kind, ...living(value, ...claim) } : { kind: "new", nowMs: Number(value) };
+  async find(id: string): Promise<FindResult> {
+    const [kind, value, ...claim] = strings(await this.#find([this.#key(id)], []));
+    return kind === "live"
+      ? { kind, live: decodeLive(value, ...claim) }
+      : { kind: "none", nowMs: Number(value) };
   }
 
-  async put(reservation: Reservation, claimant = ""): Promise<Put> {
+  async put(reservation: Reservation, claimant = ""): Promise<PutResult> {
     const { id, deadlineMs, offers } = reservation;
-    const [kind, value, ...claim] = answer(
+    const [kind, value, ...claim] = strings(
       await this.#put(
         [this.#key(id), this.#deadlines],
         [
-          ...[id, deadlineMs, encode(reservation), GARBAGE_MS, this.#limit, claimant],
+          ...[id, deadlineMs, encode(reservation), KEY_TTL_MS, this.#limit, claimant],
           ...offers.map((offer) => offer.hostNumber),
         ],
       ),
@@ -70,15 +72,15 @@ export class RedisReservations implements ReservationStore {
         return { kind };
       case "full":
         return { kind, limit: this.#limit };
-      case "lives":
-        return { kind, ...living(value, ...claim) };
+      case "live":
+        return { kind, live: decodeLive(value, ...claim) };
       default:
-        throw unexpected("put", kind);
+        throw new TypeError(`the script put returned ${kind}`);
     }
   }
 
-  async claim(id: string, claimant: string, hostNumber: number): Promise<Claimed> {
-    const [kind, value] = answer(await this.#claim([this.#key(id)], [claimant, hostNumber]));
+  async claim(id: string, claimant: string, hostNumber: number): Promise<ClaimResult> {
+    const [kind, value] = strings(await this.#claim([this.#key(id)], [claimant, hostNumber]));
     switch (kind) {
       case "expired":
       case "taken":
@@ -89,7 +91,7 @@ export class RedisReservations implements ReservationStore {
         return offer ? { kind, offer } : { kind: "unknown" };
       }
       default:
-        throw unexpected("claim", kind);
+        throw new TypeError(`the script claim returned ${kind}`);
     }
   }
 
@@ -98,29 +100,22 @@ export class RedisReservations implements ReservationStore {
     return typeof body === "string" ? decode(body) : undefined;
   }
 
-  async sweep(limit: number): Promise<readonly Expired[]> {
-    const ids = answer(await this.#due([this.#deadlines], [limit]));
+  async expire(limit: number): Promise<readonly ExpiredReservation[]> {
+    const ids = strings(await this.#due([this.#deadlines], [limit]));
     if (ids.length === 0) return [];
     const keys = [this.#deadlines, ...ids.map((id) => this.#key(id))];
-    const ended = answer(await this.#expire(keys, ids));
-    return ended.flatMap((body, i) => {
-      if (i % 2 === 1) return [];
-      const host = ended[i + 1];
-      return [{ reservation: decode(body), claimedHost: host ? Number(host) : undefined }];
-    });
+    return chunks(strings(await this.#expire(keys, ids)), 2).map(([body, host]) => ({
+      reservation: decode(body),
+      claimedHost: host ? Number(host) : undefined,
+    }));
   }
 
-  async list(limit: number): Promise<{ listed: readonly Living[]; total: number }> {
-    const [total, ...ids] = answer(await this.#living([this.#deadlines], [limit]));
+  async list(limit: number): Promise<{ listed: readonly LiveReservation[]; total: number }> {
+    const [total, ...ids] = strings(await this.#list([this.#deadlines], [limit]));
     if (ids.length === 0) return { listed: [], total: Number(total) };
-    const shown = answer(
-      await this.#show(
-        ids.map((id) => this.#key(id)),
-        [],
-      ),
-    );
-    const listed = shown.flatMap((body, i) =>
-      i % 3 === 0 ? [living(body, shown[i + 1], shown[i + 2])] : [],
+    const keys = ids.map((id) => this.#key(id));
+    const listed = chunks(strings(await this.#read(keys, [])), 3).map(([body, ...claim]) =>
+      decodeLive(body, ...claim),
     );
     return { listed, total: Number(total) };
   }
@@ -130,17 +125,16 @@ export class RedisReservations implements ReservationStore {
   }
 }
 
-/** A script's answer: text and whole numbers. */
-function answer(value: unknown): string[] {
-  if (!Array.isArray(value)) throw new TypeError("Redis answered a script with something that is no list");
-  return value.map(String);
+function strings(returned: unknown): string[] {
+  if (!Array.isArray(returned)) throw new TypeError("a script returned something that is no list");
+  return returned.map(String);
 }
 
-function unexpected(script: string, kind: string | undefined): TypeError {
-  return new TypeError(`the script ${script} answered ${kind}`);
+function chunks(values: readonly string[], size: number): string[][] {
+  return Array.from({ length: values.length / size }, (_, i) => values.slice(i * size, (i + 1) * size));
 }
 
-function living(body: string | undefined, claimant = "", host = ""): Living {
+function decodeLive(body: string | undefined, claimant = "", host = ""): LiveReservation {
   const claim = claimant === "" ? {} : { claim: { claimant, hostNumber: Number(host) } };
   return { reservation: decode(body), ...claim };
 }
@@ -151,7 +145,7 @@ function encode(reservation: Reservation): string {
 }
 
 function decode(body: string | undefined): Reservation {
-  // Nobody else writes these: what comes back is what `encode` made, here or in another replica.
+  // Only `encode` writes these, here or in another replica.
   const stored = JSON.parse(body ?? "") as Reservation & { offers: (Offer & { epoch: string })[] };
   return { ...stored, offers: stored.offers.map((offer) => ({ ...offer, epoch: BigInt(offer.epoch) })) };
 }

@@ -1,9 +1,10 @@
 /**
- * The transitions of a reservation, each one script and so one atomic step. Time is Redis's own, keys share one hash tag.
+ * The atomic steps on reservations, as scripts by Redis's own clock. All keys of a region share one
+ * hash tag.
  *
- * A reservation is a hash: `deadline` (milliseconds since the epoch), `body` (JSON), `host:<number>` for each offer, and once
- * claimed `claimant` and `host`. The sorted set of deadlines is what ends it. Its TTL is longer and only collects garbage:
- * Redis deletes late, and tells even later.
+ * A reservation is a hash: `deadline` (milliseconds since the epoch), `body` (JSON), `host:<number>`
+ * for each offer, and once claimed `claimant` and `host`. A sorted set has the deadlines. The TTL of
+ * keys is longer and only collects garbage: Redis deletes expired keys late.
  */
 
 const NOW = `
@@ -11,21 +12,25 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
-const LIVES = `
+const RETURN_IF_LIVE = `
 local known = redis.call('HMGET', KEYS[1], 'deadline', 'body', 'claimant', 'host')
-if known[1] and now < tonumber(known[1]) then return {'lives', known[2], known[3] or '', known[4] or ''} end
-`;
-
-/** KEYS: reservation. Answers `lives`, the body, the claimant and the number of the claimed host, empty for none; or `new` and the time. */
-export const OPEN = `${NOW}${LIVES}
-return {'new', now}
+if known[1] and now < tonumber(known[1]) then return {'live', known[2], known[3] or '', known[4] or ''} end
 `;
 
 /**
- * KEYS: reservation, deadlines. ARGV: id, deadline, body, garbage TTL in ms, most reservations, claimant (empty for none), numbers of the hosts,
- * best first: the claimant gets the first.
+ * KEYS: reservation. Returns `live`, body, claimant and claimed host (empty for none), or `none` and
+ * the time.
  */
-export const PUT = `${NOW}${LIVES}
+export const FIND = `${NOW}${RETURN_IF_LIVE}
+return {'none', now}
+`;
+
+/**
+ * KEYS: reservation, deadlines. ARGV: id, deadline, body, TTL of keys in ms, limit of reservations,
+ * claimant (empty for none), numbers of the hosts, best first. Returns as FIND, or `late`, `full` or
+ * `stored`.
+ */
+export const PUT = `${NOW}${RETURN_IF_LIVE}
 if now >= tonumber(ARGV[2]) then return {'late'} end
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return {'full'} end
 redis.call('DEL', KEYS[1])
@@ -38,7 +43,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return {'stored'}
 `;
 
-/** KEYS: reservation. ARGV: claimant, number of the host. Answers `claimed` and the body, or why not. */
+/** KEYS: reservation. ARGV: claimant, host. Returns `claimed` and the body, or why not. */
 export const CLAIM = `${NOW}
 local known = redis.call('HMGET', KEYS[1], 'deadline', 'body', 'claimant', 'host:' .. ARGV[2])
 if not known[1] or now >= tonumber(known[1]) then return {'expired'} end
@@ -48,7 +53,7 @@ redis.call('HSET', KEYS[1], 'claimant', ARGV[1], 'host', ARGV[2])
 return {'claimed', known[2]}
 `;
 
-/** KEYS: reservation, deadlines. ARGV: id. Answers the body, or false. */
+/** KEYS: reservation, deadlines. ARGV: id. Returns the body, or false. */
 export const REMOVE = `
 local body = redis.call('HGET', KEYS[1], 'body')
 redis.call('DEL', KEYS[1])
@@ -56,35 +61,35 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return body
 `;
 
-/** KEYS: deadlines. ARGV: how many. Answers how many live, then the ids of the first. */
-export const LIVING = `${NOW}
+/** KEYS: deadlines. ARGV: limit. Returns the number of live reservations, then ids by deadline. */
+export const LIST = `${NOW}
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'LIMIT', 0, ARGV[1])
 table.insert(ids, 1, redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf'))
 return ids
 `;
 
-/** KEYS: reservations. Answers triples of body, claimant and number of the claimed host, empty for none, of those that are there. */
-export const SHOW = `
-local shown = {}
+/** KEYS: reservations. Returns body, claimant and claimed host (empty for none) of each that exists. */
+export const READ = `
+local found = {}
 for i = 1, #KEYS do
   local known = redis.call('HMGET', KEYS[i], 'body', 'claimant', 'host')
   if known[1] then
-    shown[#shown + 1] = known[1]
-    shown[#shown + 1] = known[2] or ''
-    shown[#shown + 1] = known[3] or ''
+    found[#found + 1] = known[1]
+    found[#found + 1] = known[2] or ''
+    found[#found + 1] = known[3] or ''
   end
 end
-return shown
+return found
 `;
 
-/** KEYS: deadlines. ARGV: how many. Answers the ids that are due. */
+/** KEYS: deadlines. ARGV: limit. Returns the ids of expired reservations, oldest first. */
 export const DUE = `${NOW}
 return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 `;
 
 /**
- * KEYS: deadlines, then a reservation each. ARGV: their ids. Ends those that are still due, and answers pairs of body and the
- * number of the claimed host, empty for none. A second replica that sweeps at the same time gets nothing of them.
+ * KEYS: deadlines, then a reservation each. ARGV: ids. Removes those that are still due, and returns
+ * body and claimed host (empty for none) of each. Another replica that does the same gets none of them.
  */
 export const EXPIRE = `${NOW}
 local ended = {}

@@ -31,13 +31,13 @@ describe("when nobody offers", () => {
     await expect(setUp(0).reserve()).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "NO_HOSTS" });
   });
 
-  test("hosts that do not answer are NO_HOSTS too: nobody said that there is no room", async () => {
+  test("hosts that do not answer are NO_HOSTS too: none has declined", async () => {
     const { time, reserve } = setUp(2);
     const running = reserve();
     await settle();
     time.pass(150);
 
-    const facts = { hosts_asked: "2", declined_silent: "2" };
+    const facts = { hosts_asked: "2", declined_timeout: "2" };
     await expect(running).rejects.toMatchObject({ reason: "NO_HOSTS", facts });
   });
 
@@ -50,7 +50,7 @@ describe("when nobody offers", () => {
     });
   });
 
-  test("hosts that have not been heard of lately are NO_HOSTS", async () => {
+  test("hosts that have been silent lately are NO_HOSTS", async () => {
     const { time, fleet, reserve } = setUp(2);
     time.pass(15_001);
 

@@ -4,8 +4,8 @@ import { offer, SMALL } from "../../../test/support/scheduler/fixture.ts";
 import { settle, setUp, TTL_MS } from "../../../test/support/scheduler/reservations.ts";
 
 describe("reserving", () => {
-  test("keeps three offers and lets the other holds go at once", async () => {
-    const { fleet, reserve, released, letGo, time } = setUp(5);
+  test("keeps three offers and releases the other holds at once", async () => {
+    const { fleet, reserve, released, releases, time } = setUp(5);
     const running = reserve();
     await settle();
     for (const host of fleet) host.offer();
@@ -17,7 +17,7 @@ describe("reserving", () => {
     expect(offers).toHaveLength(3);
     const kept = offers.map((offer) => offer.hostNumber);
     expect(released()).toEqual([1, 2, 3, 4, 5].filter((number) => !kept.includes(number)));
-    expect(letGo).toEqual(new Map([["outbid", 2]]));
+    expect(releases).toEqual(new Map([["outbid", 2]]));
   });
 
   test("the deadline counts from before the first host was asked", async () => {
@@ -126,7 +126,7 @@ describe("claiming", () => {
 });
 
 describe("reserving for a claimant", () => {
-  test("claims the best offer with it, and says so again to the same one only", async () => {
+  test("claims the best offer with it, and a repeat returns the same claim", async () => {
     const { offering, reserveFor, reservations } = setUp(2);
     offering();
     const claim = await reserveFor("saga-1");
@@ -140,7 +140,7 @@ describe("reserving for a claimant", () => {
     });
   });
 
-  test("claims nothing of one that lives", async () => {
+  test("claims nothing of a live one", async () => {
     const { offering, reserve, reserveFor, reservations } = setUp(2);
     offering();
     await reserve();
@@ -164,7 +164,7 @@ describe("reserving for a claimant", () => {
     expect(await running).toEqual({ claimant: "saga-1", hostNumber: 7 });
   });
 
-  test("may claim a runner-up, which is its own then, and the sweep leaves it its hold", async () => {
+  test("may claim a runner-up, which is its own then, and expiry leaves its hold", async () => {
     const { offering, reserveFor, reservations, released, time } = setUp(2);
     offering();
     const first = (await reserveFor("saga-1"))?.hostNumber ?? 0;
@@ -173,14 +173,14 @@ describe("reserving for a claimant", () => {
 
     expect(await reserveFor("saga-1")).toEqual({ claimant: "saga-1", hostNumber: second });
     time.pass(TTL_MS);
-    await reservations.sweep();
+    await reservations.expire();
     expect(released()).toEqual([first]);
   });
 });
 
 describe("ending", () => {
-  test("frees all but the winner", async () => {
-    const { offering, reservations, reserve, released, letGo } = setUp(3);
+  test("releases all holds but that of the awarded host", async () => {
+    const { offering, reservations, reserve, released, releases } = setUp(3);
     offering();
     await reserve();
 
@@ -188,19 +188,19 @@ describe("ending", () => {
     await reservations.release("r1", 2);
 
     expect(released()).toEqual([1, 3]);
-    expect(letGo).toEqual(new Map([["released", 2]]));
+    expect(releases).toEqual(new Map([["released", 2]]));
   });
 
-  test("expired reservations are swept, and the host of a claimed offer is left its hold", async () => {
+  test("expired reservations end, and the host of a claimed offer keeps its hold", async () => {
     const { time, offering, reservations, reserve, released } = setUp(2);
     offering();
     await reserve("r1");
     await reserve("r2");
     await reservations.claim("r2", "saga-1", 1);
-    expect(await reservations.sweep()).toBe(0);
+    expect(await reservations.expire()).toBe(0);
     time.pass(TTL_MS);
 
-    expect(await reservations.sweep()).toBe(2);
+    expect(await reservations.expire()).toBe(2);
     expect(released("r1")).toEqual([1, 2]);
     expect(released("r2")).toEqual([2]);
   });

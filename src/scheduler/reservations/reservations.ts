@@ -1,48 +1,47 @@
 import type { Outcome } from "../auctions/auction.ts";
-import type { Auctioneer, AuctionWatch } from "../auctions/auctioneer.ts";
+import type { Auctioneer, AuctionObserver } from "../auctions/auctioneer.ts";
 import type { Bid, Offer } from "../auctions/offer.ts";
 import { rank } from "../auctions/rank.ts";
 import type { Hosts } from "../hosts/hosts.ts";
-import { claimRefused, noOffers, queueFull, storedTooLate } from "./faults.ts";
-import { Recent } from "./recent.ts";
-import type { Living, Reservation, ReservationStore } from "./reservation-store.ts";
+import { claimFault, noOffers, queueFull, storedTooLate } from "./faults.ts";
+import { RecentReservations } from "./recent-reservations.ts";
+import type { LiveReservation, Reservation, ReservationStore } from "./reservation-store.ts";
 
-/** Why holds are let go: for the metric. */
+/** Why holds are released, for the metric. */
 export type ReleaseCause = "outbid" | "released" | "expired" | "failed";
 
-/** Told of what happens to reservations, for traces and metrics. */
+/** Observes reservations, for traces and metrics. */
 export interface ReservationObserver {
-  auction(bid: Bid): AuctionWatch;
-  letGo(holds: number, cause: ReleaseCause): void;
-  /** A host refused an award; `leftOut`: so often that it is left out for a while. */
-  refused(leftOut: boolean): void;
-  /** A round of sweeping has ended so many reservations. */
-  swept(reservations: number): void;
+  auctionStarted(bid: Bid): AuctionObserver;
+  released(holds: number, cause: ReleaseCause): void;
+  /** @param beginsBackoff whether auctions leave the host out from now on */
+  awardRefused(beginsBackoff: boolean): void;
+  /** One round of expiring reservations has ended. */
+  expired(reservations: number): void;
 }
 
-/** The measures of {@link Reservations}. */
+/** Limits of {@link Reservations}. */
 export interface ReservationLimits {
-  /** How long a reservation lives unless it is claimed. */
+  /** How long a reservation is live unless it is claimed. */
   readonly ttlMs: number;
   /** Auctions at once; more are refused. */
   readonly auctions: number;
-  /** Offers kept of an auction: the winner and its runners-up. The others are let go at once. */
+  /** Offers kept of an auction. The holds of the others are released at once. */
   readonly kept: number;
 }
 
-/** Enough for a burst that takes seconds to work off, and little enough that nobody waits for a bid in vain. */
+/** Enough for a burst that takes seconds to work off, and few enough that none waits in vain. */
 export const MAX_AUCTIONS = 2_000;
-/** The winner and two runners-up: a third refusal in a row says that a new auction knows better. */
+/** After a third refusal in a row, a new auction is better. */
 export const KEPT_OFFERS = 3;
-/** Expired reservations ended in one round. */
-const SWEEP_BATCH = 200;
+/** Reservations expired in one round. */
+const EXPIRE_BATCH = 200;
 
-/** What is asked of {@link Reservations.reserve}. */
 export interface ReserveRequest {
   readonly bid: Bid;
   /** Hosts not to ask. */
   readonly excluded: ReadonlySet<number>;
-  /** Who claims the best offer with it. Absent: nobody yet. */
+  /** Claims the best offer. */
   readonly claimant?: string;
 }
 
@@ -54,8 +53,8 @@ export class Reservations {
   readonly #observer: ReservationObserver;
   readonly #random: () => number;
   readonly #limits: ReservationLimits;
-  readonly #running = new Map<string, Promise<Living>>();
-  readonly #recent: Recent;
+  readonly #running = new Map<string, Promise<LiveReservation>>();
+  readonly #recent: RecentReservations;
 
   constructor(
     parts: { hosts: Hosts; auctioneer: Auctioneer; store: ReservationStore; observer: ReservationObserver },
@@ -69,19 +68,19 @@ export class Reservations {
     this.#observer = parts.observer;
     this.#random = random;
     this.#limits = limits;
-    this.#recent = new Recent(limits.ttlMs, monotonicMs);
+    this.#recent = new RecentReservations(limits.ttlMs, monotonicMs);
   }
 
-  /** Auctions that run now. */
+  /** Number of auctions under way. */
   get running(): number {
     return this.#running.size;
   }
 
   /**
-   * Holds an auction and stores the reservation, claimed when there is a claimant; or returns the one with this id, if it lives, claimed
-   * by whoever has it. Goes on to its end when the caller goes, which is a second or two at most: the caller may ask again for what it has found.
+   * Returns the live reservation with this id, or holds an auction and stores its result. Goes on when
+   * the caller is gone, since that is a second or two, and the caller may repeat.
    */
-  reserve(request: ReserveRequest): Promise<Living> {
+  reserve(request: ReserveRequest): Promise<LiveReservation> {
     const id = request.bid.reservationId;
     const running = this.#running.get(id);
     if (running !== undefined) return running;
@@ -95,86 +94,87 @@ export class Reservations {
 
   /** Claims a reservation for the offer of one host. */
   async claim(id: string, claimant: string, hostNumber: number): Promise<Offer> {
-    const answer = await this.#store.claim(id, claimant, hostNumber);
-    if (answer.kind !== "claimed") throw claimRefused(answer.kind, id, hostNumber);
-    return answer.offer;
+    const result = await this.#store.claim(id, claimant, hostNumber);
+    if (result.kind !== "claimed") throw claimFault(result.kind, id, hostNumber);
+    return result.offer;
   }
 
-  /** Ends a reservation and lets all its holds go, except the winner's. `refused`: hosts whose offer turned out to be worth nothing. */
-  async release(id: string, winner: number | undefined, refused: readonly number[] = []): Promise<void> {
-    for (const number of refused) this.#observer.refused(this.#hosts.refusals.note(number));
+  /** Ends a reservation and releases all its holds but that of the awarded host. */
+  async release(
+    id: string,
+    awardedHost: number | undefined,
+    refusedHosts: readonly number[] = [],
+  ): Promise<void> {
+    for (const number of refusedHosts) this.#observer.awardRefused(this.#hosts.refusals.add(number));
     const hosts = new Set(this.#recent.take(id));
     try {
       const stored = await this.#store.remove(id);
       for (const offer of stored?.offers ?? []) hosts.add(offer.hostNumber);
     } finally {
-      // Also when Redis is away: what this replica knows, it can act on.
-      if (winner !== undefined) hosts.delete(winner);
-      this.#letGo(id, hosts, "released");
+      // Also without Redis, as far as this replica remembers.
+      if (awardedHost !== undefined) hosts.delete(awardedHost);
+      this.#release(id, hosts, "released");
     }
   }
 
   /**
-   * Ends reservations that nobody claimed or released in time, so that holds go a little sooner than by the hosts' own
-   * clocks. The host of a claimed offer keeps its hold: the award may be on its way.
+   * Ends expired reservations, so that holds end a little sooner than by the hosts' clocks. The hold
+   * of a claimed offer is kept, because the award may be on its way.
    *
    * @returns how many it ended
    */
-  async sweep(): Promise<number> {
-    const expired = await this.#store.sweep(SWEEP_BATCH);
+  async expire(): Promise<number> {
+    const expired = await this.#store.expire(EXPIRE_BATCH);
     for (const { reservation, claimedHost } of expired) {
       this.#recent.take(reservation.id);
-      const hosts = reservation.offers.map((offer) => offer.hostNumber).filter((n) => n !== claimedHost);
-      this.#letGo(reservation.id, hosts, "expired");
+      const hosts = numbers(reservation.offers).filter((number) => number !== claimedHost);
+      this.#release(reservation.id, hosts, "expired");
     }
-    this.#observer.swept(expired.length);
+    this.#observer.expired(expired.length);
     return expired.length;
   }
 
-  /** The reservations that live, up to `limit`, by deadline. */
+  /** Returns up to `limit` live reservations by deadline, and the number of all. */
   list(limit: number): ReturnType<ReservationStore["list"]> {
     return this.#store.list(limit);
   }
 
-  async #reserve(request: ReserveRequest): Promise<Living> {
-    const { bid } = request;
-    // Redis is asked first: it knows whether this is a repeat, what time it is, and whether asking hosts makes sense.
-    const opened = await this.#store.open(bid.reservationId);
-    if (opened.kind === "lives") return living(opened);
-    const watch = this.#observer.auction(bid);
-    const outcome = await this.#auctioneer.run(
-      { bid, excluded: request.excluded, holdMs: this.#limits.ttlMs },
-      watch,
-    );
+  async #reserve(request: ReserveRequest): Promise<LiveReservation> {
+    const { bid, excluded } = request;
+    // Redis comes first: it knows a repeat, and the time, and whether an auction makes sense.
+    const found = await this.#store.find(bid.reservationId);
+    if (found.kind === "live") return found.live;
+    const observer = this.#observer.auctionStarted(bid);
+    const outcome = await this.#auctioneer.run(bid, excluded, this.#limits.ttlMs, observer);
     const ranked = rank(outcome.offers, {
       strategy: bid.placement.strategy,
       refusals: (number) => this.#hosts.refusals.score(number),
       random: this.#random,
     });
-    watch.ended(outcome, ranked[0]?.hostNumber);
+    observer.ended(outcome, ranked[0]?.hostNumber);
     if (ranked.length === 0) {
-      const excluded = [...request.excluded].filter((number) => this.#hosts.get(number)).length;
-      throw noOffers(bid, outcome, this.#hosts.survey(bid), excluded);
+      const attached = [...excluded].filter((number) => this.#hosts.get(number)).length;
+      throw noOffers(bid, outcome, this.#hosts.summary(bid), attached);
     }
-    return this.#keep(request, ranked, outcome, opened.nowMs + this.#limits.ttlMs);
+    return this.#keep(request, ranked, outcome, found.nowMs + this.#limits.ttlMs);
   }
 
+  /** Stores the best offers and releases the holds of the others. */
   async #keep(
     { bid, claimant }: ReserveRequest,
     ranked: readonly Offer[],
     outcome: Outcome,
     deadlineMs: number,
-  ): Promise<Living> {
+  ): Promise<LiveReservation> {
     const { reservationId: id, app, resources } = bid;
     const offers = ranked.slice(0, this.#limits.kept);
-    const numbers = (some: readonly Offer[]) => some.map((offer) => offer.hostNumber);
-    this.#letGo(id, numbers(ranked.slice(this.#limits.kept)), "outbid");
+    this.#release(id, numbers(ranked.slice(this.#limits.kept)), "outbid");
     const reservation: Reservation = { id, offers, hostsAsked: outcome.asked, app, resources, deadlineMs };
-    // Before it is stored: if the answer is lost, a release still finds the hosts.
+    // Before it is stored: a release still finds the hosts when the answer is lost.
     this.#recent.add(id, numbers(offers));
     const stored = await this.#store.put(reservation, claimant).catch((err: unknown) => {
-      this.#abandon(id, offers);
-      // It may be stored yet, by a Redis that hangs: then this follows on its heels.
+      this.#releaseFailed(id, offers);
+      // A Redis that hangs may store it yet, and then removes it next.
       this.#store.remove(id).catch(() => {});
       throw err;
     });
@@ -183,37 +183,33 @@ export class Reservations {
       const isClaimed = claimant !== undefined && best !== undefined;
       return { reservation, ...(isClaimed ? { claim: { claimant, hostNumber: best.hostNumber } } : {}) };
     }
-    const lives = stored.kind === "lives" ? living(stored) : undefined;
-    // Another replica was asked the same at the same time and was faster: its reservation counts, with its hosts.
-    const theirs = new Set(numbers(lives?.reservation.offers ?? []));
-    this.#abandon(
+    // Another replica has stored a reservation with this id: that one counts, with its hosts.
+    const live = stored.kind === "live" ? stored.live : undefined;
+    const kept = new Set(numbers(live?.reservation.offers ?? []));
+    this.#releaseFailed(
       id,
-      offers.filter((offer) => !theirs.has(offer.hostNumber)),
+      offers.filter((offer) => !kept.has(offer.hostNumber)),
     );
-    if (lives) return lives;
+    if (live) return live;
     throw stored.kind === "full" ? queueFull("reservations", stored.limit) : storedTooLate(id);
   }
 
-  #abandon(id: string, offers: readonly Offer[]): void {
+  #releaseFailed(id: string, offers: readonly Offer[]): void {
     this.#recent.take(id);
-    this.#letGo(
-      id,
-      offers.map((offer) => offer.hostNumber),
-      "failed",
-    );
+    this.#release(id, numbers(offers), "failed");
   }
 
-  #letGo(id: string, hosts: Iterable<number>, cause: ReleaseCause): void {
-    let told = 0;
+  #release(id: string, hosts: Iterable<number>, cause: ReleaseCause): void {
+    let sent = 0;
     for (const number of hosts) {
       const host = this.#hosts.get(number);
-      host?.letGo(id);
-      if (host) told++;
+      host?.release(id);
+      if (host) sent++;
     }
-    if (told > 0) this.#observer.letGo(told, cause);
+    if (sent > 0) this.#observer.released(sent, cause);
   }
 }
 
-function living({ reservation, claim }: Living): Living {
-  return { reservation, ...(claim ? { claim } : {}) };
+function numbers(offers: readonly Offer[]): number[] {
+  return offers.map((offer) => offer.hostNumber);
 }

@@ -212,5 +212,8 @@ test("a host that vanishes during the auction costs nothing", async () => {
   open.cancel();
   gone.close();
 
-  await expect(reserving).rejects.toMatchObject({ reason: "NO_HOSTS", facts: { declined_lost: "1" } });
+  await expect(reserving).rejects.toMatchObject({
+    reason: "NO_HOSTS",
+    facts: { declined_disconnected: "1" },
+  });
 });

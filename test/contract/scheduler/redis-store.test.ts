@@ -34,8 +34,11 @@ test("gives back exactly what was put in", async () => {
 
   expect(await store.put(made)).toEqual({ kind: "stored" });
 
-  expect(await store.open("r1")).toEqual({ kind: "lives", reservation: made });
-  expect(await store.put({ ...made, hostsAsked: 9 }, "saga")).toEqual({ kind: "lives", reservation: made });
+  expect(await store.find("r1")).toEqual({ kind: "live", live: { reservation: made } });
+  expect(await store.put({ ...made, hostsAsked: 9 }, "saga")).toEqual({
+    kind: "live",
+    live: { reservation: made },
+  });
   expect(await store.claim("r1", "saga", 2)).toEqual({ kind: "claimed", offer: offers[1] });
   expect(await store.remove("r1")).toEqual(made);
   expect(await store.remove("r1")).toBeUndefined();
@@ -44,18 +47,21 @@ test("gives back exactly what was put in", async () => {
 test("claims the best offer for whoever stores it, and tells of it", async () => {
   const store = new RedisReservations(admin, "elsewhere");
   const made = reservation("r1", Date.now() + 60_000);
-  const lives = { kind: "lives", reservation: made, claim: { claimant: "saga", hostNumber: 1 } };
+  const claimedOn = (hostNumber: number) => ({
+    kind: "live",
+    live: { reservation: made, claim: { claimant: "saga", hostNumber } },
+  });
 
   expect(await store.put(made, "saga")).toEqual({ kind: "stored" });
 
-  expect(await store.open("r1")).toEqual(lives);
-  expect(await store.put(made, "another")).toEqual(lives);
+  expect(await store.find("r1")).toEqual(claimedOn(1));
+  expect(await store.put(made, "another")).toEqual(claimedOn(1));
   expect(await store.claim("r1", "another", 2)).toEqual({ kind: "taken" });
   await store.claim("r1", "saga", 2);
-  expect(await store.open("r1")).toEqual({ ...lives, claim: { claimant: "saga", hostNumber: 2 } });
+  expect(await store.find("r1")).toEqual(claimedOn(2));
 });
 
-test("lists those that live by deadline, with who has claimed them", async () => {
+test("lists live reservations by deadline, with their claims", async () => {
   const store = new RedisReservations(admin, "elsewhere");
   const soon = Date.now() + 60_000;
   const [later, sooner] = [reservation("r1", soon + 2), reservation("r2", soon + 1)];
@@ -70,13 +76,13 @@ test("lists those that live by deadline, with who has claimed them", async () =>
   expect(await store.list(2)).toEqual({ listed: [], total: 0 });
 });
 
-test("says what time it is by Redis's clock", async () => {
+test("returns Redis's time when there is none", async () => {
   const before = Date.now();
-  const opened = await new RedisReservations(admin, "elsewhere").open("r1");
+  const found = await new RedisReservations(admin, "elsewhere").find("r1");
   const after = Date.now();
 
-  expect(opened).toMatchObject({ kind: "new" });
-  const nowMs = opened.kind === "new" ? opened.nowMs : 0;
+  expect(found).toMatchObject({ kind: "none" });
+  const nowMs = found.kind === "none" ? found.nowMs : 0;
   expect(nowMs).toBeGreaterThanOrEqual(before);
   expect(nowMs).toBeLessThanOrEqual(after);
 });
@@ -85,10 +91,10 @@ test("refuses a reservation that comes after its own deadline", async () => {
   const store = new RedisReservations(admin, "elsewhere");
 
   expect(await store.put(reservation("r1", Date.now() - 1))).toEqual({ kind: "late" });
-  expect(await store.open("r1")).toMatchObject({ kind: "new" });
+  expect(await store.find("r1")).toMatchObject({ kind: "none" });
 });
 
-test("refuses more than its bound", async () => {
+test("refuses more than its limit", async () => {
   const store = new RedisReservations(admin, "elsewhere", 2);
   const deadlineMs = Date.now() + 60_000;
   await store.put(reservation("r1", deadlineMs));
@@ -99,15 +105,15 @@ test("refuses more than its bound", async () => {
   expect(await store.put(reservation("r3", deadlineMs))).toEqual({ kind: "stored" });
 });
 
-test("gives each expired reservation to one of those who sweep", async () => {
+test("gives each expired reservation to one caller only", async () => {
   const deadlineMs = Date.now() + 2_000;
   const stores = [new RedisReservations(admin, "elsewhere"), new RedisReservations(admin, "elsewhere")];
   for (let i = 0; i < 50; i++) await stores[0]?.put(reservation(`r${i}`, deadlineMs));
   await eventually(() => Date.now() > deadlineMs + 5).toBe(true);
 
-  const swept = (await Promise.all(stores.map((store) => store.sweep(100)))).flat();
+  const expired = (await Promise.all(stores.map((store) => store.expire(100)))).flat();
 
-  expect(swept.map((one) => one.reservation.id).toSorted()).toHaveLength(50);
-  expect(new Set(swept.map((one) => one.reservation.id)).size).toBe(50);
-  expect(await stores[0]?.sweep(100)).toEqual([]);
+  expect(expired.map((one) => one.reservation.id).toSorted()).toHaveLength(50);
+  expect(new Set(expired.map((one) => one.reservation.id)).size).toBe(50);
+  expect(await stores[0]?.expire(100)).toEqual([]);
 });

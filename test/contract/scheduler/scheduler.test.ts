@@ -118,7 +118,7 @@ describe("Reserve", () => {
 
     const { numbers } = await reserved();
 
-    expect(numbers.length).toBeGreaterThanOrEqual(AUCTION_LIMITS.enough);
+    expect(numbers.length).toBeGreaterThanOrEqual(AUCTION_LIMITS.enoughOffers);
     await eventually(() => attached.filter((host) => host.holds.size > 0).map((host) => host.number)).toEqual(
       numbers.toSorted(),
     );

@@ -39,7 +39,7 @@ const call: fc.Arbitrary<{ readonly name: string; readonly call: Call; readonly 
   fc.oneof(
     {
       weight: 3,
-      arbitrary: id.map((r) => ({ name: `open ${r}`, call: (store: ReservationStore) => opened(store, r) })),
+      arbitrary: id.map((r) => ({ name: `find ${r}`, call: (store: ReservationStore) => found(store, r) })),
     },
     {
       weight: 6,
@@ -79,7 +79,7 @@ const call: fc.Arbitrary<{ readonly name: string; readonly call: Call; readonly 
       weight: 2,
       arbitrary: fc
         .constantFrom(1, 5)
-        .map((n) => ({ name: `sweep ${n}`, call: (store: ReservationStore) => store.sweep(n) })),
+        .map((n) => ({ name: `expire ${n}`, call: (store: ReservationStore) => store.expire(n) })),
     },
     {
       weight: 2,
@@ -111,9 +111,11 @@ test("the simulated Redis answers whatever is asked of it as the real one does",
 });
 
 /** What time it is there differs by what the call took. */
-async function opened(store: ReservationStore, r: string): Promise<unknown> {
-  const answer = await store.open(r);
-  return answer.kind === "new" ? { kind: "new", isNow: Math.abs(answer.nowMs - Date.now()) < 5_000 } : answer;
+async function found(store: ReservationStore, r: string): Promise<unknown> {
+  const answer = await store.find(r);
+  return answer.kind === "none"
+    ? { kind: "none", isNow: Math.abs(answer.nowMs - Date.now()) < 5_000 }
+    : answer;
 }
 
 function reservation(r: string, hosts: readonly number[], deadlineMs: number): Reservation {

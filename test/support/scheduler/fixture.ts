@@ -1,25 +1,31 @@
 import { ManualClock } from "../../../src/lib/runtime/clock.ts";
 import type { Fault } from "../../../src/lib/runtime/fault.ts";
-import type { After } from "../../../src/scheduler/auctions/auctioneer.ts";
-import type { Bid, DeclineReason, Offer, Resources } from "../../../src/scheduler/auctions/offer.ts";
+import type { SetTimer } from "../../../src/scheduler/auctions/auctioneer.ts";
+import type {
+  Bid,
+  BidTerms,
+  DeclineReason,
+  Offer,
+  Resources,
+} from "../../../src/scheduler/auctions/offer.ts";
 import { ANYWHERE, type Placement } from "../../../src/scheduler/auctions/placement.ts";
-import type { AttachedHost, BidTerms, HostInfo } from "../../../src/scheduler/hosts/attached-host.ts";
+import type { AttachedHost, HostInfo } from "../../../src/scheduler/hosts/attached-host.ts";
 import type { HostStream, Hosts } from "../../../src/scheduler/hosts/hosts.ts";
 import type {
-  Claimed,
-  Expired,
-  Living,
-  Opened,
-  Put,
+  ClaimResult,
+  ExpiredReservation,
+  FindResult,
+  LiveReservation,
+  PutResult,
   Reservation,
   ReservationStore,
 } from "../../../src/scheduler/reservations/reservation-store.ts";
 
-/** Time that moves when it is told to, and rings the timers it passes. */
+/** Manual time that fires the timers it passes. */
 export class TestTime extends ManualClock {
   #timers: { atMs: number; fn: () => void }[] = [];
 
-  readonly after: After = (ms, fn) => {
+  readonly setTimer: SetTimer = (ms, fn) => {
     const timer = { atMs: this.monotonicMs() + ms, fn };
     this.#timers.push(timer);
     return () => {
@@ -27,7 +33,7 @@ export class TestTime extends ManualClock {
     };
   };
 
-  /** Timers that have been set and not yet rung. */
+  /** Timers that have been set and have not fired. */
   get timers(): number {
     return this.#timers.length;
   }
@@ -108,16 +114,16 @@ export function hostInfo(number: number, traits: Partial<HostInfo> = {}): HostIn
   };
 }
 
-/** The far end of a host's stream: notes what it is sent, and answers when it is told to, or at once when asked to. */
+/** The host of a stream: records what it receives, and answers on demand or by `onBid`. */
 export class TestHost implements HostStream {
   readonly number: number;
   readonly host: AttachedHost;
   readonly bids: { bid: Bid; terms: BidTerms }[] = [];
   readonly released: string[] = [];
   ended: Fault | undefined;
-  /** Whether it takes what it is sent. */
+  /** Whether it reads its messages. */
   reads = true;
-  /** How it answers each bid by itself. */
+  /** Called with each bid. */
   onBid: ((bid: Bid) => void) | undefined;
 
   constructor(hosts: Hosts, number: number, traits: Partial<HostInfo> = {}) {
@@ -125,14 +131,14 @@ export class TestHost implements HostStream {
     this.host = hosts.attach(hostInfo(number, traits), this);
   }
 
-  ask(asked: Bid, terms: BidTerms): boolean {
+  sendBid(sent: Bid, terms: BidTerms): boolean {
     if (!this.reads) return false;
-    this.bids.push({ bid: asked, terms });
-    this.onBid?.(asked);
+    this.bids.push({ bid: sent, terms });
+    this.onBid?.(sent);
     return true;
   }
 
-  letGo(reservationId: string): boolean {
+  sendRelease(reservationId: string): boolean {
     if (!this.reads) return false;
     this.released.push(reservationId);
     return true;
@@ -143,11 +149,11 @@ export class TestHost implements HostStream {
   }
 
   offer(traits: Partial<Offer> = {}, reservationId = "r1"): void {
-    this.host.answered(reservationId, { kind: "offer", offer: offer(this.number, traits) });
+    this.host.receiveAnswer(reservationId, { kind: "offer", offer: offer(this.number, traits) });
   }
 
   decline(reason: DeclineReason, largest?: Resources, reservationId = "r1"): void {
-    this.host.answered(reservationId, { kind: "decline", decline: { reason, largest } });
+    this.host.receiveAnswer(reservationId, { kind: "decline", decline: { reason, largest } });
   }
 }
 
@@ -157,11 +163,11 @@ interface Known {
   readonly claimedHost?: number;
 }
 
-function living({ reservation, claimant, claimedHost = -1 }: Known): Living {
+function liveOf({ reservation, claimant, claimedHost = -1 }: Known): LiveReservation {
   return { reservation, ...(claimant === undefined ? {} : { claim: { claimant, hostNumber: claimedHost } }) };
 }
 
-/** What the Redis store does, in memory and on a given clock. */
+/** The store in memory, on a given clock. */
 export class TestStore implements ReservationStore {
   readonly #now: () => number;
   readonly known = new Map<string, Known>();
@@ -172,14 +178,14 @@ export class TestStore implements ReservationStore {
     this.#now = now;
   }
 
-  async open(id: string): Promise<Opened> {
-    const known = this.#living(id);
-    return known ? { kind: "lives", ...living(known) } : { kind: "new", nowMs: this.#now() };
+  async find(id: string): Promise<FindResult> {
+    const known = this.#live(id);
+    return known ? { kind: "live", live: liveOf(known) } : { kind: "none", nowMs: this.#now() };
   }
 
-  async put(reservation: Reservation, claimant?: string): Promise<Put> {
-    const known = this.#living(reservation.id);
-    if (known) return { kind: "lives", ...living(known) };
+  async put(reservation: Reservation, claimant?: string): Promise<PutResult> {
+    const known = this.#live(reservation.id);
+    if (known) return { kind: "live", live: liveOf(known) };
     if (this.#now() >= reservation.deadlineMs) return { kind: "late" };
     const claimedHost = reservation.offers[0]?.hostNumber;
     const isClaimed = claimant !== undefined && claimedHost !== undefined;
@@ -187,13 +193,13 @@ export class TestStore implements ReservationStore {
     return { kind: "stored" };
   }
 
-  async claim(id: string, claimant: string, hostNumber: number): Promise<Claimed> {
-    const living = this.#living(id);
-    if (!living) return { kind: "expired" };
-    if (living.claimant !== undefined && living.claimant !== claimant) return { kind: "taken" };
-    const found = living.reservation.offers.find((one) => one.hostNumber === hostNumber);
+  async claim(id: string, claimant: string, hostNumber: number): Promise<ClaimResult> {
+    const live = this.#live(id);
+    if (!live) return { kind: "expired" };
+    if (live.claimant !== undefined && live.claimant !== claimant) return { kind: "taken" };
+    const found = live.reservation.offers.find((one) => one.hostNumber === hostNumber);
     if (!found) return { kind: "unknown" };
-    this.known.set(id, { ...living, claimant, claimedHost: hostNumber });
+    this.known.set(id, { ...live, claimant, claimedHost: hostNumber });
     return { kind: "claimed", offer: found };
   }
 
@@ -204,7 +210,7 @@ export class TestStore implements ReservationStore {
     return reservation;
   }
 
-  async sweep(limit: number): Promise<readonly Expired[]> {
+  async expire(limit: number): Promise<readonly ExpiredReservation[]> {
     const due = [...this.known.values()].filter((one) => one.reservation.deadlineMs <= this.#now());
     return due.slice(0, limit).map(({ reservation, claimedHost }) => {
       this.known.delete(reservation.id);
@@ -212,12 +218,12 @@ export class TestStore implements ReservationStore {
     });
   }
 
-  async list(limit: number): Promise<{ listed: readonly Living[]; total: number }> {
-    const all = [...this.known.keys()].flatMap((id) => this.#living(id) ?? []);
-    return { listed: all.slice(0, limit).map(living), total: all.length };
+  async list(limit: number): Promise<{ listed: readonly LiveReservation[]; total: number }> {
+    const all = [...this.known.keys()].flatMap((id) => this.#live(id) ?? []);
+    return { listed: all.slice(0, limit).map(liveOf), total: all.length };
   }
 
-  #living(id: string) {
+  #live(id: string) {
     if (this.away) throw this.away;
     const one = this.known.get(id);
     return one && one.reservation.deadlineMs > this.#now() ? one : undefined;

@@ -5,8 +5,8 @@ import { type ReleaseCause, Reservations } from "../../../src/scheduler/reservat
 import { bid, seeded, TestHost, TestStore, TestTime } from "./fixture.ts";
 
 export const TTL_MS = 5_000;
-/** More offers than by default, so that some are let go. */
-const LIMITS = { ...AUCTION_LIMITS, sample: 5, enough: 3 };
+/** More offers than by default, so that some holds are released. */
+const LIMITS = { ...AUCTION_LIMITS, sample: 5, enoughOffers: 3 };
 
 /** A scheduler of so many hosts in which nothing happens by itself. */
 export function setUp(count: number, auctions = 100) {
@@ -15,14 +15,15 @@ export function setUp(count: number, auctions = 100) {
   const random = seeded(5);
   const fleet = Array.from({ length: count }, (_, i) => new TestHost(hosts, i + 1));
   const store = new TestStore(() => time.now());
-  const letGo = new Map<ReleaseCause, number>();
+  const releases = new Map<ReleaseCause, number>();
   const observer = {
-    auction: () => ({ asked: () => "", answered: () => {}, ended: () => {} }),
-    letGo: (holds: number, cause: ReleaseCause) => void letGo.set(cause, (letGo.get(cause) ?? 0) + holds),
-    refused: () => {},
-    swept: () => {},
+    auctionStarted: () => ({ bidSent: () => "", answerReceived: () => {}, ended: () => {} }),
+    released: (holds: number, cause: ReleaseCause) =>
+      void releases.set(cause, (releases.get(cause) ?? 0) + holds),
+    awardRefused: () => {},
+    expired: () => {},
   };
-  const auctioneer = new Auctioneer(hosts, time, time.after, random, LIMITS);
+  const auctioneer = new Auctioneer(hosts, time, time.setTimer, random, LIMITS);
   const limits = { ttlMs: TTL_MS, auctions, kept: 3 };
   const reservations = new Reservations(
     { hosts, auctioneer, store, observer },
@@ -40,7 +41,7 @@ export function setUp(count: number, auctions = 100) {
     (await reservations.reserve({ bid: bid(id), excluded: new Set(), claimant })).claim;
   const released = (id = "r1") =>
     fleet.filter((host) => host.released.includes(id)).map((host) => host.number);
-  return { time, hosts, fleet, store, letGo, reservations, offering, reserve, reserveFor, released };
+  return { time, hosts, fleet, store, releases, reservations, offering, reserve, reserveFor, released };
 }
 
 /** Lets what is under way go as far as it can without time passing. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { HostInfo, Status } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { fromHost, toHostInfo, toHostStatus } from "./convert.ts";
-import { AttachedHost } from "./hosts/attached-host.ts";
+import { HostInfo, Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { AttachedHost } from "./attached-host.ts";
+import { hostInfoFromProto, hostToProto, statusFromProto } from "./convert.ts";
 
 const HELLO = HostInfo.fromPartial({
   ...{ number: 1, name: "ord-1", identity: "i", region: "ord", address: "127.0.0.1:7101" },
@@ -12,12 +12,12 @@ test.each([
   ["how full its disk is", { diskFreeMb: 300n, diskReserveMb: 1_024n }],
   ["that its disk is full", { diskFreeMb: 0n, diskReserveMb: 1n }],
   ["nothing of its disk", {}],
-])("a host that says %s is shown so", (_what, disk) => {
-  const link = { ask: () => true, letGo: () => true };
-  const host = new AttachedHost(toHostInfo(HELLO, "ord"), link, { at: 0, ms: 0 }, () => {});
-  host.status = toHostStatus(Status.fromPartial(disk));
+])("a host that sends %s is shown so", (_what, disk) => {
+  const sender = { sendBid: () => true, sendRelease: () => true };
+  const host = new AttachedHost(hostInfoFromProto(HELLO, "ord"), sender, { at: 0, ms: 0 }, () => {});
+  host.status = statusFromProto(Status.fromPartial(disk));
 
-  const { status } = fromHost(host, undefined);
+  const { status } = hostToProto(host, undefined);
 
   expect([status?.diskFreeMb, status?.diskReserveMb]).toEqual([
     "diskFreeMb" in disk ? disk.diskFreeMb : undefined,

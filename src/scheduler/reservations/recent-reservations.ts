@@ -1,11 +1,11 @@
-/** Reservations remembered at most: what a replica makes in a few seconds at its fastest. */
+/** Reservations remembered: as many as a replica makes in a few seconds at full speed. */
 const MAX_REMEMBERED = 20_000;
 
 /**
- * Which hosts hold capacity for the reservations this replica made lately. Redis knows it too and for all replicas; this is
- * for when Redis has lost it or is away. May forget: holds end by time.
+ * Remembers which hosts hold capacity for the reservations that this replica made lately, for when
+ * Redis is away or has lost them. May forget, since holds end by time.
  */
-export class Recent {
+export class RecentReservations {
   readonly #ttlMs: number;
   readonly #monotonicMs: () => number;
   readonly #byId = new Map<string, { hosts: readonly number[]; untilMs: number }>();
@@ -23,14 +23,14 @@ export class Recent {
     const nowMs = this.#monotonicMs();
     this.#byId.delete(id);
     this.#byId.set(id, { hosts, untilMs: nowMs + this.#ttlMs });
-    // All live equally long, so the first in is the first out.
+    // All have the same TTL, so the first in is the first out.
     for (const [oldest, { untilMs }] of this.#byId) {
       if (untilMs > nowMs && this.#byId.size <= MAX_REMEMBERED) break;
       this.#byId.delete(oldest);
     }
   }
 
-  /** The hosts of a reservation, which is then forgotten. */
+  /** Returns the hosts of a reservation and forgets it. */
   take(id: string): readonly number[] {
     const hosts = this.#byId.get(id)?.hosts ?? [];
     this.#byId.delete(id);

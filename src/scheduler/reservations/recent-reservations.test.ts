@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { Recent } from "./recent.ts";
+import { RecentReservations } from "./recent-reservations.ts";
 
 test("remembers the hosts of a reservation until they are taken", () => {
-  const recent = new Recent(5_000, () => 0);
+  const recent = new RecentReservations(5_000, () => 0);
   recent.add("r1", [1, 2]);
 
   expect(recent.take("r1")).toEqual([1, 2]);
@@ -11,7 +11,7 @@ test("remembers the hosts of a reservation until they are taken", () => {
 
 test("forgets what has outlived its time", () => {
   let nowMs = 0;
-  const recent = new Recent(5_000, () => nowMs);
+  const recent = new RecentReservations(5_000, () => nowMs);
   recent.add("r1", [1]);
   nowMs = 5_000;
   recent.add("r2", [2]);
@@ -21,7 +21,7 @@ test("forgets what has outlived its time", () => {
 });
 
 test("forgets the oldest when there are too many", () => {
-  const recent = new Recent(5_000, () => 0);
+  const recent = new RecentReservations(5_000, () => 0);
   for (let i = 0; i < 20_001; i++) recent.add(`r${i}`, [i]);
 
   expect(recent.size).toBe(20_000);

@@ -1,0 +1,173 @@
+import * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { durationToProto } from "../../lib/grpc/duration.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { Violations } from "../../lib/runtime/violations.ts";
+import {
+  type Bid,
+  type BidTerms,
+  type Decline,
+  declineReason,
+  type Offer,
+  type Resources,
+} from "../auctions/offer.ts";
+import type { AttachedHost, HostInfo, HostStatus, Scheduling } from "./attached-host.ts";
+
+/** The highest host number: 20 bits of a machine's id. */
+const MAX_HOST_NUMBER = 2 ** 20 - 1;
+/** Labels of a host, and labels that may be asked for. */
+const MAX_LABELS = 64;
+const ID = /^[\w.:-]{1,128}$/;
+const NAME = /^[\w.-]{1,253}$/;
+const ADDRESS = /^(?:unix:\S{1,200}|\S{1,253}:\d{1,5})$/;
+
+const NOTHING: Resources = { cpus: 0, memoryMb: 0, diskMb: 0 };
+
+const SCHEDULING_TO_PROTO: Readonly<Record<Scheduling, pb.Scheduling>> = {
+  open: pb.Scheduling.OPEN,
+  cordoned: pb.Scheduling.CORDONED,
+  draining: pb.Scheduling.DRAINING,
+};
+
+const SCHEDULING_FROM_PROTO: Readonly<Record<pb.Scheduling, Scheduling>> = {
+  [pb.Scheduling.UNSPECIFIED]: "open",
+  [pb.Scheduling.OPEN]: "open",
+  [pb.Scheduling.CORDONED]: "cordoned",
+  [pb.Scheduling.DRAINING]: "draining",
+  [pb.Scheduling.UNRECOGNIZED]: "open",
+};
+
+/** Adds the checks that several requests share. */
+export class RequestViolations extends Violations {
+  id(text: string, field: string): void {
+    this.check(ID.test(text), field, "must be 1 to 128 letters, digits, dots, colons, dashes or underscores");
+  }
+
+  hostNumber(number: number, field: string): void {
+    this.check(number >= 0 && number <= MAX_HOST_NUMBER, field, `must be from 0 to ${MAX_HOST_NUMBER}`);
+  }
+
+  labels(labels: Readonly<Record<string, string>>, field: string): void {
+    this.check(Object.keys(labels).length <= MAX_LABELS, field, `must be at most ${MAX_LABELS}`);
+  }
+
+  resources(resources: pb.Resources | undefined, field: string): Resources {
+    if (!resources) {
+      this.add(field, "must be set");
+      return NOTHING;
+    }
+    this.check(resources.cpus > 0, `${field}.cpus`, "must be at least 1");
+    this.check(resources.memoryMb > 0n, `${field}.memory_mb`, "must be at least 1");
+    this.check(resources.diskMb >= 0n, `${field}.disk_mb`, "must not be negative");
+    return resourcesFromProto(resources);
+  }
+}
+
+/**
+ * @param region the scheduler's
+ * @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS`, FAILED_PRECONDITION / `WRONG_REGION`
+ */
+export function hostInfoFromProto(hello: pb.HostInfo, region: string): HostInfo {
+  const violations = new RequestViolations();
+  violations.hostNumber(hello.number, "hello.number");
+  violations.check(NAME.test(hello.name), "hello.name", "must be a name of letters, digits, dots and dashes");
+  violations.id(hello.identity, "hello.identity");
+  violations.check(ADDRESS.test(hello.address), "hello.address", "must be host:port or unix:/path");
+  const capacity = violations.resources(hello.capacity, "hello.capacity");
+  violations.labels(hello.labels, "hello.labels");
+  violations.throwIfAny();
+  if (hello.region !== region) {
+    throw new Fault(
+      "FAILED_PRECONDITION",
+      "WRONG_REGION",
+      `this scheduler serves the region ${region}, not ${hello.region}`,
+      { region, host_region: hello.region, name: hello.name },
+    );
+  }
+  return { ...hello, capacity };
+}
+
+export function statusFromProto(status: pb.Status): HostStatus {
+  return {
+    held: resourcesFromProto(status.held),
+    allocated: resourcesFromProto(status.allocated),
+    running: resourcesFromProto(status.running),
+    machines: status.machines,
+    load: status.load,
+    warmVms: status.warmVms,
+    // A host with a newer value declines by itself.
+    scheduling: SCHEDULING_FROM_PROTO[status.scheduling] ?? "open",
+    diskFreeMb: status.diskFreeMb === undefined ? undefined : Number(status.diskFreeMb),
+    diskReserveMb: status.diskReserveMb === undefined ? undefined : Number(status.diskReserveMb),
+  };
+}
+
+/** Takes name and address of the host from its hello, not from the offer. */
+export function offerFromProto(offer: pb.Offer, { number, name, address, region, zone }: HostInfo): Offer {
+  const { epoch, imageLocal, load, warmVms, machines, appMachines, inFlight } = offer;
+  return {
+    hostNumber: number,
+    hostName: name,
+    hostAddress: address,
+    epoch,
+    freeAfter: resourcesFromProto(offer.freeAfter),
+    imageLocal,
+    load,
+    warmVms,
+    machines,
+    appMachines,
+    inFlight,
+    region,
+    zone,
+  };
+}
+
+export function declineFromProto(decline: pb.BidDecline): Decline {
+  return {
+    reason: declineReason(decline.reason),
+    largest: decline.largest && resourcesFromProto(decline.largest),
+  };
+}
+
+export function bidToProto(bid: Bid, terms: BidTerms): pb.BidRequest {
+  return {
+    reservationId: bid.reservationId,
+    resources: resourcesToProto(bid.resources),
+    imageDigest: bid.imageDigest,
+    app: bid.app,
+    hold: durationToProto(terms.holdMs),
+    window: durationToProto(terms.windowMs),
+    traceparent: terms.traceparent,
+    distinctHosts: bid.placement.distinctHosts,
+  };
+}
+
+export function hostToProto(host: AttachedHost, backoffUntil: Date | undefined): pb.AttachedHost {
+  const { info, status, attachedAt, lastSeenAt } = host;
+  return {
+    info: { ...info, capacity: resourcesToProto(info.capacity), labels: { ...info.labels } },
+    status: status && {
+      held: resourcesToProto(status.held),
+      allocated: resourcesToProto(status.allocated),
+      running: resourcesToProto(status.running),
+      machines: { ...status.machines },
+      load: status.load,
+      warmVms: status.warmVms,
+      scheduling: SCHEDULING_TO_PROTO[status.scheduling],
+      diskFreeMb: status.diskFreeMb === undefined ? undefined : BigInt(status.diskFreeMb),
+      diskReserveMb: status.diskReserveMb === undefined ? undefined : BigInt(status.diskReserveMb),
+    },
+    backoffUntilTime: backoffUntil,
+    attachTime: new Date(attachedAt),
+    lastSeenTime: new Date(lastSeenAt),
+  };
+}
+
+export function resourcesToProto({ cpus, memoryMb, diskMb }: Resources): pb.Resources {
+  return { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(diskMb) };
+}
+
+function resourcesFromProto(resources: pb.Resources | undefined): Resources {
+  if (!resources) return NOTHING;
+  const { cpus, memoryMb, diskMb } = resources;
+  return { cpus, memoryMb: Number(memoryMb), diskMb: Number(diskMb) };
+}
