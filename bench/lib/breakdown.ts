@@ -1,6 +1,5 @@
-import { analyze } from "../../src/cli/trace/analyze.ts";
-import type { TraceSpan } from "../../src/cli/trace/spans.ts";
-import { nameOf } from "../../src/cli/trace/waterfall.ts";
+import type { TraceSpan } from "../../src/cli/index.ts";
+import { analyze, nameOf } from "../../src/cli/index.ts";
 import { number, table } from "./table.ts";
 
 /** A hop, named by its service and span, and the time spent in it and nowhere below, in milliseconds. */

@@ -1,4 +1,4 @@
-import { isComplete, type Trace, type TraceSpan } from "../../src/cli/trace/spans.ts";
+import { isComplete, type Trace, type TraceSpan } from "../../src/cli/index.ts";
 import { flushTelemetry } from "../../src/lib/otel/tracing.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
 import type { TestFleet } from "../../test/support/fleet.ts";

@@ -1,4 +1,4 @@
-import type { TraceSpan } from "../../src/cli/trace/spans.ts";
+import type { TraceSpan } from "../../src/cli/index.ts";
 import type { Host } from "../../src/gen/windhover/admin/v1/hosts.ts";
 import type { BuiltImage } from "../../test/support/oci/index.ts";
 import type { Progress } from "../../tools/lib/progress.ts";

@@ -1,12 +1,9 @@
-/**
- * `hover`: the command line. Talks to the api over gRPC and to the trace receiver over HTTP, and owns nothing. Each command's code, and what
- * it imports, is loaded when the command is run: starting up is most of what a quick command takes.
- */
+/** `hover`, the command line. A command's code is loaded when it runs: loading is most of the time of a quick command. */
 import { constants, enableCompileCache } from "node:module";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "../..");
-// Types are stripped and code is compiled once, not each time. In the project's own folder, so that nobody else can write it.
+// Keeps compiled code between runs, in the project's own folder, so that nobody else can write it.
 const cache = enableCompileCache({ directory: join(root, "node_modules/.cache/hover") });
 const { main } = await import("./run.ts");
 process.exitCode = await main(process.argv.slice(2), process.env);

@@ -1,34 +1,71 @@
-import { Command, Help, type Option } from "commander";
-import { defineApp } from "./define/app.ts";
-import { defineHost } from "./define/host.ts";
-import { defineMachine } from "./define/machine.ts";
-import { defineOrg } from "./define/org.ts";
-import { defineTools } from "./define/tools.ts";
-import type { Runner } from "./runner.ts";
-import type { Terminal } from "./terminal.ts";
-import { versionOf } from "./version.ts";
+import { type Command, Help, type Option } from "commander";
+import { HoverCommand, type Surroundings } from "./commands/command.ts";
+import type { TraceFlags } from "./commands/trace/trace.ts";
+import { readVersion } from "./session/version.ts";
 
 const EXAMPLES = `
 First steps:
   hover app create web
-  hover machine run 127.0.0.1:5000/hello -a web -p 8080
+  hover machine run 127.0.0.1:5000/samples/hello -a web -p 8080
   hover machine stop ID        then: hover machine start ID
   hover trace ID               where the milliseconds of the last start went
-  hover doctor                 what is wrong, and what to do about it
+  hover doctor                 what is wrong, and how to fix it
 
 Environment:
-  WINDHOVER_API       address of the api (default: what the local fleet says, else 127.0.0.1:7070)
+  WINDHOVER_API       address of the API (default: the local fleet's, else 127.0.0.1:7070)
   WINDHOVER_TOKEN     the token itself (default: the file "token" in WINDHOVER_DIR)
   WINDHOVER_DIR       folder of the local fleet (default: .windhover in the project)
   WINDHOVER_APP       app to use when -a is not given
-  WINDHOVER_TRACES    address of the trace receiver (default: what the local fleet says, else 127.0.0.1:4318)
+  WINDHOVER_TRACES    address of the trace receiver (default: the local fleet's, else 127.0.0.1:4318)
   NO_COLOR            no colours
 
 Exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted.`;
 
-/** The whole command line: names, flags and help of every command, and what runs them. */
-export function buildProgram(runner: Runner, terminal: Terminal, args: readonly string[]): Command {
-  const program = new Command("hover");
+/** A noun, whose commands are loaded when it is typed: loading all would take longer than a quick command. */
+interface Noun {
+  readonly names: readonly [name: string, ...aliases: string[]];
+  readonly help: string;
+  define(group: HoverCommand): Promise<void>;
+}
+
+const NOUNS: readonly Noun[] = [
+  {
+    names: ["machine", "machines", "m"],
+    help: "Machines: create, start, stop, watch",
+    define: async (group) => (await import("./commands/machine/machine.ts")).defineMachine(group),
+  },
+  {
+    names: ["app", "apps"],
+    help: "Apps: named groups of machines",
+    define: async (group) => (await import("./commands/app.ts")).defineApp(group),
+  },
+  {
+    names: ["org", "orgs"],
+    help: "Organisations, their standing and quota (needs the scope admin)",
+    define: async (group) => (await import("./commands/org/org.ts")).defineOrg(group),
+  },
+  {
+    names: ["token", "tokens"],
+    help: "Access tokens (needs the scope admin)",
+    define: async (group) => (await import("./commands/org/token.ts")).defineToken(group),
+  },
+  {
+    names: ["host", "hosts"],
+    help: "Hosts, their capacity and isolation (needs the scope admin)",
+    define: async (group) => (await import("./commands/host/host.ts")).defineHost(group),
+  },
+  {
+    names: ["reservation", "reservations"],
+    help: "Live reservations (needs the scope admin)",
+    define: async (group) => (await import("./commands/host/reservation.ts")).defineReservation(group),
+  },
+];
+
+/** Builds the command line: names, flags and help of every command, and their handlers. */
+export async function buildProgram(around: Surroundings, args: readonly string[]): Promise<HoverCommand> {
+  const { terminal } = around;
+  const program = new HoverCommand("hover", around);
+  const helpWidth = () => Math.min(terminal.width ?? 100, 110);
   program
     .description("Runs OCI images as micro-VMs on a fleet of hosts: create is slow, start is fast.")
     .exitOverride()
@@ -37,30 +74,45 @@ export function buildProgram(runner: Runner, terminal: Terminal, args: readonly 
       writeOut: (text) => terminal.out(text),
       writeErr: (text) => terminal.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, "Error: ") + advice(text, args)),
-      getOutHelpWidth: () => Math.min(terminal.width ?? 100, 110),
-      getErrHelpWidth: () => Math.min(terminal.width ?? 100, 110),
+      getOutHelpWidth: helpWidth,
+      getErrHelpWidth: helpWidth,
     })
     .configureHelp({ subcommandTerm: termOf, visibleOptions: ownFirst })
     .helpCommand("help [command]", "Shows help for a command")
     .helpOption("-h, --help", "show help")
-    .version(versionOf(), "-V, --version", "show the version")
+    .version(readVersion(), "-V, --version", "show the version")
     .addHelpText("after", EXAMPLES);
-  defineMachine(program, runner);
-  defineApp(program, runner);
-  defineOrg(program, runner);
-  defineHost(program, runner);
-  defineTools(program, runner);
+  for (const { names, help, define } of NOUNS) {
+    const [name, ...aliases] = names;
+    const group = program.group(name, aliases, help);
+    if (args.some((arg) => names.includes(arg))) await define(group);
+  }
+  program
+    .leaf("trace <machine|trace-id>", "Shows where the time of a machine's last start went, as a waterfall")
+    .option("--create", "the machine's create instead of its last start")
+    .option("--all", "every span, without folding short ones")
+    .option("-a, --app <app>", "app of a machine that is given by name")
+    .runs<[string], TraceFlags>(
+      async (...given) => (await import("./commands/trace/trace.ts")).showTrace(...given),
+      ([machine]) => ({ machine }),
+    );
+  program
+    .leaf("doctor", "Checks everything that a fleet needs, and says how to fix what is wrong")
+    .runs(async (session) => (await import("./commands/doctor/doctor.ts")).runDoctor(session));
+  program
+    .leaf("version", "Prints versions")
+    .runs(async (session) => (await import("./commands/version.ts")).showVersion(session));
   return program;
 }
 
-/** A command's own options first, those that all commands have last. */
+const COMMON: ReadonlySet<string> = new Set(["--json", "--api", "--token-file", "--help"]);
+
+/** Sorts a command's own options before those that all commands have. */
 function ownFirst(command: Command): Option[] {
   const all = new Help().visibleOptions(command);
   const isCommon = (option: Option) => COMMON.has(option.long ?? "");
   return [...all.filter((option) => !isCommon(option)), ...all.filter(isCommon)];
 }
-
-const COMMON: ReadonlySet<string> = new Set(["--json", "--api", "--token-file", "--help"]);
 
 /** All names of a command, and its arguments: `list|ls`. */
 function termOf(command: Command): string {
@@ -72,11 +124,9 @@ function termOf(command: Command): string {
   return [names, ...words].join(" ");
 }
 
-/** What commander's messages leave out. */
+/** Adds to commander's message what a person needs who forgot `--`. */
 function advice(message: string, args: readonly string[]): string {
   const runs = args.includes("run") || args.includes("create");
-  if (runs && message.includes("unknown option")) {
-    return "Flags of the program in the machine go after --, e.g. hover machine run IMAGE -a APP -- nginx -g 'daemon off;'\n";
-  }
-  return "";
+  if (!runs || !message.includes("unknown option")) return "";
+  return "Flags of the program in the machine go after --, e.g. hover machine run IMAGE -a APP -- nginx -g 'daemon off;'\n";
 }

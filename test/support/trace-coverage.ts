@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { type Interval, overlap, union } from "../../src/cli/trace/intervals.ts";
-import { isComplete, parentIn, type Trace, type TraceSpan } from "../../src/cli/trace/spans.ts";
+import { type Interval, overlap, union } from "../../src/cli/commands/trace/intervals.ts";
+import { isComplete, parentIn, type Trace, type TraceSpan } from "../../src/cli/commands/trace/spans.ts";
 import type { TestFleet } from "./fleet.ts";
 
 const ARRIVAL = { timeout: 15_000, interval: 100 };

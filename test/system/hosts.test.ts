@@ -114,7 +114,7 @@ describe("a host", () => {
       await expect.poll(states, RECOVERY).toEqual(CYCLE);
       expect((await clients.stop(running.id)).machine?.state).toBe(MachineState.STOPPED);
       // No new ones for half a minute, since it refused awards; nothing else is to be known of it.
-      await invariants.expectRest(/is passed over for refusing awards/);
+      await invariants.expectRest(/is in backoff for refusing awards/);
     } finally {
       // Its machines go with the disk: the last test.
       await fleet.kill(...PARTS);

@@ -1,37 +1,43 @@
 import { type App, AppsServiceClient } from "../../gen/windhover/machines/v1/apps.ts";
+import { toJson } from "../render/json.ts";
 import { table } from "../render/table.ts";
 import { ago } from "../render/time.ts";
-import { toFault } from "../report.ts";
-import type { Handler } from "../runner.ts";
-import { appJson } from "../show/json.ts";
-import { RootSpan } from "../trace/root-span.ts";
+import type { Session } from "../session/session.ts";
+import type { HoverCommand } from "./command.ts";
 
-/** Deleting an app with `--force` destroys its machines one after the other. */
+/** `--force` destroys the machines one after the other. */
 const DESTROY_TIMEOUT_MS = 5 * 60_000;
 
-/** `hover app create`. */
-export const createApp: Handler<[string], { org?: string }> = async (session, [name], flags) => {
-  const client = await session.client(AppsServiceClient);
-  const span = new RootSpan("hover app create");
-  try {
-    const { app } = await session.call(client, client.createApp, { name, org: flags.org ?? "" }, { span });
-    if (session.json) session.printJson(app ? appJson(app) : null);
-    else {
-      session.printLines([`${app?.name ?? name} created  (organisation ${app?.org ?? "unknown"})`]);
-      session.say(`Next: hover machine run IMAGE -a ${app?.name ?? name}`);
-    }
-    span.end();
-  } catch (err) {
-    span.end({ reason: toFault(err).reason });
-    throw err;
-  } finally {
-    await span.send(session.settings);
-  }
-  return undefined;
-};
+/** Defines `hover app`. */
+export function defineApp(app: HoverCommand): void {
+  app
+    .leaf("create <name>", "Creates an app")
+    .option("-o, --org <slug>", "organisation that owns it (default: the token's)")
+    .runs(createApp, ([name], { org }) => ({ app: name, org }));
+  app
+    .leaf("list", "Lists the apps of your organisation")
+    .alias("ls")
+    .option("-q, --quiet", "print names only")
+    .runs(listApps);
+  app
+    .leaf("destroy <name>", "Deletes an app")
+    .aliases(["rm", "remove"])
+    .option("-f, --force", "destroy its machines first, running ones too")
+    .runs(destroyApp, ([name]) => ({ app: name }));
+}
 
-/** `hover app list`. */
-export const listApps: Handler<[], { quiet?: boolean }> = async (session, _args, flags) => {
+async function createApp(session: Session, [name]: [string], { org = "" }: { org?: string }): Promise<void> {
+  const client = await session.client(AppsServiceClient);
+  await session.inSpan("hover app create", async (span) => {
+    const { app } = await session.call(client, client.createApp, { name, org }, { span });
+    span.end();
+    if (session.json) return session.printJson(toJson(app));
+    session.printLines([`${app?.name ?? name} created  (organisation ${app?.org ?? "unknown"})`]);
+    session.suggest(`hover machine run IMAGE -a ${app?.name ?? name}`);
+  });
+}
+
+async function listApps(session: Session, _args: [], flags: { quiet?: boolean }): Promise<void> {
   const client = await session.client(AppsServiceClient);
   const apps: App[] = [];
   let pageToken = "";
@@ -40,38 +46,30 @@ export const listApps: Handler<[], { quiet?: boolean }> = async (session, _args,
     apps.push(...page.apps);
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
-  if (session.json) session.printJson(apps.map(appJson));
-  else if (flags.quiet) session.printLines(apps.map((app) => app.name));
-  else if (apps.length === 0) session.say("No apps.\nNext: hover app create NAME");
-  else {
-    const rows = apps.map((app) => [
-      app.name,
-      app.org,
-      String(app.machineCount),
-      ago(app.createTime, Date.now()),
-    ]);
-    const columns = [
-      { title: "NAME", min: 12 },
-      { title: "ORG", min: 8 },
-      { title: "MACHINES", align: "right" as const },
-      { title: "CREATED" },
-    ];
-    session.printLines(table(columns, rows, session.terminal.width));
+  if (session.json) return session.printJson(apps.map((app) => toJson(app)));
+  if (flags.quiet) return session.printLines(apps.map((app) => app.name));
+  if (apps.length === 0) {
+    session.say("No apps.");
+    return session.suggest("hover app create NAME");
   }
-  return undefined;
-};
+  const columns = [
+    { title: "NAME", min: 12 },
+    { title: "ORG", min: 8 },
+    { title: "MACHINES", align: "right" as const },
+    { title: "CREATED" },
+  ];
+  const rows = apps.map(({ name, org, machineCount, createTime }) => [
+    ...[name, org, String(machineCount), ago(createTime, Date.now())],
+  ]);
+  session.printLines(table(columns, rows, session.terminal.width));
+}
 
-/** `hover app destroy`. */
-export const destroyApp: Handler<[string], { force?: boolean }> = async (session, [name], flags) => {
+async function destroyApp(session: Session, [name]: [string], flags: { force?: boolean }): Promise<void> {
   const client = await session.client(AppsServiceClient);
   const request = { name, force: flags.force === true };
-  const { machinesDestroyed } = await session.call(client, client.deleteApp, request, {
-    timeoutMs: DESTROY_TIMEOUT_MS,
-  });
-  if (session.json) session.printJson({ name, machines_destroyed: machinesDestroyed });
-  else
-    session.printLines([
-      `${name} destroyed${machinesDestroyed > 0 ? `, and ${machinesDestroyed} machine(s) of it` : ""}`,
-    ]);
-  return undefined;
-};
+  const options = { timeoutMs: DESTROY_TIMEOUT_MS };
+  const { machinesDestroyed } = await session.call(client, client.deleteApp, request, options);
+  if (session.json) return session.printJson({ name, machines_destroyed: machinesDestroyed });
+  const machines = machinesDestroyed > 0 ? `, and ${machinesDestroyed} machine(s) of it` : "";
+  session.printLines([`${name} destroyed${machines}`]);
+}

@@ -1,10 +1,23 @@
 import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import { type ListMachinesRequest, MachinesServiceClient } from "../../gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
-import type { Session } from "../session.ts";
-import { UsageError } from "../usage-error.ts";
+import type { Subject } from "../session/hints.ts";
+import type { Session } from "../session/session.ts";
+import { UsageError } from "../session/usage-error.ts";
 
-/** A client of the machines service. */
+/** The flag of commands whose machines may be given by name. */
+export interface AppFlag {
+  readonly app?: string;
+}
+
+export const APP_FLAG = ["-a, --app <app>", "app (default: WINDHOVER_APP)"] as const;
+
+/** Names the machine of a command that takes one. */
+export function aboutMachine([machine]: [string], { app }: AppFlag): Subject {
+  return { machine, app };
+}
+
+/** Makes a client of the machines service. */
 export function machinesClient(session: Session): Promise<MachinesServiceClient> {
   return session.client(MachinesServiceClient);
 }
@@ -14,32 +27,30 @@ export function isMachineId(text: string): boolean {
   return /^[0-9a-f]{14}$/.test(text);
 }
 
-/** The app of `-a` or `WINDHOVER_APP`; undefined when neither is given. */
-export function appOf(session: Session, flags: { readonly app?: string }): string | undefined {
+/** Returns the app of `-a` or `WINDHOVER_APP`, if either is given. */
+export function appOf(session: Session, flags: AppFlag): string | undefined {
   return flags.app ?? (session.env["WINDHOVER_APP"] || undefined);
 }
 
 /**
- * The id of a machine given by id or name. An id is taken as it is, without a call; a name is looked up in the record.
+ * Finds the id of a machine that is given by id or name. An id costs no call.
  *
- * @throws Fault NOT_FOUND / `MACHINE_NOT_FOUND`; UsageError when the name fits several
+ * @throws Fault NOT_FOUND / `MACHINE_NOT_FOUND`; UsageError when several machines have the name
  */
 export async function machineId(
   session: Session,
   client: MachinesServiceClient,
   idOrName: string,
-  flags: { readonly app?: string },
+  flags: AppFlag,
 ): Promise<string> {
   if (isMachineId(idOrName)) return idOrName;
-  const found: Machine[] = [];
-  for await (const machine of allMachines(session, client, { app: appOf(session, flags) ?? "" })) {
-    if (machine.name === idOrName) found.push(machine);
-  }
+  const all = await Array.fromAsync(allMachines(session, client, { app: appOf(session, flags) }));
+  const found = all.filter((machine) => machine.name === idOrName);
   const [first, second] = found;
   if (first && second) {
     const list = found.map((machine) => `  ${machine.id}  app ${machine.app}`);
     throw new UsageError(
-      `Several machines are called ${idOrName}; name one by its id, or its app with -a:\n${list.join("\n")}`,
+      `Several machines are called ${idOrName}; give an id, or the app with -a:\n${list.join("\n")}`,
     );
   }
   if (first) return first.id;
@@ -47,15 +58,15 @@ export async function machineId(
   throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", message, { machine: idOrName });
 }
 
-/** All machines that a request lists, page by page. */
+/** Lists machines, page by page. */
 export async function* allMachines(
   session: Session,
   client: MachinesServiceClient,
-  filter: { readonly app?: string; readonly states?: ListMachinesRequest["states"] },
+  { app = "", states = [] }: { app?: string | undefined; states?: ListMachinesRequest["states"] },
 ): AsyncGenerator<Machine> {
   let pageToken = "";
   do {
-    const request = { app: filter.app ?? "", states: filter.states ?? [], pageSize: 1_000, pageToken };
+    const request = { app, states, pageSize: 1_000, pageToken };
     const page = await session.call(client, client.listMachines, request);
     yield* page.machines;
     pageToken = page.nextPageToken;

@@ -1,12 +1,11 @@
-import type { Handler } from "../runner.ts";
-import { versionOf } from "../version.ts";
+import type { Session } from "../session/session.ts";
+import { readVersion } from "../session/version.ts";
 
-/** `hover version`. */
-export const showVersion: Handler<[], object> = async (session) => {
+/** Runs `hover version`. */
+export async function showVersion(session: Session): Promise<void> {
   const { dir, api } = session.settings;
-  const version = versionOf();
+  const version = readVersion();
   const { node } = process.versions;
   if (session.json) session.printJson({ version, node, dir, api: api.value });
-  else session.printLines([`hover ${version}  (node ${node}, api ${api.value}, fleet ${dir})`]);
-  return undefined;
-};
+  else session.printLines([`hover ${version}  (node ${node}, API ${api.value}, fleet ${dir})`]);
+}

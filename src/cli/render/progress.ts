@@ -1,8 +1,8 @@
-import { harmless, type Terminal } from "../terminal.ts";
+import { harmless, type Terminal } from "../session/terminal.ts";
 import { cutTo } from "./text.ts";
 import { span as time } from "./time.ts";
 
-/** A step of a create, as `WatchCreate` tells it. */
+/** A step of a create, as `WatchCreate` sends it. */
 export interface StepMessage {
   readonly step: string;
   readonly status: string;
@@ -11,24 +11,24 @@ export interface StepMessage {
   readonly bytesTotal: bigint;
 }
 
-/** Steps that took less are not worth a line. */
+/** Shorter steps get no line. */
 const WORTH_MS = 1_000;
-/** Without a live line, a step that goes on says so this often. */
+/** How often a step that goes on gets a line where there is no live line. */
 const REMIND_MS = 5_000;
 const FRAME_MS = 100;
 const FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
 
-/** Shows the steps of a create on standard error: one live line on a terminal, plain lines elsewhere, nothing with `--json`. */
+/** Shows the steps of a create on standard error: a live line on a terminal, plain lines elsewhere, nothing with `--json`. */
 export class Progress {
   readonly #terminal: Terminal;
   readonly #quiet: boolean;
   readonly #timer: NodeJS.Timeout | undefined;
-  readonly #told = new Set<string>();
+  readonly #shown = new Set<string>();
   #current: (StepMessage & { readonly since: number }) | undefined;
   #remindAt = Number.POSITIVE_INFINITY;
   #frame = 0;
   #drawn = false;
-  /** Whether any step has been heard of: the server knows this create. */
+  /** Whether a step has arrived: the server knows this create. */
   hasBegun = false;
 
   constructor(terminal: Terminal, quiet: boolean) {
@@ -37,13 +37,13 @@ export class Progress {
     if (!quiet) this.#timer = setInterval(() => this.#tick(), FRAME_MS).unref();
   }
 
-  /** A step has begun, gone on or ended. A message that was told before, by a stream that began anew, changes nothing. */
+  /** Takes a message about a step. One that a new stream repeats changes nothing. */
   step(message: StepMessage): void {
     this.hasBegun = true;
     const ended = message.status !== "running";
     const key = `${message.step} ${message.status}`;
-    if (this.#told.has(key) || (!ended && this.#told.has(`${message.step} done`))) return;
-    if (ended) this.#told.add(key);
+    if (this.#shown.has(key) || (!ended && this.#shown.has(`${message.step} done`))) return;
+    if (ended) this.#shown.add(key);
     const now = performance.now();
     const same = this.#current?.step === message.step;
     const since = same ? (this.#current?.since ?? now) : now;
@@ -53,14 +53,14 @@ export class Progress {
       return;
     }
     this.#current = undefined;
-    if (message.status === "undone") this.note("undoing what had been done");
+    if (message.status === "undone") this.note("undoing the steps before it");
     else if (message.status !== "done" || now - since >= WORTH_MS) this.#line(stepLine(message, now - since));
   }
 
-  /** Says something between the steps, once. */
+  /** Shows a line between the steps, once. */
   note(text: string): void {
-    if (this.#told.has(text)) return;
-    this.#told.add(text);
+    if (this.#shown.has(text)) return;
+    this.#shown.add(text);
     this.#line(text);
   }
 
@@ -98,21 +98,20 @@ export class Progress {
   }
 }
 
-const WHAT: Readonly<Record<string, string>> = {
+const STEPS: Readonly<Record<string, string>> = {
   resolve: "resolving the image",
-  reserve: "asking hosts for room",
+  reserve: "asking hosts for offers",
   claim: "claiming the reservation",
   award: "awarding it to a host",
-  prepare: "making the image local",
-  record: "recording the machine",
+  prepare: "preparing the image",
+  record: "storing the machine",
   launch: "starting the machine",
 };
 
-/** One step in one line: `making the image local: pulling layer 2 of 5, 12 of 36 MB, 33 %  (4.20 s)`. */
+/** Describes one step in one line: `preparing the image: pulling layer 2 of 5, 12 of 36 MB, 33 %  (4.20 s)`. */
 export function stepLine(message: StepMessage, elapsedMs: number): string {
-  const what = WHAT[message.step] ?? harmless(message.step);
+  const what = STEPS[message.step] ?? harmless(message.step);
   if (message.status === "done") return `${what} took ${time(elapsedMs)}`;
-  // Why it failed is what the error says.
   if (message.status !== "running") return `${what} ${harmless(message.status)} after ${time(elapsedMs)}`;
   const parts = [harmless(message.detail), bytes(message)].filter((part) => part !== "");
   return `${what}${parts.length > 0 ? `: ${parts.join(", ")}` : ""}  (${time(elapsedMs)})`;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Terminal } from "../terminal.ts";
-import { paint } from "../terminal.ts";
+import type { Terminal } from "../session/terminal.ts";
+import { paint } from "../session/terminal.ts";
 import { Progress, type StepMessage, stepLine } from "./progress.ts";
 import { table } from "./table.ts";
 import { cutTo, displayWidth, fitTo } from "./text.ts";
@@ -116,7 +116,7 @@ describe("the progress of a create", () => {
     });
 
     expect(stepLine(message, 4_200)).toBe(
-      "making the image local: pulling layer 2 of 5, 12 of 36 MB, 33 %  (4.20 s)",
+      "preparing the image: pulling layer 2 of 5, 12 of 36 MB, 33 %  (4.20 s)",
     );
   });
 
@@ -134,7 +134,7 @@ describe("the progress of a create", () => {
     for (const message of [...told, ...told]) progress.step(message);
     progress.close();
 
-    expect(lines).toEqual(["awarding it to a host failed after (0 µs)\n", "undoing what had been done\n"]);
+    expect(lines).toEqual(["awarding it to a host failed after (0 µs)\n", "undoing the steps before it\n"]);
   });
 });
 

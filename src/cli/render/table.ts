@@ -1,23 +1,22 @@
-import { harmless } from "../terminal.ts";
+import { harmless } from "../session/terminal.ts";
 import { cutTo, displayWidth, fitTo } from "./text.ts";
 
 /** A column of a table. */
 export interface Column {
   readonly title: string;
   readonly align?: "left" | "right";
-  /** Columns it may be cut to when the screen is narrow; without it the column is never cut. */
+  /** Least width on a narrow screen; without it the column is never cut. */
   readonly min?: number;
-  /** Which part is lost when it is cut. Default: the end. */
+  /** Which part is cut off. Default: the end. */
   readonly lose?: "end" | "start";
-  /** When even that is too wide, columns with a rank are left out, the highest rank first. */
+  /** Columns with a rank are left out when even that is too wide, the highest rank first. */
   readonly dropRank?: number;
 }
 
 const GAP = 2;
 
 /**
- * Lays out a table: a line of titles, then one line for each row, aligned. Kept to `width` by cutting the columns that may be cut, then by
- * leaving out those that may be left out. Without a width nothing is cut.
+ * Lays out a table: a line of titles, then a line for each row. Keeps to `width` by cutting columns, then by leaving columns out.
  */
 export function table(
   columns: readonly Column[],
@@ -35,7 +34,6 @@ export function table(
       .map(({ align = "left", lose = "end" }, i) => {
         const width = widths[i] ?? 0;
         const text = cutTo(row[shown[i] ?? 0] ?? "", width, lose);
-        // No blanks at the end of a line: they would wrap on a narrow screen.
         return i === kept.length - 1 && align === "left" ? text : fitTo(text, width, align);
       })
       .join(" ".repeat(GAP))
@@ -43,7 +41,7 @@ export function table(
   );
 }
 
-/** The columns, by index, that fit when those that may be cut are cut as far as they may. */
+/** Chooses the columns, by index, that fit at their least width. */
 function choose(columns: readonly Column[], natural: readonly number[], width: number): number[] {
   const least = columns.map((column, i) => Math.min(column.min ?? Number.POSITIVE_INFINITY, natural[i] ?? 0));
   let shown = [...columns.keys()];
@@ -58,7 +56,7 @@ function choose(columns: readonly Column[], natural: readonly number[], width: n
   return shown;
 }
 
-/** Takes from the widest column that may be cut, until all fit or none can give any more. */
+/** Narrows the widest column that may be cut, until all fit or none can be narrower. */
 function squeeze(columns: readonly Column[], natural: readonly number[], width: number): number[] {
   const widths = [...natural];
   let excess = widths.reduce((sum, w) => sum + w, 0) + GAP * (columns.length - 1) - width;

@@ -5,7 +5,7 @@ const STEPS = [
   [Number.POSITIVE_INFINITY, "d"],
 ] as const;
 
-/** How long ago something was: `now`, `42s ago`, `5m ago`, `3h ago`, `12d ago`; `in 5m` for the future; `-` when unknown. */
+/** Formats how long ago something was: `now`, `42s ago`, `5m ago`, `3h ago`, `12d ago`; `in 5m` for the future; `-` when unknown. */
 export function ago(time: Date | undefined, nowMs: number): string {
   if (!time) return "-";
   const seconds = Math.round((nowMs - time.getTime()) / 1_000);
@@ -18,7 +18,7 @@ export function ago(time: Date | undefined, nowMs: number): string {
   return "-";
 }
 
-/** A length of time for people: `870 µs`, `3.2 ms`, `87 ms`, `1.24 s`, `2 m 05 s`. */
+/** Formats a duration: `870 µs`, `3.2 ms`, `87 ms`, `1.24 s`, `2 m 05 s`. */
 export function span(ms: number): string {
   if (ms < 1) return `${Math.round(ms * 1_000)} µs`;
   if (ms < 10) return `${ms.toFixed(1)} ms`;
@@ -29,9 +29,14 @@ export function span(ms: number): string {
   return `${Math.floor(seconds / 60)} m ${String(seconds % 60).padStart(2, "0")} s`;
 }
 
-/** An amount of memory or disk for people: `256 MB`, `1.5 GB`, `2 TB`. Units are of 1024. */
+/** Formats an amount of memory or disk: `256 MB`, `1.5 GB`, `2 TB`. Units are of 1024. */
 export function megabytes(mb: number): string {
   if (mb < 1_024) return `${Math.round(mb)} MB`;
   const gb = mb / 1_024;
   return gb < 1_024 ? `${Number(gb.toFixed(1))} GB` : `${Number((gb / 1_024).toFixed(1))} TB`;
+}
+
+/** Formats a count: `1 machine`, `2 machines`. */
+export function count(amount: number, noun: string): string {
+  return `${amount} ${noun}${amount === 1 ? "" : "s"}`;
 }

@@ -91,7 +91,7 @@ describe("hover machine run", () => {
 
     const ended = await cli.home.hover("m", "run", "nginx", "-a", "web");
 
-    expect(ended.err).toContain("making the image local failed after");
+    expect(ended.err).toContain("preparing the image failed after");
     expect(ended.err).not.toContain("resolving");
   });
 

@@ -36,10 +36,10 @@ describe("hosts", () => {
     const { code, out } = await cli.home.hover("host", "list");
 
     expect(code).toBe(0);
-    expect(out).toMatch(/NO +HOST +REGION.*TAKES.*RUNNING +WARM +MACHINES/);
+    expect(out).toMatch(/NO +HOST +REGION.*SCHEDULING.*RUNNING +WARM +MACHINES/);
     expect(out).toMatch(/1 +ord-1 +ord .*for 1m +draining .*2 CPUs, 512 MB +3 +2 started/);
-    expect(out).toMatch(/2 +ord-2 .*passed over/);
-    expect(out).toMatch(/ord-2: auctions pass it over for refusing awards, until in 1h/);
+    expect(out).toMatch(/2 +ord-2 .*backoff/);
+    expect(out).toMatch(/ord-2: in backoff for refusing awards; ends in 1h/);
   });
 
   test("one is shown whole, by number or name, and an unknown one is not found", async () => {
@@ -49,7 +49,7 @@ describe("hosts", () => {
       scheduling: "draining",
       labels: { disk: "nvme" },
       warm_vms: 3,
-      passed_over_until_time: null,
+      backoff_until_time: null,
     });
     expect(await cli.home.hover("host", "show", "9")).toMatchObject({
       code: 1,
@@ -57,7 +57,7 @@ describe("hosts", () => {
     });
   });
 
-  describe("whose disk is all but full", () => {
+  describe("whose disk is almost full", () => {
     beforeEach(() => {
       cli.api.hosts = [
         Host.fromPartial({
@@ -88,7 +88,7 @@ describe("hosts", () => {
       );
 
       expect(full?.out).toMatch(
-        /disk free +300 MB, 1 GB kept for the machines there; it takes no new ones: free space in HOSTD_DIR's file system\n/,
+        /disk free +300 MB, 1 GB kept for the machines there; it takes no new machines: free space in HOSTD_DIR's file system\n/,
       );
       expect(roomy?.out).toMatch(/disk free +2 GB, 1 GB kept for the machines there\n/);
       expect(silent?.out).not.toContain("disk free");
@@ -127,7 +127,7 @@ describe("hosts", () => {
     expect(await check(full, cordoned, of(4, {}))).toMatchObject({
       status: "warn",
       detail:
-        "3 attached; ord-1 takes no new machines, its disk is all but full (3 MB free of which 1024 must stay); ord-3 is cordoned",
+        "3 attached; ord-1 takes no new machines, its disk is almost full (3 MB free of which 1024 must stay); ord-3 is cordoned",
       fix: "free space on ord-1 where its HOSTD_DIR is; hover host show ord-1",
     });
     expect(await check(full, gone)).toMatchObject({
@@ -193,7 +193,7 @@ describe("hosts", () => {
 });
 
 test("reservations are listed with what they hold, where, for whom and until when", async () => {
-  expect((await cli.home.hover("reservation", "list")).err).toMatch(/^No reservation lives now/);
+  expect((await cli.home.hover("reservation", "list")).err).toMatch(/^No live reservation/);
   cli.api.reservations = [
     Reservation.fromPartial({
       ...{ id: "r1", app: "web", resources: { cpus: 1, memoryMb: 256n, diskMb: 1_024n } },

@@ -8,7 +8,7 @@ const OTHER = "0000a1b2c3d4e6";
 const cli = useCli();
 
 describe("hover machine list and status", () => {
-  test("doubts the state of a machine whose host is away, and of no other", async () => {
+  test("doubts the state of a machine whose host does not answer, and of no other", async () => {
     cli.api.add({ id: "0000a000000001", state: MachineState.STARTED, hostStatus: HostStatus.UNREACHABLE });
     cli.api.add({ id: "0000a000000002", state: MachineState.STARTED, hostStatus: HostStatus.UNKNOWN });
     cli.api.add({ id: "0000a000000003", state: MachineState.DESTROYED, hostStatus: HostStatus.UNREACHABLE });
@@ -20,7 +20,7 @@ describe("hover machine list and status", () => {
     expect(table.out).toMatch(/0000a000000002 .* started /);
     expect(table.out).toMatch(/0000a000000003 .* destroyed /);
     expect(table.err).toBe(
-      "?  the machine's host does not answer; the state is the last one recorded.\nNext: hover host list\n",
+      "?  the machine's host does not answer; the state is the last one stored.\nNext: hover host list\n",
     );
     expect(JSON.parse(json.out)).toMatchObject([
       { state: "started", host_status: "unreachable" },
@@ -111,7 +111,7 @@ describe("hover machine list and status", () => {
 });
 
 describe("hover machine start, stop, destroy", () => {
-  test("start tells way and time; a second start says that it was started", async () => {
+  test("start shows its path and time; a second start says that it was started", async () => {
     cli.api.add({ id: ID });
 
     const first = await cli.home.hover("m", "start", ID);
@@ -132,7 +132,7 @@ describe("hover machine start, stop, destroy", () => {
       id: ID,
       previous_state: "stopped",
       already_started: false,
-      startPath: "warm",
+      start_path: "warm",
       machine: { state: "started" },
     });
     expect(cli.api.requests[0]?.traceparent).toMatch(new RegExp(`^00-${result.trace_id}-[0-9a-f]{16}-01$`));
@@ -189,7 +189,7 @@ describe("hover machine start, stop, destroy", () => {
 
     const { out } = await cli.home.hover("m", "stop", ID, "-s", "kill", "--timeout", "3");
 
-    expect(out).toMatch(/stopped in .*: exit code 0, as asked/);
+    expect(out).toMatch(/stopped in .*: exit code 0, as requested/);
     expect(cli.sent("stopMachine")).toMatchObject({ signal: "SIGKILL", timeout: { seconds: 3n } });
   });
 });

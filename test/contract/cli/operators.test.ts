@@ -39,7 +39,7 @@ describe("operators", () => {
     );
 
     expect(ended.out).toBe("token-of-acme\n");
-    expect(ended.err).toMatch(/ends in (?:1|2)h/);
+    expect(ended.err).toMatch(/expires in (?:1|2)h/);
     expect(cli.sent("createToken")).toEqual({
       org: "acme",
       scopes: ["machines:read", "admin"],
@@ -56,7 +56,7 @@ describe("operators", () => {
     expect(table.out).toMatch(
       /ord-1 +ord +ord-a +(?:just now|for \d+s) +open +2 of 8 +512 MB of 4 GB +1 GB of 10 GB +1 CPU, 256 MB +1 CPU, 256 MB +0 +1 started, 2 stopped +development +qemu 7\.2 emulation/,
     );
-    expect(table.err).toContain("nothing keeps those apart");
+    expect(table.err).toContain("which isolates nobody");
     expect(JSON.parse(json.out)[0]).toMatchObject({
       number: 1,
       attached: true,

@@ -110,7 +110,7 @@ describe("hover trace", () => {
 
     expect(JSON.parse(last.out).trace_id).toBe(start.traceId);
     expect(JSON.parse(made.out).trace_id).toBe(create.traceId);
-    expect(last.err).toBe("The api does not answer; asking the trace receiver.\n");
+    expect(last.err).toBe("The API does not answer; asking the trace receiver.\n");
   });
 
   test("says so when there is nothing to show", async () => {
@@ -121,7 +121,7 @@ describe("hover trace", () => {
     const noReceiver = await home.hoverWith({ WINDHOVER_TRACES: "127.0.0.1:1" }, "trace", "f".repeat(32));
 
     expect(never.err).toContain(`the machine ${ID} has not been started yet (TRACE_NOT_FOUND)`);
-    expect(unknown.err).toContain("it keeps the last ones only (TRACE_NOT_FOUND)");
+    expect(unknown.err).toContain("it keeps only the latest (TRACE_NOT_FOUND)");
     expect(noReceiver.err).toContain(
       "the trace receiver at 127.0.0.1:1 (from WINDHOVER_TRACES) does not answer",
     );
@@ -158,7 +158,7 @@ describe("hover doctor", () => {
 
     expect(code).toBe(1);
     expect(out).toMatch(/^fail {2}api +127\.0\.0\.1:1 \(from --api\) does not answer\n +Fix: npm run up/m);
-    expect(out).toMatch(/^skip {2}postgres +the api does not answer$/m);
+    expect(out).toMatch(/^skip {2}postgres +the API does not answer$/m);
     expect(out).toMatch(/^ok {4}trace receiver +answers at/m);
   });
 });

@@ -1,0 +1,86 @@
+import { Command } from "commander";
+import type { Subject } from "../session/hints.ts";
+import { reportError } from "../session/report.ts";
+import { Session } from "../session/session.ts";
+import { type CommonFlags, readSettings } from "../session/settings.ts";
+import type { Terminal } from "../session/terminal.ts";
+import { UsageError } from "../session/usage-error.ts";
+
+/** Runs a command in a session. Sets `session.exitCode` when it fails without throwing. */
+export type Handler<A extends readonly unknown[], O> = (session: Session, args: A, flags: O) => Promise<void>;
+
+/** The process around a command line. */
+export interface Surroundings {
+  readonly terminal: Terminal;
+  readonly env: NodeJS.ProcessEnv;
+  /** Aborts on Ctrl-C, and when the reader of the output goes away. */
+  readonly signal: AbortSignal;
+  exitCode: number;
+}
+
+/** A command of `hover`, or a group of commands. */
+export class HoverCommand extends Command {
+  readonly #surroundings: Surroundings;
+
+  constructor(name: string | undefined, surroundings: Surroundings) {
+    super(name);
+    this.#surroundings = surroundings;
+  }
+
+  override createCommand(name?: string): HoverCommand {
+    return new HoverCommand(name, this.#surroundings);
+  }
+
+  /** Adds a command with the flags that all of them have. */
+  leaf(usage: string, description: string): HoverCommand {
+    const made = this.command(usage).description(description);
+    return made
+      .showHelpAfterError(`Help: ${made.fullName} --help`)
+      .option("-j, --json", "print JSON")
+      .option("--api <address>", "address of the API (default: WINDHOVER_API)")
+      .option("--token-file <path>", "file with the token (default: WINDHOVER_TOKEN, or the fleet's)");
+  }
+
+  /** Adds a group of commands. Without one of them it shows its help and fails. */
+  group(name: string, aliases: readonly string[], description: string): HoverCommand {
+    const made = this.command(name).aliases(aliases).description(description).helpCommand(false);
+    return made.showHelpAfterError(`Help: ${made.fullName} --help`);
+  }
+
+  /**
+   * Sets the handler. Reports what it throws, and closes its session.
+   *
+   * @param about names what the command works on, so that an error can show the next command in full
+   */
+  runs<A extends readonly unknown[], O extends object>(
+    handler: Handler<A, O>,
+    about: (args: A, flags: O) => Subject = () => ({}),
+  ): this {
+    const around = this.#surroundings;
+    return this.action(async (...given: unknown[]) => {
+      // Commander passes the arguments, the flags and the command, with the types of the definition.
+      const args = given.slice(0, -2) as unknown as A;
+      const flags = this.optsWithGlobals() as O & CommonFlags;
+      const settings = readSettings(flags, around.env);
+      const session = new Session(settings, around, flags.json === true);
+      try {
+        await handler(session, args, flags);
+        around.exitCode = session.exitCode;
+      } catch (err) {
+        if (around.signal.aborted) return;
+        const report = reportError(err, about(args, flags), settings, around.terminal.paint);
+        const usage = err instanceof UsageError ? [`Help: ${this.fullName} --help`] : [];
+        const text = session.json ? JSON.stringify(report.json) : [...report.lines, ...usage].join("\n");
+        around.terminal.err(`${text}\n`);
+        around.exitCode = report.exitCode;
+      } finally {
+        session.close();
+      }
+    });
+  }
+
+  /** The command as it is typed: `hover machine run`. */
+  get fullName(): string {
+    return this.parent instanceof HoverCommand ? `${this.parent.fullName} ${this.name()}` : this.name();
+  }
+}

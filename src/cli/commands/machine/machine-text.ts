@@ -1,0 +1,58 @@
+import { type Machine, type MachineEvent, MachineState } from "../../../gen/windhover/machines/v1/machine.ts";
+import { stateName } from "../../render/names.ts";
+import { count, megabytes } from "../../render/time.ts";
+import { harmless, type Paint } from "../../session/terminal.ts";
+
+/** A state in its colour: green runs, red failed, yellow is in transition. */
+export function stateText(state: MachineState, paint: Paint): string {
+  const name = stateName(state);
+  if (state === MachineState.STARTED) return paint.green(name);
+  if (state === MachineState.FAILED || state === MachineState.LAUNCH_FAILED) return paint.red(name);
+  return AT_REST.has(state) ? name : paint.yellow(name);
+}
+
+const AT_REST: ReadonlySet<MachineState> = new Set([
+  MachineState.CREATED,
+  MachineState.STOPPED,
+  MachineState.SUSPENDED,
+  MachineState.DESTROYED,
+]);
+
+/** `1 shared CPU, 256 MB`. */
+export function sizeText(machine: Machine): string {
+  const guest = machine.config?.guest;
+  if (!guest) return "-";
+  return `${count(guest.cpus, `${guest.cpuKind || "shared"} CPU`)}, ${megabytes(guest.memoryMb)}`;
+}
+
+/** Where the machine can be reached: `127.0.0.1:20001 → 8080/tcp`; several with commas, `-` for none. */
+export function addressText(machine: Machine): string {
+  const list = machine.serviceAddresses.map((a) => `${a.address} → ${a.internalPort}/${a.protocol}`);
+  return list.join(", ") || "-";
+}
+
+/** An event in a few words. */
+export function eventText({ message, exit, reason }: MachineEvent): string {
+  const parts = [message, exit ? exitText(exit) : "", reason ? `(${reason})` : ""];
+  return harmless(parts.filter((part) => part !== "").join(" "));
+}
+
+/** `exit code 3`, `ended by SIGKILL, out of memory`. */
+export function exitText(exit: NonNullable<MachineEvent["exit"]>): string {
+  const code = exit.exitCode === undefined ? "exit code unknown" : `exit code ${exit.exitCode}`;
+  const how = exit.signal === "" ? code : `ended by ${exit.signal}`;
+  return `${how}${exit.oomKilled ? ", out of memory" : ""}${exit.requestedStop ? ", as requested" : ""}`;
+}
+
+/** Reads the outcome of a start from the machine it returned. A program that has ended with exit code 0 is a success. */
+export function startOutcome(machine: Machine): { readonly ok: boolean; readonly text: string } {
+  const { state, events } = machine;
+  if (state === MachineState.STARTED) return { ok: true, text: "started" };
+  const exit = events.find((event) => event.exit)?.exit;
+  if (state === MachineState.STOPPED && exit) {
+    const text = `started, and its program has ended: ${exitText(exit)}`;
+    return { ok: exit.exitCode === 0 && exit.signal === "", text };
+  }
+  const failure = events.find((event) => event.type === "failure");
+  return { ok: false, text: `${stateName(state)}${failure ? `: ${eventText(failure)}` : ""}` };
+}

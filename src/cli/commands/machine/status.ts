@@ -1,0 +1,68 @@
+import { HostStatus, type Machine } from "../../../gen/windhover/machines/v1/machine.ts";
+import { toJson } from "../../render/json.ts";
+import { stateName } from "../../render/names.ts";
+import { table } from "../../render/table.ts";
+import { ago } from "../../render/time.ts";
+import { harmless, type Paint } from "../../session/terminal.ts";
+import type { HoverCommand } from "../command.ts";
+import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../find.ts";
+import { addressText, eventText, sizeText, stateText } from "./machine-text.ts";
+
+/** Defines `hover machine status`. */
+export function defineStatus(machine: HoverCommand): void {
+  machine
+    .leaf("status <machine>", "Shows a machine and its last events")
+    .option(...APP_FLAG)
+    .option("-d, --display-config", "show its configuration as well")
+    .runs<[string], AppFlag & { displayConfig?: boolean }>(async (session, [idOrName], flags) => {
+      const client = await machinesClient(session);
+      const id = await machineId(session, client, idOrName, flags);
+      const { machine } = await session.call(client, client.getMachine, { machineId: id });
+      if (session.json) return session.printJson(toJson(machine));
+      if (!machine) return;
+      const { paint, width } = session.terminal;
+      session.printLines(factLines(machine, paint));
+      if (machine.events.length > 0) session.printLines(["", ...eventLines(machine, width)]);
+      if (!flags.displayConfig || !machine.config) return;
+      session.printLines(["", "CONFIG", JSON.stringify(toJson(machine.config), undefined, 2)]);
+    }, aboutMachine);
+}
+
+function factLines(machine: Machine, paint: Paint): string[] {
+  const now = Date.now();
+  const { imageRef: ref, hostStatus, lastStartPath } = machine;
+  const note =
+    hostStatus === HostStatus.UNREACHABLE
+      ? "  (the host does not answer; the state is the last one stored)"
+      : hostStatus === HostStatus.UNKNOWN
+        ? "  (from the database; the host was not asked)"
+        : "";
+  const facts: [string, string][] = [
+    ["id", machine.id],
+    ["name", harmless(machine.name)],
+    ["state", stateText(machine.state, paint) + note],
+    ["app", `${machine.app}  (organisation ${machine.org || "unknown"})`],
+    ["host", `${machine.host || "-"}  (region ${machine.region || "-"})`],
+    ["image", harmless(machine.config?.image ?? "-")],
+    ...(ref ? [["", paint.dim(ref.digest)] satisfies [string, string]] : []),
+    ["size", sizeText(machine)],
+    ["address", addressText(machine)],
+    ["created", ago(machine.createTime, now)],
+    ["changed", `${ago(machine.updateTime, now)}  (generation ${machine.generation})`],
+    ["last start", lastStartPath === "" ? "never" : `${lastStartPath}  (hover trace ${machine.id})`],
+  ];
+  return facts.map(([name, value]) => `${name.padEnd(12)}${value}`);
+}
+
+function eventLines(machine: Machine, width: number | undefined): readonly string[] {
+  const now = Date.now();
+  const titles = ["EVENT", "TYPE", "STATE", "SOURCE"].map((title) => ({ title }));
+  const rows = machine.events.map((event) => [
+    ago(event.time, now),
+    event.type,
+    stateName(event.status),
+    event.source,
+    eventText(event),
+  ]);
+  return table([...titles, { title: "", min: 20 }], rows, width);
+}

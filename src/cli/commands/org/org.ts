@@ -1,0 +1,137 @@
+import {
+  type Organization,
+  OrganizationsServiceClient,
+  Standing,
+} from "../../../gen/windhover/admin/v1/organizations.ts";
+import { Fault } from "../../../lib/runtime/fault.ts";
+import { toJson } from "../../render/json.ts";
+import { standingName } from "../../render/names.ts";
+import { table } from "../../render/table.ts";
+import { ago, megabytes } from "../../render/time.ts";
+import type { Session } from "../../session/session.ts";
+import { UsageError } from "../../session/usage-error.ts";
+import type { HoverCommand } from "../command.ts";
+import { memoryMb, whole } from "../values.ts";
+
+const STANDINGS: Readonly<Record<string, Standing>> = {
+  good: Standing.GOOD,
+  past_due: Standing.PAST_DUE,
+  banned: Standing.BANNED,
+};
+/** The default of the contract, for the half of a quota that a create does not give. */
+const DEFAULT_QUOTA = { machines: 100, memoryMb: 65_536n };
+
+interface QuotaFlags {
+  readonly machines?: number;
+  readonly memory?: number;
+}
+
+/** Defines `hover org`. */
+export function defineOrg(org: HoverCommand): void {
+  const about = ([slug]: readonly [string, ...string[]]) => ({ org: slug });
+  quotaFlags(org.leaf("create <slug>", "Creates an organisation"))
+    .option("-n, --name <name>", "name for people (default: the slug)")
+    .runs(createOrg, about);
+  org.leaf("list", "Lists organisations").alias("ls").runs(listOrgs);
+  org.leaf("show <slug>", "Shows an organisation and what it uses").runs(showOrg, about);
+  org
+    .leaf("set-standing <slug> <standing>", "Sets the standing of an organisation: good, past_due or banned")
+    .runs(setStanding, about);
+  quotaFlags(org.leaf("set-quota <slug>", "Sets the quota of an organisation; what is not given stays")).runs(
+    setQuota,
+    about,
+  );
+}
+
+function quotaFlags(command: HoverCommand): HoverCommand {
+  return command
+    .option("--machines <n>", "machines it may have", whole(0, 1_000_000))
+    .option("--memory <amount>", "memory of all its machines, e.g. 64gb", memoryMb);
+}
+
+async function createOrg(
+  session: Session,
+  [slug]: [string],
+  flags: QuotaFlags & { name?: string },
+): Promise<void> {
+  const client = await session.client(OrganizationsServiceClient);
+  const request = { slug, name: flags.name ?? "", quota: quotaOf(flags, DEFAULT_QUOTA) };
+  const { organization } = await session.call(client, client.createOrganization, request);
+  show(session, organization);
+  if (!session.json) session.suggest(`hover token create --org ${slug}`);
+}
+
+async function listOrgs(session: Session): Promise<void> {
+  const client = await session.client(OrganizationsServiceClient);
+  const orgs: Organization[] = [];
+  let pageToken = "";
+  do {
+    const page = await session.call(client, client.listOrganizations, { pageSize: 1_000, pageToken });
+    orgs.push(...page.organizations);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  if (session.json) session.printJson(orgs.map((org) => toJson(org)));
+  else session.printLines(orgTable(orgs, session.terminal.width));
+}
+
+async function showOrg(session: Session, [slug]: [string]): Promise<void> {
+  const client = await session.client(OrganizationsServiceClient);
+  show(session, (await session.call(client, client.getOrganization, { slug })).organization);
+}
+
+async function setStanding(session: Session, [slug, word]: [string, string]): Promise<void> {
+  const standing = STANDINGS[word.replaceAll("-", "_")];
+  if (standing === undefined) throw new UsageError(`A standing is good, past_due or banned, not "${word}".`);
+  const client = await session.client(OrganizationsServiceClient);
+  const request = { slug, standing, quota: undefined };
+  show(session, (await session.call(client, client.updateOrganization, request)).organization);
+}
+
+/** A quota is replaced as a whole, so what is not given is read first. */
+async function setQuota(session: Session, [slug]: [string], flags: QuotaFlags): Promise<void> {
+  if (flags.machines === undefined && flags.memory === undefined) {
+    throw new UsageError("Say what to set: --machines N, --memory 64gb, or both.");
+  }
+  const client = await session.client(OrganizationsServiceClient);
+  const { organization: before } = await session.call(client, client.getOrganization, { slug });
+  const quota = quotaOf(flags, before?.quota ?? DEFAULT_QUOTA);
+  const request = { slug, standing: Standing.UNSPECIFIED, quota };
+  show(session, (await session.call(client, client.updateOrganization, request)).organization);
+}
+
+function quotaOf(
+  { machines, memory }: QuotaFlags,
+  base: NonNullable<Organization["quota"]>,
+): Organization["quota"] {
+  if (machines === undefined && memory === undefined) return undefined;
+  return {
+    machines: machines ?? base.machines,
+    memoryMb: memory === undefined ? base.memoryMb : BigInt(memory),
+  };
+}
+
+function show(session: Session, org: Organization | undefined): void {
+  if (!org) throw new Fault("INTERNAL", "EMPTY_ANSWER", "the API's answer holds no organisation");
+  if (session.json) session.printJson(toJson(org));
+  else session.printLines(orgTable([org], session.terminal.width));
+}
+
+function orgTable(orgs: readonly Organization[], width: number | undefined): readonly string[] {
+  const columns = [
+    { title: "SLUG", min: 8 },
+    { title: "NAME", min: 8 },
+    { title: "STANDING" },
+    { title: "MACHINES", align: "right" as const },
+    { title: "MEMORY", align: "right" as const },
+    { title: "CREATED" },
+  ];
+  const rows = orgs.map((org) => [
+    org.slug,
+    org.name,
+    standingName(org.standing),
+    `${org.machinesUsed} of ${org.quota?.machines ?? "?"}`,
+    `${megabytes(Number(org.memoryMbUsed))} of ${org.quota ? megabytes(Number(org.quota.memoryMb)) : "?"}`,
+    ago(org.createTime, Date.now()),
+  ]);
+  return table(columns, rows, width);
+}

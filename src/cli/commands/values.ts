@@ -1,0 +1,74 @@
+import { InvalidArgumentError } from "commander";
+import { parseDuration } from "../../lib/runtime/duration.ts";
+
+/** Collects `K=V` of `-e` and `-m`. The value may be empty and may contain `=`. */
+export function pair(raw: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = raw.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError(`Write NAME=VALUE, not "${raw}".`);
+  return { ...before, [raw.slice(0, at)]: raw.slice(at + 1) };
+}
+
+/** A port of the guest, as `-p` takes it. */
+export interface Port {
+  readonly protocol: "tcp" | "udp";
+  readonly internalPort: number;
+}
+
+/** Collects `8080`, `8080/tcp`, `53/udp` of `-p`. */
+export function port(raw: string, before: readonly Port[] = []): readonly Port[] {
+  const [, number = "", protocol = "tcp", rest] = /^(\d+)(?:\/([a-z]+))?(.*)$/.exec(raw) ?? [];
+  if (/^\d+:\d+/.test(raw)) {
+    const inside = raw.split(":")[1];
+    throw new InvalidArgumentError(
+      `The host chooses the port outside: write the guest's port only, -p ${inside}.`,
+    );
+  }
+  if (number === "" || rest !== "" || !isPort(Number(number)) || (protocol !== "tcp" && protocol !== "udp")) {
+    throw new InvalidArgumentError(
+      `Write a port of the guest, 1 to 65535, such as 8080 or 53/udp; not "${raw}".`,
+    );
+  }
+  return [...before, { protocol, internalPort: Number(number) }];
+}
+
+/** Parses `512`, `512mb`, `1gb` of `--vm-memory` into MB. */
+export function memoryMb(raw: string): number {
+  const [, amount, unit = "mb"] = /^(\d+)\s*(mb?|mib|gb?|gib)?$/i.exec(raw) ?? [];
+  const mb = Number(amount) * (unit.toLowerCase().startsWith("g") ? 1_024 : 1);
+  if (amount === undefined || !Number.isSafeInteger(mb) || mb > 2 ** 31 - 1) {
+    throw new InvalidArgumentError(`Write an amount of memory such as 512, 512mb or 1gb, not "${raw}".`);
+  }
+  return mb;
+}
+
+/** Makes a parser of whole numbers within bounds. */
+export function whole(min: number, max: number): (raw: string) => number {
+  return (raw) => {
+    const value = /^\d+$/.test(raw) ? Number(raw) : Number.NaN;
+    if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Write a whole number from ${min} to ${max}, not "${raw}".`);
+  };
+}
+
+/** Parses `90`, `90s`, `500ms`, `5m`, `1h`, `7d` into milliseconds. A bare number is seconds, as with flyctl. */
+export function duration(raw: string): number {
+  const ms = parseDuration(/\d$/.test(raw) ? `${raw}s` : raw);
+  if (ms !== undefined) return ms;
+  throw new InvalidArgumentError(`Write a length of time such as 30s, 500ms or 5m, not "${raw}".`);
+}
+
+/** Collects words separated by commas. The flag may be given several times. */
+export function words(raw: string, before: readonly string[] = []): readonly string[] {
+  const more = raw.split(",").map((word) => word.trim());
+  return [...before, ...more.filter((word) => word !== "")];
+}
+
+/** Normalises the name of a signal: `term`, `TERM` and `SIGTERM` are one. */
+export function signalName(raw: string): string {
+  const name = raw.toUpperCase();
+  return name.startsWith("SIG") ? name : `SIG${name}`;
+}
+
+function isPort(value: number): boolean {
+  return value >= 1 && value <= 65_535;
+}

@@ -1,0 +1,42 @@
+import { durationFromProto } from "../../lib/grpc/duration.ts";
+import { hostStatusName, schedulingName, standingName, stateName } from "./names.ts";
+
+/** Fields whose numbers are enums. */
+const ENUMS: Readonly<Record<string, (value: number) => string>> = {
+  state: stateName,
+  status: stateName,
+  hostStatus: hostStatusName,
+  scheduling: schedulingName,
+  standing: standingName,
+};
+/** Fields that are maps: their keys belong to the user. */
+const MAPS: ReadonlySet<string> = new Set(["env", "metadata", "labels", "machines"]);
+/** Fields in which an empty string means that there is nothing. */
+const OPTIONAL: ReadonlySet<string> = new Set([
+  ...["lastStartPath", "lastStartTraceId", "createTraceId", "reason", "signal", "claimant", "problem"],
+]);
+
+/**
+ * Converts a message of the API to what `--json` prints. Stable: names as in proto, int64 as numbers, enums as lower-case words, times
+ * as RFC 3339, durations such as `2.5s`. What is not known is null; no key is left out.
+ *
+ * @param field the name of the field that holds the value
+ */
+export function toJson(value: unknown, field = ""): unknown {
+  if (value === undefined || (value === "" && OPTIONAL.has(field))) return null;
+  if (typeof value === "number") return ENUMS[field]?.(value) ?? value;
+  if (typeof value === "bigint") return Number(value);
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.map((each) => toJson(each, field));
+  if (typeof value !== "object" || value === null || MAPS.has(field)) return value;
+  if ("seconds" in value && "nanos" in value) {
+    // Of all messages only google.protobuf.Duration has these fields.
+    return `${durationFromProto(value as { seconds: bigint; nanos: number }) / 1_000}s`;
+  }
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [
+      name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      toJson(each, name),
+    ]),
+  );
+}

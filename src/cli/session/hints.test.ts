@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { flagOf, nextSteps, remarks } from "./hints.ts";
+import { reportError } from "./report.ts";
+import type { Settings } from "./settings.ts";
+import { paint } from "./terminal.ts";
+
+const settings: Settings = {
+  root: "/src/windhover",
+  guestDir: "",
+  dir: "/data",
+  api: { value: "127.0.0.1:7070", from: "the default" },
+  traces: { value: "127.0.0.1:4318", from: "the default" },
+  registry: { value: "127.0.0.1:5000", from: "the default" },
+  tokenPlaces: [
+    { place: "WINDHOVER_TOKEN", token: undefined },
+    { place: "/data/token", token: "x" },
+  ],
+};
+
+describe("the next command", () => {
+  test.each([
+    ["APP_NOT_FOUND", { app: "web" }, ["hover app create web"]],
+    ["MACHINE_RUNNING", { machine: "0000a1b2c3d4e5" }, ["hover machine destroy --force 0000a1b2c3d4e5"]],
+    ["NO_CAPACITY", {}, ["hover host list"]],
+    ["NO_HOSTS", {}, ["hover doctor"]],
+    ["DISK_FULL", {}, ["hover doctor"]],
+    ["PEER_UNAVAILABLE", {}, ["hover doctor"]],
+    ["SOMETHING_NEW", {}, []],
+  ])("after %s", (reason, subject, next) => {
+    expect(nextSteps(fault(reason), subject, settings)).toEqual(next);
+  });
+
+  test("brings the fleet up when it is the api that is away", () => {
+    const away = fault("PEER_UNAVAILABLE", { address: "127.0.0.1:7070" });
+
+    expect(nextSteps(away, {}, settings)).toEqual(["npm run up   (in /src/windhover)", "hover doctor"]);
+    expect(remarks(away, settings)).toEqual(["the API's address came from the default"]);
+  });
+
+  test("names what the fault is about when the command does not know", () => {
+    expect(nextSteps(fault("APP_NOT_FOUND", { app: "shop" }), {}, settings)).toEqual([
+      "hover app create shop",
+    ]);
+  });
+});
+
+test("a token that is refused is said to come from where it came from", () => {
+  expect(remarks(fault("TOKEN_EXPIRED"), settings)).toEqual([
+    "the token was looked for in WINDHOVER_TOKEN (nothing there), /data/token (used)",
+  ]);
+});
+
+test.each([
+  ["config.guest.memory_mb", "--vm-memory"],
+  ['config.env["A"]', "-e"],
+  ["config.services[3].internal_port", "-p"],
+  ["config.init.exec", undefined],
+  ["page_size", undefined],
+])("the field %s is set by %s", (field, flag) => {
+  expect(flagOf(field)).toBe(flag);
+});
+
+test("an error of this program itself says so, with the place", () => {
+  const { exitCode, lines } = reportError(new TypeError("x is not a function"), {}, settings, paint(false));
+
+  expect(exitCode).toBe(1);
+  expect(lines[0]).toMatch(/^Error: hover itself failed: TypeError: x is not a function .*\(HOVER_BUG\)$/);
+});
+
+function fault(reason: string, facts: Record<string, string> = {}): Fault {
+  return new Fault("FAILED_PRECONDITION", reason, "no", facts);
+}

@@ -1,0 +1,68 @@
+import { Fault } from "../../lib/runtime/fault.ts";
+import { flagOf, nextSteps, remarks, type Subject } from "./hints.ts";
+import type { Settings } from "./settings.ts";
+import { harmless, type Paint } from "./terminal.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** Exit codes: success, failure, wrong usage. */
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+
+/** An error as it is shown, as text and as JSON. */
+interface Report {
+  readonly exitCode: number;
+  readonly lines: readonly string[];
+  readonly json: { readonly error: ErrorJson };
+}
+
+/** The shape of an error with `--json`, on standard error or within a list of results. */
+interface ErrorJson {
+  readonly code: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly facts: Readonly<Record<string, string>>;
+  readonly violations: readonly { readonly field: string; readonly description: string }[];
+  readonly next: readonly string[];
+}
+
+/** Describes an error: each wrong field, and the next command. */
+export function reportError(err: unknown, subject: Subject, settings: Settings, paint: Paint): Report {
+  if (err instanceof UsageError) {
+    const error = { code: "INVALID_ARGUMENT", reason: "USAGE", message: err.message, facts: {} };
+    return {
+      exitCode: EXIT.usage,
+      lines: [`${paint.red("Error:")} ${err.message}`],
+      json: { error: { ...error, violations: [], next: [] } },
+    };
+  }
+  const fault = toFault(err);
+  const next = nextSteps(fault, subject, settings);
+  const violations = fault.violations.map(({ field, description }) => ({ field, description }));
+  const lines = [
+    `${paint.red("Error:")} ${headline(fault)} ${paint.dim(`(${fault.reason})`)}`,
+    ...violations.map((v) => {
+      const flag = flagOf(v.field);
+      return `  - ${harmless(v.field)}${flag ? ` (${flag})` : ""}: ${harmless(v.description)}`;
+    }),
+    ...remarks(fault, settings).map((remark) => `  ${remark}`),
+    ...next.map((step, i) => `${i === 0 ? "Next:" : "  or:"} ${step}`),
+  ];
+  const { code, reason, message, facts } = fault;
+  return {
+    exitCode: EXIT.failed,
+    lines,
+    json: { error: { code, reason, message, facts, violations, next } },
+  };
+}
+
+function headline(fault: Fault): string {
+  const count = fault.violations.length;
+  if (count === 0) return harmless(fault.message);
+  return count === 1 ? "a field is not valid" : `${count} fields are not valid`;
+}
+
+/** Returns a fault as it is. Any other error is a bug of this program. */
+export function toFault(err: unknown): Fault {
+  if (err instanceof Fault) return err;
+  const message = err instanceof Error ? (err.stack ?? err.message) : String(err);
+  return new Fault("INTERNAL", "HOVER_BUG", `hover itself failed: ${message}`, {}, { cause: err });
+}

@@ -1,0 +1,125 @@
+import type { Client } from "@grpc/grpc-js";
+import type { CallScope, ClientConstructor, UnaryMethod } from "../../lib/grpc/client.ts";
+import type { ServerStreamMethod } from "../../lib/grpc/streams.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
+import { EXIT, toFault } from "./report.ts";
+import { RootSpan } from "./root-span.ts";
+import { type Settings, tokenOf } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** How long a call that only reads may take. */
+export const READ_TIMEOUT_MS = 15_000;
+
+/** What a command runs with: settings, where to write, and how to call the API. */
+export class Session {
+  readonly settings: Settings;
+  readonly terminal: Terminal;
+  /** Aborts on Ctrl-C, and when the reader of the output goes away. */
+  readonly signal: AbortSignal;
+  readonly json: boolean;
+  readonly env: NodeJS.ProcessEnv;
+  exitCode: number = EXIT.ok;
+  readonly #clients: Client[] = [];
+
+  constructor(
+    settings: Settings,
+    around: { readonly terminal: Terminal; readonly signal: AbortSignal; readonly env: NodeJS.ProcessEnv },
+    json: boolean,
+  ) {
+    this.settings = settings;
+    this.terminal = around.terminal;
+    this.signal = around.signal;
+    this.env = around.env;
+    this.json = json;
+  }
+
+  /**
+   * Makes a client of one of the API's services.
+   *
+   * @throws Fault UNAUTHENTICATED / `TOKEN_MISSING`
+   */
+  async client<C extends Client>(Client: ClientConstructor<C>): Promise<C> {
+    this.token();
+    const { connect } = await import("./grpc-client.ts");
+    const client = connect(Client, this.settings.api.value);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Calls a unary method once; with a span, as its child. */
+  async call<Req, Res>(
+    client: Client,
+    method: UnaryMethod<Req, Res>,
+    request: Req,
+    { timeoutMs = READ_TIMEOUT_MS, span }: { readonly timeoutMs?: number; readonly span?: RootSpan } = {},
+  ): Promise<Res> {
+    const { call } = await import("./grpc-client.ts");
+    return call(client, method, request, await this.scope(timeoutMs, span));
+  }
+
+  /** Calls a method that streams its answer. */
+  async *stream<Req, Res>(
+    client: Client,
+    method: ServerStreamMethod<Req, Res>,
+    request: Req,
+    { timeoutMs, signal = this.signal }: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): AsyncGenerator<Res> {
+    const { openStream } = await import("./grpc-client.ts");
+    yield* openStream(client, method, request, { ...(await this.scope(timeoutMs)), signal });
+  }
+
+  /** Makes what bounds a call of this session. */
+  async scope(timeoutMs: number, span?: RootSpan): Promise<CallScope> {
+    const { Metadata } = await import("./grpc-client.ts");
+    const metadata = new Metadata();
+    metadata.set("authorization", `Bearer ${this.token()}`);
+    if (span) metadata.set("traceparent", span.traceparent);
+    return { timeoutMs, signal: this.signal, metadata };
+  }
+
+  /** Runs `work` in a root span, which ends as `work` does. The span is sent before this returns. */
+  async inSpan<T>(name: string, work: (span: RootSpan) => Promise<T>): Promise<T> {
+    const span = new RootSpan(name);
+    try {
+      return await work(span);
+    } catch (err) {
+      span.end(this.signal.aborted ? "CANCELLED" : toFault(err).reason);
+      throw err;
+    } finally {
+      await span.send(this.settings);
+    }
+  }
+
+  /** Returns the token. Throws a fault that says where it was looked for when there is none. */
+  token(): string {
+    const token = tokenOf(this.settings);
+    if (token !== undefined) return token;
+    const places = this.settings.tokenPlaces.map(({ place }) => place).join(", ");
+    throw new Fault("UNAUTHENTICATED", "TOKEN_MISSING", "there is no token", { looked_in: places });
+  }
+
+  /** Writes a result as JSON. */
+  printJson(value: unknown): void {
+    this.terminal.out(`${JSON.stringify(value, undefined, 2)}\n`);
+  }
+
+  /** Writes lines of a result. */
+  printLines(lines: readonly string[]): void {
+    if (lines.length > 0) this.terminal.out(`${lines.join("\n")}\n`);
+  }
+
+  /** Writes a remark to standard error. */
+  say(line: string): void {
+    this.terminal.err(`${line}\n`);
+  }
+
+  /** Writes the commands that make sense next to standard error. */
+  suggest(...next: readonly string[]): void {
+    this.say(next.map((step, i) => `${i === 0 ? "Next:" : "     "} ${step}`).join("\n"));
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    for (const client of this.#clients.splice(0)) client.close();
+  }
+}

@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+/** The project's own folder. */
+export const ROOT = join(import.meta.dirname, "../../..");
+
+/** Flags that every command takes. */
+export interface CommonFlags {
+  readonly api?: string;
+  readonly tokenFile?: string;
+  readonly json?: boolean;
+}
+
+/** A place where a token may be. */
+export interface TokenPlace {
+  /** For people: a variable or a file. */
+  readonly place: string;
+  readonly token: string | undefined;
+}
+
+/** An address and where it comes from. */
+export interface Address {
+  /** `host:port`. */
+  readonly value: string;
+  readonly from: string;
+}
+
+/** Where the API, the fleet and the token are. */
+export interface Settings {
+  /** The project's own folder. */
+  readonly root: string;
+  /** The fleet's folder. */
+  readonly dir: string;
+  /** Where set-up puts the guest's kernel and init. */
+  readonly guestDir: string;
+  readonly api: Address;
+  readonly traces: Address;
+  readonly registry: Address;
+  /** Where a token was looked for, in order, up to the place that has one. */
+  readonly tokenPlaces: readonly TokenPlace[];
+}
+
+/** Default addresses of a local fleet. */
+const DEFAULTS = { api: "127.0.0.1:7070", traces: "127.0.0.1:4318", registry: "127.0.0.1:5000" } as const;
+type Endpoint = keyof typeof DEFAULTS;
+
+/** Finds addresses and the token. Flags win over variables, variables over `fleet.json`, that over defaults. */
+export function readSettings(flags: CommonFlags, env: NodeJS.ProcessEnv): Settings {
+  const dir = env["WINDHOVER_DIR"] ? resolve(env["WINDHOVER_DIR"]) : join(ROOT, ".windhover");
+  const written = readFleet(dir);
+  const address = (name: Endpoint, flag?: string): Address => {
+    const variable = `WINDHOVER_${name.toUpperCase()}`;
+    if (flag) return { value: bare(flag), from: `--${name}` };
+    if (env[variable]) return { value: bare(env[variable]), from: variable };
+    const own = written[name];
+    if (own) return { value: bare(own), from: join(dir, "fleet.json") };
+    return { value: DEFAULTS[name], from: "the default" };
+  };
+  return {
+    root: ROOT,
+    dir,
+    guestDir: env["WINDHOVER_GUEST_DIR"] ? resolve(env["WINDHOVER_GUEST_DIR"]) : join(dir, "guest"),
+    api: address("api", flags.api),
+    traces: address("traces"),
+    registry: address("registry"),
+    tokenPlaces: findToken(flags, env, dir),
+  };
+}
+
+/** Returns the token that was found, if any. */
+export function tokenOf(settings: Settings): string | undefined {
+  return settings.tokenPlaces.at(-1)?.token;
+}
+
+function findToken(flags: CommonFlags, env: NodeJS.ProcessEnv, dir: string): TokenPlace[] {
+  if (flags.tokenFile) return [fromFile(resolve(flags.tokenFile))];
+  const variable = { place: "WINDHOVER_TOKEN", token: env["WINDHOVER_TOKEN"]?.trim() || undefined };
+  return variable.token ? [variable] : [variable, fromFile(join(dir, "token"))];
+}
+
+function fromFile(path: string): TokenPlace {
+  return { place: path, token: readText(path)?.trim() || undefined };
+}
+
+/** Reads the addresses in `fleet.json`; none when there is no such file, or not a legible one. */
+function readFleet(dir: string): Partial<Record<Endpoint, string>> {
+  try {
+    const state: unknown = JSON.parse(readText(join(dir, "fleet.json")) ?? "");
+    const addresses: unknown = Object(state)["addresses"];
+    const entries = Object.entries(Object(addresses)).filter(([, value]) => typeof value === "string");
+    // Only strings are left; other names do no harm.
+    return Object.fromEntries(entries) as Partial<Record<Endpoint, string>>;
+  } catch {
+    return {};
+  }
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function bare(address: string): string {
+  return address.replace(/^https?:\/\//, "").replace(/\/+$/, "");
+}

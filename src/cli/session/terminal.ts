@@ -1,0 +1,71 @@
+import { stripVTControlCharacters } from "node:util";
+
+/** The output of a command. */
+export interface Terminal {
+  /** Results: standard output. */
+  out(text: string): void;
+  /** Everything else: standard error. */
+  err(text: string): void;
+  /** Whether a person reads standard output. */
+  readonly isTty: boolean;
+  /** Whether a person reads standard error. */
+  readonly isErrTty: boolean;
+  /** Columns of the screen; undefined when the output goes elsewhere. */
+  readonly width: number | undefined;
+  readonly paint: Paint;
+}
+
+/** Colours. Each returns its text as it is when colours are off. */
+export interface Paint {
+  bold(text: string): string;
+  dim(text: string): string;
+  red(text: string): string;
+  green(text: string): string;
+  yellow(text: string): string;
+  cyan(text: string): string;
+}
+
+/** Makes colours, or functions that add none. */
+export function paint(enabled: boolean): Paint {
+  const sgr = (on: number, off: number) => (text: string) =>
+    enabled ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+  return {
+    bold: sgr(1, 22),
+    dim: sgr(2, 22),
+    red: sgr(31, 39),
+    green: sgr(32, 39),
+    yellow: sgr(33, 39),
+    cyan: sgr(36, 39),
+  };
+}
+
+/** Makes the terminal of this process. Calls `onGone` when the reader of standard output goes away. */
+export function processTerminal(env: NodeJS.ProcessEnv, onGone: () => void): Terminal {
+  const { stdout, stderr } = process;
+  let gone = false;
+  // `hover machine list | head -1` is no error.
+  stdout.on("error", () => {
+    gone = true;
+    onGone();
+  });
+  stderr.on("error", () => {});
+  const wantsColour = env["FORCE_COLOR"] ? env["FORCE_COLOR"] !== "0" : stdout.isTTY && !env["NO_COLOR"];
+  return {
+    out: (text) => {
+      if (!gone) stdout.write(text);
+    },
+    err: (text) => {
+      stderr.write(text);
+    },
+    isTty: stdout.isTTY === true,
+    isErrTty: stderr.isTTY === true,
+    width: stdout.isTTY ? stdout.columns || 80 : Number(env["COLUMNS"]) || undefined,
+    paint: paint(Boolean(wantsColour)),
+  };
+}
+
+/** Removes escapes and control characters, except tabs, from text of others. */
+export function harmless(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it looks for them
+  return stripVTControlCharacters(text).replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f]/g, " ");
+}
