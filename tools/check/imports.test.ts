@@ -45,15 +45,19 @@ describe("the rules", () => {
 
 describe("a cycle", () => {
   test("of files is found, with an import for each arrow", () => {
-    const found = cycles(imports("src/a.ts > src/b.ts", "src/b.ts > src/c.ts", "src/c.ts > src/a.ts"));
+    const found = cycles(
+      imports("src/x/a.ts > src/x/b.ts", "src/x/b.ts > src/x/c.ts", "src/x/c.ts > src/x/a.ts"),
+    );
 
-    expect(found).toEqual([expect.stringMatching(/^src: a cycle of a.ts, b.ts, c.ts\n {4}a.ts -> b.ts: /)]);
+    expect(found).toEqual([
+      expect.stringMatching(/^src\/x: a cycle of a.ts, b.ts, c.ts\n {4}a.ts -> b.ts: /),
+    ]);
   });
 
   test("of folders is found, whichever of their files import each other", () => {
-    const found = cycles(imports("src/a/x/one.ts > src/b/two.ts", "src/b/three.ts > src/a/four.ts"));
+    const found = cycles(imports("src/s/a/x/one.ts > src/s/b/two.ts", "src/s/b/three.ts > src/s/a/four.ts"));
 
-    expect(found).toEqual([expect.stringMatching(/^src: a cycle of a, b/)]);
+    expect(found).toEqual([expect.stringMatching(/^src\/s: a cycle of a, b/)]);
   });
 
   test("of a file and a sub-folder is found; a sub-folder may import other files of its parent", () => {
@@ -65,8 +69,17 @@ describe("a cycle", () => {
     ]);
   });
 
+  test("of entries of top folders is found; the top folders themselves may import each other", () => {
+    const down = ["tools/setup/one.ts > guest/build/two.ts", "guest/build/two.ts > tools/lib/three.ts"];
+
+    expect(cycles(imports(...down))).toEqual([]);
+    expect(cycles(imports(...down, "tools/lib/three.ts > tools/setup/four.ts"))).toEqual([
+      expect.stringMatching(/^the project: a cycle of tools\/setup, guest\/build, tools\/lib/),
+    ]);
+  });
+
   test("through a test file is none", () => {
-    expect(cycles(imports("src/a.ts > src/b.ts", "src/b.test.ts > src/a.ts"))).toEqual([]);
+    expect(cycles(imports("src/x/a.ts > src/x/b.ts", "src/x/b.test.ts > src/x/a.ts"))).toEqual([]);
   });
 });
 

@@ -4,8 +4,8 @@
  * Rules for single imports are the data in `import-rules.ts`. Cycles have one rule, for files and folders alike: the entries of a
  * folder (its files, and each sub-folder as a whole) import each other in one direction only. So a sub-folder may import a file
  * of its parent folder, unless that file imports something in the sub-folder, directly or through others; and two folders side by
- * side never import each other, whichever of their files do so. Type imports count. Test files (`*.test.ts`) are left out of
- * cycles: nothing imports them.
+ * side never import each other, whichever of their files do so. The entries of the project are those of its top folders:
+ * `src/api`, `tools/lib`. Type imports count. Test files (`*.test.ts`) are left out of cycles: nothing imports them.
  */
 import { globSync, readFileSync } from "node:fs";
 import { join, matchesGlob, posix } from "node:path";
@@ -85,6 +85,7 @@ function split({ from, to }: Import): readonly [folder: string, from: string, to
   const [a, b] = [from.split("/"), to.split("/")];
   let depth = 0;
   while (a[depth] === b[depth] && depth < a.length - 1) depth++;
+  if (depth < 2) return ["", a.slice(0, 2).join("/"), b.slice(0, 2).join("/")];
   return [a.slice(0, depth).join("/"), a[depth] ?? "", b[depth] ?? ""];
 }
 
