@@ -4,8 +4,7 @@
  */
 
 import { Scheduling } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { Ledger } from "../../src/hostd/capacity/ledger.ts";
-import { type Attachment, attachToSchedulers } from "../../src/hostd/scheduler-link/scheduler-stream.ts";
+import { type Attachment, attachToSchedulers, Ledger } from "../../src/hostd/index.ts";
 import { internalTokens } from "../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../src/lib/runtime/log.ts";

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeInitramfs, readModules } from "../../guest/build/initramfs.ts";
 import { unpackPackage } from "../../guest/build/kernel-package.ts";
-import { readManifest } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
+import { readManifest } from "../../src/hostd/index.ts";
 import { compile } from "../lib/program.ts";
 
 /** What a hand-made boot needs besides the root disk. */
