@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { Fault } from "../../lib/runtime/fault.ts";
-import { ulid } from "../maintenance/ulid.ts";
 import { refusal } from "../orgs/quota.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
 import { faultData, toFault } from "./fault-data.ts";
@@ -64,15 +63,6 @@ describe("page tokens", () => {
     expect([pageSize(0), pageSize(7), pageSize(5_000)]).toEqual([100, 7, 1_000]);
     expect(() => pageSize(-1)).toThrow("page_size");
   });
-});
-
-test("ULIDs sort by time and are told apart by chance", () => {
-  const random = new Uint8Array(10).fill(255);
-
-  expect(ulid(0, new Uint8Array(10))).toBe("0".repeat(26));
-  expect(ulid(2 ** 48 - 1, random)).toBe(`7${"Z".repeat(25)}`);
-  expect(ulid(1_000, random) < ulid(1_001, new Uint8Array(10))).toBe(true);
-  expect(ulid(5)).not.toBe(ulid(5));
 });
 
 test("faults survive being stored, and what is not a fault tells nothing", () => {

@@ -1,3 +1,4 @@
+import { ulid } from "ulid";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
@@ -7,7 +8,6 @@ import type { Machine, MachineEvent } from "../machines/machine.ts";
 import type { MachineStore } from "../machines/machine-store.ts";
 import { swept } from "../metrics.ts";
 import { type KnownMachine, planSweep } from "./plan-sweep.ts";
-import { ulid } from "./ulid.ts";
 
 /** A machine that nobody knows is left alone for this long, in milliseconds. */
 const GRACE_MS = 60_000;

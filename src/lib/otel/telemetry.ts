@@ -1,4 +1,5 @@
 import { context, propagation, trace } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import {
   CompositePropagator,
   type ExportResult,
@@ -21,7 +22,6 @@ import {
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import { logger } from "../runtime/log.ts";
-import { AsyncContextManager } from "./context-manager.ts";
 import { passing } from "./passing-tracer.ts";
 
 /** The environment, of which only the standard `OTEL_*` variables are read. */
@@ -41,7 +41,7 @@ export function startTelemetry(
   env: Env,
   processors: SpanProcessor[] = exporters(env),
 ): { shutdown(): Promise<void> } {
-  context.setGlobalContextManager(new AsyncContextManager());
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager());
   propagation.setGlobalPropagator(
     new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }),
   );

@@ -1,4 +1,4 @@
-import { ulid } from "../../../src/api/maintenance/ulid.ts";
+import { ulid } from "ulid";
 import {
   type Hold,
   type HostServiceServer,

@@ -1,5 +1,5 @@
+import { ulid } from "ulid";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ulid } from "../../../src/api/maintenance/ulid.ts";
 import { HostEvent } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
