@@ -70,14 +70,14 @@ const processes = (vmId: string) =>
 
 test("a VM outlives a hostd that was killed, and its log goes on where it had stopped", async () => {
   const elsewhere = await launchElsewhere("ticking", ["probe", "tick"]);
-  await expect.poll(() => elsewhere.heard().length, { timeout: 20_000 }).toBeGreaterThan(20);
+  await expect.poll(() => elsewhere.heard().length, { timeout: 60_000 }).toBeGreaterThan(20);
   await elsewhere.kill();
   expect(await again.list()).toContain("ticking");
 
   const { vm, lines } = await adopt("ticking");
   const before = elsewhere.heard();
   const far = before.length + 100;
-  await expect.poll(() => stored(before, lines).length, { timeout: 20_000 }).toBeGreaterThan(far);
+  await expect.poll(() => stored(before, lines).length, { timeout: 60_000 }).toBeGreaterThan(far);
   await vm.signal(9);
   const exit = await vm.exited;
 
@@ -90,10 +90,10 @@ test("a VM outlives a hostd that was killed, and its log goes on where it had st
 });
 
 test("an exit in hostd's absence is told, with its time and what was said before it", async () => {
-  const elsewhere = await launchElsewhere("leaving", ["probe", "exit-later", "1"]);
+  const elsewhere = await launchElsewhere("leaving", ["probe", "exit-later", "3"]);
   await elsewhere.kill();
   const killedAtUs = Date.now() * 1_000;
-  await expect.poll(isAtRest(bench.dir, "leaving"), { interval: 1_500, timeout: 30_000 }).toBe(true);
+  await expect.poll(isAtRest(bench.dir, "leaving"), { interval: 1_500, timeout: 60_000 }).toBe(true);
 
   const { vm, lines } = await adopt("leaving");
   const exit = await vm.exited;
@@ -101,7 +101,7 @@ test("an exit in hostd's absence is told, with its time and what was said before
 
   expect(exit).toMatchObject({ kind: "process", exitCode: 7 });
   expect(stored(elsewhere.heard(), lines).map(({ text }) => text)).toEqual(["before", "after"]);
-  expect(exit.exitedAtUs).toBeGreaterThan(killedAtUs - 1_000_000);
+  expect(exit.exitedAtUs).toBeGreaterThan(killedAtUs);
   expect(exit.exitedAtUs).toBeLessThan(toldAtUs - 500_000);
   await again.destroy("leaving");
 });
@@ -174,7 +174,7 @@ test("a launch that is given up leaves nothing", async () => {
   const launching = bench.vmm
     .launch("given-up", { cpus: 1, memoryMb: 256 }, { ...workload, ...more }, sink, abort.signal)
     .catch((err: unknown) => err);
-  await expect.poll(() => processes("given-up").length, { timeout: 20_000 }).toBeGreaterThan(0);
+  await expect.poll(() => processes("given-up").length, { timeout: 60_000 }).toBeGreaterThan(0);
 
   abort.abort(new Error("no longer wanted"));
 

@@ -12,6 +12,7 @@ test("the VMM is what a real guest boots on, and is remembered until something c
   // Unconfined, so that /dev/kvm opens whoever may use it and only a boot can tell.
   const options = { confinement: "none" } as const;
 
+  const begun = performance.now();
   const first = await openVmm(folder.path, options);
   const remembered = readFileSync(join(folder.path, "vmm.json"), "utf8");
   const start = performance.now();
@@ -28,7 +29,7 @@ test("the VMM is what a real guest boots on, and is remembered until something c
     expect(first.info.reason).toMatch(/^kvm: guest reported after \d+ ms$/);
   }
   expect(second.info).toEqual(first.info);
-  expect(secondMs).toBeLessThan(1_000);
+  expect(secondMs).toBeLessThan((start - begun) / 2);
   expect(forced.info).toMatchObject({ acceleration: "emulation", isolation: "development" });
   expect(remembered).not.toBe(readFileSync(join(folder.path, "vmm.json"), "utf8"));
   expect(await forced.list()).toEqual([]);

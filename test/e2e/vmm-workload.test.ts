@@ -163,10 +163,10 @@ describe("an end is reported exactly", () => {
 
   test("of a process that gets signals, handles them, and ends on one", async () => {
     const { vm, texts } = await bench.launch(["probe", "signals"]);
-    await expect.poll(texts, { timeout: 10_000 }).toContain("ready");
+    await expect.poll(texts, { timeout: 60_000 }).toContain("ready");
 
     await vm.signal(10);
-    await expect.poll(texts, { timeout: 10_000 }).toContain("got signal 10");
+    await expect.poll(texts, { timeout: 60_000 }).toContain("got signal 10");
     await vm.signal(15);
 
     expect(await vm.exited).toMatchObject({ kind: "process", exitCode: 42, oomKilled: false });

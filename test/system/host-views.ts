@@ -33,7 +33,7 @@ export interface HostViews {
   close(): void;
 }
 
-const LIMIT = { timeoutMs: 5_000 };
+const LIMIT = { timeoutMs: 15_000 };
 const TOKEN_SECONDS = 3_600;
 
 /** Connects to every host and image cache of a fleet. */

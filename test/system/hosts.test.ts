@@ -18,7 +18,8 @@ const ATTEMPTS = 6;
 /** For a host's store and images. */
 const DISK_MB = 24;
 
-describe("a host", () => {
+// One story: each test goes on where the one before it ended.
+describe("a host", { shuffle: false }, () => {
   let world: World;
   let invariants: Invariants;
   /** On the victim: one that runs, and one that does not. */

@@ -9,7 +9,7 @@ const HOSTS = 3;
 const ROOM = { HOSTD_CPUS: "64", HOSTD_MEMORY_MB: "65536" };
 const SOON = { timeout: 30_000, interval: 5 };
 /** Longer than anything that a call leaves to be done after it has answered. */
-const AFTER = { timeout: 1_500, interval: 5 };
+const AFTER = { timeout: 3_000, interval: 5 };
 /** For a process to come up and for everybody to find it again. */
 const BACK_MS = 60_000;
 const WELL = { timeout: BACK_MS, interval: 20 };

@@ -7,7 +7,7 @@ import type { Fault } from "../../src/lib/runtime/fault.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { openWorld, type World } from "./world.ts";
 
-const SOON = { timeout: 20_000, interval: 50 };
+const SOON = { timeout: 60_000, interval: 50 };
 const LIMIT = { timeoutMs: 30_000 };
 
 describe("operators", () => {

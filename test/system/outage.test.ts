@@ -4,9 +4,10 @@ import { configOf, type Machine } from "../support/clients.ts";
 import { openWorld, type World } from "./world.ts";
 
 const CENTRAL = ["postgres", "redis", "scheduler", "registry"];
-const RECOVERY = { timeout: 30_000, interval: 100 };
+const RECOVERY = { timeout: 60_000, interval: 100 };
 
-describe("with Postgres, Redis, the scheduler and the registry all down", () => {
+// One story: each test goes on where the one before it ended.
+describe("with Postgres, Redis, the scheduler and the registry all down", { shuffle: false }, () => {
   let world: World;
   const machines: Machine[] = [];
 

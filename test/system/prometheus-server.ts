@@ -38,7 +38,7 @@ export interface Prometheus {
   close(): Promise<void>;
 }
 
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 20_000;
 
 /** Starts Debian's Prometheus on a free port with this configuration, in YAML. */
 export async function startPrometheus(configuration: string): Promise<Prometheus> {
@@ -61,7 +61,7 @@ export async function startPrometheus(configuration: string): Promise<Prometheus
     stopSignal: "SIGTERM",
     stopGraceMs: 5_000,
     orphanSignal: "SIGKILL",
-    readyTimeoutMs: 30_000,
+    readyTimeoutMs: 60_000,
     async ready(signal) {
       const answer = await fetch(`http://${address}/-/ready`, { signal });
       await answer.body?.cancel();

@@ -10,8 +10,10 @@ import { openWorld, type World } from "./world.ts";
 const REDIS_PAUSE_MS = 10_000;
 const POSTGRES_OUTAGE_MS = 30_000;
 const READ_ONLY_MS = 4_000;
-/** Whoever waits for a store waits for a time-out, and the shortest takes 700 ms. */
+/** Whoever waits for a store waits for a time-out, and the shortest takes 700 ms: more than half of that is a wait. */
 const UNDISTURBED_MS = 350;
+/** How long starts are looked at before the trouble: a loaded machine is slow without any. */
+const BEFORE_MS = 2_000;
 const RECOVERY = { timeout: 60_000, interval: 100 };
 const CYCLE = [MachineState.STARTED, MachineState.STOPPED];
 
@@ -45,7 +47,7 @@ describe("while machines are created, the fleet outlives", () => {
   it("Redis flushed, again and again", async () => {
     traffic = startTraffic(world, "flushed");
     const redis = new Redis(redisSocket(world.fleet.layout.of("redis")));
-    await redis.ready(5_000);
+    await redis.ready(20_000);
 
     for (let round = 0; round < 5; round++) {
       await traffic.more(2);
@@ -62,18 +64,19 @@ describe("while machines are created, the fleet outlives", () => {
 
     await world.fleet.crash("redis");
 
-    await traffic.more(4);
+    await expect(traffic.more(4)).resolves.toBeUndefined();
   });
 
   it("Redis paused for 10 s: starts do not notice", async () => {
     traffic = startTraffic(world, "paused");
     await traffic.more(2);
 
+    const usualMs = await startingFor(BEFORE_MS);
     world.fleet.pause("redis");
     const typicalMs = await startingFor(REDIS_PAUSE_MS);
     world.fleet.resume("redis");
 
-    expect(typicalMs).toBeLessThan(UNDISTURBED_MS);
+    expect(typicalMs - usualMs).toBeLessThan(UNDISTURBED_MS);
     await traffic.more(2);
   });
 
@@ -81,12 +84,13 @@ describe("while machines are created, the fleet outlives", () => {
     traffic = startTraffic(world, "stopped");
     await traffic.more(2);
 
+    const usualMs = await startingFor(BEFORE_MS);
     await world.fleet.stop("postgres");
     await expect(refused()).resolves.toBe("DATABASE_UNAVAILABLE");
     const typicalMs = await startingFor(POSTGRES_OUTAGE_MS);
     await world.fleet.start("postgres");
 
-    expect(typicalMs).toBeLessThan(UNDISTURBED_MS);
+    expect(typicalMs - usualMs).toBeLessThan(UNDISTURBED_MS);
     await traffic.more(2);
   });
 
@@ -94,6 +98,7 @@ describe("while machines are created, the fleet outlives", () => {
     traffic = startTraffic(world, "failover");
     await traffic.more(2);
 
+    const usualMs = await startingFor(BEFORE_MS);
     await readOnly("on");
     await expect(refused()).resolves.toBe("DATABASE_UNAVAILABLE");
     const listed = (await world.clients.list(world.app)).map(({ id }) => id);
@@ -101,7 +106,7 @@ describe("while machines are created, the fleet outlives", () => {
     const typicalMs = await startingFor(READ_ONLY_MS);
     await readOnly("off");
 
-    expect(typicalMs).toBeLessThan(UNDISTURBED_MS);
+    expect(typicalMs - usualMs).toBeLessThan(UNDISTURBED_MS);
     await traffic.more(2);
   });
 
@@ -120,7 +125,7 @@ describe("while machines are created, the fleet outlives", () => {
           expect(await invariants.always()).toEqual([]);
           return performance.now();
         },
-        { timeout: ms + 10_000, interval: 100 },
+        { timeout: ms + 60_000, interval: 100 },
       )
       .toBeGreaterThan(until);
     return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0;
