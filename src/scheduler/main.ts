@@ -26,7 +26,7 @@ async function start(config: SchedulerConfig, stack: Stack) {
     prefix: "SCHEDULER",
     services: ["windhover.scheduler.v1.SchedulerService"],
     addTo: (server) => server.addService(SchedulerServiceService, scheduler.service),
-    exposeMetrics: () => exposeScheduler(scheduler),
+    exposeMetrics: () => exposeScheduler(scheduler.hosts, scheduler.reservations),
   });
   return { listen: config.listen, port, region: config.region };
 }

@@ -1,22 +1,10 @@
 import { gauge, gaugeBy } from "../lib/otel/metrics.ts";
-
-/** An attached host, as far as metrics count it. */
-export interface CountedHost {
-  readonly status: { readonly scheduling: string } | undefined;
-}
-
-/** The parts of a scheduler that metrics read. */
-export interface MeasuredScheduler {
-  readonly hosts: {
-    readonly size: number;
-    all(): readonly CountedHost[];
-    readonly refusals: { inBackoff(): number };
-  };
-  readonly reservations: { readonly running: number };
-}
+import type { AttachedHost } from "./hosts/attached-host.ts";
+import type { Hosts } from "./hosts/hosts.ts";
+import type { Reservations } from "./reservations/reservations.ts";
 
 /** Registers gauges of a scheduler. Must be called once per process. */
-export function exposeScheduler({ hosts, reservations }: MeasuredScheduler): void {
+export function exposeScheduler(hosts: Hosts, reservations: Reservations): void {
   gauge("windhover_hosts_attached", "Hosts attached to this replica.", () => hosts.size);
   gaugeBy(
     "windhover_hosts",
@@ -33,7 +21,7 @@ export function exposeScheduler({ hosts, reservations }: MeasuredScheduler): voi
 }
 
 /** Counts hosts for each value, also where there are none. A host without a status is open. */
-function byScheduling(hosts: readonly CountedHost[]): Map<string, number> {
+function byScheduling(hosts: readonly AttachedHost[]): Map<string, number> {
   const counts = new Map([
     ["open", 0],
     ["cordoned", 0],

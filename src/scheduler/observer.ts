@@ -3,8 +3,8 @@ import { Histogram } from "prom-client";
 import { counter, registry, secondsHistogram } from "../lib/otel/metrics.ts";
 import { activeTraceparent, attribute, tracer } from "../lib/otel/tracing.ts";
 import type { Outcome } from "./auctions/auction.ts";
-import type { AuctionObserver, Bidder } from "./auctions/auctioneer.ts";
 import type { Answer, Bid } from "./auctions/offer.ts";
+import type { AuctionObserver, Bidder } from "./auctions/run-auction.ts";
 import type { ReservationObserver } from "./reservations/reservations.ts";
 
 /** Up to the bid window, 150 ms by default, and beyond. */

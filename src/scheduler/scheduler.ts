@@ -3,7 +3,6 @@ import { hasReason } from "../lib/runtime/fault.ts";
 import { startLoop } from "../lib/runtime/lifecycle.ts";
 import type { Redis } from "../lib/stores/redis.ts";
 import { AUCTION_LIMITS } from "./auctions/auction.ts";
-import { Auctioneer } from "./auctions/auctioneer.ts";
 import { setTimer } from "./auctions/timer.ts";
 import { Hosts } from "./hosts/hosts.ts";
 import { observer } from "./observer.ts";
@@ -33,13 +32,13 @@ export interface SchedulerSettings {
 /** Wires a scheduler up, without its server. */
 export function makeScheduler(redis: Redis, clock: Clock, settings: SchedulerSettings) {
   const hosts = new Hosts(clock);
-  const limits = { ...AUCTION_LIMITS, windowMs: settings.windowMs };
-  const auctioneer = new Auctioneer(hosts, clock, setTimer, Math.random, limits);
+  const auctions = {
+    ...{ bidders: hosts, clock, setTimer, random: Math.random },
+    limits: { ...AUCTION_LIMITS, windowMs: settings.windowMs },
+  };
   const store = new RedisReservations(redis, settings.region);
   const reservations = new Reservations(
-    { hosts, auctioneer, store, observer },
-    Math.random,
-    () => clock.monotonicMs(),
+    { hosts, auctions, store, observer },
     { ttlMs: settings.ttlMs, auctions: settings.auctions ?? MAX_AUCTIONS, kept: KEPT_OFFERS },
   );
   const stopLoops = [

@@ -1,7 +1,6 @@
 import { hasReason } from "../../src/lib/runtime/fault.ts";
 import { startLoop } from "../../src/lib/runtime/lifecycle.ts";
 import { AUCTION_LIMITS } from "../../src/scheduler/auctions/auction.ts";
-import { Auctioneer } from "../../src/scheduler/auctions/auctioneer.ts";
 import { Hosts } from "../../src/scheduler/hosts/hosts.ts";
 import { Attachment } from "../../src/scheduler/hosts/service-attach.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
@@ -37,13 +36,12 @@ export function startScheduler(life: Life, net: Network, store: ReservationStore
     const timer = setTimeout(fn, ms);
     return () => clearTimeout(timer);
   };
-  const limits = { ...AUCTION_LIMITS, sample: 2, windowMs: WINDOW_MS };
-  const random = () => Math.random();
-  const auctioneer = new Auctioneer(hosts, clock, setTimer, random, limits);
+  const auctions = {
+    ...{ bidders: hosts, clock, setTimer, random: () => Math.random() },
+    limits: { ...AUCTION_LIMITS, sample: 2, windowMs: WINDOW_MS },
+  };
   const reservations = new Reservations(
-    { hosts, auctioneer, store, observer: NO_OBSERVER },
-    random,
-    () => clock.monotonicMs(),
+    { hosts, auctions, store, observer: NO_OBSERVER },
     { ttlMs: TTL_MS, auctions: 50, kept: 3 },
   );
   const expire = async (): Promise<void> => {

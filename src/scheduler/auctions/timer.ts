@@ -1,4 +1,4 @@
-import type { SetTimer } from "./auctioneer.ts";
+import type { SetTimer } from "./run-auction.ts";
 
 /**
  * Sets a timer of this process.

@@ -1,3 +1,5 @@
+import type { Clock } from "../../lib/runtime/clock.ts";
+import type { Fault } from "../../lib/runtime/fault.ts";
 import {
   type Answer,
   type Bid,
@@ -45,10 +47,15 @@ export interface HostStatus {
   readonly diskReserveMb?: number | undefined;
 }
 
-/** Sends messages to a host. Never waits; returns false when the host does not read, or is gone. */
-export interface HostSender {
+/**
+ * The stream of an attached host. Sending never waits, and returns false when the host does not read
+ * or is gone.
+ */
+export interface HostStream {
   sendBid(bid: Bid, terms: BidTerms): boolean;
   sendRelease(reservationId: string): boolean;
+  /** Ends the stream with a fault. Called at most once. */
+  end(fault: Fault): void;
 }
 
 /** Bids that may be unanswered: more than auctions run at once, so only a silent host gets there. */
@@ -61,37 +68,41 @@ const SLOW_ANSWER_MS = 1_000;
 /** A host for the time of one stream. */
 export class AttachedHost {
   readonly info: HostInfo;
+  readonly stream: HostStream;
   /** In milliseconds since the epoch. */
   readonly attachedAt: number;
   status: HostStatus | undefined;
   /** Time of the last message since the epoch, to be shown, and monotonic, for decisions. */
   lastSeenAt: number;
   lastSeenMs: number;
-  readonly #sender: HostSender;
+  readonly #clock: Clock;
   readonly #onOverflow: (host: AttachedHost) => void;
   readonly #unanswered = new Map<string, { sentMs: number; onAnswer: (answer: Answer) => void }>();
 
   /** @param onOverflow called when the host does not read its messages */
-  constructor(
-    info: HostInfo,
-    sender: HostSender,
-    now: { at: number; ms: number },
-    onOverflow: (host: AttachedHost) => void,
-  ) {
+  constructor(info: HostInfo, stream: HostStream, clock: Clock, onOverflow: (host: AttachedHost) => void) {
     this.info = info;
-    this.#sender = sender;
-    this.attachedAt = now.at;
-    this.lastSeenAt = now.at;
-    this.lastSeenMs = now.ms;
+    this.stream = stream;
+    this.#clock = clock;
     this.#onOverflow = onOverflow;
+    this.attachedAt = this.lastSeenAt = clock.now();
+    this.lastSeenMs = clock.monotonicMs();
+  }
+
+  /** Records that the host has sent a message, and the status in it if it is one. */
+  seen(status?: HostStatus): void {
+    this.lastSeenAt = this.#clock.now();
+    this.lastSeenMs = this.#clock.monotonicMs();
+    if (status) this.status = status;
   }
 
   /** Sends a bid request; see `Bidder.sendBid`. A host that detaches answers with a decline. */
-  sendBid(bid: Bid, terms: BidTerms, nowMs: number, onAnswer: (answer: Answer) => void): boolean {
+  sendBid(bid: Bid, terms: BidTerms, onAnswer: (answer: Answer) => void): boolean {
+    const nowMs = this.#clock.monotonicMs();
     this.#forgetOld(nowMs);
     if (this.#unanswered.size >= MAX_UNANSWERED || this.#unanswered.has(bid.reservationId)) return false;
     this.#unanswered.set(bid.reservationId, { sentMs: nowMs, onAnswer });
-    if (this.#sender.sendBid(bid, terms)) return true;
+    if (this.stream.sendBid(bid, terms)) return true;
     this.#unanswered.delete(bid.reservationId);
     this.#onOverflow(this);
     return false;
@@ -107,7 +118,7 @@ export class AttachedHost {
 
   /** Sends the release of a hold. When the message gets lost, the hold ends by time. */
   release(reservationId: string): void {
-    if (!this.#sender.sendRelease(reservationId)) this.#onOverflow(this);
+    if (!this.stream.sendRelease(reservationId)) this.#onOverflow(this);
   }
 
   /** Answers all bids with a decline, because the stream has ended. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { HostInfo, Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { ManualClock } from "../../lib/runtime/clock.ts";
 import { AttachedHost } from "./attached-host.ts";
 import { hostInfoFromProto, hostToProto, statusFromProto } from "./convert.ts";
 
@@ -13,8 +14,8 @@ test.each([
   ["that its disk is full", { diskFreeMb: 0n, diskReserveMb: 1n }],
   ["nothing of its disk", {}],
 ])("a host that sends %s is shown so", (_what, disk) => {
-  const sender = { sendBid: () => true, sendRelease: () => true };
-  const host = new AttachedHost(hostInfoFromProto(HELLO, "ord"), sender, { at: 0, ms: 0 }, () => {});
+  const stream = { sendBid: () => true, sendRelease: () => true, end: () => {} };
+  const host = new AttachedHost(hostInfoFromProto(HELLO, "ord"), stream, new ManualClock(), () => {});
   host.status = statusFromProto(Status.fromPartial(disk));
 
   const { status } = hostToProto(host, undefined);

@@ -78,7 +78,7 @@ test("a host silent for 15 s is not asked, and is again after its next message",
   time.pass(15_001);
   expect(drawn()).toEqual([]);
 
-  hosts.seen(host.host);
+  host.host.seen();
 
   expect(drawn()).toEqual([1]);
 });
@@ -88,7 +88,7 @@ test("a host silent for 30 s is detached", () => {
   const silent = new TestHost(hosts, 1);
   const alive = new TestHost(hosts, 2);
   time.pass(30_001);
-  hosts.seen(alive.host);
+  alive.host.seen();
 
   hosts.dropSilent();
 
@@ -107,9 +107,9 @@ test("a host that seems full comes last, whether machines or auctions fill it", 
   const { hosts, drawn } = fleet();
   for (const number of [1, 2, 3, 4]) new TestHost(hosts, number);
   const status = STATUS;
-  hosts.seen(new TestHost(hosts, 1).host, { ...status, held: LARGE });
-  hosts.seen(new TestHost(hosts, 2).host, { ...status, allocated: LARGE });
-  hosts.seen(new TestHost(hosts, 3).host, { ...status, running: LARGE });
+  new TestHost(hosts, 1).host.seen({ ...status, held: LARGE });
+  new TestHost(hosts, 2).host.seen({ ...status, allocated: LARGE });
+  new TestHost(hosts, 3).host.seen({ ...status, running: LARGE });
 
   expect(drawn()[0]).toBe(4);
   expect(drawn().sort()).toEqual([1, 2, 3, 4]);
@@ -119,7 +119,7 @@ test("a host that leaves a bid unanswered for a second comes last until it answe
   const { time, hosts, drawn } = fleet();
   const slow = new TestHost(hosts, 1);
   for (const number of [2, 3]) new TestHost(hosts, number);
-  slow.host.sendBid(bid(), TERMS, time.monotonicMs(), () => {});
+  slow.host.sendBid(bid(), TERMS, () => {});
   time.pass(1_001);
   expect(drawn().at(-1)).toBe(1);
 
@@ -132,7 +132,7 @@ test("an answer is passed on once, and only to the auction that asked", () => {
   const { hosts } = fleet();
   const host = new TestHost(hosts, 1);
   const answers: string[] = [];
-  host.host.sendBid(bid("r1"), TERMS, 0, (answer) => answers.push(answer.kind));
+  host.host.sendBid(bid("r1"), TERMS, (answer) => answers.push(answer.kind));
 
   host.offer({}, "r2");
   host.offer({}, "r1");
@@ -145,7 +145,7 @@ test("a host that detaches declines its bids at once", () => {
   const { hosts } = fleet();
   const host = new TestHost(hosts, 1);
   const answers: unknown[] = [];
-  host.host.sendBid(bid(), TERMS, 0, (answer) => answers.push(answer));
+  host.host.sendBid(bid(), TERMS, (answer) => answers.push(answer));
 
   hosts.detach(host.host);
 
@@ -157,7 +157,7 @@ test("a host that does not read its messages is detached", () => {
   const host = new TestHost(hosts, 1);
   host.reads = false;
 
-  expect(host.host.sendBid(bid(), TERMS, 0, () => {})).toBe(false);
+  expect(host.host.sendBid(bid(), TERMS, () => {})).toBe(false);
   expect(host.ended).toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "HOST_TOO_SLOW" });
   expect(hosts.size).toBe(0);
 });
@@ -165,7 +165,7 @@ test("a host that does not read its messages is detached", () => {
 test("a host that answers nothing is asked no more than a bounded number of times, and again after a while", () => {
   const { time, hosts } = fleet();
   const host = new TestHost(hosts, 1, hostInfo(1));
-  const send = (i: number) => host.host.sendBid(bid(`r${i}`), TERMS, time.monotonicMs(), () => {});
+  const send = (i: number) => host.host.sendBid(bid(`r${i}`), TERMS, () => {});
   for (let i = 0; i < 4_096; i++) send(i);
   expect(send(4_096)).toBe(false);
 
@@ -197,12 +197,12 @@ test("the host that has the data is the only one to be asked, unless it is exclu
 test("cordoned and draining hosts are not asked, and are again once they are open", () => {
   const { hosts, drawn } = fleet();
   const [first, second] = [new TestHost(hosts, 1), new TestHost(hosts, 2)];
-  hosts.seen(first.host, { ...STATUS, scheduling: "cordoned" });
-  hosts.seen(second.host, { ...STATUS, scheduling: "draining" });
+  first.host.seen({ ...STATUS, scheduling: "cordoned" });
+  second.host.seen({ ...STATUS, scheduling: "draining" });
   expect(drawn()).toEqual([]);
   expect(hosts.summary(bid())).toMatchObject({ attached: 2, matching: 2, closed: 2 });
 
-  hosts.seen(first.host, STATUS);
+  first.host.seen(STATUS);
 
   expect(drawn()).toEqual([1]);
 });
@@ -215,7 +215,7 @@ test("a host that refuses awards repeatedly is left out for a while", () => {
   expect(hosts.summary(bid())).toMatchObject({ matching: 2, inBackoff: 1 });
 
   time.pass(30_000);
-  for (const host of hosts.all()) hosts.seen(host);
+  for (const host of hosts.all()) host.seen();
 
   expect(drawn().sort()).toEqual([1, 2]);
 });
@@ -247,8 +247,8 @@ describe("the image", () => {
     for (let number = 1; number <= 50; number++) {
       const { host } = new TestHost(hosts, number, { labels: { odd: String(number % 2 === 1) } });
       if (number < 40) hosts.setImages(host, [1]);
-      if (number < 10) hosts.seen(host, { ...STATUS, scheduling: "cordoned" });
-      else if (number < 20) hosts.seen(host, { ...STATUS, allocated: LARGE });
+      if (number < 10) host.seen({ ...STATUS, scheduling: "cordoned" });
+      else if (number < 20) host.seen({ ...STATUS, allocated: LARGE });
       else if (number < 30) for (let i = 0; i < 3; i++) hosts.refusals.add(number);
     }
     time.pass(1);
@@ -282,7 +282,7 @@ test("a host whose disk is all but full is asked last", () => {
   const { hosts, drawn } = fleet();
   for (const number of [1, 2, 3]) {
     const { host } = new TestHost(hosts, number);
-    hosts.seen(host, { ...STATUS, diskFreeMb: number === 2 ? 900 : 1_024, diskReserveMb: 1_024 });
+    host.seen({ ...STATUS, diskFreeMb: number === 2 ? 900 : 1_024, diskReserveMb: 1_024 });
   }
 
   expect(drawn().at(-1)).toBe(2);

@@ -3,7 +3,7 @@ import { Fault } from "../../lib/runtime/fault.ts";
 import { Draw } from "../auctions/draw.ts";
 import type { Bid } from "../auctions/offer.ts";
 import { matches } from "../auctions/placement.ts";
-import { AttachedHost, type HostInfo, type HostSender, type HostStatus } from "./attached-host.ts";
+import { AttachedHost, type HostInfo, type HostStream } from "./attached-host.ts";
 import { ImageHosts } from "./image-hosts.ts";
 import { Refusals } from "./refusals.ts";
 
@@ -15,12 +15,6 @@ const SILENT_MS = 30_000;
 const MAX_HOSTS = 10_000;
 /** Hosts with the image that are asked before all others. ADR 10 has the reason. */
 const IMAGE_HOSTS = 2;
-
-/** The stream of an attached host. */
-export interface HostStream extends HostSender {
-  /** Ends the stream with a fault. Called at most once. */
-  end(fault: Fault): void;
-}
 
 /** Counts of the attached hosts by how they stand to a bid. */
 export interface HostSummary {
@@ -37,13 +31,13 @@ export interface HostSummary {
 export class Hosts {
   readonly refusals: Refusals;
   readonly #clock: Clock;
-  readonly #byNumber = new Map<number, { host: AttachedHost; stream: HostStream }>();
+  readonly #byNumber = new Map<number, AttachedHost>();
   readonly #images = new ImageHosts();
   #all: readonly AttachedHost[] | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.refusals = new Refusals(() => clock.monotonicMs());
+    this.refusals = new Refusals(clock);
   }
 
   get size(): number {
@@ -58,19 +52,18 @@ export class Hosts {
    */
   attach(info: HostInfo, stream: HostStream): AttachedHost {
     const before = this.#byNumber.get(info.number);
-    if (before && before.host.info.identity !== info.identity) throw numberTaken(info, before.host);
+    if (before && before.info.identity !== info.identity) throw numberTaken(info, before);
     if (!before && this.#byNumber.size >= MAX_HOSTS) throw tooMany();
-    if (before) this.drop(before.host, replaced(info));
-    const now = { at: this.#clock.now(), ms: this.#clock.monotonicMs() };
-    const host = new AttachedHost(info, stream, now, (slow) => this.drop(slow, tooSlow(slow)));
-    this.#byNumber.set(info.number, { host, stream });
+    if (before) this.drop(before, replaced(info));
+    const host = new AttachedHost(info, stream, this.#clock, (slow) => this.drop(slow, tooSlow(slow)));
+    this.#byNumber.set(info.number, host);
     this.#all = undefined;
     return host;
   }
 
   /** Removes a host whose stream has ended, unless it has been replaced. */
   detach(host: AttachedHost): void {
-    if (this.#byNumber.get(host.info.number)?.host !== host) return;
+    if (this.get(host.info.number) !== host) return;
     this.#byNumber.delete(host.info.number);
     this.#images.drop(host);
     this.#all = undefined;
@@ -79,17 +72,9 @@ export class Hosts {
 
   /** Detaches a host and ends its stream with `fault`. */
   drop(host: AttachedHost, fault: Fault): void {
-    const entry = this.#byNumber.get(host.info.number);
-    if (entry?.host !== host) return;
+    if (this.get(host.info.number) !== host) return;
     this.detach(host);
-    entry.stream.end(fault);
-  }
-
-  /** Records that a host has sent a message, and the status in it if it is one. */
-  seen(host: AttachedHost, status?: HostStatus): void {
-    host.lastSeenAt = this.#clock.now();
-    host.lastSeenMs = this.#clock.monotonicMs();
-    if (status) host.status = status;
+    host.stream.end(fault);
   }
 
   /** Replaces the image hints of a host. */
@@ -105,12 +90,12 @@ export class Hosts {
   }
 
   get(number: number): AttachedHost | undefined {
-    return this.#byNumber.get(number)?.host;
+    return this.#byNumber.get(number);
   }
 
   /** Returns all hosts, in no particular order, in an array that does not change. */
   all(): readonly AttachedHost[] {
-    this.#all ??= [...this.#byNumber.values()].map(({ host }) => host);
+    this.#all ??= [...this.#byNumber.values()];
     return this.#all;
   }
 

@@ -4,7 +4,7 @@ import { Refusals } from "./refusals.ts";
 
 function setUp() {
   const time = new TestTime();
-  return { time, refusals: new Refusals(() => time.monotonicMs()) };
+  return { time, refusals: new Refusals(time) };
 }
 
 test("a refusal counts, and half as much after half a minute", () => {

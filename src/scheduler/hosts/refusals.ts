@@ -1,3 +1,5 @@
+import type { Clock } from "../../lib/runtime/clock.ts";
+
 /** A refusal counts half as much after this time: its cause, such as a full disk, has likely gone. */
 const HALF_LIFE_MS = 30_000;
 /** So many refusals within {@link SPAN_MS} begin a backoff. */
@@ -19,17 +21,16 @@ interface HostRefusals {
  * reported to it; where replicas differ, an award is refused once more.
  */
 export class Refusals {
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #hosts = new Map<number, HostRefusals>();
 
-  /** @param now monotonic milliseconds */
-  constructor(now: () => number) {
-    this.#now = now;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /** Records a refusal. Returns true when it begins a backoff. */
   add(host: number): boolean {
-    const now = this.#now();
+    const now = this.#clock.monotonicMs();
     const known = this.#hosts.get(host) ?? { times: [], backoffUntilMs: 0 };
     known.times = [...known.times.filter((at) => now - at < SPAN_MS), now].slice(-KEPT);
     this.#hosts.set(host, known);
@@ -47,20 +48,20 @@ export class Refusals {
   /** Returns the rest of a host's backoff; 0 when it is in none. */
   backoffLeftMs(host: number): number {
     const known = this.#hosts.get(host);
-    return known === undefined ? 0 : Math.max(0, known.backoffUntilMs - this.#now());
+    return known === undefined ? 0 : Math.max(0, known.backoffUntilMs - this.#clock.monotonicMs());
   }
 
   /** Sums up the refusals of a host: 1 for one just now, half of that after {@link HALF_LIFE_MS}. */
   score(host: number): number {
     const known = this.#hosts.get(host);
     if (known === undefined) return 0;
-    const now = this.#now();
+    const now = this.#clock.monotonicMs();
     return known.times.reduce((sum, at) => sum + 0.5 ** ((now - at) / HALF_LIFE_MS), 0);
   }
 
   /** Counts the hosts in backoff, and forgets old refusals. */
   inBackoff(): number {
-    const now = this.#now();
+    const now = this.#clock.monotonicMs();
     let count = 0;
     for (const [host, { times, backoffUntilMs }] of this.#hosts) {
       if (backoffUntilMs > now) count++;

@@ -86,33 +86,18 @@ export class Attachment implements WireUser<AttachRequest> {
 }
 
 function receive({ message }: AttachRequest, hosts: Hosts, host: AttachedHost): void {
-  switch (message?.$case) {
-    case "status":
-      hosts.seen(host, statusFromProto(message.value));
-      break;
-    case "offer": {
-      hosts.seen(host);
-      const { offer, reservationId } = message.value;
-      // Without an offer in it there is nothing to award.
-      if (offer)
-        host.receiveAnswer(reservationId, { kind: "offer", offer: offerFromProto(offer, host.info) });
-      break;
-    }
-    case "decline": {
-      hosts.seen(host);
-      const decline = declineFromProto(message.value);
-      host.receiveAnswer(message.value.reservationId, { kind: "decline", decline });
-      break;
-    }
-    case "localImages":
-      hosts.seen(host);
-      hosts.setImages(host, message.value.hints);
-      break;
-    case "hello":
-      throw helloExpected("a second one came");
-    default:
-      // A message of a newer version: it shows that the host is alive.
-      hosts.seen(host);
+  if (message?.$case === "hello") throw helloExpected("a second one came");
+  // A message that only a newer version knows shows that the host is alive.
+  host.seen(message?.$case === "status" ? statusFromProto(message.value) : undefined);
+  if (message?.$case === "offer") {
+    const { offer, reservationId } = message.value;
+    // Without an offer in it there is nothing to award.
+    if (offer) host.receiveAnswer(reservationId, { kind: "offer", offer: offerFromProto(offer, host.info) });
+  } else if (message?.$case === "decline") {
+    const decline = declineFromProto(message.value);
+    host.receiveAnswer(message.value.reservationId, { kind: "decline", decline });
+  } else if (message?.$case === "localImages") {
+    hosts.setImages(host, message.value.hints);
   }
 }
 

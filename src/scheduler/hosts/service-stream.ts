@@ -2,8 +2,8 @@ import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.
 import type { Wire } from "../../lib/grpc/wire.ts";
 import type { Fault } from "../../lib/runtime/fault.ts";
 import type { Bid, BidTerms } from "../auctions/offer.ts";
+import type { HostStream } from "./attached-host.ts";
 import { bidToProto } from "./convert.ts";
-import type { HostStream } from "./hosts.ts";
 
 /** Messages that may wait for one host: as many as auctions run at once, of some 0.2 kB each. */
 const MAX_QUEUED = 2_048;

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
+import { ManualClock } from "../../lib/runtime/clock.ts";
 import { RecentReservations } from "./recent-reservations.ts";
 
 test("remembers the hosts of a reservation until they are taken", () => {
-  const recent = new RecentReservations(5_000, () => 0);
+  const recent = new RecentReservations(5_000, new ManualClock());
   recent.add("r1", [1, 2]);
 
   expect(recent.take("r1")).toEqual([1, 2]);
@@ -10,10 +11,10 @@ test("remembers the hosts of a reservation until they are taken", () => {
 });
 
 test("forgets what has outlived its time", () => {
-  let nowMs = 0;
-  const recent = new RecentReservations(5_000, () => nowMs);
+  const clock = new ManualClock();
+  const recent = new RecentReservations(5_000, clock);
   recent.add("r1", [1]);
-  nowMs = 5_000;
+  clock.advance(5_000);
   recent.add("r2", [2]);
 
   expect(recent.size).toBe(1);
@@ -21,7 +22,7 @@ test("forgets what has outlived its time", () => {
 });
 
 test("forgets the oldest when there are too many", () => {
-  const recent = new RecentReservations(5_000, () => 0);
+  const recent = new RecentReservations(5_000, new ManualClock());
   for (let i = 0; i < 20_001; i++) recent.add(`r${i}`, [i]);
 
   expect(recent.size).toBe(20_000);

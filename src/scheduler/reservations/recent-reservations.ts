@@ -1,3 +1,5 @@
+import type { Clock } from "../../lib/runtime/clock.ts";
+
 /** Reservations remembered: as many as a replica makes in a few seconds at full speed. */
 const MAX_REMEMBERED = 20_000;
 
@@ -7,12 +9,12 @@ const MAX_REMEMBERED = 20_000;
  */
 export class RecentReservations {
   readonly #ttlMs: number;
-  readonly #monotonicMs: () => number;
+  readonly #clock: Clock;
   readonly #byId = new Map<string, { hosts: readonly number[]; untilMs: number }>();
 
-  constructor(ttlMs: number, monotonicMs: () => number) {
+  constructor(ttlMs: number, clock: Clock) {
     this.#ttlMs = ttlMs;
-    this.#monotonicMs = monotonicMs;
+    this.#clock = clock;
   }
 
   get size(): number {
@@ -20,7 +22,7 @@ export class RecentReservations {
   }
 
   add(id: string, hosts: readonly number[]): void {
-    const nowMs = this.#monotonicMs();
+    const nowMs = this.#clock.monotonicMs();
     this.#byId.delete(id);
     this.#byId.set(id, { hosts, untilMs: nowMs + this.#ttlMs });
     // All have the same TTL, so the first in is the first out.

@@ -1,4 +1,4 @@
-import type { Redis, Script } from "../../lib/stores/redis.ts";
+import type { Redis } from "../../lib/stores/redis.ts";
 import type { Offer } from "../auctions/offer.ts";
 import { CLAIM, DUE, EXPIRE, FIND, LIST, PUT, READ, REMOVE } from "./redis-scripts.ts";
 import type {
@@ -20,14 +20,7 @@ const KEY_TTL_MS = 60_000;
 export class RedisReservations implements ReservationStore {
   readonly #prefix: string;
   readonly #deadlines: string;
-  readonly #find: Script;
-  readonly #put: Script;
-  readonly #claim: Script;
-  readonly #remove: Script;
-  readonly #due: Script;
-  readonly #expire: Script;
-  readonly #list: Script;
-  readonly #read: Script;
+  readonly #scripts: ReturnType<typeof defineScripts>;
   readonly #limit: number;
 
   /**
@@ -38,18 +31,11 @@ export class RedisReservations implements ReservationStore {
     this.#limit = limit;
     this.#prefix = `windhover:{${region}}:reservation:`;
     this.#deadlines = `windhover:{${region}}:deadlines`;
-    this.#find = redis.script("reservationFind", FIND);
-    this.#put = redis.script("reservationPut", PUT);
-    this.#claim = redis.script("reservationClaim", CLAIM);
-    this.#remove = redis.script("reservationRemove", REMOVE);
-    this.#due = redis.script("reservationDue", DUE);
-    this.#expire = redis.script("reservationExpire", EXPIRE);
-    this.#list = redis.script("reservationList", LIST);
-    this.#read = redis.script("reservationRead", READ);
+    this.#scripts = defineScripts(redis);
   }
 
   async find(id: string): Promise<FindResult> {
-    const [kind, value, ...claim] = strings(await this.#find([this.#key(id)], []));
+    const [kind, value, ...claim] = strings(await this.#scripts.find([this.#key(id)], []));
     return kind === "live"
       ? { kind, live: decodeLive(value, ...claim) }
       : { kind: "none", nowMs: Number(value) };
@@ -58,7 +44,7 @@ export class RedisReservations implements ReservationStore {
   async put(reservation: Reservation, claimant = ""): Promise<PutResult> {
     const { id, deadlineMs, offers } = reservation;
     const [kind, value, ...claim] = strings(
-      await this.#put(
+      await this.#scripts.put(
         [this.#key(id), this.#deadlines],
         [
           ...[id, deadlineMs, encode(reservation), KEY_TTL_MS, this.#limit, claimant],
@@ -80,7 +66,7 @@ export class RedisReservations implements ReservationStore {
   }
 
   async claim(id: string, claimant: string, hostNumber: number): Promise<ClaimResult> {
-    const [kind, value] = strings(await this.#claim([this.#key(id)], [claimant, hostNumber]));
+    const [kind, value] = strings(await this.#scripts.claim([this.#key(id)], [claimant, hostNumber]));
     switch (kind) {
       case "expired":
       case "taken":
@@ -96,25 +82,25 @@ export class RedisReservations implements ReservationStore {
   }
 
   async remove(id: string): Promise<Reservation | undefined> {
-    const body = await this.#remove([this.#key(id), this.#deadlines], [id]);
+    const body = await this.#scripts.remove([this.#key(id), this.#deadlines], [id]);
     return typeof body === "string" ? decode(body) : undefined;
   }
 
   async expire(limit: number): Promise<readonly ExpiredReservation[]> {
-    const ids = strings(await this.#due([this.#deadlines], [limit]));
+    const ids = strings(await this.#scripts.due([this.#deadlines], [limit]));
     if (ids.length === 0) return [];
     const keys = [this.#deadlines, ...ids.map((id) => this.#key(id))];
-    return chunks(strings(await this.#expire(keys, ids)), 2).map(([body, host]) => ({
+    return chunks(strings(await this.#scripts.expire(keys, ids)), 2).map(([body, host]) => ({
       reservation: decode(body),
       claimedHost: host ? Number(host) : undefined,
     }));
   }
 
   async list(limit: number): Promise<{ listed: readonly LiveReservation[]; total: number }> {
-    const [total, ...ids] = strings(await this.#list([this.#deadlines], [limit]));
+    const [total, ...ids] = strings(await this.#scripts.list([this.#deadlines], [limit]));
     if (ids.length === 0) return { listed: [], total: Number(total) };
     const keys = ids.map((id) => this.#key(id));
-    const listed = chunks(strings(await this.#read(keys, [])), 3).map(([body, ...claim]) =>
+    const listed = chunks(strings(await this.#scripts.read(keys, [])), 3).map(([body, ...claim]) =>
       decodeLive(body, ...claim),
     );
     return { listed, total: Number(total) };
@@ -123,6 +109,19 @@ export class RedisReservations implements ReservationStore {
   #key(id: string): string {
     return this.#prefix + id;
   }
+}
+
+function defineScripts(redis: Redis) {
+  return {
+    find: redis.script("reservationFind", FIND),
+    put: redis.script("reservationPut", PUT),
+    claim: redis.script("reservationClaim", CLAIM),
+    remove: redis.script("reservationRemove", REMOVE),
+    due: redis.script("reservationDue", DUE),
+    expire: redis.script("reservationExpire", EXPIRE),
+    list: redis.script("reservationList", LIST),
+    read: redis.script("reservationRead", READ),
+  };
 }
 
 function strings(returned: unknown): string[] {

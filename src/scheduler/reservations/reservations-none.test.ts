@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { settle, setUp } from "../../../test/support/scheduler/reservations.ts";
+import { flushMicrotasks, setUp } from "../../../test/support/scheduler/reservations.ts";
 
 describe("when nobody offers", () => {
   test("no room is NO_CAPACITY, with what was asked, why not, and the largest that would fit", async () => {
     const { fleet, reserve } = setUp(3);
     const running = reserve();
-    await settle();
+    await flushMicrotasks();
     fleet[0]?.decline("no_cpu");
     fleet[1]?.decline("no_memory", { cpus: 2, memoryMb: 128, diskMb: 5_000 });
     fleet[2]?.decline("no_memory", { cpus: 0, memoryMb: 64, diskMb: 9_000 });
@@ -34,7 +34,7 @@ describe("when nobody offers", () => {
   test("hosts that do not answer are NO_HOSTS too: none has declined", async () => {
     const { time, reserve } = setUp(2);
     const running = reserve();
-    await settle();
+    await flushMicrotasks();
     time.pass(150);
 
     const facts = { hosts_asked: "2", declined_timeout: "2" };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { settle, setUp, TTL_MS } from "../../../test/support/scheduler/reservations.ts";
+import { flushMicrotasks, setUp, TTL_MS } from "../../../test/support/scheduler/reservations.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 
 const AWAY = new Fault("UNAVAILABLE", "REDIS_UNAVAILABLE", "Redis cannot be reached");
@@ -16,7 +16,7 @@ describe("when Redis is away", () => {
   test("and goes during the auction, all holds end", async () => {
     const { fleet, store, reserve, released } = setUp(2);
     const running = reserve();
-    await settle();
+    await flushMicrotasks();
     store.away = AWAY;
 
     for (const host of fleet) host.offer();
@@ -33,7 +33,7 @@ describe("when Redis is away", () => {
       return put(reservation);
     };
     const running = reserve();
-    await settle();
+    await flushMicrotasks();
     fleet[0]?.offer();
 
     await expect(running).rejects.toMatchObject({ reason: "REDIS_UNAVAILABLE" });

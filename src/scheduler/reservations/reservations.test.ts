@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { offer, SMALL } from "../../../test/support/scheduler/fixture.ts";
-import { settle, setUp, TTL_MS } from "../../../test/support/scheduler/reservations.ts";
+import { flushMicrotasks, setUp, TTL_MS } from "../../../test/support/scheduler/reservations.ts";
 
 describe("reserving", () => {
   test("keeps three offers and releases the other holds at once", async () => {
     const { fleet, reserve, released, releases, time } = setUp(5);
     const running = reserve();
-    await settle();
+    await flushMicrotasks();
     for (const host of fleet) host.offer();
     time.pass(5);
 
@@ -24,7 +24,7 @@ describe("reserving", () => {
     const { time, fleet, reserve } = setUp(2);
     const startedAt = time.now();
     const running = reserve();
-    await settle();
+    await flushMicrotasks();
     fleet[0]?.offer();
     time.pass(150);
 
@@ -45,7 +45,7 @@ describe("reserving", () => {
   test("a repeat while the auction runs waits for it", async () => {
     const { fleet, reserve } = setUp(1);
     const both = [reserve(), reserve()];
-    await settle();
+    await flushMicrotasks();
 
     fleet[0]?.offer();
 
@@ -57,7 +57,7 @@ describe("reserving", () => {
   test("of two replicas that were asked the same, the first to store wins, and the holds of the other end", async () => {
     const { fleet, store, time, reserve, released } = setUp(2);
     const running = reserve();
-    await settle();
+    await flushMicrotasks();
     const theirs = {
       ...{ id: "r1", offers: [], hostsAsked: 1, app: "web", resources: SMALL },
       deadlineMs: time.now() + TTL_MS,
@@ -73,7 +73,7 @@ describe("reserving", () => {
   test("more auctions at once than the bound are refused, with when to come back", async () => {
     const { reserve, fleet } = setUp(1, 2);
     const running = [reserve("r1"), reserve("r2")];
-    await settle();
+    await flushMicrotasks();
 
     await expect(reserve("r3")).rejects.toMatchObject({
       code: "RESOURCE_EXHAUSTED",
@@ -84,7 +84,7 @@ describe("reserving", () => {
     for (const id of ["r1", "r2"]) fleet[0]?.offer({}, id);
     await Promise.all(running);
     const fourth = reserve("r4");
-    await settle();
+    await flushMicrotasks();
     fleet[0]?.offer({}, "r4");
     await expect(fourth).resolves.toMatchObject({ id: "r4" });
   });
@@ -152,7 +152,7 @@ describe("reserving for a claimant", () => {
   test("that another replica stored meanwhile gets what that one has claimed", async () => {
     const { fleet, store, time, reserveFor } = setUp(2);
     const running = reserveFor("saga-1");
-    await settle();
+    await flushMicrotasks();
     const theirs = {
       ...{ id: "r1", offers: [offer(7)], hostsAsked: 1, app: "web", resources: SMALL },
       deadlineMs: time.now() + TTL_MS,
@@ -225,7 +225,7 @@ test("whatever hosts do, a hold is kept exactly by the offers that the reservati
         (reservation) => reservation.offers,
         () => [],
       );
-      await settle();
+      await flushMicrotasks();
       for (const [host, how] of doing) {
         if (host.bids.length === 0 || how === "silent") continue;
         if (how !== "decline" && how !== "goes") held.add(host.number);

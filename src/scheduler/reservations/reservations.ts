@@ -1,7 +1,7 @@
 import type { Outcome } from "../auctions/auction.ts";
-import type { Auctioneer, AuctionObserver } from "../auctions/auctioneer.ts";
 import type { Bid, Offer } from "../auctions/offer.ts";
 import { rank } from "../auctions/rank.ts";
+import { type AuctionObserver, type AuctionTools, runAuction } from "../auctions/run-auction.ts";
 import type { Hosts } from "../hosts/hosts.ts";
 import { claimFault, noOffers, queueFull, storedTooLate } from "./faults.ts";
 import { RecentReservations } from "./recent-reservations.ts";
@@ -45,30 +45,25 @@ export interface ReserveRequest {
   readonly claimant?: string;
 }
 
+/** What {@link Reservations} works with. */
+export interface ReservationParts {
+  readonly hosts: Hosts;
+  readonly auctions: AuctionTools;
+  readonly store: ReservationStore;
+  readonly observer: ReservationObserver;
+}
+
 /** Makes, claims and ends reservations. */
 export class Reservations {
-  readonly #hosts: Hosts;
-  readonly #auctioneer: Auctioneer;
-  readonly #store: ReservationStore;
-  readonly #observer: ReservationObserver;
-  readonly #random: () => number;
+  readonly #parts: ReservationParts;
   readonly #limits: ReservationLimits;
   readonly #running = new Map<string, Promise<LiveReservation>>();
   readonly #recent: RecentReservations;
 
-  constructor(
-    parts: { hosts: Hosts; auctioneer: Auctioneer; store: ReservationStore; observer: ReservationObserver },
-    random: () => number,
-    monotonicMs: () => number,
-    limits: ReservationLimits,
-  ) {
-    this.#hosts = parts.hosts;
-    this.#auctioneer = parts.auctioneer;
-    this.#store = parts.store;
-    this.#observer = parts.observer;
-    this.#random = random;
+  constructor(parts: ReservationParts, limits: ReservationLimits) {
+    this.#parts = parts;
     this.#limits = limits;
-    this.#recent = new RecentReservations(limits.ttlMs, monotonicMs);
+    this.#recent = new RecentReservations(limits.ttlMs, parts.auctions.clock);
   }
 
   /** Number of auctions under way. */
@@ -94,7 +89,7 @@ export class Reservations {
 
   /** Claims a reservation for the offer of one host. */
   async claim(id: string, claimant: string, hostNumber: number): Promise<Offer> {
-    const result = await this.#store.claim(id, claimant, hostNumber);
+    const result = await this.#parts.store.claim(id, claimant, hostNumber);
     if (result.kind !== "claimed") throw claimFault(result.kind, id, hostNumber);
     return result.offer;
   }
@@ -105,10 +100,11 @@ export class Reservations {
     awardedHost: number | undefined,
     refusedHosts: readonly number[] = [],
   ): Promise<void> {
-    for (const number of refusedHosts) this.#observer.awardRefused(this.#hosts.refusals.add(number));
+    for (const number of refusedHosts)
+      this.#parts.observer.awardRefused(this.#parts.hosts.refusals.add(number));
     const hosts = new Set(this.#recent.take(id));
     try {
-      const stored = await this.#store.remove(id);
+      const stored = await this.#parts.store.remove(id);
       for (const offer of stored?.offers ?? []) hosts.add(offer.hostNumber);
     } finally {
       // Also without Redis, as far as this replica remembers.
@@ -124,37 +120,38 @@ export class Reservations {
    * @returns how many it ended
    */
   async expire(): Promise<number> {
-    const expired = await this.#store.expire(EXPIRE_BATCH);
+    const expired = await this.#parts.store.expire(EXPIRE_BATCH);
     for (const { reservation, claimedHost } of expired) {
       this.#recent.take(reservation.id);
       const hosts = numbers(reservation.offers).filter((number) => number !== claimedHost);
       this.#release(reservation.id, hosts, "expired");
     }
-    this.#observer.expired(expired.length);
+    this.#parts.observer.expired(expired.length);
     return expired.length;
   }
 
   /** Returns up to `limit` live reservations by deadline, and the number of all. */
   list(limit: number): ReturnType<ReservationStore["list"]> {
-    return this.#store.list(limit);
+    return this.#parts.store.list(limit);
   }
 
   async #reserve(request: ReserveRequest): Promise<LiveReservation> {
     const { bid, excluded } = request;
+    const { hosts, auctions } = this.#parts;
     // Redis comes first: it knows a repeat, and the time, and whether an auction makes sense.
-    const found = await this.#store.find(bid.reservationId);
+    const found = await this.#parts.store.find(bid.reservationId);
     if (found.kind === "live") return found.live;
-    const observer = this.#observer.auctionStarted(bid);
-    const outcome = await this.#auctioneer.run(bid, excluded, this.#limits.ttlMs, observer);
+    const observer = this.#parts.observer.auctionStarted(bid);
+    const outcome = await runAuction(auctions, bid, excluded, this.#limits.ttlMs, observer);
     const ranked = rank(outcome.offers, {
       strategy: bid.placement.strategy,
-      refusals: (number) => this.#hosts.refusals.score(number),
-      random: this.#random,
+      refusals: (number) => hosts.refusals.score(number),
+      random: auctions.random,
     });
     observer.ended(outcome, ranked[0]?.hostNumber);
     if (ranked.length === 0) {
-      const attached = [...excluded].filter((number) => this.#hosts.get(number)).length;
-      throw noOffers(bid, outcome, this.#hosts.summary(bid), attached);
+      const attached = [...excluded].filter((number) => hosts.get(number)).length;
+      throw noOffers(bid, outcome, hosts.summary(bid), attached);
     }
     return this.#keep(request, ranked, outcome, found.nowMs + this.#limits.ttlMs);
   }
@@ -172,10 +169,10 @@ export class Reservations {
     const reservation: Reservation = { id, offers, hostsAsked: outcome.asked, app, resources, deadlineMs };
     // Before it is stored: a release still finds the hosts when the answer is lost.
     this.#recent.add(id, numbers(offers));
-    const stored = await this.#store.put(reservation, claimant).catch((err: unknown) => {
+    const stored = await this.#parts.store.put(reservation, claimant).catch((err: unknown) => {
       this.#releaseFailed(id, offers);
       // A Redis that hangs may store it yet, and then removes it next.
-      this.#store.remove(id).catch(() => {});
+      this.#parts.store.remove(id).catch(() => {});
       throw err;
     });
     if (stored.kind === "stored") {
@@ -202,11 +199,11 @@ export class Reservations {
   #release(id: string, hosts: Iterable<number>, cause: ReleaseCause): void {
     let sent = 0;
     for (const number of hosts) {
-      const host = this.#hosts.get(number);
+      const host = this.#parts.hosts.get(number);
       host?.release(id);
       if (host) sent++;
     }
-    if (sent > 0) this.#observer.released(sent, cause);
+    if (sent > 0) this.#parts.observer.released(sent, cause);
   }
 }
 

@@ -1,6 +1,5 @@
 import { ManualClock } from "../../../src/lib/runtime/clock.ts";
 import type { Fault } from "../../../src/lib/runtime/fault.ts";
-import type { SetTimer } from "../../../src/scheduler/auctions/auctioneer.ts";
 import type {
   Bid,
   BidTerms,
@@ -9,8 +8,9 @@ import type {
   Resources,
 } from "../../../src/scheduler/auctions/offer.ts";
 import { ANYWHERE, type Placement } from "../../../src/scheduler/auctions/placement.ts";
-import type { AttachedHost, HostInfo } from "../../../src/scheduler/hosts/attached-host.ts";
-import type { HostStream, Hosts } from "../../../src/scheduler/hosts/hosts.ts";
+import type { SetTimer } from "../../../src/scheduler/auctions/run-auction.ts";
+import type { AttachedHost, HostInfo, HostStream } from "../../../src/scheduler/hosts/attached-host.ts";
+import type { Hosts } from "../../../src/scheduler/hosts/hosts.ts";
 import type {
   ClaimResult,
   ExpiredReservation,

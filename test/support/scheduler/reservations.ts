@@ -1,5 +1,4 @@
 import { AUCTION_LIMITS } from "../../../src/scheduler/auctions/auction.ts";
-import { Auctioneer } from "../../../src/scheduler/auctions/auctioneer.ts";
 import { Hosts } from "../../../src/scheduler/hosts/hosts.ts";
 import { type ReleaseCause, Reservations } from "../../../src/scheduler/reservations/reservations.ts";
 import { bid, seeded, TestHost, TestStore, TestTime } from "./fixture.ts";
@@ -9,10 +8,9 @@ export const TTL_MS = 5_000;
 const LIMITS = { ...AUCTION_LIMITS, sample: 5, enoughOffers: 3 };
 
 /** A scheduler of so many hosts in which nothing happens by itself. */
-export function setUp(count: number, auctions = 100) {
+export function setUp(count: number, maxAuctions = 100) {
   const time = new TestTime();
   const hosts = new Hosts(time);
-  const random = seeded(5);
   const fleet = Array.from({ length: count }, (_, i) => new TestHost(hosts, i + 1));
   const store = new TestStore(() => time.now());
   const releases = new Map<ReleaseCause, number>();
@@ -23,14 +21,11 @@ export function setUp(count: number, auctions = 100) {
     awardRefused: () => {},
     expired: () => {},
   };
-  const auctioneer = new Auctioneer(hosts, time, time.setTimer, random, LIMITS);
-  const limits = { ttlMs: TTL_MS, auctions, kept: 3 };
-  const reservations = new Reservations(
-    { hosts, auctioneer, store, observer },
-    random,
-    () => time.monotonicMs(),
-    limits,
-  );
+  const auctions = {
+    ...{ bidders: hosts, clock: time, setTimer: time.setTimer, random: seeded(5), limits: LIMITS },
+  };
+  const limits = { ttlMs: TTL_MS, auctions: maxAuctions, kept: 3 };
+  const reservations = new Reservations({ hosts, auctions, store, observer }, limits);
   const offering = () => {
     for (const host of fleet)
       host.onBid = ({ reservationId }) => host.offer({ imageLocal: true }, reservationId);
@@ -45,6 +40,6 @@ export function setUp(count: number, auctions = 100) {
 }
 
 /** Lets what is under way go as far as it can without time passing. */
-export async function settle(): Promise<void> {
+export async function flushMicrotasks(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }

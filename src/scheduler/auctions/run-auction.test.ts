@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { bid, seeded, TestHost, TestTime } from "../../../test/support/scheduler/fixture.ts";
 import { Hosts } from "../hosts/hosts.ts";
 import type { AuctionLimits } from "./auction.ts";
-import { Auctioneer, type AuctionObserver } from "./auctioneer.ts";
+import { type AuctionObserver, runAuction } from "./run-auction.ts";
 
 const LIMITS: AuctionLimits = { sample: 8, maxAsked: 32, enoughOffers: 3, windowMs: 150, betterOfferMs: 5 };
 
@@ -10,14 +10,16 @@ function setUp(count: number) {
   const time = new TestTime();
   const hosts = new Hosts(time);
   const fleet = Array.from({ length: count }, (_, i) => new TestHost(hosts, i + 1));
-  const auctioneer = new Auctioneer(hosts, time, time.setTimer, seeded(5), LIMITS);
+  const tools = {
+    ...{ bidders: hosts, clock: time, setTimer: time.setTimer, random: seeded(5), limits: LIMITS },
+  };
   const seen: string[] = [];
   const observer: AuctionObserver = {
     bidSent: (host) => `trace-of-${host.number}`,
     answerReceived: (host, answer, late) => seen.push(`${host.number} ${answer.kind}${late ? " late" : ""}`),
     ended: () => {},
   };
-  const run = () => auctioneer.run(bid(), new Set(), 5_000, observer);
+  const run = () => runAuction(tools, bid(), new Set(), 5_000, observer);
   return { time, hosts, fleet, seen, run };
 }
 
