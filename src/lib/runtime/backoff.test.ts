@@ -13,4 +13,5 @@ test.each([
   expect(Math.min(...pauses)).toBeGreaterThanOrEqual(most / 2);
   expect(Math.max(...pauses)).toBeLessThanOrEqual(most);
   expect(new Set(pauses).size).toBeGreaterThan(1);
+  expect(pauses.filter((pause) => !Number.isInteger(pause))).toEqual([]);
 });
