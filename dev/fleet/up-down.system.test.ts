@@ -5,11 +5,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { freeRun } from "../../test/support/free-run.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../test/support/temporary.ts";
 import { guestFolder, ROOT } from "../../tools/lib/paths.ts";
 import { isAlive, sendSignal } from "../../tools/lib/processes.ts";
 import { layoutOf } from "../settings/layout.ts";
-import { freePorts, takenPorts } from "../settings/ports.ts";
+import { freePorts } from "../settings/ports.ts";
 import { isSupervised, readState } from "../supervisor/state.ts";
 import { findLeftovers } from "../supervisor/sweep.ts";
 
@@ -135,17 +136,4 @@ function expectNothingLeft(): void {
   expect(now !== undefined && isSupervised(now)).toBe(false);
   const files = readdirSync(scratch.path, { recursive: true, encoding: "utf8" });
   expect(files.filter((file) => lstatSync(join(scratch.path, file)).isSocket())).toEqual([]);
-}
-
-/** The first of so many ports in a row that nobody listens on. */
-async function freeRun(count: number): Promise<number> {
-  for (const first of (await freePorts(50)).filter((port) => port + count < 65_536)) {
-    const run = Array.from({ length: count }, (_, index) => ({
-      part: "",
-      variable: "",
-      address: `127.0.0.1:${first + index}`,
-    }));
-    if ((await takenPorts(run)).length === 0) return first;
-  }
-  throw new Error(`no ${count} free ports in a row`);
 }
