@@ -1,6 +1,7 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 
 /** One address of a fleet, and what a person must know about it when it is taken. */
 export interface Listener {
@@ -11,14 +12,18 @@ export interface Listener {
   readonly variable: string;
 }
 
+/** Below the ports that the kernel gives to connections: one of those could take a port while its part is down. */
+const FIRST_FREE_PORT = 10_000;
+const END_OF_FREE_PORTS = 20_000;
+
 /** Ports of the loopback interface that nobody listens on, all different. Taken by nobody either: use them soon. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(servers.map((server) => once(server.listen(0, "127.0.0.1"), "listening")));
-  // A listening TCP server's address is never a string or null.
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(FIRST_FREE_PORT, END_OF_FREE_PORTS);
+    if ((await whyNotFree("127.0.0.1", port)) === undefined) ports.add(port);
+  }
+  return [...ports];
 }
 
 /** Describes every address that is taken, one sentence each; empty when all are free. */
@@ -35,19 +40,25 @@ export function splitAddress(address: string): { readonly host: string; readonly
 
 async function describeTaken(listener: Listener): Promise<string | undefined> {
   const { host, port } = splitAddress(listener.address);
+  const code = await whyNotFree(host, port);
+  if (code === undefined) return undefined;
+  const value = listener.variable.endsWith("_PORT") ? "PORT" : `${host}:PORT`;
+  const change = `${listener.variable}=${value} moves it`;
+  if (code !== "EADDRINUSE")
+    return `${listener.address} (${listener.part}) cannot be used: ${code}; ${change}.`;
+  const owner = portOwner(port);
+  return `${listener.address} (${listener.part}) is taken${owner === undefined ? "" : ` by ${owner}`}; ${change}.`;
+}
+
+/** The system's error code when nobody can listen there; undefined for an address that is free. */
+async function whyNotFree(host: string, port: number): Promise<string | undefined> {
   const server = createServer();
   try {
     await once(server.listen(port, host), "listening");
     await once(server.close(), "close");
     return undefined;
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    const value = listener.variable.endsWith("_PORT") ? "PORT" : `${host}:PORT`;
-    const change = `${listener.variable}=${value} moves it`;
-    if (code !== "EADDRINUSE")
-      return `${listener.address} (${listener.part}) cannot be used: ${String(code)}; ${change}.`;
-    const owner = portOwner(port);
-    return `${listener.address} (${listener.part}) is taken${owner === undefined ? "" : ` by ${owner}`}; ${change}.`;
+    return cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
   }
 }
 
