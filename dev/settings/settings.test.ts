@@ -48,9 +48,9 @@ test("the addresses are the documented ones, and each can be moved", () => {
 
 describe("wrong values are refused with the variable's name and an example", () => {
   test.each([
-    [{ API_LISTEN: "7070" }, /API_LISTEN takes HOST:PORT/],
-    [{ REGISTRY_LISTEN: "127.0.0.1:99999" }, /REGISTRY_LISTEN takes HOST:PORT/],
-    [{ HOSTS_FIRST_PORT: "abc" }, /HOSTS_FIRST_PORT takes a port number/],
+    [{ API_LISTEN: "7070" }, /API_LISTEN must be HOST:PORT/],
+    [{ REGISTRY_LISTEN: "127.0.0.1:99999" }, /REGISTRY_LISTEN must be HOST:PORT/],
+    [{ HOSTS_FIRST_PORT: "abc" }, /HOSTS_FIRST_PORT must be a whole number from 1 to 65535/],
     [{ MACHINES_FIRST_PORT: "40000" }, /MACHINES_FIRST_PORT=40000 leaves no ports/],
   ])("%o", (env, message) => {
     expect(() => make(2, env)).toThrow(message);

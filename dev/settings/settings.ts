@@ -1,10 +1,12 @@
 import { statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
+import { readEnv } from "../../src/lib/runtime/config.ts";
 import { UserError } from "../../tools/lib/main.ts";
 import { assignHosts, type HostPlace } from "./host-numbers.ts";
 import { type HostSettings, hostSettings } from "./host-settings.ts";
-import { freePorts, type Listener, splitAddress } from "./ports.ts";
+import { freePorts, type Listener } from "./ports.ts";
 import { type RegionSettings, regionListeners, regionSettings } from "./region-settings.ts";
+import { addressVariables } from "./variables.ts";
 
 /** Everything that tells one fleet from another. */
 export interface FleetSettings {
@@ -79,19 +81,19 @@ export function localSettings(
   const places = assignHosts(regions, hosts, hostsBefore);
   if (places.some(({ number }) => number > MOST_HOSTS))
     throw new UserError(`There are only ${MOST_HOSTS} host numbers, and regions keep theirs.`);
-  const firstHostPort = portVariable(env, "HOSTS_FIRST_PORT", 7_100);
-  const firstMetricsPort = portVariable(env, "HOSTS_FIRST_METRICS_PORT", 9_110);
-  const firstMachinePort = portVariable(env, "MACHINES_FIRST_PORT", 20_000);
+  const values = readEnv(env, addressVariables);
+  const firstHostPort = values.HOSTS_FIRST_PORT;
+  const firstMetricsPort = values.HOSTS_FIRST_METRICS_PORT;
   return {
     regions: regionSettings(regions, schedulers, {
-      api: addressVariable(env, "API_LISTEN", 7_070),
-      scheduler: addressVariable(env, "SCHEDULER_LISTEN", 7_071),
-      apiMetrics: addressVariable(env, "API_METRICS_LISTEN", 9_100),
-      schedulerMetrics: addressVariable(env, "SCHEDULER_METRICS_LISTEN", 9_101),
+      api: values.API_LISTEN,
+      scheduler: values.SCHEDULER_LISTEN,
+      apiMetrics: values.API_METRICS_LISTEN,
+      schedulerMetrics: values.SCHEDULER_METRICS_LISTEN,
     }),
-    registry: addressVariable(env, "REGISTRY_LISTEN", 5_000),
-    traces: addressVariable(env, "TRACES_LISTEN", 4_318),
-    hosts: hostSettings(places, firstMachinePort, (index) => [
+    registry: values.REGISTRY_LISTEN,
+    traces: values.TRACES_LISTEN,
+    hosts: hostSettings(places, values.MACHINES_FIRST_PORT, (index) => [
       firstHostPort + 2 * index,
       firstHostPort + 2 * index + 1,
       firstMetricsPort + 2 * index,
@@ -172,23 +174,4 @@ function shares(folder: string, hosts: number): Pick<FleetSettings, "capacity" |
 
 function roundDown(value: number, step: number): number {
   return Math.floor(value / step) * step;
-}
-
-function addressVariable(env: NodeJS.ProcessEnv, name: string, port: number): string {
-  const value = env[name] || `127.0.0.1:${port}`;
-  const { host, port: chosen } = splitAddress(value);
-  if (host === "" || !isPort(chosen))
-    throw new UserError(`${name} takes HOST:PORT, e.g. 127.0.0.1:${port}; it is "${value}".`);
-  return value;
-}
-
-function portVariable(env: NodeJS.ProcessEnv, name: string, fallback: number): number {
-  const value = Number(env[name] || fallback);
-  if (!isPort(value))
-    throw new UserError(`${name} takes a port number, e.g. ${fallback}; it is "${env[name]}".`);
-  return value;
-}
-
-function isPort(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && value < 65_536;
 }

@@ -1,6 +1,7 @@
 import { type Command, Help, type Option } from "commander";
 import { HoverCommand, type Surroundings } from "./commands/command.ts";
 import type { TraceFlags } from "./commands/trace/trace.ts";
+import { variableHelp } from "./session/variables.ts";
 import { readVersion } from "./session/version.ts";
 
 const EXAMPLES = `
@@ -12,12 +13,7 @@ First steps:
   hover doctor                 what is wrong, and how to fix it
 
 Environment:
-  WINDHOVER_API       address of the API (default: the local fleet's, else 127.0.0.1:7070)
-  WINDHOVER_TOKEN     the token itself (default: the file "token" in WINDHOVER_DIR)
-  WINDHOVER_DIR       folder of the local fleet (default: .windhover in the project)
-  WINDHOVER_APP       app to use when -a is not given
-  WINDHOVER_TRACES    address of the trace receiver (default: the local fleet's, else 127.0.0.1:4318)
-  NO_COLOR            no colours
+${variableHelp()}
 
 Exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted.`;
 

@@ -14,6 +14,7 @@ const ALWAYS: readonly Check[] = [
   { name: "format and lint", command: ["biome", "ci", "--colors=off"] },
   { name: "types", command: ["tsc", "-p", "tsconfig.json", "--pretty", "false"] },
   { name: "imports", command: ["node", "tools/check/imports.ts"] },
+  { name: "configuration reference", command: ["node", "tools/docs/configuration.ts"] },
   { name: "contracts: lint", command: ["buf", "lint"] },
 ];
 

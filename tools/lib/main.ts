@@ -56,6 +56,7 @@ function describeInterrupted(error: unknown): string {
 }
 
 function describe(error: unknown): string {
-  if (error instanceof UserError) return error.message;
+  if (error instanceof UserError || (error instanceof Error && error.name === "ConfigError"))
+    return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -41,20 +41,24 @@ export interface Settings {
 }
 
 /** Default addresses of a local fleet. */
-const DEFAULTS = { api: "127.0.0.1:7070", traces: "127.0.0.1:4318", registry: "127.0.0.1:5000" } as const;
-type Endpoint = keyof typeof DEFAULTS;
+const ENDPOINTS = {
+  api: { variable: "WINDHOVER_API", default: "127.0.0.1:7070" },
+  traces: { variable: "WINDHOVER_TRACES", default: "127.0.0.1:4318" },
+  registry: { variable: "WINDHOVER_REGISTRY", default: "127.0.0.1:5000" },
+} as const;
+type Endpoint = keyof typeof ENDPOINTS;
 
 /** Finds addresses and the token. Flags win over variables, variables over `fleet.json`, that over defaults. */
 export function readSettings(flags: CommonFlags, env: NodeJS.ProcessEnv): Settings {
   const dir = env["WINDHOVER_DIR"] ? resolve(env["WINDHOVER_DIR"]) : join(ROOT, ".windhover");
   const written = readFleet(dir);
   const address = (name: Endpoint, flag?: string): Address => {
-    const variable = `WINDHOVER_${name.toUpperCase()}`;
+    const { variable, default: usual } = ENDPOINTS[name];
     if (flag) return { value: bare(flag), from: `--${name}` };
     if (env[variable]) return { value: bare(env[variable]), from: variable };
     const own = written[name];
     if (own) return { value: bare(own), from: join(dir, "fleet.json") };
-    return { value: DEFAULTS[name], from: "the default" };
+    return { value: usual, from: "the default" };
   };
   return {
     root: ROOT,

@@ -21,39 +21,37 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
+import { type Env, readEnv, type Values } from "../runtime/config.ts";
 import { logger } from "../runtime/log.ts";
 import { passing } from "./passing-tracer.ts";
-
-/** The environment, of which only the standard `OTEL_*` variables are read. */
-export type Env = Readonly<Record<string, string | undefined>>;
+import { variables } from "./variables.ts";
 
 /** A failing collector is mentioned at most this often. */
 const COMPLAIN_EVERY_MS = 60_000;
 
 /**
- * Sets up tracing for this process: context through promises, W3C propagation, a provider. Spans are recorded and exported only when
- * `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) is set; without it traces pass through, and give logs their ids.
+ * Sets up tracing for this process: context through promises, W3C propagation, a provider. Spans are recorded and exported
+ * only when an endpoint is set or a sampler is named; without, traces pass through and give logs their ids. A variable that
+ * is wrong is ignored with a warning, as the standard asks for.
  *
  * @param processors replace the exporter, for tests
  * @returns what stops it; a program that ends uses `flushTelemetry`
  */
-export function startTelemetry(
-  env: Env,
-  processors: SpanProcessor[] = exporters(env),
-): { shutdown(): Promise<void> } {
+export function startTelemetry(env: Env, processors?: SpanProcessor[]): { shutdown(): Promise<void> } {
+  const settings = readEnv(env, variables, (problem) => logger.warn("a variable is ignored", { problem }));
+  const spanProcessors = processors ?? exporters(settings);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager());
   propagation.setGlobalPropagator(
     new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }),
   );
-  const sampler = samplerOf(env);
-  if (processors.length === 0 && !sampler) {
+  if (spanProcessors.length === 0 && !env["OTEL_TRACES_SAMPLER"]) {
     trace.setGlobalTracerProvider(passing);
     return { shutdown: async () => {} };
   }
   const provider = new TracerProvider({
-    resource: resource(env),
-    spanProcessors: processors,
-    ...(sampler ? { sampler } : {}),
+    resource: resource(settings),
+    spanProcessors,
+    sampler: samplerOf(settings),
   });
   trace.setGlobalTracerProvider(provider);
   return provider;
@@ -100,62 +98,42 @@ export class QuietExporter implements SpanExporter {
   }
 }
 
-function exporters(env: Env): SpanProcessor[] {
-  const endpoint = env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] || env["OTEL_EXPORTER_OTLP_ENDPOINT"];
-  const off = env["OTEL_SDK_DISABLED"] === "true" || env["OTEL_TRACES_EXPORTER"] === "none";
-  if (!endpoint || off) return [];
+type Settings = Values<typeof variables>;
+
+function exporters(settings: Settings): SpanProcessor[] {
+  const endpoint = settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? settings.OTEL_EXPORTER_OTLP_ENDPOINT;
+  const isOff = settings.OTEL_SDK_DISABLED || settings.OTEL_TRACES_EXPORTER === "none";
+  if (!endpoint || isOff) return [];
+  // Endpoint, headers and compression the exporter reads from the environment itself. The time includes its retries, which
+  // keep a process that ends alive.
+  const timeoutMillis = settings.OTEL_EXPORTER_OTLP_TRACES_TIMEOUT ?? settings.OTEL_EXPORTER_OTLP_TIMEOUT;
   return [
     new BatchSpanProcessor({
-      // Reads endpoint, headers and compression from the environment itself. The time includes its retries, which
-      // keep a process that wants to end alive.
-      exporter: new QuietExporter(new OTLPTraceExporter({ timeoutMillis: exportTimeoutMs(env) })),
-      // Short, so that a trace can be looked at as soon as the command that caused it has returned.
-      scheduledDelayMillis: numberOf(env["OTEL_BSP_SCHEDULE_DELAY"]) ?? 300,
-      maxQueueSize: numberOf(env["OTEL_BSP_MAX_QUEUE_SIZE"]) ?? 4_096,
-      maxExportBatchSize: numberOf(env["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]) ?? 512,
-      exportTimeoutMillis: numberOf(env["OTEL_BSP_EXPORT_TIMEOUT"]) ?? 10_000,
+      exporter: new QuietExporter(new OTLPTraceExporter({ timeoutMillis })),
+      // By default short, so that a trace is there as soon as the command that made it has returned.
+      scheduledDelayMillis: settings.OTEL_BSP_SCHEDULE_DELAY,
+      maxQueueSize: settings.OTEL_BSP_MAX_QUEUE_SIZE,
+      maxExportBatchSize: settings.OTEL_BSP_MAX_EXPORT_BATCH_SIZE,
+      exportTimeoutMillis: settings.OTEL_BSP_EXPORT_TIMEOUT,
     }),
   ];
 }
 
-function exportTimeoutMs(env: Env): number {
-  return (
-    numberOf(env["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"]) ?? numberOf(env["OTEL_EXPORTER_OTLP_TIMEOUT"]) ?? 2_000
-  );
-}
-
-function resource(env: Env) {
+function resource(settings: Settings) {
   const detected = envDetector.detect().attributes ?? {};
   return resourceFromAttributes({
     ...detected,
-    "service.name": env["OTEL_SERVICE_NAME"] || detected["service.name"] || "windhover",
+    "service.name": settings.OTEL_SERVICE_NAME ?? detected["service.name"] ?? "windhover",
     "process.pid": process.pid,
   });
 }
 
-/** The sampler the environment asks for; undefined for the SDK's default, which is everything, as the parent decided. */
-function samplerOf(env: Env): Sampler | undefined {
-  const asked = env["OTEL_TRACES_SAMPLER"];
+function samplerOf(settings: Settings): Sampler {
   const roots: Readonly<Record<string, () => Sampler>> = {
-    always_on: () => new AlwaysOnSampler(),
     always_off: () => new AlwaysOffSampler(),
-    traceidratio: () => new TraceIdRatioBasedSampler(ratioOf(env["OTEL_TRACES_SAMPLER_ARG"])),
+    traceidratio: () => new TraceIdRatioBasedSampler(settings.OTEL_TRACES_SAMPLER_ARG),
   };
-  if (!asked) return undefined;
-  const root = roots[asked.replace(/^parentbased_/, "")]?.();
-  if (!root) {
-    logger.warn("the sampler is not known and everything is sampled", { sampler: asked });
-    return undefined;
-  }
+  const asked = settings.OTEL_TRACES_SAMPLER;
+  const root = roots[asked.replace(/^parentbased_/, "")]?.() ?? new AlwaysOnSampler();
   return asked.startsWith("parentbased_") ? new ParentBasedSampler({ root }) : root;
-}
-
-function ratioOf(raw: string | undefined): number {
-  const ratio = raw ? Number(raw) : 1;
-  return ratio >= 0 && ratio <= 1 ? ratio : 1;
-}
-
-function numberOf(raw: string | undefined): number | undefined {
-  const value = raw ? Number(raw) : Number.NaN;
-  return Number.isInteger(value) && value > 0 ? value : undefined;
 }

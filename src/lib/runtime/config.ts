@@ -39,9 +39,14 @@ export class ConfigError extends Error {
 /**
  * Reads variables once, into a frozen object. An empty variable counts as unset.
  *
+ * @param ignore is called with each problem instead of an error; what is wrong counts as unset then
  * @throws ConfigError with every problem
  */
-export function readEnv<V extends Variables>(env: Env, variables: V): Values<V> {
+export function readEnv<V extends Variables>(
+  env: Env,
+  variables: V,
+  ignore?: (problem: string) => void,
+): Values<V> {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(variables)) {
@@ -50,7 +55,9 @@ export function readEnv<V extends Variables>(env: Env, variables: V): Values<V> 
     if (result.success) values[name] = result.data;
     else if (raw === undefined) problems.push(`${name} must be set`);
     else problems.push(...result.error.issues.map(({ message }) => `${name} ${message}`));
+    if (!result.success && ignore) values[name] = schema.safeParse(undefined).data;
   }
+  if (ignore) for (const problem of problems.splice(0)) ignore(problem);
   if (problems.length > 0) throw new ConfigError(problems);
   // Made of the very keys of `variables`.
   return Object.freeze(values) as Values<V>;

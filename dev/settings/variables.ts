@@ -1,0 +1,44 @@
+import { integer, parsed, text, type Variables } from "../../src/lib/runtime/config.ts";
+import { splitAddress } from "./ports.ts";
+
+const address = (usual: string) => parsed(tcpAddress).meta({ kind: "host:port" }).prefault(usual);
+const port = (usual: number) => integer(1, 65_535).prefault(usual);
+
+/** The addresses of the local fleet. */
+export const addressVariables = {
+  API_LISTEN: address("127.0.0.1:7070").describe(
+    "The first region's api. Each further region's ports are 200 higher: `7270`, ...",
+  ),
+  API_METRICS_LISTEN: address("127.0.0.1:9100").describe("Its metrics."),
+  SCHEDULER_LISTEN: address("127.0.0.1:7071").describe(
+    "The first region's scheduler. Its further replicas are at the ports after it.",
+  ),
+  SCHEDULER_METRICS_LISTEN: address("127.0.0.1:9101").describe("Its metrics."),
+  REGISTRY_LISTEN: address("127.0.0.1:5000").describe("The local registry."),
+  TRACES_LISTEN: address("127.0.0.1:4318").describe("The trace receiver."),
+  HOSTS_FIRST_PORT: port(7_100).describe(
+    "hostd and imagecache of all hosts listen from here on, two ports a host.",
+  ),
+  HOSTS_FIRST_METRICS_PORT: port(9_110).describe("Their metrics, two ports a host."),
+  MACHINES_FIRST_PORT: port(20_000).describe("First host port for the machines' services."),
+} satisfies Variables;
+
+/** Read by everything that `npm run` does. */
+export const variables = {
+  WINDHOVER_DIR: text()
+    .optional()
+    .meta({ kind: "folder", defaultText: ".windhover in the project" })
+    .describe("Where the local fleet and the tools keep everything."),
+  WINDHOVER_GUEST_DIR: text()
+    .optional()
+    .meta({ kind: "folder", defaultText: "guest in WINDHOVER_DIR" })
+    .describe("Folder of the guest's kernel, init and scratch disk."),
+  ...addressVariables,
+} satisfies Variables;
+
+function tcpAddress(raw: string): string {
+  const { host, port: number } = splitAddress(raw);
+  if (host === "" || !(Number.isInteger(number) && number > 0 && number < 65_536))
+    throw new Error(`must be HOST:PORT, e.g. 127.0.0.1:7070, not "${raw}"`);
+  return raw;
+}
