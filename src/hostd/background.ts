@@ -7,7 +7,7 @@ import { logger } from "../lib/runtime/log.ts";
 import type { DiskWatch } from "./availability/disk-watch.ts";
 import type { AssembledHost } from "./hostd.ts";
 import type { ImageCacheClient } from "./images/imagecache-client.ts";
-import { reconcilePins, sweep } from "./machines/reconcile.ts";
+import { reconcilePins, sweep } from "./operations/reconcile.ts";
 import type { ReportsApi } from "./reports/outbox.ts";
 import type { Store } from "./store/store.ts";
 

@@ -6,8 +6,8 @@ import { invalid } from "../lib/runtime/fault.ts";
 import { Violations } from "../lib/runtime/violations.ts";
 import { stateFromProto } from "./convert.ts";
 import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./machines/machine.ts";
-import type { Placement } from "./machines/machines.ts";
 import type { MachineState } from "./machines/states.ts";
+import type { Placement } from "./operations/machines.ts";
 import type { StopOptions } from "./operations/stop-operation.ts";
 
 const STOP_SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];

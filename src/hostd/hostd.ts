@@ -10,7 +10,7 @@ import { LogStore } from "./logs/log-store.ts";
 import type { Host, Images, Limits, MachineStore } from "./machines/host.ts";
 import { Ids } from "./machines/ids.ts";
 import type { Resources } from "./machines/machine.ts";
-import { Machines } from "./machines/machines.ts";
+import { Machines } from "./operations/machines.ts";
 import { StartQueue } from "./operations/start-queue.ts";
 import { Teardowns } from "./operations/teardowns.ts";
 import { meter } from "./telemetry/metrics.ts";

@@ -22,7 +22,7 @@ import {
 import type { LogStore } from "./logs/log-store.ts";
 import type { Host } from "./machines/host.ts";
 import { machineId } from "./machines/machine.ts";
-import type { Machines } from "./machines/machines.ts";
+import type { Machines } from "./operations/machines.ts";
 
 /** What the service puts on the wire. */
 export interface HostServiceParts {

@@ -5,7 +5,7 @@ import { machineToProto } from "../../src/hostd/convert.ts";
 import type { HostIdentity } from "../../src/hostd/convert-host.ts";
 import type { Host } from "../../src/hostd/machines/host.ts";
 import { type Machine, type MachineConfig, machineId } from "../../src/hostd/machines/machine.ts";
-import type { Machines } from "../../src/hostd/machines/machines.ts";
+import type { Machines } from "../../src/hostd/operations/machines.ts";
 import type { Store } from "../../src/hostd/store/store.ts";
 import type { Handler } from "./network.ts";
 

@@ -6,12 +6,12 @@ import { hostEventToProto, hostInfoToProto, statusToProto } from "../../src/host
 import type { Host } from "../../src/hostd/machines/host.ts";
 import { Ids } from "../../src/hostd/machines/ids.ts";
 import type { Resources } from "../../src/hostd/machines/machine.ts";
-import { Machines } from "../../src/hostd/machines/machines.ts";
-import { reconcileAtStart, reconcilePins, sweep } from "../../src/hostd/machines/reconcile.ts";
+import { Machines } from "../../src/hostd/operations/machines.ts";
+import { reconcileAtStart, reconcilePins, sweep } from "../../src/hostd/operations/reconcile.ts";
 import { StartQueue } from "../../src/hostd/operations/start-queue.ts";
 import { Teardowns } from "../../src/hostd/operations/teardowns.ts";
 import { Outbox, type ReportsApi } from "../../src/hostd/reports/outbox.ts";
-import { answerBid } from "../../src/hostd/scheduler-link/scheduler-bids.ts";
+import { answerBid } from "../../src/hostd/scheduler-link/convert-bid.ts";
 import type { Store } from "../../src/hostd/store/store.ts";
 import { backoffMs } from "../../src/lib/runtime/backoff.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
@@ -160,7 +160,7 @@ export class SimHost {
     startLoop(SWEEP_MS, SWEEP_MS / 10, care, { name: "sweep the host" });
   }
 
-  /** Keeps the host attached to a replica, as src/hostd/scheduler-link/scheduler-stream.ts does. */
+  /** Keeps the host attached to a replica, as src/hostd/scheduler-link/attach-client.ts does. */
   async #attach(life: Life, host: Host, store: Store, scheduler: Process): Promise<void> {
     const { net, serverOf } = this.#surroundings;
     for (let failures = 0; ; failures++) {

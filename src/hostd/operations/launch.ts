@@ -5,10 +5,10 @@ import { refuseWhileDraining } from "../availability/scheduling.ts";
 import { startCancelled, started, startFailed, startInterrupted, starting } from "../machines/change.ts";
 import { type Host, spanAttribute } from "../machines/host.ts";
 import type { Machine } from "../machines/machine.ts";
-import type { MachineRuntime } from "../machines/machine-runtime.ts";
 import type { MachineState } from "../machines/states.ts";
 import { LaunchError, type Vm, type Workload } from "../vmm/vmm.ts";
 import { imageCommand } from "./image-command.ts";
+import type { MachineRuntime } from "./machine-runtime.ts";
 
 /** How a start went. */
 export interface StartResult {

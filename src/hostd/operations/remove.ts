@@ -1,6 +1,6 @@
 import { destroyed, destroying } from "../machines/change.ts";
 import type { Machine } from "../machines/machine.ts";
-import type { MachineRuntime } from "../machines/machine-runtime.ts";
+import type { MachineRuntime } from "./machine-runtime.ts";
 import { end } from "./stop-operation.ts";
 
 /** Who wants a machine gone, and why. */

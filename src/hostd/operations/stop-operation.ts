@@ -1,8 +1,8 @@
 import { endsWithin } from "../../lib/runtime/wait.ts";
 import { stopping } from "../machines/change.ts";
 import type { Machine, PendingStop } from "../machines/machine.ts";
-import type { MachineRuntime } from "../machines/machine-runtime.ts";
 import type { Vm } from "../vmm/vmm.ts";
+import type { MachineRuntime } from "./machine-runtime.ts";
 import { signalNumber } from "./signals.ts";
 
 /** What a stop may be told besides what the machine's configuration says. */

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { sweep } from "../../../src/hostd/machines/reconcile.ts";
+import { sweep } from "../../../src/hostd/operations/reconcile.ts";
 import { Death } from "./death.ts";
 import { FakeImages, hostFolder, startHost, type TestHost } from "./fixture.ts";
 

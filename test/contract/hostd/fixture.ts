@@ -14,7 +14,7 @@ import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import { assembleHost, type HostSettings } from "../../../src/hostd/hostd.ts";
 import type { Host, Images, Limits, MachineStore, PullStep } from "../../../src/hostd/machines/host.ts";
 import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
-import { reconcileAtStart } from "../../../src/hostd/machines/reconcile.ts";
+import { reconcileAtStart } from "../../../src/hostd/operations/reconcile.ts";
 import { hostService } from "../../../src/hostd/service.ts";
 import { Store } from "../../../src/hostd/store/store.ts";
 import { SimVmm } from "../../../src/hostd/vmm/sim/sim-vmm.ts";

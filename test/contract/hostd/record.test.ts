@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import type { MachineStore } from "../../../src/hostd/machines/host.ts";
 import { machineId } from "../../../src/hostd/machines/machine.ts";
-import { sweep } from "../../../src/hostd/machines/reconcile.ts";
+import { sweep } from "../../../src/hostd/operations/reconcile.ts";
 import type { Store } from "../../../src/hostd/store/store.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { hostFolder, startHost, type TestHost } from "./fixture.ts";

@@ -13,7 +13,7 @@ import {
   type Attachment,
   attachToSchedulers,
   type BidAnswer,
-} from "../../../src/hostd/scheduler-link/scheduler-stream.ts";
+} from "../../../src/hostd/scheduler-link/attach-client.ts";
 import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";

@@ -12,10 +12,10 @@ import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import type { Logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
-import type { AskedBid, BidAnswer } from "./scheduler-bids.ts";
-import { Conversation } from "./scheduler-conversation.ts";
+import type { AskedBid, BidAnswer } from "./convert-bid.ts";
+import { Conversation } from "./stream-client.ts";
 
-export type { Amounts, AskedBid, BidAnswer } from "./scheduler-bids.ts";
+export type { Amounts, AskedBid, BidAnswer } from "./convert-bid.ts";
 
 /** What {@link attachToSchedulers} needs of its host. */
 export interface AttachOptions {

@@ -1,8 +1,5 @@
 import { Fault } from "../../lib/runtime/fault.ts";
-import { launch, type StartResult } from "../operations/launch.ts";
-import { finishRemoval, type RemoveReason, remove } from "../operations/remove.ts";
-import { StopOperation, type StopOptions } from "../operations/stop-operation.ts";
-import { started, startInterrupted } from "./change.ts";
+import { started, startInterrupted } from "../machines/change.ts";
 import {
   type Activity,
   type Decision,
@@ -10,10 +7,13 @@ import {
   decidePrepare,
   decideStart,
   decideStop,
-} from "./decide.ts";
-import type { Host } from "./host.ts";
-import type { Machine, MachineId } from "./machine.ts";
+} from "../machines/decide.ts";
+import type { Host } from "../machines/host.ts";
+import type { Machine, MachineId } from "../machines/machine.ts";
+import { launch, type StartResult } from "./launch.ts";
 import { MachineRuntime } from "./machine-runtime.ts";
+import { finishRemoval, type RemoveReason, remove } from "./remove.ts";
+import { StopOperation, type StopOptions } from "./stop-operation.ts";
 
 /** How a stop went. */
 export interface StopResult {

@@ -1,9 +1,9 @@
-import type { Host } from "./host.ts";
-import { wantedPins } from "./host.ts";
-import { machineOfVm } from "./ids.ts";
-import type { Machine } from "./machine.ts";
+import type { Host } from "../machines/host.ts";
+import { wantedPins } from "../machines/host.ts";
+import { machineOfVm } from "../machines/ids.ts";
+import type { Machine } from "../machines/machine.ts";
+import { hasVm } from "../machines/states.ts";
 import type { Machines } from "./machines.ts";
-import { hasVm } from "./states.ts";
 
 /**
  * Puts right what an earlier life of hostd left: fills the ledger and the ports from the durable state, takes over the VMs, goes

@@ -3,12 +3,9 @@ import { Fault, invalid } from "../../lib/runtime/fault.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import { refuseWhileDraining } from "../availability/scheduling.ts";
 import { refuseSecondOfApp } from "../capacity/app-presence.ts";
-import type { StartResult } from "../operations/launch.ts";
-import type { StopOptions } from "../operations/stop-operation.ts";
-import { newMachine, prepared } from "./change.ts";
-import { Driver, type StopResult } from "./driver.ts";
-import type { Host, PullStep } from "./host.ts";
-import { machineOfVm } from "./ids.ts";
+import { newMachine, prepared } from "../machines/change.ts";
+import type { Host, PullStep } from "../machines/host.ts";
+import { machineOfVm } from "../machines/ids.ts";
 import {
   hostNumberOf,
   invalidState,
@@ -16,9 +13,12 @@ import {
   type MachineId,
   type MachineSpec,
   notFound,
-} from "./machine.ts";
-import { hasVm, type MachineState } from "./states.ts";
-import { decideWait, waitTimeout } from "./wait.ts";
+} from "../machines/machine.ts";
+import { hasVm, type MachineState } from "../machines/states.ts";
+import { decideWait, waitTimeout } from "../machines/wait.ts";
+import { Driver, type StopResult } from "./driver.ts";
+import type { StartResult } from "./launch.ts";
+import type { StopOptions } from "./stop-operation.ts";
 
 /** A machine to be placed here, for a hold that won its auction. */
 export interface Placement {

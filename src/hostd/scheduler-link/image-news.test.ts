@@ -3,7 +3,7 @@ import { eventually, FakeScheduler } from "../../../test/support/hostd/scheduler
 import { Scheduling } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { createLogger } from "../../lib/runtime/log.ts";
-import { type Attachment, attachToSchedulers } from "./scheduler-stream.ts";
+import { type Attachment, attachToSchedulers } from "./attach-client.ts";
 
 const ROOM = { cpus: 4, memoryMb: 4_096n, diskMb: 10_000n };
 

@@ -2,8 +2,8 @@ import type { AttachRequest, AttachResponse } from "../../gen/windhover/schedule
 import type { Wire, WireUser } from "../../lib/grpc/wire.ts";
 import type { Fault } from "../../lib/runtime/fault.ts";
 import { every } from "../../lib/runtime/lifecycle.ts";
-import { answerBid } from "./scheduler-bids.ts";
-import type { AttachOptions } from "./scheduler-stream.ts";
+import type { AttachOptions } from "./attach-client.ts";
+import { answerBid } from "./convert-bid.ts";
 import { ImageNews, STATUS_MS, StatusPace } from "./status-pace.ts";
 
 /** What a {@link Conversation} needs. */

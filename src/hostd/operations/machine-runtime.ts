@@ -1,10 +1,10 @@
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
-import { signalName } from "../operations/signals.ts";
+import { exited, type Stamp } from "../machines/change.ts";
+import type { Host } from "../machines/host.ts";
+import { type Change, type ExitInfo, type Machine, type MachineId, notFound } from "../machines/machine.ts";
 import type { Vm, VmExit } from "../vmm/vmm.ts";
-import { exited, type Stamp } from "./change.ts";
-import type { Host } from "./host.ts";
-import { type Change, type ExitInfo, type Machine, type MachineId, notFound } from "./machine.ts";
+import { signalName } from "./signals.ts";
 
 /** Makes a machine's next value; undefined when, as things are now, there is nothing to change. */
 export type Step = (machine: Machine, at: Stamp) => Change | undefined;
