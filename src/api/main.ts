@@ -1,7 +1,6 @@
 /**
- * The api: the public contract of a region. Clients create machines through it, which it does as stored sagas in Postgres, and start them, which
- * is one message to the host that owns the machine; hosts tell it where they are and what changed. It may be killed at any moment: creates are
- * taken over by any replica, and its table of hosts is on its disk.
+ * The api serves the public contract of a region. It runs creates as stored sagas in Postgres, starts a machine with one call to its host,
+ * and takes the reports of hosts. It may be killed at any time: other replicas go on with its creates, and its table of hosts is on disk.
  */
 import { readFileSync } from "node:fs";
 import { startWarmUp } from "../lib/grpc/server/warm-up.ts";
@@ -11,8 +10,8 @@ import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
 import { openApi, SERVICES } from "./api.ts";
 import { type ApiConfig, readConfig } from "./config.ts";
-import { RegistryImages } from "./creates/steps/images.ts";
-import { exposeApi } from "./metrics.ts";
+import { exposeCreates } from "./creates/metrics.ts";
+import { RegistryImages } from "./creates/saga/images.ts";
 
 await runService("api", readConfig, start);
 
@@ -21,14 +20,18 @@ async function start(config: ApiConfig, stack: Stack) {
   const images = new RegistryImages(config.registryAuthFile, config.registryInsecure);
   const api = await openApi({ ...config, signingKey, images, clock: systemClock }, stack);
 
-  // Serving without Postgres is on purpose: machines start without it.
+  // Served without Postgres, as machines start without it.
   const { port } = await serveGrpc(stack, config, {
     prefix: "API",
     services: SERVICES,
     addTo: (server) => api.addTo(server),
-    exposeMetrics: () => exposeApi(api),
+    exposeMetrics: () =>
+      exposeCreates(
+        () => api.runner.size,
+        () => api.reconciler.stuck,
+      ),
   });
-  // Before the server: whoever waits for a create is still there to be told that another api goes on with it.
+  // Before the server: callers that wait for a create are told that another api goes on with it.
   stack.add("running creates", () => api.runner.drain(config.graceMs / 2), config.graceMs + 5_000);
   startWarmUp(stack, config.listen, port, config.warmUpCalls);
   return { listen: config.listen, port, region: config.region };

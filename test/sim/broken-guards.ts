@@ -1,6 +1,6 @@
-import { type Ownership, SagaStore } from "../../src/api/creates/saga-store.ts";
-import type { SagaWrite } from "../../src/api/creates/saga-write.ts";
-import type { CreateContext } from "../../src/api/creates/steps/context.ts";
+import type { CreateRun } from "../../src/api/creates/saga/create-run.ts";
+import { type Ownership, SagaStore } from "../../src/api/creates/store/saga-store.ts";
+import type { SagaWrite } from "../../src/api/creates/store/saga-write.ts";
 import type { Transactions } from "../../src/api/database/gated-database.ts";
 import { HostStore } from "../../src/api/hosts/host-store.ts";
 import type { HostEvent } from "../../src/api/hosts/outbox.ts";
@@ -69,7 +69,10 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     finds: /has failed, and its machine/,
   },
   "a sweeper that destroys nothing": {
-    guards: { ...GUARDS, api: { ...GUARDS.api, sweeps: (hosts) => ({ ...hosts, destroy: async () => {} }) } },
+    guards: {
+      ...GUARDS,
+      api: { ...GUARDS.api, sweeps: (hosts) => ({ ...hosts, destroyMachine: async () => undefined }) },
+    },
     within: 50,
     finds: /which nobody knows/,
     plan: planRestores,
@@ -83,14 +86,14 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     finds: /has ended, and host-\d still has its machine/,
     plan: planDeathsInAwards,
   },
-  "a record that applies changes whatever their sequence": {
+  "a database that applies changes whatever their sequence": {
     guards: { ...GUARDS, api: { ...GUARDS.api, hostStore: (database) => new CarelessHostStore(database) } },
     within: 50,
     finds: /were applied again/,
   },
 };
 
-function unlessAward({ undo, ...step }: Step<CreateContext>): Step<CreateContext> {
+function unlessAward({ undo, ...step }: Step<CreateRun>): Step<CreateRun> {
   return step.name === "award" || !undo ? step : { ...step, undo };
 }
 
@@ -154,7 +157,7 @@ class CarelessHostStore extends HostStore {
 
   override applyEvents(host: number, identity: string, events: readonly HostEvent[]): Promise<bigint> {
     return this.#db.transaction(async (tx) => {
-      await tx.query({ name: "host_meet", text: "", values: [host, identity] });
+      await tx.query({ name: "host_insert", text: "", values: [host, identity] });
       const machines = events.map(({ machine }) => machine);
       const told = events.flatMap(({ machine, event }) => (event ? [{ machineId: machine.id, event }] : []));
       await applyChanges(tx, machines, told);

@@ -1,4 +1,4 @@
-import { SagaStore } from "../../src/api/creates/saga-store.ts";
+import { SagaStore } from "../../src/api/creates/store/saga-store.ts";
 import { HostStore } from "../../src/api/hosts/host-store.ts";
 import { Ledger, type LedgerOptions } from "../../src/hostd/capacity/ledger.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";

@@ -73,8 +73,8 @@ export function unsettled(fleet: Fleet): readonly string[] {
     const row = tables.machines.get(saga.id);
     if (saga.status !== "done" && saga.status !== "failed") wrong.push(`create ${saga.id} is ${saga.status}`);
     else if (saga.status === "failed" && row)
-      wrong.push(`create ${saga.id} has failed, and its machine is recorded`);
-    else if (saga.status === "done" && !row?.isRecorded)
+      wrong.push(`create ${saga.id} has failed, and its machine is there`);
+    else if (saga.status === "done" && !row?.isCommitted)
       wrong.push(`create ${saga.id} is done without a machine`);
     if (saga.resolveMs !== null) wrong.push(`create ${saga.id} has left something in doubt`);
   }

@@ -19,7 +19,7 @@ export const statements: Readonly<Record<string, Does>> = {
     const found = [...tables.hosts.values()].filter((row) => row.updatedMs >= from);
     return rows(found.length > 0 ? found.map(({ entry }) => ({ entry, now })) : [{ entry: null, now }]);
   },
-  host_meet: (run, number: number, identity: string) => {
+  host_insert: (run, number: number, identity: string) => {
     if (run.tables.hosts.has(number)) return changed(0);
     const row = { identity, entry: null, applied: 0n, updatedMs: run.nowMs };
     put(run.tables.hosts, number, row, run.onUndo);

@@ -15,16 +15,9 @@ export const statements: Readonly<Record<string, Does>> = {
     const memory = used.reduce((sum, row) => sum + row.memoryMb, 0);
     return rows([{ machines: String(used.length), memory_mb: String(memory) }]);
   },
-  create_hold_app: ({ tables }, app: string, org: string) => changed(tables.apps.get(app) === org ? 1 : 0),
+  create_lock_app: ({ tables }, app: string, org: string) => changed(tables.apps.get(app) === org ? 1 : 0),
   create_name_owner: ({ tables }, app: string, name: string) =>
     rows([...tables.machines.values()].filter((row) => row.app === app && row.name === name && isThere(row))),
-  create_forget: (run, createId: string) => {
-    const row = run.tables.machines.get(createId);
-    if (!row) return changed(0);
-    dropEvents(run, row.id);
-    put(run.tables.machines, createId, undefined, run.onUndo);
-    return changed(1);
-  },
   machine_apply: (run, ids: string[], states: MachineState[], generations: string[], snapshots: string[]) => {
     for (const [i, id] of ids.entries()) {
       const row = run.tables.byId(id);
@@ -46,7 +39,8 @@ export const statements: Readonly<Record<string, Does>> = {
   },
   machine_of_host: ({ tables }, number: number) =>
     rows([...tables.machines.values()].filter((row) => row.hostNumber === number && isThere(row)).map(known)),
-  machine_known: ({ tables }, ids: string[]) => rows(ids.flatMap((id) => tables.byId(id) ?? []).map(known)),
+  machine_with_ids: ({ tables }, ids: string[]) =>
+    rows(ids.flatMap((id) => tables.byId(id) ?? []).map(known)),
   machine_find: ({ tables }, id: string, org: string) => {
     const row = tables.byId(id);
     if (!row?.snapshot || (org !== "" && row.org !== org)) return rows([]);
@@ -56,7 +50,7 @@ export const statements: Readonly<Record<string, Does>> = {
     const newest = events.sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, 20);
     return rows([{ snapshot: row.snapshot, events: newest }]);
   },
-  machine_mark_lost: (run, id: string, generation: string, timeMs: number) => {
+  machine_mark_missing: (run, id: string, generation: string, timeMs: number) => {
     const row = run.tables.byId(id);
     if (!row || row.generation !== BigInt(generation) || !isThere(row)) return changed(0);
     const next = row.generation + 1n;
@@ -85,8 +79,8 @@ function dropEvents(run: Run, machineId: string | null): void {
   }
 }
 
-function known({ id, state, generation, isRecorded }: MachineRow) {
-  return { id, state, generation: generation.toString(), recorded: isRecorded };
+function known({ id, state, generation, isCommitted }: MachineRow) {
+  return { id, state, generation: generation.toString(), committed: isCommitted };
 }
 
 /** A machine under a name that is free; false when it is not. */
@@ -98,8 +92,16 @@ export function insertMachine(
     if (row.app === machine.app && row.name === machine.name && isThere(row)) return false;
   }
   const placed = { id: null, hostNumber: null, state: "creating", generation: 0n, snapshot: null } as const;
-  store(run, { ...machine, isRecorded: false, ...placed });
+  store(run, { ...machine, isCommitted: false, ...placed });
   return true;
+}
+
+/** The part `intent_deleted` of saga_write. */
+export function deleteIntent(run: Run, createId: string): void {
+  const row = run.tables.machines.get(createId);
+  if (!row) return;
+  dropEvents(run, row.id);
+  put(run.tables.machines, createId, undefined, run.onUndo);
 }
 
 /** The host that a machine is about to be on, as saga_write has it. */
@@ -123,18 +125,18 @@ export interface Said {
   readonly generation: string;
   readonly state: MachineState;
   readonly snapshot: Machine;
-  readonly isRecorded: boolean;
+  readonly isCommitted: boolean;
   readonly events: readonly { readonly id: string; readonly event: MachineEvent }[];
 }
 
-/** The part `recorded` of saga_write: how many rows it has changed. */
-export function recordMachine(run: Run, createId: string, said: Said): number {
+/** The part `described` of saga_write: how many rows it has changed. */
+export function describeMachine(run: Run, createId: string, said: Said): number {
   const row = run.tables.machines.get(createId);
   if (row?.id !== said.id || row.state === "destroying" || row.state === "destroyed") return 0;
   const generation = BigInt(said.generation);
   const isNewer = row.generation < generation || row.snapshot === null;
   const told = isNewer ? { state: said.state, generation, snapshot: said.snapshot } : {};
-  update(run, row, { ...told, isRecorded: row.isRecorded || said.isRecorded });
+  update(run, row, { ...told, isCommitted: row.isCommitted || said.isCommitted });
   for (const { id, event } of said.events) {
     const key = `${said.id}/${id}`;
     if (!run.tables.events.has(key)) put(run.tables.events, key, { machineId: said.id, event }, run.onUndo);

@@ -1,5 +1,12 @@
-import type { SagaStatus } from "../../src/api/creates/saga-row.ts";
-import { insertMachine, type Placed, placeMachine, recordMachine, type Said } from "./postgres-machines.ts";
+import type { SagaStatus } from "../../src/api/creates/store/saga-row.ts";
+import {
+  deleteIntent,
+  describeMachine,
+  insertMachine,
+  type Placed,
+  placeMachine,
+  type Said,
+} from "./postgres-machines.ts";
 import { changed, type Does, type Run, rows } from "./postgres-statements.ts";
 import { put, type SagaTableRow } from "./postgres-tables.ts";
 
@@ -12,11 +19,11 @@ type Inserted = [
   ...[requestId: string | null, hash: Buffer, request: Json, state: Json, traceparent: string],
   ...[owner: string, leaseMs: number],
 ];
-/** The values of `saga_write`, see src/api/creates/saga-write.ts. */
+/** The values of `saga_write`, see src/api/creates/store/saga-write.ts. */
 type Written = [
   ...[id: string, owner: string, entries: Json, state: Json, status: SagaStatus, fault: Json | null],
   ...[releaseMs: number | null, steps: Json, place: Json | null, said: Json | null, snapshot: Json | null],
-  ...[isRecorded: boolean, events: Json, resolveMs: number | null],
+  ...[isCommitted: boolean, events: Json, resolveMs: number | null],
 ];
 type Step = Readonly<Record<string, unknown>> & { readonly sequence: number; readonly time: string };
 
@@ -44,14 +51,14 @@ export const statements: Readonly<Record<string, Does>> = {
   saga_write: (run, ...values: Written) => {
     const [id, owner, entries, state, status, fault, releaseMs, steps, place, said, snapshot, ...rest] =
       values;
-    const [isRecorded, events, resolveMs] = rest;
+    const [isCommitted, events, resolveMs] = rest;
     const saga = run.tables.sagas.get(id);
-    if (saga?.owner !== owner) return rows([{ owned: 0, placed: 0, recorded: 0 }]);
+    if (saga?.owner !== owner) return rows([{ owned: 0, placed: 0, described: 0 }]);
     const attempts = saga.attempts + (status === "stuck" ? 1 : 0);
     const released = releaseMs === null ? {} : { owner: null, leaseMs: run.nowMs + releaseMs, attempts };
     const doubts = resolveMs === null ? {} : { resolveMs: run.nowMs + resolveMs };
     const told = { entries: parse(entries), state: parse(state), status, fault: parse(fault) };
-    // As saga-writes.ts has made them, here and below.
+    // As saga-write.ts has made them, here and below.
     put(
       run.tables.sagas,
       id,
@@ -59,9 +66,10 @@ export const statements: Readonly<Record<string, Does>> = {
       run.onUndo,
     );
     for (const step of parse(steps) as readonly Step[]) putStep(run, id, step);
+    if (status === "failed") deleteIntent(run, id);
     const placed = place === null ? 0 : placeMachine(run, id, parse(place) as Placed);
-    const machine = { ...parse(said), snapshot: parse(snapshot), isRecorded, events: parse(events) } as Said;
-    return rows([{ owned: 1, placed, recorded: said === null ? 0 : recordMachine(run, id, machine) }]);
+    const machine = { ...parse(said), snapshot: parse(snapshot), isCommitted, events: parse(events) } as Said;
+    return rows([{ owned: 1, placed, described: said === null ? 0 : describeMachine(run, id, machine) }]);
   },
   saga_renew: (run, id: string, owner: string, leaseMs: number) => {
     const saga = run.tables.sagas.get(id);
@@ -78,7 +86,7 @@ export const statements: Readonly<Record<string, Does>> = {
     for (const saga of due) put(run.tables.sagas, saga.id, saga, run.onUndo);
     return rows(due);
   },
-  saga_in_doubt: (run, limit: number) => {
+  saga_claim_in_doubt: (run, limit: number) => {
     const due = [...run.tables.sagas.values()]
       .filter(({ resolveMs }) => resolveMs !== null && resolveMs < run.nowMs)
       .sort((a, b) => Number(a.resolveMs) - Number(b.resolveMs))
@@ -91,7 +99,7 @@ export const statements: Readonly<Record<string, Does>> = {
       due.map(({ id, state, updateMs }) => ({ id, state, ended_ms: String(run.nowMs - updateMs) })),
     );
   },
-  saga_settled: (run, id: string) => {
+  saga_mark_resolved: (run, id: string) => {
     const saga = run.tables.sagas.get(id);
     if (saga) put(run.tables.sagas, id, { ...saga, resolveMs: null }, run.onUndo);
     return changed(saga ? 1 : 0);
@@ -114,7 +122,7 @@ export const statements: Readonly<Record<string, Does>> = {
   },
   saga_count_stuck: ({ tables }) =>
     rows([{ count: String([...tables.sagas.values()].filter((saga) => saga.status === "stuck").length) }]),
-  lease_hold: (run, name: string, owner: string, ms: number) => {
+  lease_acquire: (run, name: string, owner: string, ms: number) => {
     const lease = run.tables.leases.get(name);
     if (lease && lease.owner !== owner && lease.untilMs >= run.nowMs) return changed(0);
     put(run.tables.leases, name, { owner, untilMs: run.nowMs + ms }, run.onUndo);

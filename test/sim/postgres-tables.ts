@@ -1,4 +1,4 @@
-import type { SagaRow } from "../../src/api/creates/saga-row.ts";
+import type { SagaRow } from "../../src/api/creates/store/saga-row.ts";
 import type { HostEntry } from "../../src/api/hosts/host-table.ts";
 import type { Machine, MachineEvent, MachineState } from "../../src/api/machines/machine.ts";
 
@@ -13,7 +13,7 @@ export interface MachineRow {
   readonly hostNumber: number | null;
   readonly state: MachineState;
   readonly generation: bigint;
-  readonly isRecorded: boolean;
+  readonly isCommitted: boolean;
   readonly snapshot: Machine | null;
 }
 

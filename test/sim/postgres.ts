@@ -146,5 +146,7 @@ class Session {
 
 /** What the gate before the real one makes of anything that passes. */
 function unavailable(why: string): Fault {
-  return new Fault("UNAVAILABLE", "DATABASE_UNAVAILABLE", "the record cannot be reached; try again", { why });
+  return new Fault("UNAVAILABLE", "DATABASE_UNAVAILABLE", "the database cannot be reached; try again", {
+    why,
+  });
 }

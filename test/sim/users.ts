@@ -1,4 +1,4 @@
-import type { CreateRequest } from "../../src/api/creates/steps/create-state.ts";
+import type { CreateRequest } from "../../src/api/creates/store/create-state.ts";
 import type { Machine } from "../../src/api/machines/machine.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
@@ -110,7 +110,7 @@ export class Users {
       const what = this.#random.pick(["startMachine", "startMachine", "stopMachine", "destroyMachine"]);
       wish.isUnwanted ||= what === "destroyMachine";
       // What it comes to is for the invariants to say.
-      await this.#ask(what, { id, org: ORG }, 10_000).catch(() => undefined);
+      await this.#ask(what, { machineId: id, org: ORG }, 10_000).catch(() => undefined);
     }
   }
 

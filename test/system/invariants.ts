@@ -124,16 +124,16 @@ async function vms(world: World, { name, number, machines }: HostView): Promise<
   return found === running ? [] : [`${name} has ${found} VMs for ${running} machines that run`];
 }
 
-/** The record has the machines that hosts have, as they are, and no create is under way. */
+/** The database has the machines that hosts have, as they are, and no create is under way. */
 async function record(world: World, hosts: readonly HostView[]): Promise<string[]> {
-  const rows = await world.sql<{ id: string | null; recorded: boolean; state: string; generation: string }>(
-    "select id, recorded, state, generation from machines where state <> 'destroyed'",
+  const rows = await world.sql<{ id: string | null; committed: boolean; state: string; generation: string }>(
+    "select id, committed, state, generation from machines where state <> 'destroyed'",
   );
   const sagas = await world.sql<{ id: string; status: string; fault: unknown }>(
     "select id, status, fault from sagas where status not in ('done', 'failed')",
   );
   const describe = (state: string, generation: bigint | string) => `${state}, generation ${generation}`;
-  const recorded = new Map(rows.map((row) => [row.id ?? "?", describe(row.state, row.generation)]));
+  const stored = new Map(rows.map((row) => [row.id ?? "?", describe(row.state, row.generation)]));
   const there = new Map(
     hosts.flatMap(({ machines }) =>
       machines.map(({ id, state, generation }) => [id, describe(stateName(state), generation)] as const),
@@ -141,12 +141,12 @@ async function record(world: World, hosts: readonly HostView[]): Promise<string[
   );
   return [
     ...sagas.map(({ id, status }) => `create ${id} is ${status}`),
-    ...rows.filter((row) => !row.recorded).map(({ id }) => `machine ${id ?? "?"} is not recorded`),
-    ...[...new Set([...recorded.keys(), ...there.keys()])]
-      .filter((id) => recorded.get(id) !== there.get(id))
+    ...rows.filter((row) => !row.committed).map(({ id }) => `machine ${id ?? "?"} is not committed`),
+    ...[...new Set([...stored.keys(), ...there.keys()])]
+      .filter((id) => stored.get(id) !== there.get(id))
       .map(
         (id) =>
-          `${id} is ${recorded.get(id) ?? "nothing"} in the record and ${there.get(id) ?? "nothing"} on hosts`,
+          `${id} is ${stored.get(id) ?? "nothing"} in the database and ${there.get(id) ?? "nothing"} on hosts`,
       ),
   ];
 }

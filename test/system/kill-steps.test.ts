@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createSaga } from "../../src/api/creates/steps/steps.ts";
+import { createSaga } from "../../src/api/creates/saga/steps.ts";
 import { Random } from "../sim/random.ts";
 import { describePoint, type KillPoint } from "../support/kill-points.ts";
 import { OPERATIONS } from "./kill-operations.ts";
@@ -15,7 +15,7 @@ const TIMEOUT_MS = 1_800_000;
  * What is left to sweeps that come once a minute: pins that a removal could not drop because the image cache was away, and a machine on a host
  * that died in its award, when then the api died before the host was back.
  */
-const SWEPT = /has a pin of|has no pin of|is creating$|is nothing in the record and creating/;
+const SWEPT = /has a pin of|has no pin of|is creating$|is nothing in the database and creating/;
 
 // What an undone create has in common with a create is not done twice, and what is left over is looked at last.
 describe("kill -9 at every step", { shuffle: false }, () => {

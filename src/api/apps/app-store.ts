@@ -1,10 +1,9 @@
 import { Fault } from "../../lib/runtime/fault.ts";
 import type { Transactions } from "../database/gated-database.ts";
-import { orgNotFound } from "../orgs/organization-store.ts";
-import { banned, type Standing } from "../orgs/quota.ts";
+import { banned, orgNotFound, type Standing } from "../orgs/organization.ts";
 import { type App, appNotEmpty, appNotFound } from "./app.ts";
 
-/** Apps in the central record. */
+/** Apps in the database. */
 export class AppStore {
   readonly #db: Transactions;
 
@@ -40,23 +39,23 @@ export class AppStore {
       values: [name, org],
     });
     if (!rows[0]) throw appNotFound(name);
-    return toApp(rows[0]);
+    return fromRow(rows[0]);
   }
 
-  /** Reads a page of an organisation's apps by name, from after `after` on. */
+  /** Reads a page of an organisation's apps by name, after `after`. */
   async list(org: string, after: string, limit: number): Promise<readonly App[]> {
     const { rows } = await this.#db.query<Row>({
       name: "app_list",
       text: `${SELECT} where a.org = $1 and a.name > $2 order by a.name limit $3`,
       values: [org, after, limit],
     });
-    return rows.map(toApp);
+    return rows.map(fromRow);
   }
 
-  /** Deletes an app that has no machines, nor any that is being created. @throws Fault `APP_NOT_FOUND`, `APP_NOT_EMPTY` */
+  /** Deletes an app without machines. @throws Fault `APP_NOT_FOUND`, `APP_NOT_EMPTY` */
   delete(name: string, org: string): Promise<void> {
     return this.#db.transaction(async (tx) => {
-      // Waits for creates that hold the app, and makes those that come later find it gone.
+      // Waits for creates that hold the app; later creates do not find it.
       const locked = await tx.query({
         name: "app_lock",
         text: "select 1 from apps where name = $1 and org = $2 for update",
@@ -89,7 +88,7 @@ const SELECT = `select a.name, a.org, a.create_time,
     (select count(*) from machines m where m.app = a.name and m.state <> 'destroyed') as machines
   from apps a`;
 
-function toApp(row: Row): App {
+function fromRow(row: Row): App {
   return {
     name: row.name,
     org: row.org,

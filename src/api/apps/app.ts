@@ -10,12 +10,12 @@ export interface App {
   readonly machineCount: number;
 }
 
-/** The fault for an app that does not exist, or is somebody else's. */
+/** Makes the fault for an app that does not exist or belongs to another organisation. */
 export function appNotFound(name: string): Fault {
   return new Fault("NOT_FOUND", "APP_NOT_FOUND", `there is no app ${name}; create it first`, { app: name });
 }
 
-/** The fault for an app that still has machines. */
+/** Makes the fault for an app that still has machines. */
 export function appNotEmpty(name: string, machines: number, why: string): Fault {
   return new Fault("FAILED_PRECONDITION", "APP_NOT_EMPTY", `app ${name} has ${machines} machines: ${why}`, {
     app: name,

@@ -4,111 +4,105 @@ import { withRemoteParent } from "../../lib/otel/tracing.ts";
 import { onAbort } from "../../lib/runtime/abort.ts";
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import { startLoop } from "../../lib/runtime/lifecycle.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { within } from "../../lib/runtime/wait.ts";
 import { runSaga, type Saga } from "../../lib/saga/saga.ts";
-import { createsEnded } from "../metrics.ts";
-import { Running } from "./create-run.ts";
-import { toFault } from "./fault-data.ts";
-import type { CreateStore } from "./intent-store.ts";
-import type { StoredSaga } from "./saga-row.ts";
-import type { SagaStore } from "./saga-store.ts";
-import type { CreateContext } from "./steps/context.ts";
-import type { CreateState } from "./steps/create-state.ts";
-import { Progress, type StepProgress } from "./steps/progress.ts";
+import { createsEnded } from "./metrics.ts";
+import { CreateRun } from "./saga/create-run.ts";
+import type { CreateState } from "./store/create-state.ts";
+import { faultFromData } from "./store/fault-data.ts";
+import { Progress, type StepProgress } from "./store/progress.ts";
+import type { StoredSaga } from "./store/saga-row.ts";
+import type { SagaStore } from "./store/saga-store.ts";
 
 /**
- * Nobody else touches a create for this long after its owner's last sign of life, in milliseconds: what a caller who repeats a request waits
- * after an api has died. Losing it while still alive is safe: writes count for the owner only, and what is asked of others may be repeated.
+ * Lease of a create: how long a caller that repeats its request waits after an api has died. An owner that loses its lease while it runs does
+ * no harm: its writes have no effect, and its calls may be repeated.
  */
 export const LEASE_MS = 8_000;
-const RENEW_MS = 2_000;
+const RENEW_INTERVAL_MS = 2_000;
 /** A create that takes longer is undone. */
-const LONGEST_MS = 15 * 60_000;
-/** An undo that failed is tried again after this, doubled each time, up to the limit. */
+const CREATE_TIMEOUT_MS = 15 * 60_000;
+/** Before an undo that failed is tried again. */
 const STUCK_RETRY: Backoff = { firstMs: 2_000, maxMs: 5 * 60_000 };
-
-/** What the runner works with. */
-export interface RunnerParts {
-  readonly saga: Saga<CreateContext>;
-  readonly sagas: SagaStore;
-  readonly creates: CreateStore;
-  readonly clock: Clock;
-}
 
 interface Run {
   readonly saga: StoredSaga;
-  readonly running: Running;
+  readonly run: CreateRun;
   readonly abort: AbortController;
   readonly ended: Promise<CreateState>;
 }
 
-/** Runs creates that this process owns, each under a lease: those that began here, and those that others left behind. */
+/** Runs creates, each under a lease: new ones, and those that another api has left. */
 export class CreateRunner {
-  readonly #parts: RunnerParts;
+  readonly #saga: Saga<CreateRun>;
+  readonly #store: SagaStore;
+  readonly #clock: Clock;
   readonly #runs = new Map<string, Run>();
   #isClosing = false;
 
-  constructor(parts: RunnerParts) {
-    this.#parts = parts;
+  constructor(saga: Saga<CreateRun>, store: SagaStore, clock: Clock) {
+    this.#saga = saga;
+    this.#store = store;
+    this.#clock = clock;
   }
 
-  /** How many creates run here. */
+  /** The number of creates that run here. */
   get size(): number {
     return this.#runs.size;
   }
 
-  /** Runs a create that has just begun. @param signal aborts it, to be undone */
+  /** Runs a new create. @param signal aborts it, which undoes it */
   start(saga: StoredSaga, owner: string, signal: AbortSignal | undefined): Promise<CreateState> {
     return this.#launch(saga, owner, false, [], signal);
   }
 
-  /** Goes on with a create that another run has left: forward when its caller may ask for it again, else back. */
+  /** Runs a create that another run has left: forward when its caller may repeat the request, otherwise back. */
   async resume(saga: StoredSaga, owner: string): Promise<CreateState> {
-    const before = await this.#parts.sagas.steps(saga.id, 0);
+    const before = await this.#store.steps(saga.id, 0);
     return this.#launch(saga, owner, true, before, undefined);
   }
 
-  /** The end of a create that runs here. */
+  /** Returns the outcome of a create that runs here. */
   outcome(id: string): Promise<CreateState> | undefined {
     return this.#runs.get(id)?.ended;
   }
 
-  /** The progress of a create that runs here. */
+  /** Returns the progress of a create that runs here. */
   progress(org: string, requestId: string): Progress | undefined {
-    for (const { saga, running } of this.#runs.values()) {
-      if (saga.org === org && saga.requestId === requestId) return running.progress;
+    for (const { saga, run } of this.#runs.values()) {
+      if (saga.org === org && saga.requestId === requestId) return run.progress;
     }
     return undefined;
   }
 
-  /** @throws Fault `SERVER_DRAINING` once this process takes no more creates */
+  /** @throws Fault `SERVER_DRAINING` when this process takes no more creates */
   assertOpen(): void {
     if (this.#isClosing) throw draining();
   }
 
-  /** Takes no more creates, gives those that run so long to end, then lets go of the rest. */
+  /** Takes no more creates, waits `graceMs` for those that run, then closes. */
   async drain(graceMs: number): Promise<void> {
     this.#isClosing = true;
     await within(graceMs, "ending creates", () => this.#allEnded()).catch(() => undefined);
     await this.close();
   }
 
-  /** Lets go of everything: creates end where they are, for another api, or this one's next life, to go on with. */
+  /** Ends every run where it is. Another api, or this one after its restart, goes on with the creates. */
   async close(): Promise<void> {
     this.#isClosing = true;
     const why = draining();
-    for (const { running, abort } of this.#runs.values()) {
-      running.abandon(why);
+    for (const { run, abort } of this.#runs.values()) {
+      run.abandon(why);
       abort.abort(why);
     }
     await this.#allEnded();
   }
 
   async #allEnded(): Promise<void> {
-    await Promise.allSettled([...this.#runs.values()].map((run) => run.ended));
+    await Promise.allSettled([...this.#runs.values()].map(({ ended }) => ended));
   }
 
   #launch(
@@ -118,103 +112,96 @@ export class CreateRunner {
     before: readonly StepProgress[],
     signal: AbortSignal | undefined,
   ): Promise<CreateState> {
-    const { sagas, creates, clock } = this.#parts;
-    const progress = new Progress(() => clock.now(), before);
-    const forget = (id: string) => creates.forget(id);
-    const running = new Running(saga, { owner, store: sagas, forget, progress, isResumed });
+    const progress = new Progress(() => this.#clock.now(), before);
+    const run = new CreateRun(saga, { owner, store: this.#store, progress, isResumed });
     const abort = new AbortController();
-    const run = withRemoteParent(saga.traceparent, () => this.#run(saga, running, abort, signal));
-    const ended = run.finally(() => {
-      progress.close();
-      this.#runs.delete(saga.id);
-    });
-    // Whoever waits hears of a failure; when nobody does, it has been stored.
+    const ended = withRemoteParent(saga.traceparent, () => this.#run(saga, run, abort, signal)).finally(
+      () => {
+        progress.close();
+        this.#runs.delete(saga.id);
+      },
+    );
+    // A failure is stored, and reported to whoever waits.
     ended.catch(() => {});
-    this.#runs.set(saga.id, { saga, running, abort, ended });
-    if (this.#isClosing) running.abandon(draining());
+    this.#runs.set(saga.id, { saga, run, abort, ended });
+    if (this.#isClosing) run.abandon(draining());
     return ended;
   }
 
   async #run(
     saga: StoredSaga,
-    running: Running,
+    run: CreateRun,
     abort: AbortController,
     caller: AbortSignal | undefined,
   ): Promise<CreateState> {
-    const stopRenewing = startLoop(RENEW_MS, 0, () => this.#renew(running, abort), { name: "renew lease" });
-    const overdue = setTimeout(() => abort.abort(tooLong(saga.id)), this.#remainingMs(saga));
+    const renew = () => this.#renew(run, abort);
+    const stopRenewing = startLoop(RENEW_INTERVAL_MS, 0, renew, { name: "renew lease" });
+    const timer = setTimeout(() => abort.abort(timeout(saga.id)), this.#remainingMs(saga));
     using _ = onAbort(caller, () => abort.abort(caller?.reason));
     try {
-      if (running.isResumed && saga.requestId === undefined && !running.hasFailed)
-        await this.#turnBack(running);
-      const options = running.isResumed ? { resume: running.entries, startedBy: saga.traceparent } : {};
-      const result = await runSaga(this.#parts.saga, running, running, abort.signal, options);
-      // Nobody is told of a machine before it is certain that no other run will take it back.
-      if (result === "done") await running.finish();
-      else await this.#settle(running, saga.attempts);
+      if (run.isResumed && saga.requestId === undefined && !run.hasFailed) await this.#rollBack(run);
+      const options = run.isResumed ? { resume: run.entries, startedBy: saga.traceparent } : {};
+      const result = await runSaga(this.#saga, run, run, abort.signal, options);
+      // Nobody hears of a machine that another run may still undo.
+      if (result === "done") await run.end("done");
+      else await this.#release(run, saga.attempts);
     } catch (err) {
-      await this.#settle(running, saga.attempts);
+      await this.#release(run, saga.attempts);
       throw err;
     } finally {
-      clearTimeout(overdue);
+      clearTimeout(timer);
       await stopRenewing();
     }
-    if (running.fault) throw toFault(running.fault);
-    this.#tell(running, "done");
-    return running.state;
+    if (run.fault) throw faultFromData(run.fault);
+    this.#report(run, "done");
+    return run.state;
   }
 
-  /** The caller of a create that cannot be repeated went away with the process that served it: take everything back. */
-  async #turnBack(running: Running): Promise<void> {
-    const { steps } = this.#parts.saga;
-    const done = new Set(running.entries.map((entry) => entry.step));
+  /** Makes a resumed run undo everything: the caller, which cannot repeat its request, is gone. */
+  async #rollBack(run: CreateRun): Promise<void> {
+    const { steps } = this.#saga;
+    const done = new Set(run.entries.map((entry) => entry.step));
     const next = steps.findIndex((step) => !done.has(step.name));
-    // That a step is done is stored a moment later: any of those that can be taken back may have been.
+    // Done steps are stored later than they are done: any step with an undo may have been.
     const last = steps.findLastIndex((step) => step.undo);
     const from = next < 0 ? undefined : steps[Math.max(next, last)];
     if (from)
-      await running.record(from.name, "failed", new Fault("CANCELLED", "CANCELLED", "the caller has gone"));
+      await run.record(from.name, "failed", new Fault("CANCELLED", "CANCELLED", "the caller has gone"));
   }
 
-  /** Stores how a run that is not done ended. When that fails too the lease runs out, and another run finds what is left to do. */
-  async #settle(running: Running, attempts: number): Promise<void> {
+  /** Stores how far a run that is not done has come. If that fails, the lease ends and another run takes over. */
+  async #release(run: CreateRun, attempts: number): Promise<void> {
     try {
-      if (!running.hasFailed) await running.release(running.status, 0);
-      else if (running.isStuck) await running.release("stuck", backoffMs(STUCK_RETRY, attempts));
-      else await running.release(this.#isUndone(running) ? "failed" : "undoing", 0);
+      if (!run.hasFailed) await run.end(run.status);
+      else if (run.isStuck) await run.end("stuck", backoffMs(STUCK_RETRY, attempts));
+      else await run.end(run.isUndone ? "failed" : "undoing");
     } catch (error) {
-      logger.warn("the end of a create could not be stored", { create_id: running.id, error });
+      logger.warn("the end of a create could not be stored", { create_id: run.id, error });
     }
-    this.#tell(running, !running.hasFailed ? "left" : running.isStuck ? "stuck" : "undone");
+    this.#report(run, !run.hasFailed ? "left" : run.isStuck ? "stuck" : "undone");
   }
 
-  #tell(running: Running, outcome: "done" | "left" | "stuck" | "undone"): void {
+  #report(run: CreateRun, outcome: "done" | "left" | "stuck" | "undone"): void {
     createsEnded.inc({ outcome });
-    const facts = { create_id: running.id, outcome, ...(running.fault ? { fault: running.fault } : {}) };
+    const facts = { create_id: run.id, outcome, ...(run.fault ? { fault: run.fault } : {}) };
     logger.info("a create has ended", facts);
   }
 
-  /** Whether every step that may have acted has been taken back. */
-  #isUndone(running: Running): boolean {
-    const last = new Map(running.entries.map((entry) => [entry.step, entry.outcome]));
-    return [...last.values()].every((outcome) => outcome === "undone");
-  }
-
-  async #renew(running: Running, abort: AbortController): Promise<void> {
+  async #renew(run: CreateRun, abort: AbortController): Promise<void> {
     try {
-      await running.renew(LEASE_MS);
+      await run.renew(LEASE_MS);
     } catch (err) {
-      if (err instanceof Fault && err.reason === "LEASE_LOST") abort.abort(err);
+      if (hasReason(err, "LEASE_LOST")) abort.abort(err);
       throw err;
     }
   }
 
   #remainingMs(saga: StoredSaga): number {
-    return Math.max(0, saga.createTimeMs + LONGEST_MS - this.#parts.clock.now());
+    return Math.max(0, saga.createTimeMs + CREATE_TIMEOUT_MS - this.#clock.now());
   }
 }
 
-/** A new owner's name. */
+/** Makes a name for an owner: one run of one create. */
 export function newOwner(): string {
   return randomUUID();
 }
@@ -224,13 +211,7 @@ function draining(): Fault {
   return serverDraining(message, 1_000);
 }
 
-function tooLong(id: string): Fault {
-  return new Fault(
-    "DEADLINE_EXCEEDED",
-    "CREATE_TIMEOUT",
-    "the create took longer than 15 min and was undone",
-    {
-      create_id: id,
-    },
-  );
+function timeout(id: string): Fault {
+  const message = "the create took longer than 15 min and was undone";
+  return new Fault("DEADLINE_EXCEEDED", "CREATE_TIMEOUT", message, { create_id: id });
 }

@@ -3,39 +3,40 @@ import { activeTraceparent, attribute, withSpan } from "../../lib/otel/tracing.t
 import { abortable } from "../../lib/runtime/abort.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
-import { type MachineId, parseMachineId } from "../machines/machine-id.ts";
-import type { Machines, Seen } from "../machines/machines.ts";
-import type { Caller } from "../requests/scope.ts";
+import { parseMachineId } from "../machines/machine-id.ts";
+import type { Machines, MachineView } from "../machines/machines.ts";
+import type { Caller } from "../requests/caller.ts";
 import { type CreateRunner, LEASE_MS, newOwner } from "./create-runner.ts";
-import { toFault } from "./fault-data.ts";
-import type { CreateStore } from "./intent-store.ts";
 import { requestHash } from "./request-hash.ts";
-import type { StoredSaga } from "./saga-row.ts";
-import type { SagaStore } from "./saga-store.ts";
-import { type CreateRequest, type CreateState, placedAttempt } from "./steps/create-state.ts";
-import type { StepProgress } from "./steps/progress.ts";
+import { type CreateRequest, type CreateState, placedAttempt } from "./store/create-state.ts";
+import { faultFromData } from "./store/fault-data.ts";
+import type { IntentStore } from "./store/intent-store.ts";
+import type { StepProgress } from "./store/progress.ts";
+import type { StoredSaga } from "./store/saga-row.ts";
+import type { SagaStore } from "./store/saga-store.ts";
 
-/** A machine that was created now, or by an earlier call with the same request id. */
-export interface Created extends Seen {
+/** A created machine. */
+export interface Created extends MachineView {
+  /** Whether an earlier call with the same request id has created it. */
   readonly repeated: boolean;
 }
 
 /** What {@link Creates} works with. */
 export interface CreatesParts {
-  readonly creates: CreateStore;
+  readonly intents: IntentStore;
   readonly sagas: SagaStore;
   readonly runner: CreateRunner;
   readonly machines: Machines;
-  /** A name for a machine whose caller gave none. */
+  /** Makes a name for a machine without one. */
   readonly makeName: () => string;
 }
 
-/** How often a create that another api runs is looked at. */
+/** How often a create of another api is read. */
 const POLL_MS = 200;
-/** How long a create is looked for before it is said not to exist. */
-const FIND_MS = 5_000;
+/** How long `watch` waits for a create to begin. */
+const FIND_TIMEOUT_MS = 5_000;
 
-/** Creates machines: lets them begin, waits for them, and follows them. */
+/** Creates machines, and follows creates. */
 export class Creates {
   readonly #parts: CreatesParts;
 
@@ -44,8 +45,8 @@ export class Creates {
   }
 
   /**
-   * Creates a machine. Without a request id the create is undone when the caller goes away; with one it goes on, and whoever calls with the
-   * same one gets the same machine.
+   * Creates a machine. Without a request id the create is undone when the caller goes away. With one it goes on, and a repeated call returns
+   * the same machine.
    *
    * @throws Fault as documented for `MachinesService.CreateMachine`
    */
@@ -66,31 +67,28 @@ export class Creates {
     });
   }
 
-  /**
-   * Follows a create by its request id, from its beginning to its end.
-   *
-   * @throws Fault NOT_FOUND / `CREATE_NOT_FOUND` when there is none for 5 s
-   */
+  /** Yields the progress of a create from its beginning to its end. @throws Fault NOT_FOUND / `CREATE_NOT_FOUND` after 5 s without one */
   async *watch(org: string, requestId: string, signal: AbortSignal): AsyncGenerator<StepProgress> {
-    const until = performance.now() + FIND_MS;
+    const { runner, sagas } = this.#parts;
+    const deadline = performance.now() + FIND_TIMEOUT_MS;
     while (!signal.aborted) {
-      const here = this.#parts.runner.progress(org, requestId);
-      if (here) {
-        yield* here.follow(signal);
+      const progress = runner.progress(org, requestId);
+      if (progress) {
+        yield* progress.follow(signal);
         return;
       }
-      const stored = await this.#parts.sagas.find(org, requestId);
+      const stored = await sagas.find(org, requestId);
       if (stored) {
         yield* this.#followStored(stored.id, signal);
         return;
       }
-      if (performance.now() > until) throw createNotFound(requestId);
+      if (performance.now() > deadline) throw createNotFound(requestId);
       await sleep(POLL_MS, signal);
     }
   }
 
   #begin(request: CreateRequest, requestId: string | undefined, owner: string) {
-    return this.#parts.creates.begin({
+    return this.#parts.intents.begin({
       id: randomUUID(),
       request,
       ...(requestId === undefined ? {} : { requestId }),
@@ -102,47 +100,43 @@ export class Creates {
     });
   }
 
-  /** Waits for an earlier create with this request id, wherever it runs. */
+  /** Waits for an earlier create with the same request id, wherever it runs. */
   async #join(saga: StoredSaga, caller: Caller): Promise<Created> {
-    const here = this.#parts.runner.outcome(saga.id);
+    const outcome = this.#parts.runner.outcome(saga.id);
     const state =
-      here !== undefined ? await abortable(here, caller.signal) : await this.#poll(saga, caller.signal);
-    const id = placedId(state);
+      outcome !== undefined ? await abortable(outcome, caller.signal) : await this.#poll(saga, caller.signal);
+    const id = parseMachineId(placedAttempt(state)?.machineId ?? "");
     if (!id) throw new Error("a create that is done has no machine");
     return { ...(await this.#parts.machines.get(id, caller)), repeated: true };
   }
 
   async #poll(saga: StoredSaga, signal: AbortSignal | undefined): Promise<CreateState> {
-    let now: StoredSaga | undefined = saga;
-    while (now) {
-      if (now.status === "done") return now.state;
-      if (now.fault) throw toFault(now.fault);
+    let current: StoredSaga | undefined = saga;
+    while (current) {
+      if (current.status === "done") return current.state;
+      if (current.fault) throw faultFromData(current.fault);
       signal?.throwIfAborted();
       await sleep(POLL_MS, signal);
-      now = await this.#parts.sagas.get(saga.id);
+      current = await this.#parts.sagas.get(saga.id);
     }
     throw createNotFound(saga.requestId ?? "");
   }
 
   async *#followStored(id: string, signal: AbortSignal): AsyncGenerator<StepProgress> {
+    const { sagas } = this.#parts;
     let last: StepProgress | undefined;
     while (!signal.aborted) {
-      // Read first: what is stored before the end is then certainly among the steps.
-      const saga = await this.#parts.sagas.get(id);
-      const steps = await this.#parts.sagas.steps(id, last?.sequence ?? 0);
-      for (const step of steps) {
+      // Read before its steps, which then include everything up to the end.
+      const saga = await sagas.get(id);
+      for (const step of await sagas.steps(id, last?.sequence ?? 0)) {
         if (last?.sequence === step.sequence && last.timeMs === step.timeMs) continue;
         yield step;
         last = step;
       }
-      if (!saga || saga.status === "done" || saga.status === "failed" || saga.status === "stuck") return;
+      if (!saga || (saga.status !== "running" && saga.status !== "undoing")) return;
       await sleep(POLL_MS, signal);
     }
   }
-}
-
-function placedId(state: CreateState): MachineId | undefined {
-  return parseMachineId(placedAttempt(state)?.machineId ?? "");
 }
 
 function createNotFound(requestId: string): Fault {

@@ -1,57 +1,56 @@
 import { hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
-import type { InDoubt, SagaStore } from "./saga-store.ts";
-import { type CreateHosts, hostOf } from "./steps/context.ts";
-import { doubtfulAttempts } from "./steps/create-state.ts";
+import { type CreateHosts, destroyAttempt } from "./saga/create-tools.ts";
+import { inDoubtAttempts } from "./store/create-state.ts";
+import type { InDoubtCreate, SagaStore } from "./store/saga-store.ts";
 
-/** Creates that are settled at the same time. */
-const PARALLEL = 16;
-/** A host that takes longer is asked again later. */
-const DESTROY_MS = 2_000;
+/** Creates that are resolved at a time. */
+const MAX_PARALLEL = 16;
+const DESTROY_TIMEOUT_MS = 2_000;
 /**
- * By then the hold is over that a late award would need (reservations live for 5 s by default, and hosts add 1 s): a machine that is not there is
- * not made any more. Before, that it was destroyed, or not there, says nothing about an award that is still on its way.
+ * No award can arrive after this: its hold has expired (reservations live for 5 s by default, hosts add 1 s). Before, a host without the
+ * machine may still make it.
  */
-const HOLD_OVER_MS = 8_000;
-/** A host that stays away for longer is left to the sweeper. */
-const GIVE_UP_MS = 24 * 60 * 60_000;
+const HOLD_EXPIRED_MS = 8_000;
+/** A host that is away for longer is left to the sweeper. */
+const RESOLVE_LIMIT_MS = 24 * 60 * 60_000;
 
 /**
- * Settles what creates have left in doubt when they ended: a host that did not answer an award may have made the machine all the same, or make it
- * yet. It is told that nobody wants it until it has said so once no award can reach it any more. Which creates have doubts is stored with their end,
- * so any api goes on with them.
+ * Resolves creates that ended in doubt: destroys the machine on every host that did not answer its award, until the host confirms after no
+ * award can arrive any more. The doubt is stored with the end of the create, so any api resolves it.
  */
 export class InDoubtResolver {
-  readonly #sagas: Pick<SagaStore, "inDoubt" | "settled">;
-  readonly #hosts: Pick<CreateHosts, "destroy">;
+  readonly #sagas: Pick<SagaStore, "claimInDoubt" | "markResolved">;
+  readonly #hosts: Pick<CreateHosts, "destroyMachine">;
 
-  constructor(sagas: Pick<SagaStore, "inDoubt" | "settled">, hosts: Pick<CreateHosts, "destroy">) {
+  constructor(
+    sagas: Pick<SagaStore, "claimInDoubt" | "markResolved">,
+    hosts: Pick<CreateHosts, "destroyMachine">,
+  ) {
     this.#sagas = sagas;
     this.#hosts = hosts;
   }
 
-  /** One round: those whose time has come. */
+  /** Does one round over the creates that are due. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const due = await this.#sagas.inDoubt(PARALLEL);
-      await Promise.all(due.map((create) => this.#settle(create, signal)));
-      if (due.length < PARALLEL) return;
+      const due = await this.#sagas.claimInDoubt(MAX_PARALLEL);
+      await Promise.all(due.map((create) => this.#resolve(create, signal)));
+      if (due.length < MAX_PARALLEL) return;
     }
   }
 
-  async #settle({ id, state, endedMs }: InDoubt, signal: AbortSignal): Promise<void> {
-    const scope = { signal, remainingMs: DESTROY_MS };
-    const answers = await Promise.allSettled(
-      doubtfulAttempts(state).map(({ offer, machineId }) =>
-        this.#hosts.destroy(hostOf(offer), machineId, scope),
-      ),
+  async #resolve({ id, state, endedMs }: InDoubtCreate, signal: AbortSignal): Promise<void> {
+    const limits = { signal, remainingMs: DESTROY_TIMEOUT_MS };
+    const results = await Promise.allSettled(
+      inDoubtAttempts(state).map((attempt) => destroyAttempt(this.#hosts, attempt, limits)),
     );
-    const failed = answers.find((answer) => answer.status === "rejected");
-    if (failed && endedMs < GIVE_UP_MS) {
-      const report = hasReason(failed.reason, "HOST_UNREACHABLE") ? logger.debug : logger.warn;
-      report("an unwanted machine could not be destroyed yet", { create_id: id, error: failed.reason });
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed && endedMs < RESOLVE_LIMIT_MS) {
+      const log = hasReason(failed.reason, "HOST_UNREACHABLE") ? logger.debug : logger.warn;
+      log("an unwanted machine could not be destroyed yet", { create_id: id, error: failed.reason });
       return;
     }
-    if (endedMs >= HOLD_OVER_MS) await this.#sagas.settled(id);
+    if (endedMs >= HOLD_EXPIRED_MS) await this.#sagas.markResolved(id);
   }
 }

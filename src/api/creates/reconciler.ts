@@ -1,11 +1,11 @@
 import { logger } from "../../lib/runtime/log.ts";
 import { type CreateRunner, LEASE_MS, newOwner } from "./create-runner.ts";
-import type { SagaStore } from "./saga-store.ts";
+import type { SagaStore } from "./store/saga-store.ts";
 
-/** Creates that are taken over and run at the same time. */
+/** Creates that one api resumes at a time. */
 const MAX_RESUMED = 16;
 
-/** Finds creates that nobody runs any more, or whose undo is to be tried again, and goes on with them. */
+/** Takes over creates whose owner is gone or whose undo is to be tried again. */
 export class Reconciler {
   readonly #sagas: SagaStore;
   readonly #runner: CreateRunner;
@@ -17,24 +17,21 @@ export class Reconciler {
     this.#runner = runner;
   }
 
-  /** Creates with something that could not be taken back yet, as of the last round. */
+  /** The number of creates of all apis with an undo that failed, as of the last round. */
   get stuck(): number {
     return this.#stuck;
   }
 
-  /** One round. Returns once what it found has been taken over, not once that has ended. */
+  /** Does one round. Returns when the creates have been taken over; they run on. */
   async run(): Promise<void> {
     this.#stuck = await this.#sagas.countStuck();
     while (this.#resumed < MAX_RESUMED) {
-      // One owner for each: an owner is a run, not a process.
+      // An owner is one run of one create.
       const owner = newOwner();
       const [saga] = await this.#sagas.claim(owner, LEASE_MS, 1);
       if (!saga) return;
-      logger.info("a create was taken over", {
-        create_id: saga.id,
-        status: saga.status,
-        attempts: saga.attempts,
-      });
+      const { id, status, attempts } = saga;
+      logger.info("a create was taken over", { create_id: id, status, attempts });
       this.#resumed += 1;
       void this.#runner
         .resume(saga, owner)

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { requestHash } from "./request-hash.ts";
-import type { CreateRequest } from "./steps/create-state.ts";
+import type { CreateRequest } from "./store/create-state.ts";
 
 const REQUEST: CreateRequest = {
   ...{ org: "personal", app: "web", name: "", region: "ord", skipLaunch: false },

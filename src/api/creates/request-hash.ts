@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import type { CreateRequest } from "./steps/create-state.ts";
+import type { CreateRequest } from "./store/create-state.ts";
 
-/** A digest of what is asked for: equal for equal requests, whatever the order of their maps and whichever api is asked. */
+/** Hashes a request. Equal requests have equal hashes, whatever the order of their maps and whichever api resolved their regions. */
 export function requestHash({ region, regions: _, regionAsked = region, ...rest }: CreateRequest): Buffer {
   return createHash("sha256")
     .update(canonical({ ...rest, region: regionAsked }))

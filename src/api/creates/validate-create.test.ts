@@ -1,203 +1,16 @@
-import fc from "fast-check";
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Fault } from "../../lib/runtime/fault.ts";
-import { Violations } from "../../lib/runtime/violations.ts";
-import { type ConfigInput, STOP_SIGNALS, validateConfig } from "../machines/validate-config.ts";
-import {
-  checkAppName,
-  checkMachineName,
-  checkRequestId,
-  checkSlug,
-  makeMachineName,
-} from "../requests/names.ts";
 import { validateCreate } from "./validate-create.ts";
 
-const FINE: ConfigInput = { image: "nginx", env: {}, services: [], metadata: {} };
-const INIT = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "" };
-const anyImage = () => undefined;
-
-function validate(change: Partial<ConfigInput>) {
-  const violations = new Violations();
-  const config = validateConfig({ ...FINE, ...change }, anyImage, violations);
-  return { config, fields: violations.all.map((problem) => problem.field), problems: violations.all };
-}
-
-describe("a configuration", () => {
-  it("gets its defaults", () => {
-    const { config, fields } = validate({});
-
-    expect(fields).toEqual([]);
-    expect(config).toEqual({
-      image: "nginx",
-      guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
-      env: {},
-      services: [],
-      stop: { signal: "", timeoutMs: 5_000 },
-      metadata: {},
-    });
-  });
-
-  test.each([
-    [
-      { cpuKind: "", cpus: 4, memoryMb: 0 },
-      { cpuKind: "shared", cpus: 4, memoryMb: 1_024 },
-    ],
-    [
-      { cpuKind: "performance", cpus: 2, memoryMb: 0 },
-      { cpuKind: "performance", cpus: 2, memoryMb: 4_096 },
-    ],
-    [
-      { cpuKind: "shared", cpus: 1, memoryMb: 2_048 },
-      { cpuKind: "shared", cpus: 1, memoryMb: 2_048 },
-    ],
-    [
-      { cpuKind: "performance", cpus: 16, memoryMb: 131_072 },
-      { cpuKind: "performance", cpus: 16, memoryMb: 131_072 },
-    ],
-  ])("with the size %j is as large as %j", (guest, expected) => {
-    const { config, fields } = validate({ guest });
-
-    expect(fields).toEqual([]);
-    expect(config.guest).toEqual(expected);
-  });
-
-  test.each([
-    [{ cpuKind: "gpu", cpus: 1, memoryMb: 256 }, ["config.guest.cpu_kind"]],
-    [{ cpuKind: "shared", cpus: 17, memoryMb: 0 }, ["config.guest.cpus"]],
-    [{ cpuKind: "shared", cpus: -1, memoryMb: 256 }, ["config.guest.cpus"]],
-    [{ cpuKind: "shared", cpus: 1, memoryMb: 300 }, ["config.guest.memory_mb"]],
-    [{ cpuKind: "shared", cpus: 1, memoryMb: 2_304 }, ["config.guest.memory_mb"]],
-    [{ cpuKind: "shared", cpus: 2, memoryMb: 256 }, ["config.guest.memory_mb"]],
-    [{ cpuKind: "performance", cpus: 1, memoryMb: 1_024 }, ["config.guest.memory_mb"]],
-    [{ cpuKind: "shared", cpus: 1, memoryMb: -256 }, ["config.guest.memory_mb"]],
-    [
-      { cpuKind: "gpu", cpus: 99, memoryMb: 7 },
-      ["config.guest.cpu_kind", "config.guest.cpus", "config.guest.memory_mb"],
-    ],
-  ])("with the size %j is refused", (guest, fields) => {
-    expect(validate({ guest }).fields).toEqual(fields);
-  });
-
-  test.each<[string, Partial<ConfigInput>, string[]]>([
-    ["no image", { image: "" }, ["config.image"]],
-    [
-      "a variable's name",
-      { env: { "1A": "", "": "", "A-B": "", OK_1: "" } },
-      ["config.env[1A]", "config.env[]", "config.env[A-B]"],
-    ],
-    ["a NUL in a variable", { env: { A: "\0" } }, ["config.env[A]"]],
-    ["too many variables", { env: many(257) }, ["config.env"]],
-    ["too large variables", { env: { A: "x".repeat(65_536) } }, ["config.env"]],
-    ["a NUL in a command", { init: { ...INIT, cmd: ["a\0"] } }, ["config.init.cmd"]],
-    [
-      "an empty program",
-      { init: { ...INIT, exec: [""], entrypoint: ["", "x"] } },
-      ["config.init.exec", "config.init.entrypoint"],
-    ],
-    ["a relative folder", { init: { ...INIT, workingDir: "srv" } }, ["config.init.working_dir"]],
-    ["a user", { init: { ...INIT, user: "a b" } }, ["config.init.user"]],
-    ["too long a command", { init: { ...INIT, cmd: ["x".repeat(65_536)] } }, ["config.init"]],
-    ["a protocol", { services: [{ protocol: "sctp", internalPort: 1 }] }, ["config.services[0].protocol"]],
-    ["a port", { services: [{ protocol: "", internalPort: 65_536 }] }, ["config.services[0].internal_port"]],
-    [
-      "a port twice",
-      { services: [port(80), { protocol: "udp", internalPort: 80 }, { ...port(80), protocol: "" }] },
-      ["config.services[2]"],
-    ],
-    ["too many ports", { services: Array.from({ length: 17 }, (_, i) => port(i + 1)) }, ["config.services"]],
-    ["a signal", { stop: { signal: "SIGSEGV" } }, ["config.stop_config.signal"]],
-    ["a grace", { stop: { signal: "", timeoutMs: 300_001 } }, ["config.stop_config.timeout"]],
-    ["a negative grace", { stop: { signal: "", timeoutMs: -1 } }, ["config.stop_config.timeout"]],
-    ["too many labels", { metadata: many(65) }, ["config.metadata"]],
-    [
-      "a label's key",
-      { metadata: { "": "x", [`k${"x".repeat(128)}`]: "" } },
-      ["config.metadata[]", `config.metadata[k${"x".repeat(39)}...]`],
-    ],
-    ["a label's value", { metadata: { a: "x".repeat(2_049) } }, ["config.metadata[a]"]],
-  ])("is refused for %s", (_, change, fields) => {
-    expect(validate(change).fields).toEqual(fields);
-  });
-
-  test.each(["name", "1000", "name:group", "1000:1000", "www-data", "_apt"])("may run as %s", (user) => {
-    expect(validate({ init: { ...INIT, user } }).fields).toEqual([]);
-  });
-
-  test.each(STOP_SIGNALS)("may be stopped with %s, at once or after 5 min", (signal) => {
-    expect(validate({ stop: { signal, timeoutMs: 0 } }).fields).toEqual([]);
-    expect(validate({ stop: { signal, timeoutMs: 300_000 } }).config.stop).toEqual({
-      signal,
-      timeoutMs: 300_000,
-    });
-  });
-
-  it("never makes the check itself fail, whatever is in it", () => {
-    const text = fc.string({ unit: "binary", maxLength: 50 });
-    const input = fc.record({
-      image: text,
-      guest: fc.option(fc.record({ cpuKind: text, cpus: fc.integer(), memoryMb: fc.integer() }), {
-        nil: undefined,
-      }),
-      env: fc.dictionary(text, text),
-      init: fc.option(
-        fc.record({
-          exec: fc.array(text),
-          entrypoint: fc.array(text),
-          cmd: fc.array(text),
-          user: text,
-          workingDir: text,
-        }),
-        { nil: undefined },
-      ),
-      services: fc.array(fc.record({ protocol: text, internalPort: fc.integer() })),
-      stop: fc.option(fc.record({ signal: text, timeoutMs: fc.option(fc.double(), { nil: undefined }) }), {
-        nil: undefined,
-      }),
-      metadata: fc.dictionary(text, text),
-    });
-
-    fc.assert(
-      fc.property(input, (config) => {
-        const violations = new Violations();
-        validateConfig(config, anyImage, violations);
-        expect(
-          violations.all.every(
-            (problem) => problem.field.startsWith("config.") && problem.description !== "",
-          ),
-        ).toBe(true);
-      }),
-    );
-  });
-
-  it("that is accepted has memory and CPUs within their bounds", () => {
-    const guest = fc.record({
-      cpuKind: fc.constantFrom("", "shared", "performance"),
-      cpus: fc.integer({ min: 0, max: 20 }),
-      memoryMb: fc.integer({ min: 0, max: 600 }).map((n) => n * 256),
-    });
-    fc.assert(
-      fc.property(guest, (size) => {
-        const { config, fields } = validate({ guest: size });
-        fc.pre(fields.length === 0);
-        const perCpu = config.guest.memoryMb / config.guest.cpus;
-        const [least, most] = config.guest.cpuKind === "shared" ? [256, 2_048] : [2_048, 8_192];
-        expect(perCpu).toBeGreaterThanOrEqual(least ?? 0);
-        expect(perCpu).toBeLessThanOrEqual(most ?? 0);
-        expect(config.guest.cpus).toBeLessThanOrEqual(16);
-      }),
-    );
-  });
-});
-
 describe("a create", () => {
+  const anyImage = () => undefined;
   const WORLD = { own: "ord", known: ["gru", "ord"] };
   const input = {
     org: "o",
     app: "web",
     name: "",
     region: "",
-    config: FINE,
-    hasConfig: true,
+    config: { image: "nginx", env: {}, services: [], metadata: {} },
     skipLaunch: false,
     requestId: "",
     placement: undefined,
@@ -218,7 +31,7 @@ describe("a create", () => {
   });
 
   it("names all that is wrong before it speaks of regions", () => {
-    const wrong = { ...input, app: "", name: "A", requestId: "x y", hasConfig: false, region: "fra" };
+    const wrong = { ...input, app: "", name: "A", requestId: "x y", config: undefined, region: "fra" };
 
     expect(fault(() => validateCreate(wrong, WORLD, anyImage)).facts["fields"]).toBe(
       "app,config,name,request_id",
@@ -234,35 +47,6 @@ describe("a create", () => {
     expect(violations).toEqual([{ field: "config.image", description: "is no reference" }]);
   });
 });
-
-describe("names", () => {
-  test.each([
-    [checkAppName, ["a", "web-1", "a".repeat(63)], ["", "-a", "1a", "a-", "A", "a".repeat(64), "a_b", "a\n"]],
-    [checkMachineName, ["1", "-a-", "x".repeat(63)], ["", "A", "x".repeat(64), "a.b", "a\n"]],
-    [checkSlug, ["a", "acme-2"], ["", "2acme", "Acme", "a b"]],
-    [checkRequestId, ["A-z_0.9:x", "x".repeat(128)], ["", "a b", "x".repeat(129), "ü"]],
-  ] as const)("are as the contract says (%#)", (check, fine, wrong) => {
-    expect(fine.filter((name) => check(name) !== undefined)).toEqual([]);
-    expect(wrong.filter((name) => check(name) === undefined)).toEqual([]);
-  });
-
-  it("that the server makes are valid", () => {
-    fc.assert(
-      fc.property(fc.infiniteStream(fc.nat({ max: 1_000_000 })), (numbers) => {
-        const name = makeMachineName((below) => (numbers.next().value ?? 0) % below);
-        expect(checkMachineName(name)).toBeUndefined();
-      }),
-    );
-  });
-});
-
-function many(n: number): Record<string, string> {
-  return Object.fromEntries(Array.from({ length: n }, (_, i) => [`K${i}`, ""]));
-}
-
-function port(internalPort: number) {
-  return { protocol: "tcp", internalPort };
-}
 
 function fault(work: () => unknown): Fault {
   try {

@@ -3,7 +3,7 @@ import { type ConfigInput, type ImageCheck, validateConfig } from "../machines/v
 import { type PlacementInput, validatePlacement } from "../regions/placement.ts";
 import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "../requests/names.ts";
-import type { CreateRequest } from "./steps/create-state.ts";
+import type { CreateRequest } from "./store/create-state.ts";
 
 /** A create as a caller wrote it. */
 export interface CreateInput {
@@ -11,18 +11,17 @@ export interface CreateInput {
   readonly app: string;
   readonly name: string;
   readonly region: string;
-  readonly config: ConfigInput;
-  readonly hasConfig: boolean;
+  /** Undefined: absent. */
+  readonly config: ConfigInput | undefined;
   readonly skipLaunch: boolean;
   readonly requestId: string;
   readonly placement: PlacementInput | undefined;
 }
 
 /**
- * Checks a whole request and fills in what may be absent. A name stays empty when the server is to make one.
+ * Checks a create and fills in its defaults, except for an empty name.
  *
- * @param regions where this api can place machines
- * @throws Fault INVALID_FIELDS with every violation; `REGION_UNKNOWN` when that is the only one
+ * @throws Fault INVALID_FIELDS with every violation; `REGION_UNKNOWN` when only the region is wrong
  */
 export function validateCreate(
   input: CreateInput,
@@ -31,18 +30,18 @@ export function validateCreate(
 ): CreateRequest {
   const violations = new Violations();
   violations.add("app", checkAppName(input.app));
-  if (!input.hasConfig) violations.add("config", "is required");
-  const config = input.hasConfig ? validateConfig(input.config, checkImage, violations) : undefined;
+  violations.check(input.config !== undefined, "config", "is required");
+  const config = input.config && validateConfig(input.config, checkImage, violations);
   if (input.name !== "") violations.add("name", checkMachineName(input.name));
   if (input.requestId !== "") violations.add("request_id", checkRequestId(input.requestId));
   const placement = input.placement && validatePlacement(input.placement, violations);
   if (violations.any || !config) throw violations.fault();
-  const places = resolveRegions(input.region, regions);
+  const resolved = resolveRegions(input.region, regions);
   const { org, app, name, skipLaunch } = input;
   return {
     ...{ org, app, name, config, skipLaunch },
-    region: places[0] ?? regions.own,
-    ...(places.length > 1 ? { regions: places } : {}),
+    region: resolved[0] ?? regions.own,
+    ...(resolved.length > 1 ? { regions: resolved } : {}),
     regionAsked: input.region,
     ...(placement ? { placement } : {}),
   };

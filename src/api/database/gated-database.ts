@@ -5,7 +5,7 @@ import { within } from "../../lib/runtime/wait.ts";
 import { migrate } from "../../lib/stores/migrate.ts";
 import type { Database, Queries, Result, Statement, Transaction } from "../../lib/stores/postgres.ts";
 
-/** A database, as the stores use it. */
+/** A database as the stores use it. */
 export interface Transactions extends Queries {
   /** Runs `fn` in one transaction; see `Database.transaction`. */
   transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T>;
@@ -13,20 +13,19 @@ export interface Transactions extends Queries {
 
 const MIGRATIONS = new URL("../sql/", import.meta.url);
 const RETRY_MS = 1_000;
-/** An outage is said this often, not at every attempt. */
-const TELL_MS = 30_000;
-/** How long a query waits for a migration that is under way: an api that has just started must not refuse what it can soon do. */
-const PATIENCE_MS = 2_000;
+const LOG_INTERVAL_MS = 30_000;
+/** How long a query waits for a migration under way: an api that has just started must not refuse what it can soon do. */
+const MIGRATION_WAIT_MS = 2_000;
 
 /**
- * The database behind a gate that opens once its schema is up to date. An api starts, and starts machines, without Postgres; what needs it is
- * told `DATABASE_UNAVAILABLE` until then.
+ * A database that serves queries once its schema is up to date. An api starts without Postgres; until then, and during outages, queries
+ * fail with UNAVAILABLE / `DATABASE_UNAVAILABLE`.
  */
 export class GatedDatabase implements Transactions {
   readonly #db: Database;
   readonly #url: string;
   #isReady = false;
-  #attempt: Promise<void> = Promise.resolve();
+  #migration: Promise<void> = Promise.resolve();
 
   constructor(db: Database, url: string) {
     this.#db = db;
@@ -38,16 +37,16 @@ export class GatedDatabase implements Transactions {
     return this.#isReady;
   }
 
-  /** Migrates in the background, again and again until it has worked; the answer stops that. */
+  /** Migrates in the background until it succeeds. Returns a function that stops trying. */
   open(): () => Promise<void> {
-    let toldAt = Number.NEGATIVE_INFINITY;
+    let loggedAt = Number.NEGATIVE_INFINITY;
     const attempt = async () => {
       try {
         await this.migrate();
         void stop();
       } catch (error) {
-        if (performance.now() - toldAt < TELL_MS) return;
-        toldAt = performance.now();
+        if (performance.now() - loggedAt < LOG_INTERVAL_MS) return;
+        loggedAt = performance.now();
         logger.warn("the database is not ready", { error });
       }
     };
@@ -57,18 +56,18 @@ export class GatedDatabase implements Transactions {
 
   /** Migrates now. */
   migrate(): Promise<void> {
-    this.#attempt = this.#migrate();
-    return this.#attempt;
+    this.#migration = this.#migrate();
+    return this.#migration;
   }
 
   async query<Row>(statement: Statement): Promise<Result<Row>> {
     await this.#whenReady();
-    return orUnavailable(() => this.#db.query<Row>(statement));
+    return withOneFault(() => this.#db.query<Row>(statement));
   }
 
   async transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
     await this.#whenReady();
-    return orUnavailable(() => this.#db.transaction(fn));
+    return withOneFault(() => this.#db.transaction(fn));
   }
 
   async #migrate(): Promise<void> {
@@ -79,35 +78,26 @@ export class GatedDatabase implements Transactions {
 
   async #whenReady(): Promise<void> {
     if (this.#isReady) return;
-    // Why it failed is for its own caller to say.
-    await within(PATIENCE_MS, "migrating", () => this.#attempt).catch(() => undefined);
-    if (!this.#isReady) throw notReady();
+    // `open` logs why it failed.
+    await within(MIGRATION_WAIT_MS, "migrating", () => this.#migration).catch(() => undefined);
+    if (!this.#isReady) throw unavailable("the database has not been reached since this api started");
   }
 }
 
-/** Busy, too slow, gone, or in conflict with somebody again and again: to a caller they are one thing, try again later. */
-async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
+/** Converts every fault of the database (busy, too slow, gone, in conflict) to the one that callers handle. */
+async function withOneFault<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (err) {
     if (!(err instanceof Fault) || !err.reason.startsWith("DATABASE_")) throw err;
-    const extra = { cause: err, retryAfterMs: RETRY_MS };
-    throw new Fault(
-      "UNAVAILABLE",
-      "DATABASE_UNAVAILABLE",
-      "the record cannot be reached; try again",
-      { why: err.reason },
-      extra,
-    );
+    throw unavailable("the database cannot be reached; try again", err);
   }
 }
 
-function notReady(): Fault {
-  return new Fault(
-    "UNAVAILABLE",
-    "DATABASE_UNAVAILABLE",
-    "the database has not been reached since this api started",
-    {},
-    { retryAfterMs: RETRY_MS },
-  );
+function unavailable(message: string, cause?: Fault): Fault {
+  const facts = cause ? { why: cause.reason } : {};
+  return new Fault("UNAVAILABLE", "DATABASE_UNAVAILABLE", message, facts, {
+    ...(cause ? { cause } : {}),
+    retryAfterMs: RETRY_MS,
+  });
 }

@@ -1,19 +1,16 @@
 import type { HostStatus } from "../machines/machine.ts";
 import type { HostEntry } from "./host-table.ts";
 
-/** How it stands with the connection to a host, as far as is known without asking. */
+/** The state of the connection to a host. `unsure`: before the first attempt, and during one. */
 export type Connection = "up" | "down" | "unsure";
 
 /**
- * A host without a connection of which nothing was heard for so long, in milliseconds, is away. It announces itself every 5 s, but what other apis heard
- * is in the record only every 30 s, and is read from there every few seconds.
+ * A host without a connection that has not announced itself for so long counts as unreachable. Hosts announce themselves every 5 s; what
+ * other apis heard is in the database every 30 s only.
  */
-export const SILENT_MS = 45_000;
+export const SILENCE_LIMIT_MS = 45_000;
 
-/**
- * What is known of a machine's host where it was not asked. Silence alone says nothing while there is a connection: a host need not announce itself to be
- * reachable, and a dead one's connection does not outlive its keepalive.
- */
+/** Decides whether a host that was not called is reachable. A host may be reachable without announcing itself here. */
 export function presenceOf(
   host: HostEntry | undefined,
   connection: Connection,
@@ -21,5 +18,5 @@ export function presenceOf(
 ): Exclude<HostStatus, "ok"> {
   if (!host || connection === "up") return "unknown";
   if (connection === "down") return "unreachable";
-  return nowMs - host.lastSeenMs > SILENT_MS ? "unreachable" : "unknown";
+  return nowMs - host.lastSeenMs > SILENCE_LIMIT_MS ? "unreachable" : "unknown";
 }

@@ -5,7 +5,7 @@ import { applyChanges } from "../machines/machine-store.ts";
 import { type HostEntry, numberTaken } from "./host-table.ts";
 import { type HostEvent, planBatch } from "./outbox.ts";
 
-/** Hosts in the central record, and how far each one's events have been applied. */
+/** Hosts in the database, and how far each one's outbox has been applied. */
 export class HostStore {
   readonly #db: Transactions;
 
@@ -13,7 +13,7 @@ export class HostStore {
     this.#db = db;
   }
 
-  /** Writes what a host says of itself. @throws Fault `HOST_NUMBER_TAKEN` when the number belongs to another identity */
+  /** Stores an announcement. @throws Fault `HOST_NUMBER_TAKEN` when the number belongs to another identity */
   async announce(entry: HostEntry): Promise<void> {
     const { rowCount } = await this.#db.query({
       name: "host_announce",
@@ -25,11 +25,11 @@ export class HostStore {
     if (rowCount === 0) throw await this.#taken(this.#db, entry.number);
   }
 
-  /** Hosts whose entries changed since `since`, by Postgres' clock; all of them without it. */
+  /** Reads hosts whose entries changed since `since`, by Postgres' clock; all hosts when it is undefined. */
   async changedSince(
     since: Date | undefined,
   ): Promise<{ readonly entries: readonly HostEntry[]; readonly now: Date }> {
-    // An announcement that began earlier may commit later: look back a little further.
+    // 10 s earlier, for announcements that began before `since` and were committed after it.
     const { rows } = await this.#db.query<{ entry: HostEntry | null; now: Date }>({
       name: "host_changed_since",
       text: `select h.entry, n.now from (select now() as now) n
@@ -43,15 +43,15 @@ export class HostStore {
   }
 
   /**
-   * Applies a host's events in one transaction, each once. Several apis may be told at the same time: the row of the host makes them take turns.
+   * Applies a host's changes in one transaction, each once. The row of the host serialises apis that get its reports at the same time.
    *
-   * @returns the last sequence applied
+   * @returns sequence of the last applied change
    * @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`
    */
-  applyEvents(hostNumber: number, identity: string, events: readonly HostEvent[]): Promise<bigint> {
+  applyEvents(hostNumber: number, identity: string, changes: readonly HostEvent[]): Promise<bigint> {
     return this.#db.transaction(async (tx) => {
       await tx.query({
-        name: "host_meet",
+        name: "host_insert",
         text: "insert into hosts (number, identity) values ($1, $2) on conflict (number) do nothing",
         values: [hostNumber, identity],
       });
@@ -62,9 +62,9 @@ export class HostStore {
       });
       if (rows[0]?.identity !== identity) throw await this.#taken(tx, hostNumber);
       const before = BigInt(rows[0].applied_sequence);
-      const batch = planBatch(before, events);
+      const batch = planBatch(before, changes);
       if (batch.applied === before) return before;
-      // With the commit right behind: while a machine's row is locked nobody waits for Postgres to be told the next thing from far away.
+      // Sent together with the commit: rows of machines stay locked for one round trip only.
       await Promise.all([
         applyChanges(tx, batch.machines, batch.events),
         tx.commit({

@@ -3,18 +3,19 @@ import { HostServiceClient } from "../../gen/windhover/hostd/v1/hostd.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { connect } from "../../lib/grpc/client.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
+import type { Connection } from "./host-presence.ts";
 
-/** A peer that accepts TCP and then says nothing holds a grpc-js channel in CONNECTING for ever: after this it is replaced. */
-const STUCK_MS = 20_000;
+/** A channel is replaced after this: grpc-js stays in CONNECTING for ever when a peer accepts TCP and then says nothing. */
+const CONNECT_TIMEOUT_MS = 20_000;
 
-interface Kept {
+interface Channel {
   readonly client: HostServiceClient;
-  connectingSince: number | undefined;
+  connectingSinceMs: number | undefined;
 }
 
-/** One open channel for each host's address, so that a start pays for no connection. */
-export class HostdClients {
-  readonly #clients = new Map<string, Kept>();
+/** Open channels to all hosts, so that a start does not have to connect. */
+export class HostdConnections {
+  readonly #channels = new Map<string, Channel>();
   readonly #token: TokenSource;
   readonly #clock: Clock;
 
@@ -23,63 +24,55 @@ export class HostdClients {
     this.#clock = clock;
   }
 
-  /** The client of an address; opened on first use and kept. */
+  /** Returns the client of an address; opens its channel on first use. */
   at(address: string): HostServiceClient {
-    let kept = this.#clients.get(address);
-    if (!kept) {
-      kept = {
-        client: connect(HostServiceClient, address, { token: this.#token }),
-        connectingSince: undefined,
-      };
-      this.#clients.set(address, kept);
-    }
-    return kept.client;
+    return (this.#channels.get(address) ?? this.#open(address)).client;
   }
 
-  /** Connects to exactly these addresses, ahead of the first call, and hangs up on the rest. To be called again and again. */
-  keep(addresses: ReadonlySet<string>): void {
-    for (const address of this.#clients.keys()) {
+  /** Keeps channels to exactly these addresses connected, and closes the others. Must be called periodically. */
+  keepConnected(addresses: ReadonlySet<string>): void {
+    for (const address of this.#channels.keys()) {
       if (!addresses.has(address)) this.#close(address);
     }
     for (const address of addresses) {
-      this.at(address);
-      if (this.#isStuck(address)) {
-        this.#close(address);
-        this.at(address);
-      }
+      if (!this.#isStuck(this.#channels.get(address) ?? this.#open(address))) continue;
+      this.#close(address);
+      this.#open(address);
     }
   }
 
-  /**
-   * How it stands with an address, as far as is known without asking: `up`, `down` when it could not be reached, `unsure` before the first attempt
-   * and during one.
-   */
-  connection(address: string): "up" | "down" | "unsure" {
-    const state = this.#clients.get(address)?.client.getChannel().getConnectivityState(false);
+  /** Returns the state of the connection to an address. */
+  stateOf(address: string): Connection {
+    const state = this.#channels.get(address)?.client.getChannel().getConnectivityState(false);
     if (state === grpc.connectivityState.READY) return "up";
     return state === grpc.connectivityState.TRANSIENT_FAILURE ? "down" : "unsure";
   }
 
-  /** Hangs up on everybody. */
+  /** Closes all channels. */
   close(): void {
-    for (const address of [...this.#clients.keys()]) this.#close(address);
+    for (const address of [...this.#channels.keys()]) this.#close(address);
   }
 
-  #isStuck(address: string): boolean {
-    const kept = this.#clients.get(address);
-    if (!kept) return false;
+  #open(address: string): Channel {
+    const client = connect(HostServiceClient, address, { token: this.#token });
+    const channel: Channel = { client, connectingSinceMs: undefined };
+    this.#channels.set(address, channel);
+    return channel;
+  }
+
+  #isStuck(channel: Channel): boolean {
     // `true` makes an idle channel connect.
-    const state = kept.client.getChannel().getConnectivityState(true);
+    const state = channel.client.getChannel().getConnectivityState(true);
     if (state !== grpc.connectivityState.CONNECTING) {
-      kept.connectingSince = undefined;
+      channel.connectingSinceMs = undefined;
       return false;
     }
-    kept.connectingSince ??= this.#clock.monotonicMs();
-    return this.#clock.monotonicMs() - kept.connectingSince > STUCK_MS;
+    channel.connectingSinceMs ??= this.#clock.monotonicMs();
+    return this.#clock.monotonicMs() - channel.connectingSinceMs > CONNECT_TIMEOUT_MS;
   }
 
   #close(address: string): void {
-    this.#clients.get(address)?.client.close();
-    this.#clients.delete(address);
+    this.#channels.get(address)?.client.close();
+    this.#channels.delete(address);
   }
 }

@@ -2,44 +2,43 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import { hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { within } from "../../lib/runtime/wait.ts";
+import type { HostAddress, HostDirectory } from "../machines/machines.ts";
 import type { HostStore } from "./host-store.ts";
-import { type HostEntry, type HostTable, isSame } from "./host-table.ts";
-import type { HostAddress } from "./hostd-client.ts";
-import type { AskHello } from "./hostd-hello.ts";
+import { type AnnouncedHost, type HostEntry, type HostTable, isSame } from "./host-table.ts";
+import type { HostdClient } from "./hostd-client.ts";
 import type { HostEvent } from "./outbox.ts";
 
-/** A host's word waits this long for the record, in milliseconds, and is good without it. */
-const RECORD_MS = 2_000;
-/** An unchanged entry is written again after this: `last seen` in the record is as coarse as that. */
-const RECORD_EVERY_MS = 30_000;
-/** A host that is not in the table is looked for in the record for so long, at most. */
-const FIND_MS = 500;
+/** An announcement waits this long for the database, and is valid without it. */
+const STORE_TIMEOUT_MS = 2_000;
+/** An unchanged entry is stored again after this: the resolution of `lastSeenMs` in the database. */
+const STORE_INTERVAL_MS = 30_000;
+const FIND_TIMEOUT_MS = 500;
+const GET_HOST_TIMEOUT_MS = 2_000;
 
-/** What hosts say of themselves and their machines: into the table at once, into the record when it can be reached. */
-export class Hosts {
+/** Takes announcements and reports of hosts: into the table at once, into the database when it can be reached. */
+export class Hosts implements HostDirectory {
   readonly #table: HostTable;
   readonly #store: HostStore;
   readonly #clock: Clock;
-  readonly #askHello: AskHello;
-  readonly #recorded = new Map<number, HostEntry>();
-  #readAt: Date | undefined;
+  readonly #hostd: Pick<HostdClient, "getHost">;
+  readonly #stored = new Map<number, HostEntry>();
+  #refreshedAt: Date | undefined;
   #finding: Promise<void> | undefined;
 
-  constructor(table: HostTable, store: HostStore, clock: Clock, askHello: AskHello) {
+  constructor(table: HostTable, store: HostStore, clock: Clock, hostd: Pick<HostdClient, "getHost">) {
     this.#table = table;
     this.#store = store;
     this.#clock = clock;
-    this.#askHello = askHello;
+    this.#hostd = hostd;
   }
 
-  /** A host that the table knows: all that a start needs. */
   get(number: number): HostEntry | undefined {
     return this.#table.get(number);
   }
 
-  /** A host that the table may not know yet, because another api was told a moment ago: the record is looked at, by one at a time, and not for long. */
+  /** Looks up a host that has announced itself to another api. Concurrent calls share one query. */
   async find(number: number): Promise<HostEntry | undefined> {
-    this.#finding ??= within(FIND_MS, "looking for a host", () => this.refresh())
+    this.#finding ??= within(FIND_TIMEOUT_MS, "looking for a host", () => this.refresh())
       .catch(() => undefined)
       .finally(() => {
         this.#finding = undefined;
@@ -48,52 +47,47 @@ export class Hosts {
     return this.#table.get(number);
   }
 
-  /** A host has been given a machine: whoever starts it must find it, even if the host has not announced itself here yet. */
-  async meet(host: HostAddress): Promise<void> {
+  /** Asks a host that has got a machine to announce itself, unless the table has it. Never throws. */
+  async ensureKnown(host: HostAddress): Promise<void> {
     if (this.#table.get(host.number)) return;
     try {
-      const said = await this.#askHello(host);
-      if (said.number === host.number) await this.announce(said);
+      const { announced } = await this.#hostd.getHost(host, { remainingMs: GET_HOST_TIMEOUT_MS });
+      if (announced.number === host.number) await this.announce(announced);
     } catch (error) {
-      logger.warn("a new host could not be asked who it is", { host: host.number, error });
+      logger.warn("a new host could not be asked to announce itself", { host: host.number, error });
     }
   }
 
-  /**
-   * A host says where it is.
-   *
-   * @returns whether that is in the record too
-   * @throws Fault `HOST_NUMBER_TAKEN`
-   */
-  async announce(said: Omit<HostEntry, "lastSeenMs">): Promise<boolean> {
-    const entry = { ...said, lastSeenMs: this.#clock.now() };
+  /** Stores an announcement. Returns whether it is in the database too. @throws Fault `HOST_NUMBER_TAKEN` */
+  async announce(announced: AnnouncedHost): Promise<boolean> {
+    const entry = { ...announced, lastSeenMs: this.#clock.now() };
     this.#table.announce(entry);
-    const last = this.#recorded.get(entry.number);
-    if (last && isSame(last, entry) && entry.lastSeenMs - last.lastSeenMs < RECORD_EVERY_MS) return true;
+    const last = this.#stored.get(entry.number);
+    if (last && isSame(last, entry) && entry.lastSeenMs - last.lastSeenMs < STORE_INTERVAL_MS) return true;
     try {
-      await within(RECORD_MS, "recording a host", () => this.#store.announce(entry));
-      this.#recorded.set(entry.number, entry);
+      await within(STORE_TIMEOUT_MS, "storing a host", () => this.#store.announce(entry));
+      this.#stored.set(entry.number, entry);
       return true;
     } catch (error) {
       if (hasReason(error, "HOST_NUMBER_TAKEN")) {
-        // It announced itself here before the record could be asked; the record knows who was first.
+        // It announced itself here while the database was away, which knows the owner.
         await this.refresh(true);
         throw error;
       }
-      logger.warn("a host could not be recorded", { host: entry.number, error });
+      logger.warn("a host could not be stored", { host: entry.number, error });
       return false;
     }
   }
 
-  /** Applies events of a host's outbox. @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `DATABASE_UNAVAILABLE` */
-  report(hostNumber: number, identity: string, events: readonly HostEvent[]): Promise<bigint> {
-    return this.#store.applyEvents(hostNumber, identity, events);
+  /** Applies changes of a host's outbox. @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `DATABASE_UNAVAILABLE` */
+  report(hostNumber: number, identity: string, changes: readonly HostEvent[]): Promise<bigint> {
+    return this.#store.applyEvents(hostNumber, identity, changes);
   }
 
-  /** Learns from the record what other apis were told. @param isFull everything, not only what changed */
+  /** Reads hosts that announced themselves to other apis. @param isFull all of them, not only changed ones */
   async refresh(isFull = false): Promise<void> {
-    const { entries, now } = await this.#store.changedSince(isFull ? undefined : this.#readAt);
-    this.#readAt = now;
+    const { entries, now } = await this.#store.changedSince(isFull ? undefined : this.#refreshedAt);
+    this.#refreshedAt = now;
     for (const entry of entries) this.#table.learn(entry);
   }
 }

@@ -1,7 +1,7 @@
 import { Fault } from "../../lib/runtime/fault.ts";
-import type { Machine, MachineEvent } from "../machines/machine.ts";
+import { isNewer, type Machine, type MachineEvent, type MachineEventOf } from "../machines/machine.ts";
 
-/** Something that changed on a host, as its outbox numbers it. */
+/** A change in a host's outbox. */
 export interface HostEvent {
   readonly sequence: bigint;
   /** The machine after the change. */
@@ -9,36 +9,36 @@ export interface HostEvent {
   readonly event?: MachineEvent;
 }
 
-/** What a batch of events leaves to do. */
+/** The part of a host's report that is new. */
 export interface Batch {
-  /** The newest view of each machine. */
+  /** The latest generation of each machine. */
   readonly machines: readonly Machine[];
-  readonly events: readonly { readonly machineId: string; readonly event: MachineEvent }[];
-  /** The last sequence that is applied once this batch is. */
+  readonly events: readonly MachineEventOf[];
+  /** Sequence of the last change that is applied with this batch. */
   readonly applied: bigint;
 }
 
 /**
- * Decides what of a host's events is new. What was applied before is left out, so a repeat is harmless. The very first batch may begin
- * anywhere: the record may have been lost, the host does not forget.
+ * Selects the changes of a report that have not been applied. The first batch of a host may begin anywhere: the database may have been
+ * replaced.
  *
- * @param applied the last sequence applied, 0 for none
- * @throws Fault FAILED_PRECONDITION / `SEQUENCE_GAP` when an event between is missing
+ * @param applied sequence of the last applied change, 0 for none
+ * @throws Fault FAILED_PRECONDITION / `SEQUENCE_GAP` when a change is missing in between
  */
-export function planBatch(applied: bigint, events: readonly HostEvent[]): Batch {
-  const fresh = events.filter((event) => event.sequence > applied);
+export function planBatch(applied: bigint, changes: readonly HostEvent[]): Batch {
+  const fresh = changes.filter((change) => change.sequence > applied);
   let last = applied;
   for (const { sequence } of fresh) {
     if (last !== 0n && sequence !== last + 1n) throw gap(last, sequence);
     last = sequence;
   }
-  const newest = new Map<string, Machine>();
+  const latest = new Map<string, Machine>();
   for (const { machine } of fresh) {
-    const known = newest.get(machine.id);
-    if (!known || BigInt(machine.generation) > BigInt(known.generation)) newest.set(machine.id, machine);
+    const known = latest.get(machine.id);
+    if (!known || isNewer(machine, known)) latest.set(machine.id, machine);
   }
   return {
-    machines: [...newest.values()],
+    machines: [...latest.values()],
     events: fresh.flatMap(({ machine, event }) => (event ? [{ machineId: machine.id, event }] : [])),
     applied: last,
   };

@@ -1,44 +1,87 @@
 import type * as wire from "../../gen/windhover/machines/v1/machine.ts";
-import { HostStatus, MachineState as WireState } from "../../gen/windhover/machines/v1/machine.ts";
-import { configFrom, configTo } from "./convert-config.ts";
 import {
-  type HostStatus as DomainHostStatus,
-  type Exit,
-  MACHINE_STATES,
-  type Machine,
-  type MachineEvent,
-  type MachineState,
-} from "./machine.ts";
+  MachineState as WireState,
+  HostStatus as WireStatus,
+} from "../../gen/windhover/machines/v1/machine.ts";
+import { timeToProto } from "../requests/convert-time.ts";
+import { configFromProto, configToProto } from "./convert-config.ts";
+import type { Exit, HostStatus, Machine, MachineEvent, MachineState } from "./machine.ts";
 
-/** The state that a number on the wire stands for; `unknown` for one that this program does not know, or none. */
-export function stateFrom(state: WireState): MachineState {
-  // The enum and the list have the same order, and the enum begins with its unspecified value.
-  return MACHINE_STATES[state - 1] ?? "unknown";
+const STATE_FROM_PROTO: Record<WireState, MachineState> = {
+  [WireState.UNSPECIFIED]: "unknown",
+  [WireState.CREATING]: "creating",
+  [WireState.CREATED]: "created",
+  [WireState.STARTING]: "starting",
+  [WireState.STARTED]: "started",
+  [WireState.STOPPING]: "stopping",
+  [WireState.STOPPED]: "stopped",
+  [WireState.FAILED]: "failed",
+  [WireState.DESTROYING]: "destroying",
+  [WireState.DESTROYED]: "destroyed",
+  [WireState.SUSPENDING]: "suspending",
+  [WireState.SUSPENDED]: "suspended",
+  [WireState.RESTARTING]: "restarting",
+  [WireState.UPDATING]: "updating",
+  [WireState.REPLACING]: "replacing",
+  [WireState.REPLACED]: "replaced",
+  [WireState.LAUNCH_FAILED]: "launch_failed",
+  [WireState.MIGRATED]: "migrated",
+  [WireState.UNRECOGNIZED]: "unknown",
+};
+
+const STATE_TO_PROTO: Record<MachineState, WireState> = {
+  unknown: WireState.UNSPECIFIED,
+  creating: WireState.CREATING,
+  created: WireState.CREATED,
+  starting: WireState.STARTING,
+  started: WireState.STARTED,
+  stopping: WireState.STOPPING,
+  stopped: WireState.STOPPED,
+  failed: WireState.FAILED,
+  destroying: WireState.DESTROYING,
+  destroyed: WireState.DESTROYED,
+  suspending: WireState.SUSPENDING,
+  suspended: WireState.SUSPENDED,
+  restarting: WireState.RESTARTING,
+  updating: WireState.UPDATING,
+  replacing: WireState.REPLACING,
+  replaced: WireState.REPLACED,
+  launch_failed: WireState.LAUNCH_FAILED,
+  migrated: WireState.MIGRATED,
+};
+
+const HOST_STATUS_TO_PROTO: Record<HostStatus, WireStatus> = {
+  ok: WireStatus.OK,
+  unreachable: WireStatus.UNREACHABLE,
+  unknown: WireStatus.UNKNOWN,
+};
+
+/** Converts a state; `unknown` for a value that only newer programs know. */
+export function stateFromProto(state: WireState): MachineState {
+  return STATE_FROM_PROTO[state] ?? "unknown";
 }
 
-/** A state's number on the wire. */
-export function stateTo(state: MachineState): WireState {
-  if (state === "unknown") return WireState.UNSPECIFIED;
-  // As above: the position in the list, counted from one, is a number of the enum.
-  return (MACHINE_STATES.indexOf(state) + 1) as WireState;
+/** Converts a state. */
+export function stateToProto(state: MachineState): WireState {
+  return STATE_TO_PROTO[state];
 }
 
-/** A machine as a host described it. */
-export function machineFrom(machine: wire.Machine): Machine {
+/** Converts a machine as its host described it. */
+export function machineFromProto(machine: wire.Machine): Machine {
   return {
     id: machine.id,
     name: machine.name,
-    state: stateFrom(machine.state),
+    state: stateFromProto(machine.state),
     generation: machine.generation.toString(),
     app: machine.app,
     org: machine.org,
     region: machine.region,
     host: machine.host,
-    config: configFrom(machine.config),
+    config: configFromProto(machine.config),
     ...(machine.imageRef ? { imageRef: { ...machine.imageRef } } : {}),
     createTimeMs: machine.createTime?.getTime() ?? 0,
     updateTimeMs: machine.updateTime?.getTime() ?? 0,
-    events: machine.events.map(eventFrom),
+    events: machine.events.map(eventFromProto),
     serviceAddresses: machine.serviceAddresses,
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
@@ -46,80 +89,67 @@ export function machineFrom(machine: wire.Machine): Machine {
   };
 }
 
-/** Puts a machine on the wire, saying whether its host answered. */
-export function machineTo(machine: Machine, hostStatus: DomainHostStatus): wire.Machine {
+/** Converts a machine. */
+export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
   return {
     id: machine.id,
     name: machine.name,
-    state: stateTo(machine.state),
+    state: stateToProto(machine.state),
     generation: BigInt(machine.generation),
     app: machine.app,
     org: machine.org,
     region: machine.region,
     host: machine.host,
-    config: configTo(machine.config),
+    config: configToProto(machine.config),
     imageRef: machine.imageRef && { ...machine.imageRef },
-    createTime: timeTo(machine.createTimeMs),
-    updateTime: timeTo(machine.updateTimeMs),
-    events: machine.events.map(eventTo),
+    createTime: timeToProto(machine.createTimeMs),
+    updateTime: timeToProto(machine.updateTimeMs),
+    events: machine.events.map(eventToProto),
     serviceAddresses: machine.serviceAddresses.map((address) => ({ ...address })),
-    hostStatus: HOST_STATUS[hostStatus],
+    hostStatus: HOST_STATUS_TO_PROTO[hostStatus],
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
     createTraceId: machine.createTraceId,
   };
 }
 
-/** An event as a host reported it. */
-export function eventFrom(event: wire.MachineEvent): MachineEvent {
+/** Converts an event as a host reported it. */
+export function eventFromProto(event: wire.MachineEvent): MachineEvent {
   return {
     id: event.id,
     type: event.type,
-    status: stateFrom(event.status),
+    status: stateFromProto(event.status),
     source: event.source,
     timeMs: event.time?.getTime() ?? 0,
     message: event.message,
-    ...(event.exit ? { exit: exitFrom(event.exit) } : {}),
+    ...(event.exit ? { exit: exitFromProto(event.exit) } : {}),
     reason: event.reason,
   };
 }
 
-function eventTo(event: MachineEvent): wire.MachineEvent {
+function eventToProto(event: MachineEvent): wire.MachineEvent {
   return {
     id: event.id,
     type: event.type,
-    status: stateTo(event.status),
+    status: stateToProto(event.status),
     source: event.source,
-    time: timeTo(event.timeMs),
+    time: timeToProto(event.timeMs),
     message: event.message,
-    exit: event.exit && {
-      exitCode: event.exit.exitCode,
-      signal: event.exit.signal,
-      oomKilled: event.exit.oomKilled,
-      requestedStop: event.exit.requestedStop,
-      exitTime: timeTo(event.exit.exitTimeMs),
-    },
+    exit: event.exit && exitToProto(event.exit),
     reason: event.reason,
   };
 }
 
-function exitFrom(exit: wire.ExitEvent): Exit {
+function exitFromProto({ exitCode, exitTime, signal, oomKilled, requestedStop }: wire.ExitEvent): Exit {
   return {
-    ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
-    signal: exit.signal,
-    oomKilled: exit.oomKilled,
-    requestedStop: exit.requestedStop,
-    ...(exit.exitTime ? { exitTimeMs: exit.exitTime.getTime() } : {}),
+    ...(exitCode === undefined ? {} : { exitCode }),
+    signal,
+    oomKilled,
+    requestedStop,
+    ...(exitTime ? { exitTimeMs: exitTime.getTime() } : {}),
   };
 }
 
-const HOST_STATUS = {
-  ok: HostStatus.OK,
-  unreachable: HostStatus.UNREACHABLE,
-  unknown: HostStatus.UNKNOWN,
-} as const satisfies Record<DomainHostStatus, HostStatus>;
-
-/** A time on the wire; absent when it is not known. */
-export function timeTo(ms: number | undefined): Date | undefined {
-  return ms === undefined || ms === 0 ? undefined : new Date(ms);
+function exitToProto({ exitCode, exitTimeMs, signal, oomKilled, requestedStop }: Exit): wire.ExitEvent {
+  return { exitCode, signal, oomKilled, requestedStop, exitTime: timeToProto(exitTimeMs) };
 }

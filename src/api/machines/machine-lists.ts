@@ -1,37 +1,34 @@
-import type { AppStore } from "../apps/app-store.ts";
-import type { HostStatus, Machine } from "./machine.ts";
+import type { HostStatus } from "./machine.ts";
 import { hostNumberOf, parseMachineId } from "./machine-id.ts";
 import type { ListedMachine, MachineQuery, MachineStore } from "./machine-store.ts";
+import type { MachineView } from "./machines.ts";
 
-/** What is known of a host by its number, without asking it. */
-export type HostPresence = (hostNumber: number) => HostStatus;
-
-/** A machine in a list, its place there, and what is known of its host. */
-export interface SeenInList extends ListedMachine {
-  readonly hostStatus: HostStatus;
+/** The apps, as far as lists need them. */
+interface Apps {
+  /** @throws Fault `APP_NOT_FOUND` */
+  get(name: string, org: string): Promise<unknown>;
 }
 
-/** Lists of machines from the central record. No host is asked: a page may have machines of hundreds, and some of them gone. */
+/** Lists machines from the database. No host is called: a page may have machines of hundreds of hosts. */
 export class MachineLists {
-  readonly #machines: MachineStore;
-  readonly #apps: AppStore;
-  readonly #presence: HostPresence;
+  readonly #store: MachineStore;
+  readonly #apps: Apps;
+  readonly #statusOf: (hostNumber: number) => HostStatus;
 
-  constructor(machines: MachineStore, apps: AppStore, presence: HostPresence) {
-    this.#machines = machines;
+  /** @param statusOf what is known of a host without calling it */
+  constructor(store: MachineStore, apps: Apps, statusOf: (hostNumber: number) => HostStatus) {
+    this.#store = store;
     this.#apps = apps;
-    this.#presence = presence;
+    this.#statusOf = statusOf;
   }
 
-  /** A page. @throws Fault `APP_NOT_FOUND` when only an app's machines are asked for and it is not the caller's */
-  async list(query: MachineQuery): Promise<readonly SeenInList[]> {
-    const machines = await this.#machines.list(query);
-    if (machines.length === 0 && query.app !== undefined) await this.#apps.get(query.app, query.org);
-    return machines.map((listed) => ({ ...listed, hostStatus: this.#hostStatus(listed.machine) }));
-  }
-
-  #hostStatus(machine: Machine): HostStatus {
-    const id = parseMachineId(machine.id);
-    return id === undefined ? "unknown" : this.#presence(hostNumberOf(id));
+  /** Reads a page. @throws Fault `APP_NOT_FOUND` when the query names an app that the caller does not have */
+  async list(query: MachineQuery): Promise<readonly (ListedMachine & MachineView)[]> {
+    const listed = await this.#store.list(query);
+    if (listed.length === 0 && query.app !== undefined) await this.#apps.get(query.app, query.org);
+    return listed.map((each) => {
+      const id = parseMachineId(each.machine.id);
+      return { ...each, hostStatus: id === undefined ? "unknown" : this.#statusOf(hostNumberOf(id)) };
+    });
   }
 }

@@ -1,43 +1,52 @@
 import type { Queries, Statement } from "../../lib/stores/postgres.ts";
 import type { Transactions } from "../database/gated-database.ts";
 import { toJson } from "../database/json.ts";
-import type { KnownMachine } from "../maintenance/plan-sweep.ts";
-import type { Machine, MachineEvent, MachineState } from "./machine.ts";
+import type { Machine, MachineEvent, MachineEventOf, MachineState } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
-import type { MachineRecord } from "./machines.ts";
 
-/** Which machines are wanted. */
+/** Which machines to list. */
 export interface MachineQuery {
   readonly org: string;
   /** Absent: of all apps. */
   readonly app?: string;
   readonly states: readonly MachineState[];
-  /** The keys of the last machine of the page before. */
+  /** Keys of the last machine of the previous page. */
   readonly after?: PageKey;
   readonly limit: number;
 }
 
-/** Where a machine is in the order of lists: oldest first. */
+/** A machine's position in lists, which begin with the oldest. */
 export interface PageKey {
   /** Exact to the microsecond, which a Date is not. */
   readonly createTime: string;
   readonly createId: string;
 }
 
-/** A machine in a list, and its place there. */
+/** A machine in a list, and its position. */
 export interface ListedMachine {
   readonly machine: Machine;
   readonly key: PageKey;
 }
 
-/** Machines in the central record, as their hosts last described them. */
-export class MachineStore implements MachineRecord {
+/** A machine in the database, without its description. */
+export interface StoredMachine {
+  readonly id: string;
+  readonly state: MachineState;
+  /** Decimal. */
+  readonly generation: string;
+  /** False while its create is under way. */
+  readonly isCommitted: boolean;
+}
+
+/** Machines in the database, as their hosts last described them. */
+export class MachineStore {
   readonly #db: Transactions;
 
   constructor(db: Transactions) {
     this.#db = db;
   }
 
+  /** Reads a machine with its newest 20 events; undefined when the organisation has none with this id. */
   async find(id: MachineId, org: string): Promise<Machine | undefined> {
     const { rows } = await this.#db.query<{ snapshot: Machine; events: MachineEvent[] }>({
       name: "machine_find",
@@ -49,7 +58,7 @@ export class MachineStore implements MachineRecord {
     return rows[0] && { ...rows[0].snapshot, events: rows[0].events };
   }
 
-  /** Reads a page, oldest first; each machine has its newest event only. */
+  /** Reads a page, oldest first; each machine with its newest event only. */
   async list(query: MachineQuery): Promise<readonly ListedMachine[]> {
     const column = query.app === undefined ? "org" : "app";
     const { rows } = await this.#db.query<ListRow>({
@@ -75,27 +84,27 @@ export class MachineStore implements MachineRecord {
     }));
   }
 
-  /** What the record knows of a host's machines, destroyed ones not counted. */
-  async ofHost(hostNumber: number): Promise<readonly KnownMachine[]> {
-    const { rows } = await this.#db.query<KnownRow>({
+  /** Reads the machines of a host that are not destroyed. */
+  async ofHost(hostNumber: number): Promise<readonly StoredMachine[]> {
+    const { rows } = await this.#db.query<StoredRow>({
       name: "machine_of_host",
-      text: "select id, state, generation, recorded from machines where host_number = $1 and state <> 'destroyed'",
+      text: "select id, state, generation, committed from machines where host_number = $1 and state <> 'destroyed'",
       values: [hostNumber],
     });
-    return rows.map(toKnown);
+    return rows.map(fromRow);
   }
 
-  /** What the record knows of these machines, destroyed ones too. */
-  async known(ids: readonly string[]): Promise<readonly KnownMachine[]> {
-    const { rows } = await this.#db.query<KnownRow>({
-      name: "machine_known",
-      text: "select id, state, generation, recorded from machines where id = any($1)",
+  /** Reads the machines with these ids, destroyed ones too. */
+  async withIds(ids: readonly string[]): Promise<readonly StoredMachine[]> {
+    const { rows } = await this.#db.query<StoredRow>({
+      name: "machine_with_ids",
+      text: "select id, state, generation, committed from machines where id = any($1)",
       values: [ids],
     });
-    return rows.map(toKnown);
+    return rows.map(fromRow);
   }
 
-  /** Machines of an app that are not destroyed and are on a host. */
+  /** Reads the ids of an app's machines that are on a host and not destroyed. */
   async ofApp(app: string, org: string, limit: number): Promise<readonly string[]> {
     const { rows } = await this.#db.query<{ id: string }>({
       name: "machine_of_app",
@@ -106,19 +115,20 @@ export class MachineStore implements MachineRecord {
     return rows.map((row) => row.id);
   }
 
-  /** Takes over what hosts say of machines, and their events. Older views of a machine than the record has are left out. */
-  apply(machines: readonly Machine[], events: readonly MachineEventOf[]): Promise<void> {
-    return this.#db.transaction((tx) => applyChanges(tx, machines, events));
+  /** Stores what hosts said of machines; see {@link applyChanges}. */
+  apply(machines: readonly Machine[]): Promise<void> {
+    return this.#db.transaction((tx) => applyChanges(tx, machines, []));
   }
 
   /**
-   * A host does not have a machine that it should have: the record says destroyed, with an event that says why. Does nothing when the
-   * record has changed since.
+   * Marks a machine that its host no longer has as destroyed, and adds an event that says so.
+   *
+   * @returns false, and does nothing, when the machine has changed since it was read
    */
-  async markLost(machine: KnownMachine, event: MachineEvent): Promise<boolean> {
+  async markMissing(machine: StoredMachine, event: MachineEvent): Promise<boolean> {
     return this.#db.transaction(async (tx) => {
       const { rowCount } = await tx.query({
-        name: "machine_mark_lost",
+        name: "machine_mark_missing",
         text: `update machines
                   set state = 'destroyed', generation = generation + 1, update_time = now(),
                       snapshot = snapshot || jsonb_build_object('state', 'destroyed', 'generation', (generation + 1)::text,
@@ -132,15 +142,9 @@ export class MachineStore implements MachineRecord {
   }
 }
 
-/** An event and whose it is. */
-export interface MachineEventOf {
-  readonly machineId: string;
-  readonly event: MachineEvent;
-}
-
 /**
- * Applies machines by generation and adds events, two statements however many, sent together. Machines that the record does not know are left
- * out, and destroyed is for good: the name may have been given to another since.
+ * Stores machines of a later generation and new events, with one statement each, sent together. Skips machines that the database does not
+ * have or has as destroyed: a name may belong to another machine by then.
  */
 export async function applyChanges(
   tx: Queries,
@@ -148,12 +152,12 @@ export async function applyChanges(
   events: readonly MachineEventOf[],
 ): Promise<void> {
   await Promise.all([
-    ...(machines.length > 0 ? [tx.query(machinesStatement(machines))] : []),
-    ...(events.length > 0 ? [tx.query(eventsStatement(events))] : []),
+    ...(machines.length > 0 ? [tx.query(applyMachines(machines))] : []),
+    ...(events.length > 0 ? [tx.query(addEvents(events))] : []),
   ]);
 }
 
-function machinesStatement(machines: readonly Machine[]): Statement {
+function applyMachines(machines: readonly Machine[]): Statement {
   return {
     name: "machine_apply",
     text: `update machines m
@@ -164,12 +168,12 @@ function machinesStatement(machines: readonly Machine[]): Statement {
       machines.map((machine) => machine.id),
       machines.map((machine) => machine.state),
       machines.map((machine) => machine.generation),
-      machines.map((machine) => toSnapshot(machine)),
+      machines.map(toSnapshot),
     ],
   };
 }
 
-function eventsStatement(events: readonly MachineEventOf[]): Statement {
+function addEvents(events: readonly MachineEventOf[]): Statement {
   return {
     name: "machine_events_add",
     text: `insert into machine_events (machine_id, id, event)
@@ -185,7 +189,7 @@ function eventsStatement(events: readonly MachineEventOf[]): Statement {
   };
 }
 
-/** A machine as it is stored: its events are kept apart. */
+/** Returns the column `snapshot` of a machine; events have a table of their own. */
 export function toSnapshot(machine: Machine): string {
   return toJson({ ...machine, events: [] });
 }
@@ -197,15 +201,15 @@ interface ListRow {
   readonly event: MachineEvent | null;
 }
 
-interface KnownRow {
+interface StoredRow {
   readonly id: string;
   readonly state: MachineState;
   readonly generation: string;
-  readonly recorded: boolean;
+  readonly committed: boolean;
 }
 
 const NIL = "00000000-0000-0000-0000-000000000000";
 
-function toKnown(row: KnownRow): KnownMachine {
-  return { id: row.id, state: row.state, generation: row.generation, isRecorded: row.recorded };
+function fromRow({ committed, ...row }: StoredRow): StoredMachine {
+  return { ...row, isCommitted: committed };
 }

@@ -1,4 +1,4 @@
-/** The states of a machine by the names of `windhover.machines.v1.MachineState`, in that enum's order. */
+/** The states of a machine, named as in `windhover.machines.v1.MachineState`. */
 export const MACHINE_STATES = [
   "creating",
   "created",
@@ -19,20 +19,20 @@ export const MACHINE_STATES = [
   "migrated",
 ] as const;
 
-/** Where a machine is in its life; `unknown` is a state that a newer host knows and this program does not. */
+/** The state of a machine. `unknown`: a state that only newer programs know. */
 export type MachineState = (typeof MACHINE_STATES)[number] | "unknown";
 
-/** Whether the host of a machine can be reached: `unknown` when it was not asked. */
+/** Whether the host of a machine can be reached. `unknown`: it was not asked. */
 export type HostStatus = "ok" | "unreachable" | "unknown";
 
-/** Size of a VM. */
+/** The size of a VM. */
 export interface Guest {
   readonly cpuKind: "shared" | "performance";
   readonly cpus: number;
   readonly memoryMb: number;
 }
 
-/** Overrides of what the image says to run; empty means not overridden. */
+/** Overrides of the image's program; an empty field overrides nothing. */
 export interface Init {
   readonly exec: readonly string[];
   readonly entrypoint: readonly string[];
@@ -41,25 +41,25 @@ export interface Init {
   readonly workingDir: string;
 }
 
-/** A port of the guest that is to be reachable. */
+/** A port of the guest that is reachable from outside. */
 export interface Service {
   readonly protocol: "tcp" | "udp";
   readonly internalPort: number;
 }
 
-/** What a machine runs and how large it is: valid, defaults filled in. Made by `validateConfig`. */
+/** A valid configuration with its defaults filled in; see `validateConfig`. */
 export interface MachineConfig {
   readonly image: string;
   readonly guest: Guest;
   readonly env: Readonly<Record<string, string>>;
   readonly init?: Init;
   readonly services: readonly Service[];
-  /** An empty signal leaves the choice to the image's StopSignal. */
+  /** Empty signal: the image's StopSignal. */
   readonly stop: { readonly signal: string; readonly timeoutMs: number };
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** An image, resolved to the digest of its linux/amd64 manifest. */
+/** An image resolved to the digest of its linux/amd64 manifest. */
 export interface ImageRef {
   readonly registry: string;
   readonly repository: string;
@@ -67,14 +67,14 @@ export interface ImageRef {
   readonly digest: string;
 }
 
-/** Where a service of a started machine can be reached. */
+/** The address of a service of a started machine. */
 export interface ServiceAddress {
   readonly protocol: string;
   readonly internalPort: number;
   readonly address: string;
 }
 
-/** How the main process of a machine ended. */
+/** How a machine's main process ended. */
 export interface Exit {
   /** Absent when unknown. */
   readonly exitCode?: number;
@@ -99,12 +99,18 @@ export interface MachineEvent {
   readonly reason: string;
 }
 
-/** A machine as its host, or the central record, sees it. Plain data: the record stores it as JSON. */
+/** An event, and the machine it belongs to. */
+export interface MachineEventOf {
+  readonly machineId: string;
+  readonly event: MachineEvent;
+}
+
+/** A machine as its host described it. Plain data, stored as JSON. */
 export interface Machine {
   readonly id: string;
   readonly name: string;
   readonly state: MachineState;
-  /** Decimal: it grows without bound, and JSON has no such number. */
+  /** Decimal, as JSON has no 64-bit integers. */
   readonly generation: string;
   readonly app: string;
   readonly org: string;
@@ -122,7 +128,7 @@ export interface Machine {
   readonly createTraceId: string;
 }
 
-/** Whether `a` is a later view of the same machine than `b`. */
-export function isNewer(a: Machine, b: Machine): boolean {
+/** Whether `a` describes a later generation of a machine than `b`. */
+export function isNewer(a: Pick<Machine, "generation">, b: Pick<Machine, "generation">): boolean {
   return BigInt(a.generation) > BigInt(b.generation);
 }

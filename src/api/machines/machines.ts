@@ -1,10 +1,57 @@
 import { Fault, hasReason } from "../../lib/runtime/fault.ts";
-import type { HostEntry } from "../hosts/host-table.ts";
-import type { Caller, Scope } from "../requests/scope.ts";
+import type { Caller, CallLimits } from "../requests/caller.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import { hostNumberOf, type MachineId } from "./machine-id.ts";
+import type { MachineStore } from "./machine-store.ts";
 
-/** What a host answers to a start. */
+/** What is needed to reach a host. */
+export interface HostAddress {
+  readonly number: number;
+  readonly name: string;
+  /** gRPC address of its hostd. */
+  readonly address: string;
+}
+
+/** The hosts by number. */
+export interface HostDirectory {
+  /** Returns a host that is in memory. */
+  get(number: number): HostAddress | undefined;
+  /** Looks a host up in the database, for half a second at most. */
+  find(number: number): Promise<HostAddress | undefined>;
+}
+
+/** A machine on its host, and the organisation of the caller. */
+export interface Target {
+  readonly machineId: string;
+  /** Empty: any. */
+  readonly org: string;
+}
+
+/** The part of hostd that serves users' machines. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
+export interface HostMachines {
+  getMachine(host: HostAddress, target: Target, limits: CallLimits): Promise<Machine>;
+  startMachine(host: HostAddress, target: Target & StartOptions, limits: CallLimits): Promise<Started>;
+  stopMachine(host: HostAddress, target: Target & StopOptions, limits: CallLimits): Promise<Stopped>;
+  destroyMachine(
+    host: HostAddress,
+    target: Target & DestroyOptions,
+    limits: CallLimits,
+  ): Promise<Machine | undefined>;
+  waitMachine(host: HostAddress, target: Target & WaitOptions, limits: CallLimits): Promise<Machine>;
+  streamLogs(
+    host: HostAddress,
+    target: Target & LogOptions,
+    limits: CallLimits,
+  ): AsyncIterable<readonly LogLine[]>;
+}
+
+/** Options of a start. */
+export interface StartOptions {
+  /** How long the new process is watched before the start is answered. Undefined: the host's default. */
+  readonly watchMs: number | undefined;
+}
+
+/** A host's answer to a start. */
 export interface Started {
   readonly machine: Machine;
   readonly previousState: MachineState;
@@ -12,13 +59,41 @@ export interface Started {
   readonly startPath: string;
 }
 
-/** What a host answers to a stop. */
+/** Options of a stop; absent ones are as configured. */
+export interface StopOptions {
+  /** Empty: as configured. */
+  readonly signal: string;
+  readonly timeoutMs?: number;
+}
+
+/** A host's answer to a stop. */
 export interface Stopped {
   readonly machine: Machine;
   readonly alreadyStopped: boolean;
 }
 
-/** One line that a machine wrote. */
+/** Options of a destroy. */
+export interface DestroyOptions {
+  /** Also when the machine runs. */
+  readonly force: boolean;
+  /** Succeed, without a machine, when the host has none. */
+  readonly ignoreMissing?: boolean;
+}
+
+/** What to wait for. */
+export interface WaitOptions {
+  readonly states: readonly MachineState[];
+  readonly timeoutMs: number;
+}
+
+/** Which lines of a machine's log to read. */
+export interface LogOptions {
+  readonly follow: boolean;
+  readonly tail?: number | undefined;
+  readonly afterSequence: bigint;
+}
+
+/** A line of a machine's log. */
 export interface LogLine {
   readonly timeMs: number | undefined;
   readonly stream: string;
@@ -26,135 +101,94 @@ export interface LogLine {
   readonly sequence: bigint;
 }
 
-/** Which lines of a machine are wanted. */
-export interface LogQuery {
-  readonly follow: boolean;
-  readonly tail?: number;
-  readonly afterSequence: bigint;
-}
-
-/** A machine on its host, and the organisation that asks for it. */
-export interface Target {
-  readonly machineId: string;
-  /** Empty: any. */
-  readonly org: string;
-}
-
-/** The machines of hosts, one call to one host each. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
-export interface HostMachines {
-  get(host: HostEntry, target: Target, scope: Scope): Promise<Machine>;
-  start(host: HostEntry, target: Target & { readonly watchMs?: number }, scope: Scope): Promise<Started>;
-  stop(host: HostEntry, target: Target & StopOverrides, scope: Scope): Promise<Stopped>;
-  destroy(
-    host: HostEntry,
-    target: Target & { readonly force: boolean },
-    scope: Scope,
-  ): Promise<Machine | undefined>;
-  wait(host: HostEntry, target: Target & WaitFor, scope: Scope): Promise<Machine>;
-  logs(host: HostEntry, target: Target & LogQuery, scope: Scope): AsyncIterable<readonly LogLine[]>;
-}
-
-/** How to stop a machine this once; what is absent is as configured. */
-export interface StopOverrides {
-  readonly signal: string;
-  readonly timeoutMs?: number;
-}
-
-/** What to wait for, and how long. */
-export interface WaitFor {
-  readonly states: readonly MachineState[];
-  readonly timeoutMs: number;
-}
-
-/** The hosts by number. */
-export interface HostDirectory {
-  /** From memory. */
-  get(number: number): HostEntry | undefined;
-  /** A host that is not in memory: from wherever else it may be known, within half a second. */
-  find(number: number): Promise<HostEntry | undefined>;
-}
-
-/** The central record, as far as it stands in for a host. */
-export interface MachineRecord {
-  /** The machine, if this organisation has one of that id. */
-  find(id: MachineId, org: string): Promise<Machine | undefined>;
-}
-
-/** A machine, and whether its host said so. */
-export interface Seen {
+/** A machine, and whether its host was reached. */
+export interface MachineView {
   readonly machine: Machine;
   readonly hostStatus: HostStatus;
 }
 
 /**
- * What is done with a machine once it exists: its id says which host owns it, and that host is asked. Nothing here touches the
- * database, except to answer in place of a host that cannot, for machines that are gone, and to find a host that is not known here.
+ * Operations on existing machines. A machine's id names its host, which is called directly. The database is read only for machines whose
+ * host is unreachable, unknown, or no longer has them.
  */
 export class Machines {
   readonly #directory: HostDirectory;
   readonly #hosts: HostMachines;
-  readonly #record: MachineRecord;
+  readonly #store: Pick<MachineStore, "find">;
 
-  constructor(directory: HostDirectory, hosts: HostMachines, record: MachineRecord) {
+  constructor(directory: HostDirectory, hosts: HostMachines, store: Pick<MachineStore, "find">) {
     this.#directory = directory;
     this.#hosts = hosts;
-    this.#record = record;
+    this.#store = store;
   }
 
   /** Starts a machine. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
   async start(id: MachineId, watchMs: number | undefined, caller: Caller): Promise<Started> {
-    const target = { machineId: id, org: caller.org, ...(watchMs === undefined ? {} : { watchMs }) };
-    return this.#hosts.start(await this.#hostOf(id), target, caller);
+    return this.#hosts.startMachine(
+      await this.#hostOf(id),
+      { machineId: id, org: caller.org, watchMs },
+      caller,
+    );
   }
 
   /** Stops a machine. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
-  async stop(id: MachineId, overrides: StopOverrides, caller: Caller): Promise<Stopped> {
-    return this.#hosts.stop(await this.#hostOf(id), { machineId: id, org: caller.org, ...overrides }, caller);
+  async stop(id: MachineId, options: StopOptions, caller: Caller): Promise<Stopped> {
+    return this.#hosts.stopMachine(
+      await this.#hostOf(id),
+      { machineId: id, org: caller.org, ...options },
+      caller,
+    );
   }
 
   /** Waits for a state. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
-  async wait(id: MachineId, wanted: WaitFor, caller: Caller): Promise<Machine> {
-    return this.#hosts.wait(await this.#hostOf(id), { machineId: id, org: caller.org, ...wanted }, caller);
+  async wait(id: MachineId, options: WaitOptions, caller: Caller): Promise<Machine> {
+    return this.#hosts.waitMachine(
+      await this.#hostOf(id),
+      { machineId: id, org: caller.org, ...options },
+      caller,
+    );
   }
 
-  /** What a machine wrote. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
-  async *logs(id: MachineId, query: LogQuery, caller: Caller): AsyncIterable<readonly LogLine[]> {
-    yield* this.#hosts.logs(await this.#hostOf(id), { machineId: id, org: caller.org, ...query }, caller);
+  /** Reads a machine's log. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
+  async *logs(id: MachineId, options: LogOptions, caller: Caller): AsyncIterable<readonly LogLine[]> {
+    yield* this.#hosts.streamLogs(
+      await this.#hostOf(id),
+      { machineId: id, org: caller.org, ...options },
+      caller,
+    );
   }
 
-  /** Destroys a machine on its host; the record follows by the host's event. One that is destroyed already is fine. */
+  /** Destroys a machine; succeeds when it is destroyed already. The database follows with the host's event. */
   async destroy(id: MachineId, force: boolean, caller: Caller): Promise<Machine> {
     try {
       const host = await this.#hostOf(id);
-      const machine = await this.#hosts.destroy(host, { machineId: id, org: caller.org, force }, caller);
+      const target = { machineId: id, org: caller.org, force };
+      const machine = await this.#hosts.destroyMachine(host, target, caller);
       if (machine) return machine;
     } catch (err) {
       if (!hasReason(err, "MACHINE_NOT_FOUND") && !hasReason(err, "HOST_UNKNOWN")) throw err;
-      const gone = await this.#recordedAsGone(id, caller.org);
-      if (gone) return gone;
+      const destroyed = await this.#findDestroyed(id, caller.org);
+      if (destroyed) return destroyed;
       throw err;
     }
     throw notFound(id);
   }
 
-  /** A machine as its host sees it, or the record when the host cannot be asked. */
-  async get(id: MachineId, caller: Caller): Promise<Seen> {
+  /** Reads a machine from its host, or from the database when the host cannot be reached. */
+  async get(id: MachineId, caller: Caller): Promise<MachineView> {
     try {
-      const machine = await this.#hosts.get(
-        await this.#hostOf(id),
-        { machineId: id, org: caller.org },
-        caller,
-      );
+      const host = await this.#hostOf(id);
+      const machine = await this.#hosts.getMachine(host, { machineId: id, org: caller.org }, caller);
       return { machine, hostStatus: "ok" };
     } catch (err) {
-      return this.#withoutHost(id, caller.org, err);
+      return this.#getWithoutHost(id, caller.org, err);
     }
   }
 
-  async #withoutHost(id: MachineId, org: string, err: unknown): Promise<Seen> {
+  async #getWithoutHost(id: MachineId, org: string, err: unknown): Promise<MachineView> {
     if (hasReason(err, "MACHINE_NOT_FOUND")) {
-      // The host forgets what is gone sooner than the record does.
-      const machine = await this.#recordedAsGone(id, org);
+      // Hosts forget destroyed machines sooner than the database does.
+      const machine = await this.#findDestroyed(id, org);
       if (machine) return { machine, hostStatus: "ok" };
       throw err;
     }
@@ -164,27 +198,22 @@ export class Machines {
     throw notFound(id);
   }
 
-  /** The record's view when the host has none. @throws Fault HOST_UNREACHABLE when there is no record to be had either */
-  async #find(id: MachineId, org: string, hostErr: Fault): Promise<Machine | undefined> {
+  /** @throws Fault `HOST_UNREACHABLE` when the database cannot be reached either */
+  async #find(id: MachineId, org: string, hostFault: Fault): Promise<Machine | undefined> {
     try {
-      return await this.#record.find(id, org);
+      return await this.#store.find(id, org);
     } catch {
-      if (hostErr.reason === "HOST_UNREACHABLE") throw hostErr;
-      throw unreachable(id, hostErr);
+      throw hostFault.reason === "HOST_UNREACHABLE" ? hostFault : unreachable(id, hostFault);
     }
   }
 
-  async #recordedAsGone(id: MachineId, org: string): Promise<Machine | undefined> {
-    try {
-      const machine = await this.#record.find(id, org);
-      return machine?.state === "destroyed" ? machine : undefined;
-    } catch {
-      // The host has spoken; without the record its word stands.
-      return undefined;
-    }
+  async #findDestroyed(id: MachineId, org: string): Promise<Machine | undefined> {
+    // Without the database the host's answer stands.
+    const machine = await this.#store.find(id, org).catch(() => undefined);
+    return machine?.state === "destroyed" ? machine : undefined;
   }
 
-  async #hostOf(id: MachineId): Promise<HostEntry> {
+  async #hostOf(id: MachineId): Promise<HostAddress> {
     const number = hostNumberOf(id);
     const host = this.#directory.get(number) ?? (await this.#directory.find(number));
     if (!host) {
@@ -199,8 +228,7 @@ export class Machines {
   }
 }
 
-/** The fault for a machine that does not exist, or is somebody else's. */
-export function notFound(id: string): Fault {
+function notFound(id: string): Fault {
   return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
 }
 
@@ -208,7 +236,7 @@ function unreachable(id: MachineId, cause: Fault): Fault {
   return new Fault(
     "UNAVAILABLE",
     "HOST_UNREACHABLE",
-    `neither the host of machine ${id} nor the record could be asked; try again`,
+    `neither the host of machine ${id} nor the database can be reached; try again`,
     { machine_id: id },
     { cause },
   );

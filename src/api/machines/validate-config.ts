@@ -1,7 +1,7 @@
 import type { Violations } from "../../lib/runtime/violations.ts";
 import type { Guest, Init, MachineConfig, Service } from "./machine.ts";
 
-/** A configuration as a caller wrote it: anything may be missing, zero or wrong. */
+/** A configuration as a caller wrote it; anything may be missing or invalid. */
 export interface ConfigInput {
   readonly image: string;
   readonly guest?: { readonly cpuKind: string; readonly cpus: number; readonly memoryMb: number } | undefined;
@@ -12,10 +12,10 @@ export interface ConfigInput {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Says what is wrong with an image reference, or undefined when it is well formed. */
+/** Returns what is wrong with an image reference; undefined when it is well formed. */
 export type ImageCheck = (reference: string) => string | undefined;
 
-/** Memory per virtual CPU in MB: from and to. */
+/** Least and most memory per virtual CPU in MB. */
 const MEMORY_PER_CPU = { shared: [256, 2048], performance: [2048, 8192] } as const;
 const MEMORY_STEP_MB = 256;
 const MAX_CPUS = 16;
@@ -31,7 +31,7 @@ const MAX_METADATA_VALUE_BYTES = 2048;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const USER = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*(?::[A-Za-z0-9_.][A-Za-z0-9_.-]*)?$/;
 
-/** Signals a machine may be stopped with. */
+/** Signals that may stop a machine. */
 export const STOP_SIGNALS: readonly string[] = [
   "SIGHUP",
   "SIGINT",
@@ -43,49 +43,49 @@ export const STOP_SIGNALS: readonly string[] = [
 ];
 
 /**
- * Checks a configuration and fills in its defaults. Every problem is added to `violations`, by its path under `config`; the answer is
- * of use only when there are none.
+ * Checks a configuration and fills in its defaults. Adds every violation, by its path under `config`; the result is valid only when there
+ * is none.
  */
 export function validateConfig(
   input: ConfigInput,
   checkImage: ImageCheck,
   violations: Violations,
 ): MachineConfig {
-  const wrong: Wrong = (field, description) => violations.add(`config.${field}`, description);
+  const add: Add = (field, description) => violations.add(`config.${field}`, description);
   const image =
     input.image === "" ? "is required, e.g. nginx or 127.0.0.1:5000/app:tag" : checkImage(input.image);
-  if (image !== undefined) wrong("image", image);
-  checkEnv(input.env, wrong);
-  if (input.init) checkInit(input.init, wrong);
-  checkMetadata(input.metadata, wrong);
+  add("image", image);
+  checkEnv(input.env, add);
+  if (input.init) checkInit(input.init, add);
+  checkMetadata(input.metadata, add);
   return {
     image: input.image,
-    guest: validGuest(input.guest, wrong),
+    guest: validGuest(input.guest, add),
     env: input.env,
     ...(input.init ? { init: input.init } : {}),
-    services: validServices(input.services, wrong),
-    stop: validStop(input.stop, wrong),
+    services: validServices(input.services, add),
+    stop: validStop(input.stop, violations),
     metadata: input.metadata,
   };
 }
 
-type Wrong = (field: string, description: string) => void;
+type Add = (field: string, description: string | undefined) => void;
 
-function validGuest(input: ConfigInput["guest"], wrong: Wrong): Guest {
+function validGuest(input: ConfigInput["guest"], add: Add): Guest {
   const cpuKind = input?.cpuKind || "shared";
   const cpus = input?.cpus || 1;
   if (cpuKind !== "shared" && cpuKind !== "performance") {
-    wrong("guest.cpu_kind", `must be shared or performance, not "${cpuKind}"`);
+    add("guest.cpu_kind", `must be shared or performance, not "${cpuKind}"`);
   }
   const known = cpuKind === "performance" ? "performance" : "shared";
   const cpusFit = cpus >= 1 && cpus <= MAX_CPUS;
-  if (!cpusFit) wrong("guest.cpus", `must be 1 to ${MAX_CPUS}, not ${cpus}`);
+  if (!cpusFit) add("guest.cpus", `must be 1 to ${MAX_CPUS}, not ${cpus}`);
   const [least, most] = MEMORY_PER_CPU[known];
   const memoryMb = input?.memoryMb || least * cpus;
   if (memoryMb < 0 || memoryMb % MEMORY_STEP_MB !== 0) {
-    wrong("guest.memory_mb", `must be a multiple of ${MEMORY_STEP_MB}, not ${memoryMb}`);
+    add("guest.memory_mb", `must be a multiple of ${MEMORY_STEP_MB}, not ${memoryMb}`);
   } else if (cpusFit && (memoryMb < least * cpus || memoryMb > most * cpus)) {
-    wrong(
+    add(
       "guest.memory_mb",
       `must be ${least * cpus} to ${most * cpus} for ${cpus} ${known} CPU${cpus === 1 ? "" : "s"}, not ${memoryMb}`,
     );
@@ -93,95 +93,96 @@ function validGuest(input: ConfigInput["guest"], wrong: Wrong): Guest {
   return { cpuKind: known, cpus, memoryMb };
 }
 
-function checkEnv(env: Readonly<Record<string, string>>, wrong: Wrong): void {
+function checkEnv(env: Readonly<Record<string, string>>, add: Add): void {
   const entries = Object.entries(env);
   if (entries.length > MAX_ENV_ENTRIES) {
-    wrong("env", `must have at most ${MAX_ENV_ENTRIES} entries, not ${entries.length}`);
+    add("env", `must have at most ${MAX_ENV_ENTRIES} entries, not ${entries.length}`);
   }
   for (const [name, value] of entries) {
-    if (!ENV_NAME.test(name)) wrong(`env[${shown(name)}]`, "the name must match [A-Za-z_][A-Za-z0-9_]*");
-    else if (value.includes("\0")) wrong(`env[${name}]`, "must not contain a NUL character");
+    if (!ENV_NAME.test(name)) add(`env[${printable(name)}]`, "the name must match [A-Za-z_][A-Za-z0-9_]*");
+    else if (value.includes("\0")) add(`env[${name}]`, "must not contain a NUL character");
   }
   const size = entries.reduce((sum, [name, value]) => sum + bytes(name) + bytes(value), 0);
-  if (size > MAX_ENV_BYTES) wrong("env", `must have at most ${MAX_ENV_BYTES} bytes in all, not ${size}`);
+  if (size > MAX_ENV_BYTES) add("env", `must have at most ${MAX_ENV_BYTES} bytes in all, not ${size}`);
 }
 
-function checkInit(init: Init, wrong: Wrong): void {
+function checkInit(init: Init, add: Add): void {
   for (const field of ["exec", "entrypoint", "cmd"] as const) {
     const list = init[field];
-    if (list.some((item) => item.includes("\0"))) wrong(`init.${field}`, "must not contain a NUL character");
-    if (field !== "cmd" && list[0] === "") wrong(`init.${field}`, "must begin with the name of a program");
+    if (list.some((item) => item.includes("\0"))) add(`init.${field}`, "must not contain a NUL character");
+    if (field !== "cmd" && list[0] === "") add(`init.${field}`, "must begin with the name of a program");
   }
   const size = [...init.exec, ...init.entrypoint, ...init.cmd].reduce(
     (sum, item) => sum + bytes(item) + 1,
     0,
   );
-  if (size > MAX_INIT_BYTES) wrong("init", `must have at most ${MAX_INIT_BYTES} bytes in all, not ${size}`);
+  if (size > MAX_INIT_BYTES) add("init", `must have at most ${MAX_INIT_BYTES} bytes in all, not ${size}`);
   if (init.user !== "" && (!USER.test(init.user) || init.user.length > 256)) {
-    wrong("init.user", "must be name, uid, name:group or uid:gid");
+    add("init.user", "must be name, uid, name:group or uid:gid");
   }
   if (init.workingDir === "") return;
   if (!init.workingDir.startsWith("/") || init.workingDir.includes("\0") || bytes(init.workingDir) > 4095) {
-    wrong("init.working_dir", "must be an absolute path");
+    add("init.working_dir", "must be an absolute path");
   }
 }
 
-function validServices(input: ConfigInput["services"], wrong: Wrong): Service[] {
+function validServices(input: ConfigInput["services"], add: Add): Service[] {
   if (input.length > MAX_SERVICES)
-    wrong("services", `must have at most ${MAX_SERVICES} entries, not ${input.length}`);
+    add("services", `must have at most ${MAX_SERVICES} entries, not ${input.length}`);
   const seen = new Set<string>();
   return input.map((service, i) => {
     const protocol = service.protocol || "tcp";
     const port = service.internalPort;
     if (protocol !== "tcp" && protocol !== "udp") {
-      wrong(`services[${i}].protocol`, `must be tcp or udp, not "${protocol}"`);
+      add(`services[${i}].protocol`, `must be tcp or udp, not "${protocol}"`);
     }
-    if (port < 1 || port > 65_535) wrong(`services[${i}].internal_port`, `must be 1 to 65535, not ${port}`);
+    if (port < 1 || port > 65_535) add(`services[${i}].internal_port`, `must be 1 to 65535, not ${port}`);
     const key = `${protocol}/${port}`;
-    if (seen.has(key)) wrong(`services[${i}]`, `${key} is there already: each protocol and port once`);
+    if (seen.has(key)) add(`services[${i}]`, `${key} is there already: each protocol and port once`);
     seen.add(key);
     return { protocol: protocol === "udp" ? "udp" : "tcp", internalPort: port };
   });
 }
 
-function validStop(input: ConfigInput["stop"], wrong: Wrong): MachineConfig["stop"] {
-  const { signal, timeoutMs } = {
-    signal: input?.signal ?? "",
-    timeoutMs: input?.timeoutMs ?? DEFAULT_STOP_MS,
-  };
-  checkStop("stop_config.signal", "stop_config.timeout", signal, timeoutMs, wrong);
+function validStop(input: ConfigInput["stop"], violations: Violations): MachineConfig["stop"] {
+  const signal = input?.signal ?? "";
+  const timeoutMs = input?.timeoutMs ?? DEFAULT_STOP_MS;
+  checkStop("config.stop_config.signal", "config.stop_config.timeout", signal, timeoutMs, violations);
   return { signal, timeoutMs };
 }
 
-/** Checks a stop signal and its grace, in a configuration or in a call. An empty signal is fine. */
+/** Checks the signal and the grace of a stop, in a configuration or a request. An empty signal is valid. */
 export function checkStop(
   signalField: string,
   timeoutField: string,
   signal: string,
   timeoutMs: number,
-  wrong: Wrong,
+  violations: Violations,
 ): void {
-  if (signal !== "" && !STOP_SIGNALS.includes(signal)) {
-    wrong(signalField, `must be one of ${STOP_SIGNALS.join(", ")}, not "${shown(signal)}"`);
-  }
-  if (!(timeoutMs >= 0 && timeoutMs <= MAX_STOP_MS)) wrong(timeoutField, "must be 0 to 300 s");
+  const isSignal = signal === "" || STOP_SIGNALS.includes(signal);
+  violations.check(
+    isSignal,
+    signalField,
+    `must be one of ${STOP_SIGNALS.join(", ")}, not "${printable(signal)}"`,
+  );
+  violations.check(timeoutMs >= 0 && timeoutMs <= MAX_STOP_MS, timeoutField, "must be 0 to 300 s");
 }
 
-function checkMetadata(metadata: Readonly<Record<string, string>>, wrong: Wrong): void {
+function checkMetadata(metadata: Readonly<Record<string, string>>, add: Add): void {
   const entries = Object.entries(metadata);
   if (entries.length > MAX_METADATA_ENTRIES) {
-    wrong("metadata", `must have at most ${MAX_METADATA_ENTRIES} entries, not ${entries.length}`);
+    add("metadata", `must have at most ${MAX_METADATA_ENTRIES} entries, not ${entries.length}`);
   }
   for (const [key, value] of entries) {
     if (key === "" || bytes(key) > MAX_METADATA_KEY_BYTES) {
-      wrong(`metadata[${shown(key)}]`, `the key must have 1 to ${MAX_METADATA_KEY_BYTES} bytes`);
+      add(`metadata[${printable(key)}]`, `the key must have 1 to ${MAX_METADATA_KEY_BYTES} bytes`);
     }
     if (bytes(value) > MAX_METADATA_VALUE_BYTES) {
-      wrong(`metadata[${shown(key)}]`, `must have at most ${MAX_METADATA_VALUE_BYTES} bytes`);
+      add(`metadata[${printable(key)}]`, `must have at most ${MAX_METADATA_VALUE_BYTES} bytes`);
     }
-    // Postgres stores the record as JSON, which cannot hold it.
+    // Postgres cannot store it in JSON.
     if (key.includes("\0") || value.includes("\0"))
-      wrong(`metadata[${shown(key)}]`, "must not contain a NUL character");
+      add(`metadata[${printable(key)}]`, "must not contain a NUL character");
   }
 }
 
@@ -189,8 +190,8 @@ function bytes(text: string): number {
   return Buffer.byteLength(text);
 }
 
-/** Long or odd text must not make an error message unreadable. */
-function shown(text: string): string {
+/** Shortens text for an error message and replaces what is not printable. */
+function printable(text: string): string {
   const plain = text.replace(/[^\x20-\x7e]/g, "?");
   return plain.length <= 40 ? plain : `${plain.slice(0, 40)}...`;
 }

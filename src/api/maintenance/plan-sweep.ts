@@ -1,70 +1,55 @@
-import type { Machine, MachineState } from "../machines/machine.ts";
+import { isNewer, type Machine, type MachineState } from "../machines/machine.ts";
+import type { StoredMachine } from "../machines/machine-store.ts";
 
-/** What the record knows of a machine, as far as the sweeper needs it. */
-export interface KnownMachine {
-  readonly id: string;
-  readonly state: MachineState;
-  /** Decimal. */
-  readonly generation: string;
-  /** False while its create is under way: then the create looks after it. */
-  readonly isRecorded: boolean;
-}
+/** So many differences are always plausible; more must be fewer than half of the machines. */
+const MAX_DIFFERENCES = 5;
 
-/** Differences beyond this number are believed only while they are fewer than half of what there is. */
-const BELIEVED = 5;
-
-/** What is wrong between a host and the record. */
+/** The differences between a host and the database. */
 export interface SweepPlan {
-  /** On the host, and unknown to the record or destroyed in it: to be destroyed. */
-  readonly orphans: readonly Machine[];
-  /** Recorded, and the host does not have them. */
-  readonly missing: readonly KnownMachine[];
-  /** Newer on the host than in the record. */
+  /** Machines on the host that the database does not have, or has as destroyed. */
+  readonly unknown: readonly Machine[];
+  /** Committed machines that the host does not have. */
+  readonly missing: readonly StoredMachine[];
+  /** Machines of a later generation on the host. */
   readonly ahead: readonly Machine[];
-  /**
-   * So much differs that rather the record or the host has lost its memory (a restored backup, a lost disk): nothing may be destroyed or
-   * written off until somebody has looked.
-   */
-  readonly isDoubtful: boolean;
+  /** Whether so much differs that the host or the database must have lost data: nothing may be repaired. */
+  readonly isImplausible: boolean;
 }
 
 /**
- * Compares a host with the record.
+ * Compares a host with the database.
  *
- * @param onHost what the host listed
- * @param known what the record knew before it was asked, for what is missing, and after, for what is not known. One list is fine when both are the same.
- * @param graceMs a machine younger than this is nobody's orphan yet
+ * @param onHost the machines that the host listed
+ * @param stored the machines in the database, `before` and `after` the host was asked
+ * @param graceMs a machine younger than this is not unknown yet
  */
 export function planSweep(
   onHost: readonly Machine[],
-  known: { readonly before: readonly KnownMachine[]; readonly after: readonly KnownMachine[] },
+  stored: { readonly before: readonly StoredMachine[]; readonly after: readonly StoredMachine[] },
   nowMs: number,
   graceMs: number,
 ): SweepPlan {
-  const after = new Map(known.after.map((machine) => [machine.id, machine]));
+  const after = new Map(stored.after.map((machine) => [machine.id, machine]));
   const listed = new Set(onHost.map((machine) => machine.id));
-  const orphans = onHost.filter((machine) => {
-    const isWanted = after.has(machine.id) && after.get(machine.id)?.state !== "destroyed";
-    return !isWanted && !isGone(machine.state) && machine.createTimeMs < nowMs - graceMs;
+  const unknown = onHost.filter(({ id, state, createTimeMs }) => {
+    const isKnown = after.has(id) && after.get(id)?.state !== "destroyed";
+    return !isKnown && !isGone(state) && createTimeMs < nowMs - graceMs;
   });
-  const missing = known.before.filter((before) => {
-    const now = after.get(before.id);
-    return now?.isRecorded === true && before.isRecorded && !isGone(now.state) && !listed.has(before.id);
+  const missing = stored.before.filter(({ id, isCommitted }) => {
+    const now = after.get(id);
+    return isCommitted && now?.isCommitted === true && !isGone(now.state) && !listed.has(id);
   });
   const ahead = onHost.filter((machine) => {
-    const record = after.get(machine.id);
-    return (
-      record !== undefined &&
-      record.state !== "destroyed" &&
-      BigInt(machine.generation) > BigInt(record.generation)
-    );
+    const known = after.get(machine.id);
+    return known !== undefined && known.state !== "destroyed" && isNewer(machine, known);
   });
-  const isDoubtful = tooMany(orphans.length, onHost.length) || tooMany(missing.length, known.before.length);
-  return { orphans, missing, ahead, isDoubtful };
+  const isImplausible =
+    tooMany(unknown.length, onHost.length) || tooMany(missing.length, stored.before.length);
+  return { unknown, missing, ahead, isImplausible };
 }
 
 function tooMany(different: number, all: number): boolean {
-  return different > BELIEVED && different * 2 > all;
+  return different > MAX_DIFFERENCES && different * 2 > all;
 }
 
 function isGone(state: MachineState): boolean {

@@ -3,43 +3,44 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import { hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { HostEntry, HostTable } from "../hosts/host-table.ts";
-import type { SweepHosts } from "../hosts/hostd-sweep.ts";
+import type { HostdClient } from "../hosts/hostd-client.ts";
 import type { Machine, MachineEvent } from "../machines/machine.ts";
-import type { MachineStore } from "../machines/machine-store.ts";
-import { swept } from "../metrics.ts";
-import { type KnownMachine, planSweep } from "./plan-sweep.ts";
+import type { MachineStore, StoredMachine } from "../machines/machine-store.ts";
+import { sweepRepairs, sweeps } from "./metrics.ts";
+import { planSweep } from "./plan-sweep.ts";
 
-/** A machine that nobody knows is left alone for this long, in milliseconds. */
+/** An unknown machine younger than this is left alone. */
 const GRACE_MS = 60_000;
-/** Hosts that are compared at the same time. */
-const PARALLEL = 8;
+/** Hosts that are compared at a time. */
+const MAX_PARALLEL = 8;
+const CALL_TIMEOUT_MS = 10_000;
 
-/** What the sweeper works with. */
-export interface SweeperParts {
-  readonly table: Pick<HostTable, "all">;
-  readonly hosts: SweepHosts;
-  readonly machines: MachineStore;
-  readonly clock: Clock;
-  /** See {@link GRACE_MS}. */
-  readonly graceMs?: number;
-}
+/** The part of hostd that the sweeper calls. */
+export type SweepHosts = Pick<HostdClient, "listMachines" | "getHost" | "destroyMachine">;
 
-/** Compares every host with the record, and puts right what creates, events and people have missed. */
+/** Compares every host with the database and repairs the differences. */
 export class Sweeper {
-  readonly #parts: SweeperParts;
+  readonly #table: Pick<HostTable, "all">;
+  readonly #hosts: SweepHosts;
+  readonly #machines: MachineStore;
+  readonly #clock: Clock;
 
-  constructor(parts: SweeperParts) {
-    this.#parts = parts;
+  constructor(table: Pick<HostTable, "all">, hosts: SweepHosts, machines: MachineStore, clock: Clock) {
+    this.#table = table;
+    this.#hosts = hosts;
+    this.#machines = machines;
+    this.#clock = clock;
   }
 
-  /** One round over all hosts. A host that cannot be reached is left for the next. */
+  /** Does one round over all hosts. Skips hosts that cannot be reached. */
   async run(signal: AbortSignal): Promise<void> {
-    const queue = [...this.#parts.table.all()];
+    const queue = [...this.#table.all()];
     const work = async () => {
       for (let host = queue.pop(); host && !signal.aborted; host = queue.pop())
         await this.#sweepSafely(host, signal);
     };
-    await Promise.all(Array.from({ length: PARALLEL }, work));
+    await Promise.all(Array.from({ length: MAX_PARALLEL }, work));
+    sweeps.inc();
   }
 
   async #sweepSafely(host: HostEntry, signal: AbortSignal): Promise<void> {
@@ -47,56 +48,56 @@ export class Sweeper {
       await this.#sweep(host, signal);
     } catch (error) {
       const isExpected = hasReason(error, "HOST_UNREACHABLE") || hasReason(error, "DATABASE_UNAVAILABLE");
-      if (!isExpected)
-        logger.warn("a host could not be compared with the record", { host: host.number, error });
+      if (!isExpected) logger.warn("a host could not be swept", { host: host.number, error });
     }
   }
 
   /**
-   * The order matters. What is missing was recorded before the host was asked, and the host has delivered everything after, and the record
-   * still has it. What is an orphan is unknown after the host was asked: a create stores a machine's id before its host hears of it.
+   * The order of reads matters. A missing machine is in the database before the host is asked and after, and the host has delivered all
+   * changes. An unknown machine is absent after the host was asked: creates store a machine's id before its host gets it.
    */
   async #sweep(host: HostEntry, signal: AbortSignal): Promise<void> {
-    const { hosts, machines, clock, graceMs = GRACE_MS } = this.#parts;
-    const before = await machines.ofHost(host.number);
-    const onHost = await hosts.list(host, signal);
-    const word = await hosts.word(host, signal);
-    if (word.identity !== host.identity) {
+    const limits = { signal, remainingMs: CALL_TIMEOUT_MS };
+    const before = await this.#machines.ofHost(host.number);
+    const onHost = await this.#hosts.listMachines(host, limits);
+    const { announced, isDelivered } = await this.#hosts.getHost(host, limits);
+    if (announced.identity !== host.identity) {
       logger.warn("a host's address answers with another identity", { host: host.number });
       return;
     }
     const ids = new Set([...before, ...onHost].map((machine) => machine.id));
-    const after = await machines.known([...ids]);
-    const plan = planSweep(onHost, { before, after }, clock.now(), graceMs);
-    if (plan.isDoubtful) {
-      const [orphans, missing] = [plan.orphans.length, plan.missing.length];
-      logger.error("a host and the record differ too much to believe either", {
-        host: host.number,
-        orphans,
-        missing,
-      });
+    const after = await this.#machines.withIds([...ids]);
+    const plan = planSweep(onHost, { before, after }, this.#clock.now(), GRACE_MS);
+    if (plan.isImplausible) {
+      const facts = { host: host.number, unknown: plan.unknown.length, missing: plan.missing.length };
+      logger.error("a host and the database differ too much to repair", facts);
       return;
     }
-    for (const orphan of plan.orphans) await this.#removeOrphan(host, orphan, signal);
-    // Events still under way may explain both.
-    if (!word.isDelivered) return;
-    if (plan.ahead.length > 0) await this.#catchUp(plan.ahead);
-    for (const missing of plan.missing) await this.#markLost(host, missing);
+    for (const machine of plan.unknown) await this.#destroyUnknown(host, machine, limits);
+    // Changes on their way may explain the other differences.
+    if (!isDelivered) return;
+    if (plan.ahead.length > 0) await this.#applyAhead(plan.ahead);
+    for (const machine of plan.missing) await this.#markMissing(host, machine);
   }
 
-  async #removeOrphan(host: HostEntry, orphan: Machine, signal: AbortSignal): Promise<void> {
-    logger.warn("a machine that nobody knows is destroyed", { machine_id: orphan.id, host: host.number });
-    await this.#parts.hosts.destroy(host, orphan.id, signal);
-    swept.inc({ kind: "orphan" });
+  async #destroyUnknown(
+    host: HostEntry,
+    { id }: Machine,
+    limits: Parameters<SweepHosts["destroyMachine"]>[2],
+  ): Promise<void> {
+    logger.warn("an unknown machine is destroyed", { machine_id: id, host: host.number });
+    const target = { machineId: id, org: "", force: true, ignoreMissing: true };
+    await this.#hosts.destroyMachine(host, target, limits);
+    sweepRepairs.inc({ kind: "unknown" });
   }
 
-  async #catchUp(ahead: readonly Machine[]): Promise<void> {
-    await this.#parts.machines.apply(ahead, []);
-    swept.inc({ kind: "ahead" }, ahead.length);
+  async #applyAhead(ahead: readonly Machine[]): Promise<void> {
+    await this.#machines.apply(ahead);
+    sweepRepairs.inc({ kind: "ahead" }, ahead.length);
   }
 
-  async #markLost(host: HostEntry, missing: KnownMachine): Promise<void> {
-    const timeMs = this.#parts.clock.now();
+  async #markMissing(host: HostEntry, machine: StoredMachine): Promise<void> {
+    const timeMs = this.#clock.now();
     const event: MachineEvent = {
       id: ulid(timeMs),
       type: "failure",
@@ -104,10 +105,10 @@ export class Sweeper {
       source: "api",
       timeMs,
       message: `host ${host.name} no longer has this machine`,
-      reason: "MACHINE_LOST",
+      reason: "MACHINE_MISSING",
     };
-    if (!(await this.#parts.machines.markLost(missing, event))) return;
-    logger.error("a host has lost a machine", { machine_id: missing.id, host: host.number });
-    swept.inc({ kind: "lost" });
+    if (!(await this.#machines.markMissing(machine, event))) return;
+    logger.error("a machine is missing on its host", { machine_id: machine.id, host: host.number });
+    sweepRepairs.inc({ kind: "missing" });
   }
 }

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { AttachedHost } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { hostTo } from "./convert-hosts.ts";
+import { hostToProto } from "./convert-hosts.ts";
 
 const NOW = Date.parse("2030-01-01T00:00:00Z");
 
 function shown(status: { diskFreeMb?: bigint; diskReserveMb?: bigint }, missing: readonly string[] = []) {
   const info = { number: 1, name: "host-1", region: "ord" };
   const attached = AttachedHost.fromPartial({ info, status });
-  return hostTo({ number: 1, entry: undefined, attached, missing }, NOW);
+  return hostToProto({ number: 1, region: "ord", entry: undefined, attached, missing }, NOW);
 }
 
 describe("a host whose disk", () => {
@@ -26,14 +26,17 @@ describe("a host whose disk", () => {
   });
 
   test("is all but full is told beside what did not answer", () => {
-    const { statusMessage } = shown({ diskFreeMb: 0n, diskReserveMb: 1n }, ["the record did not answer"]);
+    const { statusMessage } = shown({ diskFreeMb: 0n, diskReserveMb: 1n }, ["the database did not answer"]);
 
-    expect(statusMessage).toMatch(/^the record did not answer; disk all but full: 0 MB free/);
+    expect(statusMessage).toMatch(/^the database did not answer; disk all but full: 0 MB free/);
   });
 });
 
 test("a host that is not attached says since when, and nothing of its disk", () => {
-  const host = hostTo({ number: 1, entry: undefined, attached: undefined, missing: [] }, NOW);
+  const host = hostToProto(
+    { number: 1, region: "ord", entry: undefined, attached: undefined, missing: [] },
+    NOW,
+  );
 
   expect(host.statusMessage).toMatch(/^not attached: no word for \d+ s$/);
   expect(host.diskFreeMb).toBeUndefined();

@@ -1,55 +1,55 @@
 import type {
-  AnnounceHostRequest,
   DrainHostResponse,
   Host,
   Capacity as WireCapacity,
 } from "../../gen/windhover/admin/v1/hosts.ts";
 import {
   type AttachedHost,
-  type HostInfo,
   type Resources,
   Scheduling,
   type Status,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { Capacity, HostEntry } from "../hosts/host-table.ts";
-import { stateTo, timeTo } from "../machines/convert-machine.ts";
-import type { Drained } from "./operators.ts";
+import { stateToProto } from "../machines/convert-machine.ts";
+import { timeToProto } from "../requests/convert-time.ts";
+import type { DrainProgress } from "./operators.ts";
 
-/** What is known of one host, and from whom. */
+/** What is known of a host, by source. */
 export interface HostFacts {
   readonly number: number;
-  /** From the table and the record. */
+  readonly region: string;
+  /** From the table and the database. */
   readonly entry: HostEntry | undefined;
-  /** From the scheduler, when it is attached. */
+  /** From its scheduler, when it is attached. */
   readonly attached: AttachedHost | undefined;
   /** Sources that did not answer. */
   readonly missing: readonly string[];
 }
 
-/** Puts on the wire what is known of a host: the scheduler's word before the table's. */
-export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: number): Host {
+/** Converts what is known of a host; the scheduler is more current than the table. */
+export function hostToProto({ number, region, entry, attached, missing }: HostFacts, nowMs: number): Host {
   const info = attached?.info;
-  const seen = Math.max(entry?.lastSeenMs ?? 0, attached?.lastSeenTime?.getTime() ?? 0);
-  const silent = Math.max(0, Math.round((nowMs - seen) / 1_000));
   const status = attached?.status;
+  const seenMs = Math.max(entry?.lastSeenMs ?? 0, attached?.lastSeenTime?.getTime() ?? 0);
+  const silentS = Math.max(0, Math.round((nowMs - seenMs) / 1_000));
   const isAway = !attached && missing.length === 0;
   const notes = [
-    ...(isAway ? [`not attached: no word for ${silent} s`] : missing),
+    ...(isAway ? [`not attached: no word for ${silentS} s`] : missing),
     ...(status ? diskNotes(status) : []),
   ];
   return {
     number,
     name: info?.name ?? entry?.name ?? "",
-    region: info?.region ?? entry?.region ?? "",
+    region,
     zone: info?.zone ?? entry?.zone ?? "",
     address: info?.address ?? entry?.address ?? "",
     attached: attached !== undefined,
     attachTime: attached?.attachTime,
-    lastSeenTime: timeTo(seen),
-    capacity: fromResources(info?.capacity) ?? fromEntry(entry?.capacity),
-    held: fromResources(status?.held),
-    allocated: fromResources(status?.allocated),
-    running: fromResources(status?.running),
+    lastSeenTime: timeToProto(seenMs),
+    capacity: resourcesToProto(info?.capacity) ?? capacityToProto(entry?.capacity),
+    held: resourcesToProto(status?.held),
+    allocated: resourcesToProto(status?.allocated),
+    running: resourcesToProto(status?.running),
     machines: status?.machines ?? {},
     vmm: info?.vmm ?? entry?.vmm ?? "",
     acceleration: info?.acceleration ?? entry?.acceleration ?? "",
@@ -65,32 +65,19 @@ export function hostTo({ number, entry, attached, missing }: HostFacts, nowMs: n
   };
 }
 
-/** What a host says of itself, to an api that it announces itself to or to one that asks. */
-export function entryOf(said: HostInfo | AnnounceHostRequest): Omit<HostEntry, "lastSeenMs"> {
-  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, labels } =
-    said;
-  const capacity = {
-    cpus: said.capacity?.cpus ?? 0,
-    memoryMb: Number(said.capacity?.memoryMb ?? 0n),
-    diskMb: Number(said.capacity?.diskMb ?? 0n),
-  };
-  const where = { number, identity, name, region, zone, address };
-  return { ...where, capacity, vmm, acceleration, isolation, vmmReason, labels };
-}
-
-/** Puts on the wire how far a host has been emptied. */
-export function drainedTo({ host, machine, problem, done, total }: Drained): DrainHostResponse {
+/** Converts the progress of a drain. */
+export function drainToProto({ host, machine, problem = "", done, total }: DrainProgress): DrainHostResponse {
   return {
     hostNumber: host.number,
     machineId: machine?.id ?? "",
-    state: machine ? stateTo(machine.state) : 0,
-    problem: problem ?? "",
+    state: stateToProto(machine?.state ?? "unknown"),
+    problem,
     done,
     total,
   };
 }
 
-/** A host that can take nothing because its disk is all but full. */
+/** Explains a host that takes no machines because its disk is almost full. */
 function diskNotes({ diskFreeMb, diskReserveMb }: Status): string[] {
   if (diskFreeMb === undefined || diskReserveMb === undefined || diskFreeMb >= diskReserveMb) return [];
   return [
@@ -98,12 +85,11 @@ function diskNotes({ diskFreeMb, diskReserveMb }: Status): string[] {
   ];
 }
 
-function fromResources(resources: Resources | undefined): WireCapacity | undefined {
+function resourcesToProto(resources: Resources | undefined): WireCapacity | undefined {
   return resources && { cpus: resources.cpus, memoryMb: resources.memoryMb, diskMb: resources.diskMb };
 }
 
-function fromEntry(capacity: Capacity | undefined): WireCapacity | undefined {
-  return (
-    capacity && { cpus: capacity.cpus, memoryMb: BigInt(capacity.memoryMb), diskMb: BigInt(capacity.diskMb) }
-  );
+function capacityToProto(capacity: Capacity | undefined): WireCapacity | undefined {
+  if (!capacity) return undefined;
+  return { cpus: capacity.cpus, memoryMb: BigInt(capacity.memoryMb), diskMb: BigInt(capacity.diskMb) };
 }

@@ -5,7 +5,7 @@ import { findHost } from "./find-host.ts";
 function host(number: number, name: string): HostEntry {
   const capacity = { cpus: 1, memoryMb: 1, diskMb: 1 };
   const rest = { identity: "i", region: "ord", zone: "a", address: "a:1", vmm: "", acceleration: "" };
-  return { number, name, capacity, ...rest, isolation: "", vmmReason: "", lastSeenMs: 0 };
+  return { number, name, capacity, ...rest, isolation: "", vmmReason: "", labels: {}, lastSeenMs: 0 };
 }
 
 const HOSTS = [host(1, "a"), host(2, "b"), host(3, "b"), host(4, "1")];

@@ -1,11 +1,7 @@
 import { Fault, invalid } from "../../lib/runtime/fault.ts";
 import type { HostEntry } from "../hosts/host-table.ts";
 
-/**
- * The host that an operator names: by its number, or by its name when only one is called so.
- *
- * @throws Fault INVALID_FIELDS, `HOST_UNKNOWN`
- */
+/** Finds a host by number, or by a name that only one host has. @throws Fault INVALID_FIELDS, `HOST_UNKNOWN` */
 export function findHost(text: string, hosts: readonly HostEntry[]): HostEntry {
   if (text === "") throw invalid([{ field: "host", description: "is required: a number or a name" }]);
   const byNumber = /^\d{1,7}$/.test(text) ? hosts.filter((host) => host.number === Number(text)) : [];
@@ -16,9 +12,8 @@ export function findHost(text: string, hosts: readonly HostEntry[]): HostEntry {
   }
   if (others.length > 0) {
     const numbers = found.map((host) => host.number).join(", ");
-    throw invalid([
-      { field: "host", description: `is the name of several hosts; give a number: ${numbers}` },
-    ]);
+    const description = `is the name of several hosts; give a number: ${numbers}`;
+    throw invalid([{ field: "host", description }]);
   }
   return only;
 }

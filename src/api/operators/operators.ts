@@ -1,94 +1,89 @@
-import { Scheduling } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
-import type { HostEntry, HostTable } from "../hosts/host-table.ts";
-import type { HostOperations } from "../hosts/hostd-operators.ts";
+import type { HostEntry, HostTable, Scheduling } from "../hosts/host-table.ts";
+import type { HostdClient } from "../hosts/hostd-client.ts";
 import type { Machine, MachineState } from "../machines/machine.ts";
-import type { HostMachines } from "../machines/machines.ts";
-import type { Scope } from "../requests/scope.ts";
+import type { CallLimits } from "../requests/caller.ts";
 import { findHost } from "./find-host.ts";
 
-/** Machines stopped at once while a host is emptied: their programs shut down side by side, and the host has its processors for it. */
-const AT_ONCE = 4;
-/** What has, or is about to have, a VM. */
+/** Machines that one drain stops at a time. */
+const MAX_PARALLEL = 4;
+/** States with a VM, or soon with one. */
 const RUNNING: ReadonlySet<MachineState> = new Set<MachineState>(["starting", "started", "stopping"]);
 
-/** How far a host has been emptied: first how many machines there are, then each as it is done. */
-export interface Drained {
+/** The progress of a drain. The first has no machine. */
+export interface DrainProgress {
   readonly host: HostEntry;
-  /** Absent in the first. */
+  /** The machine that was stopped, or could not be. */
   readonly machine?: Machine;
-  /** Why it was not stopped. */
+  /** Why it could not be stopped. */
   readonly problem?: string;
   readonly done: number;
   readonly total: number;
 }
 
-/** What operators do with hosts. The host itself keeps what was said, so that nothing else has to be up for it to count. */
+type StopResult = Required<Pick<DrainProgress, "machine">> & Pick<DrainProgress, "problem">;
+
+/** Takes hosts out of use and back. The host itself stores whether it takes machines. */
 export class Operators {
   readonly #table: HostTable;
   readonly #refresh: () => Promise<void>;
-  readonly #hosts: HostOperations;
-  readonly #machines: Pick<HostMachines, "stop">;
+  readonly #hostd: Pick<HostdClient, "setScheduling" | "listMachines" | "stopMachine">;
 
-  /** @param refresh looks for hosts that the table does not know yet */
+  /** @param refresh reads hosts from the database that the table does not have yet */
   constructor(
     table: HostTable,
     refresh: () => Promise<void>,
-    hosts: HostOperations,
-    machines: Pick<HostMachines, "stop">,
+    hostd: Pick<HostdClient, "setScheduling" | "listMachines" | "stopMachine">,
   ) {
     this.#table = table;
     this.#refresh = refresh;
-    this.#hosts = hosts;
-    this.#machines = machines;
+    this.#hostd = hostd;
   }
 
   /** @throws Fault INVALID_FIELDS, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
   async setScheduling(
     name: string,
     scheduling: Scheduling,
-    scope: Scope,
+    limits: CallLimits,
   ): Promise<{ readonly host: HostEntry; readonly previous: Scheduling }> {
     const host = await this.#find(name);
-    return { host, previous: await this.#hosts.setScheduling(host, scheduling, scope) };
+    return { host, previous: await this.#hostd.setScheduling(host, scheduling, limits) };
   }
 
   /**
-   * Empties a host. What was begun goes on when the caller goes; the host stays as it was told.
+   * Sets a host to draining and stops its machines. When the caller goes, stops under way go on and the host stays as it is.
    *
    * @throws Fault INVALID_FIELDS, `HOST_UNKNOWN`, `HOST_UNREACHABLE`
    */
-  async *drain(name: string, scope: Scope): AsyncGenerator<Drained> {
-    const { host } = await this.setScheduling(name, Scheduling.DRAINING, scope);
-    // After that: what was started before it is in the list, and nothing is started any more.
-    const running = (await this.#hosts.machines(host, scope)).filter(({ state }) => RUNNING.has(state));
-    const total = running.length;
+  async *drain(name: string, limits: CallLimits): AsyncGenerator<DrainProgress> {
+    const { host } = await this.setScheduling(name, "draining", limits);
+    // Listed afterwards: the host starts no more machines.
+    const waiting = (await this.#hostd.listMachines(host, limits)).filter(({ state }) => RUNNING.has(state));
+    const total = waiting.length;
     yield { host, done: 0, total };
-    const waiting = [...running];
-    const underWay = new Map<string, Promise<Omit<Drained, "done" | "host" | "total">>>();
-    for (let done = 0; done < total; ) {
-      while (underWay.size < AT_ONCE && !scope.signal?.aborted) {
+    const stops = new Map<string, Promise<StopResult>>();
+    for (let done = 1; done <= total; done++) {
+      while (stops.size < MAX_PARALLEL && !limits.signal?.aborted) {
         const machine = waiting.shift();
         if (!machine) break;
-        underWay.set(machine.id, this.#stop(host, machine));
+        stops.set(machine.id, this.#stop(host, machine));
       }
-      if (underWay.size === 0) return;
-      const ended = await Promise.race(underWay.values());
-      underWay.delete(ended.machine?.id ?? "");
-      done += 1;
-      yield { host, ...ended, done, total };
+      if (stops.size === 0) return;
+      const stopped = await Promise.race(stops.values());
+      stops.delete(stopped.machine.id);
+      yield { host, ...stopped, done, total };
     }
   }
 
-  /** Never throws: one machine that cannot be stopped must not keep the others running. */
-  async #stop(host: HostEntry, machine: Machine): Promise<Omit<Drained, "done" | "host" | "total">> {
+  /** Never throws: a machine that cannot be stopped must not keep the others running. */
+  async #stop(host: HostEntry, machine: Machine): Promise<StopResult> {
     try {
-      const request = { machineId: machine.id, org: "", signal: "" };
-      return { machine: (await this.#machines.stop(host, request, {})).machine };
+      const target = { machineId: machine.id, org: "", signal: "" };
+      return { machine: (await this.#hostd.stopMachine(host, target, {})).machine };
     } catch (error) {
-      logger.warn("a machine could not be stopped to empty its host", { machine_id: machine.id, error });
-      return { machine, problem: error instanceof Fault ? error.message : "an error of the api's own" };
+      logger.warn("a machine could not be stopped to drain its host", { machine_id: machine.id, error });
+      return { machine, problem: error instanceof Fault ? error.message : "an internal error of the api" };
     }
   }
 
@@ -97,7 +92,7 @@ export class Operators {
       return findHost(name, this.#table.all());
     } catch (err) {
       if (!(err instanceof Fault) || err.reason !== "HOST_UNKNOWN") throw err;
-      // Announced to another api a moment ago, perhaps.
+      // It may have announced itself to another api.
       await this.#refresh().catch(() => undefined);
       return findHost(name, this.#table.all());
     }

@@ -1,8 +1,8 @@
 import { Fault } from "../../lib/runtime/fault.ts";
 import type { Queries } from "../../lib/stores/postgres.ts";
-import type { Amount, Organization, Standing } from "./quota.ts";
+import { type Amount, type Organization, orgNotFound, type Standing } from "./organization.ts";
 
-/** Organisations in the central record. */
+/** Organisations in the database. */
 export class OrganizationStore {
   readonly #db: Queries;
 
@@ -10,7 +10,7 @@ export class OrganizationStore {
     this.#db = db;
   }
 
-  /** Creates one in good standing. @throws Fault `ORG_SLUG_TAKEN` */
+  /** Creates an organisation in good standing. @throws Fault `ORG_SLUG_TAKEN` */
   async create(slug: string, name: string, quota: Amount): Promise<Organization> {
     const { rows } = await this.#db.query<Row>({
       name: "organization_create",
@@ -19,13 +19,13 @@ export class OrganizationStore {
           returning slug, name, standing, quota_machines, quota_memory_mb, create_time, 0 as machines, 0 as memory_mb`,
       values: [slug, name, quota.machines, quota.memoryMb],
     });
-    if (rows[0]) return toOrganization(rows[0]);
+    if (rows[0]) return fromRow(rows[0]);
     throw new Fault("ALREADY_EXISTS", "ORG_SLUG_TAKEN", `there is an organisation ${slug} already`, {
       org: slug,
     });
   }
 
-  /** Reads one with what it uses. @throws Fault `ORG_NOT_FOUND` */
+  /** Reads an organisation. @throws Fault `ORG_NOT_FOUND` */
   async get(slug: string): Promise<Organization> {
     const { rows } = await this.#db.query<Row>({
       name: "organization_get",
@@ -33,20 +33,20 @@ export class OrganizationStore {
       values: [slug],
     });
     if (!rows[0]) throw orgNotFound(slug);
-    return toOrganization(rows[0]);
+    return fromRow(rows[0]);
   }
 
-  /** Reads a page by slug, from after `after` on. */
+  /** Reads a page by slug, after `after`. */
   async list(after: string, limit: number): Promise<readonly Organization[]> {
     const { rows } = await this.#db.query<Row>({
       name: "organization_list",
       text: `${SELECT} where o.slug > $1 order by o.slug limit $2`,
       values: [after, limit],
     });
-    return rows.map(toOrganization);
+    return rows.map(fromRow);
   }
 
-  /** Changes standing or quota; what is undefined stays. @throws Fault `ORG_NOT_FOUND` */
+  /** Changes standing or quota; undefined leaves it as it is. @throws Fault `ORG_NOT_FOUND` */
   async update(
     slug: string,
     standing: Standing | undefined,
@@ -63,11 +63,6 @@ export class OrganizationStore {
     if (rowCount === 0) throw orgNotFound(slug);
     return this.get(slug);
   }
-}
-
-/** The fault for an organisation that does not exist. */
-export function orgNotFound(slug: string): Fault {
-  return new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
 }
 
 interface Row {
@@ -88,7 +83,7 @@ const SELECT = `select o.slug, o.name, o.standing, o.quota_machines, o.quota_mem
       from machines where org = o.slug and state <> 'destroyed'
   ) u`;
 
-function toOrganization(row: Row): Organization {
+function fromRow(row: Row): Organization {
   return {
     slug: row.slug,
     name: row.name,

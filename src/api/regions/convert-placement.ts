@@ -1,25 +1,25 @@
 import { PlacementStrategy, type Placement as Wire } from "../../gen/windhover/machines/v1/machine.ts";
 import type { Placement, PlacementInput, Strategy } from "./placement.ts";
 
-const STRATEGIES: ReadonlyMap<PlacementStrategy, Strategy> = new Map<PlacementStrategy, Strategy>([
-  [PlacementStrategy.UNSPECIFIED, "spread"],
-  [PlacementStrategy.SPREAD, "spread"],
-  [PlacementStrategy.PACK, "pack"],
-]);
+const FROM_PROTO: Record<PlacementStrategy, Strategy | undefined> = {
+  [PlacementStrategy.UNSPECIFIED]: "spread",
+  [PlacementStrategy.SPREAD]: "spread",
+  [PlacementStrategy.PACK]: "pack",
+  [PlacementStrategy.UNRECOGNIZED]: undefined,
+};
+const TO_PROTO: Record<Strategy, PlacementStrategy> = {
+  spread: PlacementStrategy.SPREAD,
+  pack: PlacementStrategy.PACK,
+};
 
-/** A placement as a caller wrote it, to be validated. */
-export function placementInput(placement: Wire | undefined): PlacementInput | undefined {
+/** Converts a placement as a caller wrote it; it is not validated. */
+export function placementFromProto(placement: Wire | undefined): PlacementInput | undefined {
   if (placement === undefined) return undefined;
   const { hostLabels, hostNumber, strategy, distinctHosts } = placement;
-  return { hostLabels, hostNumber, strategy: STRATEGIES.get(strategy), distinctHosts };
+  return { hostLabels, hostNumber, strategy: FROM_PROTO[strategy], distinctHosts };
 }
 
-/** Puts a placement on the wire. */
-export function placementTo({ hostLabels, hostNumber, strategy, distinctHosts }: Placement): Wire {
-  return {
-    hostLabels: { ...hostLabels },
-    hostNumber,
-    strategy: strategy === "pack" ? PlacementStrategy.PACK : PlacementStrategy.SPREAD,
-    distinctHosts,
-  };
+/** Converts a placement for the scheduler. */
+export function placementToProto({ hostLabels, hostNumber, strategy, distinctHosts }: Placement): Wire {
+  return { hostLabels: { ...hostLabels }, hostNumber, strategy: TO_PROTO[strategy], distinctHosts };
 }

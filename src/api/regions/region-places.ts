@@ -1,13 +1,13 @@
-/** Where a region is. */
+/** The place of a region and the groups it belongs to. */
 export interface Place {
   /** Degrees, north and east positive. */
   readonly latitude: number;
   readonly longitude: number;
-  /** The groups that it belongs to, `any` apart. */
+  /** Without `any`. */
   readonly groups: readonly Group[];
 }
 
-/** A group of regions that an expression may name. */
+/** A group of regions. */
 export type Group = "us" | "na" | "sa" | "eu" | "af" | "apac";
 
 const US: readonly Group[] = ["us", "na"];
@@ -17,7 +17,7 @@ const EU: readonly Group[] = ["eu"];
 const AF: readonly Group[] = ["af"];
 const APAC: readonly Group[] = ["apac"];
 
-/** The region codes of Fly Machines: airports, and so their places. `eu` is the continent, as there. */
+/** The region codes of Fly Machines, which are airports. */
 export const PLACES: ReadonlyMap<string, Place> = new Map<string, Place>([
   at("ams", 52.31, 4.76, EU),
   at("arn", 59.65, 17.92, EU),
@@ -56,7 +56,7 @@ export const PLACES: ReadonlyMap<string, Place> = new Map<string, Place>([
   at("yyz", 43.68, -79.63, NA),
 ]);
 
-/** The names of groups, and their other names. */
+/** Names of groups, with synonyms. */
 export const ALIASES: ReadonlyMap<string, Group | "any"> = new Map<string, Group | "any">([
   ["any", "any"],
   ["us", "us"],
@@ -72,7 +72,7 @@ export const ALIASES: ReadonlyMap<string, Group | "any"> = new Map<string, Group
 
 const EARTH_RADIUS_KM = 6_371;
 
-/** The way between two places along a great circle, in kilometres. */
+/** Returns the great-circle distance between two places in kilometres. */
 export function distanceKm(a: Place, b: Place): number {
   const [lat1, lat2] = [radians(a.latitude), radians(b.latitude)];
   const halfLat = Math.sin((lat2 - lat1) / 2);

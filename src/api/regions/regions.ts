@@ -1,41 +1,40 @@
 import { Fault, type Violation } from "../../lib/runtime/fault.ts";
 import { ALIASES, distanceKm, PLACES } from "./region-places.ts";
 
-/** What an api knows of regions. */
+/** The regions as configured for an api. */
 export interface KnownRegions {
-  /** Its own. */
+  /** The api's own region. */
   readonly own: string;
-  /** Those that machines can be placed in: the ones whose scheduler it knows, in any order. */
+  /** The regions with a configured scheduler, in any order. */
   readonly known: readonly string[];
 }
 
 const MAX_ITEMS = 32;
 
 /**
- * The regions that an expression stands for, in the order to try them: codes and groups as they are written, within a group the nearest to this
- * api first. Nothing written stands for the api's own region, or the nearest where it has no scheduler.
+ * Resolves a region expression to the regions to try, in order: codes and groups as written, the members of a group by distance from this
+ * api. An empty expression means the api's own region, or the nearest one with a scheduler. Distance is by great circle, so that every
+ * replica resolves an expression alike ([ADR 15](../../../docs/adr/0015-many-regions.md)).
  *
- * Near is by great circle, not by measured round trips: so every replica says the same, at any time, with any of the regions down; and between
- * regions the cables' detours change the time, hardly ever the order.
- *
- * @throws Fault INVALID_ARGUMENT / `REGION_UNKNOWN`; its fact `known` names the regions there are
+ * @throws Fault INVALID_ARGUMENT / `REGION_UNKNOWN`
  */
 export function resolveRegions(expression: string, regions: KnownRegions): readonly string[] {
   const nearest = nearestFirst(regions);
   if (expression === "") return nearest.slice(0, 1);
   const items = expression.split(",").map((item) => item.trim().toLowerCase());
-  if (items.length > MAX_ITEMS) throw unknown(expression, regions, `must name at most ${MAX_ITEMS}`);
+  if (items.length > MAX_ITEMS)
+    throw regionUnknown(expression, regions.known, `must name at most ${MAX_ITEMS}`);
   const found = items.flatMap((item) => {
     const members = membersOf(item, nearest);
-    if (!members) throw unknown(expression, regions, problemWith(item));
+    if (!members) throw regionUnknown(expression, regions.known, problemWith(item));
     return members;
   });
-  // A group of which none is here is no mistake beside others that are.
-  if (found.length === 0) throw unknown(expression, regions, `has no region here`);
+  // An empty group is no error beside others that are not empty.
+  if (found.length === 0) throw regionUnknown(expression, regions.known, "has no region here");
   return [...new Set(found)];
 }
 
-/** All known regions, the own first, those whose place nobody knows last. */
+/** Sorts the known regions: own first, those of unknown place last. */
 function nearestFirst({ own, known }: KnownRegions): readonly string[] {
   const here = PLACES.get(own);
   const far = (code: string) => {
@@ -46,7 +45,7 @@ function nearestFirst({ own, known }: KnownRegions): readonly string[] {
   return [...new Set(known)].sort((a, b) => far(a) - far(b) || (a < b ? -1 : 1));
 }
 
-/** Undefined: no such region, and no such group. A region may be called like a group: then it is the region. */
+/** Returns the regions of a code or group; undefined when there is neither. A region takes precedence over a group of its name. */
 function membersOf(item: string, nearest: readonly string[]): readonly string[] | undefined {
   if (nearest.includes(item)) return [item];
   const group = ALIASES.get(item);
@@ -61,7 +60,8 @@ function problemWith(item: string): string {
     : `names ${item}, which is no region`;
 }
 
-function unknown(expression: string, { known }: KnownRegions, problem: string): Fault {
+/** Makes the fault for a region expression that does not resolve. Its fact `known` lists the regions with a scheduler. */
+export function regionUnknown(expression: string, known: readonly string[], problem: string): Fault {
   const list = [...new Set(known)].sort().join(",");
   const violation: Violation = { field: "region", description: problem };
   return new Fault(

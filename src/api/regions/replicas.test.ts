@@ -18,7 +18,7 @@ function world(addresses: readonly string[] = ORDER) {
   const broken = new Map<string, Fault>();
   const asked: [address: string, timeoutMs: number][] = [];
   const ask = (limitMs = 10_000, takesMs = 0) =>
-    replicas.ask(KEY, limitMs, undefined, async (address, { timeoutMs }) => {
+    replicas.call(KEY, limitMs, undefined, async (address, { timeoutMs }) => {
       asked.push([address, timeoutMs]);
       clock.advance(takesMs);
       const fault = broken.get(address);

@@ -8,20 +8,22 @@ import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { type CallScope, call, connect } from "../../lib/grpc/client.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
-import type { Auctions, Reserved } from "../creates/steps/context.ts";
-import type { Offer } from "../creates/steps/create-state.ts";
-import type { Scope } from "../requests/scope.ts";
-import { placementTo } from "./convert-placement.ts";
+import type { CallLimits } from "../requests/caller.ts";
+import type { AuctionRequest, AuctionResult, Offer } from "./auction.ts";
+import { placementToProto } from "./convert-placement.ts";
 import { Replicas } from "./replicas.ts";
 
-const RESERVE_MS = 10_000;
-const CLAIM_MS = 5_000;
-const LIST_MS = 2_000;
-/** The scratch disk that a machine's VM gets at most, in MB. */
+const RESERVE_TIMEOUT_MS = 10_000;
+const CLAIM_TIMEOUT_MS = 5_000;
+const LIST_TIMEOUT_MS = 2_000;
+/** Size of the scratch disk that is reserved for a machine, in MB. */
 export const SCRATCH_DISK_MB = 1_024;
 
-/** A region's scheduler: all its replicas, over one channel each for the life of the process. */
-export class Scheduler implements Auctions {
+/**
+ * The scheduler of one region: one channel to each replica. When no replica works, calls fail with UNAVAILABLE /
+ * `SCHEDULER_UNAVAILABLE`.
+ */
+export class SchedulerClient {
   readonly #region: string;
   readonly #clients: ReadonlyMap<string, SchedulerServiceClient>;
   readonly #replicas: Replicas;
@@ -34,97 +36,106 @@ export class Scheduler implements Auctions {
     this.#replicas = new Replicas(addresses, clock);
   }
 
-  async reserve(request: Parameters<Auctions["reserve"]>[0], scope: Scope): Promise<Reserved> {
+  /** Holds an auction and claims its best offer. A repeat returns the same result. @throws Fault `NO_CAPACITY`, `NO_HOSTS` */
+  async reserve(request: AuctionRequest, limits: CallLimits): Promise<AuctionResult> {
     const { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts, claimant } = request;
-    const resources = { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(SCRATCH_DISK_MB) };
-    const placement = request.placement && placementTo(request.placement);
     const message = {
       reservationId,
-      resources,
+      resources: { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(SCRATCH_DISK_MB) },
       imageDigest,
       app,
       excludedHosts: [...excludedHosts],
-      placement,
+      placement: request.placement && placementToProto(request.placement),
       claimant,
     };
-    const { reservation, claimedHost } = await this.#ask(
+    const { reservation, claimedHost } = await this.#call(
       reservationId,
-      RESERVE_MS,
-      scope,
-      (client, attempt) => call(client, client.reserve, message, attempt),
+      RESERVE_TIMEOUT_MS,
+      limits,
+      (client, scope) => call(client, client.reserve, message, scope),
     );
-    const offers = (reservation?.offers ?? []).map(toOffer);
+    const offers = (reservation?.offers ?? []).map(offerFromProto);
     return { offers, ...(claimedHost === undefined ? {} : { claimedHost }) };
   }
 
-  async claim(reservationId: string, claimant: string, hostNumber: number, scope: Scope): Promise<Offer> {
+  /** Claims an offer of a reservation. @throws Fault `RESERVATION_EXPIRED`, `RESERVATION_CLAIMED`, `OFFER_UNKNOWN` */
+  async claim(
+    reservationId: string,
+    claimant: string,
+    hostNumber: number,
+    limits: CallLimits,
+  ): Promise<Offer> {
     const message = { reservationId, claimant, hostNumber };
-    const { offer } = await this.#ask(reservationId, CLAIM_MS, scope, (client, attempt) =>
-      call(client, client.claim, message, attempt),
+    const { offer } = await this.#call(reservationId, CLAIM_TIMEOUT_MS, limits, (client, scope) =>
+      call(client, client.claim, message, scope),
     );
     if (!offer) throw new Error("the scheduler granted a claim without an offer");
-    return toOffer(offer);
+    return offerFromProto(offer);
   }
 
+  /**
+   * Ends a reservation: every host but `awardedHost` drops its hold.
+   *
+   * @param refusedHosts hosts that refused the award or did not answer it
+   */
   async release(
     reservationId: string,
     awardedHost: number | undefined,
-    scope: Scope,
+    limits: CallLimits,
     refusedHosts: readonly number[] = [],
   ): Promise<void> {
     const message = { reservationId, awardedHost, refusedHosts: [...refusedHosts] };
-    await this.#ask(reservationId, CLAIM_MS, scope, (client, attempt) =>
-      call(client, client.release, message, attempt),
+    await this.#call(reservationId, CLAIM_TIMEOUT_MS, limits, (client, scope) =>
+      call(client, client.release, message, scope),
     );
   }
 
-  /** The hosts attached to the replica that answers; hosts attach to all. */
-  async listHosts(scope: Scope): Promise<readonly AttachedHost[]> {
-    const response = await this.#ask("", LIST_MS, scope, (client, attempt) =>
-      call(client, client.listHosts, {}, attempt),
+  /** Lists the hosts attached to the replica that answers; hosts attach to all replicas. */
+  async listHosts(limits: CallLimits): Promise<readonly AttachedHost[]> {
+    const response = await this.#call("", LIST_TIMEOUT_MS, limits, (client, scope) =>
+      call(client, client.listHosts, {}, scope),
     );
     return response.hosts;
   }
 
-  /** The region's reservations, the first to expire first, at most so many; and how many there are. */
-  listReservations(pageSize: number, scope: Scope): Promise<ListReservationsResponse> {
-    return this.#ask("", LIST_MS, scope, (client, attempt) =>
-      call(client, client.listReservations, { pageSize }, attempt),
+  /** Lists at most `pageSize` live reservations, the first to expire first, with the total number. */
+  listReservations(pageSize: number, limits: CallLimits): Promise<ListReservationsResponse> {
+    return this.#call("", LIST_TIMEOUT_MS, limits, (client, scope) =>
+      call(client, client.listReservations, { pageSize }, scope),
     );
   }
 
-  /** Connects ahead of the first call, and again after a break. To be called again and again. */
+  /** Connects idle channels. Must be called periodically. */
   keepConnected(): void {
-    // `true` makes an idle channel connect.
     for (const client of this.#clients.values()) client.getChannel().getConnectivityState(true);
   }
 
-  /** Hangs up. */
+  /** Closes all channels. */
   close(): void {
     for (const client of this.#clients.values()) client.close();
   }
 
-  async #ask<T>(
+  async #call<T>(
     key: string,
     timeoutMs: number,
-    scope: Scope,
-    ask: (client: SchedulerServiceClient, scope: CallScope) => Promise<T>,
+    limits: CallLimits,
+    send: (client: SchedulerServiceClient, scope: CallScope) => Promise<T>,
   ): Promise<T> {
-    const limitMs = Math.min(timeoutMs, scope.remainingMs ?? Number.POSITIVE_INFINITY);
+    const limitMs = Math.min(timeoutMs, limits.remainingMs ?? Number.POSITIVE_INFINITY);
     try {
-      return await this.#replicas.ask(key, limitMs, scope.signal, (address, attempt) => {
+      return await this.#replicas.call(key, limitMs, limits.signal, (address, scope) => {
         const client = this.#clients.get(address);
         if (!client) throw new Error(`there is no replica ${address}`);
-        return ask(client, attempt);
+        return send(client, scope);
       });
     } catch (err) {
-      if (!(err instanceof Fault) || !Replicas.isUnable(err) || scope.signal?.aborted) throw err;
+      if (!(err instanceof Fault) || !Replicas.isUnable(err) || limits.signal?.aborted) throw err;
       throw schedulerUnavailable(this.#region, err);
     }
   }
 }
 
-/** The fault of a region whose scheduler cannot work, whatever it is asked. */
+/** Makes the fault for a region without a working scheduler. */
 export function schedulerUnavailable(region: string, cause: Fault): Fault {
   return new Fault(
     "UNAVAILABLE",
@@ -135,7 +146,7 @@ export function schedulerUnavailable(region: string, cause: Fault): Fault {
   );
 }
 
-function toOffer(offer: WireOffer): Offer {
+function offerFromProto(offer: WireOffer): Offer {
   return {
     hostNumber: offer.hostNumber,
     hostName: offer.hostName,

@@ -1,30 +1,39 @@
+import { invalid } from "../../lib/runtime/fault.ts";
+
 const APP = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const MACHINE = /^[a-z0-9-]{1,63}$/;
 const SLUG = /^[a-z][a-z0-9-]{0,62}$/;
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
-/** Says what is wrong with a name, or undefined when it is fine. */
+/** Returns what is wrong with a name; undefined when it is valid. */
 export type NameCheck = (name: string) => string | undefined;
 
-/** An app's name. */
+/** Checks an app's name. */
 export const checkAppName: NameCheck = check(
   APP,
   "must be 1 to 63 of a-z, 0-9 and hyphens, begin with a letter and not end with a hyphen",
 );
 
-/** A machine's name. */
+/** Checks a machine's name. */
 export const checkMachineName: NameCheck = check(MACHINE, "must be 1 to 63 of a-z, 0-9 and hyphens");
 
-/** An organisation's slug. */
+/** Checks an organisation's slug. */
 export const checkSlug: NameCheck = check(
   SLUG,
   "must be 1 to 63 of a-z, 0-9 and hyphens and begin with a letter",
 );
 
-/** The key that makes a create safe to repeat. */
+/** Checks the request id of a create. */
 export const checkRequestId: NameCheck = check(REQUEST_ID, "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -");
 
-/** A machine's name for people who did not choose one, e.g. `quiet-heron-4821`. `random` returns a number from 0 up to its argument. */
+/** Returns the value of a field that holds a name. @throws Fault INVALID_FIELDS */
+export function requireName(field: string, name: string, check: NameCheck): string {
+  const description = check(name);
+  if (description !== undefined) throw invalid([{ field, description }]);
+  return name;
+}
+
+/** Makes a machine name such as `quiet-heron-4821`. @param random returns an integer from 0 up to, not including, its argument */
 export function makeMachineName(random: (below: number) => number): string {
   const pick = (words: readonly string[]) => words[random(words.length)] ?? "calm";
   return `${pick(QUALITIES)}-${pick(BIRDS)}-${1000 + random(9000)}`;

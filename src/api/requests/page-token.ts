@@ -4,21 +4,13 @@ const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
 const MAX_TOKEN = 1024;
 
-/**
- * The size of a page from what a caller asked for: 0 is the default (100), more than 1000 is cut.
- *
- * @throws Fault INVALID_FIELDS when negative
- */
+/** Returns the page size for a requested one: 0 means 100; at most 1000. @throws Fault INVALID_FIELDS when negative */
 export function pageSize(asked: number): number {
   if (asked < 0) throw invalid([{ field: "page_size", description: "must not be negative" }]);
   return asked === 0 ? DEFAULT_PAGE : Math.min(asked, MAX_PAGE);
 }
 
-/**
- * Cuts a page from a list that was read one item further.
- *
- * @returns the page, and its last item when there are more
- */
+/** Cuts a page from a list that was read with one extra item. Returns the page, and its last item when more follow. */
 export function firstPage<T>(
   found: readonly T[],
   size: number,
@@ -30,18 +22,17 @@ export function firstPage<T>(
 /**
  * Makes the token of the next page.
  *
- * @param list names the list and its filters: a token is good for the list it came from only
- * @param after the keys of the last item
+ * @param list names the list and its filters; the token is valid for this list only
+ * @param after keys of the last item
  */
 export function encodePageToken(list: string, after: readonly string[]): string {
   return Buffer.from(JSON.stringify([list, ...after])).toString("base64url");
 }
 
 /**
- * Reads a token made by {@link encodePageToken}. It is not signed: it holds nothing that its holder may not know, and the keys in it only say
- * where to go on within what the caller may see.
+ * Reads the keys from a page token; undefined for an empty token, which means the first page. Tokens are not signed: the keys only
+ * select a position within what the caller may see.
  *
- * @returns the keys, or undefined when `token` is empty (the first page)
  * @throws Fault INVALID_FIELDS when it is not a token of this list
  */
 export function decodePageToken(list: string, keys: number, token: string): readonly string[] | undefined {

@@ -61,7 +61,6 @@ const NEXT: Readonly<Record<string, Hint>> = {
   DEADLINE_EXCEEDED: doctor,
   HOST_TOO_SLOW: hosts,
   START_QUEUE_FULL: hosts,
-  SIGNING_KEY_MISSING: doctor,
   TOKEN_EXPIRED: newToken,
   SCOPE_MISSING: newToken,
 };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { CreateContext } from "../../../src/api/creates/steps/context.ts";
+import type { CreateRun } from "../../../src/api/creates/saga/create-run.ts";
 import type { Saga } from "../../../src/lib/saga/saga.ts";
 import { CreateWorld, DyingDatabase, STEPS } from "./create-fixture.ts";
 import { NOTHING_LEFT, type World } from "./fixture.ts";
@@ -19,7 +19,7 @@ describe("an api that dies", () => {
 
   test("at any write of a create leaves one that another goes on with, to one machine", async () => {
     const writes = await countWrites();
-    // The intent, the host that is asked, the record, the end; and perhaps what was done when one of them took long.
+    // The intent, the host that is asked, the commit, the end; and perhaps what was done when one of them took long.
     expect(writes).toBeGreaterThanOrEqual(FEWEST_WRITES);
     expect(writes).toBeLessThanOrEqual(8);
 
@@ -67,7 +67,7 @@ describe("an api that dies", () => {
     // From the first after the host was asked to the last of going back.
     for (let nth = 3; nth <= 7; nth++) {
       await world.clear();
-      const fail = (saga: Saga<CreateContext>): Saga<CreateContext> => ({
+      const fail = (saga: Saga<CreateRun>): Saga<CreateRun> => ({
         ...saga,
         steps: saga.steps.map((step) =>
           step.name === "launch" ? { ...step, run: () => Promise.reject(new Error("injected")) } : step,

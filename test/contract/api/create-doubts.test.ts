@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { InDoubtResolver } from "../../../src/api/creates/in-doubt-resolver.ts";
-import { SagaStore } from "../../../src/api/creates/saga-store.ts";
-import { housekeep } from "../../../src/api/maintenance/retention.ts";
+import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
+import { applyRetention } from "../../../src/api/maintenance/retention.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { CreateWorld } from "./create-fixture.ts";
 import type { World } from "./fixture.ts";
@@ -103,10 +103,10 @@ test("a host that is away is asked again, by one api at a time, and its create i
     { waits: true },
   ]);
   await later(26 * 3_600_000);
-  await housekeep(creates.database);
+  await applyRetention(creates.database);
   expect(await inDoubt()).toBe(1);
   await inDoubtResolver.run(NEVER);
-  await housekeep(creates.database);
+  await applyRetention(creates.database);
   expect(world.host(1).machines.size).toBe(0);
   expect(await world.sql("select 1 from sagas")).toEqual([]);
 });

@@ -1,17 +1,17 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { CreateRunner, LEASE_MS, newOwner } from "../../../src/api/creates/create-runner.ts";
-import { CreateStore, type Intent } from "../../../src/api/creates/intent-store.ts";
 import { Reconciler } from "../../../src/api/creates/reconciler.ts";
 import { requestHash } from "../../../src/api/creates/request-hash.ts";
-import { SagaStore } from "../../../src/api/creates/saga-store.ts";
-import type { CreateContext, CreateHosts } from "../../../src/api/creates/steps/context.ts";
-import type { CreateRequest } from "../../../src/api/creates/steps/create-state.ts";
-import { createSaga } from "../../../src/api/creates/steps/steps.ts";
+import type { CreateRun } from "../../../src/api/creates/saga/create-run.ts";
+import { createSaga } from "../../../src/api/creates/saga/steps.ts";
+import type { CreateRequest } from "../../../src/api/creates/store/create-state.ts";
+import { type Intent, IntentStore } from "../../../src/api/creates/store/intent-store.ts";
+import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
 import type { Transactions } from "../../../src/api/database/gated-database.ts";
-import { HostdClients } from "../../../src/api/hosts/hostd-connections.ts";
-import { createHosts } from "../../../src/api/hosts/hostd-create.ts";
-import { Scheduler } from "../../../src/api/regions/scheduler-client.ts";
+import { HostdClient } from "../../../src/api/hosts/hostd-client.ts";
+import { HostdConnections } from "../../../src/api/hosts/hostd-connections.ts";
+import { SchedulerClient } from "../../../src/api/regions/scheduler-client.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
@@ -20,7 +20,7 @@ import { Database, type Queries, type Transaction } from "../../../src/lib/store
 import { KEYS, World } from "./fixture.ts";
 
 /** The steps of a create. */
-export const STEPS = ["preflight", "resolve", "reserve", "award", "release", "prepare", "record", "launch"];
+export const STEPS = ["resolve", "reserve", "award", "release", "prepare", "commit", "launch"];
 const REQUEST: CreateRequest = {
   org: "personal",
   app: "web",
@@ -41,8 +41,8 @@ const REQUEST: CreateRequest = {
 export class CreateWorld {
   readonly world: World;
   readonly database: Database;
-  readonly hosts: CreateHosts;
-  readonly #scheduler: Scheduler;
+  readonly hosts: HostdClient;
+  readonly #scheduler: SchedulerClient;
   readonly #stack: Stack;
 
   private constructor(world: World, stack: Stack) {
@@ -51,10 +51,10 @@ export class CreateWorld {
     this.database = new Database({ url: world.database.url });
     stack.add("database", () => this.database.close());
     const token = internalTokens(KEYS.privateKey, "api");
-    const clients = new HostdClients(token, systemClock);
-    stack.add("hosts", () => clients.close());
-    this.hosts = createHosts(clients);
-    this.#scheduler = new Scheduler("ord", [world.scheduler.address], token, systemClock);
+    const connections = new HostdConnections(token, systemClock);
+    stack.add("hosts", () => connections.close());
+    this.hosts = new HostdClient(connections);
+    this.#scheduler = new SchedulerClient("ord", [world.scheduler.address], token, systemClock);
     stack.add("scheduler", () => this.#scheduler.close());
   }
 
@@ -67,10 +67,7 @@ export class CreateWorld {
   }
 
   /** One api's worth of creates, over a database that may die, with steps that may be others. */
-  api(
-    db: Transactions = this.database,
-    change: (saga: Saga<CreateContext>) => Saga<CreateContext> = (saga) => saga,
-  ) {
+  api(db: Transactions = this.database, change: (saga: Saga<CreateRun>) => Saga<CreateRun> = (saga) => saga) {
     let next = 0n;
     const tools = {
       images: this.world.images,
@@ -78,12 +75,12 @@ export class CreateWorld {
       hosts: this.hosts,
       // A different one each time, and the same ones in each test.
       random: () => ++next + BigInt(Math.round(performance.now())) * 1_000n,
-      meet: async () => {},
+      ensureHostKnown: async () => {},
       retryMs: 5,
     };
     const sagas = new SagaStore(db);
-    const creates = new CreateStore(db);
-    const runner = new CreateRunner({ saga: change(createSaga(tools)), sagas, creates, clock: systemClock });
+    const intents = new IntentStore(db);
+    const runner = new CreateRunner(change(createSaga(tools)), sagas, systemClock);
     return {
       runner,
       sagas,
@@ -99,7 +96,7 @@ export class CreateWorld {
           leaseMs: LEASE_MS,
           makeName: () => "made",
         };
-        const { saga } = await creates.begin(intent);
+        const { saga } = await intents.begin(intent);
         return runner.start(saga, intent.owner, options.signal);
       },
     };
@@ -108,10 +105,10 @@ export class CreateWorld {
   /** What is so after a create that worked: one machine, everywhere the same. */
   async expectOneMachine(): Promise<void> {
     const { world } = this;
-    const rows = await world.sql<{ id: string; state: string; recorded: boolean }>(
-      "select id, state, recorded from machines",
+    const rows = await world.sql<{ id: string; state: string; committed: boolean }>(
+      "select id, state, committed from machines",
     );
-    expect(rows).toEqual([{ id: expect.any(String), state: "started", recorded: true }]);
+    expect(rows).toEqual([{ id: expect.any(String), state: "started", committed: true }]);
     expect(world.onHosts.map((machine) => machine.id)).toEqual([rows[0]?.id]);
     expect((await world.leftovers()).unfinished).toEqual([]);
     expect((await world.leftovers()).holds).toEqual([]);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { CreateContext } from "../../../src/api/creates/steps/context.ts";
+import type { CreateRun } from "../../../src/api/creates/saga/create-run.ts";
 import { Fault } from "../../../src/lib/runtime/fault.ts";
 import type { Step } from "../../../src/lib/saga/saga.ts";
 import { CreateWorld, STEPS } from "./create-fixture.ts";
@@ -28,7 +28,7 @@ describe("a step that fails, after all it does is done,", () => {
     expect(await world.sql("select status from sagas")).toEqual([{ status: "failed" }]);
   });
 
-  function andThenFail(step: Step<CreateContext>): Step<CreateContext>["run"] {
+  function andThenFail(step: Step<CreateRun>): Step<CreateRun>["run"] {
     return async (ctx, signal) => {
       await step.run(ctx, signal);
       throw new Error("injected");
@@ -133,7 +133,7 @@ test("hostd that restarts while it prepares is asked again", async () => {
   await creates.expectOneMachine();
 });
 
-test("a machine that is destroyed while it is created is not recorded", async () => {
+test("a machine that is destroyed while it is created is not committed", async () => {
   world.host(1).after("prepareMachine", async (id) => {
     await world.sql("update machines set state = 'destroyed', generation = 9 where id = $1", [id]);
   });

@@ -177,7 +177,7 @@ describe("an api that shuts down in the middle of a create", () => {
 });
 
 describe("watching a create", () => {
-  const STEPS = ["preflight", "resolve", "reserve", "award", "release", "prepare", "record", "launch"];
+  const STEPS = ["preflight", "resolve", "reserve", "award", "release", "prepare", "commit", "launch"];
 
   test.each([
     ["the api that runs it", () => one],

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import pg from "pg";
 import { type Api, openApi } from "../../../src/api/api.ts";
-import type { ImageResolver } from "../../../src/api/creates/steps/context.ts";
+import type { ImageResolver } from "../../../src/api/creates/saga/create-tools.ts";
 import type { ImageRef } from "../../../src/api/machines/machine.ts";
 import {
   AnnounceHostRequest,

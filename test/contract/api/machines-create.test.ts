@@ -36,8 +36,8 @@ describe("create", () => {
     expect(world.host(1).calls).toEqual(["createMachine", "prepareMachine", "startMachine"]);
     expect(world.scheduler.calls).toEqual(["reserve", "release"]);
     expect(world.host(2).holds.size).toBe(0);
-    const [row] = await world.sql("select id, state, recorded from machines where name = 'first'");
-    expect(row).toEqual({ id: machine?.id, state: "started", recorded: true });
+    const [row] = await world.sql("select id, state, committed from machines where name = 'first'");
+    expect(row).toEqual({ id: machine?.id, state: "started", committed: true });
   });
 
   test("leaves the machine created when it is not to be launched, under a name of its own", async () => {

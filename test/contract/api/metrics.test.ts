@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { exposeApi } from "../../../src/api/metrics.ts";
+import { exposeCreates } from "../../../src/api/creates/metrics.ts";
 import { metric } from "../../support/metrics-page.ts";
 import { type TestApi, World } from "./fixture.ts";
 
@@ -9,7 +9,10 @@ let api: TestApi;
 beforeAll(async () => {
   world = await World.open(1);
   api = await world.api();
-  exposeApi(api);
+  exposeCreates(
+    () => api.runner.size,
+    () => api.reconciler.stuck,
+  );
   await api.user.createApp("web");
 });
 afterAll(() => world?.close());

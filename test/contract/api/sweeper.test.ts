@@ -17,7 +17,7 @@ describe("the sweeper", () => {
   const sweep = () => api.sweeper.run(new AbortController().signal);
   const old = new Date(Date.now() - 3_600_000);
 
-  test("destroys what nobody knows, once it is old enough", async () => {
+  test("destroys unknown machines, once it is old enough", async () => {
     const { machine } = await api.user.create();
     if (!machine) throw new Error("no machine");
     const host = world.host(1);
@@ -29,8 +29,8 @@ describe("the sweeper", () => {
     expect([...host.machines.keys()].sort()).toEqual(["00001000000002", machine.id].sort());
   });
 
-  test("records a machine that its host has lost, with an event that says so", async () => {
-    const { machine } = await api.user.create({ name: "lost" });
+  test("marks a machine that is missing on its host as destroyed, with an event that says so", async () => {
+    const { machine } = await api.user.create({ name: "missing" });
     world.host(1).machines.clear();
 
     await sweep();
@@ -39,13 +39,13 @@ describe("the sweeper", () => {
     expect(seen?.state).toBe(MachineState.DESTROYED);
     expect(seen?.events[0]).toMatchObject({
       type: "failure",
-      reason: "MACHINE_LOST",
+      reason: "MACHINE_MISSING",
       status: MachineState.DESTROYED,
     });
-    expect((await api.user.create({ name: "lost" })).machine?.name).toBe("lost");
+    expect((await api.user.create({ name: "missing" })).machine?.name).toBe("missing");
   });
 
-  test("judges nothing while the host has events to deliver, or is another", async () => {
+  test("repairs nothing while the host has events to deliver, or is another", async () => {
     await api.user.create();
     const host = world.host(1);
     host.machines.clear();
@@ -67,7 +67,7 @@ describe("the sweeper", () => {
     expect(await world.sql("select state from machines")).toEqual([{ state: "started" }]);
   });
 
-  test("destroys a machine that the record knows as destroyed", async () => {
+  test("destroys a machine that the database has as destroyed", async () => {
     const { machine } = await api.user.create();
     const host = world.host(1);
     host.machines.set(machine?.id ?? "", { ...(machine as Machine), createTime: old });

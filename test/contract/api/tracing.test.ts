@@ -36,7 +36,7 @@ test("a create is one trace: preflight, each step, and every call it makes", asy
   expect(names).toEqual(
     expect.arrayContaining(["api.create", "api.preflight", "api.resolve_image", "saga.create"]),
   );
-  const steps = ["preflight", "resolve", "reserve", "award", "release", "prepare", "record", "launch"];
+  const steps = ["resolve", "reserve", "award", "release", "prepare", "commit", "launch"];
   expect(names).toEqual(expect.arrayContaining(steps.map((step) => `saga.create.${step}`)));
   expect(names).toContain("windhover.hostd.v1.HostService/PrepareMachine");
   expect(spans.find((span) => span.name === "saga.create.award")?.attributes).toMatchObject({

@@ -1,13 +1,13 @@
 import fc from "fast-check";
-import { CreateStore, type Intent } from "../../../src/api/creates/intent-store.ts";
-import type { StoredSaga } from "../../../src/api/creates/saga-row.ts";
-import { SagaStore } from "../../../src/api/creates/saga-store.ts";
-import { type CreateRequest, NOT_BEGUN } from "../../../src/api/creates/steps/create-state.ts";
+import { type CreateRequest, NEW_CREATE } from "../../../src/api/creates/store/create-state.ts";
+import { type Intent, IntentStore } from "../../../src/api/creates/store/intent-store.ts";
+import type { StoredSaga } from "../../../src/api/creates/store/saga-row.ts";
+import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
 import type { Transactions } from "../../../src/api/database/gated-database.ts";
+import { LeaseStore } from "../../../src/api/database/lease-store.ts";
 import { HostStore } from "../../../src/api/hosts/host-store.ts";
 import type { Machine, MachineEvent, MachineState } from "../../../src/api/machines/machine.ts";
 import { MachineStore } from "../../../src/api/machines/machine-store.ts";
-import { LeaseStore } from "../../../src/api/maintenance/lease-store.ts";
 
 /** Few of each, so that calls meet. Longer than any pause of a busy machine, or over. */
 const LEASES_MS = [60_000, -60_000] as const;
@@ -21,7 +21,7 @@ const STATES: readonly MachineState[] = ["created", "started", "destroying", "de
 
 /** The stores of an api on one database. */
 export interface Stores {
-  readonly creates: CreateStore;
+  readonly intents: IntentStore;
   readonly sagas: SagaStore;
   readonly machines: MachineStore;
   readonly hosts: HostStore;
@@ -30,7 +30,7 @@ export interface Stores {
 
 export function storesOn(db: Transactions): Stores {
   return {
-    creates: new CreateStore(db),
+    intents: new IntentStore(db),
     sagas: new SagaStore(db),
     machines: new MachineStore(db),
     hosts: new HostStore(db),
@@ -68,14 +68,10 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
         ask: async (to: Stores) => {
           // An id is given once: a create that is there already is not begun again.
           if (await to.sagas.get(id)) return undefined;
-          const { isNew, saga } = await to.creates.begin(intent(id, by, ms, name, requestId, memoryMb));
+          const { isNew, saga } = await to.intents.begin(intent(id, by, ms, name, requestId, memoryMb));
           return { isNew, saga: comparable(saga) };
         },
       })),
-  },
-  {
-    weight: 1,
-    arbitrary: create.map((id) => ({ name: `forget ${id}`, ask: (to: Stores) => to.creates.forget(id) })),
   },
   {
     weight: 6,
@@ -86,19 +82,21 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
         status: fc.constantFrom("running", "undoing", "stuck", "done", "failed"),
         place: fc.option(machineId, { nil: undefined }),
         said: fc.option(fc.tuple(machineId, fc.constantFrom(...STATES), fc.nat(3)), { nil: undefined }),
-        isRecorded: fc.boolean(),
+        isCommitted: fc.boolean(),
         releaseMs: fc.option(leaseMs, { nil: undefined }),
         resolveMs: fc.option(leaseMs, { nil: undefined }),
       })
-      .map(({ id, by, status, place, said, isRecorded, releaseMs, resolveMs }) => ({
-        name: `write ${id} by ${by}: ${status} at ${place}, said ${said}, ${isRecorded}, ${releaseMs}, ${resolveMs}`,
+      // What has failed has no machine.
+      .map((write) => (write.status === "failed" ? { ...write, place: undefined, said: undefined } : write))
+      .map(({ id, by, status, place, said, isCommitted, releaseMs, resolveMs }) => ({
+        name: `write ${id} by ${by}: ${status} at ${place}, said ${said}, ${isCommitted}, ${releaseMs}, ${resolveMs}`,
         ask: (to: Stores) =>
           to.sagas.write(
             { id, owner: by },
             {
               ...{
                 entries: [{ step: "resolve", outcome: "done" }],
-                state: NOT_BEGUN,
+                state: NEW_CREATE,
                 status,
                 fault: undefined,
               },
@@ -109,7 +107,7 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
                   ? { machine: machine(...said) }
                   : {}),
               ...{
-                isRecorded: place === undefined && said !== undefined && isRecorded,
+                isCommitted: place === undefined && said !== undefined && isCommitted,
                 releaseMs,
                 resolveMs,
               },
@@ -137,7 +135,7 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
       name: "in doubt",
       // How long ago they ended differs by what the calls took.
       ask: async (to: Stores) =>
-        sorted(await to.sagas.inDoubt(10)).map(({ id, state, endedMs }) => ({
+        sorted(await to.sagas.claimInDoubt(10)).map(({ id, state, endedMs }) => ({
           id,
           state,
           isNow: endedMs < 30_000,
@@ -146,7 +144,10 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: create.map((id) => ({ name: `settled ${id}`, ask: (to: Stores) => to.sagas.settled(id) })),
+    arbitrary: create.map((id) => ({
+      name: `resolved ${id}`,
+      ask: (to: Stores) => to.sagas.markResolved(id),
+    })),
   },
   {
     weight: 3,
@@ -154,13 +155,8 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
       .array(fc.tuple(machineId, fc.constantFrom(...STATES), fc.nat(4)), { maxLength: 2 })
       .map((said) => ({
         name: `apply ${said}`,
-        ask: (to: Stores) => {
-          const machines = [...new Map(said.map((each) => [each[0], machine(...each)])).values()];
-          return to.machines.apply(
-            machines,
-            machines.map((each) => ({ machineId: each.id, event: event(each.generation) })),
-          );
-        },
+        ask: (to: Stores) =>
+          to.machines.apply([...new Map(said.map((each) => [each[0], machine(...each)])).values()]),
       })),
   },
   {
@@ -189,11 +185,11 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.tuple(machineId, fc.nat(3)).map(([id, generation]) => ({
-      name: `lose ${id} of ${generation}`,
+      name: `miss ${id} of ${generation}`,
       ask: (to: Stores) =>
-        to.machines.markLost(
-          { id, state: "started", generation: String(generation), isRecorded: true },
-          event(`lost${generation}`),
+        to.machines.markMissing(
+          { id, state: "started", generation: String(generation), isCommitted: true },
+          event(`missing${generation}`),
         ),
     })),
   },
@@ -208,7 +204,7 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
     weight: 1,
     arbitrary: fc.tuple(fc.constantFrom(0, 1), leaseMs).map(([who, ms]) => ({
       name: `lease for ${who}`,
-      ask: async (to: Stores) => to.leases[who]?.hold("sweeper", ms),
+      ask: async (to: Stores) => to.leases[who]?.acquire("sweep", ms),
     })),
   },
 );

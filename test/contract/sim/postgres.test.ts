@@ -82,7 +82,7 @@ async function seen({ sagas, machines, hosts }: Stores) {
   const found = await Promise.all(
     CREATES.map(async (id) => [await sagas.get(id), await sagas.steps(id, 0)] as const),
   );
-  const known = await machines.known(MACHINES);
+  const known = await machines.withIds(MACHINES);
   return {
     sagas: found.map(([saga, steps]) => [saga && comparable(saga), steps]),
     stuck: await sagas.countStuck(),

@@ -1,0 +1,51 @@
+import type { HostdClient } from "../../hosts/hostd-client.ts";
+import type { ImageRef } from "../../machines/machine.ts";
+import type { HostAddress } from "../../machines/machines.ts";
+import type { Offer } from "../../regions/auction.ts";
+import type { SchedulerClient } from "../../regions/scheduler-client.ts";
+import type { CallLimits } from "../../requests/caller.ts";
+import type { Attempt } from "../store/create-state.ts";
+
+/** Resolves image references. */
+export interface ImageResolver {
+  /** @throws Fault `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, `REGISTRY_UNAUTHORIZED`, `NOT_AN_IMAGE`, `PLATFORM_NOT_AVAILABLE`, ... */
+  resolve(reference: string, signal: AbortSignal): Promise<ImageRef>;
+}
+
+/** The part of a region's scheduler that creates call. */
+export type Auctions = Pick<SchedulerClient, "reserve" | "claim" | "release">;
+
+/** The part of hostd that creates call. */
+export type CreateHosts = Pick<
+  HostdClient,
+  "createMachine" | "prepareMachine" | "startMachine" | "getMachine" | "destroyMachine"
+>;
+
+/** What the steps of a create call. */
+export interface CreateTools {
+  readonly images: ImageResolver;
+  /** @throws Fault `SCHEDULER_UNAVAILABLE` when the region has no scheduler */
+  readonly auctionsIn: (region: string) => Auctions;
+  readonly hosts: CreateHosts;
+  /** Returns 36 random bits for a machine's id. */
+  readonly random: () => bigint;
+  /** Makes sure that starts find the host. Never throws. */
+  readonly ensureHostKnown: (host: HostAddress) => Promise<void>;
+  /** Between attempts to reach a host that has a machine already, in milliseconds. Default 500. */
+  readonly retryMs?: number;
+}
+
+/** Returns the address of the host behind an offer. */
+export function hostOf(offer: Offer): HostAddress {
+  return { number: offer.hostNumber, name: offer.hostName, address: offer.hostAddress };
+}
+
+/** Destroys the machine of an attempt; succeeds when the host has none. */
+export async function destroyAttempt(
+  hosts: Pick<CreateHosts, "destroyMachine">,
+  { offer, machineId }: Attempt,
+  limits: CallLimits,
+): Promise<void> {
+  const target = { machineId, org: "", force: true, ignoreMissing: true };
+  await hosts.destroyMachine(hostOf(offer), target, limits);
+}

@@ -1,0 +1,174 @@
+import { annotate, attribute, withSpan } from "../../../lib/otel/tracing.ts";
+import { Fault, hasReason } from "../../../lib/runtime/fault.ts";
+import { logger } from "../../../lib/runtime/log.ts";
+import { sleep } from "../../../lib/runtime/wait.ts";
+import type { Saga, Step } from "../../../lib/saga/saga.ts";
+import type { Machine } from "../../machines/machine.ts";
+import { inDoubtAttempts, placedAttempt, refusingHosts, regionsOf } from "../store/create-state.ts";
+import { award, reserve, undoAward } from "./award.ts";
+import type { CreateRun } from "./create-run.ts";
+import { type CreateTools, destroyAttempt, hostOf } from "./create-tools.ts";
+import { nextAwardStep } from "./next-award-step.ts";
+
+const MAX_PREPARE_ATTEMPTS = 20;
+/** Timeout of clean-up that also happens without it: by TTL or by the sweeper. */
+const CLEANUP_TIMEOUT_MS = 2_000;
+
+/** The saga of a create. Preflight comes before it: its transaction stores the saga and the intent. */
+export function createSaga(tools: CreateTools): Saga<CreateRun> {
+  const steps = [
+    resolve(tools),
+    reserveStep(tools),
+    awardStep(tools),
+    release(tools),
+    prepare(tools),
+    commit(tools),
+    launch(tools),
+  ];
+  return { name: "create", steps: steps.map(withProgress) };
+}
+
+function withProgress(step: Step<CreateRun>): Step<CreateRun> {
+  return {
+    ...step,
+    async run(run, signal) {
+      run.begin(step.name);
+      await step.run(run, signal);
+    },
+  };
+}
+
+function resolve({ images }: CreateTools): Step<CreateRun> {
+  return {
+    name: "resolve",
+    run: (run, signal) => {
+      const reference = run.request.config.image;
+      return withSpan("api.resolve_image", { [attribute.imageReference]: reference }, async (span) => {
+        const image = await images.resolve(reference, signal);
+        span.setAttribute(attribute.imageDigest, image.digest);
+        run.save({ ...run.state, image });
+      });
+    },
+  };
+}
+
+function reserveStep(tools: CreateTools): Step<CreateRun> {
+  return {
+    name: "reserve",
+    run: (run, signal) => reserve(tools, run, signal),
+    async undo(run, signal) {
+      // The last auction may have been held without being stored.
+      const next = nextAwardStep(run.id, run.state, regionsOf(run.request));
+      const pending = next.kind === "auction" ? [next] : [];
+      const limits = { signal, remainingMs: CLEANUP_TIMEOUT_MS };
+      const releases = [...run.state.auctions, ...pending].map(
+        async ({ reservationId, region = run.request.region }) =>
+          tools.auctionsIn(region).release(reservationId, undefined, limits),
+      );
+      for (const result of await Promise.allSettled(releases)) {
+        if (result.status === "fulfilled") continue;
+        // Not stuck: holds end by their TTL, and name and quota must become free while a scheduler is down.
+        logger.warn("a reservation could not be released", { create_id: run.id, error: result.reason });
+      }
+    },
+  };
+}
+
+function awardStep(tools: CreateTools): Step<CreateRun> {
+  return {
+    name: "award",
+    run: (run, signal) => award(tools, run, signal),
+    undo: (run, signal) => undoAward(tools, run, signal),
+  };
+}
+
+/** Ends the reservations and destroys the machine where it is in doubt, in the background. What it misses ends by itself. */
+function release({ auctionsIn, hosts }: CreateTools): Step<CreateRun> {
+  return {
+    name: "release",
+    async run(run, signal) {
+      const limits = { signal, remainingMs: CLEANUP_TIMEOUT_MS };
+      const winner = placed(run);
+      for (const { reservationId, region = run.request.region } of run.state.auctions) {
+        const host = reservationId === winner.reservationId ? winner.offer.hostNumber : undefined;
+        const refused = refusingHosts(run.state, reservationId);
+        run.inBackground(async () => auctionsIn(region).release(reservationId, host, limits, refused));
+      }
+      for (const attempt of inDoubtAttempts(run.state))
+        run.inBackground(() => destroyAttempt(hosts, attempt, limits));
+    },
+  };
+}
+
+function prepare({ hosts, retryMs = 500 }: CreateTools): Step<CreateRun> {
+  return {
+    name: "prepare",
+    async run(run, signal) {
+      const { offer, machineId } = placed(run);
+      annotate(attribute.machineId, machineId);
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const report = run.report.bind(run);
+          run.saveMachine(await hosts.prepareMachine(hostOf(offer), machineId, report, { signal }));
+          return;
+        } catch (err) {
+          // hostd and the image cache may restart at any time, and go on with the pull.
+          const isTransient = hasReason(err, "HOST_UNREACHABLE") || hasReason(err, "IMAGECACHE_UNAVAILABLE");
+          if (!isTransient || attempt >= MAX_PREPARE_ATTEMPTS || signal.aborted) throw err;
+          await sleep(retryMs, signal);
+        }
+      }
+    },
+  };
+}
+
+function commit({ ensureHostKnown }: CreateTools): Step<CreateRun> {
+  return {
+    name: "commit",
+    async run(run) {
+      await Promise.all([ensureHostKnown(hostOf(placed(run).offer)), run.commitMachine(described(run))]);
+    },
+  };
+}
+
+/** Starts the machine. A start that fails does not fail the create: the machine's state and events say why. */
+function launch({ hosts, retryMs = 500 }: CreateTools): Step<CreateRun> {
+  return {
+    name: "launch",
+    async run(run, signal) {
+      if (run.request.skipLaunch) return;
+      const { offer, machineId } = placed(run);
+      const host = hostOf(offer);
+      const target = { machineId, org: "" };
+      if (run.isResumed) {
+        // An earlier run may have started it, and its program may have ended since: it must not run twice.
+        const machine = await hosts.getMachine(host, target, { signal });
+        if (machine.state !== "created") {
+          run.saveMachine(machine);
+          return;
+        }
+      }
+      try {
+        const started = await hosts.startMachine(host, { ...target, watchMs: undefined }, { signal });
+        run.saveMachine(started.machine);
+      } catch (error) {
+        if (signal.aborted || hasReason(error, "MACHINE_NOT_FOUND")) throw error;
+        logger.info("a new machine did not start", { machine_id: machineId, error });
+        if (hasReason(error, "HOST_UNREACHABLE")) await sleep(retryMs, signal);
+        const limits = { signal, remainingMs: CLEANUP_TIMEOUT_MS };
+        run.saveMachine(await hosts.getMachine(host, target, limits).catch(() => described(run)));
+      }
+    },
+  };
+}
+
+function placed(run: CreateRun) {
+  const attempt = placedAttempt(run.state);
+  if (!attempt) throw new Error("no host has the machine");
+  return attempt;
+}
+
+function described(run: CreateRun): Machine {
+  if (!run.state.machine) throw new Fault("INTERNAL", "INTERNAL", "the machine's host has not described it");
+  return run.state.machine;
+}

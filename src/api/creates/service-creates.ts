@@ -1,0 +1,61 @@
+import type {
+  CreateMachineRequest,
+  MachinesServiceServer,
+  WatchCreateResponse,
+} from "../../gen/windhover/machines/v1/machines.ts";
+import { serverStream, unary } from "../../lib/grpc/rpc.ts";
+import { configInputFromProto } from "../machines/convert-config.ts";
+import { machineToProto } from "../machines/convert-machine.ts";
+import { placementFromProto } from "../regions/convert-placement.ts";
+import type { KnownRegions } from "../regions/regions.ts";
+import { authorize } from "../requests/authorize.ts";
+import { timeToProto } from "../requests/convert-time.ts";
+import { checkRequestId, requireName } from "../requests/names.ts";
+import type { Creates } from "./creates.ts";
+import { measureCreate } from "./metrics.ts";
+import { checkReference } from "./saga/images.ts";
+import type { StepProgress } from "./store/progress.ts";
+import { type CreateInput, validateCreate } from "./validate-create.ts";
+
+/** Serves creates; existing machines are served by `machinesService`. */
+export function createsService(
+  creates: Creates,
+  regions: KnownRegions,
+): Pick<MachinesServiceServer, "createMachine" | "watchCreate"> {
+  return {
+    createMachine: unary(async (req, ctx) => {
+      const caller = authorize(ctx, "machines:write");
+      const request = validateCreate(inputFromProto(req, caller.org), regions, checkReference);
+      const created = await measureCreate(() => creates.create(request, req.requestId || undefined, caller));
+      return { machine: machineToProto(created.machine, created.hostStatus), repeated: created.repeated };
+    }),
+    watchCreate: serverStream(async function* (req, ctx) {
+      const { org } = authorize(ctx, "machines:read");
+      const requestId = requireName("request_id", req.requestId, checkRequestId);
+      for await (const progress of creates.watch(org, requestId, ctx.signal)) yield progressToProto(progress);
+    }),
+  };
+}
+
+function inputFromProto(req: CreateMachineRequest, org: string): CreateInput {
+  const { app, name, region, skipLaunch, requestId } = req;
+  const config = req.config && configInputFromProto(req.config);
+  const placement = placementFromProto(req.placement);
+  return { org, app, name, region, skipLaunch, requestId, placement, config };
+}
+
+function progressToProto({
+  step,
+  status,
+  detail,
+  bytesDone,
+  bytesTotal,
+  timeMs,
+}: StepProgress): WatchCreateResponse {
+  return {
+    ...{ step, status, detail },
+    bytesDone: BigInt(Math.round(bytesDone)),
+    bytesTotal: BigInt(Math.round(bytesTotal)),
+    time: timeToProto(timeMs),
+  };
+}

@@ -1,0 +1,149 @@
+import type { ImageRef, Machine, MachineConfig } from "../../machines/machine.ts";
+import type { Offer } from "../../regions/auction.ts";
+import type { Placement } from "../../regions/placement.ts";
+
+/** A valid request for a machine, with its defaults filled in. */
+export interface CreateRequest {
+  readonly org: string;
+  readonly app: string;
+  /** Empty until the server has made one. */
+  readonly name: string;
+  /** The first region to try. */
+  readonly region: string;
+  /** All regions to try, in order. Absent: only `region`. */
+  readonly regions?: readonly string[];
+  /** The region expression as the caller wrote it. Apis resolve it differently, so it is what makes two requests the same. */
+  readonly regionAsked?: string;
+  readonly config: MachineConfig;
+  readonly skipLaunch: boolean;
+  /** Absent: any host. */
+  readonly placement?: Placement;
+}
+
+/** An auction that was held for a create. */
+export interface Auction {
+  readonly reservationId: string;
+  /** Best first. */
+  readonly offers: readonly Offer[];
+  /** Host of the offer that the auction has claimed. Absent: none. */
+  readonly claimedHost?: number;
+  /** Whether its reservation can no longer be claimed. */
+  readonly isOver: boolean;
+  /** Absent: the request's region. */
+  readonly region?: string;
+  /** Why the region cannot have the machine. Absent: it may. */
+  readonly refusal?: Refusal;
+}
+
+/** Why an auction could not be held or found no host. */
+export interface Refusal {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/**
+ * The outcome of an award:
+ *
+ * - `asked`: the host is about to be asked, or has not answered yet
+ * - `placed`: the host has the machine
+ * - `refused`: the host does not have it
+ * - `in_doubt`: the host failed without saying; it may have it
+ */
+export type AwardOutcome = "asked" | "placed" | "refused" | "in_doubt";
+
+/** An award of the machine to a host; stored before the host is asked. */
+export interface Attempt {
+  readonly machineId: string;
+  readonly reservationId: string;
+  readonly offer: Offer;
+  readonly outcome: AwardOutcome;
+  /** Why it was refused or is in doubt. */
+  readonly reason: string;
+  /** Absent: the request's region. */
+  readonly region?: string;
+}
+
+/** How far a create has come. Plain data, stored after each change; the functions below return the state after one. */
+export interface CreateState {
+  readonly image?: ImageRef;
+  readonly auctions: readonly Auction[];
+  readonly attempts: readonly Attempt[];
+  /** The machine as its host last described it. */
+  readonly machine?: Machine;
+}
+
+/** The state of a new create. */
+export const NEW_CREATE: CreateState = { auctions: [], attempts: [] };
+
+/** The reason of a host that has another machine of an app that wants distinct hosts. */
+export const APP_PRESENT = "APP_PRESENT";
+
+/** Returns the attempt whose host has the machine. */
+export function placedAttempt(state: CreateState): Attempt | undefined {
+  return state.attempts.find((attempt) => attempt.outcome === "placed");
+}
+
+/** Returns the attempts whose host may have a machine that the create does not want. */
+export function inDoubtAttempts(state: CreateState): readonly Attempt[] {
+  return state.attempts.filter(({ outcome }) => outcome === "in_doubt" || outcome === "asked");
+}
+
+/** Returns the hosts that did not keep their offer in an auction. */
+export function refusingHosts(state: CreateState, reservationId: string): readonly number[] {
+  return state.attempts
+    .filter((attempt) => attempt.reservationId === reservationId)
+    .filter(({ outcome }) => outcome === "refused" || outcome === "in_doubt")
+    .filter(({ reason }) => reason !== APP_PRESENT)
+    .map((attempt) => attempt.offer.hostNumber);
+}
+
+/** Returns the regions that a create may try, in order. */
+export function regionsOf(request: Pick<CreateRequest, "region" | "regions">): readonly string[] {
+  return request.regions ?? [request.region];
+}
+
+/** Returns the region of a reservation. */
+export function regionOf(state: CreateState, reservationId: string, request: CreateRequest): string {
+  const auction = state.auctions.find((each) => each.reservationId === reservationId);
+  return auction?.region ?? request.region;
+}
+
+/** Adds an auction. */
+export function withAuction(
+  state: CreateState,
+  reservationId: string,
+  region: string,
+  result: Pick<Auction, "offers" | "claimedHost" | "refusal">,
+): CreateState {
+  const auction = { reservationId, region, ...result, isOver: result.offers.length === 0 };
+  return { ...state, auctions: [...state.auctions, auction] };
+}
+
+/** Marks the last auction's reservation as no longer to be claimed. */
+export function withAuctionOver(state: CreateState): CreateState {
+  const last = state.auctions.length - 1;
+  return { ...state, auctions: state.auctions.map((a, i) => (i === last ? { ...a, isOver: true } : a)) };
+}
+
+/** Adds an award to a host that is about to be asked. */
+export function withAttempt(
+  state: CreateState,
+  machineId: string,
+  reservationId: string,
+  region: string,
+  offer: Offer,
+): CreateState {
+  const attempt: Attempt = { machineId, reservationId, region, offer, outcome: "asked", reason: "" };
+  return { ...state, attempts: [...state.attempts, attempt] };
+}
+
+/** Sets the outcome of an award. */
+export function withOutcome(
+  state: CreateState,
+  machineId: string,
+  outcome: AwardOutcome,
+  reason = "",
+): CreateState {
+  const attempts = state.attempts.map((a) => (a.machineId === machineId ? { ...a, outcome, reason } : a));
+  return { ...state, attempts };
+}

@@ -1,0 +1,175 @@
+import { Fault } from "../../../lib/runtime/fault.ts";
+import type { Queries, Transaction } from "../../../lib/stores/postgres.ts";
+import { appNotFound } from "../../apps/app.ts";
+import type { Transactions } from "../../database/gated-database.ts";
+import { toJson } from "../../database/json.ts";
+import { refusal, type Standing } from "../../orgs/organization.ts";
+import { type CreateRequest, NEW_CREATE } from "./create-state.ts";
+import { SAGA_COLUMNS, type SagaRow, type StoredSaga, sagaFromRow } from "./saga-row.ts";
+
+/** A create that is about to begin. */
+export interface Intent {
+  readonly id: string;
+  readonly request: CreateRequest;
+  readonly requestId?: string;
+  readonly requestHash: Buffer;
+  readonly traceparent: string;
+  /** The first owner of the saga, and its lease. */
+  readonly owner: string;
+  readonly leaseMs: number;
+  /** Makes a name for a machine without one. */
+  readonly makeName: () => string;
+}
+
+/** The saga of a new create, or of an earlier one with the same request id. */
+export interface BeginResult {
+  readonly isNew: boolean;
+  readonly saga: StoredSaga;
+}
+
+const NAME_ATTEMPTS = 5;
+
+/** Preflight and intent of creates, in one short transaction. */
+export class IntentStore {
+  readonly #db: Transactions;
+
+  constructor(db: Transactions) {
+    this.#db = db;
+  }
+
+  /**
+   * Begins a create if it is allowed. Locks the row of the organisation, which serialises its creates.
+   *
+   * @throws Fault `APP_NOT_FOUND`, `ORG_PAST_DUE`, `ORG_BANNED`, `QUOTA_MACHINES`, `QUOTA_MEMORY`, `MACHINE_NAME_TAKEN`, `REQUEST_ID_REUSED`
+   */
+  async begin(intent: Intent): Promise<BeginResult> {
+    const { request } = intent;
+    const attempts = request.name === "" ? NAME_ATTEMPTS : 1;
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      const name = request.name || intent.makeName();
+      const result = await this.#db.transaction((tx) => begin(tx, intent, name));
+      if (result) return result;
+    }
+    throw await nameTaken(this.#db, request);
+  }
+}
+
+/** Takes two round trips: preflight, and the intent with its commit. Returns undefined when the name is taken. */
+async function begin(tx: Transaction, intent: Intent, name: string): Promise<BeginResult | undefined> {
+  const { request } = intent;
+  const [org, earlier, used, hasApp] = await Promise.all([
+    lockOrganization(tx, request),
+    findEarlier(tx, intent),
+    countUsed(tx, request.org),
+    lockApp(tx, request),
+  ]);
+  if (earlier) return { isNew: false, saga: earlier };
+  const refused = refusal({ ...org, used }, request.config.guest.memoryMb);
+  if (refused) throw refused;
+  if (!hasApp) throw appNotFound(request.app);
+  const saga = await insert(tx, intent, { ...request, name });
+  return saga && { isNew: true, saga };
+}
+
+async function lockOrganization(tx: Queries, request: CreateRequest) {
+  const { rows } = await tx.query<{
+    slug: string;
+    standing: Standing;
+    quota_machines: number;
+    quota_memory_mb: string;
+  }>({
+    name: "create_lock_org",
+    text: "select slug, standing, quota_machines, quota_memory_mb from organizations where slug = $1 for update",
+    values: [request.org],
+  });
+  // A token may outlive its organisation, which has no apps then.
+  if (!rows[0]) throw appNotFound(request.app);
+  const { slug, standing, quota_machines, quota_memory_mb } = rows[0];
+  return { slug, standing, quota: { machines: quota_machines, memoryMb: Number(quota_memory_mb) } };
+}
+
+async function findEarlier(tx: Queries, intent: Intent): Promise<StoredSaga | undefined> {
+  if (intent.requestId === undefined) return undefined;
+  const { rows } = await tx.query<SagaRow & { same: boolean }>({
+    name: "create_find_earlier",
+    text: `select ${SAGA_COLUMNS}, request_hash = $3 as same from sagas where org = $1 and request_id = $2 and status <> 'failed'`,
+    values: [intent.request.org, intent.requestId, intent.requestHash],
+  });
+  if (!rows[0]) return undefined;
+  if (rows[0].same) return sagaFromRow(rows[0]);
+  throw new Fault(
+    "INVALID_ARGUMENT",
+    "REQUEST_ID_REUSED",
+    `request_id ${intent.requestId} stands for another request; use a new one for each machine`,
+    { request_id: intent.requestId },
+  );
+}
+
+async function countUsed(tx: Queries, org: string) {
+  const { rows } = await tx.query<{ machines: string; memory_mb: string }>({
+    name: "create_count_used",
+    text: `select count(*) as machines, coalesce(sum(memory_mb), 0) as memory_mb
+             from machines where org = $1 and state <> 'destroyed'`,
+    values: [org],
+  });
+  return { machines: Number(rows[0]?.machines ?? 0), memoryMb: Number(rows[0]?.memory_mb ?? 0) };
+}
+
+/** Keeps the app from being deleted until the intent is visible. */
+async function lockApp(tx: Queries, request: CreateRequest): Promise<boolean> {
+  const { rowCount } = await tx.query({
+    name: "create_lock_app",
+    text: "select 1 from apps where name = $1 and org = $2 for key share",
+    values: [request.app, request.org],
+  });
+  return rowCount > 0;
+}
+
+async function insert(
+  tx: Transaction,
+  intent: Intent,
+  request: CreateRequest,
+): Promise<StoredSaga | undefined> {
+  const { rows } = await tx.commit<SagaRow>({
+    name: "create_insert",
+    text: `with machine as (
+             insert into machines (create_id, org, app, name, region, memory_mb, state)
+             values ($1, $2, $3, $4, $5, $6, 'creating')
+                 on conflict (app, name) where state <> 'destroyed' do nothing
+             returning create_id, org)
+           insert into sagas (id, org, request_id, request_hash, status, request, state, traceparent, owner, lease_time)
+           select m.create_id, m.org, $7, $8, 'running', $9, $10, $11, $12, now() + $13 * interval '1 millisecond' from machine m
+           returning ${SAGA_COLUMNS}`,
+    values: [
+      intent.id,
+      request.org,
+      request.app,
+      request.name,
+      request.region,
+      request.config.guest.memoryMb,
+      intent.requestId ?? null,
+      intent.requestHash,
+      toJson(request),
+      toJson(NEW_CREATE),
+      intent.traceparent,
+      intent.owner,
+      intent.leaseMs,
+    ],
+  });
+  return rows[0] && sagaFromRow(rows[0]);
+}
+
+async function nameTaken(db: Queries, { app, name }: CreateRequest): Promise<Fault> {
+  const { rows } = await db.query<{ id: string | null }>({
+    name: "create_name_owner",
+    text: "select id from machines where app = $1 and name = $2 and state <> 'destroyed'",
+    values: [app, name],
+  });
+  const id = rows[0]?.id ?? "";
+  return new Fault(
+    "ALREADY_EXISTS",
+    "MACHINE_NAME_TAKEN",
+    `app ${app} has a machine ${name} already${id === "" ? "" : `: ${id}`}; choose another name or destroy that one`,
+    { app, name, machine_id: id },
+  );
+}

@@ -1,0 +1,154 @@
+import { Fault } from "../../../lib/runtime/fault.ts";
+import type { Transactions } from "../../database/gated-database.ts";
+import type { CreateState } from "./create-state.ts";
+import type { StepProgress } from "./progress.ts";
+import { SAGA_COLUMNS, type SagaRow, type StoredSaga, sagaFromRow } from "./saga-row.ts";
+import { type SagaWrite, type SagaWriteResult, sagaWrite } from "./saga-write.ts";
+
+/** A saga and its owner. Writes take effect only while the owner has the saga. */
+export interface Ownership {
+  readonly id: string;
+  readonly owner: string;
+}
+
+/** A create that has ended in doubt. */
+export interface InDoubtCreate {
+  readonly id: string;
+  readonly state: CreateState;
+  /** Milliseconds since it ended, by Postgres' clock. */
+  readonly endedMs: number;
+}
+
+/** Creates in the database, which all apis share. Each create has one owner, which holds it by a lease. */
+export class SagaStore {
+  readonly #db: Transactions;
+
+  constructor(db: Transactions) {
+    this.#db = db;
+  }
+
+  /** Renews a lease. @throws Fault `LEASE_LOST` */
+  async renew({ id, owner }: Ownership, leaseMs: number): Promise<void> {
+    const { rowCount } = await this.#db.query({
+      name: "saga_renew",
+      text: `update sagas set lease_time = now() + $3 * interval '1 millisecond' where id = $1 and owner = $2`,
+      values: [id, owner, leaseMs],
+    });
+    if (rowCount === 0) throw leaseLost(id);
+  }
+
+  /**
+   * Stores the progress of a run, in one round trip.
+   *
+   * @throws Fault `LEASE_LOST`; `MACHINE_DESTROYED` when the machine was to be committed and has been destroyed meanwhile
+   */
+  async write({ id, owner }: Ownership, write: SagaWrite): Promise<void> {
+    const { rows } = await this.#db.query<SagaWriteResult>(sagaWrite(id, owner, write));
+    const { owned, placed, described } = rows[0] ?? { owned: 0, placed: 0, described: 0 };
+    if (owned === 0 || (write.attempt && placed === 0)) throw leaseLost(id);
+    if (write.machine && write.isCommitted && described === 0) throw machineDestroyed(write.machine.id);
+  }
+
+  /** Takes over unfinished sagas whose lease has ended. */
+  async claim(owner: string, leaseMs: number, limit: number): Promise<readonly StoredSaga[]> {
+    const { rows } = await this.#db.query<SagaRow>({
+      name: "saga_claim",
+      text: `update sagas set owner = $1, lease_time = now() + $2 * interval '1 millisecond'
+              where id in (select id from sagas where status in ('running', 'undoing', 'stuck') and lease_time < now()
+                            order by lease_time limit $3 for update skip locked)
+          returning ${SAGA_COLUMNS}`,
+      values: [owner, leaseMs, limit],
+    });
+    return rows.map(sagaFromRow);
+  }
+
+  /** Reads the newest create with this request id. */
+  async find(org: string, requestId: string): Promise<StoredSaga | undefined> {
+    const { rows } = await this.#db.query<SagaRow>({
+      name: "saga_find",
+      text: `select ${SAGA_COLUMNS} from sagas where org = $1 and request_id = $2 order by create_time desc limit 1`,
+      values: [org, requestId],
+    });
+    return rows[0] && sagaFromRow(rows[0]);
+  }
+
+  /** Reads a create by its own id. */
+  async get(id: string): Promise<StoredSaga | undefined> {
+    const { rows } = await this.#db.query<SagaRow>({
+      name: "saga_get",
+      text: `select ${SAGA_COLUMNS} from sagas where id = $1`,
+      values: [id],
+    });
+    return rows[0] && sagaFromRow(rows[0]);
+  }
+
+  /** Reads the progress of a create, from sequence `from` on. */
+  async steps(id: string, from: number): Promise<readonly StepProgress[]> {
+    const { rows } = await this.#db.query<StepRow>({
+      name: "saga_steps",
+      text: `select sequence, step, status, detail, bytes_done, bytes_total, time from saga_steps
+              where saga_id = $1 and sequence >= $2 order by sequence`,
+      values: [id, from],
+    });
+    return rows.map(progressFromRow);
+  }
+
+  /**
+   * Takes creates in doubt whose resolve time has come, and sets their next one: after half the time since they ended, at least 2 s, at
+   * most 5 min.
+   */
+  async claimInDoubt(limit: number): Promise<readonly InDoubtCreate[]> {
+    const { rows } = await this.#db.query<{ id: string; state: CreateState; ended_ms: string }>({
+      name: "saga_claim_in_doubt",
+      text: `update sagas
+                set resolve_time = now() + least(greatest((now() - update_time) / 2, interval '2 seconds'), interval '5 minutes')
+              where id in (select id from sagas where resolve_time < now() order by resolve_time limit $1 for update skip locked)
+          returning id, state, floor(extract(epoch from now() - update_time) * 1000)::bigint as ended_ms`,
+      values: [limit],
+    });
+    return rows.map(({ id, state, ended_ms }) => ({ id, state, endedMs: Number(ended_ms) }));
+  }
+
+  /** Marks a create as no longer in doubt. */
+  async markResolved(id: string): Promise<void> {
+    await this.#db.query({
+      name: "saga_mark_resolved",
+      text: "update sagas set resolve_time = null where id = $1",
+      values: [id],
+    });
+  }
+
+  /** Counts the creates with an undo that failed. */
+  async countStuck(): Promise<number> {
+    const { rows } = await this.#db.query<{ count: string }>({
+      name: "saga_count_stuck",
+      text: "select count(*) as count from sagas where status = 'stuck'",
+    });
+    return Number(rows[0]?.count ?? 0);
+  }
+}
+
+function leaseLost(id: string): Fault {
+  return new Fault("ABORTED", "LEASE_LOST", "another api has taken over this create", { create_id: id });
+}
+
+function machineDestroyed(id: string): Fault {
+  const message = `machine ${id} was destroyed while it was created`;
+  return new Fault("ABORTED", "MACHINE_DESTROYED", message, { machine_id: id });
+}
+
+interface StepRow extends Pick<StepProgress, "sequence" | "step" | "status" | "detail"> {
+  readonly bytes_done: string;
+  readonly bytes_total: string;
+  readonly time: Date;
+}
+
+function progressFromRow(row: StepRow): StepProgress {
+  const { sequence, step, status, detail } = row;
+  return {
+    ...{ sequence, step, status, detail },
+    bytesDone: Number(row.bytes_done),
+    bytesTotal: Number(row.bytes_total),
+    timeMs: row.time.getTime(),
+  };
+}

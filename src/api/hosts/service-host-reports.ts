@@ -1,0 +1,81 @@
+import type {
+  AnnounceHostRequest,
+  HostReportsServiceServer,
+  ReportEventsRequest,
+} from "../../gen/windhover/admin/v1/hosts.ts";
+import { requireScope } from "../../lib/auth/auth.ts";
+import { unary } from "../../lib/grpc/rpc.ts";
+import { Violations } from "../../lib/runtime/violations.ts";
+import { eventFromProto, machineFromProto } from "../machines/convert-machine.ts";
+import { hostNumberOf, MAX_HOST_NUMBER, parseMachineId } from "../machines/machine-id.ts";
+import { announcedFromProto } from "./convert-host.ts";
+import type { AnnouncedHost } from "./host-table.ts";
+import type { Hosts } from "./hosts.ts";
+import type { HostEvent } from "./outbox.ts";
+
+const MAX_EVENTS = 500;
+const MAX_CHARACTERS = 1_024;
+
+/** Serves announcements and reports of hosts. */
+export function hostReportsService(hosts: Hosts): HostReportsServiceServer {
+  return {
+    announceHost: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      return { recorded: await hosts.announce(announcementFromProto(req)) };
+    }),
+    reportEvents: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const changes = changesFromProto(req);
+      return { appliedSequence: await hosts.report(req.hostNumber, req.identity, changes) };
+    }),
+  };
+}
+
+function announcementFromProto(req: AnnounceHostRequest): AnnouncedHost {
+  const violations = new Violations();
+  checkIdentity(req.number, "number", req.identity, violations);
+  for (const field of ["name", "region", "address"] as const)
+    violations.check(req[field] !== "", field, "is required");
+  const { name, region, zone, address, vmm, acceleration, isolation } = req;
+  for (const [field, text] of Object.entries({ name, region, zone, address, vmm, acceleration, isolation })) {
+    const fits = text.length <= MAX_CHARACTERS;
+    violations.check(fits, field, `must have at most ${MAX_CHARACTERS} characters`);
+  }
+  violations.throwIfAny();
+  return announcedFromProto(req);
+}
+
+/** Validates and converts the changes in a report. @throws Fault INVALID_FIELDS */
+function changesFromProto(req: ReportEventsRequest): readonly HostEvent[] {
+  const violations = new Violations();
+  checkIdentity(req.hostNumber, "host_number", req.identity, violations);
+  violations.check(req.events.length <= MAX_EVENTS, "events", `must be at most ${MAX_EVENTS}`);
+  let last = 0n;
+  for (const [i, { sequence, machine, event }] of req.events.entries()) {
+    const at = `events[${i}]`;
+    violations.check(sequence > last, `${at}.sequence`, "must be greater than the one before");
+    last = sequence;
+    const id = parseMachineId(machine?.id ?? "");
+    const isOwn = id !== undefined && hostNumberOf(id) === req.hostNumber;
+    violations.check(isOwn, `${at}.machine.id`, "must be a machine of the host");
+    violations.check(event?.id !== "", `${at}.event.id`, "is required");
+  }
+  violations.throwIfAny();
+  return hostEventsFromProto(req);
+}
+
+/** Converts the changes in a report; they are not validated. */
+export function hostEventsFromProto({ events }: ReportEventsRequest): readonly HostEvent[] {
+  return events.flatMap(({ sequence, machine, event }) => {
+    if (!machine) return [];
+    const change = { sequence, machine: machineFromProto(machine) };
+    return [event ? { ...change, event: eventFromProto(event) } : change];
+  });
+}
+
+function checkIdentity(number: number, field: string, identity: string, violations: Violations): void {
+  const isNumber = number >= 0 && number <= MAX_HOST_NUMBER;
+  violations.check(isNumber, field, `must be 0 to ${MAX_HOST_NUMBER}`);
+  const isIdentity = identity !== "" && identity.length <= MAX_CHARACTERS;
+  violations.check(isIdentity, "identity", "is required");
+}

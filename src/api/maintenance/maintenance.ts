@@ -1,0 +1,39 @@
+import { hasReason } from "../../lib/runtime/fault.ts";
+import { startLoop } from "../../lib/runtime/lifecycle.ts";
+import type { LeaseStore } from "../database/lease-store.ts";
+
+/** A background task. */
+export interface Task {
+  /** Shown in logs; also the name of its lease. */
+  readonly name: string;
+  /** Between the end of a round and the next. */
+  readonly intervalMs: number;
+  /** Set for a task that one api at a time should do: the lease that a round takes. */
+  readonly leaseMs?: number;
+  run(signal: AbortSignal): unknown;
+}
+
+/**
+ * Starts tasks, each in a loop of its own, so that a slow one delays no other. A task that fails runs again in its next round. Does not log
+ * that the database is unavailable, as `GatedDatabase` does.
+ *
+ * @returns a function that stops them and waits for rounds under way
+ */
+export function startMaintenance(
+  tasks: readonly Task[],
+  leases: Pick<LeaseStore, "acquire">,
+): () => Promise<void> {
+  const stops = tasks.map(({ name, intervalMs, leaseMs, run }) => {
+    const round = async (signal: AbortSignal): Promise<void> => {
+      try {
+        if (leaseMs === undefined || (await leases.acquire(name, leaseMs))) await run(signal);
+      } catch (err) {
+        if (!hasReason(err, "DATABASE_UNAVAILABLE")) throw err;
+      }
+    };
+    return startLoop(intervalMs, intervalMs / 4, round, { name });
+  });
+  return async () => {
+    await Promise.all(stops.map((stop) => stop()));
+  };
+}

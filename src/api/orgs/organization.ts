@@ -1,0 +1,72 @@
+import { Fault } from "../../lib/runtime/fault.ts";
+
+/** Whether an organisation may create machines. */
+export type Standing = "good" | "past_due" | "banned";
+
+/** A number of machines and their memory. */
+export interface Amount {
+  readonly machines: number;
+  readonly memoryMb: number;
+}
+
+/** Quota of an organisation created without one. */
+export const DEFAULT_QUOTA: Amount = { machines: 100, memoryMb: 65_536 };
+
+/** An organisation. */
+export interface Organization {
+  readonly slug: string;
+  readonly name: string;
+  readonly standing: Standing;
+  readonly quota: Amount;
+  /** Its machines that are not destroyed. */
+  readonly used: Amount;
+  /** Milliseconds since the epoch. */
+  readonly createTimeMs: number;
+}
+
+/**
+ * Decides whether an organisation may create one more machine; undefined: it may. Standing comes first: an organisation that may not create
+ * does not learn its quota.
+ */
+export function refusal(
+  org: Pick<Organization, "slug" | "standing" | "quota" | "used">,
+  memoryMb: number,
+): Fault | undefined {
+  const { slug, standing, quota, used } = org;
+  if (standing === "banned") return banned(slug);
+  if (standing === "past_due") {
+    return new Fault(
+      "PERMISSION_DENIED",
+      "ORG_PAST_DUE",
+      `organisation ${slug} has open bills: it may start and stop what it has, not create; settle them and try again`,
+      { org: slug },
+    );
+  }
+  if (used.machines + 1 > quota.machines)
+    return over("QUOTA_MACHINES", slug, "machines", used.machines, quota.machines, 1);
+  if (used.memoryMb + memoryMb > quota.memoryMb)
+    return over("QUOTA_MEMORY", slug, "MB of memory", used.memoryMb, quota.memoryMb, memoryMb);
+  return undefined;
+}
+
+/** Makes the fault for a banned organisation. */
+export function banned(slug: string): Fault {
+  return new Fault("PERMISSION_DENIED", "ORG_BANNED", `organisation ${slug} is banned and may not create`, {
+    org: slug,
+  });
+}
+
+/** Makes the fault for an organisation that does not exist. */
+export function orgNotFound(slug: string): Fault {
+  return new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
+}
+
+function over(reason: string, org: string, what: string, used: number, limit: number, asked: number): Fault {
+  return new Fault(
+    "RESOURCE_EXHAUSTED",
+    reason,
+    `organisation ${org} uses ${used} of ${limit} ${what}, and ${asked} more ${asked === 1 ? "was" : "were"} asked for; ` +
+      "destroy machines it no longer needs or have its quota raised",
+    { org, used: String(used), limit: String(limit), asked: String(asked) },
+  );
+}

@@ -1,0 +1,15 @@
+import { requireScope, type Scope } from "../../lib/auth/auth.ts";
+import { type CallContext, remainingMs } from "../../lib/grpc/rpc.ts";
+import { annotate, attribute } from "../../lib/otel/tracing.ts";
+import type { Caller } from "./caller.ts";
+
+/**
+ * Returns the caller of a call whose token has this scope. Sets the organisation on the call's span, which makes the trace visible to it.
+ *
+ * @throws Fault `SCOPE_MISSING`, `TOKEN_MISSING`
+ */
+export function authorize(ctx: CallContext, scope: Scope): Caller {
+  const { org } = requireScope(ctx, scope);
+  annotate(attribute.org, org);
+  return { org, signal: ctx.signal, remainingMs: remainingMs(ctx) };
+}

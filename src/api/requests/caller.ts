@@ -1,0 +1,13 @@
+/** Bounds of work that is done for a caller. */
+export interface CallLimits {
+  /** Aborts when the caller has gone or its deadline has passed. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds until the caller's deadline. Absent: no deadline. */
+  readonly remainingMs?: number;
+}
+
+/** An authorized caller. */
+export interface Caller extends CallLimits {
+  /** Organisation of the verified token; empty for services. */
+  readonly org: string;
+}
