@@ -1,7 +1,7 @@
 import { Fault } from "../lib/runtime/fault.ts";
-import type { Origin } from "./domain/summary.ts";
+import type { Origin } from "./store/summary.ts";
 
-/** What a token says, as far as the receiver cares. */
+/** The claims of a token that the receiver uses. */
 export interface Reader {
   readonly org: string;
   readonly scopes: readonly string[];
@@ -11,8 +11,8 @@ export interface Reader {
 export const MAX_CLIENT_SPANS_PER_REQUEST = 16;
 
 /**
- * In whose name spans are written: a service's token (`internal`) is believed; a user's (`machines:write` or `admin`: `hover` sends the root
- * span of its commands) speaks for its own organisation and within narrow bounds.
+ * Decides whom the spans of a token speak for: a service's (`internal`) are trusted; a user's (`machines:write` or `admin`) are for
+ * its own organisation, within narrow bounds.
  *
  * @throws Fault PERMISSION_DENIED / `SCOPE_MISSING`
  */
@@ -25,7 +25,7 @@ export function writerOf(claims: Reader): Origin {
 }
 
 /**
- * The organisation whose traces a token may read; undefined: all.
+ * Returns the organisation whose traces a token may read; undefined: all.
  *
  * @throws Fault PERMISSION_DENIED / `SCOPE_MISSING`
  */

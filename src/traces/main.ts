@@ -1,6 +1,6 @@
 /**
- * The trace receiver of a local fleet: takes OTLP/HTTP from the services and from `hover`, keeps the last traces on disk, and answers
- * `hover trace`. Everything it has may be lost; nothing waits for it. Production sends OTLP to a collector instead.
+ * The trace receiver of a local fleet: takes OTLP/HTTP from services and from `hover`, keeps the latest traces on disk, and answers
+ * `hover trace`. Production sends OTLP to a collector instead.
  */
 import { readFileSync } from "node:fs";
 import { TokenVerifier } from "../lib/auth/auth.ts";
@@ -8,9 +8,9 @@ import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { listen } from "../lib/runtime/listen.ts";
 import { runService } from "../lib/service/run-service.ts";
-import { TraceStore } from "./adapters/store.ts";
 import { readConfig, type TracesConfig } from "./config.ts";
 import { closeServer, traceServer } from "./server.ts";
+import { TraceStore } from "./store/store.ts";
 
 await runService("traces", readConfig, start);
 

@@ -2,11 +2,12 @@ import type { ServerResponse } from "node:http";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Fault } from "../lib/runtime/fault.ts";
 import { Violations } from "../lib/runtime/violations.ts";
-import type { Filter, TraceStore } from "./adapters/store.ts";
-import { isVisible, type Summary } from "./domain/summary.ts";
 import { sendJson, sendText } from "./reply.ts";
+import type { StoredSummary } from "./store/rows.ts";
+import type { Filter, TraceStore } from "./store/store.ts";
+import { isVisible } from "./store/summary.ts";
 
-/** The query API. What `org` may not see is answered as if it did not exist. */
+/** The query API. Traces that `org` may not see are answered as if they did not exist. */
 export class Query {
   readonly #store: TraceStore;
   readonly #clock: Clock;
@@ -19,22 +20,25 @@ export class Query {
   /** `GET /api/traces?machine=&name=&limit=`: summaries, newest first. */
   list(response: ServerResponse, parameters: URLSearchParams, org: string | undefined): void {
     const traces = this.#store.list({ ...filterOf(parameters), ...(org === undefined ? {} : { org }) });
-    sendJson(response, 200, { traces: traces.map((trace) => this.#show(trace, trace.receivedMs)) });
+    sendJson(response, 200, { traces: traces.map((trace) => this.#show(trace)) });
   }
 
   /** `GET /api/traces/<trace id>`: a summary and all its spans, earliest first. */
   get(response: ServerResponse, traceId: string, org: string | undefined): void {
     const found = this.#store.get(traceId);
-    if (!found || (org !== undefined && !isVisible(found.summary, org))) throw notFound(traceId);
-    // Spans that clients of other organisations have added are not this reader's business.
+    if (!found || (org !== undefined && !isVisible(found.summary, org)))
+      throw new Fault("NOT_FOUND", "TRACE_NOT_FOUND", `no trace ${traceId} is kept here`, {
+        trace_id: traceId,
+      });
+    // Clients of other organisations may have added spans.
     const spans = found.spans.filter(
       (s) => org === undefined || s.clientOrg === undefined || s.clientOrg === org,
     );
-    const trace = JSON.stringify(this.#show(found.summary, found.receivedMs));
+    const trace = JSON.stringify(this.#show(found.summary));
     sendText(response, 200, `{"trace":${trace},"spans":[${spans.map((span) => span.json).join(",")}]}`);
   }
 
-  #show(trace: Summary, receivedMs: number) {
+  #show(trace: StoredSummary) {
     return {
       trace_id: trace.traceId,
       root_name: trace.rootName,
@@ -44,8 +48,8 @@ export class Query {
       duration_us: trace.endUs - trace.startUs,
       spans: trace.spans,
       dropped_spans: trace.dropped,
-      /** Milliseconds since the last span arrived: whether more are likely to come. */
-      idle_ms: Math.max(0, this.#clock.now() - receivedMs),
+      // Small: more spans are likely to come.
+      idle_ms: Math.max(0, this.#clock.now() - trace.receivedMs),
     };
   }
 }
@@ -72,9 +76,4 @@ function filterOf(parameters: URLSearchParams): Filter {
 function instant(us: number): string {
   // Senders may claim any time; a Date ends in the year 275760.
   return new Date(Math.min(us / 1_000, 8.64e15)).toISOString();
-}
-
-function notFound(traceId: string): Fault {
-  const message = `no trace ${traceId} is kept here`;
-  return new Fault("NOT_FOUND", "TRACE_NOT_FOUND", message, { trace_id: traceId });
 }

@@ -6,7 +6,7 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
   sendText(response, status, JSON.stringify(body));
 }
 
-/** Answers with JSON that is text already. */
+/** Answers with serialised JSON. */
 export function sendText(response: ServerResponse, status: number, json: string): void {
   send(response, status, "application/json", Buffer.from(json));
 }
@@ -23,24 +23,24 @@ export function send(response: ServerResponse, status: number, type: string, bod
   response.end(body);
 }
 
-/** Answers a request of the query API that failed. */
+/** Answers a failed request of the query API. */
 export function sendFault(response: ServerResponse, fault: Fault): void {
   setHeaders(response, fault);
   const { code, reason, message } = fault;
   sendJson(response, httpStatus(fault), { error: { code, reason, message, facts: fault.facts } });
 }
 
-/** The headers that belong to a fault: what to send, and when to try again. */
+/** Sets the headers that belong to a fault. */
 export function setHeaders(response: ServerResponse, fault: Fault): void {
   if (fault.code === "UNAUTHENTICATED") response.setHeader("www-authenticate", "Bearer");
   if (fault.retryAfterMs !== undefined)
     response.setHeader("retry-after", Math.ceil(fault.retryAfterMs / 1_000));
   if (fault.reason === "METHOD_NOT_ALLOWED") response.setHeader("allow", fault.facts["allowed"] ?? "");
-  // What is left of a body that was not read must not be taken for the next request.
+  // The rest of an unread body must not be taken for the next request.
   response.setHeader("connection", "close");
 }
 
-/** The HTTP status that a fault is told with. */
+/** The HTTP status of a fault. */
 export function httpStatus(fault: Fault): number {
   return fault.reason === "METHOD_NOT_ALLOWED" ? 405 : (STATUS[fault.code] ?? 500);
 }

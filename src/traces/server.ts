@@ -3,20 +3,20 @@ import type { Clock } from "../lib/runtime/clock.ts";
 import { Fault } from "../lib/runtime/fault.ts";
 import { logger } from "../lib/runtime/log.ts";
 import { type Reader, readableOrg, writerOf } from "./access.ts";
-import type { TraceStore } from "./adapters/store.ts";
-import { Ingest, refuseExport } from "./ingest.ts";
+import { Ingest, refuseExport } from "./otlp/ingest.ts";
 import { Query } from "./query.ts";
 import { sendFault, sendJson } from "./reply.ts";
+import type { TraceStore } from "./store/store.ts";
 
 /** Checks an `authorization` header; throws UNAUTHENTICATED faults. */
 export type Verify = (authorization: string | undefined) => Promise<Reader>;
 
-/** A request must be complete within this time, so slow senders hold nothing for long. */
+/** A request must be complete within this time. */
 const REQUEST_TIMEOUT_MS = 15_000;
 const MAX_CONNECTIONS = 256;
 const GRACE_MS = 2_000;
 
-/** The receiver's HTTP server: OTLP in, traces out. Not listening yet. */
+/** Makes the receiver's HTTP server, not listening yet: OTLP in, traces out. */
 export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Server {
   const ingest = new Ingest(store);
   const query = new Query(store, clock);
@@ -49,7 +49,7 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Se
   }
 }
 
-/** Stops taking requests; those that are running may finish for two seconds. */
+/** Stops taking requests. Running ones get two seconds to end. */
 export async function closeServer(server: Server): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   const cut = setTimeout(() => server.closeAllConnections(), GRACE_MS);
@@ -59,7 +59,7 @@ export async function closeServer(server: Server): Promise<void> {
 }
 
 function fail(request: IncomingMessage, response: ServerResponse, err: unknown): void {
-  // The sender went away in the middle: nobody to tell.
+  // The sender has gone.
   if (request.errored || response.destroyed) return;
   const fault =
     err instanceof Fault

@@ -1,26 +1,26 @@
-import type { Span, SpanKind } from "../domain/span.ts";
+import type { Span, SpanKind } from "../store/span.ts";
 import { attributesOf, isRecord, listOf, shorten } from "./values.ts";
 
-/** What an export request came down to. */
+/** The spans of an export request. */
 export interface Normalized {
   readonly spans: readonly Span[];
-  /** Spans that were refused. */
+  /** Number of refused spans. */
   readonly rejected: number;
   /** Why, each reason once. */
   readonly problems: readonly string[];
 }
 
-/** A request with more spans is refused for the rest of them. */
+/** Further spans of a request are refused. */
 export const MAX_SPANS_PER_REQUEST = 20_000;
 /** A span that is larger as JSON loses its events, and then its attributes. */
-export const MAX_SPAN_BYTES = 64 * 1024;
+const MAX_SPAN_BYTES = 64 * 1024;
 
 const MAX_NAME = 256;
 const MAX_EVENTS = 64;
 const KINDS: readonly SpanKind[] = ["internal", "internal", "server", "client", "producer", "consumer"];
 const STATUSES = ["unset", "ok", "error"] as const;
 
-/** Makes spans of an OTLP/JSON export request, whoever wrote it: what is wrong is refused span by span, the rest is cut to size. */
+/** Converts an OTLP/JSON export request. Refuses wrong spans one by one, and cuts the others to size. */
 export function normalize(request: unknown, maxSpans: number = MAX_SPANS_PER_REQUEST): Normalized {
   const spans: Span[] = [];
   const problems = new Set<string>();
@@ -61,7 +61,7 @@ function defect(raw: unknown): string | undefined {
   return undefined;
 }
 
-/** Only for what {@link defect} finds nothing wrong with. */
+/** Converts a span in which {@link defect} has found nothing wrong. */
 function toSpan(raw: Record<string, unknown>, service: string): Span {
   const start = microseconds(raw["startTimeUnixNano"]) ?? 0;
   const end = microseconds(raw["endTimeUnixNano"]) ?? start;

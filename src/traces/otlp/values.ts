@@ -1,4 +1,4 @@
-import type { Attributes, AttributeValue } from "../domain/span.ts";
+import type { Attributes, AttributeValue } from "../store/span.ts";
 
 const MAX_ATTRIBUTES = 128;
 const MAX_KEY = 256;
@@ -8,7 +8,7 @@ const MAX_DEPTH = 4;
 
 type Scalar = string | number | boolean;
 
-/** Makes attributes by name of OTLP's list of keys and values; what has no key or no value is left out, what is too long is cut. */
+/** Converts OTLP's list of keys and values. Leaves out entries without key or value, and cuts long ones. */
 export function attributesOf(list: readonly unknown[]): Attributes {
   const entries: [string, AttributeValue][] = [];
   for (const item of list) {
@@ -26,13 +26,13 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The list at `key`; empty when there is none. */
+/** Returns the list at `key`; empty when there is none. */
 export function listOf(value: unknown, key: string): readonly unknown[] {
   const list = isRecord(value) ? value[key] : undefined;
   return Array.isArray(list) ? list : [];
 }
 
-/** `text` without its end when it has more than `max` UTF-16 units. */
+/** Cuts `text` to `max` UTF-16 units. */
 export function shorten(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
 }
@@ -57,7 +57,7 @@ function scalarOf(any: unknown): Scalar | undefined {
   if (doubleValue !== undefined) return double(doubleValue);
   if (typeof bytesValue === "string") return shorten(bytesValue, MAX_TEXT);
   if (any["kvlistValue"] !== undefined || any["arrayValue"] !== undefined) {
-    // Rare, and nothing looks into them: kept as text.
+    // Nested values are kept as JSON text.
     return shorten(JSON.stringify(plain(any, 0)) ?? "", MAX_TEXT);
   }
   return undefined;
@@ -66,12 +66,11 @@ function scalarOf(any: unknown): Scalar | undefined {
 function integer(raw: unknown): Scalar | undefined {
   if (typeof raw !== "number" && (typeof raw !== "string" || !/^-?\d{1,19}$/.test(raw))) return undefined;
   const value = Number(raw);
-  // JSON has no way to keep these exact as numbers.
   return Number.isSafeInteger(value) ? value : String(raw);
 }
 
 function double(raw: unknown): Scalar | undefined {
-  // JSON cannot hold NaN and the infinities; OTLP/JSON writes them as text.
+  // OTLP/JSON writes NaN and the infinities as text.
   if (typeof raw === "number") return Number.isFinite(raw) ? raw : String(raw);
   return raw === "NaN" || raw === "Infinity" || raw === "-Infinity" ? raw : undefined;
 }

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { generateKeyPair, mintToken, type Scope, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { listen } from "../../../src/lib/runtime/listen.ts";
-import { TraceStore } from "../../../src/traces/adapters/store.ts";
 import { closeServer, traceServer } from "../../../src/traces/server.ts";
+import { TraceStore } from "../../../src/traces/store/store.ts";
 
 /** The cluster's keys of these tests. */
 export const keys = generateKeyPair();

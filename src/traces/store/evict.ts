@@ -1,24 +1,21 @@
 import type { DatabaseSync } from "node:sqlite";
 
-/** How much is kept. */
+/** Bounds of the store. */
 export interface Bounds {
-  /** Traces. */
+  /** Number of traces. */
   readonly keep: number;
-  /** Bytes of the database file that hold something. */
+  /** Bytes of used pages. */
   readonly budgetBytes: number;
 }
 
-/** Traces that only clients have sent spans of may be this share of all, so that no client can push out what services say. */
+/** Share of traces with spans of clients only, so that no client can push out those of services. */
 const CLIENT_SHARE = 0.1;
-/**
- * Traces in which no span is about a machine may be this share of all: the services' regular calls to each other would otherwise push out what
- * people look for within minutes.
- */
+/** Share of traces about no machine: the services' regular calls would push out all others within minutes. */
 const BACKGROUND_SHARE = 0.25;
-/** Going over the budget lets go of this share of all traces at once, so that it is not done for every span. */
+/** Share of traces that is evicted at a time, so that it does not happen for every span. */
 const STEP_SHARE = 0.05;
 
-/** Lets go of the traces that have been silent longest until the bounds are kept. Runs within the caller's transaction. */
+/** Evicts the traces that have been silent longest until the bounds are kept. Runs in the caller's transaction. */
 export function evict(db: DatabaseSync, bounds: Bounds): void {
   const limit = (where: string, share: number) =>
     forget(db, count(db, where) - Math.ceil(bounds.keep * share), where);
@@ -30,7 +27,7 @@ export function evict(db: DatabaseSync, bounds: Bounds): void {
     if (all === 0) return;
     forget(db, Math.ceil(all * STEP_SHARE), "");
   }
-  // Gives freed pages back to the file system; few at a time, so no request waits long.
+  // Returns freed pages to the file system, few at a time, so that no request waits long.
   if (freePages(db) > 256) db.exec("pragma incremental_vacuum(1024)");
 }
 

@@ -1,23 +1,20 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { machineOf, type Span } from "../domain/span.ts";
-import { grow, type Origin, refusal, type Summary } from "../domain/summary.ts";
 import { type Bounds, evict } from "./evict.ts";
-import { type SummaryRow, toSummary } from "./rows.ts";
+import { fromRow, type StoredSummary, toRow } from "./rows.ts";
 import { openDatabase } from "./schema.ts";
+import { machineOf, type Span } from "./span.ts";
+import { grow, type Origin, refusal, type Summary } from "./summary.ts";
 
-/** What became of a batch of spans. */
-export interface Kept {
-  /** Spans that were new. */
-  readonly added: number;
-  /** Spans that had arrived before. */
-  readonly repeated: number;
-  /** Spans that were over the bounds of their trace, and why. */
-  readonly dropped: number;
-  readonly problems: readonly string[];
+/** The outcome of storing a batch of spans. */
+interface Added {
+  /** Spans over the bounds of their traces. */
+  dropped: number;
+  /** Why, each reason once. */
+  readonly problems: Set<string>;
 }
 
-/** Which traces to list. */
+/** Selects traces to list. */
 export interface Filter {
   /** Only traces with a span about this machine. */
   readonly machineId?: string;
@@ -29,16 +26,14 @@ export interface Filter {
   readonly limit: number;
 }
 
-/** A trace in full. */
+/** A trace with its spans. */
 export interface StoredTrace {
-  readonly summary: Summary;
-  /** When its last span arrived, in milliseconds since the epoch. */
-  readonly receivedMs: number;
+  readonly summary: StoredSummary;
   /** Earliest first. */
   readonly spans: readonly { readonly json: string; readonly clientOrg: string | undefined }[];
 }
 
-/** The last traces, on disk. One batch is one transaction: it is there in full or not at all. */
+/** The latest traces, on disk. A batch is one transaction. */
 export class TraceStore {
   readonly #db: DatabaseSync;
   readonly #bounds: Bounds;
@@ -53,72 +48,55 @@ export class TraceStore {
     this.#statements = prepare(this.#db);
   }
 
-  /** Keeps spans, merging them into what is known of their traces, and lets go of the oldest traces beyond the bounds. */
-  add(spans: readonly Span[], origin: Origin): Kept {
-    const problems = new Set<string>();
-    const counts = { added: 0, repeated: 0, dropped: 0 };
+  /** Stores spans, merges them into the summaries of their traces, and evicts the oldest traces beyond the bounds. */
+  add(spans: readonly Span[], origin: Origin): Added {
+    const added: Added = { dropped: 0, problems: new Set() };
     this.#db.exec("begin immediate");
     try {
       for (const [traceId, ofTrace] of Map.groupBy(spans, (span) => span.trace_id)) {
-        this.#addToTrace(traceId, ofTrace, origin, counts, problems);
+        this.#addToTrace(traceId, ofTrace, origin, added);
       }
       evict(this.#db, this.#bounds);
       this.#db.exec("commit");
+      return added;
     } catch (err) {
       if (this.#db.isTransaction) this.#db.exec("rollback");
       throw err;
     }
-    return { ...counts, problems: [...problems] };
   }
 
-  /** The newest traces first. */
-  list(filter: Filter): (Summary & { readonly receivedMs: number })[] {
-    const prefix = filter.namePrefix ?? "";
-    const rows = this.#statements.list.all({
-      machine: filter.machineId ?? null,
-      prefix,
-      org: filter.org ?? null,
-      limit: filter.limit,
-    });
-    return rows.map(toSummary);
+  /** Lists traces, newest first. */
+  list(filter: Filter): StoredSummary[] {
+    const { machineId: machine = null, namePrefix: prefix = "", org = null, limit } = filter;
+    return this.#statements.list.all({ machine, prefix, org, limit }).map(fromRow);
   }
 
-  /** One trace with its spans, or undefined. */
+  /** Returns a trace with its spans, if there is one. */
   get(traceId: string): StoredTrace | undefined {
     const row = this.#statements.getTrace.get(traceId);
     if (!row) return undefined;
-    const summary = toSummary(row);
     const spans = this.#statements.getSpans.all(traceId).map((span) => ({
       json: String(span["body"]),
       clientOrg: span["client_org"] === null ? undefined : String(span["client_org"]),
     }));
-    return { summary, receivedMs: summary.receivedMs, spans };
+    return { summary: fromRow(row), spans };
   }
 
   close(): void {
     this.#db.close();
   }
 
-  #addToTrace(
-    traceId: string,
-    spans: readonly Span[],
-    origin: Origin,
-    counts: { added: number; repeated: number; dropped: number },
-    problems: Set<string>,
-  ): void {
+  #addToTrace(traceId: string, spans: readonly Span[], origin: Origin, added: Added): void {
     const row = this.#statements.getTrace.get(traceId);
-    let summary: Summary | undefined = row && toSummary(row);
+    let summary: Summary | undefined = row && fromRow(row);
     let dropped = 0;
     for (const span of spans) {
+      if (this.#statements.hasSpan.get(traceId, span.span_id)) continue;
       const body = JSON.stringify(span);
       const bytes = Buffer.byteLength(body);
-      if (this.#statements.hasSpan.get(traceId, span.span_id)) {
-        counts.repeated += 1;
-        continue;
-      }
       const problem = refusal(summary, bytes, origin);
       if (problem !== undefined) {
-        problems.add(problem);
+        added.problems.add(problem);
         dropped += 1;
         continue;
       }
@@ -127,31 +105,12 @@ export class TraceStore {
       const machine = machineOf(span);
       if (machine !== undefined) this.#statements.putMachine.run(machine, traceId);
       summary = grow(summary, span, bytes, origin);
-      counts.added += 1;
     }
-    counts.dropped += dropped;
-    if (summary) this.#statements.putTrace.run(toRow(summary, dropped, this.#clock.now()));
+    added.dropped += dropped;
+    if (!summary) return;
+    const total = { ...summary, dropped: summary.dropped + dropped, receivedMs: this.#clock.now() };
+    this.#statements.putTrace.run(toRow(total));
   }
-}
-
-function toRow(s: Summary, dropped: number, receivedMs: number): SummaryRow {
-  return {
-    trace_id: s.traceId,
-    root_name: s.rootName,
-    root_service: s.rootService,
-    root_start_us: s.rootStartUs,
-    has_root: s.hasRoot ? 1 : 0,
-    start_us: s.startUs,
-    end_us: s.endUs,
-    spans: s.spans,
-    bytes: s.bytes,
-    dropped: s.dropped + dropped,
-    client_spans: s.clientSpans,
-    about_machine: s.aboutMachine ? 1 : 0,
-    owner: s.owner ?? null,
-    client_owner: s.clientOwner ?? null,
-    received_ms: receivedMs,
-  };
 }
 
 function prepare(db: DatabaseSync) {

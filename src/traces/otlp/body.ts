@@ -1,15 +1,15 @@
 import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-import { Fault } from "../lib/runtime/fault.ts";
+import { Fault } from "../../lib/runtime/fault.ts";
 
-/** The most a body may have, packed or unpacked, in bytes. */
-export const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** Largest body in bytes, compressed or not. */
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
 const unpack = promisify(gunzip);
 
 /**
- * Reads the body of a request and unpacks it.
+ * Reads the body of a request and decompresses it.
  *
  * @throws Fault `BODY_TOO_LARGE` (OUT_OF_RANGE), `ENCODING_UNKNOWN` (UNIMPLEMENTED) or `BODY_NOT_GZIP` (INVALID_ARGUMENT)
  */

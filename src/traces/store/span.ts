@@ -1,21 +1,19 @@
-/** A value of a span attribute: what OTLP's AnyValue is reduced to. */
+/** A value of a span attribute, reduced from OTLP's AnyValue. */
 export type AttributeValue = string | number | boolean | readonly (string | number | boolean)[];
 
-/** Attributes by name. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** Which side of a call a span is on. */
 export type SpanKind = "internal" | "server" | "client" | "producer" | "consumer";
 
-/** Something that happened at one moment within a span. */
-export interface SpanEvent {
+interface SpanEvent {
   readonly name: string;
   /** Microseconds since the epoch. */
   readonly time_us: number;
   readonly attributes: Attributes;
 }
 
-/** One finished span. The field names are those of the query API's JSON: what is stored is what is answered. */
+/** A finished span, with the field names of the query API's JSON. */
 export interface Span {
   /** 32 lower-case hex digits. */
   readonly trace_id: string;
@@ -32,25 +30,21 @@ export interface Span {
   /** Microseconds. */
   readonly duration_us: number;
   readonly status: "unset" | "ok" | "error";
-  /** Absent unless the status came with one. */
   readonly status_message?: string;
   readonly attributes: Attributes;
-  /** Absent when there are none. */
   readonly events?: readonly SpanEvent[];
 }
 
-/** The attribute that says which machine a span is about. */
-export const MACHINE_ATTRIBUTE = "windhover.machine.id";
-/** The attribute that says whose machine that is. */
-export const ORG_ATTRIBUTE = "windhover.org";
+const MACHINE_ATTRIBUTE = "windhover.machine.id";
+const ORG_ATTRIBUTE = "windhover.org";
 
-/** The machine that a span is about, when it names a well-formed one. */
+/** Returns the machine that a span is about, when it names a well-formed one. */
 export function machineOf(span: Span): string | undefined {
   const id = span.attributes[MACHINE_ATTRIBUTE];
   return typeof id === "string" && /^[0-9a-f]{14}$/.test(id) ? id : undefined;
 }
 
-/** The organisation that a span is about, when it names a well-formed one. */
+/** Returns the organisation that a span is about, when it names a well-formed one. */
 export function orgOf(span: Span): string | undefined {
   const org = span.attributes[ORG_ATTRIBUTE];
   return typeof org === "string" && /^[a-z][a-z0-9-]{0,62}$/.test(org) ? org : undefined;

@@ -5,9 +5,9 @@ import { logger } from "../../lib/runtime/log.ts";
 
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
-/** Raised with every change of the tables. Older files are emptied, not migrated: they are history of a local fleet. */
+/** Grows with every change of the tables. Older databases are emptied: they hold the history of a local fleet only. */
 const VERSION = 2;
-/** What the write-ahead log may take on disk besides the budget. */
+/** Largest write-ahead log. */
 const MAX_LOG_BYTES = 4 * 1024 * 1024;
 
 const TABLES = `
@@ -29,8 +29,8 @@ const TABLES = `
 `;
 
 /**
- * Opens the database in `dir`, made when there is none. What was committed survives a kill at any moment; a file that cannot be read
- * is put aside as `traces.db.broken`, and an empty one takes its place.
+ * Opens the database in `dir`, or makes it. Committed data survives a kill at any moment. A broken file is renamed to
+ * `traces.db.broken`, and an empty one takes its place.
  */
 export function openDatabase(dir: string): DatabaseSync {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -47,13 +47,13 @@ export function openDatabase(dir: string): DatabaseSync {
 }
 
 function open(path: string): DatabaseSync {
-  // SQLite gives its other files the permissions of this one. What is in traces is for those who have a token.
+  // SQLite gives its other files the permissions of this one.
   closeSync(openSync(path, "a", 0o600));
   const db = new DatabaseSync(path, { timeout: 2_000 });
   try {
     const state = db.prepare("pragma quick_check(1)").get()?.["quick_check"];
     if (state !== "ok") throw Object.assign(new Error(String(state)), { errcode: SQLITE_CORRUPT });
-    // Must come before the first table, or it takes a VACUUM.
+    // Must come before the first table.
     db.exec("pragma auto_vacuum = incremental");
     db.exec(
       `pragma journal_mode = wal; pragma synchronous = normal; pragma journal_size_limit = ${MAX_LOG_BYTES}`,
@@ -71,7 +71,7 @@ function open(path: string): DatabaseSync {
   }
 }
 
-/** A full disk or a missing permission is no reason to throw the traces away. */
+/** Whether the file is broken, as opposed to a full disk or a missing permission. */
 function isBroken(err: unknown): boolean {
   if (!(err instanceof Error) || !("errcode" in err)) return false;
   return err.errcode === SQLITE_CORRUPT || err.errcode === SQLITE_NOTADB;

@@ -1,32 +1,31 @@
 import { machineOf, orgOf, type Span } from "./span.ts";
 
-/** More spans than this of one trace are counted, not kept. */
-export const MAX_SPANS_PER_TRACE = 5_000;
-/** More of one trace than this is counted, not kept: a trace is answered in one piece. */
-export const MAX_BYTES_PER_TRACE = 8 * 1024 * 1024;
+/** Further spans of a trace are counted, not stored. */
+const MAX_SPANS_PER_TRACE = 5_000;
+/** Largest trace in bytes, since a trace is answered in one piece. */
+const MAX_BYTES_PER_TRACE = 8 * 1024 * 1024;
 /** Spans that clients may add to one trace. `hover` sends one. */
 export const MAX_CLIENT_SPANS_PER_TRACE = 64;
 
-/** Stands for "more than one organisation"; no slug looks like it. */
+/** Stands for several organisations; no slug looks like it. */
 const SEVERAL = "*";
 
-/** What is known of a trace without reading its spans. Grows span by span, in whatever order they arrive. */
+/** A trace without its spans. Grows span by span, in any order. */
 export interface Summary {
   readonly traceId: string;
   /** The root's name; as long as no root has arrived, the name of the earliest span. */
   readonly rootName: string;
   readonly rootService: string;
   readonly rootStartUs: number;
-  /** A span without a parent has arrived. */
   readonly hasRoot: boolean;
   readonly startUs: number;
   readonly endUs: number;
   readonly spans: number;
   readonly bytes: number;
-  /** Spans that were over the bounds. */
+  /** Spans over the bounds. */
   readonly dropped: number;
   readonly clientSpans: number;
-  /** A span is about a machine: what people look for, unlike the services' own regular calls. */
+  /** Whether a span is about a machine, unlike those of the services' regular calls. */
   readonly aboutMachine: boolean;
   /** The organisation that the services' spans name; "*" when they name several, undefined when none. */
   readonly owner: string | undefined;
@@ -34,10 +33,10 @@ export interface Summary {
   readonly clientOwner: string | undefined;
 }
 
-/** Where a span came from: a service, which is believed, or a client, which speaks for its own organisation only. */
+/** The sender of a span: a trusted service, or a client, which speaks for its own organisation only. */
 export type Origin = { readonly kind: "service" } | { readonly kind: "client"; readonly org: string };
 
-/** The summary after `span` has been kept. Must not be called twice for one span. */
+/** Adds a span to a summary. Must not be called twice for one span. */
 export function grow(before: Summary | undefined, span: Span, bytes: number, origin: Origin): Summary {
   const was = before ?? empty(span);
   const isRoot = span.parent_span_id === undefined;
@@ -61,7 +60,7 @@ export function grow(before: Summary | undefined, span: Span, bytes: number, ori
   };
 }
 
-/** Why one more span of this trace is not kept, or undefined when it is. */
+/** Says why a trace takes no further span; undefined when it does. */
 export function refusal(trace: Summary | undefined, bytes: number, origin: Origin): string | undefined {
   if (!trace) return undefined;
   if (trace.spans >= MAX_SPANS_PER_TRACE) return `a trace holds at most ${MAX_SPANS_PER_TRACE} spans`;
@@ -73,8 +72,8 @@ export function refusal(trace: Summary | undefined, bytes: number, origin: Origi
 }
 
 /**
- * Whether a reader of `org` may see a trace: the services' word decides; a client's only where no service has said anything,
- * so nobody can claim another's trace by adding a span to it.
+ * Whether a reader of `org` may see a trace. What clients say counts only where no service has named an organisation, so that nobody
+ * can claim another's trace by adding a span to it.
  */
 export function isVisible(trace: Pick<Summary, "owner" | "clientOwner">, org: string): boolean {
   return (trace.owner ?? trace.clientOwner) === org;
