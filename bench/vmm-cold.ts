@@ -4,9 +4,7 @@
  *
  * `node bench/vmm-cold.ts [--runs N]`
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { openBench } from "../test/e2e/vmm-fixture.ts";
+import { openBench, privateMb } from "../test/e2e/vmm-fixture.ts";
 import { benchOptions } from "./lib/options.ts";
 import { summarize } from "./lib/percentiles.ts";
 import { number, table } from "./lib/table.ts";
@@ -39,18 +37,8 @@ async function once(): Promise<void> {
   const { vm } = await bench.launch(["sleep", "1000"]);
   add("cold_start", performance.now() - before);
   for (const { name, startUs, endUs } of vm.phases) add(name, (endUs - startUs) / 1_000);
-  add("vmm_private_mb", privateMb(vm.id));
+  add("vmm_private_mb", privateMb(bench.dir, vm.id));
   const ending = performance.now();
   await bench.vmm.destroy(vm.id);
   add("destroy", performance.now() - ending);
-}
-
-/** Memory that is QEMU's alone, the guest's included. */
-function privateMb(vmId: string): number {
-  const record: { qemu: { pid: number } } = JSON.parse(
-    readFileSync(join(bench.dir, "vms", vmId, "vm.json"), "utf8"),
-  );
-  const rollup = readFileSync(`/proc/${record.qemu.pid}/smaps_rollup`, "utf8");
-  const kb = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].map(([, value]) => Number(value));
-  return kb.reduce((sum, value) => sum + value, 0) / 1024;
 }

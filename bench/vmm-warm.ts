@@ -4,10 +4,8 @@
  *
  * `node bench/vmm-warm.ts [--runs N]`
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { sleep } from "../src/lib/runtime/wait.ts";
-import { type Bench, openBench } from "../test/e2e/vmm-fixture.ts";
+import { type Bench, openBench, privateMb } from "../test/e2e/vmm-fixture.ts";
 import { benchOptions } from "./lib/options.ts";
 import { summarize } from "./lib/percentiles.ts";
 import { number, table } from "./lib/table.ts";
@@ -38,14 +36,15 @@ async function measure(startPaths: readonly ("warm" | "template")[]): Promise<vo
   const template = (): void => {
     hasTemplate = true;
   };
-  const pool = { waiting() {}, lent() {}, hit() {}, miss() {}, template };
-  const bench = await openBench({ startPaths, warmMemoryMb: 2_048, pool });
+  const metrics = { waiting() {}, reclaimable() {}, hit() {}, miss() {}, template };
+  const bench = await openBench({ startPaths, warmMemoryMb: 2_048, metrics });
   try {
     const began = performance.now();
     keepWarm(bench, WAITING);
     await until(() => hasTemplate && bench.vmm.warm?.(SHAPE) === (startPath === "warm" ? WAITING : 0));
     process.stdout.write(`ready for ${startPath} after ${Math.round(performance.now() - began)} ms\n`);
-    if (startPath === "warm") for (const mb of waitingMb(bench)) add("waiting_private_mb", mb);
+    if (startPath === "warm")
+      for (const id of bench.waiting()) add("waiting_private_mb", privateMb(bench.dir, id));
     for (let run = 0; run < runs; run++) await once(bench, startPath);
   } finally {
     await bench.close();
@@ -55,7 +54,7 @@ async function measure(startPaths: readonly ("warm" | "template")[]): Promise<vo
 function keepWarm({ vmm }: Bench, count: number): void {
   vmm.keepWarm?.({
     shapes: () => Array.from({ length: count }, () => SHAPE),
-    lend: () => true,
+    setReclaimable: () => true,
     onReclaim() {},
   });
 }
@@ -77,16 +76,4 @@ async function until(isDone: () => boolean): Promise<void> {
     if (performance.now() > deadline) throw new Error("not ready in time");
     await sleep(20, new AbortController().signal);
   }
-}
-
-/** Memory that is each waiting QEMU's alone. */
-function waitingMb(bench: Bench): number[] {
-  return bench.waiting().map((id) => {
-    const record: { qemu: { pid: number } } = JSON.parse(
-      readFileSync(join(bench.dir, "vms", id, "vm.json"), "utf8"),
-    );
-    const rollup = readFileSync(`/proc/${record.qemu.pid}/smaps_rollup`, "utf8");
-    const kb = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].map(([, value]) => Number(value));
-    return kb.reduce((sum, value) => sum + value, 0) / 1024;
-  });
 }

@@ -34,7 +34,7 @@ import { hostService } from "./service.ts";
 import { Store } from "./store/store.ts";
 import { countBid, exposeHost } from "./telemetry/metrics.ts";
 import { poolMetrics } from "./telemetry/pool-metrics.ts";
-import { makeVmm } from "./vmm/index.ts";
+import { selectVmm } from "./vmm/select.ts";
 
 /** How long the outbox gets to deliver what a shutdown has made of the machines. What is left goes at the next start. */
 const LAST_DELIVERY_MS = 2_000;
@@ -49,7 +49,7 @@ async function start(config: HostdConfig, stack: Stack) {
   stack.add("store", () => store.close());
   const images = new ImageCacheClient(config.imagecache, token);
   stack.add("imagecache", () => images.close());
-  const vmm = await makeVmm({ ...config.vmm, pool: poolMetrics });
+  const vmm = await selectVmm({ ...config.vmm, metrics: poolMetrics });
   stack.add("vmm", () => vmm.close());
   const scheduling = await SchedulingFile.open(config.dir);
   const disk = await DiskWatch.open(config.dir);
@@ -72,7 +72,7 @@ async function start(config: HostdConfig, stack: Stack) {
   vmm.keepWarm?.({
     shapes: () =>
       [...store.all()].filter(({ state }) => isStartable(state)).map(({ spec }) => spec.resources),
-    lend: (megabytes) => host.ledger.lend(megabytes),
+    setReclaimable: (megabytes) => host.ledger.lend(megabytes),
     onReclaim: (reclaim) => host.ledger.onReclaim(reclaim),
   });
 

@@ -3,13 +3,13 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { join } from "node:path";
 import { buildGuest } from "../../guest/build/build.ts";
 import { StartQueue } from "../../src/hostd/operations/start-queue.ts";
-import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/warm-pool/warm-vm.ts";
-import { SELECT_DEFAULTS, type SelectOptions, selectVmm } from "../../src/hostd/vmm/select.ts";
+import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
+import { selectVmm, type VmmSettings } from "../../src/hostd/vmm/select.ts";
 import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";
 import { guestFolder } from "../../tools/lib/paths.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-/** A VMM on a private directory, an image for it, and what is needed to start things in it. */
+/** A VMM with a data directory and an image of its own. */
 export interface Bench {
   readonly vmm: Vmm;
   /** The host's data directory, which nobody but its owner may enter. */
@@ -18,13 +18,13 @@ export interface Bench {
   readonly image: string;
   /** Launches `argv` and collects its lines. */
   launch(argv: readonly string[], more?: Partial<Workload> & { memoryMb?: number }): Promise<Launched>;
-  /** Ids of VMs that wait for a machine. */
+  /** Ids of the warm VMs. */
   waiting(): string[];
-  /** Destroys all that was launched and removes the directory. */
+  /** Destroys all VMs and removes the directory. */
   close(): Promise<void>;
 }
 
-/** A VM and what it has said so far. */
+/** A VM and its output so far. */
 export interface Launched {
   readonly vm: Vm;
   readonly lines: LogLine[];
@@ -50,8 +50,8 @@ const COMMANDS = [
 const PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:Web:/srv/web:/bin/sh\n";
 const GROUP = "root:x:0:\nweb:x:1001:\nextra:x:2000:web\nmore:x:2001:web\n";
 
-/** Makes a bench. The guest is built when it has not been yet. */
-export async function openBench(options: Partial<SelectOptions> = {}): Promise<Bench> {
+/** Opens a VMM. Builds the guest first, unless it is there. */
+export async function openBench(options: Partial<VmmSettings> = {}): Promise<Bench> {
   const guestDir = guestFolder();
   await buildGuest(guestDir, () => {});
   const folder = temporaryFolder("vmm");
@@ -89,27 +89,26 @@ export async function openBench(options: Partial<SelectOptions> = {}): Promise<B
   return { vmm, dir, guestDir, image, launch, waiting, close };
 }
 
-/** Another VMM on the same directory, as a hostd has that was started again. */
-export function openVmm(dir: string, options: Partial<SelectOptions> = {}): Promise<Vmm> {
-  return selectVmm({
-    ...SELECT_DEFAULTS,
-    dir,
-    guestDir: guestFolder(),
-    sim: () => {
-      throw new Error("these tests want real VMs");
-    },
-    ...options,
-  });
+/** Opens another VMM on the same directory, as a restarted hostd does. */
+export function openVmm(dir: string, options: Partial<VmmSettings> = {}): Promise<Vmm> {
+  return selectVmm({ dir, guestDir: guestFolder(), ...options });
 }
 
-/** Pid of the QEMU of a VM. */
+/** Returns the pid of a VM's QEMU. */
 export function qemuPid(dir: string, vmId: string): number {
   const record: unknown = JSON.parse(readFileSync(join(dir, "vms", vmId, "vm.json"), "utf8"));
   // As the adapter writes it.
   return (record as { qemu: { pid: number } }).qemu.pid;
 }
 
-/** Says whether a QEMU has used no processor time since the last time it was asked: its guest has nothing left to do. */
+/** Returns the memory in MB that a VM's QEMU shares with nobody, the guest's included. */
+export function privateMb(dir: string, vmId: string): number {
+  const rollup = readFileSync(`/proc/${qemuPid(dir, vmId)}/smaps_rollup`, "utf8");
+  const kb = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].map(([, value]) => Number(value));
+  return kb.reduce((sum, value) => sum + value, 0) / 1024;
+}
+
+/** Returns a function that tells whether a VM's QEMU has used no CPU time since its last call, so that its guest is idle. */
 export function isAtRest(dir: string, vmId: string): () => boolean {
   const pid = qemuPid(dir, vmId);
   let last = "";
@@ -121,10 +120,9 @@ export function isAtRest(dir: string, vmId: string): () => boolean {
   };
 }
 
-/** A workload with nothing special about it. */
+/** Makes a workload with default settings. */
 export function plainWorkload(image: string, argv: readonly string[]): Workload {
   return {
-    machineId: "0123456789abcd",
     rootfs: image,
     argv,
     env: {},
@@ -136,7 +134,7 @@ export function plainWorkload(image: string, argv: readonly string[]): Workload 
   };
 }
 
-/** A small root file system: busybox, the probe, accounts, and files that cannot be executed. */
+/** Makes a small root file system: busybox, the probe, accounts, and files that cannot be executed. */
 function buildImage(dir: string): string {
   const root = join(dir, "root");
   for (const each of ["bin", "etc", "data"]) mkdirSync(join(root, each), { recursive: true });
@@ -158,7 +156,7 @@ function buildImage(dir: string): string {
   return image;
 }
 
-/** Makes an image of a folder, all of it root's. */
+/** Makes an image of a folder; root owns all of it. */
 export function packImage(root: string, image: string): void {
   const tar = execFileSync("tar", ["-C", root, "--owner=0", "--group=0", "-cf", "-", "."], {
     maxBuffer: 1e8,

@@ -34,13 +34,13 @@ async function launchElsewhere(vmId: string, argv: readonly string[]) {
     said += String(chunk);
   });
   await expect.poll(() => said, { timeout: 60_000 }).toContain("launched\n");
-  const heard = (): LogLine[] =>
+  const received = (): LogLine[] =>
     (existsSync(file) ? readFileSync(file, "utf8") : "").split("\n").filter(Boolean).map(parseLine);
   const kill = async (): Promise<void> => {
     child.kill("SIGKILL");
     await once(child, "exit");
   };
-  return { heard, kill };
+  return { lines: received, kill };
 }
 
 function parseLine(line: string): LogLine {
@@ -49,7 +49,7 @@ function parseLine(line: string): LogLine {
   return { timeUs: 0, number: Number(number), stream: stream as LogLine["stream"], text: text.join(" ") };
 }
 
-/** Takes a VM over and collects what it says from then on. */
+/** Adopts a VM and collects its lines from then on. */
 async function adopt(vmId: string) {
   const lines: LogLine[] = [];
   const vm = await again.adopt(vmId, { onLog: (line) => void lines.push(line) });
@@ -57,25 +57,25 @@ async function adopt(vmId: string) {
   return { vm, lines };
 }
 
-/** What a log store keeps that knows lines by their numbers. */
+/** Returns the lines as a log store keeps them, which knows them by their numbers. */
 function stored(...parts: readonly LogLine[][]): LogLine[] {
   const byNumber = new Map(parts.flat().map((line) => [line.number, line]));
   return [...byNumber.values()];
 }
 
 const processes = (vmId: string) =>
-  findByArgument(new VmDirs(bench.dir, undefined).mark).filter(({ argument }) =>
+  findByArgument(new VmDirs(bench.dir, undefined).namePrefix).filter(({ argument }) =>
     argument.endsWith(`-${vmId}`),
   );
 
-test("a VM outlives a hostd that was killed, and its log goes on where it had stopped", async () => {
+test("a VM survives a hostd that is killed, and its log continues where it stopped", async () => {
   const elsewhere = await launchElsewhere("ticking", ["probe", "tick"]);
-  await expect.poll(() => elsewhere.heard().length, { timeout: 60_000 }).toBeGreaterThan(20);
+  await expect.poll(() => elsewhere.lines().length, { timeout: 60_000 }).toBeGreaterThan(20);
   await elsewhere.kill();
   expect(await again.list()).toContain("ticking");
 
   const { vm, lines } = await adopt("ticking");
-  const before = elsewhere.heard();
+  const before = elsewhere.lines();
   const far = before.length + 100;
   await expect.poll(() => stored(before, lines).length, { timeout: 60_000 }).toBeGreaterThan(far);
   await vm.signal(9);
@@ -89,7 +89,7 @@ test("a VM outlives a hostd that was killed, and its log goes on where it had st
   await again.destroy("ticking");
 });
 
-test("an exit in hostd's absence is told, with its time and what was said before it", async () => {
+test("an exit while no hostd ran is reported, with its time and the lines before it", async () => {
   const elsewhere = await launchElsewhere("leaving", ["probe", "exit-later", "3"]);
   await elsewhere.kill();
   const killedAtUs = Date.now() * 1_000;
@@ -100,25 +100,25 @@ test("an exit in hostd's absence is told, with its time and what was said before
   const toldAtUs = Date.now() * 1_000;
 
   expect(exit).toMatchObject({ kind: "process", exitCode: 7 });
-  expect(stored(elsewhere.heard(), lines).map(({ text }) => text)).toEqual(["before", "after"]);
+  expect(stored(elsewhere.lines(), lines).map(({ text }) => text)).toEqual(["before", "after"]);
   expect(exit.exitedAtUs).toBeGreaterThan(killedAtUs);
   expect(exit.exitedAtUs).toBeLessThan(toldAtUs - 500_000);
   await again.destroy("leaving");
 });
 
-test("output that nobody takes gives way from the oldest on, and the gap is told", async () => {
+test("without a hostd the oldest lines are dropped, and a marker counts them", async () => {
   const COUNT = 40_000;
   const elsewhere = await launchElsewhere("flooding", ["sh", "-c", `sleep 1; probe lines ${COUNT}`]);
   await elsewhere.kill();
   const { vm, lines } = await adopt("flooding");
   await vm.detach();
-  // The flood has nobody to wait for.
+  // Without a hostd nothing makes the flood wait.
   await expect.poll(isAtRest(bench.dir, "flooding"), { interval: 1_500, timeout: 60_000 }).toBe(true);
 
   const late = await adopt("flooding");
   expect(await late.vm.exited).toMatchObject({ exitCode: 0 });
 
-  const all = stored(elsewhere.heard(), lines, late.lines);
+  const all = stored(elsewhere.lines(), lines, late.lines);
   const marker = all.find(({ stream }) => stream === "system");
   const dropped = Number(/^(\d+) lines dropped/.exec(marker?.text ?? "")?.[1]);
   expect(dropped).toBeGreaterThan(0);
@@ -127,7 +127,7 @@ test("output that nobody takes gives way from the oldest on, and the gap is told
   await again.destroy("flooding");
 });
 
-test("destroy leaves nothing, whatever there was, and says nothing the second time", async () => {
+test("destroy leaves nothing, and can be repeated", async () => {
   const { vm } = await bench.launch(["sleep", "1000"]);
   const dir = join(bench.dir, "vms", vm.id);
   expect(processes(vm.id).length).toBeGreaterThan(0);
@@ -142,7 +142,7 @@ test("destroy leaves nothing, whatever there was, and says nothing the second ti
   expect(await bench.vmm.adopt(vm.id, { onLog() {} })).toBeUndefined();
 });
 
-test("a QEMU whose directory has vanished is found and ended", async () => {
+test("a QEMU without its directory is found and ended", async () => {
   const { vm } = await bench.launch(["sleep", "1000"]);
   rmSync(join(bench.dir, "vms", vm.id), { recursive: true });
 
@@ -153,7 +153,7 @@ test("a QEMU whose directory has vanished is found and ended", async () => {
   expect(await bench.vmm.list()).not.toContain(vm.id);
 });
 
-test("a QEMU that dies takes only its own machine along", async () => {
+test("a QEMU that dies ends only its own machine", async () => {
   const [doomed, other] = await Promise.all([
     bench.launch(["sleep", "1000"]),
     bench.launch(["sleep", "1000"]),
@@ -161,20 +161,23 @@ test("a QEMU that dies takes only its own machine along", async () => {
 
   process.kill(qemuPid(bench.dir, doomed.vm.id), "SIGKILL");
 
-  expect(await doomed.vm.exited).toMatchObject({ kind: "vm_lost", detail: "QEMU ended without a word" });
+  expect(await doomed.vm.exited).toMatchObject({
+    kind: "vm_lost",
+    detail: "QEMU ended without a SHUTDOWN event",
+  });
   await other.vm.signal(9);
   expect(await other.vm.exited).toMatchObject({ kind: "process", signal: 9 });
 });
 
-test("a launch that is given up leaves nothing", async () => {
+test("a launch that is aborted leaves nothing", async () => {
   const abort = new AbortController();
   const sink = { onLog() {} };
-  const workload = { machineId: "", rootfs: bench.image, argv: ["sh"], env: {}, user: "", workingDir: "/" };
+  const workload = { rootfs: bench.image, argv: ["sh"], env: {}, user: "", workingDir: "/" };
   const more = { hostname: "x", ports: [], watchMs: 0 };
   const launching = bench.vmm
-    .launch("given-up", { cpus: 1, memoryMb: 256 }, { ...workload, ...more }, sink, abort.signal)
+    .launch("aborted", { cpus: 1, memoryMb: 256 }, { ...workload, ...more }, sink, abort.signal)
     .catch((err: unknown) => err);
-  await expect.poll(() => processes("given-up").length, { timeout: 60_000 }).toBeGreaterThan(0);
+  await expect.poll(() => processes("aborted").length, { timeout: 60_000 }).toBeGreaterThan(0);
 
   abort.abort(new Error("no longer wanted"));
 
@@ -182,11 +185,11 @@ test("a launch that is given up leaves nothing", async () => {
     name: "LaunchError",
     message: expect.stringContaining("no longer wanted"),
   });
-  expect(processes("given-up")).toEqual([]);
-  expect(await bench.vmm.list()).not.toContain("given-up");
+  expect(processes("aborted")).toEqual([]);
+  expect(await bench.vmm.list()).not.toContain("aborted");
 });
 
-test("each QEMU sees only its own files and may do nothing; as root, under a uid of its own", async () => {
+test("each QEMU sees only its own files and has no privileges; as root, it has a uid of its own", async () => {
   const [one, two] = await Promise.all([bench.launch(["sleep", "1000"]), bench.launch(["sleep", "1000"])]);
 
   const uids = [one, two].map(({ vm }) => {

@@ -1,5 +1,5 @@
 /**
- * A stand-in for a hostd that is killed at a given moment of a warm start: keeps a VM waiting, launches a machine in it, and kills itself
+ * Stands in for a hostd that is killed at a given moment of a warm start: makes a warm VM, launches a machine in it, and kills itself
  * with SIGKILL there. Arguments: data directory, image, VM id, moment.
  */
 import { Agent } from "../../src/hostd/vmm/qemu/guest-channel/agent.ts";
@@ -13,32 +13,32 @@ const [dir = "", image = "", vmId = "", moment = ""] = process.argv.slice(2);
 const { signal } = new AbortController();
 
 const vmm = await openVmm(dir, { warmMemoryMb: 1_024, startPaths: ["warm", "template"] });
-vmm.keepWarm?.({ shapes: () => [SHAPE], lend: () => true, onReclaim() {} });
+vmm.keepWarm?.({ shapes: () => [SHAPE], setReclaimable: () => true, onReclaim() {} });
 while (vmm.warm?.(SHAPE) === 0) await sleep(20, signal);
 process.stdout.write("launching\n");
 
-const here = (name: string): void => {
+const at = (name: string): void => {
   if (name === moment) process.kill(process.pid, "SIGKILL");
 };
 const { rename } = VmDirs.prototype;
 VmDirs.prototype.rename = async function (...args) {
-  here("before rename");
+  at("before rename");
   await rename.apply(this, args);
-  here("after rename");
+  at("after rename");
 };
 const { execute } = Qmp.prototype;
 Qmp.prototype.execute = async function (...args) {
-  here(`before ${args[0]}`);
+  at(`before ${args[0]}`);
   const answer = await execute.apply(this, args);
-  here(`after ${args[0]}`);
+  at(`after ${args[0]}`);
   return answer;
 };
 const { run } = Agent.prototype;
 Agent.prototype.run = function (...args) {
-  here("before run");
+  at("before run");
   run.apply(this, args);
-  // What was written is with the kernel, or lost; either way the machine can be told.
-  here("after run");
+  // The kernel has the message, so the guest may get it.
+  at("after run");
 };
 await vmm.launch(vmId, SHAPE, plainWorkload(image, ["sleep", "1000"]), { onLog() {} }, signal);
-here("after launch");
+at("after launch");

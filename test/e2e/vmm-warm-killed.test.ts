@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
-import { clearWaiting } from "../../src/hostd/vmm/qemu/process/remove-vm.ts";
+import { removeWarmVms } from "../../src/hostd/vmm/qemu/process/remove-vm.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import { type Bench, openBench } from "./vmm-fixture.ts";
 
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => bench?.close());
 
-const left = () => findByArgument(dirs.mark);
+const left = () => findByArgument(dirs.namePrefix);
 
 test.for([
   "before rename",
@@ -28,7 +28,7 @@ test.for([
   "before run",
   "after run",
   "after launch",
-])("killed %s, a hostd leaves a machine that runs or none, and no VM of nobody", async (moment) => {
+])("killed %s, a hostd leaves a machine that runs or none, and no other VM", async (moment) => {
   const vmId = `at-${moment.replaceAll(" ", "-")}`;
   const script = join(import.meta.dirname, "vmm-victim.ts");
   const child = spawn(process.execPath, [script, bench.dir, bench.image, vmId, moment], {
@@ -42,8 +42,8 @@ test.for([
   expect(said).toContain("launching\n");
   expect(signal).toBe("SIGKILL");
 
-  // As a hostd does that starts: what waited goes, what a machine has is looked at.
-  await clearWaiting(dirs);
+  // As a hostd does when it starts.
+  await removeWarmVms(dirs);
   const vm = await bench.vmm.adopt(vmId, { onLog() {} });
 
   const mayRun = moment === "after run" || moment === "after launch";

@@ -4,9 +4,9 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { createServer } from "node:net";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { NO_POOL_METRICS } from "../../src/hostd/vmm/pool-metrics.ts";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
-import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
-import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/warm-pool/warm-vm.ts";
+import { POOL_PREFIX, VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { type Bench, type Launched, openBench, openVmm, plainWorkload, qemuPid } from "./vmm-fixture.ts";
 import { holds, watchCalls } from "./vmm-watch.ts";
@@ -16,15 +16,15 @@ const READY = { timeout: 120_000, interval: 50 };
 
 let bench: Bench;
 let wanted = 0;
-let lendableMb = 4_096;
+let availableMb = 4_096;
 let reclaim: (leftMb: number) => void = () => {};
 beforeAll(async () => {
   bench = await openBench({ warmMemoryMb: 2_048 });
   bench.vmm.keepWarm?.({
     shapes: () => Array.from({ length: wanted }, () => SHAPE),
-    lend: (megabytes) => megabytes <= lendableMb,
-    onReclaim: (tell) => {
-      reclaim = tell;
+    setReclaimable: (megabytes) => megabytes <= availableMb,
+    onReclaim: (listener) => {
+      reclaim = listener;
     },
   });
 });
@@ -32,13 +32,13 @@ afterAll(() => bench?.close());
 
 const waitingNow = () => bench.vmm.warm?.(SHAPE) ?? 0;
 
-/** Waits until so many VMs wait, and no fewer will be made. */
+/** Waits until there are that many warm VMs. */
 async function pooled(count: number): Promise<void> {
   wanted = count;
   await expect.poll(waitingNow, READY).toBeGreaterThanOrEqual(count);
 }
 
-test("a start finds a VM waiting, takes a fraction of a boot, and serves one machine once", async () => {
+test("a warm start takes a fraction of a boot, and its VM serves one machine once", async () => {
   await pooled(2);
   const script = 'echo "old: $(ls /data)"; rm /data/file; touch /data/new; hostname; cat /etc/hosts';
 
@@ -95,7 +95,7 @@ test("a warm start waits for no file, and starts no process", async () => {
 
   expect(vm.startPath).toBe("warm");
   expect(watch.calls).toEqual([]);
-  // The watch would have seen it.
+  // The watch does see such calls.
   const again = watchCalls();
   existsSync(bench.dir);
   again.stop();
@@ -103,11 +103,11 @@ test("a warm start waits for no file, and starts no process", async () => {
   await bench.vmm.destroy(vm.id);
 });
 
-/** What tells two VMs from one template apart, and when it was said. */
+/** Prints what two VMs from one template must not share. */
 const SELF =
   "head -c 16 /dev/urandom | hexdump -v -e '16/1 \"%02x\"'; echo; cat /proc/sys/kernel/random/boot_id";
 
-test("two VMs from one template have their own randomness and boot, and the host's clock at the first instruction", async () => {
+test("two VMs from one template have their own randomness and boot id, and the host's clock from the first instruction", async () => {
   await pooled(2);
 
   const clock = await bench.launch(["probe", "clock"]);
@@ -122,17 +122,17 @@ test("two VMs from one template have their own randomness and boot, and the host
   areDifferent(two);
 });
 
-test("without a VM that waits the template serves, with randomness, boot and clock of its own", async () => {
+test("without a warm VM the template is cloned, with randomness, boot id and clock of its own", async () => {
   await pooled(1);
   wanted = 0;
   reclaim(0);
-  const before = lendableMb;
-  lendableMb = 0;
+  const before = availableMb;
+  availableMb = 0;
   await expect.poll(waitingNow, READY).toBe(0);
 
   const two = await Promise.all([bench.launch(["sh", "-c", SELF]), bench.launch(["sh", "-c", SELF])]);
   const clock = await bench.launch(["probe", "clock"]);
-  lendableMb = before;
+  availableMb = before;
 
   await Promise.all([...two, clock].map(({ vm }) => vm.exited));
   expect([...two, clock].map(({ vm }) => vm.startPath)).toEqual(["template", "template", "template"]);
@@ -159,14 +159,14 @@ function areDifferent([one, two]: readonly Launched[]): void {
   expect(random?.[1]).not.toBe(boot?.[1]);
 }
 
-test("nothing of a machine is in the memory of templates and of VMs that wait", async () => {
+test("no data of a machine is in the memory of templates and warm VMs", async () => {
   await pooled(1);
   const secret = randomBytes(12).toString("hex");
   const script = 'echo "$SECRET" > /data/kept; cat /data/kept; echo done';
   const { vm, texts } = await bench.launch(["sh", "-c", script], { env: { SECRET: secret } });
   await vm.exited;
   expect(texts()).toEqual([secret, "done"]);
-  // It is where it was used, so it is found where it is.
+  // The search does find it in its own VM.
   expect(holds(qemuPid(bench.dir, vm.id), secret)).toBe(true);
   await bench.vmm.destroy(vm.id);
 
@@ -179,7 +179,7 @@ test("nothing of a machine is in the memory of templates and of VMs that wait", 
   }
 });
 
-test("a VM that waits is empty: nothing of rehearsals or machines is on its disk", async () => {
+test("no data of warm-ups or machines is on the disk of a warm VM", async () => {
   await pooled(1);
   const id = bench.waiting()[0] ?? "";
   const { path, remove } = temporaryFolder("scratch");
@@ -198,7 +198,7 @@ test("a VM that waits is empty: nothing of rehearsals or machines is on its disk
   expect(found.filter((name) => !prepared.includes(name))).toEqual([]);
 });
 
-test("VMs that die while they wait, or while one is taken, cost time and nothing else", async () => {
+test("warm VMs that die, also during their claim, only make the start slower", async () => {
   await pooled(1);
   wanted = 0;
   const doomed = bench.waiting().map((id) => qemuPid(bench.dir, id));
@@ -217,7 +217,7 @@ test("VMs that die while they wait, or while one is taken, cost time and nothing
   expect(vm.phases.map(({ name }) => name)).toContain("vmm.warm_failed");
 });
 
-test("a port that is taken fails the start by every way, and the program's own failure too", async () => {
+test("a port in use fails the start on all start paths, and so does the program's own failure", async () => {
   await pooled(1);
   const server = createServer().listen(0, "127.0.0.1");
   await expect.poll(() => server.address()).not.toBeNull();
@@ -233,7 +233,7 @@ test("a port that is taken fails the start by every way, and the program's own f
   await expect(missing).rejects.toMatchObject({ kind: "exec", reason: "not_found" });
 });
 
-test("a VM taken while its start is being recorded runs nothing before, and is gone when that is refused", async () => {
+test("a warm VM runs nothing before its start is stored, and is gone when that fails", async () => {
   await pooled(2);
   const lines: string[] = [];
   const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
@@ -246,56 +246,56 @@ test("a VM taken while its start is being recorded runs nothing before, and is g
   const refused = launch("refused", refusal.promise);
   await expect.poll(() => isThere("refused")).toBe(true);
   refusal.reject(new Error("the disk is full"));
-  await expect(refused).rejects.toMatchObject({ kind: "vmm", reason: "not_recorded" });
+  await expect(refused).rejects.toMatchObject({ kind: "vmm", reason: "not_stored" });
   expect(isThere("refused")).toBe(false);
   expect(await bench.vmm.list()).not.toContain("refused");
 
   const record = Promise.withResolvers<void>();
-  const launching = launch("recorded", record.promise);
-  await expect.poll(() => isThere("recorded")).toBe(true);
-  const recordedAtUs = Date.now() * 1_000;
+  const launching = launch("stored", record.promise);
+  await expect.poll(() => isThere("stored")).toBe(true);
+  const storedAtUs = Date.now() * 1_000;
   record.resolve();
   const vm = await launching;
   await vm.exited;
   expect(vm.startPath).toBe("warm");
-  expect(vm.startedAtUs).toBeGreaterThanOrEqual(recordedAtUs);
-  expect(lines).toEqual(["recorded"]);
+  expect(vm.startedAtUs).toBeGreaterThanOrEqual(storedAtUs);
+  expect(lines).toEqual(["stored"]);
 });
 
-test("memory that is wanted elsewhere is given back at once", async () => {
+test("reclaimed memory is free at once", async () => {
   await pooled(2);
   const pids = bench.waiting().map((id) => qemuPid(bench.dir, id));
 
-  lendableMb = 256;
+  availableMb = 256;
   reclaim(256);
 
   expect(waitingNow()).toBe(1);
   const alive = () => pids.filter((pid) => existsSync(`/proc/${pid}`)).length;
   await expect.poll(alive, READY).toBe(1);
-  lendableMb = 4_096;
+  availableMb = 4_096;
 });
 
-test("another hostd on the directory ends what waited, and takes the template over", async () => {
+test("the next hostd ends the warm VMs, and keeps the template", async () => {
   await pooled(1);
   await Promise.all((await bench.vmm.list()).map((id) => bench.vmm.destroy(id)));
   await bench.vmm.close();
-  const mark = `${new VmDirs(bench.dir, undefined).mark}${POOL_PREFIX}`;
-  expect(findByArgument(mark)).toEqual([]);
+  const prefix = `${new VmDirs(bench.dir, undefined).namePrefix}${POOL_PREFIX}`;
+  expect(findByArgument(prefix)).toEqual([]);
   const [name] = readdirSync(join(bench.dir, "templates"));
   const manifest = join(bench.dir, "templates", name ?? "", "template.json");
   const { madeAtMs } = JSON.parse(readFileSync(manifest, "utf8"));
 
   const made: (number | undefined)[] = [];
   const template = (_: unknown, at?: number) => made.push(at);
-  const pool = { waiting() {}, lent() {}, hit() {}, miss() {}, template };
-  const demand = { shapes: () => [], lend: () => true, onReclaim() {} };
-  const again = await openVmm(bench.dir, { warmMemoryMb: 2_048, pool });
+  const metrics = { ...NO_POOL_METRICS, template };
+  const demand = { shapes: () => [], setReclaimable: () => true, onReclaim() {} };
+  const again = await openVmm(bench.dir, { warmMemoryMb: 2_048, metrics });
   again.keepWarm?.(demand);
   await expect.poll(() => made, READY).toEqual([madeAtMs]);
   await again.close();
 
   writeFileSync(join(bench.dir, "templates", name ?? "", "state"), "damaged");
-  const wary = await openVmm(bench.dir, { warmMemoryMb: 2_048, pool });
+  const wary = await openVmm(bench.dir, { warmMemoryMb: 2_048, metrics });
   wary.keepWarm?.(demand);
   await expect.poll(() => existsSync(manifest), READY).toBe(false);
   await wary.close();

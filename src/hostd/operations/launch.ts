@@ -247,7 +247,6 @@ function workload(machine: Machine, watchMs: number): Workload {
   const { image, config } = machine.spec;
   if (!image) throw new Error(`machine ${machine.id} is ${machine.state} and has no image`);
   return {
-    machineId: machine.id,
     rootfs: image.rootfs,
     ...imageCommand(image.config, config.init, config.env),
     hostname: machine.id,

@@ -28,7 +28,7 @@ test("VMs that wait are added up under one label, and hits and misses counted", 
 });
 
 test("memory that is lent to the pool is told in bytes", async () => {
-  poolMetrics.lent(512);
+  poolMetrics.reclaimable(512);
   expect(await registry.metrics()).toContain("windhover_pool_reclaimable_bytes 536870912");
 });
 

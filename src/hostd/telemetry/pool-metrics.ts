@@ -41,7 +41,7 @@ gaugeBy(
 /** Exposes what the pool says. */
 export const poolMetrics: PoolMetrics = {
   waiting: (shape, count) => void pools.set(exactly(shape), { shape, value: count }),
-  lent(megabytes) {
+  reclaimable(megabytes) {
     lentMb = megabytes;
   },
   hit: (shape) => hits.inc({ shape: shapeLabel(shape) }),

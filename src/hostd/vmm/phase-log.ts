@@ -1,32 +1,31 @@
 import type { Phase } from "./vmm.ts";
 
-/** Collects where the time of a launch goes. Stretches follow each other: each begins where the last one ended. */
+/** Collects the phases of a launch. Each begins where the last one ended. */
 export class PhaseLog {
-  /** When the launch began, in microseconds. */
-  readonly startUs: number;
-  private readonly phases: Phase[] = [];
-  private readonly now: () => number;
-  private lastUs: number;
+  /** When the launch began. */
+  readonly startUs = wallClockUs();
+  readonly #phases: Phase[] = [];
+  #lastUs = this.startUs;
 
-  constructor(now: () => number) {
-    this.now = now;
-    this.startUs = this.lastUs = now();
-  }
-
-  /** Ends the present stretch now and names it. */
+  /** Ends the present phase now and names it. */
   mark(name: string, attributes: Phase["attributes"] = {}): void {
-    this.markAt(name, this.now(), attributes);
+    this.markAt(name, wallClockUs(), attributes);
   }
 
-  /** Ends the present stretch at `endUs`, which is never taken for earlier than its start. */
+  /** Ends the present phase at `endUs`, or at its start if that is later. */
   markAt(name: string, endUs: number, attributes: Phase["attributes"] = {}): void {
-    const end = Math.max(this.lastUs, Math.round(endUs));
-    this.phases.push({ name, startUs: Math.round(this.lastUs), endUs: end, attributes });
-    this.lastUs = end;
+    const end = Math.max(this.#lastUs, Math.round(endUs));
+    this.#phases.push({ name, startUs: Math.round(this.#lastUs), endUs: end, attributes });
+    this.#lastUs = end;
   }
 
-  /** All stretches so far. */
+  /** Returns all phases so far. */
   all(): readonly Phase[] {
-    return [...this.phases];
+    return [...this.#phases];
   }
+}
+
+/** Returns the host's wall clock in microseconds since the epoch. */
+export function wallClockUs(): number {
+  return (performance.timeOrigin + performance.now()) * 1_000;
 }

@@ -1,15 +1,20 @@
 import type { Shape } from "./vmm.ts";
 
-/** Where a pool of waiting VMs says how it does. Calls cost next to nothing and never throw. */
+/** Where a warm pool reports its figures. Calls are cheap and never throw. */
 export interface PoolMetrics {
-  /** So many VMs of this shape wait now; 0 when the last is gone. */
+  /** Number of warm VMs of a shape. */
   waiting(shape: Shape, count: number): void;
-  /** So many megabytes of the host's memory are lent to VMs that wait, or are just being made. */
-  lent(megabytes: number): void;
-  /** A launch was served by a waiting VM. */
+  /** Memory of warm VMs, those being made included. */
+  reclaimable(megabytes: number): void;
+  /** A launch got a warm VM. */
   hit(shape: Shape): void;
-  /** A launch found no waiting VM, or none that worked, and took another way. */
+  /** A launch got none and took another start path. */
   miss(shape: Shape): void;
-  /** There is a template of this shape, made at this time, in milliseconds since the epoch. Undefined: there is none any more. */
+  /** A template of this shape was made at this time, in milliseconds since the epoch. Undefined: it was removed. */
   template(shape: Shape, madeAtMs: number | undefined): void;
 }
+
+/** Ignores all figures. */
+export const NO_POOL_METRICS: PoolMetrics = {
+  ...{ waiting() {}, reclaimable() {}, hit() {}, miss() {}, template() {} },
+};

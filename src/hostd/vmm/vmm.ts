@@ -1,10 +1,11 @@
 /**
- * What hostd needs of a virtual machine monitor. Adapters: `qemu` (KVM where it works, emulation elsewhere), `sim` (no VM:
- * scale and fault tests). The rest of hostd knows only this file.
+ * The interface between hostd and a virtual machine monitor. Adapters: `qemu` (KVM where it works, emulation elsewhere), `sim` (no VM,
+ * for tests of scale and faults).
  *
- * A VM serves one machine once: it is launched, runs one workload, and is destroyed. It outlives hostd: a hostd that comes
- * back finds it with `list` and takes it over with `adopt`.
+ * A VM serves one machine once: it is launched, runs one workload, and is destroyed. It outlives hostd: the next hostd finds it with
+ * `list` and takes it over with `adopt`.
  */
+import { abortable } from "../../lib/runtime/abort.ts";
 
 /** Size of a VM. */
 export interface Shape {
@@ -12,7 +13,7 @@ export interface Shape {
   readonly memoryMb: number;
 }
 
-/** A port of the guest, reachable from the host at `hostAddress:hostPort` while the VM runs. */
+/** A port of the guest that is reachable at `hostAddress:hostPort` while the VM runs. */
 export interface PortForward {
   readonly protocol: "tcp" | "udp";
   readonly hostAddress: string;
@@ -20,9 +21,8 @@ export interface PortForward {
   readonly guestPort: number;
 }
 
-/** What the guest runs: image defaults and the request's overrides, already merged. */
+/** What the guest runs: the image's defaults with the machine's configuration applied. */
 export interface Workload {
-  readonly machineId: string;
   /** Absolute path of the image's squashfs on this host. */
   readonly rootfs: string;
   /** Program and arguments; never empty. A program without a slash is looked up in the guest's PATH. */
@@ -34,14 +34,14 @@ export interface Workload {
   readonly workingDir: string;
   readonly hostname: string;
   readonly ports: readonly PortForward[];
-  /** After exec, how long the process is watched before the launch is reported, so that one that dies at once is seen. */
+  /** How long the process is watched after exec, so that the launch reports one that ends at once. */
   readonly watchMs: number;
 }
 
 /** How the guest came to run, fastest first. */
 export type StartPath = "warm" | "template" | "cold";
 
-/** One stretch of a launch, on the host's wall clock, for spans. Names such as `vmm.spawn`, `guest.boot`, `guest.mount`, `guest.exec`. */
+/** One phase of a launch, on the host's wall clock. Becomes a span named e.g. `vmm.spawn`, `guest.boot`, `guest.exec`. */
 export interface Phase {
   readonly name: string;
   readonly startUs: number;
@@ -49,21 +49,21 @@ export interface Phase {
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** One line the workload wrote; `timeUs` is the guest's clock corrected to the host's. */
+/** One line that the workload wrote; `timeUs` is the guest's clock corrected to the host's. */
 export interface LogLine {
   readonly timeUs: number;
   readonly stream: "stdout" | "stderr" | "system";
   readonly text: string;
   /**
-   * Counts the VM's lines from 1, with gaps where lines were dropped. A hostd that is killed between storing a line and noting that
-   * it has may hear that one line again after `adopt`, under the same number. Absent where that cannot happen.
+   * Counts the VM's lines from 1, with gaps where lines were dropped. After a crash of hostd, `adopt` may deliver the last line again,
+   * with the same number. Absent where that cannot happen.
    */
   readonly number?: number;
 }
 
 /** How a workload ended. */
 export interface VmExit {
-  /** `process`: the guest said so. `vm_lost`: the VM ended without a word (killed, crashed); code and signal are unknown. */
+  /** `process`: the guest reported it. `vm_lost`: the VM ended before it could (killed, crashed); code and signal are unknown. */
   readonly kind: "process" | "vm_lost";
   readonly exitCode?: number;
   /** Number of the signal that ended the process. */
@@ -74,7 +74,7 @@ export interface VmExit {
   readonly detail?: string;
 }
 
-/** Hears about a VM. `onLog` may be slow: the next line waits for it, and in the end the workload's write does. */
+/** Receives a VM's output. While `onLog` is pending no line follows, and in the end the workload's writes block. */
 export interface VmSink {
   onLog(line: LogLine): Promise<void> | void;
 }
@@ -90,14 +90,14 @@ export interface Vm {
   readonly exited: Promise<VmExit>;
   /** Sends a signal to the workload's process. Does nothing once it has ended. */
   signal(signal: number): Promise<void>;
-  /** Stops listening without touching the VM: hostd is closing, the VM goes on. */
+  /** Disconnects from the VM, which goes on: hostd is closing. */
   detach(): Promise<void>;
 }
 
-/** What a launch can fail with. `domain/` turns these into faults and events. */
+/** Why a launch failed. */
 export class LaunchError extends Error {
   override readonly name = "LaunchError";
-  /** `exec`: the image's program could not be run (the machine's own fault). `vmm`: ours. `timeout`: no word in time. */
+  /** `exec`: the image's program cannot be run (the machine's own fault). `vmm`: ours. `timeout`: too slow, or aborted. */
   readonly kind: "exec" | "vmm" | "timeout";
   /** For `exec`: `not_found`, `not_executable`, `bad_format`, `no_such_user`, `bad_working_dir`, or `other`. */
   readonly reason: string;
@@ -108,26 +108,26 @@ export class LaunchError extends Error {
   }
 }
 
-/** What a host says of itself. */
+/** The properties of a host's VMM. */
 export interface VmmInfo {
   /** `qemu`, `sim`, `firecracker`. */
   readonly name: string;
   /** `kvm`, `emulation`, `none`. */
   readonly acceleration: string;
   readonly version: string;
-  /** Whether tenants are kept apart by something its authors stand behind: `hardware`, or `development` (emulation, sim). */
+  /** `hardware`, or `development`: emulation and sim separate nobody. */
   readonly isolation: "hardware" | "development";
   /** Why this adapter was chosen, e.g. "kvm: guest did not report within 3 s; emulation: guest reported after 2.8 s". */
   readonly reason: string;
 }
 
-/** What VMs are kept waiting for, and with what memory. Asked again and again; answers at once. */
+/** What the host wants warm VMs for, and the memory that they may use. */
 export interface WarmDemand {
   /** Shapes of machines that could be started, once per machine. */
   shapes(): Iterable<Shape>;
-  /** Says how many megabytes the waiting VMs are to have from now on. False: there is no room for so much, and nothing has changed. */
-  lend(megabytes: number): boolean;
-  /** Called, once, with whom to tell when less than what was lent is left. The VMs beyond that must go at once. */
+  /** Sets the reclaimable memory. Returns false, and changes nothing, when there is no room for that much. */
+  setReclaimable(megabytes: number): boolean;
+  /** Sets the function that is called when the host takes memory back. The warm VMs beyond `leftMb` must go at once. */
   onReclaim(reclaim: (leftMb: number) => void): void;
 }
 
@@ -136,16 +136,14 @@ export interface Vmm {
   readonly info: VmmInfo;
   /** How many launches without a warm VM should run at once: more would only slow each other down. Absent: any number. */
   readonly maxBoots?: number;
-  /**
-   * Reserves a warm VM of this shape for the launch with this id; `destroy` gives it up. False: there is none. Absent: there never is.
-   */
+  /** Reserves a warm VM of this shape for the launch with this id, until `destroy`. False: there is none. Absent: there never is. */
   reserveWarm?(vmId: string, shape: Shape): boolean;
   /**
-   * Gets a VM of `shape`, runs `workload` in it and resolves when its process has been exec'ed. `vmId` is chosen by the caller,
-   * who also finds, after a crash, what it had begun. Rejects with LaunchError and leaves nothing behind.
+   * Gets a VM of `shape`, runs `workload` in it and resolves when its process has been exec'ed. After a crash the caller finds the VM by
+   * the id that it chose. Rejects with LaunchError and leaves nothing behind.
    *
-   * @param ready resolves when what is to be run has been recorded: waited for before the guest is told to run it, beside all that
-   *   comes before. When it rejects, so does the launch, with `not_recorded`: nothing has run, and no other way is tried. Default: it has been
+   * @param stored resolves when the start is stored: awaited before the guest runs anything. When it rejects, so does the launch, with
+   *   `not_stored`, and no other start path is tried. Default: it is stored
    */
   launch(
     vmId: string,
@@ -153,21 +151,30 @@ export interface Vmm {
     workload: Workload,
     sink: VmSink,
     signal: AbortSignal,
-    ready?: Promise<void>,
+    stored?: Promise<void>,
   ): Promise<Vm>;
   /**
-   * Takes over a VM that an earlier hostd launched. Undefined when it is gone, or never got as far as exec (then it is
-   * destroyed). A workload that ended meanwhile gives a Vm whose `exited` resolves with the true exit.
+   * Takes over a VM that an earlier hostd launched. When its workload has ended meanwhile, `exited` resolves with the true exit.
+   * Undefined when the VM is gone, or did not get as far as exec (then it is destroyed).
    */
   adopt(vmId: string, sink: VmSink): Promise<Vm | undefined>;
-  /** Ends the VM at once and frees everything it holds: process, sockets, disks, ports, cgroup. Safe to repeat; unknown ids are fine. */
+  /** Ends the VM at once and frees all that it has: process, sockets, disks, ports. Safe to repeat; unknown ids are fine. */
   destroy(vmId: string): Promise<void>;
-  /** Every VM of which anything is left on this host, whoever knows of it. */
+  /** Lists every VM that has a process or files on this host, warm VMs excepted. */
   list(): Promise<readonly string[]>;
-  /** How many VMs wait, booted, for a workload, of this shape or of all: told in bids. Absent: none ever do. They are not in {@link list}. */
+  /** Counts the warm VMs, of this shape or all. Absent: there never are any. */
   warm?(shape?: Shape): number;
-  /** From now on keeps VMs waiting for what `demand` says. Absent: this adapter never has any. */
+  /** Begins to keep warm VMs for `demand`. Absent: this adapter never has any. */
   keepWarm?(demand: WarmDemand): void;
   /** Stops background work (pools, timers); running VMs go on. */
   close(): Promise<void>;
+}
+
+/** Waits until a start is stored. Rejects with LaunchError `not_stored`, or with the reason of `signal`. */
+export async function untilStored(stored: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+  if (!stored) return;
+  const checked = stored.catch((err: unknown) => {
+    throw new LaunchError("vmm", "not_stored", "the start could not be stored", err);
+  });
+  await abortable(checked, signal);
 }

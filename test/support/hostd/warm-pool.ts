@@ -1,27 +1,27 @@
 import { expect } from "vitest";
-import { type Pooled, type PoolOptions, WarmPool } from "../../../src/hostd/vmm/qemu/warm-pool/pool.ts";
+import { type PooledVm, type PoolOptions, WarmPool } from "../../../src/hostd/vmm/qemu/warm-pool/pool.ts";
 import type { Shape, WarmDemand } from "../../../src/hostd/vmm/vmm.ts";
 
-/** A shape that tests want many of. */
+/** A shape of which many fit. */
 export const SMALL = { cpus: 1, memoryMb: 256 };
-/** A shape that takes much room. */
+/** A shape of which few fit. */
 export const LARGE = { cpus: 2, memoryMb: 1_024 };
 
-/** A VM of the pool's that a test can end. */
-export interface FakeVm extends Pooled {
+/** A VM of the pool that a test can end. */
+export interface FakeVm extends PooledVm {
   die(): void;
 }
 
-/** A pool with everything around it fake; what happens is written down. */
+/** A pool in a fake host, which records what the pool does. */
 export class World {
   wanted: Shape[] = [];
-  lendableMb = 8_192;
+  availableMb = 8_192;
   load = 0;
   unprepared: Shape[] = [];
-  /** Replaced by tests that hold a making up, or fail it. */
+  /** Replaced by tests that delay or fail the making of a VM. */
   making: (signal: AbortSignal) => Promise<void> = async () => {};
   pausing: () => Promise<void> = async () => {};
-  lentMb = 0;
+  reclaimableMb = 0;
   atOnce = 0;
   mostAtOnce = 0;
   readonly made: string[] = [];
@@ -34,14 +34,20 @@ export class World {
   constructor(more: Partial<PoolOptions<FakeVm>> = {}) {
     this.pool = new WarmPool<FakeVm>({
       memoryMb: 4_096,
-      metrics: { waiting() {}, hit() {}, miss() {}, template() {}, lent: (mb) => this.#noteLent(mb) },
-      isUnprepared: (shape) => this.unprepared.includes(shape),
+      metrics: {
+        waiting() {},
+        hit() {},
+        miss() {},
+        template() {},
+        reclaimable: (mb) => this.#noteReclaimable(mb),
+      },
+      needsPreparation: (shape) => this.unprepared.includes(shape),
       prepare: async (shape) => {
         this.made.push(`template ${shape.memoryMb}`);
         this.unprepared = this.unprepared.filter((each) => each !== shape);
       },
       make: (shape, signal) => this.#make(shape, signal),
-      discard: async ({ id }) => void this.discarded.push(id),
+      discard: async ({ vm }) => void this.discarded.push(vm.id),
       load: () => this.load,
       pause: async (ms) => {
         this.pauses.push(ms);
@@ -54,7 +60,7 @@ export class World {
   open(): void {
     const demand: WarmDemand = {
       shapes: () => this.wanted,
-      lend: (megabytes) => megabytes <= this.lendableMb,
+      setReclaimable: (megabytes) => megabytes <= this.availableMb,
       onReclaim: (reclaim) => {
         this.reclaim = reclaim;
       },
@@ -62,17 +68,17 @@ export class World {
     this.pool.open(demand);
   }
 
-  /** Makes the pool look again at what is wanted. */
-  look(): void {
-    this.pool.begin(SMALL)();
+  /** Makes the pool check the demand. */
+  check(): void {
+    this.pool.startBegins(SMALL)();
   }
 
   async has(count: number, shape: Shape = SMALL): Promise<void> {
     await expect.poll(() => this.pool.count(shape)).toBe(count);
   }
 
-  #noteLent(megabytes: number): void {
-    this.lentMb = megabytes;
+  #noteReclaimable(megabytes: number): void {
+    this.reclaimableMb = megabytes;
   }
 
   async #make(shape: Shape, signal: AbortSignal): Promise<FakeVm> {
@@ -89,7 +95,7 @@ export class World {
     const exited = new Promise<void>((resolve) => {
       die = resolve;
     });
-    const vm = { id, shape, vm: { exited }, die };
+    const vm = { shape, vm: { id, exited }, die };
     this.vms.push(vm);
     return vm;
   }

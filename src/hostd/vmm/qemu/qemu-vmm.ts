@@ -12,51 +12,52 @@ import {
   type WarmDemand,
   type Workload,
 } from "../vmm.ts";
-import { type Acquired, bootCold } from "./cold-boot.ts";
-import { type FastOptions, FastStartPaths, type LaunchRequest } from "./fast-start-paths.ts";
 import { GuestVm } from "./guest-channel/guest-vm.ts";
 import { asLaunchError } from "./guest-channel/start-failure.ts";
 import { isAlive } from "./process/process-id.ts";
 import type { Qmp } from "./process/qmp.ts";
-import { endProcesses, listVms } from "./process/remove-vm.ts";
+import { endProcesses, listVms, removeVm } from "./process/remove-vm.ts";
 import { openMonitor } from "./process/spawn.ts";
-import { runWorkload, settle } from "./run-workload.ts";
+import { runWorkload, watchStart } from "./run-workload.ts";
+import { acquireVm, bootCold, type LaunchRequest } from "./start-paths.ts";
+import { WarmVms, type WarmVmsOptions } from "./warm-pool/warm-vms.ts";
 
-/** What the QEMU adapter works with. */
-export interface QemuVmmOptions extends FastOptions {
+/** What a {@link QemuVmm} is made of. */
+export interface QemuVmmOptions extends WarmVmsOptions {
   readonly info: VmmInfo;
   /** How long a launch may take until the workload runs. */
   readonly bootTimeoutMs: number;
   readonly maxBoots: number;
 }
 
-/** What a way may take before the next one is tried. */
-const FAST_MS = 15_000;
+/** How long one start path may take before the next one is tried. */
+const START_PATH_TIMEOUT_MS = 15_000;
 const ADOPT_TIMEOUT_MS = 60_000;
-const FINAL_REASONS: ReadonlySet<string> = new Set(["port_unavailable", "bad_port", "not_recorded"]);
+/** With these, every start path would fail. */
+const FINAL_REASONS: ReadonlySet<string> = new Set(["port_unavailable", "bad_port", "not_stored"]);
 const CANARY_SHAPE: Shape = { cpus: 1, memoryMb: 256 };
 
 /**
- * VMs by QEMU, with KVM or in emulation. A launch is: acquire a guest that waits, give it the workload, wait until that is exec'ed.
- * Each VM is a QEMU process in a session of its own and a directory; whatever hostd forgets is found by either.
+ * Runs VMs by QEMU, with KVM or in emulation. A launch acquires a guest that waits, and makes it run the workload. Each VM is a folder and
+ * a QEMU process in a session of its own; either is enough to find it again.
  */
 export class QemuVmm implements Vmm {
   readonly info: VmmInfo;
   readonly maxBoots: number;
-  private readonly options: QemuVmmOptions;
-  private readonly fast: FastStartPaths;
-  private readonly vms = new Map<string, GuestVm>();
-  private readonly launches = new Map<string, Launch>();
+  readonly #options: QemuVmmOptions;
+  readonly #warmVms: WarmVms;
+  readonly #vms = new Map<string, GuestVm>();
+  readonly #launches = new Map<string, Launch>();
 
   constructor(options: QemuVmmOptions) {
     this.info = options.info;
     this.maxBoots = options.maxBoots;
-    this.options = options;
-    this.fast = new FastStartPaths(options);
+    this.#options = options;
+    this.#warmVms = new WarmVms(options);
   }
 
   reserveWarm(vmId: string, shape: Shape): boolean {
-    return this.fast.reserve(vmId, shape);
+    return this.#warmVms.reserve(vmId, shape);
   }
 
   async launch(
@@ -65,45 +66,155 @@ export class QemuVmm implements Vmm {
     workload: Workload,
     sink: VmSink,
     signal: AbortSignal,
-    ready?: Promise<void>,
+    stored?: Promise<void>,
   ): Promise<Vm> {
-    if (this.launches.has(vmId) || this.vms.has(vmId)) throw exists(vmId);
+    if (this.#launches.has(vmId) || this.#vms.has(vmId)) throw exists(vmId);
     const abort = new AbortController();
-    const request = { vmId, shape, workload, sink, ready };
-    const done = this.start(request, AbortSignal.any([signal, abort.signal]));
-    this.launches.set(vmId, { abort, settled: Promise.allSettled([done]) });
+    const request = { vmId, shape, workload, sink, stored };
+    const launched = this.#launch(request, AbortSignal.any([signal, abort.signal]));
+    this.#launches.set(vmId, { abort, ended: Promise.allSettled([launched]) });
     try {
-      return await done;
+      return await launched;
     } finally {
-      this.launches.delete(vmId);
+      this.#launches.delete(vmId);
     }
   }
 
   async adopt(vmId: string, sink: VmSink): Promise<Vm | undefined> {
-    const { dirs, now } = this.options;
+    const { dirs } = this.#options;
     const record = dirs.readRecord(vmId);
-    if (record === undefined || !isAlive(record.qemu)) {
-      await this.destroy(vmId);
+    const vm = record && isAlive(record.qemu) ? await this.#adopt(vmId, record.startPath, sink) : undefined;
+    if (vm) this.#vms.set(vmId, vm);
+    else await this.destroy(vmId);
+    return vm;
+  }
+
+  async destroy(vmId: string): Promise<void> {
+    await this.#warmVms.release(vmId);
+    const launch = this.#launches.get(vmId);
+    launch?.abort.abort(new LaunchError("vmm", "destroyed", "the VM was destroyed during its launch"));
+    await launch?.ended;
+    await endProcesses(this.#options.dirs, vmId);
+    const vm = this.#vms.get(vmId);
+    this.#vms.delete(vmId);
+    await vm?.abandon();
+    await this.#options.dirs.remove(vmId);
+  }
+
+  async list(): Promise<readonly string[]> {
+    const { dirs } = this.#options;
+    for (const id of dirs.list()) dirs.trimStderr(id);
+    return listVms(dirs);
+  }
+
+  warm(shape?: Shape): number {
+    return this.#warmVms.count(shape);
+  }
+
+  keepWarm(demand: WarmDemand): void {
+    this.#warmVms.open(demand);
+  }
+
+  async close(): Promise<void> {
+    const launches = [...this.#launches.values()];
+    for (const { abort } of launches) abort.abort(new LaunchError("vmm", "closing", "hostd is closing"));
+    await Promise.all(launches.map(({ ended }) => ended));
+    await this.#warmVms.close();
+    await Promise.all([...this.#vms.values()].map((vm) => vm.detach()));
+    this.#vms.clear();
+  }
+
+  /** Boots a guest without a workload and ends it. Rejects with LaunchError when it does not report. */
+  async tryBoot(vmId: string): Promise<void> {
+    const { dirs, bootTimeoutMs } = this.#options;
+    await removeVm(dirs, vmId);
+    using limit = bootLimit(bootTimeoutMs);
+    const request = { vmId, shape: CANARY_SHAPE, sink: { onLog() {} } };
+    try {
+      const vm = await bootCold(this.#options, request, limit.signal, new PhaseLog());
+      await vm.detach();
+    } catch (err) {
+      throw asLaunchError(err, dirs.readStderr(vmId));
+    } finally {
+      await removeVm(dirs, vmId);
+    }
+  }
+
+  /** Tries the start paths, fastest first, until one works. Leaves nothing behind when none does. */
+  async #launch(request: LaunchRequest, signal: AbortSignal): Promise<GuestVm> {
+    const { startPaths, dirs } = this.#options;
+    const { vmId, shape, workload } = request;
+    const phases = new PhaseLog();
+    const ended = this.#warmVms.startBegins(shape);
+    try {
+      if (await dirs.has(vmId)) throw exists(vmId);
+      for (const startPath of startPaths) {
+        const vm = await this.#tryPath(startPath, request, signal, phases);
+        if (!vm) continue;
+        this.#vms.set(vmId, vm);
+        ended();
+        await watchStart(vm, workload.watchMs, signal, phases);
+        return vm;
+      }
+      const message = `no VM is ready, and only start paths ${startPaths.join()} are allowed`;
+      throw new LaunchError("vmm", "no_start_path", message);
+    } finally {
+      ended();
+    }
+  }
+
+  /** Undefined when the path is not available, or has failed and another may work. */
+  async #tryPath(
+    startPath: StartPath,
+    request: LaunchRequest,
+    signal: AbortSignal,
+    phases: PhaseLog,
+  ): Promise<GuestVm | undefined> {
+    if (!this.#isAvailable(startPath, request)) return undefined;
+    const { startPaths, bootTimeoutMs, dirs } = this.#options;
+    const { vmId } = request;
+    const isLast = startPaths.at(-1) === startPath;
+    using limit = bootLimit(isLast ? bootTimeoutMs : Math.min(START_PATH_TIMEOUT_MS, bootTimeoutMs), signal);
+    let vm: GuestVm | undefined;
+    try {
+      vm = await acquireVm(startPath, this.#options, this.#warmVms, request, limit.signal, phases);
+      if (vm) await runWorkload(vm, request, limit.signal, phases);
+      return vm;
+    } catch (err) {
+      const failure = asLaunchError(err, dirs.readStderr(vmId));
+      await endProcesses(dirs, vmId);
+      await vm?.detach();
+      await dirs.remove(vmId);
+      const isFinal = failure.kind === "exec" || FINAL_REASONS.has(failure.reason);
+      if (isLast || isFinal || signal.aborted) throw failure;
+      logger.warn("a start path failed, trying the next", { startPath, error: describeError(failure) });
+      phases.mark(`vmm.${startPath}_failed`, { reason: failure.reason });
       return undefined;
     }
+  }
+
+  #isAvailable(startPath: StartPath, { vmId, shape }: LaunchRequest): boolean {
+    if (startPath === "cold") return true;
+    if (startPath === "template") return this.#warmVms.templates?.has(shape) ?? false;
+    const has = this.#warmVms.has(vmId, shape);
+    this.#options.metrics[has ? "hit" : "miss"](shape);
+    return has;
+  }
+
+  async #adopt(vmId: string, startPath: StartPath, sink: VmSink): Promise<GuestVm | undefined> {
+    const { dirs } = this.#options;
     const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
     const qmp = await openMonitor(dirs.runDir(vmId), signal);
-    if (!(await isGoingOn(qmp))) {
-      // It waited, and was to be given to the machine when hostd was killed: nothing of the machine has run in it.
+    if (!(await isRunning(qmp))) {
+      // A warm VM that was being claimed when hostd was killed. Nothing of the machine has run in it.
       qmp.close();
-      await this.destroy(vmId);
       return undefined;
     }
-    const vm = await GuestVm.connect(
-      { id: vmId, startPath: record.startPath, dirs, qmp, sink, now, notBeforeUs: 0 },
-      signal,
-    );
+    const vm = await GuestVm.adopt({ id: vmId, startPath, dirs, qmp, sink, notBeforeUs: 0 }, signal);
     try {
-      // A guest that was never told what to run, or could not run it, serves nobody.
-      const { state } = vm.guest.state === "waiting" ? vm.guest : await vm.settled(signal);
+      const { state } = vm.guest.state === "waiting" ? vm.guest : await vm.started(signal);
       if (state === "running" || state === "exited") {
         vm.startedAtUs = vm.toHost(vm.guest.execAtUs);
-        this.vms.set(vmId, vm);
         return vm;
       }
     } catch (err) {
@@ -111,141 +222,13 @@ export class QemuVmm implements Vmm {
       throw err;
     }
     await vm.detach();
-    await this.destroy(vmId);
     return undefined;
   }
+}
 
-  async destroy(vmId: string): Promise<void> {
-    await this.fast.giveUp(vmId);
-    const launch = this.launches.get(vmId);
-    launch?.abort.abort(new LaunchError("vmm", "destroyed", "the VM was destroyed during its launch"));
-    await launch?.settled;
-    await endProcesses(this.options.dirs, vmId);
-    const vm = this.vms.get(vmId);
-    this.vms.delete(vmId);
-    await vm?.abandon();
-    await this.options.dirs.remove(vmId);
-  }
-
-  async list(): Promise<readonly string[]> {
-    const { dirs } = this.options;
-    for (const id of dirs.list()) dirs.trimStderr(id);
-    return listVms(dirs);
-  }
-
-  warm(shape?: Shape): number {
-    return this.fast.count(shape);
-  }
-
-  keepWarm(demand: WarmDemand): void {
-    this.fast.open(demand);
-  }
-
-  async close(): Promise<void> {
-    const launches = [...this.launches.values()];
-    for (const { abort } of launches) abort.abort(new LaunchError("vmm", "closing", "hostd is closing"));
-    await Promise.all(launches.map(({ settled }) => settled));
-    await this.fast.close();
-    await Promise.all([...this.vms.values()].map((vm) => vm.detach()));
-    this.vms.clear();
-  }
-
-  /** Boots a guest without a machine, to see whether it says a word, and ends it. Rejects with LaunchError when it does not. */
-  async tryBoot(vmId: string): Promise<void> {
-    await this.destroy(vmId);
-    const phases = new PhaseLog(this.options.now);
-    using limit = bootLimit(this.options.bootTimeoutMs);
-    try {
-      const { vm } = await bootCold(
-        this.options,
-        vmId,
-        CANARY_SHAPE,
-        undefined,
-        { onLog() {} },
-        limit.signal,
-        phases,
-      );
-      await vm.detach();
-    } catch (err) {
-      throw asLaunchError(err, this.options.dirs.readStderr(vmId));
-    } finally {
-      await this.destroy(vmId);
-    }
-  }
-
-  /** Tries one way after the other, fastest first, until one works. Leaves nothing behind when none does. */
-  private async start(request: LaunchRequest, signal: AbortSignal): Promise<GuestVm> {
-    const phases = new PhaseLog(this.options.now);
-    const { vmId, shape, workload } = request;
-    const over = this.fast.begin(shape);
-    try {
-      if (await this.options.dirs.has(vmId)) throw exists(vmId);
-      for (const startPath of this.options.startPaths) {
-        const vm = await this.attempt(startPath, request, signal, phases);
-        if (!vm) continue;
-        this.vms.set(vmId, vm);
-        over();
-        await settle(vm, workload.watchMs, signal, phases);
-        return vm;
-      }
-      throw new LaunchError(
-        "vmm",
-        "no_way",
-        `no VM is ready, and only ${this.options.startPaths.join()} is allowed`,
-      );
-    } finally {
-      over();
-    }
-  }
-
-  /** Undefined when the way cannot be taken, or has not worked and another may. */
-  private async attempt(
-    startPath: StartPath,
-    request: LaunchRequest,
-    signal: AbortSignal,
-    phases: PhaseLog,
-  ): Promise<GuestVm | undefined> {
-    const { shape, vmId } = request;
-    const has = startPath === "cold" || this.fast.has(startPath, vmId, shape);
-    if (startPath === "warm") this.options.metrics[has ? "hit" : "miss"](shape);
-    if (!has) return undefined;
-    const isLast = this.options.startPaths.at(-1) === startPath;
-    const { bootTimeoutMs } = this.options;
-    using limit = bootLimit(isLast ? bootTimeoutMs : Math.min(FAST_MS, bootTimeoutMs), signal);
-    let vm: GuestVm | undefined;
-    try {
-      const acquired = await this.acquire(startPath, request, limit.signal, phases);
-      if (!acquired) return undefined;
-      vm = acquired.vm;
-      await runWorkload(acquired, request, limit.signal, phases);
-      return vm;
-    } catch (err) {
-      const { dirs } = this.options;
-      const failure = asLaunchError(err, dirs.readStderr(vmId));
-      await endProcesses(dirs, vmId);
-      await vm?.detach();
-      await dirs.remove(vmId);
-      if (isLast || isFinal(failure) || signal.aborted) throw failure;
-      logger.warn("a way to start a VM has failed, another is taken", {
-        startPath,
-        error: describeError(failure),
-      });
-      phases.mark(`vmm.${startPath}_failed`, { reason: failure.reason });
-      return undefined;
-    }
-  }
-
-  private acquire(
-    startPath: StartPath,
-    request: LaunchRequest,
-    signal: AbortSignal,
-    phases: PhaseLog,
-  ): Promise<Acquired | undefined> {
-    if (startPath === "warm") return this.fast.warm(request, phases);
-    if (startPath === "template") return this.fast.template(request, signal, phases);
-    const { vmId, shape, workload, sink } = request;
-    return bootCold(this.options, vmId, shape, workload, sink, signal, phases);
-  }
+interface Launch {
+  readonly abort: AbortController;
+  readonly ended: Promise<unknown>;
 }
 
 function exists(vmId: string): LaunchError {
@@ -257,18 +240,8 @@ function bootLimit(ms: number, signal?: AbortSignal): TimeLimit {
   return new TimeLimit(ms, signal, () => new LaunchError("timeout", "boot_timeout", message));
 }
 
-/** Whether every other way would end the same: the failure is of the machine's own making, or of its record. */
-function isFinal({ kind, reason }: LaunchError): boolean {
-  return kind === "exec" || FINAL_REASONS.has(reason);
-}
-
-/** Whether the VM runs; one that waits stands still. */
-async function isGoingOn(qmp: Qmp): Promise<boolean> {
+/** Whether the VM's CPUs run; those of a warm VM are paused. */
+async function isRunning(qmp: Qmp): Promise<boolean> {
   const status = await qmp.execute("query-status");
   return typeof status === "object" && status !== null && "running" in status && status.running === true;
-}
-
-interface Launch {
-  readonly abort: AbortController;
-  readonly settled: Promise<unknown>;
 }

@@ -1,26 +1,32 @@
 import { randomBytes } from "node:crypto";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
 import type { PhaseLog } from "../phase-log.ts";
-import { untilRecorded } from "../recorded.ts";
-import { type Acquired, markGuestPhases } from "./cold-boot.ts";
-import type { LaunchRequest } from "./fast-start-paths.ts";
+import { untilStored, type Workload } from "../vmm.ts";
 import type { GuestVm } from "./guest-channel/guest-vm.ts";
 import { runMessage } from "./guest-channel/protocol.ts";
 import { startFailure } from "./guest-channel/start-failure.ts";
 
 const ENTROPY_BYTES = 64;
+/** The guest's phases and their names among the host's. */
+const GUEST_PHASES: Readonly<Record<string, string>> = {
+  kernel: "guest.boot",
+  modules: "guest.modules",
+  network: "guest.network",
+  scratch: "guest.scratch",
+  disk: "guest.disk",
+  mount: "guest.mount",
+};
 
-/** Tells a waiting guest what to run, not before that has been recorded, and waits until it does. */
+/** Makes a waiting guest run a workload, once the start is stored, and waits until it does. */
 export async function runWorkload(
-  { vm }: Acquired,
-  { workload, ready }: Pick<LaunchRequest, "workload" | "ready">,
+  vm: GuestVm,
+  { workload, stored }: { readonly workload: Workload; readonly stored: Promise<void> | undefined },
   signal: AbortSignal,
   phases: PhaseLog,
 ): Promise<void> {
-  await untilRecorded(ready, signal);
+  await untilStored(stored, signal);
   phases.mark("vmm.run");
-  vm.run((nowUs) => runMessage(workload, nowUs, randomBytes(ENTROPY_BYTES)));
-  const state = await vm.settled(signal);
+  const state = await vm.run((nowUs) => runMessage(workload, nowUs, randomBytes(ENTROPY_BYTES)), signal);
   if (state.state === "failed") throw startFailure(state.failure, workload);
   markGuestPhases(vm, phases, ["disk", "mount"]);
   vm.startedAtUs = vm.toHost(state.execAtUs);
@@ -29,8 +35,8 @@ export async function runWorkload(
   vm.phases = phases.all();
 }
 
-/** Watches the workload for a moment, so that one that ends at once is seen to. */
-export async function settle(
+/** Watches a started workload for a moment, so that the launch reports one that ends at once. */
+export async function watchStart(
   vm: GuestVm,
   watchMs: number,
   signal: AbortSignal,
@@ -40,4 +46,12 @@ export async function settle(
   await endsWithin(watchMs, vm.exited, signal);
   phases.mark("vmm.watch");
   vm.phases = phases.all();
+}
+
+/** Adds phases of the guest, on the host's clock. */
+export function markGuestPhases(vm: GuestVm, phases: PhaseLog, names: readonly string[]): void {
+  for (const { name, endUs } of vm.guest.phases) {
+    const hostName = GUEST_PHASES[name];
+    if (hostName !== undefined && names.includes(name)) phases.markAt(hostName, vm.toHost(endUs));
+  }
 }

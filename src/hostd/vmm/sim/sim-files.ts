@@ -4,7 +4,7 @@ import { replaceFileSync } from "../../../lib/stores/durable-file.ts";
 import type { VmExit } from "../vmm.ts";
 import type { SimScript } from "./sim-script.ts";
 
-/** A simulated VM as it is on disk. What it does follows from this and the time of day, with or without a hostd to watch. */
+/** A simulated VM on disk. Its behaviour follows from this and the time of day, with or without a hostd that watches. */
 export interface SimRecord {
   /** Undefined until its process has been exec'ed. */
   readonly startedAtUs?: number;
@@ -13,12 +13,12 @@ export interface SimRecord {
   readonly exit?: VmExit;
 }
 
-/** A longer file is written anew, without what is over, when it is read. */
-const LONGEST = 16 * 1_024 * 1_024;
+/** A longer file is compacted when it is read. */
+const MAX_CHARS = 16 * 1_024 * 1_024;
 
 /**
- * The records of all simulated VMs of a host: one file of lines, the last about a VM being the one that counts. Lines are appended synchronously,
- * which takes some ten microseconds; a file for each VM, made through the thread pool, would be most of what a simulated start costs.
+ * The records of all simulated VMs of a host: one file of lines, of which the last about a VM counts. A line is appended synchronously, in
+ * some ten microseconds; a file for each VM would be most of what a simulated start costs.
  */
 export class SimFiles {
   readonly #dir: string;
@@ -29,23 +29,22 @@ export class SimFiles {
     this.#path = join(dir, "vms.jsonl");
   }
 
-  async write(vmId: string, record: SimRecord): Promise<void> {
+  write(vmId: string, record: SimRecord): void {
     this.#append([vmId, record]);
   }
 
-  async read(vmId: string): Promise<SimRecord | undefined> {
+  read(vmId: string): SimRecord | undefined {
     return this.#all().get(vmId);
   }
 
-  async remove(vmId: string): Promise<void> {
+  remove(vmId: string): void {
     this.#append([vmId, null]);
   }
 
-  async list(): Promise<readonly string[]> {
+  list(): readonly string[] {
     return [...this.#all().keys()];
   }
 
-  /** All at once and never beside a write, so that nothing is lost between reading the file and replacing it. */
   #all(): ReadonlyMap<string, SimRecord> {
     const all = new Map<string, SimRecord>();
     const text = this.#text();
@@ -56,7 +55,9 @@ export class SimFiles {
       if (record) all.set(vmId, record);
       else all.delete(vmId);
     }
-    if (text.length > LONGEST) this.#replace(all);
+    if (text.length > MAX_CHARS) {
+      replaceFileSync(this.#path, [...all].map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+    }
     return all;
   }
 
@@ -67,10 +68,6 @@ export class SimFiles {
       if (isMissing(err)) return "";
       throw err;
     }
-  }
-
-  #replace(all: ReadonlyMap<string, SimRecord>): void {
-    replaceFileSync(this.#path, [...all].map((entry) => `${JSON.stringify(entry)}\n`).join(""));
   }
 
   #append(entry: Entry): void {
@@ -87,9 +84,8 @@ export class SimFiles {
 
 type Entry = readonly [vmId: string, record: SimRecord | null];
 
-/** Undefined for what a process that was killed has left behind. */
+/** Undefined for a line that a killed process did not complete. */
 function parse(line: string): Entry | undefined {
-  if (line === "") return undefined;
   try {
     // Written by `#append`.
     return JSON.parse(line) as Entry;
@@ -98,8 +94,8 @@ function parse(line: string): Entry | undefined {
   }
 }
 
-/** How and when a VM's workload ends by itself; undefined: never, or not known yet. */
-export function ownExit({ startedAtUs, script }: SimRecord): VmExit | undefined {
+/** Returns how and when a VM's workload ends by itself; undefined: never, or it has not started. */
+export function scriptedExit({ startedAtUs, script }: SimRecord): VmExit | undefined {
   const { runForMs, ending } = script;
   if (startedAtUs === undefined || runForMs === undefined) return undefined;
   const exitedAtUs = startedAtUs + runForMs * 1_000;

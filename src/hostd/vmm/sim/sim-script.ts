@@ -1,24 +1,24 @@
 import { LaunchError } from "../vmm.ts";
 
-/** What a simulated workload does, read from its argv. */
+/** How a simulated workload behaves, read from its argv. */
 export interface SimScript {
   /** The launch fails with this. */
   readonly launchError: LaunchError | undefined;
-  /** The launch never comes to an end by itself. */
+  /** The launch does not end by itself. */
   readonly hangs: boolean;
-  /** How long it runs before it ends by itself; undefined: for ever. */
+  /** How long it runs before it ends by itself; undefined: without end. */
   readonly runForMs: number | undefined;
   /** How it ends by itself. */
   readonly ending: { readonly kind: "exit"; readonly code: number } | { readonly kind: "oom" | "lost" };
   /** Lines it writes when it starts. */
   readonly lines: number;
-  /** What it does with signals other than SIGKILL: dies of them, does nothing, or exits with a code. */
+  /** How it reacts to signals other than SIGKILL: dies, ignores them, or exits with a code. */
   readonly onSignal: "die" | "ignore" | number;
 }
 
 /**
- * Reads a script: words with their numbers, in any order, anywhere in argv. Other words mean nothing, and argv without any of these runs until it
- * is signalled.
+ * Reads a script: words with their numbers, anywhere in argv, in any order. Other words are ignored. Without any of these, the workload runs
+ * until it gets a signal.
  *
  * `sim-exit N`, `sim-run-for MS`, `sim-log N`, `sim-signal-ignore`, `sim-signal-exit N`, `sim-oom`, `sim-lost`,
  * `sim-exec-fail REASON`, `sim-vmm-fail`, `sim-hang`

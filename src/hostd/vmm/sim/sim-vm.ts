@@ -1,9 +1,9 @@
 import type { Phase, StartPath, Vm, VmExit } from "../vmm.ts";
-import { ownExit, type SimFiles, type SimRecord } from "./sim-files.ts";
+import { type SimFiles, type SimRecord, scriptedExit } from "./sim-files.ts";
 
 const SIGKILL = 9;
-/** Longer would overflow a timer; whoever runs longer is looked at again. */
-const LONGEST_MS = 2 ** 30;
+/** The longest timer is a little longer. */
+const MAX_TIMER_MS = 2 ** 30;
 
 /** A simulated VM that this process watches. */
 export class SimVm implements Vm {
@@ -14,7 +14,7 @@ export class SimVm implements Vm {
   readonly exited: Promise<VmExit>;
   readonly #files: SimFiles;
   readonly #record: SimRecord;
-  #resolve: (exit: VmExit) => void = () => {};
+  readonly #exit = Promise.withResolvers<VmExit>();
   #timer: NodeJS.Timeout | undefined;
   #hasEnded = false;
 
@@ -27,11 +27,9 @@ export class SimVm implements Vm {
     this.id = id;
     this.phases = phases;
     this.startedAtUs = record.startedAtUs;
+    this.exited = this.#exit.promise;
     this.#files = files;
     this.#record = record;
-    this.exited = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
     if (record.exit) this.#end(record.exit);
     else this.#watch();
   }
@@ -46,7 +44,7 @@ export class SimVm implements Vm {
       oomKilled: false,
       exitedAtUs: Date.now() * 1_000,
     };
-    await this.#files.write(this.id, { ...this.#record, exit });
+    this.#files.write(this.id, { ...this.#record, exit });
     this.#end(exit);
   }
 
@@ -54,22 +52,22 @@ export class SimVm implements Vm {
     clearTimeout(this.#timer);
   }
 
-  /** The VM has been destroyed under its workload. */
-  lose(): void {
+  /** Reports that the VM was destroyed. */
+  abandon(): void {
     this.#end({ kind: "vm_lost", oomKilled: false, exitedAtUs: Date.now() * 1_000, detail: "destroyed" });
   }
 
   #watch(): void {
-    const exit = ownExit(this.#record);
+    const exit = scriptedExit(this.#record);
     if (!exit) return;
-    const left = exit.exitedAtUs / 1_000 - Date.now();
-    if (left <= 0) this.#end(exit);
-    else this.#timer = setTimeout(() => this.#watch(), Math.min(left, LONGEST_MS));
+    const leftMs = exit.exitedAtUs / 1_000 - Date.now();
+    if (leftMs <= 0) this.#end(exit);
+    else this.#timer = setTimeout(() => this.#watch(), Math.min(leftMs, MAX_TIMER_MS));
   }
 
   #end(exit: VmExit): void {
     this.#hasEnded = true;
     clearTimeout(this.#timer);
-    this.#resolve(exit);
+    this.#exit.resolve(exit);
   }
 }

@@ -16,12 +16,12 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 function work(...argv: string[]): Workload {
-  const rest = { machineId: "m", rootfs: "/x", env: {}, user: "", workingDir: "/", hostname: "m", ports: [] };
+  const rest = { rootfs: "/x", env: {}, user: "", workingDir: "/", hostname: "m", ports: [] };
   return { ...rest, argv, watchMs: 0 };
 }
 
 describe("a simulated VM", () => {
-  test("runs until it is signalled, and says which signal it was", async () => {
+  test("runs until it gets a signal, and reports which", async () => {
     const vmm = new SimVmm({ dir });
     const vm = await vmm.launch("v1", SHAPE, work("/bin/server"), SINK, NEVER);
 
@@ -66,7 +66,7 @@ describe("a simulated VM", () => {
 });
 
 describe("after a restart", () => {
-  test("one that still runs is taken over, and can be signalled", async () => {
+  test("one that still runs is adopted, and gets signals", async () => {
     await new SimVmm({ dir }).launch("v1", SHAPE, work("x"), SINK, NEVER);
 
     const vm = await new SimVmm({ dir }).adopt("v1", SINK);
@@ -85,7 +85,7 @@ describe("after a restart", () => {
     expect(exit).toMatchObject({ exitCode: 7, exitedAtUs: vm.startedAtUs + 1_000 });
   });
 
-  test("one that never came to run is gone, and one nobody knows too", async () => {
+  test("one that did not start is gone, and an unknown one too", async () => {
     const abort = new AbortController();
     const launching = new SimVmm({ dir }).launch("v1", SHAPE, work("sim-hang"), SINK, abort.signal);
     const after = new SimVmm({ dir });
@@ -123,37 +123,37 @@ describe("a launch that fails leaves nothing behind", () => {
   });
 });
 
-describe("a launch whose record is being written", () => {
+describe("a launch whose start is being stored", () => {
   const refused = new Error("refused");
 
   test("runs nothing before it is", async () => {
     const lines: string[] = [];
     const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
-    const record = Promise.withResolvers<void>();
+    const stored = Promise.withResolvers<void>();
     const vmm = new SimVmm({ dir });
-    const launching = vmm.launch("v1", SHAPE, work("sim-log", "1"), sink, NEVER, record.promise);
+    const launching = vmm.launch("v1", SHAPE, work("sim-log", "1"), sink, NEVER, stored.promise);
     await expect.poll(() => vmm.list()).toEqual(["v1"]);
     expect(lines).toEqual([]);
 
-    record.resolve();
+    stored.resolve();
 
     expect((await launching).id).toBe("v1");
     await expect.poll(() => lines).toEqual(["line 1"]);
   });
 
-  test("ends without having run when it cannot be written", async () => {
+  test("fails without having run when it cannot be stored", async () => {
     const lines: string[] = [];
     const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
     const vmm = new SimVmm({ dir });
 
     const launching = vmm.launch("v1", SHAPE, work("sim-log", "1"), sink, NEVER, Promise.reject(refused));
 
-    await expect(launching).rejects.toMatchObject({ kind: "vmm", reason: "not_recorded", cause: refused });
+    await expect(launching).rejects.toMatchObject({ kind: "vmm", reason: "not_stored", cause: refused });
     expect(await vmm.list()).toEqual([]);
     expect(lines).toEqual([]);
   });
 
-  test("can be called off meanwhile", async () => {
+  test("can be aborted meanwhile", async () => {
     const abort = new AbortController();
     const vmm = new SimVmm({ dir });
     const launching = vmm.launch("v1", SHAPE, work("x"), SINK, abort.signal, new Promise(() => {}));

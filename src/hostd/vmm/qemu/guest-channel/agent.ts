@@ -1,6 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { abortable } from "../../../../lib/runtime/abort.ts";
+import { TimeLimit } from "../../../../lib/runtime/wait.ts";
+import { wallClockUs } from "../../phase-log.ts";
+import { VM_FILES } from "../process/command-line.ts";
+import { connectIn } from "../process/unix-socket.ts";
 import { FrameReader } from "./frame.ts";
 import { GuestClock } from "./guest-clock.ts";
 import {
@@ -12,168 +16,177 @@ import {
   signalMessage,
   syncMessage,
 } from "./protocol.ts";
-import { Allowance } from "./token-bucket.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
-/** Who hears what a guest says. Called in the order of its words. */
-export interface AgentListener {
-  onState(state: GuestState): void;
-  onLines(lines: readonly GuestLine[]): void;
-}
-
-/** After how long the question is repeated while a guest does not answer, first and at most: its first bytes were lost, or it is booting. */
-const SYNC_REPEAT_MS = [250, 3_000] as const;
-/** What one guest may say, so that none keeps hostd from hearing the others. */
+/** Pause before SYNC is sent again, first and longest: a guest that boots does not answer. */
+const SYNC_RETRY_MS = { first: 250, longest: 3_000 };
+const SIGNAL_TIMEOUT_MS = 10_000;
+/** Limits what one guest sends, so that none delays the others. */
 const BYTES_PER_SECOND = 8 * 1024 * 1024;
 const BURST_BYTES = 4 * 1024 * 1024;
-/** Signals on their way at once; more are refused. */
-const MAX_SIGNALS = 64;
+const MAX_PENDING_SIGNALS = 64;
 
 /**
- * Our end of the conversation with one guest. Nothing from the guest counts until it has answered our question, so what an earlier
- * conversation left in the pipe cannot be mistaken.
+ * The host's end of the channel to one guest's agent. It ignores messages until the guest has answered its SYNC, as the pipe may hold
+ * some of an earlier session.
  */
 export class Agent {
-  /** Translates the guest's times. */
+  /** Converts the guest's times. */
   clock = new GuestClock();
-  /** What the guest last said of itself. */
+  /** The last state that the guest sent. */
   state: GuestState | undefined;
-  /** Who hears it; set it anew at any time. */
-  listener: AgentListener;
-  /** Resolves when the connection has ended and all that came before has been heard. */
-  readonly closed: Promise<void>;
-  private readonly socket: Socket;
-  private readonly now: () => number;
-  private readonly reader = new FrameReader();
-  private readonly nonce = randomBytes(8).readBigUInt64LE() | 1n;
-  private readonly signals = new Map<number, (errno: number) => void>();
-  private readonly allowance = new Allowance(BYTES_PER_SECOND, BURST_BYTES);
-  private readonly held = new Set<string>();
-  private isSynced = false;
-  private nextRequest = 1;
-  private runSentUs = 0;
+  /** Called with lines of output, in order. */
+  onLines: (lines: readonly GuestLine[]) => void = () => {};
+  readonly #socket: Socket;
+  readonly #reader = new FrameReader();
+  readonly #nonce = randomBytes(8).readBigUInt64LE() | 1n;
+  readonly #waiters = new Set<Waiter>();
+  readonly #signals = new Map<number, (errno: number) => void>();
+  readonly #rate = new TokenBucket(BYTES_PER_SECOND, BURST_BYTES);
+  readonly #pauses = new Set<string>();
+  #isClosed = false;
+  #nextRequest = 1;
+  #runSentUs = 0;
 
-  /** `now` is the host's wall clock in microseconds. */
-  constructor(socket: Socket, listener: AgentListener, now: () => number) {
-    this.socket = socket;
-    this.listener = listener;
-    this.now = now;
-    // "close" follows, and says all there is to say.
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    // "close" follows.
     socket.on("error", () => {});
-    socket.on("data", (chunk) => this.take(chunk));
-    this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
-    void this.closed.then(() => {
-      for (const settle of this.signals.values()) settle(0);
-      this.signals.clear();
-    });
+    socket.on("data", (chunk) => this.#onData(chunk));
+    socket.once("close", () => this.#onClose());
   }
 
-  /** Forgets how the guest's clock relates to ours: it has stood still. */
-  restartClock(): void {
-    this.clock = new GuestClock();
+  /** Connects to the agent of a VM. */
+  static async connect(runDir: string): Promise<Agent> {
+    return new Agent(await connectIn(runDir, VM_FILES.agent));
   }
 
-  /** Asks the guest who it is until it answers; `ack` is the last line that need not be told again. */
-  async sync(ack: number, signal: AbortSignal): Promise<void> {
-    const question = Buffer.concat([Buffer.of(0), syncMessage(this.nonce, ack)]);
-    const [firstMs, longestMs] = SYNC_REPEAT_MS;
-    let pauseMs: number = firstMs;
+  /** Begins a session: asks the guest for its state until it answers, and for the lines after number `ack`. */
+  async sync(ack: number, signal: AbortSignal): Promise<GuestState> {
+    // The zero ends a frame that an earlier session may have cut off.
+    const message = Buffer.concat([Buffer.of(0), syncMessage(this.#nonce, ack)]);
+    let pauseMs = SYNC_RETRY_MS.first;
     let timer: NodeJS.Timeout | undefined;
-    const ask = (): void => {
-      if (!this.isSynced) this.socket.write(question);
-      timer = setTimeout(ask, pauseMs);
-      pauseMs = Math.min(pauseMs * 2, longestMs);
+    const send = (): void => {
+      this.#socket.write(message);
+      timer = setTimeout(send, pauseMs);
+      pauseMs = Math.min(pauseMs * 2, SYNC_RETRY_MS.longest);
     };
-    ask();
+    send();
     try {
-      await this.answered(signal);
+      return await this.waitFor(() => true, signal);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Sends a RUN message, made by `make` for the present moment. */
-  run(make: (nowUs: number) => Buffer): void {
-    this.runSentUs = this.now();
-    this.socket.write(make(this.runSentUs));
+  /** Waits until the guest's state `matches`. Rejects when the channel ends, or with the signal's reason. */
+  async waitFor(matches: (state: GuestState) => boolean, signal?: AbortSignal): Promise<GuestState> {
+    if (this.state && matches(this.state)) return this.state;
+    if (this.#isClosed) throw closedError();
+    const { promise, resolve, reject } = Promise.withResolvers<GuestState>();
+    const waiter = { matches, resolve, reject };
+    this.#waiters.add(waiter);
+    try {
+      return await abortable(promise, signal);
+    } finally {
+      this.#waiters.delete(waiter);
+    }
   }
 
-  /** Sends a signal to the workload; resolves with 0, or the errno the guest met, or 0 when the guest ended meanwhile. */
-  async signal(signal: number, timeoutMs: number): Promise<number> {
-    if (this.signals.size >= MAX_SIGNALS) throw new Error("too many signals wait for the guest");
-    const request = this.nextRequest++;
-    return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.signals.delete(request);
-        reject(new Error(`the guest has not confirmed the signal within ${timeoutMs} ms`));
-      }, timeoutMs);
-      this.signals.set(request, (errno) => {
-        clearTimeout(timer);
-        resolve(errno);
-      });
-      this.socket.write(signalMessage(request, signal));
-    });
+  /** Sends a RUN or WARM_UP message, made for the present time. */
+  run(make: (nowUs: number) => Buffer): void {
+    this.#runSentUs = wallClockUs();
+    this.#socket.write(make(this.#runSentUs));
+  }
+
+  /** Sends a signal to the workload. Resolves with the guest's errno; 0: delivered, or the guest has ended. */
+  async signal(signal: number): Promise<number> {
+    if (this.#isClosed) return 0;
+    if (this.#signals.size >= MAX_PENDING_SIGNALS) throw new Error("too many signals wait for the guest");
+    const request = this.#nextRequest++;
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const message = `the guest has not confirmed the signal within ${SIGNAL_TIMEOUT_MS} ms`;
+    using limit = new TimeLimit(SIGNAL_TIMEOUT_MS, undefined, () => new Error(message));
+    this.#signals.set(request, resolve);
+    this.#socket.write(signalMessage(request, signal));
+    try {
+      return await abortable(promise, limit.signal);
+    } finally {
+      this.#signals.delete(request);
+    }
   }
 
   /** Lets the guest forget lines up to `number`. */
   ack(number: number): void {
-    if (!this.socket.destroyed) this.socket.write(ackMessage(number));
+    if (!this.#socket.destroyed) this.#socket.write(ackMessage(number));
   }
 
-  /** Stops and resumes listening, for when lines come faster than they are taken. */
+  /** Stops or resumes reading. */
   setPaused(isPaused: boolean): void {
-    this.hold("listener", isPaused);
+    this.#setPaused("lines", isPaused);
   }
 
-  /** Ends the conversation; the guest goes on. */
+  /** Starts the clock's estimate anew. Call it when the guest was paused. */
+  resetClock(): void {
+    this.clock = new GuestClock();
+  }
+
+  /** Ends the session; the guest goes on. */
   close(): void {
-    this.socket.destroy();
+    this.#socket.destroy();
   }
 
-  private answered(signal: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.onSynced = resolve;
-    void this.closed.then(() => reject(new Error("the guest's channel was closed")));
-    return abortable(promise, signal);
+  #setPaused(reason: "lines" | "rate", isPaused: boolean): void {
+    if (isPaused) this.#pauses.add(reason);
+    else this.#pauses.delete(reason);
+    if (this.#pauses.size > 0) this.#socket.pause();
+    else this.#socket.resume();
   }
 
-  private onSynced: () => void = () => {};
-
-  private hold(reason: "listener" | "rate", isHeld: boolean): void {
-    if (isHeld) this.held.add(reason);
-    else this.held.delete(reason);
-    if (this.held.size > 0) this.socket.pause();
-    else this.socket.resume();
-  }
-
-  private take(chunk: Buffer): void {
-    const pauseMs = this.allowance.take(chunk.length, performance.now());
+  #onData(chunk: Buffer): void {
+    const pauseMs = this.#rate.take(chunk.length, performance.now());
     if (pauseMs > 0) {
-      this.hold("rate", true);
-      setTimeout(() => this.hold("rate", false), pauseMs).unref();
+      this.#setPaused("rate", true);
+      setTimeout(() => this.#setPaused("rate", false), pauseMs).unref();
     }
-    for (const frame of this.reader.push(chunk)) {
+    for (const frame of this.#reader.push(chunk)) {
       const message = readMessage(frame);
-      if (message) this.hear(message);
+      if (message) this.#onMessage(message);
     }
   }
 
-  private hear(message: GuestMessage): void {
-    const isAnswer = message.kind === "state" && message.nonce === this.nonce;
-    if (!this.isSynced && !isAnswer) return;
+  #onMessage(message: GuestMessage): void {
+    const isAnswer = message.kind === "state" && message.nonce === this.#nonce;
+    if (!this.state && !isAnswer) return;
     if (message.kind === "signalled") {
-      this.signals.get(message.request)?.(message.errno);
-      this.signals.delete(message.request);
+      this.#signals.get(message.request)?.(message.errno);
       return;
     }
-    this.clock.received(message.nowUs, this.now());
-    if (message.kind === "logs") {
-      this.listener.onLines(message.lines);
-      return;
-    }
-    if (this.runSentUs > 0 && message.runAtUs > 0) this.clock.delivered(message.runAtUs, this.runSentUs);
-    this.isSynced = true;
-    this.state = message;
-    this.listener.onState(message);
-    this.onSynced();
+    this.clock.received(message.nowUs, wallClockUs());
+    if (message.kind === "logs") this.onLines(message.lines);
+    else this.#onState(message);
   }
+
+  #onState(state: GuestState): void {
+    if (this.#runSentUs > 0 && state.runAtUs > 0) this.clock.delivered(state.runAtUs, this.#runSentUs);
+    this.state = state;
+    for (const { matches, resolve } of this.#waiters) if (matches(state)) resolve(state);
+  }
+
+  #onClose(): void {
+    this.#isClosed = true;
+    for (const { reject } of this.#waiters) reject(closedError());
+    for (const resolve of this.#signals.values()) resolve(0);
+  }
+}
+
+interface Waiter {
+  readonly matches: (state: GuestState) => boolean;
+  readonly resolve: (state: GuestState) => void;
+  readonly reject: (cause: Error) => void;
+}
+
+function closedError(): Error {
+  return new Error("the guest's channel was closed");
 }

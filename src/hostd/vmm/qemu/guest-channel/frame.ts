@@ -1,18 +1,18 @@
 import { crc32 } from "node:zlib";
 
-/** Largest frame taken from a guest, encoded. Its own limit is below that. */
+/** Largest encoded frame accepted from a guest; the guest's own limit is lower. */
 const MAX_ENCODED = 128 * 1024;
 const CHECKSUM = 4;
 
-/** One message as it lies in a frame. */
+/** The content of a frame. */
 export interface Frame {
   readonly type: number;
   readonly body: Buffer;
 }
 
 /**
- * Encodes one frame of the agent channel: type, body and CRC-32, COBS-encoded, and a zero byte. As an encoded frame holds no zero,
- * a receiver is back in step at the next one, whatever it lost. The guest's side is guest/init/channel/frame.c.
+ * Encodes one frame of the agent channel: type, body and CRC-32, COBS-encoded, and a zero byte. As an encoded frame holds no zero, a
+ * receiver is synchronised again after the next one, whatever it missed. The guest's side is guest/init/channel/frame.c.
  */
 export function encodeFrame(type: number, body: Buffer): Buffer {
   const plain = Buffer.allocUnsafe(1 + body.length + CHECKSUM);
@@ -22,40 +22,41 @@ export function encodeFrame(type: number, body: Buffer): Buffer {
   return encodeCobs(plain);
 }
 
-/** Takes bytes as they come and gives whole frames. Damaged and oversized ones are dropped. */
+/** Assembles frames from chunks of bytes. Damaged and oversized ones are dropped. */
 export class FrameReader {
-  private parts: Buffer[] = [];
-  private length = 0;
-  private isSkipping = false;
+  #parts: Buffer[] = [];
+  #length = 0;
+  #isSkipping = false;
 
-  /** The frames that `chunk` completes. */
+  /** Yields the frames that `chunk` completes. */
   *push(chunk: Buffer): Generator<Frame> {
     let from = 0;
     for (let end = chunk.indexOf(0); end >= 0; end = chunk.indexOf(0, from)) {
-      this.keep(chunk.subarray(from, end));
-      const frame = this.isSkipping || this.length === 0 ? undefined : decodeFrame(Buffer.concat(this.parts));
-      this.clear();
+      this.#keep(chunk.subarray(from, end));
+      const frame =
+        this.#isSkipping || this.#length === 0 ? undefined : decodeFrame(Buffer.concat(this.#parts));
+      this.#clear();
       from = end + 1;
       if (frame) yield frame;
     }
-    this.keep(Buffer.from(chunk.subarray(from)));
+    this.#keep(Buffer.from(chunk.subarray(from)));
   }
 
-  private keep(part: Buffer): void {
-    if (part.length === 0 || this.isSkipping) return;
-    if (this.length + part.length > MAX_ENCODED) {
-      this.clear();
-      this.isSkipping = true;
+  #keep(part: Buffer): void {
+    if (part.length === 0 || this.#isSkipping) return;
+    if (this.#length + part.length > MAX_ENCODED) {
+      this.#clear();
+      this.#isSkipping = true;
       return;
     }
-    this.parts.push(part);
-    this.length += part.length;
+    this.#parts.push(part);
+    this.#length += part.length;
   }
 
-  private clear(): void {
-    this.parts = [];
-    this.length = 0;
-    this.isSkipping = false;
+  #clear(): void {
+    this.#parts = [];
+    this.#length = 0;
+    this.#isSkipping = false;
   }
 }
 

@@ -15,7 +15,7 @@ describe("a guest's time on the host's clock", () => {
     expect(clock.toHost(1_500, 0, 51_700)).toBeLessThan(51_600);
   });
 
-  test("is told by the quickest message", () => {
+  test("follows the fastest message", () => {
     const clock = new GuestClock();
 
     clock.received(0, 5_000);

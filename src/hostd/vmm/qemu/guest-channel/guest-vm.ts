@@ -1,190 +1,167 @@
-import { abortable } from "../../../../lib/runtime/abort.ts";
 import { endsWithin } from "../../../../lib/runtime/wait.ts";
-import type { LogLine, Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
-import { VM_FILES } from "../process/command-line.ts";
+import { wallClockUs } from "../../phase-log.ts";
+import type { Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
 import type { Qmp } from "../process/qmp.ts";
-import { connectIn } from "../process/unix-socket.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
-import { Agent, type AgentListener } from "./agent.ts";
+import { Agent } from "./agent.ts";
 import { LogPump, readCursor } from "./log-pump.ts";
-import type { GuestLine, GuestState } from "./protocol.ts";
+import type { GuestState } from "./protocol.ts";
 
-/** A guest we talk to, from its first word to its end. */
+/** What a {@link GuestVm} is made of. */
 export interface GuestVmOptions {
   readonly id: string;
   readonly startPath: StartPath;
   readonly dirs: VmDirs;
   readonly qmp: Qmp;
   readonly sink: VmSink;
-  /** The host's wall clock in microseconds. */
-  readonly now: () => number;
-  /** No time the guest tells is before this. */
+  /** No time from the guest is before this. */
   readonly notBeforeUs: number;
 }
 
-const SIGNAL_TIMEOUT_MS = 10_000;
-/** How long lines that a guest announced are waited for. It sends them right behind its exit. */
-const LAST_LINES_MS = 5_000;
-const ESRCH = 3;
-const DEAF: AgentListener = { onState() {}, onLines() {} };
+/** The machine that gets a warm VM. */
+export type NewOwner = Pick<GuestVmOptions, "id" | "sink" | "notBeforeUs">;
 
-/** The `Vm` of the QEMU adapter, and its making: connect, wait for the guest, wait for the workload. */
+/** How long announced lines are awaited. A guest sends them right after its exit. */
+const LAST_LINES_TIMEOUT_MS = 5_000;
+/** How long QEMU's last event is awaited when the channel has ended. */
+const LAST_EVENT_TIMEOUT_MS = 1_000;
+const ESRCH = 3;
+
+/** A VM of the QEMU adapter, whose guest answers. */
 export class GuestVm implements Vm {
   id: string;
-  startPath: StartPath;
+  readonly startPath: StartPath;
+  readonly qmp: Qmp;
   readonly exited: Promise<VmExit>;
   phases: readonly Phase[] = [];
   startedAtUs = 0;
-  private options: GuestVmOptions;
-  private readonly agent: Agent;
-  private readonly pump: LogPump;
-  private readonly watchers = new Set<() => void>();
-  private isDetached = false;
-  private isEnding = false;
-  private resolveExit: (exit: VmExit) => void = () => {};
+  readonly #agent: Agent;
+  readonly #pump: LogPump;
+  readonly #exit = Promise.withResolvers<VmExit>();
+  #sink: VmSink;
+  #notBeforeUs: number;
+  #isDetached = false;
 
-  /** Takes the conversation over from whoever has had it so far. */
-  constructor(options: GuestVmOptions, agent: Agent) {
-    this.id = options.id;
-    this.startPath = options.startPath;
-    this.options = options;
-    this.exited = new Promise((resolve) => {
-      this.resolveExit = resolve;
-    });
-    this.agent = agent;
-    const toLogLine = (line: GuestLine): LogLine => this.toLogLine(line);
-    const sink: VmSink = { onLog: (line) => this.options.sink.onLog(line) };
-    this.pump = new LogPump(options.dirs.logCursor(options.id), sink, toLogLine, agent);
-    agent.listener = {
-      onState: (state) => this.onState(state),
-      onLines: (lines) => this.pump.push(lines),
-    };
-    void this.agent.closed.then(() => this.onClosed());
+  constructor({ id, startPath, dirs, qmp, sink, notBeforeUs }: GuestVmOptions, agent: Agent) {
+    this.id = id;
+    this.startPath = startPath;
+    this.qmp = qmp;
+    this.exited = this.#exit.promise;
+    this.#agent = agent;
+    this.#sink = sink;
+    this.#notBeforeUs = notBeforeUs;
+    this.#pump = new LogPump(
+      dirs.logCursor(id),
+      ({ number, timeUs, stream, text }) => {
+        return this.#sink.onLog({ number, timeUs: this.toHost(timeUs), stream, text });
+      },
+      agent,
+    );
+    agent.onLines = (lines) => this.#pump.push(lines);
+    void agent
+      .waitFor(({ state }) => state === "exited")
+      .then(
+        (state) => this.#onExit(state),
+        () => this.#onClosed(),
+      );
   }
 
-  /** Connects to the guest and waits for its first word. */
-  static async connect(options: GuestVmOptions, signal: AbortSignal): Promise<GuestVm> {
-    const socket = await connectIn(options.dirs.runDir(options.id), VM_FILES.agent).catch((err: unknown) => {
-      options.qmp.close();
-      throw err;
-    });
-    const vm = new GuestVm(options, new Agent(socket, DEAF, options.now));
+  /** Connects to a VM of an earlier hostd and waits for its state. */
+  static async adopt(options: GuestVmOptions, signal: AbortSignal): Promise<GuestVm> {
+    const { dirs, id, qmp } = options;
+    let agent: Agent | undefined;
     try {
-      await vm.agent.sync(readCursor(options.dirs.logCursor(options.id)), signal);
+      agent = await Agent.connect(dirs.runDir(id));
+      // Before SYNC, as lines follow its answer at once.
+      const vm = new GuestVm(options, agent);
+      await agent.sync(readCursor(dirs.logCursor(id)), signal);
       return vm;
     } catch (err) {
-      await vm.detach();
+      agent?.close();
+      qmp.close();
       throw err;
     }
   }
 
-  /** What the guest last said of itself; there is something once `connect` has resolved. */
+  /** The guest's last state. */
   get guest(): GuestState {
-    const { state } = this.agent;
-    if (state === undefined) throw new Error("the guest has not spoken yet");
+    const { state } = this.#agent;
+    if (state === undefined) throw new Error("the guest has not answered yet");
     return state;
   }
 
-  /** Gives a VM that has waited, and stood still, to the machine it will serve. */
-  assign(to: Pick<GuestVmOptions, "id" | "sink" | "notBeforeUs">): void {
-    this.options = { ...this.options, ...to };
-    this.id = to.id;
-    this.agent.restartClock();
+  /** Gives a warm VM, which is paused, to a machine. */
+  assign({ id, sink, notBeforeUs }: NewOwner): void {
+    this.id = id;
+    this.#sink = sink;
+    this.#notBeforeUs = notBeforeUs;
+    this.#agent.resetClock();
   }
 
-  /** A guest's time on the host's clock. */
+  /** Converts a guest's time to the host's clock. */
   toHost(guestUs: number): number {
-    return this.agent.clock.toHost(guestUs, this.options.notBeforeUs, this.options.now());
+    return this.#agent.clock.toHost(guestUs, this.#notBeforeUs, wallClockUs());
   }
 
-  /** Sends the RUN message. */
-  run(make: (nowUs: number) => Buffer): void {
-    this.agent.run(make);
+  /** Sends a RUN message and waits until its workload runs, or has failed or exited. */
+  async run(make: (nowUs: number) => Buffer, signal: AbortSignal): Promise<GuestState> {
+    this.#agent.run(make);
+    return await this.started(signal);
   }
 
   /** Waits until the guest is past `waiting` and `starting`. Rejects when its channel ends, or with the signal's reason. */
-  async settled(signal: AbortSignal): Promise<GuestState> {
-    while (this.guest.state === "waiting" || this.guest.state === "starting") await this.news(signal);
-    return this.guest;
+  started(signal: AbortSignal): Promise<GuestState> {
+    return this.#agent.waitFor(({ state }) => state !== "waiting" && state !== "starting", signal);
   }
 
   async signal(signal: number): Promise<void> {
-    if (this.isEnding || this.guest.state === "exited") return;
-    const errno = await this.agent.signal(signal, SIGNAL_TIMEOUT_MS);
+    if (this.guest.state === "exited") return;
+    const errno = await this.#agent.signal(signal);
     if (errno !== 0 && errno !== ESRCH)
       throw new Error(`the guest could not send signal ${signal}: errno ${errno}`);
   }
 
   async detach(): Promise<void> {
-    if (this.isDetached) return;
-    this.isDetached = true;
-    this.pump.close();
-    this.agent.close();
-    this.options.qmp.close();
+    if (this.#isDetached) return;
+    this.#isDetached = true;
+    this.#pump.close();
+    this.#agent.close();
+    this.qmp.close();
   }
 
-  /** Ends it for good, for a VM that is being destroyed: what its sink has not taken by then is lost. */
+  /** Detaches from a VM that is being destroyed. Lines that its sink does not take in time are dropped. */
   async abandon(): Promise<void> {
-    await endsWithin(LAST_LINES_MS, this.exited);
-    this.resolveExit({
-      kind: "vm_lost",
-      oomKilled: false,
-      exitedAtUs: this.options.now(),
-      detail: "destroyed",
-    });
+    await endsWithin(LAST_LINES_TIMEOUT_MS, this.exited);
+    this.#exit.resolve(lostExit(wallClockUs(), "destroyed"));
     await this.detach();
   }
 
-  private onState(state: GuestState): void {
-    for (const wake of this.watchers) wake();
-    if (state.state === "exited") void this.finish(state);
-  }
-
-  private async news(signal: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    void this.agent.closed.then(() => reject(new Error("the guest's channel was closed")));
-    this.watchers.add(resolve);
-    try {
-      await abortable(promise, signal);
-    } finally {
-      this.watchers.delete(resolve);
-    }
-  }
-
-  /** The exit is told when all lines before it are with the sink. */
-  private async finish(state: GuestState): Promise<void> {
-    if (this.isEnding || this.isDetached) return;
-    this.isEnding = true;
-    const { code, signal, oomKilled, atUs, lastLine } = state.exit;
-    const exitedAtUs = this.toHost(atUs);
-    // A guest that announces lines and never sends them must not keep its exit from being told.
-    await this.pump.reached(lastLine, LAST_LINES_MS);
-    this.resolveExit({
+  /** Reports the exit once all lines before it are delivered, or do not come. */
+  async #onExit({ exit }: GuestState): Promise<void> {
+    if (this.#isDetached) return;
+    const exitedAtUs = this.toHost(exit.atUs);
+    await this.#pump.drainedUpTo(exit.lastLine, LAST_LINES_TIMEOUT_MS);
+    this.#exit.resolve({
       kind: "process",
-      ...(code === undefined ? {} : { exitCode: code }),
-      ...(signal === undefined ? {} : { signal }),
-      oomKilled,
+      ...(exit.code === undefined ? {} : { exitCode: exit.code }),
+      ...(exit.signal === undefined ? {} : { signal: exit.signal }),
+      oomKilled: exit.oomKilled,
       exitedAtUs,
     });
   }
 
-  private async onClosed(): Promise<void> {
-    if (this.isDetached || this.isEnding) return;
-    this.isEnding = true;
-    const exitedAtUs = this.options.now();
-    await this.pump.drained();
-    // Its last event may be on its way still; the connection's end is behind it.
-    await endsWithin(1_000, this.options.qmp.closed);
-    this.resolveExit({ kind: "vm_lost", oomKilled: false, exitedAtUs, detail: this.lastEvent() });
+  async #onClosed(): Promise<void> {
+    if (this.#isDetached) return;
+    const exitedAtUs = wallClockUs();
+    await this.#pump.drained();
+    await endsWithin(LAST_EVENT_TIMEOUT_MS, this.qmp.closed);
+    const shutdown = this.qmp.events.findLast(({ name }) => name === "SHUTDOWN");
+    const reason = String(shutdown?.data["reason"] ?? "unknown reason");
+    const detail = shutdown ? `the guest ended the VM (${reason})` : "QEMU ended without a SHUTDOWN event";
+    this.#exit.resolve(lostExit(exitedAtUs, detail));
   }
+}
 
-  private lastEvent(): string {
-    const shutdown = this.options.qmp.events.findLast(({ name }) => name === "SHUTDOWN");
-    if (shutdown === undefined) return "QEMU ended without a word";
-    return `the guest ended the VM (${String(shutdown.data["reason"] ?? "unknown reason")})`;
-  }
-
-  private toLogLine(line: GuestLine): LogLine {
-    return { timeUs: this.toHost(line.timeUs), stream: line.stream, text: line.text, number: line.number };
-  }
+function lostExit(exitedAtUs: number, detail: string): VmExit {
+  return { kind: "vm_lost", oomKilled: false, exitedAtUs, detail };
 }

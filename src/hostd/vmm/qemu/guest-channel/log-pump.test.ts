@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { LogLine } from "../../vmm.ts";
 import { LogPump, readCursor } from "./log-pump.ts";
 import type { GuestLine } from "./protocol.ts";
 
@@ -20,9 +19,8 @@ const line = (number: number, text = `line ${number}`): GuestLine => ({
   stream: "stdout",
   text,
 });
-const toLogLine = ({ timeUs, stream, text }: GuestLine): LogLine => ({ timeUs, stream, text });
 
-/** A guest's end: remembers what it was told. */
+/** Stands in for the agent. */
 function source() {
   const acks: number[] = [];
   const pauses: boolean[] = [];
@@ -34,41 +32,41 @@ function source() {
 }
 
 describe("a pump", () => {
-  test("hands each line over once, in order, and acknowledges them", async () => {
-    const taken: string[] = [];
+  test("delivers each line once, in order, and acknowledges them", async () => {
+    const delivered: string[] = [];
     const guest = source();
-    const pump = new LogPump(file, { onLog: ({ text }) => void taken.push(text) }, toLogLine, guest);
+    const pump = new LogPump(file, ({ text }) => void delivered.push(text), guest);
 
     pump.push([line(1), line(2)]);
     pump.push([line(2), line(1), line(3)]);
     await pump.drained();
 
-    expect(taken).toEqual(["line 1", "line 2", "line 3"]);
+    expect(delivered).toEqual(["line 1", "line 2", "line 3"]);
     expect(guest.acks.at(-1)).toBe(3);
     pump.close();
   });
 
-  test("goes on behind the last line taken when it is opened again", async () => {
-    const taken: string[] = [];
-    const sink = { onLog: ({ text }: LogLine) => void taken.push(text) };
-    const first = new LogPump(file, sink, toLogLine, source());
+  test("continues behind the last line that was delivered", async () => {
+    const delivered: string[] = [];
+    const deliver = ({ text }: GuestLine) => void delivered.push(text);
+    const first = new LogPump(file, deliver, source());
     first.push([line(1), line(2)]);
     await first.drained();
     first.close();
 
     expect(readCursor(file)).toBe(2);
-    const second = new LogPump(file, sink, toLogLine, source());
+    const second = new LogPump(file, deliver, source());
     second.push([line(1), line(2), line(3)]);
     await second.drained();
     second.close();
 
-    expect(taken).toEqual(["line 1", "line 2", "line 3"]);
+    expect(delivered).toEqual(["line 1", "line 2", "line 3"]);
   });
 
-  test("stops listening while its sink is slow, and listens again when it has caught up", async () => {
+  test("pauses reading while its sink is slow", async () => {
     const gate = Promise.withResolvers<void>();
     const guest = source();
-    const pump = new LogPump(file, { onLog: () => gate.promise }, toLogLine, guest);
+    const pump = new LogPump(file, () => gate.promise, guest);
 
     for (let number = 1; number <= 80; number++) pump.push([line(number, "x".repeat(16_000))]);
 
@@ -76,34 +74,34 @@ describe("a pump", () => {
     gate.resolve();
     await pump.drained();
     expect(guest.pauses.at(-1)).toBe(false);
-    expect(pump.takenUpTo).toBe(80);
+    expect(pump.lastDelivered).toBe(80);
     pump.close();
   });
 
   test("waits for an announced line, but not for ever", async () => {
-    const pump = new LogPump(file, { onLog() {} }, toLogLine, source());
+    const pump = new LogPump(file, () => {}, source());
 
-    const reached = pump.reached(1, 60_000);
+    const drained = pump.drainedUpTo(1, 60_000);
     pump.push([line(1)]);
-    await reached;
-    await pump.reached(99, 1);
+    await drained;
+    await pump.drainedUpTo(99, 1);
 
-    expect(pump.takenUpTo).toBe(1);
+    expect(pump.lastDelivered).toBe(1);
     pump.close();
   });
 
   test("survives a sink that fails", async () => {
-    const taken: string[] = [];
-    const onLog = ({ text }: LogLine): void => {
+    const delivered: string[] = [];
+    const deliver = ({ text }: GuestLine): void => {
       if (text === "line 1") throw new Error("disk full");
-      taken.push(text);
+      delivered.push(text);
     };
-    const pump = new LogPump(file, { onLog }, toLogLine, source());
+    const pump = new LogPump(file, deliver, source());
 
     pump.push([line(1), line(2)]);
     await pump.drained();
 
-    expect(taken).toEqual(["line 2"]);
+    expect(delivered).toEqual(["line 2"]);
     pump.close();
   });
 });

@@ -14,7 +14,7 @@ function line(text: Buffer, stream = 1, at = 5n): Buffer {
   return Buffer.concat([number(at), number(77n), Buffer.of(stream), text]);
 }
 
-describe("what comes from a guest", () => {
+describe("a message from a guest", () => {
   test("is read in full when it is sound", () => {
     const phase = Buffer.concat([Buffer.of(6), number(10n), number(30n)]);
     const body = new TlvWriter()
@@ -84,7 +84,7 @@ describe("what comes from a guest", () => {
 
 test("a RUN message holds the workload, the time and the randomness, in the guest's own tags", () => {
   const workload = {
-    ...{ machineId: "m", rootfs: "/r", argv: ["a", ""], env: { B: "c=d" }, user: "u", workingDir: "" },
+    ...{ rootfs: "/r", argv: ["a", ""], env: { B: "c=d" }, user: "u", workingDir: "" },
     ...{ hostname: "h", ports: [], watchMs: 0 },
   };
 

@@ -1,20 +1,13 @@
 import type { Workload } from "../../vmm.ts";
+import { DISK_SERIALS } from "../process/command-line.ts";
 import { encodeFrame, type Frame } from "./frame.ts";
 import { readFields, readNumber, TlvWriter } from "./tlv.ts";
 
 /**
- * What host and guest say to each other, as guest/init/channel/protocol.h explains it; change both together. Everything that comes
- * from a guest is taken for hostile: numbers out of range become 0, unknown fields are skipped, texts are made valid.
+ * The messages between host and guest, as guest/init/channel/protocol.h explains them; change both together. Messages from a guest may be
+ * hostile: numbers out of range become 0, unknown fields are skipped, texts are made valid.
  */
 export const PROTOCOL_VERSION = 3;
-
-/** Name of the guest's port. */
-export const AGENT_PORT = "windhover.agent";
-
-/** Serial numbers by which the guest finds its disks. */
-export const ROOT_SERIAL = "root";
-/** See {@link ROOT_SERIAL}. */
-export const SCRATCH_SERIAL = "scratch";
 
 const MESSAGE = {
   sync: 1,
@@ -64,15 +57,15 @@ const STREAMS = { 1: "stdout", 2: "stderr", 3: "system" } as const;
 const PHASES = ["", "kernel", "modules", "network", "scratch", "disk", "mount", "exec"] as const;
 const STEPS = ["", "request", "disk", "mount", "files", "user", "working_dir", "exec", "system"] as const;
 
-/** Longest line taken; the guest cuts at the same length. */
+/** The guest cuts lines at the same length. */
 const MAX_LINE_BYTES = 16 * 1024;
 const LINE_HEADER = 17;
 
-/** What the guest needs to know of a workload. */
-type GuestWork = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname">;
+/** The part of a workload that the guest gets. */
+type GuestWorkload = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname">;
 
-/** Much like a real one; the program is in the image that guest/build makes. */
-const WARM_UP: GuestWork = {
+/** Resembles real ones; guest/build makes its image. */
+const WARM_UP: GuestWorkload = {
   argv: ["warm-up"],
   env: { PATH: "/usr/local/bin:/usr/bin:/bin", WARM_UP: "1" },
   user: "root",
@@ -80,23 +73,23 @@ const WARM_UP: GuestWork = {
   hostname: "warm-up",
 };
 
-/** What a guest was doing when. */
+/** A phase of a guest's boot or start. */
 export interface GuestPhase {
   readonly name: (typeof PHASES)[number];
   readonly startUs: number;
   readonly endUs: number;
 }
 
-/** All a guest has to say about itself. Times are microseconds of its monotonic clock. */
+/** A guest's whole state. Times are microseconds of its monotonic clock. */
 export interface GuestState {
   readonly kind: "state";
   readonly protocol: number;
   readonly state: (typeof STATES)[number];
   readonly nowUs: number;
-  /** Of the question this answers; 0n when the guest speaks on its own. */
+  /** Of the SYNC that it answers; 0n when it answers none. */
   readonly nonce: bigint;
   readonly phases: readonly GuestPhase[];
-  /** How many rehearsals are over. */
+  /** Completed warm-ups. */
   readonly warmUps: number;
   readonly runAtUs: number;
   readonly execAtUs: number;
@@ -122,13 +115,13 @@ export interface GuestLine {
   readonly text: string;
 }
 
-/** What can come from a guest. */
+/** A message from a guest. */
 export type GuestMessage =
   | GuestState
   | { readonly kind: "logs"; readonly nowUs: number; readonly lines: readonly GuestLine[] }
   | { readonly kind: "signalled"; readonly request: number; readonly errno: number };
 
-/** Begins a conversation. Lines up to `ack` will not be sent again. */
+/** Begins a session. Lines up to `ack` are not sent again. */
 export function syncMessage(nonce: bigint, ack: number): Buffer {
   return encodeFrame(
     MESSAGE.sync,
@@ -136,22 +129,22 @@ export function syncMessage(nonce: bigint, ack: number): Buffer {
   );
 }
 
-/** Tells the guest what to run, what time it is, and gives it randomness of its own. */
+/** Makes the guest run a workload. Sets its clock and adds to its entropy. */
 export function runMessage(workload: Workload, hostTimeUs: number, entropy: Buffer): Buffer {
   return encodeFrame(MESSAGE.run, runBody(workload, hostTimeUs, entropy).finish());
 }
 
-/** The same for a rehearsal, after which the guest waits again. */
+/** Makes the guest do a warm-up, after which it waits again. */
 export function warmUpMessage(hostTimeUs: number, entropy: Buffer): Buffer {
   return encodeFrame(MESSAGE.warmUp, runBody(WARM_UP, hostTimeUs, entropy).finish());
 }
 
-function runBody(workload: GuestWork, hostTimeUs: number, entropy: Buffer): TlvWriter {
+function runBody(workload: GuestWorkload, hostTimeUs: number, entropy: Buffer): TlvWriter {
   const body = new TlvWriter()
     .putU64(TAG.hostTime, BigInt(Math.round(hostTimeUs)))
     .put(TAG.entropy, entropy)
-    .put(TAG.rootSerial, ROOT_SERIAL)
-    .put(TAG.scratchSerial, SCRATCH_SERIAL)
+    .put(TAG.rootSerial, DISK_SERIALS.root)
+    .put(TAG.scratchSerial, DISK_SERIALS.scratch)
     .put(TAG.user, workload.user)
     .put(TAG.workingDir, workload.workingDir === "" ? "/" : workload.workingDir)
     .put(TAG.hostname, workload.hostname);
@@ -160,7 +153,7 @@ function runBody(workload: GuestWork, hostTimeUs: number, entropy: Buffer): TlvW
   return body;
 }
 
-/** Asks for a signal to be sent to the workload. */
+/** Makes the guest send a signal to the workload. */
 export function signalMessage(request: number, signal: number): Buffer {
   const body = new TlvWriter().putU64(TAG.request, BigInt(request)).putU64(TAG.signal, BigInt(signal));
   return encodeFrame(MESSAGE.signal, body.finish());
@@ -171,7 +164,7 @@ export function ackMessage(number: number): Buffer {
   return encodeFrame(MESSAGE.ack, new TlvWriter().putU64(TAG.ack, BigInt(number)).finish());
 }
 
-/** Reads what a guest sent; undefined for what this version does not know. */
+/** Reads a message from a guest; undefined when its type is unknown. */
 export function readMessage(frame: Frame): GuestMessage | undefined {
   switch (frame.type) {
     case MESSAGE.state:
@@ -236,7 +229,7 @@ function readLogs(body: Buffer): GuestMessage {
   for (const { tag, value } of readFields(body)) {
     if (tag === TAG.now) nowUs = readNumber(value);
     if (tag !== TAG.line || value.length < LINE_HEADER) continue;
-    // A stream of no known number is none we could show.
+    // Lines of unknown streams are dropped.
     const stream = STREAMS[(value[16] ?? 0) as keyof typeof STREAMS];
     if (stream === undefined) continue;
     lines.push({

@@ -2,7 +2,7 @@ import { getSystemErrorName } from "node:util";
 import { LaunchError, type Workload } from "../../vmm.ts";
 import type { GuestState } from "./protocol.ts";
 
-/** What exec's errors mean for whoever made the image. */
+/** Reasons for errors of exec, as whoever made the image understands them. */
 const EXEC_REASONS: Readonly<Record<string, string>> = {
   ENOENT: "not_found",
   ENOTDIR: "not_found",
@@ -11,7 +11,7 @@ const EXEC_REASONS: Readonly<Record<string, string>> = {
   ENOEXEC: "bad_format",
 };
 
-/** Says as an error why a guest could not start its workload. */
+/** Makes the error for a workload that the guest could not start. */
 export function startFailure(failure: GuestState["failure"], workload: Workload): LaunchError {
   const { step, errno, detail } = failure;
   const name = errnoName(errno);
@@ -19,31 +19,27 @@ export function startFailure(failure: GuestState["failure"], workload: Workload)
   switch (step) {
     case "user":
       return new LaunchError("exec", "no_such_user", `the image knows no user or group "${workload.user}"`);
-    case "working_dir":
-      return new LaunchError(
-        "exec",
-        "bad_working_dir",
-        `working directory ${workload.workingDir} cannot be used: ${name}`,
-      );
+    case "working_dir": {
+      const message = `working directory ${workload.workingDir} cannot be used: ${name}`;
+      return new LaunchError("exec", "bad_working_dir", message);
+    }
     case "exec": {
       const reason = EXEC_REASONS[name] ?? "other";
       const subject = detail === "" || detail === program ? `program "${program}"` : detail;
       return new LaunchError("exec", reason, `${subject} ${execPhrase(reason, name)}`);
     }
-    default:
-      return new LaunchError(
-        "vmm",
-        step,
-        `the guest failed at ${step}: ${detail}${errno ? ` (${name})` : ""}`,
-      );
+    default: {
+      const message = `the guest failed at ${step}: ${detail}${errno ? ` (${name})` : ""}`;
+      return new LaunchError("vmm", step, message);
+    }
   }
 }
 
-/** Turns whatever stopped a launch into the one error a launch may end with. */
-export function asLaunchError(err: unknown, detail: string): LaunchError {
+/** Turns whatever ended a launch into a LaunchError. `stderr` is what QEMU wrote. */
+export function asLaunchError(err: unknown, stderr: string): LaunchError {
   if (err instanceof LaunchError) return err;
   const message = err instanceof Error ? err.message : String(err);
-  return new LaunchError("vmm", "launch_failed", detail === "" ? message : `${message}: ${detail}`, err);
+  return new LaunchError("vmm", "launch_failed", stderr === "" ? message : `${message}: ${stderr}`, err);
 }
 
 function execPhrase(reason: string, name: string): string {

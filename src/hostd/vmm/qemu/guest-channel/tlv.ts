@@ -1,29 +1,29 @@
 const HEADER = 6;
 
-/** Writes a message body: a row of fields, each tag, length and value, little endian. */
+/** Writes a message body: a sequence of fields, each tag, length and value, little endian. */
 export class TlvWriter {
-  private readonly parts: Buffer[] = [];
+  readonly #parts: Buffer[] = [];
 
-  /** Adds bytes or a text. */
+  /** Adds a field. */
   put(tag: number, value: Buffer | string): this {
     const bytes = typeof value === "string" ? Buffer.from(value) : value;
     const header = Buffer.allocUnsafe(HEADER);
     header.writeUInt16LE(tag, 0);
     header.writeUInt32LE(bytes.length, 2);
-    this.parts.push(header, bytes);
+    this.#parts.push(header, bytes);
     return this;
   }
 
-  /** Adds a number of 64 bits. */
+  /** Adds a 64-bit number. */
   putU64(tag: number, value: bigint): this {
     const bytes = Buffer.allocUnsafe(8);
     bytes.writeBigUInt64LE(value);
     return this.put(tag, bytes);
   }
 
-  /** The body. */
+  /** Returns the body. */
   finish(): Buffer {
-    return Buffer.concat(this.parts);
+    return Buffer.concat(this.#parts);
   }
 }
 
@@ -33,7 +33,7 @@ export interface Field {
   readonly value: Buffer;
 }
 
-/** The fields of a body that came from a guest; stops at the first that reaches beyond it. */
+/** Yields the fields of a body, up to the first that reaches beyond it. */
 export function* readFields(body: Buffer): Generator<Field> {
   for (let at = 0; body.length - at >= HEADER; ) {
     const tag = body.readUInt16LE(at);
@@ -44,7 +44,7 @@ export function* readFields(body: Buffer): Generator<Field> {
   }
 }
 
-/** A field as a number of 1, 4 or 8 bytes; what is no such number, or beyond what a double holds exactly, is 0. */
+/** Reads a field as a number of 1, 4 or 8 bytes; 0 for other lengths and numbers that no double holds exactly. */
 export function readNumber(value: Buffer): number {
   switch (value.length) {
     case 1:

@@ -1,26 +1,25 @@
 import type { Shape } from "../../vmm.ts";
-import { AGENT_PORT, ROOT_SERIAL, SCRATCH_SERIAL } from "../guest-channel/protocol.ts";
 
-/** How guest code is run: by the processor, or translated by QEMU. */
+/** How guest code runs: on the processor, or translated by QEMU. */
 export type Acceleration = "kvm" | "emulation";
 
-/** What a VM's QEMU is told at its start. Paths are as QEMU sees them. */
-export interface LaunchSpec {
-  /** Marks the process, so that it is found whatever became of its directory. */
+/** What QEMU's arguments depend on. Paths are those that QEMU uses. */
+export interface QemuSpec {
+  /** Marks the process, so that it is found without its folder. */
   readonly name: string;
   readonly shape: Shape;
   readonly acceleration: Acceleration;
   readonly kernel: string;
   readonly initramfs: string;
-  /** The machine's read-only image. Without one the VM boots all the same and waits. */
-  readonly rootfs?: string;
-  /** A file that is the guest's memory; private: what the VM writes stays its own. Without one QEMU has memory of its own. */
-  readonly memory?: { readonly file: string; readonly isPrivate: boolean };
-  /** Whether it waits for the state of another VM instead of booting. */
-  readonly isRestored?: boolean;
+  /** The read-only root disk. Without one the VM boots and waits. */
+  readonly rootfs?: string | undefined;
+  /** A file that is the guest's memory. `isPrivate`: the VM's writes do not reach the file. */
+  readonly memory?: { readonly file: string; readonly isPrivate: boolean } | undefined;
+  /** Whether it waits for the state of a template instead of booting. */
+  readonly isRestored?: boolean | undefined;
 }
 
-/** Files in a VM's own directory, which is QEMU's working directory. */
+/** Files in a VM's run folder, which is QEMU's working directory. */
 export const VM_FILES = {
   qmp: "qmp.sock",
   agent: "agent.sock",
@@ -28,28 +27,29 @@ export const VM_FILES = {
   image: "image.sqfs",
 } as const;
 
-/** Name of the block node that the root disk reads from; its file can be exchanged beneath it. */
+/** Name of the guest's port for its agent. */
+const AGENT_PORT = "windhover.agent";
+/** Serial numbers by which the guest finds its disks. */
+export const DISK_SERIALS = { root: "root", scratch: "scratch" } as const;
+/** Name of the block node that the root disk reads; its file can be replaced. */
 export const ROOT_NODE = "root";
-/** Name of the user-mode network, for port forwards. */
+/** Name of the user-mode network. */
 export const NETWORK = "net0";
-/** Name of the buffer that keeps the end of the guest's console. */
+/** Name of the buffer with the end of the guest's console. */
 export const CONSOLE = "console";
 
 const CONSOLE_BYTES = 32 * 1024;
-/** Translated code an emulator keeps. A boot fills some 80 MB; left alone it would take up to a gigabyte, which no ledger counts. */
+/** Translated code that an emulator keeps. A boot fills some 80 MB; the default is a gigabyte, which no ledger counts. */
 const TRANSLATION_MB = 128;
 
-/**
- * Emulation runs `rep movsb` byte by byte, so the guest must not be told that it is fast; the other features cost translation and
- * buy nothing there.
- */
+/** Emulation runs `rep movsb` byte by byte, so the guest must not believe that it is fast (erms, fsrm). The other features are slow too. */
 const EMULATED_CPU = [
   "max",
   ...["erms", "fsrm", "la57", "smap", "smep", "umip", "pku", "xsave"].map((feature) => `${feature}=off`),
 ].join(",");
 
-/** QEMU's arguments for a VM. Equal specs give equal lines, as VMs restored from a template need. */
-export function qemuArguments(spec: LaunchSpec): string[] {
+/** Makes QEMU's arguments for a VM. VMs restored from a template need the template's. */
+export function qemuArguments(spec: QemuSpec): string[] {
   const { shape } = spec;
   const isKvm = spec.acceleration === "kvm";
   return [
@@ -80,8 +80,8 @@ export function qemuArguments(spec: LaunchSpec): string[] {
   ];
 }
 
-/** The kernel's own arguments. What only emulation needs, and only emulation may be trusted with, stays out of KVM's. */
-export function kernelCommandLine(acceleration: Acceleration): string {
+/** Makes the kernel's arguments. What weakens isolation is for emulation only. */
+function kernelCommandLine(acceleration: Acceleration): string {
   const always = ["quiet", "panic=-1", "console=ttyS0", "8250.nr_uarts=1"];
   const emulated = [
     "nokaslr",
@@ -101,11 +101,11 @@ export function kernelCommandLine(acceleration: Acceleration): string {
 }
 
 function memoryFile({ file, isPrivate }: { file: string; isPrivate: boolean }, shape: Shape): string[] {
-  const where = `mem-path=${escapeCommas(file)},size=${shape.memoryMb}M`;
-  return ["-object", `memory-backend-file,id=ram,${where},share=${isPrivate ? "off" : "on"},prealloc=off`];
+  const backend = `memory-backend-file,id=ram,mem-path=${escapeCommas(file)},size=${shape.memoryMb}M`;
+  return ["-object", `${backend},share=${isPrivate ? "off" : "on"},prealloc=off`];
 }
 
-/** Two nodes, so that the file can be exchanged under a device that stays. */
+/** Two nodes, so that the file can be replaced under the device. */
 function rootDisk(file: string): string[] {
   return [
     ...[
@@ -113,17 +113,17 @@ function rootDisk(file: string): string[] {
       `driver=file,node-name=root-file,filename=${escapeCommas(file)},read-only=on,locking=off`,
     ],
     ...["-blockdev", `driver=raw,node-name=${ROOT_NODE},file=root-file,read-only=on`],
-    ...["-device", `virtio-blk-pci,drive=${ROOT_NODE},serial=${ROOT_SERIAL}`],
+    ...["-device", `virtio-blk-pci,drive=${ROOT_NODE},serial=${DISK_SERIALS.root}`],
   ];
 }
 
-/** Nothing on it outlives the VM, so nothing on it needs to reach the platter. */
+/** Never flushed, as nothing on it outlives the VM. */
 function scratchDisk(): string[] {
   const cache = "cache.no-flush=on,cache.direct=off";
   return [
     ...["-blockdev", `driver=file,node-name=scratch-file,filename=${VM_FILES.scratch},${cache}`],
     ...["-blockdev", `driver=raw,node-name=scratch,file=scratch-file,${cache}`],
-    ...["-device", `virtio-blk-pci,drive=scratch,serial=${SCRATCH_SERIAL}`],
+    ...["-device", `virtio-blk-pci,drive=scratch,serial=${DISK_SERIALS.scratch}`],
   ];
 }
 

@@ -4,69 +4,64 @@ import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { GuestAssets } from "./guest-assets.ts";
 
-/** How a VM's QEMU is kept apart from the host, besides its own seccomp filter. */
+/** How a VM's QEMU is kept apart from the host, besides its own seccomp filter. See ADR 6. */
 export interface Confinement {
   /** Whether it sees only its own files, in a mount namespace. */
   readonly hasNamespace: boolean;
   /** Whether it runs under a uid of its own. */
   readonly hasUid: boolean;
-  /** What could not be had, and why; "" when all is as it should be. */
+  /** What does not work on this host, and why; "" when all does. */
   readonly shortfall: string;
-  /** QEMU's version, as the probe saw it in there. */
   readonly qemuVersion: string;
 }
 
-/** What to run, and where QEMU will find its files. */
+/** A command that runs QEMU confined. */
 export interface ConfinedCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** Whether the process started is only QEMU's parent, which says QEMU's pid when given `--info-fd`. */
-  readonly tellsPid: boolean;
+  /** Whether the process is only QEMU's parent, which writes QEMU's pid to the descriptor of `--info-fd`. */
+  readonly reportsPid: boolean;
 }
 
 /** Files of one VM on the host. */
 export interface VmPaths {
   readonly runDir: string;
   readonly assets: GuestAssets;
-  readonly rootfs?: string;
+  readonly rootfs?: string | undefined;
   /** A file that is the guest's memory. */
-  readonly memory?: string;
+  readonly memory?: string | undefined;
 }
 
-/** The same files as QEMU sees them. */
-export interface SeenPaths {
+/** The same files at the paths that QEMU uses. */
+export interface VisiblePaths {
   readonly kernel: string;
   readonly initramfs: string;
-  readonly rootfs?: string;
-  readonly memory?: string;
+  readonly rootfs: string | undefined;
+  readonly memory: string | undefined;
 }
 
-/** The program. */
 export const QEMU = "qemu-system-x86_64";
+/** QEMU gets nothing of hostd's own environment. */
+export const ENVIRONMENT: Readonly<Record<string, string>> = { PATH: "/usr/bin:/bin:/usr/sbin", LC_ALL: "C" };
 const PROBE_TIMEOUT_MS = 10_000;
+/** Paths in the namespace. */
+const INSIDE = { vm: "/vm", guest: "/guest", rootfs: "/rootfs", memory: "/memory" } as const;
+
 const execute = promisify(execFile);
 
-const IN = { vm: "/vm", guest: "/guest", rootfs: "/rootfs", memory: "/memory" } as const;
-
-/** Paths of `paths` as a QEMU confined so sees them. */
-export function seenPaths(confinement: Confinement, { assets, rootfs, memory }: VmPaths): SeenPaths {
-  if (!confinement.hasNamespace) {
-    return {
-      kernel: assets.kernel,
-      initramfs: assets.initramfs,
-      ...(rootfs === undefined ? {} : { rootfs }),
-      ...(memory === undefined ? {} : { memory }),
-    };
-  }
-  const below = (file: string): string => IN.guest + file.slice(dirname(assets.kernel).length);
+/** Returns the paths at which a confined QEMU finds its files. */
+export function visiblePaths(confinement: Confinement, { assets, rootfs, memory }: VmPaths): VisiblePaths {
+  const { kernel, initramfs } = assets;
+  if (!confinement.hasNamespace) return { kernel, initramfs, rootfs, memory };
+  const below = (file: string): string => INSIDE.guest + file.slice(dirname(kernel).length);
   return {
-    ...{ kernel: below(assets.kernel), initramfs: below(assets.initramfs) },
-    ...(rootfs === undefined ? {} : { rootfs: IN.rootfs }),
-    ...(memory === undefined ? {} : { memory: IN.memory }),
+    ...{ kernel: below(kernel), initramfs: below(initramfs) },
+    rootfs: rootfs === undefined ? undefined : INSIDE.rootfs,
+    memory: memory === undefined ? undefined : INSIDE.memory,
   };
 }
 
-/** Wraps QEMU's arguments so that it runs confined. `uid` is used when the confinement has one. */
+/** Makes the command that runs QEMU confined. `uid` is used when the confinement has one. */
 export function confine(
   confinement: Confinement,
   paths: VmPaths,
@@ -75,77 +70,67 @@ export function confine(
 ): ConfinedCommand {
   const command = confinement.hasUid ? [...asUser(uid), QEMU, ...qemuArgs] : [QEMU, ...qemuArgs];
   if (confinement.hasNamespace) {
-    return { program: "bwrap", args: [...namespace(paths), "--", ...command], tellsPid: true };
+    return { program: "bwrap", args: [...namespace(paths), "--", ...command], reportsPid: true };
   }
   const [program = QEMU, ...args] = command;
-  return { program, args, tellsPid: false };
+  return { program, args, reportsPid: false };
 }
 
 /**
- * Finds the best confinement this host allows by running QEMU in it; `isUnwanted` settles for none. With `isRoot`, VMs run as `uid`.
- * Rejects when QEMU does not run at all.
+ * Finds the best confinement in which QEMU runs on this host.
+ *
+ * @param isRoot whether VMs can run as `uid`
+ * @param isDisabled tries none
+ * @throws when QEMU does not run at all
  */
 export async function probeConfinement(
   paths: VmPaths,
   isRoot: boolean,
   uid: number,
-  isUnwanted: boolean,
+  isDisabled: boolean,
 ): Promise<Confinement> {
   const none = { hasNamespace: false, hasUid: false };
-  const wanted = [
+  const all = [
     { hasNamespace: true, hasUid: isRoot },
     ...(isRoot ? [{ hasNamespace: false, hasUid: true }] : []),
     none,
   ];
-  const complaints: string[] = isUnwanted ? ["switched off"] : [];
-  for (const each of isUnwanted ? [none] : wanted) {
-    const confinement = { ...each, shortfall: complaints.join("; "), qemuVersion: "" };
+  const problems: string[] = isDisabled ? ["switched off"] : [];
+  for (const each of isDisabled ? [none] : all) {
+    const confinement = { ...each, shortfall: problems.join("; "), qemuVersion: "" };
     try {
       return { ...confinement, qemuVersion: await qemuVersion(confinement, paths, uid) };
     } catch (err) {
+      const name = each.hasNamespace ? "bubblewrap" : each.hasUid ? "uid of its own" : "QEMU";
       const detail = err instanceof Error ? (err.message.split("\n").at(1) ?? err.message) : String(err);
-      complaints.push(
-        `${each.hasNamespace ? "bubblewrap" : each.hasUid ? "uid of its own" : "QEMU"}: ${detail}`,
-      );
+      problems.push(`${name}: ${detail}`);
     }
   }
-  throw new Error(complaints.join("; "));
+  throw new Error(problems.join("; "));
 }
 
-/** Runs QEMU just far enough to see that it starts and can reach its files. */
+/** Runs QEMU just far enough to see that it starts and can access its files. */
 async function qemuVersion(confinement: Confinement, paths: VmPaths, uid: number): Promise<string> {
   const { program, args } = confine(confinement, paths, uid, ["--version"]);
-  const { stdout } = await execute(program, args, {
-    cwd: paths.runDir,
-    timeout: PROBE_TIMEOUT_MS,
-    env: ENVIRONMENT,
-  });
+  const options = { timeout: PROBE_TIMEOUT_MS, env: ENVIRONMENT };
+  const { stdout } = await execute(program, args, { ...options, cwd: paths.runDir });
   if (confinement.hasUid && !confinement.hasNamespace) {
-    await execute(
-      "setpriv",
-      [...asUser(uid).slice(1), "test", "-r", paths.assets.kernel, "-a", "-w", paths.runDir],
-      {
-        timeout: PROBE_TIMEOUT_MS,
-        env: ENVIRONMENT,
-      },
-    );
+    const isReadable = ["test", "-r", paths.assets.kernel, "-a", "-w", paths.runDir];
+    await execute("setpriv", [...asUser(uid).slice(1), ...isReadable], options);
   }
   return /version (\S+)/.exec(stdout)?.[1] ?? "unknown";
 }
 
-/** QEMU gets nothing of hostd's own environment. */
-export const ENVIRONMENT: Readonly<Record<string, string>> = { PATH: "/usr/bin:/bin:/usr/sbin", LC_ALL: "C" };
-
 function asUser(uid: number): string[] {
-  const groups = kvmGroup();
+  const group = kvmGroup();
   return [
     ...["setpriv", `--reuid=${uid}`, `--regid=${uid}`],
-    groups === undefined ? "--clear-groups" : `--groups=${groups}`,
+    group === undefined ? "--clear-groups" : `--groups=${group}`,
     ...["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"],
   ];
 }
 
-/** The group that may use /dev/kvm, where there is one. */
+/** Returns the group that may use /dev/kvm, if there is one. */
 function kvmGroup(): number | undefined {
   const kvm = statSync("/dev/kvm", { throwIfNoEntry: false });
   return kvm && kvm.gid !== 0 && (kvm.mode & 0o060) === 0o060 ? kvm.gid : undefined;
@@ -154,23 +139,23 @@ function kvmGroup(): number | undefined {
 function namespace({ runDir, assets, rootfs, memory }: VmPaths): string[] {
   return [
     ...["--ro-bind", "/usr", "/usr"],
-    ...["/bin", "/sbin", "/lib", "/lib64"].flatMap(merged),
-    // Made by bubblewrap on its way to a file in it, it would be closed to the VM's user.
+    ...["/bin", "/sbin", "/lib", "/lib64"].flatMap(bindOrLink),
+    // Made implicitly by bubblewrap, the folder would be closed to the VM's user.
     ...["--perms", "0755", "--dir", "/etc"],
     ...["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"],
-    // The guest's resolver is the host's; the file is often a link.
+    // QEMU's network forwards to the host's resolver. The file is often a link.
     ...["--ro-bind-try", resolved("/etc/resolv.conf"), "/etc/resolv.conf"],
     ...["--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"],
-    ...["--ro-bind", dirname(assets.kernel), IN.guest],
-    ...(rootfs === undefined ? [] : ["--ro-bind", rootfs, IN.rootfs]),
-    ...(memory === undefined ? [] : ["--bind", memory, IN.memory]),
-    ...["--bind", runDir, IN.vm, "--chdir", IN.vm],
+    ...["--ro-bind", dirname(assets.kernel), INSIDE.guest],
+    ...(rootfs === undefined ? [] : ["--ro-bind", rootfs, INSIDE.rootfs]),
+    ...(memory === undefined ? [] : ["--bind", memory, INSIDE.memory]),
+    ...["--bind", runDir, INSIDE.vm, "--chdir", INSIDE.vm],
     ...["--unshare-ipc", "--unshare-uts"],
   ];
 }
 
-/** A folder of the host's root: a link into /usr on most systems, itself on older ones. */
-function merged(path: string): string[] {
+/** Repeats a folder of the host's root, which on most systems is a link into /usr. */
+function bindOrLink(path: string): string[] {
   const entry = lstatSync(path, { throwIfNoEntry: false });
   if (entry === undefined) return [];
   return entry.isSymbolicLink() ? ["--symlink", readlinkSync(path), path] : ["--ro-bind", path, path];

@@ -2,19 +2,19 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A stretch of a sparse file that holds data: offset and length in bytes. */
+/** A part of a sparse file that holds data: offset and length in bytes. */
 export type Extent = readonly [offset: number, length: number];
 
-/** What `guest.json` says: the files that every VM on this host is made of. Written by guest/build. */
+/** The content of `guest.json`: the files that every VM on this host is made of. Written by guest/build. */
 export interface GuestManifest {
   readonly format: 2;
-  /** Hash of everything the files were made from; equal inputs need no new build. */
+  /** Hash of all sources of the files. */
   readonly inputs: string;
   readonly kernel: GuestFile & { readonly version: string; readonly package: string };
   readonly initramfs: GuestFile & { readonly modules: readonly string[] };
   /** An empty disk of `sizeBytes`; the file holds only its extents, one after the other. */
   readonly scratch: GuestFile & { readonly sizeBytes: number; readonly extents: readonly Extent[] };
-  /** The root file system of rehearsals. */
+  /** The root file system of warm-ups. */
   readonly warmUp: GuestFile;
 }
 
@@ -25,9 +25,8 @@ export interface GuestFile {
   readonly sha256: string;
 }
 
-/** The guest's files, found and opened by absolute path. */
+/** The guest's files, by absolute path. */
 export interface GuestAssets {
-  readonly dir: string;
   readonly kernel: string;
   readonly initramfs: string;
   readonly scratch: {
@@ -36,18 +35,17 @@ export interface GuestAssets {
     readonly extents: readonly Extent[];
   };
   readonly warmUp: string;
-  readonly kernelVersion: string;
-  /** Changes whenever any of the files does: part of the key of whatever is made with them. */
+  /** Hash of all files. */
   readonly hash: string;
 }
 
-/** Name of the manifest in the guest's directory. */
+/** Name of the manifest in the guest's folder. */
 export const MANIFEST = "guest.json";
 
-/** Reads the manifest in `dir`, or undefined when there is none that this version understands. */
+/** Reads the manifest in `dir`; undefined when there is none of this format. */
 export function readManifest(dir: string): GuestManifest | undefined {
   try {
-    // What it holds is ours: written whole and renamed into place by the build.
+    // The build writes it whole and renames it into place.
     const manifest = JSON.parse(readFileSync(join(dir, MANIFEST), "utf8")) as GuestManifest;
     return manifest.format === 2 ? manifest : undefined;
   } catch {
@@ -55,7 +53,7 @@ export function readManifest(dir: string): GuestManifest | undefined {
   }
 }
 
-/** Opens the guest's files. Throws when they have not been built. */
+/** Reads what the manifest in `dir` describes. Throws when there is none. */
 export function loadGuestAssets(dir: string): GuestAssets {
   const manifest = readManifest(dir);
   if (manifest === undefined) throw new Error(`${dir} holds no guest; run "npm run setup"`);
@@ -63,7 +61,6 @@ export function loadGuestAssets(dir: string): GuestAssets {
   const hash = createHash("sha256");
   for (const each of [kernel, initramfs, scratch, warmUp]) hash.update(each.sha256);
   return {
-    dir,
     kernel: join(dir, kernel.file),
     initramfs: join(dir, initramfs.file),
     scratch: {
@@ -72,7 +69,6 @@ export function loadGuestAssets(dir: string): GuestAssets {
       extents: scratch.extents,
     },
     warmUp: join(dir, warmUp.file),
-    kernelVersion: kernel.version,
     hash: hash.digest("hex"),
   };
 }

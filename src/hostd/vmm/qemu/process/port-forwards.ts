@@ -3,28 +3,21 @@ import { LaunchError, type PortForward } from "../../vmm.ts";
 import { NETWORK } from "./command-line.ts";
 import type { Qmp } from "./qmp.ts";
 
-/** Makes the guest's ports reachable on the host. Rejects, naming the port, when one is taken. */
+/** Makes ports of the guest reachable on the host. Rejects with LaunchError, naming the port, when one is taken. */
 export async function forwardPorts(qmp: Qmp, ports: readonly PortForward[]): Promise<void> {
   await Promise.all(ports.map((port) => forward(qmp, port)));
 }
 
 async function forward(qmp: Qmp, { protocol, hostAddress, hostPort, guestPort }: PortForward): Promise<void> {
-  const where = `${hostAddress}:${hostPort}`;
+  const host = `${hostAddress}:${hostPort}`;
   if (!isIPv4(hostAddress) || !isPort(hostPort) || !isPort(guestPort)) {
-    throw new LaunchError(
-      "vmm",
-      "bad_port",
-      `${where} cannot be forwarded to port ${guestPort} of the guest`,
-    );
+    const message = `${host} cannot be forwarded to port ${guestPort} of the guest`;
+    throw new LaunchError("vmm", "bad_port", message);
   }
-  // The monitor's protocol proper has no such command.
-  const complaint = await qmp.human(`hostfwd_add ${NETWORK} ${protocol}:${where}-:${guestPort}`);
-  if (complaint !== "") {
-    throw new LaunchError(
-      "vmm",
-      "port_unavailable",
-      `${protocol} port ${where} cannot be opened: ${complaint}`,
-    );
+  // QMP has no such command.
+  const error = await qmp.executeHuman(`hostfwd_add ${NETWORK} ${protocol}:${host}-:${guestPort}`);
+  if (error !== "") {
+    throw new LaunchError("vmm", "port_unavailable", `${protocol} port ${host} cannot be opened: ${error}`);
   }
 }
 

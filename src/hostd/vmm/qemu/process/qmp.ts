@@ -1,9 +1,10 @@
 import type { Socket } from "node:net";
 import { abortable } from "../../../../lib/runtime/abort.ts";
+import { TimeLimit } from "../../../../lib/runtime/wait.ts";
 
-/** Longest message taken from QEMU; its answers are a few kilobytes. */
-const MAX_MESSAGE = 1024 * 1024;
-const DEFAULT_TIMEOUT_MS = 10_000;
+/** QEMU's messages are a few kilobytes. */
+const MAX_MESSAGE_CHARS = 1024 * 1024;
+const COMMAND_TIMEOUT_MS = 10_000;
 const MAX_EVENTS = 64;
 
 /** QEMU refused a command. */
@@ -16,54 +17,54 @@ export class QmpError extends Error {
   }
 }
 
-/** An event QEMU reported on its own. */
+/** An event of QEMU. */
 export interface QmpEvent {
   readonly name: string;
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-interface Pending {
+interface PendingCommand {
   readonly command: string;
   readonly resolve: (value: unknown) => void;
   readonly reject: (cause: Error) => void;
   readonly timer: NodeJS.Timeout;
 }
 
-/**
- * Speaks QEMU's monitor protocol over one connection: commands are told apart by id, each has a deadline, and when the connection
- * ends, so does everything that waits.
- */
+/** A connection to QEMU's monitor, by the QEMU Machine Protocol. Commands may be sent before earlier ones are answered. */
 export class Qmp {
   /** Resolves when the connection has ended, which is when QEMU has. */
   readonly closed: Promise<void>;
   /** The latest events, oldest first. */
   readonly events: QmpEvent[] = [];
-  private readonly socket: Socket;
-  private readonly watchers = new Set<(event: QmpEvent) => void>();
-  private readonly pending = new Map<number, Pending>();
-  private buffered = "";
-  private nextId = 1;
-  private greeted: (() => void) | undefined;
+  readonly #socket: Socket;
+  readonly #listeners = new Set<(event: QmpEvent) => void>();
+  readonly #pending = new Map<number, PendingCommand>();
+  readonly #greeting = Promise.withResolvers<void>();
+  #buffered = "";
+  #nextId = 1;
 
-  private constructor(socket: Socket) {
-    this.socket = socket;
+  /** Use {@link open}. */
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#greeting.promise.catch(() => {});
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
-        this.failAll(new Error("QEMU has closed its monitor"));
+        this.#rejectAll();
         resolve();
       });
     });
-    // "close" follows, and says all there is to say.
+    // "close" follows.
     socket.on("error", () => {});
     socket.setEncoding("utf8");
-    socket.on("data", (text: string) => this.take(text));
+    socket.on("data", (text: string) => this.#onData(text));
   }
 
-  /** Greets QEMU on a fresh connection. */
-  static async open(socket: Socket, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Qmp> {
+  /** Waits for QEMU's greeting on a new connection and enters command mode. */
+  static async open(socket: Socket, timeoutMs = COMMAND_TIMEOUT_MS): Promise<Qmp> {
     const qmp = new Qmp(socket);
+    using limit = new TimeLimit(timeoutMs, undefined, () => new Error(`no greeting within ${timeoutMs} ms`));
     try {
-      await qmp.greeting(timeoutMs);
+      await abortable(qmp.#greeting.promise, limit.signal);
       await qmp.execute("qmp_capabilities", {}, timeoutMs);
       return qmp;
     } catch (err) {
@@ -72,116 +73,110 @@ export class Qmp {
     }
   }
 
-  /** Runs a command and returns its answer. Rejects with QmpError when QEMU refuses, and when no answer comes in time. */
+  /** Runs a command and returns its result. Rejects with QmpError when QEMU refuses it; also after `timeoutMs`. */
   execute(
     command: string,
     args: Readonly<Record<string, unknown>> = {},
-    timeoutMs = DEFAULT_TIMEOUT_MS,
+    timeoutMs = COMMAND_TIMEOUT_MS,
   ): Promise<unknown> {
-    if (this.socket.destroyed) return Promise.reject(new Error(`${command}: QEMU has closed its monitor`));
-    const id = this.nextId++;
+    if (this.#socket.destroyed) return Promise.reject(closedError(command));
+    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.pending.delete(id);
+        this.#pending.delete(id);
         reject(new Error(`${command}: no answer within ${timeoutMs} ms`));
       }, timeoutMs);
-      this.pending.set(id, { command, resolve, reject, timer });
-      this.socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
+      this.#pending.set(id, { command, resolve, reject, timer });
+      this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
     });
   }
 
-  /** Runs a command of QEMU's human monitor, for what the protocol proper lacks. Returns what it printed: "" is success. */
-  async human(line: string): Promise<string> {
+  /** Runs a command of the human monitor, for what QMP lacks. Returns what it prints: "" is success. */
+  async executeHuman(line: string): Promise<string> {
     return String(await this.execute("human-monitor-command", { "command-line": line })).trim();
   }
 
-  /** Waits for an event that has not come yet. Rejects when the connection ends, or with the signal's reason. */
-  async event(isWanted: (event: QmpEvent) => boolean, signal: AbortSignal): Promise<QmpEvent> {
+  /** Waits for the next event that `matches`. Rejects when the connection ends, or with the signal's reason. */
+  async event(matches: (event: QmpEvent) => boolean, signal: AbortSignal): Promise<QmpEvent> {
     const { promise, resolve, reject } = Promise.withResolvers<QmpEvent>();
-    const watcher = (event: QmpEvent): void => {
-      if (isWanted(event)) resolve(event);
+    const listener = (event: QmpEvent): void => {
+      if (matches(event)) resolve(event);
     };
-    void this.closed.then(() => reject(new Error("QEMU has closed its monitor")));
-    this.watchers.add(watcher);
+    void this.closed.then(() => reject(closedError("event")));
+    this.#listeners.add(listener);
     try {
       return await abortable(promise, signal);
     } finally {
-      this.watchers.delete(watcher);
+      this.#listeners.delete(listener);
     }
   }
 
   /** Ends the connection, not QEMU. */
   close(): void {
-    this.socket.destroy();
+    this.#socket.destroy();
   }
 
-  private greeting(timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no greeting within ${timeoutMs} ms`)), timeoutMs);
-      const settle = (then: () => void): void => {
-        clearTimeout(timer);
-        then();
-      };
-      this.greeted = () => settle(resolve);
-      void this.closed.then(() => settle(() => reject(new Error("QEMU has closed its monitor"))));
-    });
-  }
-
-  private take(text: string): void {
-    this.buffered += text;
-    if (this.buffered.length > MAX_MESSAGE) {
-      this.socket.destroy(new Error("message is too long"));
+  #onData(text: string): void {
+    this.#buffered += text;
+    if (this.#buffered.length > MAX_MESSAGE_CHARS) {
+      this.#socket.destroy();
       return;
     }
-    const lines = this.buffered.split("\n");
-    this.buffered = lines.pop() ?? "";
-    for (const line of lines) this.dispatch(line);
+    const lines = this.#buffered.split("\n");
+    this.#buffered = lines.pop() ?? "";
+    for (const line of lines) this.#onMessage(parseObject(line));
   }
 
-  private dispatch(line: string): void {
-    const message = parseObject(line);
-    if (message === undefined) return;
+  #onMessage(message: Record<string, unknown>): void {
     if (message["QMP"] !== undefined) {
-      this.greeted?.();
+      this.#greeting.resolve();
     } else if (typeof message["event"] === "string") {
-      const event = { name: message["event"], data: asObject(message["data"]) ?? {} };
+      const event = { name: message["event"], data: asObject(message["data"]) };
       this.events.push(event);
-      for (const watcher of this.watchers) watcher(event);
       if (this.events.length > MAX_EVENTS) this.events.shift();
+      for (const listener of this.#listeners) listener(event);
     } else {
-      this.answer(message);
+      this.#onAnswer(message);
     }
   }
 
-  private answer(message: Record<string, unknown>): void {
+  #onAnswer(message: Record<string, unknown>): void {
     const id = Number(message["id"]);
-    const waiting = this.pending.get(id);
-    if (waiting === undefined) return;
-    this.pending.delete(id);
-    clearTimeout(waiting.timer);
-    const error = asObject(message["error"]);
-    if (error === undefined) waiting.resolve(message["return"]);
-    else waiting.reject(new QmpError(waiting.command, String(error["class"]), String(error["desc"])));
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    clearTimeout(pending.timer);
+    if (message["error"] === undefined) {
+      pending.resolve(message["return"]);
+    } else {
+      const error = asObject(message["error"]);
+      pending.reject(new QmpError(pending.command, String(error["class"]), String(error["desc"])));
+    }
   }
 
-  private failAll(cause: Error): void {
-    for (const { reject, timer } of this.pending.values()) {
+  #rejectAll(): void {
+    this.#greeting.reject(closedError("greeting"));
+    for (const { command, reject, timer } of this.#pending.values()) {
       clearTimeout(timer);
-      reject(cause);
+      reject(closedError(command));
     }
-    this.pending.clear();
+    this.#pending.clear();
   }
 }
 
-function parseObject(line: string): Record<string, unknown> | undefined {
+function closedError(what: string): Error {
+  return new Error(`${what}: QEMU has closed its monitor`);
+}
+
+function parseObject(line: string): Record<string, unknown> {
   try {
     return asObject(JSON.parse(line));
   } catch {
-    return undefined;
+    return {};
   }
 }
 
-function asObject(value: unknown): Record<string, unknown> | undefined {
-  // A JSON object has string keys; what they hold stays unknown.
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+function asObject(value: unknown): Record<string, unknown> {
+  // A JSON object has string keys; their values stay unknown.
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -1,11 +1,10 @@
-import { POOL_PREFIX } from "../warm-pool/warm-vm.ts";
 import { findByArgument, isAlive, killAndWait, type ProcessId } from "./process-id.ts";
-import type { VmDirs } from "./vm-dirs.ts";
+import { POOL_PREFIX, type VmDirs } from "./vm-dirs.ts";
 
 const KILL_TIMEOUT_MS = 10_000;
 
-/** Ends the processes of a VM and removes its directory. Safe to repeat; unknown ids are fine. */
-export async function clear(dirs: VmDirs, vmId: string): Promise<void> {
+/** Ends the processes of a VM and removes its folder. Safe to repeat; unknown ids are fine. */
+export async function removeVm(dirs: VmDirs, vmId: string): Promise<void> {
   await endProcesses(dirs, vmId);
   await dirs.remove(vmId);
 }
@@ -15,33 +14,37 @@ export async function endProcesses(dirs: VmDirs, vmId: string): Promise<void> {
   await killAndWait(processesOf(dirs, vmId), KILL_TIMEOUT_MS);
 }
 
-/** Every VM of which anything is left, those that wait for a machine left out. */
+/** Lists every VM that has a folder or a process, warm VMs excepted. */
 export function listVms(dirs: VmDirs): string[] {
-  // In this order: a VM that is given to a machine meanwhile is found by its new directory.
-  const running = findByArgument(dirs.mark);
+  // Processes first: a warm VM that a machine gets meanwhile is found by its new folder.
+  const running = findByArgument(dirs.namePrefix);
   const ids = dirs.list();
   const records = ids.map((id) => dirs.readRecord(id));
   const known = new Set(records.flatMap((record) => [record?.qemu.pid, record?.parent?.pid]));
   const strays = running
     .filter(({ id }) => !known.has(id.pid))
-    .map(({ argument }) => argument.slice(dirs.mark.length))
-    .filter((id) => !(id.startsWith(POOL_PREFIX) && ids.includes(id)));
-  return [...new Set([...ids.filter((id) => !id.startsWith(POOL_PREFIX)), ...strays])];
+    .map(({ argument }) => argument.slice(dirs.namePrefix.length))
+    .filter((id) => !(isWarm(id) && ids.includes(id)));
+  return [...new Set([...ids.filter((id) => !isWarm(id)), ...strays])];
 }
 
-/** Ends what an earlier hostd had waiting. To be called before the first VM is made to wait. */
-export async function clearWaiting(dirs: VmDirs): Promise<void> {
-  const strays = listVms(dirs).filter((id) => id.startsWith(POOL_PREFIX));
-  const waiting = dirs.list().filter((id) => id.startsWith(POOL_PREFIX));
-  await Promise.all([...new Set([...strays, ...waiting])].map((id) => clear(dirs, id)));
+/** Removes the warm VMs of an earlier hostd. Call it before the first one is made. */
+export async function removeWarmVms(dirs: VmDirs): Promise<void> {
+  const ids = new Set([...listVms(dirs), ...dirs.list()].filter(isWarm));
+  await Promise.all([...ids].map((id) => removeVm(dirs, id)));
+}
+
+function isWarm(vmId: string): boolean {
+  return vmId.startsWith(POOL_PREFIX);
 }
 
 function processesOf(dirs: VmDirs, vmId: string): ProcessId[] {
   const record = dirs.readRecord(vmId);
   const known = [record?.qemu, record?.parent].filter((id) => id !== undefined);
   if (known.some(isAlive)) return known;
-  // Without a record, or with one from before a crash, only the process table knows.
-  return findByArgument(dirs.mark + vmId)
-    .filter(({ argument }) => argument === dirs.mark + vmId)
+  // Without a record, or with an old one, only the process table knows.
+  const name = dirs.namePrefix + vmId;
+  return findByArgument(name)
+    .filter(({ argument }) => argument === name)
     .map(({ id }) => id);
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, type Stats, statSync, watch, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
@@ -10,87 +10,84 @@ import { identify, type ProcessId } from "./process-id.ts";
 import { Qmp } from "./qmp.ts";
 import { connectIn } from "./unix-socket.ts";
 
-/** A QEMU that runs. */
+/** A QEMU process that was started. */
 export interface SpawnedQemu {
   readonly qemu: ProcessId;
   readonly parent?: ProcessId;
-  /** Resolves when it has ended; only whoever started it is told so. */
+  /** Resolves when it has ended. */
   readonly ended: Promise<void>;
 }
 
-/** The kernel's killer should take a VM before it takes hostd or a database. */
+/** Makes the kernel kill a VM before hostd or a database when memory is out. */
 const OOM_SCORE_ADJ = "500";
 
 /**
- * Starts QEMU in a session of its own, so that it goes on when hostd is killed. `stderr` is the file for its complaints. Resolves as
- * soon as its pid is known.
+ * Starts QEMU in a session of its own, so that it survives hostd, with the file `stderr` for its errors. Resolves as soon as its pid
+ * is known.
  */
 export async function spawnQemu(command: ConfinedCommand, cwd: string, stderr: string): Promise<SpawnedQemu> {
-  const complaints = openSync(stderr, "a", 0o600);
+  const errors = openSync(stderr, "a", 0o600);
   try {
-    const args = command.tellsPid ? ["--info-fd", "3", ...command.args] : [...command.args];
+    const args = command.reportsPid ? ["--info-fd", "3", ...command.args] : [...command.args];
     const child = spawn(command.program, args, {
       cwd,
       detached: true,
       env: ENVIRONMENT,
-      stdio: ["ignore", "ignore", complaints, ...(command.tellsPid ? (["pipe"] as const) : [])],
+      stdio: ["ignore", "ignore", errors, ...(command.reportsPid ? (["pipe"] as const) : [])],
     });
     child.unref();
     await once(child, "spawn");
     const ended = once(child, "exit").then(() => {});
     const started = identify(child.pid ?? 0);
-    if (started === undefined) throw new Error(`${command.program} ended at once`);
-    if (!command.tellsPid) return adjusted({ qemu: started, ended });
-    const qemu = identify(await toldPid(child));
-    if (qemu === undefined) throw new Error(`${command.program} ended at once`);
-    return adjusted({ qemu, parent: started, ended });
+    const qemu = command.reportsPid ? identify(await reportedPid(child)) : started;
+    if (!started || !qemu) throw new Error(`${command.program} ended at once`);
+    setOomScore(qemu);
+    return command.reportsPid ? { qemu, parent: started, ended } : { qemu, ended };
   } finally {
-    closeSync(complaints);
+    closeSync(errors);
   }
 }
 
-/** Waits until QEMU's monitor answers. `signal` ends the wait. */
-export async function openMonitor(vmDir: string, signal: AbortSignal): Promise<Qmp> {
-  await fileAppears(vmDir, VM_FILES.qmp, signal);
+/** Waits until QEMU's monitor answers. */
+export async function openMonitor(runDir: string, signal: AbortSignal): Promise<Qmp> {
+  await fileAppears(runDir, VM_FILES.qmp, signal);
   for (;;) {
     signal.throwIfAborted();
     try {
-      return await Qmp.open(await connectIn(vmDir, VM_FILES.qmp));
+      return await Qmp.open(await connectIn(runDir, VM_FILES.qmp));
     } catch (err) {
-      // Between making the socket and listening on it.
+      // QEMU has made the socket and does not listen yet.
       if (!isRefused(err)) throw err;
       await delay(1, undefined, { signal });
     }
   }
 }
 
-async function toldPid(child: ChildProcess): Promise<number> {
+async function reportedPid(child: ChildProcess): Promise<number> {
   const info = child.stdio[3];
   if (!info || !("readable" in info)) throw new Error("no pipe for the pid");
-  const told: unknown = JSON.parse((await text(info)) || "{}");
+  const report: unknown = JSON.parse((await text(info)) || "{}");
   const pid =
-    typeof told === "object" && told !== null && "child-pid" in told ? Number(told["child-pid"]) : 0;
+    typeof report === "object" && report !== null && "child-pid" in report ? Number(report["child-pid"]) : 0;
   if (!Number.isInteger(pid) || pid <= 1) throw new Error("QEMU did not start");
   return pid;
 }
 
-function adjusted(spawned: SpawnedQemu): SpawnedQemu {
+function setOomScore({ pid }: ProcessId): void {
   try {
-    writeFileSync(`/proc/${spawned.qemu.pid}/oom_score_adj`, OOM_SCORE_ADJ);
+    writeFileSync(`/proc/${pid}/oom_score_adj`, OOM_SCORE_ADJ);
   } catch {
-    // Not ours to change on this host.
+    // This host does not permit it.
   }
-  return spawned;
 }
 
-/** Resolves when the file is there, told by the kernel rather than by looking again and again. */
+/** Waits for a file by the kernel's notifications. */
 async function fileAppears(dir: string, name: string, signal: AbortSignal): Promise<void> {
-  const exists = (): Stats | undefined => statSync(join(dir, name), { throwIfNoEntry: false });
   const watcher = watch(dir);
   try {
-    while (!exists()) await once(watcher, "change", { signal });
+    while (!existsSync(join(dir, name))) await once(watcher, "change", { signal });
   } catch (err) {
-    // The reason says more than that the wait was aborted.
+    // The signal's reason says more than an AbortError.
     signal.throwIfAborted();
     throw err;
   } finally {

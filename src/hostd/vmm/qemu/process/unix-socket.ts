@@ -1,30 +1,34 @@
+import { once } from "node:events";
 import { closeSync, constants, lstatSync, openSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 
+/** Linux only, and missing among Node's constants. */
+const O_PATH = 0o10000000;
+
 /**
- * Connects to a socket in a directory, however long the directory's path: a unix socket's own path ends at 107 bytes, so the
- * directory is opened and named by its descriptor. Rejects when nobody listens.
+ * Calls `use` with a short path of the entry `name` of `dir`, valid until it resolves. The path of a unix socket ends at 107 bytes, so it
+ * names the folder by its descriptor.
  */
-export async function connectIn(dir: string, name: string): Promise<Socket> {
-  // O_PATH is Linux only and missing among Node's constants.
-  const fd = openSync(dir, constants.O_DIRECTORY | 0o10000000);
-  const path = `/proc/self/fd/${fd}/${name}`;
+export async function withShortPath<T>(
+  dir: string,
+  name: string,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const fd = openSync(dir, constants.O_DIRECTORY | O_PATH);
   try {
-    // The directory belongs to a QEMU that may have been taken over: a link would lead to a socket of its choice.
-    if (!lstatSync(path).isSocket()) throw new Error(`${name} is no socket`);
-    return await connect(path);
+    return await use(`/proc/self/fd/${fd}/${name}`);
   } finally {
     closeSync(fd);
   }
 }
 
-function connect(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
+/** Connects to a socket in a folder. Rejects when nobody listens. */
+export function connectIn(dir: string, name: string): Promise<Socket> {
+  return withShortPath(dir, name, async (path) => {
+    // The folder belongs to a QEMU, which may be compromised: a link could lead to any socket.
+    if (!lstatSync(path).isSocket()) throw new Error(`${name} is no socket`);
     const socket = createConnection({ path });
-    socket.once("error", reject);
-    socket.once("connect", () => {
-      socket.off("error", reject);
-      resolve(socket);
-    });
+    await once(socket, "connect");
+    return socket;
   });
 }

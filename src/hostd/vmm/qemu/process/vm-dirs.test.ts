@@ -46,8 +46,10 @@ describe("a host's VM directories", () => {
   });
 
   test("mark the processes of one host differently from another's", () => {
-    expect(new VmDirs(dir, undefined).mark).toBe(new VmDirs(dir, 5).mark);
-    expect(new VmDirs(dir, undefined).mark).not.toBe(new VmDirs(join(dir, "other"), undefined).mark);
+    expect(new VmDirs(dir, undefined).namePrefix).toBe(new VmDirs(dir, 5).namePrefix);
+    expect(new VmDirs(dir, undefined).namePrefix).not.toBe(
+      new VmDirs(join(dir, "other"), undefined).namePrefix,
+    );
   });
 
   test("give each VM a uid of its own, and one that is free again to the next; only root can", async () => {
@@ -78,7 +80,7 @@ describe("a host's VM directories", () => {
     }
   });
 
-  test("keep no more than a little of what QEMU complains about", () => {
+  test("keep little of QEMU's standard error", () => {
     const dirs = new VmDirs(dir, undefined);
     dirs.create("a");
     writeFileSync(dirs.stderr("a"), `${"x".repeat(100_000)}\nthe  end\n`);
@@ -91,7 +93,7 @@ describe("a host's VM directories", () => {
 });
 
 describe("a process", () => {
-  test("is told from a later one with its pid, found by its argument, and ended", async () => {
+  test("is distinguished from a later one with its pid, found by its argument, and killed", async () => {
     const mark = `windhover-test-${process.pid}-`;
     const child = spawn("sleep", ["1000"], { argv0: `${mark}x` });
     await once(child, "spawn");

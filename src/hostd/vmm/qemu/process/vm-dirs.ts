@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import {
   chownSync,
   mkdirSync,
@@ -14,85 +14,89 @@ import { replaceFileSync } from "../../../../lib/stores/durable-file.ts";
 import type { StartPath } from "../../vmm.ts";
 import type { ProcessId } from "./process-id.ts";
 
-/** What must be known of a VM by whoever finds its directory. */
+/** What hostd must know of a VM that it finds. */
 export interface VmRecord {
   readonly qemu: ProcessId;
-  /** The process that waits for QEMU, when it was started through one. */
+  /** QEMU's parent process, when there is one between hostd and QEMU. */
   readonly parent?: ProcessId;
   readonly startPath: StartPath;
 }
 
+/** Begins the ids of warm VMs, which no machine has. */
+export const POOL_PREFIX = "pool-";
+/** The number of uids that a host has for its VMs; it runs far fewer. */
+export const UID_SLOTS = 4096;
+
 const RUN = "run";
 const RECORD = "vm.json";
-/** QEMU has to get through to its own folder where it is not bound into a namespace. */
-const PASSABLE = 0o711;
 const LOG_CURSOR = "log-cursor";
 const STDERR = "stderr.log";
+/** Lets QEMU pass through to its own folder where it is not bound into a namespace. */
+const TRAVERSABLE = 0o711;
 const VM_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
-/** How many uids a host has for its VMs; it runs far fewer. */
-export const UID_SLOTS = 4096;
-const MAX_STDERR = 64 * 1024;
+const MAX_STDERR_BYTES = 64 * 1024;
+
+/** Makes an id for a warm VM. */
+export function newPoolId(): string {
+  return POOL_PREFIX + randomBytes(6).toString("hex");
+}
 
 /**
- * The directories of this host's VMs. What hostd keeps about a VM is hostd's alone; the VM's QEMU owns a folder in there, and nothing
- * it does in it can make hostd read or write elsewhere.
+ * The folders of this host's VMs. What hostd keeps about a VM only hostd can read; QEMU owns a folder in there, and nothing that it does
+ * in it can make hostd read or write elsewhere.
  */
 export class VmDirs {
   /** Begins the `-name` of every QEMU of this host, and of no other. */
-  readonly mark: string;
-  private readonly root: string;
-  private readonly uidBase: number | undefined;
+  readonly namePrefix: string;
+  readonly #root: string;
+  readonly #uidBase: number | undefined;
 
-  /** `uidBase` is the first uid for VMs; undefined when they run as we do. */
+  /**
+   * @param dir the host's data directory
+   * @param uidBase the first uid for VMs; undefined: they run as hostd does
+   */
   constructor(dir: string, uidBase: number | undefined) {
-    this.root = join(dir, "vms");
-    this.uidBase = uidBase;
-    mkdirSync(this.root, { recursive: true, mode: PASSABLE });
-    const place = createHash("sha256").update(realpathSync(this.root)).digest("hex").slice(0, 12);
-    this.mark = `windhover-${place}-`;
+    this.#root = join(dir, "vms");
+    this.#uidBase = uidBase;
+    mkdirSync(this.#root, { recursive: true, mode: TRAVERSABLE });
+    this.namePrefix = `windhover-${hash("sha256", realpathSync(this.#root)).slice(0, 12)}-`;
   }
 
-  /** The directory of a VM, whether it exists or not. Throws for what cannot be an id. */
+  /** Returns the folder of a VM, whether it exists or not. Throws for what cannot be an id. */
   path(vmId: string): string {
     if (!VM_ID.test(vmId)) throw new Error(`${JSON.stringify(vmId)} is no id of a VM`);
-    return join(this.root, vmId);
+    return join(this.#root, vmId);
   }
 
-  /** The folder in it that the VM's QEMU owns: sockets and disks. */
+  /** Returns the folder in it that QEMU owns, for sockets and disks. */
   runDir(vmId: string): string {
     return join(this.path(vmId), RUN);
   }
 
-  /** Makes the directory and picks the lowest uid that no other VM has. Fails when the VM exists. */
+  /** Makes the folder and picks the lowest free uid. Fails when the VM exists. */
   create(vmId: string): { readonly runDir: string; readonly uid: number } {
-    const uid = this.freeUid();
+    const uid = this.#freeUid();
     const runDir = this.runDir(vmId);
-    mkdirSync(this.path(vmId), { mode: PASSABLE });
+    mkdirSync(this.path(vmId), { mode: TRAVERSABLE });
     mkdirSync(runDir, { mode: 0o700 });
-    this.give(runDir, uid);
+    this.chown(runDir, uid);
     return { runDir, uid };
   }
 
-  /** The same, in place of what an earlier run may have left. */
-  async createAnew(vmId: string): Promise<{ readonly runDir: string; readonly uid: number }> {
-    await this.remove(vmId);
-    return this.create(vmId);
+  /** Makes a VM the owner of a file in its folder. */
+  chown(file: string, uid: number): void {
+    if (this.#uidBase !== undefined) chownSync(file, uid, uid);
   }
 
-  /** Hands a file in there to the VM. */
-  give(file: string, uid: number): void {
-    if (this.uidBase !== undefined) chownSync(file, uid, uid);
-  }
-
-  /** Whether the VM has a directory. */
+  /** Whether the VM has a folder. */
   async has(vmId: string): Promise<boolean> {
     const found = await stat(this.path(vmId)).catch(() => undefined);
     return found !== undefined;
   }
 
-  /** Every VM that has a directory. */
+  /** Lists every VM that has a folder. */
   list(): string[] {
-    return readdirSync(this.root).filter((name) => VM_ID.test(name));
+    return readdirSync(this.#root).filter((name) => VM_ID.test(name));
   }
 
   /** Gives a VM another id. Fails when that is taken. */
@@ -100,12 +104,11 @@ export class VmDirs {
     await rename(this.path(vmId), this.path(to));
   }
 
-  /** Writes the record; whole, even when we are killed meanwhile. */
   writeRecord(vmId: string, record: VmRecord): void {
     replaceFileSync(join(this.path(vmId), RECORD), JSON.stringify(record));
   }
 
-  /** The record, or undefined when the VM never got that far. */
+  /** Reads the record; undefined when there is none. */
   readRecord(vmId: string): VmRecord | undefined {
     try {
       const record: unknown = JSON.parse(readFileSync(join(this.path(vmId), RECORD), "utf8"));
@@ -115,17 +118,17 @@ export class VmDirs {
     }
   }
 
-  /** Where QEMU complains. */
+  /** Returns the file for QEMU's standard error. */
   stderr(vmId: string): string {
     return join(this.path(vmId), STDERR);
   }
 
-  /** Where the number of the last log line taken is noted. */
+  /** Returns the file for the number of the last log line that was delivered. */
   logCursor(vmId: string): string {
     return join(this.path(vmId), LOG_CURSOR);
   }
 
-  /** The end of what QEMU complained about, as one line. */
+  /** Reads the end of QEMU's standard error, as one line. */
   readStderr(vmId: string): string {
     try {
       return readFileSync(this.stderr(vmId), "utf8").slice(-1_000).trim().replaceAll(/\s+/g, " ");
@@ -134,21 +137,21 @@ export class VmDirs {
     }
   }
 
-  /** Keeps a guest that makes QEMU complain from filling the disk. */
+  /** Empties a large file of QEMU's standard error, so that no guest can fill the disk. */
   trimStderr(vmId: string): void {
     const file = this.stderr(vmId);
-    if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_STDERR) truncateSync(file);
+    if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_STDERR_BYTES) truncateSync(file);
   }
 
-  /** Removes the directory and all in it. Nothing happens when there is none. */
+  /** Removes the folder, if there is one. */
   async remove(vmId: string): Promise<void> {
     await rm(this.path(vmId), { recursive: true, force: true });
   }
 
-  private freeUid(): number {
-    const base = this.uidBase;
+  #freeUid(): number {
+    const base = this.#uidBase;
     if (base === undefined) return process.getuid?.() ?? 0;
-    // A uid is free again once its VM's directory is gone, however that came about.
+    // A uid is taken as long as a folder has it.
     const taken = new Set(
       this.list().map((name) => statSync(this.runDir(name), { throwIfNoEntry: false })?.uid),
     );

@@ -2,15 +2,15 @@ import { link } from "node:fs/promises";
 import { join } from "node:path";
 import type { PhaseLog } from "../../phase-log.ts";
 import type { PortForward } from "../../vmm.ts";
-import type { GuestVmOptions } from "../guest-channel/guest-vm.ts";
+import type { NewOwner } from "../guest-channel/guest-vm.ts";
 import { ROOT_NODE, VM_FILES } from "../process/command-line.ts";
 import { forwardPorts } from "../process/port-forwards.ts";
 import type { Qmp } from "../process/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
-import type { WaitingVm } from "./warm-vm.ts";
+import type { WarmVm } from "./warm-vm.ts";
 
-/** What a waiting VM is to become. */
-export interface NewOwner extends Pick<GuestVmOptions, "id" | "sink" | "notBeforeUs"> {
+/** The launch that gets a warm VM. */
+export interface Claim extends NewOwner {
   /** The machine's image on this host. */
   readonly rootfs: string;
   readonly ports: readonly PortForward[];
@@ -20,26 +20,26 @@ export interface NewOwner extends Pick<GuestVmOptions, "id" | "sink" | "notBefor
 const IMAGE_NODE = "image";
 
 /**
- * Gives a waiting VM to a machine: its folder, its image, its ports; and lets it go on. Nothing waits for the answer to one command before the
- * next is sent. Rejects with EXDEV when the image is on another file system than the VM.
+ * Gives a warm VM to a machine: renames its folder, replaces its root disk, forwards the ports, and resumes it. Commands are sent without
+ * waiting for earlier ones. Rejects with EXDEV when the image is on another file system than the VM.
  */
-export async function handOver(
-  { id, vm, qmp }: WaitingVm,
-  to: NewOwner,
+export async function claimWarmVm(
+  { vm }: WarmVm,
+  { rootfs, ports, ...owner }: Claim,
   dirs: VmDirs,
   phases: PhaseLog,
 ): Promise<void> {
-  // A second name for the same file, in the VM's own folder: its QEMU sees that image and no other.
-  await link(to.rootfs, join(dirs.runDir(id), VM_FILES.image));
-  await dirs.rename(id, to.id);
+  const { id, qmp } = vm;
+  // A hard link in the VM's own folder, so that its QEMU sees no other image.
+  await link(rootfs, join(dirs.runDir(id), VM_FILES.image));
+  await dirs.rename(id, owner.id);
   phases.mark("vmm.claim");
-  vm.assign(to);
-  await Promise.all([swapRootDisk(qmp), forwardPorts(qmp, to.ports), qmp.execute("cont")]);
+  vm.assign(owner);
+  await Promise.all([replaceRootDisk(qmp), forwardPorts(qmp, ports), qmp.execute("cont")]);
   phases.mark("vmm.swap");
 }
 
-/** Lets the root disk read the machine's image. */
-async function swapRootDisk(qmp: Qmp): Promise<void> {
+async function replaceRootDisk(qmp: Qmp): Promise<void> {
   const image = {
     ...{ driver: "file", "node-name": IMAGE_NODE, filename: VM_FILES.image },
     ...{ "read-only": true, locking: "off" },

@@ -4,7 +4,7 @@ import { affordable, BURST_MS, wantedVms } from "./pool-policy.ts";
 const small = { cpus: 1, memoryMb: 256 };
 const large = { cpus: 2, memoryMb: 1_024 };
 
-describe("waiting VMs are wanted", () => {
+describe("warm VMs are wanted", () => {
   test("by every machine that could be started, by shape", () => {
     expect(wantedVms([large, small, small], [])).toEqual([
       { shape: small, count: 2 },
@@ -27,7 +27,7 @@ describe("waiting VMs are wanted", () => {
   });
 });
 
-describe("memory goes round", () => {
+describe("memory is divided", () => {
   const wanted = [
     { shape: small, count: 8 },
     { shape: large, count: 2 },

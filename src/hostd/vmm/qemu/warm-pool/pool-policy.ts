@@ -1,28 +1,28 @@
 import type { Shape } from "../../vmm.ts";
 
-/** How many VMs of a shape are wanted or may be had. */
+/** A number of VMs of a shape. */
 export interface ShapeCount {
   readonly shape: Shape;
   readonly count: number;
 }
 
-/** A start that was asked for, on a monotonic clock. */
+/** A start, by the monotonic clock. */
 export interface RecentStart {
   readonly shape: Shape;
   readonly atMs: number;
 }
 
-/** Starts so close together find only what was waiting before the first of them. */
+/** Within this time, no VM is made to replace one that a start took. */
 export const BURST_MS = 5_000;
 
-/** Tells shapes apart. */
+/** Identifies a shape. */
 export function shapeKey({ cpus, memoryMb }: Shape): string {
   return `${cpus}x${memoryMb}`;
 }
 
 /**
- * How many waiting VMs of each shape would serve what is likely to come: one for each machine that could be started, and as many as the
- * largest burst among the recent starts took. The most wanted come first.
+ * Returns how many warm VMs of each shape the next starts are likely to need: one for each startable machine, and at least as many as the
+ * largest recent burst took. Largest number first.
  */
 export function wantedVms(startable: Iterable<Shape>, recent: readonly RecentStart[]): ShapeCount[] {
   const wanted = new Map<string, ShapeCount>();
@@ -46,10 +46,7 @@ export function wantedVms(startable: Iterable<Shape>, recent: readonly RecentSta
   return [...wanted.values()].sort((a, b) => b.count - a.count);
 }
 
-/**
- * How many of each shape may be had with `budgetMb` of memory: one of each first, in their order, then another of each that wants one,
- * and so on, so that no shape starves another. Shapes that get none are left out.
- */
+/** Divides `budgetMb` of memory among shapes in turns of one VM each, in their order. Leaves out shapes that get none. */
 export function affordable(wanted: readonly ShapeCount[], budgetMb: number): ShapeCount[] {
   const counts = wanted.map(({ shape, count }) => ({ shape, wanted: count, count: 0 }));
   let left = budgetMb;

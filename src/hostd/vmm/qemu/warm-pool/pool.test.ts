@@ -13,7 +13,7 @@ describe("a pool", () => {
     await world.has(2);
     await world.has(1, LARGE);
     expect(world.mostAtOnce).toBe(1);
-    expect(world.lentMb).toBe(1_536);
+    expect(world.reclaimableMb).toBe(1_536);
   });
 
   test("has no more than its memory allows, some of every shape first", async () => {
@@ -23,20 +23,20 @@ describe("a pool", () => {
 
     await world.has(2);
     await world.has(1, LARGE);
-    world.look();
+    world.check();
     await expect.poll(() => world.made.length).toBe(3);
-    expect(world.lentMb).toBeLessThanOrEqual(1_600);
+    expect(world.reclaimableMb).toBeLessThanOrEqual(1_600);
   });
 
-  test("makes none for which no memory is lent", async () => {
+  test("makes none for which the host has no memory", async () => {
     world = new World();
-    world.lendableMb = 300;
+    world.availableMb = 300;
     world.wanted = [SMALL, SMALL];
     world.open();
 
     await world.has(1);
-    world.look();
-    await expect.poll(() => world.lentMb).toBe(256);
+    world.check();
+    await expect.poll(() => world.reclaimableMb).toBe(256);
     expect(world.made).toEqual(["256-1"]);
   });
 
@@ -48,7 +48,7 @@ describe("a pool", () => {
 
     const [first, second] = [world.pool.take(SMALL), world.pool.take(SMALL)];
 
-    expect([first?.id, second?.id]).toEqual(["256-1", "256-2"]);
+    expect([first?.vm.id, second?.vm.id]).toEqual(["256-1", "256-2"]);
     expect(world.pool.take(SMALL)).toBeUndefined();
     await world.has(2);
     expect(world.made).toEqual(["256-1", "256-2", "256-3", "256-4"]);
@@ -65,19 +65,19 @@ describe("a pool", () => {
     expect(world.made).toEqual(["template 256", "256-2"]);
   });
 
-  test("lets those go that are wanted no longer", async () => {
+  test("ends those that are not needed any more", async () => {
     world = new World();
     world.wanted = [SMALL, LARGE];
     world.open();
     await world.has(1, LARGE);
 
     world.wanted = [SMALL];
-    world.look();
+    world.check();
 
     await world.has(0, LARGE);
     expect(world.discarded).toHaveLength(1);
     expect(world.pool.count(SMALL)).toBe(1);
-    await expect.poll(() => world.lentMb).toBe(256);
+    await expect.poll(() => world.reclaimableMb).toBe(256);
   });
 
   test("replaces a VM that dies while it waits, and removes what is left of it", async () => {
@@ -90,7 +90,7 @@ describe("a pool", () => {
 
     await expect.poll(() => world.discarded).toEqual(["256-1"]);
     await world.has(1);
-    // One that was given away is no longer the pool's business.
+    // The pool does not watch one that was taken.
     world.pool.take(SMALL);
     world.vms[1]?.die();
     await world.has(1);
@@ -100,37 +100,37 @@ describe("a pool", () => {
 });
 
 describe("the making of VMs", () => {
-  test("does not begin while a start is under way, nor right behind it", async () => {
+  test("does not begin during a start, nor right after it", async () => {
     world = new World();
     world.wanted = [SMALL];
-    const over = world.pool.begin(SMALL);
+    const ended = world.pool.startBegins(SMALL);
     world.open();
-    // It would have been made by then: a pool with nothing in its way needs a few turns.
+    // Otherwise it would have been made by then.
     for (let turn = 0; turn < 50; turn++) await Promise.resolve();
     expect([world.made, world.pauses]).toEqual([[], []]);
 
-    over();
+    ended();
     await world.has(1);
     expect(world.pauses).toEqual([100]);
   });
 
-  test("is put off when a start begins during the pause before it", async () => {
+  test("waits when a start begins during the pause before it", async () => {
     world = new World();
     world.wanted = [SMALL];
-    const overs: (() => void)[] = [];
+    const ends: (() => void)[] = [];
     world.pausing = async () => {
-      if (overs.length === 0) overs.push(world.pool.begin(SMALL));
+      if (ends.length === 0) ends.push(world.pool.startBegins(SMALL));
     };
     world.open();
-    await expect.poll(() => overs.length).toBe(1);
+    await expect.poll(() => ends.length).toBe(1);
     for (let turn = 0; turn < 50; turn++) await Promise.resolve();
     expect(world.made).toEqual([]);
 
-    overs[0]?.();
+    ends[0]?.();
     await world.has(1);
   });
 
-  test("leaves a busy host alone for longer, up to a bound", async () => {
+  test("pauses longer on a busy host, up to a bound", async () => {
     world = new World();
     world.wanted = [SMALL];
     world.load = 4;
@@ -143,7 +143,7 @@ describe("the making of VMs", () => {
     expect(world.pauses).toEqual([700, 3_100]);
   });
 
-  test("is tried again ever more rarely when it fails, and at once after it has worked", async () => {
+  test("is retried with growing pauses, which begin anew after a success", async () => {
     world = new World();
     world.wanted = [SMALL];
     let failures = 0;
@@ -163,23 +163,23 @@ describe("the making of VMs", () => {
   });
 });
 
-describe("memory that is needed elsewhere", () => {
-  test("is given back before the call returns, the newest VMs first", async () => {
+describe("memory that the host reclaims", () => {
+  test("is free before the call returns, the newest VMs first", async () => {
     world = new World();
     world.wanted = [SMALL, SMALL, SMALL];
     world.open();
     await world.has(3);
 
-    world.lendableMb = 256;
+    world.availableMb = 256;
     world.reclaim(256);
 
     expect(world.pool.count(SMALL)).toBe(1);
-    expect(world.lentMb).toBe(256);
+    expect(world.reclaimableMb).toBe(256);
     expect(world.discarded).toEqual(["256-3", "256-2"]);
-    expect(world.pool.take(SMALL)?.id).toBe("256-1");
+    expect(world.pool.take(SMALL)?.vm.id).toBe("256-1");
   });
 
-  test("is taken from the VM being made before all others, which is ended", async () => {
+  test("is first taken from the VM that is being made", async () => {
     world = new World();
     world.wanted = [SMALL, SMALL];
     world.open();
@@ -195,13 +195,13 @@ describe("memory that is needed elsewhere", () => {
     world.pool.take(SMALL);
     await expect.poll(() => world.atOnce).toBe(1);
 
-    world.lendableMb = 256;
+    world.availableMb = 256;
     world.reclaim(256);
     expect(aborted).toHaveLength(1);
     expect(world.pool.count(SMALL)).toBe(1);
-    expect(world.lentMb).toBe(256);
+    expect(world.reclaimableMb).toBe(256);
 
-    // Made all the same, it must not stay.
+    // It is made all the same, and must not stay.
     finish();
     await expect.poll(() => world.discarded).toEqual(["256-3"]);
     expect(world.pool.count(SMALL)).toBe(1);

@@ -1,58 +1,58 @@
 import { availableParallelism, loadavg } from "node:os";
 import { describeError, logger } from "../../../../lib/runtime/log.ts";
-import { sleep } from "../../../../lib/runtime/wait.ts";
+import { endsWithin, sleep } from "../../../../lib/runtime/wait.ts";
 import type { PoolMetrics } from "../../pool-metrics.ts";
 import type { Shape, WarmDemand } from "../../vmm.ts";
 import { affordable, type RecentStart, shapeKey, wantedVms } from "./pool-policy.ts";
 
-/** What a pool needs to know of a VM. */
-export interface Pooled {
-  readonly id: string;
+/** A warm VM as the pool sees it. */
+export interface PooledVm {
   readonly shape: Shape;
-  readonly vm: { readonly exited: Promise<unknown> };
+  readonly vm: { readonly id: string; readonly exited: Promise<unknown> };
 }
 
-/** What a pool works with. */
-export interface PoolOptions<V extends Pooled> {
-  /** Most memory that waiting VMs may have together, each counted as what its guest could use. */
+/** What a pool is made of. */
+export interface PoolOptions<V extends PooledVm> {
+  /** The most memory that warm VMs may have together. */
   readonly memoryMb: number;
   readonly metrics: PoolMetrics;
-  /** Whether there is something to prepare for VMs of a shape; then it is prepared before any is made, even where none can wait. */
-  readonly isUnprepared: (shape: Shape) => boolean;
+  /** Whether `prepare` has something to do before VMs of a shape are made. It is called even when no VM fits into `memoryMb`. */
+  readonly needsPreparation: (shape: Shape) => boolean;
   readonly prepare: (shape: Shape, signal: AbortSignal) => Promise<void>;
-  /** Makes a waiting VM; leaves nothing behind when it fails. */
+  /** Makes a warm VM; leaves nothing behind when it fails. */
   readonly make: (shape: Shape, signal: AbortSignal) => Promise<V>;
-  /** Ends one that will not be used. */
+  /** Ends a VM that will not be used. */
   readonly discard: (vm: V) => Promise<void>;
-  /** How many processes want to run, for each processor. Default: what the host says of the last minute. */
+  /** Returns the number of runnable processes per CPU. Default: the host's load average. */
   readonly load?: () => number;
-  /** Resolves after so many milliseconds, or when the signal aborts. */
+  /** Waits. Resolves early when the signal aborts. */
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Starts this long ago say nothing of what is to come. */
-const MEMORY_MS = 10 * 60_000;
+/** How long a start counts as recent. */
+const RECENT_MS = 10 * 60_000;
 const MAX_RECENT = 512;
-/** How often the pool looks whether something else is wanted. */
-const LOOK_MS = 2_000;
-/** A start is not disturbed, nor what comes right after it. */
-const QUIET_MS = 100;
-const RETRY_MS = [1_000, 60_000] as const;
-/** How much longer a busy host waits before it makes another VM, for each process per CPU that wants to run, and at most. */
-const LOAD_PAUSE_MS = [150, 3_000] as const;
+/** How often the demand is checked. */
+const CHECK_INTERVAL_MS = 2_000;
+/** Pause between a start and the next VM, which would slow down what follows the start. */
+const AFTER_START_MS = 100;
+/** Pause after a failure, first and longest. */
+const RETRY_MS = { first: 1_000, longest: 60_000 };
+/** Further pause on a busy host: per runnable process and CPU, and longest. */
+const LOAD_PAUSE_MS = { each: 150, longest: 3_000 };
 
 /**
- * VMs that wait, by shape. One is made at a time, while nothing is being started; those that nobody wants any more, or whose memory is
- * needed, go at once.
+ * Holds warm VMs, by shape. Makes one at a time, while no start runs, and ends those that nobody needs any more or whose memory is
+ * reclaimed.
  */
-export class WarmPool<V extends Pooled> {
+export class WarmPool<V extends PooledVm> {
   readonly #options: Required<PoolOptions<V>>;
   readonly #waiting = new Map<string, { readonly shape: Shape; readonly vms: V[] }>();
   readonly #recent: RecentStart[] = [];
   readonly #discarding = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #demand: WarmDemand | undefined;
-  #filling: { readonly shape: Shape; readonly abort: AbortController } | undefined;
+  #making: { readonly shape: Shape; readonly abort: AbortController } | undefined;
   #work: Promise<void> = Promise.resolve();
   #starts = 0;
   #wake: () => void = () => {};
@@ -61,7 +61,7 @@ export class WarmPool<V extends Pooled> {
     this.#options = { load: hostLoad, pause: sleep, ...options };
   }
 
-  /** Begins to keep VMs waiting. */
+  /** Begins to make VMs. */
   open(demand: WarmDemand): void {
     if (this.#demand) return;
     this.#demand = demand;
@@ -69,40 +69,37 @@ export class WarmPool<V extends Pooled> {
     this.#work = this.#run(demand);
   }
 
-  /** How many wait, of this shape or of all. */
+  /** Counts the warm VMs, of this shape or all. */
   count(shape?: Shape): number {
-    if (shape === undefined) {
-      let all = 0;
-      for (const { vms } of this.#waiting.values()) all += vms.length;
-      return all;
-    }
-    return this.#waiting.get(shapeKey(shape))?.vms.length ?? 0;
+    if (shape) return this.#waiting.get(shapeKey(shape))?.vms.length ?? 0;
+    let count = 0;
+    for (const { vms } of this.#waiting.values()) count += vms.length;
+    return count;
   }
 
-  /** Says that a start begins; the answer says that it is over. */
-  begin(shape: Shape): () => void {
+  /** Notes that a start begins. Call the result when it has ended. */
+  startBegins(shape: Shape): () => void {
     this.#recent.push({ shape, atMs: performance.now() });
     if (this.#recent.length > MAX_RECENT) this.#recent.shift();
     this.#starts += 1;
     return () => {
       this.#starts -= 1;
-      // The start is answered first, and then thought of what to make next.
+      // After the answer to the start.
       setImmediate(() => this.#wake());
     };
   }
 
-  /** Takes a waiting VM, which is the caller's from then on. */
+  /** Takes the oldest VM out of the pool. */
   take(shape: Shape): V | undefined {
     const vm = this.#waiting.get(shapeKey(shape))?.vms.shift();
     if (vm) this.#changed(shape);
     return vm;
   }
 
-  /** Ends the making, and all that wait. */
+  /** Ends all VMs, the one being made included. */
   async close(): Promise<void> {
-    this.#closing.abort(new Error("the pool is closing"));
-    this.#filling?.abort.abort(new Error("the pool is closing"));
-    this.#wake();
+    this.#closing.abort();
+    this.#making?.abort.abort(new Error("the pool is closing"));
     await this.#work;
     for (const { vms } of this.#waiting.values()) for (const vm of vms.splice(0)) this.#discard(vm);
     await Promise.all(this.#discarding);
@@ -110,27 +107,28 @@ export class WarmPool<V extends Pooled> {
 
   async #run(demand: WarmDemand): Promise<void> {
     const { signal } = this.#closing;
-    let pauseMs: number = RETRY_MS[0];
+    const { load, pause } = this.#options;
+    let retryMs = RETRY_MS.first;
     while (!signal.aborted) {
       const next = this.#next(demand);
       if (!next || this.#starts > 0) {
-        await this.#news();
+        await this.#change();
         continue;
       }
-      await this.#options.pause(QUIET_MS + loadPauseMs(this.#options.load()), signal);
+      await pause(AFTER_START_MS + Math.min(LOAD_PAUSE_MS.longest, load() * LOAD_PAUSE_MS.each), signal);
       if (this.#starts > 0 || signal.aborted) continue;
-      if (await this.#fill(next)) {
-        pauseMs = RETRY_MS[0];
+      if (await this.#tryMake(next)) {
+        retryMs = RETRY_MS.first;
       } else {
-        await this.#options.pause(pauseMs, signal);
-        pauseMs = Math.min(pauseMs * 2, RETRY_MS[1]);
+        await pause(retryMs, signal);
+        retryMs = Math.min(retryMs * 2, RETRY_MS.longest);
       }
     }
   }
 
-  /** Lets those go that are not wanted, and says which shape lacks one. */
+  /** Ends the VMs that are not needed and returns a shape that lacks one. */
   #next(demand: WarmDemand): Shape | undefined {
-    const oldest = performance.now() - MEMORY_MS;
+    const oldest = performance.now() - RECENT_MS;
     while ((this.#recent[0]?.atMs ?? oldest) < oldest) this.#recent.shift();
     const wanted = wantedVms(demand.shapes(), this.#recent);
     const targets = affordable(wanted, this.#options.memoryMb);
@@ -140,60 +138,62 @@ export class WarmPool<V extends Pooled> {
       for (const vm of vms.splice(target)) this.#discard(vm);
       this.#changed(shape);
     }
-    const fits = (shape: Shape): boolean => this.#fits(demand, shape);
-    const lacking = targets.find(({ shape, count }) => this.count(shape) < count && fits(shape));
-    return (wanted.find(({ shape }) => this.#options.isUnprepared(shape) && fits(shape)) ?? lacking)?.shape;
+    const unprepared = wanted.find(({ shape }) => this.#options.needsPreparation(shape) && this.#fits(shape));
+    const lacking = targets.find(({ shape, count }) => this.count(shape) < count && this.#fits(shape));
+    return (unprepared ?? lacking)?.shape;
   }
 
-  #fits(demand: WarmDemand, shape: Shape): boolean {
-    const fits = demand.lend(this.#usedMb() + shape.memoryMb);
-    this.#lend(this.#usedMb());
+  /** Whether the host has memory for another VM of this shape. */
+  #fits(shape: Shape): boolean {
+    const fits = this.#demand?.setReclaimable(this.#usedMb() + shape.memoryMb) ?? false;
+    this.#reportMemory();
     return fits;
   }
 
-  async #fill(shape: Shape): Promise<boolean> {
-    if (!this.#lend(this.#usedMb() + shape.memoryMb)) return true;
+  /** Makes what comes next for a shape. False: it failed. */
+  async #tryMake(shape: Shape): Promise<boolean> {
+    if (!this.#reportMemory(shape.memoryMb)) return true;
     const abort = new AbortController();
-    this.#filling = { shape, abort };
+    this.#making = { shape, abort };
     try {
-      if (this.#options.isUnprepared(shape)) {
+      if (this.#options.needsPreparation(shape)) {
         await this.#options.prepare(shape, abort.signal);
         return true;
       }
-      const waiting = await this.#options.make(shape, abort.signal);
-      this.#filling = undefined;
-      if (abort.signal.aborted) this.#discard(waiting);
-      else this.#add(waiting);
+      const made = await this.#options.make(shape, abort.signal);
+      this.#making = undefined;
+      if (abort.signal.aborted) this.#discard(made);
+      else this.#add(made);
       return true;
     } catch (err) {
-      if (!abort.signal.aborted) logger.warn("no VM could be made to wait", { error: describeError(err) });
+      if (!abort.signal.aborted) logger.warn("a warm VM could not be made", { error: describeError(err) });
       return abort.signal.aborted;
     } finally {
-      if (this.#filling?.abort === abort) this.#filling = undefined;
+      if (this.#making?.abort === abort) this.#making = undefined;
       this.#changed(shape);
     }
   }
 
-  #add(waiting: V): void {
-    const { shape, vm } = waiting;
+  #add(made: V): void {
+    const { shape, vm } = made;
     const key = shapeKey(shape);
-    const same = this.#waiting.get(key) ?? { shape, vms: [] };
-    this.#waiting.set(key, same);
-    same.vms.push(waiting);
+    const vms = this.#waiting.get(key)?.vms ?? [];
+    this.#waiting.set(key, { shape, vms });
+    vms.push(made);
     void vm.exited.then(() => {
-      const at = same.vms.indexOf(waiting);
-      if (at < 0) return;
-      same.vms.splice(at, 1);
+      const index = vms.indexOf(made);
+      if (index < 0) return;
+      vms.splice(index, 1);
       this.#changed(shape);
-      this.#discard(waiting);
+      this.#discard(made);
     });
   }
 
-  /** Those made last go first, and before them the one being made. */
+  /** Ends VMs until the others fit into `leftMb`: first the one being made, then the newest. */
   #shrink(leftMb: number): void {
     if (this.#usedMb() > leftMb) {
-      this.#filling?.abort.abort(new Error("its memory is needed"));
-      this.#filling = undefined;
+      this.#making?.abort.abort(new Error("its memory is reclaimed"));
+      this.#making = undefined;
     }
     for (const { shape, vms } of this.#waiting.values()) {
       while (vms.length > 0 && this.#usedMb() > leftMb) {
@@ -202,53 +202,46 @@ export class WarmPool<V extends Pooled> {
       }
       this.#options.metrics.waiting(shape, vms.length);
     }
-    this.#lend(this.#usedMb());
+    this.#reportMemory();
   }
 
   #discard(vm: V): void {
+    const { id } = vm.vm;
     const work = this.#options
       .discard(vm)
       .catch((err: unknown) => {
-        logger.warn("a VM that waited could not be ended", { vm_id: vm.id, error: describeError(err) });
+        logger.warn("a warm VM could not be ended", { vm_id: id, error: describeError(err) });
       })
       .finally(() => this.#discarding.delete(work));
     this.#discarding.add(work);
   }
 
-  #lend(megabytes: number): boolean {
-    const isLent = this.#demand?.lend(megabytes) ?? false;
-    if (isLent) this.#options.metrics.lent(megabytes);
-    return isLent;
+  /** Tells the host how much memory is reclaimable. False: there is no room for that much. */
+  #reportMemory(moreMb = 0): boolean {
+    const megabytes = this.#usedMb() + moreMb;
+    const fits = this.#demand?.setReclaimable(megabytes) ?? false;
+    if (fits) this.#options.metrics.reclaimable(megabytes);
+    return fits;
   }
 
   #usedMb(): number {
-    let sum = this.#filling?.shape.memoryMb ?? 0;
+    let sum = this.#making?.shape.memoryMb ?? 0;
     for (const { shape, vms } of this.#waiting.values()) sum += shape.memoryMb * vms.length;
     return sum;
   }
 
   #changed(shape: Shape): void {
     this.#options.metrics.waiting(shape, this.count(shape));
-    this.#lend(this.#usedMb());
+    this.#reportMemory();
     this.#wake();
   }
 
-  #news(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, LOOK_MS);
-      timer.unref();
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      if (this.#closing.signal.aborted) this.#wake();
-    });
+  /** Waits until something may have changed. */
+  async #change(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await endsWithin(CHECK_INTERVAL_MS, promise, this.#closing.signal);
   }
-}
-
-function loadPauseMs(load: number): number {
-  const [each, most] = LOAD_PAUSE_MS;
-  return Math.min(most, load * each);
 }
 
 function hostLoad(): number {

@@ -11,6 +11,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../../../../../test/support/temporary.ts";
+import { NO_POOL_METRICS } from "../../pool-metrics.ts";
 import type { Shape } from "../../vmm.ts";
 import { TemplateStore, type TemplateStoreOptions } from "./template-store.ts";
 
@@ -21,21 +22,21 @@ const { signal } = new AbortController();
 
 let folder: ReturnType<typeof temporaryFolder>;
 let dir: string;
-/** What the store has said of templates: made when, or gone. */
-let told: string[];
-/** Every look at the clock is later than the one before. */
+/** What the store has reported of templates. */
+let reported: string[];
+/** Each reading of the clock is later than the one before. */
 let nowMs = 1_700_000_000_000;
 beforeEach(() => {
   folder = temporaryFolder("templates");
   dir = join(folder.path, "templates");
-  told = [];
+  reported = [];
 });
 afterEach(() => folder.remove());
 
 /** A store whose templates are a megabyte for every 256 of memory. */
 function store(more: Partial<TemplateStoreOptions> = {}): TemplateStore {
   const template = ({ memoryMb }: Shape, madeAtMs: number | undefined): void => {
-    told.push(`${memoryMb} ${madeAtMs === undefined ? "gone" : "there"}`);
+    reported.push(`${memoryMb} ${madeAtMs === undefined ? "gone" : "there"}`);
   };
   return new TemplateStore({
     dir,
@@ -46,14 +47,14 @@ function store(more: Partial<TemplateStoreOptions> = {}): TemplateStore {
       return Buffer.from(`state of ${memoryMb}`);
     },
     now: () => nowMs++,
-    metrics: { waiting() {}, lent() {}, hit() {}, miss() {}, template },
+    metrics: { ...NO_POOL_METRICS, template },
     ...more,
   });
 }
 
 /** A store that has read what is there. */
 async function reopened(more: Partial<TemplateStoreOptions> = {}): Promise<TemplateStore> {
-  told = [];
+  reported = [];
   const again = store(more);
   await again.load();
   return again;
@@ -71,10 +72,10 @@ describe("a template", () => {
     expect(made).toMatchObject({ shape: SMALL, memory: memoryOf(256), state: Buffer.from("state of 256") });
     expect(await first.find(SMALL)).toEqual(made);
     expect(await (await reopened()).find(SMALL)).toEqual(made);
-    expect(told).toEqual(["256 there"]);
+    expect(reported).toEqual(["256 there"]);
   });
 
-  test("is made anew in place of the one there is", async () => {
+  test("replaces the one of its shape", async () => {
     let count = 0;
     const templates = store({
       make: async (_, memory) => {
@@ -99,17 +100,17 @@ describe("a template", () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
-  test("is given up when somebody has written to its memory", async () => {
+  test("is removed when its memory was written to", async () => {
     const templates = store();
     await templates.make(SMALL, signal);
     writeFileSync(memoryOf(256), "X", { flag: "r+" });
 
     expect(await templates.find(SMALL)).toBeUndefined();
     expect([templates.has(SMALL), readdirSync(dir)]).toEqual([false, []]);
-    expect(told).toEqual(["256 there", "256 gone"]);
+    expect(reported).toEqual(["256 there", "256 gone"]);
   });
 
-  test("can be written to by VMs, whose QEMU wants it so, while nobody else can change what belongs to it", async () => {
+  test("has memory that VMs can write to, as QEMU requires, and all else is hostd's alone", async () => {
     await store().make(SMALL, signal);
     const mode = (file: string) => statSync(join(dir, "key-256", file)).mode & 0o777;
     expect([mode("memory"), mode("state"), mode("template.json"), mode(".")]).toEqual([

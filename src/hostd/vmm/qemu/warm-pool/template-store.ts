@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { createReadStream, mkdirSync } from "node:fs";
 import { chmod, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,31 +8,32 @@ import type { Shape } from "../../vmm.ts";
 import { shapeKey } from "./pool-policy.ts";
 import type { Template } from "./template.ts";
 
-/** What a store of templates works with. */
+/** What a {@link TemplateStore} is made of. */
 export interface TemplateStoreOptions {
-  /** A directory of its own. */
+  /** A folder of its own. */
   readonly dir: string;
-  /** Most that the memory files may take on disk together. */
+  /** The most disk that all memory files may take. */
   readonly budgetMb: number;
-  /** All that a template of this shape depends on. */
+  /** Makes a key of all that a template of this shape depends on. */
   readonly key: (shape: Shape) => string;
-  /** Makes one: writes its memory to the file and returns the rest. */
+  /** Saves a template: its memory in the file, the rest in the result. */
   readonly make: (shape: Shape, memory: string, signal: AbortSignal) => Promise<Buffer>;
   readonly metrics: PoolMetrics;
   /** Milliseconds since the epoch. Default: the host's clock. */
   readonly now?: () => number;
 }
 
-/** Written last: what is without it is not a template. */
+/** Written last, so a folder without it is no template. */
 const MANIFEST = "template.json";
 const MEMORY = "memory";
 const STATE = "state";
 const FORMAT = 1;
 const DRAFT = "draft-";
-const HASH_CHUNK = 256 * 1024;
-const BLOCK = 512;
+const HASH_CHUNK_BYTES = 256 * 1024;
+/** Unit of `Stats.blocks`. */
+const BLOCK_BYTES = 512;
 const MB = 1024 * 1024;
-/** Every VM's user may write: QEMU 7.2 opens the memory of a VM for writing although what is mapped privately never is. */
+/** Writable for every VM's user: QEMU 7.2 opens memory for writing even if it maps it privately. */
 const MEMORY_MODE = 0o666;
 
 interface Manifest {
@@ -46,13 +47,13 @@ interface Manifest {
 interface Entry {
   readonly template: Template;
   readonly dir: string;
-  /** The memory file as it was when its content was last checked; any write to it shows. */
-  readonly mark: string;
+  /** Changes with every write to the memory file. */
+  readonly fingerprint: string;
   readonly bytes: number;
   usedAtMs: number;
 }
 
-/** Templates on this host's disk, one per shape. They last until what they depend on changes, or others need the room. */
+/** The templates on this host's disk, one per shape. They stay until their key changes or others need the room. */
 export class TemplateStore {
   readonly #options: TemplateStoreOptions;
   readonly #now: () => number;
@@ -64,43 +65,43 @@ export class TemplateStore {
     mkdirSync(options.dir, { recursive: true, mode: 0o711 });
   }
 
-  /** Takes what an earlier hostd left and can still be used; removes the rest. */
+  /** Loads the templates of an earlier hostd; removes those that cannot be used. */
   async load(): Promise<void> {
     const { dir, key } = this.#options;
     for (const name of await readdir(dir)) {
       const folder = join(dir, name);
       try {
-        // Ours; whatever it holds besides is checked below.
+        // Written by `make`; what it describes is checked below.
         const manifest = JSON.parse(await readFile(join(folder, MANIFEST), "utf8")) as Manifest;
-        if (manifest.format !== FORMAT || key(manifest.shape) !== name) throw new Error("of another kind");
-        this.#enter(await openEntry(folder, manifest));
+        if (manifest.format !== FORMAT || key(manifest.shape) !== name) throw new Error("it has another key");
+        this.#add(await openEntry(folder, manifest));
       } catch (err) {
-        logger.info("removing a template", { template: name, why: describeError(err) });
+        logger.info("removing a template", { template: name, reason: describeError(err) });
         await rm(folder, { recursive: true, force: true });
       }
     }
     await this.#makeRoom();
   }
 
-  /** Whether there is one; it may still turn out to be damaged. */
+  /** Whether there is a template of the shape; `find` may still reject it. */
   has(shape: Shape): boolean {
     return this.#entries.has(shapeKey(shape));
   }
 
-  /** The template of a shape, if there is one and nobody has written to it. */
+  /** Returns the template of a shape, unless its memory was written to. */
   async find(shape: Shape): Promise<Template | undefined> {
     const entry = this.#entries.get(shapeKey(shape));
     if (!entry) return undefined;
-    if ((await markOf(join(entry.dir, MEMORY)).catch(() => "")) !== entry.mark) {
-      logger.error("a template was changed by somebody and is given up", { shape: shapeKey(shape) });
-      await this.drop(shape);
+    if ((await fingerprintOf(join(entry.dir, MEMORY)).catch(() => "")) !== entry.fingerprint) {
+      logger.error("the memory of a template was written to; removing it", { shape: shapeKey(shape) });
+      await this.remove(shape);
       return undefined;
     }
     entry.usedAtMs = this.#now();
     return entry.template;
   }
 
-  /** Makes a template, in place of the one there may be. */
+  /** Makes a template, and replaces the one of that shape. */
   async make(shape: Shape, signal: AbortSignal): Promise<Template> {
     const { dir, key, make } = this.#options;
     const name = key(shape);
@@ -115,14 +116,14 @@ export class TemplateStore {
       await writeFile(join(draft, STATE), state, { mode: 0o600 });
       const manifest: Manifest = {
         ...{ format: FORMAT, shape, madeAtMs: this.#now() },
-        ...{ memorySha256: await hashFile(memory), stateSha256: hash(state) },
+        ...{ memorySha256: await hashFile(memory), stateSha256: hash("sha256", state) },
       };
       await writeFile(join(draft, MANIFEST), JSON.stringify(manifest), { mode: 0o600 });
-      await this.drop(shape);
+      await this.remove(shape);
       await rm(join(dir, name), { recursive: true, force: true });
       await rename(draft, join(dir, name));
       const entry = await openEntry(join(dir, name), manifest, state);
-      this.#enter(entry);
+      this.#add(entry);
       await this.#makeRoom();
       return entry.template;
     } finally {
@@ -130,8 +131,8 @@ export class TemplateStore {
     }
   }
 
-  /** Removes a template; VMs made from it go on. */
-  async drop(shape: Shape): Promise<void> {
+  /** Removes a template. VMs made from it go on. */
+  async remove(shape: Shape): Promise<void> {
     const entry = this.#entries.get(shapeKey(shape));
     if (!entry) return;
     this.#entries.delete(shapeKey(shape));
@@ -139,7 +140,7 @@ export class TemplateStore {
     await rm(entry.dir, { recursive: true, force: true });
   }
 
-  #enter(entry: Entry): void {
+  #add(entry: Entry): void {
     const { shape, madeAtMs } = entry.template;
     this.#entries.set(shapeKey(shape), entry);
     this.#options.metrics.template(shape, madeAtMs);
@@ -149,36 +150,32 @@ export class TemplateStore {
     const byUse = [...this.#entries.values()].sort((a, b) => b.usedAtMs - a.usedAtMs);
     let left = this.#options.budgetMb * MB;
     for (const { template, bytes } of byUse) {
-      if (bytes > left) await this.drop(template.shape);
+      if (bytes > left) await this.remove(template.shape);
       else left -= bytes;
     }
   }
 }
 
-/** Checks all of it: a machine that lost its power may have kept the manifest and not the rest. */
-async function openEntry(dir: string, manifest: Manifest, known?: Buffer): Promise<Entry> {
+/** Opens a template, and checks its content unless `made` is its state: a power cut may have damaged it. */
+async function openEntry(dir: string, manifest: Manifest, made?: Buffer): Promise<Entry> {
   const memory = join(dir, MEMORY);
-  const state = known ?? (await readFile(join(dir, STATE)));
-  const mark = await markOf(memory);
-  if (!known && hash(state) !== manifest.stateSha256) throw new Error("its state is damaged");
-  if (!known && (await hashFile(memory)) !== manifest.memorySha256) throw new Error("its memory is damaged");
-  if ((await markOf(memory)) !== mark) throw new Error("its memory was written to");
+  const state = made ?? (await readFile(join(dir, STATE)));
+  const fingerprint = await fingerprintOf(memory);
+  if (!made && hash("sha256", state) !== manifest.stateSha256) throw new Error("its state is damaged");
+  if (!made && (await hashFile(memory)) !== manifest.memorySha256) throw new Error("its memory is damaged");
+  if ((await fingerprintOf(memory)) !== fingerprint) throw new Error("its memory was written to");
   const { shape, madeAtMs } = manifest;
-  const bytes = (await stat(memory)).blocks * BLOCK;
-  return { template: { shape, memory, state, madeAtMs }, dir, mark, bytes, usedAtMs: madeAtMs };
+  const bytes = (await stat(memory)).blocks * BLOCK_BYTES;
+  return { template: { shape, memory, state, madeAtMs }, dir, fingerprint, bytes, usedAtMs: madeAtMs };
 }
 
-async function markOf(file: string): Promise<string> {
+async function fingerprintOf(file: string): Promise<string> {
   const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
   return [ino, size, mtimeNs, ctimeNs].join();
 }
 
 async function hashFile(file: string): Promise<string> {
   const sum = createHash("sha256");
-  for await (const chunk of createReadStream(file, { highWaterMark: HASH_CHUNK })) sum.update(chunk);
+  for await (const chunk of createReadStream(file, { highWaterMark: HASH_CHUNK_BYTES })) sum.update(chunk);
   return sum.digest("hex");
-}
-
-function hash(data: Buffer): string {
-  return createHash("sha256").update(data).digest("hex");
 }

@@ -1,21 +1,21 @@
-import { closeSync, constants, openSync } from "node:fs";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { PhaseLog } from "../../phase-log.ts";
 import type { Shape } from "../../vmm.ts";
+import { connectGuest } from "../guest-channel/connect-guest.ts";
 import { VM_FILES } from "../process/command-line.ts";
 import type { Qmp, QmpEvent } from "../process/qmp.ts";
-import { isAsMade, roomOf } from "../process/scratch-disk.ts";
-import { type BootOptions, bringUp, type RunningQemu, type VmPlan } from "../process/start-qemu.ts";
-import { connectIn } from "../process/unix-socket.ts";
+import { allocatedBlocks, isUnwritten } from "../process/scratch-disk.ts";
+import { type QemuHost, type RunningQemu, startQemu, type VmPlan } from "../process/start-qemu.ts";
+import { connectIn, withShortPath } from "../process/unix-socket.ts";
 import { warmUp } from "./warm-up.ts";
-import { meet, type WaitingOptions } from "./warm-vm.ts";
 
-/** A guest that has booted and rehearsed, kept as a file of memory and the state of its devices. */
+/** A saved guest that has booted and been warmed up: a file of memory and the state of its devices. */
 export interface Template {
   readonly shape: Shape;
-  /** Memory, mapped privately by all that are made from it. */
+  /** The memory file. Clones map it privately. */
   readonly memory: string;
   readonly state: Buffer;
   readonly madeAtMs: number;
@@ -23,61 +23,60 @@ export interface Template {
 
 const SAVE_SOCKET = "save.sock";
 const LOAD_SOCKET = "load.sock";
-/** What a kernel puts off at its boot is done by then: once, and not in every VM that is made from the template. */
-const CALM_MS = 3_000;
-const MAX_STATE = 64 * 1024 * 1024;
-/** Sizes of memory are left out of the state: the file has it. */
+/** After this time the kernel has done what it defers at boot, so that not every clone does it. */
+const BOOT_WORK_MS = 3_000;
+const MAX_STATE_BYTES = 64 * 1024 * 1024;
+/** The state does not contain the memory, which is in its file. */
 const CAPABILITIES = ["x-ignore-shared", "events"].map((capability) => ({ capability, state: true }));
 
 /**
- * Boots a guest, lets it rehearse, and saves it: its memory to `memory`, the state of its devices is returned. It has never seen anything
- * of any machine. Its scratch disk is not saved: a fresh one will do as long as it has not been written to, which is checked. The VM is the
- * caller's to clear, whatever the outcome.
+ * Boots a guest, warms it up, and saves it: its memory in the file `memory`, the state of its devices in the result. Clones get a fresh
+ * scratch disk, so this one must not have been written to. The caller removes the VM.
  */
 export async function saveTemplate(
-  options: WaitingOptions,
-  id: string,
-  shape: Shape,
+  host: QemuHost,
+  plan: Pick<VmPlan, "id" | "shape" | "rootfs">,
   memory: string,
   signal: AbortSignal,
 ): Promise<Buffer> {
-  const plan: VmPlan = {
-    ...{ id, shape, startPath: "template", rootfs: options.warmUpDisk, isBackground: true },
-    memory: { file: memory, isPrivate: false },
-  };
-  const running = await bringUp(options, plan, signal, new PhaseLog(options.now));
-  const { qmp, alive } = running;
-  const { extents, data } = options.assets.scratch;
-  const scratch = join(options.dirs.runDir(id), VM_FILES.scratch);
-  const room = await roomOf(scratch);
-  const agent = await meet(options, id, running);
-  await warmUp(agent, alive);
-  // Before the guest comes to rest: it must have noticed, or would take the next conversation for one that has ended.
+  const running = await startQemu(
+    host,
+    { ...plan, startPath: "template", isBackground: true, memory: { file: memory, isPrivate: false } },
+    signal,
+    new PhaseLog(),
+  );
+  const { qmp, lifetime } = running;
+  const runDir = host.dirs.runDir(plan.id);
+  const scratch = join(runDir, VM_FILES.scratch);
+  const blocks = await allocatedBlocks(scratch);
+  const agent = await connectGuest(runDir, running);
+  await warmUp(agent, lifetime);
+  // Before the pause, in which the guest notices: a clone must not take its first session for one that has ended.
   agent.close();
-  await delay(CALM_MS, undefined, { signal: alive });
+  await delay(BOOT_WORK_MS, undefined, { signal: lifetime });
   await qmp.execute("stop");
-  if (!(await isAsMade(scratch, room, extents, data))) throw new Error("the scratch disk was written to");
-  return await save(options, id, running);
+  const { extents, data } = host.assets.scratch;
+  if (!(await isUnwritten(scratch, blocks, extents, data)))
+    throw new Error("the scratch disk was written to");
+  return await saveState(runDir, running);
 }
 
-/**
- * Starts a QEMU and gives it the state of a template; it stands still. What it leaves behind when it fails is the caller's to clear.
- */
-export async function restore(
-  options: BootOptions,
+/** Starts a QEMU with the state of a template, paused. After a failure the caller removes the VM. */
+export async function cloneTemplate(
+  host: QemuHost,
   plan: VmPlan,
   template: Template,
   signal: AbortSignal,
   phases: PhaseLog,
 ): Promise<RunningQemu> {
   const memory = { file: template.memory, isPrivate: true };
-  const running = await bringUp(options, { ...plan, memory, isRestored: true }, signal, phases);
-  const { qmp, alive } = running;
+  const running = await startQemu(host, { ...plan, memory, isRestored: true }, signal, phases);
+  const { qmp, lifetime } = running;
   await qmp.execute("migrate-set-capabilities", { capabilities: CAPABILITIES });
-  const done = migrated(qmp, alive);
+  const done = migrationEnds(qmp, lifetime);
   await qmp.execute("migrate-incoming", { uri: `unix:${LOAD_SOCKET}` });
-  const socket = await connectIn(options.dirs.runDir(plan.id), LOAD_SOCKET);
-  // What matters is whether QEMU has understood it.
+  const socket = await connectIn(host.dirs.runDir(plan.id), LOAD_SOCKET);
+  // QEMU reports a state that it cannot read.
   socket.on("error", () => {});
   socket.end(template.state);
   await done;
@@ -85,51 +84,47 @@ export async function restore(
   return running;
 }
 
-async function save(options: BootOptions, id: string, { qmp, alive }: RunningQemu): Promise<Buffer> {
-  const runDir = options.dirs.runDir(id);
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  const server = createServer((socket) => {
-    socket.on("error", () => {});
-    socket.on("data", (chunk) => {
-      bytes += chunk.length;
-      if (bytes > MAX_STATE) socket.destroy();
-      else parts.push(chunk);
-    });
-    socket.on("end", () => ended());
-  });
-  let ended: () => void = () => {};
-  const whole = new Promise<void>((resolve) => {
-    ended = resolve;
-  });
-  const fd = openSync(runDir, constants.O_DIRECTORY | 0o10000000);
+async function saveState(runDir: string, { qmp, lifetime }: RunningQemu): Promise<Buffer> {
+  // Reading reports errors; until it begins, nobody else would listen.
+  const server = createServer((socket) => socket.on("error", () => {}));
   try {
-    // By descriptor, as a socket's own path must be short.
-    const path = `/proc/self/fd/${fd}/${SAVE_SOCKET}`;
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ path, writableAll: true, readableAll: true }, resolve);
+    return await withShortPath(runDir, SAVE_SOCKET, async (path) => {
+      server.listen({ path, writableAll: true, readableAll: true });
+      await once(server, "listening");
+      await qmp.execute("migrate-set-capabilities", { capabilities: CAPABILITIES });
+      const done = migrationEnds(qmp, lifetime);
+      const [[socket]] = await Promise.all([
+        once(server, "connection", { signal: lifetime }),
+        qmp.execute("migrate", { uri: `unix:${SAVE_SOCKET}` }),
+      ]);
+      const state = await readState(socket);
+      await done;
+      return state;
     });
-    await qmp.execute("migrate-set-capabilities", { capabilities: CAPABILITIES });
-    const done = migrated(qmp, alive);
-    await qmp.execute("migrate", { uri: `unix:${SAVE_SOCKET}` });
-    await done;
-    await whole;
-    return Buffer.concat(parts);
   } finally {
     server.close();
-    closeSync(fd);
   }
 }
 
-/** Resolves when the state has been given or taken. To be called before that is asked for, and waited for afterwards. */
-function migrated(qmp: Qmp, alive: AbortSignal): Promise<void> {
-  const isOver = ({ name, data }: QmpEvent): boolean =>
+async function readState(socket: Socket): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of socket) {
+    bytes += chunk.length;
+    if (bytes > MAX_STATE_BYTES) throw new Error("the state of the devices is too large");
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Resolves when the state has been saved or loaded. Call it before that begins. */
+function migrationEnds(qmp: Qmp, signal: AbortSignal): Promise<void> {
+  const hasEnded = ({ name, data }: QmpEvent): boolean =>
     name === "MIGRATION" && (data["status"] === "completed" || data["status"] === "failed");
-  const done = qmp.event(isOver, alive).then(({ data }) => {
-    if (data["status"] === "failed") throw new Error("QEMU could not take or give the state of a template");
+  const ended = qmp.event(hasEnded, signal).then(({ data }) => {
+    if (data["status"] === "failed") throw new Error("QEMU could not save or load the state of a template");
   });
-  // It may fail before anybody waits for it; whoever does then is told all the same.
-  done.catch(() => {});
-  return done;
+  // It may fail before it is awaited.
+  ended.catch(() => {});
+  return ended;
 }

@@ -1,0 +1,29 @@
+import { describe, expect, test } from "vitest";
+import { startFailure } from "./start-failure.ts";
+
+describe("a failure in the guest", () => {
+  const workload = {
+    ...{ rootfs: "/r", argv: ["prog"], env: {}, user: "bob", workingDir: "/w" },
+    ...{ hostname: "h", ports: [], watchMs: 0 },
+  };
+  const failure = (step: "exec" | "user" | "mount" | "working_dir", errno: number, detail = "") =>
+    startFailure({ step, errno, detail }, workload);
+
+  test.each([
+    [failure("exec", 2, "prog"), "exec", "not_found", 'program "prog" does not exist in the image'],
+    [failure("exec", 13, "prog"), "exec", "not_executable", 'program "prog" may not be executed (EACCES)'],
+    [
+      failure("exec", 8),
+      "exec",
+      "bad_format",
+      'program "prog" is not a program this machine can run (ENOEXEC)',
+    ],
+    [failure("exec", 7), "exec", "other", 'program "prog" cannot be executed: E2BIG'],
+    [failure("user", 0), "exec", "no_such_user", 'the image knows no user or group "bob"'],
+    [failure("working_dir", 20), "exec", "bad_working_dir", "working directory /w cannot be used: ENOTDIR"],
+    [failure("mount", 22, "image"), "vmm", "mount", "the guest failed at mount: image (EINVAL)"],
+    [failure("exec", 60_000), "exec", "other", 'program "prog" cannot be executed: error 60000'],
+  ])("%s", (error, kind, reason, message) => {
+    expect(error).toMatchObject({ kind, reason, message });
+  });
+});
