@@ -110,8 +110,16 @@ describe("the making of VMs", () => {
     expect([world.made, world.pauses]).toEqual([[], []]);
 
     ended();
+    ended();
     await world.has(1);
     expect(world.pauses).toEqual([100]);
+
+    const next = world.pool.startBegins(SMALL);
+    world.pool.take(SMALL);
+    for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+    expect(world.made).toHaveLength(1);
+    next();
+    await world.has(2);
   });
 
   test("waits when a start begins during the pause before it", async () => {

@@ -77,12 +77,15 @@ export class WarmPool<V extends PooledVm> {
     return count;
   }
 
-  /** Notes that a start begins. Call the result when it has ended. */
+  /** Notes that a start begins. Call the result, once or more, when it has ended. */
   startBegins(shape: Shape): () => void {
     this.#recent.push({ shape, atMs: performance.now() });
     if (this.#recent.length > MAX_RECENT) this.#recent.shift();
     this.#starts += 1;
+    let hasEnded = false;
     return () => {
+      if (hasEnded) return;
+      hasEnded = true;
       this.#starts -= 1;
       // After the answer to the start.
       setImmediate(() => this.#wake());
