@@ -131,6 +131,7 @@ describe("an intent and a note", () => {
       const after = store.note(next(NEW.machine));
       vi.advanceTimersByTime(1_000);
       await after;
+      expect(store.sequence).toBe(3);
     } finally {
       vi.useRealTimers();
     }
