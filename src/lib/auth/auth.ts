@@ -4,19 +4,19 @@ import { type Clock, systemClock } from "../runtime/clock.ts";
 import { Fault } from "../runtime/fault.ts";
 
 const SCOPES = ["machines:read", "machines:write", "admin", "internal"] as const;
-/** What a token allows. None implies another. `internal` is for the services among themselves. */
+/** What a token allows. No scope implies another. `internal` is for services only. */
 export type Scope = (typeof SCOPES)[number];
 
-/** Who calls, and what they may do: the verified content of a token. */
+/** The verified content of a token: who calls, and what they may do. */
 export interface Claims {
-  /** Who: a user, or a service's name. */
+  /** A user, or the name of a service. */
   readonly subject: string;
-  /** The organisation they act for; empty for a service. */
+  /** The organisation that the caller acts for; empty for a service. */
   readonly org: string;
   readonly scopes: readonly Scope[];
 }
 
-/** A key pair in PEM: whoever has the private one can mint tokens, the public one only verifies. */
+/** A key pair. The private key mints tokens, the public key verifies them. */
 export interface KeyPair {
   /** PKCS 8, PEM. */
   readonly privateKey: string;
@@ -27,10 +27,10 @@ export interface KeyPair {
 const ISSUER = "windhover.dev";
 const ALGORITHM = "EdDSA";
 const SCHEME = /^(?:Bearer\s+FlyV1|Bearer|FlyV1)\s+(\S+)\s*$/i;
-/** Longer than any token of ours; bounds the work a stranger can cause. */
+/** Longer than any valid token; bounds the work that a stranger can cause. */
 const MAX_TOKEN = 4_096;
 const MAX_CACHED = 2_048;
-/** Probes and tools ask these before they have a token; they tell nothing about any machine. */
+/** Services that probes and tools call without a token. */
 const OPEN = /^\/grpc\.(health|reflection)\./;
 
 /** Makes a new Ed25519 key pair. */
@@ -43,10 +43,9 @@ export function generateKeyPair(): KeyPair {
 }
 
 /**
- * Mints a token.
+ * Mints a token that is valid for `ttlSeconds`.
  *
  * @param privateKey PEM or key
- * @param ttlSeconds how long it is valid from now on
  */
 export function mintToken(
   privateKey: string | KeyObject,
@@ -64,7 +63,7 @@ export function mintToken(
     .sign(typeof privateKey === "string" ? createPrivateKey(privateKey) : privateKey);
 }
 
-/** Verifies tokens offline. Tokens it has verified are remembered until they expire, the last 2,048 used. */
+/** Verifies tokens offline. Remembers the last 2,048 verified tokens until they expire. */
 export class TokenVerifier {
   readonly #keys: readonly KeyObject[];
   readonly #clock: Clock;
@@ -78,20 +77,20 @@ export class TokenVerifier {
     this.#clock = clock;
   }
 
-  /** As {@link verify}, at once, for a token that was verified before and has not expired; undefined for any other. */
+  /** Returns the claims of a token that was verified before and has not expired; undefined for any other. */
   known(authorization: string | undefined): Claims | undefined {
     const token = readToken(authorization);
     const known = token === undefined ? undefined : this.#known.get(token);
     if (token === undefined || known === undefined) return undefined;
     this.#known.delete(token);
     if (known.expiresMs <= this.#clock.now()) return undefined;
-    // Moved to the end: the Map's order is the order of use.
+    // Moves it to the end: the map is in the order of use.
     this.#known.set(token, known);
     return known.claims;
   }
 
   /**
-   * Who sent this `authorization` header. Takes the schemes `Bearer`, `FlyV1`, and `Bearer FlyV1`.
+   * Verifies an `authorization` header with the scheme `Bearer`, `FlyV1` or `Bearer FlyV1`.
    *
    * @throws Fault UNAUTHENTICATED with `TOKEN_MISSING`, `TOKEN_INVALID` or `TOKEN_EXPIRED`
    */
@@ -126,13 +125,12 @@ export class TokenVerifier {
   }
 }
 
-/** What {@link requireScope} needs to know of a call. */
 export interface Caller {
   readonly claims: Claims | undefined;
 }
 
 /**
- * Lets a call go on only when its token has at least one of `scopes`; returns who calls.
+ * Returns who calls when their token has one of `scopes`.
  *
  * @throws Fault PERMISSION_DENIED / `SCOPE_MISSING`; UNAUTHENTICATED / `TOKEN_MISSING` when nobody verified a token
  */
@@ -147,7 +145,7 @@ export function requireScope(ctx: Caller, ...scopes: readonly [Scope, ...Scope[]
   });
 }
 
-/** Whether a method (its full path) may be called without a token. */
+/** Whether a method, by its full path, may be called without a token. */
 export function isOpen(path: string): boolean {
   return OPEN.test(path);
 }
@@ -168,7 +166,7 @@ function toClaims(payload: JWTPayload): Claims {
   const scopes = typeof payload["scope"] === "string" ? payload["scope"].split(" ") : [];
   const org = payload["org"];
   if (!payload.sub || typeof org !== "string") throw rejected("it lacks a subject or an organisation");
-  // A scope this version does not know grants nothing here.
+  // A scope that this version does not know grants nothing.
   return Object.freeze({ subject: payload.sub, org, scopes: SCOPES.filter((s) => scopes.includes(s)) });
 }
 

@@ -3,12 +3,12 @@ import * as grpc from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { mintToken } from "./auth.ts";
 
-/** Where a client gets the token for its next call. */
+/** Returns the token for the next call. */
 export type TokenSource = () => string | Promise<string>;
 
 const TTL_SECONDS = 3_600;
 
-/** The metadata that carries a token. */
+/** Makes metadata with a token. */
 export function tokenMetadata(token: string): grpc.Metadata {
   const metadata = new grpc.Metadata();
   metadata.set("authorization", `Bearer ${token}`);
@@ -16,10 +16,10 @@ export function tokenMetadata(token: string): grpc.Metadata {
 }
 
 /**
- * The tokens with which a service calls others: scope `internal`, valid for an hour, minted anew in the last quarter.
+ * Makes the tokens with which a service calls others: scope `internal`, valid for an hour, renewed in the last quarter.
  *
- * @param privateKey of the cluster, PEM; given only to services that call others
- * @param service its name, the token's subject
+ * @param privateKey of the cluster, PEM
+ * @param service the token's subject
  */
 export function internalTokens(privateKey: string, service: string, clock: Clock = systemClock): TokenSource {
   const key = createPrivateKey(privateKey);
@@ -43,9 +43,7 @@ export function internalTokens(privateKey: string, service: string, clock: Clock
   };
 }
 
-/**
- * Puts a token into a call's metadata, unless the call brings its own. A promise only when the token has to be made first.
- */
+/** Adds a token to metadata that has none. Returns a promise only when the token has to be minted first. */
 export function addToken(metadata: grpc.Metadata, source: TokenSource): Promise<void> | undefined {
   if (metadata.get("authorization").length > 0) return undefined;
   const add = (token: string) => metadata.set("authorization", `Bearer ${token}`);

@@ -3,13 +3,12 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import { Fault, isServerFault } from "../runtime/fault.ts";
 import { listen } from "../runtime/listen.ts";
 
-/** Every metric of this process. */
+/** Holds every metric of this process. */
 export const registry = new Registry();
 
 /** From half a millisecond to a minute. */
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** `rpc.server.call.duration` in Prometheus' spelling. */
 export const rpcServerSeconds = new Histogram({
   name: "rpc_server_call_duration_seconds",
   help: "Duration of calls served.",
@@ -18,7 +17,6 @@ export const rpcServerSeconds = new Histogram({
   registers: [registry],
 });
 
-/** `rpc.client.call.duration` in Prometheus' spelling. */
 export const rpcClientSeconds = new Histogram({
   name: "rpc_client_call_duration_seconds",
   help: "Duration of calls made to other services.",
@@ -27,20 +25,19 @@ export const rpcClientSeconds = new Histogram({
   registers: [registry],
 });
 
-/** How work ended, as a label: `refused` is the caller's doing or a lack of room, `failed` is ours. */
+/** How work ended, as a label. `refused`: the caller's fault or a lack of capacity; `failed`: ours. */
 export type OutcomeLabel = "ok" | "refused" | "cancelled" | "failed";
 
-/** Every {@link OutcomeLabel}. */
 export const OUTCOMES: readonly OutcomeLabel[] = ["ok", "refused", "cancelled", "failed"];
 
-/** The label of work that has thrown `err`. */
+/** Returns the label of work that threw `err`. */
 export function outcomeOf(err: unknown): Exclude<OutcomeLabel, "ok"> {
   if (!(err instanceof Fault)) return "failed";
   if (err.code === "CANCELLED") return "cancelled";
   return isServerFault(err.code) ? "failed" : "refused";
 }
 
-/** A counter of this process. Label values must come from a small fixed set: never ids. */
+/** Makes a counter. Label values must come from a small fixed set, never ids. */
 export function counter<L extends string>(
   name: string,
   help: string,
@@ -50,7 +47,7 @@ export function counter<L extends string>(
 }
 
 /**
- * A histogram of durations in seconds. Label values must come from a small fixed set: never ids.
+ * Makes a histogram of durations in seconds. Label values must come from a small fixed set, never ids.
  *
  * @param buckets upper bounds; default from half a millisecond to a minute
  */
@@ -69,7 +66,7 @@ export function secondsHistogram<L extends string>(
   });
 }
 
-/** A gauge whose value is asked for when it is read. */
+/** Makes a gauge that reads its value on each scrape. */
 export function gauge(name: string, help: string, read: () => number | Promise<number>): Gauge {
   return new Gauge({
     name,
@@ -81,7 +78,7 @@ export function gauge(name: string, help: string, read: () => number | Promise<n
   });
 }
 
-/** A gauge with one label, whose values are asked for when it is read. What is no longer among them is no longer exposed. */
+/** Makes a gauge with one label that reads its values on each scrape. A value that is gone is exposed no longer. */
 export function gaugeBy<L extends string>(
   name: string,
   help: string,
@@ -95,13 +92,13 @@ export function gaugeBy<L extends string>(
     registers: [registry],
     collect() {
       this.reset();
-      // One label and its name: that this is a record of it is beyond the compiler.
+      // TypeScript does not see that this is a record of one label.
       for (const [labelValue, value] of read()) this.set({ [label]: labelValue } as Record<L, string>, value);
     },
   });
 }
 
-/** A counter that somebody else counts and that is asked for when it is read. */
+/** Makes a counter that reads its value on each scrape. */
 export function counterOf(name: string, help: string, read: () => number): Counter {
   return new Counter({
     name,
@@ -118,9 +115,9 @@ export function counterOf(name: string, help: string, read: () => number): Count
  * Serves `/metrics` for Prometheus and `/healthz` (200 or 503) over HTTP.
  *
  * @param address `host:port` (port 0 for any) or `unix:/path`
- * @param isHealthy asked on `/healthz`; default always
- * @param variable the environment variable to name when the address is taken
- * @returns a function that stops it, with the port it got
+ * @param isHealthy answers `/healthz`; default: always healthy
+ * @param variable environment variable, named in errors
+ * @returns a function that stops it, with its port
  */
 export async function serveMetrics(
   address: string,
@@ -154,18 +151,18 @@ export async function serveMetrics(
   return Object.assign(close, { port });
 }
 
-/** Gauges with a counter's name. What they say is in `nodejs_active_resources` and its like, by type. */
+/** Gauges with names of counters. `nodejs_active_resources` and its like say the same, by type. */
 const MISNAMED = [
   "nodejs_active_resources_total",
   "nodejs_active_handles_total",
   "nodejs_active_requests_total",
 ] as const;
 
-let collecting = false;
+let isCollecting = false;
 
 function collectProcessMetrics(): void {
-  if (collecting) return;
-  collecting = true;
+  if (isCollecting) return;
+  isCollecting = true;
   collectDefaultMetrics({ register: registry });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
 }

@@ -13,8 +13,8 @@ import { isTracingSuppressed } from "@opentelemetry/core";
 import { RandomIdGenerator } from "@opentelemetry/sdk-trace";
 
 /**
- * For a process whose spans nobody gets. They record nothing, and a trace that comes in goes out as it came, so that what others export of it hangs
- * together. A trace that begins here has an id all the same: logs name it, and who is called may record it.
+ * A tracer that records nothing, for a process without an exporter. It passes an incoming trace on as it is, so that what
+ * others export of it stays connected. A new trace gets an id: logs name it, and services that are called may record it.
  */
 class PassingTracer implements Tracer {
   startSpan(_name: string, options?: SpanOptions, ctx = context.active()): Span {
@@ -30,7 +30,6 @@ class PassingTracer implements Tracer {
 
 const tracer = new PassingTracer();
 
-/** The provider of a process without an exporter. */
 export const passing: TracerProvider = { getTracer: () => tracer };
 
 const ids = new RandomIdGenerator();

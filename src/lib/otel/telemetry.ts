@@ -26,8 +26,8 @@ import { logger } from "../runtime/log.ts";
 import { passing } from "./passing-tracer.ts";
 import { variables } from "./variables.ts";
 
-/** A failing collector is mentioned at most this often. */
-const COMPLAIN_EVERY_MS = 60_000;
+/** Between two warnings about a failing collector. */
+const WARN_EVERY_MS = 60_000;
 
 /**
  * Sets up tracing for this process: context through promises, W3C propagation, a provider. Spans are recorded and exported
@@ -57,11 +57,11 @@ export function startTelemetry(env: Env, processors?: SpanProcessor[]): { shutdo
   return provider;
 }
 
-/** Passes spans on and never fails: losing spans is no reason to disturb the service or to flood its log. */
+/** Exports spans and never fails: lost spans must not disturb the service or fill its log. */
 export class QuietExporter implements SpanExporter {
   readonly #inner: SpanExporter;
   readonly #now: () => number;
-  #complainedAt = Number.NEGATIVE_INFINITY;
+  #warnedAt = Number.NEGATIVE_INFINITY;
   #lost = 0;
 
   constructor(inner: SpanExporter, now: () => number = () => performance.now()) {
@@ -71,7 +71,7 @@ export class QuietExporter implements SpanExporter {
 
   export(spans: ReadableSpan[], done: (result: ExportResult) => void): void {
     const settle = (result: ExportResult) => {
-      if (result.code !== ExportResultCode.SUCCESS) this.#complain(spans.length, result.error);
+      if (result.code !== ExportResultCode.SUCCESS) this.#warn(spans.length, result.error);
       done({ code: ExportResultCode.SUCCESS });
     };
     try {
@@ -89,10 +89,10 @@ export class QuietExporter implements SpanExporter {
     await this.#inner.forceFlush?.().catch(() => {});
   }
 
-  #complain(spans: number, error: Error | undefined): void {
+  #warn(spans: number, error: Error | undefined): void {
     this.#lost += spans;
-    if (this.#now() - this.#complainedAt < COMPLAIN_EVERY_MS) return;
-    this.#complainedAt = this.#now();
+    if (this.#now() - this.#warnedAt < WARN_EVERY_MS) return;
+    this.#warnedAt = this.#now();
     logger.warn("spans could not be exported", { lost: this.#lost, reason: error?.message });
     this.#lost = 0;
   }

@@ -20,7 +20,7 @@ import { within } from "../runtime/wait.ts";
 
 export { type Attributes, type Span, SpanKind } from "@opentelemetry/api";
 
-/** The names of the attributes our own spans carry. */
+/** Names of the attributes of our spans. */
 export const attribute = {
   machineId: "windhover.machine.id",
   hostId: "windhover.host.id",
@@ -30,45 +30,43 @@ export const attribute = {
   reservationId: "windhover.reservation.id",
   region: "windhover.region",
   org: "windhover.org",
-  /** How a VM came to be: `warm`, `template` or `cold`. */
+  /** `warm`, `template` or `cold`. */
   startPath: "windhover.start.path",
   poolDepth: "windhover.vm.pool_depth",
   bidsAsked: "windhover.auction.bids_asked",
   bidsReceived: "windhover.auction.bids_received",
-  /** The stable reason of the fault a span ended with. */
+  /** Reason of the fault that a span ended with. */
   reason: "windhover.error.reason",
 } as const;
 
-/** What else a span may be given. */
 export interface SpanOptions {
-  /** Default internal. */
+  /** Default: internal. */
   readonly kind?: SpanKind;
-  /** Traceparents of spans this one continues without being their child, e.g. the begin of a resumed saga. */
+  /** Traceparents of spans that this one continues without being their child, e.g. the start of a resumed saga. */
   readonly links?: readonly string[];
-  /** Do nothing but call the function when there is no span above. */
+  /** Makes no span when there is no parent. */
   readonly onlyBelowParent?: boolean;
 }
 
-/** A span that has already happened, with its own time stamps: a guest's phases, for instance. */
+/** A span in the past, with times of its own, e.g. a phase of a guest. */
 export interface RecordedSpan {
   readonly name: string;
   /** Microseconds since the epoch. */
   readonly startUs: number | bigint;
-  /** Microseconds since the epoch; not before the start. */
+  /** Microseconds since the epoch. */
   readonly endUs: number | bigint;
   readonly attributes?: Attributes;
-  /** Traceparent of the span above. Default: the active one. */
+  /** Traceparent of the parent. Default: the active span. */
   readonly parent?: string;
 }
 
-/** The tracer of this code base. */
 export function tracer(): Pick<Tracer, "startSpan"> {
   return exact;
 }
 
 const exact: Pick<Tracer, "startSpan"> = {
   startSpan(name, options, parent) {
-    // Asked anew each time, because tests replace the provider.
+    // Read each time, because tests replace the provider.
     const span = trace.getTracer("windhover").startSpan(name, options, parent);
     if (options?.startTime === undefined) startExactly(span);
     return span;
@@ -76,9 +74,9 @@ const exact: Pick<Tracer, "startSpan"> = {
 };
 
 /**
- * Runs `fn` inside a new span, the child of the active one. The span ends when `fn` does, and is an error when it throws.
+ * Runs `fn` in a new span, a child of the active one. The span ends when `fn` does, as an error when it throws.
  *
- * @param name low in cardinality: ids belong into attributes
+ * @param name of few values: ids belong into attributes
  */
 export function withSpan<T>(
   name: string,
@@ -104,7 +102,7 @@ export function withSpan<T>(
   });
 }
 
-/** Marks a span as failed with `err`. */
+/** Marks a span as failed. */
 export function failSpan(span: Span, err: unknown): void {
   if (err instanceof Fault) {
     span.setAttributes({ "error.type": err.code, [attribute.reason]: err.reason });
@@ -115,22 +113,22 @@ export function failSpan(span: Span, err: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message: err instanceof Error ? err.message : String(err) });
 }
 
-/** Adds an attribute to the active span; nothing without one. */
+/** Adds an attribute to the active span, if there is one. */
 export function annotate(name: string, value: AttributeValue): void {
   trace.getActiveSpan()?.setAttribute(name, value);
 }
 
-/** The active context as a W3C `traceparent`, to store or to send; empty when there is none. */
+/** Returns the active context as a W3C `traceparent`; empty when there is none. */
 export function activeTraceparent(): string {
   return traceparentOf(context.active());
 }
 
-/** Runs `fn` as a child of the span that `traceparent` names. An empty or malformed one starts a new trace. */
+/** Runs `fn` below the span that `traceparent` names. An empty or malformed one starts a new trace. */
 export function withRemoteParent<T>(traceparent: string, fn: () => T): T {
   return context.with(remoteContext(traceparent), fn);
 }
 
-/** Records a span that has already happened. */
+/** Records a span in the past. */
 export function recordSpan(recorded: RecordedSpan): void {
   const parent = recorded.parent === undefined ? context.active() : remoteContext(recorded.parent);
   const attributes = recorded.attributes ?? {};
@@ -139,15 +137,15 @@ export function recordSpan(recorded: RecordedSpan): void {
   span.end(recorded.endUs < recorded.startUs ? start : hrTime(recorded.endUs));
 }
 
-/** The time now in microseconds since the epoch, as spans have it: the wall clock's, and finer than its whole milliseconds. */
+/** Returns the wall-clock time in microseconds since the epoch, finer than its whole milliseconds, as spans have it. */
 export function nowUs(): number {
   const wall = Date.now();
   const fine = performance.timeOrigin + performance.now();
-  // Apart once the wall clock was set since the process began.
+  // They differ when the wall clock was set after the process began.
   return Math.round(1_000 * (Math.abs(fine - wall) <= LONGEST_ROUNDING_MS ? fine : wall));
 }
 
-/** When a span that has ended began and ended, in microseconds since the epoch; undefined for one that records nothing. */
+/** Returns start and end of an ended span, in microseconds since the epoch; undefined for one that is not recorded. */
 export function timesOf(span: Span): { readonly startUs: number; readonly endUs: number } | undefined {
   if (!("startTime" in span && "endTime" in span)) return undefined;
   const { startTime, endTime } = span;
@@ -156,7 +154,7 @@ export function timesOf(span: Span): { readonly startUs: number; readonly endUs:
     : undefined;
 }
 
-/** Sends what is left and stops tracing; never throws, and gives up after `timeoutMs`. The last thing a program closes. */
+/** Sends the spans that are left, for at most `timeoutMs`. Never throws. */
 export async function flushTelemetry(timeoutMs = 2_000): Promise<void> {
   const provider = trace.getTracerProvider();
   const actual: unknown = provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;
@@ -164,18 +162,18 @@ export async function flushTelemetry(timeoutMs = 2_000): Promise<void> {
   try {
     await within(timeoutMs, "flushing telemetry", () => actual.forceFlush());
   } catch {
-    // Lost spans must not turn a clean exit into a failure.
+    // Lost spans do not make a clean exit a failure.
   }
 }
 
-/** One for the millisecond that was cut off, and some for making the span. */
+/** The millisecond that was cut off, and the time to make the span. */
 const LONGEST_ROUNDING_MS = 1.5;
 
 const NO_SPAN: SpanContext = { traceId: "0".repeat(32), spanId: "0".repeat(16), traceFlags: 0 };
 
 /**
- * The SDK takes a span's start from the wall clock, in whole milliseconds, and only its duration is exact. Of a start that takes forty of them, every
- * span would be off by up to one, against the others and against the guest's. Does nothing when the wall clock was set since the process began.
+ * Makes the start of a span exact. The SDK takes it from the wall clock, in whole milliseconds; in a start of forty, spans
+ * would be off by up to one. Does nothing when the wall clock was set after the process began.
  */
 function startExactly(span: Span): void {
   if (!("startTime" in span) || !isHrTime(span.startTime)) return;

@@ -1,23 +1,22 @@
-/** Where time comes from. An argument everywhere, so tests and the simulator decide what time it is. */
+/** Tells the time. Passed as an argument everywhere, so that tests and the simulator can set it. */
 export interface Clock {
-  /** Wall-clock time in milliseconds since the epoch. May jump; for showing and storing. */
+  /** Wall-clock time in milliseconds since the epoch. May jump: for display and storage. */
   now(): number;
-  /** Milliseconds on a clock that never goes back. For measuring and for deadlines. */
+  /** Milliseconds on a clock that never goes back: for measurements and deadlines. */
   monotonicMs(): number;
 }
 
-/** The clock of this machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
 };
 
-/** A clock that stands still until it is told to move: for tests. */
+/** A clock for tests: it moves only by {@link advance}. */
 export class ManualClock implements Clock {
   #now: number;
   #monotonic = 0;
 
-  /** @param now where it starts, in milliseconds since the epoch */
+  /** @param now start, in milliseconds since the epoch */
   constructor(now = 1_700_000_000_000) {
     this.#now = now;
   }
@@ -30,7 +29,6 @@ export class ManualClock implements Clock {
     return this.#monotonic;
   }
 
-  /** Moves both times forward. */
   advance(ms: number): void {
     this.#now += ms;
     this.#monotonic += ms;

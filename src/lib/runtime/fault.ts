@@ -1,4 +1,4 @@
-/** The gRPC status codes by name. The domain speaks of classes of errors and never imports gRPC. */
+/** The gRPC status codes by name, for code that does not import gRPC. */
 export type Code =
   | "CANCELLED"
   | "UNKNOWN"
@@ -17,44 +17,36 @@ export type Code =
   | "DATA_LOSS"
   | "UNAUTHENTICATED";
 
-/** One thing wrong with a request: which field, and what to do about it. */
+/** One thing that is wrong with a request. */
 export interface Violation {
   /** Path of the field in the request, e.g. `config.guest.memory_mb`. */
   readonly field: string;
-  /** What is wrong and what would be right, for a person. */
+  /** For a person: what is wrong and what would be right. */
   readonly description: string;
 }
 
-/** What a {@link Fault} may carry besides its class, reason, message and facts. */
+/** Optional parts of a {@link Fault}. */
 export interface FaultExtra {
-  /** What led to it. Logged, never sent. */
+  /** Logged, never sent. */
   readonly cause?: unknown;
   /** The fields at fault; sent as `google.rpc.BadRequest`. */
   readonly violations?: readonly Violation[];
-  /** When trying again makes sense, in milliseconds; sent as `google.rpc.RetryInfo`. */
+  /** When to retry, in milliseconds; sent as `google.rpc.RetryInfo`. */
   readonly retryAfterMs?: number;
 }
 
-/** An error the caller is meant to see: what class it is, which one, and its facts. */
+/** An error that the caller sees: its class, which one it is, and its facts. */
 export class Fault extends Error {
   override readonly name = "Fault";
-  /** Its class: decides whether to retry, and whose fault it is. */
   readonly code: Code;
   /** Which error it is: UPPER_SNAKE, stable, at most 63 characters. Callers branch on it. */
   readonly reason: string;
-  /** Everything dynamic that the message mentions, by name. */
+  /** Everything variable in the message, by name. */
   readonly facts: Readonly<Record<string, string>>;
-  /** The fields at fault, when it is about a request's fields. */
   readonly violations: readonly Violation[];
-  /** When trying again makes sense, in milliseconds, when that is known. */
   readonly retryAfterMs: number | undefined;
 
-  /**
-   * @param code its class
-   * @param reason which error it is, UPPER_SNAKE and stable
-   * @param message for a person; may be reworded, and never repeats its cause's
-   * @param facts everything dynamic in the message, by name
-   */
+  /** @param message for a person; may be reworded, and does not repeat the cause's */
   constructor(
     code: Code,
     reason: string,
@@ -71,10 +63,7 @@ export class Fault extends Error {
   }
 }
 
-/**
- * The fault for a request with wrong fields: INVALID_ARGUMENT / `INVALID_FIELDS`, carrying every one of them.
- * Its message lists them all, for people whose client shows nothing else.
- */
+/** Makes INVALID_ARGUMENT / `INVALID_FIELDS`. Its message lists all violations, for clients that show nothing else. */
 export function invalid(violations: readonly Violation[]): Fault {
   const list = violations.map((v) => `${v.field}: ${v.description}`).join("; ");
   return new Fault(
@@ -95,7 +84,7 @@ const OWN_FAULTS: ReadonlySet<Code> = new Set<Code>([
   "DATA_LOSS",
 ]);
 
-/** Whether an error of this class is the server's fault rather than the caller's. */
+/** Whether errors of this class are the server's fault rather than the caller's. */
 export function isServerFault(code: Code): boolean {
   return OWN_FAULTS.has(code);
 }

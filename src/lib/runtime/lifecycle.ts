@@ -1,10 +1,9 @@
 import { type Logger, logger } from "./log.ts";
 import { sleep, within } from "./wait.ts";
 
-/** How long one resource may take to close before it is given up. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
-/** The resources a program has opened. They are closed in reverse, all of them, even when some fail to. */
+/** Resources that a program has opened. They are closed in reverse order, all of them, even when some fail to close. */
 export class Stack {
   readonly #open: { name: string; close: () => unknown; timeoutMs: number }[] = [];
   readonly #log: Logger;
@@ -17,18 +16,16 @@ export class Stack {
   /**
    * Takes ownership of a resource.
    *
-   * @param name for the log
-   * @param close must be safe to call once; may return a promise
-   * @param timeoutMs how long closing may take before it is given up, default 10 s
+   * @param timeoutMs how long closing may take, default 10 s
    */
   add(name: string, close: () => unknown, timeoutMs: number = CLOSE_TIMEOUT_MS): void {
     this.#open.push({ name, close, timeoutMs });
   }
 
   /**
-   * Closes everything, newest first. Calling it again waits for the same closing.
+   * Closes everything, newest first. A second call waits for the first.
    *
-   * @throws AggregateError when something did not close cleanly, after the rest has been closed
+   * @throws AggregateError after everything has been tried, when something did not close
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -50,18 +47,18 @@ export class Stack {
   }
 }
 
-/** What a loop started by {@link every} tells about itself. */
+/** Options of {@link every}. */
 export interface LoopOptions {
-  /** Named in the log. Default: the function's name. */
+  /** For the log. Default: the function's name. */
   readonly name?: string;
   readonly log?: Logger;
-  /** Called with each error besides it being logged: to count it. */
+  /** Called with each error, to count it. */
   readonly onError?: (err: unknown) => void;
 }
 
 /**
- * Runs `fn` again and again until `signal` aborts: at once, then `intervalMs` (up to `jitterMs` more) after each
- * end, so runs never overlap. An error is logged and counted and ends only that run. Resolves when the last run has ended.
+ * Runs `fn` until `signal` aborts: at once, then `intervalMs` and up to `jitterMs` more after each end, so runs never
+ * overlap. An error is logged and ends only its run. Resolves when the last run has ended.
  */
 export async function every(
   intervalMs: number,
@@ -83,7 +80,7 @@ export async function every(
   }
 }
 
-/** Starts {@link every} in the background; the answer stops it and waits for its last run. */
+/** Starts {@link every} in the background. Returns a function that stops it and waits for its last run. */
 export function startLoop(
   intervalMs: number,
   jitterMs: number,
@@ -98,15 +95,15 @@ export function startLoop(
   };
 }
 
-/** Resolves with the first SIGTERM or SIGINT. A second one then ends the process at once, as it would by default. */
+/** Resolves with the first SIGTERM or SIGINT. A second one ends the process at once. */
 export function untilSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    const heard = (signal: NodeJS.Signals) => {
-      process.off("SIGTERM", heard);
-      process.off("SIGINT", heard);
+    const onSignal = (signal: NodeJS.Signals) => {
+      process.off("SIGTERM", onSignal);
+      process.off("SIGINT", onSignal);
       resolve(signal);
     };
-    process.on("SIGTERM", heard);
-    process.on("SIGINT", heard);
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
   });
 }

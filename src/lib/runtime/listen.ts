@@ -3,17 +3,17 @@ import { rm, stat } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { Fault } from "./fault.ts";
 
-/** The port and host of `host:port` or `[v6]:port`. */
-export function splitAddress(address: string): { host: string; port: number } {
+function splitAddress(address: string): { host: string; port: number } {
   const [, host = "127.0.0.1", port = "0"] = /^\[?([^\]]*?)\]?:(\d+)$/.exec(address) ?? [];
   return { host, port: Number(port) };
 }
 
 /**
- * Makes `server` listen at `host:port` or `unix:/path`.
+ * Makes a server listen at `host:port` or `unix:/path`.
  *
- * @returns the port it got, 0 for a unix socket
- * @throws Fault FAILED_PRECONDITION / `ADDRESS_IN_USE` when somebody else listens there
+ * @param variable named in errors
+ * @returns the port, 0 for a unix socket
+ * @throws Fault FAILED_PRECONDITION / `ADDRESS_IN_USE`, `CANNOT_LISTEN`
  */
 export async function listen(server: Server, address: string, variable: string): Promise<number> {
   await clearStaleSocket(address, variable);
@@ -29,7 +29,7 @@ export async function listen(server: Server, address: string, variable: string):
   return bound !== null && typeof bound === "object" ? bound.port : 0;
 }
 
-/** Removes a socket file that a killed process has left behind; fails when somebody answers there. */
+/** Removes the socket file of a process that was killed. @throws Fault `ADDRESS_IN_USE` when a process answers there */
 export async function clearStaleSocket(address: string, variable: string): Promise<void> {
   const path = socketPath(address);
   if (path === undefined) return;
@@ -39,7 +39,6 @@ export async function clearStaleSocket(address: string, variable: string): Promi
   await rm(path, { force: true });
 }
 
-/** The fault for an address somebody else already listens at. */
 export function addressInUse(address: string, variable: string, cause?: unknown): Fault {
   return new Fault(
     "FAILED_PRECONDITION",
@@ -50,7 +49,6 @@ export function addressInUse(address: string, variable: string, cause?: unknown)
   );
 }
 
-/** The fault for an address one cannot listen at for any other reason. */
 export function cannotListen(address: string, variable: string, cause: unknown): Fault {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new Fault(
@@ -62,13 +60,12 @@ export function cannotListen(address: string, variable: string, cause: unknown):
   );
 }
 
-/** Whether an error says that an address is taken. */
+/** Whether an error says that an address is in use. */
 export function isInUse(err: unknown): boolean {
   return err instanceof Error && /EADDRINUSE/.test(`${"code" in err ? String(err.code) : ""} ${err.message}`);
 }
 
-/** The path of a `unix:` address. */
-export function socketPath(address: string): string | undefined {
+function socketPath(address: string): string | undefined {
   return /^unix:(?:\/\/(?=\/))?(.+)$/.exec(address)?.[1];
 }
 

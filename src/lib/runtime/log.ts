@@ -1,48 +1,44 @@
 import { trace } from "@opentelemetry/api";
 import { Fault } from "./fault.ts";
 
-/** How much a line matters: error = someone must look; warn = handled but odd; info = a state change; debug = the rest. */
+/** error: a person must look; warn: odd but handled; info: a change of state; debug: the rest. */
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
 export type Level = (typeof LEVELS)[number];
 
-/** What a line is about, by name. Values that JSON cannot hold are made fit; errors become their chain of causes. */
+/** Named values of a line. What JSON cannot hold is converted; an error becomes its chain of causes. */
 export type Facts = Readonly<Record<string, unknown>>;
 
-/** Writes JSON lines with a constant message, facts in fields, and the ids of the span they were written in. */
+/** Writes JSON lines: a constant message, facts as fields, and the ids of the active span. */
 export interface Logger {
   debug(msg: string, facts?: Facts): void;
   info(msg: string, facts?: Facts): void;
   warn(msg: string, facts?: Facts): void;
   error(msg: string, facts?: Facts): void;
-  /** The same logger with facts added to every line. */
+  /** Returns this logger with facts added to every line. */
   with(facts: Facts): Logger;
 }
 
-/** Where a logger writes and from which level on. */
 export interface LogOptions {
-  /** Lines below are dropped. Default `info`. */
+  /** Lines below are dropped. Default: `info`. */
   readonly level?: Level;
   /** Takes one line, newline included. Default: standard output. */
   readonly write?: (line: string) => void;
 }
 
 const RANK: Readonly<Record<Level, number>> = { debug: 10, info: 20, warn: 30, error: 40 };
-/** A longer text in a fact is cut: one line must not fill a disk. */
+/** Longer texts are cut: one line must not fill a disk. */
 const MAX_TEXT = 8_192;
 const MAX_CAUSES = 8;
 
 let root: Logger = build({}, {});
 
-/**
- * Makes the logger of a program. The library's own lines (errors at the edge, loops) go through it from then on,
- * so call it once, first thing in `main.ts`.
- */
+/** Makes the logger of the program. {@link logger} writes through it from then on. */
 export function createLogger(service: string, options: LogOptions = {}): Logger {
   root = build({ service }, options);
   return root;
 }
 
-/** The program's logger: for code that is not handed one. */
+/** The logger of the program, for code that is not given one. */
 export const logger: Logger = {
   debug: (msg, facts) => root.debug(msg, facts),
   info: (msg, facts) => root.info(msg, facts),
@@ -51,7 +47,7 @@ export const logger: Logger = {
   with: (facts) => root.with(facts),
 };
 
-/** An error as plain data: message, reason, stack, and the chain of its causes. */
+/** Returns an error as plain data: message, reason, stack, and the chain of its causes. */
 export function describeError(err: unknown, depth = 0): unknown {
   if (!(err instanceof Error)) return plain(err, depth + 1);
   const fault = err instanceof Fault ? { code: err.code, reason: err.reason, facts: err.facts } : {};
@@ -99,7 +95,7 @@ function line(level: Level, msg: string, facts: Facts): Record<string, unknown> 
     fields["span_id"] = span.spanId;
   }
   for (const [name, value] of Object.entries(facts)) {
-    // A fact must not pass for one of the line's own fields.
+    // A fact must not replace one of the line's own fields.
     fields[name in fields ? `fact_${name}` : name] = plain(value, 0);
   }
   return fields;
@@ -127,12 +123,12 @@ function cut(value: string): string {
   return value.length <= MAX_TEXT ? value : `${value.slice(0, MAX_TEXT)}…(${value.length} characters)`;
 }
 
-let watched = false;
+let isWatched = false;
 
 function toStdout(text: string): void {
-  if (!watched) {
-    watched = true;
-    // A closed pipe at the other end must not take the service down.
+  if (!isWatched) {
+    isWatched = true;
+    // A reader that closes its end of the pipe must not end the service.
     process.stdout.on("error", () => {});
   }
   process.stdout.write(text);

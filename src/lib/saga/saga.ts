@@ -3,66 +3,63 @@ import { withSpan } from "../otel/tracing.ts";
 import { logger } from "../runtime/log.ts";
 import { within } from "../runtime/wait.ts";
 
-/** One step of a saga. `run` and `undo` must both be safe to repeat: a crash replays them. */
+/** A step of a saga. `run` and `undo` must be safe to repeat: they are repeated after a crash. */
 export interface Step<C> {
   /** Stable and unique within the saga: it is stored. */
   readonly name: string;
-  /** Does the step. May have acted even when it throws. */
+  /** May have acted even when it throws. */
   run(ctx: C, signal: AbortSignal): Promise<void>;
-  /** Takes back whatever `run` may have done, all, part or nothing of it. */
+  /** Takes back what `run` has done: all, part or nothing of it. */
   undo?(ctx: C, signal: AbortSignal): Promise<void>;
 }
 
-/** Work with side effects, as a list of steps that can each be taken back. */
 export interface Saga<C> {
-  /** Low in cardinality: it names spans and metrics. */
+  /** Names spans and metrics. */
   readonly name: string;
   readonly steps: readonly Step<C>[];
 }
 
 /**
- * What can happen to a step. `failed` is the turning point: from then on the saga only goes back. `stuck` means that
- * undo failed: it stays to be undone.
+ * What happened to a step. From `failed` on, the saga only goes back. `stuck`: undo failed and has to be repeated.
  */
 export type Outcome = "done" | "failed" | "undone" | "stuck";
 
-/** Where a saga's progress is stored, so that another process can go on with it. */
+/** Stores the progress of a saga, so that another process can resume it. */
 export interface SagaLog {
   /**
-   * Returns once it is durable. A log may keep a `done` back for a while, since a step may be repeated; but then nothing later counts without it,
-   * and a `failed` never waits: what is taken back must not be done again.
+   * Resolves when the entry is durable. A log may delay a `done`, since a step may be repeated, but not beyond the next
+   * entry. It must not delay a `failed`: what is taken back must not be done again.
    */
   record(step: string, outcome: Outcome, error?: unknown): Promise<void>;
 }
 
-/** One stored entry, in the order they were recorded. */
+/** A stored entry. */
 export interface SagaEntry {
   readonly step: string;
   readonly outcome: Outcome;
 }
 
-/** How a saga is run. */
 export interface SagaOptions {
-  /** What was recorded before a crash. Default nothing. */
+  /** What was recorded before a crash, in its order. Default: nothing. */
   readonly resume?: readonly SagaEntry[];
-  /** Traceparent of the span under which the saga began, when it is resumed: becomes a link. */
+  /** Traceparent of the span in which a resumed saga began: becomes a link. */
   readonly startedBy?: string;
-  /** How long one undo may take, in milliseconds. Default 30,000. */
+  /** Longest undo of one step. Default: 30,000. */
   readonly undoTimeoutMs?: number;
 }
 
-/** How a saga that did not throw has ended. `undone` only when resumed past its turning point. */
+/** How a saga ended that did not throw: `undone` only when it was resumed after a failure. */
 export type SagaResult = "done" | "undone";
 
 /**
  * Runs the steps in order. When one fails or `signal` aborts, undoes it and every step before it, newest first, then
  * rethrows. The failed step is undone too: it may have acted before it threw.
  *
- * An undo that fails is recorded as `stuck`, logged and counted, and the other steps are still undone; run the saga again
- * with its entries to retry. When the *log* fails, the run ends where it is, as in a crash, and is to be resumed: undoing
- * what the log calls done would leave a record that lies.
+ * An undo that fails is recorded as `stuck`, logged and counted, and the other steps are undone all the same; run the saga
+ * again with its entries to retry. When the log fails, the run ends at once, as in a crash, and has to be resumed: the log
+ * would call steps done that were undone.
  *
- * Resumed, it skips what is done and repeats the step that was under way; past its turning point it only goes back.
+ * A resumed run skips what is done and repeats the step that ran; after a failure it only goes back.
  */
 export function runSaga<C>(
   saga: Saga<C>,
@@ -76,19 +73,17 @@ export function runSaga<C>(
   return withSpan(`saga.${saga.name}`, {}, () => run.go(signal), links);
 }
 
-/** A saga's steps that are still stuck, from its entries. */
+/** Returns the steps that are still stuck, from a saga's entries. */
 export function stuckSteps(entries: readonly SagaEntry[]): string[] {
   const last = new Map(entries.map((entry) => [entry.step, entry.outcome]));
   return [...last].filter(([, outcome]) => outcome === "stuck").map(([step]) => step);
 }
 
-/** Undos that failed: somebody must look, the reconciler keeps trying. */
 export const sagasStuck = counter(
   "windhover_saga_steps_stuck_total",
   "Attempts to undo a step of a saga that failed.",
   ["saga", "step"],
 );
-/** Steps that a crash or a failed undo has made another run repeat. */
 export const sagaStepsRetried = counter(
   "windhover_saga_steps_retried_total",
   "Steps of sagas that were done or undone once more, after a crash or a failed undo.",
@@ -116,13 +111,13 @@ class Run<C> {
 
   async go(signal: AbortSignal): Promise<SagaResult> {
     if (this.#before.some((entry) => entry.outcome !== "done")) {
-      await this.#undoFrom(this.#turningPoint());
+      await this.#undoFrom(this.#lastTouched());
       return "undone";
     }
     const done = new Set(this.#before.map((entry) => entry.step));
     for (const [index, step] of this.#saga.steps.entries()) {
       if (done.has(step.name)) continue;
-      // The first one may have been under way already; how far, nobody knows.
+      // The first one may have run before the crash.
       if (this.#isResumed && index === done.size) this.#countRetry(step);
       try {
         signal.throwIfAborted();
@@ -137,8 +132,8 @@ class Run<C> {
     return "done";
   }
 
-  /** Where it turned back before the crash: every step after this one has never begun. */
-  #turningPoint(): number {
+  /** The last step that has begun. */
+  #lastTouched(): number {
     const touched = new Set(this.#before.map((entry) => entry.step));
     return this.#saga.steps.findLastIndex((step) => touched.has(step.name));
   }
@@ -174,7 +169,7 @@ class Run<C> {
     sagaStepsRetried.inc({ saga: this.#saga.name, step: step.name });
   }
 
-  /** While going back a failing log stops nothing: undoing is repeated on resume, and that is harmless. */
+  /** A log that fails does not stop the undoing: it is repeated on resume, which is harmless. */
   async #note(step: Step<C>, outcome: Outcome, cause?: unknown): Promise<void> {
     try {
       await this.#log.record(step.name, outcome, cause);

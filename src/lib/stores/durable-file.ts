@@ -3,10 +3,8 @@ import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
- * Replaces a file. When it resolves, the new content survives a power cut: file
- * and folder have been synced. A crash before that leaves the old content or the new, whole.
- *
- * Calls for the same path must not overlap.
+ * Replaces a file and syncs file and folder, so that the new content survives a power cut. A crash before that leaves
+ * the old content or the new, whole. Calls for the same path must not overlap.
  *
  * @param mode of the file, default 0o600
  */
@@ -23,7 +21,7 @@ export async function writeDurably(path: string, content: string, mode = 0o600):
   await syncFolder(dirname(path));
 }
 
-/** Makes the names in a folder survive a power cut. */
+/** Syncs a folder: the names in it survive a power cut. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {
@@ -33,10 +31,7 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/**
- * Replaces a file without syncing it: readers, and a crash of this process, see the old content or the new, whole. For
- * what is made anew after a power cut.
- */
+/** Replaces a file without syncing it: readers see the old content or the new, whole. For what a power cut makes worthless. */
 export function replaceFileSync(path: string, content: string, mode = 0o600): void {
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, content, { mode });

@@ -4,7 +4,7 @@ import pg from "pg";
 import { Fault } from "../runtime/fault.ts";
 import { logger } from "../runtime/log.ts";
 
-/** One numbered SQL file. */
+/** A numbered SQL file. */
 export interface Migration {
   readonly version: number;
   readonly file: string;
@@ -12,14 +12,14 @@ export interface Migration {
   readonly checksum: string;
 }
 
-/** Any constant will do, as long as everybody who migrates uses it. */
+/** Any constant will do, as long as all processes that migrate use it. */
 const LOCK = 7_316_042_911;
 const LOCK_TIMEOUT_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
- * Brings a database up to date: applies the SQL files of a folder (`0001_create_machines.sql`, ...) that it does not have
- * yet, each in its own transaction, in order. Safe to run by several at once; only one works, the others wait.
+ * Applies the SQL files of a folder (`0001_create_machines.sql`, ...) that the database does not have yet, in order, each
+ * in its own transaction. Several processes may call it at once: one works, the others wait.
  *
  * @returns the files applied now
  * @throws Fault FAILED_PRECONDITION / `MIGRATION_INVALID` for two files of one number, a file out of line, or one that was
@@ -32,7 +32,7 @@ export async function migrate(url: string, folder: URL): Promise<string[]> {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     application_name: "windhover-migrate",
   });
-  // A connection that breaks fails the statement under way; unheard, its event would end the process.
+  // A broken connection fails the statement that runs; its event without a listener would end the process.
   client.on("error", () => {});
   try {
     await client.connect();
@@ -41,7 +41,7 @@ export async function migrate(url: string, folder: URL): Promise<string[]> {
   }
   try {
     await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`);
-    // Held by the session, so it is gone however this ends.
+    // The session holds it, so it is released however this ends.
     await client.query("select pg_advisory_lock($1)", [LOCK]);
     return await applyMissing(client, migrations);
   } finally {
@@ -49,7 +49,7 @@ export async function migrate(url: string, folder: URL): Promise<string[]> {
   }
 }
 
-/** The migrations in a folder, in order. */
+/** Reads the migrations of a folder, in order. */
 export async function readMigrations(folder: URL): Promise<readonly Migration[]> {
   const files = (await readdir(folder)).filter((file) => file.endsWith(".sql")).sort();
   const migrations: Migration[] = [];
@@ -93,7 +93,7 @@ async function applyMissing(client: pg.Client, migrations: readonly Migration[])
 async function apply(client: pg.Client, { version, file, sql, checksum }: Migration): Promise<void> {
   await client.query("begin");
   try {
-    // First, so that two that race in spite of the lock collide here and not halfway through.
+    // First, so that two processes that race in spite of the lock collide here and not halfway.
     await client.query("insert into schema_migrations (version, file, checksum) values ($1, $2, $3)", [
       version,
       file,

@@ -3,22 +3,21 @@ import { type Span, SpanKind, withSpan } from "../otel/tracing.ts";
 import { Fault } from "../runtime/fault.ts";
 import { logger } from "../runtime/log.ts";
 
-/** One SQL statement, prepared once per connection under its name. */
+/** A SQL statement, prepared once per connection under its name. */
 export interface Statement {
-  /** Unique in the program; the same name always means the same text. */
+  /** Unique in the program. One name stands for one text. */
   readonly name: string;
   readonly text: string;
   readonly values?: readonly unknown[];
 }
 
-/** What a statement answered. */
 export interface Result<Row> {
   readonly rows: readonly Row[];
-  /** Rows returned or changed. */
+  /** Of rows returned or changed. */
   readonly rowCount: number;
 }
 
-/** Whatever runs statements: the database itself, or a transaction. */
+/** Runs statements: the database, or a transaction. */
 export interface Queries {
   /**
    * Runs one statement.
@@ -29,21 +28,20 @@ export interface Queries {
   query<Row>(statement: Statement): Promise<Result<Row>>;
 }
 
-/** A transaction. Statements that do not wait for each other travel together, behind `begin`: all of them cost one round trip. */
+/** A transaction. Statements that do not wait for each other are sent together with `begin`, in one round trip. */
 export interface Transaction extends Queries {
-  /** Runs the last statement, with the commit right behind it: one round trip for both. What it answers cannot change what is committed. */
+  /** Runs the last statement and commits, in one round trip. The commit does not depend on the answer. */
   commit<Row>(statement: Statement): Promise<Result<Row>>;
 }
 
-/** How a {@link Database} is reached and bounded. */
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/name`; a unix socket as `postgres:///name?host=/directory&user=...`. */
   readonly url: string;
-  /** Connections, at most. Default 10. */
+  /** Default: 10. */
   readonly maxConnections?: number;
-  /** How long to wait for a connection, in milliseconds. Default 2,000. */
+  /** Longest wait for a connection. Default: 2,000. */
   readonly connectTimeoutMs?: number;
-  /** How long the server works on one statement, in milliseconds. Default 5,000. */
+  /** Longest that the server works on one statement. Default: 5,000. */
   readonly statementTimeoutMs?: number;
   /** Shown in `pg_stat_activity`. */
   readonly applicationName?: string;
@@ -67,14 +65,13 @@ export class Database implements Queries {
       connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
       statement_timeout: statementTimeoutMs,
       idle_in_transaction_session_timeout: statementTimeoutMs * 2,
-      // For a server that has stopped answering altogether: a little later than its own timeout.
+      // For a server that does not answer at all: a little later than its own timeout.
       query_timeout: statementTimeoutMs + 1_000,
       keepAlive: true,
-      // Statements of one transaction need not wait for each other's answers.
       pipeline: true,
       application_name: options.applicationName ?? "windhover",
     });
-    // An idle connection that breaks is reported here, and would end the process if nobody listened.
+    // The event of an idle connection that breaks; without a listener it would end the process.
     this.#pool.on("error", (error) => logger.warn("an idle database connection broke", { error }));
   }
 
@@ -85,8 +82,8 @@ export class Database implements Queries {
   }
 
   /**
-   * Runs `fn` in one transaction: committed when it returns, rolled back when it throws. Keep it short, with no call to
-   * another service inside. After a conflict (deadlock, serialisation) `fn` is run again, up to three times in all.
+   * Runs `fn` in a transaction: commits when it returns, rolls back when it throws. Keep it short, without calls to other
+   * services. After a conflict (deadlock, serialisation) `fn` runs again, up to three times in all.
    */
   async transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
@@ -99,7 +96,7 @@ export class Database implements Queries {
     }
   }
 
-  /** Closes the pool once its connections are idle. */
+  /** Closes the pool when its connections are idle. */
   close(): Promise<void> {
     this.#closing ??= this.#pool.end();
     return this.#closing;
@@ -117,7 +114,7 @@ export class Database implements Queries {
         return result;
       },
     };
-    // Not waited for: the first statement goes right behind it. It fails only with the connection, and then everything does.
+    // Not awaited, so that the first statement is sent along. It fails only when the connection does, and then all fail.
     const begun = query({ name: "tx_begin", text: "begin" });
     begun.catch(ignore);
     try {
@@ -125,7 +122,7 @@ export class Database implements Queries {
       if (!isCommitted) await Promise.all([begun, query(COMMIT)]);
       return result;
     } catch (err) {
-      // Fails only when the connection is broken, and then Postgres rolls back by itself.
+      // Fails only when the connection is broken; then Postgres rolls back by itself.
       await query({ name: "tx_rollback", text: "rollback" }).catch(ignore);
       throw err;
     }
@@ -139,7 +136,7 @@ export class Database implements Queries {
     } catch (err) {
       throw toFault(err, true);
     }
-    // A connection that breaks under us fails the query as well; unheard, its event would end the process.
+    // A broken connection fails the query too; its event without a listener would end the process.
     client.on("error", ignore);
     let broken = false;
     try {
@@ -154,11 +151,6 @@ export class Database implements Queries {
   }
 }
 
-/** The name of the constraint that refused a row because one like it exists; undefined for any other error. */
-export function uniqueViolation(err: unknown): string | undefined {
-  return err instanceof pg.DatabaseError && err.code === "23505" ? err.constraint : undefined;
-}
-
 const WAITING_PER_CONNECTION = 32;
 const TRANSACTION_ATTEMPTS = 3;
 const COMMIT: Statement = { name: "tx_commit", text: "commit" };
@@ -166,7 +158,7 @@ const COMMIT: Statement = { name: "tx_commit", text: "commit" };
 async function runOn<Row>(client: pg.PoolClient, statement: Statement): Promise<Result<Row>> {
   try {
     const { name, text, values } = statement;
-    // The rows' shape is the statement's own affair: whoever wrote its text declares it.
+    // Who writes the text declares the shape of its rows.
     const result = await client.query({ name, text, values: values ? [...values] : [] });
     return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
   } catch (err) {
@@ -174,7 +166,7 @@ async function runOn<Row>(client: pg.PoolClient, statement: Statement): Promise<
   }
 }
 
-/** Below a parent only: a background loop's queries would each be a trace of their own. */
+/** Only below a parent: each query of a background loop would be a trace of its own. */
 function traced<T>(statement: Statement, namespace: string, run: () => Promise<T>): Promise<T> {
   const [, verb = "QUERY"] = /^\s*(\w+)/.exec(statement.text) ?? [];
   const [, target] = /\b(?:from|into|update)\s+"?([\w.]+)/i.exec(statement.text) ?? [];
@@ -203,8 +195,8 @@ function traced<T>(statement: Statement, namespace: string, run: () => Promise<T
 }
 
 /**
- * Postgres is going, coming, or short of connections, memory or disk; or it only reads, as a primary does that has just been replaced, and its
- * replacement until it has been promoted. The connection is given up: the next one may lead to another server.
+ * Postgres starts, stops, lacks connections, memory or disk, or is read-only, as around a change of the primary. The
+ * connection is dropped: the next one may lead to another server.
  */
 const UNAVAILABLE_STATES = /^(?:08...|57P0[1-5]|53...|25006)$/;
 /** A deadlock, or a conflict of two transactions. */
@@ -219,7 +211,13 @@ function toFault(err: unknown, connecting: boolean): unknown {
     const state = err.code ?? "";
     if (UNAVAILABLE_STATES.test(state)) return unavailable(err);
     if (CONFLICTS.has(state)) {
-      return new Fault("ABORTED", "DATABASE_CONFLICT", "somebody else changed the same", {}, { cause: err });
+      return new Fault(
+        "ABORTED",
+        "DATABASE_CONFLICT",
+        "a concurrent transaction changed the same rows",
+        {},
+        { cause: err },
+      );
     }
     return state === "57014" ? timedOut(err) : err;
   }

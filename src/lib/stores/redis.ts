@@ -5,21 +5,17 @@ import { Fault } from "../runtime/fault.ts";
 import { type Logger, logger } from "../runtime/log.ts";
 import { within } from "../runtime/wait.ts";
 
-export type { Redis as RedisClient } from "ioredis";
-
-/** How a {@link Redis} is bounded. */
 export interface RedisLimits {
   /** How long one command may take, in milliseconds. Default 1,000. */
   readonly commandTimeoutMs?: number;
   readonly log?: Logger;
 }
 
-/** A Lua script, defined once and then sent by its hash. */
+/** A Lua script that Redis knows by its hash. */
 export type Script = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
 
 /**
- * A connection to Redis that fails at once instead of queueing while Redis is away, and reconnects by itself.
- * Redis holds only what may be lost.
+ * A connection to Redis that reconnects by itself. While Redis is away, commands fail at once instead of waiting.
  */
 export class Redis {
   readonly #client: Client;
@@ -30,7 +26,7 @@ export class Redis {
     this.#commandTimeoutMs = limits.commandTimeoutMs ?? 1_000;
     const options = {
       enableOfflineQueue: false,
-      // What is asked for in one turn of the event loop goes out in one write: a write costs more than a command.
+      // Commands of one turn of the event loop are sent in one write: a write costs more than a command.
       enableAutoPipelining: true,
       commandTimeout: this.#commandTimeoutMs,
       maxRetriesPerRequest: 1,
@@ -40,41 +36,37 @@ export class Redis {
     const path = /^(?:unix:(?:\/\/(?=\/))?)?(\/.*)$/.exec(address)?.[1];
     const url = /^rediss?:\/\//.test(address) ? address : `redis://${address}`;
     this.#client = path === undefined ? new Client(url, options) : new Client({ ...options, path });
-    tellOutages(this.#client, limits.log ?? logger);
+    logOutages(this.#client, limits.log ?? logger);
   }
 
   /**
-   * Resolves once connected.
+   * Waits for the connection.
    *
-   * @throws Fault UNAVAILABLE / `REDIS_UNAVAILABLE` when that takes longer than `timeoutMs`
+   * @throws Fault UNAVAILABLE / `REDIS_UNAVAILABLE` when it takes longer than `timeoutMs`
    */
   async ready(timeoutMs: number): Promise<void> {
     if (this.#client.status === "ready") return;
-    let onReady: (() => void) | undefined;
-    const connected = new Promise<void>((resolve) => {
-      onReady = resolve;
-      this.#client.once("ready", resolve);
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#client.once("ready", resolve);
     try {
-      await within(timeoutMs, "connecting to Redis", () => connected);
+      await within(timeoutMs, "connecting to Redis", () => promise);
     } catch (cause) {
       throw unavailable(cause);
     } finally {
-      if (onReady) this.#client.off("ready", onReady);
+      this.#client.off("ready", resolve);
     }
   }
 
-  /** Whether it is connected right now. */
   isReady(): boolean {
     return this.#client.status === "ready";
   }
 
   /**
-   * Runs a command or a pipeline, with a span when there is one above.
+   * Runs a command or a pipeline, in a span when there is a parent.
    *
-   * @param operation the command's name, for the span: `HSET`, `PIPELINE`
-   * @throws Fault UNAVAILABLE / `REDIS_UNAVAILABLE` when Redis is away or too slow; a command that timed out may still
-   *   have been carried out. What Redis itself refuses is thrown as it is.
+   * @param operation name of the command for the span: `HSET`, `PIPELINE`
+   * @throws Fault UNAVAILABLE / `REDIS_UNAVAILABLE` when Redis is away or too slow; a command that timed out may have
+   *   run. An error that Redis answers is thrown as it is.
    */
   run<T>(operation: string, command: (client: Client) => Promise<T>): Promise<T> {
     const attributes = { "db.system.name": "redis", "db.operation.name": operation };
@@ -85,27 +77,27 @@ export class Redis {
   }
 
   /**
-   * Defines a Lua script. Redis runs a script as one: nothing else happens in between.
+   * Defines a Lua script. Redis runs a script atomically.
    *
-   * @param name unique in the program, and the operation's name in spans
+   * @param name unique in the program; names the operation in spans
    */
   script(name: string, lua: string): Script {
     this.#client.defineCommand(name, { lua });
     return (keys, args) =>
       this.run(name, (client) => {
-        // ioredis adds scripts to its client as methods, which no type can know of.
+        // ioredis adds scripts to its client as methods that it has no types for.
         const defined: unknown = Reflect.get(client, name);
         if (typeof defined !== "function") throw new TypeError(`the script ${name} is not defined`);
         return Promise.resolve(defined.call(client, keys.length, ...keys, ...args));
       });
   }
 
-  /** Ends the connection; what is under way may still finish, for a moment. */
+  /** Closes the connection. Commands that run may still finish. */
   async close(): Promise<void> {
     try {
       if (this.isReady()) await this.#client.quit();
     } catch {
-      // Cut off below, all the same.
+      // Disconnected below in any case.
     }
     this.#client.disconnect();
   }
@@ -119,7 +111,7 @@ export class Redis {
   }
 }
 
-/** Redis answers, but only to say that it cannot: still loading, or a replica without its primary. */
+/** Answers of a Redis that cannot serve now: it loads its data, or is a replica without its primary. */
 const NOT_NOW = /^(?:LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|BUSY |TRYAGAIN)/;
 const OUTAGE =
   /connection is closed|command timed out|stream isn't writeable|max retries|offline|socket timeout|connect/i;
@@ -136,8 +128,8 @@ function unavailable(cause: unknown): Fault {
   return new Fault("UNAVAILABLE", "REDIS_UNAVAILABLE", "Redis cannot be reached", {}, { cause });
 }
 
-/** One line when it goes and one when it is back, however often reconnecting fails in between. */
-function tellOutages(client: Client, log: Logger): void {
+/** Logs one line when Redis goes away and one when it is back. */
+function logOutages(client: Client, log: Logger): void {
   let away = false;
   client.on("error", (error: unknown) => {
     if (!away) log.warn("Redis cannot be reached", { error });

@@ -5,7 +5,7 @@ import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
 import { withSpan } from "../../../src/lib/otel/tracing.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { migrate } from "../../../src/lib/stores/migrate.ts";
-import { Database, uniqueViolation } from "../../../src/lib/stores/postgres.ts";
+import { Database } from "../../../src/lib/stores/postgres.ts";
 import {
   createDatabase,
   startPostgres,
@@ -69,7 +69,7 @@ describe("the database", () => {
 
     const error = await withSpan("parent", {}, insert).catch((err: unknown) => err);
 
-    expect(uniqueViolation(error)).toBe("things_pkey");
+    expect(error).toMatchObject({ code: "23505", constraint: "things_pkey" });
     const failed = exporter.getFinishedSpans().find((span) => span.name === "INSERT things");
     expect(failed?.attributes["db.response.status_code"]).toBe("23505");
   });
