@@ -3,7 +3,7 @@ import type { UnaryMethod } from "../../src/lib/grpc/client.ts";
 import { connect } from "../../src/lib/grpc/client.ts";
 import { type CallContext, unary } from "../../src/lib/grpc/rpc.ts";
 import { createServer, type Running, type ServerOptions, serve } from "../../src/lib/grpc/server/serve.ts";
-import type { ClientStreamMethod, DuplexMethod, ServerStreamMethod } from "../../src/lib/grpc/streams.ts";
+import type { DuplexMethod, ServerStreamMethod } from "../../src/lib/grpc/streams.ts";
 import { Fault } from "../../src/lib/runtime/fault.ts";
 
 /** A message of the service the library's tests use. */
@@ -15,7 +15,6 @@ export interface Text {
 export interface EchoClient extends grpc.Client {
   one: UnaryMethod<Text, Text>;
   down: ServerStreamMethod<Text, Text>;
-  up: ClientStreamMethod<Text, Text>;
   both: DuplexMethod<Text, Text>;
 }
 
@@ -23,7 +22,6 @@ export interface EchoClient extends grpc.Client {
 export interface EchoHandlers {
   one?: grpc.handleUnaryCall<Text, Text>;
   down?: grpc.handleServerStreamingCall<Text, Text>;
-  up?: grpc.handleClientStreamingCall<Text, Text>;
   both?: grpc.handleBidiStreamingCall<Text, Text>;
 }
 
@@ -38,7 +36,6 @@ const codec = {
 const definition = {
   one: { path: "/test.v1.Echo/One", requestStream: false, responseStream: false, ...codec },
   down: { path: "/test.v1.Echo/Down", requestStream: false, responseStream: true, ...codec },
-  up: { path: "/test.v1.Echo/Up", requestStream: true, responseStream: false, ...codec },
   both: { path: "/test.v1.Echo/Both", requestStream: true, responseStream: true, ...codec },
 } satisfies grpc.ServiceDefinition;
 
@@ -111,11 +108,6 @@ export function waiting(handler: { resolve(ctx: CallContext): void }): grpc.hand
 /** Reads to the end. */
 export async function drain(source: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of source);
-}
-
-/** The numbers from 0 to below `to`, as messages. */
-export async function* count(to: number): AsyncGenerator<Text> {
-  for (let i = 0; i < to; i++) yield { text: String(i) };
 }
 
 function encode(value: Text): Buffer {

@@ -22,7 +22,7 @@ export function askForTimes(metadata: Metadata): void {
  *
  * @param ctx with that span as the active one
  */
-export function recordStartPaths(span: Span, ctx: Context, trailers: Metadata): void {
+export function recordTransit(span: Span, ctx: Context, trailers: Metadata): void {
   const call = timesOf(span);
   const [receivedUs, answeredUs] = String(trailers.get(TIMES)[0] ?? "")
     .split(",")

@@ -6,7 +6,7 @@ import { keepAlive, messageLimits, noChannelz, type TypedOptions } from "./optio
 
 export { addressOf, type CallScope } from "./binding.ts";
 export { fromServiceError } from "./status.ts";
-export { type Duplex, messages, openDuplex, openStream, upload } from "./streams.ts";
+export { openStream } from "./streams.ts";
 
 /** A unary method of a ts-proto client. */
 export type UnaryMethod<Req, Res> = (
@@ -17,7 +17,7 @@ export type UnaryMethod<Req, Res> = (
 ) => grpc.ClientUnaryCall;
 
 /** Channel options every client of ours uses. */
-export const channelOptions: grpc.ClientOptions = {
+const channelOptions: grpc.ClientOptions = {
   ...({
     ...messageLimits,
     ...keepAlive,

@@ -15,7 +15,7 @@ import { addToken, type TokenSource } from "../auth/tokens.ts";
 import { rpcClientSeconds, rpcServerSeconds } from "../otel/metrics.ts";
 import { nowUs, tracer } from "../otel/tracing.ts";
 import { isServerFault } from "../runtime/fault.ts";
-import { askForTimes, asksForTimes, recordStartPaths, tellTimes } from "./call-times.ts";
+import { askForTimes, asksForTimes, recordTransit, tellTimes } from "./call-times.ts";
 import { codeName, toServiceError } from "./status.ts";
 
 // Names and attributes follow the RPC conventions as of semantic-conventions 1.45. Own interceptors, because the stock
@@ -112,7 +112,7 @@ export function observeClient(token?: TokenSource): grpc.Interceptor {
       if (!span) return;
       span.setAttributes(peerAttributes(inner.getPeer()));
       endSpan(span, status.code, status.code !== grpc.status.OK);
-      if (isRoot) recordStartPaths(span, ctx, status.metadata);
+      if (isRoot) recordTransit(span, ctx, status.metadata);
     };
 
     return new grpc.InterceptingCall(inner, {

@@ -1,12 +1,13 @@
 import * as grpc from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import { count, drain, type Echo, echo, failure, type Text } from "../../../test/support/echo.ts";
+import { openDuplex } from "../../../test/support/duplex.ts";
+import { drain, type Echo, echo, failure, type Text } from "../../../test/support/echo.ts";
 import { startTelemetry } from "../otel/telemetry.ts";
 import { Fault } from "../runtime/fault.ts";
 import { createLogger } from "../runtime/log.ts";
-import { call, openDuplex, openStream, upload } from "./client.ts";
+import { call, openStream } from "./client.ts";
 import { MAX_MESSAGE_BYTES } from "./options.ts";
-import { bidiStream, clientStream, serverStream, unary } from "./rpc.ts";
+import { bidiStream, serverStream, unary } from "./rpc.ts";
 
 startTelemetry({});
 const lines: Record<string, unknown>[] = [];
@@ -37,7 +38,7 @@ describe("errors", () => {
     });
   });
 
-  test.each(["one", "down", "up", "both"] as const)(
+  test.each(["one", "down", "both"] as const)(
     "an error that is no fault becomes INTERNAL without its text, and is logged once with its causes (%s)",
     async (shape) => {
       lines.length = 0;
@@ -47,7 +48,6 @@ describe("errors", () => {
       await using service = await echo({
         one: unary(fail),
         down: serverStream(fail),
-        up: clientStream(fail),
         both: bidiStream(fail),
       });
 
@@ -168,14 +168,12 @@ describe("errors", () => {
   });
 });
 
-function invoke({ client }: Echo, shape: "one" | "down" | "up" | "both"): Promise<unknown> {
+function invoke({ client }: Echo, shape: "one" | "down" | "both"): Promise<unknown> {
   switch (shape) {
     case "one":
       return call(client, client.one, { text: "" }, soon);
     case "down":
       return drain(openStream(client, client.down, { text: "" }, soon));
-    case "up":
-      return upload(client, client.up, count(1), soon);
     case "both":
       return drain(openDuplex(client, client.both, soon).messages);
   }

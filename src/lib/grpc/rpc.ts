@@ -29,15 +29,6 @@ export function unary<Req, Res>(
   };
 }
 
-/** Serves a client-streaming method. Leaving the loop early is fine: the rest of the requests is dropped. */
-export function clientStream<Req, Res>(
-  fn: (requests: AsyncIterable<Req>, ctx: CallContext) => Promise<Res> | Res,
-): grpc.handleClientStreamingCall<Req, Res> {
-  return (call, callback) => {
-    void answer(call, callback, (ctx) => fn(incoming<Req>(call, ctx), ctx));
-  };
-}
-
 /** Serves a server-streaming method with an async generator; the next message is asked for only when there is room. */
 export function serverStream<Req, Res>(
   fn: (req: Req, ctx: CallContext) => AsyncIterable<Res>,
@@ -157,10 +148,7 @@ async function pump<Res>(
 }
 
 /** The caller's messages. An abort ends them with its reason, and does not close the side that still has to answer. */
-function incoming<Req>(
-  call: grpc.ServerReadableStream<Req, unknown> | grpc.ServerDuplexStream<Req, unknown>,
-  ctx: CallContext,
-): AsyncGenerator<Req> {
+function incoming<Req>(call: grpc.ServerDuplexStream<Req, unknown>, ctx: CallContext): AsyncGenerator<Req> {
   // Typed any by Node; the stream carries Req. By default leaving the loop would destroy the stream, answer and all.
   const requests: NodeJS.AsyncIterator<Req> = call.iterator({ destroyOnReturn: false });
   return until({ [Symbol.asyncIterator]: () => requests }, ctx.signal);

@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { expect, test } from "vitest";
+import { openDuplex } from "../../../../test/support/duplex.ts";
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponse,
   ServerReflectionClient as V1Client,
 } from "../../../gen/grpc/reflection/v1/reflection.ts";
 import { ServerReflectionClient as AlphaClient } from "../../../gen/grpc/reflection/v1alpha/reflection.ts";
-import { connect, openDuplex } from "../client.ts";
+import { connect } from "../client.ts";
 import { Descriptors } from "./descriptors.ts";
 import { addReflection } from "./reflection.ts";
 import { createServer, type Running, serve } from "./serve.ts";

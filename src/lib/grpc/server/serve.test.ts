@@ -1,13 +1,13 @@
 import { existsSync } from "node:fs";
 import { createServer as createTcpServer } from "node:net";
 import { afterAll, expect, test } from "vitest";
+import { openDuplex } from "../../../../test/support/duplex.ts";
 import { addEcho, drain, EchoClient, echo, failure } from "../../../../test/support/echo.ts";
 import { temporaryFolder } from "../../../../test/support/temporary.ts";
 import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { call, connect, openStream } from "../client.ts";
 import { bidiStream, serverStream, unary } from "../rpc.ts";
-import { openDuplex } from "../streams.ts";
 import { addHealth, Health } from "./health.ts";
 import { createServer, serve } from "./serve.ts";
 
