@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ManualClock } from "../../lib/runtime/clock.ts";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { createLogger } from "../../lib/runtime/log.ts";
 import { replicaOrder } from "./replica-order.ts";

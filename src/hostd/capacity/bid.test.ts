@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
-import { ManualClock } from "../../lib/runtime/clock.ts";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { UNKNOWN_DISK } from "../availability/host-disk.ts";
 import type { Host } from "../machines/host.ts";
 import { StartQueue } from "../operations/start-queue.ts";

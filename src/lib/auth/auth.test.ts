@@ -1,9 +1,9 @@
 import { SignJWT } from "jose";
 import { expect, test } from "vitest";
 import { EchoClient, echo } from "../../../test/support/echo.ts";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { call, connect } from "../grpc/client.ts";
 import { unary } from "../grpc/rpc.ts";
-import { ManualClock } from "../runtime/clock.ts";
 import type { Fault } from "../runtime/fault.ts";
 import { createLogger } from "../runtime/log.ts";
 import { type Claims, generateKeyPair, mintToken, requireScope, TokenVerifier } from "./auth.ts";

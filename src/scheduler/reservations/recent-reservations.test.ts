@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ManualClock } from "../../lib/runtime/clock.ts";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { RecentReservations } from "./recent-reservations.ts";
 
 test("remembers the hosts of a reservation until they are taken", () => {

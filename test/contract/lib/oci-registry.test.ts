@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { authFile } from "../../../src/lib/oci/credentials.ts";
 import { parseReference } from "../../../src/lib/oci/reference.ts";
 import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
-import { ManualClock } from "../../../src/lib/runtime/clock.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
 import {
   basic,
   buildImage,

@@ -1,7 +1,7 @@
 import { Ledger } from "../../../src/hostd/capacity/ledger.ts";
 import type { Resources } from "../../../src/hostd/machines/machine.ts";
-import { ManualClock } from "../../../src/lib/runtime/clock.ts";
 import { hasReason } from "../../../src/lib/runtime/fault.ts";
+import { ManualClock } from "../manual-clock.ts";
 
 export const CAPACITY = { cpus: 4, memoryMb: 1_024, diskMb: 4_096 };
 export const GRACE_MS = 1_000;

@@ -1,4 +1,3 @@
-import { ManualClock } from "../../../src/lib/runtime/clock.ts";
 import type { Fault } from "../../../src/lib/runtime/fault.ts";
 import type {
   Bid,
@@ -20,6 +19,7 @@ import type {
   Reservation,
   ReservationStore,
 } from "../../../src/scheduler/reservations/reservation-store.ts";
+import { ManualClock } from "../manual-clock.ts";
 
 /** Manual time that fires the timers it passes. */
 export class TestTime extends ManualClock {
