@@ -1,4 +1,4 @@
-/** The process behind `npm run up`: a fleet without a terminal, until SIGTERM. Started by `up.ts`, not by hand. */
+/** The process behind `npm run up`: a fleet without a terminal, until SIGTERM. */
 import { once } from "node:events";
 import { main } from "../../tools/lib/main.ts";
 import { localFleet } from "../fleet/local.ts";
@@ -6,7 +6,7 @@ import { fleetOptions } from "../settings/fleet-options.ts";
 
 await main(async (signal) => {
   const fleet = localFleet(fleetOptions(process.argv.slice(2), process.env));
-  // Keeps the process alive: what the parts hold open is not ours to rely on.
+  // Keeps the process alive.
   const heartbeat = setInterval(() => undefined, 60_000);
   try {
     await fleet.start(signal);
@@ -17,5 +17,4 @@ await main(async (signal) => {
     clearInterval(heartbeat);
     process.stdout.write(`${new Date().toISOString()} stopped\n`);
   }
-  return 0;
 });

@@ -1,50 +1,33 @@
-import { parseArgs } from "node:util";
-import { UserError } from "../../tools/lib/main.ts";
+import { parseOptions, wholeNumber } from "../../tools/lib/options.ts";
 
-/** What `npm start` and `npm run up` take. Undefined: as last time. */
+const USAGE = "Options: --hosts N, --regions ord,gru, --schedulers N.";
+
+/** Options of `npm start` and `npm run up`. Undefined: as last time. */
 export interface FleetOptions {
   /** `--hosts N`, in each region. */
   readonly hosts: number | undefined;
-  /** `--regions ord,gru`; the first has what there is one of. */
+  /** `--regions ord,gru`. */
   readonly regions: readonly string[] | undefined;
   /** `--schedulers N`: replicas in each region. */
   readonly schedulers: number | undefined;
 }
 
-/** Reads the arguments. `npm start --hosts 3` reaches us as a variable, `npm start -- --hosts 3` as arguments: both are meant. */
+/** Reads the arguments. `npm start --hosts 3` passes a variable, `npm start -- --hosts 3` arguments: both count. */
 export function fleetOptions(args: readonly string[], env: NodeJS.ProcessEnv): FleetOptions {
-  const given = parse(args);
-  const regions = (given.regions ?? env["npm_config_regions"] ?? "").trim();
+  const given = parseOptions(args, ["hosts", "regions", "schedulers"], USAGE);
+  const option = (name: keyof FleetOptions) => given[name] ?? (env[`npm_config_${name}`] || undefined);
   return {
-    hosts: count("hosts", given.hosts ?? env["npm_config_hosts"]),
-    regions: regions === "" ? undefined : regions.split(",").map((region) => region.trim()),
-    schedulers: count("schedulers", given.schedulers ?? env["npm_config_schedulers"]),
+    hosts: wholeNumber("hosts", option("hosts"), 0, USAGE),
+    regions: option("regions")
+      ?.split(",")
+      .map((region) => region.trim()),
+    schedulers: wholeNumber("schedulers", option("schedulers"), 0, USAGE),
   };
 }
 
-/** The arguments that say the same. */
-export function argumentsOf({ hosts, regions, schedulers }: FleetOptions): readonly string[] {
-  return [
-    ...(hosts === undefined ? [] : ["--hosts", String(hosts)]),
-    ...(regions === undefined ? [] : ["--regions", regions.join(",")]),
-    ...(schedulers === undefined ? [] : ["--schedulers", String(schedulers)]),
-  ];
-}
-
-function count(name: string, text: string | undefined): number | undefined {
-  if (text === undefined || text === "") return undefined;
-  if (!/^\d+$/.test(text))
-    throw new UserError(`--${name} takes a number, e.g. --${name} 3; it is "${text}".`);
-  return Number(text);
-}
-
-function parse(args: readonly string[]) {
-  const string = { type: "string" } as const;
-  try {
-    return parseArgs({ args: [...args], options: { hosts: string, regions: string, schedulers: string } })
-      .values;
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new UserError(`${why} Known here: --hosts N, --regions ord,gru, --schedulers N.`, { cause });
-  }
+/** Writes options as arguments. */
+export function argumentsOf(options: FleetOptions): readonly string[] {
+  return Object.entries(options).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, String(value)],
+  );
 }

@@ -1,6 +1,5 @@
-import { parseArgs } from "node:util";
-import { UserError } from "../../tools/lib/main.ts";
-import { wholeNumber } from "../../tools/lib/numbers.ts";
+import { UserError } from "../../tools/lib/errors.ts";
+import { parseOptions, wholeNumber } from "../../tools/lib/options.ts";
 
 const USAGE = `npm run sim -- --seeds 10000 --from 1   simulates so many seeds, the first of them given, and ends at one that fails
 npm run sim -- --seed N                 simulates one and prints what happens`;
@@ -14,26 +13,12 @@ export interface SimOptions {
   readonly from: number;
 }
 
-/**
- * Reads the arguments.
- *
- * @throws UserError that shows how it is used
- */
+/** Reads the arguments. @throws UserError that shows the usage */
 export function simOptions(args: readonly string[]): SimOptions {
-  const { values } = parse(args);
+  const values = parseOptions(args, ["seed", "seeds", "from"], USAGE);
   const seed = wholeNumber("seed", values.seed, 0, USAGE);
   if (seed !== undefined && (values.seeds ?? values.from) !== undefined)
     throw new UserError(`--seed is one seed; --seeds and --from are many.\n${USAGE}`);
   const seeds = wholeNumber("seeds", values.seeds, 1, USAGE) ?? 1_000;
   return { seed, seeds, from: wholeNumber("from", values.from, 0, USAGE) ?? 1 };
-}
-
-function parse(args: readonly string[]) {
-  const string = { type: "string" } as const;
-  try {
-    return parseArgs({ args: [...args], options: { seed: string, seeds: string, from: string } });
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new UserError(`${why}\n${USAGE}`, { cause });
-  }
 }

@@ -2,8 +2,8 @@ import { ROOT } from "../lib/paths.ts";
 import { run } from "../lib/run.ts";
 
 /**
- * The commit that contracts must stay compatible with: where this branch left the main one; on the main branch itself the last
- * commit, or the one before when nothing is changed. Undefined when that has no contracts, or this clone does not hold it.
+ * Finds the commit that contracts must stay compatible with: where this branch left the main one; on the main branch the last commit,
+ * or the one before when nothing is changed. Undefined when that has no contracts, or is not in this clone.
  */
 export async function breakingBase(): Promise<string | undefined> {
   const head = await git("rev-parse", "HEAD");

@@ -4,7 +4,7 @@ import { type Progress, seconds } from "../lib/progress.ts";
 import { run } from "../lib/run.ts";
 import { breakingBase } from "./breaking-base.ts";
 
-/** A tool that says yes or no about the tree. */
+/** A tool that accepts the tree or not. */
 export interface Check {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
@@ -18,7 +18,7 @@ const ALWAYS: readonly Check[] = [
   { name: "contracts: lint", command: ["buf", "lint"] },
 ];
 
-/** Everything that can be said without running our code: format, lint, types, contracts and what they would break. */
+/** Lists the checks that run no tests. */
 export async function staticChecks(progress: Progress): Promise<readonly Check[]> {
   const base = await breakingBase();
   if (base === undefined) progress.say("- contracts: breaking: no earlier version here to compare with");
@@ -43,7 +43,7 @@ export async function failing(
   return failures;
 }
 
-/** Shows one line for a check that passes, and all it said for one that does not. */
+/** Shows a line for a check that passes, and the whole output of one that fails. */
 async function passes(check: Check, progress: Progress, signal: AbortSignal): Promise<boolean> {
   const startedAt = performance.now();
   const [name, ...args] = check.command;

@@ -9,7 +9,6 @@
  */
 import { globSync, readFileSync } from "node:fs";
 import { join, matchesGlob, posix } from "node:path";
-import { pathToFileURL } from "node:url";
 import { ROOT } from "../lib/paths.ts";
 import { PENDING_RULES, RULES, type Rule } from "./import-rules.ts";
 
@@ -92,29 +91,22 @@ function split({ from, to }: Import): readonly [folder: string, from: string, to
 /** The sets of entries that reach each other. */
 function components(arrows: ReadonlyMap<string, ReadonlyMap<string, unknown>>): readonly string[][] {
   const reachable = new Map([...arrows.keys()].map((entry) => [entry, reach(entry, arrows)]));
-  const seen = new Set<string>();
-  return [...arrows.keys()].flatMap((entry) => {
-    if (seen.has(entry) || !reachable.get(entry)?.has(entry)) return [];
-    const members = [...arrows.keys()].filter(
-      (other) => reachable.get(entry)?.has(other) && reachable.get(other)?.has(entry),
+  const members = [...arrows.keys()].filter((entry) => reachable.get(entry)?.has(entry));
+  const byReach = Map.groupBy(members, (entry) => {
+    const mutual = members.filter(
+      (each) => reachable.get(entry)?.has(each) && reachable.get(each)?.has(entry),
     );
-    for (const member of members) seen.add(member);
-    return [members];
+    return mutual.join();
   });
+  return [...byReach.values()];
 }
 
 function reach(
   entry: string,
   arrows: ReadonlyMap<string, ReadonlyMap<string, unknown>>,
 ): ReadonlySet<string> {
-  const found = new Set<string>();
-  const open = [entry];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    for (const target of arrows.get(next)?.keys() ?? []) {
-      if (!found.has(target)) open.push(target);
-      found.add(target);
-    }
-  }
+  const found = new Set(arrows.get(entry)?.keys());
+  for (const each of found) for (const target of arrows.get(each)?.keys() ?? []) found.add(target);
   return found;
 }
 
@@ -140,7 +132,7 @@ function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   return value;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+if (import.meta.main) {
   const imports = readImports(ROOT);
   const pending = () => [...brokenRules(imports, PENDING_RULES), ...cycles(imports)];
   const findings = process.argv.includes("--pending") ? pending() : brokenRules(imports, RULES);

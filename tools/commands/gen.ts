@@ -1,14 +1,11 @@
 /** Makes `src/gen` from `proto/`, and `docs/configuration.md`. `--force` makes `src/gen` even when nothing has changed. */
 import { main } from "../lib/main.ts";
-import { Progress } from "../lib/progress.ts";
 import { generate } from "../setup/generate.ts";
 
-await main(async (signal) => {
-  const progress = new Progress();
+await main(async (signal, progress) => {
   const isNew = await progress.step("src/gen", () => generate(signal, process.argv.includes("--force")));
   progress.say(isNew ? `src/gen: made in ${progress.elapsed()}` : "src/gen: up to date");
   // Later than the generated code, which it may come to import.
   const { writeReference } = await import("../docs/configuration.ts");
   progress.say(`docs/configuration.md: ${writeReference() ? "written" : "up to date"}`);
-  return 0;
 });

@@ -1,11 +1,8 @@
-/** Makes the machine ready for the fleet and for the tests, and starts nothing. */
+/** `npm run setup`: makes the machine ready for the fleet and for the tests. */
 import { main } from "../lib/main.ts";
-import { Progress } from "../lib/progress.ts";
 import { setUp } from "../setup/setup.ts";
 
-await main(async (signal) => {
-  const progress = new Progress();
+await main(async (signal, progress) => {
   await setUp("test", progress, signal);
   progress.say(`Set up in ${progress.elapsed()}.`);
-  return 0;
 });

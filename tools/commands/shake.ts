@@ -1,23 +1,19 @@
 /** Runs the tests in random order beside two busy loops, to find those that depend on order or on time. */
-
-import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { onAbort } from "../../src/lib/runtime/abort.ts";
 import { startBusyLoops } from "../lib/busy-loops.ts";
 import { main } from "../lib/main.ts";
 import { dataFolder, ROOT, tool } from "../lib/paths.ts";
-import { Progress, seconds } from "../lib/progress.ts";
+import { seconds } from "../lib/progress.ts";
+import { runInTerminal } from "../lib/run.ts";
 import { shakeOptions } from "../lib/shake-options.ts";
 import { setUp } from "../setup/setup.ts";
 
 const PROJECTS = ["unit", "unit-global", "contract", "system"];
 
-await main(async (signal) => {
+await main(async (signal, progress) => {
   const { times, seed } = shakeOptions(process.argv.slice(2));
-  const progress = new Progress();
   await setUp("test", progress, signal);
   const folder = join(dataFolder(), "shake");
   mkdirSync(folder, { recursive: true });
@@ -47,13 +43,11 @@ async function runTests(seed: number, output: string, signal: AbortSignal): Prom
     ...PROJECTS.flatMap((project) => ["--project", project]),
     ...["--sequence.shuffle.files", "--sequence.shuffle.tests", "--sequence.seed", String(seed)],
   ];
-  const child = spawn(tool("node"), [tool("vitest"), "run", ...args], {
+  const code = await runInTerminal(tool("node"), [tool("vitest"), "run", ...args], signal, {
     cwd: ROOT,
     stdio: ["ignore", file, file],
     env: { ...process.env, NODE_ENV: "test", NO_COLOR: "1" },
   });
   closeSync(file);
-  using _ = onAbort(signal, () => child.kill("SIGTERM"));
-  const [code] = await once(child, "exit");
   return code === 0;
 }

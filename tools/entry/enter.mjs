@@ -1,5 +1,5 @@
-// The way in for every npm script. Plain JavaScript, because it runs with whatever Node (20 or later) the machine has: it
-// installs the npm packages when they do not match the lock file, Node 24 among them, and goes on in TypeScript with that.
+// The entry of every npm script, in plain JavaScript for any Node from 20 on: installs the npm packages when they do not match the
+// lock file, Node 24 among them, and goes on with that.
 import { spawn } from "node:child_process";
 import { realpathSync } from "node:fs";
 import { constants } from "node:os";
@@ -26,7 +26,7 @@ export async function enter(file) {
     return;
   }
   const child = spawn(node, [command, ...process.argv.slice(2)], { stdio: "inherit" });
-  // Ctrl-C reaches the child by itself, through the terminal; how it ends is how we end.
+  // Ctrl-C reaches the child through the terminal.
   process.on("SIGINT", () => undefined);
   for (const signal of /** @type {const} */ (["SIGTERM", "SIGHUP"]))
     process.on(signal, () => child.kill(signal));

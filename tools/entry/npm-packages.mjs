@@ -5,7 +5,7 @@ import { join } from "node:path";
 /** @typedef {{ version?: string, integrity?: string, optional?: boolean }} LockedPackage */
 
 /**
- * Makes `node_modules` what the lock file says, unless it is so already. Then it needs no network and no time.
+ * Installs what the lock file says, unless it is there already.
  *
  * @param {string} root
  * @param {(message: string) => never} fail
@@ -25,7 +25,7 @@ export async function installPackages(root, fail) {
 }
 
 /**
- * npm itself notes at the very end of an installation what it has put there, so an interrupted one does not pass.
+ * Compares the lock file with the list that npm writes at the very end of an installation.
  *
  * @param {string} root
  */
@@ -37,7 +37,7 @@ function isInstalled(root) {
   return Object.entries(wanted).every(([path, { version, integrity, optional }]) => {
     if (path === "") return true;
     const found = present[path];
-    // Optional packages are those of other platforms; the one we cannot do without was looked for above.
+    // Optional packages are those of other platforms.
     if (found === undefined) return optional === true;
     return found.version === version && found.integrity === integrity;
   });
@@ -60,11 +60,10 @@ function readLock(path) {
  * @returns {Promise<number | string>}
  */
 function npmInstall(root) {
-  // npm says where it is when it runs us; started by hand, we look on the path.
   const npm = process.env["npm_execpath"];
   const [command, first] = npm ? [process.execPath, [npm]] : ["npm", []];
-  // Not "npm ci": it refuses a lock file that lacks the optional packages of other platforms, and a registry need not have them.
-  // With --no-save this takes the locked versions and writes neither file; that it did so is checked afterwards.
+  // Not "npm ci", which refuses a lock file without the optional packages of other platforms. With --no-save this installs the
+  // locked versions and writes neither file.
   const args = [
     "install",
     "--no-save",

@@ -4,19 +4,17 @@ import { join, resolve } from "node:path";
 /** The project's own folder. */
 export const ROOT = realpathSync(join(import.meta.dirname, "../.."));
 
-/** A tool from `node_modules/.bin`. */
+/** The path of a tool in `node_modules/.bin`. */
 export function tool(name: string): string {
   return join(ROOT, "node_modules/.bin", name);
 }
 
-/** Where everything that lasts is kept: `WINDHOVER_DIR`, or `.windhover` in the project. */
+/** Where the local fleet and the tools keep everything: `WINDHOVER_DIR`, or `.windhover` in the project. */
 export function dataFolder(env: NodeJS.ProcessEnv = process.env): string {
-  const chosen = env["WINDHOVER_DIR"];
-  return chosen === undefined || chosen === "" ? join(ROOT, ".windhover") : resolve(chosen);
+  return env["WINDHOVER_DIR"] ? resolve(env["WINDHOVER_DIR"]) : join(ROOT, ".windhover");
 }
 
-/** Where the kernel and the initramfs of the guests are: `WINDHOVER_GUEST_DIR`, or `guest` in the data folder. */
-export function guestFolder(): string {
-  const chosen = process.env["WINDHOVER_GUEST_DIR"];
-  return chosen === undefined || chosen === "" ? join(dataFolder(), "guest") : resolve(chosen);
+/** Where the guest's kernel and initramfs are: `WINDHOVER_GUEST_DIR`, or `guest` in the data folder. */
+export function guestFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return env["WINDHOVER_GUEST_DIR"] ? resolve(env["WINDHOVER_GUEST_DIR"]) : join(dataFolder(env), "guest");
 }

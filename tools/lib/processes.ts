@@ -1,14 +1,14 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A process that cannot be mistaken for a later one with the same number: the kernel's start time goes with it. */
+/** A process. The start time tells it from a later one with the same number. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Clock ticks between boot and the start of the process. */
   readonly startTicks: number;
 }
 
-/** Says who has this number now; undefined when nobody does. A zombie has ended and counts as nobody. */
+/** Finds the process that has a number now. A zombie counts as none. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const stat = readStat(pid);
   return stat === undefined || stat.state === "Z" ? undefined : { pid, startTicks: stat.startTicks };
@@ -19,7 +19,7 @@ export function isAlive(process: ProcessIdentity): boolean {
   return identify(process.pid)?.startTicks === process.startTicks;
 }
 
-/** Sends a signal if exactly this process still runs; says whether it did. */
+/** Sends a signal if exactly this process still runs; returns whether it did. */
 export function sendSignal(target: ProcessIdentity, signal: NodeJS.Signals): boolean {
   if (!isAlive(target)) return false;
   try {
@@ -30,7 +30,7 @@ export function sendSignal(target: ProcessIdentity, signal: NodeJS.Signals): boo
   }
 }
 
-/** Waits until none of these runs any more; returns those that still do when the time is over. */
+/** Waits until all of these have ended; returns those that still run after the timeout. */
 export async function awaitEnd(
   processes: readonly ProcessIdentity[],
   timeoutMs: number,
@@ -43,14 +43,14 @@ export async function awaitEnd(
   }
 }
 
-/** Every process of this machine that may be looked at. */
+/** Lists the processes of this machine. */
 export function allProcesses(): readonly ProcessIdentity[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
     .flatMap((entry) => identify(Number(entry)) ?? []);
 }
 
-/** The process and everything below it, parents first. */
+/** Lists a process and everything below it, parents first. */
 export function processTree(root: ProcessIdentity): readonly ProcessIdentity[] {
   const children = new Map<number, ProcessIdentity[]>();
   for (const each of allProcesses()) {
@@ -62,16 +62,16 @@ export function processTree(root: ProcessIdentity): readonly ProcessIdentity[] {
   return tree;
 }
 
-/** What is known of a process besides its number; fields that may not be read are empty. */
+/** Facts about a process. Fields that may not be read are empty. */
 export interface ProcessFacts {
   readonly executable: string;
   readonly arguments: readonly string[];
   readonly workingDirectory: string;
-  /** `NAME=value`, as the process was started with. */
+  /** `NAME=value`, as it was started with. */
   readonly environment: readonly string[];
 }
 
-/** Looks at a process. */
+/** Reads the facts about a process. */
 export function inspect(pid: number): ProcessFacts {
   return {
     executable: orEmpty(() => readlinkSync(`/proc/${pid}/exe`)),
@@ -81,7 +81,7 @@ export function inspect(pid: number): ProcessFacts {
   };
 }
 
-/** Changes with every boot: process numbers and start times of another boot mean nothing. */
+/** Returns the id of this boot: process numbers of another boot mean nothing. */
 export function bootId(): string {
   return orEmpty(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8")).trim();
 }

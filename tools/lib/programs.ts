@@ -1,10 +1,10 @@
 import { accessSync, constants, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** Where Debian puts programs that a user's PATH may lack. */
+/** Debian's folders that a user's PATH may lack. */
 const SYSTEM_FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/** The absolute path of a program; undefined when the machine has none of that name. */
+/** Finds the absolute path of a program. */
 export function findProgram(name: string, path = process.env["PATH"] ?? ""): string | undefined {
   return [...path.split(delimiter), ...SYSTEM_FOLDERS]
     .filter((folder) => folder !== "")
@@ -12,7 +12,7 @@ export function findProgram(name: string, path = process.env["PATH"] ?? ""): str
     .find(isExecutable);
 }
 
-/** The folder with the newest Postgres server of this machine; undefined when there is none. */
+/** Finds the folder of the newest Postgres server. */
 export function findPostgres(): string | undefined {
   const versions = list("/usr/lib/postgresql")
     .filter((each) => /^\d+$/.test(each))
@@ -24,7 +24,7 @@ export function findPostgres(): string | undefined {
   );
 }
 
-/** Like {@link findProgram}, for programs that set-up has made sure of. */
+/** Like {@link findProgram}, for programs that set-up installs. */
 export function program(name: string): string {
   const found = findProgram(name);
   if (found === undefined) throw new Error(`${name} is not on this machine; npm run setup installs it`);

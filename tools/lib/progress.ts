@@ -1,12 +1,12 @@
 import { styleText } from "node:util";
-import { isInterruption } from "./main.ts";
+import { isInterruption } from "./errors.ts";
 
-/** Steps shorter than this are not announced. */
+/** Shorter steps are not shown. */
 const QUIET_MS = 1_000;
-/** A step that goes on says so this often where lines cannot be rewritten. */
+/** How often a step that goes on gets a line where lines cannot be rewritten. */
 const REMINDER_MS = 10_000;
 
-/** Tells a person what is being done and how long it takes. A step that is done within a second says nothing. */
+/** Shows the steps of a command and how long they take. */
 export class Progress {
   readonly #out: NodeJS.WriteStream;
   readonly #startedAt = performance.now();
@@ -15,7 +15,7 @@ export class Progress {
     this.#out = out;
   }
 
-  /** Runs `work` as a step of that name. `work` may say what it is at. */
+  /** Runs `work` as a step. `work` may show details. */
   async step<T>(name: string, work: (say: (detail: string) => void) => Promise<T>): Promise<T> {
     const startedAt = performance.now();
     let detail = "";
@@ -51,18 +51,18 @@ export class Progress {
     }
   }
 
-  /** A line that is always shown. */
+  /** Shows a line. */
   say(line: string): void {
     this.#out.write(`${line}\n`);
   }
 
-  /** Time since this was made, e.g. `12.3 s`. */
+  /** The time since this was made, e.g. `12.3 s`. */
   elapsed(): string {
     return seconds(performance.now() - this.#startedAt);
   }
 }
 
-/** Milliseconds as a person reads them. */
+/** Formats milliseconds: `12.3 s`. */
 export function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
 }

@@ -1,14 +1,15 @@
 import { type SpawnOptions, spawn } from "node:child_process";
+import { once } from "node:events";
 import { text } from "node:stream/consumers";
 
-/** What {@link run} may be told. */
+/** Options of {@link run}. */
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly signal?: AbortSignal | undefined;
-  /** A descriptor the program finds open as number 3. */
+  /** A descriptor that the program finds open as number 3. */
   readonly descriptor?: number;
-  /** Its own session, so that Ctrl-C in the terminal does not reach it. */
+  /** Runs the program in a session of its own, so that Ctrl-C in the terminal does not reach it. */
   readonly isDetached?: boolean;
 }
 
@@ -18,24 +19,43 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<string> {
-  const settings: SpawnOptions = {
-    cwd: options.cwd,
-    env: options.env ?? process.env,
-    detached: options.isDetached ?? false,
-    stdio: ["ignore", "pipe", "pipe", ...(options.descriptor === undefined ? [] : [options.descriptor])],
-    ...(options.signal ? { signal: options.signal } : {}),
-  };
-  const child = spawn(command, args, settings);
-  const ended = new Promise<string>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code, signal) => resolve(signal ?? String(code)));
-  });
-  const [stdout, stderr, end] = await Promise.all([
+  const { descriptor, isDetached: detached = false, signal, cwd, env = process.env } = options;
+  const stdio: SpawnOptions["stdio"] = [
+    "ignore",
+    "pipe",
+    "pipe",
+    ...(descriptor === undefined ? [] : [descriptor]),
+  ];
+  const child = spawn(command, args, { cwd, env, detached, stdio, ...(signal ? { signal } : {}) });
+  const [stdout, stderr, [code, killer]] = await Promise.all([
     child.stdout ? text(child.stdout) : "",
     child.stderr ? text(child.stderr) : "",
-    ended,
+    once(child, "exit"),
   ]);
-  if (end === "0") return stdout;
+  if (code === 0) return stdout;
   const output = `${stdout}${stderr}`.trimEnd();
-  throw new Error(`${[command, ...args].join(" ")} failed (${end})${output === "" ? "" : `:\n${output}`}`);
+  const what = `${[command, ...args].join(" ")} failed (${killer ?? code})`;
+  throw new Error(output === "" ? what : `${what}:\n${output}`);
+}
+
+/**
+ * Runs a program that shares our terminal, through which Ctrl-C reaches it, and returns its exit code.
+ *
+ * @param signal ends it with SIGTERM
+ */
+export async function runInTerminal(
+  command: string,
+  args: readonly string[],
+  signal: AbortSignal,
+  options: Pick<SpawnOptions, "cwd" | "env" | "stdio"> = {},
+): Promise<number> {
+  const child = spawn(command, args, { stdio: "inherit", ...options });
+  const stop = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", stop);
+  try {
+    const [code] = await once(child, "exit");
+    return code ?? 1;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }

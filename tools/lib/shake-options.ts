@@ -1,6 +1,4 @@
-import { parseArgs } from "node:util";
-import { UserError } from "./main.ts";
-import { wholeNumber } from "./numbers.ts";
+import { parseOptions, wholeNumber } from "./options.ts";
 
 const USAGE = `npm run test:shake -- --times 10   runs the tests so many times, each in another random order
 npm run test:shake -- --seed N     runs them in the order of a seed that was printed`;
@@ -13,25 +11,8 @@ export interface ShakeOptions {
   readonly seed: number | undefined;
 }
 
-/**
- * Reads the arguments.
- *
- * @throws UserError that shows the usage
- */
+/** Reads the arguments. @throws UserError that shows the usage */
 export function shakeOptions(args: readonly string[]): ShakeOptions {
-  const { times, seed } = parse(args);
-  return {
-    times: wholeNumber("times", times, 1, USAGE) ?? 1,
-    seed: wholeNumber("seed", seed, 0, USAGE),
-  };
-}
-
-function parse(args: readonly string[]) {
-  const string = { type: "string" } as const;
-  try {
-    return parseArgs({ args: [...args], options: { times: string, seed: string } }).values;
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new UserError(`${why}\n${USAGE}`, { cause });
-  }
+  const { times, seed } = parseOptions(args, ["times", "seed"], USAGE);
+  return { times: wholeNumber("times", times, 1, USAGE) ?? 1, seed: wholeNumber("seed", seed, 0, USAGE) };
 }

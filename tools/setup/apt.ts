@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -21,25 +21,26 @@ const OPTIONS = [
   ...["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"],
 ];
 
-/**
- * Installs Debian packages as root. Downloading can be interrupted; what dpkg has begun is finished first, since half of an
- * installation would have to be mended by hand.
- */
+/** Installs Debian packages as root. The download can be interrupted; the installation is finished first. */
 export async function installWithApt(
   names: readonly string[],
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  const download = ["install", ...OPTIONS, "--download-only", ...names];
+  const download = () =>
+    progress.step("system packages", (say) =>
+      apt(["install", ...OPTIONS, "--download-only", ...names], say, signal),
+    );
   if (!hasLists()) await update(progress, signal);
   try {
-    await progress.step("system packages", (say) => apt(download, say, signal));
+    await download();
   } catch (cause) {
     signal.throwIfAborted();
-    // The lists may be older than the archive. Whatever else it is fails again, and then it is told.
-    progress.say(`system packages: ${firstLine(cause)}; trying again with fresh lists`);
+    // The lists may be older than the archive. Any other error comes again.
+    const [why] = String(cause).split("\n", 1);
+    progress.say(`system packages: ${why}; trying again with fresh lists`);
     await update(progress, signal);
-    await progress.step("system packages", (say) => apt(download, say, signal));
+    await download();
   }
   signal.throwIfAborted();
   const install = ["install", ...OPTIONS, ...names];
@@ -64,36 +65,28 @@ async function apt(
 ): Promise<void> {
   const child = spawn("apt-get", args, {
     env: ENVIRONMENT,
-    // Its own session: Ctrl-C is ours to pass on, when it does no harm.
+    // Its own session, so that Ctrl-C reaches it only through `signal`.
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     ...(signal ? { signal } : {}),
   });
-  // With this `stdio` the streams are there, and are pipes to read from.
+  // With this `stdio` these are pipes to read from.
   const [, output, errors, status] = child.stdio as [null, Readable, Readable, Readable, undefined];
-  const [stdout, stderr, code] = await Promise.all([
+  const [stdout, stderr, [code, killer]] = await Promise.all([
     text(output),
     text(errors),
-    exitOf(child),
+    once(child, "exit"),
     report(status, say),
   ]);
-  if (code !== 0) throw new Error(`apt-get ${args[0]} failed (${code}):\n${stdout}${stderr}`.trimEnd());
+  if (code !== 0)
+    throw new Error(`apt-get ${args[0]} failed (${killer ?? code}):\n${stdout}${stderr}`.trimEnd());
 }
 
-async function exitOf(child: ChildProcess): Promise<number | string> {
-  const [code, signal] = await once(child, "exit");
-  return code ?? signal;
-}
-
-/** apt tells machines how far it is: `dlstatus:3:41.5:Retrieving file 3 of 7`, `pmstatus:skopeo:80.0:Unpacking skopeo`. */
+/** Reads the progress of apt: `dlstatus:3:41.5:Retrieving file 3 of 7`, `pmstatus:skopeo:80.0:Unpacking skopeo`. */
 async function report(status: Readable, say: (detail: string) => void): Promise<void> {
   for await (const line of createInterface({ input: status })) {
     const [kind, , percent, ...message] = line.split(":");
     if (kind !== "dlstatus" && kind !== "pmstatus") continue;
     say(`${Math.round(Number(percent))} % ${message.join(":")}`);
   }
-}
-
-function firstLine(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0] ?? "";
 }

@@ -8,8 +8,8 @@ const GENERATED = join(ROOT, "src/gen");
 const STAMP = join(GENERATED, ".inputs");
 
 /**
- * Makes `src/gen` from `proto/`, unless it is what the inputs say already (a few milliseconds). Works beside it and swaps, so
- * that whoever reads meanwhile finds the old code or the new, and an interrupted run changes nothing.
+ * Makes `src/gen` from `proto/`, unless it is up to date; returns whether it did. Swaps a finished folder in, so that an interrupted
+ * run changes nothing.
  */
 export async function generate(signal?: AbortSignal, isForced = false): Promise<boolean> {
   const inputs = hashInputs();
@@ -42,13 +42,13 @@ function swap(draft: string): void {
   try {
     renameSync(GENERATED, old);
   } catch {
-    // Nothing was generated before.
+    // There was none.
   }
   renameSync(draft, GENERATED);
   rmSync(old, { recursive: true, force: true });
 }
 
-/** Everything that decides what comes out: the contracts, the settings, and the versions of the tools. */
+/** Hashes everything that decides what is generated. */
 function hashInputs(): string {
   const files = globSync("proto/**/*.proto", { cwd: ROOT }).sort();
   const tools = [

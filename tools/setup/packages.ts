@@ -1,17 +1,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { findPostgres, findProgram } from "../lib/programs.ts";
 
-/** A Debian package that Windhover needs, and how to see that the machine has what is in it. */
+/** A Debian package that Windhover needs. */
 export interface SystemPackage {
   readonly name: string;
-  /** What for, as a person is told who is asked to install it. */
+  /** What it is for. */
   readonly reason: string;
   readonly needs: "run" | "test";
-  /** Looks for the thing itself: it may well have come from elsewhere. */
+  /** Looks for the program itself, which may have come from elsewhere. */
   isPresent(): boolean;
 }
 
-/** All of them; what is not here is part of every Debian (util-linux, dpkg, coreutils). */
+/** What is not here is part of every Debian (util-linux, dpkg, coreutils, tar). */
 export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   has("qemu-system-x86_64", "qemu-system-x86", "run", "runs the machines"),
   has("tar2sqfs", "squashfs-tools-ng", "run", "writes images as squashfs"),
@@ -19,7 +19,7 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   has("docker-registry", "docker-registry", "run", "the local image registry"),
   {
     name: "postgresql-15",
-    reason: "holds the record of machines",
+    reason: "the database of machines",
     needs: "run",
     isPresent: () => findPostgres() !== undefined,
   },
@@ -37,7 +37,7 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   has("prometheus", "prometheus", "test", "reads our metrics as an operator's would"),
 ];
 
-/** Those of which the machine lacks the thing itself. */
+/** Lists the packages that this machine lacks. */
 export function missingPackages(needs: "run" | "test"): readonly SystemPackage[] {
   return SYSTEM_PACKAGES.filter((each) => (needs === "test" || each.needs === "run") && !each.isPresent());
 }
@@ -50,13 +50,13 @@ function hasFile(path: string, name: string, needs: "run" | "test", reason: stri
   return { name, reason, needs, isPresent: () => existsSync(path) };
 }
 
-/** Debian has a dynamically linked busybox as well; the sample image holds nothing but this one file. */
+/** The sample image holds nothing but busybox; Debian has a dynamically linked one as well. */
 function hasStaticBusybox(): boolean {
   const path = findProgram("busybox");
   return path !== undefined && !isDynamic(readFileSync(path));
 }
 
-/** Whether a 64-bit little-endian ELF file asks for an interpreter (the dynamic loader). */
+/** Whether a 64-bit little-endian ELF file needs the dynamic loader. */
 export function isDynamic(elf: Buffer): boolean {
   const interpreter = 3;
   const [table, size, count] = [Number(elf.readBigUInt64LE(32)), elf.readUInt16LE(54), elf.readUInt16LE(56)];

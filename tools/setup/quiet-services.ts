@@ -4,20 +4,17 @@ import { identify } from "../lib/processes.ts";
 import { findProgram } from "../lib/programs.ts";
 import { run } from "../lib/run.ts";
 
-/** Services that the packages bring along. Windhover starts servers of its own and needs none of them. */
+/** Services of the packages. Windhover starts servers of its own and needs none of them. */
 const UNITS = ["redis-server", "docker-registry", "postgresql", "prometheus"];
 
-/** Debian asks this program before it starts or stops a service on behalf of a package. */
+/** Debian runs this program before it starts or stops a service of a package. */
 const POLICY = "/usr/sbin/policy-rc.d";
 const SAVED_POLICY = `${POLICY}.before-windhover`;
 const MARK = "Written by Windhover's set-up";
-/** Postgres' package makes a database cluster unless it is told not to. */
+/** Keeps Postgres' package from making a database cluster. */
 const NO_CLUSTER = "/etc/postgresql-common/createcluster.d/windhover.conf";
 
-/**
- * Runs an installation during which no service is started, and after which no service that came with it starts at boot. What the
- * machine had before stays as it was.
- */
+/** Runs an installation that starts no service and leaves none enabled. Services that were there before stay as they were. */
 export async function withQuietServices(install: () => Promise<void>): Promise<void> {
   restoreSettings();
   const before = UNITS.filter(isInstalled);
@@ -34,14 +31,14 @@ export async function withQuietServices(install: () => Promise<void>): Promise<v
   }
 }
 
-/** Takes our settings away, also those of a set-up that was killed. Does nothing when there are none. */
+/** Removes our settings, also those of a set-up that was killed. */
 export function restoreSettings(): void {
   rmSync(NO_CLUSTER, { force: true });
   if (existsSync(POLICY) && readFileSync(POLICY, "utf8").includes(MARK)) rmSync(POLICY);
   if (existsSync(SAVED_POLICY) && !existsSync(POLICY)) renameSync(SAVED_POLICY, POLICY);
 }
 
-/** Says no for as long as we live, and then what the machine's own policy says, so that being killed does no harm. */
+/** Refuses while this process runs; afterwards the machine's own policy counts, so that being killed does no harm. */
 function policy(): string {
   const us = identify(process.pid);
   return `#!/bin/sh
@@ -57,7 +54,7 @@ function isInstalled(unit: string): boolean {
   return existsSync(`/etc/init.d/${unit}`) || existsSync(`/lib/systemd/system/${unit}.service`);
 }
 
-/** Both kinds of boot, each where the machine has it: a unit may have a script of the older kind as well. */
+/** Disables units for both kinds of boot. */
 async function disable(units: readonly string[]): Promise<void> {
   const systemctl = findProgram("systemctl");
   const updateRc = findProgram("update-rc.d");

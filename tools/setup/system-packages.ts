@@ -1,11 +1,11 @@
-import { UserError } from "../lib/main.ts";
+import { UserError } from "../lib/errors.ts";
 import { ROOT, tool } from "../lib/paths.ts";
 import type { Progress } from "../lib/progress.ts";
 import { installWithApt } from "./apt.ts";
 import { missingPackages, type SystemPackage } from "./packages.ts";
 import { restoreSettings } from "./quiet-services.ts";
 
-/** Sees to it that the machine has what Windhover needs. Asks a person to do it where we may not. */
+/** Installs missing packages as root; otherwise throws an error with the command to run. */
 export async function ensureSystemPackages(
   needs: "run" | "test",
   progress: Progress,
@@ -16,19 +16,14 @@ export async function ensureSystemPackages(
   const missing = missingPackages(needs);
   if (missing.length === 0) return;
   if (!isRoot) throw new UserError(request(missing, needs));
-  progress.say(`system packages: installing ${missing.map((each) => each.name).join(", ")}`);
-  await installWithApt(
-    missing.map((each) => each.name),
-    progress,
-    signal,
-  );
-  const still = missing.filter((each) => !each.isPresent());
-  if (still.length > 0) {
-    throw new Error(`installed, but still not found: ${still.map((each) => each.name).join(", ")}`);
-  }
+  const names = missing.map((each) => each.name);
+  progress.say(`system packages: installing ${names.join(", ")}`);
+  await installWithApt(names, progress, signal);
+  const absent = missing.filter((each) => !each.isPresent()).map((each) => each.name);
+  if (absent.length > 0) throw new Error(`installed, but still not found: ${absent.join(", ")}`);
 }
 
-/** The line runs our own installer rather than apt itself, which would start and enable the services that come along. */
+/** Asks for our own installer rather than apt, which would start and enable the services of the packages. */
 function request(missing: readonly SystemPackage[], needs: "run" | "test"): string {
   const width = Math.max(...missing.map((each) => each.name.length));
   const list = missing.map((each) => `  ${each.name.padEnd(width)}  ${each.reason}`);
