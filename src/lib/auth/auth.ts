@@ -9,18 +9,15 @@ export type Scope = (typeof SCOPES)[number];
 
 /** The verified content of a token: who calls, and what they may do. */
 export interface Claims {
-  /** A user, or the name of a service. */
   readonly subject: string;
   /** The organisation that the caller acts for; empty for a service. */
   readonly org: string;
   readonly scopes: readonly Scope[];
 }
 
-/** A key pair. The private key mints tokens, the public key verifies them. */
+/** An Ed25519 key pair in PEM. The private key mints tokens, the public key verifies them. */
 export interface KeyPair {
-  /** PKCS 8, PEM. */
   readonly privateKey: string;
-  /** SPKI, PEM. */
   readonly publicKey: string;
 }
 
@@ -33,7 +30,6 @@ const MAX_CACHED = 2_048;
 /** Services that probes and tools call without a token. */
 const OPEN = /^\/grpc\.(health|reflection)\./;
 
-/** Makes a new Ed25519 key pair. */
 export function generateKeyPair(): KeyPair {
   const pair = generateKeyPairSync("ed25519");
   return {
@@ -42,11 +38,7 @@ export function generateKeyPair(): KeyPair {
   };
 }
 
-/**
- * Mints a token that is valid for `ttlSeconds`.
- *
- * @param privateKey PEM or key
- */
+/** Mints a token that is valid for `ttlSeconds`. */
 export function mintToken(
   privateKey: string | KeyObject,
   claims: Claims,

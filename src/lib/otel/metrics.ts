@@ -3,10 +3,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import { Fault, isServerFault } from "../runtime/fault.ts";
 import { listen } from "../runtime/listen.ts";
 
-/** Holds every metric of this process. */
 export const registry = new Registry();
 
-/** From half a millisecond to a minute. */
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export const rpcServerSeconds = new Histogram({
@@ -30,7 +28,6 @@ export type OutcomeLabel = "ok" | "refused" | "cancelled" | "failed";
 
 export const OUTCOMES: readonly OutcomeLabel[] = ["ok", "refused", "cancelled", "failed"];
 
-/** Returns the label of work that threw `err`. */
 export function outcomeOf(err: unknown): Exclude<OutcomeLabel, "ok"> {
   if (!(err instanceof Fault)) return "failed";
   if (err.code === "CANCELLED") return "cancelled";
@@ -46,11 +43,7 @@ export function counter<L extends string>(
   return new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });
 }
 
-/**
- * Makes a histogram of durations in seconds. Label values must come from a small fixed set, never ids.
- *
- * @param buckets upper bounds; default from half a millisecond to a minute
- */
+/** Makes a histogram of durations in seconds. Label values must come from a small fixed set, never ids. */
 export function secondsHistogram<L extends string>(
   name: string,
   help: string,
@@ -114,9 +107,7 @@ export function counterOf(name: string, help: string, read: () => number): Count
 /**
  * Serves `/metrics` for Prometheus and `/healthz` (200 or 503) over HTTP.
  *
- * @param address `host:port` (port 0 for any) or `unix:/path`
  * @param isHealthy answers `/healthz`; default: always healthy
- * @param variable environment variable, named in errors
  * @returns a function that stops it, with its port
  */
 export async function serveMetrics(

@@ -20,7 +20,6 @@ import { within } from "../runtime/wait.ts";
 
 export { type Attributes, type Span, SpanKind } from "@opentelemetry/api";
 
-/** Names of the attributes of our spans. */
 export const attribute = {
   machineId: "windhover.machine.id",
   hostId: "windhover.host.id",
@@ -30,7 +29,6 @@ export const attribute = {
   reservationId: "windhover.reservation.id",
   region: "windhover.region",
   org: "windhover.org",
-  /** `warm`, `template` or `cold`. */
   startPath: "windhover.start.path",
   poolDepth: "windhover.vm.pool_depth",
   bidsAsked: "windhover.auction.bids_asked",
@@ -40,7 +38,6 @@ export const attribute = {
 } as const;
 
 export interface SpanOptions {
-  /** Default: internal. */
   readonly kind?: SpanKind;
   /** Traceparents of spans that this one continues without being their child, e.g. the start of a resumed saga. */
   readonly links?: readonly string[];
@@ -102,7 +99,6 @@ export function withSpan<T>(
   });
 }
 
-/** Marks a span as failed. */
 export function failSpan(span: Span, err: unknown): void {
   if (err instanceof Fault) {
     span.setAttributes({ "error.type": err.code, [attribute.reason]: err.reason });
@@ -128,7 +124,6 @@ export function withRemoteParent<T>(traceparent: string, fn: () => T): T {
   return context.with(remoteContext(traceparent), fn);
 }
 
-/** Records a span in the past. */
 export function recordSpan(recorded: RecordedSpan): void {
   const parent = recorded.parent === undefined ? context.active() : remoteContext(recorded.parent);
   const attributes = recorded.attributes ?? {};

@@ -17,7 +17,6 @@ export type Code =
   | "DATA_LOSS"
   | "UNAUTHENTICATED";
 
-/** One thing that is wrong with a request. */
 export interface Violation {
   /** Path of the field in the request, e.g. `config.guest.memory_mb`. */
   readonly field: string;
@@ -25,7 +24,6 @@ export interface Violation {
   readonly description: string;
 }
 
-/** Optional parts of a {@link Fault}. */
 export interface FaultExtra {
   /** Logged, never sent. */
   readonly cause?: unknown;
@@ -89,7 +87,6 @@ export function isServerFault(code: Code): boolean {
   return OWN_FAULTS.has(code);
 }
 
-/** Whether `err` is a fault with this reason. */
 export function hasReason(err: unknown, reason: string): err is Fault {
   return err instanceof Fault && err.reason === reason;
 }

@@ -7,14 +7,12 @@ import { within } from "../runtime/wait.ts";
 export interface Step<C> {
   /** Stable and unique within the saga: it is stored. */
   readonly name: string;
-  /** May have acted even when it throws. */
   run(ctx: C, signal: AbortSignal): Promise<void>;
   /** Takes back what `run` has done: all, part or nothing of it. */
   undo?(ctx: C, signal: AbortSignal): Promise<void>;
 }
 
 export interface Saga<C> {
-  /** Names spans and metrics. */
   readonly name: string;
   readonly steps: readonly Step<C>[];
 }
@@ -33,7 +31,6 @@ export interface SagaLog {
   record(step: string, outcome: Outcome, error?: unknown): Promise<void>;
 }
 
-/** A stored entry. */
 export interface SagaEntry {
   readonly step: string;
   readonly outcome: Outcome;

@@ -4,7 +4,6 @@ import pg from "pg";
 import { Fault } from "../runtime/fault.ts";
 import { logger } from "../runtime/log.ts";
 
-/** A numbered SQL file. */
 export interface Migration {
   readonly version: number;
   readonly file: string;
@@ -49,7 +48,6 @@ export async function migrate(url: string, folder: URL): Promise<string[]> {
   }
 }
 
-/** Reads the migrations of a folder, in order. */
 export async function readMigrations(folder: URL): Promise<readonly Migration[]> {
   const files = (await readdir(folder)).filter((file) => file.endsWith(".sql")).sort();
   const migrations: Migration[] = [];

@@ -13,7 +13,6 @@ export interface Statement {
 
 export interface Result<Row> {
   readonly rows: readonly Row[];
-  /** Of rows returned or changed. */
   readonly rowCount: number;
 }
 
@@ -43,7 +42,6 @@ export interface DatabaseOptions {
   readonly connectTimeoutMs?: number;
   /** Longest that the server works on one statement. Default: 5,000. */
   readonly statementTimeoutMs?: number;
-  /** Shown in `pg_stat_activity`. */
   readonly applicationName?: string;
 }
 
@@ -199,7 +197,6 @@ function traced<T>(statement: Statement, namespace: string, run: () => Promise<T
  * connection is dropped: the next one may lead to another server.
  */
 const UNAVAILABLE_STATES = /^(?:08...|57P0[1-5]|53...|25006)$/;
-/** A deadlock, or a conflict of two transactions. */
 const CONFLICTS = new Set(["40001", "40P01"]);
 const LOST =
   /connection terminated|connection ended|connect.*timeout|timeout.*connect|query read timeout|connection error|not queryable|pool after calling end/i;

@@ -11,7 +11,6 @@ export interface RedisLimits {
   readonly log?: Logger;
 }
 
-/** A Lua script that Redis knows by its hash. */
 export type Script = (keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
 
 /**
@@ -97,7 +96,7 @@ export class Redis {
     try {
       if (this.isReady()) await this.#client.quit();
     } catch {
-      // Disconnected below in any case.
+      // Disconnected below.
     }
     this.#client.disconnect();
   }
