@@ -1,5 +1,5 @@
 /** `npm test`: sets up, runs the static checks and all tests. Arguments go to vitest; then the checks are skipped. */
-import { failing, staticChecks } from "../check/checks.ts";
+import { failing, STATIC_CHECKS } from "../check/checks.ts";
 import { main } from "../lib/main.ts";
 import { ROOT, tool } from "../lib/paths.ts";
 import { runInTerminal } from "../lib/run.ts";
@@ -8,7 +8,7 @@ import { setUp } from "../setup/setup.ts";
 await main(async (signal, progress) => {
   const chosen = process.argv.slice(2);
   await setUp("test", progress, signal);
-  const failed = chosen.length > 0 ? [] : await failing(await staticChecks(progress), progress, signal);
+  const failed = chosen.length > 0 ? [] : await failing(STATIC_CHECKS, progress, signal);
   // One run over all kinds of tests, so that its summary, the last thing printed, is about all of them.
   const vitest = [tool("vitest"), "run", ...chosen];
   const env = { ...process.env, NODE_ENV: "test" };
