@@ -8,12 +8,12 @@ export const statements: Readonly<Record<string, Does>> = {
     const org = tables.orgs.get(slug);
     if (!org) return rows([]);
     const { standing, machines, memoryMb } = org;
-    return rows([{ slug, standing, quota_machines: machines, quota_memory_mb: String(memoryMb) }]);
+    return rows([{ slug, standing, quota: { machines, memoryMb } }]);
   },
   create_count_used: ({ tables }, org: string) => {
     const used = [...tables.machines.values()].filter((row) => row.org === org && isThere(row));
-    const memory = used.reduce((sum, row) => sum + row.memoryMb, 0);
-    return rows([{ machines: String(used.length), memory_mb: String(memory) }]);
+    const memoryMb = used.reduce((sum, row) => sum + row.memoryMb, 0);
+    return rows([{ machines: used.length, memoryMb }]);
   },
   create_lock_app: ({ tables }, app: string, org: string) => changed(tables.apps.get(app) === org ? 1 : 0),
   create_name_owner: ({ tables }, app: string, name: string) =>
@@ -48,7 +48,7 @@ export const statements: Readonly<Record<string, Does>> = {
       .filter((each) => each.machineId === id)
       .map(({ event }) => event);
     const newest = events.sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, 20);
-    return rows([{ snapshot: row.snapshot, events: newest }]);
+    return rows([{ machine: { ...row.snapshot, events: newest } }]);
   },
   machine_mark_missing: (run, id: string, generation: string, timeMs: number) => {
     const row = run.tables.byId(id);
@@ -80,7 +80,7 @@ function dropEvents(run: Run, machineId: string | null): void {
 }
 
 function known({ id, state, generation, isCommitted }: MachineRow) {
-  return { id, state, generation: generation.toString(), committed: isCommitted };
+  return { id, state, generation: generation.toString(), isCommitted };
 }
 
 /** A machine under a name that is free; false when it is not. */

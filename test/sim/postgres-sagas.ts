@@ -1,4 +1,5 @@
-import type { SagaStatus } from "../../src/api/creates/store/saga-row.ts";
+import type { StepProgress } from "../../src/api/creates/store/progress.ts";
+import type { SagaStatus, StoredSaga } from "../../src/api/creates/store/stored-saga.ts";
 import {
   deleteIntent,
   describeMachine,
@@ -25,28 +26,32 @@ type Written = [
   ...[releaseMs: number | null, steps: Json, place: Json | null, said: Json | null, snapshot: Json | null],
   ...[isCommitted: boolean, events: Json, resolveMs: number | null],
 ];
-type Step = Readonly<Record<string, unknown>> & { readonly sequence: number; readonly time: string };
+type Step = Pick<StepProgress, "sequence" | "step" | "status" | "detail"> & {
+  readonly bytes_done: number;
+  readonly bytes_total: number;
+  readonly time: string;
+};
 
 /** The statements about sagas, their steps, and leases. */
 export const statements: Readonly<Record<string, Does>> = {
   create_find_earlier: ({ tables }, org: string, requestId: string, hash: Buffer) => {
     const found = [...tables.sagas.values()].find(
-      (saga) => saga.org === org && saga.request_id === requestId && saga.status !== "failed",
+      (saga) => saga.org === org && saga.requestId === requestId && saga.status !== "failed",
     );
-    return rows(found ? [{ ...found, same: found.request_hash.equals(hash) }] : []);
+    return rows(found ? [{ ...stored(found), isSame: found.request_hash.equals(hash) }] : []);
   },
   create_insert: (run, ...values: Inserted) => {
     const [id, org, app, name, _region, memoryMb, requestId, hash, request, state, ...rest] = values;
     const [traceparent, owner, leaseMs] = rest;
     if (!insertMachine(run, { createId: id, org, app, name, memoryMb })) return rows([]);
     const row: SagaTableRow = {
-      ...{ id, org, request_id: requestId, request_hash: hash, status: "running" },
+      ...{ id, org, requestId, request_hash: hash, status: "running" },
       ...{ request: JSON.parse(request), state: JSON.parse(state), entries: [], traceparent, fault: null },
-      ...{ attempts: 0, create_time: new Date(run.nowMs), owner, leaseMs: run.nowMs + leaseMs },
+      ...{ attempts: 0, createTime: new Date(run.nowMs), owner, leaseMs: run.nowMs + leaseMs },
       ...{ resolveMs: null, updateMs: run.nowMs },
     };
     put(run.tables.sagas, id, row, run.onUndo);
-    return rows([row]);
+    return rows([stored(row)]);
   },
   saga_write: (run, ...values: Written) => {
     const [id, owner, entries, state, status, fault, releaseMs, steps, place, said, snapshot, ...rest] =
@@ -84,7 +89,7 @@ export const statements: Readonly<Record<string, Does>> = {
       .slice(0, limit)
       .map((saga) => ({ ...saga, owner, leaseMs: run.nowMs + leaseMs }));
     for (const saga of due) put(run.tables.sagas, saga.id, saga, run.onUndo);
-    return rows(due);
+    return rows(due.map(stored));
   },
   saga_claim_in_doubt: (run, limit: number) => {
     const due = [...run.tables.sagas.values()]
@@ -95,9 +100,7 @@ export const statements: Readonly<Record<string, Does>> = {
       const againMs = Math.min(Math.max((run.nowMs - saga.updateMs) / 2, 2_000), 300_000);
       put(run.tables.sagas, saga.id, { ...saga, resolveMs: run.nowMs + againMs }, run.onUndo);
     }
-    return rows(
-      due.map(({ id, state, updateMs }) => ({ id, state, ended_ms: String(run.nowMs - updateMs) })),
-    );
+    return rows(due.map(({ id, state, updateMs }) => ({ id, state, endedMs: run.nowMs - updateMs })));
   },
   saga_mark_resolved: (run, id: string) => {
     const saga = run.tables.sagas.get(id);
@@ -106,22 +109,25 @@ export const statements: Readonly<Record<string, Does>> = {
   },
   saga_find: ({ tables }, org: string, requestId: string) => {
     const found = [...tables.sagas.values()].filter(
-      (saga) => saga.org === org && saga.request_id === requestId,
+      (saga) => saga.org === org && saga.requestId === requestId,
     );
-    return rows(found.sort((a, b) => b.create_time.getTime() - a.create_time.getTime()).slice(0, 1));
+    return rows(
+      found
+        .sort((a, b) => b.createTime.getTime() - a.createTime.getTime())
+        .slice(0, 1)
+        .map(stored),
+    );
   },
   saga_get: ({ tables }, id: string) => {
     const saga = tables.sagas.get(id);
-    return rows(saga ? [saga] : []);
+    return rows(saga ? [stored(saga)] : []);
   },
   saga_steps: ({ tables }, id: string, from: number) => {
-    const found = [...tables.steps.values()].filter(
-      (step) => step["saga_id"] === id && Number(step["sequence"]) >= from,
-    );
-    return rows(found.sort((a, b) => Number(a["sequence"]) - Number(b["sequence"])));
+    const found = [...tables.steps.values()].filter((step) => step.sagaId === id && step.sequence >= from);
+    return rows(found.sort((a, b) => a.sequence - b.sequence).map(({ sagaId: _, ...step }) => step));
   },
   saga_count_stuck: ({ tables }) =>
-    rows([{ count: String([...tables.sagas.values()].filter((saga) => saga.status === "stuck").length) }]),
+    rows([{ count: [...tables.sagas.values()].filter((saga) => saga.status === "stuck").length }]),
   lease_acquire: (run, name: string, owner: string, ms: number) => {
     const lease = run.tables.leases.get(name);
     if (lease && lease.owner !== owner && lease.untilMs >= run.nowMs) return changed(0);
@@ -130,13 +136,32 @@ export const statements: Readonly<Record<string, Does>> = {
   },
 };
 
+/** The columns that the store reads. */
+function stored(row: SagaTableRow): StoredSaga {
+  const {
+    request_hash: _hash,
+    owner: _owner,
+    leaseMs: _lease,
+    resolveMs: _resolve,
+    updateMs: _update,
+    ...saga
+  } = row;
+  return saga;
+}
+
 /** A step that is there already keeps its name and status. */
-function putStep(run: Run, sagaId: string, { time, ...step }: Step): void {
+function putStep(run: Run, sagaId: string, { time, bytes_done, bytes_total, ...step }: Step): void {
   const key = `${sagaId}/${step.sequence}`;
   const before = run.tables.steps.get(key);
-  const fixed = { saga_id: sagaId, step: before?.["step"] ?? step["step"] };
-  const status = before?.["status"] ?? step["status"];
-  put(run.tables.steps, key, { ...step, ...fixed, status, time: new Date(time) }, run.onUndo);
+  const progress: StepProgress = {
+    ...step,
+    step: before?.step ?? step.step,
+    status: before?.status ?? step.status,
+    bytesDone: bytes_done,
+    bytesTotal: bytes_total,
+    timeMs: Date.parse(time),
+  };
+  put(run.tables.steps, key, { sagaId, ...progress }, run.onUndo);
 }
 
 function parse(json: Json | null) {

@@ -1,4 +1,5 @@
-import type { SagaRow } from "../../src/api/creates/store/saga-row.ts";
+import type { StepProgress } from "../../src/api/creates/store/progress.ts";
+import type { StoredSaga } from "../../src/api/creates/store/stored-saga.ts";
 import type { HostEntry } from "../../src/api/hosts/host-table.ts";
 import type { Machine, MachineEvent, MachineState } from "../../src/api/machines/machine.ts";
 
@@ -18,7 +19,7 @@ export interface MachineRow {
 }
 
 /** A row of `sagas`. */
-export interface SagaTableRow extends SagaRow {
+export interface SagaTableRow extends StoredSaga {
   readonly request_hash: Buffer;
   readonly owner: string | null;
   readonly leaseMs: number;
@@ -43,7 +44,7 @@ export class Tables {
   readonly events = new Map<string, { readonly machineId: string; readonly event: MachineEvent }>();
   readonly hosts = new Map<number, HostRow>();
   readonly sagas = new Map<string, SagaTableRow>();
-  readonly steps = new Map<string, Readonly<Record<string, unknown>>>();
+  readonly steps = new Map<string, StepProgress & { readonly sagaId: string }>();
   readonly leases = new Map<string, { readonly owner: string; readonly untilMs: number }>();
 
   /** The row of a machine by its id. */

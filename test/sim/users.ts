@@ -70,7 +70,15 @@ export class Users {
     };
     const placement = { hostLabels: {}, strategy: "spread", distinctHosts: true } as const;
     const request = {
-      ...{ org: ORG, app: "web", name: `m-${index}`, region: "ord", config, skipLaunch: random.chance(0.3) },
+      ...{
+        org: ORG,
+        app: "web",
+        name: `m-${index}`,
+        regions: ["ord"],
+        regionAsked: "",
+        config,
+        skipLaunch: random.chance(0.3),
+      },
       ...(this.wantDistinct ? { placement } : {}),
     };
     const requestId = random.chance(0.85) ? `request-${world.seed}-${index}` : undefined;

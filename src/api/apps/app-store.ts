@@ -3,6 +3,11 @@ import type { Transactions } from "../database/gated-database.ts";
 import { banned, orgNotFound, type Standing } from "../orgs/organization.ts";
 import { type App, appNotEmpty, appNotFound } from "./app.ts";
 
+const CREATE_TIME = `floor(extract(epoch from create_time) * 1000)::float8 as "createTimeMs"`;
+const SELECT = `select name, org, ${CREATE_TIME},
+    (select count(*)::int from machines m where m.app = a.name and m.state <> 'destroyed') as "machineCount"
+  from apps a`;
+
 /** Apps in the database. */
 export class AppStore {
   readonly #db: Transactions;
@@ -11,7 +16,7 @@ export class AppStore {
     this.#db = db;
   }
 
-  /** Creates an app. @throws Fault `APP_NAME_TAKEN`, `ORG_NOT_FOUND`, `ORG_BANNED` */
+  /** @throws Fault `APP_NAME_TAKEN`, `ORG_NOT_FOUND`, `ORG_BANNED` */
   create(name: string, org: string): Promise<App> {
     return this.#db.transaction(async (tx) => {
       const { rows: orgs } = await tx.query<{ standing: Standing }>({
@@ -21,35 +26,36 @@ export class AppStore {
       });
       if (!orgs[0]) throw orgNotFound(org);
       if (orgs[0].standing === "banned") throw banned(org);
-      const { rows } = await tx.query<{ create_time: Date }>({
+      const { rows } = await tx.query<App>({
         name: "app_create",
-        text: "insert into apps (name, org) values ($1, $2) on conflict (name) do nothing returning create_time",
+        text: `insert into apps (name, org) values ($1, $2) on conflict (name) do nothing
+               returning name, org, ${CREATE_TIME}, 0 as "machineCount"`,
         values: [name, org],
       });
       if (!rows[0]) throw taken(name);
-      return { name, org, createTimeMs: rows[0].create_time.getTime(), machineCount: 0 };
+      return rows[0];
     });
   }
 
-  /** Reads an app of an organisation. @throws Fault `APP_NOT_FOUND` */
+  /** @throws Fault `APP_NOT_FOUND` */
   async get(name: string, org: string): Promise<App> {
-    const { rows } = await this.#db.query<Row>({
+    const { rows } = await this.#db.query<App>({
       name: "app_get",
-      text: `${SELECT} where a.name = $1 and a.org = $2`,
+      text: `${SELECT} where name = $1 and org = $2`,
       values: [name, org],
     });
     if (!rows[0]) throw appNotFound(name);
-    return fromRow(rows[0]);
+    return rows[0];
   }
 
   /** Reads a page of an organisation's apps by name, after `after`. */
   async list(org: string, after: string, limit: number): Promise<readonly App[]> {
-    const { rows } = await this.#db.query<Row>({
+    const { rows } = await this.#db.query<App>({
       name: "app_list",
-      text: `${SELECT} where a.org = $1 and a.name > $2 order by a.name limit $3`,
+      text: `${SELECT} where org = $1 and name > $2 order by name limit $3`,
       values: [org, after, limit],
     });
-    return rows.map(fromRow);
+    return rows;
   }
 
   /** Deletes an app without machines. @throws Fault `APP_NOT_FOUND`, `APP_NOT_EMPTY` */
@@ -62,39 +68,18 @@ export class AppStore {
         values: [name, org],
       });
       if (locked.rowCount === 0) throw appNotFound(name);
-      const { rows } = await tx.query<{ placed: string; unplaced: string }>({
+      const { rows } = await tx.query<{ placed: number; unplaced: number }>({
         name: "app_machines",
-        text: `select count(id) as placed, count(*) filter (where id is null) as unplaced
+        text: `select count(id)::int as placed, (count(*) filter (where id is null))::int as unplaced
                  from machines where app = $1 and state <> 'destroyed'`,
         values: [name],
       });
-      const placed = Number(rows[0]?.placed ?? 0);
-      const unplaced = Number(rows[0]?.unplaced ?? 0);
+      const { placed, unplaced } = rows[0] ?? { placed: 0, unplaced: 0 };
       if (placed > 0) throw appNotEmpty(name, placed + unplaced, "destroy them first, or force it");
       if (unplaced > 0) throw appNotEmpty(name, unplaced, "they are being created; try again when they are");
       await tx.query({ name: "app_delete", text: "delete from apps where name = $1", values: [name] });
     });
   }
-}
-
-interface Row {
-  readonly name: string;
-  readonly org: string;
-  readonly create_time: Date;
-  readonly machines: string;
-}
-
-const SELECT = `select a.name, a.org, a.create_time,
-    (select count(*) from machines m where m.app = a.name and m.state <> 'destroyed') as machines
-  from apps a`;
-
-function fromRow(row: Row): App {
-  return {
-    name: row.name,
-    org: row.org,
-    createTimeMs: row.create_time.getTime(),
-    machineCount: Number(row.machines),
-  };
 }
 
 function taken(name: string): Fault {

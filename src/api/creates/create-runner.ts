@@ -14,12 +14,12 @@ import { CreateRun } from "./saga/create-run.ts";
 import type { CreateState } from "./store/create-state.ts";
 import { faultFromData } from "./store/fault-data.ts";
 import { Progress, type StepProgress } from "./store/progress.ts";
-import type { StoredSaga } from "./store/saga-row.ts";
 import type { SagaStore } from "./store/saga-store.ts";
+import type { StoredSaga } from "./store/stored-saga.ts";
 
 /**
- * Lease of a create: how long a caller that repeats its request waits after an api has died. An owner that loses its lease while it runs does
- * no harm: its writes have no effect, and its calls may be repeated.
+ * How long a caller that repeats its request waits after an api has died. An owner that loses its
+ * lease while it runs does no harm: its writes have no effect, and its calls may be repeated.
  */
 export const LEASE_MS = 8_000;
 const RENEW_INTERVAL_MS = 2_000;
@@ -59,18 +59,16 @@ export class CreateRunner {
     return this.#launch(saga, owner, false, [], signal);
   }
 
-  /** Runs a create that another run has left: forward when its caller may repeat the request, otherwise back. */
+  /** Runs a create that another run has left: back when its caller cannot repeat the request. */
   async resume(saga: StoredSaga, owner: string): Promise<CreateState> {
     const before = await this.#store.steps(saga.id, 0);
     return this.#launch(saga, owner, true, before, undefined);
   }
 
-  /** Returns the outcome of a create that runs here. */
   outcome(id: string): Promise<CreateState> | undefined {
     return this.#runs.get(id)?.ended;
   }
 
-  /** Returns the progress of a create that runs here. */
   progress(org: string, requestId: string): Progress | undefined {
     for (const { saga, run } of this.#runs.values()) {
       if (saga.org === org && saga.requestId === requestId) return run.progress;
@@ -90,7 +88,7 @@ export class CreateRunner {
     await this.close();
   }
 
-  /** Ends every run where it is. Another api, or this one after its restart, goes on with the creates. */
+  /** Ends every run where it is. Another api, or this one when restarted, goes on with them. */
   async close(): Promise<void> {
     this.#isClosing = true;
     const why = draining();
@@ -139,7 +137,7 @@ export class CreateRunner {
     const timer = setTimeout(() => abort.abort(timeout(saga.id)), this.#remainingMs(saga));
     using _ = onAbort(caller, () => abort.abort(caller?.reason));
     try {
-      if (run.isResumed && saga.requestId === undefined && !run.hasFailed) await this.#rollBack(run);
+      if (run.isResumed && saga.requestId === null && !run.hasFailed) await this.#rollBack(run);
       const options = run.isResumed ? { resume: run.entries, startedBy: saga.traceparent } : {};
       const result = await runSaga(this.#saga, run, run, abort.signal, options);
       // Nobody hears of a machine that another run may still undo.
@@ -157,19 +155,19 @@ export class CreateRunner {
     return run.state;
   }
 
-  /** Makes a resumed run undo everything: the caller, which cannot repeat its request, is gone. */
+  /** Makes a resumed run undo everything. */
   async #rollBack(run: CreateRun): Promise<void> {
     const { steps } = this.#saga;
     const done = new Set(run.entries.map((entry) => entry.step));
     const next = steps.findIndex((step) => !done.has(step.name));
-    // Done steps are stored later than they are done: any step with an undo may have been.
+    // Steps are stored later than they are done: any step with an undo may have been.
     const last = steps.findLastIndex((step) => step.undo);
     const from = next < 0 ? undefined : steps[Math.max(next, last)];
     if (from)
       await run.record(from.name, "failed", new Fault("CANCELLED", "CANCELLED", "the caller has gone"));
   }
 
-  /** Stores how far a run that is not done has come. If that fails, the lease ends and another run takes over. */
+  /** Stores how far a run has come. If that fails, another run takes over after the lease. */
   async #release(run: CreateRun, attempts: number): Promise<void> {
     try {
       if (!run.hasFailed) await run.end(run.status);
@@ -197,7 +195,7 @@ export class CreateRunner {
   }
 
   #remainingMs(saga: StoredSaga): number {
-    return Math.max(0, saga.createTimeMs + CREATE_TIMEOUT_MS - this.#clock.now());
+    return Math.max(0, saga.createTime.getTime() + CREATE_TIMEOUT_MS - this.#clock.now());
   }
 }
 

@@ -12,16 +12,14 @@ import { type CreateRequest, type CreateState, placedAttempt } from "./store/cre
 import { faultFromData } from "./store/fault-data.ts";
 import type { IntentStore } from "./store/intent-store.ts";
 import type { StepProgress } from "./store/progress.ts";
-import type { StoredSaga } from "./store/saga-row.ts";
 import type { SagaStore } from "./store/saga-store.ts";
+import type { StoredSaga } from "./store/stored-saga.ts";
 
-/** A created machine. */
 export interface Created extends MachineView {
   /** Whether an earlier call with the same request id has created it. */
   readonly repeated: boolean;
 }
 
-/** What {@link Creates} works with. */
 export interface CreatesParts {
   readonly intents: IntentStore;
   readonly sagas: SagaStore;
@@ -36,7 +34,6 @@ const POLL_MS = 200;
 /** How long `watch` waits for a create to begin. */
 const FIND_TIMEOUT_MS = 5_000;
 
-/** Creates machines, and follows creates. */
 export class Creates {
   readonly #parts: CreatesParts;
 
@@ -45,13 +42,13 @@ export class Creates {
   }
 
   /**
-   * Creates a machine. Without a request id the create is undone when the caller goes away. With one it goes on, and a repeated call returns
-   * the same machine.
+   * Creates a machine. Without a request id the create is undone when the caller goes away. With
+   * one it goes on, and a repeated call returns the same machine.
    *
    * @throws Fault as documented for `MachinesService.CreateMachine`
    */
   async create(request: CreateRequest, requestId: string | undefined, caller: Caller): Promise<Created> {
-    return withSpan("api.create", { [attribute.region]: request.region }, async (span) => {
+    return withSpan("api.create", { [attribute.region]: request.regions[0] ?? "" }, async (span) => {
       const { runner } = this.#parts;
       runner.assertOpen();
       const owner = newOwner();
@@ -67,7 +64,7 @@ export class Creates {
     });
   }
 
-  /** Yields the progress of a create from its beginning to its end. @throws Fault NOT_FOUND / `CREATE_NOT_FOUND` after 5 s without one */
+  /** Yields the progress of a create to its end. @throws Fault `CREATE_NOT_FOUND` after 5 s without one */
   async *watch(org: string, requestId: string, signal: AbortSignal): AsyncGenerator<StepProgress> {
     const { runner, sagas } = this.#parts;
     const deadline = performance.now() + FIND_TIMEOUT_MS;

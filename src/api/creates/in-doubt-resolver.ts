@@ -7,17 +7,14 @@ import type { InDoubtCreate, SagaStore } from "./store/saga-store.ts";
 /** Creates that are resolved at a time. */
 const MAX_PARALLEL = 16;
 const DESTROY_TIMEOUT_MS = 2_000;
-/**
- * No award can arrive after this: its hold has expired (reservations live for 5 s by default, hosts add 1 s). Before, a host without the
- * machine may still make it.
- */
+/** No award can arrive after this: its hold has expired (5 s by default, and 1 s on the host). */
 const HOLD_EXPIRED_MS = 8_000;
 /** A host that is away for longer is left to the sweeper. */
 const RESOLVE_LIMIT_MS = 24 * 60 * 60_000;
 
 /**
- * Resolves creates that ended in doubt: destroys the machine on every host that did not answer its award, until the host confirms after no
- * award can arrive any more. The doubt is stored with the end of the create, so any api resolves it.
+ * Resolves creates that ended in doubt: destroys the machine on every host that did not answer its
+ * award, until the host confirms when no award can arrive any more.
  */
 export class InDoubtResolver {
   readonly #sagas: Pick<SagaStore, "claimInDoubt" | "markResolved">;

@@ -3,7 +3,7 @@ import { requestHash } from "./request-hash.ts";
 import type { CreateRequest } from "./store/create-state.ts";
 
 const REQUEST: CreateRequest = {
-  ...{ org: "personal", app: "web", name: "", region: "ord", skipLaunch: false },
+  ...{ org: "personal", app: "web", name: "", regions: ["ord"], regionAsked: "", skipLaunch: false },
   config: {
     image: "nginx",
     guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
@@ -15,12 +15,10 @@ const REQUEST: CreateRequest = {
 };
 
 test("is the same for what was asked of another api, where it stands for other regions", () => {
-  const here = requestHash({ ...REQUEST, regionAsked: "any", region: "ord", regions: ["ord", "gru"] });
+  const here = requestHash({ ...REQUEST, regionAsked: "any", regions: ["ord", "gru"] });
 
-  expect(requestHash({ ...REQUEST, regionAsked: "any", region: "gru", regions: ["gru", "ord"] })).toEqual(
-    here,
-  );
-  expect(requestHash({ ...REQUEST, regionAsked: "gru", region: "gru" })).not.toEqual(here);
+  expect(requestHash({ ...REQUEST, regionAsked: "any", regions: ["gru", "ord"] })).toEqual(here);
+  expect(requestHash({ ...REQUEST, regionAsked: "gru", regions: ["gru"] })).not.toEqual(here);
 });
 
 test("is another for anything else", () => {

@@ -1,11 +1,9 @@
 import { createHash } from "node:crypto";
 import type { CreateRequest } from "./store/create-state.ts";
 
-/** Hashes a request. Equal requests have equal hashes, whatever the order of their maps and whichever api resolved their regions. */
-export function requestHash({ region, regions: _, regionAsked = region, ...rest }: CreateRequest): Buffer {
-  return createHash("sha256")
-    .update(canonical({ ...rest, region: regionAsked }))
-    .digest();
+/** Hashes a request. The order of maps and the api that resolved the regions make no difference. */
+export function requestHash({ regions: _, ...request }: CreateRequest): Buffer {
+  return createHash("sha256").update(canonical(request)).digest();
 }
 
 function canonical(value: unknown): string {

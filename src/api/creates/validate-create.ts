@@ -5,7 +5,7 @@ import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "../requests/names.ts";
 import type { CreateRequest } from "./store/create-state.ts";
 
-/** A create as a caller wrote it. */
+/** A create as a caller wrote it; it is not validated. */
 export interface CreateInput {
   readonly org: string;
   readonly app: string;
@@ -36,13 +36,11 @@ export function validateCreate(
   if (input.requestId !== "") violations.add("request_id", checkRequestId(input.requestId));
   const placement = input.placement && validatePlacement(input.placement, violations);
   if (violations.any || !config) throw violations.fault();
-  const resolved = resolveRegions(input.region, regions);
-  const { org, app, name, skipLaunch } = input;
+  const { org, app, name, region, skipLaunch } = input;
   return {
     ...{ org, app, name, config, skipLaunch },
-    region: resolved[0] ?? regions.own,
-    ...(resolved.length > 1 ? { regions: resolved } : {}),
-    regionAsked: input.region,
+    regions: resolveRegions(region, regions),
+    regionAsked: region,
     ...(placement ? { placement } : {}),
   };
 }

@@ -46,25 +46,24 @@ export class MachineStore {
     this.#db = db;
   }
 
-  /** Reads a machine with its newest 20 events; undefined when the organisation has none with this id. */
+  /** Reads a machine with its newest 20 events. @param org empty: any */
   async find(id: MachineId, org: string): Promise<Machine | undefined> {
-    const { rows } = await this.#db.query<{ snapshot: Machine; events: MachineEvent[] }>({
+    const { rows } = await this.#db.query<{ machine: Machine }>({
       name: "machine_find",
-      text: `select snapshot, array(select e.event from machine_events e where e.machine_id = m.id
-                                     order by e.id desc limit 20) as events
+      text: `select ${withEvents(20)} as machine
                from machines m where id = $1 and ($2 = '' or org = $2) and snapshot is not null`,
       values: [id, org],
     });
-    return rows[0] && { ...rows[0].snapshot, events: rows[0].events };
+    return rows[0]?.machine;
   }
 
-  /** Reads a page, oldest first; each machine with its newest event only. */
+  /** Reads a page, oldest first, each machine with its newest event. */
   async list(query: MachineQuery): Promise<readonly ListedMachine[]> {
     const column = query.app === undefined ? "org" : "app";
-    const { rows } = await this.#db.query<ListRow>({
+    const { rows } = await this.#db.query<ListedMachine>({
       name: `machine_list_${column}`,
-      text: `select m.snapshot, m.create_time::text as create_key, m.create_id,
-                    (select e.event from machine_events e where e.machine_id = m.id order by e.id desc limit 1) as event
+      text: `select ${withEvents(1)} as machine,
+                    json_build_object('createTime', m.create_time::text, 'createId', m.create_id) as key
                from machines m
               where m.${column} = $1 and m.org = $2 and m.state = any($3) and m.snapshot is not null
                 and (m.create_time, m.create_id) > ($4::timestamptz, $5::uuid)
@@ -78,33 +77,30 @@ export class MachineStore {
         query.limit,
       ],
     });
-    return rows.map((row) => ({
-      machine: { ...row.snapshot, events: row.event ? [row.event] : [] },
-      key: { createTime: row.create_key, createId: row.create_id },
-    }));
+    return rows;
   }
 
   /** Reads the machines of a host that are not destroyed. */
   async ofHost(hostNumber: number): Promise<readonly StoredMachine[]> {
-    const { rows } = await this.#db.query<StoredRow>({
+    const { rows } = await this.#db.query<StoredMachine>({
       name: "machine_of_host",
-      text: "select id, state, generation, committed from machines where host_number = $1 and state <> 'destroyed'",
+      text: `${STORED} where host_number = $1 and state <> 'destroyed'`,
       values: [hostNumber],
     });
-    return rows.map(fromRow);
+    return rows;
   }
 
   /** Reads the machines with these ids, destroyed ones too. */
   async withIds(ids: readonly string[]): Promise<readonly StoredMachine[]> {
-    const { rows } = await this.#db.query<StoredRow>({
+    const { rows } = await this.#db.query<StoredMachine>({
       name: "machine_with_ids",
-      text: "select id, state, generation, committed from machines where id = any($1)",
+      text: `${STORED} where id = any($1)`,
       values: [ids],
     });
-    return rows.map(fromRow);
+    return rows;
   }
 
-  /** Reads the ids of an app's machines that are on a host and not destroyed. */
+  /** Reads ids of an app's machines that have a host and are not destroyed. */
   async ofApp(app: string, org: string, limit: number): Promise<readonly string[]> {
     const { rows } = await this.#db.query<{ id: string }>({
       name: "machine_of_app",
@@ -121,7 +117,7 @@ export class MachineStore {
   }
 
   /**
-   * Marks a machine that its host no longer has as destroyed, and adds an event that says so.
+   * Marks a machine that its host no longer has as destroyed, and adds an event.
    *
    * @returns false, and does nothing, when the machine has changed since it was read
    */
@@ -143,8 +139,8 @@ export class MachineStore {
 }
 
 /**
- * Stores machines of a later generation and new events, with one statement each, sent together. Skips machines that the database does not
- * have or has as destroyed: a name may belong to another machine by then.
+ * Stores machines of a later generation and new events. Skips machines that the database does not
+ * have, or has as destroyed: their name may belong to another.
  */
 export async function applyChanges(
   tx: Queries,
@@ -189,27 +185,17 @@ function addEvents(events: readonly MachineEventOf[]): Statement {
   };
 }
 
-/** Returns the column `snapshot` of a machine; events have a table of their own. */
+/** Returns the column `snapshot` of a machine, which has no events. */
 export function toSnapshot(machine: Machine): string {
   return toJson({ ...machine, events: [] });
 }
 
-interface ListRow {
-  readonly snapshot: Machine;
-  readonly create_key: string;
-  readonly create_id: string;
-  readonly event: MachineEvent | null;
-}
-
-interface StoredRow {
-  readonly id: string;
-  readonly state: MachineState;
-  readonly generation: string;
-  readonly committed: boolean;
-}
-
 const NIL = "00000000-0000-0000-0000-000000000000";
 
-function fromRow({ committed, ...row }: StoredRow): StoredMachine {
-  return { ...row, isCommitted: committed };
+const STORED = `select id, state, generation, committed as "isCommitted" from machines`;
+
+/** A machine `m` with its newest events. */
+function withEvents(limit: number): string {
+  return `m.snapshot || jsonb_build_object('events', array(
+            select e.event from machine_events e where e.machine_id = m.id order by e.id desc limit ${limit}))`;
 }

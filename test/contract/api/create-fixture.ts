@@ -25,7 +25,8 @@ const REQUEST: CreateRequest = {
   org: "personal",
   app: "web",
   name: "subject",
-  region: "ord",
+  regions: ["ord"],
+  regionAsked: "",
   skipLaunch: false,
   config: {
     image: "nginx",

@@ -70,7 +70,7 @@ describe("a create", () => {
     expect(machine?.region).toBe("gru");
     expect(await regionOf(machine?.id)).toBe("gru");
     expect(gru.calls).toEqual(["reserve", "release"]);
-    expect(await world.sql("select request->>'region' as first from sagas")).toEqual([{ first: "ord" }]);
+    expect(await world.sql("select request->'regions'->>0 as first from sagas")).toEqual([{ first: "ord" }]);
   });
 
   test("goes on to the next region when nobody in one takes the machine", async () => {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { type CreateRequest, NEW_CREATE } from "../../../src/api/creates/store/create-state.ts";
 import { type Intent, IntentStore } from "../../../src/api/creates/store/intent-store.ts";
-import type { StoredSaga } from "../../../src/api/creates/store/saga-row.ts";
 import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
+import type { StoredSaga } from "../../../src/api/creates/store/stored-saga.ts";
 import type { Transactions } from "../../../src/api/database/gated-database.ts";
 import { LeaseStore } from "../../../src/api/database/lease-store.ts";
 import { HostStore } from "../../../src/api/hosts/host-store.ts";
@@ -98,7 +98,7 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
                 entries: [{ step: "resolve", outcome: "done" }],
                 state: NEW_CREATE,
                 status,
-                fault: undefined,
+                fault: null,
               },
               progress: [progress(1, "running"), progress(2, "done")],
               ...(place !== undefined
@@ -210,7 +210,7 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
 );
 
 /** A saga without the time at which it began. */
-export function comparable({ createTimeMs: _, ...saga }: StoredSaga) {
+export function comparable({ createTime: _, ...saga }: StoredSaga) {
   return saga;
 }
 
@@ -245,13 +245,13 @@ function request(name: string, memoryMb: number): CreateRequest {
   const guest = { cpuKind: "shared", cpus: 1, memoryMb } as const;
   const stop = { signal: "", timeoutMs: 5_000 };
   const config = { image: "nginx", guest, env: {}, services: [], stop, metadata: {} };
-  return { org: "acme", app: "web", name, region: "ord", config, skipLaunch: false };
+  return { org: "acme", app: "web", name, regions: ["ord"], regionAsked: "", config, skipLaunch: false };
 }
 
 function attempt(id: string) {
   const hostNumber = Number.parseInt(id.slice(0, 5), 16);
   const offer = { hostNumber, hostName: `host-${hostNumber}`, hostAddress: "", epoch: "1" };
-  return { machineId: id, reservationId: "r", offer, outcome: "asked", reason: "" } as const;
+  return { machineId: id, reservationId: "r", region: "ord", offer, outcome: "asked", reason: "" } as const;
 }
 
 function machine(id: string, state: MachineState, generation: number): Machine {

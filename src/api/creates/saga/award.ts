@@ -5,8 +5,6 @@ import { newMachineId } from "../../machines/machine-id.ts";
 import {
   type Attempt,
   type Auction,
-  regionOf,
-  regionsOf,
   withAttempt,
   withAuction,
   withAuctionOver,
@@ -34,18 +32,18 @@ const REGION_FAULTS: ReadonlySet<string> = new Set([
 export async function reserve(tools: CreateTools, run: CreateRun, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
-    const step = nextAwardStep(run.id, run.state, regionsOf(run.request));
+    const step = nextAwardStep(run.id, run.state, run.request.regions);
     if (step.kind === "fail") throw step.fault;
     if (step.kind !== "auction") return;
     await holdAuction(tools, run, step, signal);
   }
 }
 
-/** Gets the machine onto a host. Each step is stored before it is done. */
+/** Places the machine on a host. */
 export async function award(tools: CreateTools, run: CreateRun, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
-    const step = nextAwardStep(run.id, run.state, regionsOf(run.request));
+    const step = nextAwardStep(run.id, run.state, run.request.regions);
     switch (step.kind) {
       case "placed":
         annotate(attribute.machineId, step.attempt.machineId);
@@ -77,16 +75,15 @@ export async function undoAward(tools: CreateTools, run: CreateRun, signal: Abor
 }
 
 /**
- * Claims a reservation and stores the attempt. A resumed run claims again what the auction has claimed: if that was long ago, the hold is
- * over, which must not count against its host.
+ * Claims a reservation and stores the attempt. A resumed run claims again what the auction has
+ * claimed: a hold that is over by now must not count against its host.
  */
 async function claim(
   { auctionsIn, random }: CreateTools,
   run: CreateRun,
-  { reservationId, offer: best, isClaimed }: ClaimStep,
+  { region, reservationId, offer: best, isClaimed }: ClaimStep,
   signal: AbortSignal,
 ): Promise<void> {
-  const region = regionOf(run.state, reservationId, run.request);
   let offer = best;
   try {
     if (!isClaimed || run.isResumed)
@@ -111,11 +108,10 @@ async function ask(
   attempt: Attempt,
   signal: AbortSignal,
 ): Promise<void> {
-  const { machineId, offer, reservationId } = attempt;
+  const { machineId, offer, region, reservationId } = attempt;
   const { name, app, org, config, skipLaunch } = run.request;
   const order = {
-    ...{ machineId, name, app, org, config, reservationId },
-    region: attempt.region ?? run.request.region,
+    ...{ machineId, name, app, org, region, config, reservationId },
     image: run.image,
     createTraceId: run.createTraceId,
     epoch: offer.epoch,
@@ -152,9 +148,9 @@ async function holdAuction(
     result = await auctionsIn(region).reserve(request, { signal });
   } catch (err) {
     const isNobody = hasReason(err, "NO_CAPACITY") || hasReason(err, "NO_HOSTS");
-    // When hosts were excluded, it does not follow that the region has no capacity.
+    // With hosts excluded, it does not follow that the region has no capacity.
     if (step.isFirst || !isNobody) {
-      const isOnly = regionsOf(run.request).length === 1;
+      const isOnly = run.request.regions.length === 1;
       if (isOnly || signal.aborted || !(err instanceof Fault) || !REGION_FAULTS.has(err.reason)) throw err;
       result = { offers: [], refusal: { reason: err.reason, message: err.message } };
       run.report({ detail: `${region}: ${err.reason}`, bytesDone: 0, bytesTotal: 0 });

@@ -11,22 +11,17 @@ import {
 } from "../store/create-state.ts";
 import { type FaultData, faultToData } from "../store/fault-data.ts";
 import type { Progress, StepDetail, StepProgress } from "../store/progress.ts";
-import type { SagaStatus, StoredSaga } from "../store/saga-row.ts";
 import type { SagaStore } from "../store/saga-store.ts";
 import type { SagaWrite } from "../store/saga-write.ts";
+import type { SagaStatus, StoredSaga } from "../store/stored-saga.ts";
 
-/** How long a write is repeated while the database is unavailable. */
 const STORE_RETRY_LIMIT_MS = 6_000;
 const STORE_RETRY_MS = 250;
-/**
- * How long a write that nothing waits for may be delayed, to go with the next one. Longer than a create takes between two of those when the
- * database is an ocean away, since writes go one after the other.
- */
+/** How long a write that nothing waits for may be delayed, to go with the next one. */
 const WRITE_DELAY_MS = 1_000;
-/** When a create in doubt is resolved for the first time after its end: an aborted request has arrived by then. */
+/** Before a create in doubt is resolved first: an aborted award has arrived by then. */
 const RESOLVE_DELAY_MS = 1_000;
 
-/** What a run needs besides its saga. */
 export interface CreateRunOptions {
   readonly owner: string;
   readonly store: SagaStore;
@@ -35,17 +30,18 @@ export interface CreateRunOptions {
 }
 
 /**
- * One run of a create by this process: its state, and the log of its steps. Once the run is abandoned or has lost its lease, every write
- * throws and the run ends where it is, as in a crash.
+ * One run of a create by this process: its state, and the log of its steps. Once it is abandoned or
+ * has lost its lease, every write throws and it ends where it is, as in a crash.
  *
- * Four writes are waited for: an award before its host is asked; a failed step before anything is undone; the commit before the launch; and
- * the end. Everything else is stored with the next write or after {@link WRITE_DELAY_MS}: lost in a crash, it is done again.
+ * Four writes are waited for: an award before its host is asked; a failed step before anything is
+ * undone; the commit before the launch; and the end. The rest is stored with the next write or
+ * after {@link WRITE_DELAY_MS}: lost in a crash, it is done again.
  */
 export class CreateRun implements SagaLog {
   readonly id: string;
   readonly request: CreateRequest;
   readonly createTraceId: string;
-  /** Whether an earlier run may have done some of the steps. */
+  /** Whether an earlier run may have done some steps. */
   readonly isResumed: boolean;
   readonly progress: Progress;
   readonly #owner: string;
@@ -53,7 +49,7 @@ export class CreateRun implements SagaLog {
   #entries: readonly SagaEntry[];
   #state: CreateState;
   #status: SagaStatus;
-  #fault: FaultData | undefined;
+  #fault: FaultData | null;
   #abandoned: Fault | undefined;
   #step = "";
   /** What is still to be stored. */
@@ -88,13 +84,12 @@ export class CreateRun implements SagaLog {
     return this.#entries;
   }
 
-  /** The status of a run that has not ended. */
   get status(): SagaStatus {
     return this.#status;
   }
 
   /** Why the create failed. */
-  get fault(): FaultData | undefined {
+  get fault(): FaultData | null {
     return this.#fault;
   }
 
@@ -125,7 +120,6 @@ export class CreateRun implements SagaLog {
     this.#abandoned ??= why;
   }
 
-  /** Notes that a step begins. */
   begin(step: string): void {
     this.#step = step;
     this.#addProgress(this.progress.begin(step));
@@ -149,7 +143,7 @@ export class CreateRun implements SagaLog {
     this.#scheduleWrite();
   }
 
-  /** Stores the attempt to place the machine on a host that is about to be asked. */
+  /** Stores an attempt before its host is asked. */
   async saveAttempt(state: CreateState, attempt: Attempt): Promise<void> {
     this.save(state);
     await this.#write({ attempt });
@@ -166,7 +160,6 @@ export class CreateRun implements SagaLog {
     return this.#write({ machine, isCommitted: true });
   }
 
-  /** Reports the progress of the running step. */
   report(detail: StepDetail): void {
     this.#addProgress(this.progress.advance(this.#step, detail));
   }
@@ -190,7 +183,7 @@ export class CreateRun implements SagaLog {
   }
 
   /**
-   * Stores everything and gives the saga up. Unless it is `done` or `failed` any api may claim it, after `retryAfterMs`.
+   * Stores everything and gives the saga up. Any api may claim an unfinished one, after `retryAfterMs`.
    *
    * @throws Fault when it is not certain that the end is stored; then another run goes on
    */

@@ -8,14 +8,12 @@ import type { Attempt } from "../store/create-state.ts";
 
 /** Resolves image references. */
 export interface ImageResolver {
-  /** @throws Fault `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, `REGISTRY_UNAUTHORIZED`, `NOT_AN_IMAGE`, `PLATFORM_NOT_AVAILABLE`, ... */
+  /** @throws Fault of the registry: `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, ... */
   resolve(reference: string, signal: AbortSignal): Promise<ImageRef>;
 }
 
-/** The part of a region's scheduler that creates call. */
 export type Auctions = Pick<SchedulerClient, "reserve" | "claim" | "release">;
 
-/** The part of hostd that creates call. */
 export type CreateHosts = Pick<
   HostdClient,
   "createMachine" | "prepareMachine" | "startMachine" | "getMachine" | "destroyMachine"
@@ -31,11 +29,10 @@ export interface CreateTools {
   readonly random: () => bigint;
   /** Makes sure that starts find the host. Never throws. */
   readonly ensureHostKnown: (host: HostAddress) => Promise<void>;
-  /** Between attempts to reach a host that has a machine already, in milliseconds. Default 500. */
+  /** Between attempts to reach the host that has the machine. Default 500. */
   readonly retryMs?: number;
 }
 
-/** Returns the address of the host behind an offer. */
 export function hostOf(offer: Offer): HostAddress {
   return { number: offer.hostNumber, name: offer.hostName, address: offer.hostAddress };
 }

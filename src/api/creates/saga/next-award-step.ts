@@ -21,9 +21,9 @@ export type AwardStep =
 /** Claim a reservation for this offer, then store the attempt. */
 export interface ClaimStep {
   readonly kind: "claim";
+  readonly region: string;
   readonly reservationId: string;
   readonly offer: Offer;
-  /** Whether the auction has claimed it. */
   readonly isClaimed: boolean;
 }
 
@@ -33,11 +33,11 @@ export interface AuctionStep {
   readonly region: string;
   readonly reservationId: string;
   readonly excludedHosts: readonly number[];
-  /** Whether the region has not answered an auction yet: then its refusal is final. */
+  /** Whether a refusal of the region is final: no hosts are excluded. */
   readonly isFirst: boolean;
 }
 
-/** What a failed award says about the machine: the host does not have it, may have it, or can never have it. */
+/** Whether a host that failed an award does not have the machine, may have it, or can never have it. */
 export type FaultClass = "refused" | "in_doubt" | "fatal";
 
 /** Refusals because of the hold. They say nothing about the host's capacity. */
@@ -53,11 +53,9 @@ const REFUSALS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Decides the next step of an award. In each region in turn: the offers of an auction from the best down, an auction without the hosts that
- * refused, and, when some of them only had lost their holds, a last auction with those. Bounded, so it ends.
- *
- * @param createId the ids of reservations are made from it, so that a repeat after a crash uses the same ones
- * @param regions where the machine may be, in order
+ * Decides the next step of an award. In each region in turn: the offers of an auction from the best
+ * down, an auction without the hosts that refused, and a last one with those of them that only had
+ * lost their holds. A repeat after a crash uses the same ids of reservations.
  */
 export function nextAwardStep(createId: string, state: CreateState, regions: readonly string[]): AwardStep {
   const placed = placedAttempt(state);
@@ -67,13 +65,12 @@ export function nextAwardStep(createId: string, state: CreateState, regions: rea
   const auction = state.auctions.at(-1);
   const offer = auction && nextOffer(state, auction);
   if (auction && offer) {
-    const isClaimed = auction.claimedHost === offer.hostNumber;
-    return { kind: "claim", reservationId: auction.reservationId, offer, isClaimed };
+    const { region, reservationId, claimedHost } = auction;
+    return { kind: "claim", region, reservationId, offer, isClaimed: claimedHost === offer.hostNumber };
   }
   return nextAuction(createId, state, regions);
 }
 
-/** Classifies the fault of an award. */
 export function classify(fault: Fault): FaultClass {
   if (REFUSALS.has(fault.reason)) return "refused";
   if (fault.code === "INVALID_ARGUMENT" || fault.code === "UNIMPLEMENTED") return "fatal";
@@ -81,7 +78,6 @@ export function classify(fault: Fault): FaultClass {
   return "in_doubt";
 }
 
-/** Returns the best offer that has not been tried. */
 function nextOffer(state: CreateState, auction: Auction): Offer | undefined {
   if (auction.isOver) return undefined;
   const tried = new Set(
@@ -94,7 +90,7 @@ function nextAuction(createId: string, state: CreateState, regions: readonly str
   const reservationId = `${createId}.${state.auctions.length + 1}`;
   const last = state.auctions.at(-1);
   const region = last?.region ?? regions[0] ?? "";
-  const again = last?.refusal ? undefined : exclusions(state, region, regions);
+  const again = last?.refusal ? undefined : exclusions(state, region);
   if (again) return { kind: "auction", region, reservationId, ...again };
   const next = regions[regions.indexOf(region) + 1];
   if (next !== undefined)
@@ -102,12 +98,10 @@ function nextAuction(createId: string, state: CreateState, regions: readonly str
   return { kind: "fail", fault: regions.length > 1 ? noRegionFault(state, regions) : noHostFault(state) };
 }
 
-/** Returns the hosts to exclude from the next auction of a region; undefined when there have been enough. */
-function exclusions(state: CreateState, region: string, regions: readonly string[]) {
+/** Returns the hosts to exclude from a region's next auction; undefined after enough auctions. */
+function exclusions(state: CreateState, region: string) {
   const held = new Set(
-    state.auctions
-      .filter((auction) => (auction.region ?? regions[0] ?? "") === region)
-      .map((auction) => auction.reservationId),
+    state.auctions.filter((auction) => auction.region === region).map((auction) => auction.reservationId),
   );
   const attempts = state.attempts.filter((attempt) => held.has(attempt.reservationId));
   const failed = hosts(attempts);

@@ -24,10 +24,10 @@ export function noHostFault(state: Pick<CreateState, "auctions" | "attempts">): 
   return new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", message, facts);
 }
 
-/** Makes the fault of a create that found no host in several regions, with each region's reason. */
+/** Makes the fault of a create that no region took, with each region's reason. */
 export function noRegionFault(state: CreateState, regions: readonly string[]): Fault {
   const refusals = regions.map((region) => {
-    const auctions = state.auctions.filter((each) => (each.region ?? regions[0] ?? "") === region);
+    const auctions = state.auctions.filter((each) => each.region === region);
     const known = auctions.findLast((each) => each.refusal)?.refusal;
     const ids = new Set(auctions.map((each) => each.reservationId));
     const attempts = state.attempts.filter((attempt) => ids.has(attempt.reservationId));

@@ -4,7 +4,7 @@ import { logger } from "../../../lib/runtime/log.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import type { Saga, Step } from "../../../lib/saga/saga.ts";
 import type { Machine } from "../../machines/machine.ts";
-import { inDoubtAttempts, placedAttempt, refusingHosts, regionsOf } from "../store/create-state.ts";
+import { inDoubtAttempts, placedAttempt, refusingHosts } from "../store/create-state.ts";
 import { award, reserve, undoAward } from "./award.ts";
 import type { CreateRun } from "./create-run.ts";
 import { type CreateTools, destroyAttempt, hostOf } from "./create-tools.ts";
@@ -14,7 +14,7 @@ const MAX_PREPARE_ATTEMPTS = 20;
 /** Timeout of clean-up that also happens without it: by TTL or by the sweeper. */
 const CLEANUP_TIMEOUT_MS = 2_000;
 
-/** The saga of a create. Preflight comes before it: its transaction stores the saga and the intent. */
+/** Makes the saga of a create. Preflight comes before it: its transaction stores the saga. */
 export function createSaga(tools: CreateTools): Saga<CreateRun> {
   const steps = [
     resolve(tools),
@@ -58,16 +58,15 @@ function reserveStep(tools: CreateTools): Step<CreateRun> {
     run: (run, signal) => reserve(tools, run, signal),
     async undo(run, signal) {
       // The last auction may have been held without being stored.
-      const next = nextAwardStep(run.id, run.state, regionsOf(run.request));
+      const next = nextAwardStep(run.id, run.state, run.request.regions);
       const pending = next.kind === "auction" ? [next] : [];
       const limits = { signal, remainingMs: CLEANUP_TIMEOUT_MS };
-      const releases = [...run.state.auctions, ...pending].map(
-        async ({ reservationId, region = run.request.region }) =>
-          tools.auctionsIn(region).release(reservationId, undefined, limits),
+      const releases = [...run.state.auctions, ...pending].map(async ({ reservationId, region }) =>
+        tools.auctionsIn(region).release(reservationId, undefined, limits),
       );
       for (const result of await Promise.allSettled(releases)) {
         if (result.status === "fulfilled") continue;
-        // Not stuck: holds end by their TTL, and name and quota must become free while a scheduler is down.
+        // Not stuck: holds expire, and name and quota must become free without a scheduler.
         logger.warn("a reservation could not be released", { create_id: run.id, error: result.reason });
       }
     },
@@ -82,14 +81,14 @@ function awardStep(tools: CreateTools): Step<CreateRun> {
   };
 }
 
-/** Ends the reservations and destroys the machine where it is in doubt, in the background. What it misses ends by itself. */
+/** Ends the reservations and destroys the machine where it is in doubt, in the background. */
 function release({ auctionsIn, hosts }: CreateTools): Step<CreateRun> {
   return {
     name: "release",
     async run(run, signal) {
       const limits = { signal, remainingMs: CLEANUP_TIMEOUT_MS };
       const winner = placed(run);
-      for (const { reservationId, region = run.request.region } of run.state.auctions) {
+      for (const { reservationId, region } of run.state.auctions) {
         const host = reservationId === winner.reservationId ? winner.offer.hostNumber : undefined;
         const refused = refusingHosts(run.state, reservationId);
         run.inBackground(async () => auctionsIn(region).release(reservationId, host, limits, refused));
@@ -131,7 +130,7 @@ function commit({ ensureHostKnown }: CreateTools): Step<CreateRun> {
   };
 }
 
-/** Starts the machine. A start that fails does not fail the create: the machine's state and events say why. */
+/** Starts the machine. A start that fails does not fail the create. */
 function launch({ hosts, retryMs = 500 }: CreateTools): Step<CreateRun> {
   return {
     name: "launch",
@@ -141,7 +140,7 @@ function launch({ hosts, retryMs = 500 }: CreateTools): Step<CreateRun> {
       const host = hostOf(offer);
       const target = { machineId, org: "" };
       if (run.isResumed) {
-        // An earlier run may have started it, and its program may have ended since: it must not run twice.
+        // A program that an earlier run has started must not run twice.
         const machine = await hosts.getMachine(host, target, { signal });
         if (machine.state !== "created") {
           run.saveMachine(machine);

@@ -2,18 +2,16 @@ import type { ImageRef, Machine, MachineConfig } from "../../machines/machine.ts
 import type { Offer } from "../../regions/auction.ts";
 import type { Placement } from "../../regions/placement.ts";
 
-/** A valid request for a machine, with its defaults filled in. */
+/** A valid request with its defaults filled in. */
 export interface CreateRequest {
   readonly org: string;
   readonly app: string;
   /** Empty until the server has made one. */
   readonly name: string;
-  /** The first region to try. */
-  readonly region: string;
-  /** All regions to try, in order. Absent: only `region`. */
-  readonly regions?: readonly string[];
-  /** The region expression as the caller wrote it. Apis resolve it differently, so it is what makes two requests the same. */
-  readonly regionAsked?: string;
+  /** The regions to try, in order. */
+  readonly regions: readonly string[];
+  /** The region expression as the caller wrote it. Apis resolve it differently. */
+  readonly regionAsked: string;
   readonly config: MachineConfig;
   readonly skipLaunch: boolean;
   /** Absent: any host. */
@@ -29,8 +27,7 @@ export interface Auction {
   readonly claimedHost?: number;
   /** Whether its reservation can no longer be claimed. */
   readonly isOver: boolean;
-  /** Absent: the request's region. */
-  readonly region?: string;
+  readonly region: string;
   /** Why the region cannot have the machine. Absent: it may. */
   readonly refusal?: Refusal;
 }
@@ -42,12 +39,8 @@ export interface Refusal {
 }
 
 /**
- * The outcome of an award:
- *
- * - `asked`: the host is about to be asked, or has not answered yet
- * - `placed`: the host has the machine
- * - `refused`: the host does not have it
- * - `in_doubt`: the host failed without saying; it may have it
+ * `asked`: the host is about to be asked or has not answered; `placed`: it has the machine;
+ * `refused`: it does not; `in_doubt`: it failed without saying.
  */
 export type AwardOutcome = "asked" | "placed" | "refused" | "in_doubt";
 
@@ -59,11 +52,10 @@ export interface Attempt {
   readonly outcome: AwardOutcome;
   /** Why it was refused or is in doubt. */
   readonly reason: string;
-  /** Absent: the request's region. */
-  readonly region?: string;
+  readonly region: string;
 }
 
-/** How far a create has come. Plain data, stored after each change; the functions below return the state after one. */
+/** How far a create has come. The functions below return the state after a change. */
 export interface CreateState {
   readonly image?: ImageRef;
   readonly auctions: readonly Auction[];
@@ -75,10 +67,9 @@ export interface CreateState {
 /** The state of a new create. */
 export const NEW_CREATE: CreateState = { auctions: [], attempts: [] };
 
-/** The reason of a host that has another machine of an app that wants distinct hosts. */
+/** The reason of a host with another machine of an app that wants distinct hosts. */
 export const APP_PRESENT = "APP_PRESENT";
 
-/** Returns the attempt whose host has the machine. */
 export function placedAttempt(state: CreateState): Attempt | undefined {
   return state.attempts.find((attempt) => attempt.outcome === "placed");
 }
@@ -97,18 +88,6 @@ export function refusingHosts(state: CreateState, reservationId: string): readon
     .map((attempt) => attempt.offer.hostNumber);
 }
 
-/** Returns the regions that a create may try, in order. */
-export function regionsOf(request: Pick<CreateRequest, "region" | "regions">): readonly string[] {
-  return request.regions ?? [request.region];
-}
-
-/** Returns the region of a reservation. */
-export function regionOf(state: CreateState, reservationId: string, request: CreateRequest): string {
-  const auction = state.auctions.find((each) => each.reservationId === reservationId);
-  return auction?.region ?? request.region;
-}
-
-/** Adds an auction. */
 export function withAuction(
   state: CreateState,
   reservationId: string,
@@ -137,7 +116,6 @@ export function withAttempt(
   return { ...state, attempts: [...state.attempts, attempt] };
 }
 
-/** Sets the outcome of an award. */
 export function withOutcome(
   state: CreateState,
   machineId: string,

@@ -9,7 +9,7 @@ export interface FaultData {
   readonly violations: readonly Violation[];
 }
 
-/** Converts an error to data that may be shown to the caller: an error that is no fault hides its text. */
+/** Converts an error to data for the caller: an error that is no fault hides its text. */
 export function faultToData(err: unknown): FaultData {
   if (err instanceof Fault) {
     const { code, reason, message, facts, violations } = err;
@@ -19,7 +19,6 @@ export function faultToData(err: unknown): FaultData {
   return { code: "INTERNAL", reason: "INTERNAL", message, facts: {}, violations: [] };
 }
 
-/** Converts stored data to the fault. */
 export function faultFromData({ code, reason, message, facts, violations }: FaultData): Fault {
   return new Fault(code, reason, message, facts, { violations });
 }

@@ -3,9 +3,9 @@ import type { Queries, Transaction } from "../../../lib/stores/postgres.ts";
 import { appNotFound } from "../../apps/app.ts";
 import type { Transactions } from "../../database/gated-database.ts";
 import { toJson } from "../../database/json.ts";
-import { refusal, type Standing } from "../../orgs/organization.ts";
+import { type Amount, type Organization, refusal } from "../../orgs/organization.ts";
 import { type CreateRequest, NEW_CREATE } from "./create-state.ts";
-import { SAGA_COLUMNS, type SagaRow, type StoredSaga, sagaFromRow } from "./saga-row.ts";
+import { SAGA_COLUMNS, type StoredSaga } from "./stored-saga.ts";
 
 /** A create that is about to begin. */
 export interface Intent {
@@ -40,7 +40,8 @@ export class IntentStore {
   /**
    * Begins a create if it is allowed. Locks the row of the organisation, which serialises its creates.
    *
-   * @throws Fault `APP_NOT_FOUND`, `ORG_PAST_DUE`, `ORG_BANNED`, `QUOTA_MACHINES`, `QUOTA_MEMORY`, `MACHINE_NAME_TAKEN`, `REQUEST_ID_REUSED`
+   * @throws Fault `APP_NOT_FOUND`, `ORG_PAST_DUE`, `ORG_BANNED`, `QUOTA_MACHINES`, `QUOTA_MEMORY`,
+   *   `MACHINE_NAME_TAKEN`, `REQUEST_ID_REUSED`
    */
   async begin(intent: Intent): Promise<BeginResult> {
     const { request } = intent;
@@ -72,31 +73,27 @@ async function begin(tx: Transaction, intent: Intent, name: string): Promise<Beg
 }
 
 async function lockOrganization(tx: Queries, request: CreateRequest) {
-  const { rows } = await tx.query<{
-    slug: string;
-    standing: Standing;
-    quota_machines: number;
-    quota_memory_mb: string;
-  }>({
+  const { rows } = await tx.query<Pick<Organization, "slug" | "standing" | "quota">>({
     name: "create_lock_org",
-    text: "select slug, standing, quota_machines, quota_memory_mb from organizations where slug = $1 for update",
+    text: `select slug, standing, json_build_object('machines', quota_machines, 'memoryMb', quota_memory_mb) as quota
+             from organizations where slug = $1 for update`,
     values: [request.org],
   });
   // A token may outlive its organisation, which has no apps then.
   if (!rows[0]) throw appNotFound(request.app);
-  const { slug, standing, quota_machines, quota_memory_mb } = rows[0];
-  return { slug, standing, quota: { machines: quota_machines, memoryMb: Number(quota_memory_mb) } };
+  return rows[0];
 }
 
 async function findEarlier(tx: Queries, intent: Intent): Promise<StoredSaga | undefined> {
   if (intent.requestId === undefined) return undefined;
-  const { rows } = await tx.query<SagaRow & { same: boolean }>({
+  const { rows } = await tx.query<StoredSaga & { isSame: boolean }>({
     name: "create_find_earlier",
-    text: `select ${SAGA_COLUMNS}, request_hash = $3 as same from sagas where org = $1 and request_id = $2 and status <> 'failed'`,
+    text: `select ${SAGA_COLUMNS}, request_hash = $3 as "isSame"
+             from sagas where org = $1 and request_id = $2 and status <> 'failed'`,
     values: [intent.request.org, intent.requestId, intent.requestHash],
   });
-  if (!rows[0]) return undefined;
-  if (rows[0].same) return sagaFromRow(rows[0]);
+  const [earlier] = rows;
+  if (!earlier || earlier.isSame) return earlier;
   throw new Fault(
     "INVALID_ARGUMENT",
     "REQUEST_ID_REUSED",
@@ -105,14 +102,14 @@ async function findEarlier(tx: Queries, intent: Intent): Promise<StoredSaga | un
   );
 }
 
-async function countUsed(tx: Queries, org: string) {
-  const { rows } = await tx.query<{ machines: string; memory_mb: string }>({
+async function countUsed(tx: Queries, org: string): Promise<Amount> {
+  const { rows } = await tx.query<Amount>({
     name: "create_count_used",
-    text: `select count(*) as machines, coalesce(sum(memory_mb), 0) as memory_mb
+    text: `select count(*)::int as machines, coalesce(sum(memory_mb), 0)::float8 as "memoryMb"
              from machines where org = $1 and state <> 'destroyed'`,
     values: [org],
   });
-  return { machines: Number(rows[0]?.machines ?? 0), memoryMb: Number(rows[0]?.memory_mb ?? 0) };
+  return rows[0] ?? { machines: 0, memoryMb: 0 };
 }
 
 /** Keeps the app from being deleted until the intent is visible. */
@@ -130,7 +127,7 @@ async function insert(
   intent: Intent,
   request: CreateRequest,
 ): Promise<StoredSaga | undefined> {
-  const { rows } = await tx.commit<SagaRow>({
+  const { rows } = await tx.commit<StoredSaga>({
     name: "create_insert",
     text: `with machine as (
              insert into machines (create_id, org, app, name, region, memory_mb, state)
@@ -145,7 +142,7 @@ async function insert(
       request.org,
       request.app,
       request.name,
-      request.region,
+      request.regions[0],
       request.config.guest.memoryMb,
       intent.requestId ?? null,
       intent.requestHash,
@@ -156,7 +153,7 @@ async function insert(
       intent.leaseMs,
     ],
   });
-  return rows[0] && sagaFromRow(rows[0]);
+  return rows[0];
 }
 
 async function nameTaken(db: Queries, { app, name }: CreateRequest): Promise<Fault> {

@@ -18,10 +18,7 @@ export type StepDetail = Pick<StepProgress, "detail" | "bytesDone" | "bytesTotal
 
 const NO_DETAIL: StepDetail = { detail: "", bytesDone: 0, bytesTotal: 0 };
 
-/**
- * The progress of one create. Bounded: a report of a running step replaces the previous one. Slow followers miss reports, never the last of
- * a step.
- */
+/** The progress of one create. Bounded: a report of a running step replaces the previous one. */
 export class Progress {
   readonly #entries: { progress: StepProgress; version: number }[];
   readonly #now: () => number;
@@ -38,7 +35,6 @@ export class Progress {
     this.#entries = before.map((progress) => ({ progress, version: 0 }));
   }
 
-  /** Whether there is no progress yet. */
   get isEmpty(): boolean {
     return this.#entries.length === 0;
   }
@@ -48,7 +44,6 @@ export class Progress {
     return this.#put(this.#runningEntry(step) ?? this.#entry(this.#next(), step, "running", NO_DETAIL));
   }
 
-  /** Updates the step that runs. */
   advance(step: string, detail: StepDetail): StepProgress {
     const sequence = this.#runningEntry(step)?.sequence ?? this.#next();
     return this.#put(this.#entry(sequence, step, "running", detail));
@@ -59,7 +54,6 @@ export class Progress {
     return this.#put(this.#entry(this.#next(), step, status, { ...NO_DETAIL, detail }));
   }
 
-  /** Ends the list for all who follow it. */
   close(): void {
     this.#isClosed = true;
     this.#wake();

@@ -2,8 +2,8 @@ import { Fault } from "../../../lib/runtime/fault.ts";
 import type { Transactions } from "../../database/gated-database.ts";
 import type { CreateState } from "./create-state.ts";
 import type { StepProgress } from "./progress.ts";
-import { SAGA_COLUMNS, type SagaRow, type StoredSaga, sagaFromRow } from "./saga-row.ts";
 import { type SagaWrite, type SagaWriteResult, sagaWrite } from "./saga-write.ts";
+import { SAGA_COLUMNS, type StoredSaga } from "./stored-saga.ts";
 
 /** A saga and its owner. Writes take effect only while the owner has the saga. */
 export interface Ownership {
@@ -19,7 +19,7 @@ export interface InDoubtCreate {
   readonly endedMs: number;
 }
 
-/** Creates in the database, which all apis share. Each create has one owner, which holds it by a lease. */
+/** Creates in the database. All apis share them; each create has one owner, by a lease. */
 export class SagaStore {
   readonly #db: Transactions;
 
@@ -40,7 +40,7 @@ export class SagaStore {
   /**
    * Stores the progress of a run, in one round trip.
    *
-   * @throws Fault `LEASE_LOST`; `MACHINE_DESTROYED` when the machine was to be committed and has been destroyed meanwhile
+   * @throws Fault `LEASE_LOST`; `MACHINE_DESTROYED` when the machine to commit has been destroyed
    */
   async write({ id, owner }: Ownership, write: SagaWrite): Promise<void> {
     const { rows } = await this.#db.query<SagaWriteResult>(sagaWrite(id, owner, write));
@@ -51,7 +51,7 @@ export class SagaStore {
 
   /** Takes over unfinished sagas whose lease has ended. */
   async claim(owner: string, leaseMs: number, limit: number): Promise<readonly StoredSaga[]> {
-    const { rows } = await this.#db.query<SagaRow>({
+    const { rows } = await this.#db.query<StoredSaga>({
       name: "saga_claim",
       text: `update sagas set owner = $1, lease_time = now() + $2 * interval '1 millisecond'
               where id in (select id from sagas where status in ('running', 'undoing', 'stuck') and lease_time < now()
@@ -59,54 +59,51 @@ export class SagaStore {
           returning ${SAGA_COLUMNS}`,
       values: [owner, leaseMs, limit],
     });
-    return rows.map(sagaFromRow);
+    return rows;
   }
 
   /** Reads the newest create with this request id. */
   async find(org: string, requestId: string): Promise<StoredSaga | undefined> {
-    const { rows } = await this.#db.query<SagaRow>({
+    const { rows } = await this.#db.query<StoredSaga>({
       name: "saga_find",
       text: `select ${SAGA_COLUMNS} from sagas where org = $1 and request_id = $2 order by create_time desc limit 1`,
       values: [org, requestId],
     });
-    return rows[0] && sagaFromRow(rows[0]);
+    return rows[0];
   }
 
-  /** Reads a create by its own id. */
   async get(id: string): Promise<StoredSaga | undefined> {
-    const { rows } = await this.#db.query<SagaRow>({
+    const { rows } = await this.#db.query<StoredSaga>({
       name: "saga_get",
       text: `select ${SAGA_COLUMNS} from sagas where id = $1`,
       values: [id],
     });
-    return rows[0] && sagaFromRow(rows[0]);
+    return rows[0];
   }
 
   /** Reads the progress of a create, from sequence `from` on. */
   async steps(id: string, from: number): Promise<readonly StepProgress[]> {
-    const { rows } = await this.#db.query<StepRow>({
+    const { rows } = await this.#db.query<StepProgress>({
       name: "saga_steps",
-      text: `select sequence, step, status, detail, bytes_done, bytes_total, time from saga_steps
-              where saga_id = $1 and sequence >= $2 order by sequence`,
+      text: `select sequence, step, status, detail, bytes_done::float8 as "bytesDone", bytes_total::float8 as "bytesTotal",
+                    floor(extract(epoch from time) * 1000)::float8 as "timeMs"
+               from saga_steps where saga_id = $1 and sequence >= $2 order by sequence`,
       values: [id, from],
     });
-    return rows.map(progressFromRow);
+    return rows;
   }
 
-  /**
-   * Takes creates in doubt whose resolve time has come, and sets their next one: after half the time since they ended, at least 2 s, at
-   * most 5 min.
-   */
+  /** Takes creates in doubt that are due. The next time is after half the time since their end, 2 s to 5 min. */
   async claimInDoubt(limit: number): Promise<readonly InDoubtCreate[]> {
-    const { rows } = await this.#db.query<{ id: string; state: CreateState; ended_ms: string }>({
+    const { rows } = await this.#db.query<InDoubtCreate>({
       name: "saga_claim_in_doubt",
       text: `update sagas
                 set resolve_time = now() + least(greatest((now() - update_time) / 2, interval '2 seconds'), interval '5 minutes')
               where id in (select id from sagas where resolve_time < now() order by resolve_time limit $1 for update skip locked)
-          returning id, state, floor(extract(epoch from now() - update_time) * 1000)::bigint as ended_ms`,
+          returning id, state, floor(extract(epoch from now() - update_time) * 1000)::float8 as "endedMs"`,
       values: [limit],
     });
-    return rows.map(({ id, state, ended_ms }) => ({ id, state, endedMs: Number(ended_ms) }));
+    return rows;
   }
 
   /** Marks a create as no longer in doubt. */
@@ -120,11 +117,11 @@ export class SagaStore {
 
   /** Counts the creates with an undo that failed. */
   async countStuck(): Promise<number> {
-    const { rows } = await this.#db.query<{ count: string }>({
+    const { rows } = await this.#db.query<{ count: number }>({
       name: "saga_count_stuck",
-      text: "select count(*) as count from sagas where status = 'stuck'",
+      text: "select count(*)::int as count from sagas where status = 'stuck'",
     });
-    return Number(rows[0]?.count ?? 0);
+    return rows[0]?.count ?? 0;
   }
 }
 
@@ -135,20 +132,4 @@ function leaseLost(id: string): Fault {
 function machineDestroyed(id: string): Fault {
   const message = `machine ${id} was destroyed while it was created`;
   return new Fault("ABORTED", "MACHINE_DESTROYED", message, { machine_id: id });
-}
-
-interface StepRow extends Pick<StepProgress, "sequence" | "step" | "status" | "detail"> {
-  readonly bytes_done: string;
-  readonly bytes_total: string;
-  readonly time: Date;
-}
-
-function progressFromRow(row: StepRow): StepProgress {
-  const { sequence, step, status, detail } = row;
-  return {
-    ...{ sequence, step, status, detail },
-    bytesDone: Number(row.bytes_done),
-    bytesTotal: Number(row.bytes_total),
-    timeMs: row.time.getTime(),
-  };
 }

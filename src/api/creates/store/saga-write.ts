@@ -6,22 +6,22 @@ import { toSnapshot } from "../../machines/machine-store.ts";
 import type { Attempt, CreateState } from "./create-state.ts";
 import type { FaultData } from "./fault-data.ts";
 import type { StepProgress } from "./progress.ts";
-import type { SagaStatus } from "./saga-row.ts";
+import type { SagaStatus } from "./stored-saga.ts";
 
-/** Everything that a run of a create stores at a time. */
+/** What a run of a create stores at a time. */
 export interface SagaWrite {
   readonly entries: readonly SagaEntry[];
   readonly state: CreateState;
   /** `failed` also deletes the intent: name and quota are free again. */
   readonly status: SagaStatus;
-  readonly fault: FaultData | undefined;
+  readonly fault: FaultData | null;
   /** Steps that have changed. */
   readonly progress: readonly StepProgress[];
   /** A host that is about to be asked; gives the machine its id. */
   readonly attempt?: Attempt | undefined;
   /** The machine as its host described it. Not together with `attempt` or the status `failed`. */
   readonly machine?: Machine | undefined;
-  /** Whether `machine` is committed: the create no longer removes it unless it fails. */
+  /** Whether the create has made `machine`. */
   readonly isCommitted?: boolean | undefined;
   /** Gives the saga up; an unfinished one may be claimed after so many milliseconds. */
   readonly releaseMs?: number | undefined;
@@ -37,8 +37,8 @@ export interface SagaWriteResult {
 }
 
 /**
- * Makes the statement of a write. A single statement is one round trip and one transaction. Nothing is changed unless the run owns the saga;
- * a part that is absent is null.
+ * Makes the statement of a write. A single statement is one round trip and one transaction. It
+ * changes nothing unless the run owns the saga; a part that is absent is null.
  */
 export function sagaWrite(id: string, owner: string, write: SagaWrite): Statement {
   const { entries, state, status, fault, progress, attempt, machine } = write;
@@ -71,7 +71,7 @@ function stepRow({ sequence, step, status, detail, bytesDone, bytesTotal, timeMs
 }
 
 function placeRow({ machineId, offer, region }: Attempt) {
-  return { id: machineId, host_number: offer.hostNumber, region: region ?? null };
+  return { id: machineId, host_number: offer.hostNumber, region };
 }
 
 const TEXT = `
@@ -99,7 +99,7 @@ with owned as (
 ), placed as (
   update machines m
      set id = $9::jsonb ->> 'id', host_number = ($9::jsonb ->> 'host_number')::int,
-         region = coalesce($9::jsonb ->> 'region', m.region), generation = 0, snapshot = null
+         region = $9::jsonb ->> 'region', generation = 0, snapshot = null
     from owned o where $9::jsonb is not null and m.create_id = o.id
   returning 1
 ), description as (

@@ -1,0 +1,32 @@
+import type { SagaEntry } from "../../../lib/saga/saga.ts";
+import type { CreateRequest, CreateState } from "./create-state.ts";
+import type { FaultData } from "./fault-data.ts";
+
+/**
+ * `undoing`: it has failed and its steps are being undone; `stuck`: an undo failed and is retried;
+ * `failed`: every step is undone.
+ */
+export type SagaStatus = "running" | "undoing" | "stuck" | "done" | "failed";
+
+/** A create as it is stored. */
+export interface StoredSaga {
+  readonly id: string;
+  readonly org: string;
+  /** Null: the create cannot be repeated, and is undone when its caller goes away. */
+  readonly requestId: string | null;
+  readonly status: SagaStatus;
+  readonly request: CreateRequest;
+  readonly state: CreateState;
+  readonly entries: readonly SagaEntry[];
+  readonly traceparent: string;
+  /** Why it failed. */
+  readonly fault: FaultData | null;
+  /** How many runs ended stuck. */
+  readonly attempts: number;
+  /** By Postgres' clock. */
+  readonly createTime: Date;
+}
+
+/** The columns of a {@link StoredSaga}. Not `*`: prepared statements must survive an added column. */
+export const SAGA_COLUMNS = `id, org, request_id as "requestId", status, request, state, entries, traceparent, fault,
+  attempts, create_time as "createTime"`;
