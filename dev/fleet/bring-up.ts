@@ -8,7 +8,7 @@ import { takeDown } from "./down.ts";
 import { localFleet } from "./local.ts";
 import { awaitReady } from "./watch.ts";
 
-/** `npm run up`: a fleet in the background. One that is up already is left alone. */
+/** Brings the local fleet up in the background, unless it is up already. */
 export async function bringUp(
   options: FleetOptions,
   progress: Progress,
@@ -26,7 +26,7 @@ export async function bringUp(
   const ours = supervisor;
   try {
     const state = await progress.step("fleet", (say) => awaitReady(layout, ours, say, signal));
-    if (isUp && isOther(options, state)) {
+    if (isUp && isDifferent(options, state)) {
       const regions = state.regions.map(({ region }) => region).join(", ");
       progress.say(
         `Windhover is up with ${state.hosts.length} hosts in ${regions}; to change that, npm run down first.`,
@@ -41,8 +41,8 @@ export async function bringUp(
   }
 }
 
-/** Whether something else is asked for than what runs. */
-function isOther({ hosts, regions, schedulers }: FleetOptions, state: FleetState): boolean {
+/** Whether the options differ from what runs. */
+function isDifferent({ hosts, regions, schedulers }: FleetOptions, state: FleetState): boolean {
   const names = state.regions.map(({ region }) => region);
   return (
     (hosts !== undefined && hosts * names.length !== state.hosts.length) ||

@@ -1,7 +1,7 @@
 import type { Layout } from "../settings/layout.ts";
 import type { FleetState } from "../supervisor/state.ts";
 
-/** What is still missing, in half a line. */
+/** Describes what a fleet waits for. */
 export function describeStart(state: FleetState): string {
   const waiting = state.parts.filter((part) => part.state !== "ready").map((part) => part.name);
   const ready = state.parts.length - waiting.length;
@@ -11,7 +11,7 @@ export function describeStart(state: FleetState): string {
   return `${ready} of ${state.parts.length} ready, waiting for ${names}`;
 }
 
-/** The addresses of a fleet, for a person. */
+/** Describes the addresses of a fleet. */
 export function describeAddresses(state: FleetState, layout: Layout): string {
   const { api, registry, traces, apiMetrics } = state.addresses;
   const rows = [

@@ -7,7 +7,7 @@ import { argumentsOf, type FleetOptions } from "../settings/fleet-options.ts";
 import type { Layout } from "../settings/layout.ts";
 import { openLog } from "../supervisor/log-file.ts";
 
-/** Starts a supervisor that outlives us and the terminal. */
+/** Starts a supervisor that outlives this process and the terminal. */
 export function startSupervisor(layout: Layout, options: FleetOptions): ProcessIdentity {
   mkdirSync(dirname(layout.supervisorLog), { recursive: true });
   const log = openLog(layout.supervisorLog);

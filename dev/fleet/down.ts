@@ -5,12 +5,12 @@ import { type FleetLock, takeLock } from "../supervisor/lock.ts";
 import { isSupervised, readState } from "../supervisor/state.ts";
 import { endEverything, findLeftovers } from "../supervisor/sweep.ts";
 
-/** Longer than all parts may take one after the other. */
+/** Longer than stopping all parts takes. */
 const SUPERVISOR_GRACE_MS = 90_000;
-/** From letting the lock go to the end of the process: a log line and Node's own exit. */
-const LAST_WORDS_MS = 5_000;
+/** From the release of the lock to the end of the process. */
+const EXIT_TIMEOUT_MS = 5_000;
 
-/** Takes a fleet down, whoever runs it and whatever is left of it. Says whether there was anything. */
+/** Takes a fleet down, whoever runs it and whatever is left of it. Returns whether there was anything. */
 export async function takeDown(layout: Layout, say: (detail: string) => void): Promise<boolean> {
   let lock = await takeLock(layout.folder);
   const wasUp = lock === undefined;
@@ -32,7 +32,7 @@ async function stopSupervisor(layout: Layout, say: (detail: string) => void): Pr
   for (let asked = 0; ; ) {
     const state = readState(layout.stateFile);
     const supervisor = state !== undefined && isSupervised(state) ? state.supervisor : undefined;
-    // One that has only just begun says its number a moment later.
+    // A new one writes its number a moment later.
     if (supervisor !== undefined && supervisor.pid !== asked) {
       sendSignal(supervisor, "SIGTERM");
       asked = supervisor.pid;
@@ -44,8 +44,7 @@ async function stopSupervisor(layout: Layout, say: (detail: string) => void): Pr
     }
     const lock = await takeLock(layout.folder);
     if (lock !== undefined) {
-      // It lets the lock go as its last act but one: whoever is told that it is down finds it gone.
-      if (supervisor !== undefined) await awaitEnd([supervisor], LAST_WORDS_MS);
+      if (supervisor !== undefined) await awaitEnd([supervisor], EXIT_TIMEOUT_MS);
       return lock;
     }
     await delay(100);

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { mkdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { UserError } from "../../tools/lib/main.ts";
+import { UserError } from "../../tools/lib/errors.ts";
 import { bootId, identify } from "../../tools/lib/processes.ts";
 import { checkAttached, checkHosts } from "../services/health.ts";
 import { ensureKeys, type Tokens } from "../services/keys.ts";
@@ -27,19 +27,17 @@ import { Part } from "../supervisor/part.ts";
 import { type FleetState, type Phase, writeState } from "../supervisor/state.ts";
 import { endEverything, endOrphans, FLEET_MARK } from "../supervisor/sweep.ts";
 
-/** Hosts attach within a second of being ready; a loaded machine may take longer. */
 const ATTACH_TIMEOUT_MS = 60_000;
 const LOG_CHECK_MS = 30_000;
 
-/** Another supervisor has the folder. */
+/** Another supervisor runs the fleet of the folder. */
 export class FleetBusyError extends Error {
   override readonly name = "FleetBusyError";
 }
 
 /**
- * A local fleet and its supervisor: starts everything in order, keeps it running, and takes it down again. There is at most one per
- * folder. Emits `change` whenever its state does (the state is in `fleet.json` by then), and `swept` when processes had to be ended
- * that their parents should have ended.
+ * A local fleet and its supervisor; at most one per folder. Emits `change` with every change of its state, which is in `fleet.json`
+ * by then, and `swept` when it had to end processes that their parents should have ended.
  */
 export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: readonly number[]] }> {
   readonly layout: Layout;
@@ -57,7 +55,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     this.settings = settings;
   }
 
-  /** The processes, by the names they have in the logs: `postgres`, `api`, `hostd-1`. Empty until {@link start}. */
+  /** The processes: `postgres`, `api`, `hostd-1`, ... Empty until {@link start}. */
   get parts(): readonly Part[] {
     return this.#parts;
   }
@@ -68,9 +66,9 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   }
 
   /**
-   * Resolves when everything is ready and every host is attached. When it rejects, nothing runs.
+   * Starts everything; resolves when every host is attached. When it rejects, nothing runs.
    *
-   * @throws FleetBusyError when the folder's fleet is up already; UserError when a port is taken
+   * @throws FleetBusyError; UserError when a port is taken
    */
   async start(signal: AbortSignal): Promise<void> {
     this.#lock = await takeLock(this.layout.folder);
@@ -84,7 +82,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     }
   }
 
-  /** Takes everything down, machines first. Nothing runs afterwards. */
+  /** Stops everything, machines first. */
   async stop(): Promise<void> {
     if (this.#lock !== undefined) await this.#end("stopped");
   }
@@ -107,7 +105,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     this.#become("ready");
   }
 
-  /** Stores first; the rest at once, since the services wait for each other by themselves. */
+  /** Stores first; the services wait for each other by themselves. */
   #makeParts(tokens: Tokens): readonly (readonly Part[])[] {
     const { layout, settings } = this;
     const context: ServiceContext = { layout, settings, tokens };
@@ -142,7 +140,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     );
   }
 
-  /** Every host attached to every scheduler of its region, and every api aware of all. */
+  /** Waits until every host is attached to every scheduler of its region, and known to every api. */
   async #awaitHosts(tokens: Tokens, signal: AbortSignal): Promise<void> {
     const { regions, hosts } = this.settings;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(ATTACH_TIMEOUT_MS)]);
@@ -169,12 +167,12 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   async #end(last: Phase): Promise<void> {
     clearInterval(this.#logCheck);
     if (this.#parts.length > 0) this.#become("stopping");
-    // Hosts first, so that machines end in an orderly way; the receiver of spans and the stores last.
+    // Hosts first, so that machines are stopped; the trace receiver and the stores last.
     const rank = (part: Part) => (part.name.startsWith("hostd") ? 0 : STORES.test(part.name) ? 2 : 1);
     for (const wave of [0, 1, 2]) {
       await Promise.all(this.#parts.filter((part) => rank(part) === wave).map((part) => part.stop()));
     }
-    // Without parts we were never in charge, and machines of an earlier fleet may still run.
+    // Without parts it has not started, and machines of an earlier fleet may still run.
     if (this.#parts.length > 0) {
       const swept = await endEverything(this.layout);
       if (swept.length > 0) this.emit("swept", swept);
@@ -221,7 +219,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
 
 const STORES = /^(postgres|redis|registry|traces)\b/;
 
-/** One that fails stops the wait for the others; the caller stops them all. */
+/** Starts parts at once. When one fails, the others stop waiting; the caller stops them all. */
 async function startAll(parts: readonly Part[], signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const failed = new AbortController();

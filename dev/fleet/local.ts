@@ -1,37 +1,30 @@
 import { dataFolder, guestFolder } from "../../tools/lib/paths.ts";
 import type { FleetOptions } from "../settings/fleet-options.ts";
-import type { HostPlace } from "../settings/host-numbers.ts";
-import { type Layout, layoutOf } from "../settings/layout.ts";
+import type { HostPlace } from "../settings/hosts.ts";
+import { layoutOf } from "../settings/layout.ts";
 import { type FleetShape, localSettings, REGION } from "../settings/settings.ts";
 import { type FleetState, readState } from "../supervisor/state.ts";
 import { Fleet } from "./fleet.ts";
 
-const USUAL_HOSTS = 2;
+const DEFAULT_HOSTS = 2;
 
-/** The layout of the fleet that the npm scripts speak of. */
-export function localLayout(): Layout {
-  return layoutOf(dataFolder());
-}
-
-/** That fleet, with as many regions and hosts as asked for, or as it had before: machines on the others would be out of reach. */
+/** Makes the fleet of the npm scripts, in the shape of the options, or as it was. */
 export function localFleet(options: FleetOptions, env: NodeJS.ProcessEnv = process.env): Fleet {
-  const layout = localLayout();
+  const layout = layoutOf(dataFolder());
   const shape = shapeOf(options, readState(layout.stateFile));
   return new Fleet(layout, localSettings(layout.folder, guestFolder(), shape, env));
 }
 
-/** The shape of a fleet: what is asked for, and where nothing is what it was. */
+/** Decides the shape of a fleet: by the options, else as it was, since machines on other hosts could not be reached. */
 export function shapeOf(options: FleetOptions, before: FleetState | undefined): FleetShape {
-  // A state that was written before there were regions has neither.
+  // Older states have no regions.
   const places: readonly Partial<HostPlace>[] = before?.hosts ?? [];
   const hostsBefore = places.map(({ number = 0, region = before?.region ?? REGION }) => ({ number, region }));
   const regionsBefore: FleetState["regions"] | undefined = before?.regions;
-  const perRegion = [...Map.groupBy(hostsBefore, ({ region }) => region).values()].map(
-    ({ length }) => length,
-  );
+  const perRegion = [...Map.groupBy(hostsBefore, ({ region }) => region).values()].map((each) => each.length);
   return {
     regions: options.regions ?? regionsBefore?.map(({ region }) => region) ?? [before?.region ?? REGION],
-    hosts: options.hosts ?? (perRegion.length > 0 ? Math.max(...perRegion) : USUAL_HOSTS),
+    hosts: options.hosts ?? (perRegion.length > 0 ? Math.max(...perRegion) : DEFAULT_HOSTS),
     schedulers: options.schedulers ?? regionsBefore?.[0]?.schedulers.length ?? 1,
     hostsBefore,
   };

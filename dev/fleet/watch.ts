@@ -1,14 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { UserError } from "../../tools/lib/main.ts";
+import { UserError } from "../../tools/lib/errors.ts";
 import { isAlive, type ProcessIdentity } from "../../tools/lib/processes.ts";
 import type { Layout } from "../settings/layout.ts";
 import { type FleetState, isSupervised, readState } from "../supervisor/state.ts";
 import { describeStart } from "./describe.ts";
 
 /**
- * Follows a fleet that another process brings up, until it is ready.
+ * Waits until a fleet that another process brings up is ready.
  *
- * @throws when it fails, or its supervisor ends
+ * @throws UserError when it fails, or its supervisor ends
  */
 export async function awaitReady(
   layout: Layout,

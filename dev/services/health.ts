@@ -17,7 +17,7 @@ export async function checkHealth(address: string, signal: AbortSignal): Promise
   }
 }
 
-/** Throws unless `count` hosts are attached to this replica of a scheduler. `token` is a service's. */
+/** Throws unless `count` hosts are attached to a scheduler. `token` is a service's. */
 export async function checkAttached(
   scheduler: string,
   token: string,
@@ -33,7 +33,7 @@ export async function checkAttached(
   }
 }
 
-/** Throws unless `count` hosts are known to the API and attached to a scheduler: before that nothing can be created. */
+/** Throws unless the API knows `count` attached hosts. */
 export async function checkHosts(
   api: string,
   token: string,

@@ -18,29 +18,24 @@ import { plainEnvironment } from "../settings/environment.ts";
 import type { PartSpec } from "../supervisor/part.ts";
 import { type User, unprivilegedUser } from "../supervisor/user.ts";
 
-/**
- * The data folder as the server sees it. It runs as a user who may not be allowed to walk down to the folder (a home folder is
- * 0700 as a rule), so we hand it the open folder; this name needs no walk. Clients use the folder's own path.
- */
+/** The data folder as an open descriptor: the server's user may not be able to walk to it. Clients use its path. */
 const OPEN_FOLDER = "/proc/self/fd/3";
 const SUPERUSER = "postgres";
 
-/** How a server is to be run. */
+/** How to run a server. */
 export interface PostgresOptions {
   readonly name?: string;
-  /** Data and socket. Made when it is not there. */
+  /** Of data and socket. Made when it is not there. */
   readonly folder: string;
   readonly logFile: string;
-  /** A database to have from the start. */
   readonly database?: string;
-  /** False gives up safety against power loss, not against kills, for speed: for tests. */
+  /** False: faster, but not safe against power loss; for tests. */
   readonly isDurable: boolean;
 }
 
-/** The socket in the data folder, by Postgres' own rule. */
 const SOCKET = ".s.PGSQL.5432";
 
-/** A private server: its own data folder, a unix socket in it, no network. */
+/** A server with a unix socket in its data folder, and no network. */
 export function postgres(options: PostgresOptions): PartSpec {
   const binaries = findPostgres();
   if (binaries === undefined) throw new Error("Postgres is not on this machine; npm run setup installs it");
@@ -65,7 +60,7 @@ export function postgres(options: PostgresOptions): PartSpec {
     logFile: options.logFile,
     user,
     openFolder: options.folder,
-    // Postgres' "fast shutdown": sessions are ended, the data is left clean.
+    // Postgres' "fast shutdown".
     stopSignal: "SIGINT",
     stopGraceMs: 15_000,
     orphanSignal: "SIGINT",
@@ -73,7 +68,7 @@ export function postgres(options: PostgresOptions): PartSpec {
     async prepare(signal) {
       await initialise(binaries, options.folder, user, signal);
       await endSessions(options.folder);
-      // They name a process that is gone; its number may be somebody else's by now, and Postgres would refuse to start.
+      // Their process is gone. When another has its number, Postgres refuses to start.
       for (const name of ["postmaster.pid", `${SOCKET}.lock`, SOCKET])
         rmSync(join(options.folder, name), { force: true });
     },
@@ -84,19 +79,19 @@ export function postgres(options: PostgresOptions): PartSpec {
   };
 }
 
-/** How to reach a database of the server in `folder`. */
+/** The URL of a database of the server in `folder`. */
 export function postgresUrl(folder: string, database: string): string {
   return `postgresql://${SUPERUSER}@/${database}?host=${encodeURIComponent(folder)}`;
 }
 
-/** Runs one statement on a connection of its own; returns how many rows it gave. */
+/** Runs one statement on a connection of its own; returns the number of rows. */
 export async function query(url: string, statement: string): Promise<number> {
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: 5_000,
     query_timeout: 30_000,
   });
-  // An idle connection that breaks emits an error; the query in flight reports it as well.
+  // The query reports it as well.
   client.on("error", () => undefined);
   try {
     await client.connect();
@@ -106,14 +101,13 @@ export async function query(url: string, statement: string): Promise<number> {
   }
 }
 
-/** Makes the database if it is not there. */
 async function ensureDatabase(folder: string, database: string): Promise<void> {
   const server = postgresUrl(folder, "postgres");
   const found = await query(server, `SELECT 1 FROM pg_database WHERE datname = '${database}'`);
   if (found === 0) await query(server, `CREATE DATABASE "${database}"`);
 }
 
-/** Once per folder. Works beside it and renames, so that an interrupted run leaves nothing that looks finished. */
+/** Makes the data folder. Renames a finished one, so that an interrupted run changes nothing. */
 async function initialise(
   binaries: string,
   folder: string,
@@ -144,10 +138,7 @@ async function initialise(
   renameSync(draft, folder);
 }
 
-/**
- * After a server was killed its sessions notice and end, but not at once. Two servers' processes on one folder would spoil the
- * data, and only once all are gone may the lock file be removed (its process number may be somebody else's by now).
- */
+/** Waits for the sessions of a killed server: two servers' processes on one folder would spoil the data. */
 async function endSessions(folder: string): Promise<void> {
   const path = realpathSync(folder);
   const sessions = allProcesses().filter(({ pid }) => {

@@ -6,15 +6,15 @@ import { program } from "../../tools/lib/programs.ts";
 import { plainEnvironment } from "../settings/environment.ts";
 import type { PartSpec } from "../supervisor/part.ts";
 
-/** How a server is to be run. */
+/** How to run a server. */
 export interface RedisOptions {
   readonly name?: string;
-  /** Where its socket is. Made when it is not there. */
+  /** Of its socket. Made when it is not there. */
   readonly folder: string;
   readonly logFile: string;
 }
 
-/** A private server on a unix socket. It keeps nothing over a restart: reservations are meant to be lost. */
+/** A server on a unix socket. It persists nothing: reservations are short-lived. */
 export function redis(options: RedisOptions): PartSpec {
   const socket = redisSocket(options.folder);
   return {
@@ -40,7 +40,7 @@ export function redis(options: RedisOptions): PartSpec {
   };
 }
 
-/** The socket of the server in `folder`. */
+/** The path of the socket of the server in `folder`. */
 export function redisSocket(folder: string): string {
   return join(folder, "redis.sock");
 }

@@ -4,10 +4,10 @@ import { program } from "../../tools/lib/programs.ts";
 import { plainEnvironment } from "../settings/environment.ts";
 import type { PartSpec } from "../supervisor/part.ts";
 
-/** How a registry is to be run. */
+/** How to run a registry. */
 export interface RegistryOptions {
   readonly name?: string;
-  /** Images and configuration. Made when it is not there. */
+  /** Of images and configuration. Made when it is not there. */
   readonly folder: string;
   readonly logFile: string;
   /** `host:port`, loopback: anyone who reaches it may push. */
@@ -39,13 +39,12 @@ export function registry(options: RegistryOptions): PartSpec {
   };
 }
 
-/** The registry reads YAML, of which JSON is a part. */
+/** The registry reads YAML, which includes JSON. */
 function settings(options: RegistryOptions): unknown {
   return {
     version: 0.1,
     log: { level: "warn", accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: join(options.folder, "images") }, delete: { enabled: true } },
-    // One registry process, so it may make up the secret by which it recognises its own uploads.
     http: { addr: options.address },
   };
 }

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { ROOT, tool } from "../../tools/lib/paths.ts";
 import { plainEnvironment, settingsOf } from "../settings/environment.ts";
-import type { HostSettings } from "../settings/host-settings.ts";
+import type { HostSettings } from "../settings/hosts.ts";
 import type { Layout } from "../settings/layout.ts";
-import { partName, type RegionSettings } from "../settings/region-settings.ts";
+import { partName, type RegionSettings } from "../settings/regions.ts";
 import type { FleetSettings } from "../settings/settings.ts";
 import type { PartSpec } from "../supervisor/part.ts";
 import { checkHealth } from "./health.ts";
@@ -14,14 +14,14 @@ import { redisSocket } from "./redis.ts";
 /** The database of `api`. */
 export const DATABASE = "windhover";
 
-/** What our own services are told: the one place where names of variables meet the fleet's settings. */
+/** What the services of a fleet are configured from. */
 export interface ServiceContext {
   readonly layout: Layout;
   readonly settings: FleetSettings;
   readonly tokens: Tokens;
 }
 
-/** The public API of a region. It knows the schedulers of all. */
+/** The API of a region. It knows the schedulers of all regions. */
 export function api(context: ServiceContext, region: RegionSettings): PartSpec {
   const { layout, settings } = context;
   const name = nameIn(settings, "api", region);
@@ -43,13 +43,12 @@ export function api(context: ServiceContext, region: RegionSettings): PartSpec {
 }
 
 /**
- * Node's own flags for a scheduler. Auctions make much garbage that lives for a few milliseconds: for it Node would let its young generation
- * grow to 128 MB, and the old one to twice what is in use. With these bounds 5,000 attached hosts take 420 MB under load. Half the young generation
- * would spare 30 MB of them and cost a tenth of the awards; 1 GB is still three times what the most hosts that may attach need.
+ * Flags of Node for a scheduler. Auctions make much short-lived garbage, for which Node lets its young generation grow to 128 MB.
+ * With these bounds 5,000 attached hosts take 420 MB under load; half the young generation would cost a tenth of the awards.
  */
 export const SCHEDULER_FLAGS = ["--max-semi-space-size=32", "--max-old-space-size=1024"];
 
-/** A replica of a region's reservation auction. */
+/** A replica of a region's scheduler. */
 export function scheduler(context: ServiceContext, region: RegionSettings, replica: number): PartSpec {
   const { layout, settings } = context;
   const name = nameIn(settings, "scheduler", region, replica);
@@ -64,23 +63,22 @@ export function scheduler(context: ServiceContext, region: RegionSettings, repli
   return { ...part, command: [node, ...SCHEDULER_FLAGS, ...rest] };
 }
 
-/** What a part of a region is called, in logs, in `fleet.json`, and as a folder. */
+/** Names a part of a region, in logs, in `fleet.json`, and as a folder. */
 export function nameIn(settings: FleetSettings, part: string, region: RegionSettings, replica = 0): string {
   return partName(part, region === settings.regions[0] ? undefined : region.region, replica);
 }
 
-/** The receiver of spans. */
+/** The trace receiver. */
 export function traces(context: ServiceContext): PartSpec {
   const { layout, settings } = context;
   const fixed = {
     TRACES_LISTEN: settings.traces,
     TRACES_DIR: layout.of("traces"),
-    // It has nothing to tell itself.
     OTEL_EXPORTER_OTLP_ENDPOINT: "",
   };
   return {
     ...service(context, "traces", "traces", settings.traces, fixed),
-    // Speaks HTTP only, and answers 401 to those who have no token: that it answers is enough.
+    // Any answer is enough, also 401.
     async ready(signal) {
       const answer = await fetch(`http://${settings.traces}/`, { signal });
       await answer.body?.cancel();
@@ -88,13 +86,10 @@ export function traces(context: ServiceContext): PartSpec {
   };
 }
 
-/**
- * Node's own flags for an image cache. Flattening makes much short-lived garbage, for which Node would let its young generation grow:
- * with this bound 300,000 files take 230 MiB instead of 330.
- */
+/** Flags of Node for an image cache: with this young generation 300,000 files take 230 MiB instead of 330. */
 export const IMAGECACHE_FLAGS = ["--max-semi-space-size=4"];
 
-/** A host's images. */
+/** The image cache of a host. */
 export function imagecache(context: ServiceContext, host: HostSettings): PartSpec {
   const { layout, settings } = context;
   const defaults = { IMAGECACHE_BUDGET_MB: String(settings.imageBudgetMb) };
@@ -114,7 +109,7 @@ export function imagecache(context: ServiceContext, host: HostSettings): PartSpe
   return { ...part, command: [node, ...IMAGECACHE_FLAGS, ...rest] };
 }
 
-/** A host's machines. */
+/** The hostd of a host. */
 export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
   const { layout, settings } = context;
   const here = settings.regions.filter((each) => each.region === host.region);
@@ -129,7 +124,7 @@ export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
     HOSTD_ZONE: host.zone,
     HOSTD_DIR: layout.ofHost(host.number, "hostd"),
     HOSTD_SCHEDULERS: here.flatMap((each) => each.schedulers.map(({ address }) => address)).join(","),
-    // Its own region's first: that one is kept to as long as it answers.
+    // hostd stays with the first as long as it answers.
     HOSTD_APIS: [...here, ...elsewhere].map((each) => each.api).join(","),
     HOSTD_IMAGECACHE: host.imagecache,
     HOSTD_GUEST_DIR: settings.guestFolder,
@@ -140,16 +135,15 @@ export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
     HOSTD_CPUS: String(settings.capacity.cpus),
     HOSTD_MEMORY_MB: String(settings.capacity.memoryMb),
     HOSTD_DISK_MB: String(settings.capacity.diskMb),
-    // A host that shuts down for good; in production a hostd that ends is one that is being replaced.
+    // The whole host shuts down; in production a hostd that ends is being replaced.
     HOSTD_STOP_VMS_ON_EXIT: "true",
   };
   return {
     ...service(context, `hostd-${host.number}`, "hostd", host.hostd, fixed, defaults),
-    // Machines get their own grace before hostd ends.
+    // Machines get their grace first.
     stopGraceMs: 30_000,
-    // A hostd that is asked stops its machines, one that is killed leaves them running.
     orphanSignal: settings.keepsMachines ? "SIGKILL" : "SIGTERM",
-    // Boots a guest once to see what this machine can do, in emulation if need be.
+    // It boots a guest once to find out whether KVM works.
     readyTimeoutMs: 120_000,
   };
 }

@@ -3,29 +3,28 @@ import { chmodSync, lstatSync, mkdirSync, readlinkSync, realpathSync, symlinkSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Where everything of a fleet lies. */
+/** The files and folders of a fleet. */
 export interface Layout {
-  /** The folder itself, without symbolic links: what identifies the fleet. */
+  /** Without symbolic links: it identifies the fleet. */
   readonly folder: string;
-  /** The name that goes into the configuration of the parts: `folder`, or a short link to it when that is long. */
+  /** `folder`, or a short link to it when that is too long for sockets. */
   readonly base: string;
-  /** What the fleet is doing, for whoever looks: see `state.ts`. */
   readonly stateFile: string;
   readonly tokenFile: string;
   readonly signingKeyFile: string;
   readonly publicKeyFile: string;
   readonly supervisorLog: string;
-  /** A part's own folder, e.g. `postgres`. */
+  /** The folder of a part, e.g. `postgres`. */
   of(part: string): string;
-  /** A host's folder for one of its services. */
+  /** The folder of a host's service. */
   ofHost(number: number, service: string): string;
   log(part: string): string;
 }
 
-/** A unix socket's path may have 107 bytes; this leaves enough for the names below a host's folder. */
+/** A unix socket's path has at most 107 bytes; this leaves enough below a host's folder. */
 const LONGEST_BASE = 44;
 
-/** Makes the folder when it is not there. Others may pass through it, as QEMU's own users must, but not look around. */
+/** Makes the folder when it is not there. Others, such as QEMU's users, may pass through it, but not list it. */
 export function layoutOf(path: string): Layout {
   mkdirSync(path, { recursive: true, mode: 0o711 });
   const folder = realpathSync(path);
@@ -45,7 +44,7 @@ export function layoutOf(path: string): Layout {
   };
 }
 
-/** A short name that is the same for every folder, everywhere and always. */
+/** A short name for a folder, always the same. */
 export function fleetId(folder: string): string {
   return createHash("sha256").update(folder).digest("hex").slice(0, 12);
 }
@@ -55,7 +54,7 @@ function shortLink(folder: string): string {
   try {
     symlinkSync(folder, link);
   } catch {
-    // There already: ours, or somebody else's doing.
+    // There already.
   }
   const isOurs = lstatSync(link).uid === process.getuid?.() && readlinkSync(link) === folder;
   if (!isOurs) throw new Error(`${link} is in the way: it should be a link to ${folder}`);

@@ -1,9 +1,11 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { basename } from "node:path";
+import { allProcesses, inspect, openFiles } from "../../tools/lib/processes.ts";
 
-/** One address of a fleet, and what a person must know about it when it is taken. */
+/** An address of a fleet. */
 export interface Listener {
   readonly part: string;
   /** `host:port`. */
@@ -12,11 +14,11 @@ export interface Listener {
   readonly variable: string;
 }
 
-/** Below the ports that the kernel gives to connections: one of those could take a port while its part is down. */
+/** Below the ports that the kernel gives to connections, which could take a port while its part is down. */
 const FIRST_FREE_PORT = 10_000;
 const END_OF_FREE_PORTS = 20_000;
 
-/** Ports of the loopback interface that nobody listens on, all different. Taken by nobody either: use them soon. */
+/** Finds loopback ports on which nobody listens. They are not reserved: use them soon. */
 export async function freePorts(count: number): Promise<readonly number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
@@ -26,10 +28,22 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return [...ports];
 }
 
-/** Describes every address that is taken, one sentence each; empty when all are free. */
+/** Describes every address that is taken, in one sentence each. */
 export async function takenPorts(listeners: readonly Listener[]): Promise<readonly string[]> {
   const answers = await Promise.all(listeners.map(describeTaken));
   return answers.filter((each) => each !== undefined);
+}
+
+/** Lists a part's address and that of its metrics. */
+export function withMetrics(
+  part: string,
+  [address, metrics]: readonly [string, string],
+  [variable, metricsVariable]: readonly [string, string],
+): readonly Listener[] {
+  return [
+    { part, address, variable },
+    { part: `metrics of ${part}`, address: metrics, variable: metricsVariable },
+  ];
 }
 
 /** Splits `host:port` at the last colon; without one there is no host. */
@@ -50,7 +64,7 @@ async function describeTaken(listener: Listener): Promise<string | undefined> {
   return `${listener.address} (${listener.part}) is taken${owner === undefined ? "" : ` by ${owner}`}; ${change}.`;
 }
 
-/** The system's error code when nobody can listen there; undefined for an address that is free. */
+/** Returns the error code of listening there; undefined when the address is free. */
 async function whyNotFree(host: string, port: number): Promise<string | undefined> {
   const server = createServer();
   try {
@@ -62,49 +76,15 @@ async function whyNotFree(host: string, port: number): Promise<string | undefine
   }
 }
 
-/** Name and number of the process that listens on a TCP port, when we may see it. */
+/** Finds name and number of the process that listens on a TCP port, when we may see it. */
 function portOwner(port: number): string | undefined {
-  const inodes = new Set([
-    ...listeningInodes("/proc/net/tcp", port),
-    ...listeningInodes("/proc/net/tcp6", port),
-  ]);
-  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
-    if (openSockets(pid).some((inode) => inodes.has(inode))) return `${programName(pid)} (process ${pid})`;
-  }
-  return undefined;
-}
-
-function listeningInodes(table: string, port: number): readonly string[] {
-  const listening = "0A";
-  const wanted = port.toString(16).toUpperCase().padStart(4, "0");
-  return readText(table)
-    .split("\n")
-    .slice(1)
+  const LISTENING = "0A";
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const sockets = ["/proc/net/tcp", "/proc/net/tcp6"]
+    .flatMap((table) => (existsSync(table) ? readFileSync(table, "utf8").split("\n") : []))
     .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[3] === listening && fields[1]?.endsWith(`:${wanted}`))
-    .flatMap((fields) => fields[9] ?? []);
-}
-
-function openSockets(pid: string): readonly string[] {
-  return attempt(() => readdirSync(`/proc/${pid}/fd`), []).flatMap((fd) => {
-    // Some are closed by the time we look, among them the one that read the folder.
-    const target = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`), "");
-    return /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? [];
-  });
-}
-
-function programName(pid: string): string {
-  return readText(`/proc/${pid}/comm`).trim() || "a process";
-}
-
-function readText(path: string): string {
-  return attempt(() => readFileSync(path, "utf8"), "");
-}
-
-function attempt<T>(read: () => T, otherwise: T): T {
-  try {
-    return read();
-  } catch {
-    return otherwise;
-  }
+    .filter((fields) => fields[3] === LISTENING && fields[1]?.endsWith(suffix))
+    .map((fields) => `socket:[${fields[9]}]`);
+  const owner = allProcesses().find(({ pid }) => openFiles(pid).some((file) => sockets.includes(file)));
+  return owner && `${basename(inspect(owner.pid).executable) || "a process"} (process ${owner.pid})`;
 }

@@ -1,37 +1,35 @@
 import { statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { readEnv } from "../../src/lib/runtime/config.ts";
-import { UserError } from "../../tools/lib/main.ts";
-import { assignHosts, type HostPlace } from "./host-numbers.ts";
-import { type HostSettings, hostSettings } from "./host-settings.ts";
+import { UserError } from "../../tools/lib/errors.ts";
+import { assignHosts, type HostPlace, type HostSettings, hostListeners, hostSettings } from "./hosts.ts";
 import { freePorts, type Listener } from "./ports.ts";
-import { type RegionSettings, regionListeners, regionSettings } from "./region-settings.ts";
+import { type RegionSettings, regionListeners, regionSettings } from "./regions.ts";
 import { addressVariables } from "./variables.ts";
 
-/** Everything that tells one fleet from another. */
+/** Everything in which fleets differ. */
 export interface FleetSettings {
-  /** At least one. The first has everything that there is one of: Postgres, registry, traces. */
+  /** At least one. The first has Postgres, registry and traces. */
   readonly regions: readonly RegionSettings[];
   readonly registry: string;
   readonly traces: string;
   readonly hosts: readonly HostSettings[];
-  /** What each host says it has. */
+  /** Of each host. */
   readonly capacity: { readonly cpus: number; readonly memoryMb: number; readonly diskMb: number };
   /** Bound on each host's images, MiB. */
   readonly imageBudgetMb: number;
-  /** Kernel and initramfs. */
   readonly guestFolder: string;
-  /** Whether machines outlive a supervisor that is killed, so that the next one finds them running. */
+  /** Whether machines outlive a supervisor that is killed. */
   readonly keepsMachines: boolean;
   /** Variables named after a service (`HOSTD_...`) go to that service. */
   readonly overrides: NodeJS.ProcessEnv;
-  /** The ways that lead from one part to another, where they are not the straight ones. */
+  /** Other addresses between parts, for proxies between them. */
   readonly routes?: Routes;
-  /** A module that the services load before anything of their own, for those who watch them from within. */
+  /** A module that the services load first. */
   readonly preload?: string;
 }
 
-/** Says by which address one part reaches another, for those who put something between them. */
+/** The addresses by which parts reach each other. */
 export interface Routes {
   /** A scheduler's address for the api of a region. */
   scheduler(fromRegion: string, toRegion: string, address: string): string;
@@ -43,28 +41,28 @@ export interface Routes {
 
 /** The size of a fleet. */
 export interface FleetShape {
-  /** Default one, {@link REGION}. */
+  /** Default: {@link REGION}. */
   readonly regions?: readonly string[];
   /** In each region. */
   readonly hosts: number;
   /** Replicas of each region's scheduler. Default 1. */
   readonly schedulers?: number;
-  /** The hosts it had before: regions keep their numbers. */
+  /** Its earlier hosts: regions keep their numbers. */
   readonly hostsBefore?: readonly HostPlace[];
 }
 
-/** The region of a fleet that is told of none. */
+/** The default region. */
 export const REGION = "ord";
-const MOST_HOSTS = 64;
+const MAX_HOSTS = 64;
 
-/** The region that has what there is one of, and whose api people are told of. */
+/** Returns the first region: its api is the one that is shown. */
 export function firstRegion(settings: Pick<FleetSettings, "regions">): RegionSettings {
   const [first] = settings.regions;
   if (!first) throw new Error("a fleet has at least one region");
   return first;
 }
 
-/** The fleet of `npm start`: default addresses, each moved by a variable. */
+/** Makes the settings of the local fleet: default addresses, each moved by a variable. */
 export function localSettings(
   folder: string,
   guestFolder: string,
@@ -72,15 +70,15 @@ export function localSettings(
   env: NodeJS.ProcessEnv,
 ): FleetSettings {
   const { regions = [REGION], hosts, schedulers = 1, hostsBefore } = shape;
-  const most = Math.floor(MOST_HOSTS / Math.max(1, regions.length));
+  const most = Math.floor(MAX_HOSTS / Math.max(1, regions.length));
   if (!Number.isInteger(hosts) || hosts < 1 || hosts > most) {
     throw new UserError(
       `--hosts takes a number from 1 to ${most}${regions.length > 1 ? " for each region" : ""}.`,
     );
   }
   const places = assignHosts(regions, hosts, hostsBefore);
-  if (places.some(({ number }) => number > MOST_HOSTS))
-    throw new UserError(`There are only ${MOST_HOSTS} host numbers, and regions keep theirs.`);
+  if (places.some(({ number }) => number > MAX_HOSTS))
+    throw new UserError(`There are only ${MAX_HOSTS} host numbers, and regions keep theirs.`);
   const values = readEnv(env, addressVariables);
   const firstHostPort = values.HOSTS_FIRST_PORT;
   const firstMetricsPort = values.HOSTS_FIRST_METRICS_PORT;
@@ -106,7 +104,7 @@ export function localSettings(
   };
 }
 
-/** A fleet beside others: free ports everywhere, nothing taken from our own environment. */
+/** Makes the settings of a fleet beside others: free ports, nothing from our own environment. */
 export async function privateSettings(
   folder: string,
   guestFolder: string,
@@ -118,7 +116,7 @@ export async function privateSettings(
   const ports = (await freePorts(2 + (2 + 2 * schedulers) * regions.length + 4 * places.length)).values();
   const port = () => ports.next().value ?? 0;
   const address = () => `127.0.0.1:${port()}`;
-  // Above the local fleet's, and apart for test processes that run side by side.
+  // Above the local fleet's, and different for test processes side by side.
   const firstMachinePort = 26_000 + (process.pid % 24) * 256;
   return {
     regions: regions.map((region) => ({
@@ -137,27 +135,17 @@ export async function privateSettings(
   };
 }
 
-/** All addresses that the fleet listens on. */
-export function listenersOf(settings: FleetSettings): readonly Listener[] {
-  const hosts = settings.hosts.flatMap(({ number, hostd, imagecache, hostdMetrics, imagecacheMetrics }) => [
-    { part: `hostd-${number}`, address: hostd, variable: "HOSTS_FIRST_PORT" },
-    { part: `imagecache-${number}`, address: imagecache, variable: "HOSTS_FIRST_PORT" },
-    { part: `metrics of hostd-${number}`, address: hostdMetrics, variable: "HOSTS_FIRST_METRICS_PORT" },
-    {
-      part: `metrics of imagecache-${number}`,
-      address: imagecacheMetrics,
-      variable: "HOSTS_FIRST_METRICS_PORT",
-    },
-  ]);
+/** Lists all addresses of the fleet. */
+export function listenersOf({ regions, registry, traces, hosts }: FleetSettings): readonly Listener[] {
   return [
-    ...regionListeners(settings.regions),
-    { part: "registry", address: settings.registry, variable: "REGISTRY_LISTEN" },
-    { part: "traces", address: settings.traces, variable: "TRACES_LISTEN" },
-    ...hosts,
+    ...regionListeners(regions),
+    { part: "registry", address: registry, variable: "REGISTRY_LISTEN" },
+    { part: "traces", address: traces, variable: "TRACES_LISTEN" },
+    ...hostListeners(hosts),
   ];
 }
 
-/** This machine, shared out. Memory and disk are real, so they are not promised twice; processors are shared by time. */
+/** Divides this machine among hosts. Memory and disk are not overcommitted; processors are shared. */
 function shares(folder: string, hosts: number): Pick<FleetSettings, "capacity" | "imageBudgetMb"> {
   const mebibyte = 1024 * 1024;
   const disk = statfsSync(folder);

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:net";
+import { createServer } from "node:net";
 import { fleetId } from "../settings/layout.ts";
 
 /** Held by the one supervisor of a fleet. */
@@ -8,8 +8,8 @@ export interface FleetLock {
 }
 
 /**
- * Takes the lock of a fleet's folder; undefined when another supervisor has it. It is a name in the kernel's abstract socket
- * namespace, not a file: the kernel gives it back however its holder ends, so it is never stale.
+ * Takes the lock of a fleet's folder; undefined when another supervisor has it. It is an abstract unix socket, which the kernel
+ * releases however its holder ends.
  */
 export async function takeLock(folder: string): Promise<FleetLock | undefined> {
   const server = createServer((socket) => socket.destroy());
@@ -20,9 +20,9 @@ export async function takeLock(folder: string): Promise<FleetLock | undefined> {
     throw cause;
   }
   server.unref();
-  return { release: () => close(server) };
-}
-
-async function close(server: Server): Promise<void> {
-  await once(server.close(), "close");
+  return {
+    async release() {
+      await once(server.close(), "close");
+    },
+  };
 }

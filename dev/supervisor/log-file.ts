@@ -1,38 +1,41 @@
-import { closeSync, copyFileSync, fstatSync, openSync, readSync, statSync, truncateSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  statSync,
+  truncateSync,
+} from "node:fs";
 
-/** A log and the one before it take at most about twice this, in bytes. */
-const LARGEST = 16 * 1024 * 1024;
+/** Size in bytes from which a log is set aside. */
+const MAX_BYTES = 16 * 1024 * 1024;
 
-/** Opens a log for appending; a large one is set aside first. */
+/** Opens a log for appending, after {@link boundLog}. */
 export function openLog(path: string): number {
   boundLog(path);
   return openSync(path, "a", 0o600);
 }
 
 /**
- * Sets a large log aside as `<path>.1`, in place of the one set aside before. The file itself stays, emptied: processes that
- * append to it go on doing so, and what they write between the two steps is the price of not asking them to reopen it.
+ * Copies a large log to `<path>.1` and empties it, so that writers need not reopen it. What they write in between is not kept.
  */
-export function boundLog(path: string, largest = LARGEST): void {
+export function boundLog(path: string, maxBytes = MAX_BYTES): void {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (size <= largest) return;
+  if (size <= maxBytes) return;
   copyFileSync(path, `${path}.1`);
   truncateSync(path);
 }
 
-/** The last lines of a file, at most 16 KiB of them; empty when there is none. */
+/** Reads the last lines of a file, at most 16 KiB; empty when there is no file. */
 export function tail(path: string, lines: number): string {
-  let file: number;
-  try {
-    file = openSync(path, "r");
-  } catch {
-    return "";
-  }
+  if (!existsSync(path)) return "";
+  const file = openSync(path, "r");
   try {
     const { size } = fstatSync(file);
-    const length = Math.min(size, 16 * 1024);
-    const buffer = Buffer.alloc(length);
-    readSync(file, buffer, 0, length, size - length);
+    const buffer = Buffer.alloc(Math.min(size, 16 * 1024));
+    readSync(file, buffer, 0, buffer.length, size - buffer.length);
     return buffer.toString("utf8").trimEnd().split("\n").slice(-lines).join("\n");
   } finally {
     closeSync(file);

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { onAbort } from "../../src/lib/runtime/abort.ts";
 import { type Backoff, backoffMs } from "../../src/lib/runtime/backoff.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
-import { UserError } from "../../tools/lib/main.ts";
+import { UserError } from "../../tools/lib/errors.ts";
 import {
   awaitEnd,
   identify,
@@ -18,43 +18,40 @@ import { program } from "../../tools/lib/programs.ts";
 import { openLog, tail } from "./log-file.ts";
 import type { User } from "./user.ts";
 
-/** What one process of a fleet is and how it is treated. */
+/** How to run one process of a fleet. */
 export interface PartSpec {
   readonly name: string;
-  /** Program and arguments. */
   readonly command: readonly [string, ...string[]];
-  /** The whole environment: nothing is inherited. */
+  /** The whole environment. */
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly logFile: string;
-  /** Run as this user instead of ours. */
   readonly user?: User | undefined;
-  /** A folder the process finds open as descriptor 3, so that it need not be able to walk there. */
+  /** A folder that the process finds open as descriptor 3, since its user may not be able to walk there. */
   readonly openFolder?: string;
-  /** Asks the process to end. */
   readonly stopSignal: NodeJS.Signals;
-  /** How long it may take to do so before it is killed. */
+  /** Time between the stop signal and SIGKILL. */
   readonly stopGraceMs: number;
-  /** What the process gets when we die without stopping it. */
+  /** Sent by the kernel when this process dies. */
   readonly orphanSignal: NodeJS.Signals;
-  /** How long the first start may take until {@link ready} holds. */
+  /** Longest time from the first start until {@link ready} resolves. */
   readonly readyTimeoutMs: number;
-  /** Before every start. */
+  /** Runs before every start. */
   prepare?(signal: AbortSignal): Promise<void>;
-  /** One try: resolves when the process does its work, throws when it does not yet. */
+  /** Resolves when the process does its work, throws when it does not yet. */
   ready(signal: AbortSignal): Promise<void>;
 }
 
-/** How a part is doing. `waiting`: it has ended unasked, and is started again after a pause. */
+/** State of a part. `waiting`: it has crashed, and is started again after a pause. */
 export type PartState = "stopped" | "starting" | "ready" | "waiting";
 
 const RESTART: Backoff = { firstMs: 200, maxMs: 10_000 };
-/** A process that ran this long was well: the next pause is short again. */
-const SETTLED_MS = 30_000;
-/** So many ends before it was ever ready mean that it will not be. */
-const TRIES = 3;
+/** After a run of this length the next pause is short again. */
+const STABLE_MS = 30_000;
+/** Crashes before it was ever ready after which the start fails. */
+const MAX_TRIES = 3;
 
-/** Keeps one process running from `start` to `stop`. Emits `change` whenever its state or process changes. */
+/** Keeps one process running from `start` to `stop`. Emits `change` with every change of its state or process. */
 export class Part extends EventEmitter<{ change: [] }> {
   readonly spec: PartSpec;
   #state: PartState = "stopped";
@@ -75,17 +72,16 @@ export class Part extends EventEmitter<{ change: [] }> {
     return this.#state;
   }
 
-  /** The running process; undefined between two. */
   get process(): ProcessIdentity | undefined {
     return this.#process;
   }
 
-  /** How often it ended unasked. */
+  /** Number of crashes. */
   get restarts(): number {
     return this.#restarts;
   }
 
-  /** Starts the process and resolves when it is ready. Rejects, with the end of its log, when it will not be. */
+  /** Starts the process and resolves when it is ready. Otherwise rejects with the end of its log. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.#run !== undefined) return;
     const abort = new AbortController();
@@ -93,11 +89,11 @@ export class Part extends EventEmitter<{ change: [] }> {
     first.promise.catch(() => undefined);
     const done = this.#supervise(abort.signal, first);
     this.#run = { abort, done };
-    const giveUp = AbortSignal.any([
+    const limit = AbortSignal.any([
       AbortSignal.timeout(this.spec.readyTimeoutMs),
       ...(signal ? [signal] : []),
     ]);
-    using _ = onAbort(giveUp, () =>
+    using _ = onAbort(limit, () =>
       first.reject(signal?.aborted ? signal.reason : this.#failure("is not ready in time")),
     );
     try {
@@ -108,17 +104,17 @@ export class Part extends EventEmitter<{ change: [] }> {
     }
   }
 
-  /** Asks the process to end, kills it when it does not, and leaves it down. */
+  /** Stops the process, with SIGKILL after its grace. */
   async stop(): Promise<void> {
     await this.#end(this.spec.stopSignal, this.spec.stopGraceMs);
   }
 
-  /** Kills the process with all below it and leaves it down. */
+  /** Kills the process. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL", 0);
   }
 
-  /** Kills the process; it is started again as after any other crash. */
+  /** Kills the process; it is started again. */
   async crash(): Promise<void> {
     const victim = this.#process;
     if (victim === undefined) return;
@@ -126,18 +122,18 @@ export class Part extends EventEmitter<{ change: [] }> {
     while (this.#process === victim) await once(this, "change");
   }
 
-  /** Resolves once the part is ready; at once when it is. Rejects when that takes longer. */
+  /** Resolves once the part is ready. Rejects after the timeout. */
   async whenReady(timeoutMs: number): Promise<void> {
     const signal = AbortSignal.timeout(timeoutMs);
     while (this.#state !== "ready") await once(this, "change", { signal });
   }
 
-  /** Freezes the process and all below it: alive for the kernel, silent for everybody else. */
+  /** Suspends the process and all below it. */
   pause(): void {
     if (this.#process) for (const each of processTree(this.#process)) sendSignal(each, "SIGSTOP");
   }
 
-  /** Lets a frozen process go on. */
+  /** Resumes a suspended process. */
   resume(): void {
     if (this.#process) for (const each of processTree(this.#process)) sendSignal(each, "SIGCONT");
   }
@@ -149,8 +145,8 @@ export class Part extends EventEmitter<{ change: [] }> {
     if (this.#process !== undefined) {
       this.resume();
       sendSignal(this.#process, signal);
-      const [stubborn] = await awaitEnd([this.#process], graceMs);
-      if (stubborn !== undefined) sendSignal(stubborn, "SIGKILL");
+      const [running] = await awaitEnd([this.#process], graceMs);
+      if (running !== undefined) sendSignal(running, "SIGKILL");
     }
     await run.done;
     this.#run = undefined;
@@ -161,8 +157,9 @@ export class Part extends EventEmitter<{ change: [] }> {
       const startedAt = Date.now();
       const wasReady = await this.#runOnce(signal, first);
       if (signal.aborted) break;
-      if (!wasReady && failures + 1 >= TRIES) first.reject(this.#failure("ends as soon as it is started"));
-      if (Date.now() - startedAt > SETTLED_MS) failures = 0;
+      if (!wasReady && failures + 1 >= MAX_TRIES)
+        first.reject(this.#failure("ends as soon as it is started"));
+      if (Date.now() - startedAt > STABLE_MS) failures = 0;
       this.#restarts += 1;
       this.emit("change");
       await sleep(backoffMs(RESTART, failures), signal);
@@ -171,7 +168,7 @@ export class Part extends EventEmitter<{ change: [] }> {
     this.#become("stopped");
   }
 
-  /** From spawn to exit. Returns whether the process was ready in between. */
+  /** Runs the process to its end. Returns whether it was ever ready. */
   async #runOnce(signal: AbortSignal, first: PromiseWithResolvers<void>): Promise<boolean> {
     this.#become("starting");
     let child: ChildProcess;
@@ -195,7 +192,6 @@ export class Part extends EventEmitter<{ change: [] }> {
     }
     await exit;
     this.#process = undefined;
-    // Nobody may see a part that is ready and has no process.
     this.#become("waiting");
     return isReady;
   }
@@ -225,7 +221,7 @@ export class Part extends EventEmitter<{ change: [] }> {
         {
           cwd: spec.workingDirectory,
           env: spec.environment,
-          // Its own session: Ctrl-C in the terminal reaches us alone, and we stop the parts in order.
+          // Ctrl-C in the terminal must not reach it: parts are stopped in order.
           detached: true,
           stdio: ["ignore", log, log, ...(folder === undefined ? [] : [folder])],
         },

@@ -4,21 +4,19 @@ import { bootId, isAlive, type ProcessIdentity } from "../../tools/lib/processes
 import type { FleetSettings } from "../settings/settings.ts";
 import type { PartState } from "./part.ts";
 
-/** What a fleet is doing. `failed` and `stopped` are last words: nothing of it runs any more. */
+/** Phase of a fleet. After `failed` and `stopped` nothing of it runs. */
 export type Phase = "starting" | "ready" | "stopping" | "stopped" | "failed";
 
-/** What `fleet.json` says: written by the supervisor on every change, read by everybody else. */
+/** The content of `fleet.json`, which the supervisor writes on every change. */
 export interface FleetState {
   readonly phase: Phase;
-  /** Why, for `failed`. */
+  /** Of `failed`. */
   readonly problem?: string;
-  /** Of the boot that the process numbers belong to. */
   readonly bootId: string;
   readonly supervisor: ProcessIdentity;
-  /** The first one. */
+  /** The first region. */
   readonly region: string;
   readonly regions: FleetSettings["regions"];
-  /** Of the first region, and of what there is one of. */
   readonly addresses: {
     readonly api: string;
     readonly scheduler: string;
@@ -36,15 +34,15 @@ export interface FleetState {
   }[];
 }
 
-/** Replaces the state as a whole; a reader sees the old or the new. After a power cut nothing of the fleet runs. */
+/** Replaces the state atomically. */
 export function writeState(path: string, state: FleetState): void {
   replaceFileSync(path, `${JSON.stringify(state, undefined, 2)}\n`);
 }
 
-/** The last state written; undefined when there never was a fleet, or its state is not legible. */
+/** Reads the last state, if there is a legible one. */
 export function readState(path: string): FleetState | undefined {
   try {
-    // Written by `writeState` and replaced atomically, so it is either this or not JSON.
+    // Only `writeState` writes it.
     return JSON.parse(readFileSync(path, "utf8")) as FleetState;
   } catch {
     return undefined;

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 
-/** Numbers of a user that a child process is started as. */
+/** A user by numbers. */
 export interface User {
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Postgres refuses to run as root: then it gets `postgres` where that exists, else `nobody`. Undefined: stay who we are. */
+/** Finds a user for Postgres, which refuses to run as root: `postgres`, or `nobody`. Undefined: our own. */
 export function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
   return lookUp("postgres") ?? lookUp("nobody") ?? { uid: 65_534, gid: 65_534 };

@@ -1,13 +1,13 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
 import { styleText } from "node:util";
-import { UserError } from "../../tools/lib/main.ts";
+import { UserError } from "../../tools/lib/errors.ts";
 import { ROOT } from "../../tools/lib/paths.ts";
-import { run } from "../../tools/lib/run.ts";
+import { run, runInTerminal } from "../../tools/lib/run.ts";
 import type { Layout } from "../settings/layout.ts";
 
-/** The command line, as a person would use it. */
+const HOVER = join(ROOT, "bin/hover");
+
+/** Runs `hover` on a fleet. */
 export class Hover {
   readonly #environment: NodeJS.ProcessEnv;
   readonly #signal: AbortSignal;
@@ -17,25 +17,20 @@ export class Hover {
     this.#signal = signal;
   }
 
-  /** Shows a command and runs it before the user's eyes. */
+  /** Shows a command and runs it. */
   async show(...args: readonly string[]): Promise<void> {
     process.stdout.write(`${styleText("bold", `$ hover ${args.join(" ")}`)}\n`);
-    const child = spawn(join(ROOT, "bin/hover"), args, {
-      stdio: ["ignore", "inherit", "inherit"],
-      env: this.#environment,
-      signal: this.#signal,
-    });
-    const [code] = await once(child, "exit");
+    const env = this.#environment;
+    const stdio = ["ignore", "inherit", "inherit"] as const;
+    const code = await runInTerminal(HOVER, args, this.#signal, { env, stdio: [...stdio] });
     process.stdout.write("\n");
+    this.#signal.throwIfAborted();
     if (code !== 0) throw new UserError(`hover ${args.join(" ")} failed; see above.`);
   }
 
-  /** Runs a command that prints JSON, unseen. */
+  /** Runs a command and parses the JSON that it prints. */
   async ask(...args: readonly string[]): Promise<unknown> {
-    const output = await run(join(ROOT, "bin/hover"), [...args, "--json"], {
-      env: this.#environment,
-      signal: this.#signal,
-    });
-    return JSON.parse(output);
+    const options = { env: this.#environment, signal: this.#signal };
+    return JSON.parse(await run(HOVER, [...args, "--json"], options));
   }
 }

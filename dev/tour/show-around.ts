@@ -5,11 +5,11 @@ import { describeStart } from "../fleet/describe.ts";
 import { FleetBusyError } from "../fleet/fleet.ts";
 import { localFleet } from "../fleet/local.ts";
 import type { FleetOptions } from "../settings/fleet-options.ts";
-import { type FleetState, readState } from "../supervisor/state.ts";
+import { readState } from "../supervisor/state.ts";
 import { epilogue } from "./epilogue.ts";
 import { tour } from "./tour.ts";
 
-/** `npm start`: a fleet in the foreground and the tour on it. One that is up in the background is used, and left as it is. */
+/** Runs a fleet in the foreground with the tour on it. Uses a fleet that is up in the background, and leaves it up. */
 export async function showAround(
   options: FleetOptions,
   progress: Progress,
@@ -30,10 +30,10 @@ export async function showAround(
     );
     return;
   }
-  // The terminal's Ctrl-C does not reach the parts; we take them down in order.
   const heartbeat = setInterval(() => undefined, 60_000);
   try {
-    const state = mustRead(fleet.layout.stateFile);
+    const state = readState(fleet.layout.stateFile);
+    if (state === undefined) throw new Error(`${fleet.layout.stateFile} cannot be read`);
     const machine = await tour(state, fleet.layout, progress, signal);
     progress.say(
       `${epilogue(state, fleet.layout, machine)}\n\nReady after ${progress.elapsed()}. Ctrl-C stops everything.`,
@@ -45,10 +45,4 @@ export async function showAround(
     clearInterval(heartbeat);
     progress.say("Stopped. Machines and images are kept; npm start brings them back.");
   }
-}
-
-function mustRead(stateFile: string): FleetState {
-  const state = readState(stateFile);
-  if (state === undefined) throw new Error(`${stateFile} cannot be read`);
-  return state;
 }

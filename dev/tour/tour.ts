@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { styleText } from "node:util";
-import { UserError } from "../../tools/lib/main.ts";
+import { UserError } from "../../tools/lib/errors.ts";
 import { type Progress, seconds } from "../../tools/lib/progress.ts";
 import type { Layout } from "../settings/layout.ts";
 import type { FleetState } from "../supervisor/state.ts";
@@ -8,10 +8,10 @@ import { Hover } from "./hover.ts";
 import { pushSample, SAMPLE_PORT } from "./sample-image.ts";
 
 const APP = "hello";
-/** The sample's server is up a moment after its program; an emulated one takes its time. */
+/** The sample's server listens a moment after its program has started. */
 const PAGE_TIMEOUT_MS = 20_000;
 
-/** What the tour reads of a machine. */
+/** A machine as `hover --json` prints it. */
 interface Machine {
   readonly id: string;
   readonly name: string;
@@ -20,8 +20,8 @@ interface Machine {
 }
 
 /**
- * The main job, before the user's eyes: an image becomes a running machine that serves a page, and the trace says where the time went.
- * What an earlier tour made is used again. Returns the machine's id.
+ * Shows how an image becomes a machine that serves a page, and where the time went. Uses what an earlier tour made. Returns the
+ * machine's id.
  */
 export async function tour(
   state: FleetState,
@@ -82,7 +82,6 @@ async function fetchPage(url: string, signal: AbortSignal): Promise<string> {
 }
 
 async function hasApp(hover: Hover): Promise<boolean> {
-  // What `--json` prints is a contract of the command line; see src/cli/show/.
   const apps = (await hover.ask("app", "list")) as readonly { readonly name: string }[];
   return apps.some((app) => app.name === APP);
 }

@@ -74,26 +74,32 @@ export interface ProcessFacts {
 /** Reads the facts about a process. */
 export function inspect(pid: number): ProcessFacts {
   return {
-    executable: orEmpty(() => readlinkSync(`/proc/${pid}/exe`)),
+    executable: orElse(() => readlinkSync(`/proc/${pid}/exe`), ""),
     arguments: readList(pid, "cmdline"),
-    workingDirectory: orEmpty(() => readlinkSync(`/proc/${pid}/cwd`)),
+    workingDirectory: orElse(() => readlinkSync(`/proc/${pid}/cwd`), ""),
     environment: readList(pid, "environ"),
   };
 }
 
+/** Lists what a process has open, e.g. `socket:[123]`. */
+export function openFiles(pid: number): readonly string[] {
+  const descriptors = orElse(() => readdirSync(`/proc/${pid}/fd`), []);
+  return descriptors.map((each) => orElse(() => readlinkSync(`/proc/${pid}/fd/${each}`), ""));
+}
+
 /** Returns the id of this boot: process numbers of another boot mean nothing. */
 export function bootId(): string {
-  return orEmpty(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+  return orElse(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"), "").trim();
 }
 
 function readList(pid: number, file: "cmdline" | "environ"): readonly string[] {
-  return orEmpty(() => readFileSync(`/proc/${pid}/${file}`, "utf8"))
+  return orElse(() => readFileSync(`/proc/${pid}/${file}`, "utf8"), "")
     .split("\0")
     .filter((each) => each !== "");
 }
 
 function readStat(pid: number): { state: string; parent: number; startTicks: number } | undefined {
-  const text = orEmpty(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
+  const text = orElse(() => readFileSync(`/proc/${pid}/stat`, "utf8"), "");
   // The second field is the program's name in brackets and may hold spaces and brackets itself.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const [state, parent, startTicks] = [fields[0], fields[1], fields[19]];
@@ -101,10 +107,10 @@ function readStat(pid: number): { state: string; parent: number; startTicks: num
   return { state, parent: Number(parent), startTicks: Number(startTicks) };
 }
 
-function orEmpty(read: () => string): string {
+function orElse<T>(read: () => T, otherwise: T): T {
   try {
     return read();
   } catch {
-    return "";
+    return otherwise;
   }
 }

@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync } from "node:fs";
+import { accessSync, constants, globSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** Debian's folders that a user's PATH may lack. */
@@ -14,13 +14,11 @@ export function findProgram(name: string, path = process.env["PATH"] ?? ""): str
 
 /** Finds the folder of the newest Postgres server. */
 export function findPostgres(): string | undefined {
-  const versions = list("/usr/lib/postgresql")
-    .filter((each) => /^\d+$/.test(each))
-    .sort((a, b) => Number(b) - Number(a))
-    .map((each) => join("/usr/lib/postgresql", each, "bin"));
+  const version = (folder: string) => Number(folder.split("/").at(-2));
+  const packaged = globSync("/usr/lib/postgresql/*/bin").sort((a, b) => version(b) - version(a));
   const onPath = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
-  return [...versions, ...onPath].find(
-    (folder) => isExecutable(join(folder, "postgres")) && isExecutable(join(folder, "initdb")),
+  return [...packaged, ...onPath].find((folder) =>
+    ["postgres", "initdb"].every((name) => isExecutable(join(folder, name))),
   );
 }
 
@@ -37,13 +35,5 @@ function isExecutable(path: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function list(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }

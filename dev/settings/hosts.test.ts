@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { assignHosts } from "./host-numbers.ts";
+import { assignHosts } from "./hosts.ts";
 
 const numbers = (hosts: ReturnType<typeof assignHosts>, region: string) =>
   hosts.filter((host) => host.region === region).map((host) => host.number);
