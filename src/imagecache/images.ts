@@ -1,50 +1,23 @@
 import type { Digest } from "../lib/oci/digest.ts";
 import type { ImageReference } from "../lib/oci/reference.ts";
 import { Fault } from "../lib/runtime/fault.ts";
-import type { Image, ImageView, Progress } from "./disk/image.ts";
-import type { Pins } from "./disk/pins.ts";
+import type { Image, ImageView } from "./disk/image.ts";
+import type { ImageStore } from "./disk/image-store.ts";
+import type { Pin, Pins } from "./disk/pins.ts";
+import { UseCounts } from "./disk/use-counts.ts";
 import { Flights } from "./pulls/flights.ts";
-import { holdMs } from "./pulls/progress.ts";
+import type { Progress } from "./pulls/progress.ts";
+import type { Pulled, Puller } from "./pulls/puller.ts";
 
-/** The images that are ready, on disk. */
-export interface ImageStore {
-  /** From memory. */
-  get(digest: Digest): Image | undefined;
-  /** From memory, in the order of their digests. */
-  all(): readonly Image[];
-  lastUseMs(digest: Digest): number;
-  /** Looks at the file itself: whether it is there, and as long as it should be. Forgets the image when it is not. */
-  isIntact(digest: Digest): Promise<boolean>;
-  /** Notes that it was used now. */
-  touch(digest: Digest): Promise<void>;
-  /** @returns disk space given back, in bytes */
-  remove(digest: Digest): Promise<number>;
-}
-
-/** What a pull comes to. */
-export interface Pulled {
-  readonly image: Image;
-  /** Compressed bytes that came over the network. */
-  readonly downloadedBytes: number;
-}
-
-/** Makes an image ready that is not. */
-export type Pull = (
-  ref: ImageReference,
-  digest: Digest,
-  report: (progress: Progress) => void,
-  signal: AbortSignal,
-) => Promise<Pulled>;
-
-/** What is to be made local, and for whom. */
-export interface EnsureOrder {
+/** An image to make local. */
+export interface EnsureRequest {
   readonly ref: ImageReference;
   readonly digest: Digest;
-  /** Empty: for nobody in particular; then it is not pinned. */
+  /** Empty: not pinned. */
   readonly owner: string;
 }
 
-/** A step of {@link Images.ensure}: progress, and in the end the image. */
+/** What {@link Images.ensure} yields: progress, and in the end the image. */
 export type EnsureStep =
   | { readonly kind: "progress"; readonly progress: Progress }
   | {
@@ -54,49 +27,42 @@ export type EnsureStep =
       readonly downloadedBytes: number;
     };
 
-/** The images of this host: makes them local, keeps those that are pinned, and answers what there is. */
+/** The images of this host. */
 export class Images {
   readonly #store: ImageStore;
   readonly #pins: Pins;
-  readonly #pull: Pull;
-  readonly #flights = new Flights<Progress, Pulled>(holdMs);
-  /** Images being handed to a caller: not to be evicted between being ready and being pinned. */
-  readonly #held = new Map<Digest, number>();
+  readonly #puller: Puller;
+  readonly #flights = new Flights<Progress, Pulled>();
+  /** Images of `ensure` calls under way, so that none is evicted before it is pinned. */
+  readonly #inUse = new UseCounts();
 
-  constructor(store: ImageStore, pins: Pins, pull: Pull) {
+  constructor(store: ImageStore, pins: Pins, puller: Puller) {
     this.#store = store;
     this.#pins = pins;
-    this.#pull = pull;
+    this.#puller = puller;
   }
 
   /** Makes an image local and pins it. @throws Fault as the proto documents */
-  async *ensure(order: EnsureOrder, signal: AbortSignal): AsyncGenerator<EnsureStep> {
-    const { ref, digest, owner } = order;
-    this.#held.set(digest, (this.#held.get(digest) ?? 0) + 1);
-    try {
-      const wasCached = this.#store.get(digest) !== undefined && (await this.#store.isIntact(digest));
-      let downloadedBytes = 0;
-      if (!wasCached) {
-        const steps = this.#flights.join(digest, signal, (report, stop) =>
-          this.#pull(ref, digest, report, stop),
-        );
-        for (;;) {
-          const step = await steps.next();
-          if (step.done) {
-            downloadedBytes = step.value.downloadedBytes;
-            break;
-          }
-          yield { kind: "progress", progress: step.value };
+  async *ensure({ ref, digest, owner }: EnsureRequest, signal: AbortSignal): AsyncGenerator<EnsureStep> {
+    using _ = this.#inUse.use([digest]);
+    const wasCached = this.#store.get(digest) !== undefined && (await this.#store.isIntact(digest));
+    let downloadedBytes = 0;
+    if (!wasCached) {
+      const steps = this.#flights.join(digest, signal, (report, stop) =>
+        this.#puller.pull(ref, digest, report, stop),
+      );
+      for (;;) {
+        const step = await steps.next();
+        if (step.done) {
+          downloadedBytes = step.value.downloadedBytes;
+          break;
         }
+        yield { kind: "progress", progress: step.value };
       }
-      if (owner !== "") await this.#pins.add(digest, owner);
-      await this.#store.touch(digest);
-      yield { kind: "ready", image: this.get(digest), wasCached, downloadedBytes };
-    } finally {
-      const others = (this.#held.get(digest) ?? 1) - 1;
-      if (others === 0) this.#held.delete(digest);
-      else this.#held.set(digest, others);
     }
+    if (owner !== "") await this.#pins.add({ digest, owner });
+    await this.#store.touch(digest);
+    yield { kind: "ready", image: this.get(digest), wasCached, downloadedBytes };
   }
 
   /** @throws Fault NOT_FOUND / `IMAGE_NOT_CACHED` */
@@ -106,61 +72,56 @@ export class Images {
     return this.#view(image);
   }
 
-  /** The images after `after`, at most `limit`, in the order of their digests. */
+  /** Returns up to `limit` images after the digest `after`, by digest. */
   list(after: string, limit: number): readonly ImageView[] {
     const all = this.#store.all().filter((image) => image.digest > after);
     return all.slice(0, limit).map((image) => this.#view(image));
   }
 
   /** @throws Fault NOT_FOUND / `IMAGE_NOT_CACHED` */
-  async pin(digest: Digest, owner: string): Promise<ImageView> {
-    this.get(digest);
-    await this.#pins.add(digest, owner);
-    await this.#store.touch(digest);
-    return this.get(digest);
+  async pin(pin: Pin): Promise<ImageView> {
+    this.get(pin.digest);
+    await this.#pins.add(pin);
+    await this.#store.touch(pin.digest);
+    return this.get(pin.digest);
   }
 
-  async unpin(digest: Digest, owner: string): Promise<void> {
-    await this.#pins.remove(digest, owner);
+  async unpin(pin: Pin): Promise<void> {
+    await this.#pins.remove(pin);
   }
 
-  /** Makes the pins exactly these. */
-  async reconcile(wanted: readonly { readonly digest: Digest; readonly owner: string }[]) {
-    const { added, dropped } = await this.#pins.replace(wanted);
-    const missing = new Set(
-      wanted.map((pin) => pin.digest).filter((digest) => this.#store.get(digest) === undefined),
-    );
+  /** Replaces all pins. Returns the pinned images that are not ready as `missing`. */
+  async reconcile(pins: readonly Pin[]) {
+    const { added, dropped } = await this.#pins.replace(pins);
+    const missing = new Set(pins.map(({ digest }) => digest).filter((digest) => !this.#store.get(digest)));
     return { added, dropped, missing: [...missing].sort() };
   }
 
   /** @throws Fault NOT_FOUND / `IMAGE_NOT_CACHED` or FAILED_PRECONDITION / `IMAGE_PINNED` */
   async remove(digest: Digest): Promise<number> {
     const { owners } = this.get(digest);
-    if (owners.length > 0 || this.#held.has(digest)) throw pinned(digest, owners);
+    if (owners.length > 0 || this.#inUse.has(digest)) throw pinned(digest, owners);
     return this.#store.remove(digest);
   }
 
-  /** Whether an image may not be evicted now. */
-  isNeeded(digest: Digest): boolean {
-    return this.#held.has(digest) || this.#pins.owners(digest).length > 0;
+  /** Whether an image must not be evicted. */
+  isInUse(digest: Digest): boolean {
+    return this.#inUse.has(digest) || this.#pins.owners(digest).length > 0;
   }
 
-  /** How many pulls are under way. */
+  /** Number of pulls under way. */
   get pulling(): number {
     return this.#flights.size;
   }
 
-  /** Breaks pulls off; what they have downloaded stays. */
+  /** Aborts pulls. What they have downloaded stays. */
   async close(): Promise<void> {
     await this.#flights.close();
   }
 
   #view(image: Image): ImageView {
-    return {
-      ...image,
-      lastUseMs: this.#store.lastUseMs(image.digest),
-      owners: this.#pins.owners(image.digest),
-    };
+    const { digest } = image;
+    return { ...image, lastUseMs: this.#store.lastUseMs(digest), owners: this.#pins.owners(digest) };
   }
 }
 

@@ -1,7 +1,6 @@
 /**
- * The image cache: pulls OCI images and turns each into one read-only root file system on local disk, ready to boot. One runs
- * on every host, beside hostd, which calls it. Everything it owns is a cache, except what is in use: an image that is pinned is
- * never removed, and pins survive. It may be killed at any moment; a pull that was under way is taken up where it was.
+ * The image cache pulls OCI images and turns each into a read-only root file system on local disk. One runs on every host,
+ * beside hostd, which calls it. It may lose everything but pins and pinned images. A pull that it dies in is resumed.
  */
 import { ImageCacheServiceService } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
@@ -22,8 +21,8 @@ async function start(config: ImageCacheConfig, stack: Stack) {
     prefix: "IMAGECACHE",
     services: ["windhover.imagecache.v1.ImageCacheService"],
     addTo: (server) =>
-      server.addService(ImageCacheServiceService, imageCacheService(cache.images, cache.room)),
-    exposeMetrics: () => exposeCache(cache),
+      server.addService(ImageCacheServiceService, imageCacheService(cache.images, cache.budget)),
+    exposeMetrics: () => exposeCache(cache.images, cache.budget),
   });
   return { listen: config.listen, port, dir: config.dir };
 }

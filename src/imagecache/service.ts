@@ -1,60 +1,61 @@
 import type { ImageCacheServiceServer } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { requireScope } from "../lib/auth/auth.ts";
 import { serverStream, unary } from "../lib/grpc/rpc.ts";
-import { fromImage, fromStep, toDigest, toOrder, toPage, toPin, toPins } from "./convert.ts";
+import {
+  digestFromProto,
+  ensureRequestFromProto,
+  imageToProto,
+  pageFromProto,
+  pinFromProto,
+  pinsFromProto,
+  stepToProto,
+} from "./convert.ts";
+import type { DiskBudget } from "./disk/disk-budget.ts";
 import type { Images } from "./images.ts";
 import { countRequest } from "./metrics.ts";
 
-/** How much of the disk the cache takes and may take. */
-export interface Usage {
-  readonly budgetBytes: number;
-  usedBytes(): Promise<number>;
-}
-
-/** Puts {@link Images} on the wire: checks and converts, and decides nothing else. */
-export function imageCacheService(images: Images, usage: Usage): ImageCacheServiceServer {
+/** Serves {@link Images}. */
+export function imageCacheService(images: Images, budget: DiskBudget): ImageCacheServiceServer {
   return {
     ensureImage: serverStream(async function* (req, ctx) {
       requireScope(ctx, "internal");
-      const steps = images.ensure(toOrder(req), ctx.signal);
-      for await (const step of countRequest(steps, ctx.signal)) yield fromStep(step);
+      const steps = images.ensure(ensureRequestFromProto(req), ctx.signal);
+      for await (const step of countRequest(steps, ctx.signal)) yield stepToProto(step);
     }),
     getImage: unary((req, ctx) => {
       requireScope(ctx, "internal");
-      return { image: fromImage(images.get(toDigest(req))) };
+      return { image: imageToProto(images.get(digestFromProto(req))) };
     }),
     listImages: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const { after, limit } = toPage(req);
-      // One more than asked for tells whether there is another page.
+      const { after, limit } = pageFromProto(req);
+      // One more tells whether there is another page.
       const found = images.list(after, limit + 1);
       const page = found.slice(0, limit);
       return {
-        images: page.map(fromImage),
+        images: page.map(imageToProto),
         nextPageToken: found.length > limit ? (page.at(-1)?.digest ?? "") : "",
-        usedBytes: BigInt(await usage.usedBytes()),
-        budgetBytes: BigInt(usage.budgetBytes),
+        usedBytes: BigInt(await budget.usedBytes()),
+        budgetBytes: BigInt(budget.budgetBytes),
       };
     }),
     pinImage: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const { digest, owner } = toPin(req);
-      return { image: fromImage(await images.pin(digest, owner)) };
+      return { image: imageToProto(await images.pin(pinFromProto(req))) };
     }),
     unpinImage: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const { digest, owner } = toPin(req);
-      await images.unpin(digest, owner);
+      await images.unpin(pinFromProto(req));
       return {};
     }),
     reconcilePins: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const { added, dropped, missing } = await images.reconcile(toPins(req.pins));
+      const { added, dropped, missing } = await images.reconcile(pinsFromProto(req.pins));
       return { added, dropped, missingDigests: missing };
     }),
     removeImage: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      return { freedBytes: BigInt(await images.remove(toDigest(req))) };
+      return { freedBytes: BigInt(await images.remove(digestFromProto(req))) };
     }),
   };
 }

@@ -1,17 +1,17 @@
-import { mkdir, readdir, readFile, rm, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf } from "../../lib/oci/digest.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { isMissing } from "./files.ts";
 
 /**
- * Where everything is on disk:
+ * The folder of the cache, with
  *
- * - `blobs/<hex>` a layer as it came; `<hex>.partial` while it is coming
- * - `rootfs/<hex>.squashfs` an image, with `<hex>.json` about it, written last: no image without it
- * - `pins/<hex>/<owner>` a pin
- * - `tmp/` work in progress, worthless after a crash
- * - `lock` who uses the directory
+ * - `blobs/<hex>`: a layer as downloaded; `<hex>.partial`: an unfinished download
+ * - `rootfs/<hex>.squashfs`: an image; `<hex>.json`: its metadata, written last
+ * - `pins/<hex>/<owner>`: a pin
+ * - `tmp/`: work in progress
+ * - `lock`: the process that uses the folder
  */
 export class CacheDir {
   readonly root: string;
@@ -31,7 +31,7 @@ export class CacheDir {
   }
 
   /**
-   * Opens a directory, making it when it is new, and throws away what a crash left half done.
+   * Opens or makes a folder, and removes work in progress.
    *
    * @throws Fault FAILED_PRECONDITION / `DIRECTORY_IN_USE` when another process has it open
    */
@@ -60,12 +60,12 @@ export class CacheDir {
     return join(this.rootfs, `${hexOf(digest)}.json`);
   }
 
-  /** Gives the directory up. */
+  /** Unlocks the folder. */
   async close(): Promise<void> {
-    await unlink(this.#lock).catch(() => undefined);
+    await rm(this.#lock, { force: true });
   }
 
-  /** A process is named by its id and the moment it began: ids come again, after a reboot at the latest. */
+  /** Writes process id and start time, since ids are reused. */
   async #acquire(): Promise<void> {
     const mine = `${process.pid} ${await startOf(process.pid)}`;
     const holder = await readFile(this.#lock, "utf8").catch((err: unknown) => {
@@ -82,21 +82,16 @@ export class CacheDir {
   }
 }
 
-/** When a process began, in ticks since boot, with the boot it was in; empty when there is no such process. */
+/** Returns the start of a process, in ticks since boot, and the boot; empty without such a process. */
 async function startOf(pid: number): Promise<string> {
   try {
     const [stat, boot] = await Promise.all([
       readFile(`/proc/${pid}/stat`, "utf8"),
       readFile("/proc/sys/kernel/random/boot_id", "utf8"),
     ]);
-    // The name in parentheses may hold anything; what follows it is numbers, the 20th of them the start.
+    // The name in parentheses may have any characters. The 20th number after it is the start.
     return `${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? ""}@${boot.trim()}`;
   } catch {
     return "";
   }
-}
-
-/** Names of the files in a directory. */
-export async function namesIn(path: string): Promise<string[]> {
-  return (await readdir(path)).sort();
 }

@@ -1,35 +1,35 @@
-/** A file of the cache that may go. */
+/** A file of the cache that may be evicted. */
 export interface Candidate {
   readonly path: string;
-  /** Disk space it takes, in bytes. */
+  /** Bytes of disk. */
   readonly bytes: number;
   readonly lastUseMs: number;
 }
 
-/** What the disk looks like. */
+/** Bytes of disk. */
 export interface DiskState {
-  /** Disk space the whole cache takes, in bytes. */
+  /** Used by the cache. */
   readonly usedBytes: number;
-  /** What it may take. */
+  /** Allowed to the cache. */
   readonly budgetBytes: number;
-  /** What the file system has left for anyone. */
+  /** Free on the file system. */
   readonly freeBytes: number;
 }
 
-/** The files to remove, and whether that is enough. */
+/** A decision of {@link evict}. */
 export interface Eviction {
   readonly victims: readonly Candidate[];
-  /** Bytes still missing after all victims are gone; 0 when there is room. */
+  /** Bytes that are missing even without the victims; 0 when there is room. */
   readonly missingBytes: number;
 }
 
-/** Left to the rest of the system, always. */
+/** Bytes left free for the rest of the system. */
 export const RESERVE_BYTES = 64 * 1024 * 1024;
 
-/** Decides which files go to make room for `neededBytes`: the ones not used for longest, and no more than must. */
+/** Decides which files to evict for `neededBytes`: the least recently used, and no more than needed. */
 export function evict(candidates: readonly Candidate[], disk: DiskState, neededBytes: number): Eviction {
   const overBudget = disk.usedBytes + neededBytes - disk.budgetBytes;
-  // Not asked for anything, it keeps to the budget and leaves a full disk to whoever filled it.
+  // When nothing is needed, only the budget counts: others may have filled the disk.
   const overDisk = neededBytes > 0 ? neededBytes + RESERVE_BYTES - disk.freeBytes : 0;
   let missing = Math.max(0, overBudget, overDisk);
   const victims: Candidate[] = [];

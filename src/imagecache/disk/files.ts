@@ -4,11 +4,10 @@ import { type Digest, digestOf } from "../../lib/oci/digest.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 
-/** Large enough to keep the disk busy, small enough to let other work in between. */
+/** Large enough to keep the disk busy, small enough to let other work run in between. */
 const CHUNK = 1024 * 1024;
 const SYNC_EVERY_MS = 300;
 
-/** Brings a file's bytes to the disk. */
 export async function syncFile(path: string): Promise<void> {
   const file = await open(path, "r+");
   try {
@@ -19,8 +18,8 @@ export async function syncFile(path: string): Promise<void> {
 }
 
 /**
- * Brings a file that is being written to the disk bit by bit, until `signal` aborts, so that little is left to wait for when
- * it is complete. Best effort: what fails here fails again, and is told, when the file is synced in the end.
+ * Syncs a file repeatedly while it is written, until `signal` aborts, so that the last sync is short.
+ * Ignores failures, which the last sync reports.
  */
 export async function syncWhileWritten(path: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -29,7 +28,7 @@ export async function syncWhileWritten(path: string, signal: AbortSignal): Promi
   }
 }
 
-/** The digest of a file's first `length` bytes, or of all of it. Reads at full speed unless `pause` is given. */
+/** Computes the digest of a file's first `length` bytes. @param pause called after each chunk */
 export async function hashFile(
   path: string,
   signal: AbortSignal,
@@ -50,7 +49,7 @@ export async function hashFile(
   }
 }
 
-/** A file's first `length` bytes. Each chunk is valid until the next one is asked for. */
+/** Yields a file's first `length` bytes. Each chunk is valid until the next. */
 export async function* readChunks(file: FileHandle, length: number): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafe(CHUNK);
   for (let position = 0; position < length; ) {
@@ -61,7 +60,7 @@ export async function* readChunks(file: FileHandle, length: number): AsyncGenera
   }
 }
 
-/** A file's length and the disk space it takes; undefined when it is not there. */
+/** Returns a file's length and its bytes of disk; undefined when it is missing. */
 export async function fileInfo(
   path: string,
 ): Promise<{ length: number; bytes: number; mtimeMs: number } | undefined> {
@@ -74,18 +73,18 @@ export async function fileInfo(
   }
 }
 
-/** Whether an error says that a file is not there. */
+/** Whether an error is ENOENT. */
 export function isMissing(err: unknown): boolean {
   return codeOf(err) === "ENOENT";
 }
 
-/** Turns "no space left" into the fault it is; returns everything else as it came. */
+/** Turns ENOSPC and EDQUOT into a fault; returns other errors as they are. */
 export function asDiskFull(err: unknown, dir: string): unknown {
   const code = codeOf(err);
   return code === "ENOSPC" || code === "EDQUOT" ? diskFull(dir, "the file system is full", {}, err) : err;
 }
 
-/** The fault for a disk, or a budget, without room. */
+/** Makes the fault for a disk, or a budget, without room. */
 export function diskFull(
   dir: string,
   why: string,

@@ -4,35 +4,33 @@ import { Inodes } from "./inodes.ts";
 import { type Mark, readMark, splitPath } from "./paths.ts";
 import { NONE, type Node, Tree } from "./tree.ts";
 
-/** As many as Linux follows before it answers ELOOP. */
+/** As in Linux, which then fails with ELOOP. */
 const MAX_SYMLINKS = 40;
-/** Symlinks can be woven so that every path takes thousands of steps; honest images take ten or so per entry. */
+/** Hostile symlinks can make each path take thousands of steps; real images take about ten per entry. */
 const MAX_STEPS = 300_000_000;
 
 /**
- * Puts the layers of an image on top of each other, as the OCI image specification says, and so finds out which entry
- * of which layer ends up in the image. Feed it every entry of every layer, lowest first. Contents are never looked at.
+ * Merges the layers of an image by the OCI image specification, to find out which entry of which layer
+ * the image has. Takes every entry of every layer, lowest layer first, without contents.
  *
- * - A whiteout or opaque mark hides what lower layers have, never what its own layer has, wherever in the layer it
- *   stands.
- * - A directory over a directory keeps the children and takes the new attributes. Anything else replaces what was there.
- * - The directories on the way to an entry may be symlinks; they are followed, within the image's root. What is missing
- *   is made, as an ordinary directory of root's; a lower layer's file in the way gives way.
- * - A hard link shares the inode of what its target is at that moment; what later happens to the target's name is nothing
- *   to the link.
+ * - A whiteout or opaque mark hides entries of lower layers, but not of its own layer, wherever in the
+ *   layer it stands.
+ * - A directory over a directory keeps the children and takes the new attributes. Any other entry
+ *   replaces what it covers.
+ * - Directories of a path may be symlinks, which are followed within the root. Missing directories are
+ *   made with default attributes; a lower layer's file in the path is removed.
+ * - A hard link takes the inode that its target has at that moment, and keeps it.
  */
 export class Flattener {
-  /** Names. */
   readonly tree = new Tree();
-  /** What the names stand for. */
   readonly inodes = new Inodes();
   #layer = -1;
   #ordinal = -1;
   #steps = 0;
-  /** Nodes below which this layer has hidden everything already. Marks repeated a million times cost nothing. */
+  /** Nodes below which this layer has hidden everything, so that repeated marks cost nothing. */
   readonly #hidden = new Set<Node>();
 
-  /** The entries that follow belong to this layer: the one before, or the next. */
+  /** Begins the next layer, unless it is the present one. */
   enterLayer(layer: number): void {
     if (layer === this.#layer) return;
     this.#layer = layer;
@@ -97,11 +95,11 @@ export class Flattener {
     const top = mark.kind === "whiteout" ? this.tree.find(directory, mark.name) : directory;
     if (top === NONE || this.#isDoneBefore(top, mark.kind === "opaque")) return;
     this.#removeLower(top, mark.kind === "opaque");
-    // A removed node's number may come again, for something of this layer: of which nothing is to be hidden either.
+    // A node of this layer may reuse the number of a removed one. Nothing of it is to be hidden either.
     this.#hidden.add(top);
   }
 
-  /** Whether this layer has hidden the same before, with this mark or one further up. */
+  /** Whether this layer has hidden `top` already, with the same mark or one above it. */
   #isDoneBefore(top: Node, keepTop: boolean): boolean {
     if (this.#hidden.size === 0) return false;
     if (this.#hidden.has(top) && (keepTop || this.tree.layer(top) === this.#layer)) return true;
@@ -112,12 +110,12 @@ export class Flattener {
     return false;
   }
 
-  /** Removes what lower layers put below a node, and unless `keepTop` the node itself if it is theirs. */
+  /** Removes what lower layers have below a node and, unless `keepTop`, the node if it is theirs. */
   #removeLower(top: Node, keepTop: boolean): void {
     for (const node of this.#postOrder(top, this.#hidden)) {
       if (this.tree.layer(node) === this.#layer || (keepTop && node === top)) continue;
       this.inodes.release(this.tree.inode(node));
-      // Something of this layer is inside: the directory stays, but is no longer the lower layer's.
+      // This layer has something inside: the directory stays, with default attributes.
       if (this.tree.firstChild(node) !== NONE) this.tree.set(node, NONE, this.#layer);
       else this.tree.remove(node);
     }
@@ -133,7 +131,7 @@ export class Flattener {
   }
 
   #put(node: Node, inode: number): void {
-    // Taken before the old one is released: they may be the same.
+    // Before the old one is released, which may be the same.
     this.inodes.take(inode);
     this.inodes.release(this.tree.inode(node));
     this.tree.set(node, inode, this.#layer);
@@ -148,16 +146,16 @@ export class Flattener {
     );
   }
 
-  /** A node without an inode is a directory nobody described. */
+  /** Whether a node is a directory. One without an inode is a directory without an entry. */
   #isDir(node: Node): boolean {
     const inode = this.tree.inode(node);
     return inode === NONE || this.inodes.type(inode) === "dir";
   }
 
   /**
-   * Walks down from the root, following symlinks but never out of the root.
+   * Walks down from the root, following symlinks within the root.
    *
-   * @returns the directory, or NONE when it does not exist and is not to be made
+   * @returns the directory, or NONE when it is missing and not to be made
    */
   #walk(parts: readonly string[], path: string, make: boolean): Node {
     const ahead = [...parts].reverse();
@@ -176,7 +174,7 @@ export class Flattener {
       const target = this.#isDir(child) ? "" : this.inodes.linkTarget(this.tree.inode(child));
       if (target === "") {
         if (!this.#isDir(child) && !make) return NONE;
-        if (!this.#isDir(child)) this.#makeWay(child, path);
+        if (!this.#isDir(child)) this.#replaceFile(child, path);
         node = child;
         continue;
       }
@@ -187,15 +185,15 @@ export class Flattener {
     return node;
   }
 
-  /** Turns what a lower layer has where this one has a directory into that: the mark that hides it may come later. */
-  #makeWay(node: Node, path: string): void {
+  /** Makes a lower layer's file a directory. The mark that hides the file may come later. */
+  #replaceFile(node: Node, path: string): void {
     if (this.tree.layer(node) === this.#layer) {
       throw corrupt(path, `lies below ${shownPath(this.tree.path(node))}, which is not a directory`);
     }
     this.#clear(node);
   }
 
-  /** A node and all below it, children first; `skipped` ones come without what is below them. */
+  /** Yields a node and all below it, children first, but nothing below `skipped` ones. */
   *#postOrder(top: Node, skipped?: ReadonlySet<Node>): Generator<Node, void, void> {
     const stack: { node: Node; children: Iterator<Node> }[] = [];
     const enter = (node: Node) => stack.push({ node, children: this.tree.children(node) });

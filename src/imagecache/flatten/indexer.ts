@@ -6,25 +6,25 @@ import type { Layer, OnRead } from "./layer.ts";
 import type { Limits } from "./limits.ts";
 import { Plan } from "./plan.ts";
 
-/** Layers read at a time: unpacking one keeps one processor busy. */
+/** Layers read at a time. Unpacking one keeps one processor busy. */
 const AT_A_TIME = 2;
-/** Entries a layer may be ahead of its turn: some megabytes. */
+/** Entries that a layer may read ahead of its turn: some megabytes. */
 const MAX_AHEAD = 20_000;
 
 /**
- * The first reading of an image's layers, for what they come to together. The next layer is unpacked while one still is, and
- * its entries wait for their turn: they take effect in order, lowest layer first.
+ * Reads an image's layers for the first time, to plan the image. Layers are unpacked in parallel; their
+ * entries are applied in order, lowest layer first.
  */
 export class Indexer {
-  /** Bytes read, of all layers, unpacked. */
+  /** Unpacked bytes of all layers. */
   bytes = 0;
   readonly #layers: readonly Layer[];
   readonly #limits: Limits;
   readonly #onRead: OnRead;
   readonly #flattener = new Flattener();
-  /** The layer whose entries take effect now, and those that wait for it to be theirs. */
+  /** The layer whose entries are applied now, and the layers that wait for their turn. */
   #turn = 0;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting: (() => void)[] = [];
   #entries = 0;
   #failure: { readonly error: unknown } | undefined;
 
@@ -34,30 +34,30 @@ export class Indexer {
     this.#onRead = onRead;
   }
 
-  /** Reads all layers. To be called once. @throws Fault `LAYER_*` or what reading a layer throws */
+  /** Reads all layers. Must be called once. @throws Fault `LAYER_*` or what reading a layer throws */
   async read(): Promise<Plan> {
     await Promise.all(this.#layers.map((layer, index) => this.#readLayer(layer, index)));
     if (this.#failure) throw this.#failure.error;
     return new Plan(this.#flattener);
   }
 
-  /** Never throws: the others must have closed their files before the failure is told. */
+  /** Never throws, because all layers must have closed their files before `read` throws. */
   async #readLayer(layer: Layer, index: number): Promise<void> {
     try {
-      await this.#until(index - AT_A_TIME + 1);
+      await this.#waitForTurn(index - AT_A_TIME + 1);
       if (this.#failure) return;
       const ahead = await this.#scan(layer, index);
-      await this.#until(index);
+      await this.#waitForTurn(index);
       this.#apply(ahead, index);
       this.#onRead(0, 1);
       this.#turn++;
     } catch (err) {
       this.#failure ??= { error: layer.about(err) };
     }
-    for (const wake of this.#waiting) wake();
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  /** Reads a layer to its end. @returns entries that have not taken effect yet */
+  /** Reads a layer to its end. @returns entries that are not applied yet */
   async #scan(layer: Layer, index: number): Promise<TarEntry[]> {
     const reader = new TarReader();
     let unpacked = 0;
@@ -74,7 +74,7 @@ export class Indexer {
         else if (event.kind === "entry") ahead.push(event.entry);
       }
       this.#onRead(chunk.length, 0);
-      if (ahead.length > MAX_AHEAD) await this.#until(index);
+      if (ahead.length > MAX_AHEAD) await this.#waitForTurn(index);
       if (this.#turn !== index) continue;
       this.#apply(ahead, index);
       ahead = [];
@@ -92,16 +92,12 @@ export class Indexer {
     }
   }
 
-  /** Waits until the turn has come to a layer, or it does not matter any more. */
-  async #until(index: number): Promise<void> {
+  /** Waits for the turn of a layer, or for a failure. */
+  async #waitForTurn(index: number): Promise<void> {
     while (this.#turn < index && !this.#failure) {
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#waiting.delete(wake);
-          resolve();
-        };
-        this.#waiting.add(wake);
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.push(resolve);
+      await promise;
     }
   }
 

@@ -4,7 +4,7 @@ import { NONE, type Node } from "./tree.ts";
 
 const TYPES: readonly EntryType[] = ["file", "hardlink", "symlink", "char", "block", "dir", "fifo"];
 
-/** What names of the tree stand for: each inode is one entry of one layer. Numbered in the order the entries come. */
+/** The inodes of the tree. Each is one entry of one layer, in their order. */
 export class Inodes {
   readonly #rows = new Table({
     type: Uint8Array,
@@ -17,7 +17,7 @@ export class Inodes {
   readonly #targets = new BytePool();
   #count = 0;
 
-  /** How many there have been, those nobody names any more included. */
+  /** Number of inodes, including those without a name. */
   get count(): number {
     return this.#count;
   }
@@ -27,7 +27,7 @@ export class Inodes {
     return this.#targets.length;
   }
 
-  /** Adds one, which has no name yet. @param target what a symlink points at; empty for all else */
+  /** Adds an inode without a name. @param target of a symlink; empty for other types */
   add(type: EntryType, layer: number, ordinal: number, target: string): number {
     const inode = this.#count++;
     this.#rows.grow(inode);
@@ -48,17 +48,16 @@ export class Inodes {
     return this.#rows.columns.layer[inode] ?? NONE;
   }
 
-  /** Which entry of its layer it is, from 0. */
+  /** Position of the entry in its layer, from 0. */
   ordinal(inode: number): number {
     return this.#rows.columns.ordinal[inode] ?? NONE;
   }
 
-  /** How many names it has. */
   names(inode: number): number {
     return this.#rows.columns.names[inode] ?? 0;
   }
 
-  /** What a symlink points at; empty for all else. */
+  /** Target of a symlink; empty for other types. */
   linkTarget(inode: number): string {
     const { targetAt, targetLength } = this.#rows.columns;
     return this.#targets.get(targetAt[inode] ?? 0, targetLength[inode] ?? 0);

@@ -1,16 +1,16 @@
-/** A layer to be read twice. */
+/** A layer, which can be read repeatedly. */
 export interface Layer {
-  /** Compressed, in bytes. */
+  /** Compressed size in bytes. */
   readonly size: number;
   /**
-   * Its unpacked bytes.
+   * Yields the unpacked bytes.
    *
-   * @param verify checks them against the digest in the image's configuration; throws at the end when they differ
+   * @param verify throws at the end when they do not match the digest in the image's configuration
    */
   read(verify: boolean): AsyncIterable<Buffer>;
-  /** Adds to a fault which layer it is about. */
+  /** Adds image and layer to a fault. */
   about(err: unknown): unknown;
 }
 
-/** Hears how far reading has come: bytes unpacked since the last time, and layers done. */
+/** Reports progress: bytes unpacked and layers done since the last call. */
 export type OnRead = (bytes: number, layersDone: number) => void;

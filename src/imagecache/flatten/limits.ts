@@ -1,22 +1,22 @@
-/** What an image may cost to unpack. Beyond these it is taken for a bomb, or for a mistake. */
+/** Limits of an image. Larger ones are refused as bombs. */
 export interface Limits {
-  /** Bytes all layers may unpack to, together, holes of sparse files included. */
+  /** Unpacked bytes of all layers, with the holes of sparse files. */
   readonly maxBytes: number;
-  /** Entries all layers may have, together; and names there may be at any moment, with the directories nobody described. */
+  /** Entries of all layers; also names at any moment, with implicit directories. */
   readonly maxEntries: number;
-  /** Bytes all names and symlink targets of all layers may take, together. */
+  /** Bytes of all names and symlink targets of all layers. */
   readonly maxNameBytes: number;
-  /** How many times its compressed size a layer may unpack to, once it is past `ratioFreeBytes`. */
+  /** Unpacked size of a layer divided by its compressed size, above `ratioFreeBytes`. */
   readonly maxRatio: number;
-  /** Below this size no ratio is too high: a file of zeros compresses a thousandfold, and small ones do no harm. */
+  /** Unpacked bytes of a layer below which any ratio is allowed: zeros compress a thousandfold. */
   readonly ratioFreeBytes: number;
 }
 
 const GIB = 1024 ** 3;
 
 /**
- * Images in use stay well below: the largest on Docker Hub unpack to some 40 GB in half a million entries. Entries
- * (some 60 bytes each) and names are what we keep in memory. Text compresses twentyfold at best.
+ * The largest images on Docker Hub unpack to some 40 GB in half a million entries, and text compresses
+ * twentyfold at best. Names and entries (60 bytes each) are kept in memory.
  */
 export const DEFAULT_LIMITS: Limits = {
   maxBytes: 64 * GIB,

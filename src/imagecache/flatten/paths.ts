@@ -1,11 +1,11 @@
 import { layerFault, shownPath } from "../tar/layer-fault.ts";
 
-/** As Linux limits the name of a file. */
+/** As in Linux. */
 const MAX_NAME = 255;
 
 /**
- * Takes the path of an entry apart. Leading slashes and `.` mean nothing: everything is below the root. `..` is
- * refused wherever it stands: no builder writes it, and what it means depends on what is a symlink at the time.
+ * Splits the path of an entry, without leading slashes and `.`. Refuses `..` anywhere: no builder writes
+ * it, and its meaning depends on symlinks.
  *
  * @throws Fault `LAYER_PATH_ESCAPES` or `LAYER_CORRUPT`
  */
@@ -26,21 +26,21 @@ export function splitPath(path: string): string[] {
   return parts;
 }
 
-/** What the last part of a path means: a plain name, or one of the marks a layer hides lower ones with. */
+/** What the last part of a path marks. */
 export type Mark =
   | { readonly kind: "none" }
   /** Hides `name` of lower layers. */
   | { readonly kind: "whiteout"; readonly name: string }
-  /** Hides everything lower layers have in this directory. */
+  /** Hides everything of lower layers in this directory. */
   | { readonly kind: "opaque" }
-  /** Left over from AUFS; means nothing here. */
+  /** Of AUFS, without meaning here. */
   | { readonly kind: "bookkeeping" };
 
 const PREFIX = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 const AUFS = ".wh..wh.";
 
-/** Reads the marks of the OCI image specification off a path. @throws Fault `LAYER_CORRUPT` */
+/** Parses the marks of the OCI image specification. @throws Fault `LAYER_CORRUPT` */
 export function readMark(parts: readonly string[], isFile: boolean, path: string): Mark {
   const last = parts.at(-1) ?? "";
   if (!parts.some((part) => part.startsWith(PREFIX))) return { kind: "none" };

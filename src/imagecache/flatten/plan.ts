@@ -2,18 +2,18 @@ import type { Flattener } from "./flattener.ts";
 import { NONE, type Node } from "./tree.ts";
 
 /**
- * What the layers came to: for every entry of every layer, the names under which it is in the image. Made once all
- * layers are flattened; asked entry by entry, in the same order, while they are read for the second time.
+ * The names that each entry of each layer has in the image. Made after all layers are flattened, and read
+ * in the same order, entry by entry, during the second reading.
  */
 export class Plan {
-  /** Names in the image. */
+  /** Number of names in the image. */
   readonly entries: number;
   readonly #flattener: Flattener;
-  /** For each inode one of its nodes, and for each node the next of the same inode. */
+  /** For each inode its first node, and for each node the next of the same inode. */
   readonly #first: Int32Array;
   readonly #next: Int32Array;
-  readonly #undescribed: Node[] = [];
-  /** For each layer, the last entry that is in the image. */
+  readonly #implicit: Node[] = [];
+  /** For each layer, the last entry that the image has. */
   readonly #lastUsed: number[] = [];
   #cursor = 0;
   #layer = 0;
@@ -28,29 +28,29 @@ export class Plan {
     const stack: Node[] = [tree.root];
     for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
       const inode = tree.inode(node);
-      if (inode === NONE) this.#undescribed.push(node);
+      if (inode === NONE) this.#implicit.push(node);
       else this.#link(inode, node);
       for (const child of tree.children(node)) stack.push(child);
     }
   }
 
-  /** Directories that no entry describes, by path, parents first. */
-  *undescribed(): Generator<string, void, void> {
-    for (const node of this.#undescribed) yield this.#flattener.tree.path(node);
+  /** Yields the paths of directories without an entry, parents first. */
+  *implicit(): Generator<string, void, void> {
+    for (const node of this.#implicit) yield this.#flattener.tree.path(node);
   }
 
-  /** Whether the layer has anything left that is in the image, from the entry last asked for on. */
+  /** Whether the rest of the layer has nothing that the image has. */
   isDone(layer: number): boolean {
     return (layer === this.#layer ? this.#ordinal : 0) > (this.#lastUsed[layer] ?? NONE);
   }
 
-  /** Goes to the beginning of a layer; layers must be taken in order. */
+  /** Goes to the beginning of the next layer. */
   beginLayer(layer: number): void {
     this.#layer = layer;
     this.#ordinal = 0;
   }
 
-  /** The names in the image of the layer's next entry; none when it did not make it there. */
+  /** Returns the names in the image of the layer's next entry. */
   next(): string[] {
     const { tree, inodes } = this.#flattener;
     const ordinal = this.#ordinal++;

@@ -1,9 +1,8 @@
 /**
- * Columns of numbers that grow together: what an array of objects would be, at a fifth of the memory. Images of a
- * million files are indexed in a process that must stay small; so columns grow in place, never by copying.
+ * Columns of numbers that grow together, in a fifth of the memory of an array of objects. They grow in
+ * place, because copies would double the memory for an image of a million files.
  */
 export class Table<const C extends Readonly<Record<string, ColumnType>>> {
-  /** The columns, by name. */
   readonly columns: { readonly [K in keyof C]: InstanceType<C[K]> };
   readonly #buffers: { readonly buffer: ArrayBuffer; readonly width: number }[] = [];
   #rows = 0;
@@ -11,16 +10,16 @@ export class Table<const C extends Readonly<Record<string, ColumnType>>> {
   constructor(types: C) {
     const made = Object.entries(types).map(([name, Type]) => {
       const width = Type.BYTES_PER_ELEMENT;
-      // Reserves addresses, not memory. An array over a whole resizable buffer grows with it.
+      // Reserves addresses, not memory. An array over a resizable buffer grows with it.
       const buffer = new ArrayBuffer(0, { maxByteLength: MAX_ROWS * width });
       this.#buffers.push({ buffer, width });
       return [name, new Type(buffer)];
     });
-    // One column per entry of `types`, which is what the type says.
+    // One column per entry of `types`.
     this.columns = Object.fromEntries(made) as { readonly [K in keyof C]: InstanceType<C[K]> };
   }
 
-  /** Makes room for row `index`, which starts as zeros. @throws RangeError beyond two million rows */
+  /** Grows the columns to row `index`, filled with zeros. @throws RangeError beyond two million rows */
   grow(index: number): void {
     if (index < this.#rows) return;
     this.#rows = index + STEP;
@@ -34,24 +33,23 @@ type ColumnType =
   | Uint16ArrayConstructor
   | Uint8ArrayConstructor;
 
-/** Twice the entries an image may have: a single entry can imply thousands of directories before that is noticed. */
+/** Twice the entries that an image may have, since one entry can imply thousands of directories. */
 const MAX_ROWS = 2 ** 21;
 const STEP = 4096;
 
-/** Strings of bytes, one after the other, without an object for each. */
+/** Stores Latin-1 strings without an object for each. */
 export class BytePool {
   readonly #chunks: Buffer[] = [];
   #length = 0;
 
-  /** Bytes taken. */
   get length(): number {
     return this.#length;
   }
 
-  /** Stores a Latin-1 string of at most 64 KiB; returns where. */
+  /** Stores a string of at most 64 KiB and returns its position. */
   add(text: string): number {
     const room = CHUNK - (this.#length % CHUNK);
-    // A string lies in one chunk; what is left of the one before stays empty.
+    // A string lies within one chunk.
     if (text.length > room) this.#length += room;
     const at = this.#length;
     const index = Math.floor(at / CHUNK);
@@ -61,13 +59,12 @@ export class BytePool {
     return at;
   }
 
-  /** The string stored there. */
   get(at: number, length: number): string {
     const start = at % CHUNK;
     return this.#chunks[Math.floor(at / CHUNK)]?.toString("latin1", start, start + length) ?? "";
   }
 
-  /** Whether the string stored there is `text`. */
+  /** Whether the string at a position is `text`. */
   equals(at: number, length: number, text: string): boolean {
     const chunk = this.#chunks[Math.floor(at / CHUNK)];
     if (length !== text.length || chunk === undefined) return false;

@@ -1,17 +1,13 @@
 import { BytePool, Table } from "./table.ts";
 
-/** A place in the tree: a name within a directory. Numbers, not objects, and reused after removal. */
+/** A name within a directory. A number, to save memory, reused after removal. */
 export type Node = number;
 
 /** No such node. */
 export const NONE = -1;
 
-/**
- * The names of a file system as they stand between two layers. Knows names and their order, and for each one an
- * inode number and the layer that last set it; what an inode is, it does not know.
- */
+/** The names of a file system. Each has an inode number and the layer that has set it. */
 export class Tree {
-  /** The root directory; always there. */
   readonly root: Node = 0;
   readonly #rows = new Table({
     parent: Int32Array,
@@ -29,29 +25,29 @@ export class Tree {
   #count = 0;
   #end = 0;
   #free: Node = NONE;
-  /** Unknown outside, so that names cannot be chosen to fall into one bucket. */
+  /** Random, so that hostile names cannot all fall into one bucket. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
 
   constructor() {
     this.#make(NONE, "");
   }
 
-  /** How many nodes there are, the root included. */
+  /** Number of nodes, including the root. */
   get size(): number {
     return this.#count;
   }
 
-  /** All nodes are below this number. */
+  /** Upper bound of the node numbers. */
   get limit(): Node {
     return this.#end;
   }
 
-  /** Bytes of all names there have been. */
+  /** Bytes of all names ever added. */
   get nameBytes(): number {
     return this.#names.length;
   }
 
-  /** The child called `name`, or NONE. */
+  /** Returns the child of this name, or NONE. */
   find(parent: Node, name: string): Node {
     const { parent: parents, nameAt, nameLength, hashNext } = this.#rows.columns;
     for (let n = at(this.#buckets, this.#bucket(parent, name)); n !== NONE; n = at(hashNext, n)) {
@@ -60,7 +56,7 @@ export class Tree {
     return NONE;
   }
 
-  /** Adds a child, which must not exist yet. Its inode is NONE and its layer 0. */
+  /** Adds a child that does not exist yet, with inode NONE and layer 0. */
   add(parent: Node, name: string): Node {
     if (this.#count > this.#buckets.length) this.#rehash();
     const node = this.#make(parent, name);
@@ -95,7 +91,7 @@ export class Tree {
     this.#count--;
   }
 
-  /** A node's children, newest first. The child just returned may be removed. */
+  /** Yields a node's children, newest first. The last yielded one may be removed. */
   *children(node: Node): Generator<Node, void, void> {
     for (let child = this.firstChild(node); child !== NONE; ) {
       const following = at(this.#rows.columns.next, child);
@@ -104,40 +100,36 @@ export class Tree {
     }
   }
 
-  /** One of a node's children, or NONE. */
+  /** Returns a node's newest child, or NONE. */
   firstChild(node: Node): Node {
     return at(this.#rows.columns.firstChild, node);
   }
 
-  /** The directory a node is in; the root is in itself. */
+  /** Returns a node's directory; the root's is the root. */
   parent(node: Node): Node {
     return node === this.root ? node : at(this.#rows.columns.parent, node);
   }
 
-  /** A node's name; empty for the root. */
   name(node: Node): string {
     const { nameAt, nameLength } = this.#rows.columns;
     return this.#names.get(at(nameAt, node), at(nameLength, node));
   }
 
-  /** The path from the root, without a leading slash; empty for the root. */
+  /** Returns the path without a leading slash; empty for the root. */
   path(node: Node): string {
     const names: string[] = [];
     for (let n = node; n !== this.root; n = this.parent(n)) names.push(this.name(n));
     return names.reverse().join("/");
   }
 
-  /** What is there. */
   inode(node: Node): number {
     return at(this.#rows.columns.inode, node);
   }
 
-  /** The layer that put it there. */
   layer(node: Node): number {
     return at(this.#rows.columns.layer, node);
   }
 
-  /** Says what is there and who put it there. */
   set(node: Node, inode: number, layer: number): void {
     this.#rows.columns.inode[node] = inode;
     this.#rows.columns.layer[node] = layer;
@@ -179,7 +171,7 @@ export class Tree {
   }
 }
 
-/** Columns are grown before they are indexed, so a missing value cannot happen; NONE satisfies the compiler. */
+/** Reads a column, which has been grown before: the default only satisfies the compiler. */
 function at(column: Int32Array | Uint32Array | Uint16Array | Uint8Array, index: number): number {
   return column[index] ?? NONE;
 }

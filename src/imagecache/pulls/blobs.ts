@@ -1,25 +1,22 @@
-import { unlink, utimes } from "node:fs/promises";
+import { rm, utimes } from "node:fs/promises";
 import type { Digest } from "../../lib/oci/digest.ts";
-import type { Subject } from "../../lib/oci/faults.ts";
 import type { Descriptor } from "../../lib/oci/manifest.ts";
-import type { ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient } from "../../lib/oci/registry.ts";
 import type { RetryPolicy } from "../../lib/oci/retry.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { CacheDir } from "../disk/cache-dir.ts";
 import { fileInfo, hashFile } from "../disk/files.ts";
-import { span } from "../spans.ts";
-import { download } from "./download.ts";
+import { download, type LayerRequest } from "./download.ts";
 import { Flights } from "./flights.ts";
 import { pullSemaphore } from "./pull-semaphore.ts";
 
-/** Registries throttle, and three connections fill any line. */
+/** Registries throttle, and three connections saturate a line. */
 const MAX_DOWNLOADS = 3;
-/** All layers of all pulls that may run at a time wait here; the pulls themselves are limited elsewhere. */
+/** More than the layers of all pulls that may run at a time. */
 const MAX_WAITING = 4096;
 
-/** The layers in the cache, by digest: shared by all images that have them. */
+/** The layers on disk, shared by all images. */
 export class Blobs {
   readonly #dir: CacheDir;
   readonly #client: RegistryClient;
@@ -33,7 +30,7 @@ export class Blobs {
     this.#retry = retry;
   }
 
-  /** Bytes that are still to be downloaded of these blobs. */
+  /** Returns the bytes that are not downloaded yet. */
   async missingBytes(blobs: readonly Descriptor[]): Promise<number> {
     const unique = new Map(blobs.map((blob) => [blob.digest, blob.size]));
     let missing = 0;
@@ -46,73 +43,59 @@ export class Blobs {
   }
 
   /**
-   * Makes a blob local: from the cache when what is there has the right digest, otherwise from the registry.
+   * Downloads a layer unless it is on disk with the right digest.
    *
-   * @param onBytes told of bytes as they become available
-   * @returns bytes that came over the network for this caller; 0 when they were here, or came for another
+   * @param onBytes called with bytes as they become available
+   * @returns bytes downloaded for this caller; 0 when the layer was on disk, or came for another caller
    * @throws Fault as `download` does
    */
-  async fetch(
-    ref: ImageReference,
-    blob: Descriptor,
-    subject: Subject,
-    onBytes: (bytes: number) => void,
-    signal: AbortSignal,
-  ): Promise<number> {
+  async fetch(request: LayerRequest, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<number> {
+    const { digest, size } = request.blob;
     let received = 0;
     let reported = 0;
     const count = (bytes: number) => {
       reported += bytes;
       onBytes(bytes);
     };
-    await this.#flights.wait(blob.digest, signal, (_report, stop) =>
+    await this.#flights.wait(digest, signal, (_report, stop) =>
       this.#downloads.run(async () => {
-        received = await this.#get(ref, blob, subject, count, stop);
+        received = await this.#get(request, count, stop);
         return received;
       }, stop),
     );
-    if (blob.size > reported) onBytes(blob.size - reported);
+    if (size > reported) onBytes(size - reported);
     return received;
   }
 
-  /** Breaks downloads off; what came stays. */
+  /** Aborts downloads. What has come stays. */
   async close(): Promise<void> {
     await this.#flights.close();
   }
 
-  #get(
-    ref: ImageReference,
-    blob: Descriptor,
-    subject: Subject,
-    onBytes: (bytes: number) => void,
-    signal: AbortSignal,
-  ): Promise<number> {
-    const { digest, size } = blob;
-    return withSpan(
-      "imagecache.download",
-      { [span.layer]: digest, [span.compressedBytes]: size },
-      async (active) => {
-        const isHere = await this.#isHere(digest, size, signal);
-        active.setAttribute(span.blobCached, isHere);
-        const path = this.#dir.blob(digest);
-        const order = { ref, blob, partial: this.#dir.partial(digest), path, subject };
-        const received = isHere ? 0 : await download(this.#client, order, onBytes, signal, this.#retry);
-        active.setAttribute(span.receivedBytes, received);
-        const now = new Date();
-        await utimes(path, now, now);
-        return received;
-      },
-    );
+  #get(request: LayerRequest, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<number> {
+    const { digest, size } = request.blob;
+    const attributes = { "windhover.image.layer": digest, "windhover.bytes.compressed": size };
+    return withSpan("imagecache.download", attributes, async (span) => {
+      const isHere = await this.#isHere(digest, size, signal);
+      span.setAttribute("windhover.image.layer_cached", isHere);
+      const path = this.#dir.blob(digest);
+      const order = { ...request, partial: this.#dir.partial(digest), path };
+      const received = isHere ? 0 : await download(this.#client, order, onBytes, signal, this.#retry);
+      span.setAttribute("windhover.bytes.received", received);
+      const now = new Date();
+      await utimes(path, now, now);
+      return received;
+    });
   }
 
-  /** Reading it all takes a moment, and brings it into memory, where it is wanted next. */
+  /** Whether a layer is on disk and intact. Reading it also brings it into the page cache, for later. */
   async #isHere(digest: Digest, size: number, signal: AbortSignal): Promise<boolean> {
     const path = this.#dir.blob(digest);
     const info = await fileInfo(path);
     if (info === undefined) return false;
     if (info.length === size && (await hashFile(path, signal)) === digest) return true;
     logger.warn("a cached layer is damaged and is fetched again", { layer: digest });
-    await unlink(path);
+    await rm(path, { force: true });
     return false;
   }
 }

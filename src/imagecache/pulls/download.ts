@@ -1,50 +1,58 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import { digestOf } from "../../lib/oci/digest.ts";
+import { type Digest, digestOf } from "../../lib/oci/digest.ts";
 import { imageFault, type Subject } from "../../lib/oci/faults.ts";
 import { ConnectionError } from "../../lib/oci/http.ts";
 import type { Descriptor } from "../../lib/oci/manifest.ts";
 import type { ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient } from "../../lib/oci/registry.ts";
-import { DEFAULT_RETRY, pause, type RetryPolicy } from "../../lib/oci/retry.ts";
+import { pause, type RetryPolicy } from "../../lib/oci/retry.ts";
+import { counter } from "../../lib/otel/metrics.ts";
 import { readChunks } from "../disk/files.ts";
-import { receivedBytes } from "../metrics.ts";
 
-/** What to download, and where to. */
-export interface Order {
+const receivedBytes = counter(
+  "windhover_image_pull_bytes_total",
+  "Bytes of layers received from registries.",
+);
+
+/** A layer of an image in a registry. */
+export interface LayerRequest {
   readonly ref: ImageReference;
   readonly blob: Descriptor;
-  /** Where it grows, and where a broken download is taken up again. */
-  readonly partial: string;
-  /** Where it is once it is complete and verified. */
-  readonly path: string;
+  /** For faults. */
   readonly subject: Subject;
 }
 
-/** Called with bytes that were not there before. */
-export type OnBytes = (bytes: number) => void;
+/** A layer to download, and where to. */
+export interface Order extends LayerRequest {
+  /** File of an unfinished download, which resumes there. */
+  readonly partial: string;
+  /** File of the complete and verified layer. */
+  readonly path: string;
+}
 
-/** Connections may break this often in a row without a new byte before we give up, beyond what each request retries. */
+/** Connections in a row that bring no new byte, beyond what each request retries. */
 const MAX_FRUITLESS = 4;
 
 /**
- * Downloads a blob, verifying it on the way. A broken connection is taken up where it broke, and so is a download
- * that a crash cut short; what was there already is hashed again, not believed.
+ * Downloads a layer and verifies it. Resumes after a broken connection, and after a crash, when it hashes
+ * what is on disk again.
  *
+ * @param onBytes called with bytes that were not there before
  * @returns bytes that came over the network
  * @throws Fault `IMAGE_DIGEST_MISMATCH`, `LAYER_TRUNCATED`, `REGISTRY_UNAVAILABLE` or what opening a blob throws
  */
 export async function download(
   client: RegistryClient,
   order: Order,
-  onBytes: OnBytes,
+  onBytes: (bytes: number) => void,
   signal: AbortSignal,
-  retry: RetryPolicy = DEFAULT_RETRY,
+  retry: RetryPolicy,
 ): Promise<number> {
   const first = await attempt(client, order, onBytes, signal, retry);
   if (first.verified) return first.received;
-  // What a crash left may be zeros where data was, and what changed in between is of two kinds. Once from the start, then.
   await rm(order.partial, { force: true });
+  // After a crash the file may have zeros instead of data, so it is downloaded once from the start.
   const second = first.resumed ? await attempt(client, order, () => undefined, signal, retry) : first;
   if (second.verified) return first.received + second.received;
   await rm(order.partial, { force: true });
@@ -58,63 +66,57 @@ export async function download(
 async function attempt(
   client: RegistryClient,
   order: Order,
-  onBytes: OnBytes,
+  onBytes: (bytes: number) => void,
   signal: AbortSignal,
   retry: RetryPolicy,
 ) {
-  const file = await open(order.partial, "a+", 0o644);
+  const handle = await open(order.partial, "a+", 0o644);
   try {
-    const growing = new Growing(file, order, onBytes);
-    await growing.adopt();
-    const resumed = await fill(client, growing, order, signal, retry);
-    const digest = growing.digest();
+    const file = new PartialFile(handle, order, onBytes);
+    await file.load();
+    const resumed = await fill(client, file, order, signal, retry);
+    const digest = file.digest();
     const verified = digest === order.blob.digest;
-    // Not synced: a layer is hashed before it is used again, so one that a power cut damages is found out.
+    // Not synced: a layer is hashed again before it is used.
     if (verified) await rename(order.partial, order.path);
-    return { verified, digest, resumed, received: growing.received };
+    return { verified, digest, resumed, received: file.received };
   } finally {
-    await file.close();
+    await handle.close();
   }
 }
 
-/** Asks again and again for what is missing. @returns whether the file is pieced together from several answers */
+/** Requests what is missing until the file is complete. @returns whether the file has parts of several responses */
 async function fill(
   client: RegistryClient,
-  growing: Growing,
-  order: Order,
+  file: PartialFile,
+  { ref, blob, subject }: Order,
   signal: AbortSignal,
   retry: RetryPolicy,
-) {
-  let resumed = growing.length > 0;
-  let furthest = growing.length;
-  for (let fruitless = 0; growing.length < order.blob.size; ) {
+): Promise<boolean> {
+  let resumed = file.length > 0;
+  let longest = file.length;
+  for (let fruitless = 0; file.length < blob.size; ) {
     let broken: unknown;
     try {
-      resumed ||= growing.length > 0;
-      const { offset, bytes } = await client.openBlob(
-        order.ref,
-        order.blob,
-        growing.length,
-        order.subject,
-        signal,
-      );
-      if (offset !== growing.length) await growing.restart();
+      resumed ||= file.length > 0;
+      const { offset, bytes } = await client.openBlob(ref, blob, file.length, subject, signal);
+      if (offset !== file.length) await file.restart();
       if (offset === 0) resumed = false;
-      for await (const part of bytes) await growing.append(part);
+      for await (const part of bytes) await file.append(part);
     } catch (err) {
       if (!(err instanceof ConnectionError)) throw err;
       broken = err;
     }
-    if (growing.length >= order.blob.size) break;
-    fruitless = growing.length > furthest ? 0 : fruitless + 1;
-    furthest = Math.max(furthest, growing.length);
-    if (fruitless === MAX_FRUITLESS) throw gaveUp(order, growing.length, broken);
+    if (file.length >= blob.size) break;
+    fruitless = file.length > longest ? 0 : fruitless + 1;
+    longest = Math.max(longest, file.length);
+    if (fruitless === MAX_FRUITLESS) throw incomplete({ ref, blob, subject }, file.length, broken);
     await pause(retry, fruitless + 1, undefined, signal);
   }
   return resumed;
 }
 
-function gaveUp({ ref, blob, subject }: Order, length: number, broken: unknown) {
+function incomplete({ ref, blob, subject }: LayerRequest, length: number, broken: unknown) {
   const facts = { received_bytes: String(length), expected_bytes: String(blob.size) };
   if (broken === undefined) {
     const problem = `${ref.registry} sends ${length} bytes of it, and its manifest says ${blob.size}; push the image again`;
@@ -124,49 +126,48 @@ function gaveUp({ ref, blob, subject }: Order, length: number, broken: unknown) 
   return imageFault("REGISTRY_UNAVAILABLE", subject, problem, facts, { cause: broken });
 }
 
-/** A file that grows, hashed as it does. */
-class Growing {
+/** The file of an unfinished download, hashed as it grows. */
+class PartialFile {
   length = 0;
   received = 0;
-  readonly #file: FileHandle;
+  readonly #handle: FileHandle;
   readonly #order: Order;
-  readonly #onBytes: OnBytes;
+  readonly #onBytes: (bytes: number) => void;
   #hash: Hash = createHash("sha256");
-  /** How far it has been before: what comes again is not reported again. */
+  /** Longest length reported, so that bytes which come again are not reported again. */
   #reported = 0;
 
-  constructor(file: FileHandle, order: Order, onBytes: OnBytes) {
-    this.#file = file;
+  constructor(handle: FileHandle, order: Order, onBytes: (bytes: number) => void) {
+    this.#handle = handle;
     this.#order = order;
     this.#onBytes = onBytes;
   }
 
-  /** Takes up what is in the file. */
-  async adopt(): Promise<void> {
-    const { size } = await this.#file.stat();
+  /** Reads what is in the file. */
+  async load(): Promise<void> {
+    const { size } = await this.#handle.stat();
     if (size > this.#order.blob.size) {
       await this.restart();
       return;
     }
-    for await (const bytes of readChunks(this.#file, size)) this.#count(bytes);
+    for await (const bytes of readChunks(this.#handle, size)) this.#count(bytes);
   }
 
   async append(bytes: Buffer): Promise<void> {
     this.received += bytes.length;
     receivedBytes.inc(bytes.length);
     if (this.length + bytes.length > this.#order.blob.size) throw tooLong(this.#order);
-    // The file is open for appending, and a short write is continued.
-    for (let at = 0; at < bytes.length; ) at += (await this.#file.write(bytes, at)).bytesWritten;
+    for (let at = 0; at < bytes.length; ) at += (await this.#handle.write(bytes, at)).bytesWritten;
     this.#count(bytes);
   }
 
   async restart(): Promise<void> {
-    await this.#file.truncate(0);
+    await this.#handle.truncate(0);
     this.length = 0;
     this.#hash = createHash("sha256");
   }
 
-  digest() {
+  digest(): Digest {
     return digestOf(this.#hash.digest("hex"));
   }
 
@@ -179,7 +180,7 @@ class Growing {
   }
 }
 
-function tooLong({ ref, blob, subject }: Order) {
+function tooLong({ ref, blob, subject }: LayerRequest) {
   const problem = `${ref.registry} sends more than the ${blob.size} bytes its manifest says; push the image again`;
   return imageFault("IMAGE_DIGEST_MISMATCH", subject, problem, { expected_bytes: String(blob.size) });
 }

@@ -4,73 +4,56 @@ import { onAbort } from "../../lib/runtime/abort.ts";
 interface Flight<P, R> {
   readonly result: Promise<R>;
   readonly abort: AbortController;
-  readonly wake: Set<() => void>;
-  waiting: number;
+  readonly listeners: Set<() => void>;
+  callers: number;
   progress: P | undefined;
-  settled: boolean;
+  hasEnded: boolean;
 }
 
-/** What a flight is given: where to say how far it has come, and when to give up. */
+/** Does the work of a flight: reports progress, and stops when `signal` aborts. */
 export type Work<P, R> = (report: (progress: P) => void, signal: AbortSignal) => Promise<R>;
 
 /**
- * Does each thing once however many ask for it at the same time. Everyone sees its progress and its outcome; it is
- * broken off only when nobody waits for it any more.
+ * Runs work once for all callers that need it at the same time. Each caller gets progress and result. The
+ * work is aborted when no caller is left.
  */
 export class Flights<P, R> {
   readonly #flights = new Map<string, Flight<P, R>>();
-  readonly #hold: (shown: P, next: P) => number;
-
-  /** @param hold how many milliseconds to hold `next` back after `shown`; what comes meanwhile replaces it */
-  constructor(hold: (shown: P, next: P) => number = () => 0) {
-    this.#hold = hold;
-  }
 
   /**
-   * Joins the work under `key`, beginning it when nobody has. Yields progress, skipping to the latest when the caller is
-   * slow, and returns the outcome.
+   * Joins the flight of `key`, or begins one. Yields progress, only the latest for a slow caller, and
+   * returns the result.
    *
    * @throws what the work throws, or the signal's reason
    */
   async *join(key: string, signal: AbortSignal, work: Work<P, R>): AsyncGenerator<P, R, void> {
-    const flight = await this.#board(key, signal, work);
-    let wake: (() => void) | undefined;
-    const onChange = () => wake?.();
-    flight.wake.add(onChange);
+    const flight = await this.#enter(key, signal, work);
+    let wake = (): void => {};
+    const onChange = () => wake();
+    flight.listeners.add(onChange);
     using _ = onAbort(signal, onChange);
-    let shown: P | undefined;
-    let shownMs = 0;
+    let last: P | undefined;
     try {
       for (;;) {
         signal.throwIfAborted();
-        if (flight.settled) return await flight.result;
-        const { progress } = flight;
-        const isNews = progress !== undefined && progress !== shown;
-        const dueMs =
-          isNews && shown !== undefined ? shownMs + this.#hold(shown, progress) - performance.now() : 0;
-        if (isNews && dueMs <= 0) {
-          shown = progress;
-          shownMs = performance.now();
-          yield progress;
+        if (flight.hasEnded) return await flight.result;
+        if (flight.progress !== undefined && flight.progress !== last) {
+          last = flight.progress;
+          yield last;
           continue;
         }
-        await new Promise<void>((resolve) => {
-          const timer = isNews ? setTimeout(resolve, dueMs) : undefined;
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
+        const { promise, resolve } = Promise.withResolvers<void>();
+        wake = resolve;
+        await promise;
       }
     } finally {
-      flight.wake.delete(onChange);
-      flight.waiting--;
-      if (flight.waiting === 0 && !flight.settled)
-        flight.abort.abort(new Error("nobody waits for it any more"));
+      flight.listeners.delete(onChange);
+      flight.callers--;
+      if (flight.callers === 0 && !flight.hasEnded) flight.abort.abort(new Error("no caller is left"));
     }
   }
 
-  /** Joins and waits, without looking at the progress. */
+  /** Joins a flight and returns its result. */
   async wait(key: string, signal: AbortSignal, work: Work<P, R>): Promise<R> {
     const steps = this.join(key, signal, work);
     for (;;) {
@@ -79,55 +62,57 @@ export class Flights<P, R> {
     }
   }
 
-  /** How many are in the air. */
   get size(): number {
     return this.#flights.size;
   }
 
-  /** Breaks everything off and waits until it has ended. */
+  /** Aborts all flights and waits for their ends. */
   async close(): Promise<void> {
     const all = [...this.#flights.values()];
     for (const flight of all) flight.abort.abort(new Error("the image cache is stopping"));
     await Promise.allSettled(all.map((flight) => flight.result));
   }
 
-  async #board(key: string, signal: AbortSignal, work: Work<P, R>): Promise<Flight<P, R>> {
+  async #enter(key: string, signal: AbortSignal, work: Work<P, R>): Promise<Flight<P, R>> {
     signal.throwIfAborted();
-    for (let there = this.#flights.get(key); there !== undefined; there = this.#flights.get(key)) {
-      if (!there.abort.signal.aborted) {
-        there.waiting++;
-        return there;
+    for (let flight = this.#flights.get(key); flight !== undefined; flight = this.#flights.get(key)) {
+      if (!flight.abort.signal.aborted) {
+        flight.callers++;
+        return flight;
       }
-      // One that was broken off must be over, files closed and all, before the next begins.
-      await there.result.catch(() => undefined);
+      // An aborted flight must have closed its files before the next begins.
+      await flight.result.catch(() => undefined);
     }
     return this.#start(key, work);
   }
 
   #start(key: string, work: Work<P, R>): Flight<P, R> {
     const abort = new AbortController();
-    const wake = new Set<() => void>();
-    const changed = () => {
-      for (const listener of wake) listener();
+    const listeners = new Set<() => void>();
+    const notify = () => {
+      for (const listener of listeners) listener();
     };
     const report = (progress: P) => {
       flight.progress = progress;
-      changed();
+      notify();
     };
     const run = async () => {
       try {
         return await work(report, abort.signal);
       } finally {
-        flight.settled = true;
+        flight.hasEnded = true;
         this.#flights.delete(key);
-        // After this function's promise has settled.
-        queueMicrotask(changed);
+        // After the promise of this function has settled.
+        queueMicrotask(notify);
       }
     };
-    // Begins a little later, so that `flight` is there when it does.
+    // Begins when `flight` is defined.
     const result = Promise.resolve().then(run);
     result.catch(() => undefined);
-    const flight: Flight<P, R> = { result, abort, wake, waiting: 1, progress: undefined, settled: false };
+    const flight: Flight<P, R> = {
+      ...{ result, abort, listeners, callers: 1 },
+      ...{ progress: undefined, hasEnded: false },
+    };
     this.#flights.set(key, flight);
     return flight;
   }

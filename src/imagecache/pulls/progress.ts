@@ -1,35 +1,49 @@
-import type { Phase, Progress } from "../disk/image.ts";
+/** Phase of a pull. */
+export type Phase = "queued" | "resolving" | "downloading" | "flattening" | "squashing";
 
-/** Keeps the figures of a pull. */
-export class ProgressMeter {
+/** Progress of a pull. Figures are those of the phase and never go back within it. */
+export interface Progress {
+  readonly phase: Phase;
+  readonly bytesDone: number;
+  /** 0 while unknown. */
+  readonly bytesTotal: number;
+  readonly layersDone: number;
+  readonly layersTotal: number;
+}
+
+/** How long figures of a phase are collected before they are reported. */
+const INTERVAL_MS = 200;
+
+/** Counts the progress of a pull. Reports each new phase at once, and otherwise five times a second. */
+export class ProgressMeter implements Disposable {
   readonly #report: (progress: Progress) => void;
+  #timer: NodeJS.Timeout | undefined;
   #progress: Progress = { phase: "queued", bytesDone: 0, bytesTotal: 0, layersDone: 0, layersTotal: 0 };
 
   constructor(report: (progress: Progress) => void) {
     this.#report = report;
   }
 
-  /** A new phase begins, with this much to do. */
+  /** Begins a phase. */
   begin(phase: Phase, bytesTotal = 0, layersTotal = this.#progress.layersTotal): void {
-    this.#set({ phase, bytesDone: 0, bytesTotal, layersDone: 0, layersTotal });
+    this.#progress = { phase, bytesDone: 0, bytesTotal, layersDone: 0, layersTotal };
+    this.#send();
   }
 
-  /** So much more was done. A download that starts over counts nothing twice: it reports what is new. */
+  /** Adds to what is done. */
   advance(bytes: number, layers = 0): void {
     const { bytesDone, layersDone } = this.#progress;
-    this.#set({ ...this.#progress, bytesDone: bytesDone + bytes, layersDone: layersDone + layers });
+    this.#progress = { ...this.#progress, bytesDone: bytesDone + bytes, layersDone: layersDone + layers };
+    this.#timer ??= setTimeout(() => this.#send(), INTERVAL_MS);
   }
 
-  #set(progress: Progress): void {
-    this.#progress = progress;
-    this.#report(progress);
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
   }
-}
 
-/** No more often than a person can read. */
-const INTERVAL_MS = 200;
-
-/** How long after `shown` the next figures are due: at once when the phase is another, and five times a second otherwise. */
-export function holdMs(shown: Progress, next: Progress): number {
-  return shown.phase === next.phase ? INTERVAL_MS : 0;
+  #send(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#report(this.#progress);
+  }
 }

@@ -1,7 +1,7 @@
 import { Fault } from "../../lib/runtime/fault.ts";
 import { Semaphore } from "../../lib/runtime/semaphore.ts";
 
-/** A semaphore for pulls and their parts. One too many is refused with RESOURCE_EXHAUSTED / `TOO_MANY_PULLS`. */
+/** Makes a semaphore that refuses one too many with RESOURCE_EXHAUSTED / `TOO_MANY_PULLS`. */
 export function pullSemaphore(permits: number, maxWaiting: number): Semaphore {
   const full = () => {
     const limit = String(maxWaiting);

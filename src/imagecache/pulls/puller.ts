@@ -4,20 +4,19 @@ import { type Digest, hexOf } from "../../lib/oci/digest.ts";
 import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
 import { formatReference, type ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient, ResolvedImage } from "../../lib/oci/registry.ts";
+import { OUTCOMES, type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
 import { attribute, withSpan } from "../../lib/otel/tracing.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import type { CacheDir } from "../disk/cache-dir.ts";
+import type { DiskBudget } from "../disk/disk-budget.ts";
 import { asDiskFull, fileInfo, hashFile, syncFile } from "../disk/files.ts";
-import type { Progress } from "../disk/image.ts";
-import type { ImageFiles } from "../disk/image-files.ts";
-import type { Room } from "../disk/room.ts";
-import type { Layer } from "../flatten/layer.ts";
+import type { Image } from "../disk/image.ts";
+import type { ImageStore } from "../disk/image-store.ts";
 import type { Limits } from "../flatten/limits.ts";
-import type { Pulled } from "../images.ts";
-import { flatten, squash } from "../squashfs/builder.ts";
 import { layerFile } from "../squashfs/layer-file.ts";
 import type { Blobs } from "./blobs.ts";
-import { ProgressMeter } from "./progress.ts";
+import { flatten, squash } from "./build.ts";
+import { type Progress, ProgressMeter } from "./progress.ts";
 import { pullSemaphore } from "./pull-semaphore.ts";
 
 /** What a {@link Puller} works with. */
@@ -25,22 +24,47 @@ export interface PullerParts {
   readonly dir: CacheDir;
   readonly client: RegistryClient;
   readonly blobs: Blobs;
-  readonly room: Room;
-  readonly images: ImageFiles;
+  readonly budget: DiskBudget;
+  readonly images: ImageStore;
   readonly limits: Limits;
   readonly clock: Clock;
 }
 
-/** Pulls at a time: while one is being flattened, others download. */
+/** The result of a pull. */
+export interface Pulled {
+  readonly image: Image;
+  /** Compressed bytes downloaded. */
+  readonly downloadedBytes: number;
+}
+
+/** One pull under way. */
+interface Pull {
+  readonly resolved: ResolvedImage;
+  /** As requested; of the manifest, or of an index. */
+  readonly digest: Digest;
+  /** Bytes of all layers. */
+  readonly compressedBytes: number;
+  readonly meter: ProgressMeter;
+  readonly signal: AbortSignal;
+}
+
+/** Pulls at a time. While one is flattened, others download. */
 const MAX_PULLS = 4;
-/** Far beyond what a host creates at once. */
 const MAX_WAITING = 64;
+
+const pullSeconds = secondsHistogram(
+  "windhover_image_pull_duration_seconds",
+  "Duration of pulls, from asked for to ready; what several callers wait for is one pull.",
+  ["outcome"],
+  [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600],
+);
+for (const outcome of OUTCOMES) pullSeconds.zero({ outcome });
 
 /** Makes images: resolves, downloads, flattens, and writes the squashfs. */
 export class Puller {
   readonly #parts: PullerParts;
   readonly #pulls = pullSemaphore(MAX_PULLS, MAX_WAITING);
-  /** One at a time: flattening keeps two processors busy, and an index in memory. */
+  /** One at a time, because flattening uses two processors and memory for its index. */
   readonly #builds = pullSemaphore(1, MAX_WAITING);
   #sequence = 0;
 
@@ -55,17 +79,23 @@ export class Puller {
     report: (progress: Progress) => void,
     signal: AbortSignal,
   ): Promise<Pulled> {
-    const meter = new ProgressMeter(report);
+    const since = performance.now();
+    let outcome: OutcomeLabel = "ok";
+    using meter = new ProgressMeter(report);
     meter.begin("queued");
-    const wanted = { ...ref, digest };
-    const facts = { [attribute.imageReference]: formatReference(ref), [attribute.imageDigest]: digest };
+    const reference = formatReference(ref);
+    const attributes = { [attribute.imageReference]: reference, [attribute.imageDigest]: digest };
     try {
       return await this.#pulls.run(
-        () => withSpan("imagecache.pull", facts, () => this.#pull(wanted, digest, meter, signal)),
+        () => withSpan("imagecache.pull", attributes, () => this.#pull(ref, digest, meter, signal)),
         signal,
       );
     } catch (err) {
-      throw about(asDiskFull(err, this.#parts.dir.root), { reference: formatReference(ref), digest });
+      const fault = about(asDiskFull(err, this.#parts.dir.root), { reference, digest });
+      outcome = signal.aborted ? "cancelled" : outcomeOf(fault);
+      throw fault;
+    } finally {
+      pullSeconds.observe({ outcome }, (performance.now() - since) / 1_000);
     }
   }
 
@@ -75,90 +105,66 @@ export class Puller {
     meter: ProgressMeter,
     signal: AbortSignal,
   ): Promise<Pulled> {
-    const { blobs, room, client } = this.#parts;
+    const { blobs, budget, client } = this.#parts;
     meter.begin("resolving");
-    const resolved = await withSpan("imagecache.resolve", {}, () => client.resolve(ref, signal));
+    const byDigest = { ...ref, digest };
+    const resolved = await withSpan("imagecache.resolve", {}, () => client.resolve(byDigest, signal));
     const { layers } = resolved.manifest;
-    const compressed = layers.reduce((sum, layer) => sum + layer.size, 0);
-    this.#checkSize(compressed, { reference: resolved.reference, digest });
-    return room.holding(
-      layers.map((layer) => layer.digest),
-      async () => {
-        // The squashfs is about as large as the layers: lz4 packs less tightly than gzip, and hidden files are left out.
-        await room.make((await blobs.missingBytes(layers)) + compressed);
-        const downloadedBytes = await this.#download(ref, resolved, digest, meter, compressed, signal);
-        const image = await this.#builds.run(
-          () => this.#build(resolved, digest, compressed, meter, signal),
-          signal,
-        );
-        await room.make(0);
-        return { image, downloadedBytes };
-      },
-    );
+    const compressedBytes = layers.reduce((sum, layer) => sum + layer.size, 0);
+    const pull = { resolved, digest, compressedBytes, meter, signal };
+    this.#checkSize(pull);
+    using _ = budget.layersInUse.use(layers.map((layer) => layer.digest));
+    // The squashfs is about as large as the layers: lz4 compresses less, and hidden files are left out.
+    await budget.makeRoom((await blobs.missingBytes(layers)) + compressedBytes);
+    const downloadedBytes = await this.#download(byDigest, pull);
+    const image = await this.#builds.run(() => this.#build(pull), signal);
+    await budget.makeRoom(0);
+    return { image, downloadedBytes };
   }
 
-  #checkSize(compressed: number, subject: Subject): void {
-    const { limits, room } = this.#parts;
-    // The root file system takes about as much again.
-    const limit = Math.min(limits.maxBytes, Math.floor(room.budgetBytes / 2));
-    if (compressed <= limit) return;
-    const problem = `its layers take ${compressed} bytes, and this host accepts ${limit}; make it smaller, or raise IMAGECACHE_BUDGET_MB (of which layers may take half) or IMAGECACHE_MAX_IMAGE_MB`;
-    throw imageFault("IMAGE_TOO_LARGE", subject, problem, {
-      limit: String(limit),
-      value: String(compressed),
-    });
+  #checkSize({ resolved, digest, compressedBytes }: Pull): void {
+    const { limits, budget } = this.#parts;
+    // The squashfs takes about as much again.
+    const limit = Math.min(limits.maxBytes, Math.floor(budget.budgetBytes / 2));
+    if (compressedBytes <= limit) return;
+    const problem = `its layers take ${compressedBytes} bytes, and this host accepts ${limit}; make it smaller, or raise IMAGECACHE_BUDGET_MB (of which layers may take half) or IMAGECACHE_MAX_IMAGE_MB`;
+    const facts = { limit: String(limit), value: String(compressedBytes) };
+    throw imageFault("IMAGE_TOO_LARGE", { reference: resolved.reference, digest }, problem, facts);
   }
 
-  async #download(
-    ref: ImageReference,
-    resolved: ResolvedImage,
-    digest: Digest,
-    meter: ProgressMeter,
-    total: number,
-    parent: AbortSignal,
-  ): Promise<number> {
+  async #download(ref: ImageReference, pull: Pull): Promise<number> {
+    const { meter, resolved } = pull;
     const { layers } = resolved.manifest;
-    meter.begin("downloading", total, layers.length);
+    meter.begin("downloading", pull.compressedBytes, layers.length);
     const failed = new AbortController();
-    const signal = AbortSignal.any([parent, failed.signal]);
-    const fetches = layers.map(async (layer, layerIndex) => {
-      const subject = { reference: resolved.reference, digest, layer: layer.digest, layerIndex };
+    const signal = AbortSignal.any([pull.signal, failed.signal]);
+    const fetches = layers.map(async (blob, layerIndex) => {
+      const request = { ref, blob, subject: subjectOf(pull, layerIndex) };
       try {
-        const received = await this.#parts.blobs.fetch(
-          ref,
-          layer,
-          subject,
-          (bytes) => meter.advance(bytes),
-          signal,
-        );
+        const received = await this.#parts.blobs.fetch(request, (bytes) => meter.advance(bytes), signal);
         meter.advance(0, 1);
         return received;
       } catch (err) {
-        // The first failure is the one to tell; the others only stop.
+        // The first failure is thrown below; the other downloads only stop.
         failed.abort(err);
         throw err;
       }
     });
-    // All must have let go of their files before the pull ends, also when it fails.
+    // All downloads must have closed their files before the pull ends.
     await Promise.allSettled(fetches);
-    parent.throwIfAborted();
+    pull.signal.throwIfAborted();
     failed.signal.throwIfAborted();
     return (await Promise.all(fetches)).reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  async #build(
-    resolved: ResolvedImage,
-    digest: Digest,
-    compressed: number,
-    meter: ProgressMeter,
-    signal: AbortSignal,
-  ) {
+  async #build(pull: Pull): Promise<Image> {
     const { dir, images, limits, clock } = this.#parts;
-    const { reference, config, manifest } = resolved;
-    const layers = manifest.layers.map((layer, layerIndex): Layer => {
-      const subject = { reference, digest, layer: layer.digest, layerIndex };
+    const { digest, compressedBytes, meter, signal } = pull;
+    const { reference, config, manifest } = pull.resolved;
+    const layers = manifest.layers.map((layer, layerIndex) => {
       const diffId = config.diffIds[layerIndex] ?? layer.digest;
-      return layerFile({ path: dir.blob(layer.digest), size: layer.size, diffId, subject }, signal);
+      const file = { path: dir.blob(layer.digest), size: layer.size, diffId };
+      return layerFile({ ...file, subject: subjectOf(pull, layerIndex) }, signal);
     });
     const { plan, bytes: uncompressedBytes } = await flatten(layers, limits, meter);
     const temporary = join(dir.tmp, `${hexOf(digest)}.${++this.#sequence}.squashfs`);
@@ -167,13 +173,9 @@ export class Puller {
       await chmod(temporary, 0o644);
       const rootfsBytes = (await fileInfo(temporary))?.length ?? 0;
       const [rootfsDigest] = await Promise.all([hashFile(temporary, signal), syncFile(temporary)]);
-      const { entries } = plan;
       const sizes = {
-        compressedBytes: compressed,
-        uncompressedBytes,
-        rootfsBytes,
-        entries,
-        layers: layers.length,
+        ...{ compressedBytes, uncompressedBytes, rootfsBytes },
+        ...{ entries: plan.entries, layers: layers.length },
       };
       const image = { digest, reference, config: config.run, sizes, createdMs: clock.now() };
       return await images.put(image, rootfsDigest, temporary);
@@ -181,4 +183,9 @@ export class Puller {
       await rm(temporary, { force: true });
     }
   }
+}
+
+function subjectOf({ resolved, digest }: Pull, layerIndex: number): Subject {
+  const layer = resolved.manifest.layers[layerIndex]?.digest;
+  return { reference: resolved.reference, digest, ...(layer === undefined ? {} : { layer }), layerIndex };
 }

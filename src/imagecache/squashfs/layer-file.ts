@@ -7,12 +7,12 @@ import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
 import { Fault } from "../../lib/runtime/fault.ts";
 import type { Layer } from "../flatten/layer.ts";
 
-/** A layer in the blob cache. */
+/** A layer on disk. */
 export interface LayerBlob {
   readonly path: string;
-  /** Compressed, in bytes. */
+  /** Compressed size in bytes. */
   readonly size: number;
-  /** Digest of what it unpacks to, as the image's configuration says. */
+  /** Digest of the unpacked layer, from the image's configuration. */
   readonly diffId: Digest;
   readonly subject: Subject;
 }
@@ -20,10 +20,11 @@ export interface LayerBlob {
 const CHUNK = 128 * 1024;
 
 /**
- * Reads a layer from its blob. How it is compressed is told from its first bytes, as other engines do: media types
- * in circulation are wrong now and then, and the digests decide anyway.
+ * Reads a layer from its file. Detects the compression by the first bytes, as other engines do, because
+ * some media types are wrong.
  *
- * @throws from reading: Fault `LAYER_TRUNCATED`, `LAYER_CORRUPT`, `LAYER_TYPE_UNKNOWN` or `IMAGE_DIGEST_MISMATCH`
+ * Reading throws Fault `LAYER_TRUNCATED`, `LAYER_CORRUPT`, `LAYER_TYPE_UNKNOWN` or
+ * `IMAGE_DIGEST_MISMATCH`.
  */
 export function layerFile(blob: LayerBlob, signal: AbortSignal): Layer {
   return {
@@ -48,7 +49,7 @@ async function* verified(blob: LayerBlob, signal: AbortSignal): AsyncGenerator<B
 async function* unpacked(blob: LayerBlob, signal: AbortSignal): AsyncGenerator<Buffer> {
   const decompress = decompressor(await firstBytes(blob.path), blob.subject);
   const file = createReadStream(blob.path, { highWaterMark: CHUNK, signal });
-  // Its error comes out of the iteration below; the callback only has to be there.
+  // Errors come out of the iteration below; the callback is only required.
   const stream = decompress ? pipeline(file, decompress, () => undefined) : file;
   try {
     // No encoding was set, so its chunks are buffers.
@@ -81,7 +82,7 @@ function decompressor(start: Buffer, subject: Subject): Transform | undefined {
   throw imageFault("LAYER_TYPE_UNKNOWN", subject, problem, { compression: other });
 }
 
-/** zlib names its errors by code. What is neither a stream cut short nor a broken one is an error of the disk. */
+/** Turns zlib's errors into faults. Others are errors of the disk. */
 function asLayerFault(err: unknown, subject: Subject): unknown {
   if (err instanceof Fault || !(err instanceof Error) || !("code" in err)) return err;
   const code = String(err.code);

@@ -1,23 +1,23 @@
 import { type FileHandle, open } from "node:fs/promises";
 
-/** Largest content of a metadata block, and the bit in its header that says "not compressed". */
+/** Size of a metadata block, and the bit in its header for "not compressed". */
 const METADATA = 8192;
 const PLAIN = 0x8000;
 const NO_TABLE = 0xffff_ffff_ffff_ffffn;
 
-/** One table of a squashfs: entries of equal size in metadata blocks, and a list of where the blocks are. */
+/** A table of a squashfs: metadata blocks, and an index of their addresses. */
 interface TableAt {
-  /** Where the list of blocks is. */
+  /** Address of the index. */
   readonly index: bigint;
   readonly bytes: number;
 }
 
 /**
- * Stores blocks of the small tables (ids, fragments, xattrs) plain where compression has made them larger.
+ * Stores blocks of small tables (ids, fragments, xattrs) plain when compression has made them larger.
  *
- * tar2sqfs 1.2.0 keeps what lz4 makes of a table of a few bytes even when it is longer than the table. The kernel reads
- * that; unsquashfs 4.5 calls the image corrupt. A plain block is shorter than what it replaces and is found by its address,
- * so everything else stays where it is. Can go once an image with a single owner, as tar2sqfs wrote it, passes `unsquashfs -ll`.
+ * tar2sqfs 1.2.0 stores such blocks compressed. The kernel reads them, but to unsquashfs 4.5 the image is
+ * corrupt. A plain block is shorter and stays at its address, so nothing else moves. Can be removed when
+ * `unsquashfs -ll` reads an image with a single owner as tar2sqfs has written it.
  */
 export async function tidyTables(path: string): Promise<void> {
   const file = await open(path, "r+");
@@ -66,7 +66,7 @@ async function readAt(file: FileHandle, at: bigint, length: number): Promise<Buf
   return buffer;
 }
 
-/** Unpacks one lz4 block: literals, then a copy of what came before, over and over. */
+/** Unpacks an lz4 block: pairs of literals and a copy of earlier output. */
 function unpackLz4(packed: Buffer): Buffer {
   const out: number[] = [];
   let at = 0;

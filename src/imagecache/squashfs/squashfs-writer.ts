@@ -6,41 +6,34 @@ import { diskFull } from "../disk/files.ts";
 import type { ArchiveSink } from "./write-image.ts";
 
 /**
- * lz4, because the guest decompresses, possibly under emulation; one queue of blocks per processor; abort rather than skip
- * what cannot be stored. The same archive always gives the same bytes.
+ * lz4 is fast to unpack in an emulated guest; `--no-skip` fails for entries that cannot be stored. The
+ * same archive always gives the same bytes.
  */
 const OPTIONS = [
-  "--quiet",
-  "--force",
-  "--no-skip",
-  "--compressor",
-  "lz4",
-  "--num-jobs",
-  "2",
-  "--queue-backlog",
-  "20",
+  ...["--quiet", "--force", "--no-skip", "--compressor", "lz4"],
+  ...["--num-jobs", "2", "--queue-backlog", "20"],
 ];
-/** Nothing of ours: it would take the time stamps of directories from SOURCE_DATE_EPOCH, for one. */
+/** Without SOURCE_DATE_EPOCH, which would set the time stamps of directories. */
 const ENVIRONMENT = { PATH: "/usr/local/bin:/usr/bin:/bin" };
-/** Fewer, larger writes: a pipe's round trip costs more than a copy. */
+/** Bytes written at once: a round trip of a pipe costs more than a copy. */
 const BATCH = 256 * 1024;
-/** Both ends work in bursts; without slack between them each waits for the other half of the time. */
+/** Bytes queued for the pipe. Both ends work in bursts, and would often wait without a queue. */
 const MAX_QUEUED = 8 * 1024 * 1024;
 const MAX_STDERR = 4096;
-/** Less than what tar2sqfs writes at a time. */
+/** Free bytes of a full disk: fewer than tar2sqfs writes at a time. */
 const FULL_BYTES = 1024 * 1024;
 
-/** Writes a squashfs from an archive, with `tar2sqfs` of squashfs-tools-ng at the other end of a pipe. */
-export class SquashWriter implements ArchiveSink {
+/** Writes a squashfs from an archive, through a pipe to `tar2sqfs` of squashfs-tools-ng. */
+export class SquashfsWriter implements ArchiveSink {
   readonly #child: ChildProcess;
   readonly #stdin: Writable;
   readonly #dir: string;
-  /** Keeps the file's blocks taken when tar2sqfs removes it in failing, so that a full disk still looks full. */
+  /** Keeps the disk full when tar2sqfs fails and removes its file, so that the cause can be found. */
   readonly #held: FileHandle;
   readonly #ended: Promise<void>;
   #batch: Buffer[] = [];
   #batched = 0;
-  /** Bytes handed to the pipe and not yet through it. */
+  /** Bytes that are not through the pipe yet. */
   #queued = 0;
   #wake: (() => void) | undefined;
   #stderr = "";
@@ -55,7 +48,7 @@ export class SquashWriter implements ArchiveSink {
     const { stdin, stderr } = this.#child;
     if (stdin === null || stderr === null) throw new Error("spawned without pipes");
     this.#stdin = stdin;
-    // When the other end dies, its exit tells more than the broken pipe.
+    // The exit of tar2sqfs tells more than the broken pipe.
     stdin.on("error", () => undefined);
     stdin.on("close", () => this.#wake?.());
     stderr.on("data", (chunk: Buffer) => {
@@ -65,26 +58,26 @@ export class SquashWriter implements ArchiveSink {
     this.#ended.catch(() => undefined);
   }
 
-  /** Starts writing an image to `path`. @param dir the cache's directory, on the same file system */
-  static async start(path: string, dir: string): Promise<SquashWriter> {
-    return new SquashWriter(path, dir, await open(path, "w", 0o644));
+  /** Starts to write to `path`. @param dir of the cache, on the same file system */
+  static async start(path: string, dir: string): Promise<SquashfsWriter> {
+    return new SquashfsWriter(path, dir, await open(path, "w", 0o644));
   }
 
-  /** The bytes must stay as they are until they are written. */
+  /** Writes bytes, which must not change until they are through the pipe. */
   write(bytes: Buffer): Promise<void> | undefined {
     this.#batch.push(bytes);
     this.#batched += bytes.length;
     return this.#batched >= BATCH ? this.#flush() : undefined;
   }
 
-  /** Ends the archive and waits for the image to be complete. @throws Fault `DISK_FULL` or INTERNAL / `SQUASH_FAILED` */
+  /** Ends the archive and waits for the image. @throws Fault `DISK_FULL` or INTERNAL / `SQUASH_FAILED` */
   async finish(): Promise<void> {
     await this.#flush();
     this.#stdin.end();
     await this.#ended;
   }
 
-  /** Breaks it off, if it still runs, and waits until it is gone. */
+  /** Kills tar2sqfs if it runs, and waits for its end. */
   async abort(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended.catch(() => undefined);
@@ -95,7 +88,7 @@ export class SquashWriter implements ArchiveSink {
     this.#queued += size;
     this.#stdin.cork();
     for (const bytes of this.#batch) this.#stdin.write(bytes);
-    // Called when all before it is written, or never will be.
+    // Called when everything before it is written, or cannot be.
     this.#stdin.write("", () => {
       this.#queued -= size;
       this.#wake?.();
@@ -104,12 +97,12 @@ export class SquashWriter implements ArchiveSink {
     this.#batched = 0;
     this.#stdin.uncork();
     while (this.#queued > MAX_QUEUED && !this.#stdin.destroyed) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
     }
     if (!this.#stdin.destroyed) return;
-    // The writer ended before all was written: whatever it said, that is a failure.
+    // tar2sqfs ended before everything was written, which is a failure whatever its status.
     await this.#ended;
     throw await this.#failed("it ended early");
   }
@@ -130,7 +123,7 @@ export class SquashWriter implements ArchiveSink {
     }
   }
 
-  /** tar2sqfs calls a full disk an "I/O error", like everything else that goes wrong in writing. */
+  /** Makes the fault. tar2sqfs reports a full disk as an "I/O error", as it does other failures. */
   async #failed(how: string): Promise<Fault> {
     const { bavail, bsize } = await statfs(this.#dir);
     if (/I\/O error/.test(this.#stderr) && bavail * bsize < FULL_BYTES) {

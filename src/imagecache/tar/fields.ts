@@ -1,6 +1,6 @@
 import { layerFault } from "./layer-fault.ts";
 
-/** Size of everything in a tar archive: headers take one block, contents are padded to whole ones. */
+/** Headers take one block. Contents are padded to whole blocks. */
 export const BLOCK = 512;
 
 /** Reads a NUL-terminated name. */
@@ -23,7 +23,7 @@ export function parseDecimal(text: string, what: string): number {
   return value;
 }
 
-/** Whether the header's checksum is right. Some old writers summed signed bytes, and readers accept both. */
+/** Whether the header's checksum is right. Some old writers sum up signed bytes, which readers accept. */
 export function checksumFits(block: Buffer): boolean {
   let unsigned = 0;
   let signed = 0;
@@ -36,7 +36,7 @@ export function checksumFits(block: Buffer): boolean {
   return stated === unsigned || stated === signed;
 }
 
-/** Whether a block is all zeros, as the two are that end an archive. */
+/** Whether a block is all zeros. Two of them end an archive. */
 export function isZero(block: Buffer): boolean {
   for (let i = 0; i < BLOCK; i++) if (block[i] !== 0) return false;
   return true;

@@ -3,20 +3,20 @@ import { checksumFits, parseDecimal, readName, readNumber } from "./fields.ts";
 import { layerFault, shownPath } from "./layer-fault.ts";
 import type { PaxRecords } from "./pax.ts";
 
-/** What came in special entries before an entry and belongs to it. */
+/** Special entries that precede an entry and belong to it. */
 export interface Extras {
   readonly pax: PaxRecords;
-  /** GNU's way of writing names longer than a header holds. */
+  /** GNU's form of names longer than a header holds. */
   readonly longPath?: string;
   readonly longLink?: string;
 }
 
-/** An entry, and what only the reader needs to know about it. */
+/** An entry, and what only the reader needs. */
 export interface Decoded {
   readonly entry: TarEntry;
   /** Bytes that follow in the archive; less than `entry.size` for sparse files. */
   readonly stored: number;
-  /** Which kind of sparse file it is, if any. */
+  /** Format of a sparse file. */
   readonly sparse?: "gnu-old" | "pax" | "pax-1.0";
 }
 
@@ -35,18 +35,18 @@ const TYPES: Readonly<Record<string, EntryType>> = {
 const MAX_ID = 2 ** 32 - 1;
 const MAX_PATH = 4096;
 
-/** The letter that says what a header is about. */
+/** Returns the letter for the type of a header. */
 export function typeFlag(block: Buffer): string {
   return String.fromCharCode(block[156] ?? 0);
 }
 
-/** @throws Fault `LAYER_CORRUPT` unless this is a header */
+/** @throws Fault `LAYER_CORRUPT` unless the block is a header */
 export function checkHeader(block: Buffer): void {
   if (checksumFits(block)) return;
   throw layerFault("LAYER_CORRUPT", "it is not a tar archive, or is damaged: a header's checksum is wrong");
 }
 
-/** Puts together what a header and the special entries before it say. */
+/** Decodes a header and the special entries before it. */
 export function decodeHeader(block: Buffer, extras: Extras): Decoded {
   const { values, xattrs } = extras.pax;
   const flag = typeFlag(block);
@@ -55,7 +55,7 @@ export function decodeHeader(block: Buffer, extras: Extras): Decoded {
   if (type === undefined) throw corrupt(path, `is of the unknown type ${JSON.stringify(flag)}`);
   const link = values.get("linkpath") ?? extras.longLink ?? readName(block, 157, 100);
   checkNames(path, type === "symlink" || type === "hardlink" ? link : "");
-  // The letter decides whether content follows, even for a file whose name makes it a directory.
+  // The letter decides whether content follows, also when a name makes a file a directory.
   const stored = TYPES[flag] === "file" ? number(values, "size", block, 124, 12) : 0;
   const sparse = sparseKind(flag, extras.pax);
   const entry: TarEntry = {
@@ -77,7 +77,7 @@ export function decodeHeader(block: Buffer, extras: Extras): Decoded {
 
 const NO_XATTRS: TarEntry["xattrs"] = [];
 
-/** ustar splits long paths in two; GNU keeps other things in the second place. */
+/** Joins the two parts of a long path. Only ustar has the second. */
 function headerPath(block: Buffer): string {
   const name = readName(block, 0, 100);
   const isUstar = block.toString("latin1", 257, 263) === "ustar\0";
@@ -85,7 +85,7 @@ function headerPath(block: Buffer): string {
   return prefix === "" ? name : `${prefix}/${name}`;
 }
 
-/** Before there were types, a slash at the end made a directory. */
+/** Returns the type of an entry in the v7 format: a trailing slash makes a directory. */
 function plainType(path: string): EntryType {
   return path.endsWith("/") ? "dir" : "file";
 }

@@ -1,11 +1,11 @@
 import { layerFault } from "./layer-fault.ts";
 
-/** What the extended headers before an entry say. */
+/** Extended headers before an entry. */
 export interface PaxRecords {
-  /** Values as Latin-1 strings; an empty value takes an earlier one back, as POSIX says. */
+  /** Values as Latin-1 strings. An empty value removes an earlier one, by POSIX. */
   readonly values: ReadonlyMap<string, string>;
   readonly xattrs: ReadonlyMap<string, Buffer>;
-  /** Sparse map in the form 0.0, where the same two names come again and again: offset, length, offset, ... */
+  /** Sparse map of the form 0.0: offset, length, offset, ... */
   readonly stretches: readonly string[];
 }
 
@@ -16,8 +16,8 @@ const SCHILY = "SCHILY.xattr.";
 const LIBARCHIVE = "LIBARCHIVE.xattr.";
 
 /**
- * Parses the records of an extended header (`length key=value\n`) on top of `base`. Values are kept as bytes
- * where they are binary: a file capability is.
+ * Parses the records of an extended header (`length key=value\n`) on top of `base`. Extended attributes
+ * stay bytes, since file capabilities are binary.
  */
 export function parsePax(body: Buffer, base: PaxRecords): PaxRecords {
   const values = new Map(base.values);
@@ -50,7 +50,7 @@ function record(body: Buffer, at: number): { key: string; value: Buffer; next: n
   };
 }
 
-/** libarchive writes names percent-encoded and values in base64, beside the other form; that one wins. */
+/** Sets an attribute of libarchive (name percent-encoded, value in base64) unless SCHILY's form has it. */
 function setLibarchive(xattrs: Map<string, Buffer>, encoded: string, value: Buffer): void {
   const name = encoded.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),

@@ -5,12 +5,12 @@ import { layerFault, shownPath } from "./layer-fault.ts";
 import { NO_RECORDS, type PaxRecords, parsePax } from "./pax.ts";
 import { checkStretches, oldStretches, paxStretches, SparseMapReader, type Stretch } from "./sparse.ts";
 
-/** As Go's reader allows: no name or header is that long. */
+/** As in Go's reader. Names and headers are shorter. */
 const MAX_SPECIAL = 1024 * 1024;
 
 type State =
   | { readonly at: "header" }
-  /** One block of zeros was seen; a second one ends the archive. */
+  /** After one block of zeros. A second one ends the archive. */
   | { readonly at: "zero" }
   | { readonly at: "special"; readonly flag: string; readonly parts: Buffer[] }
   | { readonly at: "old-map"; readonly stretches: Stretch[] }
@@ -19,26 +19,25 @@ type State =
   | { readonly at: "end" };
 
 /**
- * Reads a tar archive as it arrives: v7, ustar, PAX and GNU, with long names, large numbers, binary extended
- * attributes and all four kinds of sparse files. Its own rather than a package's, because those at hand decode
- * attribute values as text, which breaks file capabilities, and take sparse files for plain ones.
+ * Reads a tar archive as it arrives: v7, ustar, PAX and GNU, with long names, large numbers, binary
+ * extended attributes and all forms of sparse files. ADR 8 says why no package does.
  */
 export class TarReader {
   #state: State = { at: "header" };
   #global: PaxRecords = NO_RECORDS;
   #extras: Extras = { pax: NO_RECORDS };
   #entry: TarEntry | undefined;
-  /** Bytes of content (or of a special entry) still to come, and of padding after them. */
+  /** Bytes of content, or of a special entry, that are missing, and of the padding after them. */
   #remaining = 0;
   #padding = 0;
-  /** For a sparse file: where data goes, the next of it, and how far the file has come. */
+  /** Of a sparse file: its stretches, the next of them, and the position in the file. */
   #stretches: readonly Stretch[] | undefined;
   #next = 0;
   #position = 0;
   readonly #block = Buffer.alloc(BLOCK);
   #filled = 0;
 
-  /** Takes the next bytes and yields what they complete. Iterate to the end before pushing more. */
+  /** Takes the next bytes and yields what they complete. Must be iterated to its end. */
   *push(chunk: Buffer): Generator<TarEvent, void, void> {
     let at = 0;
     while (at < chunk.length && this.#state.at !== "end") {
@@ -62,7 +61,7 @@ export class TarReader {
     }
   }
 
-  /** To be called when nothing more comes. @throws Fault `LAYER_TRUNCATED` when the archive is not complete */
+  /** Must be called after the last bytes. @throws Fault `LAYER_TRUNCATED` when the archive is incomplete */
   finish(): void {
     const whole = this.#state.at === "end" || this.#state.at === "zero" || this.#state.at === "header";
     const dangling = this.#extras.pax !== this.#global || this.#extras.longPath !== undefined;
@@ -139,7 +138,7 @@ export class TarReader {
     this.#state = { at: "content" };
   }
 
-  /** Puts data of a sparse file where it belongs, with holes around it. */
+  /** Yields data of a sparse file with the holes around it. */
   *#fill(data: Buffer, stretches: readonly Stretch[]): Generator<TarEvent, void, void> {
     let bytes = data;
     for (let stretch = stretches[this.#next]; stretch !== undefined; stretch = stretches[this.#next]) {
@@ -164,7 +163,7 @@ export class TarReader {
     this.#state = { at: "header" };
   }
 
-  /** Keeps what a special entry says for the entry that follows, or (`g`) for all. */
+  /** Keeps a special entry for the entry that follows, or (`g`) for all. */
   #absorb(flag: string, body: Buffer): void {
     const text = () => body.toString("latin1", 0, body.indexOf(0) < 0 ? body.length : body.indexOf(0));
     if (flag === "x" || flag === "X")
@@ -177,7 +176,7 @@ export class TarReader {
     }
   }
 
-  /** A whole block, straight out of the chunk when it lies within; otherwise gathered over several chunks. */
+  /** Takes a block out of the chunk, or collects it from several chunks. */
   #takeBlock(chunk: Buffer, at: number): { taken: number; block?: Buffer } {
     if (this.#filled === 0 && chunk.length - at >= BLOCK)
       return { taken: BLOCK, block: chunk.subarray(at, at + BLOCK) };

@@ -2,16 +2,16 @@ import { BLOCK, parseDecimal, readNumber } from "./fields.ts";
 import { layerFault } from "./layer-fault.ts";
 import type { PaxRecords } from "./pax.ts";
 
-/** A stretch of a sparse file that holds data; the rest is holes. */
+/** A stretch of data in a sparse file. */
 export interface Stretch {
   readonly offset: number;
   readonly length: number;
 }
 
-/** A file of so many fragments is no file anybody ships. */
+/** Real files have far fewer. */
 const MAX_STRETCHES = 100_000;
 
-/** The map in a header of GNU's old format, or in one of its extension blocks. */
+/** Reads the map in a header of GNU's old format, or in one of its extension blocks. */
 export function oldStretches(block: Buffer, at: number, count: number): Stretch[] {
   const stretches: Stretch[] = [];
   for (let i = 0; i < count && block[at + 24 * i] !== 0; i++) {
@@ -23,7 +23,7 @@ export function oldStretches(block: Buffer, at: number, count: number): Stretch[
   return stretches;
 }
 
-/** The map in extended headers of the forms 0.0 and 0.1; undefined when there is none. */
+/** Reads the map in extended headers of the forms 0.0 and 0.1; undefined when there is none. */
 export function paxStretches(records: PaxRecords): Stretch[] | undefined {
   const text = records.values.get("GNU.sparse.map");
   const numbers = text === undefined ? records.stretches : text.split(",");
@@ -31,15 +31,13 @@ export function paxStretches(records: PaxRecords): Stretch[] | undefined {
   return pairs(numbers);
 }
 
-/** Reads the map that the form 1.0 puts before the data: lines of decimal digits, padded to whole blocks. */
+/** Reads the map of the form 1.0: lines of decimal digits before the data, padded to whole blocks. */
 export class SparseMapReader {
   readonly #numbers: string[] = [];
   #rest = "";
-  #blocks = 0;
 
   /** Takes one block; returns the map once it is complete. */
   push(block: Buffer): Stretch[] | undefined {
-    this.#blocks++;
     const lines = (this.#rest + block.toString("latin1", 0, BLOCK)).split("\n");
     this.#rest = lines.pop() ?? "";
     this.#numbers.push(...lines);
@@ -48,16 +46,9 @@ export class SparseMapReader {
     if (this.#numbers.length <= 2 * count || this.#numbers.length === 0) return undefined;
     return pairs(this.#numbers.slice(1, 1 + 2 * count));
   }
-
-  /** Bytes of the entry's content the map took. */
-  get length(): number {
-    return this.#blocks * BLOCK;
-  }
 }
 
-/**
- * Checks that stretches are in order, do not overlap, lie within the file and hold exactly the data there is.
- */
+/** Checks that stretches are in order, do not overlap, lie within the file and fit the data. */
 export function checkStretches(
   stretches: readonly Stretch[],
   size: number,

@@ -2,24 +2,24 @@ import type { TarEntry } from "./entry.ts";
 import { BLOCK } from "./fields.ts";
 
 const FLAGS = { file: "0", hardlink: "1", symlink: "2", char: "3", block: "4", dir: "5", fifo: "6" } as const;
-/** What seven and eleven octal digits hold. */
+/** Limits of seven and eleven octal digits. */
 const MAX_ID = 0o7777777;
 const MAX_SIZE = 0o77777777777;
-/** A squashfs counts seconds in 32 bits without a sign. */
+/** A squashfs has 32 unsigned bits for seconds. */
 const MAX_MTIME = 2 ** 32 - 1;
-/** Namespaces a squashfs can hold. Others, such as POSIX ACLs (`system.`), are left out. */
+/** Namespaces of attributes that a squashfs can hold: not `system.`, which has POSIX ACLs. */
 const STORABLE = /^(?:user|trusted|security)\../s;
-/** The guest puts an overlay on top of the image; to that, these would be orders. */
+/** The guest's overlay file system would obey these attributes of an image. */
 const OVERLAY = /^(?:trusted|user)\.overlay\./;
 
-/** Two blocks of zeros: the end of an archive. */
+/** The end of an archive. */
 export const TAR_END: Buffer = Buffer.alloc(2 * BLOCK);
 
 /**
- * The header of an entry, ready to be written; its content, padded to whole blocks, must follow. What does not fit
- * a plain header goes into an extended one before it. The same entry always gives the same bytes.
+ * Encodes the header of an entry, with an extended header before it where needed. The content, padded to
+ * whole blocks, must follow. The same entry always gives the same bytes.
  *
- * @param path where it is in the image, without a leading slash; empty for the root
+ * @param path in the image, without a leading slash; empty for the root
  */
 export function encodeEntry(entry: TarEntry, path: string): Buffer {
   const name = entry.type === "dir" ? `./${path}${path === "" ? "" : "/"}` : `./${path}`;
@@ -37,17 +37,17 @@ export function encodeEntry(entry: TarEntry, path: string): Buffer {
   return Buffer.concat([extended, body, Buffer.alloc(paddingOf(body.length)), main]);
 }
 
-/** A further name for a file written before. */
+/** Encodes another name of a file written before. */
 export function encodeHardLink(path: string, target: string): Buffer {
   return encodeEntry({ ...NOBODY, type: "hardlink", link: `./${target}` }, path);
 }
 
-/** A directory nobody described: root's, for everyone to enter. */
+/** Encodes a directory that no layer has an entry for. */
 export function encodeDirectory(path: string): Buffer {
   return encodeEntry({ ...NOBODY, type: "dir", mode: 0o755 }, path);
 }
 
-/** How many zeros follow a content of this length. */
+/** Returns the padding after a content. */
 export function paddingOf(size: number): number {
   return (BLOCK - (size % BLOCK)) % BLOCK;
 }
@@ -66,14 +66,14 @@ const NOBODY: TarEntry = {
   xattrs: [],
 };
 
-/** Sorted, so that the order a builder happened to write them in does not show in the image. */
+/** Sorts attributes, so that an image does not depend on their order in a layer. */
 function sortedXattrs(entry: TarEntry): (readonly [string, Buffer])[] {
   const storable = entry.xattrs.filter(([key]) => STORABLE.test(key) && !OVERLAY.test(key));
   return storable.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function header(entry: TarEntry, flag: string): Buffer {
-  // Out of Node's pool of small buffers: a million allocations of their own would wait for the collector.
+  // From Node's pool: a million separate allocations would burden the garbage collector.
   const block = Buffer.allocUnsafe(BLOCK).fill(0);
   block.write(entry.path.slice(0, 100), 0, "latin1");
   octal(block, 100, 8, entry.mode);
@@ -98,7 +98,7 @@ function octal(block: Buffer, at: number, width: number, value: number): void {
   block[at + width - 1] = 0;
 }
 
-/** `length key=value\n`, where the length counts its own digits. */
+/** Encodes `length key=value\n`, where the length counts its own digits. */
 function record(key: string, value: string | Buffer): Buffer {
   const bytes = typeof value === "string" ? Buffer.from(value, "latin1") : value;
   const bare = key.length + bytes.length + 3;

@@ -1,18 +1,16 @@
 import { Fault, type FaultExtra } from "../runtime/fault.ts";
 
-/** What an image fault is about. `reference` is always known; the rest as far as the pull had come. */
+/** The image, and perhaps the layer, that a fault is about. */
 export interface Subject {
-  /** The reference in full. */
   readonly reference: string;
-  /** Digest of the manifest. */
   readonly digest?: string;
-  /** Digest of the layer. */
   readonly layer?: string;
-  /** Which layer, from 0, lowest first. */
+  /** From 0, lowest first. */
   readonly layerIndex?: number;
 }
 
-const CODES = {
+/** gRPC codes of the reasons for which an image is refused. */
+export const IMAGE_FAULT_CODES = {
   IMAGE_NOT_FOUND: "NOT_FOUND",
   REGISTRY_UNAVAILABLE: "UNAVAILABLE",
   REGISTRY_UNAUTHORIZED: "PERMISSION_DENIED",
@@ -27,14 +25,13 @@ const CODES = {
   IMAGE_TOO_LARGE: "FAILED_PRECONDITION",
 } as const;
 
-/** The reasons an image can be refused for. */
-export type ImageReason = keyof typeof CODES;
+/** A reason for which an image is refused. */
+export type ImageReason = keyof typeof IMAGE_FAULT_CODES;
 
 /**
- * The fault for an image that cannot be had. The message begins with the image (and the layer) it is about, and the
- * facts carry both.
+ * Makes the fault for an image that is refused. Message and facts name the image and the layer.
  *
- * @param problem what is wrong and what to do about it, continuing "image X: "
+ * @param problem continues "image X: "
  */
 export function imageFault(
   reason: ImageReason,
@@ -44,7 +41,7 @@ export function imageFault(
   extra: FaultExtra = {},
 ): Fault {
   return new Fault(
-    CODES[reason],
+    IMAGE_FAULT_CODES[reason],
     reason,
     `${nameOf(subject)}: ${problem}`,
     { ...subjectFacts(subject), ...facts },
@@ -52,7 +49,7 @@ export function imageFault(
   );
 }
 
-/** Adds to a fault which image and layer it is about, when it does not say so itself; returns anything else as it is. */
+/** Adds image and layer to a fault that has none; returns other errors as they are. */
 export function about(err: unknown, subject: Subject): unknown {
   if (!(err instanceof Fault) || err.facts["reference"] !== undefined) return err;
   const { cause, violations, retryAfterMs } = err;

@@ -61,7 +61,7 @@ export async function startImageCache(options: Partial<CacheOptions> = {}): Prom
   };
   const cache = await openCache({ ...defaults, ...options, dir });
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
-  server.addService(ImageCacheServiceService, imageCacheService(cache.images, cache.room));
+  server.addService(ImageCacheServiceService, imageCacheService(cache.images, cache.budget));
   const running = await serve(server, "127.0.0.1:0", 2_000);
   const clients: ImageCacheServiceClient[] = [];
   const open = (source?: TokenSource) => {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { tidyTables } from "../../../src/imagecache/squashfs/squashfs-tables.ts";
-import { SquashWriter } from "../../../src/imagecache/squashfs/squashfs-writer.ts";
+import { SquashfsWriter } from "../../../src/imagecache/squashfs/squashfs-writer.ts";
 import { writeTar } from "../../support/oci/index.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import { readSquashfs } from "./fixture.ts";
@@ -13,14 +13,14 @@ beforeEach(() => {
 afterEach(() => folder.remove());
 
 /** Hands over as much as is taken, at most 100 MB. */
-async function pour(writer: SquashWriter): Promise<void> {
+async function pour(writer: SquashfsWriter): Promise<void> {
   await writer.write(writeTar([{ path: "big", claimedSize: 100_000_000 }], false));
   for (let i = 0; i < 100; i++) await writer.write(Buffer.alloc(1_000_000, i));
 }
 
 test("an archive becomes an image that other tools read, however few owners it has", async () => {
   const path = join(folder.path, "x.squashfs");
-  const writer = await SquashWriter.start(path, folder.path);
+  const writer = await SquashfsWriter.start(path, folder.path);
   await writer.write(
     writeTar([
       { path: "d", type: "dir", mode: 0o700 },
@@ -36,7 +36,7 @@ test("an archive becomes an image that other tools read, however few owners it h
 
 test("a full disk is told apart from other failures", async () => {
   // A device that takes nothing, and a file system that has no room.
-  const writer = await SquashWriter.start("/dev/full", "/proc");
+  const writer = await SquashfsWriter.start("/dev/full", "/proc");
 
   const writing = pour(writer).then(() => writer.finish());
 
@@ -48,13 +48,13 @@ test("a full disk is told apart from other failures", async () => {
 });
 
 test("a writer that dies is noticed while there is still something to write", async () => {
-  const writer = await SquashWriter.start("/dev/full", folder.path);
+  const writer = await SquashfsWriter.start("/dev/full", folder.path);
 
   await expect(pour(writer)).rejects.toMatchObject({ code: "INTERNAL", reason: "SQUASH_FAILED" });
 });
 
 test("an archive that cannot be stored fails rather than being stored in part", async () => {
-  const writer = await SquashWriter.start(join(folder.path, "x.squashfs"), folder.path);
+  const writer = await SquashfsWriter.start(join(folder.path, "x.squashfs"), folder.path);
   await writer.write(Buffer.alloc(10_240, 1));
 
   await expect(writer.finish()).rejects.toMatchObject({ reason: "SQUASH_FAILED" });
@@ -62,7 +62,7 @@ test("an archive that cannot be stored fails rather than being stored in part", 
 
 test("one that is broken off ends at once", async () => {
   const path = join(folder.path, "x.squashfs");
-  const writer = await SquashWriter.start(path, folder.path);
+  const writer = await SquashfsWriter.start(path, folder.path);
   await writer.write(writeTar([{ path: "a", content: "x" }], false));
 
   await writer.abort();

@@ -4,24 +4,27 @@ import { Indexer } from "../flatten/indexer.ts";
 import type { Layer } from "../flatten/layer.ts";
 import type { Limits } from "../flatten/limits.ts";
 import type { Plan } from "../flatten/plan.ts";
-import type { ProgressMeter } from "../pulls/progress.ts";
-import { span } from "../spans.ts";
-import { tidyTables } from "./squashfs-tables.ts";
-import { SquashWriter } from "./squashfs-writer.ts";
-import { writeImage } from "./write-image.ts";
+import { tidyTables } from "../squashfs/squashfs-tables.ts";
+import { SquashfsWriter } from "../squashfs/squashfs-writer.ts";
+import { writeImage } from "../squashfs/write-image.ts";
+import type { ProgressMeter } from "./progress.ts";
 
-/** Reads the layers for the first time. @returns what they come to, and how many bytes they unpack to */
+const UNCOMPRESSED_BYTES = "windhover.bytes.uncompressed";
+
+/** Reads the layers to plan the image. Returns the plan and the unpacked bytes of all layers. */
 export function flatten(layers: readonly Layer[], limits: Limits, meter: ProgressMeter) {
-  return withSpan("imagecache.flatten", { [span.layers]: layers.length }, async (active) => {
+  const attributes = { "windhover.image.layers": layers.length };
+  return withSpan("imagecache.flatten", attributes, async (span) => {
     meter.begin("flattening", 0, layers.length);
     const indexer = new Indexer(layers, limits, (bytes, done) => meter.advance(bytes, done));
     const plan = await indexer.read();
-    active.setAttributes({ [span.uncompressedBytes]: indexer.bytes, [span.entries]: plan.entries });
-    return { plan, bytes: indexer.bytes };
+    const { bytes } = indexer;
+    span.setAttributes({ [UNCOMPRESSED_BYTES]: bytes, "windhover.image.entries": plan.entries });
+    return { plan, bytes };
   });
 }
 
-/** Reads the layers for the second time, and writes the image. @param dir the cache's directory, for faults */
+/** Reads the layers again and writes the squashfs. @param dir of the cache, for faults */
 export function squash(
   layers: readonly Layer[],
   plan: Plan,
@@ -30,9 +33,9 @@ export function squash(
   dir: string,
   meter: ProgressMeter,
 ): Promise<void> {
-  return withSpan("imagecache.squash", { [span.uncompressedBytes]: uncompressedBytes }, async (active) => {
+  return withSpan("imagecache.squash", { [UNCOMPRESSED_BYTES]: uncompressedBytes }, async (span) => {
     meter.begin("squashing", uncompressedBytes, layers.length);
-    const writer = await SquashWriter.start(path, dir);
+    const writer = await SquashfsWriter.start(path, dir);
     const written = new AbortController();
     const syncing = syncWhileWritten(path, written.signal);
     try {
@@ -46,6 +49,6 @@ export function squash(
       await syncing;
     }
     await tidyTables(path);
-    active.setAttribute(span.rootfsBytes, (await fileInfo(path))?.length ?? 0);
+    span.setAttribute("windhover.bytes.rootfs", (await fileInfo(path))?.length ?? 0);
   });
 }
