@@ -70,7 +70,7 @@ async function build(outDir: string, draft: string, inputs: string, log: Log): P
   if (image === undefined) throw new Error(`${basename(archive)} holds no kernel`);
   const set = join(draft, "set");
   mkdirSync(set);
-  writeFileSync(join(set, "vmlinux"), extractVmlinux(readFileSync(join(tree, "boot", image))));
+  await extractVmlinux(readFileSync(join(tree, "boot", image)), join(set, "vmlinux"));
   log("compiling the guest's init");
   const init = join(draft, "init");
   const [modules] = await Promise.all([

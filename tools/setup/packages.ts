@@ -24,6 +24,7 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
     isPresent: () => findPostgres() !== undefined,
   },
   has("mkfs.ext4", "e2fsprogs", "run", "makes the machines' scratch disks"),
+  has("lz4", "lz4", "run", "unpacks the guest's kernel"),
   has("musl-gcc", "musl-tools", "run", "compiles the guest's init, static"),
   has("gcc", "gcc", "run", "the compiler behind musl-gcc"),
   hasFile("/usr/include/linux/if.h", "libc6-dev", "run", "kernel headers for the guest's init"),
