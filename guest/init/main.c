@@ -33,12 +33,12 @@ static void record_phase(enum phase phase, uint64_t since)
 	agent.phases[phase] = (struct phase_time){ since, now_us() };
 }
 
-static void open_channel(int watch)
+static void open_channel(void)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = &agent.channel };
 	char path[64];
 
-	if (!wait_for_port(watch, AGENT_PORT_NAME, path, sizeof path, DEVICE_WAIT_MS))
+	if (!wait_for_port(AGENT_PORT_NAME, path, sizeof path, DEVICE_WAIT_MS))
 		fatal("agent port");
 	agent.channel.fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (agent.channel.fd < 0 || epoll_ctl(agent.epoll, EPOLL_CTL_ADD, agent.channel.fd, &event) < 0)
@@ -50,7 +50,6 @@ static void boot(void)
 	/* The VM bounds the number of processes; the kernel's default is far lower in a small one. */
 	struct rlimit files = { OPEN_FILES, OPEN_FILES }, processes = { RLIM_INFINITY, RLIM_INFINITY };
 	uint64_t start = now_us();
-	int watch;
 
 	agent.phases[PHASE_KERNEL] = (struct phase_time){ 0, start };
 	agent.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -59,9 +58,8 @@ static void boot(void)
 	write_file("/proc/self/oom_score_adj", "-1000");
 	setrlimit(RLIMIT_NOFILE, &files);
 	setrlimit(RLIMIT_NPROC, &processes);
-	watch = watch_devices();
 	load_modules("/modules");
-	open_channel(watch);
+	open_channel();
 	record_phase(PHASE_MODULES, start);
 	start = now_us();
 	network_up();
@@ -70,12 +68,11 @@ static void boot(void)
 	/* Data need not outlive the VM, so only lack of memory makes the kernel write it to the disk. */
 	write_file("/proc/sys/vm/dirty_expire_centisecs", "360000");
 	/* `agent_start` retries what fails here, and can report it. */
-	if (wait_for_disk(watch, "scratch", agent.scratch_disk, sizeof agent.scratch_disk, DEVICE_WAIT_MS)) {
+	if (wait_for_disk("scratch", agent.scratch_disk, sizeof agent.scratch_disk, DEVICE_WAIT_MS)) {
 		disable_io_schedulers();
 		agent.scratch_mounted = mount_scratch(agent.scratch_disk) == 0;
 	}
 	record_phase(PHASE_SCRATCH, start);
-	close(watch);
 }
 
 static int open_signals(void)

@@ -1,6 +1,5 @@
 /* The agent: talks to hostd and manages the one workload of this guest, from the RUN message to its exit. */
-#ifndef WINDHOVER_AGENT_H
-#define WINDHOVER_AGENT_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -79,5 +78,3 @@ void agent_fail(struct agent *a, enum step step, int error, const char *detail);
 
 /* Watches a descriptor; `data` identifies its events. */
 bool agent_watch(struct agent *a, int fd, void *data);
-
-#endif

@@ -1,6 +1,5 @@
 /* Tells whether the kernel's out-of-memory killer ended the workload. */
-#ifndef WINDHOVER_OOM_H
-#define WINDHOVER_OOM_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ void oom_watch_begin(struct oom_watch *w);
 
 /* Whether `pid` was killed since. For exit code 137 (a shell whose child was killed), whether any process was. */
 bool oom_watch_end(struct oom_watch *w, pid_t pid, int wait_status);
-
-#endif

@@ -21,22 +21,22 @@ static bool open_pipe(struct agent *a, int ends[2], void *data)
 static bool prepare_disks(struct agent *a)
 {
 	const char *root = a->request.root_serial, *scratch = a->request.scratch_serial;
-	bool searching = !a->root_disk[0] || !a->scratch_disk[0];
-	int watch = searching ? watch_devices() : -1, error;
+	int error = 0;
 
-	error = a->scratch_disk[0] || wait_for_disk(watch, scratch, a->scratch_disk, sizeof a->scratch_disk, DISK_WAIT_MS) ? 0 : ENODEV;
-	if (!error && !a->scratch_mounted)
+	if (!a->scratch_disk[0] && !wait_for_disk(scratch, a->scratch_disk, sizeof a->scratch_disk, DISK_WAIT_MS))
+		error = ENODEV;
+	else if (!a->scratch_mounted)
 		error = mount_scratch(a->scratch_disk);
 	if (error) {
 		agent_fail(a, STEP_MOUNT, error, "scratch disk");
-	} else {
-		a->scratch_mounted = true;
-		if (!a->root_disk[0] && !wait_for_disk(watch, root, a->root_disk, sizeof a->root_disk, DISK_WAIT_MS))
-			agent_fail(a, STEP_DISK, error = ENODEV, root);
+		return false;
 	}
-	if (watch >= 0)
-		close(watch);
-	return !error;
+	a->scratch_mounted = true;
+	if (!a->root_disk[0] && !wait_for_disk(root, a->root_disk, sizeof a->root_disk, DISK_WAIT_MS)) {
+		agent_fail(a, STEP_DISK, ENODEV, root);
+		return false;
+	}
+	return true;
 }
 
 static void close_end(int *fd)

@@ -2,8 +2,7 @@
  * The agent's port: frames in and out, never blocking. The port is watched edge-triggered, as one whose host end is closed reports a
  * hang-up all the time.
  */
-#ifndef WINDHOVER_CHANNEL_H
-#define WINDHOVER_CHANNEL_H
+#pragma once
 
 #include "channel/frame.h"
 
@@ -31,5 +30,3 @@ bool channel_has_room(const struct channel *c, size_t n);
 
 /* Writes as much as the port takes. */
 void channel_flush(struct channel *c);
-
-#endif

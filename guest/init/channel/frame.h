@@ -4,8 +4,7 @@
  * A frame is: type (1 byte), body, CRC-32 of both (4 bytes, little endian); all of it COBS-encoded, then one zero byte. As an encoded frame
  * holds no zero, a receiver is synchronised again after the next one, whatever it missed.
  */
-#ifndef WINDHOVER_FRAME_H
-#define WINDHOVER_FRAME_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,5 +37,3 @@ typedef void frame_handler(void *ctx, uint8_t type, const uint8_t *body, size_t 
 void frame_reader_push(struct frame_reader *r, const uint8_t *data, size_t n, frame_handler *handle, void *ctx);
 
 void frame_reader_reset(struct frame_reader *r);
-
-#endif

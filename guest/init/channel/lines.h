@@ -1,6 +1,5 @@
 /* Cuts a byte stream into lines of at most LINE_MAX_BYTES. */
-#ifndef WINDHOVER_LINES_H
-#define WINDHOVER_LINES_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,5 +18,3 @@ void lines_push(struct line_buffer *l, const uint8_t *data, size_t n, line_handl
 
 /* Calls `handle` for the rest of a stream that ended without a newline. */
 void lines_end(struct line_buffer *l, line_handler *handle, void *ctx);
-
-#endif

@@ -7,8 +7,7 @@
  *
  * All times from the guest are microseconds of its CLOCK_MONOTONIC.
  */
-#ifndef WINDHOVER_PROTOCOL_H
-#define WINDHOVER_PROTOCOL_H
+#pragma once
 
 #define PROTOCOL_VERSION 3
 #define AGENT_PORT_NAME "windhover.agent"
@@ -92,5 +91,3 @@ enum step {
 	STEP_EXEC = 7,
 	STEP_SYSTEM = 8, /* pipes, fork, identity */
 };
-
-#endif

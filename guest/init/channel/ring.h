@@ -4,8 +4,7 @@
  * While the host is connected, a full ring blocks the workload (the caller stops reading its pipes). While it is not, the oldest lines
  * are dropped, and a marker with the number of the last one dropped takes their place.
  */
-#ifndef WINDHOVER_RING_H
-#define WINDHOVER_RING_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,5 +49,3 @@ static inline uint64_t ring_last(const struct ring *r)
 {
 	return r->next_number - 1;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* Message bodies: a sequence of fields, each tag (2 bytes), length (4 bytes), value; little endian. */
-#ifndef WINDHOVER_TLV_H
-#define WINDHOVER_TLV_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ void tlv_put_u32(struct tlv_writer *w, uint16_t tag, uint32_t value);
 void tlv_put_u64(struct tlv_writer *w, uint16_t tag, uint64_t value);
 
 void put_le(uint8_t *out, uint64_t value, size_t bytes);
-
-#endif

@@ -3,19 +3,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/netlink.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "system/sys.h"
+
+enum { POLL_US = 500 };
 
 bool mount_kernel_filesystems(void)
 {
@@ -54,18 +53,6 @@ bool load_modules(const char *dir)
 	return ok;
 }
 
-int watch_devices(void)
-{
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
-	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
-
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 /* Finds the entry of a folder in /sys whose attribute is `value`. */
 static bool find(const char *dir, const char *attribute, const char *value, char *path, size_t cap)
 {
@@ -91,31 +78,26 @@ static bool find(const char *dir, const char *attribute, const char *value, char
 	return found;
 }
 
-static bool wait_for(int watch, const char *dir, const char *attribute, const char *value, char *path, size_t cap, int timeout_ms)
+static bool wait_for(const char *dir, const char *attribute, const char *value, char *path, size_t cap, int timeout_ms)
 {
 	uint64_t deadline = now_us() + (uint64_t)timeout_ms * 1000;
 
 	while (!find(dir, attribute, value, path, cap)) {
-		struct pollfd event = { .fd = watch, .events = POLLIN };
-		uint64_t now = now_us();
-		char ignored[4096];
-
-		if (now >= deadline || poll(&event, 1, (int)((deadline - now) / 1000) + 1) == 0)
-			return find(dir, attribute, value, path, cap);
-		while (recv(watch, ignored, sizeof ignored, 0) > 0)
-			;
+		if (now_us() >= deadline)
+			return false;
+		usleep(POLL_US);
 	}
 	return true;
 }
 
-bool wait_for_port(int watch, const char *name, char *path, size_t cap, int timeout_ms)
+bool wait_for_port(const char *name, char *path, size_t cap, int timeout_ms)
 {
-	return wait_for(watch, "/sys/class/virtio-ports", "name", name, path, cap, timeout_ms);
+	return wait_for("/sys/class/virtio-ports", "name", name, path, cap, timeout_ms);
 }
 
-bool wait_for_disk(int watch, const char *serial, char *path, size_t cap, int timeout_ms)
+bool wait_for_disk(const char *serial, char *path, size_t cap, int timeout_ms)
 {
-	return wait_for(watch, "/sys/block", "serial", serial, path, cap, timeout_ms);
+	return wait_for("/sys/block", "serial", serial, path, cap, timeout_ms);
 }
 
 void disable_io_schedulers(void)

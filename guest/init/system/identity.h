@@ -1,6 +1,5 @@
 /* What must differ between VMs from one template: clock and randomness. */
-#ifndef WINDHOVER_IDENTITY_H
-#define WINDHOVER_IDENTITY_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,5 +11,3 @@ void set_clock(uint64_t epoch_us);
 
 /* Credits `seed` (at most ENTROPY_MAX bytes) to the kernel's generator, and reseeds it at once. */
 void add_entropy(const uint8_t *seed, size_t n);
-
-#endif

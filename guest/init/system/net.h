@@ -1,6 +1,5 @@
 /* The guest's network. Every VM has the same inner address, so it is set up before the machine is known. */
-#ifndef WINDHOVER_NET_H
-#define WINDHOVER_NET_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -11,5 +10,3 @@
 
 /* Brings up lo and eth0 and sets the default route. */
 bool network_up(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* Helpers that every part of the init needs. */
-#ifndef WINDHOVER_SYS_H
-#define WINDHOVER_SYS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,5 +23,3 @@ void set_realtime(bool realtime);
 
 /* Writes one line into the kernel log. */
 void log_kernel(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-#endif

@@ -1,6 +1,5 @@
 /* A test is a function; a CHECK that fails ends the program and prints the claim. */
-#ifndef WINDHOVER_CHECK_H
-#define WINDHOVER_CHECK_H
+#pragma once
 
 #include <stdint.h>
 #include <stdio.h>
@@ -32,5 +31,3 @@ void test_ring(void);
 void test_lines(void);
 void test_search(void);
 void test_oom(void);
-
-#endif

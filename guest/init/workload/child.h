@@ -2,13 +2,31 @@
  * The child that becomes the workload. It is forked before there is one, once the scratch disk is mounted, and does then all that does not
  * depend on the workload.
  */
-#ifndef WINDHOVER_CHILD_H
-#define WINDHOVER_CHILD_H
+#pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "channel/frame.h"
-#include "workload/report.h"
+#include "channel/protocol.h"
+
+struct phase_time {
+	uint64_t start_us, end_us;
+};
+
+struct failure {
+	enum step step;
+	int error; /* 0 when no system call failed */
+	char detail[256];
+};
+
+/* What the child reports to the init. */
+struct report {
+	struct phase_time phases[PHASE_COUNT];
+	bool failed;
+	struct failure failure;
+};
 
 /* Memory that init and child share until exec. The large part comes last, so that the rest shares a page. */
 struct child_shared {
@@ -29,5 +47,3 @@ struct child {
 
 /* Prepares, writes a byte into the report pipe, waits for the start, mounts, sets user and directory, execs. Failures go into the report. */
 _Noreturn void child_run(struct child *c);
-
-#endif

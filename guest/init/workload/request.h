@@ -1,6 +1,5 @@
 /* The RUN message, parsed and checked. */
-#ifndef WINDHOVER_REQUEST_H
-#define WINDHOVER_REQUEST_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -25,5 +24,3 @@ void run_request_free(struct run_request *r);
 
 /* The value of a variable, or NULL. */
 const char *env_get(char *const *envp, const char *name);
-
-#endif

@@ -1,6 +1,5 @@
 /* The workload's file system: an overlay of the image and the scratch disk, with the kernel's file systems. */
-#ifndef WINDHOVER_ROOT_H
-#define WINDHOVER_ROOT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -38,5 +37,3 @@ int write_network_files(const char *hostname, const char **file);
 
 /* Makes a folder and its parents. */
 int make_directories(const char *path);
-
-#endif

@@ -1,6 +1,5 @@
 /* Finds a program as execvp(3) does, but without its fallback to a shell, and with a more precise error. */
-#ifndef WINDHOVER_SEARCH_H
-#define WINDHOVER_SEARCH_H
+#pragma once
 
 #include <stddef.h>
 
@@ -11,5 +10,3 @@
  * Returns the errno that says most: EACCES counts more than ENOENT.
  */
 int search_and_exec(const char *name, const char *path, int (*exec)(void *ctx, const char *candidate), void *ctx);
-
-#endif

@@ -1,6 +1,5 @@
 /* Resolves the user that an image names, in the texts of the image's passwd and group files. */
-#ifndef WINDHOVER_USERS_H
-#define WINDHOVER_USERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,5 +20,3 @@ struct identity {
  * says it, and the groups that list the user count too. False when a name is unknown.
  */
 bool resolve_user(const char *spec, const char *passwd, const char *group, struct identity *out);
-
-#endif
