@@ -74,7 +74,7 @@ export async function openBench(options: Partial<VmmSettings> = {}): Promise<Ben
     const reserveWarm = () => vmm.reserveWarm?.(vmId, shape) ?? false;
     const release = await starts.enter("tests", signal, reserveWarm);
     try {
-      const vm = await vmm.launch(vmId, shape, workload, sink, signal);
+      const vm = await vmm.launch({ vmId, shape, workload, sink }, signal);
       return { vm, lines, texts: () => lines.map(({ text }) => text) };
     } finally {
       release();

@@ -11,6 +11,7 @@ const sink = {
     appendFileSync(file, `${number} ${stream} ${text}\n`),
 };
 const shape = { cpus: 1, memoryMb: 256 };
-await vmm.launch(vmId, shape, plainWorkload(image, argv), sink, new AbortController().signal);
+const workload = plainWorkload(image, argv);
+await vmm.launch({ vmId, shape, workload, sink }, new AbortController().signal);
 process.stdout.write("launched\n");
 setInterval(() => {}, 60_000);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import type { LogLine, Vmm } from "../../src/hostd/vmm/vmm.ts";
-import { type Bench, isAtRest, openBench, openVmm, qemuPid } from "./vmm-fixture.ts";
+import { type Bench, isAtRest, openBench, openVmm, plainWorkload, qemuPid } from "./vmm-fixture.ts";
 
 let bench: Bench;
 let again: Vmm;
@@ -171,11 +171,10 @@ test("a QEMU that dies ends only its own machine", async () => {
 
 test("a launch that is aborted leaves nothing", async () => {
   const abort = new AbortController();
-  const sink = { onLog() {} };
-  const workload = { rootfs: bench.image, argv: ["sh"], env: {}, user: "", workingDir: "/" };
-  const more = { hostname: "x", ports: [], watchMs: 0 };
+  const workload = plainWorkload(bench.image, ["sh"]);
+  const shape = { cpus: 1, memoryMb: 256 };
   const launching = bench.vmm
-    .launch("aborted", { cpus: 1, memoryMb: 256 }, { ...workload, ...more }, sink, abort.signal)
+    .launch({ vmId: "aborted", shape, workload, sink: { onLog() {} } }, abort.signal)
     .catch((err: unknown) => err);
   await expect.poll(() => processes("aborted").length, { timeout: 60_000 }).toBeGreaterThan(0);
 

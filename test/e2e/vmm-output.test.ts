@@ -35,7 +35,7 @@ test("a flood waits for a slow listener, and then nothing of it is missing", asy
   const sink = { onLog: (line: LogLine) => (lines.push(line) === 1 ? gate.promise : undefined) };
   const workload = plainWorkload(bench.image, ["probe", "lines", String(COUNT)]);
   const shape = { cpus: 1, memoryMb: 256 };
-  const vm = await bench.vmm.launch("flood", shape, workload, sink, new AbortController().signal);
+  const vm = await bench.vmm.launch({ vmId: "flood", shape, workload, sink }, new AbortController().signal);
   let isOver = false;
   void vm.exited.then(() => {
     isOver = true;

@@ -40,5 +40,6 @@ Agent.prototype.run = function (...args) {
   // The kernel has the message, so the guest may get it.
   at("after run");
 };
-await vmm.launch(vmId, SHAPE, plainWorkload(image, ["sleep", "1000"]), { onLog() {} }, signal);
+const workload = plainWorkload(image, ["sleep", "1000"]);
+await vmm.launch({ vmId, shape: SHAPE, workload, sink: { onLog() {} } }, signal);
 at("after launch");

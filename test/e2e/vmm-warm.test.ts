@@ -67,7 +67,7 @@ test("a warm start takes a fraction of a boot, and its VM serves one machine onc
   expect(await bench.vmm.list()).toEqual([]);
 });
 
-test("a VM that is reserved is there for its launch only, and goes when that does not come", async () => {
+test("a reserved VM serves its launch only, and is gone when that does not come", async () => {
   await pooled(1);
   const before = waitingNow();
 
@@ -75,15 +75,15 @@ test("a VM that is reserved is there for its launch only, and goes when that doe
   expect(waitingNow()).toBe(before - 1);
   const sink = { onLog() {} };
   const { signal } = new AbortController();
-  const work = plainWorkload(bench.image, ["sleep", "1000"]);
-  const vm = await bench.vmm.launch("vm-reserved", SHAPE, work, sink, signal);
+  const workload = plainWorkload(bench.image, ["sleep", "1000"]);
+  const vm = await bench.vmm.launch({ vmId: "vm-reserved", shape: SHAPE, workload, sink }, signal);
   expect(vm.startPath).toBe("warm");
   await bench.vmm.destroy(vm.id);
 
   await pooled(1);
   const all = bench.waiting();
-  expect(bench.vmm.reserveWarm?.("vm-given-up", SHAPE)).toBe(true);
-  await bench.vmm.destroy("vm-given-up");
+  expect(bench.vmm.reserveWarm?.("vm-released", SHAPE)).toBe(true);
+  await bench.vmm.destroy("vm-released");
   expect(all.filter((id) => !bench.waiting().includes(id))).toHaveLength(1);
 });
 
@@ -238,8 +238,10 @@ test("a warm VM runs nothing before its start is stored, and is gone when that f
   const lines: string[] = [];
   const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
   const signal = new AbortController().signal;
-  const launch = (id: string, ready: Promise<void>) =>
-    bench.vmm.launch(id, SHAPE, plainWorkload(bench.image, ["sh", "-c", `echo ${id}`]), sink, signal, ready);
+  const launch = (vmId: string, stored: Promise<void>) => {
+    const workload = plainWorkload(bench.image, ["sh", "-c", `echo ${vmId}`]);
+    return bench.vmm.launch({ vmId, shape: SHAPE, workload, sink, stored }, signal);
+  };
   const isThere = (id: string) => existsSync(new VmDirs(bench.dir, undefined).runDir(id));
 
   const refusal = Promise.withResolvers<void>();

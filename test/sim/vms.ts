@@ -59,15 +59,15 @@ export class Vms {
     const pause = (ms: number) => new Promise<void>((resolve) => this.#world.after(life, ms, resolve));
     return {
       info: INFO,
-      launch: async (vmId, shape, _workload, _sink, signal, ready) => {
+      launch: async ({ vmId, shape, stored }, signal) => {
         const kept: Kept = { shape, startedAtUs: undefined, exit: undefined, watch: undefined };
         this.#vms.set(vmId, kept);
         await pause(this.#random.between(1, 60));
-        const isRecorded = await (ready ?? Promise.resolve()).then(
+        const isStored = await (stored ?? Promise.resolve()).then(
           () => true,
           () => false,
         );
-        if (!isRecorded || signal.aborted || this.#random.chance(this.fails)) {
+        if (!isStored || signal.aborted || this.#random.chance(this.fails)) {
           this.#vms.delete(vmId);
           throw new LaunchError(signal.aborted ? "timeout" : "vmm", "simulated", "the launch failed");
         }

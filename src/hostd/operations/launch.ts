@@ -226,7 +226,9 @@ async function launchOrGiveUp(
 ): Promise<Vm> {
   const { host, id, machine } = runtime;
   const { cpus, memoryMb } = machine.spec.resources;
-  const launching = host.vmm.launch(vmId, { cpus, memoryMb }, work, host.logs.sink(id), signal, stored);
+  const sink = host.logs.sink(id);
+  const request = { vmId, shape: { cpus, memoryMb }, workload: work, sink, stored };
+  const launching = host.vmm.launch(request, signal);
   const noAnswer = Promise.withResolvers<never>();
   let timer: NodeJS.Timeout | undefined;
   using _ = onAbort(signal, () => {

@@ -2,7 +2,6 @@ import type { Phase } from "./vmm.ts";
 
 /** Collects the phases of a launch. Each begins where the last one ended. */
 export class PhaseLog {
-  /** When the launch began. */
   readonly startUs = wallClockUs();
   readonly #phases: Phase[] = [];
   #lastUs = this.startUs;
@@ -19,7 +18,6 @@ export class PhaseLog {
     this.#lastUs = end;
   }
 
-  /** Returns all phases so far. */
   all(): readonly Phase[] {
     return [...this.#phases];
   }

@@ -2,7 +2,6 @@ import type { Shape } from "./vmm.ts";
 
 /** Where a warm pool reports its figures. Calls are cheap and never throw. */
 export interface PoolMetrics {
-  /** Number of warm VMs of a shape. */
   waiting(shape: Shape, count: number): void;
   /** Memory of warm VMs, those being made included. */
   reclaimable(megabytes: number): void;
@@ -14,7 +13,6 @@ export interface PoolMetrics {
   template(shape: Shape, madeAtMs: number | undefined): void;
 }
 
-/** Ignores all figures. */
 export const NO_POOL_METRICS: PoolMetrics = {
   ...{ waiting() {}, reclaimable() {}, hit() {}, miss() {}, template() {} },
 };

@@ -13,7 +13,6 @@ import { QemuVmm, type QemuVmmOptions } from "./qemu/qemu-vmm.ts";
 import { SimVmm } from "./sim/sim-vmm.ts";
 import type { StartPath, Vmm, VmmInfo } from "./vmm.ts";
 
-/** The settings of a host's VMM. */
 export interface VmmSettings {
   /** `auto` tries KVM, then emulation. Default: `auto`. */
   readonly mode?: "auto" | Acceleration | "sim";
@@ -92,9 +91,14 @@ async function choose(options: Options, host: Host): Promise<Choice> {
     options.mode === "kvm" || options.mode === "emulation" ? [options.mode] : ["kvm", "emulation"];
   const findings: string[] = [];
   for (const acceleration of candidates) {
-    const { works, finding } = await tryBoot(options, host, acceleration);
-    findings.push(`${acceleration}: ${finding}`);
-    if (!works) continue;
+    const start = performance.now();
+    try {
+      await tryBoot(options, host, acceleration);
+    } catch (err) {
+      findings.push(`${acceleration}: ${err instanceof Error ? err.message : String(err)}`);
+      continue;
+    }
+    findings.push(`${acceleration}: guest reported after ${Math.round(performance.now() - start)} ms`);
     const choice = { key: choiceKey(options, host), acceleration, reason: findings.join("; ") };
     replaceFileSync(join(options.dir, CHOICE_FILE), `${JSON.stringify(choice)}\n`);
     return choice;
@@ -102,22 +106,10 @@ async function choose(options: Options, host: Host): Promise<Choice> {
   throw new Error(`this host cannot run VMs: ${findings.join("; ")}`);
 }
 
-async function tryBoot(
-  options: Options,
-  host: Host,
-  acceleration: Acceleration,
-): Promise<{ readonly works: boolean; readonly finding: string }> {
-  if (acceleration === "kvm" && !existsSync("/dev/kvm"))
-    return { works: false, finding: "there is no /dev/kvm" };
+async function tryBoot(options: Options, host: Host, acceleration: Acceleration): Promise<void> {
+  if (acceleration === "kvm" && !existsSync("/dev/kvm")) throw new Error("there is no /dev/kvm");
   const timeoutMs = acceleration === "kvm" ? KVM_CANARY_TIMEOUT_MS : BOOT_TIMEOUT_MS;
-  const vmm = makeVmm(options, host, acceleration, "", timeoutMs);
-  const start = performance.now();
-  try {
-    await vmm.tryBoot(`canary-${acceleration}`);
-    return { works: true, finding: `guest reported after ${Math.round(performance.now() - start)} ms` };
-  } catch (err) {
-    return { works: false, finding: err instanceof Error ? err.message : String(err) };
-  }
+  await makeVmm(options, host, acceleration, "", timeoutMs).tryBoot(`canary-${acceleration}`);
 }
 
 async function findHost({ dir, guestDir, confinement: mode }: Options): Promise<Host> {

@@ -7,7 +7,6 @@
  */
 import { abortable } from "../../lib/runtime/abort.ts";
 
-/** Size of a VM. */
 export interface Shape {
   readonly cpus: number;
   readonly memoryMb: number;
@@ -61,12 +60,10 @@ export interface LogLine {
   readonly number?: number;
 }
 
-/** How a workload ended. */
 export interface VmExit {
   /** `process`: the guest reported it. `vm_lost`: the VM ended before it could (killed, crashed); code and signal are unknown. */
   readonly kind: "process" | "vm_lost";
   readonly exitCode?: number;
-  /** Number of the signal that ended the process. */
   readonly signal?: number;
   readonly oomKilled: boolean;
   readonly exitedAtUs: number;
@@ -77,6 +74,20 @@ export interface VmExit {
 /** Receives a VM's output. While `onLog` is pending no line follows, and in the end the workload's writes block. */
 export interface VmSink {
   onLog(line: LogLine): Promise<void> | void;
+}
+
+/** A VM to launch. */
+export interface LaunchRequest {
+  /** Chosen by the caller, who finds the VM by it after a crash. */
+  readonly vmId: string;
+  readonly shape: Shape;
+  readonly workload: Workload;
+  readonly sink: VmSink;
+  /**
+   * Resolves when the start is stored: awaited before the guest runs anything. When it rejects, so does the launch, with `not_stored`, and
+   * no other start path is tried. Absent: it is stored.
+   */
+  readonly stored?: Promise<void>;
 }
 
 /** A VM whose workload has been exec'ed (and may have ended since). */
@@ -94,7 +105,6 @@ export interface Vm {
   detach(): Promise<void>;
 }
 
-/** Why a launch failed. */
 export class LaunchError extends Error {
   override readonly name = "LaunchError";
   /** `exec`: the image's program cannot be run (the machine's own fault). `vmm`: ours. `timeout`: too slow, or aborted. */
@@ -108,7 +118,6 @@ export class LaunchError extends Error {
   }
 }
 
-/** The properties of a host's VMM. */
 export interface VmmInfo {
   /** `qemu`, `sim`, `firecracker`. */
   readonly name: string;
@@ -138,21 +147,8 @@ export interface Vmm {
   readonly maxBoots?: number;
   /** Reserves a warm VM of this shape for the launch with this id, until `destroy`. False: there is none. Absent: there never is. */
   reserveWarm?(vmId: string, shape: Shape): boolean;
-  /**
-   * Gets a VM of `shape`, runs `workload` in it and resolves when its process has been exec'ed. After a crash the caller finds the VM by
-   * the id that it chose. Rejects with LaunchError and leaves nothing behind.
-   *
-   * @param stored resolves when the start is stored: awaited before the guest runs anything. When it rejects, so does the launch, with
-   *   `not_stored`, and no other start path is tried. Default: it is stored
-   */
-  launch(
-    vmId: string,
-    shape: Shape,
-    workload: Workload,
-    sink: VmSink,
-    signal: AbortSignal,
-    stored?: Promise<void>,
-  ): Promise<Vm>;
+  /** Gets a VM, runs the workload in it and resolves when it has been exec'ed. Rejects with LaunchError and leaves nothing behind. */
+  launch(request: LaunchRequest, signal: AbortSignal): Promise<Vm>;
   /**
    * Takes over a VM that an earlier hostd launched. When its workload has ended meanwhile, `exited` resolves with the true exit.
    * Undefined when the VM is gone, or did not get as far as exec (then it is destroyed).

@@ -208,13 +208,9 @@ describe("a restart", () => {
       ports: [],
       watchMs: 0,
     };
-    await host.sim.launch(
-      "00007fffffffff-leftover",
-      { cpus: 1, memoryMb: 1 },
-      work,
-      { onLog() {} },
-      new AbortController().signal,
-    );
+    const shape = { cpus: 1, memoryMb: 1 };
+    const request = { vmId: "00007fffffffff-leftover", shape, workload: work, sink: { onLog() {} } };
+    await host.sim.launch(request, new AbortController().signal);
     await host.logs.sink("00007fffffffff").onLog({ timeUs: 1, stream: "stdout", text: "x" });
     await host.logs.flush();
 

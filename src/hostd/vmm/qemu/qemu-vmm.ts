@@ -3,6 +3,7 @@ import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import { PhaseLog } from "../phase-log.ts";
 import {
   LaunchError,
+  type LaunchRequest,
   type Shape,
   type StartPath,
   type Vm,
@@ -10,7 +11,6 @@ import {
   type VmmInfo,
   type VmSink,
   type WarmDemand,
-  type Workload,
 } from "../vmm.ts";
 import { GuestVm } from "./guest-channel/guest-vm.ts";
 import { asLaunchError } from "./guest-channel/start-failure.ts";
@@ -19,13 +19,11 @@ import type { Qmp } from "./process/qmp.ts";
 import { endProcesses, listVms, removeVm } from "./process/remove-vm.ts";
 import { openMonitor } from "./process/spawn.ts";
 import { runWorkload, watchStart } from "./run-workload.ts";
-import { acquireVm, bootCold, type LaunchRequest } from "./start-paths.ts";
+import { acquireVm, bootCold } from "./start-paths.ts";
 import { WarmVms, type WarmVmsOptions } from "./warm-pool/warm-vms.ts";
 
-/** What a {@link QemuVmm} is made of. */
 export interface QemuVmmOptions extends WarmVmsOptions {
   readonly info: VmmInfo;
-  /** How long a launch may take until the workload runs. */
   readonly bootTimeoutMs: number;
   readonly maxBoots: number;
 }
@@ -60,17 +58,10 @@ export class QemuVmm implements Vmm {
     return this.#warmVms.reserve(vmId, shape);
   }
 
-  async launch(
-    vmId: string,
-    shape: Shape,
-    workload: Workload,
-    sink: VmSink,
-    signal: AbortSignal,
-    stored?: Promise<void>,
-  ): Promise<Vm> {
+  async launch(request: LaunchRequest, signal: AbortSignal): Promise<Vm> {
+    const { vmId } = request;
     if (this.#launches.has(vmId) || this.#vms.has(vmId)) throw exists(vmId);
     const abort = new AbortController();
-    const request = { vmId, shape, workload, sink, stored };
     const launched = this.#launch(request, AbortSignal.any([signal, abort.signal]));
     this.#launches.set(vmId, { abort, ended: Promise.allSettled([launched]) });
     try {

@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
 import type { PhaseLog } from "../phase-log.ts";
-import { untilStored, type Workload } from "../vmm.ts";
+import { type LaunchRequest, untilStored } from "../vmm.ts";
 import type { GuestVm } from "./guest-channel/guest-vm.ts";
 import { runMessage } from "./guest-channel/protocol.ts";
 import { startFailure } from "./guest-channel/start-failure.ts";
 
 const ENTROPY_BYTES = 64;
-/** The guest's phases and their names among the host's. */
 const GUEST_PHASES: Readonly<Record<string, string>> = {
   kernel: "guest.boot",
   modules: "guest.modules",
@@ -20,7 +19,7 @@ const GUEST_PHASES: Readonly<Record<string, string>> = {
 /** Makes a waiting guest run a workload, once the start is stored, and waits until it does. */
 export async function runWorkload(
   vm: GuestVm,
-  { workload, stored }: { readonly workload: Workload; readonly stored: Promise<void> | undefined },
+  { workload, stored }: LaunchRequest,
   signal: AbortSignal,
   phases: PhaseLog,
 ): Promise<void> {
@@ -48,7 +47,6 @@ export async function watchStart(
   vm.phases = phases.all();
 }
 
-/** Adds phases of the guest, on the host's clock. */
 export function markGuestPhases(vm: GuestVm, phases: PhaseLog, names: readonly string[]): void {
   for (const { name, endUs } of vm.guest.phases) {
     const hostName = GUEST_PHASES[name];

@@ -1,5 +1,5 @@
 import type { PhaseLog } from "../phase-log.ts";
-import { LaunchError, type Shape, type StartPath, type VmSink, type Workload } from "../vmm.ts";
+import { LaunchError, type LaunchRequest, type StartPath, type Workload } from "../vmm.ts";
 import { connectGuest } from "./guest-channel/connect-guest.ts";
 import { GuestVm } from "./guest-channel/guest-vm.ts";
 import { CONSOLE } from "./process/command-line.ts";
@@ -9,16 +9,6 @@ import { type QemuHost, startQemu } from "./process/start-qemu.ts";
 import { markGuestPhases } from "./run-workload.ts";
 import { cloneTemplate } from "./warm-pool/template.ts";
 import type { WarmVms } from "./warm-pool/warm-vms.ts";
-
-/** A launch under way. */
-export interface LaunchRequest {
-  readonly vmId: string;
-  readonly shape: Shape;
-  readonly workload: Workload;
-  readonly sink: VmSink;
-  /** See `Vmm.launch`. */
-  readonly stored: Promise<void> | undefined;
-}
 
 const CONSOLE_TIMEOUT_MS = 1_000;
 const CONSOLE_CHARS = 400;

@@ -2,13 +2,11 @@ import { LaunchError } from "../vmm.ts";
 
 /** How a simulated workload behaves, read from its argv. */
 export interface SimScript {
-  /** The launch fails with this. */
   readonly launchError: LaunchError | undefined;
   /** The launch does not end by itself. */
   readonly hangs: boolean;
   /** How long it runs before it ends by itself; undefined: without end. */
   readonly runForMs: number | undefined;
-  /** How it ends by itself. */
   readonly ending: { readonly kind: "exit"; readonly code: number } | { readonly kind: "oom" | "lost" };
   /** Lines it writes when it starts. */
   readonly lines: number;

@@ -5,7 +5,6 @@ const SIGKILL = 9;
 /** The longest timer is a little longer. */
 const MAX_TIMER_MS = 2 ** 30;
 
-/** A simulated VM that this process watches. */
 export class SimVm implements Vm {
   readonly id: string;
   readonly startPath: StartPath = "cold";

@@ -2,12 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Workload } from "../vmm.ts";
+import type { VmSink } from "../vmm.ts";
 import { SimVmm } from "./sim-vmm.ts";
 
 let dir: string;
 const NEVER = new AbortController().signal;
-const SHAPE = { cpus: 1, memoryMb: 256 };
 const SINK = { onLog: () => {} };
 
 beforeEach(() => {
@@ -15,15 +14,27 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-function work(...argv: string[]): Workload {
-  const rest = { rootfs: "/x", env: {}, user: "", workingDir: "/", hostname: "m", ports: [] };
-  return { ...rest, argv, watchMs: 0 };
+interface Launch {
+  readonly vmId?: string;
+  readonly sink?: VmSink;
+  readonly signal?: AbortSignal;
+  readonly stored?: Promise<void>;
+}
+
+function launch(
+  vmm: SimVmm,
+  argv: readonly string[],
+  { vmId = "v1", sink = SINK, signal = NEVER, ...more }: Launch = {},
+) {
+  const workload = { rootfs: "/x", argv, env: {}, user: "", workingDir: "/", hostname: "m", ports: [] };
+  const shape = { cpus: 1, memoryMb: 256 };
+  return vmm.launch({ vmId, shape, workload: { ...workload, watchMs: 0 }, sink, ...more }, signal);
 }
 
 describe("a simulated VM", () => {
   test("runs until it gets a signal, and reports which", async () => {
     const vmm = new SimVmm({ dir });
-    const vm = await vmm.launch("v1", SHAPE, work("/bin/server"), SINK, NEVER);
+    const vm = await launch(vmm, ["/bin/server"]);
 
     await vm.signal(15);
 
@@ -33,9 +44,9 @@ describe("a simulated VM", () => {
   test("ends by itself as its script says", async () => {
     const vmm = new SimVmm({ dir });
 
-    const exit = await vmm.launch("v1", SHAPE, work("sim-exit", "3", "sim-run-for", "5"), SINK, NEVER);
-    const oom = await vmm.launch("v2", SHAPE, work("sim-oom"), SINK, NEVER);
-    const lost = await vmm.launch("v3", SHAPE, work("sim-lost"), SINK, NEVER);
+    const exit = await launch(vmm, ["sim-exit", "3", "sim-run-for", "5"]);
+    const oom = await launch(vmm, ["sim-oom"], { vmId: "v2" });
+    const lost = await launch(vmm, ["sim-lost"], { vmId: "v3" });
 
     expect(await exit.exited).toMatchObject({ kind: "process", exitCode: 3, oomKilled: false });
     expect(await oom.exited).toMatchObject({ kind: "process", signal: 9, oomKilled: true });
@@ -44,7 +55,7 @@ describe("a simulated VM", () => {
 
   test("may ignore a signal, but not SIGKILL", async () => {
     const vmm = new SimVmm({ dir });
-    const vm = await vmm.launch("v1", SHAPE, work("sim-signal-ignore"), SINK, NEVER);
+    const vm = await launch(vmm, ["sim-signal-ignore"]);
 
     await vm.signal(15);
     await vm.signal(9);
@@ -54,7 +65,7 @@ describe("a simulated VM", () => {
 
   test("is listed until it is destroyed", async () => {
     const vmm = new SimVmm({ dir });
-    const vm = await vmm.launch("v1", SHAPE, work("x"), SINK, NEVER);
+    const vm = await launch(vmm, ["x"]);
 
     expect(await vmm.list()).toEqual(["v1"]);
     await vmm.destroy("v1");
@@ -67,7 +78,7 @@ describe("a simulated VM", () => {
 
 describe("after a restart", () => {
   test("one that still runs is adopted, and gets signals", async () => {
-    await new SimVmm({ dir }).launch("v1", SHAPE, work("x"), SINK, NEVER);
+    await launch(new SimVmm({ dir }), ["x"]);
 
     const vm = await new SimVmm({ dir }).adopt("v1", SINK);
     await vm?.signal(2);
@@ -77,7 +88,7 @@ describe("after a restart", () => {
 
   test("the exit of one that ended meanwhile is the true one, at its true time", async () => {
     const before = new SimVmm({ dir });
-    const vm = await before.launch("v1", SHAPE, work("sim-exit", "7", "sim-run-for", "1"), SINK, NEVER);
+    const vm = await launch(before, ["sim-exit", "7", "sim-run-for", "1"]);
     await before.close();
 
     const exit = await (await new SimVmm({ dir }).adopt("v1", SINK))?.exited;
@@ -87,7 +98,7 @@ describe("after a restart", () => {
 
   test("one that did not start is gone, and an unknown one too", async () => {
     const abort = new AbortController();
-    const launching = new SimVmm({ dir }).launch("v1", SHAPE, work("sim-hang"), SINK, abort.signal);
+    const launching = launch(new SimVmm({ dir }), ["sim-hang"], { signal: abort.signal });
     const after = new SimVmm({ dir });
     await expect.poll(() => after.list()).toEqual(["v1"]);
 
@@ -101,12 +112,12 @@ describe("after a restart", () => {
 
 describe("a launch that fails leaves nothing behind", () => {
   test.each([
-    ["exec", work("sim-exec-fail", "not_executable"), { kind: "exec", reason: "not_executable" }],
-    ["vmm", work("sim-vmm-fail"), { kind: "vmm" }],
-  ])("%s", async (_, workload, expected) => {
+    ["exec", ["sim-exec-fail", "not_executable"], { kind: "exec", reason: "not_executable" }],
+    ["vmm", ["sim-vmm-fail"], { kind: "vmm" }],
+  ])("%s", async (_, argv, expected) => {
     const vmm = new SimVmm({ dir });
 
-    await expect(vmm.launch("v1", SHAPE, workload, SINK, NEVER)).rejects.toMatchObject(expected);
+    await expect(launch(vmm, argv)).rejects.toMatchObject(expected);
 
     expect(await vmm.list()).toEqual([]);
   });
@@ -115,7 +126,7 @@ describe("a launch that fails leaves nothing behind", () => {
     const vmm = new SimVmm({ dir });
     vmm.failNext("launch");
 
-    await expect(vmm.launch("v1", SHAPE, work("x"), SINK, NEVER)).rejects.toMatchObject({
+    await expect(launch(vmm, ["x"])).rejects.toMatchObject({
       reason: "injected",
     });
 
@@ -131,7 +142,7 @@ describe("a launch whose start is being stored", () => {
     const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
     const stored = Promise.withResolvers<void>();
     const vmm = new SimVmm({ dir });
-    const launching = vmm.launch("v1", SHAPE, work("sim-log", "1"), sink, NEVER, stored.promise);
+    const launching = launch(vmm, ["sim-log", "1"], { sink, stored: stored.promise });
     await expect.poll(() => vmm.list()).toEqual(["v1"]);
     expect(lines).toEqual([]);
 
@@ -146,7 +157,7 @@ describe("a launch whose start is being stored", () => {
     const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
     const vmm = new SimVmm({ dir });
 
-    const launching = vmm.launch("v1", SHAPE, work("sim-log", "1"), sink, NEVER, Promise.reject(refused));
+    const launching = launch(vmm, ["sim-log", "1"], { sink, stored: Promise.reject(refused) });
 
     await expect(launching).rejects.toMatchObject({ kind: "vmm", reason: "not_stored", cause: refused });
     expect(await vmm.list()).toEqual([]);
@@ -156,7 +167,7 @@ describe("a launch whose start is being stored", () => {
   test("can be aborted meanwhile", async () => {
     const abort = new AbortController();
     const vmm = new SimVmm({ dir });
-    const launching = vmm.launch("v1", SHAPE, work("x"), SINK, abort.signal, new Promise(() => {}));
+    const launching = launch(vmm, ["x"], { signal: abort.signal, stored: new Promise(() => {}) });
     await expect.poll(() => vmm.list()).toEqual(["v1"]);
 
     abort.abort();
@@ -170,7 +181,7 @@ test("writes the lines its script says", async () => {
   const lines: string[] = [];
   const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
 
-  await new SimVmm({ dir }).launch("v1", SHAPE, work("sim-log", "3"), sink, NEVER);
+  await launch(new SimVmm({ dir }), ["sim-log", "3"], { sink });
 
   await expect.poll(() => lines).toEqual(["line 1", "line 2", "line 3"]);
 });

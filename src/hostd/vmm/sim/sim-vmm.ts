@@ -1,13 +1,12 @@
 import { endsWithin, sleep } from "../../../lib/runtime/wait.ts";
 import {
   LaunchError,
-  type Shape,
+  type LaunchRequest,
   untilStored,
   type Vm,
   type Vmm,
   type VmmInfo,
   type VmSink,
-  type Workload,
 } from "../vmm.ts";
 import { SimFiles, type SimRecord } from "./sim-files.ts";
 import { simScript } from "./sim-script.ts";
@@ -16,7 +15,6 @@ import { SimVm } from "./sim-vm.ts";
 /** The longest timer there is. */
 const HANG_MS = 2 ** 31 - 1;
 
-/** How the simulator behaves. */
 export interface SimOptions {
   /** The folder of its VMs, which outlive the process. */
   readonly dir: string;
@@ -53,16 +51,9 @@ export class SimVmm implements Vmm {
     this.#faults.set(what, times);
   }
 
-  async launch(
-    vmId: string,
-    _shape: Shape,
-    work: Workload,
-    sink: VmSink,
-    signal: AbortSignal,
-    stored?: Promise<void>,
-  ): Promise<Vm> {
+  async launch({ vmId, workload, sink, stored }: LaunchRequest, signal: AbortSignal): Promise<Vm> {
     const startUs = Date.now() * 1_000;
-    const script = simScript(work.argv);
+    const script = simScript(workload.argv);
     const record: SimRecord = { script };
     try {
       signal.throwIfAborted();
@@ -79,7 +70,7 @@ export class SimVmm implements Vmm {
       const vm = new SimVm(vmId, started, phases, this.#files);
       this.#vms.set(vmId, vm);
       void writeLines(script.lines, sink);
-      if (work.watchMs > 0) await endsWithin(work.watchMs, vm.exited);
+      if (workload.watchMs > 0) await endsWithin(workload.watchMs, vm.exited);
       signal.throwIfAborted();
       return vm;
     } catch (err) {

@@ -31,9 +31,7 @@ const MAX_PENDING_SIGNALS = 64;
  * some of an earlier session.
  */
 export class Agent {
-  /** Converts the guest's times. */
   clock = new GuestClock();
-  /** The last state that the guest sent. */
   state: GuestState | undefined;
   /** Called with lines of output, in order. */
   onLines: (lines: readonly GuestLine[]) => void = () => {};
@@ -56,7 +54,6 @@ export class Agent {
     socket.once("close", () => this.#onClose());
   }
 
-  /** Connects to the agent of a VM. */
   static async connect(runDir: string): Promise<Agent> {
     return new Agent(await connectIn(runDir, VM_FILES.agent));
   }
@@ -122,7 +119,6 @@ export class Agent {
     if (!this.#socket.destroyed) this.#socket.write(ackMessage(number));
   }
 
-  /** Stops or resumes reading. */
   setPaused(isPaused: boolean): void {
     this.#setPaused("lines", isPaused);
   }

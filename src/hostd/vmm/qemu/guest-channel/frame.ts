@@ -4,7 +4,6 @@ import { crc32 } from "node:zlib";
 const MAX_ENCODED = 128 * 1024;
 const CHECKSUM = 4;
 
-/** The content of a frame. */
 export interface Frame {
   readonly type: number;
   readonly body: Buffer;
@@ -28,7 +27,6 @@ export class FrameReader {
   #length = 0;
   #isSkipping = false;
 
-  /** Yields the frames that `chunk` completes. */
   *push(chunk: Buffer): Generator<Frame> {
     let from = 0;
     for (let end = chunk.indexOf(0); end >= 0; end = chunk.indexOf(0, from)) {

@@ -7,7 +7,6 @@ import { Agent } from "./agent.ts";
 import { LogPump, readCursor } from "./log-pump.ts";
 import type { GuestState } from "./protocol.ts";
 
-/** What a {@link GuestVm} is made of. */
 export interface GuestVmOptions {
   readonly id: string;
   readonly startPath: StartPath;
@@ -83,7 +82,6 @@ export class GuestVm implements Vm {
     }
   }
 
-  /** The guest's last state. */
   get guest(): GuestState {
     const { state } = this.#agent;
     if (state === undefined) throw new Error("the guest has not answered yet");
@@ -98,7 +96,6 @@ export class GuestVm implements Vm {
     this.#agent.resetClock();
   }
 
-  /** Converts a guest's time to the host's clock. */
   toHost(guestUs: number): number {
     return this.#agent.clock.toHost(guestUs, this.#notBeforeUs, wallClockUs());
   }

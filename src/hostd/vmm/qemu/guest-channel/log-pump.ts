@@ -38,7 +38,6 @@ export class LogPump {
     this.#fd = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
   }
 
-  /** Number of the last line that was delivered. */
   get lastDelivered(): number {
     return this.#lastDelivered;
   }
@@ -71,7 +70,6 @@ export class LogPump {
     while (this.#work !== undefined) await this.#work;
   }
 
-  /** Ends delivery. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -103,7 +101,6 @@ export class LogPump {
   }
 }
 
-/** Reads the number that a pump stored in `file`; 0 when there is none. */
 export function readCursor(file: string): number {
   try {
     const bytes = readFileSync(file);

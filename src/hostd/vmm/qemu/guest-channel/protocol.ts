@@ -10,46 +10,17 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
 export const PROTOCOL_VERSION = 3;
 
 const MESSAGE = {
-  sync: 1,
-  run: 2,
-  signal: 3,
-  ack: 4,
-  warmUp: 5,
-  state: 65,
-  logs: 66,
-  signalled: 67,
+  ...{ sync: 1, run: 2, signal: 3, ack: 4, warmUp: 5 },
+  ...{ state: 65, logs: 66, signalled: 67 },
 } as const;
 
 const TAG = {
-  nonce: 1,
-  ack: 2,
-  request: 3,
-  signal: 4,
-  errno: 5,
-  hostTime: 16,
-  entropy: 17,
-  rootSerial: 18,
-  arg: 19,
-  env: 20,
-  user: 21,
-  workingDir: 22,
-  hostname: 23,
-  scratchSerial: 24,
-  protocol: 32,
-  state: 33,
-  now: 34,
-  phase: 35,
-  runAt: 36,
-  execAt: 37,
-  failedStep: 38,
-  detail: 39,
-  exitCode: 40,
-  exitSignal: 41,
-  oomKilled: 42,
-  exitedAt: 43,
-  lastLine: 44,
-  warmUps: 45,
-  line: 48,
+  ...{ nonce: 1, ack: 2, request: 3, signal: 4, errno: 5 },
+  ...{ hostTime: 16, entropy: 17, rootSerial: 18, arg: 19, env: 20 },
+  ...{ user: 21, workingDir: 22, hostname: 23, scratchSerial: 24 },
+  ...{ protocol: 32, state: 33, now: 34, phase: 35, runAt: 36, execAt: 37 },
+  ...{ failedStep: 38, detail: 39, exitCode: 40, exitSignal: 41, oomKilled: 42 },
+  ...{ exitedAt: 43, lastLine: 44, warmUps: 45, line: 48 },
 } as const;
 
 const STATES = ["waiting", "starting", "running", "exited", "failed"] as const;
@@ -61,7 +32,6 @@ const STEPS = ["", "request", "disk", "mount", "files", "user", "working_dir", "
 const MAX_LINE_BYTES = 16 * 1024;
 const LINE_HEADER = 17;
 
-/** The part of a workload that the guest gets. */
 type GuestWorkload = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname">;
 
 /** Resembles real ones; guest/build makes its image. */
@@ -73,7 +43,6 @@ const WARM_UP: GuestWorkload = {
   hostname: "warm-up",
 };
 
-/** A phase of a guest's boot or start. */
 export interface GuestPhase {
   readonly name: (typeof PHASES)[number];
   readonly startUs: number;
@@ -89,7 +58,6 @@ export interface GuestState {
   /** Of the SYNC that it answers; 0n when it answers none. */
   readonly nonce: bigint;
   readonly phases: readonly GuestPhase[];
-  /** Completed warm-ups. */
   readonly warmUps: number;
   readonly runAtUs: number;
   readonly execAtUs: number;
@@ -107,7 +75,6 @@ export interface GuestState {
   };
 }
 
-/** One numbered line of output. */
 export interface GuestLine {
   readonly number: number;
   readonly timeUs: number;
@@ -115,7 +82,6 @@ export interface GuestLine {
   readonly text: string;
 }
 
-/** A message from a guest. */
 export type GuestMessage =
   | GuestState
   | { readonly kind: "logs"; readonly nowUs: number; readonly lines: readonly GuestLine[] }
@@ -153,7 +119,6 @@ function runBody(workload: GuestWorkload, hostTimeUs: number, entropy: Buffer): 
   return body;
 }
 
-/** Makes the guest send a signal to the workload. */
 export function signalMessage(request: number, signal: number): Buffer {
   const body = new TlvWriter().putU64(TAG.request, BigInt(request)).putU64(TAG.signal, BigInt(signal));
   return encodeFrame(MESSAGE.signal, body.finish());
@@ -164,7 +129,6 @@ export function ackMessage(number: number): Buffer {
   return encodeFrame(MESSAGE.ack, new TlvWriter().putU64(TAG.ack, BigInt(number)).finish());
 }
 
-/** Reads a message from a guest; undefined when its type is unknown. */
 export function readMessage(frame: Frame): GuestMessage | undefined {
   switch (frame.type) {
     case MESSAGE.state:

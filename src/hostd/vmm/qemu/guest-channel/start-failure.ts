@@ -2,7 +2,6 @@ import { getSystemErrorName } from "node:util";
 import { LaunchError, type Workload } from "../../vmm.ts";
 import type { GuestState } from "./protocol.ts";
 
-/** Reasons for errors of exec, as whoever made the image understands them. */
 const EXEC_REASONS: Readonly<Record<string, string>> = {
   ENOENT: "not_found",
   ENOTDIR: "not_found",

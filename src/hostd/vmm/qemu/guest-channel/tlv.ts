@@ -4,7 +4,6 @@ const HEADER = 6;
 export class TlvWriter {
   readonly #parts: Buffer[] = [];
 
-  /** Adds a field. */
   put(tag: number, value: Buffer | string): this {
     const bytes = typeof value === "string" ? Buffer.from(value) : value;
     const header = Buffer.allocUnsafe(HEADER);
@@ -14,20 +13,17 @@ export class TlvWriter {
     return this;
   }
 
-  /** Adds a 64-bit number. */
   putU64(tag: number, value: bigint): this {
     const bytes = Buffer.allocUnsafe(8);
     bytes.writeBigUInt64LE(value);
     return this.put(tag, bytes);
   }
 
-  /** Returns the body. */
   finish(): Buffer {
     return Buffer.concat(this.#parts);
   }
 }
 
-/** One field of a body. */
 export interface Field {
   readonly tag: number;
   readonly value: Buffer;

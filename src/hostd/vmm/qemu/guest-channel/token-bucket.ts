@@ -1,4 +1,3 @@
-/** Limits a rate of bytes. */
 export class TokenBucket {
   readonly #bytesPerMs: number;
   readonly #burst: number;

@@ -27,13 +27,11 @@ export const VM_FILES = {
   image: "image.sqfs",
 } as const;
 
-/** Name of the guest's port for its agent. */
 const AGENT_PORT = "windhover.agent";
 /** Serial numbers by which the guest finds its disks. */
 export const DISK_SERIALS = { root: "root", scratch: "scratch" } as const;
 /** Name of the block node that the root disk reads; its file can be replaced. */
 export const ROOT_NODE = "root";
-/** Name of the user-mode network. */
 export const NETWORK = "net0";
 /** Name of the buffer with the end of the guest's console. */
 export const CONSOLE = "console";
@@ -82,22 +80,13 @@ export function qemuArguments(spec: QemuSpec): string[] {
 
 /** Makes the kernel's arguments. What weakens isolation is for emulation only. */
 function kernelCommandLine(acceleration: Acceleration): string {
-  const always = ["quiet", "panic=-1", "console=ttyS0", "8250.nr_uarts=1"];
-  const emulated = [
-    "nokaslr",
-    "mitigations=off",
-    "no_timer_check",
-    "tsc=reliable",
-    "cryptomgr.notests",
-    "random.trust_cpu=on",
-    "init_on_alloc=0",
-    "kfence.sample_interval=0",
-    "transparent_hugepage=never",
-    "lsm=landlock,yama",
-    "psi=0",
+  const always = "quiet panic=-1 console=ttyS0 8250.nr_uarts=1";
+  if (acceleration === "kvm") return always;
+  return [
+    ...[always, "nokaslr mitigations=off no_timer_check tsc=reliable cryptomgr.notests random.trust_cpu=on"],
+    ...["init_on_alloc=0 kfence.sample_interval=0 transparent_hugepage=never lsm=landlock,yama psi=0"],
     "hardened_usercopy=off",
-  ];
-  return [...always, ...(acceleration === "emulation" ? emulated : [])].join(" ");
+  ].join(" ");
 }
 
 function memoryFile({ file, isPrivate }: { file: string; isPrivate: boolean }, shape: Shape): string[] {

@@ -15,7 +15,6 @@ export interface Confinement {
   readonly qemuVersion: string;
 }
 
-/** A command that runs QEMU confined. */
 export interface ConfinedCommand {
   readonly program: string;
   readonly args: readonly string[];
@@ -23,16 +22,13 @@ export interface ConfinedCommand {
   readonly reportsPid: boolean;
 }
 
-/** Files of one VM on the host. */
 export interface VmPaths {
   readonly runDir: string;
   readonly assets: GuestAssets;
   readonly rootfs?: string | undefined;
-  /** A file that is the guest's memory. */
   readonly memory?: string | undefined;
 }
 
-/** The same files at the paths that QEMU uses. */
 export interface VisiblePaths {
   readonly kernel: string;
   readonly initramfs: string;
@@ -44,7 +40,6 @@ export const QEMU = "qemu-system-x86_64";
 /** QEMU gets nothing of hostd's own environment. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = { PATH: "/usr/bin:/bin:/usr/sbin", LC_ALL: "C" };
 const PROBE_TIMEOUT_MS = 10_000;
-/** Paths in the namespace. */
 const INSIDE = { vm: "/vm", guest: "/guest", rootfs: "/rootfs", memory: "/memory" } as const;
 
 const execute = promisify(execFile);
@@ -130,7 +125,6 @@ function asUser(uid: number): string[] {
   ];
 }
 
-/** Returns the group that may use /dev/kvm, if there is one. */
 function kvmGroup(): number | undefined {
   const kvm = statSync("/dev/kvm", { throwIfNoEntry: false });
   return kvm && kvm.gid !== 0 && (kvm.mode & 0o060) === 0o060 ? kvm.gid : undefined;

@@ -8,17 +8,14 @@ export type Extent = readonly [offset: number, length: number];
 /** The content of `guest.json`: the files that every VM on this host is made of. Written by guest/build. */
 export interface GuestManifest {
   readonly format: 2;
-  /** Hash of all sources of the files. */
   readonly inputs: string;
   readonly kernel: GuestFile & { readonly version: string; readonly package: string };
   readonly initramfs: GuestFile & { readonly modules: readonly string[] };
   /** An empty disk of `sizeBytes`; the file holds only its extents, one after the other. */
   readonly scratch: GuestFile & { readonly sizeBytes: number; readonly extents: readonly Extent[] };
-  /** The root file system of warm-ups. */
   readonly warmUp: GuestFile;
 }
 
-/** One file, relative to the manifest. */
 export interface GuestFile {
   readonly file: string;
   readonly bytes: number;
@@ -35,11 +32,9 @@ export interface GuestAssets {
     readonly extents: readonly Extent[];
   };
   readonly warmUp: string;
-  /** Hash of all files. */
   readonly hash: string;
 }
 
-/** Name of the manifest in the guest's folder. */
 export const MANIFEST = "guest.json";
 
 /** Reads the manifest in `dir`; undefined when there is none of this format. */

@@ -21,7 +21,6 @@ export function identify(pid: number): ProcessId | undefined {
   }
 }
 
-/** Whether the process exists still. */
 export function isAlive(id: ProcessId): boolean {
   return identify(id.pid)?.startTicks === id.startTicks;
 }

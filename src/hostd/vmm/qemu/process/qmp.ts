@@ -7,7 +7,6 @@ const MAX_MESSAGE_CHARS = 1024 * 1024;
 const COMMAND_TIMEOUT_MS = 10_000;
 const MAX_EVENTS = 64;
 
-/** QEMU refused a command. */
 export class QmpError extends Error {
   override readonly name = "QmpError";
   readonly errorClass: string;
@@ -17,7 +16,6 @@ export class QmpError extends Error {
   }
 }
 
-/** An event of QEMU. */
 export interface QmpEvent {
   readonly name: string;
   readonly data: Readonly<Record<string, unknown>>;

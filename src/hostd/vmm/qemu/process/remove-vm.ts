@@ -9,7 +9,6 @@ export async function removeVm(dirs: VmDirs, vmId: string): Promise<void> {
   await dirs.remove(vmId);
 }
 
-/** Ends the processes of a VM. */
 export async function endProcesses(dirs: VmDirs, vmId: string): Promise<void> {
   await killAndWait(processesOf(dirs, vmId), KILL_TIMEOUT_MS);
 }

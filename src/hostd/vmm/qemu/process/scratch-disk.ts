@@ -20,7 +20,6 @@ export function restoreDisk(file: string, sizeBytes: number, extents: readonly E
 /** End of the superblock, where a file system writes when it is mounted; once it is, it does not read that again. */
 const SUPERBLOCK_END = 2_048;
 
-/** Returns the allocated size of a file, in blocks. */
 export async function allocatedBlocks(file: string): Promise<number> {
   return (await stat(file)).blocks;
 }

@@ -10,11 +10,9 @@ import { identify, type ProcessId } from "./process-id.ts";
 import { Qmp } from "./qmp.ts";
 import { connectIn } from "./unix-socket.ts";
 
-/** A QEMU process that was started. */
 export interface SpawnedQemu {
   readonly qemu: ProcessId;
   readonly parent?: ProcessId;
-  /** Resolves when it has ended. */
   readonly ended: Promise<void>;
 }
 
@@ -48,7 +46,6 @@ export async function spawnQemu(command: ConfinedCommand, cwd: string, stderr: s
   }
 }
 
-/** Waits until QEMU's monitor answers. */
 export async function openMonitor(runDir: string, signal: AbortSignal): Promise<Qmp> {
   await fileAppears(runDir, VM_FILES.qmp, signal);
   for (;;) {

@@ -20,12 +20,10 @@ export interface QemuHost {
   readonly confinement: Confinement;
 }
 
-/** One VM to be started. */
 export interface VmPlan {
   readonly id: string;
   readonly shape: Shape;
   readonly startPath: StartPath;
-  /** The file of the root disk. */
   readonly rootfs?: string | undefined;
   /** A file that is its memory. `isPrivate`: its writes do not reach the file. */
   readonly memory?: { readonly file: string; readonly isPrivate: boolean };
@@ -35,7 +33,6 @@ export interface VmPlan {
   readonly isBackground?: boolean;
 }
 
-/** A QEMU whose monitor answers. */
 export interface RunningQemu {
   readonly qemu: ProcessId;
   readonly qmp: Qmp;
@@ -45,7 +42,6 @@ export interface RunningQemu {
 
 /** How long a failing QEMU gets to write its error. */
 const STDERR_WAIT_MS = 500;
-/** The lowest priority of a process. */
 const BACKGROUND_PRIORITY = 19;
 const IS_ROOT = process.getuid?.() === 0;
 

@@ -36,7 +36,6 @@ const TRAVERSABLE = 0o711;
 const VM_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const MAX_STDERR_BYTES = 64 * 1024;
 
-/** Makes an id for a warm VM. */
 export function newPoolId(): string {
   return POOL_PREFIX + randomBytes(6).toString("hex");
 }
@@ -88,13 +87,11 @@ export class VmDirs {
     if (this.#uidBase !== undefined) chownSync(file, uid, uid);
   }
 
-  /** Whether the VM has a folder. */
   async has(vmId: string): Promise<boolean> {
     const found = await stat(this.path(vmId)).catch(() => undefined);
     return found !== undefined;
   }
 
-  /** Lists every VM that has a folder. */
   list(): string[] {
     return readdirSync(this.#root).filter((name) => VM_ID.test(name));
   }
@@ -108,7 +105,6 @@ export class VmDirs {
     replaceFileSync(join(this.path(vmId), RECORD), JSON.stringify(record));
   }
 
-  /** Reads the record; undefined when there is none. */
   readRecord(vmId: string): VmRecord | undefined {
     try {
       const record: unknown = JSON.parse(readFileSync(join(this.path(vmId), RECORD), "utf8"));
@@ -118,7 +114,6 @@ export class VmDirs {
     }
   }
 
-  /** Returns the file for QEMU's standard error. */
   stderr(vmId: string): string {
     return join(this.path(vmId), STDERR);
   }
@@ -143,7 +138,6 @@ export class VmDirs {
     if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_STDERR_BYTES) truncateSync(file);
   }
 
-  /** Removes the folder, if there is one. */
   async remove(vmId: string): Promise<void> {
     await rm(this.path(vmId), { recursive: true, force: true });
   }

@@ -11,12 +11,10 @@ import type { WarmVm } from "./warm-vm.ts";
 
 /** The launch that gets a warm VM. */
 export interface Claim extends NewOwner {
-  /** The machine's image on this host. */
   readonly rootfs: string;
   readonly ports: readonly PortForward[];
 }
 
-/** Name of the block node of a machine's image. */
 const IMAGE_NODE = "image";
 
 /**

@@ -1,6 +1,5 @@
 import type { Shape } from "../../vmm.ts";
 
-/** A number of VMs of a shape. */
 export interface ShapeCount {
   readonly shape: Shape;
   readonly count: number;
@@ -15,7 +14,6 @@ export interface RecentStart {
 /** Within this time, no VM is made to replace one that a start took. */
 export const BURST_MS = 5_000;
 
-/** Identifies a shape. */
 export function shapeKey({ cpus, memoryMb }: Shape): string {
   return `${cpus}x${memoryMb}`;
 }

@@ -5,15 +5,12 @@ import type { PoolMetrics } from "../../pool-metrics.ts";
 import type { Shape, WarmDemand } from "../../vmm.ts";
 import { affordable, type RecentStart, shapeKey, wantedVms } from "./pool-policy.ts";
 
-/** A warm VM as the pool sees it. */
 export interface PooledVm {
   readonly shape: Shape;
   readonly vm: { readonly id: string; readonly exited: Promise<unknown> };
 }
 
-/** What a pool is made of. */
 export interface PoolOptions<V extends PooledVm> {
-  /** The most memory that warm VMs may have together. */
   readonly memoryMb: number;
   readonly metrics: PoolMetrics;
   /** Whether `prepare` has something to do before VMs of a shape are made. It is called even when no VM fits into `memoryMb`. */
@@ -21,7 +18,6 @@ export interface PoolOptions<V extends PooledVm> {
   readonly prepare: (shape: Shape, signal: AbortSignal) => Promise<void>;
   /** Makes a warm VM; leaves nothing behind when it fails. */
   readonly make: (shape: Shape, signal: AbortSignal) => Promise<V>;
-  /** Ends a VM that will not be used. */
   readonly discard: (vm: V) => Promise<void>;
   /** Returns the number of runnable processes per CPU. Default: the host's load average. */
   readonly load?: () => number;
@@ -29,10 +25,8 @@ export interface PoolOptions<V extends PooledVm> {
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** How long a start counts as recent. */
 const RECENT_MS = 10 * 60_000;
 const MAX_RECENT = 512;
-/** How often the demand is checked. */
 const CHECK_INTERVAL_MS = 2_000;
 /** Pause between a start and the next VM, which would slow down what follows the start. */
 const AFTER_START_MS = 100;
@@ -61,7 +55,6 @@ export class WarmPool<V extends PooledVm> {
     this.#options = { load: hostLoad, pause: sleep, ...options };
   }
 
-  /** Begins to make VMs. */
   open(demand: WarmDemand): void {
     if (this.#demand) return;
     this.#demand = demand;
@@ -69,7 +62,6 @@ export class WarmPool<V extends PooledVm> {
     this.#work = this.#run(demand);
   }
 
-  /** Counts the warm VMs, of this shape or all. */
   count(shape?: Shape): number {
     if (shape) return this.#waiting.get(shapeKey(shape))?.vms.length ?? 0;
     let count = 0;
@@ -99,7 +91,6 @@ export class WarmPool<V extends PooledVm> {
     return vm;
   }
 
-  /** Ends all VMs, the one being made included. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#making?.abort.abort(new Error("the pool is closing"));
@@ -146,7 +137,6 @@ export class WarmPool<V extends PooledVm> {
     return (unprepared ?? lacking)?.shape;
   }
 
-  /** Whether the host has memory for another VM of this shape. */
   #fits(shape: Shape): boolean {
     const fits = this.#demand?.setReclaimable(this.#usedMb() + shape.memoryMb) ?? false;
     this.#reportMemory();

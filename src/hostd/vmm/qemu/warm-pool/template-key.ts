@@ -19,7 +19,6 @@ export function templateKey({ acceleration, assets, confinement }: QemuHost, sha
   return hash("sha256", JSON.stringify(parts)).slice(0, 32);
 }
 
-/** Builds of one version may save different state. */
 function qemuBuild(): string {
   const file = statSync(`/usr/bin/${QEMU}`, { throwIfNoEntry: false });
   return file ? `${file.size} ${file.mtimeMs}` : "";

@@ -8,9 +8,7 @@ import type { Shape } from "../../vmm.ts";
 import { shapeKey } from "./pool-policy.ts";
 import type { Template } from "./template.ts";
 
-/** What a {@link TemplateStore} is made of. */
 export interface TemplateStoreOptions {
-  /** A folder of its own. */
   readonly dir: string;
   /** The most disk that all memory files may take. */
   readonly budgetMb: number;

@@ -16,11 +16,9 @@ import { TemplateStore } from "./template-store.ts";
 import { warmUpDisk } from "./warm-up.ts";
 import { makeWarmVm, type WarmVm } from "./warm-vm.ts";
 
-/** What {@link WarmVms} is made of. */
 export interface WarmVmsOptions extends QemuHost {
   /** The host's data directory, for templates and the root disk of warm-ups. */
   readonly dir: string;
-  /** The start paths in use. */
   readonly startPaths: readonly StartPath[];
   /** Memory for warm VMs, and disk for templates. */
   readonly warmMemoryMb: number;
@@ -32,7 +30,6 @@ const MAKE_TIMEOUT_MS = 120_000;
 /** Pause after a template could not be made. */
 const TEMPLATE_RETRY_MS = 300_000;
 
-/** The warm VMs and templates of this host. */
 export class WarmVms {
   readonly templates: TemplateStore | undefined;
   readonly #options: WarmVmsOptions;
@@ -75,12 +72,10 @@ export class WarmVms {
     });
   }
 
-  /** Counts the warm VMs, of this shape or all. */
   count(shape?: Shape): number {
     return this.#pool.count(shape);
   }
 
-  /** Notes that a start begins. Call the result when it has ended. */
   startBegins(shape: Shape): () => void {
     return this.#pool.startBegins(shape);
   }
@@ -123,7 +118,6 @@ export class WarmVms {
     }
   }
 
-  /** Ends background work and all warm VMs. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#opening;
