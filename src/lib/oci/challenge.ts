@@ -1,4 +1,4 @@
-/** One way a registry offers to be let in: `Bearer realm="...",service="..."`. */
+/** A challenge of a registry: `Bearer realm="...",service="..."`. */
 export interface Challenge {
   /** Lower case: `basic`, `bearer`. */
   readonly scheme: string;
@@ -9,10 +9,7 @@ export interface Challenge {
 const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const VALUE = /\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/y;
 
-/**
- * Parses a `WWW-Authenticate` header (RFC 9110, 11.6.1): several challenges may share one header, and commas
- * inside quotes separate nothing. What cannot be parsed is passed over.
- */
+/** Parses a `WWW-Authenticate` header (RFC 9110, 11.6.1), which may have several challenges. Skips what it cannot parse. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; parameters: Record<string, string> }[] = [];
   let at = 0;

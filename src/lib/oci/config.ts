@@ -1,45 +1,45 @@
 import { type Digest, parseDigest } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
-import { type ImageManifest, notAnImage, parseJson } from "./manifest.ts";
+import { type ImageManifest, notAnImage, parseJson, record } from "./manifest.ts";
 
-/** What an image says about running it. Everything may be empty. */
+/** How to run an image. Any field may be empty. */
 export interface RunConfig {
   readonly entrypoint: readonly string[];
   readonly cmd: readonly string[];
-  /** `NAME=value` each, in the image's order. */
+  /** `NAME=value`, in the image's order. */
   readonly env: readonly string[];
   /** `name`, `uid`, `name:group` or `uid:gid`; empty is root. */
   readonly user: string;
   /** Empty is `/`. */
   readonly workingDir: string;
-  /** `80/tcp`, sorted by number. */
+  /** `80/tcp`, by number. */
   readonly exposedPorts: readonly string[];
   /** Name or number; empty is SIGTERM. */
   readonly stopSignal: string;
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** An image's configuration: what runs, and what its layers unpack to. */
+/** The configuration of an image. */
 export interface ImageConfig {
-  /** `linux/amd64`; empty when the image does not say. */
+  /** `linux/amd64`; empty when unknown. */
   readonly platform: string;
   readonly run: RunConfig;
-  /** Digests of the unpacked layers, lowest first: as many as the manifest has layers. */
+  /** Digests of the unpacked layers, lowest first, one for each layer. */
   readonly diffIds: readonly Digest[];
 }
 
-/** What an image says about running it is kept, and sent around in messages; real ones take a few KiB. */
+/** Limit of the {@link RunConfig}, which is stored and sent. Real ones take a few KiB. */
 const MAX_RUN_BYTES = 256 * 1024;
 
 /**
- * Reads an image's configuration.
+ * Parses an image's configuration.
  *
  * @throws Fault `NOT_AN_IMAGE` when it is unreadable or does not match the manifest
  */
 export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subject): ImageConfig {
   const json = parseJson(body, "its configuration", subject);
-  const run = object(json["config"]);
-  const diffIds = strings(object(json["rootfs"])["diff_ids"]).map(parseDigest);
+  const run = record(json["config"]);
+  const diffIds = strings(record(json["rootfs"])["diff_ids"]).map(parseDigest);
   if (diffIds.length !== manifest.layers.length) {
     const counts = `${manifest.layers.length} layers, its configuration ${diffIds.length}`;
     throw notAnImage(subject, `its manifest has ${counts}`);
@@ -55,21 +55,21 @@ export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subj
       env: strings(run["Env"]),
       user: string(run["User"]),
       workingDir: string(run["WorkingDir"]),
-      exposedPorts: Object.keys(object(run["ExposedPorts"])).sort(byNumber),
+      exposedPorts: Object.keys(record(run["ExposedPorts"])).sort(byNumber),
       stopSignal: string(run["StopSignal"]),
-      labels: Object.fromEntries(Object.entries(object(run["Labels"])).map(([k, v]) => [k, string(v)])),
+      labels: Object.fromEntries(Object.entries(record(run["Labels"])).map(([k, v]) => [k, string(v)])),
     },
     diffIds: diffIds.map((id) => id ?? refuse(subject)),
   };
 }
 
-/** @throws Fault `PLATFORM_NOT_AVAILABLE` unless the image is for `platform`, or does not say what it is for */
+/** @throws Fault `PLATFORM_NOT_AVAILABLE` when the image is for another platform */
 export function checkPlatform(config: ImageConfig, platform: string, subject: Subject): void {
   if (config.platform === "" || config.platform === platform) return;
   throw platformMissing(platform, [config.platform], subject);
 }
 
-/** The fault for an image that is there, but not for our platform. */
+/** Makes the fault for an image without our platform. */
 export function platformMissing(platform: string, available: readonly string[], subject: Subject) {
   const list = [...new Set(available)].sort().join(", ");
   const problem = `there is none for ${platform}, only for ${list || "no platform at all"}; build or pick one for ${platform}`;
@@ -82,11 +82,6 @@ function refuse(subject: Subject): never {
 
 function byNumber(a: string, b: string): number {
   return Number.parseInt(a, 10) - Number.parseInt(b, 10) || (a < b ? -1 : 1);
-}
-
-function object(value: unknown): Record<string, unknown> {
-  // Any non-null object can be read by property; each is checked where it is used.
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 function strings(value: unknown): string[] {

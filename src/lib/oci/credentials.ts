@@ -1,25 +1,24 @@
 import { readFile } from "node:fs/promises";
 import { Fault } from "../runtime/fault.ts";
 
-/** A user name and password, or a token in the password's place. */
+/** A user name, and a password or token. */
 export interface Credentials {
   readonly username: string;
   readonly password: string;
 }
 
-/** Finds the credentials for a repository; undefined means anonymous. */
+/** Finds the credentials for a repository; undefined: anonymous. */
 export type CredentialLookup = (registry: string, repository: string) => Promise<Credentials | undefined>;
 
-/** Nobody has credentials. */
 export const anonymous: CredentialLookup = async () => undefined;
 
 /**
- * Looks credentials up in an auth file as `docker login`, `podman login` and `skopeo login` write it:
- * `{"auths": {"registry.example": {"auth": "<base64 of user:password>"}}}`. A key may go on into the path
- * (`registry.example/team`); the longest that fits counts. Read anew each time, so a new login takes effect at once.
- * Credential helpers and identity tokens are not supported.
+ * Finds credentials in an auth file as `docker login`, `podman login` and `skopeo login` write it:
+ * `{"auths": {"registry.example": {"auth": "<base64 of user:password>"}}}`. A key may have a path
+ * (`registry.example/team`); the longest match counts. The file is read each time. Credential helpers
+ * and identity tokens are not supported.
  *
- * @throws Fault FAILED_PRECONDITION / `REGISTRY_AUTH_FILE_INVALID` from the look-up when the file cannot be used
+ * The look-up throws Fault FAILED_PRECONDITION / `REGISTRY_AUTH_FILE_INVALID` when the file is unusable.
  */
 export function authFile(path: string): CredentialLookup {
   return async (registry, repository) => {
@@ -43,7 +42,7 @@ interface Entry {
 async function readAuths(path: string): Promise<[string, Entry][]> {
   try {
     const json: unknown = JSON.parse(await readFile(path, "utf8"));
-    // Any object can be asked for `auths`; entries are checked one by one.
+    // Entries are checked where they are used.
     const auths = (json as { auths?: unknown } | null)?.auths ?? {};
     if (typeof auths !== "object") throw new TypeError("`auths` is not an object");
     return Object.entries(auths as Record<string, Entry | null>).map(([key, entry]) => [key, entry ?? {}]);
@@ -58,13 +57,13 @@ async function readAuths(path: string): Promise<[string, Entry][]> {
   }
 }
 
-/** `host/a/b`, `host/a`, `host`. */
+/** Returns `host/a/b`, `host/a`, `host`. */
 function candidates(registry: string, repository: string): string[] {
   const parts = [registry, ...repository.split("/")];
   return parts.map((_, index) => parts.slice(0, parts.length - index).join("/"));
 }
 
-/** Docker writes `https://index.docker.io/v1/` for its own registry, and older versions wrote URLs for all. */
+/** Normalises a key: Docker writes `https://index.docker.io/v1/` for Docker Hub, and wrote URLs for all. */
 function normalise(key: string): string {
   const bare = key.replace(/^https?:\/\//, "").replace(/\/(?:v[12]\/?)?$/, "");
   return bare === "index.docker.io" || bare === "registry-1.docker.io" ? "docker.io" : bare;

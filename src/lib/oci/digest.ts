@@ -1,18 +1,18 @@
-/** The digest of some bytes: `sha256:` and 64 lower-case hex digits. Made only by {@link parseDigest} and by hashing. */
+/** `sha256:` and 64 lower-case hex digits. Made only by {@link parseDigest} and by hashing. */
 export type Digest = `sha256:${string}`;
 
-/** Returns `text` as a digest, or undefined when it is not a sha256 digest. No other algorithm is in use for images. */
+/** Returns `text` as a digest, or undefined when it is not a sha256 digest. */
 export function parseDigest(text: string): Digest | undefined {
   // The pattern is exactly what the type promises.
   return /^sha256:[0-9a-f]{64}$/.test(text) ? (text as Digest) : undefined;
 }
 
-/** The digest whose hash is `hex`. */
+/** Returns the digest with these hex digits. */
 export function digestOf(hex: string): Digest {
   return `sha256:${hex}`;
 }
 
-/** The 64 hex digits, as they stand in file names. */
+/** Returns the 64 hex digits, for file names. */
 export function hexOf(digest: Digest): string {
   return digest.slice("sha256:".length);
 }

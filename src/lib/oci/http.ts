@@ -1,44 +1,42 @@
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 
-/** How long to wait for a registry. */
+/** Timeouts of a request. */
 export interface HttpTimeouts {
   /** For the TCP and TLS handshakes. */
   readonly connectMs: number;
-  /** Without a single byte arriving: before the answer and within it. */
+  /** Without a byte, before the response and within it. */
   readonly idleMs: number;
 }
 
-/** One GET, with everything it needs to know. */
 export interface HttpGet {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly timeouts: HttpTimeouts;
   readonly signal: AbortSignal;
-  /** A redirect may lead from https to http: only for registries the operator has declared insecure. */
+  /** Whether a redirect may lead from https to http, as for registries declared insecure. */
   readonly allowDowngrade: boolean;
 }
 
-/** No connection, none in time, or one that broke. Worth another try. */
+/** The connection failed, timed out or broke. Worth a retry. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
 
 const MAX_REDIRECTS = 5;
-/** Reading so much is cheaper than a new connection. */
+/** Reading so many bytes is cheaper than a new connection. */
 const MAX_DISCARDED = 64 * 1024;
 const REDIRECTS: readonly (number | undefined)[] = [301, 302, 303, 307, 308];
 
-/** Connections to registries, kept alive between requests. */
+/** Sends requests to registries over kept-alive connections. */
 export class HttpClient {
   readonly #http = new http.Agent({ keepAlive: true, maxSockets: 16 });
   readonly #https = new https.Agent({ keepAlive: true, maxSockets: 16 });
 
   /**
-   * Sends a GET, following redirects. Credentials stay with the origin they were meant for: a redirect to another
-   * scheme, host or port goes out without `Authorization`.
+   * Sends a GET and follows redirects, to another origin without `Authorization`.
    *
-   * @returns the answer, of whatever status; its body must be read or destroyed
+   * @returns the response of any status; its body must be read or destroyed
    * @throws ConnectionError
    */
   async get(request: HttpGet): Promise<IncomingMessage> {
@@ -86,14 +84,14 @@ export class HttpClient {
   }
 }
 
-/** Gets rid of an answer nobody reads: a short one is read to its end, so that its connection can serve again. */
+/** Discards a response: reads a short one to its end, so that its connection can be reused. */
 export function discard(response: IncomingMessage): void {
   response.on("error", () => undefined);
   if (Number(response.headers["content-length"] ?? Number.NaN) <= MAX_DISCARDED) response.resume();
   else response.destroy();
 }
 
-/** Reads a whole body of at most `limit` bytes; undefined when it is longer. @throws ConnectionError */
+/** Reads a body of at most `limit` bytes; undefined when it is longer. @throws ConnectionError */
 export async function readBody(
   response: IncomingMessage,
   limit: number,
@@ -109,10 +107,10 @@ export async function readBody(
   return Buffer.concat(parts);
 }
 
-/** The body as it arrives; leaving the loop closes the connection. @throws ConnectionError when it breaks */
+/** Yields the body as it arrives. Leaving the loop closes the connection. @throws ConnectionError */
 export async function* bodyOf(response: IncomingMessage, signal: AbortSignal): AsyncGenerator<Buffer> {
   try {
-    // No encoding was set on the stream, so its chunks are buffers.
+    // Without an encoding, chunks are buffers.
     yield* response as AsyncIterable<Buffer>;
   } catch (err) {
     throw asConnectionError(err, signal);

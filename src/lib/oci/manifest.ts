@@ -1,35 +1,33 @@
 import { type Digest, parseDigest } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
 
-/** Points at bytes in a registry. */
+/** A reference to bytes in a registry. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;
-  /** In bytes. */
+  /** Bytes. */
   readonly size: number;
 }
 
 /** One image of an index. */
 export interface PlatformDescriptor extends Descriptor {
-  /** `linux/amd64` or `linux/arm64/v8`; empty when the index does not say. */
+  /** `linux/amd64` or `linux/arm64/v8`; empty when unknown. */
   readonly platform: string;
 }
 
-/** An image's manifest. */
 export interface ImageManifest {
   readonly config: Descriptor;
   /** Lowest first. */
   readonly layers: readonly Descriptor[];
 }
 
-/** What was behind a reference: one image, or one for each of several platforms. */
+/** A manifest, or an index of images for several platforms. */
 export type ManifestDocument =
   | { readonly kind: "image"; readonly manifest: ImageManifest }
   | { readonly kind: "index"; readonly images: readonly PlatformDescriptor[] };
 
 const OCI = "application/vnd.oci.image";
 const DOCKER = "application/vnd.docker";
-/** What we ask a registry for. */
 export const ACCEPTED_MANIFESTS = [
   `${OCI}.index.v1+json`,
   `${OCI}.manifest.v1+json`,
@@ -40,13 +38,13 @@ const INDEXES: readonly string[] = [ACCEPTED_MANIFESTS[0], ACCEPTED_MANIFESTS[2]
 const CONFIGS: readonly string[] = [`${OCI}.config.v1+json`, `${DOCKER}.container.image.v1+json`];
 const LAYER =
   /^application\/vnd\.(?:oci\.image\.layer\.(?:nondistributable\.)?v1\.tar|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar)(?:[.+](?:gzip|zstd))?$/;
-/** As many as overlay-based engines could ever mount; real images stay below. */
+/** More than overlay-based engines can mount. */
 const MAX_LAYERS = 512;
 
 /**
- * Reads a manifest or an index, whichever it is.
+ * Parses a manifest or an index.
  *
- * @param contentType what the registry called it: decides only when the document itself does not say
+ * @param contentType of the response; used only when the document has no media type
  * @throws Fault `NOT_AN_IMAGE` or `LAYER_TYPE_UNKNOWN`
  */
 export function parseManifest(body: Buffer, contentType: string, subject: Subject): ManifestDocument {
@@ -82,11 +80,10 @@ export function parseManifest(body: Buffer, contentType: string, subject: Subjec
   return { kind: "image", manifest: { config, layers } };
 }
 
-/** Parses JSON that must be an object. @throws Fault `NOT_AN_IMAGE` */
+/** Parses a JSON object. @throws Fault `NOT_AN_IMAGE` */
 export function parseJson(body: Buffer, what: string, subject: Subject): Record<string, unknown> {
   try {
     const json: unknown = JSON.parse(body.toString("utf8"));
-    // A JSON object: every property may be anything, which is what the type says.
     if (typeof json === "object" && json !== null && !Array.isArray(json))
       return json as Record<string, unknown>;
   } catch (err) {
@@ -95,7 +92,7 @@ export function parseJson(body: Buffer, what: string, subject: Subject): Record<
   throw notAnImage(subject, `${what} is not a JSON object`);
 }
 
-/** What is stored there cannot be run as a container image. */
+/** Makes the fault for something that is not a container image. */
 export function notAnImage(subject: Subject, problem: string, cause?: unknown) {
   return imageFault("NOT_AN_IMAGE", subject, problem, {}, cause === undefined ? {} : { cause });
 }
@@ -140,7 +137,7 @@ function array(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function record(value: unknown): Record<string, unknown> {
-  // Any non-null object can be read by property; each is checked where it is used.
+/** Returns an object whose properties can be read, empty when `value` is none. */
+export function record(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -1,19 +1,17 @@
 import { Fault, type Violation } from "../runtime/fault.ts";
 import { type Digest, parseDigest } from "./digest.ts";
 
-/** An image reference, taken apart and completed the way every tool of the field does. */
+/** An image reference with the usual defaults. */
 export interface ImageReference {
-  /** Host and port as written, e.g. `127.0.0.1:5000`; `docker.io` when the reference names none. */
+  /** Host and port as written, e.g. `127.0.0.1:5000`. Default `docker.io`. */
   readonly registry: string;
   /** Path in the registry, e.g. `library/nginx`. */
   readonly repository: string;
-  /** Absent only when there is a digest: then the digest alone decides. `latest` when the reference has neither. */
+  /** Default `latest` unless there is a digest, which decides alone. */
   readonly tag?: string;
-  /** What the image must be, whatever the tag says. */
   readonly digest?: Digest;
 }
 
-/** Where Docker Hub's references point when they name no registry. */
 const DEFAULT_REGISTRY = "docker.io";
 const MAX_LENGTH = 255;
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
@@ -52,20 +50,20 @@ export function parseReference(text: string, field = "image"): ImageReference {
   };
 }
 
-/** The reference in full: `docker.io/library/nginx:latest`. */
+/** Writes a reference in full: `docker.io/library/nginx:latest`. */
 export function formatReference(ref: ImageReference): string {
   const tag = ref.tag === undefined ? "" : `:${ref.tag}`;
   const digest = ref.digest === undefined ? "" : `@${ref.digest}`;
   return `${ref.registry}/${ref.repository}${tag}${digest}`;
 }
 
-/** Whether a registry is on this machine's loopback interface, where plain HTTP is spoken. */
+/** Whether a registry is on the loopback interface, which uses plain HTTP. */
 export function isLoopback(registry: string): boolean {
   const host = registry.replace(/:\d+$/, "").toLowerCase();
   return host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-/** A tag's colon comes after the last slash; a port's comes before one. */
+/** Splits a reference. A tag's colon comes after the last slash, a port's before one. */
 function split(text: string): { name: string; tag?: string; digest?: string } {
   const at = text.indexOf("@");
   const digest = at < 0 ? {} : { digest: text.slice(at + 1) };

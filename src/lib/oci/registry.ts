@@ -19,23 +19,22 @@ import { RegistryRequests } from "./requests.ts";
 import { DEFAULT_RETRY, type RetryPolicy } from "./retry.ts";
 import { Tokens } from "./tokens.ts";
 
-/** An image as a registry has it, for one platform. Nothing in it was taken on trust: every digest was computed. */
+/** An image of a registry for one platform, with verified digests. */
 export interface ResolvedImage {
-  /** What was asked for, in full. */
+  /** As requested, in full. */
   readonly reference: string;
-  /** Digest of the platform's manifest: what the image is from here on. */
+  /** Digest of the platform's manifest. */
   readonly digest: Digest;
-  /** Digest of the index the manifest was chosen from, when there was one. */
+  /** Digest of the index that the manifest was chosen from. */
   readonly indexDigest?: Digest;
   readonly manifest: ImageManifest;
   readonly config: ImageConfig;
 }
 
-/** What a {@link RegistryClient} may be told; everything has a default. */
 export interface RegistryOptions {
   /** Default: no credentials. */
   readonly credentials?: CredentialLookup;
-  /** Registries besides those on loopback that speak plain http, as `host` or `host:port`. */
+  /** Registries that use plain http besides those on loopback, as `host` or `host:port`. */
   readonly insecure?: readonly string[];
   /** Default 10 s to connect, 30 s without a byte. */
   readonly timeouts?: HttpTimeouts;
@@ -43,16 +42,15 @@ export interface RegistryOptions {
   readonly clock?: Clock;
 }
 
-/** The platform images are taken for. */
-export const PLATFORM = "linux/amd64";
-/** As Docker's registry limits them; a larger one is no manifest. */
+const PLATFORM = "linux/amd64";
+/** As in Docker's registry. */
 const MAX_MANIFEST = 4 * 1024 * 1024;
 const MAX_CONFIG = 8 * 1024 * 1024;
-/** An index may point at an index; nobody nests deeper. */
+/** An index may have an index; none is nested deeper. */
 const MAX_DEPTH = 3;
 const TIMEOUTS: HttpTimeouts = { connectMs: 10_000, idleMs: 30_000 };
 
-/** Pulls from OCI registries: finds out what a reference stands for, and opens blobs. */
+/** Resolves references and opens blobs of OCI registries. */
 export class RegistryClient {
   readonly #http = new HttpClient();
   readonly #requests: RegistryRequests;
@@ -66,8 +64,7 @@ export class RegistryClient {
   }
 
   /**
-   * Finds out which image a reference stands for: follows the tag, picks the platform from an index, reads manifest
-   * and configuration, and checks all digests.
+   * Resolves a reference: reads index, manifest and configuration for a platform, and verifies all digests.
    *
    * @throws Fault `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, `REGISTRY_UNAUTHORIZED`, `NOT_AN_IMAGE`,
    *   `PLATFORM_NOT_AVAILABLE`, `IMAGE_DIGEST_MISMATCH` or `LAYER_TYPE_UNKNOWN`
@@ -93,9 +90,9 @@ export class RegistryClient {
   }
 
   /**
-   * Opens a blob for reading, from `offset` on where the registry can do that.
+   * Opens a blob from `offset`, if the registry supports ranges.
    *
-   * @returns the offset the bytes really start at (0 or `offset`), and the bytes; they are not verified
+   * @returns the real offset (0 or `offset`), and the bytes, which are not verified
    * @throws Fault as {@link resolve}; the bytes throw ConnectionError when the connection breaks
    */
   async openBlob(
@@ -106,11 +103,11 @@ export class RegistryClient {
     signal: AbortSignal,
   ) {
     const headers = offset > 0 ? { range: `bytes=${offset}-` } : {};
-    const ask = { ref, path: `blobs/${blob.digest}`, headers, subject, signal };
-    let response = await this.#requests.get(ask);
+    const request = { ref, path: `blobs/${blob.digest}`, headers, subject, signal };
+    let response = await this.#requests.get(request);
     if (response.statusCode === 416 || (response.statusCode === 206 && !startsAt(response, offset))) {
       discard(response);
-      response = await this.#requests.get({ ...ask, headers: {} });
+      response = await this.#requests.get({ ...request, headers: {} });
     }
     return { offset: response.statusCode === 206 ? offset : 0, bytes: bodyOf(response, signal) };
   }
@@ -122,8 +119,8 @@ export class RegistryClient {
 
   async #manifest(ref: ImageReference, target: string, subject: Subject, signal: AbortSignal) {
     const headers = { accept: ACCEPTED_MANIFESTS.join(", ") };
-    const ask = { ref, path: `manifests/${target}`, headers, subject, signal };
-    const { body, response } = await this.#requests.read(ask, (r) => readBody(r, MAX_MANIFEST, signal));
+    const request = { ref, path: `manifests/${target}`, headers, subject, signal };
+    const { body, response } = await this.#requests.read(request, (r) => readBody(r, MAX_MANIFEST, signal));
     if (!body) throw notAnImage(subject, `its manifest is larger than ${MAX_MANIFEST} bytes`);
     const digest = hash(body);
     if (target.includes(":") && digest !== target) throw mismatch("its manifest", target, digest, subject);
@@ -131,8 +128,8 @@ export class RegistryClient {
   }
 
   async #config(ref: ImageReference, manifest: ImageManifest, subject: Subject, signal: AbortSignal) {
-    const ask = { ref, path: `blobs/${manifest.config.digest}`, headers: {}, subject, signal };
-    const { body } = await this.#requests.read(ask, (r) => readBody(r, MAX_CONFIG, signal));
+    const request = { ref, path: `blobs/${manifest.config.digest}`, headers: {}, subject, signal };
+    const { body } = await this.#requests.read(request, (r) => readBody(r, MAX_CONFIG, signal));
     if (!body) throw notAnImage(subject, `its configuration is larger than ${MAX_CONFIG} bytes`);
     const digest = hash(body);
     if (digest !== manifest.config.digest)
@@ -141,7 +138,7 @@ export class RegistryClient {
   }
 }
 
-/** Among several variants of one architecture: the one without a name, then the oldest, which runs anywhere. */
+/** Chooses among variants of an architecture: the one without a name, then the oldest, which runs anywhere. */
 function choose(
   images: readonly PlatformDescriptor[],
   platform: string,
@@ -150,7 +147,7 @@ function choose(
   const fits = images.filter((i) => i.platform === platform || i.platform.startsWith(`${platform}/`));
   const best = fits.sort((a, b) => (a.platform < b.platform ? -1 : a.platform > b.platform ? 1 : 0))[0];
   if (best) return best;
-  // Build tools store attestations under this pseudo platform.
+  // Build tools store attestations with an unknown platform.
   const real = images.map((i) => i.platform).filter((p) => p !== "" && p !== "unknown/unknown");
   throw platformMissing(platform, real, subject);
 }

@@ -16,25 +16,26 @@ export interface RequestParts {
   readonly isInsecure: (registry: string) => boolean;
 }
 
-/** One thing asked of a registry. */
-export interface Ask {
+/** One request to a registry. */
+export interface RegistryRequest {
   readonly ref: ImageReference;
   /** Below `/v2/<repository>/`. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** What a fault would be about. */
+  /** For faults. */
   readonly subject: Subject;
   readonly signal: AbortSignal;
 }
 
-/** An attempt that failed in a way that may pass. */
-interface Setback {
+/** A failed attempt that is worth a retry. */
+interface TransientFailure {
   readonly problem: string;
-  readonly askedMs?: number;
+  /** From `Retry-After`. */
+  readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
-/** GETs with authentication and retries; every failure comes out as the typed fault it is. */
+/** Sends GETs with authentication and retries, and turns failures into faults. */
 export class RegistryRequests {
   readonly #parts: RequestParts;
 
@@ -42,44 +43,45 @@ export class RegistryRequests {
     this.#parts = parts;
   }
 
-  /** @returns an answer with status 200, 206 or 416; its body must be read or destroyed. @throws Fault */
-  async get(ask: Ask): Promise<IncomingMessage> {
-    return (await this.read(ask, async () => undefined)).response;
+  /** @returns a response with status 200, 206 or 416; its body must be read or destroyed. @throws Fault */
+  async get(request: RegistryRequest): Promise<IncomingMessage> {
+    return (await this.read(request, async () => undefined)).response;
   }
 
-  /** Like {@link get}, and reads the answer within the same attempt, so that a broken body is retried too. */
+  /** Like {@link get}, and reads the body in the same attempt, so that a broken body is retried too. */
   async read<T>(
-    ask: Ask,
+    request: RegistryRequest,
     consume: (response: IncomingMessage) => Promise<T>,
   ): Promise<{ response: IncomingMessage; body: T }> {
     for (let attempt = 1; ; attempt++) {
-      const setback = await this.#attempt(ask, consume);
-      if ("response" in setback) return setback;
-      if (attempt === this.#parts.retry.attempts) throw unavailable(ask, setback, attempt);
-      await pause(this.#parts.retry, attempt, setback.askedMs, ask.signal);
+      const failure = await this.#attempt(request, consume);
+      if ("response" in failure) return failure;
+      if (attempt === this.#parts.retry.attempts) throw unavailable(request, failure, attempt);
+      await pause(this.#parts.retry, attempt, failure.retryAfterMs, request.signal);
     }
   }
 
   async #attempt<T>(
-    ask: Ask,
+    request: RegistryRequest,
     consume: (response: IncomingMessage) => Promise<T>,
-  ): Promise<{ response: IncomingMessage; body: T } | Setback> {
+  ): Promise<{ response: IncomingMessage; body: T } | TransientFailure> {
     try {
-      const response = await this.#authorized(ask);
+      const response = await this.#authorized(request);
       const status = response.statusCode ?? 0;
       if (status === 200 || status === 206 || status === 416)
         return { response, body: await consume(response) };
       discard(response);
       if (status === 429 || status === 408 || status >= 500) {
-        const askedMs = retryAfterMs(response.headers["retry-after"], this.#parts.clock.now());
+        const afterMs = retryAfterMs(response.headers["retry-after"], this.#parts.clock.now());
         return {
           problem: `answered ${status}`,
-          ...(askedMs === undefined ? {} : { askedMs }),
+          ...(afterMs === undefined ? {} : { retryAfterMs: afterMs }),
         };
       }
-      throw refused(ask, status);
+      throw refused(request, status);
     } catch (err) {
-      if (err instanceof TokenRefused && err.status < 500 && err.status !== 429) throw refused(ask, 401, err);
+      if (err instanceof TokenRefused && err.status < 500 && err.status !== 429)
+        throw refused(request, 401, err);
       if (err instanceof ConnectionError || err instanceof TokenRefused) {
         return { problem: `failed: ${err.message}`, cause: err };
       }
@@ -87,25 +89,25 @@ export class RegistryRequests {
     }
   }
 
-  /** Sends with what is known; on 401 answers the challenge and sends once more. */
-  async #authorized(ask: Ask): Promise<IncomingMessage> {
-    const { registry, repository } = ask.ref;
+  /** Sends with cached credentials; on 401 authenticates and sends once more. */
+  async #authorized(request: RegistryRequest): Promise<IncomingMessage> {
+    const { registry, repository } = request.ref;
     const scope: Scope = { registry, repository, insecure: this.#parts.isInsecure(registry) };
-    const known = await this.#parts.tokens.known(scope);
-    const first = await this.#send(ask, scope, known);
+    const known = await this.#parts.tokens.cached(scope);
+    const first = await this.#send(request, scope, known);
     if (first.statusCode !== 401) return first;
     discard(first);
     const challenge = first.headers["www-authenticate"] ?? "";
-    const fresh = await this.#parts.tokens.answer(scope, challenge, known, ask.signal);
-    if (fresh === undefined) throw refused(ask, 401);
-    return this.#send(ask, scope, fresh);
+    const fresh = await this.#parts.tokens.authenticate(scope, challenge, known, request.signal);
+    if (fresh === undefined) throw refused(request, 401);
+    return this.#send(request, scope, fresh);
   }
 
-  #send(ask: Ask, scope: Scope, authorization: string | undefined): Promise<IncomingMessage> {
-    const url = new URL(`${baseUrl(scope)}/v2/${scope.repository}/${ask.path}`);
+  #send(request: RegistryRequest, scope: Scope, authorization: string | undefined): Promise<IncomingMessage> {
+    const url = new URL(`${baseUrl(scope)}/v2/${scope.repository}/${request.path}`);
     const headers = {
       "user-agent": "windhover",
-      ...ask.headers,
+      ...request.headers,
       ...(authorization ? { authorization } : {}),
     };
     const { timeouts } = this.#parts;
@@ -113,43 +115,52 @@ export class RegistryRequests {
       url,
       headers,
       timeouts,
-      signal: ask.signal,
+      signal: request.signal,
       allowDowngrade: scope.insecure,
     });
   }
 }
 
-/** Docker Hub's API lives on another host than its references name. */
+/** Docker Hub's API has another host than its references. */
 function baseUrl(scope: Scope): string {
   const host = scope.registry === "docker.io" ? "registry-1.docker.io" : scope.registry;
   return `${scope.insecure ? "http" : "https"}://${host}`;
 }
 
-function refused(ask: Ask, status: number, cause?: unknown) {
-  const { registry, repository } = ask.ref;
+function refused(request: RegistryRequest, status: number, cause?: unknown) {
+  const { registry, repository } = request.ref;
   const facts = { registry, status: String(status) };
   const extra = cause === undefined ? {} : { cause };
   if (status === 401 || status === 403) {
     const problem = `${registry} does not let us pull ${repository} (${status}): it is private, or does not exist; check the name, or log in and name the auth file in REGISTRY_AUTH_FILE`;
-    return imageFault("REGISTRY_UNAUTHORIZED", ask.subject, problem, facts, extra);
+    return imageFault("REGISTRY_UNAUTHORIZED", request.subject, problem, facts, extra);
   }
   if (status === 404) {
-    const what = ask.path.startsWith("blobs/")
+    const what = request.path.startsWith("blobs/")
       ? "a blob of it is missing there; push it again"
       : "check name and tag";
-    return imageFault("IMAGE_NOT_FOUND", ask.subject, `${registry} does not have it: ${what}`, facts, extra);
+    return imageFault(
+      "IMAGE_NOT_FOUND",
+      request.subject,
+      `${registry} does not have it: ${what}`,
+      facts,
+      extra,
+    );
   }
   const problem = `${registry} answered ${status}, which is not the answer of an OCI registry; check the host and port`;
-  return imageFault("REGISTRY_UNAVAILABLE", ask.subject, problem, facts, extra);
+  return imageFault("REGISTRY_UNAVAILABLE", request.subject, problem, facts, extra);
 }
 
-function unavailable(ask: Ask, setback: Setback, attempts: number) {
-  const { registry } = ask.ref;
+function unavailable(request: RegistryRequest, failure: TransientFailure, attempts: number) {
+  const { registry } = request.ref;
   return imageFault(
     "REGISTRY_UNAVAILABLE",
-    ask.subject,
-    `${registry} ${setback.problem}, in ${attempts} attempts; check that it is up and reachable from here, then try again`,
+    request.subject,
+    `${registry} ${failure.problem}, in ${attempts} attempts; check that it is up and reachable from here, then try again`,
     { registry, attempts: String(attempts) },
-    { cause: setback.cause, ...(setback.askedMs === undefined ? {} : { retryAfterMs: setback.askedMs }) },
+    {
+      cause: failure.cause,
+      ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
+    },
   );
 }

@@ -20,7 +20,7 @@ test("a pause ends at once when nobody waits any more", async () => {
 });
 
 test("a pause is never longer than the policy's longest, whatever the server asks for", async () => {
-  const waiting = pause({ attempts: 2, baseMs: 1, maxMs: 1 }, 10, 60_000, new AbortController().signal);
+  const waiting = pause({ attempts: 2, firstMs: 1, maxMs: 1 }, 10, 60_000, new AbortController().signal);
 
   await expect(waiting).resolves.toBeUndefined();
 });

@@ -1,33 +1,27 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { backoffMs } from "../runtime/backoff.ts";
+import { type Backoff, backoffMs } from "../runtime/backoff.ts";
 
-/** How often to try again, and how long to wait in between. */
-export interface RetryPolicy {
-  /** Attempts in all, the first included. */
+/** When to retry. A server's `Retry-After` counts up to `maxMs`. */
+export interface RetryPolicy extends Backoff {
+  /** Attempts in all, including the first. */
   readonly attempts: number;
-  /** Before the second attempt; doubles each time. */
-  readonly baseMs: number;
-  /** Never longer than this, whatever the server asks for. */
-  readonly maxMs: number;
 }
 
-/** Rides out a registry's restart and Docker Hub's short bursts of 429, and gives up within a quarter of a minute. */
-export const DEFAULT_RETRY: RetryPolicy = { attempts: 5, baseMs: 250, maxMs: 5_000 };
+/** Long enough for the restart of a registry and for Docker Hub's short bursts of 429: up to 15 s. */
+export const DEFAULT_RETRY: RetryPolicy = { attempts: 5, firstMs: 250, maxMs: 5_000 };
 
-/** Waits before the attempt after `failed` ones: exponential with jitter, or what the server asked for. */
+/** Waits before the attempt after `failed` ones, as long as the server or the policy says. */
 export function pause(
   policy: RetryPolicy,
   failed: number,
-  askedMs: number | undefined,
+  afterMs: number | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const { baseMs: firstMs, maxMs } = policy;
-  const pauseMs =
-    askedMs === undefined ? backoffMs({ firstMs, maxMs }, failed - 1) : Math.min(maxMs, askedMs);
+  const pauseMs = afterMs === undefined ? backoffMs(policy, failed - 1) : Math.min(policy.maxMs, afterMs);
   return sleep(pauseMs, undefined, { signal });
 }
 
-/** `Retry-After` in milliseconds: seconds or a date; undefined when absent or unusable. */
+/** Parses `Retry-After`, in seconds or as a date, to milliseconds; undefined when absent or unusable. */
 export function retryAfterMs(header: string | undefined, now: number): number | undefined {
   if (header === undefined) return undefined;
   const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;

@@ -3,15 +3,15 @@ import { parseChallenges } from "./challenge.ts";
 import type { CredentialLookup, Credentials } from "./credentials.ts";
 import { ConnectionError, type HttpClient, type HttpTimeouts, readBody } from "./http.ts";
 
-/** A repository to be let into. */
+/** A repository to get access to. */
 export interface Scope {
   readonly registry: string;
   readonly repository: string;
-  /** Whether plain http may be spoken to this registry and its token server. */
+  /** Whether plain http is allowed for the registry and its token server. */
   readonly insecure: boolean;
 }
 
-/** The token server answered with this status instead of a token. */
+/** The token server has sent an error status instead of a token. */
 export class TokenRefused extends Error {
   override readonly name = "TokenRefused";
   readonly status: number;
@@ -21,12 +21,12 @@ export class TokenRefused extends Error {
   }
 }
 
-/** What the token specification says a token lasts when the server does not. */
+/** Lifetime of a token by the specification when the server sends none. */
 const DEFAULT_LIFE_S = 60;
-/** Tokens are not used in the last moments of their life: a request takes time to arrive. */
+/** A token is not used in its last seconds, because a request takes time. */
 const MARGIN_S = 5;
 const MAX_ANSWER = 1024 * 1024;
-/** Entries beyond this are dropped, oldest first; one is made per repository pulled from. */
+/** Repositories with a cached token; the oldest are dropped. */
 const MAX_CACHED = 1000;
 
 interface Cached {
@@ -34,7 +34,7 @@ interface Cached {
   expiresMs: number;
 }
 
-/** Knows the `Authorization` header for each repository: none, Basic, or a Bearer token got and kept as long as it lasts. */
+/** Provides the `Authorization` header of each repository: none, Basic, or a cached Bearer token. */
 export class Tokens {
   readonly #http: HttpClient;
   readonly #credentials: CredentialLookup;
@@ -49,22 +49,27 @@ export class Tokens {
     this.#clock = clock;
   }
 
-  /** The header to send at first; undefined when nothing was asked of us yet. */
-  async known(scope: Scope): Promise<string | undefined> {
+  /** Returns the cached header. */
+  async cached(scope: Scope): Promise<string | undefined> {
     const cached = this.#cache.get(keyOf(scope));
     return cached && cached.expiresMs > this.#clock.monotonicMs() ? cached.header : undefined;
   }
 
   /**
-   * Answers a 401. Several requests refused with the same header share one answer.
+   * Authenticates after a 401. Requests refused with the same header share one attempt.
    *
-   * @param refused the header that was not good enough
-   * @returns the header to try next; undefined when there is nothing we could offer
+   * @param refused the header of the refused request
+   * @returns the header to try next; undefined when there are no credentials
    * @throws ConnectionError or {@link TokenRefused}
    */
-  async answer(scope: Scope, wwwAuthenticate: string, refused: string | undefined, signal: AbortSignal) {
-    const known = await this.known(scope);
-    if (known !== undefined && known !== refused) return known;
+  async authenticate(
+    scope: Scope,
+    wwwAuthenticate: string,
+    refused: string | undefined,
+    signal: AbortSignal,
+  ) {
+    const cached = await this.cached(scope);
+    if (cached !== undefined && cached !== refused) return cached;
     const entry: Cached = { expiresMs: Number.POSITIVE_INFINITY, header: Promise.resolve(undefined) };
     const header = this.#fresh(scope, wwwAuthenticate, entry, signal);
     const key = keyOf(scope);
@@ -114,7 +119,7 @@ function keyOf(scope: Scope): string {
   return `${scope.registry}/${scope.repository}`;
 }
 
-/** We ask for what we need, to pull from this repository, rather than for what the challenge suggests. */
+/** Asks for a token to pull from this repository, whatever scope the challenge suggests. */
 function tokenUrl(parameters: Readonly<Record<string, string>>, scope: Scope): URL {
   const realm = parameters["realm"] ?? "";
   if (!URL.canParse(realm))

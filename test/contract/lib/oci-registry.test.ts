@@ -18,7 +18,7 @@ import {
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const signal = new AbortController().signal;
-const retry = { attempts: 3, baseMs: 1, maxMs: 20 };
+const retry = { attempts: 3, firstMs: 1, maxMs: 20 };
 const image = buildImage({ layers: [[{ path: "a" }]], config: { Cmd: ["/a"] } });
 
 let registry: FakeRegistry;
