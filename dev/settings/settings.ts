@@ -1,6 +1,6 @@
 import { statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import { readEnv } from "../../src/lib/runtime/config.ts";
+import { readEnv } from "../../src/lib/config/config.ts";
 import { UserError } from "../../tools/lib/errors.ts";
 import { assignHosts, type HostPlace, type HostSettings, hostListeners, hostSettings } from "./hosts.ts";
 import { freePorts, type Listener } from "./ports.ts";

@@ -1,4 +1,4 @@
-import { integer, parsed, text, type Variables } from "../../src/lib/runtime/config.ts";
+import { integer, parsed, text, type Variables } from "../../src/lib/config/config.ts";
 import { splitAddress } from "./ports.ts";
 
 const address = (usual: string) => parsed(tcpAddress).meta({ kind: "host:port" }).prefault(usual);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError } from "../lib/runtime/config.ts";
+import { ConfigError } from "../lib/config/config.ts";
 import { readConfig } from "./config.ts";
 
 const NEEDED = {

@@ -7,7 +7,7 @@ import {
   readEnv,
   showConfig,
   text,
-} from "../lib/runtime/config.ts";
+} from "../lib/config/config.ts";
 import {
   common,
   LOG_LEVEL,
@@ -15,7 +15,7 @@ import {
   REGISTRY_INSECURE,
   TOKEN_PUBLIC_KEY_FILE,
   TOKEN_SIGNING_KEY_FILE,
-} from "../lib/service/variables.ts";
+} from "../lib/config/variables.ts";
 import type { SchedulerAddress } from "./regions/schedulers.ts";
 
 const REGION = /^[a-z][a-z0-9-]{0,62}$/;

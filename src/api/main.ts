@@ -3,7 +3,7 @@
  * and takes the reports of hosts. It may be killed at any time: other replicas go on with its creates, and its table of hosts is on disk.
  */
 import { readFileSync } from "node:fs";
-import { startWarmUp } from "../lib/grpc/server/warm-up.ts";
+import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { runService } from "../lib/service/run-service.ts";

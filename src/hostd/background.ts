@@ -1,7 +1,7 @@
 import { context } from "@opentelemetry/api";
 import { suppressTracing } from "@opentelemetry/core";
 import type { AnnounceHostRequest } from "../gen/windhover/admin/v1/hosts.ts";
-import { Fault } from "../lib/runtime/fault.ts";
+import { Fault } from "../lib/faults/fault.ts";
 import { type Stack, startLoop } from "../lib/runtime/lifecycle.ts";
 import { logger } from "../lib/runtime/log.ts";
 import type { DiskWatch } from "./availability/disk-watch.ts";

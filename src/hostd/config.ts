@@ -12,13 +12,8 @@ import {
   readEnv,
   showConfig,
   text,
-} from "../lib/runtime/config.ts";
-import {
-  common,
-  LOG_LEVEL,
-  TOKEN_PUBLIC_KEY_FILE,
-  TOKEN_SIGNING_KEY_FILE,
-} from "../lib/service/variables.ts";
+} from "../lib/config/config.ts";
+import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE, TOKEN_SIGNING_KEY_FILE } from "../lib/config/variables.ts";
 import type { PortRange } from "./capacity/ports.ts";
 
 /** vCPUs promised for each real one: machines are idle most of the time, as shared CPUs anywhere. */

@@ -6,7 +6,7 @@ import {
   type Status,
   type Resources as WireResources,
 } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { invalid } from "../lib/runtime/fault.ts";
+import { invalid } from "../lib/faults/fault.ts";
 import { type DiskSpace, shownSpace } from "./availability/host-disk.ts";
 import type { Scheduling as SchedulingWord } from "./availability/scheduling.ts";
 import type { Hold } from "./capacity/ledger.ts";

@@ -1,9 +1,9 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
 import type { CreateMachineRequest } from "../gen/windhover/hostd/v1/hostd.ts";
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
+import { invalid } from "../lib/faults/fault.ts";
+import { Violations } from "../lib/faults/violations.ts";
 import { durationFromProto } from "../lib/grpc/duration.ts";
-import { invalid } from "../lib/runtime/fault.ts";
-import { Violations } from "../lib/runtime/violations.ts";
 import { stateFromProto } from "./convert.ts";
 import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./machines/machine.ts";
 import type { MachineState } from "./machines/states.ts";

@@ -1,7 +1,7 @@
 import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
 import { requireScope } from "../lib/auth/auth.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
-import { serverStream, unary } from "../lib/grpc/rpc.ts";
+import { serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import type { Scheduling } from "./availability/scheduling.ts";
 import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
 import {

@@ -1,12 +1,12 @@
 import { resolve } from "node:path";
-import { type Env, integer, readEnv, showConfig, text } from "../lib/runtime/config.ts";
+import { type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
 import {
   common,
   LOG_LEVEL,
   REGISTRY_AUTH_FILE,
   REGISTRY_INSECURE,
   TOKEN_PUBLIC_KEY_FILE,
-} from "../lib/service/variables.ts";
+} from "../lib/config/variables.ts";
 import { DEFAULT_LIMITS } from "./flatten/limits.ts";
 
 const MIB = 1024 * 1024;

@@ -1,8 +1,8 @@
 import * as pb from "../gen/windhover/imagecache/v1/imagecache.ts";
+import { Fault } from "../lib/faults/fault.ts";
+import { Violations } from "../lib/faults/violations.ts";
 import { type Digest, parseDigest } from "../lib/oci/digest.ts";
 import { parseReference } from "../lib/oci/reference.ts";
-import { Fault } from "../lib/runtime/fault.ts";
-import { Violations } from "../lib/runtime/violations.ts";
 import type { ImageView } from "./disk/image.ts";
 import { OWNER, type Pin } from "./disk/pins.ts";
 import type { EnsureRequest, EnsureStep } from "./images.ts";

@@ -1,6 +1,6 @@
+import { Fault } from "../lib/faults/fault.ts";
 import type { Digest } from "../lib/oci/digest.ts";
 import type { ImageReference } from "../lib/oci/reference.ts";
-import { Fault } from "../lib/runtime/fault.ts";
 import type { Image, ImageView } from "./disk/image.ts";
 import type { ImageStore } from "./disk/image-store.ts";
 import type { Pin, Pins } from "./disk/pins.ts";

@@ -1,6 +1,6 @@
 import type { ImageCacheServiceServer } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { requireScope } from "../lib/auth/auth.ts";
-import { serverStream, unary } from "../lib/grpc/rpc.ts";
+import { serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import {
   digestFromProto,
   ensureRequestFromProto,

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
-import { duration, type Env, readEnv, showConfig, text } from "../lib/runtime/config.ts";
-import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/service/variables.ts";
+import { duration, type Env, readEnv, showConfig, text } from "../lib/config/config.ts";
+import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/config/variables.ts";
 
 /** Everything that the scheduler reads from its environment. */
 export const variables = {

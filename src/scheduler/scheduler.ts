@@ -1,5 +1,5 @@
+import { hasReason } from "../lib/faults/fault.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
-import { hasReason } from "../lib/runtime/fault.ts";
 import { startLoop } from "../lib/runtime/lifecycle.ts";
 import type { Redis } from "../lib/stores/redis.ts";
 import { AUCTION_LIMITS } from "./auctions/auction.ts";

@@ -1,6 +1,6 @@
 import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth/auth.ts";
-import { bidiWire, unary } from "../lib/grpc/rpc.ts";
+import { bidiWire, unary } from "../lib/grpc/server/rpc.ts";
 import {
   checkClaim,
   checkRelease,

@@ -1,4 +1,4 @@
-import { Fault } from "../lib/runtime/fault.ts";
+import { Fault } from "../lib/faults/fault.ts";
 import type { Origin } from "./store/summary.ts";
 
 /** The claims of a token that the receiver uses. */

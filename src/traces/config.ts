@@ -1,5 +1,5 @@
-import { address, type Env, integer, readEnv, showConfig, text } from "../lib/runtime/config.ts";
-import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/service/variables.ts";
+import { address, type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
+import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/config/variables.ts";
 
 /** Everything that the trace receiver reads from its environment. */
 export const variables = {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
+import { Fault } from "../lib/faults/fault.ts";
+import { Violations } from "../lib/faults/violations.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
-import { Fault } from "../lib/runtime/fault.ts";
-import { Violations } from "../lib/runtime/violations.ts";
 import { sendJson, sendText } from "./reply.ts";
 import type { StoredSummary } from "./store/rows.ts";
 import type { Filter, TraceStore } from "./store/store.ts";

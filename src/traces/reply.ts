@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Code, Fault } from "../lib/runtime/fault.ts";
+import type { Code, Fault } from "../lib/faults/fault.ts";
 
 /** Answers with JSON. */
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {

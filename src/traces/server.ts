@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { Fault } from "../lib/faults/fault.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
-import { Fault } from "../lib/runtime/fault.ts";
 import { logger } from "../lib/runtime/log.ts";
 import { type Reader, readableOrg, writerOf } from "./access.ts";
 import { Ingest, refuseExport } from "./otlp/ingest.ts";

@@ -11,8 +11,8 @@ import type { ReservationStore } from "../../src/scheduler/reservations/reservat
 import { planDeathsInAwards, planPauses, planRestarts, planRestores } from "./faults.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
-import type { Redis } from "./redis.ts";
-import type { Life } from "./world.ts";
+import type { Redis } from "./stores/redis.ts";
+import type { Life } from "./world/world.ts";
 
 /** A guard that is broken, and how that is found. */
 export interface Broken {

@@ -1,8 +1,8 @@
 import type { Fleet } from "./fleet.ts";
-import { pair } from "./network.ts";
-import { Random } from "./random.ts";
-import { TTL_MS } from "./scheduler.ts";
-import type { Process } from "./world.ts";
+import { TTL_MS } from "./services/scheduler.ts";
+import { pair } from "./world/network.ts";
+import { Random } from "./world/random.ts";
+import type { Process } from "./world/world.ts";
 
 /** What can go wrong once, at a time. To add a fault, add it here; what can go wrong all the time is weather, below. */
 type Fault = (fleet: Fleet, random: Random) => void;

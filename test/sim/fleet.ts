@@ -1,16 +1,16 @@
 import type { HostEntry } from "../../src/api/hosts/host-table.ts";
-import { startApi } from "./api.ts";
 import type { Guards } from "./guards.ts";
-import { SimHost } from "./host.ts";
-import { Network } from "./network.ts";
-import { Postgres } from "./postgres.ts";
-import { Random } from "./random.ts";
-import { Redis } from "./redis.ts";
-import { startScheduler } from "./scheduler.ts";
-import type { Server } from "./streams.ts";
+import { startApi } from "./services/api.ts";
+import { SimHost } from "./services/host.ts";
+import { startScheduler } from "./services/scheduler.ts";
+import type { Server } from "./services/streams.ts";
+import { Postgres } from "./stores/postgres.ts";
+import { Redis } from "./stores/redis.ts";
 import { Users } from "./users.ts";
 import { Watch } from "./watch.ts";
-import { type Life, Process, type World } from "./world.ts";
+import { Network } from "./world/network.ts";
+import { Random } from "./world/random.ts";
+import { type Life, Process, type World } from "./world/world.ts";
 
 /** By when users have made their wishes. */
 const WISHES_MS = 20_000;

@@ -2,10 +2,10 @@ import { SagaStore } from "../../src/api/creates/store/saga-store.ts";
 import { HostStore } from "../../src/api/hosts/host-store.ts";
 import { Ledger, type LedgerOptions } from "../../src/hostd/capacity/ledger.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
-import type { ApiSurroundings } from "./api.ts";
-import type { Redis } from "./redis.ts";
+import type { ApiSurroundings } from "./services/api.ts";
+import type { Redis } from "./stores/redis.ts";
 import type { Watch } from "./watch.ts";
-import { currentLife, type Life } from "./world.ts";
+import { currentLife, type Life } from "./world/world.ts";
 
 /** What keeps things from going wrong. A test of the simulator replaces one by something that does not. */
 export interface Guards {

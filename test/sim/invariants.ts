@@ -1,7 +1,7 @@
 import { wantedPins } from "../../src/hostd/machines/host.ts";
 import type { Fleet } from "./fleet.ts";
-import type { SimHost } from "./host.ts";
-import type { Process } from "./world.ts";
+import type { SimHost } from "./services/host.ts";
+import type { Process } from "./world/world.ts";
 
 /** What must be so after every event. `process`: in which it happened, the only one whose state can have changed. */
 export function checkAlways(fleet: Fleet, process: Process | undefined): void {

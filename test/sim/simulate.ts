@@ -1,10 +1,10 @@
 import { createLogger } from "../../src/lib/runtime/log.ts";
 import { planFaults } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
-import { installGlobals } from "./globals.ts";
 import { GUARDS, type Guards } from "./guards.ts";
 import { checkAlways, checkEnded, unsettled } from "./invariants.ts";
-import { currentLife, World } from "./world.ts";
+import { installGlobals } from "./world/globals.ts";
+import { currentLife, World } from "./world/world.ts";
 
 /**
  * Simulates a region from a seed: the real domain code of api, scheduler and hostd, on simulated time, network, Redis, Postgres and disks.

@@ -1,11 +1,11 @@
 import type { CreateRequest } from "../../src/api/creates/store/create-state.ts";
 import type { Machine } from "../../src/api/machines/machine.ts";
-import { Fault } from "../../src/lib/runtime/fault.ts";
+import { Fault } from "../../src/lib/faults/fault.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
-import type { CreateCall } from "./api.ts";
-import type { Network } from "./network.ts";
-import { Random } from "./random.ts";
-import { Process, type World } from "./world.ts";
+import type { CreateCall } from "./services/api.ts";
+import type { Network } from "./world/network.ts";
+import { Random } from "./world/random.ts";
+import { Process, type World } from "./world/world.ts";
 
 /** A create that a user wants, and what has become of it. */
 export interface Wish {

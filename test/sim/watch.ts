@@ -1,6 +1,6 @@
 import type { Offer } from "../../src/scheduler/auctions/offer.ts";
 import type { Reservation } from "../../src/scheduler/reservations/reservation-store.ts";
-import type { Life, World } from "./world.ts";
+import type { Life, World } from "./world/world.ts";
 
 /** What hostd's ledger ought to remember of a hold. */
 interface Hold {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MachineState, Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { Fault } from "../../src/lib/faults/fault.ts";
 import { call } from "../../src/lib/grpc/client.ts";
 import { openStream } from "../../src/lib/grpc/streams.ts";
-import type { Fault } from "../../src/lib/runtime/fault.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { openWorld, type World } from "./world.ts";
 

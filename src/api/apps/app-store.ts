@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Transactions } from "../database/gated-database.ts";
 import { banned, orgNotFound, type Standing } from "../orgs/organization.ts";
 import { type App, appNotEmpty, appNotFound } from "./app.ts";

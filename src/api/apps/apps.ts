@@ -1,4 +1,4 @@
-import { Fault, hasReason } from "../../lib/runtime/fault.ts";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Machine } from "../machines/machine.ts";
 import { parseMachineId } from "../machines/machine-id.ts";
 import type { MachineStore } from "../machines/machine-store.ts";

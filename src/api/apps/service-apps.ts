@@ -1,7 +1,7 @@
 import type { AppsServiceServer, App as WireApp } from "../../gen/windhover/machines/v1/apps.ts";
 import { requireScope } from "../../lib/auth/auth.ts";
-import { unary } from "../../lib/grpc/rpc.ts";
-import { Violations } from "../../lib/runtime/violations.ts";
+import { Violations } from "../../lib/faults/violations.ts";
+import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName, checkSlug, requireName } from "../requests/names.ts";

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { serverDraining } from "../../lib/grpc/draining.ts";
 import { withRemoteParent } from "../../lib/otel/tracing.ts";
 import { onAbort } from "../../lib/runtime/abort.ts";
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import { startLoop } from "../../lib/runtime/lifecycle.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { within } from "../../lib/runtime/wait.ts";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { Fault } from "../../lib/faults/fault.ts";
 import { activeTraceparent, attribute, withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import { parseMachineId } from "../machines/machine-id.ts";
 import type { Machines, MachineView } from "../machines/machines.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { HostAddress, Target } from "../machines/machines.ts";
 import { InDoubtResolver } from "./in-doubt-resolver.ts";
 import { type CreateState, NEW_CREATE, withAttempt, withOutcome } from "./store/create-state.ts";

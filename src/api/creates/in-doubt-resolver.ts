@@ -1,4 +1,4 @@
-import { hasReason } from "../../lib/runtime/fault.ts";
+import { hasReason } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { type CreateHosts, destroyAttempt } from "./saga/create-tools.ts";
 import { inDoubtAttempts } from "./store/create-state.ts";

@@ -3,7 +3,7 @@ import type {
   MachinesServiceServer,
   WatchCreateResponse,
 } from "../../gen/windhover/machines/v1/machines.ts";
-import { serverStream, unary } from "../../lib/grpc/rpc.ts";
+import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { configInputFromProto } from "../machines/convert-config.ts";
 import { machineToProto } from "../machines/convert-machine.ts";
 import { placementFromProto } from "../regions/convert-placement.ts";

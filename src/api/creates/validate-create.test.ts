@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { validateCreate } from "./validate-create.ts";
 
 describe("a create", () => {

@@ -1,4 +1,4 @@
-import { Violations } from "../../lib/runtime/violations.ts";
+import { Violations } from "../../lib/faults/violations.ts";
 import { type ConfigInput, type ImageCheck, validateConfig } from "../machines/validate-config.ts";
 import { type PlacementInput, validatePlacement } from "../regions/placement.ts";
 import { type KnownRegions, resolveRegions } from "../regions/regions.ts";

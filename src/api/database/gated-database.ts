@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { startLoop } from "../../lib/runtime/lifecycle.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { within } from "../../lib/runtime/wait.ts";

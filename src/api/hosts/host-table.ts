@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { HostAddress } from "../machines/machines.ts";
 
 /** Whether a host takes machines. `unknown`: a value that only newer hosts know. */

@@ -1,10 +1,10 @@
 import type { HostServiceClient } from "../../gen/windhover/hostd/v1/hostd.ts";
 import { Machine as WireMachine } from "../../gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { type CallScope, call, type UnaryMethod } from "../../lib/grpc/client.ts";
 import { durationToProto } from "../../lib/grpc/duration.ts";
 import { openStream } from "../../lib/grpc/streams.ts";
 import { annotate } from "../../lib/otel/tracing.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { configToProto } from "../machines/convert-config.ts";
 import { machineFromProto, stateFromProto, stateToProto } from "../machines/convert-machine.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";

@@ -1,5 +1,5 @@
+import { hasReason } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { within } from "../../lib/runtime/wait.ts";
 import type { HostAddress, HostDirectory } from "../machines/machines.ts";

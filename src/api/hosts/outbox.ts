@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { isNewer, type Machine, type MachineEvent, type MachineEventOf } from "../machines/machine.ts";
 
 /** A change in a host's outbox. */

@@ -4,8 +4,8 @@ import type {
   ReportEventsRequest,
 } from "../../gen/windhover/admin/v1/hosts.ts";
 import { requireScope } from "../../lib/auth/auth.ts";
-import { unary } from "../../lib/grpc/rpc.ts";
-import { Violations } from "../../lib/runtime/violations.ts";
+import { Violations } from "../../lib/faults/violations.ts";
+import { unary } from "../../lib/grpc/server/rpc.ts";
 import { eventFromProto, machineFromProto } from "../machines/convert-machine.ts";
 import { hostNumberOf, MAX_HOST_NUMBER, parseMachineId } from "../machines/machine-id.ts";
 import { announcedFromProto } from "./convert-host.ts";

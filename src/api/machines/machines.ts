@@ -1,4 +1,4 @@
-import { Fault, hasReason } from "../../lib/runtime/fault.ts";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Caller, CallLimits } from "../requests/caller.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import { hostNumberOf, type MachineId } from "./machine-id.ts";

@@ -5,12 +5,12 @@ import type {
   StreamLogsRequest,
   WaitMachineRequest,
 } from "../../gen/windhover/machines/v1/machines.ts";
+import { invalid } from "../../lib/faults/fault.ts";
+import { Violations } from "../../lib/faults/violations.ts";
 import { untilDraining } from "../../lib/grpc/draining.ts";
 import { durationFromProto } from "../../lib/grpc/duration.ts";
-import { serverStream, unary } from "../../lib/grpc/rpc.ts";
+import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { annotate, attribute, withSpan } from "../../lib/otel/tracing.ts";
-import { invalid } from "../../lib/runtime/fault.ts";
-import { Violations } from "../../lib/runtime/violations.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName } from "../requests/names.ts";

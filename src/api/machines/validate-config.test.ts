@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { Violations } from "../../lib/runtime/violations.ts";
+import { Violations } from "../../lib/faults/violations.ts";
 import { type ConfigInput, STOP_SIGNALS, validateConfig } from "./validate-config.ts";
 
 const FINE: ConfigInput = { image: "nginx", env: {}, services: [], metadata: {} };

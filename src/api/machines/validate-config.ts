@@ -1,4 +1,4 @@
-import type { Violations } from "../../lib/runtime/violations.ts";
+import type { Violations } from "../../lib/faults/violations.ts";
 import type { Guest, Init, MachineConfig, Service } from "./machine.ts";
 
 /** A configuration as a caller wrote it; anything may be missing or invalid. */

@@ -1,4 +1,4 @@
-import { hasReason } from "../../lib/runtime/fault.ts";
+import { hasReason } from "../../lib/faults/fault.ts";
 import { startLoop } from "../../lib/runtime/lifecycle.ts";
 import type { LeaseStore } from "../database/lease-store.ts";
 

@@ -1,6 +1,6 @@
 import { ulid } from "ulid";
+import { hasReason } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { HostEntry, HostTable } from "../hosts/host-table.ts";
 import type { HostdClient } from "../hosts/hostd-client.ts";

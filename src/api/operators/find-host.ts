@@ -1,4 +1,4 @@
-import { Fault, invalid } from "../../lib/runtime/fault.ts";
+import { Fault, invalid } from "../../lib/faults/fault.ts";
 import type { HostEntry } from "../hosts/host-table.ts";
 
 /** Finds a host by number, or by a name that only one host has. @throws Fault INVALID_FIELDS, `HOST_UNKNOWN` */

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { HostEntry, HostTable, Scheduling } from "../hosts/host-table.ts";
 import type { HostdClient } from "../hosts/hostd-client.ts";

@@ -1,7 +1,7 @@
 import type { HostsServiceServer } from "../../gen/windhover/admin/v1/hosts.ts";
-import { serverStream, unary } from "../../lib/grpc/rpc.ts";
+import { invalid } from "../../lib/faults/fault.ts";
+import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { invalid } from "../../lib/runtime/fault.ts";
 import { schedulingFromProto, schedulingToProto } from "../hosts/convert-host.ts";
 import { authorize } from "../requests/authorize.ts";
 import { drainToProto, hostToProto } from "./convert-hosts.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Queries } from "../../lib/stores/postgres.ts";
 import { type Amount, type Organization, orgNotFound, type Standing } from "./organization.ts";
 

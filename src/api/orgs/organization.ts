@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 
 /** Whether an organisation may create machines. */
 export type Standing = "good" | "past_due" | "banned";

@@ -7,9 +7,9 @@ import {
   Standing as WireStanding,
 } from "../../gen/windhover/admin/v1/organizations.ts";
 import { mintToken, requireScope, type Scope } from "../../lib/auth/auth.ts";
-import { unary } from "../../lib/grpc/rpc.ts";
+import { Violations } from "../../lib/faults/violations.ts";
+import { unary } from "../../lib/grpc/server/rpc.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { Violations } from "../../lib/runtime/violations.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkSlug, requireName } from "../requests/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";

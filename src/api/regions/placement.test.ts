@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Violations } from "../../lib/runtime/violations.ts";
+import { Violations } from "../../lib/faults/violations.ts";
 import { type PlacementInput, validatePlacement } from "./placement.ts";
 
 const NOTHING: PlacementInput = {

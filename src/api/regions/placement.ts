@@ -1,4 +1,4 @@
-import type { Violations } from "../../lib/runtime/violations.ts";
+import type { Violations } from "../../lib/faults/violations.ts";
 import { MAX_HOST_NUMBER } from "../machines/machine-id.ts";
 
 /** How machines are laid out over the hosts that fit. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { ALIASES, distanceKm, PLACES } from "./region-places.ts";
 import { resolveRegions } from "./regions.ts";
 

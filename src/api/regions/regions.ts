@@ -1,4 +1,4 @@
-import { Fault, type Violation } from "../../lib/runtime/fault.ts";
+import { Fault, type Violation } from "../../lib/faults/fault.ts";
 import { ALIASES, distanceKm, PLACES } from "./region-places.ts";
 
 /** The regions as configured for an api. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { createLogger } from "../../lib/runtime/log.ts";
 import { replicaOrder } from "./replica-order.ts";
 import { Replicas } from "./replicas.ts";

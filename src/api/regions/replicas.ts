@@ -1,6 +1,6 @@
+import { Fault } from "../../lib/faults/fault.ts";
 import type { CallScope } from "../../lib/grpc/client.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { replicaOrder } from "./replica-order.ts";
 

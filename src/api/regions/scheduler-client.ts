@@ -5,9 +5,9 @@ import {
   type Offer as WireOffer,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { type CallScope, call, connect } from "../../lib/grpc/client.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import type { CallLimits } from "../requests/caller.ts";
 import type { AuctionRequest, AuctionResult, Offer } from "./auction.ts";
 import { placementToProto } from "./convert-placement.ts";

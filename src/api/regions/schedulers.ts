@@ -1,6 +1,6 @@
 import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { SchedulerClient, schedulerUnavailable } from "./scheduler-client.ts";
 
 /** A replica of a region's scheduler. */

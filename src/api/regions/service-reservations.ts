@@ -1,6 +1,6 @@
 import type { ReservationsServiceServer } from "../../gen/windhover/admin/v1/hosts.ts";
-import { unary } from "../../lib/grpc/rpc.ts";
-import { Violations } from "../../lib/runtime/violations.ts";
+import { Violations } from "../../lib/faults/violations.ts";
+import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
 import { regionUnknown } from "./regions.ts";
 import type { Schedulers } from "./schedulers.ts";

@@ -1,5 +1,5 @@
 import { requireScope, type Scope } from "../../lib/auth/auth.ts";
-import { type CallContext, remainingMs } from "../../lib/grpc/rpc.ts";
+import { type CallContext, remainingMs } from "../../lib/grpc/server/rpc.ts";
 import { annotate, attribute } from "../../lib/otel/tracing.ts";
 import type { Caller } from "./caller.ts";
 

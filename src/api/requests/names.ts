@@ -1,4 +1,4 @@
-import { invalid } from "../../lib/runtime/fault.ts";
+import { invalid } from "../../lib/faults/fault.ts";
 
 const APP = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const MACHINE = /^[a-z0-9-]{1,63}$/;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "./page-token.ts";
 
 describe("page tokens", () => {

@@ -1,4 +1,4 @@
-import { invalid } from "../../lib/runtime/fault.ts";
+import { invalid } from "../../lib/faults/fault.ts";
 
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;

@@ -1,6 +1,6 @@
 import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import { type ListMachinesRequest, MachinesServiceClient } from "../../gen/windhover/machines/v1/machines.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Subject } from "../session/hints.ts";
 import type { Session } from "../session/session.ts";
 import { UsageError } from "../session/usage-error.ts";

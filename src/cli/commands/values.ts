@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "commander";
-import { parseDuration } from "../../lib/runtime/duration.ts";
+import { parseDuration } from "../../lib/config/duration.ts";
 
 /** Collects `K=V` of `-e` and `-m`. The value may be empty and may contain `=`. */
 export function pair(raw: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {

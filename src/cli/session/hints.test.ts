@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { flagOf, nextSteps, remarks } from "./hints.ts";
 import { reportError } from "./report.ts";
 import type { Settings } from "./settings.ts";

@@ -1,4 +1,4 @@
-import type { Fault } from "../../lib/runtime/fault.ts";
+import type { Fault } from "../../lib/faults/fault.ts";
 import type { Settings } from "./settings.ts";
 
 /** What a command works on. */

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { flagOf, nextSteps, remarks, type Subject } from "./hints.ts";
 import type { Settings } from "./settings.ts";
 import { harmless, type Paint } from "./terminal.ts";

@@ -1,7 +1,7 @@
 import type { Client } from "@grpc/grpc-js";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { CallScope, ClientConstructor, UnaryMethod } from "../../lib/grpc/client.ts";
 import type { ServerStreamMethod } from "../../lib/grpc/streams.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { EXIT, toFault } from "./report.ts";
 import { RootSpan } from "./root-span.ts";
 import { type Settings, tokenOf } from "./settings.ts";

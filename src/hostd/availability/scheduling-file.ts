@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { writeDurably } from "../../lib/stores/durable-file.ts";
 import type { Scheduling, SchedulingState } from "./scheduling.ts";

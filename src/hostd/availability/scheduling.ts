@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 
 /** Whether a host takes machines. See windhover.scheduler.v1.Scheduling. */
 export type Scheduling = "open" | "cordoned" | "draining";

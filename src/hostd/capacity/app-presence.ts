@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Host } from "../machines/host.ts";
 
 type Parts = Pick<Host, "store" | "ledger">;

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Resources } from "../machines/machine.ts";
 
 /** An award for a hold that this host does not have. */

@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Ports } from "../machines/host.ts";
 import type { ServiceConfig } from "../machines/machine.ts";
 

@@ -5,8 +5,8 @@ import {
   type PullProgress,
 } from "../../gen/windhover/imagecache/v1/imagecache.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { call, connect, openStream } from "../../lib/grpc/client.ts";
-import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import type { Images, Pin, PullStep } from "../machines/host.ts";
 import type { ImageRef } from "../machines/machine.ts";
 import { imageHints } from "./image-hints.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { invalidState, type Machine } from "./machine.ts";
 
 /** What a driver is at: the last of the requests it has accepted and not finished. */

@@ -1,4 +1,4 @@
-import { Fault, invalid } from "../../lib/runtime/fault.ts";
+import { Fault, invalid } from "../../lib/faults/fault.ts";
 import type { MachineState } from "./states.ts";
 
 /** Id of a machine: 14 lower-case hex digits, of which the first five are its host's number. Made only by {@link machineId}. */

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineState } from "./states.ts";
 

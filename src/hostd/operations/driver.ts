@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { started, startInterrupted } from "../machines/change.ts";
 import {
   type Activity,

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { ImageConfig, InitConfig } from "../machines/machine.ts";
 
 /** What is run in the guest. */

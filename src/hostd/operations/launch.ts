@@ -1,5 +1,5 @@
+import { Fault } from "../../lib/faults/fault.ts";
 import { onAbort } from "../../lib/runtime/abort.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { endsWithin, TimeLimit } from "../../lib/runtime/wait.ts";
 import { refuseWhileDraining } from "../availability/scheduling.ts";
 import { startCancelled, started, startFailed, startInterrupted, starting } from "../machines/change.ts";

@@ -1,5 +1,5 @@
+import { Fault, invalid } from "../../lib/faults/fault.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
-import { Fault, invalid } from "../../lib/runtime/fault.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import { refuseWhileDraining } from "../availability/scheduling.ts";
 import { refuseSecondOfApp } from "../capacity/app-presence.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { type Release, Semaphore } from "../../lib/runtime/semaphore.ts";
 
 /** How many starts a queue lets run and wait. */

@@ -2,7 +2,7 @@ import { EventEmitter } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
 import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
 import type { ReportEventsRequest } from "../../gen/windhover/admin/v1/hosts.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { createLogger } from "../../lib/runtime/log.ts";
 import { hostEventToProto } from "../convert-host.ts";
 import type { MachineState } from "../machines/states.ts";

@@ -3,9 +3,9 @@ import type {
   HostEvent,
   ReportEventsRequest,
 } from "../../gen/windhover/admin/v1/hosts.ts";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { onAbort } from "../../lib/runtime/abort.ts";
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
-import { Fault, hasReason } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import type { Machine } from "../machines/machine.ts";

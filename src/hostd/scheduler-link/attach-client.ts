@@ -6,10 +6,10 @@ import {
   type Status,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { connect } from "../../lib/grpc/client.ts";
 import { openWire } from "../../lib/grpc/wire.ts";
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import type { Logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import type { AskedBid, BidAnswer } from "./convert-bid.ts";

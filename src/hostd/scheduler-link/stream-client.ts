@@ -1,6 +1,6 @@
 import type { AttachRequest, AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type { Fault } from "../../lib/faults/fault.ts";
 import type { Wire, WireUser } from "../../lib/grpc/wire.ts";
-import type { Fault } from "../../lib/runtime/fault.ts";
 import { every } from "../../lib/runtime/lifecycle.ts";
 import type { AttachOptions } from "./attach-client.ts";
 import { answerBid } from "./convert-bid.ts";

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { MachineStore } from "../machines/host.ts";
 import {

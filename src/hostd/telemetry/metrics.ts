@@ -1,3 +1,4 @@
+import { Fault } from "../../lib/faults/fault.ts";
 import {
   counter,
   counterOf,
@@ -8,7 +9,6 @@ import {
   outcomeOf,
   secondsHistogram,
 } from "../../lib/otel/metrics.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { reserveOf } from "../availability/host-disk.ts";
 import type { Bid } from "../capacity/bid.ts";
 import type { Host, Meter } from "../machines/host.ts";

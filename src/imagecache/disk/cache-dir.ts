@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Fault } from "../../lib/faults/fault.ts";
 import { type Digest, hexOf } from "../../lib/oci/digest.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { isMissing } from "./files.ts";
 
 /**

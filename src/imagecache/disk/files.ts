@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { Fault } from "../../lib/faults/fault.ts";
 import { type Digest, digestOf } from "../../lib/oci/digest.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 
 /** Large enough to keep the disk busy, small enough to let other work run in between. */

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { Semaphore } from "../../lib/runtime/semaphore.ts";
 
 /** Makes a semaphore that refuses one too many with RESOURCE_EXHAUSTED / `TOO_MANY_PULLS`. */

@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline, type Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
+import { Fault } from "../../lib/faults/fault.ts";
 import { type Digest, digestOf } from "../../lib/oci/digest.ts";
 import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import type { Layer } from "../flatten/layer.ts";
 
 /** A layer on disk. */

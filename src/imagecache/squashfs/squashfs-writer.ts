@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { type FileHandle, open, statfs } from "node:fs/promises";
 import type { Writable } from "node:stream";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { diskFull } from "../disk/files.ts";
 import type { ArchiveSink } from "./write-image.ts";
 

@@ -1,5 +1,5 @@
+import { Fault } from "../../lib/faults/fault.ts";
 import { IMAGE_FAULT_CODES } from "../../lib/oci/faults.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 
 /**
  * Makes the fault for a layer with wrong content. `Layer.about` adds which layer of which image.

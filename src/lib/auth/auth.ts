@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
+import { Fault } from "../faults/fault.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import { Fault } from "../runtime/fault.ts";
 
 const SCOPES = ["machines:read", "machines:write", "admin", "internal"] as const;
 /** What a token allows. No scope implies another. `internal` is for services only. */

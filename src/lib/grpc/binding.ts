@@ -1,6 +1,6 @@
 import * as grpc from "@grpc/grpc-js";
+import { Fault } from "../faults/fault.ts";
 import { onAbort } from "../runtime/abort.ts";
-import { Fault } from "../runtime/fault.ts";
 import type { CallContext } from "./serving.ts";
 import { fromServiceError } from "./status.ts";
 

@@ -4,10 +4,10 @@ import { afterEach, expect, test } from "vitest";
 import { EchoClient, echo, failure } from "../../../test/support/echo.ts";
 import { generateKeyPair, TokenVerifier } from "../auth/auth.ts";
 import { internalTokens } from "../auth/tokens.ts";
-import { Fault } from "../runtime/fault.ts";
+import { Fault } from "../faults/fault.ts";
 import { createLogger } from "../runtime/log.ts";
 import { call, connect } from "./client.ts";
-import { unary } from "./rpc.ts";
+import { unary } from "./server/rpc.ts";
 
 createLogger("test", { write: () => {} });
 

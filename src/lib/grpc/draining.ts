@@ -1,6 +1,5 @@
+import { Fault } from "../faults/fault.ts";
 import { onAbort } from "../runtime/abort.ts";
-import { Fault } from "../runtime/fault.ts";
-import type { CallContext } from "./serving.ts";
 
 /** The error for callers of a server that shuts down: another replica answers, or the next process. */
 export function serverDraining(message: string, retryAfterMs = 500): Fault {
@@ -12,7 +11,7 @@ export function serverDraining(message: string, retryAfterMs = 500): Fault {
  * `SERVER_DRAINING` as soon as the server shuts down.
  */
 export async function untilDraining<T>(
-  ctx: CallContext,
+  ctx: { readonly signal: AbortSignal; readonly draining: AbortSignal },
   message: string,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {

@@ -12,9 +12,9 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { addToken, type TokenSource } from "../auth/tokens.ts";
+import { isServerFault } from "../faults/fault.ts";
 import { rpcClientSeconds, rpcServerSeconds } from "../otel/metrics.ts";
 import { nowUs, tracer } from "../otel/tracing.ts";
-import { isServerFault } from "../runtime/fault.ts";
 import { askForTimes, asksForTimes, recordTransit, tellTimes } from "./call-times.ts";
 import { codeName, toServiceError } from "./status.ts";
 

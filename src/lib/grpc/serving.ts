@@ -1,7 +1,7 @@
 import type * as grpc from "@grpc/grpc-js";
 import type { Claims } from "../auth/auth.ts";
+import { Fault } from "../faults/fault.ts";
 import { onAbort } from "../runtime/abort.ts";
-import { Fault } from "../runtime/fault.ts";
 import { callState } from "./call-state.ts";
 import { serverDraining } from "./draining.ts";
 

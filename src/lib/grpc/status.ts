@@ -3,7 +3,7 @@ import { trace } from "@opentelemetry/api";
 import type { Any } from "../../gen/google/protobuf/any.ts";
 import { BadRequest, ErrorInfo, RetryInfo } from "../../gen/google/rpc/error_details.ts";
 import { Status } from "../../gen/google/rpc/status.ts";
-import { type Code, Fault, type Violation } from "../runtime/fault.ts";
+import { type Code, Fault, type Violation } from "../faults/fault.ts";
 import { durationFromProto, durationToProto } from "./duration.ts";
 
 /** The domain of every error reason of this system, on the wire. */

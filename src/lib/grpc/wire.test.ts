@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { type Echo, echo, failure, type Text } from "../../../test/support/echo.ts";
-import { Fault } from "../runtime/fault.ts";
+import { Fault } from "../faults/fault.ts";
 import { createLogger } from "../runtime/log.ts";
-import { bidiWire } from "./rpc.ts";
+import { bidiWire } from "./server/rpc.ts";
 import { openWire, type Wire, type WireUser } from "./wire.ts";
 
 createLogger("test", { write: () => {} });

@@ -1,5 +1,5 @@
 import type * as grpc from "@grpc/grpc-js";
-import { Fault } from "../runtime/fault.ts";
+import { Fault } from "../faults/fault.ts";
 import { bind, type CallScope } from "./binding.ts";
 import type { DuplexMethod } from "./streams.ts";
 

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { Fault } from "../runtime/fault.ts";
+import { Fault } from "../faults/fault.ts";
 
 /** A user name, and a password or token. */
 export interface Credentials {

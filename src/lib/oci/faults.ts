@@ -1,4 +1,4 @@
-import { Fault, type FaultExtra } from "../runtime/fault.ts";
+import { Fault, type FaultExtra } from "../faults/fault.ts";
 
 /** The image, and perhaps the layer, that a fault is about. */
 export interface Subject {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Fault } from "../runtime/fault.ts";
+import type { Fault } from "../faults/fault.ts";
 import { formatReference, isLoopback, parseReference } from "./reference.ts";
 
 const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;

@@ -1,4 +1,4 @@
-import { Fault, type Violation } from "../runtime/fault.ts";
+import { Fault, type Violation } from "../faults/fault.ts";
 import { type Digest, parseDigest } from "./digest.ts";
 
 /** An image reference with the usual defaults. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Fault } from "../runtime/fault.ts";
+import { Fault } from "../faults/fault.ts";
 import {
   counter,
   counterOf,

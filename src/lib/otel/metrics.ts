@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { Fault, isServerFault } from "../runtime/fault.ts";
+import { Fault, isServerFault } from "../faults/fault.ts";
 import { listen } from "../runtime/listen.ts";
 
 export const registry = new Registry();

@@ -21,7 +21,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
-import { type Env, readEnv, type Values } from "../runtime/config.ts";
+import { type Env, readEnv, type Values } from "../config/config.ts";
 import { logger } from "../runtime/log.ts";
 import { passing } from "./passing-tracer.ts";
 import { variables } from "./variables.ts";

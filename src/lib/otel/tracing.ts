@@ -15,7 +15,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import { Fault } from "../runtime/fault.ts";
+import { Fault } from "../faults/fault.ts";
 import { within } from "../runtime/wait.ts";
 
 export { type Attributes, type Span, SpanKind } from "@opentelemetry/api";

@@ -1,4 +1,4 @@
-import { flag, integer, oneOf, parsed, text } from "../runtime/config.ts";
+import { flag, integer, oneOf, parsed, text } from "../config/config.ts";
 
 const ms = (fallback: number) => integer(1, 3_600_000).prefault(fallback);
 const SAMPLERS = [

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { rm, stat } from "node:fs/promises";
 import { connect, type Server } from "node:net";
-import { Fault } from "./fault.ts";
+import { Fault } from "../faults/fault.ts";
 
 function splitAddress(address: string): { host: string; port: number } {
   const [, host = "127.0.0.1", port = "0"] = /^\[?([^\]]*?)\]?:(\d+)$/.exec(address) ?? [];

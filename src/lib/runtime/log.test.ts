@@ -1,8 +1,8 @@
 import { trace } from "@opentelemetry/api";
 import { expect, test } from "vitest";
+import { Fault } from "../faults/fault.ts";
 import { startTelemetry } from "../otel/telemetry.ts";
 import { withSpan } from "../otel/tracing.ts";
-import { Fault } from "./fault.ts";
 import { createLogger, type LogOptions, logger } from "./log.ts";
 
 startTelemetry({});

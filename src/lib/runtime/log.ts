@@ -1,5 +1,5 @@
 import { trace } from "@opentelemetry/api";
-import { Fault } from "./fault.ts";
+import { Fault } from "../faults/fault.ts";
 
 /** error: a person must look; warn: odd but handled; info: a change of state; debug: the rest. */
 export const LEVELS = ["debug", "info", "warn", "error"] as const;

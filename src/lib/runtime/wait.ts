@@ -1,5 +1,5 @@
+import { Fault } from "../faults/fault.ts";
 import { abortable, onAbort } from "./abort.ts";
-import { Fault } from "./fault.ts";
 
 /** How a wait keeps the process. */
 export interface SleepOptions {

@@ -8,10 +8,10 @@ vi.setConfig({ testTimeout: 20_000 });
 const module = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
 
 const program = `
-  import { readEnv, showConfig, text } from ${module("../runtime/config.ts")};
+  import { readEnv, showConfig, text } from ${module("../config/config.ts")};
   import { logger } from ${module("../runtime/log.ts")};
   import { runService } from ${module("./run-service.ts")};
-  import { common, LOG_LEVEL } from ${module("./variables.ts")};
+  import { common, LOG_LEVEL } from ${module("../config/variables.ts")};
 
   const variables = { PLACE: text().meta({ secret: true }), DEMO_LOG_LEVEL: common.logLevel(), LOG_LEVEL };
   const readConfig = (env) => {

@@ -1,5 +1,5 @@
+import { ConfigError, type Env } from "../config/config.ts";
 import { flushTelemetry } from "../otel/tracing.ts";
-import { ConfigError, type Env } from "../runtime/config.ts";
 import { Stack, untilSignal } from "../runtime/lifecycle.ts";
 import { createLogger, type Facts, type Level } from "../runtime/log.ts";
 

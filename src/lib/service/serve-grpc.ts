@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { Server } from "@grpc/grpc-js";
 import { TokenVerifier } from "../auth/auth.ts";
-import { addHealth, Health } from "../grpc/server/health.ts";
-import { addReflection } from "../grpc/server/reflection.ts";
+import { addHealth, Health } from "../grpc/builtin/health.ts";
+import { addReflection } from "../grpc/builtin/reflection.ts";
 import { createServer, type Running, serve } from "../grpc/server/serve.ts";
 import { serveMetrics } from "../otel/metrics.ts";
 import type { Stack } from "../runtime/lifecycle.ts";

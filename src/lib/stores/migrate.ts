@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import pg from "pg";
-import { Fault } from "../runtime/fault.ts";
+import { Fault } from "../faults/fault.ts";
 import { logger } from "../runtime/log.ts";
 
 export interface Migration {

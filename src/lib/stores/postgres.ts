@@ -1,6 +1,6 @@
 import pg from "pg";
+import { Fault } from "../faults/fault.ts";
 import { type Span, SpanKind, withSpan } from "../otel/tracing.ts";
-import { Fault } from "../runtime/fault.ts";
 import { logger } from "../runtime/log.ts";
 
 /** A SQL statement, prepared once per connection under its name. */

@@ -1,7 +1,7 @@
 import { Redis as Client, type RedisOptions } from "ioredis";
+import { Fault } from "../faults/fault.ts";
 import { SpanKind, withSpan } from "../otel/tracing.ts";
 import { backoffMs } from "../runtime/backoff.ts";
-import { Fault } from "../runtime/fault.ts";
 import { type Logger, logger } from "../runtime/log.ts";
 import { within } from "../runtime/wait.ts";
 

@@ -1,5 +1,5 @@
+import type { Fault } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import type { Fault } from "../../lib/runtime/fault.ts";
 import {
   type Answer,
   type Bid,

@@ -1,7 +1,7 @@
 import * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Fault } from "../../lib/faults/fault.ts";
+import { Violations } from "../../lib/faults/violations.ts";
 import { durationToProto } from "../../lib/grpc/duration.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
-import { Violations } from "../../lib/runtime/violations.ts";
 import {
   type Bid,
   type BidTerms,

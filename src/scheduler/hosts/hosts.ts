@@ -1,5 +1,5 @@
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { Draw } from "../auctions/draw.ts";
 import type { Bid } from "../auctions/offer.ts";
 import { matches } from "../auctions/placement.ts";

@@ -1,8 +1,8 @@
 import type { AttachRequest, AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { serverDraining } from "../../lib/grpc/draining.ts";
 import type { Wire, WireUser } from "../../lib/grpc/wire.ts";
 import { onAbort } from "../../lib/runtime/abort.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { AttachedHost, HostInfo } from "./attached-host.ts";
 import { declineFromProto, hostInfoFromProto, offerFromProto, statusFromProto } from "./convert.ts";

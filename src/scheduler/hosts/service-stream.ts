@@ -1,6 +1,6 @@
 import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type { Fault } from "../../lib/faults/fault.ts";
 import type { Wire } from "../../lib/grpc/wire.ts";
-import type { Fault } from "../../lib/runtime/fault.ts";
 import type { Bid, BidTerms } from "../auctions/offer.ts";
 import type { HostStream } from "./attached-host.ts";
 import { bidToProto } from "./convert.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Outcome } from "../auctions/auction.ts";
 import type { Bid, DeclineReason, Resources } from "../auctions/offer.ts";
 import { describeConstraints } from "../auctions/placement.ts";

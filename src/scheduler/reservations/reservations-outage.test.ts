@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { flushMicrotasks, setUp, TTL_MS } from "../../../test/support/scheduler/reservations.ts";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 
 const AWAY = new Fault("UNAVAILABLE", "REDIS_UNAVAILABLE", "Redis cannot be reached");
 

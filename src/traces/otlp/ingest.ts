@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Fault } from "../../lib/runtime/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { MAX_CLIENT_SPANS_PER_REQUEST } from "../access.ts";
 import { httpStatus, send, sendJson, setHeaders } from "../reply.ts";
 import type { TraceStore } from "../store/store.ts";

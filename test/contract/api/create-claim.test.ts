@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { CreateWorld, DyingDatabase } from "./create-fixture.ts";
 import type { World } from "./fixture.ts";
 

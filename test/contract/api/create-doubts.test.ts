@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { InDoubtResolver } from "../../../src/api/creates/in-doubt-resolver.ts";
 import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
 import { applyRetention } from "../../../src/api/maintenance/retention.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { CreateWorld } from "./create-fixture.ts";
 import type { World } from "./fixture.ts";
 

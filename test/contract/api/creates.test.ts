@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { type Clients, faultOf, NOTHING_LEFT, type TestApi, World } from "./fixture.ts";
 
 let world: World;

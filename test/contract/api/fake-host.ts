@@ -9,9 +9,9 @@ import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windh
 import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import type { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../src/lib/auth/auth.ts";
-import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/rpc.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
+import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 
 /** What a script does to a call: throw a fault, wait, look at something. */
 export type Script = (machineId: string) => void | Promise<void>;

@@ -6,9 +6,9 @@ import {
   Scheduling,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope, type TokenVerifier } from "../../../src/lib/auth/auth.ts";
-import { unary } from "../../../src/lib/grpc/rpc.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
+import { unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 import type { FakeHost } from "./fake-host.ts";
 
 /** Throws what the next calls of a method are to fail with, or changes something first. */

@@ -17,10 +17,10 @@ import {
   MachinesServiceClient,
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { generateKeyPair, mintToken, type Scope, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { migrate } from "../../../src/lib/stores/migrate.ts";

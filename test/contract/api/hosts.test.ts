@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { AnnounceHostRequest } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { faultOf, type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

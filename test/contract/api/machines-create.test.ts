@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { DIGEST, faultOf, NOTHING_LEFT, type TestApi, World } from "./fixture.ts";
 
 let world: World;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { faultOf, NOTHING_LEFT, type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { FakeHost } from "./fake-host.ts";
 import { FakeScheduler } from "./fake-scheduler.ts";
 import { faultOf, NOTHING_LEFT, type TestApi, verifier, World } from "./fixture.ts";

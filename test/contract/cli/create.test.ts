@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import type { CreateMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { step } from "./fake-api.ts";
 import { useCli } from "./support.ts";
 

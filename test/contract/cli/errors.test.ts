@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Fault, invalid } from "../../../src/lib/runtime/fault.ts";
+import { Fault, invalid } from "../../../src/lib/faults/fault.ts";
 import { useCli } from "./support.ts";
 
 const ID = "0000a1b2c3d4e5";

@@ -22,9 +22,9 @@ import {
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { type Reservation, Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
-import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/rpc.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
+import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, type Running, serve } from "../../../src/lib/grpc/server/serve.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { sleep } from "../../../src/lib/runtime/wait.ts";
 import { keys } from "../traces/support.ts";
 import { type Answer, appsService, orgsService } from "./fake-apps.ts";

@@ -1,7 +1,7 @@
 import type { Organization } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import type { App } from "../../../src/gen/windhover/machines/v1/apps.ts";
-import { type CallContext, unary } from "../../../src/lib/grpc/rpc.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
+import { type CallContext, unary } from "../../../src/lib/grpc/server/rpc.ts";
 
 /** Notes a call, and fails or answers as it has been told to. */
 export type Answer = <T>(method: string, request: unknown, ctx: CallContext, fn: () => T) => T;

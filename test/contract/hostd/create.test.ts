@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
 import { createRequest, DIGEST, newId, present, startHost, type TestHost } from "./fixture.ts";
 

@@ -9,10 +9,10 @@ import {
   SchedulerServiceService,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { durationToProto } from "../../../src/lib/grpc/duration.ts";
-import { bidiStream, serverStream, unary } from "../../../src/lib/grpc/rpc.ts";
+import { bidiStream, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
 import { KEYS } from "./fixture.ts";
 
 /** The central record behind an api: applies events of a host in order, each once, and remembers all. */

@@ -4,7 +4,7 @@ import type { MachineStore } from "../../../src/hostd/machines/host.ts";
 import { machineId } from "../../../src/hostd/machines/machine.ts";
 import { sweep } from "../../../src/hostd/operations/reconcile.ts";
 import type { Store } from "../../../src/hostd/store/store.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { hostFolder, startHost, type TestHost } from "./fixture.ts";
 
 const NOTHING = { cpus: 0, memoryMb: 0, diskMb: 0 };

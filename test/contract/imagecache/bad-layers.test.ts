@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { DEFAULT_LIMITS } from "../../../src/imagecache/flatten/limits.ts";
-import type { Fault } from "../../../src/lib/runtime/fault.ts";
+import type { Fault } from "../../../src/lib/faults/fault.ts";
 import {
   type BuiltImage,
   buildImage,

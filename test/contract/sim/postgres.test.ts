@@ -3,12 +3,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Transactions } from "../../../src/api/database/gated-database.ts";
 import { parseMachineId } from "../../../src/api/machines/machine-id.ts";
 import type { MachineStore } from "../../../src/api/machines/machine-store.ts";
-import { Fault } from "../../../src/lib/runtime/fault.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { migrate } from "../../../src/lib/stores/migrate.ts";
 import { Database, type Result, type Statement } from "../../../src/lib/stores/postgres.ts";
-import { execute } from "../../sim/postgres-statements.ts";
-import { Tables } from "../../sim/postgres-tables.ts";
+import { execute } from "../../sim/stores/postgres-statements.ts";
+import { Tables } from "../../sim/stores/postgres-tables.ts";
 import { createDatabase } from "../../support/postgres.ts";
 import { CREATES, call, comparable, MACHINES, type Stores, sorted, storesOn } from "./postgres-calls.ts";
 

@@ -1,6 +1,6 @@
 import { Ledger } from "../../../src/hostd/capacity/ledger.ts";
 import type { Resources } from "../../../src/hostd/machines/machine.ts";
-import { hasReason } from "../../../src/lib/runtime/fault.ts";
+import { hasReason } from "../../../src/lib/faults/fault.ts";
 import { ManualClock } from "../manual-clock.ts";
 
 export const CAPACITY = { cpus: 4, memoryMb: 1_024, diskMb: 4_096 };

@@ -4,9 +4,9 @@ import {
   type AttachResponse,
   SchedulerServiceService,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { bidiStream } from "../../../src/lib/grpc/rpc.ts";
+import type { Fault } from "../../../src/lib/faults/fault.ts";
+import { bidiStream } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, type Running, serve } from "../../../src/lib/grpc/server/serve.ts";
-import type { Fault } from "../../../src/lib/runtime/fault.ts";
 import { until } from "../../../src/lib/runtime/wait.ts";
 
 /** Waits for a condition as long as a busy machine may need. */

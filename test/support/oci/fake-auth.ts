@@ -1,5 +1,18 @@
 import type { ServerResponse } from "node:http";
-import type { SeenRequest } from "./fake-registry.ts";
+
+/** One request the registry received. */
+export interface SeenRequest {
+  readonly method: string;
+  /** Path with query. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** `blob`, `manifest`, `token`, `ping` or `other`. */
+  readonly kind: "blob" | "manifest" | "token" | "ping" | "other";
+  /** Digest or tag asked for; empty for the others. */
+  readonly target: string;
+  /** How many requests for the same kind and target came before. */
+  readonly earlier: number;
+}
 
 /** Who may pull from a {@link FakeRegistry}. */
 export type AuthRule =

@@ -1,21 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type AuthRule, answerToken, challenge } from "./fake-auth.ts";
+import { type AuthRule, answerToken, challenge, type SeenRequest } from "./fake-auth.ts";
 import type { BuiltImage } from "./image.ts";
-
-/** One request the registry received. */
-export interface SeenRequest {
-  readonly method: string;
-  /** Path with query. */
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  /** `blob`, `manifest`, `token`, `ping` or `other`. */
-  readonly kind: "blob" | "manifest" | "token" | "ping" | "other";
-  /** Digest or tag asked for; empty for the others. */
-  readonly target: string;
-  /** How many requests for the same kind and target came before. */
-  readonly earlier: number;
-}
 
 /** How to answer wrongly. Counts are of body bytes of the answer. */
 export interface Misbehaviour {

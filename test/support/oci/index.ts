@@ -1,6 +1,8 @@
 /** Images for tests: building them, pushing them, and registries to pull them from. */
+
+export type { SeenRequest } from "./fake-auth.ts";
 export { type AuthRule, basic } from "./fake-auth.ts";
-export { FakeRegistry, type Misbehaviour, type Script, type SeenRequest } from "./fake-registry.ts";
+export { FakeRegistry, type Misbehaviour, type Script } from "./fake-registry.ts";
 export {
   type BuiltImage,
   buildImage,

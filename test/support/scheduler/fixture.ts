@@ -1,4 +1,4 @@
-import type { Fault } from "../../../src/lib/runtime/fault.ts";
+import type { Fault } from "../../../src/lib/faults/fault.ts";
 import type {
   Bid,
   BidTerms,

@@ -1,5 +1,5 @@
+import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { annotate, attribute } from "../../../lib/otel/tracing.ts";
-import { Fault, hasReason } from "../../../lib/runtime/fault.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { newMachineId } from "../../machines/machine-id.ts";
 import {

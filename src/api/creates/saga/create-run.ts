@@ -1,4 +1,4 @@
-import { type Fault, hasReason } from "../../../lib/runtime/fault.ts";
+import { type Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import { type Outcome, type SagaEntry, type SagaLog, stuckSteps } from "../../../lib/saga/saga.ts";

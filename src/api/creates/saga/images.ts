@@ -1,7 +1,7 @@
+import { Fault } from "../../../lib/faults/fault.ts";
 import { authFile } from "../../../lib/oci/credentials.ts";
 import { parseReference } from "../../../lib/oci/reference.ts";
 import { RegistryClient } from "../../../lib/oci/registry.ts";
-import { Fault } from "../../../lib/runtime/fault.ts";
 import { within } from "../../../lib/runtime/wait.ts";
 import type { ImageRef } from "../../machines/machine.ts";
 import type { ImageResolver } from "./create-tools.ts";

@@ -1,4 +1,4 @@
-import type { Fault } from "../../../lib/runtime/fault.ts";
+import type { Fault } from "../../../lib/faults/fault.ts";
 import type { Offer } from "../../regions/auction.ts";
 import {
   APP_PRESENT,

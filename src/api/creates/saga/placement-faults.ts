@@ -1,4 +1,4 @@
-import { Fault } from "../../../lib/runtime/fault.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
 import type { CreateState } from "../store/create-state.ts";
 
 /** Makes the fault of a create that no host of its region took. */

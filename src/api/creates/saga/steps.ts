@@ -1,5 +1,5 @@
+import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { annotate, attribute, withSpan } from "../../../lib/otel/tracing.ts";
-import { Fault, hasReason } from "../../../lib/runtime/fault.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import type { Saga, Step } from "../../../lib/saga/saga.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Fault } from "../../../lib/runtime/fault.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
 import { faultFromData, faultToData } from "./fault-data.ts";
 
 test("faults survive being stored, and what is not a fault tells nothing", () => {

@@ -1,4 +1,4 @@
-import { type Code, Fault, type Violation } from "../../../lib/runtime/fault.ts";
+import { type Code, Fault, type Violation } from "../../../lib/faults/fault.ts";
 
 /** A fault as plain data, for storing. */
 export interface FaultData {

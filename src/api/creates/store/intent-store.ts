@@ -1,4 +1,4 @@
-import { Fault } from "../../../lib/runtime/fault.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
 import type { Queries, Transaction } from "../../../lib/stores/postgres.ts";
 import { appNotFound } from "../../apps/app.ts";
 import type { Transactions } from "../../database/gated-database.ts";

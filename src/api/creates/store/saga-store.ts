@@ -1,4 +1,4 @@
-import { Fault } from "../../../lib/runtime/fault.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
 import type { Transactions } from "../../database/gated-database.ts";
 import type { CreateState } from "./create-state.ts";
 import type { StepProgress } from "./progress.ts";

@@ -1,6 +1,6 @@
 import { type Host, HostsServiceClient } from "../../../gen/windhover/admin/v1/hosts.ts";
 import { AppsServiceClient } from "../../../gen/windhover/machines/v1/apps.ts";
-import type { Fault } from "../../../lib/runtime/fault.ts";
+import type { Fault } from "../../../lib/faults/fault.ts";
 import { schedulingName } from "../../render/names.ts";
 import { toFault } from "../../session/report.ts";
 import type { Session } from "../../session/session.ts";

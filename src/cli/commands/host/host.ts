@@ -1,6 +1,6 @@
 import { type Host, HostsServiceClient } from "../../../gen/windhover/admin/v1/hosts.ts";
 import { Scheduling } from "../../../gen/windhover/scheduler/v1/scheduler.ts";
-import { Fault } from "../../../lib/runtime/fault.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
 import { toJson } from "../../render/json.ts";
 import { schedulingName } from "../../render/names.ts";
 import { table } from "../../render/table.ts";

@@ -1,5 +1,5 @@
 import type { MachinesServiceClient } from "../../../gen/windhover/machines/v1/machines.ts";
-import { Fault, hasReason } from "../../../lib/runtime/fault.ts";
+import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import type { Progress } from "../../render/progress.ts";
 import { isApiAway } from "../../session/hints.ts";

@@ -3,7 +3,7 @@ import {
   OrganizationsServiceClient,
   Standing,
 } from "../../../gen/windhover/admin/v1/organizations.ts";
-import { Fault } from "../../../lib/runtime/fault.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
 import { toJson } from "../../render/json.ts";
 import { standingName } from "../../render/names.ts";
 import { table } from "../../render/table.ts";

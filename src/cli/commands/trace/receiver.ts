@@ -1,4 +1,4 @@
-import { Fault } from "../../../lib/runtime/fault.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import { httpRequest } from "../../session/http.ts";
 import type { Session } from "../../session/session.ts";

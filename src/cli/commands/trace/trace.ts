@@ -1,4 +1,4 @@
-import { Fault, hasReason } from "../../../lib/runtime/fault.ts";
+import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { span as time } from "../../render/time.ts";
 import type { Session } from "../../session/session.ts";
 import { type AppFlag, isMachineId, machineId, machinesClient } from "../find.ts";

@@ -6,9 +6,9 @@ import { addEcho, drain, EchoClient, echo, failure } from "../../../../test/supp
 import { temporaryFolder } from "../../../../test/support/temporary.ts";
 import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
 import { createLogger } from "../../runtime/log.ts";
+import { addHealth, Health } from "../builtin/health.ts";
 import { call, connect, openStream } from "../client.ts";
-import { bidiStream, serverStream, unary } from "../rpc.ts";
-import { addHealth, Health } from "./health.ts";
+import { bidiStream, serverStream, unary } from "./rpc.ts";
 import { createServer, serve } from "./serve.ts";
 
 const lines: Record<string, unknown>[] = [];

@@ -4,7 +4,6 @@ import { addressInUse, cannotListen, clearStaleSocket, isInUse } from "../../run
 import { logger } from "../../runtime/log.ts";
 import { sleep } from "../../runtime/wait.ts";
 import { keepAlive, messageLimits, type TypedOptions } from "../options.ts";
-import type { Health } from "./health.ts";
 import { intercept } from "./intercept.ts";
 
 /** How long balancers and probes get to notice that a server is going, at most. */
@@ -38,6 +37,12 @@ export function createServer(options: ServerOptions = {}): grpc.Server {
   return new Server({ ...serverOptions, interceptors }, draining);
 }
 
+/** What a server says of itself while it runs and while it shuts down; see `Health`. */
+export interface ServingState {
+  start(): void;
+  stop(): void;
+}
+
 /**
  * Listens at `host:port` (port 0 for any) or `unix:/path`. The answer shuts the server down: health to NOT_SERVING, a
  * moment to be noticed, streams broken off with UNAVAILABLE, then calls may finish for `graceMs`, then the rest is cut.
@@ -50,7 +55,7 @@ export async function serve(
   server: grpc.Server,
   address: string,
   graceMs: number,
-  health?: Health,
+  health?: ServingState,
   variable = "LISTEN",
 ): Promise<Running> {
   await clearStaleSocket(address, variable);
@@ -115,7 +120,11 @@ function bind(server: grpc.Server, address: string, variable: string): Promise<n
   });
 }
 
-async function shutDown(server: grpc.Server, graceMs: number, health: Health | undefined): Promise<void> {
+async function shutDown(
+  server: grpc.Server,
+  graceMs: number,
+  health: ServingState | undefined,
+): Promise<void> {
   const until = performance.now() + graceMs;
   if (health) {
     health.stop();

@@ -1,0 +1,219 @@
+import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { UNKNOWN_DISK } from "../../../src/hostd/availability/host-disk.ts";
+import { bid } from "../../../src/hostd/capacity/bid.ts";
+import type { Ledger, LedgerOptions } from "../../../src/hostd/capacity/ledger.ts";
+import { hostEventToProto, hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.ts";
+import type { Host } from "../../../src/hostd/machines/host.ts";
+import { Ids } from "../../../src/hostd/machines/ids.ts";
+import type { Resources } from "../../../src/hostd/machines/machine.ts";
+import { Machines } from "../../../src/hostd/operations/machines.ts";
+import { reconcileAtStart, reconcilePins, sweep } from "../../../src/hostd/operations/reconcile.ts";
+import { StartQueue } from "../../../src/hostd/operations/start-queue.ts";
+import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
+import { Outbox, type ReportsApi } from "../../../src/hostd/reports/outbox.ts";
+import { answerBid } from "../../../src/hostd/scheduler-link/convert-bid.ts";
+import type { Store } from "../../../src/hostd/store/store.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
+import { backoffMs } from "../../../src/lib/runtime/backoff.ts";
+import { startLoop } from "../../../src/lib/runtime/lifecycle.ts";
+import { sleep } from "../../../src/lib/runtime/wait.ts";
+import { Disk } from "../stores/disk.ts";
+import type { Network } from "../world/network.ts";
+import { type Life, Process, type World } from "../world/world.ts";
+import { hostHandlers } from "./host-service.ts";
+import { ImageCache } from "./images.ts";
+import { openStream, type Server } from "./streams.ts";
+import { Vms } from "./vms.ts";
+
+/** As configured by default, beyond the TTL of a reservation. */
+export const GRACE_MS = 1_000;
+const STATUS_MS = 5_000;
+const IMAGES_MS = 5_000;
+const SWEEP_MS = 60_000;
+const ANNOUNCE_MS = 5_000;
+const LIMITS = {
+  launchMs: 60_000,
+  graceMs: 5_000,
+  killMs: 2_000,
+  keepForLaunchMs: 15 * 60_000,
+  abandonedCreateMs: 60 * 60_000,
+};
+const NOTHING_LOGGED = { info: () => {}, warn: () => {}, error: () => {} };
+
+/** What a host is told of the world around it. */
+export interface HostSurroundings {
+  readonly net: Network;
+  readonly schedulers: readonly Process[];
+  readonly serverOf: (life: Life) => Server | undefined;
+  readonly apis: readonly Process[];
+  /** A ledger of a life: the real one, or one whose guard is broken. */
+  readonly ledger: (life: Life, options: LedgerOptions) => Ledger;
+}
+
+/** One host: what it keeps across the lives of hostd, and the life it has. */
+export class SimHost {
+  readonly number: number;
+  readonly name: string;
+  readonly capacity: Resources;
+  readonly process: Process;
+  readonly disk: Disk;
+  readonly vms: Vms;
+  readonly images: ImageCache;
+  /** What lives now. Undefined while hostd is down. */
+  now: { readonly life: Life; readonly host: Host; readonly store: Store; isServing: boolean } | undefined;
+  readonly #surroundings: HostSurroundings;
+
+  constructor(world: World, number: number, capacity: Resources, surroundings: HostSurroundings) {
+    this.number = number;
+    this.name = `host-${number}`;
+    this.capacity = capacity;
+    this.disk = new Disk(world, this.name);
+    this.vms = new Vms(world, this.name);
+    this.images = new ImageCache(world, this.name);
+    this.#surroundings = surroundings;
+    this.process = new Process(world, this.name, (life) => void this.#live(life));
+  }
+
+  async #live(life: Life): Promise<void> {
+    const { net, ledger } = this.#surroundings;
+    const store = this.disk.open(life);
+    const { incarnation } = store;
+    const { clock } = life.process;
+    const host: Host = {
+      number: this.number,
+      store,
+      vmm: this.vms.open(life),
+      ledger: ledger(life, { capacity: this.capacity, incarnation, graceMs: GRACE_MS, clock }),
+      starts: new StartQueue({ concurrency: 4, bound: 16 }),
+      scheduling: { current: "open" },
+      disk: UNKNOWN_DISK,
+      teardowns: new Teardowns(),
+      images: this.images.open(life),
+      logs: { sink: () => ({ onLog: () => {} }), remove: async () => {}, owners: async () => [] },
+      ports: {
+        allocate: async () => [],
+        confirm: async (_services, ports) => ports,
+        restore: () => {},
+        release: () => {},
+      },
+      spans: { span: (_name, _attributes, fn) => fn(() => {}), record: () => {}, traceId: () => "" },
+      meter: { award: (work) => work(), start: (work) => work(), stop: (work) => work() },
+      clock,
+      ids: new Ids((bytes) => life.world.random.bytes(bytes)),
+      log: NOTHING_LOGGED,
+      limits: LIMITS,
+      closing: new AbortController().signal,
+    };
+    const machines = new Machines(host);
+    const present = { life, host, store, isServing: false };
+    this.now = present;
+    life.onDeath(() => {
+      if (this.now === present) this.now = undefined;
+    });
+    await reconcileAtStart(host, machines);
+    this.#deliver(life, store);
+    this.#care(host, machines);
+    net.serve(life, hostHandlers({ host, machines, store, hello: this.#identity(store) }));
+    present.isServing = true;
+    for (const scheduler of this.#surroundings.schedulers) void this.#attach(life, host, store, scheduler);
+    for (const api of this.#surroundings.apis) {
+      const announce = () =>
+        net.call(api, "announce", this.#identity(store), { timeoutMs: 3_000 }).catch(() => undefined);
+      startLoop(ANNOUNCE_MS, ANNOUNCE_MS / 10, announce, { name: "announce" });
+    }
+  }
+
+  #deliver(life: Life, store: Store): void {
+    const { net, apis } = this.#surroundings;
+    const reports = apis.map((api): ReportsApi => {
+      const report: ReportsApi["report"] = (request) =>
+        net.call(api, "report", request, { timeoutMs: 10_000 });
+      return { address: api.name, report, announce: async () => {} };
+    });
+    const outbox = new Outbox({
+      source: store,
+      apis: reports,
+      host: { number: this.number, identity: store.identity },
+      toEvent: (entry) => hostEventToProto(entry, this.name),
+      signal: new AbortController().signal,
+    });
+    void outbox.run();
+    life.world.note("delivers");
+  }
+
+  /** What hostd does by itself, as in src/hostd/background.ts. */
+  #care(host: Host, machines: Machines): void {
+    let arePinsRight = false;
+    const images = async (): Promise<void> => {
+      try {
+        if (!arePinsRight) await reconcilePins(host);
+        arePinsRight = true;
+      } catch (err) {
+        if (!(err instanceof Fault && err.code === "UNAVAILABLE")) throw err;
+      }
+    };
+    startLoop(IMAGES_MS, IMAGES_MS / 10, images, { name: "look at the images" });
+    const care = async (): Promise<void> => {
+      await sweep(host, machines);
+      arePinsRight = false;
+    };
+    startLoop(SWEEP_MS, SWEEP_MS / 10, care, { name: "sweep the host" });
+  }
+
+  /** Keeps the host attached to a replica, as src/hostd/scheduler-link/attach-client.ts does. */
+  async #attach(life: Life, host: Host, store: Store, scheduler: Process): Promise<void> {
+    const { net, serverOf } = this.#surroundings;
+    for (let failures = 0; ; failures++) {
+      const stream = openStream(net, life, scheduler, serverOf);
+      const say = (message: AttachRequest["message"]) => stream.write({ message });
+      say({ $case: "hello", value: hostInfoToProto(this.#identity(store)) });
+      const over = new AbortController();
+      const overdue = setTimeout(() => stream.end(), 5_000);
+      try {
+        for await (const { message } of stream.messages) {
+          if (message?.$case === "welcome") {
+            clearTimeout(overdue);
+            failures = 0;
+            void this.#tellStatus(host, say, over.signal);
+          } else if (message?.$case === "bidRequest") {
+            stream.write(
+              answerBid(message.value, (asked) => bid(host, asked, this.#hints(asked.imageDigest))),
+            );
+          } else if (message?.$case === "holdRelease") {
+            host.ledger.release(message.value.reservationIds);
+          }
+        }
+      } catch (err) {
+        // It attaches anew, whatever it was.
+        life.world.log(this.name, "loses its stream", () => `to ${scheduler.name}: ${String(err)}`);
+      }
+      clearTimeout(overdue);
+      over.abort();
+      await sleep(backoffMs({ firstMs: 100, maxMs: 2_000 }, failures));
+    }
+  }
+
+  async #tellStatus(host: Host, say: (message: AttachRequest["message"]) => void, signal: AbortSignal) {
+    while (!signal.aborted) {
+      say({ $case: "status", value: statusToProto(host, 0) });
+      await sleep(STATUS_MS, signal);
+    }
+  }
+
+  #hints(digest: string) {
+    return { imageLocal: this.images.isLocal(digest), load: 0 };
+  }
+
+  #identity(store: Store) {
+    const { number, name, capacity } = this;
+    const place = { region: "ord", zone: "a", address: `10.0.0.${number}:7070`, labels: {} };
+    const vmm = {
+      name: "sim",
+      acceleration: "none",
+      version: "1",
+      isolation: "development",
+      reason: "",
+    } as const;
+    return { number, name, capacity, identity: store.identity, ...place, vmm };
+  }
+}
