@@ -2,7 +2,7 @@ import { type App, AppsServiceClient } from "../../gen/windhover/machines/v1/app
 import { toJson } from "../render/json.ts";
 import { table } from "../render/table.ts";
 import { ago } from "../render/time.ts";
-import type { Session } from "../session/session.ts";
+import { pages, type Session } from "../session/session.ts";
 import type { HoverCommand } from "./command.ts";
 
 /** `--force` destroys the machines one after the other. */
@@ -40,12 +40,8 @@ async function createApp(session: Session, [name]: [string], { org = "" }: { org
 async function listApps(session: Session, _args: [], flags: { quiet?: boolean }): Promise<void> {
   const client = await session.client(AppsServiceClient);
   const apps: App[] = [];
-  let pageToken = "";
-  do {
-    const page = await session.call(client, client.listApps, { pageSize: 1_000, pageToken });
+  for await (const page of pages((page) => session.call(client, client.listApps, page)))
     apps.push(...page.apps);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
   if (session.json) return session.printJson(apps.map((app) => toJson(app)));
   if (flags.quiet) return session.printLines(apps.map((app) => app.name));
   if (apps.length === 0) {

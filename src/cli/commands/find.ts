@@ -2,7 +2,7 @@ import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import { type ListMachinesRequest, MachinesServiceClient } from "../../gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Subject } from "../session/hints.ts";
-import type { Session } from "../session/session.ts";
+import { pages, type Session } from "../session/session.ts";
 import { UsageError } from "../session/usage-error.ts";
 
 /** The flag of commands whose machines may be given by name. */
@@ -64,11 +64,6 @@ export async function* allMachines(
   client: MachinesServiceClient,
   { app = "", states = [] }: { app?: string | undefined; states?: ListMachinesRequest["states"] },
 ): AsyncGenerator<Machine> {
-  let pageToken = "";
-  do {
-    const request = { app, states, pageSize: 1_000, pageToken };
-    const page = await session.call(client, client.listMachines, request);
-    yield* page.machines;
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
+  const all = pages((page) => session.call(client, client.listMachines, { app, states, ...page }));
+  for await (const { machines } of all) yield* machines;
 }

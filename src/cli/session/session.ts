@@ -123,3 +123,15 @@ export class Session {
     for (const client of this.#clients.splice(0)) client.close();
   }
 }
+
+/** Reads all pages of a list. */
+export async function* pages<P extends { readonly nextPageToken: string }>(
+  read: (page: { readonly pageSize: number; readonly pageToken: string }) => Promise<P>,
+): AsyncGenerator<P> {
+  let pageToken = "";
+  do {
+    const page = await read({ pageSize: 1_000, pageToken });
+    yield page;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+}

@@ -8,7 +8,7 @@ import { toJson } from "../../render/json.ts";
 import { standingName } from "../../render/names.ts";
 import { table } from "../../render/table.ts";
 import { ago, megabytes } from "../../render/time.ts";
-import type { Session } from "../../session/session.ts";
+import { pages, type Session } from "../../session/session.ts";
 import { UsageError } from "../../session/usage-error.ts";
 import type { HoverCommand } from "../command.ts";
 import { memoryMb, whole } from "../values.ts";
@@ -64,12 +64,8 @@ async function createOrg(
 async function listOrgs(session: Session): Promise<void> {
   const client = await session.client(OrganizationsServiceClient);
   const orgs: Organization[] = [];
-  let pageToken = "";
-  do {
-    const page = await session.call(client, client.listOrganizations, { pageSize: 1_000, pageToken });
-    orgs.push(...page.organizations);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
+  const all = pages((page) => session.call(client, client.listOrganizations, page));
+  for await (const { organizations } of all) orgs.push(...organizations);
   if (session.json) session.printJson(orgs.map((org) => toJson(org)));
   else session.printLines(orgTable(orgs, session.terminal.width));
 }

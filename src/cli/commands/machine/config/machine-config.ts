@@ -5,7 +5,7 @@ import type { Port } from "../../values.ts";
 import { commandLine } from "./command-line.ts";
 import { readConfigFile } from "./config-file.ts";
 
-/** The flags of `machine run` and `machine create` that say what the machine is. */
+/** Flags that describe the machine. */
 export interface ConfigFlags {
   readonly config?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -23,7 +23,7 @@ export interface ConfigFlags {
 }
 
 /**
- * The configuration that image, command and flags describe: over the file of `--config`, if there is one.
+ * Makes the configuration that image, command and flags describe, over that of the file of `--config`.
  *
  * @throws UsageError when no image is named, or the file cannot be used
  */
@@ -32,65 +32,36 @@ export function machineConfig(
   command: readonly string[],
   flags: ConfigFlags,
 ): MachineConfig {
-  const base = flags.config === undefined ? EMPTY : readConfigFile(flags.config);
-  if (!image && base.image === "")
-    throw new UsageError("Which image? Name one, e.g. hover machine run nginx -a web");
+  const base = flags.config === undefined ? undefined : readConfigFile(flags.config);
+  const chosen = image || base?.image;
+  if (!chosen) throw new UsageError("Which image? Name one, e.g. hover machine run nginx -a web");
+  const { vmCpuKind, vmCpus, vmMemory, entrypoint, user, workdir, signal, timeout } = flags;
   return {
-    ...base,
-    image: image || base.image,
-    guest: guest(base, flags),
-    env: { ...base.env, ...flags.env },
-    init: init(base, command, flags),
-    services: flags.port
-      ? flags.port.map(({ protocol, internalPort }) => ({ protocol, internalPort }))
-      : base.services,
-    stopConfig: stop(base, flags),
-    metadata: { ...base.metadata, ...flags.metadata },
+    image: chosen,
+    guest: merge(NO_GUEST, base?.guest, { cpuKind: vmCpuKind, cpus: vmCpus, memoryMb: vmMemory }),
+    env: { ...base?.env, ...flags.env },
+    init: merge(NO_INIT, base?.init, {
+      entrypoint: entrypoint === undefined ? undefined : commandLine(entrypoint),
+      cmd: command.length > 0 ? [...command] : undefined,
+      user,
+      workingDir: workdir,
+    }),
+    services: flags.port ? [...flags.port] : (base?.services ?? []),
+    stopConfig: merge(NO_STOP, base?.stopConfig, { signal, timeout: durationToProto(timeout) }),
+    metadata: { ...base?.metadata, ...flags.metadata },
   };
 }
 
-const EMPTY: MachineConfig = {
-  image: "",
-  guest: undefined,
-  env: {},
-  init: undefined,
-  services: [],
-  stopConfig: undefined,
-  metadata: {},
-};
+const NO_GUEST = { cpuKind: "", cpus: 0, memoryMb: 0 };
+const NO_INIT = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "" };
+const NO_STOP = { signal: "", timeout: undefined };
 
-function guest({ guest: base }: MachineConfig, flags: ConfigFlags): MachineConfig["guest"] {
-  const { vmCpuKind, vmCpus, vmMemory } = flags;
-  if (!base && vmCpuKind === undefined && vmCpus === undefined && vmMemory === undefined) return undefined;
-  return {
-    cpuKind: vmCpuKind ?? base?.cpuKind ?? "",
-    cpus: vmCpus ?? base?.cpus ?? 0,
-    memoryMb: vmMemory ?? base?.memoryMb ?? 0,
-  };
-}
-
-function init(
-  { init: base }: MachineConfig,
-  command: readonly string[],
-  flags: ConfigFlags,
-): MachineConfig["init"] {
-  const { entrypoint, user, workdir } = flags;
-  if (!base && command.length === 0 && [entrypoint, user, workdir].every((flag) => flag === undefined)) {
-    return undefined;
-  }
-  return {
-    exec: base?.exec ?? [],
-    entrypoint: entrypoint === undefined ? (base?.entrypoint ?? []) : commandLine(entrypoint),
-    cmd: command.length > 0 ? [...command] : (base?.cmd ?? []),
-    user: user ?? base?.user ?? "",
-    workingDir: workdir ?? base?.workingDir ?? "",
-  };
-}
-
-function stop({ stopConfig: base }: MachineConfig, flags: ConfigFlags): MachineConfig["stopConfig"] {
-  if (!base && flags.signal === undefined && flags.timeout === undefined) return undefined;
-  return {
-    signal: flags.signal === undefined ? (base?.signal ?? "") : flags.signal,
-    timeout: flags.timeout === undefined ? base?.timeout : durationToProto(flags.timeout),
-  };
+/** Puts flags over a part of a file over a part without values. Undefined when neither has any. */
+function merge<T extends object>(
+  none: T,
+  base: T | undefined,
+  flags: { readonly [K in keyof T]?: T[K] | undefined },
+): T | undefined {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  return base || given.length > 0 ? { ...none, ...base, ...Object.fromEntries(given) } : undefined;
 }
