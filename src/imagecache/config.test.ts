@@ -27,7 +27,7 @@ test("sizes are in MiB, lists have commas, and paths become absolute", () => {
   expect(config.dir).toBe(`${process.cwd()}/images`);
 });
 
-test("everything wrong is said at once", () => {
+test("everything wrong is reported at once", () => {
   expect(() => readConfig({ IMAGECACHE_BUDGET_MB: "x", IMAGECACHE_LISTEN: "here" })).toThrow(
     /IMAGECACHE_LISTEN.*IMAGECACHE_DIR.*IMAGECACHE_BUDGET_MB.*TOKEN_PUBLIC_KEY_FILE/s,
   );

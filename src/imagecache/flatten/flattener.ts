@@ -121,7 +121,7 @@ export class Flattener {
     }
   }
 
-  /** Makes a node empty for something else to take its place: removes all that is below it, whoever put it there. */
+  /** Removes everything below a node, of any layer, so that it can be replaced. */
   #clear(top: Node): void {
     for (const node of this.#postOrder(top)) {
       this.inodes.release(this.tree.inode(node));

@@ -54,7 +54,7 @@ export interface Candidates<H> {
  *        ├────┼────────── ask as many again ◄┘
  *        │    │──────► too few, and all have answered or a third of the window has passed
  *        └────┼────────── ask as many again, up to `maxAsked`
- *             └──────► nobody left to ask or to wait for, or the window has passed ─► over
+ *             └──────► no host left to ask or to wait for, or the window has passed ► over
  */
 export class Auction<H> {
   readonly #needed: Resources;

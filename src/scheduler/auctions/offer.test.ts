@@ -31,7 +31,7 @@ test("what is not needed is not scarce", () => {
   expect(closer(needed, near, { cpus: 2, memoryMb: 400, diskMb: 9_000 })).toBe(near);
 });
 
-test("a reason nobody knows counts as other, so that a host cannot make up metrics", () => {
+test("an unknown reason counts as other, so that a host cannot add metrics", () => {
   expect(declineReason("no_disk")).toBe("no_disk");
   expect(declineReason("silent")).toBe("other");
   expect(declineReason("moon_phase")).toBe("other");

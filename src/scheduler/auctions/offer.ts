@@ -71,7 +71,7 @@ export type DeclineReason = (typeof DECLINES)[number] | "timeout" | "disconnecte
 /** A host's answer without an offer. */
 export interface Decline {
   readonly reason: DeclineReason;
-  /** The largest request that would fit on the host now, if it has told. */
+  /** The largest request that would fit on the host now, if known. */
   readonly largest: Resources | undefined;
 }
 

@@ -39,12 +39,12 @@ test("the same host attached again replaces its old stream", () => {
   const { hosts } = fleet();
   const old = new TestHost(hosts, 1);
 
-  const anew = new TestHost(hosts, 1);
+  const again = new TestHost(hosts, 1);
 
   expect(old.ended).toMatchObject({ code: "ABORTED", reason: "HOST_REPLACED" });
-  expect(hosts.all()).toEqual([anew.host]);
+  expect(hosts.all()).toEqual([again.host]);
   hosts.detach(old.host);
-  expect(hosts.get(1)).toBe(anew.host);
+  expect(hosts.get(1)).toBe(again.host);
 });
 
 test("another host with the same number is refused, and the first stays", () => {
@@ -259,7 +259,7 @@ describe("the image", () => {
     expect(first(hosts, image("00000001"), 3, { hostNumber: 45 })).toEqual([45]);
   });
 
-  test("is no longer asked for where it was, and never where nobody is", () => {
+  test("is not asked for on a host that no longer has it, or has attached again", () => {
     const { hosts } = fleet();
     for (let number = 1; number <= 200; number++) new TestHost(hosts, number);
     const old = hosts.get(50);

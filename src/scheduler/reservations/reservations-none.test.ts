@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { flushMicrotasks, setUp } from "../../../test/support/scheduler/reservations.ts";
 
-describe("when nobody offers", () => {
+describe("when no host offers", () => {
   test("no room is NO_CAPACITY, with what was asked, why not, and the largest that would fit", async () => {
     const { fleet, reserve } = setUp(3);
     const running = reserve();

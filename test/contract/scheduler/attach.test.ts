@@ -30,7 +30,7 @@ function host(number: number, traits: ConstructorParameters<typeof TestHost>[2] 
   return one;
 }
 
-/** A bare stream, to say what no real host would. */
+/** A bare stream, for messages that no real host sends. */
 function stream() {
   const client = connect(SchedulerServiceClient, scheduler.address, { token, ownConnection: true });
   const open = openDuplex(client, client.attach, { timeoutMs: 20_000 });
@@ -47,7 +47,7 @@ function stream() {
 }
 
 describe("hello", () => {
-  test("is welcomed by name", async () => {
+  test("is answered with the name of the replica", async () => {
     const raw = stream();
     await raw.say({ $case: "hello", value: HELLO });
 
@@ -131,7 +131,7 @@ describe("hello", () => {
 });
 
 describe("answers", () => {
-  test("nobody asked for, and answers without an offer, change nothing", async () => {
+  test("to no bid, and answers without an offer, change nothing", async () => {
     const raw = stream();
     await raw.say({ $case: "hello", value: HELLO });
     await raw.next();
@@ -145,7 +145,7 @@ describe("answers", () => {
     expect((await scheduler.listHosts()).map((one) => one.info?.number)).toEqual([1]);
   });
 
-  test("that come after the window are told to let their holds go", async () => {
+  test("that come after the window have their holds released", async () => {
     const prompt = host(1);
     await eventually(() => prompt.attached()).toBe(true);
     const raw = stream();
@@ -190,7 +190,7 @@ test("a silent host costs the window and no more", async () => {
   expect(hostsAsked).toBe(2);
   expect(reservation?.offers.map((offer) => offer.hostNumber)).toEqual([1]);
   expect(ms).toBeGreaterThan(495);
-  // Ten windows: the time of a loaded machine, but none that anybody waits for a host.
+  // Ten windows: time for a loaded machine, but shorter than any wait for a host.
   expect(ms).toBeLessThan(5_000);
 });
 

@@ -41,7 +41,7 @@ async function attach(...traits: HostTraits[]): Promise<TestHost[]> {
   return attached;
 }
 
-/** A reservation that is sure to have been made. */
+/** Makes a reservation. */
 async function reserved(request: Parameters<TestScheduler["reserve"]>[0] = {}) {
   const { reservation, hostsAsked } = await scheduler.reserve(request);
   if (!reservation?.expireTime) throw new Error("the answer has no reservation");
@@ -82,14 +82,14 @@ describe("Claim", () => {
     await expect(scheduler.claim(id, "saga-2", 1)).resolves.toBeDefined();
   });
 
-  test("of a reservation that never was is RESERVATION_EXPIRED", async () => {
+  test("of an unknown reservation is RESERVATION_EXPIRED", async () => {
     await expect(scheduler.claim("never", "saga", 1)).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
       reason: "RESERVATION_EXPIRED",
     });
   });
 
-  test("with wrong fields says all of them", async () => {
+  test("with wrong fields names all of them", async () => {
     await expect(scheduler.claim("", "", -1)).rejects.toMatchObject({
       reason: "INVALID_FIELDS",
       facts: { fields: "reservation_id,claimant,host_number" },
@@ -98,7 +98,7 @@ describe("Claim", () => {
 });
 
 describe("Release", () => {
-  test("frees the losers' holds and leaves the winner's", async () => {
+  test("releases all holds but that of the awarded host", async () => {
     const attached = await attach({}, {}, {});
     const { id, numbers } = await reserved();
     const winner = numbers[0] ?? 0;
@@ -113,7 +113,7 @@ describe("Release", () => {
     });
   });
 
-  test("without a winner frees all", async () => {
+  test("without an award releases all holds", async () => {
     const attached = await attach({}, {});
     const { id } = await reserved();
 
@@ -131,7 +131,7 @@ describe("Release", () => {
     await expect(scheduler.release("never", 1)).resolves.toEqual({});
   });
 
-  test("with wrong fields says all of them", async () => {
+  test("with wrong fields names all of them", async () => {
     await expect(scheduler.release("", 2 ** 20)).rejects.toMatchObject({
       facts: { fields: "reservation_id,awarded_host" },
     });
@@ -139,7 +139,7 @@ describe("Release", () => {
 });
 
 describe("ListHosts", () => {
-  test("shows who is attached, by number, and what it said last", async () => {
+  test("lists attached hosts by number, with their last status", async () => {
     await attach({}, {});
     await reserved();
 
@@ -183,7 +183,7 @@ test("every call needs the scope internal", async () => {
     call(client, client.listHosts, {}, scope),
   ];
 
-  // Heard at once, all of them: one that is refused while another is waited for would count as unhandled.
+  // All at once: a rejection while another call is awaited would count as unhandled.
   for (const answer of await Promise.allSettled(calls)) {
     expect(answer).toMatchObject({
       status: "rejected",

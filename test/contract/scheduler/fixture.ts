@@ -44,7 +44,7 @@ export async function startScheduler(
     name: "test",
     region: REGION,
     ttlMs: 15_000,
-    // Longer than in production, for a busy machine: hosts that answer are not to be missed here.
+    // Longer than in production, so that answers are in time on a busy machine.
     windowMs: 1_000,
     ...settings,
   });
@@ -69,7 +69,7 @@ export async function startScheduler(
     listReservations: (pageSize = 0) =>
       call(client, client.listReservations, { pageSize }, { timeoutMs: 20_000 }),
     listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 20_000 })).hosts,
-    /** Shuts the server down in good order. */
+    /** Shuts the server down gracefully. */
     shutDown: () => running(),
     async close() {
       client.close();
@@ -93,16 +93,16 @@ export function reserveRequest(request: Partial<ReserveRequest> = {}): ReserveRe
   };
 }
 
-/** How a fake host is and behaves. */
+/** Traits of a fake host. */
 export interface HostTraits {
   readonly capacity?: Amounts;
   readonly identity?: string;
   readonly region?: string;
   readonly imageLocal?: boolean;
-  /** What it tells of its images; see LocalImages. Default: nothing. */
+  /** Its image hints; see LocalImages. Default: none. */
   readonly hints?: readonly number[];
   readonly labels?: Readonly<Record<string, string>>;
-  /** Answers bids in its own way; the default holds what fits. */
+  /** Answers bids. Default: holds what fits. */
   readonly answer?: (asked: AskedBid, host: TestHost) => BidAnswer;
 }
 
@@ -154,7 +154,7 @@ export class TestHost {
     return free;
   }
 
-  /** Holds what was asked for. */
+  /** Holds the resources of a bid. */
   hold(asked: AskedBid): BidAnswer {
     this.holds.set(asked.reservationId, asked.resources);
     this.#epoch += 1n;

@@ -1,6 +1,6 @@
 import type { HostInfo } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 
-/** What a host with nothing special about it says first. */
+/** The hello of an ordinary host. */
 export const HELLO: HostInfo = {
   number: 1,
   name: "host-1",

@@ -34,7 +34,7 @@ async function attach(count: number, withImage: number): Promise<TestHost | unde
   return hosts[withImage - 1];
 }
 
-/** The host that an auction for the image would ask first, if chance always chose the first. */
+/** The host that an auction for the image asks first when chance always chooses the first. */
 function firstDrawn(): number | undefined {
   const resources = { cpus: 1, memoryMb: 256, diskMb: 1_024 };
   const bid: Bid = { reservationId: "drawn", resources, imageDigest: IMAGE, app: "web", placement: ANYWHERE };
@@ -52,7 +52,7 @@ test("of 50 hosts the one that has the image is asked each time, and gets the ma
   }
 
   expect(holder?.asked).toHaveLength(RUNS);
-  // It may answer too late once in a while; found by chance it would be one in seventeen.
+  // It may answer too late now and then; by chance it would be asked in one of seventeen.
   expect(winners.filter((number) => number === 33).length).toBeGreaterThanOrEqual(RUNS * 0.9);
   expect(asked.toSorted((a, b) => a - b)[RUNS / 2]).toBe(AUCTION_LIMITS.sample);
   // The others asked are not always the same.

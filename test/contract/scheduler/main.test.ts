@@ -48,7 +48,7 @@ function start(env: Record<string, string>, ...args: string[]) {
   return { child, ended, output: () => output };
 }
 
-test("starts and serves without Redis, and ends cleanly when asked", async () => {
+test("starts and serves without Redis, and ends cleanly on SIGTERM", async () => {
   const env = settings();
   const { child, ended, output } = start(env);
   const address = env["SCHEDULER_LISTEN"] ?? "";
@@ -69,7 +69,7 @@ test("starts and serves without Redis, and ends cleanly when asked", async () =>
   client.close();
 });
 
-test("says everything that is wrong with its configuration", async () => {
+test("reports everything that is wrong with its configuration", async () => {
   const { ended, output } = start({ SCHEDULER_BID_WINDOW: "0", SCHEDULER_LISTEN: "here" });
 
   expect(await ended).toBe(1);

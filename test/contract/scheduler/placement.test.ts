@@ -32,7 +32,7 @@ async function offering(placement: Partial<Placement>): Promise<number[]> {
 }
 
 describe("constraints", () => {
-  test("labels choose the hosts, and one that nobody has is said to be the reason", async () => {
+  test("labels choose the hosts, and one that no host has is named as the reason", async () => {
     await attach({ labels: { disk: "nvme" } }, { labels: { disk: "hdd" } }, { labels: { disk: "nvme" } });
 
     expect(await offering({ hostLabels: { disk: "nvme" } })).toEqual([1, 3]);
@@ -51,7 +51,7 @@ describe("constraints", () => {
     expect([first?.asked.length, second?.asked.length]).toEqual([0, 1]);
   });
 
-  test("whether hosts must differ is asked of the host, which knows", async () => {
+  test("the host decides whether hosts must differ", async () => {
     await attach({
       answer: (asked, host) =>
         asked.distinctHosts ? { kind: "decline", reason: "app_present" } : host.hold(asked),
@@ -77,7 +77,7 @@ describe("constraints", () => {
   });
 });
 
-test("a host that refuses award after award is left out, and listed as such", async () => {
+test("a host that refuses awards repeatedly is left out, and listed as such", async () => {
   await attach({}, {});
   for (let i = 0; i < 3; i++) await scheduler.release(randomUUID(), undefined, [1]);
 
@@ -88,7 +88,7 @@ test("a host that refuses award after award is left out, and listed as such", as
   expect(second?.backoffUntilTime).toBeUndefined();
 });
 
-test("reservations are listed by any replica, with who claimed them, and no more than asked for", async () => {
+test("any replica lists reservations, with their claims and up to the page size", async () => {
   await attach({});
   const [one, two] = [randomUUID(), randomUUID()];
   await scheduler.reserve({ reservationId: one, app: "web" });

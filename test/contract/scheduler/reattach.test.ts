@@ -30,8 +30,8 @@ function host(number: number, traits: ConstructorParameters<typeof TestHost>[2] 
   return one;
 }
 
-describe("a host whose scheduler goes", () => {
-  test("still answers the auctions under way when the scheduler shuts down in good order", async () => {
+describe("a host whose scheduler ends", () => {
+  test("still answers the auctions under way when the scheduler shuts down gracefully", async () => {
     const slow = await startScheduler(redis.url, { windowMs: 3_000 });
     await slow.ready();
     const client = connect(SchedulerServiceClient, slow.address, { token, ownConnection: true });
@@ -76,7 +76,7 @@ describe("a host whose scheduler goes", () => {
   });
 });
 
-describe("a peer that accepts connections and says nothing", () => {
+describe("a peer that accepts connections and sends nothing", () => {
   let mute: Server;
   const sockets = new Set<Socket>();
   let connections = 0;
@@ -95,7 +95,7 @@ describe("a peer that accepts connections and says nothing", () => {
     await new Promise((resolve) => mute.close(resolve));
   });
 
-  test("is given up after a while and tried anew", async () => {
+  test("is abandoned after a while and tried again", async () => {
     const address = mute.address();
     const port = typeof address === "object" ? address?.port : 0;
     const one = new TestHost(1, [`127.0.0.1:${port}`]);

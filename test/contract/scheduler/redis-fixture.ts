@@ -8,7 +8,7 @@ const UNAVAILABLE = { code: "UNAVAILABLE", reason: "REDIS_UNAVAILABLE" };
 /** A scheduler with a Redis of its own, and two hosts attached to it. */
 export class RedisWorld {
   readonly redis: TestRedis;
-  /** Another connection to the same Redis, to look and to do harm. */
+  /** Another connection to the same Redis. */
   readonly admin: Redis;
   scheduler: TestScheduler;
   hosts: TestHost[] = [];
@@ -28,7 +28,7 @@ export class RedisWorld {
     return world;
   }
 
-  /** Puts a scheduler with other settings in the place of the one there is. */
+  /** Replaces the scheduler by one with other settings. */
   async restart(settings: Parameters<typeof startScheduler>[1]): Promise<void> {
     await this.#stop();
     this.scheduler = await startScheduler(this.redis.url, settings);
@@ -45,19 +45,19 @@ export class RedisWorld {
     return (await this.admin.run("KEYS", (client) => client.keys("*"))).sort();
   }
 
-  /** Redis forgets everything. */
+  /** Empties Redis. */
   async flush(): Promise<void> {
     await this.admin.run("FLUSH", (client) => client.flushall().then(() => client.script("FLUSH")));
   }
 
-  /** A reservation that is sure to have been made. */
+  /** Makes a reservation. */
   async reserved() {
     const { reservation } = await this.scheduler.reserve();
     if (!reservation?.expireTime) throw new Error("the answer has no reservation");
     return { id: reservation.id, expiresAt: reservation.expireTime.getTime() };
   }
 
-  /** How many offers a reservation has that is made now. */
+  /** Makes a reservation and returns the number of its offers. */
   async offers(): Promise<number | undefined> {
     return (await this.scheduler.reserve()).reservation?.offers.length;
   }
@@ -80,7 +80,7 @@ export class RedisWorld {
   }
 }
 
-/** How long `call` takes to be refused because Redis is away, in milliseconds. */
+/** Milliseconds until `call` fails because Redis is away. */
 export async function refusedAfter(call: () => Promise<unknown>): Promise<number> {
   const started = performance.now();
   await expect(call()).rejects.toMatchObject(UNAVAILABLE);

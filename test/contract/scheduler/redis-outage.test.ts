@@ -38,13 +38,13 @@ describe("when Redis loses everything", () => {
 
     expect(mute.asked).toEqual([id]);
     const outcome = await world.scheduler.claim(id, "saga", 1).catch((err: unknown) => err);
-    // Flushed before it was stored, it is there; flushed after, it is gone. Either way nobody is told something wrong.
+    // It is there when Redis was flushed before it was stored, and gone otherwise.
     expect(outcome).toMatchObject(
       outcome instanceof Error ? { reason: "RESERVATION_EXPIRED" } : { offer: {} },
     );
   });
 
-  test("a release still frees the holds", async () => {
+  test("a release still releases the holds", async () => {
     const { id } = await world.reserved();
     await world.flush();
 
@@ -58,7 +58,7 @@ describe("when Redis loses everything", () => {
 });
 
 describe("when Redis is stopped", () => {
-  test("every call says so soon, no host is asked, and all is well when it is back", async () => {
+  test("every call fails soon, no host is asked, and all works when it is back", async () => {
     const { id } = await world.reserved();
     await world.redis.part.stop();
     const asked = world.hosts.map((host) => host.asked.length);
@@ -71,7 +71,7 @@ describe("when Redis is stopped", () => {
     for (const call of calls) expect(await refusedAfter(call)).toBeLessThan(IN_TIME_MS);
     expect(world.hosts.map((host) => host.asked.length)).toEqual(asked);
     expect((await world.scheduler.listHosts()).length).toBe(2);
-    // The release was refused and did what it could.
+    // The release has failed, but released the holds.
     await eventually(() => world.held()).toEqual([1, 0]);
 
     await world.redis.part.start();
@@ -108,7 +108,7 @@ describe("when Redis hangs", () => {
     process.kill(pid, "SIGCONT");
   });
 
-  test("calls are refused soon, and all is well when it goes on", async () => {
+  test("calls fail soon, and all works when it goes on", async () => {
     const { id } = await world.reserved();
     process.kill(pid, "SIGSTOP");
 
@@ -119,7 +119,7 @@ describe("when Redis hangs", () => {
     await eventually(() => world.offers()).toBe(2);
   });
 
-  test("from the middle of an auction on, the holds are let go, and the reservation does not appear later", async () => {
+  test("from the middle of an auction on, the holds are released, and the reservation does not appear later", async () => {
     await world.restart({ ttlMs: 60_000 });
     const stopping = new TestHost(3, [world.scheduler.address], {
       answer: (asked, host) => {

@@ -28,7 +28,7 @@ const reservation = (id: string, deadlineMs: number) => ({
   deadlineMs,
 });
 
-test("gives back exactly what was put in", async () => {
+test("returns exactly what was put in", async () => {
   const store = new RedisReservations(admin, "elsewhere");
   const made = reservation("r1", Date.now() + 60_000);
 
@@ -44,7 +44,7 @@ test("gives back exactly what was put in", async () => {
   expect(await store.remove("r1")).toBeUndefined();
 });
 
-test("claims the best offer for whoever stores it, and tells of it", async () => {
+test("claims the best offer for a claimant, and returns the claim", async () => {
   const store = new RedisReservations(admin, "elsewhere");
   const made = reservation("r1", Date.now() + 60_000);
   const claimedOn = (hostNumber: number) => ({

@@ -25,7 +25,7 @@ describe("a Reserve with a claimant", () => {
     expect((await world.scheduler.claim("r1", "saga", second?.hostNumber ?? 0)).offer).toEqual(second);
   });
 
-  test("is answered the same again, and to somebody else without a claim", async () => {
+  test("returns the same again, and to another claimant no claim", async () => {
     const first = await reserve("saga", "r1");
 
     expect(await reserve("saga", "r1")).toEqual(first);
@@ -33,7 +33,7 @@ describe("a Reserve with a claimant", () => {
     expect((await reserve(undefined, "r1")).claimedHost).toBeUndefined();
   });
 
-  test("claims nothing of a reservation that lives unclaimed: that is for Claim", async () => {
+  test("claims nothing of a live reservation: that is for Claim", async () => {
     await reserve("", "r1");
 
     expect(await reserve("saga", "r1")).toMatchObject({
@@ -43,7 +43,7 @@ describe("a Reserve with a claimant", () => {
     await expect(world.scheduler.claim("r1", "another", 1)).resolves.toBeDefined();
   });
 
-  test("leaves the winner its hold when nobody ends the reservation, and frees the loser's", async () => {
+  test("keeps the hold of the claimed offer when the reservation expires, and releases the other", async () => {
     await world.restart({ ttlMs: 500 });
     const { claimedHost } = await reserve("saga", "r1");
 
@@ -51,7 +51,7 @@ describe("a Reserve with a claimant", () => {
     await eventually(() => world.keys()).toEqual([]);
   });
 
-  test("refuses a claimant that is no id", async () => {
+  test("refuses an invalid claimant", async () => {
     await expect(reserve("a claimant", "r1")).rejects.toMatchObject({
       reason: "INVALID_FIELDS",
       facts: { fields: "claimant" },
@@ -72,7 +72,7 @@ describe("time", () => {
     });
   });
 
-  test("reservations that nobody ends are swept: holds and keys are gone a second later", async () => {
+  test("reservations expire: holds and keys are gone a second later", async () => {
     await world.reserved();
     await world.reserved();
     expect(world.held()).toEqual([2, 2]);
@@ -81,7 +81,7 @@ describe("time", () => {
     await eventually(() => world.keys()).toEqual([]);
   });
 
-  test("the hold of a claimed offer is left alone by the sweep: its award may be on the way", async () => {
+  test("expiry keeps the hold of a claimed offer, whose award may be on the way", async () => {
     const { id } = await world.reserved();
     await world.scheduler.claim(id, "saga", 2);
 
@@ -90,7 +90,7 @@ describe("time", () => {
   });
 });
 
-test("all keys of a region share a hash tag and end by themselves when no scheduler is left", async () => {
+test("all keys of a region share a hash tag and have a TTL for when no scheduler is left", async () => {
   const { id } = await world.reserved();
 
   const found = await world.keys();

@@ -54,7 +54,7 @@ describe("two replicas that share nothing but Redis", () => {
     await one.release(reservationId);
   });
 
-  test("asked the same at the same time, both name the same hosts, and every one of these holds", async () => {
+  test("two concurrent Reserves of one id name the same hosts, and each of these holds", async () => {
     for (let round = 0; round < 10; round++) {
       const reservationId = `both-${round}`;
       const answers = await Promise.all(replicas.map((replica) => replica.reserve({ reservationId })));
@@ -66,7 +66,7 @@ describe("two replicas that share nothing but Redis", () => {
     }
   });
 
-  test("when one goes, the other carries on", async () => {
+  test("when one ends, the other goes on", async () => {
     const [one, other] = replicas;
     const { reservation } = await one.reserve();
     await one.close();
@@ -106,7 +106,7 @@ describe("200 hosts", () => {
     await eventually(() => hosts.filter((host) => host.holds.size > 0)).toEqual([]);
   });
 
-  test("an auction that nobody has room for asks a bounded number", async () => {
+  test("an auction that no host has room for asks a bounded number", async () => {
     await expect(
       replicas[0].reserve({ resources: { cpus: 64, memoryMb: 256n, diskMb: 1n } }),
     ).rejects.toMatchObject({
@@ -116,7 +116,7 @@ describe("200 hosts", () => {
     expect(hosts.reduce((sum, host) => sum + host.asked.length, 0)).toBe(128);
   });
 
-  test("the one host with room is found by what the hosts said last", async () => {
+  test("the one host with room is found by the last statuses", async () => {
     const tight = { cpus: 1, memoryMb: 64, diskMb: 10 };
     const roomy = hosts[77];
     for (const host of hosts) if (host !== roomy) host.holds.set("full", { ...host.capacity, cpus: 8 });
@@ -135,7 +135,7 @@ describe("200 hosts", () => {
 });
 
 describe("too many auctions at once", () => {
-  test("are refused with when to come back, and the others end well", async () => {
+  test("are refused with RetryInfo, and the others succeed", async () => {
     replicas = [await startScheduler(redis.url, { auctions: 5 }), await startScheduler(redis.url)];
     await Promise.all(replicas.map((replica) => replica.ready()));
     await attach(1);

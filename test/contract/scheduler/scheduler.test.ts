@@ -30,7 +30,7 @@ async function attach(...traits: HostTraits[]): Promise<TestHost[]> {
   return attached;
 }
 
-/** A reservation that is sure to have been made. */
+/** Makes a reservation. */
 async function reserved(request: Parameters<TestScheduler["reserve"]>[0] = {}) {
   const { reservation, hostsAsked } = await scheduler.reserve(request);
   if (!reservation?.expireTime) throw new Error("the answer has no reservation");
@@ -64,7 +64,7 @@ describe("Reserve", () => {
     expect(reservation.expireTime.getTime()).toBeLessThanOrEqual(after + TTL_MS);
   });
 
-  test("tells hosts all they need to know", async () => {
+  test("sends hosts the whole bid", async () => {
     const asked: unknown[] = [];
     await attach({
       answer: (bid, host) => {
@@ -88,7 +88,7 @@ describe("Reserve", () => {
     ]);
   });
 
-  test("repeated with the same id, returns the same and asks nobody", async () => {
+  test("repeated with the same id, returns the same and asks no host", async () => {
     const [host] = await attach({});
     const first = await reserved();
 
@@ -113,7 +113,7 @@ describe("Reserve", () => {
     expect((await reserved()).numbers).toEqual([2, 1]);
   });
 
-  test("leaves no hold but those it names, of which there are two or more", async () => {
+  test("leaves holds only on the hosts that it names, two or more", async () => {
     const attached = await attach({}, {}, {}, {}, {});
 
     const { numbers } = await reserved();
@@ -156,7 +156,7 @@ describe("Reserve", () => {
     await expect(scheduler.reserve()).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "NO_HOSTS" });
   });
 
-  test("a host whose ledger throws counts as a no and stays attached", async () => {
+  test("a host whose ledger throws has declined and stays attached", async () => {
     const [broken] = await attach({
       answer: () => {
         throw new Error("the ledger is broken");
@@ -167,7 +167,7 @@ describe("Reserve", () => {
     expect(broken?.attached()).toBe(true);
   });
 
-  test("with wrong fields says all of them", async () => {
+  test("with wrong fields names all of them", async () => {
     const request = {
       reservationId: "no blanks",
       resources: { cpus: 0, memoryMb: -1n, diskMb: -1n },

@@ -7,7 +7,7 @@ export const TTL_MS = 5_000;
 /** More offers than by default, so that some holds are released. */
 const LIMITS = { ...AUCTION_LIMITS, sample: 5, enoughOffers: 3 };
 
-/** A scheduler of so many hosts in which nothing happens by itself. */
+/** A scheduler with hosts that answer only on demand. */
 export function setUp(count: number, maxAuctions = 100) {
   const time = new TestTime();
   const hosts = new Hosts(time);
@@ -39,7 +39,7 @@ export function setUp(count: number, maxAuctions = 100) {
   return { time, hosts, fleet, store, releases, reservations, offering, reserve, reserveFor, released };
 }
 
-/** Lets what is under way go as far as it can without time passing. */
+/** Runs pending microtasks. */
 export async function flushMicrotasks(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
