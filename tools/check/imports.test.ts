@@ -22,7 +22,7 @@ describe("the rules", () => {
     ["src/lib/grpc/rpc.ts > src/lib/oci/reference.ts", /only src\/lib\/oci knows images/],
     ["src/api/hosts/sweep.ts > src/gen/windhover/hostd/v1/hostd.ts", /wire types/],
     ["src/api/machines/machines.ts > pg", /SQL stays/],
-    ["src/hostd/domain/launch.ts > node:fs", /domain\/ is pure/],
+    ["src/scheduler/hosts/hosts.ts > node:fs", /what decides is pure/],
     ["bench/start.ts > src/hostd/vmm/qemu/assets.ts", /through their index.ts/],
     ["dev/fleet/fleet.ts > test/support/fleet.ts", /no tests and no fixtures/],
   ])("refuse %s", (line, says) => {
@@ -35,7 +35,7 @@ describe("the rules", () => {
     "src/api/convert-hosts.ts > src/gen/windhover/hostd/v1/hostd.ts",
     "src/api/hosts/hostd-client.ts > src/gen/windhover/hostd/v1/hostd.ts",
     "src/api/machines/machine-store.ts > pg",
-    "src/hostd/domain/launch.test.ts > node:fs",
+    "src/scheduler/hosts/hosts.test.ts > node:fs",
     "bench/start.ts > src/hostd/index.ts",
     "test/system/outage.test.ts > src/hostd/vmm/vmm.ts",
   ])("allow %s", (line) => {
