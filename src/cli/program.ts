@@ -17,44 +17,44 @@ ${variableHelp()}
 
 Exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted.`;
 
-/** A noun, whose commands are loaded when it is typed: loading all would take longer than a quick command. */
-interface Noun {
-  readonly names: readonly [name: string, ...aliases: string[]];
-  readonly help: string;
-  define(group: HoverCommand): Promise<void>;
-}
+type Noun = readonly [
+  names: readonly [string, ...string[]],
+  help: string,
+  define: (group: HoverCommand) => Promise<void>,
+];
 
+/** The nouns. The commands of one are loaded when it is typed: loading all would take longer than a quick command. */
 const NOUNS: readonly Noun[] = [
-  {
-    names: ["machine", "machines", "m"],
-    help: "Machines: create, start, stop, watch",
-    define: async (group) => (await import("./commands/machine/machine.ts")).defineMachine(group),
-  },
-  {
-    names: ["app", "apps"],
-    help: "Apps: named groups of machines",
-    define: async (group) => (await import("./commands/app.ts")).defineApp(group),
-  },
-  {
-    names: ["org", "orgs"],
-    help: "Organisations, their standing and quota (needs the scope admin)",
-    define: async (group) => (await import("./commands/org/org.ts")).defineOrg(group),
-  },
-  {
-    names: ["token", "tokens"],
-    help: "Access tokens (needs the scope admin)",
-    define: async (group) => (await import("./commands/org/token.ts")).defineToken(group),
-  },
-  {
-    names: ["host", "hosts"],
-    help: "Hosts, their capacity and isolation (needs the scope admin)",
-    define: async (group) => (await import("./commands/host/host.ts")).defineHost(group),
-  },
-  {
-    names: ["reservation", "reservations"],
-    help: "Live reservations (needs the scope admin)",
-    define: async (group) => (await import("./commands/host/reservation.ts")).defineReservation(group),
-  },
+  [
+    ["machine", "machines", "m"],
+    "Machines: create, start, stop, watch",
+    async (group) => (await import("./commands/machine/machine.ts")).defineMachine(group),
+  ],
+  [
+    ["app", "apps"],
+    "Apps: named groups of machines",
+    async (group) => (await import("./commands/app.ts")).defineApp(group),
+  ],
+  [
+    ["org", "orgs"],
+    "Organisations, their standing and quota (needs the scope admin)",
+    async (group) => (await import("./commands/org/org.ts")).defineOrg(group),
+  ],
+  [
+    ["token", "tokens"],
+    "Access tokens (needs the scope admin)",
+    async (group) => (await import("./commands/org/token.ts")).defineToken(group),
+  ],
+  [
+    ["host", "hosts"],
+    "Hosts, their capacity and isolation (needs the scope admin)",
+    async (group) => (await import("./commands/host/host.ts")).defineHost(group),
+  ],
+  [
+    ["reservation", "reservations"],
+    "Live reservations (needs the scope admin)",
+    async (group) => (await import("./commands/host/reservation.ts")).defineReservation(group),
+  ],
 ];
 
 /** Builds the command line: names, flags and help of every command, and their handlers. */
@@ -78,7 +78,7 @@ export async function buildProgram(around: Surroundings, args: readonly string[]
     .helpOption("-h, --help", "show help")
     .version(readVersion(), "-V, --version", "show the version")
     .addHelpText("after", EXAMPLES);
-  for (const { names, help, define } of NOUNS) {
+  for (const [names, help, define] of NOUNS) {
     const [name, ...aliases] = names;
     const group = program.group(name, aliases, help);
     if (args.some((arg) => names.includes(arg))) await define(group);

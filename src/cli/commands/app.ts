@@ -8,7 +8,6 @@ import type { HoverCommand } from "./command.ts";
 /** `--force` destroys the machines one after the other. */
 const DESTROY_TIMEOUT_MS = 5 * 60_000;
 
-/** Defines `hover app`. */
 export function defineApp(app: HoverCommand): void {
   app
     .leaf("create <name>", "Creates an app")

@@ -74,7 +74,7 @@ export class HoverCommand extends Command {
         around.terminal.err(`${text}\n`);
         around.exitCode = report.exitCode;
       } finally {
-        session.close();
+        await session.close();
       }
     });
   }

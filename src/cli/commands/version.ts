@@ -1,7 +1,6 @@
 import type { Session } from "../session/session.ts";
 import { readVersion } from "../session/version.ts";
 
-/** Runs `hover version`. */
 export async function showVersion(session: Session): Promise<void> {
   const { dir, api } = session.settings;
   const version = readVersion();

@@ -1,15 +1,10 @@
+import type { WatchCreateResponse } from "../../gen/windhover/machines/v1/machines.ts";
 import { harmless, type Terminal } from "../session/terminal.ts";
 import { cutTo } from "./text.ts";
 import { span as time } from "./time.ts";
 
-/** A step of a create, as `WatchCreate` sends it. */
-export interface StepMessage {
-  readonly step: string;
-  readonly status: string;
-  readonly detail: string;
-  readonly bytesDone: bigint;
-  readonly bytesTotal: bigint;
-}
+/** A step of a create. */
+export type StepMessage = Omit<WatchCreateResponse, "time">;
 
 /** Shorter steps get no line. */
 const WORTH_MS = 1_000;
@@ -99,12 +94,13 @@ export class Progress {
 }
 
 const STEPS: Readonly<Record<string, string>> = {
+  preflight: "checking quota, app and name",
   resolve: "resolving the image",
   reserve: "asking hosts for offers",
-  claim: "claiming the reservation",
   award: "awarding it to a host",
+  release: "releasing the other hosts",
   prepare: "preparing the image",
-  record: "storing the machine",
+  commit: "storing the machine",
   launch: "starting the machine",
 };
 

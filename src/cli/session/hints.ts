@@ -10,12 +10,9 @@ export interface Subject {
 
 type Hint = (about: Required<{ [K in keyof Subject]: string }>, fault: Fault) => string;
 
-const doctor: Hint = () => "hover doctor";
-const hosts: Hint = () => "hover host list";
-const status: Hint = ({ machine }) => `hover machine status ${machine}`;
-const logs: Hint = ({ machine }) => `hover machine logs ${machine}`;
-const org: Hint = (about) => `hover org show ${about.org}`;
-const newToken: Hint = (about) => `hover token create --org ${about.org}`;
+const newToken: Hint = ({ org }) => `hover token create --org ${org}`;
+const ofOrg: Hint = ({ org }) => `hover org show ${org}`;
+const ofTrace: Hint = ({ machine }) => `hover trace ${machine}`;
 
 /** The next command, by the reason of a fault. */
 const NEXT: Readonly<Record<string, Hint>> = {
@@ -23,47 +20,33 @@ const NEXT: Readonly<Record<string, Hint>> = {
   APP_NAME_TAKEN: () => "hover app list   (app names are unique across organisations)",
   APP_NOT_EMPTY: ({ app }) => `hover app destroy ${app} --force`,
   ORG_NOT_FOUND: () => "hover org list",
-  ORG_SLUG_TAKEN: org,
-  ORG_PAST_DUE: org,
-  ORG_BANNED: org,
-  QUOTA_MACHINES: (about) => `hover org set-quota ${about.org} --machines N`,
-  QUOTA_MEMORY: (about) => `hover org set-quota ${about.org} --memory 128gb`,
-  MACHINE_NOT_FOUND: () => "hover machine list",
+  ...each(ofOrg, "ORG_SLUG_TAKEN", "ORG_PAST_DUE", "ORG_BANNED"),
+  QUOTA_MACHINES: ({ org }) => `hover org set-quota ${org} --machines N`,
+  QUOTA_MEMORY: ({ org }) => `hover org set-quota ${org} --memory 128gb`,
+  ...each(() => "hover machine list", "MACHINE_NOT_FOUND", "CREATE_NOT_FOUND"),
+  ...each(() => "hover machine list", "MACHINE_DESTROYED", "REQUEST_ID_REUSED"),
   MACHINE_NAME_TAKEN: ({ app }) => `hover machine list -a ${app}`,
   MACHINE_RUNNING: ({ machine }) => `hover machine destroy --force ${machine}`,
-  CREATE_NOT_FOUND: () => "hover machine list",
-  REGION_UNKNOWN: hosts,
-  NO_CAPACITY: hosts,
-  INSUFFICIENT_CAPACITY: hosts,
-  HOST_UNREACHABLE: hosts,
-  HOST_UNKNOWN: hosts,
-  AUCTION_QUEUE_FULL: hosts,
-  NO_FREE_PORT: hosts,
+  ...each(() => "hover host list", "REGION_UNKNOWN", "NO_CAPACITY", "INSUFFICIENT_CAPACITY", "NO_FREE_PORT"),
+  ...each(() => "hover host list", "HOST_UNREACHABLE", "HOST_UNKNOWN", "HOST_TOO_SLOW"),
+  ...each(() => "hover host list", "AUCTION_QUEUE_FULL", "START_QUEUE_FULL"),
   HOST_DRAINING: (_about, { facts }) => `hover host uncordon ${facts["host_number"] ?? "HOST"}`,
-  INVALID_STATE: status,
-  STATE_UNREACHABLE: status,
-  WAIT_TIMEOUT: status,
-  EXEC_FAILED: logs,
-  START_FAILED: ({ machine }) => `hover trace ${machine}`,
-  START_TIMEOUT: ({ machine }) => `hover trace ${machine}`,
-  REGISTRY_UNAVAILABLE: doctor,
-  IMAGECACHE_UNAVAILABLE: doctor,
-  REDIS_UNAVAILABLE: doctor,
-  NO_HOSTS: doctor,
-  DISK_FULL: doctor,
-  SERVER_DRAINING: doctor,
-  CREATE_TIMEOUT: doctor,
-  MACHINE_DESTROYED: () => "hover machine list",
-  REQUEST_ID_REUSED: () => "hover machine list",
-  SCHEDULER_UNAVAILABLE: doctor,
-  DATABASE_UNAVAILABLE: doctor,
-  PEER_UNAVAILABLE: doctor,
-  DEADLINE_EXCEEDED: doctor,
-  HOST_TOO_SLOW: hosts,
-  START_QUEUE_FULL: hosts,
-  TOKEN_EXPIRED: newToken,
-  SCOPE_MISSING: newToken,
+  ...each(
+    ({ machine }) => `hover machine status ${machine}`,
+    ...["INVALID_STATE", "STATE_UNREACHABLE", "WAIT_TIMEOUT"],
+  ),
+  EXEC_FAILED: ({ machine }) => `hover machine logs ${machine}`,
+  ...each(ofTrace, "START_FAILED", "START_TIMEOUT"),
+  ...each(() => "hover doctor", "REGISTRY_UNAVAILABLE", "IMAGECACHE_UNAVAILABLE", "REDIS_UNAVAILABLE"),
+  ...each(() => "hover doctor", "SCHEDULER_UNAVAILABLE", "DATABASE_UNAVAILABLE", "PEER_UNAVAILABLE"),
+  ...each(() => "hover doctor", "NO_HOSTS", "DISK_FULL", "SERVER_DRAINING", "SIGNING_KEY_MISSING"),
+  ...each(() => "hover doctor", "CREATE_TIMEOUT", "DEADLINE_EXCEEDED"),
+  ...each(newToken, "TOKEN_EXPIRED", "SCOPE_MISSING"),
 };
+
+function each(hint: Hint, ...reasons: readonly string[]): Record<string, Hint> {
+  return Object.fromEntries(reasons.map((reason) => [reason, hint]));
+}
 
 /** Suggests commands to type after a failure, the most helpful first. */
 export function nextSteps(fault: Fault, subject: Subject, settings: Settings): readonly string[] {

@@ -20,6 +20,7 @@ export class Session {
   readonly env: NodeJS.ProcessEnv;
   exitCode: number = EXIT.ok;
   readonly #clients: Client[] = [];
+  readonly #sent: Promise<void>[] = [];
 
   constructor(
     settings: Settings,
@@ -77,7 +78,7 @@ export class Session {
     return { timeoutMs, signal: this.signal, metadata };
   }
 
-  /** Runs `work` in a root span, which ends as `work` does. The span is sent before this returns. */
+  /** Runs `work` in a root span, which ends as `work` does, and is sent by the end of the session. */
   async inSpan<T>(name: string, work: (span: RootSpan) => Promise<T>): Promise<T> {
     const span = new RootSpan(name);
     try {
@@ -86,7 +87,7 @@ export class Session {
       span.end(this.signal.aborted ? "CANCELLED" : toFault(err).reason);
       throw err;
     } finally {
-      await span.send(this.settings);
+      this.#sent.push(span.send(this.settings));
     }
   }
 
@@ -118,9 +119,10 @@ export class Session {
     this.say(next.map((step, i) => `${i === 0 ? "Next:" : "     "} ${step}`).join("\n"));
   }
 
-  /** Closes all connections. */
-  close(): void {
+  /** Closes all connections, and waits until all spans are sent. */
+  async close(): Promise<void> {
     for (const client of this.#clients.splice(0)) client.close();
+    await Promise.all(this.#sent);
   }
 }
 

@@ -1,4 +1,4 @@
-import { stripVTControlCharacters } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 
 /** The output of a command. */
 export interface Terminal {
@@ -15,28 +15,19 @@ export interface Terminal {
   readonly paint: Paint;
 }
 
-/** Colours. Each returns its text as it is when colours are off. */
-export interface Paint {
-  bold(text: string): string;
-  dim(text: string): string;
-  red(text: string): string;
-  green(text: string): string;
-  yellow(text: string): string;
-  cyan(text: string): string;
-}
+const STYLES = ["bold", "dim", "red", "green", "yellow", "cyan"] as const;
+
+/** Colours. Each function returns its text as it is when colours are off. */
+export type Paint = Readonly<Record<(typeof STYLES)[number], (text: string) => string>>;
 
 /** Makes colours, or functions that add none. */
 export function paint(enabled: boolean): Paint {
-  const sgr = (on: number, off: number) => (text: string) =>
-    enabled ? `\x1b[${on}m${text}\x1b[${off}m` : text;
-  return {
-    bold: sgr(1, 22),
-    dim: sgr(2, 22),
-    red: sgr(31, 39),
-    green: sgr(32, 39),
-    yellow: sgr(33, 39),
-    cyan: sgr(36, 39),
-  };
+  const functions = STYLES.map((style) => [
+    style,
+    (text: string) => (enabled ? styleText(style, text, { validateStream: false }) : text),
+  ]);
+  // The keys are those of the type.
+  return Object.fromEntries(functions) as Paint;
 }
 
 /** Makes the terminal of this process. Calls `onGone` when the reader of standard output goes away. */

@@ -9,7 +9,6 @@ import type { HoverCommand } from "../command.ts";
 import { drainHost } from "./drain.ts";
 import { HOST_COLUMNS, hostDetails, hostNotes, hostRow } from "./host-text.ts";
 
-/** Defines `hover host`. */
 export function defineHost(host: HoverCommand): void {
   host
     .leaf("list", "Lists hosts: capacity, holds, allocations, running machines, isolation")

@@ -16,7 +16,6 @@ const COLUMNS: readonly Column[] = [
   { title: "EXPIRES", min: 6 },
 ];
 
-/** Defines `hover reservation`. */
 export function defineReservation(reservation: HoverCommand): void {
   reservation
     .leaf("list", "Lists live reservations: what they hold, where, until when")

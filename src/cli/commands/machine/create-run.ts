@@ -21,7 +21,6 @@ import { type PlacementFlags, placement } from "./config/placement.ts";
 import { followCreate, isConnectionLoss } from "./create-follow.ts";
 import { addressText, startOutcome } from "./machine-text.ts";
 
-/** Flags of `machine run` and `machine create`. */
 export interface CreateFlags extends AppFlag, ConfigFlags, PlacementFlags {
   readonly name?: string;
   readonly region?: string;
@@ -39,7 +38,6 @@ const OUTAGE_LIMIT_MS = 60_000;
 const REACHED_MS = 1_000;
 const RETRY = { firstMs: 200, maxMs: 2_000 };
 
-/** Runs `hover machine run` or `hover machine create`. */
 export async function runCreate(
   session: Session,
   [image, command]: CreateArguments,

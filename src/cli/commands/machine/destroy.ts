@@ -5,7 +5,6 @@ import { aboutMachines, forEachMachine, type Ids } from "./each.ts";
 
 const TIMEOUT_MS = 120_000;
 
-/** Defines `hover machine destroy`. */
 export function defineDestroy(machine: HoverCommand): void {
   machine
     .leaf("destroy <machine...>", "Removes machines from their hosts for good")

@@ -1,7 +1,7 @@
 import type { MachinesServiceClient } from "../../../gen/windhover/machines/v1/machines.ts";
 import type { Subject } from "../../session/hints.ts";
-import { EXIT, reportError, toFault } from "../../session/report.ts";
-import { RootSpan } from "../../session/root-span.ts";
+import { EXIT, reportError } from "../../session/report.ts";
+import type { RootSpan } from "../../session/root-span.ts";
 import type { Session } from "../../session/session.ts";
 import { type AppFlag, machineId, machinesClient } from "../find.ts";
 
@@ -53,7 +53,6 @@ export async function forEachMachine(
   const client = await machinesClient(session);
   const ids = [...new Set(given)];
   const results = new Map<string, Result>();
-  const sent: Promise<void>[] = [];
   const queue = ids.values();
   const worker = async () => {
     for (const one of queue) results.set(one, await doOne(one));
@@ -61,27 +60,22 @@ export async function forEachMachine(
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, ids.length) }, worker));
   const list = ids.flatMap((one) => results.get(one) ?? []);
   show(session, list);
-  await Promise.all(sent);
   if (!list.every((one) => "outcome" in one && one.outcome.ok)) session.exitCode = EXIT.failed;
 
   async function doOne(one: string): Promise<Result> {
-    let span: RootSpan | undefined;
     try {
       session.signal.throwIfAborted();
       const id = await machineId(session, client, one, flags);
-      span = new RootSpan(`hover machine ${verb}`);
-      span.setMachine(id);
-      const startedAt = performance.now();
-      const elapsedMs = () => performance.now() - startedAt;
-      const outcome = await work({ client, id, span, elapsedMs });
-      span.end();
-      return { id, outcome, traceId: span.traceId, ms: elapsedMs() };
+      return await session.inSpan(`hover machine ${verb}`, async (span) => {
+        span.setMachine(id);
+        const startedAt = performance.now();
+        const elapsedMs = () => performance.now() - startedAt;
+        const outcome = await work({ client, id, span, elapsedMs });
+        return { id, outcome, traceId: span.traceId, ms: elapsedMs() };
+      });
     } catch (err) {
       if (session.signal.aborted) throw err;
-      span?.end(toFault(err).reason);
       return { given: one, err };
-    } finally {
-      if (span) sent.push(span.send(session.settings));
     }
   }
 }

@@ -20,7 +20,6 @@ const COLUMNS: readonly Column[] = [
   { title: "CREATED", dropRank: 2 },
 ];
 
-/** Defines `hover machine list`. */
 export function defineList(machine: HoverCommand): void {
   machine
     .leaf("list", "Lists machines")

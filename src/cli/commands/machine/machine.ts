@@ -8,7 +8,6 @@ import { defineStatus } from "./status.ts";
 import { defineStop } from "./stop.ts";
 import { defineWait } from "./wait.ts";
 
-/** Defines `hover machine`. */
 export function defineMachine(machine: HoverCommand): void {
   machine.addHelpText(
     "after",

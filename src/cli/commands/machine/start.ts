@@ -9,7 +9,6 @@ import { addressText, startOutcome } from "./machine-text.ts";
 /** Above the server's own limit on a start. */
 const TIMEOUT_MS = 120_000;
 
-/** Defines `hover machine start`. */
 export function defineStart(machine: HoverCommand): void {
   machine
     .leaf("start <machine...>", "Starts machines; returns when their programs run")

@@ -8,7 +8,6 @@ import type { HoverCommand } from "../command.ts";
 import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../find.ts";
 import { addressText, eventText, sizeText, stateText } from "./machine-text.ts";
 
-/** Defines `hover machine status`. */
 export function defineStatus(machine: HoverCommand): void {
   machine
     .leaf("status <machine>", "Shows a machine and its last events")

@@ -11,7 +11,6 @@ const MAX_GRACE_MS = 300_000;
 /** What a stop takes beside the grace. */
 const MARGIN_MS = 30_000;
 
-/** Defines `hover machine stop`. */
 export function defineStop(machine: HoverCommand): void {
   machine
     .leaf("stop <machine...>", "Stops machines: a signal, a grace, SIGKILL; returns when they have stopped")

@@ -11,7 +11,6 @@ const DEFAULT_MS = 60_000;
 /** The server keeps the timeout; this is for the network. */
 const MARGIN_MS = 5_000;
 
-/** Defines `hover machine wait`. */
 export function defineWait(machine: HoverCommand): void {
   const states = `any of these, with commas: ${STATE_NAMES.join(", ")} (default: started)`;
   machine

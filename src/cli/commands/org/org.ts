@@ -26,7 +26,6 @@ interface QuotaFlags {
   readonly memory?: number;
 }
 
-/** Defines `hover org`. */
 export function defineOrg(org: HoverCommand): void {
   const about = ([slug]: readonly [string, ...string[]]) => ({ org: slug });
   quotaFlags(org.leaf("create <slug>", "Creates an organisation"))

@@ -8,7 +8,6 @@ import { duration, words } from "../values.ts";
 const DEFAULT_SCOPES = ["machines:read", "machines:write"];
 const DEFAULT_TTL_MS = 86_400_000;
 
-/** Defines `hover token`. */
 export function defineToken(token: HoverCommand): void {
   token
     .leaf("create", "Creates a token and prints it; it is not stored anywhere")

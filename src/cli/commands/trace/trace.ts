@@ -10,13 +10,11 @@ const API_TIMEOUT_MS = 3_000;
 const DEFAULT_WIDTH = 110;
 const MIN_WIDTH = 60;
 
-/** Flags of `hover trace`. */
 export interface TraceFlags extends AppFlag {
   readonly create?: boolean;
   readonly all?: boolean;
 }
 
-/** Runs `hover trace`. */
 export async function showTrace(session: Session, [subject]: [string], flags: TraceFlags): Promise<void> {
   const isTraceId = /^[0-9a-f]{32}$/i.test(subject);
   const traceId = isTraceId ? subject.toLowerCase() : await traceIdOf(session, subject, flags);
