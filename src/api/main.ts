@@ -8,10 +8,11 @@ import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
-import { openApi, SERVICES } from "./api.ts";
+import { openApi } from "./api.ts";
 import { type ApiConfig, readConfig } from "./config.ts";
 import { exposeCreates } from "./creates/metrics.ts";
 import { RegistryImages } from "./creates/saga/images.ts";
+import { SERVICES } from "./wiring-services.ts";
 
 await runService("api", readConfig, start);
 

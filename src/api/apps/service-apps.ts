@@ -7,11 +7,11 @@ import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName, checkSlug, requireName } from "../requests/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
 import type { App } from "./app.ts";
-import type { AppStore } from "./app-store.ts";
-import type { Apps } from "./apps.ts";
+import { type DeleteAppParts, deleteApp } from "./delete-app.ts";
 
 /** Serves apps. */
-export function appsService(store: AppStore, apps: Apps): AppsServiceServer {
+export function appsService(parts: DeleteAppParts): AppsServiceServer {
+  const { apps } = parts;
   return {
     createApp: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:write");
@@ -20,24 +20,24 @@ export function appsService(store: AppStore, apps: Apps): AppsServiceServer {
       if (req.org !== "") violations.add("org", checkSlug(req.org));
       violations.throwIfAny();
       if (req.org !== "" && req.org !== org) requireScope(ctx, "admin");
-      return { app: appToProto(await store.create(req.name, req.org || org)) };
+      return { app: appToProto(await apps.create(req.name, req.org || org)) };
     }),
     getApp: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:read");
-      return { app: appToProto(await store.get(requireName("name", req.name, checkAppName), org)) };
+      return { app: appToProto(await apps.get(requireName("name", req.name, checkAppName), org)) };
     }),
     listApps: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:read");
       const list = `apps/${org}`;
       const limit = pageSize(req.pageSize);
       const [after = ""] = decodePageToken(list, 1, req.pageToken) ?? [];
-      const { items, last } = firstPage(await store.list(org, after, limit + 1), limit);
+      const { items, last } = firstPage(await apps.list(org, after, limit + 1), limit);
       return { apps: items.map(appToProto), nextPageToken: last ? encodePageToken(list, [last.name]) : "" };
     }),
     deleteApp: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");
       const name = requireName("name", req.name, checkAppName);
-      return { machinesDestroyed: await apps.delete(name, req.force, caller) };
+      return { machinesDestroyed: await deleteApp(parts, name, req.force, caller) };
     }),
   };
 }

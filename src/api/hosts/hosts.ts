@@ -5,7 +5,7 @@ import { within } from "../../lib/runtime/wait.ts";
 import type { HostAddress, HostDirectory } from "../machines/machines.ts";
 import type { HostStore } from "./host-store.ts";
 import { type AnnouncedHost, type HostEntry, type HostTable, isSame } from "./host-table.ts";
-import type { HostdClient } from "./hostd-client.ts";
+import type { Hostd } from "./hostd.ts";
 import type { HostEvent } from "./outbox.ts";
 
 /** An announcement waits this long for the database, and is valid without it. */
@@ -20,12 +20,12 @@ export class Hosts implements HostDirectory {
   readonly #table: HostTable;
   readonly #store: HostStore;
   readonly #clock: Clock;
-  readonly #hostd: Pick<HostdClient, "getHost">;
+  readonly #hostd: Hostd;
   readonly #stored = new Map<number, HostEntry>();
   #refreshedAt: Date | undefined;
   #finding: Promise<void> | undefined;
 
-  constructor(table: HostTable, store: HostStore, clock: Clock, hostd: Pick<HostdClient, "getHost">) {
+  constructor(table: HostTable, store: HostStore, clock: Clock, hostd: Hostd) {
     this.#table = table;
     this.#store = store;
     this.#clock = clock;

@@ -16,9 +16,9 @@ import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName } from "../requests/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
 import { machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
+import { type ListParts, listMachines } from "./list-machines.ts";
 import { MACHINE_STATES, type MachineState } from "./machine.ts";
 import { type MachineId, parseMachineId } from "./machine-id.ts";
-import type { MachineLists } from "./machine-lists.ts";
 import type { MachineQuery } from "./machine-store.ts";
 import type { LogOptions, Machines, StopOptions, WaitOptions } from "./machines.ts";
 import { measureStart } from "./metrics.ts";
@@ -42,7 +42,7 @@ type ExistingMachines = Pick<
 >;
 
 /** Serves existing machines. */
-export function machinesService(machines: Machines, lists: MachineLists): ExistingMachines {
+export function machinesService(machines: Machines, lists: ListParts): ExistingMachines {
   return {
     getMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:read");
@@ -52,7 +52,10 @@ export function machinesService(machines: Machines, lists: MachineLists): Existi
     listMachines: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:read");
       const { query, list } = queryFromProto(req, org);
-      const { items, last } = firstPage(await lists.list({ ...query, limit: query.limit + 1 }), query.limit);
+      const { items, last } = firstPage(
+        await listMachines(lists, { ...query, limit: query.limit + 1 }),
+        query.limit,
+      );
       return {
         machines: items.map(({ machine, hostStatus }) => machineToProto(machine, hostStatus)),
         nextPageToken: last ? encodePageToken(list, [last.key.createTime, last.key.createId]) : "",

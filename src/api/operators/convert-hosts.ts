@@ -12,7 +12,7 @@ import {
 import type { Capacity, HostEntry } from "../hosts/host-table.ts";
 import { stateToProto } from "../machines/convert-machine.ts";
 import { timeToProto } from "../requests/convert-time.ts";
-import type { DrainProgress } from "./operators.ts";
+import type { DrainProgress } from "./drain.ts";
 
 /** What is known of a host, by source. */
 export interface HostFacts {

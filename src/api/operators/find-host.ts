@@ -7,13 +7,10 @@ export function findHost(text: string, hosts: readonly HostEntry[]): HostEntry {
   const byNumber = /^\d{1,7}$/.test(text) ? hosts.filter((host) => host.number === Number(text)) : [];
   const found = byNumber.length > 0 ? byNumber : hosts.filter((host) => host.name === text);
   const [only, ...others] = found;
-  if (only === undefined) {
+  if (only === undefined)
     throw new Fault("NOT_FOUND", "HOST_UNKNOWN", `there is no host ${text}`, { host: text });
-  }
-  if (others.length > 0) {
-    const numbers = found.map((host) => host.number).join(", ");
-    const description = `is the name of several hosts; give a number: ${numbers}`;
-    throw invalid([{ field: "host", description }]);
-  }
-  return only;
+  if (others.length === 0) return only;
+  const numbers = found.map((host) => host.number).join(", ");
+  const description = `is the name of several hosts; give a number: ${numbers}`;
+  throw invalid([{ field: "host", description }]);
 }

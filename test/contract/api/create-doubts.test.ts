@@ -1,24 +1,26 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { InDoubtResolver } from "../../../src/api/creates/in-doubt-resolver.ts";
+import { resolveInDoubt } from "../../../src/api/creates/resolve-in-doubt.ts";
 import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
 import { applyRetention } from "../../../src/api/maintenance/retention.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { CreateWorld } from "./create-fixture.ts";
 import type { World } from "./fixture.ts";
 
-const NEVER = new AbortController().signal;
-
 let creates: CreateWorld;
 let world: World;
-let inDoubtResolver: InDoubtResolver;
+let sagas: SagaStore;
 
 beforeAll(async () => {
   creates = await CreateWorld.open();
   world = creates.world;
-  inDoubtResolver = new InDoubtResolver(new SagaStore(creates.database), creates.hosts);
+  sagas = new SagaStore(creates.database);
 });
 beforeEach(() => world.clear());
 afterAll(() => creates.close());
+
+function resolve(): Promise<void> {
+  return resolveInDoubt({ sagas, hostd: creates.hostd }, new AbortController().signal);
+}
 
 function dead(): never {
   throw new Fault("UNAVAILABLE", "SERVER_DRAINING", "the host has died");
@@ -75,13 +77,13 @@ test("it is in doubt until the host has said so after the last moment at which a
   const award = [...world.host(1).machines.entries()];
 
   await later(2_000);
-  await inDoubtResolver.run(NEVER);
+  await resolve();
   expect(world.host(1).machines.size).toBe(0);
   expect(await inDoubt()).toBe(1);
   // The award comes only now.
   for (const [id, machine] of award) world.host(1).machines.set(id, machine);
   await later(9_000);
-  await inDoubtResolver.run(NEVER);
+  await resolve();
 
   expect(world.host(1).machines.size).toBe(0);
   expect(await inDoubt()).toBe(0);
@@ -96,7 +98,7 @@ test("a host that is away is asked again, by one api at a time, and its create i
   await world.sql("update sagas set update_time = now() - interval '10 hours'");
   const asked = calls();
 
-  await Promise.all([inDoubtResolver.run(NEVER), inDoubtResolver.run(NEVER)]);
+  await Promise.all([resolve(), resolve()]);
 
   expect(calls()).toBe(asked + 1);
   expect(await world.sql("select resolve_time > now() + interval '4 minutes' as waits from sagas")).toEqual([
@@ -105,7 +107,7 @@ test("a host that is away is asked again, by one api at a time, and its create i
   await later(26 * 3_600_000);
   await applyRetention(creates.database);
   expect(await inDoubt()).toBe(1);
-  await inDoubtResolver.run(NEVER);
+  await resolve();
   await applyRetention(creates.database);
   expect(world.host(1).machines.size).toBe(0);
   expect(await world.sql("select 1 from sagas")).toEqual([]);

@@ -9,8 +9,8 @@ import type { CreateRequest } from "../../../src/api/creates/store/create-state.
 import { type Intent, IntentStore } from "../../../src/api/creates/store/intent-store.ts";
 import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
 import type { Transactions } from "../../../src/api/database/gated-database.ts";
-import { HostdClient } from "../../../src/api/hosts/hostd-client.ts";
-import { HostdConnections } from "../../../src/api/hosts/hostd-connections.ts";
+import type { Hostd } from "../../../src/api/hosts/hostd.ts";
+import { hostdClient, hostdConnections } from "../../../src/api/hosts/hostd-client.ts";
 import { SchedulerClient } from "../../../src/api/regions/scheduler-client.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
@@ -42,7 +42,7 @@ const REQUEST: CreateRequest = {
 export class CreateWorld {
   readonly world: World;
   readonly database: Database;
-  readonly hosts: HostdClient;
+  readonly hostd: Hostd;
   readonly #scheduler: SchedulerClient;
   readonly #stack: Stack;
 
@@ -52,9 +52,9 @@ export class CreateWorld {
     this.database = new Database({ url: world.database.url });
     stack.add("database", () => this.database.close());
     const token = internalTokens(KEYS.privateKey, "api");
-    const connections = new HostdConnections(token, systemClock);
+    const connections = hostdConnections(token, systemClock);
     stack.add("hosts", () => connections.close());
-    this.hosts = new HostdClient(connections);
+    this.hostd = hostdClient(connections);
     this.#scheduler = new SchedulerClient("ord", [world.scheduler.address], token, systemClock);
     stack.add("scheduler", () => this.#scheduler.close());
   }
@@ -73,7 +73,7 @@ export class CreateWorld {
     const tools = {
       images: this.world.images,
       auctionsIn: () => this.#scheduler,
-      hosts: this.hosts,
+      hostd: this.hostd,
       // A different one each time, and the same ones in each test.
       random: () => ++next + BigInt(Math.round(performance.now())) * 1_000n,
       ensureHostKnown: async () => {},

@@ -14,7 +14,7 @@ afterAll(() => world.close());
 beforeEach(() => world.clear());
 
 describe("the sweeper", () => {
-  const sweep = () => api.sweeper.run(new AbortController().signal);
+  const sweep = () => api.sweep(new AbortController().signal);
   const old = new Date(Date.now() - 3_600_000);
 
   test("destroys unknown machines, once it is old enough", async () => {

@@ -1,7 +1,7 @@
-import type { Auctions, CreateHosts } from "../../../src/api/creates/saga/create-tools.ts";
-import { faultFromHost, type HostdClient } from "../../../src/api/hosts/hostd-client.ts";
-import type { HostAddress, HostMachines } from "../../../src/api/machines/machines.ts";
-import type { SweepHosts } from "../../../src/api/maintenance/sweeper.ts";
+import type { Auctions } from "../../../src/api/creates/saga/create-tools.ts";
+import type { Hostd } from "../../../src/api/hosts/hostd.ts";
+import { faultFromHost } from "../../../src/api/hosts/hostd-client.ts";
+import type { HostAddress } from "../../../src/api/machines/machines.ts";
 import { Replicas } from "../../../src/api/regions/replicas.ts";
 import { SCRATCH_DISK_MB, schedulerUnavailable } from "../../../src/api/regions/scheduler-client.ts";
 import type { CallLimits } from "../../../src/api/requests/caller.ts";
@@ -27,11 +27,8 @@ const MS = {
 const RESERVE_MS = 10_000;
 const CLAIM_MS = 5_000;
 
-/** What apis call on hosts. */
-export type HostCalls = HostMachines & CreateHosts & SweepHosts & Pick<HostdClient, "getHost">;
-
 /** The hosts as an api calls them, with errors as from the real client. */
-export function hostCalls(net: Network, processOf: (number: number) => Process): HostCalls {
+export function hostCalls(net: Network, processOf: (number: number) => Process): Hostd {
   const call = async <Res>(
     host: HostAddress,
     method: keyof typeof MS,
@@ -57,6 +54,7 @@ export function hostCalls(net: Network, processOf: (number: number) => Process):
     destroyMachine: (host, target, limits) => call(host, "destroy", target, limits),
     listMachines: (host, limits) => call(host, "list", {}, limits),
     getHost: (host, limits) => call(host, "getHost", {}, limits),
+    setScheduling: () => Promise.reject(new Error("nobody drains here")),
     waitMachine: () => Promise.reject(new Error("nobody waits here")),
     streamLogs: () => {
       throw new Error("nobody reads here");

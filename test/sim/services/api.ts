@@ -1,7 +1,7 @@
 import { CreateRunner } from "../../../src/api/creates/create-runner.ts";
 import { Creates } from "../../../src/api/creates/creates.ts";
-import { InDoubtResolver } from "../../../src/api/creates/in-doubt-resolver.ts";
 import { Reconciler } from "../../../src/api/creates/reconciler.ts";
+import { resolveInDoubt } from "../../../src/api/creates/resolve-in-doubt.ts";
 import type { CreateRun } from "../../../src/api/creates/saga/create-run.ts";
 import { createSaga } from "../../../src/api/creates/saga/steps.ts";
 import type { CreateRequest } from "../../../src/api/creates/store/create-state.ts";
@@ -11,13 +11,14 @@ import type { Transactions } from "../../../src/api/database/gated-database.ts";
 import { LeaseStore } from "../../../src/api/database/lease-store.ts";
 import type { HostStore } from "../../../src/api/hosts/host-store.ts";
 import { type HostEntry, HostTable } from "../../../src/api/hosts/host-table.ts";
+import type { Hostd } from "../../../src/api/hosts/hostd.ts";
 import { Hosts } from "../../../src/api/hosts/hosts.ts";
 import { hostEventsFromProto } from "../../../src/api/hosts/service-host-reports.ts";
 import { parseMachineId } from "../../../src/api/machines/machine-id.ts";
 import { MachineStore } from "../../../src/api/machines/machine-store.ts";
 import { Machines, type Target } from "../../../src/api/machines/machines.ts";
 import { startMaintenance } from "../../../src/api/maintenance/maintenance.ts";
-import { Sweeper, type SweepHosts } from "../../../src/api/maintenance/sweeper.ts";
+import { sweep } from "../../../src/api/maintenance/sweep.ts";
 import type { ReportEventsRequest } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import type { Saga } from "../../../src/lib/saga/saga.ts";
@@ -49,7 +50,7 @@ export interface ApiSurroundings {
   readonly saga: (saga: Saga<CreateRun>) => Saga<CreateRun>;
   readonly hostStore: (database: Transactions) => HostStore;
   readonly sagaStore: (database: Transactions) => SagaStore;
-  readonly sweeps: (hosts: SweepHosts) => SweepHosts;
+  readonly sweeps: (hostd: Hostd) => Hostd;
 }
 
 /** A life of an api: wired as src/api/api.ts does it, with other wires. */
@@ -71,27 +72,26 @@ export function startApi(life: Life, around: ApiSurroundings): void {
       resolve: async (reference) => ({ registry: "r", repository: reference, tag: "", digest: DIGEST }),
     },
     auctionsIn: () => auctions,
-    hosts: hostd,
+    hostd,
     random: () => BigInt(`0x${Buffer.from(life.world.random.bytes(5)).toString("hex")}`) >> 4n,
     ensureHostKnown: (host) => hosts.ensureKnown(host),
   });
   const runner = new CreateRunner(around.saga(saga), sagas, clock);
   const reconciler = new Reconciler(sagas, runner);
-  const inDoubtResolver = new InDoubtResolver(sagas, hostd);
-  const sweeper = new Sweeper(table, around.sweeps(hostd), machineStore, clock);
+  const sweepParts = { table, hostd: around.sweeps(hostd), machineStore, clock };
   const tasks = [
     { name: "refresh hosts", intervalMs: REFRESH_MS, run: () => hosts.refresh() },
     { name: "reconcile", intervalMs: RECONCILE_MS, run: () => reconciler.run() },
     {
       name: "resolve in-doubt",
       intervalMs: RECONCILE_MS,
-      run: (signal: AbortSignal) => inDoubtResolver.run(signal),
+      run: (signal: AbortSignal) => resolveInDoubt({ sagas, hostd }, signal),
     },
     {
       name: "sweep",
       intervalMs: SWEEP_MS,
       leaseMs: SWEEP_LEASE_MS,
-      run: (signal: AbortSignal) => sweeper.run(signal),
+      run: (signal: AbortSignal) => sweep(sweepParts, signal),
     },
   ];
   startMaintenance(tasks, new LeaseStore(database));

@@ -1,4 +1,4 @@
-import type { Award } from "../../../src/api/hosts/hostd-client.ts";
+import type { Award } from "../../../src/api/hosts/hostd.ts";
 import { machineFromProto } from "../../../src/api/machines/convert-machine.ts";
 import type { Machine as ApiMachine } from "../../../src/api/machines/machine.ts";
 import type { DestroyOptions, Target } from "../../../src/api/machines/machines.ts";

@@ -68,7 +68,7 @@ export async function undoAward(tools: CreateTools, run: CreateRun, signal: Abor
   const limits = { signal, remainingMs: UNDO_TIMEOUT_MS };
   const suspects = run.state.attempts.filter((attempt) => attempt.outcome !== "refused");
   const results = await Promise.allSettled(
-    suspects.map((attempt) => destroyAttempt(tools.hosts, attempt, limits)),
+    suspects.map((attempt) => destroyAttempt(tools.hostd, attempt, limits)),
   );
   const failed = results.find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
@@ -103,7 +103,7 @@ async function claim(
 
 /** Asks the host of a stored attempt, and stores its answer. */
 async function ask(
-  { hosts }: CreateTools,
+  { hostd }: CreateTools,
   run: CreateRun,
   attempt: Attempt,
   signal: AbortSignal,
@@ -119,7 +119,7 @@ async function ask(
   };
   try {
     const limits = { signal, remainingMs: AWARD_TIMEOUT_MS };
-    const machine = await hosts.createMachine(hostOf(offer), order, limits);
+    const machine = await hostd.createMachine(hostOf(offer), order, limits);
     run.saveMachine(machine, withOutcome(run.state, machineId, "placed"));
   } catch (error) {
     // An aborted call says nothing about the host; undo asks it again.

@@ -1,4 +1,4 @@
-import type { HostdClient } from "../../hosts/hostd-client.ts";
+import type { Hostd } from "../../hosts/hostd.ts";
 import type { ImageRef } from "../../machines/machine.ts";
 import type { HostAddress } from "../../machines/machines.ts";
 import type { Offer } from "../../regions/auction.ts";
@@ -14,17 +14,12 @@ export interface ImageResolver {
 
 export type Auctions = Pick<SchedulerClient, "reserve" | "claim" | "release">;
 
-export type CreateHosts = Pick<
-  HostdClient,
-  "createMachine" | "prepareMachine" | "startMachine" | "getMachine" | "destroyMachine"
->;
-
 /** What the steps of a create call. */
 export interface CreateTools {
   readonly images: ImageResolver;
   /** @throws Fault `SCHEDULER_UNAVAILABLE` when the region has no scheduler */
   readonly auctionsIn: (region: string) => Auctions;
-  readonly hosts: CreateHosts;
+  readonly hostd: Hostd;
   /** Returns 36 random bits for a machine's id. */
   readonly random: () => bigint;
   /** Makes sure that starts find the host. Never throws. */
@@ -39,10 +34,10 @@ export function hostOf(offer: Offer): HostAddress {
 
 /** Destroys the machine of an attempt; succeeds when the host has none. */
 export async function destroyAttempt(
-  hosts: Pick<CreateHosts, "destroyMachine">,
+  hostd: Pick<Hostd, "destroyMachine">,
   { offer, machineId }: Attempt,
   limits: CallLimits,
 ): Promise<void> {
   const target = { machineId, org: "", force: true, ignoreMissing: true };
-  await hosts.destroyMachine(hostOf(offer), target, limits);
+  await hostd.destroyMachine(hostOf(offer), target, limits);
 }

@@ -82,7 +82,7 @@ function awardStep(tools: CreateTools): Step<CreateRun> {
 }
 
 /** Ends the reservations and destroys the machine where it is in doubt, in the background. */
-function release({ auctionsIn, hosts }: CreateTools): Step<CreateRun> {
+function release({ auctionsIn, hostd }: CreateTools): Step<CreateRun> {
   return {
     name: "release",
     async run(run, signal) {
@@ -94,12 +94,12 @@ function release({ auctionsIn, hosts }: CreateTools): Step<CreateRun> {
         run.inBackground(async () => auctionsIn(region).release(reservationId, host, limits, refused));
       }
       for (const attempt of inDoubtAttempts(run.state))
-        run.inBackground(() => destroyAttempt(hosts, attempt, limits));
+        run.inBackground(() => destroyAttempt(hostd, attempt, limits));
     },
   };
 }
 
-function prepare({ hosts, retryMs = 500 }: CreateTools): Step<CreateRun> {
+function prepare({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
   return {
     name: "prepare",
     async run(run, signal) {
@@ -108,7 +108,7 @@ function prepare({ hosts, retryMs = 500 }: CreateTools): Step<CreateRun> {
       for (let attempt = 1; ; attempt++) {
         try {
           const report = run.report.bind(run);
-          run.saveMachine(await hosts.prepareMachine(hostOf(offer), machineId, report, { signal }));
+          run.saveMachine(await hostd.prepareMachine(hostOf(offer), machineId, report, { signal }));
           return;
         } catch (err) {
           // hostd and the image cache may restart at any time, and go on with the pull.
@@ -131,7 +131,7 @@ function commit({ ensureHostKnown }: CreateTools): Step<CreateRun> {
 }
 
 /** Starts the machine. A start that fails does not fail the create. */
-function launch({ hosts, retryMs = 500 }: CreateTools): Step<CreateRun> {
+function launch({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
   return {
     name: "launch",
     async run(run, signal) {
@@ -141,21 +141,21 @@ function launch({ hosts, retryMs = 500 }: CreateTools): Step<CreateRun> {
       const target = { machineId, org: "" };
       if (run.isResumed) {
         // A program that an earlier run has started must not run twice.
-        const machine = await hosts.getMachine(host, target, { signal });
+        const machine = await hostd.getMachine(host, target, { signal });
         if (machine.state !== "created") {
           run.saveMachine(machine);
           return;
         }
       }
       try {
-        const started = await hosts.startMachine(host, { ...target, watchMs: undefined }, { signal });
+        const started = await hostd.startMachine(host, { ...target, watchMs: undefined }, { signal });
         run.saveMachine(started.machine);
       } catch (error) {
         if (signal.aborted || hasReason(error, "MACHINE_NOT_FOUND")) throw error;
         logger.info("a new machine did not start", { machine_id: machineId, error });
         if (hasReason(error, "HOST_UNREACHABLE")) await sleep(retryMs, signal);
         const limits = { signal, remainingMs: CLEANUP_TIMEOUT_MS };
-        run.saveMachine(await hosts.getMachine(host, target, limits).catch(() => described(run)));
+        run.saveMachine(await hostd.getMachine(host, target, limits).catch(() => described(run)));
       }
     },
   };

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Fault } from "../../lib/faults/fault.ts";
 import type { HostAddress, Target } from "../machines/machines.ts";
-import { InDoubtResolver } from "./in-doubt-resolver.ts";
+import { resolveInDoubt } from "./resolve-in-doubt.ts";
 import { type CreateState, NEW_CREATE, withAttempt, withOutcome } from "./store/create-state.ts";
 import type { InDoubtCreate } from "./store/saga-store.ts";
 
@@ -23,21 +23,21 @@ function setUp(due: InDoubtCreate[], unreachable: readonly number[] = []) {
     claimInDoubt: async (limit: number) => due.splice(0, limit),
     markResolved: async (id: string) => void resolved.push(id),
   };
-  const hosts = {
+  const hostd = {
     async destroyMachine({ number }: HostAddress, { machineId }: Target) {
       if (unreachable.includes(number)) throw new Fault("UNAVAILABLE", "HOST_UNREACHABLE", "it is away");
       destroyed.push(machineId);
       return undefined;
     },
   };
-  return { inDoubtResolver: new InDoubtResolver(sagas, hosts), destroyed, resolved };
+  return { resolve: () => resolveInDoubt({ sagas, hostd }, NEVER), destroyed, resolved };
 }
 
 test("what is in doubt is destroyed, and resolved only when no award can be on its way any more", async () => {
   const soon = setUp([{ id: "c", state: STATE, endedMs: 7_999 }]);
-  await soon.inDoubtResolver.run(NEVER);
+  await soon.resolve();
   const late = setUp([{ id: "c", state: STATE, endedMs: 8_000 }]);
-  await late.inDoubtResolver.run(NEVER);
+  await late.resolve();
 
   expect([soon.destroyed, soon.resolved]).toEqual([["m1", "m2"], []]);
   expect([late.destroyed, late.resolved]).toEqual([["m1", "m2"], ["c"]]);
@@ -45,9 +45,9 @@ test("what is in doubt is destroyed, and resolved only when no award can be on i
 
 test("a host that does not answer leaves its create to be resolved later, for a day", async () => {
   const away = setUp([{ id: "c", state: STATE, endedMs: DAY_MS - 1 }], [1]);
-  await away.inDoubtResolver.run(NEVER);
+  await away.resolve();
   const gone = setUp([{ id: "c", state: STATE, endedMs: DAY_MS }], [1]);
-  await gone.inDoubtResolver.run(NEVER);
+  await gone.resolve();
 
   expect([away.destroyed, away.resolved]).toEqual([["m2"], []]);
   expect([gone.destroyed, gone.resolved]).toEqual([["m2"], ["c"]]);
@@ -55,9 +55,9 @@ test("a host that does not answer leaves its create to be resolved later, for a 
 
 test("a round goes on until nothing is due", async () => {
   const due = Array.from({ length: 40 }, (_, i) => ({ id: `c${i}`, state: STATE, endedMs: 9_000 }));
-  const { inDoubtResolver, resolved } = setUp(due);
+  const { resolve, resolved } = setUp(due);
 
-  await inDoubtResolver.run(NEVER);
+  await resolve();
 
   expect(resolved).toHaveLength(40);
 });

@@ -1,0 +1,54 @@
+import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
+import type { HostAddress, HostMachines } from "../machines/machines.ts";
+import type { CallLimits } from "../requests/caller.ts";
+import type { AnnouncedHost, Scheduling } from "./host-table.ts";
+
+/** hostd on any host. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
+export interface Hostd extends HostMachines {
+  /** Turns a hold into an allocation with a machine. May be repeated. */
+  createMachine(host: HostAddress, award: Award, limits: CallLimits): Promise<Machine>;
+  /** Makes a machine's image local. May be repeated. */
+  prepareMachine(
+    host: HostAddress,
+    machineId: string,
+    report: (progress: PrepareProgress) => void,
+    limits: CallLimits,
+  ): Promise<Machine>;
+  /** Lists the host's machines by id. */
+  listMachines(host: HostAddress, limits: CallLimits): Promise<readonly Machine[]>;
+  /** Sets whether the host takes machines; returns the previous value. */
+  setScheduling(host: HostAddress, scheduling: Scheduling, limits: CallLimits): Promise<Scheduling>;
+  /** Asks a host what it would announce. */
+  getHost(host: HostAddress, limits: CallLimits): Promise<HostReport>;
+}
+
+/** A machine that is awarded to a host. */
+export interface Award {
+  readonly machineId: string;
+  readonly name: string;
+  readonly app: string;
+  readonly org: string;
+  readonly region: string;
+  readonly config: MachineConfig;
+  readonly image: ImageRef;
+  readonly createTraceId: string;
+  readonly reservationId: string;
+  /** Decimal. */
+  readonly epoch: string;
+  /** Whether the host keeps CPU and memory for a start that follows at once. */
+  readonly keepForLaunch: boolean;
+}
+
+/** The progress of a pull. */
+export interface PrepareProgress {
+  readonly detail: string;
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+}
+
+/** A host's answer to GetHost. */
+export interface HostReport {
+  readonly announced: AnnouncedHost;
+  /** Whether every change in its outbox has been acknowledged by an api. */
+  readonly isDelivered: boolean;
+}

@@ -1,0 +1,58 @@
+import type * as grpc from "@grpc/grpc-js";
+import {
+  HostReportsServiceService,
+  HostsServiceService,
+  ReservationsServiceService,
+} from "../gen/windhover/admin/v1/hosts.ts";
+import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
+import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
+import { type MachinesServiceServer, MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import type { DeleteAppParts } from "./apps/delete-app.ts";
+import { appsService } from "./apps/service-apps.ts";
+import type { Creates } from "./creates/creates.ts";
+import { createsService } from "./creates/service-creates.ts";
+import { hostReportsService } from "./hosts/service-host-reports.ts";
+import type { ListParts } from "./machines/list-machines.ts";
+import { machinesService } from "./machines/service-machines.ts";
+import type { OperatorParts } from "./operators/drain.ts";
+import type { HostSources } from "./operators/list-hosts.ts";
+import { hostsService } from "./operators/service-hosts.ts";
+import type { OrganizationStore } from "./orgs/organization-store.ts";
+import { organizationsService } from "./orgs/service-organizations.ts";
+import { reservationsService } from "./regions/service-reservations.ts";
+
+/** The full names of the services of an api. */
+export const SERVICES = [
+  "windhover.machines.v1.MachinesService",
+  "windhover.machines.v1.AppsService",
+  "windhover.admin.v1.OrganizationsService",
+  "windhover.admin.v1.HostsService",
+  "windhover.admin.v1.HostReportsService",
+  "windhover.admin.v1.ReservationsService",
+];
+
+/** What the services work with. */
+export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, HostSources {
+  readonly apps: DeleteAppParts["apps"];
+  readonly orgs: OrganizationStore;
+  readonly creates: Creates;
+  readonly region: string;
+  readonly signingKey: string;
+  readonly clock: Clock;
+}
+
+/** Adds the services to a server. */
+export function addServices(server: grpc.Server, parts: ServiceParts): void {
+  const { machines, creates, hosts, orgs, schedulers, region, signingKey, clock } = parts;
+  const machinesServer: MachinesServiceServer = {
+    ...createsService(creates, { own: region, known: schedulers.regions() }),
+    ...machinesService(machines, parts),
+  };
+  server.addService(MachinesServiceService, machinesServer);
+  server.addService(AppsServiceService, appsService(parts));
+  server.addService(OrganizationsServiceService, organizationsService(orgs, signingKey, clock));
+  server.addService(HostsServiceService, hostsService(parts, clock));
+  server.addService(ReservationsServiceService, reservationsService(schedulers, region));
+  server.addService(HostReportsServiceService, hostReportsService(hosts));
+}
