@@ -29,11 +29,11 @@ async function launchElsewhere(vmId: string, argv: readonly string[]) {
     stdio: ["ignore", "pipe", "inherit"],
   });
   launchers.push(child);
-  let said = "";
+  let output = "";
   child.stdout.on("data", (chunk) => {
-    said += String(chunk);
+    output += String(chunk);
   });
-  await expect.poll(() => said, { timeout: 60_000 }).toContain("launched\n");
+  await expect.poll(() => output, { timeout: 60_000 }).toContain("launched\n");
   const received = (): LogLine[] =>
     (existsSync(file) ? readFileSync(file, "utf8") : "").split("\n").filter(Boolean).map(parseLine);
   const kill = async (): Promise<void> => {
@@ -97,12 +97,12 @@ test("an exit while no hostd ran is reported, with its time and the lines before
 
   const { vm, lines } = await adopt("leaving");
   const exit = await vm.exited;
-  const toldAtUs = Date.now() * 1_000;
+  const reportedAtUs = Date.now() * 1_000;
 
   expect(exit).toMatchObject({ kind: "process", exitCode: 7 });
   expect(stored(elsewhere.lines(), lines).map(({ text }) => text)).toEqual(["before", "after"]);
   expect(exit.exitedAtUs).toBeGreaterThan(killedAtUs);
-  expect(exit.exitedAtUs).toBeLessThan(toldAtUs - 500_000);
+  expect(exit.exitedAtUs).toBeLessThan(reportedAtUs - 500_000);
   await again.destroy("leaving");
 });
 
@@ -154,14 +154,14 @@ test("a QEMU without its directory is found and ended", async () => {
 });
 
 test("a QEMU that dies ends only its own machine", async () => {
-  const [doomed, other] = await Promise.all([
+  const [killed, other] = await Promise.all([
     bench.launch(["sleep", "1000"]),
     bench.launch(["sleep", "1000"]),
   ]);
 
-  process.kill(qemuPid(bench.dir, doomed.vm.id), "SIGKILL");
+  process.kill(qemuPid(bench.dir, killed.vm.id), "SIGKILL");
 
-  expect(await doomed.vm.exited).toMatchObject({
+  expect(await killed.vm.exited).toMatchObject({
     kind: "vm_lost",
     detail: "QEMU ended without a SHUTDOWN event",
   });

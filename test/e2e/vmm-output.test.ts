@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => bench?.close());
 
-test("lines that are too long come in pieces", async () => {
+test("lines that are too long are split", async () => {
   const { vm, texts } = await bench.launch(["probe", "long"]);
 
   await vm.exited;
@@ -28,7 +28,7 @@ test("what is not UTF-8 is replaced, and a last line needs no newline", async ()
   expect(lines.filter(({ stream }) => stream === "stderr").map(({ text }) => text)).toEqual(["one"]);
 });
 
-test("a flood waits for a slow listener, and then nothing of it is missing", async () => {
+test("a flood waits for a slow sink, and none of it is missing", async () => {
   const COUNT = 60_000;
   const lines: LogLine[] = [];
   const gate = Promise.withResolvers<void>();
@@ -41,7 +41,7 @@ test("a flood waits for a slow listener, and then nothing of it is missing", asy
     isOver = true;
   });
 
-  // The VM has come to rest: its program is stuck in a write.
+  // The VM is idle: its program is blocked in a write.
   await expect.poll(isAtRest(bench.dir, "flood"), { interval: 500, timeout: 60_000 }).toBe(true);
   expect(isOver).toBe(false);
   expect(lines).toHaveLength(1);

@@ -30,16 +30,16 @@ test.for([
   "after launch",
 ])("killed %s, a hostd leaves a machine that runs or none, and no other VM", async (moment) => {
   const vmId = `at-${moment.replaceAll(" ", "-")}`;
-  const script = join(import.meta.dirname, "vmm-victim.ts");
+  const script = join(import.meta.dirname, "vmm-crash.ts");
   const child = spawn(process.execPath, [script, bench.dir, bench.image, vmId, moment], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  let said = "";
+  let output = "";
   child.stdout.on("data", (chunk) => {
-    said += String(chunk);
+    output += String(chunk);
   });
   const [, signal] = await once(child, "exit", { signal: AbortSignal.timeout(120_000) });
-  expect(said).toContain("launching\n");
+  expect(output).toContain("launching\n");
   expect(signal).toBe("SIGKILL");
 
   // As a hostd does when it starts.

@@ -140,7 +140,7 @@ test("without a warm VM the template is cloned, with randomness, boot id and clo
   isOnTime(clock);
 });
 
-/** The guest's clock as the program saw it first, beside the host's at that moment. */
+/** Compares the guest's clock, as the program read it first, with the host's. */
 function isOnTime({ lines }: Launched): void {
   const [line] = lines;
   expect(Math.abs(Number(line?.text) - (line?.timeUs ?? 0))).toBeLessThan(50_000);
@@ -201,14 +201,14 @@ test("no data of warm-ups or machines is on the disk of a warm VM", async () => 
 test("warm VMs that die, also during their claim, only make the start slower", async () => {
   await pooled(1);
   wanted = 0;
-  const doomed = bench.waiting().map((id) => qemuPid(bench.dir, id));
+  const pids = bench.waiting().map((id) => qemuPid(bench.dir, id));
   const before = waitingNow();
 
-  // Stopped, they take commands and never answer; killed, they fail them half done.
-  for (const pid of doomed) process.kill(pid, "SIGSTOP");
+  // Stopped, they do not answer commands; killed, they fail them.
+  for (const pid of pids) process.kill(pid, "SIGSTOP");
   const launching = bench.launch(["sh", "-c", "echo here"]);
   await expect.poll(waitingNow, READY).toBeLessThan(before);
-  for (const pid of doomed) process.kill(pid, "SIGKILL");
+  for (const pid of pids) process.kill(pid, "SIGKILL");
   const { vm, texts } = await launching;
 
   expect(await vm.exited).toMatchObject({ kind: "process", exitCode: 0 });
@@ -297,9 +297,9 @@ test("the next hostd ends the warm VMs, and keeps the template", async () => {
   await again.close();
 
   writeFileSync(join(bench.dir, "templates", name ?? "", "state"), "damaged");
-  const wary = await openVmm(bench.dir, { warmMemoryMb: 2_048, metrics });
-  wary.keepWarm?.(demand);
+  const next = await openVmm(bench.dir, { warmMemoryMb: 2_048, metrics });
+  next.keepWarm?.(demand);
   await expect.poll(() => existsSync(manifest), READY).toBe(false);
-  await wary.close();
+  await next.close();
   expect(made).toEqual([madeAtMs]);
 });

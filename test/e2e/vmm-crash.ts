@@ -1,6 +1,6 @@
 /**
- * Stands in for a hostd that is killed at a given moment of a warm start: makes a warm VM, launches a machine in it, and kills itself
- * with SIGKILL there. Arguments: data directory, image, VM id, moment.
+ * Stands in for a hostd that is killed at a given point of a warm start: makes a warm VM, launches a machine in it, and kills itself
+ * with SIGKILL there. Arguments: data directory, image, VM id, point.
  */
 import { Agent } from "../../src/hostd/vmm/qemu/guest-channel/agent.ts";
 import { Qmp } from "../../src/hostd/vmm/qemu/process/qmp.ts";
@@ -9,7 +9,7 @@ import { sleep } from "../../src/lib/runtime/wait.ts";
 import { openVmm, plainWorkload } from "./vmm-fixture.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };
-const [dir = "", image = "", vmId = "", moment = ""] = process.argv.slice(2);
+const [dir = "", image = "", vmId = "", point = ""] = process.argv.slice(2);
 const { signal } = new AbortController();
 
 const vmm = await openVmm(dir, { warmMemoryMb: 1_024, startPaths: ["warm", "template"] });
@@ -18,7 +18,7 @@ while (vmm.warm?.(SHAPE) === 0) await sleep(20, signal);
 process.stdout.write("launching\n");
 
 const at = (name: string): void => {
-  if (name === moment) process.kill(process.pid, "SIGKILL");
+  if (name === point) process.kill(process.pid, "SIGKILL");
 };
 const { rename } = VmDirs.prototype;
 VmDirs.prototype.rename = async function (...args) {
