@@ -5,7 +5,6 @@ import {
   type InitConfig,
   type Machine,
   MachineConfig,
-  type MachineState,
   type MachineState as State,
 } from "../../src/gen/windhover/machines/v1/machine.ts";
 import {
@@ -18,7 +17,7 @@ import {
 } from "../../src/gen/windhover/machines/v1/machines.ts";
 import { call, connect, openStream } from "../../src/lib/grpc/client.ts";
 
-export type { Machine, MachineState };
+export type { Machine };
 
 /** A create; what is left out has its default. */
 export type CreateOptions = Pick<CreateMachineRequest, "app" | "config"> & Partial<CreateMachineRequest>;

@@ -14,6 +14,7 @@ export const STATIC_CHECKS: readonly Check[] = [
   { name: "format and lint", command: ["biome", "ci", "--colors=off"] },
   { name: "types", command: ["tsc", "-p", "tsconfig.json", "--pretty", "false"] },
   { name: "imports", command: ["node", "tools/check/imports.ts"] },
+  { name: "unused code", command: ["knip", "--no-progress"] },
   { name: "configuration reference", command: ["node", "tools/docs/configuration.ts"] },
   { name: "contracts: lint", command: ["buf", "lint"] },
   // Compared with what was published last, not with the commit before: two steps of one change must not hide each other.

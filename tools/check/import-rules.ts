@@ -51,10 +51,6 @@ export const RULES: readonly Rule[] = [
     from: ["{src,otel,dev,tools,guest}/**", ...TESTS],
     to: ["test/**", "**/*.fixture.ts", "**/*.test.ts"],
   },
-];
-
-/** Rules that the tree does not keep everywhere yet: shown by `--pending`, cycles too, and not part of `npm run check`. */
-export const PENDING_RULES: readonly Rule[] = [
   {
     // `hover` shows what the API answers: it has no types of its own.
     says: "wire types stay in src/lib/grpc, service*.ts, convert*.ts, *-client.ts, and a service's wiring.",
@@ -66,3 +62,6 @@ export const PENDING_RULES: readonly Rule[] = [
     to: ["src/gen/**"],
   },
 ];
+
+/** Findings that are known, and are being mended. */
+export const PENDING = /^src\/(hostd|api\/hosts\/hostd-connections)/;

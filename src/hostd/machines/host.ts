@@ -7,7 +7,7 @@ import type { StartQueue } from "../operations/start-queue.ts";
 import type { Teardowns } from "../operations/teardowns.ts";
 import type { Vmm, VmSink } from "../vmm/vmm.ts";
 import type { Ids } from "./ids.ts";
-import type { Change, ImageRef, LocalImage, Machine, MachineId, ServiceConfig } from "./machine.ts";
+import type { Change, ImageRef, LocalImage, Machine, ServiceConfig } from "./machine.ts";
 
 /** All that the machines of a host share. Made once, in `main.ts`. */
 export interface Host {
@@ -169,5 +169,3 @@ export const spanAttribute = {
   queueMs: "windhover.start.queue_ms",
   queueLength: "windhover.start.queue_length",
 } as const;
-
-export type { MachineId };

@@ -64,7 +64,7 @@ export function bind(scope: CallScope): Binding {
 }
 
 /** Where a client connects to, as it was given to it. */
-export function addressOf(client: grpc.Client): string {
+function addressOf(client: grpc.Client): string {
   return client
     .getChannel()
     .getTarget()

@@ -4,8 +4,8 @@ import { bind, type CallScope } from "./binding.ts";
 import { observeClient } from "./observe.ts";
 import { keepAlive, messageLimits, noChannelz, type TypedOptions } from "./options.ts";
 
-export { addressOf, type CallScope } from "./binding.ts";
-export { fromServiceError } from "./status.ts";
+export type { CallScope } from "./binding.ts";
+
 export { openStream } from "./streams.ts";
 
 /** A unary method of a ts-proto client. */

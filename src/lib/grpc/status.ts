@@ -7,7 +7,7 @@ import { type Code, Fault, type Violation } from "../faults/fault.ts";
 import { durationFromProto, durationToProto } from "./duration.ts";
 
 /** The domain of every error reason of this system, on the wire. */
-export const ERROR_DOMAIN = "windhover.dev";
+const ERROR_DOMAIN = "windhover.dev";
 
 const DETAILS_KEY = "grpc-status-details-bin";
 // HTTP/2 peers refuse header blocks beyond 16 to 64 KiB, and then the whole error is lost. So each part is bounded.

@@ -31,11 +31,11 @@ import { FakeScheduler } from "./fake-scheduler.ts";
 
 createLogger("test", { write: () => {} });
 
-export const REGION = "ord";
+const REGION = "ord";
 export const KEYS = generateKeyPair();
 export const verifier = new TokenVerifier(KEYS.publicKey);
 export const DIGEST = `sha256:${"ab".repeat(32)}`;
-export const IMAGE: ImageRef = {
+const IMAGE: ImageRef = {
   registry: "docker.io",
   repository: "library/nginx",
   tag: "latest",
@@ -50,7 +50,7 @@ const TEMPLATE = {
 };
 
 /** A resolver that knows one image, and fails when it is told to. */
-export class FakeImages implements ImageResolver {
+class FakeImages implements ImageResolver {
   fault: Fault | undefined;
   asked = 0;
 
@@ -203,7 +203,7 @@ export async function startApi(
   };
 }
 
-export function token(org: string, scopes: readonly Scope[]): Promise<string> {
+function token(org: string, scopes: readonly Scope[]): Promise<string> {
   return mintToken(KEYS.privateKey, { subject: "test", org, scopes }, 600);
 }
 
@@ -264,10 +264,7 @@ export interface CreateInput {
 }
 
 /** A create that is fine, with whatever is to differ. */
-export function createRequest(
-  { config, ...request }: CreateInput = {},
-  hasConfig = true,
-): CreateMachineRequest {
+function createRequest({ config, ...request }: CreateInput = {}, hasConfig = true): CreateMachineRequest {
   return CreateMachineRequest.fromPartial({
     app: "web",
     skipLaunch: true,

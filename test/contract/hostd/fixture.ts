@@ -27,10 +27,10 @@ import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 
-export const HOST_NUMBER = 7;
+const HOST_NUMBER = 7;
 export const KEYS = generateKeyPair();
 export const token = internalTokens(KEYS.privateKey, "test");
-export const quiet = createLogger("test", { write: () => {} });
+const quiet = createLogger("test", { write: () => {} });
 export const DIGEST = `sha256:${"d".repeat(64)}`;
 const TIMEOUT_MS = 20_000;
 

@@ -22,9 +22,9 @@ import { temporaryFolder } from "../../support/temporary.ts";
 createLogger("test", { write: () => {} });
 
 export const KEYS = generateKeyPair();
-export const token = internalTokens(KEYS.privateKey, "test");
+const token = internalTokens(KEYS.privateKey, "test");
 /** Quick, so that giving up takes no time, and as persistent as in production. */
-export const RETRY = { attempts: 3, firstMs: 1, maxMs: 20 };
+const RETRY = { attempts: 3, firstMs: 1, maxMs: 20 };
 /** For calls that answer from memory. */
 export const TIMEOUT = { timeoutMs: 20_000 };
 /** Of an image that is nowhere. */

@@ -26,7 +26,7 @@ import { openStream, type Server } from "./streams.ts";
 import { Vms } from "./vms.ts";
 
 /** As configured by default, beyond the TTL of a reservation. */
-export const GRACE_MS = 1_000;
+const GRACE_MS = 1_000;
 const STATUS_MS = 5_000;
 const IMAGES_MS = 5_000;
 const SWEEP_MS = 60_000;

@@ -5,7 +5,7 @@ import type { Lane, Network } from "../world/network.ts";
 import type { Life, Process } from "../world/world.ts";
 
 /** One end's inbox: what has arrived, in the order of arrival. */
-export class Inbox<T> implements AsyncIterable<T> {
+class Inbox<T> implements AsyncIterable<T> {
   readonly #items: T[] = [];
   #wake: (() => void) | undefined;
   #end: { readonly fault: Fault | undefined } | undefined;

@@ -35,7 +35,7 @@ export function memoryLayer(tar: Buffer, size = tar.length, chunk = 1000): Layer
 }
 
 /** For tests: reads an archive into a map from path to file. Fails when a path comes twice. */
-export function readBack(tar: Buffer): Map<string, ModelFile> {
+function readBack(tar: Buffer): Map<string, ModelFile> {
   const files = new Map<string, ModelFile>();
   let path = "";
   const change = (more: Partial<ModelFile>) =>

@@ -47,7 +47,7 @@ const VARIABLE: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Reduces a line of output to what is the same in every run. */
-export function shapeOf(line: string): string {
+function shapeOf(line: string): string {
   return VARIABLE.reduce((text, [pattern, to]) => text.replace(pattern, to), line).trim();
 }
 

@@ -9,7 +9,6 @@ import { asFault, toServiceError } from "../status.ts";
 import { hand, type Wire, type WireUser } from "../wire.ts";
 
 export { type CallContext, remainingMs } from "../serving.ts";
-export { asFault, toServiceError } from "../status.ts";
 
 /** How a streaming handler behaves when the server shuts down. */
 export interface StreamOptions {

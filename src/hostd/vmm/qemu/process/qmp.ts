@@ -7,7 +7,7 @@ const MAX_MESSAGE_CHARS = 1024 * 1024;
 const COMMAND_TIMEOUT_MS = 10_000;
 const MAX_EVENTS = 64;
 
-export class QmpError extends Error {
+class QmpError extends Error {
   override readonly name = "QmpError";
   readonly errorClass: string;
   constructor(command: string, errorClass: string, description: string) {

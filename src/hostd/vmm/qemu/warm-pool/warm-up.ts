@@ -10,7 +10,7 @@ const ENTROPY_BYTES = 64;
  * Apparent size of a warm VM's root disk. The guest does not notice when an image replaces it, so it must be larger than any image; each
  * file system knows its own size.
  */
-export const ROOT_DISK_BYTES = 256 * 1024 ** 3;
+const ROOT_DISK_BYTES = 256 * 1024 ** 3;
 
 /** Makes the root disk of warm-ups in `dir`, if it does not exist, and returns its path. */
 export function warmUpDisk(dir: string, assets: GuestAssets): string {
