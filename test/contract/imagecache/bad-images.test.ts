@@ -1,64 +1,26 @@
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { DEFAULT_LIMITS } from "../../../src/imagecache/flatten/limits.ts";
-import type { Fault } from "../../../src/lib/faults/fault.ts";
-import {
-  type BuiltImage,
-  buildImage,
-  buildIndex,
-  FakeRegistry,
-  type ImageSpec,
-  sha256,
-  type TarEntry,
-} from "../../support/oci/index.ts";
-import { startImageCache, type TestImageCache } from "./fixture.ts";
+import { type BuiltImage, buildImage, buildIndex, sha256 } from "../../support/oci/index.ts";
+import { RefusingCache, twoLayers } from "./refused.ts";
 
-let registry: FakeRegistry;
-let cache: TestImageCache;
+let bad: RefusingCache;
 beforeAll(async () => {
-  registry = await FakeRegistry.start();
-  const limits = { ...DEFAULT_LIMITS, maxBytes: 30_000_000, maxEntries: 5_000, ratioFreeBytes: 5_000_000 };
-  cache = await startImageCache({ limits });
+  bad = await RefusingCache.start();
 });
-afterAll(async () => {
-  await cache[Symbol.asyncDispose]();
-  await registry[Symbol.asyncDispose]();
-});
+afterAll(() => bad[Symbol.asyncDispose]());
 beforeEach(() => {
-  registry.script = () => undefined;
+  bad.registry.script = () => undefined;
 });
-
-/** Pulls an image that must be refused, and checks that nothing but layers is left behind. */
-async function refused(name: string, image: BuiltImage): Promise<Fault> {
-  registry.add(name, "latest", image);
-  return refusedReference(`${registry.host}/${name}:latest`, image.digest);
-}
-
-async function refusedReference(reference: string, digest: string): Promise<Fault> {
-  const fault: Fault = await cache.ensure(reference, digest, "m1").then(
-    () => expect.fail("the image was accepted"),
-    (err) => err,
-  );
-  expect(fault.facts["reference"]).toContain(reference);
-  expect(fault.message).toContain(reference);
-  for (const place of ["rootfs", "tmp", "pins"]) expect(readdirSync(join(cache.dir, place))).toEqual([]);
-  return fault;
-}
-
-const layer = (entries: TarEntry[], spec: Partial<ImageSpec> = {}) =>
-  buildImage({ layers: [[{ path: "ok" }], entries], ...spec });
 
 describe("what is not there, or not for us", () => {
   test("a repository the registry does not have", async () => {
-    const { digest } = layer([]);
-    const fault = await refusedReference(`${registry.host}/nowhere:latest`, digest);
+    const { digest } = twoLayers([]);
+    const fault = await bad.refusedReference(`${bad.registry.host}/nowhere:latest`, digest);
 
     expect(fault).toMatchObject({ code: "NOT_FOUND", reason: "IMAGE_NOT_FOUND", facts: { digest } });
   });
 
   test("a registry that is down", async () => {
-    const fault = await refusedReference("127.0.0.1:1/x:latest", layer([]).digest);
+    const fault = await bad.refusedReference("127.0.0.1:1/x:latest", twoLayers([]).digest);
 
     expect(fault).toMatchObject({
       code: "UNAVAILABLE",
@@ -68,10 +30,10 @@ describe("what is not there, or not for us", () => {
   });
 
   test.each([401, 403])("a registry that answers %d", async (status) => {
-    const image = layer([{ path: String(status) }]);
-    registry.script = () => ({ status });
+    const image = twoLayers([{ path: String(status) }]);
+    bad.registry.script = () => ({ status });
 
-    const fault = await refused("private", image);
+    const fault = await bad.refused("private", image);
 
     expect(fault).toMatchObject({ code: "PERMISSION_DENIED", reason: "REGISTRY_UNAUTHORIZED" });
     expect(fault.message).toContain("REGISTRY_AUTH_FILE");
@@ -86,7 +48,7 @@ describe("what is not there, or not for us", () => {
       })),
     );
 
-    const fault = await refused("platforms", image);
+    const fault = await bad.refused("platforms", image);
 
     expect(fault).toMatchObject({
       code: "FAILED_PRECONDITION",
@@ -96,10 +58,10 @@ describe("what is not there, or not for us", () => {
   });
 
   test("a blob that its manifest names and the registry does not have", async () => {
-    const image = layer([{ path: "gone" }]);
-    registry.script = (r) => (r.target === image.layers[1]?.digest ? { status: 404 } : undefined);
+    const image = twoLayers([{ path: "gone" }]);
+    bad.registry.script = (r) => (r.target === image.layers[1]?.digest ? { status: 404 } : undefined);
 
-    const fault = await refused("gone", image);
+    const fault = await bad.refused("gone", image);
 
     expect(fault).toMatchObject({
       reason: "IMAGE_NOT_FOUND",
@@ -144,17 +106,17 @@ describe("what is not an image", () => {
       buildImage({ layers: [[]], tamper: (m) => m.layers.push(...m.layers) }),
     ],
   ])("%s", async (_, image) => {
-    const fault = await refused("not-an-image", image);
+    const fault = await bad.refused("not-an-image", image);
 
     expect(fault).toMatchObject({ code: "FAILED_PRECONDITION", reason: "NOT_AN_IMAGE" });
   });
 
   test("a layer of a type that is no archive", async () => {
-    const image = layer([], {
+    const image = twoLayers([], {
       layerTypes: ["application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.wasm.module"],
     });
 
-    const fault = await refused("wasm", image);
+    const fault = await bad.refused("wasm", image);
 
     expect(fault).toMatchObject({
       reason: "LAYER_TYPE_UNKNOWN",
@@ -166,7 +128,7 @@ describe("what is not an image", () => {
     const xz = Buffer.from("fd377a585a000004e6d6b4460000000000000000", "hex");
     const image = buildImage({ layers: [xz], compression: "none" });
 
-    const fault = await refused("xz", image);
+    const fault = await bad.refused("xz", image);
 
     expect(fault).toMatchObject({ reason: "LAYER_TYPE_UNKNOWN", facts: { compression: "xz" } });
   });

@@ -2,64 +2,29 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { DEFAULT_LIMITS } from "../../../src/imagecache/flatten/limits.ts";
-import type { Fault } from "../../../src/lib/faults/fault.ts";
-import {
-  type BuiltImage,
-  buildImage,
-  FakeRegistry,
-  type ImageSpec,
-  type TarEntry,
-  writeTar,
-} from "../../support/oci/index.ts";
-import { startImageCache, type TestImageCache } from "./fixture.ts";
+import { buildImage, writeTar } from "../../support/oci/index.ts";
+import { RefusingCache, twoLayers } from "./refused.ts";
 
-let registry: FakeRegistry;
-let cache: TestImageCache;
+let bad: RefusingCache;
 beforeAll(async () => {
-  registry = await FakeRegistry.start();
-  const limits = { ...DEFAULT_LIMITS, maxBytes: 30_000_000, maxEntries: 5_000, ratioFreeBytes: 5_000_000 };
-  cache = await startImageCache({ limits });
+  bad = await RefusingCache.start();
 });
-afterAll(async () => {
-  await cache[Symbol.asyncDispose]();
-  await registry[Symbol.asyncDispose]();
-});
+afterAll(() => bad[Symbol.asyncDispose]());
 beforeEach(() => {
-  registry.script = () => undefined;
+  bad.registry.script = () => undefined;
 });
-
-/** Pulls an image that must be refused, and checks that nothing but layers is left behind. */
-async function refused(name: string, image: BuiltImage): Promise<Fault> {
-  registry.add(name, "latest", image);
-  return refusedReference(`${registry.host}/${name}:latest`, image.digest);
-}
-
-async function refusedReference(reference: string, digest: string): Promise<Fault> {
-  const fault: Fault = await cache.ensure(reference, digest, "m1").then(
-    () => expect.fail("the image was accepted"),
-    (err) => err,
-  );
-  expect(fault.facts["reference"]).toContain(reference);
-  expect(fault.message).toContain(reference);
-  for (const place of ["rootfs", "tmp", "pins"]) expect(readdirSync(join(cache.dir, place))).toEqual([]);
-  return fault;
-}
-
-const layer = (entries: TarEntry[], spec: Partial<ImageSpec> = {}) =>
-  buildImage({ layers: [[{ path: "ok" }], entries], ...spec });
 
 describe("what was changed on the way, or is broken", () => {
   test("a manifest that is not the one asked for", async () => {
-    const image = layer([{ path: "m" }]);
-    registry.script = (r) => (r.kind === "manifest" ? { replace: layer([]).manifest } : undefined);
+    const image = twoLayers([{ path: "m" }]);
+    bad.registry.script = (r) => (r.kind === "manifest" ? { replace: twoLayers([]).manifest } : undefined);
 
-    const fault = await refused("manifest", image);
+    const fault = await bad.refused("manifest", image);
 
     expect(fault).toMatchObject({
       code: "DATA_LOSS",
       reason: "IMAGE_DIGEST_MISMATCH",
-      facts: { expected: image.digest, actual: layer([]).digest },
+      facts: { expected: image.digest, actual: twoLayers([]).digest },
     });
   });
 
@@ -68,24 +33,24 @@ describe("what was changed on the way, or is broken", () => {
     ["more bytes than it should have", (b) => Buffer.concat([b, b]), "IMAGE_DIGEST_MISMATCH"],
     ["fewer bytes than it should have", (b) => b.subarray(0, 20), "LAYER_TRUNCATED"],
   ])("a layer of %s", async (name, change, reason) => {
-    const image = layer([{ path: name, content: "x".repeat(5000) }]);
+    const image = twoLayers([{ path: name, content: "x".repeat(5000) }]);
     const target = image.layers[1];
     const replace = change(image.blobs.get(target?.digest ?? "") ?? Buffer.alloc(0));
-    registry.script = (r) => (r.target === target?.digest ? { replace } : undefined);
+    bad.registry.script = (r) => (r.target === target?.digest ? { replace } : undefined);
 
-    const fault = await refused("changed", image);
+    const fault = await bad.refused("changed", image);
 
     expect(fault).toMatchObject({
       code: "DATA_LOSS",
       reason,
       facts: { layer: target?.digest, layer_index: "1" },
     });
-    expect(readdirSync(join(cache.dir, "blobs"))).not.toContain(target?.digest.slice(7));
+    expect(readdirSync(join(bad.cache.dir, "blobs"))).not.toContain(target?.digest.slice(7));
   });
 
   test("a layer that does not unpack to what the configuration says", async () => {
-    const other = layer([{ path: "other" }]);
-    const image = layer([{ path: "this" }], {
+    const other = twoLayers([{ path: "other" }]);
+    const image = twoLayers([{ path: "this" }], {
       tamper: (m) => {
         const wrong = other.layers[1];
         if (wrong) m.layers[1] = wrong;
@@ -93,7 +58,7 @@ describe("what was changed on the way, or is broken", () => {
     });
     const blobs = new Map([...image.blobs, ...other.blobs]);
 
-    const fault = await refused("diff-id", { ...image, blobs });
+    const fault = await bad.refused("diff-id", { ...image, blobs });
 
     expect(fault).toMatchObject({
       reason: "IMAGE_DIGEST_MISMATCH",
@@ -120,7 +85,7 @@ describe("what was changed on the way, or is broken", () => {
       "LAYER_CORRUPT",
     ],
   ])("a layer with %s", async (_, image, reason) => {
-    const fault = await refused("broken", image);
+    const fault = await bad.refused("broken", image);
 
     expect(fault).toMatchObject({ reason, facts: { layer: image.layers[0]?.digest, layer_index: "0" } });
   });
@@ -131,9 +96,9 @@ describe("what would do harm", () => {
     ["a path that climbs out", [{ path: "../../etc/cron.d/x" }]],
     ["a hard link to the outside", [{ path: "x", type: "hardlink" as const, link: "/../../etc/shadow" }]],
   ])("%s", async (_, entries) => {
-    const image = layer(entries);
+    const image = twoLayers(entries);
 
-    const fault = await refused("escapes", image);
+    const fault = await bad.refused("escapes", image);
 
     expect(fault).toMatchObject({ code: "FAILED_PRECONDITION", reason: "LAYER_PATH_ESCAPES" });
     expect(fault.facts).toMatchObject({ layer: image.layers[1]?.digest, layer_index: "1" });
@@ -153,7 +118,7 @@ describe("what would do harm", () => {
       "5000 entries",
     ],
   ])("%s", async (_, entries, limit) => {
-    const fault = await refused("bomb", layer(entries));
+    const fault = await bad.refused("bomb", twoLayers(entries));
 
     expect(fault).toMatchObject({
       code: "FAILED_PRECONDITION",
@@ -163,13 +128,13 @@ describe("what would do harm", () => {
   });
 
   test("layers that announce more than this host accepts", async () => {
-    const image = layer([], {
+    const image = twoLayers([], {
       tamper: (m) => {
         for (const l of m.layers) l.size = 20_000_000;
       },
     });
 
-    const fault = await refused("large", image);
+    const fault = await bad.refused("large", image);
 
     expect(fault).toMatchObject({
       reason: "IMAGE_TOO_LARGE",

@@ -5,12 +5,14 @@ import { tokenMetadata } from "../../../src/lib/auth/tokens.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import {
+  attachHosts,
   eventually,
   type HostTraits,
   KEYS,
+  makeReservation,
   reserveRequest,
   startScheduler,
-  TestHost,
+  type TestHost,
   type TestScheduler,
 } from "./fixture.ts";
 
@@ -33,21 +35,13 @@ afterEach(async () => {
   await scheduler.close();
 });
 
-/** Attaches hosts with these traits, numbered from 1. */
 async function attach(...traits: HostTraits[]): Promise<TestHost[]> {
-  const attached = traits.map((one, i) => new TestHost(i + 1, [scheduler.address], one));
+  const attached = await attachHosts(scheduler, traits);
   hosts.push(...attached);
-  await eventually(() => attached.every((host) => host.attached())).toBe(true);
   return attached;
 }
 
-/** Makes a reservation. */
-async function reserved(request: Parameters<TestScheduler["reserve"]>[0] = {}) {
-  const { reservation, hostsAsked } = await scheduler.reserve(request);
-  if (!reservation?.expireTime) throw new Error("the answer has no reservation");
-  const numbers = reservation.offers.map((offer) => offer.hostNumber);
-  return { ...reservation, expireTime: reservation.expireTime, numbers, hostsAsked };
-}
+const reserved = (request?: Parameters<TestScheduler["reserve"]>[0]) => makeReservation(scheduler, request);
 
 describe("Claim", () => {
   test("of two at once, exactly one has it, every time", async () => {

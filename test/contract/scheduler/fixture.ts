@@ -80,6 +80,27 @@ export async function startScheduler(
   };
 }
 
+/** Attaches hosts with these traits, numbered from 1. */
+export async function attachHosts(
+  { address }: TestScheduler,
+  traits: readonly HostTraits[],
+): Promise<TestHost[]> {
+  const hosts = traits.map((one, i) => new TestHost(i + 1, [address], one));
+  await eventually(() => hosts.every((host) => host.attached())).toBe(true);
+  return hosts;
+}
+
+/** Makes a reservation. */
+export async function makeReservation(
+  scheduler: TestScheduler,
+  request: Parameters<TestScheduler["reserve"]>[0] = {},
+) {
+  const { reservation, hostsAsked } = await scheduler.reserve(request);
+  if (!reservation?.expireTime) throw new Error("the response has no reservation");
+  const numbers = reservation.offers.map((offer) => offer.hostNumber);
+  return { ...reservation, expireTime: reservation.expireTime, numbers, hostsAsked };
+}
+
 /** A request for a small machine. */
 export function reserveRequest(request: Partial<ReserveRequest> = {}): ReserveRequest {
   return {

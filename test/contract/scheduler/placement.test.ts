@@ -2,7 +2,14 @@ import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Placement, PlacementStrategy } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
-import { eventually, type HostTraits, startScheduler, TestHost, type TestScheduler } from "./fixture.ts";
+import {
+  attachHosts,
+  eventually,
+  type HostTraits,
+  startScheduler,
+  TestHost,
+  type TestScheduler,
+} from "./fixture.ts";
 
 let redis: TestRedis;
 let scheduler: TestScheduler;
@@ -20,9 +27,8 @@ afterEach(async () => {
 });
 
 async function attach(...traits: HostTraits[]): Promise<TestHost[]> {
-  const attached = traits.map((one, i) => new TestHost(i + 1, [scheduler.address], one));
+  const attached = await attachHosts(scheduler, traits);
   hosts.push(...attached);
-  await eventually(() => attached.every((host) => host.attached())).toBe(true);
   return attached;
 }
 

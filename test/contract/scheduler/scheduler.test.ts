@@ -1,7 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { AUCTION_LIMITS } from "../../../src/scheduler/auctions/auction.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
-import { eventually, type HostTraits, startScheduler, TestHost, type TestScheduler } from "./fixture.ts";
+import {
+  attachHosts,
+  eventually,
+  type HostTraits,
+  makeReservation,
+  startScheduler,
+  type TestHost,
+  type TestScheduler,
+} from "./fixture.ts";
 
 const TTL_MS = 15_000;
 
@@ -22,21 +30,13 @@ afterEach(async () => {
   await scheduler.close();
 });
 
-/** Attaches hosts with these traits, numbered from 1. */
 async function attach(...traits: HostTraits[]): Promise<TestHost[]> {
-  const attached = traits.map((one, i) => new TestHost(i + 1, [scheduler.address], one));
+  const attached = await attachHosts(scheduler, traits);
   hosts.push(...attached);
-  await eventually(() => attached.every((host) => host.attached())).toBe(true);
   return attached;
 }
 
-/** Makes a reservation. */
-async function reserved(request: Parameters<TestScheduler["reserve"]>[0] = {}) {
-  const { reservation, hostsAsked } = await scheduler.reserve(request);
-  if (!reservation?.expireTime) throw new Error("the answer has no reservation");
-  const numbers = reservation.offers.map((offer) => offer.hostNumber);
-  return { ...reservation, expireTime: reservation.expireTime, numbers, hostsAsked };
-}
+const reserved = (request?: Parameters<TestScheduler["reserve"]>[0]) => makeReservation(scheduler, request);
 
 describe("Reserve", () => {
   test("asks every host of a small fleet and returns all offers, best first, with where each host is", async () => {
