@@ -65,8 +65,11 @@ static void boot(void)
 	network_up();
 	record_phase(PHASE_NETWORK, start);
 	start = now_us();
-	/* Data need not outlive the VM, so only lack of memory makes the kernel write it to the disk. */
-	write_file("/proc/sys/vm/dirty_expire_centisecs", "360000");
+	/*
+	 * Data need not outlive the VM, so only lack of memory makes the kernel write it to the disk. Its flusher, 5 s after the first write,
+	 * would write all, as the share of memory that it grants to a disk without a history is zero.
+	 */
+	write_file("/proc/sys/vm/dirty_writeback_centisecs", "360000");
 	/* `agent_start` retries what fails here, and can report it. */
 	if (wait_for_disk("scratch", agent.scratch_disk, sizeof agent.scratch_disk, DEVICE_WAIT_MS)) {
 		disable_io_schedulers();

@@ -5,7 +5,9 @@ import { createServer } from "node:net";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { NO_POOL_METRICS } from "../../src/hostd/vmm/pool-metrics.ts";
+import { loadGuestAssets } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
+import { allocatedBlocks, isUnwritten, restoreDisk } from "../../src/hostd/vmm/qemu/process/scratch-disk.ts";
 import { POOL_PREFIX, VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { type Bench, type Launched, openBench, openVmm, plainWorkload, qemuPid } from "./vmm-fixture.ts";
@@ -196,6 +198,21 @@ test("no data of warm-ups or machines is on the disk of a warm VM", async () => 
   const layer = ["upper", "work", ...["proc", "sys", "dev", "etc"].map((name) => `upper/${name}`), ...etc];
   const prepared = ["lost+found", "run", ...layer.map((name) => `run/${name}`)];
   expect(found.filter((name) => !prepared.includes(name))).toEqual([]);
+});
+
+test("what a machine writes stays in its memory while that has room", async () => {
+  // The guest's kernel looks for data to write 5 s after the first, unless it is told otherwise.
+  const { vm, texts } = await bench.launch(["sh", "-c", "echo data > /data/new; sleep 7; cat /data/new"]);
+  await vm.exited;
+  expect(texts()).toEqual(["data"]);
+
+  const { sizeBytes, extents, data } = loadGuestAssets(bench.guestDir).scratch;
+  const [disk, empty] = ["run/scratch.disk", "empty.disk"].map((name) =>
+    join(bench.dir, "vms", vm.id, name),
+  ) as [string, string];
+  restoreDisk(empty, sizeBytes, extents, data);
+  expect(await isUnwritten(disk, await allocatedBlocks(empty), extents, data)).toBe(true);
+  await bench.vmm.destroy(vm.id);
 });
 
 test("warm VMs that die, also during their claim, only make the start slower", async () => {

@@ -1,5 +1,5 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import type { Extent } from "./guest-assets.ts";
 
 /** Makes an empty disk: a sparse file of `sizeBytes` with these extents. Fails when the file exists. */
@@ -20,8 +20,15 @@ export function restoreDisk(file: string, sizeBytes: number, extents: readonly E
 /** End of the superblock, where a file system writes when it is mounted; once it is, it does not read that again. */
 const SUPERBLOCK_END = 2_048;
 
+/** Counts a file's allocated blocks. Syncs it first, as that may allocate more for the list of them. */
 export async function allocatedBlocks(file: string): Promise<number> {
-  return (await stat(file)).blocks;
+  const handle = await open(file, "r");
+  try {
+    await handle.sync();
+    return (await handle.stat()).blocks;
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Whether a disk made by {@link restoreDisk}, with `blocks` allocated then, has not been written to but for its superblock. */

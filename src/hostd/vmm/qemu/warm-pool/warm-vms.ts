@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { backoffMs } from "../../../../lib/runtime/backoff.ts";
 import { describeError, logger } from "../../../../lib/runtime/log.ts";
 import type { PhaseLog } from "../../phase-log.ts";
 import type { PoolMetrics } from "../../pool-metrics.ts";
@@ -28,13 +29,14 @@ export interface WarmVmsOptions extends QemuHost {
 
 const MAKE_TIMEOUT_MS = 120_000;
 /** Pause after a template could not be made. */
-const TEMPLATE_RETRY_MS = 300_000;
+const TEMPLATE_RETRY = { firstMs: 10_000, maxMs: 300_000 };
 
 export class WarmVms {
   readonly templates: TemplateStore | undefined;
   readonly #options: WarmVmsOptions;
   readonly #pool: WarmPool<WarmVm>;
-  readonly #templateFailedAtMs = new Map<string, number>();
+  /** By shape. */
+  readonly #templateFailures = new Map<string, { readonly count: number; readonly retryAtMs: number }>();
   /** By the id of the launch. */
   readonly #reserved = new Map<string, WarmVm>();
   #opening: Promise<void> = Promise.resolve();
@@ -151,17 +153,22 @@ export class WarmVms {
 
   #lacksTemplate(shape: Shape): boolean {
     if (!this.templates || this.templates.has(shape)) return false;
-    const failedAtMs = this.#templateFailedAtMs.get(shapeKey(shape));
-    return failedAtMs === undefined || performance.now() - failedAtMs >= TEMPLATE_RETRY_MS;
+    return performance.now() >= (this.#templateFailures.get(shapeKey(shape))?.retryAtMs ?? 0);
   }
 
   async #makeTemplate(shape: Shape, signal: AbortSignal): Promise<void> {
     try {
       await this.templates?.make(shape, withTimeout(signal));
+      this.#templateFailures.delete(shapeKey(shape));
     } catch (err) {
       signal.throwIfAborted();
-      this.#templateFailedAtMs.set(shapeKey(shape), performance.now());
-      logger.error("a template could not be made", { shape: shapeKey(shape), error: describeError(err) });
+      const failures = this.#templateFailures.get(shapeKey(shape))?.count ?? 0;
+      const retryMs = backoffMs(TEMPLATE_RETRY, failures);
+      const failure = { count: failures + 1, retryAtMs: performance.now() + retryMs };
+      this.#templateFailures.set(shapeKey(shape), failure);
+      logger.error("a template could not be made", {
+        ...{ shape: shapeKey(shape), retry_ms: retryMs, error: describeError(err) },
+      });
     }
   }
 
