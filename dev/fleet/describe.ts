@@ -1,7 +1,6 @@
 import type { Layout } from "../settings/layout.ts";
 import type { FleetState } from "../supervisor/state.ts";
 
-/** Describes what a fleet waits for. */
 export function describeStart(state: FleetState): string {
   const waiting = state.parts.filter((part) => part.state !== "ready").map((part) => part.name);
   const ready = state.parts.length - waiting.length;
@@ -11,7 +10,6 @@ export function describeStart(state: FleetState): string {
   return `${ready} of ${state.parts.length} ready, waiting for ${names}`;
 }
 
-/** Describes the addresses of a fleet. */
 export function describeAddresses(state: FleetState, layout: Layout): string {
   const { api, registry, traces, apiMetrics } = state.addresses;
   const rows = [

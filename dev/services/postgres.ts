@@ -22,7 +22,6 @@ import { type User, unprivilegedUser } from "../supervisor/user.ts";
 const OPEN_FOLDER = "/proc/self/fd/3";
 const SUPERUSER = "postgres";
 
-/** How to run a server. */
 export interface PostgresOptions {
   readonly name?: string;
   /** Of data and socket. Made when it is not there. */

@@ -6,7 +6,6 @@ import { program } from "../../tools/lib/programs.ts";
 import { plainEnvironment } from "../settings/environment.ts";
 import type { PartSpec } from "../supervisor/part.ts";
 
-/** How to run a server. */
 export interface RedisOptions {
   readonly name?: string;
   /** Of its socket. Made when it is not there. */

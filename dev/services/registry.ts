@@ -4,7 +4,6 @@ import { program } from "../../tools/lib/programs.ts";
 import { plainEnvironment } from "../settings/environment.ts";
 import type { PartSpec } from "../supervisor/part.ts";
 
-/** How to run a registry. */
 export interface RegistryOptions {
   readonly name?: string;
   /** Of images and configuration. Made when it is not there. */

@@ -11,7 +11,6 @@ import type { Tokens } from "./keys.ts";
 import { postgresUrl } from "./postgres.ts";
 import { redisSocket } from "./redis.ts";
 
-/** The database of `api`. */
 export const DATABASE = "windhover";
 
 /** What the services of a fleet are configured from. */
@@ -48,7 +47,6 @@ export function api(context: ServiceContext, region: RegionSettings): PartSpec {
  */
 export const SCHEDULER_FLAGS = ["--max-semi-space-size=32", "--max-old-space-size=1024"];
 
-/** A replica of a region's scheduler. */
 export function scheduler(context: ServiceContext, region: RegionSettings, replica: number): PartSpec {
   const { layout, settings } = context;
   const name = nameIn(settings, "scheduler", region, replica);
@@ -68,7 +66,6 @@ export function nameIn(settings: FleetSettings, part: string, region: RegionSett
   return partName(part, region === settings.regions[0] ? undefined : region.region, replica);
 }
 
-/** The trace receiver. */
 export function traces(context: ServiceContext): PartSpec {
   const { layout, settings } = context;
   const fixed = {
@@ -89,7 +86,6 @@ export function traces(context: ServiceContext): PartSpec {
 /** Flags of Node for an image cache: with this young generation 300,000 files take 230 MiB instead of 330. */
 export const IMAGECACHE_FLAGS = ["--max-semi-space-size=4"];
 
-/** The image cache of a host. */
 export function imagecache(context: ServiceContext, host: HostSettings): PartSpec {
   const { layout, settings } = context;
   const defaults = { IMAGECACHE_BUDGET_MB: String(settings.imageBudgetMb) };
@@ -109,7 +105,6 @@ export function imagecache(context: ServiceContext, host: HostSettings): PartSpe
   return { ...part, command: [node, ...IMAGECACHE_FLAGS, ...rest] };
 }
 
-/** The hostd of a host. */
 export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
   const { layout, settings } = context;
   const here = settings.regions.filter((each) => each.region === host.region);

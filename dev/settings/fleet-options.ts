@@ -25,7 +25,6 @@ export function fleetOptions(args: readonly string[], env: NodeJS.ProcessEnv): F
   };
 }
 
-/** Writes options as arguments. */
 export function argumentsOf(options: FleetOptions): readonly string[] {
   return Object.entries(options).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, String(value)],

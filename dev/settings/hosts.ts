@@ -8,7 +8,6 @@ export interface HostPlace {
   readonly region: string;
 }
 
-/** One host of a fleet. */
 export interface HostSettings extends HostPlace {
   readonly name: string;
   readonly zone: string;
@@ -20,7 +19,6 @@ export interface HostSettings extends HostPlace {
   readonly machinePorts: string;
 }
 
-/** The four ports of a host. */
 export type HostPorts = readonly [
   hostd: number,
   imagecache: number,
@@ -90,7 +88,6 @@ export function hostSettings(
   });
 }
 
-/** Lists the addresses of hosts. */
 export function hostListeners(hosts: readonly HostSettings[]): readonly Listener[] {
   const variables = ["HOSTS_FIRST_PORT", "HOSTS_FIRST_METRICS_PORT"] as const;
   return hosts.flatMap(({ number, hostd, imagecache, hostdMetrics, imagecacheMetrics }) => [

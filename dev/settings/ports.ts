@@ -5,10 +5,8 @@ import { createServer } from "node:net";
 import { basename } from "node:path";
 import { allProcesses, inspect, openFiles } from "../../tools/lib/processes.ts";
 
-/** An address of a fleet. */
 export interface Listener {
   readonly part: string;
-  /** `host:port`. */
   readonly address: string;
   /** The variable that moves it. */
   readonly variable: string;

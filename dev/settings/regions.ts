@@ -54,7 +54,6 @@ export function regionSettings(
   }));
 }
 
-/** Lists the addresses of regions. */
 export function regionListeners(regions: readonly RegionSettings[]): readonly Listener[] {
   return regions.flatMap(({ region, api, apiMetrics, schedulers }, index) => {
     const name = (part: string, replica = 0) => partName(part, index === 0 ? undefined : region, replica);

@@ -14,7 +14,6 @@ export interface FleetSettings {
   readonly registry: string;
   readonly traces: string;
   readonly hosts: readonly HostSettings[];
-  /** Of each host. */
   readonly capacity: { readonly cpus: number; readonly memoryMb: number; readonly diskMb: number };
   /** Bound on each host's images, MiB. */
   readonly imageBudgetMb: number;
@@ -135,7 +134,6 @@ export async function privateSettings(
   };
 }
 
-/** Lists all addresses of the fleet. */
 export function listenersOf({ regions, registry, traces, hosts }: FleetSettings): readonly Listener[] {
   return [
     ...regionListeners(regions),

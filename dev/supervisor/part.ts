@@ -76,7 +76,6 @@ export class Part extends EventEmitter<{ change: [] }> {
     return this.#process;
   }
 
-  /** Number of crashes. */
   get restarts(): number {
     return this.#restarts;
   }
@@ -109,7 +108,6 @@ export class Part extends EventEmitter<{ change: [] }> {
     await this.#end(this.spec.stopSignal, this.spec.stopGraceMs);
   }
 
-  /** Kills the process. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL", 0);
   }
@@ -133,7 +131,6 @@ export class Part extends EventEmitter<{ change: [] }> {
     if (this.#process) for (const each of processTree(this.#process)) sendSignal(each, "SIGSTOP");
   }
 
-  /** Resumes a suspended process. */
   resume(): void {
     if (this.#process) for (const each of processTree(this.#process)) sendSignal(each, "SIGCONT");
   }
@@ -168,7 +165,6 @@ export class Part extends EventEmitter<{ change: [] }> {
     this.#become("stopped");
   }
 
-  /** Runs the process to its end. Returns whether it was ever ready. */
   async #runOnce(signal: AbortSignal, first: PromiseWithResolvers<void>): Promise<boolean> {
     this.#become("starting");
     let child: ChildProcess;

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 
-/** A user by numbers. */
 export interface User {
   readonly uid: number;
   readonly gid: number;

@@ -7,7 +7,6 @@ import type { Layout } from "../settings/layout.ts";
 
 const HOVER = join(ROOT, "bin/hover");
 
-/** Runs `hover` on a fleet. */
 export class Hover {
   readonly #environment: NodeJS.ProcessEnv;
   readonly #signal: AbortSignal;
@@ -17,7 +16,6 @@ export class Hover {
     this.#signal = signal;
   }
 
-  /** Shows a command and runs it. */
   async show(...args: readonly string[]): Promise<void> {
     process.stdout.write(`${styleText("bold", `$ hover ${args.join(" ")}`)}\n`);
     const env = this.#environment;

@@ -17,7 +17,6 @@ const TYPES = {
   layer: "application/vnd.oci.image.layer.v1.tar",
 } as const;
 
-/** An image in a registry. */
 export interface PushedImage {
   /** As a machine is created from it. */
   readonly reference: string;

@@ -4,7 +4,6 @@ import { buildProgram } from "./program.ts";
 import { EXIT } from "./session/report.ts";
 import { processTerminal } from "./session/terminal.ts";
 
-/** The reason of an abort by a signal. */
 class Interrupted extends Error {
   override readonly name = "Interrupted";
   /** 128 + the signal's number, as shells have it. */
@@ -16,7 +15,6 @@ class Interrupted extends Error {
   }
 }
 
-/** Runs one command line and returns the exit code. */
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const stop = new AbortController();
   const terminal = processTerminal(env, () => stop.abort(new Error("nobody reads the output")));

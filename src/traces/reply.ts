@@ -1,17 +1,14 @@
 import type { ServerResponse } from "node:http";
 import type { Code, Fault } from "../lib/faults/fault.ts";
 
-/** Answers with JSON. */
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   sendText(response, status, JSON.stringify(body));
 }
 
-/** Answers with serialised JSON. */
 export function sendText(response: ServerResponse, status: number, json: string): void {
   send(response, status, "application/json", Buffer.from(json));
 }
 
-/** Answers with bytes of a type. */
 export function send(response: ServerResponse, status: number, type: string, body: Uint8Array): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, {
@@ -40,7 +37,6 @@ export function setHeaders(response: ServerResponse, fault: Fault): void {
   response.setHeader("connection", "close");
 }
 
-/** The HTTP status of a fault. */
 export function httpStatus(fault: Fault): number {
   return fault.reason === "METHOD_NOT_ALLOWED" ? 405 : (STATUS[fault.code] ?? 500);
 }

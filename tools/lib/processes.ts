@@ -71,7 +71,6 @@ export interface ProcessFacts {
   readonly environment: readonly string[];
 }
 
-/** Reads the facts about a process. */
 export function inspect(pid: number): ProcessFacts {
   return {
     executable: orElse(() => readlinkSync(`/proc/${pid}/exe`), ""),

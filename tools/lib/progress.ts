@@ -51,7 +51,6 @@ export class Progress {
     }
   }
 
-  /** Shows a line. */
   say(line: string): void {
     this.#out.write(`${line}\n`);
   }
@@ -62,7 +61,6 @@ export class Progress {
   }
 }
 
-/** Formats milliseconds: `12.3 s`. */
 export function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
 }

@@ -48,7 +48,6 @@ function swap(draft: string): void {
   rmSync(old, { recursive: true, force: true });
 }
 
-/** Hashes everything that decides what is generated. */
 function hashInputs(): string {
   const files = globSync("proto/**/*.proto", { cwd: ROOT }).sort();
   const tools = [

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { findPostgres, findProgram } from "../lib/programs.ts";
 
-/** A Debian package that Windhover needs. */
 export interface SystemPackage {
   readonly name: string;
   /** What it is for. */
@@ -38,7 +37,6 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   has("prometheus", "prometheus", "test", "reads our metrics as an operator's would"),
 ];
 
-/** Lists the packages that this machine lacks. */
 export function missingPackages(needs: "run" | "test"): readonly SystemPackage[] {
   return SYSTEM_PACKAGES.filter((each) => (needs === "test" || each.needs === "run") && !each.isPresent());
 }

@@ -31,7 +31,6 @@ export async function withQuietServices(install: () => Promise<void>): Promise<v
   }
 }
 
-/** Removes our settings, also those of a set-up that was killed. */
 export function restoreSettings(): void {
   rmSync(NO_CLUSTER, { force: true });
   if (existsSync(POLICY) && readFileSync(POLICY, "utf8").includes(MARK)) rmSync(POLICY);
@@ -54,7 +53,6 @@ function isInstalled(unit: string): boolean {
   return existsSync(`/etc/init.d/${unit}`) || existsSync(`/lib/systemd/system/${unit}.service`);
 }
 
-/** Disables units for both kinds of boot. */
 async function disable(units: readonly string[]): Promise<void> {
   const systemctl = findProgram("systemctl");
   const updateRc = findProgram("update-rc.d");

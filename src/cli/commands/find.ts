@@ -17,7 +17,6 @@ export function aboutMachine([machine]: [string], { app }: AppFlag): Subject {
   return { machine, app };
 }
 
-/** Makes a client of the machines service. */
 export function machinesClient(session: Session): Promise<MachinesServiceClient> {
   return session.client(MachinesServiceClient);
 }

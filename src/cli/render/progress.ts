@@ -3,7 +3,6 @@ import { harmless, type Terminal } from "../session/terminal.ts";
 import { cutTo } from "./text.ts";
 import { span as time } from "./time.ts";
 
-/** A step of a create. */
 export type StepMessage = Omit<WatchCreateResponse, "time">;
 
 /** Shorter steps get no line. */
@@ -59,7 +58,6 @@ export class Progress {
     this.#line(text);
   }
 
-  /** Ends the live line. */
   close(): void {
     clearInterval(this.#timer);
     this.#erase();

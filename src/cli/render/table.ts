@@ -1,7 +1,6 @@
 import { harmless } from "../session/terminal.ts";
 import { cutTo, displayWidth, fitTo } from "./text.ts";
 
-/** A column of a table. */
 export interface Column {
   readonly title: string;
   readonly align?: "left" | "right";

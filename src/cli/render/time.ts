@@ -36,7 +36,6 @@ export function megabytes(mb: number): string {
   return gb < 1_024 ? `${Number(gb.toFixed(1))} GB` : `${Number((gb / 1_024).toFixed(1))} TB`;
 }
 
-/** Formats a count: `1 machine`, `2 machines`. */
 export function count(amount: number, noun: string): string {
   return `${amount} ${noun}${amount === 1 ? "" : "s"}`;
 }

@@ -1,7 +1,6 @@
 import type { Fault } from "../../lib/faults/fault.ts";
 import type { Settings } from "./settings.ts";
 
-/** What a command works on. */
 export interface Subject {
   readonly app?: string | undefined;
   readonly machine?: string | undefined;

@@ -1,12 +1,10 @@
 import { request as open } from "node:http";
 
-/** A complete answer. */
 export interface HttpAnswer {
   readonly status: number;
   readonly text: string;
 }
 
-/** Options of {@link httpRequest}. */
 export interface HttpOptions {
   readonly token?: string | undefined;
   /** Sent as the body of a POST; without it the request is a GET. */

@@ -7,7 +7,6 @@ import { UsageError } from "./usage-error.ts";
 /** Exit codes: success, failure, wrong usage. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
-/** An error as it is shown, as text and as JSON. */
 interface Report {
   readonly exitCode: number;
   readonly lines: readonly string[];

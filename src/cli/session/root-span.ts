@@ -28,7 +28,6 @@ export class RootSpan {
     return `00-${this.traceId}-${this.#spanId}-01`;
   }
 
-  /** Notes which machine the command is about. */
   setMachine(id: string): void {
     this.#attributes["windhover.machine.id"] = id;
   }

@@ -58,7 +58,6 @@ export class Session {
     return call(client, method, request, await this.scope(timeoutMs, span));
   }
 
-  /** Calls a method that streams its answer. */
   async *stream<Req, Res>(
     client: Client,
     method: ServerStreamMethod<Req, Res>,
@@ -99,12 +98,10 @@ export class Session {
     throw new Fault("UNAUTHENTICATED", "TOKEN_MISSING", "there is no token", { looked_in: places });
   }
 
-  /** Writes a result as JSON. */
   printJson(value: unknown): void {
     this.terminal.out(`${JSON.stringify(value, undefined, 2)}\n`);
   }
 
-  /** Writes lines of a result. */
   printLines(lines: readonly string[]): void {
     if (lines.length > 0) this.terminal.out(`${lines.join("\n")}\n`);
   }

@@ -11,7 +11,6 @@ export interface CommonFlags {
   readonly json?: boolean;
 }
 
-/** A place where a token may be. */
 export interface TokenPlace {
   /** For people: a variable or a file. */
   readonly place: string;
@@ -20,7 +19,6 @@ export interface TokenPlace {
 
 /** An address and where it comes from. */
 export interface Address {
-  /** `host:port`. */
   readonly value: string;
   readonly from: string;
 }
@@ -29,7 +27,6 @@ export interface Address {
 export interface Settings {
   /** The project's own folder. */
   readonly root: string;
-  /** The fleet's folder. */
   readonly dir: string;
   /** Where set-up puts the guest's kernel and init. */
   readonly guestDir: string;
@@ -71,7 +68,6 @@ export function readSettings(flags: CommonFlags, env: NodeJS.ProcessEnv): Settin
   };
 }
 
-/** Returns the token that was found, if any. */
 export function tokenOf(settings: Settings): string | undefined {
   return settings.tokenPlaces.at(-1)?.token;
 }

@@ -1,6 +1,5 @@
 import { stripVTControlCharacters, styleText } from "node:util";
 
-/** The output of a command. */
 export interface Terminal {
   /** Results: standard output. */
   out(text: string): void;
@@ -20,7 +19,6 @@ const STYLES = ["bold", "dim", "red", "green", "yellow", "cyan"] as const;
 /** Colours. Each function returns its text as it is when colours are off. */
 export type Paint = Readonly<Record<(typeof STYLES)[number], (text: string) => string>>;
 
-/** Makes colours, or functions that add none. */
 export function paint(enabled: boolean): Paint {
   const functions = STYLES.map((style) => [
     style,

@@ -21,7 +21,6 @@ export function attributesOf(list: readonly unknown[]): Attributes {
   return Object.fromEntries(entries);
 }
 
-/** Whether `value` is an object with string keys. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,7 +3,6 @@ export type AttributeValue = string | number | boolean | readonly (string | numb
 
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
-/** Which side of a call a span is on. */
 export type SpanKind = "internal" | "server" | "client" | "producer" | "consumer";
 
 interface SpanEvent {

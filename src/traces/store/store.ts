@@ -26,7 +26,6 @@ export interface Filter {
   readonly limit: number;
 }
 
-/** A trace with its spans. */
 export interface StoredTrace {
   readonly summary: StoredSummary;
   /** Earliest first. */
@@ -65,13 +64,11 @@ export class TraceStore {
     }
   }
 
-  /** Lists traces, newest first. */
   list(filter: Filter): StoredSummary[] {
     const { machineId: machine = null, namePrefix: prefix = "", org = null, limit } = filter;
     return this.#statements.list.all({ machine, prefix, org, limit }).map(fromRow);
   }
 
-  /** Returns a trace with its spans, if there is one. */
   get(traceId: string): StoredTrace | undefined {
     const row = this.#statements.getTrace.get(traceId);
     if (!row) return undefined;

@@ -1,4 +1,3 @@
-/** The result of one check of `hover doctor`. */
 export interface Check {
   readonly name: string;
   /** `skip`: not checked, because an earlier check failed. */

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { Session } from "../../session/session.ts";
 import type { Check } from "./check.ts";
 
-/** The part of set-up that knows the system packages. */
 interface Packages {
   missingPackages(needs: "run"): readonly { readonly name: string; readonly reason: string }[];
 }

@@ -5,7 +5,6 @@ import type { RootSpan } from "../../session/root-span.ts";
 import type { Session } from "../../session/session.ts";
 import { type AppFlag, machineId, machinesClient } from "../find.ts";
 
-/** The argument of commands that take several machines. */
 export type Ids = [ids: string[]];
 
 /** Names the machine of a command that takes several, when it is only one. */

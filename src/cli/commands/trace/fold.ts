@@ -1,6 +1,5 @@
 import { hopOf, type Row } from "./analyze.ts";
 
-/** Several rows in one line. */
 export interface Folded {
   readonly depth: number;
   readonly offsetUs: number;
@@ -11,7 +10,6 @@ export interface Folded {
   readonly hop: string;
 }
 
-/** One line of a waterfall. */
 export type Line = { readonly row: Row } | { readonly folded: Folded };
 
 /** A span shorter than this share of the root is short. */

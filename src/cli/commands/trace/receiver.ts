@@ -13,7 +13,6 @@ const QUIET_MS = 400;
 /** An incomplete trace without a new span for this long stays so. */
 const SILENT_MS = 2_000;
 
-/** A trace with its spans. */
 export interface FullTrace {
   readonly trace: Trace;
   readonly spans: readonly TraceSpan[];

@@ -5,9 +5,7 @@ import { type Analysis, hopOf, type Row } from "./analyze.ts";
 import { fold, type Line } from "./fold.ts";
 import type { TraceSpan } from "./spans.ts";
 
-/** Options of {@link waterfall}. */
 export interface WaterfallOptions {
-  /** Columns to keep to. */
   readonly width: number;
   readonly paint: Paint;
   /** Shows every span instead of folding short ones. */
@@ -34,7 +32,6 @@ const SHOWN: readonly (readonly [attribute: string, label: string])[] = [
   ["windhover.error.reason", "reason"],
 ];
 
-/** One line, before it is fitted to the screen. */
 interface Drawn {
   readonly name: string;
   readonly label: string;
