@@ -40,7 +40,6 @@ const SWEEP_INTERVAL_MS = 30_000;
 const SWEEP_LEASE_MS = 45_000;
 const RETENTION_INTERVAL_MS = 60 * 60_000;
 
-/** The options of an api. */
 export interface ApiOptions {
   readonly region: string;
   readonly databaseUrl: string;
@@ -60,9 +59,7 @@ export interface ApiOptions {
   readonly sweeps?: boolean;
 }
 
-/** An api that is ready to be served. */
 export interface Api {
-  /** Adds its services to a server. */
   addTo(server: Server): void;
   readonly runner: CreateRunner;
   readonly reconciler: Reconciler;
@@ -157,7 +154,7 @@ function openDatabase(options: ApiOptions, stack: Stack): GatedDatabase {
   return database;
 }
 
-/** Opens the host table with the content of its file, which follows it from now on. */
+/** Opens the host table with the content of its file, which then follows the table. */
 async function openHostTable(stateDir: string, stack: Stack): Promise<HostTable> {
   const table: HostTable = new HostTable((change) => file.changed(change));
   const file = new HostFile(join(stateDir, "hosts.json"), () => table.all());

@@ -1,6 +1,7 @@
 /**
- * The api serves the public contract of a region. It runs creates as stored sagas in Postgres, starts a machine with one call to its host,
- * and takes the reports of hosts. It may be killed at any time: other replicas go on with its creates, and its table of hosts is on disk.
+ * The api serves the public contract of a region. It runs creates as stored sagas in Postgres,
+ * starts a machine with one call to its host, and takes the reports of hosts. It may be killed at
+ * any time: other replicas go on with its creates, and its table of hosts is on disk.
  */
 import { readFileSync } from "node:fs";
 import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";

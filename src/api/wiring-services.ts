@@ -32,7 +32,6 @@ export const SERVICES = [
   "windhover.admin.v1.ReservationsService",
 ];
 
-/** What the services work with. */
 export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, HostSources {
   readonly apps: DeleteAppParts["apps"];
   readonly orgs: OrganizationStore;
@@ -42,7 +41,6 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly clock: Clock;
 }
 
-/** Adds the services to a server. */
 export function addServices(server: grpc.Server, parts: ServiceParts): void {
   const { machines, creates, hosts, orgs, schedulers, region, signingKey, clock } = parts;
   const machinesServer: MachinesServiceServer = {

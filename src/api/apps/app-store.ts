@@ -8,7 +8,6 @@ const SELECT = `select name, org, ${CREATE_TIME},
     (select count(*)::int from machines m where m.app = a.name and m.state <> 'destroyed') as "machineCount"
   from apps a`;
 
-/** Apps in the database. */
 export class AppStore {
   readonly #db: Transactions;
 

@@ -4,18 +4,15 @@ import { Fault } from "../../lib/faults/fault.ts";
 export interface App {
   readonly name: string;
   readonly org: string;
-  /** Milliseconds since the epoch. */
   readonly createTimeMs: number;
   /** Machines that are not destroyed. */
   readonly machineCount: number;
 }
 
-/** Makes the fault for an app that does not exist or belongs to another organisation. */
 export function appNotFound(name: string): Fault {
   return new Fault("NOT_FOUND", "APP_NOT_FOUND", `there is no app ${name}; create it first`, { app: name });
 }
 
-/** Makes the fault for an app that still has machines. */
 export function appNotEmpty(name: string, machines: number, why: string): Fault {
   return new Fault("FAILED_PRECONDITION", "APP_NOT_EMPTY", `app ${name} has ${machines} machines: ${why}`, {
     app: name,

@@ -10,7 +10,6 @@ import type { AppStore } from "./app-store.ts";
 const MAX_PARALLEL = 8;
 const BATCH = 200;
 
-/** What {@link deleteApp} works with. */
 export interface DeleteAppParts {
   readonly apps: AppStore;
   readonly machineStore: MachineStore;
@@ -19,7 +18,6 @@ export interface DeleteAppParts {
 
 /**
  * Deletes an app; with `force`, destroys its machines first. Returns their number.
- *
  * @throws Fault `APP_NOT_FOUND`, `APP_NOT_EMPTY`, `HOST_UNREACHABLE`
  */
 export async function deleteApp(

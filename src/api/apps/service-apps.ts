@@ -9,7 +9,6 @@ import { decodePageToken, encodePageToken, firstPage, pageSize } from "../reques
 import type { App } from "./app.ts";
 import { type DeleteAppParts, deleteApp } from "./delete-app.ts";
 
-/** Serves apps. */
 export function appsService(parts: DeleteAppParts): AppsServiceServer {
   const { apps } = parts;
   return {

@@ -25,7 +25,6 @@ export const LEASE_MS = 8_000;
 const RENEW_INTERVAL_MS = 2_000;
 /** A create that takes longer is undone. */
 const CREATE_TIMEOUT_MS = 15 * 60_000;
-/** Before an undo that failed is tried again. */
 const STUCK_RETRY: Backoff = { firstMs: 2_000, maxMs: 5 * 60_000 };
 
 interface Run {
@@ -49,12 +48,11 @@ export class CreateRunner {
     this.#clock = clock;
   }
 
-  /** The number of creates that run here. */
   get size(): number {
     return this.#runs.size;
   }
 
-  /** Runs a new create. @param signal aborts it, which undoes it */
+  /** @param signal aborts the create, which undoes it */
   start(saga: StoredSaga, owner: string, signal: AbortSignal | undefined): Promise<CreateState> {
     return this.#launch(saga, owner, false, [], signal);
   }
@@ -119,7 +117,6 @@ export class CreateRunner {
         this.#runs.delete(saga.id);
       },
     );
-    // A failure is stored, and reported to whoever waits.
     ended.catch(() => {});
     this.#runs.set(saga.id, { saga, run, abort, ended });
     if (this.#isClosing) run.abandon(draining());
@@ -167,7 +164,7 @@ export class CreateRunner {
       await run.record(from.name, "failed", new Fault("CANCELLED", "CANCELLED", "the caller has gone"));
   }
 
-  /** Stores how far a run has come. If that fails, another run takes over after the lease. */
+  /** If that fails, another run takes over after the lease. */
   async #release(run: CreateRun, attempts: number): Promise<void> {
     try {
       if (!run.hasFailed) await run.end(run.status);
@@ -199,7 +196,6 @@ export class CreateRunner {
   }
 }
 
-/** Makes a name for an owner: one run of one create. */
 export function newOwner(): string {
   return randomUUID();
 }

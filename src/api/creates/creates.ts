@@ -29,9 +29,7 @@ export interface CreatesParts {
   readonly makeName: () => string;
 }
 
-/** How often a create of another api is read. */
 const POLL_MS = 200;
-/** How long `watch` waits for a create to begin. */
 const FIND_TIMEOUT_MS = 5_000;
 
 export class Creates {
@@ -44,8 +42,6 @@ export class Creates {
   /**
    * Creates a machine. Without a request id the create is undone when the caller goes away. With
    * one it goes on, and a repeated call returns the same machine.
-   *
-   * @throws Fault as documented for `MachinesService.CreateMachine`
    */
   async create(request: CreateRequest, requestId: string | undefined, caller: Caller): Promise<Created> {
     return withSpan("api.create", { [attribute.region]: request.regions[0] ?? "" }, async (span) => {
@@ -64,7 +60,7 @@ export class Creates {
     });
   }
 
-  /** Yields the progress of a create to its end. @throws Fault `CREATE_NOT_FOUND` after 5 s without one */
+  /** Yields the progress of a create. @throws Fault `CREATE_NOT_FOUND` after 5 s without one */
   async *watch(org: string, requestId: string, signal: AbortSignal): AsyncGenerator<StepProgress> {
     const { runner, sagas } = this.#parts;
     const deadline = performance.now() + FIND_TIMEOUT_MS;

@@ -18,7 +18,6 @@ const createSeconds = secondsHistogram(
 );
 for (const outcome of OUTCOMES) createSeconds.zero({ outcome });
 
-/** Counts how creates ended in this process. */
 export const createsEnded = counter(
   "windhover_creates_total",
   "Creates that ended here: done, undone, stuck in undoing, or left for another to go on with.",
@@ -26,7 +25,6 @@ export const createsEnded = counter(
 );
 for (const outcome of ["done", "undone", "stuck", "left"]) createsEnded.inc({ outcome }, 0);
 
-/** Measures a create. */
 export async function measureCreate<T>(create: () => Promise<T>): Promise<T> {
   const since = performance.now();
   let outcome: OutcomeLabel = "ok";
@@ -40,7 +38,7 @@ export async function measureCreate<T>(create: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Exposes the creates that run and those that are stuck. Must be called once per process. */
+/** Must be called once per process. */
 export function exposeCreates(running: () => number, stuck: () => number): void {
   gauge("windhover_creates_in_progress", "Creates that run here.", running);
   gauge(

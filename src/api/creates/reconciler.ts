@@ -17,7 +17,7 @@ export class Reconciler {
     this.#runner = runner;
   }
 
-  /** The number of creates of all apis with an undo that failed, as of the last round. */
+  /** Creates of all apis with an undo that failed, as of the last round. */
   get stuck(): number {
     return this.#stuck;
   }
@@ -26,7 +26,6 @@ export class Reconciler {
   async run(): Promise<void> {
     this.#stuck = await this.#sagas.countStuck();
     while (this.#resumed < MAX_RESUMED) {
-      // An owner is one run of one create.
       const owner = newOwner();
       const [saga] = await this.#sagas.claim(owner, LEASE_MS, 1);
       if (!saga) return;

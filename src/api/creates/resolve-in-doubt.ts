@@ -13,7 +13,6 @@ const HOLD_EXPIRED_MS = 8_000;
 /** A host that is away for longer is left to the sweeper. */
 const RESOLVE_LIMIT_MS = 24 * 60 * 60_000;
 
-/** What {@link resolveInDoubt} works with. */
 export interface InDoubtParts {
   readonly sagas: Pick<SagaStore, "claimInDoubt" | "markResolved">;
   readonly hostd: Pick<Hostd, "destroyMachine">;

@@ -17,7 +17,6 @@ import { checkReference } from "./saga/images.ts";
 import type { StepProgress } from "./store/progress.ts";
 import { type CreateInput, validateCreate } from "./validate-create.ts";
 
-/** Serves creates; existing machines are served by `machinesService`. */
 export function createsService(
   creates: Creates,
   regions: KnownRegions,

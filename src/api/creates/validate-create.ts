@@ -5,24 +5,19 @@ import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "../requests/names.ts";
 import type { CreateRequest } from "./store/create-state.ts";
 
-/** A create as a caller wrote it; it is not validated. */
+/** A create that is not validated. */
 export interface CreateInput {
   readonly org: string;
   readonly app: string;
   readonly name: string;
   readonly region: string;
-  /** Undefined: absent. */
   readonly config: ConfigInput | undefined;
   readonly skipLaunch: boolean;
   readonly requestId: string;
   readonly placement: PlacementInput | undefined;
 }
 
-/**
- * Checks a create and fills in its defaults, except for an empty name.
- *
- * @throws Fault INVALID_FIELDS with every violation; `REGION_UNKNOWN` when only the region is wrong
- */
+/** @throws Fault INVALID_FIELDS; `REGION_UNKNOWN` when only the region is wrong */
 export function validateCreate(
   input: CreateInput,
   regions: KnownRegions,

@@ -5,21 +5,20 @@ import { within } from "../../lib/runtime/wait.ts";
 import { migrate } from "../../lib/stores/migrate.ts";
 import type { Database, Queries, Result, Statement, Transaction } from "../../lib/stores/postgres.ts";
 
-/** A database as the stores use it. */
 export interface Transactions extends Queries {
-  /** Runs `fn` in one transaction; see `Database.transaction`. */
+  /** See `Database.transaction`. */
   transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T>;
 }
 
 const MIGRATIONS = new URL("../sql/", import.meta.url);
 const RETRY_MS = 1_000;
 const LOG_INTERVAL_MS = 30_000;
-/** How long a query waits for a migration under way: an api that has just started must not refuse what it can soon do. */
+/** How long a query waits for a migration under way, when an api has just started. */
 const MIGRATION_WAIT_MS = 2_000;
 
 /**
- * A database that serves queries once its schema is up to date. An api starts without Postgres; until then, and during outages, queries
- * fail with UNAVAILABLE / `DATABASE_UNAVAILABLE`.
+ * A database that serves queries once its schema is up to date. Until then, and during outages,
+ * queries fail with UNAVAILABLE / `DATABASE_UNAVAILABLE`.
  */
 export class GatedDatabase implements Transactions {
   readonly #db: Database;
@@ -32,7 +31,6 @@ export class GatedDatabase implements Transactions {
     this.#url = url;
   }
 
-  /** Whether the schema is up to date. */
   get isReady(): boolean {
     return this.#isReady;
   }
@@ -54,7 +52,6 @@ export class GatedDatabase implements Transactions {
     return stop;
   }
 
-  /** Migrates now. */
   migrate(): Promise<void> {
     this.#migration = this.#migrate();
     return this.#migration;
@@ -84,7 +81,7 @@ export class GatedDatabase implements Transactions {
   }
 }
 
-/** Converts every fault of the database (busy, too slow, gone, in conflict) to the one that callers handle. */
+/** Callers handle one fault, whether the database is busy, too slow, gone or in conflict. */
 async function withOneFault<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -10,7 +10,7 @@ export class LeaseStore {
     this.#db = db;
   }
 
-  /** Takes or renews a lease for `ms` milliseconds. Returns false when another api holds it. */
+  /** Takes or renews a lease. Returns false when another api holds it. */
   async acquire(name: string, ms: number): Promise<boolean> {
     const { rowCount } = await this.#db.query({
       name: "lease_acquire",

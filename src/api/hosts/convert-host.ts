@@ -30,12 +30,10 @@ export function announcedFromProto(host: HostInfo | AnnounceHostRequest): Announ
   return { ...place, capacity, vmm, acceleration, isolation, vmmReason, labels };
 }
 
-/** Converts whether a host takes machines. */
 export function schedulingFromProto(scheduling: WireScheduling): Scheduling {
   return SCHEDULING_FROM_PROTO[scheduling] ?? "unknown";
 }
 
-/** Converts whether a host takes machines. */
 export function schedulingToProto(scheduling: Scheduling): WireScheduling {
   return SCHEDULING_TO_PROTO[scheduling];
 }

@@ -7,10 +7,7 @@ import { type HostChange, type HostEntry, parseHostEntries } from "./host-table.
 /** How soon a change is written: new facts at once, `lastSeenMs` alone rarely. */
 const DELAY_MS: Record<HostChange, number> = { new: 100, seen: 60_000 };
 
-/**
- * The file of the host table: an api that restarts while everything central is down finds every machine. Written in the background; a crash
- * leaves the old file or the new one.
- */
+/** The file of the host table, for an api that restarts while everything central is down. */
 export class HostFile {
   readonly #path: string;
   readonly #entries: () => readonly HostEntry[];
@@ -18,13 +15,12 @@ export class HostFile {
   #dueAt = Number.POSITIVE_INFINITY;
   #writing: Promise<void> = Promise.resolve();
 
-  /** @param entries returns what to write */
   constructor(path: string, entries: () => readonly HostEntry[]) {
     this.#path = path;
     this.#entries = entries;
   }
 
-  /** Reads the file; returns nothing when there is none or it cannot be read. */
+  /** Returns nothing when there is no file or it cannot be read. */
   async load(): Promise<readonly HostEntry[]> {
     try {
       return parseHostEntries(JSON.parse(await readFile(this.#path, "utf8")));
@@ -35,7 +31,6 @@ export class HostFile {
     }
   }
 
-  /** Schedules a write after a change of the table. */
   changed(change: HostChange): void {
     const dueAt = performance.now() + DELAY_MS[change];
     if (dueAt >= this.#dueAt) return;

@@ -4,13 +4,10 @@ import type { HostEntry } from "./host-table.ts";
 /** The state of the connection to a host. `unsure`: before the first attempt, and during one. */
 export type Connection = "up" | "down" | "unsure";
 
-/**
- * A host without a connection that has not announced itself for so long counts as unreachable. Hosts announce themselves every 5 s; what
- * other apis heard is in the database every 30 s only.
- */
+/** Hosts announce themselves every 5 s; what other apis heard is in the database every 30 s. */
 export const SILENCE_LIMIT_MS = 45_000;
 
-/** Decides whether a host that was not called is reachable. A host may be reachable without announcing itself here. */
+/** Decides whether a host that was not called is reachable. */
 export function presenceOf(
   host: HostEntry | undefined,
   connection: Connection,

@@ -13,7 +13,7 @@ export class HostStore {
     this.#db = db;
   }
 
-  /** Stores an announcement. @throws Fault `HOST_NUMBER_TAKEN` when the number belongs to another identity */
+  /** @throws Fault `HOST_NUMBER_TAKEN` when the number belongs to another identity */
   async announce(entry: HostEntry): Promise<void> {
     const { rowCount } = await this.#db.query({
       name: "host_announce",
@@ -25,7 +25,7 @@ export class HostStore {
     if (rowCount === 0) throw await this.#taken(this.#db, entry.number);
   }
 
-  /** Reads hosts whose entries changed since `since`, by Postgres' clock; all hosts when it is undefined. */
+  /** Reads hosts that changed since `since`, by Postgres' clock; all when it is undefined. */
   async changedSince(
     since: Date | undefined,
   ): Promise<{ readonly entries: readonly HostEntry[]; readonly now: Date }> {
@@ -43,7 +43,7 @@ export class HostStore {
   }
 
   /**
-   * Applies a host's changes in one transaction, each once. The row of the host serialises apis that get its reports at the same time.
+   * Applies a host's changes in one transaction, each once. Apis take turns by the host's row.
    *
    * @returns sequence of the last applied change
    * @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`

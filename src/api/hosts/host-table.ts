@@ -5,7 +5,6 @@ import type { HostAddress } from "../machines/machines.ts";
 /** Whether a host takes machines. `unknown`: a value that only newer hosts know. */
 export type Scheduling = "open" | "cordoned" | "draining" | "unknown";
 
-/** Amounts of a host's resources. */
 export interface Capacity {
   readonly cpus: number;
   readonly memoryMb: number;
@@ -26,9 +25,8 @@ export interface AnnouncedHost extends HostAddress {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** A host in the table. Plain data, stored as JSON in a file and in the database. */
 export interface HostEntry extends AnnouncedHost {
-  /** When it last announced itself to any api: milliseconds since the epoch, by that api's clock. */
+  /** When it last announced itself to any api: milliseconds since the epoch. */
   readonly lastSeenMs: number;
 }
 
@@ -36,36 +34,33 @@ export interface HostEntry extends AnnouncedHost {
 export type HostChange = "new" | "seen";
 
 /**
- * The hosts by number, in memory, where a start finds the host of its machine. Filled by announcements, from the database and, when the api
- * starts, from a file, so that it is complete while everything central is down.
+ * The hosts in memory, where a start finds its host. Filled by announcements, from the database
+ * and, when the api starts, from a file.
  */
 export class HostTable {
   readonly #hosts = new Map<number, HostEntry>();
   readonly #onChange: (change: HostChange) => void;
 
-  /** @param onChange called after each entry that changed the table */
   constructor(onChange: (change: HostChange) => void = () => {}) {
     this.#onChange = onChange;
   }
 
-  /** Returns the host with this number. */
   get(number: number): HostEntry | undefined {
     return this.#hosts.get(number);
   }
 
-  /** Returns all hosts by number. */
   all(): readonly HostEntry[] {
     return [...this.#hosts.values()].sort((a, b) => a.number - b.number);
   }
 
-  /** Adds a host that announced itself here. The first identity owns the number. @throws Fault ALREADY_EXISTS / `HOST_NUMBER_TAKEN` */
+  /** Adds a host that announced itself here. @throws Fault `HOST_NUMBER_TAKEN` */
   announce(entry: HostEntry): void {
     const known = this.#hosts.get(entry.number);
     if (known && known.identity !== entry.identity) throw numberTaken(entry.number, known.name);
     this.#put(entry, known);
   }
 
-  /** Adds a host from the database or the file, which decide who owns a number. Ignores an entry that is older than the known one. */
+  /** Adds a host from the database or the file, unless the known entry is newer. */
   learn(entry: HostEntry): void {
     const known = this.#hosts.get(entry.number);
     if (known && known.identity === entry.identity && known.lastSeenMs >= entry.lastSeenMs) return;
@@ -78,7 +73,6 @@ export class HostTable {
   }
 }
 
-/** Makes the fault for a host whose number belongs to another. */
 export function numberTaken(number: number, owner: string): Fault {
   return new Fault(
     "ALREADY_EXISTS",
@@ -93,7 +87,7 @@ export function isSame(a: HostEntry, b: HostEntry): boolean {
   return isDeepStrictEqual({ ...a, lastSeenMs: 0 }, { ...b, lastSeenMs: 0 });
 }
 
-/** Reads entries from a file's JSON. Skips what is not an entry, so that a damaged file loses its damaged part only. */
+/** Reads entries from a file's JSON, without damaged ones. */
 export function parseHostEntries(value: unknown): readonly HostEntry[] {
   return Array.isArray(value) ? value.filter(isHostEntry) : [];
 }

@@ -32,12 +32,10 @@ const MAX_STOP_MS = 300_000;
 /** Added to the time that the host may take. */
 const NETWORK_MARGIN_MS = 10_000;
 
-/** Makes the connections of a {@link hostdClient}. */
 export function hostdConnections(token: TokenSource, clock: Clock): Connections<HostServiceClient> {
   return new Connections(HostServiceClient, token, clock);
 }
 
-/** Makes a client that calls hostd over open connections. */
 export function hostdClient(connections: Connections<HostServiceClient>): Hostd {
   async function send<Req, Res>(
     host: HostAddress,

@@ -14,7 +14,6 @@ export interface Hostd extends HostMachines {
     report: (progress: PrepareProgress) => void,
     limits: CallLimits,
   ): Promise<Machine>;
-  /** Lists the host's machines by id. */
   listMachines(host: HostAddress, limits: CallLimits): Promise<readonly Machine[]>;
   /** Sets whether the host takes machines; returns the previous value. */
   setScheduling(host: HostAddress, scheduling: Scheduling, limits: CallLimits): Promise<Scheduling>;
@@ -22,7 +21,6 @@ export interface Hostd extends HostMachines {
   getHost(host: HostAddress, limits: CallLimits): Promise<HostReport>;
 }
 
-/** A machine that is awarded to a host. */
 export interface Award {
   readonly machineId: string;
   readonly name: string;
@@ -39,14 +37,12 @@ export interface Award {
   readonly keepForLaunch: boolean;
 }
 
-/** The progress of a pull. */
 export interface PrepareProgress {
   readonly detail: string;
   readonly bytesDone: number;
   readonly bytesTotal: number;
 }
 
-/** A host's answer to GetHost. */
 export interface HostReport {
   readonly announced: AnnouncedHost;
   /** Whether every change in its outbox has been acknowledged by an api. */

@@ -10,12 +10,12 @@ import type { HostEvent } from "./outbox.ts";
 
 /** An announcement waits this long for the database, and is valid without it. */
 const STORE_TIMEOUT_MS = 2_000;
-/** An unchanged entry is stored again after this: the resolution of `lastSeenMs` in the database. */
+/** The resolution of `lastSeenMs` in the database. */
 const STORE_INTERVAL_MS = 30_000;
 const FIND_TIMEOUT_MS = 500;
 const GET_HOST_TIMEOUT_MS = 2_000;
 
-/** Takes announcements and reports of hosts: into the table at once, into the database when it can be reached. */
+/** Takes announcements and reports of hosts, with or without the database. */
 export class Hosts implements HostDirectory {
   readonly #table: HostTable;
   readonly #store: HostStore;
@@ -36,7 +36,7 @@ export class Hosts implements HostDirectory {
     return this.#table.get(number);
   }
 
-  /** Looks up a host that has announced itself to another api. Concurrent calls share one query. */
+  /** Looks up a host that has announced itself to another api. */
   async find(number: number): Promise<HostEntry | undefined> {
     this.#finding ??= within(FIND_TIMEOUT_MS, "looking for a host", () => this.refresh())
       .catch(() => undefined)
@@ -47,7 +47,7 @@ export class Hosts implements HostDirectory {
     return this.#table.get(number);
   }
 
-  /** Asks a host that has got a machine to announce itself, unless the table has it. Never throws. */
+  /** Asks a host with a new machine to announce itself, if it is unknown. Never throws. */
   async ensureKnown(host: HostAddress): Promise<void> {
     if (this.#table.get(host.number)) return;
     try {
@@ -58,7 +58,7 @@ export class Hosts implements HostDirectory {
     }
   }
 
-  /** Stores an announcement. Returns whether it is in the database too. @throws Fault `HOST_NUMBER_TAKEN` */
+  /** Returns whether it is in the database too. @throws Fault `HOST_NUMBER_TAKEN` */
   async announce(announced: AnnouncedHost): Promise<boolean> {
     const entry = { ...announced, lastSeenMs: this.#clock.now() };
     this.#table.announce(entry);
@@ -79,12 +79,12 @@ export class Hosts implements HostDirectory {
     }
   }
 
-  /** Applies changes of a host's outbox. @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `DATABASE_UNAVAILABLE` */
+  /** @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `DATABASE_UNAVAILABLE` */
   report(hostNumber: number, identity: string, changes: readonly HostEvent[]): Promise<bigint> {
     return this.#store.applyEvents(hostNumber, identity, changes);
   }
 
-  /** Reads hosts that announced themselves to other apis. @param isFull all of them, not only changed ones */
+  /** Reads hosts that announced themselves to other apis. @param isFull not only changed ones */
   async refresh(isFull = false): Promise<void> {
     const { entries, now } = await this.#store.changedSince(isFull ? undefined : this.#refreshedAt);
     this.#refreshedAt = now;

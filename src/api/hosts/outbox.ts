@@ -4,7 +4,6 @@ import { isNewer, type Machine, type MachineEvent, type MachineEventOf } from ".
 /** A change in a host's outbox. */
 export interface HostEvent {
   readonly sequence: bigint;
-  /** The machine after the change. */
   readonly machine: Machine;
   readonly event?: MachineEvent;
 }
@@ -19,11 +18,10 @@ export interface Batch {
 }
 
 /**
- * Selects the changes of a report that have not been applied. The first batch of a host may begin anywhere: the database may have been
- * replaced.
+ * Selects the changes that are new. The first batch of a host may begin anywhere.
  *
  * @param applied sequence of the last applied change, 0 for none
- * @throws Fault FAILED_PRECONDITION / `SEQUENCE_GAP` when a change is missing in between
+ * @throws Fault `SEQUENCE_GAP` when a change is missing in between
  */
 export function planBatch(applied: bigint, changes: readonly HostEvent[]): Batch {
   const fresh = changes.filter((change) => change.sequence > applied);

@@ -16,7 +16,6 @@ import type { HostEvent } from "./outbox.ts";
 const MAX_EVENTS = 500;
 const MAX_CHARACTERS = 1_024;
 
-/** Serves announcements and reports of hosts. */
 export function hostReportsService(hosts: Hosts): HostReportsServiceServer {
   return {
     announceHost: unary(async (req, ctx) => {
@@ -45,7 +44,6 @@ function announcementFromProto(req: AnnounceHostRequest): AnnouncedHost {
   return announcedFromProto(req);
 }
 
-/** Validates and converts the changes in a report. @throws Fault INVALID_FIELDS */
 function changesFromProto(req: ReportEventsRequest): readonly HostEvent[] {
   const violations = new Violations();
   checkIdentity(req.hostNumber, "host_number", req.identity, violations);

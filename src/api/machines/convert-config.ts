@@ -3,7 +3,7 @@ import { durationFromProto, durationToProto } from "../../lib/grpc/duration.ts";
 import type { MachineConfig } from "./machine.ts";
 import type { ConfigInput } from "./validate-config.ts";
 
-/** Converts a configuration as a caller wrote it; it is not validated. An absent one is empty. */
+/** Converts a configuration without validating it. An absent one is empty. */
 export function configInputFromProto(config: wire.MachineConfig | undefined): ConfigInput {
   const stop = config?.stopConfig;
   return {
@@ -17,7 +17,7 @@ export function configInputFromProto(config: wire.MachineConfig | undefined): Co
   };
 }
 
-/** Converts a configuration as a host stores it. It was valid when the host got it. */
+/** Converts a configuration as a host stores it, which is valid. */
 export function configFromProto(config: wire.MachineConfig | undefined): MachineConfig {
   const { image, env, init, services, stop, metadata } = configInputFromProto(config);
   const guest = config?.guest;
@@ -39,7 +39,6 @@ export function configFromProto(config: wire.MachineConfig | undefined): Machine
   };
 }
 
-/** Converts a configuration. */
 export function configToProto(config: MachineConfig): wire.MachineConfig {
   const { image, guest, env, init, services, stop, metadata } = config;
   return {

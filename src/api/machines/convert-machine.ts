@@ -56,17 +56,14 @@ const HOST_STATUS_TO_PROTO: Record<HostStatus, WireStatus> = {
   unknown: WireStatus.UNKNOWN,
 };
 
-/** Converts a state; `unknown` for a value that only newer programs know. */
 export function stateFromProto(state: WireState): MachineState {
   return STATE_FROM_PROTO[state] ?? "unknown";
 }
 
-/** Converts a state. */
 export function stateToProto(state: MachineState): WireState {
   return STATE_TO_PROTO[state];
 }
 
-/** Converts a machine as its host described it. */
 export function machineFromProto(machine: wire.Machine): Machine {
   return {
     id: machine.id,
@@ -89,7 +86,6 @@ export function machineFromProto(machine: wire.Machine): Machine {
   };
 }
 
-/** Converts a machine. */
 export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
   return {
     id: machine.id,
@@ -113,7 +109,6 @@ export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.M
   };
 }
 
-/** Converts an event as a host reported it. */
 export function eventFromProto(event: wire.MachineEvent): MachineEvent {
   return {
     id: event.id,

@@ -3,7 +3,6 @@ import { hostNumberOf, parseMachineId } from "./machine-id.ts";
 import type { ListedMachine, MachineQuery, MachineStore } from "./machine-store.ts";
 import type { MachineView } from "./machines.ts";
 
-/** What lists of machines are made from. */
 export interface ListParts {
   readonly machineStore: MachineStore;
   readonly apps: {
@@ -17,7 +16,7 @@ export interface ListParts {
 /**
  * Reads a page of machines from the database. No host is called: there may be hundreds.
  *
- * @throws Fault `APP_NOT_FOUND` when the query names an app that the caller does not have
+ * @throws Fault `APP_NOT_FOUND` when the caller does not have the app of the query
  */
 export async function listMachines(
   { machineStore, apps, statusOf }: ListParts,

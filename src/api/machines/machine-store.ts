@@ -4,7 +4,6 @@ import { toJson } from "../database/json.ts";
 import type { Machine, MachineEvent, MachineEventOf, MachineState } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
 
-/** Which machines to list. */
 export interface MachineQuery {
   readonly org: string;
   /** Absent: of all apps. */
@@ -22,7 +21,6 @@ export interface PageKey {
   readonly createId: string;
 }
 
-/** A machine in a list, and its position. */
 export interface ListedMachine {
   readonly machine: Machine;
   readonly key: PageKey;
@@ -80,7 +78,7 @@ export class MachineStore {
     return rows;
   }
 
-  /** Reads the machines of a host that are not destroyed. */
+  /** Reads a host's machines that are not destroyed. */
   async ofHost(hostNumber: number): Promise<readonly StoredMachine[]> {
     const { rows } = await this.#db.query<StoredMachine>({
       name: "machine_of_host",
@@ -90,7 +88,6 @@ export class MachineStore {
     return rows;
   }
 
-  /** Reads the machines with these ids, destroyed ones too. */
   async withIds(ids: readonly string[]): Promise<readonly StoredMachine[]> {
     const { rows } = await this.#db.query<StoredMachine>({
       name: "machine_with_ids",
@@ -111,7 +108,6 @@ export class MachineStore {
     return rows.map((row) => row.id);
   }
 
-  /** Stores what hosts said of machines; see {@link applyChanges}. */
   apply(machines: readonly Machine[]): Promise<void> {
     return this.#db.transaction((tx) => applyChanges(tx, machines, []));
   }

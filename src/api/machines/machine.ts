@@ -25,7 +25,6 @@ export type MachineState = (typeof MACHINE_STATES)[number] | "unknown";
 /** Whether the host of a machine can be reached. `unknown`: it was not asked. */
 export type HostStatus = "ok" | "unreachable" | "unknown";
 
-/** The size of a VM. */
 export interface Guest {
   readonly cpuKind: "shared" | "performance";
   readonly cpus: number;
@@ -41,7 +40,6 @@ export interface Init {
   readonly workingDir: string;
 }
 
-/** A port of the guest that is reachable from outside. */
 export interface Service {
   readonly protocol: "tcp" | "udp";
   readonly internalPort: number;
@@ -67,39 +65,34 @@ export interface ImageRef {
   readonly digest: string;
 }
 
-/** The address of a service of a started machine. */
 export interface ServiceAddress {
   readonly protocol: string;
   readonly internalPort: number;
   readonly address: string;
 }
 
-/** How a machine's main process ended. */
 export interface Exit {
-  /** Absent when unknown. */
   readonly exitCode?: number;
   readonly signal: string;
   readonly oomKilled: boolean;
   readonly requestedStop: boolean;
-  /** Milliseconds since the epoch, by the host's clock. */
+  /** By the host's clock. */
   readonly exitTimeMs?: number;
 }
 
-/** Something that happened to a machine. */
 export interface MachineEvent {
   /** A ULID: sorts by time. */
   readonly id: string;
   readonly type: string;
   readonly status: MachineState;
   readonly source: string;
-  /** Milliseconds since the epoch, by the host's clock. */
+  /** By the host's clock. */
   readonly timeMs: number;
   readonly message: string;
   readonly exit?: Exit;
   readonly reason: string;
 }
 
-/** An event, and the machine it belongs to. */
 export interface MachineEventOf {
   readonly machineId: string;
   readonly event: MachineEvent;

@@ -12,22 +12,19 @@ export interface HostAddress {
   readonly address: string;
 }
 
-/** The hosts by number. */
 export interface HostDirectory {
-  /** Returns a host that is in memory. */
   get(number: number): HostAddress | undefined;
-  /** Looks a host up in the database, for half a second at most. */
+  /** Looks a host up in the database. */
   find(number: number): Promise<HostAddress | undefined>;
 }
 
-/** A machine on its host, and the organisation of the caller. */
 export interface Target {
   readonly machineId: string;
   /** Empty: any. */
   readonly org: string;
 }
 
-/** The part of hostd that serves users' machines. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
+/** The part of hostd that serves users' machines. */
 export interface HostMachines {
   getMachine(host: HostAddress, target: Target, limits: CallLimits): Promise<Machine>;
   startMachine(host: HostAddress, target: Target & StartOptions, limits: CallLimits): Promise<Started>;
@@ -45,13 +42,11 @@ export interface HostMachines {
   ): AsyncIterable<readonly LogLine[]>;
 }
 
-/** Options of a start. */
 export interface StartOptions {
-  /** How long the new process is watched before the start is answered. Undefined: the host's default. */
+  /** How long the new process is watched. Undefined: the host's default. */
   readonly watchMs: number | undefined;
 }
 
-/** A host's answer to a start. */
 export interface Started {
   readonly machine: Machine;
   readonly previousState: MachineState;
@@ -59,20 +54,17 @@ export interface Started {
   readonly startPath: string;
 }
 
-/** Options of a stop; absent ones are as configured. */
 export interface StopOptions {
-  /** Empty: as configured. */
+  /** Empty: as configured, as is an absent timeout. */
   readonly signal: string;
   readonly timeoutMs?: number;
 }
 
-/** A host's answer to a stop. */
 export interface Stopped {
   readonly machine: Machine;
   readonly alreadyStopped: boolean;
 }
 
-/** Options of a destroy. */
 export interface DestroyOptions {
   /** Also when the machine runs. */
   readonly force: boolean;
@@ -80,20 +72,17 @@ export interface DestroyOptions {
   readonly ignoreMissing?: boolean;
 }
 
-/** What to wait for. */
 export interface WaitOptions {
   readonly states: readonly MachineState[];
   readonly timeoutMs: number;
 }
 
-/** Which lines of a machine's log to read. */
 export interface LogOptions {
   readonly follow: boolean;
   readonly tail?: number | undefined;
   readonly afterSequence: bigint;
 }
 
-/** A line of a machine's log. */
 export interface LogLine {
   readonly timeMs: number | undefined;
   readonly stream: string;
@@ -108,8 +97,8 @@ export interface MachineView {
 }
 
 /**
- * Operations on existing machines. A machine's id names its host, which is called directly. The database is read only for machines whose
- * host is unreachable, unknown, or no longer has them.
+ * Operations on existing machines. A machine's id names its host, which is called directly. The
+ * database is read only when the host is unreachable, unknown, or no longer has the machine.
  */
 export class Machines {
   readonly #directory: HostDirectory;
@@ -122,7 +111,7 @@ export class Machines {
     this.#store = store;
   }
 
-  /** Starts a machine. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
+  /** @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE`; so do the others */
   async start(id: MachineId, watchMs: number | undefined, caller: Caller): Promise<Started> {
     return this.#hosts.startMachine(
       await this.#hostOf(id),
@@ -131,7 +120,6 @@ export class Machines {
     );
   }
 
-  /** Stops a machine. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
   async stop(id: MachineId, options: StopOptions, caller: Caller): Promise<Stopped> {
     return this.#hosts.stopMachine(
       await this.#hostOf(id),
@@ -140,7 +128,6 @@ export class Machines {
     );
   }
 
-  /** Waits for a state. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
   async wait(id: MachineId, options: WaitOptions, caller: Caller): Promise<Machine> {
     return this.#hosts.waitMachine(
       await this.#hostOf(id),
@@ -149,7 +136,6 @@ export class Machines {
     );
   }
 
-  /** Reads a machine's log. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
   async *logs(id: MachineId, options: LogOptions, caller: Caller): AsyncIterable<readonly LogLine[]> {
     yield* this.#hosts.streamLogs(
       await this.#hostOf(id),
@@ -158,7 +144,7 @@ export class Machines {
     );
   }
 
-  /** Destroys a machine; succeeds when it is destroyed already. The database follows with the host's event. */
+  /** Succeeds when the machine is destroyed already. The database follows with the host's event. */
   async destroy(id: MachineId, force: boolean, caller: Caller): Promise<Machine> {
     try {
       const host = await this.#hostOf(id);

@@ -41,7 +41,6 @@ type ExistingMachines = Pick<
   | "streamLogs"
 >;
 
-/** Serves existing machines. */
 export function machinesService(machines: Machines, lists: ListParts): ExistingMachines {
   return {
     getMachine: unary(async (req, ctx) => {
@@ -107,7 +106,7 @@ export function machinesService(machines: Machines, lists: ListParts): ExistingM
   };
 }
 
-/** Parses a machine id and sets it on the call's span. @throws Fault INVALID_FIELDS */
+/** Parses a machine id and sets it on the call's span. */
 function machineIdFromProto(text: string): MachineId {
   const id = parseMachineId(text);
   if (id) {

@@ -1,7 +1,7 @@
 import type { Violations } from "../../lib/faults/violations.ts";
 import type { Guest, Init, MachineConfig, Service } from "./machine.ts";
 
-/** A configuration as a caller wrote it; anything may be missing or invalid. */
+/** A configuration that is not validated. */
 export interface ConfigInput {
   readonly image: string;
   readonly guest?: { readonly cpuKind: string; readonly cpus: number; readonly memoryMb: number } | undefined;
@@ -31,7 +31,6 @@ const MAX_METADATA_VALUE_BYTES = 2048;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const USER = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*(?::[A-Za-z0-9_.][A-Za-z0-9_.-]*)?$/;
 
-/** Signals that may stop a machine. */
 export const STOP_SIGNALS: readonly string[] = [
   "SIGHUP",
   "SIGINT",
@@ -42,10 +41,7 @@ export const STOP_SIGNALS: readonly string[] = [
   "SIGTERM",
 ];
 
-/**
- * Checks a configuration and fills in its defaults. Adds every violation, by its path under `config`; the result is valid only when there
- * is none.
- */
+/** Fills in defaults and adds every violation; the result is valid only when there is none. */
 export function validateConfig(
   input: ConfigInput,
   checkImage: ImageCheck,
@@ -151,7 +147,7 @@ function validStop(input: ConfigInput["stop"], violations: Violations): MachineC
   return { signal, timeoutMs };
 }
 
-/** Checks the signal and the grace of a stop, in a configuration or a request. An empty signal is valid. */
+/** Checks the signal and the grace of a stop. An empty signal is valid. */
 export function checkStop(
   signalField: string,
   timeoutField: string,

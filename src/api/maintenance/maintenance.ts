@@ -2,22 +2,19 @@ import { hasReason } from "../../lib/faults/fault.ts";
 import { startLoop } from "../../lib/runtime/lifecycle.ts";
 import type { LeaseStore } from "../database/lease-store.ts";
 
-/** A background task. */
 export interface Task {
   /** Shown in logs; also the name of its lease. */
   readonly name: string;
   /** Between the end of a round and the next. */
   readonly intervalMs: number;
-  /** Set for a task that one api at a time should do: the lease that a round takes. */
+  /** Set for a task that one api at a time should do. */
   readonly leaseMs?: number;
   run(signal: AbortSignal): unknown;
 }
 
 /**
- * Starts tasks, each in a loop of its own, so that a slow one delays no other. A task that fails runs again in its next round. Does not log
- * that the database is unavailable, as `GatedDatabase` does.
- *
- * @returns a function that stops them and waits for rounds under way
+ * Starts tasks, each in a loop of its own, so that a slow one delays no other. Returns a function
+ * that stops them. `GatedDatabase` logs outages of the database; the tasks do not.
  */
 export function startMaintenance(
   tasks: readonly Task[],

@@ -1,10 +1,8 @@
 import { counter } from "../../lib/otel/metrics.ts";
 
-/** Counts rounds of the sweeper. */
 export const sweeps = counter("windhover_sweeps_total", "Rounds of comparing every host with the database.");
 sweeps.inc(0);
 
-/** Counts repairs of the sweeper. */
 export const sweepRepairs = counter(
   "windhover_sweep_repairs_total",
   "Differences between hosts and the database that were repaired, by kind.",

@@ -1,10 +1,9 @@
 import { isNewer, type Machine, type MachineState } from "../machines/machine.ts";
 import type { StoredMachine } from "../machines/machine-store.ts";
 
-/** So many differences are always plausible; more must be fewer than half of the machines. */
+/** More differences must be fewer than half of the machines. */
 const MAX_DIFFERENCES = 5;
 
-/** The differences between a host and the database. */
 export interface SweepPlan {
   /** Machines on the host that the database does not have, or has as destroyed. */
   readonly unknown: readonly Machine[];
@@ -12,15 +11,13 @@ export interface SweepPlan {
   readonly missing: readonly StoredMachine[];
   /** Machines of a later generation on the host. */
   readonly ahead: readonly Machine[];
-  /** Whether so much differs that the host or the database must have lost data: nothing may be repaired. */
+  /** Whether the host or the database must have lost data: nothing may be repaired. */
   readonly isImplausible: boolean;
 }
 
 /**
- * Compares a host with the database.
+ * Compares a host with the database, as it was before and after the host was asked.
  *
- * @param onHost the machines that the host listed
- * @param stored the machines in the database, `before` and `after` the host was asked
  * @param graceMs a machine younger than this is not unknown yet
  */
 export function planSweep(

@@ -1,8 +1,8 @@
 import type { Queries } from "../../lib/stores/postgres.ts";
 
 /**
- * Deletes ended creates after a day, for which request ids are remembered, destroyed machines after a week, and all but the newest 100 events
- * of a machine. At most 1,000 of each; the next round goes on.
+ * Deletes ended creates after a day, destroyed machines after a week, and all but the newest 100
+ * events of a machine. At most 1,000 of each; the next round goes on.
  */
 export async function applyRetention(db: Queries): Promise<void> {
   await db.query({

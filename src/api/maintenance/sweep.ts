@@ -15,7 +15,6 @@ const GRACE_MS = 60_000;
 const MAX_PARALLEL = 8;
 const CALL_TIMEOUT_MS = 10_000;
 
-/** What {@link sweep} works with. */
 export interface SweepParts {
   readonly table: HostTable;
   readonly hostd: Hostd;

@@ -18,7 +18,7 @@ import type { DrainProgress } from "./drain.ts";
 export interface HostFacts {
   readonly number: number;
   readonly region: string;
-  /** From the table and the database. */
+  /** From the table and the database; absent: never announced. */
   readonly entry: HostEntry | undefined;
   /** From its scheduler, when it is attached. */
   readonly attached: AttachedHost | undefined;
@@ -26,7 +26,7 @@ export interface HostFacts {
   readonly missing: readonly string[];
 }
 
-/** Converts what is known of a host; the scheduler is more current than the table. */
+/** The scheduler is more current than the table. */
 export function hostToProto({ number, region, entry, attached, missing }: HostFacts, nowMs: number): Host {
   const info = attached?.info;
   const status = attached?.status;
@@ -65,7 +65,6 @@ export function hostToProto({ number, region, entry, attached, missing }: HostFa
   };
 }
 
-/** Converts the progress of a drain. */
 export function drainToProto({ host, machine, problem = "", done, total }: DrainProgress): DrainHostResponse {
   return {
     hostNumber: host.number,

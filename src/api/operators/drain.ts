@@ -12,7 +12,6 @@ const MAX_PARALLEL = 4;
 /** States with a VM, or soon with one. */
 const RUNNING: ReadonlySet<MachineState> = new Set<MachineState>(["starting", "started", "stopping"]);
 
-/** What operators' calls work with. */
 export interface OperatorParts {
   readonly table: HostTable;
   readonly hosts: Hosts;
@@ -32,7 +31,7 @@ export interface DrainProgress extends Partial<Stopped> {
   readonly total: number;
 }
 
-/** Sets whether a host takes machines, which it stores itself. @throws Fault INVALID_FIELDS, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
+/** @throws Fault INVALID_FIELDS, `HOST_UNKNOWN`, `HOST_UNREACHABLE` */
 export async function setScheduling(
   parts: OperatorParts,
   name: string,
@@ -45,9 +44,7 @@ export async function setScheduling(
 
 /**
  * Sets a host to draining and stops its machines. When the caller goes, stops under way go on and
- * the host stays as it is.
- *
- * @throws Fault INVALID_FIELDS, `HOST_UNKNOWN`, `HOST_UNREACHABLE`
+ * the host stays as it is. @throws as {@link setScheduling}
  */
 export async function* drain(
   parts: OperatorParts,

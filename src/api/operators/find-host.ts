@@ -1,7 +1,7 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
 import type { HostEntry } from "../hosts/host-table.ts";
 
-/** Finds a host by number, or by a name that only one host has. @throws Fault INVALID_FIELDS, `HOST_UNKNOWN` */
+/** Finds a host by number, or by a name that only one host has. */
 export function findHost(text: string, hosts: readonly HostEntry[]): HostEntry {
   if (text === "") throw invalid([{ field: "host", description: "is required: a number or a name" }]);
   const byNumber = /^\d{1,7}$/.test(text) ? hosts.filter((host) => host.number === Number(text)) : [];

@@ -8,7 +8,6 @@ import type { HostFacts } from "./convert-hosts.ts";
 
 const SOURCE_TIMEOUT_MS = 2_500;
 
-/** The sources of what is known of hosts. */
 export interface HostSources {
   readonly table: HostTable;
   readonly hostStore: HostStore;
@@ -17,9 +16,7 @@ export interface HostSources {
 
 /**
  * Lists hosts by number: attached ones as their schedulers see them, the others from the table and
- * the database. Sources that do not answer are named in `missing`.
- *
- * @param region empty for all
+ * the database. Sources that do not answer are named in `missing`. An empty region means all.
  */
 export async function listHosts(
   { table, hostStore, schedulers }: HostSources,

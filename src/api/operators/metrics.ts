@@ -9,7 +9,7 @@ for (const outcome of ["emptied", "left", "broken_off"]) drains.inc({ outcome },
 let drainsUnderWay = 0;
 gauge("windhover_drains_in_progress", "Drains of hosts that run here.", () => drainsUnderWay);
 
-/** Passes on the progress of a drain and counts how it ended. A drain that is refused is not counted. */
+/** Counts how a drain ended. A drain that is refused is not counted. */
 export async function* measureDrain<
   T extends { readonly problem?: string; readonly done: number; readonly total: number },
 >(drain: AsyncIterable<T>): AsyncGenerator<T> {

@@ -9,7 +9,6 @@ import { drain, type OperatorParts, setScheduling } from "./drain.ts";
 import { type HostSources, listHosts } from "./list-hosts.ts";
 import { measureDrain } from "./metrics.ts";
 
-/** Serves hosts to operators. */
 export function hostsService(parts: OperatorParts & HostSources, clock: Clock): HostsServiceServer {
   return {
     listHosts: unary(async (req, ctx) => {

@@ -8,7 +8,6 @@ const SELECT = `select slug, name, standing,
        from machines where org = o.slug and state <> 'destroyed') as used,
     floor(extract(epoch from create_time) * 1000)::float8 as "createTimeMs"`;
 
-/** Organisations in the database. */
 export class OrganizationStore {
   readonly #db: Queries;
 
@@ -16,7 +15,7 @@ export class OrganizationStore {
     this.#db = db;
   }
 
-  /** Creates an organisation in good standing. @throws Fault `ORG_SLUG_TAKEN` */
+  /** @throws Fault `ORG_SLUG_TAKEN` */
   async create(slug: string, name: string, quota: Amount): Promise<Organization> {
     const { rows } = await this.#db.query<Organization>({
       name: "organization_create",

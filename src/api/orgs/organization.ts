@@ -3,7 +3,6 @@ import { Fault } from "../../lib/faults/fault.ts";
 /** Whether an organisation may create machines. */
 export type Standing = "good" | "past_due" | "banned";
 
-/** A number of machines and their memory. */
 export interface Amount {
   readonly machines: number;
   readonly memoryMb: number;
@@ -12,7 +11,6 @@ export interface Amount {
 /** Quota of an organisation created without one. */
 export const DEFAULT_QUOTA: Amount = { machines: 100, memoryMb: 65_536 };
 
-/** An organisation. */
 export interface Organization {
   readonly slug: string;
   readonly name: string;
@@ -20,13 +18,12 @@ export interface Organization {
   readonly quota: Amount;
   /** Its machines that are not destroyed. */
   readonly used: Amount;
-  /** Milliseconds since the epoch. */
   readonly createTimeMs: number;
 }
 
 /**
- * Decides whether an organisation may create one more machine; undefined: it may. Standing comes first: an organisation that may not create
- * does not learn its quota.
+ * Decides whether an organisation may create one more machine; undefined: it may. One that may not
+ * create does not learn its quota.
  */
 export function refusal(
   org: Pick<Organization, "slug" | "standing" | "quota" | "used">,
@@ -49,14 +46,12 @@ export function refusal(
   return undefined;
 }
 
-/** Makes the fault for a banned organisation. */
 export function banned(slug: string): Fault {
   return new Fault("PERMISSION_DENIED", "ORG_BANNED", `organisation ${slug} is banned and may not create`, {
     org: slug,
   });
 }
 
-/** Makes the fault for an organisation that does not exist. */
 export function orgNotFound(slug: string): Fault {
   return new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
 }

@@ -22,7 +22,7 @@ const MAX_NAME = 200;
 const SCOPES: readonly Scope[] = ["machines:read", "machines:write", "admin"];
 const TTL_SECONDS = { min: 60n, max: 31_536_000n, default: 86_400n };
 
-/** Serves organisations and their tokens to operators. @param signingKey PEM; signs the tokens */
+/** @param signingKey PEM; signs the tokens */
 export function organizationsService(
   store: OrganizationStore,
   signingKey: string,

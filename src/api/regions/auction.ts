@@ -1,6 +1,5 @@
 import type { Placement } from "./placement.ts";
 
-/** What an auction is asked to find a host for. */
 export interface AuctionRequest {
   readonly reservationId: string;
   readonly cpus: number;
@@ -10,11 +9,10 @@ export interface AuctionRequest {
   readonly excludedHosts: readonly number[];
   /** Absent: any host. */
   readonly placement?: Placement | undefined;
-  /** Who claims the best offer together with the auction: the id of the create. */
+  /** Id of the create, which claims the best offer together with the auction. */
   readonly claimant: string;
 }
 
-/** A host's offer in an auction. */
 export interface Offer {
   readonly hostNumber: number;
   readonly hostName: string;
@@ -23,7 +21,6 @@ export interface Offer {
   readonly epoch: string;
 }
 
-/** The result of an auction. */
 export interface AuctionResult {
   /** Best first. */
   readonly offers: readonly Offer[];

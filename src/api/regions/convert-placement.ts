@@ -12,14 +12,13 @@ const TO_PROTO: Record<Strategy, PlacementStrategy> = {
   pack: PlacementStrategy.PACK,
 };
 
-/** Converts a placement as a caller wrote it; it is not validated. */
+/** Converts a placement without validating it. */
 export function placementFromProto(placement: Wire | undefined): PlacementInput | undefined {
   if (placement === undefined) return undefined;
   const { hostLabels, hostNumber, strategy, distinctHosts } = placement;
   return { hostLabels, hostNumber, strategy: FROM_PROTO[strategy], distinctHosts };
 }
 
-/** Converts a placement for the scheduler. */
 export function placementToProto({ hostLabels, hostNumber, strategy, distinctHosts }: Placement): Wire {
   return { hostLabels: { ...hostLabels }, hostNumber, strategy: TO_PROTO[strategy], distinctHosts };
 }

@@ -1,21 +1,19 @@
 import type { Violations } from "../../lib/faults/violations.ts";
 import { MAX_HOST_NUMBER } from "../machines/machine-id.ts";
 
-/** How machines are laid out over the hosts that fit. */
 export type Strategy = "spread" | "pack";
 
 /** Constraints and wishes as to the host of a new machine. */
 export interface Placement {
   /** Labels that the host must have, with these values. */
   readonly hostLabels: Readonly<Record<string, string>>;
-  /** Only the host with this number. */
   readonly hostNumber?: number;
   readonly strategy: Strategy;
   /** Never two machines of the app on one host. */
   readonly distinctHosts: boolean;
 }
 
-/** A placement as a caller wrote it. */
+/** A placement that is not validated. */
 export interface PlacementInput {
   readonly hostLabels: Readonly<Record<string, string>>;
   readonly hostNumber: number | undefined;
@@ -28,7 +26,7 @@ const MAX_LABELS = 16;
 const KEY = /^[a-z0-9][a-z0-9._/-]{0,62}$/;
 const MAX_VALUE_BYTES = 63;
 
-/** Checks a placement and adds every violation. Returns undefined for one that constrains nothing, so that it equals an absent one. */
+/** Adds every violation. Returns undefined for a placement that constrains nothing. */
 export function validatePlacement(input: PlacementInput, violations: Violations): Placement | undefined {
   const { hostLabels, hostNumber, strategy, distinctHosts } = input;
   const labels = Object.entries(hostLabels);

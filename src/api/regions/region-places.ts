@@ -1,4 +1,3 @@
-/** The place of a region and the groups it belongs to. */
 export interface Place {
   /** Degrees, north and east positive. */
   readonly latitude: number;
@@ -7,7 +6,6 @@ export interface Place {
   readonly groups: readonly Group[];
 }
 
-/** A group of regions. */
 export type Group = "us" | "na" | "sa" | "eu" | "af" | "apac";
 
 const US: readonly Group[] = ["us", "na"];
@@ -56,7 +54,6 @@ export const PLACES: ReadonlyMap<string, Place> = new Map<string, Place>([
   at("yyz", 43.68, -79.63, NA),
 ]);
 
-/** Names of groups, with synonyms. */
 export const ALIASES: ReadonlyMap<string, Group | "any"> = new Map<string, Group | "any">([
   ["any", "any"],
   ["us", "us"],
@@ -72,7 +69,7 @@ export const ALIASES: ReadonlyMap<string, Group | "any"> = new Map<string, Group
 
 const EARTH_RADIUS_KM = 6_371;
 
-/** Returns the great-circle distance between two places in kilometres. */
+/** Returns the great-circle distance. */
 export function distanceKm(a: Place, b: Place): number {
   const [lat1, lat2] = [radians(a.latitude), radians(b.latitude)];
   const halfLat = Math.sin((lat2 - lat1) / 2);

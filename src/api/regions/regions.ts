@@ -1,9 +1,7 @@
 import { Fault, type Violation } from "../../lib/faults/fault.ts";
 import { ALIASES, distanceKm, PLACES } from "./region-places.ts";
 
-/** The regions as configured for an api. */
 export interface KnownRegions {
-  /** The api's own region. */
   readonly own: string;
   /** The regions with a configured scheduler, in any order. */
   readonly known: readonly string[];
@@ -12,11 +10,9 @@ export interface KnownRegions {
 const MAX_ITEMS = 32;
 
 /**
- * Resolves a region expression to the regions to try, in order: codes and groups as written, the members of a group by distance from this
- * api. An empty expression means the api's own region, or the nearest one with a scheduler. Distance is by great circle, so that every
- * replica resolves an expression alike ([ADR 15](../../../docs/adr/0015-many-regions.md)).
- *
- * @throws Fault INVALID_ARGUMENT / `REGION_UNKNOWN`
+ * Resolves a region expression to the regions to try, in order: codes and groups as written, the
+ * members of a group by great-circle distance (docs/adr/0015-many-regions.md). An empty one means
+ * the api's own region, or the nearest with a scheduler. @throws Fault `REGION_UNKNOWN`
  */
 export function resolveRegions(expression: string, regions: KnownRegions): readonly string[] {
   const nearest = nearestFirst(regions);
@@ -29,12 +25,11 @@ export function resolveRegions(expression: string, regions: KnownRegions): reado
     if (!members) throw regionUnknown(expression, regions.known, problemWith(item));
     return members;
   });
-  // An empty group is no error beside others that are not empty.
   if (found.length === 0) throw regionUnknown(expression, regions.known, "has no region here");
   return [...new Set(found)];
 }
 
-/** Sorts the known regions: own first, those of unknown place last. */
+/** Own region first, regions of unknown place last. */
 function nearestFirst({ own, known }: KnownRegions): readonly string[] {
   const here = PLACES.get(own);
   const far = (code: string) => {
@@ -45,7 +40,7 @@ function nearestFirst({ own, known }: KnownRegions): readonly string[] {
   return [...new Set(known)].sort((a, b) => far(a) - far(b) || (a < b ? -1 : 1));
 }
 
-/** Returns the regions of a code or group; undefined when there is neither. A region takes precedence over a group of its name. */
+/** Returns undefined for an unknown item. A region takes precedence over a group of its name. */
 function membersOf(item: string, nearest: readonly string[]): readonly string[] | undefined {
   if (nearest.includes(item)) return [item];
   const group = ALIASES.get(item);
@@ -60,7 +55,6 @@ function problemWith(item: string): string {
     : `names ${item}, which is no region`;
 }
 
-/** Makes the fault for a region expression that does not resolve. Its fact `known` lists the regions with a scheduler. */
 export function regionUnknown(expression: string, known: readonly string[], problem: string): Fault {
   const list = [...new Set(known)].sort().join(",");
   const violation: Violation = { field: "region", description: problem };

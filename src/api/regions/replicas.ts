@@ -4,9 +4,8 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { replicaOrder } from "./replica-order.ts";
 
-/** How long a replica that could not work is tried last. About the length of a restart. */
+/** How long a replica that could not work is tried last: about the length of a restart. */
 const BACKOFF_MS = 3_000;
-/** Replicas that one call tries, at most. */
 const MAX_ATTEMPTS = 3;
 /** Timeout of an attempt while another replica is left to try. Far longer than any auction. */
 const ATTEMPT_TIMEOUT_MS = 3_000;
@@ -21,8 +20,8 @@ const UNABLE: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Chooses among the replicas of a service for calls that may be repeated. Calls with one key go to one replica as long as it works, since
- * it knows a running auction; a replica that does not work is tried last for a while.
+ * Chooses among replicas for calls that may be repeated. Calls with one key go to one replica as
+ * long as it works, since it knows a running auction.
  */
 export class Replicas {
   readonly #addresses: readonly string[];
@@ -41,9 +40,6 @@ export class Replicas {
 
   /**
    * Tries replicas until one answers, or refuses for a reason of its own.
-   *
-   * @param key what the call is about; empty: any replica
-   * @param limitMs timeout of all attempts together
    * @throws Fault of the last replica when none works
    */
   async call<T>(
@@ -73,7 +69,7 @@ export class Replicas {
     throw last;
   }
 
-  /** Replicas in backoff come last, but stay: when all are in backoff, all are worth a try. */
+  /** Replicas in backoff come last: when all are, all are worth a try. */
   #order(key: string): readonly string[] {
     const now = this.#clock.monotonicMs();
     const order = replicaOrder(key, this.#addresses);

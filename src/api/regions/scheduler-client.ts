@@ -19,10 +19,7 @@ const LIST_TIMEOUT_MS = 2_000;
 /** Size of the scratch disk that is reserved for a machine, in MB. */
 export const SCRATCH_DISK_MB = 1_024;
 
-/**
- * The scheduler of one region: one channel to each replica. When no replica works, calls fail with UNAVAILABLE /
- * `SCHEDULER_UNAVAILABLE`.
- */
+/** The scheduler of one region. Without a working replica calls fail: `SCHEDULER_UNAVAILABLE`. */
 export class SchedulerClient {
   readonly #region: string;
   readonly #clients: ReadonlyMap<string, SchedulerServiceClient>;
@@ -36,7 +33,7 @@ export class SchedulerClient {
     this.#replicas = new Replicas(addresses, clock);
   }
 
-  /** Holds an auction and claims its best offer. A repeat returns the same result. @throws Fault `NO_CAPACITY`, `NO_HOSTS` */
+  /** Holds an auction and claims its best offer. @throws Fault `NO_CAPACITY`, `NO_HOSTS` */
   async reserve(request: AuctionRequest, limits: CallLimits): Promise<AuctionResult> {
     const { reservationId, cpus, memoryMb, imageDigest, app, excludedHosts, claimant } = request;
     const message = {
@@ -58,7 +55,7 @@ export class SchedulerClient {
     return { offers, ...(claimedHost === undefined ? {} : { claimedHost }) };
   }
 
-  /** Claims an offer of a reservation. @throws Fault `RESERVATION_EXPIRED`, `RESERVATION_CLAIMED`, `OFFER_UNKNOWN` */
+  /** @throws Fault `RESERVATION_EXPIRED`, `RESERVATION_CLAIMED`, `OFFER_UNKNOWN` */
   async claim(
     reservationId: string,
     claimant: string,
@@ -90,7 +87,7 @@ export class SchedulerClient {
     );
   }
 
-  /** Lists the hosts attached to the replica that answers; hosts attach to all replicas. */
+  /** Lists the hosts attached to the replica that answers. */
   async listHosts(limits: CallLimits): Promise<readonly AttachedHost[]> {
     const response = await this.#call("", LIST_TIMEOUT_MS, limits, (client, scope) =>
       call(client, client.listHosts, {}, scope),
@@ -98,19 +95,18 @@ export class SchedulerClient {
     return response.hosts;
   }
 
-  /** Lists at most `pageSize` live reservations, the first to expire first, with the total number. */
+  /** Lists live reservations, the first to expire first. */
   listReservations(pageSize: number, limits: CallLimits): Promise<ListReservationsResponse> {
     return this.#call("", LIST_TIMEOUT_MS, limits, (client, scope) =>
       call(client, client.listReservations, { pageSize }, scope),
     );
   }
 
-  /** Connects idle channels. Must be called periodically. */
+  /** Must be called periodically. */
   keepConnected(): void {
     for (const client of this.#clients.values()) client.getChannel().getConnectivityState(true);
   }
 
-  /** Closes all channels. */
   close(): void {
     for (const client of this.#clients.values()) client.close();
   }
@@ -135,7 +131,6 @@ export class SchedulerClient {
   }
 }
 
-/** Makes the fault for a region without a working scheduler. */
 export function schedulerUnavailable(region: string, cause: Fault): Fault {
   return new Fault(
     "UNAVAILABLE",

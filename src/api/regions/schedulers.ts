@@ -3,13 +3,11 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { SchedulerClient, schedulerUnavailable } from "./scheduler-client.ts";
 
-/** A replica of a region's scheduler. */
 export interface SchedulerAddress {
   readonly region: string;
   readonly address: string;
 }
 
-/** The schedulers of all regions. */
 export class Schedulers {
   readonly #clients: ReadonlyMap<string, SchedulerClient>;
 
@@ -24,12 +22,11 @@ export class Schedulers {
     );
   }
 
-  /** The regions that machines can be placed in, as configured. */
   regions(): readonly string[] {
     return [...this.#clients.keys()];
   }
 
-  /** Returns a region's scheduler. @throws Fault `SCHEDULER_UNAVAILABLE` when none is configured here */
+  /** @throws Fault `SCHEDULER_UNAVAILABLE` when the region has none here */
   of(region: string): SchedulerClient {
     const client = this.#clients.get(region);
     if (client) return client;
@@ -37,12 +34,10 @@ export class Schedulers {
     throw schedulerUnavailable(region, cause);
   }
 
-  /** Connects idle channels. Must be called periodically. */
   keepConnected(): void {
     for (const client of this.#clients.values()) client.keepConnected();
   }
 
-  /** Closes all channels. */
   close(): void {
     for (const client of this.#clients.values()) client.close();
   }

@@ -8,7 +8,7 @@ import type { Schedulers } from "./schedulers.ts";
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
 
-/** Serves reservations to operators. @param ownRegion the region of requests that name none */
+/** @param ownRegion the region of requests that name none */
 export function reservationsService(schedulers: Schedulers, ownRegion: string): ReservationsServiceServer {
   return {
     listReservations: unary(async (req, ctx) => {

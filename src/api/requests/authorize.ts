@@ -4,8 +4,7 @@ import { annotate, attribute } from "../../lib/otel/tracing.ts";
 import type { Caller } from "./caller.ts";
 
 /**
- * Returns the caller of a call whose token has this scope. Sets the organisation on the call's span, which makes the trace visible to it.
- *
+ * Returns the caller. The organisation on the call's span makes the trace visible to it.
  * @throws Fault `SCOPE_MISSING`, `TOKEN_MISSING`
  */
 export function authorize(ctx: CallContext, scope: Scope): Caller {

@@ -2,11 +2,10 @@
 export interface CallLimits {
   /** Aborts when the caller has gone or its deadline has passed. */
   readonly signal?: AbortSignal;
-  /** Milliseconds until the caller's deadline. Absent: no deadline. */
+  /** Until the caller's deadline. Absent: no deadline. */
   readonly remainingMs?: number;
 }
 
-/** An authorized caller. */
 export interface Caller extends CallLimits {
   /** Organisation of the verified token; empty for services. */
   readonly org: string;

@@ -8,32 +8,28 @@ const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 /** Returns what is wrong with a name; undefined when it is valid. */
 export type NameCheck = (name: string) => string | undefined;
 
-/** Checks an app's name. */
 export const checkAppName: NameCheck = check(
   APP,
   "must be 1 to 63 of a-z, 0-9 and hyphens, begin with a letter and not end with a hyphen",
 );
 
-/** Checks a machine's name. */
 export const checkMachineName: NameCheck = check(MACHINE, "must be 1 to 63 of a-z, 0-9 and hyphens");
 
-/** Checks an organisation's slug. */
 export const checkSlug: NameCheck = check(
   SLUG,
   "must be 1 to 63 of a-z, 0-9 and hyphens and begin with a letter",
 );
 
-/** Checks the request id of a create. */
 export const checkRequestId: NameCheck = check(REQUEST_ID, "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -");
 
-/** Returns the value of a field that holds a name. @throws Fault INVALID_FIELDS */
+/** @throws Fault INVALID_FIELDS */
 export function requireName(field: string, name: string, check: NameCheck): string {
   const description = check(name);
   if (description !== undefined) throw invalid([{ field, description }]);
   return name;
 }
 
-/** Makes a machine name such as `quiet-heron-4821`. @param random returns an integer from 0 up to, not including, its argument */
+/** Makes a name such as `quiet-heron-4821`. @param random returns an integer below its argument */
 export function makeMachineName(random: (below: number) => number): string {
   const pick = (words: readonly string[]) => words[random(words.length)] ?? "calm";
   return `${pick(QUALITIES)}-${pick(BIRDS)}-${1000 + random(9000)}`;

@@ -4,13 +4,13 @@ const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
 const MAX_TOKEN = 1024;
 
-/** Returns the page size for a requested one: 0 means 100; at most 1000. @throws Fault INVALID_FIELDS when negative */
+/** Returns the page size for a requested one. @throws Fault INVALID_FIELDS when negative */
 export function pageSize(asked: number): number {
   if (asked < 0) throw invalid([{ field: "page_size", description: "must not be negative" }]);
   return asked === 0 ? DEFAULT_PAGE : Math.min(asked, MAX_PAGE);
 }
 
-/** Cuts a page from a list that was read with one extra item. Returns the page, and its last item when more follow. */
+/** Cuts a page from a list with one extra item. `last` is its last item when more follow. */
 export function firstPage<T>(
   found: readonly T[],
   size: number,
@@ -19,21 +19,14 @@ export function firstPage<T>(
   return { items, last: found.length > size ? items.at(-1) : undefined };
 }
 
-/**
- * Makes the token of the next page.
- *
- * @param list names the list and its filters; the token is valid for this list only
- * @param after keys of the last item
- */
+/** Makes the token of the page after these keys. @param list names the list and its filters */
 export function encodePageToken(list: string, after: readonly string[]): string {
   return Buffer.from(JSON.stringify([list, ...after])).toString("base64url");
 }
 
 /**
- * Reads the keys from a page token; undefined for an empty token, which means the first page. Tokens are not signed: the keys only
- * select a position within what the caller may see.
- *
- * @throws Fault INVALID_FIELDS when it is not a token of this list
+ * Reads the keys; undefined for an empty token, the first page. Tokens are not signed: the keys
+ * only select a position within what the caller may see. @throws Fault INVALID_FIELDS
  */
 export function decodePageToken(list: string, keys: number, token: string): readonly string[] | undefined {
   if (token === "") return undefined;

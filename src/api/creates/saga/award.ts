@@ -20,7 +20,7 @@ const UNDO_TIMEOUT_MS = 20_000;
 /** Reasons of a reservation that can no longer be claimed. */
 const RESERVATION_GONE = ["RESERVATION_EXPIRED", "RESERVATION_CLAIMED", "OFFER_UNKNOWN"];
 
-/** Faults of the region's scheduler or capacity, after which another region is tried. */
+/** Faults after which another region is tried. */
 const REGION_FAULTS: ReadonlySet<string> = new Set([
   "NO_CAPACITY",
   "NO_HOSTS",
@@ -39,7 +39,6 @@ export async function reserve(tools: CreateTools, run: CreateRun, signal: AbortS
   }
 }
 
-/** Places the machine on a host. */
 export async function award(tools: CreateTools, run: CreateRun, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
@@ -101,7 +100,6 @@ async function claim(
   if (attempt) await run.saveAttempt(state, attempt);
 }
 
-/** Asks the host of a stored attempt, and stores its answer. */
 async function ask(
   { hostd }: CreateTools,
   run: CreateRun,

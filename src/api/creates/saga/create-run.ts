@@ -52,7 +52,6 @@ export class CreateRun implements SagaLog {
   #fault: FaultData | null;
   #abandoned: Fault | undefined;
   #step = "";
-  /** What is still to be stored. */
   readonly #unstoredSteps = new Map<number, StepProgress>();
   #unstoredMachine: Machine | undefined;
   #isDirty = false;
@@ -88,7 +87,6 @@ export class CreateRun implements SagaLog {
     return this.#status;
   }
 
-  /** Why the create failed. */
   get fault(): FaultData | null {
     return this.#fault;
   }
@@ -98,12 +96,10 @@ export class CreateRun implements SagaLog {
     return this.#entries.some((entry) => entry.outcome !== "done");
   }
 
-  /** Whether an undo has failed. */
   get isStuck(): boolean {
     return stuckSteps(this.#entries).length > 0;
   }
 
-  /** Whether every step that may have acted is undone. */
   get isUndone(): boolean {
     const last = new Map(this.#entries.map((entry) => [entry.step, entry.outcome]));
     return [...last.values()].every((outcome) => outcome === "undone");
@@ -136,26 +132,24 @@ export class CreateRun implements SagaLog {
     if (outcome === "failed") await this.#write({});
   }
 
-  /** Keeps the state; it is stored later. */
   save(state: CreateState): void {
     this.#assertOwned();
     this.#state = state;
     this.#scheduleWrite();
   }
 
-  /** Stores an attempt before its host is asked. */
   async saveAttempt(state: CreateState, attempt: Attempt): Promise<void> {
     this.save(state);
     await this.#write({ attempt });
   }
 
-  /** Keeps the machine as its host described it; it is stored later. */
+  /** Keeps the machine as its host described it, and the state. Both are stored later. */
   saveMachine(machine: Machine, state: CreateState = this.#state): void {
     this.save({ ...state, machine });
     this.#unstoredMachine = machine;
   }
 
-  /** Stores that the create has made the machine. @throws Fault `MACHINE_DESTROYED` */
+  /** @throws Fault `MACHINE_DESTROYED` */
   commitMachine(machine: Machine): Promise<void> {
     return this.#write({ machine, isCommitted: true });
   }
@@ -183,9 +177,8 @@ export class CreateRun implements SagaLog {
   }
 
   /**
-   * Stores everything and gives the saga up. Any api may claim an unfinished one, after `retryAfterMs`.
-   *
-   * @throws Fault when it is not certain that the end is stored; then another run goes on
+   * Stores everything and gives the saga up. Any api may claim an unfinished one after
+   * `retryAfterMs`. @throws Fault when the end may not be stored; then another run goes on
    */
   async end(status: SagaStatus, retryAfterMs = 0): Promise<void> {
     await Promise.all(this.#background);

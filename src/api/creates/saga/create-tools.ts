@@ -6,7 +6,6 @@ import type { SchedulerClient } from "../../regions/scheduler-client.ts";
 import type { CallLimits } from "../../requests/caller.ts";
 import type { Attempt } from "../store/create-state.ts";
 
-/** Resolves image references. */
 export interface ImageResolver {
   /** @throws Fault of the registry: `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, ... */
   resolve(reference: string, signal: AbortSignal): Promise<ImageRef>;
@@ -17,10 +16,8 @@ export type Auctions = Pick<SchedulerClient, "reserve" | "claim" | "release">;
 /** What the steps of a create call. */
 export interface CreateTools {
   readonly images: ImageResolver;
-  /** @throws Fault `SCHEDULER_UNAVAILABLE` when the region has no scheduler */
   readonly auctionsIn: (region: string) => Auctions;
   readonly hostd: Hostd;
-  /** Returns 36 random bits for a machine's id. */
   readonly random: () => bigint;
   /** Makes sure that starts find the host. Never throws. */
   readonly ensureHostKnown: (host: HostAddress) => Promise<void>;

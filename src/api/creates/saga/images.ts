@@ -6,17 +6,12 @@ import { within } from "../../../lib/runtime/wait.ts";
 import type { ImageRef } from "../../machines/machine.ts";
 import type { ImageResolver } from "./create-tools.ts";
 
-/** Timeout of all attempts together. */
 const RESOLVE_TIMEOUT_MS = 60_000;
 
-/** Resolves image references at their registries. */
 export class RegistryImages implements ImageResolver {
   readonly #registry: RegistryClient;
 
-  /**
-   * @param authFilePath a Docker `config.json` with credentials; undefined for none
-   * @param insecure registries that speak plain HTTP, besides those on loopback
-   */
+  /** @param insecure registries that speak plain HTTP, besides those on loopback */
   constructor(authFilePath: string | undefined, insecure: readonly string[]) {
     const credentials = authFilePath === undefined ? {} : { credentials: authFile(authFilePath) };
     this.#registry = new RegistryClient({ ...credentials, insecure });
@@ -25,7 +20,6 @@ export class RegistryImages implements ImageResolver {
   async resolve(text: string, signal: AbortSignal): Promise<ImageRef> {
     const reference = parseReference(text, "config.image");
     const resolved = await this.#ask(reference, text, signal);
-    // A reference by digest alone has no tag.
     const tag = reference.tag ?? (reference.digest === undefined ? "latest" : "");
     return { registry: reference.registry, repository: reference.repository, tag, digest: resolved.digest };
   }

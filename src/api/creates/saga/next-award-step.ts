@@ -9,7 +9,6 @@ import {
 } from "../store/create-state.ts";
 import { noHostFault, noRegionFault } from "./placement-faults.ts";
 
-/** The next step to get a machine onto a host. */
 export type AwardStep =
   | { readonly kind: "placed"; readonly attempt: Attempt }
   /** Ask the host of a stored attempt; a repeat when its answer is not known. */
@@ -27,7 +26,6 @@ export interface ClaimStep {
   readonly isClaimed: boolean;
 }
 
-/** Hold an auction. */
 export interface AuctionStep {
   readonly kind: "auction";
   readonly region: string;
@@ -37,7 +35,7 @@ export interface AuctionStep {
   readonly isFirst: boolean;
 }
 
-/** Whether a host that failed an award does not have the machine, may have it, or can never have it. */
+/** Whether a host that failed an award has not, may have, or can never have the machine. */
 export type FaultClass = "refused" | "in_doubt" | "fatal";
 
 /** Refusals because of the hold. They say nothing about the host's capacity. */

@@ -1,7 +1,6 @@
 import { Fault } from "../../../lib/faults/fault.ts";
 import type { CreateState } from "../store/create-state.ts";
 
-/** Makes the fault of a create that no host of its region took. */
 export function noHostFault(state: Pick<CreateState, "auctions" | "attempts">): Fault {
   const { attempts, auctions } = state;
   const refused = attempts.filter((attempt) => attempt.outcome === "refused");
@@ -24,7 +23,7 @@ export function noHostFault(state: Pick<CreateState, "auctions" | "attempts">): 
   return new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", message, facts);
 }
 
-/** Makes the fault of a create that no region took, with each region's reason. */
+/** Makes a fault with each region's reason. */
 export function noRegionFault(state: CreateState, regions: readonly string[]): Fault {
   const refusals = regions.map((region) => {
     const auctions = state.auctions.filter((each) => each.region === region);

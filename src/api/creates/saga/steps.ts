@@ -14,7 +14,7 @@ const MAX_PREPARE_ATTEMPTS = 20;
 /** Timeout of clean-up that also happens without it: by TTL or by the sweeper. */
 const CLEANUP_TIMEOUT_MS = 2_000;
 
-/** Makes the saga of a create. Preflight comes before it: its transaction stores the saga. */
+/** Preflight comes before the saga: its transaction stores it. */
 export function createSaga(tools: CreateTools): Saga<CreateRun> {
   const steps = [
     resolve(tools),

@@ -18,7 +18,6 @@ export interface CreateRequest {
   readonly placement?: Placement;
 }
 
-/** An auction that was held for a create. */
 export interface Auction {
   readonly reservationId: string;
   /** Best first. */
@@ -32,7 +31,6 @@ export interface Auction {
   readonly refusal?: Refusal;
 }
 
-/** Why an auction could not be held or found no host. */
 export interface Refusal {
   readonly reason: string;
   readonly message: string;
@@ -50,21 +48,17 @@ export interface Attempt {
   readonly reservationId: string;
   readonly offer: Offer;
   readonly outcome: AwardOutcome;
-  /** Why it was refused or is in doubt. */
   readonly reason: string;
   readonly region: string;
 }
 
-/** How far a create has come. The functions below return the state after a change. */
 export interface CreateState {
   readonly image?: ImageRef;
   readonly auctions: readonly Auction[];
   readonly attempts: readonly Attempt[];
-  /** The machine as its host last described it. */
   readonly machine?: Machine;
 }
 
-/** The state of a new create. */
 export const NEW_CREATE: CreateState = { auctions: [], attempts: [] };
 
 /** The reason of a host with another machine of an app that wants distinct hosts. */
@@ -74,12 +68,12 @@ export function placedAttempt(state: CreateState): Attempt | undefined {
   return state.attempts.find((attempt) => attempt.outcome === "placed");
 }
 
-/** Returns the attempts whose host may have a machine that the create does not want. */
+/** Attempts whose host may have a machine that the create does not want. */
 export function inDoubtAttempts(state: CreateState): readonly Attempt[] {
   return state.attempts.filter(({ outcome }) => outcome === "in_doubt" || outcome === "asked");
 }
 
-/** Returns the hosts that did not keep their offer in an auction. */
+/** Hosts that did not keep their offer in an auction. */
 export function refusingHosts(state: CreateState, reservationId: string): readonly number[] {
   return state.attempts
     .filter((attempt) => attempt.reservationId === reservationId)
@@ -98,13 +92,11 @@ export function withAuction(
   return { ...state, auctions: [...state.auctions, auction] };
 }
 
-/** Marks the last auction's reservation as no longer to be claimed. */
 export function withAuctionOver(state: CreateState): CreateState {
   const last = state.auctions.length - 1;
   return { ...state, auctions: state.auctions.map((a, i) => (i === last ? { ...a, isOver: true } : a)) };
 }
 
-/** Adds an award to a host that is about to be asked. */
 export function withAttempt(
   state: CreateState,
   machineId: string,

@@ -7,7 +7,6 @@ import { type Amount, type Organization, refusal } from "../../orgs/organization
 import { type CreateRequest, NEW_CREATE } from "./create-state.ts";
 import { SAGA_COLUMNS, type StoredSaga } from "./stored-saga.ts";
 
-/** A create that is about to begin. */
 export interface Intent {
   readonly id: string;
   readonly request: CreateRequest;
@@ -17,7 +16,6 @@ export interface Intent {
   /** The first owner of the saga, and its lease. */
   readonly owner: string;
   readonly leaseMs: number;
-  /** Makes a name for a machine without one. */
   readonly makeName: () => string;
 }
 
@@ -38,7 +36,7 @@ export class IntentStore {
   }
 
   /**
-   * Begins a create if it is allowed. Locks the row of the organisation, which serialises its creates.
+   * Begins a create if it is allowed. The row of the organisation serialises its creates.
    *
    * @throws Fault `APP_NOT_FOUND`, `ORG_PAST_DUE`, `ORG_BANNED`, `QUOTA_MACHINES`, `QUOTA_MEMORY`,
    *   `MACHINE_NAME_TAKEN`, `REQUEST_ID_REUSED`
@@ -55,7 +53,7 @@ export class IntentStore {
   }
 }
 
-/** Takes two round trips: preflight, and the intent with its commit. Returns undefined when the name is taken. */
+/** Takes two round trips. Returns undefined when the name is taken. */
 async function begin(tx: Transaction, intent: Intent, name: string): Promise<BeginResult | undefined> {
   const { request } = intent;
   const [org, earlier, used, hasApp] = await Promise.all([

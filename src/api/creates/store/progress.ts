@@ -9,11 +9,9 @@ export interface StepProgress {
   readonly detail: string;
   readonly bytesDone: number;
   readonly bytesTotal: number;
-  /** Milliseconds since the epoch. */
   readonly timeMs: number;
 }
 
-/** The progress within a running step. */
 export type StepDetail = Pick<StepProgress, "detail" | "bytesDone" | "bytesTotal">;
 
 const NO_DETAIL: StepDetail = { detail: "", bytesDone: 0, bytesTotal: 0 };
@@ -26,10 +24,7 @@ export class Progress {
   #isClosed = false;
   #changed = Promise.withResolvers<void>();
 
-  /**
-   * @param now returns milliseconds since the epoch
-   * @param before what an earlier run has stored
-   */
+  /** @param before what an earlier run has stored */
   constructor(now: () => number, before: readonly StepProgress[] = []) {
     this.#now = now;
     this.#entries = before.map((progress) => ({ progress, version: 0 }));
@@ -49,7 +44,6 @@ export class Progress {
     return this.#put(this.#entry(sequence, step, "running", detail));
   }
 
-  /** Adds how a step, or its undo, has ended. */
   end(step: string, status: "done" | "undone" | "failed", detail = ""): StepProgress {
     return this.#put(this.#entry(this.#next(), step, status, { ...NO_DETAIL, detail }));
   }

@@ -27,7 +27,7 @@ export class SagaStore {
     this.#db = db;
   }
 
-  /** Renews a lease. @throws Fault `LEASE_LOST` */
+  /** @throws Fault `LEASE_LOST` */
   async renew({ id, owner }: Ownership, leaseMs: number): Promise<void> {
     const { rowCount } = await this.#db.query({
       name: "saga_renew",
@@ -93,7 +93,7 @@ export class SagaStore {
     return rows;
   }
 
-  /** Takes creates in doubt that are due. The next time is after half the time since their end, 2 s to 5 min. */
+  /** Takes creates in doubt that are due. They are due again after half their age, 2 s to 5 min. */
   async claimInDoubt(limit: number): Promise<readonly InDoubtCreate[]> {
     const { rows } = await this.#db.query<InDoubtCreate>({
       name: "saga_claim_in_doubt",
@@ -106,7 +106,6 @@ export class SagaStore {
     return rows;
   }
 
-  /** Marks a create as no longer in doubt. */
   async markResolved(id: string): Promise<void> {
     await this.#db.query({
       name: "saga_mark_resolved",
@@ -115,7 +114,6 @@ export class SagaStore {
     });
   }
 
-  /** Counts the creates with an undo that failed. */
   async countStuck(): Promise<number> {
     const { rows } = await this.#db.query<{ count: number }>({
       name: "saga_count_stuck",

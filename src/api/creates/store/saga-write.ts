@@ -15,21 +15,19 @@ export interface SagaWrite {
   /** `failed` also deletes the intent: name and quota are free again. */
   readonly status: SagaStatus;
   readonly fault: FaultData | null;
-  /** Steps that have changed. */
   readonly progress: readonly StepProgress[];
   /** A host that is about to be asked; gives the machine its id. */
   readonly attempt?: Attempt | undefined;
-  /** The machine as its host described it. Not together with `attempt` or the status `failed`. */
+  /** Not together with `attempt` or the status `failed`. */
   readonly machine?: Machine | undefined;
   /** Whether the create has made `machine`. */
   readonly isCommitted?: boolean | undefined;
   /** Gives the saga up; an unfinished one may be claimed after so many milliseconds. */
   readonly releaseMs?: number | undefined;
-  /** The saga has ended in doubt, which is to be resolved after so many milliseconds. */
+  /** The saga has ended in doubt, to be resolved after so many milliseconds. */
   readonly resolveMs?: number | undefined;
 }
 
-/** How many rows each part of a write has changed. */
 export interface SagaWriteResult {
   readonly owned: number;
   readonly placed: number;

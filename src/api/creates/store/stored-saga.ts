@@ -8,7 +8,6 @@ import type { FaultData } from "./fault-data.ts";
  */
 export type SagaStatus = "running" | "undoing" | "stuck" | "done" | "failed";
 
-/** A create as it is stored. */
 export interface StoredSaga {
   readonly id: string;
   readonly org: string;
@@ -19,7 +18,6 @@ export interface StoredSaga {
   readonly state: CreateState;
   readonly entries: readonly SagaEntry[];
   readonly traceparent: string;
-  /** Why it failed. */
   readonly fault: FaultData | null;
   /** How many runs ended stuck. */
   readonly attempts: number;
@@ -27,6 +25,6 @@ export interface StoredSaga {
   readonly createTime: Date;
 }
 
-/** The columns of a {@link StoredSaga}. Not `*`: prepared statements must survive an added column. */
+/** Not `*`: prepared statements must survive an added column. */
 export const SAGA_COLUMNS = `id, org, request_id as "requestId", status, request, state, entries, traceparent, fault,
   attempts, create_time as "createTime"`;
