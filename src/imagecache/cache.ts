@@ -14,7 +14,6 @@ import { Images } from "./images.ts";
 import { Blobs } from "./pulls/blobs.ts";
 import { Puller } from "./pulls/puller.ts";
 
-/** Settings of {@link openCache}. */
 export interface CacheOptions {
   /** Absolute. */
   readonly dir: string;
@@ -36,7 +35,6 @@ export interface Cache {
 
 const VERIFY_EVERY_MS = 24 * 60 * 60 * 1000;
 
-/** Opens the cache in a folder and wires it up. */
 export async function openCache(options: CacheOptions): Promise<Cache> {
   const { limits, clock = systemClock, retry = DEFAULT_RETRY, insecure } = options;
   const dir = await CacheDir.open(options.dir);

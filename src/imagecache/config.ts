@@ -11,7 +11,6 @@ import { DEFAULT_LIMITS } from "./flatten/limits.ts";
 
 const MIB = 1024 * 1024;
 
-/** Everything that the image cache reads from its environment. */
 export const variables = {
   IMAGECACHE_LISTEN: common.listen("127.0.0.1:7073"),
   IMAGECACHE_DIR: text().describe("Folder for layers, images and pins, used by one process at a time."),
@@ -27,7 +26,6 @@ export const variables = {
   ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
 };
 
-/** The configuration of the image cache. */
 export type ImageCacheConfig = ReturnType<typeof readConfig>;
 
 /** Reads the configuration. @throws ConfigError with every problem */

@@ -20,7 +20,7 @@ const DEFAULT_PAGE = 100;
 const MAX_PAGE = 200;
 const MAX_PINS = 100_000;
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` or `IMAGE_REFERENCE_INVALID` */
+/** @throws Fault INVALID_ARGUMENT / `IMAGE_REFERENCE_INVALID` */
 export function ensureRequestFromProto(req: pb.EnsureImageRequest): EnsureRequest {
   const violations = new RequestViolations();
   violations.check(
@@ -34,7 +34,6 @@ export function ensureRequestFromProto(req: pb.EnsureImageRequest): EnsureReques
   return { ref: parseReference(req.reference, "reference"), digest, owner };
 }
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function digestFromProto(req: { readonly digest: string }): Digest {
   const violations = new RequestViolations();
   const digest = violations.digest("digest", req.digest);
@@ -42,7 +41,6 @@ export function digestFromProto(req: { readonly digest: string }): Digest {
   return digest;
 }
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function pinFromProto(req: pb.Pin): Pin {
   const violations = new RequestViolations();
   const pin = violations.pin("", req);
@@ -50,7 +48,6 @@ export function pinFromProto(req: pb.Pin): Pin {
   return pin;
 }
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function pinsFromProto(pins: readonly pb.Pin[]): Pin[] {
   const violations = new RequestViolations();
   violations.check(pins.length <= MAX_PINS, "pins", `has ${pins.length}; the limit is ${MAX_PINS}`);
@@ -59,7 +56,7 @@ export function pinsFromProto(pins: readonly pb.Pin[]): Pin[] {
   return parsed;
 }
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` or `PAGE_TOKEN_INVALID` */
+/** @throws Fault INVALID_ARGUMENT / `PAGE_TOKEN_INVALID` */
 export function pageFromProto(req: pb.ListImagesRequest): { after: string; limit: number } {
   const violations = new RequestViolations();
   violations.check(req.pageSize >= 0, "page_size", "must not be negative");
@@ -115,7 +112,7 @@ export function imageToProto(image: ImageView): pb.Image {
   };
 }
 
-/** Adds the checks that several requests share. */
+/** Checks fields. Each converter of a request throws INVALID_ARGUMENT / `INVALID_FIELDS` when any is wrong. */
 class RequestViolations extends Violations {
   digest(field: string, text: string): Digest {
     const digest = parseDigest(text);

@@ -9,7 +9,6 @@ import { Flights } from "./pulls/flights.ts";
 import type { Progress } from "./pulls/progress.ts";
 import type { Pulled, Puller } from "./pulls/puller.ts";
 
-/** An image to make local. */
 export interface EnsureRequest {
   readonly ref: ImageReference;
   readonly digest: Digest;
@@ -27,7 +26,6 @@ export type EnsureStep =
       readonly downloadedBytes: number;
     };
 
-/** The images of this host. */
 export class Images {
   readonly #store: ImageStore;
   readonly #pins: Pins;
@@ -109,7 +107,6 @@ export class Images {
     return this.#inUse.has(digest) || this.#pins.owners(digest).length > 0;
   }
 
-  /** Number of pulls under way. */
   get pulling(): number {
     return this.#flights.size;
   }

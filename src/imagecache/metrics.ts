@@ -9,7 +9,6 @@ const requests = counter(
 );
 for (const result of ["hit", "miss", "error"]) requests.inc({ result }, 0);
 
-/** Passes the steps of a request on and counts it by its result. */
 export async function* countRequest(
   steps: AsyncIterable<EnsureStep>,
   signal: AbortSignal,

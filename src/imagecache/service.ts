@@ -14,7 +14,6 @@ import type { DiskBudget } from "./disk/disk-budget.ts";
 import type { Images } from "./images.ts";
 import { countRequest } from "./metrics.ts";
 
-/** Serves {@link Images}. */
 export function imageCacheService(images: Images, budget: DiskBudget): ImageCacheServiceServer {
   return {
     ensureImage: serverStream(async function* (req, ctx) {

@@ -2,7 +2,6 @@ import { hostname } from "node:os";
 import { duration, type Env, readEnv, showConfig, text } from "../lib/config/config.ts";
 import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/config/variables.ts";
 
-/** Everything that the scheduler reads from its environment. */
 export const variables = {
   SCHEDULER_LISTEN: common.listen("127.0.0.1:7071"),
   SCHEDULER_REGION: text().describe("Region whose auctions it holds. Hosts of another are refused."),
@@ -23,7 +22,6 @@ export const variables = {
   ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE },
 };
 
-/** The configuration of the scheduler. */
 export type SchedulerConfig = ReturnType<typeof readConfig>;
 
 /** Reads the configuration. @throws ConfigError with every problem */

@@ -18,7 +18,6 @@ const STRATEGY_FROM_PROTO: Readonly<Record<PlacementStrategy, Strategy>> = {
   [PlacementStrategy.UNRECOGNIZED]: "spread",
 };
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function reserveRequestFromProto(req: pb.ReserveRequest): ReserveRequest {
   const { reservationId, imageDigest, app, excludedHosts, claimant = "" } = req;
   const violations = new RequestViolations();
@@ -37,7 +36,6 @@ export function reserveRequestFromProto(req: pb.ReserveRequest): ReserveRequest 
   };
 }
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function checkClaim(req: pb.ClaimRequest): void {
   const violations = new RequestViolations();
   violations.id(req.reservationId, "reservation_id");
@@ -46,7 +44,6 @@ export function checkClaim(req: pb.ClaimRequest): void {
   violations.throwIfAny();
 }
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function checkRelease({ reservationId, awardedHost, refusedHosts }: pb.ReleaseRequest): void {
   const violations = new RequestViolations();
   violations.id(reservationId, "reservation_id");
@@ -56,7 +53,6 @@ export function checkRelease({ reservationId, awardedHost, refusedHosts }: pb.Re
   violations.throwIfAny();
 }
 
-/** @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS` */
 export function pageSizeFromProto({ pageSize }: pb.ListReservationsRequest): number {
   const violations = new RequestViolations();
   violations.check(pageSize >= 0 && pageSize <= MAX_PAGE, "page_size", `must be from 1 to ${MAX_PAGE}`);

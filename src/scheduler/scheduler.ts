@@ -18,7 +18,6 @@ const EXPIRE_EVERY_MS = 1_000;
 const EXPIRE_ROUNDS = 20;
 const DROP_SILENT_EVERY_MS = 5_000;
 
-/** Settings of {@link makeScheduler}. */
 export interface SchedulerSettings {
   /** Name of the replica, for logs. */
   readonly name: string;

@@ -15,7 +15,6 @@ import type { Hosts } from "./hosts/hosts.ts";
 import { Attachment, type Replica } from "./hosts/service-attach.ts";
 import type { Reservations } from "./reservations/reservations.ts";
 
-/** Serves {@link Reservations} and {@link Hosts}. */
 export function schedulerService(
   reservations: Reservations,
   hosts: Hosts,

@@ -60,7 +60,6 @@ export class CacheDir {
     return join(this.rootfs, `${hexOf(digest)}.json`);
   }
 
-  /** Unlocks the folder. */
   async close(): Promise<void> {
     await rm(this.#lock, { force: true });
   }

@@ -24,7 +24,6 @@ for (const kind of ["image", "layer"]) {
 /** Keeps the cache within its budget by evicting what is not in use. */
 export class DiskBudget {
   readonly budgetBytes: number;
-  /** Layers that pulls work with. */
   readonly layersInUse = new UseCounts();
   readonly #dir: CacheDir;
   readonly #images: ImageStore;
@@ -51,7 +50,6 @@ export class DiskBudget {
     return made;
   }
 
-  /** Returns the bytes of disk that the cache uses. */
   async usedBytes(): Promise<number> {
     return (await this.#scan()).usedBytes;
   }

@@ -1,4 +1,3 @@
-/** A file of the cache that may be evicted. */
 export interface Candidate {
   readonly path: string;
   /** Bytes of disk. */
@@ -8,15 +7,12 @@ export interface Candidate {
 
 /** Bytes of disk. */
 export interface DiskState {
-  /** Used by the cache. */
   readonly usedBytes: number;
-  /** Allowed to the cache. */
   readonly budgetBytes: number;
   /** Free on the file system. */
   readonly freeBytes: number;
 }
 
-/** A decision of {@link evict}. */
 export interface Eviction {
   readonly victims: readonly Candidate[];
   /** Bytes that are missing even without the victims; 0 when there is room. */

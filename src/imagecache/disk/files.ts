@@ -73,7 +73,6 @@ export async function fileInfo(
   }
 }
 
-/** Whether an error is ENOENT. */
 export function isMissing(err: unknown): boolean {
   return codeOf(err) === "ENOENT";
 }
@@ -84,7 +83,6 @@ export function asDiskFull(err: unknown, dir: string): unknown {
   return code === "ENOSPC" || code === "EDQUOT" ? diskFull(dir, "the file system is full", {}, err) : err;
 }
 
-/** Makes the fault for a disk, or a budget, without room. */
 export function diskFull(
   dir: string,
   why: string,

@@ -12,7 +12,6 @@ import type { Image } from "./image.ts";
  */
 const BUILDER_VERSION = 1;
 
-/** Content of the file beside an image. */
 interface Metadata {
   readonly builder: number;
   readonly image: Omit<Image, "rootfsPath">;

@@ -1,13 +1,11 @@
 import type { RunConfig } from "../../lib/oci/config.ts";
 import type { Digest } from "../../lib/oci/digest.ts";
 
-/** Sizes of an image in bytes. */
 export interface ImageSizes {
   /** All layers, compressed. */
   readonly compressedBytes: number;
   /** All layers unpacked, including what upper layers hide. */
   readonly uncompressedBytes: number;
-  /** The squashfs. */
   readonly rootfsBytes: number;
   /** Files, directories, links and devices in the root file system. */
   readonly entries: number;
@@ -27,7 +25,6 @@ export interface Image {
   readonly createdMs: number;
 }
 
-/** An image with what changes about it. */
 export interface ImageView extends Image {
   /** Milliseconds since the epoch, to a minute. */
   readonly lastUseMs: number;

@@ -25,7 +25,6 @@ export class Pins {
     this.#dir = dir;
   }
 
-  /** Loads the pins in a folder. */
   static async open(dir: string): Promise<Pins> {
     const pins = new Pins(dir);
     for (const hex of await readdir(dir)) {

@@ -1,6 +1,5 @@
 import type { Digest } from "../../lib/oci/digest.ts";
 
-/** Counts who uses images or layers. */
 export class UseCounts {
   readonly #counts = new Map<Digest, number>();
 

@@ -16,7 +16,6 @@ const MAX_AHEAD = 20_000;
  * entries are applied in order, lowest layer first.
  */
 export class Indexer {
-  /** Unpacked bytes of all layers. */
   bytes = 0;
   readonly #layers: readonly Layer[];
   readonly #limits: Limits;

@@ -17,12 +17,10 @@ export class Inodes {
   readonly #targets = new BytePool();
   #count = 0;
 
-  /** Number of inodes, including those without a name. */
   get count(): number {
     return this.#count;
   }
 
-  /** Bytes of all symlink targets. */
   get targetBytes(): number {
     return this.#targets.length;
   }

@@ -1,6 +1,5 @@
 /** A layer, which can be read repeatedly. */
 export interface Layer {
-  /** Compressed size in bytes. */
   readonly size: number;
   /**
    * Yields the unpacked bytes.
@@ -8,7 +7,6 @@ export interface Layer {
    * @param verify throws at the end when they do not match the digest in the image's configuration
    */
   read(verify: boolean): AsyncIterable<Buffer>;
-  /** Adds image and layer to a fault. */
   about(err: unknown): unknown;
 }
 

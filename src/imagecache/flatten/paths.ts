@@ -26,7 +26,6 @@ export function splitPath(path: string): string[] {
   return parts;
 }
 
-/** What the last part of a path marks. */
 export type Mark =
   | { readonly kind: "none" }
   /** Hides `name` of lower layers. */

@@ -6,7 +6,6 @@ import { NONE, type Node } from "./tree.ts";
  * in the same order, entry by entry, during the second reading.
  */
 export class Plan {
-  /** Number of names in the image. */
   readonly entries: number;
   readonly #flattener: Flattener;
   /** For each inode its first node, and for each node the next of the same inode. */

@@ -37,7 +37,6 @@ type ColumnType =
 const MAX_ROWS = 2 ** 21;
 const STEP = 4096;
 
-/** Stores Latin-1 strings without an object for each. */
 export class BytePool {
   readonly #chunks: Buffer[] = [];
   #length = 0;

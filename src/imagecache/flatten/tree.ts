@@ -3,7 +3,6 @@ import { BytePool, Table } from "./table.ts";
 /** A name within a directory. A number, to save memory, reused after removal. */
 export type Node = number;
 
-/** No such node. */
 export const NONE = -1;
 
 /** The names of a file system. Each has an inode number and the layer that has set it. */
@@ -47,7 +46,6 @@ export class Tree {
     return this.#names.length;
   }
 
-  /** Returns the child of this name, or NONE. */
   find(parent: Node, name: string): Node {
     const { parent: parents, nameAt, nameLength, hashNext } = this.#rows.columns;
     for (let n = at(this.#buckets, this.#bucket(parent, name)); n !== NONE; n = at(hashNext, n)) {
@@ -71,7 +69,6 @@ export class Tree {
     return node;
   }
 
-  /** Removes a node that has no children. */
   remove(node: Node): void {
     const { parent, firstChild, next, previous, hashNext } = this.#rows.columns;
     const before = at(previous, node);
@@ -100,7 +97,6 @@ export class Tree {
     }
   }
 
-  /** Returns a node's newest child, or NONE. */
   firstChild(node: Node): Node {
     return at(this.#rows.columns.firstChild, node);
   }

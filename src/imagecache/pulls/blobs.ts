@@ -30,7 +30,6 @@ export class Blobs {
     this.#retry = retry;
   }
 
-  /** Returns the bytes that are not downloaded yet. */
   async missingBytes(blobs: readonly Descriptor[]): Promise<number> {
     const unique = new Map(blobs.map((blob) => [blob.digest, blob.size]));
     let missing = 0;

@@ -15,7 +15,6 @@ const receivedBytes = counter(
   "Bytes of layers received from registries.",
 );
 
-/** A layer of an image in a registry. */
 export interface LayerRequest {
   readonly ref: ImageReference;
   readonly blob: Descriptor;
@@ -23,7 +22,6 @@ export interface LayerRequest {
   readonly subject: Subject;
 }
 
-/** A layer to download, and where to. */
 export interface Order extends LayerRequest {
   /** File of an unfinished download, which resumes there. */
   readonly partial: string;

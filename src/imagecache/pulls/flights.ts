@@ -1,6 +1,5 @@
 import { onAbort } from "../../lib/runtime/abort.ts";
 
-/** Work that several callers wait for. */
 interface Flight<P, R> {
   readonly result: Promise<R>;
   readonly abort: AbortController;
@@ -53,7 +52,6 @@ export class Flights<P, R> {
     }
   }
 
-  /** Joins a flight and returns its result. */
   async wait(key: string, signal: AbortSignal, work: Work<P, R>): Promise<R> {
     const steps = this.join(key, signal, work);
     for (;;) {

@@ -1,4 +1,3 @@
-/** Phase of a pull. */
 export type Phase = "queued" | "resolving" | "downloading" | "flattening" | "squashing";
 
 /** Progress of a pull. Figures are those of the phase and never go back within it. */
@@ -24,13 +23,11 @@ export class ProgressMeter implements Disposable {
     this.#report = report;
   }
 
-  /** Begins a phase. */
   begin(phase: Phase, bytesTotal = 0, layersTotal = this.#progress.layersTotal): void {
     this.#progress = { phase, bytesDone: 0, bytesTotal, layersDone: 0, layersTotal };
     this.#send();
   }
 
-  /** Adds to what is done. */
   advance(bytes: number, layers = 0): void {
     const { bytesDone, layersDone } = this.#progress;
     this.#progress = { ...this.#progress, bytesDone: bytesDone + bytes, layersDone: layersDone + layers };

@@ -19,7 +19,6 @@ import { flatten, squash } from "./build.ts";
 import { type Progress, ProgressMeter } from "./progress.ts";
 import { pullSemaphore } from "./pull-semaphore.ts";
 
-/** What a {@link Puller} works with. */
 export interface PullerParts {
   readonly dir: CacheDir;
   readonly client: RegistryClient;
@@ -30,19 +29,15 @@ export interface PullerParts {
   readonly clock: Clock;
 }
 
-/** The result of a pull. */
 export interface Pulled {
   readonly image: Image;
-  /** Compressed bytes downloaded. */
   readonly downloadedBytes: number;
 }
 
-/** One pull under way. */
 interface Pull {
   readonly resolved: ResolvedImage;
   /** As requested; of the manifest, or of an index. */
   readonly digest: Digest;
-  /** Bytes of all layers. */
   readonly compressedBytes: number;
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal;

@@ -7,10 +7,8 @@ import { type Digest, digestOf } from "../../lib/oci/digest.ts";
 import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
 import type { Layer } from "../flatten/layer.ts";
 
-/** A layer on disk. */
 export interface LayerBlob {
   readonly path: string;
-  /** Compressed size in bytes. */
   readonly size: number;
   /** Digest of the unpacked layer, from the image's configuration. */
   readonly diffId: Digest;

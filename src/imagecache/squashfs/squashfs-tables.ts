@@ -7,7 +7,6 @@ const NO_TABLE = 0xffff_ffff_ffff_ffffn;
 
 /** A table of a squashfs: metadata blocks, and an index of their addresses. */
 interface TableAt {
-  /** Address of the index. */
   readonly index: bigint;
   readonly bytes: number;
 }

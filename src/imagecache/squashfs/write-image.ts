@@ -6,7 +6,6 @@ import { encodeDirectory, encodeEntry, encodeHardLink, paddingOf, TAR_END } from
 
 const ZEROS = Buffer.alloc(256 * 1024);
 
-/** Takes the archive of an image. */
 export interface ArchiveSink {
   /** Takes the next bytes. Returns a promise when the caller should wait. */
   write(bytes: Buffer): Promise<void> | undefined;

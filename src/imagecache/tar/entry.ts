@@ -1,4 +1,3 @@
-/** Type of an entry. */
 export type EntryType = "file" | "hardlink" | "symlink" | "char" | "block" | "dir" | "fifo";
 
 /**

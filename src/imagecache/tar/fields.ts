@@ -3,7 +3,6 @@ import { layerFault } from "./layer-fault.ts";
 /** Headers take one block. Contents are padded to whole blocks. */
 export const BLOCK = 512;
 
-/** Reads a NUL-terminated name. */
 export function readName(block: Buffer, at: number, width: number): string {
   const nul = block.indexOf(0, at);
   return block.toString("latin1", at, nul < 0 || nul > at + width ? at + width : nul);
@@ -15,7 +14,6 @@ export function readNumber(block: Buffer, at: number, width: number): number {
   return first >= 0x80 ? readBase256(block, at, width, first) : readOctal(block, at, width);
 }
 
-/** Parses a decimal number from an extended header. */
 export function parseDecimal(text: string, what: string): number {
   const value = /^-?\d{1,20}(?:\.\d*)?$/.test(text) ? Math.floor(Number(text)) : Number.NaN;
   if (!Number.isSafeInteger(value))

@@ -16,7 +16,6 @@ export interface Decoded {
   readonly entry: TarEntry;
   /** Bytes that follow in the archive; less than `entry.size` for sparse files. */
   readonly stored: number;
-  /** Format of a sparse file. */
   readonly sparse?: "gnu-old" | "pax" | "pax-1.0";
 }
 
@@ -35,7 +34,6 @@ const TYPES: Readonly<Record<string, EntryType>> = {
 const MAX_ID = 2 ** 32 - 1;
 const MAX_PATH = 4096;
 
-/** Returns the letter for the type of a header. */
 export function typeFlag(block: Buffer): string {
   return String.fromCharCode(block[156] ?? 0);
 }

@@ -1,6 +1,5 @@
 import { layerFault } from "./layer-fault.ts";
 
-/** Extended headers before an entry. */
 export interface PaxRecords {
   /** Values as Latin-1 strings. An empty value removes an earlier one, by POSIX. */
   readonly values: ReadonlyMap<string, string>;
@@ -9,7 +8,6 @@ export interface PaxRecords {
   readonly stretches: readonly string[];
 }
 
-/** No extended header. */
 export const NO_RECORDS: PaxRecords = { values: new Map(), xattrs: new Map(), stretches: [] };
 
 const SCHILY = "SCHILY.xattr.";

@@ -2,7 +2,6 @@ import { BLOCK, parseDecimal, readNumber } from "./fields.ts";
 import { layerFault } from "./layer-fault.ts";
 import type { PaxRecords } from "./pax.ts";
 
-/** A stretch of data in a sparse file. */
 export interface Stretch {
   readonly offset: number;
   readonly length: number;

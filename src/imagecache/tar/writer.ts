@@ -12,7 +12,6 @@ const STORABLE = /^(?:user|trusted|security)\../s;
 /** The guest's overlay file system would obey these attributes of an image. */
 const OVERLAY = /^(?:trusted|user)\.overlay\./;
 
-/** The end of an archive. */
 export const TAR_END: Buffer = Buffer.alloc(2 * BLOCK);
 
 /**
@@ -47,7 +46,6 @@ export function encodeDirectory(path: string): Buffer {
   return encodeEntry({ ...NOBODY, type: "dir", mode: 0o755 }, path);
 }
 
-/** Returns the padding after a content. */
 export function paddingOf(size: number): number {
   return (BLOCK - (size % BLOCK)) % BLOCK;
 }

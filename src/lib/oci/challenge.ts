@@ -1,4 +1,3 @@
-/** A challenge of a registry: `Bearer realm="...",service="..."`. */
 export interface Challenge {
   /** Lower case: `basic`, `bearer`. */
   readonly scheme: string;

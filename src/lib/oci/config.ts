@@ -19,7 +19,6 @@ export interface RunConfig {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** The configuration of an image. */
 export interface ImageConfig {
   /** `linux/amd64`; empty when unknown. */
   readonly platform: string;

@@ -7,7 +7,6 @@ export function parseDigest(text: string): Digest | undefined {
   return /^sha256:[0-9a-f]{64}$/.test(text) ? (text as Digest) : undefined;
 }
 
-/** Returns the digest with these hex digits. */
 export function digestOf(hex: string): Digest {
   return `sha256:${hex}`;
 }

@@ -25,7 +25,6 @@ export const IMAGE_FAULT_CODES = {
   IMAGE_TOO_LARGE: "FAILED_PRECONDITION",
 } as const;
 
-/** A reason for which an image is refused. */
 export type ImageReason = keyof typeof IMAGE_FAULT_CODES;
 
 /**

@@ -1,7 +1,6 @@
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 
-/** Timeouts of a request. */
 export interface HttpTimeouts {
   /** For the TCP and TLS handshakes. */
   readonly connectMs: number;

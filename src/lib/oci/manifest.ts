@@ -5,11 +5,9 @@ import { imageFault, type Subject } from "./faults.ts";
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;
-  /** Bytes. */
   readonly size: number;
 }
 
-/** One image of an index. */
 export interface PlatformDescriptor extends Descriptor {
   /** `linux/amd64` or `linux/arm64/v8`; empty when unknown. */
   readonly platform: string;

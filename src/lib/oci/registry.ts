@@ -23,9 +23,7 @@ import { Tokens } from "./tokens.ts";
 export interface ResolvedImage {
   /** As requested, in full. */
   readonly reference: string;
-  /** Digest of the platform's manifest. */
   readonly digest: Digest;
-  /** Digest of the index that the manifest was chosen from. */
   readonly indexDigest?: Digest;
   readonly manifest: ImageManifest;
   readonly config: ImageConfig;
@@ -112,7 +110,6 @@ export class RegistryClient {
     return { offset: response.statusCode === 206 ? offset : 0, bytes: bodyOf(response, signal) };
   }
 
-  /** Closes the connections. */
   close(): void {
     this.#http.close();
   }

@@ -6,7 +6,6 @@ import type { ImageReference } from "./reference.ts";
 import { pause, type RetryPolicy, retryAfterMs } from "./retry.ts";
 import { type Scope, TokenRefused, type Tokens } from "./tokens.ts";
 
-/** What {@link RegistryRequests} works with. */
 export interface RequestParts {
   readonly http: HttpClient;
   readonly tokens: Tokens;
@@ -16,7 +15,6 @@ export interface RequestParts {
   readonly isInsecure: (registry: string) => boolean;
 }
 
-/** One request to a registry. */
 export interface RegistryRequest {
   readonly ref: ImageReference;
   /** Below `/v2/<repository>/`. */
@@ -30,7 +28,6 @@ export interface RegistryRequest {
 /** A failed attempt that is worth a retry. */
 interface TransientFailure {
   readonly problem: string;
-  /** From `Retry-After`. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }

@@ -3,7 +3,6 @@ import { type Backoff, backoffMs } from "../runtime/backoff.ts";
 
 /** When to retry. A server's `Retry-After` counts up to `maxMs`. */
 export interface RetryPolicy extends Backoff {
-  /** Attempts in all, including the first. */
   readonly attempts: number;
 }
 

@@ -3,7 +3,6 @@ import { parseChallenges } from "./challenge.ts";
 import type { CredentialLookup, Credentials } from "./credentials.ts";
 import { ConnectionError, type HttpClient, type HttpTimeouts, readBody } from "./http.ts";
 
-/** A repository to get access to. */
 export interface Scope {
   readonly registry: string;
   readonly repository: string;
@@ -49,7 +48,6 @@ export class Tokens {
     this.#clock = clock;
   }
 
-  /** Returns the cached header. */
   async cached(scope: Scope): Promise<string | undefined> {
     const cached = this.#cache.get(keyOf(scope));
     return cached && cached.expiresMs > this.#clock.monotonicMs() ? cached.header : undefined;

@@ -28,12 +28,10 @@ export type Action<H> =
   | { readonly kind: "wait"; readonly ask: readonly H[]; readonly untilMs: number }
   | { readonly kind: "over" };
 
-/** How an auction ended. */
 export interface Outcome {
   /** In order of arrival. All hold capacity. */
   readonly offers: readonly Offer[];
   readonly asked: number;
-  /** Hosts that made no offer, by reason. */
   readonly declines: ReadonlyMap<DeclineReason, number>;
   /** Of what the declining hosts could offer, what comes closest to the request. */
   readonly nearest: Resources | undefined;

@@ -20,7 +20,6 @@ export interface Bid {
 
 /** What is sent to a host with a bid. */
 export interface BidTerms {
-  /** How long the host holds what it offers. */
   readonly holdMs: number;
   /** How long an answer is of use. */
   readonly windowMs: number;
@@ -36,14 +35,11 @@ export interface Offer {
   readonly hostAddress: string;
   /** Epoch of the hold, sent back to the host with the award. */
   readonly epoch: bigint;
-  /** Free after the hold. */
   readonly freeAfter: Resources;
   readonly imageLocal: boolean;
   /** 0 idle, 1 all CPUs busy. */
   readonly load: number;
-  /** Warm VMs of the shape. */
   readonly warmVms: number;
-  /** Machines on the host. */
   readonly machines: number;
   /** Machines of the same app on the host. */
   readonly appMachines: number;
@@ -68,14 +64,12 @@ const DECLINES = [
 /** Why a host made no offer. The scheduler adds `timeout` and `disconnected`. */
 export type DeclineReason = (typeof DECLINES)[number] | "timeout" | "disconnected";
 
-/** A host's answer without an offer. */
 export interface Decline {
   readonly reason: DeclineReason;
   /** The largest request that would fit on the host now, if known. */
   readonly largest: Resources | undefined;
 }
 
-/** A host's answer to a bid request. */
 export type Answer =
   | { readonly kind: "offer"; readonly offer: Offer }
   | { readonly kind: "decline"; readonly decline: Decline };
@@ -91,7 +85,6 @@ export function declineReason(sent: string): DeclineReason {
   return DECLINES.find((reason) => reason === sent) ?? "other";
 }
 
-/** Whether `needed` fits into `free`. */
 export function fits(needed: Resources, free: Resources): boolean {
   return needed.cpus <= free.cpus && needed.memoryMb <= free.memoryMb && needed.diskMb <= free.diskMb;
 }

@@ -12,7 +12,6 @@ export interface Placement {
   readonly distinctHosts: boolean;
 }
 
-/** No constraint. */
 export const ANYWHERE: Placement = {
   hostLabels: {},
   hostNumber: undefined,

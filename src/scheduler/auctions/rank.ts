@@ -1,7 +1,6 @@
 import type { Offer } from "./offer.ts";
 import type { Strategy } from "./placement.ts";
 
-/** Options of {@link rank}. */
 export interface RankOptions {
   /** Machines of one app are always spread. Default `spread`. */
   readonly strategy?: Strategy;
@@ -57,7 +56,6 @@ export function beatsAnyPull(offer: Offer): boolean {
   return offer.imageLocal && ownCost(offer) + COST.fill < COST.imageMissing;
 }
 
-/** Computes the cost of an offer; see {@link COST}. */
 function costOf(offer: Offer, roomiestMb: number, options: RankOptions): number {
   const room = offer.freeAfter.memoryMb / roomiestMb;
   return (

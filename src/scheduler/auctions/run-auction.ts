@@ -5,7 +5,6 @@ import { type Answer, type Bid, type BidTerms, DISCONNECTED } from "./offer.ts";
 /** Calls `fn` in `ms` milliseconds, unless the returned function is called before. */
 export type SetTimer = (ms: number, fn: () => void) => () => void;
 
-/** A host that can be asked for an offer. */
 export interface Bidder {
   readonly info: { readonly number: number; readonly name: string };
   /**
@@ -13,11 +12,9 @@ export interface Bidder {
    * cannot be asked.
    */
   sendBid(bid: Bid, terms: BidTerms, onAnswer: (answer: Answer) => void): boolean;
-  /** Sends the release of a hold. */
   release(reservationId: string): void;
 }
 
-/** The hosts that auctions ask. */
 export interface Bidders {
   draw(bid: Bid, excluded: ReadonlySet<number>, random: () => number): Candidates<Bidder>;
 }
@@ -32,7 +29,6 @@ export interface AuctionObserver {
   ended(outcome: Outcome, best: number | undefined): void;
 }
 
-/** What auctions run with. */
 export interface AuctionTools {
   readonly bidders: Bidders;
   readonly clock: Clock;

@@ -30,12 +30,10 @@ export interface HostInfo {
 /** Whether a host takes machines: see windhover.scheduler.v1.Scheduling. */
 export type Scheduling = "open" | "cordoned" | "draining";
 
-/** The last status of a host. */
 export interface HostStatus {
   readonly held: Resources;
   readonly allocated: Resources;
   readonly running: Resources;
-  /** Machines by state. */
   readonly machines: Readonly<Record<string, number>>;
   readonly load: number;
   /** Warm VMs of all shapes. */

@@ -36,7 +36,7 @@ const SCHEDULING_FROM_PROTO: Readonly<Record<pb.Scheduling, Scheduling>> = {
   [pb.Scheduling.UNRECOGNIZED]: "open",
 };
 
-/** Adds the checks that several requests share. */
+/** Checks fields. Each converter of a request throws INVALID_ARGUMENT / `INVALID_FIELDS` when any is wrong. */
 export class RequestViolations extends Violations {
   id(text: string, field: string): void {
     this.check(ID.test(text), field, "must be 1 to 128 letters, digits, dots, colons, dashes or underscores");

@@ -27,7 +27,6 @@ export interface HostSummary {
   readonly silent: number;
 }
 
-/** The hosts attached to this replica. */
 export class Hosts {
   readonly refusals: Refusals;
   readonly #clock: Clock;
@@ -70,14 +69,12 @@ export class Hosts {
     host.disconnected();
   }
 
-  /** Detaches a host and ends its stream with `fault`. */
   drop(host: AttachedHost, fault: Fault): void {
     if (this.get(host.info.number) !== host) return;
     this.detach(host);
     host.stream.end(fault);
   }
 
-  /** Replaces the image hints of a host. */
   setImages(host: AttachedHost, hints: readonly number[]): void {
     // The last message of a stream may arrive when its host has attached again.
     if (this.get(host.info.number) === host) this.#images.set(host, hints);

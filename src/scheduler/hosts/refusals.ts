@@ -7,7 +7,6 @@ const REFUSALS_TO_BACKOFF = 3;
 const SPAN_MS = 60_000;
 /** Long enough that few creates pay for a broken host, short enough that a mended one is soon back. */
 const BACKOFF_MS = 30_000;
-/** Refusals kept of a host. */
 const KEPT = 8;
 
 interface HostRefusals {

@@ -16,10 +16,8 @@ const LAST_RELEASES_MS = 100;
 
 /** This scheduler, as hosts see it. */
 export interface Replica {
-  /** For logs. */
   readonly name: string;
   readonly region: string;
-  /** The bid window. */
   readonly windowMs: number;
 }
 

@@ -7,7 +7,6 @@ import { bidToProto } from "./convert.ts";
 
 /** Messages that may wait for one host: as many as auctions run at once, of some 0.2 kB each. */
 const MAX_QUEUED = 2_048;
-/** Reservations in one release message. */
 const MAX_IDS = 1_024;
 
 /** Sends messages to one host at once. Queues them while the host does not read. */
@@ -38,12 +37,10 @@ export class WireStream implements HostStream {
     if (this.#close()) this.#wire.fail(fault);
   }
 
-  /** Ends the stream without a fault. */
   close(): void {
     if (this.#close()) this.#wire.end();
   }
 
-  /** Sends queued messages, since the host reads again. */
   drained(): void {
     this.#isBehind = false;
     while (!this.#isBehind && !this.#isOver) {

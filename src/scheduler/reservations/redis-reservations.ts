@@ -16,7 +16,6 @@ const MAX_RESERVATIONS = 60_000;
 /** TTL of keys, longer than that of reservations: for when no scheduler is left to expire them. */
 const KEY_TTL_MS = 60_000;
 
-/** The reservations of a region in Redis. */
 export class RedisReservations implements ReservationStore {
   readonly #prefix: string;
   readonly #deadlines: string;

@@ -22,13 +22,11 @@ export interface Claim {
   readonly hostNumber: number;
 }
 
-/** A reservation before its deadline. */
 export interface LiveReservation {
   readonly reservation: Reservation;
   readonly claim?: Claim;
 }
 
-/** A reservation after its deadline. */
 export interface ExpiredReservation {
   readonly reservation: Reservation;
   readonly claimedHost: number | undefined;

@@ -7,7 +7,6 @@ import { claimFault, noOffers, queueFull, storedTooLate } from "./faults.ts";
 import { RecentReservations } from "./recent-reservations.ts";
 import type { LiveReservation, Reservation, ReservationStore } from "./reservation-store.ts";
 
-/** Why holds are released, for the metric. */
 export type ReleaseCause = "outbid" | "released" | "expired" | "failed";
 
 /** Observes reservations, for traces and metrics. */
@@ -20,7 +19,6 @@ export interface ReservationObserver {
   expired(reservations: number): void;
 }
 
-/** Limits of {@link Reservations}. */
 export interface ReservationLimits {
   /** How long a reservation is live unless it is claimed. */
   readonly ttlMs: number;
@@ -34,7 +32,6 @@ export interface ReservationLimits {
 export const MAX_AUCTIONS = 2_000;
 /** After a third refusal in a row, a new auction is better. */
 export const KEPT_OFFERS = 3;
-/** Reservations expired in one round. */
 const EXPIRE_BATCH = 200;
 
 export interface ReserveRequest {
@@ -45,7 +42,6 @@ export interface ReserveRequest {
   readonly claimant?: string;
 }
 
-/** What {@link Reservations} works with. */
 export interface ReservationParts {
   readonly hosts: Hosts;
   readonly auctions: AuctionTools;
@@ -53,7 +49,6 @@ export interface ReservationParts {
   readonly observer: ReservationObserver;
 }
 
-/** Makes, claims and ends reservations. */
 export class Reservations {
   readonly #parts: ReservationParts;
   readonly #limits: ReservationLimits;
@@ -66,7 +61,6 @@ export class Reservations {
     this.#recent = new RecentReservations(limits.ttlMs, parts.auctions.clock);
   }
 
-  /** Number of auctions under way. */
   get running(): number {
     return this.#running.size;
   }
@@ -87,7 +81,6 @@ export class Reservations {
     return reservation;
   }
 
-  /** Claims a reservation for the offer of one host. */
   async claim(id: string, claimant: string, hostNumber: number): Promise<Offer> {
     const result = await this.#parts.store.claim(id, claimant, hostNumber);
     if (result.kind !== "claimed") throw claimFault(result.kind, id, hostNumber);
