@@ -3,7 +3,7 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { CallScope, ClientConstructor, UnaryMethod } from "../../lib/grpc/client.ts";
 import type { ServerStreamMethod } from "../../lib/grpc/streams.ts";
 import { EXIT, toFault } from "./report.ts";
-import { RootSpan } from "./root-span.ts";
+import type { RootSpan } from "./root-span.ts";
 import { type Settings, tokenOf } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -79,6 +79,7 @@ export class Session {
 
   /** Runs `work` in a root span, which ends as `work` does, and is sent by the end of the session. */
   async inSpan<T>(name: string, work: (span: RootSpan) => Promise<T>): Promise<T> {
+    const { RootSpan } = await import("./root-span.ts");
     const span = new RootSpan(name);
     try {
       return await work(span);
