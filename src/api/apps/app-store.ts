@@ -82,10 +82,6 @@ export class AppStore {
 }
 
 function taken(name: string): Fault {
-  return new Fault(
-    "ALREADY_EXISTS",
-    "APP_NAME_TAKEN",
-    `the app name ${name} is taken; names are shared by all organisations, choose another`,
-    { app: name },
-  );
+  const message = `the app name ${name} is taken; names are shared by all organisations, choose another`;
+  return new Fault("ALREADY_EXISTS", "APP_NAME_TAKEN", message, { app: name });
 }

@@ -1,34 +1,36 @@
 import { isDeepStrictEqual } from "node:util";
+import * as z from "zod";
 import { Fault } from "../../lib/faults/fault.ts";
-import type { HostAddress } from "../machines/machines.ts";
 
 /** Whether a host takes machines. `unknown`: a value that only newer hosts know. */
 export type Scheduling = "open" | "cordoned" | "draining" | "unknown";
 
-export interface Capacity {
-  readonly cpus: number;
-  readonly memoryMb: number;
-  readonly diskMb: number;
-}
+const capacity = z.object({ cpus: z.number(), memoryMb: z.number(), diskMb: z.number() });
 
 /** A host as it announces itself. */
-export interface AnnouncedHost extends HostAddress {
+const announced = z.object({
+  number: z.number(),
+  name: z.string(),
+  /** gRPC address of its hostd. */
+  address: z.string(),
   /** Made at the host's first start; tells two hosts with one number apart. */
-  readonly identity: string;
-  readonly region: string;
-  readonly zone: string;
-  readonly capacity: Capacity;
-  readonly vmm: string;
-  readonly acceleration: string;
-  readonly isolation: string;
-  readonly vmmReason: string;
-  readonly labels: Readonly<Record<string, string>>;
-}
+  identity: z.string(),
+  region: z.string(),
+  zone: z.string(),
+  capacity,
+  vmm: z.string(),
+  acceleration: z.string(),
+  isolation: z.string(),
+  vmmReason: z.string(),
+  labels: z.record(z.string(), z.string()),
+});
 
-export interface HostEntry extends AnnouncedHost {
-  /** When it last announced itself to any api: milliseconds since the epoch. */
-  readonly lastSeenMs: number;
-}
+/** When it last announced itself to any api: milliseconds since the epoch. */
+const entry = announced.extend({ lastSeenMs: z.number() });
+
+export type Capacity = Readonly<z.infer<typeof capacity>>;
+export type AnnouncedHost = Readonly<z.infer<typeof announced>>;
+export type HostEntry = Readonly<z.infer<typeof entry>>;
 
 /** How an entry changed the table: `new` facts, or only a later `lastSeenMs`. */
 export type HostChange = "new" | "seen";
@@ -74,12 +76,8 @@ export class HostTable {
 }
 
 export function numberTaken(number: number, owner: string): Fault {
-  return new Fault(
-    "ALREADY_EXISTS",
-    "HOST_NUMBER_TAKEN",
-    `host number ${number} belongs to another host${owner === "" ? "" : `, ${owner}`}; give this one another number`,
-    { number: String(number), owner },
-  );
+  const message = `host number ${number} belongs to another host${owner === "" ? "" : `, ${owner}`}; give this one another number`;
+  return new Fault("ALREADY_EXISTS", "HOST_NUMBER_TAKEN", message, { number: String(number), owner });
 }
 
 /** Whether two entries are equal but for `lastSeenMs`. */
@@ -89,26 +87,5 @@ export function isSame(a: HostEntry, b: HostEntry): boolean {
 
 /** Reads entries from a file's JSON, without damaged ones. */
 export function parseHostEntries(value: unknown): readonly HostEntry[] {
-  return Array.isArray(value) ? value.filter(isHostEntry) : [];
-}
-
-const STRINGS = [
-  ...["identity", "name", "region", "zone", "address"],
-  ...["vmm", "acceleration", "isolation", "vmmReason"],
-];
-
-function isHostEntry(value: unknown): value is HostEntry {
-  if (!isObject(value)) return false;
-  const { capacity, labels } = value;
-  return (
-    STRINGS.every((name) => typeof value[name] === "string") &&
-    ["number", "lastSeenMs"].every((name) => Number.isFinite(value[name])) &&
-    isObject(capacity) &&
-    ["cpus", "memoryMb", "diskMb"].every((name) => Number.isFinite(capacity[name])) &&
-    isObject(labels)
-  );
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
+  return Array.isArray(value) ? value.filter((each): each is HostEntry => entry.safeParse(each).success) : [];
 }

@@ -179,18 +179,11 @@ export class Machines {
       throw err;
     }
     if (!hasReason(err, "HOST_UNREACHABLE") && !hasReason(err, "HOST_UNKNOWN")) throw err;
-    const machine = await this.#find(id, org, err);
+    const machine = await this.#store.find(id, org).catch(() => {
+      throw err.reason === "HOST_UNREACHABLE" ? err : unreachable(id, err);
+    });
     if (machine) return { machine, hostStatus: "unreachable" };
     throw notFound(id);
-  }
-
-  /** @throws Fault `HOST_UNREACHABLE` when the database cannot be reached either */
-  async #find(id: MachineId, org: string, hostFault: Fault): Promise<Machine | undefined> {
-    try {
-      return await this.#store.find(id, org);
-    } catch {
-      throw hostFault.reason === "HOST_UNREACHABLE" ? hostFault : unreachable(id, hostFault);
-    }
   }
 
   async #findDestroyed(id: MachineId, org: string): Promise<Machine | undefined> {
@@ -203,12 +196,8 @@ export class Machines {
     const number = hostNumberOf(id);
     const host = this.#directory.get(number) ?? (await this.#directory.find(number));
     if (!host) {
-      throw new Fault(
-        "NOT_FOUND",
-        "HOST_UNKNOWN",
-        `machine ${id} would be on host ${number}, and no host with that number has announced itself here`,
-        { machine_id: id, host_number: String(number) },
-      );
+      const message = `machine ${id} would be on host ${number}, and no host with that number has announced itself here`;
+      throw new Fault("NOT_FOUND", "HOST_UNKNOWN", message, { machine_id: id, host_number: String(number) });
     }
     return host;
   }
@@ -219,11 +208,6 @@ function notFound(id: string): Fault {
 }
 
 function unreachable(id: MachineId, cause: Fault): Fault {
-  return new Fault(
-    "UNAVAILABLE",
-    "HOST_UNREACHABLE",
-    `neither the host of machine ${id} nor the database can be reached; try again`,
-    { machine_id: id },
-    { cause },
-  );
+  const message = `neither the host of machine ${id} nor the database can be reached; try again`;
+  return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", message, { machine_id: id }, { cause });
 }

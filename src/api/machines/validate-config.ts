@@ -28,17 +28,14 @@ const DEFAULT_STOP_MS = 5_000;
 const MAX_METADATA_ENTRIES = 64;
 const MAX_METADATA_KEY_BYTES = 128;
 const MAX_METADATA_VALUE_BYTES = 2048;
+/** Postgres cannot store it in JSON. */
+const NO_NUL = "must not contain a NUL character";
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const USER = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*(?::[A-Za-z0-9_.][A-Za-z0-9_.-]*)?$/;
 
 export const STOP_SIGNALS: readonly string[] = [
-  "SIGHUP",
-  "SIGINT",
-  "SIGQUIT",
-  "SIGKILL",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGTERM",
+  ...["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL"],
+  ...["SIGUSR1", "SIGUSR2", "SIGTERM"],
 ];
 
 /** Fills in defaults and adds every violation; the result is valid only when there is none. */
@@ -47,94 +44,86 @@ export function validateConfig(
   checkImage: ImageCheck,
   violations: Violations,
 ): MachineConfig {
-  const add: Add = (field, description) => violations.add(`config.${field}`, description);
-  const image =
-    input.image === "" ? "is required, e.g. nginx or 127.0.0.1:5000/app:tag" : checkImage(input.image);
-  add("image", image);
-  checkEnv(input.env, add);
-  if (input.init) checkInit(input.init, add);
-  checkMetadata(input.metadata, add);
+  const check: Check = (holds, field, description) => violations.check(holds, `config.${field}`, description);
+  const { image, env, init, metadata } = input;
+  const missing = "is required, e.g. nginx or 127.0.0.1:5000/app:tag";
+  violations.add("config.image", image === "" ? missing : checkImage(image));
+  checkEnv(env, check);
+  if (init) checkInit(init, check);
+  checkMetadata(metadata, check);
   return {
-    image: input.image,
-    guest: validGuest(input.guest, add),
-    env: input.env,
-    ...(input.init ? { init: input.init } : {}),
-    services: validServices(input.services, add),
+    image,
+    guest: validGuest(input.guest, check),
+    env,
+    ...(init ? { init } : {}),
+    services: validServices(input.services, check),
     stop: validStop(input.stop, violations),
-    metadata: input.metadata,
+    metadata,
   };
 }
 
-type Add = (field: string, description: string | undefined) => void;
+type Check = (holds: boolean, field: string, description: string) => void;
 
-function validGuest(input: ConfigInput["guest"], add: Add): Guest {
+function validGuest(input: ConfigInput["guest"], check: Check): Guest {
   const cpuKind = input?.cpuKind || "shared";
   const cpus = input?.cpus || 1;
-  if (cpuKind !== "shared" && cpuKind !== "performance") {
-    add("guest.cpu_kind", `must be shared or performance, not "${cpuKind}"`);
-  }
   const known = cpuKind === "performance" ? "performance" : "shared";
+  check(cpuKind === known, "guest.cpu_kind", `must be shared or performance, not "${cpuKind}"`);
   const cpusFit = cpus >= 1 && cpus <= MAX_CPUS;
-  if (!cpusFit) add("guest.cpus", `must be 1 to ${MAX_CPUS}, not ${cpus}`);
-  const [least, most] = MEMORY_PER_CPU[known];
-  const memoryMb = input?.memoryMb || least * cpus;
-  if (memoryMb < 0 || memoryMb % MEMORY_STEP_MB !== 0) {
-    add("guest.memory_mb", `must be a multiple of ${MEMORY_STEP_MB}, not ${memoryMb}`);
-  } else if (cpusFit && (memoryMb < least * cpus || memoryMb > most * cpus)) {
-    add(
-      "guest.memory_mb",
-      `must be ${least * cpus} to ${most * cpus} for ${cpus} ${known} CPU${cpus === 1 ? "" : "s"}, not ${memoryMb}`,
-    );
-  }
+  check(cpusFit, "guest.cpus", `must be 1 to ${MAX_CPUS}, not ${cpus}`);
+  const [minPerCpu, maxPerCpu] = MEMORY_PER_CPU[known];
+  const [min, max] = [minPerCpu * cpus, maxPerCpu * cpus];
+  const memoryMb = input?.memoryMb || min;
+  const isMultiple = memoryMb >= 0 && memoryMb % MEMORY_STEP_MB === 0;
+  check(isMultiple, "guest.memory_mb", `must be a multiple of ${MEMORY_STEP_MB}, not ${memoryMb}`);
+  const memoryFits = !isMultiple || !cpusFit || (memoryMb >= min && memoryMb <= max);
+  const forCpus = `for ${cpus} ${known} CPU${cpus === 1 ? "" : "s"}`;
+  check(memoryFits, "guest.memory_mb", `must be ${min} to ${max} ${forCpus}, not ${memoryMb}`);
   return { cpuKind: known, cpus, memoryMb };
 }
 
-function checkEnv(env: Readonly<Record<string, string>>, add: Add): void {
+function checkEnv(env: Readonly<Record<string, string>>, check: Check): void {
   const entries = Object.entries(env);
-  if (entries.length > MAX_ENV_ENTRIES) {
-    add("env", `must have at most ${MAX_ENV_ENTRIES} entries, not ${entries.length}`);
-  }
+  const { length } = entries;
+  check(length <= MAX_ENV_ENTRIES, "env", `must have at most ${MAX_ENV_ENTRIES} entries, not ${length}`);
   for (const [name, value] of entries) {
-    if (!ENV_NAME.test(name)) add(`env[${printable(name)}]`, "the name must match [A-Za-z_][A-Za-z0-9_]*");
-    else if (value.includes("\0")) add(`env[${name}]`, "must not contain a NUL character");
+    const isName = ENV_NAME.test(name);
+    check(isName, `env[${printable(name)}]`, "the name must match [A-Za-z_][A-Za-z0-9_]*");
+    if (isName) check(!value.includes("\0"), `env[${name}]`, NO_NUL);
   }
   const size = entries.reduce((sum, [name, value]) => sum + bytes(name) + bytes(value), 0);
-  if (size > MAX_ENV_BYTES) add("env", `must have at most ${MAX_ENV_BYTES} bytes in all, not ${size}`);
+  check(size <= MAX_ENV_BYTES, "env", `must have at most ${MAX_ENV_BYTES} bytes in all, not ${size}`);
 }
 
-function checkInit(init: Init, add: Add): void {
+function checkInit(init: Init, check: Check): void {
   for (const field of ["exec", "entrypoint", "cmd"] as const) {
     const list = init[field];
-    if (list.some((item) => item.includes("\0"))) add(`init.${field}`, "must not contain a NUL character");
-    if (field !== "cmd" && list[0] === "") add(`init.${field}`, "must begin with the name of a program");
+    check(!list.some((item) => item.includes("\0")), `init.${field}`, NO_NUL);
+    check(field === "cmd" || list[0] !== "", `init.${field}`, "must begin with the name of a program");
   }
-  const size = [...init.exec, ...init.entrypoint, ...init.cmd].reduce(
-    (sum, item) => sum + bytes(item) + 1,
-    0,
-  );
-  if (size > MAX_INIT_BYTES) add("init", `must have at most ${MAX_INIT_BYTES} bytes in all, not ${size}`);
-  if (init.user !== "" && (!USER.test(init.user) || init.user.length > 256)) {
-    add("init.user", "must be name, uid, name:group or uid:gid");
-  }
-  if (init.workingDir === "") return;
-  if (!init.workingDir.startsWith("/") || init.workingDir.includes("\0") || bytes(init.workingDir) > 4095) {
-    add("init.working_dir", "must be an absolute path");
-  }
+  const items = [...init.exec, ...init.entrypoint, ...init.cmd];
+  const size = items.reduce((sum, item) => sum + bytes(item) + 1, 0);
+  check(size <= MAX_INIT_BYTES, "init", `must have at most ${MAX_INIT_BYTES} bytes in all, not ${size}`);
+  const { user, workingDir } = init;
+  const isUser = user === "" || (USER.test(user) && user.length <= 256);
+  check(isUser, "init.user", "must be name, uid, name:group or uid:gid");
+  const isPath = workingDir.startsWith("/") && !workingDir.includes("\0") && bytes(workingDir) <= 4095;
+  check(workingDir === "" || isPath, "init.working_dir", "must be an absolute path");
 }
 
-function validServices(input: ConfigInput["services"], add: Add): Service[] {
-  if (input.length > MAX_SERVICES)
-    add("services", `must have at most ${MAX_SERVICES} entries, not ${input.length}`);
+function validServices(input: ConfigInput["services"], check: Check): Service[] {
+  const { length } = input;
+  check(length <= MAX_SERVICES, "services", `must have at most ${MAX_SERVICES} entries, not ${length}`);
   const seen = new Set<string>();
   return input.map((service, i) => {
     const protocol = service.protocol || "tcp";
     const port = service.internalPort;
-    if (protocol !== "tcp" && protocol !== "udp") {
-      add(`services[${i}].protocol`, `must be tcp or udp, not "${protocol}"`);
-    }
-    if (port < 1 || port > 65_535) add(`services[${i}].internal_port`, `must be 1 to 65535, not ${port}`);
+    const at = `services[${i}]`;
+    const isProtocol = protocol === "tcp" || protocol === "udp";
+    check(isProtocol, `${at}.protocol`, `must be tcp or udp, not "${protocol}"`);
+    check(port >= 1 && port <= 65_535, `${at}.internal_port`, `must be 1 to 65535, not ${port}`);
     const key = `${protocol}/${port}`;
-    if (seen.has(key)) add(`services[${i}]`, `${key} is there already: each protocol and port once`);
+    check(!seen.has(key), at, `${key} is there already: each protocol and port once`);
     seen.add(key);
     return { protocol: protocol === "udp" ? "udp" : "tcp", internalPort: port };
   });
@@ -156,29 +145,22 @@ export function checkStop(
   violations: Violations,
 ): void {
   const isSignal = signal === "" || STOP_SIGNALS.includes(signal);
-  violations.check(
-    isSignal,
-    signalField,
-    `must be one of ${STOP_SIGNALS.join(", ")}, not "${printable(signal)}"`,
-  );
+  const signals = STOP_SIGNALS.join(", ");
+  violations.check(isSignal, signalField, `must be one of ${signals}, not "${printable(signal)}"`);
   violations.check(timeoutMs >= 0 && timeoutMs <= MAX_STOP_MS, timeoutField, "must be 0 to 300 s");
 }
 
-function checkMetadata(metadata: Readonly<Record<string, string>>, add: Add): void {
+function checkMetadata(metadata: Readonly<Record<string, string>>, check: Check): void {
   const entries = Object.entries(metadata);
-  if (entries.length > MAX_METADATA_ENTRIES) {
-    add("metadata", `must have at most ${MAX_METADATA_ENTRIES} entries, not ${entries.length}`);
-  }
+  const [{ length }, max] = [entries, MAX_METADATA_ENTRIES];
+  check(length <= max, "metadata", `must have at most ${max} entries, not ${length}`);
   for (const [key, value] of entries) {
-    if (key === "" || bytes(key) > MAX_METADATA_KEY_BYTES) {
-      add(`metadata[${printable(key)}]`, `the key must have 1 to ${MAX_METADATA_KEY_BYTES} bytes`);
-    }
-    if (bytes(value) > MAX_METADATA_VALUE_BYTES) {
-      add(`metadata[${printable(key)}]`, `must have at most ${MAX_METADATA_VALUE_BYTES} bytes`);
-    }
-    // Postgres cannot store it in JSON.
-    if (key.includes("\0") || value.includes("\0"))
-      add(`metadata[${printable(key)}]`, "must not contain a NUL character");
+    const field = `metadata[${printable(key)}]`;
+    const isKey = key !== "" && bytes(key) <= MAX_METADATA_KEY_BYTES;
+    check(isKey, field, `the key must have 1 to ${MAX_METADATA_KEY_BYTES} bytes`);
+    const isValue = bytes(value) <= MAX_METADATA_VALUE_BYTES;
+    check(isValue, field, `must have at most ${MAX_METADATA_VALUE_BYTES} bytes`);
+    check(!key.includes("\0") && !value.includes("\0"), field, NO_NUL);
   }
 }
 

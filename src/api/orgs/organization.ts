@@ -32,12 +32,8 @@ export function refusal(
   const { slug, standing, quota, used } = org;
   if (standing === "banned") return banned(slug);
   if (standing === "past_due") {
-    return new Fault(
-      "PERMISSION_DENIED",
-      "ORG_PAST_DUE",
-      `organisation ${slug} has open bills: it may start and stop what it has, not create; settle them and try again`,
-      { org: slug },
-    );
+    const message = `organisation ${slug} has open bills: it may start and stop what it has, not create; settle them and try again`;
+    return new Fault("PERMISSION_DENIED", "ORG_PAST_DUE", message, { org: slug });
   }
   if (used.machines + 1 > quota.machines)
     return over("QUOTA_MACHINES", slug, "machines", used.machines, quota.machines, 1);

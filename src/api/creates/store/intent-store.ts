@@ -92,12 +92,8 @@ async function findEarlier(tx: Queries, intent: Intent): Promise<StoredSaga | un
   });
   const [earlier] = rows;
   if (!earlier || earlier.isSame) return earlier;
-  throw new Fault(
-    "INVALID_ARGUMENT",
-    "REQUEST_ID_REUSED",
-    `request_id ${intent.requestId} stands for another request; use a new one for each machine`,
-    { request_id: intent.requestId },
-  );
+  const message = `request_id ${intent.requestId} stands for another request; use a new one for each machine`;
+  throw new Fault("INVALID_ARGUMENT", "REQUEST_ID_REUSED", message, { request_id: intent.requestId });
 }
 
 async function countUsed(tx: Queries, org: string): Promise<Amount> {
@@ -161,10 +157,6 @@ async function nameTaken(db: Queries, { app, name }: CreateRequest): Promise<Fau
     values: [app, name],
   });
   const id = rows[0]?.id ?? "";
-  return new Fault(
-    "ALREADY_EXISTS",
-    "MACHINE_NAME_TAKEN",
-    `app ${app} has a machine ${name} already${id === "" ? "" : `: ${id}`}; choose another name or destroy that one`,
-    { app, name, machine_id: id },
-  );
+  const message = `app ${app} has a machine ${name} already${id === "" ? "" : `: ${id}`}; choose another name or destroy that one`;
+  return new Fault("ALREADY_EXISTS", "MACHINE_NAME_TAKEN", message, { app, name, machine_id: id });
 }
