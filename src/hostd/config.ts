@@ -16,24 +16,24 @@ import {
 import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE, TOKEN_SIGNING_KEY_FILE } from "../lib/config/variables.ts";
 import type { PortRange } from "./capacity/ports.ts";
 
-/** vCPUs promised for each real one: machines are idle most of the time, as shared CPUs anywhere. */
+/** vCPUs per CPU of the box: machines are idle most of the time. */
 const CPU_OVERCOMMIT = 4;
-/** What is left to the host itself: the kernel, hostd, the image cache, QEMU's own memory beside the guests'. */
+/** The rest is for kernel, hostd, image cache, and QEMU's own memory. */
 const SHARE_FOR_MACHINES = 0.8;
-/** Of what it may promise, for VMs that wait; and no more than this many MB. */
+/** Of HOSTD_MEMORY_MB, for warm VMs; at most MAX_WARM_MB. */
 const WARM_SHARE = 0.25;
 const MAX_WARM_MB = 4_096;
 const MAX_MB = 2 ** 31 - 1;
 const START_PATHS = ["warm", "template", "cold"] as const;
 const MB = 1_024 * 1_024;
 
-/** Everything that hostd reads from its environment. */
+/** The environment variables of hostd. */
 export const variables = {
   HOSTD_LISTEN: common.listen("127.0.0.1:7101"),
   HOSTD_ADDRESS: address()
     .optional()
     .meta({ defaultText: "HOSTD_LISTEN" })
-    .describe("Where apis reach it, when that is not where it listens."),
+    .describe("Address at which apis reach it, when that is not HOSTD_LISTEN."),
   HOSTD_NUMBER: integer(0, 2 ** 20 - 1).describe(
     "Number of the host, unique in the world: the first five hex digits of its machines' ids.",
   ),
@@ -80,9 +80,7 @@ export const variables = {
   HOSTD_WARM_MEMORY_MB: integer(0, MAX_MB)
     .optional()
     .meta({ defaultText: `a quarter of HOSTD_MEMORY_MB, at most ${MAX_WARM_MB}` })
-    .describe(
-      "Memory for VMs that wait for a machine, in MiB; machines get it when they need it. 0: none wait.",
-    ),
+    .describe("Memory for warm VMs, in MiB; machines take it back when they need it. 0: no warm VMs."),
   HOSTD_TEMPLATE_MB: integer(0, MAX_MB)
     .prefault(4_096)
     .describe("Disk for templates that VMs are made from, in MiB."),
@@ -100,7 +98,7 @@ export const variables = {
     .describe("Log lines kept of each machine, in KiB on disk."),
   HOSTD_HOLD_GRACE: duration("0s", "1m")
     .prefault("1s")
-    .describe("How long a hold outlives its reservation: what the clocks of host and Redis may differ by."),
+    .describe("How long a hold outlives its reservation: the clocks of host and Redis may differ by it."),
   HOSTD_START_CONCURRENCY: integer(1, 1_024).prefault(4).describe("Starts that run at once."),
   HOSTD_START_TIMEOUT: duration().prefault("90s").describe("Longest launch."),
   HOSTD_GRACE: common.grace("5s"),
@@ -120,10 +118,9 @@ export const variables = {
   ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE, TOKEN_SIGNING_KEY_FILE },
 };
 
-/** The configuration of hostd. */
 export type HostdConfig = ReturnType<typeof readConfig>;
 
-/** Reads the configuration and makes HOSTD_DIR. @throws ConfigError with every problem */
+/** Reads the configuration and makes HOSTD_DIR. @throws ConfigError with all violations */
 export function readConfig(env: Env) {
   const values = readEnv(env, variables);
   mkdirSync(values.HOSTD_DIR, { recursive: true, mode: 0o755 });
@@ -183,7 +180,6 @@ function diskMb(dir: string): number {
   return Math.floor(((blocks * bsize) / MB) * SHARE_FOR_MACHINES);
 }
 
-/** As many as a create may ask for, four times over. */
 const MAX_LABELS = 64;
 const LABEL = /^([a-z0-9][a-z0-9._/-]{0,62})=(.{0,63})$/;
 

@@ -1,25 +1,26 @@
-import type { AnnounceHostRequest, HostEvent } from "../gen/windhover/admin/v1/hosts.ts";
-import type { Hold as WireHold } from "../gen/windhover/hostd/v1/hostd.ts";
+import type { HostEvent } from "../gen/windhover/admin/v1/hosts.ts";
+import type { Hold as HoldProto } from "../gen/windhover/hostd/v1/hostd.ts";
 import {
   type HostInfo,
-  Scheduling,
+  type Resources as ResourcesProto,
+  Scheduling as SchedulingProto,
   type Status,
-  type Resources as WireResources,
 } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { invalid } from "../lib/faults/fault.ts";
-import { type DiskSpace, shownSpace } from "./availability/host-disk.ts";
-import type { Scheduling as SchedulingWord } from "./availability/scheduling.ts";
-import type { Hold } from "./capacity/ledger.ts";
+import type { DiskWatch } from "./availability/disk-watch.ts";
+import { type DiskSpace, roundedSpace } from "./availability/host-disk.ts";
+import { SCHEDULINGS, type Scheduling } from "./availability/scheduling.ts";
+import type { Hold, Ledger } from "./capacity/ledger.ts";
 import { eventToProto, machineToProto } from "./convert.ts";
-import type { Host } from "./machines/host.ts";
 import type { Resources } from "./machines/machine.ts";
-import type { OutboxEntry } from "./store/store.ts";
-import type { VmmInfo } from "./vmm/vmm.ts";
+import type { OutboxEntry, Store } from "./store/store.ts";
+import type { Vmm, VmmInfo } from "./vmm/vmm.ts";
 
-/** Who a host is. */
+/** What a host tells schedulers and apis about itself. */
 export interface HostIdentity {
   readonly number: number;
   readonly name: string;
+  /** Random, made at the first start: tells two hosts with one number apart. */
   readonly identity: string;
   readonly region: string;
   readonly zone: string;
@@ -30,21 +31,30 @@ export interface HostIdentity {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** What a host says of itself when it attaches to a scheduler. */
-export function hostInfoToProto(host: HostIdentity): HostInfo {
-  return { ...common(host), capacity: resourcesToProto(host.capacity) };
+/** The parts of a host that its status is read from. */
+export interface StatusParts {
+  readonly ledger: Pick<Ledger, "sums">;
+  readonly store: Pick<Store, "all">;
+  readonly vmm: Pick<Vmm, "warm">;
+  readonly scheduling: { readonly current: Scheduling };
+  readonly disk: Pick<DiskWatch, "space">;
 }
 
-/** What a host says of itself to the apis. */
-export function announcementToProto(host: HostIdentity): AnnounceHostRequest {
-  return { ...common(host), capacity: resourcesToProto(host.capacity) };
+/** Converts an identity for schedulers and, with the same fields, for apis. */
+export function hostInfoToProto({ capacity, vmm, labels, ...rest }: HostIdentity): HostInfo {
+  return {
+    ...rest,
+    capacity: resourcesToProto(capacity),
+    vmm: `${vmm.name} ${vmm.version}`.trim(),
+    acceleration: vmm.acceleration,
+    isolation: vmm.isolation,
+    vmmReason: vmm.reason,
+    labels: { ...labels },
+  };
 }
 
-/** How a host is. */
-export function statusToProto(
-  host: Pick<Host, "ledger" | "store" | "vmm" | "scheduling" | "disk">,
-  load: number,
-): Status {
+/** Makes the status of a host. @param load from 0, idle, to 1, all CPUs busy */
+export function statusToProto(host: StatusParts, load: number): Status {
   const sums = host.ledger.sums();
   const byState: Record<string, number> = {};
   for (const { state } of host.store.all()) {
@@ -62,39 +72,34 @@ export function statusToProto(
   };
 }
 
-const SCHEDULING: Readonly<Record<SchedulingWord, Scheduling>> = {
-  open: Scheduling.OPEN,
-  cordoned: Scheduling.CORDONED,
-  draining: Scheduling.DRAINING,
-};
+const SCHEDULING = {
+  open: SchedulingProto.OPEN,
+  cordoned: SchedulingProto.CORDONED,
+  draining: SchedulingProto.DRAINING,
+} satisfies Record<Scheduling, SchedulingProto>;
 
-/** What an operator's word was, on the wire. */
-export function schedulingToProto(scheduling: SchedulingWord): Scheduling {
+export function schedulingToProto(scheduling: Scheduling): SchedulingProto {
   return SCHEDULING[scheduling];
 }
 
-/**
- * An operator's word.
- *
- * @throws Fault INVALID_FIELDS
- */
-export function schedulingFromProto(scheduling: Scheduling): SchedulingWord {
-  for (const word of ["open", "cordoned", "draining"] as const)
-    if (SCHEDULING[word] === scheduling) return word;
+/** @throws Fault INVALID_FIELDS */
+export function schedulingFromProto(scheduling: SchedulingProto): Scheduling {
+  const known = SCHEDULINGS.find((each) => SCHEDULING[each] === scheduling);
+  if (known) return known;
   throw invalid([{ field: "scheduling", description: "must be open, cordoned or draining" }]);
 }
 
-/** A hold. @param monotonicOffsetMs what to add to the monotonic clock to get the time of day */
-export function holdToProto(hold: Hold, monotonicOffsetMs: number): WireHold {
+/** Converts a hold. @param offsetMs from the monotonic clock to the wall clock */
+export function holdToProto(hold: Hold, offsetMs: number): HoldProto {
   return {
     reservationId: hold.reservationId,
     epoch: hold.epoch,
     resources: resourcesToProto(hold.resources),
-    expireTime: new Date(hold.deadlineMs + monotonicOffsetMs),
+    expireTime: new Date(hold.deadlineMs + offsetMs),
   };
 }
 
-/** A change, for the central record. */
+/** Converts a change for the database. */
 export function hostEventToProto({ sequence, machine, event }: OutboxEntry, hostName: string): HostEvent {
   return {
     sequence: BigInt(sequence),
@@ -103,23 +108,14 @@ export function hostEventToProto({ sequence, machine, event }: OutboxEntry, host
   };
 }
 
-function common({ number, name, identity, region, zone, address, vmm, labels }: HostIdentity) {
-  return {
-    ...{ number, name, identity, region, zone, address },
-    vmm: `${vmm.name} ${vmm.version}`.trim(),
-    acceleration: vmm.acceleration,
-    isolation: vmm.isolation,
-    vmmReason: vmm.reason,
-    labels: { ...labels },
-  };
+/** Converts amounts, rounded down to whole ones of zero or more. */
+export function resourcesToProto({ cpus, memoryMb, diskMb }: Resources): ResourcesProto {
+  const whole = (amount: number) => Math.max(0, Math.floor(amount));
+  return { cpus: whole(cpus), memoryMb: BigInt(whole(memoryMb)), diskMb: BigInt(whole(diskMb)) };
 }
 
 function diskToProto(space: DiskSpace | undefined): Pick<Status, "diskFreeMb" | "diskReserveMb"> {
   if (!space) return {};
-  const { freeMb, reserveMb } = shownSpace(space);
+  const { freeMb, reserveMb } = roundedSpace(space);
   return { diskFreeMb: BigInt(freeMb), diskReserveMb: BigInt(reserveMb) };
-}
-
-function resourcesToProto({ cpus, memoryMb, diskMb }: Resources): WireResources {
-  return { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(diskMb) };
 }

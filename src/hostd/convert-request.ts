@@ -7,20 +7,20 @@ import { durationFromProto } from "../lib/grpc/duration.ts";
 import { stateFromProto } from "./convert.ts";
 import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./machines/machine.ts";
 import type { MachineState } from "./machines/states.ts";
-import type { Placement } from "./operations/machines.ts";
+import type { Award } from "./operations/machines.ts";
 import type { StopOptions } from "./operations/stop-operation.ts";
 
 const STOP_SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
 const MAX_STOP_MS = 300_000;
-/** A static program that fails at once is seen in it; what takes longer to fail in emulation takes far longer than could be waited for. */
+/** Enough for a static program that fails at once. What fails later takes too long under emulation to wait for. */
 const DEFAULT_WATCH_MS = 5;
 const MAX_WATCH_MS = 10_000;
 const DEFAULT_WAIT_MS = 60_000;
 const MAX_WAIT_MS = 300_000;
 const MAX_TAIL = 10_000;
 
-/** What a create asks for. Throws INVALID_FIELDS with everything that is wrong; what the api has checked is not checked again. */
-export function placementFromProto(request: CreateMachineRequest): Placement {
+/** Converts a create, without checking again what the api has checked. @throws Fault INVALID_FIELDS with all violations */
+export function awardFromProto(request: CreateMachineRequest): Award {
   const { machine, reservationId, epoch, keepForLaunch } = request;
   const violations = new Violations();
   const required = (field: string, value: string): void => {
@@ -55,7 +55,7 @@ export function placementFromProto(request: CreateMachineRequest): Placement {
   return { id, spec, reservationId, epoch, keepForLaunch };
 }
 
-/** What a stop is told. Throws INVALID_FIELDS. */
+/** Converts the options of a stop. @throws Fault INVALID_FIELDS */
 export function stopFromProto(request: { signal: string; timeout: Duration | undefined }): StopOptions {
   const violations = new Violations();
   if (request.signal !== "" && !STOP_SIGNALS.includes(request.signal)) {
@@ -69,29 +69,29 @@ export function stopFromProto(request: { signal: string; timeout: Duration | und
   };
 }
 
-/** How long a start watches the process, in milliseconds. Throws INVALID_FIELDS. */
+/** Converts the start watch into milliseconds. @throws Fault INVALID_FIELDS */
 export function watchFromProto(watch: Duration | undefined): number {
   return between("watch", watch, 0, MAX_WATCH_MS) ?? DEFAULT_WATCH_MS;
 }
 
-/** What a wait waits for, and how long. Throws INVALID_FIELDS. */
+/** Converts the states and the timeout of a wait. @throws Fault INVALID_FIELDS */
 export function waitFromProto(request: {
   states: readonly pb.MachineState[];
   timeout: Duration | undefined;
 }): { readonly states: readonly MachineState[]; readonly timeoutMs: number } {
   const violations = new Violations();
   const states: MachineState[] = [];
-  for (const [index, wire] of request.states.entries()) {
-    const state = stateFromProto(wire);
+  for (const [index, proto] of request.states.entries()) {
+    const state = stateFromProto(proto);
     if (state) states.push(state);
-    else violations.add(`states[${index}]`, "is no state that a machine can be waited for in");
+    else violations.add(`states[${index}]`, "is not a state that can be waited for");
   }
   const timeoutMs = violations.collect(() => between("timeout", request.timeout, 1, MAX_WAIT_MS));
   violations.throwIfAny();
   return { states: states.length > 0 ? states : ["started"], timeoutMs: timeoutMs ?? DEFAULT_WAIT_MS };
 }
 
-/** Which lines are wanted. Throws INVALID_FIELDS. */
+/** Converts a query for log lines. @throws Fault INVALID_FIELDS */
 export function logsFromProto(request: { tail?: number | undefined; afterSequence: bigint }): {
   readonly tail: number | undefined;
   readonly afterSequence: number;

@@ -1,34 +1,31 @@
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
-import { HostStatus, MachineState as WireState } from "../gen/windhover/machines/v1/machine.ts";
+import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../lib/grpc/duration.ts";
 import type { StoredLine } from "./logs/log-file.ts";
 import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./machines/machine.ts";
-import type { MachineState } from "./machines/states.ts";
+import { MACHINE_STATES, type MachineState } from "./machines/states.ts";
 
-const TO_WIRE: Readonly<Record<MachineState, WireState>> = {
-  creating: WireState.CREATING,
-  created: WireState.CREATED,
-  starting: WireState.STARTING,
-  started: WireState.STARTED,
-  stopping: WireState.STOPPING,
-  stopped: WireState.STOPPED,
-  failed: WireState.FAILED,
-  destroying: WireState.DESTROYING,
-  destroyed: WireState.DESTROYED,
-};
+const STATES = {
+  creating: MachineStateProto.CREATING,
+  created: MachineStateProto.CREATED,
+  starting: MachineStateProto.STARTING,
+  started: MachineStateProto.STARTED,
+  stopping: MachineStateProto.STOPPING,
+  stopped: MachineStateProto.STOPPED,
+  failed: MachineStateProto.FAILED,
+  destroying: MachineStateProto.DESTROYING,
+  destroyed: MachineStateProto.DESTROYED,
+} satisfies Record<MachineState, MachineStateProto>;
 
-/** A state on the wire. */
-export function stateToProto(state: MachineState): WireState {
-  return TO_WIRE[state];
+export function stateToProto(state: MachineState): MachineStateProto {
+  return STATES[state];
 }
 
-/** A state from the wire; undefined for those that no machine on a host is ever in. */
-export function stateFromProto(state: WireState): MachineState | undefined {
-  // The keys are those of a record over the states.
-  return (Object.keys(TO_WIRE) as MachineState[]).find((name) => TO_WIRE[name] === state);
+/** Converts a state; undefined for one that no machine on a host is in. */
+export function stateFromProto(state: MachineStateProto): MachineState | undefined {
+  return MACHINE_STATES.find((each) => STATES[each] === state);
 }
 
-/** A machine on the wire. */
 export function machineToProto(
   machine: Machine,
   hostName: string,
@@ -60,7 +57,6 @@ export function machineToProto(
   };
 }
 
-/** An event on the wire. */
 export function eventToProto(event: MachineEvent): pb.MachineEvent {
   return {
     id: event.id,
@@ -74,7 +70,6 @@ export function eventToProto(event: MachineEvent): pb.MachineEvent {
   };
 }
 
-/** A line of a machine's logs on the wire. */
 export function lineToProto({ timeUs, stream, text, sequence }: StoredLine): pb.LogEntry {
   return { time: new Date(timeUs / 1_000), stream, text, sequence: BigInt(sequence) };
 }

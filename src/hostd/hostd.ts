@@ -1,23 +1,27 @@
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Clock } from "../lib/runtime/clock.ts";
-import type { Logger } from "../lib/runtime/log.ts";
-import { type DiskView, UNKNOWN_DISK } from "./availability/host-disk.ts";
-import type { SchedulingState } from "./availability/scheduling.ts";
+import type { DiskWatch } from "./availability/disk-watch.ts";
+import type { Scheduling } from "./availability/scheduling.ts";
+import type { BidParts } from "./capacity/bid.ts";
 import { Ledger } from "./capacity/ledger.ts";
-import { HostPorts, type PortRange } from "./capacity/ports.ts";
+import { type PortRange, Ports } from "./capacity/ports.ts";
+import type { StatusParts } from "./convert-host.ts";
 import { LogStore } from "./logs/log-store.ts";
-import type { Host, Images, Limits, MachineStore } from "./machines/host.ts";
 import { Ids } from "./machines/ids.ts";
 import type { Resources } from "./machines/machine.ts";
-import { Machines } from "./operations/machines.ts";
+import { Machines, type MachinesParts } from "./operations/machines.ts";
+import type { ReconcileParts } from "./operations/reconcile.ts";
 import { StartQueue } from "./operations/start-queue.ts";
 import { Teardowns } from "./operations/teardowns.ts";
-import { meter } from "./telemetry/metrics.ts";
-import { spans } from "./telemetry/spans.ts";
 import type { Vmm } from "./vmm/vmm.ts";
 
-/** What a host is assembled from. */
+/** The parts that the machines of a host share. Each user names those that it needs. */
+export type Host = MachinesParts &
+  ReconcileParts &
+  BidParts &
+  StatusParts & { readonly ledger: Ledger; readonly teardowns: Teardowns; readonly starts: StartQueue };
+
+/** Configuration of a host. */
 export interface HostSettings {
   readonly number: number;
   readonly dir: string;
@@ -29,56 +33,51 @@ export interface HostSettings {
   readonly startTimeoutMs: number;
 }
 
-/** What comes from outside. */
-export interface HostParts {
-  readonly store: MachineStore & { readonly incarnation: number };
+/** The parts of a host that are opened elsewhere. */
+export interface GivenParts {
+  readonly store: Host["store"] & { readonly incarnation: number };
   readonly vmm: Vmm;
-  readonly images: Images;
-  readonly scheduling: SchedulingState;
-  /** Default: nothing is known of it. */
-  readonly disk?: DiskView;
+  readonly images: Host["images"];
+  readonly scheduling: { readonly current: Scheduling };
+  readonly disk: Pick<DiskWatch, "space">;
   readonly clock: Clock;
-  readonly log: Logger;
   readonly closing: AbortSignal;
   /** For tests. */
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<Host["limits"]>;
 }
 
-/** Starts that may wait for a slot. */
 const MAX_WAITING_STARTS = 256;
 
-const LIMITS: Omit<Limits, "launchMs"> = {
+export const DEFAULT_LIMITS = {
   graceMs: 5_000,
   killMs: 2_000,
   keepForLaunchMs: 15 * 60_000,
   abandonedCreateMs: 60 * 60_000,
+  tombstoneMs: 60 * 60_000,
 };
 
-/** A host: what its machines share, and the machines. */
+/** A host, its machines and their logs. */
 export interface AssembledHost {
   readonly host: Host;
   readonly machines: Machines;
   readonly logs: LogStore;
 }
 
-/** Puts a host together. It does nothing by itself yet: see `reconcileAtStart`. */
-export function assembleHost(settings: HostSettings, parts: HostParts): AssembledHost {
-  const { store, vmm, images, scheduling, disk = UNKNOWN_DISK, clock, log, closing } = parts;
-  const { incarnation } = store;
+/** Assembles a host. Call `reconcileAtStart` before it serves. */
+export function assembleHost(settings: HostSettings, given: GivenParts): AssembledHost {
+  const { number, capacity, holdGraceMs: graceMs, startConcurrency: concurrency } = settings;
+  const { incarnation } = given.store;
+  const { maxBoots } = given.vmm;
   const logs = new LogStore(join(settings.dir, "logs"), settings.logKb);
   const host: Host = {
-    number: settings.number,
-    ...{ store, vmm, images, scheduling, disk, clock, log, closing, logs, spans, meter },
-    ledger: new Ledger({ capacity: settings.capacity, incarnation, graceMs: settings.holdGraceMs, clock }),
-    starts: new StartQueue({
-      concurrency: settings.startConcurrency,
-      maxBoots: vmm.maxBoots,
-      bound: MAX_WAITING_STARTS,
-    }),
+    ...given,
+    ...{ number, logs },
+    ledger: new Ledger({ capacity, incarnation, graceMs, clock: given.clock }),
+    starts: new StartQueue({ concurrency, maxBoots, maxWaiting: MAX_WAITING_STARTS }),
     teardowns: new Teardowns(),
-    ports: new HostPorts(settings.portRange),
-    ids: new Ids(randomBytes),
-    limits: { ...LIMITS, launchMs: settings.startTimeoutMs, ...parts.limits },
+    ports: new Ports(settings.portRange),
+    ids: new Ids(),
+    limits: { ...DEFAULT_LIMITS, launchMs: settings.startTimeoutMs, ...given.limits },
   };
   return { host, machines: new Machines(host), logs };
 }

@@ -1,7 +1,6 @@
 /**
- * hostd: owns the machines of one host, that is its capacity ledger, their disks and VMs, and their true state. The api calls it for everything about a
- * machine; it attaches itself to the schedulers and bids for new ones. It may lose nothing: its state is durable on its own disk, it can be killed at any
- * moment, and a restart never stops a VM: the next hostd takes all of them over.
+ * hostd owns the machines of one host: their disks, VMs and capacity. The api calls it; it attaches itself to the schedulers and answers
+ * their bid requests. Its state is durable: a restart never stops a VM, and the next hostd takes all of them over.
  */
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
@@ -12,32 +11,34 @@ import { Fault } from "../lib/faults/fault.ts";
 import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
-import { logger } from "../lib/runtime/log.ts";
 import { within } from "../lib/runtime/wait.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
 import { DiskWatch } from "./availability/disk-watch.ts";
-import type { Scheduling } from "./availability/scheduling.ts";
 import { SchedulingFile } from "./availability/scheduling-file.ts";
-import { startAnnouncing, startBackground } from "./background.ts";
-import { type BidHints, bid } from "./capacity/bid.ts";
+import { startBackground } from "./background.ts";
+import { bid } from "./capacity/bid.ts";
 import { type HostdConfig, readConfig } from "./config.ts";
-import { announcementToProto, hostEventToProto, hostInfoToProto, statusToProto } from "./convert-host.ts";
+import { hostInfoToProto, statusToProto } from "./convert-host.ts";
 import { assembleHost } from "./hostd.ts";
 import { ImageCacheClient } from "./images/imagecache-client.ts";
 import { isStartable } from "./machines/states.ts";
 import { reconcileAtStart } from "./operations/reconcile.ts";
 import { Outbox } from "./reports/outbox.ts";
-import { reportsClient } from "./reports/reports-client.ts";
+import { ReportsClient } from "./reports/reports-client.ts";
 import { attachToSchedulers } from "./scheduler-link/attach-client.ts";
 import { hostService } from "./service.ts";
 import { Store } from "./store/store.ts";
-import { countBid, exposeHost } from "./telemetry/metrics.ts";
+import { exposeHost } from "./telemetry/host-metrics.ts";
+import { countDecline } from "./telemetry/operation-metrics.ts";
 import { poolMetrics } from "./telemetry/pool-metrics.ts";
+import { untraced } from "./telemetry/untraced.ts";
 import { selectVmm } from "./vmm/select.ts";
 
-/** How long the outbox gets to deliver what a shutdown has made of the machines. What is left goes at the next start. */
+/** Time at shutdown to deliver the last changes. The next hostd delivers the rest. */
 const LAST_DELIVERY_MS = 2_000;
+/** More than the longest grace of a machine. */
+const STOP_ALL_MS = 310_000;
 
 await runService("hostd", readConfig, start);
 
@@ -52,18 +53,10 @@ async function start(config: HostdConfig, stack: Stack) {
   const vmm = await selectVmm({ ...config.vmm, metrics: poolMetrics });
   stack.add("vmm", () => vmm.close());
   const scheduling = await SchedulingFile.open(config.dir);
-  const disk = await DiskWatch.open(config.dir);
-  const parts = {
-    store,
-    vmm,
-    images,
-    scheduling,
-    disk,
-    clock: systemClock,
-    log: logger,
-    closing: closing.signal,
-  };
-  const assembled = assembleHost(config, parts);
+  const disk = new DiskWatch(config.dir);
+  await disk.refresh();
+  const given = { store, vmm, images, scheduling, disk, clock: systemClock, closing: closing.signal };
+  const assembled = assembleHost(config, given);
   const { host, machines, logs } = assembled;
   stack.add("logs", () => logs.flush());
   stack.add("machines", () => machines.detach());
@@ -72,7 +65,7 @@ async function start(config: HostdConfig, stack: Stack) {
   vmm.keepWarm?.({
     shapes: () =>
       [...store.all()].filter(({ state }) => isStartable(state)).map(({ spec }) => spec.resources),
-    setReclaimable: (megabytes) => host.ledger.lend(megabytes),
+    setReclaimable: (megabytes) => host.ledger.setReclaimable(megabytes),
     onReclaim: (reclaim) => host.ledger.onReclaim(reclaim),
   });
 
@@ -88,27 +81,17 @@ async function start(config: HostdConfig, stack: Stack) {
     vmm: vmm.info,
     labels: config.labels,
   };
-  const apis = config.apis.map((address) => reportsClient(address, token));
+  const apis = config.apis.map((address) => new ReportsClient(address, token, identity));
   for (const api of apis) stack.add("api client", () => api.close());
   const delivering = new AbortController();
-  const outbox = new Outbox({
-    source: store,
-    apis,
-    host: identity,
-    toEvent: (entry) => hostEventToProto(entry, config.name),
-    signal: delivering.signal,
-  });
-  const delivered = outbox.run();
+  const outbox = new Outbox({ source: store, apis, signal: delivering.signal });
+  const delivered = untraced(() => outbox.run());
   stack.add("outbox", async () => {
     await within(LAST_DELIVERY_MS, "the last delivery", () => outbox.drained()).catch(() => {});
     delivering.abort();
     await delivered;
   });
-  if (config.stopVmsOnExit) {
-    const longestMs = 310_000;
-    stack.add("running machines", () => machines.stopAll(), longestMs);
-  }
-  startBackground(stack, { ...assembled, store, images, disk });
+  if (config.stopVmsOnExit) stack.add("running machines", () => machines.stopAll(), STOP_ALL_MS);
 
   const running = await serveGrpc(stack, config, {
     prefix: "HOSTD",
@@ -118,30 +101,30 @@ async function start(config: HostdConfig, stack: Stack) {
         HostServiceService,
         hostService({ identity, host, machines, logs, load, outbox: store, scheduling }),
       ),
-    exposeMetrics: () => exposeHost({ host, outbox: store }),
+    exposeMetrics: () => exposeHost({ ...host, store }),
   });
   if (config.address === undefined) identity.address = config.listen.replace(/:0$/, `:${running.port}`);
 
-  startAnnouncing(stack, apis, announcementToProto(identity));
+  untraced(() => startBackground(stack, { ...assembled, images, disk, apis }));
   const detaching = new AbortController();
-  const attachment = attachToSchedulers({
-    addresses: config.schedulers,
-    hello: () => hostInfoToProto(identity),
-    status: () => statusToProto(host, load()),
-    bid: (asked) =>
-      countBid(
-        bid(host, asked, {
-          ...closedBecause(detaching.signal, scheduling.current),
-          imageLocal: images.isLocal(asked.imageDigest),
-          load: load(),
-        }),
-      ),
-    release: (reservations) => host.ledger.release(reservations),
-    images: () => images.hints(),
-    token,
-    logger,
-    signal: detaching.signal,
-  });
+  const attach = () =>
+    attachToSchedulers({
+      addresses: config.schedulers,
+      hello: () => hostInfoToProto(identity),
+      status: () => statusToProto(host, load()),
+      bid: (request) => {
+        const imageLocal = images.isLocal(request.imageDigest);
+        const isClosing = detaching.signal.aborted;
+        const answer = bid(host, request, { isClosing, imageLocal, load: load() });
+        countDecline(answer);
+        return answer;
+      },
+      release: (reservations) => host.ledger.release(reservations),
+      images: () => images.hints(),
+      token,
+      signal: detaching.signal,
+    });
+  const attachment = untraced(attach);
   scheduling.onChange = () => attachment.statusChanged();
   stack.add("schedulers", async () => {
     detaching.abort();
@@ -151,13 +134,7 @@ async function start(config: HostdConfig, stack: Stack) {
   return { listen: config.listen, port: running.port, number: config.number, vmm: vmm.info };
 }
 
-/** Why no bid is answered with an offer, if so. */
-function closedBecause(ending: AbortSignal, scheduling: Scheduling): Pick<BidHints, "closed"> {
-  if (ending.aborted) return { closed: "draining" };
-  return scheduling === "open" ? {} : { closed: scheduling };
-}
-
-/** Without its store hostd can keep nothing; the supervisor starts it anew, and reconcile puts things right. */
+/** Throws outside of any call, which ends the process. The supervisor restarts it. */
 function crash(cause: Error): void {
   throw new Fault("INTERNAL", "STORE_LOST", "the store's thread has ended", {}, { cause });
 }

@@ -1,126 +1,130 @@
 import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
 import { requireScope } from "../lib/auth/auth.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
-import { serverStream, unary } from "../lib/grpc/server/rpc.ts";
-import type { Scheduling } from "./availability/scheduling.ts";
+import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts";
+import type { Clock } from "../lib/runtime/clock.ts";
+import type { SchedulingFile } from "./availability/scheduling-file.ts";
+import type { Ledger } from "./capacity/ledger.ts";
 import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
 import {
   type HostIdentity,
   holdToProto,
   hostInfoToProto,
+  type StatusParts,
   schedulingFromProto,
   schedulingToProto,
   statusToProto,
 } from "./convert-host.ts";
 import {
+  awardFromProto,
   logsFromProto,
-  placementFromProto,
   stopFromProto,
   waitFromProto,
   watchFromProto,
 } from "./convert-request.ts";
 import type { LogStore } from "./logs/log-store.ts";
-import type { Host } from "./machines/host.ts";
-import { machineId } from "./machines/machine.ts";
+import { type Machine, machineId } from "./machines/machine.ts";
 import type { Machines } from "./operations/machines.ts";
+import type { Store } from "./store/store.ts";
 
-/** What the service puts on the wire. */
+/** What the service serves. */
 export interface HostServiceParts {
   readonly identity: HostIdentity;
-  readonly host: Host;
+  readonly host: StatusParts & { readonly ledger: Pick<Ledger, "holds">; readonly clock: Clock };
   readonly machines: Machines;
   readonly logs: LogStore;
-  /** 0 idle, 1 all CPUs busy. */
+  /** From 0, idle, to 1, all CPUs busy. */
   readonly load: () => number;
-  readonly outbox: { readonly sequence: number; readonly acknowledged: number };
-  /** Keeps what operators say of this host. */
-  readonly scheduling: { set(scheduling: Scheduling): Promise<Scheduling> };
+  readonly outbox: Pick<Store, "sequence" | "acknowledged">;
+  readonly scheduling: Pick<SchedulingFile, "set">;
 }
 
-/** Puts the machines of a host on the wire: checks and converts, and decides nothing else. */
+/** Serves the machines of a host. Every call needs the scope `internal`. */
 export function hostService(parts: HostServiceParts): HostServiceServer {
-  const { identity, host, machines, logs } = parts;
-  const onWire = (machine: Parameters<typeof machineToProto>[0]) => machineToProto(machine, identity.name);
+  const { identity, host, machines, logs, outbox } = parts;
+  const toProto = (machine: Machine) => machineToProto(machine, identity.name);
   return {
-    createMachine: unary(async (req, ctx) => {
-      requireScope(ctx, "internal");
-      return { machine: onWire(await machines.create(placementFromProto(req))) };
-    }),
-    prepareMachine: serverStream(async function* (req, ctx) {
-      requireScope(ctx, "internal");
+    createMachine: internal(async (req) => ({
+      machine: toProto(await machines.create(awardFromProto(req))),
+    })),
+    prepareMachine: internalStream(async function* (req, ctx) {
       const id = machineId(req.machineId);
       let imageWasLocal = true;
       for await (const step of machines.prepare(id, ctx.signal)) {
         if (step.kind === "ready") imageWasLocal = step.wasLocal;
         else yield { ...step, machine: undefined, imageWasLocal: false };
       }
-      const machine = onWire(machines.get(id, ""));
+      const machine = toProto(machines.get(id, ""));
       yield { detail: "", bytesDone: 0n, bytesTotal: 0n, machine, imageWasLocal };
     }),
-    getMachine: unary((req, ctx) => {
-      requireScope(ctx, "internal");
-      return { machine: onWire(machines.get(machineId(req.machineId), req.org)) };
+    getMachine: internal((req) => ({ machine: toProto(machines.get(machineId(req.machineId), req.org)) })),
+    listMachines: internal(() => ({
+      machines: machines.list().map((machine) => machineToProto(machine, identity.name, "without")),
+    })),
+    setScheduling: internal(async (req) => {
+      const previous = await parts.scheduling.set(schedulingFromProto(req.scheduling));
+      return { previous: schedulingToProto(previous) };
     }),
-    listMachines: unary((_req, ctx) => {
-      requireScope(ctx, "internal");
+    startMachine: internal(async (req) => {
+      const id = machineId(req.machineId);
+      const { machine, previous, already, startPath } = await machines.start(
+        id,
+        req.org,
+        watchFromProto(req.watch),
+      );
       return {
-        machines: machines.list().map((machine) => machineToProto(machine, identity.name, "without")),
-      };
-    }),
-    setScheduling: unary(async (req, ctx) => {
-      requireScope(ctx, "internal");
-      const scheduling = schedulingFromProto(req.scheduling);
-      return { previous: schedulingToProto(await parts.scheduling.set(scheduling)) };
-    }),
-    startMachine: unary(async (req, ctx) => {
-      requireScope(ctx, "internal");
-      const watchMs = watchFromProto(req.watch);
-      const result = await machines.start(machineId(req.machineId), req.org, watchMs);
-      const { previous, already, startPath } = result;
-      return {
-        machine: onWire(result.machine),
+        machine: toProto(machine),
         previousState: stateToProto(previous),
         alreadyStarted: already,
         startPath,
       };
     }),
-    stopMachine: unary(async (req, ctx) => {
-      requireScope(ctx, "internal");
+    stopMachine: internal(async (req) => {
       const { machine, already } = await machines.stop(machineId(req.machineId), req.org, stopFromProto(req));
-      return { machine: onWire(machine), alreadyStopped: already };
+      return { machine: toProto(machine), alreadyStopped: already };
     }),
-    destroyMachine: unary(async (req, ctx) => {
-      requireScope(ctx, "internal");
+    destroyMachine: internal(async (req) => {
       const { force, ignoreMissing } = req;
       const machine = await machines.destroy(machineId(req.machineId), req.org, { force, ignoreMissing });
-      return { machine: machine && onWire(machine) };
+      return { machine: machine && toProto(machine) };
     }),
-    waitMachine: unary(async (req, ctx) => {
-      requireScope(ctx, "internal");
+    waitMachine: internal(async (req, ctx) => {
       const { states, timeoutMs } = waitFromProto(req);
       const id = machineId(req.machineId);
       const machine = await untilDraining(ctx, "the server is shutting down", (signal) =>
         machines.wait(id, req.org, states, timeoutMs, signal),
       );
-      return { machine: onWire(machine) };
+      return { machine: toProto(machine) };
     }),
-    streamLogs: serverStream(async function* (req, ctx) {
-      requireScope(ctx, "internal");
+    streamLogs: internalStream(async function* (req, ctx) {
       const machine = machines.get(machineId(req.machineId), req.org);
       const query = { ...logsFromProto(req), follow: req.follow, signal: ctx.signal };
       if (machine.state === "destroyed") return;
       for await (const lines of logs.read(machine.id, query)) yield { entries: lines.map(lineToProto) };
     }),
-    getHost: unary((_req, ctx) => {
-      requireScope(ctx, "internal");
+    getHost: internal(() => {
       const offsetMs = host.clock.now() - host.clock.monotonicMs();
       return {
         info: hostInfoToProto(identity),
         status: statusToProto(host, parts.load()),
         holds: host.ledger.holds().map((hold) => holdToProto(hold, offsetMs)),
-        outboxSequence: BigInt(parts.outbox.sequence),
-        outboxAcknowledged: BigInt(parts.outbox.acknowledged),
+        outboxSequence: BigInt(outbox.sequence),
+        outboxAcknowledged: BigInt(outbox.acknowledged),
       };
     }),
   };
+}
+
+function internal<Req, Res>(handle: (request: Req, ctx: CallContext) => Promise<Res> | Res) {
+  return unary<Req, Res>((request, ctx) => {
+    requireScope(ctx, "internal");
+    return handle(request, ctx);
+  });
+}
+
+function internalStream<Req, Res>(handle: (request: Req, ctx: CallContext) => AsyncIterable<Res>) {
+  return serverStream<Req, Res>((request, ctx) => {
+    requireScope(ctx, "internal");
+    return handle(request, ctx);
+  });
 }

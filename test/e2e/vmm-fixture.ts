@@ -59,7 +59,7 @@ export async function openBench(options: Partial<VmmSettings> = {}): Promise<Ben
   const dir = join(folder.path, "host");
   const vmm = await openVmm(dir, options);
   // As many boot at once as on a host.
-  const starts = new StartQueue({ concurrency: 64, maxBoots: vmm.maxBoots, bound: 256 });
+  const starts = new StartQueue({ concurrency: 64, maxBoots: vmm.maxBoots, maxWaiting: 256 });
   let count = 0;
   const launch = async (
     argv: readonly string[],

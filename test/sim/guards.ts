@@ -59,8 +59,8 @@ export class WatchedLedger extends Ledger {
     return epoch;
   }
 
-  override takeBack(...asked: Parameters<Ledger["takeBack"]>): void {
-    super.takeBack(...asked);
+  override undoAward(...asked: Parameters<Ledger["undoAward"]>): void {
+    super.undoAward(...asked);
     this.#watch.takenBack(this.#life, asked[0]);
   }
 

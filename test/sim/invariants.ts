@@ -1,4 +1,4 @@
-import { wantedPins } from "../../src/hostd/machines/host.ts";
+import { expectedPins } from "../../src/hostd/operations/reconcile.ts";
 import type { Fleet } from "./fleet.ts";
 import type { SimHost } from "./services/host.ts";
 import type { Process } from "./world/world.ts";
@@ -117,7 +117,7 @@ function unsettledHost(fleet: Fleet, { name, now, vms, images }: SimHost): reado
   const owned = new Set(here.flatMap(({ vmId }) => vmId ?? []));
   for (const id of vms.ids()) if (!owned.has(id)) wrong.push(`${name} has VM ${id} of no machine`);
   for (const id of owned) if (!vms.ids().includes(id)) wrong.push(`${name} lacks VM ${id}`);
-  const pins = new Set(wantedPins(here).map(({ owner }) => owner));
+  const pins = new Set(expectedPins(here).map(({ owner }) => owner));
   for (const owner of images.pins.keys())
     if (!pins.has(owner)) wrong.push(`an image is pinned for ${owner} on ${name}`);
   for (const owner of pins)

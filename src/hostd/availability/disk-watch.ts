@@ -1,58 +1,51 @@
 import { statfs } from "node:fs/promises";
 import { logger } from "../../lib/runtime/log.ts";
-import { type DiskSpace, type DiskView, isShort, shownSpace } from "./host-disk.ts";
+import { type DiskSpace, isShort, roundedSpace } from "./host-disk.ts";
 
-/** Just what is read of a file system. */
+/** The part of `statfs` that is used. */
 export type StatFs = (
   path: string,
 ) => Promise<{ readonly bsize: number; readonly blocks: number; readonly bavail: number }>;
 
-/** Looks at the file system of the host's state, in the background, so that bids are answered from memory. */
-export class DiskWatch implements DiskView {
+/** Reads the size of the file system of a folder in the background, so that bids are answered from memory. */
+export class DiskWatch {
   readonly #dir: string;
   readonly #statfs: StatFs;
   #space: DiskSpace | undefined;
-  #trouble: string | undefined;
+  #lastError: string | undefined;
 
-  private constructor(dir: string, statFs: StatFs) {
+  constructor(dir: string, statFs: StatFs = statfs) {
     this.#dir = dir;
     this.#statfs = statFs;
   }
 
-  /** Looks once. To be asked to {@link look} again and again. */
-  static async open(dir: string, statFs: StatFs = statfs): Promise<DiskWatch> {
-    const watch = new DiskWatch(dir, statFs);
-    await watch.look();
-    return watch;
-  }
-
+  /** Size at the last {@link refresh} that succeeded; undefined before. */
   get space(): DiskSpace | undefined {
     return this.#space;
   }
 
-  /** Looks again; never throws. What cannot be read is as it was: another machine would not make it better. */
-  async look(): Promise<void> {
+  /** Reads the size. Never throws: an error leaves the size as it was. */
+  async refresh(): Promise<void> {
     try {
-      // Not `bfree`: what is kept for root is not for machines, even where hostd is root.
+      // Not `bfree`: the blocks reserved for root are not for machines, even where hostd is root.
       const { bsize, blocks, bavail } = await this.#statfs(this.#dir);
-      this.#found({ size: blocks * bsize, free: bavail * bsize });
-      this.#trouble = undefined;
+      this.#update({ size: blocks * bsize, free: bavail * bsize });
+      this.#lastError = undefined;
     } catch (error) {
-      const trouble = String(error);
-      if (trouble !== this.#trouble) {
-        logger.error("how full the disk is cannot be read", { dir: this.#dir, error });
-      }
-      this.#trouble = trouble;
+      const text = String(error);
+      if (text !== this.#lastError)
+        logger.error("could not read the size of the disk", { dir: this.#dir, error });
+      this.#lastError = text;
     }
   }
 
-  #found(space: DiskSpace): void {
-    const [was, is] = [isShort(this.#space), isShort(space)];
+  #update(space: DiskSpace): void {
+    const [wasShort, isShortNow] = [isShort(this.#space), isShort(space)];
     this.#space = space;
-    if (was === is) return;
-    const { freeMb, reserveMb } = shownSpace(space);
+    if (wasShort === isShortNow) return;
+    const { freeMb, reserveMb } = roundedSpace(space);
     const facts = { dir: this.#dir, free_mb: freeMb, reserve_mb: reserveMb };
-    if (is) logger.error("the disk is all but full; no new machines until there is room", facts);
-    else logger.info("there is room on the disk again", facts);
+    if (isShortNow) logger.error("the disk is almost full: the host takes no new machines", facts);
+    else logger.info("the disk has room again: the host takes new machines", facts);
   }
 }

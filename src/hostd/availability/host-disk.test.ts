@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isShort, reserveOf, shownSpace } from "./host-disk.ts";
+import { isShort, reserveOf, roundedSpace } from "./host-disk.ts";
 
 const MB = 2 ** 20;
 const GB = 2 ** 30;
@@ -22,7 +22,7 @@ describe("what is kept of a disk", () => {
 describe("what is shown of a disk", () => {
   test("changes only when about 3 % of what is free has gone", () => {
     const shown = [75_000, 74_999, 74_000, 73_000, 71_000].map(
-      (freeMb) => shownSpace({ size: 250 * GB, free: freeMb * MB }).freeMb,
+      (freeMb) => roundedSpace({ size: 250 * GB, free: freeMb * MB }).freeMb,
     );
 
     expect(shown).toEqual([73_728, 73_728, 73_728, 69_632, 69_632]);
@@ -36,7 +36,7 @@ describe("what is shown of a disk", () => {
     ["empty", 500 * GB],
   ])("is less than what is kept if and only if it is short: %s", (_what, free) => {
     const space = { size: 500 * GB, free };
-    const { freeMb, reserveMb } = shownSpace(space);
+    const { freeMb, reserveMb } = roundedSpace(space);
 
     expect(freeMb < reserveMb).toBe(isShort(space));
     expect(freeMb).toBeLessThanOrEqual(free / MB);
@@ -46,7 +46,7 @@ describe("what is shown of a disk", () => {
   test("is right of a disk of a few megabytes too", () => {
     const size = 2 * MB;
 
-    expect(shownSpace({ size, free: 0.05 * MB })).toEqual({ freeMb: 0, reserveMb: 1 });
-    expect(shownSpace({ size, free: 0.5 * MB })).toEqual({ freeMb: 1, reserveMb: 1 });
+    expect(roundedSpace({ size, free: 0.05 * MB })).toEqual({ freeMb: 0, reserveMb: 1 });
+    expect(roundedSpace({ size, free: 0.5 * MB })).toEqual({ freeMb: 1, reserveMb: 1 });
   });
 });

@@ -3,59 +3,50 @@ import { join } from "node:path";
 import { Fault } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { writeDurably } from "../../lib/stores/durable-file.ts";
-import type { Scheduling, SchedulingState } from "./scheduling.ts";
+import { SCHEDULINGS, type Scheduling } from "./scheduling.ts";
 
-const WORDS: readonly string[] = ["open", "cordoned", "draining"] satisfies Scheduling[];
-
-/**
- * What operators have said about this host, in a file of one word in HOSTD_DIR. Not in the store of machines: it is read before that is open,
- * and an operator can read it, or mend it, when hostd does not run.
- */
-export class SchedulingFile implements SchedulingState {
+/** Keeps the scheduling of this host in a file of one word, which operators can read and write while hostd does not run. */
+export class SchedulingFile {
   readonly #path: string;
   #current: Scheduling;
   /** Called after each change. */
   onChange: () => void = () => {};
-  #writing: Promise<unknown> = Promise.resolve();
+  #lastWrite: Promise<unknown> = Promise.resolve();
 
-  private constructor(path: string, current: Scheduling) {
+  constructor(path: string, current: Scheduling) {
     this.#path = path;
     this.#current = current;
   }
 
-  /** Reads what was said last; a host of which nothing was ever said is open. A word it does not know keeps new machines away. */
+  /** Reads the file in `dir`. Without a file the host is open; with an unknown word it is cordoned. */
   static async open(dir: string): Promise<SchedulingFile> {
     const path = join(dir, "scheduling");
-    const said = await readFile(path, "utf8").then(
+    const word = await readFile(path, "utf8").then(
       (text) => text.trim(),
       (err: NodeJS.ErrnoException) => {
         if (err.code === "ENOENT") return "open";
         throw err;
       },
     );
-    if (isScheduling(said)) return new SchedulingFile(path, said);
-    logger.error("what operators said of this host is not legible; it takes no new machines", { path, said });
-    return new SchedulingFile(path, "cordoned");
+    const known = SCHEDULINGS.find((each) => each === word);
+    if (!known) logger.error("the scheduling file has an unknown word: the host is cordoned", { path, word });
+    return new SchedulingFile(path, known ?? "cordoned");
   }
 
   get current(): Scheduling {
     return this.#current;
   }
 
-  /**
-   * Changes it; durable when it resolves, and in effect then. Answers what it was.
-   *
-   * @throws Fault DISK_FULL
-   */
+  /** Changes the scheduling durably, and returns the previous one. @throws Fault DISK_FULL */
   set(scheduling: Scheduling): Promise<Scheduling> {
-    const previous = this.#writing.then(async () => {
+    const previous = this.#lastWrite.then(async () => {
       const before = this.#current;
       if (scheduling !== before) await this.#write(scheduling);
       this.#current = scheduling;
       if (scheduling !== before) this.onChange();
       return before;
     });
-    this.#writing = previous.catch(() => undefined);
+    this.#lastWrite = previous.catch(() => undefined);
     return previous;
   }
 
@@ -67,8 +58,4 @@ export class SchedulingFile implements SchedulingState {
       throw new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", "the host's disk is full", {}, { cause });
     }
   }
-}
-
-function isScheduling(word: string): word is Scheduling {
-  return WORDS.includes(word);
 }

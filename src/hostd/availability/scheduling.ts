@@ -1,20 +1,17 @@
 import { Fault } from "../../lib/faults/fault.ts";
 
+export const SCHEDULINGS = ["open", "cordoned", "draining"] as const;
+
 /** Whether a host takes machines. See windhover.scheduler.v1.Scheduling. */
-export type Scheduling = "open" | "cordoned" | "draining";
+export type Scheduling = (typeof SCHEDULINGS)[number];
 
-/** What an operator has said about a host; it is asked wherever a machine is to be taken or started. */
-export interface SchedulingState {
-  readonly current: Scheduling;
-}
-
-/** Refuses what a host that is being emptied does not do: take machines, start machines. @throws Fault HOST_DRAINING */
-export function refuseWhileDraining({ current }: SchedulingState, hostNumber: number): void {
+/** Refuses creates and starts on a host that is being drained. @throws Fault HOST_DRAINING */
+export function refuseWhileDraining({ current }: { readonly current: Scheduling }, hostNumber: number): void {
   if (current !== "draining") return;
   throw new Fault(
     "FAILED_PRECONDITION",
     "HOST_DRAINING",
-    `an operator is emptying host ${hostNumber}: it starts no machines until it is opened again`,
+    `an operator is draining host ${hostNumber}: it starts no machines until it is opened again`,
     { host_number: String(hostNumber) },
   );
 }

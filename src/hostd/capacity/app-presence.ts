@@ -1,17 +1,21 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import type { Host } from "../machines/host.ts";
+import type { Store } from "../store/store.ts";
+import type { Ledger } from "./ledger.ts";
 
-type Parts = Pick<Host, "store" | "ledger">;
+interface Parts {
+  readonly store: Pick<Store, "all">;
+  readonly ledger: Pick<Ledger, "holdsOfApp" | "isDistinct">;
+}
 
-/** What there is of an app on this host. */
+/** Counts of an app on this host. */
 export interface AppPresence {
-  /** Machines, those included that have been awarded and are not stored yet. */
+  /** Machines, including awarded ones that are not stored yet. */
   readonly machines: number;
-  /** Reservations that hold capacity for one and may come to nothing. */
+  /** Holds that may still expire. */
   readonly held: number;
 }
 
-/** Counts what there is of an app, besides one reservation. */
+/** Counts the machines and holds of an app, without the hold of `reservationId`. */
 export function appPresence({ store, ledger }: Parts, app: string, reservationId: string): AppPresence {
   let machines = 0;
   let held = 0;
@@ -21,27 +25,23 @@ export function appPresence({ store, ledger }: Parts, app: string, reservationId
     known.add(id);
     if (state !== "destroyed") machines += 1;
   }
-  for (const claim of ledger.claimsOf(app)) {
-    if (claim.reservationId === reservationId) continue;
-    if (claim.awardedTo === undefined) held += 1;
-    else if (!known.has(claim.awardedTo)) machines += 1;
+  for (const hold of ledger.holdsOfApp(app)) {
+    if (hold.reservationId === reservationId) continue;
+    if (hold.awardedTo === undefined) held += 1;
+    else if (!known.has(hold.awardedTo)) machines += 1;
   }
   return { machines, held };
 }
 
 /**
- * Refuses an award for a machine that was to be the only one of its app here, when another has come first. Holds do not count: an auction holds
- * on several hosts, and two of one app at a time would keep each other from all of them.
+ * Refuses an award with `distinct_hosts` when the app has a machine here. Holds do not count: an auction holds capacity on several
+ * hosts, so two auctions of one app would block each other on all of them.
  *
  * @throws Fault APP_PRESENT
  */
 export function refuseSecondOfApp(parts: Parts, app: string, reservationId: string): void {
   if (!parts.ledger.isDistinct(reservationId)) return;
   if (appPresence(parts, app, reservationId).machines === 0) return;
-  throw new Fault(
-    "FAILED_PRECONDITION",
-    "APP_PRESENT",
-    `this host has a machine of the app ${app} already, and distinct hosts were asked for`,
-    { app },
-  );
+  const message = `this host has a machine of the app ${app} already, and distinct hosts were asked for`;
+  throw new Fault("FAILED_PRECONDITION", "APP_PRESENT", message, { app });
 }

@@ -1,10 +1,8 @@
 import { expect, test } from "vitest";
 import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
-import { UNKNOWN_DISK } from "../availability/host-disk.ts";
-import type { Host } from "../machines/host.ts";
 import { StartQueue } from "../operations/start-queue.ts";
-import { bid } from "./bid.ts";
+import { type BidParts, bid } from "./bid.ts";
 import { Ledger } from "./ledger.ts";
 
 const ASKED = {
@@ -17,7 +15,7 @@ const ASKED = {
 };
 const HINTS = { imageLocal: true, load: 0.25 };
 
-function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm" | "starts" | "disk"> {
+function host(memoryMb = 1_024) {
   const capacity = { cpus: 4, memoryMb, diskMb: 4_096 };
   const clock = new ManualClock();
   const machines = [
@@ -27,12 +25,12 @@ function host(memoryMb = 1_024): Pick<Host, "ledger" | "store" | "vmm" | "starts
   ];
   return {
     ledger: new Ledger({ capacity, incarnation: 1, graceMs: 0, clock }),
-    // Of either only what a bid asks is here.
-    store: { all: () => machines } as unknown as Host["store"],
-    vmm: { warm: () => 2 } as unknown as Host["vmm"],
-    starts: new StartQueue({ concurrency: 1, bound: 1 }),
-    disk: UNKNOWN_DISK,
-  };
+    store: { all: () => machines },
+    vmm: { warm: () => 2 },
+    starts: new StartQueue({ concurrency: 1, maxWaiting: 1 }),
+    scheduling: { current: "open" },
+    disk: { space: undefined },
+  } satisfies BidParts;
 }
 
 test("an offer holds the capacity and tells what the ranking needs", () => {
@@ -63,15 +61,14 @@ test("what does not fit is declined with the largest that would", () => {
 test("a host that is shutting down holds nothing", () => {
   const here = host();
 
-  expect(bid(here, ASKED, { ...HINTS, closed: "draining" })).toEqual({ kind: "decline", reason: "draining" });
+  expect(bid(here, ASKED, { ...HINTS, isClosing: true })).toEqual({ kind: "decline", reason: "draining" });
   expect(here.ledger.holds()).toEqual([]);
 });
 
 test("a cordoned host says so", () => {
-  expect(bid(host(), ASKED, { ...HINTS, closed: "cordoned" })).toEqual({
-    kind: "decline",
-    reason: "cordoned",
-  });
+  const cordoned: BidParts = { ...host(), scheduling: { current: "cordoned" } };
+
+  expect(bid(cordoned, ASKED, HINTS)).toEqual({ kind: "decline", reason: "cordoned" });
 });
 
 test("a machine of the app is a no when distinct hosts are asked for", () => {

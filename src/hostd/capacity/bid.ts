@@ -1,30 +1,33 @@
+import type { DiskWatch } from "../availability/disk-watch.ts";
 import { isShort } from "../availability/host-disk.ts";
-import type { Host } from "../machines/host.ts";
+import type { Scheduling } from "../availability/scheduling.ts";
 import type { Resources } from "../machines/machine.ts";
+import type { Store } from "../store/store.ts";
+import type { Vmm } from "../vmm/vmm.ts";
 import { appPresence } from "./app-presence.ts";
+import type { Ledger } from "./ledger.ts";
 
-/** What an auction asks of this host. */
-export interface AskedBid {
+/** What an auction asks this host for. */
+export interface BidRequest {
   readonly reservationId: string;
   readonly resources: Resources;
   readonly imageDigest: string;
   readonly app: string;
-  /** Say no when a machine of the app is here. */
+  /** Decline when the app has a machine here. */
   readonly distinctHosts: boolean;
-  /** The reservation's TTL; the ledger adds its grace. */
+  /** TTL of the reservation; the ledger adds its grace. */
   readonly holdMs: number;
 }
 
-/** What an answer tells besides the ledger's. Hints, all but the first. */
+/** What a bid depends on besides the parts of the host. */
 export interface BidHints {
-  /** Why this host takes no machines at all, if so. */
-  readonly closed?: "draining" | "cordoned";
+  /** Whether hostd is shutting down. Default: no. */
+  readonly isClosing?: boolean;
   readonly imageLocal: boolean;
-  /** 0 idle, 1 all CPUs busy. */
+  /** From 0, idle, to 1, all CPUs busy. */
   readonly load: number;
 }
 
-/** Why this host makes no offer. */
 export type DeclineReason =
   | "no_cpu"
   | "no_memory"
@@ -32,49 +35,66 @@ export type DeclineReason =
   | "draining"
   | "cordoned"
   | "app_present"
-  | "busy";
+  | "busy"
+  | "other";
 
-/** This host's answer: what it holds now, or why not. */
-export type Bid =
+/** An offer, whose capacity is held, or a decline. */
+export type BidAnswer =
   | {
       readonly kind: "offer";
       readonly epoch: bigint;
       readonly freeAfter: Resources;
       readonly imageLocal: boolean;
       readonly load: number;
+      /** Warm VMs of the shape. */
       readonly warmVms: number;
       readonly machines: number;
+      /** Machines and holds of the app. */
       readonly appMachines: number;
+      /** Starts and creates under way. */
       readonly inFlight: number;
     }
-  | { readonly kind: "decline"; readonly reason: DeclineReason; readonly largest?: Resources };
+  | {
+      readonly kind: "decline";
+      readonly reason: DeclineReason;
+      /** The largest machine that would fit. */
+      readonly largest?: Resources;
+    };
 
-type Parts = Pick<Host, "ledger" | "store" | "vmm" | "starts" | "disk">;
+/** The parts of a host that a bid needs. */
+export interface BidParts {
+  readonly ledger: Pick<Ledger, "hold" | "sums" | "holdsOfApp" | "isDistinct">;
+  readonly store: Pick<Store, "all">;
+  readonly vmm: Pick<Vmm, "warm">;
+  readonly starts: { readonly isFull: boolean; readonly running: number; readonly length: number };
+  readonly scheduling: { readonly current: Scheduling };
+  readonly disk: Pick<DiskWatch, "space">;
+}
 
-/** Answers a bid from memory, and holds what it offers. */
-export function bid(host: Parts, asked: AskedBid, hints: BidHints): Bid {
-  if (hints.closed !== undefined) return { kind: "decline", reason: hints.closed };
+/** Answers a bid request from memory, and holds what it offers. */
+export function bid(host: BidParts, request: BidRequest, hints: BidHints): BidAnswer {
+  const scheduling = hints.isClosing ? "draining" : host.scheduling.current;
+  if (scheduling !== "open") return { kind: "decline", reason: scheduling };
   if (host.starts.isFull) return { kind: "decline", reason: "busy" };
   if (isShort(host.disk.space)) {
     return { kind: "decline", reason: "no_disk", largest: { ...host.ledger.sums().free, diskMb: 0 } };
   }
-  const { app, reservationId, distinctHosts } = asked;
+  const { app, reservationId, distinctHosts } = request;
   const present = appPresence(host, app, reservationId);
   if (distinctHosts && present.machines > 0) return { kind: "decline", reason: "app_present" };
   const of = { app, isDistinct: distinctHosts };
-  const answer = host.ledger.hold(reservationId, asked.resources, asked.holdMs, of);
+  const answer = host.ledger.hold(reservationId, request.resources, request.holdMs, of);
   if (answer.kind === "declined") return { kind: "decline", reason: answer.reason, largest: answer.largest };
   const { epoch, freeAfter } = answer;
   const { imageLocal, load } = hints;
-  const { machines, creating } = count(host);
+  const { machines, creating } = countMachines(host);
   const appMachines = present.machines + present.held;
-  const warmVms = host.vmm.warm?.(asked.resources) ?? 0;
+  const warmVms = host.vmm.warm?.(request.resources) ?? 0;
   const inFlight = host.starts.running + host.starts.length + creating;
   return { kind: "offer", epoch, freeAfter, imageLocal, load, warmVms, machines, appMachines, inFlight };
 }
 
-/** The machines here, and how many of them are being made. */
-function count({ store }: Parts): { machines: number; creating: number } {
+function countMachines({ store }: BidParts): { machines: number; creating: number } {
   let machines = 0;
   let creating = 0;
   for (const { state } of store.all()) {

@@ -1,27 +1,23 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Resources } from "../machines/machine.ts";
 
-/** An award for a hold that this host does not have. */
+/** Makes the fault for an award without a hold. */
 export function holdExpired(reservationId: string, epoch: bigint): Fault {
   return new Fault(
     "FAILED_PRECONDITION",
     "HOLD_EXPIRED",
-    `this host holds nothing for reservation ${reservationId} of epoch ${epoch}: it was never held here, has expired, or is of an earlier life of the host`,
+    `this host has no hold for reservation ${reservationId} of epoch ${epoch}: it never had one, it has expired, or hostd has restarted`,
     { reservation_id: reservationId, epoch: String(epoch) },
   );
 }
 
-/** An award for a hold that another machine was given. */
+/** Makes the fault for an award of a hold that another machine has. */
 export function holdAwarded(reservationId: string): Fault {
-  return new Fault(
-    "FAILED_PRECONDITION",
-    "HOLD_AWARDED",
-    `reservation ${reservationId} has already been used for another machine`,
-    { reservation_id: reservationId },
-  );
+  const message = `reservation ${reservationId} has already been used for another machine`;
+  return new Fault("FAILED_PRECONDITION", "HOLD_AWARDED", message, { reservation_id: reservationId });
 }
 
-/** A start that there is no room for. */
+/** Makes the fault for a start that needs more than is free. */
 export function insufficient(asked: Resources, free: Resources): Fault {
   const facts = {
     asked_cpus: String(asked.cpus),

@@ -47,7 +47,7 @@ const command = fc.oneof(
     launchMs: fc.constantFrom(0, 3_000),
     stale: fc.boolean(),
   }),
-  fc.record({ kind: fc.constant("takeBack" as const), id: name, machine: name }),
+  fc.record({ kind: fc.constant("undoAward" as const), id: name, machine: name }),
   fc.record({ kind: fc.constant("release" as const), id: name }),
   fc.record({ kind: fc.constant("admit" as const), machine: name, vm }),
   fc.record({ kind: fc.constant("stop" as const), machine: name, vm }),
@@ -86,10 +86,10 @@ test("in any interleaving, what is granted is what a plain bookkeeping says, and
             const launchUntilMs = step.launchMs > 0 ? model.nowMs + step.launchMs : 0;
             model.machines.set(step.machine, { resources: hold.resources, vms: new Set(), launchUntilMs });
           }
-        } else if (step.kind === "takeBack") {
+        } else if (step.kind === "undoAward") {
           const hold = model.holds.find(({ id, machine }) => id === step.id && machine === step.machine);
           if (!hold || !model.machines.has(step.machine)) continue;
-          ledger.takeBack(step.id, step.machine);
+          ledger.undoAward(step.id, step.machine);
           model.machines.delete(step.machine);
           model.holds = model.holds.filter((one) => one !== hold);
           const back = ledger.holds().find(({ reservationId }) => reservationId === step.id);

@@ -10,31 +10,31 @@ function held(ledger: Ledger, reservation: string, resources = SMALL, ttlMs = 5_
   return answer.epoch;
 }
 
-describe("memory lent to VMs that wait", () => {
+describe("reclaimable memory", () => {
   test("is free for everybody else, and taken back at once when it is wanted", () => {
     const { ledger } = ledgerOf();
     const left: number[] = [];
     ledger.onReclaim((leftMb) => {
       left.push(leftMb);
-      ledger.lend(512);
+      ledger.setReclaimable(512);
     });
 
-    expect(ledger.lend(1_024)).toBe(true);
-    expect(ledger.sums()).toMatchObject({ lent: { memoryMb: 1_024 }, free: { memoryMb: 1_024 } });
+    expect(ledger.setReclaimable(1_024)).toBe(true);
+    expect(ledger.sums()).toMatchObject({ reclaimable: { memoryMb: 1_024 }, free: { memoryMb: 1_024 } });
     held(ledger, "r1");
 
     expect(left).toEqual([768]);
-    expect(ledger.sums()).toMatchObject({ lent: { memoryMb: 512 }, free: { memoryMb: 768 } });
+    expect(ledger.sums()).toMatchObject({ reclaimable: { memoryMb: 512 }, free: { memoryMb: 768 } });
   });
 
   test("is never more than there is, and can always become less", () => {
     const { ledger } = ledgerOf();
     held(ledger, "r1", { ...SMALL, memoryMb: 1_000 });
 
-    expect(ledger.lend(25)).toBe(false);
-    expect(ledger.lend(24)).toBe(true);
-    expect(ledger.lend(0)).toBe(true);
-    expect(ledger.sums().lent.memoryMb).toBe(0);
+    expect(ledger.setReclaimable(25)).toBe(false);
+    expect(ledger.setReclaimable(24)).toBe(true);
+    expect(ledger.setReclaimable(0)).toBe(true);
+    expect(ledger.sums().reclaimable.memoryMb).toBe(0);
   });
 });
 
@@ -148,7 +148,7 @@ describe("awards", () => {
     const epoch = held(ledger, "r1");
     ledger.award("r1", epoch, "m1", 0);
 
-    ledger.takeBack("r1", "m1");
+    ledger.undoAward("r1", "m1");
 
     expect(ledger.sums().held).toEqual(SMALL);
     ledger.award("r1", epoch, "m1", 0);
@@ -196,14 +196,14 @@ describe("running", () => {
     expect(ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
   });
 
-  test("memory lent to VMs that wait is not spare", () => {
+  test("memory of warm VMs is not free without reclaiming it", () => {
     const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 1_024 });
     ledger.award("r1", held(ledger, "r1"), "m1", 0);
 
-    ledger.lend(768);
-    expect(ledger.hasSpare("m1")).toBe(true);
-    ledger.lend(769);
-    expect(ledger.hasSpare("m1")).toBe(false);
+    ledger.setReclaimable(768);
+    expect(ledger.fitsWithoutReclaim("m1")).toBe(true);
+    ledger.setReclaimable(769);
+    expect(ledger.fitsWithoutReclaim("m1")).toBe(false);
   });
 
   test("machines that have more than a host whose capacity was lowered stay, and nothing more is granted", () => {

@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
 import type { Resources } from "../machines/machine.ts";
-import { type Amounts, add, fits, largest, NOTHING, subtract, whatIsShort } from "./amounts.ts";
+import { add, atLeastZero, fits, NOTHING, shortage, subtract } from "./amounts.ts";
 import { holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
 
 /** A slice of capacity held for an auction. */
@@ -8,15 +8,16 @@ export interface Hold {
   readonly reservationId: string;
   readonly epoch: bigint;
   readonly resources: Resources;
-  /** App of the machine that it is for. */
   readonly app: string;
-  /** No other machine of the app may be here when it is awarded. */
+  /** Whether the award is refused when the app has a machine here. */
   readonly isDistinct: boolean;
-  /** On the monotonic clock: the reservation's TTL and a grace. */
+  /** On the monotonic clock: TTL of the reservation and grace. */
   readonly deadlineMs: number;
+  /** Set by the award. The hold then has no capacity, and refuses awards for other machines. */
+  readonly awardedTo?: string;
 }
 
-/** Answer to a bid. */
+/** Result of {@link Ledger.hold}. */
 export type HoldAnswer =
   | { readonly kind: "held"; readonly epoch: bigint; readonly freeAfter: Resources }
   | {
@@ -25,58 +26,55 @@ export type HoldAnswer =
       readonly largest: Resources;
     };
 
-/** What is used of a host, and by whom. */
+/** Totals of a ledger. */
 export interface LedgerSums {
   readonly capacity: Resources;
   readonly held: Resources;
   /** Disk of all machines; CPU and memory of VMs, and of first starts to come. */
   readonly allocated: Resources;
-  /** CPU and memory of VMs, from the start's admission until they are destroyed. */
+  /** CPU and memory of VMs, from admission to destruction. */
   readonly running: Resources;
-  /** Memory of VMs that wait for a machine. It is free all the same: it is taken back when it is wanted. */
-  readonly lent: Resources;
+  /** Memory of warm VMs. Part of `free`, because it can be reclaimed at once. */
+  readonly reclaimable: Resources;
   readonly free: Resources;
 }
 
 /** What a ledger is made of. */
 export interface LedgerOptions {
   readonly capacity: Resources;
-  /** How many times this host has started. Part of every epoch, so no hold outlives a restart. */
+  /** Number of starts of this hostd. Part of every epoch, so no hold outlives a restart. */
   readonly incarnation: number;
-  /** Kept beyond a reservation's TTL, so that whatever the scheduler's Redis grants, the host still has. */
+  /** Time a hold outlives its reservation: clocks of host and Redis may differ by it. */
   readonly graceMs: number;
   readonly clock: Clock;
 }
 
 interface Allocation {
   readonly resources: Resources;
-  /** VMs that have CPU and memory: the one that runs, and earlier ones until they are destroyed. */
+  /** VMs that have CPU and memory: the running one, and earlier ones until they are destroyed. */
   readonly vmIds: Set<string>;
-  /** CPU and memory are kept for the first start until then, on the monotonic clock; 0 when they are not. */
+  /** End of the allocation for the first start, on the monotonic clock; 0: none. */
   launchUntilMs: number;
 }
 
-/** A hold for a machine of no app in particular. */
-const ANYBODY = { app: "", isDistinct: false };
-
 interface HoldEntry extends Hold {
-  /** Set once awarded: it holds nothing any more, and is remembered to refuse a second machine. */
   awardedTo?: string;
 }
 
+const NO_APP = { app: "", isDistinct: false };
+
 /**
- * The capacity of a host: the last word on what it has. Holds (for auctions, in memory only) and allocations (for machines)
- * together never exceed it, whatever the order of calls. Lowering a host's configured capacity below what its
- * machines have is the one exception: then nothing more is granted until enough is given back.
+ * Accounts for the capacity of a host. Holds (in memory only) and allocations together never exceed it, unless the configured
+ * capacity was lowered below what machines have: then nothing is granted until enough is released.
  */
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #holds = new Map<string, HoldEntry>();
   readonly #allocations = new Map<string, Allocation>();
-  /** Nothing ends by time before; so nobody needs to look. */
-  #quietUntilMs = Number.POSITIVE_INFINITY;
+  /** Nothing expires earlier. */
+  #nextExpiryMs = Number.POSITIVE_INFINITY;
   #nextEpoch: bigint;
-  #lentMb = 0;
+  #reclaimableMb = 0;
   #reclaim: (leftMb: number) => void = () => {};
   #expiredHolds = 0;
 
@@ -85,33 +83,33 @@ export class Ledger {
     this.#nextEpoch = (BigInt(options.incarnation) << 32n) + 1n;
   }
 
-  /** Holds capacity for a reservation. A repeat while the hold lives gets the same hold, and its time begins anew. */
-  hold(reservationId: string, resources: Resources, ttlMs: number, of = ANYBODY): HoldAnswer {
-    this.expire();
+  /** Holds capacity for a reservation. A repeat returns the same hold with a new deadline. */
+  hold(reservationId: string, resources: Resources, ttlMs: number, of = NO_APP): HoldAnswer {
+    this.#expire();
     const deadlineMs = this.#options.clock.monotonicMs() + ttlMs + this.#options.graceMs;
     const known = this.#holds.get(reservationId);
     if (known) {
-      // The auction is held again because the reservation is gone; the one that is made now must not outlive what it promises.
+      // A repeated auction makes its reservation anew, so the hold must outlive that one.
       this.#holds.set(reservationId, { ...known, deadlineMs: Math.max(known.deadlineMs, deadlineMs) });
-      return { kind: "held", epoch: known.epoch, freeAfter: largest(this.#free()) };
+      return { kind: "held", epoch: known.epoch, freeAfter: atLeastZero(this.#free()) };
     }
-    const short = whatIsShort(this.#free(), resources);
-    if (short) return { kind: "declined", reason: short, largest: largest(this.#free()) };
+    const short = shortage(this.#free(), resources);
+    if (short) return { kind: "declined", reason: short, largest: atLeastZero(this.#free()) };
     const epoch = this.#nextEpoch++;
     this.#holds.set(reservationId, { reservationId, epoch, resources, ...of, deadlineMs });
-    this.#quietUntilMs = Math.min(this.#quietUntilMs, deadlineMs);
-    this.#takeBackLent();
-    return { kind: "held", epoch, freeAfter: largest(this.#free()) };
+    this.#nextExpiryMs = Math.min(this.#nextExpiryMs, deadlineMs);
+    this.#reclaimExcess();
+    return { kind: "held", epoch, freeAfter: atLeastZero(this.#free()) };
   }
 
   /**
-   * Turns a hold into a machine's allocation. The same award again changes nothing.
+   * Turns a hold into the allocation of a machine. A repeat changes nothing.
    *
-   * @param keepForLaunchMs how long CPU and memory stay allocated for the first start; 0: only disk stays
+   * @param keepForLaunchMs how long CPU and memory stay allocated for the first start; 0: only disk is allocated
    * @throws Fault HOLD_EXPIRED, HOLD_AWARDED
    */
   award(reservationId: string, epoch: bigint, machineId: string, keepForLaunchMs: number): Resources {
-    this.expire();
+    this.#expire();
     const hold = this.#holds.get(reservationId);
     if (!hold || hold.epoch !== epoch) throw holdExpired(reservationId, epoch);
     if (hold.awardedTo !== undefined && hold.awardedTo !== machineId) throw holdAwarded(reservationId);
@@ -122,11 +120,8 @@ export class Ledger {
     return hold.resources;
   }
 
-  /**
-   * Undoes an award whose machine could not be stored, so that it can be repeated. The hold comes back if there is room
-   * for it still; otherwise it is gone.
-   */
-  takeBack(reservationId: string, machineId: string): void {
+  /** Undoes an award whose machine could not be stored. The hold returns if it still fits; otherwise it is dropped. */
+  undoAward(reservationId: string, machineId: string): void {
     this.#allocations.delete(machineId);
     const hold = this.#holds.get(reservationId);
     if (hold?.awardedTo !== machineId) return;
@@ -134,78 +129,109 @@ export class Ledger {
     else this.#holds.delete(reservationId);
   }
 
-  /** Lets holds go; unknown ones and awarded ones are left as they are. */
+  /** Releases holds. Ignores unknown and awarded ones. */
   release(reservationIds: readonly string[]): void {
     for (const id of reservationIds) {
       if (this.#holds.get(id)?.awardedTo === undefined) this.#holds.delete(id);
     }
   }
 
-  /** Enters a machine known from the durable state. */
+  /** Allocates for a machine that is in the store. */
   restore(machineId: string, resources: Resources, use: { vmId?: string; launchForMs: number }): void {
     const launchUntilMs = use.launchForMs > 0 ? this.#options.clock.monotonicMs() + use.launchForMs : 0;
     const vmIds = new Set(use.vmId === undefined ? [] : [use.vmId]);
     this.#allocations.set(machineId, { resources, vmIds, launchUntilMs });
-    if (launchUntilMs > 0) this.#quietUntilMs = Math.min(this.#quietUntilMs, launchUntilMs);
-    this.#takeBackLent();
+    if (launchUntilMs > 0) this.#nextExpiryMs = Math.min(this.#nextExpiryMs, launchUntilMs);
+    this.#reclaimExcess();
   }
 
   /**
-   * Admits CPU and memory for a machine's next VM, beside what VMs before it still have. The same VM again changes nothing.
+   * Allocates CPU and memory for the next VM of a machine, beside those of its earlier VMs. A repeat changes nothing.
    *
-   * @throws Fault INSUFFICIENT_CAPACITY when there is no room; nothing has changed then
+   * @throws Fault INSUFFICIENT_CAPACITY; nothing is allocated then
    */
   admitVm(machineId: string, vmId: string): void {
-    this.expire();
+    this.#expire();
     const allocation = this.#allocations.get(machineId);
     if (!allocation) throw new Error(`machine ${machineId} has no allocation`);
     if (allocation.vmIds.has(vmId)) return;
     const needed = allocation.launchUntilMs > 0 ? NOTHING : { ...allocation.resources, diskMb: 0 };
-    if (!fits(this.#free(), needed)) throw insufficient(needed, largest(this.#free()));
+    if (!fits(this.#free(), needed)) throw insufficient(needed, atLeastZero(this.#free()));
     allocation.vmIds.add(vmId);
     allocation.launchUntilMs = 0;
-    this.#takeBackLent();
+    this.#reclaimExcess();
   }
 
-  /**
-   * Lends memory that nobody has to VMs that wait for a machine: so much in all. It stays free for everybody else: whoever is granted it
-   * has it, and `onReclaim` is told.
-   *
-   * @returns false when there is not so much; nothing has changed then
-   */
-  lend(megabytes: number): boolean {
-    this.expire();
-    if (megabytes > this.#lentMb && megabytes > this.#free().memoryMb) return false;
-    this.#lentMb = megabytes;
+  /** Sets the memory of warm VMs, which holds and machines may reclaim. Returns false, and changes nothing, when so much is not free. */
+  setReclaimable(megabytes: number): boolean {
+    this.#expire();
+    if (megabytes > this.#reclaimableMb && megabytes > this.#free().memoryMb) return false;
+    this.#reclaimableMb = megabytes;
     return true;
   }
 
-  /** Sets who is told, at once, when less memory is left than was lent. */
+  /** Sets the function that is called, synchronously, when less memory is free than warm VMs have. */
   onReclaim(reclaim: (leftMb: number) => void): void {
     this.#reclaim = reclaim;
   }
 
-  /** Whether a machine's next VM would fit without memory that is lent. */
-  hasSpare(machineId: string): boolean {
-    this.expire();
+  /** Whether the next VM of a machine fits without reclaiming memory. */
+  fitsWithoutReclaim(machineId: string): boolean {
+    this.#expire();
     const { cpus = 0, memoryMb = 0 } = this.#allocations.get(machineId)?.resources ?? {};
-    return fits(this.#free(), { cpus, memoryMb: memoryMb + this.#lentMb, diskMb: 0 });
+    return fits(this.#free(), { cpus, memoryMb: memoryMb + this.#reclaimableMb, diskMb: 0 });
   }
 
-  /** Gives back the CPU and memory of a VM that has been destroyed; the machine's disk stays. Safe to repeat. */
+  /** Releases CPU and memory of a destroyed VM. Safe to repeat. */
   releaseVm(machineId: string, vmId: string): void {
     this.#allocations.get(machineId)?.vmIds.delete(vmId);
   }
 
-  /** Gives back all that a machine has. Safe to repeat. */
+  /** Releases all that a machine has. Safe to repeat. */
   forget(machineId: string): void {
     this.#allocations.delete(machineId);
   }
 
-  /** Drops holds and launch allocations whose time is over. Every call that grants something does it first. */
-  expire(): void {
+  /** Number of holds that have expired since hostd started. */
+  get expiredHolds(): number {
+    this.#expire();
+    return this.#expiredHolds;
+  }
+
+  /** Holds that are neither expired nor awarded. */
+  holds(): readonly Hold[] {
+    this.#expire();
+    return [...this.#holds.values()].filter((hold) => hold.awardedTo === undefined);
+  }
+
+  /** Whether a hold is for a machine that must be the only one of its app here. */
+  isDistinct(reservationId: string): boolean {
+    return this.#holds.get(reservationId)?.isDistinct ?? false;
+  }
+
+  /** Holds for machines of an app, awarded ones included. */
+  holdsOfApp(app: string): readonly Hold[] {
+    this.#expire();
+    return [...this.#holds.values()].filter((hold) => hold.app === app);
+  }
+
+  /** Returns the totals of now. */
+  sums(): LedgerSums {
+    this.#expire();
+    return {
+      capacity: this.#options.capacity,
+      held: this.#held(),
+      allocated: this.#allocated(),
+      running: this.#running(),
+      reclaimable: { ...NOTHING, memoryMb: this.#reclaimableMb },
+      free: atLeastZero(this.#free()),
+    };
+  }
+
+  /** Drops expired holds and ends expired allocations for first starts. */
+  #expire(): void {
     const now = this.#options.clock.monotonicMs();
-    if (now < this.#quietUntilMs) return;
+    if (now < this.#nextExpiryMs) return;
     let next = Number.POSITIVE_INFINITY;
     for (const [id, hold] of this.#holds) {
       if (hold.deadlineMs > now) {
@@ -219,53 +245,17 @@ export class Ledger {
       if (allocation.launchUntilMs > now) next = Math.min(next, allocation.launchUntilMs);
       else allocation.launchUntilMs = 0;
     }
-    this.#quietUntilMs = next;
+    this.#nextExpiryMs = next;
   }
 
-  /** How many holds have ended by time in this life of the host: nobody awarded them or let them go. */
-  get expiredHolds(): number {
-    this.expire();
-    return this.#expiredHolds;
-  }
-
-  /** The holds that live now, awarded ones left out. */
-  holds(): readonly Hold[] {
-    this.expire();
-    return [...this.#holds.values()].filter((hold) => hold.awardedTo === undefined);
-  }
-
-  /** Whether a hold is for a machine that must be the only one of its app here. */
-  isDistinct(reservationId: string): boolean {
-    return this.#holds.get(reservationId)?.isDistinct ?? false;
-  }
-
-  /** What is held for machines of an app, and for which machine what was awarded is meant. */
-  claimsOf(app: string): readonly { readonly reservationId: string; readonly awardedTo?: string }[] {
-    this.expire();
-    return [...this.#holds.values()].filter((hold) => hold.app === app);
-  }
-
-  /** What is used now. */
-  sums(): LedgerSums {
-    this.expire();
-    return {
-      capacity: this.#options.capacity,
-      held: this.#held(),
-      allocated: this.#allocated(),
-      running: this.#running(),
-      lent: { ...NOTHING, memoryMb: this.#lentMb },
-      free: largest(this.#free()),
-    };
-  }
-
-  #takeBackLent(): void {
+  #reclaimExcess(): void {
     const left = Math.max(0, this.#free().memoryMb);
-    if (this.#lentMb <= left) return;
-    this.#lentMb = left;
+    if (this.#reclaimableMb <= left) return;
+    this.#reclaimableMb = left;
     this.#reclaim(left);
   }
 
-  #free(): Amounts {
+  #free(): Resources {
     return subtract(subtract(this.#options.capacity, this.#held()), this.#allocated());
   }
 

@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { HostPorts } from "./ports.ts";
+import { Ports } from "./ports.ts";
 
 const TCP = { protocol: "tcp", internalPort: 80 } as const;
 const UDP = { protocol: "udp", internalPort: 53 } as const;
@@ -24,7 +24,7 @@ async function range(size: number): Promise<{ from: number; to: number }> {
 
 test("gives each service a port of its own, none that is taken, and none twice", async () => {
   const { from, to } = await range(20);
-  const ports = new HostPorts({ from, to });
+  const ports = new Ports({ from, to });
 
   const [first, second] = await Promise.all([ports.allocate([TCP, UDP]), ports.allocate([TCP])]);
 
@@ -35,7 +35,7 @@ test("gives each service a port of its own, none that is taken, and none twice",
 
 test("a port that somebody else has taken meanwhile is replaced, the others stay", async () => {
   const { from, to } = await range(20);
-  const ports = new HostPorts({ from, to });
+  const ports = new Ports({ from, to });
   const [kept = 0, lost = 0] = await ports.allocate([TCP, UDP]);
   const socket = createSocket("udp4").bind(lost, "127.0.0.1");
   await once(socket, "listening");
@@ -49,8 +49,8 @@ test("a port that somebody else has taken meanwhile is replaced, the others stay
 
 test("says so when there is none left, and keeps none of what it had found", async () => {
   const { from } = await range(0);
-  const ports = new HostPorts({ from: from - 1, to: from });
-  const free = new HostPorts({ from: from - 1, to: from - 1 });
+  const ports = new Ports({ from: from - 1, to: from });
+  const free = new Ports({ from: from - 1, to: from - 1 });
   const hasOne = await free.allocate([TCP]).then(
     () => true,
     () => false,

@@ -1,10 +1,9 @@
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { Fault } from "../../lib/faults/fault.ts";
-import type { Ports } from "../machines/host.ts";
 import type { ServiceConfig } from "../machines/machine.ts";
 
-/** From and to, both included. */
+/** A range of ports, both ends included. */
 export interface PortRange {
   readonly from: number;
   readonly to: number;
@@ -12,11 +11,11 @@ export interface PortRange {
 
 const HOST = "127.0.0.1";
 
-/** Hands out host ports for the machines' services. Whether one is free for us is known here; for others, by binding it. */
-export class HostPorts implements Ports {
+/** Allocates host ports for the services of machines. Binds a port to find out whether another program has it. */
+export class Ports {
   readonly #range: PortRange;
   readonly #taken = new Set<number>();
-  /** Goes round, so a port that was just given back rests: a client may still be talking to it. */
+  /** Cycles through the range, so that a released port is reused late: clients may still connect to it. */
   #next: number;
 
   constructor(range: PortRange) {
@@ -24,6 +23,7 @@ export class HostPorts implements Ports {
     this.#next = range.from;
   }
 
+  /** Allocates a free port for each service. @throws Fault NO_FREE_PORT */
   async allocate(services: readonly ServiceConfig[]): Promise<readonly number[]> {
     const ports: number[] = [];
     try {
@@ -35,6 +35,7 @@ export class HostPorts implements Ports {
     }
   }
 
+  /** Replaces those of `ports` that another program has taken. Returns all, in the order of the services. @throws Fault NO_FREE_PORT */
   async confirm(services: readonly ServiceConfig[], ports: readonly number[]): Promise<readonly number[]> {
     return Promise.all(
       services.map(async ({ protocol }, index) => {
@@ -47,6 +48,7 @@ export class HostPorts implements Ports {
     );
   }
 
+  /** Allocates the ports of a machine that is in the store. */
   restore(ports: readonly number[]): void {
     for (const port of ports) this.#taken.add(port);
   }
@@ -61,19 +63,13 @@ export class HostPorts implements Ports {
       const port = this.#next;
       this.#next = port >= to ? from : port + 1;
       if (this.#taken.has(port)) continue;
-      // Ours from here on, so nobody else tries it while we do.
       this.#taken.add(port);
       if (await isFree(protocol, port)) return port;
       this.#taken.delete(port);
     }
-    throw new Fault(
-      "RESOURCE_EXHAUSTED",
-      "NO_FREE_PORT",
-      `no port from ${from} to ${to} is free on the host`,
-      {
-        range: `${from}-${to}`,
-      },
-    );
+    const range = `${from}-${to}`;
+    const message = `no port from ${from} to ${to} is free on the host`;
+    throw new Fault("RESOURCE_EXHAUSTED", "NO_FREE_PORT", message, { range });
   }
 }
 

@@ -1,12 +1,11 @@
-/** Images a scheduler is told of. Of a host with more, the ones used last are the likeliest to be asked for. */
+/** Most hints that a scheduler gets. A host with more images sends those used last. */
 const MAX_HINTS = 4_096;
 const SHA256 = /^sha256:([0-9a-f]{8})/;
 
 /**
- * What schedulers are told of the images here: the first four bytes of each sha256, see windhover.scheduler.v1.LocalImages.
+ * Returns the image hints of a host, sorted: the first four bytes of each digest. See windhover.scheduler.v1.LocalImages.
  *
- * @param lastUsed when each was used last, by digest, on any scale
- * @returns in an order that depends only on which there are
+ * @param lastUsed time of the last use, by digest
  */
 export function imageHints(lastUsed: ReadonlyMap<string, number>): readonly number[] {
   const latest = [...lastUsed];

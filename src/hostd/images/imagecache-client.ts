@@ -7,37 +7,51 @@ import {
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { call, connect, openStream } from "../../lib/grpc/client.ts";
-import type { Images, Pin, PullStep } from "../machines/host.ts";
-import type { ImageRef } from "../machines/machine.ts";
+import type { ImageRef, LocalImage } from "../machines/machine.ts";
 import { imageHints } from "./image-hints.ts";
 
-/** A large image over a slow line takes its time; the create above has its own limit. */
+/** A pull of a large image is slow; the create has a limit of its own. */
 const ENSURE_TIMEOUT_MS = 60 * 60_000;
-const TIMEOUT_MS = 5_000;
-const PAGE = 1_000;
+const SCOPE = { timeoutMs: 5_000 };
+const PAGE_SIZE = 1_000;
 
-/** The image cache beside this host. */
-export class ImageCacheClient implements Images {
+/** Keeps an image for a machine, the owner. */
+export interface Pin {
+  readonly digest: string;
+  readonly owner: string;
+}
+
+/** A step of making an image local. */
+export type PullStep =
+  | {
+      readonly kind: "progress";
+      readonly detail: string;
+      readonly bytesDone: bigint;
+      readonly bytesTotal: bigint;
+    }
+  | { readonly kind: "ready"; readonly image: LocalImage; readonly wasLocal: boolean };
+
+/** Calls the image cache on this host. A start never does. Faults: those of the cache, and IMAGECACHE_UNAVAILABLE. */
+export class ImageCacheClient {
   readonly #client: ImageCacheServiceClient;
-  /** When the local images were used last, by digest, as of the last look. A hint for bids: create asks the cache itself. */
+  /** Last use of each local image, by digest, at the last refresh. */
   #local: ReadonlyMap<string, number> = new Map();
-  /** Of the images above, once somebody has asked. */
+  /** Hints of {@link #local}; undefined until they are read. */
   #hints: readonly number[] | undefined;
 
   constructor(address: string, token: TokenSource) {
     this.#client = connect(ImageCacheServiceClient, address, { token });
   }
 
+  /** Makes an image local and pins it for the owner. The last step is `ready`. */
   async *ensure(ref: ImageRef, owner: string, signal: AbortSignal): AsyncGenerator<PullStep> {
-    const request = { reference: referenceOf(ref), digest: ref.digest, owner };
+    const { registry, repository, digest } = ref;
+    const request = { reference: `${registry}/${repository}@${digest}`, digest, owner };
+    const scope = { timeoutMs: ENSURE_TIMEOUT_MS, signal };
     try {
-      const stream = openStream(this.#client, this.#client.ensureImage, request, {
-        timeoutMs: ENSURE_TIMEOUT_MS,
-        signal,
-      });
-      for await (const message of stream) {
-        const step = toStep(message);
-        if (step?.kind === "ready") this.#arrived(ref.digest);
+      for await (const message of openStream(this.#client, this.#client.ensureImage, request, scope)) {
+        const step = stepFromProto(message);
+        if (step?.kind === "ready") this.#addLocal(digest);
         if (step) yield step;
       }
     } catch (err) {
@@ -46,38 +60,36 @@ export class ImageCacheClient implements Images {
   }
 
   async pin(pin: Pin): Promise<void> {
-    await this.#call(() => call(this.#client, this.#client.pinImage, pin, { timeoutMs: TIMEOUT_MS }));
+    await call(this.#client, this.#client.pinImage, pin, SCOPE).catch(rethrow);
   }
 
   async unpin(pin: Pin): Promise<void> {
-    await this.#call(() => call(this.#client, this.#client.unpinImage, pin, { timeoutMs: TIMEOUT_MS }));
+    await call(this.#client, this.#client.unpinImage, pin, SCOPE).catch(rethrow);
   }
 
+  /** Makes the pins exactly these. */
   async reconcilePins(pins: readonly Pin[]): Promise<void> {
-    const request = { pins: [...pins] };
-    await this.#call(() =>
-      call(this.#client, this.#client.reconcilePins, request, { timeoutMs: TIMEOUT_MS }),
-    );
+    await call(this.#client, this.#client.reconcilePins, { pins: [...pins] }, SCOPE).catch(rethrow);
   }
 
-  /** Whether an image was local when last looked. From memory. */
+  /** Whether an image was local at the last refresh. */
   isLocal(digest: string): boolean {
     return this.#local.has(digest);
   }
 
-  /** What schedulers are told of the images that were local when last looked, see {@link imageHints}. From memory. */
+  /** Returns {@link imageHints} of the last refresh; the same array while the images are the same. */
   hints(): readonly number[] {
     this.#hints ??= imageHints(this.#local);
     return this.#hints;
   }
 
-  /** Looks which images are local. */
+  /** Reads which images are local. */
   async refresh(): Promise<void> {
     const local = new Map<string, number>();
     let pageToken = "";
     do {
-      const request = { pageSize: PAGE, pageToken };
-      const page = await call(this.#client, this.#client.listImages, request, { timeoutMs: TIMEOUT_MS });
+      const request = { pageSize: PAGE_SIZE, pageToken };
+      const page = await call(this.#client, this.#client.listImages, request, SCOPE);
       for (const { digest, lastUseTime } of page.images) local.set(digest, lastUseTime?.getTime() ?? 0);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
@@ -88,7 +100,7 @@ export class ImageCacheClient implements Images {
     this.#client.close();
   }
 
-  #arrived(digest: string): void {
+  #addLocal(digest: string): void {
     if (!this.#local.has(digest)) this.#setLocal(new Map([...this.#local, [digest, Date.now()]]));
   }
 
@@ -96,21 +108,9 @@ export class ImageCacheClient implements Images {
     this.#local = local;
     this.#hints = undefined;
   }
-
-  async #call(work: () => Promise<unknown>): Promise<void> {
-    try {
-      await work();
-    } catch (err) {
-      throw unavailable(err);
-    }
-  }
 }
 
-function referenceOf({ registry, repository, digest }: ImageRef): string {
-  return `${registry}/${repository}@${digest}`;
-}
-
-function toStep({ event }: EnsureImageResponse): PullStep | undefined {
+function stepFromProto({ event }: EnsureImageResponse): PullStep | undefined {
   if (event?.$case === "progress") {
     const { bytesDone, bytesTotal } = event.value;
     return { kind: "progress", detail: describe(event.value), bytesDone, bytesTotal };
@@ -129,39 +129,34 @@ function toStep({ event }: EnsureImageResponse): PullStep | undefined {
   return { kind: "ready", image: { rootfs: image.rootfsPath, config }, wasLocal: event.value.wasCached };
 }
 
+/** By phase. LAYERS stands for the number of layers, where it is known. */
+const DETAILS = {
+  [PullPhase.UNSPECIFIED]: "working",
+  [PullPhase.UNRECOGNIZED]: "working",
+  [PullPhase.QUEUED]: "waiting for other pulls",
+  [PullPhase.RESOLVING]: "reading the image's manifest",
+  [PullPhase.DOWNLOADING]: "pullingLAYERS",
+  [PullPhase.FLATTENING]: "readingLAYERS",
+  [PullPhase.SQUASHING]: "writing the root file system",
+} satisfies Record<PullPhase, string>;
+
 function describe({ phase, layersDone, layersTotal }: PullProgress): string {
   const layers = layersTotal > 0 ? ` ${Math.min(layersDone + 1, layersTotal)} of ${layersTotal} layers` : "";
-  switch (phase) {
-    case PullPhase.QUEUED:
-      return "waiting for other pulls";
-    case PullPhase.RESOLVING:
-      return "reading the image's manifest";
-    case PullPhase.DOWNLOADING:
-      return `pulling${layers}`;
-    case PullPhase.FLATTENING:
-      return `reading${layers}`;
-    case PullPhase.SQUASHING:
-      return "writing the root file system";
-    default:
-      return "working";
-  }
+  return (DETAILS[phase] ?? DETAILS[PullPhase.UNRECOGNIZED]).replace("LAYERS", layers);
 }
 
-/** The cache's own faults go on to the caller; that it cannot be reached is a fault of ours. */
+function rethrow(err: unknown): never {
+  throw unavailable(err);
+}
+
+/** Makes the fault IMAGECACHE_UNAVAILABLE when the cache could not be reached. Returns other errors as they are. */
 function unavailable(err: unknown): unknown {
   const isDown =
     hasReason(err, "PEER_UNAVAILABLE") ||
     hasReason(err, "DEADLINE_EXCEEDED") ||
     hasReason(err, "SERVER_DRAINING");
   if (!isDown) return err;
-  return new Fault(
-    "UNAVAILABLE",
-    "IMAGECACHE_UNAVAILABLE",
-    "the host's image cache cannot be reached",
-    err.facts,
-    {
-      cause: err,
-      retryAfterMs: 1_000,
-    },
-  );
+  const message = "the host's image cache cannot be reached";
+  const extra = { cause: err, retryAfterMs: 1_000 };
+  return new Fault("UNAVAILABLE", "IMAGECACHE_UNAVAILABLE", message, err.facts, extra);
 }

@@ -2,67 +2,68 @@ import { appendFile, mkdir, readFile, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { LogLine } from "../vmm/vmm.ts";
 
-/** A line as it is kept. */
+/** A line in the log of a machine. */
 export interface StoredLine extends LogLine {
-  /** Grows by one with every line of the machine, also over restarts. */
+  /** Grows by one with every line of the machine, across restarts too. */
   readonly sequence: number;
 }
 
 const OLDER = "older.jsonl";
 const NEWER = "newer.jsonl";
 
-/**
- * The lines of one machine on disk: two files, of which the newer is written until it has half of the bound and then
- * becomes the older, whose lines are dropped. One caller at a time.
- */
+/** The log of one machine on disk: two files. When the newer is full, it replaces the older. For one caller at a time. */
 export class LogFile {
   readonly #dir: string;
-  readonly #segmentBytes: number;
+  readonly #maxFileBytes: number;
   #size = 0;
 
-  /** @param maxBytes both files together */
+  /** @param maxBytes of both files together */
   constructor(dir: string, maxBytes: number) {
     this.#dir = dir;
-    this.#segmentBytes = Math.floor(maxBytes / 2);
+    this.#maxFileBytes = Math.floor(maxBytes / 2);
   }
 
-  /** Makes the folder, and finds the last sequence there is. */
+  /** Makes the folder, and returns the last sequence. */
   async open(): Promise<number> {
     await mkdir(this.#dir, { recursive: true, mode: 0o750 });
-    this.#size = await sizeOf(join(this.#dir, NEWER));
+    this.#size = await stat(join(this.#dir, NEWER)).then(({ size }) => size, ifMissing(0));
     const lines = await this.read();
     return lines.at(-1)?.sequence ?? 0;
   }
 
-  /** Appends lines. They are in the page cache then: they survive hostd, not the host. */
+  /** Appends lines, not synced: they survive a crash of hostd, not of the host. */
   async append(lines: readonly StoredLine[]): Promise<void> {
-    let bunch: string[] = [];
+    let batch: string[] = [];
     let size = 0;
     for (const line of lines) {
       const text = `${JSON.stringify(toTuple(line))}\n`;
       const length = Buffer.byteLength(text);
-      if (this.#size + size > 0 && this.#size + size + length > this.#segmentBytes) {
-        await this.#write(bunch, size);
-        await this.#turnOver();
-        bunch = [];
+      if (this.#size + size > 0 && this.#size + size + length > this.#maxFileBytes) {
+        await this.#write(batch, size);
+        await this.#rotate();
+        batch = [];
         size = 0;
       }
-      bunch.push(text);
+      batch.push(text);
       size += length;
     }
-    await this.#write(bunch, size);
+    await this.#write(batch, size);
   }
 
-  /** All lines that are kept, oldest first. What a crash or a full disk has left of a line is skipped. */
+  /** Reads all lines, oldest first. Skips lines cut off by a crash or a full disk. */
   async read(): Promise<readonly StoredLine[]> {
     const lines: StoredLine[] = [];
     for (const name of [OLDER, NEWER]) {
-      for (const text of (await textOf(join(this.#dir, name))).split("\n")) {
+      for (const text of (await this.#readFile(name)).split("\n")) {
         const line = text === "" ? undefined : parse(text);
         if (line && line.sequence > (lines.at(-1)?.sequence ?? 0)) lines.push(line);
       }
     }
     return lines;
+  }
+
+  #readFile(name: string): Promise<string> {
+    return readFile(join(this.#dir, name), "utf8").catch(ifMissing(""));
   }
 
   async #write(texts: readonly string[], size: number): Promise<void> {
@@ -71,7 +72,7 @@ export class LogFile {
     this.#size += size;
   }
 
-  async #turnOver(): Promise<void> {
+  async #rotate(): Promise<void> {
     await rename(join(this.#dir, NEWER), join(this.#dir, OLDER));
     this.#size = 0;
   }
@@ -93,24 +94,10 @@ function parse(text: string): StoredLine | undefined {
   }
 }
 
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (err) {
-    if (isMissing(err)) return 0;
+/** Returns `value` instead of the error of a missing file. */
+function ifMissing<T>(value: T): (err: unknown) => T {
+  return (err) => {
+    if (err instanceof Error && "code" in err && err.code === "ENOENT") return value;
     throw err;
-  }
-}
-
-async function textOf(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (err) {
-    if (isMissing(err)) return "";
-    throw err;
-  }
-}
-
-function isMissing(err: unknown): boolean {
-  return err instanceof Error && "code" in err && err.code === "ENOENT";
+  };
 }

@@ -1,69 +1,69 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Logs } from "../machines/host.ts";
 import type { VmSink } from "../vmm/vmm.ts";
-import { LogBook } from "./log-book.ts";
 import { LogFile, type StoredLine } from "./log-file.ts";
+import { MachineLog } from "./machine-log.ts";
 
-/** Which lines are wanted. */
+/** Which lines of a log to read. */
 export interface LogQuery {
   /** Only the last so many. */
   readonly tail: number | undefined;
   readonly afterSequence: number;
-  /** Go on until the machine is gone or `signal` aborts. */
+  /** Go on until the log is removed or `signal` aborts. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
 }
 
-/** Lines in one batch. */
-const BATCH = 200;
+const BATCH_LINES = 200;
 
-/** What the machines of this host wrote: bounded files, one folder for each machine. */
-export class LogStore implements Logs {
+/** The logs of the machines on this host, of bounded size, one folder for each machine. */
+export class LogStore {
   readonly #dir: string;
   readonly #maxBytes: number;
-  readonly #books = new Map<string, LogBook>();
+  readonly #logs = new Map<string, MachineLog>();
 
-  /** @param maxKb bound of one machine's files together */
+  /** @param maxKb for each machine */
   constructor(dir: string, maxKb: number) {
     this.#dir = dir;
     this.#maxBytes = maxKb * 1_024;
   }
 
+  /** Returns the sink for the VM of a machine. */
   sink(id: string): VmSink {
-    return { onLog: (line) => this.#book(id).append(line) };
+    return { onLog: (line) => this.#log(id).append(line) };
   }
 
   /**
-   * Lines of a machine in batches, oldest first. A reader that is slow is not waited for and costs no memory: it is kept as a position,
-   * and when the files no longer have what comes after it, a `system` line says how many lines it has missed.
+   * Reads lines in batches, oldest first. A slow reader delays nobody and costs no memory. When lines it has not read are no longer
+   * kept, a `system` line says how many.
    */
   async *read(id: string, query: LogQuery): AsyncGenerator<readonly StoredLine[]> {
-    const book = this.#book(id);
+    const log = this.#log(id);
     let position = query.afterSequence;
-    let tail = query.tail;
+    let lines = await log.after(position);
+    if (query.tail === undefined) {
+      lines = withGap(position, lines);
+    } else {
+      position = Math.max(position, lines.at(-1)?.sequence ?? 0);
+      lines = query.tail === 0 ? [] : lines.slice(-query.tail);
+    }
     for (;;) {
-      let lines = await book.after(position);
-      if (tail !== undefined) {
-        lines = tail === 0 ? [] : lines.slice(-tail);
-        if (tail === 0) position = Math.max(position, (await book.after(position)).at(-1)?.sequence ?? 0);
-      } else {
-        lines = withGap(position, lines);
-      }
-      tail = undefined;
-      for (let at = 0; at < lines.length; at += BATCH) yield lines.slice(at, at + BATCH);
+      for (let at = 0; at < lines.length; at += BATCH_LINES) yield lines.slice(at, at + BATCH_LINES);
       position = Math.max(position, lines.at(-1)?.sequence ?? 0);
       if (!query.follow) return;
-      if ((await book.more(position, query.signal)) === "gone") return;
+      if ((await log.more(position, query.signal)) === "gone") return;
+      lines = withGap(position, await log.after(position));
     }
   }
 
+  /** Removes the log of a machine. */
   async remove(id: string): Promise<void> {
-    await this.#books.get(id)?.discard();
-    this.#books.delete(id);
+    await this.#logs.get(id)?.discard();
+    this.#logs.delete(id);
     await rm(join(this.#dir, id), { recursive: true, force: true });
   }
 
+  /** Returns the ids of the machines that have a log. */
   async owners(): Promise<readonly string[]> {
     try {
       return await readdir(this.#dir);
@@ -73,22 +73,22 @@ export class LogStore implements Logs {
     }
   }
 
-  /** Writes what waits. */
+  /** Resolves when all lines so far are in the files. */
   async flush(): Promise<void> {
-    await Promise.all([...this.#books.values()].map((book) => book.flush()));
+    await Promise.all([...this.#logs.values()].map((log) => log.flush()));
   }
 
-  #book(id: string): LogBook {
-    let book = this.#books.get(id);
-    if (!book) {
-      book = new LogBook(new LogFile(join(this.#dir, id), this.#maxBytes));
-      this.#books.set(id, book);
+  #log(id: string): MachineLog {
+    let log = this.#logs.get(id);
+    if (!log) {
+      log = new MachineLog(new LogFile(join(this.#dir, id), this.#maxBytes));
+      this.#logs.set(id, log);
     }
-    return book;
+    return log;
   }
 }
 
-/** Position 0 is "from the beginning of what is kept", which misses nothing. */
+/** Adds a line about lines that are no longer kept. Position 0 is the oldest kept line, before which nothing is missing. */
 function withGap(position: number, lines: readonly StoredLine[]): readonly StoredLine[] {
   const first = lines[0];
   if (!first || position === 0 || first.sequence <= position + 1) return lines;

@@ -12,13 +12,13 @@ import {
 } from "./machine.ts";
 import { canMove, type MachineState } from "./states.ts";
 
-/** When something happened, and the id of the event that tells of it. */
+/** Time and event id of a change. */
 export interface Stamp {
   readonly nowMs: number;
   readonly eventId: string;
 }
 
-/** A machine that has just been placed here. */
+/** Makes a machine from an award. */
 export function newMachine(
   id: MachineId,
   spec: MachineSpec,
@@ -40,13 +40,13 @@ export function newMachine(
   return withEvent(machine, { type: "launch", source: "user" }, at);
 }
 
-/** Its image is local and pinned. */
+/** Records that the image is local and pinned. */
 export function prepared(machine: Machine, image: LocalImage, at: Stamp): Change {
   const next = move(machine, "created", at);
   return { machine: { ...next, spec: { ...machine.spec, image } } };
 }
 
-/** A start begins: the VM's id is stored before anything runs in the VM, so that after a crash it is known whose it is. */
+/** Begins a start. The id of the VM is stored before the VM runs anything, so that a restarted hostd finds its machine. */
 export function starting(
   machine: Machine,
   start: { vmId: string; ports: readonly number[]; traceId: string },
@@ -56,13 +56,13 @@ export function starting(
   return { machine: { ...rest, vmId: start.vmId, ports: start.ports, lastStartTraceId: start.traceId } };
 }
 
-/** The process has been exec'ed. */
+/** Records that the process was exec'ed. */
 export function started(machine: Machine, startPath: string, at: Stamp): Change {
   const next = { ...move(machine, "started", at), lastStartPath: startPath };
   return withEvent(next, { type: "start", source: "user" }, at);
 }
 
-/** The start came to nothing, and why. */
+/** Records that a start failed. */
 export function startFailed(machine: Machine, reason: string, message: string, at: Stamp): Change {
   return withEvent(
     withoutVm(move(machine, "failed", at)),
@@ -71,25 +71,25 @@ export function startFailed(machine: Machine, reason: string, message: string, a
   );
 }
 
-/** The start was called off before the process ran. */
+/** Records that a start was cancelled before the process ran. */
 export function startCancelled(machine: Machine, at: Stamp): Change {
   const next = withoutVm(move(machine, "stopped", at));
   return withEvent(next, { type: "stop", source: "user", message: "stopped before its process ran" }, at);
 }
 
-/** hostd ended in the middle of a start and found nothing running when it came back. */
+/** Records that hostd ended during a start, before the process ran. */
 export function startInterrupted(machine: Machine, at: Stamp): Change {
   const next = withoutVm(move(machine, "stopped", at));
   const message = "the host's daemon restarted before the process ran; start it again";
   return withEvent(next, { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message }, at);
 }
 
-/** A stop begins. */
+/** Begins a stop. */
 export function stopping(machine: Machine, stop: PendingStop, at: Stamp): Change {
   return withEvent({ ...move(machine, "stopping", at), stop }, { type: "stop", source: "user" }, at);
 }
 
-/** The process has ended, or its VM has. A machine being destroyed stays so. */
+/** Records the end of the process, or of the VM without an exit event (`lost`: why). A machine being destroyed stays `destroying`. */
 export function exited(machine: Machine, exit: ExitInfo, lost: string | undefined, at: Stamp): Change {
   const next = machine.state === "destroying" ? grow(machine, at) : move(machine, "stopped", at);
   const why =
@@ -99,7 +99,7 @@ export function exited(machine: Machine, exit: ExitInfo, lost: string | undefine
   return withEvent(withoutVm(next), { type: "exit", source: "hostd", exit, ...why }, at);
 }
 
-/** A destroy begins. */
+/** Begins a destroy. */
 export function destroying(
   machine: Machine,
   why: { source: "user" | "hostd"; message: string },
@@ -109,12 +109,12 @@ export function destroying(
   return withEvent(next, { type: "destroy", ...why }, at);
 }
 
-/** Nothing is left of it but this record. */
+/** Ends a destroy. */
 export function destroyed(machine: Machine, at: Stamp): Change {
   return { machine: { ...withoutVm(move(machine, "destroyed", at)), ports: [] } };
 }
 
-/** The machine in its next state; INVALID_STATE when there is no such edge. */
+/** Moves a machine to its next state. @throws Fault INVALID_STATE when {@link canMove} forbids it */
 function move(machine: Machine, to: MachineState, at: Stamp): Machine {
   if (!canMove(machine.state, to)) throw invalidState(machine, to);
   return { ...grow(machine, at), state: to };

@@ -1,10 +1,10 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { invalidState, type Machine } from "./machine.ts";
 
-/** What a driver is at: the last of the requests it has accepted and not finished. */
+/** The last request that a driver has accepted and not finished. */
 export type Activity = "start" | "stop" | "destroy";
 
-/** What to do with a request. `interrupt`: run it, after what is under way has been cut short. */
+/** What to do with a request. `interrupt`: cut short the one under way, then run this one. */
 export type Decision =
   | { readonly kind: "already" }
   | { readonly kind: "join" }
@@ -12,7 +12,7 @@ export type Decision =
   | { readonly kind: "interrupt" }
   | { readonly kind: "refuse"; readonly fault: Fault };
 
-/** Decides about a start. Two starts at once are one start. */
+/** Decides about a start. A start during a start joins it. */
 export function decideStart(machine: Machine, active: Activity | undefined): Decision {
   if (active === "start") return { kind: "join" };
   if (active !== undefined) return refuse(invalidState(machine, `started: a ${active} is under way`));
@@ -28,7 +28,7 @@ export function decideStart(machine: Machine, active: Activity | undefined): Dec
   }
 }
 
-/** Decides about a stop. One during a start cuts that start short. */
+/** Decides about a stop. A stop during a start cancels that start. */
 export function decideStop(machine: Machine, active: Activity | undefined): Decision {
   if (active === "stop") return { kind: "join" };
   if (active === "start") return { kind: "interrupt" };
@@ -47,7 +47,7 @@ export function decideStop(machine: Machine, active: Activity | undefined): Deci
   }
 }
 
-/** Decides about a destroy. Only `force` ends a machine that runs or is about to. */
+/** Decides about a destroy. A machine that runs, or has a request under way, needs `force`. */
 export function decideDestroy(machine: Machine, active: Activity | undefined, force: boolean): Decision {
   if (machine.state === "destroyed") return { kind: "already" };
   if (active === "destroy") return { kind: "join" };
@@ -60,7 +60,7 @@ export function decideDestroy(machine: Machine, active: Activity | undefined, fo
   return active === undefined ? { kind: "run" } : { kind: "interrupt" };
 }
 
-/** Decides about making a machine's image local. Repeating it once the machine has its image is fine. */
+/** Decides about a prepare. A repeat on a prepared machine does nothing. */
 export function decidePrepare(machine: Machine, active: Activity | undefined): Decision {
   if (active === "destroy" || machine.state === "destroying" || machine.state === "destroyed") {
     return refuse(invalidState(machine, "prepared"));

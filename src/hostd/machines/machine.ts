@@ -1,17 +1,16 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
 import type { MachineState } from "./states.ts";
 
-/** Id of a machine: 14 lower-case hex digits, of which the first five are its host's number. Made only by {@link machineId}. */
+/** 14 lower-case hex digits; the first five are the host number. Made only by {@link machineId}. */
 export type MachineId = string & { readonly __machineId: never };
 
-/** Amounts of a host's resources. */
 export interface Resources {
   readonly cpus: number;
   readonly memoryMb: number;
   readonly diskMb: number;
 }
 
-/** What was asked for, defaults filled in by the api. Stored and given back as it is. */
+/** Configuration of a machine as the api sent it, with defaults filled in. Returned unchanged. */
 export interface MachineConfig {
   readonly image: string;
   readonly guest: { readonly cpuKind: string; readonly cpus: number; readonly memoryMb: number };
@@ -22,7 +21,7 @@ export interface MachineConfig {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Overrides of what the image says to run. Empty means: as the image says. */
+/** Overrides of the image's command. Empty fields override nothing. */
 export interface InitConfig {
   readonly exec: readonly string[];
   readonly entrypoint: readonly string[];
@@ -31,13 +30,12 @@ export interface InitConfig {
   readonly workingDir: string;
 }
 
-/** A port of the guest that is to be reachable. */
+/** A port of the guest that a port of the host is forwarded to. */
 export interface ServiceConfig {
   readonly protocol: "tcp" | "udp";
   readonly internalPort: number;
 }
 
-/** An image, resolved. */
 export interface ImageRef {
   readonly registry: string;
   readonly repository: string;
@@ -45,7 +43,7 @@ export interface ImageRef {
   readonly digest: string;
 }
 
-/** What the image's own configuration says about running it. */
+/** The part of an OCI image configuration that a start uses. */
 export interface ImageConfig {
   readonly entrypoint: readonly string[];
   readonly cmd: readonly string[];
@@ -56,13 +54,13 @@ export interface ImageConfig {
   readonly stopSignal: string;
 }
 
-/** An image made local and pinned for a machine, so that a start needs nobody else. */
+/** An image on this host's disk, pinned for a machine. */
 export interface LocalImage {
   readonly rootfs: string;
   readonly config: ImageConfig;
 }
 
-/** What never changes about a machine once it has been prepared. */
+/** What never changes about a machine after prepare. */
 export interface MachineSpec {
   readonly name: string;
   readonly app: string;
@@ -77,18 +75,16 @@ export interface MachineSpec {
   readonly image?: LocalImage;
 }
 
-/** How the main process ended. */
 export interface ExitInfo {
-  /** 128 + signal when a signal ended it; absent when the VM was lost. */
+  /** 128 + signal after a signal; absent when the VM ended without an exit event. */
   readonly exitCode?: number;
-  /** `SIGKILL` and the like; empty when it exited by itself. */
+  /** Name, e.g. `SIGKILL`; empty when the process exited by itself. */
   readonly signal: string;
   readonly oomKilled: boolean;
   readonly requestedStop: boolean;
   readonly exitedAtMs: number;
 }
 
-/** Something that happened to a machine. */
 export interface MachineEvent {
   /** A ULID. */
   readonly id: string;
@@ -97,70 +93,68 @@ export interface MachineEvent {
   readonly source: "user" | "hostd";
   readonly timeMs: number;
   readonly message: string;
-  /** Stable, for failures and for exits of lost VMs. */
+  /** Stable reason of a failure, or of an exit without exit event. */
   readonly reason: string;
   readonly exit?: ExitInfo;
 }
 
-/** A machine as its host knows it. Values of this type never change; a change makes a new one. */
+/** A machine on its host. Immutable: every change makes a new value. */
 export interface Machine {
   readonly id: MachineId;
   readonly spec: MachineSpec;
   readonly state: MachineState;
-  /** Grows by one with every change. */
   readonly generation: number;
   readonly updatedAtMs: number;
   /** Newest first, at most {@link MAX_EVENTS}. */
   readonly events: readonly MachineEvent[];
-  /** Host ports, one for each service of the configuration. */
+  /** Host ports, in the order of the configuration's services. */
   readonly ports: readonly number[];
-  /** The VM that belongs to it while it is starting, started, stopping, or destroyed from there. */
+  /** Set while the machine has, or may have, a VM. */
   readonly vmId?: string;
   readonly lastStartPath: string;
   readonly lastStartTraceId: string;
-  /** Until when (wall clock) CPU and memory stay allocated for its first start. */
+  /** End (wall clock) of the allocation of CPU and memory for the first start. */
   readonly launchUntilMs?: number;
-  /** The stop under way, so that one interrupted by a restart of hostd goes on. */
+  /** The stop under way; a restarted hostd resumes it. */
   readonly stop?: PendingStop;
 }
 
-/** A stop that has been asked for. */
+/** A stop under way. */
 export interface PendingStop {
   readonly signal: number;
-  /** When SIGKILL follows, on the wall clock. */
+  /** Time of the SIGKILL, on the wall clock. */
   readonly killAtMs: number;
 }
 
-/** A machine's next value, and what happened. Stored as one. */
+/** A machine's next value and its event, stored in one transaction. */
 export interface Change {
   readonly machine: Machine;
   /** Absent when only fields changed. */
   readonly event?: MachineEvent;
 }
 
-/** How many events a machine carries. Older ones live on in the central record. */
+/** Older events are in the database only. */
 export const MAX_EVENTS = 20;
 
-/** Parses a machine id; INVALID_FIELDS when it is none. */
+/** Parses a machine id. @throws Fault INVALID_FIELDS */
 export function machineId(text: string, field = "machine_id"): MachineId {
   if (!/^[0-9a-f]{14}$/.test(text)) {
     throw invalid([{ field, description: `must be 14 lower-case hex digits, not "${text.slice(0, 40)}"` }]);
   }
-  // The only place where the brand is given.
   return text as MachineId;
 }
 
-/** The number of the host that owns the machine. */
+/** Reads the number of the host that owns a machine. */
 export function hostNumberOf(id: MachineId): number {
   return Number.parseInt(id.slice(0, 5), 16);
 }
 
-/** The fault for a machine that is not here, or not for this caller: the two must look the same. */
+/** Makes the fault for a machine that is not here or belongs to another organisation: callers cannot tell which. */
 export function notFound(id: string): Fault {
   return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
 }
 
-/** The fault for a call that the machine's state does not allow. */
+/** Makes the fault for a call that the state of a machine does not allow. */
 export function invalidState(machine: Machine, what: string): Fault {
   return new Fault(
     "FAILED_PRECONDITION",

@@ -1,16 +1,16 @@
 /**
- * The life of a machine on its host.
+ * State machine of a machine on its host.
  *
  *   creating --> created --> starting --> started --> stopping --> stopped
- *   starting --> failed, stopped        the launch failed; it was stopped, or hostd died, before the process ran
+ *   starting --> failed, stopped        the launch failed; a stop, or a crash of hostd, before the process ran
  *   started --> stopped                 the process ended by itself
  *   stopped --> starting                started again
  *   failed --> starting                 started again
  *   creating, created, starting, started, stopping, stopped, failed --> destroying --> destroyed
  *
- * The table below is the only place that says which state may follow which; a test compares it with this diagram.
+ * A test compares this diagram with the table below.
  */
-const NEXT = {
+const NEXT: Readonly<Record<MachineState, readonly MachineState[]>> = {
   creating: ["created", "destroying"],
   created: ["starting", "destroying"],
   starting: ["started", "failed", "stopped", "destroying"],
@@ -20,16 +20,17 @@ const NEXT = {
   failed: ["starting", "destroying"],
   destroying: ["destroyed"],
   destroyed: [],
-} as const satisfies Record<string, readonly string[]>;
+};
 
-/** The states a machine can be in on its host. */
-export type MachineState = keyof typeof NEXT;
+/** All states. */
+export const MACHINE_STATES = [
+  ...["creating", "created", "starting", "started", "stopping", "stopped"],
+  ...["failed", "destroying", "destroyed"],
+] as const;
 
-/** All states, in the order of a life. */
-// The keys of the literal above are exactly the union.
-export const MACHINE_STATES = Object.keys(NEXT) as readonly MachineState[];
+export type MachineState = (typeof MACHINE_STATES)[number];
 
-/** The states that may follow `state`. */
+/** Returns the states that may follow `state`. */
 export function nextStates(state: MachineState): readonly MachineState[] {
   return NEXT[state];
 }
@@ -39,7 +40,7 @@ export function canMove(from: MachineState, to: MachineState): boolean {
   return nextStates(from).includes(to);
 }
 
-/** Whether a start would be the next thing to happen to a machine in this state. */
+/** Whether a machine in this state can be started. */
 export function isStartable(state: MachineState): boolean {
   return state === "created" || state === "stopped" || state === "failed";
 }

@@ -2,12 +2,9 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineState } from "./states.ts";
 
-/**
- * Where a machine can go without another call about it. `created` and `stopping` lead further only as said in
- * {@link reachable}; a process may end at any time, so `started` leads to `stopped`.
- */
-const BY_ITSELF: Readonly<Record<MachineState, readonly MachineState[]>> = {
-  // The create that made it is still under way, and undoes it when it fails.
+/** The states that follow each state without another call about the machine. */
+const WITHOUT_A_CALL: Readonly<Record<MachineState, readonly MachineState[]>> = {
+  // The create is still under way: it prepares the machine, or undoes itself.
   creating: ["created", "destroying"],
   created: [],
   starting: ["started", "failed", "stopped"],
@@ -19,13 +16,12 @@ const BY_ITSELF: Readonly<Record<MachineState, readonly MachineState[]>> = {
   destroyed: [],
 };
 
-/** What a wait should do about a machine as it is now. */
 export type WaitDecision =
   | { readonly kind: "done" }
   | { readonly kind: "wait" }
   | { readonly kind: "fail"; readonly fault: Fault };
 
-/** Decides whether a wait for any of `states` is over, worth going on with, or in vain. */
+/** Decides whether a wait for any of `states` is done, goes on, or fails because none of them can be reached. */
 export function decideWait(machine: Machine, states: readonly MachineState[], nowMs: number): WaitDecision {
   if (states.includes(machine.state)) return { kind: "done" };
   const launchIsComing = (machine.launchUntilMs ?? 0) > nowMs;
@@ -35,15 +31,15 @@ export function decideWait(machine: Machine, states: readonly MachineState[], no
 }
 
 /**
- * The states that a machine in `state` may still get to without another call about it.
+ * Returns the states that a machine can reach from `state` without another call about it.
  *
- * @param launchIsComing the create under way will start it
+ * @param launchIsComing whether the create under way will start the machine
  */
 export function reachable(state: MachineState, launchIsComing: boolean): ReadonlySet<MachineState> {
   const found = new Set<MachineState>();
   const visit = (from: MachineState): void => {
     const next =
-      from === "created" && launchIsComing ? (["starting", "destroying"] as const) : BY_ITSELF[from];
+      from === "created" && launchIsComing ? (["starting", "destroying"] as const) : WITHOUT_A_CALL[from];
     for (const to of next) {
       if (found.has(to)) continue;
       found.add(to);
@@ -54,7 +50,7 @@ export function reachable(state: MachineState, launchIsComing: boolean): Readonl
   return found;
 }
 
-/** The fault of a wait whose time ran out. */
+/** Makes the fault for a wait that timed out. */
 export function waitTimeout(machine: Machine, states: readonly MachineState[], timeoutMs: number): Fault {
   return new Fault(
     "DEADLINE_EXCEEDED",

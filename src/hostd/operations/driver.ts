@@ -1,4 +1,5 @@
 import { Fault } from "../../lib/faults/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { started, startInterrupted } from "../machines/change.ts";
 import {
   type Activity,
@@ -8,56 +9,62 @@ import {
   decideStart,
   decideStop,
 } from "../machines/decide.ts";
-import type { Host } from "../machines/host.ts";
 import type { Machine, MachineId } from "../machines/machine.ts";
-import { launch, type StartResult } from "./launch.ts";
-import { MachineRuntime } from "./machine-runtime.ts";
-import { finishRemoval, type RemoveReason, remove } from "./remove.ts";
-import { StopOperation, type StopOptions } from "./stop-operation.ts";
+import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
+import type { Vmm } from "../vmm/vmm.ts";
+import { type LaunchParts, launch, type StartResult } from "./launch.ts";
+import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
+import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
+import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
 
-/** How a stop went. */
+/** Result of a stop. */
 export interface StopResult {
   readonly machine: Machine;
-  /** It was not running, and nothing was done. */
+  /** The machine did not run, and nothing was done. */
   readonly already: boolean;
 }
 
-/** What a driver has accepted: at most one of each kind, taken one after the other. */
+/** The parts of a host that a driver needs. */
+export type DriverParts = RuntimeParts &
+  LaunchParts &
+  StopParts &
+  RemoveParts & { readonly vmm: Pick<Vmm, "adopt"> };
+
+/** An accepted request. A driver has at most one of each kind, one after the other. */
 type Accepted =
   | { readonly kind: "start"; readonly done: Promise<StartResult>; readonly cancellation: AbortController }
   | { readonly kind: "stop"; readonly done: Promise<StopResult>; readonly stopOperation: StopOperation }
   | { readonly kind: "destroy"; readonly done: Promise<Machine> };
 
 /**
- * Drives one machine. Every request about its life goes through here, is accepted, joined to one under way, or refused at once,
- * and then taken in turn. Callers that go away change nothing: what has been accepted is finished.
+ * Takes the operations on one machine one at a time. Each request is accepted, joined to one under way, or refused at once. An
+ * accepted request is finished even when its caller goes away.
  */
 export class Driver {
   readonly runtime: MachineRuntime;
+  readonly #parts: DriverParts;
   readonly #prepares = new Set<AbortController>();
-  /** The last request accepted; undefined once all are done. */
+  /** The last request accepted; undefined once it is done. */
   #last: Accepted | undefined;
 
-  constructor(id: MachineId, host: Host) {
-    this.runtime = new MachineRuntime(id, host);
+  constructor(id: MachineId, parts: DriverParts) {
+    this.runtime = new MachineRuntime(id, parts);
+    this.#parts = parts;
   }
 
-  /** The machine as it is now. */
   get machine(): Machine {
     return this.runtime.machine;
   }
 
-  /** What it is at. */
   get activity(): Activity | undefined {
     return this.#last?.kind;
   }
 
-  /** Whether its image is being made local. */
   get isPreparing(): boolean {
     return this.#prepares.size > 0;
   }
 
-  /** Starts the machine; see `launch` for what it throws. Refused with INVALID_STATE. */
+  /** Starts the machine. @throws Fault INVALID_STATE; as {@link launch} does */
   async start(watchMs: number): Promise<StartResult> {
     const decision = allowed(decideStart(this.machine, this.activity));
     if (decision.kind === "already") {
@@ -66,12 +73,12 @@ export class Driver {
     }
     if (this.#last?.kind === "start") return this.#last.done;
     const cancellation = new AbortController();
-    const start = () => launch(this.runtime, watchMs, cancellation.signal);
-    const done = this.runtime.host.meter.start(() => this.#inTurn(start));
+    const start = () => launch(this.runtime, this.#parts, watchMs, cancellation.signal);
+    const done = measureStart(() => this.#inOrder(start));
     return this.#accept({ kind: "start", done, cancellation });
   }
 
-  /** Stops the machine; resolves when its process has ended. Refused with INVALID_STATE. */
+  /** Stops the machine. Resolves when its process has ended. @throws Fault INVALID_STATE */
   async stop(options: StopOptions): Promise<StopResult> {
     const decision = allowed(decideStop(this.machine, this.activity));
     if (decision.kind === "already") return { machine: this.machine, already: true };
@@ -83,26 +90,25 @@ export class Driver {
     return this.#beginStop(options, (stopOperation) => stopOperation.run());
   }
 
-  /** Removes the machine. Refused with MACHINE_RUNNING. */
+  /** Removes the machine. @throws Fault MACHINE_RUNNING */
   async destroy(force: boolean, why: RemoveReason): Promise<Machine> {
     const decision = allowed(decideDestroy(this.machine, this.activity, force));
     if (decision.kind === "already") return this.machine;
     if (this.#last?.kind === "destroy") return this.#last.done;
     const before = this.#last;
-    const done = this.#accept({ kind: "destroy", done: this.#inTurn(() => remove(this.runtime, why)) });
-    // What is under way is only in the way now; whoever asked for it is told.
-    const gone = calledOff(this.machine.id, "destroyed");
-    for (const prepare of this.#prepares) prepare.abort(gone);
-    if (before?.kind === "start") before.cancellation.abort(gone);
+    const removal = this.#inOrder(() => remove(this.runtime, this.#parts, why));
+    const done = this.#accept({ kind: "destroy", done: removal });
+    const reason = cancelled(this.machine.id, "destroyed");
+    for (const prepare of this.#prepares) prepare.abort(reason);
+    if (before?.kind === "start") before.cancellation.abort(reason);
     if (before?.kind === "stop") before.stopOperation.escalate({ signal: "SIGKILL", timeoutMs: 0 });
     return done;
   }
 
   /**
-   * Runs the making local of the machine's image, which a destroy ends. It does not keep other requests waiting: a start before its
-   * end is refused by the machine's state.
+   * Runs `work`, which makes the image local, until a destroy or the caller's signal aborts it. Other requests do not wait for it.
    *
-   * @throws Fault INVALID_STATE when it is being destroyed, or will have been
+   * @throws Fault INVALID_STATE when the machine is being destroyed
    */
   async *prepare<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
     if (allowed(decidePrepare(this.machine, this.activity)).kind === "already") return;
@@ -117,29 +123,31 @@ export class Driver {
     }
   }
 
-  /** After a restart of hostd: takes over the machine's VM, if it has one, and goes on with what was under way. */
+  /** After a restart of hostd: takes over the VM of the machine, if it has one, and resumes a stop or a removal. */
   async adopt(): Promise<void> {
     const { runtime } = this;
     const { vmId, state } = this.machine;
     if (state === "destroying") {
-      void this.#inBackground({ kind: "destroy", done: this.#inTurn(() => finishRemoval(runtime)) });
+      const removal = this.#inOrder(() => finishRemoval(runtime, this.#parts));
+      this.#accept({ kind: "destroy", done: removal }).catch((error: unknown) => {
+        logger.error("could not finish the removal of a machine", { machine_id: runtime.id, error });
+      });
       return;
     }
     if (vmId === undefined) return;
-    const vm = await runtime.host.vmm.adopt(vmId, runtime.host.logs.sink(runtime.id));
+    const vm = await this.#parts.vmm.adopt(vmId, this.#parts.logs.sink(runtime.id));
     if (vm) {
-      const { startPath } = vm;
       await runtime.note((machine, at) =>
-        machine.state === "starting" ? started(machine, startPath, at) : undefined,
+        machine.state === "starting" ? started(machine, vm.startPath, at) : undefined,
       );
       runtime.take(vm);
       if (this.machine.state === "stopping")
         void this.#beginStop({}, (stopOperation) => stopOperation.resume()).catch(() => {});
     } else if (state === "starting") {
       await runtime.note(startInterrupted);
-      runtime.discard(vmId);
+      runtime.tearDown(vmId);
     } else {
-      await runtime.giveUp(vmId, "it ended while the host's daemon was away");
+      await runtime.abandonVm(vmId, "it ended while the host's daemon was down");
     }
   }
 
@@ -147,12 +155,12 @@ export class Driver {
     options: StopOptions,
     run: (stopOperation: StopOperation) => Promise<Machine>,
   ): Promise<StopResult> {
-    const stopOperation = new StopOperation(this.runtime, options);
+    const stopOperation = new StopOperation(this.runtime, this.#parts, options);
     const before = this.#last;
     const stop = async () => ({ machine: await run(stopOperation), already: false });
-    const done = this.runtime.host.meter.stop(() => this.#inTurn(stop));
+    const done = measureStop(() => this.#inOrder(stop));
     this.#accept({ kind: "stop", done, stopOperation });
-    if (before?.kind === "start") before.cancellation.abort(calledOff(this.machine.id, "stopped"));
+    if (before?.kind === "start") before.cancellation.abort(cancelled(this.machine.id, "stopped"));
     return done;
   }
 
@@ -165,15 +173,7 @@ export class Driver {
     return accepted.done;
   }
 
-  async #inBackground(accepted: Accepted): Promise<void> {
-    try {
-      await this.#accept(accepted);
-    } catch (error) {
-      this.runtime.host.log.error("could not go on with a machine", { machine_id: this.runtime.id, error });
-    }
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
     const before: Promise<unknown> = this.#last?.done ?? Promise.resolve();
     return before.then(work, work);
   }
@@ -184,14 +184,7 @@ function allowed(decision: Decision): Exclude<Decision, { kind: "refuse" }> {
   return decision;
 }
 
-function calledOff(id: string, how: string): Fault {
-  return new Fault(
-    "FAILED_PRECONDITION",
-    "INVALID_STATE",
-    `machine ${id} was ${how} before its process ran`,
-    {
-      machine_id: id,
-      state: how,
-    },
-  );
+function cancelled(id: string, state: "stopped" | "destroyed"): Fault {
+  const message = `machine ${id} was ${state} before its process ran`;
+  return new Fault("FAILED_PRECONDITION", "INVALID_STATE", message, { machine_id: id, state });
 }

@@ -1,7 +1,7 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { ImageConfig, InitConfig } from "../machines/machine.ts";
 
-/** What is run in the guest. */
+/** A program to run in the guest. */
 export interface Command {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -9,14 +9,14 @@ export interface Command {
   readonly workingDir: string;
 }
 
-/** The PATH that OCI tools give to an image that sets none. */
+/** PATH of an image that sets none, as OCI tools have it. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
- * Merges what an image says to run with a machine's overrides, as the OCI tools do: `exec` stands for itself; an own
- * entrypoint drops the image's cmd; an own cmd replaces only the image's cmd. The request's environment wins.
+ * Merges the command of an image with the overrides of a machine, as OCI tools do: `exec` replaces all; an entrypoint drops the
+ * image's cmd; a cmd replaces only the image's cmd. The machine's environment wins.
  *
- * @throws Fault EXEC_FAILED / fact `why=no_command` when nothing is left to run
+ * @throws Fault EXEC_FAILED with the fact `why=no_command`
  */
 export function imageCommand(
   image: ImageConfig,
@@ -46,7 +46,7 @@ function argvOf(image: ImageConfig, init: InitConfig): readonly string[] {
   return [...image.entrypoint, ...(init.cmd.length > 0 ? init.cmd : image.cmd)];
 }
 
-/** The last of several entries of one name wins; an entry without `=` is no assignment and is dropped. */
+/** Parses `NAME=value` entries. The last entry of a name wins; entries without `=` are dropped. */
 function imageEnv(entries: readonly string[]): Record<string, string> {
   const env: Record<string, string> = {};
   for (const entry of entries) {

@@ -1,97 +1,107 @@
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
+import type { Ledger } from "../capacity/ledger.ts";
 import { exited, type Stamp } from "../machines/change.ts";
-import type { Host } from "../machines/host.ts";
+import type { Ids } from "../machines/ids.ts";
 import { type Change, type ExitInfo, type Machine, type MachineId, notFound } from "../machines/machine.ts";
-import type { Vm, VmExit } from "../vmm/vmm.ts";
+import type { Store } from "../store/store.ts";
+import type { Vm, VmExit, Vmm } from "../vmm/vmm.ts";
 import { signalName } from "./signals.ts";
+import type { Teardowns } from "./teardowns.ts";
 
-/** Makes a machine's next value; undefined when, as things are now, there is nothing to change. */
+/** Makes the next value of a machine; undefined when nothing is to change. */
 export type Step = (machine: Machine, at: Stamp) => Change | undefined;
 
-/** How often a VM that could not be destroyed is tried again: at first, and at last. */
+/** The parts of a host that a machine runtime needs. */
+export interface RuntimeParts {
+  readonly store: Pick<Store, "get" | "intend" | "note" | "flush">;
+  readonly vmm: Pick<Vmm, "destroy">;
+  readonly ledger: Pick<Ledger, "releaseVm">;
+  readonly teardowns: Teardowns;
+  readonly ids: Pick<Ids, "event">;
+  readonly clock: Pick<Clock, "now">;
+  /** Aborts when hostd closes: destroying a VM is not retried any more. */
+  readonly closing: AbortSignal;
+}
+
 const DESTROY_RETRY: Backoff = { firstMs: 200, maxMs: 30_000 };
 
 /**
- * A machine on this host: its record, its VM while it has one, and the one way to change either. Changes are made one
- * at a time, each from the value the one before left, so nobody writes over anybody.
+ * What hostd has in memory for one machine. The only writer of the machine and of its VM: changes are made one at a time, each from
+ * the value that the one before left.
  */
 export class MachineRuntime {
   readonly id: MachineId;
-  readonly host: Host;
-  /** Id of the VM of a start under way, from before there is one until it is stored or being destroyed. */
+  /** VM of a start under way that may not be stored yet. */
   launching: string | undefined;
+  readonly #parts: RuntimeParts;
   #vm: Vm | undefined;
   #ended: Promise<void> = Promise.resolve();
-  #steps: Promise<unknown> = Promise.resolve();
+  #lastStep: Promise<unknown> = Promise.resolve();
 
-  constructor(id: MachineId, host: Host) {
+  constructor(id: MachineId, parts: RuntimeParts) {
     this.id = id;
-    this.host = host;
+    this.#parts = parts;
   }
 
-  /** The machine as it is now. */
   get machine(): Machine {
-    const machine = this.host.store.get(this.id);
+    const machine = this.#parts.store.get(this.id);
     if (!machine) throw notFound(this.id);
     return machine;
   }
 
-  /** Its VM, from the moment its process has been exec'ed until it has ended. */
+  /** The VM, from exec until the exit has been noted. */
   get vm(): Vm | undefined {
     return this.#vm;
   }
 
-  /** Resolves when the end of the VM has been noted; at once when there is none. */
+  /** Resolves when the exit of the VM has been noted; at once without a VM. */
   get ended(): Promise<void> {
     return this.#ended;
   }
 
-  /** Stores what is about to be done, and returns the machine after it. Throws the store's faults. */
+  /** Stores a change before it is made: see {@link Store.intend}. Returns the machine after it. */
   intend(step: Step): Promise<Machine> {
-    return this.#inTurn(async () => {
-      const change = step(this.machine, this.stamp());
-      if (change) await this.host.store.intend(change);
+    return this.#inOrder(async () => {
+      const change = step(this.machine, this.#stamp());
+      if (change) await this.#parts.store.intend(change);
       return this.machine;
     });
   }
 
-  /** Notes what has happened. Resolves once that is visible; `durable` then says when it is on disk. */
-  note(step: Step): Promise<{ readonly machine: Machine; readonly durable: Promise<void> }> {
-    return this.#inTurn(async () => {
-      const change = step(this.machine, this.stamp());
-      const durable = change ? this.host.store.note(change) : Promise.resolve();
-      return { machine: this.machine, durable };
+  /** Stores a change that has happened: see {@link Store.note}. Resolves when it is visible; `durable` when it is on disk. */
+  note(step: Step): Promise<{ readonly durable: Promise<void> }> {
+    return this.#inOrder(async () => {
+      const change = step(this.machine, this.#stamp());
+      return { durable: change ? this.#parts.store.note(change) : Promise.resolve() };
     });
   }
 
-  /** Takes charge of a VM whose process runs, or has run. */
+  /** Takes over a VM whose process runs or has ended, and notes its exit. */
   take(vm: Vm): void {
     this.#vm = vm;
     this.#ended = vm.exited.then((exit) => this.#end(vm.id, exit));
   }
 
-  /** Destroys a VM of which nothing is known, or that does not obey, and notes that it was lost. */
-  async giveUp(vmId: string, why: string): Promise<void> {
-    await this.host.vmm.destroy(vmId);
-    await this.#end(vmId, {
-      kind: "vm_lost",
-      oomKilled: false,
-      exitedAtUs: this.host.clock.now() * 1_000,
-      detail: why,
-    });
+  /** Destroys a VM that is unknown or does not answer, and notes its end. */
+  async abandonVm(vmId: string, detail: string): Promise<void> {
+    await this.#parts.vmm.destroy(vmId);
+    const exitedAtUs = this.#parts.clock.now() * 1_000;
+    await this.#end(vmId, { kind: "vm_lost", oomKilled: false, exitedAtUs, detail });
   }
 
-  /** Resolves when VMs of earlier starts have been destroyed. */
-  cleared(): Promise<void> {
-    // A VM is kept until its end is durable.
-    this.host.store.flush();
-    return this.host.teardowns.of(this.id);
+  /** Resolves when the VMs of earlier starts are destroyed. */
+  untilTornDown(): Promise<void> {
+    // Their exits must be durable first.
+    this.#parts.store.flush();
+    return this.#parts.teardowns.of(this.id);
   }
 
-  /** Destroys a VM beside the calls, once `after` is over, and then gives back its CPU and memory. */
-  discard(vmId: string, after: Promise<void> = Promise.resolve()): void {
-    this.host.teardowns.begin(this.id, vmId, () => after.then(() => this.#tearDown(vmId)));
+  /** Destroys a VM in the background, after `after`, and releases its CPU and memory. */
+  tearDown(vmId: string, after: Promise<void> = Promise.resolve()): void {
+    this.#parts.teardowns.begin(this.id, vmId, () => after.then(() => this.#destroy(vmId)));
   }
 
   /** Stops listening to the VM, which goes on. */
@@ -99,9 +109,9 @@ export class MachineRuntime {
     await this.#vm?.detach();
   }
 
-  stamp(): Stamp {
-    const nowMs = this.host.clock.now();
-    return { nowMs, eventId: this.host.ids.event(nowMs) };
+  #stamp(): Stamp {
+    const nowMs = this.#parts.clock.now();
+    return { nowMs, eventId: this.#parts.ids.event(nowMs) };
   }
 
   async #end(vmId: string, exit: VmExit): Promise<void> {
@@ -109,36 +119,33 @@ export class MachineRuntime {
     const { durable } = await this.note((machine, at) => {
       if (machine.vmId !== vmId) return undefined;
       isOurs = true;
-      return exited(
-        machine,
-        exitInfo(machine, exit),
-        exit.kind === "vm_lost" ? (exit.detail ?? "") : undefined,
-        at,
-      );
+      const lost = exit.kind === "vm_lost" ? (exit.detail ?? "") : undefined;
+      return exited(machine, exitInfo(machine, exit), lost, at);
     });
     if (!isOurs) return;
     this.#vm = undefined;
     this.#ended = Promise.resolve();
-    // Not before the exit is durable: until then the VM is what remembers it.
-    this.discard(vmId, durable);
+    // A restarted hostd learns of an exit that is not durable from the VM.
+    this.tearDown(vmId, durable);
   }
 
-  async #tearDown(vmId: string): Promise<void> {
-    for (let failures = 0; !this.host.closing.aborted; failures += 1) {
+  async #destroy(vmId: string): Promise<void> {
+    const { vmm, ledger, closing } = this.#parts;
+    for (let failures = 0; !closing.aborted; failures += 1) {
       try {
-        await this.host.vmm.destroy(vmId);
-        this.host.ledger.releaseVm(this.id, vmId);
+        await vmm.destroy(vmId);
+        ledger.releaseVm(this.id, vmId);
         return;
       } catch (error) {
-        this.host.log.error("could not destroy a VM", { machine_id: this.id, vm_id: vmId, error });
-        await sleep(backoffMs(DESTROY_RETRY, failures), this.host.closing, { ref: false });
+        logger.error("could not destroy a VM", { machine_id: this.id, vm_id: vmId, error });
+        await sleep(backoffMs(DESTROY_RETRY, failures), closing, { ref: false });
       }
     }
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#steps.then(work);
-    this.#steps = result.catch(() => {});
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#lastStep.then(work);
+    this.#lastStep = result.catch(() => {});
     return result;
   }
 }

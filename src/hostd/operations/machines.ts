@@ -1,10 +1,13 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import { refuseWhileDraining } from "../availability/scheduling.ts";
 import { refuseSecondOfApp } from "../capacity/app-presence.ts";
+import type { Ledger } from "../capacity/ledger.ts";
+import type { Ports } from "../capacity/ports.ts";
+import type { ImageCacheClient, PullStep } from "../images/imagecache-client.ts";
 import { newMachine, prepared } from "../machines/change.ts";
-import type { Host, PullStep } from "../machines/host.ts";
 import { machineOfVm } from "../machines/ids.ts";
 import {
   hostNumberOf,
@@ -16,95 +19,106 @@ import {
 } from "../machines/machine.ts";
 import { hasVm, type MachineState } from "../machines/states.ts";
 import { decideWait, waitTimeout } from "../machines/wait.ts";
-import { Driver, type StopResult } from "./driver.ts";
+import type { Store } from "../store/store.ts";
+import { measureAward } from "../telemetry/operation-metrics.ts";
+import { Driver, type DriverParts, type StopResult } from "./driver.ts";
 import type { StartResult } from "./launch.ts";
 import type { StopOptions } from "./stop-operation.ts";
 
-/** A machine to be placed here, for a hold that won its auction. */
-export interface Placement {
+/** An award: a machine for a hold of this host. */
+export interface Award {
   readonly id: MachineId;
   readonly spec: Omit<MachineSpec, "resources" | "createdAtMs" | "image">;
   readonly reservationId: string;
   readonly epoch: bigint;
+  /** Keep CPU and memory allocated for the first start. */
   readonly keepForLaunch: boolean;
 }
 
-/** The machines of this host: finds the one that is meant, checks whose it is, and hands the request to its driver. */
+/** The parts of a host that its machines need. */
+export type MachinesParts = DriverParts & {
+  readonly store: Pick<Store, "all" | "subscribe">;
+  readonly ledger: Pick<Ledger, "award" | "undoAward" | "holdsOfApp" | "isDistinct">;
+  readonly images: Pick<ImageCacheClient, "ensure">;
+  readonly ports: Pick<Ports, "allocate">;
+  readonly clock: Clock;
+  /** `keepForLaunchMs`: how long CPU and memory stay allocated for the first start. */
+  readonly limits: { readonly keepForLaunchMs: number };
+};
+
+/** The machines of this host. Finds the machine of a request, checks its organisation, and passes the request to its driver. */
 export class Machines {
-  readonly #host: Host;
+  readonly #parts: MachinesParts;
   readonly #drivers = new Map<string, Driver>();
   readonly #creating = new Map<string, Promise<Machine>>();
 
-  constructor(host: Host) {
-    this.#host = host;
+  constructor(parts: MachinesParts) {
+    this.#parts = parts;
   }
 
   /**
-   * Turns a hold into a machine, `creating`. The same again returns the machine.
+   * Turns a hold into a machine in state `creating`. A repeat returns the machine.
    *
    * @throws Fault WRONG_HOST, HOST_DRAINING, APP_PRESENT, HOLD_EXPIRED, HOLD_AWARDED, NO_FREE_PORT, DISK_FULL
    */
-  create(placement: Placement): Promise<Machine> {
-    const { id } = placement;
-    if (hostNumberOf(id) !== this.#host.number) throw wrongHost(id, this.#host.number);
-    const known = this.#host.store.get(id);
+  create(award: Award): Promise<Machine> {
+    const { id } = award;
+    this.#checkHost(id);
+    const known = this.#parts.store.get(id);
     if (known) return Promise.resolve(known);
     const underWay = this.#creating.get(id);
     if (underWay !== undefined) return underWay;
-    const award = () => this.#create(placement);
-    const creating = this.#host.meter.award(award).finally(() => this.#creating.delete(id));
+    const creating = measureAward(() => this.#create(award)).finally(() => this.#creating.delete(id));
     this.#creating.set(id, creating);
     return creating;
   }
 
-  /** A machine. `org` empty: anybody's. */
+  /** Returns a machine. @param org empty: of any organisation. @throws Fault MACHINE_NOT_FOUND */
   get(id: MachineId, org: string): Machine {
-    const machine = this.#host.store.get(id);
+    const machine = this.#parts.store.get(id);
     if (!machine || (org !== "" && machine.spec.org !== org)) throw notFound(id);
     return machine;
   }
 
-  /** All machines, by id. */
+  /** Returns all machines, sorted by id. */
   list(): readonly Machine[] {
-    return [...this.#host.store.all()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return [...this.#parts.store.all()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** Makes the machine's image local and the machine `created`; ends with `ready`, or at once when it is prepared already. */
+  /** Makes the image local, then the machine `created`. Ends with the step `ready`; without steps when the machine is prepared. */
   async *prepare(id: MachineId, signal: AbortSignal): AsyncGenerator<PullStep> {
-    const driver = this.#driver(id);
+    const { images } = this.#parts;
+    const driver = this.driver(id);
     const { imageRef } = driver.machine.spec;
-    for await (const step of driver.prepare(
-      (until) => this.#host.images.ensure(imageRef, id, until),
-      signal,
-    )) {
-      if (step.kind === "ready") await this.#prepared(driver, step);
+    for await (const step of driver.prepare((until) => images.ensure(imageRef, id, until), signal)) {
+      if (step.kind === "ready") await this.#finishPrepare(driver, step);
       yield step;
     }
   }
 
-  /** Starts a machine; see `launch`. */
+  /** Starts a machine: see {@link Driver.start}. */
   start(id: MachineId, org: string, watchMs: number): Promise<StartResult> {
-    return this.#driver(this.get(id, org).id).start(watchMs);
+    return this.driver(this.get(id, org).id).start(watchMs);
   }
 
-  /** Stops a machine; see `Halt`. */
+  /** Stops a machine: see {@link Driver.stop}. */
   stop(id: MachineId, org: string, options: StopOptions): Promise<StopResult> {
-    return this.#driver(this.get(id, org).id).stop(options);
+    return this.driver(this.get(id, org).id).stop(options);
   }
 
-  /** Removes a machine. Undefined when there is none and `ignoreMissing` is set. */
+  /** Removes a machine: see {@link Driver.destroy}. Returns undefined when it is unknown and `ignoreMissing` is set. */
   async destroy(
     id: MachineId,
     org: string,
     options: { force: boolean; ignoreMissing: boolean },
   ): Promise<Machine | undefined> {
-    // A create that is still being stored must not come to life after its undo.
+    // Otherwise a create that is not stored yet would survive its undo.
     await this.#creating.get(id)?.catch(() => {});
-    if (options.ignoreMissing && !this.#host.store.get(id)) {
-      if (hostNumberOf(id) !== this.#host.number) throw wrongHost(id, this.#host.number);
+    if (options.ignoreMissing && !this.#parts.store.get(id)) {
+      this.#checkHost(id);
       return undefined;
     }
-    return this.#driver(this.get(id, org).id).destroy(options.force, { source: "user", message: "" });
+    return this.driver(this.get(id, org).id).destroy(options.force, { source: "user", message: "" });
   }
 
   /**
@@ -120,37 +134,42 @@ export class Machines {
     signal: AbortSignal,
   ): Promise<Machine> {
     let last = this.get(id, org);
-    const { store, clock } = this.#host;
+    const { store, clock } = this.#parts;
     const { promise, resolve, reject } = Promise.withResolvers<Machine>();
-    const look = (machine: Machine): void => {
+    const check = (machine: Machine): void => {
       last = machine;
       const decision = decideWait(machine, states, clock.now());
       if (decision.kind === "done") resolve(machine);
       if (decision.kind === "fail") reject(decision.fault);
     };
     using limit = new TimeLimit(timeoutMs, signal, () => waitTimeout(last, states, timeoutMs));
-    const unsubscribe = store.subscribe(id, look);
+    const unsubscribe = store.subscribe(id, check);
     try {
-      look(last);
+      check(last);
       return await abortable(promise, limit.signal);
     } finally {
       unsubscribe();
     }
   }
 
-  /** The driver of a machine; for the reconciler. */
+  /** Returns the driver of a machine. @throws Fault MACHINE_NOT_FOUND */
   driver(id: MachineId): Driver {
-    return this.#driver(id);
+    const known = this.#drivers.get(id);
+    if (known) return known;
+    if (!this.#parts.store.get(id)) throw notFound(id);
+    const driver = new Driver(id, this.#parts);
+    this.#drivers.set(id, driver);
+    return driver;
   }
 
-  /** Whether a VM is that of a start under way, which need not be stored yet. */
+  /** Whether a VM belongs to a start under way, which may not be stored yet. */
   isLaunching(vmId: string): boolean {
     return this.#drivers.get(machineOfVm(vmId))?.runtime.launching === vmId;
   }
 
-  /** Forgets drivers of machines that are no more. */
-  prune(): void {
-    for (const id of this.#drivers.keys()) if (!this.#host.store.get(id)) this.#drivers.delete(id);
+  /** Drops drivers of machines that the store no longer has. */
+  pruneDrivers(): void {
+    for (const id of this.#drivers.keys()) if (!this.#parts.store.get(id)) this.#drivers.delete(id);
   }
 
   /** Stops listening to all VMs, which go on. */
@@ -158,77 +177,67 @@ export class Machines {
     await Promise.all([...this.#drivers.values()].map((driver) => driver.runtime.detach()));
   }
 
-  /** Stops every machine that has a VM, as its configuration says: for a host that is being shut down. */
+  /** Stops every machine that has a VM, and waits until the VMs are destroyed. */
   async stopAll(): Promise<void> {
     const running = this.list().filter(({ state }) => hasVm(state));
-    await Promise.allSettled(running.map(({ id }) => this.#driver(id).stop({})));
-    await this.#host.teardowns.all();
+    await Promise.allSettled(running.map(({ id }) => this.driver(id).stop({})));
+    await this.#parts.teardowns.all();
   }
 
-  async #create(placement: Placement): Promise<Machine> {
-    const { store, ledger, ports, clock, ids, limits } = this.#host;
-    const { id, spec, reservationId, epoch, keepForLaunch } = placement;
-    // Cordoned, it keeps its word to auctions that are under way; it is only being emptied that goes before.
-    refuseWhileDraining(this.#host.scheduling, this.#host.number);
-    refuseSecondOfApp(this.#host, spec.app, reservationId);
+  async #create(award: Award): Promise<Machine> {
+    const { store, ledger, ports, clock, ids, limits } = this.#parts;
+    const { id, spec, reservationId, epoch, keepForLaunch } = award;
+    // A cordoned host still takes awards, because auctions are under way.
+    refuseWhileDraining(this.#parts.scheduling, this.#parts.number);
+    refuseSecondOfApp(this.#parts, spec.app, reservationId);
     const resources = ledger.award(reservationId, epoch, id, keepForLaunch ? limits.keepForLaunchMs : 0);
-    let taken: readonly number[] = [];
+    let allocated: readonly number[] = [];
     try {
       checkSize(spec, resources);
-      taken = await ports.allocate(spec.config.services);
+      allocated = await ports.allocate(spec.config.services);
       const nowMs = clock.now();
       const change = newMachine(
         id,
         { ...spec, resources, createdAtMs: nowMs },
-        { ports: taken, launchUntilMs: keepForLaunch ? nowMs + limits.keepForLaunchMs : undefined },
+        { ports: allocated, launchUntilMs: keepForLaunch ? nowMs + limits.keepForLaunchMs : undefined },
         { nowMs, eventId: ids.event(nowMs) },
       );
       await store.intend(change);
       return change.machine;
     } catch (err) {
-      ports.release(taken);
-      ledger.takeBack(reservationId, id);
+      ports.release(allocated);
+      ledger.undoAward(reservationId, id);
       throw err;
     }
   }
 
-  async #prepared(driver: Driver, { image }: PullStep & { kind: "ready" }): Promise<void> {
+  async #finishPrepare(driver: Driver, { image }: PullStep & { kind: "ready" }): Promise<void> {
     const { id } = driver.machine;
     const machine = await driver.runtime.intend((now, at) =>
       now.state === "creating" ? prepared(now, image, at) : undefined,
     );
     if (machine.state !== "destroying" && machine.state !== "destroyed") return;
-    // Destroyed while the image came: its pin was made after the removal had dropped it.
-    await this.#host.images.unpin({ digest: machine.spec.imageRef.digest, owner: id });
+    // The cache pinned the image after the removal had unpinned it.
+    await this.#parts.images.unpin({ digest: machine.spec.imageRef.digest, owner: id });
     throw invalidState(machine, "prepared");
   }
 
-  #driver(id: MachineId): Driver {
-    const known = this.#drivers.get(id);
-    if (known) return known;
-    if (!this.#host.store.get(id)) throw notFound(id);
-    const driver = new Driver(id, this.#host);
-    this.#drivers.set(id, driver);
-    return driver;
+  #checkHost(id: MachineId): void {
+    const { number } = this.#parts;
+    const owner = hostNumberOf(id);
+    if (owner === number) return;
+    throw new Fault(
+      "INVALID_ARGUMENT",
+      "WRONG_HOST",
+      `machine ${id} belongs to host ${owner}; this is host ${number}`,
+      { machine_id: id, host_number: String(number), machine_host_number: String(owner) },
+    );
   }
 }
 
-function checkSize(spec: Placement["spec"], held: { cpus: number; memoryMb: number }): void {
+function checkSize(spec: Award["spec"], held: { cpus: number; memoryMb: number }): void {
   const { cpus, memoryMb } = spec.config.guest;
   if (cpus <= held.cpus && memoryMb <= held.memoryMb) return;
-  throw invalid([
-    {
-      field: "machine.config.guest",
-      description: `needs ${cpus} CPUs and ${memoryMb} MB; the reservation holds ${held.cpus} CPUs and ${held.memoryMb} MB`,
-    },
-  ]);
-}
-
-function wrongHost(id: MachineId, number: number): Fault {
-  const message = `machine ${id} belongs to host ${hostNumberOf(id)}; this is host ${number}`;
-  return new Fault("INVALID_ARGUMENT", "WRONG_HOST", message, {
-    machine_id: id,
-    host_number: String(number),
-    machine_host_number: String(hostNumberOf(id)),
-  });
+  const description = `needs ${cpus} CPUs and ${memoryMb} MB; the reservation holds ${held.cpus} CPUs and ${held.memoryMb} MB`;
+  throw invalid([{ field: "machine.config.guest", description }]);
 }

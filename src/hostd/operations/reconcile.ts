@@ -1,75 +1,69 @@
-import type { Host } from "../machines/host.ts";
-import { wantedPins } from "../machines/host.ts";
+import { Fault } from "../../lib/faults/fault.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import type { Ledger } from "../capacity/ledger.ts";
+import type { Ports } from "../capacity/ports.ts";
+import type { ImageCacheClient, Pin } from "../images/imagecache-client.ts";
+import type { LogStore } from "../logs/log-store.ts";
 import { machineOfVm } from "../machines/ids.ts";
 import type { Machine } from "../machines/machine.ts";
 import { hasVm } from "../machines/states.ts";
+import type { Store } from "../store/store.ts";
+import type { Vmm } from "../vmm/vmm.ts";
+import type { Driver } from "./driver.ts";
 import type { Machines } from "./machines.ts";
+import type { Teardowns } from "./teardowns.ts";
 
-/**
- * Puts right what an earlier life of hostd left: fills the ledger and the ports from the durable state, takes over the VMs, goes
- * on with stops and removals. Serving begins after it.
- */
-export async function reconcileAtStart(host: Host, machines: Machines): Promise<void> {
+/** The parts of a host that reconciliation needs. */
+export interface ReconcileParts {
+  readonly store: Pick<Store, "all" | "get" | "prune">;
+  readonly vmm: Pick<Vmm, "list" | "destroy">;
+  readonly ledger: Pick<Ledger, "restore">;
+  readonly ports: Pick<Ports, "restore">;
+  readonly images: Pick<ImageCacheClient, "pin" | "reconcilePins">;
+  readonly logs: Pick<LogStore, "owners" | "remove">;
+  readonly teardowns: Pick<Teardowns, "has">;
+  readonly clock: Pick<Clock, "now">;
+  /**
+   * `abandonedCreateMs`: after this a machine is removed whose create does not go on. `tombstoneMs`: how long a destroyed machine
+   * stays in the store to answer late calls.
+   */
+  readonly limits: { readonly abandonedCreateMs: number; readonly tombstoneMs: number };
+}
+
+/** Before hostd serves: allocates what machines in the store have, takes over their VMs, resumes stops and removals. */
+export async function reconcileAtStart(host: ReconcileParts, machines: Machines): Promise<void> {
   for (const machine of host.store.all()) restore(host, machine);
   const all = machines.list();
-  await Promise.all(all.map((machine) => adopt(host, machines, machine)));
-  await removeLeftovers(host, machines);
+  await Promise.all(all.map(({ id }) => adopt(machines.driver(id))));
+  await destroyLeftoverVms(host, machines);
   const counts = { machines: all.length, with_vm: all.filter((m) => m.vmId !== undefined).length };
-  host.log.info("the machines of this host have been taken over", counts);
+  logger.info("took over the machines of this host", counts);
 }
 
-/** Looks, once in a while, for what should not be: VMs and logs of nobody, removals and take-overs not finished, creates given up. */
-export async function sweep(host: Host, machines: Machines): Promise<void> {
-  for (const { id, state, updatedAtMs } of machines.list()) {
-    const driver = machines.driver(id);
-    if (driver.activity !== undefined) continue;
-    const idleMs = host.clock.now() - updatedAtMs;
-    if (state === "creating" && idleMs > host.limits.abandonedCreateMs && !driver.isPreparing) {
-      await attempt(host, id, "remove an abandoned create", () =>
-        driver.destroy(false, { source: "hostd", message: "its create did not go on" }),
-      );
-    }
-    const isOrphan = hasVm(state) && driver.runtime.vm === undefined && driver.machine.vmId !== undefined;
-    if (state === "destroying" || isOrphan) {
-      await attempt(host, id, "take over a machine", () => driver.adopt());
-    }
-  }
-  machines.prune();
-  await removeLeftovers(host, machines);
+/** Runs once a minute, and cleans up everything on a host that a call or a crash has left: see docs/cleanup.md. */
+export async function sweep(host: ReconcileParts, machines: Machines): Promise<void> {
+  for (const { id } of machines.list()) await sweepMachine(host, machines.driver(id));
+  await attempt("destroy leftover VMs", () => destroyLeftoverVms(host, machines));
+  await attempt("remove leftover logs", () => removeLeftoverLogs(host));
+  await attempt("reconcile pins", () => reconcilePins(host));
+  await attempt("prune destroyed machines", () =>
+    host.store.prune(host.clock.now() - host.limits.tombstoneMs),
+  );
+  machines.pruneDrivers();
 }
 
-/** Destroys VMs that no machine has, and drops logs of machines that are not here. */
-async function removeLeftovers(host: Host, machines: Machines): Promise<void> {
-  const vms = await host.vmm.list();
-  // Looked at after the list and all at one moment: a start's VM is being launched, then stored or being destroyed.
-  const known = new Set([...host.store.all()].map((machine) => machine.vmId));
-  const leftovers = vms.filter((vmId) => {
-    return !known.has(vmId) && !machines.isLaunching(vmId) && !host.teardowns.has(machineOfVm(vmId), vmId);
-  });
-  for (const vmId of leftovers) {
-    host.log.info("destroying a VM that no machine has", { vm_id: vmId });
-    await attempt(host, vmId, "destroy a leftover VM", () => host.vmm.destroy(vmId));
+/** Returns the pins that there should be: one for each machine that is not destroyed. */
+export function expectedPins(machines: Iterable<Machine>): readonly Pin[] {
+  const pins: Pin[] = [];
+  for (const { id, state, spec } of machines) {
+    if (state !== "destroying" && state !== "destroyed")
+      pins.push({ digest: spec.imageRef.digest, owner: id });
   }
-  for (const owner of await host.logs.owners()) {
-    const state = host.store.get(owner)?.state;
-    if (state === undefined || state === "destroyed") {
-      await attempt(host, owner, "remove leftover logs", () => host.logs.remove(owner));
-    }
-  }
+  return pins;
 }
 
-/** Makes the image cache keep exactly what the machines need. Throws when the cache cannot be reached. */
-export async function reconcilePins(host: Host): Promise<void> {
-  const pins = wantedPins(host.store.all());
-  await host.images.reconcilePins(pins);
-  const sent = new Set(pins.map(({ owner }) => owner));
-  // A machine placed meanwhile may have been pinned before the cache dropped what was not in the list.
-  for (const pin of wantedPins(host.store.all())) {
-    if (!sent.has(pin.owner)) await attempt(host, pin.owner, "pin an image", () => host.images.pin(pin));
-  }
-}
-
-function restore(host: Host, machine: Machine): void {
+function restore(host: ReconcileParts, machine: Machine): void {
   if (machine.state === "destroyed") return;
   const launchForMs = Math.max(0, (machine.launchUntilMs ?? 0) - host.clock.now());
   host.ledger.restore(machine.id, machine.spec.resources, {
@@ -79,15 +73,58 @@ function restore(host: Host, machine: Machine): void {
   host.ports.restore(machine.ports);
 }
 
-function adopt(host: Host, machines: Machines, machine: Machine): Promise<void> {
-  return attempt(host, machine.id, "take over a machine", () => machines.driver(machine.id).adopt());
+/** Removes an abandoned create. Retries the take-over of a VM, and a removal, that have failed. */
+async function sweepMachine(host: ReconcileParts, driver: Driver): Promise<void> {
+  if (driver.activity !== undefined) return;
+  const { id, state, updatedAtMs, vmId } = driver.machine;
+  const idleMs = host.clock.now() - updatedAtMs;
+  if (state === "creating" && idleMs > host.limits.abandonedCreateMs && !driver.isPreparing) {
+    const why = { source: "hostd", message: "its create did not go on" } as const;
+    await attempt("remove an abandoned create", () => driver.destroy(false, why), id);
+  }
+  const lacksVm = hasVm(state) && driver.runtime.vm === undefined && vmId !== undefined;
+  if (state === "destroying" || lacksVm) await adopt(driver);
 }
 
-/** One machine that cannot be put right must not keep the others from it; the next sweep tries again. */
-async function attempt(host: Host, id: string, what: string, work: () => Promise<unknown>): Promise<void> {
+function adopt(driver: Driver): Promise<void> {
+  return attempt("take over a machine", () => driver.adopt(), driver.runtime.id);
+}
+
+/** Destroys VMs that no machine has. */
+async function destroyLeftoverVms(host: ReconcileParts, machines: Machines): Promise<void> {
+  const vms = await host.vmm.list();
+  // Read after the list, in one tick: the VM of a start is first launching, then stored or being destroyed.
+  const known = new Set([...host.store.all()].map((machine) => machine.vmId));
+  const leftovers = vms.filter((vmId) => {
+    return !known.has(vmId) && !machines.isLaunching(vmId) && !host.teardowns.has(machineOfVm(vmId), vmId);
+  });
+  for (const vmId of leftovers) {
+    logger.info("destroying a VM that no machine has", { vm_id: vmId });
+    await attempt("destroy a leftover VM", () => host.vmm.destroy(vmId), vmId);
+  }
+}
+
+async function removeLeftoverLogs(host: ReconcileParts): Promise<void> {
+  for (const owner of await host.logs.owners()) {
+    const state = host.store.get(owner)?.state;
+    if (state === undefined || state === "destroyed") await host.logs.remove(owner);
+  }
+}
+
+async function reconcilePins(host: ReconcileParts): Promise<void> {
+  const pins = expectedPins(host.store.all());
+  await host.images.reconcilePins(pins);
+  const sent = new Set(pins.map(({ owner }) => owner));
+  // A machine that was created meanwhile may have lost its pin, which was not in the list.
+  for (const pin of expectedPins(host.store.all())) if (!sent.has(pin.owner)) await host.images.pin(pin);
+}
+
+/** Runs `work` and logs its error: the next sweep tries again. */
+async function attempt(task: string, work: () => Promise<unknown>, id?: string): Promise<void> {
   try {
     await work();
   } catch (error) {
-    host.log.error("could not put a machine right", { id, what, error });
+    const level = error instanceof Fault && error.code === "UNAVAILABLE" ? "warn" : "error";
+    logger[level]("could not reconcile", { task, id, error });
   }
 }

@@ -1,51 +1,64 @@
+import { logger } from "../../lib/runtime/log.ts";
+import type { Ledger } from "../capacity/ledger.ts";
+import type { Ports } from "../capacity/ports.ts";
+import type { ImageCacheClient } from "../images/imagecache-client.ts";
+import type { LogStore } from "../logs/log-store.ts";
 import { destroyed, destroying } from "../machines/change.ts";
 import type { Machine } from "../machines/machine.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
-import { end } from "./stop-operation.ts";
+import { killVm } from "./stop-operation.ts";
 
-/** Who wants a machine gone, and why. */
+/** Who removes a machine, and why. */
 export interface RemoveReason {
   readonly source: "user" | "hostd";
   readonly message: string;
 }
 
+/** The parts of a host that a removal needs. */
+export interface RemoveParts {
+  readonly images: Pick<ImageCacheClient, "unpin">;
+  readonly logs: Pick<LogStore, "remove">;
+  readonly ports: Pick<Ports, "release">;
+  readonly ledger: Pick<Ledger, "forget">;
+  readonly limits: { readonly killMs: number };
+}
+
 /**
- * Removes a machine: ends what runs, and frees all it had. Also goes on with a removal that was interrupted.
+ * Removes a machine: stores the intent, kills its VM, releases all that it has.
  *
- * @throws Fault DISK_FULL: it is as it was, or `destroying`, from where the sweep goes on
+ * @throws Fault DISK_FULL: the machine is unchanged, or `destroying`; then the sweep goes on
  */
-export async function remove(runtime: MachineRuntime, why: RemoveReason): Promise<Machine> {
+export async function remove(
+  runtime: MachineRuntime,
+  parts: RemoveParts,
+  why: RemoveReason,
+): Promise<Machine> {
   await runtime.intend((machine, at) =>
     machine.state === "destroying" || machine.state === "destroyed"
       ? undefined
       : destroying(machine, why, at),
   );
-  return finishRemoval(runtime);
+  return finishRemoval(runtime, parts);
 }
 
-/** The rest of a removal whose intent is stored. */
-export async function finishRemoval(runtime: MachineRuntime): Promise<Machine> {
-  const { host, id } = runtime;
+/** Goes on with a removal whose intent is stored. */
+export async function finishRemoval(runtime: MachineRuntime, parts: RemoveParts): Promise<Machine> {
+  const { id } = runtime;
   if (runtime.machine.state === "destroyed") return runtime.machine;
-  if (runtime.vm) await end(runtime, runtime.vm);
+  if (runtime.vm) await killVm(runtime, runtime.vm, parts.limits.killMs);
   const { vmId } = runtime.machine;
-  if (vmId !== undefined) await runtime.giveUp(vmId, "it was destroyed with its machine");
-  await runtime.cleared();
-  await unpin(runtime);
-  await host.logs.remove(id);
+  if (vmId !== undefined) await runtime.abandonVm(vmId, "it was destroyed with its machine");
+  await runtime.untilTornDown();
+  try {
+    await parts.images.unpin({ digest: runtime.machine.spec.imageRef.digest, owner: id });
+  } catch (error) {
+    // The sweep removes the pin.
+    logger.warn("could not unpin an image", { machine_id: id, error });
+  }
+  await parts.logs.remove(id);
   const { ports } = runtime.machine;
   const machine = await runtime.intend(destroyed);
-  host.ports.release(ports);
-  host.ledger.forget(id);
+  parts.ports.release(ports);
+  parts.ledger.forget(id);
   return machine;
-}
-
-/** A pin that stays behind is dropped when pins are next reconciled, so an image cache that is down stops no removal. */
-async function unpin(runtime: MachineRuntime): Promise<void> {
-  const { host, id, machine } = runtime;
-  try {
-    await host.images.unpin({ digest: machine.spec.imageRef.digest, owner: id });
-  } catch (error) {
-    host.log.warn("could not unpin an image", { machine_id: id, error });
-  }
 }

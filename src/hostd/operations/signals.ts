@@ -1,24 +1,24 @@
 import { constants } from "node:os";
 
-/** Number of a signal by its name; undefined for none of Linux's. */
-export function signalNumber(name: string): number | undefined {
-  if (/^\d+$/.test(name)) {
-    const number = Number(name);
-    return number >= 1 && number <= 64 ? number : undefined;
-  }
-  const full = name.startsWith("SIG") ? name : `SIG${name}`;
-  // Typed by the names of one platform; looked up by any text here.
-  return (constants.signals as Readonly<Record<string, number>>)[full];
-}
+const NUMBERS: Readonly<Record<string, number | undefined>> = constants.signals;
 
-/** Name of a signal by its number; `SIG<number>` for real-time signals, which have none. */
-export function signalName(number: number): string {
-  return NAMES.get(number) ?? `SIG${number}`;
-}
-
-/** Some numbers have two names; the first one listed is the usual one. */
+/** Names by number. Of two names for one number the first one listed is the usual one. */
 const NAMES = new Map(
   Object.entries(constants.signals)
     .map(([name, number]) => [number, name] as const)
     .reverse(),
 );
+
+/** Returns the number of a signal by its name, with or without `SIG`, or by its number; undefined when Linux has none such. */
+export function signalNumber(name: string): number | undefined {
+  if (/^\d+$/.test(name)) {
+    const number = Number(name);
+    return number >= 1 && number <= 64 ? number : undefined;
+  }
+  return NUMBERS[name.startsWith("SIG") ? name : `SIG${name}`];
+}
+
+/** Returns the name of a signal; `SIG<number>` for real-time signals, which have none. */
+export function signalName(number: number): string {
+  return NAMES.get(number) ?? `SIG${number}`;
+}

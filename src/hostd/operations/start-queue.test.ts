@@ -20,7 +20,7 @@ function enter(
 }
 
 test("organisations take turns, so a burst of one does not keep another waiting", async () => {
-  const queue = new StartQueue({ concurrency: 1, bound: 10 });
+  const queue = new StartQueue({ concurrency: 1, maxWaiting: 10 });
   const order: string[] = [];
   const names: [string, string][] = [
     ["burst", "1"],
@@ -41,7 +41,7 @@ test("organisations take turns, so a burst of one does not keep another waiting"
 });
 
 test("one too many is refused with a hint when to come back", async () => {
-  const queue = new StartQueue({ concurrency: 1, bound: 1 });
+  const queue = new StartQueue({ concurrency: 1, maxWaiting: 1 });
   const order: string[] = [];
   enter(queue, "org", "runs", order);
   enter(queue, "org", "waits", order);
@@ -68,7 +68,7 @@ async function settled(): Promise<void> {
 }
 
 test("no more boot at once than allowed, and a start with a warm VM does not wait behind them", async () => {
-  const queue = new StartQueue({ concurrency: 4, maxBoots: 2, bound: 10 });
+  const queue = new StartQueue({ concurrency: 4, maxBoots: 2, maxWaiting: 10 });
   const order: string[] = [];
   const vms = new WarmVms();
   const boots = ["a", "b", "c", "d"].map((name) => enter(queue, "org", name, order));
@@ -89,7 +89,7 @@ test("no more boot at once than allowed, and a start with a warm VM does not wai
 });
 
 test("a start that waits to boot takes a VM that has become warm meanwhile", async () => {
-  const queue = new StartQueue({ concurrency: 3, maxBoots: 1, bound: 10 });
+  const queue = new StartQueue({ concurrency: 3, maxBoots: 1, maxWaiting: 10 });
   const order: string[] = [];
   const vms = new WarmVms();
   const warm = { reserveWarm: vms.reserve };
@@ -106,7 +106,7 @@ test("a start that waits to boot takes a VM that has become warm meanwhile", asy
 });
 
 test("a VM is reserved only for a start that gets its slot", async () => {
-  const queue = new StartQueue({ concurrency: 1, bound: 10 });
+  const queue = new StartQueue({ concurrency: 1, maxWaiting: 10 });
   const order: string[] = [];
   const vms = new WarmVms();
   vms.count = 2;

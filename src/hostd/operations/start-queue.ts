@@ -1,38 +1,36 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { type Release, Semaphore } from "../../lib/runtime/semaphore.ts";
 
-/** How many starts a queue lets run and wait. */
+/** Limits of a start queue. */
 export interface StartQueueOptions {
   /** Slots: starts that run at once. */
   readonly concurrency: number;
-  /** How many of the slots starts may have whose VM must boot. Default: all. */
+  /** Slots for starts whose VM must boot. Default: all. */
   readonly maxBoots?: number | undefined;
-  /** Starts that may wait. */
-  readonly bound: number;
+  readonly maxWaiting: number;
 }
 
 /**
- * The one queue of a host: a start that has its slot waits in line nowhere else. Organisations take turns, so a burst of one does not
- * delay the others. Within an organisation the first come is the first served, except that a start with a warm VM does not wait
- * behind starts that must boot one.
+ * The queue in which starts wait for a slot. Organisations take turns, so that a burst of one does not delay the others. Within an
+ * organisation it is first come, first served, except that a start with a warm VM passes starts whose VM must boot.
  */
 export class StartQueue {
   readonly #slots: Semaphore;
   readonly #maxBoots: number;
   #booting = 0;
 
-  constructor({ concurrency, maxBoots = concurrency, bound }: StartQueueOptions) {
+  constructor({ concurrency, maxBoots = concurrency, maxWaiting }: StartQueueOptions) {
     const full = (waiting: number) => queueFull(waiting, concurrency);
-    this.#slots = new Semaphore({ permits: concurrency, maxWaiting: bound, full });
+    this.#slots = new Semaphore({ permits: concurrency, maxWaiting, full });
     this.#maxBoots = maxBoots;
   }
 
-  /** How many run now. */
+  /** Number of starts that have a slot. */
   get running(): number {
     return this.#slots.held;
   }
 
-  /** How many wait now. */
+  /** Number of starts that wait. */
   get length(): number {
     return this.#slots.waiting;
   }
@@ -43,11 +41,11 @@ export class StartQueue {
   }
 
   /**
-   * Waits for a slot. Release it once the start is over.
+   * Waits for a slot. Release it when the start is over.
    *
-   * @param reserveWarm called when there is a slot: reserves a warm VM for this start. When it returns false, the start needs a slot
-   *   in which it may boot, and is asked again later if there is none
-   * @throws Fault START_QUEUE_FULL when too many wait; the reason of `signal` when it aborts first
+   * @param reserveWarm reserves a warm VM for this start. Called when a slot is free, and again later if it returns false and no slot
+   *   for a boot is free
+   * @throws Fault START_QUEUE_FULL; the reason of `signal` when it aborts first
    */
   enter(org: string, signal: AbortSignal, reserveWarm: () => boolean = () => false): Promise<Release> {
     return this.#slots.acquire(signal, org, () => (reserveWarm() ? () => {} : this.#claimBoot()));

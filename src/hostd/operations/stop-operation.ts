@@ -1,3 +1,5 @@
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { endsWithin } from "../../lib/runtime/wait.ts";
 import { stopping } from "../machines/change.ts";
 import type { Machine, PendingStop } from "../machines/machine.ts";
@@ -5,123 +7,120 @@ import type { Vm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { signalNumber } from "./signals.ts";
 
-/** What a stop may be told besides what the machine's configuration says. */
+/** What a stop request may override. */
 export interface StopOptions {
-  /** By name. */
+  /** Name of the signal. */
   readonly signal?: string;
-  /** Between the signal and SIGKILL. */
+  /** Grace, from the signal to SIGKILL. */
   readonly timeoutMs?: number;
+}
+
+/** The parts of a host that a stop needs. */
+export interface StopParts {
+  readonly clock: Pick<Clock, "now">;
+  /** `graceMs`: default grace. `killMs`: from SIGKILL to the destruction of the VM. */
+  readonly limits: { readonly graceMs: number; readonly killMs: number };
 }
 
 const NOT_TAKEN_OVER = "it could not be taken over after a restart of the host's daemon";
 const SIGKILL = 9;
-/** What a stop sends when nothing else is said. */
 const DEFAULT_SIGNAL = "SIGINT";
-/** The same, for an image whose stop signal is no signal of Linux. */
+/** Sent instead of an image's stop signal that Linux does not have. */
 const SIGINT = 2;
 
-/** One stop of a machine: signal, grace, SIGKILL, and at last the VM itself. */
+/** One stop of a machine: signal, grace, SIGKILL, and the destruction of the VM. */
 export class StopOperation {
   readonly #runtime: MachineRuntime;
+  readonly #parts: StopParts;
   #options: StopOptions;
   #hasBegun = false;
-  /** Set by a second stop: SIGKILL follows no later than this. */
+  /** Set by {@link escalate}: latest time of the SIGKILL. */
   #killAtMs = Number.POSITIVE_INFINITY;
-  #hurried = new AbortController();
+  #escalated = new AbortController();
 
-  constructor(runtime: MachineRuntime, options: StopOptions) {
+  constructor(runtime: MachineRuntime, parts: StopParts, options: StopOptions) {
     this.#runtime = runtime;
+    this.#parts = parts;
     this.#options = options;
   }
 
   /**
-   * Stops the machine, if it runs, and resolves when its process has ended and that is visible.
+   * Stops the machine, if it runs. Resolves when its process has ended and the exit is visible.
    *
-   * @throws Fault DISK_FULL when the intent could not be stored: nothing has been done then
+   * @throws Fault DISK_FULL when the intent could not be stored: nothing was done
    */
   async run(): Promise<Machine> {
     const runtime = this.#runtime;
-    const stop = pendingStop(runtime, this.#options);
+    const stop = this.#pendingStop(this.#options);
     const machine = await runtime.intend((now, at) =>
       now.state === "started" ? stopping(now, stop, at) : undefined,
     );
-    // A start that nobody is at any more: its VM could not be taken over after a restart.
+    // A restarted hostd could not take over the VM of this start.
     if (machine.state === "starting" && machine.vmId !== undefined)
-      await runtime.giveUp(machine.vmId, NOT_TAKEN_OVER);
-    return this.#carryOut();
+      await runtime.abandonVm(machine.vmId, NOT_TAKEN_OVER);
+    return this.resume();
   }
 
-  /** Goes on with a stop that an earlier life of hostd began. */
-  resume(): Promise<Machine> {
-    return this.#carryOut();
+  /** Goes on with a stop whose intent is stored. */
+  async resume(): Promise<Machine> {
+    const runtime = this.#runtime;
+    const { state, vmId, stop } = runtime.machine;
+    this.#hasBegun = true;
+    if (state !== "stopping" || vmId === undefined) return runtime.machine;
+    const { vm } = runtime;
+    if (vm) {
+      sendSignal(runtime, vm, stop?.signal ?? SIGKILL);
+      if (!(await this.#endsInGrace(stop?.killAtMs ?? 0)))
+        await killVm(runtime, vm, this.#parts.limits.killMs);
+    } else {
+      await runtime.abandonVm(vmId, NOT_TAKEN_OVER);
+    }
+    return runtime.machine;
   }
 
-  /** A second stop: its signal is sent as well, and whichever grace ends first counts. Not stored: a restart goes back to the first. */
+  /** Applies a second stop: sends its signal too, and shortens the grace. Not stored: a restarted hostd resumes the first stop. */
   escalate(options: StopOptions): void {
     const runtime = this.#runtime;
     if (!this.#hasBegun) {
       this.#options = { ...this.#options, ...options };
       return;
     }
-    const asked = pendingStop(runtime, options);
-    if (runtime.vm && options.signal) send(runtime, runtime.vm, asked.signal);
-    this.#killAtMs = Math.min(this.#killAtMs, asked.killAtMs);
-    const before = this.#hurried;
-    this.#hurried = new AbortController();
+    const { signal, killAtMs } = this.#pendingStop(options);
+    if (runtime.vm && options.signal) sendSignal(runtime, runtime.vm, signal);
+    this.#killAtMs = Math.min(this.#killAtMs, killAtMs);
+    const before = this.#escalated;
+    this.#escalated = new AbortController();
     before.abort();
   }
 
-  async #carryOut(): Promise<Machine> {
-    const runtime = this.#runtime;
-    const { state, vmId, stop } = runtime.machine;
-    this.#hasBegun = true;
-    if (state !== "stopping" || vmId === undefined) return runtime.machine;
-    const { vm } = runtime;
-    if (!vm) {
-      await runtime.giveUp(vmId, NOT_TAKEN_OVER);
-      return runtime.machine;
-    }
-    send(runtime, vm, stop?.signal ?? SIGKILL);
-    if (!(await this.#endsInGrace(stop?.killAtMs ?? 0))) await end(runtime, vm);
-    return runtime.machine;
-  }
-
   async #endsInGrace(killAtMs: number): Promise<boolean> {
-    const { clock } = this.#runtime.host;
     for (;;) {
-      const left = Math.min(killAtMs, this.#killAtMs) - clock.now();
+      const left = Math.min(killAtMs, this.#killAtMs) - this.#parts.clock.now();
       if (left <= 0) return endsWithin(0, this.#runtime.ended);
-      const { signal } = this.#hurried;
-      if (await endsWithin(left, this.#runtime.ended, signal)) return true;
+      if (await endsWithin(left, this.#runtime.ended, this.#escalated.signal)) return true;
     }
+  }
+
+  /** Takes signal and grace from the request, else the machine's configuration, else its image, else the defaults. */
+  #pendingStop(options: StopOptions): PendingStop {
+    const { config, image } = this.#runtime.machine.spec;
+    const name = options.signal || config.stop.signal || image?.config.stopSignal || DEFAULT_SIGNAL;
+    const timeoutMs = options.timeoutMs ?? config.stop.timeoutMs ?? this.#parts.limits.graceMs;
+    return { signal: signalNumber(name) ?? SIGINT, killAtMs: this.#parts.clock.now() + timeoutMs };
   }
 }
 
-/** Ends a VM's process with SIGKILL, and the VM when even that has no answer in time. Resolves when the end is noted. */
-export async function end(runtime: MachineRuntime, vm: Vm): Promise<void> {
-  send(runtime, vm, SIGKILL);
-  if (await endsWithin(runtime.host.limits.killMs, runtime.ended)) return;
-  runtime.host.log.warn("a guest did not answer to SIGKILL", { machine_id: runtime.id, vm_id: vm.id });
-  await runtime.giveUp(vm.id, "it did not answer to SIGKILL");
+/** Sends SIGKILL, and destroys the VM when its process has not ended after `killMs`. Resolves when the exit is noted. */
+export async function killVm(runtime: MachineRuntime, vm: Vm, killMs: number): Promise<void> {
+  sendSignal(runtime, vm, SIGKILL);
+  if (await endsWithin(killMs, runtime.ended)) return;
+  logger.warn("a guest did not react to SIGKILL", { machine_id: runtime.id, vm_id: vm.id });
+  await runtime.abandonVm(vm.id, "it did not react to SIGKILL");
 }
 
-/** A guest that does not take the signal is found out by the grace, so nobody waits for the sending. */
-function send(runtime: MachineRuntime, vm: Vm, signal: number): void {
+/** Does not wait: a guest that does not take the signal is killed after the grace. */
+function sendSignal({ id }: MachineRuntime, vm: Vm, signal: number): void {
   vm.signal(signal).catch((error: unknown) => {
-    runtime.host.log.warn("could not signal a process", {
-      machine_id: runtime.id,
-      vm_id: vm.id,
-      signal,
-      error,
-    });
+    logger.warn("could not signal a process", { machine_id: id, vm_id: vm.id, signal, error });
   });
-}
-
-/** What the request says, else the machine's configuration, else its image, else SIGINT and the host's grace. */
-function pendingStop(runtime: MachineRuntime, options: StopOptions): PendingStop {
-  const { machine, host } = runtime;
-  const { stop } = machine.spec.config;
-  const name = options.signal || stop.signal || machine.spec.image?.config.stopSignal || DEFAULT_SIGNAL;
-  const timeoutMs = options.timeoutMs ?? stop.timeoutMs ?? host.limits.graceMs;
-  return { signal: signalNumber(name) ?? SIGINT, killAtMs: host.clock.now() + timeoutMs };
 }

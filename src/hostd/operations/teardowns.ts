@@ -1,20 +1,20 @@
-/** VMs that are being destroyed beside the calls that caused it. */
+/** VMs that are being destroyed in the background. */
 export class Teardowns {
   /** By machine, then by VM. */
   readonly #pending = new Map<string, Map<string, Promise<void>>>();
 
-  /** How many machines have VMs that are being destroyed. */
+  /** Number of machines that have a VM being destroyed. */
   get size(): number {
     return this.#pending.size;
   }
 
-  /** Whether a VM of this machine is being destroyed; the one of that id, if it is given. */
+  /** Whether a VM of this machine, or the one given, is being destroyed. */
   has(machineId: string, vmId?: string): boolean {
     const pending = this.#pending.get(machineId);
     return pending !== undefined && (vmId === undefined || pending.has(vmId));
   }
 
-  /** Destroys a VM by `work`, which must not reject, unless that is under way already. */
+  /** Destroys a VM by `work`, which must not reject, unless it is already being destroyed. */
   begin(machineId: string, vmId: string, work: () => Promise<void>): void {
     const pending = this.#pending.get(machineId) ?? new Map<string, Promise<void>>();
     if (pending.has(vmId)) return;
@@ -26,17 +26,17 @@ export class Teardowns {
     this.#pending.set(machineId, pending);
   }
 
-  /** Resolves when those of this machine that are now under way are over. */
+  /** Resolves when the present teardowns of this machine have ended. */
   async of(machineId: string): Promise<void> {
     await Promise.all(this.#pending.get(machineId)?.values() ?? []);
   }
 
-  /** Resolves when any of those now under way is over; at once when there are none. */
+  /** Resolves when one of the present teardowns has ended; at once without any. */
   async any(): Promise<void> {
     if (this.#pending.size > 0) await Promise.race(this.#all());
   }
 
-  /** Resolves when all of those now under way are over. */
+  /** Resolves when all present teardowns have ended. */
   async all(): Promise<void> {
     await Promise.all(this.#all());
   }

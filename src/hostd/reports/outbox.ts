@@ -1,69 +1,53 @@
-import type {
-  AnnounceHostRequest,
-  HostEvent,
-  ReportEventsRequest,
-} from "../../gen/windhover/admin/v1/hosts.ts";
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
-import { onAbort } from "../../lib/runtime/abort.ts";
+import { abortable } from "../../lib/runtime/abort.ts";
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { logger } from "../../lib/runtime/log.ts";
-import { sleep } from "../../lib/runtime/wait.ts";
-import type { Machine } from "../machines/machine.ts";
-import type { OutboxEntry } from "../store/store.ts";
+import { endsWithin, sleep } from "../../lib/runtime/wait.ts";
+import type { OutboxEntry, Store } from "../store/store.ts";
 
-/** Where the outbox is kept. */
-export interface OutboxSource {
-  readonly acknowledged: number;
-  all(): Iterable<Machine>;
-  outbox(after: number, limit: number): Promise<readonly OutboxEntry[]>;
-  acknowledge(sequence: number): Promise<void>;
-  onOutbox(listener: () => void): void;
-}
-
-/** One api as hosts see it. */
+/** An api that changes are delivered to. */
 export interface ReportsApi {
   readonly address: string;
-  /** Delivers events; returns the last sequence that is in the record. */
-  report(request: ReportEventsRequest): Promise<number>;
-  announce(request: AnnounceHostRequest): Promise<void>;
+  /** Delivers changes. Returns the last sequence that the database has. */
+  report(entries: readonly OutboxEntry[]): Promise<number>;
 }
 
 /** What an outbox is made of. */
 export interface OutboxOptions {
-  readonly source: OutboxSource;
-  /** In the order of preference; whichever answers is kept to. */
+  readonly source: Pick<Store, "acknowledged" | "all" | "outbox" | "acknowledge" | "onOutbox">;
+  /** In order of preference. The outbox stays with one that answers. */
   readonly apis: readonly ReportsApi[];
-  readonly host: { readonly number: number; readonly identity: string };
-  readonly toEvent: (entry: OutboxEntry) => HostEvent;
   readonly signal: AbortSignal;
   /** Longest pause between attempts, for tests. Default 5 s. */
   readonly longestPauseMs?: number;
 }
 
 const MAX_BATCH = 500;
-/** Changes that come together travel together: a delivery costs two processes and the database as much as a start. */
-const DEBOUNCE_MS = 20;
-/** That starts have begun waits this long for how they ended, so that most deliveries stay out of the way of a start that is under way. */
-const LINGER_MS = 100;
+/** Changes of this time are delivered together: a delivery costs api and database as much as a start does. */
+const BATCH_DELAY_MS = 20;
+/** Delays the report that a start has begun until its outcome, so that few deliveries compete with a start under way. */
+const START_OUTCOME_DELAY_MS = 100;
 const RETRY: Backoff = { firstMs: 100, maxMs: 5_000 };
 
-/**
- * Carries this host's changes to the central record: in order, at least once, by whichever api answers. What has been acknowledged is forgotten;
- * what has not waits on disk for as long as it takes.
- */
+/** Delivers the changes of this host to the database through any api: in order, at least once, retried until acknowledged. */
 export class Outbox {
   readonly #options: OutboxOptions;
   #sent: number;
+  /** Index of the api in use. */
   #current = 0;
   #failures = 0;
-  #wake: (() => void) | undefined;
-  #isRung = false;
+  #wake: () => void = () => {};
+  /** Whether something was written since the last read. */
+  #hasNew = false;
   #lastReason: string | undefined;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
     this.#sent = options.source.acknowledged;
-    options.source.onOutbox(() => this.#ring());
+    options.source.onOutbox(() => {
+      this.#hasNew = true;
+      this.#wake();
+    });
   }
 
   /** Delivers until the signal aborts. Never rejects. */
@@ -76,50 +60,44 @@ export class Outbox {
         this.#failures = 0;
         this.#lastReason = undefined;
         if (isMore) continue;
-        await this.#untilRung();
-        await sleep(DEBOUNCE_MS, signal);
+        await this.#untilNew();
+        await sleep(BATCH_DELAY_MS, signal);
       } catch (error) {
         await this.#failed(error);
       }
     }
   }
 
-  /** Resolves when nothing is left to deliver. */
+  /** Resolves when everything is delivered. */
   async drained(): Promise<void> {
     const { source, signal, apis } = this.#options;
     while (apis.length > 0 && !signal.aborted && (await source.outbox(this.#sent, 1)).length > 0)
       await sleep(20, signal);
   }
 
-  /** Delivers one batch; whether more of it is known to be left. */
+  /** Delivers one batch. Returns whether more is left. */
   async #deliver(): Promise<boolean> {
-    const { host, toEvent } = this.#options;
     let entries = await this.#read();
     if (entries.length === 0) return false;
     if (entries.every(({ machine }) => machine.state === "starting")) {
-      await this.#untilRung(LINGER_MS);
+      await this.#untilNew(START_OUTCOME_DELAY_MS);
       entries = await this.#read();
     }
     const api = this.#api();
+    const last = entries.at(-1)?.sequence ?? 0;
     try {
-      const applied = await api.report({
-        hostNumber: host.number,
-        identity: host.identity,
-        events: entries.map(toEvent),
-      });
-      await this.#acknowledge(Math.min(applied, entries.at(-1)?.sequence ?? applied));
+      await this.#acknowledge(Math.min(await api.report(entries), last));
     } catch (err) {
       const applied = hasReason(err, "SEQUENCE_GAP") ? Number(err.facts["applied"]) : Number.NaN;
       if (!Number.isSafeInteger(applied)) throw err;
-      await this.#goBack(api, applied);
+      await this.#resendAfter(api, applied);
       return true;
     }
-    return entries.length === MAX_BATCH || this.#sent < (entries.at(-1)?.sequence ?? 0);
+    return entries.length === MAX_BATCH || this.#sent < last;
   }
 
-  /** The oldest that has not been delivered. Whoever rings from here on rings for more. */
   #read(): Promise<readonly OutboxEntry[]> {
-    this.#isRung = false;
+    this.#hasNew = false;
     return this.#options.source.outbox(this.#sent, MAX_BATCH);
   }
 
@@ -130,52 +108,43 @@ export class Outbox {
   }
 
   /**
-   * The record is behind what we believed: what it lacks is sent again. When we no longer have it (the record was restored to an
-   * earlier time), those sequences carry the present state of the machines instead, so the record ends up right.
+   * Goes back to the sequence that the database has. After a restore of the database the host no longer has the changes that follow:
+   * it then sends its machines as they are under those sequences.
    */
-  async #goBack(api: ReportsApi, applied: number): Promise<void> {
-    const { source } = this.#options;
-    const [oldest] = await source.outbox(0, 1);
+  async #resendAfter(api: ReportsApi, applied: number): Promise<void> {
+    const [oldest] = await this.#options.source.outbox(0, 1);
     if (oldest && applied + 1 < oldest.sequence) {
-      logger.error("the central record has lost events of this host; it gets its machines as they are", {
-        applied,
-        oldest: oldest.sequence,
-      });
-      await this.#refill(api, applied + 1, oldest.sequence - 1);
+      const facts = { applied, oldest: oldest.sequence };
+      logger.error("the database lacks old changes of this host: sending its machines as they are", facts);
+      await this.#fillGap(api, applied + 1, oldest.sequence - 1);
       this.#sent = oldest.sequence - 1;
     } else {
       this.#sent = applied;
     }
   }
 
-  async #refill(api: ReportsApi, from: number, to: number): Promise<void> {
-    const { source, host, toEvent } = this.#options;
-    const machines = [...source.all()];
-    if (machines.length === 0) throw new Error("there is no machine to tell the record of");
+  async #fillGap(api: ReportsApi, from: number, to: number): Promise<void> {
+    const machines = [...this.#options.source.all()];
+    if (machines.length === 0) throw new Error("there is no machine to fill the gap with");
     for (let first = from; first <= to; first += MAX_BATCH) {
       const length = Math.min(MAX_BATCH, to - first + 1);
-      const events = Array.from({ length }, (_, index) => {
+      const entries = Array.from({ length }, (_, index) => {
         const sequence = first + index;
         const machine = machines[(sequence - from) % machines.length];
-        return machine ? [toEvent({ sequence, machine, event: undefined })] : [];
+        return machine ? [{ sequence, machine, event: undefined }] : [];
       });
-      await api.report({ hostNumber: host.number, identity: host.identity, events: events.flat() });
+      await api.report(entries.flat());
     }
   }
 
   async #failed(error: unknown): Promise<void> {
     const reason = error instanceof Fault ? error.reason : "INTERNAL";
-    // Once per change of the reason: an outage may last for hours.
-    if (reason !== this.#lastReason) {
-      logger.warn("changes could not be delivered to the central record", {
-        api: this.#api().address,
-        reason,
-        error,
-      });
-    }
+    // Once per reason: an outage may last for hours.
+    if (reason !== this.#lastReason)
+      logger.warn("could not deliver changes to an api", { api: this.#api().address, reason, error });
     this.#lastReason = reason;
     this.#current += 1;
-    // All apis are tried in quick succession before the pauses grow.
+    // The pause grows after each round of all apis.
     const round = Math.floor(this.#failures / this.#options.apis.length);
     this.#failures += 1;
     const maxMs = this.#options.longestPauseMs ?? RETRY.maxMs;
@@ -189,21 +158,13 @@ export class Outbox {
     return api;
   }
 
-  #ring(): void {
-    this.#isRung = true;
-    this.#wake?.();
-  }
-
-  /** Resolves when there is something new since the last look; `ms` bounds the wait. */
-  async #untilRung(ms?: number): Promise<void> {
+  /** Waits until something was written since the last read, at most `ms`. */
+  async #untilNew(ms?: number): Promise<void> {
     const { signal } = this.#options;
-    if (this.#isRung || signal.aborted) return;
+    if (this.#hasNew || signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
     this.#wake = resolve;
-    using _ = onAbort(signal, resolve);
-    await promise;
-    clearTimeout(timer);
-    this.#wake = undefined;
+    if (ms === undefined) await abortable(promise, signal).catch(() => {});
+    else await endsWithin(ms, promise, signal);
   }
 }

@@ -3,7 +3,10 @@ import { eventually, FakeScheduler } from "../../../test/support/hostd/scheduler
 import { Scheduling, type Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { createLogger } from "../../lib/runtime/log.ts";
-import { type Attachment, type AttachOptions, attachToSchedulers, type BidAnswer } from "./attach-client.ts";
+import type { BidAnswer } from "../capacity/bid.ts";
+import { type Attachment, type AttachOptions, attachToSchedulers } from "./attach-client.ts";
+
+createLogger("test", { write: () => {} });
 
 const ROOM = { cpus: 4, memoryMb: 4_096, diskMb: 10_000 };
 const WIRE = { cpus: 4, memoryMb: 4_096n, diskMb: 10_000n };
@@ -66,7 +69,6 @@ function attach(options: Partial<AttachOptions> = {}): void {
     bid: () => OFFER,
     release: () => {},
     token: () => "secret",
-    logger: createLogger("test", { write: () => {} }),
     signal: abort.signal,
     ...options,
   });
@@ -191,7 +193,6 @@ describe("bids", () => {
         imageDigest: "sha256:abc",
         app: "web",
         holdMs: 5_500,
-        windowMs: 150,
       },
     ]);
     expect(scheduler.of("offer")[0]?.value).toMatchObject({
@@ -288,6 +289,9 @@ describe("the status", () => {
     const sent = () => scheduler.of("status").map((one) => one.value.load);
     await eventually(sent).toEqual([0]);
 
+    // Too small a change to be sent.
+    load = 0.001;
+    attachment.statusChanged();
     load = 0.5;
 
     await eventually(sent).toEqual([0, 0.5]);

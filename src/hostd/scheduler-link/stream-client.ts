@@ -1,99 +1,149 @@
-import type { AttachRequest, AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import {
+  type AttachRequest,
+  type AttachResponse,
+  type BidRequest as BidRequestProto,
+  type HostInfo,
+  Status,
+} from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { Fault } from "../../lib/faults/fault.ts";
 import type { Wire, WireUser } from "../../lib/grpc/wire.ts";
+import { attribute, tracer, withRemoteParent } from "../../lib/otel/tracing.ts";
 import { every } from "../../lib/runtime/lifecycle.ts";
-import type { AttachOptions } from "./attach-client.ts";
-import { answerBid } from "./convert-bid.ts";
-import { ImageNews, STATUS_MS, StatusPace } from "./status-pace.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import type { BidAnswer, BidRequest } from "../capacity/bid.ts";
+import { ImageChanges, STATUS_INTERVAL_MS, StatusChanges } from "./changes.ts";
+import { bidAnswerToProto, bidRequestFromProto } from "./convert-bid.ts";
 
-/** What a {@link Conversation} needs. */
-export interface ConversationOptions
-  extends Pick<AttachOptions, "hello" | "status" | "bid" | "release" | "images" | "logger" | "signal"> {
-  readonly welcomed: (scheduler: string) => void;
-  /** The stream has ended. Called once. */
-  readonly closed: (fault: Fault | undefined) => void;
+/** The host behind a stream. */
+export interface StreamHost {
+  /** Read each time the host attaches. */
+  readonly hello: () => HostInfo;
+  /** Read every second. */
+  readonly status: () => Status;
+  /** Answers a bid request from memory. Holds what it offers; a repeat gets the same hold. */
+  readonly bid: (request: BidRequest) => BidAnswer;
+  /** Releases holds. Ignores unknown ones. */
+  readonly release: (reservationIds: readonly string[]) => void;
+  /** Sorted image hints, read every second. Default: none are sent. */
+  readonly images?: () => readonly number[];
 }
 
-/** What a host and a scheduler say to each other on one stream, from hello to its end. */
-export class Conversation implements WireUser<AttachResponse> {
+/** Events of a stream. */
+export interface StreamEvents {
+  welcomed(scheduler: string): void;
+  /** Called once, at the end of the stream. */
+  closed(fault: Fault | undefined): void;
+}
+
+/** One stream between a host and a scheduler, from hello to its end. */
+export class SchedulerStream implements WireUser<AttachResponse> {
   readonly #wire: Wire<AttachRequest>;
-  readonly #options: ConversationOptions;
-  readonly #pace = new StatusPace();
-  readonly #news = new ImageNews();
+  readonly #host: StreamHost;
+  readonly #events: StreamEvents;
+  readonly #signal: AbortSignal;
+  readonly #statusChanges = new StatusChanges();
+  readonly #imageChanges = new ImageChanges();
   /** The scheduler does not read. */
   #isBehind = false;
   #owesStatus = false;
 
-  constructor(wire: Wire<AttachRequest>, options: ConversationOptions) {
+  /** @param signal aborts when the stream ends */
+  constructor(wire: Wire<AttachRequest>, host: StreamHost, events: StreamEvents, signal: AbortSignal) {
     this.#wire = wire;
-    this.#options = options;
-    this.#say({ $case: "hello", value: options.hello() });
+    this.#host = host;
+    this.#events = events;
+    this.#signal = signal;
+    this.#send({ $case: "hello", value: host.hello() });
   }
 
   received({ message }: AttachResponse): void {
     switch (message?.$case) {
       case "bidRequest":
-        // A scheduler that does not read has no use for an answer, and nothing is held for it.
-        if (!this.#isBehind) this.#say(answerBid(message.value, this.#options.bid).message);
+        // A scheduler that does not read gets no answer, and nothing is held for it.
+        if (!this.#isBehind) this.#send(answerBid(message.value, this.#host.bid));
         break;
       case "holdRelease":
         this.#release(message.value.reservationIds);
         break;
       case "welcome":
-        this.#options.welcomed(message.value.scheduler);
-        void this.#tellAll();
+        this.#events.welcomed(message.value.scheduler);
+        void every(STATUS_INTERVAL_MS, 0, () => this.#sendChanges(), this.#signal, { name: "send status" });
         break;
       default:
-      // Something newer than this version.
+      // A message of a newer version.
     }
   }
 
   drained(): void {
     this.#isBehind = false;
-    if (this.#owesStatus) this.tellStatus();
+    if (this.#owesStatus) this.sendStatus();
   }
 
   finished(): void {
-    // The stream's end follows.
+    // `closed` follows.
   }
 
   closed(fault: Fault | undefined): void {
-    this.#options.closed(fault);
+    this.#events.closed(fault);
   }
 
-  /** Sends the status, if it has changed; to a scheduler that does not read, once it does. */
-  tellStatus(): void {
+  /** Sends the status if it is due; to a scheduler that does not read, once it does. */
+  sendStatus(): void {
     this.#owesStatus = this.#isBehind;
     if (this.#isBehind) return;
-    const status = this.#options.status();
-    if (this.#pace.isDue(status, performance.now())) this.#say({ $case: "status", value: status });
+    const status = this.#host.status();
+    // Changes of the load by less than 0.01 do not count.
+    const encoded = Status.encode({ ...status, load: Math.round(status.load * 100) / 100 }).finish();
+    if (this.#statusChanges.isDue(encoded, performance.now())) this.#send({ $case: "status", value: status });
   }
 
-  /** Sends from time to time the status, which also keeps the host from being forgotten, and which images it has. */
-  async #tellAll(): Promise<void> {
-    const { signal, logger } = this.#options;
-    const tell = () => {
-      this.tellStatus();
-      this.#tellImages();
-    };
-    await every(STATUS_MS, 0, tell, signal, { name: "tell the scheduler our status", log: logger });
-  }
-
-  #tellImages(): void {
-    const hints = this.#options.images?.() ?? [];
-    if (this.#isBehind || !this.#news.isDue(hints)) return;
-    this.#say({ $case: "localImages", value: { hints: [...hints] } });
+  #sendChanges(): void {
+    this.sendStatus();
+    const hints = this.#host.images?.() ?? [];
+    if (this.#isBehind || !this.#imageChanges.isDue(hints)) return;
+    this.#send({ $case: "localImages", value: { hints: [...hints] } });
   }
 
   #release(reservationIds: readonly string[]): void {
     try {
-      this.#options.release(reservationIds);
+      this.#host.release(reservationIds);
     } catch (error) {
-      this.#options.logger.error("holds could not be released", { error });
+      logger.error("could not release holds", { error });
     }
   }
 
-  #say(message: AttachRequest["message"]): void {
+  #send(message: AttachRequest["message"]): void {
     if (!this.#wire.send({ message })) this.#isBehind = true;
   }
+}
+
+/** Answers a bid request, in a span `hostd.bid` of the auction's trace. Declines when `bid` throws, so that the stream goes on. */
+export function answerBid(
+  request: BidRequestProto,
+  bid: (request: BidRequest) => BidAnswer,
+): AttachRequest["message"] {
+  const answer = (): BidAnswer => {
+    try {
+      return bid(bidRequestFromProto(request));
+    } catch (error) {
+      logger.error("could not answer a bid request", { reservation: request.reservationId, error });
+      return { kind: "decline", reason: "other" };
+    }
+  };
+  const { reservationId, traceparent } = request;
+  // Without the auction's trace each bid would begin one of its own.
+  const given =
+    traceparent === "" ? answer() : withRemoteParent(traceparent, () => inSpan(reservationId, answer));
+  return bidAnswerToProto(reservationId, given);
+}
+
+function inSpan(reservationId: string, answer: () => BidAnswer): BidAnswer {
+  const span = tracer().startSpan("hostd.bid", {
+    attributes: { [attribute.reservationId]: reservationId },
+  });
+  const given = answer();
+  span.setAttribute("windhover.bid.answer", given.kind === "offer" ? "offer" : given.reason);
+  if (given.kind === "offer") span.setAttribute(attribute.imageCached, given.imageLocal);
+  span.end();
+  return given;
 }

@@ -1,26 +1,25 @@
 import { randomUUID } from "node:crypto";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 
-/** A change as it is written: JSON is made where the objects are, so the writer only moves text. */
+/** A change to write, with JSON in its text columns. */
 export interface ChangeRow {
   readonly id: string;
   readonly generation: number;
   readonly state: string;
   readonly updatedMs: number;
-  /** Absent when the machine's spec is as it was. */
+  /** Absent when the spec has not changed. */
   readonly spec?: string;
   readonly status: string;
   readonly event?: string;
 }
 
-/** A machine as it was found. */
 export interface MachineRow {
   readonly id: string;
   readonly spec: string;
   readonly status: string;
 }
 
-/** A change that has not been acknowledged by an api. */
+/** A change that no api has acknowledged. */
 export interface OutboxRow {
   readonly sequence: number;
   readonly machineId: string;
@@ -28,15 +27,34 @@ export interface OutboxRow {
   readonly event: string | null;
 }
 
-/** What is found when the database is opened. */
+/** Content of a database at its opening. */
 export interface Opened {
-  /** Made at the first start, kept for ever: tells two hosts with one number apart. */
+  /** Random, never changes: tells two hosts with one number apart. */
   readonly identity: string;
-  /** How many times the database has been opened, this time included. */
+  /** Number of openings, this one included. */
   readonly incarnation: number;
   readonly machines: readonly MachineRow[];
   readonly sequence: number;
   readonly acknowledged: number;
+}
+
+/** A call of {@link StoreDatabase.answer}. */
+export type StoreRequest =
+  | { readonly kind: "begin" }
+  | { readonly kind: "commit"; readonly changes: readonly ChangeRow[] }
+  | { readonly kind: "outbox"; readonly after: number; readonly limit: number }
+  | { readonly kind: "acknowledge"; readonly sequence: number }
+  | { readonly kind: "prune"; readonly beforeMs: number }
+  | { readonly kind: "close" };
+
+/** Results by kind of request. */
+export interface StoreAnswers {
+  readonly begin: Opened;
+  readonly commit: number;
+  readonly outbox: readonly OutboxRow[];
+  readonly acknowledge: undefined;
+  readonly prune: readonly string[];
+  readonly close: undefined;
 }
 
 const VERSION = 1;
@@ -52,7 +70,7 @@ const SCHEMA = `
   create index outbox_machine on outbox (machine_id);
 `;
 
-/** hostd's durable state: one SQLite file. Synchronous, so it lives in a thread of its own; see `store-worker.ts`. */
+/** The durable state of a host in a SQLite file. Synchronous: it runs in a thread of its own, see `store-worker.ts`. */
 export class StoreDatabase {
   readonly #db: DatabaseSync;
   readonly #upsert: StatementSync;
@@ -60,10 +78,10 @@ export class StoreDatabase {
   readonly #emit: StatementSync;
 
   /**
-   * Opens, or makes, the database.
+   * Opens or creates the database.
    *
    * @param maxPages limits its size, for tests of a full disk
-   * @throws Error that says what is wrong and what to do: another hostd, not a database, damaged, of a newer version
+   * @throws Error for operators: another hostd has it, it is damaged or no database, a newer hostd wrote it
    */
   constructor(path: string, maxPages?: number) {
     this.#db = open(path);
@@ -81,7 +99,25 @@ export class StoreDatabase {
     this.#emit = this.#db.prepare("insert into outbox (machine_id, status, event) values (?, ?, ?)");
   }
 
-  /** Begins a life of the host: counts it, and returns all that is known. */
+  /** Runs a request. */
+  answer(request: StoreRequest): StoreAnswers[keyof StoreAnswers] {
+    switch (request.kind) {
+      case "begin":
+        return this.begin();
+      case "commit":
+        return this.#commit(request.changes);
+      case "outbox":
+        return this.#outbox(request.after, request.limit);
+      case "acknowledge":
+        return this.#acknowledge(request.sequence);
+      case "prune":
+        return this.#prune(request.beforeMs);
+      case "close":
+        return this.close();
+    }
+  }
+
+  /** Counts this opening, and returns the content. */
   begin(): Opened {
     return this.#transaction(() => {
       const incarnation = Number(this.#meta("incarnation") ?? "0") + 1;
@@ -98,11 +134,11 @@ export class StoreDatabase {
     });
   }
 
-  /** Writes changes and their outbox rows, all or none. Returns the last sequence. */
-  commit(changes: readonly ChangeRow[]): number {
+  /** Writes changes and their outbox rows in one transaction. Returns the last sequence. */
+  #commit(changes: readonly ChangeRow[]): number {
     return this.#transaction(() => {
       for (const { id, generation, state, updatedMs, spec, status, event } of changes) {
-        // A change that had to be tried again may come after a newer one; it must not take that back.
+        // A retried change may come after a newer one, which it must not overwrite.
         if (spec === undefined) this.#update.run(generation, state, updatedMs, status, id, generation);
         else this.#upsert.run(id, generation, state, updatedMs, spec, status);
         this.#emit.run(id, status, event ?? null);
@@ -111,8 +147,8 @@ export class StoreDatabase {
     });
   }
 
-  /** The oldest changes after a sequence. */
-  outbox(after: number, limit: number): readonly OutboxRow[] {
+  /** Returns the oldest changes after a sequence. */
+  #outbox(after: number, limit: number): readonly OutboxRow[] {
     return this.#all<OutboxRow>(
       `select sequence, machine_id as machineId, status, event from outbox
         where sequence > ? order by sequence limit ?`,
@@ -121,16 +157,16 @@ export class StoreDatabase {
     );
   }
 
-  /** Forgets changes up to a sequence: an api has them. */
-  acknowledge(sequence: number): void {
+  /** Deletes changes up to a sequence, which an api has acknowledged. */
+  #acknowledge(sequence: number): undefined {
     this.#transaction(() => {
       this.#db.prepare("delete from outbox where sequence <= ?").run(sequence);
       this.#setMeta("acknowledged", String(sequence));
     });
   }
 
-  /** Forgets machines destroyed before a time of which the apis know all; returns their ids. */
-  prune(beforeMs: number): readonly string[] {
+  /** Deletes machines destroyed before a time, unless they have changes in the outbox. Returns their ids. */
+  #prune(beforeMs: number): readonly string[] {
     return this.#all<{ id: string }>(
       `delete from machines
         where state = 'destroyed' and updated_ms < ? and id not in (select machine_id from outbox)
@@ -139,7 +175,7 @@ export class StoreDatabase {
     ).map(({ id }) => id);
   }
 
-  close(): void {
+  close(): undefined {
     this.#db.close();
   }
 
@@ -150,7 +186,7 @@ export class StoreDatabase {
       this.#db.exec("commit");
       return result;
     } catch (err) {
-      // A full disk may have rolled it back already.
+      // SQLite rolls back by itself when the disk is full.
       if (this.#db.isTransaction) this.#db.exec("rollback");
       throw err;
     }
@@ -173,7 +209,7 @@ export class StoreDatabase {
   }
 
   #all<Row>(sql: string, ...values: (string | number)[]): readonly Row[] {
-    // node:sqlite types rows as records of any column; the statement beside each use says which.
+    // The statement beside each use has the columns of its Row.
     return this.#db.prepare(sql).all(...values) as unknown as readonly Row[];
   }
 }
@@ -181,7 +217,7 @@ export class StoreDatabase {
 function open(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: 500 });
   try {
-    // Exclusive: a second hostd on one directory would ruin both.
+    // Exclusive: keeps a second hostd out of the directory.
     db.exec("pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full");
     check(db, path);
     migrate(db, path);
@@ -194,8 +230,8 @@ function open(path: string): DatabaseSync {
 
 function check(db: DatabaseSync, path: string): void {
   const [first] = db.prepare("pragma quick_check(1)").all();
-  const verdict = String(first?.["quick_check"]);
-  if (verdict !== "ok") throw new Error(damaged(path, verdict));
+  const result = String(first?.["quick_check"]);
+  if (result !== "ok") throw new Error(damaged(path, result));
 }
 
 function migrate(db: DatabaseSync, path: string): void {
@@ -218,12 +254,12 @@ function explain(err: unknown, path: string): Error {
   return err instanceof Error ? err : new Error(String(err));
 }
 
-function damaged(path: string, verdict: string): string {
-  return `${path} is damaged (${verdict}) and holds the state of this host's machines. Nothing was changed. Restore it from a backup, or move it away to start this host empty: its machines are lost then`;
+function damaged(path: string, why: string): string {
+  return `${path} is damaged (${why}) and holds the state of this host's machines. Nothing was changed. Restore it from a backup, or move it away to start this host empty, without its machines`;
 }
 
 const SQLITE_BUSY = 5;
 const SQLITE_CORRUPT = 11;
-/** Primary result code of SQLite when there is no room left. */
+/** Primary result code for a full disk. */
 export const SQLITE_FULL = 13;
 const SQLITE_NOTADB = 26;

@@ -1,5 +1,23 @@
 import { Worker } from "node:worker_threads";
-import type { StoreAnswers, StoreCall, StoreReply, StoreRequest, StoreWorkerData } from "./store-worker.ts";
+import type { StoreAnswers, StoreRequest } from "./store-database.ts";
+
+/** Options of the thread. */
+export interface StoreWorkerData {
+  readonly path: string;
+  /** Limits the size of the database, for tests of a full disk. */
+  readonly maxPages?: number;
+}
+
+/** A message to the thread. */
+export interface StoreCall {
+  readonly id: number;
+  readonly request: StoreRequest;
+}
+
+/** A message from the thread. `errcode`: primary result code of SQLite, 0 for other errors. */
+export type StoreReply =
+  | { readonly id: number; readonly value: StoreAnswers[keyof StoreAnswers] }
+  | { readonly id: number; readonly error: string; readonly errcode: number };
 
 /** An error of the database, with SQLite's primary result code (0 for others). */
 export class StoreError extends Error {
@@ -17,32 +35,32 @@ interface Pending {
   readonly reject: (reason: Error) => void;
 }
 
-/** The thread that owns the database, as promises. */
+/** Calls the database in a thread of its own, so that a slow disk delays only those who wait for it. */
 export class StoreThread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
-  #dead: Error | undefined;
+  #failure: Error | undefined;
 
-  /** @param onDeath called once when the thread ends without having been told to */
+  /** @param onDeath called once when the thread ends unexpectedly */
   constructor(data: StoreWorkerData, onDeath: (err: Error) => void) {
-    // Without our own flags: the thread needs no telemetry.
+    // Without hostd's own flags, which load telemetry.
     this.#worker = new Worker(new URL("./store-worker.ts", import.meta.url), {
       workerData: data,
       execArgv: [],
     });
-    this.#worker.on("message", (reply: StoreReply) => this.#settle(reply));
+    this.#worker.on("message", (reply: StoreReply) => this.#receive(reply));
     this.#worker.on("error", (err) =>
-      this.#die(err instanceof Error ? err : new Error(String(err)), onDeath),
+      this.#fail(err instanceof Error ? err : new Error(String(err)), onDeath),
     );
-    this.#worker.on("exit", () => this.#die(new Error("the store's thread has ended"), onDeath));
+    this.#worker.on("exit", () => this.#fail(new Error("the store's thread has ended"), onDeath));
   }
 
-  /** Asks the thread; it answers one request after the other. */
+  /** Runs a request in the thread, after all earlier ones. @throws StoreError */
   ask<K extends StoreRequest["kind"]>(
     request: StoreRequest & { readonly kind: K },
   ): Promise<StoreAnswers[K]> {
-    if (this.#dead) return Promise.reject(this.#dead);
+    if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
       // The thread answers each kind with its own type; the map cannot say so.
@@ -53,14 +71,14 @@ export class StoreThread {
 
   /** Closes the database and ends the thread. */
   async close(): Promise<void> {
-    if (this.#dead) return;
+    if (this.#failure) return;
     const closed = this.ask({ kind: "close" });
-    this.#dead = new Error("the store is closed");
+    this.#failure = new Error("the store is closed");
     await closed.catch(() => {});
     await this.#worker.terminate();
   }
 
-  #settle(reply: StoreReply): void {
+  #receive(reply: StoreReply): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
     if ("error" in reply) pending?.reject(new StoreError(reply.error, reply.errcode));
@@ -68,11 +86,11 @@ export class StoreThread {
     else pending?.resolve(reply.value as never);
   }
 
-  #die(err: Error, onDeath: (err: Error) => void): void {
+  #fail(err: Error, onDeath: (err: Error) => void): void {
     for (const { reject } of this.#pending.values()) reject(err);
     this.#pending.clear();
-    if (this.#dead) return;
-    this.#dead = err;
+    if (this.#failure) return;
+    this.#failure = err;
     onDeath(err);
   }
 }

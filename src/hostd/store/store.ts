@@ -1,7 +1,6 @@
 import { EventEmitter } from "node:events";
 import { Fault } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
-import type { MachineStore } from "../machines/host.ts";
 import {
   type Change,
   type Machine,
@@ -10,18 +9,15 @@ import {
   machineId,
 } from "../machines/machine.ts";
 import { type ChangeRow, type Opened, SQLITE_FULL } from "./store-database.ts";
-import { StoreError, StoreThread } from "./store-thread.ts";
+import { StoreError, StoreThread, type StoreWorkerData } from "./store-thread.ts";
 
-/** How a store is opened. */
-export interface StoreOptions {
-  readonly path: string;
-  /** Called when the database can no longer be written by this process: there is nothing left to do but end. */
+/** Options of a store. */
+export interface StoreOptions extends StoreWorkerData {
+  /** Called when the thread of the database ends: this process cannot store anything any more. */
   readonly onDeath: (err: Error) => void;
-  /** Limits the database's size, for tests of a full disk. */
-  readonly maxPages?: number;
 }
 
-/** A change that an api has not acknowledged yet. */
+/** A change that no api has acknowledged. */
 export interface OutboxEntry {
   readonly sequence: number;
   readonly machine: Machine;
@@ -36,27 +32,27 @@ interface Queued {
   readonly reject: (reason: unknown) => void;
 }
 
-/** Changes that may wait to be written. Each waits for a call, and calls are bounded; this is the bound. */
+/** Most changes that wait to be written; more intents are refused. */
 const MAX_QUEUED = 2_048;
 const RETRY_MS = 500;
-/**
- * How long a note waits for others before it is written, in milliseconds. The answer to the call that caused it does not wait, and
- * should not compete with the write for the processor.
- */
+/** Notes of this time are written together, so that the write does not compete for the CPU with the answer to the call. */
 const NOTE_DELAY_MS = 10;
 
 /**
- * The durable state of this host's machines, and all of it in memory for reading. Changes made while the disk is busy are written together
- * with one flush; each is written with its outbox row in one transaction.
+ * The durable state of the machines on this host, with a copy in memory for reading. Each change is written with its outbox row in
+ * one transaction; changes that wait for the disk share one.
+ *
+ * There are two ways to store a change. `intend` is for what is about to be done: durable first, then visible. `note` is for what has
+ * happened: visible first, then durable. A crash may lose a note, so it must be something that a restarted hostd learns from the VM.
  */
-export class Store implements MachineStore {
+export class Store {
   readonly identity: string;
   readonly incarnation: number;
-  readonly #thread: StoreThread;
+  readonly #thread: Pick<StoreThread, "ask" | "close">;
   readonly #machines = new Map<string, Machine>();
   readonly #listeners = new EventEmitter();
   #queue: Queued[] = [];
-  /** Notes that could not be written and are tried again, and why. */
+  /** Notes that could not be written and are retried, and why. */
   #failed: Queued[] = [];
   #failure: unknown;
   #isWriting = false;
@@ -66,10 +62,9 @@ export class Store implements MachineStore {
   #sequence: number;
   #acknowledged: number;
 
-  /** Opens the store; see `StoreDatabase` for what it throws. */
-  static async open(options: StoreOptions): Promise<Store> {
-    const { path, maxPages, onDeath } = options;
-    const thread = new StoreThread({ path, ...(maxPages === undefined ? {} : { maxPages }) }, onDeath);
+  /** Opens the database. @throws Error as {@link StoreDatabase} does */
+  static async open({ onDeath, ...data }: StoreOptions): Promise<Store> {
+    const thread = new StoreThread(data, onDeath);
     try {
       return new Store(thread, await thread.ask({ kind: "begin" }));
     } catch (err) {
@@ -78,7 +73,7 @@ export class Store implements MachineStore {
     }
   }
 
-  private constructor(thread: StoreThread, opened: Opened) {
+  constructor(thread: Pick<StoreThread, "ask" | "close">, opened: Opened) {
     this.#thread = thread;
     this.identity = opened.identity;
     this.incarnation = opened.incarnation;
@@ -98,6 +93,7 @@ export class Store implements MachineStore {
     return this.#acknowledged;
   }
 
+  /** Why notes cannot be written at present. Undefined: they can. */
   get trouble(): Fault | undefined {
     return this.#trouble;
   }
@@ -110,58 +106,62 @@ export class Store implements MachineStore {
     return this.#machines.values();
   }
 
+  /** Stores what is about to be done. Visible once it is durable. @throws Fault DISK_FULL, STORE_OVERLOADED; nothing has changed then */
   intend(change: Change): Promise<void> {
     if (this.#queue.length >= MAX_QUEUED) return Promise.reject(overloaded(this.#queue.length));
     return this.#enqueue(change, "intent");
   }
 
+  /** Stores what has happened. Visible at once; retried until it is durable, and resolves then. */
   note(change: Change): Promise<void> {
     const written = this.#enqueue(change, "note");
     this.#publish(change.machine);
     return written;
   }
 
+  /** Writes notes now that would wait for others. Called by whoever waits until a note is durable. */
   flush(): void {
     void this.#write();
   }
 
+  /** Calls `listener` with every new value of a machine. Returns a function that ends the subscription. */
   subscribe(id: string, listener: (machine: Machine) => void): () => void {
     this.#listeners.on(id, listener);
     return () => this.#listeners.off(id, listener);
   }
 
-  /** Calls `listener` whenever there is something new in the outbox. */
+  /** Calls `listener` after each write to the outbox. */
   onOutbox(listener: () => void): void {
-    // Ids of machines are hex digits, so this name is free.
+    // Not a machine id.
     this.#listeners.on("outbox", listener);
   }
 
-  /** The oldest changes after `after` that have not been acknowledged. */
+  /** Reads the oldest unacknowledged changes after a sequence. */
   async outbox(after: number, limit: number): Promise<readonly OutboxEntry[]> {
     const rows = await this.#thread.ask({ kind: "outbox", after, limit });
     return rows.flatMap(({ sequence, machineId: id, status, event }) => {
       const spec = this.#machines.get(id)?.spec;
-      // Machines with rows here are never pruned.
+      // Never so: machines with rows in the outbox are not pruned.
       if (!spec) return [];
       const parsed = event === null ? undefined : (JSON.parse(event) as MachineEvent);
       return [{ sequence, machine: fromParts(id, spec, status), event: parsed }];
     });
   }
 
-  /** Forgets changes up to `sequence`. */
+  /** Deletes changes up to a sequence. */
   async acknowledge(sequence: number): Promise<void> {
     await this.#thread.ask({ kind: "acknowledge", sequence });
     this.#acknowledged = Math.max(this.#acknowledged, sequence);
   }
 
-  /** Forgets machines destroyed before `beforeMs` of which the apis know all. */
+  /** Deletes machines destroyed before `beforeMs`, unless they have changes in the outbox. */
   async prune(beforeMs: number): Promise<void> {
     for (const id of await this.#thread.ask({ kind: "prune", beforeMs })) this.#machines.delete(id);
   }
 
-  /** Writes what is queued and closes. Notes that could not be written by then are found out again at the next start. */
+  /** Writes what is queued and closes. A restarted hostd learns of notes that could not be written. */
   async close(): Promise<void> {
-    // Asked for before the thread is told to end, which does one thing after the other.
+    // The thread does this before it closes.
     void this.#write();
     this.#isClosed = true;
     await this.#thread.close();
@@ -170,7 +170,7 @@ export class Store implements MachineStore {
   #enqueue(change: Change, kind: Queued["kind"]): Promise<void> {
     const known = this.#machines.get(change.machine.id);
     if ((known?.generation ?? 0) !== change.machine.generation - 1) {
-      // Every machine has one writer, which makes one change after the other.
+      // A bug: every machine has one writer.
       return Promise.reject(
         new Error(`machine ${change.machine.id}: generation ${change.machine.generation} does not follow`),
       );
@@ -200,7 +200,7 @@ export class Store implements MachineStore {
     this.#isWriting = false;
   }
 
-  /** Takes what is queued. Refuses an intent that would be durable before a failed note of the same machine. */
+  /** Empties the queue. Refuses intents that would be durable before a failed note of the same machine. */
   #nextBatch(): readonly Queued[] {
     const queued = this.#queue;
     this.#queue = [];
@@ -228,7 +228,7 @@ export class Store implements MachineStore {
     if (notes.length === 0 || this.#isClosed) return;
     this.#trouble = fault instanceof Fault ? fault : undefined;
     this.#failure = fault;
-    logger.error("what has happened to machines could not be stored yet", {
+    logger.error("could not store changes of machines; retrying", {
       changes: notes.length,
       error: fault,
     });
@@ -261,7 +261,6 @@ function toRow({ machine, event }: Change, known: Machine | undefined): ChangeRo
 }
 
 function fromText(id: string, spec: string, status: string): Machine {
-  // Written by `toRow` of this schema's version.
   return fromParts(id, JSON.parse(spec) as MachineSpec, status);
 }
 

@@ -1,7 +1,6 @@
-import type { MachineStore } from "../../../src/hostd/machines/host.ts";
+import type { GivenParts } from "../../../src/hostd/hostd.ts";
+import type { Store } from "../../../src/hostd/store/store.ts";
 import type { Vm, Vmm } from "../../../src/hostd/vmm/vmm.ts";
-
-type HostStore = MachineStore & { readonly incarnation: number };
 
 /** Never resolves: what a dead process has to say. */
 const NEVER = new Promise<never>(() => {});
@@ -33,7 +32,7 @@ export class Death {
   }
 
   /** A store that dies. */
-  store(store: HostStore): HostStore {
+  store(store: Store): GivenParts["store"] {
     return {
       incarnation: store.incarnation,
       trouble: undefined,
@@ -41,6 +40,7 @@ export class Death {
       all: () => store.all(),
       subscribe: (id, listener) => store.subscribe(id, listener),
       flush: () => store.flush(),
+      prune: (beforeMs) => store.prune(beforeMs),
       intend: (change) => this.#around(`intend ${change.machine.state}`, () => store.intend(change)),
       note: (change) => {
         if (!this.#alive(`before note ${change.machine.state}`)) return NEVER;

@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { ImageCacheClient } from "../../../src/hostd/images/imagecache-client.ts";
-import type { PullStep } from "../../../src/hostd/machines/host.ts";
+import { ImageCacheClient, type PullStep } from "../../../src/hostd/images/imagecache-client.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { createRequest, DIGEST, startHost, type TestHost, type TestHostOptions, token } from "./fixture.ts";
 import { serveImages } from "./neighbours.ts";

@@ -11,8 +11,8 @@ import {
 import type { Machine as WireMachine } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { SchedulingFile } from "../../../src/hostd/availability/scheduling-file.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
-import { assembleHost, type HostSettings } from "../../../src/hostd/hostd.ts";
-import type { Host, Images, Limits, MachineStore, PullStep } from "../../../src/hostd/machines/host.ts";
+import { assembleHost, type GivenParts, type Host, type HostSettings } from "../../../src/hostd/hostd.ts";
+import type { PullStep } from "../../../src/hostd/images/imagecache-client.ts";
 import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
 import { reconcileAtStart } from "../../../src/hostd/operations/reconcile.ts";
 import { hostService } from "../../../src/hostd/service.ts";
@@ -30,12 +30,13 @@ import { createLogger } from "../../../src/lib/runtime/log.ts";
 const HOST_NUMBER = 7;
 export const KEYS = generateKeyPair();
 export const token = internalTokens(KEYS.privateKey, "test");
-const quiet = createLogger("test", { write: () => {} });
 export const DIGEST = `sha256:${"d".repeat(64)}`;
 const TIMEOUT_MS = 20_000;
 
+createLogger("test", { write: () => {} });
+
 /** An image cache in memory: what it is told, and what it is to answer. */
-export class FakeImages implements Images {
+export class FakeImages {
   readonly pins = new Set<string>();
   config: ImageConfig = {
     entrypoint: ["/bin/server"],
@@ -80,14 +81,14 @@ export class FakeImages implements Images {
 export interface TestHostOptions {
   readonly dir?: string;
   readonly settings?: Partial<HostSettings>;
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<Host["limits"]>;
   readonly images?: FakeImages;
   readonly maxPages?: number;
   readonly latencyMs?: number;
   /** Puts something between the host and its VMM. */
   readonly vmm?: (sim: SimVmm) => Vmm;
   /** Puts something between the host and its store. */
-  readonly store?: (store: Store) => MachineStore & { readonly incarnation: number };
+  readonly store?: (store: Store) => GivenParts["store"];
 }
 
 /** A host in this process, on a folder of its own, with the simulator for a VMM. */
@@ -128,8 +129,8 @@ export async function startHost(options: TestHostOptions = {}) {
     vmm: options.vmm?.(sim) ?? sim,
     images,
     scheduling,
+    disk: { space: undefined },
     clock: systemClock,
-    log: quiet,
     closing: closing.signal,
     limits: { killMs: 200, ...options.limits },
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { exposeHost } from "../../../src/hostd/telemetry/metrics.ts";
+import { exposeHost } from "../../../src/hostd/telemetry/host-metrics.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { metric } from "../../support/metrics-page.ts";
 import { createRequest, startHost, type TestHost } from "./fixture.ts";
@@ -9,7 +9,7 @@ const MB = 1_024 * 1_024;
 let host: TestHost;
 beforeAll(async () => {
   host = await startHost();
-  exposeHost({ host: host.host, outbox: host.store });
+  exposeHost({ ...host.host, store: host.store });
 });
 afterAll(() => host.close());
 

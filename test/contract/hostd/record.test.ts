@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import type { MachineStore } from "../../../src/hostd/machines/host.ts";
+import type { GivenParts } from "../../../src/hostd/hostd.ts";
 import { machineId } from "../../../src/hostd/machines/machine.ts";
 import { sweep } from "../../../src/hostd/operations/reconcile.ts";
 import type { Store } from "../../../src/hostd/store/store.ts";
@@ -37,7 +37,7 @@ class SlowDisk {
     });
   }
 
-  store(store: Store): MachineStore & { readonly incarnation: number } {
+  store(store: Store): GivenParts["store"] {
     return {
       incarnation: store.incarnation,
       trouble: undefined,
@@ -45,6 +45,7 @@ class SlowDisk {
       all: () => store.all(),
       subscribe: (id, listener) => store.subscribe(id, listener),
       flush: () => store.flush(),
+      prune: (beforeMs) => store.prune(beforeMs),
       note: (change) => store.note(change),
       intend: async (change) => {
         if (change.machine.state === "starting") await this.#turn;

@@ -7,13 +7,9 @@ import {
   SchedulerServiceService,
   Scheduling,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import {
-  type Amounts,
-  type AskedBid,
-  type Attachment,
-  attachToSchedulers,
-  type BidAnswer,
-} from "../../../src/hostd/scheduler-link/attach-client.ts";
+import type { BidAnswer, BidRequest } from "../../../src/hostd/capacity/bid.ts";
+import type { Resources } from "../../../src/hostd/machines/machine.ts";
+import { type Attachment, attachToSchedulers } from "../../../src/hostd/scheduler-link/attach-client.ts";
 import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
@@ -116,7 +112,7 @@ export function reserveRequest(request: Partial<ReserveRequest> = {}): ReserveRe
 
 /** Traits of a fake host. */
 export interface HostTraits {
-  readonly capacity?: Amounts;
+  readonly capacity?: Resources;
   readonly identity?: string;
   readonly region?: string;
   readonly imageLocal?: boolean;
@@ -124,15 +120,15 @@ export interface HostTraits {
   readonly hints?: readonly number[];
   readonly labels?: Readonly<Record<string, string>>;
   /** Answers bids. Default: holds what fits. */
-  readonly answer?: (asked: AskedBid, host: TestHost) => BidAnswer;
+  readonly answer?: (asked: BidRequest, host: TestHost) => BidAnswer;
 }
 
 /** A host with a ledger in memory, attached through the real stream. */
 export class TestHost {
   readonly number: number;
   readonly traits: HostTraits;
-  readonly capacity: Amounts;
-  readonly holds = new Map<string, Amounts>();
+  readonly capacity: Resources;
+  readonly holds = new Map<string, Resources>();
   readonly asked: string[] = [];
   readonly released: string[] = [];
   readonly attachment: Attachment;
@@ -151,7 +147,6 @@ export class TestHost {
       release: (ids) => this.#release(ids),
       images: () => traits.hints ?? [],
       token,
-      logger: quiet,
       signal: this.#abort.signal,
     });
   }
@@ -165,7 +160,7 @@ export class TestHost {
     await this.attachment.done;
   }
 
-  free(): Amounts {
+  free(): Resources {
     const free = { ...this.capacity };
     for (const held of this.holds.values()) {
       free.cpus -= held.cpus;
@@ -176,7 +171,7 @@ export class TestHost {
   }
 
   /** Holds the resources of a bid. */
-  hold(asked: AskedBid): BidAnswer {
+  hold(asked: BidRequest): BidAnswer {
     this.holds.set(asked.reservationId, asked.resources);
     this.#epoch += 1n;
     return {
@@ -192,7 +187,7 @@ export class TestHost {
     };
   }
 
-  #bid(asked: AskedBid): BidAnswer {
+  #bid(asked: BidRequest): BidAnswer {
     this.asked.push(asked.reservationId);
     if (this.traits.answer) return this.traits.answer(asked, this);
     const free = this.free();
@@ -246,6 +241,6 @@ export class TestHost {
   }
 }
 
-function wire({ cpus, memoryMb, diskMb }: Amounts) {
+function wire({ cpus, memoryMb, diskMb }: Resources) {
   return { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(diskMb) };
 }

@@ -4,7 +4,6 @@ import type { Machine as ApiMachine } from "../../../src/api/machines/machine.ts
 import type { DestroyOptions, Target } from "../../../src/api/machines/machines.ts";
 import { machineToProto } from "../../../src/hostd/convert.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
-import type { Host } from "../../../src/hostd/machines/host.ts";
 import { type Machine, type MachineConfig, machineId } from "../../../src/hostd/machines/machine.ts";
 import type { Machines } from "../../../src/hostd/operations/machines.ts";
 import type { Store } from "../../../src/hostd/store/store.ts";
@@ -12,7 +11,6 @@ import type { Handler } from "../world/network.ts";
 
 /** What hostd serves to the apis: the part of src/hostd/service.ts that is not gRPC. */
 export function hostHandlers(parts: {
-  readonly host: Host;
   readonly machines: Machines;
   readonly store: Store;
   readonly hello: HostIdentity;

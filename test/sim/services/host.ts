@@ -1,19 +1,17 @@
 import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { UNKNOWN_DISK } from "../../../src/hostd/availability/host-disk.ts";
 import { bid } from "../../../src/hostd/capacity/bid.ts";
 import type { Ledger, LedgerOptions } from "../../../src/hostd/capacity/ledger.ts";
 import { hostEventToProto, hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.ts";
-import type { Host } from "../../../src/hostd/machines/host.ts";
+import { DEFAULT_LIMITS, type Host } from "../../../src/hostd/hostd.ts";
 import { Ids } from "../../../src/hostd/machines/ids.ts";
 import type { Resources } from "../../../src/hostd/machines/machine.ts";
 import { Machines } from "../../../src/hostd/operations/machines.ts";
-import { reconcileAtStart, reconcilePins, sweep } from "../../../src/hostd/operations/reconcile.ts";
+import { reconcileAtStart, sweep } from "../../../src/hostd/operations/reconcile.ts";
 import { StartQueue } from "../../../src/hostd/operations/start-queue.ts";
 import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
 import { Outbox, type ReportsApi } from "../../../src/hostd/reports/outbox.ts";
-import { answerBid } from "../../../src/hostd/scheduler-link/convert-bid.ts";
+import { answerBid } from "../../../src/hostd/scheduler-link/stream-client.ts";
 import type { Store } from "../../../src/hostd/store/store.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
 import { backoffMs } from "../../../src/lib/runtime/backoff.ts";
 import { startLoop } from "../../../src/lib/runtime/lifecycle.ts";
 import { sleep } from "../../../src/lib/runtime/wait.ts";
@@ -28,17 +26,9 @@ import { Vms } from "./vms.ts";
 /** As configured by default, beyond the TTL of a reservation. */
 const GRACE_MS = 1_000;
 const STATUS_MS = 5_000;
-const IMAGES_MS = 5_000;
 const SWEEP_MS = 60_000;
 const ANNOUNCE_MS = 5_000;
-const LIMITS = {
-  launchMs: 60_000,
-  graceMs: 5_000,
-  killMs: 2_000,
-  keepForLaunchMs: 15 * 60_000,
-  abandonedCreateMs: 60 * 60_000,
-};
-const NOTHING_LOGGED = { info: () => {}, warn: () => {}, error: () => {} };
+const LIMITS = { ...DEFAULT_LIMITS, launchMs: 60_000 };
 
 /** What a host is told of the world around it. */
 export interface HostSurroundings {
@@ -84,9 +74,9 @@ export class SimHost {
       store,
       vmm: this.vms.open(life),
       ledger: ledger(life, { capacity: this.capacity, incarnation, graceMs: GRACE_MS, clock }),
-      starts: new StartQueue({ concurrency: 4, bound: 16 }),
+      starts: new StartQueue({ concurrency: 4, maxWaiting: 16 }),
       scheduling: { current: "open" },
-      disk: UNKNOWN_DISK,
+      disk: { space: undefined },
       teardowns: new Teardowns(),
       images: this.images.open(life),
       logs: { sink: () => ({ onLog: () => {} }), remove: async () => {}, owners: async () => [] },
@@ -96,11 +86,8 @@ export class SimHost {
         restore: () => {},
         release: () => {},
       },
-      spans: { span: (_name, _attributes, fn) => fn(() => {}), record: () => {}, traceId: () => "" },
-      meter: { award: (work) => work(), start: (work) => work(), stop: (work) => work() },
       clock,
-      ids: new Ids((bytes) => life.world.random.bytes(bytes)),
-      log: NOTHING_LOGGED,
+      ids: new Ids(),
       limits: LIMITS,
       closing: new AbortController().signal,
     };
@@ -112,8 +99,9 @@ export class SimHost {
     });
     await reconcileAtStart(host, machines);
     this.#deliver(life, store);
-    this.#care(host, machines);
-    net.serve(life, hostHandlers({ host, machines, store, hello: this.#identity(store) }));
+    // As in src/hostd/background.ts.
+    startLoop(SWEEP_MS, SWEEP_MS / 10, () => sweep(host, machines), { name: "sweep" });
+    net.serve(life, hostHandlers({ machines, store, hello: this.#identity(store) }));
     present.isServing = true;
     for (const scheduler of this.#surroundings.schedulers) void this.#attach(life, host, store, scheduler);
     for (const api of this.#surroundings.apis) {
@@ -126,38 +114,20 @@ export class SimHost {
   #deliver(life: Life, store: Store): void {
     const { net, apis } = this.#surroundings;
     const reports = apis.map((api): ReportsApi => {
-      const report: ReportsApi["report"] = (request) =>
-        net.call(api, "report", request, { timeoutMs: 10_000 });
-      return { address: api.name, report, announce: async () => {} };
+      const report: ReportsApi["report"] = (entries) => {
+        const events = entries.map((entry) => hostEventToProto(entry, this.name));
+        const request = { hostNumber: this.number, identity: store.identity, events };
+        return net.call(api, "report", request, { timeoutMs: 10_000 });
+      };
+      return { address: api.name, report };
     });
     const outbox = new Outbox({
       source: store,
       apis: reports,
-      host: { number: this.number, identity: store.identity },
-      toEvent: (entry) => hostEventToProto(entry, this.name),
       signal: new AbortController().signal,
     });
     void outbox.run();
     life.world.note("delivers");
-  }
-
-  /** What hostd does by itself, as in src/hostd/background.ts. */
-  #care(host: Host, machines: Machines): void {
-    let arePinsRight = false;
-    const images = async (): Promise<void> => {
-      try {
-        if (!arePinsRight) await reconcilePins(host);
-        arePinsRight = true;
-      } catch (err) {
-        if (!(err instanceof Fault && err.code === "UNAVAILABLE")) throw err;
-      }
-    };
-    startLoop(IMAGES_MS, IMAGES_MS / 10, images, { name: "look at the images" });
-    const care = async (): Promise<void> => {
-      await sweep(host, machines);
-      arePinsRight = false;
-    };
-    startLoop(SWEEP_MS, SWEEP_MS / 10, care, { name: "sweep the host" });
   }
 
   /** Keeps the host attached to a replica, as src/hostd/scheduler-link/attach-client.ts does. */
@@ -176,9 +146,7 @@ export class SimHost {
             failures = 0;
             void this.#tellStatus(host, say, over.signal);
           } else if (message?.$case === "bidRequest") {
-            stream.write(
-              answerBid(message.value, (asked) => bid(host, asked, this.#hints(asked.imageDigest))),
-            );
+            say(answerBid(message.value, (asked) => bid(host, asked, this.#hints(asked.imageDigest))));
           } else if (message?.$case === "holdRelease") {
             host.ledger.release(message.value.reservationIds);
           }

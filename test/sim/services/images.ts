@@ -1,4 +1,5 @@
-import type { Images, Pin } from "../../../src/hostd/machines/host.ts";
+import type { Host } from "../../../src/hostd/hostd.ts";
+import type { Pin } from "../../../src/hostd/images/imagecache-client.ts";
 import type { LocalImage } from "../../../src/hostd/machines/machine.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { Random } from "../world/random.ts";
@@ -21,7 +22,7 @@ export class ImageCache {
   }
 
   /** The cache as a life of hostd has it. */
-  open(life: Life): Images {
+  open(life: Life): Host["images"] {
     return {
       ensure: (ref, owner, signal) => this.#ensure(life, ref.digest, owner, signal),
       pin: (pin) => this.#ask(life, () => this.#pin(pin)),

@@ -1,18 +1,18 @@
-import { EventEmitter } from "node:events";
-import { onAbort } from "../../lib/runtime/abort.ts";
+import { EventEmitter, once } from "node:events";
 import { logger } from "../../lib/runtime/log.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
 import type { LogLine } from "../vmm/vmm.ts";
 import type { LogFile, StoredLine } from "./log-file.ts";
 
-/** Characters that may wait to be written before the writer is made to wait. */
+/** Characters that may wait to be written. Beyond them the VM's output waits. */
 const MAX_UNWRITTEN = 128 * 1_024;
-/** Characters kept in memory for those who follow; whoever is further behind reads the files. */
+/** Characters in memory for followers. A follower further behind reads the files. */
 const RECENT = 64 * 1_024;
-/** Lines are written in bunches, at most this long after they came. */
-const FLUSH_MS = 20;
+/** Lines of this time are written together. */
+const FLUSH_DELAY_MS = 20;
 
-/** What one machine writes: gives each line its sequence, keeps it, and tells those who follow. */
-export class LogBook {
+/** The log of one machine: numbers its lines, writes them, and wakes followers. */
+export class MachineLog {
   readonly #file: LogFile;
   readonly #opened: Promise<void>;
   readonly #changes = new EventEmitter();
@@ -31,11 +31,11 @@ export class LogBook {
       (last) => {
         this.#last = last;
       },
-      (error: unknown) => logger.error("could not open a machine's logs", { error }),
+      (error: unknown) => logger.error("could not open a machine's log", { error }),
     );
   }
 
-  /** Takes a line. When many wait to be written, resolves only once they are, and so slows down whoever writes them. */
+  /** Appends a line. Resolves at once; when too much is unwritten, once it is written. */
   async append(line: LogLine): Promise<void> {
     await this.#opened;
     if (this.#isGone) return;
@@ -44,17 +44,17 @@ export class LogBook {
     this.#unwritten.push(stored);
     this.#unwrittenSize += sizeOf(stored);
     this.#changes.emit("line");
-    const written = this.#flushSoon();
+    const written = this.#scheduleWrite();
     if (this.#unwrittenSize >= MAX_UNWRITTEN) await written;
   }
 
   /** Resolves when all lines so far are in the files. */
   async flush(): Promise<void> {
     await this.#opened;
-    while (this.#unwritten.length > 0 || this.#writing !== undefined) await this.#flushSoon();
+    while (this.#unwritten.length > 0 || this.#writing !== undefined) await this.#scheduleWrite();
   }
 
-  /** The lines after `sequence` that are kept, oldest first; empty when there are none yet. */
+  /** Returns the kept lines after `sequence`, oldest first. */
   async after(sequence: number): Promise<readonly StoredLine[]> {
     await this.#opened;
     if (sequence >= this.#last) return [];
@@ -64,21 +64,17 @@ export class LogBook {
     return (await this.#file.read()).filter((line) => line.sequence > sequence);
   }
 
-  /** Resolves when there is a line after `sequence`, or the machine is gone, or `signal` aborts. */
+  /** Waits for a line after `sequence`, or for the end of the log. Rejects with the reason of `signal`. */
   async more(sequence: number, signal: AbortSignal): Promise<"line" | "gone"> {
     await this.#opened;
     while (!this.#isGone && this.#last <= sequence) {
       signal.throwIfAborted();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#changes.on("line", resolve);
-      using _ = onAbort(signal, resolve);
-      await promise;
-      this.#changes.off("line", resolve);
+      await once(this.#changes, "line", { signal }).catch(() => {});
     }
     return this.#isGone ? "gone" : "line";
   }
 
-  /** Drops what waits, and ends those who follow. */
+  /** Drops unwritten lines and ends followers. */
   async discard(): Promise<void> {
     this.#isGone = true;
     this.#unwritten = [];
@@ -91,12 +87,12 @@ export class LogBook {
     this.#recentSize += sizeOf(line);
     if (this.#recentSize <= 2 * RECENT) return;
     let from = 0;
-    // Half of it at once, so that most lines cost nothing.
+    // Drops half at once, so that most lines cost nothing.
     for (; this.#recentSize > RECENT; from += 1) this.#recentSize -= sizeOf(this.#recent[from]);
     this.#recent = this.#recent.slice(from);
   }
 
-  #flushSoon(): Promise<void> {
+  #scheduleWrite(): Promise<void> {
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
     });
@@ -104,7 +100,7 @@ export class LogBook {
   }
 
   async #write(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
+    await sleep(FLUSH_DELAY_MS);
     const lines = this.#unwritten;
     this.#unwritten = [];
     this.#unwrittenSize = 0;
@@ -112,13 +108,13 @@ export class LogBook {
     try {
       await this.#file.append(lines);
     } catch (error) {
-      // A full disk costs log lines, never the machine: its sequence shows the gap.
-      logger.error("could not write a machine's logs", { lines: lines.length, error });
+      // A full disk loses lines; the gap shows in their sequence.
+      logger.error("could not write a machine's log", { lines: lines.length, error });
     }
   }
 }
 
-/** Roughly what a line costs in memory. */
+/** Estimates the memory of a line, in characters. */
 function sizeOf(line: StoredLine | undefined): number {
   return (line?.text.length ?? 0) + 64;
 }

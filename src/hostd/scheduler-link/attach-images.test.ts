@@ -5,6 +5,8 @@ import { Fault } from "../../lib/faults/fault.ts";
 import { createLogger } from "../../lib/runtime/log.ts";
 import { type Attachment, attachToSchedulers } from "./attach-client.ts";
 
+createLogger("test", { write: () => {} });
+
 const ROOM = { cpus: 4, memoryMb: 4_096n, diskMb: 10_000n };
 
 let scheduler: FakeScheduler;
@@ -37,7 +39,6 @@ async function attach(images?: () => readonly number[]): Promise<void> {
     release: () => {},
     ...(images && { images }),
     token: () => "secret",
-    logger: createLogger("test", { write: () => {} }),
     signal: abort.signal,
   });
 }

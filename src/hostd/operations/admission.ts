@@ -1,0 +1,90 @@
+import type { Span } from "../../lib/otel/tracing.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import type { Release } from "../../lib/runtime/semaphore.ts";
+import { endsWithin } from "../../lib/runtime/wait.ts";
+import { refuseWhileDraining, type Scheduling } from "../availability/scheduling.ts";
+import type { Ledger } from "../capacity/ledger.ts";
+import type { Store } from "../store/store.ts";
+import type { Vmm } from "../vmm/vmm.ts";
+import { startFailedFault } from "./launch-faults.ts";
+import type { MachineRuntime } from "./machine-runtime.ts";
+import type { StartQueue } from "./start-queue.ts";
+import type { Teardowns } from "./teardowns.ts";
+
+/** The parts of a host that the admission of a start needs. */
+export interface AdmissionParts {
+  /** Host number. */
+  readonly number: number;
+  readonly scheduling: { readonly current: Scheduling };
+  readonly store: Pick<Store, "flush" | "trouble">;
+  readonly ledger: Pick<Ledger, "admitVm" | "fitsWithoutReclaim" | "releaseVm">;
+  readonly vmm: Pick<Vmm, "reserveWarm">;
+  readonly starts: StartQueue;
+  readonly teardowns: Teardowns;
+  readonly clock: Pick<Clock, "monotonicMs">;
+}
+
+/** Longest wait for VMs being destroyed, whose ports or memory a start needs. */
+const TEARDOWN_LIMIT_MS = 5_000;
+
+/**
+ * Admits the CPU and memory of a start, and waits for its slot and, if there is one, a warm VM.
+ *
+ * @returns releases the slot
+ */
+export async function admit(
+  runtime: MachineRuntime,
+  parts: AdmissionParts,
+  vmId: string,
+  signal: AbortSignal,
+  span: Span,
+): Promise<Release> {
+  const { scheduling, store, starts, clock, ledger, vmm } = parts;
+  refuseWhileDraining(scheduling, parts.number);
+  if (store.trouble) throw store.trouble;
+  await untilLastVmFits(runtime, parts);
+  signal.throwIfAborted();
+  await admitVm(parts, runtime.id, vmId);
+  try {
+    span.setAttribute("windhover.start.queue_length", starts.length);
+    const enteredMs = clock.monotonicMs();
+    const { org, resources } = runtime.machine.spec;
+    const reserveWarm = () => vmm.reserveWarm?.(vmId, resources) ?? false;
+    const release = await starts.enter(org, signal, reserveWarm);
+    span.setAttribute("windhover.start.queue_ms", clock.monotonicMs() - enteredMs);
+    return release;
+  } catch (err) {
+    ledger.releaseVm(runtime.id, vmId);
+    throw err;
+  }
+}
+
+/**
+ * Waits until the last VM of the machine is destroyed when the next one needs its host ports, or memory that warm VMs have.
+ * Otherwise both VMs may exist: the intent of this start makes the exit of the last VM durable.
+ */
+async function untilLastVmFits(runtime: MachineRuntime, parts: AdmissionParts): Promise<void> {
+  const { teardowns, ledger, store } = parts;
+  const { id, machine } = runtime;
+  if (!teardowns.has(id) || (machine.ports.length === 0 && ledger.fitsWithoutReclaim(id))) return;
+  if (await endsWithin(TEARDOWN_LIMIT_MS, runtime.untilTornDown())) return;
+  // A VM whose exit cannot be stored is not destroyed.
+  if (store.trouble) throw store.trouble;
+  throw startFailedFault("the machine's last VM cannot be removed", "teardown");
+}
+
+/** Retries while VMs are being destroyed, which takes milliseconds, as long as there is no room beside them. */
+async function admitVm(parts: AdmissionParts, id: string, vmId: string): Promise<void> {
+  const { ledger, teardowns, store, clock } = parts;
+  const deadline = clock.monotonicMs() + TEARDOWN_LIMIT_MS;
+  for (;;) {
+    try {
+      return ledger.admitVm(id, vmId);
+    } catch (err) {
+      const left = deadline - clock.monotonicMs();
+      if (teardowns.size === 0 || left <= 0) throw err;
+      store.flush();
+      await endsWithin(left, teardowns.any());
+    }
+  }
+}

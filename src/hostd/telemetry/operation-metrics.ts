@@ -1,0 +1,88 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import { counter, OUTCOMES, type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
+import type { BidAnswer } from "../capacity/bid.ts";
+
+/** Fine around warm starts, with the target figures (60, 150, 400 and 900 ms) among them, up to a cold start on a loaded host. */
+const START_BUCKETS = [
+  ...[0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2],
+  ...[0.3, 0.4, 0.6, 0.9, 1.5, 3, 5, 10, 20, 30, 60],
+];
+
+const startSeconds = secondsHistogram(
+  "windhover_start_duration_seconds",
+  "Duration of starts on this host, from accepted to exec'ed, with the time spent waiting for a slot.",
+  ["start_path", "outcome"],
+  START_BUCKETS,
+);
+for (const startPath of ["warm", "template", "cold"])
+  startSeconds.zero({ start_path: startPath, outcome: "ok" });
+
+const stopSeconds = secondsHistogram(
+  "windhover_stop_duration_seconds",
+  "Duration of stops on this host, from accepted to the process's end.",
+  ["outcome"],
+);
+for (const outcome of OUTCOMES) stopSeconds.zero({ outcome });
+
+const refusals = counter(
+  "windhover_refusals_total",
+  "Bids, awards, starts and stops that this host declined or could not carry out, by reason.",
+  ["operation", "reason"],
+);
+
+/** Counts a declined bid. */
+export function countDecline(answer: BidAnswer): void {
+  if (answer.kind === "decline") refusals.inc({ operation: "bid", reason: answer.reason });
+}
+
+/** Runs an award and counts a refusal. */
+export function measureAward<T>(work: () => Promise<T>): Promise<T> {
+  return countingRefusals("award", work);
+}
+
+/** Runs a start and measures its duration. */
+export async function measureStart<T extends { readonly startPath: string }>(
+  work: () => Promise<T>,
+): Promise<T> {
+  const startMs = performance.now();
+  let startPath = "none";
+  let outcome: OutcomeLabel = "ok";
+  try {
+    const result = await countingRefusals("start", work);
+    startPath = result.startPath;
+    return result;
+  } catch (err) {
+    outcome = outcomeOf(err);
+    throw err;
+  } finally {
+    startSeconds.observe({ start_path: startPath, outcome }, secondsSince(startMs));
+  }
+}
+
+/** Runs a stop and measures its duration. */
+export async function measureStop<T>(work: () => Promise<T>): Promise<T> {
+  const startMs = performance.now();
+  let outcome: OutcomeLabel = "ok";
+  try {
+    return await countingRefusals("stop", work);
+  } catch (err) {
+    outcome = outcomeOf(err);
+    throw err;
+  } finally {
+    stopSeconds.observe({ outcome }, secondsSince(startMs));
+  }
+}
+
+async function countingRefusals<T>(operation: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (err) {
+    const reason = err instanceof Fault ? err.reason.toLowerCase() : "internal";
+    refusals.inc({ operation, reason });
+    throw err;
+  }
+}
+
+function secondsSince(ms: number): number {
+  return (performance.now() - ms) / 1_000;
+}
