@@ -3,7 +3,7 @@
  * its own. What is simulated is that there are no machines and no VMs. Started by `host-process.ts`.
  */
 
-import { Scheduling } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../src/gen/windhover/scheduler/v1/host.ts";
 import { type Attachment, attachToSchedulers, Ledger } from "../../src/hostd/index.ts";
 import { internalTokens } from "../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../src/lib/runtime/clock.ts";

@@ -5,7 +5,7 @@ import {
   type Resources as ResourcesProto,
   Scheduling as SchedulingProto,
   type Status,
-} from "../gen/windhover/scheduler/v1/scheduler.ts";
+} from "../gen/windhover/scheduler/v1/host.ts";
 import { invalid } from "../lib/faults/fault.ts";
 import type { DiskWatch } from "./availability/disk-watch.ts";
 import { type DiskSpace, roundedSpace } from "./availability/host-disk.ts";

@@ -1,3 +1,4 @@
+import type * as pbImage from "../gen/windhover/imagecache/v1/image.ts";
 import * as pb from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import { Violations } from "../lib/faults/violations.ts";
@@ -85,7 +86,7 @@ export function stepToProto(step: EnsureStep): pb.EnsureImageResponse {
   return { event: { $case: "progress", value: { phase: PHASES[phase], ...bytes, layersDone, layersTotal } } };
 }
 
-export function imageToProto(image: ImageView): pb.Image {
+export function imageToProto(image: ImageView): pbImage.Image {
   const { config, sizes } = image;
   return {
     digest: image.digest,

@@ -1,4 +1,5 @@
 import { PlacementStrategy, type Placement as WirePlacement } from "../gen/windhover/machines/v1/machine.ts";
+import type * as pbHost from "../gen/windhover/scheduler/v1/host.ts";
 import type * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
 import type { Offer } from "./auctions/offer.ts";
 import { ANYWHERE, type Placement, type Strategy } from "./auctions/placement.ts";
@@ -60,7 +61,7 @@ export function pageSizeFromProto({ pageSize }: pb.ListReservationsRequest): num
   return pageSize || DEFAULT_PAGE;
 }
 
-export function offerToProto(offer: Offer): pb.Offer {
+export function offerToProto(offer: Offer): pbHost.Offer {
   return { ...offer, freeAfter: resourcesToProto(offer.freeAfter) };
 }
 

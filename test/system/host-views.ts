@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { HostServiceClient } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import { ImageCacheServiceClient } from "../../src/gen/windhover/imagecache/v1/imagecache.ts";
 import { type Machine, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
-import { Resources } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Resources } from "../../src/gen/windhover/scheduler/v1/host.ts";
 import { mintToken } from "../../src/lib/auth/auth.ts";
 import { call, connect } from "../../src/lib/grpc/client.ts";
 import type { TestFleet } from "../support/fleet.ts";

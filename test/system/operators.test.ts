@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MachineState, Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
-import { Scheduling } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../src/gen/windhover/scheduler/v1/host.ts";
 import type { Fault } from "../../src/lib/faults/fault.ts";
 import { call } from "../../src/lib/grpc/client.ts";
 import { openStream } from "../../src/lib/grpc/streams.ts";

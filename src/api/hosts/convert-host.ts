@@ -1,5 +1,5 @@
 import type { AnnounceHostRequest } from "../../gen/windhover/admin/v1/hosts.ts";
-import { type HostInfo, Scheduling as WireScheduling } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { type HostInfo, Scheduling as WireScheduling } from "../../gen/windhover/scheduler/v1/host.ts";
 import type { AnnouncedHost, Scheduling } from "./host-table.ts";
 
 const SCHEDULING_FROM_PROTO: Record<WireScheduling, Scheduling> = {

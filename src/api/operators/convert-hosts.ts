@@ -3,12 +3,8 @@ import type {
   Host,
   Capacity as WireCapacity,
 } from "../../gen/windhover/admin/v1/hosts.ts";
-import {
-  type AttachedHost,
-  type Resources,
-  Scheduling,
-  type Status,
-} from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { type Resources, Scheduling, type Status } from "../../gen/windhover/scheduler/v1/host.ts";
+import type { AttachedHost } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { Capacity, HostEntry } from "../hosts/host-table.ts";
 import { stateToProto } from "../machines/convert-machine.ts";
 import { timeToProto } from "../requests/convert-time.ts";

@@ -1,8 +1,8 @@
+import type { Offer as WireOffer } from "../../gen/windhover/scheduler/v1/host.ts";
 import {
   type AttachedHost,
   type ListReservationsResponse,
   SchedulerServiceClient,
-  type Offer as WireOffer,
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault } from "../../lib/faults/fault.ts";

@@ -1,6 +1,6 @@
 import type { Standing } from "../../gen/windhover/admin/v1/organizations.ts";
 import type { HostStatus, MachineState } from "../../gen/windhover/machines/v1/machine.ts";
-import type { Scheduling } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type { Scheduling } from "../../gen/windhover/scheduler/v1/host.ts";
 
 // Names of wire enums. Plain data, so that showing help does not load the generated code.
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { eventually, FakeScheduler } from "../../../test/support/hostd/scheduler-stream.ts";
-import { Scheduling, type Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling, type Status } from "../../gen/windhover/scheduler/v1/host.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { createLogger } from "../../lib/runtime/log.ts";
 import type { BidAnswer } from "../capacity/bid.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Status } from "../../gen/windhover/scheduler/v1/host.ts";
 import { StatusChanges } from "./changes.ts";
 
 test("a status is worth a message when it differs, and every five seconds when it does not", () => {

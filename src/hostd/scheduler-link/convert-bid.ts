@@ -1,10 +1,11 @@
-import type * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type * as pbAttach from "../../gen/windhover/scheduler/v1/attach.ts";
+import type * as pbHost from "../../gen/windhover/scheduler/v1/host.ts";
 import { durationFromProto } from "../../lib/grpc/duration.ts";
 import type { BidAnswer, BidRequest } from "../capacity/bid.ts";
 import { resourcesToProto } from "../convert-host.ts";
 
 /** Converts a bid request. */
-export function bidRequestFromProto(request: pb.BidRequest): BidRequest {
+export function bidRequestFromProto(request: pbAttach.BidRequest): BidRequest {
   const { reservationId, imageDigest, app, distinctHosts, resources, hold } = request;
   return {
     ...{ reservationId, imageDigest, app, distinctHosts },
@@ -18,7 +19,10 @@ export function bidRequestFromProto(request: pb.BidRequest): BidRequest {
 }
 
 /** Converts an answer to a bid request. */
-export function bidAnswerToProto(reservationId: string, answer: BidAnswer): pb.AttachRequest["message"] {
+export function bidAnswerToProto(
+  reservationId: string,
+  answer: BidAnswer,
+): pbAttach.AttachRequest["message"] {
   if (answer.kind === "decline") {
     const { reason, largest } = answer;
     return {
@@ -27,7 +31,7 @@ export function bidAnswerToProto(reservationId: string, answer: BidAnswer): pb.A
     };
   }
   const { epoch, freeAfter, imageLocal, load, warmVms, machines, appMachines, inFlight } = answer;
-  const offer: pb.Offer = {
+  const offer: pbHost.Offer = {
     // The scheduler has these from the hello.
     ...{ hostNumber: 0, hostName: "", hostAddress: "", region: "", zone: "" },
     ...{ epoch, imageLocal, load, warmVms, machines, appMachines, inFlight },

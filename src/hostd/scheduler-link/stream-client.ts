@@ -1,10 +1,9 @@
-import {
-  type AttachRequest,
-  type AttachResponse,
-  type BidRequest as BidRequestProto,
-  type HostInfo,
-  Status,
-} from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type {
+  AttachRequest,
+  AttachResponse,
+  BidRequest as BidRequestProto,
+} from "../../gen/windhover/scheduler/v1/attach.ts";
+import { type HostInfo, Status } from "../../gen/windhover/scheduler/v1/host.ts";
 import type { Fault } from "../../lib/faults/fault.ts";
 import type { Wire, WireUser } from "../../lib/grpc/wire.ts";
 import { attribute, tracer, withRemoteParent } from "../../lib/otel/tracing.ts";

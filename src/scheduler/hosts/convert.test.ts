@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
-import { HostInfo, Status } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { HostInfo, Status } from "../../gen/windhover/scheduler/v1/host.ts";
 import { AttachedHost } from "./attached-host.ts";
 import { hostInfoFromProto, hostToProto, statusFromProto } from "./convert.ts";
 

@@ -1,4 +1,6 @@
-import * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type * as pbAttach from "../../gen/windhover/scheduler/v1/attach.ts";
+import * as pbHost from "../../gen/windhover/scheduler/v1/host.ts";
+import type * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { durationToProto } from "../../lib/grpc/duration.ts";
@@ -22,18 +24,18 @@ const ADDRESS = /^(?:unix:\S{1,200}|\S{1,253}:\d{1,5})$/;
 
 const NOTHING: Resources = { cpus: 0, memoryMb: 0, diskMb: 0 };
 
-const SCHEDULING_TO_PROTO: Readonly<Record<Scheduling, pb.Scheduling>> = {
-  open: pb.Scheduling.OPEN,
-  cordoned: pb.Scheduling.CORDONED,
-  draining: pb.Scheduling.DRAINING,
+const SCHEDULING_TO_PROTO: Readonly<Record<Scheduling, pbHost.Scheduling>> = {
+  open: pbHost.Scheduling.OPEN,
+  cordoned: pbHost.Scheduling.CORDONED,
+  draining: pbHost.Scheduling.DRAINING,
 };
 
-const SCHEDULING_FROM_PROTO: Readonly<Record<pb.Scheduling, Scheduling>> = {
-  [pb.Scheduling.UNSPECIFIED]: "open",
-  [pb.Scheduling.OPEN]: "open",
-  [pb.Scheduling.CORDONED]: "cordoned",
-  [pb.Scheduling.DRAINING]: "draining",
-  [pb.Scheduling.UNRECOGNIZED]: "open",
+const SCHEDULING_FROM_PROTO: Readonly<Record<pbHost.Scheduling, Scheduling>> = {
+  [pbHost.Scheduling.UNSPECIFIED]: "open",
+  [pbHost.Scheduling.OPEN]: "open",
+  [pbHost.Scheduling.CORDONED]: "cordoned",
+  [pbHost.Scheduling.DRAINING]: "draining",
+  [pbHost.Scheduling.UNRECOGNIZED]: "open",
 };
 
 /** Checks fields. Each converter of a request throws INVALID_ARGUMENT / `INVALID_FIELDS` when any is wrong. */
@@ -50,7 +52,7 @@ export class RequestViolations extends Violations {
     this.check(Object.keys(labels).length <= MAX_LABELS, field, `must be at most ${MAX_LABELS}`);
   }
 
-  resources(resources: pb.Resources | undefined, field: string): Resources {
+  resources(resources: pbHost.Resources | undefined, field: string): Resources {
     if (!resources) {
       this.add(field, "must be set");
       return NOTHING;
@@ -66,7 +68,7 @@ export class RequestViolations extends Violations {
  * @param region the scheduler's
  * @throws Fault INVALID_ARGUMENT / `INVALID_FIELDS`, FAILED_PRECONDITION / `WRONG_REGION`
  */
-export function hostInfoFromProto(hello: pb.HostInfo, region: string): HostInfo {
+export function hostInfoFromProto(hello: pbHost.HostInfo, region: string): HostInfo {
   const violations = new RequestViolations();
   violations.hostNumber(hello.number, "hello.number");
   violations.check(NAME.test(hello.name), "hello.name", "must be a name of letters, digits, dots and dashes");
@@ -86,7 +88,7 @@ export function hostInfoFromProto(hello: pb.HostInfo, region: string): HostInfo 
   return { ...hello, capacity };
 }
 
-export function statusFromProto(status: pb.Status): HostStatus {
+export function statusFromProto(status: pbHost.Status): HostStatus {
   return {
     held: resourcesFromProto(status.held),
     allocated: resourcesFromProto(status.allocated),
@@ -102,7 +104,10 @@ export function statusFromProto(status: pb.Status): HostStatus {
 }
 
 /** Takes name and address of the host from its hello, not from the offer. */
-export function offerFromProto(offer: pb.Offer, { number, name, address, region, zone }: HostInfo): Offer {
+export function offerFromProto(
+  offer: pbHost.Offer,
+  { number, name, address, region, zone }: HostInfo,
+): Offer {
   const { epoch, imageLocal, load, warmVms, machines, appMachines, inFlight } = offer;
   return {
     hostNumber: number,
@@ -121,14 +126,14 @@ export function offerFromProto(offer: pb.Offer, { number, name, address, region,
   };
 }
 
-export function declineFromProto(decline: pb.BidDecline): Decline {
+export function declineFromProto(decline: pbAttach.BidDecline): Decline {
   return {
     reason: declineReason(decline.reason),
     largest: decline.largest && resourcesFromProto(decline.largest),
   };
 }
 
-export function bidToProto(bid: Bid, terms: BidTerms): pb.BidRequest {
+export function bidToProto(bid: Bid, terms: BidTerms): pbAttach.BidRequest {
   return {
     reservationId: bid.reservationId,
     resources: resourcesToProto(bid.resources),
@@ -162,11 +167,11 @@ export function hostToProto(host: AttachedHost, backoffUntil: Date | undefined):
   };
 }
 
-export function resourcesToProto({ cpus, memoryMb, diskMb }: Resources): pb.Resources {
+export function resourcesToProto({ cpus, memoryMb, diskMb }: Resources): pbHost.Resources {
   return { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(diskMb) };
 }
 
-function resourcesFromProto(resources: pb.Resources | undefined): Resources {
+function resourcesFromProto(resources: pbHost.Resources | undefined): Resources {
   if (!resources) return NOTHING;
   const { cpus, memoryMb, diskMb } = resources;
   return { cpus, memoryMb: Number(memoryMb), diskMb: Number(diskMb) };

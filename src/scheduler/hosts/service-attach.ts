@@ -1,4 +1,4 @@
-import type { AttachRequest, AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type { AttachRequest, AttachResponse } from "../../gen/windhover/scheduler/v1/attach.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { serverDraining } from "../../lib/grpc/draining.ts";
 import type { Wire, WireUser } from "../../lib/grpc/wire.ts";

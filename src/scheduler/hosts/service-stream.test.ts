@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { bid } from "../../../test/support/scheduler/fixture.ts";
-import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type { AttachResponse } from "../../gen/windhover/scheduler/v1/attach.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Wire } from "../../lib/grpc/wire.ts";
 import { WireStream } from "./service-stream.ts";

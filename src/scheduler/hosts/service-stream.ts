@@ -1,4 +1,4 @@
-import type { AttachResponse } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import type { AttachResponse } from "../../gen/windhover/scheduler/v1/attach.ts";
 import type { Fault } from "../../lib/faults/fault.ts";
 import type { Wire } from "../../lib/grpc/wire.ts";
 import type { Bid, BidTerms } from "../auctions/offer.ts";

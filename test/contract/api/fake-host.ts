@@ -6,7 +6,7 @@ import {
   StartMachineResponse,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import type { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../src/lib/auth/auth.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";

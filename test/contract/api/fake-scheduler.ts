@@ -1,9 +1,8 @@
+import { type Offer, Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import {
-  type Offer,
   Reservation,
   type SchedulerServiceServer,
   SchedulerServiceService,
-  Scheduling,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope, type TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { DrainHostResponse } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { type Machine, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { openStream } from "../../../src/lib/grpc/streams.ts";

@@ -20,7 +20,8 @@ import {
   MachinesServiceService,
   type WatchCreateResponse,
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
-import { type Reservation, Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
+import type { Reservation } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";

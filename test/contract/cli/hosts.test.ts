@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { DrainHostResponse, Host } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { MachineState, PlacementStrategy } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { Reservation, Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
+import { Reservation } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { useCli } from "./support.ts";
 

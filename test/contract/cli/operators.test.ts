@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Host } from "../../../src/gen/windhover/admin/v1/hosts.ts";
-import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import { useCli } from "./support.ts";
 
 const cli = useCli();

@@ -3,11 +3,10 @@ import {
   HostReportsServiceService,
   type ReportEventsRequest,
 } from "../../../src/gen/windhover/admin/v1/hosts.ts";
-import { Image, ImageCacheServiceService } from "../../../src/gen/windhover/imagecache/v1/imagecache.ts";
-import {
-  type AttachRequest,
-  SchedulerServiceService,
-} from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { Image } from "../../../src/gen/windhover/imagecache/v1/image.ts";
+import { ImageCacheServiceService } from "../../../src/gen/windhover/imagecache/v1/imagecache.ts";
+import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
+import { SchedulerServiceService } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { durationToProto } from "../../../src/lib/grpc/duration.ts";

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { AttachRequest, AttachResponse } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { AttachRequest, AttachResponse } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
 import { SchedulerServiceClient } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
 import { openDuplex } from "../../support/duplex.ts";

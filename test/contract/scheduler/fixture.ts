@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
+import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import {
   type ReserveRequest,
   type ReserveResponse,
   SchedulerServiceClient,
   SchedulerServiceService,
-  Scheduling,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import type { BidAnswer, BidRequest } from "../../../src/hostd/capacity/bid.ts";
 import type { Resources } from "../../../src/hostd/machines/machine.ts";

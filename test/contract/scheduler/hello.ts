@@ -1,4 +1,4 @@
-import type { HostInfo } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { HostInfo } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 
 /** The hello of an ordinary host. */
 export const HELLO: HostInfo = {

@@ -1,4 +1,4 @@
-import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
 import { bid } from "../../../src/hostd/capacity/bid.ts";
 import type { Ledger, LedgerOptions } from "../../../src/hostd/capacity/ledger.ts";
 import { hostEventToProto, hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.ts";

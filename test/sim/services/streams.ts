@@ -1,4 +1,4 @@
-import type { AttachRequest, AttachResponse } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { AttachRequest, AttachResponse } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { hand, type Wire, type WireUser } from "../../../src/lib/grpc/wire.ts";
 import type { Lane, Network } from "../world/network.ts";

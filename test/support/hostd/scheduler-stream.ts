@@ -1,9 +1,6 @@
 import { expect } from "vitest";
-import {
-  type AttachRequest,
-  type AttachResponse,
-  SchedulerServiceService,
-} from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { AttachRequest, AttachResponse } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
+import { SchedulerServiceService } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import type { Fault } from "../../../src/lib/faults/fault.ts";
 import { bidiStream } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, type Running, serve } from "../../../src/lib/grpc/server/serve.ts";

@@ -1,5 +1,5 @@
 import type { Host } from "../../../gen/windhover/admin/v1/hosts.ts";
-import { Scheduling } from "../../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../../gen/windhover/scheduler/v1/host.ts";
 import { schedulingName } from "../../render/names.ts";
 import type { Column } from "../../render/table.ts";
 import { ago, count, megabytes } from "../../render/time.ts";

@@ -1,5 +1,5 @@
 import { type Host, HostsServiceClient } from "../../../gen/windhover/admin/v1/hosts.ts";
-import { Scheduling } from "../../../gen/windhover/scheduler/v1/scheduler.ts";
+import { Scheduling } from "../../../gen/windhover/scheduler/v1/host.ts";
 import { Fault } from "../../../lib/faults/fault.ts";
 import { toJson } from "../../render/json.ts";
 import { schedulingName } from "../../render/names.ts";
