@@ -23,7 +23,7 @@ test("a first fleet is one region with two hosts", () => {
   expect(shapeOf(NOTHING, undefined)).toEqual({ regions: ["ord"], hosts: 2, schedulers: 1, hostsBefore: [] });
 });
 
-test("without being told a fleet comes up in the shape that it had", () => {
+test("without options a fleet comes up in the shape that it had", () => {
   expect(shapeOf(NOTHING, stateOf(["ord", "gru"], 3, 2))).toMatchObject({
     regions: ["ord", "gru"],
     hosts: 3,
@@ -36,7 +36,7 @@ test("without being told a fleet comes up in the shape that it had", () => {
   });
 });
 
-test("a state from before there were regions is that of its only one", () => {
+test("an older state without regions counts as one region", () => {
   const { regions: _, ...old } = stateOf(["ord"], 2, 1);
   const before = { ...old, hosts: [{ number: 1 }, { number: 2 }] } as unknown as FleetState;
 

@@ -82,7 +82,7 @@ test("a fleet whose supervisor was killed, and one that was killed whole, comes 
   expect(state()?.phase).toBe("ready");
 });
 
-test("a port that is taken is told before anything starts", async () => {
+test("a taken port is reported before anything starts", async () => {
   const server = createServer();
   const port = Number(environment["REGISTRY_LISTEN"]?.split(":")[1]);
   await once(server.listen(port, "127.0.0.1"), "listening");

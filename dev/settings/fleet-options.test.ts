@@ -10,7 +10,7 @@ test("hosts may be given after a double dash, or the way npm passes options on",
   expect(fleetOptions([], {})).toEqual(NOTHING);
 });
 
-test("regions are a list, and all of it can be said again to another process", () => {
+test("options can be written as arguments again", () => {
   const options = fleetOptions(["--regions", "ord, gru", "--schedulers", "2", "--hosts", "1"], {});
 
   expect(options).toEqual({ hosts: 1, regions: ["ord", "gru"], schedulers: 2 });

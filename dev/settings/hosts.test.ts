@@ -4,7 +4,7 @@ import { assignHosts } from "./hosts.ts";
 const numbers = (hosts: ReturnType<typeof assignHosts>, region: string) =>
   hosts.filter((host) => host.region === region).map((host) => host.number);
 
-test("numbers are unique in the world, region after region", () => {
+test("host numbers are unique, region after region", () => {
   const hosts = assignHosts(["ord", "gru"], 2);
 
   expect(hosts.map((host) => host.number)).toEqual([1, 2, 3, 4]);

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { expect, test } from "vitest";
 import { freePorts, takenPorts } from "./ports.ts";
 
-test("a taken port is told with its part, who has it, and the variable that moves it", async () => {
+test("a taken port is reported with its part, its owner, and the variable that moves it", async () => {
   const server = createServer();
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;

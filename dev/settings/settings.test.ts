@@ -97,7 +97,7 @@ test("a further region has its ports 200 above, replicas have theirs after the f
   });
 });
 
-test("the largest world has no address twice", () => {
+test("the largest fleet has no address twice", () => {
   const regions = ["ord", "gru", "ams", "fra", "sin", "syd", "nrt", "sjc"];
   const addresses = listenersOf(world({ regions, hosts: 8, schedulers: 8 })).map(({ address }) => address);
 

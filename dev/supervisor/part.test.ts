@@ -32,7 +32,7 @@ test("a process that is killed is started again", async () => {
   expect(part.restarts).toBe(1);
 });
 
-test("one that ends again and again before it is ready is reported with the end of its log", async () => {
+test("one that keeps crashing before it is ready is reported with the end of its log", async () => {
   const part = make("echo no luck today; exit 3");
 
   await expect(part.start()).rejects.toThrow(/ends as soon as it is started.*no luck today/s);
@@ -61,7 +61,7 @@ test("one that ignores the request to end is killed after its grace", async () =
   expect(part.state).toBe("stopped");
 });
 
-test("a start that is called off leaves no process", async () => {
+test("an aborted start leaves no process", async () => {
   const part = make("exec sleep 60");
   const abort = new AbortController();
   const starting = part.start(abort.signal);
@@ -75,7 +75,7 @@ test("a start that is called off leaves no process", async () => {
   expect(child && isAlive(child)).toBe(false);
 });
 
-test("a process finds its folder open, and ends when whoever supervises it is killed", async () => {
+test("a process finds its folder open, and ends when its supervisor is killed", async () => {
   const program = `
     import { Part } from ${JSON.stringify(join(import.meta.dirname, "part.ts"))};
     import { existsSync } from "node:fs";

@@ -32,7 +32,7 @@ test("only processes that carry the fleet's mark are ended", async () => {
   for (const other of [neighbour, stranger]) expect(other.exitCode ?? other.signalCode).toBeNull();
 });
 
-test("a virtual machine is known by its folder, and is left when only the rest is ended", async () => {
+test("a VM is found by its folder, and is kept when only orphans are ended", async () => {
   const vmFolder = join(layout.folder, "hosts/1/hostd/vms/one");
   mkdirSync(vmFolder, { recursive: true });
   const program = join(layout.folder, "qemu-system-sleep");

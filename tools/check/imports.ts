@@ -64,13 +64,13 @@ export function cycles(imports: readonly Import[]): readonly string[] {
 }
 
 function matches(patterns: readonly string[], path: string): boolean {
-  const [refused, wanted] = [true, false].map((isRefusal) =>
+  const [excluded, allowed] = [true, false].map((isExclusion) =>
     patterns
-      .filter((pattern) => pattern.startsWith("!") === isRefusal)
+      .filter((pattern) => pattern.startsWith("!") === isExclusion)
       .map((pattern) => pattern.replace("!", "")),
   );
   return (
-    !!wanted?.some((each) => matchesGlob(path, each)) && !refused?.some((each) => matchesGlob(path, each))
+    !!allowed?.some((each) => matchesGlob(path, each)) && !excluded?.some((each) => matchesGlob(path, each))
   );
 }
 

@@ -30,13 +30,13 @@ export async function installPackages(root, fail) {
  * @param {string} root
  */
 function isInstalled(root) {
-  const wanted = readLock(join(root, "package-lock.json"));
-  const present = readLock(join(root, "node_modules/.package-lock.json"));
-  if (wanted === undefined || present === undefined) return false;
+  const locked = readLock(join(root, "package-lock.json"));
+  const installed = readLock(join(root, "node_modules/.package-lock.json"));
+  if (locked === undefined || installed === undefined) return false;
   if (!existsSync(join(root, "node_modules/.bin/node"))) return false;
-  return Object.entries(wanted).every(([path, { version, integrity, optional }]) => {
+  return Object.entries(locked).every(([path, { version, integrity, optional }]) => {
     if (path === "") return true;
-    const found = present[path];
+    const found = installed[path];
     // Optional packages are those of other platforms.
     if (found === undefined) return optional === true;
     return found.version === version && found.integrity === integrity;

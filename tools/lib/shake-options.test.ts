@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { shakeOptions } from "./shake-options.ts";
 
-test("one round in a random order, unless told otherwise", () => {
+test("one round in a random order, unless options say otherwise", () => {
   expect(shakeOptions([])).toEqual({ times: 1, seed: undefined });
   expect(shakeOptions(["--times", "10"])).toEqual({ times: 10, seed: undefined });
   expect(shakeOptions(["--seed=7"])).toEqual({ times: 1, seed: 7 });

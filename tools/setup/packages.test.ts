@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { isDynamic, SYSTEM_PACKAGES } from "./packages.ts";
 
-test("a program that needs a dynamic loader is told from one that does not", () => {
+test("recognises programs that need a dynamic loader", () => {
   expect(isDynamic(readFileSync("/bin/sh"))).toBe(true);
 
   const elf = readFileSync("/bin/sh").subarray(0, 4096);

@@ -3,7 +3,7 @@ import { commandLine } from "./machine/config/command-line.ts";
 import { duration, memoryMb, pair, port, signalName, words } from "./values.ts";
 
 describe("flags", () => {
-  test("NAME=VALUE is collected; the value may be empty and hold more of them", () => {
+  test("NAME=VALUE is collected; the value may be empty and contain =", () => {
     expect(pair("B==x=", pair("A="))).toEqual({ A: "", B: "=x=" });
     expect(() => pair("=x")).toThrow('Write NAME=VALUE, not "=x".');
   });

@@ -70,7 +70,7 @@ describe("text", () => {
     ]);
   });
 
-  test("is filled up on the side that is asked for", () => {
+  test("is filled up on the chosen side", () => {
     expect([fitTo("ab", 4), fitTo("ab", 4, "right"), fitTo("日本語", 4)]).toEqual(["ab  ", "  ab", "日… "]);
   });
 });
@@ -120,10 +120,10 @@ describe("the progress of a create", () => {
     );
   });
 
-  test("a stream that begins anew repeats nothing, and quick steps are not worth a line", () => {
+  test("a new stream repeats no lines, and quick steps get none", () => {
     const lines: string[] = [];
     const progress = new Progress(terminal(lines), false);
-    const told = [
+    const messages = [
       step("resolve", "running"),
       step("resolve", "done"),
       step("award", "failed", { detail: "no room" }),
@@ -131,7 +131,7 @@ describe("the progress of a create", () => {
       step("resolve", "undone"),
     ];
 
-    for (const message of [...told, ...told]) progress.step(message);
+    for (const message of [...messages, ...messages]) progress.step(message);
     progress.close();
 
     expect(lines).toEqual(["awarding it to a host failed after (0 µs)\n", "undoing the steps before it\n"]);

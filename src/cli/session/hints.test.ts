@@ -31,21 +31,24 @@ describe("the next command", () => {
     expect(nextSteps(fault(reason), subject, settings)).toEqual(next);
   });
 
-  test("brings the fleet up when it is the api that is away", () => {
-    const away = fault("PEER_UNAVAILABLE", { address: "127.0.0.1:7070" });
+  test("brings the fleet up when it is the API that does not answer", () => {
+    const unreachable = fault("PEER_UNAVAILABLE", { address: "127.0.0.1:7070" });
 
-    expect(nextSteps(away, {}, settings)).toEqual(["npm run up   (in /src/windhover)", "hover doctor"]);
-    expect(remarks(away, settings)).toEqual(["the API's address came from the default"]);
+    expect(nextSteps(unreachable, {}, settings)).toEqual([
+      "npm run up   (in /src/windhover)",
+      "hover doctor",
+    ]);
+    expect(remarks(unreachable, settings)).toEqual(["the API's address came from the default"]);
   });
 
-  test("names what the fault is about when the command does not know", () => {
+  test("names the subject of the fault when the command does not know it", () => {
     expect(nextSteps(fault("APP_NOT_FOUND", { app: "shop" }), {}, settings)).toEqual([
       "hover app create shop",
     ]);
   });
 });
 
-test("a token that is refused is said to come from where it came from", () => {
+test("a refused token is reported with its place", () => {
   expect(remarks(fault("TOKEN_EXPIRED"), settings)).toEqual([
     "the token was looked for in WINDHOVER_TOKEN (nothing there), /data/token (used)",
   ]);
@@ -61,7 +64,7 @@ test.each([
   expect(flagOf(field)).toBe(flag);
 });
 
-test("an error of this program itself says so, with the place", () => {
+test("a bug of this program is reported with its place", () => {
   const { exitCode, lines } = reportError(new TypeError("x is not a function"), {}, settings, paint(false));
 
   expect(exitCode).toBe(1);

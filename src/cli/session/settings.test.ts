@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-test("flags win over variables, those over what the fleet wrote down, that over defaults", () => {
+test("flags win over variables, variables over fleet.json, that over defaults", () => {
   const addresses = { api: "127.0.0.1:1111", traces: "127.0.0.1:2222", registry: 7 };
   writeFileSync(join(dir, "fleet.json"), JSON.stringify({ addresses }));
   const env = { WINDHOVER_DIR: dir, WINDHOVER_TRACES: "http://127.0.0.1:3333/" };

@@ -73,7 +73,7 @@ describe("a request that is not one", () => {
     expect(normalize(body)).toEqual({ spans: [], rejected: 0, problems: [] });
   });
 
-  test("tells each problem once and counts the spans", () => {
+  test("reports each problem once and counts the spans", () => {
     const bad = [
       { ...GOOD, spanId: "0000000000000000" },
       { ...GOOD, spanId: "xyz" },

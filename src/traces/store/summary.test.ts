@@ -51,7 +51,7 @@ describe("a trace's summary", () => {
 });
 
 describe("who owns a trace", () => {
-  test("the services' word counts, and a client's only until there is one", () => {
+  test("what services say counts, and a client's word only until then", () => {
     const fromClient = grow(undefined, span({ span_id: "c" }), 10, CLIENT);
     const both = grow(
       fromClient,

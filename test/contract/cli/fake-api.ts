@@ -30,7 +30,7 @@ import { sleep } from "../../../src/lib/runtime/wait.ts";
 import { keys } from "../traces/support.ts";
 import { type Answer, appsService, orgsService } from "./fake-apps.ts";
 
-/** An api with machines in memory, over real gRPC, that does what it is told. */
+/** A scripted API with machines in memory, over real gRPC. */
 export class FakeApi {
   readonly machines = new Map<string, Machine>();
   readonly apps = new Map<string, App>();
@@ -47,7 +47,7 @@ export class FakeApi {
   steps: WatchCreateResponse[] = [];
   /** How long a create takes, in milliseconds. */
   createMs = 0;
-  /** A create ends only after `WatchCreate` has told everything. */
+  /** A create ends only after `WatchCreate` has sent everything. */
   endsCreatesWhenWatched = false;
   #watched = Promise.withResolvers<void>();
   port = 0;

@@ -3,7 +3,7 @@ import type { App } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { type CallContext, unary } from "../../../src/lib/grpc/server/rpc.ts";
 
-/** Notes a call, and fails or answers as it has been told to. */
+/** Notes a call, and fails or answers as scripted. */
 export type Answer = <T>(method: string, request: unknown, ctx: CallContext, fn: () => T) => T;
 
 /** Apps in memory. */

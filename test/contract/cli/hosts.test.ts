@@ -33,7 +33,7 @@ beforeEach(() => {
 });
 
 describe("hosts", () => {
-  test("the list says who takes machines, what runs, and what waits", async () => {
+  test("the list shows scheduling, running machines and warm VMs", async () => {
     const { code, out } = await cli.home.hover("host", "list");
 
     expect(code).toBe(0);
@@ -43,7 +43,7 @@ describe("hosts", () => {
     expect(out).toMatch(/ord-2: in backoff for refusing awards; ends in 1h/);
   });
 
-  test("one is shown whole, by number or name, and an unknown one is not found", async () => {
+  test("show finds a host by number or name, and refuses an unknown one", async () => {
     expect((await cli.home.hover("host", "show", "1")).out).toMatch(/labels +disk=nvme\n/);
     const json = await cli.home.hover("host", "show", "ord-1", "--json");
     expect(JSON.parse(json.out)).toMatchObject({
@@ -76,14 +76,14 @@ describe("hosts", () => {
       ];
     });
 
-    test("take nothing in the list, and are told from others", async () => {
+    test("are marked in the list, unlike others", async () => {
       const { out } = await cli.home.hover("host", "list");
 
       expect(out).toMatch(/1 +ord-1 .* disk full /);
       expect(out).not.toMatch(/ord-[23] .*disk full/);
     });
 
-    test("say how much is free and what to do about it", async () => {
+    test("show the free space and how to get more", async () => {
       const [full, roomy, silent] = await Promise.all(
         ["1", "2", "3"].map((host) => cli.home.hover("host", "show", host)),
       );
@@ -95,7 +95,7 @@ describe("hosts", () => {
       expect(silent?.out).not.toContain("disk free");
     });
 
-    test("are there in JSON, where what is not known is null", async () => {
+    test("are in JSON, where unknown values are null", async () => {
       const { out } = await cli.home.hover("host", "list", "--json");
 
       expect(JSON.parse(out)).toMatchObject([
@@ -106,7 +106,7 @@ describe("hosts", () => {
     });
   });
 
-  test("the doctor names each host that takes nothing, why, and what to do about the first", async () => {
+  test("the doctor names each host that takes no machines, the reason, and a fix for the first", async () => {
     const of = (number: number, fields: object) =>
       Host.fromPartial({
         number,
@@ -141,7 +141,7 @@ describe("hosts", () => {
     expect(await check(of(4, {}))).toMatchObject({ status: "ok", detail: "1 attached", fix: null });
   });
 
-  test("cordon and uncordon say what it was", async () => {
+  test("cordon and uncordon show the earlier scheduling", async () => {
     expect((await cli.home.hover("host", "cordon", "ord-1")).out).toBe("ord-1 is cordoned (it was open)\n");
     const json = await cli.home.hover("host", "uncordon", "1", "--json");
 
@@ -152,7 +152,7 @@ describe("hosts", () => {
     ]);
   });
 
-  test("a drain tells of each machine, and fails when one still runs", async () => {
+  test("a drain reports each machine, and fails when one still runs", async () => {
     const step = (fields: object) => DrainHostResponse.fromPartial({ hostNumber: 1, total: 2, ...fields });
     cli.api.drained = [
       step({}),
@@ -179,7 +179,7 @@ describe("hosts", () => {
     expect((await cli.home.hover("host", "drain", "1")).code).toBe(0);
   });
 
-  test("a start on a host that is being emptied names the way out", async () => {
+  test("a start on a draining host suggests the next command", async () => {
     cli.api.add({ id: "0000a1b2c3d4e5" });
     const facts = { host_number: "10" };
     cli.api.failures.set(
@@ -193,7 +193,7 @@ describe("hosts", () => {
   });
 });
 
-test("reservations are listed with what they hold, where, for whom and until when", async () => {
+test("reservations are listed with resources, hosts, claimant and deadline", async () => {
   expect((await cli.home.hover("reservation", "list")).err).toMatch(/^No live reservation/);
   cli.api.reservations = [
     Reservation.fromPartial({
@@ -217,7 +217,7 @@ test("reservations are listed with what they hold, where, for whom and until whe
   expect(requestsOf("listReservations").at(-2)).toEqual({ region: "gru", pageSize: 5 });
 });
 
-test("flags say on which host a machine may be, and contradictions are refused", async () => {
+test("flags become placement, and contradictions are refused", async () => {
   await cli.home.hover("app", "create", "web");
   const flags = ["--host-label", "disk=nvme", "--host-label", "gpu=a10", "--on-host", "3", "--pack"];
   await cli.home.hover("machine", "create", "hello", "-a", "web", ...flags, "--distinct-hosts");

@@ -6,7 +6,7 @@ import { useCli } from "./support.ts";
 const cli = useCli();
 
 describe("operators", () => {
-  test("organisations: created, shown, put past due, given a quota that keeps its other half", async () => {
+  test("organisations are created, shown, put past due, and get half a quota", async () => {
     await cli.home.hover("org", "create", "acme", "--machines", "5");
     await cli.home.hover("org", "set-standing", "acme", "past-due");
     await cli.home.hover("org", "set-quota", "acme", "--memory", "1gb");
@@ -47,7 +47,7 @@ describe("operators", () => {
     });
   });
 
-  test("hosts show what is taken, held and what their isolation is worth", async () => {
+  test("hosts show allocations, holds and isolation", async () => {
     cli.api.hosts = [host()];
 
     const table = await cli.home.hover("host", "list");
@@ -65,7 +65,7 @@ describe("operators", () => {
     });
   });
 
-  test("apps: created, listed, and not destroyed with machines in them unless forced", async () => {
+  test("apps are created, listed, and not destroyed with machines in them unless forced", async () => {
     await cli.home.hover("app", "create", "web");
     cli.api.apps.set("web", { name: "web", org: "acme", createTime: undefined, machineCount: 3 });
 

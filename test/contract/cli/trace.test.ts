@@ -84,7 +84,7 @@ describe("hover trace", () => {
     });
   });
 
-  test("waits for spans that are still on their way", async () => {
+  test("waits for late spans", async () => {
     const root = rawSpan();
     await receiver.post(exportRequest([serverSpan(root.traceId, root.spanId)]));
     const before = receiver.asked();
@@ -113,7 +113,7 @@ describe("hover trace", () => {
     expect(last.err).toBe("The API does not answer; asking the trace receiver.\n");
   });
 
-  test("says so when there is nothing to show", async () => {
+  test("reports that there is no trace", async () => {
     api.add({ id: ID });
 
     const never = await home.hover("trace", ID);
@@ -130,7 +130,7 @@ describe("hover trace", () => {
 });
 
 describe("hover doctor", () => {
-  test("tells what is right and what is wrong, with a fix for each failure", async () => {
+  test("reports every check, with a fix for each failure", async () => {
     const { code, out } = await home.hover("doctor", "--json");
 
     const { ok, checks } = JSON.parse(out);
@@ -153,7 +153,7 @@ describe("hover doctor", () => {
     for (const check of checks) if (check.status === "fail") expect(check.fix).toMatch(/npm run|hover|check/);
   });
 
-  test("skips what cannot be asked when the api is away, and prints readable lines", async () => {
+  test("skips what cannot be asked when the API does not answer, and prints readable lines", async () => {
     const { code, out } = await home.hover("doctor", "--api", "127.0.0.1:1");
 
     expect(code).toBe(1);

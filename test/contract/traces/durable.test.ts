@@ -18,7 +18,7 @@ afterEach(() => {
   home.remove();
 });
 
-test("what was answered with 200 is there after kill -9", async () => {
+test("spans that were answered with 200 survive kill -9", async () => {
   const first = await startProcess();
   const span = rawSpan();
   expect((await first.post(exportRequest([span]))).status).toBe(200);
@@ -66,7 +66,7 @@ test("only the last traces are kept", async () => {
   await receiver.close();
 });
 
-test("the services' regular calls do not push out what is about machines", async () => {
+test("the services' regular calls do not push out traces of machines", async () => {
   const receiver = await startReceiver(home.dir, 20);
   const start = rawSpan({}, ABOUT_MACHINE);
   await receiver.post(exportRequest([start]));
@@ -79,15 +79,15 @@ test("the services' regular calls do not push out what is about machines", async
   await receiver.close();
 });
 
-test("a client cannot push out what the services have said", async () => {
+test("a client cannot push out traces of services", async () => {
   const receiver = await startReceiver(home.dir, 20);
-  const told = Array.from({ length: 15 }, () => rawSpan({}, ABOUT_MACHINE));
-  await receiver.post(exportRequest(told));
+  const aboutMachines = Array.from({ length: 15 }, () => rawSpan({}, ABOUT_MACHINE));
+  await receiver.post(exportRequest(aboutMachines));
   const token = await bearer("acme", "machines:write");
   for (let i = 0; i < 40; i++) await receiver.post(exportRequest([rawSpan()], "hover"), { token });
 
   const statuses = await Promise.all(
-    told.map(async (s) => (await receiver.get(`/api/traces/${s.traceId}`)).status),
+    aboutMachines.map(async (s) => (await receiver.get(`/api/traces/${s.traceId}`)).status),
   );
 
   expect(new Set(statuses)).toEqual(new Set([200]));

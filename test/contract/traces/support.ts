@@ -47,7 +47,7 @@ export async function startReceiver(
   return { url, ...requests(url), asked: () => asked, close };
 }
 
-/** How to talk to a receiver. Posts as a service, reads as an administrator, unless told otherwise. */
+/** Makes requests to a receiver: posts as a service and reads as an administrator by default. */
 export function requests(url: string): Pick<Receiver, "post" | "get"> {
   return {
     post: async (body, { token, headers } = {}) =>
@@ -80,7 +80,7 @@ export interface RawSpan {
 
 let made = 0;
 
-/** A well-formed span: the root of a new trace, unless told otherwise. */
+/** Makes a well-formed span, by default the root of a new trace. */
 export function rawSpan(fields: Partial<RawSpan> = {}, attributes: Record<string, string> = {}): RawSpan {
   made += 1;
   return {

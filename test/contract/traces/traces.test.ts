@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 describe("OTLP", () => {
-  test("what the SDK's own exporter sends comes back, gzip included", async () => {
+  test("spans of the SDK's exporter come back, gzip included", async () => {
     const [span] = realSpans("exported.by-sdk");
     const headers = { authorization: await bearer("", "internal") };
     const exporter = new OTLPTraceExporter({
@@ -43,7 +43,7 @@ describe("OTLP", () => {
     await expectRealSpan(span, "exported.by-sdk");
   });
 
-  test("what the SDK's serializer makes in protobuf comes back the same", async () => {
+  test("spans of the SDK's protobuf serializer come back the same", async () => {
     const [span] = realSpans("exported.as-protobuf");
     const body = ProtobufTraceSerializer.serializeRequest(span ? [span] : []) ?? new Uint8Array();
 

@@ -5,21 +5,21 @@ import { hostDetails, hostNotes, hostRow } from "./host-text.ts";
 const host = (number: number, fields: object = {}) =>
   Host.fromPartial({ number, name: `ord-${number}`, attached: true, ...fields });
 
-test("what is to be known of several hosts is said once, with the first of their names", () => {
+test("a note that holds for several hosts appears once, with the first of their names", () => {
   const hosts = [1, 2, 3, 4, 5, 6].map((number) =>
     host(number, {
       vmmReason: "no /dev/kvm",
-      statusMessage: number === 2 ? "the record did not answer" : "",
+      statusMessage: number === 2 ? "the database did not answer" : "",
     }),
   );
 
   expect(hostNotes(hosts, 0)).toEqual([
     "ord-1, ord-2, ord-3, ord-4 and 2 more: VMM: no /dev/kvm",
-    "ord-2: the record did not answer",
+    "ord-2: the database did not answer",
   ]);
 });
 
-test("an amount names what there is of it only", () => {
+test("an amount leaves out what is zero", () => {
   const details = (allocated: object) => hostDetails(host(1, { allocated }), 0).join("\n");
 
   expect(details({ cpus: 0, memoryMb: 0n, diskMb: 2_048n })).toMatch(/allocated +2 GB disk$/m);
@@ -27,7 +27,7 @@ test("an amount names what there is of it only", () => {
   expect(details({})).toMatch(/allocated +-$/m);
 });
 
-test("what only an attached host knows is not made up for one that is not attached", () => {
+test("unknown values of a host that is not attached are question marks", () => {
   const detached = host(1, { attached: false });
 
   expect(hostDetails(detached, 0).join("\n")).toMatch(

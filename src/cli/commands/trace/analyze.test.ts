@@ -28,7 +28,7 @@ describe("self time", () => {
     expect(analysis?.coverage).toBe(0.9);
   });
 
-  test("of what goes on after the root has ended is nobody's share", () => {
+  test("after the end of the root counts for no hop", () => {
     const hops = analyze([
       span("root", "", 0, 100, "hover"),
       span("in", "root", 0, 50, "api"),
@@ -50,7 +50,7 @@ describe("the root", () => {
   });
 
   test("is the earliest span without its parent when none is without one", () => {
-    const spans = [span("b", "a", 6, 1), span("a", "gone", 5, 10), span("x", "lost", 7, 1)];
+    const spans = [span("b", "a", 6, 1), span("a", "missing-too", 5, 10), span("x", "missing", 7, 1)];
 
     const analysis = analyze(spans);
 
@@ -67,7 +67,7 @@ describe("the root", () => {
 });
 
 describe("whatever is sent", () => {
-  test("circles and spans that are their own parents are shown once each", () => {
+  test("spans in cycles and spans that are their own parents appear once", () => {
     const spans = [
       span("root", "", 0, 10),
       span("a", "b", 1, 1),

@@ -94,7 +94,7 @@ describe("a waterfall", () => {
     expect(lines.find((line) => line.startsWith("  early"))).toMatch(/-200 ms +100 ms +10 % {2}█$/);
   });
 
-  test("says what is missing and what failed", () => {
+  test("reports missing parents and failures", () => {
     const spans = [
       span("root", "", "root", 0, 100),
       span("orphan", "gone", "orphan", 10, 20),
@@ -118,7 +118,7 @@ describe("a waterfall", () => {
     ]);
   });
 
-  test("passes no control characters on", () => {
+  test("contains no control characters", () => {
     const drawn = draw([span("root", "", "evil\x1b[2J\x07name", 0, 1)], 80).join("");
 
     expect(drawn).toContain("evil name");
@@ -126,7 +126,7 @@ describe("a waterfall", () => {
   });
 });
 
-test("the summary of a start names each hop's share and what is accounted for", () => {
+test("the summary of a start has each hop's share and the coverage", () => {
   const analysis = analyze(START);
 
   expect(analysis ? summaryLines(analysis, plain) : []).toEqual([
