@@ -13,7 +13,6 @@ const IMAGES_INTERVAL_MS = 5_000;
 const DISK_INTERVAL_MS = 1_000;
 const SWEEP_INTERVAL_MS = 60_000;
 
-/** Starts the loops of hostd. The stack ends them. */
 export function startBackground(
   stack: Stack,
   parts: AssembledHost & {

@@ -27,7 +27,6 @@ const MAX_MB = 2 ** 31 - 1;
 const START_PATHS = ["warm", "template", "cold"] as const;
 const MB = 1_024 * 1_024;
 
-/** The environment variables of hostd. */
 export const variables = {
   HOSTD_LISTEN: common.listen("127.0.0.1:7101"),
   HOSTD_ADDRESS: address()

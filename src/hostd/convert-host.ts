@@ -31,7 +31,6 @@ export interface HostIdentity {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** The parts of a host that its status is read from. */
 export interface StatusParts {
   readonly ledger: Pick<Ledger, "sums">;
   readonly store: Pick<Store, "all">;
@@ -99,7 +98,6 @@ export function holdToProto(hold: Hold, offsetMs: number): HoldProto {
   };
 }
 
-/** Converts a change for the database. */
 export function hostEventToProto({ sequence, machine, event }: OutboxEntry, hostName: string): HostEvent {
   return {
     sequence: BigInt(sequence),

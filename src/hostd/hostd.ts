@@ -21,7 +21,6 @@ export type Host = MachinesParts &
   BidParts &
   StatusParts & { readonly ledger: Ledger; readonly teardowns: Teardowns; readonly starts: StartQueue };
 
-/** Configuration of a host. */
 export interface HostSettings {
   readonly number: number;
   readonly dir: string;
@@ -42,7 +41,6 @@ export interface GivenParts {
   readonly disk: Pick<DiskWatch, "space">;
   readonly clock: Clock;
   readonly closing: AbortSignal;
-  /** For tests. */
   readonly limits?: Partial<Host["limits"]>;
 }
 
@@ -56,7 +54,6 @@ export const DEFAULT_LIMITS = {
   tombstoneMs: 60 * 60_000,
 };
 
-/** A host, its machines and their logs. */
 export interface AssembledHost {
   readonly host: Host;
   readonly machines: Machines;

@@ -27,7 +27,6 @@ import { type Machine, machineId } from "./machines/machine.ts";
 import type { Machines } from "./operations/machines.ts";
 import type { Store } from "./store/store.ts";
 
-/** What the service serves. */
 export interface HostServiceParts {
   readonly identity: HostIdentity;
   readonly host: StatusParts & { readonly ledger: Pick<Ledger, "holds">; readonly clock: Clock };

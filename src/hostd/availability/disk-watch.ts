@@ -2,7 +2,6 @@ import { statfs } from "node:fs/promises";
 import { logger } from "../../lib/runtime/log.ts";
 import { type DiskSpace, isShort, roundedSpace } from "./host-disk.ts";
 
-/** The part of `statfs` that is used. */
 export type StatFs = (
   path: string,
 ) => Promise<{ readonly bsize: number; readonly blocks: number; readonly bavail: number }>;

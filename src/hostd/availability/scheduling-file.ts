@@ -9,7 +9,6 @@ import { SCHEDULINGS, type Scheduling } from "./scheduling.ts";
 export class SchedulingFile {
   readonly #path: string;
   #current: Scheduling;
-  /** Called after each change. */
   onChange: () => void = () => {};
   #lastWrite: Promise<unknown> = Promise.resolve();
 

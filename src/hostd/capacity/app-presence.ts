@@ -7,7 +7,6 @@ interface Parts {
   readonly ledger: Pick<Ledger, "holdsOfApp" | "isDistinct">;
 }
 
-/** Counts of an app on this host. */
 export interface AppPresence {
   /** Machines, including awarded ones that are not stored yet. */
   readonly machines: number;

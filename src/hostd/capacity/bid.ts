@@ -57,11 +57,9 @@ export type BidAnswer =
   | {
       readonly kind: "decline";
       readonly reason: DeclineReason;
-      /** The largest machine that would fit. */
       readonly largest?: Resources;
     };
 
-/** The parts of a host that a bid needs. */
 export interface BidParts {
   readonly ledger: Pick<Ledger, "hold" | "sums" | "holdsOfApp" | "isDistinct">;
   readonly store: Pick<Store, "all">;

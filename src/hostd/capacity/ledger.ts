@@ -3,7 +3,6 @@ import type { Resources } from "../machines/machine.ts";
 import { add, atLeastZero, fits, NOTHING, shortage, subtract } from "./amounts.ts";
 import { holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
 
-/** A slice of capacity held for an auction. */
 export interface Hold {
   readonly reservationId: string;
   readonly epoch: bigint;
@@ -17,7 +16,6 @@ export interface Hold {
   readonly awardedTo?: string;
 }
 
-/** Result of {@link Ledger.hold}. */
 export type HoldAnswer =
   | { readonly kind: "held"; readonly epoch: bigint; readonly freeAfter: Resources }
   | {
@@ -26,7 +24,6 @@ export type HoldAnswer =
       readonly largest: Resources;
     };
 
-/** Totals of a ledger. */
 export interface LedgerSums {
   readonly capacity: Resources;
   readonly held: Resources;
@@ -39,7 +36,6 @@ export interface LedgerSums {
   readonly free: Resources;
 }
 
-/** What a ledger is made of. */
 export interface LedgerOptions {
   readonly capacity: Resources;
   /** Number of starts of this hostd. Part of every epoch, so no hold outlives a restart. */
@@ -89,7 +85,7 @@ export class Ledger {
     const deadlineMs = this.#options.clock.monotonicMs() + ttlMs + this.#options.graceMs;
     const known = this.#holds.get(reservationId);
     if (known) {
-      // A repeated auction makes its reservation anew, so the hold must outlive that one.
+      // A repeated auction makes a new reservation, which the hold must outlive.
       this.#holds.set(reservationId, { ...known, deadlineMs: Math.max(known.deadlineMs, deadlineMs) });
       return { kind: "held", epoch: known.epoch, freeAfter: atLeastZero(this.#free()) };
     }
@@ -145,11 +141,7 @@ export class Ledger {
     this.#reclaimExcess();
   }
 
-  /**
-   * Allocates CPU and memory for the next VM of a machine, beside those of its earlier VMs. A repeat changes nothing.
-   *
-   * @throws Fault INSUFFICIENT_CAPACITY; nothing is allocated then
-   */
+  /** Allocates CPU and memory for the next VM of a machine. A repeat changes nothing. @throws Fault INSUFFICIENT_CAPACITY */
   admitVm(machineId: string, vmId: string): void {
     this.#expire();
     const allocation = this.#allocations.get(machineId);
@@ -192,7 +184,6 @@ export class Ledger {
     this.#allocations.delete(machineId);
   }
 
-  /** Number of holds that have expired since hostd started. */
   get expiredHolds(): number {
     this.#expire();
     return this.#expiredHolds;
@@ -215,7 +206,6 @@ export class Ledger {
     return [...this.#holds.values()].filter((hold) => hold.app === app);
   }
 
-  /** Returns the totals of now. */
   sums(): LedgerSums {
     this.#expire();
     return {
@@ -228,7 +218,6 @@ export class Ledger {
     };
   }
 
-  /** Drops expired holds and ends expired allocations for first starts. */
   #expire(): void {
     const now = this.#options.clock.monotonicMs();
     if (now < this.#nextExpiryMs) return;

@@ -2,11 +2,7 @@
 const MAX_HINTS = 4_096;
 const SHA256 = /^sha256:([0-9a-f]{8})/;
 
-/**
- * Returns the image hints of a host, sorted: the first four bytes of each digest. See windhover.scheduler.v1.LocalImages.
- *
- * @param lastUsed time of the last use, by digest
- */
+/** Returns the image hints of a host, sorted: see windhover.scheduler.v1.LocalImages. @param lastUsed by digest */
 export function imageHints(lastUsed: ReadonlyMap<string, number>): readonly number[] {
   const latest = [...lastUsed];
   if (latest.length > MAX_HINTS) latest.sort(([, a], [, b]) => b - a).splice(MAX_HINTS);

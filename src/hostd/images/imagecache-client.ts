@@ -21,7 +21,6 @@ export interface Pin {
   readonly owner: string;
 }
 
-/** A step of making an image local. */
 export type PullStep =
   | {
       readonly kind: "progress";
@@ -36,7 +35,6 @@ export class ImageCacheClient {
   readonly #client: ImageCacheServiceClient;
   /** Last use of each local image, by digest, at the last refresh. */
   #local: ReadonlyMap<string, number> = new Map();
-  /** Hints of {@link #local}; undefined until they are read. */
   #hints: readonly number[] | undefined;
 
   constructor(address: string, token: TokenSource) {
@@ -67,7 +65,6 @@ export class ImageCacheClient {
     await call(this.#client, this.#client.unpinImage, pin, SCOPE).catch(rethrow);
   }
 
-  /** Makes the pins exactly these. */
   async reconcilePins(pins: readonly Pin[]): Promise<void> {
     await call(this.#client, this.#client.reconcilePins, { pins: [...pins] }, SCOPE).catch(rethrow);
   }
@@ -83,7 +80,6 @@ export class ImageCacheClient {
     return this.#hints;
   }
 
-  /** Reads which images are local. */
   async refresh(): Promise<void> {
     const local = new Map<string, number>();
     let pageToken = "";

@@ -4,9 +4,7 @@ import type { VmSink } from "../vmm/vmm.ts";
 import { LogFile, type StoredLine } from "./log-file.ts";
 import { MachineLog } from "./machine-log.ts";
 
-/** Which lines of a log to read. */
 export interface LogQuery {
-  /** Only the last so many. */
   readonly tail: number | undefined;
   readonly afterSequence: number;
   /** Go on until the log is removed or `signal` aborts. */
@@ -28,7 +26,6 @@ export class LogStore {
     this.#maxBytes = maxKb * 1_024;
   }
 
-  /** Returns the sink for the VM of a machine. */
   sink(id: string): VmSink {
     return { onLog: (line) => this.#log(id).append(line) };
   }
@@ -56,14 +53,12 @@ export class LogStore {
     }
   }
 
-  /** Removes the log of a machine. */
   async remove(id: string): Promise<void> {
     await this.#logs.get(id)?.discard();
     this.#logs.delete(id);
     await rm(join(this.#dir, id), { recursive: true, force: true });
   }
 
-  /** Returns the ids of the machines that have a log. */
   async owners(): Promise<readonly string[]> {
     try {
       return await readdir(this.#dir);

@@ -74,7 +74,6 @@ export class MachineLog {
     return this.#isGone ? "gone" : "line";
   }
 
-  /** Drops unwritten lines and ends followers. */
   async discard(): Promise<void> {
     this.#isGone = true;
     this.#unwritten = [];

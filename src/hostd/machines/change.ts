@@ -12,7 +12,6 @@ import {
 } from "./machine.ts";
 import { canMove, type MachineState } from "./states.ts";
 
-/** Time and event id of a change. */
 export interface Stamp {
   readonly nowMs: number;
   readonly eventId: string;
@@ -40,7 +39,6 @@ export function newMachine(
   return withEvent(machine, { type: "launch", source: "user" }, at);
 }
 
-/** Records that the image is local and pinned. */
 export function prepared(machine: Machine, image: LocalImage, at: Stamp): Change {
   const next = move(machine, "created", at);
   return { machine: { ...next, spec: { ...machine.spec, image } } };
@@ -56,13 +54,11 @@ export function starting(
   return { machine: { ...rest, vmId: start.vmId, ports: start.ports, lastStartTraceId: start.traceId } };
 }
 
-/** Records that the process was exec'ed. */
 export function started(machine: Machine, startPath: string, at: Stamp): Change {
   const next = { ...move(machine, "started", at), lastStartPath: startPath };
   return withEvent(next, { type: "start", source: "user" }, at);
 }
 
-/** Records that a start failed. */
 export function startFailed(machine: Machine, reason: string, message: string, at: Stamp): Change {
   return withEvent(
     withoutVm(move(machine, "failed", at)),
@@ -84,7 +80,6 @@ export function startInterrupted(machine: Machine, at: Stamp): Change {
   return withEvent(next, { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message }, at);
 }
 
-/** Begins a stop. */
 export function stopping(machine: Machine, stop: PendingStop, at: Stamp): Change {
   return withEvent({ ...move(machine, "stopping", at), stop }, { type: "stop", source: "user" }, at);
 }
@@ -99,7 +94,6 @@ export function exited(machine: Machine, exit: ExitInfo, lost: string | undefine
   return withEvent(withoutVm(next), { type: "exit", source: "hostd", exit, ...why }, at);
 }
 
-/** Begins a destroy. */
 export function destroying(
   machine: Machine,
   why: { source: "user" | "hostd"; message: string },
@@ -109,7 +103,6 @@ export function destroying(
   return withEvent(next, { type: "destroy", ...why }, at);
 }
 
-/** Ends a destroy. */
 export function destroyed(machine: Machine, at: Stamp): Change {
   return { machine: { ...withoutVm(move(machine, "destroyed", at)), ports: [] } };
 }

@@ -1,12 +1,10 @@
 import { monotonicFactory } from "ulid";
 import type { MachineId } from "./machine.ts";
 
-/** Makes the ids of events and VMs of one host. */
 export class Ids {
   /** Makes a ULID, greater than all before it even when the clock goes back. */
   readonly event = monotonicFactory(() => Math.random());
 
-  /** Makes the id of a VM. Never repeats. */
   vm(machine: MachineId): string {
     return `${machine}-${Buffer.from(crypto.getRandomValues(new Uint8Array(6))).toString("hex")}`;
   }

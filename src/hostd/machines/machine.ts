@@ -71,7 +71,6 @@ export interface MachineSpec {
   readonly createTraceId: string;
   readonly createdAtMs: number;
   readonly resources: Resources;
-  /** Set by prepare. */
   readonly image?: LocalImage;
 }
 
@@ -86,7 +85,6 @@ export interface ExitInfo {
 }
 
 export interface MachineEvent {
-  /** A ULID. */
   readonly id: string;
   readonly type: "launch" | "start" | "exit" | "stop" | "failure" | "destroy";
   readonly status: MachineState;
@@ -119,10 +117,8 @@ export interface Machine {
   readonly stop?: PendingStop;
 }
 
-/** A stop under way. */
 export interface PendingStop {
   readonly signal: number;
-  /** Time of the SIGKILL, on the wall clock. */
   readonly killAtMs: number;
 }
 
@@ -154,7 +150,6 @@ export function notFound(id: string): Fault {
   return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
 }
 
-/** Makes the fault for a call that the state of a machine does not allow. */
 export function invalidState(machine: Machine, what: string): Fault {
   return new Fault(
     "FAILED_PRECONDITION",

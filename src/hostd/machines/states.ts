@@ -22,7 +22,6 @@ const NEXT: Readonly<Record<MachineState, readonly MachineState[]>> = {
   destroyed: [],
 };
 
-/** All states. */
 export const MACHINE_STATES = [
   ...["creating", "created", "starting", "started", "stopping", "stopped"],
   ...["failed", "destroying", "destroyed"],
@@ -30,17 +29,14 @@ export const MACHINE_STATES = [
 
 export type MachineState = (typeof MACHINE_STATES)[number];
 
-/** Returns the states that may follow `state`. */
 export function nextStates(state: MachineState): readonly MachineState[] {
   return NEXT[state];
 }
 
-/** Whether `to` may follow `from`. */
 export function canMove(from: MachineState, to: MachineState): boolean {
   return nextStates(from).includes(to);
 }
 
-/** Whether a machine in this state can be started. */
 export function isStartable(state: MachineState): boolean {
   return state === "created" || state === "stopped" || state === "failed";
 }

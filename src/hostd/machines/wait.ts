@@ -30,11 +30,7 @@ export function decideWait(machine: Machine, states: readonly MachineState[], no
   return { kind: "fail", fault: unreachable(machine, states) };
 }
 
-/**
- * Returns the states that a machine can reach from `state` without another call about it.
- *
- * @param launchIsComing whether the create under way will start the machine
- */
+/** Returns the states that follow, directly or not. @param launchIsComing whether the create under way will start the machine */
 export function reachable(state: MachineState, launchIsComing: boolean): ReadonlySet<MachineState> {
   const found = new Set<MachineState>();
   const visit = (from: MachineState): void => {
@@ -50,7 +46,6 @@ export function reachable(state: MachineState, launchIsComing: boolean): Readonl
   return found;
 }
 
-/** Makes the fault for a wait that timed out. */
 export function waitTimeout(machine: Machine, states: readonly MachineState[], timeoutMs: number): Fault {
   return new Fault(
     "DEADLINE_EXCEEDED",

@@ -11,9 +11,7 @@ import type { MachineRuntime } from "./machine-runtime.ts";
 import type { StartQueue } from "./start-queue.ts";
 import type { Teardowns } from "./teardowns.ts";
 
-/** The parts of a host that the admission of a start needs. */
 export interface AdmissionParts {
-  /** Host number. */
   readonly number: number;
   readonly scheduling: { readonly current: Scheduling };
   readonly store: Pick<Store, "flush" | "trouble">;
@@ -27,11 +25,7 @@ export interface AdmissionParts {
 /** Longest wait for VMs being destroyed, whose ports or memory a start needs. */
 const TEARDOWN_LIMIT_MS = 5_000;
 
-/**
- * Admits the CPU and memory of a start, and waits for its slot and, if there is one, a warm VM.
- *
- * @returns releases the slot
- */
+/** Admits the CPU and memory of a start, and waits for its slot, with a warm VM if there is one. Returns what releases the slot. */
 export async function admit(
   runtime: MachineRuntime,
   parts: AdmissionParts,

@@ -17,14 +17,12 @@ import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
 import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
 
-/** Result of a stop. */
 export interface StopResult {
   readonly machine: Machine;
   /** The machine did not run, and nothing was done. */
   readonly already: boolean;
 }
 
-/** The parts of a host that a driver needs. */
 export type DriverParts = RuntimeParts &
   LaunchParts &
   StopParts &
@@ -36,10 +34,7 @@ type Accepted =
   | { readonly kind: "stop"; readonly done: Promise<StopResult>; readonly stopOperation: StopOperation }
   | { readonly kind: "destroy"; readonly done: Promise<Machine> };
 
-/**
- * Takes the operations on one machine one at a time. Each request is accepted, joined to one under way, or refused at once. An
- * accepted request is finished even when its caller goes away.
- */
+/** Takes the operations on one machine one at a time. A request that was accepted is finished even when its caller is cancelled. */
 export class Driver {
   readonly runtime: MachineRuntime;
   readonly #parts: DriverParts;
@@ -105,11 +100,7 @@ export class Driver {
     return done;
   }
 
-  /**
-   * Runs `work`, which makes the image local, until a destroy or the caller's signal aborts it. Other requests do not wait for it.
-   *
-   * @throws Fault INVALID_STATE when the machine is being destroyed
-   */
+  /** Runs `work`, which makes the image local. A destroy aborts it. Other requests do not wait for it. @throws Fault INVALID_STATE */
   async *prepare<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
     if (allowed(decidePrepare(this.machine, this.activity)).kind === "already") return;
     const destroyed = new AbortController();

@@ -1,7 +1,6 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { ImageConfig, InitConfig } from "../machines/machine.ts";
 
-/** A program to run in the guest. */
 export interface Command {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;

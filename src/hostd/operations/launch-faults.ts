@@ -22,7 +22,6 @@ export function launchFault(err: unknown, program: string, isTimedOut: boolean, 
   return startFailedFault("no virtual machine could be brought up", why, err);
 }
 
-/** Makes the fault START_FAILED. */
 export function startFailedFault(message: string, why: string, cause?: unknown): Fault {
   return new Fault("INTERNAL", "START_FAILED", message, { why }, { cause });
 }

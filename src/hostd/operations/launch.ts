@@ -15,7 +15,6 @@ import { imageCommand } from "./image-command.ts";
 import { launchFault } from "./launch-faults.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 
-/** Result of a start. */
 export interface StartResult {
   readonly machine: Machine;
   readonly previous: MachineState;
@@ -24,7 +23,6 @@ export interface StartResult {
   readonly startPath: string;
 }
 
-/** The parts of a host that a launch needs. */
 export type LaunchParts = AdmissionParts & {
   readonly vmm: Pick<Vmm, "launch">;
   readonly ports: Pick<Ports, "confirm" | "release" | "restore">;
@@ -32,11 +30,9 @@ export type LaunchParts = AdmissionParts & {
   readonly ids: Pick<Ids, "vm">;
   /** `launchMs`: from the slot in the start queue to the process exec'ed. */
   readonly limits: { readonly launchMs: number };
-  /** Aborts when hostd closes. */
   readonly closing: AbortSignal;
 };
 
-/** A start that has its slot. */
 interface Plan {
   readonly vmId: string;
   readonly ports: readonly number[];

@@ -14,7 +14,6 @@ import type { Teardowns } from "./teardowns.ts";
 /** Makes the next value of a machine; undefined when nothing is to change. */
 export type Step = (machine: Machine, at: Stamp) => Change | undefined;
 
-/** The parts of a host that a machine runtime needs. */
 export interface RuntimeParts {
   readonly store: Pick<Store, "get" | "intend" | "note" | "flush">;
   readonly vmm: Pick<Vmm, "destroy">;

@@ -35,7 +35,6 @@ export interface Award {
   readonly keepForLaunch: boolean;
 }
 
-/** The parts of a host that its machines need. */
 export type MachinesParts = DriverParts & {
   readonly store: Pick<Store, "all" | "subscribe">;
   readonly ledger: Pick<Ledger, "award" | "undoAward" | "holdsOfApp" | "isDistinct">;
@@ -80,7 +79,6 @@ export class Machines {
     return machine;
   }
 
-  /** Returns all machines, sorted by id. */
   list(): readonly Machine[] {
     return [...this.#parts.store.all()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -96,12 +94,10 @@ export class Machines {
     }
   }
 
-  /** Starts a machine: see {@link Driver.start}. */
   start(id: MachineId, org: string, watchMs: number): Promise<StartResult> {
     return this.driver(this.get(id, org).id).start(watchMs);
   }
 
-  /** Stops a machine: see {@link Driver.stop}. */
   stop(id: MachineId, org: string, options: StopOptions): Promise<StopResult> {
     return this.driver(this.get(id, org).id).stop(options);
   }
@@ -121,11 +117,7 @@ export class Machines {
     return this.driver(this.get(id, org).id).destroy(options.force, { source: "user", message: "" });
   }
 
-  /**
-   * Waits until a machine is in one of `states`.
-   *
-   * @throws Fault STATE_UNREACHABLE, WAIT_TIMEOUT; the reason of `signal` when it aborts
-   */
+  /** Waits until a machine is in one of `states`. @throws Fault STATE_UNREACHABLE, WAIT_TIMEOUT; the reason of `signal` */
   async wait(
     id: MachineId,
     org: string,
@@ -167,7 +159,6 @@ export class Machines {
     return this.#drivers.get(machineOfVm(vmId))?.runtime.launching === vmId;
   }
 
-  /** Drops drivers of machines that the store no longer has. */
   pruneDrivers(): void {
     for (const id of this.#drivers.keys()) if (!this.#parts.store.get(id)) this.#drivers.delete(id);
   }

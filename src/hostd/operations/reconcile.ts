@@ -14,7 +14,6 @@ import type { Driver } from "./driver.ts";
 import type { Machines } from "./machines.ts";
 import type { Teardowns } from "./teardowns.ts";
 
-/** The parts of a host that reconciliation needs. */
 export interface ReconcileParts {
   readonly store: Pick<Store, "all" | "get" | "prune">;
   readonly vmm: Pick<Vmm, "list" | "destroy">;
@@ -90,7 +89,6 @@ function adopt(driver: Driver): Promise<void> {
   return attempt("take over a machine", () => driver.adopt(), driver.runtime.id);
 }
 
-/** Destroys VMs that no machine has. */
 async function destroyLeftoverVms(host: ReconcileParts, machines: Machines): Promise<void> {
   const vms = await host.vmm.list();
   // Read after the list, in one tick: the VM of a start is first launching, then stored or being destroyed.

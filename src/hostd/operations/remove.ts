@@ -8,13 +8,11 @@ import type { Machine } from "../machines/machine.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { killVm } from "./stop-operation.ts";
 
-/** Who removes a machine, and why. */
 export interface RemoveReason {
   readonly source: "user" | "hostd";
   readonly message: string;
 }
 
-/** The parts of a host that a removal needs. */
 export interface RemoveParts {
   readonly images: Pick<ImageCacheClient, "unpin">;
   readonly logs: Pick<LogStore, "remove">;
@@ -23,11 +21,7 @@ export interface RemoveParts {
   readonly limits: { readonly killMs: number };
 }
 
-/**
- * Removes a machine: stores the intent, kills its VM, releases all that it has.
- *
- * @throws Fault DISK_FULL: the machine is unchanged, or `destroying`; then the sweep goes on
- */
+/** Removes a machine. @throws Fault DISK_FULL: the machine is unchanged, or `destroying`; then the sweep goes on */
 export async function remove(
   runtime: MachineRuntime,
   parts: RemoveParts,

@@ -1,7 +1,6 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { type Release, Semaphore } from "../../lib/runtime/semaphore.ts";
 
-/** Limits of a start queue. */
 export interface StartQueueOptions {
   /** Slots: starts that run at once. */
   readonly concurrency: number;
@@ -25,17 +24,14 @@ export class StartQueue {
     this.#maxBoots = maxBoots;
   }
 
-  /** Number of starts that have a slot. */
   get running(): number {
     return this.#slots.held;
   }
 
-  /** Number of starts that wait. */
   get length(): number {
     return this.#slots.waiting;
   }
 
-  /** Whether the next start would be refused. */
   get isFull(): boolean {
     return this.#slots.isFull;
   }

@@ -9,13 +9,11 @@ import { signalNumber } from "./signals.ts";
 
 /** What a stop request may override. */
 export interface StopOptions {
-  /** Name of the signal. */
   readonly signal?: string;
   /** Grace, from the signal to SIGKILL. */
   readonly timeoutMs?: number;
 }
 
-/** The parts of a host that a stop needs. */
 export interface StopParts {
   readonly clock: Pick<Clock, "now">;
   /** `graceMs`: default grace. `killMs`: from SIGKILL to the destruction of the VM. */
@@ -44,11 +42,7 @@ export class StopOperation {
     this.#options = options;
   }
 
-  /**
-   * Stops the machine, if it runs. Resolves when its process has ended and the exit is visible.
-   *
-   * @throws Fault DISK_FULL when the intent could not be stored: nothing was done
-   */
+  /** Stops the machine, if it runs. Resolves when its process has ended. @throws Fault DISK_FULL: nothing was done */
   async run(): Promise<Machine> {
     const runtime = this.#runtime;
     const stop = this.#pendingStop(this.#options);

@@ -1,6 +1,5 @@
 /** VMs that are being destroyed in the background. */
 export class Teardowns {
-  /** By machine, then by VM. */
   readonly #pending = new Map<string, Map<string, Promise<void>>>();
 
   /** Number of machines that have a VM being destroyed. */

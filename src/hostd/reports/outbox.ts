@@ -12,7 +12,6 @@ export interface ReportsApi {
   report(entries: readonly OutboxEntry[]): Promise<number>;
 }
 
-/** What an outbox is made of. */
 export interface OutboxOptions {
   readonly source: Pick<Store, "acknowledged" | "all" | "outbox" | "acknowledge" | "onOutbox">;
   /** In order of preference. The outbox stays with one that answers. */
@@ -33,11 +32,9 @@ const RETRY: Backoff = { firstMs: 100, maxMs: 5_000 };
 export class Outbox {
   readonly #options: OutboxOptions;
   #sent: number;
-  /** Index of the api in use. */
   #current = 0;
   #failures = 0;
   #wake: () => void = () => {};
-  /** Whether something was written since the last read. */
   #hasNew = false;
   #lastReason: string | undefined;
 
@@ -68,7 +65,6 @@ export class Outbox {
     }
   }
 
-  /** Resolves when everything is delivered. */
   async drained(): Promise<void> {
     const { source, signal, apis } = this.#options;
     while (apis.length > 0 && !signal.aborted && (await source.outbox(this.#sent, 1)).length > 0)

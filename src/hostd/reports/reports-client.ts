@@ -8,7 +8,6 @@ import type { ReportsApi } from "./outbox.ts";
 const REPORT_TIMEOUT_MS = 10_000;
 const ANNOUNCE_TIMEOUT_MS = 3_000;
 
-/** Reports to one api. */
 export class ReportsClient implements ReportsApi {
   readonly address: string;
   readonly #client: HostReportsServiceClient;
@@ -29,7 +28,6 @@ export class ReportsClient implements ReportsApi {
     return Number(appliedSequence);
   }
 
-  /** Announces number, address and capacity of this host. */
   async announce(): Promise<void> {
     const request = hostInfoToProto(this.#host);
     await call(this.#client, this.#client.announceHost, request, { timeoutMs: ANNOUNCE_TIMEOUT_MS });

@@ -8,17 +8,14 @@ import { type Logger, logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import { SchedulerStream, type StreamHost } from "./stream-client.ts";
 
-/** Options of {@link attachToSchedulers}. */
 export interface AttachOptions extends StreamHost {
   /** gRPC addresses of all scheduler replicas of the region. */
   readonly addresses: readonly string[];
   /** Makes tokens with the scope `internal`. */
   readonly token: TokenSource;
-  /** Detaches from all when it aborts. */
   readonly signal: AbortSignal;
 }
 
-/** State of the stream to one scheduler replica. */
 export interface ReplicaState {
   readonly address: string;
   readonly attached: boolean;
@@ -28,10 +25,8 @@ export interface ReplicaState {
   readonly reason: string | undefined;
 }
 
-/** The streams of a host to the schedulers. */
 export interface Attachment {
   replicas(): readonly ReplicaState[];
-  /** Sends a changed status at once. */
   statusChanged(): void;
   /** Resolves when all streams have ended after an abort. */
   readonly done: Promise<void>;
@@ -76,7 +71,6 @@ class Replica {
     this.#stream?.sendStatus();
   }
 
-  /** Attaches again and again until the signal aborts. */
   async run(): Promise<void> {
     const { signal } = this.#options;
     while (!signal.aborted) {

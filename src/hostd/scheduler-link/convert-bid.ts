@@ -1,11 +1,13 @@
-import type * as pbAttach from "../../gen/windhover/scheduler/v1/attach.ts";
-import type * as pbHost from "../../gen/windhover/scheduler/v1/host.ts";
+import type {
+  AttachRequest,
+  BidRequest as BidRequestProto,
+} from "../../gen/windhover/scheduler/v1/attach.ts";
+import type { Offer } from "../../gen/windhover/scheduler/v1/host.ts";
 import { durationFromProto } from "../../lib/grpc/duration.ts";
 import type { BidAnswer, BidRequest } from "../capacity/bid.ts";
 import { resourcesToProto } from "../convert-host.ts";
 
-/** Converts a bid request. */
-export function bidRequestFromProto(request: pbAttach.BidRequest): BidRequest {
+export function bidRequestFromProto(request: BidRequestProto): BidRequest {
   const { reservationId, imageDigest, app, distinctHosts, resources, hold } = request;
   return {
     ...{ reservationId, imageDigest, app, distinctHosts },
@@ -18,11 +20,7 @@ export function bidRequestFromProto(request: pbAttach.BidRequest): BidRequest {
   };
 }
 
-/** Converts an answer to a bid request. */
-export function bidAnswerToProto(
-  reservationId: string,
-  answer: BidAnswer,
-): pbAttach.AttachRequest["message"] {
+export function bidAnswerToProto(reservationId: string, answer: BidAnswer): AttachRequest["message"] {
   if (answer.kind === "decline") {
     const { reason, largest } = answer;
     return {
@@ -31,7 +29,7 @@ export function bidAnswerToProto(
     };
   }
   const { epoch, freeAfter, imageLocal, load, warmVms, machines, appMachines, inFlight } = answer;
-  const offer: pbHost.Offer = {
+  const offer: Offer = {
     // The scheduler has these from the hello.
     ...{ hostNumber: 0, hostName: "", hostAddress: "", region: "", zone: "" },
     ...{ epoch, imageLocal, load, warmVms, machines, appMachines, inFlight },

@@ -17,7 +17,6 @@ import { bidAnswerToProto, bidRequestFromProto } from "./convert-bid.ts";
 export interface StreamHost {
   /** Read each time the host attaches. */
   readonly hello: () => HostInfo;
-  /** Read every second. */
   readonly status: () => Status;
   /** Answers a bid request from memory. Holds what it offers; a repeat gets the same hold. */
   readonly bid: (request: BidRequest) => BidAnswer;
@@ -27,7 +26,6 @@ export interface StreamHost {
   readonly images?: () => readonly number[];
 }
 
-/** Events of a stream. */
 export interface StreamEvents {
   welcomed(scheduler: string): void;
   /** Called once, at the end of the stream. */

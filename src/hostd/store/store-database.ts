@@ -38,7 +38,6 @@ export interface Opened {
   readonly acknowledged: number;
 }
 
-/** A call of {@link StoreDatabase.answer}. */
 export type StoreRequest =
   | { readonly kind: "begin" }
   | { readonly kind: "commit"; readonly changes: readonly ChangeRow[] }
@@ -47,7 +46,6 @@ export type StoreRequest =
   | { readonly kind: "prune"; readonly beforeMs: number }
   | { readonly kind: "close" };
 
-/** Results by kind of request. */
 export interface StoreAnswers {
   readonly begin: Opened;
   readonly commit: number;
@@ -99,7 +97,6 @@ export class StoreDatabase {
     this.#emit = this.#db.prepare("insert into outbox (machine_id, status, event) values (?, ?, ?)");
   }
 
-  /** Runs a request. */
   answer(request: StoreRequest): StoreAnswers[keyof StoreAnswers] {
     switch (request.kind) {
       case "begin":
@@ -147,7 +144,6 @@ export class StoreDatabase {
     });
   }
 
-  /** Returns the oldest changes after a sequence. */
   #outbox(after: number, limit: number): readonly OutboxRow[] {
     return this.#all<OutboxRow>(
       `select sequence, machine_id as machineId, status, event from outbox
@@ -260,6 +256,5 @@ function damaged(path: string, why: string): string {
 
 const SQLITE_BUSY = 5;
 const SQLITE_CORRUPT = 11;
-/** Primary result code for a full disk. */
 export const SQLITE_FULL = 13;
 const SQLITE_NOTADB = 26;

@@ -1,14 +1,12 @@
 import { Worker } from "node:worker_threads";
 import type { StoreAnswers, StoreRequest } from "./store-database.ts";
 
-/** Options of the thread. */
 export interface StoreWorkerData {
   readonly path: string;
   /** Limits the size of the database, for tests of a full disk. */
   readonly maxPages?: number;
 }
 
-/** A message to the thread. */
 export interface StoreCall {
   readonly id: number;
   readonly request: StoreRequest;
@@ -57,7 +55,7 @@ export class StoreThread {
   }
 
   /** Runs a request in the thread, after all earlier ones. @throws StoreError */
-  ask<K extends StoreRequest["kind"]>(
+  call<K extends StoreRequest["kind"]>(
     request: StoreRequest & { readonly kind: K },
   ): Promise<StoreAnswers[K]> {
     if (this.#failure) return Promise.reject(this.#failure);
@@ -69,10 +67,9 @@ export class StoreThread {
     });
   }
 
-  /** Closes the database and ends the thread. */
   async close(): Promise<void> {
     if (this.#failure) return;
-    const closed = this.ask({ kind: "close" });
+    const closed = this.call({ kind: "close" });
     this.#failure = new Error("the store is closed");
     await closed.catch(() => {});
     await this.#worker.terminate();
@@ -82,7 +79,6 @@ export class StoreThread {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
     if ("error" in reply) pending?.reject(new StoreError(reply.error, reply.errcode));
-    // See `ask`.
     else pending?.resolve(reply.value as never);
   }
 

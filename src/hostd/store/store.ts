@@ -11,7 +11,6 @@ import {
 import { type ChangeRow, type Opened, SQLITE_FULL } from "./store-database.ts";
 import { StoreError, StoreThread, type StoreWorkerData } from "./store-thread.ts";
 
-/** Options of a store. */
 export interface StoreOptions extends StoreWorkerData {
   /** Called when the thread of the database ends: this process cannot store anything any more. */
   readonly onDeath: (err: Error) => void;
@@ -48,7 +47,7 @@ const NOTE_DELAY_MS = 10;
 export class Store {
   readonly identity: string;
   readonly incarnation: number;
-  readonly #thread: Pick<StoreThread, "ask" | "close">;
+  readonly #thread: Pick<StoreThread, "call" | "close">;
   readonly #machines = new Map<string, Machine>();
   readonly #listeners = new EventEmitter();
   #queue: Queued[] = [];
@@ -66,14 +65,14 @@ export class Store {
   static async open({ onDeath, ...data }: StoreOptions): Promise<Store> {
     const thread = new StoreThread(data, onDeath);
     try {
-      return new Store(thread, await thread.ask({ kind: "begin" }));
+      return new Store(thread, await thread.call({ kind: "begin" }));
     } catch (err) {
       await thread.close();
       throw err;
     }
   }
 
-  constructor(thread: Pick<StoreThread, "ask" | "close">, opened: Opened) {
+  constructor(thread: Pick<StoreThread, "call" | "close">, opened: Opened) {
     this.#thread = thread;
     this.identity = opened.identity;
     this.incarnation = opened.incarnation;
@@ -83,7 +82,6 @@ export class Store {
     for (const { id, spec, status } of opened.machines) this.#machines.set(id, fromText(id, spec, status));
   }
 
-  /** Last sequence on disk. */
   get sequence(): number {
     return this.#sequence;
   }
@@ -132,13 +130,11 @@ export class Store {
 
   /** Calls `listener` after each write to the outbox. */
   onOutbox(listener: () => void): void {
-    // Not a machine id.
     this.#listeners.on("outbox", listener);
   }
 
-  /** Reads the oldest unacknowledged changes after a sequence. */
   async outbox(after: number, limit: number): Promise<readonly OutboxEntry[]> {
-    const rows = await this.#thread.ask({ kind: "outbox", after, limit });
+    const rows = await this.#thread.call({ kind: "outbox", after, limit });
     return rows.flatMap(({ sequence, machineId: id, status, event }) => {
       const spec = this.#machines.get(id)?.spec;
       // Never so: machines with rows in the outbox are not pruned.
@@ -148,15 +144,14 @@ export class Store {
     });
   }
 
-  /** Deletes changes up to a sequence. */
   async acknowledge(sequence: number): Promise<void> {
-    await this.#thread.ask({ kind: "acknowledge", sequence });
+    await this.#thread.call({ kind: "acknowledge", sequence });
     this.#acknowledged = Math.max(this.#acknowledged, sequence);
   }
 
   /** Deletes machines destroyed before `beforeMs`, unless they have changes in the outbox. */
   async prune(beforeMs: number): Promise<void> {
-    for (const id of await this.#thread.ask({ kind: "prune", beforeMs })) this.#machines.delete(id);
+    for (const id of await this.#thread.call({ kind: "prune", beforeMs })) this.#machines.delete(id);
   }
 
   /** Writes what is queued and closes. A restarted hostd learns of notes that could not be written. */
@@ -191,7 +186,7 @@ export class Store {
       const batch = this.#nextBatch();
       if (batch.length === 0) continue;
       try {
-        this.#sequence = await this.#thread.ask({ kind: "commit", changes: batch.map(({ row }) => row) });
+        this.#sequence = await this.#thread.call({ kind: "commit", changes: batch.map(({ row }) => row) });
         this.#written(batch);
       } catch (err) {
         this.#refused(batch, err);

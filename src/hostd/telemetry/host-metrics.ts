@@ -9,7 +9,6 @@ import type { Store } from "../store/store.ts";
 
 const MB = 1_024 * 1_024;
 
-/** The parts of a host that its metrics read. */
 export interface MetricsParts {
   readonly starts: { readonly length: number; readonly running: number };
   readonly ledger: Ledger;

@@ -30,17 +30,14 @@ const refusals = counter(
   ["operation", "reason"],
 );
 
-/** Counts a declined bid. */
 export function countDecline(answer: BidAnswer): void {
   if (answer.kind === "decline") refusals.inc({ operation: "bid", reason: answer.reason });
 }
 
-/** Runs an award and counts a refusal. */
 export function measureAward<T>(work: () => Promise<T>): Promise<T> {
   return countingRefusals("award", work);
 }
 
-/** Runs a start and measures its duration. */
 export async function measureStart<T extends { readonly startPath: string }>(
   work: () => Promise<T>,
 ): Promise<T> {
@@ -59,7 +56,6 @@ export async function measureStart<T extends { readonly startPath: string }>(
   }
 }
 
-/** Runs a stop and measures its duration. */
 export async function measureStop<T>(work: () => Promise<T>): Promise<T> {
   const startMs = performance.now();
   let outcome: OutcomeLabel = "ok";

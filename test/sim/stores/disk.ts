@@ -19,15 +19,15 @@ export class Disk {
   /** Opens hostd's real store for a new life. */
   open(life: Life): Store {
     // The database answers each kind of request with its own type, which its signature cannot say.
-    const ask = ((request) => this.#ask(life, request)) as StoreThread["ask"];
-    return new Store({ ask, close: async () => {} }, this.#database.begin());
+    const call = ((request) => this.#call(life, request)) as StoreThread["call"];
+    return new Store({ call, close: async () => {} }, this.#database.begin());
   }
 
   close(): void {
     this.#database.close();
   }
 
-  #ask(life: Life, request: StoreRequest): Promise<unknown> {
+  #call(life: Life, request: StoreRequest): Promise<unknown> {
     return new Promise((resolve) => {
       life.world.after(life, this.#random.between(0.1, 3), () => {
         const answer = this.#database.answer(request);
