@@ -62,6 +62,3 @@ export const RULES: readonly Rule[] = [
     to: ["src/gen/**"],
   },
 ];
-
-/** Findings that are known, and are being mended. */
-export const PENDING = /^src\/(hostd|api\/hosts\/hostd-connections)/;

@@ -10,7 +10,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { join, matchesGlob, posix } from "node:path";
 import { ROOT } from "../lib/paths.ts";
-import { PENDING, RULES, type Rule } from "./import-rules.ts";
+import { RULES, type Rule } from "./import-rules.ts";
 
 /** One import statement, or one `import()` of a literal. */
 export interface Import {
@@ -134,12 +134,7 @@ function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 
 if (import.meta.main) {
   const imports = readImports(ROOT);
-  const all = [...brokenRules(imports, RULES), ...cycles(imports)];
-  // Until hostd's folders are sorted out.
-  const pending = all.filter((finding) => PENDING.test(finding));
-  const findings = process.argv.includes("--pending")
-    ? pending
-    : all.filter((each) => !pending.includes(each));
+  const findings = [...brokenRules(imports, RULES), ...cycles(imports)];
   for (const finding of findings) process.stdout.write(`${finding}\n`);
   process.exitCode = findings.length === 0 ? 0 : 1;
 }
