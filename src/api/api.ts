@@ -8,7 +8,6 @@ import { Database } from "../lib/stores/postgres.ts";
 import { AppStore } from "./apps/app-store.ts";
 import { CreateRunner } from "./creates/create-runner.ts";
 import { Creates } from "./creates/creates.ts";
-import { Reconciler } from "./creates/reconciler.ts";
 import { resolveInDoubt } from "./creates/resolve-in-doubt.ts";
 import type { ImageResolver } from "./creates/saga/create-tools.ts";
 import { createSaga } from "./creates/saga/steps.ts";
@@ -62,7 +61,6 @@ export interface ApiOptions {
 export interface Api {
   addTo(server: Server): void;
   readonly runner: CreateRunner;
-  readonly reconciler: Reconciler;
   readonly database: GatedDatabase;
   /** Does one round of the sweeper. */
   sweep(signal: AbortSignal): Promise<void>;
@@ -96,7 +94,6 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   });
   const runner = new CreateRunner(saga, sagas, clock);
   stack.add("creates", () => runner.close());
-  const reconciler = new Reconciler(sagas, runner);
   const makeName = () => makeMachineName((below) => randomInt(below));
   const creates = new Creates({ intents: new IntentStore(database), sagas, runner, machines, makeName });
 
@@ -110,7 +107,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const tasks: Task[] = [
     { name: "connect", intervalMs: CONNECT_INTERVAL_MS, run: keepConnected },
     { name: "refresh hosts", intervalMs: REFRESH_INTERVAL_MS, run: () => hosts.refresh() },
-    { name: "reconcile", intervalMs: reconcileMs, run: () => reconciler.run() },
+    { name: "reconcile", intervalMs: reconcileMs, run: () => runner.reconcile() },
     {
       name: "resolve in-doubt",
       intervalMs: reconcileMs,
@@ -137,7 +134,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   return {
     addTo: (server) => addServices(server, parts),
-    ...{ runner, reconciler, database, sweep: runSweep },
+    ...{ runner, database, sweep: runSweep },
   };
 }
 

@@ -27,11 +27,7 @@ async function start(config: ApiConfig, stack: Stack) {
     prefix: "API",
     services: SERVICES,
     addTo: (server) => api.addTo(server),
-    exposeMetrics: () =>
-      exposeCreates(
-        () => api.runner.size,
-        () => api.reconciler.stuck,
-      ),
+    exposeMetrics: () => exposeCreates(api.runner),
   });
   // Before the server: callers that wait for a create are told that another api goes on with it.
   stack.add("running creates", () => api.runner.drain(config.graceMs / 2), config.graceMs + 5_000);

@@ -23,6 +23,8 @@ import type { StoredSaga } from "./store/stored-saga.ts";
  */
 export const LEASE_MS = 8_000;
 const RENEW_INTERVAL_MS = 2_000;
+/** Creates that one api resumes at a time. */
+const MAX_RESUMED = 16;
 /** A create that takes longer is undone. */
 const CREATE_TIMEOUT_MS = 15 * 60_000;
 const STUCK_RETRY: Backoff = { firstMs: 2_000, maxMs: 5 * 60_000 };
@@ -40,6 +42,8 @@ export class CreateRunner {
   readonly #store: SagaStore;
   readonly #clock: Clock;
   readonly #runs = new Map<string, Run>();
+  #resumed = 0;
+  #stuck = 0;
   #isClosing = false;
 
   constructor(saga: Saga<CreateRun>, store: SagaStore, clock: Clock) {
@@ -52,15 +56,32 @@ export class CreateRunner {
     return this.#runs.size;
   }
 
+  /** Creates of all apis with an undo that failed, as of the last {@link reconcile}. */
+  get stuck(): number {
+    return this.#stuck;
+  }
+
   /** @param signal aborts the create, which undoes it */
   start(saga: StoredSaga, owner: string, signal: AbortSignal | undefined): Promise<CreateState> {
     return this.#launch(saga, owner, false, [], signal);
   }
 
-  /** Runs a create that another run has left: back when its caller cannot repeat the request. */
-  async resume(saga: StoredSaga, owner: string): Promise<CreateState> {
-    const before = await this.#store.steps(saga.id, 0);
-    return this.#launch(saga, owner, true, before, undefined);
+  /** Takes over creates whose owner is gone or whose undo is to be tried again. They run on. */
+  async reconcile(): Promise<void> {
+    this.#stuck = await this.#store.countStuck();
+    while (this.#resumed < MAX_RESUMED) {
+      const owner = newOwner();
+      const [saga] = await this.#store.claim(owner, LEASE_MS, 1);
+      if (!saga) return;
+      const { id, status, attempts } = saga;
+      logger.info("a create was taken over", { create_id: id, status, attempts });
+      this.#resumed += 1;
+      void this.#resume(saga, owner)
+        .catch(() => undefined)
+        .finally(() => {
+          this.#resumed -= 1;
+        });
+    }
   }
 
   outcome(id: string): Promise<CreateState> | undefined {
@@ -95,6 +116,11 @@ export class CreateRunner {
       abort.abort(why);
     }
     await this.#allEnded();
+  }
+
+  async #resume(saga: StoredSaga, owner: string): Promise<CreateState> {
+    const before = await this.#store.steps(saga.id, 0);
+    return this.#launch(saga, owner, true, before, undefined);
   }
 
   async #allEnded(): Promise<void> {

@@ -39,11 +39,11 @@ export async function measureCreate<T>(create: () => Promise<T>): Promise<T> {
 }
 
 /** Must be called once per process. */
-export function exposeCreates(running: () => number, stuck: () => number): void {
-  gauge("windhover_creates_in_progress", "Creates that run here.", running);
+export function exposeCreates(runner: { readonly size: number; readonly stuck: number }): void {
+  gauge("windhover_creates_in_progress", "Creates that run here.", () => runner.size);
   gauge(
     "windhover_creates_stuck",
     "Creates with something that could not be taken back yet, in the whole database.",
-    stuck,
+    () => runner.stuck,
   );
 }

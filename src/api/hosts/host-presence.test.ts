@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type Connection, presenceOf, SILENCE_LIMIT_MS } from "./host-presence.ts";
+import type { Connection } from "../../lib/grpc/connections.ts";
+import { presenceOf, SILENCE_LIMIT_MS } from "./host-presence.ts";
 import type { HostEntry } from "./host-table.ts";
 
 const NOW = 1_000_000;

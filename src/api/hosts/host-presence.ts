@@ -1,8 +1,6 @@
+import type { Connection } from "../../lib/grpc/connections.ts";
 import type { HostStatus } from "../machines/machine.ts";
 import type { HostEntry } from "./host-table.ts";
-
-/** The state of the connection to a host. `unsure`: before the first attempt, and during one. */
-export type Connection = "up" | "down" | "unsure";
 
 /** Hosts announce themselves every 5 s; what other apis heard is in the database every 30 s. */
 export const SILENCE_LIMIT_MS = 45_000;

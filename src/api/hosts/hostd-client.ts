@@ -3,6 +3,7 @@ import { Machine as WireMachine } from "../../gen/windhover/machines/v1/machine.
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { type CallScope, call, type UnaryMethod } from "../../lib/grpc/client.ts";
+import { Connections } from "../../lib/grpc/connections.ts";
 import { durationToProto } from "../../lib/grpc/duration.ts";
 import { openStream } from "../../lib/grpc/streams.ts";
 import { annotate } from "../../lib/otel/tracing.ts";
@@ -12,7 +13,6 @@ import { machineFromProto, stateFromProto, stateToProto } from "../machines/conv
 import type { Machine } from "../machines/machine.ts";
 import type { HostAddress } from "../machines/machines.ts";
 import type { CallLimits } from "../requests/caller.ts";
-import { Connections } from "./connections.ts";
 import { announcedFromProto, schedulingFromProto, schedulingToProto } from "./convert-host.ts";
 import type { Hostd } from "./hostd.ts";
 

@@ -6,7 +6,8 @@ import {
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault } from "../../lib/faults/fault.ts";
-import { type CallScope, call, connect } from "../../lib/grpc/client.ts";
+import { type CallScope, call } from "../../lib/grpc/client.ts";
+import { Connections } from "../../lib/grpc/connections.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import type { CallLimits } from "../requests/caller.ts";
 import type { AuctionRequest, AuctionResult, Offer } from "./auction.ts";
@@ -22,15 +23,16 @@ export const SCRATCH_DISK_MB = 1_024;
 /** The scheduler of one region. Without a working replica calls fail: `SCHEDULER_UNAVAILABLE`. */
 export class SchedulerClient {
   readonly #region: string;
-  readonly #clients: ReadonlyMap<string, SchedulerServiceClient>;
+  readonly #addresses: ReadonlySet<string>;
+  readonly #connections: Connections<SchedulerServiceClient>;
   readonly #replicas: Replicas;
 
+  /** @param addresses of its replicas */
   constructor(region: string, addresses: readonly string[], token: TokenSource, clock: Clock) {
     this.#region = region;
-    this.#clients = new Map(
-      addresses.map((address) => [address, connect(SchedulerServiceClient, address, { token })]),
-    );
-    this.#replicas = new Replicas(addresses, clock);
+    this.#addresses = new Set(addresses);
+    this.#connections = new Connections(SchedulerServiceClient, token, clock);
+    this.#replicas = new Replicas([...this.#addresses], clock);
   }
 
   /** Holds an auction and claims its best offer. @throws Fault `NO_CAPACITY`, `NO_HOSTS` */
@@ -104,11 +106,11 @@ export class SchedulerClient {
 
   /** Must be called periodically. */
   keepConnected(): void {
-    for (const client of this.#clients.values()) client.getChannel().getConnectivityState(true);
+    this.#connections.keepConnected(this.#addresses);
   }
 
   close(): void {
-    for (const client of this.#clients.values()) client.close();
+    this.#connections.close();
   }
 
   async #call<T>(
@@ -119,11 +121,9 @@ export class SchedulerClient {
   ): Promise<T> {
     const limitMs = Math.min(timeoutMs, limits.remainingMs ?? Number.POSITIVE_INFINITY);
     try {
-      return await this.#replicas.call(key, limitMs, limits.signal, (address, scope) => {
-        const client = this.#clients.get(address);
-        if (!client) throw new Error(`there is no replica ${address}`);
-        return send(client, scope);
-      });
+      return await this.#replicas.call(key, limitMs, limits.signal, (address, scope) =>
+        send(this.#connections.at(address), scope),
+      );
     } catch (err) {
       if (!(err instanceof Fault) || !Replicas.isUnable(err) || limits.signal?.aborted) throw err;
       throw schedulerUnavailable(this.#region, err);

@@ -17,7 +17,12 @@ export class Schedulers {
     this.#clients = new Map(
       [...byRegion].map(([region, replicas]) => [
         region,
-        new SchedulerClient(region, [...new Set(replicas.map(({ address }) => address))], token, clock),
+        new SchedulerClient(
+          region,
+          replicas.map(({ address }) => address),
+          token,
+          clock,
+        ),
       ]),
     );
   }

@@ -103,8 +103,8 @@ describe("two apis", () => {
     const creating = first.create();
     await entered.promise;
 
-    await creates.api().reconciler.run();
-    await creates.api().reconciler.run();
+    await creates.api().runner.reconcile();
+    await creates.api().runner.reconcile();
     leave.resolve();
     await creating;
 

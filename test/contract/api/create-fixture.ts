@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { CreateRunner, LEASE_MS, newOwner } from "../../../src/api/creates/create-runner.ts";
-import { Reconciler } from "../../../src/api/creates/reconciler.ts";
 import { requestHash } from "../../../src/api/creates/request-hash.ts";
 import type { CreateRun } from "../../../src/api/creates/saga/create-run.ts";
 import { createSaga } from "../../../src/api/creates/saga/steps.ts";
@@ -85,7 +84,6 @@ export class CreateWorld {
     return {
       runner,
       sagas,
-      reconciler: new Reconciler(sagas, runner),
       async create(options: { isRepeatable?: boolean; signal?: AbortSignal } = {}) {
         const intent: Intent = {
           id: randomUUID(),
@@ -125,7 +123,7 @@ export class CreateWorld {
     await expect
       .poll(
         async () => {
-          await api.reconciler.run();
+          await api.runner.reconcile();
           return (await this.world.leftovers()).unfinished.length + api.runner.size;
         },
         { interval: 5 },

@@ -9,10 +9,7 @@ let api: TestApi;
 beforeAll(async () => {
   world = await World.open(1);
   api = await world.api();
-  exposeCreates(
-    () => api.runner.size,
-    () => api.reconciler.stuck,
-  );
+  exposeCreates(api.runner);
   await api.user.createApp("web");
 });
 afterAll(() => world?.close());

@@ -1,6 +1,5 @@
 import { CreateRunner } from "../../../src/api/creates/create-runner.ts";
 import { Creates } from "../../../src/api/creates/creates.ts";
-import { Reconciler } from "../../../src/api/creates/reconciler.ts";
 import { resolveInDoubt } from "../../../src/api/creates/resolve-in-doubt.ts";
 import type { CreateRun } from "../../../src/api/creates/saga/create-run.ts";
 import { createSaga } from "../../../src/api/creates/saga/steps.ts";
@@ -77,11 +76,10 @@ export function startApi(life: Life, around: ApiSurroundings): void {
     ensureHostKnown: (host) => hosts.ensureKnown(host),
   });
   const runner = new CreateRunner(around.saga(saga), sagas, clock);
-  const reconciler = new Reconciler(sagas, runner);
   const sweepParts = { table, hostd: around.sweeps(hostd), machineStore, clock };
   const tasks = [
     { name: "refresh hosts", intervalMs: REFRESH_MS, run: () => hosts.refresh() },
-    { name: "reconcile", intervalMs: RECONCILE_MS, run: () => reconciler.run() },
+    { name: "reconcile", intervalMs: RECONCILE_MS, run: () => runner.reconcile() },
     {
       name: "resolve in-doubt",
       intervalMs: RECONCILE_MS,

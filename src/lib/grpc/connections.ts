@@ -1,8 +1,10 @@
 import * as grpc from "@grpc/grpc-js";
-import type { TokenSource } from "../../lib/auth/tokens.ts";
-import { type ClientConstructor, connect } from "../../lib/grpc/client.ts";
-import type { Clock } from "../../lib/runtime/clock.ts";
-import type { Connection } from "./host-presence.ts";
+import type { TokenSource } from "../auth/tokens.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type ClientConstructor, connect } from "./client.ts";
+
+/** The state of a connection. `unsure`: before the first attempt, and during one. */
+export type Connection = "up" | "down" | "unsure";
 
 /** grpc-js stays in CONNECTING for ever when a peer accepts TCP and then says nothing. */
 const CONNECT_TIMEOUT_MS = 20_000;
@@ -12,7 +14,7 @@ interface Channel<C> {
   connectingSinceMs: number | undefined;
 }
 
-/** Open channels to all hosts, so that a start does not have to connect. */
+/** Open channels to many servers of one kind, so that a call does not have to connect. */
 export class Connections<C extends grpc.Client> {
   readonly #channels = new Map<string, Channel<C>>();
   readonly #Client: ClientConstructor<C>;
