@@ -125,7 +125,7 @@ export class World {
     return this.scheduler.hosts.flatMap((host) => [...host.machines.values()]);
   }
 
-  /** What creates have left behind on hosts and in the record, besides finished sagas. */
+  /** What creates have left on hosts and in the database, besides finished sagas. */
   async leftovers() {
     const rows = await this.sql("select id, state from machines where state <> 'destroyed'");
     const unfinished = await this.sql("select id, status from sagas where status not in ('done', 'failed')");

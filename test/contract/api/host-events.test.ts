@@ -52,7 +52,7 @@ describe("events of a host", () => {
   const row = async () => (await world.sql("select state, generation from machines"))[0];
   const eventCount = async () => (await world.sql("select 1 from machine_events")).length;
 
-  test("bring the record up to date", async () => {
+  test("bring the database up to date", async () => {
     const answer = await report([
       event(1n, at(10n, MachineState.STARTED)),
       event(2n, at(11n, MachineState.STOPPED), "exit"),

@@ -37,7 +37,7 @@ describe("announcements", () => {
     return call(reports, reports.announceHost, request, LIMIT);
   };
 
-  test("are recorded, and the other api learns of them", async () => {
+  test("are stored, and the other api learns of them", async () => {
     expect((await say(api, { number: 41, name: "new" })).recorded).toBe(true);
 
     await expect
@@ -98,7 +98,7 @@ describe("a host that is down", () => {
     expect(await listedStatus(api, id)).toBe(HostStatus.UNKNOWN);
   });
 
-  test("has its machines shown from the record, and not started", async () => {
+  test("has its machines shown from the database, and not started", async () => {
     const third = await world.addHost(3);
     await api.announce(third);
     world.scheduler.hosts.reverse();

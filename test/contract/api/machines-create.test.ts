@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 
 describe("create", () => {
-  test("places the machine, prepares it, records it and starts it", async () => {
+  test("places the machine, prepares it, commits it and starts it", async () => {
     const { machine, repeated } = await api.user.create({ name: "first", skipLaunch: false });
 
     expect(repeated).toBe(false);

@@ -73,7 +73,7 @@ describe("with everything central down", () => {
     folder.remove();
   });
 
-  test("a host's word is taken, and said not to be recorded", async () => {
+  test("an announcement is taken, and said not to be stored", async () => {
     const lonely = await startApi(world, { databaseUrl: "postgres:///none?host=/nonexistent" });
 
     expect((await lonely.announce(world.host(1))).recorded).toBe(false);

@@ -2,6 +2,7 @@ import { type Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import { type Outcome, type SagaEntry, type SagaLog, stuckSteps } from "../../../lib/saga/saga.ts";
+import type { PrepareProgress } from "../../hosts/hostd.ts";
 import type { ImageRef, Machine } from "../../machines/machine.ts";
 import {
   type Attempt,
@@ -10,7 +11,7 @@ import {
   inDoubtAttempts,
 } from "../store/create-state.ts";
 import { type FaultData, faultToData } from "../store/fault-data.ts";
-import type { Progress, StepDetail, StepProgress } from "../store/progress.ts";
+import type { Progress, StepProgress } from "../store/progress.ts";
 import type { SagaStore } from "../store/saga-store.ts";
 import type { SagaWrite } from "../store/saga-write.ts";
 import type { SagaStatus, StoredSaga } from "../store/stored-saga.ts";
@@ -154,7 +155,7 @@ export class CreateRun implements SagaLog {
     return this.#write({ machine, isCommitted: true });
   }
 
-  report(detail: StepDetail): void {
+  report(detail: PrepareProgress): void {
     this.#addProgress(this.progress.advance(this.#step, detail));
   }
 

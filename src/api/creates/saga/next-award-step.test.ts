@@ -104,7 +104,7 @@ describe("the award", () => {
     });
   });
 
-  it("gives hosts that only lost their hold a last chance", () => {
+  it("asks hosts again that only lost their hold", () => {
     const state = withAuction(tried(tried(first, 1, "refused", "HOLD_EXPIRED"), 2, "refused"), "c.2", "ord", {
       offers: [],
     });
@@ -254,6 +254,6 @@ test.each([
   ["INVALID_ARGUMENT", "INVALID_FIELDS", "fatal"],
   ["UNAVAILABLE", "HOST_UNREACHABLE", "in_doubt"],
   ["INTERNAL", "INTERNAL", "in_doubt"],
-] as const)("a host that says %s / %s is taken to have %s it", (code, reason, verdict) => {
-  expect(classify(new Fault(code, reason, ""))).toBe(verdict);
+] as const)("a host that says %s / %s is taken to have %s it", (code, reason, faultClass) => {
+  expect(classify(new Fault(code, reason, ""))).toBe(faultClass);
 });

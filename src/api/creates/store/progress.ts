@@ -1,20 +1,17 @@
 import { onAbort } from "../../../lib/runtime/abort.ts";
+import type { PrepareProgress } from "../../hosts/hostd.ts";
 
 /** A step of a create in a list of its progress. */
-export interface StepProgress {
+export interface StepProgress extends PrepareProgress {
   /** Position in the list. A running step keeps its position until it ends. */
   readonly sequence: number;
   readonly step: string;
   readonly status: "running" | "done" | "undone" | "failed";
-  readonly detail: string;
-  readonly bytesDone: number;
-  readonly bytesTotal: number;
+  /** Milliseconds since the epoch. */
   readonly timeMs: number;
 }
 
-export type StepDetail = Pick<StepProgress, "detail" | "bytesDone" | "bytesTotal">;
-
-const NO_DETAIL: StepDetail = { detail: "", bytesDone: 0, bytesTotal: 0 };
+const NO_DETAIL: PrepareProgress = { detail: "", bytesDone: 0, bytesTotal: 0 };
 
 /** The progress of one create. Bounded: a report of a running step replaces the previous one. */
 export class Progress {
@@ -39,7 +36,7 @@ export class Progress {
     return this.#put(this.#runningEntry(step) ?? this.#entry(this.#next(), step, "running", NO_DETAIL));
   }
 
-  advance(step: string, detail: StepDetail): StepProgress {
+  advance(step: string, detail: PrepareProgress): StepProgress {
     const sequence = this.#runningEntry(step)?.sequence ?? this.#next();
     return this.#put(this.#entry(sequence, step, "running", detail));
   }
@@ -77,7 +74,12 @@ export class Progress {
     return (this.#entries.at(-1)?.progress.sequence ?? 0) + 1;
   }
 
-  #entry(sequence: number, step: string, status: StepProgress["status"], detail: StepDetail): StepProgress {
+  #entry(
+    sequence: number,
+    step: string,
+    status: StepProgress["status"],
+    detail: PrepareProgress,
+  ): StepProgress {
     return { sequence, step, status, ...detail, timeMs: this.#now() };
   }
 
