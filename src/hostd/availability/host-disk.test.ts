@@ -4,7 +4,7 @@ import { isShort, reserveOf, roundedSpace } from "./host-disk.ts";
 const MB = 2 ** 20;
 const GB = 2 ** 30;
 
-describe("what is kept of a disk", () => {
+describe("the reserve of a disk", () => {
   test.each([
     ["a twentieth of a small one", 4 * GB, GB / 5],
     ["a gigabyte of a large one", 500 * GB, GB],
@@ -14,13 +14,13 @@ describe("what is kept of a disk", () => {
     expect(isShort({ size, free: Math.floor(reserve) - 1 })).toBe(true);
   });
 
-  test("is nothing while the disk is not known", () => {
+  test("is not checked while the size is unknown", () => {
     expect(isShort(undefined)).toBe(false);
   });
 });
 
-describe("what is shown of a disk", () => {
-  test("changes only when about 3 % of what is free has gone", () => {
+describe("the rounded size of a disk", () => {
+  test("changes in steps of about 3 %", () => {
     const shown = [75_000, 74_999, 74_000, 73_000, 71_000].map(
       (freeMb) => roundedSpace({ size: 250 * GB, free: freeMb * MB }).freeMb,
     );
@@ -34,7 +34,7 @@ describe("what is shown of a disk", () => {
     ["just not short", GB],
     ["not short", 1.4 * GB],
     ["empty", 500 * GB],
-  ])("is less than what is kept if and only if it is short: %s", (_what, free) => {
+  ])("is below the reserve if and only if the disk is short: %s", (_what, free) => {
     const space = { size: 500 * GB, free };
     const { freeMb, reserveMb } = roundedSpace(space);
 
@@ -43,7 +43,7 @@ describe("what is shown of a disk", () => {
     expect(freeMb).toBeGreaterThanOrEqual(0);
   });
 
-  test("is right of a disk of a few megabytes too", () => {
+  test("works for a disk of a few megabytes", () => {
     const size = 2 * MB;
 
     expect(roundedSpace({ size, free: 0.05 * MB })).toEqual({ freeMb: 0, reserveMb: 1 });

@@ -10,11 +10,11 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-test("a host of which nothing was said is open", async () => {
+test("a host without a file is open", async () => {
   expect((await SchedulingFile.open(folder.path)).current).toBe("open");
 });
 
-test("what was said is known to the next hostd", async () => {
+test("a change survives a restart", async () => {
   const file = await SchedulingFile.open(folder.path);
   let changes = 0;
   file.onChange = () => changes++;
@@ -27,7 +27,7 @@ test("what was said is known to the next hostd", async () => {
   expect((await SchedulingFile.open(folder.path)).current).toBe("draining");
 });
 
-test("changes at the same time take turns, and the last one counts", async () => {
+test("concurrent changes are made in order", async () => {
   const file = await SchedulingFile.open(folder.path);
   expect(await Promise.all([file.set("draining"), file.set("open"), file.set("cordoned")])).toEqual([
     "open",
@@ -37,7 +37,7 @@ test("changes at the same time take turns, and the last one counts", async () =>
   expect((await SchedulingFile.open(folder.path)).current).toBe("cordoned");
 });
 
-test("a word that nobody knows keeps new machines away", async () => {
+test("an unknown word cordons the host", async () => {
   writeFileSync(join(folder.path, "scheduling"), "opne\n");
   expect((await SchedulingFile.open(folder.path)).current).toBe("cordoned");
 });

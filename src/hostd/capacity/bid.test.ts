@@ -33,7 +33,7 @@ function host(memoryMb = 1_024) {
   } satisfies BidParts;
 }
 
-test("an offer holds the capacity and tells what the ranking needs", () => {
+test("an offer holds capacity and has what the ranking needs", () => {
   const here = host();
 
   expect(bid(here, ASKED, HINTS)).toEqual({
@@ -50,7 +50,7 @@ test("an offer holds the capacity and tells what the ranking needs", () => {
   expect(here.ledger.holds()).toHaveLength(1);
 });
 
-test("what does not fit is declined with the largest that would", () => {
+test("a bid that does not fit is declined with the largest machine that would", () => {
   expect(bid(host(128), ASKED, HINTS)).toEqual({
     kind: "decline",
     reason: "no_memory",
@@ -58,33 +58,33 @@ test("what does not fit is declined with the largest that would", () => {
   });
 });
 
-test("a host that is shutting down holds nothing", () => {
+test("a host that shuts down declines as draining and holds nothing", () => {
   const here = host();
 
   expect(bid(here, ASKED, { ...HINTS, isClosing: true })).toEqual({ kind: "decline", reason: "draining" });
   expect(here.ledger.holds()).toEqual([]);
 });
 
-test("a cordoned host says so", () => {
+test("a cordoned host declines", () => {
   const cordoned: BidParts = { ...host(), scheduling: { current: "cordoned" } };
 
   expect(bid(cordoned, ASKED, HINTS)).toEqual({ kind: "decline", reason: "cordoned" });
 });
 
-test("a machine of the app is a no when distinct hosts are asked for", () => {
+test("a bid for distinct hosts is declined where the app has a machine", () => {
   const here = host();
   const distinct = { ...ASKED, distinctHosts: true };
   expect(bid(here, distinct, HINTS)).toEqual({ kind: "decline", reason: "app_present" });
 
   const mine = { ...distinct, app: "mine" };
   expect(bid(here, mine, HINTS)).toMatchObject({ kind: "offer", appMachines: 0 });
-  // A repeat of the same bid is the same hold, and no machine beside itself.
+  // A repeated bid does not count its own hold.
   expect(bid(here, mine, HINTS)).toMatchObject({ kind: "offer", appMachines: 0 });
-  // What another auction holds may come to nothing: it is told, and keeps nobody away.
+  // The hold of another auction is counted, and does not decline this one.
   expect(bid(here, { ...mine, reservationId: "r2" }, HINTS)).toMatchObject({ kind: "offer", appMachines: 1 });
 });
 
-test("an award whose machine is not stored yet still counts for its app", () => {
+test("an award whose machine is not stored yet counts for its app", () => {
   const here = host();
   const mine = { ...ASKED, app: "mine", distinctHosts: true };
   const held = bid(here, mine, HINTS);
@@ -94,7 +94,7 @@ test("an award whose machine is not stored yet still counts for its app", () => 
   expect(bid(here, { ...mine, reservationId: "r2" }, HINTS)).toMatchObject({ reason: "app_present" });
 });
 
-test("starts under way are told, and a full queue is a no", async () => {
+test("an offer counts starts under way, and a full queue declines", async () => {
   const here = host();
   const { signal } = new AbortController();
   const leave = await here.starts.enter("org", signal);
@@ -107,7 +107,7 @@ test("starts under way are told, and a full queue is a no", async () => {
   (await waiting)();
 });
 
-test("a host whose disk is all but full declines, holds nothing, and says that there is no disk; with room again it offers", () => {
+test("a host whose disk is almost full declines with no_disk and holds nothing; with room it offers again", () => {
   const here = host();
   const size = 8 * 2 ** 30;
 

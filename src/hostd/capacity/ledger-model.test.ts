@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { CAPACITY, GRACE_MS, ledgerOf, reasonOf } from "../../../test/support/hostd/ledger.ts";
 import type { Resources } from "../machines/machine.ts";
 
-/** A second bookkeeping, as plain as can be: lists of who has what, summed each time. */
+/** A simple model of a ledger: lists that are summed each time. */
 class Model {
   nowMs = 0;
   holds: { id: string; epoch: bigint; resources: Resources; untilMs: number; machine?: string }[] = [];
@@ -55,7 +55,7 @@ const command = fc.oneof(
   fc.record({ kind: fc.constant("advance" as const), ms: fc.constantFrom(1, 900, 2_500, 10_000) }),
 );
 
-test("in any interleaving, what is granted is what a plain bookkeeping says, and never above capacity", () => {
+test("in any interleaving the ledger grants what a simple model grants, and never more than its capacity", () => {
   fc.assert(
     fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
       const { ledger, clock } = ledgerOf();

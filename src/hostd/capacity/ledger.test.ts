@@ -11,7 +11,7 @@ function held(ledger: Ledger, reservation: string, resources = SMALL, ttlMs = 5_
 }
 
 describe("reclaimable memory", () => {
-  test("is free for everybody else, and taken back at once when it is wanted", () => {
+  test("is free for holds and machines, which reclaim it at once", () => {
     const { ledger } = ledgerOf();
     const left: number[] = [];
     ledger.onReclaim((leftMb) => {
@@ -27,7 +27,7 @@ describe("reclaimable memory", () => {
     expect(ledger.sums()).toMatchObject({ reclaimable: { memoryMb: 512 }, free: { memoryMb: 768 } });
   });
 
-  test("is never more than there is, and can always become less", () => {
+  test("never exceeds free memory, and can always be lowered", () => {
     const { ledger } = ledgerOf();
     held(ledger, "r1", { ...SMALL, memoryMb: 1_000 });
 
@@ -39,7 +39,7 @@ describe("reclaimable memory", () => {
 });
 
 describe("holds", () => {
-  test("a hold takes capacity, and its release gives it back", () => {
+  test("a hold takes capacity, and its release returns it", () => {
     const { ledger } = ledgerOf();
 
     held(ledger, "r1");
@@ -49,7 +49,7 @@ describe("holds", () => {
     expect(ledger.sums().held).toEqual({ cpus: 0, memoryMb: 0, diskMb: 0 });
   });
 
-  test("a hold lives for its time and the grace, not longer", () => {
+  test("a hold expires after its TTL and the grace", () => {
     const { ledger, clock } = ledgerOf();
     held(ledger, "r1", SMALL, 5_000);
 
@@ -60,7 +60,7 @@ describe("holds", () => {
     expect(ledger.holds()).toHaveLength(0);
   });
 
-  test("a repeated bid gets the hold it has", () => {
+  test("a repeated bid gets the same hold", () => {
     const { ledger } = ledgerOf();
 
     const first = held(ledger, "r1");
@@ -69,7 +69,7 @@ describe("holds", () => {
     expect(ledger.sums().held).toEqual(SMALL);
   });
 
-  test("a repeated bid is held as long as the reservation that is made of it lives", () => {
+  test("a repeated bid extends the hold to the deadline of the new reservation", () => {
     const { ledger, clock } = ledgerOf();
     const epoch = held(ledger, "r1");
     clock.advance(5_000);
@@ -84,7 +84,7 @@ describe("holds", () => {
     ["no_cpu", { cpus: 5, memoryMb: 1, diskMb: 1 }],
     ["no_memory", { cpus: 1, memoryMb: 2_000, diskMb: 1 }],
     ["no_disk", { cpus: 1, memoryMb: 1, diskMb: 5_000 }],
-  ])("what does not fit is declined with %s and the largest that would", (reason, resources) => {
+  ])("a hold that does not fit is declined with %s and the largest that would", (reason, resources) => {
     const { ledger } = ledgerOf();
 
     expect(ledger.hold("r1", resources, 1)).toEqual({ kind: "declined", reason, largest: CAPACITY });
@@ -92,7 +92,7 @@ describe("holds", () => {
 });
 
 describe("awards", () => {
-  test("an award without a launch keeps only the disk", () => {
+  test("an award without a launch allocates only disk", () => {
     const { ledger } = ledgerOf();
     const epoch = held(ledger, "r1");
 
@@ -104,7 +104,7 @@ describe("awards", () => {
     });
   });
 
-  test("an award for a launch keeps CPU and memory for so long and no longer", () => {
+  test("an award with a launch allocates CPU and memory until its deadline", () => {
     const { ledger, clock } = ledgerOf();
     ledger.award("r1", held(ledger, "r1"), "m1", 10_000);
 
@@ -124,7 +124,7 @@ describe("awards", () => {
     expect(reasonOf(() => ledger.award("r1", epoch, "m1", 0))).toBe("HOLD_EXPIRED");
   });
 
-  test("a hold of an earlier life of the host is refused, also when the same reservation is held again", () => {
+  test("a hold of before a restart is refused, also when the same reservation is held again", () => {
     const before = held(ledgerOf(CAPACITY, 1).ledger, "r1");
     const { ledger } = ledgerOf(CAPACITY, 2);
     held(ledger, "r1");
@@ -143,7 +143,7 @@ describe("awards", () => {
     expect(ledger.sums().allocated.diskMb).toBe(1_024);
   });
 
-  test("an award taken back can be repeated", () => {
+  test("an award that was undone can be repeated", () => {
     const { ledger } = ledgerOf();
     const epoch = held(ledger, "r1");
     ledger.award("r1", epoch, "m1", 0);
@@ -157,7 +157,7 @@ describe("awards", () => {
 });
 
 describe("running", () => {
-  test("a full host refuses, and says what was asked for and what is free", () => {
+  test("a full host refuses, and names what is needed and what is free", () => {
     const { ledger } = ledgerOf();
     ledger.award("r1", held(ledger, "r1", { ...SMALL, memoryMb: 768 }), "m1", 0);
     held(ledger, "r2", { ...SMALL, memoryMb: 512 });
@@ -171,7 +171,7 @@ describe("running", () => {
     expect(ledger.sums().running.memoryMb).toBe(0);
   });
 
-  test("what was kept for the launch is what the launch uses", () => {
+  test("a launch uses what was allocated for it", () => {
     const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 256 });
     ledger.award("r1", held(ledger, "r1"), "m1", 10_000);
 
@@ -182,7 +182,7 @@ describe("running", () => {
     expect(ledger.sums().allocated).toEqual({ cpus: 0, memoryMb: 0, diskMb: 1_024 });
   });
 
-  test("a machine's next VM is counted beside the last one until that is destroyed", () => {
+  test("a machine's next VM and its last one are both counted until that is destroyed", () => {
     const { ledger } = ledgerOf({ ...CAPACITY, memoryMb: 512 });
     ledger.award("r1", held(ledger, "r1"), "m1", 0);
     ledger.admitVm("m1", "vm1");
@@ -206,7 +206,7 @@ describe("running", () => {
     expect(ledger.fitsWithoutReclaim("m1")).toBe(false);
   });
 
-  test("machines that have more than a host whose capacity was lowered stay, and nothing more is granted", () => {
+  test("when capacity is lowered below what machines have, they stay and nothing more is granted", () => {
     const { ledger } = ledgerOf({ cpus: 1, memoryMb: 256, diskMb: 1_024 });
     ledger.restore("m1", { cpus: 2, memoryMb: 512, diskMb: 2_048 }, { vmId: "vm1", launchForMs: 0 });
 

@@ -12,7 +12,7 @@ afterEach(() => {
   for (const end of close.splice(0)) end();
 });
 
-/** A range of ports that nobody uses, begun by one somebody does. */
+/** A range of free ports that begins with a taken one. */
 async function range(size: number): Promise<{ from: number; to: number }> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -22,7 +22,7 @@ async function range(size: number): Promise<{ from: number; to: number }> {
   return { from, to: Math.min(65_535, from + size) };
 }
 
-test("gives each service a port of its own, none that is taken, and none twice", async () => {
+test("allocates a free port for each service, none twice", async () => {
   const { from, to } = await range(20);
   const ports = new Ports({ from, to });
 
@@ -33,7 +33,7 @@ test("gives each service a port of its own, none that is taken, and none twice",
   expect(all).not.toContain(from);
 });
 
-test("a port that somebody else has taken meanwhile is replaced, the others stay", async () => {
+test("a port that another program has taken is replaced, the others stay", async () => {
   const { from, to } = await range(20);
   const ports = new Ports({ from, to });
   const [kept = 0, lost = 0] = await ports.allocate([TCP, UDP]);
@@ -47,7 +47,7 @@ test("a port that somebody else has taken meanwhile is replaced, the others stay
   expect(second).not.toBe(lost);
 });
 
-test("says so when there is none left, and keeps none of what it had found", async () => {
+test("without a free port it fails and keeps none", async () => {
   const { from } = await range(0);
   const ports = new Ports({ from: from - 1, to: from });
   const free = new Ports({ from: from - 1, to: from - 1 });

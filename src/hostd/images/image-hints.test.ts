@@ -4,7 +4,7 @@ import { imageHints } from "./image-hints.ts";
 /** A digest that begins so, in hexadecimal. */
 const digest = (start: number) => `sha256:${start.toString(16).padStart(8, "0")}${"e".repeat(56)}`;
 
-test("an image is told of by the first four bytes of its digest, whatever the order", () => {
+test("a hint is the first four bytes of a digest, in any order of images", () => {
   const [low, high] = [digest(0x0000_00ff), digest(0xff00_0000)];
 
   expect(
@@ -25,11 +25,11 @@ test("an image is told of by the first four bytes of its digest, whatever the or
   ).toEqual([0x0000_00ff, 0xff00_0000]);
 });
 
-test("a digest of another kind is not told of", () => {
+test("a digest of another kind has no hint", () => {
   expect(imageHints(new Map([["sha512:00ff00ff", 1]]))).toEqual([]);
 });
 
-test("of more than 4,096 images those used last are told of", () => {
+test("of more than 4,096 images those used last have hints", () => {
   const usedLast = Array.from({ length: 4_096 }, (_, i) => i * 2);
   const others = Array.from({ length: 1_000 }, (_, i) => i * 2 + 1);
   const lastUsed = new Map([

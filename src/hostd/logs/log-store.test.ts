@@ -43,7 +43,7 @@ function numbered(from: number, to: number, width = 1): string[] {
 }
 
 describe("reading", () => {
-  test("gives lines in order, after a sequence, and the last ones", async () => {
+  test("returns lines in order, after a sequence, and the last ones", async () => {
     const store = logStore(dir, 64);
     await write(store, numbered(1, 5));
 
@@ -65,7 +65,7 @@ describe("reading", () => {
     expect(await read(after)).toEqual(["1 line 1", "2 line 2", "3 line 3", "4 line 4"]);
   });
 
-  test("what a crash has left of a line is skipped", async () => {
+  test("a line cut off by a crash is skipped", async () => {
     const before = logStore(dir, 64);
     await write(before, numbered(1, 2));
     await before.flush();
@@ -91,7 +91,7 @@ describe("the bound", () => {
     expect(kept.length).toBeLessThan(200);
   });
 
-  test("a reader who comes back too late is told how many lines are gone", async () => {
+  test("a reader that comes back too late gets the number of missing lines", async () => {
     const store = logStore(dir, 16);
     await write(store, numbered(1, 2_000, 100));
     await store.flush();
@@ -104,7 +104,7 @@ describe("the bound", () => {
 });
 
 describe("following", () => {
-  test("goes on as lines come, and ends when the reader goes", async () => {
+  test("goes on as lines come, and ends with its signal", async () => {
     const store = logStore(dir, 64);
     await write(store, ["line 1"]);
     const abort = new AbortController();
@@ -154,7 +154,7 @@ describe("following", () => {
     expect(seen).toEqual(Array.from({ length: 5_000 }, (_, index) => index + 1));
   });
 
-  test("ends when the machine is removed, and nothing of it is left", async () => {
+  test("ends when the machine is removed, and its log is deleted", async () => {
     const store = logStore(dir, 64);
     await write(store, ["line 1"]);
     const query = { tail: undefined, afterSequence: 0, follow: true, signal: NEVER };

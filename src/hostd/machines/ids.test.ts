@@ -16,7 +16,7 @@ test("the first ten characters of an event id are its time", () => {
   expect(new Ids().event(1_700_000_000_000).slice(0, 10)).toBe("01HF7YAT00");
 });
 
-test("a VM's id tells its machine", () => {
+test("a VM's id has the id of its machine", () => {
   const id = machineId("00007a1b2c3d4e");
   const ids = new Ids();
 

@@ -28,7 +28,7 @@ test("the table is the diagram above it", () => {
   expect([...diagram()].sort()).toEqual([...table].sort());
 });
 
-test("destroyed is the only state without a way out, and every state is reached from creating", () => {
+test("destroyed is the only final state, and every state is reached from creating", () => {
   const reached = new Set<string>(["creating"]);
   for (const from of MACHINE_STATES)
     if (reached.has(from)) for (const to of nextStates(from)) reached.add(to);

@@ -22,19 +22,19 @@ test.each<[MachineState, MachineState, "done" | "wait" | "fail"]>([
   expect(decideWait(machineIn(state), [wanted], 0).kind).toBe(kind);
 });
 
-test("a machine that its create is about to start can still become started", () => {
+test("a machine whose create will start it can become started", () => {
   const machine = machineIn("created", { launchUntilMs: 1_000 });
 
   expect(decideWait(machine, ["started"], 999).kind).toBe("wait");
   expect(decideWait(machine, ["started"], 1_000).kind).toBe("fail");
 });
 
-test("any of several states is enough, to be done and to go on", () => {
+test("any of several states is enough, to end and to go on", () => {
   expect(decideWait(machineIn("stopped"), ["started", "stopped"], 0).kind).toBe("done");
   expect(decideWait(machineIn("started"), ["destroyed", "stopped"], 0).kind).toBe("wait");
 });
 
-test("what cannot be reached is refused with the present state's name", () => {
+test("a state that cannot be reached is refused with the present one", () => {
   const decision = decideWait(machineIn("stopped"), ["started"], 0);
 
   expect(decision).toMatchObject({
@@ -46,7 +46,7 @@ test("what cannot be reached is refused with the present state's name", () => {
   });
 });
 
-test("nothing leads out of destroyed, and nothing back to creating", () => {
+test("no state follows destroyed, and creating follows none", () => {
   for (const state of MACHINE_STATES) expect(reachable(state, true).has("creating")).toBe(false);
   expect(reachable("destroyed", true).size).toBe(0);
 });

@@ -24,14 +24,14 @@ describe("argv, as the OCI tools make it", () => {
     expect(imageCommand({ ...IMAGE, ...image }, { ...NONE, ...init }, {}).argv).toEqual(argv);
   });
 
-  test("nothing to run is EXEC_FAILED", () => {
+  test("without a command it is EXEC_FAILED", () => {
     expect(() => imageCommand({ ...IMAGE, entrypoint: [], cmd: [] }, NONE, {})).toThrow(
       expect.objectContaining({ reason: "EXEC_FAILED", facts: { path: "", why: "no_command" } }),
     );
   });
 });
 
-test("the request's environment wins over the image's, which wins over the usual PATH", () => {
+test("the request's environment wins over the image's, which wins over the default PATH", () => {
   const env = { ...IMAGE, env: ["A=image", "A=later", "PATH=/only", "broken", "=nameless", "C=x=y"] };
 
   expect(imageCommand(env, NONE, { A: "request" }).env).toEqual({ A: "request", PATH: "/only", C: "x=y" });

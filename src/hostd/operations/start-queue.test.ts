@@ -3,7 +3,7 @@ import { StartQueue } from "./start-queue.ts";
 
 const NEVER = new AbortController().signal;
 
-/** Enters and, once it has a slot, writes its name down and leaves when told. */
+/** Enters the queue. Once it has a slot, adds its name to the list and waits for its release. */
 function enter(
   queue: StartQueue,
   org: string,
@@ -19,7 +19,7 @@ function enter(
   return { turn, leave: () => leave() };
 }
 
-test("organisations take turns, so a burst of one does not keep another waiting", async () => {
+test("organisations take turns, so a burst of one does not delay another", async () => {
   const queue = new StartQueue({ concurrency: 1, maxWaiting: 10 });
   const order: string[] = [];
   const names: [string, string][] = [
@@ -40,7 +40,7 @@ test("organisations take turns, so a burst of one does not keep another waiting"
   expect(order).toEqual(["1", "2", "x", "y", "3", "4"]);
 });
 
-test("one too many is refused with a hint when to come back", async () => {
+test("one too many is refused with a time to retry", async () => {
   const queue = new StartQueue({ concurrency: 1, maxWaiting: 1 });
   const order: string[] = [];
   enter(queue, "org", "runs", order);
@@ -53,7 +53,7 @@ test("one too many is refused with a hint when to come back", async () => {
   });
 });
 
-/** Warm VMs, taken by the starts that come first. */
+/** Warm VMs, for the starts that come first. */
 class WarmVms {
   count = 0;
   readonly reserve = (): boolean => {

@@ -45,7 +45,7 @@ class Source extends EventEmitter {
   }
 }
 
-/** The central record as apis share it: applies in order, each sequence once. */
+/** The database behind all apis: applies in order, each sequence once. */
 class Record {
   applied = 0;
   readonly states: string[] = [];
@@ -101,7 +101,7 @@ function run(source: Source, apis: readonly ReportsApi[]): Outbox {
 const DOWN = new Fault("UNAVAILABLE", "PEER_UNAVAILABLE", "down");
 
 describe("delivery", () => {
-  test("carries everything in order, in bounded batches, and forgets what has been acknowledged", async () => {
+  test("delivers everything in order, in bounded batches, and deletes what is acknowledged", async () => {
     const source = new Source();
     const record = new Record();
     source.add(1_234);
@@ -113,7 +113,7 @@ describe("delivery", () => {
     expect(Math.max(...record.sizes)).toBe(500);
   });
 
-  test("wakes at once when there is something new", async () => {
+  test("delivers a new change at once", async () => {
     const source = new Source();
     const record = new Record();
     const outbox = run(source, [api(record)]);
@@ -124,11 +124,11 @@ describe("delivery", () => {
     await expect.poll(() => record.applied).toBe(3);
   });
 
-  test("tells of a start's begin and of its end at once, when they are close", async () => {
+  test("delivers the begin and the outcome of a start together when they are close", async () => {
     const source = new Source();
     const record = new Record();
     source.add(1, "starting");
-    // Before any timer of the outbox: it has looked, and waits.
+    // The outbox has read, and waits; before any of its timers.
     source.onFirstLook = () => setImmediate(() => source.add(1, "started"));
 
     run(source, [api(record)]);
@@ -137,7 +137,7 @@ describe("delivery", () => {
     expect(record.sizes).toEqual([2]);
   });
 
-  test("tells of a start's begin when its end does not come", async () => {
+  test("delivers the begin of a start when its outcome does not come", async () => {
     const source = new Source();
     const record = new Record();
     source.add(1, "starting");
@@ -147,7 +147,7 @@ describe("delivery", () => {
     await expect.poll(() => record.applied).toBe(1);
   });
 
-  test("goes to another api when one is down, and stays there", async () => {
+  test("uses another api when one is down, and stays with it", async () => {
     const source = new Source();
     const record = new Record();
     const down = api(record, () => DOWN, "down");
@@ -162,7 +162,7 @@ describe("delivery", () => {
     expect(down.calls).toBe(1);
   });
 
-  test("loses and doubles nothing when answers get lost and apis come and go", async () => {
+  test("delivers each change exactly once when answers are dropped and apis come and go", async () => {
     const source = new Source();
     const record = new Record();
     let call = 0;
@@ -172,7 +172,7 @@ describe("delivery", () => {
         call += 1;
         if (call % 3 === 1) throw DOWN;
         const applied = record.apply(request);
-        // Applied, but nobody hears of it.
+        // Applied, without an answer.
         if (call % 3 === 2) throw DOWN;
         return applied;
       },
@@ -188,7 +188,7 @@ describe("delivery", () => {
 });
 
 describe("a gap", () => {
-  test("what the record lacks and we still have is sent again", async () => {
+  test("changes that the database lacks and the host still has are sent again", async () => {
     const source = new Source();
     const record = new Record();
     source.add(5);
@@ -199,7 +199,7 @@ describe("a gap", () => {
     await expect.poll(() => record.applied).toBe(5);
   });
 
-  test("what we no longer have is made up for by the machines as they are", async () => {
+  test("changes that the host no longer has are replaced by its machines as they are", async () => {
     const source = new Source();
     const record = new Record();
     source.add(5);

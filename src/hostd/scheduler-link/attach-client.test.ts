@@ -95,12 +95,12 @@ function ask(reservationId: string): void {
 }
 
 describe("attaching", () => {
-  test("says hello first, with a token, and then how it is", async () => {
+  test("sends hello first, with a token, and then its status", async () => {
     attach();
     await attached();
 
-    await eventually(() => scheduler.heard.length).toBeGreaterThan(1);
-    expect(scheduler.heard.slice(0, 2)).toEqual([
+    await eventually(() => scheduler.received.length).toBeGreaterThan(1);
+    expect(scheduler.received.slice(0, 2)).toEqual([
       { $case: "hello", value: HELLO },
       { $case: "status", value: STATUS },
     ]);
@@ -124,7 +124,7 @@ describe("attaching", () => {
     }
   });
 
-  test("comes back after the scheduler has ended the stream", async () => {
+  test("attaches again after the scheduler has ended the stream", async () => {
     attach();
     await attached();
 
@@ -134,7 +134,7 @@ describe("attaching", () => {
     await attached();
   });
 
-  test("keeps trying when it is refused, with pauses, and says why", async () => {
+  test("retries with pauses when it is refused, and has the reason", async () => {
     scheduler.refuse = new Fault("ALREADY_EXISTS", "HOST_NUMBER_TAKEN", "somebody else has it");
     attach();
 
@@ -221,7 +221,7 @@ describe("bids", () => {
     expect(scheduler.of("decline")[0]?.value).toEqual({ reservationId: "r1", reason: "no_memory", largest });
   });
 
-  test("that cannot be answered are a no, and the stream lives on", async () => {
+  test("that cannot be answered are declined, and the stream goes on", async () => {
     attach({
       bid: ({ reservationId }) => {
         if (reservationId === "r1") throw new Error("broken");
@@ -249,7 +249,7 @@ describe("bids", () => {
     expect(scheduler.of("offer").map((one) => one.value.reservationId)).toEqual(ids);
   });
 
-  test("that were lost are released, also when one release fails", async () => {
+  test("that did not win are released, also when one release fails", async () => {
     const released: string[] = [];
     attach({
       release: (ids) => {
@@ -267,7 +267,7 @@ describe("bids", () => {
 });
 
 describe("the status", () => {
-  test("is sent at once when it has changed in a way that matters, and not when it is the same", async () => {
+  test("is sent at once when it has changed, and not when it is the same", async () => {
     let scheduling: Scheduling = Scheduling.OPEN;
     attach({ status: () => ({ ...STATUS, scheduling }) });
     const sent = () => scheduler.of("status").map((one) => one.value.scheduling);
@@ -278,7 +278,7 @@ describe("the status", () => {
     attachment.statusChanged();
     scheduling = Scheduling.DRAINING;
 
-    // What is sent every second alone would miss the second one.
+    // Sent every second only, the second one would be missing.
     await eventually(sent).toEqual([Scheduling.OPEN, Scheduling.CORDONED, Scheduling.DRAINING]);
   });
 

@@ -30,7 +30,7 @@ async function attach(images?: () => readonly number[]): Promise<void> {
   attachment = attachToSchedulers({
     addresses: [await scheduler.start()],
     hello: () => ({ ...who, ...what, address: "127.0.0.1:7072", capacity: ROOM }),
-    // Another one each time, so that it is told each time: that is how the time is known here.
+    // Changes each time, so it is sent each second: the test counts seconds by it.
     status: () => ({
       ...{ held: ROOM, allocated: ROOM, running: ROOM, machines: {}, load: load++, warmVms: 0 },
       ...{ scheduling: Scheduling.OPEN, diskFreeMb: undefined, diskReserveMb: undefined },
@@ -43,32 +43,32 @@ async function attach(images?: () => readonly number[]): Promise<void> {
   });
 }
 
-const told = () => scheduler.of("localImages").map((one) => one.value.hints);
+const sent = () => scheduler.of("localImages").map((one) => one.value.hints);
 const statuses = () => scheduler.of("status").length;
 
-test("all local images are told of after the welcome, and again when they have changed", async () => {
+test("hints of all local images are sent after the welcome, and again when they have changed", async () => {
   let hints = [1, 0xffff_ffff];
   await attach(() => [...hints]);
-  await eventually(told).toEqual([[1, 0xffff_ffff]]);
+  await eventually(sent).toEqual([[1, 0xffff_ffff]]);
   const before = statuses();
   await eventually(statuses).toBeGreaterThan(before);
-  expect(told()).toHaveLength(1);
+  expect(sent()).toHaveLength(1);
 
   hints = [1, 7, 0xffff_ffff];
   attachment?.statusChanged();
 
-  await eventually(told).toEqual([
+  await eventually(sent).toEqual([
     [1, 0xffff_ffff],
     [1, 7, 0xffff_ffff],
   ]);
   hints = [];
-  await eventually(() => told().at(-1)).toEqual([]);
+  await eventually(() => sent().at(-1)).toEqual([]);
 });
 
-test("a status that is told at once does not bring the images along: they may take a second", async () => {
+test("a status that is sent at once does not send images, which may be a second late", async () => {
   let asked = 0;
   await attach(() => [++asked]);
-  await eventually(told).toEqual([[1]]);
+  await eventually(sent).toEqual([[1]]);
 
   const before = asked;
   for (let i = 0; i < 10; i++) attachment?.statusChanged();
@@ -77,20 +77,20 @@ test("a status that is told at once does not bring the images along: they may ta
   await eventually(statuses).toBeGreaterThan(10);
 });
 
-test("a scheduler that is attached to anew is told anew", async () => {
+test("hints are sent again on a new stream", async () => {
   const hints = [5];
   await attach(() => hints);
-  await eventually(told).toEqual([[5]]);
+  await eventually(sent).toEqual([[5]]);
 
   scheduler.fail(new Fault("RESOURCE_EXHAUSTED", "HOST_TOO_SLOW", "it does not read"));
 
-  await eventually(told).toEqual([[5], [5]]);
+  await eventually(sent).toEqual([[5], [5]]);
 });
 
-test("a host without images says nothing of them", async () => {
+test("a host without images sends no hints", async () => {
   await attach();
 
   await eventually(statuses).toBeGreaterThan(1);
 
-  expect(told()).toEqual([]);
+  expect(sent()).toEqual([]);
 });

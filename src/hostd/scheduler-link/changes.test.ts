@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { Status } from "../../gen/windhover/scheduler/v1/host.ts";
 import { StatusChanges } from "./changes.ts";
 
-test("a status is worth a message when it differs, and every five seconds when it does not", () => {
+test("a status is due when it has changed, and every five seconds when it has not", () => {
   const changes = new StatusChanges();
   const due = (load: number, seconds: number) =>
     changes.isDue(Status.encode(Status.fromPartial({ load })).finish(), seconds * 1_000);

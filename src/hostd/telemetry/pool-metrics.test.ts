@@ -4,7 +4,7 @@ import { poolMetrics, shapeLabel } from "./pool-metrics.ts";
 
 afterEach(() => vi.useRealTimers());
 
-test("shapes are rounded up to powers of two, so that users' sizes do not become labels without end", () => {
+test("shapes are rounded up to powers of two, so that the number of labels is bounded", () => {
   const labels = [
     { cpus: 1, memoryMb: 256 },
     { cpus: 3, memoryMb: 768 },
@@ -14,7 +14,7 @@ test("shapes are rounded up to powers of two, so that users' sizes do not become
   expect(labels).toEqual(["1x256", "4x1024", "16x131072"]);
 });
 
-test("VMs that wait are added up under one label, and hits and misses counted", async () => {
+test("warm VMs are added up under one label, and hits and misses counted", async () => {
   poolMetrics.waiting({ cpus: 1, memoryMb: 768 }, 2);
   poolMetrics.waiting({ cpus: 1, memoryMb: 1_024 }, 3);
   poolMetrics.waiting({ cpus: 1, memoryMb: 768 }, 1);
@@ -27,12 +27,12 @@ test("VMs that wait are added up under one label, and hits and misses counted", 
   expect(metrics).toContain('windhover_pool_misses_total{shape="1x1024"} 1');
 });
 
-test("memory that is lent to the pool is told in bytes", async () => {
+test("reclaimable memory is exposed in bytes", async () => {
   poolMetrics.reclaimable(512);
   expect(await registry.metrics()).toContain("windhover_pool_reclaimable_bytes 536870912");
 });
 
-test("a template grows older, the oldest of a label is told, and one that is gone is not", async () => {
+test("the age of the oldest template of a label is exposed until it is removed", async () => {
   vi.useFakeTimers({ now: 1_700_000_100_000, toFake: ["Date"] });
   const [older, newer] = [
     { cpus: 1, memoryMb: 1_280 },

@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-/** Everything a machine can go through, one after the other. */
+/** Takes machines through all states. */
 async function life(host: TestHost): Promise<void> {
   const { id } = await host.created({ exec: ["sim-exit", "5", "sim-run-for", "30"], keepForLaunch: true });
   await host.start(id, { watchMs: 0 });
@@ -30,9 +30,9 @@ async function life(host: TestHost): Promise<void> {
   await host.destroy(running.id, { force: true });
 }
 
-/** Waits until a host is at rest and expects what must hold then, however it came to be. */
+/** Waits until a host is at rest, and expects its invariants. */
 async function expectRightness(host: TestHost): Promise<void> {
-  // A process may end at any time: each attempt reads everything anew and compares values of one moment.
+  // A process may end at any time: each attempt reads all values again.
   await vi.waitFor(
     async () => {
       await host.host.teardowns.all();
@@ -64,7 +64,7 @@ async function expectRightness(host: TestHost): Promise<void> {
   );
 }
 
-/** Runs a host until it dies, and lets go of its folder as the kernel would. */
+/** Runs a host until it dies, and closes its files as the kernel would. */
 async function liveUntil(death: Death, options: { dir: string; images: FakeImages }): Promise<void> {
   const left: (() => unknown)[] = [];
   const living = startHost({
@@ -95,7 +95,7 @@ async function stepsOfALife(): Promise<readonly string[]> {
 }
 
 describe("a host killed at any step", () => {
-  test("comes back right: no VM is lost or left, and every machine can be started, stopped and destroyed", async () => {
+  test("recovers: no VM is missing or left over, and every machine can be started, stopped and destroyed", async () => {
     const steps = await stepsOfALife();
     expect(steps.length).toBeGreaterThan(50);
 
@@ -134,7 +134,7 @@ describe("a host killed at any step", () => {
 });
 
 describe("a restart", () => {
-  test("takes over running machines, and their logs and addresses go on", async () => {
+  test("takes over running machines with their logs and addresses", async () => {
     const dir = folder.path;
     const services = [{ protocol: "tcp", internalPort: 80 }];
     const before = await startHost({ dir });
@@ -155,7 +155,7 @@ describe("a restart", () => {
     await after.close();
   });
 
-  test("notices an exit that happened while it was away, with its code and its time", async () => {
+  test("notices an exit while hostd was down, with its code and its time", async () => {
     const dir = folder.path;
     const before = await startHost({ dir });
     const { id } = await before.created({ exec: ["sim-exit", "9", "sim-run-for", "2000"] });
@@ -176,7 +176,7 @@ describe("a restart", () => {
     await after.close();
   });
 
-  test("notices a VM that vanished while it was away", async () => {
+  test("notices a VM that vanished while hostd was down", async () => {
     const dir = folder.path;
     const before = await startHost({ dir });
     const { id } = await before.created();
@@ -195,7 +195,7 @@ describe("a restart", () => {
     await after.close();
   });
 
-  test("destroys VMs that no machine has, and drops logs of machines that are not here", async () => {
+  test("destroys VMs and removes logs of no machine", async () => {
     const host = await startHost({ dir: folder.path });
     const work = {
       machineId: "x",
@@ -221,7 +221,7 @@ describe("a restart", () => {
     await host.close();
   });
 
-  test("goes on with a stop, its signal and its grace", async () => {
+  test("resumes a stop with its signal and its grace", async () => {
     const dir = folder.path;
     const death = new Death(Number.POSITIVE_INFINITY);
     const before = await startHost({
@@ -246,7 +246,7 @@ describe("a restart", () => {
     await after.close();
   });
 
-  test("removes a machine whose create never went on, once its time is over", async () => {
+  test("removes a machine whose create is abandoned", async () => {
     const host = await startHost({ dir: folder.path, limits: { abandonedCreateMs: 0 } });
     const { id } = await host.create();
     await expect.poll(() => Date.now()).toBeGreaterThan(host.machines.list()[0]?.updatedAtMs ?? 0);
@@ -260,7 +260,7 @@ describe("a restart", () => {
     await host.close();
   });
 
-  test("a machine whose VM cannot be taken over is tried again by the sweep, and can be stopped meanwhile", async () => {
+  test("the sweep retries to take over a VM, and the machine can be stopped meanwhile", async () => {
     const dir = folder.path;
     const before = await startHost({ dir });
     const [first, second] = [await before.created(), await before.created()];

@@ -14,8 +14,8 @@ beforeAll(async () => {
 afterAll(() => host.close());
 afterEach(() => expectCleanAfterRemoval(host));
 
-describe("a machine's life", () => {
-  test("goes from creating over created and started to stopped and destroyed", async () => {
+describe("the states of a machine", () => {
+  test("go from creating over created and started to stopped and destroyed", async () => {
     const { id, state, generation } = await host.create();
     expect([state, generation]).toEqual([MachineState.CREATING, 1n]);
 
@@ -48,7 +48,7 @@ describe("a machine's life", () => {
     });
   });
 
-  test("a machine that is started, stopped or destroyed already stays so, and says so", async () => {
+  test("a repeated start, stop or destroy changes nothing, and says so", async () => {
     const { id } = await host.created();
 
     expect((await host.stop(id)).alreadyStopped).toBe(true);
@@ -75,7 +75,7 @@ describe("a machine's life", () => {
     expect(again.machine?.id).toBe(request.machine?.id);
   });
 
-  test("preparing again is fine", async () => {
+  test("a prepare can be repeated", async () => {
     const { id } = await host.created();
 
     const steps = await host.prepare(id);
@@ -144,7 +144,7 @@ describe("create refuses", () => {
 });
 
 describe("prepare", () => {
-  test("passes on what the image cache says, and can be repeated", async () => {
+  test("passes on the steps of the image cache, and can be repeated", async () => {
     const { id } = await host.create();
     host.images.fault = new Fault("NOT_FOUND", "IMAGE_NOT_FOUND", "no such image", { reference: "nginx" });
 

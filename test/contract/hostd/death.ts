@@ -2,15 +2,15 @@ import type { GivenParts } from "../../../src/hostd/hostd.ts";
 import type { Store } from "../../../src/hostd/store/store.ts";
 import type { Vm, Vmm } from "../../../src/hostd/vmm/vmm.ts";
 
-/** Never resolves: what a dead process has to say. */
+/** Never resolves: the result of calls after the death. */
 const NEVER = new Promise<never>(() => {});
 
 /**
- * Kills a host at a chosen step: from then on nothing it does reaches disk or VMs, and nothing it waits for comes. Every write and every call of
+ * Kills a host at a chosen step: from then on nothing it does reaches disk or VMs, and nothing it awaits resolves. Every write and every call of
  * the VMM is two steps: before it, and after it.
  */
 export class Death {
-  /** What was done, step by step. */
+  /** All steps so far. */
   readonly steps: string[] = [];
   readonly happened: Promise<void>;
   readonly #at: number;

@@ -15,14 +15,14 @@ const SCOPE = { timeoutMs: 20_000 };
 const PRELOAD = pathToFileURL(join(import.meta.dirname, "statfs.preload.ts")).href;
 const SMALL_MB = 64;
 const MB = 2 ** 20;
-/** Each look of a poll may hold something: far apart, and on a host with room for all of them. */
+/** Each poll may make a hold: far apart, and on a host with room for all of them. */
 const SOON = { interval: 500 };
 const ROOMY = { HOSTD_CPUS: "256", HOSTD_MEMORY_MB: "65536", HOSTD_DISK_MB: "65536" };
 
-/** A disk that can be filled, and what hostd must be told to see it. */
+/** A disk that can be filled, and the environment in which hostd sees it. */
 interface TestDisk {
   readonly environment: Record<string, string>;
-  /** Leaves less than hostd keeps, but not nothing. */
+  /** Leaves less than the reserve, but not nothing. */
   fill(): void;
   clear(): void;
   close(): void;
@@ -46,10 +46,10 @@ afterAll(async () => {
   await images.close();
 });
 
-describe("a host whose disk is all but full", () => {
-  test("declines and says so, looks after what it has, and offers again with room", () => tell(saidToBeFull));
+describe("a host whose disk is almost full", () => {
+  test("declines, still starts and stops its machines, and offers again with room", () => tell(saidToBeFull));
 
-  // Needs root. What can be seen without it is seen above.
+  // Needs root.
   test.runIf(canMount())("does so on a disk that really fills", () => tell(reallyFull));
 });
 
@@ -111,7 +111,7 @@ async function create(hostd: HostServiceClient): Promise<string> {
   return id;
 }
 
-/** A disk as it is, of which the operating system says what the test wants. */
+/** The real disk, with a free size that the test sets. */
 function saidToBeFull(folder: string): TestDisk {
   const file = join(folder, "..", "free-share");
   const say = (share: number) => writeFileSync(file, String(share));
@@ -144,7 +144,7 @@ function mount(folder: string): void {
   execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder], { stdio: "ignore" });
 }
 
-/** Whether we may mount, and are let: in a container root may not. */
+/** Whether this process can mount: in a container root cannot. */
 function canMount(): boolean {
   const folder = mkdtempSync(join(tmpdir(), "wh-disk-"));
   try {

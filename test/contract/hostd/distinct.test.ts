@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => host.close());
 
-test("of two awards that were to be the only machine of their app, one is refused, whatever was held", async () => {
+test("of two awards for distinct hosts one is refused, whatever was held", async () => {
   const hold = () => {
     const reservationId = randomBytes(8).toString("hex");
     const resources = { cpus: 1, memoryMb: 256, diskMb: 1_024 };
@@ -21,7 +21,7 @@ test("of two awards that were to be the only machine of their app, one is refuse
     call(host.client, host.client.createMachine, createRequest(of), { timeoutMs: 20_000 });
   const [first, second] = [hold(), hold()];
 
-  // At the same time: neither is stored when the other is decided. Which one comes first is open.
+  // Concurrent: neither is stored when the other is decided.
   const results = await Promise.allSettled([award(first), award(second)]);
 
   const refused = results.filter((one) => one.status === "rejected");

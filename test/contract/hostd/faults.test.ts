@@ -19,7 +19,7 @@ async function open(options: TestHostOptions): Promise<TestHost> {
 }
 
 describe("a full disk", () => {
-  /** Changes machines until the disk is full; the last error. */
+  /** Creates machines until the disk is full. Returns the last error. */
   async function fill(host: TestHost): Promise<unknown> {
     for (let i = 0; i < 500; i += 1) {
       try {
@@ -35,7 +35,7 @@ describe("a full disk", () => {
     return undefined;
   }
 
-  test("refuses creates and starts with DISK_FULL, and nothing is half done", async () => {
+  test("refuses creates and starts with DISK_FULL, which change nothing", async () => {
     const host = await open({
       maxPages: 60,
       settings: { capacity: { cpus: 99, memoryMb: 99_999, diskMb: 99_999 } },
@@ -46,7 +46,7 @@ describe("a full disk", () => {
 
     let was = await host.get(id);
     let reason = "";
-    // Small changes still find room for a while.
+    // Small changes still fit for a while.
     for (let i = 0; i < 200 && reason === ""; i += 1) {
       was = await host.get(id);
       const isRunning = was.state === MachineState.STARTED;
@@ -59,7 +59,7 @@ describe("a full disk", () => {
     expect(await host.get(id)).toEqual(was);
     expect(host.machines.list()).toHaveLength(machines);
     expect(host.host.ledger.sums().allocated.diskMb).toBe(1_024 * machines);
-    // A VM whose exit cannot be stored yet is kept, because it remembers it, and counted for as long.
+    // A VM whose exit cannot be stored is kept, and counted.
     await expect
       .poll(async () => {
         const vms = (await host.sim.list()).length;
@@ -70,7 +70,7 @@ describe("a full disk", () => {
 });
 
 describe("a start", () => {
-  test("that takes too long is START_TIMEOUT, and leaves no VM and no memory taken", async () => {
+  test("that takes too long is START_TIMEOUT, and leaves no VM and no memory allocated", async () => {
     const host = await open({ settings: { startTimeoutMs: 50 } });
     const { id } = await host.created({ exec: ["sim-hang"] });
 
@@ -88,7 +88,7 @@ describe("a start", () => {
     expect(host.host.ledger.sums().running).toEqual(NOTHING);
   });
 
-  test("of a VMM that does not even give up is ended all the same", async () => {
+  test("ends even when the VMM ignores its abort", async () => {
     const host = await open({
       settings: { startTimeoutMs: 20 },
       vmm: (sim) => ({
@@ -107,7 +107,7 @@ describe("a start", () => {
     expect((await host.get(id)).state).toBe(MachineState.FAILED);
   });
 
-  test("too many at once is START_QUEUE_FULL with a hint when to come back, and the machine stays as it was", async () => {
+  test("too many at once is START_QUEUE_FULL with a time to retry, and the machine is unchanged", async () => {
     const host = await open({ settings: { startConcurrency: 1 } });
     const { id, generation } = await host.created();
     const signal = new AbortController().signal;
@@ -123,7 +123,7 @@ describe("a start", () => {
     expect(host.host.ledger.sums().running).toEqual(NOTHING);
   });
 
-  test("with a warm VM does not wait behind those that boot, and gives the VM up when it is called off", async () => {
+  test("with a warm VM passes those that boot, and gives the VM up when it is cancelled", async () => {
     const reserved: string[] = [];
     const destroyed: string[] = [];
     const host = await open({
@@ -164,7 +164,7 @@ describe("a start", () => {
     expect((await host.get(boots[1]?.id ?? "")).state).toBe(MachineState.STARTED);
   });
 
-  test("thirty-two at once all succeed, no more at a time than allowed", async () => {
+  test("thirty-two at once all succeed, with no more at a time than there are slots", async () => {
     let running = 0;
     let most = 0;
     const isFull = Promise.withResolvers<void>();
@@ -174,7 +174,7 @@ describe("a start", () => {
         info: sim.info,
         async launch(...given) {
           most = Math.max(most, ++running);
-          // The first ones wait for each other: as many as allowed run at once.
+          // The first ones wait for each other, so that all slots are in use.
           if (running === 4) isFull.resolve();
           await isFull.promise;
           return sim.launch(...given).finally(() => running--);
@@ -213,7 +213,7 @@ describe("the image cache", () => {
     images.close();
   });
 
-  test("makes images local and pins them, and bids know of it", async () => {
+  test("makes images local and pins them, and bids say so", async () => {
     const served = await serveImages();
     const images = new ImageCacheClient(served.address, token);
     expect(images.isLocal(DIGEST)).toBe(false);

@@ -35,7 +35,7 @@ const TIMEOUT_MS = 20_000;
 
 createLogger("test", { write: () => {} });
 
-/** An image cache in memory: what it is told, and what it is to answer. */
+/** An image cache in memory. */
 export class FakeImages {
   readonly pins = new Set<string>();
   config: ImageConfig = {
@@ -77,7 +77,7 @@ export class FakeImages {
   }
 }
 
-/** How a test's host differs from the usual. */
+/** Options of a test's host. */
 export interface TestHostOptions {
   readonly dir?: string;
   readonly settings?: Partial<HostSettings>;
@@ -85,9 +85,9 @@ export interface TestHostOptions {
   readonly images?: FakeImages;
   readonly maxPages?: number;
   readonly latencyMs?: number;
-  /** Puts something between the host and its VMM. */
+  /** Wraps the VMM. */
   readonly vmm?: (sim: SimVmm) => Vmm;
-  /** Puts something between the host and its store. */
+  /** Wraps the store. */
   readonly store?: (store: Store) => GivenParts["store"];
 }
 
@@ -100,7 +100,7 @@ export function hostFolder(): { readonly path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Starts a host. Close it at the end; started again on the same folder it is the same host after a restart. */
+/** Starts a host. A second one on the same folder is the same host after a restart. */
 export async function startHost(options: TestHostOptions = {}) {
   const folder = options.dir === undefined ? hostFolder() : undefined;
   const dir = options.dir ?? folder?.path ?? "";
@@ -164,7 +164,7 @@ export async function startHost(options: TestHostOptions = {}) {
     client,
     address: `127.0.0.1:${running.port}`,
     ...calls(client, host),
-    /** Ends it as SIGTERM does; VMs go on. */
+    /** Closes it as SIGTERM does; VMs go on. */
     async close(keepFolder = false): Promise<void> {
       client.close();
       await running();

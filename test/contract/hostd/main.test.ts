@@ -8,7 +8,7 @@ import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts"
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../src/lib/grpc/duration.ts";
 import { createRequest, DIGEST, hostFolder, KEYS, present, token } from "./fixture.ts";
-import { FakeRecord, serveImages, serveScheduler } from "./neighbours.ts";
+import { FakeApi, serveImages, serveScheduler } from "./neighbours.ts";
 import { hostdEnvironment, killHostd, spawnHostd } from "./process.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
@@ -16,8 +16,8 @@ const SCOPE = { timeoutMs: 20_000 };
 let folder: ReturnType<typeof hostFolder>;
 let images: Awaited<ReturnType<typeof serveImages>>;
 let scheduler: Awaited<ReturnType<typeof serveScheduler>>;
-let record: FakeRecord;
-let api: Awaited<ReturnType<FakeRecord["serve"]>>;
+let record: FakeApi;
+let api: Awaited<ReturnType<FakeApi["serve"]>>;
 const processes: ChildProcess[] = [];
 
 beforeAll(async () => {
@@ -30,7 +30,7 @@ beforeEach(async () => {
   folder = hostFolder();
   writeFileSync(join(folder.path, "public.pem"), KEYS.publicKey);
   writeFileSync(join(folder.path, "private.pem"), KEYS.privateKey);
-  record = new FakeRecord();
+  record = new FakeApi();
   api = await record.serve();
   scheduler = await serveScheduler();
 });
@@ -81,7 +81,7 @@ async function startHostd(more: Record<string, string> = {}) {
 }
 
 describe("hostd as a process", () => {
-  test("attaches, bids, is awarded, starts, and tells the record and where it is", async () => {
+  test("attaches, bids, gets an award, starts, reports its changes and announces itself", async () => {
     const hostd = await startHostd();
     const id = await hostd.created();
 
@@ -92,11 +92,11 @@ describe("hostd as a process", () => {
     expect(record.announcements[0]).toMatchObject({ number: 7, name: "host-7", region: "ord", vmm: "sim 1" });
     expect(record.announcements[0]?.address).toBe(`127.0.0.1:${await hostd.ready}`);
     expect([...images.pins]).toEqual([id]);
-    await expect.poll(() => scheduler.told).toContainEqual([Number.parseInt(DIGEST.slice(7, 15), 16)]);
+    await expect.poll(() => scheduler.hints).toContainEqual([Number.parseInt(DIGEST.slice(7, 15), 16)]);
     expect(await hostd.end("SIGTERM")).toBe(0);
   });
 
-  test("killed with -9 and started again it has its machines, and the record nothing twice", async () => {
+  test("after kill -9 and a restart it has its machines, and the database each change once", async () => {
     const before = await startHostd();
     const [running, ending] = [
       await before.created(),
@@ -116,7 +116,7 @@ describe("hostd as a process", () => {
     expect(await after.end("SIGTERM")).toBe(0);
   });
 
-  test("an outage of the api loses nothing, doubles nothing and keeps the order", async () => {
+  test("after an outage of the api the database has each change once and in order", async () => {
     const hostd = await startHostd();
     const id = await hostd.created();
     await expect.poll(() => record.applied).toBe(2n);
@@ -138,7 +138,7 @@ describe("hostd as a process", () => {
     await hostd.end("SIGTERM");
   });
 
-  test("told to stop its VMs at the end, it stops the machines and tells the record", async () => {
+  test("with HOSTD_STOP_VMS_ON_EXIT it stops its machines and reports that", async () => {
     const hostd = await startHostd({ HOSTD_STOP_VMS_ON_EXIT: "true" });
     const id = await hostd.created();
     await hostd.start(id);
@@ -149,8 +149,8 @@ describe("hostd as a process", () => {
   });
 });
 
-describe("hostd told to end in the middle of a long stop", () => {
-  test("does not wait for it, and the next one goes on with it", async () => {
+describe("hostd that is terminated during a long stop", () => {
+  test("does not wait for it, and the next one resumes it", async () => {
     const before = await startHostd();
     const id = await before.created(["sim-signal-ignore"]);
     await before.start(id);
@@ -195,7 +195,7 @@ describe("hostd does not start", () => {
     expect(readFileSync(path).equals(Buffer.alloc(20_000, 0xa5))).toBe(true);
   });
 
-  test("with a wrong configuration, all of which it names", async () => {
+  test("with a wrong configuration, and names all violations", async () => {
     const hostd = run({ HOSTD_NUMBER: "-1", HOSTD_CPUS: "x" });
     const [code] = await once(hostd.child, "close");
 

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => host.close());
 
-test("a start is measured by its way, and one that is repeated is one", async () => {
+test("a start is measured by its start path, and counted once when it is repeated", async () => {
   const starts = await since("windhover_start_duration_seconds_count", { start_path: "cold", outcome: "ok" });
   const running = await since("windhover_machines", { state: "started" });
   const { id } = await host.created();
@@ -26,7 +26,7 @@ test("a start is measured by its way, and one that is repeated is one", async ()
   expect(await metric("windhover_starts_in_progress")).toBe(0);
 });
 
-test("a start that fails says whose doing it was, and why", async () => {
+test("a start that fails is measured by its outcome and reason", async () => {
   const users = await host.created({ exec: ["sim-exec-fail", "not_found"] });
   const ours = await host.created({ exec: ["sim-vmm-fail"] });
 
@@ -42,7 +42,7 @@ test("a start that fails says whose doing it was, and why", async () => {
   expect(await metric("windhover_machines", { state: "failed" })).toBe(2);
 });
 
-test("a stop is measured when there was something to stop", async () => {
+test("a stop of a running machine is measured", async () => {
   const { id } = await host.created();
   await host.start(id);
 
@@ -52,7 +52,7 @@ test("a stop is measured when there was something to stop", async () => {
   expect(await metric("windhover_stop_duration_seconds_count", { outcome: "ok" })).toBe(1);
 });
 
-test("what is held is in the ledger until its time is over, which is counted; what is let go is not", async () => {
+test("holds are exposed until they expire, which is counted, or are released, which is not", async () => {
   const ttlMs = 1;
   const released = host.hold(512);
   const before = await metric("windhover_ledger_held", { resource: "memory_bytes" });
@@ -69,7 +69,7 @@ test("what is held is in the ledger until its time is over, which is counted; wh
   expect(await metric("windhover_refusals_total", { operation: "award", reason: "hold_expired" })).toBe(1);
 });
 
-test("the record lags behind by what no api has acknowledged, and by its age", async () => {
+test("the outbox lag is exposed in changes and by age", async () => {
   await host.created();
   await host.store.acknowledge(host.store.sequence);
   const caughtUp = [
@@ -85,7 +85,7 @@ test("the record lags behind by what no api has acknowledged, and by its age", a
   expect(await metric("windhover_outbox_lag_seconds")).toBeLessThan(60);
 });
 
-/** A metric from now on: by how much it has grown. */
+/** Returns a function that reads the growth of a metric since now. */
 async function since(...of: Parameters<typeof metric>): Promise<() => Promise<number>> {
   const before = (await metric(...of)) ?? 0;
   return async () => ((await metric(...of)) ?? 0) - before;

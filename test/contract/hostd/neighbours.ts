@@ -14,16 +14,16 @@ import { bidiStream, serverStream, unary } from "../../../src/lib/grpc/server/rp
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { KEYS } from "./fixture.ts";
 
-/** The central record behind an api: applies events of a host in order, each once, and remembers all. */
-export class FakeRecord {
+/** An api with a database: applies the events of a host in order, each once. */
+export class FakeApi {
   applied = 0n;
   readonly announcements: AnnounceHostRequest[] = [];
   /** `machine state generation` of each event applied. */
   readonly events: string[] = [];
-  /** Applied events whose delivery nobody is told of: the next so many. */
+  /** So many of the next reports are applied and answered with an error. */
   loseAnswers = 0;
 
-  /** Serves it; the answer stops that. */
+  /** Serves it until it is closed. */
   async serve(
     port = 0,
   ): Promise<{ readonly address: string; readonly port: number; close(): Promise<void> }> {
@@ -93,17 +93,17 @@ export async function serveImages() {
 /** A host's answer to a bid. */
 type Answer = Extract<AttachRequest["message"], { $case: "offer" | "decline" }>;
 
-/** A scheduler of one host, that asks it for an offer when told to, and hands out the hold. */
+/** A scheduler of one host. */
 export async function serveScheduler() {
   const asks: ((answer: Answer) => void)[] = [];
-  const told: (readonly number[])[] = [];
+  const hints: (readonly number[])[] = [];
   let wake: () => void = () => {};
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
   const attach = bidiStream(async function* (requests: AsyncIterable<AttachRequest>) {
     const waiting = new Map<string, (answer: Answer) => void>();
     void (async () => {
       for await (const { message } of requests) {
-        if (message?.$case === "localImages") told.push(message.value.hints);
+        if (message?.$case === "localImages") hints.push(message.value.hints);
         if (message?.$case !== "offer" && message?.$case !== "decline") continue;
         waiting.get(message.value.reservationId)?.(message);
       }
@@ -139,7 +139,7 @@ export async function serveScheduler() {
     listHosts: unused,
   });
   const running = await serve(server, "127.0.0.1:0", 100);
-  /** Asks for an offer; the host's answer. */
+  /** Sends a bid request, and returns the host's answer. */
   const bid = () =>
     new Promise<Answer>((resolve) => {
       asks.push(resolve);
@@ -147,10 +147,10 @@ export async function serveScheduler() {
     });
   return {
     address: `127.0.0.1:${running.port}`,
-    /** What it was told of the host's images, each time. */
-    told,
+    /** Image hints of the host, by message. */
+    hints,
     bid,
-    /** A bid that is answered with an offer. */
+    /** Sends a bid request, and returns the hold of the offer. */
     async auction() {
       const answer = await bid();
       if (answer.$case === "decline") throw new Error(`the host declined: ${answer.value.reason}`);

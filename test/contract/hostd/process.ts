@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 
 const MAIN = join(import.meta.dirname, "../../../src/hostd/main.ts");
 
-/** What hostd is told where nothing else matters: a simulated host 7 in its own folder, that tells nobody of itself. */
+/** Environment of a simulated host 7 in its own folder, without apis and schedulers. */
 export function hostdEnvironment(folder: string, neighbours: { readonly images: string }) {
   return {
     HOSTD_LISTEN: "127.0.0.1:0",
@@ -22,7 +22,7 @@ export function hostdEnvironment(folder: string, neighbours: { readonly images: 
   };
 }
 
-/** Runs hostd; its lines as they come, and its port when it is ready. */
+/** Runs hostd. Returns its log lines, and its port when it is ready. */
 export function spawnHostd(env: Record<string, string>, argv: readonly string[] = []) {
   const child = spawn(process.execPath, [MAIN, ...argv], { env, stdio: ["ignore", "pipe", "pipe"] });
   const lines: Record<string, unknown>[] = [];

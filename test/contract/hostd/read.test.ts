@@ -26,7 +26,7 @@ describe("wait", () => {
       SCOPE,
     );
 
-  test("is told of the state when it comes", async () => {
+  test("ends with the state", async () => {
     const { id } = await host.created({ exec: ["sim-exit", "0", "sim-run-for", "50"] });
     await host.start(id, { watchMs: 0 });
 
@@ -35,7 +35,7 @@ describe("wait", () => {
     expect(machine?.state).toBe(MachineState.STOPPED);
   });
 
-  test("fails at once when the state cannot come, and later when it can no longer", async () => {
+  test("fails as soon as the state cannot be reached", async () => {
     const { id } = await host.created({ exec: ["sim-hang"] });
 
     await expect(wait(id, [])).rejects.toMatchObject({
@@ -51,7 +51,7 @@ describe("wait", () => {
     await expect(waiting).rejects.toMatchObject({ reason: "STATE_UNREACHABLE", facts: { state: "stopped" } });
   });
 
-  test("gives up when its time is over", async () => {
+  test("times out", async () => {
     const { id } = await host.created();
     await host.start(id);
 
@@ -95,7 +95,7 @@ describe("logs", () => {
     return lines;
   };
 
-  test("has what the machine wrote, over several starts, until it is destroyed", async () => {
+  test("have what the machine wrote, over several starts, until it is destroyed", async () => {
     const { id } = await host.created({ exec: ["sim-log", "2"] });
     await host.start(id);
     expect(await read(id, { follow: true }, 2)).toEqual(["1 line 1", "2 line 2"]);
@@ -122,7 +122,7 @@ describe("logs", () => {
 });
 
 describe("the host", () => {
-  test("tells who it is, what it has, and what it holds", async () => {
+  test("has its identity, status and holds", async () => {
     const before = Date.now();
     const hold = host.hold(512, 60_000);
     const after = Date.now();
@@ -138,7 +138,7 @@ describe("the host", () => {
       machines: { started: 1 },
     });
     expect(answer.holds).toMatchObject([{ reservationId: hold.reservationId, epoch: hold.epoch }]);
-    // A second for the grace behind the time asked for, and for clocks in whole milliseconds.
+    // A second more, for the grace, and for clocks in whole milliseconds.
     const expiresAt = present(answer.holds[0]?.expireTime).getTime();
     expect(expiresAt).toBeGreaterThan(before + 59_000);
     expect(expiresAt).toBeLessThan(after + 61_000);
@@ -156,7 +156,7 @@ describe("the host", () => {
     expect(listed.flatMap(({ events }) => events)).toEqual([]);
   });
 
-  test("gives back exactly the configuration it was given", async () => {
+  test("returns exactly the configuration of the create", async () => {
     const config = {
       env: { A: "1" },
       init: { exec: ["/bin/sh"], entrypoint: ["/e"], cmd: ["c"], user: "app", workingDir: "/srv" },

@@ -12,7 +12,7 @@ afterEach(() => host.close());
 const set = (scheduling: Scheduling) => call(host.client, host.client.setScheduling, { scheduling }, scope);
 const said = async () => (await call(host.client, host.client.getHost, {}, scope)).status?.scheduling;
 
-test("a host is open until somebody says otherwise, and tells what it was", async () => {
+test("a host is open at first, and a change returns the previous scheduling", async () => {
   host = await startHost();
   expect(await said()).toBe(Scheduling.OPEN);
 
@@ -26,7 +26,7 @@ test("a host is open until somebody says otherwise, and tells what it was", asyn
   });
 });
 
-test("cordoned, it starts what it has and keeps its word to an auction", async () => {
+test("cordoned, it starts its machines and takes awards of its holds", async () => {
   host = await startHost();
   const { id } = await host.created();
   const hold = host.hold();
@@ -38,7 +38,7 @@ test("cordoned, it starts what it has and keeps its word to an auction", async (
   });
 });
 
-test("draining, it starts nothing and takes nothing, what runs goes on, and opened again all is as before", async () => {
+test("draining, it starts and takes nothing while running machines go on; opened again it does", async () => {
   host = await startHost();
   const running = await host.created();
   await host.start(running.id);
@@ -59,7 +59,7 @@ test("draining, it starts nothing and takes nothing, what runs goes on, and open
   expect((await host.start(id)).machine?.state).toBe(MachineState.STARTED);
 });
 
-test("what was said outlives hostd", async () => {
+test("scheduling survives a restart", async () => {
   const folder = hostFolder();
   try {
     host = await startHost({ dir: folder.path });

@@ -25,7 +25,7 @@ describe("start", () => {
     expect(await host.sim.list()).toHaveLength(1);
   });
 
-  test("a process that ends at once is told by the answer", async () => {
+  test("the answer has the exit of a process that ends at once", async () => {
     const { id } = await host.created({ exec: ["sim-exit", "3"] });
 
     const { machine } = await host.start(id, { watchMs: 10_000 });
@@ -62,7 +62,7 @@ describe("start", () => {
     },
   );
 
-  test("an image without anything to run is EXEC_FAILED too", async () => {
+  test("an image without a command is EXEC_FAILED too", async () => {
     const before = host.images.config;
     host.images.config = { ...before, entrypoint: [], cmd: [] };
     const { id } = await host.created();
@@ -85,7 +85,7 @@ describe("start", () => {
     expect((await host.start(id)).machine?.state).toBe(MachineState.STARTED);
   });
 
-  test("a full host refuses with INSUFFICIENT_CAPACITY and the machine stays as it was", async () => {
+  test("a full host refuses with INSUFFICIENT_CAPACITY, and the machine is unchanged", async () => {
     const big = await host.created({ memoryMb: 1_536 });
     const other = await host.created({ memoryMb: 1_024 });
     await host.start(big.id);
@@ -102,7 +102,7 @@ describe("start", () => {
     expect((await host.start(other.id)).machine?.state).toBe(MachineState.STARTED);
   });
 
-  test("what was kept for the launch is there although the host has been filled meanwhile", async () => {
+  test("capacity allocated for the launch is there although the host has been filled", async () => {
     const kept = await host.created({ memoryMb: 1_024, keepForLaunch: true });
     const filler = host.hold(1_024);
 
@@ -149,7 +149,7 @@ describe("an exit by itself", () => {
     expect((await host.get(id)).events[0]).toMatchObject({ type: "exit", source: "hostd", exit });
   });
 
-  test("a lost VM makes the machine stopped with VM_LOST and no code", async () => {
+  test("a VM that ends without an exit event makes the machine stopped with VM_LOST and no code", async () => {
     const { id } = await host.created({ exec: ["sim-lost", "sim-run-for", "20"] });
     await host.start(id, { watchMs: 0 });
 
@@ -163,7 +163,7 @@ describe("an exit by itself", () => {
 });
 
 describe("service ports", () => {
-  test("a machine has an address for each service, and another one when it was taken while it did not run", async () => {
+  test("a machine has an address for each service, and another one when its port was taken", async () => {
     const services = [
       { protocol: "tcp", internalPort: 80 },
       { protocol: "udp", internalPort: 53 },

@@ -1,7 +1,7 @@
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 
-/** Loaded before hostd: what is free on any file system is what stands in the file that STATFS_FREE_SHARE_FILE names, as a share of its size. */
+/** Loaded before hostd: replaces the free size of all file systems by the share of their size in the file STATFS_FREE_SHARE_FILE. */
 const file = process.env["STATFS_FREE_SHARE_FILE"] ?? "";
 
 const { readFile, statfs } = promises;

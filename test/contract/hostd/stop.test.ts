@@ -14,7 +14,7 @@ afterAll(() => host.close());
 afterEach(() => expectCleanAfterRemoval(host));
 
 describe("stop", () => {
-  test("a start right after it does not wait until the last VM is gone, and both are counted", async () => {
+  test("a start right after it does not wait until the last VM is destroyed, and both are counted", async () => {
     const { id } = await host.created();
     await host.start(id);
     host.sim.failNext("destroy");
@@ -30,7 +30,7 @@ describe("stop", () => {
     expect(host.host.ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
   });
 
-  test("a start right after it waits until the last VM is gone when that has the machine's ports", async () => {
+  test("a start right after it waits until the last VM is destroyed when that has the machine's ports", async () => {
     const services = [{ protocol: "tcp", internalPort: 80 }];
     const { id } = await host.created({ config: { services } });
     await host.start(id);
@@ -45,7 +45,7 @@ describe("stop", () => {
     expect(host.host.ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });
   });
 
-  test("a start right after it on a full host waits until the last VM is gone", async () => {
+  test("a start right after it on a full host waits until the last VM is destroyed", async () => {
     const { capacity, running } = host.host.ledger.sums();
     const { id } = await host.created();
     await host.start(id);
@@ -60,7 +60,7 @@ describe("stop", () => {
     expect(host.host.ledger.sums().free.memoryMb).toBe(0);
   });
 
-  test("a stop during a start ends the start, and both are told", async () => {
+  test("a stop during a start cancels the start, and both are answered", async () => {
     const { id } = await host.created({ exec: ["sim-hang"] });
     const starting = host.start(id);
     starting.catch(() => {});
@@ -84,7 +84,7 @@ describe("stop", () => {
     expect(machine?.events[0]?.exit).toMatchObject({ signal: "SIGKILL", exitCode: 137, requestedStop: true });
   });
 
-  test("a second stop may hurry the first", async () => {
+  test("a second stop can escalate the first", async () => {
     const { id } = await host.created({ exec: ["sim-signal-ignore"] });
     await host.start(id);
     const patient = host.stop(id, { timeoutMs: 300_000 });
@@ -109,7 +109,7 @@ describe("stop", () => {
     expect(machine?.events[0]?.exit?.signal).toBe(expected);
   });
 
-  test("sends SIGINT when nobody says anything", async () => {
+  test("sends SIGINT by default", async () => {
     const before = host.images.config;
     host.images.config = { ...before, stopSignal: "" };
     const { id } = await host.created();

@@ -99,7 +99,7 @@ describe("an intent and a note", () => {
     await stored;
   });
 
-  test("a note waits for others to be written with, but not behind somebody who waits for it", async () => {
+  test("a note waits to be written with others, unless somebody waits for it", async () => {
     const store = await openStore();
     await store.intend(NEW);
     let isDurable = false;
@@ -119,7 +119,7 @@ describe("an intent and a note", () => {
     await flushed;
   });
 
-  test("a note is written in time also when its time came during another write", async () => {
+  test("a note that is due during another write is written in time", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {
       const store = await openStore();
@@ -137,24 +137,24 @@ describe("an intent and a note", () => {
     }
   });
 
-  test("a change that does not follow the machine's generation is a bug, and refused", async () => {
+  test("a change that does not follow the machine's generation is refused", async () => {
     const store = await openStore();
     await store.intend(NEW);
 
     await expect(store.intend(NEW)).rejects.toThrow("generation 1 does not follow");
   });
 
-  test("subscribers hear of every change until they leave", async () => {
+  test("subscribers get every change until they unsubscribe", async () => {
     const store = await openStore();
-    const heard: string[] = [];
-    const leave = store.subscribe(NEW.machine.id, ({ state }) => heard.push(state));
+    const states: string[] = [];
+    const leave = store.subscribe(NEW.machine.id, ({ state }) => states.push(state));
 
     await store.intend(NEW);
     await store.intend(next(NEW.machine, { state: "created" }));
     leave();
     await store.intend(next({ ...NEW.machine, generation: 2 }, { state: "starting" }));
 
-    expect(heard).toEqual(["creating", "created"]);
+    expect(states).toEqual(["creating", "created"]);
   });
 });
 
@@ -188,7 +188,7 @@ describe("the outbox", () => {
     expect(after.acknowledged).toBe(1);
   });
 
-  test("a destroyed machine is forgotten only when its events have been acknowledged and its time is over", async () => {
+  test("a destroyed machine is pruned only when its events are acknowledged and it is old enough", async () => {
     const store = await openStore();
     await store.intend({ machine: machineIn("destroyed", { updatedAtMs: 100 }), event: EVENT });
 
@@ -206,7 +206,7 @@ describe("the outbox", () => {
 describe("a full disk", () => {
   const BIG = "x".repeat(40_000);
 
-  test("refuses an intent with DISK_FULL, and nothing of it is there", async () => {
+  test("refuses an intent with DISK_FULL, and nothing has changed", async () => {
     const store = await openStore({ maxPages: 24 });
     await store.intend(NEW);
 
@@ -266,13 +266,13 @@ describe("a full disk", () => {
 });
 
 describe("a database that cannot be used", () => {
-  test("one in use by another hostd is refused by that name", async () => {
+  test("one in use by another hostd is refused", async () => {
     await openStore();
 
     await expect(openStore()).rejects.toThrow("another hostd runs with this HOSTD_DIR");
   });
 
-  test("something else than a database is refused, and left as it is", async () => {
+  test("a file that is no database is refused, and left as it is", async () => {
     writeFileSync(
       join(dir, "state.db"),
       "not a database, but long enough to be looked at as if it were one".repeat(40),

@@ -18,7 +18,7 @@ function ms([seconds, nanos]: HrTime): number {
   return seconds * 1_000 + nanos / 1e6;
 }
 
-/** The share of a span's time during which at least one span directly below it runs. */
+/** Returns the share of a span during which at least one of its children runs. */
 function covered(parent: ReadableSpan, spans: readonly ReadableSpan[]): number {
   const below = spans
     .filter(({ parentSpanContext }) => parentSpanContext?.spanId === parent.spanContext().spanId)
@@ -52,7 +52,7 @@ test("the spans of a start explain at least 95 % of its time, down to the VMM's 
   };
   await host.start(id);
 
-  // On a loaded machine a start may wait for a processor between two spans; what is in no span is missing every time.
+  // On a loaded machine a start may wait for a CPU between two spans; a missing span is missing every time.
   await expect
     .poll(async () => {
       const { server, start, spans } = await startAgain();
@@ -78,7 +78,7 @@ test("a machine names the trace of its last start", async () => {
   expect((await host.get(id)).lastStartTraceId).toBe(named("hostd.start").spanContext().traceId);
 });
 
-test("a start that fails says why in its span", async () => {
+test("a start that fails has the reason in its span", async () => {
   const { id } = await host.created({ exec: ["sim-exec-fail", "not_found"] });
 
   await host.start(id).catch(() => {});

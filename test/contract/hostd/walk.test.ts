@@ -12,7 +12,7 @@ afterAll(async () => {
   await host.close();
 });
 
-/** What a request may be refused or ended with; anything else is a defect. */
+/** Reasons that requests may fail with; any other is a defect. */
 const ALLOWED = new Set([
   "INVALID_STATE",
   "MACHINE_RUNNING",
@@ -76,7 +76,7 @@ test("any sequence of requests ends in a legal state and leaks nothing", async (
               : one.kind === "stop"
                 ? host.stop(id, { timeoutMs: one.timeoutMs })
                 : host.destroy(id, { force: one.force });
-          // Noted at once: some are refused long before the walk is over.
+          // Handled at once: some are refused long before the walk ends.
           answers.push(
             answer.then(
               () => "",
@@ -92,7 +92,7 @@ test("any sequence of requests ends in a legal state and leaks nothing", async (
 
       expect(moves.filter((move) => move.startsWith("illegal"))).toEqual([]);
       expect(reasons.filter((reason) => !ALLOWED.has(reason))).toEqual([]);
-      // Programs still end by themselves, and a VM that could not be destroyed is tried again.
+      // Programs still end by themselves, and teardowns are retried.
       await expect.poll(() => unrest(ids), { interval: 2 }).toEqual([]);
 
       await Promise.all(ids.map((id) => host.destroy(id, { force: true })));
@@ -107,7 +107,7 @@ test("any sequence of requests ends in a legal state and leaks nothing", async (
   );
 }, 120_000);
 
-/** What is not as it must be at rest: whoever runs has a VM and its share of the ledger, nobody else has either. */
+/** Returns violations at rest: exactly the running machines have a VM, and CPU and memory in the ledger. */
 function unrest(ids: readonly string[]): string[] {
   const machines = ids.map((id) => host.host.store.get(id)).filter((machine) => machine !== undefined);
   const odd = machines.filter(
@@ -122,7 +122,7 @@ function unrest(ids: readonly string[]): string[] {
   ];
 }
 
-/** Writes down every change of a machine's state, and those that the table does not allow. */
+/** Collects the changes of a machine's state that the table does not allow. */
 function watch(id: string, moves: string[]): () => void {
   let last: Machine | undefined = host.host.store.get(id);
   return host.host.store.subscribe(id, (machine) => {

@@ -6,13 +6,13 @@ import { ManualClock } from "../manual-clock.ts";
 export const CAPACITY = { cpus: 4, memoryMb: 1_024, diskMb: 4_096 };
 export const GRACE_MS = 1_000;
 
-/** A ledger and the clock that it goes by. */
+/** Makes a ledger and its clock. */
 export function ledgerOf(capacity: Resources = CAPACITY, incarnation = 1) {
   const clock = new ManualClock();
   return { clock, ledger: new Ledger({ capacity, incarnation, graceMs: GRACE_MS, clock }) };
 }
 
-/** The reason of the fault that something fails with; "" when it does not fail. */
+/** Returns the reason of the fault of `work`; "" without a fault. */
 export function reasonOf(work: () => unknown): string {
   try {
     work();

@@ -9,9 +9,9 @@ import { until } from "../../../src/lib/runtime/wait.ts";
 /** Waits for a condition as long as a busy machine may need. */
 export const eventually = <T>(condition: () => T) => expect.poll(condition);
 
-/** A scheduler that says what it is told to, and notes what it hears. */
+/** A scheduler that sends what a test wants, and collects what it receives. */
 export class FakeScheduler {
-  readonly heard: AttachRequest["message"][] = [];
+  readonly received: AttachRequest["message"][] = [];
   readonly tokens: string[] = [];
   streams = 0;
   refuse: Fault | undefined;
@@ -51,10 +51,10 @@ export class FakeScheduler {
     this.#fail?.(fault);
   }
 
-  /** What it has heard of one kind. */
+  /** Returns the messages of one kind. */
   of<C extends string>($case: C): Extract<AttachRequest["message"], { $case: C }>[] {
     // The filter lets only that member of the union through, which its type cannot say for a type parameter.
-    return this.heard.filter((one) => one?.$case === $case) as never;
+    return this.received.filter((one) => one?.$case === $case) as never;
   }
 
   async *#serve(requests: AsyncIterable<AttachRequest>, signal: AbortSignal): AsyncGenerator<AttachResponse> {
@@ -86,7 +86,7 @@ export class FakeScheduler {
 
   async #listen(requests: AsyncIterable<AttachRequest>): Promise<void> {
     try {
-      for await (const { message } of requests) this.heard.push(message);
+      for await (const { message } of requests) this.received.push(message);
     } catch {
       // The stream's end.
     }

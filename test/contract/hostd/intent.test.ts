@@ -23,7 +23,7 @@ afterEach(async () => {
   folder.remove();
 });
 
-/** A disk on which the intent of a start is written when the test says so. */
+/** A disk that writes the intent of a start when the test says so. */
 class SlowDisk {
   #turn: Promise<void> = Promise.resolve();
   write: () => void = () => {};
@@ -55,8 +55,8 @@ class SlowDisk {
   }
 }
 
-/** Begins a start whose VM is there and whose intent is not on disk. */
-async function startUnrecorded(exec = ["sim-log", "3"]) {
+/** Begins a start whose VM exists and whose intent is not on disk. */
+async function startWithoutIntent(exec = ["sim-log", "3"]) {
   const { id } = await host.created({ exec });
   const was = await host.get(id);
   disk.hold();
@@ -71,9 +71,9 @@ async function hasWritten(): Promise<boolean> {
   return (await host.logs.owners()).length > 0;
 }
 
-describe("a start whose VM is there before its intent is on disk", () => {
+describe("a start whose VM exists before its intent is on disk", () => {
   test("runs nothing until it is, and then runs", async () => {
-    const { starting, was } = await startUnrecorded();
+    const { starting, was } = await startWithoutIntent();
     expect(await host.get(was.id)).toEqual(was);
     expect(await hasWritten()).toBe(false);
 
@@ -83,8 +83,8 @@ describe("a start whose VM is there before its intent is on disk", () => {
     await expect.poll(hasWritten).toBe(true);
   });
 
-  test("is refused with DISK_FULL, has run nothing, and leaves the machine and the host as they were", async () => {
-    const { id, was, starting } = await startUnrecorded();
+  test("is refused with DISK_FULL, has run nothing, and leaves machine and host unchanged", async () => {
+    const { id, was, starting } = await startWithoutIntent();
 
     disk.refuse(DISK_FULL);
 
@@ -102,7 +102,7 @@ describe("a start whose VM is there before its intent is on disk", () => {
   });
 
   test("is refused at once while its VM is still booting", async () => {
-    const { starting, was } = await startUnrecorded(["sim-hang"]);
+    const { starting, was } = await startWithoutIntent(["sim-hang"]);
 
     disk.refuse(DISK_FULL);
 
@@ -113,7 +113,7 @@ describe("a start whose VM is there before its intent is on disk", () => {
   });
 
   test("that is stopped meanwhile ends stopped, and has run nothing", async () => {
-    const { id, starting } = await startUnrecorded();
+    const { id, starting } = await startWithoutIntent();
     const stopping = host.stop(id);
     await expect.poll(() => host.machines.driver(machineId(id)).activity).toBe("stop");
 
@@ -126,8 +126,8 @@ describe("a start whose VM is there before its intent is on disk", () => {
     expect(await hasWritten()).toBe(false);
   });
 
-  test("keeps its VM when the host looks for what nobody has", async () => {
-    const { starting } = await startUnrecorded();
+  test("keeps its VM in a sweep", async () => {
+    const { starting } = await startWithoutIntent();
     const before = await host.sim.list();
 
     await sweep(host.host, host.machines);
@@ -139,7 +139,7 @@ describe("a start whose VM is there before its intent is on disk", () => {
   });
 
   test("leaves no VM when hostd is killed then, and a machine that can be started", async () => {
-    const { id } = await startUnrecorded();
+    const { id } = await startWithoutIntent();
     host.client.close();
     await host.sim.close();
     await host.store.close();
