@@ -21,18 +21,27 @@ export const STATIC_CHECKS: readonly Check[] = [
   { name: "contracts: breaking", command: ["buf", "breaking", "--against", "proto/baseline.binpb"] },
 ];
 
-/** Runs checks one after the other; returns the names of those that fail. */
-export async function failing(
-  checks: readonly Check[],
+/** Runs groups of checks at once, and those of a group one after the other. Returns the names of those that fail. */
+export function failing(
+  groups: readonly (readonly Check[])[],
   progress: Progress,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const failures: string[] = [];
-  for (const check of checks) {
-    signal.throwIfAborted();
-    if (!(await passes(check, progress, signal))) failures.push(check.name);
-  }
-  return failures;
+  const running = new Set<string>();
+  return progress.step("checks", async (say) => {
+    const failures: string[] = [];
+    const runGroup = async (group: readonly Check[]) => {
+      for (const check of group) {
+        signal.throwIfAborted();
+        say([...running.add(check.name)].join(", "));
+        if (!(await passes(check, progress, signal))) failures.push(check.name);
+        running.delete(check.name);
+        say([...running].join(", "));
+      }
+    };
+    await Promise.all(groups.map(runGroup));
+    return failures;
+  });
 }
 
 /** Shows a line for a check that passes, and the whole output of one that fails. */

@@ -12,7 +12,7 @@ await main(async (signal, progress) => {
   await progress.step("generated code", () => generate(signal));
   // The unit tests take as long as all the rest; each half keeps one processor busy.
   const halves = [STATIC_CHECKS, [UNIT_TESTS]];
-  const failures = (await Promise.all(halves.map((half) => failing(half, progress, signal)))).flat();
+  const failures = await failing(halves, progress, signal);
   const isGood = failures.length === 0;
   progress.say(isGood ? `All checks passed in ${progress.elapsed()}.` : `Failed: ${failures.join(", ")}.`);
   return isGood ? 0 : 1;

@@ -6,6 +6,9 @@ const QUIET_MS = 1_000;
 /** How often a step that goes on gets a line where lines cannot be rewritten. */
 const REMINDER_MS = 10_000;
 
+/** Erases the line that shows the current step. */
+const ERASE = "\r\x1b[K";
+
 /** Shows the steps of a command and how long they take. */
 export class Progress {
   readonly #out: NodeJS.WriteStream;
@@ -25,7 +28,7 @@ export class Progress {
       const elapsedMs = performance.now() - startedAt;
       if (elapsedMs < QUIET_MS) return;
       const line = `${name}${detail === "" ? "" : `: ${detail}`} ... ${seconds(elapsedMs)}`;
-      if (this.#out.isTTY) this.#out.write(`\r\x1b[K${line}`);
+      if (this.#out.isTTY) this.#out.write(`${ERASE}${line}`);
       else if (!announced || elapsedMs - lastLineAt > REMINDER_MS) {
         this.#out.write(`${line}\n`);
         lastLineAt = elapsedMs;
@@ -36,7 +39,7 @@ export class Progress {
     const finish = (mark: string) => {
       clearInterval(timer);
       if (!announced) return;
-      const start = this.#out.isTTY ? "\r\x1b[K" : "";
+      const start = this.#out.isTTY ? ERASE : "";
       this.#out.write(`${start}${name} ${mark} ${seconds(performance.now() - startedAt)}\n`);
     };
     try {
@@ -52,7 +55,7 @@ export class Progress {
   }
 
   say(line: string): void {
-    this.#out.write(`${line}\n`);
+    this.#out.write(`${this.#out.isTTY ? ERASE : ""}${line}\n`);
   }
 
   /** The time since this was made, e.g. `12.3 s`. */
