@@ -8,7 +8,7 @@ import { setUp } from "../setup/setup.ts";
 await main(async (signal, progress) => {
   const chosen = process.argv.slice(2);
   await setUp("test", progress, signal);
-  const failed = chosen.length > 0 ? [] : await failing(STATIC_CHECKS, progress, signal);
+  const failed = chosen.length > 0 ? [] : await failing([STATIC_CHECKS], progress, signal);
   // One run over all kinds of tests, so that its summary, the last thing printed, is about all of them.
   const vitest = [tool("vitest"), "run", ...chosen];
   const env = { ...process.env, NODE_ENV: "test" };
