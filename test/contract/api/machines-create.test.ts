@@ -12,10 +12,7 @@ beforeAll(async () => {
   await api.user.createApp("web");
 });
 afterAll(() => world.close());
-beforeEach(() => {
-  for (const host of world.scheduler.hosts) host.calls.length = 0;
-  world.scheduler.calls.length = 0;
-});
+beforeEach(() => world.clear());
 
 describe("create", () => {
   test("places the machine, prepares it, commits it and starts it", async () => {
@@ -33,7 +30,9 @@ describe("create", () => {
       hostStatus: HostStatus.OK,
     });
     expect(machine?.id).toMatch(/^00001[0-9a-f]{9}$/);
-    expect(world.host(1).calls).toEqual(["createMachine", "prepareMachine", "startMachine"]);
+    // What an earlier create left in doubt may be destroyed at any time.
+    const calls = world.host(1).calls.filter((method) => method !== "destroyMachine");
+    expect(calls).toEqual(["createMachine", "prepareMachine", "startMachine"]);
     expect(world.scheduler.calls).toEqual(["reserve", "release"]);
     expect(world.host(2).holds.size).toBe(0);
     const [row] = await world.sql("select id, state, committed from machines where name = 'first'");

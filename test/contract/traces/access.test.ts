@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   bearer,
   exportRequest,
@@ -10,15 +10,16 @@ import {
   startReceiver,
 } from "./support.ts";
 
-const { dir, remove } = privateDir();
+let home: ReturnType<typeof privateDir>;
 let receiver: Receiver;
 
-beforeAll(async () => {
-  receiver = await startReceiver(dir);
+beforeEach(async () => {
+  home = privateDir();
+  receiver = await startReceiver(home.dir);
 });
-afterAll(async () => {
+afterEach(async () => {
   await receiver.close();
-  remove();
+  home.remove();
 });
 
 describe("who may do what", () => {
