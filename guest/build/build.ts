@@ -35,9 +35,10 @@ const MODULES = [
 ];
 
 /**
- * Makes what every VM boots from, in `outDir`: kernel, initramfs with the init and its modules, an empty scratch disk and the warm-up
- * image; `guest.json` describes them. Does nothing, and needs no network, when they are there and their sources have not changed. A
- * build that is killed leaves the old set or the new one. With `refresh`, takes a newer kernel when apt has one.
+ * Makes what every VM boots from, in `outDir`: kernel, initramfs with the init and its modules, an
+ * empty scratch disk and the warm-up image; `guest.json` describes them. Does nothing, and needs no
+ * network, when they are there and their sources have not changed. A build that is killed leaves
+ * the old set or the new one. With `refresh`, takes a newer kernel when apt has one.
  */
 export async function buildGuest(
   outDir: string,
@@ -133,7 +134,7 @@ function isComplete(dir: string, manifest: GuestManifest): boolean {
   );
 }
 
-/** Replaces a set of the same name: one that another build was faster with, or one that lacks a file. */
+/** Replaces a set of the same name, of another build or without some file. */
 function moveSet(draft: string, target: string): void {
   try {
     renameSync(draft, target);

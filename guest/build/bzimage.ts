@@ -8,8 +8,9 @@ const HEADER_MAGIC = 0x53726448;
 const TIMEOUT_MS = 30_000;
 
 /**
- * Writes the kernel in a bzImage, an ELF file, to `output`. QEMU boots it directly, which under emulation saves the time of its own
- * unpacking. Offsets are those of the kernel's Documentation/x86/boot.rst.
+ * Writes the kernel in a bzImage, an ELF file, to `output`. QEMU boots it directly, which under
+ * emulation saves the time of its own unpacking. Offsets are those of the kernel's
+ * Documentation/x86/boot.rst.
  */
 export async function extractVmlinux(image: Buffer, output: string): Promise<void> {
   if (

@@ -13,7 +13,8 @@ const FILE = 0o100000;
 const CHARACTER_DEVICE = 0o020000;
 
 /**
- * Writes a cpio archive in the "newc" format of initramfs. Owner is root and times are zero, so equal input gives equal bytes.
+ * Writes a cpio archive in the "newc" format of initramfs. Owner is root and times are zero, so
+ * equal input gives equal bytes.
  */
 export function writeCpio(entries: readonly CpioEntry[]): Buffer {
   const parts: Buffer[] = [];

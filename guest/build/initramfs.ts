@@ -13,8 +13,9 @@ export interface Module {
 const STRIP_TIMEOUT_MS = 30_000;
 
 /**
- * Reads `wanted` modules and those they depend on from an unpacked kernel package, in load order. They are stripped of symbols and of
- * signatures, which take long to check under emulation. `draft` is a folder for intermediate files.
+ * Reads `wanted` modules and those they depend on from an unpacked kernel package, in load order.
+ * They are stripped of symbols and of signatures, which take long to check under emulation. `draft`
+ * is a folder for intermediate files.
  */
 export async function readModules(
   tree: string,

@@ -12,9 +12,9 @@ const DOWNLOAD_TIMEOUT_MS = 300_000;
 const COMMAND_TIMEOUT_MS = 30_000;
 
 /**
- * Downloads the newest kernel package that apt knows into `dir` unless it is there, and returns its path. Without a network the newest
- * that is there serves. Nothing is installed, and root is not needed. `drafts` is for unfinished downloads, on the same file system; the
- * caller removes it.
+ * Downloads the newest kernel package that apt knows into `dir` unless it is there, and returns its
+ * path. Without a network the newest that is there serves. Nothing is installed, and root is not
+ * needed. `drafts` is for unfinished downloads, on the same file system; the caller removes it.
  */
 export async function fetchKernelPackage(dir: string, drafts: string, log: Log): Promise<string> {
   mkdirSync(dir, { recursive: true });

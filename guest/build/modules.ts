@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 
 /**
- * Orders modules so that each comes after all it depends on. `files` are the paths of all modules there are. Throws when one is missing or
- * two depend on each other.
+ * Orders modules so that each comes after all it depends on. `files` are the paths of all modules
+ * there are. Throws when one is missing or two depend on each other.
  */
 export function orderModules(wanted: readonly string[], files: readonly string[]): string[] {
   const byName = new Map(files.map((file) => [moduleName(file), file]));

@@ -11,7 +11,7 @@ const METADATA_BYTES = 192 * 1024 * 1024;
 /** Gives equal bytes for equal sizes. */
 const UUID = "77696e64-686f-7665-7220-736372617463";
 const FAKE_TIME = "1";
-/** No journal, spare copies or checksums, as the disk is deleted after one run. All metadata is at the front; what can be lazy is. */
+/** Without journal, copies and checksums, as the disk serves once; with all metadata in front. */
 const LAYOUT = [
   ...["-O", "^has_journal,^resize_inode,sparse_super2,^metadata_csum,uninit_bg"],
   ...["-E", `packed_meta_blocks=1,lazy_itable_init=1,nodiscard,num_backup_sb=0,hash_seed=${UUID}`],
@@ -19,8 +19,8 @@ const LAYOUT = [
 ];
 
 /**
- * Makes an empty ext4 file system of `sizeBytes` and writes its non-zero blocks to `output`, one extent after the other. From these
- * hostd makes a new disk within a millisecond.
+ * Makes an empty ext4 file system of `sizeBytes` and writes its non-zero blocks to `output`, one
+ * extent after the other. From these hostd makes a new disk within a millisecond.
  */
 export async function makeScratchTemplate(output: string, sizeBytes: number): Promise<Extent[]> {
   const disk = `${output}.disk`;

@@ -13,7 +13,7 @@ const COMPRESSION = ["--compressor", "lz4"];
 const MAPPED_BYTES = 256 * 1024;
 const ACCOUNTS = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
 
-/** Makes the image of warm-ups: what any small image has, and a file that takes some decompressing. `draft` is for its parts. */
+/** Makes the image of warm-ups: accounts, folders, the program, and a file to decompress. */
 export async function makeWarmUpImage(output: string, draft: string): Promise<void> {
   const parts = join(draft, "warm-up");
   mkdirSync(parts);

@@ -1,6 +1,7 @@
 /*
- * The guest's init: boots the VM, then waits on the agent channel for the one workload that it will run. It stays in the initramfs; the
- * workload has a mount namespace of its own, which ends with its processes. One process, one loop, no threads.
+ * The guest's init: boots the VM, then waits on the agent channel for the one workload that it will
+ * run. It stays in the initramfs; the workload has a mount namespace of its own, which ends with
+ * its processes. One process, one loop, no threads.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,7 @@ static void open_channel(void)
 
 static void boot(void)
 {
-	/* The VM bounds the number of processes; the kernel's default is far lower in a small one. */
+	/* The VM bounds processes; the kernel's default is far lower in a small one. */
 	struct rlimit files = { OPEN_FILES, OPEN_FILES }, processes = { RLIM_INFINITY, RLIM_INFINITY };
 	uint64_t start = now_us();
 
@@ -66,8 +67,9 @@ static void boot(void)
 	record_phase(PHASE_NETWORK, start);
 	start = now_us();
 	/*
-	 * Data need not outlive the VM, so only lack of memory makes the kernel write it to the disk. Its flusher, 5 s after the first write,
-	 * would write all, as the share of memory that it grants to a disk without a history is zero.
+	 * Data need not outlive the VM, so only lack of memory makes the kernel write it to the
+	 * disk. Its flusher, 5 s after the first write, would write all, as the share of memory
+	 * that it grants to a disk without a history is zero.
 	 */
 	write_file("/proc/sys/vm/dirty_writeback_centisecs", "360000");
 	/* `agent_start` retries what fails here, and can report it. */

@@ -1,6 +1,7 @@
 /*
- * The program of a warm-up: does what programs do when they start, so that the emulator has translated that part of the kernel. Translated code
- * takes memory in every warm VM, so it does not write to the disk, which programs do later. Exits with 0 when all of it worked.
+ * The program of a warm-up: does what programs do when they start, so that the emulator has
+ * translated that part of the kernel. Translated code takes memory in every warm VM, so it does not
+ * write to the disk, which programs do later. Exits with 0 when all of it worked.
  */
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -12,7 +12,7 @@ import { debianNginx } from "./debian-image.ts";
 
 const APP = "web";
 const SERVICES = [{ protocol: "tcp", internalPort: 80 }];
-/** A program has been exec'ed when a start answers; it may take a while in emulation until it listens. */
+/** A start answers after exec; in emulation a program may take a while until it listens. */
 const LISTENING = { timeout: 60_000, interval: 100 };
 
 // One story: each test goes on where the one before it ended.

@@ -1,6 +1,7 @@
 /**
- * Stands in for a hostd that is killed at a given point of a warm start: makes a warm VM, launches a machine in it, and kills itself
- * with SIGKILL there. Arguments: data directory, image, VM id, point.
+ * Stands in for a hostd that is killed at a given point of a warm start: makes a warm VM, launches
+ * a machine in it, and kills itself with SIGKILL there. Arguments: data directory, image, VM id,
+ * point.
  */
 import { Agent } from "../../src/hostd/vmm/qemu/guest-channel/agent.ts";
 import { Qmp } from "../../src/hostd/vmm/qemu/process/qmp.ts";

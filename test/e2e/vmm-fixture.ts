@@ -108,7 +108,7 @@ export function privateMb(dir: string, vmId: string): number {
   return kb.reduce((sum, value) => sum + value, 0) / 1024;
 }
 
-/** Returns a function that tells whether a VM's QEMU has used no CPU time since its last call, so that its guest is idle. */
+/** Returns a function: whether a VM's QEMU, and so its guest, was idle since the last call. */
 export function isAtRest(dir: string, vmId: string): () => boolean {
   const pid = qemuPid(dir, vmId);
   let last = "";
@@ -134,7 +134,7 @@ export function plainWorkload(image: string, argv: readonly string[]): Workload 
   };
 }
 
-/** Makes a small root file system: busybox, the probe, accounts, and files that cannot be executed. */
+/** Makes a small root file system: busybox, the probe, accounts, unexecutable files. */
 function buildImage(dir: string): string {
   const root = join(dir, "root");
   for (const each of ["bin", "etc", "data"]) mkdirSync(join(root, each), { recursive: true });

@@ -1,5 +1,6 @@
 /**
- * Stands in for a hostd that will be killed: launches one VM, appends its lines to a file, prints "launched" and waits. Arguments: data directory, image, VM id, file, program and its arguments.
+ * Stands in for a hostd that will be killed: launches one VM, appends its lines to a file, prints
+ * "launched" and waits. Arguments: data directory, image, VM id, file, program and its arguments.
  */
 import { appendFileSync } from "node:fs";
 import { openVmm, plainWorkload } from "./vmm-fixture.ts";

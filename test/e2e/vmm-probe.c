@@ -1,4 +1,4 @@
-/* The program that the VMM's end-to-end tests run in their guests: does one thing, named by its first argument. */
+/* The program of end-to-end tests in guests: does what its first argument names. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>

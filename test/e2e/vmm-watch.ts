@@ -28,7 +28,7 @@ export function watchCalls(): Watch {
   };
 }
 
-/** Whether a process has `text` anywhere in memory of its own or in a file that it maps for memory. */
+/** Whether a process has `text` in its writable memory. */
 export function holds(pid: number, text: string): boolean {
   const memory = fs.openSync(`/proc/${pid}/mem`, "r");
   const wanted = Buffer.from(text);

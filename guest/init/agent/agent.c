@@ -14,7 +14,7 @@
 
 enum {
 	READ_CHUNK = 4096,
-	/* The most that one chunk adds to the ring: as many empty lines, and the line that it completes. */
+	/* The most that one chunk adds to the ring: as many empty lines, and one long one. */
 	CHUNK_RECORDS = READ_CHUNK * (RECORD_HEADER + 1) + LINE_MAX_BYTES + RECORD_HEADER,
 	/* After this, an exit is reported although killed processes are still there. */
 	KILL_WAIT_MS = 5000,
@@ -216,7 +216,7 @@ static void finish(struct agent *a)
 		agent_set_state(a, STATE_EXITED);
 }
 
-/* With a host connected, a full ring blocks the workload's writes; without, the ring drops its oldest lines. */
+/* A full ring blocks the workload while a host is connected, and drops lines otherwise. */
 static void apply_backpressure(struct agent *a)
 {
 	bool room = !a->channel.synced || ring_free(&a->ring) >= CHUNK_RECORDS;
@@ -236,7 +236,7 @@ void agent_update(struct agent *a)
 {
 	finish(a);
 	agent_send(a);
-	/* The report that the workload runs must not wait for the workload; its output later may. */
+	/* The report that the workload runs must not wait for the workload; its output may. */
 	set_realtime(a->state == STATE_STARTING);
 	apply_backpressure(a);
 }

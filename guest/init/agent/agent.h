@@ -1,4 +1,4 @@
-/* The agent: talks to hostd and manages the one workload of this guest, from the RUN message to its exit. */
+/* The agent: talks to hostd and manages the one workload of this guest. */
 #pragma once
 
 #include <sys/types.h>
@@ -61,7 +61,7 @@ int agent_timeout(const struct agent *a);
 /* Sends as much of the state and the log as the port takes. */
 void agent_send(struct agent *a);
 
-/* Forks the child and waits until it is ready. Does nothing when there is one, or no scratch disk; a failure is retried at the start. */
+/* Forks the child and waits until it is ready. What fails here is retried at the start. */
 void agent_prepare_child(struct agent *a);
 
 /* Forgets a child that has ended before it was needed. */
@@ -70,7 +70,7 @@ void agent_drop_child(struct agent *a);
 /* Starts what `request` asks for; `body` is its message. A failure ends up in the state. */
 void agent_start(struct agent *a, const uint8_t *body, size_t n);
 
-/* Removes all that a warm-up left, in memory and on disk, and waits again. Fails when its program did. */
+/* Removes all that a warm-up left and waits again. Fails when its program did. */
 void agent_finish_warm_up(struct agent *a);
 
 void agent_set_state(struct agent *a, enum run_state state);

@@ -17,7 +17,9 @@ pid_t oom_victim(const char *line)
 	static const char words[] = "Killed process ";
 	const char *at = strstr(line, words);
 
-	/* The words follow "Out of memory: " or "Memory cgroup out of memory: "; a program's own text must not count. */
+	/*
+	 * Follows "Out of memory: " or "Memory cgroup out of memory: "; other text must not count.
+	 */
 	if (!at || !strstr(line, "ut of memory: Killed process "))
 		return 0;
 	return (pid_t)strtol(at + sizeof words - 1, NULL, 10);
@@ -46,7 +48,7 @@ void oom_watch_begin(struct oom_watch *w)
 	w->kills = read_counter();
 }
 
-/* Reads the new part of the kernel log; true when it names `pid`, or when records were overwritten before they were read. */
+/* Whether the new part of the kernel log names `pid`, or has lost records. */
 static bool may_name_victim(int kmsg, pid_t pid)
 {
 	char line[4096];

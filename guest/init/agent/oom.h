@@ -19,5 +19,5 @@ struct oom_watch {
 /* Notes the present end of the kernel log and the counter. */
 void oom_watch_begin(struct oom_watch *w);
 
-/* Whether `pid` was killed since. For exit code 137 (a shell whose child was killed), whether any process was. */
+/* Whether `pid` was killed since; for exit code 137 (a shell), whether any process was. */
 bool oom_watch_end(struct oom_watch *w, pid_t pid, int wait_status);

@@ -58,7 +58,7 @@ void agent_drop_child(struct agent *a)
 	a->pid = 0;
 }
 
-/* Waits for the child's byte: a template or warm VM that was saved before it would repeat the preparation. */
+/* Waits for the child's byte, so that a guest that is saved or paused has done its preparation. */
 static bool is_ready(int report)
 {
 	struct pollfd end = { .fd = report, .events = POLLIN };

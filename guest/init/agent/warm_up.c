@@ -33,8 +33,9 @@ static void reset_run(struct agent *a)
 }
 
 /*
- * Overwrites the memory that the warm-up freed. The emulator drops translated code only when a page that held it is first written, byte by
- * byte, which takes milliseconds: better now than in the next start.
+ * Overwrites the memory that the warm-up freed. The emulator drops translated code only when a page
+ * that held it is first written, byte by byte, which takes milliseconds: better now than in the
+ * next start.
  */
 static void overwrite_free_memory(void)
 {

@@ -1,6 +1,6 @@
 /*
- * The agent's port: frames in and out, never blocking. The port is watched edge-triggered, as one whose host end is closed reports a
- * hang-up all the time.
+ * The agent's port: frames in and out, never blocking. The port is watched edge-triggered, as one
+ * whose host end is closed reports a hang-up all the time.
  */
 #pragma once
 

@@ -1,8 +1,9 @@
 /*
  * Frames on the agent channel, a byte stream whose other end may vanish and come back at any byte.
  *
- * A frame is: type (1 byte), body, CRC-32 of both (4 bytes, little endian); all of it COBS-encoded, then one zero byte. As an encoded frame
- * holds no zero, a receiver is synchronised again after the next one, whatever it missed.
+ * A frame is: type (1 byte), body, CRC-32 of both (4 bytes, little endian); all of it COBS-encoded,
+ * then one zero byte. As an encoded frame holds no zero, a receiver is synchronised again after the
+ * next one, whatever it missed.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* The length of the full buffer without a UTF-8 sequence that is not complete; all of it when the end is not UTF-8. */
+/* The length of a full buffer without an incomplete UTF-8 sequence at its end. */
 static size_t whole_characters(const uint8_t *buf, size_t n)
 {
 	for (size_t back = 1; back <= 3 && back < n; back++) {

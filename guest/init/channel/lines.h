@@ -13,7 +13,7 @@ struct line_buffer {
 
 typedef void line_handler(void *ctx, const uint8_t *text, size_t n);
 
-/* Calls `handle` for every line that the bytes complete, without its newline. Longer lines come in pieces, cut between characters. */
+/* Calls `handle` for every complete line. Longer ones are split between characters. */
 void lines_push(struct line_buffer *l, const uint8_t *data, size_t n, line_handler *handle, void *ctx);
 
 /* Calls `handle` for the rest of a stream that ended without a newline. */

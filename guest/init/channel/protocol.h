@@ -1,9 +1,10 @@
 /*
- * Messages between hostd and the guest. hostd's side is src/hostd/vmm/qemu/guest-channel/protocol.ts: change both together and raise
- * PROTOCOL_VERSION.
+ * Messages between hostd and the guest. hostd's side is
+ * src/hostd/vmm/qemu/guest-channel/protocol.ts: change both together and raise PROTOCOL_VERSION.
  *
- * The guest keeps its whole state until it is destroyed, and answers every SYNC with it. So a hostd that was away learns the truth with
- * one message, and only log lines need an ACK: they carry consecutive numbers, are kept until acknowledged, and sent again after a SYNC.
+ * The guest keeps its whole state until it is destroyed, and answers every SYNC with it. So a hostd
+ * that was away learns the truth with one message, and only log lines need an ACK: they carry
+ * consecutive numbers, are kept until acknowledged, and sent again after a SYNC.
  *
  * All times from the guest are microseconds of its CLOCK_MONOTONIC.
  */
@@ -19,8 +20,9 @@ enum message {
 	MSG_SIGNAL = 3, /* REQUEST, SIGNAL: answered by SIGNALLED */
 	MSG_ACK = 4,    /* ACK: the host has the lines up to this number */
 	/*
-	 * As RUN, but afterwards the guest removes all that the program left and waits again. The real run is much faster then, as the
-	 * emulator has translated the code that it needs. Nothing is written to the scratch disk but what mounting it writes.
+	 * As RUN, but afterwards the guest removes all that the program left and waits again. The
+	 * real run is much faster then, as the emulator has translated the code that it needs.
+	 * Nothing is written to the scratch disk but what mounting it writes.
 	 */
 	MSG_WARM_UP = 5,
 	/* guest to host */

@@ -1,8 +1,9 @@
 /*
  * Log lines for the host: a bounded queue of numbered records, kept until acknowledged.
  *
- * While the host is connected, a full ring blocks the workload (the caller stops reading its pipes). While it is not, the oldest lines
- * are dropped, and a marker with the number of the last one dropped takes their place.
+ * While the host is connected, a full ring blocks the workload (the caller stops reading its
+ * pipes). While it is not, the oldest lines are dropped, and a marker with the number of the last
+ * one dropped takes their place.
  */
 #pragma once
 
@@ -41,7 +42,9 @@ void ring_ack(struct ring *r, uint64_t number);
 /* Makes `ring_next` begin again at the oldest line. */
 void ring_rewind(struct ring *r);
 
-/* Gets the next record to send; false: none. A marker's text is in `marker` (64 bytes). Call `ring_sent` once it is queued. */
+/*
+ * Gets the next record, or a marker with its text in `marker` (64 bytes). `ring_sent` confirms it.
+ */
 bool ring_next(struct ring *r, struct record *out, char *marker);
 void ring_sent(struct ring *r, const struct record *record);
 

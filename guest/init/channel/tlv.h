@@ -1,4 +1,4 @@
-/* Message bodies: a sequence of fields, each tag (2 bytes), length (4 bytes), value; little endian. */
+/* Message bodies: fields of tag (2 bytes), length (4 bytes), value; little endian. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ bool tlv_next(struct tlv_reader *r, struct tlv *field);
 /* Reads the field as an unsigned number of 1, 2, 4 or 8 bytes; false for any other length. */
 bool tlv_number(const struct tlv *field, uint64_t *value);
 
-/* A body being written. A field that does not fit sets `full`, and nothing is written from then on. */
+/* A body being written. A field that does not fit sets `full`; nothing is written then. */
 struct tlv_writer {
 	uint8_t *buf;
 	size_t len, cap;

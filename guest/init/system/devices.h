@@ -7,7 +7,7 @@
 /* Mounts /proc, /sys and /dev, which everything else here needs. */
 bool mount_kernel_filesystems(void);
 
-/* Loads every module in `dir`, in the order of their names. Logs those that fail; false when one does. */
+/* Loads every module in `dir`, by name. Logs those that fail; false when one does. */
 bool load_modules(const char *dir);
 
 /* Waits at most `timeout_ms` for the port of that name; `path` is its device file. */

@@ -1,4 +1,4 @@
-/* The guest's network. Every VM has the same inner address, so it is set up before the machine is known. */
+/* The guest's network. Its address is the same in every VM, so it is set up at boot. */
 #pragma once
 
 #include <stdbool.h>

@@ -30,7 +30,7 @@ static void fill(uint8_t *body, size_t n)
 		body[i] = zeros == 3 || (zeros && dice() % 8 < zeros) ? 0 : (uint8_t)(dice() | 1);
 }
 
-/* Pushes in pieces of random size, from memory of exactly that size, so that reading beyond it is caught. */
+/* Pushes pieces of random size, from memory of exactly that size, to catch overreads. */
 static void push(struct frame_reader *r, const uint8_t *data, size_t n, struct received *h)
 {
 	while (n > 0) {

@@ -64,7 +64,7 @@ static void the_oldest_lines_are_dropped_and_a_marker_says_so(void)
 	CHECK(next_is(&r, 16, text));
 }
 
-/* Against a model: what is sent, over any sequence of pushes, acks and hang-ups, is in order and complete but for what was dropped. */
+/* After any pushes, acks and hang-ups, what is sent is in order and complete but for drops. */
 static void numbers_never_go_back(void)
 {
 	struct ring r;

@@ -1,6 +1,6 @@
 /*
- * The child that becomes the workload. It is forked before there is one, once the scratch disk is mounted, and does then all that does not
- * depend on the workload.
+ * The child that becomes the workload. It is forked before there is one, once the scratch disk is
+ * mounted, and does then all that does not depend on the workload.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ struct report {
 	struct failure failure;
 };
 
-/* Memory that init and child share until exec. The large part comes last, so that the rest shares a page. */
+/* Memory that init and child share until exec. The small parts share a page. */
 struct child_shared {
 	/* Written by the init before the start. */
 	char root_disk[64];
@@ -45,5 +45,5 @@ struct child {
 	int report, out, err; /* write ends; exec closes the first */
 };
 
-/* Prepares, writes a byte into the report pipe, waits for the start, mounts, sets user and directory, execs. Failures go into the report. */
+/* Prepares, writes a byte to `report`, waits for the start, mounts, execs, or reports a failure. */
 _Noreturn void child_run(struct child *c);

@@ -1,4 +1,4 @@
-/* The workload's file system: an overlay of the image and the scratch disk, with the kernel's file systems. */
+/* The workload's file system: an overlay of image and scratch disk, and the kernel's. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,13 +17,15 @@ int clear_scratch(void);
 /* Mounts /proc, /sys, /dev and what belongs below them in a folder, to be moved later. */
 int stage_kernel_filesystems(void);
 
-/* Makes the overlay's upper layer on the scratch disk, with mount points and the network's files. */
+/* Makes the upper layer on the scratch disk, with mount points and the network's files. */
 int make_upper_layer(void);
 
 int mount_image(const char *disk);
 
-/* Adapts the upper layer to the image and writes the network's files there. When the image's /etc is a link, they must be written
- * once the overlay is the root: then `*files_written` is false. */
+/*
+ * Adapts the upper layer to the image and writes the network's files there. When the image's /etc
+ * is a link, they must be written once the overlay is the root: then `*files_written` is false.
+ */
 int adapt_upper_layer(const char *hostname, bool *files_written);
 
 /* Mounts the overlay and moves the staged file systems into it. */

@@ -8,7 +8,7 @@ struct field {
 	size_t len;
 };
 
-/* Splits the line at `*text` at its colons and moves `*text` to the next; returns the number of fields. */
+/* Splits the line at `*text` at its colons and moves on to the next; returns its fields' number. */
 static size_t next_line(const char **text, struct field *fields, size_t max)
 {
 	const char *p = *text;

@@ -16,7 +16,8 @@ struct identity {
 };
 
 /*
- * `spec` is "", "user", "user:group", each a name or a number. Names need an entry, numbers do not. Without a group, the user's entry
- * says it, and the groups that list the user count too. False when a name is unknown.
+ * `spec` is "", "user", "user:group", each a name or a number. Names need an entry, numbers do not.
+ * Without a group, the user's entry says it, and the groups that list the user count too. False
+ * when a name is unknown.
  */
 bool resolve_user(const char *spec, const char *passwd, const char *group, struct identity *out);

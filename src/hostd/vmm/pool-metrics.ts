@@ -9,7 +9,7 @@ export interface PoolMetrics {
   hit(shape: Shape): void;
   /** A launch got none and took another start path. */
   miss(shape: Shape): void;
-  /** A template of this shape was made at this time, in milliseconds since the epoch. Undefined: it was removed. */
+  /** A template was made at this time, in ms since the epoch. Undefined: it was removed. */
   template(shape: Shape, madeAtMs: number | undefined): void;
 }
 

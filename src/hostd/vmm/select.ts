@@ -20,7 +20,7 @@ export interface VmmSettings {
   readonly dir: string;
   /** Where guest/build has put the guest's files. */
   readonly guestDir: string;
-  /** `none` runs QEMU as hostd's own user and unconfined, where nothing else works. Default: `auto`. */
+  /** `none` runs QEMU unconfined, where nothing else works. Default: `auto`. */
   readonly confinement?: "auto" | "none";
   /** The start paths to use, fastest first. Default: all. */
   readonly startPaths?: readonly StartPath[];
@@ -53,8 +53,9 @@ interface Choice {
 }
 
 /**
- * Chooses the host's VMM by booting the guest once, as a /dev/kvm that opens may be unable to run one. The choice is kept until the host
- * reboots, or the guest's files, QEMU or the mode change. Rejects when no guest boots.
+ * Chooses the host's VMM by booting the guest once, as a /dev/kvm that opens may be unable to run
+ * one. The choice is kept until the host reboots, or the guest's files, QEMU or the mode change.
+ * Rejects when no guest boots.
  */
 export async function selectVmm(settings: VmmSettings): Promise<Vmm> {
   if (settings.mode === "sim") return new SimVmm({ dir: join(settings.dir, "sim"), ...settings.sim });
@@ -153,7 +154,7 @@ function readChoice({ dir }: Options, key: string): Choice | undefined {
   }
 }
 
-/** Picks a range of uids by the data directory, so that two hosts on one machine have different ones. */
+/** Picks a range of uids by the data directory, as a machine may have several hosts. */
 function firstUid(dir: string): number {
   const range = Buffer.from(hash("sha256", realpathSync(dir)), "hex").readUInt16LE() % UID_RANGES;
   return FIRST_UID + range * UID_SLOTS;

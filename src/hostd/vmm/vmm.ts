@@ -1,9 +1,9 @@
 /**
- * The interface between hostd and a virtual machine monitor. Adapters: `qemu` (KVM where it works, emulation elsewhere), `sim` (no VM,
- * for tests of scale and faults).
+ * The interface between hostd and a virtual machine monitor. Adapters: `qemu` (KVM where it works,
+ * emulation elsewhere), `sim` (no VM, for tests of scale and faults).
  *
- * A VM serves one machine once: it is launched, runs one workload, and is destroyed. It outlives hostd: the next hostd finds it with
- * `list` and takes it over with `adopt`.
+ * A VM serves one machine once: it is launched, runs one workload, and is destroyed. It outlives
+ * hostd: the next hostd finds it with `list` and takes it over with `adopt`.
  */
 import { abortable } from "../../lib/runtime/abort.ts";
 
@@ -24,23 +24,23 @@ export interface PortForward {
 export interface Workload {
   /** Absolute path of the image's squashfs on this host. */
   readonly rootfs: string;
-  /** Program and arguments; never empty. A program without a slash is looked up in the guest's PATH. */
+  /** Program and arguments; never empty. A program without a slash is looked up in PATH. */
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** `""` (root), `name`, `uid`, `name:group` or `uid:gid`, resolved against the image's own passwd and group files. */
+  /** `""` (root), `name`, `uid`, `name:group` or `uid:gid`, by the image's own accounts. */
   readonly user: string;
   /** Absolute; created when the image lacks it. */
   readonly workingDir: string;
   readonly hostname: string;
   readonly ports: readonly PortForward[];
-  /** How long the process is watched after exec, so that the launch reports one that ends at once. */
+  /** How long the process is watched after exec, to report one that ends at once. */
   readonly watchMs: number;
 }
 
 /** How the guest came to run, fastest first. */
 export type StartPath = "warm" | "template" | "cold";
 
-/** One phase of a launch, on the host's wall clock. Becomes a span named e.g. `vmm.spawn`, `guest.boot`, `guest.exec`. */
+/** One phase of a launch, on the host's wall clock. Becomes a span such as `guest.boot`. */
 export interface Phase {
   readonly name: string;
   readonly startUs: number;
@@ -54,14 +54,16 @@ export interface LogLine {
   readonly stream: "stdout" | "stderr" | "system";
   readonly text: string;
   /**
-   * Counts the VM's lines from 1, with gaps where lines were dropped. After a crash of hostd, `adopt` may deliver the last line again,
-   * with the same number. Absent where that cannot happen.
+   * Counts the VM's lines from 1, with gaps where lines were dropped. After a crash of hostd,
+   * `adopt` may deliver the last line again, with the same number. Absent where that cannot happen.
    */
   readonly number?: number;
 }
 
 export interface VmExit {
-  /** `process`: the guest reported it. `vm_lost`: the VM ended before it could (killed, crashed); code and signal are unknown. */
+  /**
+   * `process`: the guest reported it. `vm_lost`: the VM ended first; code and signal are unknown.
+   */
   readonly kind: "process" | "vm_lost";
   readonly exitCode?: number;
   readonly signal?: number;
@@ -71,7 +73,7 @@ export interface VmExit {
   readonly detail?: string;
 }
 
-/** Receives a VM's output. While `onLog` is pending no line follows, and in the end the workload's writes block. */
+/** Receives output. While `onLog` is pending no line follows; in the end, writes block. */
 export interface VmSink {
   onLog(line: LogLine): Promise<void> | void;
 }
@@ -84,8 +86,8 @@ export interface LaunchRequest {
   readonly workload: Workload;
   readonly sink: VmSink;
   /**
-   * Resolves when the start is stored: awaited before the guest runs anything. When it rejects, so does the launch, with `not_stored`, and
-   * no other start path is tried. Absent: it is stored.
+   * Resolves when the start is stored: awaited before the guest runs anything. When it rejects, so
+   * does the launch, with `not_stored`, and no other start path is tried. Absent: it is stored.
    */
   readonly stored?: Promise<void>;
 }
@@ -107,9 +109,13 @@ export interface Vm {
 
 export class LaunchError extends Error {
   override readonly name = "LaunchError";
-  /** `exec`: the image's program cannot be run (the machine's own fault). `vmm`: ours. `timeout`: too slow, or aborted. */
+  /**
+   * `exec`: the image's program cannot be run. `vmm`: our fault. `timeout`: too slow, or aborted.
+   */
   readonly kind: "exec" | "vmm" | "timeout";
-  /** For `exec`: `not_found`, `not_executable`, `bad_format`, `no_such_user`, `bad_working_dir`, or `other`. */
+  /**
+   * `not_found`, `not_executable`, `bad_format`, `no_such_user`, `bad_working_dir`, `other`, ...
+   */
   readonly reason: string;
   constructor(kind: "exec" | "vmm" | "timeout", reason: string, message: string, cause?: unknown) {
     super(message, { cause });
@@ -126,7 +132,7 @@ export interface VmmInfo {
   readonly version: string;
   /** `hardware`, or `development`: emulation and sim separate nobody. */
   readonly isolation: "hardware" | "development";
-  /** Why this adapter was chosen, e.g. "kvm: guest did not report within 3 s; emulation: guest reported after 2.8 s". */
+  /** Why this adapter was chosen, e.g. "emulation: guest reported after 2800 ms". */
   readonly reason: string;
 }
 
@@ -134,27 +140,32 @@ export interface VmmInfo {
 export interface WarmDemand {
   /** Shapes of machines that could be started, once per machine. */
   shapes(): Iterable<Shape>;
-  /** Sets the reclaimable memory. Returns false, and changes nothing, when there is no room for that much. */
+  /** Sets the reclaimable memory. False: there is no room for that much; nothing changes. */
   setReclaimable(megabytes: number): boolean;
-  /** Sets the function that is called when the host takes memory back. The warm VMs beyond `leftMb` must go at once. */
+  /**
+   * Sets what is called when the host takes memory back: warm VMs beyond `leftMb` must go at once.
+   */
   onReclaim(reclaim: (leftMb: number) => void): void;
 }
 
 /** Makes and finds VMs on this host. */
 export interface Vmm {
   readonly info: VmmInfo;
-  /** How many launches without a warm VM should run at once: more would only slow each other down. Absent: any number. */
+  /** How many launches without a warm VM should run at once. Absent: any number. */
   readonly maxBoots?: number;
-  /** Reserves a warm VM of this shape for the launch with this id, until `destroy`. False: there is none. Absent: there never is. */
+  /**
+   * Reserves a warm VM for the launch of this id, until `destroy`. False or absent: there is none.
+   */
   reserveWarm?(vmId: string, shape: Shape): boolean;
-  /** Gets a VM, runs the workload in it and resolves when it has been exec'ed. Rejects with LaunchError and leaves nothing behind. */
+  /** Runs a workload in a VM, up to exec. Rejects with LaunchError and leaves nothing behind. */
   launch(request: LaunchRequest, signal: AbortSignal): Promise<Vm>;
   /**
-   * Takes over a VM that an earlier hostd launched. When its workload has ended meanwhile, `exited` resolves with the true exit.
-   * Undefined when the VM is gone, or did not get as far as exec (then it is destroyed).
+   * Takes over a VM that an earlier hostd launched. When its workload has ended meanwhile, `exited`
+   * resolves with the true exit. Undefined when the VM is gone, or did not get as far as exec (then
+   * it is destroyed).
    */
   adopt(vmId: string, sink: VmSink): Promise<Vm | undefined>;
-  /** Ends the VM at once and frees all that it has: process, sockets, disks, ports. Safe to repeat; unknown ids are fine. */
+  /** Ends the VM at once and frees all that it has. Safe to repeat; unknown ids are fine. */
   destroy(vmId: string): Promise<void>;
   /** Lists every VM that has a process or files on this host, warm VMs excepted. */
   list(): Promise<readonly string[]>;
@@ -166,7 +177,7 @@ export interface Vmm {
   close(): Promise<void>;
 }
 
-/** Waits until a start is stored. Rejects with LaunchError `not_stored`, or with the reason of `signal`. */
+/** Waits until a start is stored. Rejects with `not_stored`, or with the reason of `signal`. */
 export async function untilStored(stored: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
   if (!stored) return;
   const checked = stored.catch((err: unknown) => {

@@ -36,8 +36,9 @@ const FINAL_REASONS: ReadonlySet<string> = new Set(["port_unavailable", "bad_por
 const CANARY_SHAPE: Shape = { cpus: 1, memoryMb: 256 };
 
 /**
- * Runs VMs by QEMU, with KVM or in emulation. A launch acquires a guest that waits, and makes it run the workload. Each VM is a folder and
- * a QEMU process in a session of its own; either is enough to find it again.
+ * Runs VMs by QEMU, with KVM or in emulation. A launch acquires a guest that waits, and makes it
+ * run the workload. Each VM is a folder and a QEMU process in a session of its own; either is
+ * enough to find it again.
  */
 export class QemuVmm implements Vmm {
   readonly info: VmmInfo;
@@ -115,7 +116,7 @@ export class QemuVmm implements Vmm {
     this.#vms.clear();
   }
 
-  /** Boots a guest without a workload and ends it. Rejects with LaunchError when it does not report. */
+  /** Boots a guest and ends it. Rejects with LaunchError when it does not report. */
   async tryBoot(vmId: string): Promise<void> {
     const { dirs, bootTimeoutMs } = this.#options;
     await removeVm(dirs, vmId);
@@ -131,7 +132,7 @@ export class QemuVmm implements Vmm {
     }
   }
 
-  /** Tries the start paths, fastest first, until one works. Leaves nothing behind when none does. */
+  /** Tries the start paths until one works. Leaves nothing behind when none does. */
   async #launch(request: LaunchRequest, signal: AbortSignal): Promise<GuestVm> {
     const { startPaths, dirs } = this.#options;
     const { vmId, shape, workload } = request;
@@ -197,7 +198,8 @@ export class QemuVmm implements Vmm {
     const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
     const qmp = await openMonitor(dirs.runDir(vmId), signal);
     if (!(await isRunning(qmp))) {
-      // A warm VM that was being claimed when hostd was killed. Nothing of the machine has run in it.
+      // A warm VM that was being claimed when hostd was killed. Nothing of the machine has run in
+      // it.
       qmp.close();
       return undefined;
     }

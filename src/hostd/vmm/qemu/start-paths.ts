@@ -13,7 +13,7 @@ import type { WarmVms } from "./warm-pool/warm-vms.ts";
 const CONSOLE_TIMEOUT_MS = 1_000;
 const CONSOLE_CHARS = 400;
 
-/** Gets a VM whose guest waits for its workload; undefined when the path has none. After a failure the caller removes the VM. */
+/** Gets a VM whose guest waits, if the path has one. After a failure the caller removes it. */
 export async function acquireVm(
   startPath: StartPath,
   host: QemuHost,
@@ -55,7 +55,7 @@ async function clone(
   return vm;
 }
 
-/** Boots a VM. Without a workload it has no root disk and no ports. After a failure the caller removes the VM. */
+/** Boots a VM, without root disk if there is no workload. After a failure the caller removes it. */
 export async function bootCold(
   host: QemuHost,
   { vmId, shape, workload, sink }: Omit<LaunchRequest, "workload" | "stored"> & { workload?: Workload },

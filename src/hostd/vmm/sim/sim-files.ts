@@ -4,7 +4,7 @@ import { replaceFileSync } from "../../../lib/stores/durable-file.ts";
 import type { VmExit } from "../vmm.ts";
 import type { SimScript } from "./sim-script.ts";
 
-/** A simulated VM on disk. Its behaviour follows from this and the time of day, with or without a hostd that watches. */
+/** A simulated VM on disk. This and the time of day define its behaviour, also without a hostd. */
 export interface SimRecord {
   /** Undefined until its process has been exec'ed. */
   readonly startedAtUs?: number;
@@ -17,8 +17,9 @@ export interface SimRecord {
 const MAX_CHARS = 16 * 1_024 * 1_024;
 
 /**
- * The records of all simulated VMs of a host: one file of lines, of which the last about a VM counts. A line is appended synchronously, in
- * some ten microseconds; a file for each VM would be most of what a simulated start costs.
+ * The records of all simulated VMs of a host: one file of lines, of which the last about a VM
+ * counts. A line is appended synchronously, in some ten microseconds; a file for each VM would be
+ * most of what a simulated start costs.
  */
 export class SimFiles {
   readonly #dir: string;

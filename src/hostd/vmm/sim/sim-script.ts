@@ -15,11 +15,11 @@ export interface SimScript {
 }
 
 /**
- * Reads a script: words with their numbers, anywhere in argv, in any order. Other words are ignored. Without any of these, the workload runs
- * until it gets a signal.
+ * Reads a script: words with their numbers, anywhere in argv, in any order. Other words are
+ * ignored. Without any of these, the workload runs until it gets a signal.
  *
- * `sim-exit N`, `sim-run-for MS`, `sim-log N`, `sim-signal-ignore`, `sim-signal-exit N`, `sim-oom`, `sim-lost`,
- * `sim-exec-fail REASON`, `sim-vmm-fail`, `sim-hang`
+ * `sim-exit N`, `sim-run-for MS`, `sim-log N`, `sim-signal-ignore`, `sim-signal-exit N`, `sim-oom`,
+ * `sim-lost`, `sim-exec-fail REASON`, `sim-vmm-fail`, `sim-hang`
  */
 export function simScript(argv: readonly string[]): SimScript {
   const number = (word: string): number | undefined => {

@@ -27,8 +27,8 @@ const BURST_BYTES = 4 * 1024 * 1024;
 const MAX_PENDING_SIGNALS = 64;
 
 /**
- * The host's end of the channel to one guest's agent. It ignores messages until the guest has answered its SYNC, as the pipe may hold
- * some of an earlier session.
+ * The host's end of the channel to one guest's agent. It ignores messages until the guest has
+ * answered its SYNC, as the pipe may hold some of an earlier session.
  */
 export class Agent {
   clock = new GuestClock();
@@ -58,7 +58,7 @@ export class Agent {
     return new Agent(await connectIn(runDir, VM_FILES.agent));
   }
 
-  /** Begins a session: asks the guest for its state until it answers, and for the lines after number `ack`. */
+  /** Begins a session: asks for the guest's state until it answers, and for lines after `ack`. */
   async sync(ack: number, signal: AbortSignal): Promise<GuestState> {
     // The zero ends a frame that an earlier session may have cut off.
     const message = Buffer.concat([Buffer.of(0), syncMessage(this.#nonce, ack)]);
@@ -77,7 +77,7 @@ export class Agent {
     }
   }
 
-  /** Waits until the guest's state `matches`. Rejects when the channel ends, or with the signal's reason. */
+  /** Waits for a state. Rejects when the channel ends, or with the signal's reason. */
   async waitFor(matches: (state: GuestState) => boolean, signal?: AbortSignal): Promise<GuestState> {
     if (this.state && matches(this.state)) return this.state;
     if (this.#isClosed) throw closedError();
@@ -97,7 +97,7 @@ export class Agent {
     this.#socket.write(make(this.#runSentUs));
   }
 
-  /** Sends a signal to the workload. Resolves with the guest's errno; 0: delivered, or the guest has ended. */
+  /** Sends a signal to the workload. Returns the guest's errno; 0 also when it has ended. */
   async signal(signal: number): Promise<number> {
     if (this.#isClosed) return 0;
     if (this.#signals.size >= MAX_PENDING_SIGNALS) throw new Error("too many signals wait for the guest");

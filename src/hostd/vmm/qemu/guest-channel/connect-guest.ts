@@ -3,7 +3,7 @@ import type { RunningQemu } from "../process/start-qemu.ts";
 import { Agent } from "./agent.ts";
 import { PROTOCOL_VERSION } from "./protocol.ts";
 
-/** Connects to the agent of a new VM and waits until it answers. Rejects with LaunchError when it has another protocol. */
+/** Connects to a new VM's agent and waits for its answer. Rejects when it has another protocol. */
 export async function connectGuest(runDir: string, { lifetime }: RunningQemu): Promise<Agent> {
   const agent = await Agent.connect(runDir);
   try {

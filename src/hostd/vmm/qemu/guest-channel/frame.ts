@@ -10,8 +10,9 @@ export interface Frame {
 }
 
 /**
- * Encodes one frame of the agent channel: type, body and CRC-32, COBS-encoded, and a zero byte. As an encoded frame holds no zero, a
- * receiver is synchronised again after the next one, whatever it missed. The guest's side is guest/init/channel/frame.c.
+ * Encodes one frame of the agent channel: type, body and CRC-32, COBS-encoded, and a zero byte. As
+ * an encoded frame holds no zero, a receiver is synchronised again after the next one, whatever it
+ * missed. The guest's side is guest/init/channel/frame.c.
  */
 export function encodeFrame(type: number, body: Buffer): Buffer {
   const plain = Buffer.allocUnsafe(1 + body.length + CHECKSUM);

@@ -1,15 +1,16 @@
-/** The most that two clocks drift apart, relatively: the emulator steers the guest's, NTP the host's. */
+/** The greatest drift between the clocks: the emulator steers the guest's, NTP the host's. */
 const DRIFT = 200e-6;
 
 /**
- * Converts a guest's monotonic clock to the host's wall clock. A message from the guest bounds the offset from above, as it was received
- * after it was sent; a message to the guest from below. Bounds loosen with time, to follow drift and a clock that was set.
+ * Converts a guest's monotonic clock to the host's wall clock. A message from the guest bounds the
+ * offset from above, as it was received after it was sent; a message to the guest from below.
+ * Bounds loosen with time, to follow drift and a clock that was set.
  */
 export class GuestClock {
   #upper: Bound | undefined;
   #lower: Bound | undefined;
 
-  /** Records a message that the guest sent at its `guestUs` and that arrived at the host's `hostUs`. */
+  /** Records a message that the guest sent at `guestUs` and that arrived at `hostUs`. */
   received(guestUs: number, hostUs: number): void {
     const offset = hostUs - guestUs;
     if (this.#upper === undefined || offset <= loosened(this.#upper, hostUs, 1)) {

@@ -106,7 +106,7 @@ export class GuestVm implements Vm {
     return await this.started(signal);
   }
 
-  /** Waits until the guest is past `waiting` and `starting`. Rejects when its channel ends, or with the signal's reason. */
+  /** Waits until the guest is past `waiting` and `starting`. Rejects when its channel ends. */
   started(signal: AbortSignal): Promise<GuestState> {
     return this.#agent.waitFor(({ state }) => state !== "waiting" && state !== "starting", signal);
   }
@@ -126,7 +126,7 @@ export class GuestVm implements Vm {
     this.qmp.close();
   }
 
-  /** Detaches from a VM that is being destroyed. Lines that its sink does not take in time are dropped. */
+  /** Detaches from a VM that is being destroyed, and drops lines that its sink does not take. */
   async abandon(): Promise<void> {
     await endsWithin(LAST_LINES_TIMEOUT_MS, this.exited);
     this.#exit.resolve(lostExit(wallClockUs(), "destroyed"));

@@ -4,14 +4,14 @@ import { endsWithin } from "../../../../lib/runtime/wait.ts";
 import type { Agent } from "./agent.ts";
 import type { GuestLine } from "./protocol.ts";
 
-/** Lines that wait for a slow sink before reading pauses; a guest that keeps to the protocol sends less. */
+/** Reading pauses when so much waits for a slow sink. A guest without an ACK sends less. */
 const MAX_WAITING_BYTES = 1024 * 1024;
 /** Estimated size of a line besides its text. */
 const LINE_OVERHEAD_BYTES = 64;
 
 /**
- * Delivers a guest's lines one after the other, each once. It stores the number of the last one in a file, so that a hostd that was
- * killed continues behind it.
+ * Delivers a guest's lines one after the other, each once. It stores the number of the last one in
+ * a file, so that a hostd that was killed continues behind it.
  */
 export class LogPump {
   readonly #deliver: (line: GuestLine) => Promise<void> | void;
@@ -55,7 +55,7 @@ export class LogPump {
     if (this.#awaited && this.#lastReceived >= this.#awaited.number) this.#awaited.resolve();
   }
 
-  /** Waits at most `timeoutMs` for the line with that number, then until all received lines are delivered. */
+  /** Waits at most `timeoutMs` for a line, then until all received lines are delivered. */
   async drainedUpTo(number: number, timeoutMs: number): Promise<void> {
     if (this.#lastReceived < number) {
       const { promise, resolve } = Promise.withResolvers<void>();

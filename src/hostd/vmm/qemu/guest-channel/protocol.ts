@@ -4,8 +4,9 @@ import { encodeFrame, type Frame } from "./frame.ts";
 import { readFields, readNumber, TlvWriter } from "./tlv.ts";
 
 /**
- * The messages between host and guest, as guest/init/channel/protocol.h explains them; change both together. Messages from a guest may be
- * hostile: numbers out of range become 0, unknown fields are skipped, texts are made valid.
+ * The messages between host and guest, as guest/init/channel/protocol.h explains them; change both
+ * together. Messages from a guest may be hostile: numbers out of range become 0, unknown fields are
+ * skipped, texts are made valid.
  */
 export const PROTOCOL_VERSION = 3;
 

@@ -40,7 +40,7 @@ export function* readFields(body: Buffer): Generator<Field> {
   }
 }
 
-/** Reads a field as a number of 1, 4 or 8 bytes; 0 for other lengths and numbers that no double holds exactly. */
+/** Reads a number of 1, 4 or 8 bytes; 0 for other lengths and unsafe integers. */
 export function readNumber(value: Buffer): number {
   switch (value.length) {
     case 1:

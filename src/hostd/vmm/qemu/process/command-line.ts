@@ -37,10 +37,12 @@ export const NETWORK = "net0";
 export const CONSOLE = "console";
 
 const CONSOLE_BYTES = 32 * 1024;
-/** Translated code that an emulator keeps. A boot fills some 80 MB; the default is a gigabyte, which no ledger counts. */
+/**
+ * Memory for translated code. A boot fills some 80 MB; the default is 1 GB, which nobody counts.
+ */
 const TRANSLATION_MB = 128;
 
-/** Emulation runs `rep movsb` byte by byte, so the guest must not believe that it is fast (erms, fsrm). The other features are slow too. */
+/** Without features that are slow in emulation; `rep movsb` (erms, fsrm) runs byte by byte. */
 const EMULATED_CPU = [
   "max",
   ...["erms", "fsrm", "la57", "smap", "smep", "umip", "pku", "xsave"].map((feature) => `${feature}=off`),

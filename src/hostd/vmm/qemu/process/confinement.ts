@@ -18,7 +18,7 @@ export interface Confinement {
 export interface ConfinedCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** Whether the process is only QEMU's parent, which writes QEMU's pid to the descriptor of `--info-fd`. */
+  /** Whether the process is QEMU's parent, which writes QEMU's pid to `--info-fd`. */
   readonly reportsPid: boolean;
 }
 

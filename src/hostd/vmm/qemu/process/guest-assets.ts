@@ -5,7 +5,7 @@ import { join } from "node:path";
 /** A part of a sparse file that holds data: offset and length in bytes. */
 export type Extent = readonly [offset: number, length: number];
 
-/** The content of `guest.json`: the files that every VM on this host is made of. Written by guest/build. */
+/** The content of `guest.json`, which guest/build writes: the files that VMs are made of. */
 export interface GuestManifest {
   readonly format: 2;
   readonly inputs: string;

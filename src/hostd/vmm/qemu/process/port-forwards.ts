@@ -3,7 +3,7 @@ import { LaunchError, type PortForward } from "../../vmm.ts";
 import { NETWORK } from "./command-line.ts";
 import type { Qmp } from "./qmp.ts";
 
-/** Makes ports of the guest reachable on the host. Rejects with LaunchError, naming the port, when one is taken. */
+/** Makes the guest's ports reachable on the host. Rejects, naming the port, when one is taken. */
 export async function forwardPorts(qmp: Qmp, ports: readonly PortForward[]): Promise<void> {
   await Promise.all(ports.map((port) => forward(qmp, port)));
 }

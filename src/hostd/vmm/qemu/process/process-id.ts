@@ -25,7 +25,7 @@ export function isAlive(id: ProcessId): boolean {
   return identify(id.pid)?.startTicks === id.startTicks;
 }
 
-/** Kills the processes and waits until they are gone. Rejects when one exists still after `timeoutMs`. */
+/** Kills processes and waits for their end. Rejects when one still exists after `timeoutMs`. */
 export async function killAndWait(ids: readonly ProcessId[], timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (const id of ids) kill(id);

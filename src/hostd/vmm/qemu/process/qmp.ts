@@ -28,7 +28,7 @@ interface PendingCommand {
   readonly timer: NodeJS.Timeout;
 }
 
-/** A connection to QEMU's monitor, by the QEMU Machine Protocol. Commands may be sent before earlier ones are answered. */
+/** A connection to QEMU's monitor (QEMU Machine Protocol). Commands need not wait for answers. */
 export class Qmp {
   /** Resolves when the connection has ended, which is when QEMU has. */
   readonly closed: Promise<void>;
@@ -71,7 +71,7 @@ export class Qmp {
     }
   }
 
-  /** Runs a command and returns its result. Rejects with QmpError when QEMU refuses it; also after `timeoutMs`. */
+  /** Runs a command. Rejects with QmpError when QEMU refuses it, and after `timeoutMs`. */
   execute(
     command: string,
     args: Readonly<Record<string, unknown>> = {},
@@ -89,12 +89,12 @@ export class Qmp {
     });
   }
 
-  /** Runs a command of the human monitor, for what QMP lacks. Returns what it prints: "" is success. */
+  /** Runs a command that QMP lacks in the human monitor. Returns its output: "" is success. */
   async executeHuman(line: string): Promise<string> {
     return String(await this.execute("human-monitor-command", { "command-line": line })).trim();
   }
 
-  /** Waits for the next event that `matches`. Rejects when the connection ends, or with the signal's reason. */
+  /** Waits for an event. Rejects when the connection ends, or with the signal's reason. */
   async event(matches: (event: QmpEvent) => boolean, signal: AbortSignal): Promise<QmpEvent> {
     const { promise, resolve, reject } = Promise.withResolvers<QmpEvent>();
     const listener = (event: QmpEvent): void => {

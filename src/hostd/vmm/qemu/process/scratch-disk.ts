@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import type { Extent } from "./guest-assets.ts";
 
-/** Makes an empty disk: a sparse file of `sizeBytes` with these extents. Fails when the file exists. */
+/** Makes an empty disk, a sparse file with these extents. Fails when the file exists. */
 export function restoreDisk(file: string, sizeBytes: number, extents: readonly Extent[], data: Buffer): void {
   const fd = openSync(file, "wx", 0o600);
   try {
@@ -17,10 +17,10 @@ export function restoreDisk(file: string, sizeBytes: number, extents: readonly E
   }
 }
 
-/** End of the superblock, where a file system writes when it is mounted; once it is, it does not read that again. */
+/** Up to here a mount writes into the superblock, which the file system does not read again. */
 const SUPERBLOCK_END = 2_048;
 
-/** Counts a file's allocated blocks. Syncs it first, as that may allocate more for the list of them. */
+/** Counts a file's allocated blocks. Syncs it first, which may allocate more for their list. */
 export async function allocatedBlocks(file: string): Promise<number> {
   const handle = await open(file, "r");
   try {
@@ -31,7 +31,7 @@ export async function allocatedBlocks(file: string): Promise<number> {
   }
 }
 
-/** Whether a disk made by {@link restoreDisk}, with `blocks` allocated then, has not been written to but for its superblock. */
+/** Whether only the superblock of a disk, which had `blocks` allocated when made, has changed. */
 export async function isUnwritten(
   file: string,
   blocks: number,

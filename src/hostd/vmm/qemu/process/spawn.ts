@@ -20,8 +20,8 @@ export interface SpawnedQemu {
 const OOM_SCORE_ADJ = "500";
 
 /**
- * Starts QEMU in a session of its own, so that it survives hostd, with the file `stderr` for its errors. Resolves as soon as its pid
- * is known.
+ * Starts QEMU in a session of its own, so that it survives hostd, with the file `stderr` for its
+ * errors. Resolves as soon as its pid is known.
  */
 export async function spawnQemu(command: ConfinedCommand, cwd: string, stderr: string): Promise<SpawnedQemu> {
   const errors = openSync(stderr, "a", 0o600);

@@ -45,7 +45,7 @@ const STDERR_WAIT_MS = 500;
 const BACKGROUND_PRIORITY = 19;
 const IS_ROOT = process.getuid?.() === 0;
 
-/** Makes a VM's folder and scratch disk and starts its QEMU. After a failure the caller removes the VM. */
+/** Makes a VM's folder and disk, and starts QEMU. After a failure the caller removes the VM. */
 export async function startQemu(
   host: QemuHost,
   plan: VmPlan,

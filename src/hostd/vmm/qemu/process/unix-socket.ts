@@ -6,8 +6,8 @@ import { createConnection, type Socket } from "node:net";
 const O_PATH = 0o10000000;
 
 /**
- * Calls `use` with a short path of the entry `name` of `dir`, valid until it resolves. The path of a unix socket ends at 107 bytes, so it
- * names the folder by its descriptor.
+ * Calls `use` with a short path of the entry `name` of `dir`, valid until it resolves. The path of
+ * a unix socket ends at 107 bytes, so it names the folder by its descriptor.
  */
 export async function withShortPath<T>(
   dir: string,

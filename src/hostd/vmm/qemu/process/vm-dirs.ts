@@ -41,8 +41,8 @@ export function newPoolId(): string {
 }
 
 /**
- * The folders of this host's VMs. What hostd keeps about a VM only hostd can read; QEMU owns a folder in there, and nothing that it does
- * in it can make hostd read or write elsewhere.
+ * The folders of this host's VMs. What hostd keeps about a VM only hostd can read; QEMU owns a
+ * folder in there, and nothing that it does in it can make hostd read or write elsewhere.
  */
 export class VmDirs {
   /** Begins the `-name` of every QEMU of this host, and of no other. */

@@ -18,8 +18,9 @@ export interface Claim extends NewOwner {
 const IMAGE_NODE = "image";
 
 /**
- * Gives a warm VM to a machine: renames its folder, replaces its root disk, forwards the ports, and resumes it. Commands are sent without
- * waiting for earlier ones. Rejects with EXDEV when the image is on another file system than the VM.
+ * Gives a warm VM to a machine: renames its folder, replaces its root disk, forwards the ports, and
+ * resumes it. Commands are sent without waiting for earlier ones. Rejects with EXDEV when the image
+ * is on another file system than the VM.
  */
 export async function claimWarmVm(
   { vm }: WarmVm,

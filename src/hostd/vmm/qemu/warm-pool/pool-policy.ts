@@ -19,8 +19,8 @@ export function shapeKey({ cpus, memoryMb }: Shape): string {
 }
 
 /**
- * Returns how many warm VMs of each shape the next starts are likely to need: one for each startable machine, and at least as many as the
- * largest recent burst took. Largest number first.
+ * Returns how many warm VMs of each shape the next starts are likely to need: one for each
+ * startable machine, and at least as many as the largest recent burst took. Largest number first.
  */
 export function wantedVms(startable: Iterable<Shape>, recent: readonly RecentStart[]): ShapeCount[] {
   const wanted = new Map<string, ShapeCount>();
@@ -44,7 +44,7 @@ export function wantedVms(startable: Iterable<Shape>, recent: readonly RecentSta
   return [...wanted.values()].sort((a, b) => b.count - a.count);
 }
 
-/** Divides `budgetMb` of memory among shapes in turns of one VM each, in their order. Leaves out shapes that get none. */
+/** Divides memory among shapes, one VM each in turns. Leaves out shapes that get none. */
 export function affordable(wanted: readonly ShapeCount[], budgetMb: number): ShapeCount[] {
   const counts = wanted.map(({ shape, count }) => ({ shape, wanted: count, count: 0 }));
   let left = budgetMb;

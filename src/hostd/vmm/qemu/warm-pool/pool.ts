@@ -13,7 +13,9 @@ export interface PooledVm {
 export interface PoolOptions<V extends PooledVm> {
   readonly memoryMb: number;
   readonly metrics: PoolMetrics;
-  /** Whether `prepare` has something to do before VMs of a shape are made. It is called even when no VM fits into `memoryMb`. */
+  /**
+   * Whether `prepare` must run before VMs of a shape are made, even if none fits into `memoryMb`.
+   */
   readonly needsPreparation: (shape: Shape) => boolean;
   readonly prepare: (shape: Shape, signal: AbortSignal) => Promise<void>;
   /** Makes a warm VM; leaves nothing behind when it fails. */
@@ -36,8 +38,8 @@ const RETRY_MS = { first: 1_000, longest: 60_000 };
 const LOAD_PAUSE_MS = { each: 150, longest: 3_000 };
 
 /**
- * Holds warm VMs, by shape. Makes one at a time, while no start runs, and ends those that nobody needs any more or whose memory is
- * reclaimed.
+ * Holds warm VMs, by shape. Makes one at a time, while no start runs, and ends those that nobody
+ * needs any more or whose memory is reclaimed.
  */
 export class WarmPool<V extends PooledVm> {
   readonly #options: Required<PoolOptions<V>>;

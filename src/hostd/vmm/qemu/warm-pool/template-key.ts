@@ -9,7 +9,7 @@ import type { QemuHost } from "../process/start-qemu.ts";
 /** Raise it when templates are made differently, so that older ones are not used. */
 const RECIPE = 3;
 
-/** Makes a key of all that a template depends on: QEMU, the processor that it emulates, its arguments, the guest's files. */
+/** Makes a key of all that a template depends on: QEMU, CPU, arguments, the guest's files. */
 export function templateKey({ acceleration, assets, confinement }: QemuHost, shape: Shape): string {
   const files = { kernel: "/kernel", initramfs: "/initramfs", rootfs: "/rootfs" };
   const memory = { file: "/memory", isPrivate: false };

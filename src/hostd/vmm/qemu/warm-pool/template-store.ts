@@ -51,7 +51,7 @@ interface Entry {
   usedAtMs: number;
 }
 
-/** The templates on this host's disk, one per shape. They stay until their key changes or others need the room. */
+/** The templates on this host's disk, one per shape, as long as their key and the room allow. */
 export class TemplateStore {
   readonly #options: TemplateStoreOptions;
   readonly #now: () => number;
@@ -154,7 +154,7 @@ export class TemplateStore {
   }
 }
 
-/** Opens a template, and checks its content unless `made` is its state: a power cut may have damaged it. */
+/** Opens a template. Without `made`, checks its content, which a power cut may have damaged. */
 async function openEntry(dir: string, manifest: Manifest, made?: Buffer): Promise<Entry> {
   const memory = join(dir, MEMORY);
   const state = made ?? (await readFile(join(dir, STATE)));

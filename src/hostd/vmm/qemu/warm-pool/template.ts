@@ -12,7 +12,7 @@ import { type QemuHost, type RunningQemu, startQemu, type VmPlan } from "../proc
 import { connectIn, withShortPath } from "../process/unix-socket.ts";
 import { warmUp } from "./warm-up.ts";
 
-/** A saved guest that has booted and been warmed up: a file of memory and the state of its devices. */
+/** A saved guest after boot and warm-up: a file of memory and the state of its devices. */
 export interface Template {
   readonly shape: Shape;
   /** The memory file. Clones map it privately. */
@@ -30,8 +30,9 @@ const MAX_STATE_BYTES = 64 * 1024 * 1024;
 const CAPABILITIES = ["x-ignore-shared", "events"].map((capability) => ({ capability, state: true }));
 
 /**
- * Boots a guest, warms it up, and saves it: its memory in the file `memory`, the state of its devices in the result. Clones get a fresh
- * scratch disk, so this one must not have been written to. The caller removes the VM.
+ * Boots a guest, warms it up, and saves it: its memory in the file `memory`, the state of its
+ * devices in the result. Clones get a fresh scratch disk, so this one must not have been written
+ * to. The caller removes the VM.
  */
 export async function saveTemplate(
   host: QemuHost,
@@ -51,7 +52,8 @@ export async function saveTemplate(
   const blocks = await allocatedBlocks(scratch);
   const agent = await connectGuest(runDir, running);
   await warmUp(agent, lifetime);
-  // Before the pause, in which the guest notices: a clone must not take its first session for one that has ended.
+  // Before the pause, in which the guest notices: a clone must not take its first session for one
+  // that has ended.
   agent.close();
   await delay(BOOT_WORK_MS, undefined, { signal: lifetime });
   await qmp.execute("stop");
@@ -61,7 +63,7 @@ export async function saveTemplate(
   return await saveState(runDir, running);
 }
 
-/** Starts a QEMU with the state of a template, paused. After a failure the caller removes the VM. */
+/** Starts a QEMU with a template's state, paused. After a failure the caller removes the VM. */
 export async function cloneTemplate(
   host: QemuHost,
   plan: VmPlan,

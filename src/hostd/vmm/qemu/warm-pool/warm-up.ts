@@ -7,8 +7,8 @@ import type { GuestAssets } from "../process/guest-assets.ts";
 
 const ENTROPY_BYTES = 64;
 /**
- * Apparent size of a warm VM's root disk. The guest does not notice when an image replaces it, so it must be larger than any image; each
- * file system knows its own size.
+ * Apparent size of a warm VM's root disk. The guest does not notice when an image replaces it, so
+ * it must be larger than any image; each file system knows its own size.
  */
 const ROOT_DISK_BYTES = 256 * 1024 ** 3;
 

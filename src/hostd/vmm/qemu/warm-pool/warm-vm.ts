@@ -14,10 +14,10 @@ export interface WarmVm {
   readonly vm: GuestVm;
 }
 
-/** The emulator translates nearly all in the first warm-up and much of the rest in the second. More would take memory and save no time. */
+/** The first translates nearly all code, the second much of the rest. More would save no time. */
 const WARM_UPS = 2;
 
-/** Makes a warm VM, from a template when there is one, at low priority. After a failure the caller removes the VM. */
+/** Makes a warm VM at low priority. After a failure the caller removes it. */
 export async function makeWarmVm(
   host: QemuHost,
   { id, shape, rootfs }: Pick<VmPlan, "id" | "shape" | "rootfs">,

@@ -41,7 +41,7 @@ export class WarmVms {
   readonly #reserved = new Map<string, WarmVm>();
   #opening: Promise<void> = Promise.resolve();
   #isClosed = false;
-  /** Whether images are on another file system than VMs, so that they cannot be linked into a VM's folder. */
+  /** Whether images cannot be linked into VMs' folders, as they are on another file system. */
   #areImagesElsewhere = false;
 
   constructor(options: WarmVmsOptions) {
@@ -101,7 +101,7 @@ export class WarmVms {
     return this.#reserved.has(vmId) || (!this.#areImagesElsewhere && this.#pool.count(shape) > 0);
   }
 
-  /** Gives a warm VM to a launch; undefined when there is none. After a failure the caller removes the VM of that id. */
+  /** Gives a warm VM to a launch, if there is one. After a failure the caller removes it. */
   async claim(claim: Claim, shape: Shape, phases: PhaseLog): Promise<GuestVm | undefined> {
     if (!this.#reserved.has(claim.id)) this.reserve(claim.id, shape);
     const warm = this.#reserved.get(claim.id);
