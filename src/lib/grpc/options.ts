@@ -25,4 +25,17 @@ export const keepAlive: TypedOptions = {
  * grpc-js counts every call and message for its own debugging service, which nothing of ours serves. For clients only: a server finds the
  * connections that it has to cut when its grace is over in those very books (1.14.7).
  */
-export const noChannelz: TypedOptions = { "grpc.enable_channelz": 0 };
+const noChannelz: TypedOptions = { "grpc.enable_channelz": 0 };
+
+/** Channel options of every client. */
+export const clientOptions: TypedOptions = {
+  ...messageLimits,
+  ...keepAlive,
+  ...noChannelz,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  // A host that comes back is to be noticed soon; there are few clients per server.
+  "grpc.max_reconnect_backoff_ms": 2_000,
+  // The fleet's own traffic must not go through a proxy that the environment happens to name.
+  "grpc.enable_http_proxy": 0,
+  "grpc.service_config_disable_resolution": 1,
+};
