@@ -194,16 +194,14 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
 
   #publish(): void {
     const { regions, registry, traces, hosts } = this.settings;
-    const { region, api, apiMetrics, schedulers } = firstRegion(this.settings);
-    const { address: scheduler = "", metrics: schedulerMetrics = "" } = schedulers[0] ?? {};
+    const { api, apiMetrics } = firstRegion(this.settings);
     const state: FleetState = {
       phase: this.#phase,
       ...(this.#phase === "failed" && this.#problem !== undefined ? { problem: this.#problem } : {}),
       bootId: bootId(),
       supervisor: identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
-      region,
       regions,
-      addresses: { api, scheduler, registry, traces, apiMetrics, schedulerMetrics },
+      addresses: { api, apiMetrics, registry, traces },
       hosts,
       parts: this.#parts.map((part) => ({
         name: part.name,

@@ -11,7 +11,6 @@ function stateOf(regions: readonly string[], perRegion: number, schedulers: numb
     Array.from({ length: perRegion }, (_, host) => ({ number: index * perRegion + host + 1, region })),
   );
   const state = {
-    region: regions[0],
     regions: regions.map((region) => ({ region, schedulers: replicas })),
     hosts,
   };
@@ -33,20 +32,5 @@ test("without options a fleet comes up in the shape that it had", () => {
   expect(shapeOf({ ...NOTHING, hosts: 1 }, stateOf(["ord", "gru"], 3, 2))).toMatchObject({
     regions: ["ord", "gru"],
     hosts: 1,
-  });
-});
-
-test("an older state without regions counts as one region", () => {
-  const { regions: _, ...old } = stateOf(["ord"], 2, 1);
-  const before = { ...old, hosts: [{ number: 1 }, { number: 2 }] } as unknown as FleetState;
-
-  expect(shapeOf({ ...NOTHING, regions: ["ord", "gru"] }, before)).toEqual({
-    regions: ["ord", "gru"],
-    hosts: 2,
-    schedulers: 1,
-    hostsBefore: [
-      { number: 1, region: "ord" },
-      { number: 2, region: "ord" },
-    ],
   });
 });

@@ -1,6 +1,5 @@
 import { dataFolder, guestFolder } from "../../tools/lib/paths.ts";
 import type { FleetOptions } from "../settings/fleet-options.ts";
-import type { HostPlace } from "../settings/hosts.ts";
 import { layoutOf } from "../settings/layout.ts";
 import { type FleetShape, localSettings, REGION } from "../settings/settings.ts";
 import { type FleetState, readState } from "../supervisor/state.ts";
@@ -17,15 +16,12 @@ export function localFleet(options: FleetOptions, env: NodeJS.ProcessEnv = proce
 
 /** Decides the shape of a fleet: by the options, else as it was, since machines on other hosts could not be reached. */
 export function shapeOf(options: FleetOptions, before: FleetState | undefined): FleetShape {
-  // Older states have no regions.
-  const places: readonly Partial<HostPlace>[] = before?.hosts ?? [];
-  const hostsBefore = places.map(({ number = 0, region = before?.region ?? REGION }) => ({ number, region }));
-  const regionsBefore: FleetState["regions"] | undefined = before?.regions;
+  const hostsBefore = before?.hosts.map(({ number, region }) => ({ number, region })) ?? [];
   const perRegion = [...Map.groupBy(hostsBefore, ({ region }) => region).values()].map((each) => each.length);
   return {
-    regions: options.regions ?? regionsBefore?.map(({ region }) => region) ?? [before?.region ?? REGION],
+    regions: options.regions ?? before?.regions.map(({ region }) => region) ?? [REGION],
     hosts: options.hosts ?? (perRegion.length > 0 ? Math.max(...perRegion) : DEFAULT_HOSTS),
-    schedulers: options.schedulers ?? regionsBefore?.[0]?.schedulers.length ?? 1,
+    schedulers: options.schedulers ?? before?.regions[0]?.schedulers.length ?? 1,
     hostsBefore,
   };
 }

@@ -14,16 +14,13 @@ export interface FleetState {
   readonly problem?: string;
   readonly bootId: string;
   readonly supervisor: ProcessIdentity;
-  /** The first region. */
-  readonly region: string;
   readonly regions: FleetSettings["regions"];
+  /** What `hover` uses; `api` is the first region's. */
   readonly addresses: {
     readonly api: string;
-    readonly scheduler: string;
+    readonly apiMetrics: string;
     readonly registry: string;
     readonly traces: string;
-    readonly apiMetrics: string;
-    readonly schedulerMetrics: string;
   };
   readonly hosts: FleetSettings["hosts"];
   readonly parts: readonly {

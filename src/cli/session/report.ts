@@ -7,24 +7,8 @@ import { UsageError } from "./usage-error.ts";
 /** Exit codes: success, failure, wrong usage. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
-interface Report {
-  readonly exitCode: number;
-  readonly lines: readonly string[];
-  readonly json: { readonly error: ErrorJson };
-}
-
-/** The shape of an error with `--json`, on standard error or within a list of results. */
-interface ErrorJson {
-  readonly code: string;
-  readonly reason: string;
-  readonly message: string;
-  readonly facts: Readonly<Record<string, string>>;
-  readonly violations: readonly { readonly field: string; readonly description: string }[];
-  readonly next: readonly string[];
-}
-
-/** Describes an error: each wrong field, and the next command. */
-export function reportError(err: unknown, subject: Subject, settings: Settings, paint: Paint): Report {
+/** Describes an error, as lines and as the JSON of `--json`: each wrong field, and the next command. */
+export function reportError(err: unknown, subject: Subject, settings: Settings, paint: Paint) {
   if (err instanceof UsageError) {
     const error = { code: "INVALID_ARGUMENT", reason: "USAGE", message: err.message, facts: {} };
     return {

@@ -24,8 +24,7 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request) {
-    // A request without an encoding set yields Buffers.
-    const buffer = chunk as Buffer;
+    const buffer: Buffer = chunk;
     bytes += buffer.length;
     if (bytes > MAX_BODY_BYTES) throw tooLarge();
     chunks.push(buffer);

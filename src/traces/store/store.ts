@@ -14,7 +14,6 @@ interface Added {
   readonly problems: Set<string>;
 }
 
-/** Selects traces to list. */
 export interface Filter {
   /** Only traces with a span about this machine. */
   readonly machineId?: string;
