@@ -49,6 +49,7 @@ type Host = Pick<QemuVmmOptions, "dirs" | "assets" | "confinement">;
 interface Choice {
   readonly key: string;
   readonly acceleration: Acceleration;
+  readonly tscMhz?: number | undefined;
   readonly reason: string;
 }
 
@@ -71,20 +72,22 @@ export async function selectVmm(settings: VmmSettings): Promise<Vmm> {
   }
   const choice = readChoice(options, choiceKey(options, host)) ?? (await choose(options, host));
   logger.info("VMM chosen", { acceleration: choice.acceleration, reason: choice.reason });
-  return makeVmm(options, host, choice.acceleration, choice.reason);
+  return makeVmm(options, host, choice);
 }
 
 function makeVmm(
   options: Options,
   host: Host,
-  acceleration: Acceleration,
-  reason: string,
+  { acceleration, tscMhz, reason }: Omit<Choice, "key">,
   bootTimeoutMs = BOOT_TIMEOUT_MS,
 ): QemuVmm {
   const isolation = acceleration === "kvm" ? "hardware" : "development";
   const version = host.confinement.qemuVersion;
   const info: VmmInfo = { name: "qemu", acceleration, version, isolation, reason };
-  return new QemuVmm({ ...options, ...host, acceleration, info, bootTimeoutMs, maxBoots: MAX_BOOTS });
+  return new QemuVmm({
+    ...{ ...options, ...host, acceleration, tscMhz },
+    ...{ info, bootTimeoutMs, maxBoots: MAX_BOOTS },
+  });
 }
 
 async function choose(options: Options, host: Host): Promise<Choice> {
@@ -92,25 +95,25 @@ async function choose(options: Options, host: Host): Promise<Choice> {
     options.mode === "kvm" || options.mode === "emulation" ? [options.mode] : ["kvm", "emulation"];
   const findings: string[] = [];
   for (const acceleration of candidates) {
-    const start = performance.now();
     try {
-      await tryBoot(options, host, acceleration);
+      const { bootMs, tscMhz } = await tryBoot(options, host, acceleration);
+      findings.push(`${acceleration}: guest reported after ${bootMs} ms`);
+      const reason = findings.join("; ");
+      const choice = { key: choiceKey(options, host), acceleration, tscMhz, reason };
+      replaceFileSync(join(options.dir, CHOICE_FILE), `${JSON.stringify(choice)}\n`);
+      return choice;
     } catch (err) {
       findings.push(`${acceleration}: ${err instanceof Error ? err.message : String(err)}`);
-      continue;
     }
-    findings.push(`${acceleration}: guest reported after ${Math.round(performance.now() - start)} ms`);
-    const choice = { key: choiceKey(options, host), acceleration, reason: findings.join("; ") };
-    replaceFileSync(join(options.dir, CHOICE_FILE), `${JSON.stringify(choice)}\n`);
-    return choice;
   }
   throw new Error(`this host cannot run VMs: ${findings.join("; ")}`);
 }
 
-async function tryBoot(options: Options, host: Host, acceleration: Acceleration): Promise<void> {
+function tryBoot(options: Options, host: Host, acceleration: Acceleration) {
   if (acceleration === "kvm" && !existsSync("/dev/kvm")) throw new Error("there is no /dev/kvm");
   const timeoutMs = acceleration === "kvm" ? KVM_CANARY_TIMEOUT_MS : BOOT_TIMEOUT_MS;
-  await makeVmm(options, host, acceleration, "", timeoutMs).tryBoot(`canary-${acceleration}`);
+  const vmm = makeVmm(options, host, { acceleration, reason: "" }, timeoutMs);
+  return vmm.tryBoot(`canary-${acceleration}`);
 }
 
 async function findHost({ dir, guestDir, confinement: mode }: Options): Promise<Host> {

@@ -17,7 +17,9 @@ import { asLaunchError } from "./guest-channel/start-failure.ts";
 import { isAlive } from "./process/process-id.ts";
 import type { Qmp } from "./process/qmp.ts";
 import { endProcesses, listVms, removeVm } from "./process/remove-vm.ts";
+import { saveState } from "./process/save-state.ts";
 import { openMonitor } from "./process/spawn.ts";
+import { readTscMhz } from "./process/tsc-frequency.ts";
 import { runWorkload, watchStart } from "./run-workload.ts";
 import { acquireVm, bootCold } from "./start-paths.ts";
 import { WarmVms, type WarmVmsOptions } from "./warm-pool/warm-vms.ts";
@@ -117,14 +119,22 @@ export class QemuVmm implements Vmm {
   }
 
   /** Boots a guest and ends it. Rejects with LaunchError when it does not report. */
-  async tryBoot(vmId: string): Promise<void> {
-    const { dirs, bootTimeoutMs } = this.#options;
+  async tryBoot(vmId: string): Promise<TrialBoot> {
+    const { dirs, bootTimeoutMs, acceleration } = this.#options;
     await removeVm(dirs, vmId);
     using limit = bootLimit(bootTimeoutMs);
     const request = { vmId, shape: CANARY_SHAPE, sink: { onLog() {} } };
+    const start = performance.now();
     try {
       const vm = await bootCold(this.#options, request, limit.signal, new PhaseLog());
-      await vm.detach();
+      const bootMs = Math.round(performance.now() - start);
+      try {
+        if (acceleration === "kvm") return { bootMs, tscMhz: undefined };
+        await vm.qmp.execute("stop");
+        return { bootMs, tscMhz: await saveState(dirs.runDir(vmId), vm.qmp, limit.signal, readTscMhz) };
+      } finally {
+        await vm.detach();
+      }
     } catch (err) {
       throw asLaunchError(err, dirs.readStderr(vmId));
     } finally {
@@ -217,6 +227,12 @@ export class QemuVmm implements Vmm {
     await vm.detach();
     return undefined;
   }
+}
+
+interface TrialBoot {
+  readonly bootMs: number;
+  /** Frequency of an emulated guest's time stamp counter. */
+  readonly tscMhz: number | undefined;
 }
 
 interface Launch {

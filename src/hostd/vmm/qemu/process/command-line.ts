@@ -9,6 +9,8 @@ export interface QemuSpec {
   readonly name: string;
   readonly shape: Shape;
   readonly acceleration: Acceleration;
+  /** Frequency of an emulated guest's time stamp counter. */
+  readonly tscMhz?: number | undefined;
   readonly kernel: string;
   readonly initramfs: string;
   /** The read-only root disk. Without one the VM boots and waits. */
@@ -65,7 +67,7 @@ export function qemuArguments(spec: QemuSpec): string[] {
     ...["-cpu", isKvm ? "host" : EMULATED_CPU],
     ...["-smp", String(shape.cpus), "-m", String(shape.memoryMb)],
     ...["-no-reboot"],
-    ...["-kernel", spec.kernel, "-initrd", spec.initramfs, "-append", kernelCommandLine(spec.acceleration)],
+    ...["-kernel", spec.kernel, "-initrd", spec.initramfs, "-append", kernelCommandLine(spec)],
     ...["-qmp", `unix:${VM_FILES.qmp},server=on,wait=off`],
     ...["-chardev", `ringbuf,id=${CONSOLE},size=${CONSOLE_BYTES}`, "-serial", `chardev:${CONSOLE}`],
     ...["-device", "virtio-serial-pci,max_ports=2"],
@@ -80,14 +82,18 @@ export function qemuArguments(spec: QemuSpec): string[] {
   ];
 }
 
-/** Makes the kernel's arguments. What weakens isolation is for emulation only. */
-function kernelCommandLine(acceleration: Acceleration): string {
+/**
+ * Makes the kernel's arguments. What weakens isolation is for emulation only. There the kernel also gets the frequency of its clock: it
+ * measures a far too low one when QEMU does not get the processor meanwhile, and then its time passes too fast.
+ */
+function kernelCommandLine({ acceleration, tscMhz }: QemuSpec): string {
   const always = "quiet panic=-1 console=ttyS0 8250.nr_uarts=1";
   if (acceleration === "kvm") return always;
   return [
     ...[always, "nokaslr mitigations=off no_timer_check tsc=reliable cryptomgr.notests random.trust_cpu=on"],
     ...["init_on_alloc=0 kfence.sample_interval=0 transparent_hugepage=never lsm=landlock,yama psi=0"],
     "hardened_usercopy=off",
+    ...(tscMhz === undefined ? [] : [`tsc_early_khz=${tscMhz * 1_000}`]),
   ].join(" ");
 }
 

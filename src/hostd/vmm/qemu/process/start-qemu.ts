@@ -17,6 +17,7 @@ export interface QemuHost {
   readonly dirs: VmDirs;
   readonly assets: GuestAssets;
   readonly acceleration: Acceleration;
+  readonly tscMhz?: number | undefined;
   readonly confinement: Confinement;
 }
 
@@ -52,7 +53,7 @@ export async function startQemu(
   signal: AbortSignal,
   phases: PhaseLog,
 ): Promise<RunningQemu> {
-  const { dirs, assets, confinement, acceleration } = host;
+  const { dirs, assets, confinement, acceleration, tscMhz } = host;
   const { id, shape, rootfs, memory, isRestored } = plan;
   const { runDir, uid } = dirs.create(id);
   const scratch = join(runDir, VM_FILES.scratch);
@@ -61,7 +62,7 @@ export async function startQemu(
   const paths = { runDir, assets, rootfs, memory: memory?.file };
   const visible = visiblePaths(confinement, paths);
   const args = qemuArguments({
-    ...{ name: dirs.namePrefix + id, shape, acceleration, isRestored },
+    ...{ name: dirs.namePrefix + id, shape, acceleration, tscMhz, isRestored },
     ...visible,
     memory: memory && visible.memory ? { file: visible.memory, isPrivate: memory.isPrivate } : undefined,
   });

@@ -10,10 +10,10 @@ import type { QemuHost } from "../process/start-qemu.ts";
 const RECIPE = 3;
 
 /** Makes a key of all that a template depends on: QEMU, CPU, arguments, the guest's files. */
-export function templateKey({ acceleration, assets, confinement }: QemuHost, shape: Shape): string {
+export function templateKey({ acceleration, tscMhz, assets, confinement }: QemuHost, shape: Shape): string {
   const files = { kernel: "/kernel", initramfs: "/initramfs", rootfs: "/rootfs" };
   const memory = { file: "/memory", isPrivate: false };
-  const args = qemuArguments({ name: "template", shape, acceleration, memory, ...files });
+  const args = qemuArguments({ name: "template", shape, acceleration, tscMhz, memory, ...files });
   const cpu = cpus()[0]?.model ?? "";
   const parts = [RECIPE, confinement.qemuVersion, qemuBuild(), cpu, assets.hash, args];
   return hash("sha256", JSON.stringify(parts)).slice(0, 32);

@@ -1,15 +1,14 @@
-import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { PhaseLog } from "../../phase-log.ts";
 import type { Shape } from "../../vmm.ts";
 import { connectGuest } from "../guest-channel/connect-guest.ts";
 import { VM_FILES } from "../process/command-line.ts";
-import type { Qmp, QmpEvent } from "../process/qmp.ts";
+import { CAPABILITIES, migrationEnds, saveState } from "../process/save-state.ts";
 import { allocatedBlocks, isUnwritten } from "../process/scratch-disk.ts";
 import { type QemuHost, type RunningQemu, startQemu, type VmPlan } from "../process/start-qemu.ts";
-import { connectIn, withShortPath } from "../process/unix-socket.ts";
+import { connectIn } from "../process/unix-socket.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** A saved guest after boot and warm-up: a file of memory and the state of its devices. */
@@ -21,13 +20,10 @@ export interface Template {
   readonly madeAtMs: number;
 }
 
-const SAVE_SOCKET = "save.sock";
 const LOAD_SOCKET = "load.sock";
 /** After this time the kernel has done what it defers at boot, so that not every clone does it. */
 const BOOT_WORK_MS = 3_000;
 const MAX_STATE_BYTES = 64 * 1024 * 1024;
-/** The state does not contain the memory, which is in its file. */
-const CAPABILITIES = ["x-ignore-shared", "events"].map((capability) => ({ capability, state: true }));
 
 /**
  * Boots a guest, warms it up, and saves it: its memory in the file `memory`, the state of its
@@ -60,7 +56,7 @@ export async function saveTemplate(
   const { extents, data } = host.assets.scratch;
   if (!(await isUnwritten(scratch, blocks, extents, data)))
     throw new Error("the scratch disk was written to");
-  return await saveState(runDir, running);
+  return await saveState(runDir, qmp, lifetime, readState);
 }
 
 /** Starts a QEMU with a template's state, paused. After a failure the caller removes the VM. */
@@ -86,28 +82,6 @@ export async function cloneTemplate(
   return running;
 }
 
-async function saveState(runDir: string, { qmp, lifetime }: RunningQemu): Promise<Buffer> {
-  // Reading reports errors; until it begins, nobody else would listen.
-  const server = createServer((socket) => socket.on("error", () => {}));
-  try {
-    return await withShortPath(runDir, SAVE_SOCKET, async (path) => {
-      server.listen({ path, writableAll: true, readableAll: true });
-      await once(server, "listening");
-      await qmp.execute("migrate-set-capabilities", { capabilities: CAPABILITIES });
-      const done = migrationEnds(qmp, lifetime);
-      const [[socket]] = await Promise.all([
-        once(server, "connection", { signal: lifetime }),
-        qmp.execute("migrate", { uri: `unix:${SAVE_SOCKET}` }),
-      ]);
-      const state = await readState(socket);
-      await done;
-      return state;
-    });
-  } finally {
-    server.close();
-  }
-}
-
 async function readState(socket: Socket): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
@@ -117,16 +91,4 @@ async function readState(socket: Socket): Promise<Buffer> {
     parts.push(chunk);
   }
   return Buffer.concat(parts);
-}
-
-/** Resolves when the state has been saved or loaded. Call it before that begins. */
-function migrationEnds(qmp: Qmp, signal: AbortSignal): Promise<void> {
-  const hasEnded = ({ name, data }: QmpEvent): boolean =>
-    name === "MIGRATION" && (data["status"] === "completed" || data["status"] === "failed");
-  const ended = qmp.event(hasEnded, signal).then(({ data }) => {
-    if (data["status"] === "failed") throw new Error("QEMU could not save or load the state of a template");
-  });
-  // It may fail before it is awaited.
-  ended.catch(() => {});
-  return ended;
 }
