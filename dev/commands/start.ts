@@ -1,4 +1,4 @@
-/** `npm start`: sets up, brings up a local fleet and runs a machine before the user's eyes. Runs until Ctrl-C. */
+/** `npm start`: sets up, runs a local fleet with a machine on it, until Ctrl-C. */
 import { main } from "../../tools/lib/main.ts";
 import { setUp } from "../../tools/setup/setup.ts";
 import { fleetOptions } from "../settings/fleet-options.ts";

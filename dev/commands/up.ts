@@ -1,4 +1,4 @@
-/** `npm run up`: brings the local fleet up in the background and returns when all of it is ready. */
+/** `npm run up`: brings the local fleet up in the background. */
 import { main } from "../../tools/lib/main.ts";
 import { setUp } from "../../tools/setup/setup.ts";
 import { fleetOptions } from "../settings/fleet-options.ts";

@@ -10,7 +10,7 @@ const SUPERVISOR_GRACE_MS = 90_000;
 /** From the release of the lock to the end of the process. */
 const EXIT_TIMEOUT_MS = 5_000;
 
-/** Takes a fleet down, whoever runs it and whatever is left of it. Returns whether there was anything. */
+/** Takes a fleet down, whatever is left of it. Returns whether there was anything. */
 export async function takeDown(layout: Layout, say: (detail: string) => void): Promise<boolean> {
   let lock = await takeLock(layout.folder);
   const wasUp = lock === undefined;

@@ -36,8 +36,9 @@ export class FleetBusyError extends Error {
 }
 
 /**
- * A local fleet and its supervisor; at most one per folder. Emits `change` with every change of its state, which is in `fleet.json`
- * by then, and `swept` when it had to end processes that their parents should have ended.
+ * A local fleet and its supervisor; at most one per folder. Emits `change` with every change of its
+ * state, which is in `fleet.json` by then, and `swept` when it had to end processes that their
+ * parents should have ended.
  */
 export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: readonly number[]] }> {
   readonly layout: Layout;
@@ -140,7 +141,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     );
   }
 
-  /** Waits until every host is attached to every scheduler of its region, and known to every api. */
+  /** Waits until every host is attached to its region's schedulers, and known to every api. */
   async #awaitHosts(tokens: Tokens, signal: AbortSignal): Promise<void> {
     const { regions, hosts } = this.settings;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(ATTACH_TIMEOUT_MS)]);

@@ -14,7 +14,7 @@ export function localFleet(options: FleetOptions, env: NodeJS.ProcessEnv = proce
   return new Fleet(layout, localSettings(layout.folder, guestFolder(), shape, env));
 }
 
-/** Decides the shape of a fleet: by the options, else as it was, since machines on other hosts could not be reached. */
+/** Decides the shape of a fleet: by the options, else as it was. */
 export function shapeOf(options: FleetOptions, before: FleetState | undefined): FleetShape {
   const hostsBefore = before?.hosts.map(({ number, region }) => ({ number, region })) ?? [];
   const perRegion = [...Map.groupBy(hostsBefore, ({ region }) => region).values()].map((each) => each.length);

@@ -18,7 +18,7 @@ import { plainEnvironment } from "../settings/environment.ts";
 import type { PartSpec } from "../supervisor/part.ts";
 import { type User, unprivilegedUser } from "../supervisor/user.ts";
 
-/** The data folder as an open descriptor: the server's user may not be able to walk to it. Clients use its path. */
+/** The data folder as an open descriptor: the server's user may not be able to walk to it. */
 const OPEN_FOLDER = "/proc/self/fd/3";
 const SUPERUSER = "postgres";
 
@@ -137,7 +137,7 @@ async function initialise(
   renameSync(draft, folder);
 }
 
-/** Waits for the sessions of a killed server: two servers' processes on one folder would spoil the data. */
+/** Waits for the sessions of a killed server: a second server would spoil the data. */
 async function endSessions(folder: string): Promise<void> {
   const path = realpathSync(folder);
   const sessions = allProcesses().filter(({ pid }) => {

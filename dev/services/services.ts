@@ -42,8 +42,9 @@ export function api(context: ServiceContext, region: RegionSettings): PartSpec {
 }
 
 /**
- * Flags of Node for a scheduler. Auctions make much short-lived garbage, for which Node lets its young generation grow to 128 MB.
- * With these bounds 5,000 attached hosts take 420 MB under load; half the young generation would cost a tenth of the awards.
+ * Flags of Node for a scheduler. Auctions make much short-lived garbage, for which Node lets its
+ * young generation grow to 128 MB. With these bounds 5,000 attached hosts take 420 MB under load;
+ * half the young generation would cost a tenth of the awards.
  */
 export const SCHEDULER_FLAGS = ["--max-semi-space-size=32", "--max-old-space-size=1024"];
 
@@ -83,7 +84,7 @@ export function traces(context: ServiceContext): PartSpec {
   };
 }
 
-/** Flags of Node for an image cache: with this young generation 300,000 files take 230 MiB instead of 330. */
+/** Flags of Node for an image cache: 300,000 files take 230 MiB instead of 330. */
 export const IMAGECACHE_FLAGS = ["--max-semi-space-size=4"];
 
 export function imagecache(context: ServiceContext, host: HostSettings): PartSpec {

@@ -12,7 +12,7 @@ export interface FleetOptions {
   readonly schedulers: number | undefined;
 }
 
-/** Reads the arguments. `npm start --hosts 3` passes a variable, `npm start -- --hosts 3` arguments: both count. */
+/** Reads the arguments, and the variables that `npm start --hosts 3` (without `--`) passes. */
 export function fleetOptions(args: readonly string[], env: NodeJS.ProcessEnv): FleetOptions {
   const given = parseOptions(args, ["hosts", "regions", "schedulers"], USAGE);
   const option = (name: keyof FleetOptions) => given[name] ?? (env[`npm_config_${name}`] || undefined);

@@ -31,8 +31,8 @@ const FIRST_EPHEMERAL_PORT = 32_768;
 const MAX_MACHINE_PORTS = 1_000;
 
 /**
- * Gives each region so many hosts, with numbers that are unique in the world. A region keeps its numbers, since its machines carry
- * them; new hosts get the lowest that no region ever had.
+ * Gives each region so many hosts, with numbers that are unique in the world. A region keeps its
+ * numbers, since its machines carry them; new hosts get the lowest that no region ever had.
  */
 export function assignHosts(
   regions: readonly string[],

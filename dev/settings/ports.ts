@@ -12,7 +12,7 @@ export interface Listener {
   readonly variable: string;
 }
 
-/** Below the ports that the kernel gives to connections, which could take a port while its part is down. */
+/** Below the ports of connections, which could take a port while its part is down. */
 const FIRST_FREE_PORT = 10_000;
 const END_OF_FREE_PORTS = 20_000;
 

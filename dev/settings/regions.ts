@@ -18,15 +18,15 @@ export interface FirstAddresses {
   readonly schedulerMetrics: string;
 }
 
-/** How much higher each further region's ports are: hosts lie between those of the first and the second. */
+/** How much higher each further region's ports are. Hosts' ports lie in between. */
 const REGION_STEP = 200;
 const MAX_REGIONS = 8;
 const MAX_SCHEDULERS = 8;
 const REGION_NAME = /^[a-z][a-z0-9-]{0,31}$/;
 
 /**
- * Gives the regions of the local fleet their addresses: the first has these, each further one {@link REGION_STEP} ports above; a
- * scheduler's further replicas are at the ports after it.
+ * Gives the regions of the local fleet their addresses: the first has these, each further one
+ * {@link REGION_STEP} ports above; a scheduler's further replicas are at the ports after it.
  *
  * @throws UserError for wrong names and numbers
  */
@@ -71,8 +71,8 @@ export function regionListeners(regions: readonly RegionSettings[]): readonly Li
 }
 
 /**
- * Names a part of a region: `scheduler`, `scheduler-2`, `scheduler-gru`, `scheduler-gru-2`. The first region is not named, so that a
- * fleet that gets a second one finds everything where it was.
+ * Names a part of a region: `scheduler`, `scheduler-2`, `scheduler-gru`, `scheduler-gru-2`. The
+ * first region is not named, so that a fleet that gets a second one finds everything where it was.
  *
  * @param region undefined: the first
  */

@@ -143,7 +143,7 @@ export function listenersOf({ regions, registry, traces, hosts }: FleetSettings)
   ];
 }
 
-/** Divides this machine among hosts. Memory and disk are not overcommitted; processors are shared. */
+/** Divides this machine among hosts. Only processors are overcommitted. */
 function shares(folder: string, hosts: number): Pick<FleetSettings, "capacity" | "imageBudgetMb"> {
   const mebibyte = 1024 * 1024;
   const disk = statfsSync(folder);

@@ -8,8 +8,8 @@ export interface FleetLock {
 }
 
 /**
- * Takes the lock of a fleet's folder; undefined when another supervisor has it. It is an abstract unix socket, which the kernel
- * releases however its holder ends.
+ * Takes the lock of a fleet's folder; undefined when another supervisor has it. It is an abstract
+ * unix socket, which the kernel releases however its holder ends.
  */
 export async function takeLock(folder: string): Promise<FleetLock | undefined> {
   const server = createServer((socket) => socket.destroy());

@@ -19,7 +19,8 @@ export function openLog(path: string): number {
 }
 
 /**
- * Copies a large log to `<path>.1` and empties it, so that writers need not reopen it. What they write in between is not kept.
+ * Copies a large log to `<path>.1` and empties it, so that writers need not reopen it. What they
+ * write in between is not kept.
  */
 export function boundLog(path: string, maxBytes = MAX_BYTES): void {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;

@@ -27,7 +27,7 @@ export interface PartSpec {
   readonly workingDirectory: string;
   readonly logFile: string;
   readonly user?: User | undefined;
-  /** A folder that the process finds open as descriptor 3, since its user may not be able to walk there. */
+  /** Open as descriptor 3, for a folder that the process's user may not be able to walk to. */
   readonly openFolder?: string;
   readonly stopSignal: NodeJS.Signals;
   /** Time between the stop signal and SIGKILL. */
@@ -51,7 +51,7 @@ const STABLE_MS = 30_000;
 /** Crashes before it was ever ready after which the start fails. */
 const MAX_TRIES = 3;
 
-/** Keeps one process running from `start` to `stop`. Emits `change` with every change of its state or process. */
+/** Keeps a process running from `start` to `stop`. Emits `change` with its state or process. */
 export class Part extends EventEmitter<{ change: [] }> {
   readonly spec: PartSpec;
   #state: PartState = "stopped";
@@ -80,7 +80,7 @@ export class Part extends EventEmitter<{ change: [] }> {
     return this.#restarts;
   }
 
-  /** Starts the process and resolves when it is ready. Otherwise rejects with the end of its log. */
+  /** Starts the process; resolves when it is ready. Otherwise rejects with the end of its log. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.#run !== undefined) return;
     const abort = new AbortController();

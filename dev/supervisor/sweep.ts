@@ -21,8 +21,9 @@ export interface Leftovers {
 }
 
 /**
- * Finds every process of a fleet: by the mark, or, where a program has another environment or has overwritten it, by its working
- * folder. Folders are compared by inode: a confined VM knows its own as `/vm`.
+ * Finds every process of a fleet: by the mark, or, where a program has another environment or has
+ * overwritten it, by its working folder. Folders are compared by inode: a confined VM knows its own
+ * as `/vm`.
  */
 export function findLeftovers(layout: Layout): Leftovers {
   const machineFolders = new Set(
@@ -72,12 +73,12 @@ function entriesBelow(folder: string): readonly Dirent[] {
   return globSync("**", { cwd: folder, withFileTypes: true, exclude: (entry) => SKIPPED.has(entry.name) });
 }
 
-/** Kills what a killed fleet has left, except VMs: a hostd that is asked to end would stop them, a killed one leaves them running. */
+/** Kills what a killed fleet has left, except VMs, which a hostd that ends properly would stop. */
 export async function endOrphans(layout: Layout): Promise<void> {
   await endServers(findLeftovers(layout));
 }
 
-/** Ends everything, VMs too, and removes sockets. Returns the numbers of the processes that it found. */
+/** Ends everything, VMs too, and removes sockets. Returns the processes that it found. */
 export async function endEverything(layout: Layout): Promise<readonly number[]> {
   const found = findLeftovers(layout);
   await endServers(found);

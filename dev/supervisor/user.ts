@@ -5,7 +5,7 @@ export interface User {
   readonly gid: number;
 }
 
-/** Finds a user for Postgres, which refuses to run as root: `postgres`, or `nobody`. Undefined: our own. */
+/** Finds a user for Postgres, which refuses to run as root. Undefined: our own. */
 export function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
   return lookUp("postgres") ?? lookUp("nobody") ?? { uid: 65_534, gid: 65_534 };

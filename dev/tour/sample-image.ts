@@ -57,7 +57,7 @@ export async function pushSample(registry: string): Promise<PushedImage> {
   return { reference: `${registry}/${REPOSITORY}:${TAG}`, digest, isNew };
 }
 
-/** Packs a static busybox, and a script that writes a page about the machine it runs in and serves it. */
+/** Packs a static busybox, and a script that serves a page about its machine. */
 async function buildLayer(): Promise<Buffer> {
   using folder = mkdtempDisposableSync(join(tmpdir(), "windhover-sample-"));
   for (const each of ["bin", "srv"]) mkdirSync(join(folder.path, each));
@@ -86,7 +86,7 @@ async function buildLayer(): Promise<Buffer> {
   return readFileSync(archive);
 }
 
-/** Writes the page with built-in commands only: in an emulated machine every process costs some 20 ms. */
+/** Built-in commands only: in an emulated machine every process costs some 20 ms. */
 const SERVE = `read -r host < /proc/sys/kernel/hostname
 read -r kernel < /proc/sys/kernel/osrelease
 read -r up rest < /proc/uptime

@@ -9,7 +9,9 @@ import { readState } from "../supervisor/state.ts";
 import { epilogue } from "./epilogue.ts";
 import { tour } from "./tour.ts";
 
-/** Runs a fleet in the foreground with the tour on it. Uses a fleet that is up in the background, and leaves it up. */
+/**
+ * Runs a fleet in the foreground, or uses one that is up in the background, with the tour on it.
+ */
 export async function showAround(
   options: FleetOptions,
   progress: Progress,

@@ -20,8 +20,8 @@ interface Machine {
 }
 
 /**
- * Shows how an image becomes a machine that serves a page, and where the time went. Uses what an earlier tour made. Returns the
- * machine's id.
+ * Shows how an image becomes a machine that serves a page, and where the time went. Uses what an
+ * earlier tour made. Returns the machine's id.
  */
 export async function tour(
   state: FleetState,

@@ -1,4 +1,4 @@
-/** `hover`, the command line. A command's code is loaded when it runs: loading is most of the time of a quick command. */
+/** `hover`. A command's code is loaded when it runs: loading is most of a quick command's time. */
 import { constants, enableCompileCache } from "node:module";
 import { join } from "node:path";
 

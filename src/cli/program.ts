@@ -23,7 +23,7 @@ type Noun = readonly [
   define: (group: HoverCommand) => Promise<void>,
 ];
 
-/** The nouns. The commands of one are loaded when it is typed: loading all would take longer than a quick command. */
+/** The commands of a noun are loaded when it is typed: loading all takes too long. */
 const NOUNS: readonly Noun[] = [
   [
     ["machine", "machines", "m"],

@@ -32,7 +32,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   return stop.signal.reason instanceof Interrupted ? stop.signal.reason.exitCode : EXIT.ok;
 }
 
-/** Lets the first Ctrl-C end the command in good order; a second one ends the process at once, as by default. */
+/** Lets the first Ctrl-C end the command in good order. A second one ends the process. */
 function listenForSignals(stop: AbortController): Disposable {
   const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
   const listeners = Object.entries(codes).map(([name, code]) => {

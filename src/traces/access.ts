@@ -11,8 +11,8 @@ export interface Reader {
 export const MAX_CLIENT_SPANS_PER_REQUEST = 16;
 
 /**
- * Decides whom the spans of a token speak for: a service's (`internal`) are trusted; a user's (`machines:write` or `admin`) are for
- * its own organisation, within narrow bounds.
+ * Decides whom the spans of a token speak for: a service's (`internal`) are trusted; a user's
+ * (`machines:write` or `admin`) are for its own organisation, within narrow bounds.
  *
  * @throws Fault PERMISSION_DENIED / `SCOPE_MISSING`
  */

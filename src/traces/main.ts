@@ -1,6 +1,6 @@
 /**
- * The trace receiver of a local fleet: takes OTLP/HTTP from services and from `hover`, keeps the latest traces on disk, and answers
- * `hover trace`. Production sends OTLP to a collector instead.
+ * The trace receiver of a local fleet: takes OTLP/HTTP from services and from `hover`, keeps the
+ * latest traces on disk, and answers `hover trace`. Production sends OTLP to a collector instead.
  */
 import { readFileSync } from "node:fs";
 import { TokenVerifier } from "../lib/auth/auth.ts";

@@ -1,10 +1,13 @@
 /**
- * Follows README.md in a fresh clone: runs every command of its blocks, and compares what they print with what the README shows.
+ * Follows README.md in a fresh clone: runs every command of its blocks, and compares what they
+ * print with what the README shows.
  *
  * - `npm test`, `git clone` and `cd` are not run; nor is a block after `<!-- not run -->`.
  * - `npm start` gets Ctrl-C when everything is ready.
- * - The fleet is brought up with `npm run up` before the first command that needs it, if no block does so.
- * - Default ports are replaced by free ones; `ID`, and ids and addresses in the README's output, by those of the run.
+ * - The fleet is brought up with `npm run up` before the first command that needs it, if no block
+ *   does so.
+ * - Default ports are replaced by free ones; `ID`, and ids and addresses in the README's output, by
+ *   those of the run.
  * - Output is compared by its shape; `...` stands for lines, or the rest of a line.
  */
 import { spawn } from "node:child_process";
@@ -83,7 +86,7 @@ test.each(commands)("line $line: $command", async ({ command, output }) => {
   learnNames(output, lines, names);
 });
 
-/** Runs a command to its end. Interrupts it once it prints `ready`; its own exit code counts then, not the shell's. */
+/** Runs a command to its end. Interrupts it once it prints `ready`. */
 async function run(command: string, ready?: RegExp): Promise<{ code: number | null; output: string }> {
   const child = spawn("sh", ["-c", `exec 2>&1\n${ready ? "exec " : ""}${command}`], {
     cwd: clone,

@@ -17,11 +17,12 @@ export const STATIC_CHECKS: readonly Check[] = [
   { name: "unused code", command: ["knip", "--no-progress"] },
   { name: "configuration reference", command: ["node", "tools/docs/configuration.ts"] },
   { name: "contracts: lint", command: ["buf", "lint"] },
-  // Compared with what was published last, not with the commit before: two steps of one change must not hide each other.
+  // Compared with what was published last, not with the commit before: two steps of one change must
+  // not hide each other.
   { name: "contracts: breaking", command: ["buf", "breaking", "--against", "proto/baseline.binpb"] },
 ];
 
-/** Runs groups of checks at once, and those of a group one after the other. Returns the names of those that fail. */
+/** Runs groups of checks at once, each in order. Returns the names of those that fail. */
 export function failing(
   groups: readonly (readonly Check[])[],
   progress: Progress,

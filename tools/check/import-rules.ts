@@ -1,4 +1,4 @@
-/** Forbids imports. Globs of paths relative to the project, or names of packages; `!` takes out of what the others say. */
+/** Forbids imports. Globs of paths from the project, or names of packages; `!` excludes. */
 export interface Rule {
   readonly says: string;
   readonly from: readonly string[];

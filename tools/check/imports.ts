@@ -1,11 +1,13 @@
 /**
  * Checks who imports whom: `node tools/check/imports.ts`.
  *
- * Rules for single imports are the data in `import-rules.ts`. Cycles have one rule, for files and folders alike: the entries of a
- * folder (its files, and each sub-folder as a whole) import each other in one direction only. So a sub-folder may import a file
- * of its parent folder, unless that file imports something in the sub-folder, directly or through others; and two folders side by
- * side never import each other, whichever of their files do so. The entries of the project are those of its top folders:
- * `src/api`, `tools/lib`. Type imports count. Test files (`*.test.ts`) are left out of cycles: nothing imports them.
+ * Rules for single imports are the data in `import-rules.ts`. Cycles have one rule, for files and
+ * folders alike: the entries of a folder (its files, and each sub-folder as a whole) import each
+ * other in one direction only. So a sub-folder may import a file of its parent folder, unless that
+ * file imports something in the sub-folder, directly or through others; and two folders side by
+ * side never import each other, whichever of their files do so. The entries of the project are
+ * those of its top folders: `src/api`, `tools/lib`. Type imports count. Test files (`*.test.ts`)
+ * are left out of cycles: nothing imports them.
  */
 import { globSync, readFileSync } from "node:fs";
 import { join, matchesGlob, posix } from "node:path";

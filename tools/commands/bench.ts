@@ -1,4 +1,4 @@
-/** `npm run bench -- NAME`: runs `bench/NAME.ts` with the arguments after it. Without a name, lists them. */
+/** `npm run bench -- NAME`: runs `bench/NAME.ts` with arguments. Without a name, lists them. */
 import { globSync } from "node:fs";
 import { basename, join } from "node:path";
 import { main, UserError } from "../lib/main.ts";

@@ -1,4 +1,4 @@
-/** Makes `src/gen` from `proto/`, and `docs/configuration.md`. `--force` makes `src/gen` even when nothing has changed. */
+/** `npm run gen`: makes `src/gen` (`--force`: even if unchanged) and `docs/configuration.md`. */
 import { main } from "../lib/main.ts";
 import { generate } from "../setup/generate.ts";
 

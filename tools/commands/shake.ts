@@ -1,4 +1,4 @@
-/** Runs the tests in random order beside two busy loops, to find those that depend on order or on time. */
+/** `npm run test:shake`: runs the tests in random order beside two busy loops. */
 import { randomInt } from "node:crypto";
 import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";

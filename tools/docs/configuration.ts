@@ -1,4 +1,4 @@
-/** Makes `docs/configuration.md` from the specifications that the programs read their environment by. Run by itself it says whether that is stale. */
+/** Makes `docs/configuration.md` from the programs' own variables. Run by itself: checks it. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { variables as fleet } from "../../dev/settings/variables.ts";

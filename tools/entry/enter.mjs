@@ -1,5 +1,5 @@
-// The entry of every npm script, in plain JavaScript for any Node from 20 on: installs the npm packages when they do not match the
-// lock file, Node 24 among them, and goes on with that.
+// The entry of every npm script, in plain JavaScript for any Node from 20 on: installs the npm
+// packages when they do not match the lock file, Node 24 among them, and goes on with that.
 import { spawn } from "node:child_process";
 import { realpathSync } from "node:fs";
 import { constants } from "node:os";

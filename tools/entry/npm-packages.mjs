@@ -62,8 +62,8 @@ function readLock(path) {
 function npmInstall(root) {
   const npm = process.env["npm_execpath"];
   const [command, first] = npm ? [process.execPath, [npm]] : ["npm", []];
-  // Not "npm ci", which refuses a lock file without the optional packages of other platforms. With --no-save this installs the
-  // locked versions and writes neither file.
+  // Not "npm ci", which refuses a lock file without the optional packages of other platforms. With
+  // --no-save this installs the locked versions and writes neither file.
   const args = [
     "install",
     "--no-save",

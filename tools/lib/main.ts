@@ -9,8 +9,9 @@ const ECHO_MS = 1_000;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Runs a command; a number that it returns becomes the exit code. The first Ctrl-C (or SIGTERM, SIGHUP) aborts `signal`, and the command may end
- * by returning; a second Ctrl-C ends the process at once.
+ * Runs a command; a number that it returns becomes the exit code. The first Ctrl-C (or SIGTERM,
+ * SIGHUP) aborts `signal`, and the command may end by returning; a second Ctrl-C ends the process
+ * at once.
  */
 export async function main(
   command: (signal: AbortSignal, progress: Progress) => Promise<unknown>,

@@ -9,12 +9,12 @@ export function tool(name: string): string {
   return join(ROOT, "node_modules/.bin", name);
 }
 
-/** Where the local fleet and the tools keep everything: `WINDHOVER_DIR`, or `.windhover` in the project. */
+/** The folder of the local fleet: `WINDHOVER_DIR`, or `.windhover` in the project. */
 export function dataFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env["WINDHOVER_DIR"] ? resolve(env["WINDHOVER_DIR"]) : join(ROOT, ".windhover");
 }
 
-/** Where the guest's kernel and initramfs are: `WINDHOVER_GUEST_DIR`, or `guest` in the data folder. */
+/** The folder of the guest's kernel: `WINDHOVER_GUEST_DIR`, or `guest` in the data folder. */
 export function guestFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env["WINDHOVER_GUEST_DIR"] ? resolve(env["WINDHOVER_GUEST_DIR"]) : join(dataFolder(env), "guest");
 }

@@ -38,7 +38,8 @@ export async function run(
 }
 
 /**
- * Runs a program that shares our terminal, through which Ctrl-C reaches it, and returns its exit code.
+ * Runs a program that shares our terminal, through which Ctrl-C reaches it, and returns its exit
+ * code.
  *
  * @param signal ends it with SIGTERM
  */

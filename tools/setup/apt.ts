@@ -21,7 +21,7 @@ const OPTIONS = [
   ...["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"],
 ];
 
-/** Installs Debian packages as root. The download can be interrupted; the installation is finished first. */
+/** Installs Debian packages as root. Only the download can be interrupted. */
 export async function installWithApt(
   names: readonly string[],
   progress: Progress,
@@ -82,7 +82,7 @@ async function apt(
     throw new Error(`apt-get ${args[0]} failed (${killer ?? code}):\n${stdout}${stderr}`.trimEnd());
 }
 
-/** Reads the progress of apt: `dlstatus:3:41.5:Retrieving file 3 of 7`, `pmstatus:skopeo:80.0:Unpacking skopeo`. */
+/** Reads the progress of apt, e.g. `dlstatus:3:41.5:Retrieving file 3 of 7`. */
 async function report(status: Readable, say: (detail: string) => void): Promise<void> {
   for await (const line of createInterface({ input: status })) {
     const [kind, , percent, ...message] = line.split(":");

@@ -8,8 +8,8 @@ const GENERATED = join(ROOT, "src/gen");
 const STAMP = join(GENERATED, ".inputs");
 
 /**
- * Makes `src/gen` from `proto/`, unless it is up to date; returns whether it did. Swaps a finished folder in, so that an interrupted
- * run changes nothing.
+ * Makes `src/gen` from `proto/`, unless it is up to date; returns whether it did. Swaps a finished
+ * folder in, so that an interrupted run changes nothing.
  */
 export async function generate(signal?: AbortSignal, isForced = false): Promise<boolean> {
   const inputs = hashInputs();

@@ -14,7 +14,7 @@ const MARK = "Written by Windhover's set-up";
 /** Keeps Postgres' package from making a database cluster. */
 const NO_CLUSTER = "/etc/postgresql-common/createcluster.d/windhover.conf";
 
-/** Runs an installation that starts no service and leaves none enabled. Services that were there before stay as they were. */
+/** Runs an installation that starts no service and leaves no new one enabled. */
 export async function withQuietServices(install: () => Promise<void>): Promise<void> {
   restoreSettings();
   const before = UNITS.filter(isInstalled);
@@ -37,7 +37,7 @@ export function restoreSettings(): void {
   if (existsSync(SAVED_POLICY) && !existsSync(POLICY)) renameSync(SAVED_POLICY, POLICY);
 }
 
-/** Refuses while this process runs; afterwards the machine's own policy counts, so that being killed does no harm. */
+/** Refuses while this process runs; afterwards the machine's own policy counts. */
 function policy(): string {
   const us = identify(process.pid);
   return `#!/bin/sh

@@ -4,8 +4,9 @@ import { generate } from "./generate.ts";
 import { ensureSystemPackages } from "./system-packages.ts";
 
 /**
- * Installs what a fleet (`run`) or the tests (`test`) need besides npm packages: system packages, generated code, the guest's kernel
- * and init. What is there already takes well under a second, and no network.
+ * Installs what a fleet (`run`) or the tests (`test`) need besides npm packages: system packages,
+ * generated code, the guest's kernel and init. What is there already takes well under a second, and
+ * no network.
  */
 export async function setUp(needs: "run" | "test", progress: Progress, signal: AbortSignal): Promise<void> {
   await ensureSystemPackages(needs, progress, signal);

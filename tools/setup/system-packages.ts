@@ -23,7 +23,7 @@ export async function ensureSystemPackages(
   if (absent.length > 0) throw new Error(`installed, but still not found: ${absent.join(", ")}`);
 }
 
-/** Asks for our own installer rather than apt, which would start and enable the services of the packages. */
+/** Asks for our own installer, since apt would start and enable services. */
 function request(missing: readonly SystemPackage[], needs: "run" | "test"): string {
   const width = Math.max(...missing.map((each) => each.name.length));
   const list = missing.map((each) => `  ${each.name.padEnd(width)}  ${each.reason}`);

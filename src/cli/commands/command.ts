@@ -50,7 +50,8 @@ export class HoverCommand extends Command {
   /**
    * Sets the handler. Reports what it throws, and closes its session.
    *
-   * @param about names what the command works on, so that an error can show the next command in full
+   * @param about names what the command works on, so that an error can show the next command in
+   *   full
    */
   runs<A extends readonly unknown[], O extends object>(
     handler: Handler<A, O>,
@@ -58,7 +59,8 @@ export class HoverCommand extends Command {
   ): this {
     const around = this.#surroundings;
     return this.action(async (...given: unknown[]) => {
-      // Commander passes the arguments, the flags and the command, with the types of the definition.
+      // Commander passes the arguments, the flags and the command, with the types of the
+      // definition.
       const args = given.slice(0, -2) as unknown as A;
       const flags = this.optsWithGlobals() as O & CommonFlags;
       const settings = readSettings(flags, around.env);

@@ -50,7 +50,7 @@ export function whole(min: number, max: number): (raw: string) => number {
   };
 }
 
-/** Parses `90`, `90s`, `500ms`, `5m`, `1h`, `7d` into milliseconds. A bare number is seconds, as with flyctl. */
+/** Parses `90`, `90s`, `500ms`, `5m`, `7d` into milliseconds. A bare number is seconds. */
 export function duration(raw: string): number {
   const ms = parseDuration(/\d$/.test(raw) ? `${raw}s` : raw);
   if (ms !== undefined) return ms;

@@ -17,8 +17,9 @@ const OPTIONAL: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Converts a message of the API to what `--json` prints. Stable: names as in proto, int64 as numbers, enums as lower-case words, times
- * as RFC 3339, durations such as `2.5s`. What is not known is null; no key is left out.
+ * Converts a message of the API to what `--json` prints. Stable: names as in proto, int64 as
+ * numbers, enums as lower-case words, times as RFC 3339, durations such as `2.5s`. What is not
+ * known is null; no key is left out.
  *
  * @param field the name of the field that holds the value
  */

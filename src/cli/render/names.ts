@@ -47,7 +47,7 @@ const STANDINGS: Readonly<Record<Standing, string>> = {
   [-1]: "unrecognized",
 };
 
-/** Makes a function that names values. A value newer than this program is called `unknown_<number>`. */
+/** Makes a function that names values. A newer value is called `unknown_<number>`. */
 function namer(names: Readonly<Record<number, string>>): (value: number) => string {
   return (value) => names[value] ?? `unknown_${value}`;
 }

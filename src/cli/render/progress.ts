@@ -12,7 +12,7 @@ const REMIND_MS = 5_000;
 const FRAME_MS = 100;
 const FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
 
-/** Shows the steps of a create on standard error: a live line on a terminal, plain lines elsewhere, nothing with `--json`. */
+/** Shows the steps of a create on standard error: a live line on a terminal, else plain lines. */
 export class Progress {
   readonly #terminal: Terminal;
   readonly #quiet: boolean;
@@ -102,7 +102,7 @@ const STEPS: Readonly<Record<string, string>> = {
   launch: "starting the machine",
 };
 
-/** Describes one step in one line: `preparing the image: pulling layer 2 of 5, 12 of 36 MB, 33 %  (4.20 s)`. */
+/** Describes a step: `preparing the image: pulling layer 2 of 5, 12 of 36 MB, 33 %  (4.20 s)`. */
 export function stepLine(message: StepMessage, elapsedMs: number): string {
   const what = STEPS[message.step] ?? harmless(message.step);
   if (message.status === "done") return `${what} took ${time(elapsedMs)}`;

@@ -15,7 +15,8 @@ export interface Column {
 const GAP = 2;
 
 /**
- * Lays out a table: a line of titles, then a line for each row. Keeps to `width` by cutting columns, then by leaving columns out.
+ * Lays out a table: a line of titles, then a line for each row. Keeps to `width` by cutting
+ * columns, then by leaving columns out.
  */
 export function table(
   columns: readonly Column[],

@@ -1,4 +1,4 @@
-/** Columns that a text takes on a screen: two for a wide character, none for a combining mark. Colours do not count. */
+/** Columns of a text on a screen. Colours do not count. */
 export function displayWidth(text: string): number {
   let width = 0;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with an escape
@@ -8,14 +8,14 @@ export function displayWidth(text: string): number {
   return width;
 }
 
-/** The text in `width` columns exactly: cut with an ellipsis, or filled up with blanks at the right (or left). */
+/** Cuts the text with an ellipsis, or fills it up with blanks, to `width` columns. */
 export function fitTo(text: string, width: number, align: "left" | "right" = "left"): string {
   const cut = cutTo(text, width);
   const blanks = " ".repeat(Math.max(0, width - displayWidth(cut)));
   return align === "left" ? cut + blanks : blanks + cut;
 }
 
-/** The text in at most `width` columns, without its end (or start) when it is longer. For text without colours. */
+/** Cuts the end (or start) of a longer text. For text without colours. */
 export function cutTo(text: string, width: number, lose: "end" | "start" = "end"): string {
   if (displayWidth(text) <= width) return text;
   if (width < 1) return "";

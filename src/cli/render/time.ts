@@ -5,7 +5,7 @@ const STEPS = [
   [Number.POSITIVE_INFINITY, "d"],
 ] as const;
 
-/** Formats how long ago something was: `now`, `42s ago`, `5m ago`, `3h ago`, `12d ago`; `in 5m` for the future; `-` when unknown. */
+/** Formats how long ago something was: `now`, `42s ago`, `12d ago`, `in 5m`; `-` when unknown. */
 export function ago(time: Date | undefined, nowMs: number): string {
   if (!time) return "-";
   const seconds = Math.round((nowMs - time.getTime()) / 1_000);

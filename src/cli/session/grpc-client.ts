@@ -7,8 +7,8 @@ export { call } from "../../lib/grpc/call.ts";
 export { openStream } from "../../lib/grpc/streams.ts";
 
 /**
- * Makes a client for `host:port`, like `connect` in lib/grpc/client.ts without metrics, tracing and tokens, which take as long to load
- * as a call takes.
+ * Makes a client for `host:port`, like `connect` in lib/grpc/client.ts without metrics, tracing and
+ * tokens, which take as long to load as a call takes.
  */
 export function connect<C extends Client>(Constructor: ClientConstructor<C>, address: string): C {
   return new Constructor(address, credentials.createInsecure(), clientOptions);

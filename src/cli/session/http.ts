@@ -15,7 +15,7 @@ export interface HttpOptions {
 
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
-/** Sends one HTTP request. Throws when no answer comes in time. Not `fetch`, whose loading takes longer than the request. */
+/** Sends an HTTP request. Not `fetch`, whose loading takes longer than the request. */
 export function httpRequest(url: string, options: HttpOptions): Promise<HttpAnswer> {
   const { token, json, timeoutMs } = options;
   const body = json === undefined ? undefined : Buffer.from(JSON.stringify(json));

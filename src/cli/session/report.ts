@@ -7,7 +7,7 @@ import { UsageError } from "./usage-error.ts";
 /** Exit codes: success, failure, wrong usage. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
-/** Describes an error, as lines and as the JSON of `--json`: each wrong field, and the next command. */
+/** Describes an error for a person and for `--json`: each wrong field, and the next command. */
 export function reportError(err: unknown, subject: Subject, settings: Settings, paint: Paint) {
   if (err instanceof UsageError) {
     const error = { code: "INVALID_ARGUMENT", reason: "USAGE", message: err.message, facts: {} };

@@ -8,7 +8,7 @@ const KIND_CLIENT = 3;
 const STATUS_OK = 1;
 const STATUS_ERROR = 2;
 
-/** The root span of a command. Written without the SDK, which takes longer to load than a start takes. */
+/** The root span of a command, without the SDK, whose loading takes longer than a start. */
 export class RootSpan {
   readonly traceId = randomBytes(16).toString("hex");
   readonly #spanId = randomBytes(8).toString("hex");

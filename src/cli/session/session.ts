@@ -77,7 +77,7 @@ export class Session {
     return { timeoutMs, signal: this.signal, metadata };
   }
 
-  /** Runs `work` in a root span, which ends as `work` does, and is sent by the end of the session. */
+  /** Runs `work` in a root span, which is sent by the end of the session. */
   async inSpan<T>(name: string, work: (span: RootSpan) => Promise<T>): Promise<T> {
     const { RootSpan } = await import("./root-span.ts");
     const span = new RootSpan(name);

@@ -45,7 +45,7 @@ const ENDPOINTS = {
 } as const;
 type Endpoint = keyof typeof ENDPOINTS;
 
-/** Finds addresses and the token. Flags win over variables, variables over `fleet.json`, that over defaults. */
+/** Finds addresses and token. Flags win over variables, these over `fleet.json` and defaults. */
 export function readSettings(flags: CommonFlags, env: NodeJS.ProcessEnv): Settings {
   const dir = env["WINDHOVER_DIR"] ? resolve(env["WINDHOVER_DIR"]) : join(ROOT, ".windhover");
   const written = readFleet(dir);

@@ -28,7 +28,7 @@ export function paint(enabled: boolean): Paint {
   return Object.fromEntries(functions) as Paint;
 }
 
-/** Makes the terminal of this process. Calls `onGone` when the reader of standard output goes away. */
+/** Makes the terminal of this process. Calls `onGone` when nobody reads standard output. */
 export function processTerminal(env: NodeJS.ProcessEnv, onGone: () => void): Terminal {
   const { stdout, stderr } = process;
   let gone = false;

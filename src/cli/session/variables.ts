@@ -1,4 +1,4 @@
-/** One environment variable, as the help and the reference show it. Plain data: `hover` starts faster without a schema library. */
+/** A variable of help and reference. Plain data, since a schema library takes long to load. */
 interface Variable {
   /** What it takes. */
   readonly kind: string;

@@ -11,7 +11,8 @@ const unpack = promisify(gunzip);
 /**
  * Reads the body of a request and decompresses it.
  *
- * @throws Fault `BODY_TOO_LARGE` (OUT_OF_RANGE), `ENCODING_UNKNOWN` (UNIMPLEMENTED) or `BODY_NOT_GZIP` (INVALID_ARGUMENT)
+ * @throws Fault `BODY_TOO_LARGE` (OUT_OF_RANGE), `ENCODING_UNKNOWN` (UNIMPLEMENTED) or
+ *   `BODY_NOT_GZIP` (INVALID_ARGUMENT)
  */
 export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();

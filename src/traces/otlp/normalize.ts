@@ -20,7 +20,7 @@ const MAX_EVENTS = 64;
 const KINDS: readonly SpanKind[] = ["internal", "internal", "server", "client", "producer", "consumer"];
 const STATUSES = ["unset", "ok", "error"] as const;
 
-/** Converts an OTLP/JSON export request. Refuses wrong spans one by one, and cuts the others to size. */
+/** Converts an OTLP/JSON export request. Refuses wrong spans, and cuts the others to size. */
 export function normalize(request: unknown, maxSpans: number = MAX_SPANS_PER_REQUEST): Normalized {
   const spans: Span[] = [];
   const problems = new Set<string>();

@@ -2,7 +2,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 type Read = (reader: BinaryReader) => unknown;
 
-/** A field of a message. `list` marks repeated ones; `message` gives the type of those that are messages. */
+/** A field. `list` marks repeated ones; `message` is the type of those that are messages. */
 type Field = { readonly name: string; readonly list?: true } & (
   | { readonly read: Read }
   | { readonly message: () => Message }
@@ -62,7 +62,8 @@ const REQUEST: Message = { 1: { name: "resourceSpans", list: true, message: () =
 const MAX_DEPTH = 32;
 
 /**
- * Reads an `ExportTraceServiceRequest` into the shape that OTLP/JSON gives it, so that both encodings are normalised alike.
+ * Reads an `ExportTraceServiceRequest` into the shape that OTLP/JSON gives it, so that both
+ * encodings are normalised alike.
  *
  * @throws Error when the bytes are not protobuf
  */

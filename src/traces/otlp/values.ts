@@ -8,7 +8,7 @@ const MAX_DEPTH = 4;
 
 type Scalar = string | number | boolean;
 
-/** Converts OTLP's list of keys and values. Leaves out entries without key or value, and cuts long ones. */
+/** Converts OTLP's keys and values. Leaves out those without key or value, and cuts long ones. */
 export function attributesOf(list: readonly unknown[]): Attributes {
   const entries: [string, AttributeValue][] = [];
   for (const item of list) {

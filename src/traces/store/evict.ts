@@ -2,20 +2,18 @@ import type { DatabaseSync } from "node:sqlite";
 
 /** Bounds of the store. */
 export interface Bounds {
-  /** Number of traces. */
   readonly keep: number;
-  /** Bytes of used pages. */
   readonly budgetBytes: number;
 }
 
 /** Share of traces with spans of clients only, so that no client can push out those of services. */
 const CLIENT_SHARE = 0.1;
-/** Share of traces about no machine: the services' regular calls would push out all others within minutes. */
+/** Share of traces about no machine: regular calls would push out all others within minutes. */
 const BACKGROUND_SHARE = 0.25;
 /** Share of traces that is evicted at a time, so that it does not happen for every span. */
 const STEP_SHARE = 0.05;
 
-/** Evicts the traces that have been silent longest until the bounds are kept. Runs in the caller's transaction. */
+/** Evicts the traces that have been silent longest. Runs in the caller's transaction. */
 export function evict(db: DatabaseSync, bounds: Bounds): void {
   const limit = (where: string, share: number) =>
     forget(db, count(db, where) - Math.ceil(bounds.keep * share), where);

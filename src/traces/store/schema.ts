@@ -5,7 +5,7 @@ import { logger } from "../../lib/runtime/log.ts";
 
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
-/** Grows with every change of the tables. Older databases are emptied: they hold the history of a local fleet only. */
+/** Grows with every change of the tables. Older databases are emptied. */
 const VERSION = 2;
 /** Largest write-ahead log. */
 const MAX_LOG_BYTES = 4 * 1024 * 1024;
@@ -29,8 +29,8 @@ const TABLES = `
 `;
 
 /**
- * Opens the database in `dir`, or makes it. Committed data survives a kill at any moment. A broken file is renamed to
- * `traces.db.broken`, and an empty one takes its place.
+ * Opens the database in `dir`, or makes it. Committed data survives a kill at any moment. A broken
+ * file is renamed to `traces.db.broken`, and an empty one takes its place.
  */
 export function openDatabase(dir: string): DatabaseSync {
   mkdirSync(dir, { recursive: true, mode: 0o700 });

@@ -46,7 +46,7 @@ export class TraceStore {
     this.#statements = prepare(this.#db);
   }
 
-  /** Stores spans, merges them into the summaries of their traces, and evicts the oldest traces beyond the bounds. */
+  /** Stores spans, updates the summaries of their traces, and evicts the oldest traces. */
   add(spans: readonly Span[], origin: Origin): Added {
     const added: Added = { dropped: 0, problems: new Set() };
     this.#db.exec("begin immediate");

@@ -27,13 +27,13 @@ export interface Summary {
   readonly clientSpans: number;
   /** Whether a span is about a machine, unlike those of the services' regular calls. */
   readonly aboutMachine: boolean;
-  /** The organisation that the services' spans name; "*" when they name several, undefined when none. */
+  /** The organisation that the services' spans name; "*" for several, undefined for none. */
   readonly owner: string | undefined;
   /** The same for spans that clients sent. */
   readonly clientOwner: string | undefined;
 }
 
-/** The sender of a span: a trusted service, or a client, which speaks for its own organisation only. */
+/** The sender of a span: a trusted service, or a client, for its own organisation only. */
 export type Origin = { readonly kind: "service" } | { readonly kind: "client"; readonly org: string };
 
 /** Adds a span to a summary. Must not be called twice for one span. */
@@ -72,8 +72,8 @@ export function refusal(trace: Summary | undefined, bytes: number, origin: Origi
 }
 
 /**
- * Whether a reader of `org` may see a trace. What clients say counts only where no service has named an organisation, so that nobody
- * can claim another's trace by adding a span to it.
+ * Whether a reader of `org` may see a trace. What clients say counts only where no service has
+ * named an organisation, so that nobody can claim another's trace by adding a span to it.
  */
 export function isVisible(trace: Pick<Summary, "owner" | "clientOwner">, org: string): boolean {
   return (trace.owner ?? trace.clientOwner) === org;

@@ -113,7 +113,8 @@ describe("errors of the api", () => {
   test("an unreachable API is reported at once, with its address and where that came from", {
     timeout: 30_000,
   }, async () => {
-    // Not after the minute for which it looks for an api that has gone in the middle: this test has less.
+    // Not after the minute for which it looks for an api that has gone in the middle: this test has
+    // less.
     const ended = await cli.home.hover("m", "run", "nginx", "-a", "web", "--api", "127.0.0.1:1");
 
     expect(ended.code).toBe(1);

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT } from "../../../tools/lib/paths.ts";
 
-/** Makes a fresh clone of this tree, uncommitted changes included, with the packages that are installed here. */
+/** Makes a fresh clone of this tree, with uncommitted changes and the installed packages. */
 export function freshClone(folder: string): void {
   const git = (...args: string[]) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" });
   git("clone", "--quiet", "--no-hardlinks", ROOT, folder);

@@ -7,8 +7,9 @@ export interface DocumentedCommand {
 }
 
 /**
- * Extracts the commands of a document's fenced blocks. In ```sh every line is a command; in ```console the lines after `$ ` are, and
- * what follows is output. A backslash at the end of a line continues it. A block after `<!-- not run -->` is skipped.
+ * Extracts the commands of a document's fenced blocks. In ```sh every line is a command; in
+ * ```console the lines after `$ ` are, and what follows is output. A backslash at the end of a line
+ * continues it. A block after `<!-- not run -->` is skipped.
  */
 export function commandsOf(markdown: string): readonly DocumentedCommand[] {
   const commands: { command: string; output: string[]; line: number }[] = [];
@@ -35,7 +36,7 @@ export function commandsOf(markdown: string): readonly DocumentedCommand[] {
   return commands;
 }
 
-/** What differs from run to run: ids, addresses, numbers with their units, start paths, bars, blanks. */
+/** What differs from run to run. */
 const VARIABLE: readonly (readonly [RegExp, string])[] = [
   [/\b[0-9a-f]{14,64}\b/g, "ID"],
   [/127\.0\.0\.1:\d+/g, "ADDRESS"],
@@ -52,8 +53,8 @@ function shapeOf(line: string): string {
 }
 
 /**
- * Returns the lines of a documented output that have no line of the same shape, in the same order, in the actual one. `...` stands
- * for any lines; a line that ends with `...` for all that begin so.
+ * Returns the lines of a documented output that have no line of the same shape, in the same order,
+ * in the actual one. `...` stands for any lines; a line that ends with `...` for all that begin so.
  */
 export function missingLines(documented: readonly string[], actual: readonly string[]): readonly string[] {
   let next = 0;
@@ -72,7 +73,7 @@ export function missingLines(documented: readonly string[], actual: readonly str
 
 const NAMES = /\b[0-9a-f]{14}\b|127\.0\.0\.1:2\d{4}\b/g;
 
-/** Learns what the ids and addresses of a documented output are in the actual one: by their order. */
+/** Learns the actual ids and addresses of a documented output, by their order. */
 export function learnNames(
   documented: readonly string[],
   actual: readonly string[],

@@ -7,7 +7,7 @@ import type { Check } from "./check.ts";
 import { checkRegistry, checkTraces } from "./http.ts";
 import { checkMachine } from "./machine.ts";
 
-/** Runs `hover doctor`: checks in the order in which they depend on each other, each shown at once. */
+/** Runs `hover doctor`. Shows each check at once, in the order of their dependencies. */
 export async function runDoctor(session: Session): Promise<void> {
   const checks: Check[] = [];
   for (const group of [checkMachine, checkApi, checkTraces, checkRegistry]) {

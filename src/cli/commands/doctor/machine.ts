@@ -7,7 +7,7 @@ interface Packages {
   missingPackages(needs: "run"): readonly { readonly name: string; readonly reason: string }[];
 }
 
-/** Checks this computer: Node, npm packages, generated code, system packages, the guest's kernel. */
+/** Checks Node, npm packages, generated code, system packages and the guest's kernel. */
 export async function* checkMachine({ settings }: Session): AsyncGenerator<Check> {
   const { root, guestDir } = settings;
   const fix = `npm run setup   (in ${root})`;

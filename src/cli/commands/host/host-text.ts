@@ -125,7 +125,7 @@ function amountText(amount: Host["capacity"]): string {
   return parts.join(", ") || "-";
 }
 
-/** Free space in the file system of the host's state. The ledger's disk is what the host promises. */
+/** Free space of the host's state, unlike the ledger's disk, which the host promises. */
 function diskText(host: Host): string {
   const { diskFreeMb, diskReserveMb } = host;
   if (diskFreeMb === undefined) return "";

@@ -8,7 +8,7 @@ import type { Settings } from "../../session/settings.ts";
 
 const RETRY_MS = 500;
 
-/** Shows the steps of a create until `ended` aborts. Never throws: the create does not depend on it. */
+/** Shows the steps of a create until `ended` aborts. Never throws. */
 export async function followCreate(
   session: Session,
   client: MachinesServiceClient,
@@ -35,7 +35,8 @@ export async function followCreate(
 export function isConnectionLoss(err: unknown, settings: Settings): boolean {
   if (!(err instanceof Fault)) return false;
   if (isApiAway(err, settings) || err.reason === "SERVER_DRAINING") return true;
-  // grpc-js reports a stream that a dying server resets as CANCELLED or INTERNAL, not as UNAVAILABLE.
+  // grpc-js reports a stream that a dying server resets as CANCELLED or INTERNAL, not as
+  // UNAVAILABLE.
   if (err.reason === "CANCELLED") return true;
   return err.reason === "INTERNAL" && /RST_STREAM|connection/i.test(err.message);
 }

@@ -77,7 +77,7 @@ export async function runCreate(
   });
 }
 
-/** Creates, and repeats the call with the same request id when the API goes away: it is the same create. */
+/** Creates, and repeats the call with the same request id when the API goes away. */
 async function createWithRetry(
   session: Session,
   client: MachinesServiceClient,

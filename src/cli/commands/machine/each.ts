@@ -39,8 +39,9 @@ type Result =
 const CONCURRENCY = 8;
 
 /**
- * Does something to several machines and shows the outcome of each, in the order in which they were given. A failure does not keep
- * the others from being done. Each machine has a trace of its own. With `--json` the result is a list, errors included.
+ * Does something to several machines and shows the outcome of each, in the order in which they were
+ * given. A failure does not keep the others from being done. Each machine has a trace of its own.
+ * With `--json` the result is a list, errors included.
  */
 export async function forEachMachine(
   session: Session,

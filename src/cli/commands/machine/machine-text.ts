@@ -25,7 +25,7 @@ export function sizeText(machine: Machine): string {
   return `${count(guest.cpus, `${guest.cpuKind || "shared"} CPU`)}, ${megabytes(guest.memoryMb)}`;
 }
 
-/** Where the machine can be reached: `127.0.0.1:20001 → 8080/tcp`; several with commas, `-` for none. */
+/** The addresses of a machine: `127.0.0.1:20001 → 8080/tcp`; `-` for none. */
 export function addressText(machine: Machine): string {
   const list = machine.serviceAddresses.map((a) => `${a.address} → ${a.internalPort}/${a.protocol}`);
   return list.join(", ") || "-";
@@ -44,7 +44,7 @@ export function exitText(exit: NonNullable<MachineEvent["exit"]>): string {
   return `${how}${exit.oomKilled ? ", out of memory" : ""}${exit.requestedStop ? ", as requested" : ""}`;
 }
 
-/** Reads the outcome of a start from the machine it returned. A program that has ended with exit code 0 is a success. */
+/** Reads the outcome of a start. A program that has ended with exit code 0 is a success. */
 export function startOutcome(machine: Machine): { readonly ok: boolean; readonly text: string } {
   const { state, events } = machine;
   if (state === MachineState.STARTED) return { ok: true, text: "started" };

@@ -97,8 +97,8 @@ function arrange(spans: readonly TraceSpan[], root: TraceSpan): Placed[] {
 }
 
 /**
- * Computes for each span when any span below it ran. Not only its children: a grandchild may run after the child has ended, and that
- * is not the span's own time either.
+ * Computes for each span when any span below it ran. Not only its children: a grandchild may run
+ * after the child has ended, and that is not the span's own time either.
  */
 function busyBelow(placed: readonly Placed[]): (readonly Interval[])[] {
   const busy: (readonly Interval[])[] = [];

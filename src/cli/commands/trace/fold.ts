@@ -16,8 +16,9 @@ export type Line = { readonly row: Row } | { readonly folded: Folded };
 const SHORT = 0.01;
 
 /**
- * Folds adjacent short spans of one hop into one line: a create has a hundred SQL statements, and few of them matter. Failed spans,
- * spans with children, and those for which `keep` returns true stay.
+ * Folds adjacent short spans of one hop into one line: a create has a hundred SQL statements, and
+ * few of them matter. Failed spans, spans with children, and those for which `keep` returns true
+ * stay.
  *
  * @param rootUs the root's duration in microseconds
  */

@@ -8,7 +8,7 @@ const TIMEOUT_MS = 5_000;
 /** Longest wait for late spans. */
 const LATE_SPANS_LIMIT_MS = 3_000;
 const POLL_MS = 150;
-/** A complete trace without a new span for this long is over. Services send their spans every 300 ms. */
+/** A complete trace without a new span for this long is over. Services send every 300 ms. */
 const QUIET_MS = 400;
 /** An incomplete trace without a new span for this long stays so. */
 const SILENT_MS = 2_000;

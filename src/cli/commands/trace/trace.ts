@@ -71,7 +71,7 @@ function traceLines({ trace, spans }: FullTrace, { terminal }: Session, flags: T
   ];
 }
 
-/** The shape of a trace with `--json`: the tree of spans as a list, parents first, with the cost of each. */
+/** The shape of a trace with `--json`: spans with their costs, parents first. */
 function traceJson({ trace, spans }: FullTrace) {
   const { root, rows = [], hops = [], coverage = 0 } = analyze(spans) ?? {};
   return {

@@ -1,7 +1,8 @@
 import { UsageError } from "../../../session/usage-error.ts";
 
 /**
- * Splits a line into words as a shell does, quotes and backslashes included, expanding nothing: what `--entrypoint` takes.
+ * Splits a line into words as a shell does, quotes and backslashes included, expanding nothing:
+ * what `--entrypoint` takes.
  *
  * @throws UsageError for a quote that is not closed
  */

@@ -37,8 +37,9 @@ const CONFIG = object({
 });
 
 /**
- * Reads a machine configuration from a file, in the shape that `hover machine status --json` prints as `config`. Keys may be missing;
- * unknown keys and wrong types are errors, reported together. The server checks the values.
+ * Reads a machine configuration from a file, in the shape that `hover machine status --json` prints
+ * as `config`. Keys may be missing; unknown keys and wrong types are errors, reported together. The
+ * server checks the values.
  *
  * @throws UsageError
  */

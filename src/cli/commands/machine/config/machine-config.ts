@@ -23,7 +23,8 @@ export interface ConfigFlags {
 }
 
 /**
- * Makes the configuration that image, command and flags describe, over that of the file of `--config`.
+ * Makes the configuration that image, command and flags describe, over that of the file of
+ * `--config`.
  *
  * @throws UsageError when no image is named, or the file cannot be used
  */
