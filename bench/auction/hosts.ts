@@ -17,7 +17,7 @@ const AT_ONCE = 100;
 const settings = JSON.parse(process.argv[2] ?? "{}") as HostSettings;
 const say = (word: HostWord) => process.send?.(word);
 const token = internalTokens(settings.signingKey, "hostd");
-const quiet = createLogger("hosts", { write: () => {} });
+createLogger("hosts", { write: () => {} });
 const end = new AbortController();
 const ledgers = new Map<number, Ledger>();
 let messages = 0;
@@ -68,7 +68,7 @@ function attach(number: number) {
       messages += 1;
       ledger.release(ids);
     },
-    ...{ token, logger: quiet, signal: end.signal },
+    ...{ token, signal: end.signal },
   });
 }
 

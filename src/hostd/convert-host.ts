@@ -11,7 +11,7 @@ import type { DiskWatch } from "./availability/disk-watch.ts";
 import { type DiskSpace, roundedSpace } from "./availability/host-disk.ts";
 import { SCHEDULINGS, type Scheduling } from "./availability/scheduling.ts";
 import type { Hold, Ledger } from "./capacity/ledger.ts";
-import { eventToProto, machineToProto } from "./convert.ts";
+import { eventToProto, machineToProto } from "./convert-machine.ts";
 import type { Resources } from "./machines/machine.ts";
 import type { OutboxEntry, Store } from "./store/store.ts";
 import type { Vmm, VmmInfo } from "./vmm/vmm.ts";

@@ -4,7 +4,7 @@ import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { invalid } from "../lib/faults/fault.ts";
 import { Violations } from "../lib/faults/violations.ts";
 import { durationFromProto } from "../lib/grpc/duration.ts";
-import { stateFromProto } from "./convert.ts";
+import { stateFromProto } from "./convert-machine.ts";
 import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./machines/machine.ts";
 import type { MachineState } from "./machines/states.ts";
 import type { Award } from "./operations/machines.ts";

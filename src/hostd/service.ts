@@ -5,7 +5,6 @@ import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { SchedulingFile } from "./availability/scheduling-file.ts";
 import type { Ledger } from "./capacity/ledger.ts";
-import { lineToProto, machineToProto, stateToProto } from "./convert.ts";
 import {
   type HostIdentity,
   holdToProto,
@@ -15,6 +14,7 @@ import {
   schedulingToProto,
   statusToProto,
 } from "./convert-host.ts";
+import { lineToProto, machineToProto, stateToProto } from "./convert-machine.ts";
 import {
   awardFromProto,
   logsFromProto,
