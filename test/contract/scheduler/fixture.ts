@@ -10,6 +10,7 @@ import {
 import type { BidAnswer, BidRequest } from "../../../src/hostd/capacity/bid.ts";
 import type { Resources } from "../../../src/hostd/machines/machine.ts";
 import { type Attachment, attachToSchedulers } from "../../../src/hostd/scheduler-link/attach-client.ts";
+import { untraced } from "../../../src/hostd/telemetry/untraced.ts";
 import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
@@ -139,16 +140,19 @@ export class TestHost {
     this.number = number;
     this.traits = traits;
     this.capacity = traits.capacity ?? { cpus: 8, memoryMb: 16_384, diskMb: 100_000 };
-    this.attachment = attachToSchedulers({
-      addresses,
-      hello: () => this.#hello(),
-      status: () => this.#status(),
-      bid: (asked) => this.#bid(asked),
-      release: (ids) => this.#release(ids),
-      images: () => traits.hints ?? [],
-      token,
-      signal: this.#abort.signal,
-    });
+    // As hostd does it.
+    this.attachment = untraced(() =>
+      attachToSchedulers({
+        addresses,
+        hello: () => this.#hello(),
+        status: () => this.#status(),
+        bid: (asked) => this.#bid(asked),
+        release: (ids) => this.#release(ids),
+        images: () => traits.hints ?? [],
+        token,
+        signal: this.#abort.signal,
+      }),
+    );
   }
 
   attached(): boolean {

@@ -83,7 +83,6 @@ describe("Reserve", () => {
         imageDigest: "sha256:feed",
         app: "shop",
         holdMs: TTL_MS,
-        windowMs: 1_000,
       },
     ]);
   });
