@@ -134,8 +134,9 @@ test("the first signal asks for an end, the second one ends the process", async 
   const url = new URL("./lifecycle.ts", import.meta.url).href;
   const script = `import { untilSignal } from ${JSON.stringify(url)};
     const hold = setInterval(() => {}, 1000);
+    const signal = untilSignal();
     console.log("ready");
-    console.log(await untilSignal());`;
+    console.log(await signal);`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", script]);
   const output: string[] = [];
   child.stdout.on("data", (data) => output.push(String(data)));
