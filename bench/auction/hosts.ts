@@ -1,59 +1,80 @@
-/**
- * A process of simulated hosts for `bench -- auction`: each has the real ledger and the real stream to the scheduler, over a connection of
- * its own. What is simulated is that there are no machines and no VMs. Started by `host-process.ts`.
- */
-
+/** A process of simulated hosts. Each has the real ledger, and the real stream to the scheduler over a connection of its own. */
+import { setTimeout as delay } from "node:timers/promises";
 import { Scheduling } from "../../src/gen/windhover/scheduler/v1/host.ts";
 import { type Attachment, attachToSchedulers, Ledger } from "../../src/hostd/index.ts";
 import { internalTokens } from "../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../src/lib/runtime/log.ts";
-import { type AwardJob, type HostJob, type HostSettings, type HostWord, REGION } from "./host-job.ts";
+import { serve } from "../lib/child.ts";
+
+/** The hosts of one process. */
+export interface HostsSpec {
+  /** Address of the scheduler. */
+  readonly address: string;
+  /** PEM of the key that signs their tokens. */
+  readonly signingKey: string;
+  readonly region: string;
+  /** Number of the first host. */
+  readonly first: number;
+  readonly count: number;
+}
+
+export type HostFunctions = typeof functions;
 
 const CAPACITY = { cpus: 1_024, memoryMb: 4_194_304, diskMb: 16_777_216 };
-/** Hosts that attach at once: a fleet comes up over seconds, and what is measured is not that. */
+/** Hosts that attach at once. */
 const AT_ONCE = 100;
 
-const settings = JSON.parse(process.argv[2] ?? "{}") as HostSettings;
-const say = (word: HostWord) => process.send?.(word);
-const token = internalTokens(settings.signingKey, "hostd");
 createLogger("hosts", { write: () => {} });
-const end = new AbortController();
+const { signal } = new AbortController();
 const ledgers = new Map<number, Ledger>();
 let messages = 0;
 
-process.on("message", (job: HostJob) => {
-  if (job.kind === "count") say({ kind: "counted", messages });
-  else award(job.id, job.award);
-});
-process.on("disconnect", () => process.exit(0));
+const functions = {
+  /** Attaches the hosts. */
+  async attach({ address, signingKey, region, first, count }: HostsSpec): Promise<void> {
+    const token = internalTokens(signingKey, "hostd");
+    const attachments: Attachment[] = [];
+    while (attachments.length < count) {
+      for (let i = 0; i < AT_ONCE && attachments.length < count; i++)
+        attachments.push(attachHost(first + attachments.length, region, address, token));
+      while (!attachments.every((each) => each.replicas().every((replica) => replica.attached)))
+        await delay(5);
+    }
+  },
+  /** Turns a hold into an allocation and ends that: a machine is created and destroyed. */
+  award(host: number, reservationId: string, epoch: bigint): void {
+    const ledger = ledgers.get(host);
+    if (!ledger) throw new Error(`there is no host ${host} here`);
+    ledger.award(reservationId, epoch, reservationId, 0);
+    ledger.forget(reservationId);
+  },
+  /** Counts bids, answers and releases so far. */
+  messages: () => messages,
+};
+serve(functions);
 
-const attachments: Attachment[] = [];
-for (let i = 0; i < settings.count; i++) {
-  attachments.push(attach(settings.first + i));
-  if (attachments.length % AT_ONCE === 0) await attached();
-}
-await attached();
-say({ kind: "attached", hosts: attachments.length });
-
-function attach(number: number) {
+function attachHost(
+  number: number,
+  region: string,
+  address: string,
+  token: ReturnType<typeof internalTokens>,
+): Attachment {
   const ledger = new Ledger({ capacity: CAPACITY, incarnation: 1, graceMs: 1_000, clock: systemClock });
   ledgers.set(number, ledger);
-  const amounts = {
-    cpus: CAPACITY.cpus,
-    memoryMb: BigInt(CAPACITY.memoryMb),
-    diskMb: BigInt(CAPACITY.diskMb),
-  };
   const nothing = { cpus: 0, memoryMb: 0n, diskMb: 0n };
-  const who = { number, name: `host-${number}`, identity: `identity-${number}`, region: REGION, zone: "a" };
-  const what = { vmm: "sim 1", acceleration: "none", isolation: "development", vmmReason: "a benchmark" };
+  const identity = {
+    ...{ number, name: `host-${number}`, identity: `identity-${number}`, region, zone: "a" },
+    ...{ vmm: "sim 1", acceleration: "none", isolation: "development", vmmReason: "a benchmark" },
+    ...{ address: `127.0.0.1:${number}`, capacity: toProto(CAPACITY), labels: {} },
+  };
   return attachToSchedulers({
-    addresses: [settings.address],
-    hello: () => ({ ...who, ...what, address: `127.0.0.1:${number}`, capacity: amounts, labels: {} }),
-    // Differs from the one before while auctions go on, as a real one does.
+    addresses: [address],
+    hello: () => identity,
+    // Changes while auctions run, as a real one does.
     status: () => ({
-      ...{ held: held(ledger), allocated: nothing, running: nothing, machines: {}, load: 0.1, warmVms: 0 },
-      scheduling: Scheduling.OPEN,
+      ...{ held: toProto(ledger.sums().held), allocated: nothing, running: nothing, machines: {} },
+      ...{ load: 0.1, warmVms: 0, scheduling: Scheduling.OPEN },
     }),
     bid: ({ reservationId, resources, holdMs }) => {
       messages += 2;
@@ -68,29 +89,10 @@ function attach(number: number) {
       messages += 1;
       ledger.release(ids);
     },
-    ...{ token, signal: end.signal },
+    ...{ token, signal },
   });
 }
 
-function held(ledger: Ledger) {
-  const { cpus, memoryMb, diskMb } = ledger.sums().held;
+function toProto({ cpus, memoryMb, diskMb }: typeof CAPACITY) {
   return { cpus, memoryMb: BigInt(memoryMb), diskMb: BigInt(diskMb) };
-}
-
-/** The hold becomes an allocation, and is given back: a machine that comes and goes. */
-function award(id: number, { host, reservationId, epoch }: AwardJob): void {
-  try {
-    const ledger = ledgers.get(host);
-    if (!ledger) throw new Error(`there is no host ${host} here`);
-    ledger.award(reservationId, BigInt(epoch), reservationId, 0);
-    ledger.forget(reservationId);
-    say({ kind: "awarded", id });
-  } catch (err) {
-    say({ kind: "awarded", id, problem: err instanceof Error ? err.message : String(err) });
-  }
-}
-
-async function attached(): Promise<void> {
-  while (!attachments.every((one) => one.replicas().every((replica) => replica.attached)))
-    await new Promise((resolve) => setTimeout(resolve, 5));
 }

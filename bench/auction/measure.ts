@@ -1,130 +1,116 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import pMap from "p-map";
 import { Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
-import type { Reservation } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../src/lib/faults/fault.ts";
 import { call } from "../../src/lib/grpc/client.ts";
-import { concurrently } from "../lib/concurrently.ts";
+import type { Run } from "../lib/benchmark.ts";
 import { cpuMs } from "../lib/cpu.ts";
 import type { AuctionFleet } from "./fleet.ts";
 
 const LIMIT = { timeoutMs: 10_000 };
-/** What every auction asks for; the image is nowhere, which is the case in which an auction waits longest. */
 const RESOURCES = { cpus: 1, memoryMb: 256n, diskMb: 1_024n };
+/** No host has it: then an auction waits longest. */
 const IMAGE = `sha256:${"a".repeat(64)}`;
-/** Of the first auctions nothing is counted: code that Node has not compiled yet. */
+/** Auctions before the first that counts, for Node to compile code. */
 const WARM_UP = 1_000;
-/** How long nothing is asked of the scheduler, for what its hosts cost it by being there. */
+/** How long the scheduler gets no calls, to measure what attached hosts cost it. */
 const REST_MS = 5_000;
+const ROUNDS = 4;
+const AT_ONCE = 64;
+/** The last releases arrive within this time. */
+const RELEASE_MS = 100;
 
-/** What a fleet of one size came to. */
+/** The figures of a fleet of one size. */
 export interface Figures {
-  /** Of Reserve, one after the other, in milliseconds. */
+  /** Times of Reserve, one after the other. */
   readonly auctionMs: readonly number[];
-  /** The same with an award after each, 64 under way at any moment. */
+  /** The same with 64 awards under way at any moment. */
   readonly loadedMs: readonly number[];
-  /** Awards a second, a figure for each round. */
+  /** One for each round. */
   readonly awardsPerSecond: readonly number[];
-  /** Auctions or awards that failed: nobody answered within the bid window, say. */
+  /** Auctions or awards that failed. */
   readonly failed: number;
-  /** Bids, answers and releases, for each auction. */
+  /** Bids, answers and releases of an auction. */
   readonly messages: number;
-  /** Of the scheduler, in MB: at rest, after all of it. */
+  /** Resident memory of the scheduler. */
   readonly memoryMb: readonly [rest: number, loaded: number];
-  /** Share of one processor that the scheduler uses at rest, in percent. */
+  /** Processor time of the scheduler at rest, in percent of one processor. */
   readonly restCpu: number;
-  /** Processor time for each award, in milliseconds. */
-  readonly cpuMs: { readonly scheduler: number; readonly redis: number; readonly hosts: number };
+  /** Processor time of an award, in milliseconds. */
+  readonly cpuMs: Cpu;
 }
 
-/** Measures a fleet. @param runs auctions one by one; as many awards in each round at saturation */
-export async function measure(
-  fleet: AuctionFleet,
-  runs: number,
-  rounds: number,
-  say: (detail: string) => void,
-  signal: AbortSignal,
-): Promise<Figures> {
-  say("warming up");
-  for (let i = 0; i < WARM_UP; i++) await awarded(fleet, await reserved(fleet));
-  say("at rest");
-  const before = cpuMs(fleet.pids.scheduler);
-  await delay(REST_MS, undefined, { signal });
-  const restCpu = (100 * (cpuMs(fleet.pids.scheduler) - before)) / REST_MS;
-  const restMb = fleet.memoryMb();
+type Cpu = Readonly<Record<"scheduler" | "redis" | "hosts", number>>;
 
-  say("one by one");
-  const sentBefore = await messages(fleet, signal);
-  const auctionMs: number[] = [];
-  let failed = 0;
-  const cycle = async (samples: number[]) => {
-    signal.throwIfAborted();
-    const begun = performance.now();
-    try {
-      const reservation = await reserved(fleet);
-      samples.push(performance.now() - begun);
-      await awarded(fleet, reservation);
-    } catch (err) {
-      if (!(err instanceof Fault) || signal.aborted) throw err;
-      failed += 1;
+/** Measures a fleet: `runs` auctions one by one, and as many awards in each round at saturation. */
+export async function measure(fleet: AuctionFleet, { runs, progress, signal }: Run): Promise<Figures> {
+  return await progress.step("auctions", async (say) => {
+    let failed = 0;
+    const measured = async (samples: number[]) => {
+      signal.throwIfAborted();
+      try {
+        await cycle(fleet, samples);
+      } catch (err) {
+        if (!(err instanceof Fault) || signal.aborted) throw err;
+        failed += 1;
+      }
+    };
+    say("warming up");
+    for (let i = 0; i < WARM_UP; i++) await measured([]);
+    failed = 0;
+    say("at rest");
+    const before = cpuMs(fleet.pids.scheduler);
+    await delay(REST_MS, undefined, { signal });
+    const restCpu = (100 * (cpuMs(fleet.pids.scheduler) - before)) / REST_MS;
+    const restMb = fleet.memoryMb();
+
+    say("one by one");
+    const auctionMs: number[] = [];
+    await delay(RELEASE_MS, undefined, { signal });
+    const messagesBefore = await fleet.messages();
+    for (let i = 0; i < runs; i++) await measured(auctionMs);
+    await delay(RELEASE_MS, undefined, { signal });
+    const messages = ((await fleet.messages()) - messagesBefore) / runs;
+
+    const loadedMs: number[] = [];
+    const awardsPerSecond: number[] = [];
+    const spentBefore = spent(fleet);
+    for (let round = 1; round <= ROUNDS; round++) {
+      say(`many at once, round ${round} of ${ROUNDS}`);
+      const startedAt = performance.now();
+      await pMap(Array(runs).keys(), () => measured(loadedMs), { concurrency: AT_ONCE });
+      awardsPerSecond.push((1_000 * runs) / (performance.now() - startedAt));
     }
-  };
-  for (let i = 0; i < runs; i++) await cycle(auctionMs);
-  const sent = (await messages(fleet, signal)) - sentBefore;
-
-  const loadedMs: number[] = [];
-  const awardsPerSecond: number[] = [];
-  const spentBefore = spent(fleet);
-  for (let round = 1; round <= rounds; round++) {
-    say(`many at once, round ${round} of ${rounds}`);
-    const begun = performance.now();
-    await concurrently(Array.from({ length: runs }), 64, () => cycle(loadedMs));
-    awardsPerSecond.push((1_000 * runs) / (performance.now() - begun));
-  }
-  const spentAfter = spent(fleet);
-  const each = (who: keyof typeof spentAfter) => (spentAfter[who] - spentBefore[who]) / (runs * rounds);
-  return {
-    auctionMs,
-    loadedMs,
-    awardsPerSecond,
-    failed,
-    messages: sent / runs,
-    memoryMb: [restMb, fleet.memoryMb()],
-    restCpu,
-    cpuMs: { scheduler: each("scheduler"), redis: each("redis"), hosts: each("hosts") },
-  };
+    const spentAfter = spent(fleet);
+    const each = (part: keyof Cpu) => (spentAfter[part] - spentBefore[part]) / (runs * ROUNDS);
+    return {
+      ...{ auctionMs, loadedMs, awardsPerSecond, failed, messages, restCpu },
+      memoryMb: [restMb, fleet.memoryMb()],
+      cpuMs: { scheduler: each("scheduler"), redis: each("redis"), hosts: each("hosts") },
+    };
+  });
 }
 
-async function reserved({ client }: AuctionFleet): Promise<Reservation> {
+/** Reserves with a claim, awards and releases, as an api does. Adds the time of the auction to `samples`. */
+async function cycle(fleet: AuctionFleet, samples: number[]): Promise<void> {
+  const { client } = fleet;
   const request = {
     ...{ reservationId: randomUUID(), resources: RESOURCES, imageDigest: IMAGE, excludedHosts: [] },
     ...{ app: "bench", placement: Placement.fromPartial({}), claimant: "bench" },
   };
+  const startedAt = performance.now();
   const { reservation } = await call(client, client.reserve, request, LIMIT);
-  if (!reservation) throw new Error("an auction without a reservation");
-  return reservation;
-}
-
-/** What an api does with a reservation that was claimed with it: awards the host, lets the others go. */
-async function awarded(fleet: AuctionFleet, reservation: Reservation): Promise<void> {
-  const { id, offers, claimedHost } = reservation;
-  const offer = offers.find(({ hostNumber }) => hostNumber === claimedHost);
-  if (!offer) throw new Error("a reservation that was not claimed");
+  samples.push(performance.now() - startedAt);
+  const offer = reservation?.offers.find(({ hostNumber }) => hostNumber === reservation.claimedHost);
+  if (!reservation || !offer) throw new Error("no offer was claimed");
   const { hostNumber, epoch } = offer;
-  const award = { host: hostNumber, reservationId: id, epoch: String(epoch) };
-  await fleet.processOf(hostNumber).award(award);
-  const { client } = fleet;
-  await call(client, client.release, { reservationId: id, awardedHost: hostNumber, refusedHosts: [] }, LIMIT);
+  await fleet.award(hostNumber, reservation.id, epoch);
+  const release = { reservationId: reservation.id, awardedHost: hostNumber, refusedHosts: [] };
+  await call(client, client.release, release, LIMIT);
 }
 
-async function messages({ processes }: AuctionFleet, signal: AbortSignal): Promise<number> {
-  // The last releases may still be on their way.
-  await delay(100, undefined, { signal });
-  const counts = await Promise.all(processes.map((each) => each.messages(signal)));
-  return counts.reduce((sum, count) => sum + count, 0);
-}
-
-function spent({ pids }: AuctionFleet) {
+function spent({ pids }: AuctionFleet): Cpu {
   const hosts = pids.hosts.reduce((sum, pid) => sum + cpuMs(pid), 0);
   return { scheduler: cpuMs(pids.scheduler), redis: cpuMs(pids.redis), hosts };
 }

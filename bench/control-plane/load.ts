@@ -1,52 +1,49 @@
-/** Makes load in a process of its own, so that its work is not the benchmark's. Started by `load-process.ts`, told what to do over IPC. */
-import { StartMachineRequest } from "../../src/gen/windhover/machines/v1/machines.ts";
-import { call } from "../../src/lib/grpc/client.ts";
-import { clientsOf, configOf } from "../../test/support/clients.ts";
-import { concurrently } from "../lib/concurrently.ts";
-import type { LoadJob, LoadOutcome, LoadSettings } from "./load-job.ts";
+/** Makes load in a process of its own, so that its work is not the benchmark's. */
+import pMap from "p-map";
+import { type Clients, clientsOf, configOf } from "../../test/support/clients.ts";
+import { serve } from "../lib/child.ts";
+import { startUnwatched } from "../lib/fleet.ts";
+
+/** Calls to make, `atOnce` at a time. */
+export type LoadJob = { readonly atOnce: number } & (
+  | { readonly kind: "create"; readonly app: string; readonly image: string; readonly count: number }
+  | { readonly kind: "start" | "stop" | "destroy"; readonly ids: readonly string[] }
+);
+
+export type LoadFunctions = typeof functions;
 
 const TIMEOUT_MS = 60_000;
-/** The process is not watched after its exec: that would be no work of the control plane. */
-const AT_ONCE = { seconds: 0n, nanos: 0 };
-
-// Only `load-process.ts` starts this file, with exactly that.
-const settings = JSON.parse(process.argv[2] ?? "") as LoadSettings;
-const clients = clientsOf(settings.api, settings.token);
-
-process.on("message", (job: LoadJob) => {
-  void run(job).then(
-    (outcome) => process.send?.(outcome),
-    (cause: unknown) =>
-      process.send?.({ ok: false, error: cause instanceof Error ? `${cause.stack}` : String(cause) }),
-  );
-});
-process.on("disconnect", () => clients.close());
-
-async function run(job: LoadJob): Promise<LoadOutcome> {
-  const ids: string[] = [];
-  const ms: number[] = [];
-  const items: readonly string[] = job.kind === "create" ? Array<string>(job.count).fill("") : job.ids;
-  const beganAt = performance.now();
-  await concurrently(items, job.atOnce, async (id) => {
-    const at = performance.now();
-    if (job.kind === "create") ids.push(await create());
-    else await OPERATIONS[job.kind](id);
-    ms.push(performance.now() - at);
-  });
-  return { ok: true, ms, wallMs: performance.now() - beganAt, ids };
-}
-
 const OPERATIONS = {
-  start: (machineId: string) => {
-    const request = StartMachineRequest.fromPartial({ machineId, watch: AT_ONCE });
-    const { machines } = clients.raw;
-    return call(machines, machines.startMachine, request, { timeoutMs: TIMEOUT_MS });
-  },
-  stop: (id: string) => clients.stop(id),
-  destroy: (id: string) => clients.destroy(id, true),
+  start: (clients: Clients, id: string) => startUnwatched(clients, id),
+  stop: (clients: Clients, id: string) => clients.stop(id),
+  destroy: (clients: Clients, id: string) => clients.destroy(id, true),
 };
 
-async function create(): Promise<string> {
-  const config = configOf(settings.image);
-  return (await clients.create({ app: settings.app, config, skipLaunch: true }, TIMEOUT_MS)).id;
+let clients: Clients | undefined;
+const functions = {
+  connect(api: string, token: string): void {
+    clients = clientsOf(api, token);
+  },
+  /** Returns the time of each call, the time from the first call to the last answer, and the ids of created machines. */
+  async run(job: LoadJob) {
+    if (!clients) throw new Error("connect comes first");
+    const to = clients;
+    const ids: string[] = [];
+    const ms: number[] = [];
+    const items: readonly string[] = job.kind === "create" ? Array<string>(job.count).fill("") : job.ids;
+    const startedAt = performance.now();
+    const once = async (id: string) => {
+      const at = performance.now();
+      if (job.kind === "create") ids.push(await create(to, job.app, job.image));
+      else await OPERATIONS[job.kind](to, id);
+      ms.push(performance.now() - at);
+    };
+    await pMap(items, once, { concurrency: job.atOnce });
+    return { ms, wallMs: performance.now() - startedAt, ids };
+  },
+};
+serve(functions);
+
+async function create(to: Clients, app: string, image: string): Promise<string> {
+  return (await to.create({ app, config: configOf(image), skipLaunch: true }, TIMEOUT_MS)).id;
 }

@@ -22,22 +22,22 @@ function start(vmmMs = 60, more: readonly string[] = []) {
   ];
 }
 
-test("a start splits into hand-over, VMM and way back", () => {
+test("a start splits into before, in and after the VMM", () => {
   expect(startTimes(start())).toEqual({
     wholeMs: 100,
-    handOverMs: 20,
+    beforeVmmMs: 20,
     vmmMs: 60,
     watchMs: 0,
-    wayBackMs: 20,
+    afterVmmMs: 20,
     coverage: 0.8,
   });
 });
 
-test("the time in which the process is only watched is a part of the VMM's", () => {
+test("the start watch is part of the VMM's", () => {
   expect(startTimes(start(60, ["vmm.watch"]))).toMatchObject({ vmmMs: 60, watchMs: 5 });
 });
 
-test("a trace without the VMM's span says nothing about it", () => {
+test("a trace without the span of the VMM has no times", () => {
   expect(startTimes(start().slice(0, 2))).toBeUndefined();
   expect(startTimes([])).toBeUndefined();
 });

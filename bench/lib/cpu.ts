@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 
-/** What the kernel counts processor time in, for programs: hundredths of a second on every Linux. */
+/** The kernel reports processor time in hundredths of a second. */
 const TICK_MS = 10;
 
-/** Processor time that a process has used so far, all its threads together, in milliseconds; 0 once it is gone. */
+/** Returns the processor time that a process has used, in milliseconds; 0 when it has ended. */
 export function cpuMs(pid: number): number {
   try {
     return parseStat(readFileSync(`/proc/${pid}/stat`, "utf8"));
@@ -12,10 +12,9 @@ export function cpuMs(pid: number): number {
   }
 }
 
-/** The same from the text of `/proc/PID/stat`. */
+/** Reads the same from the text of `/proc/PID/stat`. */
 export function parseStat(stat: string): number {
-  // The name stands in parentheses and may hold anything; the fields count from behind it, the state being the third.
+  // The second field is the name, in parentheses, and may contain anything.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [user, system] = [fields[11], fields[12]].map(Number);
-  return TICK_MS * ((user ?? 0) + (system ?? 0));
+  return TICK_MS * (Number(fields[11]) + Number(fields[12]));
 }

@@ -1,110 +1,107 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Fleet } from "../../dev/fleet/fleet.ts";
-import { layoutOf } from "../../dev/settings/layout.ts";
-import { privateSettings } from "../../dev/settings/settings.ts";
 import { UpdateOrganizationRequest } from "../../src/gen/windhover/admin/v1/organizations.ts";
+import { StartMachineRequest } from "../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../src/lib/grpc/client.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../../test/support/clients.ts";
-import { TestFleet } from "../../test/support/fleet.ts";
-import { type BuiltImage, pushImage } from "../../test/support/oci/index.ts";
-import { temporaryFolder } from "../../test/support/temporary.ts";
-import { guestFolder } from "../../tools/lib/paths.ts";
+import { startFleet, type TestFleet, type TestFleetOptions } from "../../test/support/fleet.ts";
+import { pushImage } from "../../test/support/oci/index.ts";
+import { traceClient } from "../../test/support/trace-client.ts";
+import type { VmmInfo } from "./machine.ts";
+import { programImage } from "./program.ts";
 
-/** What kind of fleet a benchmark wants. */
-export interface BenchFleetOptions {
-  readonly hosts: number;
-  /** `real`: what this machine can do. `sim`: no VMs, no time spent on them. */
-  readonly vmm: "real" | "sim";
-  /** Variables for the services, e.g. `HOSTD_START_PATHS`. */
-  readonly environment?: Readonly<Record<string, string>>;
-  readonly image: BuiltImage;
-}
-
-const START_TIMEOUT_MS = 180_000;
-/** How long the services of a fresh fleet warm up (`API_WARM_UP_CALLS`), generously: a fleet in use has been up for a while. */
+/** How long the services of a fresh fleet warm up (`API_WARM_UP_CALLS`). */
 const WARM_UP_MS = 15_000;
-/** The app that its machines belong to. */
+/** The app of its machines. */
 export const APP = "bench";
 /** The organisation of the development token. */
 const ORG = "personal";
 const REPOSITORY = "bench/line";
+const TIMEOUT_MS = 60_000;
 
-/** A fleet of one's own, with an app in it and the image in its registry. Close it at the end, or declare it with `await using`. */
-export class BenchFleet {
+const ENVIRONMENT = {
+  API_WARM_UP_CALLS: undefined,
+  HOSTD_WARM_UP_CALLS: undefined,
+  // No start of a burst is refused for lack of CPUs.
+  HOSTD_CPUS: "256",
+  // The traces of a run are read at its end.
+  TRACES_KEEP: "100000",
+  TRACES_BUDGET_MB: "1024",
+};
+/** Simulated machines take no memory, so a host may have any number of them. */
+const SIMULATED = { HOSTD_MEMORY_MB: "1048576", HOSTD_CPUS: "4096", HOSTD_DISK_MB: "10485760" };
+
+/** A fleet with an app in it, and the program's image in its registry. */
+export class BenchFleet implements AsyncDisposable {
   readonly services: TestFleet;
   readonly clients: Clients;
   /** Reference of the program's image. */
   readonly image: string;
+  #stopTracing: (() => Promise<void>) | undefined;
 
-  private constructor(services: TestFleet, clients: Clients, image: string) {
+  private constructor(services: TestFleet) {
     this.services = services;
-    this.clients = clients;
-    this.image = image;
+    this.clients = clientsOf(services.api, services.token);
+    this.image = `${services.registry}/${REPOSITORY}:1`;
   }
 
-  /** Brings it up; some twenty seconds, and a boot of the guest more. An abort of `signal` takes it down again. */
-  static async start(options: BenchFleetOptions, signal: AbortSignal): Promise<BenchFleet> {
-    const services = await startServices(options, signal);
-    const clients = clientsOf(services.api, services.token);
+  /**
+   * Starts a fleet and waits until it has warmed up.
+   *
+   * @param folder for the program
+   * @param isTraced whether this process sends its spans to the fleet; one fleet at a time may have them
+   */
+  static async start(
+    { environment, ...options }: TestFleetOptions,
+    folder: string,
+    isTraced: boolean,
+    signal: AbortSignal,
+  ): Promise<BenchFleet> {
+    const image = await programImage(folder, signal);
+    const simulated = options.vmm === "real" ? {} : SIMULATED;
+    const variables = { ...ENVIRONMENT, ...simulated, ...environment };
+    const fleet = new BenchFleet(await startFleet({ ...options, environment: variables, signal }));
     try {
-      await pushImage(`http://${services.registry}`, REPOSITORY, "1", options.image);
-      await clients.createApp(APP);
+      await pushImage(`http://${fleet.services.registry}`, REPOSITORY, "1", image);
+      await fleet.clients.createApp(APP);
+      await fleet.#raiseQuota();
+      if (isTraced) fleet.#stopTracing = await traceClient(fleet.services);
       await delay(WARM_UP_MS, undefined, { signal });
-      return new BenchFleet(services, clients, `${services.registry}/${REPOSITORY}:1`);
+      return fleet;
     } catch (cause) {
-      clients.close();
-      await services.close();
+      await fleet[Symbol.asyncDispose]();
       throw cause;
     }
   }
 
-  /** Makes a machine and does not start it. The first one makes the image local, so the others find it cached. */
+  /** How its first host runs VMs. */
+  async vmm(): Promise<VmmInfo> {
+    const [host] = await this.clients.hosts();
+    if (host === undefined) throw new Error("the fleet has no host");
+    return { name: host.vmm, acceleration: host.acceleration, reason: host.vmmReason };
+  }
+
+  /** Creates a machine and does not start it. The first create pulls the image; the others find it local. */
   create(): Promise<Machine> {
     return this.clients.create({ app: APP, config: configOf(this.image), skipLaunch: true });
   }
 
-  /** Lets the organisation have so many machines at a time. */
-  async allow(quota: { readonly machines: number; readonly memoryMb: number }): Promise<void> {
-    const { orgs } = this.clients.raw;
-    const request = UpdateOrganizationRequest.fromPartial({
-      slug: ORG,
-      quota: { machines: quota.machines, memoryMb: BigInt(quota.memoryMb) },
-    });
-    await call(orgs, orgs.updateOrganization, request, { timeoutMs: 10_000 });
-  }
-
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stopTracing?.();
     this.clients.close();
     await this.services.close();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  async #raiseQuota(): Promise<void> {
+    const { orgs } = this.clients.raw;
+    const quota = { machines: 100_000, memoryMb: 100_000_000n };
+    const request = UpdateOrganizationRequest.fromPartial({ slug: ORG, quota });
+    await call(orgs, orgs.updateOrganization, request, { timeoutMs: 10_000 });
   }
 }
 
-async function startServices(options: BenchFleetOptions, signal: AbortSignal): Promise<TestFleet> {
-  const scratch = temporaryFolder("bench");
-  const fleet = await newFleet(scratch.path, options);
-  try {
-    await fleet.start(AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]));
-  } catch (cause) {
-    scratch.remove();
-    throw cause;
-  }
-  return new TestFleet(fleet, scratch.remove);
-}
-
-async function newFleet(folder: string, options: BenchFleetOptions): Promise<Fleet> {
-  const layout = layoutOf(folder);
-  const overrides = {
-    HOSTD_VMM: options.vmm === "sim" ? "sim" : "auto",
-    // A burst is about VMs, and their CPUs are shared: none of it may be refused for want of promised ones.
-    HOSTD_CPUS: "256",
-    // Every trace of a run is looked at when it is over.
-    TRACES_KEEP: "100000",
-    TRACES_BUDGET_MB: "1024",
-    ...options.environment,
-  };
-  return new Fleet(layout, await privateSettings(layout.folder, guestFolder(), options.hosts, overrides));
+/** Starts a machine without the start watch, which is no work of the control plane. Returns the trace's id. */
+export async function startUnwatched({ raw: { machines } }: Clients, machineId: string): Promise<string> {
+  const request = StartMachineRequest.fromPartial({ machineId, watch: { seconds: 0n, nanos: 0 } });
+  const answer = await call(machines, machines.startMachine, request, { timeoutMs: TIMEOUT_MS });
+  return answer.machine?.lastStartTraceId ?? "";
 }

@@ -11,7 +11,7 @@ test("every series has a panel with a point for each size, and the largest value
     ],
   );
 
-  expect(svg).toContain("a &lt; b");
+  expect(svg).toContain("a &#60; b");
   expect(svg.match(/<circle/g)).toHaveLength(6);
   expect(svg).toContain("memory (MB)");
   expect(svg).toContain('points="16,113 133,90 250,44"');

@@ -1,18 +1,17 @@
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
-import type { Host } from "../../src/gen/windhover/admin/v1/hosts.ts";
 
-/** The computer a benchmark ran on. */
+/** The computer that a benchmark ran on. */
 export interface MachineInfo {
   readonly cpu: string;
   readonly cores: number;
   readonly memory_mb: number;
-  /** Of the computer itself, not of the guests. */
+  /** Of the computer, not of the guests. */
   readonly kernel: string;
   readonly system: string;
 }
 
-/** How VMs were run. */
+/** How VMs ran. */
 export interface VmmInfo {
   /** E.g. `qemu 7.2.22`. */
   readonly name: string;
@@ -32,12 +31,7 @@ export function describeMachine(): MachineInfo {
   };
 }
 
-/** What a host says of its VMM. */
-export function describeVmm(host: Host): VmmInfo {
-  return { name: host.vmm, acceleration: host.acceleration, reason: host.vmmReason };
-}
-
-/** How busy the computer is, with ours and everybody else's work: the load average of the last minute. */
+/** Returns the load average of the last minute, of everything on this computer. */
 export function load(): string {
   return (loadavg()[0] ?? 0).toFixed(1);
 }

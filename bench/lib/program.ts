@@ -3,32 +3,31 @@ import { join } from "node:path";
 import { type BuiltImage, buildImage } from "../../test/support/oci/index.ts";
 import { run } from "../../tools/lib/run.ts";
 
-/** What the program writes as soon as it runs. */
+/** What the program writes first. */
 export const FIRST_LINE = "windhover-bench: running";
-/** Where it lies in the image. */
+/** Its path in the image. */
 export const PROGRAM_PATH = "/bin/line";
 
 const SOURCES = join(import.meta.dirname, "../program");
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-s"];
 
-/** Compiles one of `bench/program`, static. */
+/** Compiles a file of `bench/program` into a static program in `folder` and returns its path. */
 export async function compile(
   name: "line" | "plain-init",
-  output: string,
+  folder: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
+  const output = join(folder, name);
   await run("musl-gcc", [...FLAGS, "-o", output, join(SOURCES, `${name}.c`)], { signal });
+  return output;
 }
 
-/** The image that holds the program and nothing else. */
-export function imageOf(program: string): BuiltImage {
-  return buildImage({
-    layers: [
-      [
-        { path: "bin", type: "dir" },
-        { path: PROGRAM_PATH.slice(1), mode: 0o755, content: readFileSync(program) },
-      ],
-    ],
-    config: { Entrypoint: [PROGRAM_PATH] },
-  });
+/** Makes the image that contains the program and nothing else. */
+export async function programImage(folder: string, signal: AbortSignal): Promise<BuiltImage> {
+  const content = readFileSync(await compile("line", folder, signal));
+  const files = [
+    { path: "bin", type: "dir" as const },
+    { path: PROGRAM_PATH.slice(1), mode: 0o755, content },
+  ];
+  return buildImage({ layers: [files], config: { Entrypoint: [PROGRAM_PATH] } });
 }

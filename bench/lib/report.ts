@@ -9,30 +9,30 @@ import { plot } from "./plot.ts";
 import { writeReadme } from "./readme.ts";
 import { number, ratio, table } from "./table.ts";
 
-/** What a measured row should not exceed (or, for rates, fall below), in the row's unit. */
+/** What a row should not exceed (`atLeast`: fall below), in the row's unit. */
 export interface Target {
   readonly p50?: number;
   readonly p99?: number;
   readonly atLeast?: boolean;
 }
 
-/** What a benchmark says of itself. */
+/** How a report looks. */
 export interface ReportOptions {
-  /** Names its files. */
+  /** Name of its files. */
   readonly name: string;
   readonly title: string;
-  /** Put the outcome into bench/README.md. */
+  /** Write it into bench/README.md. */
   readonly readme?: boolean;
   readonly targets?: Readonly<Record<string, Target>>;
   /** The row that the others of its unit are compared with. */
   readonly floor?: string;
-  /** Rows of that unit that are something else and not to be compared. */
+  /** Rows of that unit that are not compared. */
   readonly uncompared?: readonly string[];
 }
 
 const RESULTS = join(ROOT, "bench/results");
 
-/** Collects what a benchmark has measured and puts it on the screen, into `bench/results` and into the README. */
+/** Collects the figures of a benchmark, prints them, and writes them into `bench/results` and the README. */
 export class Report {
   readonly #options: ReportOptions;
   readonly #commit: Commit | undefined = commitOf(ROOT);
@@ -43,30 +43,38 @@ export class Report {
   readonly #absent: string[] = [];
   readonly #notes: string[] = [];
   readonly #sections: string[] = [];
-  #vmm: VmmInfo = { name: "none", acceleration: "none", reason: "" };
+  vmm: VmmInfo = { name: "none", acceleration: "none", reason: "" };
+  hasFailures = false;
 
-  /** @throws UserError when the outcome is to go into the README and would be of no commit */
+  /** @throws UserError when figures of no commit would go into the README */
   constructor(options: ReportOptions) {
     this.#options = options;
     if (options.readme) requireClean(this.#commit, again(options));
   }
 
-  set vmm(vmm: VmmInfo) {
-    this.#vmm = vmm;
-  }
-
-  /** Adds a row; without samples it is reported as absent, with the reason. */
+  /** Adds a row. Without samples it is listed as absent, with the reason. */
   add(name: string, unit: string, samples: readonly number[], whyNone = "nothing was measured"): void {
     if (samples.length === 0) this.#absent.push(`${name}: ${whyNone}`);
     else this.#rows.push(summarize(name, unit, samples));
   }
 
-  /** Something a reader of the figures must know. */
+  /** Adds rows in milliseconds, by their names. */
+  addTimes(rows: Readonly<Record<string, readonly number[]>>, whyNone?: string): void {
+    for (const [name, samples] of Object.entries(rows)) this.add(name, "ms", samples, whyNone);
+  }
+
+  /** Adds what a reader of the figures must know. */
   note(text: string): void {
     this.#notes.push(text);
   }
 
-  /** A table of its own below the figures. */
+  /** Adds a note about failures. */
+  fail(text: string): void {
+    this.hasFailures = true;
+    this.note(text);
+  }
+
+  /** Adds a table below the figures. */
   section(title: string, lines: readonly string[]): void {
     this.#sections.push(["", title, "", ...lines].join("\n"));
   }
@@ -75,10 +83,9 @@ export class Report {
     return this.#rows.find((each) => each.name === name);
   }
 
-  /** Everything as text. */
   text(): string {
     const { cpu, cores, memory_mb, kernel, system } = this.#machine;
-    const { name, acceleration } = this.#vmm;
+    const { name, acceleration } = this.vmm;
     const when = this.#startedAt.toISOString().slice(0, 16).replace("T", " ");
     return [
       `${this.#options.title}, ${describeCommit(this.#commit)}, ${when} UTC`,
@@ -93,39 +100,24 @@ export class Report {
     ].join("\n");
   }
 
-  /**
-   * Prints the report and writes its files. Returns where they are.
-   *
-   * @throws UserError when the tree was changed meanwhile and the outcome was to go into the README
-   */
-  finish(): readonly string[] {
+  /** Prints the report and writes its files. @throws UserError when the tree was changed meanwhile and figures would go into the README */
+  finish(): void {
     const text = this.text();
     process.stdout.write(`\n${text}\n`);
     const { name, title, readme } = this.#options;
-    mkdirSync(RESULTS, { recursive: true });
-    const result = {
-      commit: describeCommit(this.#commit),
-      machine: this.#machine,
-      vmm: this.#vmm,
-      rows: this.#rows,
-    };
-    const files = [
-      write(`${name}.json`, `${JSON.stringify(result, undefined, 2)}\n`),
-      write(`${name}.txt`, `${text}\n`),
-      write(`${name}.svg`, plot(title, this.#subtitle(), this.#rows)),
-    ];
-    process.stdout.write(`\n${files.join("\n")}\n`);
+    const { cpu, cores } = this.#machine;
+    const { vmm } = this;
+    const subtitle = `${cpu}, ${cores} cores; ${vmm.name}, ${vmm.acceleration}`;
+    const result = { commit: describeCommit(this.#commit), machine: this.#machine, vmm, rows: this.#rows };
+    writeResult(`${name}.json`, `${JSON.stringify(result, undefined, 2)}\n`);
+    writeResult(`${name}.txt`, `${text}\n`);
+    writeResult(`${name}.svg`, plot(title, subtitle, this.#rows));
     if (readme) {
       const now = commitOf(ROOT);
       requireClean(now, again(this.#options));
       requireSame(this.#commit, now, again(this.#options));
       writeReadme(name, `\`\`\`text\n${text}\n\`\`\``);
     }
-    return files;
-  }
-
-  #subtitle(): string {
-    return `${this.#machine.cpu}, ${this.#machine.cores} cores; ${this.#vmm.name}, ${this.#vmm.acceleration}`;
   }
 
   #figures(): string[] {
@@ -136,12 +128,9 @@ export class Report {
       floor !== undefined && row !== floor && row.unit === floor.unit && !uncompared.includes(row.name);
     const heading = ["", "unit", "n", "p50", "p90", "p99", "max"];
     const body = this.#rows.map((row) => [
-      row.name,
-      row.unit,
-      String(row.n),
-      ...[row.p50, row.p90, row.p99, row.max].map(number),
+      ...[row.name, row.unit, String(row.n), ...[row.p50, row.p90, row.p99, row.max].map(number)],
       ...(floor === undefined ? [] : [isCompared(row) ? ratio(row.p50, floor.p50) : ""]),
-      verdict(row, targets[row.name]),
+      compareToTarget(row, targets[row.name]),
     ]);
     return table([[...heading, ...(floor === undefined ? [] : ["p50 to floor"]), "target"], ...body]);
   }
@@ -152,19 +141,20 @@ function again({ name }: ReportOptions): string {
 }
 
 /** E.g. `p50 <= 60 ok, p99 <= 150 MISSED`. */
-export function verdict(row: Row, target: Target | undefined): string {
+export function compareToTarget(row: Row, target: Target | undefined): string {
   if (target === undefined) return "";
-  const says = (name: "p50" | "p99") => {
+  const compare = (name: "p50" | "p99") => {
     const limit = target[name];
     if (limit === undefined) return [];
     const isMet = target.atLeast ? row[name] >= limit : row[name] <= limit;
     return [`${name} ${target.atLeast ? ">=" : "<="} ${limit} ${isMet ? "ok" : "MISSED"}`];
   };
-  return [...says("p50"), ...says("p99")].join(", ");
+  return [...compare("p50"), ...compare("p99")].join(", ");
 }
 
-function write(file: string, text: string): string {
-  const path = join(RESULTS, file);
-  replaceFileSync(path, text, 0o644);
-  return `bench/results/${file}`;
+/** Writes a file into `bench/results` and prints its path. */
+export function writeResult(file: string, text: string): void {
+  mkdirSync(RESULTS, { recursive: true });
+  replaceFileSync(join(RESULTS, file), text, 0o644);
+  process.stdout.write(`bench/results/${file}\n`);
 }

@@ -1,31 +1,30 @@
-import { globSync, readdirSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
-import { allProcesses, inspect, type ProcessFacts } from "../../tools/lib/processes.ts";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import type { Layout } from "../../dev/settings/layout.ts";
+import { findLeftovers } from "../../dev/supervisor/sweep.ts";
+import { inspect, type ProcessFacts } from "../../tools/lib/processes.ts";
 
-/** A VM's process. */
-export type VmProcess = ProcessFacts & { readonly pid: number };
-
-/** Every QEMU of a fleet, whether it serves a machine or waits: known by the folder it works in, whatever that is called where it is confined. */
-export function vmsOf(fleetFolder: string): readonly VmProcess[] {
-  const folders = new Set(
-    globSync(join(fleetFolder, "hosts/*/hostd")).flatMap((hostd) =>
-      readdirSync(hostd, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
-        .flatMap((entry) => identityOf(join(entry.parentPath, entry.name))),
-    ),
-  );
-  return allProcesses()
-    .map(({ pid }) => ({ pid, ...inspect(pid) }))
-    .filter(({ executable }) => basename(executable).startsWith("qemu-system-"))
-    .filter(({ pid }) => identityOf(`/proc/${pid}/cwd`).some((identity) => folders.has(identity)));
+/** Lists every QEMU of a fleet, also those of VMs that wait. */
+export function vmsOf(layout: Layout): readonly (ProcessFacts & { readonly pid: number })[] {
+  return findLeftovers(layout)
+    .vms.map(({ pid }) => ({ pid, ...inspect(pid) }))
+    .filter(({ executable }) => basename(executable).startsWith("qemu-system-"));
 }
 
-/** Device and inode, in a list; empty when there is nothing, any more. */
-function identityOf(path: string): readonly string[] {
-  try {
-    const { dev, ino } = statSync(path);
-    return [`${dev}:${ino}`];
-  } catch {
-    return [];
-  }
+/** Returns the memory in MB that each VM of a fleet shares with none, QEMU and guest together. */
+export function privateMemory(layout: Layout): readonly number[] {
+  return vmsOf(layout).flatMap(({ pid }) => {
+    try {
+      return privateMb(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
+    } catch {
+      // It has ended, or is another user's.
+      return [];
+    }
+  });
+}
+
+/** Adds up what is private in the kernel's summary of a process's memory. */
+export function privateMb(rollup: string): number {
+  const kilobytes = [...rollup.matchAll(/^Private_(?:Clean|Dirty|Hugetlb):\s+(\d+) kB$/gm)];
+  return kilobytes.reduce((sum, [, value]) => sum + Number(value), 0) / 1_024;
 }

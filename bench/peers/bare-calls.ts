@@ -1,69 +1,42 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import * as grpc from "@grpc/grpc-js";
-import { Stack } from "../../src/lib/runtime/lifecycle.ts";
-import { tool } from "../../tools/lib/paths.ts";
-import { BareClient, QUESTION } from "./bare-service.ts";
+import { Child } from "../lib/child.ts";
+import type { RelayFunctions } from "./bare-relay.ts";
+import { BareClient, REQUEST } from "./bare-service.ts";
 
-/** Calls after which Node has compiled what they run through. */
+/** Calls before the first that counts, for Node to compile code. */
 const CALLS_BEFORE = 5_000;
 
-/**
- * What a start's way costs when nothing happens on it: a client calls one process, which calls another, by bare grpc-js. No tokens, no traces, no
- * metrics, no deadlines, no messages to encode. What is above it is ours; what is below is grpc-js, Node and the machine.
- */
-export class BareCalls {
+/** A client that calls a process that calls another, by bare grpc-js: no tokens, traces, metrics, deadlines or messages to encode. */
+export class BareCalls implements AsyncDisposable {
   readonly #client: BareClient;
-  readonly #stack: Stack;
+  readonly #end: AsyncDisposable;
 
-  private constructor(client: BareClient, stack: Stack) {
+  private constructor(client: BareClient, end: AsyncDisposable) {
     this.#client = client;
-    this.#stack = stack;
+    this.#end = end;
   }
 
-  /** Starts the two processes, and calls until all is compiled. */
   static async start(signal: AbortSignal): Promise<BareCalls> {
-    const stack = new Stack();
-    try {
-      const host = await relay(stack, signal);
-      const api = await relay(stack, signal, host);
-      const client = new BareClient(api, grpc.credentials.createInsecure());
-      stack.add("client", async () => client.close());
-      const calls = new BareCalls(client, stack);
-      for (let i = 0; i < CALLS_BEFORE && !signal.aborted; i++) await calls.call();
-      return calls;
-    } catch (cause) {
-      await stack.close();
-      throw cause;
-    }
+    await using stack = new AsyncDisposableStack();
+    const startRelay = (next?: string) =>
+      stack
+        .use(new Child<RelayFunctions>(new URL("./bare-relay.ts", import.meta.url)))
+        .functions.listen(next);
+    const client = BareClient.connect(await startRelay(await startRelay()));
+    stack.defer(() => client.close());
+    const calls = new BareCalls(client, stack);
+    for (let i = 0; i < CALLS_BEFORE && !signal.aborted; i++) await calls.call();
+    return new BareCalls(client, stack.move());
   }
 
-  /** One call. Returns how long it took, in milliseconds. */
+  /** Makes a call. Returns how long it took, in milliseconds. */
   call(): Promise<number> {
-    const begun = performance.now();
+    const startedAt = performance.now();
     return new Promise((resolve, reject) => {
-      this.#client.call(QUESTION, (err) => (err ? reject(err) : resolve(performance.now() - begun)));
+      this.#client.call(REQUEST, (err) => (err ? reject(err) : resolve(performance.now() - startedAt)));
     });
   }
 
-  close(): Promise<void> {
-    return this.#stack.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#end[Symbol.asyncDispose]();
   }
-}
-
-async function relay(stack: Stack, signal: AbortSignal, next?: string): Promise<string> {
-  const file = new URL("./bare-relay.ts", import.meta.url);
-  const child = fork(file, next === undefined ? [] : [next], { execPath: tool("node"), execArgv: [] });
-  stack.add("a bare server", () => ended(child));
-  const [port] = await once(child, "message", {
-    signal: AbortSignal.any([signal, AbortSignal.timeout(20_000)]),
-  });
-  return `127.0.0.1:${port}`;
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const end = once(child, "exit");
-  child.kill("SIGKILL");
-  await end;
 }

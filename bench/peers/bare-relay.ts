@@ -1,21 +1,25 @@
-/**
- * A server that does nothing but answer, or ask the next one and pass its answer on: bare grpc-js. Started by `bare-calls.ts` with the next one's
- * port, if there is one; says its own.
- */
+/** A server of bare grpc-js in a process of its own: it answers, or asks the next server and passes the answer on. */
 import * as grpc from "@grpc/grpc-js";
-import { ANSWER, BareClient, definition } from "./bare-service.ts";
+import { serve } from "../lib/child.ts";
+import { BareClient, definition, RESPONSE } from "./bare-service.ts";
 
-const next = process.argv[2];
-const client = next === undefined ? undefined : new BareClient(next, grpc.credentials.createInsecure());
-const server = new grpc.Server();
-server.addService(definition, {
-  call: ((request, respond) => {
-    if (client) client.call(request.request, respond);
-    else respond(null, ANSWER);
-  }) satisfies grpc.handleUnaryCall<Buffer, Buffer>,
-});
-server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (err, port) => {
-  if (err) throw err;
-  process.send?.(port);
-});
-process.on("disconnect", () => process.exit(0));
+export type RelayFunctions = typeof functions;
+
+const functions = {
+  /** Returns the server's address. */
+  listen(next: string | undefined): Promise<string> {
+    const client = next === undefined ? undefined : BareClient.connect(next);
+    const call: grpc.handleUnaryCall<Buffer, Buffer> = ({ request }, respond) => {
+      if (client) client.call(request, respond);
+      else respond(null, RESPONSE);
+    };
+    const server = new grpc.Server();
+    server.addService(definition, { call });
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (err, port) =>
+      err ? reject(err) : resolve(`127.0.0.1:${port}`),
+    );
+    return promise;
+  },
+};
+serve(functions);

@@ -10,44 +10,42 @@ import { untilFirstLine } from "./first-line.ts";
 
 const END_TIMEOUT_MS = 20_000;
 
-/** Installs `crun` when it is missing and we may. Returns where it is, or why there is none. */
+/** Finds `crun`, and installs it when it is missing and this process may. Returns its path, or why there is none. */
 export async function findRuntime(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<{ readonly path: string } | { readonly problem: string }> {
-  const present = findProgram("crun");
-  if (present !== undefined) return { path: present };
-  if (process.getuid?.() !== 0) return { problem: "crun is not installed: sudo apt-get install crun" };
-  try {
-    await installWithApt(["crun"], progress, signal);
-  } catch (cause) {
-    signal.throwIfAborted();
-    return { problem: `crun cannot be installed: ${cause instanceof Error ? cause.message : cause}` };
+  if (findProgram("crun") === undefined) {
+    if (process.getuid?.() !== 0) return { problem: "crun is not installed: sudo apt-get install crun" };
+    try {
+      await installWithApt(["crun"], progress, signal);
+    } catch (cause) {
+      signal.throwIfAborted();
+      return { problem: `crun cannot be installed: ${cause instanceof Error ? cause.message : cause}` };
+    }
   }
   const path = findProgram("crun");
   return path === undefined ? { problem: "crun is installed and still not found" } : { path };
 }
 
-/** Where a system with version 1 of cgroups has version 2 beside it. Debian's crun runs on either, but refuses both at once. */
+/** Where a system with version 1 of cgroups has version 2 beside it. Debian's crun runs with either, and refuses both at once. */
 const SECOND_HIERARCHY = "/sys/fs/cgroup/unified";
 
-/** An image laid out as a container's bundle. */
+/** An image as a container's bundle. */
 export class Bundle {
-  readonly #command: readonly [string, ...string[]];
+  readonly #command: readonly string[];
   readonly #dir: string;
   #count = 0;
 
   private constructor(runtime: string, dir: string) {
-    const command = [runtime, "--cgroup-manager", "cgroupfs", "--root", join(dir, "state")] as const;
-    // In a mount namespace of its own it does not see the second; that costs it some two milliseconds.
-    const hidden = `umount ${SECOND_HIERARCHY} && exec "$@"`;
-    this.#command = Bundle.hidesHierarchy
-      ? ["unshare", "--mount", "sh", "-c", hidden, "sh", ...command]
-      : command;
+    const command = [runtime, "--cgroup-manager", "cgroupfs", "--root", join(dir, "state")];
+    // Hides the second hierarchy in a mount namespace, which costs some two milliseconds.
+    const hide = ["unshare", "--mount", "sh", "-c", `umount ${SECOND_HIERARCHY} && exec "$@"`, "sh"];
+    this.#command = Bundle.hidesHierarchy ? [...hide, ...command] : command;
     this.#dir = dir;
   }
 
-  /** Whether one of this system's two cgroup hierarchies has to be kept from the runtime. */
+  /** Whether the runtime must not see one of this system's two cgroup hierarchies. */
   static get hidesHierarchy(): boolean {
     return existsSync(join(SECOND_HIERARCHY, "cgroup.controllers"));
   }
@@ -60,43 +58,41 @@ export class Bundle {
     return new Bundle(runtime, dir);
   }
 
-  /** Starts a container; returns the milliseconds from spawning the runtime until the program's first line. It is gone afterwards. */
+  /** Runs a container; returns the milliseconds from spawning the runtime to the program's first line. */
   async start(signal: AbortSignal): Promise<number> {
     const id = `windhover-bench-${process.pid}-${this.#count++}`;
     try {
-      const spoken = await untilFirstLine([...this.#command, "run", "--bundle", this.#dir, id], signal);
-      const ended = once(spoken.child, "exit", { signal: AbortSignal.timeout(END_TIMEOUT_MS) });
+      const { child, ms } = await untilFirstLine(
+        [...this.#command, "run", "--bundle", this.#dir, id],
+        signal,
+      );
+      const ended = once(child, "exit", { signal: AbortSignal.timeout(END_TIMEOUT_MS) });
       ended.catch(() => {});
-      // The program handles it; then the runtime tidies up by itself.
+      // The program handles it, and then the runtime removes the container.
       await this.#call("kill", id, "TERM");
       await ended;
-      return spoken.ms;
+      return ms;
     } catch (cause) {
-      // What there is of it goes; usually nothing is.
       await this.#call("delete", "--force", id).catch(() => {});
       throw cause;
     }
   }
 
   async #call(...args: readonly string[]): Promise<void> {
-    const [program, ...before] = this.#command;
+    const [program = "", ...before] = this.#command;
     const signal = AbortSignal.timeout(END_TIMEOUT_MS);
     await run(program, [...before, ...args], { signal, isDetached: true });
   }
 }
 
-const mount = (destination: string, type: string, options: readonly string[]) => ({
-  destination,
-  type,
-  source: type,
-  options,
-});
+function mount(destination: string, type: string, options: readonly string[]) {
+  return { destination, type, source: type, options };
+}
 
-/** The least that makes it a container as any engine starts it: namespaces, a few mounts, no new privileges. */
+/** The least that container engines set up: namespaces, a few mounts, no new privileges. */
 const CONFIG = {
   ociVersion: "1.0.2",
   process: {
-    terminal: false,
     user: { uid: 0, gid: 0 },
     args: [PROGRAM_PATH],
     env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],

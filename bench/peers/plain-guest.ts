@@ -5,19 +5,19 @@ import { unpackPackage } from "../../guest/build/kernel-package.ts";
 import { readManifest } from "../../src/hostd/index.ts";
 import { compile } from "../lib/program.ts";
 
-/** What a hand-made boot needs besides the root disk. */
+/** The files of a boot by hand, without the root disk. */
 export interface PlainGuest {
-  /** The kernel as Windhover boots it: unpacked. */
+  /** The kernel unpacked, as Windhover boots it. */
   readonly vmlinux: string;
   /** The same kernel as Debian ships it. */
   readonly bzImage: string;
   readonly initramfs: string;
 }
 
-/** A disk to read from: nothing else is needed to run the program. */
+/** For a disk with the program; it needs nothing else. */
 const MODULES = ["virtio_pci", "virtio_blk", "squashfs"];
 
-/** Makes a minimal initramfs in `dir`, from the same kernel package that the fleet's guests are made of. */
+/** Makes a minimal initramfs in `dir`, from the kernel package of the fleet's guests. */
 export async function makePlainGuest(
   guestDir: string,
   dir: string,
@@ -28,8 +28,7 @@ export async function makePlainGuest(
   const tree = join(dir, "kernel");
   mkdirSync(tree);
   await unpackPackage(join(guestDir, "packages", manifest.kernel.package), tree);
-  const init = join(dir, "plain-init");
-  await compile("plain-init", init, signal);
+  const init = await compile("plain-init", dir, signal);
   const modules = await readModules(tree, dir, MODULES);
   const initramfs = join(dir, "plain.cpio");
   writeFileSync(initramfs, makeInitramfs(readFileSync(init), modules));

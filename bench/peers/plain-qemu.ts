@@ -1,65 +1,63 @@
+import { once } from "node:events";
+import type { Layout } from "../../dev/settings/layout.ts";
 import { vmsOf } from "../lib/vms.ts";
-import { kill, untilFirstLine } from "./first-line.ts";
+import { untilFirstLine } from "./first-line.ts";
 import type { PlainGuest } from "./plain-guest.ts";
 
-const QEMU = "qemu-system-x86_64";
-/** What decides how fast a guest boots, and is taken from the fleet's own VMs as they are. */
+/** What decides how fast a guest boots. */
 const TUNED = ["-machine", "-accel", "-cpu", "-smp", "-m", "-append"] as const;
 
 /** Options of QEMU with their values, in order. */
 export type QemuOptions = readonly (readonly [option: string, value: string])[];
 
-/** Reads the options that make the fleet's own VMs fast off one that runs, so that the comparison cannot fall behind them. */
-export function tunedOptions(fleetFolder: string): QemuOptions {
-  const [running] = vmsOf(fleetFolder);
+/** Reads these options of a fleet's running VM, so that boots by hand always have the same. */
+export function tunedOptions(layout: Layout): QemuOptions {
+  const [running] = vmsOf(layout);
   if (running === undefined) throw new Error("no VM of the fleet is running");
   return pickOptions(running.arguments);
 }
 
-/** Picks them from a command line. Throws when one is missing: it would not be the same boot. */
+/** Picks them from a command line. Throws when one is missing. */
 export function pickOptions(args: readonly string[]): QemuOptions {
   return TUNED.map((option) => {
     const value = args[args.indexOf(option) + 1];
     if (!args.includes(option) || value === undefined)
       throw new Error(`a VM of the fleet runs without ${option}`);
-    // Its RAM may be a named backend of its own; ours is not.
+    // A fleet's VM may have a memory backend by name.
     return [option, option === "-machine" ? value.replace(/,memory-backend=[^,]*/, "") : value] as const;
   });
 }
 
-/** What a person types who knows no better than the manual. `acceleration` is the fleet's. */
+/** Returns default options. */
 export function stockOptions(acceleration: string): QemuOptions {
-  const isKvm = acceleration === "kvm";
+  const [accel, cpu] = acceleration === "kvm" ? ["kvm", "host"] : ["tcg", "max"];
   return [
-    ["-M", "q35"],
-    ["-accel", isKvm ? "kvm" : "tcg"],
-    ["-cpu", isKvm ? "host" : "max"],
-    ["-m", "256"],
-    ["-append", "console=ttyS0"],
+    ...([["-M", "q35"] as const, ["-accel", accel] as const, ["-cpu", cpu] as const] as const),
+    ...([["-m", "256"] as const, ["-append", "console=ttyS0"] as const] as const),
   ];
 }
 
 /**
- * Boots by hand: QEMU, kernel, initramfs, the image's own squashfs as root disk, the program. Returns the milliseconds from spawning
- * QEMU until the program's first line has come out of the serial console.
+ * Boots by hand: QEMU, kernel, initramfs, the image's squashfs as root disk, the program. Returns the milliseconds from spawning QEMU to
+ * the program's first line on the serial console.
  */
 export async function bootPlain(
   options: QemuOptions,
   kernel: string,
-  guest: PlainGuest,
+  { initramfs }: PlainGuest,
   rootfs: string,
   signal: AbortSignal,
 ): Promise<number> {
   const disk = `file=${rootfs.replaceAll(",", ",,")},format=raw,if=virtio,read-only=on`;
-  const spoken = await untilFirstLine(
+  const { child, ms } = await untilFirstLine(
     [
-      QEMU,
-      ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
-      ...options.flat(),
-      ...["-kernel", kernel, "-initrd", guest.initramfs, "-drive", disk],
+      ...["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+      ...["-serial", "stdio", ...options.flat()],
+      ...["-kernel", kernel, "-initrd", initramfs, "-drive", disk],
     ],
     signal,
   );
-  await kill(spoken.child);
-  return spoken.ms;
+  const ended = once(child, "exit");
+  if (child.kill("SIGKILL")) await ended;
+  return ms;
 }

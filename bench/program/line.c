@@ -1,7 +1,4 @@
-/*
- * What every contender runs: says one line at once, then waits until it is asked to end. Static and small, so that what is measured
- * is the way to it and not its own start.
- */
+/* The program of all benchmarks: writes a line, then waits for a signal. Static and small, so that its own start takes no time. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -16,7 +13,7 @@ int main(void)
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
-	/* Blocked before the line is out: whoever has read it may signal. */
+	/* Before the line, whose reader may send the signal. */
 	if (sigprocmask(SIG_BLOCK, &ends, NULL) < 0)
 		return 1;
 	if (write(STDOUT_FILENO, line, sizeof line - 1) != (ssize_t)(sizeof line - 1))

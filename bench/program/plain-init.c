@@ -1,7 +1,4 @@
-/*
- * The init of the hand-made boot that starts are compared with: loads the modules there are, mounts the root disk, and becomes the
- * program. Nothing that could be left out is in it: no network, no overlay, no agent.
- */
+/* The init of a boot by hand: loads modules, mounts the root disk and executes the program. No network, no overlay, no agent. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>

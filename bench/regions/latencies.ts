@@ -1,118 +1,76 @@
-import { StartMachineRequest } from "../../src/gen/windhover/machines/v1/machines.ts";
-import { call } from "../../src/lib/grpc/client.ts";
-import type { Clients, Machine } from "../../test/support/clients.ts";
-import type { Progress } from "../../tools/lib/progress.ts";
-import { summarize } from "../lib/percentiles.ts";
-import type { Report } from "../lib/report.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Run, timed } from "../lib/benchmark.ts";
+import { startUnwatched } from "../lib/fleet.ts";
+import { median } from "../lib/percentiles.ts";
 import { number, table } from "../lib/table.ts";
-import { asOnEarth, REGIONS, roundTripMs } from "./distances.ts";
+import { PAIRS, REGIONS, roundTripMs } from "./distances.ts";
 import type { RegionsWorld } from "./world.ts";
 
-const TIMEOUT_MS = 30_000;
-/** What a pair's first requests pay for: code that is not yet compiled. */
+/** Starts of a pair before the first that counts, for Node to compile code. */
 const WARM_UP = 3;
-/** Long enough for an api that has just come back to have all its connections. */
+/** An api that has restarted has all its connections after this time. */
 const CONNECTED_MS = 1_500;
 
-/** Starts and creates for every pair of regions: asked of the api of one, from beside it, for a machine of the other. */
-export async function measureLatencies(
-  world: RegionsWorld,
-  runs: number,
-  report: Report,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<void> {
-  world.apart(asOnEarth);
-  const starts = new Map<string, number[]>();
-  const creates = new Map<string, number[]>();
-  const machines = await progress.step("creates", async (say) => {
-    const made = new Map<string, Machine>();
-    for (const [from, to] of pairs()) {
-      say(`${from} to ${to}`);
-      for (let run = -1; run < Math.ceil(runs / 4); run++) {
-        signal.throwIfAborted();
-        const startedAt = performance.now();
-        const machine = await world.create(from, to);
-        if (run >= 0) push(creates, `${from} ${to}`, performance.now() - startedAt);
-        made.set(to, machine);
-      }
-    }
-    return made;
-  });
-  await progress.step("starts", async (say) => {
-    for (const [from, to] of pairs()) {
-      say(`${from} to ${to}`);
-      const id = machines.get(to)?.id ?? "";
-      for (let run = -WARM_UP; run < runs; run++) {
-        signal.throwIfAborted();
-        const ms = await startAtOnce(world.api(from), id);
-        await world.api(to).stop(id);
-        if (run >= 0) push(starts, `${from} ${to}`, ms);
-      }
-    }
-  });
-  const beyond = pairs().flatMap(([from, to]) =>
-    (starts.get(`${from} ${to}`) ?? []).map((ms) => ({ isFar: from !== to, ms: ms - roundTripMs(from, to) })),
-  );
-  const only = (isFar: boolean) => beyond.filter((each) => each.isFar === isFar).map(({ ms }) => ms);
-  report.add("start_within_a_region", "ms", only(false));
-  report.add("start_beyond_the_round_trip", "ms", only(true));
-  await measureFirstStart(world, machines, report, progress);
-  for (const [from, to] of pairs())
-    report.add(`start_${from}_${to}`, "ms", starts.get(`${from} ${to}`) ?? []);
-  for (const [from, to] of pairs())
-    report.add(`create_${from}_${to}`, "ms", creates.get(`${from} ${to}`) ?? []);
-  report.section("Start, p50 in ms: down the api that is asked, across the machine's region", matrix(starts));
-  report.section(
-    "Create (image local, not started), p50 in ms: down the api that is asked, across the machine's region",
-    matrix(creates),
-  );
-}
+/** Samples by pair of regions, e.g. `ord_gru`. */
+type Samples = ReadonlyMap<string, readonly number[]>;
 
-/** The first start that an api does after it has come back: connections are there before anybody asks. */
-async function measureFirstStart(
-  world: RegionsWorld,
-  machines: ReadonlyMap<string, Machine>,
-  report: Report,
-  progress: Progress,
-): Promise<void> {
-  const [from, to] = REGIONS;
-  const id = machines.get(to)?.id ?? "";
-  const samples = await progress.step("the first start of an api", async () => {
-    await world.fleet.restart("api");
-    await new Promise((resolve) => setTimeout(resolve, CONNECTED_MS));
-    const ms = await startAtOnce(world.api(from), id);
+/** Measures starts and creates for every pair of regions: the api of one is asked, from beside it, for a machine of the other. */
+export async function measureLatencies(world: RegionsWorld, run: Run): Promise<void> {
+  const { report, runs } = run;
+  world.setDistance((_, from, to) => roundTripMs(from, to));
+  const machines = new Map<string, string>();
+  const creates = await ofPairs(async (from, to) => {
+    const create = async () => void machines.set(to, (await world.create(from, to)).id);
+    return await run.repeat(`creates from ${from} to ${to}`, Math.ceil(runs / 4), () => timed(create));
+  });
+  const start = async (from: string, to: string) => {
+    const id = machines.get(to) ?? "";
+    const ms = await timed(() => startUnwatched(world.api(from), id));
     await world.api(to).stop(id);
-    return [ms - roundTripMs(from, to)];
-  });
-  report.add("first_start_beyond_the_round_trip", "ms", samples);
-}
-
-/** Starts without watching the process for a moment afterwards: that would be no work of the control plane. */
-async function startAtOnce(clients: Clients, machineId: string): Promise<number> {
-  const { machines } = clients.raw;
-  const request = StartMachineRequest.fromPartial({ machineId, watch: { seconds: 0n, nanos: 0 } });
-  const startedAt = performance.now();
-  await call(machines, machines.startMachine, request, { timeoutMs: TIMEOUT_MS });
-  return performance.now() - startedAt;
-}
-
-function pairs(): readonly (readonly [from: string, to: string])[] {
-  return REGIONS.flatMap((from) => REGIONS.map((to) => [from, to] as const));
-}
-
-function matrix(samples: ReadonlyMap<string, readonly number[]>): readonly string[] {
-  const cell = (from: string, to: string) => {
-    const of = samples.get(`${from} ${to}`) ?? [];
-    const far = roundTripMs(from, to);
-    return of.length === 0 ? "" : `${number(summarize("", "ms", of).p50)} (${far})`;
+    return ms;
   };
-  return [
-    ...table([["", ...REGIONS], ...REGIONS.map((from) => [from, ...REGIONS.map((to) => cell(from, to))])]),
-    "in brackets: the round trip between the two",
-  ];
+  const starts = await ofPairs((from, to) =>
+    run.repeat(`starts from ${from} to ${to}`, runs, () => start(from, to), WARM_UP),
+  );
+  const beyond = (isFar: boolean) =>
+    PAIRS.filter(([from, to]) => (from !== to) === isFar).flatMap(([from, to]) =>
+      (starts.get(`${from}_${to}`) ?? []).map((ms) => ms - roundTripMs(from, to)),
+    );
+  report.addTimes({
+    start_within_a_region: beyond(false),
+    start_beyond_the_round_trip: beyond(true),
+    first_start_beyond_the_round_trip: [await firstStart(world, run, start)],
+  });
+  for (const [pair, samples] of starts) report.add(`start_${pair}`, "ms", samples);
+  for (const [pair, samples] of creates) report.add(`create_${pair}`, "ms", samples);
+  const axes = "down the api that is asked, across the machine's region";
+  report.section(`Start, p50 in ms: ${axes}`, matrix(starts));
+  report.section(`Create (image local, not started), p50 in ms: ${axes}`, matrix(creates));
 }
 
-function push(map: Map<string, number[]>, key: string, value: number): void {
-  map.set(key, [...(map.get(key) ?? []), value]);
+async function ofPairs(measure: (from: string, to: string) => Promise<readonly number[]>): Promise<Samples> {
+  const samples = new Map<string, readonly number[]>();
+  for (const [from, to] of PAIRS) samples.set(`${from}_${to}`, await measure(from, to));
+  return samples;
+}
+
+/** Measures the first start by an api that has restarted: it connects before it is asked. */
+function firstStart(
+  world: RegionsWorld,
+  { progress, signal }: Run,
+  start: (from: string, to: string) => Promise<number>,
+): Promise<number> {
+  const [from, to] = REGIONS;
+  return progress.step("the first start of an api", async () => {
+    await world.fleet.services.restart("api");
+    await delay(CONNECTED_MS, undefined, { signal });
+    return (await start(from, to)) - roundTripMs(from, to);
+  });
+}
+
+function matrix(samples: Samples): readonly string[] {
+  const cell = (from: string, to: string) =>
+    `${number(median(samples.get(`${from}_${to}`) ?? []))} (${roundTripMs(from, to)})`;
+  const rows = REGIONS.map((from) => [from, ...REGIONS.map((to) => cell(from, to))]);
+  return [...table([["", ...REGIONS], ...rows]), "in brackets: the round trip between the two"];
 }

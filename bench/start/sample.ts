@@ -3,22 +3,21 @@ import { within } from "../../src/lib/runtime/wait.ts";
 import type { BenchFleet } from "../lib/fleet.ts";
 import { FIRST_LINE } from "../lib/program.ts";
 
-/** One start, as its caller saw it. */
+/** One start and the stop after it. */
 export interface Sample {
-  /** The start path of the answer. */
   readonly startPath: string;
-  /** From the call until its answer, in milliseconds. */
+  /** From the call to the answer. */
   readonly ms: number;
-  /** From the call until the program wrote its first line, by the line's own time stamp (whole milliseconds). Undefined when no line was found. */
+  /** From the call to the program's first line, by the line's time stamp in whole milliseconds. Undefined when there was no line. */
   readonly firstLineMs: number | undefined;
-  /** Of the stop that followed: from the call until its answer. */
+  /** From the call of the stop to its answer. */
   readonly stopMs: number;
   readonly traceId: string;
 }
 
 const CALL_TIMEOUT_MS = 130_000;
 const LOG_TIMEOUT_MS = 20_000;
-/** A start leaves one line of the program's and perhaps a remark. */
+/** A start leaves one line of the program, and perhaps one of hostd. */
 const TAIL = 5;
 
 /** Starts a machine, then stops it, and measures both. An abort of `signal` ends the wait, not the start. */
@@ -37,31 +36,25 @@ export async function startAndStop(
   await within(CALL_TIMEOUT_MS, "the stop", () => clients.stop(machineId), signal);
   const stopMs = performance.now() - stopAt;
   const lineAtMs = await firstLineAt(fleet, machineId, calledAtMs);
-  return {
-    startPath: answer.startPath,
-    ms,
-    firstLineMs: lineAtMs === undefined ? undefined : lineAtMs - calledAtMs,
-    stopMs,
-    traceId: answer.machine?.lastStartTraceId ?? "",
-  };
+  const firstLineMs = lineAtMs === undefined ? undefined : lineAtMs - calledAtMs;
+  const { startPath, machine } = answer;
+  return { startPath, ms, firstLineMs, stopMs, traceId: machine?.lastStartTraceId ?? "" };
 }
 
-/** When the program wrote its line, in milliseconds since the epoch: the newest line, unless it is older than the call. */
+/** Returns the time of the newest first line, in milliseconds since the epoch, unless it is older than the call. */
 async function firstLineAt(
-  fleet: BenchFleet,
+  { clients }: BenchFleet,
   machineId: string,
   calledAtMs: number,
 ): Promise<number | undefined> {
-  const { machines } = fleet.clients.raw;
+  const { machines } = clients.raw;
   const request = { machineId, follow: false, tail: TAIL, afterSequence: 0n };
+  const batches = openStream(machines, machines.streamLogs, request, { timeoutMs: LOG_TIMEOUT_MS });
   let found: number | undefined;
-  for await (const { entries } of openStream(machines, machines.streamLogs, request, {
-    timeoutMs: LOG_TIMEOUT_MS,
-  })) {
-    for (const { text, time } of entries) {
-      if (!text.includes(FIRST_LINE) || time === undefined) continue;
-      if (time.getTime() >= calledAtMs) found = time.getTime();
-    }
+  for await (const { entries } of batches) {
+    for (const { text, time } of entries)
+      if (text.includes(FIRST_LINE) && time !== undefined && time.getTime() >= calledAtMs)
+        found = time.getTime();
   }
   return found;
 }

@@ -2,70 +2,60 @@ import { breakdownTable, startTimes } from "../lib/breakdown.ts";
 import { summarize } from "../lib/percentiles.ts";
 import type { Report } from "../lib/report.ts";
 import { number } from "../lib/table.ts";
-import type { Measured } from "./run.ts";
+import type { Measured } from "./start-fleet.ts";
 
-/** The product's own goal: a warm start beside a boot by hand, in the same run. */
+/** The goal: a warm start takes this fraction of a boot by hand. */
 const WARM_TO_PLAIN = 50;
+const NO_TRACE = "no start's trace was complete";
 
-/** Adds what follows from all starts together: stops, the share outside the VMM, where the time goes. */
+/** Adds what follows from all starts: stops, times without the start watch and without the VMM, and where the time goes. */
 export function addSummary(report: Report, measured: readonly Measured[]): void {
-  const samples = measured.flatMap(({ sequence }) => sequence.samples);
-  report.add(
-    "stop",
-    "ms",
-    samples.map(({ stopMs }) => stopMs),
-    "nothing was started",
-  );
-  for (const each of measured) addUnwatched(report, each);
+  const stops = measured.flatMap(({ samples }) => samples.map(({ stopMs }) => stopMs));
+  report.add("stop", "ms", stops, "nothing was started");
+  for (const each of measured) {
+    const ms = traced(each).map(({ ms, times }) => ms - times.watchMs);
+    report.add(`${each.startPath}_without_watch`, "ms", ms, NO_TRACE);
+  }
   addOutside(report, measured);
-  const [warm, plain] = [report.row("warm"), report.row("plain_qemu_cold")];
-  const line = report.row("warm_first_line");
-  if (warm !== undefined && plain !== undefined) {
-    const times = plain.p50 / warm.p50;
-    const verdict = times >= WARM_TO_PLAIN ? "ok" : "MISSED";
-    const alike =
-      line === undefined ? "" : `; to the first line, as that is measured, 1/${number(plain.p50 / line.p50)}`;
-    report.note(
-      `warm is 1/${number(times)} of plain_qemu_cold, p50 to p50 (<= 1/${WARM_TO_PLAIN} ${verdict})${alike}`,
-    );
-  }
+  compareToFloor(report);
   const kinds = measured
-    .map(({ sequence, traces }) => ({ name: sequence.startPath, traces: [...traces.values()] }))
+    .map(({ startPath, traces }) => ({ name: startPath, traces: [...traces.values()] }))
     .filter(({ traces }) => traces.length > 0);
-  if (kinds.length > 0) {
-    report.section(
-      "Where the time of a start goes: mean of each span's own time, in ms",
-      breakdownTable(kinds),
-    );
-  }
+  const title = "Where the time of a start goes: mean of each span's own time, in ms";
+  if (kinds.length > 0) report.section(title, breakdownTable(kinds));
 }
 
-/** The same starts without the start watch. */
-function addUnwatched(report: Report, { sequence, traces }: Measured): void {
-  const ms = sequence.samples.flatMap((sample) => {
-    const times = startTimes(traces.get(sample.traceId) ?? []);
-    return times === undefined ? [] : [sample.ms - times.watchMs];
-  });
-  report.add(`${sequence.startPath}_without_watch`, "ms", ms, "no start's trace was complete");
-}
-
-/** Of the fastest start path: there it matters, and no guest that boots keeps the processors busy. */
+/** Adds the time outside the VMM, of the fastest start path: there it matters, and no booting guest needs the processors. */
 function addOutside(report: Report, measured: readonly Measured[]): void {
   const fastest = measured.find(({ traces }) => traces.size > 0);
-  const pairs = (fastest?.sequence.samples ?? []).flatMap(({ ms, traceId }) => {
-    const times = startTimes(fastest?.traces.get(traceId) ?? []);
+  const starts = fastest ? traced(fastest) : [];
+  const outside = starts.map(({ ms, times }) => ms - times.vmmMs);
+  report.add("outside_vmm", "ms", outside, NO_TRACE);
+  if (fastest === undefined || starts.length === 0) return;
+  report.note(`outside_vmm: client's time minus hostd.acquire, of the ${fastest.startPath} starts`);
+  const uncovered = starts.map(({ times }) => 100 * (1 - times.coverage));
+  const { p50, max } = summarize("uncovered", "%", uncovered);
+  report.note(
+    `spans below the root cover ${number(100 - p50)} % of a start (p50), ${number(100 - max)} % at worst`,
+  );
+}
+
+/** Compares warm starts to boots by hand in the same run. */
+function compareToFloor(report: Report): void {
+  const [warm, plain, line] = ["warm", "plain_qemu_cold", "warm_first_line"].map((name) => report.row(name));
+  if (warm === undefined || plain === undefined) return;
+  const times = plain.p50 / warm.p50;
+  const isMet = times >= WARM_TO_PLAIN ? "ok" : "MISSED";
+  const toLine = line === undefined ? "" : `; both to the first line, 1/${number(plain.p50 / line.p50)}`;
+  report.note(
+    `warm is 1/${number(times)} of plain_qemu_cold, p50 to p50 (<= 1/${WARM_TO_PLAIN} ${isMet})${toLine}`,
+  );
+}
+
+/** Returns the starts whose trace is complete, with the times in it. */
+function traced({ samples, traces }: Measured) {
+  return samples.flatMap(({ ms, traceId }) => {
+    const times = startTimes(traces.get(traceId) ?? []);
     return times === undefined ? [] : [{ ms, times }];
   });
-  const outside = pairs.map(({ ms, times }) => ms - times.vmmMs);
-  report.add("outside_vmm", "ms", outside, "no start's trace was complete");
-  if (fastest === undefined || pairs.length === 0) return;
-  report.note(`outside_vmm: client's time minus hostd.acquire, of the ${fastest.sequence.startPath} starts`);
-  const gaps = summarize(
-    "gap",
-    "%",
-    pairs.map(({ times }) => 100 * (1 - times.coverage)),
-  );
-  report.note(
-    `spans below the root cover ${number(100 - gaps.p50)} % of a start (p50), ${number(100 - gaps.max)} % at worst`,
-  );
 }

@@ -1,7 +1,12 @@
 import { readFileSync } from "node:fs";
 import { Fleet } from "../../dev/fleet/fleet.ts";
-import { layoutOf } from "../../dev/settings/layout.ts";
-import { firstRegion, privateSettings } from "../../dev/settings/settings.ts";
+import { type Layout, layoutOf } from "../../dev/settings/layout.ts";
+import {
+  type FleetSettings,
+  firstRegion,
+  privateSettings,
+  type Routes,
+} from "../../dev/settings/settings.ts";
 import type { Part } from "../../dev/supervisor/part.ts";
 import { findLeftovers } from "../../dev/supervisor/sweep.ts";
 import { guestFolder } from "../../tools/lib/paths.ts";
@@ -18,9 +23,17 @@ export interface TestFleetOptions {
   /** `sim`: no virtual machines. `real`: what this machine can do, emulated if need be. */
   readonly vmm?: "sim" | "real";
   /** Variables for the services, e.g. `{ HOSTD_MEMORY_MB: "512" }`; those named after a service go to that service. */
-  readonly environment?: Readonly<Record<string, string>>;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A module that the services load first: something that watches them from within. */
   readonly preload?: string;
+  /** Makes the routes between parts. `pid` returns a part's process number; undefined while it is down. */
+  readonly routes?: (
+    settings: FleetSettings,
+    layout: Layout,
+    pid: (name: PartName) => number | undefined,
+  ) => Promise<Routes>;
+  /** Ends the start. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -192,13 +205,21 @@ export async function startFleet(options: TestFleetOptions = {}): Promise<TestFl
   const { hosts = 2, regions, schedulers } = options;
   const shape = { hosts, ...(regions ? { regions } : {}), ...(schedulers ? { schedulers } : {}) };
   const settings = await privateSettings(layout.folder, guestFolder(), shape, overrides);
-  const { preload } = options;
-  const fleet = new Fleet(layout, { ...settings, ...(preload === undefined ? {} : { preload }) });
+  const { preload, signal } = options;
+  const limit = AbortSignal.timeout(START_TIMEOUT_MS);
+  let fleet: Fleet | undefined;
+  const pid = (name: PartName) => fleet?.parts.find((part) => part.name === name)?.process?.pid;
   try {
-    await fleet.start(AbortSignal.timeout(START_TIMEOUT_MS));
+    const routes = await options.routes?.(settings, layout, pid);
+    fleet = new Fleet(layout, {
+      ...settings,
+      ...(routes ? { routes } : {}),
+      ...(preload === undefined ? {} : { preload }),
+    });
+    await fleet.start(signal ? AbortSignal.any([signal, limit]) : limit);
+    return new TestFleet(fleet, scratch.remove);
   } catch (cause) {
     scratch.remove();
     throw cause;
   }
-  return new TestFleet(fleet, scratch.remove);
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { privateMb } from "./memory.ts";
+import { privateMb } from "./vms.ts";
 
 test("only memory that is the process's own counts", () => {
   const rollup = `55f0-7ffd ---p 00000000 00:00 0    [rollup]

@@ -1,0 +1,87 @@
+import { temporaryFolder } from "../../test/support/temporary.ts";
+import { main } from "../../tools/lib/main.ts";
+import type { Progress } from "../../tools/lib/progress.ts";
+import { benchOptions } from "./options.ts";
+import { Report, type ReportOptions } from "./report.ts";
+
+/** What a benchmark measures with. */
+export class Run {
+  /** How often the fastest operation is measured. */
+  readonly runs: number;
+  readonly report: Report;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** A folder that is removed at the end. */
+  readonly folder: string;
+
+  constructor(runs: number, report: Report, progress: Progress, signal: AbortSignal, folder: string) {
+    this.runs = runs;
+    this.report = report;
+    this.progress = progress;
+    this.signal = signal;
+    this.folder = folder;
+  }
+
+  /** Returns `runs / divisor` for a slower operation, but at least `least`, and never more than `runs`. */
+  scaled(divisor: number, least: number): number {
+    return Math.min(this.runs, Math.max(least, Math.round(this.runs / divisor)));
+  }
+
+  /** Calls `once` `count` times, one after the other, and returns the results. Drops those of `warmUp` calls before. */
+  repeat<T>(name: string, count: number, once: () => Promise<T>, warmUp = 1): Promise<T[]> {
+    return this.progress.step(name, async (say) => {
+      const results: T[] = [];
+      for (let i = -warmUp; i < count; i++) {
+        this.signal.throwIfAborted();
+        say(i < 0 ? "warming up" : `${i} of ${count}`);
+        const result = await once();
+        if (i >= 0) results.push(result);
+      }
+      return results;
+    });
+  }
+
+  /** Opens something, works with it and closes it. */
+  async with<T extends AsyncDisposable, R>(
+    name: string,
+    open: () => Promise<T>,
+    work: (opened: T) => Promise<R>,
+  ): Promise<R> {
+    const opened = await this.progress.step(name, open);
+    try {
+      return await work(opened);
+    } finally {
+      await this.progress.step(`end of ${name}`, async () => opened[Symbol.asyncDispose]());
+    }
+  }
+}
+
+/** Runs a benchmark as a command. Its exit code is 1 when the report has failures. */
+export async function benchmark(
+  { defaultRuns, ...options }: Omit<ReportOptions, "readme"> & { readonly defaultRuns: number },
+  measure: (run: Run) => Promise<void>,
+): Promise<void> {
+  await main(async (signal, progress) => {
+    const { runs, readme } = benchOptions(process.argv.slice(2), defaultRuns);
+    const report = new Report({ ...options, readme });
+    const files = temporaryFolder("bench-files");
+    try {
+      await measure(new Run(runs, report, progress, signal, files.path));
+      report.finish();
+      return report.hasFailures ? 1 : 0;
+    } catch (cause) {
+      // Figures that took half an hour are shown, but are no result.
+      if (!signal.aborted) process.stdout.write(`\n${report.text()}\n\nThe benchmark has failed:\n`);
+      throw cause;
+    } finally {
+      files.remove();
+    }
+  });
+}
+
+/** Calls `work` and returns how long it took, in milliseconds. */
+export async function timed(work: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await work();
+  return performance.now() - startedAt;
+}
