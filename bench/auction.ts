@@ -1,5 +1,6 @@
 /**
- * Measures auctions in fleets of 10 to 5,000 hosts: how long one takes, awards per second, messages, and what the scheduler needs.
+ * Measures auctions in fleets of 10 to 5,000 hosts: how long one takes, awards per second,
+ * messages, and what the scheduler needs.
  *
  * `npm run bench -- auction [--runs N] [--readme]`
  */
@@ -44,15 +45,9 @@ await benchmark(
       report.add(`messages_${hosts}`, "messages", [figures.messages]);
       report.add(`scheduler_memory_${hosts}`, "MB", [Math.max(...figures.memoryMb)]);
     }
-    report.note(
-      "an auction is a call of Reserve; no host has the image, so it waits for all it has asked, or 5 ms",
-    );
-    report.note(
-      "an award is Reserve with its claim, the host's own award, Release; 64 under way at any moment",
-    );
-    report.note(
-      "hosts, scheduler, Redis and client share the processors; the host's award is made without a call",
-    );
+    report.note("an auction is a call of Reserve; no host has the image, so it waits longest");
+    report.note("an award is Reserve with its claim, the host's own award, Release; 64 at once");
+    report.note("hosts, scheduler, Redis and client share the processors");
     report.section("What it costs", costs(all));
     writeResult("auction-growth.svg", growth("Auctions, by hosts attached", FLEETS, seriesOf(all)));
   },

@@ -1,5 +1,6 @@
 /**
- * Measures the control plane alone: starts and creates of VMs that take no time, one after the other and many at once.
+ * Measures the control plane alone: starts and creates of VMs that take no time, one after the
+ * other and many at once.
  *
  * `npm run bench -- control-plane [--runs N] [--readme]`
  */

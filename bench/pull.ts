@@ -1,7 +1,8 @@
 /**
- * Measures how fast an image is pulled and flattened, and in how much memory: three layers of this machine's own `/usr`, 300,000 small
- * files, and one large file. Each comes from a real registry through the image cache, a process of its own, into a squashfs. Beside
- * them, how fast gzip alone unpacks the same layers.
+ * Measures how fast an image is pulled and flattened, and in how much memory: three layers of this
+ * machine's own `/usr`, 300,000 small files, and one large file. Each comes from a real registry
+ * through the image cache, a process of its own, into a squashfs. Beside them, how fast gzip alone
+ * unpacks the same layers.
  *
  * `npm run bench -- pull [--runs N]`
  */
@@ -70,11 +71,8 @@ async function measure(
   report.add(name, "ms", times);
   report.add(`${name}_rate`, "MB/s", times.map(rate));
   report.add(`${name}_rate_of_gzip`, "MB/s", [rate(gzipMs)]);
-  report.add(
-    `${name}_peak_memory`,
-    "MiB",
-    pulls.map(({ memory }) => memory),
-  );
+  const memory = pulls.map((pull) => pull.memory);
+  report.add(`${name}_peak_memory`, "MiB", memory);
   report.note(`${name}: ${(unpacked / MB).toFixed(0)} MB unpacked`);
 }
 

@@ -1,6 +1,6 @@
 /**
- * Measures what distance costs: starts and creates between three regions that proxies put as far apart as on Earth, and the round trips
- * of a create. VMs take no time.
+ * Measures what distance costs: starts and creates between three regions that proxies put as far
+ * apart as on Earth, and the round trips of a create. VMs take no time.
  *
  * `npm run bench -- regions [--runs N] [--readme]`
  */
@@ -23,9 +23,7 @@ await benchmark(
       () => RegionsWorld.start(folder, signal),
       async (world) => {
         report.vmm = await world.fleet.vmm();
-        report.note(
-          "each region has an api, a scheduler, a Redis and a host; Postgres is in ord; all on this machine",
-        );
+        report.note("each region has an api, a scheduler, a Redis and a host; Postgres is in ord");
         report.note("clients are beside the api they ask; the registry is near everybody");
         await countRoundTrips(world, run);
         await measureLatencies(world, run);

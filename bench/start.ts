@@ -1,5 +1,6 @@
 /**
- * Measures how fast a machine starts by each start path, how many start at once, and a boot by hand and a container beside them.
+ * Measures how fast a machine starts by each start path, how many start at once, and a boot by hand
+ * and a container beside them.
  *
  * `npm run bench -- start [--runs N] [--readme]`
  */

@@ -1,5 +1,6 @@
 /**
- * Measures cold starts of the VMM alone, from the call to the program's exec, with their phases, and what a VM costs.
+ * Measures cold starts of the VMM alone, from the call to the program's exec, with their phases,
+ * and what a VM costs.
  *
  * `npm run bench -- vmm-cold [--runs N]`
  */

@@ -1,6 +1,6 @@
 /**
- * Measures warm starts and starts from templates of the VMM alone, from the call to the program's exec, with their phases, and what VMs
- * that wait cost.
+ * Measures warm starts and starts from templates of the VMM alone, from the call to the program's
+ * exec, with their phases, and what VMs that wait cost.
  *
  * `npm run bench -- vmm-warm [--runs N]`
  */

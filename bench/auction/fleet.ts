@@ -19,7 +19,7 @@ import type { HostFunctions } from "./hosts.ts";
 const HOSTS_PER_PROCESS = 2_500;
 const REGION = "bench";
 
-/** One scheduler as in production, a Redis of its own, and simulated hosts that are attached to it. */
+/** One scheduler as in production, its own Redis, and simulated hosts that are attached to it. */
 export class AuctionFleet implements AsyncDisposable {
   readonly client: SchedulerServiceClient;
   readonly #scheduler: Part;
@@ -77,8 +77,8 @@ export class AuctionFleet implements AsyncDisposable {
     for (let first = 1; first <= count; first += HOSTS_PER_PROCESS) {
       const child = stack.use(new Child<HostFunctions>(new URL("./hosts.ts", import.meta.url)));
       hosts.push(child);
-      const some = { first, count: Math.min(HOSTS_PER_PROCESS, count - first + 1) };
-      attached.push(child.functions.attach({ address, signingKey: privateKey, region: REGION, ...some }));
+      const some = Math.min(HOSTS_PER_PROCESS, count - first + 1);
+      attached.push(child.functions.attach(address, privateKey, REGION, first, some));
     }
     await abortable(Promise.all(attached), signal);
     return new AuctionFleet(client, [scheduler, redis.part], hosts, stack.move());

@@ -1,4 +1,4 @@
-/** A process of simulated hosts. Each has the real ledger, and the real stream to the scheduler over a connection of its own. */
+/** A process of simulated hosts, with the real ledger and the real stream to the scheduler. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Scheduling } from "../../src/gen/windhover/scheduler/v1/host.ts";
 import { type Attachment, attachToSchedulers, Ledger } from "../../src/hostd/index.ts";
@@ -6,18 +6,6 @@ import { internalTokens } from "../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../src/lib/runtime/log.ts";
 import { serve } from "../lib/child.ts";
-
-/** The hosts of one process. */
-export interface HostsSpec {
-  /** Address of the scheduler. */
-  readonly address: string;
-  /** PEM of the key that signs their tokens. */
-  readonly signingKey: string;
-  readonly region: string;
-  /** Number of the first host. */
-  readonly first: number;
-  readonly count: number;
-}
 
 export type HostFunctions = typeof functions;
 
@@ -31,8 +19,8 @@ const ledgers = new Map<number, Ledger>();
 let messages = 0;
 
 const functions = {
-  /** Attaches the hosts. */
-  async attach({ address, signingKey, region, first, count }: HostsSpec): Promise<void> {
+  /** Attaches `count` hosts, numbered from `first` on. `signingKey` is in PEM. */
+  async attach(address: string, signingKey: string, region: string, first: number, count: number) {
     const token = internalTokens(signingKey, "hostd");
     const attachments: Attachment[] = [];
     while (attachments.length < count) {

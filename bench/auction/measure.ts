@@ -92,7 +92,7 @@ export async function measure(fleet: AuctionFleet, { runs, progress, signal }: R
   });
 }
 
-/** Reserves with a claim, awards and releases, as an api does. Adds the time of the auction to `samples`. */
+/** Reserves with a claim, awards and releases. Adds the time of the auction to `samples`. */
 async function cycle(fleet: AuctionFleet, samples: number[]): Promise<void> {
   const { client } = fleet;
   const request = {

@@ -24,7 +24,7 @@ const functions = {
   connect(api: string, token: string): void {
     clients = clientsOf(api, token);
   },
-  /** Returns the time of each call, the time from the first call to the last answer, and the ids of created machines. */
+  /** Returns the times of the calls and of all together, and the ids of created machines. */
   async run(job: LoadJob) {
     if (!clients) throw new Error("connect comes first");
     const to = clients;

@@ -3,7 +3,7 @@ import { breakdownTable, startTimes } from "../lib/breakdown.ts";
 import { type BenchFleet, startUnwatched } from "../lib/fleet.ts";
 import { readTraces } from "../lib/traces.ts";
 
-/** Measures starts one after the other, as a whole, before the VMM and after it. As many starts come first, for which Node compiles code. */
+/** Measures starts one after the other. As many come first, for Node to compile code. */
 export async function measureStarts(fleet: BenchFleet, run: Run): Promise<void> {
   const { runs, report, progress, signal } = run;
   const { clients, services } = fleet;

@@ -20,7 +20,7 @@ const PROCESSES = ["client", "api", "hostd", "scheduler", "traces"] as const;
 /** Processor time of each, in milliseconds; `hostd` is of all hosts together. */
 type Cpu = Readonly<Record<(typeof PROCESSES)[number], number>>;
 
-/** Measures creates and starts with 16, 64 and 128 under way at any moment: their rate, their times, and the processor time of each process. */
+/** Measures times, rates and processor times of many creates and starts at once. */
 export async function measureThroughput(fleet: BenchFleet, run: Run): Promise<void> {
   const { report, progress, signal } = run;
   const rounds = run.scaled(50, 4);

@@ -22,12 +22,15 @@ export class Run {
     this.folder = folder;
   }
 
-  /** Returns `runs / divisor` for a slower operation, but at least `least`, and never more than `runs`. */
+  /** Returns `runs / divisor`, for slower operations: at least `least`, at most `runs`. */
   scaled(divisor: number, least: number): number {
     return Math.min(this.runs, Math.max(least, Math.round(this.runs / divisor)));
   }
 
-  /** Calls `once` `count` times, one after the other, and returns the results. Drops those of `warmUp` calls before. */
+  /**
+   * Returns the results of `count` calls, one after the other. Drops those of `warmUp` calls
+   * before.
+   */
   repeat<T>(name: string, count: number, once: () => Promise<T>, warmUp = 1): Promise<T[]> {
     return this.progress.step(name, async (say) => {
       const results: T[] = [];

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import { breakdownTable, meanSelfTimes, startTimes } from "./breakdown.ts";
 
-/** Client 0 to 100 ms, hostd.start 10 to 90, hostd.acquire 20 to 80 (or `vmmMs` long); `more` below it; all times in ms. */
+/**
+ * Client 0 to 100 ms, hostd.start 10 to 90, hostd.acquire 20 to 80 (or `vmmMs` long); `more` below
+ * it; all times in ms.
+ */
 function start(vmmMs = 60, more: readonly string[] = []) {
   const span = (id: string, parent: string | undefined, name: string, startMs: number, ms: number) => ({
     span_id: id,
@@ -24,7 +27,6 @@ function start(vmmMs = 60, more: readonly string[] = []) {
 
 test("a start splits into before, in and after the VMM", () => {
   expect(startTimes(start())).toEqual({
-    wholeMs: 100,
     beforeVmmMs: 20,
     vmmMs: 60,
     watchMs: 0,

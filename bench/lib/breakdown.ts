@@ -4,7 +4,7 @@ import { number, table } from "./table.ts";
 /** The spans of one trace. */
 export type Spans = readonly TraceSpan[];
 
-/** The time between the start of a span and its end in which none below it ran: a mean over traces. */
+/** The time in which a span ran and none below it: a mean over traces. */
 export interface HopTime {
   readonly service: string;
   readonly span: string;
@@ -13,7 +13,6 @@ export interface HopTime {
 
 /** The parts of one start's time, by its trace. */
 export interface StartTimes {
-  readonly wholeMs: number;
   /** From the client's call until hostd calls its VMM. */
   readonly beforeVmmMs: number;
   /** In the VMM and the guest. */
@@ -38,7 +37,6 @@ export function startTimes(spans: Spans): StartTimes | undefined {
   const { root, coverage } = analysis;
   const beforeVmmUs = vmm.start_us - root.start_us;
   return {
-    wholeMs: root.duration_us / 1_000,
     beforeVmmMs: beforeVmmUs / 1_000,
     vmmMs: vmm.duration_us / 1_000,
     watchMs: (spans.find((span) => span.name === WATCH_SPAN)?.duration_us ?? 0) / 1_000,
@@ -47,7 +45,7 @@ export function startTimes(spans: Spans): StartTimes | undefined {
   };
 }
 
-/** Returns the mean self time of each hop, in the order in which they happen. A hop that a trace lacks counts as 0 there. */
+/** Returns the mean self time of each hop, in their order. In a trace without the hop it is 0. */
 export function meanSelfTimes(traces: readonly Spans[]): readonly HopTime[] {
   const rows = traces.flatMap((spans) => analyze(spans)?.rows ?? []);
   const hops = Object.values(

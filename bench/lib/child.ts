@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type BirpcReturn, createBirpc } from "birpc";
 import { tool } from "../../tools/lib/paths.ts";
 
-/** A module in a process of its own, whose functions can be called. They reject when it has ended. */
+/** A module in its own process, whose functions can be called. They reject when it has ended. */
 export class Child<F extends object> implements AsyncDisposable {
   readonly functions: BirpcReturn<F>;
   readonly #process: ChildProcess;

@@ -50,7 +50,7 @@ export function requireClean(commit: Commit | undefined, command: string): void 
   );
 }
 
-/** Refuses figures when another commit was checked out while they were measured. @throws UserError with the next command */
+/** Refuses figures when another commit was checked out meanwhile. @throws UserError */
 export function requireSame(before: Commit | undefined, after: Commit | undefined, command: string): void {
   if (before?.shortHash === after?.shortHash) return;
   throw new UserError(

@@ -48,7 +48,7 @@ export class BenchFleet implements AsyncDisposable {
    * Starts a fleet and waits until it has warmed up.
    *
    * @param folder for the program
-   * @param isTraced whether this process sends its spans to the fleet; one fleet at a time may have them
+   * @param isTraced whether this process sends its spans to the fleet, and to no other
    */
   static async start(
     { environment, ...options }: TestFleetOptions,
@@ -80,7 +80,7 @@ export class BenchFleet implements AsyncDisposable {
     return { name: host.vmm, acceleration: host.acceleration, reason: host.vmmReason };
   }
 
-  /** Creates a machine and does not start it. The first create pulls the image; the others find it local. */
+  /** Creates a machine without a start. The first create pulls the image. */
   create(): Promise<Machine> {
     return this.clients.create({ app: APP, config: configOf(this.image), skipLaunch: true });
   }
@@ -99,7 +99,7 @@ export class BenchFleet implements AsyncDisposable {
   }
 }
 
-/** Starts a machine without the start watch, which is no work of the control plane. Returns the trace's id. */
+/** Starts a machine without the start watch. Returns the trace's id. */
 export async function startUnwatched({ raw: { machines } }: Clients, machineId: string): Promise<string> {
   const request = StartMachineRequest.fromPartial({ machineId, watch: { seconds: 0n, nanos: 0 } });
   const answer = await call(machines, machines.startMachine, request, { timeoutMs: TIMEOUT_MS });

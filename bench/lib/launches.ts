@@ -19,7 +19,7 @@ export function withVmm(
   });
 }
 
-/** Launches and destroys VMs one after the other; adds rows of the launch, its phases, the VM's memory and its end. */
+/** Launches and destroys VMs one after the other. Adds rows, also of phases and memory. */
 export async function measureLaunches(
   run: Run,
   { vmm, dir, launch }: Bench,

@@ -1,16 +1,6 @@
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
 
-/** The computer that a benchmark ran on. */
-export interface MachineInfo {
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memory_mb: number;
-  /** Of the computer, not of the guests. */
-  readonly kernel: string;
-  readonly system: string;
-}
-
 /** How VMs ran. */
 export interface VmmInfo {
   /** E.g. `qemu 7.2.22`. */
@@ -20,8 +10,10 @@ export interface VmmInfo {
   readonly reason: string;
 }
 
-/** Describes this computer. */
-export function describeMachine(): MachineInfo {
+export type MachineInfo = ReturnType<typeof describeMachine>;
+
+/** Describes this computer, not the guests. */
+export function describeMachine() {
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: cpus().length,

@@ -1,17 +1,10 @@
 import { parseArgs } from "node:util";
 import { UserError } from "../../tools/lib/main.ts";
 
-/** The options of every benchmark. */
-export interface BenchOptions {
-  readonly runs: number;
-  /** Write the figures into bench/README.md. */
-  readonly readme: boolean;
-}
-
 const MOST_RUNS = 100_000;
 
-/** Reads `--runs N` and `--readme`. @throws UserError */
-export function benchOptions(args: readonly string[], defaultRuns: number): BenchOptions {
+/** Reads `--runs N` and `--readme`, the options of every benchmark. @throws UserError */
+export function benchOptions(args: readonly string[], defaultRuns: number) {
   const known = { runs: { type: "string" }, readme: { type: "boolean" } } as const;
   let values: { runs?: string | undefined; readme?: boolean | undefined };
   try {

@@ -11,7 +11,7 @@ export interface Row {
   readonly max: number;
 }
 
-/** Summarizes samples by nearest rank, so that each percentile is a sample, in thousandths. Throws when there are none. */
+/** Summarizes samples by nearest rank: each percentile is a sample. Throws without any. */
 export function summarize(name: string, unit: string, samples: readonly number[]): Row {
   if (samples.length === 0) throw new Error(`${name} was not measured`);
   const sorted = samples.toSorted((a, b) => a - b);

@@ -11,7 +11,7 @@ export function writeReadme(name: string, text: string): void {
   replaceFileSync(FILE, replaceBetween(readFileSync(FILE, "utf8"), name, text), 0o644);
 }
 
-/** Replaces the text between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Throws without them. */
+/** Replaces the text between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Throws without them. */
 export function replaceBetween(document: string, name: string, text: string): string {
   const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
   const from = document.indexOf(begin);

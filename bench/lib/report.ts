@@ -32,7 +32,7 @@ export interface ReportOptions {
 
 const RESULTS = join(ROOT, "bench/results");
 
-/** Collects the figures of a benchmark, prints them, and writes them into `bench/results` and the README. */
+/** Collects figures, prints them, and writes them into `bench/results` and the README. */
 export class Report {
   readonly #options: ReportOptions;
   readonly #commit: Commit | undefined = commitOf(ROOT);
@@ -100,7 +100,7 @@ export class Report {
     ].join("\n");
   }
 
-  /** Prints the report and writes its files. @throws UserError when the tree was changed meanwhile and figures would go into the README */
+  /** Prints the report and writes its files. @throws UserError as the constructor does */
   finish(): void {
     const text = this.text();
     process.stdout.write(`\n${text}\n`);

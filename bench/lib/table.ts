@@ -1,4 +1,4 @@
-/** Aligns cells in columns, the first to the left and the others to the right. The first row is the heading. */
+/** Aligns columns, the first to the left, others to the right. The first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const [heading = "", ...body] = rows.map((cells) =>

@@ -5,12 +5,15 @@ import type { TestFleet } from "../../test/support/fleet.ts";
 
 /** Services send their spans every 300 ms, later on a busy machine. */
 const COMPLETE_LIMIT_MS = 15_000;
-/** A trace that has not changed for this time is whole; before, its first spans alone may look so. */
+/** A trace that has not changed for this time is complete; before, it may only look so. */
 const QUIET_MS = 700;
 const POLL_MS = 250;
 const TIMEOUT_MS = 10_000;
 
-/** Reads a fleet's traces by their ids, and waits for spans that have not arrived. Leaves out those that stay incomplete. */
+/**
+ * Reads a fleet's traces by their ids, and waits for spans that have not arrived. Leaves out those
+ * that stay incomplete.
+ */
 export async function readTraces(
   fleet: TestFleet,
   ids: readonly string[],

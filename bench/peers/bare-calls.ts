@@ -5,7 +5,7 @@ import { BareClient, REQUEST } from "./bare-service.ts";
 /** Calls before the first that counts, for Node to compile code. */
 const CALLS_BEFORE = 5_000;
 
-/** A client that calls a process that calls another, by bare grpc-js: no tokens, traces, metrics, deadlines or messages to encode. */
+/** A client that calls a process that calls another, by grpc-js without anything of ours. */
 export class BareCalls implements AsyncDisposable {
   readonly #client: BareClient;
   readonly #end: AsyncDisposable;

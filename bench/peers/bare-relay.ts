@@ -1,4 +1,6 @@
-/** A server of bare grpc-js in a process of its own: it answers, or asks the next server and passes the answer on. */
+/**
+ * A server of grpc-js in its own process. It answers, or passes on the answer of the next server.
+ */
 import * as grpc from "@grpc/grpc-js";
 import { serve } from "../lib/child.ts";
 import { BareClient, definition, RESPONSE } from "./bare-service.ts";

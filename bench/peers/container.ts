@@ -10,7 +10,7 @@ import { untilFirstLine } from "./first-line.ts";
 
 const END_TIMEOUT_MS = 20_000;
 
-/** Finds `crun`, and installs it when it is missing and this process may. Returns its path, or why there is none. */
+/** Finds or installs `crun`. Returns its path, or why there is none. */
 export async function findRuntime(
   progress: Progress,
   signal: AbortSignal,
@@ -28,7 +28,7 @@ export async function findRuntime(
   return path === undefined ? { problem: "crun is installed and still not found" } : { path };
 }
 
-/** Where a system with version 1 of cgroups has version 2 beside it. Debian's crun runs with either, and refuses both at once. */
+/** Version 2 of cgroups beside version 1. Debian's crun runs with either, and refuses both. */
 const SECOND_HIERARCHY = "/sys/fs/cgroup/unified";
 
 /** An image as a container's bundle. */
@@ -58,7 +58,7 @@ export class Bundle {
     return new Bundle(runtime, dir);
   }
 
-  /** Runs a container; returns the milliseconds from spawning the runtime to the program's first line. */
+  /** Runs a container. Returns the milliseconds to the program's first line. */
   async start(signal: AbortSignal): Promise<number> {
     const id = `windhover-bench-${process.pid}-${this.#count++}`;
     try {

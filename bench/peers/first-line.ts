@@ -7,8 +7,9 @@ const TIMEOUT_MS = 120_000;
 const KEPT_LINES = 20;
 
 /**
- * Runs a command until its standard output has the first line of the benchmark's program. Resolves with the running command and the
- * milliseconds since it was spawned. Rejects with its last lines when it ends before, and kills it after two minutes.
+ * Runs a command until its standard output has the first line of the benchmark's program. Resolves
+ * with the running command and the milliseconds since it was spawned. Rejects with its last lines
+ * when it ends before, and kills it after two minutes.
  */
 export async function untilFirstLine(
   [program = "", ...args]: readonly string[],

@@ -30,16 +30,14 @@ export function pickOptions(args: readonly string[]): QemuOptions {
 
 /** Returns default options. */
 export function stockOptions(acceleration: string): QemuOptions {
-  const [accel, cpu] = acceleration === "kvm" ? ["kvm", "host"] : ["tcg", "max"];
-  return [
-    ...([["-M", "q35"] as const, ["-accel", accel] as const, ["-cpu", cpu] as const] as const),
-    ...([["-m", "256"] as const, ["-append", "console=ttyS0"] as const] as const),
-  ];
+  const [accel = "", cpu = ""] = acceleration === "kvm" ? ["kvm", "host"] : ["tcg", "max"];
+  const options = { "-M": "q35", "-accel": accel, "-cpu": cpu, "-m": "256", "-append": "console=ttyS0" };
+  return Object.entries(options);
 }
 
 /**
- * Boots by hand: QEMU, kernel, initramfs, the image's squashfs as root disk, the program. Returns the milliseconds from spawning QEMU to
- * the program's first line on the serial console.
+ * Boots by hand: QEMU, kernel, initramfs, the image's squashfs as root disk, the program. Returns
+ * the milliseconds from spawning QEMU to the program's first line on the serial console.
  */
 export async function bootPlain(
   options: QemuOptions,

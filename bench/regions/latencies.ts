@@ -14,7 +14,7 @@ const CONNECTED_MS = 1_500;
 /** Samples by pair of regions, e.g. `ord_gru`. */
 type Samples = ReadonlyMap<string, readonly number[]>;
 
-/** Measures starts and creates for every pair of regions: the api of one is asked, from beside it, for a machine of the other. */
+/** Measures starts and creates by the api of each region, for machines of each region. */
 export async function measureLatencies(world: RegionsWorld, run: Run): Promise<void> {
   const { report, runs } = run;
   world.setDistance((_, from, to) => roundTripMs(from, to));

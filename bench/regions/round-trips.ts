@@ -16,8 +16,8 @@ const DISTANT: Readonly<Record<string, readonly Peer[]>> = {
 };
 
 /**
- * Counts the round trips that a create waits for, from outside: only one peer is put at a distance, and the create takes so many times
- * that longer.
+ * Counts the round trips that a create waits for, from outside: only one peer is put at a distance,
+ * and the create takes so many times that longer.
  */
 export async function countRoundTrips(world: RegionsWorld, run: Run): Promise<void> {
   const runs = run.scaled(8, 3);

@@ -7,7 +7,7 @@ export type StartPath = "warm" | "template" | "cold";
 const POLL_MS = 150;
 /** The teardown of the last start ends within this time. */
 const PAUSE_MS = 300;
-/** A pool that has not changed for this time is as large as the host wants it. A boot in emulation takes less. */
+/** A pool that has not changed for this time, in which a guest boots, does not grow. */
 const STEADY_MS = 4_000;
 /** Pause between the last request for metrics and what is measured next. */
 const QUIET_MS = 100;
@@ -29,8 +29,9 @@ export class PoolWatch {
   }
 
   /**
-   * Waits until a start is likely to take a path: until the pool is as full as it has ever been or does not change any more, or until
-   * there is a template. False when that takes longer than `limitMs`.
+   * Waits until a start is likely to take a path: until the pool is as full as it has ever been or
+   * does not change any more, or until there is a template. False when that takes longer than
+   * `limitMs`.
    */
   async ready(startPath: StartPath, limitMs: number, signal: AbortSignal): Promise<boolean> {
     await sleep(PAUSE_MS, signal);

@@ -8,7 +8,7 @@ export interface Sample {
   readonly startPath: string;
   /** From the call to the answer. */
   readonly ms: number;
-  /** From the call to the program's first line, by the line's time stamp in whole milliseconds. Undefined when there was no line. */
+  /** From the call to the program's first line, by its time stamp. Undefined without a line. */
   readonly firstLineMs: number | undefined;
   /** From the call of the stop to its answer. */
   readonly stopMs: number;
@@ -20,7 +20,7 @@ const LOG_TIMEOUT_MS = 20_000;
 /** A start leaves one line of the program, and perhaps one of hostd. */
 const TAIL = 5;
 
-/** Starts a machine, then stops it, and measures both. An abort of `signal` ends the wait, not the start. */
+/** Starts a machine, then stops it, and measures both. */
 export async function startAndStop(
   fleet: BenchFleet,
   machineId: string,
@@ -41,7 +41,7 @@ export async function startAndStop(
   return { startPath, ms, firstLineMs, stopMs, traceId: machine?.lastStartTraceId ?? "" };
 }
 
-/** Returns the time of the newest first line, in milliseconds since the epoch, unless it is older than the call. */
+/** Returns the time of the newest first line, in ms since the epoch, after the call. */
 async function firstLineAt(
   { clients }: BenchFleet,
   machineId: string,

@@ -16,14 +16,14 @@ export interface Sequence {
 /** The first VM of a pool takes a boot, and a template another; both are slow on a busy machine. */
 const FIRST_READY_LIMIT_MS = 90_000;
 const READY_LIMIT_MS = 30_000;
-/** Calls before the first start: Node interprets the first hundreds, in services that are up for a while they are long past. */
+/** Calls before the first start: Node interprets code until it has run some hundred times. */
 const CALLS_BEFORE = 1_500;
 /** After so many misses or failures in a row, none is expected to take the path. */
 const MOST_MISSES = 3;
 
 /**
- * Starts and stops a machine, each time when the host is ready for a start by this path, until `count` starts have taken it or none is
- * expected to. A start by another path is no sample.
+ * Starts and stops a machine, each time when the host is ready for a start by this path, until
+ * `count` starts have taken it or none is expected to. A start by another path is no sample.
  */
 export async function measureSequence(
   fleet: BenchFleet,

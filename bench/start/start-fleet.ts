@@ -67,7 +67,7 @@ export class StartFleet implements AsyncDisposable {
     };
   }
 
-  /** Measures a call that a process passes to another by bare grpc-js, at moments at which the host is ready for a warm start. */
+  /** Measures bare calls, each at a moment at which the host is ready for a warm start. */
   async bareCalls(count: number): Promise<void> {
     const { report, signal } = this.#run;
     await using calls = await BareCalls.start(signal);

@@ -8,7 +8,7 @@ import type { Measured } from "./start-fleet.ts";
 const WARM_TO_PLAIN = 50;
 const NO_TRACE = "no start's trace was complete";
 
-/** Adds what follows from all starts: stops, times without the start watch and without the VMM, and where the time goes. */
+/** Adds stops, times without start watch and VMM, and where the time of starts goes. */
 export function addSummary(report: Report, measured: readonly Measured[]): void {
   const stops = measured.flatMap(({ samples }) => samples.map(({ stopMs }) => stopMs));
   report.add("stop", "ms", stops, "nothing was started");
@@ -25,7 +25,7 @@ export function addSummary(report: Report, measured: readonly Measured[]): void 
   if (kinds.length > 0) report.section(title, breakdownTable(kinds));
 }
 
-/** Adds the time outside the VMM, of the fastest start path: there it matters, and no booting guest needs the processors. */
+/** Adds the time outside the VMM. Of the fastest path, as booting guests need the processors. */
 function addOutside(report: Report, measured: readonly Measured[]): void {
   const fastest = measured.find(({ traces }) => traces.size > 0);
   const starts = fastest ? traced(fastest) : [];
