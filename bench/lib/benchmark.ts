@@ -13,13 +13,23 @@ export class Run {
   readonly signal: AbortSignal;
   /** A folder that is removed at the end. */
   readonly folder: string;
+  /** The parts to measure, of a benchmark that has parts. */
+  readonly parts: readonly string[];
 
-  constructor(runs: number, report: Report, progress: Progress, signal: AbortSignal, folder: string) {
+  constructor(
+    runs: number,
+    report: Report,
+    progress: Progress,
+    signal: AbortSignal,
+    folder: string,
+    parts: readonly string[] = [],
+  ) {
     this.runs = runs;
     this.report = report;
     this.progress = progress;
     this.signal = signal;
     this.folder = folder;
+    this.parts = parts;
   }
 
   /** Returns `runs / divisor`, for slower operations: at least `least`, at most `runs`. */
@@ -61,15 +71,19 @@ export class Run {
 
 /** Runs a benchmark as a command. Its exit code is 1 when the report has failures. */
 export async function benchmark(
-  { defaultRuns, ...options }: Omit<ReportOptions, "readme"> & { readonly defaultRuns: number },
+  {
+    defaultRuns,
+    parts = [],
+    ...options
+  }: Omit<ReportOptions, "readme"> & { readonly defaultRuns: number; readonly parts?: readonly string[] },
   measure: (run: Run) => Promise<void>,
 ): Promise<void> {
   await main(async (signal, progress) => {
-    const { runs, readme } = benchOptions(process.argv.slice(2), defaultRuns);
+    const { runs, readme, only } = benchOptions(process.argv.slice(2), defaultRuns, parts);
     const report = new Report({ ...options, readme });
     const files = temporaryFolder("bench-files");
     try {
-      await measure(new Run(runs, report, progress, signal, files.path));
+      await measure(new Run(runs, report, progress, signal, files.path, only));
       report.finish();
       return report.hasFailures ? 1 : 0;
     } catch (cause) {

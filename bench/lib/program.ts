@@ -7,13 +7,15 @@ import { run } from "../../tools/lib/run.ts";
 export const FIRST_LINE = "windhover-bench: running";
 /** Its path in the image. */
 export const PROGRAM_PATH = "/bin/line";
+/** The path of a program that writes empty lines without end. */
+export const FLOOD_PATH = "/bin/flood";
 
 const SOURCES = join(import.meta.dirname, "../program");
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-s"];
 
 /** Compiles a file of `bench/program` into a static program in `folder` and returns its path. */
 export async function compile(
-  name: "line" | "plain-init",
+  name: "line" | "flood" | "plain-init",
   folder: string,
   signal: AbortSignal,
 ): Promise<string> {
@@ -22,12 +24,13 @@ export async function compile(
   return output;
 }
 
-/** Makes the image that contains the program and nothing else. */
+/** Makes the image that contains the programs and nothing else. */
 export async function programImage(folder: string, signal: AbortSignal): Promise<BuiltImage> {
-  const content = readFileSync(await compile("line", folder, signal));
+  const content = async (name: "line" | "flood") => readFileSync(await compile(name, folder, signal));
   const files = [
     { path: "bin", type: "dir" as const },
-    { path: PROGRAM_PATH.slice(1), mode: 0o755, content },
+    { path: PROGRAM_PATH.slice(1), mode: 0o755, content: await content("line") },
+    { path: FLOOD_PATH.slice(1), mode: 0o755, content: await content("flood") },
   ];
   return buildImage({ layers: [files], config: { Entrypoint: [PROGRAM_PATH] } });
 }

@@ -1,0 +1,84 @@
+import type { AbuseJob } from "./abuse.ts";
+import type { NeighboursWorld } from "./world.ts";
+
+/** What an abuser does. */
+export interface Abuser {
+  /** The row's name. */
+  readonly name: string;
+  /** Prepares the abuser's machines and images; returns what its process is to do. */
+  prepare(world: NeighboursWorld): Promise<AbuseJob>;
+  /** Whether creates of images that no host has are measured too. */
+  readonly slowsCreates?: boolean;
+}
+
+const KB = 1_024;
+/** More than the streams that one connection carries. */
+const WAITS = 10_050;
+const WATCHED_STARTS = 16;
+const LIST_MACHINES = 50;
+/** Fills a machine's log. */
+const LOG_LINES = 200_000;
+const SLOW_IMAGES = 64;
+
+/** One for each thing that an organisation can do to others. The last is what lasts longest. */
+export const ABUSERS: readonly Abuser[] = [
+  {
+    name: "waits",
+    prepare: async (world) => ({ kind: "waits", ids: await world.abuserMachines(1), count: WAITS }),
+  },
+  {
+    name: "watched_starts",
+    prepare: async (world) => ({
+      kind: "watched_starts",
+      ids: await world.abuserMachines(WATCHED_STARTS),
+      atOnce: WATCHED_STARTS,
+    }),
+  },
+  {
+    name: "start_flood",
+    prepare: async (world) => ({ kind: "start_flood", ids: await world.abuserMachines(64), atOnce: 64 }),
+  },
+  {
+    name: "failing_creates",
+    prepare: async ({ app, fleet }) => {
+      const env = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`V${i}`, "x".repeat(KB - 64)]));
+      const image = `${fleet.services.registry}/bench/none:1`;
+      return { kind: "failing_creates", app, image, env, atOnce: 64 };
+    },
+    slowsCreates: true,
+  },
+  {
+    name: "tails",
+    prepare: async (world) => {
+      const init = { exec: ["sim-log", String(LOG_LINES)] };
+      const ids = await world.abuserMachines(4, { init });
+      for (const id of ids) await world.abuser.start(id);
+      return { kind: "tails", ids, atOnce: 32 };
+    },
+  },
+  {
+    name: "lists",
+    prepare: async (world) => {
+      const env = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`V${i}`, "x".repeat(KB - 64)]));
+      await world.abuserMachines(LIST_MACHINES, { env });
+      return { kind: "lists", atOnce: 16 };
+    },
+  },
+  {
+    name: "open_methods",
+    prepare: async ({ fleet: { services } }) => {
+      const [region] = services.regions;
+      const [host] = services.hosts;
+      const scheduler = region?.schedulers[0]?.address;
+      const addresses = [region?.api, scheduler, host?.hostd, host?.imagecache];
+      return { kind: "open_methods", addresses: addresses.filter((each) => each !== undefined) };
+    },
+  },
+  {
+    name: "slow_pulls",
+    prepare: async (world) => ({
+      ...{ kind: "slow_pulls", app: world.app, images: world.slowImages(SLOW_IMAGES), atOnce: 16 },
+    }),
+    slowsCreates: true,
+  },
+];
