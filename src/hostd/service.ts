@@ -49,7 +49,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
     prepareMachine: internalStream(async function* (req, ctx) {
       const id = machineId(req.machineId);
       let imageWasLocal = true;
-      for await (const step of machines.prepare(id, ctx.signal)) {
+      for await (const step of machines.prepare(id, req.credentials, ctx.signal)) {
         if (step.kind === "ready") imageWasLocal = step.wasLocal;
         else yield { ...step, machine: undefined, imageWasLocal: false };
       }

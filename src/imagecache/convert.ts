@@ -32,7 +32,8 @@ export function ensureRequestFromProto(req: pb.EnsureImageRequest): EnsureReques
   const digest = violations.digest("digest", req.digest);
   const owner = req.owner === "" ? "" : violations.owner("owner", req.owner);
   violations.throwIfAny();
-  return { ref: parseReference(req.reference, "reference"), digest, owner };
+  const { org, credentials } = req;
+  return { ref: parseReference(req.reference, "reference"), digest, owner, org, credentials };
 }
 
 export function digestFromProto(req: { readonly digest: string }): Digest {

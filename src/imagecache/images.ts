@@ -1,4 +1,5 @@
 import { Fault } from "../lib/faults/fault.ts";
+import type { Credentials } from "../lib/oci/credentials.ts";
 import type { Digest } from "../lib/oci/digest.ts";
 import type { ImageReference } from "../lib/oci/reference.ts";
 import type { Image, ImageView } from "./disk/image.ts";
@@ -14,6 +15,9 @@ export interface EnsureRequest {
   readonly digest: Digest;
   /** Empty: not pinned. */
   readonly owner: string;
+  readonly org: string;
+  /** Undefined: none. */
+  readonly credentials: Credentials | undefined;
 }
 
 /** What {@link Images.ensure} yields: progress, and in the end the image. */

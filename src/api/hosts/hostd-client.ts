@@ -115,12 +115,12 @@ export function hostdClient(connections: Connections<HostServiceClient>): Hostd 
       const { machine } = await send(host, (client) => client.createMachine, request, limitMs, limits);
       return required(machine, host);
     },
-    async prepareMachine(host, machineId, report, limits) {
+    async prepareMachine(host, order, report, limits) {
       const client = connections.at(host.address);
       const scope = scopeOf(PREPARE_TIMEOUT_MS, limits);
       let prepared: WireMachine | undefined;
       try {
-        for await (const message of openStream(client, client.prepareMachine, { machineId }, scope)) {
+        for await (const message of openStream(client, client.prepareMachine, order, scope)) {
           const { machine, detail, bytesDone, bytesTotal } = message;
           prepared = machine ?? prepared;
           report({ detail, bytesDone: Number(bytesDone), bytesTotal: Number(bytesTotal) });

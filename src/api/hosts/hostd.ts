@@ -1,3 +1,4 @@
+import type { Credentials } from "../../lib/oci/credentials.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
 import type { HostAddress, HostMachines } from "../machines/machines.ts";
 import type { CallLimits } from "../requests/caller.ts";
@@ -10,7 +11,7 @@ export interface Hostd extends HostMachines {
   /** Makes a machine's image local. May be repeated. */
   prepareMachine(
     host: HostAddress,
-    machineId: string,
+    order: PrepareOrder,
     report: (progress: PrepareProgress) => void,
     limits: CallLimits,
   ): Promise<Machine>;
@@ -35,6 +36,12 @@ export interface Award {
   readonly epoch: string;
   /** Whether the host keeps CPU and memory for a start that follows at once. */
   readonly keepForLaunch: boolean;
+}
+
+export interface PrepareOrder {
+  readonly machineId: string;
+  /** To pull the image with. Undefined: none. */
+  readonly credentials: Credentials | undefined;
 }
 
 export interface PrepareProgress {

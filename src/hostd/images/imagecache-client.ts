@@ -7,6 +7,7 @@ import {
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { call, connect, openStream } from "../../lib/grpc/client.ts";
+import type { Credentials } from "../../lib/oci/credentials.ts";
 import type { ImageRef, LocalImage } from "../machines/machine.ts";
 import { imageHints } from "./image-hints.ts";
 
@@ -19,6 +20,15 @@ const PAGE_SIZE = 1_000;
 export interface Pin {
   readonly digest: string;
   readonly owner: string;
+}
+
+/** For whom an image is pulled. */
+export interface PullFor {
+  /** A machine. */
+  readonly owner: string;
+  readonly org: string;
+  /** Never stored. Undefined: none. */
+  readonly credentials: Credentials | undefined;
 }
 
 export type PullStep =
@@ -42,9 +52,14 @@ export class ImageCacheClient {
   }
 
   /** Makes an image local and pins it for the owner. The last step is `ready`. */
-  async *ensure(ref: ImageRef, owner: string, signal: AbortSignal): AsyncGenerator<PullStep> {
+  async *ensure(
+    ref: ImageRef,
+    { owner, org, credentials }: PullFor,
+    signal: AbortSignal,
+  ): AsyncGenerator<PullStep> {
     const { registry, repository, digest } = ref;
-    const request = { reference: `${registry}/${repository}@${digest}`, digest, owner };
+    const reference = `${registry}/${repository}@${digest}`;
+    const request = { reference, digest, owner, org, credentials };
     const scope = { timeoutMs: ENSURE_TIMEOUT_MS, signal };
     try {
       for await (const message of openStream(this.#client, this.#client.ensureImage, request, scope)) {

@@ -1,4 +1,5 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
+import type { Credentials } from "../../lib/oci/credentials.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
@@ -84,11 +85,16 @@ export class Machines {
   }
 
   /** Makes the image local, then the machine `created`. Ends with the step `ready`; without steps when the machine is prepared. */
-  async *prepare(id: MachineId, signal: AbortSignal): AsyncGenerator<PullStep> {
+  async *prepare(
+    id: MachineId,
+    credentials: Credentials | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<PullStep> {
     const { images } = this.#parts;
     const driver = this.driver(id);
-    const { imageRef } = driver.machine.spec;
-    for await (const step of driver.prepare((until) => images.ensure(imageRef, id, until), signal)) {
+    const { imageRef, org } = driver.machine.spec;
+    const pull = (until: AbortSignal) => images.ensure(imageRef, { owner: id, org, credentials }, until);
+    for await (const step of driver.prepare(pull, signal)) {
       if (step.kind === "ready") await this.#finishPrepare(driver, step);
       yield step;
     }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { authFile } from "./credentials.ts";
+import { authFile, passwordCredentials } from "./credentials.ts";
 
 const encode = (login: string) => Buffer.from(login).toString("base64");
 let dir: string;
@@ -24,10 +24,10 @@ test("finds the login of a registry, in any of the forms that tools write", asyn
   writeFileSync(path, JSON.stringify({ auths, credsStore: "desktop" }));
   const find = authFile(path);
 
-  expect(await find("docker.io", "library/nginx")).toEqual({ username: "hub", password: "p" });
-  expect(await find("ghcr.io", "o/x")).toEqual({ username: "gh", password: "a:b" });
-  expect(await find("quay.io", "x")).toEqual({ username: "q", password: "w" });
-  expect(await find("old.example", "x")).toEqual({ username: "old", password: "p" });
+  expect(await find("docker.io", "library/nginx")).toEqual(passwordCredentials("hub", "p"));
+  expect(await find("ghcr.io", "o/x")).toEqual(passwordCredentials("gh", "a:b"));
+  expect(await find("quay.io", "x")).toEqual(passwordCredentials("q", "w"));
+  expect(await find("old.example", "x")).toEqual(passwordCredentials("old", "p"));
   expect(await find("helper.example", "x")).toBeUndefined();
   expect(await find("other.example", "x")).toBeUndefined();
 });

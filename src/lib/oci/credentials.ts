@@ -1,10 +1,18 @@
 import { readFile } from "node:fs/promises";
 import { Fault } from "../faults/fault.ts";
 
-/** A user name, and a password or token. */
+/** A user name and password, or a token. The other fields are empty. */
 export interface Credentials {
   readonly username: string;
   readonly password: string;
+  /** OAuth2 refresh token, exchanged for an access token. */
+  readonly identityToken: string;
+  /** Bearer token, sent as it is. */
+  readonly registryToken: string;
+}
+
+export function passwordCredentials(username: string, password: string): Credentials {
+  return { username, password, identityToken: "", registryToken: "" };
 }
 
 /** Finds the credentials for a repository; undefined: anonymous. */
@@ -71,10 +79,10 @@ function normalise(key: string): string {
 
 function toCredentials(entry: Entry): Credentials | undefined {
   if (typeof entry.username === "string" && typeof entry.password === "string") {
-    return { username: entry.username, password: entry.password };
+    return passwordCredentials(entry.username, entry.password);
   }
   if (typeof entry.auth !== "string" || entry.auth === "") return undefined;
   const text = Buffer.from(entry.auth, "base64").toString("utf8");
   const colon = text.indexOf(":");
-  return colon < 0 ? undefined : { username: text.slice(0, colon), password: text.slice(colon + 1) };
+  return colon < 0 ? undefined : passwordCredentials(text.slice(0, colon), text.slice(colon + 1));
 }

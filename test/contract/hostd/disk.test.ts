@@ -105,7 +105,12 @@ async function start(open: (folder: string) => TestDisk) {
 async function create(hostd: HostServiceClient): Promise<string> {
   const request = createRequest(await scheduler.auction());
   const { id } = present((await call(hostd, hostd.createMachine, request, SCOPE)).machine);
-  for await (const _ of openStream(hostd, hostd.prepareMachine, { machineId: id }, SCOPE)) {
+  for await (const _ of openStream(
+    hostd,
+    hostd.prepareMachine,
+    { machineId: id, credentials: undefined },
+    SCOPE,
+  )) {
     // Its end is what counts.
   }
   return id;

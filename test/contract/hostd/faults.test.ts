@@ -197,11 +197,12 @@ describe("a start", () => {
 });
 
 describe("the image cache", () => {
+  const FOR = { owner: "owner", org: "acme", credentials: undefined };
   const REF = { registry: "registry.test", repository: "nginx", tag: "", digest: DIGEST };
 
   test("that is not there is IMAGECACHE_UNAVAILABLE", async () => {
     const images = new ImageCacheClient("127.0.0.1:1", token);
-    const ensure = images.ensure(REF, "owner", new AbortController().signal);
+    const ensure = images.ensure(REF, FOR, new AbortController().signal);
 
     await expect(ensure.next()).rejects.toMatchObject({
       code: "UNAVAILABLE",
@@ -219,7 +220,7 @@ describe("the image cache", () => {
     expect(images.isLocal(DIGEST)).toBe(false);
 
     const steps: PullStep[] = [];
-    for await (const step of images.ensure(REF, "owner", new AbortController().signal)) steps.push(step);
+    for await (const step of images.ensure(REF, FOR, new AbortController().signal)) steps.push(step);
 
     expect(steps).toMatchObject([{ kind: "ready", wasLocal: true, image: { rootfs: "/images/x.squashfs" } }]);
     expect(images.isLocal(DIGEST)).toBe(true);

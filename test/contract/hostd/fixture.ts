@@ -12,7 +12,7 @@ import type { Machine as WireMachine } from "../../../src/gen/windhover/machines
 import { SchedulingFile } from "../../../src/hostd/availability/scheduling-file.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import { assembleHost, type GivenParts, type Host, type HostSettings } from "../../../src/hostd/hostd.ts";
-import type { PullStep } from "../../../src/hostd/images/imagecache-client.ts";
+import type { PullFor, PullStep } from "../../../src/hostd/images/imagecache-client.ts";
 import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
 import { reconcileAtStart } from "../../../src/hostd/operations/reconcile.ts";
 import { hostService } from "../../../src/hostd/service.ts";
@@ -51,7 +51,7 @@ export class FakeImages {
   /** Waited for before an image is ready. */
   gate: Promise<void> = Promise.resolve();
 
-  async *ensure(ref: { digest: string }, owner: string, signal: AbortSignal): AsyncGenerator<PullStep> {
+  async *ensure(ref: { digest: string }, { owner }: PullFor, signal: AbortSignal): AsyncGenerator<PullStep> {
     if (this.fault) throw this.fault;
     yield { kind: "progress", detail: "pulling 1 of 1 layers", bytesDone: 1n, bytesTotal: 2n };
     await Promise.race([this.gate, new Promise((resolve) => signal.addEventListener("abort", resolve))]);
@@ -224,7 +224,12 @@ function calls(client: HostServiceClient, host: Host) {
     );
   const prepare = async (machineId: string): Promise<PrepareMachineResponse[]> => {
     const messages: PrepareMachineResponse[] = [];
-    for await (const message of openStream(client, client.prepareMachine, { machineId }, scope))
+    for await (const message of openStream(
+      client,
+      client.prepareMachine,
+      { machineId, credentials: undefined },
+      scope,
+    ))
       messages.push(message);
     return messages;
   };

@@ -60,7 +60,12 @@ async function startHostd(more: Record<string, string> = {}) {
       const request = createRequest(await scheduler.auction(), { exec });
       const { machine } = await call(client, client.createMachine, request, SCOPE);
       const machineId = present(machine).id;
-      for await (const _ of openStream(client, client.prepareMachine, { machineId }, SCOPE)) {
+      for await (const _ of openStream(
+        client,
+        client.prepareMachine,
+        { machineId, credentials: undefined },
+        SCOPE,
+      )) {
         // Its end is what counts.
       }
       return machineId;

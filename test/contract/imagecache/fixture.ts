@@ -144,7 +144,8 @@ export function openEnsure(
   digest: string,
   owner = "",
 ): AsyncGenerator<EnsureImageResponse> {
-  return openStream(client, client.ensureImage, { reference, digest, owner }, { timeoutMs: 25_000 });
+  const request = { reference, digest, owner, org: "", credentials: undefined };
+  return openStream(client, client.ensureImage, request, { timeoutMs: 25_000 });
 }
 
 /** A line of what `unsquashfs` lists. */

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { authFile } from "../../../src/lib/oci/credentials.ts";
+import { authFile, passwordCredentials } from "../../../src/lib/oci/credentials.ts";
 import { parseReference } from "../../../src/lib/oci/reference.ts";
 import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
@@ -45,7 +45,7 @@ function resolve(options: RegistryOptions | RegistryClient = {}, name = "x") {
   return resolver.resolve(parseReference(`${registry.host}/${name}`), signal);
 }
 
-const login = { username: "kestrel", password: "p:w" };
+const login = passwordCredentials("kestrel", "p:w");
 const known = async () => login;
 
 describe("resolving", () => {

@@ -47,7 +47,7 @@ export function hostCalls(net: Network, processOf: (number: number) => Process):
   };
   return {
     createMachine: (host, award, limits) => call(host, "create", award, limits),
-    prepareMachine: (host, machineId, _report, limits) => call(host, "prepare", { machineId }, limits),
+    prepareMachine: (host, order, _report, limits) => call(host, "prepare", order, limits),
     getMachine: (host, target, limits) => call(host, "get", target, limits),
     startMachine: (host, target, limits) => call(host, "start", target, limits),
     stopMachine: (host, target, limits) => call(host, "stop", target, limits),

@@ -20,7 +20,7 @@ export function hostHandlers(parts: {
   return {
     create: async (award: Award) => told(await machines.create(placement(award))),
     prepare: async ({ machineId: id }: Pick<Target, "machineId">, { signal }) => {
-      for await (const _ of machines.prepare(machineId(id), signal));
+      for await (const _ of machines.prepare(machineId(id), undefined, signal));
       return told(machines.get(machineId(id), ""));
     },
     get: ({ machineId: id, org }: Target) => told(machines.get(machineId(id), org)),

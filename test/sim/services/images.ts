@@ -24,7 +24,7 @@ export class ImageCache {
   /** The cache as a life of hostd has it. */
   open(life: Life): Host["images"] {
     return {
-      ensure: (ref, owner, signal) => this.#ensure(life, ref.digest, owner, signal),
+      ensure: (ref, { owner }, signal) => this.#ensure(life, ref.digest, owner, signal),
       pin: (pin) => this.#ask(life, () => this.#pin(pin)),
       unpin: ({ digest, owner }) =>
         this.#ask(life, () => {

@@ -108,7 +108,8 @@ function prepare({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
       for (let attempt = 1; ; attempt++) {
         try {
           const report = run.report.bind(run);
-          run.saveMachine(await hostd.prepareMachine(hostOf(offer), machineId, report, { signal }));
+          const order = { machineId, credentials: undefined };
+          run.saveMachine(await hostd.prepareMachine(hostOf(offer), order, report, { signal }));
           return;
         } catch (err) {
           // hostd and the image cache may restart at any time, and go on with the pull.
