@@ -130,7 +130,6 @@ export function plainWorkload(image: string, argv: readonly string[]): Workload 
     workingDir: "/",
     hostname: "bench",
     ports: [],
-    watchMs: 0,
   };
 }
 

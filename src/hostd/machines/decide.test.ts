@@ -25,6 +25,7 @@ test.each<[MachineState, Activity | undefined, string]>([
   ["destroyed", undefined, "INVALID_STATE"],
   ["stopped", "start", "join"],
   ["starting", "start", "join"],
+  ["started", "start", "already"],
   ["started", "stop", "INVALID_STATE"],
   ["stopped", "destroy", "INVALID_STATE"],
 ])("a start of a %s machine with a %s under way: %s", (state, active, expected) => {

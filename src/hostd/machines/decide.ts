@@ -12,9 +12,9 @@ export type Decision =
   | { readonly kind: "interrupt" }
   | { readonly kind: "refuse"; readonly fault: Fault };
 
-/** Decides about a start. A start during a start joins it. */
+/** Decides about a start. A start during a start joins it until the process runs. */
 export function decideStart(machine: Machine, active: Activity | undefined): Decision {
-  if (active === "start") return { kind: "join" };
+  if (active === "start") return { kind: machine.state === "started" ? "already" : "join" };
   if (active !== undefined) return refuse(invalidState(machine, `started: a ${active} is under way`));
   switch (machine.state) {
     case "started":

@@ -36,7 +36,6 @@ export type LaunchParts = AdmissionParts & {
 interface Plan {
   readonly vmId: string;
   readonly ports: readonly number[];
-  readonly watchMs: number;
 }
 
 /** Time that an aborted launch has to end. */
@@ -51,9 +50,12 @@ const STORE_FAILURE_LIMIT_MS = 1_000;
  * a VM that a crash leaves without intent is destroyed by the next hostd. The outcome is not waited for, because a restarted hostd
  * learns it from the VM.
  *
+ * The slot is released when the process is exec'ed: watching it takes nothing that another start needs.
+ *
+ * @param watchMs how long the process is watched after exec, to report one that ends at once
  * @param signal aborts, with a Fault, when the start is cancelled
  * @throws Fault HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is unchanged. EXEC_FAILED, START_FAILED,
- *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is unchanged, or `stopped`
+ *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is unchanged, or `stopped`. Once the process runs, `signal` only ends the watch
  */
 export async function launch(
   runtime: MachineRuntime,
@@ -68,20 +70,32 @@ export async function launch(
     const release = await withSpan("hostd.admit", {}, (admitSpan) =>
       admit(runtime, parts, vmId, signal, admitSpan),
     );
+    let vm: Vm;
     try {
       const ports = await withSpan("hostd.ports", {}, () => confirmPorts(runtime, parts, vmId, signal));
-      const plan = { vmId, ports, watchMs };
+      const plan = { vmId, ports };
       runtime.launching = vmId;
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
-      const vm = await bringUp(runtime, parts, plan, stored, signal);
+      vm = await bringUp(runtime, parts, plan, stored, signal);
       span.setAttribute(attribute.startPath, vm.startPath);
-      const machine = await takeOver(runtime, vm);
-      return { machine, previous, already: false, startPath: vm.startPath };
+      await runtime.note((machine, at) => started(machine, vm.startPath, at));
+      runtime.take(vm);
     } finally {
       runtime.launching = undefined;
       release();
     }
+    await watch(runtime, vm, watchMs, AbortSignal.any([signal, parts.closing]));
+    return { machine: runtime.machine, previous, already: false, startPath: vm.startPath };
   });
+}
+
+/** Waits for the end of a process that has just started, at most `watchMs`. Its exit is noted then. */
+async function watch(runtime: MachineRuntime, vm: Vm, watchMs: number, signal: AbortSignal): Promise<void> {
+  if (watchMs > 0) {
+    await withSpan("hostd.watch", {}, () => endsWithin(watchMs, vm.exited, signal));
+  }
+  const hasEnded = (await Promise.race([vm.exited, undefined])) !== undefined;
+  if (hasEnded) await runtime.ended;
 }
 
 async function confirmPorts(
@@ -170,15 +184,6 @@ async function noteFailure(
   await endsWithin(STORE_FAILURE_LIMIT_MS, durable);
 }
 
-/** Notes the start. When the process ended within `watchMs`, notes its exit too. */
-async function takeOver(runtime: MachineRuntime, vm: Vm): Promise<Machine> {
-  await runtime.note((machine, at) => started(machine, vm.startPath, at));
-  runtime.take(vm);
-  const hasEnded = (await Promise.race([vm.exited, undefined])) !== undefined;
-  if (hasEnded) await runtime.ended;
-  return runtime.machine;
-}
-
 /** Launches a VM. When the VMM does not end an aborted launch in time, abandons it: the sweep destroys what comes of it. */
 async function launchOrAbandon(
   { id, machine }: MachineRuntime,
@@ -200,7 +205,7 @@ async function launchOrAbandon(
   }
 }
 
-function workload(machine: Machine, { ports, watchMs }: Plan): Workload {
+function workload(machine: Machine, { ports }: Plan): Workload {
   const { image, config } = machine.spec;
   if (!image) throw new Error(`machine ${machine.id} is ${machine.state} and has no image`);
   return {
@@ -213,6 +218,5 @@ function workload(machine: Machine, { ports, watchMs }: Plan): Workload {
         ? []
         : [{ protocol, hostAddress: "127.0.0.1", hostPort, guestPort: internalPort }];
     }),
-    watchMs,
   };
 }

@@ -33,8 +33,6 @@ export interface Workload {
   readonly workingDir: string;
   readonly hostname: string;
   readonly ports: readonly PortForward[];
-  /** How long the process is watched after exec, to report one that ends at once. */
-  readonly watchMs: number;
 }
 
 /** How the guest came to run, fastest first. */

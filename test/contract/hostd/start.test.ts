@@ -6,6 +6,7 @@ import { expectCleanAfterRemoval } from "./clean.ts";
 import { newId, startHost, type TestHost } from "./fixture.ts";
 
 const UNKNOWN = newId();
+const BIG = { cpus: 64, memoryMb: 65_536, diskMb: 65_536 };
 
 let host: TestHost;
 beforeAll(async () => {
@@ -35,6 +36,39 @@ describe("start", () => {
       type: "exit",
       exit: { exitCode: 3, signal: "", requestedStop: false },
     });
+  });
+
+  test("starts that watch their process hold no slot", async () => {
+    const crowded = await startHost({ settings: { capacity: BIG, startConcurrency: 1 } });
+    const ids = await Promise.all([1, 2, 3, 4].map(async () => (await crowded.created()).id));
+    const [victim = "", ...others] = ids;
+
+    const watching = others.map((id) => crowded.start(id, { watchMs: 10_000 }));
+    await expect.poll(async () => (await crowded.getHost()).status?.machines["started"]).toBe(3);
+    const { running } = crowded.host.starts;
+    const started = await crowded.start(victim, { watchMs: 0 });
+    let answered = 0;
+    for (const each of watching) each.then(() => (answered += 1));
+    await crowded.get(victim);
+
+    expect({ running, answered }).toEqual({ running: 0, answered: 0 });
+    expect(started.machine?.state).toBe(MachineState.STARTED);
+    await Promise.all(ids.map((id) => crowded.destroy(id, { force: true })));
+    await Promise.all(watching);
+    await crowded.close();
+  });
+
+  test("a stop ends the watch: the process gets its signal, and the start has been one", async () => {
+    const { id } = await host.created({ exec: ["sim-signal-exit", "7"] });
+    const watching = host.start(id, { watchMs: 10_000 });
+    await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STARTED);
+
+    const again = await host.start(id);
+    const { machine } = await host.stop(id);
+
+    expect(again.alreadyStarted).toBe(true);
+    expect((await watching).startPath).toBe("cold");
+    expect(machine?.events[0]?.exit).toMatchObject({ exitCode: 7, requestedStop: true });
   });
 
   test.each([

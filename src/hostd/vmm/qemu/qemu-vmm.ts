@@ -20,7 +20,7 @@ import { endProcesses, listVms, removeVm } from "./process/remove-vm.ts";
 import { saveState } from "./process/save-state.ts";
 import { openMonitor } from "./process/spawn.ts";
 import { readTscMhz } from "./process/tsc-frequency.ts";
-import { runWorkload, watchStart } from "./run-workload.ts";
+import { runWorkload } from "./run-workload.ts";
 import { acquireVm, bootCold } from "./start-paths.ts";
 import { WarmVms, type WarmVmsOptions } from "./warm-pool/warm-vms.ts";
 
@@ -145,7 +145,7 @@ export class QemuVmm implements Vmm {
   /** Tries the start paths until one works. Leaves nothing behind when none does. */
   async #launch(request: LaunchRequest, signal: AbortSignal): Promise<GuestVm> {
     const { startPaths, dirs } = this.#options;
-    const { vmId, shape, workload } = request;
+    const { vmId, shape } = request;
     const phases = new PhaseLog();
     const ended = this.#warmVms.startBegins(shape);
     try {
@@ -154,8 +154,6 @@ export class QemuVmm implements Vmm {
         const vm = await this.#tryPath(startPath, request, signal, phases);
         if (!vm) continue;
         this.#vms.set(vmId, vm);
-        ended();
-        await watchStart(vm, workload.watchMs, signal, phases);
         return vm;
       }
       const message = `no VM is ready, and only start paths ${startPaths.join()} are allowed`;

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { endsWithin } from "../../../lib/runtime/wait.ts";
 import type { PhaseLog } from "../phase-log.ts";
 import { type LaunchRequest, untilStored } from "../vmm.ts";
 import type { GuestVm } from "./guest-channel/guest-vm.ts";
@@ -31,19 +30,6 @@ export async function runWorkload(
   vm.startedAtUs = vm.toHost(state.execAtUs);
   phases.markAt("guest.exec", vm.startedAtUs);
   phases.mark("vmm.report");
-  vm.phases = phases.all();
-}
-
-/** Watches a started workload for a moment, so that the launch reports one that ends at once. */
-export async function watchStart(
-  vm: GuestVm,
-  watchMs: number,
-  signal: AbortSignal,
-  phases: PhaseLog,
-): Promise<void> {
-  if (watchMs <= 0) return;
-  await endsWithin(watchMs, vm.exited, signal);
-  phases.mark("vmm.watch");
   vm.phases = phases.all();
 }
 

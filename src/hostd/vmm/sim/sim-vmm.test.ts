@@ -28,7 +28,7 @@ function launch(
 ) {
   const workload = { rootfs: "/x", argv, env: {}, user: "", workingDir: "/", hostname: "m", ports: [] };
   const shape = { cpus: 1, memoryMb: 256 };
-  return vmm.launch({ vmId, shape, workload: { ...workload, watchMs: 0 }, sink, ...more }, signal);
+  return vmm.launch({ vmId, shape, workload, sink, ...more }, signal);
 }
 
 describe("a simulated VM", () => {

@@ -1,4 +1,4 @@
-import { endsWithin, sleep } from "../../../lib/runtime/wait.ts";
+import { sleep } from "../../../lib/runtime/wait.ts";
 import {
   LaunchError,
   type LaunchRequest,
@@ -70,7 +70,6 @@ export class SimVmm implements Vmm {
       const vm = new SimVm(vmId, started, phases, this.#files);
       this.#vms.set(vmId, vm);
       void writeLines(script.lines, sink);
-      if (workload.watchMs > 0) await endsWithin(workload.watchMs, vm.exited);
       signal.throwIfAborted();
       return vm;
     } catch (err) {

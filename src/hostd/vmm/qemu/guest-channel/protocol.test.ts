@@ -85,7 +85,7 @@ describe("a message from a guest", () => {
 test("a RUN message holds the workload, the time and the randomness, in the guest's own tags", () => {
   const workload = {
     ...{ rootfs: "/r", argv: ["a", ""], env: { B: "c=d" }, user: "u", workingDir: "" },
-    ...{ hostname: "h", ports: [], watchMs: 0 },
+    ...{ hostname: "h", ports: [] },
   };
 
   const [frame] = [...new FrameReader().push(runMessage(workload, 123.6, Buffer.from("seed")))];

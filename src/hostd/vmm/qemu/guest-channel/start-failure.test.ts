@@ -4,7 +4,7 @@ import { startFailure } from "./start-failure.ts";
 describe("a failure in the guest", () => {
   const workload = {
     ...{ rootfs: "/r", argv: ["prog"], env: {}, user: "bob", workingDir: "/w" },
-    ...{ hostname: "h", ports: [], watchMs: 0 },
+    ...{ hostname: "h", ports: [] },
   };
   const failure = (step: "exec" | "user" | "mount" | "working_dir", errno: number, detail = "") =>
     startFailure({ step, errno, detail }, workload);
