@@ -123,6 +123,7 @@ describe("logs", () => {
 
 describe("the host", () => {
   test("has its identity, status and holds", async () => {
+    const { outboxSequence } = await host.getHost();
     const before = Date.now();
     const hold = host.hold(512, 60_000);
     const after = Date.now();
@@ -142,7 +143,7 @@ describe("the host", () => {
     const expiresAt = present(answer.holds[0]?.expireTime).getTime();
     expect(expiresAt).toBeGreaterThan(before + 59_000);
     expect(expiresAt).toBeLessThan(after + 61_000);
-    expect(answer.outboxSequence).toBeGreaterThan(3n);
+    expect(answer.outboxSequence).toBeGreaterThan(outboxSequence);
     host.host.ledger.release([hold.reservationId]);
   });
 
