@@ -29,7 +29,7 @@ export function appsService(parts: DeleteAppParts): AppsServiceServer {
       const { org } = authorize(ctx, "machines:read");
       const list = `apps/${org}`;
       const limit = pageSize(req.pageSize);
-      const [after = ""] = decodePageToken(list, 1, req.pageToken) ?? [];
+      const [after = ""] = decodePageToken(list, ["name"], req.pageToken) ?? [];
       const { items, last } = firstPage(await apps.list(org, after, limit + 1), limit);
       return { apps: items.map(appToProto), nextPageToken: last ? encodePageToken(list, [last.name]) : "" };
     }),

@@ -27,6 +27,9 @@ import { checkStop } from "./validate-config.ts";
 const MAX_WATCH_MS = 10_000;
 const MAX_WAIT_MS = 300_000;
 const DEFAULT_WAIT_MS = 60_000;
+/** More than there are. */
+const MAX_STATES = 64;
+const STARTED: MachineState = "started";
 const MAX_TAIL = 10_000;
 
 /** The RPCs on existing machines; creates are served by `createsService`. */
@@ -121,12 +124,14 @@ function machineIdFromProto(text: string): MachineId {
 function queryFromProto(req: ListMachinesRequest, org: string): { query: MachineQuery; list: string } {
   const violations = new Violations();
   if (req.app !== "") violations.add("app", checkAppName(req.app));
+  violations.check(req.states.length <= MAX_STATES, "states", `must have at most ${MAX_STATES} entries`);
+  violations.throwIfAny();
   const asked = [...new Set(req.states.map(stateFromProto))];
   checkStates(asked, violations);
   violations.throwIfAny();
   const states = asked.length > 0 ? asked : MACHINE_STATES.filter((state) => state !== "destroyed");
   const list = `machines/${org}/${req.app}/${[...asked].sort().join(",")}`;
-  const [createTime, createId] = decodePageToken(list, 2, req.pageToken) ?? [];
+  const [createTime, createId] = decodePageToken(list, ["time", "uuid"], req.pageToken) ?? [];
   const after = createTime !== undefined && createId !== undefined ? { after: { createTime, createId } } : {};
   const app = req.app === "" ? {} : { app: req.app };
   return { query: { org, ...app, states, ...after, limit: pageSize(req.pageSize) }, list };
@@ -146,9 +151,10 @@ function stopFromProto(req: StopMachineRequest): StopOptions {
 }
 
 function waitFromProto(req: WaitMachineRequest): WaitOptions {
-  const states: MachineState[] = req.states.length > 0 ? req.states.map(stateFromProto) : ["started"];
+  const states = req.states.length > 0 ? req.states.slice(0, MAX_STATES).map(stateFromProto) : [STARTED];
   const timeoutMs = durationFromProto(req.timeout) ?? DEFAULT_WAIT_MS;
   const violations = new Violations();
+  violations.check(req.states.length <= MAX_STATES, "states", `must have at most ${MAX_STATES} entries`);
   checkStates(states, violations);
   violations.check(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS, "timeout", "must be 1 ms to 5 min");
   violations.throwIfAny();

@@ -77,7 +77,18 @@ describe("a configuration", () => {
       ["config.env[1A]", "config.env[]", "config.env[A-B]"],
     ],
     ["a NUL in a variable", { env: { A: "\0" } }, ["config.env[A]"]],
+    ["half a character in a variable", { env: { A: "\ud800" } }, ["config.env[A]"]],
+    [
+      "an equals sign in a variable's name",
+      { env: { "A=B": "", "=": "" } },
+      ["config.env[A=B]", "config.env[=]"],
+    ],
     ["too many variables", { env: many(257) }, ["config.env"]],
+    [
+      "far too many variables, without a word on each",
+      { env: wrongNames(100_000) },
+      ["config.env", "config.env"],
+    ],
     ["too large variables", { env: { A: "x".repeat(65_536) } }, ["config.env"]],
     ["a NUL in a command", { init: { ...INIT, cmd: ["a\0"] } }, ["config.init.cmd"]],
     [
@@ -87,6 +98,15 @@ describe("a configuration", () => {
     ],
     ["a relative folder", { init: { ...INIT, workingDir: "srv" } }, ["config.init.working_dir"]],
     ["a user", { init: { ...INIT, user: "a b" } }, ["config.init.user"]],
+    ["a user with a number that none has", { init: { ...INIT, user: "4294967295" } }, ["config.init.user"]],
+    [
+      "a group with a number that none has",
+      { init: { ...INIT, user: "a:99999999999" } },
+      ["config.init.user"],
+    ],
+    ["a negative user", { init: { ...INIT, user: "-1" } }, ["config.init.user"]],
+    ["half a character in a command", { init: { ...INIT, cmd: ["\udfff"] } }, ["config.init.cmd"]],
+    ["a folder with a NUL", { init: { ...INIT, workingDir: "/a\0" } }, ["config.init.working_dir"]],
     ["too long a command", { init: { ...INIT, cmd: ["x".repeat(65_536)] } }, ["config.init"]],
     ["a protocol", { services: [{ protocol: "sctp", internalPort: 1 }] }, ["config.services[0].protocol"]],
     ["a port", { services: [{ protocol: "", internalPort: 65_536 }] }, ["config.services[0].internal_port"]],
@@ -105,6 +125,8 @@ describe("a configuration", () => {
       { metadata: { "": "x", [`k${"x".repeat(128)}`]: "" } },
       ["config.metadata[]", `config.metadata[k${"x".repeat(39)}...]`],
     ],
+    ["a line in a label's key", { metadata: { "a\nb": "" } }, ["config.metadata[a?b]"]],
+    ["a NUL in a label", { metadata: { a: "\0" } }, ["config.metadata[a]"]],
     ["a label's value", { metadata: { a: "x".repeat(2_049) } }, ["config.metadata[a]"]],
   ])("is refused for %s", (_, change, fields) => {
     expect(validate(change).fields).toEqual(fields);
@@ -182,6 +204,10 @@ describe("a configuration", () => {
 
 function many(n: number): Record<string, string> {
   return Object.fromEntries(Array.from({ length: n }, (_, i) => [`K${i}`, ""]));
+}
+
+function wrongNames(n: number): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: n }, (_, i) => [`1K${i}`, ""]));
 }
 
 function port(internalPort: number) {

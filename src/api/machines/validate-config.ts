@@ -28,8 +28,11 @@ const DEFAULT_STOP_MS = 5_000;
 const MAX_METADATA_ENTRIES = 64;
 const MAX_METADATA_KEY_BYTES = 128;
 const MAX_METADATA_VALUE_BYTES = 2048;
-/** Postgres cannot store it in JSON. */
-const NO_NUL = "must not contain a NUL character";
+const MAX_UID = 2 ** 32 - 2;
+const MAX_USER_CHARS = 256;
+/** Neither a program nor Postgres can have a NUL character in a string. */
+const PLAIN = "must be Unicode text without NUL characters";
+const CONTROL = /\p{Cc}/u;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const USER = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*(?::[A-Za-z0-9_.][A-Za-z0-9_.-]*)?$/;
 
@@ -68,7 +71,7 @@ function validGuest(input: ConfigInput["guest"], check: Check): Guest {
   const cpuKind = input?.cpuKind || "shared";
   const cpus = input?.cpus || 1;
   const known = cpuKind === "performance" ? "performance" : "shared";
-  check(cpuKind === known, "guest.cpu_kind", `must be shared or performance, not "${cpuKind}"`);
+  check(cpuKind === known, "guest.cpu_kind", `must be shared or performance, not "${printable(cpuKind)}"`);
   const cpusFit = cpus >= 1 && cpus <= MAX_CPUS;
   check(cpusFit, "guest.cpus", `must be 1 to ${MAX_CPUS}, not ${cpus}`);
   const [minPerCpu, maxPerCpu] = MEMORY_PER_CPU[known];
@@ -86,10 +89,11 @@ function checkEnv(env: Readonly<Record<string, string>>, check: Check): void {
   const entries = Object.entries(env);
   const { length } = entries;
   check(length <= MAX_ENV_ENTRIES, "env", `must have at most ${MAX_ENV_ENTRIES} entries, not ${length}`);
-  for (const [name, value] of entries) {
+  for (const [name, value] of length <= MAX_ENV_ENTRIES ? entries : []) {
     const isName = ENV_NAME.test(name);
-    check(isName, `env[${printable(name)}]`, "the name must match [A-Za-z_][A-Za-z0-9_]*");
-    if (isName) check(!value.includes("\0"), `env[${name}]`, NO_NUL);
+    const field = `env[${printable(name)}]`;
+    check(isName, field, "the name must match [A-Za-z_][A-Za-z0-9_]*");
+    if (isName) check(isPlain(value), field, PLAIN);
   }
   const size = entries.reduce((sum, [name, value]) => sum + bytes(name) + bytes(value), 0);
   check(size <= MAX_ENV_BYTES, "env", `must have at most ${MAX_ENV_BYTES} bytes in all, not ${size}`);
@@ -98,29 +102,33 @@ function checkEnv(env: Readonly<Record<string, string>>, check: Check): void {
 function checkInit(init: Init, check: Check): void {
   for (const field of ["exec", "entrypoint", "cmd"] as const) {
     const list = init[field];
-    check(!list.some((item) => item.includes("\0")), `init.${field}`, NO_NUL);
+    check(list.every(isPlain), `init.${field}`, PLAIN);
     check(field === "cmd" || list[0] !== "", `init.${field}`, "must begin with the name of a program");
   }
   const items = [...init.exec, ...init.entrypoint, ...init.cmd];
   const size = items.reduce((sum, item) => sum + bytes(item) + 1, 0);
   check(size <= MAX_INIT_BYTES, "init", `must have at most ${MAX_INIT_BYTES} bytes in all, not ${size}`);
   const { user, workingDir } = init;
-  const isUser = user === "" || (USER.test(user) && user.length <= 256);
-  check(isUser, "init.user", "must be name, uid, name:group or uid:gid");
-  const isPath = workingDir.startsWith("/") && !workingDir.includes("\0") && bytes(workingDir) <= 4095;
+  check(user === "" || isUser(user), "init.user", "must be name, uid, name:group or uid:gid");
+  const isPath = workingDir.startsWith("/") && isPlain(workingDir) && bytes(workingDir) <= 4095;
   check(workingDir === "" || isPath, "init.working_dir", "must be an absolute path");
+}
+
+function isUser(user: string): boolean {
+  if (!USER.test(user) || user.length > MAX_USER_CHARS) return false;
+  return user.split(":").every((part) => !/^\d+$/.test(part) || Number(part) <= MAX_UID);
 }
 
 function validServices(input: ConfigInput["services"], check: Check): Service[] {
   const { length } = input;
   check(length <= MAX_SERVICES, "services", `must have at most ${MAX_SERVICES} entries, not ${length}`);
   const seen = new Set<string>();
-  return input.map((service, i) => {
+  return input.slice(0, MAX_SERVICES).map((service, i) => {
     const protocol = service.protocol || "tcp";
     const port = service.internalPort;
     const at = `services[${i}]`;
     const isProtocol = protocol === "tcp" || protocol === "udp";
-    check(isProtocol, `${at}.protocol`, `must be tcp or udp, not "${protocol}"`);
+    check(isProtocol, `${at}.protocol`, `must be tcp or udp, not "${printable(protocol)}"`);
     check(port >= 1 && port <= 65_535, `${at}.internal_port`, `must be 1 to 65535, not ${port}`);
     const key = `${protocol}/${port}`;
     check(!seen.has(key), at, `${key} is there already: each protocol and port once`);
@@ -154,14 +162,19 @@ function checkMetadata(metadata: Readonly<Record<string, string>>, check: Check)
   const entries = Object.entries(metadata);
   const [{ length }, max] = [entries, MAX_METADATA_ENTRIES];
   check(length <= max, "metadata", `must have at most ${max} entries, not ${length}`);
-  for (const [key, value] of entries) {
+  for (const [key, value] of length <= max ? entries : []) {
     const field = `metadata[${printable(key)}]`;
     const isKey = key !== "" && bytes(key) <= MAX_METADATA_KEY_BYTES;
     check(isKey, field, `the key must have 1 to ${MAX_METADATA_KEY_BYTES} bytes`);
+    check(!CONTROL.test(key) && key.isWellFormed(), field, "the key must have no control characters");
     const isValue = bytes(value) <= MAX_METADATA_VALUE_BYTES;
     check(isValue, field, `must have at most ${MAX_METADATA_VALUE_BYTES} bytes`);
-    check(!key.includes("\0") && !value.includes("\0"), field, NO_NUL);
+    check(isPlain(value), field, PLAIN);
   }
+}
+
+function isPlain(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
 }
 
 function bytes(text: string): number {

@@ -11,14 +11,13 @@ import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { timeToProto } from "../requests/convert-time.ts";
-import { checkSlug, requireName } from "../requests/names.ts";
+import { checkSlug, checkTitle, requireName } from "../requests/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
 import { type Amount, DEFAULT_QUOTA, type Organization, type Standing } from "./organization.ts";
 import type { OrganizationStore } from "./organization-store.ts";
 
 const LIST = "organizations";
 const MAX_MACHINES = 1_000_000;
-const MAX_NAME = 200;
 const SCOPES: readonly Scope[] = ["machines:read", "machines:write", "admin"];
 const TTL_SECONDS = { min: 60n, max: 31_536_000n, default: 86_400n };
 
@@ -34,7 +33,7 @@ export function organizationsService(
       requireScope(ctx, "admin");
       const violations = new Violations();
       violations.add("slug", checkSlug(req.slug));
-      violations.check(req.name.length <= MAX_NAME, "name", `must have at most ${MAX_NAME} characters`);
+      violations.add("name", checkTitle(req.name));
       const quota = req.quota ? quotaFromProto(req.quota, violations) : DEFAULT_QUOTA;
       violations.throwIfAny();
       const organization = await store.create(req.slug, req.name || req.slug, quota);
@@ -48,7 +47,7 @@ export function organizationsService(
     listOrganizations: unary(async (req, ctx) => {
       requireScope(ctx, "admin");
       const limit = pageSize(req.pageSize);
-      const [after = ""] = decodePageToken(LIST, 1, req.pageToken) ?? [];
+      const [after = ""] = decodePageToken(LIST, ["name"], req.pageToken) ?? [];
       const { items, last } = firstPage(await store.list(after, limit + 1), limit);
       return {
         organizations: items.map(organizationToProto),

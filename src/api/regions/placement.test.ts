@@ -28,11 +28,12 @@ test("a constraint alone is kept", () => {
 
 test("everything that is wrong is said at once", () => {
   const violations = new Violations();
-  const hostLabels = { Disk: "nvme", gpu: "x".repeat(64) };
+  const hostLabels = { Disk: "nvme", gpu: "x".repeat(64), zone: "a\0" };
   validatePlacement({ ...NOTHING, hostLabels, hostNumber: -1, strategy: undefined }, violations);
   expect(violations.all.map(({ field }) => field)).toEqual([
     'placement.host_labels["Disk"]',
     'placement.host_labels["gpu"]',
+    'placement.host_labels["zone"]',
     "placement.host_number",
     "placement.strategy",
   ]);

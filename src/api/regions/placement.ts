@@ -38,6 +38,7 @@ export function validatePlacement(input: PlacementInput, violations: Violations)
     check(KEY.test(key), field, "must have a key like disk or gpu/model");
     const fits = Buffer.byteLength(value) <= MAX_VALUE_BYTES;
     check(fits, field, `must have a value of at most ${MAX_VALUE_BYTES} bytes`);
+    check(!/\p{Cc}/u.test(value), field, "must have a value without control characters");
   }
   const isHost = hostNumber === undefined || (hostNumber >= 0 && hostNumber <= MAX_HOST_NUMBER);
   check(isHost, "host_number", `must be from 0 to ${MAX_HOST_NUMBER}`);

@@ -4,6 +4,7 @@ const APP = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const MACHINE = /^[a-z0-9-]{1,63}$/;
 const SLUG = /^[a-z][a-z0-9-]{0,62}$/;
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+const MAX_TITLE = 200;
 
 /** Returns what is wrong with a name; undefined when it is valid. */
 export type NameCheck = (name: string) => string | undefined;
@@ -21,6 +22,13 @@ export const checkSlug: NameCheck = check(
 );
 
 export const checkRequestId: NameCheck = check(REQUEST_ID, "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -");
+
+/** Checks a text for people, e.g. the name of an organisation. It may be empty. */
+export const checkTitle: NameCheck = (text) => {
+  if (text.length > MAX_TITLE) return `must have at most ${MAX_TITLE} characters`;
+  const isPlain = !/\p{Cc}/u.test(text) && text.isWellFormed();
+  return isPlain ? undefined : "must be text without control characters";
+};
 
 /** @throws Fault INVALID_FIELDS */
 export function requireName(field: string, name: string, check: NameCheck): string {

@@ -3,6 +3,18 @@ import { invalid } from "../../lib/faults/fault.ts";
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
 const MAX_TOKEN = 1024;
+const TIME =
+  /^(\d{4}-\d\d-\d\d) ([01]\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{1,6})?[+-](?:0\d|1[0-5])(?::[0-5]\d){0,2}$/;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** What keys may be: Postgres refuses any others. `time` is one as it writes them. */
+const KEY_FORMS = {
+  time: isTime,
+  uuid: (key: string) => UUID.test(key),
+  name: (key: string) => !key.includes("\0") && key.isWellFormed(),
+} as const;
+
+/** What a key of a page token looks like. */
+export type KeyForm = keyof typeof KEY_FORMS;
 
 /** Returns the page size for a requested one. @throws Fault INVALID_FIELDS when negative */
 export function pageSize(asked: number): number {
@@ -28,10 +40,15 @@ export function encodePageToken(list: string, after: readonly string[]): string 
  * Reads the keys; undefined for an empty token, the first page. Tokens are not signed: the keys
  * only select a position within what the caller may see. @throws Fault INVALID_FIELDS
  */
-export function decodePageToken(list: string, keys: number, token: string): readonly string[] | undefined {
+export function decodePageToken(
+  list: string,
+  forms: readonly KeyForm[],
+  token: string,
+): readonly string[] | undefined {
   if (token === "") return undefined;
   const [of, ...after] = parse(token);
-  if (of !== list || after.length !== keys) {
+  const areKeys = after.every((key, i) => KEY_FORMS[forms[i] ?? "name"](key));
+  if (of !== list || after.length !== forms.length || !areKeys) {
     throw invalid([
       {
         field: "page_token",
@@ -40,6 +57,14 @@ export function decodePageToken(list: string, keys: number, token: string): read
     ]);
   }
   return after;
+}
+
+function isTime(key: string): boolean {
+  const day = TIME.exec(key)?.[1];
+  if (day === undefined) return false;
+  const date = new Date(`${day}T00:00:00Z`);
+  // The 31st of February would become a day in March.
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
 }
 
 function parse(token: string): readonly string[] {
