@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { pipeline, type Transform } from "node:stream";
+import { pipeline, type Readable } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { Fault } from "../../lib/faults/fault.ts";
 import { type Digest, digestOf } from "../../lib/oci/digest.ts";
 import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
 import type { Layer } from "../flatten/layer.ts";
+import { ZstdFrames } from "./zstd-frames.ts";
 
 export interface LayerBlob {
   readonly path: string;
@@ -45,10 +46,9 @@ async function* verified(blob: LayerBlob, signal: AbortSignal): AsyncGenerator<B
 }
 
 async function* unpacked(blob: LayerBlob, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const decompress = decompressor(await firstBytes(blob.path), blob.subject);
+  const codec = codecOf(await firstBytes(blob.path), blob.subject);
   const file = createReadStream(blob.path, { highWaterMark: CHUNK, signal });
-  // Errors come out of the iteration below; the callback is only required.
-  const stream = decompress ? pipeline(file, decompress, () => undefined) : file;
+  const stream = decompressed(file, codec);
   try {
     // No encoding was set, so its chunks are buffers.
     yield* stream as AsyncIterable<Buffer>;
@@ -68,16 +68,29 @@ async function firstBytes(path: string): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-function decompressor(start: Buffer, subject: Subject): Transform | undefined {
+type Codec = "gzip" | "zstd" | "none";
+
+function codecOf(start: Buffer, subject: Subject): Codec {
   const magic = start.toString("hex");
-  if (magic.startsWith("1f8b")) return createGunzip({ chunkSize: CHUNK });
+  if (magic.startsWith("1f8b")) return "gzip";
   // A frame, or a skippable frame before one.
-  if (magic.startsWith("28b52ffd") || /^5.2a4d18/.test(magic))
-    return createZstdDecompress({ chunkSize: CHUNK });
+  if (magic.startsWith("28b52ffd") || /^5.2a4d18/.test(magic)) return "zstd";
   const other = magic.startsWith("fd377a58") ? "xz" : magic.startsWith("425a68") ? "bzip2" : undefined;
-  if (other === undefined) return undefined;
+  if (other === undefined) return "none";
   const problem = `it is compressed with ${other}; push it compressed with gzip or zstd, or not at all`;
   throw imageFault("LAYER_TYPE_UNKNOWN", subject, problem, { compression: other });
+}
+
+/** Errors come out of the iteration of the stream, so the callbacks of the pipelines do nothing. */
+function decompressed(file: Readable, codec: Codec): Readable {
+  if (codec === "none") return file;
+  if (codec === "gzip") return pipeline(file, createGunzip({ chunkSize: CHUNK }), () => undefined);
+  return pipeline(file, frames, createZstdDecompress({ chunkSize: CHUNK }), () => undefined);
+}
+
+async function* frames(file: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const cutter = new ZstdFrames();
+  for await (const chunk of file) yield* cutter.push(chunk);
 }
 
 /** Turns zlib's errors into faults. Others are errors of the disk. */
@@ -89,6 +102,10 @@ function asLayerFault(err: unknown, subject: Subject): unknown {
     return imageFault("LAYER_TRUNCATED", subject, problem, {}, { cause: err });
   }
   if (!/^(?:Z_|ZSTD_)/.test(code)) return err;
+  if (code === "ZSTD_error_frameParameter_windowTooLarge") {
+    const problem = "its zstd data need a window of more than 128 MiB; compress it without --long";
+    return imageFault("LAYER_TYPE_UNKNOWN", subject, problem, { compression: "zstd --long" }, { cause: err });
+  }
   const problem = "its compressed data is damaged; build and push the image again";
   return imageFault("LAYER_CORRUPT", subject, problem, {}, { cause: err });
 }
