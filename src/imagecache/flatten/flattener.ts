@@ -1,11 +1,12 @@
-import type { TarEntry } from "../tar/entry.ts";
 import { layerFault, shownPath } from "../tar/layer-fault.ts";
-import { Inodes } from "./inodes.ts";
+import { type IndexedEntry, Inodes } from "./inodes.ts";
 import { type Mark, readMark, splitPath } from "./paths.ts";
 import { NONE, type Node, Tree } from "./tree.ts";
 
 /** As in Linux, which then fails with ELOOP. */
 const MAX_SYMLINKS = 40;
+/** As in Linux, with its end. */
+const MAX_PATH = 4095;
 /** Hostile symlinks can make each path take thousands of steps; real images take about ten per entry. */
 const MAX_STEPS = 300_000_000;
 
@@ -39,7 +40,7 @@ export class Flattener {
   }
 
   /** Applies one entry. @throws Fault `LAYER_PATH_ESCAPES` or `LAYER_CORRUPT` */
-  add(entry: TarEntry): void {
+  add(entry: IndexedEntry): void {
     this.#ordinal++;
     const parts = splitPath(entry.path);
     const mark = readMark(parts, entry.type === "file" || entry.type === "hardlink", entry.path);
@@ -57,20 +58,20 @@ export class Flattener {
     else this.#addEntry(parent, name, entry);
   }
 
-  #addRoot(entry: TarEntry): void {
+  #addRoot(entry: IndexedEntry): void {
     if (entry.type !== "dir") throw corrupt(entry.path, "would replace the root directory");
     this.#put(this.tree.root, this.#make(entry));
   }
 
-  #addEntry(parent: Node, name: string, entry: TarEntry): void {
+  #addEntry(parent: Node, name: string, entry: IndexedEntry): void {
     let node = this.tree.find(parent, name);
     const merges = entry.type === "dir" && node !== NONE && this.#isDir(node);
     if (node !== NONE && !merges) this.#clear(node);
-    if (node === NONE) node = this.tree.add(parent, name);
+    if (node === NONE) node = this.#addNode(parent, name);
     this.#put(node, this.#make(entry));
   }
 
-  #addLink(parent: Node, name: string, entry: TarEntry): void {
+  #addLink(parent: Node, name: string, entry: IndexedEntry): void {
     const targetParts = splitPath(entry.link);
     const targetName = targetParts.pop();
     const directory = this.#walk(targetParts, entry.link, false);
@@ -82,7 +83,7 @@ export class Flattener {
       throw corrupt(entry.path, `is a hard link to the directory ${shownPath(entry.link)}`);
     const inode = this.tree.inode(target);
     let node = this.tree.find(parent, name);
-    if (node === NONE) node = this.tree.add(parent, name);
+    if (node === NONE) node = this.#addNode(parent, name);
     else if (node !== target) this.#clear(node);
     this.#put(node, inode);
   }
@@ -104,6 +105,7 @@ export class Flattener {
     if (this.#hidden.size === 0) return false;
     if (this.#hidden.has(top) && (keepTop || this.tree.layer(top) === this.#layer)) return true;
     for (let node = top; node !== this.tree.root; ) {
+      this.#step();
       node = this.tree.parent(node);
       if (this.#hidden.has(node)) return true;
     }
@@ -137,13 +139,16 @@ export class Flattener {
     this.tree.set(node, inode, this.#layer);
   }
 
-  #make(entry: TarEntry): number {
-    return this.inodes.add(
-      entry.type,
-      this.#layer,
-      this.#ordinal,
-      entry.type === "symlink" ? entry.link : "",
-    );
+  /** Symlinks on the way can make a path longer than any entry's. */
+  #addNode(parent: Node, name: string): Node {
+    const length = this.tree.pathLength(parent) + 1 + name.length;
+    if (length <= MAX_PATH) return this.tree.add(parent, name);
+    const facts = { limit: `${MAX_PATH} bytes of a path`, value: String(length) };
+    throw layerFault("LAYER_TOO_LARGE", `it has a path of more than ${MAX_PATH} bytes`, facts);
+  }
+
+  #make(entry: IndexedEntry): number {
+    return this.inodes.add(entry, this.#layer, this.#ordinal);
   }
 
   /** Whether a node is a directory. One without an inode is a directory without an entry. */
@@ -162,13 +167,13 @@ export class Flattener {
     let node = this.tree.root;
     let followed = 0;
     for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
-      if (++this.#steps > MAX_STEPS) throw layerFault("LAYER_TOO_LARGE", "its paths take too long to follow");
+      this.#step();
       if (name === "..") node = this.tree.parent(node);
       if (name === ".." || name === "." || name === "") continue;
       let child = this.tree.find(node, name);
       if (child === NONE) {
         if (!make) return NONE;
-        child = this.tree.add(node, name);
+        child = this.#addNode(node, name);
         this.tree.set(child, NONE, this.#layer);
       }
       const target = this.#isDir(child) ? "" : this.inodes.linkTarget(this.tree.inode(child));
@@ -183,6 +188,12 @@ export class Flattener {
       ahead.push(...target.split("/").reverse());
     }
     return node;
+  }
+
+  #step(): void {
+    if (++this.#steps <= MAX_STEPS) return;
+    const facts = { limit: `${MAX_STEPS} steps along paths`, value: String(this.#steps) };
+    throw layerFault("LAYER_TOO_LARGE", "its paths take too long to follow", facts);
   }
 
   /** Makes a lower layer's file a directory. The mark that hides the file may come later. */

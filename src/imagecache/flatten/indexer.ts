@@ -2,14 +2,16 @@ import type { TarEntry } from "../tar/entry.ts";
 import { layerFault } from "../tar/layer-fault.ts";
 import { TarReader } from "../tar/reader.ts";
 import { Flattener } from "./flattener.ts";
+import type { IndexedEntry } from "./inodes.ts";
 import type { Layer, OnRead } from "./layer.ts";
 import type { Limits } from "./limits.ts";
 import { Plan } from "./plan.ts";
 
 /** Layers read at a time. Unpacking one keeps one processor busy. */
 const AT_A_TIME = 2;
-/** Entries that a layer may read ahead of its turn: some megabytes. */
+/** Entries, and bytes of their names, that a layer may read ahead of its turn. */
 const MAX_AHEAD = 20_000;
+const MAX_AHEAD_BYTES = 8 * 1024 * 1024;
 
 /**
  * Reads an image's layers for the first time, to plan the image. Layers are unpacked in parallel; their
@@ -25,6 +27,7 @@ export class Indexer {
   #turn = 0;
   readonly #waiting: (() => void)[] = [];
   #entries = 0;
+  #headerBytes = 0;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(layers: readonly Layer[], limits: Limits, onRead: OnRead = () => undefined) {
@@ -57,32 +60,34 @@ export class Indexer {
   }
 
   /** Reads a layer to its end. @returns entries that are not applied yet */
-  async #scan(layer: Layer, index: number): Promise<TarEntry[]> {
+  async #scan(layer: Layer, index: number): Promise<IndexedEntry[]> {
     const reader = new TarReader();
-    let unpacked = 0;
-    let ahead: TarEntry[] = [];
-    const count = (bytes: number) => {
-      unpacked += bytes;
-      this.#count(bytes, unpacked, layer.size);
-    };
+    let ahead: IndexedEntry[] = [];
+    let aheadBytes = 0;
+    let headerBytes = 0;
     for await (const chunk of layer.read(true)) {
       if (this.#failure) return [];
-      count(chunk.length);
+      this.#countBytes(chunk.length);
       for (const event of reader.push(chunk)) {
-        if (event.kind === "hole") count(event.length);
-        else if (event.kind === "entry") ahead.push(event.entry);
+        if (event.kind === "hole") this.#countBytes(event.length);
+        if (event.kind !== "entry") continue;
+        ahead.push(indexed(event.entry));
+        aheadBytes += event.entry.path.length + event.entry.link.length;
       }
+      this.#countHeaderBytes(reader.specialBytes - headerBytes);
+      headerBytes = reader.specialBytes;
       this.#onRead(chunk.length, 0);
-      if (ahead.length > MAX_AHEAD) await this.#waitForTurn(index);
+      if (ahead.length > MAX_AHEAD || aheadBytes > MAX_AHEAD_BYTES) await this.#waitForTurn(index);
       if (this.#turn !== index) continue;
       this.#apply(ahead, index);
       ahead = [];
+      aheadBytes = 0;
     }
     reader.finish();
     return ahead;
   }
 
-  #apply(entries: readonly TarEntry[], index: number): void {
+  #apply(entries: readonly IndexedEntry[], index: number): void {
     if (this.#failure) return;
     this.#flattener.enterLayer(index);
     for (const entry of entries) {
@@ -102,28 +107,46 @@ export class Indexer {
 
   #countEntry(): void {
     const { tree, inodes } = this.#flattener;
-    const { maxEntries, maxNameBytes } = this.#limits;
-    const entries = Math.max(++this.#entries, tree.size);
-    if (entries > maxEntries) throw tooLarge("entries", maxEntries, entries);
-    const nameBytes = tree.nameBytes + inodes.targetBytes;
-    if (nameBytes > maxNameBytes) throw tooLarge("name bytes", maxNameBytes, nameBytes);
+    const { maxEntries, maxDirectoryEntries, maxNameBytes, maxPathBytes, maxAttributeBytes } = this.#limits;
+    check("entries", maxEntries, Math.max(++this.#entries, tree.size));
+    check("entries of a directory", maxDirectoryEntries, tree.largestDirectory);
+    check("name bytes", maxNameBytes, tree.nameBytes + inodes.targetBytes);
+    check("path bytes", maxPathBytes, tree.pathBytes);
+    check("attribute bytes", maxAttributeBytes, inodes.attributeBytes);
   }
 
-  #count(bytes: number, unpacked: number, compressed: number): void {
+  #countBytes(bytes: number): void {
     this.bytes += bytes;
-    const { maxBytes, maxRatio, ratioFreeBytes } = this.#limits;
-    if (this.bytes > maxBytes) throw tooLarge("bytes", maxBytes, this.bytes);
-    const ratio = Math.round(unpacked / Math.max(1, compressed));
-    if (unpacked > ratioFreeBytes && ratio > maxRatio) throw tooLarge("ratio", maxRatio, ratio);
+    check("bytes", this.#limits.maxBytes, this.bytes);
+  }
+
+  #countHeaderBytes(bytes: number): void {
+    this.#headerBytes += bytes;
+    check("header bytes", this.#limits.maxHeaderBytes, this.#headerBytes);
   }
 }
 
-function tooLarge(what: "bytes" | "entries" | "name bytes" | "ratio", limit: number, value: number) {
-  const problem = {
-    bytes: `it unpacks to more than ${limit} bytes, all layers taken together`,
-    entries: `it has more than ${limit} entries, all layers taken together`,
-    "name bytes": `its names take more than ${limit} bytes, all layers taken together`,
-    ratio: `it unpacks to ${value} times its size; more than ${limit} is taken for a bomb`,
-  }[what];
-  return layerFault("LAYER_TOO_LARGE", problem, { limit: `${limit} ${what}`, value: String(value) });
+/** Keeps what planning needs: an extended header can have a thousand times as much. */
+function indexed({ path, type, link, size, xattrs }: TarEntry): IndexedEntry {
+  return { path, type, link, size, xattrBytes: xattrs.bytes };
+}
+
+const PROBLEMS = {
+  bytes: (limit: number) =>
+    `it unpacks to more than ${limit} bytes, all layers taken together; make it smaller, or raise IMAGECACHE_MAX_IMAGE_MB`,
+  entries: (limit: number) => `it has more than ${limit} entries, all layers taken together`,
+  "entries of a directory": (limit: number) => `one of its directories has more than ${limit} entries`,
+  "name bytes": (limit: number) => `its names take more than ${limit} bytes, all layers taken together`,
+  "path bytes": (limit: number) => `its paths take more than ${limit} bytes, all layers taken together`,
+  "attribute bytes": (limit: number) =>
+    `its extended attributes and symlinks take more than ${limit} bytes, all layers taken together`,
+  "header bytes": (limit: number) =>
+    `its extended headers take more than ${limit} bytes, all layers taken together`,
+};
+
+/** @throws Fault `LAYER_TOO_LARGE` when `value` is above `limit` */
+function check(what: keyof typeof PROBLEMS, limit: number, value: number): void {
+  if (value <= limit) return;
+  const facts = { limit: `${limit} ${what}`, value: String(value) };
+  throw layerFault("LAYER_TOO_LARGE", PROBLEMS[what](limit), facts);
 }

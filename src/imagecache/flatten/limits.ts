@@ -1,27 +1,34 @@
-/** Limits of an image. Larger ones are refused as bombs. */
+/** Limits of an image, for all layers together. */
 export interface Limits {
-  /** Unpacked bytes of all layers, with the holes of sparse files. */
+  /** Unpacked bytes, with the holes of sparse files. */
   readonly maxBytes: number;
-  /** Entries of all layers; also names at any moment, with implicit directories. */
+  /** Entries; also names at any moment, with implicit directories. */
   readonly maxEntries: number;
-  /** Bytes of all names and symlink targets of all layers. */
+  /** Entries of one directory. */
+  readonly maxDirectoryEntries: number;
+  /** Bytes of all names and symlink targets. */
   readonly maxNameBytes: number;
-  /** Unpacked size of a layer divided by its compressed size, above `ratioFreeBytes`. */
-  readonly maxRatio: number;
-  /** Unpacked bytes of a layer below which any ratio is allowed: zeros compress a thousandfold. */
-  readonly ratioFreeBytes: number;
+  /** Bytes of all paths, each from the root. */
+  readonly maxPathBytes: number;
+  /** Bytes of extended attributes and symlink targets, counted with each name that has them. */
+  readonly maxAttributeBytes: number;
+  /** Bytes of extended headers and long names in the archives. */
+  readonly maxHeaderBytes: number;
 }
 
-const GIB = 1024 ** 3;
+const MIB = 1024 ** 2;
 
 /**
- * The largest images on Docker Hub unpack to some 40 GB in half a million entries, and text compresses
- * twentyfold at best. Names and entries (60 bytes each) are kept in memory.
+ * The largest images on Docker Hub unpack to some 40 GB in half a million entries. Names and entries (90
+ * bytes each) are kept in memory. tar2sqfs searches a directory from its beginning for each entry: a
+ * minute for 100,000.
  */
 export const DEFAULT_LIMITS: Limits = {
-  maxBytes: 64 * GIB,
+  maxBytes: 64 * 1024 * MIB,
   maxEntries: 1_000_000,
-  maxNameBytes: 96 * 1024 * 1024,
-  maxRatio: 200,
-  ratioFreeBytes: GIB,
+  maxDirectoryEntries: 100_000,
+  maxNameBytes: 96 * MIB,
+  maxPathBytes: 512 * MIB,
+  maxAttributeBytes: 128 * MIB,
+  maxHeaderBytes: 1024 * MIB,
 };

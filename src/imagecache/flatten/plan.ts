@@ -7,6 +7,8 @@ import { NONE, type Node } from "./tree.ts";
  */
 export class Plan {
   readonly entries: number;
+  /** Bytes of all files, without those that upper layers hide. */
+  readonly fileBytes: number;
   readonly #flattener: Flattener;
   /** For each inode its first node, and for each node the next of the same inode. */
   readonly #first: Int32Array;
@@ -24,13 +26,18 @@ export class Plan {
     this.entries = tree.size;
     this.#first = new Int32Array(inodes.count).fill(NONE);
     this.#next = new Int32Array(tree.limit).fill(NONE);
+    let fileBytes = 0;
     const stack: Node[] = [tree.root];
     for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
       const inode = tree.inode(node);
       if (inode === NONE) this.#implicit.push(node);
-      else this.#link(inode, node);
+      else {
+        if (this.#first[inode] === NONE) fileBytes += inodes.size(inode);
+        this.#link(inode, node);
+      }
       for (const child of tree.children(node)) stack.push(child);
     }
+    this.fileBytes = fileBytes;
   }
 
   /** Yields the paths of directories without an entry, parents first. */

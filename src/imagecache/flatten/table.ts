@@ -28,6 +28,7 @@ export class Table<const C extends Readonly<Record<string, ColumnType>>> {
 }
 
 type ColumnType =
+  | Float64ArrayConstructor
   | Int32ArrayConstructor
   | Uint32ArrayConstructor
   | Uint16ArrayConstructor

@@ -12,6 +12,8 @@ export class Tree {
     parent: Int32Array,
     nameAt: Uint32Array,
     nameLength: Uint8Array,
+    pathLength: Uint16Array,
+    children: Uint32Array,
     layer: Uint16Array,
     inode: Int32Array,
     firstChild: Int32Array,
@@ -23,6 +25,8 @@ export class Tree {
   #buckets = new Int32Array(1024).fill(NONE);
   #count = 0;
   #end = 0;
+  #pathBytes = 0;
+  #largest = 0;
   #free: Node = NONE;
   /** Random, so that hostile names cannot all fall into one bucket. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
@@ -46,6 +50,21 @@ export class Tree {
     return this.#names.length;
   }
 
+  /** Bytes of the paths of all nodes ever added. */
+  get pathBytes(): number {
+    return this.#pathBytes;
+  }
+
+  /** Most children that a node has ever had. */
+  get largestDirectory(): number {
+    return this.#largest;
+  }
+
+  /** Bytes of a node's path. */
+  pathLength(node: Node): number {
+    return at(this.#rows.columns.pathLength, node);
+  }
+
   find(parent: Node, name: string): Node {
     const { parent: parents, nameAt, nameLength, hashNext } = this.#rows.columns;
     for (let n = at(this.#buckets, this.#bucket(parent, name)); n !== NONE; n = at(hashNext, n)) {
@@ -54,11 +73,15 @@ export class Tree {
     return NONE;
   }
 
-  /** Adds a child that does not exist yet, with inode NONE and layer 0. */
+  /** Adds a child that does not exist yet, with inode NONE and layer 0. Its path must be below 64 KiB. */
   add(parent: Node, name: string): Node {
     if (this.#count > this.#buckets.length) this.#rehash();
     const node = this.#make(parent, name);
-    const { firstChild, next, previous, hashNext } = this.#rows.columns;
+    const { firstChild, next, previous, hashNext, pathLength, children } = this.#rows.columns;
+    pathLength[node] = at(pathLength, parent) + name.length + 1;
+    this.#pathBytes += at(pathLength, node);
+    children[parent] = at(children, parent) + 1;
+    this.#largest = Math.max(this.#largest, at(children, parent));
     const first = at(firstChild, parent);
     next[node] = first;
     if (first !== NONE) previous[first] = node;
@@ -70,7 +93,8 @@ export class Tree {
   }
 
   remove(node: Node): void {
-    const { parent, firstChild, next, previous, hashNext } = this.#rows.columns;
+    const { parent, firstChild, next, previous, hashNext, children } = this.#rows.columns;
+    children[at(parent, node)] = at(children, at(parent, node)) - 1;
     const before = at(previous, node);
     const after = at(next, node);
     if (before === NONE) firstChild[at(parent, node)] = after;
@@ -140,7 +164,7 @@ export class Tree {
     c.parent[node] = parent;
     c.nameAt[node] = this.#names.add(name);
     c.nameLength[node] = name.length;
-    c.layer[node] = 0;
+    c.layer[node] = c.pathLength[node] = c.children[node] = 0;
     c.inode[node] = c.firstChild[node] = c.next[node] = c.previous[node] = c.hashNext[node] = NONE;
     return node;
   }

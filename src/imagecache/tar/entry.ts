@@ -1,3 +1,5 @@
+import type { Xattrs } from "./pax.ts";
+
 export type EntryType = "file" | "hardlink" | "symlink" | "char" | "block" | "dir" | "fifo";
 
 /**
@@ -19,8 +21,7 @@ export interface TarEntry {
   readonly link: string;
   readonly major: number;
   readonly minor: number;
-  /** Names as Latin-1 strings, values as bytes. */
-  readonly xattrs: readonly (readonly [string, Buffer])[];
+  readonly xattrs: Xattrs;
 }
 
 /** What a reader yields: an entry, then its content in pieces. */

@@ -67,13 +67,11 @@ export function decodeHeader(block: Buffer, extras: Extras): Decoded {
     link: type === "symlink" || type === "hardlink" ? link : "",
     major: type === "char" || type === "block" ? readNumber(block, 329, 8) : 0,
     minor: type === "char" || type === "block" ? readNumber(block, 337, 8) : 0,
-    xattrs: xattrs.size === 0 ? NO_XATTRS : [...xattrs],
+    xattrs,
   };
   if (stored < 0 || (type === "file" && entry.size < stored)) throw corrupt(path, "has an impossible size");
   return sparse ? { entry, stored, sparse } : { entry, stored };
 }
-
-const NO_XATTRS: TarEntry["xattrs"] = [];
 
 /** Joins the two parts of a long path. Only ustar has the second. */
 function headerPath(block: Buffer): string {

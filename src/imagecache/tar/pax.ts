@@ -1,37 +1,68 @@
 import { layerFault } from "./layer-fault.ts";
 
 export interface PaxRecords {
-  /** Values as Latin-1 strings. An empty value removes an earlier one, by POSIX. */
+  /** Those that mean something here, as Latin-1 strings. An empty value removes an earlier one, by POSIX. */
   readonly values: ReadonlyMap<string, string>;
-  readonly xattrs: ReadonlyMap<string, Buffer>;
+  readonly xattrs: Xattrs;
   /** Sparse map of the form 0.0: offset, length, offset, ... */
   readonly stretches: readonly string[];
 }
 
-export const NO_RECORDS: PaxRecords = { values: new Map(), xattrs: new Map(), stretches: [] };
+/** Extended attributes, shared by all entries that have the same. */
+export interface Xattrs {
+  /** Names as Latin-1 strings, values as bytes. */
+  readonly list: readonly (readonly [string, Buffer])[];
+  /** Of all names and values. */
+  readonly bytes: number;
+}
 
+export const NO_RECORDS: PaxRecords = {
+  values: new Map(),
+  xattrs: { list: [], bytes: 0 },
+  stretches: [],
+};
+
+/** Of an entry, in Linux. A file has a handful. */
+const MAX_XATTR_NAME = 255;
+const MAX_XATTR_VALUE = 64 * 1024;
+const MAX_XATTRS = 256;
+const MAX_XATTR_BYTES = 256 * 1024;
+
+const SPARSE = "GNU.sparse.";
+const KEPT: ReadonlySet<string> = new Set([
+  ...["path", "linkpath", "size", "uid", "gid", "mtime"],
+  ...["name", "realsize", "size", "major", "map"].map((key) => SPARSE + key),
+]);
 const SCHILY = "SCHILY.xattr.";
 const LIBARCHIVE = "LIBARCHIVE.xattr.";
 
 /**
  * Parses the records of an extended header (`length key=value\n`) on top of `base`. Extended attributes
  * stay bytes, since file capabilities are binary.
+ *
+ * @param isGlobal whether the header is for all entries that follow; a sparse map is of one file only
+ * @throws Fault `LAYER_CORRUPT` or `LAYER_TOO_LARGE`
  */
-export function parsePax(body: Buffer, base: PaxRecords): PaxRecords {
+export function parsePax(body: Buffer, base: PaxRecords, isGlobal: boolean): PaxRecords {
   const values = new Map(base.values);
-  const xattrs = new Map(base.xattrs);
+  let xattrs: Map<string, Buffer> | undefined;
   const stretches: string[] = [];
   for (let at = 0; at < body.length && body[at] !== 0; ) {
     const { key, value, next } = record(body, at);
-    if (key.startsWith(SCHILY)) xattrs.set(key.slice(SCHILY.length), Buffer.from(value));
-    else if (key.startsWith(LIBARCHIVE)) setLibarchive(xattrs, key.slice(LIBARCHIVE.length), value);
-    else if (key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes")
+    at = next;
+    if (key.startsWith(SCHILY)) {
+      xattrs ??= new Map(base.xattrs.list);
+      setXattr(xattrs, key.slice(SCHILY.length), Buffer.from(value));
+    } else if (key.startsWith(LIBARCHIVE)) {
+      xattrs ??= new Map(base.xattrs.list);
+      setLibarchive(xattrs, key.slice(LIBARCHIVE.length), value);
+    } else if (isGlobal && key.startsWith(SPARSE)) {
+    } else if (key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes")
       stretches.push(value.toString("latin1"));
     else if (value.length === 0) values.delete(key);
-    else values.set(key, value.toString("latin1"));
-    at = next;
+    else if (KEPT.has(key)) values.set(key, value.toString("latin1"));
   }
-  return { values, xattrs, stretches };
+  return { values, xattrs: xattrs === undefined ? base.xattrs : shared(xattrs), stretches };
 }
 
 function record(body: Buffer, at: number): { key: string; value: Buffer; next: number } {
@@ -53,5 +84,29 @@ function setLibarchive(xattrs: Map<string, Buffer>, encoded: string, value: Buff
   const name = encoded.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
-  if (!xattrs.has(name)) xattrs.set(name, Buffer.from(value.toString("latin1"), "base64"));
+  if (!xattrs.has(name)) setXattr(xattrs, name, Buffer.from(value.toString("latin1"), "base64"));
+}
+
+function setXattr(xattrs: Map<string, Buffer>, name: string, value: Buffer): void {
+  if (name.length > MAX_XATTR_NAME) throw tooLarge("a name", MAX_XATTR_NAME, "bytes", name.length);
+  if (value.length > MAX_XATTR_VALUE) throw tooLarge("a value", MAX_XATTR_VALUE, "bytes", value.length);
+  xattrs.set(name, value);
+  if (xattrs.size > MAX_XATTRS)
+    throw tooLarge("extended attributes", MAX_XATTRS, "extended attributes", xattrs.size);
+}
+
+function shared(xattrs: ReadonlyMap<string, Buffer>): Xattrs {
+  let bytes = 0;
+  for (const [name, value] of xattrs) bytes += name.length + value.length;
+  if (bytes > MAX_XATTR_BYTES) throw tooLarge("names and values", MAX_XATTR_BYTES, "bytes", bytes);
+  return { list: [...xattrs], bytes };
+}
+
+function tooLarge(what: string, limit: number, unit: string, value: number) {
+  const problem =
+    unit === what
+      ? `one of its entries has more than ${limit} extended attributes`
+      : `the extended attributes of one of its entries have ${what} of more than ${limit} bytes`;
+  const facts = { limit: `${limit} ${unit} of extended attributes of an entry`, value: String(value) };
+  return layerFault("LAYER_TOO_LARGE", problem, facts);
 }

@@ -3,10 +3,19 @@ import { BLOCK, isZero, readNumber } from "./fields.ts";
 import { checkHeader, decodeHeader, type Extras, typeFlag } from "./header.ts";
 import { layerFault, shownPath } from "./layer-fault.ts";
 import { NO_RECORDS, type PaxRecords, parsePax } from "./pax.ts";
-import { checkStretches, oldStretches, paxStretches, SparseMapReader, type Stretch } from "./sparse.ts";
+import {
+  checkCount,
+  checkStretches,
+  oldStretches,
+  paxStretches,
+  SparseMapReader,
+  type Stretch,
+} from "./sparse.ts";
 
 /** As in Go's reader. Names and headers are shorter. */
 const MAX_SPECIAL = 1024 * 1024;
+/** Special entries before one entry. Writers need three: two long names and an extended header. */
+const MAX_SPECIALS = 100;
 
 type State =
   | { readonly at: "header" }
@@ -36,6 +45,13 @@ export class TarReader {
   #position = 0;
   readonly #block = Buffer.alloc(BLOCK);
   #filled = 0;
+  #specials = 0;
+  #specialBytes = 0;
+
+  /** Bytes of all special entries so far: extended headers and long names. */
+  get specialBytes(): number {
+    return this.#specialBytes;
+  }
 
   /** Takes the next bytes and yields what they complete. Must be iterated to its end. */
   *push(chunk: Buffer): Generator<TarEvent, void, void> {
@@ -84,6 +100,7 @@ export class TarReader {
         return;
       case "old-map":
         this.#state.stretches.push(...oldStretches(block, 0, 21));
+        checkCount(this.#state.stretches.length);
         if (block[504] === 0) this.#beginSparse(this.#state.stretches);
         return;
       case "new-map": {
@@ -100,7 +117,9 @@ export class TarReader {
     const flag = typeFlag(block);
     if ("xgXLKV".includes(flag)) {
       this.#expect(readNumber(block, 124, 12));
-      if (this.#remaining > MAX_SPECIAL) throw layerFault("LAYER_CORRUPT", "an extended header is too long");
+      if (this.#remaining > MAX_SPECIAL) throw tooLarge("bytes", MAX_SPECIAL, this.#remaining);
+      if (++this.#specials > MAX_SPECIALS) throw tooLarge("headers", MAX_SPECIALS, this.#specials);
+      this.#specialBytes += this.#remaining;
       this.#state = { at: "special", flag, parts: [] };
       if (this.#remaining === 0) this.#finishContent();
       return;
@@ -108,6 +127,7 @@ export class TarReader {
     const { entry, stored, sparse } = decodeHeader(block, this.#extras);
     const { pax } = this.#extras;
     this.#extras = { pax: this.#global };
+    this.#specials = 0;
     this.#entry = entry;
     this.#stretches = undefined;
     this.#expect(stored);
@@ -167,11 +187,11 @@ export class TarReader {
   #absorb(flag: string, body: Buffer): void {
     const text = () => body.toString("latin1", 0, body.indexOf(0) < 0 ? body.length : body.indexOf(0));
     if (flag === "x" || flag === "X")
-      this.#extras = { ...this.#extras, pax: parsePax(body, this.#extras.pax) };
+      this.#extras = { ...this.#extras, pax: parsePax(body, this.#extras.pax, false) };
     else if (flag === "L") this.#extras = { ...this.#extras, longPath: text() };
     else if (flag === "K") this.#extras = { ...this.#extras, longLink: text() };
     else if (flag === "g") {
-      this.#global = parsePax(body, this.#global);
+      this.#global = parsePax(body, this.#global, true);
       this.#extras = { ...this.#extras, pax: this.#global };
     }
   }
@@ -186,4 +206,12 @@ export class TarReader {
     this.#filled = 0;
     return { taken, block: this.#block };
   }
+}
+
+function tooLarge(what: "bytes" | "headers", limit: number, value: number) {
+  const problem =
+    what === "bytes"
+      ? `it has an extended header of more than ${limit} bytes`
+      : `it has more than ${limit} extended headers in a row`;
+  return layerFault("LAYER_TOO_LARGE", problem, { limit: `${limit} ${what}`, value: String(value) });
 }

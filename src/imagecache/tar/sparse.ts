@@ -41,7 +41,8 @@ export class SparseMapReader {
     this.#rest = lines.pop() ?? "";
     this.#numbers.push(...lines);
     const count = parseDecimal(this.#numbers[0] ?? "0", "sparse map");
-    if (count > MAX_STRETCHES || this.#rest.length > BLOCK) throw tooMany();
+    checkCount(count);
+    if (this.#rest.length > BLOCK) throw layerFault("LAYER_CORRUPT", "a sparse file's map has no lines");
     if (this.#numbers.length <= 2 * count || this.#numbers.length === 0) return undefined;
     return pairs(this.#numbers.slice(1, 1 + 2 * count));
   }
@@ -53,7 +54,7 @@ export function checkStretches(
   size: number,
   stored: number,
 ): readonly Stretch[] {
-  if (stretches.length > MAX_STRETCHES) throw tooMany();
+  checkCount(stretches.length);
   let end = 0;
   let data = 0;
   for (const { offset, length } of stretches) {
@@ -76,6 +77,9 @@ function pairs(numbers: readonly string[]): Stretch[] {
   return stretches;
 }
 
-function tooMany() {
-  return layerFault("LAYER_CORRUPT", `a sparse file has more than ${MAX_STRETCHES} fragments`);
+/** @throws Fault `LAYER_TOO_LARGE` when a file has more stretches than the limit */
+export function checkCount(count: number): void {
+  if (count <= MAX_STRETCHES) return;
+  const facts = { limit: `${MAX_STRETCHES} fragments of a sparse file`, value: String(count) };
+  throw layerFault("LAYER_TOO_LARGE", `a sparse file has more than ${MAX_STRETCHES} fragments`, facts);
 }

@@ -1,5 +1,6 @@
 import type { TarEntry } from "./entry.ts";
 import { BLOCK } from "./fields.ts";
+import { NO_RECORDS } from "./pax.ts";
 
 const FLAGS = { file: "0", hardlink: "1", symlink: "2", char: "3", block: "4", dir: "5", fifo: "6" } as const;
 /** Limits of seven and eleven octal digits. */
@@ -61,12 +62,12 @@ const NOBODY: TarEntry = {
   link: "",
   major: 0,
   minor: 0,
-  xattrs: [],
+  xattrs: NO_RECORDS.xattrs,
 };
 
 /** Sorts attributes, so that an image does not depend on their order in a layer. */
 function sortedXattrs(entry: TarEntry): (readonly [string, Buffer])[] {
-  const storable = entry.xattrs.filter(([key]) => STORABLE.test(key) && !OVERLAY.test(key));
+  const storable = entry.xattrs.list.filter(([key]) => STORABLE.test(key) && !OVERLAY.test(key));
   return storable.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 

@@ -70,6 +70,11 @@ describe("what was changed on the way, or is broken", () => {
   const packed = (bytes: Buffer) => buildImage({ layers: [bytes], compression: "none" });
   test.each([
     ["gzip that ends early", packed(gzipSync(tar).subarray(0, -20)), "LAYER_TRUNCATED"],
+    [
+      "zstd that ends early in its second frame",
+      packed(Buffer.concat([zstdCompressSync(tar), zstdCompressSync(tar).subarray(0, -10)])),
+      "LAYER_TRUNCATED",
+    ],
     ["zstd that ends early", packed(zstdCompressSync(tar).subarray(0, -10)), "LAYER_TRUNCATED"],
     [
       "an archive that ends within a file",
@@ -77,7 +82,7 @@ describe("what was changed on the way, or is broken", () => {
       "LAYER_TRUNCATED",
     ],
     ["gzip with a flipped bit", packed(flip(gzipSync(tar), 40)), "LAYER_CORRUPT"],
-    ["zstd with a flipped bit", packed(flip(zstdCompressSync(tar), 8)), "LAYER_CORRUPT"],
+    ["zstd with a flipped bit", packed(flip(zstdCompressSync(tar), 30)), "LAYER_CORRUPT"],
     ["something that is no archive", packed(Buffer.alloc(2048, 65)), "LAYER_CORRUPT"],
     [
       "an entry of an unknown type",
@@ -106,11 +111,16 @@ describe("what would do harm", () => {
   });
 
   test.each([
-    ["zeros that were packed", [{ path: "zeros", content: Buffer.alloc(20_000_000) }], "200 ratio"],
+    ["zeros that were packed", [{ path: "zeros", content: Buffer.alloc(30_000_000) }], "30000000 bytes"],
     [
       "a file of holes",
       [{ path: "holes", sparse: { format: "pax-1.0" as const, size: 1e12, chunks: [] } }],
       "30000000 bytes",
+    ],
+    [
+      "the same attributes for each of many entries",
+      Array.from({ length: 200 }, (_, i) => ({ path: `f${i}`, xattrs: { "user.a": "x".repeat(60_000) } })),
+      "10000000 attribute bytes",
     ],
     [
       "more entries than there can be",

@@ -23,7 +23,7 @@ export class RefusingCache {
   }
 
   static async start(): Promise<RefusingCache> {
-    const low = { maxBytes: 30_000_000, maxEntries: 5_000, ratioFreeBytes: 5_000_000 };
+    const low = { maxBytes: 30_000_000, maxEntries: 5_000, maxAttributeBytes: 10_000_000 };
     const cache = await startImageCache({ limits: { ...DEFAULT_LIMITS, ...low } });
     return new RefusingCache(await FakeRegistry.start(), cache);
   }

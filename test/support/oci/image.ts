@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { type TarEntry, writeTar } from "./tar.ts";
 
-/** How a layer travels. */
-export type Compression = "gzip" | "zstd" | "none";
+/** How a layer travels: as a function packs it, under the media type of gzip, which readers ignore. */
+export type Compression = "gzip" | "zstd" | "none" | ((tar: Buffer) => Buffer);
 
 /** A layer: its entries, or a finished tar archive, in memory or in a file. */
 export type LayerSpec = readonly TarEntry[] | Buffer | { readonly tarFile: string };
@@ -111,7 +111,7 @@ export function buildImage(spec: ImageSpec): BuiltImage {
     return store(
       blobs,
       compress(tar, compression ?? "gzip"),
-      spec.layerTypes?.[index] ?? types.layer[compression ?? "gzip"],
+      spec.layerTypes?.[index] ?? types.layer[typeof compression === "string" ? compression : "gzip"],
     );
   });
   const config = {
@@ -164,6 +164,7 @@ function toTar(layer: LayerSpec): Buffer {
 }
 
 function compress(tar: Buffer, compression: Compression): Buffer {
+  if (typeof compression === "function") return compression(tar);
   if (compression === "gzip") return gzipSync(tar, { level: 6 });
   return compression === "zstd" ? zstdCompressSync(tar) : tar;
 }
