@@ -5,7 +5,7 @@ import { SCHEDULER_FLAGS } from "../../dev/services/services.ts";
 import { freePorts } from "../../dev/settings/ports.ts";
 import { Part } from "../../dev/supervisor/part.ts";
 import { SchedulerServiceClient } from "../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { generateKeyPair } from "../../src/lib/auth/auth.ts";
+import { generateKeyPair } from "../../src/lib/auth/keys.ts";
 import { internalTokens } from "../../src/lib/auth/tokens.ts";
 import { connect } from "../../src/lib/grpc/client.ts";
 import { abortable } from "../../src/lib/runtime/abort.ts";
@@ -48,8 +48,7 @@ export class AuctionFleet implements AsyncDisposable {
     const redis = await startRedis();
     stack.defer(() => redis.close());
     const { publicKey, privateKey } = generateKeyPair();
-    const publicKeyFile = join(folder.path, "public.pem");
-    writeFileSync(publicKeyFile, publicKey);
+    writeFileSync(join(folder.path, "1.public.pem"), publicKey);
     const [port] = await freePorts(1);
     const address = `127.0.0.1:${port}`;
     const scheduler = new Part({
@@ -60,7 +59,7 @@ export class AuctionFleet implements AsyncDisposable {
       ],
       environment: {
         ...{ SCHEDULER_LISTEN: address, SCHEDULER_REGION: REGION, REDIS_URL: redis.url },
-        ...{ TOKEN_PUBLIC_KEY_FILE: publicKeyFile, LOG_LEVEL: "warn" },
+        ...{ TOKEN_KEYS_DIR: folder.path, LOG_LEVEL: "warn" },
       },
       workingDirectory: ROOT,
       logFile: join(folder.path, "scheduler.log"),

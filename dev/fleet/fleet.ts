@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../tools/lib/errors.ts";
 import { bootId, identify } from "../../tools/lib/processes.ts";
 import { checkAttached, checkHosts } from "../services/health.ts";
-import { ensureKeys, type Tokens } from "../services/keys.ts";
+import { ensureKeys, type Tokens, writeTelemetryToken } from "../services/keys.ts";
 import { postgres } from "../services/postgres.ts";
 import { redis } from "../services/redis.ts";
 import { registry } from "../services/registry.ts";
@@ -29,6 +29,8 @@ import { endEverything, endOrphans, FLEET_MARK } from "../supervisor/sweep.ts";
 
 const ATTACH_TIMEOUT_MS = 60_000;
 const LOG_CHECK_MS = 30_000;
+/** A third of the lifetime of the token that is renewed. */
+const TOKEN_RENEWAL_MS = 20 * 60_000;
 
 /** Another supervisor runs the fleet of the folder. */
 export class FleetBusyError extends Error {
@@ -49,6 +51,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   #problem: string | undefined;
   #parts: readonly Part[] = [];
   #logCheck: NodeJS.Timeout | undefined;
+  #tokenRenewal: NodeJS.Timeout | undefined;
 
   constructor(layout: Layout, settings: FleetSettings) {
     super();
@@ -97,7 +100,8 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     const apis = this.settings.regions.map((region) => nameIn(this.settings, "api", region));
     for (const folder of ["hosts", "traces", ...apis])
       mkdirSync(this.layout.of(folder), { recursive: true, mode: 0o711 });
-    const waves = this.#makeParts(this.#tokens);
+    this.#tokenRenewal = setInterval(() => void this.#renewTokens(), TOKEN_RENEWAL_MS).unref();
+    const waves = this.#makeParts();
     this.#parts = waves.flat();
     for (const part of this.#parts) part.on("change", () => this.#publish());
     this.#logCheck = setInterval(() => this.#boundLogs(), LOG_CHECK_MS).unref();
@@ -107,9 +111,9 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   }
 
   /** Stores first; the services wait for each other by themselves. */
-  #makeParts(tokens: Tokens): readonly (readonly Part[])[] {
+  #makeParts(): readonly (readonly Part[])[] {
     const { layout, settings } = this;
-    const context: ServiceContext = { layout, settings, tokens };
+    const context: ServiceContext = { layout, settings };
     const stores = [
       postgres({
         folder: layout.of("postgres"),
@@ -150,7 +154,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
       try {
         for (const { region, api: address, schedulers } of regions) {
           const count = hosts.filter((host) => host.region === region).length;
-          for (const each of schedulers) await checkAttached(each.address, tokens.telemetry, count, deadline);
+          for (const each of schedulers) await checkAttached(each.address, tokens.internal, count, deadline);
           await checkHosts(address, tokens.development, hosts.length, deadline);
         }
         return;
@@ -167,6 +171,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
 
   async #end(last: Phase): Promise<void> {
     clearInterval(this.#logCheck);
+    clearInterval(this.#tokenRenewal);
     if (this.#parts.length > 0) this.#become("stopping");
     // Hosts first, so that machines are stopped; the trace receiver and the stores last.
     const rank = (part: Part) => (part.name.startsWith("hostd") ? 0 : STORES.test(part.name) ? 2 : 1);
@@ -181,6 +186,14 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     this.#become(last);
     await this.#lock?.release();
     this.#lock = undefined;
+  }
+
+  async #renewTokens(): Promise<void> {
+    try {
+      await writeTelemetryToken(this.layout);
+    } catch {
+      // The disk may be full; the next round tries again before the old token ends.
+    }
   }
 
   #boundLogs(): void {

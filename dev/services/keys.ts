@@ -1,44 +1,74 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
-import { generateKeyPair, mintToken } from "../../src/lib/auth/auth.ts";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { mintToken, TokenVerifier } from "../../src/lib/auth/auth.ts";
+import type { Scope } from "../../src/lib/auth/claims.ts";
+import { KeyDirectory } from "../../src/lib/auth/key-directory.ts";
+import { rotateKeys } from "../../src/lib/auth/rotate-keys.ts";
 import { writeDurably } from "../../src/lib/stores/durable-file.ts";
 import type { Layout } from "../settings/layout.ts";
 
 /** Made by the first migration of `api`. */
 const DEVELOPMENT_ORG = "personal";
-const TEN_YEARS_S = 10 * 365 * 24 * 3600;
+const DAY_S = 24 * 3_600;
+/** The token of a person; a fleet that is brought up renews it in its second half. */
+const DEVELOPMENT_TTL_S = 30 * DAY_S;
+const SERVICE_TTL_S = 3_600;
 
 /** Tokens of a fleet. */
 export interface Tokens {
   /** For a person: everything in the organisation `personal`, and administration. */
   readonly development: string;
-  /** For services and tools that send spans. */
-  readonly telemetry: string;
+  /** For the supervisor's questions to services while the fleet comes up. */
+  readonly internal: string;
 }
 
-/** Makes the fleet's keys and its development token, once. Only we may read them. */
+/** Makes the fleet's keys, once, and its tokens. Only we may read them. */
 export async function ensureKeys(layout: Layout): Promise<Tokens> {
-  const { signingKeyFile, publicKeyFile, tokenFile } = layout;
-  if (!existsSync(signingKeyFile) || !existsSync(publicKeyFile)) {
-    const pair = generateKeyPair();
-    await writePrivately(publicKeyFile, pair.publicKey);
-    await writePrivately(signingKeyFile, pair.privateKey);
-    rmSync(tokenFile, { force: true });
+  const { keysDir, tokenFile } = layout;
+  mkdirSync(keysDir, { recursive: true, mode: 0o700 });
+  chmodSync(keysDir, 0o700);
+  if (!existsSync(join(keysDir, "1.public.pem"))) await rotateKeys(keysDir);
+  await writeTelemetryToken(layout);
+  if (!(await isFresh(layout))) {
+    await writePrivately(tokenFile, await mint(layout, DEVELOPMENT_ORG, "developer", DEVELOPMENT_TTL_S));
   }
-  const signingKey = readFileSync(signingKeyFile, "utf8");
-  if (!existsSync(tokenFile)) {
-    const scopes = ["machines:read", "machines:write", "admin"] as const;
-    const claims = { subject: "developer", org: DEVELOPMENT_ORG, scopes };
-    await writePrivately(tokenFile, await mintToken(signingKey, claims, TEN_YEARS_S));
-  }
-  const telemetry = { subject: "telemetry", org: "", scopes: ["internal"] } as const;
   return {
     development: readFileSync(tokenFile, "utf8").trim(),
-    telemetry: await mintToken(signingKey, telemetry, TEN_YEARS_S),
+    internal: await mint(layout, "", "supervisor", SERVICE_TTL_S, ["internal"]),
   };
 }
 
+/** Writes the token with which services send their spans; they read it again when it changes. */
+export async function writeTelemetryToken(layout: Layout): Promise<void> {
+  const token = await mint(layout, "", "telemetry", SERVICE_TTL_S, ["telemetry"]);
+  await writePrivately(layout.telemetryTokenFile, token);
+}
+
+async function mint(
+  { keysDir }: Layout,
+  org: string,
+  subject: string,
+  ttlSeconds: number,
+  scopes: readonly Scope[] = ["machines:read", "machines:write", "admin"],
+): Promise<string> {
+  const keys = new KeyDirectory(keysDir, true);
+  await keys.close();
+  return await mintToken(keys.signing(), { subject, org, scopes }, ttlSeconds);
+}
+
+/** Whether the development token is of these keys and has more than half of its time left. */
+async function isFresh({ keysDir, tokenFile }: Layout): Promise<boolean> {
+  const keys = new KeyDirectory(keysDir, false);
+  await keys.close();
+  try {
+    const token = readFileSync(tokenFile, "utf8").trim();
+    const { expiresMs } = await new TokenVerifier(keys).verify(`Bearer ${token}`);
+    return expiresMs - Date.now() > (DEVELOPMENT_TTL_S / 2) * 1_000;
+  } catch {
+    return false;
+  }
+}
+
 async function writePrivately(path: string, content: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   await writeDurably(path, `${content.trimEnd()}\n`);
 }

@@ -7,7 +7,6 @@ import { partName, type RegionSettings } from "../settings/regions.ts";
 import type { FleetSettings } from "../settings/settings.ts";
 import type { PartSpec } from "../supervisor/part.ts";
 import { checkHealth } from "./health.ts";
-import type { Tokens } from "./keys.ts";
 import { postgresUrl } from "./postgres.ts";
 import { redisSocket } from "./redis.ts";
 
@@ -17,7 +16,6 @@ export const DATABASE = "windhover";
 export interface ServiceContext {
   readonly layout: Layout;
   readonly settings: FleetSettings;
-  readonly tokens: Tokens;
 }
 
 /** The API of a region. It knows the schedulers of all regions. */
@@ -152,7 +150,7 @@ function service(
   fixed: Readonly<Record<string, string>>,
   defaults: Readonly<Record<string, string>> = {},
 ): PartSpec {
-  const { layout, settings, tokens } = context;
+  const { layout, settings } = context;
   return {
     name,
     command: [
@@ -167,12 +165,11 @@ function service(
       ...settingsOf(`${folder.toUpperCase()}_`, settings.overrides),
       ...settingsOf("LOG_LEVEL", settings.overrides),
       ...settingsOf("OTEL_", settings.overrides),
-      TOKEN_PUBLIC_KEY_FILE: layout.publicKeyFile,
-      TOKEN_SIGNING_KEY_FILE: layout.signingKeyFile,
+      TOKEN_KEYS_DIR: layout.keysDir,
       OTEL_SERVICE_NAME: folder,
       OTEL_RESOURCE_ATTRIBUTES: `service.instance.id=${name}`,
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://${settings.traces}`,
-      OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${tokens.telemetry}`,
+      OTEL_EXPORTER_OTLP_TOKEN_FILE: layout.telemetryTokenFile,
       ...fixed,
     },
     workingDirectory: ROOT,

@@ -11,8 +11,9 @@ export interface Layout {
   readonly base: string;
   readonly stateFile: string;
   readonly tokenFile: string;
-  readonly signingKeyFile: string;
-  readonly publicKeyFile: string;
+  readonly keysDir: string;
+  /** Token with which services send spans. */
+  readonly telemetryTokenFile: string;
   readonly supervisorLog: string;
   /** The folder of a part, e.g. `postgres`. */
   of(part: string): string;
@@ -35,8 +36,8 @@ export function layoutOf(path: string): Layout {
     base,
     stateFile: join(folder, "fleet.json"),
     tokenFile: join(folder, "token"),
-    signingKeyFile: join(folder, "keys/signing.pem"),
-    publicKeyFile: join(folder, "keys/public.pem"),
+    keysDir: join(folder, "keys"),
+    telemetryTokenFile: join(folder, "keys/telemetry-token"),
     supervisorLog: join(folder, "logs/supervisor.log"),
     of: (part) => join(base, part),
     ofHost: (number, service) => join(base, "hosts", String(number), service),

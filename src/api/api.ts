@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
+import type { SigningKeys } from "../lib/auth/keys.ts";
 import { internalTokens } from "../lib/auth/tokens.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
@@ -46,8 +47,7 @@ export interface ApiOptions {
   /** Of every region in which it places machines. */
   readonly schedulers: readonly SchedulerAddress[];
   readonly stateDir: string;
-  /** PEM. */
-  readonly signingKey: string;
+  readonly keys: SigningKeys;
   readonly images: ImageResolver;
   readonly clock: Clock;
   /** See `CreateTools.retryMs`. */
@@ -68,9 +68,9 @@ export interface Api {
 
 /** Opens an api. Adds everything that must be closed to `stack`. */
 export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
-  const { clock, region, signingKey } = options;
+  const { clock, region, keys } = options;
   const database = openDatabase(options, stack);
-  const token = internalTokens(signingKey, "api", clock);
+  const token = internalTokens(keys, "api", clock);
   const connections = hostdConnections(token, clock);
   stack.add("hosts", () => connections.close());
   const hostd = hostdClient(connections);
@@ -124,7 +124,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
 
   const parts = {
     ...{ machines, machineStore, creates, table, hosts, hostStore, hostd, schedulers },
-    ...{ region, signingKey, clock },
+    ...{ region, keys, clock },
     apps: new AppStore(database),
     orgs: new OrganizationStore(database),
     statusOf: (number: number) => {

@@ -5,8 +5,7 @@ import { readConfig } from "./config.ts";
 const NEEDED = {
   API_STATE_DIR: "/state",
   DATABASE_URL: "postgres:///windhover",
-  TOKEN_PUBLIC_KEY_FILE: "/public",
-  TOKEN_SIGNING_KEY_FILE: "/signing",
+  TOKEN_KEYS_DIR: "/keys",
 };
 const schedulers = (env: Readonly<Record<string, string>>) => readConfig({ ...NEEDED, ...env }).schedulers;
 

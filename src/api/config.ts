@@ -13,8 +13,7 @@ import {
   LOG_LEVEL,
   REGISTRY_AUTH_FILE,
   REGISTRY_INSECURE,
-  TOKEN_PUBLIC_KEY_FILE,
-  TOKEN_SIGNING_KEY_FILE,
+  TOKEN_KEYS_DIR,
 } from "../lib/config/variables.ts";
 import type { SchedulerAddress } from "./regions/schedulers.ts";
 
@@ -49,7 +48,7 @@ export const variables = {
     ),
   API_METRICS_LISTEN: common.metricsListen(),
   API_LOG_LEVEL: common.logLevel(),
-  ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE, TOKEN_SIGNING_KEY_FILE, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
+  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
 };
 
 /** The configuration of the api. */
@@ -71,8 +70,7 @@ export function readConfig(env: Env) {
     warmUpCalls: values.API_WARM_UP_CALLS,
     metricsListen: values.API_METRICS_LISTEN,
     logLevel: values.API_LOG_LEVEL ?? values.LOG_LEVEL,
-    publicKeyFile: values.TOKEN_PUBLIC_KEY_FILE,
-    signingKeyFile: values.TOKEN_SIGNING_KEY_FILE,
+    keysDir: values.TOKEN_KEYS_DIR,
     registryAuthFile: values.REGISTRY_AUTH_FILE,
     registryInsecure: values.REGISTRY_INSECURE,
     show: () => showConfig(variables, env),

@@ -3,10 +3,10 @@
  * starts a machine with one call to its host, and takes the reports of hosts. It may be killed at
  * any time: other replicas go on with its creates, and its table of hosts is on disk.
  */
-import { readFileSync } from "node:fs";
 import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
+import { openAccess } from "../lib/service/open-access.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
 import { openApi } from "./api.ts";
@@ -18,12 +18,12 @@ import { SERVICES } from "./wiring-services.ts";
 await runService("api", readConfig, start);
 
 async function start(config: ApiConfig, stack: Stack) {
-  const signingKey = readFileSync(config.signingKeyFile, "utf8");
+  const access = openAccess(stack, config, true);
   const images = new RegistryImages(config.registryAuthFile, config.registryInsecure);
-  const api = await openApi({ ...config, signingKey, images, clock: systemClock }, stack);
+  const api = await openApi({ ...config, ...access, images, clock: systemClock }, stack);
 
   // Served without Postgres, as machines start without it.
-  const { port } = await serveGrpc(stack, config, {
+  const { port } = await serveGrpc(stack, config, access, {
     prefix: "API",
     services: SERVICES,
     addTo: (server) => api.addTo(server),

@@ -7,6 +7,7 @@ import {
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
 import { type MachinesServiceServer, MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
+import type { SigningKeys } from "../lib/auth/keys.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { DeleteAppParts } from "./apps/delete-app.ts";
 import { appsService } from "./apps/service-apps.ts";
@@ -37,19 +38,19 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly orgs: OrganizationStore;
   readonly creates: Creates;
   readonly region: string;
-  readonly signingKey: string;
+  readonly keys: SigningKeys;
   readonly clock: Clock;
 }
 
 export function addServices(server: grpc.Server, parts: ServiceParts): void {
-  const { machines, creates, hosts, orgs, schedulers, region, signingKey, clock } = parts;
+  const { machines, creates, hosts, orgs, schedulers, region, keys, clock } = parts;
   const machinesServer: MachinesServiceServer = {
     ...createsService(creates, { own: region, known: schedulers.regions() }),
     ...machinesService(machines, parts),
   };
   server.addService(MachinesServiceService, machinesServer);
   server.addService(AppsServiceService, appsService(parts));
-  server.addService(OrganizationsServiceService, organizationsService(orgs, signingKey, clock));
+  server.addService(OrganizationsServiceService, organizationsService(orgs, keys, clock));
   server.addService(HostsServiceService, hostsService(parts, clock));
   server.addService(ReservationsServiceService, reservationsService(schedulers, region));
   server.addService(HostReportsServiceService, hostReportsService(hosts));

@@ -16,8 +16,7 @@ function env(more: Record<string, string> = {}): Record<string, string> {
     HOSTD_REGION: "ord",
     HOSTD_DIR: join(dir, "state"),
     HOSTD_IMAGECACHE: "127.0.0.1:7301",
-    TOKEN_PUBLIC_KEY_FILE: "/keys/public.pem",
-    TOKEN_SIGNING_KEY_FILE: "/keys/private.pem",
+    TOKEN_KEYS_DIR: "/keys",
     ...more,
   };
 }

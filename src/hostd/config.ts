@@ -13,7 +13,7 @@ import {
   showConfig,
   text,
 } from "../lib/config/config.ts";
-import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE, TOKEN_SIGNING_KEY_FILE } from "../lib/config/variables.ts";
+import { common, LOG_LEVEL, TOKEN_KEYS_DIR } from "../lib/config/variables.ts";
 import type { PortRange } from "./capacity/ports.ts";
 
 /** vCPUs per CPU of the box: machines are idle most of the time. */
@@ -114,7 +114,7 @@ export const variables = {
   HOSTD_SIM_JITTER: duration("0s", "10m")
     .prefault("0s")
     .describe("Most that a simulated launch takes longer, at random."),
-  ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE, TOKEN_SIGNING_KEY_FILE },
+  ...{ LOG_LEVEL, TOKEN_KEYS_DIR },
 };
 
 export type HostdConfig = ReturnType<typeof readConfig>;
@@ -163,8 +163,7 @@ export function readConfig(env: Env) {
     warmUpCalls: values.HOSTD_WARM_UP_CALLS,
     metricsListen: values.HOSTD_METRICS_LISTEN,
     logLevel: values.HOSTD_LOG_LEVEL ?? values.LOG_LEVEL,
-    publicKeyFile: values.TOKEN_PUBLIC_KEY_FILE,
-    signingKeyFile: values.TOKEN_SIGNING_KEY_FILE,
+    keysDir: values.TOKEN_KEYS_DIR,
     show: () =>
       showConfig(variables, env, {
         HOSTD_ADDRESS: values.HOSTD_LISTEN,

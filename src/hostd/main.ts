@@ -2,7 +2,6 @@
  * hostd owns the machines of one host: their disks, VMs and capacity. The api calls it; it attaches itself to the schedulers and answers
  * their bid requests. Its state is durable: a restart never stops a VM, and the next hostd takes all of them over.
  */
-import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { HostServiceService } from "../gen/windhover/hostd/v1/hostd.ts";
@@ -12,6 +11,7 @@ import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { within } from "../lib/runtime/wait.ts";
+import { openAccess } from "../lib/service/open-access.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
 import { DiskWatch } from "./availability/disk-watch.ts";
@@ -44,7 +44,8 @@ await runService("hostd", readConfig, start);
 
 async function start(config: HostdConfig, stack: Stack) {
   const closing = new AbortController();
-  const token = internalTokens(readFileSync(config.signingKeyFile, "utf8"), "hostd");
+  const access = openAccess(stack, config, true);
+  const token = internalTokens(access.keys, "hostd");
 
   const store = await Store.open({ path: join(config.dir, "state.db"), onDeath: crash });
   stack.add("store", () => store.close());
@@ -93,7 +94,7 @@ async function start(config: HostdConfig, stack: Stack) {
   });
   if (config.stopVmsOnExit) stack.add("running machines", () => machines.stopAll(), STOP_ALL_MS);
 
-  const running = await serveGrpc(stack, config, {
+  const running = await serveGrpc(stack, config, access, {
     prefix: "HOSTD",
     services: ["windhover.hostd.v1.HostService"],
     addTo: (server) =>

@@ -1,5 +1,5 @@
 import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
-import { requireScope } from "../lib/auth/auth.ts";
+import { requireScope } from "../lib/auth/claims.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
 import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import type { Clock } from "../lib/runtime/clock.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { readConfig } from "./config.ts";
 
-const NEEDED = { IMAGECACHE_DIR: "/var/lib/images", TOKEN_PUBLIC_KEY_FILE: "/etc/key" };
+const NEEDED = { IMAGECACHE_DIR: "/var/lib/images", TOKEN_KEYS_DIR: "/etc/keys" };
 
 test("a directory and a key are all it needs", () => {
   expect(readConfig(NEEDED)).toMatchObject({
@@ -29,6 +29,6 @@ test("sizes are in MiB, lists have commas, and paths become absolute", () => {
 
 test("everything wrong is reported at once", () => {
   expect(() => readConfig({ IMAGECACHE_BUDGET_MB: "x", IMAGECACHE_LISTEN: "here" })).toThrow(
-    /IMAGECACHE_LISTEN.*IMAGECACHE_DIR.*IMAGECACHE_BUDGET_MB.*TOKEN_PUBLIC_KEY_FILE/s,
+    /IMAGECACHE_LISTEN.*IMAGECACHE_DIR.*IMAGECACHE_BUDGET_MB.*TOKEN_KEYS_DIR/s,
   );
 });

@@ -5,7 +5,8 @@ import {
   LOG_LEVEL,
   REGISTRY_AUTH_FILE,
   REGISTRY_INSECURE,
-  TOKEN_PUBLIC_KEY_FILE,
+  TOKEN_KEYS_DIR,
+  TOKEN_REVOCATIONS_FILE,
 } from "../lib/config/variables.ts";
 import { DEFAULT_LIMITS } from "./flatten/limits.ts";
 
@@ -23,7 +24,7 @@ export const variables = {
   IMAGECACHE_GRACE: common.grace("5s"),
   IMAGECACHE_METRICS_LISTEN: common.metricsListen(),
   IMAGECACHE_LOG_LEVEL: common.logLevel(),
-  ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
+  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
 };
 
 export type ImageCacheConfig = ReturnType<typeof readConfig>;
@@ -42,7 +43,8 @@ export function readConfig(env: Env) {
     graceMs: values.IMAGECACHE_GRACE,
     metricsListen: values.IMAGECACHE_METRICS_LISTEN,
     logLevel: values.IMAGECACHE_LOG_LEVEL ?? values.LOG_LEVEL,
-    publicKeyFile: values.TOKEN_PUBLIC_KEY_FILE,
+    keysDir: values.TOKEN_KEYS_DIR,
+    revocationsFile: values.TOKEN_REVOCATIONS_FILE,
     show: () => showConfig(variables, env),
   };
 }

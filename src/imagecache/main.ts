@@ -4,6 +4,7 @@
  */
 import { ImageCacheServiceService } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
+import { openAccess } from "../lib/service/open-access.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
 import { openCache } from "./cache.ts";
@@ -14,10 +15,11 @@ import { imageCacheService } from "./service.ts";
 await runService("imagecache", readConfig, start);
 
 async function start(config: ImageCacheConfig, stack: Stack) {
+  const access = openAccess(stack, config, false);
   const cache = await openCache(config);
   stack.add("cache", () => cache.close());
 
-  const { port } = await serveGrpc(stack, config, {
+  const { port } = await serveGrpc(stack, config, access, {
     prefix: "IMAGECACHE",
     services: ["windhover.imagecache.v1.ImageCacheService"],
     addTo: (server) =>

@@ -1,5 +1,5 @@
 import type { ImageCacheServiceServer } from "../gen/windhover/imagecache/v1/imagecache.ts";
-import { requireScope } from "../lib/auth/auth.ts";
+import { requireScope } from "../lib/auth/claims.ts";
 import { serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import {
   digestFromProto,

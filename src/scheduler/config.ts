@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { duration, type Env, readEnv, showConfig, text } from "../lib/config/config.ts";
-import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/config/variables.ts";
+import { common, LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE } from "../lib/config/variables.ts";
 
 export const variables = {
   SCHEDULER_LISTEN: common.listen("127.0.0.1:7071"),
@@ -19,7 +19,7 @@ export const variables = {
   SCHEDULER_GRACE: common.grace("5s"),
   SCHEDULER_METRICS_LISTEN: common.metricsListen(),
   SCHEDULER_LOG_LEVEL: common.logLevel(),
-  ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE },
+  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
 };
 
 export type SchedulerConfig = ReturnType<typeof readConfig>;
@@ -38,7 +38,8 @@ export function readConfig(env: Env) {
     graceMs: values.SCHEDULER_GRACE,
     metricsListen: values.SCHEDULER_METRICS_LISTEN,
     logLevel: values.SCHEDULER_LOG_LEVEL ?? values.LOG_LEVEL,
-    publicKeyFile: values.TOKEN_PUBLIC_KEY_FILE,
+    keysDir: values.TOKEN_KEYS_DIR,
+    revocationsFile: values.TOKEN_REVOCATIONS_FILE,
     show: () => showConfig(variables, env),
   };
 }

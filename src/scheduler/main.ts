@@ -5,6 +5,7 @@
 import { SchedulerServiceService } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
+import { openAccess } from "../lib/service/open-access.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
 import { Redis } from "../lib/stores/redis.ts";
@@ -15,6 +16,7 @@ import { makeScheduler, REDIS_TIMEOUT_MS } from "./scheduler.ts";
 await runService("scheduler", readConfig, start);
 
 async function start(config: SchedulerConfig, stack: Stack) {
+  const access = openAccess(stack, config, false);
   // Without Redis it serves all the same, and fails with REDIS_UNAVAILABLE.
   const redis = new Redis(config.redis, { commandTimeoutMs: REDIS_TIMEOUT_MS });
   stack.add("redis", () => redis.close());
@@ -22,7 +24,7 @@ async function start(config: SchedulerConfig, stack: Stack) {
   const scheduler = makeScheduler(redis, systemClock, config);
   stack.add("loops", () => scheduler.stop());
 
-  const { port } = await serveGrpc(stack, config, {
+  const { port } = await serveGrpc(stack, config, access, {
     prefix: "SCHEDULER",
     services: ["windhover.scheduler.v1.SchedulerService"],
     addTo: (server) => server.addService(SchedulerServiceService, scheduler.service),

@@ -1,5 +1,5 @@
 import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { requireScope } from "../lib/auth/auth.ts";
+import { requireScope } from "../lib/auth/claims.ts";
 import { bidiWire, unary } from "../lib/grpc/server/rpc.ts";
 import {
   checkClaim,

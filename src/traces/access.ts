@@ -11,17 +11,17 @@ export interface Reader {
 export const MAX_CLIENT_SPANS_PER_REQUEST = 16;
 
 /**
- * Decides whom the spans of a token speak for: a service's (`internal`) are trusted; a user's
+ * Decides whom the spans of a token speak for: a service's (`telemetry`) are trusted; a user's
  * (`machines:write` or `admin`) are for its own organisation, within narrow bounds.
  *
  * @throws Fault PERMISSION_DENIED / `SCOPE_MISSING`
  */
 export function writerOf(claims: Reader): Origin {
-  if (claims.scopes.includes("internal")) return { kind: "service" };
+  if (claims.scopes.includes("telemetry")) return { kind: "service" };
   if (claims.scopes.includes("machines:write") || claims.scopes.includes("admin")) {
     return { kind: "client", org: claims.org };
   }
-  throw missing("internal or machines:write");
+  throw missing("telemetry or machines:write");
 }
 
 /**

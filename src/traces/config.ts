@@ -1,5 +1,5 @@
 import { address, type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
-import { common, LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE } from "../lib/config/variables.ts";
+import { common, LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE } from "../lib/config/variables.ts";
 
 /** Everything that the trace receiver reads from its environment. */
 export const variables = {
@@ -8,7 +8,7 @@ export const variables = {
   TRACES_KEEP: integer(10, 1_000_000).prefault(2_000).describe("Traces that are kept."),
   TRACES_BUDGET_MB: integer(16, 65_536).prefault(64).describe("Disk that they may take, in MiB."),
   TRACES_LOG_LEVEL: common.logLevel(),
-  ...{ LOG_LEVEL, TOKEN_PUBLIC_KEY_FILE },
+  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
 };
 
 /** What the write-ahead log and the free pages of a large delete may take of the budget. */
@@ -28,7 +28,8 @@ export function readConfig(env: Env) {
       budgetBytes: values.TRACES_BUDGET_MB * 1024 * 1024 - OVERHEAD_BYTES,
     },
     logLevel: values.TRACES_LOG_LEVEL ?? values.LOG_LEVEL,
-    publicKeyFile: values.TOKEN_PUBLIC_KEY_FILE,
+    keysDir: values.TOKEN_KEYS_DIR,
+    revocationsFile: values.TOKEN_REVOCATIONS_FILE,
     show: () => showConfig(variables, env),
   };
 }

@@ -2,11 +2,10 @@
  * The trace receiver of a local fleet: takes OTLP/HTTP from services and from `hover`, keeps the
  * latest traces on disk, and answers `hover trace`. Production sends OTLP to a collector instead.
  */
-import { readFileSync } from "node:fs";
-import { TokenVerifier } from "../lib/auth/auth.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { listen } from "../lib/runtime/listen.ts";
+import { openAccess } from "../lib/service/open-access.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { readConfig, type TracesConfig } from "./config.ts";
 import { closeServer, traceServer } from "./server.ts";
@@ -15,7 +14,7 @@ import { TraceStore } from "./store/store.ts";
 await runService("traces", readConfig, start);
 
 async function start(config: TracesConfig, stack: Stack) {
-  const verifier = new TokenVerifier(readFileSync(config.publicKeyFile, "utf8"));
+  const { verifier } = openAccess(stack, config, false);
   const store = new TraceStore(config.dir, config.bounds, systemClock);
   stack.add("database", () => store.close());
 

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Fleet } from "../../dev/fleet/fleet.ts";
 import { type Layout, layoutOf } from "../../dev/settings/layout.ts";
 import {
@@ -101,7 +102,7 @@ export class TestFleet {
 
   /** For minting tokens of other organisations. */
   get signingKeyFile(): string {
-    return this.#fleet.layout.signingKeyFile;
+    return join(this.#fleet.layout.keysDir, "1.private.pem");
   }
 
   /** A part's process number; undefined while it is down. */

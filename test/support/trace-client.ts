@@ -9,7 +9,7 @@ const TOKEN_SECONDS = 24 * 3_600;
 /** Sends this process's spans to the fleet's receiver, so that a trace begins with the client's call. The answer ends that; one at a time. */
 export async function traceClient(fleet: TestFleet): Promise<() => Promise<void>> {
   const key = readFileSync(fleet.signingKeyFile, "utf8");
-  const claims = { subject: "client", org: "", scopes: ["internal"] } as const;
+  const claims = { subject: "client", org: "", scopes: ["telemetry"] } as const;
   const token = await mintToken(key, claims, TOKEN_SECONDS);
   // The exporter reads these from the environment itself.
   process.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = fleet.traces;

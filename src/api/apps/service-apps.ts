@@ -1,5 +1,5 @@
 import type { AppsServiceServer, App as WireApp } from "../../gen/windhover/machines/v1/apps.ts";
-import { requireScope } from "../../lib/auth/auth.ts";
+import { requireScope } from "../../lib/auth/claims.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";

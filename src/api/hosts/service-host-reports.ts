@@ -3,7 +3,7 @@ import type {
   HostReportsServiceServer,
   ReportEventsRequest,
 } from "../../gen/windhover/admin/v1/hosts.ts";
-import { requireScope } from "../../lib/auth/auth.ts";
+import { requireScope } from "../../lib/auth/claims.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { eventFromProto, machineFromProto } from "../machines/convert-machine.ts";

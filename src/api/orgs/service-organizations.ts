@@ -1,4 +1,3 @@
-import { createPrivateKey } from "node:crypto";
 import {
   type CreateTokenRequest,
   type OrganizationsServiceServer,
@@ -6,7 +5,9 @@ import {
   type Organization as WireOrganization,
   Standing as WireStanding,
 } from "../../gen/windhover/admin/v1/organizations.ts";
-import { mintToken, requireScope, type Scope } from "../../lib/auth/auth.ts";
+import { mintToken } from "../../lib/auth/auth.ts";
+import { requireScope, type Scope } from "../../lib/auth/claims.ts";
+import type { SigningKeys } from "../../lib/auth/keys.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
@@ -21,13 +22,12 @@ const MAX_MACHINES = 1_000_000;
 const SCOPES: readonly Scope[] = ["machines:read", "machines:write", "admin"];
 const TTL_SECONDS = { min: 60n, max: 31_536_000n, default: 86_400n };
 
-/** @param signingKey PEM; signs the tokens */
+/** @param keys sign the tokens */
 export function organizationsService(
   store: OrganizationStore,
-  signingKey: string,
+  keys: SigningKeys,
   clock: Clock,
 ): OrganizationsServiceServer {
-  const key = createPrivateKey(signingKey);
   return {
     createOrganization: unary(async (req, ctx) => {
       requireScope(ctx, "admin");
@@ -67,7 +67,7 @@ export function organizationsService(
       const { subject } = requireScope(ctx, "admin");
       const { scopes, ttlSeconds } = tokenRequestFromProto(req);
       await store.get(req.org);
-      const token = await mintToken(key, { subject, org: req.org, scopes }, ttlSeconds, clock);
+      const token = await mintToken(keys.signing(), { subject, org: req.org, scopes }, ttlSeconds, clock);
       return { token, expireTime: new Date(clock.now() + ttlSeconds * 1_000) };
     }),
   };

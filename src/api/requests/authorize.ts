@@ -1,4 +1,4 @@
-import { requireScope, type Scope } from "../../lib/auth/auth.ts";
+import { requireScope, type Scope } from "../../lib/auth/claims.ts";
 import { type CallContext, remainingMs } from "../../lib/grpc/server/rpc.ts";
 import { annotate, attribute } from "../../lib/otel/tracing.ts";
 import type { Caller } from "./caller.ts";

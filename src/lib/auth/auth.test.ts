@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { SignJWT } from "jose";
 import { expect, test } from "vitest";
 import { EchoClient, echo } from "../../../test/support/echo.ts";
@@ -6,13 +7,16 @@ import type { Fault } from "../faults/fault.ts";
 import { call, connect } from "../grpc/client.ts";
 import { unary } from "../grpc/server/rpc.ts";
 import { createLogger } from "../runtime/log.ts";
-import { type Claims, generateKeyPair, mintToken, requireScope, TokenVerifier } from "./auth.ts";
+import { mintToken, TokenVerifier } from "./auth.ts";
+import { type Claims, type Grant, requireScope } from "./claims.ts";
+import { generateKeyPair } from "./keys.ts";
 import { internalTokens, tokenMetadata } from "./tokens.ts";
 
 createLogger("test", { write: () => {} });
 
 const keys = generateKeyPair();
-const claims: Claims = { subject: "me", org: "acme", scopes: ["machines:read", "machines:write"] };
+const claims: Grant = { subject: "me", org: "acme", scopes: ["machines:read", "machines:write"] };
+const verified: Claims = { ...claims, id: "1", ids: ["1"], issuedMs: 0, expiresMs: 1, checks: [] };
 const soon = { timeoutMs: 15_000 };
 
 test.each(["Bearer", "bearer", "FlyV1", "Bearer FlyV1"])(
@@ -20,7 +24,7 @@ test.each(["Bearer", "bearer", "FlyV1", "Bearer FlyV1"])(
   async (scheme) => {
     const token = await mintToken(keys.privateKey, claims, 60);
 
-    expect(await new TokenVerifier(keys.publicKey).verify(`${scheme} ${token}`)).toEqual(claims);
+    expect(await new TokenVerifier(keys.publicKey).verify(`${scheme} ${token}`)).toMatchObject(claims);
   },
 );
 
@@ -103,23 +107,24 @@ test("what is not a token of this cluster is TOKEN_INVALID", async () => {
 
 test("while keys are being replaced, tokens of both are taken", async () => {
   const next = generateKeyPair();
-  const verifier = new TokenVerifier([next.publicKey, keys.publicKey]);
+  const verifier = new TokenVerifier([keys.publicKey, next.publicKey]);
+  const signers = [keys, next].map(({ privateKey }, i) => ({ id: i + 1, key: createPrivateKey(privateKey) }));
 
-  for (const { privateKey } of [keys, next]) {
-    const token = await mintToken(privateKey, claims, 60);
-    expect(await verifier.verify(`Bearer ${token}`)).toEqual(claims);
+  for (const signer of signers) {
+    const token = await mintToken(signer, claims, 60);
+    expect(await verifier.verify(`Bearer ${token}`)).toMatchObject(claims);
   }
 });
 
 test("a scope that is missing is named, with those that are there", () => {
-  const fault = caught(() => requireScope({ claims }, "admin", "internal"));
+  const fault = caught(() => requireScope({ claims: verified }, "admin", "internal"));
 
   expect(fault).toMatchObject({
     code: "PERMISSION_DENIED",
     reason: "SCOPE_MISSING",
     facts: { needed: "admin,internal", present: "machines:read,machines:write" },
   });
-  expect(requireScope({ claims }, "admin", "machines:read")).toBe(claims);
+  expect(requireScope({ claims: verified }, "admin", "machines:read")).toBe(verified);
   expect(caught(() => requireScope({ claims: undefined }, "admin"))).toMatchObject({
     reason: "TOKEN_MISSING",
   });

@@ -1,25 +1,12 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
-import { Fault } from "../faults/fault.ts";
+import { randomBytes } from "node:crypto";
+import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-
-const SCOPES = ["machines:read", "machines:write", "admin", "internal"] as const;
-/** What a token allows. No scope implies another. `internal` is for services only. */
-export type Scope = (typeof SCOPES)[number];
-
-/** The verified content of a token: who calls, and what they may do. */
-export interface Claims {
-  readonly subject: string;
-  /** The organisation that the caller acts for; empty for a service. */
-  readonly org: string;
-  readonly scopes: readonly Scope[];
-}
-
-/** An Ed25519 key pair in PEM. The private key mints tokens, the public key verifies them. */
-export interface KeyPair {
-  readonly privateKey: string;
-  readonly publicKey: string;
-}
+import { checkStrings, keyIdOf } from "./biscuit-wire.ts";
+import { BadBiscuit } from "./biscuits.ts";
+import { type Claims, expired, type Grant, missing, rejected, revoked, SCOPES } from "./claims.ts";
+import { fixedPublicKeys, fixedSigningKey, type PublicKeys, publicBytes, type SigningKey } from "./keys.ts";
+import { Revocations } from "./revocations.ts";
+import { biscuits, claimsOf, mintUserToken } from "./user-token.ts";
 
 const ISSUER = "windhover.dev";
 const ALGORITHM = "EdDSA";
@@ -30,116 +17,162 @@ const MAX_CACHED = 2_048;
 /** Services that probes and tools call without a token. */
 const OPEN = /^\/grpc\.(health|reflection)\./;
 
-export function generateKeyPair(): KeyPair {
-  const pair = generateKeyPairSync("ed25519");
-  return {
-    privateKey: pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-    publicKey: pair.publicKey.export({ type: "spki", format: "pem" }).toString(),
-  };
-}
-
-/** Mints a token that is valid for `ttlSeconds`. */
-export function mintToken(
-  privateKey: string | KeyObject,
-  claims: Claims,
+/**
+ * Mints a token that is valid for `ttlSeconds`: a Biscuit for a user, who may attenuate it; a JWT
+ * for a service, which has no organisation. Why two: docs/adr/0024-tokens.md.
+ *
+ * @param signingKey PEM for a key with the id 1
+ */
+export async function mintToken(
+  signingKey: string | SigningKey,
+  grant: Grant,
   ttlSeconds: number,
   clock: Clock = systemClock,
 ): Promise<string> {
-  const now = Math.floor(clock.now() / 1_000);
-  return new SignJWT({ org: claims.org, scope: claims.scopes.join(" ") })
-    .setProtectedHeader({ alg: ALGORITHM, typ: "JWT" })
-    .setIssuer(ISSUER)
-    .setSubject(claims.subject)
-    .setIssuedAt(now)
-    .setExpirationTime(now + ttlSeconds)
-    .sign(typeof privateKey === "string" ? createPrivateKey(privateKey) : privateKey);
+  return (await issueToken(signingKey, grant, ttlSeconds, clock)).token;
+}
+
+/** Does the same as {@link mintToken} and tells the token's id. */
+export async function issueToken(
+  signingKey: string | SigningKey,
+  grant: Grant,
+  ttlSeconds: number,
+  clock: Clock = systemClock,
+): Promise<{ readonly token: string; readonly id: string; readonly expiresMs: number }> {
+  const key = typeof signingKey === "string" ? fixedSigningKey(signingKey).signing() : signingKey;
+  const issuedMs = clock.now();
+  const expiresMs = Math.floor(issuedMs / 1_000 + ttlSeconds) * 1_000;
+  const minted =
+    grant.org === ""
+      ? await mintServiceToken(key, grant, issuedMs, expiresMs)
+      : await mintUserToken(key, grant, { issuedMs, expiresMs });
+  return { ...minted, expiresMs };
 }
 
 /** Verifies tokens offline. Remembers the last 2,048 verified tokens until they expire. */
 export class TokenVerifier {
-  readonly #keys: readonly KeyObject[];
+  readonly #keys: PublicKeys;
   readonly #clock: Clock;
-  readonly #known = new Map<string, { claims: Claims; expiresMs: number }>();
+  readonly #known = new Map<string, { readonly claims: Claims; readonly keyId: number }>();
+  readonly revocations: Revocations;
 
-  /** @param publicKeys PEM; several while keys are being replaced */
-  constructor(publicKeys: string | readonly string[], clock: Clock = systemClock) {
-    this.#keys = (typeof publicKeys === "string" ? [publicKeys] : publicKeys).map((pem) =>
-      createPublicKey(pem),
-    );
+  /** @param keys or public keys in PEM, with the ids 1, 2, ... */
+  constructor(
+    keys: PublicKeys | string | readonly string[],
+    clock: Clock = systemClock,
+    revocations: Revocations = new Revocations(),
+  ) {
+    if (typeof keys === "string") this.#keys = fixedPublicKeys([keys]);
+    else this.#keys = "get" in keys ? keys : fixedPublicKeys(keys);
     this.#clock = clock;
+    this.revocations = revocations;
   }
 
-  /** Returns the claims of a token that was verified before and has not expired; undefined for any other. */
+  /**
+   * Returns the claims of a token that was verified before, has not expired and is not revoked;
+   * undefined for any other.
+   */
   known(authorization: string | undefined): Claims | undefined {
     const token = readToken(authorization);
     const known = token === undefined ? undefined : this.#known.get(token);
     if (token === undefined || known === undefined) return undefined;
+    const { claims, keyId } = known;
     this.#known.delete(token);
-    if (known.expiresMs <= this.#clock.now()) return undefined;
+    if (claims.expiresMs <= this.#clock.now() || this.#keys.get(keyId) === undefined) return undefined;
     // Moves it to the end: the map is in the order of use.
     this.#known.set(token, known);
-    return known.claims;
+    return this.revocations.isRevoked(claims) ? undefined : claims;
   }
 
   /**
    * Verifies an `authorization` header with the scheme `Bearer`, `FlyV1` or `Bearer FlyV1`.
    *
-   * @throws Fault UNAUTHENTICATED with `TOKEN_MISSING`, `TOKEN_INVALID` or `TOKEN_EXPIRED`
+   * @throws Fault UNAUTHENTICATED with `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED` or `TOKEN_REVOKED`
    */
   async verify(authorization: string | undefined): Promise<Claims> {
     const known = this.known(authorization);
     if (known) return known;
     const token = tokenOf(authorization);
-    const payload = await this.#check(token);
-    const claims = toClaims(payload);
+    const verified = this.#known.get(token) ?? (await this.#check(token));
+    const { claims } = verified;
+    if (claims.expiresMs <= this.#clock.now()) throw expired();
     if (this.#known.size >= MAX_CACHED) this.#known.delete(this.#known.keys().next().value ?? "");
-    this.#known.set(token, { claims, expiresMs: (payload.exp ?? 0) * 1_000 });
+    this.#known.set(token, verified);
+    if (this.revocations.isRevoked(claims)) throw revoked(claims);
     return claims;
   }
 
-  async #check(token: string): Promise<JWTPayload> {
-    let last: unknown;
-    for (const key of this.#keys) {
-      try {
-        const { payload } = await jwtVerify(token, key, {
-          algorithms: [ALGORITHM],
-          issuer: ISSUER,
-          requiredClaims: ["exp", "sub"],
-          currentDate: new Date(this.#clock.now()),
-        });
-        return payload;
-      } catch (err) {
-        if (err instanceof errors.JWTExpired) throw expired(err);
-        last = err;
+  async #check(token: string): Promise<{ readonly claims: Claims; readonly keyId: number }> {
+    const isJwt = token.includes(".");
+    const keyId = isJwt ? keyIdOfJwt(token) : keyIdOf(token);
+    if (this.#keys.get(keyId) === undefined) await this.#keys.refresh();
+    const key = this.#keys.get(keyId);
+    if (key === undefined) throw rejected("it was signed with a key that this cluster does not have");
+    try {
+      if (!isJwt) {
+        const opened = await biscuits.open(token, publicBytes(key));
+        checkStrings(token);
+        return { claims: claimsOf(opened), keyId };
       }
+      const { payload } = await jwtVerify(token, key, {
+        algorithms: [ALGORITHM],
+        issuer: ISSUER,
+        requiredClaims: ["exp", "iat", "jti", "sub"],
+        currentDate: new Date(this.#clock.now()),
+      });
+      return { claims: serviceClaims(payload), keyId };
+    } catch (err) {
+      if (err instanceof errors.JWTExpired) throw expired(err);
+      if (err instanceof BadBiscuit || err instanceof errors.JOSEError) {
+        throw rejected("it was not signed by this cluster's key or has been altered", err);
+      }
+      throw err;
     }
-    throw rejected("it was not signed by this cluster's key or has been altered", last);
   }
-}
-
-export interface Caller {
-  readonly claims: Claims | undefined;
-}
-
-/**
- * Returns who calls when their token has one of `scopes`.
- *
- * @throws Fault PERMISSION_DENIED / `SCOPE_MISSING`; UNAUTHENTICATED / `TOKEN_MISSING` when nobody verified a token
- */
-export function requireScope(ctx: Caller, ...scopes: readonly [Scope, ...Scope[]]): Claims {
-  if (!ctx.claims) throw missing();
-  const { claims } = ctx;
-  if (scopes.some((scope) => claims.scopes.includes(scope))) return claims;
-  const needed = scopes.join(" or ");
-  throw new Fault("PERMISSION_DENIED", "SCOPE_MISSING", `this needs a token with the scope ${needed}`, {
-    needed: scopes.join(","),
-    present: claims.scopes.join(","),
-  });
 }
 
 /** Whether a method, by its full path, may be called without a token. */
 export function isOpen(path: string): boolean {
   return OPEN.test(path);
+}
+
+async function mintServiceToken(
+  { id: keyId, key }: SigningKey,
+  { subject, scopes }: Grant,
+  issuedMs: number,
+  expiresMs: number,
+): Promise<{ readonly token: string; readonly id: string }> {
+  const id = randomBytes(12).toString("hex");
+  const token = await new SignJWT({ scope: scopes.join(" ") })
+    .setProtectedHeader({ alg: ALGORITHM, typ: "JWT", kid: String(keyId) })
+    .setIssuer(ISSUER)
+    .setSubject(subject)
+    .setJti(id)
+    .setIssuedAt(issuedMs / 1_000)
+    .setExpirationTime(expiresMs / 1_000)
+    .sign(key);
+  return { token, id };
+}
+
+function keyIdOfJwt(token: string): number {
+  try {
+    const { kid } = decodeProtectedHeader(token);
+    if (kid !== undefined && /^\d{1,10}$/.test(kid)) return Number(kid);
+  } catch {
+    // Not even a header.
+  }
+  throw rejected("it names no key");
+}
+
+function serviceClaims(payload: JWTPayload): Claims {
+  const { sub = "", jti = "", iat = 0, exp = 0 } = payload;
+  const scopes = typeof payload["scope"] === "string" ? payload["scope"].split(" ") : [];
+  return Object.freeze({
+    ...{ id: jti, ids: [jti], subject: sub, org: "" },
+    // A scope that this version does not know grants nothing.
+    scopes: SCOPES.filter((scope) => scopes.includes(scope)),
+    ...{ issuedMs: iat * 1_000, expiresMs: exp * 1_000, checks: [] },
+  });
 }
 
 function tokenOf(authorization: string | undefined): string {
@@ -152,28 +185,4 @@ function tokenOf(authorization: string | undefined): string {
 
 function readToken(authorization: string | undefined): string | undefined {
   return authorization === undefined ? undefined : SCHEME.exec(authorization)?.[1];
-}
-
-function toClaims(payload: JWTPayload): Claims {
-  const scopes = typeof payload["scope"] === "string" ? payload["scope"].split(" ") : [];
-  const org = payload["org"];
-  if (!payload.sub || typeof org !== "string") throw rejected("it lacks a subject or an organisation");
-  // A scope that this version does not know grants nothing.
-  return Object.freeze({ subject: payload.sub, org, scopes: SCOPES.filter((s) => scopes.includes(s)) });
-}
-
-function missing(): Fault {
-  return new Fault(
-    "UNAUTHENTICATED",
-    "TOKEN_MISSING",
-    "a token is needed: send it in the authorization header as `Bearer <token>`",
-  );
-}
-
-function expired(cause?: unknown): Fault {
-  return new Fault("UNAUTHENTICATED", "TOKEN_EXPIRED", "the token has expired", {}, { cause });
-}
-
-function rejected(why: string, cause?: unknown): Fault {
-  return new Fault("UNAUTHENTICATED", "TOKEN_INVALID", `the token is not valid: ${why}`, {}, { cause });
 }

@@ -1,7 +1,7 @@
-import { createPrivateKey } from "node:crypto";
 import * as grpc from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { mintToken } from "./auth.ts";
+import { fixedSigningKey, type SigningKeys } from "./keys.ts";
 
 /** Returns the token for the next call. */
 export type TokenSource = () => string | Promise<string>;
@@ -16,20 +16,29 @@ export function tokenMetadata(token: string): grpc.Metadata {
 }
 
 /**
- * Makes the tokens with which a service calls others: scope `internal`, valid for an hour, renewed in the last quarter.
+ * Makes the tokens with which a service calls others: scope `internal`, valid for an hour, renewed in the last quarter
+ * and when another key signs.
  *
- * @param privateKey of the cluster, PEM
+ * @param keys or a private key in PEM, with the id 1
  * @param service the token's subject
  */
-export function internalTokens(privateKey: string, service: string, clock: Clock = systemClock): TokenSource {
-  const key = createPrivateKey(privateKey);
+export function internalTokens(
+  keys: SigningKeys | string,
+  service: string,
+  clock: Clock = systemClock,
+): TokenSource {
+  const signers = typeof keys === "string" ? fixedSigningKey(keys) : keys;
+  const grant = { subject: service, org: "", scopes: ["internal"] } as const;
   let current: string | undefined;
+  let keyId = 0;
   let renewAt = 0;
   let minting: Promise<string> | undefined;
   const mint = async () => {
     try {
       const now = clock.now();
-      current = await mintToken(key, { subject: service, org: "", scopes: ["internal"] }, TTL_SECONDS, clock);
+      const key = signers.signing();
+      current = await mintToken(key, grant, TTL_SECONDS, clock);
+      keyId = key.id;
       renewAt = now + TTL_SECONDS * 750;
       return current;
     } finally {
@@ -37,7 +46,8 @@ export function internalTokens(privateKey: string, service: string, clock: Clock
     }
   };
   return () => {
-    if (current !== undefined && clock.now() < renewAt) return current;
+    const isCurrent = clock.now() < renewAt && signers.signing().id === keyId;
+    if (current !== undefined && isCurrent) return current;
     minting ??= mint();
     return minting;
   };

@@ -18,12 +18,12 @@ export const common = {
 export const LOG_LEVEL = oneOf(LEVELS)
   .prefault("info")
   .describe("Lines below this level are dropped, in services without a level of their own.");
-export const TOKEN_PUBLIC_KEY_FILE = text().describe(
-  "Ed25519 public key that tokens are verified with, PEM.",
+export const TOKEN_KEYS_DIR = text().describe(
+  "Folder of Ed25519 keys in PEM: `ID.public.pem` verify tokens; `ID.private.pem` of the largest id signs, in api and hostd. Changes count within two seconds.",
 );
-export const TOKEN_SIGNING_KEY_FILE = text().describe(
-  "Ed25519 private key that services' own tokens are signed with, PEM.",
-);
+export const TOKEN_REVOCATIONS_FILE = text()
+  .optional()
+  .describe("The list of revocations that the api or hostd of this host writes. Unset: nothing is revoked.");
 export const REGISTRY_AUTH_FILE = text()
   .optional()
   .describe("Credentials of registries, in the format of Docker's `config.json`. Unset: anonymous.");

@@ -1,5 +1,5 @@
 import type { Metadata } from "@grpc/grpc-js";
-import type { Claims } from "../auth/auth.ts";
+import type { Claims } from "../auth/claims.ts";
 
 /** What interceptors know about a call and its handler's context needs. */
 export interface CallState {

@@ -1,5 +1,5 @@
 import type * as grpc from "@grpc/grpc-js";
-import type { Claims } from "../auth/auth.ts";
+import type { Claims } from "../auth/claims.ts";
 import { Fault } from "../faults/fault.ts";
 import { onAbort } from "../runtime/abort.ts";
 import { callState } from "./call-state.ts";

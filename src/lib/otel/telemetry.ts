@@ -24,6 +24,7 @@ import {
 import { type Env, readEnv, type Values } from "../config/config.ts";
 import { logger } from "../runtime/log.ts";
 import { passing } from "./passing-tracer.ts";
+import { headersFromFile } from "./token-file.ts";
 import { variables } from "./variables.ts";
 
 /** Between two warnings about a failing collector. */
@@ -107,9 +108,11 @@ function exporters(settings: Settings): SpanProcessor[] {
   // Endpoint, headers and compression the exporter reads from the environment itself. The time includes its retries, which
   // keep a process that ends alive.
   const timeoutMillis = settings.OTEL_EXPORTER_OTLP_TRACES_TIMEOUT ?? settings.OTEL_EXPORTER_OTLP_TIMEOUT;
+  const tokenFile = settings.OTEL_EXPORTER_OTLP_TOKEN_FILE;
+  const headers = tokenFile === undefined ? undefined : headersFromFile(tokenFile);
   return [
     new BatchSpanProcessor({
-      exporter: new QuietExporter(new OTLPTraceExporter({ timeoutMillis })),
+      exporter: new QuietExporter(new OTLPTraceExporter({ timeoutMillis, ...(headers && { headers }) })),
       // By default short, so that a trace is there as soon as the command that made it has returned.
       scheduledDelayMillis: settings.OTEL_BSP_SCHEDULE_DELAY,
       maxQueueSize: settings.OTEL_BSP_MAX_QUEUE_SIZE,

@@ -22,6 +22,11 @@ export const variables = {
     .optional()
     .meta({ kind: "key=value, ...", secret: true })
     .describe("Headers of these requests, values URL-encoded."),
+  OTEL_EXPORTER_OTLP_TOKEN_FILE: text()
+    .optional()
+    .describe(
+      "File with a token to send spans with, of scope `telemetry`; read again every 30 s. Windhover's own.",
+    ),
   OTEL_EXPORTER_OTLP_TIMEOUT: ms(2_000).describe("Longest export with its retries, in milliseconds."),
   OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: integer(1, 3_600_000)
     .optional()

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import type { Server } from "@grpc/grpc-js";
-import { TokenVerifier } from "../auth/auth.ts";
+import type { TokenVerifier } from "../auth/auth.ts";
 import { addHealth, Health } from "../grpc/builtin/health.ts";
 import { addReflection } from "../grpc/builtin/reflection.ts";
 import { createServer, type Running, serve } from "../grpc/server/serve.ts";
@@ -12,7 +11,6 @@ export interface GrpcConfig {
   readonly listen: string;
   readonly metricsListen: string | undefined;
   readonly graceMs: number;
-  readonly publicKeyFile: string;
 }
 
 /** What a service serves. */
@@ -30,11 +28,16 @@ export interface GrpcService {
 const CLOSE_MARGIN_MS = 5_000;
 
 /** Serves gRPC with health, reflection and token checks, and metrics where that is configured. The stack closes both. */
-export async function serveGrpc(stack: Stack, config: GrpcConfig, service: GrpcService): Promise<Running> {
+export async function serveGrpc(
+  stack: Stack,
+  config: GrpcConfig,
+  access: { readonly verifier: TokenVerifier },
+  service: GrpcService,
+): Promise<Running> {
   const { prefix, services } = service;
   const { listen, metricsListen, graceMs } = config;
   const health = new Health(services);
-  const server = createServer({ verifier: new TokenVerifier(readFileSync(config.publicKeyFile, "utf8")) });
+  const server = createServer({ verifier: access.verifier });
   service.addTo(server);
   addHealth(server, health);
   addReflection(server, [...services, "grpc.health.v1.Health"]);

@@ -8,7 +8,7 @@ import {
 import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import type { TokenVerifier } from "../../../src/lib/auth/auth.ts";
-import { requireScope } from "../../../src/lib/auth/auth.ts";
+import { requireScope } from "../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";

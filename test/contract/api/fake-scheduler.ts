@@ -4,7 +4,8 @@ import {
   type SchedulerServiceServer,
   SchedulerServiceService,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import { requireScope, type TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import type { TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { requireScope } from "../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";

@@ -16,7 +16,9 @@ import {
   CreateMachineRequest,
   MachinesServiceClient,
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
-import { generateKeyPair, mintToken, type Scope, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { mintToken, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import type { Scope } from "../../../src/lib/auth/claims.ts";
+import { fixedSigningKey, generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
@@ -164,7 +166,7 @@ export async function startApi(
       databaseConnections: 8,
       schedulers: options.schedulers ?? [{ region: REGION, address: world.scheduler.address }],
       stateDir: options.stateDir ?? join(folder.path, "state"),
-      signingKey: KEYS.privateKey,
+      keys: fixedSigningKey(KEYS.privateKey),
       images: world.images,
       clock: systemClock,
       retryMs: 20,

@@ -88,8 +88,8 @@ async function tell(open: (folder: string) => TestDisk): Promise<void> {
 async function start(open: (folder: string) => TestDisk) {
   const folder = hostFolder();
   cleanups.push(() => folder.remove());
-  writeFileSync(join(folder.path, "public.pem"), KEYS.publicKey);
-  writeFileSync(join(folder.path, "private.pem"), KEYS.privateKey);
+  writeFileSync(join(folder.path, "1.public.pem"), KEYS.publicKey);
+  writeFileSync(join(folder.path, "1.private.pem"), KEYS.privateKey);
   const environment = hostdEnvironment(folder.path, { images: images.address });
   mkdirSync(environment.HOSTD_DIR);
   const disk = open(environment.HOSTD_DIR);

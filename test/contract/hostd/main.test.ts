@@ -28,8 +28,8 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   folder = hostFolder();
-  writeFileSync(join(folder.path, "public.pem"), KEYS.publicKey);
-  writeFileSync(join(folder.path, "private.pem"), KEYS.privateKey);
+  writeFileSync(join(folder.path, "1.public.pem"), KEYS.publicKey);
+  writeFileSync(join(folder.path, "1.private.pem"), KEYS.privateKey);
   record = new FakeApi();
   api = await record.serve();
   scheduler = await serveScheduler();

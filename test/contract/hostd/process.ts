@@ -17,8 +17,7 @@ export function hostdEnvironment(folder: string, neighbours: { readonly images: 
     HOSTD_VMM: "sim",
     HOSTD_MEMORY_MB: "4096",
     HOSTD_GRACE: "200ms",
-    TOKEN_PUBLIC_KEY_FILE: join(folder, "public.pem"),
-    TOKEN_SIGNING_KEY_FILE: join(folder, "private.pem"),
+    TOKEN_KEYS_DIR: folder,
   };
 }
 

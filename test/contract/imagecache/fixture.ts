@@ -11,7 +11,8 @@ import {
 import { type CacheOptions, openCache } from "../../../src/imagecache/cache.ts";
 import { DEFAULT_LIMITS } from "../../../src/imagecache/flatten/limits.ts";
 import { imageCacheService } from "../../../src/imagecache/service.ts";
-import { generateKeyPair, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { internalTokens, type TokenSource } from "../../../src/lib/auth/tokens.ts";
 import { connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";

@@ -17,7 +17,7 @@ let running: ChildProcess | undefined;
 
 beforeEach(() => {
   folder = temporaryFolder("scheduler");
-  writeFileSync(join(folder.path, "public.pem"), KEYS.publicKey);
+  writeFileSync(join(folder.path, "1.public.pem"), KEYS.publicKey);
 });
 afterEach(() => {
   running?.kill("SIGKILL");
@@ -31,7 +31,7 @@ function settings(): Record<string, string> {
     SCHEDULER_REGION: "ord",
     SCHEDULER_METRICS_LISTEN: `unix:${join(folder.path, "metrics.sock")}`,
     REDIS_URL: join(folder.path, "redis.sock"),
-    TOKEN_PUBLIC_KEY_FILE: join(folder.path, "public.pem"),
+    TOKEN_KEYS_DIR: folder.path,
   };
 }
 
@@ -78,7 +78,7 @@ test("reports everything that is wrong with its configuration", async () => {
     "SCHEDULER_REGION",
     "REDIS_URL",
     "SCHEDULER_BID_WINDOW",
-    "TOKEN_PUBLIC_KEY_FILE",
+    "TOKEN_KEYS_DIR",
   ]) {
     expect(output()).toContain(name);
   }

@@ -38,7 +38,7 @@ describe("who may do what", () => {
 
   test("a token that only reads may not write, and a service's may not read", async () => {
     const write = await receiver.post({}, { token: await bearer("acme", "machines:read") });
-    const read = await receiver.get("/api/traces", await bearer("", "internal"));
+    const read = await receiver.get("/api/traces", await bearer("", "telemetry"));
 
     expect([write.status, read.status]).toEqual([403, 403]);
   });

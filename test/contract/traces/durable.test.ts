@@ -115,14 +115,13 @@ test("the file stays within its budget while far more than that is sent", async 
 });
 
 async function startProcess() {
-  const keyFile = join(home.dir, "public.pem");
-  writeFileSync(keyFile, keys.publicKey);
+  writeFileSync(join(home.dir, "1.public.pem"), keys.publicKey);
   const child = spawn(process.execPath, ["src/traces/main.ts"], {
     env: {
       ...process.env,
       TRACES_LISTEN: "127.0.0.1:0",
       TRACES_DIR: home.dir,
-      TOKEN_PUBLIC_KEY_FILE: keyFile,
+      TOKEN_KEYS_DIR: home.dir,
     },
     stdio: ["ignore", "pipe", "inherit"],
   });

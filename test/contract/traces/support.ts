@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { generateKeyPair, mintToken, type Scope, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import { mintToken, TokenVerifier } from "../../../src/lib/auth/auth.ts";
+import type { Scope } from "../../../src/lib/auth/claims.ts";
+import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { listen } from "../../../src/lib/runtime/listen.ts";
 import { closeServer, traceServer } from "../../../src/traces/server.ts";
@@ -54,7 +56,7 @@ export function requests(url: string): Pick<Receiver, "post" | "get"> {
       fetch(`${url}/v1/traces`, {
         method: "POST",
         headers: {
-          authorization: token ?? (await bearer("", "internal")),
+          authorization: token ?? (await bearer("", "telemetry")),
           "content-type": "application/json",
           ...headers,
         },

@@ -26,7 +26,7 @@ afterAll(async () => {
 describe("OTLP", () => {
   test("spans of the SDK's exporter come back, gzip included", async () => {
     const [span] = realSpans("exported.by-sdk");
-    const headers = { authorization: await bearer("", "internal") };
+    const headers = { authorization: await bearer("", "telemetry") };
     const exporter = new OTLPTraceExporter({
       url: `${receiver.url}/v1/traces`,
       headers,

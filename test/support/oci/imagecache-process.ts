@@ -4,7 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { IMAGECACHE_FLAGS } from "../../../dev/services/services.ts";
 import { ImageCacheServiceClient } from "../../../src/gen/windhover/imagecache/v1/imagecache.ts";
-import { generateKeyPair } from "../../../src/lib/auth/auth.ts";
+import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
 
@@ -26,15 +26,14 @@ export class ImageCacheProcess implements AsyncDisposable {
   /** Starts it on a free port and waits, at most 30 s, until it serves. @param dir holds `cache/` and its key */
   static async start(dir: string, env: Readonly<Record<string, string>> = {}): Promise<ImageCacheProcess> {
     const keys = generateKeyPair();
-    const keyFile = join(dir, "token.pub");
-    await writeFile(keyFile, keys.publicKey);
+    await writeFile(join(dir, "1.public.pem"), keys.publicKey);
     const child = spawn(process.execPath, [...IMAGECACHE_FLAGS, MAIN], {
       stdio: ["ignore", "pipe", "inherit"],
       env: {
         PATH: "/usr/local/bin:/usr/bin:/bin",
         IMAGECACHE_LISTEN: "127.0.0.1:0",
         IMAGECACHE_DIR: join(dir, "cache"),
-        TOKEN_PUBLIC_KEY_FILE: keyFile,
+        TOKEN_KEYS_DIR: dir,
         ...env,
       },
     });

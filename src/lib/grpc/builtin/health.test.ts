@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
-import { generateKeyPair, TokenVerifier } from "../../auth/auth.ts";
+import { TokenVerifier } from "../../auth/auth.ts";
+import { generateKeyPair } from "../../auth/keys.ts";
 import { call, connect, openStream } from "../client.ts";
 import { createServer, type Running, serve } from "../server/serve.ts";
 import { addHealth, Health } from "./health.ts";

@@ -1,0 +1,155 @@
+import { createPublicKey } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
+import { mintToken, TokenVerifier } from "./auth.ts";
+import { isPlain, parseBlock } from "./block-source.ts";
+import { failingCheck } from "./checks.ts";
+import type { Claims } from "./claims.ts";
+import { generateKeyPair, publicBytes } from "./keys.ts";
+import { Revocations } from "./revocations.ts";
+import { biscuits, dateOf } from "./user-token.ts";
+
+const keys = generateKeyPair();
+const key = publicBytes(createPublicKey(keys.publicKey));
+const grant = { subject: "me@example.org", org: "acme", scopes: ["machines:read"] } as const;
+
+async function attenuated(code: string, ...more: readonly string[]): Promise<string> {
+  let token = await mintToken(keys.privateKey, grant, 3_600);
+  for (const each of [code, ...more]) token = await biscuits.attenuate(token, key, each);
+  return token;
+}
+
+function verify(token: string, verifier = new TokenVerifier(keys.publicKey)): Promise<Claims> {
+  return verifier.verify(`Bearer ${token}`);
+}
+
+describe("a holder's checks", () => {
+  const NOW = Date.UTC(2026, 10, 29);
+  const facts = { action: ["machines:start"], org: ["acme"], app: ["web"], machine: ["0000a1"], time: [NOW] };
+
+  test.each([
+    ['check if app("web")', true],
+    ['check if app("shop")', false],
+    ['check if app("shop") or app("web")', true],
+    ['check if app($a), ["web", "shop"].contains($a)', true],
+    ['check if app($a), {"shop"}.contains($a)', false],
+    ['check if action($a), $a.starts_with("machines:")', true],
+    ['check if action($a), $a.starts_with("apps:")', false],
+    ['check if machine($m), $m == "0000a1", app("web")', true],
+    ['check if machine($m), $m == "0000a2", app("web")', false],
+    ['check if org("acme"), action("machines:stop")', false],
+    ["check if app($x), org($x)", false],
+    ["check if time($t), $t < 2027-01-01T00:00:00Z, $t > 2026-01-01T00:00:00Z", true],
+    ["check if time($t), $t >= 2027-01-01T00:00:00Z", false],
+    // What a call does not have fails.
+    ['check if region("ord")', false],
+    ['check if constructor("x")', false],
+  ])("%s: %s", async (code, holds) => {
+    const { checks } = await verify(await attenuated(code));
+
+    expect(checks).toHaveLength(1);
+    expect(failingCheck(checks, facts) === undefined).toBe(holds);
+  });
+
+  test("all count, of all holders", async () => {
+    const { checks } = await verify(
+      await attenuated('check if app("web")', 'check if action("machines:stop")'),
+    );
+
+    expect(failingCheck(checks, facts)?.source).toBe('check if action("machines:stop")');
+  });
+});
+
+test("a holder can shorten a token's life, and not lengthen it", async () => {
+  const clock = new ManualClock(Date.now());
+  const verifier = new TokenVerifier(keys.publicKey, clock);
+  const at = (seconds: number) => `check if time($t), $t < ${dateOf(clock.now() + seconds * 1_000)}`;
+  const [shorter, longer] = [await attenuated(at(60)), await attenuated(at(100_000))];
+
+  await verify(shorter, verifier);
+  clock.advance(61_000);
+  await expect(verify(shorter, verifier)).rejects.toMatchObject({ reason: "TOKEN_EXPIRED" });
+  await verify(longer, verifier);
+  clock.advance(3_600_000);
+  await expect(verify(longer, verifier)).rejects.toMatchObject({ reason: "TOKEN_EXPIRED" });
+});
+
+test.each([
+  ["a fact", 'scope("admin")'],
+  ["a rule", 'scope("admin") <- user($u)'],
+  ["a check of an unknown kind", 'check all app($a), $a == "web"'],
+  ["an expression that is not taken", 'check if app($a), $a.matches("w.*")'],
+  ["a string with a line", 'check if app("a\\");\\ncheck if app(\\"web")'],
+  // Printed without escapes it reads like a check for two apps.
+  ["a string with quotes", 'check if app("a\\") or app(\\"web")'],
+  ["a check that trusts another key", `check if app("web") trusting ed25519/${key.toString("hex")}`],
+])("a token to which a holder has added %s is refused", async (_name, code) => {
+  await expect(verify(await attenuated(code))).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+});
+
+test("a block taken off or altered is noticed", async () => {
+  const token = await attenuated('check if app("web")');
+  const bytes = Buffer.from(token, "base64url");
+  const altered = Buffer.from(bytes.toString("latin1").replace("web", "wab"), "latin1");
+
+  for (const forged of [altered, bytes.subarray(0, -80), bytes.subarray(10)]) {
+    await expect(verify(forged.toString("base64url"))).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+  }
+});
+
+test("a token is revoked with all that was made of it, or a part of that alone", async () => {
+  const revocations = new Revocations();
+  const verifier = new TokenVerifier(keys.publicKey, undefined, revocations);
+  const parent = await mintToken(keys.privateKey, grant, 3_600);
+  const child = await biscuits.attenuate(parent, key, 'check if app("web")');
+  const { id } = await verify(parent, verifier);
+  const { ids } = await verify(child, verifier);
+
+  revocations.replace({ version: 1, tokens: ids.slice(1), orgs: [] });
+  await expect(verify(child, verifier)).rejects.toMatchObject({ reason: "TOKEN_REVOKED" });
+  await verify(parent, verifier);
+  revocations.replace({ version: 2, tokens: [id], orgs: [] });
+  await expect(verify(parent, verifier)).rejects.toMatchObject({ reason: "TOKEN_REVOKED" });
+  await expect(verify(child, verifier)).rejects.toMatchObject({ reason: "TOKEN_REVOKED" });
+  // An older list brings nothing back.
+  expect(revocations.replace({ version: 1, tokens: [], orgs: [] })).toBe(false);
+});
+
+test("all tokens of an organisation issued before a moment are void", async () => {
+  const revocations = new Revocations();
+  const verifier = new TokenVerifier(keys.publicKey, undefined, revocations);
+  const before = await mintToken(keys.privateKey, grant, 3_600);
+  const notBeforeMs = Date.now() + 1;
+  await expect.poll(() => Date.now()).toBeGreaterThan(notBeforeMs);
+  const after = await mintToken(keys.privateKey, grant, 3_600);
+  const others = await mintToken(keys.privateKey, { ...grant, org: "rival" }, 3_600);
+
+  revocations.replace({ version: 1, tokens: [], orgs: [{ org: "acme", isSuspended: false, notBeforeMs }] });
+
+  await expect(verify(before, verifier)).rejects.toMatchObject({ reason: "TOKEN_REVOKED" });
+  await verify(after, verifier);
+  await verify(others, verifier);
+});
+
+test("no text makes the parser of blocks take more than what it knows", () => {
+  const statement = fc.stringMatching(/^[a-z$("), .;\n{}[\]<=0-9]{0,40}$/);
+  fc.assert(
+    fc.property(fc.array(statement, { maxLength: 4 }), (statements) => {
+      const source = statements.map((each) => `check if ${each};`).join("\n");
+      try {
+        for (const { alternatives } of parseBlock(source).checks) {
+          const terms = alternatives.flatMap(({ constants, bindings }) => [...constants, ...bindings]);
+          expect(terms.length).toBeGreaterThan(0);
+        }
+      } catch (err) {
+        expect(err).toMatchObject({ name: "BadBlock" });
+      }
+    }),
+  );
+});
+
+test("a subject that would need escapes cannot be minted", async () => {
+  await expect(mintToken(keys.privateKey, { ...grant, subject: 'a"b' }, 60)).rejects.toThrow(TypeError);
+  expect([isPlain("a\nb"), isPlain("a b"), isPlain("a@b.c")]).toEqual([false, false, true]);
+});
