@@ -95,6 +95,9 @@ export const variables = {
   HOSTD_LOG_KB: integer(64, 1_048_576)
     .prefault(1_024)
     .describe("Log lines kept of each machine, in KiB on disk."),
+  HOSTD_ORG_LOG_KB: integer(64, MAX_MB)
+    .prefault(262_144)
+    .describe("Log lines kept of all machines of an organisation, in KiB on disk."),
   HOSTD_HOLD_GRACE: duration("0s", "1m")
     .prefault("1s")
     .describe("How long a hold outlives its reservation: the clocks of host and Redis may differ by it."),
@@ -156,6 +159,7 @@ export function readConfig(env: Env) {
     portRange: values.HOSTD_PORT_RANGE,
     stopVmsOnExit: values.HOSTD_STOP_VMS_ON_EXIT,
     logKb: values.HOSTD_LOG_KB,
+    orgLogKb: values.HOSTD_ORG_LOG_KB,
     holdGraceMs: values.HOSTD_HOLD_GRACE,
     startConcurrency: values.HOSTD_START_CONCURRENCY,
     startTimeoutMs: values.HOSTD_START_TIMEOUT,

@@ -1,7 +1,7 @@
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../lib/grpc/duration.ts";
-import type { StoredLine } from "./logs/log-file.ts";
+import type { StoredLine } from "./logs/line-format.ts";
 import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./machines/machine.ts";
 import { MACHINE_STATES, type MachineState } from "./machines/states.ts";
 

@@ -27,6 +27,7 @@ export interface HostSettings {
   readonly capacity: Resources;
   readonly portRange: PortRange;
   readonly logKb: number;
+  readonly orgLogKb: number;
   readonly holdGraceMs: number;
   readonly startConcurrency: number;
   readonly startTimeoutMs: number;
@@ -41,6 +42,8 @@ export interface GivenParts {
   readonly disk: Pick<DiskWatch, "space">;
   readonly clock: Clock;
   readonly closing: AbortSignal;
+  /** Called when a thread that hostd cannot do without has ended. */
+  readonly onDeath: (err: Error) => void;
   readonly limits?: Partial<Host["limits"]>;
 }
 
@@ -65,7 +68,12 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
   const { number, capacity, holdGraceMs: graceMs, startConcurrency: concurrency } = settings;
   const { incarnation } = given.store;
   const { maxBoots } = given.vmm;
-  const logs = new LogStore(join(settings.dir, "logs"), settings.logKb);
+  const logs = new LogStore({
+    dir: join(settings.dir, "logs"),
+    limits: { machineKb: settings.logKb, orgKb: settings.orgLogKb },
+    owners: [...given.store.all()].map(({ id, spec: { org } }) => ({ id, org })),
+    onDeath: given.onDeath,
+  });
   const host: Host = {
     ...given,
     ...{ number, logs },

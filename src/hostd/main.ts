@@ -56,10 +56,19 @@ async function start(config: HostdConfig, stack: Stack) {
   const scheduling = await SchedulingFile.open(config.dir);
   const disk = new DiskWatch(config.dir);
   await disk.refresh();
-  const given = { store, vmm, images, scheduling, disk, clock: systemClock, closing: closing.signal };
+  const given = {
+    store,
+    vmm,
+    images,
+    scheduling,
+    disk,
+    clock: systemClock,
+    closing: closing.signal,
+    onDeath: crash,
+  };
   const assembled = assembleHost(config, given);
   const { host, machines, logs } = assembled;
-  stack.add("logs", () => logs.flush());
+  stack.add("logs", () => logs.close());
   stack.add("machines", () => machines.detach());
   stack.add("retries", () => closing.abort());
   await reconcileAtStart(host, machines);
@@ -137,5 +146,5 @@ async function start(config: HostdConfig, stack: Stack) {
 
 /** Throws outside of any call, which ends the process. The supervisor restarts it. */
 function crash(cause: Error): void {
-  throw new Fault("INTERNAL", "STORE_LOST", "the store's thread has ended", {}, { cause });
+  throw new Fault("INTERNAL", "THREAD_LOST", cause.message, {}, { cause });
 }

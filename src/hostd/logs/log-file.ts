@@ -1,103 +1,176 @@
-import { appendFile, mkdir, readFile, rename, stat } from "node:fs/promises";
-import { join } from "node:path";
-import type { LogLine } from "../vmm/vmm.ts";
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { endOfLine, sequenceAt } from "./line-format.ts";
 
-/** A line in the log of a machine. */
-export interface StoredLine extends LogLine {
-  /** Grows by one with every line of the machine, across restarts too. */
+/** Distance of the lines that the index knows. A read reads at most so much more than it returns. */
+const INDEX_STEP_BYTES = 16 * 1_024;
+const LAST_LINE_BYTES = 4 * 1_024;
+
+/** A line that the index knows. */
+export interface IndexEntry {
   readonly sequence: number;
+  readonly offset: number;
 }
 
-const OLDER = "older.jsonl";
-const NEWER = "newer.jsonl";
-
-/** The log of one machine on disk: two files. When the newer is full, it replaces the older. For one caller at a time. */
+/**
+ * A file of lines in the order of their sequences, with an index of some of them in memory. Its
+ * calls are synchronous: they belong in the thread of the logs.
+ */
 export class LogFile {
-  readonly #dir: string;
-  readonly #maxFileBytes: number;
-  #size = 0;
+  readonly path: string;
+  size: number;
+  /** Undefined until it is needed. */
+  #index: IndexEntry[] | undefined;
 
-  /** @param maxBytes of both files together */
-  constructor(dir: string, maxBytes: number) {
-    this.#dir = dir;
-    this.#maxFileBytes = Math.floor(maxBytes / 2);
+  constructor(path: string) {
+    this.path = path;
+    this.size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    if (this.size === 0) this.#index = [];
   }
 
-  /** Makes the folder, and returns the last sequence. */
-  async open(): Promise<number> {
-    await mkdir(this.#dir, { recursive: true, mode: 0o750 });
-    this.#size = await stat(join(this.#dir, NEWER)).then(({ size }) => size, ifMissing(0));
-    const lines = await this.read();
-    return lines.at(-1)?.sequence ?? 0;
-  }
-
-  /** Appends lines, not synced: they survive a crash of hostd, not of the host. */
-  async append(lines: readonly StoredLine[]): Promise<void> {
-    let batch: string[] = [];
-    let size = 0;
-    for (const line of lines) {
-      const text = `${JSON.stringify(toTuple(line))}\n`;
-      const length = Buffer.byteLength(text);
-      if (this.#size + size > 0 && this.#size + size + length > this.#maxFileBytes) {
-        await this.#write(batch, size);
-        await this.#rotate();
-        batch = [];
-        size = 0;
-      }
-      batch.push(text);
-      size += length;
+  /** Appends encoded lines, not synced: they survive a crash of hostd, not of the host. */
+  append(bytes: Buffer, starts: readonly IndexEntry[]): void {
+    this.#entries();
+    const fd = openToAppend(this.path);
+    try {
+      this.#write(fd, bytes);
+    } finally {
+      closeSync(fd);
     }
-    await this.#write(batch, size);
+    for (const { sequence, offset } of starts) this.#add(sequence, this.size + offset);
+    this.size += bytes.length;
   }
 
-  /** Reads all lines, oldest first. Skips lines cut off by a crash or a full disk. */
-  async read(): Promise<readonly StoredLine[]> {
-    const lines: StoredLine[] = [];
-    for (const name of [OLDER, NEWER]) {
-      for (const text of (await this.#readFile(name)).split("\n")) {
-        const line = text === "" ? undefined : parse(text);
-        if (line && line.sequence > (lines.at(-1)?.sequence ?? 0)) lines.push(line);
-      }
+  /** Sequence of the first line; 0 when there is none. */
+  get first(): number {
+    return this.#entries()[0]?.sequence ?? 0;
+  }
+
+  /** Returns the part of the file that holds the first line after `sequence`. */
+  segmentOf(sequence: number): number {
+    const index = this.#entries();
+    let low = 0;
+    let high = index.length;
+    while (low + 1 < high) {
+      const middle = (low + high) >> 1;
+      if ((index[middle]?.sequence ?? 0) <= sequence + 1) low = middle;
+      else high = middle;
     }
-    return lines;
+    return low;
   }
 
-  #readFile(name: string): Promise<string> {
-    return readFile(join(this.#dir, name), "utf8").catch(ifMissing(""));
+  get segments(): number {
+    return this.#entries().length;
   }
 
-  async #write(texts: readonly string[], size: number): Promise<void> {
-    if (size === 0) return;
-    await appendFile(join(this.#dir, NEWER), texts.join(""), { mode: 0o640 });
-    this.#size += size;
+  /** Reads a part: from one line of the index to the next. */
+  readSegment(segment: number): Buffer {
+    const index = this.#entries();
+    const from = index[segment]?.offset ?? this.size;
+    return this.#read(from, index[segment + 1]?.offset ?? this.size);
   }
 
-  async #rotate(): Promise<void> {
-    await rename(join(this.#dir, NEWER), join(this.#dir, OLDER));
-    this.#size = 0;
+  /** Replaces another file by this one. */
+  replace(other: LogFile): void {
+    renameSync(this.path, other.path);
+    other.size = this.size;
+    other.#index = this.#index;
+    this.size = 0;
+    this.#index = [];
+  }
+
+  remove(): void {
+    rmSync(this.path, { force: true });
+    this.size = 0;
+    this.#index = [];
+  }
+
+  /** Writes all or nothing: a line that is cut off would damage the next one. */
+  #write(fd: number, bytes: Buffer): void {
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    } catch (err) {
+      ftruncateSync(fd, this.size);
+      throw err;
+    }
+  }
+
+  #add(sequence: number, offset: number): void {
+    const index = this.#entries();
+    const last = index.at(-1);
+    if (last && offset < last.offset + INDEX_STEP_BYTES) return;
+    index.push({ sequence, offset });
+  }
+
+  #read(from: number, to: number): Buffer {
+    const fd = openSync(this.path, "r");
+    try {
+      return readRange(fd, from, to);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #entries(): IndexEntry[] {
+    this.#index ??= this.#load();
+    return this.#index;
+  }
+
+  /** Finds the lines of the index, and cuts off a last line that a crash left incomplete. */
+  #load(): IndexEntry[] {
+    const index: IndexEntry[] = [];
+    const fd = openSync(this.path, "r+");
+    try {
+      this.size = endOfLastLine(fd);
+      ftruncateSync(fd, this.size);
+      for (let from = 0; from < this.size; from += INDEX_STEP_BYTES) {
+        const bytes = readRange(fd, from, Math.min(this.size, from + INDEX_STEP_BYTES));
+        const start = from === 0 ? 0 : endOfLine(bytes, 0);
+        const sequence = start < 0 ? 0 : sequenceAt(bytes, start);
+        if (from === 0 || sequence > (index.at(-1)?.sequence ?? 0))
+          index.push({ sequence, offset: from + start });
+      }
+    } finally {
+      closeSync(fd);
+    }
+    return index;
   }
 }
 
-type Tuple = readonly [sequence: number, timeUs: number, stream: LogLine["stream"], text: string];
-
-function toTuple({ sequence, timeUs, stream, text }: StoredLine): Tuple {
-  return [sequence, timeUs, stream, text];
-}
-
-function parse(text: string): StoredLine | undefined {
+function openToAppend(path: string): number {
   try {
-    // Written by `toTuple`; anything else fails to parse or is not an array.
-    const [sequence, timeUs, stream, line] = JSON.parse(text) as Tuple;
-    return { sequence, timeUs, stream, text: line };
-  } catch {
-    return undefined;
+    return openSync(path, "a", 0o600);
+  } catch (err) {
+    if (!(err instanceof Error && "code" in err && err.code === "ENOENT")) throw err;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    return openSync(path, "a", 0o600);
   }
 }
 
-/** Returns `value` instead of the error of a missing file. */
-function ifMissing<T>(value: T): (err: unknown) => T {
-  return (err) => {
-    if (err instanceof Error && "code" in err && err.code === "ENOENT") return value;
-    throw err;
-  };
+function readRange(fd: number, from: number, to: number): Buffer {
+  const bytes = Buffer.allocUnsafe(to - from);
+  let length = 0;
+  for (let read = -1; read !== 0 && length < bytes.length; length += read)
+    read = readSync(fd, bytes, length, bytes.length - length, from + length);
+  return bytes.subarray(0, length);
+}
+
+function endOfLastLine(fd: number): number {
+  for (let to = fstatSync(fd).size; to > 0; to -= LAST_LINE_BYTES) {
+    const from = Math.max(0, to - LAST_LINE_BYTES);
+    const newline = readRange(fd, from, to).lastIndexOf("\n");
+    if (newline >= 0) return from + newline + 1;
+  }
+  return 0;
 }

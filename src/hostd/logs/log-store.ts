@@ -1,8 +1,9 @@
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import type { VmSink } from "../vmm/vmm.ts";
-import { LogFile, type StoredLine } from "./log-file.ts";
-import { MachineLog } from "./machine-log.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import type { OutputSession } from "../vmm/output.ts";
+import type { LogLine, VmSink } from "../vmm/vmm.ts";
+import type { StoredLine } from "./line-format.ts";
+import type { LogLimits, LogOwner } from "./log-calls.ts";
+import { LogThread } from "./log-thread.ts";
 
 export interface LogQuery {
   readonly tail: number | undefined;
@@ -12,74 +13,101 @@ export interface LogQuery {
   readonly signal: AbortSignal;
 }
 
-const BATCH_LINES = 200;
+export interface LogStoreOptions {
+  readonly dir: string;
+  readonly limits: LogLimits;
+  /** Machines that may have logs from before. */
+  readonly owners: readonly LogOwner[];
+  /** Called once when the thread of the logs ends unexpectedly. */
+  readonly onDeath: (err: Error) => void;
+}
 
-/** The logs of the machines on this host, of bounded size, one folder for each machine. */
+/** The logs of the machines on this host, one folder for each machine, in a thread of their own. */
 export class LogStore {
-  readonly #dir: string;
-  readonly #maxBytes: number;
-  readonly #logs = new Map<string, MachineLog>();
+  readonly #thread: LogThread;
+  #nextSession = 1;
+  #hasFailed = false;
+  #isClosed = false;
 
-  /** @param maxKb for each machine */
-  constructor(dir: string, maxKb: number) {
-    this.#dir = dir;
-    this.#maxBytes = maxKb * 1_024;
+  constructor({ dir, limits, owners, onDeath }: LogStoreOptions) {
+    this.#thread = new LogThread({ dir, limits, owners }, onDeath);
   }
 
-  sink(id: string): VmSink {
-    return { onLog: (line) => this.#log(id).append(line) };
+  /** Returns where the VMs of a machine write. */
+  sink(owner: LogOwner): VmSink {
+    return {
+      onLog: (line) => this.#append(owner, line),
+      openOutput: (cursorFile) => this.#open(owner, cursorFile),
+    };
   }
 
   /**
-   * Reads lines in batches, oldest first. A slow reader delays nobody and costs no memory. When lines it has not read are no longer
-   * kept, a `system` line says how many.
+   * Reads lines in batches, oldest first. A slow reader delays nobody and costs no memory. When lines
+   * it has not read are no longer kept, a `system` line says how many.
    */
   async *read(id: string, query: LogQuery): AsyncGenerator<readonly StoredLine[]> {
-    const log = this.#log(id);
-    let position = query.afterSequence;
-    let lines = await log.after(position);
-    if (query.tail === undefined) {
-      lines = withGap(position, lines);
-    } else {
-      position = Math.max(position, lines.at(-1)?.sequence ?? 0);
-      lines = query.tail === 0 ? [] : lines.slice(-query.tail);
-    }
-    for (;;) {
-      for (let at = 0; at < lines.length; at += BATCH_LINES) yield lines.slice(at, at + BATCH_LINES);
-      position = Math.max(position, lines.at(-1)?.sequence ?? 0);
-      if (!query.follow) return;
-      if ((await log.more(position, query.signal)) === "gone") return;
-      lines = withGap(position, await log.after(position));
+    const { follow, signal, tail } = query;
+    const { before, last } = await this.#thread.call({ kind: "position", id, tail });
+    let position = Math.max(query.afterSequence, before);
+    while (follow || position < last) {
+      const request = { kind: "after", id, sequence: position, waits: follow } as const;
+      const lines = await this.#thread.call(request, { signal });
+      const newest = lines?.at(-1)?.sequence;
+      if (lines === undefined || newest === undefined) return;
+      yield withGap(position, lines);
+      position = newest;
     }
   }
 
   async remove(id: string): Promise<void> {
-    await this.#logs.get(id)?.discard();
-    this.#logs.delete(id);
-    await rm(join(this.#dir, id), { recursive: true, force: true });
+    await this.#thread.call({ kind: "remove", id });
   }
 
   async owners(): Promise<readonly string[]> {
-    try {
-      return await readdir(this.#dir);
-    } catch (err) {
-      if (err instanceof Error && "code" in err && err.code === "ENOENT") return [];
-      throw err;
-    }
+    return await this.#thread.call({ kind: "owners" });
   }
 
   /** Resolves when all lines so far are in the files. */
   async flush(): Promise<void> {
-    await Promise.all([...this.#logs.values()].map((log) => log.flush()));
+    await this.#thread.call({ kind: "flush" });
   }
 
-  #log(id: string): MachineLog {
-    let log = this.#logs.get(id);
-    if (!log) {
-      log = new MachineLog(new LogFile(join(this.#dir, id), this.#maxBytes));
-      this.#logs.set(id, log);
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#thread.close();
+  }
+
+  async #append(owner: LogOwner, line: LogLine): Promise<void> {
+    if (this.#isClosed) return;
+    try {
+      await this.#thread.call({ kind: "append", owner, line });
+      this.#note(owner, undefined);
+    } catch (err) {
+      this.#note(owner, String(err));
     }
-    return log;
+  }
+
+  #open(owner: LogOwner, cursorFile: string): OutputSession {
+    const session = this.#nextSession++;
+    const log = (what: string) => (error: unknown) =>
+      logger.error(`could not ${what} the output of a machine`, { machine_id: owner.id, error });
+    this.#thread.call({ kind: "open", session, owner, cursorFile }).catch(log("open"));
+    return {
+      store: async (batch) => {
+        const transfer = [batch.frames.buffer];
+        const receipt = await this.#thread.call({ kind: "store", session, batch }, { transfer });
+        this.#note(owner, receipt.failure);
+        return receipt;
+      },
+      close: () => void this.#thread.call({ kind: "close", session }).catch(log("close")),
+    };
+  }
+
+  /** Logs a failure once until lines can be written again. */
+  #note({ id }: LogOwner, failure: string | undefined): void {
+    if (failure !== undefined && !this.#hasFailed)
+      logger.error("could not write a machine's log", { machine_id: id, error: failure });
+    this.#hasFailed = failure !== undefined;
   }
 }
 

@@ -1,119 +1,164 @@
-import { EventEmitter, once } from "node:events";
-import { logger } from "../../lib/runtime/log.ts";
-import { sleep } from "../../lib/runtime/wait.ts";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import type { LogLine } from "../vmm/vmm.ts";
-import type { LogFile, StoredLine } from "./log-file.ts";
+import {
+  decodeLine,
+  encodeLine,
+  endOfLine,
+  maxEncodedBytes,
+  type StoredLine,
+  sequenceAt,
+} from "./line-format.ts";
+import { type IndexEntry, LogFile } from "./log-file.ts";
 
-/** Characters that may wait to be written. Beyond them the VM's output waits. */
-const MAX_UNWRITTEN = 128 * 1_024;
-/** Characters in memory for followers. A follower further behind reads the files. */
-const RECENT = 64 * 1_024;
-/** Lines of this time are written together. */
-const FLUSH_DELAY_MS = 20;
+/** Most that is returned at once. */
+const BATCH_LINES = 200;
+const BATCH_CHARACTERS = 256 * 1_024;
+/** Lines of this size are written together. */
+const WRITE_BYTES = 256 * 1_024;
+const scratch = Buffer.allocUnsafeSlow(2 * WRITE_BYTES);
 
-/** The log of one machine: numbers its lines, writes them, and wakes followers. */
+/** The last line of a log. */
+interface LogEnd {
+  readonly sequence: number;
+  /** The guest's number, if the line has one. */
+  readonly number: number | undefined;
+}
+
+/**
+ * The log of one machine on disk: two files. When the newer is full, it replaces the older. Nothing
+ * of it is in memory but the files' indexes.
+ */
 export class MachineLog {
-  readonly #file: LogFile;
-  readonly #opened: Promise<void>;
-  readonly #changes = new EventEmitter();
-  #recent: StoredLine[] = [];
-  #recentSize = 0;
-  #unwritten: StoredLine[] = [];
-  #unwrittenSize = 0;
-  #last = 0;
-  #writing: Promise<void> | undefined;
-  #isGone = false;
+  /** Undefined until it is needed. */
+  #end: LogEnd | undefined;
+  readonly #dir: string;
+  readonly #older: LogFile;
+  readonly #newer: LogFile;
+  readonly #maxFileBytes: number;
 
-  constructor(file: LogFile) {
-    this.#file = file;
-    this.#changes.setMaxListeners(0);
-    this.#opened = file.open().then(
-      (last) => {
-        this.#last = last;
-      },
-      (error: unknown) => logger.error("could not open a machine's log", { error }),
-    );
+  /** @param maxBytes of both files together */
+  constructor(dir: string, maxBytes: number) {
+    this.#dir = dir;
+    this.#maxFileBytes = Math.floor(maxBytes / 2);
+    this.#older = new LogFile(join(dir, "older.jsonl"));
+    this.#newer = new LogFile(join(dir, "newer.jsonl"));
   }
 
-  /** Appends a line. Resolves at once; when too much is unwritten, once it is written. */
-  async append(line: LogLine): Promise<void> {
-    await this.#opened;
-    if (this.#isGone) return;
-    const stored = { ...line, sequence: ++this.#last };
-    this.#remember(stored);
-    this.#unwritten.push(stored);
-    this.#unwrittenSize += sizeOf(stored);
-    this.#changes.emit("line");
-    const written = this.#scheduleWrite();
-    if (this.#unwrittenSize >= MAX_UNWRITTEN) await written;
+  get end(): LogEnd {
+    this.#end ??= this.#readEnd();
+    return this.#end;
   }
 
-  /** Resolves when all lines so far are in the files. */
-  async flush(): Promise<void> {
-    await this.#opened;
-    while (this.#unwritten.length > 0 || this.#writing !== undefined) await this.#scheduleWrite();
+  get bytes(): number {
+    return this.#older.size + this.#newer.size;
   }
 
-  /** Returns the kept lines after `sequence`, oldest first. */
-  async after(sequence: number): Promise<readonly StoredLine[]> {
-    await this.#opened;
-    if (sequence >= this.#last) return [];
-    const oldest = this.#recent[0]?.sequence ?? Number.POSITIVE_INFINITY;
-    if (oldest <= sequence + 1) return this.#recent.slice(sequence + 1 - oldest);
-    await this.flush();
-    return (await this.#file.read()).filter((line) => line.sequence > sequence);
-  }
-
-  /** Waits for a line after `sequence`, or for the end of the log. Rejects with the reason of `signal`. */
-  async more(sequence: number, signal: AbortSignal): Promise<"line" | "gone"> {
-    await this.#opened;
-    while (!this.#isGone && this.#last <= sequence) {
-      signal.throwIfAborted();
-      await once(this.#changes, "line", { signal }).catch(() => {});
+  /** Appends lines and gives them their sequences. When it throws, some are lost: a gap in their sequences. */
+  append(lines: readonly LogLine[]): void {
+    let end = 0;
+    let starts: IndexEntry[] = [];
+    const write = (): void => {
+      const bytes = scratch.subarray(0, end);
+      const entries = starts;
+      end = 0;
+      starts = [];
+      if (bytes.length > 0) this.#newer.append(bytes, entries);
+    };
+    let { sequence } = this.end;
+    for (const line of lines) {
+      if (end > WRITE_BYTES || maxEncodedBytes(line) > scratch.length - end) write();
+      const start = end;
+      end = encodeLine(scratch, start, { ...line, sequence: ++sequence });
+      const isFull = this.#newer.size + end > this.#maxFileBytes && this.#newer.size + start > 0;
+      if (isFull) {
+        const encoded = Buffer.from(scratch.subarray(start, end));
+        end = start;
+        write();
+        this.#newer.replace(this.#older);
+        end = encoded.copy(scratch);
+      }
+      starts.push({ sequence, offset: isFull ? 0 : start });
+      this.#end = { sequence, number: line.number };
     }
-    return this.#isGone ? "gone" : "line";
+    write();
   }
 
-  async discard(): Promise<void> {
-    this.#isGone = true;
-    this.#unwritten = [];
-    this.#changes.emit("line");
-    await this.#writing;
-  }
-
-  #remember(line: StoredLine): void {
-    this.#recent.push(line);
-    this.#recentSize += sizeOf(line);
-    if (this.#recentSize <= 2 * RECENT) return;
-    let from = 0;
-    // Drops half at once, so that most lines cost nothing.
-    for (; this.#recentSize > RECENT; from += 1) this.#recentSize -= sizeOf(this.#recent[from]);
-    this.#recent = this.#recent.slice(from);
-  }
-
-  #scheduleWrite(): Promise<void> {
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
-    return this.#writing;
-  }
-
-  async #write(): Promise<void> {
-    await sleep(FLUSH_DELAY_MS);
-    const lines = this.#unwritten;
-    this.#unwritten = [];
-    this.#unwrittenSize = 0;
-    if (lines.length === 0) return;
-    try {
-      await this.#file.append(lines);
-    } catch (error) {
-      // A full disk loses lines; the gap shows in their sequence.
-      logger.error("could not write a machine's log", { lines: lines.length, error });
+  /** Returns kept lines after `sequence`, oldest first; none only when there are none. */
+  after(sequence: number): readonly StoredLine[] {
+    const lines: StoredLine[] = [];
+    let characters = 0;
+    let last = sequence;
+    for (const bytes of this.#segmentsAfter(sequence)) {
+      for (let from = 0, to = endOfLine(bytes, 0); to > 0; from = to, to = endOfLine(bytes, from)) {
+        if (sequenceAt(bytes, from) <= last) continue;
+        const line = decodeLine(bytes, from, to);
+        if (line === undefined) continue;
+        lines.push(line);
+        last = line.sequence;
+        characters += line.text.length;
+        if (lines.length >= BATCH_LINES || characters >= BATCH_CHARACTERS) return lines;
+      }
     }
+    return lines;
+  }
+
+  /** Returns the sequence before the last `count` lines. */
+  beforeLast(count: number): number {
+    if (count === 0) return this.end.sequence;
+    let missing = count;
+    for (const file of [this.#newer, this.#older]) {
+      for (let segment = file.segments - 1; segment >= 0; segment--) {
+        const bytes = file.readSegment(segment);
+        const starts = startsOfLines(bytes);
+        const start = starts.at(-missing);
+        if (start !== undefined) return Math.max(0, sequenceAt(bytes, start) - 1);
+        missing -= starts.length;
+      }
+    }
+    return 0;
+  }
+
+  /** Drops lines to free disk: the older half, or all. Sequences go on. */
+  shrink(note: LogLine): void {
+    if (this.#older.size > 0) {
+      this.#older.remove();
+      return;
+    }
+    const { number } = this.end;
+    this.#newer.remove();
+    this.append([number === undefined ? note : { ...note, number }]);
+  }
+
+  remove(): void {
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  *#segmentsAfter(sequence: number): Generator<Buffer> {
+    const isInNewer = this.#newer.segments > 0 && this.#newer.first <= sequence + 1;
+    for (const file of isInNewer ? [this.#newer] : [this.#older, this.#newer]) {
+      for (let segment = file.segmentOf(sequence); segment < file.segments; segment++)
+        yield file.readSegment(segment);
+    }
+  }
+
+  #readEnd(): LogEnd {
+    for (const file of [this.#newer, this.#older]) {
+      for (let segment = file.segments - 1; segment >= 0; segment--) {
+        const bytes = file.readSegment(segment);
+        for (const start of startsOfLines(bytes).reverse()) {
+          const line = decodeLine(bytes, start, endOfLine(bytes, start));
+          if (line) return { sequence: line.sequence, number: line.number };
+        }
+      }
+    }
+    return { sequence: 0, number: undefined };
   }
 }
 
-/** Estimates the memory of a line, in characters. */
-function sizeOf(line: StoredLine | undefined): number {
-  return (line?.text.length ?? 0) + 64;
+function startsOfLines(bytes: Buffer): number[] {
+  const starts: number[] = [];
+  for (let from = 0, to = endOfLine(bytes, 0); to > 0; from = to, to = endOfLine(bytes, from))
+    starts.push(from);
+  return starts;
 }

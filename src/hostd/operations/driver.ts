@@ -126,7 +126,10 @@ export class Driver {
       return;
     }
     if (vmId === undefined) return;
-    const vm = await this.#parts.vmm.adopt(vmId, this.#parts.logs.sink(runtime.id));
+    const vm = await this.#parts.vmm.adopt(
+      vmId,
+      this.#parts.logs.sink({ id: runtime.id, org: this.machine.spec.org }),
+    );
     if (vm) {
       await runtime.note((machine, at) =>
         machine.state === "starting" ? started(machine, vm.startPath, at) : undefined,

@@ -194,7 +194,13 @@ async function launchOrAbandon(
   signal: AbortSignal,
 ): Promise<Vm> {
   const { cpus, memoryMb } = machine.spec.resources;
-  const request = { vmId, shape: { cpus, memoryMb }, workload: work, sink: logs.sink(id), stored };
+  const request = {
+    vmId,
+    shape: { cpus, memoryMb },
+    workload: work,
+    sink: logs.sink({ id, org: machine.spec.org }),
+    stored,
+  };
   const launching = vmm.launch(request, signal);
   try {
     return await abortable(launching, signal);

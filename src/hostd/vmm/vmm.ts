@@ -6,6 +6,7 @@
  * hostd: the next hostd finds it with `list` and takes it over with `adopt`.
  */
 import { abortable } from "../../lib/runtime/abort.ts";
+import type { OutputSession } from "./output.ts";
 
 export interface Shape {
   readonly cpus: number;
@@ -74,6 +75,13 @@ export interface VmExit {
 /** Receives output. While `onLog` is pending no line follows; in the end, writes block. */
 export interface VmSink {
   onLog(line: LogLine): Promise<void> | void;
+  /**
+   * Opens a session for output that is still encoded: an adapter then does not call `onLog`. Absent:
+   * the adapter decodes it.
+   *
+   * @param cursorFile file for the number of the last line that is stored
+   */
+  openOutput?(cursorFile: string): OutputSession;
 }
 
 /** A VM to launch. */

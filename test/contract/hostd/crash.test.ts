@@ -211,7 +211,9 @@ describe("a restart", () => {
     const shape = { cpus: 1, memoryMb: 1 };
     const request = { vmId: "00007fffffffff-leftover", shape, workload: work, sink: { onLog() {} } };
     await host.sim.launch(request, new AbortController().signal);
-    await host.logs.sink("00007fffffffff").onLog({ timeUs: 1, stream: "stdout", text: "x" });
+    await host.logs
+      .sink({ id: "00007fffffffff", org: "acme" })
+      .onLog({ timeUs: 1, stream: "stdout", text: "x" });
     await host.logs.flush();
 
     await sweep(host.host, host.machines);

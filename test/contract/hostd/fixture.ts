@@ -119,6 +119,7 @@ export async function startHost(options: TestHostOptions = {}) {
     capacity: { cpus: 8, memoryMb: 2_048, diskMb: 16_384 },
     portRange: { from: 21_000, to: 28_999 },
     logKb: 64,
+    orgLogKb: 1_024,
     holdGraceMs: 100,
     startConcurrency: 4,
     startTimeoutMs: 15_000,
@@ -133,6 +134,7 @@ export async function startHost(options: TestHostOptions = {}) {
     disk: { space: undefined },
     clock: systemClock,
     closing: closing.signal,
+    onDeath,
     limits: { killMs: 200, ...options.limits },
   });
   await reconcileAtStart(host, machines);
@@ -171,7 +173,7 @@ export async function startHost(options: TestHostOptions = {}) {
       await running();
       closing.abort();
       await machines.detach();
-      await logs.flush();
+      await logs.close();
       await sim.close();
       await store.close();
       if (!keepFolder) folder?.remove();

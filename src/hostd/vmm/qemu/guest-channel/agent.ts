@@ -5,25 +5,27 @@ import { TimeLimit } from "../../../../lib/runtime/wait.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import { VM_FILES } from "../process/command-line.ts";
 import { connectIn } from "../process/unix-socket.ts";
-import { FrameReader } from "./frame.ts";
+import { decodeFrame, FrameReader, typeOf } from "./frame.ts";
 import { GuestClock } from "./guest-clock.ts";
 import {
   ackMessage,
-  type GuestLine,
   type GuestMessage,
   type GuestState,
+  MESSAGE,
   readMessage,
   signalMessage,
   syncMessage,
 } from "./protocol.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import { COST, TokenBucket } from "./token-bucket.ts";
 
 /** Pause before SYNC is sent again, first and longest: a guest that boots does not answer. */
 const SYNC_RETRY_MS = { first: 250, longest: 3_000 };
 const SIGNAL_TIMEOUT_MS = 10_000;
-/** Limits what one guest sends, so that none delays the others. */
-const BYTES_PER_SECOND = 8 * 1024 * 1024;
-const BURST_BYTES = 4 * 1024 * 1024;
+/** Limits what one guest sends, so that none delays the others: bytes, or other work that costs as much. */
+const COST_PER_SECOND = 8 * 1024 * 1024;
+const BURST_COST = 4 * 1024 * 1024;
+/** Longest encoded frame that is decoded in this thread; the guest's own are shorter. */
+const MAX_CONTROL_BYTES = 4 * 1024;
 const MAX_PENDING_SIGNALS = 64;
 
 /**
@@ -33,15 +35,16 @@ const MAX_PENDING_SIGNALS = 64;
 export class Agent {
   clock = new GuestClock();
   state: GuestState | undefined;
-  /** Called with lines of output, in order. */
-  onLines: (lines: readonly GuestLine[]) => void = () => {};
+  /** Called with frames of lines, encoded, in order. */
+  onLines: (frame: Buffer) => void = () => {};
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
   readonly #nonce = randomBytes(8).readBigUInt64LE() | 1n;
   readonly #waiters = new Set<Waiter>();
   readonly #signals = new Map<number, (errno: number) => void>();
-  readonly #rate = new TokenBucket(BYTES_PER_SECOND, BURST_BYTES);
+  readonly #rate = new TokenBucket(COST_PER_SECOND, BURST_COST);
   readonly #pauses = new Set<string>();
+  #ratePause: NodeJS.Timeout | undefined;
   #isClosed = false;
   #nextRequest = 1;
   #runSentUs = 0;
@@ -123,6 +126,11 @@ export class Agent {
     this.#setPaused("lines", isPaused);
   }
 
+  /** Charges the guest for lines that were stored: reading pauses when they were too many. */
+  charge(lines: number): void {
+    this.#charge(lines * COST.line);
+  }
+
   /** Starts the clock's estimate anew. Call it when the guest was paused. */
   resetClock(): void {
     this.clock = new GuestClock();
@@ -141,15 +149,28 @@ export class Agent {
   }
 
   #onData(chunk: Buffer): void {
-    const pauseMs = this.#rate.take(chunk.length, performance.now());
-    if (pauseMs > 0) {
-      this.#setPaused("rate", true);
-      setTimeout(() => this.#setPaused("rate", false), pauseMs).unref();
-    }
+    let cost = chunk.length;
     for (const frame of this.#reader.push(chunk)) {
-      const message = readMessage(frame);
+      if (typeOf(frame) === MESSAGE.logs) {
+        cost += COST.frame;
+        // Before the guest's answer, they are of an earlier session.
+        if (this.state) this.onLines(frame);
+        continue;
+      }
+      cost += COST.control;
+      const decoded = frame.length <= MAX_CONTROL_BYTES ? decodeFrame(frame) : undefined;
+      const message = decoded && readMessage(decoded);
       if (message) this.#onMessage(message);
     }
+    this.#charge(cost);
+  }
+
+  #charge(cost: number): void {
+    const pauseMs = this.#rate.take(cost, performance.now());
+    if (pauseMs === 0) return;
+    this.#setPaused("rate", true);
+    clearTimeout(this.#ratePause);
+    this.#ratePause = setTimeout(() => this.#setPaused("rate", false), pauseMs).unref();
   }
 
   #onMessage(message: GuestMessage): void {
@@ -160,8 +181,7 @@ export class Agent {
       return;
     }
     this.clock.received(message.nowUs, wallClockUs());
-    if (message.kind === "logs") this.onLines(message.lines);
-    else this.#onState(message);
+    this.#onState(message);
   }
 
   #onState(state: GuestState): void {

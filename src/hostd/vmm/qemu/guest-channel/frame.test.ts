@@ -1,14 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeFrame, type Frame, FrameReader } from "./frame.ts";
+import { decodeFrame, encodeFrame, type Frame, FrameReader, typeOf } from "./frame.ts";
 
 const bodies = fc.uint8Array({ maxLength: 1_200 }).map((bytes) => Buffer.from(bytes));
 const zeros = fc.nat(600).map((length) => Buffer.alloc(length));
 
 function readAll(reader: FrameReader, bytes: Buffer, piece: number): Frame[] {
   const frames: Frame[] = [];
-  for (let at = 0; at < bytes.length; at += piece)
-    frames.push(...reader.push(bytes.subarray(at, at + piece)));
+  for (let at = 0; at < bytes.length; at += piece) {
+    for (const encoded of reader.push(bytes.subarray(at, at + piece))) {
+      const frame = decodeFrame(encoded);
+      if (frame) frames.push(frame);
+    }
+  }
   return frames;
 }
 
@@ -33,6 +37,16 @@ describe("a frame", () => {
     // CRC-32 of "123456789" is the checksum's own test value.
     expect(encodeFrame(0x31, Buffer.from("23456789")).toString("hex")).toBe("0e3132333435363738392639f4cb00");
     expect(encodeFrame(0, Buffer.of(0)).toString("hex")).toBe("010105ff12d94100");
+  });
+
+  test("shows its type before it is decoded", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 255 }), bodies, (type, body) => {
+        expect(typeOf(encodeFrame(type, body))).toBe(type);
+      }),
+    );
+    expect(typeOf(encodeFrame(0, Buffer.of(7)))).toBe(0);
+    expect(typeOf(Buffer.of())).toBe(0);
   });
 
   test("follows a broken one as soon as a zero has come", () => {

@@ -22,18 +22,21 @@ export function encodeFrame(type: number, body: Buffer): Buffer {
   return encodeCobs(plain);
 }
 
-/** Assembles frames from chunks of bytes. Damaged and oversized ones are dropped. */
+/**
+ * Cuts a stream of bytes into encoded frames, each without its final zero. Oversized ones are
+ * dropped; `decodeFrame` drops damaged ones.
+ */
 export class FrameReader {
   #parts: Buffer[] = [];
   #length = 0;
   #isSkipping = false;
 
-  *push(chunk: Buffer): Generator<Frame> {
+  *push(chunk: Buffer): Generator<Buffer> {
     let from = 0;
     for (let end = chunk.indexOf(0); end >= 0; end = chunk.indexOf(0, from)) {
       this.#keep(chunk.subarray(from, end));
-      const frame =
-        this.#isSkipping || this.#length === 0 ? undefined : decodeFrame(Buffer.concat(this.#parts));
+      const [first] = this.#parts;
+      const frame = this.#parts.length > 1 ? Buffer.concat(this.#parts) : first;
       this.#clear();
       from = end + 1;
       if (frame) yield frame;
@@ -59,7 +62,12 @@ export class FrameReader {
   }
 }
 
-function decodeFrame(encoded: Buffer): Frame | undefined {
+/** Reads the type of an encoded frame without decoding it; 0 when it has none. */
+export function typeOf(encoded: Buffer): number {
+  return encoded.length > 1 && encoded[0] !== 1 ? (encoded[1] ?? 0) : 0;
+}
+
+export function decodeFrame(encoded: Buffer): Frame | undefined {
   const plain = decodeCobs(encoded);
   if (plain === undefined || plain.length < 1 + CHECKSUM) return undefined;
   const end = plain.length - CHECKSUM;

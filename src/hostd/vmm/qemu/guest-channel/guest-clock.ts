@@ -1,3 +1,5 @@
+import type { ClockBound, ClockBounds } from "../../output.ts";
+
 /** The greatest drift between the clocks: the emulator steers the guest's, NTP the host's. */
 const DRIFT = 200e-6;
 
@@ -7,8 +9,18 @@ const DRIFT = 200e-6;
  * Bounds loosen with time, to follow drift and a clock that was set.
  */
 export class GuestClock {
-  #upper: Bound | undefined;
-  #lower: Bound | undefined;
+  #upper: ClockBound | undefined;
+  #lower: ClockBound | undefined;
+
+  /** @param bounds of another clock of the guest, perhaps in another thread */
+  constructor(bounds: ClockBounds = {}) {
+    this.#upper = bounds.upper;
+    this.#lower = bounds.lower;
+  }
+
+  get bounds(): ClockBounds {
+    return { upper: this.#upper, lower: this.#lower };
+  }
 
   /** Records a message that the guest sent at `guestUs` and that arrived at `hostUs`. */
   received(guestUs: number, hostUs: number): void {
@@ -39,11 +51,6 @@ export class GuestClock {
   }
 }
 
-interface Bound {
-  readonly offset: number;
-  readonly atUs: number;
-}
-
-function loosened(bound: Bound, nowUs: number, direction: 1 | -1): number {
+function loosened(bound: ClockBound, nowUs: number, direction: 1 | -1): number {
   return bound.offset + direction * DRIFT * Math.max(0, nowUs - bound.atUs);
 }

@@ -1,10 +1,13 @@
 import { endsWithin } from "../../../../lib/runtime/wait.ts";
+import type { OutputReceipt, OutputSession } from "../../output.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import type { Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
 import type { Qmp } from "../process/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
 import { Agent } from "./agent.ts";
-import { LogPump, readCursor } from "./log-pump.ts";
+import { InlineOutput } from "./inline-output.ts";
+import { readCursor } from "./log-cursor.ts";
+import { LogPump } from "./log-pump.ts";
 import type { GuestState } from "./protocol.ts";
 
 export interface GuestVmOptions {
@@ -37,7 +40,8 @@ export class GuestVm implements Vm {
   readonly #agent: Agent;
   readonly #pump: LogPump;
   readonly #exit = Promise.withResolvers<VmExit>();
-  #sink: VmSink;
+  readonly #dirs: VmDirs;
+  #output: OutputSession;
   #notBeforeUs: number;
   #isDetached = false;
 
@@ -47,16 +51,12 @@ export class GuestVm implements Vm {
     this.qmp = qmp;
     this.exited = this.#exit.promise;
     this.#agent = agent;
-    this.#sink = sink;
+    this.#dirs = dirs;
+    this.#output = openOutput(sink, dirs.logCursor(id));
     this.#notBeforeUs = notBeforeUs;
-    this.#pump = new LogPump(
-      dirs.logCursor(id),
-      ({ number, timeUs, stream, text }) => {
-        return this.#sink.onLog({ number, timeUs: this.toHost(timeUs), stream, text });
-      },
-      agent,
-    );
-    agent.onLines = (lines) => this.#pump.push(lines);
+    const lastStored = readCursor(dirs.logCursor(id)).number;
+    this.#pump = new LogPump(lastStored, (frames, after) => this.#store(frames, after), agent);
+    agent.onLines = (frame) => this.#pump.push(frame);
     void agent
       .waitFor(({ state }) => state === "exited")
       .then(
@@ -73,7 +73,7 @@ export class GuestVm implements Vm {
       agent = await Agent.connect(dirs.runDir(id));
       // Before SYNC, as lines follow its answer at once.
       const vm = new GuestVm(options, agent);
-      await agent.sync(readCursor(dirs.logCursor(id)), signal);
+      await agent.sync(vm.#pump.lastDelivered, signal);
       return vm;
     } catch (err) {
       agent?.close();
@@ -91,7 +91,8 @@ export class GuestVm implements Vm {
   /** Gives a warm VM, which is paused, to a machine. */
   assign({ id, sink, notBeforeUs }: NewOwner): void {
     this.id = id;
-    this.#sink = sink;
+    this.#output.close();
+    this.#output = openOutput(sink, this.#dirs.logCursor(id));
     this.#notBeforeUs = notBeforeUs;
     this.#agent.resetClock();
   }
@@ -122,6 +123,7 @@ export class GuestVm implements Vm {
     if (this.#isDetached) return;
     this.#isDetached = true;
     this.#pump.close();
+    this.#output.close();
     this.#agent.close();
     this.qmp.close();
   }
@@ -131,6 +133,15 @@ export class GuestVm implements Vm {
     await endsWithin(LAST_LINES_TIMEOUT_MS, this.exited);
     this.#exit.resolve(lostExit(wallClockUs(), "destroyed"));
     await this.detach();
+  }
+
+  async #store(frames: Uint8Array<ArrayBuffer>, afterNumber: number): Promise<OutputReceipt> {
+    const { clock } = this.#agent;
+    const arrivedUs = wallClockUs();
+    const batch = { frames, afterNumber, arrivedUs, notBeforeUs: this.#notBeforeUs, clock: clock.bounds };
+    const receipt = await this.#output.store(batch);
+    if (receipt.guestUs > 0) clock.received(receipt.guestUs, arrivedUs);
+    return receipt;
   }
 
   /** Reports the exit once all lines before it are delivered, or do not come. */
@@ -157,6 +168,10 @@ export class GuestVm implements Vm {
     const detail = shutdown ? `the guest ended the VM (${reason})` : "QEMU ended without a SHUTDOWN event";
     this.#exit.resolve(lostExit(exitedAtUs, detail));
   }
+}
+
+function openOutput(sink: VmSink, cursorFile: string): OutputSession {
+  return sink.openOutput?.(cursorFile) ?? new InlineOutput(sink, cursorFile);
 }
 
 function lostExit(exitedAtUs: number, detail: string): VmExit {

@@ -1,107 +1,103 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { LogPump, readCursor } from "./log-pump.ts";
-import type { GuestLine } from "./protocol.ts";
+import { expect, test } from "vitest";
+import { LogPump } from "./log-pump.ts";
 
-let dir = "";
-let file = "";
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "wh-pump-"));
-  file = join(dir, "cursor");
-});
-afterEach(() => rmSync(dir, { recursive: true }));
-
-const line = (number: number, text = `line ${number}`): GuestLine => ({
-  number,
-  timeUs: 0,
-  stream: "stdout",
-  text,
-});
+/** A frame that stands for the lines up to a number. */
+const frame = (number: number, size = 8): Buffer => {
+  const bytes = Buffer.alloc(size, 1);
+  bytes.writeUInt8(number);
+  return bytes;
+};
 
 /** Stands in for the agent. */
 function source() {
   const acks: number[] = [];
   const pauses: boolean[] = [];
+  const charges: number[] = [];
   return {
-    ...{ acks, pauses },
+    ...{ acks, pauses, charges },
     ack: (number: number) => void acks.push(number),
     setPaused: (isPaused: boolean) => void pauses.push(isPaused),
+    charge: (lines: number) => void charges.push(lines),
   };
 }
 
-describe("a pump", () => {
-  test("delivers each line once, in order, and acknowledges them", async () => {
-    const delivered: string[] = [];
-    const guest = source();
-    const pump = new LogPump(file, ({ text }) => void delivered.push(text), guest);
+/** Takes batches of frames as the thread of the logs does, buffers included. */
+function sink(gate: Promise<void> = Promise.resolve()) {
+  const batches: number[][] = [];
+  const deliver = async (frames: Uint8Array<ArrayBuffer>, afterNumber: number) => {
+    const bytes = Buffer.from(structuredClone(frames, { transfer: [frames.buffer] }));
+    await gate;
+    const numbers: number[] = [];
+    for (let from = 0; from < bytes.length; from = bytes.indexOf(0, from) + 1) numbers.push(bytes[from] ?? 0);
+    batches.push(numbers);
+    const fresh = numbers.filter((number) => number > afterNumber);
+    return { lastNumber: Math.max(afterNumber, ...numbers), lines: fresh.length, guestUs: 0 };
+  };
+  return { batches, deliver };
+}
 
-    pump.push([line(1), line(2)]);
-    pump.push([line(2), line(1), line(3)]);
-    await pump.drained();
+test("delivers frames in order, acknowledges their lines, and has the guest charged for them", async () => {
+  const { batches, deliver } = sink();
+  const guest = source();
+  const pump = new LogPump(0, deliver, guest);
 
-    expect(delivered).toEqual(["line 1", "line 2", "line 3"]);
-    expect(guest.acks.at(-1)).toBe(3);
-    pump.close();
-  });
+  pump.push(frame(1));
+  pump.push(frame(2));
+  pump.push(frame(3));
+  await pump.drained();
 
-  test("continues behind the last line that was delivered", async () => {
-    const delivered: string[] = [];
-    const deliver = ({ text }: GuestLine) => void delivered.push(text);
-    const first = new LogPump(file, deliver, source());
-    first.push([line(1), line(2)]);
-    await first.drained();
-    first.close();
+  expect(batches.flat()).toEqual([1, 2, 3]);
+  expect(guest.acks.at(-1)).toBe(3);
+  expect(guest.charges.reduce((sum, lines) => sum + lines)).toBe(3);
+});
 
-    expect(readCursor(file)).toBe(2);
-    const second = new LogPump(file, deliver, source());
-    second.push([line(1), line(2), line(3)]);
-    await second.drained();
-    second.close();
+test("continues behind the last line that an earlier hostd delivered", async () => {
+  const { deliver } = sink();
+  const guest = source();
+  const pump = new LogPump(7, deliver, guest);
 
-    expect(delivered).toEqual(["line 1", "line 2", "line 3"]);
-  });
+  pump.push(frame(6));
+  await pump.drained();
 
-  test("pauses reading while its sink is slow", async () => {
-    const gate = Promise.withResolvers<void>();
-    const guest = source();
-    const pump = new LogPump(file, () => gate.promise, guest);
+  expect(pump.lastDelivered).toBe(7);
+  expect(guest.charges).toEqual([0]);
+});
 
-    for (let number = 1; number <= 80; number++) pump.push([line(number, "x".repeat(16_000))]);
+test("pauses reading while its sink is slow, and delivers in parts", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { batches, deliver } = sink(gate.promise);
+  const guest = source();
+  const pump = new LogPump(0, deliver, guest);
 
-    expect(guest.pauses.at(-1)).toBe(true);
-    gate.resolve();
-    await pump.drained();
-    expect(guest.pauses.at(-1)).toBe(false);
-    expect(pump.lastDelivered).toBe(80);
-    pump.close();
-  });
+  for (let number = 1; number <= 40; number++) pump.push(frame(number, 16_000));
 
-  test("waits for an announced line, but not for ever", async () => {
-    const pump = new LogPump(file, () => {}, source());
+  expect(guest.pauses.at(-1)).toBe(true);
+  gate.resolve();
+  await pump.drained();
+  expect(guest.pauses.at(-1)).toBe(false);
+  expect(pump.lastDelivered).toBe(40);
+  expect(batches.length).toBeGreaterThan(8);
+});
 
-    const drained = pump.drainedUpTo(1, 60_000);
-    pump.push([line(1)]);
-    await drained;
-    await pump.drainedUpTo(99, 1);
+test("waits for an announced line, but not for ever", async () => {
+  const { deliver } = sink();
+  const pump = new LogPump(0, deliver, source());
 
-    expect(pump.lastDelivered).toBe(1);
-    pump.close();
-  });
+  const drained = pump.drainedUpTo(1, 60_000);
+  pump.push(frame(1));
+  await drained;
+  await pump.drainedUpTo(99, 1);
 
-  test("survives a sink that fails", async () => {
-    const delivered: string[] = [];
-    const deliver = ({ text }: GuestLine): void => {
-      if (text === "line 1") throw new Error("disk full");
-      delivered.push(text);
-    };
-    const pump = new LogPump(file, deliver, source());
+  expect(pump.lastDelivered).toBe(1);
+});
 
-    pump.push([line(1), line(2)]);
-    await pump.drained();
+test("takes nothing once it is closed", async () => {
+  const { batches, deliver } = sink();
+  const pump = new LogPump(0, deliver, source());
 
-    expect(delivered).toEqual(["line 2"]);
-    pump.close();
-  });
+  pump.close();
+  pump.push(frame(1));
+  await pump.drainedUpTo(1, 60_000);
+
+  expect(batches).toEqual([]);
 });

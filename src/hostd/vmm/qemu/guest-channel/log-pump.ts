@@ -1,117 +1,134 @@
-import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
 import { describeError, logger } from "../../../../lib/runtime/log.ts";
-import { endsWithin } from "../../../../lib/runtime/wait.ts";
+import type { OutputReceipt } from "../../output.ts";
 import type { Agent } from "./agent.ts";
-import type { GuestLine } from "./protocol.ts";
 
 /** Reading pauses when so much waits for a slow sink. A guest without an ACK sends less. */
-const MAX_WAITING_BYTES = 1024 * 1024;
-/** Estimated size of a line besides its text. */
-const LINE_OVERHEAD_BYTES = 64;
+const MAX_WAITING_BYTES = 512 * 1024;
+/** Estimated size of a frame besides its bytes. */
+const FRAME_OVERHEAD_BYTES = 128;
+/** Most that is delivered at once, so that guests take turns; one frame may be longer. */
+const MAX_BATCH_BYTES = 64 * 1024;
+const END = Buffer.of(0);
+
+/** What the pump needs of the agent. */
+type Source = Pick<Agent, "ack" | "setPaused" | "charge">;
+
+/** Delivers some frames, each with its final zero. */
+type Deliver = (frames: Uint8Array<ArrayBuffer>, afterNumber: number) => Promise<OutputReceipt>;
 
 /**
- * Delivers a guest's lines one after the other, each once. It stores the number of the last one in
- * a file, so that a hostd that was killed continues behind it.
+ * Delivers a guest's frames of lines, still encoded, one batch after the other. The guest forgets
+ * lines once they are delivered.
  */
 export class LogPump {
-  readonly #deliver: (line: GuestLine) => Promise<void> | void;
-  readonly #source: Pick<Agent, "ack" | "setPaused">;
-  readonly #fd: number;
-  readonly #waiting: GuestLine[] = [];
+  readonly #deliver: Deliver;
+  readonly #source: Source;
+  #waiting: Buffer[] = [];
   #bytes = 0;
-  #lastReceived: number;
   #lastDelivered: number;
   #work: Promise<void> | undefined;
+  #arrival: PromiseWithResolvers<void> | undefined;
   #isClosed = false;
   #hasFailed = false;
-  #awaited: { readonly number: number; readonly resolve: () => void } | undefined;
 
-  constructor(
-    file: string,
-    deliver: (line: GuestLine) => Promise<void> | void,
-    source: Pick<Agent, "ack" | "setPaused">,
-  ) {
+  /** @param lastDelivered number of the last line that an earlier hostd delivered */
+  constructor(lastDelivered: number, deliver: Deliver, source: Source) {
+    this.#lastDelivered = lastDelivered;
     this.#deliver = deliver;
     this.#source = source;
-    this.#lastDelivered = this.#lastReceived = readCursor(file);
-    // No flag by name creates a file if needed, keeps its content, and writes at any position.
-    this.#fd = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
   }
 
   get lastDelivered(): number {
     return this.#lastDelivered;
   }
 
-  /** Queues lines; those it has seen are dropped. */
-  push(lines: readonly GuestLine[]): void {
-    for (const line of lines) {
-      if (line.number <= this.#lastReceived || this.#isClosed) continue;
-      this.#lastReceived = line.number;
-      this.#waiting.push(line);
-      this.#bytes += line.text.length + LINE_OVERHEAD_BYTES;
-    }
+  /** Queues an encoded frame of lines. */
+  push(frame: Buffer): void {
+    if (this.#isClosed) return;
+    this.#waiting.push(frame, END);
+    this.#bytes += frame.length + FRAME_OVERHEAD_BYTES;
     if (this.#bytes > MAX_WAITING_BYTES) this.#source.setPaused(true);
-    if (this.#waiting.length > 0) this.#work ??= this.#run();
-    if (this.#awaited && this.#lastReceived >= this.#awaited.number) this.#awaited.resolve();
+    this.#work ??= this.#run();
+    this.#arrival?.resolve();
   }
 
-  /** Waits at most `timeoutMs` for a line, then until all received lines are delivered. */
+  /** Delivers what it has, and waits for the line of a number: in all `timeoutMs` for frames. */
   async drainedUpTo(number: number, timeoutMs: number): Promise<void> {
-    if (this.#lastReceived < number) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#awaited = { number, resolve };
-      await endsWithin(timeoutMs, promise);
-    }
+    const { promise: isOver, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, timeoutMs);
+    let hasTime = true;
+    void isOver.then(() => {
+      hasTime = false;
+    });
+    const isMissing = () => this.#lastDelivered < number && hasTime && !this.#isClosed;
     await this.drained();
+    while (isMissing()) {
+      this.#arrival = Promise.withResolvers<void>();
+      // Frames may have come during the last wait.
+      if (this.#work === undefined) await Promise.race([isOver, this.#arrival.promise]);
+      await this.drained();
+    }
+    clearTimeout(timer);
   }
 
-  /** Waits until all received lines are delivered. */
+  /** Waits until all frames that have come are delivered. */
   async drained(): Promise<void> {
     while (this.#work !== undefined) await this.#work;
   }
 
   close(): void {
-    if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#waiting.length = 0;
-    closeSync(this.#fd);
+    this.#waiting = [];
+    this.#arrival?.resolve();
   }
 
   async #run(): Promise<void> {
-    for (let line = this.#waiting.shift(); line && !this.#isClosed; line = this.#waiting.shift()) {
-      await this.#tryDeliver(line);
+    while (this.#waiting.length > 0 && !this.#isClosed) {
+      const parts = this.#takeBatch();
+      const frames = concat(parts);
+      // Before the frames go to another thread, after which they are no longer here.
+      const size = frames.length + (parts.length / 2) * (FRAME_OVERHEAD_BYTES - 1);
+      const lines = await this.#tryDeliver(frames);
       if (this.#isClosed) break;
-      this.#lastDelivered = line.number;
-      writeCursor(this.#fd, line.number);
-      this.#bytes -= line.text.length + LINE_OVERHEAD_BYTES;
+      this.#bytes -= size;
+      this.#source.ack(this.#lastDelivered);
+      this.#source.charge(lines);
       if (this.#bytes <= MAX_WAITING_BYTES / 2) this.#source.setPaused(false);
     }
     this.#work = undefined;
-    if (!this.#isClosed) this.#source.ack(this.#lastDelivered);
   }
 
-  /** Drops a line that its sink does not take, so that the machine goes on. */
-  async #tryDeliver(line: GuestLine): Promise<void> {
+  #takeBatch(): Buffer[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#waiting.length && bytes < MAX_BATCH_BYTES) {
+      bytes += this.#waiting[count]?.length ?? 0;
+      count += 2;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  /** Drops lines that their sink does not take, so that the machine goes on. */
+  async #tryDeliver(frames: Uint8Array<ArrayBuffer>): Promise<number> {
     try {
-      await this.#deliver(line);
+      const { lastNumber, lines } = await this.#deliver(frames, this.#lastDelivered);
+      this.#lastDelivered = Math.max(this.#lastDelivered, lastNumber);
+      return lines;
     } catch (err) {
       if (!this.#hasFailed) logger.error("log sink failed, lines are dropped", { error: describeError(err) });
       this.#hasFailed = true;
+      return 0;
     }
   }
 }
 
-export function readCursor(file: string): number {
-  try {
-    const bytes = readFileSync(file);
-    return bytes.length === 8 ? Number(bytes.readBigUInt64LE()) : 0;
-  } catch {
-    return 0;
+/** Concatenates buffers in one that is not part of Node's pool, and can be given to another thread. */
+function concat(parts: readonly Buffer[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
   }
-}
-
-function writeCursor(fd: number, number: number): void {
-  const bytes = Buffer.allocUnsafe(8);
-  bytes.writeBigUInt64LE(BigInt(number));
-  writeSync(fd, bytes, 0, 8, 0);
+  return all;
 }

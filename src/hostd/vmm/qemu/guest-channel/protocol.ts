@@ -10,12 +10,12 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
  */
 export const PROTOCOL_VERSION = 3;
 
-const MESSAGE = {
+export const MESSAGE = {
   ...{ sync: 1, run: 2, signal: 3, ack: 4, warmUp: 5 },
   ...{ state: 65, logs: 66, signalled: 67 },
 } as const;
 
-const TAG = {
+export const TAG = {
   ...{ nonce: 1, ack: 2, request: 3, signal: 4, errno: 5 },
   ...{ hostTime: 16, entropy: 17, rootSerial: 18, arg: 19, env: 20 },
   ...{ user: 21, workingDir: 22, hostname: 23, scratchSerial: 24 },
@@ -25,13 +25,10 @@ const TAG = {
 } as const;
 
 const STATES = ["waiting", "starting", "running", "exited", "failed"] as const;
-const STREAMS = { 1: "stdout", 2: "stderr", 3: "system" } as const;
 const PHASES = ["", "kernel", "modules", "network", "scratch", "disk", "mount", "exec"] as const;
 const STEPS = ["", "request", "disk", "mount", "files", "user", "working_dir", "exec", "system"] as const;
 
-/** The guest cuts lines at the same length. */
-const MAX_LINE_BYTES = 16 * 1024;
-const LINE_HEADER = 17;
+const PHASE_BYTES = 17;
 
 type GuestWorkload = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname">;
 
@@ -76,16 +73,8 @@ export interface GuestState {
   };
 }
 
-export interface GuestLine {
-  readonly number: number;
-  readonly timeUs: number;
-  readonly stream: "stdout" | "stderr" | "system";
-  readonly text: string;
-}
-
 export type GuestMessage =
   | GuestState
-  | { readonly kind: "logs"; readonly nowUs: number; readonly lines: readonly GuestLine[] }
   | { readonly kind: "signalled"; readonly request: number; readonly errno: number };
 
 /** Begins a session. Lines up to `ack` are not sent again. */
@@ -130,12 +119,11 @@ export function ackMessage(number: number): Buffer {
   return encodeFrame(MESSAGE.ack, new TlvWriter().putU64(TAG.ack, BigInt(number)).finish());
 }
 
+/** Reads a message that is not lines: `readLines` reads those. */
 export function readMessage(frame: Frame): GuestMessage | undefined {
   switch (frame.type) {
     case MESSAGE.state:
       return readState(frame.body);
-    case MESSAGE.logs:
-      return readLogs(frame.body);
     case MESSAGE.signalled: {
       const numbers = numbersOf(frame.body);
       return {
@@ -156,7 +144,7 @@ function readState(body: Buffer): GuestState {
   let detail = "";
   let nonce = 0n;
   for (const { tag, value } of readFields(body)) {
-    if (tag === TAG.phase && value.length === LINE_HEADER && phases.length < PHASES.length) {
+    if (tag === TAG.phase && value.length === PHASE_BYTES && phases.length < PHASES.length) {
       const name = PHASES[value[0] ?? 0] ?? "";
       const startUs = readNumber(value.subarray(1, 9));
       const endUs = readNumber(value.subarray(9, 17));
@@ -186,25 +174,6 @@ function readState(body: Buffer): GuestState {
       lastLine: number(TAG.lastLine),
     },
   };
-}
-
-function readLogs(body: Buffer): GuestMessage {
-  const lines: GuestLine[] = [];
-  let nowUs = 0;
-  for (const { tag, value } of readFields(body)) {
-    if (tag === TAG.now) nowUs = readNumber(value);
-    if (tag !== TAG.line || value.length < LINE_HEADER) continue;
-    // Lines of unknown streams are dropped.
-    const stream = STREAMS[(value[16] ?? 0) as keyof typeof STREAMS];
-    if (stream === undefined) continue;
-    lines.push({
-      number: readNumber(value.subarray(0, 8)),
-      timeUs: readNumber(value.subarray(8, 16)),
-      stream,
-      text: value.toString("utf8", LINE_HEADER, Math.min(value.length, LINE_HEADER + MAX_LINE_BYTES)),
-    });
-  }
-  return { kind: "logs", nowUs, lines };
 }
 
 function numbersOf(body: Buffer): Map<number, number> {

@@ -1,0 +1,97 @@
+import { setPriority } from "node:os";
+import { parentPort, workerData } from "node:worker_threads";
+import type { LogAnswers, LogCall, LogReply, LogRequest, LogWorkerData } from "./log-calls.ts";
+import { MachineLogs } from "./machine-logs.ts";
+
+/** Beside starts, which share the CPUs of the host, logs can wait. */
+const NICE = 10;
+
+type Answer = LogAnswers[keyof LogAnswers];
+type After = LogRequest & { readonly kind: "after" };
+
+/** Answers the calls of `LogThread`: one at a time, in their order, but for reads that wait. */
+class LogWorker {
+  readonly #logs: MachineLogs;
+  readonly #reply: (reply: LogReply) => void;
+  readonly #waiting = new Map<string, Map<number, After>>();
+
+  constructor({ dir, limits, owners }: LogWorkerData, reply: (reply: LogReply) => void) {
+    this.#logs = new MachineLogs(dir, limits, owners);
+    this.#logs.onChange = (id) => this.#wake(id);
+    this.#reply = reply;
+  }
+
+  receive({ call, request }: LogCall): void {
+    try {
+      if (request.kind === "after") this.#read(call, request);
+      else this.#reply({ call, value: this.#answer(request) });
+    } catch (err) {
+      this.#reply({ call, error: String(err) });
+    }
+  }
+
+  #answer(request: Exclude<LogRequest, After>): Answer {
+    const logs = this.#logs;
+    switch (request.kind) {
+      case "append":
+        logs.append(request.owner, [request.line]);
+        return undefined;
+      case "open":
+        logs.open(request.session, request.owner, request.cursorFile);
+        return undefined;
+      case "store":
+        return logs.store(request.session, request.batch);
+      case "close":
+        logs.close(request.session);
+        return undefined;
+      case "position": {
+        const log = logs.get(request.id);
+        const before = request.tail === undefined ? 0 : (log?.beforeLast(request.tail) ?? 0);
+        return { before, last: log?.end.sequence ?? 0 };
+      }
+      case "cancel": {
+        for (const calls of this.#waiting.values()) calls.delete(request.call);
+        return undefined;
+      }
+      case "remove":
+        logs.remove(request.id);
+        return undefined;
+      case "owners":
+        return logs.owners();
+      case "flush":
+        return undefined;
+    }
+  }
+
+  #read(call: number, request: After): void {
+    const log = this.#logs.get(request.id);
+    const hasNew = log !== undefined && log.end.sequence > request.sequence;
+    if (hasNew || !request.waits) {
+      this.#reply({ call, value: hasNew ? log.after(request.sequence) : [] });
+      return;
+    }
+    const calls = this.#waiting.get(request.id) ?? new Map<number, After>();
+    this.#waiting.set(request.id, calls);
+    calls.set(call, request);
+  }
+
+  /** Answers the reads that wait for a machine's lines. */
+  #wake(id: string): void {
+    const calls = this.#waiting.get(id);
+    if (calls === undefined) return;
+    this.#waiting.delete(id);
+    const isGone = this.#logs.get(id) === undefined;
+    for (const [call, request] of calls) {
+      if (isGone) this.#reply({ call, value: undefined });
+      else this.receive({ call, request });
+    }
+  }
+}
+
+if (parentPort) {
+  const port = parentPort;
+  setPriority(NICE);
+  // `LogThread` starts this file, with exactly that.
+  const worker = new LogWorker(workerData as LogWorkerData, (reply) => port.postMessage(reply));
+  port.on("message", (call: LogCall) => worker.receive(call));
+}
