@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test, vi } from "vitest";
+import { bound } from "../test/support/bound.ts";
 
 // Each test starts a program of its own.
 vi.setConfig({ testTimeout: 20_000 });
@@ -111,9 +112,12 @@ async function collect(status: number) {
 
 /** Runs the program to its end and returns the lines it logged. */
 async function run(env: Record<string, string>): Promise<Record<string, unknown>[]> {
-  const child = spawn(process.execPath, ["--import", register, "--input-type=module", "-e", program], {
-    env: { PATH: process.env["PATH"], ...env },
-  });
+  const child = spawn(
+    ...bound(process.execPath, ["--import", register, "--input-type=module", "-e", program]),
+    {
+      env: { PATH: process.env["PATH"], ...env },
+    },
+  );
   const output: Buffer[] = [];
   const errors: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => output.push(chunk));

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildGuest } from "../../guest/build/build.ts";
 import { loadGuestAssets, readManifest } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
 import { guestFolder } from "../../tools/lib/paths.ts";
+import { bound } from "../support/bound.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
 
 let folder: TemporaryFolder;
@@ -19,7 +20,7 @@ afterAll(() => folder.remove());
 const script = join(import.meta.dirname, "../../guest/build/build.ts");
 
 test("a build that is killed leaves nothing that could be taken for a guest, and the next one succeeds", async () => {
-  const child = spawn(process.execPath, [script, folder.path], { stdio: "ignore" });
+  const child = spawn(...bound(process.execPath, [script, folder.path]), { stdio: "ignore" });
   await expect
     .poll(() => readdirSync(folder.path).some((name) => name.startsWith(".build-")), {
       timeout: 30_000,

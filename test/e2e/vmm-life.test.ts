@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import type { LogLine, Vmm } from "../../src/hostd/vmm/vmm.ts";
+import { bound } from "../support/bound.ts";
 import { type Bench, isAtRest, openBench, openVmm, plainWorkload, qemuPid } from "./vmm-fixture.ts";
 
 let bench: Bench;
@@ -25,7 +26,7 @@ afterAll(async () => {
 async function launchElsewhere(vmId: string, argv: readonly string[]) {
   const file = join(dirname(bench.dir), `${vmId}.log`);
   const script = join(import.meta.dirname, "vmm-launcher.ts");
-  const child = spawn(process.execPath, [script, bench.dir, bench.image, vmId, file, ...argv], {
+  const child = spawn(...bound(process.execPath, [script, bench.dir, bench.image, vmId, file, ...argv]), {
     stdio: ["ignore", "pipe", "inherit"],
   });
   launchers.push(child);

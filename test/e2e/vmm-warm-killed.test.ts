@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
 import { removeWarmVms } from "../../src/hostd/vmm/qemu/process/remove-vm.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
+import { bound } from "../support/bound.ts";
 import { type Bench, openBench } from "./vmm-fixture.ts";
 
 let bench: Bench;
@@ -31,7 +32,7 @@ test.for([
 ])("killed %s, a hostd leaves a machine that runs or none, and no other VM", async (moment) => {
   const vmId = `at-${moment.replaceAll(" ", "-")}`;
   const script = join(import.meta.dirname, "vmm-crash.ts");
-  const child = spawn(process.execPath, [script, bench.dir, bench.image, vmId, moment], {
+  const child = spawn(...bound(process.execPath, [script, bench.dir, bench.image, vmId, moment]), {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let output = "";

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach } from "vitest";
+import { bound } from "../../support/bound.ts";
 import { bearer } from "../traces/support.ts";
 import { FakeApi } from "./fake-api.ts";
 
@@ -82,7 +83,7 @@ export async function makeHome(addresses: {
 }
 
 function run(dir: string, env: Record<string, string>, args: readonly string[]): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(...bound(process.execPath, [MAIN, ...args]), {
     // Not the project's folder: hover works from anywhere.
     cwd: tmpdir(),
     env: { PATH: process.env["PATH"] ?? "", WINDHOVER_DIR: dir, ...env },

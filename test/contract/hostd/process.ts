@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { bound } from "../../support/bound.ts";
 
 const MAIN = join(import.meta.dirname, "../../../src/hostd/main.ts");
 
@@ -23,7 +24,10 @@ export function hostdEnvironment(folder: string, neighbours: { readonly images: 
 
 /** Runs hostd. Returns its log lines, and its port when it is ready. */
 export function spawnHostd(env: Record<string, string>, argv: readonly string[] = []) {
-  const child = spawn(process.execPath, [MAIN, ...argv], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(...bound(process.execPath, [MAIN, ...argv]), {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const lines: Record<string, unknown>[] = [];
   let errors = "";
   child.stderr.on("data", (text) => {

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { HealthCheckResponse_ServingStatus, HealthClient } from "../../../src/gen/grpc/health/v1/health.ts";
 import { SchedulerServiceClient } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
+import { bound } from "../../support/bound.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import { eventually, KEYS, reserveRequest, token } from "./fixture.ts";
 
@@ -36,7 +37,10 @@ function settings(): Record<string, string> {
 }
 
 function start(env: Record<string, string>, ...args: string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(...bound(process.execPath, [MAIN, ...args]), {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   running = child;
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {

@@ -4,6 +4,7 @@ import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { bound } from "../../support/bound.ts";
 import { bearer, exportRequest, keys, privateDir, rawSpan, requests, startReceiver } from "./support.ts";
 
 const ABOUT_MACHINE = { "windhover.machine.id": "0000a0000000aa" };
@@ -116,7 +117,7 @@ test("the file stays within its budget while far more than that is sent", async 
 
 async function startProcess() {
   writeFileSync(join(home.dir, "1.public.pem"), keys.publicKey);
-  const child = spawn(process.execPath, ["src/traces/main.ts"], {
+  const child = spawn(...bound(process.execPath, ["src/traces/main.ts"]), {
     env: {
       ...process.env,
       TRACES_LISTEN: "127.0.0.1:0",

@@ -7,6 +7,7 @@ import { ImageCacheServiceClient } from "../../../src/gen/windhover/imagecache/v
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
+import { bound } from "../bound.ts";
 
 const MAIN = new URL("../../../src/imagecache/main.ts", import.meta.url).pathname;
 
@@ -27,7 +28,7 @@ export class ImageCacheProcess implements AsyncDisposable {
   static async start(dir: string, env: Readonly<Record<string, string>> = {}): Promise<ImageCacheProcess> {
     const keys = generateKeyPair();
     await writeFile(join(dir, "1.public.pem"), keys.publicKey);
-    const child = spawn(process.execPath, [...IMAGECACHE_FLAGS, MAIN], {
+    const child = spawn(...bound(process.execPath, [...IMAGECACHE_FLAGS, MAIN]), {
       stdio: ["ignore", "pipe", "inherit"],
       env: {
         PATH: "/usr/local/bin:/usr/bin:/bin",

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bound } from "../bound.ts";
 
 /** How the registry lets people in. */
 export interface RegistryProcessOptions {
@@ -49,7 +50,7 @@ export class RegistryProcess implements AsyncDisposable {
       config.push(`auth: {htpasswd: {realm: test, path: ${dir}/htpasswd}}`);
     }
     await writeFile(join(dir, "config.yml"), `${config.join("\n")}\n`);
-    const child = spawn("docker-registry", ["serve", join(dir, "config.yml")], {
+    const child = spawn(...bound("docker-registry", ["serve", join(dir, "config.yml")]), {
       stdio: ["ignore", "pipe", "pipe"],
     });
     try {
