@@ -1,4 +1,3 @@
-import type { HostEvent } from "../gen/windhover/admin/v1/hosts.ts";
 import type { Hold as HoldProto } from "../gen/windhover/hostd/v1/hostd.ts";
 import {
   type HostInfo,
@@ -11,10 +10,11 @@ import type { DiskWatch } from "./availability/disk-watch.ts";
 import { type DiskSpace, roundedSpace } from "./availability/host-disk.ts";
 import { SCHEDULINGS, type Scheduling } from "./availability/scheduling.ts";
 import type { Hold, Ledger } from "./capacity/ledger.ts";
-import { eventToProto, machineToProto } from "./convert-machine.ts";
 import type { Resources } from "./machines/machine.ts";
-import type { OutboxEntry, Store } from "./store/store.ts";
+import type { Store } from "./store/store.ts";
 import type { Vmm, VmmInfo } from "./vmm/vmm.ts";
+
+const OUTBOX_STEP_S = 10;
 
 /** What a host tells schedulers and apis about itself. */
 export interface HostIdentity {
@@ -37,6 +37,8 @@ export interface StatusParts {
   readonly vmm: Pick<Vmm, "warm">;
   readonly scheduling: { readonly current: Scheduling };
   readonly disk: Pick<DiskWatch, "space">;
+  /** Of the outbox: see `OutboxProgress`. */
+  readonly delivery: { readonly stalledMs: number; readonly waiting: number };
 }
 
 /** Converts an identity for schedulers and, with the same fields, for apis. */
@@ -68,6 +70,7 @@ export function statusToProto(host: StatusParts, load: number): Status {
     warmVms: host.vmm.warm?.() ?? 0,
     scheduling: SCHEDULING[host.scheduling.current],
     ...diskToProto(host.disk.space),
+    ...outboxToProto(host),
   };
 }
 
@@ -98,14 +101,6 @@ export function holdToProto(hold: Hold, offsetMs: number): HoldProto {
   };
 }
 
-export function hostEventToProto({ sequence, machine, event }: OutboxEntry, hostName: string): HostEvent {
-  return {
-    sequence: BigInt(sequence),
-    machine: machineToProto(machine, hostName, "without"),
-    event: event && eventToProto(event),
-  };
-}
-
 /** Converts amounts, rounded down to whole ones of zero or more. */
 export function resourcesToProto({ cpus, memoryMb, diskMb }: Resources): ResourcesProto {
   const whole = (amount: number) => Math.max(0, Math.floor(amount));
@@ -116,4 +111,11 @@ function diskToProto(space: DiskSpace | undefined): Pick<Status, "diskFreeMb" | 
   if (!space) return {};
   const { freeMb, reserveMb } = roundedSpace(space);
   return { diskFreeMb: BigInt(freeMb), diskReserveMb: BigInt(reserveMb) };
+}
+
+/** Rounded, so that the status of a host whose outbox is stalled does not change every second. */
+function outboxToProto({ delivery }: StatusParts): Pick<Status, "outboxStalledS" | "outboxEvents"> {
+  const stalledS = Math.floor(delivery.stalledMs / 1_000 / OUTBOX_STEP_S) * OUTBOX_STEP_S;
+  if (stalledS === 0) return {};
+  return { outboxStalledS: BigInt(stalledS), outboxEvents: BigInt(delivery.waiting) };
 }

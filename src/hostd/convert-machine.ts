@@ -1,3 +1,4 @@
+import type { MachineStatus } from "../gen/windhover/admin/v1/hosts.ts";
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../lib/grpc/duration.ts";
@@ -26,34 +27,44 @@ export function stateFromProto(state: MachineStateProto): MachineState | undefin
   return MACHINE_STATES.find((each) => STATES[each] === state);
 }
 
+/** Parts of a machine that a message may leave out. */
+export type OptionalPart = "config" | "events";
+
 export function machineToProto(
   machine: Machine,
   hostName: string,
-  events: "with" | "without" = "with",
+  without: readonly OptionalPart[] = [],
 ): pb.Machine {
   const { spec } = machine;
   return {
-    id: machine.id,
+    ...statusToProto(machine),
     name: spec.name,
-    state: stateToProto(machine.state),
-    generation: BigInt(machine.generation),
     app: spec.app,
     org: spec.org,
     region: spec.region,
     host: hostName,
-    config: configToProto(spec.config),
+    config: without.includes("config") ? undefined : configToProto(spec.config),
     imageRef: { ...spec.imageRef },
     createTime: new Date(spec.createdAtMs),
+    events: without.includes("events") ? [] : machine.events.map(eventToProto),
+    hostStatus: HostStatus.OK,
+    createTraceId: spec.createTraceId,
+  };
+}
+
+/** Converts what changes about a machine after its create. */
+export function statusToProto(machine: Machine): MachineStatus {
+  return {
+    id: machine.id,
+    state: stateToProto(machine.state),
+    generation: BigInt(machine.generation),
     updateTime: new Date(machine.updatedAtMs),
-    events: events === "with" ? machine.events.map(eventToProto) : [],
-    serviceAddresses: spec.config.services.flatMap(({ protocol, internalPort }, index) => {
+    serviceAddresses: machine.spec.config.services.flatMap(({ protocol, internalPort }, index) => {
       const port = machine.ports[index];
       return port === undefined ? [] : [{ protocol, internalPort, address: `127.0.0.1:${port}` }];
     }),
-    hostStatus: HostStatus.OK,
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
-    createTraceId: spec.createTraceId,
   };
 }
 

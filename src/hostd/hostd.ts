@@ -40,6 +40,7 @@ export interface GivenParts {
   readonly images: Host["images"];
   readonly scheduling: { readonly current: Scheduling };
   readonly disk: Pick<DiskWatch, "space">;
+  readonly delivery: Host["delivery"];
   readonly clock: Clock;
   readonly closing: AbortSignal;
   /** Called when a thread that hostd cannot do without has ended. */

@@ -25,6 +25,7 @@ import { ImageCacheClient } from "./images/imagecache-client.ts";
 import { isStartable } from "./machines/states.ts";
 import { reconcileAtStart } from "./operations/reconcile.ts";
 import { Outbox } from "./reports/outbox.ts";
+import { OutboxProgress } from "./reports/outbox-progress.ts";
 import { ReportsClient } from "./reports/reports-client.ts";
 import { attachToSchedulers } from "./scheduler-link/attach-client.ts";
 import { hostService } from "./service.ts";
@@ -56,15 +57,10 @@ async function start(config: HostdConfig, stack: Stack) {
   const scheduling = await SchedulingFile.open(config.dir);
   const disk = new DiskWatch(config.dir);
   await disk.refresh();
+  const delivery = new OutboxProgress(store, systemClock);
   const given = {
-    store,
-    vmm,
-    images,
-    scheduling,
-    disk,
-    clock: systemClock,
-    closing: closing.signal,
-    onDeath: crash,
+    ...{ store, vmm, images, scheduling, disk, delivery },
+    ...{ clock: systemClock, closing: closing.signal, onDeath: crash },
   };
   const assembled = assembleHost(config, given);
   const { host, machines, logs } = assembled;
@@ -94,7 +90,7 @@ async function start(config: HostdConfig, stack: Stack) {
   const apis = config.apis.map((address) => new ReportsClient(address, token, identity));
   for (const api of apis) stack.add("api client", () => api.close());
   const delivering = new AbortController();
-  const outbox = new Outbox({ source: store, apis, signal: delivering.signal });
+  const outbox = new Outbox({ source: store, apis, signal: delivering.signal, progress: delivery });
   const delivered = untraced(() => outbox.run());
   stack.add("outbox", async () => {
     await within(LAST_DELIVERY_MS, "the last delivery", () => outbox.drained()).catch(() => {});

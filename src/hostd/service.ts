@@ -4,7 +4,7 @@ import { untilDraining } from "../lib/grpc/draining.ts";
 import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { SchedulingFile } from "./availability/scheduling-file.ts";
-import type { Ledger } from "./capacity/ledger.ts";
+import type { Hold, Ledger } from "./capacity/ledger.ts";
 import {
   type HostIdentity,
   holdToProto,
@@ -14,6 +14,7 @@ import {
   schedulingToProto,
   statusToProto,
 } from "./convert-host.ts";
+import { listToProto } from "./convert-list.ts";
 import { lineToProto, machineToProto, stateToProto } from "./convert-machine.ts";
 import {
   awardFromProto,
@@ -26,6 +27,8 @@ import type { LogStore } from "./logs/log-store.ts";
 import { type Machine, machineId } from "./machines/machine.ts";
 import type { Machines } from "./operations/machines.ts";
 import type { Store } from "./store/store.ts";
+
+const MAX_HOLDS = 1_000;
 
 export interface HostServiceParts {
   readonly identity: HostIdentity;
@@ -57,9 +60,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       yield { detail: "", bytesDone: 0n, bytesTotal: 0n, machine, imageWasLocal };
     }),
     getMachine: internal((req) => ({ machine: toProto(machines.get(machineId(req.machineId), req.org)) })),
-    listMachines: internal(() => ({
-      machines: machines.list().map((machine) => machineToProto(machine, identity.name, "without")),
-    })),
+    listMachines: internal((req) => listToProto(machines.list(), req, identity.name)),
     setScheduling: internal(async (req) => {
       const previous = await parts.scheduling.set(schedulingFromProto(req.scheduling));
       return { previous: schedulingToProto(previous) };
@@ -106,12 +107,17 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       return {
         info: hostInfoToProto(identity),
         status: statusToProto(host, parts.load()),
-        holds: host.ledger.holds().map((hold) => holdToProto(hold, offsetMs)),
+        holds: firstToEnd(host.ledger.holds()).map((hold) => holdToProto(hold, offsetMs)),
         outboxSequence: BigInt(outbox.sequence),
         outboxAcknowledged: BigInt(outbox.acknowledged),
       };
     }),
   };
+}
+
+/** Returns the holds that end first, as many as a message has. */
+function firstToEnd(holds: readonly Hold[]): readonly Hold[] {
+  return holds.toSorted((a, b) => a.deadlineMs - b.deadlineMs).slice(0, MAX_HOLDS);
 }
 
 function internal<Req, Res>(handle: (request: Req, ctx: CallContext) => Promise<Res> | Res) {

@@ -158,8 +158,10 @@ class CarelessHostStore extends HostStore {
   override applyEvents(host: number, identity: string, events: readonly HostEvent[]): Promise<bigint> {
     return this.#db.transaction(async (tx) => {
       await tx.query({ name: "host_insert", text: "", values: [host, identity] });
-      const machines = events.map(({ machine }) => machine);
-      const told = events.flatMap(({ machine, event }) => (event ? [{ machineId: machine.id, event }] : []));
+      const machines = events.map(({ reported }) => reported);
+      const told = events.flatMap(({ reported, event }) =>
+        event ? [{ machineId: reported.machine.id, event }] : [],
+      );
       await applyChanges(tx, machines, told);
       const last = events.at(-1)?.sequence ?? 0n;
       await tx.query({ name: "host_applied", text: "", values: [host, last.toString()] });

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { HostServiceClient } from "../../src/gen/windhover/hostd/v1/hostd.ts";
+import { HostServiceClient, ListMachinesRequest } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import { ImageCacheServiceClient } from "../../src/gen/windhover/imagecache/v1/imagecache.ts";
 import { type Machine, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { Resources } from "../../src/gen/windhover/scheduler/v1/host.ts";
@@ -51,7 +51,7 @@ export async function openHostViews(fleet: TestFleet): Promise<HostViews> {
   const look = async ({ name, number, hostd, images }: (typeof hosts)[number]): Promise<HostView> => {
     const [host, { machines }, cached] = await Promise.all([
       call(hostd, hostd.getHost, {}, LIMIT),
-      call(hostd, hostd.listMachines, {}, LIMIT),
+      call(hostd, hostd.listMachines, ListMachinesRequest.create(), LIMIT),
       call(images, images.listImages, { pageSize: 1_000, pageToken: "" }, LIMIT),
     ]);
     return {

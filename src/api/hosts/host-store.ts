@@ -3,7 +3,7 @@ import type { Transactions } from "../database/gated-database.ts";
 import { toJson } from "../database/json.ts";
 import { applyChanges } from "../machines/machine-store.ts";
 import { type HostEntry, numberTaken } from "./host-table.ts";
-import { type HostEvent, planBatch } from "./outbox.ts";
+import { type HostEvent, notDescribed, planBatch } from "./outbox.ts";
 
 /** Hosts in the database, and how far each one's outbox has been applied. */
 export class HostStore {
@@ -46,7 +46,7 @@ export class HostStore {
    * Applies a host's changes in one transaction, each once. Apis take turns by the host's row.
    *
    * @returns sequence of the last applied change
-   * @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`
+   * @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `MACHINE_NOT_DESCRIBED`
    */
   applyEvents(hostNumber: number, identity: string, changes: readonly HostEvent[]): Promise<bigint> {
     return this.#db.transaction(async (tx) => {
@@ -55,15 +55,19 @@ export class HostStore {
         text: "insert into hosts (number, identity) values ($1, $2) on conflict (number) do nothing",
         values: [hostNumber, identity],
       });
-      const { rows } = await tx.query<{ identity: string; applied_sequence: string }>({
+      const { rows } = await tx.query<{ identity: string; applied_sequence: string; lacks: boolean }>({
         name: "host_lock",
-        text: "select identity, applied_sequence from hosts where number = $1 for update",
-        values: [hostNumber],
+        text: `select identity, applied_sequence,
+                      exists (select 1 from machines
+                               where id = any($2) and snapshot is null and state <> 'destroyed') as lacks
+                 from hosts where number = $1 for update`,
+        values: [hostNumber, withStatusOnly(changes)],
       });
       if (rows[0]?.identity !== identity) throw await this.#taken(tx, hostNumber);
       const before = BigInt(rows[0].applied_sequence);
       const batch = planBatch(before, changes);
       if (batch.applied === before) return before;
+      if (rows[0].lacks) throw notDescribed(hostNumber);
       // Sent together with the commit: rows of machines stay locked for one round trip only.
       await Promise.all([
         applyChanges(tx, batch.machines, batch.events),
@@ -85,4 +89,12 @@ export class HostStore {
     });
     return numberTaken(number, rows[0]?.name ?? "");
   }
+}
+
+/** Returns the machines of which no change has more than the status. */
+function withStatusOnly(changes: readonly HostEvent[]): readonly string[] {
+  const whole = new Set(
+    changes.flatMap(({ reported }) => (reported.kind === "whole" ? [reported.machine.id] : [])),
+  );
+  return [...new Set(changes.map(({ reported }) => reported.machine.id))].filter((id) => !whole.has(id));
 }

@@ -20,6 +20,7 @@ const HOST_NAME = "windhover.host.name";
 
 const GET_TIMEOUT_MS = 5_000;
 const LIST_TIMEOUT_MS = 10_000;
+const LIST_PAGE_SIZE = 1_000;
 const SET_TIMEOUT_MS = 5_000;
 const CREATE_TIMEOUT_MS = 15_000;
 /** A pull of the largest image. The create times out a minute later. */
@@ -132,8 +133,17 @@ export function hostdClient(connections: Connections<HostServiceClient>): Hostd 
       throw unreachable(host, `host ${host.name} stopped preparing the machine`);
     },
     async listMachines(host, limits) {
-      const { machines } = await send(host, (client) => client.listMachines, {}, LIST_TIMEOUT_MS, limits);
-      return machines.map(machineFromProto);
+      const machines: Machine[] = [];
+      let pageToken = "";
+      do {
+        const request = { pageSize: LIST_PAGE_SIZE, pageToken, withoutConfig: true };
+        const page = await send(host, (client) => client.listMachines, request, LIST_TIMEOUT_MS, limits);
+        machines.push(...page.machines.map(machineFromProto));
+        if (page.nextPageToken !== "" && page.nextPageToken <= pageToken)
+          throw new Error(`host ${host.number} repeats a page`);
+        pageToken = page.nextPageToken;
+      } while (pageToken !== "");
+      return machines;
     },
     async setScheduling(host, scheduling, limits) {
       const request = { scheduling: schedulingToProto(scheduling) };

@@ -15,12 +15,16 @@ export interface Hostd extends HostMachines {
     report: (progress: PrepareProgress) => void,
     limits: CallLimits,
   ): Promise<Machine>;
-  listMachines(host: HostAddress, limits: CallLimits): Promise<readonly Machine[]>;
+  /** Lists a host's machines, page by page. */
+  listMachines(host: HostAddress, limits: CallLimits): Promise<readonly HostedMachine[]>;
   /** Sets whether the host takes machines; returns the previous value. */
   setScheduling(host: HostAddress, scheduling: Scheduling, limits: CallLimits): Promise<Scheduling>;
   /** Asks a host what it would announce. */
   getHost(host: HostAddress, limits: CallLimits): Promise<HostReport>;
 }
+
+/** A machine in its host's list. */
+export type HostedMachine = Omit<Machine, "config" | "events">;
 
 export interface Award {
   readonly machineId: string;

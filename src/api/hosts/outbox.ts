@@ -1,17 +1,22 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import { isNewer, type Machine, type MachineEvent, type MachineEventOf } from "../machines/machine.ts";
+import {
+  isNewer,
+  type MachineEvent,
+  type MachineEventOf,
+  type ReportedMachine,
+} from "../machines/machine.ts";
 
 /** A change in a host's outbox. */
 export interface HostEvent {
   readonly sequence: bigint;
-  readonly machine: Machine;
+  readonly reported: ReportedMachine;
   readonly event?: MachineEvent;
 }
 
 /** The part of a host's report that is new. */
 export interface Batch {
-  /** The latest generation of each machine. */
-  readonly machines: readonly Machine[];
+  /** The latest generation of each machine, whole if the report has it whole. */
+  readonly machines: readonly ReportedMachine[];
   readonly events: readonly MachineEventOf[];
   /** Sequence of the last change that is applied with this batch. */
   readonly applied: bigint;
@@ -30,16 +35,36 @@ export function planBatch(applied: bigint, changes: readonly HostEvent[]): Batch
     if (last !== 0n && sequence !== last + 1n) throw gap(last, sequence);
     last = sequence;
   }
-  const latest = new Map<string, Machine>();
-  for (const { machine } of fresh) {
-    const known = latest.get(machine.id);
-    if (!known || isNewer(machine, known)) latest.set(machine.id, machine);
+  const latest = new Map<string, ReportedMachine>();
+  for (const { reported } of fresh) {
+    const { id } = reported.machine;
+    const known = latest.get(id);
+    latest.set(id, known ? merge(known, reported) : reported);
   }
   return {
     machines: [...latest.values()],
-    events: fresh.flatMap(({ machine, event }) => (event ? [{ machineId: machine.id, event }] : [])),
+    events: fresh.flatMap(({ reported, event }) =>
+      event ? [{ machineId: reported.machine.id, event }] : [],
+    ),
     applied: last,
   };
+}
+
+/** Returns the later of two reports of a machine, with what never changes from either. */
+function merge(a: ReportedMachine, b: ReportedMachine): ReportedMachine {
+  const [older, newer] = isNewer(b.machine, a.machine) ? [a, b] : [b, a];
+  if (newer.kind === "whole" || older.kind === "status") return newer;
+  return { kind: "whole", machine: { ...older.machine, ...newer.machine } };
+}
+
+/** Makes the fault for changes without the part of a machine that the database lacks. */
+export function notDescribed(hostNumber: number): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "MACHINE_NOT_DESCRIBED",
+    "the database lacks the configuration of a machine: send whole machines",
+    { host_number: String(hostNumber) },
+  );
 }
 
 function gap(applied: bigint, sequence: bigint): Fault {

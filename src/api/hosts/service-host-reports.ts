@@ -1,12 +1,15 @@
 import type {
   AnnounceHostRequest,
   HostReportsServiceServer,
+  MachineStatus,
   ReportEventsRequest,
 } from "../../gen/windhover/admin/v1/hosts.ts";
+import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import { requireScope } from "../../lib/auth/claims.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
-import { eventFromProto, machineFromProto } from "../machines/convert-machine.ts";
+import { eventFromProto, machineFromProto, statusFromProto } from "../machines/convert-machine.ts";
+import type { ReportedMachine } from "../machines/machine.ts";
 import { hostNumberOf, MAX_HOST_NUMBER, parseMachineId } from "../machines/machine-id.ts";
 import { announcedFromProto } from "./convert-host.ts";
 import type { AnnouncedHost } from "./host-table.ts";
@@ -49,13 +52,14 @@ function changesFromProto(req: ReportEventsRequest): readonly HostEvent[] {
   checkIdentity(req.hostNumber, "host_number", req.identity, violations);
   violations.check(req.events.length <= MAX_EVENTS, "events", `must be at most ${MAX_EVENTS}`);
   let last = 0n;
-  for (const [i, { sequence, machine, event }] of req.events.entries()) {
+  for (const [i, { sequence, machine, status, event }] of req.events.entries()) {
     const at = `events[${i}]`;
     violations.check(sequence > last, `${at}.sequence`, "must be greater than the one before");
     last = sequence;
-    const id = parseMachineId(machine?.id ?? "");
+    const id = parseMachineId(machine?.id ?? status?.id ?? "");
     const isOwn = id !== undefined && hostNumberOf(id) === req.hostNumber;
-    violations.check(isOwn, `${at}.machine.id`, "must be a machine of the host");
+    violations.check(isOwn, `${at}.${status ? "status" : "machine"}.id`, "must be a machine of the host");
+    violations.check(!(machine && status), `${at}.status`, "must be absent when machine is set");
     violations.check(event?.id !== "", `${at}.event.id`, "is required");
   }
   violations.throwIfAny();
@@ -64,11 +68,20 @@ function changesFromProto(req: ReportEventsRequest): readonly HostEvent[] {
 
 /** Converts the changes in a report; they are not validated. */
 export function hostEventsFromProto({ events }: ReportEventsRequest): readonly HostEvent[] {
-  return events.flatMap(({ sequence, machine, event }) => {
-    if (!machine) return [];
-    const change = { sequence, machine: machineFromProto(machine) };
+  return events.flatMap(({ sequence, machine, status, event }) => {
+    const reported = reportedFromProto(machine, status);
+    if (!reported) return [];
+    const change = { sequence, reported };
     return [event ? { ...change, event: eventFromProto(event) } : change];
   });
+}
+
+function reportedFromProto(
+  machine: Machine | undefined,
+  status: MachineStatus | undefined,
+): ReportedMachine | undefined {
+  if (machine) return { kind: "whole", machine: machineFromProto(machine) };
+  return status && { kind: "status", machine: statusFromProto(status) };
 }
 
 function checkIdentity(number: number, field: string, identity: string, violations: Violations): void {

@@ -5,7 +5,7 @@ import {
 } from "../../gen/windhover/machines/v1/machine.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { configFromProto, configToProto } from "./convert-config.ts";
-import type { Exit, HostStatus, Machine, MachineEvent, MachineState } from "./machine.ts";
+import type { Exit, HostStatus, Machine, MachineEvent, MachineState, MachineStatus } from "./machine.ts";
 
 const STATE_FROM_PROTO: Record<WireState, MachineState> = {
   [WireState.UNSPECIFIED]: "unknown",
@@ -66,10 +66,8 @@ export function stateToProto(state: MachineState): WireState {
 
 export function machineFromProto(machine: wire.Machine): Machine {
   return {
-    id: machine.id,
+    ...statusFromProto(machine),
     name: machine.name,
-    state: stateFromProto(machine.state),
-    generation: machine.generation.toString(),
     app: machine.app,
     org: machine.org,
     region: machine.region,
@@ -77,12 +75,25 @@ export function machineFromProto(machine: wire.Machine): Machine {
     config: configFromProto(machine.config),
     ...(machine.imageRef ? { imageRef: { ...machine.imageRef } } : {}),
     createTimeMs: machine.createTime?.getTime() ?? 0,
-    updateTimeMs: machine.updateTime?.getTime() ?? 0,
     events: machine.events.map(eventFromProto),
+    createTraceId: machine.createTraceId,
+  };
+}
+
+export function statusFromProto(
+  machine: Pick<
+    wire.Machine,
+    "id" | "state" | "generation" | "updateTime" | "serviceAddresses" | "lastStartPath" | "lastStartTraceId"
+  >,
+): MachineStatus {
+  return {
+    id: machine.id,
+    state: stateFromProto(machine.state),
+    generation: machine.generation.toString(),
+    updateTimeMs: machine.updateTime?.getTime() ?? 0,
     serviceAddresses: machine.serviceAddresses,
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
-    createTraceId: machine.createTraceId,
   };
 }
 

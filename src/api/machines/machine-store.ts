@@ -1,7 +1,7 @@
 import type { Queries, Statement } from "../../lib/stores/postgres.ts";
 import type { Transactions } from "../database/gated-database.ts";
 import { toJson } from "../database/json.ts";
-import type { Machine, MachineEvent, MachineEventOf, MachineState } from "./machine.ts";
+import type { Machine, MachineEvent, MachineEventOf, MachineState, ReportedMachine } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
 
 export interface MachineQuery {
@@ -109,7 +109,8 @@ export class MachineStore {
   }
 
   apply(machines: readonly Machine[]): Promise<void> {
-    return this.#db.transaction((tx) => applyChanges(tx, machines, []));
+    const whole = machines.map((machine) => ({ kind: "whole", machine }) as const);
+    return this.#db.transaction((tx) => applyChanges(tx, whole, []));
   }
 
   /**
@@ -136,11 +137,11 @@ export class MachineStore {
 
 /**
  * Stores machines of a later generation and new events. Skips machines that the database does not
- * have, or has as destroyed: their name may belong to another.
+ * have, or has as destroyed: their name may belong to another. Skips a status without its machine.
  */
 export async function applyChanges(
   tx: Queries,
-  machines: readonly Machine[],
+  machines: readonly ReportedMachine[],
   events: readonly MachineEventOf[],
 ): Promise<void> {
   await Promise.all([
@@ -149,18 +150,22 @@ export async function applyChanges(
   ]);
 }
 
-function applyMachines(machines: readonly Machine[]): Statement {
+function applyMachines(reported: readonly ReportedMachine[]): Statement {
   return {
     name: "machine_apply",
     text: `update machines m
-              set state = u.state, generation = u.generation, snapshot = u.snapshot, update_time = now()
-             from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as u (id, state, generation, snapshot)
-            where m.id = u.id and m.state <> 'destroyed' and (m.generation < u.generation or m.snapshot is null)`,
+              set state = u.state, generation = u.generation, update_time = now(),
+                  snapshot = case when u.is_whole then u.snapshot else m.snapshot || u.snapshot end
+             from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[], $5::boolean[])
+                  as u (id, state, generation, snapshot, is_whole)
+            where m.id = u.id and m.state <> 'destroyed' and (m.generation < u.generation or m.snapshot is null)
+              and (u.is_whole or m.snapshot is not null)`,
     values: [
-      machines.map((machine) => machine.id),
-      machines.map((machine) => machine.state),
-      machines.map((machine) => machine.generation),
-      machines.map(toSnapshot),
+      reported.map(({ machine }) => machine.id),
+      reported.map(({ machine }) => machine.state),
+      reported.map(({ machine }) => machine.generation),
+      reported.map((each) => (each.kind === "whole" ? toSnapshot(each.machine) : toJson(each.machine))),
+      reported.map(({ kind }) => kind === "whole"),
     ],
   };
 }

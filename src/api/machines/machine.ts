@@ -121,6 +121,17 @@ export interface Machine {
   readonly createTraceId: string;
 }
 
+/** The part of a machine that changes after its create. */
+export type MachineStatus = Pick<
+  Machine,
+  "id" | "state" | "generation" | "updateTimeMs" | "serviceAddresses" | "lastStartPath" | "lastStartTraceId"
+>;
+
+/** A machine as a report of its host has it: whole, or only its status. */
+export type ReportedMachine =
+  | { readonly kind: "whole"; readonly machine: Machine }
+  | { readonly kind: "status"; readonly machine: MachineStatus };
+
 /** Whether `a` describes a later generation of a machine than `b`. */
 export function isNewer(a: Pick<Machine, "generation">, b: Pick<Machine, "generation">): boolean {
   return BigInt(a.generation) > BigInt(b.generation);

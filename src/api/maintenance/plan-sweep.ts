@@ -1,4 +1,5 @@
-import { isNewer, type Machine, type MachineState } from "../machines/machine.ts";
+import type { HostedMachine } from "../hosts/hostd.ts";
+import { isNewer, type MachineState } from "../machines/machine.ts";
 import type { StoredMachine } from "../machines/machine-store.ts";
 
 /** More differences must be fewer than half of the machines. */
@@ -6,11 +7,11 @@ const MAX_DIFFERENCES = 5;
 
 export interface SweepPlan {
   /** Machines on the host that the database does not have, or has as destroyed. */
-  readonly unknown: readonly Machine[];
+  readonly unknown: readonly HostedMachine[];
   /** Committed machines that the host does not have. */
   readonly missing: readonly StoredMachine[];
   /** Machines of a later generation on the host. */
-  readonly ahead: readonly Machine[];
+  readonly ahead: readonly HostedMachine[];
   /** Whether the host or the database must have lost data: nothing may be repaired. */
   readonly isImplausible: boolean;
 }
@@ -21,7 +22,7 @@ export interface SweepPlan {
  * @param graceMs a machine younger than this is not unknown yet
  */
 export function planSweep(
-  onHost: readonly Machine[],
+  onHost: readonly HostedMachine[],
   stored: { readonly before: readonly StoredMachine[]; readonly after: readonly StoredMachine[] },
   nowMs: number,
   graceMs: number,

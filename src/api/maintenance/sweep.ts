@@ -6,6 +6,7 @@ import type { HostEntry, HostTable } from "../hosts/host-table.ts";
 import type { Hostd } from "../hosts/hostd.ts";
 import type { MachineEvent } from "../machines/machine.ts";
 import type { MachineStore, StoredMachine } from "../machines/machine-store.ts";
+import type { CallLimits } from "../requests/caller.ts";
 import { sweepRepairs, sweeps } from "./metrics.ts";
 import { planSweep } from "./plan-sweep.ts";
 
@@ -69,11 +70,23 @@ async function sweepHost(parts: SweepParts, host: HostEntry, signal: AbortSignal
   }
   // Changes on their way may explain the other differences.
   if (!isDelivered) return;
-  if (plan.ahead.length > 0) {
-    await machineStore.apply(plan.ahead);
-    sweepRepairs.inc({ kind: "ahead" }, plan.ahead.length);
-  }
+  for (const { id } of plan.ahead) await applyWhole(parts, host, id, limits);
   for (const machine of plan.missing) await markMissing(parts, host, machine);
+}
+
+/** Stores a machine as its host has it, with the configuration, which the database may lack. */
+async function applyWhole(
+  { hostd, machineStore }: SweepParts,
+  host: HostEntry,
+  machineId: string,
+  limits: CallLimits,
+): Promise<void> {
+  try {
+    await machineStore.apply([await hostd.getMachine(host, { machineId, org: "" }, limits)]);
+    sweepRepairs.inc({ kind: "ahead" });
+  } catch (err) {
+    if (!hasReason(err, "MACHINE_NOT_FOUND")) throw err;
+  }
 }
 
 async function markMissing(

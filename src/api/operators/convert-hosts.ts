@@ -31,7 +31,7 @@ export function hostToProto({ number, region, entry, attached, missing }: HostFa
   const isAway = !attached && missing.length === 0;
   const notes = [
     ...(isAway ? [`not attached: no word for ${silentS} s`] : missing),
-    ...(status ? diskNotes(status) : []),
+    ...(status ? [...diskNotes(status), ...outboxNotes(status)] : []),
   ];
   return {
     number,
@@ -58,6 +58,8 @@ export function hostToProto({ number, region, entry, attached, missing }: HostFa
     backoffUntilTime: attached?.backoffUntilTime,
     diskFreeMb: status?.diskFreeMb,
     diskReserveMb: status?.diskReserveMb,
+    outboxStalledS: status?.outboxStalledS,
+    outboxEvents: status?.outboxEvents,
   };
 }
 
@@ -78,6 +80,12 @@ function diskNotes({ diskFreeMb, diskReserveMb }: Status): string[] {
   return [
     `disk all but full: ${diskFreeMb} MB free, and ${diskReserveMb} MB are kept for the machines there; no new ones until there is more`,
   ];
+}
+
+/** Explains a host of whose changes the database learns nothing. */
+function outboxNotes({ outboxStalledS, outboxEvents = 0n }: Status): string[] {
+  if (outboxStalledS === undefined) return [];
+  return [`outbox stalled for ${outboxStalledS} s: ${outboxEvents} changes are not in the database`];
 }
 
 function resourcesToProto(resources: Resources | undefined): WireCapacity | undefined {

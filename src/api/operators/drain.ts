@@ -1,9 +1,9 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { HostEntry, HostTable, Scheduling } from "../hosts/host-table.ts";
-import type { Hostd } from "../hosts/hostd.ts";
+import type { Hostd, HostedMachine } from "../hosts/hostd.ts";
 import type { Hosts } from "../hosts/hosts.ts";
-import type { Machine, MachineState } from "../machines/machine.ts";
+import type { MachineState } from "../machines/machine.ts";
 import type { CallLimits } from "../requests/caller.ts";
 import { findHost } from "./find-host.ts";
 
@@ -19,7 +19,7 @@ export interface OperatorParts {
 }
 
 interface Stopped {
-  readonly machine: Machine;
+  readonly machine: HostedMachine;
   /** Why it could not be stopped. */
   readonly problem?: string;
 }
@@ -72,7 +72,7 @@ export async function* drain(
 }
 
 /** Never throws: a machine that cannot be stopped must not keep the others running. */
-async function stop(hostd: Hostd, host: HostEntry, machine: Machine): Promise<Stopped> {
+async function stop(hostd: Hostd, host: HostEntry, machine: HostedMachine): Promise<Stopped> {
   try {
     const target = { machineId: machine.id, org: "", signal: "" };
     return { machine: (await hostd.stopMachine(host, target, {})).machine };

@@ -2,10 +2,12 @@ import { EventEmitter } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
 import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
 import { Fault } from "../../lib/faults/fault.ts";
+import { systemClock } from "../../lib/runtime/clock.ts";
 import { createLogger } from "../../lib/runtime/log.ts";
 import type { MachineState } from "../machines/states.ts";
 import type { OutboxEntry } from "../store/store.ts";
 import { Outbox, type ReportsApi } from "./outbox.ts";
+import { OutboxProgress } from "./outbox-progress.ts";
 
 createLogger("test", { write: () => {} });
 let stop: () => void = () => {};
@@ -23,6 +25,10 @@ class Source extends EventEmitter {
       this.rows.push({ sequence: this.next++, machine: machineIn(state), event: undefined });
     }
     this.emit("outbox");
+  }
+
+  get sequence(): number {
+    return this.next - 1;
   }
 
   *all() {
@@ -82,12 +88,14 @@ function api(
   };
 }
 
-function run(source: Source, apis: readonly ReportsApi[]): Outbox {
+function run(source: Source, apis: readonly ReportsApi[]) {
   const abort = new AbortController();
+  const progress = new OutboxProgress(source, systemClock);
   const outbox = new Outbox({
     source,
     apis,
     signal: abort.signal,
+    progress,
     longestPauseMs: 20,
   });
   const done = outbox.run();
@@ -95,7 +103,7 @@ function run(source: Source, apis: readonly ReportsApi[]): Outbox {
     abort.abort();
     void done;
   };
-  return outbox;
+  return { outbox, progress };
 }
 
 const DOWN = new Fault("UNAVAILABLE", "PEER_UNAVAILABLE", "down");
@@ -116,7 +124,7 @@ describe("delivery", () => {
   test("delivers a new change at once", async () => {
     const source = new Source();
     const record = new Record();
-    const outbox = run(source, [api(record)]);
+    const { outbox } = run(source, [api(record)]);
     await outbox.drained();
 
     source.add(3);
@@ -184,6 +192,47 @@ describe("delivery", () => {
     await expect.poll(() => source.rows.length).toBe(0);
     expect(record.applied).toBe(140);
     expect(record.states).toHaveLength(140);
+  });
+});
+
+describe("a change that is refused", () => {
+  /** Refuses every report with one change. */
+  function picky(record: Record, refused: number, reads: (entries: readonly OutboxEntry[]) => number) {
+    const report: ReportsApi["report"] = async (entries, { maxBytes }) => {
+      const sent = entries.slice(0, Math.max(1, reads(entries.slice(0, maxBytes))));
+      if (sent.some(({ sequence }) => sequence === refused)) {
+        throw new Fault("INVALID_ARGUMENT", "INVALID_FIELDS", "refused");
+      }
+      return record.apply(sent);
+    };
+    return { address: "picky", report };
+  }
+
+  test("stays first until an api takes it, and all before it are delivered", async () => {
+    const source = new Source();
+    const record = new Record();
+    source.add(100);
+    const { progress } = run(source, [picky(record, 43, (entries) => entries.length)]);
+
+    await expect.poll(() => record.applied).toBe(42);
+    await expect.poll(() => progress.stalledMs).toBeGreaterThan(0);
+
+    expect(progress.waiting).toBe(58);
+  });
+
+  test("is not stalled any more once it is delivered", async () => {
+    const source = new Source();
+    const record = new Record();
+    let isUp = false;
+    source.add(3);
+    const { progress } = run(source, [api(record, () => (isUp ? undefined : DOWN))]);
+    await expect.poll(() => progress.stalledMs).toBeGreaterThan(0);
+
+    isUp = true;
+
+    await expect.poll(() => record.applied).toBe(3);
+    await expect.poll(() => progress.stalledMs).toBe(0);
+    expect(progress.waiting).toBe(0);
   });
 });
 

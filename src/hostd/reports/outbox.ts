@@ -4,24 +4,38 @@ import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { endsWithin, sleep } from "../../lib/runtime/wait.ts";
 import type { OutboxEntry, Store } from "../store/store.ts";
+import type { OutboxProgress } from "./outbox-progress.ts";
 
 /** An api that changes are delivered to. */
 export interface ReportsApi {
   readonly address: string;
-  /** Delivers changes. Returns the last sequence that the database has. */
-  report(entries: readonly OutboxEntry[]): Promise<number>;
+  /** Delivers as many changes, from the first on, as one report takes. Returns the last sequence that the database has. */
+  report(entries: readonly OutboxEntry[], options: BatchOptions): Promise<number>;
+}
+
+export interface BatchOptions {
+  /** Encoded size of a report. One change is sent whatever its size. */
+  readonly maxBytes: number;
+  /** Whether machines are sent with what never changes about them, which the database may lack. */
+  readonly isWhole: boolean;
 }
 
 export interface OutboxOptions {
-  readonly source: Pick<Store, "acknowledged" | "all" | "outbox" | "acknowledge" | "onOutbox">;
+  readonly source: Pick<Store, "sequence" | "acknowledged" | "all" | "outbox" | "acknowledge" | "onOutbox">;
   /** In order of preference. The outbox stays with one that answers. */
   readonly apis: readonly ReportsApi[];
   readonly signal: AbortSignal;
+  readonly progress: OutboxProgress;
   /** Longest pause between attempts, for tests. Default 5 s. */
   readonly longestPauseMs?: number;
 }
 
 const MAX_BATCH = 500;
+/** Far below what a message may have, and large enough that its cost is that of the transaction. */
+const MAX_BATCH_BYTES = 1024 * 1024;
+/** A refused report is sent again in parts of this share. */
+const SHRINK = 8;
+const GROW = 2;
 /** Changes of this time are delivered together: a delivery costs api and database as much as a start does. */
 const BATCH_DELAY_MS = 20;
 /** Delays the report that a start has begun until its outcome, so that few deliveries compete with a start under way. */
@@ -37,6 +51,8 @@ export class Outbox {
   #wake: () => void = () => {};
   #hasNew = false;
   #lastReason: string | undefined;
+  #maxBytes = MAX_BATCH_BYTES;
+  #isWhole = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -82,14 +98,29 @@ export class Outbox {
     const api = this.#api();
     const last = entries.at(-1)?.sequence ?? 0;
     try {
-      await this.#acknowledge(Math.min(await api.report(entries), last));
+      const applied = await api.report(entries, { maxBytes: this.#maxBytes, isWhole: this.#isWhole });
+      if (applied <= this.#sent) throw new Error(`an api has acknowledged nothing after ${this.#sent}`);
+      await this.#acknowledge(Math.min(applied, last));
     } catch (err) {
-      const applied = hasReason(err, "SEQUENCE_GAP") ? Number(err.facts["applied"]) : Number.NaN;
-      if (!Number.isSafeInteger(applied)) throw err;
-      await this.#resendAfter(api, applied);
+      await this.#refused(api, err);
       return true;
     }
-    return entries.length === MAX_BATCH || this.#sent < last;
+    this.#isWhole = false;
+    this.#maxBytes = Math.min(MAX_BATCH_BYTES, this.#maxBytes * GROW);
+    return this.#sent < this.#options.source.sequence;
+  }
+
+  /** Does what the error asks for. Throws it when the same changes are to be sent again after a pause. */
+  async #refused(api: ReportsApi, err: unknown): Promise<void> {
+    const applied = hasReason(err, "SEQUENCE_GAP") ? Number(err.facts["applied"]) : Number.NaN;
+    if (Number.isSafeInteger(applied)) return this.#resendAfter(api, applied);
+    if (hasReason(err, "MACHINE_NOT_DESCRIBED") && !this.#isWhole) {
+      this.#isWhole = true;
+      return;
+    }
+    // A smaller report may pass, and delivers at least the changes before the one that is refused.
+    if (!isAway(err)) this.#maxBytes = Math.max(1, Math.floor(this.#maxBytes / SHRINK));
+    throw err;
   }
 
   #read(): Promise<readonly OutboxEntry[]> {
@@ -101,6 +132,7 @@ export class Outbox {
     if (sequence <= this.#sent && sequence <= this.#options.source.acknowledged) return;
     await this.#options.source.acknowledge(sequence);
     this.#sent = sequence;
+    this.#options.progress.moved();
   }
 
   /**
@@ -122,18 +154,22 @@ export class Outbox {
   async #fillGap(api: ReportsApi, from: number, to: number): Promise<void> {
     const machines = [...this.#options.source.all()];
     if (machines.length === 0) throw new Error("there is no machine to fill the gap with");
-    for (let first = from; first <= to; first += MAX_BATCH) {
-      const length = Math.min(MAX_BATCH, to - first + 1);
+    for (let next = from; next <= to; ) {
+      const length = Math.min(MAX_BATCH, to - next + 1);
       const entries = Array.from({ length }, (_, index) => {
-        const sequence = first + index;
+        const sequence = next + index;
         const machine = machines[(sequence - from) % machines.length];
         return machine ? [{ sequence, machine, event: undefined }] : [];
       });
-      await api.report(entries.flat());
+      const isWhole = next - from < machines.length;
+      const applied = await api.report(entries.flat(), { maxBytes: this.#maxBytes, isWhole });
+      if (applied < next) throw new Error(`an api has acknowledged nothing after ${next - 1}`);
+      next = applied + 1;
     }
   }
 
   async #failed(error: unknown): Promise<void> {
+    this.#options.progress.failed();
     const reason = error instanceof Fault ? error.reason : "INTERNAL";
     // Once per reason: an outage may last for hours.
     if (reason !== this.#lastReason)
@@ -163,4 +199,9 @@ export class Outbox {
     if (ms === undefined) await abortable(promise, signal).catch(() => {});
     else await endsWithin(ms, promise, signal);
   }
+}
+
+/** Whether nothing can be said about the report: it has not been read. */
+function isAway(err: unknown): boolean {
+  return err instanceof Fault && err.code === "UNAVAILABLE";
 }

@@ -1,9 +1,10 @@
 import { HostReportsServiceClient } from "../../gen/windhover/admin/v1/hosts.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { call, connect } from "../../lib/grpc/client.ts";
-import { type HostIdentity, hostEventToProto, hostInfoToProto } from "../convert-host.ts";
+import { type HostIdentity, hostInfoToProto } from "../convert-host.ts";
 import type { OutboxEntry } from "../store/store.ts";
-import type { ReportsApi } from "./outbox.ts";
+import { reportToProto } from "./convert-report.ts";
+import type { BatchOptions, ReportsApi } from "./outbox.ts";
 
 const REPORT_TIMEOUT_MS = 10_000;
 const ANNOUNCE_TIMEOUT_MS = 3_000;
@@ -19,10 +20,8 @@ export class ReportsClient implements ReportsApi {
     this.#host = host;
   }
 
-  async report(entries: readonly OutboxEntry[]): Promise<number> {
-    const { number, identity, name } = this.#host;
-    const events = entries.map((entry) => hostEventToProto(entry, name));
-    const request = { hostNumber: number, identity, events };
+  async report(entries: readonly OutboxEntry[], options: BatchOptions): Promise<number> {
+    const request = reportToProto(this.#host, entries, options);
     const scope = { timeoutMs: REPORT_TIMEOUT_MS };
     const { appliedSequence } = await call(this.#client, this.#client.reportEvents, request, scope);
     return Number(appliedSequence);

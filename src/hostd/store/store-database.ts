@@ -56,6 +56,8 @@ export interface StoreAnswers {
 }
 
 const VERSION = 1;
+/** Characters of changes that are read at once. */
+const MAX_OUTBOX_READ = 4 * 1024 * 1024;
 const SCHEMA = `
   create table meta (key text primary key, value text not null) strict;
   create table machines (
@@ -144,13 +146,21 @@ export class StoreDatabase {
     });
   }
 
+  /** Reads the changes after a sequence: at most `limit`, and not many more bytes than are sent at once. */
   #outbox(after: number, limit: number): readonly OutboxRow[] {
-    return this.#all<OutboxRow>(
+    const rows: OutboxRow[] = [];
+    let length = 0;
+    const statement = this.#db.prepare(
       `select sequence, machine_id as machineId, status, event from outbox
         where sequence > ? order by sequence limit ?`,
-      after,
-      limit,
     );
+    for (const found of statement.iterate(after, limit)) {
+      const row = found as unknown as OutboxRow;
+      rows.push(row);
+      length += row.status.length + (row.event?.length ?? 0);
+      if (length > MAX_OUTBOX_READ) break;
+    }
+    return rows;
   }
 
   /** Deletes changes up to a sequence, which an api has acknowledged. */

@@ -5,6 +5,7 @@ import { reserveOf } from "../availability/host-disk.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Resources } from "../machines/machine.ts";
 import { MACHINE_STATES, type MachineState } from "../machines/states.ts";
+import type { OutboxProgress } from "../reports/outbox-progress.ts";
 import type { Store } from "../store/store.ts";
 
 const MB = 1_024 * 1_024;
@@ -14,11 +15,12 @@ export interface MetricsParts {
   readonly ledger: Ledger;
   readonly store: Pick<Store, "all" | "sequence" | "acknowledged" | "outbox">;
   readonly clock: Clock;
+  readonly delivery: Pick<OutboxProgress, "stalledMs">;
   readonly disk: Pick<DiskWatch, "space">;
 }
 
 /** Registers the metrics that are read on demand. Call it once. */
-export function exposeHost({ starts, ledger, store, clock, disk }: MetricsParts): void {
+export function exposeHost({ starts, ledger, store, clock, delivery, disk }: MetricsParts): void {
   gauge("windhover_start_queue_depth", "Starts that wait for a slot.", () => starts.length);
   gauge("windhover_starts_in_progress", "Starts that have a slot.", () => starts.running);
 
@@ -54,6 +56,11 @@ export function exposeHost({ starts, ledger, store, clock, disk }: MetricsParts)
     const [oldest] = await store.outbox(store.acknowledged, 1);
     return oldest ? Math.max(0, clock.now() - oldest.machine.updatedAtMs) / 1_000 : 0;
   });
+  gauge(
+    "windhover_outbox_stalled_seconds",
+    "Time since the first failed delivery of the change that is first in the outbox; 0 when none has failed.",
+    () => delivery.stalledMs / 1_000,
+  );
 }
 
 function amounts({ cpus, memoryMb, diskMb }: Resources): [string, number][] {

@@ -43,6 +43,10 @@ export interface HostStatus {
   readonly diskFreeMb?: number | undefined;
   /** MB of that file system kept for existing machines. */
   readonly diskReserveMb?: number | undefined;
+  /** Seconds for which no api has taken the first change of its outbox; undefined: none has failed. */
+  readonly outboxStalledS?: bigint | undefined;
+  /** Changes that the database does not have yet. */
+  readonly outboxEvents?: bigint | undefined;
 }
 
 /**

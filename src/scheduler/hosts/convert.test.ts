@@ -25,3 +25,14 @@ test.each([
     "diskReserveMb" in disk ? disk.diskReserveMb : undefined,
   ]);
 });
+
+test("a host whose outbox is stalled is shown so", () => {
+  const stream = { sendBid: () => true, sendRelease: () => true, end: () => {} };
+  const host = new AttachedHost(hostInfoFromProto(HELLO, "ord"), stream, new ManualClock(), () => {});
+  const stalled = { outboxStalledS: 70n, outboxEvents: 180n };
+  host.status = statusFromProto(Status.fromPartial(stalled));
+
+  const { status } = hostToProto(host, undefined);
+
+  expect(status).toMatchObject(stalled);
+});

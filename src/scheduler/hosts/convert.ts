@@ -100,6 +100,8 @@ export function statusFromProto(status: pbHost.Status): HostStatus {
     scheduling: SCHEDULING_FROM_PROTO[status.scheduling] ?? "open",
     diskFreeMb: status.diskFreeMb === undefined ? undefined : Number(status.diskFreeMb),
     diskReserveMb: status.diskReserveMb === undefined ? undefined : Number(status.diskReserveMb),
+    outboxStalledS: status.outboxStalledS,
+    outboxEvents: status.outboxEvents,
   };
 }
 
@@ -160,6 +162,8 @@ export function hostToProto(host: AttachedHost, backoffUntil: Date | undefined):
       scheduling: SCHEDULING_TO_PROTO[status.scheduling],
       diskFreeMb: status.diskFreeMb === undefined ? undefined : BigInt(status.diskFreeMb),
       diskReserveMb: status.diskReserveMb === undefined ? undefined : BigInt(status.diskReserveMb),
+      outboxStalledS: status.outboxStalledS,
+      outboxEvents: status.outboxEvents,
     },
     backoffUntilTime: backoffUntil,
     attachTime: new Date(attachedAt),

@@ -164,7 +164,10 @@ export class FakeHost {
         this.#do(ctx, "getMachine", machineId, () => ({ machine: this.#find(machineId, org) })),
       ),
       listMachines: unary((_, ctx) =>
-        this.#do(ctx, "listMachines", "", () => ({ machines: [...this.machines.values()] })),
+        this.#do(ctx, "listMachines", "", () => ({
+          machines: [...this.machines.values()],
+          nextPageToken: "",
+        })),
       ),
       startMachine: unary(({ machineId, org }, ctx) =>
         this.#do(ctx, "startMachine", machineId, () => {

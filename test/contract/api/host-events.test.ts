@@ -121,6 +121,26 @@ describe("events of a host", () => {
     expect(await eventCount()).toBe(0);
   });
 
+  test("with a status alone are refused while the database lacks the rest of the machine", async () => {
+    await world.sql("update machines set snapshot = null");
+    const { id } = machine;
+    const status = { id, generation: 10n, state: MachineState.STARTED };
+    const first = HostEvent.fromPartial({ sequence: 1n, status });
+
+    const fault = await faultOf(report([first]));
+    const { appliedSequence } = await report([
+      event(1n, at(10n, MachineState.STARTED)),
+      HostEvent.fromPartial({ sequence: 2n, status: { ...status, generation: 11n, lastStartPath: "warm" } }),
+    ]);
+
+    expect(fault).toMatchObject({ code: "FAILED_PRECONDITION", reason: "MACHINE_NOT_DESCRIBED" });
+    expect(appliedSequence).toBe(2n);
+    expect(await api.user.get(machine.id)).toMatchObject({ name: machine.name, config: machine.config });
+    expect((await world.sql("select snapshot->>'lastStartPath' as path from machines"))[0]).toEqual({
+      path: "warm",
+    });
+  });
+
   test("survive text that the database cannot hold", async () => {
     const odd = event(1n, at(10n, MachineState.FAILED));
     const message = "not\u0000allowed";
@@ -134,6 +154,7 @@ describe("events of a host", () => {
     ["of another host", (e: HostEvent) => [{ ...e, machine: { ...machine, id: "00002000000000" } }]],
     ["out of order", (e: HostEvent) => [{ ...e, sequence: 2n }, e]],
     ["without a machine", (e: HostEvent) => [{ ...e, machine: undefined }]],
+    ["with a machine twice", (e: HostEvent) => [HostEvent.fromPartial({ ...e, status: { id: machine.id } })]],
     ["from zero", (e: HostEvent) => [{ ...e, sequence: 0n }]],
   ])("%s are refused", async (_, make) => {
     expect(await faultOf(report(make(event(1n, machine))))).toMatchObject({ reason: "INVALID_FIELDS" });

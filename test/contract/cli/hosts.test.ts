@@ -141,6 +141,25 @@ describe("hosts", () => {
     expect(await check(of(4, {}))).toMatchObject({ status: "ok", detail: "1 attached", fix: null });
   });
 
+  test("the doctor fails when the outbox of a host is stalled, and says how much the database lacks", async () => {
+    const check = async (fields: object) => {
+      cli.api.hosts = [Host.fromPartial({ number: 1, name: "ord-1", attached: true, ...fields })];
+      const { code, out } = await cli.home.hover("doctor", "--json");
+      const checks: { name: string }[] = JSON.parse(out).checks;
+      return { code, ...checks.find(({ name }) => name === "outboxes") };
+    };
+
+    const stalled = await check({ outboxStalledS: 70n, outboxEvents: 180n });
+
+    expect(stalled).toMatchObject({
+      code: 1,
+      status: "fail",
+      detail: "ord-1 has delivered none of 180 changes for 70 s: lists are stale",
+      fix: expect.stringContaining("ord-1"),
+    });
+    expect(await check({})).toMatchObject({ status: "ok" });
+  });
+
   test("cordon and uncordon show the earlier scheduling", async () => {
     expect((await cli.home.hover("host", "cordon", "ord-1")).out).toBe("ord-1 is cordoned (it was open)\n");
     const json = await cli.home.hover("host", "uncordon", "1", "--json");

@@ -15,6 +15,7 @@ import { assembleHost, type GivenParts, type Host, type HostSettings } from "../
 import type { PullFor, PullStep } from "../../../src/hostd/images/imagecache-client.ts";
 import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
 import { reconcileAtStart } from "../../../src/hostd/operations/reconcile.ts";
+import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
 import { hostService } from "../../../src/hostd/service.ts";
 import { Store } from "../../../src/hostd/store/store.ts";
 import { SimVmm } from "../../../src/hostd/vmm/sim/sim-vmm.ts";
@@ -132,6 +133,7 @@ export async function startHost(options: TestHostOptions = {}) {
     images,
     scheduling,
     disk: { space: undefined },
+    delivery: new OutboxProgress(store, systemClock),
     clock: systemClock,
     closing: closing.signal,
     onDeath,

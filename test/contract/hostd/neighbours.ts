@@ -40,14 +40,15 @@ export class FakeApi {
   }
 
   #apply({ events }: ReportEventsRequest): bigint {
-    for (const { sequence, machine } of events) {
+    for (const { sequence, machine, status } of events) {
       if (sequence <= this.applied) continue;
       if (sequence !== this.applied + 1n) {
         const facts = { applied: String(this.applied) };
         throw new Fault("FAILED_PRECONDITION", "SEQUENCE_GAP", "events are missing", facts);
       }
       this.applied = sequence;
-      this.events.push(`${machine?.id} ${machine?.state} ${machine?.generation}`);
+      const { id, state, generation } = machine ?? status ?? {};
+      this.events.push(`${id} ${state} ${generation}`);
     }
     if (this.loseAnswers > 0) {
       this.loseAnswers -= 1;

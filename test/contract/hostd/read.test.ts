@@ -1,11 +1,19 @@
+import * as grpc from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
+import { hostdClient, hostdConnections } from "../../../src/api/hosts/hostd-client.ts";
+import {
+  HostServiceClient,
+  HostServiceService,
+  ListMachinesRequest,
+  type ListMachinesResponse,
+} from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { mintToken } from "../../../src/lib/auth/auth.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../src/lib/grpc/duration.ts";
+import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
-import { createRequest, KEYS, newId, present, startHost, type TestHost } from "./fixture.ts";
+import { createRequest, KEYS, newId, present, startHost, type TestHost, token } from "./fixture.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 const UNKNOWN = newId();
@@ -147,10 +155,55 @@ describe("the host", () => {
     host.host.ledger.release([hold.reservationId]);
   });
 
+  test("lists machines in pages that a stock client takes, however large they are", async () => {
+    const { client, ...crowded } = await startHost({
+      settings: { capacity: { cpus: 64, memoryMb: 65_536, diskMb: 65_536 } },
+    });
+    const ids: string[] = [];
+    const config = { env: { BIG: "x".repeat(270_000) } };
+    for (let count = 0; count < 16; count += 1) ids.push((await crowded.create({ config })).id);
+    const stock = new grpc.Client(crowded.address, grpc.credentials.createInsecure());
+    const metadata = new grpc.Metadata();
+    metadata.set("authorization", `Bearer ${await token()}`);
+    const list = (request: Partial<ListMachinesRequest>) =>
+      new Promise<ListMachinesResponse>((resolve, reject) => {
+        const { path, requestSerialize, responseDeserialize } = HostServiceService.listMachines;
+        const full = ListMachinesRequest.fromPartial(request);
+        stock.makeUnaryRequest(path, requestSerialize, responseDeserialize, full, metadata, (err, answer) =>
+          err || !answer ? reject(err) : resolve(answer),
+        );
+      });
+
+    const pages: ListMachinesResponse[] = [];
+    do {
+      pages.push(await list({ pageSize: 1_000, pageToken: pages.at(-1)?.nextPageToken ?? "" }));
+    } while (pages.at(-1)?.nextPageToken !== "");
+    const short = await list({ pageSize: 1_000, withoutConfig: true });
+    const connections = hostdConnections(token, systemClock);
+    const address = { number: 7, name: "host-7", address: crowded.address };
+    const asApi = await hostdClient(connections).listMachines(address, {});
+    const whole = call(client, client.listMachines, ListMachinesRequest.create(), SCOPE);
+
+    expect(pages.length).toBeGreaterThan(1);
+    expect(pages.flatMap(({ machines }) => machines.map(({ id }) => id))).toEqual(ids.sort());
+    expect(short.machines.map(({ id }) => id)).toEqual(ids);
+    expect(short.machines.every(({ config: none }) => none === undefined)).toBe(true);
+    await expect(whole).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "LIST_TOO_LARGE" });
+    expect(asApi.map(({ id }) => id)).toEqual(ids);
+    connections.close();
+    stock.close();
+    await crowded.close();
+  });
+
   test("lists all machines without their events", async () => {
     const ids = [(await host.create()).id, (await host.created()).id].sort();
 
-    const { machines } = await call(host.client, host.client.listMachines, {}, SCOPE);
+    const { machines } = await call(
+      host.client,
+      host.client.listMachines,
+      ListMachinesRequest.create(),
+      SCOPE,
+    );
 
     const listed = machines.filter(({ id }) => ids.includes(id));
     expect(listed.map(({ id }) => id)).toEqual(ids);

@@ -176,7 +176,7 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
             identity,
             Array.from({ length: count }, (_, i) => ({
               sequence: BigInt(first + i),
-              machine: machine(MACHINES[0], "started", first + i),
+              reported: { kind: "whole" as const, machine: machine(MACHINES[0], "started", first + i) },
               event: event(`${first + i}`),
             })),
           ),

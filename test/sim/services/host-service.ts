@@ -25,7 +25,9 @@ export function hostHandlers(parts: {
     },
     get: ({ machineId: id, org }: Target) => told(machines.get(machineId(id), org)),
     list: () =>
-      machines.list().map((machine) => machineFromProto(machineToProto(machine, hello.name, "without"))),
+      machines
+        .list()
+        .map((machine) => machineFromProto(machineToProto(machine, hello.name, ["config", "events"]))),
     start: async ({ machineId: id, org }: Target) => {
       const { machine, previous, already, startPath } = await machines.start(machineId(id), org, 10);
       return { machine: told(machine), previousState: previous, alreadyStarted: already, startPath };

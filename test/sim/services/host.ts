@@ -1,7 +1,7 @@
 import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
 import { bid } from "../../../src/hostd/capacity/bid.ts";
 import type { Ledger, LedgerOptions } from "../../../src/hostd/capacity/ledger.ts";
-import { hostEventToProto, hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.ts";
+import { hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.ts";
 import { DEFAULT_LIMITS, type Host } from "../../../src/hostd/hostd.ts";
 import { Ids } from "../../../src/hostd/machines/ids.ts";
 import type { Resources } from "../../../src/hostd/machines/machine.ts";
@@ -9,7 +9,9 @@ import { Machines } from "../../../src/hostd/operations/machines.ts";
 import { reconcileAtStart, sweep } from "../../../src/hostd/operations/reconcile.ts";
 import { StartQueue } from "../../../src/hostd/operations/start-queue.ts";
 import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
+import { reportToProto } from "../../../src/hostd/reports/convert-report.ts";
 import { Outbox, type ReportsApi } from "../../../src/hostd/reports/outbox.ts";
+import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
 import { answerBid } from "../../../src/hostd/scheduler-link/stream-client.ts";
 import type { Store } from "../../../src/hostd/store/store.ts";
 import { backoffMs } from "../../../src/lib/runtime/backoff.ts";
@@ -69,6 +71,7 @@ export class SimHost {
     const store = this.disk.open(life);
     const { incarnation } = store;
     const { clock } = life.process;
+    const delivery = new OutboxProgress(store, clock);
     const host: Host = {
       number: this.number,
       store,
@@ -77,6 +80,7 @@ export class SimHost {
       starts: new StartQueue({ concurrency: 4, maxWaiting: 16 }),
       scheduling: { current: "open" },
       disk: { space: undefined },
+      delivery,
       teardowns: new Teardowns(),
       images: this.images.open(life),
       logs: { sink: () => ({ onLog: () => {} }), remove: async () => {}, owners: async () => [] },
@@ -98,7 +102,7 @@ export class SimHost {
       if (this.now === present) this.now = undefined;
     });
     await reconcileAtStart(host, machines);
-    this.#deliver(life, store);
+    this.#deliver(life, store, delivery);
     // As in src/hostd/background.ts.
     startLoop(SWEEP_MS, SWEEP_MS / 10, () => sweep(host, machines), { name: "sweep" });
     net.serve(life, hostHandlers({ machines, store, hello: this.#identity(store) }));
@@ -111,12 +115,11 @@ export class SimHost {
     }
   }
 
-  #deliver(life: Life, store: Store): void {
+  #deliver(life: Life, store: Store, progress: OutboxProgress): void {
     const { net, apis } = this.#surroundings;
     const reports = apis.map((api): ReportsApi => {
-      const report: ReportsApi["report"] = (entries) => {
-        const events = entries.map((entry) => hostEventToProto(entry, this.name));
-        const request = { hostNumber: this.number, identity: store.identity, events };
+      const report: ReportsApi["report"] = (entries, options) => {
+        const request = reportToProto({ ...this.#identity(store), name: this.name }, entries, options);
         return net.call(api, "report", request, { timeoutMs: 10_000 });
       };
       return { address: api.name, report };
@@ -125,6 +128,7 @@ export class SimHost {
       source: store,
       apis: reports,
       signal: new AbortController().signal,
+      progress,
     });
     void outbox.run();
     life.world.note("delivers");

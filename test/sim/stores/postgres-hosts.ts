@@ -25,9 +25,13 @@ export const statements: Readonly<Record<string, Does>> = {
     put(run.tables.hosts, number, row, run.onUndo);
     return changed(1);
   },
-  host_lock: ({ tables }, number: number) => {
+  host_lock: ({ tables }, number: number, ids: string[]) => {
     const row = tables.hosts.get(number);
-    return rows(row ? [{ identity: row.identity, applied_sequence: row.applied.toString() }] : []);
+    const lacks = ids.some((id) => {
+      const machine = tables.byId(id);
+      return machine && machine.snapshot === null && machine.state !== "destroyed";
+    });
+    return rows(row ? [{ identity: row.identity, applied_sequence: row.applied.toString(), lacks }] : []);
   },
   host_applied: (run, number: number, applied: string) => {
     const row = run.tables.hosts.get(number);

@@ -18,12 +18,21 @@ export const statements: Readonly<Record<string, Does>> = {
   create_lock_app: ({ tables }, app: string, org: string) => changed(tables.apps.get(app) === org ? 1 : 0),
   create_name_owner: ({ tables }, app: string, name: string) =>
     rows([...tables.machines.values()].filter((row) => row.app === app && row.name === name && isThere(row))),
-  machine_apply: (run, ids: string[], states: MachineState[], generations: string[], snapshots: string[]) => {
+  machine_apply: (
+    run,
+    ids: string[],
+    states: MachineState[],
+    generations: string[],
+    snapshots: string[],
+    areWhole: boolean[],
+  ) => {
     for (const [i, id] of ids.entries()) {
       const row = run.tables.byId(id);
       const generation = BigInt(generations[i] ?? "0");
       if (!row || !isThere(row) || (row.generation >= generation && row.snapshot !== null)) continue;
-      const snapshot = JSON.parse(snapshots[i] ?? "null") as Machine;
+      if (!areWhole[i] && row.snapshot === null) continue;
+      const told = JSON.parse(snapshots[i] ?? "null") as Machine;
+      const snapshot = areWhole[i] ? told : { ...row.snapshot, ...told };
       update(run, row, { state: states[i] ?? row.state, generation, snapshot });
     }
     return changed(ids.length);

@@ -18,7 +18,7 @@ export async function* checkApi(session: Session): AsyncGenerator<Check> {
   if (tokenOf(settings) === undefined) {
     const places = settings.tokenPlaces.map(({ place }) => place).join(", ");
     yield { name: "token", status: "fail", detail: `none in ${places}`, fix: up };
-    return yield* skipped(["api", "postgres", "hosts", "isolation"], "there is no token");
+    return yield* skipped(["api", "postgres", "hosts", "outboxes", "isolation"], "there is no token");
   }
 
   // One call shows whether the API answers, takes the token, and reaches Postgres.
@@ -28,13 +28,13 @@ export async function* checkApi(session: Session): AsyncGenerator<Check> {
   });
   if (fault?.reason === "PEER_UNAVAILABLE" || fault?.reason === "DEADLINE_EXCEEDED") {
     yield { name: "api", status: "fail", detail: `${api} does not answer`, fix: up };
-    return yield* skipped(["token", "postgres", "hosts", "isolation"], "the API does not answer");
+    return yield* skipped(["token", "postgres", "hosts", "outboxes", "isolation"], "the API does not answer");
   }
   yield { name: "api", status: "ok", detail: `answers at ${api}` };
   const place = `from ${settings.tokenPlaces.at(-1)?.place}`;
   if (fault?.code === "UNAUTHENTICATED") {
     yield { name: "token", status: "fail", detail: `${place}: ${fault.message}`, fix: WRONG_TOKEN_FIX };
-    return yield* skipped(["postgres", "hosts", "isolation"], "the API does not take the token");
+    return yield* skipped(["postgres", "hosts", "outboxes", "isolation"], "the API does not take the token");
   }
   yield { name: "token", status: "ok", detail: place };
   yield postgres(fault, up);
@@ -59,6 +59,7 @@ async function* hosts(session: Session): AsyncGenerator<Check> {
   });
   if (!fault) {
     yield attachment(list, session.settings.root);
+    yield outboxes(list);
     return yield isolation(list);
   }
   const isScope = fault.reason === "SCOPE_MISSING";
@@ -66,7 +67,7 @@ async function* hosts(session: Session): AsyncGenerator<Check> {
     ? "this token may not list hosts (scope admin)"
     : `${fault.message} (${fault.reason})`;
   yield { name: "hosts", status: isScope ? "warn" : "fail", detail };
-  yield* skipped(["isolation"], "hosts could not be listed");
+  yield* skipped(["outboxes", "isolation"], "hosts could not be listed");
 }
 
 function attachment(list: readonly Host[], root: string): Check {
@@ -111,6 +112,18 @@ function refusing(host: Host): HostProblem | undefined {
   }
   if (!isClosed(host)) return undefined;
   return { what: `${name} is ${schedulingName(scheduling)}`, fix: `hover host uncordon ${name}` };
+}
+
+/** Fails when the database does not learn what happens on a host. */
+function outboxes(list: readonly Host[]): Check {
+  const name = "outboxes";
+  const stalled = list.filter((host) => host.outboxStalledS !== undefined);
+  if (stalled.length === 0) return { name, status: "ok", detail: "hosts deliver what happens on them" };
+  const details = stalled.map(
+    (host) => `${host.name} has delivered none of ${host.outboxEvents} changes for ${host.outboxStalledS} s`,
+  );
+  const fix = `the log of ${stalled[0]?.name}'s hostd says what the API answers`;
+  return { name, status: "fail", detail: `${details.join("; ")}: lists are stale`, fix };
 }
 
 function isolation(list: readonly Host[]): Check {
