@@ -65,11 +65,12 @@ export async function buildProgram(around: Surroundings, args: readonly string[]
   program
     .description("Runs OCI images as micro-VMs on a fleet of hosts: create is slow, start is fast.")
     .exitOverride()
+    .enablePositionalOptions()
     .showSuggestionAfterError()
     .configureOutput({
       writeOut: (text) => terminal.out(text),
       writeErr: (text) => terminal.err(text),
-      outputError: (text, write) => write(text.replace(/^error: /, "Error: ") + advice(text, args)),
+      outputError: (text, write) => write(text.replace(/^error: /, "Error: ")),
       getOutHelpWidth: helpWidth,
       getErrHelpWidth: helpWidth,
     })
@@ -118,11 +119,4 @@ function termOf(command: Command): string {
     return argument.required ? `<${word}>` : `[${word}]`;
   });
   return [names, ...words].join(" ");
-}
-
-/** Adds to commander's message what a person needs who forgot `--`. */
-function advice(message: string, args: readonly string[]): string {
-  const runs = args.includes("run") || args.includes("create");
-  if (!runs || !message.includes("unknown option")) return "";
-  return "Flags of the program in the machine go after --, e.g. hover machine run IMAGE -a APP -- nginx -g 'daemon off;'\n";
 }

@@ -5,6 +5,11 @@ import { Session } from "../session/session.ts";
 import { type CommonFlags, readSettings } from "../session/settings.ts";
 import type { Terminal } from "../session/terminal.ts";
 import { UsageError } from "../session/usage-error.ts";
+import { separateProgram } from "./program-words.ts";
+
+/** Said with every mistake in a command that takes words of a program. */
+const PROGRAM_ADVICE =
+  "Flags of the program in the machine go after --, e.g. hover machine run IMAGE -a APP -- nginx -g 'daemon off;'";
 
 /** Runs a command in a session. Sets `session.exitCode` when it fails without throwing. */
 export type Handler<A extends readonly unknown[], O> = (session: Session, args: A, flags: O) => Promise<void>;
@@ -21,6 +26,7 @@ export interface Surroundings {
 /** A command of `hover`, or a group of commands. */
 export class HoverCommand extends Command {
   readonly #surroundings: Surroundings;
+  #takesProgram = false;
 
   constructor(name: string | undefined, surroundings: Surroundings) {
     super(name);
@@ -39,6 +45,19 @@ export class HoverCommand extends Command {
       .option("-j, --json", "print JSON")
       .option("--api <address>", "address of the API (default: WINDHOVER_API)")
       .option("--token-file <path>", "file with the token (default: WINDHOVER_TOKEN, or the fleet's)");
+  }
+
+  /**
+   * Leaves everything from the second word to a program, as docker does: this command takes an image
+   * and the words of its program. Its own flags stand before that, or before `--`.
+   */
+  withProgram(): this {
+    this.#takesProgram = true;
+    return this.showHelpAfterError(this.#usage);
+  }
+
+  override parseOptions(args: string[]): ReturnType<Command["parseOptions"]> {
+    return super.parseOptions(this.#takesProgram ? separateProgram(args, this.options) : args);
   }
 
   /** Adds a group of commands. Without one of them it shows its help and fails. */
@@ -71,7 +90,7 @@ export class HoverCommand extends Command {
       } catch (err) {
         if (around.signal.aborted) return;
         const report = reportError(err, about(args, flags), settings, around.terminal.paint);
-        const usage = err instanceof UsageError ? [`Help: ${this.fullName} --help`] : [];
+        const usage = err instanceof UsageError ? [this.#usage] : [];
         const text = session.json ? JSON.stringify(report.json) : [...report.lines, ...usage].join("\n");
         around.terminal.err(`${text}\n`);
         around.exitCode = report.exitCode;
@@ -79,6 +98,11 @@ export class HoverCommand extends Command {
         await session.close();
       }
     });
+  }
+
+  /** What follows the message of a mistake. */
+  get #usage(): string {
+    return `${this.#takesProgram ? `${PROGRAM_ADVICE}\n` : ""}Help: ${this.fullName} --help`;
   }
 
   /** The command as it is typed: `hover machine run`. */

@@ -12,6 +12,43 @@ const OTHER = "0000a1b2c3d4e6";
 const cli = useCli();
 
 describe("hover machine run", () => {
+  const RUN = ["m", "run"];
+  test.each([
+    [
+      [...RUN, "nginx", "-a", "x", "echo", "-n", "hi"],
+      ["echo", "-n", "hi"],
+    ],
+    [
+      [...RUN, "-a", "x", "nginx", "ls", "--version", "-V", "--help"],
+      ["ls", "--version", "-V", "--help"],
+    ],
+    [
+      [...RUN, "-a", "x", "nginx", "--", "-n", "hi"],
+      ["-n", "hi"],
+    ],
+    [
+      ["machine", "create", "nginx", "-a", "x", "echo", "--json", "-c", "f"],
+      ["echo", "--json", "-c", "f"],
+    ],
+    [
+      [...RUN, "-a", "x", "nginx", "sh", "-c", "echo $0", "--", "-a"],
+      ["sh", "-c", "echo $0", "--", "-a"],
+    ],
+  ])("leaves what follows the image to the program: hover %j", async (args, cmd) => {
+    const ended = await cli.home.hover(...args);
+
+    expect([ended.code, ended.err]).toEqual([0, expect.not.stringContaining("Error")]);
+    const request = cli.api.requests[0]?.request;
+    expect(request).toMatchObject({ app: "x", name: "", config: { image: "nginx", init: { cmd } } });
+  });
+
+  test("takes its own flags behind the image, before the first word of the program", async () => {
+    const ended = await cli.home.hover("m", "run", "nginx", "-a", "x", "--json", "sleep", "1");
+
+    expect(ended.code).toBe(0);
+    expect(JSON.parse(ended.out)).toMatchObject({ repeated: false });
+  });
+
   test("creates what image, command and flags describe, and says what to do next", async () => {
     const ended = await cli.home.hover(
       ...[

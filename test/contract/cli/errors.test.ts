@@ -15,6 +15,17 @@ describe("what was typed wrong: exit code 2, and nothing is sent", () => {
     ["an unknown command", ["m", "strat"], /unknown command 'strat'\n\(Did you mean start\?\)/],
     ["an unknown flag", ["m", "run", "nginx", "-a", "w", "-g", "x"], /unknown option '-g'\n.*go after --/s],
     [
+      "a flag of the program that hover has too",
+      ["m", "run", "busybox", "-a", "w", "-c", "echo hi"],
+      /echo hi cannot be read.*go after --/s,
+    ],
+    ["a value that is none", ["m", "run", "nginx", "-a", "w", "-e", "PATH"], /NAME=VALUE.*go after --/s],
+    [
+      "an app behind the program's first word",
+      ["m", "run", "nginx", "echo", "-a", "w"],
+      /Which app\?.*\(-a stands behind .*go after --/s,
+    ],
+    [
       "a port outside",
       ["m", "run", "nginx", "-a", "w", "-p", "80:8080"],
       /write the guest's port only, -p 8080/,

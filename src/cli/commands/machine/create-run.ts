@@ -45,10 +45,14 @@ export async function runCreate(
   verb: "run" | "create",
 ): Promise<void> {
   const app = appOf(session, flags);
-  if (app === undefined)
+  if (app === undefined) {
+    const given = command.find((word) => /^(?:-a|--app)(?:$|=)/.test(word));
+    const where =
+      given === undefined ? "" : ` (${given} stands behind the program's first word: it is the program's)`;
     throw new UsageError(
-      "Which app? Name it with -a; hover app list shows them, hover app create NAME makes one.",
+      `Which app? Name it with -a${where}; hover app list shows them, hover app create NAME makes one.`,
     );
+  }
   const request: CreateMachineRequest = {
     app,
     config: machineConfig(image, command, flags),

@@ -3,8 +3,11 @@ import { APP_FLAG } from "../find.ts";
 import { duration, memoryMb, pair, port, signalName, whole } from "../values.ts";
 import type { CreateArguments, CreateFlags } from "./create-run.ts";
 
-const EXAMPLE =
-  "\nFlags of the program in the machine go after --:\n  hover machine run nginx -a web -p 80 -- nginx -g 'daemon off;'";
+const EXAMPLE = `
+All from the second word on is the program's, as with docker; flags that are for hover stand before it.
+A program whose first word is a flag goes after --:
+  hover machine run nginx -a web -p 80 nginx -g 'daemon off;'
+  hover machine run nginx -a web -- -g 'daemon off;'`;
 
 /** Defines `hover machine run` and `hover machine create`, whose code is loaded when they run. */
 export function defineCreate(machine: HoverCommand): void {
@@ -12,6 +15,7 @@ export function defineCreate(machine: HoverCommand): void {
   const create = machine.leaf("create [image] [command...]", "Creates a machine without starting it");
   for (const command of [run, create]) {
     command
+      .withProgram()
       .option(...APP_FLAG)
       .option("-n, --name <name>", "name (default: made by the server)")
       .option(
