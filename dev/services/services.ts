@@ -164,6 +164,7 @@ function service(
       ...defaults,
       ...settingsOf(`${folder.toUpperCase()}_`, settings.overrides),
       ...settingsOf("LOG_LEVEL", settings.overrides),
+      ...settingsOf("GRPC_", settings.overrides),
       ...settingsOf("OTEL_", settings.overrides),
       TOKEN_KEYS_DIR: layout.keysDir,
       OTEL_SERVICE_NAME: folder,

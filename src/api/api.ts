@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from "node:crypto";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import type { SigningKeys } from "../lib/auth/keys.ts";
-import { internalTokens } from "../lib/auth/tokens.ts";
+import { internalTokens, type TokenSource } from "../lib/auth/tokens.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { Database } from "../lib/stores/postgres.ts";
@@ -62,6 +62,8 @@ export interface Api {
   addTo(server: Server): void;
   readonly runner: CreateRunner;
   readonly database: GatedDatabase;
+  /** Of its calls to other services. */
+  readonly token: TokenSource;
   /** Does one round of the sweeper. */
   sweep(signal: AbortSignal): Promise<void>;
 }
@@ -134,7 +136,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   return {
     addTo: (server) => addServices(server, parts),
-    ...{ runner, database, sweep: runSweep },
+    ...{ runner, database, token, sweep: runSweep },
   };
 }
 

@@ -8,6 +8,7 @@ import {
   showConfig,
   text,
 } from "../lib/config/config.ts";
+import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import {
   common,
   LOG_LEVEL,
@@ -48,6 +49,7 @@ export const variables = {
     ),
   API_METRICS_LISTEN: common.metricsListen(),
   API_LOG_LEVEL: common.logLevel(),
+  ...edgeVariables,
   ...{ LOG_LEVEL, TOKEN_KEYS_DIR, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
 };
 
@@ -71,6 +73,7 @@ export function readConfig(env: Env) {
     metricsListen: values.API_METRICS_LISTEN,
     logLevel: values.API_LOG_LEVEL ?? values.LOG_LEVEL,
     keysDir: values.TOKEN_KEYS_DIR,
+    edge: readEdge(values),
     registryAuthFile: values.REGISTRY_AUTH_FILE,
     registryInsecure: values.REGISTRY_INSECURE,
     show: () => showConfig(variables, env),

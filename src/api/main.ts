@@ -31,6 +31,6 @@ async function start(config: ApiConfig, stack: Stack) {
   });
   // Before the server: callers that wait for a create are told that another api goes on with it.
   stack.add("running creates", () => api.runner.drain(config.graceMs / 2), config.graceMs + 5_000);
-  startWarmUp(stack, config.listen, port, config.warmUpCalls);
+  startWarmUp(stack, config.listen, port, config.warmUpCalls, api.token);
   return { listen: config.listen, port, region: config.region };
 }

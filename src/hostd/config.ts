@@ -13,6 +13,7 @@ import {
   showConfig,
   text,
 } from "../lib/config/config.ts";
+import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import { common, LOG_LEVEL, TOKEN_KEYS_DIR } from "../lib/config/variables.ts";
 import type { PortRange } from "./capacity/ports.ts";
 
@@ -117,6 +118,7 @@ export const variables = {
   HOSTD_SIM_JITTER: duration("0s", "10m")
     .prefault("0s")
     .describe("Most that a simulated launch takes longer, at random."),
+  ...edgeVariables,
   ...{ LOG_LEVEL, TOKEN_KEYS_DIR },
 };
 
@@ -168,6 +170,7 @@ export function readConfig(env: Env) {
     metricsListen: values.HOSTD_METRICS_LISTEN,
     logLevel: values.HOSTD_LOG_LEVEL ?? values.LOG_LEVEL,
     keysDir: values.TOKEN_KEYS_DIR,
+    edge: readEdge(values),
     show: () =>
       showConfig(variables, env, {
         HOSTD_ADDRESS: values.HOSTD_LISTEN,

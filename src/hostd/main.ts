@@ -136,7 +136,7 @@ async function start(config: HostdConfig, stack: Stack) {
     detaching.abort();
     await attachment.done;
   });
-  startWarmUp(stack, config.listen, running.port, config.warmUpCalls);
+  startWarmUp(stack, config.listen, running.port, config.warmUpCalls, token);
   return { listen: config.listen, port: running.port, number: config.number, vmm: vmm.info };
 }
 

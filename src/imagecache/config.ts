@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
+import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import {
   common,
   LOG_LEVEL,
@@ -24,6 +25,7 @@ export const variables = {
   IMAGECACHE_GRACE: common.grace("5s"),
   IMAGECACHE_METRICS_LISTEN: common.metricsListen(),
   IMAGECACHE_LOG_LEVEL: common.logLevel(),
+  ...edgeVariables,
   ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
 };
 
@@ -45,6 +47,7 @@ export function readConfig(env: Env) {
     logLevel: values.IMAGECACHE_LOG_LEVEL ?? values.LOG_LEVEL,
     keysDir: values.TOKEN_KEYS_DIR,
     revocationsFile: values.TOKEN_REVOCATIONS_FILE,
+    edge: readEdge(values),
     show: () => showConfig(variables, env),
   };
 }

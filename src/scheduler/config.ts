@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { duration, type Env, readEnv, showConfig, text } from "../lib/config/config.ts";
+import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import { common, LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE } from "../lib/config/variables.ts";
 
 export const variables = {
@@ -19,6 +20,7 @@ export const variables = {
   SCHEDULER_GRACE: common.grace("5s"),
   SCHEDULER_METRICS_LISTEN: common.metricsListen(),
   SCHEDULER_LOG_LEVEL: common.logLevel(),
+  ...edgeVariables,
   ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
 };
 
@@ -40,6 +42,7 @@ export function readConfig(env: Env) {
     logLevel: values.SCHEDULER_LOG_LEVEL ?? values.LOG_LEVEL,
     keysDir: values.TOKEN_KEYS_DIR,
     revocationsFile: values.TOKEN_REVOCATIONS_FILE,
+    edge: readEdge(values),
     show: () => showConfig(variables, env),
   };
 }

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Fault } from "../lib/faults/fault.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
+import { limitConnections } from "../lib/runtime/connection-limiter.ts";
 import { logger } from "../lib/runtime/log.ts";
 import { type Reader, readableOrg, writerOf } from "./access.ts";
 import { Ingest, refuseExport } from "./otlp/ingest.ts";
@@ -13,7 +14,7 @@ export type Verify = (authorization: string | undefined) => Promise<Reader>;
 
 /** A request must be complete within this time. */
 const REQUEST_TIMEOUT_MS = 15_000;
-const MAX_CONNECTIONS = 256;
+const CONNECTIONS = { total: 1_024, perAddress: 1_024, newTotal: 128, newPerAddress: 64 };
 const GRACE_MS = 2_000;
 
 /** Makes the receiver's HTTP server, not listening yet: OTLP in, traces out. */
@@ -21,13 +22,25 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Se
   const ingest = new Ingest(store);
   const query = new Query(store, clock);
   const server = createServer(
-    { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 16 * 1024 },
+    {
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      // The default checks these times twice a minute.
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: 16 * 1024,
+    },
     (request, response) => {
       void route(request, response).catch((err: unknown) => fail(request, response, err));
     },
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  const connections = limitConnections(server, CONNECTIONS);
   return server;
+
+  async function identify(request: IncomingMessage): Promise<Reader> {
+    const reader = await verify(request.headers.authorization);
+    connections.identified(request.socket, reader.scopes.includes("internal"));
+    return reader;
+  }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://receiver");
@@ -37,13 +50,13 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Se
     }
     if (url.pathname === "/v1/traces") {
       allow(request, "POST");
-      const origin = writerOf(await verify(request.headers.authorization));
+      const origin = writerOf(await identify(request));
       return await ingest.receive(request, response, origin);
     }
     const [, traceId] = /^\/api\/traces(?:\/([0-9a-fA-F]{32}))?$/.exec(url.pathname) ?? [];
     if (traceId === undefined && url.pathname !== "/api/traces") throw noSuchPath(url.pathname);
     allow(request, "GET", "HEAD");
-    const org = readableOrg(await verify(request.headers.authorization));
+    const org = readableOrg(await identify(request));
     if (traceId === undefined) query.list(response, url.searchParams, org);
     else query.get(response, traceId.toLowerCase(), org);
   }

@@ -7,6 +7,7 @@ import { variables as hover } from "../../src/cli/session/variables.ts";
 import { variables as hostd } from "../../src/hostd/config.ts";
 import { variables as imagecache } from "../../src/imagecache/config.ts";
 import { describeVariables, type Variables } from "../../src/lib/config/config.ts";
+import { edgeVariables } from "../../src/lib/config/edge-variables.ts";
 import * as shared from "../../src/lib/config/variables.ts";
 import { variables as telemetry } from "../../src/lib/otel/variables.ts";
 import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
@@ -56,7 +57,7 @@ Services read environment variables and nothing else, once, and say everything t
 A service is started as \`node --import ./otel/register.ts src/SERVICE/main.ts\`: imagecache with \`--max-semi-space-size=4\` for node as well, which keeps it under
 300 MB whatever the image, and the scheduler with \`--max-semi-space-size=32 --max-old-space-size=1024\`, which keeps it under 500 MB with 5,000 hosts.
 
-\`npm start\` and \`npm run up\` pass variables on that are named after a service (\`HOSTD_LOG_LEVEL\`, ...), \`LOG_LEVEL\`, and those of tracing.
+\`npm start\` and \`npm run up\` pass variables on that are named after a service (\`HOSTD_LOG_LEVEL\`, ...), \`LOG_LEVEL\`, those that begin with \`GRPC_\`, and those of tracing.
 
 A duration is written with its unit: \`300ms\`, \`5s\`, \`2m\`, \`1h\`, \`7d\`.
 `;
@@ -90,7 +91,7 @@ function own(variables: Variables): Variables {
 
 function sharedVariables(): Variables {
   const { common: _, ...variables } = shared;
-  return variables;
+  return { ...variables, ...edgeVariables };
 }
 
 function readersOf(variable: string): string {

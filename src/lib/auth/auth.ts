@@ -14,8 +14,6 @@ const SCHEME = /^(?:Bearer\s+FlyV1|Bearer|FlyV1)\s+(\S+)\s*$/i;
 /** Longer than any valid token; bounds the work that a stranger can cause. */
 const MAX_TOKEN = 4_096;
 const MAX_CACHED = 2_048;
-/** Services that probes and tools call without a token. */
-const OPEN = /^\/grpc\.(health|reflection)\./;
 
 /**
  * Mints a token that is valid for `ttlSeconds`: a Biscuit for a user, who may attenuate it; a JWT
@@ -129,11 +127,6 @@ export class TokenVerifier {
       throw err;
     }
   }
-}
-
-/** Whether a method, by its full path, may be called without a token. */
-export function isOpen(path: string): boolean {
-  return OPEN.test(path);
 }
 
 async function mintServiceToken(

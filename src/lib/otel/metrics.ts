@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { Fault, isServerFault } from "../faults/fault.ts";
+import { limitConnections } from "../runtime/connection-limiter.ts";
 import { listen } from "../runtime/listen.ts";
 
 export const registry = new Registry();
@@ -104,6 +105,35 @@ export function counterOf(name: string, help: string, read: () => number): Count
   });
 }
 
+const HTTP_LIMITS = {
+  requestTimeout: 5_000,
+  headersTimeout: 5_000,
+  keepAliveTimeout: 5_000,
+  // The default checks these times twice a minute.
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 8 * 1_024,
+};
+const METRICS_CONNECTIONS = { total: 64, perAddress: 64, newTotal: 64, newPerAddress: 32 };
+/** Pages that are made at once, and then in each second: one takes milliseconds of the service's own thread. */
+const PAGES = 10;
+
+/** The page of metrics. When it is read too often, all readers get the last one made, a tenth of a second old at most. */
+class MetricsPage {
+  #last: Promise<string> | undefined;
+  #credit = PAGES;
+  #creditedMs = performance.now();
+
+  read(): Promise<string> {
+    const nowMs = performance.now();
+    this.#credit = Math.min(PAGES, this.#credit + ((nowMs - this.#creditedMs) * PAGES) / 1_000);
+    this.#creditedMs = nowMs;
+    if (this.#last && this.#credit < 1) return this.#last;
+    this.#credit -= 1;
+    this.#last = registry.metrics();
+    return this.#last;
+  }
+}
+
 /**
  * Serves `/metrics` for Prometheus and `/healthz` (200 or 503) over HTTP.
  *
@@ -116,7 +146,8 @@ export async function serveMetrics(
   variable = "METRICS_LISTEN",
 ): Promise<(() => Promise<void>) & { readonly port: number }> {
   collectProcessMetrics();
-  const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, (req, res) => {
+  const page = new MetricsPage();
+  const server = createServer(HTTP_LIMITS, (req, res) => {
     const path = req.url?.split("?")[0];
     if (path === "/healthz") {
       const healthy = isHealthy();
@@ -124,7 +155,7 @@ export async function serveMetrics(
         .writeHead(healthy ? 200 : 503, { "content-type": "text/plain" })
         .end(healthy ? "ok\n" : "not serving\n");
     } else if (path === "/metrics") {
-      registry.metrics().then(
+      page.read().then(
         (body) => res.writeHead(200, { "content-type": registry.contentType }).end(body),
         () => res.writeHead(500).end(),
       );
@@ -132,7 +163,7 @@ export async function serveMetrics(
       res.writeHead(404, { "content-type": "text/plain" }).end("try /metrics or /healthz\n");
     }
   });
-  server.maxConnections = 64;
+  limitConnections(server, METRICS_CONNECTIONS);
   const port = await listen(server, address, variable);
   const close = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { rm, stat } from "node:fs/promises";
+import { chmod, mkdir, rm, stat } from "node:fs/promises";
 import { connect, type Server } from "node:net";
+import { dirname } from "node:path";
 import { Fault } from "../faults/fault.ts";
 
 function splitAddress(address: string): { host: string; port: number } {
@@ -16,7 +17,7 @@ function splitAddress(address: string): { host: string; port: number } {
  * @throws Fault FAILED_PRECONDITION / `ADDRESS_IN_USE`, `CANNOT_LISTEN`
  */
 export async function listen(server: Server, address: string, variable: string): Promise<number> {
-  await clearStaleSocket(address, variable);
+  await prepareSocket(address, variable);
   const path = socketPath(address);
   if (path === undefined) server.listen(splitAddress(address));
   else server.listen(path);
@@ -25,18 +26,35 @@ export async function listen(server: Server, address: string, variable: string):
   } catch (cause) {
     throw isInUse(cause) ? addressInUse(address, variable, cause) : cannotListen(address, variable, cause);
   }
+  await closeToOthers(address);
   const bound = server.address();
   return bound !== null && typeof bound === "object" ? bound.port : 0;
 }
 
-/** Removes the socket file of a process that was killed. @throws Fault `ADDRESS_IN_USE` when a process answers there */
-export async function clearStaleSocket(address: string, variable: string): Promise<void> {
+/**
+ * Makes the folder of a socket, open to its owner alone, when it is not there, and removes the socket file of a process
+ * that was killed.
+ *
+ * @throws Fault `ADDRESS_IN_USE` when a process answers there, `CANNOT_LISTEN`
+ */
+export async function prepareSocket(address: string, variable: string): Promise<void> {
   const path = socketPath(address);
   if (path === undefined) return;
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw cannotListen(address, variable, cause);
+  }
   const found = await stat(path).catch(() => undefined);
   if (!found?.isSocket()) return;
   if (await answers(path)) throw addressInUse(address, variable);
   await rm(path, { force: true });
+}
+
+/** Lets only its owner connect to a socket. */
+export async function closeToOthers(address: string): Promise<void> {
+  const path = socketPath(address);
+  if (path !== undefined) await chmod(path, 0o600);
 }
 
 export function addressInUse(address: string, variable: string, cause?: unknown): Fault {

@@ -1,7 +1,9 @@
 import type { Server } from "@grpc/grpc-js";
 import type { TokenVerifier } from "../auth/auth.ts";
+import type { Edge } from "../config/edge-variables.ts";
 import { addHealth, Health } from "../grpc/builtin/health.ts";
 import { addReflection } from "../grpc/builtin/reflection.ts";
+import type { TakeShare } from "../grpc/server/edge/edge.ts";
 import { createServer, type Running, serve } from "../grpc/server/serve.ts";
 import { serveMetrics } from "../otel/metrics.ts";
 import type { Stack } from "../runtime/lifecycle.ts";
@@ -11,6 +13,7 @@ export interface GrpcConfig {
   readonly listen: string;
   readonly metricsListen: string | undefined;
   readonly graceMs: number;
+  readonly edge: Edge;
 }
 
 /** What a service serves. */
@@ -22,6 +25,8 @@ export interface GrpcService {
   addTo(server: Server): void;
   /** Adds the metrics that are read on demand; called when there is somebody to read them. */
   exposeMetrics?(): void;
+  /** Takes the share of a call of an organisation. Default: there is no bound. */
+  readonly takeShare?: TakeShare;
 }
 
 /** Beyond the grace, for closing the server. */
@@ -35,12 +40,17 @@ export async function serveGrpc(
   service: GrpcService,
 ): Promise<Running> {
   const { prefix, services } = service;
-  const { listen, metricsListen, graceMs } = config;
+  const { listen, metricsListen, graceMs, edge } = config;
   const health = new Health(services);
-  const server = createServer({ verifier: access.verifier });
+  const server = createServer({
+    verifier: access.verifier,
+    hasOpenReflection: edge.reflection === "open",
+    limits: { connections: edge.connections },
+    ...(service.takeShare ? { takeShare: service.takeShare } : {}),
+  });
   service.addTo(server);
   addHealth(server, health);
-  addReflection(server, [...services, "grpc.health.v1.Health"]);
+  if (edge.reflection !== "off") addReflection(server, [...services, "grpc.health.v1.Health"]);
   if (metricsListen !== undefined) {
     service.exposeMetrics?.();
     const isHealthy = () => health.isServing();

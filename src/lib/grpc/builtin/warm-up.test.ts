@@ -31,7 +31,7 @@ test.each(["0.0.0.0:0", "127.0.0.1:0", "unix"])("a server at %s is called so man
   const close = await serving(address);
   const before = await served();
 
-  await warmUp(address, close.port, 25, NEVER);
+  await warmUp(address, close.port, 25, () => "", NEVER);
 
   expect((await served()) - before).toBe(25);
   await close();
@@ -43,13 +43,13 @@ test("it ends early when it is told to, and when the server has gone", async () 
   const before = await served();
 
   const abort = new AbortController();
-  const calling = warmUp("127.0.0.1:0", close.port, 1_000_000, abort.signal);
+  const calling = warmUp("127.0.0.1:0", close.port, 1_000_000, () => "", abort.signal);
   await expect.poll(served).toBeGreaterThan(before);
   abort.abort();
   await calling;
   const { port } = close;
   await close();
-  await warmUp("127.0.0.1:0", port, 1_000_000, NEVER);
+  await warmUp("127.0.0.1:0", port, 1_000_000, () => "", NEVER);
 
   expect((await served()) - before).toBeLessThan(1_000_000);
 });
@@ -57,7 +57,7 @@ test("it ends early when it is told to, and when the server has gone", async () 
 test("none is none", async () => {
   const before = await served();
 
-  await warmUp("127.0.0.1:1", 1, 0, NEVER);
+  await warmUp("127.0.0.1:1", 1, 0, () => "", NEVER);
 
   expect(await served()).toBe(before);
 });

@@ -1,4 +1,5 @@
 import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
+import type { TokenSource } from "../../auth/tokens.ts";
 import type { Stack } from "../../runtime/lifecycle.ts";
 import { sleep } from "../../runtime/wait.ts";
 import { call, connect } from "../client.ts";
@@ -18,16 +19,18 @@ const CALL_MS = 1_000;
  *
  * @param listen where the server listens, as it was told; `port`: the port it got, for one that was told any
  * @param calls how many; 0 for none
+ * @param token without one a server takes only a few calls in a second
  * @returns once it is done, or `signal` has aborted, or a call has failed: it is nobody's business
  */
 export async function warmUp(
   listen: string,
   port: number,
   calls: number,
+  token: TokenSource,
   signal: AbortSignal,
 ): Promise<void> {
   if (calls === 0) return;
-  const client = connect(HealthClient, reachable(listen, port), { ownConnection: true });
+  const client = connect(HealthClient, reachable(listen, port), { token, ownConnection: true });
   try {
     for (let done = 0; done < calls && !signal.aborted; done++) {
       if (done % ROW === 0) await sleep(PAUSE_MS, signal);
@@ -40,10 +43,16 @@ export async function warmUp(
   }
 }
 
-/** Begins to {@link rehearse}; the stack ends it when it is closed. */
-export function startWarmUp(stack: Stack, listen: string, port: number, calls: number): void {
+/** Begins to {@link warmUp}; the stack ends it when it is closed. */
+export function startWarmUp(
+  stack: Stack,
+  listen: string,
+  port: number,
+  calls: number,
+  token: TokenSource,
+): void {
   const abort = new AbortController();
-  const warmedUp = warmUp(listen, port, calls, abort.signal);
+  const warmedUp = warmUp(listen, port, calls, token, abort.signal);
   stack.add("warm-up", async () => {
     abort.abort();
     await warmedUp;

@@ -1,25 +1,31 @@
 import * as grpc from "@grpc/grpc-js";
 import type { TokenVerifier } from "../../auth/auth.ts";
-import { addressInUse, cannotListen, clearStaleSocket, isInUse } from "../../runtime/listen.ts";
+import { addressInUse, cannotListen, closeToOthers, isInUse, prepareSocket } from "../../runtime/listen.ts";
 import { logger } from "../../runtime/log.ts";
 import { sleep } from "../../runtime/wait.ts";
 import { keepAlive, messageLimits, type TypedOptions } from "../options.ts";
+import { Edge, type TakeShare } from "./edge/edge.ts";
+import { DEFAULT_EDGE_LIMITS, type EdgeLimits } from "./edge/limits.ts";
 import { intercept } from "./intercept.ts";
 
 /** How long balancers and probes get to notice that a server is going, at most. */
 const NOTICE_MS = 250;
 
-const serverOptions: TypedOptions = {
-  ...messageLimits,
-  ...keepAlive,
-  // Of one connection. More wait in the client, whose deadline still counts.
-  "grpc.max_concurrent_streams": 10_000,
-};
+const serverOptions: TypedOptions = { ...messageLimits, ...keepAlive };
+
+/** Asked by probes, which have no token. */
+const HEALTH = /^\/grpc\.health\./;
+const HEALTH_OR_REFLECTION = /^\/grpc\.(?:health|reflection)\./;
 
 /** What {@link createServer} is to do besides tracing and measuring. */
 export interface ServerOptions {
-  /** Checks the token of every call, except of health and reflection. Without it nobody is asked. */
+  /** Checks the token of every call, except of health. Without it nobody is asked. */
   readonly verifier?: TokenVerifier;
+  /** Whether reflection takes calls without a token. Default: no. */
+  readonly hasOpenReflection?: boolean;
+  /** Takes the share of a call of an organisation, until its stream has closed. */
+  readonly takeShare?: TakeShare;
+  readonly limits?: Partial<EdgeLimits>;
 }
 
 /** A running server: call it to shut it down gracefully. */
@@ -32,9 +38,14 @@ export interface Running {
 /** A gRPC server with tracing, measuring, token checks, limits, and a way to tell its handlers to finish. */
 export function createServer(options: ServerOptions = {}): grpc.Server {
   grpc.setLogger(grpcLog);
+  const { verifier, hasOpenReflection = false, takeShare } = options;
   const draining = new AbortController();
-  const interceptors = [intercept(draining.signal, options.verifier)];
-  return new Server({ ...serverOptions, interceptors }, draining);
+  const openMethods = hasOpenReflection ? HEALTH_OR_REFLECTION : HEALTH;
+  const isOpen = (path: string) => openMethods.test(path);
+  const limits = { ...DEFAULT_EDGE_LIMITS, ...options.limits };
+  const edge = new Edge({ limits, isOpen, asksForTokens: verifier !== undefined, takeShare });
+  const interceptors = [intercept({ draining: draining.signal, edge, isOpen, verifier })];
+  return new Server({ ...serverOptions, interceptors }, draining, edge);
 }
 
 /** What a server says of itself while it runs and while it shuts down; see `Health`. */
@@ -58,8 +69,9 @@ export async function serve(
   health?: ServingState,
   variable = "LISTEN",
 ): Promise<Running> {
-  await clearStaleSocket(address, variable);
+  await prepareSocket(address, variable);
   const port = await bind(server, address, variable);
+  await closeToOthers(address);
   health?.start();
   let closing: Promise<void> | undefined;
   const close = () => {
@@ -78,10 +90,13 @@ const grpcLog = {
 
 class Server extends grpc.Server {
   readonly draining: AbortController;
+  readonly edge: Edge;
 
-  constructor(options: grpc.ServerOptions, draining: AbortController) {
+  constructor(options: grpc.ServerOptions, draining: AbortController, edge: Edge) {
     super(options);
     this.draining = draining;
+    this.edge = edge;
+    edge.prepare(this);
   }
 
   override addService(
@@ -113,8 +128,10 @@ function tellUnencodable(
 function bind(server: grpc.Server, address: string, variable: string): Promise<number> {
   return new Promise((resolve, reject) => {
     server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (err, port) => {
-      if (!err) resolve(address.startsWith("unix:") ? 0 : port);
-      else if (isInUse(err)) reject(addressInUse(address, variable, err));
+      if (!err) {
+        if (server instanceof Server) server.edge.attach(server);
+        resolve(address.startsWith("unix:") ? 0 : port);
+      } else if (isInUse(err)) reject(addressInUse(address, variable, err));
       else reject(cannotListen(address, variable, err));
     });
   });

@@ -1,0 +1,140 @@
+import {
+  constants,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type ServerOptions,
+} from "node:http2";
+import type { Server } from "@grpc/grpc-js";
+import type { Claims } from "../../../auth/claims.ts";
+import { ArrivingCall, type UnfinishedBytes } from "./arriving-call.ts";
+import { type Connection, Connections } from "./connections.ts";
+import type { EdgeLimits } from "./limits.ts";
+import { privateField, replaceListeners } from "./listeners.ts";
+import { OpenCalls } from "./open-calls.ts";
+
+/** Takes a call's share of what its organisation may have. @throws Fault when none is left */
+export type TakeShare = (claims: Claims, path: string) => (() => void) | undefined;
+
+export interface EdgeOptions {
+  readonly limits: EdgeLimits;
+  /** Whether a method, by its path, takes calls without a token. */
+  isOpen(path: string): boolean;
+  /** Whether callers have to show a token at all. */
+  readonly asksForTokens: boolean;
+  readonly takeShare?: TakeShare | undefined;
+}
+
+/** A call whose headers have come. */
+export interface Arrival {
+  readonly call: ArrivingCall;
+  readonly connection: Connection | undefined;
+}
+
+/**
+ * Stands between the sockets of a server and grpc-js, which would read 8 MiB of every call of everybody. Bounds
+ * connections, and what callers can take before and after they have shown a token. Reasons: docs/adr/0018-edge.md.
+ */
+export class Edge {
+  readonly #options: EdgeOptions;
+  readonly #connections: Connections;
+  readonly #openCalls: OpenCalls;
+  readonly #unfinished: UnfinishedBytes = new Map();
+  #arriving: Arrival | undefined;
+
+  constructor(options: EdgeOptions) {
+    this.#options = options;
+    this.#connections = new Connections(options.limits);
+    this.#openCalls = new OpenCalls(options.limits.open);
+  }
+
+  /** The call of which grpc-js is being told: it makes the call's interceptor meanwhile. */
+  get arriving(): Arrival | undefined {
+    return this.#arriving;
+  }
+
+  /** Sets what HTTP/2 itself bounds. Call it before the server listens. */
+  prepare(server: Server): void {
+    const { limits, asksForTokens } = this.#options;
+    const maxConcurrentStreams = asksForTokens ? limits.streams.fresh : limits.streams.service;
+    const common = privateField<ServerOptions>(server, "commonServerOptions");
+    common.settings = { ...common.settings, maxConcurrentStreams, maxHeaderListSize: limits.headerBytes };
+  }
+
+  /** Takes its place in front of grpc-js. Call it as soon as the server listens. */
+  attach(server: Server): void {
+    const listening = privateField<ReadonlyMap<Http2Server, unknown>>(server, "http2Servers");
+    for (const each of listening.keys()) {
+      this.#connections.attach(each, !this.#options.asksForTokens);
+      replaceListeners(
+        each,
+        "stream",
+        (listeners, stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ...rest: unknown[]) => {
+          const arrival = this.#arrived(stream, headers);
+          if (!arrival) return;
+          this.#arriving = arrival;
+          try {
+            for (const listener of listeners) listener.call(each, stream, headers, ...rest);
+          } finally {
+            this.#arriving = undefined;
+          }
+          arrival.call.follow();
+          // It has no such method, and has said so.
+          if (!arrival.call.isTaken) this.refused(arrival);
+        },
+      );
+    }
+  }
+
+  /** Notes whose call it is, by its verified token. @throws Fault when the organisation has no share left */
+  identified({ call, connection }: Arrival, claims: Claims): void {
+    const isService = claims.scopes.includes("internal");
+    if (connection) this.#connections.identified(connection, isService);
+    const release = isService ? undefined : this.#options.takeShare?.(claims, call.path);
+    this.#openCalls.end(call);
+    call.identified(claims, release);
+  }
+
+  /** Notes that a call was refused. */
+  refused({ connection }: Arrival): void {
+    if (connection) this.#connections.refused(connection);
+  }
+
+  /** Returns undefined when the stream is closed already. */
+  #arrived(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Arrival | undefined {
+    const { limits, isOpen } = this.#options;
+    const path = String(headers[":path"] ?? "");
+    // A server's streams belong to a server's session.
+    const connection = this.#connections.of(stream.session as ServerHttp2Session);
+    const open = isOpen(path);
+    const isFree = open && headers.authorization === undefined && connection?.isKnown === false;
+    const hasCredit = !isFree || this.#connections.takeCredit(connection);
+    // Node heeds its own limit once the peer has acknowledged it.
+    if (!hasCredit || bytesOf(headers) > limits.headerBytes) {
+      stream.on("error", () => {});
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      if (connection) this.#connections.refused(connection);
+      return undefined;
+    }
+    const call = new ArrivingCall(stream, path, open, limits, this.#unfinished);
+    if (connection) {
+      connection.streams += 1;
+      stream.once("close", () => {
+        connection.streams -= 1;
+        connection.lastUsedMs = performance.now();
+      });
+    }
+    if (open) stream.once("close", this.#openCalls.begin(call, connection?.admission.address ?? ""));
+    return { call, connection };
+  }
+}
+
+/** As HTTP/2 counts them. */
+function bytesOf(headers: IncomingHttpHeaders): number {
+  let bytes = 0;
+  for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0) + HEADER_OVERHEAD;
+  return bytes;
+}
+
+const HEADER_OVERHEAD = 32;

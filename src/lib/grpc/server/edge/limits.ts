@@ -1,0 +1,57 @@
+import type { ConnectionLimits } from "../../../runtime/connection-limiter.ts";
+
+/** What a server lets its callers take, before and after they have shown a token. */
+export interface EdgeLimits {
+  readonly connections: ConnectionLimits;
+  /** Closes a connection that has shown no token and has no stream for so long. */
+  readonly newIdleMs: number;
+  /** Closes a connection that has shown no token at this age. */
+  readonly newMaxAgeMs: number;
+  /** Closes a connection that has shown no token after so many calls that were refused. */
+  readonly newRefusals: number;
+  /** Streams of a connection that has shown no token, of an organisation's, and of a service's. */
+  readonly streams: { readonly fresh: number; readonly tenant: number; readonly service: number };
+  /** Bytes of a request's headers. Tokens have at most 4 KiB. */
+  readonly headerBytes: number;
+  /** Of calls without a token, which only open methods take. */
+  readonly open: OpenLimits;
+  /** Bytes of a request of an organisation. */
+  readonly requestBytes: number;
+  /** Bytes of requests that an organisation has begun to send and not finished. */
+  readonly unfinishedBytes: number;
+}
+
+/** Bounds of calls without a token. */
+export interface OpenLimits {
+  readonly messageBytes: number;
+  readonly timeoutMs: number;
+  /** Of one connection: at once, and then in each second. */
+  readonly burst: number;
+  readonly perSecond: number;
+  /** A health watch has no end of its own. */
+  readonly watchTimeoutMs: number;
+  readonly calls: number;
+  readonly watches: number;
+  readonly watchesPerAddress: number;
+}
+
+export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
+  connections: { total: 4_096, perAddress: 1_024, newTotal: 512, newPerAddress: 128 },
+  newIdleMs: 10_000,
+  newMaxAgeMs: 300_000,
+  newRefusals: 64,
+  streams: { fresh: 32, tenant: 2_048, service: 10_000 },
+  headerBytes: 16 * 1_024,
+  open: {
+    messageBytes: 4_096,
+    timeoutMs: 10_000,
+    burst: 100,
+    perSecond: 50,
+    watchTimeoutMs: 300_000,
+    calls: 256,
+    watches: 128,
+    watchesPerAddress: 32,
+  },
+  requestBytes: 1_024 * 1_024,
+  unfinishedBytes: 4 * 1_024 * 1_024,
+};
