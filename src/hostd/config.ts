@@ -74,6 +74,11 @@ export const variables = {
   HOSTD_CONFINEMENT: oneOf(["auto", "none"])
     .prefault("auto")
     .describe("`none`: QEMU runs as hostd's own user, where nothing else works."),
+  HOSTD_REQUIRE_ISOLATION: oneOf(["none", "hardware"])
+    .prefault("none")
+    .describe(
+      "`hardware`: does not start unless VMs run on KVM, each confined with a uid and a mount namespace of its own.",
+    ),
   HOSTD_START_PATHS: list(oneOf(START_PATHS))
     .prefault(START_PATHS.join())
     .describe("Start paths that may be taken. They are tried in the order warm, template, cold."),
@@ -153,6 +158,7 @@ export function readConfig(env: Env) {
       dir: values.HOSTD_DIR,
       guestDir: values.HOSTD_GUEST_DIR,
       confinement: values.HOSTD_CONFINEMENT,
+      requireIsolation: values.HOSTD_REQUIRE_ISOLATION,
       startPaths: START_PATHS.filter((startPath) => values.HOSTD_START_PATHS.includes(startPath)),
       warmMemoryMb,
       templateMb: values.HOSTD_TEMPLATE_MB,

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { logger } from "../../lib/runtime/log.ts";
 import { replaceFileSync } from "../../lib/stores/durable-file.ts";
+import { claimIsolation, isolationMissing } from "./isolation.ts";
 import { NO_POOL_METRICS, type PoolMetrics } from "./pool-metrics.ts";
 import type { Acceleration } from "./qemu/process/command-line.ts";
 import { type Confinement, probeConfinement } from "./qemu/process/confinement.ts";
@@ -22,6 +23,8 @@ export interface VmmSettings {
   readonly guestDir: string;
   /** `none` runs QEMU unconfined, where nothing else works. Default: `auto`. */
   readonly confinement?: "auto" | "none";
+  /** `hardware` refuses to start where VMs would be isolated less. Default: `none`. */
+  readonly requireIsolation?: "none" | "hardware";
   /** The start paths to use, fastest first. Default: all. */
   readonly startPaths?: readonly StartPath[];
   /** The most memory for warm VMs. Default: 0, so there are none. */
@@ -59,9 +62,14 @@ interface Choice {
  * Rejects when no guest boots.
  */
 export async function selectVmm(settings: VmmSettings): Promise<Vmm> {
+  const isRequired = settings.requireIsolation === "hardware";
+  if (isRequired && (settings.mode === "sim" || settings.mode === "emulation")) {
+    throw isolationMissing(`HOSTD_VMM=${settings.mode}`);
+  }
   if (settings.mode === "sim") return new SimVmm({ dir: join(settings.dir, "sim"), ...settings.sim });
   const options: Options = {
-    ...{ mode: "auto", confinement: "auto", startPaths: ["warm", "template", "cold"] },
+    ...{ mode: "auto", confinement: "auto", requireIsolation: "none" },
+    startPaths: ["warm", "template", "cold"],
     ...{ warmMemoryMb: 0, templateMb: 4_096, metrics: NO_POOL_METRICS },
     ...settings,
   };
@@ -70,9 +78,21 @@ export async function selectVmm(settings: VmmSettings): Promise<Vmm> {
   if (host.confinement.shortfall !== "") {
     logger.warn("VMs are not confined as they should be", { shortfall: host.confinement.shortfall });
   }
-  const choice = readChoice(options, choiceKey(options, host)) ?? (await choose(options, host));
+  const choice = await chooseOrRefuse(options, host);
   logger.info("VMM chosen", { acceleration: choice.acceleration, reason: choice.reason });
   return makeVmm(options, host, choice);
+}
+
+/** @throws Fault ISOLATION_UNAVAILABLE when the best VMM isolates less than is required */
+async function chooseOrRefuse(options: Options, host: Host): Promise<Choice> {
+  const known = readChoice(options, choiceKey(options, host));
+  if (options.requireIsolation === "none") return known ?? (await choose(options, host));
+  const { why } = claimIsolation("kvm", host.confinement);
+  if (why !== "") throw isolationMissing(why);
+  if (known?.acceleration === "kvm") return known;
+  return choose({ ...options, mode: "kvm" }, host).catch((err: unknown) => {
+    throw isolationMissing(err instanceof Error ? err.message : String(err));
+  });
 }
 
 function makeVmm(
@@ -81,9 +101,11 @@ function makeVmm(
   { acceleration, tscMhz, reason }: Omit<Choice, "key">,
   bootTimeoutMs = BOOT_TIMEOUT_MS,
 ): QemuVmm {
-  const isolation = acceleration === "kvm" ? "hardware" : "development";
+  const { isolation, why } = claimIsolation(acceleration, host.confinement);
   const version = host.confinement.qemuVersion;
-  const info: VmmInfo = { name: "qemu", acceleration, version, isolation, reason };
+  // Emulation is in the reason already.
+  const reasons = acceleration === "kvm" && why !== "" ? `${reason}; ${why}` : reason;
+  const info: VmmInfo = { name: "qemu", acceleration, version, isolation, reason: reasons };
   return new QemuVmm({
     ...{ ...options, ...host, acceleration, tscMhz },
     ...{ info, bootTimeoutMs, maxBoots: MAX_BOOTS },

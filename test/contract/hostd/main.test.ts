@@ -200,6 +200,15 @@ describe("hostd does not start", () => {
     expect(readFileSync(path).equals(Buffer.alloc(20_000, 0xa5))).toBe(true);
   });
 
+  test("without the isolation that it requires, and says what is missing", async () => {
+    const hostd = run({ HOSTD_REQUIRE_ISOLATION: "hardware" });
+    const [code] = await once(hostd.child, "close");
+
+    expect(code).toBe(1);
+    expect(JSON.stringify(hostd.lines)).toContain("only development: HOSTD_VMM=sim");
+    expect(JSON.stringify(hostd.lines)).not.toContain('"ready"');
+  });
+
   test("with a wrong configuration, and names all violations", async () => {
     const hostd = run({ HOSTD_NUMBER: "-1", HOSTD_CPUS: "x" });
     const [code] = await once(hostd.child, "close");
