@@ -1,3 +1,4 @@
+import { MachineConfig } from "../../gen/windhover/machines/v1/machine.ts";
 import type {
   CreateMachineRequest,
   MachinesServiceServer,
@@ -40,7 +41,8 @@ function inputFromProto(req: CreateMachineRequest, org: string): CreateInput {
   const { app, name, region, skipLaunch, requestId } = req;
   const config = req.config && configInputFromProto(req.config);
   const placement = placementFromProto(req.placement);
-  return { org, app, name, region, skipLaunch, requestId, placement, config };
+  const configBytes = req.config ? MachineConfig.encode(req.config).finish().length : 0;
+  return { org, app, name, region, skipLaunch, requestId, placement, config, configBytes };
 }
 
 function progressToProto({

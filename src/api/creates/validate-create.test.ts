@@ -11,6 +11,7 @@ describe("a create", () => {
     name: "",
     region: "",
     config: { image: "nginx", env: {}, services: [], metadata: {} },
+    configBytes: 10,
     skipLaunch: false,
     requestId: "",
     placement: undefined,
@@ -37,6 +38,18 @@ describe("a create", () => {
     expect(fault(() => validateCreate({ ...input, region: "fra" }, WORLD, anyImage)).reason).toBe(
       "REGION_UNKNOWN",
     );
+  });
+
+  it("has a configuration of at most 64 KiB", () => {
+    const of = (configBytes: number) => () => validateCreate({ ...input, configBytes }, WORLD, anyImage);
+
+    expect(of(65_536)).not.toThrow();
+    expect(fault(of(65_537)).violations).toEqual([
+      {
+        field: "config",
+        description: "must have at most 65536 bytes in all, not 65537: shorten env, init or metadata",
+      },
+    ]);
   });
 
   it("says what is wrong with its image", () => {

@@ -5,6 +5,9 @@ import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "../requests/names.ts";
 import type { CreateRequest } from "./store/create-state.ts";
 
+/** Keeps messages about several machines, and their rows, small. */
+const MAX_CONFIG_BYTES = 64 * 1024;
+
 /** A create that is not validated. */
 export interface CreateInput {
   readonly org: string;
@@ -12,6 +15,8 @@ export interface CreateInput {
   readonly name: string;
   readonly region: string;
   readonly config: ConfigInput | undefined;
+  /** Encoded size of the configuration. */
+  readonly configBytes: number;
   readonly skipLaunch: boolean;
   readonly requestId: string;
   readonly placement: PlacementInput | undefined;
@@ -26,6 +31,7 @@ export function validateCreate(
   const violations = new Violations();
   violations.add("app", checkAppName(input.app));
   violations.check(input.config !== undefined, "config", "is required");
+  violations.check(input.configBytes <= MAX_CONFIG_BYTES, "config", tooLarge(input.configBytes));
   const config = input.config && validateConfig(input.config, checkImage, violations);
   if (input.name !== "") violations.add("name", checkMachineName(input.name));
   if (input.requestId !== "") violations.add("request_id", checkRequestId(input.requestId));
@@ -38,4 +44,8 @@ export function validateCreate(
     regionAsked: region,
     ...(placement ? { placement } : {}),
   };
+}
+
+function tooLarge(bytes: number): string {
+  return `must have at most ${MAX_CONFIG_BYTES} bytes in all, not ${bytes}: shorten env, init or metadata`;
 }

@@ -256,12 +256,10 @@ export interface CreateInput {
   readonly requestId?: string;
   readonly skipLaunch?: boolean;
   readonly config?:
-    | {
-        readonly image?: string;
+    | (Partial<Pick<NonNullable<CreateMachineRequest["config"]>, "image" | "env" | "metadata">> & {
         readonly guest?: Partial<GuestConfig>;
         readonly services?: Partial<ServiceConfig>[];
-        readonly env?: Record<string, string>;
-      }
+      })
     | undefined;
 }
 

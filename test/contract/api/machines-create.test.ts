@@ -3,6 +3,12 @@ import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { DIGEST, faultOf, NOTHING_LEFT, type TestApi, World } from "./fixture.ts";
 
+/** Each part is as large as is allowed; together they are not. */
+const LARGE = {
+  env: { A: "x".repeat(60_000) },
+  metadata: Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`k${i}`, "x".repeat(2_000)])),
+};
+
 let world: World;
 let api: TestApi;
 
@@ -90,6 +96,7 @@ describe("create", () => {
 
   test.each([
     ["a config is missing", { config: undefined }, "INVALID_ARGUMENT", "INVALID_FIELDS"],
+    ["a config is large in all its parts", { config: LARGE }, "INVALID_ARGUMENT", "INVALID_FIELDS"],
     ["the app is unknown", { app: "nobodys" }, "NOT_FOUND", "APP_NOT_FOUND"],
     ["the region is another", { region: "fra" }, "INVALID_ARGUMENT", "REGION_UNKNOWN"],
     ["the name is taken", { name: "taken" }, "ALREADY_EXISTS", "MACHINE_NAME_TAKEN"],
