@@ -4,6 +4,7 @@ import { mintToken, TokenVerifier } from "../../src/lib/auth/auth.ts";
 import type { Scope } from "../../src/lib/auth/claims.ts";
 import { KeyDirectory } from "../../src/lib/auth/key-directory.ts";
 import { rotateKeys } from "../../src/lib/auth/rotate-keys.ts";
+import { openSealingKeys } from "../../src/lib/sealing/sealing-keys.ts";
 import { writeDurably } from "../../src/lib/stores/durable-file.ts";
 import type { Layout } from "../settings/layout.ts";
 
@@ -28,6 +29,8 @@ export async function ensureKeys(layout: Layout): Promise<Tokens> {
   mkdirSync(keysDir, { recursive: true, mode: 0o700 });
   chmodSync(keysDir, 0o700);
   if (!existsSync(join(keysDir, "1.public.pem"))) await rotateKeys(keysDir);
+  // Before the apis: each would make a key of its own.
+  await openSealingKeys(layout.sealingKeysDir);
   await writeTelemetryToken(layout);
   if (!(await isFresh(layout))) {
     await writePrivately(tokenFile, await mint(layout, DEVELOPMENT_ORG, "developer", DEVELOPMENT_TTL_S));

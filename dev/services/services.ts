@@ -35,6 +35,8 @@ export function api(context: ServiceContext, region: RegionSettings): PartSpec {
     API_REGION: region.region,
     API_SCHEDULERS: schedulers.join(","),
     API_STATE_DIR: layout.of(name),
+    API_SEALING_KEY_DIR: layout.sealingKeysDir,
+    ...registries(settings),
     DATABASE_URL: postgresUrl(routes?.postgres(region.region, postgres) ?? postgres, DATABASE),
   });
 }
@@ -82,6 +84,15 @@ export function traces(context: ServiceContext): PartSpec {
   };
 }
 
+/** The local registry is on loopback: it is allowed by name, with what the caller allows. */
+function registries({ registry, overrides }: FleetSettings): Record<string, string> {
+  const allowed = [registry, overrides["REGISTRY_ALLOW_PRIVATE"] ?? ""];
+  // A local fleet is one person's.
+  const defaults = { REGISTRY_AUTH_ALLOW: "*=*" };
+  const given = settingsOf("REGISTRY_", overrides);
+  return { ...defaults, ...given, REGISTRY_ALLOW_PRIVATE: allowed.filter(Boolean).join(",") };
+}
+
 /** Flags of Node for an image cache: 300,000 files take 230 MiB instead of 330. */
 export const IMAGECACHE_FLAGS = ["--max-semi-space-size=4"];
 
@@ -97,6 +108,7 @@ export function imagecache(context: ServiceContext, host: HostSettings): PartSpe
       IMAGECACHE_LISTEN: host.imagecache,
       IMAGECACHE_METRICS_LISTEN: host.imagecacheMetrics,
       IMAGECACHE_DIR: layout.ofHost(host.number, "imagecache"),
+      ...registries(settings),
     },
     defaults,
   );

@@ -12,6 +12,8 @@ export interface Layout {
   readonly stateFile: string;
   readonly tokenFile: string;
   readonly keysDir: string;
+  /** Of the keys that registry credentials are encrypted with. */
+  readonly sealingKeysDir: string;
   /** Token with which services send spans. */
   readonly telemetryTokenFile: string;
   readonly supervisorLog: string;
@@ -37,6 +39,7 @@ export function layoutOf(path: string): Layout {
     stateFile: join(folder, "fleet.json"),
     tokenFile: join(folder, "token"),
     keysDir: join(folder, "keys"),
+    sealingKeysDir: join(folder, "keys/sealing"),
     telemetryTokenFile: join(folder, "keys/telemetry-token"),
     supervisorLog: join(folder, "logs/supervisor.log"),
     of: (part) => join(base, part),

@@ -5,6 +5,7 @@ import type { SigningKeys } from "../lib/auth/keys.ts";
 import { internalTokens, type TokenSource } from "../lib/auth/tokens.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
+import type { SealingKeys } from "../lib/sealing/sealing-keys.ts";
 import { Database } from "../lib/stores/postgres.ts";
 import { AppStore } from "./apps/app-store.ts";
 import { CreateRunner } from "./creates/create-runner.ts";
@@ -29,6 +30,9 @@ import { applyRetention } from "./maintenance/retention.ts";
 import { sweep } from "./maintenance/sweep.ts";
 import { OrganizationStore } from "./orgs/organization-store.ts";
 import { type SchedulerAddress, Schedulers } from "./regions/schedulers.ts";
+import { LoginStore } from "./registries/login-store.ts";
+import { type FleetLookup, Logins } from "./registries/logins.ts";
+import type { LoginCheck } from "./registries/service-registries.ts";
 import { makeMachineName } from "./requests/names.ts";
 import { addServices } from "./wiring-services.ts";
 
@@ -49,6 +53,12 @@ export interface ApiOptions {
   readonly stateDir: string;
   readonly keys: SigningKeys;
   readonly images: ImageResolver;
+  /** What organisations' registry credentials are encrypted with. Absent: none can be stored. */
+  readonly sealingKeys?: SealingKeys;
+  /** Credentials of the fleet. Default: none. */
+  readonly fleetCredentials?: FleetLookup;
+  /** Default: no registry is asked. */
+  readonly checkLogin?: LoginCheck;
   readonly clock: Clock;
   /** See `CreateTools.retryMs`. */
   readonly retryMs?: number;
@@ -85,9 +95,16 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const machineStore = new MachineStore(database);
   const machines = new Machines(hosts, hostd, machineStore);
 
+  const logins = new Logins({
+    store: new LoginStore(database),
+    keys: options.sealingKeys,
+    fleet: options.fleetCredentials ?? (async () => undefined),
+    clock,
+  });
   const sagas = new SagaStore(database);
   const saga = createSaga({
     images: options.images,
+    credentials: logins,
     auctionsIn: (name) => schedulers.of(name),
     hostd,
     random: () => BigInt(`0x${randomBytes(5).toString("hex")}`) >> 4n,
@@ -129,6 +146,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     ...{ region, keys, clock },
     apps: new AppStore(database),
     orgs: new OrganizationStore(database),
+    ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },
     statusOf: (number: number) => {
       const host = table.get(number);
       return presenceOf(host, host ? connections.stateOf(host.address) : "unsure", clock.now());

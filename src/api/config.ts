@@ -9,13 +9,18 @@ import {
   text,
 } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
+import { withProxyNames } from "../lib/config/proxies.ts";
 import {
   common,
+  HTTP_PROXY,
+  HTTPS_PROXY,
   LOG_LEVEL,
-  REGISTRY_AUTH_FILE,
+  NO_PROXY,
+  REGISTRY_ALLOW_PRIVATE,
   REGISTRY_INSECURE,
   TOKEN_KEYS_DIR,
 } from "../lib/config/variables.ts";
+import { parseGrant } from "../lib/oci/auth/fleet-credentials.ts";
 import type { SchedulerAddress } from "./regions/schedulers.ts";
 
 const REGION = /^[a-z][a-z0-9-]{0,62}$/;
@@ -50,14 +55,31 @@ export const variables = {
   API_METRICS_LISTEN: common.metricsListen(),
   API_LOG_LEVEL: common.logLevel(),
   ...edgeVariables,
-  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
+  API_SEALING_KEY_DIR: text()
+    .optional()
+    .describe(
+      "Folder of the keys that organisations' registry credentials are encrypted with, the same for all apis: `*.key`, 32 bytes in base64, the last by name for new ones. Made when it is not there. Unset: none can be stored.",
+    ),
+  REGISTRY_AUTH_FILE: text()
+    .optional()
+    .describe(
+      "Credentials of the fleet, in the format of Docker's `config.json`, for those whom `REGISTRY_AUTH_ALLOW` allows them.",
+    ),
+  REGISTRY_AUTH_ALLOW: list(parsed(parseGrant).meta({ kind: "org=registry/path" }))
+    .prefault("")
+    .describe(
+      "Which organisations may pull what with `REGISTRY_AUTH_FILE`: `acme=registry.example/team` is that repository and all below it; `*` stands for all organisations or repositories. Unset: nobody.",
+    ),
+  ...{ LOG_LEVEL, TOKEN_KEYS_DIR },
+  ...{ REGISTRY_INSECURE, REGISTRY_ALLOW_PRIVATE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY },
 };
 
 /** The configuration of the api. */
 export type ApiConfig = ReturnType<typeof readConfig>;
 
 /** Reads the configuration. @throws ConfigError with every problem */
-export function readConfig(env: Env) {
+export function readConfig(given: Env) {
+  const env = withProxyNames(given);
   const values = readEnv(env, variables);
   return {
     listen: values.API_LISTEN,
@@ -74,8 +96,14 @@ export function readConfig(env: Env) {
     logLevel: values.API_LOG_LEVEL ?? values.LOG_LEVEL,
     keysDir: values.TOKEN_KEYS_DIR,
     edge: readEdge(values),
-    registryAuthFile: values.REGISTRY_AUTH_FILE,
-    registryInsecure: values.REGISTRY_INSECURE,
+    sealingKeyDir: values.API_SEALING_KEY_DIR,
+    registries: {
+      authFile: values.REGISTRY_AUTH_FILE,
+      authAllow: values.REGISTRY_AUTH_ALLOW,
+      insecure: values.REGISTRY_INSECURE,
+      allowPrivate: values.REGISTRY_ALLOW_PRIVATE,
+      proxies: { https: values.HTTPS_PROXY, http: values.HTTP_PROXY, except: values.NO_PROXY },
+    },
     show: () => showConfig(variables, env),
   };
 }

@@ -4,8 +4,10 @@
  * any time: other replicas go on with its creates, and its table of hosts is on disk.
  */
 import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
+import { fleetCredentials } from "../lib/oci/auth/fleet-credentials.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
+import { openSealingKeys } from "../lib/sealing/sealing-keys.ts";
 import { openAccess } from "../lib/service/open-access.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
@@ -19,8 +21,16 @@ await runService("api", readConfig, start);
 
 async function start(config: ApiConfig, stack: Stack) {
   const access = openAccess(stack, config, true);
-  const images = new RegistryImages(config.registryAuthFile, config.registryInsecure);
-  const api = await openApi({ ...config, ...access, images, clock: systemClock }, stack);
+  const { registries } = config;
+  const images = new RegistryImages(registries);
+  stack.add("registries", async () => images.close());
+  const { sealingKeyDir } = config;
+  const keys = sealingKeyDir === undefined ? {} : { sealingKeys: await openSealingKeys(sealingKeyDir) };
+  const registry = {
+    ...keys,
+    fleetCredentials: fleetCredentials(registries.authFile, registries.authAllow),
+  };
+  const api = await openApi({ ...config, ...access, ...registry, images, clock: systemClock }, stack);
 
   // Served without Postgres, as machines start without it.
   const { port } = await serveGrpc(stack, config, access, {

@@ -7,6 +7,7 @@ import {
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
 import { type MachinesServiceServer, MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
+import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { SigningKeys } from "../lib/auth/keys.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { DeleteAppParts } from "./apps/delete-app.ts";
@@ -22,11 +23,14 @@ import { hostsService } from "./operators/service-hosts.ts";
 import type { OrganizationStore } from "./orgs/organization-store.ts";
 import { organizationsService } from "./orgs/service-organizations.ts";
 import { reservationsService } from "./regions/service-reservations.ts";
+import type { Logins } from "./registries/logins.ts";
+import { type LoginCheck, registriesService } from "./registries/service-registries.ts";
 
 /** The full names of the services of an api. */
 export const SERVICES = [
   "windhover.machines.v1.MachinesService",
   "windhover.machines.v1.AppsService",
+  "windhover.machines.v1.RegistriesService",
   "windhover.admin.v1.OrganizationsService",
   "windhover.admin.v1.HostsService",
   "windhover.admin.v1.HostReportsService",
@@ -37,6 +41,8 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly apps: DeleteAppParts["apps"];
   readonly orgs: OrganizationStore;
   readonly creates: Creates;
+  readonly logins: Logins;
+  readonly checkLogin: LoginCheck;
   readonly region: string;
   readonly keys: SigningKeys;
   readonly clock: Clock;
@@ -50,6 +56,7 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   };
   server.addService(MachinesServiceService, machinesServer);
   server.addService(AppsServiceService, appsService(parts));
+  server.addService(RegistriesServiceService, registriesService(parts.logins, parts.checkLogin));
   server.addService(OrganizationsServiceService, organizationsService(orgs, keys, clock));
   server.addService(HostsServiceService, hostsService(parts, clock));
   server.addService(ReservationsServiceService, reservationsService(schedulers, region));

@@ -1,6 +1,5 @@
-import { anonymous, authFile } from "../lib/oci/credentials.ts";
 import type { Digest } from "../lib/oci/digest.ts";
-import { RegistryClient } from "../lib/oci/registry.ts";
+import { RegistryClient, type RegistryOptions } from "../lib/oci/registry.ts";
 import { DEFAULT_RETRY, type RetryPolicy } from "../lib/oci/retry.ts";
 import { type Clock, systemClock } from "../lib/runtime/clock.ts";
 import { startLoop } from "../lib/runtime/lifecycle.ts";
@@ -11,7 +10,8 @@ import { Pins } from "./disk/pins.ts";
 import { verifyImages } from "./disk/verify-images.ts";
 import type { Limits } from "./flatten/limits.ts";
 import { Images } from "./images.ts";
-import { Blobs } from "./pulls/blobs.ts";
+import { Blobs, type DownloadLimits } from "./pulls/blobs.ts";
+import { Proofs } from "./pulls/proofs.ts";
 import { Puller } from "./pulls/puller.ts";
 
 export interface CacheOptions {
@@ -19,8 +19,8 @@ export interface CacheOptions {
   readonly dir: string;
   readonly budgetBytes: number;
   readonly limits: Limits;
-  readonly authFile: string | undefined;
-  readonly insecure: readonly string[];
+  readonly registries: Pick<RegistryOptions, "insecure" | "allowPrivate" | "proxies" | "timeouts">;
+  readonly downloads: DownloadLimits;
   readonly retry?: RetryPolicy;
   readonly clock?: Clock;
 }
@@ -36,19 +36,19 @@ export interface Cache {
 const VERIFY_EVERY_MS = 24 * 60 * 60 * 1000;
 
 export async function openCache(options: CacheOptions): Promise<Cache> {
-  const { limits, clock = systemClock, retry = DEFAULT_RETRY, insecure } = options;
+  const { limits, clock = systemClock, retry = DEFAULT_RETRY, registries } = options;
   const dir = await CacheDir.open(options.dir);
   const pins = await Pins.open(dir.pins);
   const store = new ImageStore(dir, clock);
   await store.load((digest) => pins.owners(digest).length > 0);
 
-  const credentials = options.authFile === undefined ? anonymous : authFile(options.authFile);
-  const client = new RegistryClient({ credentials, insecure, retry, clock });
-  const blobs = new Blobs(dir, client, retry);
+  const client = new RegistryClient({ ...registries, retry, clock });
+  const proofs = new Proofs(clock);
+  const blobs = new Blobs({ dir, client, proofs, retry, limits: options.downloads });
   const isInUse = (digest: Digest) => images.isInUse(digest);
   const budget = new DiskBudget(dir, store, options.budgetBytes, isInUse);
   const puller = new Puller({ dir, client, blobs, budget, images: store, limits, clock });
-  const images = new Images(store, pins, puller);
+  const images = new Images(store, pins, puller, proofs);
 
   // The budget may have become smaller.
   await budget.makeRoom(0);

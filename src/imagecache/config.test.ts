@@ -8,8 +8,8 @@ test("a directory and a key are all it needs", () => {
     listen: "127.0.0.1:7073",
     dir: "/var/lib/images",
     budgetBytes: 20_480 * 1024 * 1024,
-    authFile: undefined,
-    insecure: [],
+    registries: { insecure: [], allowPrivate: [], proxies: { https: "", http: "", except: "" } },
+    downloads: { places: 12, minBytesPerSecond: 10_240, windowMs: 30_000 },
   });
 });
 
@@ -22,7 +22,7 @@ test("sizes are in MiB, lists have commas, and paths become absolute", () => {
     REGISTRY_INSECURE: "a:5000, b",
   });
 
-  expect(config).toMatchObject({ budgetBytes: 104_857_600, insecure: ["a:5000", "b"] });
+  expect(config).toMatchObject({ budgetBytes: 104_857_600, registries: { insecure: ["a:5000", "b"] } });
   expect(config.limits.maxBytes).toBe(52_428_800);
   expect(config.dir).toBe(`${process.cwd()}/images`);
 });

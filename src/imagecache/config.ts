@@ -1,10 +1,14 @@
 import { resolve } from "node:path";
-import { type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
+import { duration, type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
+import { withProxyNames } from "../lib/config/proxies.ts";
 import {
   common,
+  HTTP_PROXY,
+  HTTPS_PROXY,
   LOG_LEVEL,
-  REGISTRY_AUTH_FILE,
+  NO_PROXY,
+  REGISTRY_ALLOW_PRIVATE,
   REGISTRY_INSECURE,
   TOKEN_KEYS_DIR,
   TOKEN_REVOCATIONS_FILE,
@@ -26,13 +30,26 @@ export const variables = {
   IMAGECACHE_METRICS_LISTEN: common.metricsListen(),
   IMAGECACHE_LOG_LEVEL: common.logLevel(),
   ...edgeVariables,
-  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE, REGISTRY_AUTH_FILE, REGISTRY_INSECURE },
+  IMAGECACHE_DOWNLOADS: integer(2, 1_000)
+    .prefault(12)
+    .describe("Layers downloaded at a time. One registry gets at most half of them, one organisation three."),
+  IMAGECACHE_MIN_RATE_KB: integer(0, 1_000_000)
+    .prefault(10)
+    .describe(
+      "A layer that comes at fewer KiB a second is given up, so that it does not keep others waiting. 0: none.",
+    ),
+  IMAGECACHE_MIN_RATE_WINDOW: duration("1s", "10m")
+    .prefault("30s")
+    .describe("Over how long that rate is measured, again and again."),
+  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
+  ...{ REGISTRY_INSECURE, REGISTRY_ALLOW_PRIVATE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY },
 };
 
 export type ImageCacheConfig = ReturnType<typeof readConfig>;
 
 /** Reads the configuration. @throws ConfigError with every problem */
-export function readConfig(env: Env) {
+export function readConfig(given: Env) {
+  const env = withProxyNames(given);
   const values = readEnv(env, variables);
   return {
     listen: values.IMAGECACHE_LISTEN,
@@ -40,8 +57,16 @@ export function readConfig(env: Env) {
     dir: resolve(values.IMAGECACHE_DIR),
     budgetBytes: values.IMAGECACHE_BUDGET_MB * MIB,
     limits: { ...DEFAULT_LIMITS, maxBytes: values.IMAGECACHE_MAX_IMAGE_MB * MIB },
-    authFile: values.REGISTRY_AUTH_FILE,
-    insecure: values.REGISTRY_INSECURE,
+    registries: {
+      insecure: values.REGISTRY_INSECURE,
+      allowPrivate: values.REGISTRY_ALLOW_PRIVATE,
+      proxies: { https: values.HTTPS_PROXY, http: values.HTTP_PROXY, except: values.NO_PROXY },
+    },
+    downloads: {
+      places: values.IMAGECACHE_DOWNLOADS,
+      minBytesPerSecond: values.IMAGECACHE_MIN_RATE_KB * 1024,
+      windowMs: values.IMAGECACHE_MIN_RATE_WINDOW,
+    },
     graceMs: values.IMAGECACHE_GRACE,
     metricsListen: values.IMAGECACHE_METRICS_LISTEN,
     logLevel: values.IMAGECACHE_LOG_LEVEL ?? values.LOG_LEVEL,

@@ -33,7 +33,8 @@ export function ensureRequestFromProto(req: pb.EnsureImageRequest): EnsureReques
   const owner = req.owner === "" ? "" : violations.owner("owner", req.owner);
   violations.throwIfAny();
   const { org, credentials } = req;
-  return { ref: parseReference(req.reference, "reference"), digest, owner, org, credentials };
+  const access = { org, credentials };
+  return { from: { ...parseReference(req.reference, "reference"), digest, access }, owner };
 }
 
 export function digestFromProto(req: { readonly digest: string }): Digest {

@@ -1,23 +1,18 @@
 import { Fault } from "../lib/faults/fault.ts";
-import type { Credentials } from "../lib/oci/credentials.ts";
 import type { Digest } from "../lib/oci/digest.ts";
-import type { ImageReference } from "../lib/oci/reference.ts";
 import type { Image, ImageView } from "./disk/image.ts";
 import type { ImageStore } from "./disk/image-store.ts";
 import type { Pin, Pins } from "./disk/pins.ts";
 import { UseCounts } from "./disk/use-counts.ts";
 import { Flights } from "./pulls/flights.ts";
 import type { Progress } from "./pulls/progress.ts";
-import type { Pulled, Puller } from "./pulls/puller.ts";
+import { keyOf, type Proofs } from "./pulls/proofs.ts";
+import type { Pulled, Puller, PullSource } from "./pulls/puller.ts";
 
 export interface EnsureRequest {
-  readonly ref: ImageReference;
-  readonly digest: Digest;
+  readonly from: PullSource;
   /** Empty: not pinned. */
   readonly owner: string;
-  readonly org: string;
-  /** Undefined: none. */
-  readonly credentials: Credentials | undefined;
 }
 
 /** What {@link Images.ensure} yields: progress, and in the end the image. */
@@ -34,25 +29,32 @@ export class Images {
   readonly #store: ImageStore;
   readonly #pins: Pins;
   readonly #puller: Puller;
+  readonly #proofs: Proofs;
   readonly #flights = new Flights<Progress, Pulled>();
   /** Images of `ensure` calls under way, so that none is evicted before it is pinned. */
   readonly #inUse = new UseCounts();
 
-  constructor(store: ImageStore, pins: Pins, puller: Puller) {
+  constructor(store: ImageStore, pins: Pins, puller: Puller, proofs: Proofs) {
     this.#store = store;
     this.#pins = pins;
     this.#puller = puller;
+    this.#proofs = proofs;
   }
 
   /** Makes an image local and pins it. @throws Fault as the proto documents */
-  async *ensure({ ref, digest, owner }: EnsureRequest, signal: AbortSignal): AsyncGenerator<EnsureStep> {
+  async *ensure({ from, owner }: EnsureRequest, signal: AbortSignal): AsyncGenerator<EnsureStep> {
+    const { digest } = from;
+    const key = keyOf(from, digest);
     using _ = this.#inUse.use([digest]);
     const wasCached = this.#store.get(digest) !== undefined && (await this.#store.isIntact(digest));
     let downloadedBytes = 0;
-    if (!wasCached) {
-      const steps = this.#flights.join(digest, signal, (report, stop) =>
-        this.#puller.pull(ref, digest, report, stop),
-      );
+    // Others may have pulled it, from a repository that this caller may not read.
+    if (!wasCached || !this.#proofs.has(key)) {
+      const steps = this.#flights.join(key, signal, async (report, stop) => {
+        const pulled = await this.#puller.pull(from, report, stop);
+        this.#proofs.add(key);
+        return pulled;
+      });
       for (;;) {
         const step = await steps.next();
         if (step.done) {

@@ -201,6 +201,8 @@ export async function startFleet(options: TestFleetOptions = {}): Promise<TestFl
     HOSTD_VMM: options.vmm === "real" ? "auto" : "sim",
     // Nobody measures here, and there are many fleets.
     ...{ API_WARM_UP_CALLS: "0", HOSTD_WARM_UP_CALLS: "0" },
+    // Registries of tests.
+    REGISTRY_ALLOW_PRIVATE: "127.0.0.1",
     ...options.environment,
   };
   const { hosts = 2, regions, schedulers } = options;

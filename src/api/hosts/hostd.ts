@@ -1,4 +1,4 @@
-import type { Credentials } from "../../lib/oci/credentials.ts";
+import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
 import type { HostAddress, HostMachines } from "../machines/machines.ts";
 import type { CallLimits } from "../requests/caller.ts";

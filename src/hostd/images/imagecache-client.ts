@@ -7,7 +7,7 @@ import {
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { call, connect, openStream } from "../../lib/grpc/client.ts";
-import type { Credentials } from "../../lib/oci/credentials.ts";
+import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import type { ImageRef, LocalImage } from "../machines/machine.ts";
 import { imageHints } from "./image-hints.ts";
 

@@ -1,5 +1,5 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
-import type { Credentials } from "../../lib/oci/credentials.ts";
+import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";

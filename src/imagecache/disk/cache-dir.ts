@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../lib/faults/fault.ts";
@@ -7,7 +8,7 @@ import { isMissing } from "./files.ts";
 /**
  * The folder of the cache, with
  *
- * - `blobs/<hex>`: a layer as downloaded; `<hex>.partial`: an unfinished download
+ * - `blobs/<hex>`: a layer as downloaded; `<hex>.<of whom>.partial`: an unfinished download
  * - `rootfs/<hex>.squashfs`: an image; `<hex>.json`: its metadata, written last
  * - `pins/<hex>/<owner>`: a pin
  * - `tmp/`: work in progress
@@ -48,8 +49,10 @@ export class CacheDir {
     return join(this.blobs, hexOf(digest));
   }
 
-  partial(digest: Digest): string {
-    return join(this.blobs, `${hexOf(digest)}.partial`);
+  /** @param key of who downloads it: nobody goes on with what came for another */
+  partial(digest: Digest, key: string): string {
+    const owner = createHash("sha256").update(key).digest("hex").slice(0, 16);
+    return join(this.blobs, `${hexOf(digest)}.${owner}.partial`);
   }
 
   squashfs(digest: Digest): string {

@@ -1,5 +1,6 @@
 import type { RunConfig } from "../../lib/oci/config.ts";
 import type { Digest } from "../../lib/oci/digest.ts";
+import type { Sample } from "./sample.ts";
 
 export interface ImageSizes {
   /** All layers, compressed. */
@@ -21,6 +22,8 @@ export interface Image {
   readonly rootfsPath: string;
   readonly config: RunConfig;
   readonly sizes: ImageSizes;
+  /** Samples of its layers, by digest. Absent: of an older version. */
+  readonly samples?: Readonly<Record<Digest, readonly Sample[]>>;
   /** Milliseconds since the epoch. */
   readonly createdMs: number;
 }

@@ -2,10 +2,11 @@ import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { type Digest, digestOf } from "../../lib/oci/digest.ts";
 import { imageFault, type Subject } from "../../lib/oci/faults.ts";
-import { ConnectionError } from "../../lib/oci/http.ts";
+import { ConnectionError } from "../../lib/oci/http/client.ts";
+import type { ImageSource } from "../../lib/oci/image-source.ts";
 import type { Descriptor } from "../../lib/oci/manifest.ts";
-import type { ImageReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient } from "../../lib/oci/registry.ts";
+import { unreachable } from "../../lib/oci/request-faults.ts";
 import { pause, type RetryPolicy } from "../../lib/oci/retry.ts";
 import { counter } from "../../lib/otel/metrics.ts";
 import { readChunks } from "../disk/files.ts";
@@ -16,7 +17,7 @@ const receivedBytes = counter(
 );
 
 export interface LayerRequest {
-  readonly ref: ImageReference;
+  readonly from: ImageSource;
   readonly blob: Descriptor;
   /** For faults. */
   readonly subject: Subject;
@@ -29,6 +30,14 @@ export interface Order extends LayerRequest {
   readonly path: string;
 }
 
+/** Called with numbers of bytes. */
+export interface ByteCounts {
+  /** That were not there before. */
+  readonly onBytes: (bytes: number) => void;
+  /** That came over the network. */
+  readonly onReceived: (bytes: number) => void;
+}
+
 /** Connections in a row that bring no new byte, beyond what each request retries. */
 const MAX_FRUITLESS = 4;
 
@@ -36,22 +45,22 @@ const MAX_FRUITLESS = 4;
  * Downloads a layer and verifies it. Resumes after a broken connection, and after a crash, when it hashes
  * what is on disk again.
  *
- * @param onBytes called with bytes that were not there before
  * @returns bytes that came over the network
  * @throws Fault `IMAGE_DIGEST_MISMATCH`, `LAYER_TRUNCATED`, `REGISTRY_UNAVAILABLE` or what opening a blob throws
  */
 export async function download(
   client: RegistryClient,
   order: Order,
-  onBytes: (bytes: number) => void,
+  counts: ByteCounts,
   signal: AbortSignal,
   retry: RetryPolicy,
 ): Promise<number> {
-  const first = await attempt(client, order, onBytes, signal, retry);
+  const first = await attempt(client, order, counts, signal, retry);
   if (first.verified) return first.received;
   await rm(order.partial, { force: true });
   // After a crash the file may have zeros instead of data, so it is downloaded once from the start.
-  const second = first.resumed ? await attempt(client, order, () => undefined, signal, retry) : first;
+  const again = { ...counts, onBytes: () => undefined };
+  const second = first.resumed ? await attempt(client, order, again, signal, retry) : first;
   if (second.verified) return first.received + second.received;
   await rm(order.partial, { force: true });
   const problem = `what the registry sends has the digest ${second.digest}; the registry or something in between changed it; push the image again`;
@@ -64,13 +73,13 @@ export async function download(
 async function attempt(
   client: RegistryClient,
   order: Order,
-  onBytes: (bytes: number) => void,
+  counts: ByteCounts,
   signal: AbortSignal,
   retry: RetryPolicy,
 ) {
   const handle = await open(order.partial, "a+", 0o644);
   try {
-    const file = new PartialFile(handle, order, onBytes);
+    const file = new PartialFile(handle, order, counts);
     await file.load();
     const resumed = await fill(client, file, order, signal, retry);
     const digest = file.digest();
@@ -87,7 +96,7 @@ async function attempt(
 async function fill(
   client: RegistryClient,
   file: PartialFile,
-  { ref, blob, subject }: Order,
+  { from, blob, subject }: Order,
   signal: AbortSignal,
   retry: RetryPolicy,
 ): Promise<boolean> {
@@ -97,7 +106,7 @@ async function fill(
     let broken: unknown;
     try {
       resumed ||= file.length > 0;
-      const { offset, bytes } = await client.openBlob(ref, blob, file.length, subject, signal);
+      const { offset, bytes } = await client.openBlob(from, blob, file.length, subject, signal);
       if (offset !== file.length) await file.restart();
       if (offset === 0) resumed = false;
       for await (const part of bytes) await file.append(part);
@@ -108,19 +117,20 @@ async function fill(
     if (file.length >= blob.size) break;
     fruitless = file.length > longest ? 0 : fruitless + 1;
     longest = Math.max(longest, file.length);
-    if (fruitless === MAX_FRUITLESS) throw incomplete({ ref, blob, subject }, file.length, broken);
+    if (fruitless === MAX_FRUITLESS) throw incomplete({ from, blob, subject }, file.length, broken);
     await pause(retry, fruitless + 1, undefined, signal);
   }
   return resumed;
 }
 
-function incomplete({ ref, blob, subject }: LayerRequest, length: number, broken: unknown) {
+function incomplete({ from, blob, subject }: LayerRequest, length: number, broken: unknown) {
   const facts = { received_bytes: String(length), expected_bytes: String(blob.size) };
   if (broken === undefined) {
-    const problem = `${ref.registry} sends ${length} bytes of it, and its manifest says ${blob.size}; push the image again`;
+    const problem = `${from.registry} sends ${length} bytes of it, and its manifest says ${blob.size}; push the image again`;
     return imageFault("LAYER_TRUNCATED", subject, problem, facts);
   }
-  const problem = `the connection to ${ref.registry} breaks after ${length} of ${blob.size} bytes, again and again; try again later`;
+  if (length === 0) return unreachable(from.registry, subject, broken);
+  const problem = `the connection to ${from.registry} breaks after ${length} of ${blob.size} bytes, again and again; try again later`;
   return imageFault("REGISTRY_UNAVAILABLE", subject, problem, facts, { cause: broken });
 }
 
@@ -130,15 +140,15 @@ class PartialFile {
   received = 0;
   readonly #handle: FileHandle;
   readonly #order: Order;
-  readonly #onBytes: (bytes: number) => void;
+  readonly #counts: ByteCounts;
   #hash: Hash = createHash("sha256");
   /** Longest length reported, so that bytes which come again are not reported again. */
   #reported = 0;
 
-  constructor(handle: FileHandle, order: Order, onBytes: (bytes: number) => void) {
+  constructor(handle: FileHandle, order: Order, counts: ByteCounts) {
     this.#handle = handle;
     this.#order = order;
-    this.#onBytes = onBytes;
+    this.#counts = counts;
   }
 
   /** Reads what is in the file. */
@@ -154,6 +164,7 @@ class PartialFile {
   async append(bytes: Buffer): Promise<void> {
     this.received += bytes.length;
     receivedBytes.inc(bytes.length);
+    this.#counts.onReceived(bytes.length);
     if (this.length + bytes.length > this.#order.blob.size) throw tooLong(this.#order);
     for (let at = 0; at < bytes.length; ) at += (await this.#handle.write(bytes, at)).bytesWritten;
     this.#count(bytes);
@@ -173,12 +184,12 @@ class PartialFile {
     this.#hash.update(bytes);
     this.length += bytes.length;
     if (this.length <= this.#reported) return;
-    this.#onBytes(this.length - this.#reported);
+    this.#counts.onBytes(this.length - this.#reported);
     this.#reported = this.length;
   }
 }
 
-function tooLong({ ref, blob, subject }: LayerRequest) {
-  const problem = `${ref.registry} sends more than the ${blob.size} bytes its manifest says; push the image again`;
+function tooLong({ from, blob, subject }: LayerRequest) {
+  const problem = `${from.registry} sends more than the ${blob.size} bytes its manifest says; push the image again`;
   return imageFault("IMAGE_DIGEST_MISMATCH", subject, problem, { expected_bytes: String(blob.size) });
 }

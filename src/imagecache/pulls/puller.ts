@@ -2,11 +2,14 @@ import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf } from "../../lib/oci/digest.ts";
 import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
-import { formatReference, type ImageReference } from "../../lib/oci/reference.ts";
+import type { ImageSource } from "../../lib/oci/image-source.ts";
+import { formatReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient, ResolvedImage } from "../../lib/oci/registry.ts";
+import { unreachable } from "../../lib/oci/request-faults.ts";
 import { OUTCOMES, type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
 import { attribute, withSpan } from "../../lib/otel/tracing.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
+import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { CacheDir } from "../disk/cache-dir.ts";
 import type { DiskBudget } from "../disk/disk-budget.ts";
 import { asDiskFull, fileInfo, hashFile, syncFile } from "../disk/files.ts";
@@ -16,8 +19,9 @@ import type { Limits } from "../flatten/limits.ts";
 import { layerFile } from "../squashfs/layer-file.ts";
 import type { Blobs } from "./blobs.ts";
 import { flatten, squash } from "./build.ts";
+import type { LayerRequest } from "./download.ts";
+import { type PlaceFor, Places } from "./places.ts";
 import { type Progress, ProgressMeter } from "./progress.ts";
-import { pullSemaphore } from "./pull-semaphore.ts";
 
 export interface PullerParts {
   readonly dir: CacheDir;
@@ -35,6 +39,7 @@ export interface Pulled {
 }
 
 interface Pull {
+  readonly from: PullSource;
   readonly resolved: ResolvedImage;
   /** As requested; of the manifest, or of an index. */
   readonly digest: Digest;
@@ -43,9 +48,15 @@ interface Pull {
   readonly signal: AbortSignal;
 }
 
-/** Pulls at a time. While one is flattened, others download. */
-const MAX_PULLS = 4;
-const MAX_WAITING = 64;
+/** Where to pull from, by digest. */
+export interface PullSource extends ImageSource {
+  readonly digest: Digest;
+}
+
+/** While one pull is flattened, others download. */
+const PULLS = { total: 16, perOrg: 4, perRegistry: 8, maxWaiting: 256, maxOfOrg: 64 };
+/** Manifest and configuration take a second. */
+const RESOLVE_TIMEOUT_MS = 60_000;
 
 const pullSeconds = secondsHistogram(
   "windhover_image_pull_duration_seconds",
@@ -58,9 +69,9 @@ for (const outcome of OUTCOMES) pullSeconds.zero({ outcome });
 /** Makes images: resolves, downloads, flattens, and writes the squashfs. */
 export class Puller {
   readonly #parts: PullerParts;
-  readonly #pulls = pullSemaphore(MAX_PULLS, MAX_WAITING);
+  readonly #pulls = new Places(PULLS);
   /** One at a time, because flattening uses two processors and memory for its index. */
-  readonly #builds = pullSemaphore(1, MAX_WAITING);
+  readonly #builds = new Places({ ...PULLS, total: 1 });
   #sequence = 0;
 
   constructor(parts: PullerParts) {
@@ -68,22 +79,19 @@ export class Puller {
   }
 
   /** @throws Fault as the proto documents for EnsureImage */
-  async pull(
-    ref: ImageReference,
-    digest: Digest,
-    report: (progress: Progress) => void,
-    signal: AbortSignal,
-  ): Promise<Pulled> {
+  async pull(from: PullSource, report: (progress: Progress) => void, signal: AbortSignal): Promise<Pulled> {
     const since = performance.now();
     let outcome: OutcomeLabel = "ok";
     using meter = new ProgressMeter(report);
     meter.begin("queued");
-    const reference = formatReference(ref);
+    const { digest } = from;
+    const reference = formatReference(from);
     const attributes = { [attribute.imageReference]: reference, [attribute.imageDigest]: digest };
     try {
       return await this.#pulls.run(
-        () => withSpan("imagecache.pull", attributes, () => this.#pull(ref, digest, meter, signal)),
+        () => withSpan("imagecache.pull", attributes, () => this.#pull(from, meter, signal)),
         signal,
+        placeOf(from),
       );
     } catch (err) {
       const fault = about(asDiskFull(err, this.#parts.dir.root), { reference, digest });
@@ -94,27 +102,47 @@ export class Puller {
     }
   }
 
-  async #pull(
-    ref: ImageReference,
-    digest: Digest,
-    meter: ProgressMeter,
-    signal: AbortSignal,
-  ): Promise<Pulled> {
-    const { blobs, budget, client } = this.#parts;
+  async #pull(from: PullSource, meter: ProgressMeter, signal: AbortSignal): Promise<Pulled> {
+    const { blobs, budget } = this.#parts;
+    const { digest } = from;
     meter.begin("resolving");
-    const byDigest = { ...ref, digest };
-    const resolved = await withSpan("imagecache.resolve", {}, () => client.resolve(byDigest, signal));
+    const resolved = await withSpan("imagecache.resolve", {}, () => this.#resolve(from, signal));
     const { layers } = resolved.manifest;
     const compressedBytes = layers.reduce((sum, layer) => sum + layer.size, 0);
-    const pull = { resolved, digest, compressedBytes, meter, signal };
+    const pull = { from, resolved, digest, compressedBytes, meter, signal };
+    const cached = await this.#cached(digest);
+    if (cached) {
+      await this.#prove(pull, cached);
+      return { image: cached, downloadedBytes: 0 };
+    }
     this.#checkSize(pull);
     using _ = budget.layersInUse.use(layers.map((layer) => layer.digest));
     // The squashfs is about as large as the layers: lz4 compresses less, and hidden files are left out.
     await budget.makeRoom((await blobs.missingBytes(layers)) + compressedBytes);
-    const downloadedBytes = await this.#download(byDigest, pull);
-    const image = await this.#builds.run(() => this.#build(pull), signal);
+    const downloadedBytes = await this.#download(pull);
+    const build = async () => (await this.#cached(digest)) ?? (await this.#build(pull));
+    const image = await this.#builds.run(build, signal, placeOf(from));
     await budget.makeRoom(0);
     return { image, downloadedBytes };
+  }
+
+  async #resolve(from: PullSource, signal: AbortSignal): Promise<ResolvedImage> {
+    const late = () => unreachable(from.registry, { reference: formatReference(from) }, undefined);
+    using limit = new TimeLimit(RESOLVE_TIMEOUT_MS, signal, late);
+    return await this.#parts.client.resolve(from, limit.signal);
+  }
+
+  /** Returns an image that is ready, perhaps since another organisation has pulled it. */
+  async #cached(digest: Digest): Promise<Image | undefined> {
+    const { images } = this.#parts;
+    return (await images.isIntact(digest)) ? images.get(digest) : undefined;
+  }
+
+  /** Makes the repository prove that it has every layer of an image, whose manifest and configuration it has sent. */
+  async #prove(pull: Pull, { samples = {} }: Image): Promise<void> {
+    await this.#forEachLayer(pull, (request, signal) =>
+      this.#parts.blobs.prove(request, samples[request.blob.digest] ?? [], signal),
+    );
   }
 
   #checkSize({ resolved, digest, compressedBytes }: Pull): void {
@@ -127,33 +155,41 @@ export class Puller {
     throw imageFault("IMAGE_TOO_LARGE", { reference: resolved.reference, digest }, problem, facts);
   }
 
-  async #download(ref: ImageReference, pull: Pull): Promise<number> {
+  async #download(pull: Pull): Promise<number> {
     const { meter, resolved } = pull;
-    const { layers } = resolved.manifest;
-    meter.begin("downloading", pull.compressedBytes, layers.length);
+    meter.begin("downloading", pull.compressedBytes, resolved.manifest.layers.length);
+    const received = await this.#forEachLayer(pull, async (request, signal) => {
+      const bytes = await this.#parts.blobs.fetch(request, (count) => meter.advance(count), signal);
+      meter.advance(0, 1);
+      return bytes;
+    });
+    return received.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  async #forEachLayer<T>(
+    pull: Pull,
+    work: (request: LayerRequest, signal: AbortSignal) => Promise<T>,
+  ): Promise<T[]> {
     const failed = new AbortController();
     const signal = AbortSignal.any([pull.signal, failed.signal]);
-    const fetches = layers.map(async (blob, layerIndex) => {
-      const request = { ref, blob, subject: subjectOf(pull, layerIndex) };
+    const works = pull.resolved.manifest.layers.map(async (blob, layerIndex) => {
       try {
-        const received = await this.#parts.blobs.fetch(request, (bytes) => meter.advance(bytes), signal);
-        meter.advance(0, 1);
-        return received;
+        return await work({ from: pull.from, blob, subject: subjectOf(pull, layerIndex) }, signal);
       } catch (err) {
-        // The first failure is thrown below; the other downloads only stop.
+        // The first failure is thrown below; the others only stop.
         failed.abort(err);
         throw err;
       }
     });
-    // All downloads must have closed their files before the pull ends.
-    await Promise.allSettled(fetches);
+    // All must have closed their files before the pull ends.
+    await Promise.allSettled(works);
     pull.signal.throwIfAborted();
     failed.signal.throwIfAborted();
-    return (await Promise.all(fetches)).reduce((sum, bytes) => sum + bytes, 0);
+    return await Promise.all(works);
   }
 
   async #build(pull: Pull): Promise<Image> {
-    const { dir, images, limits, clock } = this.#parts;
+    const { blobs, dir, images, limits, clock } = this.#parts;
     const { digest, compressedBytes, meter, signal } = pull;
     const { reference, config, manifest } = pull.resolved;
     const layers = manifest.layers.map((layer, layerIndex) => {
@@ -172,12 +208,17 @@ export class Puller {
         ...{ compressedBytes, uncompressedBytes, rootfsBytes },
         ...{ entries: plan.entries, layers: layers.length },
       };
-      const image = { digest, reference, config: config.run, sizes, createdMs: clock.now() };
+      const samples = await blobs.samplesOf(manifest.layers);
+      const image = { digest, reference, config: config.run, sizes, samples, createdMs: clock.now() };
       return await images.put(image, rootfsDigest, temporary);
     } finally {
       await rm(temporary, { force: true });
     }
   }
+}
+
+function placeOf(from: PullSource): PlaceFor {
+  return { org: from.access.org, registry: from.registry };
 }
 
 function subjectOf({ resolved, digest }: Pull, layerIndex: number): Subject {

@@ -1,5 +1,6 @@
 import { LEVELS } from "../runtime/log.ts";
-import { address, duration, list, oneOf, text } from "./config.ts";
+import { address, duration, list, oneOf, parsed, text } from "./config.ts";
+import { proxy } from "./proxies.ts";
 
 /** Schemas of variables that several services have under names of their own. */
 export const common = {
@@ -24,9 +25,27 @@ export const TOKEN_KEYS_DIR = text().describe(
 export const TOKEN_REVOCATIONS_FILE = text()
   .optional()
   .describe("The list of revocations that the api or hostd of this host writes. Unset: nothing is revoked.");
-export const REGISTRY_AUTH_FILE = text()
-  .optional()
-  .describe("Credentials of registries, in the format of Docker's `config.json`. Unset: anonymous.");
 export const REGISTRY_INSECURE = list(text())
   .prefault("")
   .describe("Registries besides those on loopback that speak plain HTTP, as `host` or `host:port`.");
+export const REGISTRY_ALLOW_PRIVATE = list(parsed(parseHost).meta({ kind: "host or host:port" }))
+  .prefault("")
+  .describe(
+    "Hosts of registries, of their token servers and of what they redirect to that may be at private, loopback or other addresses that are not public, by name.",
+  );
+export const HTTPS_PROXY = proxy().describe(
+  "Proxy to registries that speak HTTPS; `https_proxy` comes first. It looks names up by itself, so it must refuse private addresses: `REGISTRY_ALLOW_PRIVATE` cannot be checked then, except for addresses without a name.",
+);
+export const HTTP_PROXY = proxy().describe(
+  "Proxy to registries that speak plain HTTP; `http_proxy` comes first. Those on loopback never have one.",
+);
+export const NO_PROXY = text()
+  .prefault("")
+  .describe(
+    "Hosts that are reached without a proxy: names (with all below them), `*.name`, addresses, each perhaps with a port, or `*`. No address ranges. `no_proxy` comes first.",
+  );
+
+function parseHost(raw: string): string {
+  if (/^(?:\[[0-9a-fA-F:.]+\]|[^\s:/@*]+)(?::\d{1,5})?$/.test(raw)) return raw;
+  throw new Error(`must be host or host:port, not "${raw}"`);
+}

@@ -1,6 +1,7 @@
 import { type Digest, parseDigest } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
 import { type ImageManifest, notAnImage, parseJson, record } from "./manifest.ts";
+import { formatPlatform, type Platform, runsOn, toPlatform } from "./platform.ts";
 
 /** How to run an image. Any field may be empty. */
 export interface RunConfig {
@@ -20,8 +21,8 @@ export interface RunConfig {
 }
 
 export interface ImageConfig {
-  /** `linux/amd64`; empty when unknown. */
-  readonly platform: string;
+  /** Undefined: unknown. */
+  readonly platform: Platform | undefined;
   readonly run: RunConfig;
   /** Digests of the unpacked layers, lowest first, one for each layer. */
   readonly diffIds: readonly Digest[];
@@ -29,6 +30,7 @@ export interface ImageConfig {
 
 /** Limit of the {@link RunConfig}, which is stored and sent. Real ones take a few KiB. */
 const MAX_RUN_BYTES = 256 * 1024;
+const MAX_LISTED = 20;
 
 /**
  * Parses an image's configuration.
@@ -47,7 +49,7 @@ export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subj
     throw notAnImage(subject, `its environment, labels and so on take more than ${MAX_RUN_BYTES} bytes`);
   }
   return {
-    platform: [json["os"], json["architecture"]].filter((p) => typeof p === "string" && p !== "").join("/"),
+    platform: string(json["architecture"]) === "" ? undefined : toPlatform(json),
     run: {
       entrypoint: strings(run["Entrypoint"]),
       cmd: strings(run["Cmd"]),
@@ -63,14 +65,16 @@ export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subj
 }
 
 /** @throws Fault `PLATFORM_NOT_AVAILABLE` when the image is for another platform */
-export function checkPlatform(config: ImageConfig, platform: string, subject: Subject): void {
-  if (config.platform === "" || config.platform === platform) return;
-  throw platformMissing(platform, [config.platform], subject);
+export function checkPlatform({ platform }: ImageConfig, wanted: Platform, subject: Subject): void {
+  if (platform === undefined || runsOn(platform, wanted)) return;
+  throw platformMissing(wanted, [platform], subject);
 }
 
 /** Makes the fault for an image without our platform. */
-export function platformMissing(platform: string, available: readonly string[], subject: Subject) {
-  const list = [...new Set(available)].sort().join(", ");
+export function platformMissing(wanted: Platform, available: readonly Platform[], subject: Subject) {
+  const platform = formatPlatform(wanted);
+  const names = [...new Set(available.map(formatPlatform))].sort();
+  const list = names.slice(0, MAX_LISTED).join(", ");
   const problem = `there is none for ${platform}, only for ${list || "no platform at all"}; build or pick one for ${platform}`;
   return imageFault("PLATFORM_NOT_AVAILABLE", subject, problem, { platform, available: list });
 }

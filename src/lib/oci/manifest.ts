@@ -1,5 +1,7 @@
 import { type Digest, parseDigest } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
+import { outerKeys } from "./json-keys.ts";
+import { type Platform, toPlatform } from "./platform.ts";
 
 /** A reference to bytes in a registry. */
 export interface Descriptor {
@@ -8,9 +10,11 @@ export interface Descriptor {
   readonly size: number;
 }
 
-export interface PlatformDescriptor extends Descriptor {
-  /** `linux/amd64` or `linux/arm64/v8`; empty when unknown. */
-  readonly platform: string;
+/** An image, or an index, of an index. */
+export interface IndexEntry {
+  readonly digest: Digest;
+  /** Undefined: only its configuration says. */
+  readonly platform: Platform | undefined;
 }
 
 export interface ImageManifest {
@@ -22,7 +26,7 @@ export interface ImageManifest {
 /** A manifest, or an index of images for several platforms. */
 export type ManifestDocument =
   | { readonly kind: "image"; readonly manifest: ImageManifest }
-  | { readonly kind: "index"; readonly images: readonly PlatformDescriptor[] };
+  | { readonly kind: "index"; readonly images: readonly IndexEntry[] };
 
 const OCI = "application/vnd.oci.image";
 const DOCKER = "application/vnd.docker";
@@ -32,110 +36,156 @@ export const ACCEPTED_MANIFESTS = [
   `${DOCKER}.distribution.manifest.list.v2+json`,
   `${DOCKER}.distribution.manifest.v2+json`,
 ] as const;
-const INDEXES: readonly string[] = [ACCEPTED_MANIFESTS[0], ACCEPTED_MANIFESTS[2]];
-const CONFIGS: readonly string[] = [`${OCI}.config.v1+json`, `${DOCKER}.container.image.v1+json`];
+const KINDS: ReadonlyMap<string, ManifestDocument["kind"]> = new Map([
+  [ACCEPTED_MANIFESTS[0], "index"],
+  [ACCEPTED_MANIFESTS[1], "image"],
+  [ACCEPTED_MANIFESTS[2], "index"],
+  [ACCEPTED_MANIFESTS[3], "image"],
+]);
+/** Fields of each kind. One of another kind makes a document that readers read differently (CVE-2021-41190). */
+const FIELDS = { image: ["config", "layers"], index: ["manifests"], first: ["fsLayers"] } as const;
+const ALL_FIELDS = ["schemaVersion", "mediaType", ...Object.values(FIELDS).flat()];
+/** The last four are of older images: see docker/distribution, issue 1621. Docker accepts them too. */
+const CONFIGS: readonly string[] = [
+  ...[`${OCI}.config.v1+json`, `${DOCKER}.container.image.v1+json`],
+  ...["application/octet-stream", "application/json", "text/html", ""],
+];
 const LAYER =
   /^application\/vnd\.(?:oci\.image\.layer\.(?:nondistributable\.)?v1\.tar|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar)(?:[.+](?:gzip|zstd))?$/;
+/** Media types that are shown to users. Others may be anything that an address answers with. */
+const SHOWN_TYPE = /^application\/vnd\.[a-z0-9.+-]{1,80}$/;
 /** More than overlay-based engines can mount. */
 const MAX_LAYERS = 512;
 
 /**
- * Parses a manifest or an index.
+ * Parses a manifest or an index. What it is depends on the document alone.
  *
- * @param contentType of the response; used only when the document has no media type
+ * @param contentType of the response, which must not contradict the document
  * @throws Fault `NOT_AN_IMAGE` or `LAYER_TYPE_UNKNOWN`
  */
 export function parseManifest(body: Buffer, contentType: string, subject: Subject): ManifestDocument {
   const json = parseJson(body, "the manifest", subject);
-  const mediaType =
-    typeof json["mediaType"] === "string" ? json["mediaType"] : contentType.split(";")[0]?.trim();
+  const keys = outerKeys(body.toString("utf8"));
+  const kind = kindOf(json, keys, contentType, subject);
+  if (kind === "index") return { kind, images: array(json["manifests"]).flatMap(indexEntry) };
+  const config = descriptor(json["config"], subject);
+  if (!CONFIGS.includes(config.mediaType))
+    throw notAnImage(subject, `it is an artifact (${shown(config.mediaType)}), not a container image`);
+  const layers = array(json["layers"]);
+  if (layers.length > MAX_LAYERS)
+    throw notAnImage(subject, `it has ${layers.length} layers, more than ${MAX_LAYERS}`);
+  return {
+    kind,
+    manifest: { config, layers: layers.map((layer, index) => layerDescriptor(layer, index, subject)) },
+  };
+}
+
+/** Parses a JSON object. @throws Fault `NOT_AN_IMAGE` */
+export function parseJson(body: Buffer, what: string, subject: Subject): Record<string, unknown> {
+  let json: unknown;
+  try {
+    json = JSON.parse(body.toString("utf8"));
+  } catch {
+    // Not the cause: its message has a piece of the body.
+    throw notAnImage(subject, `${what} is not JSON`);
+  }
+  if (typeof json === "object" && json !== null && !Array.isArray(json))
+    return json as Record<string, unknown>;
+  throw notAnImage(subject, `${what} is not a JSON object`);
+}
+
+/** Makes the fault for something that is not a container image. */
+export function notAnImage(subject: Subject, problem: string) {
+  return imageFault("NOT_AN_IMAGE", subject, problem);
+}
+
+/** Returns an object whose properties can be read, empty when `value` is none. */
+export function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function kindOf(
+  json: Record<string, unknown>,
+  keys: readonly string[],
+  contentType: string,
+  subject: Subject,
+): ManifestDocument["kind"] {
+  const has = (fields: readonly string[]) => fields.some((field) => (json[field] ?? undefined) !== undefined);
   if (json["schemaVersion"] === 1) {
     throw notAnImage(
       subject,
       "it is in Docker's first format, given up in 2017; push it again with a current tool",
     );
   }
-  if (
-    INDEXES.includes(mediaType ?? "") ||
-    (Array.isArray(json["manifests"]) && json["config"] === undefined)
-  ) {
-    return {
-      kind: "index",
-      images: array(json["manifests"]).map((entry) => platformDescriptor(entry, subject)),
-    };
+  const structures = Object.entries(FIELDS).filter(([, fields]) => has(fields));
+  const [structure] = structures.map(([name]) => name);
+  // Readers differ in which of two fields counts, and in whether case does.
+  const isAmbiguous =
+    new Set(keys.map((key) => key.toLowerCase())).size < keys.length || keys.some(isLookAlike);
+  if (structures.length > 1 || isAmbiguous)
+    throw notAnImage(
+      subject,
+      "its manifest can be read in more than one way; push it again with a current tool",
+    );
+  const named = json["mediaType"];
+  const type = typeof named === "string" ? named : "";
+  const kind = type === "" ? structure : KINDS.get(type.toLowerCase());
+  const isWhole =
+    kind === "index" ? Array.isArray(json["manifests"]) : has(["config"]) && Array.isArray(json["layers"]);
+  if (kind !== structure || (kind !== "image" && kind !== "index") || !isWhole) {
+    const what = type === "" ? "document of unknown type" : shown(type);
+    throw notAnImage(subject, `it is a ${what}, not an image manifest or index`);
   }
-  if (!Array.isArray(json["layers"]) || json["config"] === undefined) {
-    throw notAnImage(subject, `it is a ${mediaType || "document of unknown type"}, not an image manifest`);
-  }
-  const config = descriptor(json["config"], subject);
-  if (!CONFIGS.includes(config.mediaType)) {
-    throw notAnImage(subject, `it is an artifact (${config.mediaType}), not a container image`);
-  }
-  if (json["layers"].length > MAX_LAYERS) {
-    throw notAnImage(subject, `it has ${json["layers"].length} layers, more than ${MAX_LAYERS}`);
-  }
-  const layers = json["layers"].map((layer, index) => layerDescriptor(layer, index, subject));
-  return { kind: "image", manifest: { config, layers } };
+  const served = KINDS.get(contentType.split(";")[0]?.trim().toLowerCase() ?? "");
+  if (served !== undefined && served !== kind)
+    throw notAnImage(subject, `its manifest is an ${kind}, and the registry says it is an ${served}`);
+  return kind;
 }
 
-/** Parses a JSON object. @throws Fault `NOT_AN_IMAGE` */
-export function parseJson(body: Buffer, what: string, subject: Subject): Record<string, unknown> {
-  try {
-    const json: unknown = JSON.parse(body.toString("utf8"));
-    if (typeof json === "object" && json !== null && !Array.isArray(json))
-      return json as Record<string, unknown>;
-  } catch (err) {
-    throw notAnImage(subject, `${what} is not JSON`, err);
-  }
-  throw notAnImage(subject, `${what} is not a JSON object`);
+/** Whether a field differs from one of a manifest by case only. */
+function isLookAlike(key: string): boolean {
+  return !ALL_FIELDS.includes(key) && ALL_FIELDS.some((field) => field.toLowerCase() === key.toLowerCase());
 }
 
-/** Makes the fault for something that is not a container image. */
-export function notAnImage(subject: Subject, problem: string, cause?: unknown) {
-  return imageFault("NOT_AN_IMAGE", subject, problem, {}, cause === undefined ? {} : { cause });
+/** Leaves out what is neither an image nor an index, and what has a digest of another algorithm. */
+function indexEntry(value: unknown): IndexEntry[] {
+  const { mediaType, digest, platform } = record(value);
+  const parsed = typeof digest === "string" ? parseDigest(digest) : undefined;
+  const isKnown = typeof mediaType === "string" && KINDS.has(mediaType.toLowerCase());
+  if (!isKnown || parsed === undefined) return [];
+  const named = record(platform);
+  // Without an architecture it says nothing.
+  const isGiven = typeof named["architecture"] === "string" && named["architecture"] !== "";
+  return [{ digest: parsed, platform: isGiven ? toPlatform(named) : undefined }];
 }
 
 function layerDescriptor(value: unknown, layerIndex: number, subject: Subject): Descriptor {
   const layer = descriptor(value, subject);
   if (LAYER.test(layer.mediaType)) return layer;
+  const type = shown(layer.mediaType);
   throw imageFault(
     "LAYER_TYPE_UNKNOWN",
     { ...subject, layer: layer.digest, layerIndex },
-    `its media type ${layer.mediaType} is not a tar layer; plain, gzip and zstd layers of OCI and Docker images can be used`,
-    { media_type: layer.mediaType },
+    `its media type ${type} is not a tar layer; plain, gzip and zstd layers of OCI and Docker images can be used`,
+    { media_type: type },
   );
 }
 
-function platformDescriptor(value: unknown, subject: Subject): PlatformDescriptor {
-  const platform = record(record(value)["platform"]);
-  const parts = [platform["os"], platform["architecture"], platform["variant"]];
-  const named = parts.filter((part) => typeof part === "string" && part !== "");
-  return { ...descriptor(value, subject), platform: named.join("/") };
-}
-
 function descriptor(value: unknown, subject: Subject): Descriptor {
-  const { mediaType, digest, size } = record(value);
+  const { mediaType = "", digest, size } = record(value);
   const parsed = typeof digest === "string" ? parseDigest(digest) : undefined;
-  if (
-    typeof mediaType !== "string" ||
-    parsed === undefined ||
-    !Number.isSafeInteger(size) ||
-    Number(size) < 0
-  ) {
-    const shown = JSON.stringify(value ?? null).slice(0, 200);
-    throw notAnImage(
-      subject,
-      `its manifest has an unusable descriptor (only sha256 digests are supported): ${shown}`,
-    );
+  const isWhole = typeof mediaType === "string" && Number.isSafeInteger(size) && Number(size) >= 0;
+  if (!isWhole || parsed === undefined) {
+    const problem = "its manifest has a descriptor without a media type, a size or a sha256 digest";
+    throw notAnImage(subject, `${problem}; other digests are not supported`);
   }
   return { mediaType, digest: parsed, size: Number(size) };
 }
 
-function array(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
+function shown(mediaType: string): string {
+  return SHOWN_TYPE.test(mediaType) ? mediaType : "document of unknown type";
 }
 
-/** Returns an object whose properties can be read, empty when `value` is none. */
-export function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+function array(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }

@@ -1,23 +1,33 @@
 import { createHash } from "node:crypto";
-import type { IncomingMessage } from "node:http";
+import { hasReason } from "../faults/fault.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
+import { Tokens } from "./auth/tokens.ts";
 import { checkPlatform, type ImageConfig, parseConfig, platformMissing } from "./config.ts";
-import { anonymous, type CredentialLookup } from "./credentials.ts";
 import { type Digest, digestOf } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
-import { bodyOf, discard, HttpClient, type HttpTimeouts, readBody } from "./http.ts";
-import type { PlatformDescriptor } from "./manifest.ts";
+import {
+  bodyOf,
+  discard,
+  HttpClient,
+  type HttpResponse,
+  type HttpTimeouts,
+  type Proxies,
+  readBody,
+} from "./http/client.ts";
+import type { ImageSource } from "./image-source.ts";
 import {
   ACCEPTED_MANIFESTS,
   type Descriptor,
   type ImageManifest,
+  type IndexEntry,
   notAnImage,
   parseManifest,
 } from "./manifest.ts";
-import { formatReference, type ImageReference, isLoopback } from "./reference.ts";
+import { type Platform, runsOn } from "./platform.ts";
+import { RateLimits } from "./rate-limits.ts";
+import { formatReference, isLoopback } from "./reference.ts";
 import { RegistryRequests } from "./requests.ts";
 import { DEFAULT_RETRY, type RetryPolicy } from "./retry.ts";
-import { Tokens } from "./tokens.ts";
 
 /** An image of a registry for one platform, with verified digests. */
 export interface ResolvedImage {
@@ -30,61 +40,51 @@ export interface ResolvedImage {
 }
 
 export interface RegistryOptions {
-  /** Default: no credentials. */
-  readonly credentials?: CredentialLookup;
   /** Registries that use plain http besides those on loopback, as `host` or `host:port`. */
   readonly insecure?: readonly string[];
+  /** Hosts that may be at private addresses, as `host` or `host:port`. */
+  readonly allowPrivate?: readonly string[];
+  /** Default: none. */
+  readonly proxies?: Proxies;
   /** Default 10 s to connect, 30 s without a byte. */
   readonly timeouts?: HttpTimeouts;
   readonly retry?: RetryPolicy;
   readonly clock?: Clock;
 }
 
-const PLATFORM = "linux/amd64";
+const PLATFORM: Platform = { os: "linux", architecture: "amd64", variant: "" };
 /** As in Docker's registry. */
 const MAX_MANIFEST = 4 * 1024 * 1024;
 const MAX_CONFIG = 8 * 1024 * 1024;
 /** An index may have an index; none is nested deeper. */
 const MAX_DEPTH = 3;
+/** Entries of an index without a platform whose configurations are read. */
+const MAX_TRIED = 8;
 const TIMEOUTS: HttpTimeouts = { connectMs: 10_000, idleMs: 30_000 };
+const NO_PROXIES: Proxies = { http: "", https: "", except: "" };
 
 /** Resolves references and opens blobs of OCI registries. */
 export class RegistryClient {
-  readonly #http = new HttpClient();
+  readonly #http: HttpClient;
   readonly #requests: RegistryRequests;
 
   constructor(options: RegistryOptions = {}) {
-    const { timeouts = TIMEOUTS, clock = systemClock, insecure = [] } = options;
-    const tokens = new Tokens(this.#http, options.credentials ?? anonymous, timeouts, clock);
+    const { timeouts = TIMEOUTS, clock = systemClock, insecure = [], allowPrivate = [] } = options;
+    const http = new HttpClient({ timeouts, allowPrivate, proxies: options.proxies ?? NO_PROXIES });
+    this.#http = http;
     const isInsecure = (registry: string) => isLoopback(registry) || insecure.includes(registry);
-    const retry = options.retry ?? DEFAULT_RETRY;
-    this.#requests = new RegistryRequests({ http: this.#http, tokens, timeouts, retry, clock, isInsecure });
+    const parts = { tokens: new Tokens(http, clock), limits: new RateLimits(clock), http, clock, isInsecure };
+    this.#requests = new RegistryRequests({ ...parts, retry: options.retry ?? DEFAULT_RETRY });
   }
 
   /**
    * Resolves a reference: reads index, manifest and configuration for a platform, and verifies all digests.
    *
-   * @throws Fault `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, `REGISTRY_UNAUTHORIZED`, `NOT_AN_IMAGE`,
-   *   `PLATFORM_NOT_AVAILABLE`, `IMAGE_DIGEST_MISMATCH` or `LAYER_TYPE_UNKNOWN`
+   * @throws Fault `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, `REGISTRY_RATE_LIMITED`, `REGISTRY_UNAUTHORIZED`,
+   *   `NOT_AN_IMAGE`, `PLATFORM_NOT_AVAILABLE`, `IMAGE_DIGEST_MISMATCH` or `LAYER_TYPE_UNKNOWN`
    */
-  async resolve(ref: ImageReference, signal: AbortSignal, platform = PLATFORM): Promise<ResolvedImage> {
-    const reference = formatReference(ref);
-    let target: string = ref.digest ?? ref.tag ?? "latest";
-    let indexDigest: Digest | undefined;
-    for (let depth = 0; depth < MAX_DEPTH; depth++) {
-      const subject = { reference, ...(target.includes(":") ? { digest: target } : {}) };
-      const { body, digest, contentType } = await this.#manifest(ref, target, subject, signal);
-      const found = { reference, digest };
-      const document = parseManifest(body, contentType, found);
-      if (document.kind === "image") {
-        const config = await this.#config(ref, document.manifest, found, signal);
-        checkPlatform(config, platform, found);
-        return { ...found, ...(indexDigest ? { indexDigest } : {}), manifest: document.manifest, config };
-      }
-      indexDigest ??= digest;
-      target = choose(document.images, platform, found).digest;
-    }
-    throw notAnImage({ reference }, `its indexes are nested deeper than ${MAX_DEPTH}`);
+  resolve(from: ImageSource, signal: AbortSignal, platform = PLATFORM): Promise<ResolvedImage> {
+    return this.#resolve(from, from.digest ?? from.tag ?? "latest", platform, 1, signal);
   }
 
   /**
@@ -93,39 +93,85 @@ export class RegistryClient {
    * @returns the real offset (0 or `offset`), and the bytes, which are not verified
    * @throws Fault as {@link resolve}; the bytes throw ConnectionError when the connection breaks
    */
-  async openBlob(
-    ref: ImageReference,
-    blob: Descriptor,
-    offset: number,
-    subject: Subject,
-    signal: AbortSignal,
-  ) {
+  async openBlob(from: ImageSource, blob: Descriptor, offset: number, subject: Subject, signal: AbortSignal) {
     const headers = offset > 0 ? { range: `bytes=${offset}-` } : {};
-    const request = { ref, path: `blobs/${blob.digest}`, headers, subject, signal };
+    const request = { from, path: `blobs/${blob.digest}`, headers, subject, signal };
     let response = await this.#requests.get(request);
-    if (response.statusCode === 416 || (response.statusCode === 206 && !startsAt(response, offset))) {
+    if (response.status === 416 || (response.status === 206 && !startsAt(response, offset))) {
       discard(response);
       response = await this.#requests.get({ ...request, headers: {} });
     }
-    return { offset: response.statusCode === 206 ? offset : 0, bytes: bodyOf(response, signal) };
+    return { offset: response.status === 206 ? offset : 0, bytes: bodyOf(response, signal) };
+  }
+
+  /**
+   * Reads a piece of a blob, also from a registry that sends all of it.
+   *
+   * @param onBytes called with bytes that came over the network
+   * @throws Fault as {@link resolve}
+   */
+  async readRange(
+    from: ImageSource,
+    blob: Descriptor,
+    { offset, length }: { readonly offset: number; readonly length: number },
+    subject: Subject,
+    signal: AbortSignal,
+    onBytes: (bytes: number) => void,
+  ): Promise<Buffer> {
+    const headers = { range: `bytes=${offset}-${offset + length - 1}` };
+    const request = { from, path: `blobs/${blob.digest}`, headers, subject, signal };
+    const { body } = await this.#requests.read(request, async (response) => {
+      const parts: Buffer[] = [];
+      let at = response.status === 206 && startsAt(response, offset) ? offset : 0;
+      for await (const part of bodyOf(response, signal)) {
+        onBytes(part.length);
+        parts.push(part.subarray(Math.max(0, offset - at)));
+        at += part.length;
+        if (at >= offset + length) break;
+      }
+      return Buffer.concat(parts).subarray(0, length);
+    });
+    return body;
   }
 
   close(): void {
     this.#http.close();
   }
 
-  async #manifest(ref: ImageReference, target: string, subject: Subject, signal: AbortSignal) {
+  async #resolve(
+    from: ImageSource,
+    target: string,
+    platform: Platform,
+    depth: number,
+    signal: AbortSignal,
+  ): Promise<ResolvedImage> {
+    const reference = formatReference(from);
+    const subject = { reference, ...(target.includes(":") ? { digest: target } : {}) };
+    if (depth > MAX_DEPTH) throw notAnImage(subject, `its indexes are nested deeper than ${MAX_DEPTH}`);
+    const { body, digest, contentType } = await this.#manifest(from, target, subject, signal);
+    const found = { reference, digest };
+    const document = parseManifest(body, contentType, found);
+    if (document.kind === "image") {
+      const config = await this.#config(from, document.manifest, found, signal);
+      checkPlatform(config, platform, found);
+      return { ...found, manifest: document.manifest, config };
+    }
+    const resolve = (entry: IndexEntry) => this.#resolve(from, entry.digest, platform, depth + 1, signal);
+    return { ...(await choose(document.images, platform, found, resolve)), indexDigest: digest };
+  }
+
+  async #manifest(from: ImageSource, target: string, subject: Subject, signal: AbortSignal) {
     const headers = { accept: ACCEPTED_MANIFESTS.join(", ") };
-    const request = { ref, path: `manifests/${target}`, headers, subject, signal };
+    const request = { from, path: `manifests/${target}`, headers, subject, signal };
     const { body, response } = await this.#requests.read(request, (r) => readBody(r, MAX_MANIFEST, signal));
     if (!body) throw notAnImage(subject, `its manifest is larger than ${MAX_MANIFEST} bytes`);
     const digest = hash(body);
     if (target.includes(":") && digest !== target) throw mismatch("its manifest", target, digest, subject);
-    return { body, digest, contentType: response.headers["content-type"] ?? "" };
+    return { body, digest, contentType: response.header("content-type") ?? "" };
   }
 
-  async #config(ref: ImageReference, manifest: ImageManifest, subject: Subject, signal: AbortSignal) {
-    const request = { ref, path: `blobs/${manifest.config.digest}`, headers: {}, subject, signal };
+  async #config(from: ImageSource, manifest: ImageManifest, subject: Subject, signal: AbortSignal) {
+    const request = { from, path: `blobs/${manifest.config.digest}`, headers: {}, subject, signal };
     const { body } = await this.#requests.read(request, (r) => readBody(r, MAX_CONFIG, signal));
     if (!body) throw notAnImage(subject, `its configuration is larger than ${MAX_CONFIG} bytes`);
     const digest = hash(body);
@@ -135,22 +181,41 @@ export class RegistryClient {
   }
 }
 
-/** Chooses among variants of an architecture: the one without a name, then the oldest, which runs anywhere. */
-function choose(
-  images: readonly PlatformDescriptor[],
-  platform: string,
+/**
+ * Chooses among variants of an architecture: the one without a name, then the oldest, which runs anywhere. Without any, the
+ * first entry without a platform whose configuration has it.
+ */
+async function choose(
+  images: readonly IndexEntry[],
+  platform: Platform,
   subject: Subject,
-): PlatformDescriptor {
-  const fits = images.filter((i) => i.platform === platform || i.platform.startsWith(`${platform}/`));
-  const best = fits.sort((a, b) => (a.platform < b.platform ? -1 : a.platform > b.platform ? 1 : 0))[0];
-  if (best) return best;
+  resolve: (entry: IndexEntry) => Promise<ResolvedImage>,
+): Promise<ResolvedImage> {
+  const named = images.flatMap(({ digest, platform: its }) => (its ? [{ digest, platform: its }] : []));
+  const fitting = named.filter((entry) => runsOn(entry.platform, platform));
+  const [best] = fitting.sort((a, b) => (a.platform.variant < b.platform.variant ? -1 : 1));
+  if (best) return resolve(best);
+  const unnamed = images.filter((entry) => entry.platform === undefined).slice(0, MAX_TRIED);
+  let first: unknown;
+  for (const entry of unnamed) {
+    try {
+      return await resolve(entry);
+    } catch (err) {
+      if (!SKIPPED.some((reason) => hasReason(err, reason))) throw err;
+      first ??= err;
+    }
+  }
+  if (unnamed.length === 1) throw first;
   // Build tools store attestations with an unknown platform.
-  const real = images.map((i) => i.platform).filter((p) => p !== "" && p !== "unknown/unknown");
+  const real = named.map((entry) => entry.platform).filter(({ os }) => os !== "unknown");
   throw platformMissing(platform, real, subject);
 }
 
-function startsAt(response: IncomingMessage, offset: number): boolean {
-  return response.headers["content-range"]?.startsWith(`bytes ${offset}-`) ?? false;
+/** Faults of an entry of an index without a platform after which the next is tried. */
+const SKIPPED = ["NOT_AN_IMAGE", "PLATFORM_NOT_AVAILABLE", "LAYER_TYPE_UNKNOWN", "IMAGE_NOT_FOUND"];
+
+function startsAt(response: HttpResponse, offset: number): boolean {
+  return response.header("content-range")?.startsWith(`bytes ${offset}-`) ?? false;
 }
 
 function hash(body: Buffer): Digest {

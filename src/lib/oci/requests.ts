@@ -1,22 +1,24 @@
-import type { IncomingMessage } from "node:http";
 import type { Clock } from "../runtime/clock.ts";
-import { imageFault, type Subject } from "./faults.ts";
-import { ConnectionError, discard, type HttpClient, type HttpTimeouts } from "./http.ts";
-import type { ImageReference } from "./reference.ts";
+import { accessKey } from "./auth/credentials.ts";
+import { type Scope, TokenRefused, type Tokens } from "./auth/tokens.ts";
+import type { Subject } from "./faults.ts";
+import { ConnectionError, discard, type HttpClient, type HttpResponse } from "./http/client.ts";
+import type { ImageSource } from "./image-source.ts";
+import type { RateLimits } from "./rate-limits.ts";
+import { answered, onHold, refused, unreachable } from "./request-faults.ts";
 import { pause, type RetryPolicy, retryAfterMs } from "./retry.ts";
-import { type Scope, TokenRefused, type Tokens } from "./tokens.ts";
 
 export interface RequestParts {
   readonly http: HttpClient;
   readonly tokens: Tokens;
-  readonly timeouts: HttpTimeouts;
+  readonly limits: RateLimits;
   readonly retry: RetryPolicy;
   readonly clock: Clock;
   readonly isInsecure: (registry: string) => boolean;
 }
 
 export interface RegistryRequest {
-  readonly ref: ImageReference;
+  readonly from: ImageSource;
   /** Below `/v2/<repository>/`. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -27,7 +29,8 @@ export interface RegistryRequest {
 
 /** A failed attempt that is worth a retry. */
 interface TransientFailure {
-  readonly problem: string;
+  /** Absent: the connection failed. */
+  readonly status?: number;
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
@@ -40,124 +43,111 @@ export class RegistryRequests {
     this.#parts = parts;
   }
 
-  /** @returns a response with status 200, 206 or 416; its body must be read or destroyed. @throws Fault */
-  async get(request: RegistryRequest): Promise<IncomingMessage> {
+  /** @returns a response with status 200, 206 or 416; its body must be read or discarded. @throws Fault */
+  async get(request: RegistryRequest): Promise<HttpResponse> {
     return (await this.read(request, async () => undefined)).response;
   }
 
   /** Like {@link get}, and reads the body in the same attempt, so that a broken body is retried too. */
   async read<T>(
     request: RegistryRequest,
-    consume: (response: IncomingMessage) => Promise<T>,
-  ): Promise<{ response: IncomingMessage; body: T }> {
+    consume: (response: HttpResponse) => Promise<T>,
+  ): Promise<{ response: HttpResponse; body: T }> {
+    const { retry, limits } = this.#parts;
+    const key = keyOf(request);
     for (let attempt = 1; ; attempt++) {
+      const hold = limits.get(key);
+      if (hold) throw onHold(request, hold, this.#parts.clock.now());
       const failure = await this.#attempt(request, consume);
       if ("response" in failure) return failure;
-      if (attempt === this.#parts.retry.attempts) throw unavailable(request, failure, attempt);
-      await pause(this.#parts.retry, attempt, failure.retryAfterMs, request.signal);
+      const { status, retryAfterMs: afterMs } = failure;
+      // It would be refused before it asks again.
+      if (status !== undefined && afterMs !== undefined && afterMs > retry.maxMs) {
+        limits.add(key, status, afterMs);
+        continue;
+      }
+      if (attempt === retry.attempts) throw failed(request, failure, attempt);
+      await pause(retry, attempt, afterMs, request.signal);
     }
   }
 
   async #attempt<T>(
     request: RegistryRequest,
-    consume: (response: IncomingMessage) => Promise<T>,
-  ): Promise<{ response: IncomingMessage; body: T } | TransientFailure> {
+    consume: (response: HttpResponse) => Promise<T>,
+  ): Promise<{ response: HttpResponse; body: T } | TransientFailure> {
     try {
       const response = await this.#authorized(request);
-      const status = response.statusCode ?? 0;
+      const { status } = response;
       if (status === 200 || status === 206 || status === 416)
         return { response, body: await consume(response) };
       discard(response);
-      if (status === 429 || status === 408 || status >= 500) {
-        const afterMs = retryAfterMs(response.headers["retry-after"], this.#parts.clock.now());
-        return {
-          problem: `answered ${status}`,
-          ...(afterMs === undefined ? {} : { retryAfterMs: afterMs }),
-        };
-      }
+      if (isTransient(status)) return this.#failure(response);
       throw refused(request, status);
     } catch (err) {
-      if (err instanceof TokenRefused && err.status < 500 && err.status !== 429)
+      if (err instanceof TokenRefused) {
+        if (isTransient(err.response.status)) return this.#failure(err.response, err);
         throw refused(request, 401, err);
-      if (err instanceof ConnectionError || err instanceof TokenRefused) {
-        return { problem: `failed: ${err.message}`, cause: err };
       }
-      throw err;
+      if (!(err instanceof ConnectionError)) throw err;
+      if (!err.isTransient) throw unreachable(request.from.registry, request.subject, err);
+      return { cause: err };
     }
   }
 
-  /** Sends with cached credentials; on 401 authenticates and sends once more. */
-  async #authorized(request: RegistryRequest): Promise<IncomingMessage> {
-    const { registry, repository } = request.ref;
-    const scope: Scope = { registry, repository, insecure: this.#parts.isInsecure(registry) };
+  #failure(response: HttpResponse, cause?: unknown): TransientFailure {
+    const afterMs = retryAfterMs(response.header("retry-after"), this.#parts.clock.now());
+    return { status: response.status, cause, ...(afterMs === undefined ? {} : { retryAfterMs: afterMs }) };
+  }
+
+  /** Sends with cached credentials; when the registry answers 401, authenticates and sends once more. */
+  async #authorized(request: RegistryRequest): Promise<HttpResponse> {
+    const { registry, repository, access } = request.from;
+    const scope: Scope = { registry, repository, access, insecure: this.#parts.isInsecure(registry) };
     const known = await this.#parts.tokens.cached(scope);
     const first = await this.#send(request, scope, known);
-    if (first.statusCode !== 401) return first;
+    // Who is redirected to must not say where the credentials go.
+    if (first.status !== 401 || !first.isFromOrigin) return first;
     discard(first);
-    const challenge = first.headers["www-authenticate"] ?? "";
+    const challenge = first.header("www-authenticate") ?? "";
     const fresh = await this.#parts.tokens.authenticate(scope, challenge, known, request.signal);
     if (fresh === undefined) throw refused(request, 401);
     return this.#send(request, scope, fresh);
   }
 
-  #send(request: RegistryRequest, scope: Scope, authorization: string | undefined): Promise<IncomingMessage> {
-    const url = new URL(`${baseUrl(scope)}/v2/${scope.repository}/${request.path}`);
+  #send(request: RegistryRequest, scope: Scope, authorization: string | undefined): Promise<HttpResponse> {
+    const path = scope.repository === "" ? "" : `${scope.repository}/${request.path}`;
     const headers = {
       "user-agent": "windhover",
       ...request.headers,
       ...(authorization ? { authorization } : {}),
     };
-    const { timeouts } = this.#parts;
-    return this.#parts.http.get({
-      url,
+    return this.#parts.http.send({
+      url: new URL(`${baseUrl(scope)}/v2/${path}`),
       headers,
-      timeouts,
       signal: request.signal,
-      allowDowngrade: scope.insecure,
     });
   }
+}
+
+function isTransient(status: number): boolean {
+  return status === 429 || status === 408 || status >= 500;
+}
+
+function keyOf({ from: { registry, repository, access } }: RegistryRequest): string {
+  return `${accessKey(access)} ${registry}/${repository}`;
+}
+
+function failed(
+  request: RegistryRequest,
+  { status, cause, retryAfterMs: afterMs }: TransientFailure,
+  attempts: number,
+) {
+  if (status === undefined) return unreachable(request.from.registry, request.subject, cause);
+  return answered(request, status, attempts, afterMs, cause);
 }
 
 /** Docker Hub's API has another host than its references. */
 function baseUrl(scope: Scope): string {
   const host = scope.registry === "docker.io" ? "registry-1.docker.io" : scope.registry;
   return `${scope.insecure ? "http" : "https"}://${host}`;
-}
-
-function refused(request: RegistryRequest, status: number, cause?: unknown) {
-  const { registry, repository } = request.ref;
-  const facts = { registry, status: String(status) };
-  const extra = cause === undefined ? {} : { cause };
-  if (status === 401 || status === 403) {
-    const problem = `${registry} does not let us pull ${repository} (${status}): it is private, or does not exist; check the name, or log in and name the auth file in REGISTRY_AUTH_FILE`;
-    return imageFault("REGISTRY_UNAUTHORIZED", request.subject, problem, facts, extra);
-  }
-  if (status === 404) {
-    const what = request.path.startsWith("blobs/")
-      ? "a blob of it is missing there; push it again"
-      : "check name and tag";
-    return imageFault(
-      "IMAGE_NOT_FOUND",
-      request.subject,
-      `${registry} does not have it: ${what}`,
-      facts,
-      extra,
-    );
-  }
-  const problem = `${registry} answered ${status}, which is not the answer of an OCI registry; check the host and port`;
-  return imageFault("REGISTRY_UNAVAILABLE", request.subject, problem, facts, extra);
-}
-
-function unavailable(request: RegistryRequest, failure: TransientFailure, attempts: number) {
-  const { registry } = request.ref;
-  return imageFault(
-    "REGISTRY_UNAVAILABLE",
-    request.subject,
-    `${registry} ${failure.problem}, in ${attempts} attempts; check that it is up and reachable from here, then try again`,
-    { registry, attempts: String(attempts) },
-    {
-      cause: failure.cause,
-      ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
-    },
-  );
 }

@@ -71,6 +71,7 @@ export class CreateWorld {
     let next = 0n;
     const tools = {
       images: this.world.images,
+      credentials: { find: async () => undefined, forget: () => {} },
       auctionsIn: () => this.#scheduler,
       hostd: this.hostd,
       // A different one each time, and the same ones in each test.

@@ -36,7 +36,7 @@ describe("what is not there, or not for us", () => {
     const fault = await bad.refused("private", image);
 
     expect(fault).toMatchObject({ code: "PERMISSION_DENIED", reason: "REGISTRY_UNAUTHORIZED" });
-    expect(fault.message).toContain("REGISTRY_AUTH_FILE");
+    expect(fault.message).toContain("hover registry login");
   });
 
   test("an image for other platforms only", async () => {

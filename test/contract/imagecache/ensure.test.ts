@@ -78,16 +78,21 @@ describe("EnsureImage", () => {
     expect(readFileSync(first.rootfs).equals(readFileSync(second.rootfs))).toBe(true);
   });
 
-  test("downloads a layer that images share once", async () => {
+  test("downloads a layer that images share once, and has other repositories prove that they have it", async () => {
     await using cache = await startImageCache();
     const base = [{ path: "base", content: Buffer.alloc(100_000, 7) }];
     const images = ["a", "b"].map((name) => buildImage({ layers: [base, [{ path: name }]] }));
     for (const [i, image] of images.entries()) registry.add(`shared${i}`, "latest", image);
     const shared = images[0]?.layers[0]?.digest ?? "";
 
-    await Promise.all(images.map((image, i) => cache.ensure(`${registry.host}/shared${i}`, image.digest)));
+    for (const [i, image] of images.entries())
+      await cache.ensure(`${registry.host}/shared${i}`, image.digest);
 
-    expect(registry.count("blob", shared)).toBe(1);
+    const asked = registry.requests.filter(({ target }) => target === shared);
+    expect(asked.map(({ url, headers }) => [url.split("/")[2], headers["range"]])).toEqual([
+      ["shared0", undefined],
+      ["shared1", expect.stringMatching(/^bytes=\d+-\d+$/)],
+    ]);
   });
 
   test("pulls once however many ask at the same time, and tells all of them", async () => {

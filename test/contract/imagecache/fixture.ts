@@ -16,6 +16,7 @@ import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { internalTokens, type TokenSource } from "../../../src/lib/auth/tokens.ts";
 import { connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import type { Credentials } from "../../../src/lib/oci/auth/credentials.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { type BuiltImage, buildImage, type FakeRegistry } from "../../support/oci/index.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -38,9 +39,15 @@ export interface TestImageCache extends AsyncDisposable {
   /** Another client, with another token. */
   connect(token?: TokenSource): ImageCacheServiceClient;
   /** Makes an image local. @returns everything that was sent */
-  ensure(reference: string, digest: string, owner?: string): Promise<Pull>;
+  ensure(reference: string, digest: string, owner?: string, who?: Who): Promise<Pull>;
   /** Stops it; the directory stays. */
   stop(): Promise<void>;
+}
+
+/** For whom an image is made local. Default: for nobody. */
+export interface Who {
+  readonly org?: string;
+  readonly credentials?: Credentials;
 }
 
 /** What came of an EnsureImage. */
@@ -56,8 +63,8 @@ export async function startImageCache(options: Partial<CacheOptions> = {}): Prom
   const defaults = {
     budgetBytes: 1e9,
     limits: DEFAULT_LIMITS,
-    authFile: undefined,
-    insecure: [],
+    registries: { allowPrivate: ["127.0.0.1"] },
+    downloads: { places: 12, minBytesPerSecond: 10_240, windowMs: 30_000 },
     retry: RETRY,
   };
   const cache = await openCache({ ...defaults, ...options, dir });
@@ -85,7 +92,7 @@ export async function startImageCache(options: Partial<CacheOptions> = {}): Prom
     dir,
     client,
     connect: open,
-    ensure: (reference, digest, owner = "") => ensure(client, reference, digest, owner),
+    ensure: (reference, digest, owner = "", who = {}) => ensure(client, reference, digest, owner, who),
     stop: () => {
       stopping ??= stop();
       return stopping;
@@ -127,10 +134,11 @@ export async function ensure(
   reference: string,
   digest: string,
   owner = "",
+  who: Who = {},
 ): Promise<Pull> {
   const progress: PullProgress[] = [];
   let ready: ReadyImage | undefined;
-  for await (const { event } of openEnsure(client, reference, digest, owner)) {
+  for await (const { event } of openEnsure(client, reference, digest, owner, who)) {
     if (event?.$case === "progress") progress.push(event.value);
     else ready = event?.value;
   }
@@ -144,8 +152,9 @@ export function openEnsure(
   reference: string,
   digest: string,
   owner = "",
+  who: Who = {},
 ): AsyncGenerator<EnsureImageResponse> {
-  const request = { reference, digest, owner, org: "", credentials: undefined };
+  const request = { reference, digest, owner, org: "", credentials: undefined, ...who };
   return openStream(client, client.ensureImage, request, { timeoutMs: 25_000 });
 }
 

@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { authFile, passwordCredentials } from "../../../src/lib/oci/credentials.ts";
+import { authFile } from "../../../src/lib/oci/auth/auth-file.ts";
+import { type Credentials, passwordCredentials } from "../../../src/lib/oci/auth/credentials.ts";
 import { parseReference } from "../../../src/lib/oci/reference.ts";
 import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
@@ -34,19 +35,26 @@ afterEach(async () => {
 });
 
 function client(options: RegistryOptions = {}): RegistryClient {
-  const made = new RegistryClient({ retry, ...options });
+  const made = new RegistryClient({ retry, allowPrivate: ["127.0.0.1"], ...options });
   clients.push(made);
   return made;
 }
 
 /** Resolves with a client of its own unless given one. */
-function resolve(options: RegistryOptions | RegistryClient = {}, name = "x") {
+function resolve(
+  options: RegistryOptions | RegistryClient = {},
+  name = "x",
+  credentials: Credentials | undefined = undefined,
+) {
   const resolver = options instanceof RegistryClient ? options : client(options);
-  return resolver.resolve(parseReference(`${registry.host}/${name}`), signal);
+  return resolver.resolve(sourceOf(`${registry.host}/${name}`, credentials), signal);
+}
+
+function sourceOf(reference: string, credentials: Credentials | undefined = undefined, org = "acme") {
+  return { ...parseReference(reference), access: { org, credentials } };
 }
 
 const login = passwordCredentials("kestrel", "p:w");
-const known = async () => login;
 
 describe("resolving", () => {
   test.each(["oci", "docker"] as const)(
@@ -110,7 +118,7 @@ describe("a registry that wants to know who asks", () => {
   test("gets Basic credentials, once asked and then at once", async () => {
     registry.auth = { kind: "basic", user: login.username, password: login.password };
 
-    expect((await resolve({ credentials: known })).digest).toBe(image.digest);
+    expect((await resolve({}, "x", login)).digest).toBe(image.digest);
 
     const sent = registry.requests.map((r) => r.headers["authorization"]);
     expect(sent).toEqual([undefined, basic("kestrel", "p:w"), basic("kestrel", "p:w")]);
@@ -136,15 +144,15 @@ describe("a registry that wants to know who asks", () => {
     const clock = new ManualClock();
     registry.auth = { kind: "token", user: login.username, password: login.password, expiresIn: 120 };
     registry.add("y", "latest", image);
-    const one = client({ credentials: known, clock });
+    const one = client({ clock });
 
-    await resolve(one);
-    await resolve(one);
+    await resolve(one, "x", login);
+    await resolve(one, "x", login);
     expect(registry.count("token")).toBe(1);
-    await resolve(one, "y");
+    await resolve(one, "y", login);
     expect(registry.count("token")).toBe(2);
     clock.advance(121_000);
-    await resolve(one);
+    await resolve(one, "x", login);
     expect(registry.count("token")).toBe(3);
   });
 
@@ -169,13 +177,13 @@ describe("a registry that wants to know who asks", () => {
       code: "PERMISSION_DENIED",
       reason: "REGISTRY_UNAUTHORIZED",
     });
-    await expect(refused).rejects.toThrow("REGISTRY_AUTH_FILE");
+    await expect(refused).rejects.toThrow(`hover registry login ${registry.host}`);
   });
 
   test("is refused when it names a token server that is not one of the web", async () => {
     registry.auth = { kind: "token", realm: "ftp://127.0.0.1/token" };
 
-    await expect(resolve({ credentials: known })).rejects.toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
+    await expect(resolve({}, "x", login)).rejects.toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
     expect(registry.requests.every((r) => r.headers["authorization"] === undefined)).toBe(true);
   });
 
@@ -191,15 +199,17 @@ describe("a registry that wants to know who asks", () => {
         path,
         JSON.stringify({ auths: { [real.host]: { auth: "" }, [`${real.host}/team`]: { auth } } }),
       );
-      const ref = parseReference(`${real.host}/team/app:v1`);
+      const reference = `${real.host}/team/app:v1`;
+      const fromFile = () => authFile(path)(real.host, "team/app");
 
-      const found = await client({ credentials: authFile(path) }).resolve(ref, signal);
+      const found = await client().resolve(sourceOf(reference, await fromFile()), signal);
 
       expect(found.digest).toBe(image.digest);
-      await expect(client().resolve(ref, signal)).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
+      const anonymous = client().resolve(sourceOf(reference), signal);
+      await expect(anonymous).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
       writeFileSync(path, "{");
-      const broken = client({ credentials: authFile(path) }).resolve(ref, signal);
-      await expect(broken).rejects.toMatchObject({ reason: "REGISTRY_AUTH_FILE_INVALID", facts: { path } });
+      const invalid = { reason: "REGISTRY_AUTH_FILE_INVALID", facts: { path } };
+      await expect(fromFile()).rejects.toMatchObject(invalid);
     } finally {
       folder.remove();
     }
@@ -214,7 +224,7 @@ describe("a redirect", () => {
     registry.script = (r) =>
       r.headers["authorization"] && r.kind === "blob" ? { redirect: `${storage.url}{path}` } : undefined;
 
-    expect((await resolve({ credentials: known })).digest).toBe(image.digest);
+    expect((await resolve({}, "x", login)).digest).toBe(image.digest);
 
     expect(storage.requests).toHaveLength(1);
     expect(storage.requests[0]?.headers["authorization"]).toBeUndefined();
@@ -226,7 +236,7 @@ describe("a redirect", () => {
     registry.script = (r) =>
       r.url === "/v2/x/manifests/latest" ? { redirect: "/v2/moved/manifests/latest" } : undefined;
 
-    expect((await resolve({ credentials: known })).digest).toBe(image.digest);
+    expect((await resolve({}, "x", login)).digest).toBe(image.digest);
   });
 
   test("that never ends is given up", async () => {
@@ -281,7 +291,7 @@ describe("a registry in trouble", () => {
   test("is let go as soon as nobody waits", async () => {
     registry.script = () => ({ stallAfter: 1 });
     const abort = new AbortController();
-    const answer = client().resolve(parseReference(`${registry.host}/x`), abort.signal);
+    const answer = client().resolve(sourceOf(`${registry.host}/x`), abort.signal);
     const outcome = expect(answer).rejects.toThrow("enough");
     await expect.poll(() => registry.answering).toBe(1);
 

@@ -70,6 +70,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
     images: {
       resolve: async (reference) => ({ registry: "r", repository: reference, tag: "", digest: DIGEST }),
     },
+    credentials: { find: async () => undefined, forget: () => {} },
     auctionsIn: () => auctions,
     hostd,
     random: () => BigInt(`0x${Buffer.from(life.world.random.bytes(5)).toString("hex")}`) >> 4n,

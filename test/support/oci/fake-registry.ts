@@ -145,16 +145,18 @@ export class FakeRegistry implements AsyncDisposable {
       return void res.writeHead(404).end(`{"errors":[{"code":"${code}","message":"not here"}]}`);
     }
     const whole = wrong.replace ?? found;
-    const from = wrong.ignoreRange ? undefined : /^bytes=(\d+)-$/.exec(seen.headers["range"] ?? "")?.[1];
+    const range = wrong.ignoreRange ? null : /^bytes=(\d+)-(\d*)$/.exec(seen.headers["range"] ?? "");
+    const from = range?.[1];
+    const last = Math.min(whole.length, Number(range?.[2] || whole.length) + 1) - 1;
     if (from !== undefined && Number(from) >= whole.length) {
       res.writeHead(416, { "content-range": `bytes */${whole.length}` }).end();
       return;
     }
-    const body = from === undefined ? whole : whole.subarray(Number(from));
+    const body = from === undefined ? whole : whole.subarray(Number(from), last + 1);
     const headers: Record<string, string | number> = {
       "content-type": seen.kind === "manifest" ? (manifest?.mediaType ?? "") : "application/octet-stream",
       "content-length": wrong.endAfter ?? body.length,
-      ...(from === undefined ? {} : { "content-range": `bytes ${from}-${whole.length - 1}/${whole.length}` }),
+      ...(from === undefined ? {} : { "content-range": `bytes ${from}-${last}/${whole.length}` }),
       ...wrong.headers,
     };
     res.writeHead(from === undefined ? 200 : 206, headers);

@@ -34,6 +34,7 @@ export class ImageCacheProcess implements AsyncDisposable {
         PATH: "/usr/local/bin:/usr/bin:/bin",
         IMAGECACHE_LISTEN: "127.0.0.1:0",
         IMAGECACHE_DIR: join(dir, "cache"),
+        REGISTRY_ALLOW_PRIVATE: "127.0.0.1",
         TOKEN_KEYS_DIR: dir,
         ...env,
       },

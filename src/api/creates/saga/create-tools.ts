@@ -1,3 +1,4 @@
+import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
 import type { Hostd } from "../../hosts/hostd.ts";
 import type { ImageRef } from "../../machines/machine.ts";
 import type { HostAddress } from "../../machines/machines.ts";
@@ -8,7 +9,20 @@ import type { Attempt } from "../store/create-state.ts";
 
 export interface ImageResolver {
   /** @throws Fault of the registry: `IMAGE_NOT_FOUND`, `REGISTRY_UNAVAILABLE`, ... */
-  resolve(reference: string, signal: AbortSignal): Promise<ImageRef>;
+  resolve(
+    reference: string,
+    org: string,
+    credentials: CredentialSource,
+    signal: AbortSignal,
+  ): Promise<ImageRef>;
+}
+
+/** What organisations pull images with. */
+export interface CredentialSource {
+  /** Undefined: nothing. */
+  find(org: string, registry: string, repository: string): Promise<Credentials | undefined>;
+  /** Makes the next look-up ask the database. */
+  forget(org: string): void;
 }
 
 export type Auctions = Pick<SchedulerClient, "reserve" | "claim" | "release">;
@@ -16,6 +30,7 @@ export type Auctions = Pick<SchedulerClient, "reserve" | "claim" | "release">;
 /** What the steps of a create call. */
 export interface CreateTools {
   readonly images: ImageResolver;
+  readonly credentials: CredentialSource;
   readonly auctionsIn: (region: string) => Auctions;
   readonly hostd: Hostd;
   readonly random: () => bigint;

@@ -1,47 +1,59 @@
-import { Fault } from "../../../lib/faults/fault.ts";
-import { authFile } from "../../../lib/oci/credentials.ts";
-import { parseReference } from "../../../lib/oci/reference.ts";
-import { RegistryClient } from "../../../lib/oci/registry.ts";
-import { within } from "../../../lib/runtime/wait.ts";
+import { Fault, hasReason } from "../../../lib/faults/fault.ts";
+import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
+import { type ImageReference, parseReference } from "../../../lib/oci/reference.ts";
+import { RegistryClient, type RegistryOptions } from "../../../lib/oci/registry.ts";
+import { unreachable } from "../../../lib/oci/request-faults.ts";
+import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import type { ImageRef } from "../../machines/machine.ts";
-import type { ImageResolver } from "./create-tools.ts";
+import type { CredentialSource, ImageResolver } from "./create-tools.ts";
 
 const RESOLVE_TIMEOUT_MS = 60_000;
 
+/** Resolves references of users' images with the registries' answers. */
 export class RegistryImages implements ImageResolver {
   readonly #registry: RegistryClient;
 
-  /** @param insecure registries that speak plain HTTP, besides those on loopback */
-  constructor(authFilePath: string | undefined, insecure: readonly string[]) {
-    const credentials = authFilePath === undefined ? {} : { credentials: authFile(authFilePath) };
-    this.#registry = new RegistryClient({ ...credentials, insecure });
+  constructor(options: RegistryOptions) {
+    this.#registry = new RegistryClient(options);
   }
 
-  async resolve(text: string, signal: AbortSignal): Promise<ImageRef> {
+  async resolve(
+    text: string,
+    org: string,
+    credentials: CredentialSource,
+    signal: AbortSignal,
+  ): Promise<ImageRef> {
     const reference = parseReference(text, "config.image");
-    const resolved = await this.#ask(reference, text, signal);
+    const { registry, repository } = reference;
+    const known = await credentials.find(org, registry, repository);
+    const ask = (found: Credentials | undefined) => this.#ask(reference, org, found, text, signal);
+    const resolved = await ask(known).catch(async (err: unknown) => {
+      if (!hasReason(err, "REGISTRY_UNAUTHORIZED")) throw err;
+      // Another api may have stored others since they were read.
+      credentials.forget(org);
+      const present = await credentials.find(org, registry, repository);
+      if (JSON.stringify(present) === JSON.stringify(known)) throw err;
+      return await ask(present);
+    });
     const tag = reference.tag ?? (reference.digest === undefined ? "latest" : "");
-    return { registry: reference.registry, repository: reference.repository, tag, digest: resolved.digest };
+    return { registry, repository, tag, digest: resolved.digest };
   }
 
-  async #ask(reference: ReturnType<typeof parseReference>, text: string, signal: AbortSignal) {
-    try {
-      return await within(
-        RESOLVE_TIMEOUT_MS,
-        "resolving the image",
-        (limit) => this.#registry.resolve(reference, limit),
-        signal,
-      );
-    } catch (err) {
-      if (signal.aborted || !(err instanceof Fault) || err.reason !== "DEADLINE_EXCEEDED") throw err;
-      throw new Fault(
-        "UNAVAILABLE",
-        "REGISTRY_UNAVAILABLE",
-        `the registry ${reference.registry} did not answer in time for ${text}`,
-        { reference: text, registry: reference.registry },
-        { cause: err },
-      );
-    }
+  close(): void {
+    this.#registry.close();
+  }
+
+  async #ask(
+    reference: ImageReference,
+    org: string,
+    credentials: Credentials | undefined,
+    text: string,
+    signal: AbortSignal,
+  ) {
+    // The same as for one that does not answer at all.
+    const late = () => unreachable(reference.registry, { reference: text }, undefined);
+    using limit = new TimeLimit(RESOLVE_TIMEOUT_MS, signal, late);
+    return await this.#registry.resolve({ ...reference, access: { org, credentials } }, limit.signal);
   }
 }
 

@@ -38,13 +38,14 @@ function withProgress(step: Step<CreateRun>): Step<CreateRun> {
   };
 }
 
-function resolve({ images }: CreateTools): Step<CreateRun> {
+function resolve({ images, credentials }: CreateTools): Step<CreateRun> {
   return {
     name: "resolve",
     run: (run, signal) => {
-      const reference = run.request.config.image;
+      const { config, org } = run.request;
+      const reference = config.image;
       return withSpan("api.resolve_image", { [attribute.imageReference]: reference }, async (span) => {
-        const image = await images.resolve(reference, signal);
+        const image = await images.resolve(reference, org, credentials, signal);
         span.setAttribute(attribute.imageDigest, image.digest);
         run.save({ ...run.state, image });
       });
@@ -99,16 +100,19 @@ function release({ auctionsIn, hostd }: CreateTools): Step<CreateRun> {
   };
 }
 
-function prepare({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
+function prepare({ hostd, credentials, retryMs = 500 }: CreateTools): Step<CreateRun> {
   return {
     name: "prepare",
     async run(run, signal) {
       const { offer, machineId } = placed(run);
       annotate(attribute.machineId, machineId);
+      const { registry, repository } = run.image;
+      // Sent with the call and not stored with the machine.
+      const found = await credentials.find(run.request.org, registry, repository);
+      const order = { machineId, credentials: found };
       for (let attempt = 1; ; attempt++) {
         try {
           const report = run.report.bind(run);
-          const order = { machineId, credentials: undefined };
           run.saveMachine(await hostd.prepareMachine(hostOf(offer), order, report, { signal }));
           return;
         } catch (err) {

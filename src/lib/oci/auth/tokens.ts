@@ -1,27 +1,30 @@
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { ConnectionError, type HttpClient, type HttpResponse, readBody } from "../http/client.ts";
 import { parseChallenges } from "./challenge.ts";
-import type { CredentialLookup, Credentials } from "./credentials.ts";
-import { ConnectionError, type HttpClient, type HttpTimeouts, readBody } from "./http.ts";
+import { type Access, accessKey, type Credentials } from "./credentials.ts";
 
 export interface Scope {
   readonly registry: string;
   readonly repository: string;
   /** Whether plain http is allowed for the registry and its token server. */
   readonly insecure: boolean;
+  readonly access: Access;
 }
 
 /** The token server has sent an error status instead of a token. */
 export class TokenRefused extends Error {
   override readonly name = "TokenRefused";
-  readonly status: number;
-  constructor(status: number) {
-    super(`the token server answered ${status}`);
-    this.status = status;
+  readonly response: HttpResponse;
+  constructor(response: HttpResponse) {
+    super(`the token server answered ${response.status}`);
+    this.response = response;
   }
 }
 
 /** Lifetime of a token by the specification when the server sends none. */
 const DEFAULT_LIFE_S = 60;
+/** A header without an end is not used for longer, so that what is not used is forgotten. */
+const MAX_LIFE_S = 3600;
 /** A token is not used in its last seconds, because a request takes time. */
 const MARGIN_S = 5;
 const MAX_ANSWER = 1024 * 1024;
@@ -36,15 +39,11 @@ interface Cached {
 /** Provides the `Authorization` header of each repository: none, Basic, or a cached Bearer token. */
 export class Tokens {
   readonly #http: HttpClient;
-  readonly #credentials: CredentialLookup;
-  readonly #timeouts: HttpTimeouts;
   readonly #clock: Clock;
   readonly #cache = new Map<string, Cached>();
 
-  constructor(http: HttpClient, credentials: CredentialLookup, timeouts: HttpTimeouts, clock: Clock) {
+  constructor(http: HttpClient, clock: Clock) {
     this.#http = http;
-    this.#credentials = credentials;
-    this.#timeouts = timeouts;
     this.#clock = clock;
   }
 
@@ -84,24 +83,37 @@ export class Tokens {
 
   async #fresh(scope: Scope, wwwAuthenticate: string, entry: Cached, signal: AbortSignal) {
     const challenges = parseChallenges(wwwAuthenticate);
-    const credentials = await this.#credentials(scope.registry, scope.repository);
-    const bearer = challenges.find((c) => c.scheme === "bearer" && c.parameters["realm"] !== undefined);
-    if (bearer) {
-      const url = tokenUrl(bearer.parameters, scope);
-      const { token, lifeS } = await this.#fetch(url, scope, credentials, signal);
+    const { credentials } = scope.access;
+    const expireIn = (lifeS: number) => {
       entry.expiresMs = this.#clock.monotonicMs() + Math.max(1, lifeS - MARGIN_S) * 1000;
+    };
+    expireIn(MAX_LIFE_S);
+    const bearer = challenges.find((c) => c.scheme === "bearer" && c.parameters["realm"] !== undefined);
+    if (bearer && credentials?.registryToken) return `Bearer ${credentials.registryToken}`;
+    if (bearer) {
+      const { token, lifeS } = await this.#fetch(bearer.parameters, scope, signal);
+      expireIn(lifeS);
       return `Bearer ${token}`;
     }
     const wantsBasic = challenges.some((c) => c.scheme === "basic");
-    return wantsBasic && credentials ? basicHeader(credentials) : undefined;
+    return wantsBasic && credentials?.username ? basicHeader(credentials) : undefined;
   }
 
-  async #fetch(url: URL, scope: Scope, credentials: Credentials | undefined, signal: AbortSignal) {
-    const headers = credentials ? { authorization: basicHeader(credentials) } : {};
-    const timeouts = this.#timeouts;
-    const response = await this.#http.get({ url, headers, timeouts, signal, allowDowngrade: scope.insecure });
+  async #fetch(parameters: Readonly<Record<string, string>>, scope: Scope, signal: AbortSignal) {
+    const { credentials } = scope.access;
+    const url = realmOf(parameters, scope);
+    const asked = { ...(parameters["service"] === undefined ? {} : { service: parameters["service"] }) };
+    const query = { ...asked, ...scopeOf(scope) };
+    const refresh = credentials?.identityToken && {
+      ...{ grant_type: "refresh_token", refresh_token: credentials.identityToken, client_id: "windhover" },
+      ...query,
+    };
+    for (const [name, value] of Object.entries(refresh ? {} : query)) url.searchParams.set(name, value);
+    const headers = credentials?.username ? { authorization: basicHeader(credentials) } : {};
+    const form = refresh ? { form: new URLSearchParams(refresh) } : {};
+    const response = await this.#http.send({ url, headers, signal, ...form });
     const body = await readBody(response, MAX_ANSWER, signal);
-    if (response.statusCode !== 200) throw new TokenRefused(response.statusCode ?? 0);
+    if (response.status !== 200) throw new TokenRefused(response);
     return parseToken(body);
   }
 
@@ -113,21 +125,20 @@ export class Tokens {
   }
 }
 
-function keyOf(scope: Scope): string {
-  return `${scope.registry}/${scope.repository}`;
+function keyOf({ registry, repository, access }: Scope): string {
+  return `${accessKey(access)} ${registry}/${repository}`;
+}
+
+function realmOf(parameters: Readonly<Record<string, string>>, scope: Scope): URL {
+  const url = URL.parse(parameters["realm"] ?? "");
+  const allowed = url?.protocol === "https:" || (url?.protocol === "http:" && scope.insecure);
+  if (!url || !allowed) throw new ConnectionError("TOKEN_SERVER_REFUSED", false);
+  return url;
 }
 
 /** Asks for a token to pull from this repository, whatever scope the challenge suggests. */
-function tokenUrl(parameters: Readonly<Record<string, string>>, scope: Scope): URL {
-  const realm = parameters["realm"] ?? "";
-  if (!URL.canParse(realm))
-    throw new ConnectionError("the registry names a token server that is not an address");
-  const url = new URL(realm);
-  const allowed = url.protocol === "https:" || (url.protocol === "http:" && scope.insecure);
-  if (!allowed) throw new ConnectionError(`refused to send credentials to a token server at ${url.origin}`);
-  if (parameters["service"] !== undefined) url.searchParams.set("service", parameters["service"]);
-  url.searchParams.set("scope", `repository:${scope.repository}:pull`);
-  return url;
+function scopeOf({ repository }: Scope): Record<string, string> {
+  return repository === "" ? {} : { scope: `repository:${repository}:pull` };
 }
 
 interface TokenAnswer {
@@ -141,13 +152,11 @@ function parseToken(body: Buffer | undefined): { token: string; lifeS: number } 
   try {
     // Fields are checked below.
     json = JSON.parse(body?.toString("utf8") ?? "") as TokenAnswer | null;
-  } catch (err) {
-    throw new ConnectionError("the token server did not answer in JSON", { cause: err });
+  } catch {
+    throw new ConnectionError("TOKEN_NOT_JSON");
   }
   const token = json?.token ?? json?.access_token;
-  if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
-    throw new ConnectionError("the token server sent no token");
-  }
+  if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) throw new ConnectionError("TOKEN_MISSING");
   const life = Number(json?.expires_in);
   return { token, lifeS: life > 0 ? life : DEFAULT_LIFE_S };
 }

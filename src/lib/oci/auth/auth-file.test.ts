@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { authFile, passwordCredentials } from "./credentials.ts";
+import { authFile } from "./auth-file.ts";
+import { passwordCredentials } from "./credentials.ts";
 
 const encode = (login: string) => Buffer.from(login).toString("base64");
 let dir: string;

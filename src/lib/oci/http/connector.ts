@@ -1,0 +1,48 @@
+import { lookup } from "node:dns";
+import { isIP, type LookupFunction } from "node:net";
+import { buildConnector } from "undici";
+import { isPublicAddress } from "./addresses.ts";
+import type { HostList } from "./host-list.ts";
+
+/** The host is at no address that may be connected to. */
+class AddressRefused extends Error {
+  override readonly name = "AddressRefused";
+  readonly code = "ADDRESS_REFUSED";
+}
+
+/**
+ * Makes what opens connections: to public addresses only, unless the host is allowed by name. A name is looked up once, and
+ * the addresses that were checked are those that are connected to.
+ *
+ * @param timeoutMs for the TCP and TLS handshakes
+ */
+export function filteringConnector(allowed: HostList, timeoutMs: number): buildConnector.connector {
+  const options = { timeout: timeoutMs, allowH2: false };
+  const toAny = buildConnector(options);
+  // Options of `net.connect` are passed on to it.
+  const toPublic = buildConnector({ ...options, lookup: lookupPublic } as buildConnector.BuildOptions);
+  return (to, callback) => {
+    const url = new URL(`${to.protocol}//${to.host ?? to.hostname}`);
+    if (allowed.has(url)) toAny(to, callback);
+    // `net.connect` does not look an address up.
+    else if (mayConnect(url)) toPublic(to, callback);
+    else callback(new AddressRefused(), null);
+  };
+}
+
+/** Whether a host may be connected to as far as its name tells: false for an address that is not public. */
+export function mayConnect(url: URL): boolean {
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  return isIP(host) === 0 || isPublicAddress(host);
+}
+
+const lookupPublic: LookupFunction = (hostname, options, callback) => {
+  lookup(hostname, { ...options, all: true }, (err, found) => {
+    if (err) return callback(err, "");
+    const usable = found.filter(({ address }) => isPublicAddress(address));
+    const [first] = usable;
+    if (first === undefined) return callback(new AddressRefused(), "");
+    if (options.all) return callback(null, usable);
+    return callback(null, first.address, first.family);
+  });
+};
