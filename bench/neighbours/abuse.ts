@@ -89,7 +89,7 @@ function onceOf(job: Exclude<AbuseJob, { kind: "open_methods" }>): Once {
   switch (job.kind) {
     case "waits":
       return (client, worker) => {
-        const wanted = { machineId: idOf(job.ids, worker), states: [MachineState.STARTED] };
+        const wanted = { machineId: idOf(job.ids, worker), states: [MachineState.STOPPED] };
         const request = WaitMachineRequest.fromPartial({ ...wanted, timeout: { seconds: 300n, nanos: 0 } });
         return call(client, client.waitMachine, request, scope);
       };

@@ -24,7 +24,11 @@ const SLOW_IMAGES = 64;
 export const ABUSERS: readonly Abuser[] = [
   {
     name: "waits",
-    prepare: async (world) => ({ kind: "waits", ids: await world.abuserMachines(1), count: WAITS }),
+    prepare: async (world) => {
+      const ids = await world.abuserMachines(1);
+      for (const id of ids) await world.abuser.start(id);
+      return { kind: "waits", ids, count: WAITS };
+    },
   },
   {
     name: "watched_starts",

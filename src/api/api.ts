@@ -26,7 +26,7 @@ import { Hosts } from "./hosts/hosts.ts";
 import { MachineStore } from "./machines/machine-store.ts";
 import { Machines } from "./machines/machines.ts";
 import { startMaintenance, type Task } from "./maintenance/maintenance.ts";
-import { applyRetention } from "./maintenance/retention.ts";
+import { applyRetention, boundRows } from "./maintenance/retention.ts";
 import { sweep } from "./maintenance/sweep.ts";
 import { OrganizationStore } from "./orgs/organization-store.ts";
 import { type SchedulerAddress, Schedulers } from "./regions/schedulers.ts";
@@ -34,15 +34,23 @@ import { LoginStore } from "./registries/login-store.ts";
 import { type FleetLookup, Logins } from "./registries/logins.ts";
 import type { LoginCheck } from "./registries/service-registries.ts";
 import { makeMachineName } from "./requests/names.ts";
+import { type CreateLimits, CreateSlots, DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
+import { LimitStore } from "./shares/limit-store.ts";
+import { DEFAULT_RATES, type Rates } from "./shares/rates.ts";
+import { Shares } from "./shares/shares.ts";
 import { addServices } from "./wiring-services.ts";
 
 const CONNECT_INTERVAL_MS = 2_000;
 const REFRESH_INTERVAL_MS = 2_000;
+/** How soon a changed limit counts. */
+const LIMITS_INTERVAL_MS = 5_000;
+const IDLE_INTERVAL_MS = 60_000;
 const RECONCILE_INTERVAL_MS = 2_000;
 const SWEEP_INTERVAL_MS = 30_000;
 /** Longer than the interval, and little more: another api takes over soon after a crash. */
 const SWEEP_LEASE_MS = 45_000;
 const RETENTION_INTERVAL_MS = 60 * 60_000;
+const BOUNDS_INTERVAL_MS = 5 * 60_000;
 
 export interface ApiOptions {
   readonly region: string;
@@ -60,6 +68,10 @@ export interface ApiOptions {
   /** Default: no registry is asked. */
   readonly checkLogin?: LoginCheck;
   readonly clock: Clock;
+  /** Of every organisation that has no rates of its own. Default: {@link DEFAULT_RATES}. */
+  readonly rates?: Rates;
+  /** Default: {@link DEFAULT_CREATE_LIMITS}. */
+  readonly createLimits?: CreateLimits;
   /** See `CreateTools.retryMs`. */
   readonly retryMs?: number;
   /** Between rounds of the reconciler. Default 2 s. */
@@ -74,6 +86,7 @@ export interface Api {
   readonly database: GatedDatabase;
   /** Of its calls to other services. */
   readonly token: TokenSource;
+  readonly shares: Shares;
   /** Does one round of the sweeper. */
   sweep(signal: AbortSignal): Promise<void>;
 }
@@ -114,8 +127,15 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const runner = new CreateRunner(saga, sagas, clock);
   stack.add("creates", () => runner.close());
   const makeName = () => makeMachineName((below) => randomInt(below));
-  const creates = new Creates({ intents: new IntentStore(database), sagas, runner, machines, makeName });
+  const shares = new Shares(options.rates ?? DEFAULT_RATES, clock.monotonicMs);
+  const slots = new CreateSlots(
+    options.createLimits ?? DEFAULT_CREATE_LIMITS,
+    (org) => shares.limitsOf(org)?.createsInProgress,
+  );
+  const intents = new IntentStore(database);
+  const creates = new Creates({ intents, sagas, runner, machines, makeName, slots, shares });
 
+  const limits = new LimitStore(database);
   const runSweep = (signal: AbortSignal) => sweep({ table, hostd, machineStore, clock }, signal);
   const keepConnected = () => {
     connections.keepConnected(new Set(table.all().map((host) => host.address)));
@@ -123,9 +143,12 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   const reconcileMs = options.reconcileMs ?? RECONCILE_INTERVAL_MS;
   const retention = { intervalMs: RETENTION_INTERVAL_MS, leaseMs: RETENTION_INTERVAL_MS };
+  const bounds = { intervalMs: BOUNDS_INTERVAL_MS, leaseMs: BOUNDS_INTERVAL_MS };
   const tasks: Task[] = [
     { name: "connect", intervalMs: CONNECT_INTERVAL_MS, run: keepConnected },
     { name: "refresh hosts", intervalMs: REFRESH_INTERVAL_MS, run: () => hosts.refresh() },
+    { name: "refresh limits", intervalMs: LIMITS_INTERVAL_MS, run: () => limits.refresh(shares) },
+    { name: "drop idle shares", intervalMs: IDLE_INTERVAL_MS, run: () => shares.dropIdle() },
     { name: "reconcile", intervalMs: reconcileMs, run: () => runner.reconcile() },
     {
       name: "resolve in-doubt",
@@ -137,13 +160,14 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     tasks.push(
       { name: "sweep", intervalMs: SWEEP_INTERVAL_MS, leaseMs: SWEEP_LEASE_MS, run: runSweep },
       { name: "retention", ...retention, run: () => applyRetention(database) },
+      { name: "bounds", ...bounds, run: () => boundRows(database) },
     );
   }
   stack.add("maintenance", startMaintenance(tasks, new LeaseStore(database)));
 
   const parts = {
     ...{ machines, machineStore, creates, table, hosts, hostStore, hostd, schedulers },
-    ...{ region, keys, clock },
+    ...{ region, keys, clock, shares },
     apps: new AppStore(database),
     orgs: new OrganizationStore(database),
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },
@@ -154,7 +178,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   return {
     addTo: (server) => addServices(server, parts),
-    ...{ runner, database, token, sweep: runSweep },
+    ...{ runner, database, token, shares, sweep: runSweep },
   };
 }
 

@@ -22,6 +22,8 @@ import {
 } from "../lib/config/variables.ts";
 import { parseGrant } from "../lib/oci/auth/fleet-credentials.ts";
 import type { SchedulerAddress } from "./regions/schedulers.ts";
+import { DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
+import { ACTIONS, DEFAULT_RATES, parseRate, showRate } from "./shares/rates.ts";
 
 const REGION = /^[a-z][a-z0-9-]{0,62}$/;
 
@@ -52,6 +54,17 @@ export const variables = {
     .describe(
       "Calls of itself after it has started, so that its first starts are as fast as later ones. 0: none.",
     ),
+  API_RATE_LIMITS: list(parsed(parseRate).meta({ kind: "action=rate:burst" }))
+    .prefault(ACTIONS.map((action) => showRate(action, DEFAULT_RATES[action])).join(","))
+    .describe(
+      "Calls a second of an organisation, and how many at once, by action; each api counts its own. An action left out keeps its default.",
+    ),
+  API_CREATES_PER_ORG: integer(1, 100_000)
+    .prefault(DEFAULT_CREATE_LIMITS.perOrg)
+    .describe("Most creates of an organisation that are under way in this api."),
+  API_CREATES: integer(1, 100_000)
+    .prefault(DEFAULT_CREATE_LIMITS.total)
+    .describe("Most creates that are under way in this api."),
   API_METRICS_LISTEN: common.metricsListen(),
   API_LOG_LEVEL: common.logLevel(),
   ...edgeVariables,
@@ -90,6 +103,8 @@ export function readConfig(given: Env) {
     ),
     databaseUrl: values.DATABASE_URL,
     databaseConnections: values.API_DATABASE_CONNECTIONS,
+    rates: { ...DEFAULT_RATES, ...Object.fromEntries(values.API_RATE_LIMITS) },
+    createLimits: { perOrg: values.API_CREATES_PER_ORG, total: values.API_CREATES },
     graceMs: values.API_GRACE,
     warmUpCalls: values.API_WARM_UP_CALLS,
     metricsListen: values.API_METRICS_LISTEN,

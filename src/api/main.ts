@@ -15,6 +15,7 @@ import { openApi } from "./api.ts";
 import { type ApiConfig, readConfig } from "./config.ts";
 import { exposeCreates } from "./creates/metrics.ts";
 import { RegistryImages } from "./creates/saga/images.ts";
+import { exposeShares } from "./shares/metrics.ts";
 import { SERVICES } from "./wiring-services.ts";
 
 await runService("api", readConfig, start);
@@ -37,7 +38,10 @@ async function start(config: ApiConfig, stack: Stack) {
     prefix: "API",
     services: SERVICES,
     addTo: (server) => api.addTo(server),
-    exposeMetrics: () => exposeCreates(api.runner),
+    exposeMetrics: () => {
+      exposeCreates(api.runner);
+      exposeShares(api.shares);
+    },
   });
   // Before the server: callers that wait for a create are told that another api goes on with it.
   stack.add("running creates", () => api.runner.drain(config.graceMs / 2), config.graceMs + 5_000);

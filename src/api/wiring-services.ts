@@ -25,6 +25,8 @@ import { organizationsService } from "./orgs/service-organizations.ts";
 import { reservationsService } from "./regions/service-reservations.ts";
 import type { Logins } from "./registries/logins.ts";
 import { type LoginCheck, registriesService } from "./registries/service-registries.ts";
+import type { Shares } from "./shares/shares.ts";
+import { withShares } from "./shares/with-shares.ts";
 
 /** The full names of the services of an api. */
 export const SERVICES = [
@@ -46,19 +48,25 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly region: string;
   readonly keys: SigningKeys;
   readonly clock: Clock;
+  readonly shares: Shares;
 }
 
 export function addServices(server: grpc.Server, parts: ServiceParts): void {
-  const { machines, creates, hosts, orgs, schedulers, region, keys, clock } = parts;
+  const { machines, creates, hosts, orgs, schedulers, region, keys, clock, shares } = parts;
   const machinesServer: MachinesServiceServer = {
     ...createsService(creates, { own: region, known: schedulers.regions() }),
     ...machinesService(machines, parts),
   };
-  server.addService(MachinesServiceService, machinesServer);
-  server.addService(AppsServiceService, appsService(parts));
-  server.addService(RegistriesServiceService, registriesService(parts.logins, parts.checkLogin));
-  server.addService(OrganizationsServiceService, organizationsService(orgs, keys, clock));
-  server.addService(HostsServiceService, hostsService(parts, clock));
-  server.addService(ReservationsServiceService, reservationsService(schedulers, region));
+  const add = (definition: grpc.ServiceDefinition, served: grpc.UntypedServiceImplementation) => {
+    const shared = withShares(definition, served, shares);
+    server.addService(shared.definition, shared.implementation);
+  };
+  add(MachinesServiceService, machinesServer);
+  add(AppsServiceService, appsService(parts));
+  add(RegistriesServiceService, registriesService(parts.logins, parts.checkLogin));
+  add(OrganizationsServiceService, organizationsService(orgs, keys, clock));
+  add(HostsServiceService, hostsService(parts, clock));
+  add(ReservationsServiceService, reservationsService(schedulers, region));
+  // Called by hosts alone, which have no organisation.
   server.addService(HostReportsServiceService, hostReportsService(hosts));
 }

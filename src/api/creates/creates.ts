@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { Fault } from "../../lib/faults/fault.ts";
+import { Fault, isServerFault } from "../../lib/faults/fault.ts";
 import { activeTraceparent, attribute, withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import { parseMachineId } from "../machines/machine-id.ts";
 import type { Machines, MachineView } from "../machines/machines.ts";
 import type { Caller } from "../requests/caller.ts";
+import type { CreateSlots } from "../shares/create-slots.ts";
+import type { Shares } from "../shares/shares.ts";
 import { type CreateRunner, LEASE_MS, newOwner } from "./create-runner.ts";
 import { requestHash } from "./request-hash.ts";
+import { SharedPolls } from "./shared-polls.ts";
 import { type CreateRequest, type CreateState, placedAttempt } from "./store/create-state.ts";
 import { faultFromData } from "./store/fault-data.ts";
 import type { IntentStore } from "./store/intent-store.ts";
@@ -27,13 +30,19 @@ export interface CreatesParts {
   readonly machines: Machines;
   /** Makes a name for a machine without one. */
   readonly makeName: () => string;
+  readonly slots: CreateSlots;
+  readonly shares: Pick<Shares, "charge">;
 }
+
+/** Tokens of a create that fails by its caller's fault: it has cost a registry and the database. */
+const FAILED_CREATE_TOKENS = 10;
 
 const POLL_MS = 200;
 const FIND_TIMEOUT_MS = 5_000;
 
 export class Creates {
   readonly #parts: CreatesParts;
+  readonly #polls = new SharedPolls<CreateState | undefined>((id, isAwaited) => this.#poll(id, isAwaited));
 
   constructor(parts: CreatesParts) {
     this.#parts = parts;
@@ -48,12 +57,21 @@ export class Creates {
       const { runner } = this.#parts;
       runner.assertOpen();
       const owner = newOwner();
+      const slot = this.#takeSlot(request.org, requestId);
       const { isNew, saga } = await withSpan("api.preflight", {}, () =>
         this.#begin(request, requestId, owner),
-      );
-      if (!isNew) return this.#join(saga, caller);
+      ).catch((err) => {
+        slot?.[Symbol.dispose]();
+        throw err;
+      });
+      if (!isNew) {
+        slot?.[Symbol.dispose]();
+        return this.#join(saga, caller);
+      }
       const signal = requestId === undefined ? caller.signal : undefined;
-      const state = await abortable(runner.start(saga, owner, signal), caller.signal);
+      const run = runner.start(saga, owner, signal).finally(() => slot?.[Symbol.dispose]());
+      run.catch((err) => this.#chargeFailure(request.org, err));
+      const state = await abortable(run, caller.signal);
       if (!state.machine) throw new Error("a create ended without a machine");
       span.setAttribute(attribute.machineId, state.machine.id);
       return { machine: state.machine, hostStatus: "ok", repeated: false };
@@ -80,6 +98,18 @@ export class Creates {
     }
   }
 
+  /** Repeats of a create that runs here need none. */
+  #takeSlot(org: string, requestId: string | undefined): Disposable | undefined {
+    const { runner, slots } = this.#parts;
+    const isRepeat = requestId !== undefined && runner.progress(org, requestId) !== undefined;
+    return isRepeat ? undefined : slots.take(org);
+  }
+
+  #chargeFailure(org: string, err: unknown): void {
+    if (!(err instanceof Fault) || isServerFault(err.code) || err.code === "CANCELLED") return;
+    this.#parts.shares.charge(org, "create", FAILED_CREATE_TOKENS - 1);
+  }
+
   #begin(request: CreateRequest, requestId: string | undefined, owner: string) {
     return this.#parts.intents.begin({
       id: randomUUID(),
@@ -97,22 +127,25 @@ export class Creates {
   async #join(saga: StoredSaga, caller: Caller): Promise<Created> {
     const outcome = this.#parts.runner.outcome(saga.id);
     const state =
-      outcome !== undefined ? await abortable(outcome, caller.signal) : await this.#poll(saga, caller.signal);
+      outcome !== undefined
+        ? await abortable(outcome, caller.signal)
+        : await this.#polls.wait(saga.id, caller.signal);
+    if (!state) throw createNotFound(saga.requestId ?? "");
     const id = parseMachineId(placedAttempt(state)?.machineId ?? "");
     if (!id) throw new Error("a create that is done has no machine");
     return { ...(await this.#parts.machines.get(id, caller)), repeated: true };
   }
 
-  async #poll(saga: StoredSaga, signal: AbortSignal | undefined): Promise<CreateState> {
-    let current: StoredSaga | undefined = saga;
-    while (current) {
-      if (current.status === "done") return current.state;
-      if (current.fault) throw faultFromData(current.fault);
-      signal?.throwIfAborted();
-      await sleep(POLL_MS, signal);
-      current = await this.#parts.sagas.get(saga.id);
-    }
-    throw createNotFound(saga.requestId ?? "");
+  /** Polls until the create ends. Undefined: it is not known any more, or nobody waits. */
+  async #poll(id: string, isAwaited: () => boolean): Promise<CreateState | undefined> {
+    do {
+      const saga = await this.#parts.sagas.get(id);
+      if (!saga) break;
+      if (saga.status === "done") return saga.state;
+      if (saga.fault) throw faultFromData(saga.fault);
+      await sleep(POLL_MS);
+    } while (isAwaited());
+    return undefined;
   }
 
   async *#followStored(id: string, signal: AbortSignal): AsyncGenerator<StepProgress> {

@@ -1,26 +1,70 @@
 import type { Queries } from "../../lib/stores/postgres.ts";
 
+/** Rows of an organisation that are kept, however new the others are. */
+const KEPT = { failedCreates: 1_000, doneCreates: 100_000, destroyedMachines: 5_000 };
+/** Rows that a statement deletes, and statements of a kind in a round; the next round goes on. */
+const [BATCH, MAX_BATCHES] = [1_000, 100];
+
 /**
  * Deletes ended creates after a day, destroyed machines after a week, and all but the newest 100
- * events of a machine. At most 1,000 of each; the next round goes on.
+ * events of a machine.
  */
 export async function applyRetention(db: Queries): Promise<void> {
-  await db.query({
+  await deleteInBatches(db, {
     name: "retention_sagas",
     text: `delete from sagas where id in (
              select id from sagas where status in ('done', 'failed') and resolve_time is null
-                           and update_time < now() - interval '24 hours' limit 1000)`,
+                           and update_time < now() - interval '24 hours' limit $1)`,
   });
-  await db.query({
+  await deleteInBatches(db, {
     name: "retention_machines",
     text: `delete from machines where create_id in (
-             select create_id from machines where state = 'destroyed' and update_time < now() - interval '7 days' limit 1000)`,
+             select create_id from machines where state = 'destroyed' and update_time < now() - interval '7 days' limit $1)`,
   });
-  await db.query({
+  await deleteInBatches(db, {
     name: "retention_events",
     text: `delete from machine_events e using (
              select machine_id, (array_agg(id order by id desc))[100] as oldest
-               from machine_events group by machine_id having count(*) > 100 limit 1000) k
+               from machine_events group by machine_id having count(*) > 100 limit $1) k
             where e.machine_id = k.machine_id and e.id < k.oldest`,
   });
+}
+
+/**
+ * Bounds the rows of each organisation: creates without a request id, which nobody can ask for, go
+ * after 10 minutes; of failed creates, done creates and destroyed machines the newest stay.
+ */
+export async function boundRows(db: Queries): Promise<void> {
+  await deleteInBatches(db, {
+    name: "bound_unrepeatable",
+    text: `delete from sagas where id in (
+             select id from sagas where status in ('done', 'failed') and resolve_time is null and request_id is null
+                           and update_time < now() - interval '10 minutes' limit $1)`,
+  });
+  await deleteInBatches(db, {
+    name: "bound_sagas",
+    text: `delete from sagas where id in (
+             select id from (
+               select id, status, row_number() over (partition by org, status order by update_time desc) as nth
+                 from sagas where status in ('done', 'failed') and resolve_time is null) ranked
+              where nth > case status when 'failed' then ${KEPT.failedCreates} else ${KEPT.doneCreates} end limit $1)`,
+  });
+  await deleteInBatches(db, {
+    name: "bound_machines",
+    text: `delete from machines where create_id in (
+             select create_id from (
+               select create_id, row_number() over (partition by org order by update_time desc) as nth
+                 from machines where state = 'destroyed') ranked
+              where nth > ${KEPT.destroyedMachines} limit $1)`,
+  });
+}
+
+async function deleteInBatches(
+  db: Queries,
+  statement: { readonly name: string; readonly text: string },
+): Promise<void> {
+  for (let batch = 0; batch < MAX_BATCHES; batch++) {
+    const { rowCount } = await db.query({ ...statement, values: [BATCH] });
+    if (rowCount < BATCH) return;
+  }
 }

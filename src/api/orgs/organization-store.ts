@@ -1,8 +1,18 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Queries } from "../../lib/stores/postgres.ts";
+import { toJson } from "../database/json.ts";
+import type { Limits } from "../shares/rates.ts";
 import { type Amount, type Organization, orgNotFound, type Standing } from "./organization.ts";
 
-const SELECT = `select slug, name, standing,
+/** What to change of an organisation; undefined leaves it as it is. */
+export interface OrganizationChange {
+  readonly standing?: Standing | undefined;
+  readonly quota?: Amount | undefined;
+  /** Null: none of its own. */
+  readonly limits?: Limits | null | undefined;
+}
+
+const SELECT = `select slug, name, standing, limits,
     json_build_object('machines', quota_machines, 'memoryMb', quota_memory_mb) as quota,
     (select json_build_object('machines', count(*), 'memoryMb', coalesce(sum(memory_mb), 0))
        from machines where org = o.slug and state <> 'destroyed') as used,
@@ -52,21 +62,21 @@ export class OrganizationStore {
     return rows;
   }
 
-  /** Changes standing or quota; undefined leaves it as it is. @throws Fault `ORG_NOT_FOUND` */
-  async update(
-    slug: string,
-    standing: Standing | undefined,
-    quota: Amount | undefined,
-  ): Promise<Organization> {
+  /** @throws Fault `ORG_NOT_FOUND` */
+  async update(slug: string, { standing, quota, limits }: OrganizationChange): Promise<Organization> {
     const { rows } = await this.#db.query<Organization>({
       name: "organization_update",
       text: `with o as (
                update organizations
                   set standing = coalesce($2, standing), quota_machines = coalesce($3, quota_machines),
-                      quota_memory_mb = coalesce($4, quota_memory_mb)
+                      quota_memory_mb = coalesce($4, quota_memory_mb),
+                      limits = case when $5 then $6::jsonb else limits end
                 where slug = $1 returning *)
              ${SELECT} from o`,
-      values: [slug, standing ?? null, quota?.machines ?? null, quota?.memoryMb ?? null],
+      values: [
+        ...[slug, standing ?? null, quota?.machines ?? null, quota?.memoryMb ?? null],
+        ...[limits !== undefined, limits ? toJson(limits) : null],
+      ],
     });
     if (!rows[0]) throw orgNotFound(slug);
     return rows[0];

@@ -1,4 +1,5 @@
 import { Fault } from "../../lib/faults/fault.ts";
+import type { Limits } from "../shares/rates.ts";
 
 /** Whether an organisation may create machines. */
 export type Standing = "good" | "past_due" | "banned";
@@ -19,6 +20,8 @@ export interface Organization {
   /** Its machines that are not destroyed. */
   readonly used: Amount;
   readonly createTimeMs: number;
+  /** Null: none of its own. */
+  readonly limits: Limits | null;
 }
 
 /**

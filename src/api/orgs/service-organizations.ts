@@ -14,6 +14,7 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkSlug, checkTitle, requireName } from "../requests/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
+import { limitsFromProto, limitsToProto } from "../shares/convert-limits.ts";
 import { type Amount, DEFAULT_QUOTA, type Organization, type Standing } from "./organization.ts";
 import type { OrganizationStore } from "./organization-store.ts";
 
@@ -60,8 +61,10 @@ export function organizationsService(
       violations.add("slug", checkSlug(req.slug));
       const standing = standingFromProto(req.standing, violations);
       const quota = req.quota && quotaFromProto(req.quota, violations);
+      const limits = req.limits && limitsFromProto(req.limits, violations);
       violations.throwIfAny();
-      return { organization: organizationToProto(await store.update(req.slug, standing, quota)) };
+      const organization = await store.update(req.slug, { standing, quota, limits });
+      return { organization: organizationToProto(organization) };
     }),
     createToken: unary(async (req, ctx) => {
       const { subject } = requireScope(ctx, "admin");
@@ -91,7 +94,7 @@ function quotaFromProto(quota: Quota, violations: Violations): Amount {
   const isNumber = quota.machines >= 0 && quota.machines <= MAX_MACHINES;
   violations.check(isNumber, "quota.machines", `must be 0 to ${MAX_MACHINES}`);
   const isMemory = memoryMb >= 0 && Number.isSafeInteger(memoryMb);
-  violations.check(isMemory, "quota.memory_mb", "must not be negative");
+  violations.check(isMemory, "quota.memory_mb", `must be 0 to ${Number.MAX_SAFE_INTEGER}`);
   return { machines: quota.machines, memoryMb };
 }
 
@@ -126,5 +129,6 @@ function organizationToProto(org: Organization): WireOrganization {
     machinesUsed: org.used.machines,
     memoryMbUsed: BigInt(org.used.memoryMb),
     createTime: timeToProto(org.createTimeMs),
+    limits: org.limits ? limitsToProto(org.limits) : undefined,
   };
 }

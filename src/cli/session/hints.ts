@@ -20,8 +20,11 @@ const NEXT: Readonly<Record<string, Hint>> = {
   APP_NOT_EMPTY: ({ app }) => `hover app destroy ${app} --force`,
   ORG_NOT_FOUND: () => "hover org list",
   ...each(ofOrg, "ORG_SLUG_TAKEN", "ORG_PAST_DUE", "ORG_BANNED"),
-  QUOTA_MACHINES: ({ org }) => `hover org set-quota ${org} --machines N`,
-  QUOTA_MEMORY: ({ org }) => `hover org set-quota ${org} --memory 128gb`,
+  QUOTA_MACHINES: ({ org }) => `hover org update ${org} --machines N`,
+  QUOTA_MEMORY: ({ org }) => `hover org update ${org} --memory 128gb`,
+  RATE_LIMITED: ({ org }, { facts }) =>
+    `hover org update ${org} --rate ${facts["action"] ?? "ACTION"}=N:BURST`,
+  CREATES_IN_PROGRESS: ({ org }) => `hover org update ${org} --creates N`,
   ...each(() => "hover machine list", "MACHINE_NOT_FOUND", "CREATE_NOT_FOUND"),
   ...each(() => "hover machine list", "MACHINE_DESTROYED", "REQUEST_ID_REUSED"),
   MACHINE_NAME_TAKEN: ({ app }) => `hover machine list -a ${app}`,

@@ -29,11 +29,12 @@ export function reportError(err: unknown, subject: Subject, settings: Settings, 
     ...remarks(fault, settings).map((remark) => `  ${remark}`),
     ...next.map((step, i) => `${i === 0 ? "Next:" : "  or:"} ${step}`),
   ];
-  const { code, reason, message, facts } = fault;
+  const { code, reason, message, facts, retryAfterMs } = fault;
+  const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs };
   return {
     exitCode: EXIT.failed,
     lines,
-    json: { error: { code, reason, message, facts, violations, next } },
+    json: { error: { code, reason, message, facts, violations, ...retry, next } },
   };
 }
 

@@ -2,6 +2,7 @@ import type { Client } from "@grpc/grpc-js";
 import { Fault } from "../../lib/faults/fault.ts";
 import type { CallScope, ClientConstructor, UnaryMethod } from "../../lib/grpc/client.ts";
 import type { ServerStreamMethod } from "../../lib/grpc/streams.ts";
+import { Repeats } from "./repeat.ts";
 import { EXIT, toFault } from "./report.ts";
 import type { RootSpan } from "./root-span.ts";
 import { type Settings, tokenOf } from "./settings.ts";
@@ -47,7 +48,7 @@ export class Session {
     return client;
   }
 
-  /** Calls a unary method once; with a span, as its child. */
+  /** Calls a unary method; with a span, as its child. Waits and repeats when the API asks for it. */
   async call<Req, Res>(
     client: Client,
     method: UnaryMethod<Req, Res>,
@@ -55,7 +56,14 @@ export class Session {
     { timeoutMs = READ_TIMEOUT_MS, span }: { readonly timeoutMs?: number; readonly span?: RootSpan } = {},
   ): Promise<Res> {
     const { call } = await import("./grpc-client.ts");
-    return call(client, method, request, await this.scope(timeoutMs, span));
+    const repeats = this.#repeats();
+    for (;;) {
+      try {
+        return await call(client, method, request, await this.scope(timeoutMs, span));
+      } catch (err) {
+        await repeats.wait(err);
+      }
+    }
   }
 
   async *stream<Req, Res>(
@@ -65,7 +73,16 @@ export class Session {
     { timeoutMs, signal = this.signal }: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): AsyncGenerator<Res> {
     const { openStream } = await import("./grpc-client.ts");
-    yield* openStream(client, method, request, { ...(await this.scope(timeoutMs)), signal });
+    const repeats = this.#repeats();
+    for (;;) {
+      try {
+        yield* openStream(client, method, request, { ...(await this.scope(timeoutMs)), signal });
+        return;
+      } catch (err) {
+        // These come before the first message.
+        await repeats.wait(err);
+      }
+    }
   }
 
   /** Makes what bounds a call of this session. */
@@ -97,6 +114,10 @@ export class Session {
     if (token !== undefined) return token;
     const places = this.settings.tokenPlaces.map(({ place }) => place).join(", ");
     throw new Fault("UNAUTHENTICATED", "TOKEN_MISSING", "there is no token", { looked_in: places });
+  }
+
+  #repeats(): Repeats {
+    return new Repeats((line) => this.say(line), this.signal);
   }
 
   printJson(value: unknown): void {

@@ -63,7 +63,7 @@ describe("apps", () => {
   test("are not created by a banned organisation", async () => {
     await createOrg("rogue");
     const { orgs } = api.admin;
-    const update = { slug: "rogue", standing: Standing.BANNED, quota: undefined };
+    const update = { slug: "rogue", standing: Standing.BANNED, quota: undefined, limits: undefined };
     await call(orgs, orgs.updateOrganization, update, LIMIT);
 
     expect(await faultOf(api.admin.createApp("bad", "rogue"))).toMatchObject({ reason: "ORG_BANNED" });
@@ -222,6 +222,6 @@ test("without a token, or with a wrong one, nobody is served", async () => {
 });
 
 async function createOrg(slug: string): Promise<void> {
-  const request = { slug, name: "", quota: undefined };
+  const request = { slug, name: "", quota: undefined, limits: undefined };
   await call(api.admin.orgs, api.admin.orgs.createOrganization, request, LIMIT);
 }

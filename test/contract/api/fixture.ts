@@ -3,6 +3,8 @@ import pg from "pg";
 import { type Api, openApi } from "../../../src/api/api.ts";
 import type { ImageResolver } from "../../../src/api/creates/saga/create-tools.ts";
 import type { ImageRef } from "../../../src/api/machines/machine.ts";
+import type { CreateLimits } from "../../../src/api/shares/create-slots.ts";
+import type { Rates } from "../../../src/api/shares/rates.ts";
 import {
   AnnounceHostRequest,
   HostReportsServiceClient,
@@ -155,6 +157,8 @@ export async function startApi(
     reconcileMs?: number;
     region?: string;
     schedulers?: Parameters<typeof openApi>[0]["schedulers"];
+    rates?: Rates;
+    createLimits?: CreateLimits;
   } = {},
 ) {
   const folder = temporaryFolder("api");
@@ -172,6 +176,8 @@ export async function startApi(
       retryMs: 20,
       reconcileMs: options.reconcileMs ?? 100,
       sweeps: options.sweeps ?? false,
+      ...(options.rates ? { rates: options.rates } : {}),
+      ...(options.createLimits ? { createLimits: options.createLimits } : {}),
     },
     stack,
   );

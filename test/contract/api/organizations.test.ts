@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import { type Limits, Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { faultOf, KEYS, type TestApi, World } from "./fixture.ts";
@@ -20,19 +20,54 @@ beforeEach(async () => {
   await world.sql("delete from organizations where slug <> 'personal'");
 });
 
+describe("limits of an organisation", () => {
+  const update = (limits: Limits) => {
+    const request = { slug: "acme", standing: Standing.UNSPECIFIED, quota: undefined, limits };
+    return call(api.admin.orgs, api.admin.orgs.updateOrganization, request, LIMIT);
+  };
+
+  test("are replaced as a whole, and empty ones are none", async () => {
+    await createOrg("acme");
+    await update({ rates: [{ action: "read", perSecond: 1, burst: 1 }], createsInProgress: 9 });
+
+    const { organization } = await update({ rates: [], createsInProgress: 0 });
+
+    expect(organization?.limits).toBeUndefined();
+  });
+
+  test("that make no sense are refused, all at once", async () => {
+    await createOrg("acme");
+    const rate = (action: string, perSecond: number, burst: number) => ({ action, perSecond, burst });
+    const rates = [rate("dance", 1, 1), rate("read", 0, 1), rate("stop", 1, 1), rate("stop", Number.NaN, -1)];
+
+    const fault = await faultOf(update({ rates, createsInProgress: -1 }));
+
+    expect(fault.violations.map(({ field }) => field)).toEqual([
+      "limits.creates_in_progress",
+      "limits.rates[0].action",
+      "limits.rates[1]",
+      "limits.rates[3]",
+      "limits.rates[3].action",
+    ]);
+  });
+});
+
 describe("organisations", () => {
   test("are created with defaults, read, listed and changed", async () => {
     const { orgs } = api.admin;
     await createOrg("acme");
     const quota = { machines: 5, memoryMb: 4_096n };
-    const update = { slug: "acme", standing: Standing.PAST_DUE, quota };
+    const rates = [{ action: "create", perSecond: 0.5, burst: 3 }];
+    const limits = { rates, createsInProgress: 2 };
+    const update = { slug: "acme", standing: Standing.PAST_DUE, quota, limits };
 
     const { organization } = await call(orgs, orgs.updateOrganization, update, LIMIT);
-    const unchanged = { slug: "acme", standing: Standing.UNSPECIFIED, quota: undefined };
+    const unchanged = { slug: "acme", standing: Standing.UNSPECIFIED, quota: undefined, limits: undefined };
     const again = await call(orgs, orgs.updateOrganization, unchanged, LIMIT);
     const { organizations } = await call(orgs, orgs.listOrganizations, { pageSize: 0, pageToken: "" }, LIMIT);
 
-    expect(organization).toMatchObject({ slug: "acme", name: "acme", standing: Standing.PAST_DUE, quota });
+    const whole = { slug: "acme", name: "acme", standing: Standing.PAST_DUE, quota, limits };
+    expect(organization).toMatchObject(whole);
     expect(again.organization).toEqual(organization);
     expect(organizations.map((org) => [org.slug, org.quota?.machines])).toEqual([
       ["acme", 5],
@@ -60,7 +95,12 @@ describe("organisations", () => {
     expect(await faultOf(createOrg("acme"))).toMatchObject({ reason: "ORG_SLUG_TAKEN" });
     expect(await faultOf(createOrg("Not A Slug"))).toMatchObject({ reason: "INVALID_FIELDS" });
     expect(await faultOf(get("nobody"))).toMatchObject({ reason: "ORG_NOT_FOUND" });
-    const wrong = { slug: "acme", standing: 42 as Standing, quota: { machines: -1, memoryMb: -1n } };
+    const wrong = {
+      slug: "acme",
+      standing: 42 as Standing,
+      quota: { machines: -1, memoryMb: -1n },
+      limits: undefined,
+    };
     expect(await faultOf(call(orgs, orgs.updateOrganization, wrong, LIMIT))).toMatchObject({
       facts: { fields: "standing,quota.machines,quota.memory_mb" },
     });
@@ -85,13 +125,9 @@ describe("organisations", () => {
       facts: { fields: "scopes,ttl_seconds" },
     });
   });
-
-  async function createOrg(slug: string) {
-    return call(
-      api.admin.orgs,
-      api.admin.orgs.createOrganization,
-      { slug, name: "", quota: undefined },
-      LIMIT,
-    );
-  }
 });
+
+function createOrg(slug: string) {
+  const { orgs } = api.admin;
+  return call(orgs, orgs.createOrganization, { slug, name: "", quota: undefined }, LIMIT);
+}

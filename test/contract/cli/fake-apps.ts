@@ -53,12 +53,18 @@ export function orgsService(orgs: Map<string, Organization>, answer: Answer) {
       throw new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
     return found;
   };
-  type Fields = Pick<Organization, "slug" | "standing" | "quota">;
+  type Fields = Pick<Organization, "slug" | "standing" | "quota" | "limits">;
   return {
     createOrganization: unary((req: { slug: string; name: string; quota?: Organization["quota"] }) => {
       const quota = req.quota ?? { machines: 100, memoryMb: 65_536n };
       const made = { slug: req.slug, name: req.name || req.slug, standing: 1 as const, quota };
-      const organization = { ...made, machinesUsed: 2, memoryMbUsed: 512n, createTime: new Date(1e12) };
+      const organization = {
+        ...made,
+        machinesUsed: 2,
+        memoryMbUsed: 512n,
+        createTime: new Date(1e12),
+        limits: undefined,
+      };
       orgs.set(req.slug, organization);
       return { organization };
     }),
@@ -70,6 +76,7 @@ export function orgsService(orgs: Map<string, Organization>, answer: Answer) {
         ...before,
         standing: req.standing || before.standing,
         quota: req.quota ?? before.quota,
+        limits: req.limits ?? before.limits,
       };
       orgs.set(req.slug, organization);
       return { organization };

@@ -22,8 +22,21 @@ describe("operators", () => {
       machines_used: 2,
       memory_mb_used: 512,
       create_time: "2001-09-09T01:46:40.000Z",
+      limits: null,
     });
     expect(list.out).toMatch(/acme +acme +past_due +2 of 5 +512 MB of 1 GB/);
+  });
+
+  test("an organisation gets limits of its own, one at a time, and loses them again", async () => {
+    await cli.home.hover("org", "create", "slow");
+    await cli.home.hover("org", "update", "slow", "--rate", "create=1:5", "--rate", "read=2:9");
+    await cli.home.hover("org", "update", "slow", "--creates", "3", "--rate", "read=default");
+
+    const shown = await cli.home.hover("org", "show", "slow");
+    const none = await cli.home.hover("org", "update", "slow", "--rate", "now");
+
+    expect(shown.out).toMatch(/in each api:\n {2}create: 1 a second, 5 at once\n {2}creates under way: 3/);
+    expect([none.code, none.err]).toEqual([2, expect.stringContaining("create=10:100")]);
   });
 
   test("a token goes to standard output alone", async () => {

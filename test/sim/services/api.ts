@@ -18,6 +18,9 @@ import { MachineStore } from "../../../src/api/machines/machine-store.ts";
 import { Machines, type Target } from "../../../src/api/machines/machines.ts";
 import { startMaintenance } from "../../../src/api/maintenance/maintenance.ts";
 import { sweep } from "../../../src/api/maintenance/sweep.ts";
+import { CreateSlots, DEFAULT_CREATE_LIMITS } from "../../../src/api/shares/create-slots.ts";
+import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
+import { Shares } from "../../../src/api/shares/shares.ts";
 import type { ReportEventsRequest } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import type { Saga } from "../../../src/lib/saga/saga.ts";
@@ -95,7 +98,10 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   ];
   startMaintenance(tasks, new LeaseStore(database));
   const makeName = () => `m-${Math.random()}`;
-  const creates = new Creates({ intents: new IntentStore(database), sagas, runner, machines, makeName });
+  const shares = new Shares(DEFAULT_RATES, clock.monotonicMs);
+  const slots = new CreateSlots(DEFAULT_CREATE_LIMITS);
+  const intents = new IntentStore(database);
+  const creates = new Creates({ intents, sagas, runner, machines, makeName, slots, shares });
   net.serve(life, {
     createMachine: ({ request, requestId }: CreateCall, { signal }) =>
       creates.create(request, requestId, { org: request.org, signal }),

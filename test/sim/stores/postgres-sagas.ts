@@ -1,5 +1,5 @@
 import type { StepProgress } from "../../../src/api/creates/store/progress.ts";
-import type { SagaStatus, StoredSaga } from "../../../src/api/creates/store/stored-saga.ts";
+import { isFinal, type SagaStatus, type StoredSaga } from "../../../src/api/creates/store/stored-saga.ts";
 import {
   deleteIntent,
   describeMachine,
@@ -62,7 +62,8 @@ export const statements: Readonly<Record<string, Does>> = {
     const attempts = saga.attempts + (status === "stuck" ? 1 : 0);
     const released = releaseMs === null ? {} : { owner: null, leaseMs: run.nowMs + releaseMs, attempts };
     const doubts = resolveMs === null ? {} : { resolveMs: run.nowMs + resolveMs };
-    const told = { entries: parse(entries), state: parse(state), status, fault: parse(fault) };
+    const request = isFinal(status) ? null : saga.request;
+    const told = { entries: parse(entries), state: parse(state), status, fault: parse(fault), request };
     // As saga-write.ts has made them, here and below.
     put(
       run.tables.sagas,

@@ -14,7 +14,7 @@ import { type FaultData, faultToData } from "../store/fault-data.ts";
 import type { Progress, StepProgress } from "../store/progress.ts";
 import type { SagaStore } from "../store/saga-store.ts";
 import type { SagaWrite } from "../store/saga-write.ts";
-import type { SagaStatus, StoredSaga } from "../store/stored-saga.ts";
+import { isFinal, type SagaStatus, type StoredSaga } from "../store/stored-saga.ts";
 
 const STORE_RETRY_LIMIT_MS = 6_000;
 const STORE_RETRY_MS = 250;
@@ -47,6 +47,8 @@ export class CreateRun implements SagaLog {
   readonly progress: Progress;
   readonly #owner: string;
   readonly #store: SagaStore;
+  /** Whether anybody can ask for its progress, which is by its request id. */
+  readonly #isWatchable: boolean;
   #entries: readonly SagaEntry[];
   #state: CreateState;
   #status: SagaStatus;
@@ -62,7 +64,9 @@ export class CreateRun implements SagaLog {
 
   constructor(saga: StoredSaga, { owner, store, progress, isResumed }: CreateRunOptions) {
     this.id = saga.id;
+    if (!saga.request) throw new Error("a create that has ended does not run");
     this.request = saga.request;
+    this.#isWatchable = saga.requestId !== null;
     this.createTraceId = saga.traceparent.split("-")[1] ?? "";
     this.isResumed = isResumed;
     this.progress = progress;
@@ -184,16 +188,15 @@ export class CreateRun implements SagaLog {
   async end(status: SagaStatus, retryAfterMs = 0): Promise<void> {
     await Promise.all(this.#background);
     if (status === "failed") this.#addProgress(this.progress.end("preflight", "undone"));
-    const isFinal = status === "done" || status === "failed";
-    const isInDoubt = isFinal && inDoubtAttempts(this.#state).length > 0;
+    const isInDoubt = isFinal(status) && inDoubtAttempts(this.#state).length > 0;
     const end = { status, releaseMs: retryAfterMs, resolveMs: isInDoubt ? RESOLVE_DELAY_MS : undefined };
     try {
-      if (status === "done" || (isFinal && !this.#abandoned)) await this.#write(end);
+      if (status === "done" || (isFinal(status) && !this.#abandoned)) await this.#write(end);
       // Also when abandoned: what the run has done must be known to the next one.
       else await this.#afterLastWrite(() => this.#writeNow(end));
     } catch (err) {
       // An earlier attempt may have succeeded without an answer.
-      const wasStored = isFinal && hasReason(err, "LEASE_LOST") && (await this.#store.get(this.id));
+      const wasStored = isFinal(status) && hasReason(err, "LEASE_LOST") && (await this.#store.get(this.id));
       if (!wasStored || wasStored.status !== status) throw err;
     }
   }
@@ -207,7 +210,7 @@ export class CreateRun implements SagaLog {
   }
 
   #addProgress(progress: StepProgress): void {
-    this.#unstoredSteps.set(progress.sequence, progress);
+    if (this.#isWatchable) this.#unstoredSteps.set(progress.sequence, progress);
     this.#scheduleWrite();
   }
 

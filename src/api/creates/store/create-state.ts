@@ -59,6 +59,11 @@ export interface CreateState {
   readonly machine?: Machine;
 }
 
+/** Returns what is needed of a create that has ended: who has its machine, or may have it. */
+export function endState({ attempts }: CreateState): CreateState {
+  return { auctions: [], attempts: attempts.filter(({ outcome }) => outcome !== "refused") };
+}
+
 export const NEW_CREATE: CreateState = { auctions: [], attempts: [] };
 
 /** The reason of a host with another machine of an app that wants distinct hosts. */

@@ -23,3 +23,13 @@ test("faults survive being stored, and what is not a fault tells nothing", () =>
     message: expect.not.stringContaining("secret"),
   });
 });
+
+test("no more of a fault is stored than its caller may hear", () => {
+  const facts = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`f${i}`, "x".repeat(10_000)]));
+  const violations = Array.from({ length: 100 }, () => ({ field: "f", description: "x".repeat(10_000) }));
+
+  const data = faultToData(new Fault("NOT_FOUND", "X", "x".repeat(100_000), facts, { violations }));
+
+  expect(JSON.stringify(data).length).toBeLessThan(40_000);
+  expect(data).toMatchObject({ code: "NOT_FOUND", reason: "X" });
+});

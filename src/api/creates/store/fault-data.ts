@@ -9,11 +9,24 @@ export interface FaultData {
   readonly violations: readonly Violation[];
 }
 
+/** What a caller hears of a fault at most; more would only be stored. */
+const MAX_MESSAGE = 2_048;
+const [MAX_FACTS, MAX_FACT] = [32, 512];
+const MAX_VIOLATIONS = 32;
+
 /** Converts an error to data for the caller: an error that is no fault hides its text. */
 export function faultToData(err: unknown): FaultData {
   if (err instanceof Fault) {
-    const { code, reason, message, facts, violations } = err;
-    return { code, reason, message, facts, violations };
+    const { code, reason } = err;
+    const facts = Object.entries(err.facts).slice(0, MAX_FACTS);
+    return {
+      ...{ code, reason, message: cut(err.message, MAX_MESSAGE) },
+      facts: Object.fromEntries(facts.map(([name, value]) => [name, cut(String(value), MAX_FACT)])),
+      violations: err.violations.slice(0, MAX_VIOLATIONS).map(({ field, description }) => ({
+        field: cut(field, MAX_FACT),
+        description: cut(description, MAX_FACT),
+      })),
+    };
   }
   const message = "something went wrong inside the service";
   return { code: "INTERNAL", reason: "INTERNAL", message, facts: {}, violations: [] };
@@ -21,4 +34,8 @@ export function faultToData(err: unknown): FaultData {
 
 export function faultFromData({ code, reason, message, facts, violations }: FaultData): Fault {
   return new Fault(code, reason, message, facts, { violations });
+}
+
+function cut(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
 }

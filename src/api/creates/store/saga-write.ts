@@ -3,16 +3,19 @@ import type { Statement } from "../../../lib/stores/postgres.ts";
 import { toJson } from "../../database/json.ts";
 import type { Machine } from "../../machines/machine.ts";
 import { toSnapshot } from "../../machines/machine-store.ts";
-import type { Attempt, CreateState } from "./create-state.ts";
+import { type Attempt, type CreateState, endState } from "./create-state.ts";
 import type { FaultData } from "./fault-data.ts";
 import type { StepProgress } from "./progress.ts";
-import type { SagaStatus } from "./stored-saga.ts";
+import { isFinal, type SagaStatus } from "./stored-saga.ts";
 
 /** What a run of a create stores at a time. */
 export interface SagaWrite {
   readonly entries: readonly SagaEntry[];
   readonly state: CreateState;
-  /** `failed` also deletes the intent: name and quota are free again. */
+  /**
+   * `failed` also deletes the intent: name and quota are free again. `done` and `failed` leave no
+   * more of the request than its digest, and of the state what is needed later.
+   */
   readonly status: SagaStatus;
   readonly fault: FaultData | null;
   readonly progress: readonly StepProgress[];
@@ -48,7 +51,7 @@ export function sagaWrite(id: string, owner: string, write: SagaWrite): Statemen
       id,
       owner,
       toJson(entries),
-      toJson(state),
+      toJson(isFinal(status) ? endState(state) : state),
       status,
       fault ? toJson(fault) : null,
       releaseMs ?? null,
@@ -75,6 +78,7 @@ function placeRow({ machineId, offer, region }: Attempt) {
 const TEXT = `
 with owned as (
   update sagas set entries = $3::jsonb, state = $4::jsonb, status = $5::text, fault = $6::jsonb, update_time = now(),
+         request = case when $5::text in ('done', 'failed') then null else request end,
          owner = case when $7::bigint is null then owner end,
          lease_time = case when $7::bigint is null then lease_time else now() + $7::bigint * interval '1 millisecond' end,
          resolve_time = case when $14::bigint is null then resolve_time else now() + $14::bigint * interval '1 millisecond' end,

@@ -8,13 +8,19 @@ import type { FaultData } from "./fault-data.ts";
  */
 export type SagaStatus = "running" | "undoing" | "stuck" | "done" | "failed";
 
+/** Whether a create has ended for good. */
+export function isFinal(status: SagaStatus): boolean {
+  return status === "done" || status === "failed";
+}
+
 export interface StoredSaga {
   readonly id: string;
   readonly org: string;
   /** Null: the create cannot be repeated, and is undone when its caller goes away. */
   readonly requestId: string | null;
   readonly status: SagaStatus;
-  readonly request: CreateRequest;
+  /** Null when it is done or has failed: only its digest is kept then. */
+  readonly request: CreateRequest | null;
   readonly state: CreateState;
   readonly entries: readonly SagaEntry[];
   readonly traceparent: string;

@@ -12,6 +12,7 @@ import { pages, type Session } from "../../session/session.ts";
 import { UsageError } from "../../session/usage-error.ts";
 import type { HoverCommand } from "../command.ts";
 import { memoryMb, whole } from "../values.ts";
+import { type LimitFlags, limitFlags, limitLines, limitsOf } from "./limits.ts";
 
 const STANDINGS: Readonly<Record<string, Standing>> = {
   good: Standing.GOOD,
@@ -26,6 +27,8 @@ interface QuotaFlags {
   readonly memory?: number;
 }
 
+interface UpdateFlags extends QuotaFlags, LimitFlags {}
+
 export function defineOrg(org: HoverCommand): void {
   const about = ([slug]: readonly [string, ...string[]]) => ({ org: slug });
   quotaFlags(org.leaf("create <slug>", "Creates an organisation"))
@@ -36,10 +39,13 @@ export function defineOrg(org: HoverCommand): void {
   org
     .leaf("set-standing <slug> <standing>", "Sets the standing of an organisation: good, past_due or banned")
     .runs(setStanding, about);
-  quotaFlags(org.leaf("set-quota <slug>", "Sets the quota of an organisation; what is not given stays")).runs(
-    setQuota,
-    about,
-  );
+  limitFlags(
+    quotaFlags(
+      org
+        .leaf("update <slug>", "Changes quota and limits of an organisation; what is not given stays")
+        .alias("set-quota"),
+    ),
+  ).runs(setQuota, about);
 }
 
 function quotaFlags(command: HoverCommand): HoverCommand {
@@ -78,19 +84,23 @@ async function setStanding(session: Session, [slug, word]: [string, string]): Pr
   const standing = STANDINGS[word.replaceAll("-", "_")];
   if (standing === undefined) throw new UsageError(`A standing is good, past_due or banned, not "${word}".`);
   const client = await session.client(OrganizationsServiceClient);
-  const request = { slug, standing, quota: undefined };
+  const request = { slug, standing, quota: undefined, limits: undefined };
   show(session, (await session.call(client, client.updateOrganization, request)).organization);
 }
 
-/** A quota is replaced as a whole, so what is not given is read first. */
-async function setQuota(session: Session, [slug]: [string], flags: QuotaFlags): Promise<void> {
-  if (flags.machines === undefined && flags.memory === undefined) {
-    throw new UsageError("Say what to set: --machines N, --memory 64gb, or both.");
+/** Quota and limits are replaced as a whole, so what is not given is read first. */
+async function setQuota(session: Session, [slug]: [string], flags: UpdateFlags): Promise<void> {
+  const { machines, memory, rate, creates } = flags;
+  if ([machines, memory, rate, creates].every((flag) => flag === undefined)) {
+    throw new UsageError(
+      "Say what to set: --machines N, --memory 64gb, --rate ACTION=N:BURST or --creates N.",
+    );
   }
   const client = await session.client(OrganizationsServiceClient);
   const { organization: before } = await session.call(client, client.getOrganization, { slug });
   const quota = quotaOf(flags, before?.quota ?? DEFAULT_QUOTA);
-  const request = { slug, standing: Standing.UNSPECIFIED, quota };
+  const limits = limitsOf(flags, before?.limits);
+  const request = { slug, standing: Standing.UNSPECIFIED, quota, limits };
   show(session, (await session.call(client, client.updateOrganization, request)).organization);
 }
 
@@ -108,7 +118,7 @@ function quotaOf(
 function show(session: Session, org: Organization | undefined): void {
   if (!org) throw new Fault("INTERNAL", "EMPTY_ANSWER", "the API's answer holds no organisation");
   if (session.json) session.printJson(toJson(org));
-  else session.printLines(orgTable([org], session.terminal.width));
+  else session.printLines([...orgTable([org], session.terminal.width), ...limitLines(org)]);
 }
 
 function orgTable(orgs: readonly Organization[], width: number | undefined): readonly string[] {

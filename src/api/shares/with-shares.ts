@@ -1,0 +1,107 @@
+import type * as grpc from "@grpc/grpc-js";
+import type { Fault } from "../../lib/faults/fault.ts";
+import { callState } from "../../lib/grpc/call-state.ts";
+import { toServiceError } from "../../lib/grpc/status.ts";
+import { actionOf } from "./actions.ts";
+import { rateLimitedCalls } from "./metrics.ts";
+import type { Action } from "./rates.ts";
+import type { Shares } from "./shares.ts";
+
+/** Bytes of a list's answer that cost a token. */
+const LIST_BYTES_PER_TOKEN = 8 * 1_024;
+
+type Method = grpc.MethodDefinition<unknown, unknown>;
+type Answer = grpc.sendUnaryData<unknown>;
+type Unary = grpc.handleUnaryCall<unknown, unknown>;
+type Streaming = grpc.handleServerStreamingCall<unknown, unknown>;
+
+/** A service as grpc-js takes it. */
+export interface Served {
+  readonly definition: grpc.ServiceDefinition;
+  readonly implementation: grpc.UntypedServiceImplementation;
+}
+
+/**
+ * Has every method of a service take a token of its caller's organisation first. A call without one
+ * is refused with `RATE_LIMITED` before its handler. Services, which have no organisation, are free.
+ */
+export function withShares(
+  definition: grpc.ServiceDefinition,
+  implementation: grpc.UntypedServiceImplementation,
+  shares: Shares,
+): Served {
+  const methods = Object.entries(definition).map(([name, method]) => {
+    // Only this service's definition knows which kind of handler it is.
+    const handler = implementation[name] as Unary & Streaming;
+    return method.responseStream
+      ? { name, method, handler: limitStream(actionOf(method.path), handler, shares) }
+      : { name, ...limitUnary(method, handler, shares) };
+  });
+  return {
+    definition: Object.fromEntries(methods.map(({ name, method }) => [name, method])),
+    implementation: Object.fromEntries(methods.map(({ name, handler }) => [name, handler])),
+  };
+}
+
+function limitUnary(method: Method, handler: Unary, shares: Shares) {
+  const action = actionOf(method.path);
+  const isList = action === "read" && method.path.includes("/List");
+  const lists = isList ? new ListCharges(shares) : undefined;
+  const limited: Unary = (call, callback) => {
+    const org = orgOf(call.metadata);
+    const refusal = refuse(shares, org, action);
+    if (refusal) callback(toServiceError(refusal));
+    else if (lists) handler(call, lists.noting(org, callback));
+    else handler(call, callback);
+  };
+  return { method: lists ? lists.counting(method) : method, handler: limited };
+}
+
+function limitStream(action: Action, handler: Streaming, shares: Shares): Streaming {
+  return (call) => {
+    const refusal = refuse(shares, orgOf(call.metadata), action);
+    if (refusal) call.emit("error", toServiceError(refusal));
+    else handler(call);
+  };
+}
+
+/** Charges lists for the size of their answers, which is known when they are encoded. */
+class ListCharges {
+  readonly #shares: Shares;
+  readonly #orgs = new WeakMap<object, string>();
+
+  constructor(shares: Shares) {
+    this.#shares = shares;
+  }
+
+  noting(org: string, callback: Answer): Answer {
+    return (err, response, ...rest) => {
+      if (org !== "" && typeof response === "object" && response !== null) this.#orgs.set(response, org);
+      callback(err, response, ...rest);
+    };
+  }
+
+  counting(method: Method): Method {
+    return {
+      ...method,
+      responseSerialize: (response) => {
+        const bytes = method.responseSerialize(response);
+        const org = typeof response === "object" && response !== null ? this.#orgs.get(response) : undefined;
+        if (org !== undefined) this.#shares.charge(org, "read", bytes.length / LIST_BYTES_PER_TOKEN);
+        return bytes;
+      },
+    };
+  }
+}
+
+function refuse(shares: Shares, org: string, action: Action): Fault | undefined {
+  if (org === "") return undefined;
+  const refusal = shares.take(org, action);
+  if (refusal) rateLimitedCalls.inc({ action });
+  return refusal;
+}
+
+/** The organisation of the verified token; empty for services and for who has none. */
+function orgOf(metadata: grpc.Metadata): string {
+  return callState(metadata).claims?.org ?? "";
+}
