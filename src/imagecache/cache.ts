@@ -3,6 +3,9 @@ import { RegistryClient, type RegistryOptions } from "../lib/oci/registry.ts";
 import { DEFAULT_RETRY, type RetryPolicy } from "../lib/oci/retry.ts";
 import { type Clock, systemClock } from "../lib/runtime/clock.ts";
 import { startLoop } from "../lib/runtime/lifecycle.ts";
+import { logger } from "../lib/runtime/log.ts";
+import { Builder } from "./build/builder.ts";
+import { findSandbox, type Sandbox } from "./build/sandbox.ts";
 import { CacheDir } from "./disk/cache-dir.ts";
 import { DiskBudget } from "./disk/disk-budget.ts";
 import { ImageStore } from "./disk/image-store.ts";
@@ -21,6 +24,9 @@ export interface CacheOptions {
   readonly limits: Limits;
   readonly registries: Pick<RegistryOptions, "insecure" | "allowPrivate" | "proxies" | "timeouts">;
   readonly downloads: DownloadLimits;
+  /** Of each of the two processes that build an image. */
+  readonly buildMemoryBytes: number;
+  readonly buildTimeoutMs: number;
   readonly retry?: RetryPolicy;
   readonly clock?: Clock;
 }
@@ -29,6 +35,7 @@ export interface CacheOptions {
 export interface Cache {
   readonly images: Images;
   readonly budget: DiskBudget;
+  readonly sandbox: Sandbox;
   /** Aborts pulls and unlocks the folder. */
   close(): Promise<void>;
 }
@@ -47,7 +54,12 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const blobs = new Blobs({ dir, client, proofs, retry, limits: options.downloads });
   const isInUse = (digest: Digest) => images.isInUse(digest);
   const budget = new DiskBudget(dir, store, options.budgetBytes, isInUse);
-  const puller = new Puller({ dir, client, blobs, budget, images: store, limits, clock });
+  const sandbox = await findSandbox();
+  if (sandbox.shortfall !== "")
+    logger.warn("images are built without full confinement", { shortfall: sandbox.shortfall });
+  const { buildMemoryBytes: memoryBytes, buildTimeoutMs: timeoutMs } = options;
+  const builder = new Builder({ dir, budget, images: store, limits, sandbox, memoryBytes, timeoutMs, clock });
+  const puller = new Puller({ dir, client, blobs, budget, builder, images: store, limits });
   const images = new Images(store, pins, puller, proofs);
 
   // The budget may have become smaller.
@@ -57,6 +69,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   return {
     images,
     budget,
+    sandbox,
     close: async () => {
       await stopVerifying();
       await images.close();

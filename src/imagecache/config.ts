@@ -26,6 +26,12 @@ export const variables = {
   IMAGECACHE_MAX_IMAGE_MB: integer(1, 100_000_000)
     .prefault(DEFAULT_LIMITS.maxBytes / MIB)
     .describe("Most that the layers of one image may unpack to together, in MiB."),
+  IMAGECACHE_BUILD_MEMORY_MB: integer(256, 1_000_000)
+    .prefault(768)
+    .describe("Memory that each of the two processes which build an image may take, in MiB."),
+  IMAGECACHE_BUILD_TIMEOUT: duration("1s", "24h")
+    .prefault("15m")
+    .describe("Longest that building an image may take."),
   IMAGECACHE_GRACE: common.grace("5s"),
   IMAGECACHE_METRICS_LISTEN: common.metricsListen(),
   IMAGECACHE_LOG_LEVEL: common.logLevel(),
@@ -67,6 +73,8 @@ export function readConfig(given: Env) {
       minBytesPerSecond: values.IMAGECACHE_MIN_RATE_KB * 1024,
       windowMs: values.IMAGECACHE_MIN_RATE_WINDOW,
     },
+    buildMemoryBytes: values.IMAGECACHE_BUILD_MEMORY_MB * MIB,
+    buildTimeoutMs: values.IMAGECACHE_BUILD_TIMEOUT,
     graceMs: values.IMAGECACHE_GRACE,
     metricsListen: values.IMAGECACHE_METRICS_LISTEN,
     logLevel: values.IMAGECACHE_LOG_LEVEL ?? values.LOG_LEVEL,

@@ -24,7 +24,7 @@ async function start(config: ImageCacheConfig, stack: Stack) {
     services: ["windhover.imagecache.v1.ImageCacheService"],
     addTo: (server) =>
       server.addService(ImageCacheServiceService, imageCacheService(cache.images, cache.budget)),
-    exposeMetrics: () => exposeCache(cache.images, cache.budget),
+    exposeMetrics: () => exposeCache(cache.images, cache.budget, cache.sandbox),
   });
   return { listen: config.listen, port, dir: config.dir };
 }

@@ -29,6 +29,8 @@ export class DiskBudget {
   readonly #images: ImageStore;
   readonly #isInUse: (digest: Digest) => boolean;
   #last: Promise<unknown> = Promise.resolve();
+  /** Bytes by path, of files that are being written. */
+  readonly #reserved = new Map<string, number>();
 
   /** @param isInUse whether an image must not be evicted */
   constructor(dir: CacheDir, images: ImageStore, budgetBytes: number, isInUse: (digest: Digest) => boolean) {
@@ -45,9 +47,27 @@ export class DiskBudget {
    * @throws Fault RESOURCE_EXHAUSTED / `DISK_FULL`
    */
   makeRoom(neededBytes: number): Promise<void> {
-    const made = this.#last.then(() => this.#makeRoom(neededBytes));
-    this.#last = made.catch(() => undefined);
-    return made;
+    return this.#inTurn(() => this.#makeRoom(neededBytes));
+  }
+
+  /**
+   * Makes room for a file in `tmp`, which counts with at least these bytes until the returned object is
+   * disposed of.
+   *
+   * @throws Fault RESOURCE_EXHAUSTED / `DISK_FULL`
+   */
+  reserve(path: string, bytes: number): Promise<Disposable> {
+    return this.#inTurn(async () => {
+      await this.#makeRoom(bytes);
+      this.#reserved.set(path, bytes);
+      return { [Symbol.dispose]: () => void this.#reserved.delete(path) };
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
   }
 
   async usedBytes(): Promise<number> {
@@ -55,10 +75,11 @@ export class DiskBudget {
   }
 
   async #makeRoom(neededBytes: number): Promise<void> {
-    const { usedBytes, candidates } = await this.#scan();
+    const { usedBytes, unwrittenBytes, candidates } = await this.#scan();
     const { bavail, bsize } = await statfs(this.#dir.root);
     const { budgetBytes } = this;
-    const disk = { usedBytes, budgetBytes, freeBytes: bavail * bsize };
+    const freeBytes = Math.max(0, bavail * bsize - unwrittenBytes);
+    const disk = { usedBytes, budgetBytes, freeBytes };
     const { victims, missingBytes } = evict(candidates, disk, neededBytes);
     // Evicting all of them would not be enough: nothing is evicted.
     if (missingBytes > 0 && neededBytes > 0) {
@@ -87,20 +108,23 @@ export class DiskBudget {
     else await rm(path, { force: true });
   }
 
-  async #scan(): Promise<{ usedBytes: number; candidates: Candidate[] }> {
+  async #scan(): Promise<{ usedBytes: number; unwrittenBytes: number; candidates: Candidate[] }> {
     let usedBytes = 0;
+    let unwrittenBytes = 0;
     const candidates: Candidate[] = [];
     for (const dir of [this.#dir.blobs, this.#dir.rootfs, this.#dir.tmp]) {
       for (const name of (await readdir(dir)).sort()) {
         const path = join(dir, name);
         const info = await fileInfo(path);
         if (info === undefined) continue;
-        usedBytes += info.bytes;
+        const unwritten = Math.max(0, (this.#reserved.get(path) ?? 0) - info.bytes);
+        usedBytes += info.bytes + unwritten;
+        unwrittenBytes += unwritten;
         const lastUseMs = this.#lastUseMs(dir, path, info.mtimeMs);
         if (lastUseMs !== undefined) candidates.push({ path, bytes: info.bytes, lastUseMs });
       }
     }
-    return { usedBytes, candidates };
+    return { usedBytes, unwrittenBytes, candidates };
   }
 
   /** Returns when a file was last used; undefined when it must stay. */

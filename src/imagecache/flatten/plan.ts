@@ -7,8 +7,8 @@ import { NONE, type Node } from "./tree.ts";
  */
 export class Plan {
   readonly entries: number;
-  /** Bytes of all files, without those that upper layers hide. */
-  readonly fileBytes: number;
+  /** Most bytes that a squashfs of the image can take: when nothing in it can be compressed. */
+  readonly maxImageBytes: number;
   readonly #flattener: Flattener;
   /** For each inode its first node, and for each node the next of the same inode. */
   readonly #first: Int32Array;
@@ -37,7 +37,7 @@ export class Plan {
       }
       for (const child of tree.children(node)) stack.push(child);
     }
-    this.fileBytes = fileBytes;
+    this.maxImageBytes = maxImageBytes(fileBytes, flattener);
   }
 
   /** Yields the paths of directories without an entry, parents first. */
@@ -82,4 +82,11 @@ export class Plan {
     const layer = inodes.layer(inode);
     this.#lastUsed[layer] = Math.max(this.#lastUsed[layer] ?? NONE, inodes.ordinal(inode));
   }
+}
+
+function maxImageBytes(fileBytes: number, { tree, inodes }: Flattener): number {
+  // Superblock, padding and the ends of tables; inode, directory entry, fragment and indexes of each entry.
+  const fixed = 64 * 1024 + 128 * tree.size;
+  const blockLists = Math.ceil(fileBytes / 16_384);
+  return fixed + fileBytes + blockLists + tree.nameBytes + 2 * inodes.attributeBytes;
 }

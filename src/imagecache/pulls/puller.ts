@@ -1,6 +1,4 @@
-import { chmod, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { type Digest, hexOf } from "../../lib/oci/digest.ts";
+import type { Digest } from "../../lib/oci/digest.ts";
 import { about, imageFault, type Subject } from "../../lib/oci/faults.ts";
 import type { ImageSource } from "../../lib/oci/image-source.ts";
 import { formatReference } from "../../lib/oci/reference.ts";
@@ -8,17 +6,15 @@ import type { RegistryClient, ResolvedImage } from "../../lib/oci/registry.ts";
 import { unreachable } from "../../lib/oci/request-faults.ts";
 import { OUTCOMES, type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
 import { attribute, withSpan } from "../../lib/otel/tracing.ts";
-import type { Clock } from "../../lib/runtime/clock.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
+import type { Builder } from "../build/builder.ts";
 import type { CacheDir } from "../disk/cache-dir.ts";
 import type { DiskBudget } from "../disk/disk-budget.ts";
-import { asDiskFull, fileInfo, hashFile, syncFile } from "../disk/files.ts";
+import { asDiskFull } from "../disk/files.ts";
 import type { Image } from "../disk/image.ts";
 import type { ImageStore } from "../disk/image-store.ts";
 import type { Limits } from "../flatten/limits.ts";
-import { layerFile } from "../squashfs/layer-file.ts";
 import type { Blobs } from "./blobs.ts";
-import { flatten, squash } from "./build.ts";
 import type { LayerRequest } from "./download.ts";
 import { type PlaceFor, Places } from "./places.ts";
 import { type Progress, ProgressMeter } from "./progress.ts";
@@ -28,9 +24,9 @@ export interface PullerParts {
   readonly client: RegistryClient;
   readonly blobs: Blobs;
   readonly budget: DiskBudget;
+  readonly builder: Builder;
   readonly images: ImageStore;
   readonly limits: Limits;
-  readonly clock: Clock;
 }
 
 export interface Pulled {
@@ -55,6 +51,8 @@ export interface PullSource extends ImageSource {
 
 /** While one pull is flattened, others download. */
 const PULLS = { total: 16, perOrg: 4, perRegistry: 8, maxWaiting: 256, maxOfOrg: 64 };
+/** A build uses two processors and, at its limits, gigabytes of memory. */
+const MAX_BUILDS = 2;
 /** Manifest and configuration take a second. */
 const RESOLVE_TIMEOUT_MS = 60_000;
 
@@ -70,9 +68,7 @@ for (const outcome of OUTCOMES) pullSeconds.zero({ outcome });
 export class Puller {
   readonly #parts: PullerParts;
   readonly #pulls = new Places(PULLS);
-  /** One at a time, because flattening uses two processors and memory for its index. */
-  readonly #builds = new Places({ ...PULLS, total: 1 });
-  #sequence = 0;
+  readonly #builds = new Places({ ...PULLS, total: MAX_BUILDS, perOrg: 1 });
 
   constructor(parts: PullerParts) {
     this.#parts = parts;
@@ -103,8 +99,9 @@ export class Puller {
   }
 
   async #pull(from: PullSource, meter: ProgressMeter, signal: AbortSignal): Promise<Pulled> {
-    const { blobs, budget } = this.#parts;
+    const { blobs, budget, builder } = this.#parts;
     const { digest } = from;
+    builder.refuseFailed(formatReference(from), digest);
     meter.begin("resolving");
     const resolved = await withSpan("imagecache.resolve", {}, () => this.#resolve(from, signal));
     const { layers } = resolved.manifest;
@@ -120,7 +117,8 @@ export class Puller {
     // The squashfs is about as large as the layers: lz4 compresses less, and hidden files are left out.
     await budget.makeRoom((await blobs.missingBytes(layers)) + compressedBytes);
     const downloadedBytes = await this.#download(pull);
-    const build = async () => (await this.#cached(digest)) ?? (await this.#build(pull));
+    const samples = await blobs.samplesOf(layers);
+    const build = () => builder.build({ ...pull, samples }, meter, signal);
     const image = await this.#builds.run(build, signal, placeOf(from));
     await budget.makeRoom(0);
     return { image, downloadedBytes };
@@ -186,34 +184,6 @@ export class Puller {
     pull.signal.throwIfAborted();
     failed.signal.throwIfAborted();
     return await Promise.all(works);
-  }
-
-  async #build(pull: Pull): Promise<Image> {
-    const { blobs, dir, images, limits, clock } = this.#parts;
-    const { digest, compressedBytes, meter, signal } = pull;
-    const { reference, config, manifest } = pull.resolved;
-    const layers = manifest.layers.map((layer, layerIndex) => {
-      const diffId = config.diffIds[layerIndex] ?? layer.digest;
-      const file = { path: dir.blob(layer.digest), size: layer.size, diffId };
-      return layerFile({ ...file, subject: subjectOf(pull, layerIndex) }, signal);
-    });
-    const { plan, bytes: uncompressedBytes } = await flatten(layers, limits, meter);
-    const temporary = join(dir.tmp, `${hexOf(digest)}.${++this.#sequence}.squashfs`);
-    try {
-      await squash(layers, plan, uncompressedBytes, temporary, dir.root, meter);
-      await chmod(temporary, 0o644);
-      const rootfsBytes = (await fileInfo(temporary))?.length ?? 0;
-      const [rootfsDigest] = await Promise.all([hashFile(temporary, signal), syncFile(temporary)]);
-      const sizes = {
-        ...{ compressedBytes, uncompressedBytes, rootfsBytes },
-        ...{ entries: plan.entries, layers: layers.length },
-      };
-      const samples = await blobs.samplesOf(manifest.layers);
-      const image = { digest, reference, config: config.run, sizes, samples, createdMs: clock.now() };
-      return await images.put(image, rootfsDigest, temporary);
-    } finally {
-      await rm(temporary, { force: true });
-    }
   }
 }
 

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { type FileHandle, open, statfs } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { Fault } from "../../lib/faults/fault.ts";
-import { diskFull } from "../disk/files.ts";
+import { crashed, outOfMemory } from "./build-faults.ts";
 import type { ArchiveSink } from "./write-image.ts";
 
 /**
@@ -20,16 +19,21 @@ const BATCH = 256 * 1024;
 /** Bytes queued for the pipe. Both ends work in bursts, and would often wait without a queue. */
 const MAX_QUEUED = 8 * 1024 * 1024;
 const MAX_STDERR = 4096;
-/** Free bytes of a full disk: fewer than tar2sqfs writes at a time. */
-const FULL_BYTES = 1024 * 1024;
+/** Of a shell, and of prlimit, for a command that is not there. */
+const NOT_FOUND = 127;
+
+export interface SquashLimits {
+  /** Of the squashfs. */
+  readonly maxBytes: number;
+  /** Of tar2sqfs. */
+  readonly memoryBytes: number;
+}
 
 /** Writes a squashfs from an archive, through a pipe to `tar2sqfs` of squashfs-tools-ng. */
 export class SquashfsWriter implements ArchiveSink {
   readonly #child: ChildProcess;
   readonly #stdin: Writable;
-  readonly #dir: string;
-  /** Keeps the disk full when tar2sqfs fails and removes its file, so that the cause can be found. */
-  readonly #held: FileHandle;
+  readonly #limits: SquashLimits;
   readonly #ended: Promise<void>;
   #batch: Buffer[] = [];
   #batched = 0;
@@ -37,11 +41,14 @@ export class SquashfsWriter implements ArchiveSink {
   #queued = 0;
   #wake: (() => void) | undefined;
   #stderr = "";
+  #isAborted = false;
 
-  private constructor(path: string, dir: string, held: FileHandle) {
-    this.#dir = dir;
-    this.#held = held;
-    this.#child = spawn("tar2sqfs", [...OPTIONS, path], {
+  /** Starts to write to `path`. */
+  constructor(path: string, limits: SquashLimits) {
+    this.#limits = limits;
+    const { maxBytes, memoryBytes } = limits;
+    const limited = [`--fsize=${maxBytes}`, `--data=${memoryBytes}`, "--core=0", "--", "tar2sqfs"];
+    this.#child = spawn("prlimit", [...limited, ...OPTIONS, path], {
       stdio: ["pipe", "ignore", "pipe"],
       env: ENVIRONMENT,
     });
@@ -58,11 +65,6 @@ export class SquashfsWriter implements ArchiveSink {
     this.#ended.catch(() => undefined);
   }
 
-  /** Starts to write to `path`. @param dir of the cache, on the same file system */
-  static async start(path: string, dir: string): Promise<SquashfsWriter> {
-    return new SquashfsWriter(path, dir, await open(path, "w", 0o644));
-  }
-
   /** Writes bytes, which must not change until they are through the pipe. */
   write(bytes: Buffer): Promise<void> | undefined {
     this.#batch.push(bytes);
@@ -70,7 +72,11 @@ export class SquashfsWriter implements ArchiveSink {
     return this.#batched >= BATCH ? this.#flush() : undefined;
   }
 
-  /** Ends the archive and waits for the image. @throws Fault `DISK_FULL` or INTERNAL / `SQUASH_FAILED` */
+  /**
+   * Ends the archive and waits for the image.
+   *
+   * @throws Fault `IMAGE_TOO_LARGE`, `IMAGE_BUILD_FAILED`, `SQUASH_TOOL_MISSING` or INTERNAL / `SQUASH_FAILED`
+   */
   async finish(): Promise<void> {
     await this.#flush();
     this.#stdin.end();
@@ -79,6 +85,7 @@ export class SquashfsWriter implements ArchiveSink {
 
   /** Kills tar2sqfs if it runs, and waits for its end. */
   async abort(): Promise<void> {
+    this.#isAborted = true;
     this.#child.kill("SIGKILL");
     await this.#ended.catch(() => undefined);
   }
@@ -104,33 +111,39 @@ export class SquashfsWriter implements ArchiveSink {
     if (!this.#stdin.destroyed) return;
     // tar2sqfs ended before everything was written, which is a failure whatever its status.
     await this.#ended;
-    throw await this.#failed("it ended early");
+    throw this.#failed("an early end");
   }
 
   async #watch(): Promise<void> {
-    const exit = new Promise<string | number | null>((resolve, reject) => {
-      this.#child.once("error", reject);
-      this.#child.once("close", (code, signal) => resolve(signal ?? code));
+    const { promise, resolve, reject } = Promise.withResolvers<string | number | null>();
+    this.#child.once("error", reject);
+    this.#child.once("close", (code, signal) => resolve(signal ?? code));
+    const status = await promise.catch((cause: unknown) => {
+      throw toolMissing("prlimit", "util-linux", cause);
     });
-    try {
-      const status = await exit.catch((cause: unknown) => {
-        const message = "tar2sqfs could not be started; install squashfs-tools-ng";
-        throw new Fault("FAILED_PRECONDITION", "SQUASH_TOOL_MISSING", message, {}, { cause });
-      });
-      if (status !== 0) throw await this.#failed(`it ended with ${status}`);
-    } finally {
-      await this.#held.close();
-    }
+    if (status === NOT_FOUND) throw toolMissing("tar2sqfs", "squashfs-tools-ng", this.#stderr);
+    if (status !== 0) throw this.#failed(status);
   }
 
-  /** Makes the fault. tar2sqfs reports a full disk as an "I/O error", as it does other failures. */
-  async #failed(how: string): Promise<Fault> {
-    const { bavail, bsize } = await statfs(this.#dir);
-    if (/I\/O error/.test(this.#stderr) && bavail * bsize < FULL_BYTES) {
-      return diskFull(this.#dir, "the file system is full", {});
-    }
-    const cause = new Error(`tar2sqfs: ${how}: ${this.#stderr.trim()}`);
+  #failed(status: string | number | null): Fault {
+    const cause = new Error(`tar2sqfs ended with ${status}: ${this.#stderr.trim()}`);
+    const { maxBytes, memoryBytes } = this.#limits;
+    if (status === "SIGXFSZ") return tooLarge(maxBytes, cause);
+    if (/out of memory|cannot allocate/i.test(this.#stderr)) return outOfMemory(memoryBytes, cause);
+    // The kernel kills like this when the host has no memory left.
+    if (status === "SIGKILL" && !this.#isAborted) return outOfMemory(memoryBytes, cause);
+    if (/^SIG(?!KILL)/.test(String(status))) return crashed(String(status), cause);
     const message = "the root file system could not be written; the image cache's log says why";
     return new Fault("INTERNAL", "SQUASH_FAILED", message, {}, { cause });
   }
+}
+
+function toolMissing(program: string, pkg: string, cause: unknown): Fault {
+  const message = `${program} could not be started; install ${pkg}`;
+  return new Fault("FAILED_PRECONDITION", "SQUASH_TOOL_MISSING", message, { program }, { cause });
+}
+
+function tooLarge(limit: number, cause: unknown): Fault {
+  const message = `its root file system takes more than the ${limit} bytes that its layers unpack to`;
+  return new Fault("FAILED_PRECONDITION", "IMAGE_TOO_LARGE", message, { limit: `${limit} bytes` }, { cause });
 }

@@ -88,25 +88,25 @@ function setLibarchive(xattrs: Map<string, Buffer>, encoded: string, value: Buff
 }
 
 function setXattr(xattrs: Map<string, Buffer>, name: string, value: Buffer): void {
-  if (name.length > MAX_XATTR_NAME) throw tooLarge("a name", MAX_XATTR_NAME, "bytes", name.length);
-  if (value.length > MAX_XATTR_VALUE) throw tooLarge("a value", MAX_XATTR_VALUE, "bytes", value.length);
+  if (name.length > MAX_XATTR_NAME)
+    throw tooLarge("bytes of the name of an extended attribute", MAX_XATTR_NAME, name.length);
+  if (value.length > MAX_XATTR_VALUE)
+    throw tooLarge("bytes of an extended attribute", MAX_XATTR_VALUE, value.length);
   xattrs.set(name, value);
-  if (xattrs.size > MAX_XATTRS)
-    throw tooLarge("extended attributes", MAX_XATTRS, "extended attributes", xattrs.size);
+  if (xattrs.size > MAX_XATTRS) throw tooLarge("extended attributes", MAX_XATTRS, xattrs.size);
 }
 
 function shared(xattrs: ReadonlyMap<string, Buffer>): Xattrs {
   let bytes = 0;
   for (const [name, value] of xattrs) bytes += name.length + value.length;
-  if (bytes > MAX_XATTR_BYTES) throw tooLarge("names and values", MAX_XATTR_BYTES, "bytes", bytes);
+  if (bytes > MAX_XATTR_BYTES) throw tooLarge("bytes of extended attributes", MAX_XATTR_BYTES, bytes);
   return { list: [...xattrs], bytes };
 }
 
-function tooLarge(what: string, limit: number, unit: string, value: number) {
-  const problem =
-    unit === what
-      ? `one of its entries has more than ${limit} extended attributes`
-      : `the extended attributes of one of its entries have ${what} of more than ${limit} bytes`;
-  const facts = { limit: `${limit} ${unit} of extended attributes of an entry`, value: String(value) };
-  return layerFault("LAYER_TOO_LARGE", problem, facts);
+function tooLarge(what: string, limit: number, value: number) {
+  const problem = `one of its entries has more than ${limit} ${what}`;
+  return layerFault("LAYER_TOO_LARGE", problem, {
+    limit: `${limit} ${what} of an entry`,
+    value: String(value),
+  });
 }

@@ -65,6 +65,8 @@ export async function startImageCache(options: Partial<CacheOptions> = {}): Prom
     limits: DEFAULT_LIMITS,
     registries: { allowPrivate: ["127.0.0.1"] },
     downloads: { places: 12, minBytesPerSecond: 10_240, windowMs: 30_000 },
+    buildMemoryBytes: 768 * 1024 * 1024,
+    buildTimeoutMs: 300_000,
     retry: RETRY,
   };
   const cache = await openCache({ ...defaults, ...options, dir });

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { tidyTables } from "../../../src/imagecache/squashfs/squashfs-tables.ts";
@@ -6,6 +7,7 @@ import { writeTar } from "../../support/oci/index.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import { readSquashfs } from "./fixture.ts";
 
+const LIMITS = { maxBytes: 1e9, memoryBytes: 1e9 };
 let folder: TemporaryFolder;
 beforeEach(() => {
   folder = temporaryFolder("squash");
@@ -20,7 +22,7 @@ async function pour(writer: SquashfsWriter): Promise<void> {
 
 test("an archive becomes an image that other tools read, however few owners it has", async () => {
   const path = join(folder.path, "x.squashfs");
-  const writer = await SquashfsWriter.start(path, folder.path);
+  const writer = new SquashfsWriter(path, LIMITS);
   await writer.write(
     writeTar([
       { path: "d", type: "dir", mode: 0o700 },
@@ -34,27 +36,14 @@ test("an archive becomes an image that other tools read, however few owners it h
   expect([...readSquashfs(path).keys()]).toEqual(["", "d", "d/f"]);
 });
 
-test("a full disk is told apart from other failures", async () => {
-  // A device that takes nothing, and a file system that has no room.
-  const writer = await SquashfsWriter.start("/dev/full", "/proc");
-
-  const writing = pour(writer).then(() => writer.finish());
-
-  await expect(writing).rejects.toMatchObject({
-    code: "RESOURCE_EXHAUSTED",
-    reason: "DISK_FULL",
-    facts: { directory: "/proc" },
-  });
-});
-
 test("a writer that dies is noticed while there is still something to write", async () => {
-  const writer = await SquashfsWriter.start("/dev/full", folder.path);
+  const writer = new SquashfsWriter("/dev/full", LIMITS);
 
   await expect(pour(writer)).rejects.toMatchObject({ code: "INTERNAL", reason: "SQUASH_FAILED" });
 });
 
 test("an archive that cannot be stored fails rather than being stored in part", async () => {
-  const writer = await SquashfsWriter.start(join(folder.path, "x.squashfs"), folder.path);
+  const writer = new SquashfsWriter(join(folder.path, "x.squashfs"), LIMITS);
   await writer.write(Buffer.alloc(10_240, 1));
 
   await expect(writer.finish()).rejects.toMatchObject({ reason: "SQUASH_FAILED" });
@@ -62,10 +51,39 @@ test("an archive that cannot be stored fails rather than being stored in part", 
 
 test("one that is broken off ends at once", async () => {
   const path = join(folder.path, "x.squashfs");
-  const writer = await SquashfsWriter.start(path, folder.path);
+  const writer = new SquashfsWriter(path, LIMITS);
   await writer.write(writeTar([{ path: "a", content: "x" }], false));
 
   await writer.abort();
 
   await expect(writer.finish()).rejects.toMatchObject({ reason: "SQUASH_FAILED" });
+});
+
+test("one that would write more than it may ends, and says how much that is", async () => {
+  const writer = new SquashfsWriter(join(folder.path, "x.squashfs"), { ...LIMITS, maxBytes: 5_000_000 });
+  await writer.write(writeTar([{ path: "big", claimedSize: 20_000_000 }], false));
+
+  const writing = writer.write(randomBytes(20_000_000))?.then(() => writer.finish());
+
+  await expect(writing).rejects.toMatchObject({
+    reason: "IMAGE_TOO_LARGE",
+    facts: { limit: "5000000 bytes" },
+  });
+});
+
+test("one that would take more memory than it may ends, and says how much that is", async () => {
+  const writer = new SquashfsWriter(join(folder.path, "x.squashfs"), {
+    ...LIMITS,
+    memoryBytes: 20 * 1024 ** 2,
+  });
+
+  const writing = writer.write(
+    writeTar(Array.from({ length: 50_000 }, (_, i) => ({ path: `${i % 500}/${i}` }))),
+  );
+
+  await expect(writing?.then(() => writer.finish())).rejects.toMatchObject({
+    code: "FAILED_PRECONDITION",
+    reason: "IMAGE_BUILD_FAILED",
+    facts: { limit: "20 MiB of memory" },
+  });
 });

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { namespaceProblem } from "../../../lib/confinement/user-namespaces.ts";
 import type { Session } from "../../session/session.ts";
 import type { Check } from "./check.ts";
 
@@ -27,6 +28,17 @@ export async function* checkMachine({ settings }: Session): AsyncGenerator<Check
   const hasGuest = existsSync(join(guestDir, "guest.json"));
   const problem = hasGuest ? undefined : `no kernel and init in ${guestDir}`;
   yield check("guest", problem, `kernel and init are in ${guestDir}`);
+  yield await checkNamespaces();
+}
+
+async function checkNamespaces(): Promise<Check> {
+  const name = "namespaces";
+  const problem = await namespaceProblem();
+  if (problem === undefined) return { name, status: "ok", detail: "bubblewrap confines builds of images" };
+  return {
+    ...{ name, status: "warn", detail: `images are built with limits only: ${problem}` },
+    fix: "install bubblewrap and allow user namespaces   (docs/operations.md)",
+  };
 }
 
 async function missingPackages(root: string): Promise<string | undefined> {

@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
-import { lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
+import { showPrograms } from "../../../../lib/confinement/programs.ts";
 import type { GuestAssets } from "./guest-assets.ts";
 
 /** How a VM's QEMU is kept apart from the host, besides its own seccomp filter. See ADR 6. */
@@ -132,11 +133,7 @@ function kvmGroup(): number | undefined {
 
 function namespace({ runDir, assets, rootfs, memory }: VmPaths): string[] {
   return [
-    ...["--ro-bind", "/usr", "/usr"],
-    ...["/bin", "/sbin", "/lib", "/lib64"].flatMap(bindOrLink),
-    // Made implicitly by bubblewrap, the folder would be closed to the VM's user.
-    ...["--perms", "0755", "--dir", "/etc"],
-    ...["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"],
+    ...showPrograms(),
     // QEMU's network forwards to the host's resolver. The file is often a link.
     ...["--ro-bind-try", resolved("/etc/resolv.conf"), "/etc/resolv.conf"],
     ...["--dev", "/dev", "--dev-bind-try", "/dev/kvm", "/dev/kvm"],
@@ -146,13 +143,6 @@ function namespace({ runDir, assets, rootfs, memory }: VmPaths): string[] {
     ...["--bind", runDir, INSIDE.vm, "--chdir", INSIDE.vm],
     ...["--unshare-ipc", "--unshare-uts"],
   ];
-}
-
-/** Repeats a folder of the host's root, which on most systems is a link into /usr. */
-function bindOrLink(path: string): string[] {
-  const entry = lstatSync(path, { throwIfNoEntry: false });
-  if (entry === undefined) return [];
-  return entry.isSymbolicLink() ? ["--symlink", readlinkSync(path), path] : ["--ro-bind", path, path];
 }
 
 function resolved(path: string): string {
