@@ -2,13 +2,13 @@ import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
+import { signalName } from "../../lib/signals/signals.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import { exited, type Stamp } from "../machines/change.ts";
 import type { Ids } from "../machines/ids.ts";
 import { type Change, type ExitInfo, type Machine, type MachineId, notFound } from "../machines/machine.ts";
 import type { Store } from "../store/store.ts";
 import type { Vm, VmExit, Vmm } from "../vmm/vmm.ts";
-import { signalName } from "./signals.ts";
 import type { Teardowns } from "./teardowns.ts";
 
 /** Makes the next value of a machine; undefined when nothing is to change. */

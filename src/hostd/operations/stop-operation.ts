@@ -1,11 +1,11 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { endsWithin } from "../../lib/runtime/wait.ts";
+import { signalNumber } from "../../lib/signals/signals.ts";
 import { stopping } from "../machines/change.ts";
 import type { Machine, PendingStop } from "../machines/machine.ts";
 import type { Vm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
-import { signalNumber } from "./signals.ts";
 
 /** What a stop request may override. */
 export interface StopOptions {
