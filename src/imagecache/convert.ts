@@ -99,6 +99,7 @@ export function imageToProto(image: ImageView): pbImage.Image {
       cmd: [...config.cmd],
       env: [...config.env],
       exposedPorts: [...config.exposedPorts],
+      volumes: [...(config.volumes ?? [])],
       labels: { ...config.labels },
     },
     sizes: {

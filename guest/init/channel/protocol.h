@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#define PROTOCOL_VERSION 3
+#define PROTOCOL_VERSION 4
 #define AGENT_PORT_NAME "windhover.agent"
 
 enum message {
@@ -47,6 +47,7 @@ enum tag {
 	TAG_WORKING_DIR = 22,
 	TAG_HOSTNAME = 23,
 	TAG_SCRATCH_SERIAL = 24,
+	TAG_VOLUME = 25, /* once per directory that must exist */
 	/* STATE */
 	TAG_PROTOCOL = 32,
 	TAG_STATE = 33, /* enum run_state */
@@ -92,4 +93,5 @@ enum step {
 	STEP_WORKING_DIR = 6,
 	STEP_EXEC = 7,
 	STEP_SYSTEM = 8, /* pipes, fork, identity */
+	STEP_VOLUME = 9,
 };

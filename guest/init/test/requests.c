@@ -17,6 +17,7 @@ static struct tlv_writer sound(uint8_t *buf, size_t cap, int args, int vars)
 	tlv_put(&w, TAG_ENTROPY, "0123456789", 10);
 	put_text(&w, TAG_ROOT_SERIAL, "root");
 	put_text(&w, TAG_SCRATCH_SERIAL, "scratch");
+	put_text(&w, TAG_VOLUME, "/data");
 	put_text(&w, TAG_USER, "");
 	put_text(&w, TAG_WORKING_DIR, "/srv");
 	put_text(&w, TAG_HOSTNAME, "host");
@@ -54,6 +55,7 @@ static void a_sound_request_is_taken(void)
 	CHECK(r.host_time_us == 1234567 && r.entropy_len == 10 && memcmp(r.entropy, "0123456789", 10) == 0);
 	CHECK(strcmp(r.root_serial, "root") == 0 && strcmp(r.user, "") == 0 && strcmp(r.working_dir, "/srv") == 0);
 	CHECK(r.argc == 2 && strcmp(r.argv[0], "prog") == 0 && strcmp(r.argv[1], "") == 0 && !r.argv[2]);
+	CHECK(r.volumec == 1 && strcmp(r.volumes[0], "/data") == 0 && !r.volumes[1]);
 	CHECK(r.envc == 3 && !r.envp[3 + SPARE_ENV]);
 	CHECK(strcmp(env_get(r.envp, "LONG"), "x=y") == 0 && strcmp(env_get(r.envp, "A"), "") == 0);
 	CHECK(!env_get(r.envp, "LON") && !env_get(r.envp, "LONGER"));
@@ -93,6 +95,10 @@ static void limits_are_kept(void)
 	refused(&w, "too many arguments");
 	w = sound(buf, sizeof buf, 1, ENV_MAX + 1);
 	refused(&w, "too many variables");
+	w = sound(buf, sizeof buf, 1, 0);
+	for (int i = 0; i < VOLUMES_MAX; i++)
+		put_text(&w, TAG_VOLUME, "v");
+	refused(&w, "too many volumes");
 	w = sound(buf, sizeof buf, 1, 0);
 	tlv_put(&w, TAG_ARG, "a\0b", 3);
 	refused(&w, "a text holds a zero byte");

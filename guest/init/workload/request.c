@@ -18,7 +18,7 @@ static char *take_string(struct run_request *r, size_t *used, const struct tlv *
 
 static bool is_text(uint16_t tag)
 {
-	return tag >= TAG_ROOT_SERIAL && tag <= TAG_SCRATCH_SERIAL;
+	return tag >= TAG_ROOT_SERIAL && tag <= TAG_VOLUME;
 }
 
 /* Counts arguments, variables and bytes of text, and checks them. */
@@ -36,6 +36,7 @@ static const char *measure(struct run_request *r, struct tlv_reader in, size_t *
 		*text += field.len + 1;
 		r->argc += field.tag == TAG_ARG;
 		r->envc += field.tag == TAG_ENV;
+		r->volumec += field.tag == TAG_VOLUME;
 	}
 	if (in.broken)
 		return "a field reaches beyond the message";
@@ -45,12 +46,14 @@ static const char *measure(struct run_request *r, struct tlv_reader in, size_t *
 		return "too many arguments";
 	if (r->envc > ENV_MAX)
 		return "too many variables";
+	if (r->volumec > VOLUMES_MAX)
+		return "too many volumes";
 	return NULL;
 }
 
 static const char *fill(struct run_request *r, struct tlv_reader in)
 {
-	size_t used = 0, argc = 0, envc = 0;
+	size_t used = 0, argc = 0, envc = 0, volumec = 0;
 	struct tlv field;
 
 	while (tlv_next(&in, &field)) {
@@ -74,6 +77,7 @@ static const char *fill(struct run_request *r, struct tlv_reader in)
 		case TAG_USER: r->user = text; break;
 		case TAG_WORKING_DIR: r->working_dir = text; break;
 		case TAG_HOSTNAME: r->hostname = text; break;
+		case TAG_VOLUME: r->volumes[volumec++] = text; break;
 		default: break; /* of a newer host */
 		}
 	}
@@ -97,7 +101,8 @@ bool run_request_parse(struct run_request *r, const uint8_t *body, size_t n, con
 	r->memory = malloc(text + 1);
 	r->argv = calloc(r->argc + 1, sizeof *r->argv);
 	r->envp = calloc(r->envc + 1 + SPARE_ENV, sizeof *r->envp);
-	*why = r->memory && r->argv && r->envp ? fill(r, in) : "out of memory";
+	r->volumes = calloc(r->volumec + 1, sizeof *r->volumes);
+	*why = r->memory && r->argv && r->envp && r->volumes ? fill(r, in) : "out of memory";
 	return *why == NULL;
 }
 
@@ -106,6 +111,7 @@ void run_request_free(struct run_request *r)
 	free(r->memory);
 	free(r->argv);
 	free(r->envp);
+	free(r->volumes);
 	*r = (struct run_request){ 0 };
 }
 

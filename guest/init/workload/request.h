@@ -5,7 +5,7 @@
 
 #include "system/identity.h"
 
-enum { ARGS_MAX = 4096, ENV_MAX = 4096, SPARE_ENV = 4 };
+enum { ARGS_MAX = 4096, ENV_MAX = 4096, VOLUMES_MAX = 1024, SPARE_ENV = 4 };
 
 /* Strings point into `memory`. Zero-initialise; free with `run_request_free`. */
 struct run_request {
@@ -14,7 +14,8 @@ struct run_request {
 	size_t entropy_len;
 	char *root_serial, *scratch_serial, *user, *working_dir, *hostname;
 	char **argv, **envp; /* each ends with NULL; envp has room for SPARE_ENV more */
-	size_t argc, envc;
+	char **volumes; /* paths; ends with NULL */
+	size_t argc, envc, volumec;
 	char *memory;
 };
 

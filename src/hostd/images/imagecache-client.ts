@@ -135,8 +135,9 @@ function stepFromProto({ event }: EnsureImageResponse): PullStep | undefined {
     user = "",
     workingDir = "",
     stopSignal = "",
+    volumes = [],
   } = image.config ?? {};
-  const config = { entrypoint, cmd, env, user, workingDir, stopSignal };
+  const config = { entrypoint, cmd, env, user, workingDir, stopSignal, volumes };
   return { kind: "ready", image: { rootfs: image.rootfsPath, config }, wasLocal: event.value.wasCached };
 }
 

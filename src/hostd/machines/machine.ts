@@ -52,6 +52,8 @@ export interface ImageConfig {
   readonly user: string;
   readonly workingDir: string;
   readonly stopSignal: string;
+  /** Directories that must exist. Absent in machines that were prepared before there was this field. */
+  readonly volumes?: readonly string[];
 }
 
 /** An image on this host's disk, pinned for a machine. */

@@ -24,6 +24,22 @@ describe("argv, as the OCI tools make it", () => {
     expect(imageCommand({ ...IMAGE, ...image }, { ...NONE, ...init }, {}).argv).toEqual(argv);
   });
 
+  test("an entrypoint of one empty word is none", () => {
+    const image = { ...IMAGE, entrypoint: [""] };
+    expect(imageCommand(image, NONE, {}).argv).toEqual(IMAGE.cmd);
+    expect(imageCommand(image, { ...NONE, cmd: ["other"] }, {}).argv).toEqual(["other"]);
+    expect(imageCommand(IMAGE, { ...NONE, entrypoint: [""], cmd: ["sh"] }, {}).argv).toEqual(["sh"]);
+    expect(imageCommand({ ...IMAGE, entrypoint: ["", "x"] }, { ...NONE, exec: ["sh"] }, {}).argv).toEqual([
+      "sh",
+    ]);
+  });
+
+  test.each([[["", "x"]], [[""]]])("a command that begins with an empty word (%j) is EXEC_FAILED", (cmd) => {
+    expect(() => imageCommand({ ...IMAGE, entrypoint: [], cmd }, NONE, {})).toThrow(
+      /first word of the command is empty/,
+    );
+  });
+
   test("without a command it is EXEC_FAILED", () => {
     expect(() => imageCommand({ ...IMAGE, entrypoint: [], cmd: [] }, NONE, {})).toThrow(
       expect.objectContaining({ reason: "EXEC_FAILED", facts: { path: "", why: "no_command" } }),
@@ -36,6 +52,24 @@ test("the request's environment wins over the image's, which wins over the defau
 
   expect(imageCommand(env, NONE, { A: "request" }).env).toEqual({ A: "request", PATH: "/only", C: "x=y" });
   expect(imageCommand({ ...IMAGE, env: [] }, NONE, {}).env["PATH"]).toContain("/usr/bin");
+});
+
+test("a variable may have any name", () => {
+  const { env } = imageCommand({ ...IMAGE, env: ["__proto__=x", "constructor=y"] }, NONE, {});
+  expect(Object.entries(env)).toEqual(
+    expect.arrayContaining([
+      ["__proto__", "x"],
+      ["constructor", "y"],
+    ]),
+  );
+});
+
+test("relative paths of an image are meant from the root", () => {
+  const image = { ...IMAGE, workingDir: "srv/./app", volumes: ["data", "/cache", "../up"] };
+  expect(imageCommand(image, NONE, {})).toMatchObject({
+    workingDir: "/srv/app",
+    volumes: ["/data", "/cache", "/up"],
+  });
 });
 
 test("user and working directory are the request's, else the image's, else root and /", () => {

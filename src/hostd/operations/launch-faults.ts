@@ -1,13 +1,31 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { LaunchError } from "../vmm/vmm.ts";
 
-const EXEC_WHY: Readonly<Record<string, string>> = {
-  not_found: "there is no such file in the image",
-  not_executable: "it is not executable",
-  bad_format: "it is not a program this machine can run",
-  no_such_user: "the user it is to run as is not in the image",
-  bad_working_dir: "its working directory cannot be entered",
-};
+interface ExecReason {
+  /** What of the configuration, or of the image's, is at fault. */
+  readonly field: "command" | "user" | "working_dir" | "volumes" | "image";
+  readonly why: string;
+  /** Whether the error says more than `why`, such as the name. */
+  readonly isDetailed?: boolean;
+}
+
+const EXEC_REASONS: ReadonlyMap<string, ExecReason> = new Map(
+  Object.entries({
+    not_found: { field: "command", why: "there is no such file in the image" },
+    not_executable: { field: "command", why: "it is not executable" },
+    bad_format: { field: "command", why: "it is not a program this machine can run", isDetailed: true },
+    other: { field: "command", why: "the kernel refuses it", isDetailed: true },
+    bad_request: { field: "command", why: "the guest cannot take its command", isDetailed: true },
+    no_such_user: { field: "user", why: "the user it is to run as is not in the image", isDetailed: true },
+    bad_working_dir: {
+      field: "working_dir",
+      why: "its working directory cannot be entered",
+      isDetailed: true,
+    },
+    bad_volume: { field: "volumes", why: "a volume of the image cannot be made", isDetailed: true },
+    bad_etc: { field: "image", why: "the image has no usable /etc", isDetailed: true },
+  }),
+);
 
 /** Makes the fault EXEC_FAILED, START_TIMEOUT or START_FAILED from an error of a launch. Returns other faults as they are. */
 export function launchFault(err: unknown, program: string, isTimedOut: boolean, timeoutMs: number): Fault {
@@ -27,7 +45,11 @@ export function startFailedFault(message: string, why: string, cause?: unknown):
 }
 
 function execFailed(err: LaunchError, program: string): Fault {
-  const message = `${program} could not be run: ${EXEC_WHY[err.reason] ?? err.reason}`;
-  const facts = { path: program, why: err.reason };
+  const { field, why, isDetailed }: ExecReason = EXEC_REASONS.get(err.reason) ?? {
+    field: "command",
+    why: err.reason,
+  };
+  const message = `${program} could not be run: ${why}${isDetailed ? `: ${err.message}` : ""}`;
+  const facts = { path: program, why: err.reason, field };
   return new Fault("FAILED_PRECONDITION", "EXEC_FAILED", message, facts, { cause: err });
 }

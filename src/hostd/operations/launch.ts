@@ -177,7 +177,8 @@ async function noteFailure(
   fault: Fault,
   err: unknown,
 ): Promise<void> {
-  const message = err instanceof LaunchError ? `${fault.message}: ${err.message}` : fault.message;
+  const hasMore = err instanceof LaunchError && !fault.message.includes(err.message);
+  const message = hasMore ? `${fault.message}: ${err.message}` : fault.message;
   const { durable } = await runtime.note((machine, at) => startFailed(machine, fault.reason, message, at));
   // No VM is left from which a restarted hostd could learn of the failure.
   parts.store.flush();

@@ -32,6 +32,8 @@ export interface Workload {
   readonly user: string;
   /** Absolute; created when the image lacks it. */
   readonly workingDir: string;
+  /** Absolute paths of directories that are created when the image lacks them. */
+  readonly volumes?: readonly string[];
   readonly hostname: string;
   readonly ports: readonly PortForward[];
 }
@@ -120,7 +122,8 @@ export class LaunchError extends Error {
    */
   readonly kind: "exec" | "vmm" | "timeout";
   /**
-   * `not_found`, `not_executable`, `bad_format`, `no_such_user`, `bad_working_dir`, `other`, ...
+   * `not_found`, `not_executable`, `bad_format`, `no_such_user`, `bad_working_dir`, `bad_volume`,
+   * `bad_etc`, `bad_request`, `other`, ...
    */
   readonly reason: string;
   constructor(kind: "exec" | "vmm" | "timeout", reason: string, message: string, cause?: unknown) {

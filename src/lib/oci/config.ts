@@ -1,3 +1,4 @@
+import { signalNumber } from "../signals/signals.ts";
 import { type Digest, parseDigest } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
 import { type ImageManifest, notAnImage, parseJson, record } from "./manifest.ts";
@@ -15,8 +16,10 @@ export interface RunConfig {
   readonly workingDir: string;
   /** `80/tcp`, by number. */
   readonly exposedPorts: readonly string[];
-  /** Name or number; empty is SIGTERM. */
+  /** Name or number of a signal that Linux has; empty is the default. */
   readonly stopSignal: string;
+  /** Directories that must exist, sorted. Absent in images that were unpacked before there was this field. */
+  readonly volumes?: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -35,7 +38,7 @@ const MAX_LISTED = 20;
 /**
  * Parses an image's configuration.
  *
- * @throws Fault `NOT_AN_IMAGE` when it is unreadable or does not match the manifest
+ * @throws Fault `NOT_AN_IMAGE` when it is unreadable, does not match the manifest, or has a field with a value that cannot be
  */
 export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subject): ImageConfig {
   const json = parseJson(body, "its configuration", subject);
@@ -57,7 +60,8 @@ export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subj
       user: string(run["User"]),
       workingDir: string(run["WorkingDir"]),
       exposedPorts: Object.keys(record(run["ExposedPorts"])).sort(byNumber),
-      stopSignal: string(run["StopSignal"]),
+      stopSignal: stopSignal(run["StopSignal"], subject),
+      volumes: Object.keys(record(run["Volumes"])).sort(),
       labels: Object.fromEntries(Object.entries(record(run["Labels"])).map(([k, v]) => [k, string(v)])),
     },
     diffIds: diffIds.map((id) => id ?? refuse(subject)),
@@ -77,6 +81,13 @@ export function platformMissing(wanted: Platform, available: readonly Platform[]
   const list = names.slice(0, MAX_LISTED).join(", ");
   const problem = `there is none for ${platform}, only for ${list || "no platform at all"}; build or pick one for ${platform}`;
   return imageFault("PLATFORM_NOT_AVAILABLE", subject, problem, { platform, available: list });
+}
+
+function stopSignal(value: unknown, subject: Subject): string {
+  const name = typeof value === "number" ? String(value) : string(value);
+  if (name === "" || signalNumber(name) !== undefined) return name;
+  const problem = `its configuration's StopSignal is ${JSON.stringify(name.slice(0, 100))}, which is no signal of Linux`;
+  throw imageFault("NOT_AN_IMAGE", subject, problem, { field: "config.StopSignal" });
 }
 
 function refuse(subject: Subject): never {

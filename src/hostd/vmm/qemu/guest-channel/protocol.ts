@@ -8,7 +8,7 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
  * together. Messages from a guest may be hostile: numbers out of range become 0, unknown fields are
  * skipped, texts are made valid.
  */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 export const MESSAGE = {
   ...{ sync: 1, run: 2, signal: 3, ack: 4, warmUp: 5 },
@@ -18,7 +18,7 @@ export const MESSAGE = {
 export const TAG = {
   ...{ nonce: 1, ack: 2, request: 3, signal: 4, errno: 5 },
   ...{ hostTime: 16, entropy: 17, rootSerial: 18, arg: 19, env: 20 },
-  ...{ user: 21, workingDir: 22, hostname: 23, scratchSerial: 24 },
+  ...{ user: 21, workingDir: 22, hostname: 23, scratchSerial: 24, volume: 25 },
   ...{ protocol: 32, state: 33, now: 34, phase: 35, runAt: 36, execAt: 37 },
   ...{ failedStep: 38, detail: 39, exitCode: 40, exitSignal: 41, oomKilled: 42 },
   ...{ exitedAt: 43, lastLine: 44, warmUps: 45, line: 48 },
@@ -26,11 +26,13 @@ export const TAG = {
 
 const STATES = ["waiting", "starting", "running", "exited", "failed"] as const;
 const PHASES = ["", "kernel", "modules", "network", "scratch", "disk", "mount", "exec"] as const;
-const STEPS = ["", "request", "disk", "mount", "files", "user", "working_dir", "exec", "system"] as const;
+const STEPS = [
+  ...(["", "request", "disk", "mount", "files", "user", "working_dir", "exec", "system", "volume"] as const),
+] as const;
 
 const PHASE_BYTES = 17;
 
-type GuestWorkload = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname">;
+type GuestWorkload = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname" | "volumes">;
 
 /** Resembles real ones; guest/build makes its image. */
 const WARM_UP: GuestWorkload = {
@@ -104,6 +106,7 @@ function runBody(workload: GuestWorkload, hostTimeUs: number, entropy: Buffer): 
     .put(TAG.user, workload.user)
     .put(TAG.workingDir, workload.workingDir === "" ? "/" : workload.workingDir)
     .put(TAG.hostname, workload.hostname);
+  for (const volume of workload.volumes ?? []) body.put(TAG.volume, volume);
   for (const arg of workload.argv) body.put(TAG.arg, arg);
   for (const [name, value] of Object.entries(workload.env)) body.put(TAG.env, `${name}=${value}`);
   return body;

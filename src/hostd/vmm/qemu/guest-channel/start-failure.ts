@@ -9,6 +9,7 @@ const EXEC_REASONS: Readonly<Record<string, string>> = {
   EPERM: "not_executable",
   ENOEXEC: "bad_format",
 };
+const ETC_FAULTS: ReadonlySet<string> = new Set(["ENOTDIR", "ENOENT", "ELOOP", "EISDIR"]);
 
 /** Makes the error for a workload that the guest could not start. */
 export function startFailure(failure: GuestState["failure"], workload: Workload): LaunchError {
@@ -22,16 +23,27 @@ export function startFailure(failure: GuestState["failure"], workload: Workload)
       const message = `working directory ${workload.workingDir} cannot be used: ${name}`;
       return new LaunchError("exec", "bad_working_dir", message);
     }
+    case "volume":
+      return new LaunchError("exec", "bad_volume", `volume ${detail} cannot be made in the image: ${name}`);
+    case "request":
+      return new LaunchError("exec", "bad_request", `the guest refused the request: ${detail}`);
+    case "files":
+      if (ETC_FAULTS.has(name))
+        return new LaunchError("exec", "bad_etc", `${detail} cannot be written in the image: ${name}`);
+      return vmmFailure(step, errno, detail);
     case "exec": {
       const reason = EXEC_REASONS[name] ?? "other";
       const subject = detail === "" || detail === program ? `program "${program}"` : detail;
       return new LaunchError("exec", reason, `${subject} ${execPhrase(reason, name)}`);
     }
-    default: {
-      const message = `the guest failed at ${step}: ${detail}${errno ? ` (${name})` : ""}`;
-      return new LaunchError("vmm", step, message);
-    }
+    default:
+      return vmmFailure(step, errno, detail);
   }
+}
+
+function vmmFailure(step: string, errno: number, detail: string): LaunchError {
+  const message = `the guest failed at ${step}: ${detail}${errno ? ` (${errnoName(errno)})` : ""}`;
+  return new LaunchError("vmm", step, message);
 }
 
 /** Turns whatever ended a launch into a LaunchError. `stderr` is what QEMU wrote. */
