@@ -8,17 +8,17 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
 #include "system/devices.h"
+#include "system/limits.h"
 #include "system/net.h"
 #include "system/sys.h"
 #include "workload/root.h"
 
-enum { DEVICE_WAIT_MS = 30000, OPEN_FILES = 65536, RING_BYTES = 384 * 1024 };
+enum { DEVICE_WAIT_MS = 30000, RING_BYTES = 384 * 1024 };
 
 static struct agent agent;
 
@@ -48,8 +48,6 @@ static void open_channel(void)
 
 static void boot(void)
 {
-	/* The VM bounds processes; the kernel's default is far lower in a small one. */
-	struct rlimit files = { OPEN_FILES, OPEN_FILES }, processes = { RLIM_INFINITY, RLIM_INFINITY };
 	uint64_t start = now_us();
 
 	agent.phases[PHASE_KERNEL] = (struct phase_time){ 0, start };
@@ -57,8 +55,7 @@ static void boot(void)
 	if (!mount_kernel_filesystems())
 		fatal("kernel file systems");
 	write_file("/proc/self/oom_score_adj", "-1000");
-	setrlimit(RLIMIT_NOFILE, &files);
-	setrlimit(RLIMIT_NPROC, &processes);
+	set_limits();
 	load_modules("/modules");
 	open_channel();
 	record_phase(PHASE_MODULES, start);
@@ -77,6 +74,8 @@ static void boot(void)
 		disable_io_schedulers();
 		agent.scratch_mounted = mount_scratch(agent.scratch_disk) == 0;
 	}
+	/* Last, as it measures the memory that is left. */
+	agent_bound_memory(&agent);
 	record_phase(PHASE_SCRATCH, start);
 }
 
@@ -106,6 +105,8 @@ static void on_event(const struct epoll_event *event, int signals)
 		agent_on_children(&agent);
 	} else if (event->data.ptr == &agent.report_fd) {
 		agent_on_report(&agent);
+	} else if (event->data.ptr == &agent.memory_events) {
+		agent_on_memory_limit(&agent);
 	} else {
 		agent_on_output(&agent, event->data.ptr);
 	}

@@ -201,12 +201,22 @@ static bool is_ending(const struct agent *a)
 	return a->state == STATE_RUNNING && a->ended && (o[0].fd < 0 || o[0].watched) && (o[1].fd < 0 || o[1].watched);
 }
 
+/* Milliseconds until the exit is reported whatever is left, or -1. */
+static int exit_timeout(const struct agent *a)
+{
+	uint64_t due = a->exited_at_us + KILL_WAIT_MS * 1000ull, now = now_us();
+
+	if (!is_ending(a))
+		return -1;
+	return now >= due ? 0 : (int)((due - now) / 1000) + 1;
+}
+
 /* Reports the exit once no process of the workload is left and all it wrote is in the ring. */
 static void finish(struct agent *a)
 {
 	bool all_gone = a->no_children && a->outputs[0].fd < 0 && a->outputs[1].fd < 0;
 
-	if (!is_ending(a) || (!all_gone && agent_timeout(a) != 0))
+	if (!is_ending(a) || (!all_gone && exit_timeout(a) != 0))
 		return;
 	for (int i = 0; i < 2; i++)
 		end_output(a, &a->outputs[i]);
@@ -214,6 +224,34 @@ static void finish(struct agent *a)
 		agent_finish_warm_up(a);
 	else
 		agent_set_state(a, STATE_EXITED);
+}
+
+void agent_bound_memory(struct agent *a)
+{
+	/* Edge-triggered: the file is always readable. */
+	struct epoll_event event = { .events = EPOLLPRI | EPOLLET, .data.ptr = &a->memory_events };
+
+	a->cgroup = make_workload_cgroup(&a->thrash.limit);
+	a->memory_events = a->cgroup < 0 ? -1 : open_memory_events();
+	if (a->memory_events >= 0)
+		epoll_ctl(a->epoll, EPOLL_CTL_ADD, a->memory_events, &event);
+}
+
+void agent_on_memory_limit(struct agent *a)
+{
+	char ignored[256];
+
+	/* Reading the file makes the next change an event. */
+	if (pread(a->memory_events, ignored, sizeof ignored, 0) > 0)
+		thrash_begin(&a->thrash, now_us());
+}
+
+static void watch_memory(struct agent *a)
+{
+	struct memory_use use;
+
+	if (thrash_due(&a->thrash, now_us()) && read_memory_use(&use) && thrash_sample(&a->thrash, &use, now_us()))
+		kill_for_memory(a->thrash.limit, &use);
 }
 
 /* A full ring blocks the workload while a host is connected, and drops lines otherwise. */
@@ -236,6 +274,7 @@ void agent_update(struct agent *a)
 {
 	finish(a);
 	agent_send(a);
+	watch_memory(a);
 	/* The report that the workload runs must not wait for the workload; its output may. */
 	set_realtime(a->state == STATE_STARTING);
 	apply_backpressure(a);
@@ -243,9 +282,9 @@ void agent_update(struct agent *a)
 
 int agent_timeout(const struct agent *a)
 {
-	uint64_t due = a->exited_at_us + KILL_WAIT_MS * 1000ull, now = now_us();
+	int exit = exit_timeout(a);
 
-	if (!is_ending(a))
-		return -1;
-	return now >= due ? 0 : (int)((due - now) / 1000) + 1;
+	if (!a->thrash.at_us)
+		return exit;
+	return exit < 0 || exit > THRASH_INTERVAL_MS ? THRASH_INTERVAL_MS : exit;
 }

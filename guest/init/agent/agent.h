@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "agent/oom.h"
+#include "agent/thrash.h"
 #include "channel/channel.h"
 #include "channel/lines.h"
 #include "channel/protocol.h"
@@ -36,6 +37,8 @@ struct agent {
 	uint64_t run_at_us, exec_at_us, exited_at_us;
 	struct failure failure; /* in STATE_FAILED */
 
+	int cgroup, memory_events; /* the workload's, or -1 */
+	struct thrash_watch thrash;
 	struct child_shared *shared;
 	int report_fd; /* reaches its end when the child execs or ends */
 	int start_fd;  /* tells the waiting child to start */
@@ -51,6 +54,10 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n);
 void agent_on_report(struct agent *a);
 void agent_on_output(struct agent *a, struct output *o);
 void agent_on_children(struct agent *a);
+void agent_on_memory_limit(struct agent *a);
+
+/* Makes the workload's cgroup and watches its memory. */
+void agent_bound_memory(struct agent *a);
 
 /* Detects the end of the workload, sends what is due, and pauses or resumes reading its output. */
 void agent_update(struct agent *a);

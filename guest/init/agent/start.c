@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "system/devices.h"
+#include "workload/process1.h"
 #include "workload/root.h"
 
 enum { DISK_WAIT_MS = 5000, CHILD_WAIT_MS = 30000 };
@@ -89,7 +90,7 @@ void agent_prepare_child(struct agent *a)
 		a->shared->report = (struct report){ 0 };
 		child = (struct child){ .shared = a->shared, .start = a->start_fd, .report = report[1], .out = out[1], .err = err[1] };
 		oom_watch_begin(&a->oom);
-		a->pid = fork();
+		a->pid = fork_process1(a->cgroup);
 		if (a->pid == 0)
 			child_run(&child);
 	}

@@ -31,3 +31,4 @@ void test_ring(void);
 void test_lines(void);
 void test_search(void);
 void test_oom(void);
+void test_memory(void);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "system/sys.h"
+#include "workload/process1.h"
 #include "workload/request.h"
 #include "workload/root.h"
 #include "workload/search.h"
@@ -57,7 +58,9 @@ static void set_process(struct child *c)
 
 static void prepare(struct child *c)
 {
-	check(c, STEP_MOUNT, unshare(CLONE_NEWNS) < 0 ? errno : 0, "mount namespace");
+	/* Its own cgroup is the root of the one it sees. */
+	check(c, STEP_MOUNT, unshare(CLONE_NEWCGROUP) < 0 ? errno : 0, "cgroup namespace");
+	check(c, STEP_SYSTEM, accept_default_signals(), "signals");
 	check(c, STEP_MOUNT, stage_kernel_filesystems(), "kernel file systems");
 	check(c, STEP_MOUNT, make_upper_layer(), "upper layer");
 	set_process(c);
@@ -125,8 +128,46 @@ static void set_credentials(struct child *c, const struct identity *who)
 
 struct exec_attempt {
 	const struct run_request *request;
-	char missing[256]; /* the interpreter of a script that exists */
+	char detail[256]; /* what is wrong with a file that exists */
 };
+
+/* The processors of ELF files that images are built for by mistake. */
+static const char *processor_name(unsigned machine)
+{
+	switch (machine) {
+	case 40: return "arm";
+	case 183: return "aarch64";
+	case 21: return "ppc64";
+	case 22: return "s390";
+	case 243: return "riscv";
+	case 258: return "loongarch";
+	default: return NULL;
+	}
+}
+
+static void describe_format(const char *path, char *out, size_t cap)
+{
+	uint8_t head[20] = { 0 };
+	const char *processor;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
+
+	if (fd >= 0)
+		close(fd);
+	if (n < (ssize_t)sizeof head || memcmp(head, "\177ELF", 4) != 0)
+		return;
+	/* The byte before says which way round they are. */
+	processor = processor_name(head[5] == 2 ? head[18] << 8 | head[19] : head[19] << 8 | head[18]);
+	if (processor)
+		snprintf(out, cap, "%.200s, made for %s,", path, processor);
+}
+
+static bool is_init(const char *program)
+{
+	const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+
+	return strcmp(name, "init") == 0 || strcmp(name, "systemd") == 0;
+}
 
 static int try_exec(void *ctx, const char *candidate)
 {
@@ -136,7 +177,9 @@ static int try_exec(void *ctx, const char *candidate)
 	execve(candidate, a->request->argv, a->request->envp);
 	err = errno;
 	if (err == ENOENT && access(candidate, F_OK) == 0)
-		snprintf(a->missing, sizeof a->missing, "interpreter of %.200s", candidate);
+		snprintf(a->detail, sizeof a->detail, "interpreter of %.200s", candidate);
+	if (err == ENOEXEC)
+		describe_format(candidate, a->detail, sizeof a->detail);
 	return err;
 }
 
@@ -155,14 +198,19 @@ void child_run(struct child *c)
 		fail(c, STEP_REQUEST, 0, why);
 	mount_root(c, r.hostname);
 	start = now_us();
+	for (char **volume = r.volumes; *volume; volume++)
+		check(c, STEP_VOLUME, make_directories(*volume), *volume);
 	find_user(c, r.user, &who);
 	err = make_directories(r.working_dir);
 	check(c, STEP_WORKING_DIR, err ? err : chdir(r.working_dir) < 0 ? errno : 0, r.working_dir);
 	set_default(&r, "PATH", DEFAULT_PATH);
 	set_default(&r, "HOME", who.home);
 	set_default(&r, "HOSTNAME", r.hostname);
+	/* Tells systemd not to manage hardware: see its container interface. */
+	if (is_init(r.argv[0]))
+		set_default(&r, "container", "windhover");
 	set_credentials(c, &who);
 	record_phase(c, PHASE_EXEC, start, now_us());
 	err = search_and_exec(r.argv[0], env_get(r.envp, "PATH"), try_exec, &a);
-	fail(c, STEP_EXEC, err, a.missing[0] ? a.missing : r.argv[0]);
+	fail(c, STEP_EXEC, err, a.detail[0] ? a.detail : r.argv[0]);
 }
