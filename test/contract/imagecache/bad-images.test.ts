@@ -11,6 +11,21 @@ beforeEach(() => {
   bad.registry.script = () => undefined;
 });
 
+describe("how an image is run", () => {
+  test("an unknown StopSignal is named", async () => {
+    const image = buildImage({ layers: [[{ path: "signal" }]], config: { StopSignal: "SIGFOO" } });
+
+    const fault = await bad.refused("signal", image);
+
+    expect(fault).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: "NOT_AN_IMAGE",
+      facts: { digest: image.digest, field: "config.StopSignal" },
+    });
+    expect(fault.message).toContain('StopSignal is "SIGFOO"');
+  });
+});
+
 describe("what is not there, or not for us", () => {
   test("a repository the registry does not have", async () => {
     const { digest } = twoLayers([]);

@@ -30,6 +30,7 @@ describe("EnsureImage", () => {
       exposedPorts: ["53/udp", "80/tcp", "443/tcp"],
       stopSignal: "SIGQUIT",
       labels: { maintainer: "nobody" },
+      volumes: ["/cache", "/var/lib/data"],
     });
     expect(ready.image?.sizes).toMatchObject({
       layers: 1,

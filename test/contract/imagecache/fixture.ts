@@ -122,6 +122,7 @@ export function publishTo(
       User: "www:data",
       WorkingDir: "/srv",
       ExposedPorts: { "443/tcp": {}, "80/tcp": {}, "53/udp": {} },
+      Volumes: { "/var/lib/data": {}, "/cache": {} },
       StopSignal: "SIGQUIT",
       Labels: { maintainer: "nobody" },
     },

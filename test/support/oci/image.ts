@@ -17,6 +17,7 @@ export interface RunConfig {
   readonly User?: string;
   readonly WorkingDir?: string;
   readonly ExposedPorts?: Readonly<Record<string, object>>;
+  readonly Volumes?: Readonly<Record<string, object>>;
   readonly StopSignal?: string;
   readonly Labels?: Readonly<Record<string, string>>;
 }
