@@ -30,6 +30,7 @@ async function start(config: ApiConfig, stack: Stack) {
   const registry = {
     ...keys,
     fleetCredentials: fleetCredentials(registries.authFile, registries.authAllow),
+    checkLogin: images.checkLogin.bind(images),
   };
   const api = await openApi({ ...config, ...access, ...registry, images, clock: systemClock }, stack);
 

@@ -36,6 +36,11 @@ const NOUNS: readonly Noun[] = [
     async (group) => (await import("./commands/app.ts")).defineApp(group),
   ],
   [
+    ["registry", "registries"],
+    "Registries that your organisation is logged in to",
+    async (group) => (await import("./commands/registry/registry.ts")).defineRegistry(group),
+  ],
+  [
     ["org", "orgs"],
     "Organisations, their standing and quota (needs the scope admin)",
     async (group) => (await import("./commands/org/org.ts")).defineOrg(group),

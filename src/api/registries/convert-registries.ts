@@ -9,7 +9,7 @@ import { normaliseName } from "../../lib/oci/auth/repository-name.ts";
 import { parseReference } from "../../lib/oci/reference.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import type { LoginKind } from "./login-store.ts";
-import type { Login } from "./logins.ts";
+import type { Login, NewLogin } from "./logins.ts";
 
 const MAX_USERNAME = 255;
 const MAX_SECRET = 16 * 1024;
@@ -28,7 +28,7 @@ export function registryFromProto(name: string): string {
 }
 
 /** @throws Fault `INVALID_FIELDS`; its text never has a secret */
-export function loginFromProto({ registry, credentials }: SetRegistryCredentialsRequest) {
+export function loginFromProto({ registry, credentials }: SetRegistryCredentialsRequest): NewLogin {
   const violations = new Violations();
   const name = checkRegistry(registry, violations);
   const given = checkCredentials(credentials ?? passwordCredentials("", ""), violations);

@@ -15,6 +15,11 @@ export interface Login {
   readonly updateTimeMs: number;
 }
 
+export interface NewLogin {
+  readonly registry: string;
+  readonly credentials: Credentials;
+}
+
 /** Finds the credentials of the fleet that an organisation may use. */
 export type FleetLookup = (
   org: string,
@@ -54,7 +59,7 @@ export class Logins {
   }
 
   /** @throws Fault `SEALING_KEY_MISSING`, `TOO_MANY_REGISTRIES` */
-  async put(org: string, registry: string, credentials: Credentials): Promise<Login> {
+  async put(org: string, { registry, credentials }: NewLogin): Promise<Login> {
     const sealed = this.#keys.seal(Buffer.from(JSON.stringify(credentials)), contextOf(org, registry));
     const kind = kindOf(credentials);
     const stored = await this.#parts.store.put(org, { registry, kind, sealed }, MAX_LOGINS);

@@ -3,10 +3,10 @@ import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
 import { loginFromProto, loginToProto, registryFromProto } from "./convert-registries.ts";
-import type { Logins } from "./logins.ts";
+import type { Logins, NewLogin } from "./logins.ts";
 
 /** Asks a registry whether it takes credentials; false when it cannot be asked. @throws Fault `REGISTRY_UNAUTHORIZED` */
-export type LoginCheck = (login: ReturnType<typeof loginFromProto>, signal: AbortSignal) => Promise<boolean>;
+export type LoginCheck = (login: NewLogin, signal: AbortSignal) => Promise<boolean>;
 
 export function registriesService(logins: Logins, check: LoginCheck): RegistriesServiceServer {
   return {
@@ -14,7 +14,7 @@ export function registriesService(logins: Logins, check: LoginCheck): Registries
       const { org } = authorize(ctx, "machines:write");
       const login = loginFromProto(req);
       const isChecked = !req.skipCheck && (await check(login, ctx.signal));
-      const stored = await logins.put(org, login.registry, login.credentials);
+      const stored = await logins.put(org, login);
       return { login: loginToProto(stored), isChecked };
     }),
     deleteRegistryCredentials: unary(async (req, ctx) => {

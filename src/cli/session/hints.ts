@@ -43,6 +43,11 @@ const NEXT: Readonly<Record<string, Hint>> = {
   ...each(() => "hover doctor", "SCHEDULER_UNAVAILABLE", "DATABASE_UNAVAILABLE", "PEER_UNAVAILABLE"),
   ...each(() => "hover doctor", "NO_HOSTS", "DISK_FULL", "SERVER_DRAINING", "SIGNING_KEY_MISSING"),
   ...each(() => "hover doctor", "CREATE_TIMEOUT", "DEADLINE_EXCEEDED"),
+  ...each(
+    (_about, { facts }) => `hover registry login ${facts["registry"] ?? "REGISTRY"}`,
+    ...["REGISTRY_UNAUTHORIZED", "REGISTRY_RATE_LIMITED"],
+  ),
+  REGISTRY_NOT_FOUND: () => "hover registry list",
   ...each(newToken, "TOKEN_EXPIRED", "SCOPE_MISSING"),
 };
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { hasReason } from "../faults/fault.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
+import type { Access } from "./auth/credentials.ts";
 import { Tokens } from "./auth/tokens.ts";
 import { checkPlatform, type ImageConfig, parseConfig, platformMissing } from "./config.ts";
 import { type Digest, digestOf } from "./digest.ts";
@@ -132,6 +133,17 @@ export class RegistryClient {
       return Buffer.concat(parts).subarray(0, length);
     });
     return body;
+  }
+
+  /**
+   * Asks a registry whether it takes credentials. Returns false when it asks for none.
+   *
+   * @throws Fault `REGISTRY_UNAUTHORIZED` when it refuses them, and as {@link resolve}
+   */
+  checkLogin(registry: string, access: Access, signal: AbortSignal): Promise<boolean> {
+    const from = { registry, repository: "", access };
+    const subject = { reference: registry };
+    return this.#requests.checkLogin({ from, path: "", headers: {}, subject, signal });
   }
 
   close(): void {

@@ -71,6 +71,12 @@ export class RegistryRequests {
     }
   }
 
+  /** Whether a registry has asked for credentials, and taken those of the request. @throws Fault */
+  async checkLogin(request: RegistryRequest): Promise<boolean> {
+    discard(await this.get(request));
+    return (await this.#parts.tokens.cached(this.#scopeOf(request))) !== undefined;
+  }
+
   async #attempt<T>(
     request: RegistryRequest,
     consume: (response: HttpResponse) => Promise<T>,
@@ -101,8 +107,7 @@ export class RegistryRequests {
 
   /** Sends with cached credentials; when the registry answers 401, authenticates and sends once more. */
   async #authorized(request: RegistryRequest): Promise<HttpResponse> {
-    const { registry, repository, access } = request.from;
-    const scope: Scope = { registry, repository, access, insecure: this.#parts.isInsecure(registry) };
+    const scope = this.#scopeOf(request);
     const known = await this.#parts.tokens.cached(scope);
     const first = await this.#send(request, scope, known);
     // Who is redirected to must not say where the credentials go.
@@ -112,6 +117,10 @@ export class RegistryRequests {
     const fresh = await this.#parts.tokens.authenticate(scope, challenge, known, request.signal);
     if (fresh === undefined) throw refused(request, 401);
     return this.#send(request, scope, fresh);
+  }
+
+  #scopeOf({ from: { registry, repository, access } }: RegistryRequest): Scope {
+    return { registry, repository, access, insecure: this.#parts.isInsecure(registry) };
   }
 
   #send(request: RegistryRequest, scope: Scope, authorization: string | undefined): Promise<HttpResponse> {

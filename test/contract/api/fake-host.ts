@@ -3,6 +3,7 @@ import {
   type Hold,
   type HostServiceServer,
   HostServiceService,
+  type PrepareMachineRequest,
   StartMachineResponse,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
@@ -28,6 +29,8 @@ export class FakeHost {
   readonly name: string;
   readonly identity: string;
   readonly machines = new Map<string, Machine>();
+  /** What the last image was to be pulled with. */
+  credentials: PrepareMachineRequest["credentials"];
   scheduling: Scheduling = Scheduling.OPEN;
   /** Epochs of holds by reservation. */
   readonly holds = new Map<string, bigint>();
@@ -235,7 +238,8 @@ export class FakeHost {
     };
   }
 
-  async *#prepare({ machineId }: { machineId: string }, ctx: CallContext) {
+  async *#prepare({ machineId, credentials }: PrepareMachineRequest, ctx: CallContext) {
+    this.credentials = credentials;
     const progress = { machine: undefined, imageWasLocal: false };
     yield { detail: "pulling 1 of 2 layers", bytesDone: 5n, bytesTotal: 10n, ...progress };
     const machine = await this.#do(ctx, "prepareMachine", machineId, () => {

@@ -18,6 +18,7 @@ import {
   CreateMachineRequest,
   MachinesServiceClient,
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
+import { RegistriesServiceClient } from "../../../src/gen/windhover/machines/v1/registries.ts";
 import { mintToken, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import type { Scope } from "../../../src/lib/auth/claims.ts";
 import { fixedSigningKey, generateKeyPair } from "../../../src/lib/auth/keys.ts";
@@ -27,6 +28,7 @@ import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
+import type { SealingKeys } from "../../../src/lib/sealing/sealing-keys.ts";
 import { migrate } from "../../../src/lib/stores/migrate.ts";
 import { createDatabase } from "../../support/postgres.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -159,6 +161,9 @@ export async function startApi(
     schedulers?: Parameters<typeof openApi>[0]["schedulers"];
     rates?: Rates;
     createLimits?: CreateLimits;
+    sealingKeys?: SealingKeys;
+    fleetCredentials?: Parameters<typeof openApi>[0]["fleetCredentials"];
+    checkLogin?: Parameters<typeof openApi>[0]["checkLogin"];
   } = {},
 ) {
   const folder = temporaryFolder("api");
@@ -178,6 +183,9 @@ export async function startApi(
       sweeps: options.sweeps ?? false,
       ...(options.rates ? { rates: options.rates } : {}),
       ...(options.createLimits ? { createLimits: options.createLimits } : {}),
+      ...(options.sealingKeys ? { sealingKeys: options.sealingKeys } : {}),
+      ...(options.fleetCredentials ? { fleetCredentials: options.fleetCredentials } : {}),
+      ...(options.checkLogin ? { checkLogin: options.checkLogin } : {}),
     },
     stack,
   );
@@ -226,6 +234,7 @@ export async function clients(address: string, bearer: string | undefined) {
   const hosts = connect(HostsServiceClient, address, options);
   const reservations = connect(ReservationsServiceClient, address, options);
   const reports = connect(HostReportsServiceClient, address, options);
+  const registries = connect(RegistriesServiceClient, address, options);
   return {
     machines,
     apps,
@@ -233,6 +242,7 @@ export async function clients(address: string, bearer: string | undefined) {
     hosts,
     reservations,
     reports,
+    registries,
     create: (request: CreateInput = {}, signal?: AbortSignal) =>
       call(
         machines,
@@ -249,7 +259,7 @@ export async function clients(address: string, bearer: string | undefined) {
     get: async (machineId: string) =>
       (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 20_000 })).machine,
     close() {
-      for (const client of [machines, apps, orgs, hosts, reservations, reports]) client.close();
+      for (const client of [machines, apps, orgs, hosts, reservations, reports, registries]) client.close();
     },
   };
 }

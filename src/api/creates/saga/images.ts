@@ -5,9 +5,11 @@ import { RegistryClient, type RegistryOptions } from "../../../lib/oci/registry.
 import { unreachable } from "../../../lib/oci/request-faults.ts";
 import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import type { ImageRef } from "../../machines/machine.ts";
+import type { NewLogin } from "../../registries/logins.ts";
 import type { CredentialSource, ImageResolver } from "./create-tools.ts";
 
 const RESOLVE_TIMEOUT_MS = 60_000;
+const CHECK_TIMEOUT_MS = 20_000;
 
 /** Resolves references of users' images with the registries' answers. */
 export class RegistryImages implements ImageResolver {
@@ -37,6 +39,19 @@ export class RegistryImages implements ImageResolver {
     });
     const tag = reference.tag ?? (reference.digest === undefined ? "latest" : "");
     return { registry, repository, tag, digest: resolved.digest };
+  }
+
+  /** Asks a registry whether it takes credentials; false when it cannot be asked. @throws Fault `REGISTRY_UNAUTHORIZED` */
+  async checkLogin({ registry, credentials }: NewLogin, signal: AbortSignal): Promise<boolean> {
+    const [host = ""] = registry.split("/");
+    using limit = new TimeLimit(CHECK_TIMEOUT_MS, signal);
+    try {
+      return await this.#registry.checkLogin(host, { org: "", credentials }, limit.signal);
+    } catch (err) {
+      if (!hasReason(err, "REGISTRY_UNAUTHORIZED")) return false;
+      const message = `${host} refuses these credentials; nothing is stored`;
+      throw new Fault("PERMISSION_DENIED", "REGISTRY_UNAUTHORIZED", message, { registry: host });
+    }
   }
 
   close(): void {

@@ -26,7 +26,7 @@ export function authFile(path: string): CredentialLookup {
  *
  * @throws TypeError when it is something else; never with its text
  */
-function parseAuths(text: string): AuthEntries {
+export function parseAuths(text: string): AuthEntries {
   const json = parseJson(text);
   // Entries are checked where they are used.
   const auths = (json as { auths?: unknown } | null)?.auths ?? {};
