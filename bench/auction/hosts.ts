@@ -54,14 +54,19 @@ function attachHost(
   const identity = {
     ...{ number, name: `host-${number}`, identity: `identity-${number}`, region, zone: "a" },
     ...{ vmm: "sim 1", acceleration: "none", isolation: "development", vmmReason: "a benchmark" },
-    ...{ address: `127.0.0.1:${number}`, capacity: toProto(CAPACITY), labels: {} },
+    ...{ address: `127.0.0.1:${number}`, capacity: toProto(CAPACITY), labels: new Map<string, string>() },
   };
   return attachToSchedulers({
     addresses: [address],
     hello: () => identity,
     // Changes while auctions run, as a real one does.
     status: () => ({
-      ...{ held: toProto(ledger.sums().held), allocated: nothing, running: nothing, machines: {} },
+      ...{
+        held: toProto(ledger.sums().held),
+        allocated: nothing,
+        running: nothing,
+        machines: new Map<string, number>(),
+      },
       ...{ load: 0.1, warmVms: 0, scheduling: Scheduling.OPEN },
     }),
     bid: ({ reservationId, resources, holdMs }) => {

@@ -195,17 +195,17 @@ const MAX_LABELS = 64;
 const LABEL = /^([a-z0-9][a-z0-9._/-]{0,62})=(.{0,63})$/;
 
 function parseLabels(raw: string): Readonly<Record<string, string>> {
-  const found: Record<string, string> = {};
+  const found = new Map<string, string>();
   for (const part of raw.split(",").map((each) => each.trim())) {
     if (part === "") continue;
     const [, key, value] = LABEL.exec(part) ?? [];
     if (key === undefined || value === undefined)
       throw new Error(`must be key=value,... with keys like disk or gpu/model, not "${part}"`);
-    if (key in found) throw new Error(`names ${key} twice`);
-    found[key] = value;
+    if (found.has(key)) throw new Error(`names ${key} twice`);
+    found.set(key, value);
   }
-  if (Object.keys(found).length > MAX_LABELS) throw new Error(`must be at most ${MAX_LABELS} labels`);
-  return found;
+  if (found.size > MAX_LABELS) throw new Error(`must be at most ${MAX_LABELS} labels`);
+  return Object.fromEntries(found);
 }
 
 function parsePortRange(raw: string): PortRange {

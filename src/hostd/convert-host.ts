@@ -6,6 +6,7 @@ import {
   type Status,
 } from "../gen/windhover/scheduler/v1/host.ts";
 import { invalid } from "../lib/faults/fault.ts";
+import { mapToProto } from "../lib/grpc/maps.ts";
 import type { DiskWatch } from "./availability/disk-watch.ts";
 import { type DiskSpace, roundedSpace } from "./availability/host-disk.ts";
 import { SCHEDULINGS, type Scheduling } from "./availability/scheduling.ts";
@@ -50,16 +51,16 @@ export function hostInfoToProto({ capacity, vmm, labels, ...rest }: HostIdentity
     acceleration: vmm.acceleration,
     isolation: vmm.isolation,
     vmmReason: vmm.reason,
-    labels: { ...labels },
+    labels: mapToProto(labels),
   };
 }
 
 /** Makes the status of a host. @param load from 0, idle, to 1, all CPUs busy */
 export function statusToProto(host: StatusParts, load: number): Status {
   const sums = host.ledger.sums();
-  const byState: Record<string, number> = {};
+  const byState = new Map<string, number>();
   for (const { state } of host.store.all()) {
-    if (state !== "destroyed") byState[state] = (byState[state] ?? 0) + 1;
+    if (state !== "destroyed") byState.set(state, (byState.get(state) ?? 0) + 1);
   }
   return {
     held: resourcesToProto(sums.held),

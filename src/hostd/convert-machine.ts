@@ -2,6 +2,7 @@ import type { MachineStatus } from "../gen/windhover/admin/v1/hosts.ts";
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../lib/grpc/duration.ts";
+import { mapToProto } from "../lib/grpc/maps.ts";
 import type { StoredLine } from "./logs/line-format.ts";
 import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./machines/machine.ts";
 import { MACHINE_STATES, type MachineState } from "./machines/states.ts";
@@ -110,7 +111,7 @@ function configToProto({
   return {
     image,
     guest: { ...guest },
-    env: { ...env },
+    env: mapToProto(env),
     init: hasInit
       ? { ...init, exec: [...init.exec], entrypoint: [...init.entrypoint], cmd: [...init.cmd] }
       : undefined,
@@ -121,6 +122,6 @@ function configToProto({
           timeout: durationToProto(stop.timeoutMs),
         }
       : undefined,
-    metadata: { ...metadata },
+    metadata: mapToProto(metadata),
   };
 }

@@ -4,6 +4,7 @@ import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { invalid } from "../lib/faults/fault.ts";
 import { Violations } from "../lib/faults/violations.ts";
 import { durationFromProto } from "../lib/grpc/duration.ts";
+import { mapFromProto } from "../lib/grpc/maps.ts";
 import { stateFromProto } from "./convert-machine.ts";
 import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./machines/machine.ts";
 import type { MachineState } from "./machines/states.ts";
@@ -124,11 +125,11 @@ function configFromProto(config: pb.MachineConfig | undefined): MachineConfig {
       cpus: config?.guest?.cpus ?? 0,
       memoryMb: config?.guest?.memoryMb ?? 0,
     },
-    env: { ...config?.env },
+    env: mapFromProto(config?.env),
     init: { exec, entrypoint, cmd, user, workingDir },
     services: (config?.services ?? []).map(serviceFromProto),
     stop: { signal: config?.stopConfig?.signal ?? "", ...(timeoutMs === undefined ? {} : { timeoutMs }) },
-    metadata: { ...config?.metadata },
+    metadata: mapFromProto(config?.metadata),
   };
 }
 

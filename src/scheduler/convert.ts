@@ -1,6 +1,7 @@
 import { PlacementStrategy, type Placement as WirePlacement } from "../gen/windhover/machines/v1/machine.ts";
 import type * as pbHost from "../gen/windhover/scheduler/v1/host.ts";
 import type * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { mapFromProto } from "../lib/grpc/maps.ts";
 import type { Offer } from "./auctions/offer.ts";
 import { ANYWHERE, type Placement, type Strategy } from "./auctions/placement.ts";
 import { RequestViolations, resourcesToProto } from "./hosts/convert.ts";
@@ -94,7 +95,8 @@ function checkCount(violations: RequestViolations, hosts: readonly number[], fie
 
 function placementFromProto(violations: RequestViolations, placement: WirePlacement | undefined): Placement {
   if (!placement) return ANYWHERE;
-  const { hostLabels, hostNumber, distinctHosts } = placement;
+  const { hostNumber, distinctHosts } = placement;
+  const hostLabels = mapFromProto(placement.hostLabels);
   violations.labels(hostLabels, "placement.host_labels");
   if (hostNumber !== undefined) violations.hostNumber(hostNumber, "placement.host_number");
   const strategy = STRATEGY_FROM_PROTO[placement.strategy] ?? "spread";

@@ -80,9 +80,9 @@ describe("a fleet with real VMs", { shuffle: false }, () => {
   });
 
   it("runs as asked: command, environment, user, directory; its lines and its exit are kept", async () => {
-    const script = 'echo "$GREETING from $(id -un) in $(pwd)"; echo oops >&2; exit 7';
+    const script = 'echo "$GREETING$__proto__ from $(id -un) in $(pwd)"; echo oops >&2; exit 7';
     const config = configOf(image, {
-      env: { GREETING: "hello" },
+      env: { GREETING: "hel", ["__proto__"]: "lo" },
       init: { exec: ["/bin/sh", "-c", script], user: "www-data", workingDir: "/srv" },
     });
     const { id } = await clients.create({ app: APP, config });

@@ -16,6 +16,7 @@ import {
   WaitMachineRequest,
 } from "../../src/gen/windhover/machines/v1/machines.ts";
 import { call, connect, openStream } from "../../src/lib/grpc/client.ts";
+import { mapToProto } from "../../src/lib/grpc/maps.ts";
 
 export type { Machine };
 
@@ -99,13 +100,20 @@ export function clientsOf(address: string, token: string) {
 
 export type Clients = ReturnType<typeof clientsOf>;
 
+type Texts = Readonly<Record<string, string>>;
+
+/** Fields of a configuration, as a test writes them. */
+export type ConfigFields = Partial<Omit<MachineConfig, "init" | "env" | "metadata">> & {
+  readonly init?: Partial<InitConfig>;
+  readonly env?: Texts;
+  readonly metadata?: Texts;
+};
+
 /** A configuration with defaults for what a test does not care about. */
-export function configOf(
-  image: string,
-  { init, ...rest }: Partial<Omit<MachineConfig, "init">> & { init?: Partial<InitConfig> } = {},
-): MachineConfig {
+export function configOf(image: string, { init, env, metadata, ...rest }: ConfigFields = {}): MachineConfig {
   const whole = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "", ...init };
-  return { ...MachineConfig.create(), image, ...rest, ...(init ? { init: whole } : {}) };
+  const maps = { env: mapToProto(env), metadata: mapToProto(metadata) };
+  return { ...MachineConfig.create(), image, ...maps, ...rest, ...(init ? { init: whole } : {}) };
 }
 
 function present(machine: Machine | undefined): Machine {

@@ -57,8 +57,8 @@ describe("operators", () => {
 
   it("give hosts labels, and keep machines of an app apart", async () => {
     await expect.poll(() => scheduling(2), SOON).toBe(Scheduling.OPEN);
-    expect(hostOf(await create({ hostLabels: { disk: "nvme" } }))).toBeGreaterThan(0);
-    await expect(create({ hostLabels: { disk: "tape" } })).rejects.toMatchObject({
+    expect(hostOf(await create({ hostLabels: new Map([["disk", "nvme"]]) }))).toBeGreaterThan(0);
+    await expect(create({ hostLabels: new Map([["disk", "tape"]]) })).rejects.toMatchObject({
       reason: "NO_CAPACITY",
       message: expect.stringContaining("disk=tape"),
     });

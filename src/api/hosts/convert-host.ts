@@ -1,5 +1,6 @@
 import type { AnnounceHostRequest } from "../../gen/windhover/admin/v1/hosts.ts";
 import { type HostInfo, Scheduling as WireScheduling } from "../../gen/windhover/scheduler/v1/host.ts";
+import { mapFromProto } from "../../lib/grpc/maps.ts";
 import type { AnnouncedHost, Scheduling } from "./host-table.ts";
 
 const SCHEDULING_FROM_PROTO: Record<WireScheduling, Scheduling> = {
@@ -19,15 +20,14 @@ const SCHEDULING_TO_PROTO: Record<Scheduling, WireScheduling> = {
 
 /** Converts a host as it announces itself, by itself or when it is asked. */
 export function announcedFromProto(host: HostInfo | AnnounceHostRequest): AnnouncedHost {
-  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason, labels } =
-    host;
+  const { number, identity, name, region, zone, address, vmm, acceleration, isolation, vmmReason } = host;
   const capacity = {
     cpus: host.capacity?.cpus ?? 0,
     memoryMb: Number(host.capacity?.memoryMb ?? 0n),
     diskMb: Number(host.capacity?.diskMb ?? 0n),
   };
   const place = { number, identity, name, region, zone, address };
-  return { ...place, capacity, vmm, acceleration, isolation, vmmReason, labels };
+  return { ...place, capacity, vmm, acceleration, isolation, vmmReason, labels: mapFromProto(host.labels) };
 }
 
 export function schedulingFromProto(scheduling: WireScheduling): Scheduling {

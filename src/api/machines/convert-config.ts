@@ -1,5 +1,6 @@
 import type * as wire from "../../gen/windhover/machines/v1/machine.ts";
 import { durationFromProto, durationToProto } from "../../lib/grpc/duration.ts";
+import { mapFromProto, mapToProto } from "../../lib/grpc/maps.ts";
 import type { MachineConfig } from "./machine.ts";
 import type { ConfigInput } from "./validate-config.ts";
 
@@ -9,11 +10,11 @@ export function configInputFromProto(config: wire.MachineConfig | undefined): Co
   return {
     image: config?.image ?? "",
     guest: config?.guest,
-    env: config?.env ?? {},
+    env: mapFromProto(config?.env),
     init: config?.init && initFromProto(config.init),
     services: config?.services ?? [],
     stop: stop && { signal: stop.signal, timeoutMs: durationFromProto(stop.timeout) },
-    metadata: config?.metadata ?? {},
+    metadata: mapFromProto(config?.metadata),
   };
 }
 
@@ -44,11 +45,11 @@ export function configToProto(config: MachineConfig): wire.MachineConfig {
   return {
     image,
     guest: { ...guest },
-    env: { ...env },
+    env: mapToProto(env),
     init: init && { ...init, exec: [...init.exec], entrypoint: [...init.entrypoint], cmd: [...init.cmd] },
     services: services.map((service) => ({ ...service })),
     stopConfig: { signal: stop.signal, timeout: durationToProto(stop.timeoutMs) },
-    metadata: { ...metadata },
+    metadata: mapToProto(metadata),
   };
 }
 

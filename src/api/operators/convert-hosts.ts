@@ -5,6 +5,7 @@ import type {
 } from "../../gen/windhover/admin/v1/hosts.ts";
 import { type Resources, Scheduling, type Status } from "../../gen/windhover/scheduler/v1/host.ts";
 import type { AttachedHost } from "../../gen/windhover/scheduler/v1/scheduler.ts";
+import { mapToProto } from "../../lib/grpc/maps.ts";
 import type { Capacity, HostEntry } from "../hosts/host-table.ts";
 import { stateToProto } from "../machines/convert-machine.ts";
 import { timeToProto } from "../requests/convert-time.ts";
@@ -46,14 +47,14 @@ export function hostToProto({ number, region, entry, attached, missing }: HostFa
     held: resourcesToProto(status?.held),
     allocated: resourcesToProto(status?.allocated),
     running: resourcesToProto(status?.running),
-    machines: status?.machines ?? {},
+    machines: status?.machines ?? new Map(),
     vmm: info?.vmm ?? entry?.vmm ?? "",
     acceleration: info?.acceleration ?? entry?.acceleration ?? "",
     isolation: info?.isolation ?? entry?.isolation ?? "",
     vmmReason: info?.vmmReason ?? entry?.vmmReason ?? "",
     statusMessage: notes.join("; "),
     scheduling: status?.scheduling ?? Scheduling.UNSPECIFIED,
-    labels: info?.labels ?? { ...entry?.labels },
+    labels: info?.labels ?? mapToProto(entry?.labels),
     warmVms: status?.warmVms ?? 0,
     backoffUntilTime: attached?.backoffUntilTime,
     diskFreeMb: status?.diskFreeMb,

@@ -1,4 +1,5 @@
 import { PlacementStrategy, type Placement as Wire } from "../../gen/windhover/machines/v1/machine.ts";
+import { mapFromProto, mapToProto } from "../../lib/grpc/maps.ts";
 import type { Placement, PlacementInput, Strategy } from "./placement.ts";
 
 const FROM_PROTO: Record<PlacementStrategy, Strategy | undefined> = {
@@ -16,9 +17,9 @@ const TO_PROTO: Record<Strategy, PlacementStrategy> = {
 export function placementFromProto(placement: Wire | undefined): PlacementInput | undefined {
   if (placement === undefined) return undefined;
   const { hostLabels, hostNumber, strategy, distinctHosts } = placement;
-  return { hostLabels, hostNumber, strategy: FROM_PROTO[strategy], distinctHosts };
+  return { hostLabels: mapFromProto(hostLabels), hostNumber, strategy: FROM_PROTO[strategy], distinctHosts };
 }
 
 export function placementToProto({ hostLabels, hostNumber, strategy, distinctHosts }: Placement): Wire {
-  return { hostLabels: { ...hostLabels }, hostNumber, strategy: TO_PROTO[strategy], distinctHosts };
+  return { hostLabels: mapToProto(hostLabels), hostNumber, strategy: TO_PROTO[strategy], distinctHosts };
 }

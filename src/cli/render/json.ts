@@ -9,8 +9,6 @@ const ENUMS: Readonly<Record<string, (value: number) => string>> = {
   scheduling: schedulingName,
   standing: standingName,
 };
-/** Fields that are maps: their keys belong to the user. */
-const MAPS: ReadonlySet<string> = new Set(["env", "metadata", "labels", "machines"]);
 /** Fields in which an empty string means that there is nothing. */
 const OPTIONAL: ReadonlySet<string> = new Set([
   ...["lastStartPath", "lastStartTraceId", "createTraceId", "reason", "signal", "claimant", "problem"],
@@ -29,7 +27,9 @@ export function toJson(value: unknown, field = ""): unknown {
   if (typeof value === "bigint") return Number(value);
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.map((each) => toJson(each, field));
-  if (typeof value !== "object" || value === null || MAPS.has(field)) return value;
+  // The keys of a map are the user's, and become own properties whatever they are.
+  if (value instanceof Map) return Object.fromEntries(value);
+  if (typeof value !== "object" || value === null) return value;
   if ("seconds" in value && "nanos" in value) {
     // Of all messages only google.protobuf.Duration has these fields.
     return `${durationFromProto(value as { seconds: bigint; nanos: number }) / 1_000}s`;

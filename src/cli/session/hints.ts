@@ -66,7 +66,7 @@ export function nextSteps(fault: Fault, subject: Subject, settings: Settings): r
     machine: subject.machine ?? fault.facts["machine_id"] ?? fault.facts["machine"] ?? "ID",
     org: subject.org ?? fault.facts["org"] ?? "ORG",
   };
-  const hint = NEXT[fault.reason]?.(about, fault);
+  const hint = Object.hasOwn(NEXT, fault.reason) ? NEXT[fault.reason]?.(about, fault) : undefined;
   return hint === undefined ? [] : [hint];
 }
 
@@ -126,7 +126,7 @@ const FLAGS: Readonly<Record<string, string>> = {
 export function flagOf(field: string): string | undefined {
   const plain = field.replace(/\[[^\]]*\]/g, "");
   for (let path = plain; path !== ""; path = path.slice(0, Math.max(0, path.lastIndexOf(".")))) {
-    if (FLAGS[path]) return FLAGS[path];
+    if (Object.hasOwn(FLAGS, path)) return FLAGS[path];
   }
   return undefined;
 }

@@ -127,7 +127,7 @@ test("a machine is whole once in a report for a database that lacks it", () => {
 
   const { events } = reportToProto(HOST, later, { maxBytes: 1024 * KB, isWhole: true });
 
-  expect(events.map(({ machine, status }) => [machine?.config?.env["A"], status?.generation])).toEqual([
+  expect(events.map(({ machine, status }) => [machine?.config?.env.get("A"), status?.generation])).toEqual([
     ["xxx", undefined],
     [undefined, 3n],
   ]);

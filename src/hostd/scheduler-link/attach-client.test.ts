@@ -25,7 +25,7 @@ const STATUS: Status = {
   held: WIRE,
   allocated: WIRE,
   running: WIRE,
-  machines: { started: 1 },
+  machines: new Map([["started", 1]]),
   load: 0.25,
   warmVms: 0,
   scheduling: Scheduling.OPEN,
@@ -42,7 +42,7 @@ const HELLO = {
   acceleration: "none",
   isolation: "development",
   vmmReason: "a test",
-  labels: {},
+  labels: new Map(),
 };
 
 let scheduler: FakeScheduler;

@@ -24,7 +24,14 @@ afterEach(async () => {
 });
 
 async function attach(images?: () => readonly number[]): Promise<void> {
-  const who = { number: 1, name: "host-1", identity: "identity-1", region: "ord", zone: "a", labels: {} };
+  const who = {
+    number: 1,
+    name: "host-1",
+    identity: "identity-1",
+    region: "ord",
+    zone: "a",
+    labels: new Map<string, string>(),
+  };
   const what = { vmm: "sim", acceleration: "none", isolation: "development", vmmReason: "a test" };
   let load = 0;
   attachment = attachToSchedulers({
@@ -32,7 +39,14 @@ async function attach(images?: () => readonly number[]): Promise<void> {
     hello: () => ({ ...who, ...what, address: "127.0.0.1:7072", capacity: ROOM }),
     // Changes each time, so it is sent each second: the test counts seconds by it.
     status: () => ({
-      ...{ held: ROOM, allocated: ROOM, running: ROOM, machines: {}, load: load++, warmVms: 0 },
+      ...{
+        held: ROOM,
+        allocated: ROOM,
+        running: ROOM,
+        machines: new Map<string, number>(),
+        load: load++,
+        warmVms: 0,
+      },
       ...{ scheduling: Scheduling.OPEN, diskFreeMb: undefined, diskReserveMb: undefined },
     }),
     bid: () => ({ kind: "decline", reason: "busy" }),

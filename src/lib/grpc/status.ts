@@ -5,6 +5,7 @@ import { BadRequest, ErrorInfo, RetryInfo } from "../../gen/google/rpc/error_det
 import { Status } from "../../gen/google/rpc/status.ts";
 import { type Code, Fault, type Violation } from "../faults/fault.ts";
 import { durationFromProto, durationToProto } from "./duration.ts";
+import { mapFromProto } from "./maps.ts";
 
 /** The domain of every error reason of this system, on the wire. */
 const ERROR_DOMAIN = "windhover.dev";
@@ -91,7 +92,7 @@ function encodeDetails(fault: Fault): Buffer {
   const info = ErrorInfo.encode({
     reason: fault.reason.slice(0, 63),
     domain: ERROR_DOMAIN,
-    metadata: Object.fromEntries(
+    metadata: new Map(
       Object.entries(fault.facts)
         .slice(0, MAX_FACTS)
         .map(([name, value]) => [clean(name, 64), clean(String(value), MAX_FACT)]),
@@ -129,7 +130,11 @@ function decodeDetails(err: grpc.ServiceError, code: Code): Fault | undefined {
       })) ?? [];
     const delay = unpack(details, RetryInfo)?.retryDelay;
     const retry = delay ? { retryAfterMs: durationFromProto(delay) } : {};
-    return new Fault(code, info.reason, err.details, info.metadata, { cause: err, violations, ...retry });
+    return new Fault(code, info.reason, err.details, mapFromProto(info.metadata), {
+      cause: err,
+      violations,
+      ...retry,
+    });
   } catch {
     // Details we cannot read leave what the status itself says.
     return undefined;

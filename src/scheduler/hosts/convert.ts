@@ -4,6 +4,7 @@ import type * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { durationToProto } from "../../lib/grpc/duration.ts";
+import { mapFromProto, mapToProto } from "../../lib/grpc/maps.ts";
 import {
   type Bid,
   type BidTerms,
@@ -75,7 +76,8 @@ export function hostInfoFromProto(hello: pbHost.HostInfo, region: string): HostI
   violations.id(hello.identity, "hello.identity");
   violations.check(ADDRESS.test(hello.address), "hello.address", "must be host:port or unix:/path");
   const capacity = violations.resources(hello.capacity, "hello.capacity");
-  violations.labels(hello.labels, "hello.labels");
+  const labels = mapFromProto(hello.labels);
+  violations.labels(labels, "hello.labels");
   violations.throwIfAny();
   if (hello.region !== region) {
     throw new Fault(
@@ -85,7 +87,7 @@ export function hostInfoFromProto(hello: pbHost.HostInfo, region: string): HostI
       { region, host_region: hello.region, name: hello.name },
     );
   }
-  return { ...hello, capacity };
+  return { ...hello, capacity, labels };
 }
 
 export function statusFromProto(status: pbHost.Status): HostStatus {
@@ -93,7 +95,7 @@ export function statusFromProto(status: pbHost.Status): HostStatus {
     held: resourcesFromProto(status.held),
     allocated: resourcesFromProto(status.allocated),
     running: resourcesFromProto(status.running),
-    machines: status.machines,
+    machines: mapFromProto(status.machines),
     load: status.load,
     warmVms: status.warmVms,
     // A host with a newer value declines by itself.
@@ -151,12 +153,12 @@ export function bidToProto(bid: Bid, terms: BidTerms): pbAttach.BidRequest {
 export function hostToProto(host: AttachedHost, backoffUntil: Date | undefined): pb.AttachedHost {
   const { info, status, attachedAt, lastSeenAt } = host;
   return {
-    info: { ...info, capacity: resourcesToProto(info.capacity), labels: { ...info.labels } },
+    info: { ...info, capacity: resourcesToProto(info.capacity), labels: mapToProto(info.labels) },
     status: status && {
       held: resourcesToProto(status.held),
       allocated: resourcesToProto(status.allocated),
       running: resourcesToProto(status.running),
-      machines: { ...status.machines },
+      machines: mapToProto(status.machines),
       load: status.load,
       warmVms: status.warmVms,
       scheduling: SCHEDULING_TO_PROTO[status.scheduling],

@@ -227,7 +227,7 @@ export class FakeHost {
             acceleration: "none",
             isolation: "development",
             vmmReason: "",
-            labels: {},
+            labels: new Map<string, string>(),
           },
           status: undefined,
           holds: [] as Hold[],

@@ -24,6 +24,7 @@ import type { Scope } from "../../../src/lib/auth/claims.ts";
 import { fixedSigningKey, generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
+import { mapToProto } from "../../../src/lib/grpc/maps.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
@@ -272,20 +273,24 @@ export interface CreateInput {
   readonly requestId?: string;
   readonly skipLaunch?: boolean;
   readonly config?:
-    | (Partial<Pick<NonNullable<CreateMachineRequest["config"]>, "image" | "env" | "metadata">> & {
+    | {
+        readonly image?: string;
         readonly guest?: Partial<GuestConfig>;
         readonly services?: Partial<ServiceConfig>[];
-      })
+        readonly env?: Readonly<Record<string, string>>;
+        readonly metadata?: Readonly<Record<string, string>>;
+      }
     | undefined;
 }
 
 /** A create that is fine, with whatever is to differ. */
 function createRequest({ config, ...request }: CreateInput = {}, hasConfig = true): CreateMachineRequest {
+  const maps = { env: mapToProto(config?.env), metadata: mapToProto(config?.metadata) };
   return CreateMachineRequest.fromPartial({
     app: "web",
     skipLaunch: true,
     ...request,
-    ...(hasConfig ? { config: { image: "nginx", ...config } } : {}),
+    ...(hasConfig ? { config: { image: "nginx", ...config, ...maps } } : {}),
   });
 }
 

@@ -140,7 +140,7 @@ describe("listing hosts", () => {
       name: "host-1",
       attached: true,
       allocated: { cpus: 1 },
-      machines: { started: 1 },
+      machines: new Map([["started", 1]]),
       statusMessage: "",
     });
     expect(hosts.find((host) => host.number === 77)).toMatchObject({ name: "gone", attached: false });

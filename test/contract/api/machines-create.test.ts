@@ -45,6 +45,19 @@ describe("create", () => {
     expect(row).toEqual({ id: machine?.id, state: "started", committed: true });
   });
 
+  test("keeps names that every object has, in the database and at the host", async () => {
+    const names = JSON.parse('{"__proto__":"a","constructor":"b","toString":"c","hasOwnProperty":"d"}');
+    const { machine } = await api.user.create({ name: "names", config: { env: names, metadata: names } });
+
+    const id = machine?.id ?? "";
+    const [row] = await world.sql(`select snapshot->'config' as config from machines where id = '${id}'`);
+    for (const config of [machine?.config, await api.user.get(id).then((got) => got?.config)]) {
+      expect(new Map(config?.env)).toEqual(new Map(Object.entries(names)));
+      expect(new Map(config?.metadata)).toEqual(new Map(Object.entries(names)));
+    }
+    expect(new Map(Object.entries(row?.["config"].env))).toEqual(new Map(Object.entries(names)));
+  });
+
   test("leaves the machine created when it is not to be launched, under a name of its own", async () => {
     const { machine } = await api.user.create();
 

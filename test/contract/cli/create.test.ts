@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import type { CreateMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
+import { mapToProto } from "../../../src/lib/grpc/maps.ts";
 import { step } from "./fake-api.ts";
 import { useCli } from "./support.ts";
 
@@ -40,6 +41,35 @@ describe("hover machine run", () => {
     expect([ended.code, ended.err]).toEqual([0, expect.not.stringContaining("Error")]);
     const request = cli.api.requests[0]?.request;
     expect(request).toMatchObject({ app: "x", name: "", config: { image: "nginx", init: { cmd } } });
+  });
+
+  test("keeps __proto__ and its like as names, from flags and from a file", async () => {
+    const file = join(cli.home.dir, "names.json");
+    writeFileSync(file, '{"env":{"__proto__":"a","constructor":"b"},"metadata":{"__proto__":"c"}}');
+    const ended = await cli.home.hover(
+      ...["m", "run", "nginx", "-a", "web", "-c", file],
+      ...["-e", "toString=d", "-e", "hasOwnProperty=e", "-m", "constructor=f"],
+      ...["--host-label", "__proto__=g"],
+    );
+
+    expect([ended.code, ended.err]).toEqual([0, expect.not.stringContaining("Error")]);
+    const request = cli.api.requests[0]?.request as CreateMachineRequest;
+    expect(Object.fromEntries(request.config?.env ?? [])).toEqual(
+      JSON.parse('{"__proto__":"a","constructor":"b","toString":"d","hasOwnProperty":"e"}'),
+    );
+    expect([...(request.config?.metadata ?? [])]).toEqual([
+      ["__proto__", "c"],
+      ["constructor", "f"],
+    ]);
+    expect([...(request.placement?.hostLabels ?? [])]).toEqual([["__proto__", "g"]]);
+
+    const both = await cli.home.hover("m", "run", "nginx", "-a", "web", "-e", "__proto__=1", "-e", "A=2");
+    expect(both.code).toBe(0);
+    const second = cli.api.requests[1]?.request as CreateMachineRequest;
+    expect([...(second.config?.env ?? [])]).toEqual([
+      ["__proto__", "1"],
+      ["A", "2"],
+    ]);
   });
 
   test("takes its own flags behind the image, before the first word of the program", async () => {
@@ -105,7 +135,7 @@ describe("hover machine run", () => {
       requestId: expect.stringMatching(/^hover-[0-9a-f-]{36}$/),
       config: {
         image: "nginx",
-        env: { A: "1", B: "x=y" },
+        env: mapToProto({ A: "1", B: "x=y" }),
         guest: { cpuKind: "performance", cpus: 2, memoryMb: 1024 },
         init: { entrypoint: ["/bin/sh", "-c", "a b"], cmd: ["serve", "--port", "8080"], user: "www" },
         services: [
@@ -113,7 +143,7 @@ describe("hover machine run", () => {
           { protocol: "udp", internalPort: 53 },
         ],
         stopConfig: { signal: "SIGTERM", timeout: { seconds: 1n, nanos: 500_000_000 } },
-        metadata: { team: "blue" },
+        metadata: mapToProto({ team: "blue" }),
       },
     });
   });
@@ -191,7 +221,7 @@ describe("hover machine run", () => {
       skipLaunch: true,
       config: {
         image: "redis:7",
-        env: { A: "flag", B: "file" },
+        env: mapToProto({ A: "flag", B: "file" }),
         guest: { memoryMb: 512 },
         stopConfig: { timeout: { seconds: 2n, nanos: 0 } },
       },

@@ -122,11 +122,11 @@ export class FakeApi {
       config: {
         image: "127.0.0.1:5000/hello:1",
         guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
-        env: { MixedCase_KEY: "v" },
+        env: new Map([["MixedCase_KEY", "v"]]),
         init: undefined,
         services: [{ protocol: "tcp", internalPort: 8080 }],
         stopConfig: { signal: "SIGTERM", timeout: { seconds: 2n, nanos: 500_000_000 } },
-        metadata: {},
+        metadata: new Map<string, string>(),
       },
       ...fields,
     };

@@ -4,6 +4,7 @@ import { MachineState, PlacementStrategy } from "../../../src/gen/windhover/mach
 import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import { Reservation } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
+import { mapToProto } from "../../../src/lib/grpc/maps.ts";
 import { useCli } from "./support.ts";
 
 const cli = useCli();
@@ -22,8 +23,13 @@ beforeEach(() => {
         attached: true,
         attachTime: new Date(Date.now() - 90_000),
       },
-      ...{ scheduling: Scheduling.DRAINING, labels: { disk: "nvme" }, warmVms: 3, isolation: "hardware" },
-      ...{ capacity: amount(8, 4_096n), running: amount(2, 512n), machines: { started: 2 } },
+      ...{
+        scheduling: Scheduling.DRAINING,
+        labels: new Map([["disk", "nvme"]]),
+        warmVms: 3,
+        isolation: "hardware",
+      },
+      ...{ capacity: amount(8, 4_096n), running: amount(2, 512n), machines: new Map([["started", 2]]) },
     }),
     Host.fromPartial({
       ...{ number: 2, name: "ord-2", region: "ord", attached: true, scheduling: Scheduling.OPEN },
@@ -245,7 +251,7 @@ test("flags become placement, and contradictions are refused", async () => {
   expect(requestsOf("createMachine")).toMatchObject([
     {
       placement: {
-        hostLabels: { disk: "nvme", gpu: "a10" },
+        hostLabels: mapToProto({ disk: "nvme", gpu: "a10" }),
         hostNumber: 3,
         strategy: PlacementStrategy.PACK,
         distinctHosts: true,

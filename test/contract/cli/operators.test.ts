@@ -121,11 +121,19 @@ function host(): Host {
     ...{ number: 1, name: "ord-1", region: "ord", zone: "ord-a", address: "127.0.0.1:7100", attached: true },
     ...{ attachTime: new Date(), lastSeenTime: new Date(), vmm: "qemu 7.2", acceleration: "emulation" },
     ...{ isolation: "development", vmmReason: "no /dev/kvm", statusMessage: "" },
-    ...{ scheduling: Scheduling.OPEN, labels: {}, warmVms: 0, backoffUntilTime: undefined },
+    ...{
+      scheduling: Scheduling.OPEN,
+      labels: new Map<string, string>(),
+      warmVms: 0,
+      backoffUntilTime: undefined,
+    },
     capacity: amount(8, 4096n, 10_240n),
     held: amount(1, 256n, 0n),
     allocated: amount(2, 512n, 1_024n),
     running: amount(1, 256n, 0n),
-    machines: { started: 1, stopped: 2 },
+    machines: new Map([
+      ["started", 1],
+      ["stopped", 2],
+    ]),
   };
 }

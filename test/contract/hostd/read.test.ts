@@ -11,6 +11,7 @@ import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts"
 import { mintToken } from "../../../src/lib/auth/auth.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../src/lib/grpc/duration.ts";
+import { mapToProto } from "../../../src/lib/grpc/maps.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
 import { createRequest, KEYS, newId, present, startHost, type TestHost, token } from "./fixture.ts";
@@ -144,7 +145,7 @@ describe("the host", () => {
     expect(answer.status).toMatchObject({
       held: { cpus: 1, memoryMb: 512n, diskMb: 1_024n },
       running: { cpus: 1, memoryMb: 256n },
-      machines: { started: 1 },
+      machines: new Map([["started", 1]]),
     });
     expect(answer.holds).toMatchObject([{ reservationId: hold.reservationId, epoch: hold.epoch }]);
     // A second more, for the grace, and for clocks in whole milliseconds.
@@ -160,7 +161,7 @@ describe("the host", () => {
       settings: { capacity: { cpus: 64, memoryMb: 65_536, diskMb: 65_536 } },
     });
     const ids: string[] = [];
-    const config = { env: { BIG: "x".repeat(270_000) } };
+    const config = { env: mapToProto({ BIG: "x".repeat(270_000) }) };
     for (let count = 0; count < 16; count += 1) ids.push((await crowded.create({ config })).id);
     const stock = new grpc.Client(crowded.address, grpc.credentials.createInsecure());
     const metadata = new grpc.Metadata();
@@ -212,11 +213,15 @@ describe("the host", () => {
 
   test("returns exactly the configuration of the create", async () => {
     const config = {
-      env: { A: "1" },
+      env: new Map([
+        ["A", "1"],
+        ["__proto__", "2"],
+        ["constructor", "3"],
+      ]),
       init: { exec: ["/bin/sh"], entrypoint: ["/e"], cmd: ["c"], user: "app", workingDir: "/srv" },
       services: [{ protocol: "tcp", internalPort: 80 }],
       stopConfig: { signal: "SIGTERM", timeout: durationToProto(1_500) },
-      metadata: { team: "x" },
+      metadata: mapToProto({ team: "x" }),
     };
     const request = createRequest(host.hold(), { config });
 

@@ -44,7 +44,7 @@ describe("start", () => {
     const [victim = "", ...others] = ids;
 
     const watching = others.map((id) => crowded.start(id, { watchMs: 10_000 }));
-    await expect.poll(async () => (await crowded.getHost()).status?.machines["started"]).toBe(3);
+    await expect.poll(async () => (await crowded.getHost()).status?.machines.get("started")).toBe(3);
     const { running } = crowded.host.starts;
     const started = await crowded.start(victim, { watchMs: 0 });
     let answered = 0;

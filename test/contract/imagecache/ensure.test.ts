@@ -29,7 +29,7 @@ describe("EnsureImage", () => {
       workingDir: "/srv",
       exposedPorts: ["53/udp", "80/tcp", "443/tcp"],
       stopSignal: "SIGQUIT",
-      labels: { maintainer: "nobody" },
+      labels: new Map([["maintainer", "nobody"]]),
       volumes: ["/cache", "/var/lib/data"],
     });
     expect(ready.image?.sizes).toMatchObject({

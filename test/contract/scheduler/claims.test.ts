@@ -153,7 +153,7 @@ describe("ListHosts", () => {
       acceleration: "none",
       isolation: "development",
       vmmReason: "a test",
-      labels: {},
+      labels: new Map(),
     });
     expect(second?.info?.number).toBe(2);
     expect(first?.lastSeenTime?.getTime()).toBeGreaterThanOrEqual(first?.attachTime?.getTime() ?? Infinity);

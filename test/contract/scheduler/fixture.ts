@@ -222,7 +222,7 @@ export class TestHost {
       acceleration: "none",
       isolation: "development",
       vmmReason: "a test",
-      labels: { ...this.traits.labels },
+      labels: new Map(Object.entries(this.traits.labels ?? {})),
     };
   }
 
@@ -238,7 +238,7 @@ export class TestHost {
       held: wire(held),
       allocated: none,
       running: none,
-      machines: {},
+      machines: new Map<string, number>(),
       load: 0,
       warmVms: 0,
       scheduling: Scheduling.OPEN,

@@ -13,5 +13,5 @@ export const HELLO: HostInfo = {
   acceleration: "none",
   isolation: "development",
   vmmReason: "a test",
-  labels: {},
+  labels: new Map(),
 };

@@ -41,8 +41,8 @@ describe("constraints", () => {
   test("labels choose the hosts, and one that no host has is named as the reason", async () => {
     await attach({ labels: { disk: "nvme" } }, { labels: { disk: "hdd" } }, { labels: { disk: "nvme" } });
 
-    expect(await offering({ hostLabels: { disk: "nvme" } })).toEqual([1, 3]);
-    await expect(offering({ hostLabels: { disk: "tape" } })).rejects.toMatchObject({
+    expect(await offering({ hostLabels: new Map([["disk", "nvme"]]) })).toEqual([1, 3]);
+    await expect(offering({ hostLabels: new Map([["disk", "tape"]]) })).rejects.toMatchObject({
       code: "RESOURCE_EXHAUSTED",
       reason: "NO_CAPACITY",
       message: expect.stringContaining("none of the 3 hosts attached has label disk=tape"),

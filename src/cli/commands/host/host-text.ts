@@ -46,7 +46,7 @@ export function hostRow(host: Host, nowMs: number): string[] {
 
 /** Everything about one host, a line each. */
 export function hostDetails(host: Host, nowMs: number): string[] {
-  const labels = Object.entries(host.labels).map(([key, value]) => `${key}=${value}`);
+  const labels = [...host.labels].map(([key, value]) => `${key}=${value}`);
   const inBackoff = host.backoffUntilTime ? ago(host.backoffUntilTime, nowMs) : "";
   const lines: readonly (readonly [string, string])[] = [
     ["number", String(host.number)],
@@ -135,7 +135,7 @@ function diskText(host: Host): string {
 }
 
 function machinesText({ machines }: Host): string {
-  const parts = Object.entries(machines).filter(([, count]) => count > 0);
+  const parts = [...machines].filter(([, count]) => count > 0);
   return parts.length === 0 ? "-" : parts.map(([state, count]) => `${count} ${state}`).join(", ");
 }
 

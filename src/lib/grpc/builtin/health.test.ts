@@ -39,7 +39,7 @@ test("the whole and each service are answered, without a token", async () => {
   const { statuses } = await call(client, client.list, {}, soon);
 
   expect([whole.status, one.status]).toEqual([SERVING, SERVING]);
-  expect(statuses).toEqual({ "": { status: SERVING }, [SERVICE]: { status: SERVING } });
+  expect(Object.fromEntries(statuses)).toEqual({ "": { status: SERVING }, [SERVICE]: { status: SERVING } });
 });
 
 test("a service nobody knows is NOT_FOUND when checked, and may still appear when watched", async () => {

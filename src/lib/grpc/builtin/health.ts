@@ -88,7 +88,7 @@ function healthService(health: Health): HealthServer {
       for await (const status of health.watch(service, ctx.signal)) yield { status };
     }),
     list: unary(() => ({
-      statuses: Object.fromEntries([...health.all()].map(([name, status]) => [name, { status }])),
+      statuses: new Map([...health.all()].map(([name, status]) => [name, { status }])),
     })),
   };
 }

@@ -16,7 +16,18 @@ function object<S extends z.ZodRawShape>(shape: S) {
 const text = z.string("must be a text").default("");
 const whole = z.int("must be a whole number").default(0);
 const list = z.array(z.string("must be a text"), "must be a list of texts").default([]);
-const texts = z.record(z.string(), z.string("must be a text"), "must be an object of texts").default({});
+/** Not `z.record`, which drops a key `__proto__`. */
+const texts = z
+  .custom<object>((value) => isObject(value), "must be an object of texts")
+  .default({})
+  .transform((value, context) => {
+    const entries = Object.entries(value).filter(([name, each]) => {
+      if (typeof each !== "string")
+        context.addIssue({ code: "custom", message: "must be a text", path: [name] });
+      return typeof each === "string";
+    });
+    return new Map<string, string>(entries);
+  });
 const time = z.coerce.string().transform((raw, context) => {
   try {
     return durationToProto(duration(raw));
@@ -35,6 +46,10 @@ const CONFIG = object({
   stop_config: object({ signal: text, timeout: time.optional() }).optional(),
   metadata: texts,
 });
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 /**
  * Reads a machine configuration from a file, in the shape that `hover machine status --json` prints
@@ -61,9 +76,11 @@ export function readConfigFile(path: string): MachineConfig {
     });
     throw new UsageError(`${path} is not a machine configuration:\n${problems.join("\n")}`);
   }
-  const { guest, init, services, stop_config: stop, ...rest } = data;
+  const { image, env, metadata, guest, init, services, stop_config: stop } = data;
   return {
-    ...rest,
+    image,
+    env,
+    metadata,
     guest: guest && { cpuKind: guest.cpu_kind, cpus: guest.cpus, memoryMb: guest.memory_mb },
     init: init && {
       ...{ exec: init.exec, entrypoint: init.entrypoint, cmd: init.cmd },

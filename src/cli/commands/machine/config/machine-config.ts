@@ -40,7 +40,7 @@ export function machineConfig(
   return {
     image: chosen,
     guest: merge(NO_GUEST, base?.guest, { cpuKind: vmCpuKind, cpus: vmCpus, memoryMb: vmMemory }),
-    env: { ...base?.env, ...flags.env },
+    env: new Map([...(base?.env ?? []), ...Object.entries(flags.env ?? {})]),
     init: merge(NO_INIT, base?.init, {
       entrypoint: entrypoint === undefined ? undefined : commandLine(entrypoint),
       cmd: command.length > 0 ? [...command] : undefined,
@@ -49,7 +49,7 @@ export function machineConfig(
     }),
     services: flags.port ? [...flags.port] : (base?.services ?? []),
     stopConfig: merge(NO_STOP, base?.stopConfig, { signal, timeout: durationToProto(timeout) }),
-    metadata: { ...base?.metadata, ...flags.metadata },
+    metadata: new Map([...(base?.metadata ?? []), ...Object.entries(flags.metadata ?? {})]),
   };
 }
 

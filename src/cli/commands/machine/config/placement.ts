@@ -1,4 +1,5 @@
 import { type Placement, PlacementStrategy } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { mapToProto } from "../../../../lib/grpc/maps.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 
 /** The flags of `machine run` and `machine create` that say on which host it may be. */
@@ -21,7 +22,7 @@ export function placement(flags: PlacementFlags): Placement | undefined {
     throw new UsageError("Either --pack or --spread: machines cannot be laid out both ways.");
   if (hostLabel === undefined && onHost === undefined && !pack && !spread && !distinctHosts) return undefined;
   return {
-    hostLabels: { ...hostLabel },
+    hostLabels: mapToProto(hostLabel),
     hostNumber: onHost,
     strategy: pack ? PlacementStrategy.PACK : PlacementStrategy.SPREAD,
     distinctHosts,
