@@ -96,13 +96,14 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const { clock, region, keys } = options;
   const database = openDatabase(options, stack);
   const token = internalTokens(keys, "api", clock);
+  const table = await openHostTable(options.stateDir, stack);
   const connections = hostdConnections(token, clock);
   stack.add("hosts", () => connections.close());
-  const hostd = hostdClient(connections);
+  const hostd = hostdClient(connections, { clock, whereIs: (number) => table.get(number) });
+  stack.add("waits", () => hostd.close());
   const schedulers = new Schedulers(options.schedulers, token, clock);
   stack.add("schedulers", () => schedulers.close());
 
-  const table = await openHostTable(options.stateDir, stack);
   const hostStore = new HostStore(database);
   const hosts = new Hosts(table, hostStore, clock, hostd);
   const machineStore = new MachineStore(database);
@@ -138,7 +139,9 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const limits = new LimitStore(database);
   const runSweep = (signal: AbortSignal) => sweep({ table, hostd, machineStore, clock }, signal);
   const keepConnected = () => {
-    connections.keepConnected(new Set(table.all().map((host) => host.address)));
+    const addresses = new Set(table.all().map((host) => host.address));
+    connections.calls.keepConnected(addresses);
+    connections.streams.retain(addresses);
     schedulers.keepConnected();
   };
   const reconcileMs = options.reconcileMs ?? RECONCILE_INTERVAL_MS;
@@ -173,7 +176,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },
     statusOf: (number: number) => {
       const host = table.get(number);
-      return presenceOf(host, host ? connections.stateOf(host.address) : "unsure", clock.now());
+      return presenceOf(host, host ? connections.calls.stateOf(host.address) : "unsure", clock.now());
     },
   };
   return {

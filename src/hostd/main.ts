@@ -8,6 +8,7 @@ import { HostServiceService } from "../gen/windhover/hostd/v1/hostd.ts";
 import { internalTokens } from "../lib/auth/tokens.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
+import { untraced } from "../lib/otel/untraced.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { within } from "../lib/runtime/wait.ts";
@@ -33,7 +34,6 @@ import { Store } from "./store/store.ts";
 import { exposeHost } from "./telemetry/host-metrics.ts";
 import { countDecline } from "./telemetry/operation-metrics.ts";
 import { poolMetrics } from "./telemetry/pool-metrics.ts";
-import { untraced } from "./telemetry/untraced.ts";
 import { selectVmm } from "./vmm/select.ts";
 
 /** Time at shutdown to deliver the last changes. The next hostd delivers the rest. */

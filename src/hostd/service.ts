@@ -1,8 +1,10 @@
 import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
 import { requireScope } from "../lib/auth/claims.ts";
+import { Fault } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
 import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
+import { Concurrency } from "../lib/runtime/concurrency.ts";
 import type { SchedulingFile } from "./availability/scheduling-file.ts";
 import type { Hold, Ledger } from "./capacity/ledger.ts";
 import {
@@ -26,13 +28,20 @@ import {
 import type { LogStore } from "./logs/log-store.ts";
 import { type Machine, machineId } from "./machines/machine.ts";
 import type { Machines } from "./operations/machines.ts";
+import { type WatchParts, watchMachines } from "./service-watch.ts";
 import type { Store } from "./store/store.ts";
 
+/** Logs that one organisation reads at once. */
+const MAX_LOG_STREAMS = 512;
 const MAX_HOLDS = 1_000;
 
 export interface HostServiceParts {
   readonly identity: HostIdentity;
-  readonly host: StatusParts & { readonly ledger: Pick<Ledger, "holds">; readonly clock: Clock };
+  readonly host: StatusParts & {
+    readonly store: WatchParts["store"];
+    readonly ledger: Pick<Ledger, "holds">;
+    readonly clock: Clock;
+  };
   readonly machines: Machines;
   readonly logs: LogStore;
   /** From 0, idle, to 1, all CPUs busy. */
@@ -44,6 +53,7 @@ export interface HostServiceParts {
 /** Serves the machines of a host. Every call needs the scope `internal`. */
 export function hostService(parts: HostServiceParts): HostServiceServer {
   const { identity, host, machines, logs, outbox } = parts;
+  const logStreams = new Concurrency(MAX_LOG_STREAMS, tooManyStreams);
   const toProto = (machine: Machine) => machineToProto(machine, identity.name);
   return {
     createMachine: internal(async (req) => ({
@@ -96,11 +106,24 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       );
       return { machine: toProto(machine) };
     }),
+    watchMachines: watchMachines({ hostName: identity.name, store: host.store, clock: host.clock }),
     streamLogs: internalStream(async function* (req, ctx) {
-      const machine = machines.get(machineId(req.machineId), req.org);
-      const query = { ...logsFromProto(req), follow: req.follow, signal: ctx.signal };
-      if (machine.state === "destroyed") return;
-      for await (const lines of logs.read(machine.id, query)) yield { entries: lines.map(lineToProto) };
+      const { id, spec, state } = machines.get(machineId(req.machineId), req.org);
+      const { tail, afterSequence } = logsFromProto(req);
+      if (state === "destroyed") return;
+      const giveBack = logStreams.take(spec.org);
+      try {
+        const { before, last } = await logs.position(id, tail);
+        const start = Math.max(afterSequence, before);
+        // Tells where a reader goes on that loses the stream before the first line.
+        if (req.follow && start >= last) yield { entries: [], position: BigInt(start) };
+        const query = { tail: undefined, afterSequence: start, follow: req.follow, signal: ctx.signal };
+        for await (const lines of logs.read(id, query)) {
+          yield { entries: lines.map(lineToProto), position: BigInt(lines.at(-1)?.sequence ?? start) };
+        }
+      } finally {
+        giveBack();
+      }
     }),
     getHost: internal(() => {
       const offsetMs = host.clock.now() - host.clock.monotonicMs();
@@ -113,6 +136,16 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       };
     }),
   };
+}
+
+function tooManyStreams(org: string, limit: number): Fault {
+  return new Fault(
+    "RESOURCE_EXHAUSTED",
+    "TOO_MANY_STREAMS",
+    `organisation ${org} reads ${limit} logs of this host already; end some first`,
+    { org, limit: String(limit) },
+    { retryAfterMs: 1_000 },
+  );
 }
 
 /** Returns the holds that end first, as many as a message has. */

@@ -15,6 +15,7 @@ import type { HostAddress } from "../machines/machines.ts";
 import type { CallLimits } from "../requests/caller.ts";
 import { announcedFromProto, schedulingFromProto, schedulingToProto } from "./convert-host.ts";
 import type { Hostd } from "./hostd.ts";
+import { Waits } from "./watches/waits-client.ts";
 
 const HOST_NAME = "windhover.host.name";
 
@@ -33,11 +34,46 @@ const MAX_STOP_MS = 300_000;
 /** Added to the time that the host may take. */
 const NETWORK_MARGIN_MS = 10_000;
 
-export function hostdConnections(token: TokenSource, clock: Clock): Connections<HostServiceClient> {
-  return new Connections(HostServiceClient, token, clock);
+/** The connections of an api to hosts. */
+export interface HostdConnections {
+  /** Of calls: a start shares its connection with nothing that lasts. */
+  readonly calls: Connections<HostServiceClient>;
+  /** Of waits, logs and pulls. */
+  readonly streams: Connections<HostServiceClient>;
+  close(): void;
 }
 
-export function hostdClient(connections: Connections<HostServiceClient>): Hostd {
+export function hostdConnections(token: TokenSource, clock: Clock): HostdConnections {
+  const calls = new Connections(HostServiceClient, token, clock, true);
+  const streams = new Connections(HostServiceClient, token, clock, true);
+  return {
+    calls,
+    streams,
+    close() {
+      calls.close();
+      streams.close();
+    },
+  };
+}
+
+export interface HostdClientOptions {
+  readonly clock: Clock;
+  /** Returns where a host is now. */
+  whereIs(number: number): HostAddress | undefined;
+}
+
+/** Makes a client of all hosts. Close it before its connections. */
+export function hostdClient(
+  { calls, streams }: HostdConnections,
+  { clock, whereIs }: HostdClientOptions,
+): Hostd & { close(): void } {
+  const waits = new Waits({
+    client: (host) => streams.at(host.address),
+    whereIs,
+    faultOf: faultFromHost,
+    clock,
+  });
+
   async function send<Req, Res>(
     host: HostAddress,
     methodOf: (client: HostServiceClient) => UnaryMethod<Req, Res>,
@@ -45,7 +81,7 @@ export function hostdClient(connections: Connections<HostServiceClient>): Hostd 
     timeoutMs: number,
     limits: CallLimits,
   ): Promise<Res> {
-    const client = connections.at(host.address);
+    const client = calls.at(host.address);
     try {
       return await call(client, methodOf(client), request, scopeOf(timeoutMs, limits));
     } catch (err) {
@@ -61,7 +97,7 @@ export function hostdClient(connections: Connections<HostServiceClient>): Hostd 
     },
     async startMachine(host, { machineId, org, watchMs }, limits) {
       annotate(HOST_NAME, host.name);
-      const client = connections.at(host.address);
+      const client = calls.at(host.address);
       const request = { machineId, org, watch: durationToProto(watchMs) };
       const response = await sendStart(host, client, request, limits);
       return {
@@ -83,23 +119,33 @@ export function hostdClient(connections: Connections<HostServiceClient>): Hostd 
       const { machine } = await send(host, (client) => client.destroyMachine, request, limitMs, limits);
       return machine && machineFromProto(machine);
     },
-    async waitMachine(host, { machineId, org, states, timeoutMs }, limits) {
+    async waitMachine(host, target, limits) {
+      try {
+        return await waits.wait(host, target, limits);
+      } catch (err) {
+        // An older hostd has no watches.
+        if (!(err instanceof Fault) || err.code !== "UNIMPLEMENTED") throw err;
+      }
+      const { states, timeoutMs, ...which } = target;
       const timeout = durationToProto(timeoutMs);
-      const request = { machineId, org, states: states.map(stateToProto), timeout };
-      const limitMs = timeoutMs + NETWORK_MARGIN_MS;
-      const { machine } = await send(host, (client) => client.waitMachine, request, limitMs, limits);
+      const request = { ...which, states: states.map(stateToProto), timeout };
+      const scope = scopeOf(timeoutMs + NETWORK_MARGIN_MS, limits);
+      const client = streams.at(host.address);
+      const { machine } = await call(client, client.waitMachine, request, scope);
       return required(machine, host);
     },
     async *streamLogs(host, { machineId, org, follow, tail, afterSequence }, limits) {
-      const client = connections.at(host.address);
+      const client = streams.at(host.address);
       const request = { machineId, org, follow, tail, afterSequence };
       const scope = scopeOf(Number.POSITIVE_INFINITY, limits);
       try {
-        for await (const { entries } of openStream(client, client.streamLogs, request, scope)) {
-          yield entries.map((entry) => ({ ...entry, timeMs: entry.time?.getTime() }));
+        for await (const { entries, position } of openStream(client, client.streamLogs, request, scope)) {
+          const lines = entries.map((entry) => ({ ...entry, timeMs: entry.time?.getTime() }));
+          // An older hostd tells no position.
+          yield { lines, position: position > 0n ? position : (lines.at(-1)?.sequence ?? 0n) };
         }
       } catch (err) {
-        throw faultFromHost(err, host);
+        throw limits.signal?.aborted ? err : faultOfStream(err, host);
       }
     },
     async createMachine(host, award, limits) {
@@ -117,7 +163,7 @@ export function hostdClient(connections: Connections<HostServiceClient>): Hostd 
       return required(machine, host);
     },
     async prepareMachine(host, order, report, limits) {
-      const client = connections.at(host.address);
+      const client = streams.at(host.address);
       const scope = scopeOf(PREPARE_TIMEOUT_MS, limits);
       let prepared: WireMachine | undefined;
       try {
@@ -159,6 +205,7 @@ export function hostdClient(connections: Connections<HostServiceClient>): Hostd 
         isDelivered: response.outboxAcknowledged >= response.outboxSequence,
       };
     },
+    close: () => waits.close(),
   };
 }
 
@@ -203,6 +250,12 @@ export function faultFromHost(err: unknown, host: HostAddress): unknown {
   if (!(err instanceof Fault) || !FROM_GRPC.has(err.reason)) return err;
   const message = `host ${host.name || host.number} did not answer; its machines go on, try again when it is back`;
   return unreachable(host, message, err);
+}
+
+/** Does the same for a stream that we did not end: a host that is killed at the end of its grace cancels its calls. */
+function faultOfStream(err: unknown, host: HostAddress): unknown {
+  if (!(err instanceof Fault) || err.reason !== "CANCELLED") return faultFromHost(err, host);
+  return unreachable(host, `host ${host.name || host.number} has ended the stream`, err);
 }
 
 function unreachable(host: HostAddress, message: string, cause?: Fault): Fault {

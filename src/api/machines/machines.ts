@@ -1,5 +1,6 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Caller, CallLimits } from "../requests/caller.ts";
+import { Absence, whileAway } from "./absence.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import { hostNumberOf, type MachineId } from "./machine-id.ts";
 import type { MachineStore } from "./machine-store.ts";
@@ -34,12 +35,13 @@ export interface HostMachines {
     target: Target & DestroyOptions,
     limits: CallLimits,
   ): Promise<Machine | undefined>;
-  waitMachine(host: HostAddress, target: Target & WaitOptions, limits: CallLimits): Promise<Machine>;
-  streamLogs(
+  /** Returns the machine as it was in the state, without its configuration. Goes on while the host restarts. */
+  waitMachine(
     host: HostAddress,
-    target: Target & LogOptions,
+    target: Target & WaitOptions,
     limits: CallLimits,
-  ): AsyncIterable<readonly LogLine[]>;
+  ): Promise<Omit<Machine, "config">>;
+  streamLogs(host: HostAddress, target: Target & LogOptions, limits: CallLimits): AsyncIterable<LogBatch>;
 }
 
 export interface StartOptions {
@@ -90,6 +92,13 @@ export interface LogLine {
   readonly sequence: bigint;
 }
 
+export interface LogBatch {
+  /** Of the first batch maybe none. */
+  readonly lines: readonly LogLine[];
+  /** Sequence after which the log goes on. */
+  readonly position: bigint;
+}
+
 /** A machine, and whether its host was reached. */
 export interface MachineView {
   readonly machine: Machine;
@@ -128,20 +137,34 @@ export class Machines {
     );
   }
 
+  /** Goes on while the host restarts. @throws also Fault `STATE_UNREACHABLE`, `WAIT_TIMEOUT` */
   async wait(id: MachineId, options: WaitOptions, caller: Caller): Promise<Machine> {
-    return this.#hosts.waitMachine(
-      await this.#hostOf(id),
-      { machineId: id, org: caller.org, ...options },
-      caller,
-    );
+    const target = { machineId: id, org: caller.org };
+    const then = await this.#hosts.waitMachine(await this.#hostOf(id), { ...target, ...options }, caller);
+    const read = async () => this.#hosts.getMachine(await this.#hostOf(id), target, caller);
+    const now = await whileAway(read, caller.signal);
+    // It may have moved on since; what does not change comes from now, everything else from then.
+    return options.states.includes(now.state) ? now : { ...now, ...then };
   }
 
-  async *logs(id: MachineId, options: LogOptions, caller: Caller): AsyncIterable<readonly LogLine[]> {
-    yield* this.#hosts.streamLogs(
-      await this.#hostOf(id),
-      { machineId: id, org: caller.org, ...options },
-      caller,
-    );
+  /** Goes on while the host restarts: no line is lost, and none comes twice. */
+  async *logs(id: MachineId, options: LogOptions, caller: Caller): AsyncIterable<LogBatch> {
+    const target = { machineId: id, org: caller.org };
+    let from = options;
+    let away = new Absence();
+    for (;;) {
+      try {
+        const host = await this.#hostOf(id);
+        for await (const batch of this.#hosts.streamLogs(host, { ...target, ...from }, caller)) {
+          away = new Absence(true);
+          from = { follow: options.follow, afterSequence: batch.position };
+          yield batch;
+        }
+        return;
+      } catch (err) {
+        if (!(await away.pause(err, caller.signal))) throw err;
+      }
+    }
   }
 
   /** Succeeds when the machine is destroyed already. The database follows with the host's event. */

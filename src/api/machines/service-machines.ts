@@ -102,8 +102,8 @@ export function machinesService(machines: Machines, lists: ListParts): ExistingM
     streamLogs: serverStream(async function* (req, ctx) {
       const caller = authorize(ctx, "machines:read");
       const id = machineIdFromProto(req.machineId);
-      for await (const lines of machines.logs(id, logsFromProto(req), caller)) {
-        yield { entries: lines.map((line) => ({ ...line, time: timeToProto(line.timeMs) })) };
+      for await (const { lines, position } of machines.logs(id, logsFromProto(req), caller)) {
+        yield { entries: lines.map((line) => ({ ...line, time: timeToProto(line.timeMs) })), position };
       }
     }),
   };

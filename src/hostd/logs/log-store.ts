@@ -41,13 +41,21 @@ export class LogStore {
     };
   }
 
+  /** Returns the sequence before the last `tail` lines, or before all, and the last one. */
+  position(
+    id: string,
+    tail: number | undefined,
+  ): Promise<{ readonly before: number; readonly last: number }> {
+    return this.#thread.call({ kind: "position", id, tail });
+  }
+
   /**
    * Reads lines in batches, oldest first. A slow reader delays nobody and costs no memory. When lines
    * it has not read are no longer kept, a `system` line says how many.
    */
   async *read(id: string, query: LogQuery): AsyncGenerator<readonly StoredLine[]> {
     const { follow, signal, tail } = query;
-    const { before, last } = await this.#thread.call({ kind: "position", id, tail });
+    const { before, last } = await this.position(id, tail);
     let position = Math.max(query.afterSequence, before);
     while (follow || position < last) {
       const request = { kind: "after", id, sequence: position, waits: follow } as const;

@@ -24,10 +24,14 @@ export type WaitDecision =
 /** Decides whether a wait for any of `states` is done, goes on, or fails because none of them can be reached. */
 export function decideWait(machine: Machine, states: readonly MachineState[], nowMs: number): WaitDecision {
   if (states.includes(machine.state)) return { kind: "done" };
-  const launchIsComing = (machine.launchUntilMs ?? 0) > nowMs;
-  const ahead = reachable(machine.state, launchIsComing);
+  const ahead = reachableFrom(machine, nowMs);
   if (states.some((state) => ahead.has(state))) return { kind: "wait" };
   return { kind: "fail", fault: unreachable(machine, states) };
+}
+
+/** Returns the states that follow without another call. */
+export function reachableFrom(machine: Machine, nowMs: number): ReadonlySet<MachineState> {
+  return reachable(machine.state, (machine.launchUntilMs ?? 0) > nowMs);
 }
 
 /** Returns the states that follow, directly or not. @param launchIsComing whether the create under way will start the machine */

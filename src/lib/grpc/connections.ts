@@ -20,11 +20,14 @@ export class Connections<C extends grpc.Client> {
   readonly #Client: ClientConstructor<C>;
   readonly #token: TokenSource;
   readonly #clock: Clock;
+  readonly #ownConnections: boolean;
 
-  constructor(Client: ClientConstructor<C>, token: TokenSource, clock: Clock) {
+  /** @param ownConnections whether they are shared with no other clients of the same addresses */
+  constructor(Client: ClientConstructor<C>, token: TokenSource, clock: Clock, ownConnections = false) {
     this.#Client = Client;
     this.#token = token;
     this.#clock = clock;
+    this.#ownConnections = ownConnections;
   }
 
   /** Returns the client of an address; opens its channel on first use. */
@@ -38,9 +41,16 @@ export class Connections<C extends grpc.Client> {
       if (!addresses.has(address)) this.#close(address);
     }
     for (const address of addresses) {
-      if (!this.#isStuck(this.#channels.get(address) ?? this.#open(address))) continue;
+      if (!this.#isStuck(this.#channels.get(address) ?? this.#open(address), true)) continue;
       this.#close(address);
       this.#open(address);
+    }
+  }
+
+  /** Closes what is connected to other addresses, and what cannot connect. Must be called periodically. */
+  retain(addresses: ReadonlySet<string>): void {
+    for (const [address, channel] of this.#channels) {
+      if (!addresses.has(address) || this.#isStuck(channel, false)) this.#close(address);
     }
   }
 
@@ -55,15 +65,16 @@ export class Connections<C extends grpc.Client> {
   }
 
   #open(address: string): Channel<C> {
-    const client = connect(this.#Client, address, { token: this.#token });
+    const ownConnection = this.#ownConnections;
+    const client = connect(this.#Client, address, { token: this.#token, ownConnection });
     const channel: Channel<C> = { client, connectingSinceMs: undefined };
     this.#channels.set(address, channel);
     return channel;
   }
 
-  #isStuck(channel: Channel<C>): boolean {
-    // `true` makes an idle channel connect.
-    const state = channel.client.getChannel().getConnectivityState(true);
+  /** @param connects whether an idle channel is to connect */
+  #isStuck(channel: Channel<C>, connects: boolean): boolean {
+    const state = channel.client.getChannel().getConnectivityState(connects);
     if (state !== grpc.connectivityState.CONNECTING) {
       channel.connectingSinceMs = undefined;
       return false;

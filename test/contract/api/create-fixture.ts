@@ -53,7 +53,9 @@ export class CreateWorld {
     const token = internalTokens(KEYS.privateKey, "api");
     const connections = hostdConnections(token, systemClock);
     stack.add("hosts", () => connections.close());
-    this.hostd = hostdClient(connections);
+    const hostd = hostdClient(connections, { clock: systemClock, whereIs: () => undefined });
+    stack.add("waits", () => hostd.close());
+    this.hostd = hostd;
     this.#scheduler = new SchedulerClient("ord", [world.scheduler.address], token, systemClock);
     stack.add("scheduler", () => this.#scheduler.close());
   }

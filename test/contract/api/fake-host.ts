@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { ulid } from "ulid";
 import {
   type Hold,
@@ -5,13 +6,16 @@ import {
   HostServiceService,
   type PrepareMachineRequest,
   StartMachineResponse,
+  type StreamLogsRequest,
+  type WatchedMachine,
+  type WatchMachinesRequest,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import type { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
-import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
+import { bidiStream, type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 
 /** What a script does to a call: throw a fault, wait, look at something. */
@@ -36,6 +40,9 @@ export class FakeHost {
   readonly holds = new Map<string, bigint>();
   /** Methods that were called, in order. */
   readonly calls: string[] = [];
+  /** What every machine has written. */
+  readonly lines = ["hello"];
+  readonly #changes = new EventEmitter<{ change: [id: string] }>();
   outboxSequence = 0n;
   outboxAcknowledged = 0n;
   readonly #scripts = new Map<string, { script: Script; when: "before" | "after"; times: number }[]>();
@@ -99,6 +106,7 @@ export class FakeHost {
     if (!machine) throw new Error(`the fake host has no machine ${id}`);
     const next = { ...machine, ...change, generation: machine.generation + 1n, updateTime: new Date() };
     this.machines.set(id, next);
+    this.#changes.emit("change", id);
     return next;
   }
 
@@ -205,13 +213,10 @@ export class FakeHost {
           return { machine: gone };
         }),
       ),
-      waitMachine: unary(({ machineId, org, states }, ctx) =>
-        this.#do(ctx, "waitMachine", machineId, () => {
-          const machine = this.#find(machineId, org);
-          if (states.includes(machine.state)) return { machine };
-          throw new Fault("FAILED_PRECONDITION", "STATE_UNREACHABLE", "not without another call");
-        }),
-      ),
+      waitMachine: unary(() => {
+        throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "an api watches instead");
+      }),
+      watchMachines: bidiStream(this.#watch.bind(this)),
       streamLogs: serverStream(this.#logs.bind(this)),
       getHost: unary((_, ctx) =>
         this.#do(ctx, "getHost", "", () => ({
@@ -251,15 +256,54 @@ export class FakeHost {
     yield { detail: "", bytesDone: 10n, bytesTotal: 10n, machine, imageWasLocal: false };
   }
 
-  async *#logs(
-    { machineId, org, follow }: { machineId: string; org: string; follow: boolean },
-    ctx: CallContext,
-  ) {
+  /** Answers with the state of each machine that is named, then with its changes. */
+  async *#watch(requests: AsyncIterable<WatchMachinesRequest>, ctx: CallContext) {
+    await this.#do(ctx, "watchMachines", "", () => undefined);
+    const named = new Set<string>();
+    const told: WatchedMachine[] = [];
+    let wake = () => {};
+    const tell = (id: string) => {
+      if (named.has(id)) told.push(watched(id, this.machines.get(id)));
+      wake();
+    };
+    this.#changes.on("change", tell);
+    const reading = (async () => {
+      for await (const { watchIds, unwatchIds } of requests) {
+        for (const id of unwatchIds) named.delete(id);
+        for (const id of watchIds) {
+          named.add(id);
+          tell(id);
+        }
+      }
+    })();
+    reading.catch(() => {});
+    try {
+      for (;;) {
+        const machines = told.splice(0);
+        if (machines.length > 0) yield { machines };
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+      }
+    } finally {
+      this.#changes.off("change", tell);
+    }
+  }
+
+  async *#logs({ machineId, org, follow, afterSequence }: StreamLogsRequest, ctx: CallContext) {
     await this.#do(ctx, "streamLogs", machineId, () => this.#find(machineId, org));
     const line = { time: new Date(), stream: "stdout" };
-    yield { entries: [{ ...line, text: "hello", sequence: 1n }] };
+    const entries = this.lines.map((text, i) => ({ ...line, text, sequence: BigInt(i + 1) }));
+    const position = BigInt(entries.length);
+    yield { entries: entries.filter(({ sequence }) => sequence > afterSequence), position };
     if (follow) await new Promise<void>((resolve) => ctx.signal.addEventListener("abort", () => resolve()));
   }
+}
+
+function watched(id: string, machine: Machine | undefined): WatchedMachine {
+  const reachable = machine?.state === MachineState.STARTED ? [MachineState.STOPPED] : [];
+  return { id, machine: machine && { ...machine, config: undefined }, reachable, missing: !machine };
 }
 
 function started(machine: Machine): Partial<Machine> {

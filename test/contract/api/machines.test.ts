@@ -175,25 +175,94 @@ describe("who may do what", () => {
   });
 });
 
-test("a wait is told that its api shuts down", async () => {
-  const going = await world.api();
-  const { machine } = await going.user.create();
-  const entered = Promise.withResolvers<void>();
-  const leave = Promise.withResolvers<void>();
-  world.host(1).before("waitMachine", async () => {
-    entered.resolve();
-    await leave.promise;
+describe("waits and logs", () => {
+  /** A started machine of host 1 and what waits until it is stopped. */
+  async function waiting(on: TestApi) {
+    const { machine } = await on.user.create();
+    const machineId = machine?.id ?? "";
+    await on.user.start(machineId);
+    const { machines } = on.user;
+    const request = { machineId, states: [MachineState.STOPPED], timeout: undefined };
+    const watched = () => world.host(1).calls.filter((call) => call === "watchMachines").length;
+    return { machineId, watched, wait: () => call(machines, machines.waitMachine, request, LIMIT) };
+  }
+
+  test("a wait is told that its api shuts down", async () => {
+    const going = await world.api();
+    const { wait, watched } = await waiting(going);
+    const told = faultOf(wait());
+    await expect.poll(watched).toBe(1);
+
+    await going.close();
+
+    expect(await told).toMatchObject({ code: "UNAVAILABLE", reason: "SERVER_DRAINING" });
   });
-  const { machines } = going.user;
-  const request = { machineId: machine?.id ?? "", states: [], timeout: undefined };
-  const waiting = faultOf(call(machines, machines.waitMachine, request, LIMIT));
-  await entered.promise;
 
-  const closed = going.close();
+  test("all waits for machines of a host share one stream, and each gets the machine as it was", async () => {
+    const own = await world.api();
+    const { machineId, wait, watched } = await waiting(own);
+    const waits = Array.from({ length: 100 }, wait);
+    await expect.poll(watched).toBe(1);
 
-  expect(await waiting).toMatchObject({ code: "UNAVAILABLE", reason: "SERVER_DRAINING" });
-  leave.resolve();
-  await closed;
+    world.host(1).change(machineId, { state: MachineState.STOPPED });
+    world.host(1).change(machineId, { state: MachineState.STARTED });
+
+    const states = (await Promise.all(waits)).map(({ machine }) => machine?.state);
+    expect(new Set(states)).toEqual(new Set([MachineState.STOPPED]));
+    expect(watched()).toBe(1);
+    await own.close();
+  });
+
+  test("a wait goes on while its host restarts", async () => {
+    const own = await world.api();
+    const { machineId, wait, watched } = await waiting(own);
+    const waited = wait();
+    await expect.poll(watched).toBe(1);
+
+    await world.host(1).stop();
+    world.host(1).change(machineId, { state: MachineState.STOPPED });
+    await world.host(1).start();
+
+    expect((await waited).machine).toMatchObject({ id: machineId, state: MachineState.STOPPED });
+    await own.close();
+  });
+
+  test("a log goes on while its host restarts: no line is lost, none comes twice", async () => {
+    const own = await world.api();
+    const { machineId } = await waiting(own);
+    const { machines } = own.user;
+    const request = { machineId, follow: true, tail: 0, afterSequence: 0n };
+    const host = world.host(1);
+    const lines: string[] = [];
+    const reading = (async () => {
+      for await (const { entries } of openStream(machines, machines.streamLogs, request, LIMIT)) {
+        lines.push(...entries.map(({ text }) => text));
+        if (lines.includes("end")) return;
+      }
+    })();
+    await expect.poll(() => lines).toEqual(["hello"]);
+
+    await host.stop();
+    host.lines.push("while away", "end");
+    await host.start();
+
+    await reading;
+    expect(lines).toEqual(["hello", "while away", "end"]);
+    host.lines.length = 1;
+    await own.close();
+  });
+
+  test("a wait for a machine whose host is away is told so", async () => {
+    const own = await world.api();
+    const { wait } = await waiting(own);
+    await world.host(1).stop();
+
+    const told = await faultOf(wait());
+
+    await world.host(1).start();
+    expect(told).toMatchObject({ code: "UNAVAILABLE", reason: "HOST_UNREACHABLE" });
+    await own.close();
+  });
 });
 
 test("nothing is held by hosts once all creates have ended", async () => {

@@ -182,7 +182,10 @@ describe("the host", () => {
     const short = await list({ pageSize: 1_000, withoutConfig: true });
     const connections = hostdConnections(token, systemClock);
     const address = { number: 7, name: "host-7", address: crowded.address };
-    const asApi = await hostdClient(connections).listMachines(address, {});
+    const asApi = await hostdClient(connections, { clock: systemClock, whereIs: () => address }).listMachines(
+      address,
+      {},
+    );
     const whole = call(client, client.listMachines, ListMachinesRequest.create(), SCOPE);
 
     expect(pages.length).toBeGreaterThan(1);

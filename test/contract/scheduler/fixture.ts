@@ -10,12 +10,12 @@ import {
 import type { BidAnswer, BidRequest } from "../../../src/hostd/capacity/bid.ts";
 import type { Resources } from "../../../src/hostd/machines/machine.ts";
 import { type Attachment, attachToSchedulers } from "../../../src/hostd/scheduler-link/attach-client.ts";
-import { untraced } from "../../../src/hostd/telemetry/untraced.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import { untraced } from "../../../src/lib/otel/untraced.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { Redis } from "../../../src/lib/stores/redis.ts";

@@ -1,0 +1,70 @@
+import type { HostServiceClient } from "../../../gen/windhover/hostd/v1/hostd.ts";
+import { abortable } from "../../../lib/runtime/abort.ts";
+import type { Clock } from "../../../lib/runtime/clock.ts";
+import { TimeLimit } from "../../../lib/runtime/wait.ts";
+import type { Machine } from "../../machines/machine.ts";
+import type { HostAddress, Target, WaitOptions } from "../../machines/machines.ts";
+import type { CallLimits } from "../../requests/caller.ts";
+import { Waiter } from "./waiter.ts";
+import { HostWatch } from "./watch-client.ts";
+
+export interface WaitsOptions {
+  /** Returns a client for watches of a host. */
+  client(host: HostAddress): HostServiceClient;
+  /** Returns where a host is now: it may come back elsewhere. */
+  whereIs(number: number): HostAddress | undefined;
+  faultOf(err: unknown, host: HostAddress): unknown;
+  readonly clock: Clock;
+}
+
+/** All waits for machines at this api: one stream for each host that somebody waits for. */
+export class Waits {
+  readonly #options: WaitsOptions;
+  readonly #watches = new Map<number, HostWatch>();
+
+  constructor(options: WaitsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Waits until a machine is in one of the states. Returns it as it was then, without its configuration.
+   *
+   * @throws Fault `MACHINE_NOT_FOUND`, `STATE_UNREACHABLE`, `WAIT_TIMEOUT`, `HOST_UNREACHABLE`
+   */
+  async wait(
+    host: HostAddress,
+    { machineId, org, states, timeoutMs }: Target & WaitOptions,
+    limits: CallLimits,
+  ): Promise<Omit<Machine, "config">> {
+    const waiter = new Waiter({ machineId, org, states }, this.#options.clock.monotonicMs());
+    using limit = new TimeLimit(timeoutMs, limits.signal, () => waiter.timeout(timeoutMs));
+    const remove = this.#watch(host).add(waiter);
+    try {
+      return await abortable(waiter.settled, limit.signal);
+    } finally {
+      remove();
+    }
+  }
+
+  close(): void {
+    for (const watch of this.#watches.values()) watch.close();
+    this.#watches.clear();
+  }
+
+  #watch(host: HostAddress): HostWatch {
+    const { number } = host;
+    const known = this.#watches.get(number);
+    if (known) return known;
+    const { client, whereIs, faultOf, clock } = this.#options;
+    const watch: HostWatch = new HostWatch({
+      client: () => client(whereIs(number) ?? host),
+      nowMs: () => clock.monotonicMs(),
+      faultOf: (err) => faultOf(err, host),
+      onIdle: () => {
+        if (this.#watches.get(number) === watch) this.#watches.delete(number);
+      },
+    });
+    this.#watches.set(number, watch);
+    return watch;
+  }
+}
