@@ -9,6 +9,7 @@ import { findSandbox, type Sandbox } from "./build/sandbox.ts";
 import { CacheDir } from "./disk/cache-dir.ts";
 import { DiskBudget } from "./disk/disk-budget.ts";
 import { ImageStore } from "./disk/image-store.ts";
+import { OrgShares } from "./disk/org-shares.ts";
 import { Pins } from "./disk/pins.ts";
 import { verifyImages } from "./disk/verify-images.ts";
 import type { Limits } from "./flatten/limits.ts";
@@ -21,6 +22,8 @@ export interface CacheOptions {
   /** Absolute. */
   readonly dir: string;
   readonly budgetBytes: number;
+  /** For the images that the machines of one organisation use. */
+  readonly orgBudgetBytes: number;
   readonly limits: Limits;
   readonly registries: Pick<RegistryOptions, "insecure" | "allowPrivate" | "proxies" | "timeouts">;
   readonly downloads: DownloadLimits;
@@ -60,7 +63,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const { buildMemoryBytes: memoryBytes, buildTimeoutMs: timeoutMs } = options;
   const builder = new Builder({ dir, budget, images: store, limits, sandbox, memoryBytes, timeoutMs, clock });
   const puller = new Puller({ dir, client, blobs, budget, builder, images: store, limits });
-  const images = new Images(store, pins, puller, proofs);
+  const shares = new OrgShares(pins, store, options.orgBudgetBytes);
+  const images = new Images(store, pins, shares, puller, proofs);
 
   // The budget may have become smaller.
   await budget.makeRoom(0);

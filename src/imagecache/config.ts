@@ -23,6 +23,9 @@ export const variables = {
   IMAGECACHE_BUDGET_MB: integer(16, 100_000_000)
     .prefault(20_480)
     .describe("Disk it may take, in MiB. Images in use count, and are kept even when they alone take more."),
+  IMAGECACHE_ORG_SHARE: integer(1, 100)
+    .prefault(50)
+    .describe("Most of the budget that the images of one organisation's machines may take, in percent."),
   IMAGECACHE_MAX_IMAGE_MB: integer(1, 100_000_000)
     .prefault(DEFAULT_LIMITS.maxBytes / MIB)
     .describe("Most that the layers of one image may unpack to together, in MiB."),
@@ -62,6 +65,7 @@ export function readConfig(given: Env) {
     // Paths in answers are absolute, wherever the caller stands.
     dir: resolve(values.IMAGECACHE_DIR),
     budgetBytes: values.IMAGECACHE_BUDGET_MB * MIB,
+    orgBudgetBytes: Math.floor((values.IMAGECACHE_BUDGET_MB * MIB * values.IMAGECACHE_ORG_SHARE) / 100),
     limits: { ...DEFAULT_LIMITS, maxBytes: values.IMAGECACHE_MAX_IMAGE_MB * MIB },
     registries: {
       insecure: values.REGISTRY_INSECURE,

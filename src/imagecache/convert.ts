@@ -21,6 +21,8 @@ const DEFAULT_PAGE = 100;
 /** An image takes up to 256 KiB in a message, usually a few, and a message has 4 MiB. */
 const MAX_PAGE = 200;
 const MAX_PINS = 100_000;
+/** Longer than any organisation's name. */
+const MAX_ORG = 256;
 
 /** @throws Fault INVALID_ARGUMENT / `IMAGE_REFERENCE_INVALID` */
 export function ensureRequestFromProto(req: pb.EnsureImageRequest): EnsureRequest {
@@ -45,9 +47,9 @@ export function digestFromProto(req: { readonly digest: string }): Digest {
   return digest;
 }
 
-export function pinFromProto(req: pb.Pin): Pin {
+export function pinFromProto(req: Omit<pb.Pin, "org"> & { readonly org?: string }): Pin {
   const violations = new RequestViolations();
-  const pin = violations.pin("", req);
+  const pin = violations.pin("", { org: "", ...req });
   violations.throwIfAny();
   return pin;
 }
@@ -135,7 +137,16 @@ class RequestViolations extends Violations {
     return text;
   }
 
-  pin(prefix: string, { digest, owner }: pb.Pin): Pin {
-    return { digest: this.digest(`${prefix}digest`, digest), owner: this.owner(`${prefix}owner`, owner) };
+  pin(prefix: string, { digest, owner, org }: pb.Pin): Pin {
+    this.check(
+      org.length <= MAX_ORG,
+      `${prefix}org`,
+      `has ${org.length} characters; the limit is ${MAX_ORG}`,
+    );
+    const pin = {
+      digest: this.digest(`${prefix}digest`, digest),
+      owner: this.owner(`${prefix}owner`, owner),
+    };
+    return { ...pin, org };
   }
 }

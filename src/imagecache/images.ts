@@ -2,6 +2,7 @@ import { Fault } from "../lib/faults/fault.ts";
 import type { Digest } from "../lib/oci/digest.ts";
 import type { Image, ImageView } from "./disk/image.ts";
 import type { ImageStore } from "./disk/image-store.ts";
+import type { OrgShares } from "./disk/org-shares.ts";
 import type { Pin, Pins } from "./disk/pins.ts";
 import { UseCounts } from "./disk/use-counts.ts";
 import { Flights } from "./pulls/flights.ts";
@@ -28,14 +29,16 @@ export type EnsureStep =
 export class Images {
   readonly #store: ImageStore;
   readonly #pins: Pins;
+  readonly #shares: OrgShares;
   readonly #puller: Puller;
   readonly #proofs: Proofs;
   readonly #flights = new Flights<Progress, Pulled>();
   /** Images of `ensure` calls under way, so that none is evicted before it is pinned. */
   readonly #inUse = new UseCounts();
 
-  constructor(store: ImageStore, pins: Pins, puller: Puller, proofs: Proofs) {
+  constructor(store: ImageStore, pins: Pins, shares: OrgShares, puller: Puller, proofs: Proofs) {
     this.#store = store;
+    this.#shares = shares;
     this.#pins = pins;
     this.#puller = puller;
     this.#proofs = proofs;
@@ -44,7 +47,9 @@ export class Images {
   /** Makes an image local and pins it. @throws Fault as the proto documents */
   async *ensure({ from, owner }: EnsureRequest, signal: AbortSignal): AsyncGenerator<EnsureStep> {
     const { digest } = from;
+    const { org } = from.access;
     const key = keyOf(from, digest);
+    if (owner !== "") this.#shares.checkRoom(org, digest);
     using _ = this.#inUse.use([digest]);
     const wasCached = this.#store.get(digest) !== undefined && (await this.#store.isIntact(digest));
     let downloadedBytes = 0;
@@ -64,7 +69,7 @@ export class Images {
         yield { kind: "progress", progress: step.value };
       }
     }
-    if (owner !== "") await this.#pins.add({ digest, owner });
+    if (owner !== "") await this.#shares.pin({ digest, owner, org });
     await this.#store.touch(digest);
     yield { kind: "ready", image: this.get(digest), wasCached, downloadedBytes };
   }
@@ -85,12 +90,12 @@ export class Images {
   /** @throws Fault NOT_FOUND / `IMAGE_NOT_CACHED` */
   async pin(pin: Pin): Promise<ImageView> {
     this.get(pin.digest);
-    await this.#pins.add(pin);
+    await this.#shares.pin(pin);
     await this.#store.touch(pin.digest);
     return this.get(pin.digest);
   }
 
-  async unpin(pin: Pin): Promise<void> {
+  async unpin(pin: Omit<Pin, "org">): Promise<void> {
     await this.#pins.remove(pin);
   }
 

@@ -20,6 +20,8 @@ const PAGE_SIZE = 1_000;
 export interface Pin {
   readonly digest: string;
   readonly owner: string;
+  /** Organisation that the image is charged to. */
+  readonly org: string;
 }
 
 /** For whom an image is pulled. */
@@ -76,7 +78,7 @@ export class ImageCacheClient {
     await call(this.#client, this.#client.pinImage, pin, SCOPE).catch(rethrow);
   }
 
-  async unpin(pin: Pin): Promise<void> {
+  async unpin(pin: Omit<Pin, "org">): Promise<void> {
     await call(this.#client, this.#client.unpinImage, pin, SCOPE).catch(rethrow);
   }
 

@@ -57,7 +57,7 @@ export function expectedPins(machines: Iterable<Machine>): readonly Pin[] {
   const pins: Pin[] = [];
   for (const { id, state, spec } of machines) {
     if (state !== "destroying" && state !== "destroyed")
-      pins.push({ digest: spec.imageRef.digest, owner: id });
+      pins.push({ digest: spec.imageRef.digest, owner: id, org: spec.org });
   }
   return pins;
 }

@@ -110,21 +110,22 @@ export class DiskBudget {
 
   async #scan(): Promise<{ usedBytes: number; unwrittenBytes: number; candidates: Candidate[] }> {
     let usedBytes = 0;
-    let unwrittenBytes = 0;
+    const unwritten = new Map(this.#reserved);
     const candidates: Candidate[] = [];
     for (const dir of [this.#dir.blobs, this.#dir.rootfs, this.#dir.tmp]) {
       for (const name of (await readdir(dir)).sort()) {
         const path = join(dir, name);
         const info = await fileInfo(path);
         if (info === undefined) continue;
-        const unwritten = Math.max(0, (this.#reserved.get(path) ?? 0) - info.bytes);
-        usedBytes += info.bytes + unwritten;
-        unwrittenBytes += unwritten;
+        usedBytes += info.bytes;
+        const reserved = unwritten.get(path);
+        if (reserved !== undefined) unwritten.set(path, Math.max(0, reserved - info.bytes));
         const lastUseMs = this.#lastUseMs(dir, path, info.mtimeMs);
         if (lastUseMs !== undefined) candidates.push({ path, bytes: info.bytes, lastUseMs });
       }
     }
-    return { usedBytes, unwrittenBytes, candidates };
+    const unwrittenBytes = [...unwritten.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return { usedBytes: usedBytes + unwrittenBytes, unwrittenBytes, candidates };
   }
 
   /** Returns when a file was last used; undefined when it must stay. */

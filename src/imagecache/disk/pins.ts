@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, rm, rmdir } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestOf, hexOf, parseDigest } from "../../lib/oci/digest.ts";
 import { syncFolder } from "../../lib/stores/durable-file.ts";
@@ -8,18 +8,21 @@ import { isMissing } from "./files.ts";
 export interface Pin {
   readonly digest: Digest;
   readonly owner: string;
+  /** Organisation that the image is charged to; empty when unknown. */
+  readonly org: string;
 }
 
 /** Pattern of owners, which are used as file names. */
 export const OWNER = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
- * The pins of images, in memory and as empty files `<image>/<owner>`. Changes are durable before memory
- * has them.
+ * The pins of images, in memory and as files `<image>/<owner>` with the organisation. Changes are durable
+ * before memory has them.
  */
 export class Pins {
   readonly #dir: string;
-  readonly #owners = new Map<Digest, Set<string>>();
+  /** Organisation by owner. */
+  readonly #owners = new Map<Digest, Map<string, string>>();
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -30,24 +33,33 @@ export class Pins {
     for (const hex of await readdir(dir)) {
       const digest = parseDigest(digestOf(hex));
       if (digest === undefined) continue;
-      for (const owner of await readdir(join(dir, hex)))
-        if (OWNER.test(owner)) pins.#remember({ digest, owner });
+      for (const owner of await readdir(join(dir, hex))) {
+        if (!OWNER.test(owner)) continue;
+        pins.#remember({ digest, owner, org: await readFile(join(dir, hex, owner), "utf8") });
+      }
     }
     return pins;
   }
 
   /** Returns the owners of an image, sorted. */
   owners(digest: Digest): readonly string[] {
-    return [...(this.#owners.get(digest) ?? [])].sort();
+    return [...(this.#owners.get(digest)?.keys() ?? [])].sort();
+  }
+
+  /** Returns the images that an organisation is charged for. */
+  imagesOf(org: string): readonly Digest[] {
+    return [...this.#owners]
+      .filter(([, owners]) => [...owners.values()].includes(org))
+      .map(([digest]) => digest);
   }
 
   async add(pin: Pin): Promise<void> {
-    if (this.#owners.get(pin.digest)?.has(pin.owner)) return;
+    if (this.#has(pin)) return;
     await this.#write(pin);
     this.#remember(pin);
   }
 
-  async remove({ digest, owner }: Pin): Promise<void> {
+  async remove({ digest, owner }: Omit<Pin, "org">): Promise<void> {
     const owners = this.#owners.get(digest);
     if (!owners?.has(owner)) return;
     const dir = join(this.#dir, hexOf(digest));
@@ -68,20 +80,26 @@ export class Pins {
   async replace(pins: readonly Pin[]): Promise<{ added: number; dropped: number }> {
     const wanted = new Map(pins.map((pin) => [keyOf(pin), pin]));
     const dropped = [...this.#owners]
-      .flatMap(([digest, owners]) => [...owners].map((owner) => ({ digest, owner })))
+      .flatMap(([digest, owners]) => [...owners.keys()].map((owner) => ({ digest, owner })))
       .filter((pin) => !wanted.has(keyOf(pin)));
-    const added = [...wanted.values()].filter(({ digest, owner }) => !this.#owners.get(digest)?.has(owner));
+    const added = [...wanted.values()].filter((pin) => !this.#has(pin));
     for (const pin of added) await this.add(pin);
     for (const pin of dropped) await this.remove(pin);
     return { added: added.length, dropped: dropped.length };
   }
 
-  async #write({ digest, owner }: Pin): Promise<void> {
+  /** Whether a pin is there, for the same organisation or one that the caller does not know. */
+  #has({ digest, owner, org }: Pin): boolean {
+    const known = this.#owners.get(digest)?.get(owner);
+    return known !== undefined && (org === "" || known === org);
+  }
+
+  async #write({ digest, owner, org }: Pin): Promise<void> {
     const dir = join(this.#dir, hexOf(digest));
     for (;;) {
       if ((await mkdir(dir, { recursive: true })) !== undefined) await syncFolder(this.#dir);
       try {
-        await (await open(join(dir, owner), "w", 0o644)).close();
+        await writeFile(join(dir, owner), org, { mode: 0o600 });
         await syncFolder(dir);
         return;
       } catch (err) {
@@ -91,13 +109,13 @@ export class Pins {
     }
   }
 
-  #remember({ digest, owner }: Pin): void {
-    const owners = this.#owners.get(digest) ?? new Set();
-    owners.add(owner);
+  #remember({ digest, owner, org }: Pin): void {
+    const owners = this.#owners.get(digest) ?? new Map<string, string>();
+    owners.set(owner, org);
     this.#owners.set(digest, owners);
   }
 }
 
-function keyOf({ digest, owner }: Pin): string {
+function keyOf({ digest, owner }: Omit<Pin, "org">): string {
   return `${digest} ${owner}`;
 }

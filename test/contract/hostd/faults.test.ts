@@ -226,7 +226,7 @@ describe("the image cache", () => {
     expect(images.isLocal(DIGEST)).toBe(true);
     expect(images.hints()).toEqual([Number.parseInt(DIGEST.slice(7, 15), 16)]);
     await images.unpin({ digest: DIGEST, owner: "owner" });
-    await images.reconcilePins([{ digest: DIGEST, owner: "other" }]);
+    await images.reconcilePins([{ digest: DIGEST, owner: "other", org: "" }]);
     expect([...served.pins]).toEqual(["other"]);
     await images.refresh();
     expect(images.isLocal(DIGEST)).toBe(false);

@@ -62,6 +62,7 @@ export async function startImageCache(options: Partial<CacheOptions> = {}): Prom
   const dir = options.dir ?? join(folder?.path ?? "", "cache");
   const defaults = {
     budgetBytes: 1e9,
+    orgBudgetBytes: options.budgetBytes ?? 1e9,
     limits: DEFAULT_LIMITS,
     registries: { allowPrivate: ["127.0.0.1"] },
     downloads: { places: 12, minBytesPerSecond: 10_240, windowMs: 30_000 },

@@ -55,14 +55,14 @@ describe("the images that are here", () => {
     const { reference, image } = publish("pinned");
     const { digest } = image;
     await cache.ensure(reference, digest, "m1");
-    await call(client, client.pinImage, { digest, owner: "m2" }, TIMEOUT);
+    await call(client, client.pinImage, { digest, owner: "m2", org: "" }, TIMEOUT);
 
     const refused = call(client, client.removeImage, { digest }, TIMEOUT);
     await expect(refused).rejects.toMatchObject({ reason: "IMAGE_PINNED", facts: { owners: "m1,m2" } });
 
     for (const owner of ["m1", "m2", "m2"]) await call(client, client.unpinImage, { digest, owner }, TIMEOUT);
     await call(client, client.removeImage, { digest }, TIMEOUT);
-    const pin = call(client, client.pinImage, { digest, owner: "m1" }, TIMEOUT);
+    const pin = call(client, client.pinImage, { digest, owner: "m1", org: "" }, TIMEOUT);
     await expect(pin).rejects.toMatchObject({ reason: "IMAGE_NOT_CACHED" });
   });
 
@@ -71,7 +71,7 @@ describe("the images that are here", () => {
     const { reference, image } = publish("restart");
     const { digest } = image;
     await old.ensure(reference, digest, "m1");
-    await call(old.client, old.client.pinImage, { digest, owner: "m2" }, TIMEOUT);
+    await call(old.client, old.client.pinImage, { digest, owner: "m2", org: "" }, TIMEOUT);
     await old.stop();
     await using cache = await startImageCache({ dir: old.dir });
     const { client } = cache;
@@ -79,9 +79,9 @@ describe("the images that are here", () => {
     const kept = await call(client, client.getImage, { digest }, TIMEOUT);
     expect(kept.image?.owners).toEqual(["m1", "m2"]);
     const pins = [
-      { digest, owner: "m2" },
-      { digest, owner: "m3" },
-      { digest: MISSING, owner: "m4" },
+      { digest, owner: "m2", org: "" },
+      { digest, owner: "m3", org: "" },
+      { digest: MISSING, owner: "m4", org: "" },
     ];
     const changed = await call(client, client.reconcilePins, { pins }, TIMEOUT);
     expect(changed).toEqual({ added: 2, dropped: 1, missingDigests: [MISSING] });

@@ -31,8 +31,8 @@ describe("requests that are wrong", () => {
 
   test("pins name every pin that is wrong", async () => {
     const pins = [
-      { digest: MISSING, owner: "m1" },
-      { digest: "x", owner: "" },
+      { digest: MISSING, owner: "m1", org: "" },
+      { digest: "x", owner: "", org: "" },
     ];
     const answer = call(cache.client, cache.client.reconcilePins, { pins }, TIMEOUT);
 
@@ -54,7 +54,7 @@ describe("requests that are wrong", () => {
     const claims = { subject: "user", org: "o", scopes: scopes ?? [] };
     const stranger = cache.connect(scopes && (() => mintToken(KEYS.privateKey, claims, 60)));
     const digest = MISSING;
-    const pin = { digest, owner: "m" };
+    const pin = { digest, owner: "m", org: "" };
 
     const answers = [
       openEnsure(stranger, "x", digest).next(),

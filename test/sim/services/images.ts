@@ -48,7 +48,7 @@ export class ImageCache {
     }
     await this.#ask(life, () => {
       this.#local.add(digest);
-      this.#pin({ digest, owner });
+      this.#pin({ digest, owner, org: "" });
     });
     signal.throwIfAborted();
     yield { kind: "ready", image: IMAGE, wasLocal } as const;
