@@ -34,6 +34,11 @@ import { LoginStore } from "./registries/login-store.ts";
 import { type FleetLookup, Logins } from "./registries/logins.ts";
 import type { LoginCheck } from "./registries/service-registries.ts";
 import { makeMachineName } from "./requests/names.ts";
+import {
+  CallsInProgress,
+  DEFAULT_IN_PROGRESS_LIMITS,
+  type InProgressLimits,
+} from "./shares/calls-in-progress.ts";
 import { type CreateLimits, CreateSlots, DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
 import { LimitStore } from "./shares/limit-store.ts";
 import { DEFAULT_RATES, type Rates } from "./shares/rates.ts";
@@ -70,6 +75,8 @@ export interface ApiOptions {
   readonly clock: Clock;
   /** Of every organisation that has no rates of its own. Default: {@link DEFAULT_RATES}. */
   readonly rates?: Rates;
+  /** Default: {@link DEFAULT_IN_PROGRESS_LIMITS}. */
+  readonly inProgressLimits?: InProgressLimits;
   /** Default: {@link DEFAULT_CREATE_LIMITS}. */
   readonly createLimits?: CreateLimits;
   /** See `CreateTools.retryMs`. */
@@ -87,6 +94,8 @@ export interface Api {
   /** Of its calls to other services. */
   readonly token: TokenSource;
   readonly shares: Shares;
+  /** Takes the place of each call. */
+  readonly inProgress: CallsInProgress;
   /** Does one round of the sweeper. */
   sweep(signal: AbortSignal): Promise<void>;
 }
@@ -182,6 +191,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   return {
     addTo: (server) => addServices(server, parts),
     ...{ runner, database, token, shares, sweep: runSweep },
+    inProgress: new CallsInProgress(options.inProgressLimits ?? DEFAULT_IN_PROGRESS_LIMITS),
   };
 }
 

@@ -22,6 +22,7 @@ import {
 } from "../lib/config/variables.ts";
 import { parseGrant } from "../lib/oci/auth/fleet-credentials.ts";
 import type { SchedulerAddress } from "./regions/schedulers.ts";
+import { DEFAULT_IN_PROGRESS_LIMITS } from "./shares/calls-in-progress.ts";
 import { DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
 import { ACTIONS, DEFAULT_RATES, parseRate, showRate } from "./shares/rates.ts";
 
@@ -65,6 +66,12 @@ export const variables = {
   API_CREATES: integer(1, 100_000)
     .prefault(DEFAULT_CREATE_LIMITS.total)
     .describe("Most creates that are under way in this api."),
+  API_CALLS_PER_ORG: integer(1, 100_000)
+    .prefault(DEFAULT_IN_PROGRESS_LIMITS.calls)
+    .describe("Most calls of an organisation that are under way in this api."),
+  API_STREAMS_PER_ORG: integer(1, 100_000)
+    .prefault(DEFAULT_IN_PROGRESS_LIMITS.streams)
+    .describe("Most waits, logs and other streams of an organisation that are open in this api."),
   API_METRICS_LISTEN: common.metricsListen(),
   API_LOG_LEVEL: common.logLevel(),
   ...edgeVariables,
@@ -105,6 +112,7 @@ export function readConfig(given: Env) {
     databaseConnections: values.API_DATABASE_CONNECTIONS,
     rates: { ...DEFAULT_RATES, ...Object.fromEntries(values.API_RATE_LIMITS) },
     createLimits: { perOrg: values.API_CREATES_PER_ORG, total: values.API_CREATES },
+    inProgressLimits: { calls: values.API_CALLS_PER_ORG, streams: values.API_STREAMS_PER_ORG },
     graceMs: values.API_GRACE,
     warmUpCalls: values.API_WARM_UP_CALLS,
     metricsListen: values.API_METRICS_LISTEN,

@@ -39,9 +39,10 @@ async function start(config: ApiConfig, stack: Stack) {
     prefix: "API",
     services: SERVICES,
     addTo: (server) => api.addTo(server),
+    takeShare: (claims, path) => api.inProgress.take(claims, path),
     exposeMetrics: () => {
       exposeCreates(api.runner);
-      exposeShares(api.shares);
+      exposeShares(api.shares, api.inProgress);
     },
   });
   // Before the server: callers that wait for a create are told that another api goes on with it.

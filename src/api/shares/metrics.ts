@@ -1,4 +1,4 @@
-import { counter, gauge } from "../../lib/otel/metrics.ts";
+import { counter, gauge, gaugeBy } from "../../lib/otel/metrics.ts";
 import { ACTIONS } from "./rates.ts";
 import type { Shares } from "./shares.ts";
 
@@ -9,7 +9,26 @@ export const rateLimitedCalls = counter(
 );
 for (const action of ACTIONS) rateLimitedCalls.inc({ action }, 0);
 
+export const refusedInProgress = counter(
+  "windhover_calls_refused_total",
+  "Calls refused because their organisation had too many under way.",
+  ["kind"],
+);
+for (const kind of ["calls", "streams"]) refusedInProgress.inc({ kind }, 0);
+
 /** Must be called once per process. */
-export function exposeShares(shares: Pick<Shares, "size">): void {
+export function exposeShares(
+  shares: Pick<Shares, "size">,
+  inProgress: { readonly calls: number; readonly streams: number },
+): void {
+  gaugeBy(
+    "windhover_calls_in_progress",
+    "Calls of organisations that are under way, waits and streams apart.",
+    "kind",
+    () => [
+      ["calls", inProgress.calls],
+      ["streams", inProgress.streams],
+    ],
+  );
   gauge("windhover_rate_limited_orgs", "Organisations whose calls are being counted.", () => shares.size);
 }

@@ -25,6 +25,7 @@ import { fixedSigningKey, generateKeyPair } from "../../../src/lib/auth/keys.ts"
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
 import { mapToProto } from "../../../src/lib/grpc/maps.ts";
+import type { TakeShare } from "../../../src/lib/grpc/server/edge/edge.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
@@ -162,6 +163,7 @@ export async function startApi(
     schedulers?: Parameters<typeof openApi>[0]["schedulers"];
     rates?: Rates;
     createLimits?: CreateLimits;
+    inProgressLimits?: Parameters<typeof openApi>[0]["inProgressLimits"];
     sealingKeys?: SealingKeys;
     fleetCredentials?: Parameters<typeof openApi>[0]["fleetCredentials"];
     checkLogin?: Parameters<typeof openApi>[0]["checkLogin"];
@@ -183,6 +185,7 @@ export async function startApi(
       reconcileMs: options.reconcileMs ?? 100,
       sweeps: options.sweeps ?? false,
       ...(options.rates ? { rates: options.rates } : {}),
+      ...(options.inProgressLimits ? { inProgressLimits: options.inProgressLimits } : {}),
       ...(options.createLimits ? { createLimits: options.createLimits } : {}),
       ...(options.sealingKeys ? { sealingKeys: options.sealingKeys } : {}),
       ...(options.fleetCredentials ? { fleetCredentials: options.fleetCredentials } : {}),
@@ -190,7 +193,8 @@ export async function startApi(
     },
     stack,
   );
-  const server = createServer({ verifier });
+  const takeShare: TakeShare = (claims, path) => api.inProgress.take(claims, path);
+  const server = createServer({ verifier, takeShare });
   api.addTo(server);
   const running = await serve(server, "127.0.0.1:0", 200);
   const address = `127.0.0.1:${running.port}`;

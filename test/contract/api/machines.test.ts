@@ -213,6 +213,28 @@ describe("waits and logs", () => {
     await own.close();
   });
 
+  test("waits beyond what an organisation may have are told so, and its calls and others' waits go on", async () => {
+    const own = await world.api({ inProgressLimits: { calls: 8, streams: 3 } });
+    const { machineId, wait, watched } = await waiting(own);
+    const outcomes = Array.from({ length: 5 }, () => faultOf(wait()).catch(() => "answered"));
+    const refused = await Promise.all(
+      [0, 1].map(() => Promise.race(outcomes).then((fault) => fault as Fault)),
+    );
+    await expect.poll(watched).toBe(1);
+
+    expect(refused[0]).toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "TOO_MANY_STREAMS",
+      facts: { org: "personal", limit: "3" },
+      retryAfterMs: 1_000,
+    });
+    expect((await own.user.start(machineId)).alreadyStarted).toBe(true);
+    world.host(1).change(machineId, { state: MachineState.STOPPED });
+    const ended = await Promise.all(outcomes);
+    expect(ended.filter((each) => each === "answered")).toHaveLength(3);
+    await own.close();
+  });
+
   test("a wait goes on while its host restarts", async () => {
     const own = await world.api();
     const { machineId, wait, watched } = await waiting(own);
