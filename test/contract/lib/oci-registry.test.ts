@@ -140,6 +140,25 @@ describe("a registry that wants to know who asks", () => {
     },
   );
 
+  test("gets an identity token in a form, and a registry token as it is", async () => {
+    const none = passwordCredentials("", "");
+    registry.auth = { kind: "token", identityToken: "refresh" };
+    expect((await resolve({}, "x", { ...none, identityToken: "refresh" })).digest).toBe(image.digest);
+    const wrong = resolve({}, "x", { ...none, identityToken: "other" });
+    await expect(wrong).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
+
+    registry.auth = { kind: "token", tokens: ["own"], user: "nobody" };
+    expect((await resolve({}, "x", { ...none, registryToken: "own" })).digest).toBe(image.digest);
+  });
+
+  test("is told apart by organisation: one's token is no other's", async () => {
+    const one = client();
+    registry.auth = { kind: "token", user: login.username, password: login.password, expiresIn: 3600 };
+    await resolve(one, "x", login);
+
+    await expect(resolve(one, "x")).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
+  });
+
   test("has its tokens used for as long as they last, and one repository's not for another", async () => {
     const clock = new ManualClock();
     registry.auth = { kind: "token", user: login.username, password: login.password, expiresIn: 120 };

@@ -22,6 +22,8 @@ export type AuthRule =
       /** Needed to get a token; absent: anyone gets one. */
       readonly user?: string;
       readonly password?: string;
+      /** Needed in its place: a refresh token, in a form. */
+      readonly identityToken?: string;
       /** What the token server says, in seconds; absent: it says nothing, which means 60. */
       readonly expiresIn?: number;
       /** Names the field `access_token` instead of `token`. */
@@ -49,7 +51,13 @@ export function answerToken(
   rule: AuthRule & { kind: "token" },
   seen: SeenRequest,
   res: ServerResponse,
+  form: URLSearchParams,
 ): void {
+  const isForm = seen.method === "POST" && form.get("grant_type") === "refresh_token";
+  if (rule.identityToken !== undefined && !(isForm && form.get("refresh_token") === rule.identityToken)) {
+    res.writeHead(401).end();
+    return;
+  }
   if (rule.user !== undefined && seen.headers["authorization"] !== basic(rule.user, rule.password ?? "")) {
     res.writeHead(401, { "www-authenticate": 'Basic realm="tokens"' }).end();
     return;

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { type AuthRule, answerToken, challenge, type SeenRequest } from "./fake-auth.ts";
 import type { BuiltImage } from "./image.ts";
 
@@ -125,7 +126,10 @@ export class FakeRegistry implements AsyncDisposable {
       res.writeHead(wrong.status, wrong.headers).end(wrong.body ?? "");
       return;
     }
-    if (seen.kind === "token" && this.auth?.kind === "token") return answerToken(this.auth, seen, res);
+    if (seen.kind === "token" && this.auth?.kind === "token") {
+      const form = new URLSearchParams(await text(req));
+      return answerToken(this.auth, seen, res, form);
+    }
     const denied = challenge(this.auth, seen, this.url);
     if (denied) {
       res.writeHead(401, { "www-authenticate": denied, "content-type": "application/json" });

@@ -8,7 +8,7 @@ test("faults survive being stored, and what is not a fault tells nothing", () =>
     "X",
     "message",
     { a: "b" },
-    { violations: [{ field: "f", description: "d" }] },
+    { violations: [{ field: "f", description: "d" }], retryAfterMs: 3_600_000 },
   );
 
   expect(faultFromData(faultToData(fault))).toMatchObject({
@@ -16,6 +16,7 @@ test("faults survive being stored, and what is not a fault tells nothing", () =>
     reason: "X",
     message: "message",
     facts: { a: "b" },
+    retryAfterMs: 3_600_000,
   });
   expect(faultFromData(faultToData(fault)).violations).toEqual(fault.violations);
   expect(faultToData(new Error("secret"))).toMatchObject({

@@ -7,6 +7,8 @@ export interface FaultData {
   readonly message: string;
   readonly facts: Readonly<Record<string, string>>;
   readonly violations: readonly Violation[];
+  /** When to retry, from when it failed. */
+  readonly retryAfterMs?: number;
 }
 
 /** What a caller hears of a fault at most; more would only be stored. */
@@ -17,10 +19,11 @@ const MAX_VIOLATIONS = 32;
 /** Converts an error to data for the caller: an error that is no fault hides its text. */
 export function faultToData(err: unknown): FaultData {
   if (err instanceof Fault) {
-    const { code, reason } = err;
+    const { code, reason, retryAfterMs } = err;
     const facts = Object.entries(err.facts).slice(0, MAX_FACTS);
     return {
       ...{ code, reason, message: cut(err.message, MAX_MESSAGE) },
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       facts: Object.fromEntries(facts.map(([name, value]) => [name, cut(String(value), MAX_FACT)])),
       violations: err.violations.slice(0, MAX_VIOLATIONS).map(({ field, description }) => ({
         field: cut(field, MAX_FACT),
@@ -32,8 +35,9 @@ export function faultToData(err: unknown): FaultData {
   return { code: "INTERNAL", reason: "INTERNAL", message, facts: {}, violations: [] };
 }
 
-export function faultFromData({ code, reason, message, facts, violations }: FaultData): Fault {
-  return new Fault(code, reason, message, facts, { violations });
+export function faultFromData({ code, reason, message, facts, violations, retryAfterMs }: FaultData): Fault {
+  const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return new Fault(code, reason, message, facts, { violations, ...retry });
 }
 
 function cut(text: string, max: number): string {
