@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import pg from "pg";
 import { type Api, openApi } from "../../../src/api/api.ts";
-import type { ImageResolver } from "../../../src/api/creates/saga/create-tools.ts";
+import type { FoundImage, ImageResolver } from "../../../src/api/creates/saga/create-tools.ts";
 import type { ImageRef } from "../../../src/api/machines/machine.ts";
 import type { CreateLimits } from "../../../src/api/shares/create-slots.ts";
 import type { Rates } from "../../../src/api/shares/rates.ts";
@@ -27,6 +27,7 @@ import { call, connect } from "../../../src/lib/grpc/client.ts";
 import { mapToProto } from "../../../src/lib/grpc/maps.ts";
 import type { TakeShare } from "../../../src/lib/grpc/server/edge/edge.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import type { RunConfig } from "../../../src/lib/oci/config.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
@@ -57,15 +58,22 @@ const TEMPLATE = {
   },
 };
 
+const RUN: RunConfig = {
+  ...{ entrypoint: ["/serve"], cmd: [], env: [], user: "", workingDir: "", exposedPorts: [] },
+  ...{ stopSignal: "", labels: {} },
+};
+
 /** A resolver that knows one image, and fails when it is told to. */
 class FakeImages implements ImageResolver {
   fault: Fault | undefined;
+  /** What differs from an image that runs. */
+  run: Partial<RunConfig> = {};
   asked = 0;
 
-  async resolve(): Promise<ImageRef> {
+  async resolve(): Promise<FoundImage> {
     this.asked += 1;
     if (this.fault) throw this.fault;
-    return IMAGE;
+    return { image: IMAGE, run: { ...RUN, ...this.run } };
   }
 }
 

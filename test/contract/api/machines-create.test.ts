@@ -58,6 +58,20 @@ describe("create", () => {
     expect(new Map(Object.entries(row?.["config"].env))).toEqual(new Map(Object.entries(names)));
   });
 
+  test("finds an image that could never run before any host is asked, and names its fields", async () => {
+    world.images.run = { workingDir: "srv", stopSignal: "SIGFOO", entrypoint: [], cmd: [] };
+    const fault = await faultOf(api.user.create());
+    world.images.run = {};
+
+    expect(fault).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: "IMAGE_CONFIG_INVALID",
+      facts: { fields: "Entrypoint,WorkingDir,StopSignal", reference: "nginx", digest: DIGEST },
+    });
+    expect(world.scheduler.calls).toEqual([]);
+    expect(await world.leftovers()).toEqual(NOTHING_LEFT);
+  });
+
   test("leaves the machine created when it is not to be launched, under a name of its own", async () => {
     const { machine } = await api.user.create();
 

@@ -23,6 +23,7 @@ import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
 import { Shares } from "../../../src/api/shares/shares.ts";
 import type { ReportEventsRequest } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
+import type { RunConfig } from "../../../src/lib/oci/config.ts";
 import type { Saga } from "../../../src/lib/saga/saga.ts";
 import type { Network } from "../world/network.ts";
 import type { Life, Process } from "../world/world.ts";
@@ -71,7 +72,10 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const auctions = auctionCalls(net, schedulers, clock);
   const saga = createSaga({
     images: {
-      resolve: async (reference) => ({ registry: "r", repository: reference, tag: "", digest: DIGEST }),
+      resolve: async (repository) => ({
+        image: { registry: "r", repository, tag: "", digest: DIGEST },
+        run: RUN,
+      }),
     },
     credentials: { find: async () => undefined, forget: () => {} },
     auctionsIn: () => auctions,
@@ -118,6 +122,12 @@ export function startApi(life: Life, around: ApiSurroundings): void {
 }
 
 const DIGEST = `sha256:${"d".repeat(64)}`;
+
+/** How the image of all machines runs. */
+const RUN: RunConfig = {
+  ...{ entrypoint: ["/serve"], cmd: [], env: [], user: "", workingDir: "", exposedPorts: [] },
+  ...{ stopSignal: "", labels: {} },
+};
 
 function idOf(text: string) {
   const id = parseMachineId(text);

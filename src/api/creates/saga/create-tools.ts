@@ -1,4 +1,5 @@
 import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
+import type { RunConfig } from "../../../lib/oci/config.ts";
 import type { Hostd } from "../../hosts/hostd.ts";
 import type { ImageRef } from "../../machines/machine.ts";
 import type { HostAddress } from "../../machines/machines.ts";
@@ -14,7 +15,13 @@ export interface ImageResolver {
     org: string,
     credentials: CredentialSource,
     signal: AbortSignal,
-  ): Promise<ImageRef>;
+  ): Promise<FoundImage>;
+}
+
+/** An image, and how its configuration has it run. */
+export interface FoundImage {
+  readonly image: ImageRef;
+  readonly run: RunConfig;
 }
 
 /** What organisations pull images with. */

@@ -4,9 +4,8 @@ import { type ImageReference, parseReference } from "../../../lib/oci/reference.
 import { RegistryClient, type RegistryOptions } from "../../../lib/oci/registry.ts";
 import { unreachable } from "../../../lib/oci/request-faults.ts";
 import { TimeLimit } from "../../../lib/runtime/wait.ts";
-import type { ImageRef } from "../../machines/machine.ts";
 import type { NewLogin } from "../../registries/logins.ts";
-import type { CredentialSource, ImageResolver } from "./create-tools.ts";
+import type { CredentialSource, FoundImage, ImageResolver } from "./create-tools.ts";
 
 const RESOLVE_TIMEOUT_MS = 60_000;
 const CHECK_TIMEOUT_MS = 20_000;
@@ -24,7 +23,7 @@ export class RegistryImages implements ImageResolver {
     org: string,
     credentials: CredentialSource,
     signal: AbortSignal,
-  ): Promise<ImageRef> {
+  ): Promise<FoundImage> {
     const reference = parseReference(text, "config.image");
     const { registry, repository } = reference;
     const known = await credentials.find(org, registry, repository);
@@ -38,7 +37,7 @@ export class RegistryImages implements ImageResolver {
       return await ask(present);
     });
     const tag = reference.tag ?? (reference.digest === undefined ? "latest" : "");
-    return { registry, repository, tag, digest: resolved.digest };
+    return { image: { registry, repository, tag, digest: resolved.digest }, run: resolved.config.run };
   }
 
   /** Asks a registry whether it takes credentials; false when it cannot be asked. @throws Fault `REGISTRY_UNAUTHORIZED` */

@@ -6,6 +6,7 @@ import type { Saga, Step } from "../../../lib/saga/saga.ts";
 import type { Machine } from "../../machines/machine.ts";
 import { inDoubtAttempts, placedAttempt, refusingHosts } from "../store/create-state.ts";
 import { award, reserve, undoAward } from "./award.ts";
+import { checkImage } from "./check-image.ts";
 import type { CreateRun } from "./create-run.ts";
 import { type CreateTools, destroyAttempt, hostOf } from "./create-tools.ts";
 import { nextAwardStep } from "./next-award-step.ts";
@@ -45,8 +46,10 @@ function resolve({ images, credentials }: CreateTools): Step<CreateRun> {
       const { config, org } = run.request;
       const reference = config.image;
       return withSpan("api.resolve_image", { [attribute.imageReference]: reference }, async (span) => {
-        const image = await images.resolve(reference, org, credentials, signal);
+        const { image, run: how } = await images.resolve(reference, org, credentials, signal);
         span.setAttribute(attribute.imageDigest, image.digest);
+        const fault = checkImage(how, config, { reference, digest: image.digest });
+        if (fault) throw fault;
         run.save({ ...run.state, image });
       });
     },

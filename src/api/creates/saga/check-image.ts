@@ -1,0 +1,110 @@
+import { constants } from "node:os";
+import { type Fault, invalid, type Violation } from "../../../lib/faults/fault.ts";
+import type { RunConfig } from "../../../lib/oci/config.ts";
+import { imageFault, type Subject } from "../../../lib/oci/faults.ts";
+import type { Init, MachineConfig } from "../../machines/machine.ts";
+
+const MAX_UID = 2 ** 32 - 2;
+/** Linux takes no longer argument or variable, its NUL included. */
+const MAX_STRING_BYTES = 128 * 1_024 - 1;
+const MAX_PATH_BYTES = 4_095;
+const MAX_SHOWN = 40;
+
+/**
+ * Finds what keeps an image from ever running with a configuration: what the configuration
+ * overrides does not count.
+ *
+ * @returns `INVALID_FIELDS` when the configuration is at fault, otherwise `IMAGE_CONFIG_INVALID` with
+ *   every field of the image that is; undefined when neither is
+ */
+export function checkImage(run: RunConfig, config: MachineConfig, subject: Subject): Fault | undefined {
+  const init = config.init ?? NO_INIT;
+  const requested = checkRequested(run, init);
+  if (requested) return invalid([requested]);
+  const problems = [
+    ...checkCommand(run, init),
+    ...(init.workingDir === "" ? checkWorkingDir(run.workingDir) : []),
+    ...(init.user === "" ? checkUser(run.user) : []),
+    ...(config.stop.signal === "" ? checkStopSignal(run.stopSignal) : []),
+    ...checkStrings("Env", run.env),
+  ];
+  if (problems.length === 0) return undefined;
+  const list = problems.map(({ field, description }) => `${field} ${description}`).join("; ");
+  const fields = problems.map(({ field }) => field).join(",");
+  return imageFault("IMAGE_CONFIG_INVALID", subject, `its configuration cannot be run: ${list}`, { fields });
+}
+
+const NO_INIT: Init = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "" };
+
+/** A cmd of the request is the program of an image without an entrypoint. */
+function checkRequested(run: RunConfig, init: Init): Violation | undefined {
+  if (init.exec.length > 0 || init.entrypoint.length > 0 || entrypointOf(run).length > 0) return undefined;
+  if (init.cmd[0] !== "") return undefined;
+  const description = "must begin with the name of a program, as the image has no entrypoint";
+  return { field: "config.init.cmd", description };
+}
+
+function checkCommand(run: RunConfig, init: Init): Violation[] {
+  if (init.exec.length > 0 || init.entrypoint.length > 0) return [];
+  const entrypoint = entrypointOf(run);
+  const ownCmd = init.cmd.length > 0;
+  const argv = [...entrypoint, ...(ownCmd ? init.cmd : run.cmd)];
+  const [field, other] = entrypoint.length > 0 ? ["Entrypoint", run.entrypoint] : ["Cmd", run.cmd];
+  if (argv.length === 0) {
+    const description = "and Cmd are empty: set init.exec, init.entrypoint or init.cmd";
+    return [{ field: "Entrypoint", description }];
+  }
+  if (argv[0] === "") return [{ field, description: "begins with an empty program: set init.exec" }];
+  return [...checkStrings(field, other), ...(field === "Cmd" || ownCmd ? [] : checkStrings("Cmd", run.cmd))];
+}
+
+/** `[""]` is how Docker's tools write that there is none. */
+function entrypointOf({ entrypoint }: RunConfig): readonly string[] {
+  return entrypoint.length === 1 && entrypoint[0] === "" ? [] : entrypoint;
+}
+
+function checkWorkingDir(path: string): Violation[] {
+  const isPath = path.startsWith("/") && isPlain(path) && Buffer.byteLength(path) <= MAX_PATH_BYTES;
+  if (path === "" || isPath) return [];
+  const description = `"${shown(path)}" is not an absolute path: set init.working_dir`;
+  return [{ field: "WorkingDir", description }];
+}
+
+function checkUser(user: string): Violation[] {
+  const parts = user.split(":");
+  const areParts = parts.every((part) => isPlain(part) && !(/^\d+$/.test(part) && Number(part) > MAX_UID));
+  if (user === "" || (parts.length <= 2 && areParts && !/^:|[\n/]/.test(user))) return [];
+  const description = `"${shown(user)}" is not name, uid, name:group or uid:gid: set init.user`;
+  return [{ field: "User", description }];
+}
+
+function checkStopSignal(signal: string): Violation[] {
+  if (signal === "" || isSignal(signal)) return [];
+  const description = `"${shown(signal)}" is no signal of Linux: set stop_config.signal`;
+  return [{ field: "StopSignal", description }];
+}
+
+/** Whether this is a signal of Linux: by number, or by name with or without `SIG`. */
+function isSignal(text: string): boolean {
+  if (/^\d+$/.test(text)) return Number(text) >= 1 && Number(text) <= 64;
+  const name = text.replace(/^SIG/i, "").toUpperCase();
+  const [, base, sign, offset = "0"] = /^(RTMIN|RTMAX)(?:([+-])(\d{1,2}))?$/.exec(name) ?? [];
+  if (base === undefined) return Object.hasOwn(constants.signals, `SIG${name}`);
+  const isWithin = Number(offset) <= 30;
+  return isWithin && (sign === undefined || (base === "RTMIN" ? sign === "+" : sign === "-"));
+}
+
+function checkStrings(field: string, items: readonly string[]): Violation[] {
+  if (!items.every(isPlain)) return [{ field, description: "has an entry with a NUL character" }];
+  const isShort = items.every((item) => Buffer.byteLength(item) <= MAX_STRING_BYTES);
+  return isShort ? [] : [{ field, description: `has an entry of more than ${MAX_STRING_BYTES} bytes` }];
+}
+
+function isPlain(text: string): boolean {
+  return !text.includes("\0");
+}
+
+function shown(text: string): string {
+  const plain = text.replace(/[^\x20-\x7e]/g, "?");
+  return plain.length <= MAX_SHOWN ? plain : `${plain.slice(0, MAX_SHOWN)}...`;
+}
