@@ -5,13 +5,13 @@ import { invalid } from "../lib/faults/fault.ts";
 import { Violations } from "../lib/faults/violations.ts";
 import { durationFromProto } from "../lib/grpc/duration.ts";
 import { mapFromProto } from "../lib/grpc/maps.ts";
+import { signalNumber } from "../lib/signals/signals.ts";
 import { stateFromProto } from "./convert-machine.ts";
 import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./machines/machine.ts";
 import type { MachineState } from "./machines/states.ts";
 import type { Award } from "./operations/machines.ts";
 import type { StopOptions } from "./operations/stop-operation.ts";
 
-const STOP_SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
 const MAX_STOP_MS = 300_000;
 /** Enough for a static program that fails at once. What fails later takes too long under emulation to wait for. */
 const DEFAULT_WATCH_MS = 5;
@@ -59,9 +59,8 @@ export function awardFromProto(request: CreateMachineRequest): Award {
 /** Converts the options of a stop. @throws Fault INVALID_FIELDS */
 export function stopFromProto(request: { signal: string; timeout: Duration | undefined }): StopOptions {
   const violations = new Violations();
-  if (request.signal !== "" && !STOP_SIGNALS.includes(request.signal)) {
-    violations.add("signal", `must be one of ${STOP_SIGNALS.join(", ")}`);
-  }
+  const isSignal = request.signal === "" || signalNumber(request.signal) !== undefined;
+  violations.check(isSignal, "signal", "must be a signal of Linux");
   const timeoutMs = violations.collect(() => between("timeout", request.timeout, 0, MAX_STOP_MS));
   violations.throwIfAny();
   return {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { Violations } from "../../lib/faults/violations.ts";
-import { type ConfigInput, STOP_SIGNALS, validateConfig } from "./validate-config.ts";
+import { type ConfigInput, validateConfig } from "./validate-config.ts";
 
 const FINE: ConfigInput = { image: "nginx", env: {}, services: [], metadata: {} };
 const INIT = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "" };
@@ -116,7 +116,7 @@ describe("a configuration", () => {
       ["config.services[2]"],
     ],
     ["too many ports", { services: Array.from({ length: 17 }, (_, i) => port(i + 1)) }, ["config.services"]],
-    ["a signal", { stop: { signal: "SIGSEGV" } }, ["config.stop_config.signal"]],
+    ["a signal", { stop: { signal: "SIGFOO" } }, ["config.stop_config.signal"]],
     ["a grace", { stop: { signal: "", timeoutMs: 300_001 } }, ["config.stop_config.timeout"]],
     ["a negative grace", { stop: { signal: "", timeoutMs: -1 } }, ["config.stop_config.timeout"]],
     ["too many labels", { metadata: many(65) }, ["config.metadata"]],
@@ -136,13 +136,16 @@ describe("a configuration", () => {
     expect(validate({ init: { ...INIT, user } }).fields).toEqual([]);
   });
 
-  test.each(STOP_SIGNALS)("may be stopped with %s, at once or after 5 min", (signal) => {
-    expect(validate({ stop: { signal, timeoutMs: 0 } }).fields).toEqual([]);
-    expect(validate({ stop: { signal, timeoutMs: 300_000 } }).config.stop).toEqual({
-      signal,
-      timeoutMs: 300_000,
-    });
-  });
+  test.each(["SIGTERM", "SIGWINCH", "SIGRTMIN+3", "SIGKILL"])(
+    "may be stopped with %s, at once or after 5 min",
+    (signal) => {
+      expect(validate({ stop: { signal, timeoutMs: 0 } }).fields).toEqual([]);
+      expect(validate({ stop: { signal, timeoutMs: 300_000 } }).config.stop).toEqual({
+        signal,
+        timeoutMs: 300_000,
+      });
+    },
+  );
 
   it("never makes the check itself fail, whatever is in it", () => {
     const text = fc.string({ unit: "binary", maxLength: 50 });

@@ -1,4 +1,5 @@
 import type { Violations } from "../../lib/faults/violations.ts";
+import { signalNumber } from "../../lib/signals/signals.ts";
 import type { Guest, Init, MachineConfig, Service } from "./machine.ts";
 
 /** A configuration that is not validated. */
@@ -35,11 +36,6 @@ const PLAIN = "must be Unicode text without NUL characters";
 const CONTROL = /\p{Cc}/u;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const USER = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*(?::[A-Za-z0-9_.][A-Za-z0-9_.-]*)?$/;
-
-export const STOP_SIGNALS: readonly string[] = [
-  ...["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL"],
-  ...["SIGUSR1", "SIGUSR2", "SIGTERM"],
-];
 
 /** Fills in defaults and adds every violation; the result is valid only when there is none. */
 export function validateConfig(
@@ -152,9 +148,9 @@ export function checkStop(
   timeoutMs: number,
   violations: Violations,
 ): void {
-  const isSignal = signal === "" || STOP_SIGNALS.includes(signal);
-  const signals = STOP_SIGNALS.join(", ");
-  violations.check(isSignal, signalField, `must be one of ${signals}, not "${printable(signal)}"`);
+  const isSignal = signal === "" || signalNumber(signal) !== undefined;
+  const description = `must be a signal of Linux such as SIGTERM or SIGRTMIN+3, not "${printable(signal)}"`;
+  violations.check(isSignal, signalField, description);
   violations.check(timeoutMs >= 0 && timeoutMs <= MAX_STOP_MS, timeoutField, "must be 0 to 300 s");
 }
 

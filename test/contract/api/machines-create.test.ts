@@ -59,14 +59,14 @@ describe("create", () => {
   });
 
   test("finds an image that could never run before any host is asked, and names its fields", async () => {
-    world.images.run = { workingDir: "srv", stopSignal: "SIGFOO", entrypoint: [], cmd: [] };
+    world.images.run = { workingDir: "srv", entrypoint: [], cmd: [] };
     const fault = await faultOf(api.user.create());
     world.images.run = {};
 
     expect(fault).toMatchObject({
       code: "FAILED_PRECONDITION",
       reason: "IMAGE_CONFIG_INVALID",
-      facts: { fields: "Entrypoint,WorkingDir,StopSignal", reference: "nginx", digest: DIGEST },
+      facts: { fields: "Entrypoint,WorkingDir", reference: "nginx", digest: DIGEST },
     });
     expect(world.scheduler.calls).toEqual([]);
     expect(await world.leftovers()).toEqual(NOTHING_LEFT);

@@ -136,7 +136,7 @@ describe("stop", () => {
   test("wrong fields", async () => {
     const { id } = await host.created();
 
-    await expect(host.stop(id, { signal: "SIGSEGV", timeoutMs: 300_001 })).rejects.toMatchObject({
+    await expect(host.stop(id, { signal: "SIGFOO", timeoutMs: 300_001 })).rejects.toMatchObject({
       reason: "INVALID_FIELDS",
       facts: { fields: "signal,timeout" },
     });

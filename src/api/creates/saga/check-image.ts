@@ -1,4 +1,3 @@
-import { constants } from "node:os";
 import { type Fault, invalid, type Violation } from "../../../lib/faults/fault.ts";
 import type { RunConfig } from "../../../lib/oci/config.ts";
 import { imageFault, type Subject } from "../../../lib/oci/faults.ts";
@@ -25,7 +24,6 @@ export function checkImage(run: RunConfig, config: MachineConfig, subject: Subje
     ...checkCommand(run, init),
     ...(init.workingDir === "" ? checkWorkingDir(run.workingDir) : []),
     ...(init.user === "" ? checkUser(run.user) : []),
-    ...(config.stop.signal === "" ? checkStopSignal(run.stopSignal) : []),
     ...checkStrings("Env", run.env),
   ];
   if (problems.length === 0) return undefined;
@@ -76,22 +74,6 @@ function checkUser(user: string): Violation[] {
   if (user === "" || (parts.length <= 2 && areParts && !/^:|[\n/]/.test(user))) return [];
   const description = `"${shown(user)}" is not name, uid, name:group or uid:gid: set init.user`;
   return [{ field: "User", description }];
-}
-
-function checkStopSignal(signal: string): Violation[] {
-  if (signal === "" || isSignal(signal)) return [];
-  const description = `"${shown(signal)}" is no signal of Linux: set stop_config.signal`;
-  return [{ field: "StopSignal", description }];
-}
-
-/** Whether this is a signal of Linux: by number, or by name with or without `SIG`. */
-function isSignal(text: string): boolean {
-  if (/^\d+$/.test(text)) return Number(text) >= 1 && Number(text) <= 64;
-  const name = text.replace(/^SIG/i, "").toUpperCase();
-  const [, base, sign, offset = "0"] = /^(RTMIN|RTMAX)(?:([+-])(\d{1,2}))?$/.exec(name) ?? [];
-  if (base === undefined) return Object.hasOwn(constants.signals, `SIG${name}`);
-  const isWithin = Number(offset) <= 30;
-  return isWithin && (sign === undefined || (base === "RTMIN" ? sign === "+" : sign === "-"));
 }
 
 function checkStrings(field: string, items: readonly string[]): Violation[] {
