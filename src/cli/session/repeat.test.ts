@@ -9,7 +9,7 @@ function refused(reason: string, retryAfterMs?: number): Fault {
   return new Fault("RESOURCE_EXHAUSTED", reason, "no", {}, extra);
 }
 
-test.each(["RATE_LIMITED", "CREATES_IN_PROGRESS"])(
+test.each(["RATE_LIMITED", "CREATES_IN_PROGRESS", "TOO_MANY_CALLS", "TOO_MANY_STREAMS"])(
   "after %s a call is repeated, and it is said",
   async (reason) => {
     const said: string[] = [];

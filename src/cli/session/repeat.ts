@@ -2,7 +2,9 @@ import { Fault } from "../../lib/faults/fault.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 
 /** Refusals after which nothing was done, so that any call may be repeated. */
-const REFUSALS: ReadonlySet<string> = new Set(["RATE_LIMITED", "CREATES_IN_PROGRESS"]);
+const REFUSALS: ReadonlySet<string> = new Set([
+  ...["RATE_LIMITED", "CREATES_IN_PROGRESS", "TOO_MANY_CALLS", "TOO_MANY_STREAMS"],
+]);
 /** A longer wait is the user's to decide on. */
 const MAX_WAIT_MS = 10_000;
 const MAX_TOTAL_MS = 60_000;
