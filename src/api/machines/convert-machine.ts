@@ -120,6 +120,12 @@ export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.M
   };
 }
 
+/** Converts a machine of a list, which shows no values that may be secrets: no variables, no program. */
+export function listedToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
+  const { config, ...rest } = machineToProto(machine, hostStatus);
+  return { ...rest, config: config && { ...config, env: new Map(), init: undefined } };
+}
+
 export function eventFromProto(event: wire.MachineEvent): MachineEvent {
   return {
     id: event.id,

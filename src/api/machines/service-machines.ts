@@ -15,7 +15,7 @@ import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName } from "../requests/names.ts";
 import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
-import { machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
+import { listedToProto, machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
 import { type ListParts, listMachines } from "./list-machines.ts";
 import { MACHINE_STATES, type MachineState } from "./machine.ts";
 import { type MachineId, parseMachineId } from "./machine-id.ts";
@@ -59,7 +59,7 @@ export function machinesService(machines: Machines, lists: ListParts): ExistingM
         query.limit,
       );
       return {
-        machines: items.map(({ machine, hostStatus }) => machineToProto(machine, hostStatus)),
+        machines: items.map(({ machine, hostStatus }) => listedToProto(machine, hostStatus)),
         nextPageToken: last ? encodePageToken(list, [last.key.createTime, last.key.createId]) : "",
       };
     }),

@@ -49,7 +49,15 @@ function execFailed(err: LaunchError, program: string): Fault {
     field: "command",
     why: err.reason,
   };
-  const message = `${program} could not be run: ${why}${isDetailed ? `: ${err.message}` : ""}`;
-  const facts = { path: program, why: err.reason, field };
+  const path = firstWord(program);
+  const isLine = path !== program ? " (a line of several words was given as the name of one program)" : "";
+  const message = `${path} could not be run${isLine}: ${why}${isDetailed ? `: ${err.message}` : ""}`;
+  const facts = { path, why: err.reason, field };
   return new Fault("FAILED_PRECONDITION", "EXEC_FAILED", message, facts, { cause: err });
+}
+
+/** Cuts off what may be arguments, secrets among them, when a whole line was given as a program. */
+function firstWord(program: string): string {
+  const [word = ""] = program.split(/\s/, 1);
+  return word === program ? program : `${word}...`;
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { chmodSync, closeSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 
 /** A change to write, with JSON in its text columns. */
@@ -221,6 +222,9 @@ export class StoreDatabase {
 }
 
 function open(path: string): DatabaseSync {
+  // SQLite's other files get the mode of this one.
+  closeSync(openSync(path, "a", 0o600));
+  chmodSync(path, 0o600);
   const db = new DatabaseSync(path, { timeout: 500 });
   try {
     // Exclusive: keeps a second hostd out of the directory.

@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import { ConfigError, type Env } from "../config/config.ts";
 import { flushTelemetry } from "../otel/tracing.ts";
 import { Stack, untilSignal } from "../runtime/lifecycle.ts";
@@ -29,6 +30,7 @@ export async function runService<C extends ServiceConfig>(
     return;
   }
   const log = createLogger(name, { level: config.logLevel });
+  forbidCoreFiles((error) => log.warn("a crash may write a core file, with secrets in it", { error }));
   const stopped = untilSignal();
   const stack = new Stack();
   stack.add("telemetry", () => flushTelemetry());
@@ -43,6 +45,13 @@ export async function runService<C extends ServiceConfig>(
     log.error("the service failed", { error });
     process.exitCode = 1;
   }
+}
+
+/** Lets neither this process nor its children write core files: they would hold tokens and environments. */
+function forbidCoreFiles(onError: (error: Error) => void): void {
+  execFile("prlimit", ["--core=0:0", "--pid", String(process.pid)], (error) => {
+    if (error) onError(error);
+  });
 }
 
 function configOrExit<C>(name: string, readConfig: (env: Env) => C): C | undefined {
