@@ -18,7 +18,6 @@ const PHASES: Readonly<Record<Phase, pb.PullPhase>> = {
   squashing: pb.PullPhase.SQUASHING,
 };
 const DEFAULT_PAGE = 100;
-/** An image takes up to 256 KiB in a message, usually a few, and a message has 4 MiB. */
 const MAX_PAGE = 200;
 const MAX_PINS = 100_000;
 /** Longer than any organisation's name. */

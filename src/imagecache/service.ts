@@ -1,5 +1,7 @@
+import { Image } from "../gen/windhover/imagecache/v1/image.ts";
 import type { ImageCacheServiceServer } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { requireScope } from "../lib/auth/claims.ts";
+import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/batches.ts";
 import { serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import {
   digestFromProto,
@@ -11,6 +13,7 @@ import {
   stepToProto,
 } from "./convert.ts";
 import type { DiskBudget } from "./disk/disk-budget.ts";
+import type { ImageView } from "./disk/image.ts";
 import type { Images } from "./images.ts";
 import { countRequest } from "./metrics.ts";
 
@@ -30,10 +33,11 @@ export function imageCacheService(images: Images, budget: DiskBudget): ImageCach
       const { after, limit } = pageFromProto(req);
       // One more tells whether there is another page.
       const found = images.list(after, limit + 1);
-      const page = found.slice(0, limit);
+      const shown = toProto(found.slice(0, limit));
+      const page = takeBytes(shown, MAX_LIST_BYTES, (image) => Image.encode(image).finish().length);
       return {
-        images: page.map(imageToProto),
-        nextPageToken: found.length > limit ? (page.at(-1)?.digest ?? "") : "",
+        images: page,
+        nextPageToken: found.length > page.length ? (page.at(-1)?.digest ?? "") : "",
         usedBytes: BigInt(await budget.usedBytes()),
         budgetBytes: BigInt(budget.budgetBytes),
       };
@@ -57,4 +61,9 @@ export function imageCacheService(images: Images, budget: DiskBudget): ImageCach
       return { freedBytes: BigInt(await images.remove(digestFromProto(req))) };
     }),
   };
+}
+
+/** Converts one by one: no more than fit into a page. */
+function* toProto(images: readonly ImageView[]): Generator<Image> {
+  for (const image of images) yield imageToProto(image);
 }

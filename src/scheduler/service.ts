@@ -1,5 +1,6 @@
-import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { Reservation, type SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth/claims.ts";
+import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/batches.ts";
 import { bidiWire, unary } from "../lib/grpc/server/rpc.ts";
 import {
   checkClaim,
@@ -41,7 +42,8 @@ export function schedulerService(
     listReservations: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
       const { listed, total } = await reservations.list(pageSizeFromProto(req));
-      return { reservations: listed.map(reservationToProto), total };
+      const bytesOf = (each: Reservation) => Reservation.encode(each).finish().length;
+      return { reservations: takeBytes(listed.map(reservationToProto), MAX_LIST_BYTES, bytesOf), total };
     }),
     listHosts: unary((_req, ctx) => {
       requireScope(ctx, "internal");

@@ -1,11 +1,11 @@
-import type { AppsServiceServer, App as WireApp } from "../../gen/windhover/machines/v1/apps.ts";
+import { type AppsServiceServer, App as WireApp } from "../../gen/windhover/machines/v1/apps.ts";
 import { requireScope } from "../../lib/auth/claims.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName, checkSlug, requireName } from "../requests/names.ts";
-import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
+import { readPage } from "../requests/pages.ts";
 import type { App } from "./app.ts";
 import { type DeleteAppParts, deleteApp } from "./delete-app.ts";
 
@@ -27,11 +27,15 @@ export function appsService(parts: DeleteAppParts): AppsServiceServer {
     }),
     listApps: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:read");
-      const list = `apps/${org}`;
-      const limit = pageSize(req.pageSize);
-      const [after = ""] = decodePageToken(list, ["name"], req.pageToken) ?? [];
-      const { items, last } = firstPage(await apps.list(org, after, limit + 1), limit);
-      return { apps: items.map(appToProto), nextPageToken: last ? encodePageToken(list, [last.name]) : "" };
+      const { items, nextPageToken } = await readPage(req, {
+        name: `apps/${org}`,
+        keyForms: ["name"],
+        keysOf: ({ name }) => [name],
+        read: ([after] = [""], limit) => apps.list(org, after ?? "", limit),
+        toProto: appToProto,
+        bytesOf: (app) => WireApp.encode(app).finish().length,
+      });
+      return { apps: items, nextPageToken };
     }),
     deleteApp: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");

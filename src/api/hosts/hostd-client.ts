@@ -142,7 +142,7 @@ export function hostdClient(
         for await (const { entries, position } of openStream(client, client.streamLogs, request, scope)) {
           const lines = entries.map((entry) => ({ ...entry, timeMs: entry.time?.getTime() }));
           // An older hostd tells no position.
-          yield { lines, position: position > 0n ? position : (lines.at(-1)?.sequence ?? 0n) };
+          yield { lines, position: position ?? lines.at(-1)?.sequence ?? afterSequence };
         }
       } catch (err) {
         throw limits.signal?.aborted ? err : faultOfStream(err, host);

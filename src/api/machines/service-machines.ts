@@ -1,3 +1,4 @@
+import { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import type {
   ListMachinesRequest,
   MachinesServiceServer,
@@ -14,7 +15,7 @@ import { annotate, attribute, withSpan } from "../../lib/otel/tracing.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName } from "../requests/names.ts";
-import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
+import { readPage } from "../requests/pages.ts";
 import { listedToProto, machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
 import { type ListParts, listMachines } from "./list-machines.ts";
 import { MACHINE_STATES, type MachineState } from "./machine.ts";
@@ -53,15 +54,16 @@ export function machinesService(machines: Machines, lists: ListParts): ExistingM
     }),
     listMachines: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:read");
-      const { query, list } = queryFromProto(req, org);
-      const { items, last } = firstPage(
-        await listMachines(lists, { ...query, limit: query.limit + 1 }),
-        query.limit,
-      );
-      return {
-        machines: items.map(({ machine, hostStatus }) => listedToProto(machine, hostStatus)),
-        nextPageToken: last ? encodePageToken(list, [last.key.createTime, last.key.createId]) : "",
-      };
+      const { name, query } = queryFromProto(req, org);
+      const { items: found, nextPageToken } = await readPage(req, {
+        name,
+        keyForms: ["time", "uuid"],
+        keysOf: ({ key }) => [key.createTime, key.createId],
+        read: (after, limit) => listMachines(lists, { ...query, ...positionFromKeys(after), limit }),
+        toProto: ({ machine, hostStatus }) => listedToProto(machine, hostStatus),
+        bytesOf: (machine) => Machine.encode(machine).finish().length,
+      });
+      return { machines: found, nextPageToken };
     }),
     startMachine: unary((req, ctx) => {
       const caller = authorize(ctx, "machines:write");
@@ -120,8 +122,11 @@ function machineIdFromProto(text: string): MachineId {
   throw invalid([{ field: "machine_id", description }]);
 }
 
-/** Returns the query, and the name of the list that its page tokens are valid for. */
-function queryFromProto(req: ListMachinesRequest, org: string): { query: MachineQuery; list: string } {
+/** Returns the query, and the name of its list. */
+function queryFromProto(
+  req: ListMachinesRequest,
+  org: string,
+): { name: string; query: Omit<MachineQuery, "after" | "limit"> } {
   const violations = new Violations();
   if (req.app !== "") violations.add("app", checkAppName(req.app));
   violations.check(req.states.length <= MAX_STATES, "states", `must have at most ${MAX_STATES} entries`);
@@ -130,11 +135,13 @@ function queryFromProto(req: ListMachinesRequest, org: string): { query: Machine
   checkStates(asked, violations);
   violations.throwIfAny();
   const states = asked.length > 0 ? asked : MACHINE_STATES.filter((state) => state !== "destroyed");
-  const list = `machines/${org}/${req.app}/${[...asked].sort().join(",")}`;
-  const [createTime, createId] = decodePageToken(list, ["time", "uuid"], req.pageToken) ?? [];
-  const after = createTime !== undefined && createId !== undefined ? { after: { createTime, createId } } : {};
-  const app = req.app === "" ? {} : { app: req.app };
-  return { query: { org, ...app, states, ...after, limit: pageSize(req.pageSize) }, list };
+  const name = `machines/${org}/${req.app}/${[...asked].sort().join(",")}`;
+  return { name, query: { org, ...(req.app === "" ? {} : { app: req.app }), states } };
+}
+
+function positionFromKeys(keys: readonly string[] | undefined): Pick<MachineQuery, "after"> {
+  const [createTime, createId] = keys ?? [];
+  return createTime !== undefined && createId !== undefined ? { after: { createTime, createId } } : {};
 }
 
 function watchFromProto(ms: number | undefined): number | undefined {

@@ -2,7 +2,7 @@ import {
   type CreateTokenRequest,
   type OrganizationsServiceServer,
   type Quota,
-  type Organization as WireOrganization,
+  Organization as WireOrganization,
   Standing as WireStanding,
 } from "../../gen/windhover/admin/v1/organizations.ts";
 import { mintToken } from "../../lib/auth/auth.ts";
@@ -13,12 +13,11 @@ import { unary } from "../../lib/grpc/server/rpc.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkSlug, checkTitle, requireName } from "../requests/names.ts";
-import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
+import { readPage } from "../requests/pages.ts";
 import { limitsFromProto, limitsToProto } from "../shares/convert-limits.ts";
 import { type Amount, DEFAULT_QUOTA, type Organization, type Standing } from "./organization.ts";
 import type { OrganizationStore } from "./organization-store.ts";
 
-const LIST = "organizations";
 const MAX_MACHINES = 1_000_000;
 const SCOPES: readonly Scope[] = ["machines:read", "machines:write", "admin"];
 const TTL_SECONDS = { min: 60n, max: 31_536_000n, default: 86_400n };
@@ -47,13 +46,15 @@ export function organizationsService(
     }),
     listOrganizations: unary(async (req, ctx) => {
       requireScope(ctx, "admin");
-      const limit = pageSize(req.pageSize);
-      const [after = ""] = decodePageToken(LIST, ["name"], req.pageToken) ?? [];
-      const { items, last } = firstPage(await store.list(after, limit + 1), limit);
-      return {
-        organizations: items.map(organizationToProto),
-        nextPageToken: last ? encodePageToken(LIST, [last.slug]) : "",
-      };
+      const { items, nextPageToken } = await readPage(req, {
+        name: "organizations",
+        keyForms: ["name"],
+        keysOf: ({ slug }) => [slug],
+        read: ([after] = [""], limit) => store.list(after ?? "", limit),
+        toProto: organizationToProto,
+        bytesOf: (organization) => WireOrganization.encode(organization).finish().length,
+      });
+      return { organizations: items, nextPageToken };
     }),
     updateOrganization: unary(async (req, ctx) => {
       requireScope(ctx, "admin");

@@ -1,7 +1,7 @@
-import type { RegistriesServiceServer } from "../../gen/windhover/machines/v1/registries.ts";
+import { type RegistriesServiceServer, RegistryLogin } from "../../gen/windhover/machines/v1/registries.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
-import { decodePageToken, encodePageToken, firstPage, pageSize } from "../requests/page-token.ts";
+import { readPage } from "../requests/pages.ts";
 import { loginFromProto, loginToProto, registryFromProto } from "./convert-registries.ts";
 import type { Logins, NewLogin } from "./logins.ts";
 
@@ -24,12 +24,15 @@ export function registriesService(logins: Logins, check: LoginCheck): Registries
     }),
     listRegistryCredentials: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:read");
-      const list = `registries/${org}`;
-      const limit = pageSize(req.pageSize);
-      const [after = ""] = decodePageToken(list, ["name"], req.pageToken) ?? [];
-      const { items, last } = firstPage(await logins.list(org, after, limit + 1), limit);
-      const nextPageToken = last ? encodePageToken(list, [last.registry]) : "";
-      return { logins: items.map(loginToProto), nextPageToken };
+      const { items, nextPageToken } = await readPage(req, {
+        name: `registries/${org}`,
+        keyForms: ["name"],
+        keysOf: ({ registry }) => [registry],
+        read: ([after] = [""], limit) => logins.list(org, after ?? "", limit),
+        toProto: loginToProto,
+        bytesOf: (login) => RegistryLogin.encode(login).finish().length,
+      });
+      return { logins: items, nextPageToken };
     }),
   };
 }

@@ -9,6 +9,7 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** What keys may be: Postgres refuses any others. `time` is one as it writes them. */
 const KEY_FORMS = {
   time: isTime,
+  number: (key: string) => /^\d{1,10}$/.test(key),
   uuid: (key: string) => UUID.test(key),
   name: (key: string) => !key.includes("\0") && key.isWellFormed(),
 } as const;
@@ -17,18 +18,9 @@ const KEY_FORMS = {
 export type KeyForm = keyof typeof KEY_FORMS;
 
 /** Returns the page size for a requested one. @throws Fault INVALID_FIELDS when negative */
-export function pageSize(asked: number): number {
+export function pageSize(asked: number, max = MAX_PAGE): number {
   if (asked < 0) throw invalid([{ field: "page_size", description: "must not be negative" }]);
-  return asked === 0 ? DEFAULT_PAGE : Math.min(asked, MAX_PAGE);
-}
-
-/** Cuts a page from a list with one extra item. `last` is its last item when more follow. */
-export function firstPage<T>(
-  found: readonly T[],
-  size: number,
-): { readonly items: readonly T[]; readonly last: T | undefined } {
-  const items = found.slice(0, size);
-  return { items, last: found.length > size ? items.at(-1) : undefined };
+  return asked === 0 ? DEFAULT_PAGE : Math.min(asked, max);
 }
 
 /** Makes the token of the page after these keys. @param list names the list and its filters */

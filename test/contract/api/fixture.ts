@@ -232,7 +232,7 @@ export async function startApi(
   };
 }
 
-function token(org: string, scopes: readonly Scope[]): Promise<string> {
+export function token(org: string, scopes: readonly Scope[]): Promise<string> {
   return mintToken(KEYS.privateKey, { subject: "test", org, scopes }, 600);
 }
 

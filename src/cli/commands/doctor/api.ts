@@ -1,10 +1,11 @@
-import { type Host, HostsServiceClient } from "../../../gen/windhover/admin/v1/hosts.ts";
+import type { Host } from "../../../gen/windhover/admin/v1/hosts.ts";
 import { AppsServiceClient } from "../../../gen/windhover/machines/v1/apps.ts";
 import type { Fault } from "../../../lib/faults/fault.ts";
 import { schedulingName } from "../../render/names.ts";
 import { toFault } from "../../session/report.ts";
 import type { Session } from "../../session/session.ts";
 import { tokenOf } from "../../session/settings.ts";
+import { allHosts } from "../host/all-hosts.ts";
 import { isClosed, isDiskShort } from "../host/host-text.ts";
 import { type Check, skipped, upCommand, WRONG_TOKEN_FIX } from "./check.ts";
 
@@ -54,8 +55,7 @@ function postgres(fault: Fault | undefined, up: string): Check {
 async function* hosts(session: Session): AsyncGenerator<Check> {
   let list: readonly Host[] = [];
   const fault = await faultOf(async () => {
-    const client = await session.client(HostsServiceClient);
-    list = (await session.call(client, client.listHosts, { region: "" }, { timeoutMs: TIMEOUT_MS })).hosts;
+    list = await allHosts(session, "", TIMEOUT_MS);
   });
   if (!fault) {
     yield attachment(list, session.settings.root);

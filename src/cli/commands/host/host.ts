@@ -6,6 +6,7 @@ import { schedulingName } from "../../render/names.ts";
 import { table } from "../../render/table.ts";
 import type { Session } from "../../session/session.ts";
 import type { HoverCommand } from "../command.ts";
+import { allHosts } from "./all-hosts.ts";
 import { drainHost } from "./drain.ts";
 import { HOST_COLUMNS, hostDetails, hostNotes, hostRow } from "./host-text.ts";
 
@@ -26,8 +27,7 @@ export function defineHost(host: HoverCommand): void {
 }
 
 async function listHosts(session: Session, _args: [], flags: { region?: string }): Promise<void> {
-  const client = await session.client(HostsServiceClient);
-  const { hosts } = await session.call(client, client.listHosts, { region: flags.region ?? "" });
+  const hosts = await allHosts(session, flags.region);
   if (session.json) return session.printJson(hosts.map((host) => toJson(host)));
   if (hosts.length === 0) {
     session.say("No host has ever been attached.");
@@ -46,9 +46,7 @@ async function listHosts(session: Session, _args: [], flags: { region?: string }
 }
 
 async function showHost(session: Session, [name]: [string]): Promise<void> {
-  const client = await session.client(HostsServiceClient);
-  const { hosts } = await session.call(client, client.listHosts, { region: "" });
-  const host = pick(name, hosts);
+  const host = pick(name, await allHosts(session));
   if (session.json) session.printJson(toJson(host));
   else session.printLines(hostDetails(host, Date.now()));
 }
