@@ -24,6 +24,7 @@ import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import type { Reservation } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
+import { untilDraining } from "../../../src/lib/grpc/draining.ts";
 import { type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, type Running, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { sleep } from "../../../src/lib/runtime/wait.ts";
@@ -45,6 +46,8 @@ export class FakeApi {
   readonly requests: { method: string; request: unknown; traceparent: string }[] = [];
   /** What `WatchCreate` tells. */
   steps: WatchCreateResponse[] = [];
+  /** Waits do not end. */
+  waitsHang = false;
   /** How long a create takes, in milliseconds. */
   createMs = 0;
   /** A create ends only after `WatchCreate` has sent everything. */
@@ -102,6 +105,7 @@ export class FakeApi {
     this.reservations = [];
     this.drained = [];
     this.createMs = 0;
+    this.waitsHang = false;
     this.endsCreatesWhenWatched = false;
     this.#watched = Promise.withResolvers();
   }
@@ -223,16 +227,22 @@ export class FakeApi {
           return { machine: this.#change(req.machineId, { state: DESTROYED }) };
         }),
       ),
-      waitMachine: unary((req: { machineId: string; states: MachineState[] }, ctx) =>
-        this.#answer("waitMachine", req, ctx, () => ({ machine: this.#machine(req.machineId) })),
-      ),
+      waitMachine: unary(async (req: { machineId: string; states: MachineState[] }, ctx) => {
+        this.#answer("waitMachine", req, ctx, () => undefined);
+        await untilDraining(ctx, "the api is shutting down", async (signal) => {
+          while (this.waitsHang && !signal.aborted) await sleep(10, signal);
+          signal.throwIfAborted();
+        });
+        return { machine: this.#machine(req.machineId) };
+      }),
       streamLogs: serverStream(
         async function* (
           this: FakeApi,
-          req: { follow: boolean; tail?: number | undefined },
+          req: { follow: boolean; tail?: number | undefined; afterSequence: bigint },
           ctx: CallContext,
         ) {
-          const kept = this.logs.slice(req.tail === undefined ? 0 : this.logs.length - req.tail);
+          const after = this.logs.filter(({ sequence }) => sequence > req.afterSequence);
+          const kept = after.slice(req.tail === undefined ? 0 : after.length - req.tail);
           for (const entry of kept) yield { entries: [entry] };
           if (req.follow) await sleep(60_000, ctx.signal);
         }.bind(this),

@@ -194,6 +194,38 @@ describe("hover machine start, stop, destroy", () => {
   });
 });
 
+test("hover machine wait and logs -f go on by themselves while the API restarts", async () => {
+  cli.api.add({ id: ID });
+  cli.api.waitsHang = true;
+  cli.api.logs.push(line(1, "one"), line(2, "two"));
+  const waiting = cli.home.start({}, "m", "wait", ID);
+  const reading = cli.home.start({}, "m", "logs", "-f", "-n", "1", ID);
+  await expect.poll(() => cli.sent("waitMachine")).toBeDefined();
+  await expect.poll(() => reading.out()).toBe("two\n");
+
+  await cli.api.stop();
+  await expect.poll(() => waiting.err()).toContain("The API does not answer");
+  cli.api.waitsHang = false;
+  cli.api.logs.push(line(3, "three"));
+  await cli.api.start();
+
+  expect((await waiting.ended).code).toBe(0);
+  await expect.poll(() => reading.out()).toBe("two\nthree\n");
+  reading.child.kill("SIGINT");
+  await reading.ended;
+});
+
+test("hover machine wait without an API fails at once", async () => {
+  await cli.api.stop();
+
+  const { code, err } = await cli.home.hover("m", "wait", ID);
+
+  await cli.api.start();
+  expect(code).toBe(1);
+  expect(err).toContain("PEER_UNAVAILABLE");
+  expect(err).not.toContain("waiting until");
+});
+
 describe("hover machine logs", () => {
   test("puts each stream where it belongs, tail and JSON included", async () => {
     cli.api.add({ id: ID });
