@@ -4,6 +4,9 @@ import { main } from "../../tools/lib/main.ts";
 import { localFleet } from "../fleet/local.ts";
 import { fleetOptions } from "../settings/fleet-options.ts";
 
+// What the parts write is for their owners alone.
+process.umask(0o077);
+
 await main(async (signal) => {
   const fleet = localFleet(fleetOptions(process.argv.slice(2), process.env));
   // Keeps the process alive.

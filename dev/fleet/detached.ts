@@ -9,7 +9,7 @@ import { openLog } from "../supervisor/log-file.ts";
 
 /** Starts a supervisor that outlives this process and the terminal. */
 export function startSupervisor(layout: Layout, options: FleetOptions): ProcessIdentity {
-  mkdirSync(dirname(layout.supervisorLog), { recursive: true });
+  mkdirSync(dirname(layout.supervisorLog), { recursive: true, mode: 0o700 });
   const log = openLog(layout.supervisorLog);
   try {
     const child = spawn(tool("node"), [join(ROOT, "dev/commands/supervise.ts"), ...argumentsOf(options)], {

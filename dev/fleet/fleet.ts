@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
-import { mkdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { makePrivateFolder } from "../../src/lib/stores/private-folder.ts";
 import { UserError } from "../../tools/lib/errors.ts";
 import { bootId, identify } from "../../tools/lib/processes.ts";
 import { checkAttached, checkHosts } from "../services/health.ts";
@@ -98,8 +98,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     if (taken.length > 0) throw new UserError(taken.join("\n"));
     this.#tokens = await ensureKeys(this.layout);
     const apis = this.settings.regions.map((region) => nameIn(this.settings, "api", region));
-    for (const folder of ["hosts", "traces", ...apis])
-      mkdirSync(this.layout.of(folder), { recursive: true, mode: 0o711 });
+    for (const folder of ["hosts", "traces", ...apis]) makePrivateFolder(this.layout.of(folder));
     this.#tokenRenewal = setInterval(() => void this.#renewTokens(), TOKEN_RENEWAL_MS).unref();
     const waves = this.#makeParts();
     this.#parts = waves.flat();

@@ -27,7 +27,7 @@ export interface Layout {
 /** A unix socket's path has at most 107 bytes; this leaves enough below a host's folder. */
 const LONGEST_BASE = 44;
 
-/** Makes the folder when it is not there. QEMU's users may pass through it, but not list it. */
+/** Makes the folder when it is not there. Postgres' user may pass through it, but not list it. */
 export function layoutOf(path: string): Layout {
   mkdirSync(path, { recursive: true, mode: 0o711 });
   const folder = realpathSync(path);

@@ -206,7 +206,7 @@ export class Part extends EventEmitter<{ change: [] }> {
 
   #spawn(): ChildProcess {
     const { spec } = this;
-    mkdirSync(dirname(spec.logFile), { recursive: true });
+    mkdirSync(dirname(spec.logFile), { recursive: true, mode: 0o700 });
     const log = openLog(spec.logFile);
     const folder = spec.openFolder === undefined ? undefined : openSync(spec.openFolder, "r");
     const drop = spec.user ? [`--reuid=${spec.user.uid}`, `--regid=${spec.user.gid}`, "--clear-groups"] : [];

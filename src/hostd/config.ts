@@ -1,5 +1,6 @@
-import { mkdirSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { cpus, hostname, totalmem } from "node:os";
+import { join } from "node:path";
 import {
   address,
   duration,
@@ -15,6 +16,7 @@ import {
 } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import { common, LOG_LEVEL, TOKEN_KEYS_DIR } from "../lib/config/variables.ts";
+import { makePrivateFolder } from "../lib/stores/private-folder.ts";
 import type { PortRange } from "./capacity/ports.ts";
 
 /** vCPUs per CPU of the box: machines are idle most of the time. */
@@ -48,6 +50,12 @@ export const variables = {
     .prefault("")
     .describe("Labels that placement constraints of creates may ask for."),
   HOSTD_DIR: text().describe("Folder of its state, logs and VMs."),
+  HOSTD_SEALING_KEY_DIR: text()
+    .optional()
+    .meta({ defaultText: "keys in HOSTD_DIR" })
+    .describe(
+      "Folder of the keys that encrypt the machines' configurations on its disk. Made with a first key; back it up apart from HOSTD_DIR.",
+    ),
   HOSTD_SCHEDULERS: list(address()).prefault("").describe("All scheduler replicas of the region."),
   HOSTD_APIS: list(address()).prefault("").describe("Apis to report to."),
   HOSTD_IMAGECACHE: address().describe("The image cache beside it."),
@@ -132,7 +140,7 @@ export type HostdConfig = ReturnType<typeof readConfig>;
 /** Reads the configuration and makes HOSTD_DIR. @throws ConfigError with all violations */
 export function readConfig(env: Env) {
   const values = readEnv(env, variables);
-  mkdirSync(values.HOSTD_DIR, { recursive: true, mode: 0o755 });
+  makePrivateFolder(values.HOSTD_DIR);
   const warmMemoryMb =
     values.HOSTD_WARM_MEMORY_MB ?? Math.min(MAX_WARM_MB, Math.floor(values.HOSTD_MEMORY_MB * WARM_SHARE));
   const capacity = {
@@ -149,6 +157,7 @@ export function readConfig(env: Env) {
     zone: values.HOSTD_ZONE,
     labels: values.HOSTD_LABELS,
     dir: values.HOSTD_DIR,
+    sealingKeyDir: values.HOSTD_SEALING_KEY_DIR ?? join(values.HOSTD_DIR, "keys"),
     schedulers: values.HOSTD_SCHEDULERS,
     apis: values.HOSTD_APIS,
     imagecache: values.HOSTD_IMAGECACHE,

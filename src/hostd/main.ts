@@ -12,6 +12,7 @@ import { untraced } from "../lib/otel/untraced.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { within } from "../lib/runtime/wait.ts";
+import { openSealingKeys } from "../lib/sealing/sealing-keys.ts";
 import { openAccess } from "../lib/service/open-access.ts";
 import { runService } from "../lib/service/run-service.ts";
 import { serveGrpc } from "../lib/service/serve-grpc.ts";
@@ -48,7 +49,8 @@ async function start(config: HostdConfig, stack: Stack) {
   const access = openAccess(stack, config, true);
   const token = internalTokens(access.keys, "hostd");
 
-  const store = await Store.open({ path: join(config.dir, "state.db"), onDeath: crash });
+  const keys = await openSealingKeys(config.sealingKeyDir);
+  const store = await Store.open({ path: join(config.dir, "state.db"), keys, onDeath: crash });
   stack.add("store", () => store.close());
   const images = new ImageCacheClient(config.imagecache, token);
   stack.add("imagecache", () => images.close());

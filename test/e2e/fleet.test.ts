@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { findLeftovers } from "../../dev/supervisor/sweep.ts";
 import { HostStatus, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { guestFolder, ROOT } from "../../tools/lib/paths.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../support/clients.ts";
@@ -9,10 +10,14 @@ import { startFleet, type TestFleet } from "../support/fleet.ts";
 import { pushImage } from "../support/oci/index.ts";
 import { coverageBelow, spanNamed, traceOf } from "../support/trace-coverage.ts";
 import { debianNginx } from "./debian-image.ts";
+import { filesWith, inheritance, readableByOthers } from "./privacy.ts";
 
 const APP = "web";
 const SERVICES = [{ protocol: "tcp", internalPort: 80 }];
 /** A start answers after exec; in emulation a program may take a while until it listens. */
+/** Descriptors that QEMU, or bubblewrap, opens itself, and the file for its errors. */
+const OWN =
+  /^(\/dev\/(null|urandom|kvm)|\/(rootfs|memory)|\/vm\/.*|.*\/(stderr\.log|scratch\.disk|image\.sqfs)|anon_inode:.*|socket:.*)$/;
 const LISTENING = { timeout: 60_000, interval: 100 };
 
 // One story: each test goes on where the one before it ended.
@@ -164,6 +169,33 @@ describe("a fleet with real VMs", { shuffle: false }, () => {
     const middle = (all: number[]) => all.toSorted((a, b) => a - b)[2];
     expect(middle(atApi), `${atApi}`).toBeGreaterThanOrEqual(0.95);
     expect(middle(inGuest), `${inGuest}`).toBeGreaterThanOrEqual(0.95);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)(
+    "nothing of a fleet can be read by another user, and nothing on its disks says what is secret",
+    async () => {
+      const env = { DB_PASSWORD: "canary-5d0e" };
+      const { id } = await clients.create({ app: APP, config: configOf(image, { env }) });
+      await clients.stop(id);
+      await clients.start(id);
+
+      const folders = ["hosts", "traces", "logs", "api"].map((name) => join(fleet.folder, name));
+
+      expect(await readableByOthers(fleet.folder)).toEqual([]);
+      expect(await filesWith("canary-5d0e", folders)).toEqual([]);
+      expect((await clients.get(id)).config?.env.get("DB_PASSWORD")).toBe(env.DB_PASSWORD);
+    },
+  );
+
+  it("VMs get their own descriptors and two variables, and leave no core", async () => {
+    const vms = findLeftovers(fleet.layout).vms.map(({ pid }) => inheritance(pid));
+
+    expect(vms.length).toBeGreaterThan(0);
+    for (const { descriptors, variables, coreLimit } of vms) {
+      expect(descriptors.filter((each) => !OWN.test(each))).toEqual([]);
+      expect(variables.filter((name) => name !== "PWD")).toEqual(["LC_ALL", "PATH"]);
+      expect(coreLimit).toEqual(["0", "0"]);
+    }
   });
 
   it("hover doctor finds nothing wrong", async () => {

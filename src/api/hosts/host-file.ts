@@ -1,7 +1,8 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { logger } from "../../lib/runtime/log.ts";
 import { writeDurably } from "../../lib/stores/durable-file.ts";
+import { makePrivateFolder } from "../../lib/stores/private-folder.ts";
 import { type HostChange, type HostEntry, parseHostEntries } from "./host-table.ts";
 
 /** How soon a change is written: new facts at once, `lastSeenMs` alone rarely. */
@@ -49,7 +50,7 @@ export class HostFile {
 
   async #write(): Promise<void> {
     try {
-      await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+      makePrivateFolder(dirname(this.#path));
       await writeDurably(this.#path, `${JSON.stringify(this.#entries(), null, 1)}\n`);
     } catch (error) {
       logger.warn("the host table could not be written", { path: this.#path, error });

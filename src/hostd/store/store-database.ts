@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { chmodSync, closeSync, openSync } from "node:fs";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { openDatabase, VERSION } from "./database-file.ts";
 
 /** A change to write, with JSON in its text columns. */
 export interface ChangeRow {
@@ -20,6 +20,9 @@ export interface MachineRow {
   readonly status: string;
 }
 
+/** A spec to replace with one that is sealed. */
+export type SealedRow = Pick<MachineRow, "id" | "spec">;
+
 /** A change that no api has acknowledged. */
 export interface OutboxRow {
   readonly sequence: number;
@@ -35,6 +38,8 @@ export interface Opened {
   /** Number of openings, this one included. */
   readonly incarnation: number;
   readonly machines: readonly MachineRow[];
+  /** Whether the specs are from a version that did not seal them. */
+  readonly isPlain: boolean;
   readonly sequence: number;
   readonly acknowledged: number;
 }
@@ -45,6 +50,7 @@ export type StoreRequest =
   | { readonly kind: "outbox"; readonly after: number; readonly limit: number }
   | { readonly kind: "acknowledge"; readonly sequence: number }
   | { readonly kind: "prune"; readonly beforeMs: number }
+  | { readonly kind: "seal"; readonly specs: readonly SealedRow[] }
   | { readonly kind: "close" };
 
 export interface StoreAnswers {
@@ -53,23 +59,12 @@ export interface StoreAnswers {
   readonly outbox: readonly OutboxRow[];
   readonly acknowledge: undefined;
   readonly prune: readonly string[];
+  readonly seal: undefined;
   readonly close: undefined;
 }
 
-const VERSION = 1;
 /** Characters of changes that are read at once. */
 const MAX_OUTBOX_READ = 4 * 1024 * 1024;
-const SCHEMA = `
-  create table meta (key text primary key, value text not null) strict;
-  create table machines (
-    id text primary key, generation integer not null, state text not null, updated_ms integer not null,
-    spec text not null, status text not null
-  ) strict;
-  create table outbox (
-    sequence integer primary key autoincrement, machine_id text not null, status text not null, event text
-  ) strict;
-  create index outbox_machine on outbox (machine_id);
-`;
 
 /** The durable state of a host in a SQLite file. Synchronous: it runs in a thread of its own, see `store-worker.ts`. */
 export class StoreDatabase {
@@ -82,10 +77,10 @@ export class StoreDatabase {
    * Opens or creates the database.
    *
    * @param maxPages limits its size, for tests of a full disk
-   * @throws Error for operators: another hostd has it, it is damaged or no database, a newer hostd wrote it
+   * @throws Error as {@link openDatabase} does
    */
   constructor(path: string, maxPages?: number) {
-    this.#db = open(path);
+    this.#db = openDatabase(path);
     if (maxPages !== undefined) this.#db.exec(`pragma max_page_count = ${Math.trunc(maxPages)}`);
     this.#upsert = this.#db.prepare(
       `insert into machines (id, generation, state, updated_ms, spec, status) values (?, ?, ?, ?, ?, ?)
@@ -112,6 +107,8 @@ export class StoreDatabase {
         return this.#acknowledge(request.sequence);
       case "prune":
         return this.#prune(request.beforeMs);
+      case "seal":
+        return this.#seal(request.specs);
       case "close":
         return this.close();
     }
@@ -128,6 +125,7 @@ export class StoreDatabase {
         identity,
         incarnation,
         machines: this.#all<MachineRow>("select id, spec, status from machines"),
+        isPlain: this.#version() < VERSION,
         sequence: this.#lastSequence(),
         acknowledged: Number(this.#meta("acknowledged") ?? "0"),
       };
@@ -182,6 +180,21 @@ export class StoreDatabase {
     ).map(({ id }) => id);
   }
 
+  /** Replaces plain specs, and leaves nothing of them in the files. */
+  #seal(specs: readonly SealedRow[]): undefined {
+    this.#db.exec("pragma secure_delete = on");
+    this.#transaction(() => {
+      const update = this.#db.prepare("update machines set spec = ? where id = ?");
+      for (const { id, spec } of specs) update.run(spec, id);
+      this.#db.exec(`pragma user_version = ${VERSION}`);
+    });
+    this.#db.exec("pragma wal_checkpoint(truncate); pragma secure_delete = off");
+  }
+
+  #version(): number {
+    return Number(this.#db.prepare("pragma user_version").get()?.["user_version"]);
+  }
+
   close(): undefined {
     this.#db.close();
   }
@@ -221,54 +234,4 @@ export class StoreDatabase {
   }
 }
 
-function open(path: string): DatabaseSync {
-  // SQLite's other files get the mode of this one.
-  closeSync(openSync(path, "a", 0o600));
-  chmodSync(path, 0o600);
-  const db = new DatabaseSync(path, { timeout: 500 });
-  try {
-    // Exclusive: keeps a second hostd out of the directory.
-    db.exec("pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full");
-    check(db, path);
-    migrate(db, path);
-    return db;
-  } catch (err) {
-    db.close();
-    throw explain(err, path);
-  }
-}
-
-function check(db: DatabaseSync, path: string): void {
-  const [first] = db.prepare("pragma quick_check(1)").all();
-  const result = String(first?.["quick_check"]);
-  if (result !== "ok") throw new Error(damaged(path, result));
-}
-
-function migrate(db: DatabaseSync, path: string): void {
-  const version = Number(db.prepare("pragma user_version").get()?.["user_version"]);
-  if (version > VERSION) {
-    throw new Error(
-      `${path} was written by a newer hostd (schema ${version}, this one knows ${VERSION}): run that one`,
-    );
-  }
-  if (version === 0) db.exec(`begin immediate; ${SCHEMA} pragma user_version = ${VERSION}; commit`);
-}
-
-function explain(err: unknown, path: string): Error {
-  const code = err instanceof Error && "errcode" in err ? Number(err.errcode) & 0xff : 0;
-  if (code === SQLITE_BUSY) {
-    return new Error(`${path} is in use: another hostd runs with this HOSTD_DIR`, { cause: err });
-  }
-  if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB)
-    return new Error(damaged(path, "unreadable"), { cause: err });
-  return err instanceof Error ? err : new Error(String(err));
-}
-
-function damaged(path: string, why: string): string {
-  return `${path} is damaged (${why}) and holds the state of this host's machines. Nothing was changed. Restore it from a backup, or move it away to start this host empty, without its machines`;
-}
-
-const SQLITE_BUSY = 5;
-const SQLITE_CORRUPT = 11;
 export const SQLITE_FULL = 13;
-const SQLITE_NOTADB = 26;

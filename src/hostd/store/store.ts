@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import { Fault } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
+import type { SealingKeys } from "../../lib/sealing/sealing-keys.ts";
 import {
   type Change,
   type Machine,
@@ -8,10 +9,13 @@ import {
   type MachineSpec,
   machineId,
 } from "../machines/machine.ts";
+import { sealSpec, unsealSpec } from "./sealed-spec.ts";
 import { type ChangeRow, type Opened, SQLITE_FULL } from "./store-database.ts";
 import { StoreError, StoreThread, type StoreWorkerData } from "./store-thread.ts";
 
 export interface StoreOptions extends StoreWorkerData {
+  /** Keys for the configurations of machines. */
+  readonly keys: SealingKeys;
   /** Called when the thread of the database ends: this process cannot store anything any more. */
   readonly onDeath: (err: Error) => void;
 }
@@ -48,6 +52,7 @@ export class Store {
   readonly identity: string;
   readonly incarnation: number;
   readonly #thread: Pick<StoreThread, "call" | "close">;
+  readonly #keys: SealingKeys;
   readonly #machines = new Map<string, Machine>();
   readonly #listeners = new EventEmitter();
   #queue: Queued[] = [];
@@ -62,24 +67,30 @@ export class Store {
   #acknowledged: number;
 
   /** Opens the database. @throws Error as {@link StoreDatabase} does */
-  static async open({ onDeath, ...data }: StoreOptions): Promise<Store> {
+  static async open({ onDeath, keys, ...data }: StoreOptions): Promise<Store> {
     const thread = new StoreThread(data, onDeath);
     try {
-      return new Store(thread, await thread.call({ kind: "begin" }));
+      const opened = await thread.call({ kind: "begin" });
+      const store = new Store(thread, opened, keys);
+      if (opened.isPlain) await store.#seal();
+      return store;
     } catch (err) {
       await thread.close();
       throw err;
     }
   }
 
-  constructor(thread: Pick<StoreThread, "call" | "close">, opened: Opened) {
+  constructor(thread: Pick<StoreThread, "call" | "close">, opened: Opened, keys: SealingKeys) {
     this.#thread = thread;
+    this.#keys = keys;
     this.identity = opened.identity;
     this.incarnation = opened.incarnation;
     this.#sequence = opened.sequence;
     this.#acknowledged = opened.acknowledged;
     this.#listeners.setMaxListeners(0);
-    for (const { id, spec, status } of opened.machines) this.#machines.set(id, fromText(id, spec, status));
+    for (const { id, spec, status } of opened.machines) {
+      this.#machines.set(id, fromParts(id, unsealSpec(spec, id, keys), status));
+    }
   }
 
   get sequence(): number {
@@ -162,6 +173,13 @@ export class Store {
     await this.#thread.close();
   }
 
+  /** Seals what an earlier version has stored in clear. */
+  #seal(): Promise<void> {
+    const machines = [...this.#machines.values()];
+    const specs = machines.map(({ id, spec }) => ({ id, spec: sealSpec(spec, id, this.#keys) }));
+    return this.#thread.call({ kind: "seal", specs });
+  }
+
   #enqueue(change: Change, kind: Queued["kind"]): Promise<void> {
     const known = this.#machines.get(change.machine.id);
     if ((known?.generation ?? 0) !== change.machine.generation - 1) {
@@ -171,7 +189,7 @@ export class Store {
       );
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ change, row: toRow(change, known), kind, resolve, reject });
+      this.#queue.push({ change, row: toRow(change, known, this.#keys), kind, resolve, reject });
       if (kind === "intent") void this.#write();
       else this.#writeTimer ??= setTimeout(() => void this.#write(), NOTE_DELAY_MS);
     });
@@ -242,7 +260,7 @@ export class Store {
   }
 }
 
-function toRow({ machine, event }: Change, known: Machine | undefined): ChangeRow {
+function toRow({ machine, event }: Change, known: Machine | undefined, keys: SealingKeys): ChangeRow {
   const { id, spec, ...status } = machine;
   return {
     id,
@@ -250,13 +268,9 @@ function toRow({ machine, event }: Change, known: Machine | undefined): ChangeRo
     state: machine.state,
     updatedMs: machine.updatedAtMs,
     status: JSON.stringify(status),
-    ...(known?.spec === spec ? {} : { spec: JSON.stringify(spec) }),
+    ...(known?.spec === spec ? {} : { spec: sealSpec(spec, id, keys) }),
     ...(event ? { event: JSON.stringify(event) } : {}),
   };
-}
-
-function fromText(id: string, spec: string, status: string): Machine {
-  return fromParts(id, JSON.parse(spec) as MachineSpec, status);
 }
 
 function fromParts(id: string, spec: MachineSpec, status: string): Machine {

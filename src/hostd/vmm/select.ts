@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { logger } from "../../lib/runtime/log.ts";
 import { replaceFileSync } from "../../lib/stores/durable-file.ts";
+import { makePrivateFolder } from "../../lib/stores/private-folder.ts";
 import { claimIsolation, isolationMissing } from "./isolation.ts";
 import { NO_POOL_METRICS, type PoolMetrics } from "./pool-metrics.ts";
 import type { Acceleration } from "./qemu/process/command-line.ts";
@@ -73,7 +74,7 @@ export async function selectVmm(settings: VmmSettings): Promise<Vmm> {
     ...{ warmMemoryMb: 0, templateMb: 4_096, metrics: NO_POOL_METRICS },
     ...settings,
   };
-  mkdirSync(options.dir, { recursive: true });
+  makePrivateFolder(options.dir);
   const host = await findHost(options);
   if (host.confinement.shortfall !== "") {
     logger.warn("VMs are not confined as they should be", { shortfall: host.confinement.shortfall });

@@ -3,6 +3,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../lib/faults/fault.ts";
 import { type Digest, hexOf } from "../../lib/oci/digest.ts";
+import { makePrivateFolder } from "../../lib/stores/private-folder.ts";
 import { isMissing } from "./files.ts";
 
 /**
@@ -38,7 +39,7 @@ export class CacheDir {
    */
   static async open(root: string): Promise<CacheDir> {
     const dir = new CacheDir(root);
-    await mkdir(root, { recursive: true });
+    makePrivateFolder(root);
     await dir.#acquire();
     await rm(dir.tmp, { recursive: true, force: true });
     for (const path of [dir.blobs, dir.rootfs, dir.pins, dir.tmp]) await mkdir(path, { recursive: true });

@@ -1,8 +1,8 @@
-import { execFile } from "node:child_process";
 import { ConfigError, type Env } from "../config/config.ts";
 import { flushTelemetry } from "../otel/tracing.ts";
 import { Stack, untilSignal } from "../runtime/lifecycle.ts";
 import { createLogger, type Facts, type Level } from "../runtime/log.ts";
+import { forbidCoreFiles, secureProcess } from "./secure-process.ts";
 
 /** What every service's configuration has. */
 export interface ServiceConfig {
@@ -12,7 +12,8 @@ export interface ServiceConfig {
 }
 
 /**
- * Runs a service from its environment until SIGTERM or SIGINT, then closes what it opened. With `--check-config` it only
+ * Runs a service from its environment until SIGTERM or SIGINT, then closes what it opened. Its files are private, and it leaves no
+ * core. With `--check-config` it only
  * prints the configuration. The exit code is 1 when the configuration is wrong or anything fails.
  *
  * @param name for the log, e.g. `api`
@@ -23,6 +24,7 @@ export async function runService<C extends ServiceConfig>(
   readConfig: (env: Env) => C,
   start: (config: C, stack: Stack) => Promise<Facts>,
 ): Promise<void> {
+  secureProcess();
   const config = configOrExit(name, readConfig);
   if (!config) return;
   if (process.argv.includes("--check-config")) {
@@ -30,12 +32,14 @@ export async function runService<C extends ServiceConfig>(
     return;
   }
   const log = createLogger(name, { level: config.logLevel });
-  forbidCoreFiles((error) => log.warn("a crash may write a core file, with secrets in it", { error }));
   const stopped = untilSignal();
   const stack = new Stack();
   stack.add("telemetry", () => flushTelemetry());
   try {
     try {
+      await forbidCoreFiles().catch((error: unknown) =>
+        log.warn("a crash may write a core file, with secrets in it", { error }),
+      );
       log.info("ready", await start(config, stack));
       log.info("stopping", { signal: await stopped });
     } finally {
@@ -45,13 +49,6 @@ export async function runService<C extends ServiceConfig>(
     log.error("the service failed", { error });
     process.exitCode = 1;
   }
-}
-
-/** Lets neither this process nor its children write core files: they would hold tokens and environments. */
-function forbidCoreFiles(onError: (error: Error) => void): void {
-  execFile("prlimit", ["--core=0:0", "--pid", String(process.pid)], (error) => {
-    if (error) onError(error);
-  });
 }
 
 function configOrExit<C>(name: string, readConfig: (env: Env) => C): C | undefined {

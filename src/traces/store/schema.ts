@@ -1,7 +1,8 @@
-import { closeSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
+import { closeSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { logger } from "../../lib/runtime/log.ts";
+import { makePrivateFolder } from "../../lib/stores/private-folder.ts";
 
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
@@ -33,7 +34,7 @@ const TABLES = `
  * file is renamed to `traces.db.broken`, and an empty one takes its place.
  */
 export function openDatabase(dir: string): DatabaseSync {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makePrivateFolder(dir);
   const path = join(dir, "traces.db");
   try {
     return open(path);

@@ -11,6 +11,7 @@ import { Store } from "../../../src/hostd/store/store.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { machineIn } from "../../support/hostd/machine-builder.ts";
+import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
 import { KEYS, type TestApi, World } from "./fixture.ts";
 
 const HOST = 9;
@@ -33,7 +34,7 @@ beforeEach(async () => {
   const onDeath = (err: Error) => {
     throw err;
   };
-  store = await Store.open({ path: join(dir, "state.db"), onDeath });
+  store = await Store.open({ path: join(dir, "state.db"), keys: SEALING_KEYS, onDeath });
 });
 afterEach(async () => {
   await stop();

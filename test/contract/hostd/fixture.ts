@@ -28,6 +28,7 @@ import { durationToProto } from "../../../src/lib/grpc/duration.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
+import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
 
 const HOST_NUMBER = 7;
 export const KEYS = generateKeyPair();
@@ -113,7 +114,8 @@ export async function startHost(options: TestHostOptions = {}) {
   const onDeath = (err: Error): void => {
     throw err;
   };
-  const store = await Store.open({ path: join(dir, "state.db"), onDeath, ...(maxPages ? { maxPages } : {}) });
+  const data = { path: join(dir, "state.db"), keys: SEALING_KEYS, ...(maxPages ? { maxPages } : {}) };
+  const store = await Store.open({ ...data, onDeath });
   const settings: HostSettings = {
     number: HOST_NUMBER,
     dir,

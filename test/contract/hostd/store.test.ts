@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Change, Machine, MachineEvent } from "../../../src/hostd/machines/machine.ts";
 import { Store } from "../../../src/hostd/store/store.ts";
 import { machineIn } from "../../support/hostd/machine-builder.ts";
+import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
 
 let dir: string;
 let open: Store[];
@@ -23,7 +24,10 @@ async function openStore(options: { maxPages?: number } = {}): Promise<Store> {
   const onDeath = (err: Error): void => {
     throw err;
   };
-  const store = await Store.open({ path: join(dir, "state.db"), onDeath, ...options });
+  const store = await Store.open({
+    ...{ path: join(dir, "state.db"), keys: SEALING_KEYS, onDeath },
+    ...options,
+  });
   open.push(store);
   return store;
 }

@@ -1,6 +1,7 @@
 import { Store } from "../../../src/hostd/store/store.ts";
 import { StoreDatabase, type StoreRequest } from "../../../src/hostd/store/store-database.ts";
 import type { StoreThread } from "../../../src/hostd/store/store-thread.ts";
+import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
 import { Random } from "../world/random.ts";
 import type { Life, World } from "../world/world.ts";
 
@@ -20,7 +21,7 @@ export class Disk {
   open(life: Life): Store {
     // The database answers each kind of request with its own type, which its signature cannot say.
     const call = ((request) => this.#call(life, request)) as StoreThread["call"];
-    return new Store({ call, close: async () => {} }, this.#database.begin());
+    return new Store({ call, close: async () => {} }, this.#database.begin(), SEALING_KEYS);
   }
 
   close(): void {

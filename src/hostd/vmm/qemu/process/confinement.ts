@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
-import { realpathSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { linkSync, realpathSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { showPrograms } from "../../../../lib/confinement/programs.ts";
 import type { GuestAssets } from "./guest-assets.ts";
@@ -41,6 +41,8 @@ export const QEMU = "qemu-system-x86_64";
 /** QEMU gets nothing of hostd's own environment. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = { PATH: "/usr/bin:/bin:/usr/sbin", LC_ALL: "C" };
 const PROBE_TIMEOUT_MS = 10_000;
+/** Names in a VM's folder. Those of VM_FILES are taken. */
+const LINKS = { rootfs: "root.link", memory: "memory.link" } as const;
 const INSIDE = { vm: "/vm", guest: "/guest", rootfs: "/rootfs", memory: "/memory" } as const;
 
 const execute = promisify(execFile);
@@ -54,6 +56,21 @@ export function visiblePaths(confinement: Confinement, { assets, rootfs, memory 
     ...{ kernel: below(kernel), initramfs: below(initramfs) },
     rootfs: rootfs === undefined ? undefined : INSIDE.rootfs,
     memory: memory === undefined ? undefined : INSIDE.memory,
+  };
+}
+
+/**
+ * Links files into the folder of a VM that has a uid and no namespace: its user cannot enter the folders where they are. Returns the
+ * paths that QEMU uses, from its working folder on.
+ */
+export function linkPaths({ hasNamespace, hasUid }: Confinement, paths: VmPaths): VmPaths {
+  if (hasNamespace || !hasUid) return paths;
+  const link = (file: string | undefined, name: string) =>
+    file === undefined ? undefined : linkOrKeep(file, paths.runDir, name);
+  return {
+    ...paths,
+    rootfs: link(paths.rootfs, LINKS.rootfs),
+    memory: link(paths.memory, LINKS.memory),
   };
 }
 
@@ -111,10 +128,22 @@ async function qemuVersion(confinement: Confinement, paths: VmPaths, uid: number
   const options = { timeout: PROBE_TIMEOUT_MS, env: ENVIRONMENT };
   const { stdout } = await execute(program, args, { ...options, cwd: paths.runDir });
   if (confinement.hasUid && !confinement.hasNamespace) {
-    const isReadable = ["test", "-r", paths.assets.kernel, "-a", "-w", paths.runDir];
-    await execute("setpriv", [...asUser(uid).slice(1), ...isReadable], options);
+    // The working folder: its user cannot enter the folders above it.
+    const isReadable = ["test", "-r", paths.assets.kernel, "-a", "-w", "."];
+    await execute("setpriv", [...asUser(uid).slice(1), ...isReadable], { ...options, cwd: paths.runDir });
   }
   return /version (\S+)/.exec(stdout)?.[1] ?? "unknown";
+}
+
+/** Returns the name of a hard link; the path itself when the file is on another file system. */
+function linkOrKeep(file: string, folder: string, name: string): string {
+  try {
+    linkSync(file, join(folder, name));
+    return name;
+  } catch (err) {
+    if (err instanceof Error && "code" in err && err.code === "EXDEV") return file;
+    throw err;
+  }
 }
 
 function asUser(uid: number): string[] {

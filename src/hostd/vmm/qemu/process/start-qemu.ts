@@ -4,7 +4,7 @@ import { endsWithin } from "../../../../lib/runtime/wait.ts";
 import type { PhaseLog } from "../../phase-log.ts";
 import { LaunchError, type Shape, type StartPath } from "../../vmm.ts";
 import { type Acceleration, qemuArguments, VM_FILES } from "./command-line.ts";
-import { type Confinement, confine, visiblePaths } from "./confinement.ts";
+import { type Confinement, confine, linkPaths, visiblePaths } from "./confinement.ts";
 import type { GuestAssets } from "./guest-assets.ts";
 import type { ProcessId } from "./process-id.ts";
 import type { Qmp } from "./qmp.ts";
@@ -59,7 +59,7 @@ export async function startQemu(
   const scratch = join(runDir, VM_FILES.scratch);
   restoreDisk(scratch, assets.scratch.sizeBytes, assets.scratch.extents, assets.scratch.data);
   dirs.chown(scratch, uid);
-  const paths = { runDir, assets, rootfs, memory: memory?.file };
+  const paths = linkPaths(confinement, { runDir, assets, rootfs, memory: memory?.file });
   const visible = visiblePaths(confinement, paths);
   const args = qemuArguments({
     ...{ name: dirs.namePrefix + id, shape, acceleration, tscMhz, isRestored },

@@ -11,6 +11,7 @@ import {
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { replaceFileSync } from "../../../../lib/stores/durable-file.ts";
+import { makePrivateFolder } from "../../../../lib/stores/private-folder.ts";
 import type { StartPath } from "../../vmm.ts";
 import type { ProcessId } from "./process-id.ts";
 
@@ -31,8 +32,7 @@ const RUN = "run";
 const RECORD = "vm.json";
 const LOG_CURSOR = "log-cursor";
 const STDERR = "stderr.log";
-/** Lets QEMU pass through to its own folder where it is not bound into a namespace. */
-const TRAVERSABLE = 0o711;
+const PRIVATE = 0o700;
 const VM_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const MAX_STDERR_BYTES = 64 * 1024;
 
@@ -57,7 +57,7 @@ export class VmDirs {
   constructor(dir: string, uidBase: number | undefined) {
     this.#root = join(dir, "vms");
     this.#uidBase = uidBase;
-    mkdirSync(this.#root, { recursive: true, mode: TRAVERSABLE });
+    makePrivateFolder(this.#root);
     this.namePrefix = `windhover-${hash("sha256", realpathSync(this.#root)).slice(0, 12)}-`;
   }
 
@@ -76,8 +76,8 @@ export class VmDirs {
   create(vmId: string): { readonly runDir: string; readonly uid: number } {
     const uid = this.#freeUid();
     const runDir = this.runDir(vmId);
-    mkdirSync(this.path(vmId), { mode: TRAVERSABLE });
-    mkdirSync(runDir, { mode: 0o700 });
+    mkdirSync(this.path(vmId), { mode: PRIVATE });
+    mkdirSync(runDir, { mode: PRIVATE });
     this.chown(runDir, uid);
     return { runDir, uid };
   }

@@ -114,7 +114,7 @@ describe("a template", () => {
     await store().make(SMALL, signal);
     const mode = (file: string) => statSync(join(dir, "key-256", file)).mode & 0o777;
     expect([mode("memory"), mode("state"), mode("template.json"), mode(".")]).toEqual([
-      0o666, 0o600, 0o600, 0o711,
+      0o666, 0o600, 0o600, 0o700,
     ]);
   });
 });

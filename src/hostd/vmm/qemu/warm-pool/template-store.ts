@@ -3,6 +3,7 @@ import { createReadStream, mkdirSync } from "node:fs";
 import { chmod, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, logger } from "../../../../lib/runtime/log.ts";
+import { makePrivateFolder } from "../../../../lib/stores/private-folder.ts";
 import type { PoolMetrics } from "../../pool-metrics.ts";
 import type { Shape } from "../../vmm.ts";
 import { shapeKey } from "./pool-policy.ts";
@@ -31,7 +32,7 @@ const HASH_CHUNK_BYTES = 256 * 1024;
 /** Unit of `Stats.blocks`. */
 const BLOCK_BYTES = 512;
 const MB = 1024 * 1024;
-/** Writable for every VM's user: QEMU 7.2 opens memory for writing even if it maps it privately. */
+/** Writable for every VM's user, who gets the file and not its folder: QEMU 7.2 opens memory for writing even if it maps it privately. */
 const MEMORY_MODE = 0o666;
 
 interface Manifest {
@@ -60,7 +61,7 @@ export class TemplateStore {
   constructor(options: TemplateStoreOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    mkdirSync(options.dir, { recursive: true, mode: 0o711 });
+    makePrivateFolder(options.dir);
   }
 
   /** Loads the templates of an earlier hostd; removes those that cannot be used. */
@@ -105,7 +106,7 @@ export class TemplateStore {
     const name = key(shape);
     const draft = join(dir, DRAFT + name);
     await rm(draft, { recursive: true, force: true });
-    mkdirSync(draft, { mode: 0o711 });
+    mkdirSync(draft, { mode: 0o700 });
     try {
       const memory = join(draft, MEMORY);
       await writeFile(memory, "");
