@@ -1,12 +1,12 @@
 import type { AbuseJob } from "./abuse.ts";
-import type { NeighboursWorld } from "./world.ts";
+import type { AbuserOrg, NeighboursWorld } from "./world.ts";
 
 /** What an abuser does. */
 export interface Abuser {
   /** The row's name. */
   readonly name: string;
   /** Prepares the abuser's machines and images; returns what its process is to do. */
-  prepare(world: NeighboursWorld): Promise<AbuseJob>;
+  prepare(org: AbuserOrg, world: NeighboursWorld): Promise<AbuseJob>;
   /** Whether creates of images that no host has are measured too. */
   readonly slowsCreates?: boolean;
 }
@@ -24,53 +24,53 @@ const SLOW_IMAGES = 64;
 export const ABUSERS: readonly Abuser[] = [
   {
     name: "waits",
-    prepare: async (world) => {
-      const ids = await world.abuserMachines(1);
-      for (const id of ids) await world.abuser.start(id);
+    prepare: async (org) => {
+      const ids = await org.machines(1);
+      for (const id of ids) await org.clients.start(id);
       return { kind: "waits", ids, count: WAITS };
     },
   },
   {
     name: "watched_starts",
-    prepare: async (world) => ({
+    prepare: async (org) => ({
       kind: "watched_starts",
-      ids: await world.abuserMachines(WATCHED_STARTS),
+      ids: await org.machines(WATCHED_STARTS),
       atOnce: WATCHED_STARTS,
     }),
   },
   {
     name: "start_flood",
-    prepare: async (world) => ({ kind: "start_flood", ids: await world.abuserMachines(64), atOnce: 64 }),
+    prepare: async (org) => ({ kind: "start_flood", ids: await org.machines(64), atOnce: 64 }),
   },
   {
     name: "failing_creates",
-    prepare: async ({ app, fleet }) => {
+    prepare: async (org, { fleet }) => {
       const env = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`V${i}`, "x".repeat(KB - 64)]));
       const image = `${fleet.services.registry}/bench/none:1`;
-      return { kind: "failing_creates", app, image, env, atOnce: 64 };
+      return { kind: "failing_creates", app: org.name, image, env, atOnce: 64 };
     },
     slowsCreates: true,
   },
   {
     name: "tails",
-    prepare: async (world) => {
+    prepare: async (org) => {
       const init = { exec: ["sim-log", String(LOG_LINES)] };
-      const ids = await world.abuserMachines(4, { init });
-      for (const id of ids) await world.abuser.start(id);
+      const ids = await org.machines(4, { init });
+      for (const id of ids) await org.clients.start(id);
       return { kind: "tails", ids, atOnce: 32 };
     },
   },
   {
     name: "lists",
-    prepare: async (world) => {
+    prepare: async (org) => {
       const env = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`V${i}`, "x".repeat(KB - 64)]));
-      await world.abuserMachines(LIST_MACHINES, { env });
+      await org.machines(LIST_MACHINES, { env });
       return { kind: "lists", atOnce: 16 };
     },
   },
   {
     name: "open_methods",
-    prepare: async ({ fleet: { services } }) => {
+    prepare: async (_, { fleet: { services } }) => {
       const [region] = services.regions;
       const [host] = services.hosts;
       const scheduler = region?.schedulers[0]?.address;
@@ -80,8 +80,8 @@ export const ABUSERS: readonly Abuser[] = [
   },
   {
     name: "slow_pulls",
-    prepare: async (world) => ({
-      ...{ kind: "slow_pulls", app: world.app, images: world.slowImages(SLOW_IMAGES), atOnce: 16 },
+    prepare: async (org, world) => ({
+      ...{ kind: "slow_pulls", app: org.name, images: world.slowImages(SLOW_IMAGES), atOnce: 16 },
     }),
     slowsCreates: true,
   },

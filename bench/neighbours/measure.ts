@@ -45,14 +45,15 @@ export async function measureAbuser(
   const creates = abuser.slowsCreates ? run.scaled(40, LEAST_SAMPLES) : 0;
   return progress.step(abuser.name, async (say) => {
     say("prepares");
-    const job = await abuser.prepare(world);
+    const org = await world.openAbuser(abuser.name);
+    const job = await abuser.prepare(org, world);
     say("quiet");
     await settle(world, signal);
     const quiet = await starts(world, run.runs, QUIET_MS, signal);
     const quietCreates = await measureCreates(world, creates, signal);
     say("beside it");
     await using child = new Child<AbuseFunctions>(new URL("./abuse.ts", import.meta.url));
-    await child.functions.begin(world.fleet.services.api, world.token, job);
+    await child.functions.begin(world.fleet.services.api, org.token, job);
     await delay(RAMP_UP_MS, undefined, { signal });
     const [before, startedAt] = [await child.functions.counts(), performance.now()];
     const beside = await starts(world, run.runs, BESIDE_MS, signal);

@@ -7,8 +7,6 @@ import type { Run } from "../lib/benchmark.ts";
 import { APP, BenchFleet } from "../lib/fleet.ts";
 import { PROGRAM_PATH } from "../lib/program.ts";
 
-/** The organisation of the abuser, and its app. */
-const ABUSER = "abuser";
 const ABUSER_QUOTA = { machines: 100_000, memoryMb: 100_000_000n };
 const TOKEN_SECONDS = 86_400n;
 const TIMEOUT_MS = 30_000;
@@ -16,58 +14,49 @@ const TIMEOUT_MS = 30_000;
 /** How slow the abuser's registry is. */
 const SLOW_BYTES_PER_SECOND = 20;
 
-/** A fleet with one host, a victim with a machine, and an abuser of another organisation. */
+/** A fleet with one host, and a victim with a machine. */
 export class NeighboursWorld implements AsyncDisposable {
   readonly fleet: BenchFleet;
-  /** The app of the abuser. */
-  readonly app = ABUSER;
-  /** A token of the abuser. */
-  readonly token: string;
-  readonly abuser: Clients;
   /** The machine that the victim starts and stops. */
   readonly victimMachine: string;
   /** A registry that sends as good as nothing. */
   readonly slowRegistry: FakeRegistry;
   readonly run: Run;
+  readonly #abusers: AbuserOrg[] = [];
 
-  private constructor(fleet: BenchFleet, token: string, machine: string, slow: FakeRegistry, run: Run) {
+  private constructor(fleet: BenchFleet, machine: string, slow: FakeRegistry, run: Run) {
     this.fleet = fleet;
-    this.token = token;
-    this.abuser = clientsOf(fleet.services.api, token);
     this.victimMachine = machine;
     this.slowRegistry = slow;
     this.run = run;
   }
 
   static async start(run: Run, vmm: "sim" | "real"): Promise<NeighboursWorld> {
-    const fleet = await BenchFleet.start({ hosts: 1, vmm }, run.folder, false, run.signal);
+    const slow = await FakeRegistry.start();
+    slow.script = ({ kind }) => (kind === "blob" ? { bytesPerSecond: SLOW_BYTES_PER_SECOND } : undefined);
+    const options = { hosts: 1, vmm, environment: { REGISTRY_ALLOW_PRIVATE: slow.host } };
+    const fleet = await BenchFleet.start(options, run.folder, false, run.signal);
     try {
-      const { orgs } = fleet.clients.raw;
-      const org = CreateOrganizationRequest.fromPartial({ slug: ABUSER, quota: ABUSER_QUOTA });
-      await call(orgs, orgs.createOrganization, org, { timeoutMs: TIMEOUT_MS });
-      const wanted = { org: ABUSER, scopes: ["machines:read", "machines:write"], ttlSeconds: TOKEN_SECONDS };
-      const { token } = await call(orgs, orgs.createToken, wanted, { timeoutMs: TIMEOUT_MS });
-      const { id } = await fleet.create();
-      const slow = await FakeRegistry.start();
-      slow.script = ({ kind }) => (kind === "blob" ? { bytesPerSecond: SLOW_BYTES_PER_SECOND } : undefined);
-      const world = new NeighboursWorld(fleet, token, id, slow, run);
-      await world.abuser.createApp(ABUSER);
-      return world;
+      return new NeighboursWorld(fleet, (await fleet.create()).id, slow, run);
     } catch (cause) {
+      await slow[Symbol.asyncDispose]();
       await fleet[Symbol.asyncDispose]();
       throw cause;
     }
   }
 
-  /** Creates machines of the abuser, from the local image, and returns their ids. */
-  async abuserMachines(count: number, config: Parameters<typeof configOf>[1] = {}): Promise<string[]> {
-    const ids: string[] = [];
-    for (let i = 0; i < count; i++) {
-      this.run.signal.throwIfAborted();
-      const request = { app: ABUSER, config: configOf(this.fleet.image, config), skipLaunch: true };
-      ids.push((await this.abuser.create(request, TIMEOUT_MS)).id);
-    }
-    return ids;
+  /** Creates an organisation with an app. Each abuser has its own, so that none has to wait for its rates. */
+  async openAbuser(name: string): Promise<AbuserOrg> {
+    const slug = name.replaceAll("_", "-");
+    const { orgs } = this.fleet.clients.raw;
+    const org = CreateOrganizationRequest.fromPartial({ slug, quota: ABUSER_QUOTA });
+    await call(orgs, orgs.createOrganization, org, { timeoutMs: TIMEOUT_MS });
+    const wanted = { org: slug, scopes: ["machines:read", "machines:write"], ttlSeconds: TOKEN_SECONDS };
+    const { token } = await call(orgs, orgs.createToken, wanted, { timeoutMs: TIMEOUT_MS });
+    const abuser = new AbuserOrg(this, slug, token);
+    this.#abusers.push(abuser);
+    await abuser.clients.createApp(slug);
+    return abuser;
   }
 
   /** Pushes an image that no host has, and returns its reference. */
@@ -97,9 +86,37 @@ export class NeighboursWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.abuser.close();
+    for (const { clients } of this.#abusers) clients.close();
     await this.slowRegistry[Symbol.asyncDispose]();
     await this.fleet[Symbol.asyncDispose]();
+  }
+}
+
+/** An organisation that is after others. */
+export class AbuserOrg {
+  /** Also the name of its app. */
+  readonly name: string;
+  readonly token: string;
+  readonly clients: Clients;
+  readonly #world: NeighboursWorld;
+
+  constructor(world: NeighboursWorld, name: string, token: string) {
+    this.name = name;
+    this.token = token;
+    this.clients = clientsOf(world.fleet.services.api, token);
+    this.#world = world;
+  }
+
+  /** Creates machines from the local image and returns their ids. */
+  async machines(count: number, config: Parameters<typeof configOf>[1] = {}): Promise<string[]> {
+    const { run, fleet } = this.#world;
+    const ids: string[] = [];
+    for (let i = 0; i < count; i++) {
+      run.signal.throwIfAborted();
+      const request = { app: this.name, config: configOf(fleet.image, config), skipLaunch: true };
+      ids.push((await this.clients.create(request, TIMEOUT_MS)).id);
+    }
+    return ids;
   }
 }
 
