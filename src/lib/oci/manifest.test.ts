@@ -106,6 +106,13 @@ test.each(["application/vnd.cncf.helm.config.v1+json", "application/vnd.oci.empt
   },
 );
 
+test.each([
+  ["many values", JSON.stringify({ ...IMAGE, annotations: Array.from({ length: 60_000 }, () => []) })],
+  ["deep nesting", `{"schemaVersion":2,"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`],
+])("a document that takes long to read is refused unread: %s", (_, document) => {
+  expect(() => parse(document)).toThrow(expect.objectContaining({ reason: "NOT_AN_IMAGE" }));
+});
+
 test.each<object | string>([
   "canary-7f3a91",
   '{"a": canary-7f3a91}',

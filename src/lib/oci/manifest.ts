@@ -1,6 +1,6 @@
 import { type Digest, parseDigest } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
-import { outerKeys } from "./json-keys.ts";
+import { isModest, outerKeys } from "./json-scan.ts";
 import { type Platform, toPlatform } from "./platform.ts";
 
 /** A reference to bytes in a registry. */
@@ -56,6 +56,9 @@ const LAYER =
 const SHOWN_TYPE = /^application\/vnd\.[a-z0-9.+-]{1,80}$/;
 /** More than overlay-based engines can mount. */
 const MAX_LAYERS = 512;
+/** More take the thread that all share too long. Large real ones have a few thousand. */
+const MAX_VALUES = 100_000;
+const MAX_JSON_DEPTH = 64;
 
 /**
  * Parses a manifest or an index. What it is depends on the document alone.
@@ -65,7 +68,7 @@ const MAX_LAYERS = 512;
  */
 export function parseManifest(body: Buffer, contentType: string, subject: Subject): ManifestDocument {
   const json = parseJson(body, "the manifest", subject);
-  const keys = outerKeys(body.toString("utf8"));
+  const keys = outerKeys(body);
   const kind = kindOf(json, keys, contentType, subject);
   if (kind === "index") return { kind, images: array(json["manifests"]).flatMap(indexEntry) };
   const config = descriptor(json["config"], subject);
@@ -82,6 +85,8 @@ export function parseManifest(body: Buffer, contentType: string, subject: Subjec
 
 /** Parses a JSON object. @throws Fault `NOT_AN_IMAGE` */
 export function parseJson(body: Buffer, what: string, subject: Subject): Record<string, unknown> {
+  if (!isModest(body, MAX_VALUES, MAX_JSON_DEPTH))
+    throw notAnImage(subject, `${what} has more than ${MAX_VALUES} values, or is nested too deeply`);
   let json: unknown;
   try {
     json = JSON.parse(body.toString("utf8"));
