@@ -7,6 +7,7 @@ import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
 import { fleetCredentials } from "../lib/oci/auth/fleet-credentials.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
+import { logger } from "../lib/runtime/log.ts";
 import { openSealingKeys } from "../lib/sealing/sealing-keys.ts";
 import { openAccess } from "../lib/service/open-access.ts";
 import { runService } from "../lib/service/run-service.ts";
@@ -27,6 +28,8 @@ async function start(config: ApiConfig, stack: Stack) {
   stack.add("registries", async () => images.close());
   const { sealingKeyDir } = config;
   const keys = sealingKeyDir === undefined ? {} : { sealingKeys: await openSealingKeys(sealingKeyDir) };
+  if (registries.authFile !== undefined && registries.authAllow.length === 0)
+    logger.warn("REGISTRY_AUTH_FILE is set, and REGISTRY_AUTH_ALLOW lets nobody use it");
   const registry = {
     ...keys,
     fleetCredentials: fleetCredentials(registries.authFile, registries.authAllow),

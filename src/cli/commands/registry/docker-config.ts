@@ -24,13 +24,17 @@ export function dockerConfigPath(env: NodeJS.ProcessEnv): string {
  * @param registry the only one that is needed; undefined: all
  * @throws Fault `DOCKER_CONFIG_INVALID`
  */
-export async function readDockerLogins(path: string, registry: string | undefined): Promise<DockerLogins> {
+export async function readDockerLogins(
+  path: string,
+  registry: string | undefined,
+  env: NodeJS.ProcessEnv,
+): Promise<DockerLogins> {
   const { text, json } = await read(path);
   const logins = new Map<string, Credentials>();
   for (const [key, helper] of helpersOf(json)) {
     const name = normaliseName(key);
     if (registry !== undefined && name !== registry) continue;
-    const kept = await askHelper(helper, key);
+    const kept = await askHelper(helper, key, env);
     if (kept) logins.set(name, kept);
   }
   // What is in the file counts more than a helper for all registries, which leaves nothing there.
@@ -72,8 +76,13 @@ function helpersOf({
 }
 
 /** Returns undefined when the helper has nothing or is not there. */
-async function askHelper(helper: string, key: string): Promise<Credentials | undefined> {
-  const run = promisify(execFile)(`docker-credential-${helper}`, ["get"], { timeout: HELPER_TIMEOUT_MS });
+async function askHelper(
+  helper: string,
+  key: string,
+  env: NodeJS.ProcessEnv,
+): Promise<Credentials | undefined> {
+  const options = { timeout: HELPER_TIMEOUT_MS, env };
+  const run = promisify(execFile)(`docker-credential-${helper}`, ["get"], options);
   run.child.stdin?.on("error", () => undefined).end(key);
   try {
     const answer = JSON.parse((await run).stdout) as { Username?: unknown; Secret?: unknown };

@@ -51,7 +51,7 @@ export async function login(
 async function fromDocker(session: Session, registry: string | undefined, path: string | true) {
   const file = path === true ? dockerConfigPath(session.env) : path;
   const name = registry === undefined ? undefined : normaliseName(registry);
-  const logins = await readDockerLogins(file, name);
+  const logins = await readDockerLogins(file, name, session.env);
   if (logins.size > 0) return [...logins];
   const message = `${file} has no login${name === undefined ? "" : ` for ${name}`}; docker login makes one`;
   throw new Fault("NOT_FOUND", "DOCKER_LOGIN_NOT_FOUND", message, { path: file });
