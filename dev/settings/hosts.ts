@@ -19,12 +19,12 @@ export interface HostSettings extends HostPlace {
   readonly machinePorts: string;
 }
 
-export type HostPorts = readonly [
-  hostd: number,
-  imagecache: number,
-  hostdMetrics: number,
-  imagecacheMetrics: number,
-];
+export interface HostPorts {
+  /** Undefined: a unix socket. */
+  readonly hostd?: number | undefined;
+  readonly hostdMetrics: number;
+  readonly imagecacheMetrics: number;
+}
 
 /** Above these the kernel takes ports for outgoing connections. */
 const FIRST_EPHEMERAL_PORT = 32_768;
@@ -56,12 +56,14 @@ export function assignHosts(
 /**
  * Gives hosts their addresses.
  *
+ * @param socketOf the address of a part's unix socket
  * @param portsOf the ports of a host, by its number less one
  * @param room how many ports there are for all hosts' machines
  */
 export function hostSettings(
   places: readonly HostPlace[],
   firstMachinePort: number,
+  socketOf: (part: string) => string,
   portsOf: (index: number) => HostPorts,
   room = FIRST_EPHEMERAL_PORT - firstMachinePort,
 ): readonly HostSettings[] {
@@ -72,15 +74,15 @@ export function hostSettings(
       `MACHINES_FIRST_PORT=${firstMachinePort} leaves no ports below ${FIRST_EPHEMERAL_PORT}.`,
     );
   return places.map(({ number, region }) => {
-    const [hostd, imagecache, hostdMetrics, imagecacheMetrics] = portsOf(number - 1);
+    const { hostd, hostdMetrics, imagecacheMetrics } = portsOf(number - 1);
     const first = firstMachinePort + (number - 1) * each;
     return {
       number,
       region,
       name: `${region}-${number}`,
       zone: `${region}-${number % 2 === 1 ? "a" : "b"}`,
-      hostd: `127.0.0.1:${hostd}`,
-      imagecache: `127.0.0.1:${imagecache}`,
+      hostd: hostd === undefined ? socketOf(`hostd-${number}`) : `127.0.0.1:${hostd}`,
+      imagecache: socketOf(`imagecache-${number}`),
       hostdMetrics: `127.0.0.1:${hostdMetrics}`,
       imagecacheMetrics: `127.0.0.1:${imagecacheMetrics}`,
       machinePorts: `${first}-${first + each - 1}`,

@@ -32,7 +32,7 @@ export function layoutOf(path: string): Layout {
   mkdirSync(path, { recursive: true, mode: 0o711 });
   const folder = realpathSync(path);
   if (lstatSync(folder).uid === process.getuid?.()) chmodSync(folder, 0o711);
-  const base = folder.length <= LONGEST_BASE ? folder : shortLink(folder);
+  const base = baseOf(folder);
   return {
     folder,
     base,
@@ -46,6 +46,11 @@ export function layoutOf(path: string): Layout {
     ofHost: (number, service) => join(base, "hosts", String(number), service),
     log: (part) => join(folder, "logs", `${part}.log`),
   };
+}
+
+/** Returns a folder's own path, or a short link to it: below it there is room for the paths of sockets. */
+export function baseOf(folder: string): string {
+  return folder.length <= LONGEST_BASE ? folder : shortLink(folder);
 }
 
 /** A short name for a folder, always the same. */

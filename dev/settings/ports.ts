@@ -28,7 +28,9 @@ export async function freePorts(count: number): Promise<readonly number[]> {
 
 /** Describes every address that is taken, in one sentence each. */
 export async function takenPorts(listeners: readonly Listener[]): Promise<readonly string[]> {
-  const answers = await Promise.all(listeners.map(describeTaken));
+  // Whoever listens at a socket of the fleet's folder is of the fleet.
+  const ports = listeners.filter(({ address }) => !address.startsWith("unix:"));
+  const answers = await Promise.all(ports.map(describeTaken));
   return answers.filter((each) => each !== undefined);
 }
 

@@ -13,7 +13,8 @@ export interface RegionSettings {
 /** The addresses of a fleet's first region. */
 export interface FirstAddresses {
   readonly api: string;
-  readonly scheduler: string;
+  /** Undefined: unix sockets. */
+  readonly scheduler: string | undefined;
   readonly apiMetrics: string;
   readonly schedulerMetrics: string;
 }
@@ -28,12 +29,14 @@ const REGION_NAME = /^[a-z][a-z0-9-]{0,31}$/;
  * Gives the regions of the local fleet their addresses: the first has these, each further one
  * {@link REGION_STEP} ports above; a scheduler's further replicas are at the ports after it.
  *
+ * @param socketOf the address of a part's unix socket
  * @throws UserError for wrong names and numbers
  */
 export function regionSettings(
   regions: readonly string[],
   schedulers: number,
   first: FirstAddresses,
+  socketOf: (part: string) => string,
 ): readonly RegionSettings[] {
   if (regions.length < 1 || regions.length > MAX_REGIONS || new Set(regions).size < regions.length)
     throw new UserError(`--regions takes 1 to ${MAX_REGIONS} different names, e.g. --regions ord,gru.`);
@@ -48,7 +51,10 @@ export function regionSettings(
     api: moved(first.api, index * REGION_STEP),
     apiMetrics: moved(first.apiMetrics, index * REGION_STEP),
     schedulers: Array.from({ length: schedulers }, (_, replica) => ({
-      address: moved(first.scheduler, index * REGION_STEP + replica),
+      address:
+        first.scheduler === undefined
+          ? socketOf(partName("scheduler", region, replica))
+          : moved(first.scheduler, index * REGION_STEP + replica),
       metrics: moved(first.schedulerMetrics, index * REGION_STEP + replica),
     })),
   }));

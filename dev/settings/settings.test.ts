@@ -4,7 +4,12 @@ import { type FleetShape, listenersOf, localSettings, privateSettings } from "./
 const make = (hosts: number, env: NodeJS.ProcessEnv = {}) =>
   localSettings("/tmp", "/tmp/guest", { hosts }, env);
 const world = (shape: Partial<FleetShape>) =>
-  localSettings("/tmp", "/tmp/guest", { hosts: 2, regions: ["ord", "gru"], ...shape }, {});
+  localSettings(
+    "/tmp",
+    "/tmp/guest",
+    { hosts: 2, regions: ["ord", "gru"], ...shape },
+    { SCHEDULER_LISTEN: "127.0.0.1:7071", HOSTS_FIRST_PORT: "7100" },
+  );
 
 test("the addresses are the documented ones, and each can be moved", () => {
   expect(make(2)).toMatchObject({
@@ -13,21 +18,21 @@ test("the addresses are the documented ones, and each can be moved", () => {
         region: "ord",
         api: "127.0.0.1:7070",
         apiMetrics: "127.0.0.1:9100",
-        schedulers: [{ address: "127.0.0.1:7071", metrics: "127.0.0.1:9101" }],
+        schedulers: [{ address: "unix:/tmp/sockets/scheduler-ord.sock", metrics: "127.0.0.1:9101" }],
       },
     ],
     registry: "127.0.0.1:5000",
     traces: "127.0.0.1:4318",
     hosts: [
       {
-        hostd: "127.0.0.1:7100",
-        imagecache: "127.0.0.1:7101",
+        hostd: "unix:/tmp/sockets/hostd-1.sock",
+        imagecache: "unix:/tmp/sockets/imagecache-1.sock",
         hostdMetrics: "127.0.0.1:9110",
         imagecacheMetrics: "127.0.0.1:9111",
       },
       {
-        hostd: "127.0.0.1:7102",
-        imagecache: "127.0.0.1:7103",
+        hostd: "unix:/tmp/sockets/hostd-2.sock",
+        imagecache: "unix:/tmp/sockets/imagecache-2.sock",
         hostdMetrics: "127.0.0.1:9112",
         imagecacheMetrics: "127.0.0.1:9113",
       },
@@ -35,13 +40,20 @@ test("the addresses are the documented ones, and each can be moved", () => {
   });
   const moved = make(1, {
     API_LISTEN: "127.0.0.1:9000",
+    SCHEDULER_LISTEN: "127.0.0.1:9001",
     HOSTS_FIRST_PORT: "9100",
     API_METRICS_LISTEN: "127.0.0.1:9500",
     HOSTS_FIRST_METRICS_PORT: "9200",
     MACHINES_FIRST_PORT: "21000",
   });
   expect(moved).toMatchObject({
-    regions: [{ api: "127.0.0.1:9000", apiMetrics: "127.0.0.1:9500" }],
+    regions: [
+      {
+        api: "127.0.0.1:9000",
+        apiMetrics: "127.0.0.1:9500",
+        schedulers: [{ address: "127.0.0.1:9001" }],
+      },
+    ],
     hosts: [{ hostd: "127.0.0.1:9100", hostdMetrics: "127.0.0.1:9200", machinePorts: "21000-21999" }],
   });
 });
@@ -115,7 +127,7 @@ test.each([
 
 test("a private fleet shares no address with the local one", async () => {
   const local = new Set(listenersOf(make(2)).map((listener) => listener.address));
-  const own = listenersOf(await privateSettings("/tmp", "/tmp/guest", 2, {}));
+  const own = listenersOf(await privateSettings("/var/tmp", "/tmp/guest", 2, {}));
 
   expect(own.filter((listener) => local.has(listener.address))).toEqual([]);
 });

@@ -1,10 +1,12 @@
 import { statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
+import { join } from "node:path";
 import { readEnv } from "../../src/lib/config/config.ts";
 import { UserError } from "../../tools/lib/errors.ts";
 import { assignHosts, type HostPlace, type HostSettings, hostListeners, hostSettings } from "./hosts.ts";
+import { baseOf } from "./layout.ts";
 import { freePorts, type Listener } from "./ports.ts";
-import { type RegionSettings, regionListeners, regionSettings } from "./regions.ts";
+import { partName, type RegionSettings, regionListeners, regionSettings } from "./regions.ts";
 import { addressVariables } from "./variables.ts";
 
 /** Everything in which fleets differ. */
@@ -79,23 +81,28 @@ export function localSettings(
   if (places.some(({ number }) => number > MAX_HOSTS))
     throw new UserError(`There are only ${MAX_HOSTS} host numbers, and regions keep theirs.`);
   const values = readEnv(env, addressVariables);
+  const socketOf = socketsIn(folder);
   const firstHostPort = values.HOSTS_FIRST_PORT;
   const firstMetricsPort = values.HOSTS_FIRST_METRICS_PORT;
   return {
-    regions: regionSettings(regions, schedulers, {
-      api: values.API_LISTEN,
-      scheduler: values.SCHEDULER_LISTEN,
-      apiMetrics: values.API_METRICS_LISTEN,
-      schedulerMetrics: values.SCHEDULER_METRICS_LISTEN,
-    }),
+    regions: regionSettings(
+      regions,
+      schedulers,
+      {
+        api: values.API_LISTEN,
+        scheduler: values.SCHEDULER_LISTEN,
+        apiMetrics: values.API_METRICS_LISTEN,
+        schedulerMetrics: values.SCHEDULER_METRICS_LISTEN,
+      },
+      socketOf,
+    ),
     registry: values.REGISTRY_LISTEN,
     traces: values.TRACES_LISTEN,
-    hosts: hostSettings(places, values.MACHINES_FIRST_PORT, (index) => [
-      firstHostPort + 2 * index,
-      firstHostPort + 2 * index + 1,
-      firstMetricsPort + 2 * index,
-      firstMetricsPort + 2 * index + 1,
-    ]),
+    hosts: hostSettings(places, values.MACHINES_FIRST_PORT, socketOf, (index) => ({
+      hostd: firstHostPort === undefined ? undefined : firstHostPort + 2 * index,
+      hostdMetrics: firstMetricsPort + 2 * index,
+      imagecacheMetrics: firstMetricsPort + 2 * index + 1,
+    })),
     ...shares(folder, places.length),
     guestFolder,
     keepsMachines: true,
@@ -112,7 +119,8 @@ export async function privateSettings(
 ): Promise<FleetSettings> {
   const { regions = [REGION], hosts, schedulers = 1 } = typeof shape === "number" ? { hosts: shape } : shape;
   const places = assignHosts(regions, hosts);
-  const ports = (await freePorts(2 + (2 + 2 * schedulers) * regions.length + 4 * places.length)).values();
+  const ports = (await freePorts(2 + (2 + schedulers) * regions.length + 2 * places.length)).values();
+  const socketOf = socketsIn(folder);
   const port = () => ports.next().value ?? 0;
   const address = () => `127.0.0.1:${port()}`;
   // Above the local fleet's, and different for test processes side by side.
@@ -122,11 +130,20 @@ export async function privateSettings(
       region,
       api: address(),
       apiMetrics: address(),
-      schedulers: Array.from({ length: schedulers }, () => ({ address: address(), metrics: address() })),
+      schedulers: Array.from({ length: schedulers }, (_, replica) => ({
+        address: socketOf(partName("scheduler", region, replica)),
+        metrics: address(),
+      })),
     })),
     registry: address(),
     traces: address(),
-    hosts: hostSettings(places, firstMachinePort, () => [port(), port(), port(), port()], 256),
+    hosts: hostSettings(
+      places,
+      firstMachinePort,
+      socketOf,
+      () => ({ hostdMetrics: port(), imagecacheMetrics: port() }),
+      256,
+    ),
     ...shares(folder, places.length),
     guestFolder,
     keepsMachines: false,
@@ -141,6 +158,12 @@ export function listenersOf({ regions, registry, traces, hosts }: FleetSettings)
     { part: "traces", address: traces, variable: "TRACES_LISTEN" },
     ...hostListeners(hosts),
   ];
+}
+
+/** Returns where parts of a fleet listen that only each other call: guests of a box reach its loopback, but no socket. */
+function socketsIn(folder: string): (part: string) => string {
+  const base = baseOf(folder);
+  return (part) => `unix:${join(base, "sockets", `${part}.sock`)}`;
 }
 
 /** Divides this machine among hosts. Only processors are overcommitted. */

@@ -10,15 +10,19 @@ export const addressVariables = {
     "The first region's api. Each further region's ports are 200 higher: `7270`, ...",
   ),
   API_METRICS_LISTEN: address("127.0.0.1:9100").describe("Its metrics."),
-  SCHEDULER_LISTEN: address("127.0.0.1:7071").describe(
-    "The first region's scheduler. Its further replicas are at the ports after it.",
-  ),
+  SCHEDULER_LISTEN: parsed(tcpAddress)
+    .optional()
+    .meta({ kind: "host:port", defaultText: "a unix socket" })
+    .describe(
+      "The first region's scheduler. Its further replicas are at the ports after it. Unset: unix sockets, which guests do not reach.",
+    ),
   SCHEDULER_METRICS_LISTEN: address("127.0.0.1:9101").describe("Its metrics."),
   REGISTRY_LISTEN: address("127.0.0.1:5000").describe("The local registry."),
   TRACES_LISTEN: address("127.0.0.1:4318").describe("The trace receiver."),
-  HOSTS_FIRST_PORT: port(7_100).describe(
-    "hostd and imagecache of all hosts listen from here on, two ports a host.",
-  ),
+  HOSTS_FIRST_PORT: integer(1, 65_535)
+    .optional()
+    .meta({ defaultText: "unix sockets" })
+    .describe("hostd of all hosts listens from here on, two ports a host. Unset: on unix sockets."),
   HOSTS_FIRST_METRICS_PORT: port(9_110).describe("Their metrics, two ports a host."),
   MACHINES_FIRST_PORT: port(20_000).describe("First host port for the machines' services."),
 } satisfies Variables;

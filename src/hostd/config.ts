@@ -15,7 +15,7 @@ import {
   text,
 } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
-import { common, LOG_LEVEL, TOKEN_KEYS_DIR } from "../lib/config/variables.ts";
+import { common, IMAGECACHE_SOCKET, LOG_LEVEL, TOKEN_KEYS_DIR } from "../lib/config/variables.ts";
 import { makePrivateFolder } from "../lib/stores/private-folder.ts";
 import type { PortRange } from "./capacity/ports.ts";
 
@@ -58,7 +58,7 @@ export const variables = {
     ),
   HOSTD_SCHEDULERS: list(address()).prefault("").describe("All scheduler replicas of the region."),
   HOSTD_APIS: list(address()).prefault("").describe("Apis to report to."),
-  HOSTD_IMAGECACHE: address().describe("The image cache beside it."),
+  HOSTD_IMAGECACHE: address().prefault(IMAGECACHE_SOCKET).describe("The image cache beside it."),
   HOSTD_CPUS: integer(1, 65_536)
     .prefault(cpus().length * CPU_OVERCOMMIT)
     .meta({ defaultText: "4 for each CPU of the box" })

@@ -5,7 +5,7 @@ const NEEDED = { IMAGECACHE_DIR: "/var/lib/images", TOKEN_KEYS_DIR: "/etc/keys" 
 
 test("a directory and a key are all it needs", () => {
   expect(readConfig(NEEDED)).toMatchObject({
-    listen: "127.0.0.1:7073",
+    listen: "unix:/run/windhover/imagecache.sock",
     dir: "/var/lib/images",
     budgetBytes: 20_480 * 1024 * 1024,
     registries: { insecure: [], allowPrivate: [], proxies: { https: "", http: "", except: "" } },

@@ -6,6 +6,7 @@ import {
   common,
   HTTP_PROXY,
   HTTPS_PROXY,
+  IMAGECACHE_SOCKET,
   LOG_LEVEL,
   NO_PROXY,
   REGISTRY_ALLOW_PRIVATE,
@@ -18,7 +19,7 @@ import { DEFAULT_LIMITS } from "./flatten/limits.ts";
 const MIB = 1024 * 1024;
 
 export const variables = {
-  IMAGECACHE_LISTEN: common.listen("127.0.0.1:7073"),
+  IMAGECACHE_LISTEN: common.listen(IMAGECACHE_SOCKET),
   IMAGECACHE_DIR: text().describe("Folder for layers, images and pins, used by one process at a time."),
   IMAGECACHE_BUDGET_MB: integer(16, 100_000_000)
     .prefault(20_480)

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 
 /** What stands between two parts, and how far apart it makes them. */
 export interface DelayProxyOptions {
-  /** `host:port`, or the path of a unix socket: where connections go on to. */
+  /** `host:port`, `unix:/path`, or the path of a unix socket: where connections go on to. */
   readonly target: string;
   /** Where to listen: the path of a unix socket. Default a free port of the loopback interface. */
   readonly path?: string;
@@ -120,7 +120,8 @@ function delayed(from: Socket, to: Socket, openedAt: number, roundTripMs: () => 
 }
 
 function endpoint(target: string) {
-  if (target.startsWith("/")) return { path: target };
+  const path = target.replace(/^unix:/, "");
+  if (path.startsWith("/")) return { path };
   const colon = target.lastIndexOf(":");
   return { host: target.slice(0, colon), port: Number(target.slice(colon + 1)) };
 }

@@ -90,7 +90,7 @@ function own(variables: Variables): Variables {
 }
 
 function sharedVariables(): Variables {
-  const { common: _, ...variables } = shared;
+  const { common: _, IMAGECACHE_SOCKET: _socket, ...variables } = shared;
   return { ...variables, ...edgeVariables };
 }
 

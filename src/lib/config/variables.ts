@@ -2,6 +2,9 @@ import { LEVELS } from "../runtime/log.ts";
 import { address, duration, list, oneOf, parsed, text } from "./config.ts";
 import { proxy } from "./proxies.ts";
 
+/** Where the image cache of a host listens by default: only its hostd calls it. */
+export const IMAGECACHE_SOCKET = "unix:/run/windhover/imagecache.sock";
+
 /** Schemas of variables that several services have under names of their own. */
 export const common = {
   listen: (at: string) => address().prefault(at).describe("Where to serve gRPC."),
