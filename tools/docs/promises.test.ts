@@ -14,9 +14,11 @@ const SOURCES = globSync(["{src,otel,dev,tools}/**/*.{ts,mjs}", "bin/*"], { cwd:
   (file) => !/^src\/gen\/|\.(test|fixture)\.ts$/.test(file),
 );
 const documented = new Set(Object.values(SPECIFICATIONS).flatMap((rows) => rows.map(({ name }) => name)));
-/** Of the system, the terminal and npm: not ours to explain. */
+/** Of the system, the terminal, Docker and npm: not ours to explain. */
 const STANDARD = [
   "PATH",
+  "HOME",
+  "DOCKER_CONFIG",
   "COLUMNS",
   "npm_execpath",
   "npm_config_regions",

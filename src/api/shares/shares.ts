@@ -59,16 +59,16 @@ export class Shares {
   }
 
   #bucket(org: string, action: Action): TokenBucket {
-    const buckets = this.#orgs.get(org) ?? this.#add(org);
+    const buckets = this.#orgs.get(org) ?? this.#make();
+    // Moves it to the end: the map is in the order of use.
+    this.#orgs.delete(org);
+    this.#orgs.set(org, buckets);
     return buckets.get(action) ?? this.#addBucket(buckets, org, action);
   }
 
-  #add(org: string): Map<Action, TokenBucket> {
-    if (this.#orgs.size >= MAX_ORGS) this.dropIdle();
+  #make(): Map<Action, TokenBucket> {
     if (this.#orgs.size >= MAX_ORGS) this.#orgs.delete(this.#orgs.keys().next().value ?? "");
-    const buckets = new Map<Action, TokenBucket>();
-    this.#orgs.set(org, buckets);
-    return buckets;
+    return new Map();
   }
 
   #addBucket(buckets: Map<Action, TokenBucket>, org: string, action: Action): TokenBucket {

@@ -26,9 +26,8 @@ export async function forbidCoreFiles(): Promise<void> {
 
 /** Closes descriptors beyond the standard ones that a child would get: Node marks those that it opens. */
 function closeInherited(): void {
-  const channel = Number(process.env["NODE_CHANNEL_FD"] ?? -1);
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
-    if (fd > 2 && fd !== channel && isInheritable(fd)) closeSync(fd);
+    if (fd > 2 && isInheritable(fd)) closeSync(fd);
   }
 }
 
