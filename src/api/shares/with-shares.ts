@@ -6,12 +6,19 @@ import { actionOf } from "./actions.ts";
 import { rateLimitedCalls } from "./metrics.ts";
 import type { Action } from "./rates.ts";
 import type { Shares } from "./shares.ts";
+import { Turns } from "./turns.ts";
 
 /** Bytes of a list's answer that cost a token. */
 const LIST_BYTES_PER_TOKEN = 8 * 1_024;
 
+/** Tokens of a list whose caller has gone, as its size is not known. */
+const CANCELLED_LIST_TOKENS = 100;
+/** How long one may still be read. */
+const CANCELLED_LIST_MS = 5_000;
+/** Lists of an organisation that are read at a time; the others wait. */
+const LISTS_AT_ONCE = 2;
+
 type Method = grpc.MethodDefinition<unknown, unknown>;
-type Answer = grpc.sendUnaryData<unknown>;
 type Unary = grpc.handleUnaryCall<unknown, unknown>;
 type Streaming = grpc.handleServerStreamingCall<unknown, unknown>;
 
@@ -46,15 +53,37 @@ export function withShares(
 function limitUnary(method: Method, handler: Unary, shares: Shares) {
   const action = actionOf(method.path);
   const isList = action === "read" && method.path.includes("/List");
-  const lists = isList ? new ListCharges(shares) : undefined;
+  if (isList) return limitList(method, handler, shares);
   const limited: Unary = (call, callback) => {
-    const org = orgOf(call.metadata);
-    const refusal = refuse(shares, org, action);
+    const refusal = refuse(shares, orgOf(call.metadata), action);
     if (refusal) callback(toServiceError(refusal));
-    else if (lists) handler(call, lists.noting(org, callback));
     else handler(call, callback);
   };
-  return { method: lists ? lists.counting(method) : method, handler: limited };
+  return { method, handler: limited };
+}
+
+/** Charges lists for the size of their answers, and reads few of an organisation's at a time. */
+function limitList(method: Method, handler: Unary, shares: Shares) {
+  const charges = new ListCharges(shares);
+  const turns = new Turns(LISTS_AT_ONCE);
+  const limited: Unary = (call, callback) => {
+    const org = orgOf(call.metadata);
+    const refusal = refuse(shares, org, "read");
+    if (refusal) return callback(toServiceError(refusal));
+    if (org === "") return handler(call, callback);
+    turns.enter(org, (leave) => {
+      if (call.cancelled) return leave();
+      // A handler whose caller has gone may end without an answer.
+      call.once("cancelled", () => setTimeout(leave, CANCELLED_LIST_MS).unref());
+      handler(call, (err, response, ...rest) => {
+        if (call.cancelled) shares.charge(org, "read", CANCELLED_LIST_TOKENS);
+        else charges.note(org, response);
+        callback(err, response, ...rest);
+        leave();
+      });
+    });
+  };
+  return { method: charges.counting(method), handler: limited };
 }
 
 function limitStream(action: Action, handler: Streaming, shares: Shares): Streaming {
@@ -74,11 +103,8 @@ class ListCharges {
     this.#shares = shares;
   }
 
-  noting(org: string, callback: Answer): Answer {
-    return (err, response, ...rest) => {
-      if (org !== "" && typeof response === "object" && response !== null) this.#orgs.set(response, org);
-      callback(err, response, ...rest);
-    };
+  note(org: string, response: unknown): void {
+    if (typeof response === "object" && response !== null) this.#orgs.set(response, org);
   }
 
   counting(method: Method): Method {
