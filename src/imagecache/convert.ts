@@ -6,7 +6,7 @@ import { mapToProto } from "../lib/grpc/maps.ts";
 import { type Digest, parseDigest } from "../lib/oci/digest.ts";
 import { parseReference } from "../lib/oci/reference.ts";
 import type { ImageView } from "./disk/image.ts";
-import { OWNER, type Pin } from "./disk/pins.ts";
+import { isWithin, OWNER, type OwnerRange, type Pin } from "./disk/pins.ts";
 import type { EnsureRequest, EnsureStep } from "./images.ts";
 import type { Phase } from "./pulls/progress.ts";
 
@@ -53,12 +53,19 @@ export function pinFromProto(req: Omit<pb.Pin, "org"> & { readonly org?: string 
   return pin;
 }
 
-export function pinsFromProto(pins: readonly pb.Pin[]): Pin[] {
+export function reconcileFromProto({ pins, afterOwner, upToOwner }: pb.ReconcilePinsRequest): {
+  readonly pins: readonly Pin[];
+  readonly range: OwnerRange;
+} {
   const violations = new RequestViolations();
   violations.check(pins.length <= MAX_PINS, "pins", `has ${pins.length}; the limit is ${MAX_PINS}`);
   const parsed = pins.slice(0, MAX_PINS).map((pin, index) => violations.pin(`pins[${index}].`, pin));
   violations.throwIfAny();
-  return parsed;
+  const range = { after: afterOwner, upTo: upToOwner };
+  const stranger = parsed.findIndex(({ owner }) => !isWithin(owner, range));
+  violations.check(stranger < 0, `pins[${stranger}].owner`, "is not in the range");
+  violations.throwIfAny();
+  return { pins: parsed, range };
 }
 
 /** @throws Fault INVALID_ARGUMENT / `PAGE_TOKEN_INVALID` */

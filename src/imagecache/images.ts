@@ -3,7 +3,7 @@ import type { Digest } from "../lib/oci/digest.ts";
 import type { Image, ImageView } from "./disk/image.ts";
 import type { ImageStore } from "./disk/image-store.ts";
 import type { OrgShares } from "./disk/org-shares.ts";
-import type { Pin, Pins } from "./disk/pins.ts";
+import type { OwnerRange, Pin, Pins } from "./disk/pins.ts";
 import { UseCounts } from "./disk/use-counts.ts";
 import { Flights } from "./pulls/flights.ts";
 import type { Progress } from "./pulls/progress.ts";
@@ -99,9 +99,9 @@ export class Images {
     await this.#pins.remove(pin);
   }
 
-  /** Replaces all pins. Returns the pinned images that are not ready as `missing`. */
-  async reconcile(pins: readonly Pin[]) {
-    const { added, dropped } = await this.#pins.replace(pins);
+  /** Replaces the pins of a range of owners. Returns the pinned images that are not ready as `missing`. */
+  async reconcile(pins: readonly Pin[], range: OwnerRange) {
+    const { added, dropped } = await this.#pins.replace(pins, range);
     const missing = new Set(pins.map(({ digest }) => digest).filter((digest) => !this.#store.get(digest)));
     return { added, dropped, missing: [...missing].sort() };
   }

@@ -9,7 +9,7 @@ import {
   imageToProto,
   pageFromProto,
   pinFromProto,
-  pinsFromProto,
+  reconcileFromProto,
   stepToProto,
 } from "./convert.ts";
 import type { DiskBudget } from "./disk/disk-budget.ts";
@@ -53,7 +53,8 @@ export function imageCacheService(images: Images, budget: DiskBudget): ImageCach
     }),
     reconcilePins: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const { added, dropped, missing } = await images.reconcile(pinsFromProto(req.pins));
+      const { pins, range } = reconcileFromProto(req);
+      const { added, dropped, missing } = await images.reconcile(pins, range);
       return { added, dropped, missingDigests: missing };
     }),
     removeImage: unary(async (req, ctx) => {

@@ -18,6 +18,10 @@ import type { HostEvent } from "./outbox.ts";
 
 const MAX_EVENTS = 500;
 const MAX_CHARACTERS = 1_024;
+const MAX_REASON_CHARACTERS = 4_096;
+/** As hosts may have by their configuration. */
+const MAX_LABELS = 64;
+const MAX_LABEL_CHARACTERS = 63;
 
 export function hostReportsService(hosts: Hosts): HostReportsServiceServer {
   return {
@@ -43,6 +47,14 @@ function announcementFromProto(req: AnnounceHostRequest): AnnouncedHost {
     const fits = text.length <= MAX_CHARACTERS;
     violations.check(fits, field, `must have at most ${MAX_CHARACTERS} characters`);
   }
+  const reasonFits = req.vmmReason.length <= MAX_REASON_CHARACTERS;
+  violations.check(reasonFits, "vmm_reason", `must have at most ${MAX_REASON_CHARACTERS} characters`);
+  const { size } = req.labels;
+  violations.check(size <= MAX_LABELS, "labels", `must be at most ${MAX_LABELS}, not ${size}`);
+  const isShort = [...req.labels].every((entry) =>
+    entry.every((text) => text.length <= MAX_LABEL_CHARACTERS),
+  );
+  violations.check(isShort, "labels", `must have at most ${MAX_LABEL_CHARACTERS} characters each`);
   violations.throwIfAny();
   return announcedFromProto(req);
 }

@@ -1,11 +1,13 @@
 import {
   type EnsureImageResponse,
   ImageCacheServiceClient,
+  Pin as PinProto,
   PullPhase,
   type PullProgress,
 } from "../../gen/windhover/imagecache/v1/imagecache.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import { MAX_LIST_BYTES, takeBytes } from "../../lib/grpc/batches.ts";
 import { call, connect, openStream } from "../../lib/grpc/client.ts";
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import type { ImageRef, LocalImage } from "../machines/machine.ts";
@@ -82,8 +84,18 @@ export class ImageCacheClient {
     await call(this.#client, this.#client.unpinImage, pin, SCOPE).catch(rethrow);
   }
 
+  /** Replaces all pins, in parts by owner that fit into messages. */
   async reconcilePins(pins: readonly Pin[]): Promise<void> {
-    await call(this.#client, this.#client.reconcilePins, { pins: [...pins] }, SCOPE).catch(rethrow);
+    const left = pins.toSorted((a, b) => (a.owner < b.owner ? -1 : 1));
+    let afterOwner: string | undefined;
+    do {
+      const part = takeBytes(left, MAX_LIST_BYTES, bytesOf);
+      left.splice(0, part.length);
+      const upToOwner = left.length === 0 ? undefined : part.at(-1)?.owner;
+      const request = { pins: part, afterOwner, upToOwner };
+      await call(this.#client, this.#client.reconcilePins, request, SCOPE).catch(rethrow);
+      afterOwner = upToOwner;
+    } while (left.length > 0);
   }
 
   /** Whether an image was local at the last refresh. */
@@ -157,6 +169,10 @@ const DETAILS = {
 function describe({ phase, layersDone, layersTotal }: PullProgress): string {
   const layers = layersTotal > 0 ? ` ${Math.min(layersDone + 1, layersTotal)} of ${layersTotal} layers` : "";
   return (DETAILS[phase] ?? DETAILS[PullPhase.UNRECOGNIZED]).replace("LAYERS", layers);
+}
+
+function bytesOf(pin: Pin): number {
+  return PinProto.encode(pin).finish().length;
 }
 
 function rethrow(err: unknown): never {

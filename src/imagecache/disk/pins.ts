@@ -15,6 +15,12 @@ export interface Pin {
 /** Pattern of owners, which are used as file names. */
 export const OWNER = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+/** Owners after one and up to another. */
+export interface OwnerRange {
+  readonly after?: string | undefined;
+  readonly upTo?: string | undefined;
+}
+
 /**
  * The pins of images, in memory and as files `<image>/<owner>` with the organisation. Changes are durable
  * before memory has them.
@@ -76,12 +82,12 @@ export class Pins {
     if (owners.size === 0) this.#owners.delete(digest);
   }
 
-  /** Replaces all pins. Adds before it removes, so that no pin in both sets is missing for a moment. */
-  async replace(pins: readonly Pin[]): Promise<{ added: number; dropped: number }> {
+  /** Replaces the pins of a range of owners. Adds before it removes, so that no pin in both sets is missing for a moment. */
+  async replace(pins: readonly Pin[], range: OwnerRange = {}): Promise<{ added: number; dropped: number }> {
     const wanted = new Map(pins.map((pin) => [keyOf(pin), pin]));
     const dropped = [...this.#owners]
       .flatMap(([digest, owners]) => [...owners.keys()].map((owner) => ({ digest, owner })))
-      .filter((pin) => !wanted.has(keyOf(pin)));
+      .filter((pin) => isWithin(pin.owner, range) && !wanted.has(keyOf(pin)));
     const added = [...wanted.values()].filter((pin) => !this.#has(pin));
     for (const pin of added) await this.add(pin);
     for (const pin of dropped) await this.remove(pin);
@@ -114,6 +120,11 @@ export class Pins {
     owners.set(owner, org);
     this.#owners.set(digest, owners);
   }
+}
+
+/** Whether an owner is in a range, by code units. */
+export function isWithin(owner: string, { after = "", upTo }: OwnerRange): boolean {
+  return owner > after && (upTo === undefined || owner <= upTo);
 }
 
 function keyOf({ digest, owner }: Omit<Pin, "org">): string {

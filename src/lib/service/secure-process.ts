@@ -21,7 +21,8 @@ export function secureProcess(): void {
 /** Forbids core files to this process and its children. @throws Error when prlimit does not work */
 export async function forbidCoreFiles(): Promise<void> {
   const args = ["--core=0:0", "--pid", String(process.pid)];
-  await promisify(execFile)("prlimit", args, { timeout: LIMIT_TIMEOUT_MS });
+  const env = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
+  await promisify(execFile)("prlimit", args, { timeout: LIMIT_TIMEOUT_MS, env });
 }
 
 /** Closes descriptors beyond the standard ones that a child would get: Node marks those that it opens. */

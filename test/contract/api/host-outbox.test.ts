@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { destroyed, destroying, newMachine, prepared } from "../../../src/hostd/machines/change.ts";
 import { type Machine, type MachineConfig, machineId } from "../../../src/hostd/machines/machine.ts";
@@ -31,10 +32,7 @@ beforeEach(async () => {
   await world.sql("delete from machines");
   await world.sql("delete from hosts");
   dir = mkdtempSync(join(tmpdir(), "wh-outbox-"));
-  const onDeath = (err: Error) => {
-    throw err;
-  };
-  store = await Store.open({ path: join(dir, "state.db"), keys: SEALING_KEYS, onDeath });
+  store = await openStore();
 });
 afterEach(async () => {
   await stop();
@@ -42,6 +40,22 @@ afterEach(async () => {
   await store.close();
   rmSync(dir, { recursive: true, force: true });
 });
+
+function openStore(): Promise<Store> {
+  const onDeath = (err: Error) => {
+    throw err;
+  };
+  return Store.open({ path: join(dir, "state.db"), keys: SEALING_KEYS, onDeath });
+}
+
+/** Makes the state what the first version of its schema has. */
+function leaveAsEarlier(ids: readonly string[], specs: readonly string[]): void {
+  const db = new DatabaseSync(join(dir, "state.db"));
+  const update = db.prepare("update machines set spec = ? where id = ?");
+  for (const [i, id] of ids.entries()) update.run(specs[i] ?? "", id);
+  db.exec("pragma user_version = 1");
+  db.close();
+}
 
 /** A configuration of about so many bytes in its environment, as hosts had before there was a limit. */
 function configOf(bytes: number): MachineConfig {
@@ -132,6 +146,21 @@ describe("the outbox of a host", () => {
     deliver();
 
     await expect.poll(() => store.acknowledged).toBe(store.sequence);
+    expect(await states()).toEqual(["destroyed"]);
+  });
+
+  test("drains when an earlier version has left it full, with configurations in clear", async () => {
+    const ids = await create(45, configOf(270_000));
+    await destroyAll(ids);
+    const { sequence } = store;
+    const specs = ids.map((id) => JSON.stringify(machineOf(id).spec));
+    await store.close();
+    leaveAsEarlier(ids, specs);
+
+    store = await openStore();
+    deliver();
+
+    await expect.poll(() => store.acknowledged).toBe(sequence);
     expect(await states()).toEqual(["destroyed"]);
   });
 

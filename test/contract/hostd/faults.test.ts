@@ -23,7 +23,7 @@ describe("a full disk", () => {
   async function fill(host: TestHost): Promise<unknown> {
     for (let i = 0; i < 500; i += 1) {
       try {
-        const env = { FILL: "x".repeat(30_000) };
+        const env = new Map([["FILL", "x".repeat(30_000)]]);
         const hold = host.hold(256);
         await call(host.client, host.client.createMachine, createRequest(hold, { config: { env } }), {
           timeoutMs: 20_000,
@@ -212,6 +212,20 @@ describe("the image cache", () => {
       reason: "IMAGECACHE_UNAVAILABLE",
     });
     images.close();
+  });
+
+  test("gets the pins of many machines in parts that fit into messages", async () => {
+    const served = await serveImages();
+    const images = new ImageCacheClient(served.address, token);
+    const owners = Array.from({ length: 70_000 }, (_, i) => `00007${i.toString(16).padStart(9, "0")}`);
+    await images.reconcilePins([{ digest: DIGEST, owner: "00007fffffffff", org: "" }]);
+
+    await images.reconcilePins(owners.map((owner) => ({ digest: DIGEST, owner, org: "acme" })));
+
+    expect(served.parts.length).toBeGreaterThan(2);
+    expect([...served.pins].sort()).toEqual(owners);
+    images.close();
+    await served.close();
   });
 
   test("makes images local and pins them, and bids say so", async () => {

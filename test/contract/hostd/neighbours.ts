@@ -61,6 +61,8 @@ export class FakeApi {
 /** An image cache that has every image. */
 export async function serveImages() {
   const pins = new Set<string>();
+  /** Pins in each request that replaced some. */
+  const parts: number[] = [];
   const image = (digest: string) =>
     Image.fromPartial({ digest, rootfsPath: "/images/x.squashfs", config: { cmd: ["/bin/server"] } });
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
@@ -81,14 +83,16 @@ export async function serveImages() {
       return {};
     }),
     reconcilePins: unary((req) => {
-      pins.clear();
+      const { afterOwner = "", upToOwner = "~" } = req;
+      for (const owner of pins) if (owner > afterOwner && owner <= upToOwner) pins.delete(owner);
       for (const { owner } of req.pins) pins.add(owner);
+      parts.push(req.pins.length);
       return { added: 0, dropped: 0, missingDigests: [] };
     }),
     removeImage: unary(() => ({ freedBytes: 0n })),
   });
   const running = await serve(server, "127.0.0.1:0", 100);
-  return { address: `127.0.0.1:${running.port}`, pins, close: running };
+  return { address: `127.0.0.1:${running.port}`, pins, parts, close: running };
 }
 
 /** A host's answer to a bid. */

@@ -89,6 +89,13 @@ describe("the images that are here", () => {
     expect(again).toEqual({ added: 0, dropped: 0, missingDigests: [MISSING] });
     const after = await call(client, client.getImage, { digest }, TIMEOUT);
     expect(after.image?.owners).toEqual(["m2", "m3"]);
+    const part = { pins: [{ digest, owner: "m1", org: "" }], upToOwner: "m2" };
+    const inPart = await call(client, client.reconcilePins, part, TIMEOUT);
+    expect(inPart).toEqual({ added: 1, dropped: 1, missingDigests: [] });
+    const rest = await call(client, client.getImage, { digest }, TIMEOUT);
+    expect(rest.image?.owners).toEqual(["m1", "m3"]);
+    const outside = call(client, client.reconcilePins, { ...part, afterOwner: "m1" }, TIMEOUT);
+    await expect(outside).rejects.toMatchObject({ violations: [{ field: "pins[0].owner" }] });
   });
 });
 
