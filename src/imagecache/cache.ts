@@ -31,6 +31,8 @@ export interface CacheOptions {
   readonly buildMemoryBytes: number;
   readonly buildTimeoutMs: number;
   readonly retry?: RetryPolicy;
+  /** Default: the best that works on this host. */
+  readonly sandbox?: Sandbox;
   readonly clock?: Clock;
 }
 
@@ -57,7 +59,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const blobs = new Blobs({ dir, client, proofs, retry, limits: options.downloads });
   const isInUse = (digest: Digest) => images.isInUse(digest);
   const budget = new DiskBudget(dir, store, options.budgetBytes, isInUse);
-  const sandbox = await findSandbox();
+  const sandbox = options.sandbox ?? (await findSandbox(dir.compiled));
   if (sandbox.shortfall !== "")
     logger.warn("images are built without full confinement", { shortfall: sandbox.shortfall });
   const { buildMemoryBytes: memoryBytes, buildTimeoutMs: timeoutMs } = options;

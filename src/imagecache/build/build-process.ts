@@ -9,7 +9,7 @@ import { crashed, outOfMemory, outOfTime } from "../squashfs/build-faults.ts";
 import { faultOf } from "./failure.ts";
 import { FIRST_LAYER_FD, type Job, type Permission, type Planned, type Report } from "./job.ts";
 import { MAX_LINE, parseReport } from "./reports.ts";
-import { buildCommand, ENVIRONMENT, type Sandbox, visibleOutput } from "./sandbox.ts";
+import { buildCommand, type Sandbox, visibleOutput } from "./sandbox.ts";
 
 export interface BuildRequest {
   /** Path of the squashfs, an empty file. */
@@ -73,10 +73,10 @@ export class BuildProcess implements AsyncDisposable {
     for (const { promise } of [this.#planned, this.#done]) promise.catch(() => undefined);
     const { memoryBytes, output } = request;
     const descriptors = OWN_DESCRIPTORS + files.length;
-    const { program, args } = buildCommand(sandbox, output, { memoryBytes, descriptors });
+    const { program, args, env } = buildCommand(sandbox, output, { memoryBytes, descriptors });
     this.#child = spawn(program, args, {
       stdio: ["pipe", "pipe", "pipe", ...files.map((file) => file.fd)],
-      env: ENVIRONMENT,
+      env,
       // A group of its own, so that all of it can be killed.
       detached: true,
     });

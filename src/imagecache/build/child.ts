@@ -23,7 +23,9 @@ process.stdin.once("close", () => end.abort(new Error("nobody waits for the imag
 async function build(): Promise<void> {
   report({ kind: "started" });
   try {
-    await buildImage(await nextOrder<Job>());
+    const job = await nextOrder<Job>();
+    if (job === undefined) return;
+    await buildImage(job);
     report({ kind: "done" });
   } catch (err) {
     console.error(err);
@@ -45,7 +47,9 @@ async function buildImage(job: Job): Promise<void> {
     maxRootfsBytes: plan.maxImageBytes,
   });
 
-  const { maxBytes } = await nextOrder<Permission>();
+  const permission = await nextOrder<Permission>();
+  if (permission === undefined) return;
+  const { maxBytes } = permission;
   const writer = new SquashfsWriter(job.output, { maxBytes, memoryBytes: job.memoryBytes });
   using _ = onAbort(end.signal, () => void writer.abort());
   try {
@@ -78,11 +82,10 @@ class Progress {
   }
 }
 
-/** The image cache is trusted to send what it should. */
-async function nextOrder<T>(): Promise<T> {
+/** Returns what the image cache sends, which is trusted; undefined when it sends no more. */
+async function nextOrder<T>(): Promise<T | undefined> {
   const { value, done } = await orders.next();
-  if (done) throw new Error("the image cache has closed the connection");
-  return JSON.parse(value) as T;
+  return done ? undefined : (JSON.parse(value) as T);
 }
 
 function report(message: Report): void {

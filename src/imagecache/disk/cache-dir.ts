@@ -13,6 +13,7 @@ import { isMissing } from "./files.ts";
  * - `rootfs/<hex>.squashfs`: an image; `<hex>.json`: its metadata, written last
  * - `pins/<hex>/<owner>`: a pin
  * - `tmp/`: work in progress
+ * - `compiled/`: code of the process that builds images
  * - `lock`: the process that uses the folder
  */
 export class CacheDir {
@@ -21,6 +22,7 @@ export class CacheDir {
   readonly rootfs: string;
   readonly pins: string;
   readonly tmp: string;
+  readonly compiled: string;
   readonly #lock: string;
 
   private constructor(root: string) {
@@ -29,6 +31,7 @@ export class CacheDir {
     this.rootfs = join(root, "rootfs");
     this.pins = join(root, "pins");
     this.tmp = join(root, "tmp");
+    this.compiled = join(root, "compiled");
     this.#lock = join(root, "lock");
   }
 

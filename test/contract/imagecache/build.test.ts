@@ -3,11 +3,12 @@ import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type EnsureImageResponse, PullPhase } from "../../../src/gen/windhover/imagecache/v1/imagecache.ts";
-import { findSandbox } from "../../../src/imagecache/build/sandbox.ts";
+import { namespaceProblem } from "../../../src/lib/confinement/user-namespaces.ts";
 import type { Fault } from "../../../src/lib/faults/fault.ts";
 import { registry as metrics } from "../../../src/lib/otel/metrics.ts";
 import { metric } from "../../support/metrics-page.ts";
 import { type BuiltImage, buildImage, FakeRegistry, type TarEntry } from "../../support/oci/index.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
 import { openEnsure, publishTo, startImageCache } from "./fixture.ts";
 
 let registry: FakeRegistry;
@@ -15,6 +16,8 @@ beforeAll(async () => {
   registry = await FakeRegistry.start();
 });
 afterAll(() => registry[Symbol.asyncDispose]());
+const compiled = temporaryFolder("compiled");
+afterAll(() => compiled.remove());
 afterEach(() => metrics.resetMetrics());
 
 const MIB = 1024 * 1024;
@@ -143,9 +146,9 @@ describe("an image that makes its build fail", () => {
 });
 
 describe("a build is confined", async () => {
-  const { options } = await findSandbox();
+  const namespaces = (await namespaceProblem()) === undefined;
 
-  test.runIf(options)(
+  test.runIf(namespaces)(
     "it sees programs, our code and its own files, and has no network and no secret",
     async () => {
       await using cache = await startImageCache();
@@ -166,14 +169,14 @@ describe("a build is confined", async () => {
         "app",
         "output",
       ]);
-      expect(app.sort()).toEqual(["node", "package.json", "src"]);
+      expect(app.sort()).toEqual(["compiled", "node", "package.json", "src"]);
       expect(
         environment
           .split("\0")
           .filter(Boolean)
           .map((each) => each.split("=")[0])
           .sort(),
-      ).toEqual(["LC_ALL", "PATH", "PWD"]);
+      ).toEqual(["LC_ALL", "NODE_COMPILE_CACHE", "PATH", "PWD"]);
     },
   );
 
@@ -196,5 +199,27 @@ describe("a build is confined", async () => {
     expect(open.filter((each) => /blobs/.test(each))).toEqual([]);
     expect(environment).toBe("PATH=/usr/local/bin:/usr/bin:/bin\0");
     expect(own.length).toBeGreaterThan(0);
+  });
+
+  test("where namespaces do not work it has its limits only, and the cache says so", async () => {
+    const sandbox = {
+      options: undefined,
+      shortfall: "bubblewrap: no user namespaces",
+      compiled: compiled.path,
+    };
+    await using cache = await startImageCache({ sandbox, buildMemoryBytes: 512 * MIB });
+    const image = slowImage();
+    const building = cache.ensure(add("unconfined", image), image.digest);
+    const pid = await find(/^\S*node .*child\.ts/);
+    const limits = read(`/proc/${pid}/limits`);
+    await building;
+
+    expect(limits).toMatch(/Max data size +1207959552 /);
+    expect(limits).toMatch(/Max core file size +0 /);
+    expect(limits).toMatch(/Max open files +65 /);
+    const huge = buildImage({ layers: [[{ path: "a/".repeat(100_000) }]] });
+    await expect(cache.ensure(add("unconfined-bad", huge), huge.digest)).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+    });
   });
 });
