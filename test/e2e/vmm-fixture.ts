@@ -9,6 +9,8 @@ import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";
 import { guestFolder } from "../../tools/lib/paths.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
+type LaunchOptions = Partial<Workload> & { readonly memoryMb?: number; readonly cpus?: number };
+
 /** A VMM with a data directory and an image of its own. */
 export interface Bench {
   readonly vmm: Vmm;
@@ -17,7 +19,7 @@ export interface Bench {
   readonly guestDir: string;
   readonly image: string;
   /** Launches `argv` and collects its lines. */
-  launch(argv: readonly string[], more?: Partial<Workload> & { memoryMb?: number }): Promise<Launched>;
+  launch(argv: readonly string[], more?: LaunchOptions): Promise<Launched>;
   /** Ids of the warm VMs. */
   waiting(): string[];
   /** Destroys all VMs and removes the directory. */
@@ -46,6 +48,9 @@ const COMMANDS = [
   "head",
   "hexdump",
   "rm",
+  "df",
+  "grep",
+  "wc",
 ];
 const PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:Web:/srv/web:/bin/sh\n";
 const GROUP = "root:x:0:\nweb:x:1001:\nextra:x:2000:web\nmore:x:2001:web\n";
@@ -63,13 +68,13 @@ export async function openBench(options: Partial<VmmSettings> = {}): Promise<Ben
   let count = 0;
   const launch = async (
     argv: readonly string[],
-    { memoryMb = 256, ...more }: Partial<Workload> & { memoryMb?: number } = {},
+    { memoryMb = 256, cpus = 1, ...more }: LaunchOptions = {},
   ): Promise<Launched> => {
     const lines: LogLine[] = [];
     const workload = { ...plainWorkload(image, argv), ...more };
     const sink = { onLog: (line: LogLine) => void lines.push(line) };
     const vmId = `vm-${++count}`;
-    const shape = { cpus: 1, memoryMb };
+    const shape = { cpus, memoryMb };
     const { signal } = new AbortController();
     const reserveWarm = () => vmm.reserveWarm?.(vmId, shape) ?? false;
     const release = await starts.enter("tests", signal, reserveWarm);
@@ -149,10 +154,20 @@ function buildImage(dir: string): string {
   writeFileSync(join(root, "bin/text"), "no program\n");
   writeFileSync(join(root, "bin/noise"), Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 0, 0, 0]));
   writeFileSync(join(root, "bin/orphan"), "#!/bin/missing\n");
-  for (const name of ["noise", "orphan"]) chmodSync(join(root, "bin", name), 0o755);
+  writeFileSync(join(root, "bin/aarch64"), elfHeader(183));
+  for (const name of ["noise", "orphan", "aarch64"]) chmodSync(join(root, "bin", name), 0o755);
   const image = join(dir, "image.sqfs");
   packImage(root, image);
   return image;
+}
+
+/** Makes the beginning of a program for the processor of this number. */
+function elfHeader(machine: number): Buffer {
+  const header = Buffer.alloc(64);
+  header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  header.writeUInt16LE(2, 16);
+  header.writeUInt16LE(machine, 18);
+  return header;
 }
 
 /** Makes an image of a folder; root owns all of it. */

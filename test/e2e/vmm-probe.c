@@ -1,5 +1,8 @@
 /* The program of end-to-end tests in guests: does what its first argument names. */
 #include <arpa/inet.h>
+#include <immintrin.h>
+#include <pthread.h>
+#include <sched.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +144,66 @@ static int clock_now(void)
 	return 0;
 }
 
+static void *sleep_on(void *nothing)
+{
+	pause();
+	return nothing;
+}
+
+static int threads(int count)
+{
+	char limit[32] = "";
+	FILE *file = fopen("/sys/fs/cgroup/memory.max", "r");
+	pthread_attr_t small;
+
+	if (file && fgets(limit, sizeof limit, file))
+		printf("limit %s", limit);
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 16384);
+	for (int i = 0; i < count; i++) {
+		pthread_t thread;
+		int err = pthread_create(&thread, &small, sleep_on, NULL);
+
+		if (err) {
+			printf("thread %d: %s\n", i, strerror(err));
+			return 1;
+		}
+	}
+	printf("%d threads\n", count);
+	return 0;
+}
+
+/* Keeps a pattern in a register of AVX while the other process does so with its own. */
+__attribute__((target("avx2,fma"))) static int keep_registers(int pattern)
+{
+	__m256i kept = _mm256_set1_epi32(pattern);
+	__m256d product = _mm256_fmadd_pd(_mm256_set1_pd(pattern), _mm256_set1_pd(2), _mm256_set1_pd(1));
+	int words[8];
+	double numbers[4];
+
+	for (int i = 0; i < 300; i++) {
+		__asm__ volatile("" : "+x"(kept), "+x"(product));
+		sched_yield();
+	}
+	_mm256_storeu_si256((void *)words, _mm256_add_epi32(kept, kept));
+	_mm256_storeu_pd(numbers, product);
+	return words[0] == 2 * pattern && words[7] == 2 * pattern && numbers[3] == 2.0 * pattern + 1;
+}
+
+static int vectors(void)
+{
+	int status, child = fork();
+
+	if (child == 0)
+		_exit(keep_registers(3) ? 0 : 1);
+	printf("parent %d\n", keep_registers(5));
+	waitpid(child, &status, 0);
+	printf("child %d\n", WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	printf("v3 %d\n", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
+				   __builtin_cpu_supports("x86-64-v3"));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -159,6 +222,12 @@ int main(int argc, char **argv)
 		return tick();
 	if (strcmp(what, "clock") == 0)
 		return clock_now();
+	if (strcmp(what, "threads") == 0)
+		return threads(atoi(argv[2]));
+	if (strcmp(what, "vectors") == 0)
+		return vectors();
+	if (strcmp(what, "abort") == 0)
+		abort();
 	if (strcmp(what, "signals") == 0) {
 		signal(SIGUSR1, on_signal);
 		signal(SIGTERM, on_signal);
