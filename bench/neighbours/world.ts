@@ -51,7 +51,8 @@ export class NeighboursWorld implements AsyncDisposable {
     const { orgs } = this.fleet.clients.raw;
     const org = CreateOrganizationRequest.fromPartial({ slug, quota: ABUSER_QUOTA });
     await call(orgs, orgs.createOrganization, org, { timeoutMs: TIMEOUT_MS });
-    const wanted = { org: slug, scopes: ["machines:read", "machines:write"], ttlSeconds: TOKEN_SECONDS };
+    const scopes = ["machines:read", "machines:write"];
+    const wanted = { org: slug, scopes, ttlSeconds: TOKEN_SECONDS, subject: "" };
     const { token } = await call(orgs, orgs.createToken, wanted, { timeoutMs: TIMEOUT_MS });
     const abuser = new AbuserOrg(this, slug, token);
     this.#abusers.push(abuser);

@@ -56,6 +56,7 @@ export function scheduler(context: ServiceContext, region: RegionSettings, repli
     SCHEDULER_LISTEN: address,
     SCHEDULER_METRICS_LISTEN: metrics,
     SCHEDULER_REGION: region.region,
+    SCHEDULER_AUDIT_DIR: join(layout.of(name), "audit"),
     REDIS_URL: redisSocket(layout.of(nameIn(settings, "redis", region))),
   });
   const [node, ...rest] = part.command;
@@ -109,6 +110,7 @@ export function imagecache(context: ServiceContext, host: HostSettings): PartSpe
       IMAGECACHE_METRICS_LISTEN: host.imagecacheMetrics,
       IMAGECACHE_DIR: layout.ofHost(host.number, "imagecache"),
       ...registries(settings),
+      IMAGECACHE_AUDIT_DIR: layout.ofHost(host.number, "imagecache-audit"),
     },
     defaults,
   );
@@ -179,6 +181,8 @@ function service(
       ...settingsOf("GRPC_", settings.overrides),
       ...settingsOf("OTEL_", settings.overrides),
       TOKEN_KEYS_DIR: layout.keysDir,
+      // Services without a list of their own read that of the first api.
+      TOKEN_REVOCATIONS_FILE: join(layout.of("api"), "revocations.json"),
       OTEL_SERVICE_NAME: folder,
       OTEL_RESOURCE_ATTRIBUTES: `service.instance.id=${name}`,
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://${settings.traces}`,

@@ -2,6 +2,8 @@ import { randomBytes, randomInt } from "node:crypto";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import type { SigningKeys } from "../lib/auth/keys.ts";
+import { readRevocations } from "../lib/auth/revocation-file.ts";
+import type { Revocations } from "../lib/auth/revocations.ts";
 import { internalTokens, type TokenSource } from "../lib/auth/tokens.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
@@ -43,6 +45,8 @@ import { type CreateLimits, CreateSlots, DEFAULT_CREATE_LIMITS } from "./shares/
 import { LimitStore } from "./shares/limit-store.ts";
 import { DEFAULT_RATES, type Rates } from "./shares/rates.ts";
 import { Shares } from "./shares/shares.ts";
+import { RevocationSync } from "./tokens/revocation-sync.ts";
+import { TokenStore } from "./tokens/token-store.ts";
 import { addServices } from "./wiring-services.ts";
 
 const CONNECT_INTERVAL_MS = 2_000;
@@ -50,6 +54,8 @@ const REFRESH_INTERVAL_MS = 2_000;
 /** How soon a changed limit counts. */
 const LIMITS_INTERVAL_MS = 5_000;
 const IDLE_INTERVAL_MS = 60_000;
+/** An api knows of a revocation by another one within this, and a host a moment later. */
+const REVOCATIONS_INTERVAL_MS = 1_000;
 const RECONCILE_INTERVAL_MS = 2_000;
 const SWEEP_INTERVAL_MS = 30_000;
 /** Longer than the interval, and little more: another api takes over soon after a crash. */
@@ -65,6 +71,10 @@ export interface ApiOptions {
   readonly schedulers: readonly SchedulerAddress[];
   readonly stateDir: string;
   readonly keys: SigningKeys;
+  /** Kept up to date with Postgres. */
+  readonly revocations: Revocations;
+  /** Folder of the audit log; undefined when there is none. */
+  readonly auditDir: string | undefined;
   readonly images: ImageResolver;
   /** What organisations' registry credentials are encrypted with. Absent: none can be stored. */
   readonly sealingKeys?: SealingKeys;
@@ -102,7 +112,7 @@ export interface Api {
 
 /** Opens an api. Adds everything that must be closed to `stack`. */
 export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
-  const { clock, region, keys } = options;
+  const { clock, region, keys, revocations } = options;
   const database = openDatabase(options, stack);
   const token = internalTokens(keys, "api", clock);
   const table = await openHostTable(options.stateDir, stack);
@@ -153,10 +163,16 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     connections.streams.retain(addresses);
     schedulers.keepConnected();
   };
+  const tokens = new TokenStore(database);
+  const revocationsFile = join(options.stateDir, "revocations.json");
+  readRevocations(revocationsFile, revocations);
+  const sync = new RevocationSync(tokens, revocations, revocationsFile);
+  const refreshRevocations = () => sync.refresh();
   const reconcileMs = options.reconcileMs ?? RECONCILE_INTERVAL_MS;
   const retention = { intervalMs: RETENTION_INTERVAL_MS, leaseMs: RETENTION_INTERVAL_MS };
   const bounds = { intervalMs: BOUNDS_INTERVAL_MS, leaseMs: BOUNDS_INTERVAL_MS };
   const tasks: Task[] = [
+    { name: "refresh revocations", intervalMs: REVOCATIONS_INTERVAL_MS, run: refreshRevocations },
     { name: "connect", intervalMs: CONNECT_INTERVAL_MS, run: keepConnected },
     { name: "refresh hosts", intervalMs: REFRESH_INTERVAL_MS, run: () => hosts.refresh() },
     { name: "refresh limits", intervalMs: LIMITS_INTERVAL_MS, run: () => limits.refresh(shares) },
@@ -179,7 +195,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
 
   const parts = {
     ...{ machines, machineStore, creates, table, hosts, hostStore, hostd, schedulers },
-    ...{ region, keys, clock, shares },
+    ...{ region, keys, clock, shares, tokens, revocations, refreshRevocations, auditDir: options.auditDir },
     apps: new AppStore(database),
     orgs: new OrganizationStore(database),
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },

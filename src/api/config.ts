@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { auditSettings } from "../lib/audit/audit-log.ts";
 import {
   type Env,
   integer,
@@ -11,6 +13,9 @@ import {
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import { withProxyNames } from "../lib/config/proxies.ts";
 import {
+  AUDIT_FILE_MB,
+  AUDIT_FILES,
+  AUDIT_SYSLOG,
   common,
   HTTP_PROXY,
   HTTPS_PROXY,
@@ -73,6 +78,7 @@ export const variables = {
     .prefault(DEFAULT_IN_PROGRESS_LIMITS.streams)
     .describe("Most waits, logs and other streams of an organisation that are open in this api."),
   API_METRICS_LISTEN: common.metricsListen(),
+  API_AUDIT_DIR: common.auditDir("`audit` in `API_STATE_DIR`"),
   API_LOG_LEVEL: common.logLevel(),
   ...edgeVariables,
   API_SEALING_KEY_DIR: text()
@@ -90,7 +96,7 @@ export const variables = {
     .describe(
       "Which organisations may pull what with `REGISTRY_AUTH_FILE`: `acme=registry.example/team` is that repository and all below it; `*` stands for all organisations or repositories. Unset: nobody.",
     ),
-  ...{ LOG_LEVEL, TOKEN_KEYS_DIR },
+  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, TOKEN_KEYS_DIR },
   ...{ REGISTRY_INSECURE, REGISTRY_ALLOW_PRIVATE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY },
 };
 
@@ -127,6 +133,9 @@ export function readConfig(given: Env) {
       allowPrivate: values.REGISTRY_ALLOW_PRIVATE,
       proxies: { https: values.HTTPS_PROXY, http: values.HTTP_PROXY, except: values.NO_PROXY },
     },
+    audit: auditSettings(values, values.API_AUDIT_DIR ?? join(values.API_STATE_DIR, "audit")),
+    registryAuthFile: values.REGISTRY_AUTH_FILE,
+    registryInsecure: values.REGISTRY_INSECURE,
     show: () => showConfig(variables, env),
   };
 }

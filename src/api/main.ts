@@ -16,6 +16,7 @@ import { openApi } from "./api.ts";
 import { type ApiConfig, readConfig } from "./config.ts";
 import { exposeCreates } from "./creates/metrics.ts";
 import { RegistryImages } from "./creates/saga/images.ts";
+import { RULES } from "./service-rules.ts";
 import { exposeShares } from "./shares/metrics.ts";
 import { SERVICES } from "./wiring-services.ts";
 
@@ -35,12 +36,17 @@ async function start(config: ApiConfig, stack: Stack) {
     fleetCredentials: fleetCredentials(registries.authFile, registries.authAllow),
     checkLogin: images.checkLogin.bind(images),
   };
-  const api = await openApi({ ...config, ...access, ...registry, images, clock: systemClock }, stack);
+  const auditDir = config.audit.folder;
+  const api = await openApi(
+    { ...config, ...access, ...registry, auditDir, images, clock: systemClock },
+    stack,
+  );
 
   // Served without Postgres, as machines start without it.
   const { port } = await serveGrpc(stack, config, access, {
     prefix: "API",
     services: SERVICES,
+    rules: RULES,
     addTo: (server) => api.addTo(server),
     takeShare: (claims, path) => api.inProgress.take(claims, path),
     exposeMetrics: () => {

@@ -1,17 +1,22 @@
 import type * as grpc from "@grpc/grpc-js";
+import { AuditServiceService } from "../gen/windhover/admin/v1/audit.ts";
 import {
   HostReportsServiceService,
   HostsServiceService,
   ReservationsServiceService,
 } from "../gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
+import { RevocationsServiceService } from "../gen/windhover/admin/v1/revocations.ts";
+import { TokensServiceService } from "../gen/windhover/admin/v1/tokens.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
 import { type MachinesServiceServer, MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
 import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { SigningKeys } from "../lib/auth/keys.ts";
+import type { Revocations } from "../lib/auth/revocations.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { DeleteAppParts } from "./apps/delete-app.ts";
 import { appsService } from "./apps/service-apps.ts";
+import { auditService } from "./audit/service-audit.ts";
 import type { Creates } from "./creates/creates.ts";
 import { createsService } from "./creates/service-creates.ts";
 import { hostReportsService } from "./hosts/service-host-reports.ts";
@@ -27,6 +32,9 @@ import type { Logins } from "./registries/logins.ts";
 import { type LoginCheck, registriesService } from "./registries/service-registries.ts";
 import type { Shares } from "./shares/shares.ts";
 import { withShares } from "./shares/with-shares.ts";
+import { revocationsService } from "./tokens/service-revocations.ts";
+import { tokensService } from "./tokens/service-tokens.ts";
+import type { TokenStore } from "./tokens/token-store.ts";
 
 /** The full names of the services of an api. */
 export const SERVICES = [
@@ -37,6 +45,9 @@ export const SERVICES = [
   "windhover.admin.v1.HostsService",
   "windhover.admin.v1.HostReportsService",
   "windhover.admin.v1.ReservationsService",
+  "windhover.admin.v1.TokensService",
+  "windhover.admin.v1.RevocationsService",
+  "windhover.admin.v1.AuditService",
 ];
 
 export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, HostSources {
@@ -49,10 +60,15 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly keys: SigningKeys;
   readonly clock: Clock;
   readonly shares: Shares;
+  readonly tokens: TokenStore;
+  readonly revocations: Revocations;
+  readonly refreshRevocations: () => Promise<void>;
+  readonly auditDir: string | undefined;
 }
 
 export function addServices(server: grpc.Server, parts: ServiceParts): void {
   const { machines, creates, hosts, orgs, schedulers, region, keys, clock, shares } = parts;
+  const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
     ...createsService(creates, { own: region, known: schedulers.regions() }),
     ...machinesService(machines, parts),
@@ -64,9 +80,12 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   add(MachinesServiceService, machinesServer);
   add(AppsServiceService, appsService(parts));
   add(RegistriesServiceService, registriesService(parts.logins, parts.checkLogin));
-  add(OrganizationsServiceService, organizationsService(orgs, keys, clock));
+  add(OrganizationsServiceService, organizationsService(orgs, { keys, tokens, clock }, refreshRevocations));
+  add(TokensServiceService, tokensService(parts));
+  add(AuditServiceService, auditService(parts.auditDir));
   add(HostsServiceService, hostsService(parts, clock));
   add(ReservationsServiceService, reservationsService(schedulers, region));
   // Called by hosts alone, which have no organisation.
+  server.addService(RevocationsServiceService, revocationsService(revocations));
   server.addService(HostReportsServiceService, hostReportsService(hosts));
 }

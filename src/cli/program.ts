@@ -1,6 +1,8 @@
 import { type Command, Help, type Option } from "commander";
+import type { AuditFlags } from "./commands/audit/audit.ts";
 import { HoverCommand, type Surroundings } from "./commands/command.ts";
 import type { TraceFlags } from "./commands/trace/trace.ts";
+import { duration } from "./commands/values.ts";
 import { variableHelp } from "./session/variables.ts";
 import { readVersion } from "./session/version.ts";
 
@@ -47,8 +49,13 @@ const NOUNS: readonly Noun[] = [
   ],
   [
     ["token", "tokens"],
-    "Access tokens (needs the scope admin)",
-    async (group) => (await import("./commands/org/token.ts")).defineToken(group),
+    "Access tokens: create, list, revoke (needs the scope admin), attenuate, inspect",
+    async (group) => (await import("./commands/token/token.ts")).defineToken(group),
+  ],
+  [
+    ["key", "keys"],
+    "Keys that sign tokens, in a folder",
+    async (group) => (await import("./commands/key/key.ts")).defineKey(group),
   ],
   [
     ["host", "hosts"],
@@ -97,6 +104,16 @@ export async function buildProgram(around: Surroundings, args: readonly string[]
     .runs<[string], TraceFlags>(
       async (...given) => (await import("./commands/trace/trace.ts")).showTrace(...given),
       ([machine]) => ({ machine }),
+    );
+  program
+    .leaf("audit", "Shows who did what, and what was refused")
+    .option("-o, --org <slug>", "only of an organisation")
+    .option("--subject <name>", "only of a subject")
+    .option("--object <id>", "only about a machine, app, token, ...")
+    .option("--since <time>", "only of the last minutes or hours, e.g. 30m", duration)
+    .option("-f, --follow", "go on as entries are written")
+    .runs<[], AuditFlags>(async (...given) =>
+      (await import("./commands/audit/audit.ts")).showAudit(...given),
     );
   program
     .leaf("doctor", "Checks everything that a fleet needs, and says how to fix what is wrong")

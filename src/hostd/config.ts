@@ -1,6 +1,7 @@
 import { statfsSync } from "node:fs";
 import { cpus, hostname, totalmem } from "node:os";
 import { join } from "node:path";
+import { auditSettings } from "../lib/audit/audit-log.ts";
 import {
   address,
   duration,
@@ -15,7 +16,15 @@ import {
   text,
 } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
-import { common, IMAGECACHE_SOCKET, LOG_LEVEL, TOKEN_KEYS_DIR } from "../lib/config/variables.ts";
+import {
+  AUDIT_FILE_MB,
+  AUDIT_FILES,
+  AUDIT_SYSLOG,
+  common,
+  IMAGECACHE_SOCKET,
+  LOG_LEVEL,
+  TOKEN_KEYS_DIR,
+} from "../lib/config/variables.ts";
 import { makePrivateFolder } from "../lib/stores/private-folder.ts";
 import type { PortRange } from "./capacity/ports.ts";
 
@@ -124,6 +133,7 @@ export const variables = {
       "Calls of itself after it has started, so that its first starts are as fast as later ones. 0: none.",
     ),
   HOSTD_METRICS_LISTEN: common.metricsListen(),
+  HOSTD_AUDIT_DIR: common.auditDir("`audit` in `HOSTD_DIR`"),
   HOSTD_LOG_LEVEL: common.logLevel(),
   HOSTD_SIM_LATENCY: duration("0s", "10m")
     .prefault("0s")
@@ -132,7 +142,7 @@ export const variables = {
     .prefault("0s")
     .describe("Most that a simulated launch takes longer, at random."),
   ...edgeVariables,
-  ...{ LOG_LEVEL, TOKEN_KEYS_DIR },
+  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, TOKEN_KEYS_DIR },
 };
 
 export type HostdConfig = ReturnType<typeof readConfig>;
@@ -186,6 +196,7 @@ export function readConfig(env: Env) {
     logLevel: values.HOSTD_LOG_LEVEL ?? values.LOG_LEVEL,
     keysDir: values.TOKEN_KEYS_DIR,
     edge: readEdge(values),
+    audit: auditSettings(values, values.HOSTD_AUDIT_DIR ?? join(values.HOSTD_DIR, "audit")),
     show: () =>
       showConfig(variables, env, {
         HOSTD_ADDRESS: values.HOSTD_LISTEN,

@@ -5,6 +5,7 @@
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { HostServiceService } from "../gen/windhover/hostd/v1/hostd.ts";
+import { readRevocations } from "../lib/auth/revocation-file.ts";
 import { internalTokens } from "../lib/auth/tokens.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
@@ -29,8 +30,10 @@ import { reconcileAtStart } from "./operations/reconcile.ts";
 import { Outbox } from "./reports/outbox.ts";
 import { OutboxProgress } from "./reports/outbox-progress.ts";
 import { ReportsClient } from "./reports/reports-client.ts";
+import { followRevocationsOfApis } from "./reports/revocations-client.ts";
 import { attachToSchedulers } from "./scheduler-link/attach-client.ts";
 import { hostService } from "./service.ts";
+import { RULES } from "./service-rules.ts";
 import { Store } from "./store/store.ts";
 import { exposeHost } from "./telemetry/host-metrics.ts";
 import { countDecline } from "./telemetry/operation-metrics.ts";
@@ -91,6 +94,19 @@ async function start(config: HostdConfig, stack: Stack) {
   };
   const apis = config.apis.map((address) => new ReportsClient(address, token, identity));
   for (const api of apis) stack.add("api client", () => api.close());
+  const revocationsFile = join(config.dir, "revocations.json");
+  readRevocations(revocationsFile, access.revocations);
+  const following = new AbortController();
+  const followed = untraced(() =>
+    followRevocationsOfApis({
+      ...{ apis: config.apis, token, revocations: access.revocations, path: revocationsFile },
+      signal: following.signal,
+    }),
+  );
+  stack.add("revocations", async () => {
+    following.abort();
+    await followed;
+  });
   const delivering = new AbortController();
   const outbox = new Outbox({ source: store, apis, signal: delivering.signal, progress: delivery });
   const delivered = untraced(() => outbox.run());
@@ -104,6 +120,7 @@ async function start(config: HostdConfig, stack: Stack) {
   const running = await serveGrpc(stack, config, access, {
     prefix: "HOSTD",
     services: ["windhover.hostd.v1.HostService"],
+    rules: RULES,
     addTo: (server) =>
       server.addService(
         HostServiceService,

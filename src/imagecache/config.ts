@@ -1,8 +1,12 @@
 import { resolve } from "node:path";
+import { auditSettings } from "../lib/audit/audit-log.ts";
 import { duration, type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import { withProxyNames } from "../lib/config/proxies.ts";
 import {
+  AUDIT_FILE_MB,
+  AUDIT_FILES,
+  AUDIT_SYSLOG,
   common,
   HTTP_PROXY,
   HTTPS_PROXY,
@@ -38,6 +42,7 @@ export const variables = {
     .describe("Longest that building an image may take."),
   IMAGECACHE_GRACE: common.grace("5s"),
   IMAGECACHE_METRICS_LISTEN: common.metricsListen(),
+  IMAGECACHE_AUDIT_DIR: common.auditDir("nowhere"),
   IMAGECACHE_LOG_LEVEL: common.logLevel(),
   ...edgeVariables,
   IMAGECACHE_DOWNLOADS: integer(2, 1_000)
@@ -51,7 +56,7 @@ export const variables = {
   IMAGECACHE_MIN_RATE_WINDOW: duration("1s", "10m")
     .prefault("30s")
     .describe("Over how long that rate is measured, again and again."),
-  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
+  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
   ...{ REGISTRY_INSECURE, REGISTRY_ALLOW_PRIVATE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY },
 };
 
@@ -84,6 +89,7 @@ export function readConfig(given: Env) {
     metricsListen: values.IMAGECACHE_METRICS_LISTEN,
     logLevel: values.IMAGECACHE_LOG_LEVEL ?? values.LOG_LEVEL,
     keysDir: values.TOKEN_KEYS_DIR,
+    audit: auditSettings(values, values.IMAGECACHE_AUDIT_DIR),
     revocationsFile: values.TOKEN_REVOCATIONS_FILE,
     edge: readEdge(values),
     show: () => showConfig(variables, env),

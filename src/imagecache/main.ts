@@ -11,6 +11,7 @@ import { openCache } from "./cache.ts";
 import { type ImageCacheConfig, readConfig } from "./config.ts";
 import { exposeCache } from "./metrics.ts";
 import { imageCacheService } from "./service.ts";
+import { RULES } from "./service-rules.ts";
 
 await runService("imagecache", readConfig, start);
 
@@ -22,6 +23,7 @@ async function start(config: ImageCacheConfig, stack: Stack) {
   const { port } = await serveGrpc(stack, config, access, {
     prefix: "IMAGECACHE",
     services: ["windhover.imagecache.v1.ImageCacheService"],
+    rules: RULES,
     addTo: (server) =>
       server.addService(ImageCacheServiceService, imageCacheService(cache.images, cache.budget)),
     exposeMetrics: () => exposeCache(cache.images, cache.budget, cache.sandbox),

@@ -1,7 +1,16 @@
 import { hostname } from "node:os";
+import { auditSettings } from "../lib/audit/audit-log.ts";
 import { duration, type Env, readEnv, showConfig, text } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
-import { common, LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE } from "../lib/config/variables.ts";
+import {
+  AUDIT_FILE_MB,
+  AUDIT_FILES,
+  AUDIT_SYSLOG,
+  common,
+  LOG_LEVEL,
+  TOKEN_KEYS_DIR,
+  TOKEN_REVOCATIONS_FILE,
+} from "../lib/config/variables.ts";
 
 export const variables = {
   SCHEDULER_LISTEN: common.listen("127.0.0.1:7071"),
@@ -19,9 +28,10 @@ export const variables = {
     .describe("When an auction ends at the latest. Most hosts answer within a few milliseconds."),
   SCHEDULER_GRACE: common.grace("5s"),
   SCHEDULER_METRICS_LISTEN: common.metricsListen(),
+  SCHEDULER_AUDIT_DIR: common.auditDir("nowhere"),
   SCHEDULER_LOG_LEVEL: common.logLevel(),
   ...edgeVariables,
-  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
+  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
 };
 
 export type SchedulerConfig = ReturnType<typeof readConfig>;
@@ -41,6 +51,7 @@ export function readConfig(env: Env) {
     metricsListen: values.SCHEDULER_METRICS_LISTEN,
     logLevel: values.SCHEDULER_LOG_LEVEL ?? values.LOG_LEVEL,
     keysDir: values.TOKEN_KEYS_DIR,
+    audit: auditSettings(values, values.SCHEDULER_AUDIT_DIR),
     revocationsFile: values.TOKEN_REVOCATIONS_FILE,
     edge: readEdge(values),
     show: () => showConfig(variables, env),

@@ -12,6 +12,7 @@ import { Redis } from "../lib/stores/redis.ts";
 import { readConfig, type SchedulerConfig } from "./config.ts";
 import { exposeScheduler } from "./metrics.ts";
 import { makeScheduler, REDIS_TIMEOUT_MS } from "./scheduler.ts";
+import { RULES } from "./service-rules.ts";
 
 await runService("scheduler", readConfig, start);
 
@@ -27,6 +28,7 @@ async function start(config: SchedulerConfig, stack: Stack) {
   const { port } = await serveGrpc(stack, config, access, {
     prefix: "SCHEDULER",
     services: ["windhover.scheduler.v1.SchedulerService"],
+    rules: RULES,
     addTo: (server) => server.addService(SchedulerServiceService, scheduler.service),
     exposeMetrics: () => exposeScheduler(scheduler.hosts, scheduler.reservations),
   });

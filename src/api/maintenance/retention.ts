@@ -6,8 +6,8 @@ const KEPT = { failedCreates: 1_000, doneCreates: 100_000, destroyedMachines: 5_
 const [BATCH, MAX_BATCHES] = [1_000, 100];
 
 /**
- * Deletes ended creates after a day, destroyed machines after a week, and all but the newest 100
- * events of a machine.
+ * Deletes ended creates after a day, destroyed machines after a week, records of expired tokens a
+ * week later, and all but the newest 100 events of a machine.
  */
 export async function applyRetention(db: Queries): Promise<void> {
   await deleteInBatches(db, {
@@ -20,6 +20,16 @@ export async function applyRetention(db: Queries): Promise<void> {
     name: "retention_machines",
     text: `delete from machines where create_id in (
              select create_id from machines where state = 'destroyed' and update_time < now() - interval '7 days' limit $1)`,
+  });
+  await deleteInBatches(db, {
+    name: "retention_tokens",
+    text: `delete from tokens where id in (
+             select id from tokens where expire_time < now() - interval '7 days' limit $1)`,
+  });
+  await deleteInBatches(db, {
+    name: "retention_revocations",
+    text: `delete from token_revocations where id in (
+             select id from token_revocations where expire_time < now() limit $1)`,
   });
   await deleteInBatches(db, {
     name: "retention_events",

@@ -81,4 +81,16 @@ export class OrganizationStore {
     if (!rows[0]) throw orgNotFound(slug);
     return rows[0];
   }
+
+  /** Voids all tokens of an organisation issued before a moment. @throws Fault `ORG_NOT_FOUND` */
+  async voidTokens(slug: string, notBeforeMs: number): Promise<void> {
+    const { rows } = await this.#db.query({
+      name: "organization_void_tokens",
+      text: `update organizations
+                set tokens_not_before = greatest(tokens_not_before, to_timestamp($2::float8 / 1000))
+              where slug = $1 returning slug`,
+      values: [slug, notBeforeMs],
+    });
+    if (!rows[0]) throw orgNotFound(slug);
+  }
 }

@@ -5,28 +5,28 @@ import {
   Organization as WireOrganization,
   Standing as WireStanding,
 } from "../../gen/windhover/admin/v1/organizations.ts";
-import { mintToken } from "../../lib/auth/auth.ts";
+import { isPlain } from "../../lib/auth/block-source.ts";
 import { requireScope, type Scope } from "../../lib/auth/claims.ts";
-import type { SigningKeys } from "../../lib/auth/keys.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
-import type { Clock } from "../../lib/runtime/clock.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkSlug, checkTitle, requireName } from "../requests/names.ts";
 import { readPage } from "../requests/pages.ts";
 import { limitsFromProto, limitsToProto } from "../shares/convert-limits.ts";
+import { issueRecorded, type TokenParts } from "../tokens/issue-token.ts";
 import { type Amount, DEFAULT_QUOTA, type Organization, type Standing } from "./organization.ts";
 import type { OrganizationStore } from "./organization-store.ts";
 
 const MAX_MACHINES = 1_000_000;
+const MAX_SUBJECT = 64;
 const SCOPES: readonly Scope[] = ["machines:read", "machines:write", "admin"];
 const TTL_SECONDS = { min: 60n, max: 31_536_000n, default: 86_400n };
 
-/** @param keys sign the tokens */
+/** @param restrictionsChanged called when a standing has changed, so that it counts here at once */
 export function organizationsService(
   store: OrganizationStore,
-  keys: SigningKeys,
-  clock: Clock,
+  tokenParts: TokenParts,
+  restrictionsChanged: () => Promise<void>,
 ): OrganizationsServiceServer {
   return {
     createOrganization: unary(async (req, ctx) => {
@@ -65,14 +65,16 @@ export function organizationsService(
       const limits = req.limits && limitsFromProto(req.limits, violations);
       violations.throwIfAny();
       const organization = await store.update(req.slug, { standing, quota, limits });
+      if (standing !== undefined) await restrictionsChanged();
       return { organization: organizationToProto(organization) };
     }),
     createToken: unary(async (req, ctx) => {
       const { subject } = requireScope(ctx, "admin");
       const { scopes, ttlSeconds } = tokenRequestFromProto(req);
       await store.get(req.org);
-      const token = await mintToken(keys.signing(), { subject, org: req.org, scopes }, ttlSeconds, clock);
-      return { token, expireTime: new Date(clock.now() + ttlSeconds * 1_000) };
+      const grant = { subject: req.subject || subject, org: req.org, scopes };
+      const { token, id, expiresMs } = await issueRecorded(tokenParts, grant, ttlSeconds, subject);
+      return { token, id, expireTime: new Date(expiresMs) };
     }),
   };
 }
@@ -80,6 +82,8 @@ export function organizationsService(
 function tokenRequestFromProto(req: CreateTokenRequest): { scopes: Scope[]; ttlSeconds: number } {
   const violations = new Violations();
   violations.add("org", checkSlug(req.org));
+  const isSubject = isPlain(req.subject) && req.subject.length <= MAX_SUBJECT;
+  violations.check(isSubject, "subject", `must be 1 to ${MAX_SUBJECT} of A-Z, a-z, 0-9 and @ . _ : / + -`);
   const scopes = SCOPES.filter((scope) => req.scopes.includes(scope));
   const areKnown = req.scopes.every((scope) => SCOPES.some((known) => known === scope));
   violations.check(areKnown && scopes.length > 0, "scopes", `must be one or more of ${SCOPES.join(", ")}`);

@@ -9,6 +9,7 @@ const BY_METHOD: Readonly<Record<string, Action>> = {
   WaitMachine: "follow",
   StreamLogs: "follow",
   WatchCreate: "follow",
+  ReadAudit: "follow",
 };
 const READS = /^(?:Get|List|Find|Describe)/;
 

@@ -47,11 +47,19 @@ export async function issueToken(
   return { ...minted, expiresMs };
 }
 
+/** A token that was verified, and the key that signed it. */
+interface Verified {
+  readonly claims: Claims;
+  readonly keyId: number;
+}
+
 /** Verifies tokens offline. Remembers the last 2,048 verified tokens until they expire. */
 export class TokenVerifier {
   readonly #keys: PublicKeys;
   readonly #clock: Clock;
-  readonly #known = new Map<string, { readonly claims: Claims; readonly keyId: number }>();
+  /** By the text of the header. What is not used moves to `#older`, and is then forgotten. */
+  #recent = new Map<string, Verified>();
+  #older = new Map<string, Verified>();
   readonly revocations: Revocations;
 
   /** @param keys or public keys in PEM, with the ids 1, 2, ... */
@@ -71,15 +79,8 @@ export class TokenVerifier {
    * undefined for any other.
    */
   known(authorization: string | undefined): Claims | undefined {
-    const token = readToken(authorization);
-    const known = token === undefined ? undefined : this.#known.get(token);
-    if (token === undefined || known === undefined) return undefined;
-    const { claims, keyId } = known;
-    this.#known.delete(token);
-    if (claims.expiresMs <= this.#clock.now() || this.#keys.get(keyId) === undefined) return undefined;
-    // Moves it to the end: the map is in the order of use.
-    this.#known.set(token, known);
-    return this.revocations.isRevoked(claims) ? undefined : claims;
+    const verified = authorization === undefined ? undefined : this.#recall(authorization);
+    return verified && !this.revocations.isRevoked(verified.claims) ? verified.claims : undefined;
   }
 
   /**
@@ -90,17 +91,38 @@ export class TokenVerifier {
   async verify(authorization: string | undefined): Promise<Claims> {
     const known = this.known(authorization);
     if (known) return known;
-    const token = tokenOf(authorization);
-    const verified = this.#known.get(token) ?? (await this.#check(token));
+    const { header, token } = tokenOf(authorization);
+    const verified = this.#recall(header) ?? (await this.#check(token));
     const { claims } = verified;
     if (claims.expiresMs <= this.#clock.now()) throw expired();
-    if (this.#known.size >= MAX_CACHED) this.#known.delete(this.#known.keys().next().value ?? "");
-    this.#known.set(token, verified);
+    this.#remember(header, verified);
     if (this.revocations.isRevoked(claims)) throw revoked(claims);
     return claims;
   }
 
-  async #check(token: string): Promise<{ readonly claims: Claims; readonly keyId: number }> {
+  #recall(header: string): Verified | undefined {
+    const recent = this.#recent.get(header);
+    const verified = recent ?? this.#older.get(header);
+    if (!verified) return undefined;
+    const { claims, keyId } = verified;
+    if (claims.expiresMs <= this.#clock.now() || this.#keys.get(keyId) === undefined) {
+      this.#recent.delete(header);
+      this.#older.delete(header);
+      return undefined;
+    }
+    if (!recent) this.#remember(header, verified);
+    return verified;
+  }
+
+  #remember(header: string, verified: Verified): void {
+    if (this.#recent.size >= MAX_CACHED / 2) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
+    }
+    this.#recent.set(header, verified);
+  }
+
+  async #check(token: string): Promise<Verified> {
     const isJwt = token.includes(".");
     const keyId = isJwt ? keyIdOfJwt(token) : keyIdOf(token);
     if (this.#keys.get(keyId) === undefined) await this.#keys.refresh();
@@ -168,14 +190,10 @@ function serviceClaims(payload: JWTPayload): Claims {
   });
 }
 
-function tokenOf(authorization: string | undefined): string {
+function tokenOf(authorization: string | undefined): { readonly header: string; readonly token: string } {
   if (authorization === undefined || authorization.trim() === "") throw missing();
-  const token = readToken(authorization);
+  const token = SCHEME.exec(authorization)?.[1];
   if (token === undefined) throw rejected("the authorization header must be `Bearer <token>`");
   if (token.length > MAX_TOKEN) throw rejected("it is longer than any token of this system");
-  return token;
-}
-
-function readToken(authorization: string | undefined): string | undefined {
-  return authorization === undefined ? undefined : SCHEME.exec(authorization)?.[1];
+  return { header: authorization, token };
 }

@@ -59,6 +59,10 @@ export class KeyDirectory implements PublicKeys, SigningKeys {
     return this.#entries.get(id)?.publicKey;
   }
 
+  publicKeys(): readonly KeyEntry[] {
+    return [...this.#entries.values()];
+  }
+
   async refresh(): Promise<void> {
     if (this.#clock.monotonicMs() - this.#refreshedAt < REFRESH_MS) return;
     this.#refreshedAt = this.#clock.monotonicMs();

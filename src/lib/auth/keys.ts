@@ -19,9 +19,10 @@ export interface PublicKeys {
   refresh(): Promise<void>;
 }
 
-/** The key that signs now. */
+/** The key that signs now, and all that verify. */
 export interface SigningKeys {
   signing(): SigningKey;
+  publicKeys(): readonly { readonly id: number; readonly publicKey: KeyObject }[];
 }
 
 /** Id of a key that is given alone. */
@@ -37,14 +38,19 @@ export function generateKeyPair(): KeyPair {
 
 /** Takes public keys in PEM, with the ids 1, 2, ... */
 export function fixedPublicKeys(pems: readonly string[]): PublicKeys {
-  const keys = new Map(pems.map((pem, i) => [ONLY_KEY + i, createPublicKey(pem)]));
+  return publicKeysById(new Map(pems.map((pem, i) => [ONLY_KEY + i, createPublicKey(pem)])));
+}
+
+/** Takes public keys that stay as they are. */
+export function publicKeysById(keys: ReadonlyMap<number, KeyObject>): PublicKeys {
   return { get: (id) => keys.get(id), refresh: async () => {} };
 }
 
 /** Takes a private key in PEM as the key with id 1. */
 export function fixedSigningKey(pem: string): SigningKeys {
   const key: SigningKey = { id: ONLY_KEY, key: createPrivateKey(pem) };
-  return { signing: () => key };
+  const publicKey = createPublicKey(key.key);
+  return { signing: () => key, publicKeys: () => [{ id: ONLY_KEY, publicKey }] };
 }
 
 /** Returns the 32 bytes of an Ed25519 public key. */
@@ -55,4 +61,10 @@ export function publicBytes(key: KeyObject): Buffer {
 /** Returns the 32 bytes that an Ed25519 private key is made from. */
 export function seedOf(key: KeyObject): Buffer {
   return Buffer.from(key.export({ format: "jwk" }).d ?? "", "base64url");
+}
+
+/** Makes a public key of its 32 bytes. */
+export function publicKeyOf(bytes: Uint8Array): KeyObject {
+  const x = Buffer.from(bytes).toString("base64url");
+  return createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
 }

@@ -18,7 +18,7 @@ export interface RevocationList {
   readonly orgs: readonly OrgRestriction[];
 }
 
-export const EMPTY_LIST: RevocationList = { version: 0, tokens: [], orgs: [] };
+const EMPTY_LIST: RevocationList = { version: 0, tokens: [], orgs: [] };
 
 /** The last list that is known, in memory. */
 export class Revocations {

@@ -1,5 +1,5 @@
 import { LEVELS } from "../runtime/log.ts";
-import { address, duration, list, oneOf, parsed, text } from "./config.ts";
+import { address, duration, integer, list, oneOf, parsed, text } from "./config.ts";
 import { proxy } from "./proxies.ts";
 
 /** Where the image cache of a host listens by default: only its hostd calls it. */
@@ -16,6 +16,11 @@ export const common = {
       .optional()
       .meta({ defaultText: "LOG_LEVEL" })
       .describe("Lines below this level are dropped."),
+  auditDir: (fallback: string) =>
+    text()
+      .optional()
+      .meta({ defaultText: fallback })
+      .describe("Folder of the audit log. `hover audit` reads that of the api."),
 } as const;
 
 /** Of every service. */
@@ -28,6 +33,15 @@ export const TOKEN_KEYS_DIR = text().describe(
 export const TOKEN_REVOCATIONS_FILE = text()
   .optional()
   .describe("The list of revocations that the api or hostd of this host writes. Unset: nothing is revoked.");
+export const AUDIT_FILE_MB = integer(1, 10_240)
+  .prefault(32)
+  .describe("Size in MiB at which a file of the audit log is full and the next one begins.");
+export const AUDIT_FILES = integer(2, 1_000)
+  .prefault(8)
+  .describe("Files of the audit log that are kept; the oldest is removed.");
+export const AUDIT_SYSLOG = address()
+  .optional()
+  .describe("Syslog server that is sent every entry of the audit log, over UDP (RFC 5424). Unset: none.");
 export const REGISTRY_INSECURE = list(text())
   .prefault("")
   .describe("Registries besides those on loopback that speak plain HTTP, as `host` or `host:port`.");

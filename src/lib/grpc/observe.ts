@@ -64,11 +64,18 @@ export class ServedCall {
     this.context = trace.setSpan(parent, this.#span);
   }
 
-  /** The caller has gone, or its deadline (in milliseconds since the epoch) has passed. */
-  cancelled(deadline: number): void {
+  /** Empty when the call is not traced. */
+  get traceId(): string {
+    return this.#span?.spanContext().traceId ?? "";
+  }
+
+  /** The caller has gone, or its deadline (in milliseconds since the epoch) has passed. Returns the code for that. */
+  cancelled(deadline: number): number {
     // The timer may fire a little early by the wall clock.
     const isOverdue = deadline - Date.now() <= 5;
-    this.#end(isOverdue ? grpc.status.DEADLINE_EXCEEDED : grpc.status.CANCELLED);
+    const code = isOverdue ? grpc.status.DEADLINE_EXCEEDED : grpc.status.CANCELLED;
+    this.#end(code);
+    return code;
   }
 
   /** It has been answered with `status`; returns what to send. */

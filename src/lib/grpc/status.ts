@@ -60,6 +60,16 @@ export function fromServiceError(err: unknown, address?: string): Fault {
   return fault;
 }
 
+/** Returns the reason that a status carries; empty when it has none. */
+export function reasonOf(metadata: grpc.Metadata): string {
+  const raw = metadata.get(DETAILS_KEY)[0];
+  try {
+    return (Buffer.isBuffer(raw) && unpack(Status.decode(raw).details, ErrorInfo)?.reason) || "";
+  } catch {
+    return "";
+  }
+}
+
 /** The name of a numeric status code; UNKNOWN for one that does not exist. */
 export function codeName(code: number): Code {
   const name = grpc.status[code];

@@ -1,5 +1,7 @@
 import type { Server } from "@grpc/grpc-js";
+import { AuditLog, type AuditSettings } from "../audit/audit-log.ts";
 import type { TokenVerifier } from "../auth/auth.ts";
+import type { RpcRules } from "../auth/rpc-rules.ts";
 import type { Edge } from "../config/edge-variables.ts";
 import { addHealth, Health } from "../grpc/builtin/health.ts";
 import { addReflection } from "../grpc/builtin/reflection.ts";
@@ -14,6 +16,7 @@ export interface GrpcConfig {
   readonly metricsListen: string | undefined;
   readonly graceMs: number;
   readonly edge: Edge;
+  readonly audit: AuditSettings;
 }
 
 /** What a service serves. */
@@ -22,6 +25,8 @@ export interface GrpcService {
   readonly prefix: string;
   /** Full names of its gRPC services. */
   readonly services: readonly string[];
+  /** Of all methods. */
+  readonly rules: RpcRules;
   addTo(server: Server): void;
   /** Adds the metrics that are read on demand; called when there is somebody to read them. */
   exposeMetrics?(): void;
@@ -39,11 +44,13 @@ export async function serveGrpc(
   access: { readonly verifier: TokenVerifier },
   service: GrpcService,
 ): Promise<Running> {
-  const { prefix, services } = service;
+  const { prefix, services, rules } = service;
   const { listen, metricsListen, graceMs, edge } = config;
+  const audit = new AuditLog(config.audit, prefix.toLowerCase());
+  stack.add("audit log", () => audit.close());
   const health = new Health(services);
   const server = createServer({
-    verifier: access.verifier,
+    ...{ verifier: access.verifier, rules, audit },
     hasOpenReflection: edge.reflection === "open",
     limits: { connections: edge.connections },
     ...(service.takeShare ? { takeShare: service.takeShare } : {}),

@@ -3,8 +3,10 @@ import pg from "pg";
 import { type Api, openApi } from "../../../src/api/api.ts";
 import type { FoundImage, ImageResolver } from "../../../src/api/creates/saga/create-tools.ts";
 import type { ImageRef } from "../../../src/api/machines/machine.ts";
+import { RULES } from "../../../src/api/service-rules.ts";
 import type { CreateLimits } from "../../../src/api/shares/create-slots.ts";
 import type { Rates } from "../../../src/api/shares/rates.ts";
+import { AuditServiceClient } from "../../../src/gen/windhover/admin/v1/audit.ts";
 import {
   AnnounceHostRequest,
   HostReportsServiceClient,
@@ -12,6 +14,8 @@ import {
   ReservationsServiceClient,
 } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceClient } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import { RevocationsServiceClient } from "../../../src/gen/windhover/admin/v1/revocations.ts";
+import { TokensServiceClient } from "../../../src/gen/windhover/admin/v1/tokens.ts";
 import { AppsServiceClient } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import type { GuestConfig, ServiceConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import {
@@ -19,9 +23,11 @@ import {
   MachinesServiceClient,
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { RegistriesServiceClient } from "../../../src/gen/windhover/machines/v1/registries.ts";
+import { AuditLog, auditSettings } from "../../../src/lib/audit/audit-log.ts";
 import { mintToken, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import type { Scope } from "../../../src/lib/auth/claims.ts";
 import { fixedSigningKey, generateKeyPair } from "../../../src/lib/auth/keys.ts";
+import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
 import { mapToProto } from "../../../src/lib/grpc/maps.ts";
@@ -168,6 +174,7 @@ export async function startApi(
     knowsHosts?: boolean;
     reconcileMs?: number;
     region?: string;
+    syslog?: string;
     schedulers?: Parameters<typeof openApi>[0]["schedulers"];
     rates?: Rates;
     createLimits?: CreateLimits;
@@ -179,6 +186,8 @@ export async function startApi(
 ) {
   const folder = temporaryFolder("api");
   const stack = new Stack();
+  const revocations = new Revocations();
+  const auditDir = join(folder.path, "audit");
   const api: Api = await openApi(
     {
       region: options.region ?? REGION,
@@ -187,6 +196,8 @@ export async function startApi(
       schedulers: options.schedulers ?? [{ region: REGION, address: world.scheduler.address }],
       stateDir: options.stateDir ?? join(folder.path, "state"),
       keys: fixedSigningKey(KEYS.privateKey),
+      revocations,
+      auditDir,
       images: world.images,
       clock: systemClock,
       retryMs: 20,
@@ -202,7 +213,13 @@ export async function startApi(
     stack,
   );
   const takeShare: TakeShare = (claims, path) => api.inProgress.take(claims, path);
-  const server = createServer({ verifier, takeShare });
+  const checker = new TokenVerifier(KEYS.publicKey, systemClock, revocations);
+  const audit = new AuditLog(
+    auditSettings({ AUDIT_FILE_MB: 1, AUDIT_FILES: 3, AUDIT_SYSLOG: options.syslog }, auditDir),
+    "api",
+  );
+  stack.add("audit log", () => audit.close());
+  const server = createServer({ verifier: checker, rules: RULES, audit, takeShare });
   api.addTo(server);
   const running = await serve(server, "127.0.0.1:0", 200);
   const address = `127.0.0.1:${running.port}`;
@@ -213,6 +230,7 @@ export async function startApi(
   return {
     ...api,
     address,
+    auditDir,
     user,
     admin,
     internal,
@@ -248,6 +266,9 @@ export async function clients(address: string, bearer: string | undefined) {
   const reservations = connect(ReservationsServiceClient, address, options);
   const reports = connect(HostReportsServiceClient, address, options);
   const registries = connect(RegistriesServiceClient, address, options);
+  const tokens = connect(TokensServiceClient, address, options);
+  const revocations = connect(RevocationsServiceClient, address, options);
+  const audit = connect(AuditServiceClient, address, options);
   return {
     machines,
     apps,
@@ -256,6 +277,9 @@ export async function clients(address: string, bearer: string | undefined) {
     reservations,
     reports,
     registries,
+    tokens,
+    revocations,
+    audit,
     create: (request: CreateInput = {}, signal?: AbortSignal) =>
       call(
         machines,
@@ -272,7 +296,8 @@ export async function clients(address: string, bearer: string | undefined) {
     get: async (machineId: string) =>
       (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 20_000 })).machine,
     close() {
-      for (const client of [machines, apps, orgs, hosts, reservations, reports, registries]) client.close();
+      for (const client of [machines, apps, orgs, hosts, reservations, reports]) client.close();
+      for (const client of [registries, tokens, revocations, audit]) client.close();
     },
   };
 }

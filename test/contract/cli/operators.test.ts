@@ -56,6 +56,7 @@ describe("operators", () => {
     expect(cli.sent("createToken")).toEqual({
       org: "acme",
       scopes: ["machines:read", "admin"],
+      subject: "",
       ttlSeconds: 7200n,
     });
   });

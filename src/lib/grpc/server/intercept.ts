@@ -1,12 +1,12 @@
 import * as grpc from "@grpc/grpc-js";
 import { context } from "@opentelemetry/api";
-import type { TokenVerifier } from "../../auth/auth.ts";
 import type { Claims } from "../../auth/claims.ts";
 import { EndOfRequests } from "../../runtime/confirm-end.ts";
 import { callState } from "../call-state.ts";
 import { ServedCall } from "../observe.ts";
 import { toServiceError } from "../status.ts";
 import type { Edge } from "./edge/edge.ts";
+import { GuardedCall, type GuardOptions } from "./guarded-call.ts";
 
 export interface InterceptOptions {
   /** Aborts when the server begins to shut down. */
@@ -14,37 +14,40 @@ export interface InterceptOptions {
   readonly edge: Edge;
   /** Whether a method, by its path, takes calls without a token. */
   isOpen(path: string): boolean;
-  /** Checks the token of every call; without it nobody is asked. */
-  readonly verifier?: TokenVerifier | undefined;
+  /** Checks every call, except of open methods; without it nobody is asked. */
+  readonly guard?: GuardOptions | undefined;
 }
 
 /**
  * All that a server of ours does with a call around its handler: traces and measures it, tells the handler when the server is shutting down, checks
- * the token, and confirms the end of what is streamed. One interceptor for all of it, since each that grpc-js is given wraps the call and every
+ * who calls, and confirms the end of what is streamed. One interceptor for all of it, since each that grpc-js is given wraps the call and every
  * message of it once more.
  */
-export function intercept({ draining, edge, isOpen, verifier }: InterceptOptions): grpc.ServerInterceptor {
+export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): grpc.ServerInterceptor {
   return (method, call) => {
     const { path } = method;
     const served = new ServedCall(path);
     const end = method.requestStream ? new EndOfRequests() : undefined;
+    const guarded = guard && !isOpen(path) ? new GuardedCall(guard, path, call.getPeer()) : undefined;
     const { arriving } = edge;
+    let isRefused = false;
 
     const refuse = (err: unknown): void => {
+      isRefused = true;
       if (arriving) edge.refused(arriving);
       const { code, details, metadata } = toServiceError(err);
+      guarded?.ended(code, metadata, served.traceId);
       call.sendStatus(served.ended({ code, details, metadata }));
     };
-
-    /** Returns whether the call may go on. */
-    const identify = (claims: Claims): boolean => {
+    /** Goes on unless `check` throws. */
+    const unless = (check: () => void, goOn: () => void): void => {
       try {
-        if (arriving) edge.identified(arriving, claims);
-        return true;
+        check();
       } catch (err) {
         refuse(err);
-        return false;
+        return;
       }
+      goOn();
     };
 
     return new grpc.ServerInterceptingCall(call, {
@@ -61,33 +64,50 @@ export function intercept({ draining, edge, isOpen, verifier }: InterceptOptions
               return;
             }
             const authorization = metadata.get("authorization")[0]?.toString();
-            const open = isOpen(path);
-            if (!verifier || (open && authorization === undefined)) {
+            if (!guard || (!guarded && authorization === undefined)) {
               goOn();
               return;
             }
             const verified = (claims: Claims) => {
               state.claims = claims;
-              if (identify(claims)) goOn();
+              const check = () => {
+                guarded?.admit(claims);
+                if (arriving) edge.identified(arriving, claims);
+              };
+              unless(check, goOn);
             };
-            const known = verifier.known(authorization);
+            const known = guard.verifier.known(authorization);
             if (known) verified(known);
-            else verifier.verify(authorization).then(verified, open ? goOn : refuse);
+            else guard.verifier.verify(authorization).then(verified, guarded ? refuse : goOn);
           },
           // Each of these arrives from the socket on its own; without this the handler would see no context.
-          onReceiveMessage: (message, proceed) => context.with(served.context, proceed, undefined, message),
+          onReceiveMessage(message, proceed) {
+            if (isRefused) return;
+            const goOn = () => context.with(served.context, proceed, undefined, message);
+            if (guarded) unless(() => guarded.request(message), goOn);
+            else goOn();
+          },
           onReceiveHalfClose(proceed) {
+            if (isRefused) return;
             const inContext = () => context.with(served.context, proceed);
             if (end) end.came(inContext);
             else inContext();
           },
           onCancel() {
             end?.broken();
-            served.cancelled(Number(call.getDeadline()));
+            const code = served.cancelled(Number(call.getDeadline()));
+            guarded?.ended(code, undefined, served.traceId);
           },
         });
       },
-      sendStatus: (status, next) => next(served.ended(status)),
+      sendMessage(message, next) {
+        guarded?.response(message);
+        next(message);
+      },
+      sendStatus(status, next) {
+        guarded?.ended(status.code ?? grpc.status.UNKNOWN, status.metadata, served.traceId);
+        next(served.ended(status));
+      },
     });
   };
 }

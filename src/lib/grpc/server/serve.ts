@@ -1,11 +1,11 @@
 import * as grpc from "@grpc/grpc-js";
-import type { TokenVerifier } from "../../auth/auth.ts";
 import { addressInUse, cannotListen, closeToOthers, isInUse, prepareSocket } from "../../runtime/listen.ts";
 import { logger } from "../../runtime/log.ts";
 import { sleep } from "../../runtime/wait.ts";
 import { keepAlive, messageLimits, type TypedOptions } from "../options.ts";
 import { Edge, type TakeShare } from "./edge/edge.ts";
 import { DEFAULT_EDGE_LIMITS, type EdgeLimits } from "./edge/limits.ts";
+import type { GuardOptions } from "./guarded-call.ts";
 import { intercept } from "./intercept.ts";
 
 /** How long balancers and probes get to notice that a server is going, at most. */
@@ -20,7 +20,10 @@ const HEALTH_OR_REFLECTION = /^\/grpc\.(?:health|reflection)\./;
 /** What {@link createServer} is to do besides tracing and measuring. */
 export interface ServerOptions {
   /** Checks the token of every call, except of health. Without it nobody is asked. */
-  readonly verifier?: TokenVerifier;
+  readonly verifier?: GuardOptions["verifier"];
+  /** Of all methods. Without them every token is enough. */
+  readonly rules?: GuardOptions["rules"];
+  readonly audit?: GuardOptions["audit"];
   /** Whether reflection takes calls without a token. Default: no. */
   readonly hasOpenReflection?: boolean;
   /** Takes the share of a call of an organisation, until its stream has closed. */
@@ -38,13 +41,14 @@ export interface Running {
 /** A gRPC server with tracing, measuring, token checks, limits, and a way to tell its handlers to finish. */
 export function createServer(options: ServerOptions = {}): grpc.Server {
   grpc.setLogger(grpcLog);
-  const { verifier, hasOpenReflection = false, takeShare } = options;
+  const { verifier, rules, audit, hasOpenReflection = false, takeShare } = options;
+  const guard = verifier && { verifier, ...(rules && { rules }), ...(audit && { audit }) };
   const draining = new AbortController();
   const openMethods = hasOpenReflection ? HEALTH_OR_REFLECTION : HEALTH;
   const isOpen = (path: string) => openMethods.test(path);
   const limits = { ...DEFAULT_EDGE_LIMITS, ...options.limits };
   const edge = new Edge({ limits, isOpen, asksForTokens: verifier !== undefined, takeShare });
-  const interceptors = [intercept({ draining: draining.signal, edge, isOpen, verifier })];
+  const interceptors = [intercept({ draining: draining.signal, edge, isOpen, guard })];
   return new Server({ ...serverOptions, interceptors }, draining, edge);
 }
 

@@ -1,0 +1,46 @@
+import type {
+  AuditServiceServer,
+  ReadAuditRequest,
+  AuditEntry as WireEntry,
+} from "../../gen/windhover/admin/v1/audit.ts";
+import type { AuditEntry } from "../../lib/audit/audit-entry.ts";
+import { type AuditQuery, readAudit } from "../../lib/audit/read-audit.ts";
+import { requireScope } from "../../lib/auth/claims.ts";
+import { Fault } from "../../lib/faults/fault.ts";
+import { serverStream } from "../../lib/grpc/server/rpc.ts";
+
+/** @param folder of the log; undefined when there is none */
+export function auditService(folder: string | undefined): AuditServiceServer {
+  return {
+    readAudit: serverStream(async function* (req, ctx) {
+      const claims = requireScope(ctx, "admin", "machines:read");
+      if (folder === undefined) throw notKept();
+      const isAdmin = claims.scopes.includes("admin");
+      const query = queryFromProto(req, isAdmin ? undefined : claims.org);
+      // An organisation asks for another one's entries: there are none that it may see.
+      if (!isAdmin && req.org !== "" && req.org !== claims.org) return;
+      for await (const entries of readAudit(folder, query, ctx.signal)) {
+        yield { entries: entries.map(entryToProto) };
+      }
+    }),
+  };
+}
+
+function queryFromProto(req: ReadAuditRequest, ownOrg: string | undefined): AuditQuery {
+  return {
+    org: ownOrg ?? (req.org || undefined),
+    subject: req.subject || undefined,
+    object: req.object || undefined,
+    sinceMs: req.sinceTime?.getTime(),
+    follow: req.follow,
+  };
+}
+
+function entryToProto({ timeMs, ...entry }: AuditEntry): WireEntry {
+  return { ...entry, time: new Date(timeMs) };
+}
+
+function notKept(): Fault {
+  const message = "this api writes no audit log to a file; set API_AUDIT_DIR";
+  return new Fault("FAILED_PRECONDITION", "AUDIT_NOT_KEPT", message);
+}

@@ -1,0 +1,103 @@
+import { AuditServiceService } from "../gen/windhover/admin/v1/audit.ts";
+import {
+  HostReportsServiceService,
+  HostsServiceService,
+  ReservationsServiceService,
+} from "../gen/windhover/admin/v1/hosts.ts";
+import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
+import { RevocationsServiceService } from "../gen/windhover/admin/v1/revocations.ts";
+import { TokensServiceService } from "../gen/windhover/admin/v1/tokens.ts";
+import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
+import { MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
+import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
+import type { Scope } from "../lib/auth/claims.ts";
+import { joinRules, type ObjectKind, type RpcRule, rulesOf } from "../lib/auth/rpc-rules.ts";
+
+type About = Pick<RpcRule, "object" | "made" | "org">;
+
+/** A call that changes nothing. */
+function reads(scope: Scope, action: string, kind?: ObjectKind, about: About = {}): RpcRule {
+  const needs = { scopes: [scope], isAudited: false, needsGoodStanding: false } as const;
+  return { action, ...needs, ...(kind && { kind }), ...about };
+}
+
+/** A call that a suspended organisation may make all the same. */
+function ends(scope: Scope, action: string, kind: ObjectKind, about: About): RpcRule {
+  return { ...reads(scope, action, kind, about), isAudited: true };
+}
+
+/** A call that a suspended organisation may not make. */
+function changes(scope: Scope, action: string, kind: ObjectKind, about: About): RpcRule {
+  return { ...ends(scope, action, kind, about), needsGoodStanding: true };
+}
+
+const machine = { object: "machineId" };
+const host = { object: "host" };
+const org = { object: "org" };
+const slug = { object: "slug" };
+const app = { object: "name" };
+const registry = { object: "registry" };
+
+/** What each RPC of an api needs, does and is about. A method that is not here is refused. */
+export const RULES = joinRules(
+  rulesOf(MachinesServiceService, {
+    createMachine: changes("machines:write", "machines:create", "app", {
+      object: "app",
+      made: "machine.id",
+    }),
+    watchCreate: reads("machines:read", "machines:watch-create", "create", { object: "requestId" }),
+    getMachine: reads("machines:read", "machines:get", "machine", machine),
+    listMachines: reads("machines:read", "machines:list", "app", { object: "app" }),
+    startMachine: changes("machines:write", "machines:start", "machine", machine),
+    stopMachine: ends("machines:write", "machines:stop", "machine", machine),
+    destroyMachine: ends("machines:write", "machines:destroy", "machine", machine),
+    waitMachine: reads("machines:read", "machines:wait", "machine", machine),
+    streamLogs: reads("machines:read", "machines:logs", "machine", machine),
+  }),
+  rulesOf(AppsServiceService, {
+    createApp: changes("machines:write", "apps:create", "app", app),
+    getApp: reads("machines:read", "apps:get", "app", app),
+    listApps: reads("machines:read", "apps:list"),
+    deleteApp: ends("machines:write", "apps:delete", "app", app),
+  }),
+  rulesOf(RegistriesServiceService, {
+    setRegistryCredentials: changes("machines:write", "registries:login", "registry", registry),
+    deleteRegistryCredentials: ends("machines:write", "registries:logout", "registry", registry),
+    listRegistryCredentials: reads("machines:read", "registries:list"),
+  }),
+  rulesOf(OrganizationsServiceService, {
+    createOrganization: ends("admin", "orgs:create", "org", slug),
+    getOrganization: reads("admin", "orgs:get", "org", slug),
+    listOrganizations: reads("admin", "orgs:list"),
+    updateOrganization: ends("admin", "orgs:update", "org", slug),
+    createToken: ends("admin", "tokens:create", "token", { ...org, made: "id" }),
+  }),
+  rulesOf(TokensServiceService, {
+    listTokens: reads("admin", "tokens:list", "org", org),
+    revokeToken: ends("admin", "tokens:revoke", "token", { object: "id" }),
+    revokeOrganizationTokens: ends("admin", "tokens:revoke-all", "org", org),
+    listTokenKeys: {
+      ...reads("admin", "tokens:list-keys"),
+      scopes: ["admin", "machines:read", "machines:write"],
+    },
+  }),
+  rulesOf(AuditServiceService, {
+    readAudit: { ...reads("admin", "audit:read"), scopes: ["admin", "machines:read"] },
+  }),
+  rulesOf(HostsServiceService, {
+    listHosts: reads("admin", "hosts:list"),
+    setHostScheduling: ends("admin", "hosts:schedule", "host", host),
+    drainHost: ends("admin", "hosts:drain", "host", host),
+  }),
+  rulesOf(ReservationsServiceService, {
+    listReservations: reads("admin", "reservations:list"),
+  }),
+  // Reports of hosts repeat all the time, and tell of calls that are in the log already.
+  rulesOf(HostReportsServiceService, {
+    announceHost: reads("internal", "hosts:announce", "host", { object: "number" }),
+    reportEvents: reads("internal", "hosts:report", "host", { object: "hostNumber" }),
+  }),
+  rulesOf(RevocationsServiceService, {
+    watchRevocations: reads("internal", "revocations:watch"),
+  }),
+);

@@ -1,0 +1,69 @@
+import * as z from "zod";
+
+/** One line of the audit log: who did or tried what, and what came of it. */
+export interface AuditEntry {
+  /** Milliseconds since the epoch. */
+  readonly timeMs: number;
+  /** Full name of the RPC. */
+  readonly method: string;
+  readonly action: string;
+  /** Kind and name of what the call is about; empty when it is about nothing in particular. */
+  readonly kind: string;
+  readonly object: string;
+  /** Empty for callers that nobody has verified. */
+  readonly subject: string;
+  readonly org: string;
+  /** Id of the token. */
+  readonly token: string;
+  /** gRPC code by name, and the reason of a fault. */
+  readonly code: string;
+  readonly reason: string;
+  readonly traceId: string;
+  /** `address:port` of the caller. */
+  readonly client: string;
+  /** How many refusals the line stands for. */
+  readonly count: number;
+}
+
+/** Takes entries. Must neither wait nor throw. */
+export interface AuditSink {
+  record(entry: AuditEntry): void;
+}
+
+const MAX_TEXT = 256;
+
+const line = z.object({
+  time: z.string(),
+  method: z.string(),
+  action: z.string(),
+  kind: z.string().default(""),
+  object: z.string().default(""),
+  subject: z.string().default(""),
+  org: z.string().default(""),
+  token: z.string().default(""),
+  code: z.string(),
+  reason: z.string().default(""),
+  trace_id: z.string().default(""),
+  client: z.string().default(""),
+  count: z.number().default(1),
+});
+
+/** Writes an entry as a line of JSON, without what is empty. */
+export function toLine(entry: AuditEntry): string {
+  const { timeMs, traceId, count, ...texts } = entry;
+  const fields = Object.entries({ ...texts, trace_id: traceId }).flatMap(([name, value]) =>
+    value === "" ? [] : [[name, value.slice(0, MAX_TEXT)] as const],
+  );
+  const time = new Date(timeMs).toISOString();
+  return JSON.stringify({ time, ...Object.fromEntries(fields), ...(count > 1 ? { count } : {}) });
+}
+
+/** Reads a line; undefined for one that is not whole. */
+export function fromLine(text: string): AuditEntry | undefined {
+  try {
+    const { time, trace_id: traceId, ...rest } = line.parse(JSON.parse(text));
+    return { ...rest, timeMs: Date.parse(time), traceId };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,62 @@
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Bounds of the files of an audit log. */
+export interface FileBounds {
+  readonly maxBytes: number;
+  readonly maxFiles: number;
+}
+
+/** Path of a file of the log: 0 is the one that is written, higher numbers are older. */
+export function auditPath(folder: string, age: number): string {
+  return join(folder, age === 0 ? "audit.jsonl" : `audit.${age}.jsonl`);
+}
+
+/** Appends to a file, and begins a new one when it is full. Calls must not overlap. */
+export class AuditFile {
+  readonly #folder: string;
+  readonly #bounds: FileBounds;
+  #file: { readonly handle: FileHandle; bytes: number } | undefined;
+
+  constructor(folder: string, bounds: FileBounds) {
+    this.#folder = folder;
+    this.#bounds = bounds;
+  }
+
+  /** Appends lines and syncs them to the disk. */
+  async append(text: string): Promise<void> {
+    const bytes = Buffer.byteLength(text);
+    if (this.#file && this.#file.bytes > 0 && this.#file.bytes + bytes > this.#bounds.maxBytes) {
+      await this.close();
+      this.#rotate();
+    }
+    this.#file ??= await this.#open();
+    const { handle } = this.#file;
+    await handle.appendFile(text);
+    this.#file.bytes += bytes;
+    await handle.datasync();
+  }
+
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.handle.close();
+  }
+
+  async #open(): Promise<{ readonly handle: FileHandle; bytes: number }> {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    const handle = await open(auditPath(this.#folder, 0), "a", 0o600);
+    await handle.chmod(0o600);
+    return { handle, bytes: (await handle.stat()).size };
+  }
+
+  #rotate(): void {
+    const oldest = this.#bounds.maxFiles - 1;
+    rmSync(auditPath(this.#folder, oldest), { force: true });
+    for (let age = oldest; age > 0; age--) {
+      const from = auditPath(this.#folder, age - 1);
+      if (existsSync(from)) renameSync(from, auditPath(this.#folder, age));
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type TemporaryFolder, temporaryFolder } from "../../../test/support/temporary.ts";
+import { registry } from "../otel/metrics.ts";
+import { createLogger } from "../runtime/log.ts";
+import { type AuditEntry, fromLine, toLine } from "./audit-entry.ts";
+import { AuditFile, auditPath } from "./audit-file.ts";
+import { AuditLog } from "./audit-log.ts";
+import { readAudit } from "./read-audit.ts";
+
+createLogger("test", { write: () => {} });
+
+let folder: TemporaryFolder;
+beforeEach(() => {
+  folder = temporaryFolder("audit");
+});
+afterEach(() => folder.remove());
+
+const entry: AuditEntry = {
+  timeMs: Date.UTC(2026, 10, 29),
+  method: "windhover.machines.v1.MachinesService/StartMachine",
+  action: "machines:start",
+  kind: "machine",
+  object: "0000a1b2c3d4e5",
+  subject: "me",
+  org: "acme",
+  token: "abc",
+  code: "OK",
+  reason: "",
+  traceId: "ab".repeat(16),
+  client: "127.0.0.1:4000",
+  count: 1,
+};
+
+function open(bounds = { maxBytes: 1_000_000, maxFiles: 4 }): AuditLog {
+  return new AuditLog({ folder: folder.path, bounds, syslog: undefined }, "test");
+}
+
+async function read(follow = false, signal = new AbortController().signal): Promise<AuditEntry[]> {
+  const all: AuditEntry[] = [];
+  for await (const entries of readAudit(folder.path, { follow }, signal)) all.push(...entries);
+  return all;
+}
+
+test("an entry is one line of JSON, and read as it was written", () => {
+  expect(toLine(entry)).toBe(
+    '{"time":"2026-11-29T00:00:00.000Z","method":"windhover.machines.v1.MachinesService/StartMachine",' +
+      '"action":"machines:start","kind":"machine","object":"0000a1b2c3d4e5","subject":"me","org":"acme",' +
+      `"token":"abc","code":"OK","client":"127.0.0.1:4000","trace_id":"${"ab".repeat(16)}"}`,
+  );
+  expect(fromLine(toLine(entry))).toEqual(entry);
+  expect(fromLine('{"time":')).toBeUndefined();
+  const hostile = { ...entry, object: `a"\n{"${"x".repeat(1_000)}` };
+  expect(toLine(hostile)).not.toContain("\n");
+  expect(toLine(hostile).length).toBeLessThan(800);
+});
+
+test("entries are on disk soon, in order, for their owner only", async () => {
+  const log = open();
+  for (let i = 0; i < 2_500; i++) log.record({ ...entry, object: String(i) });
+  const path = auditPath(folder.path, 0);
+
+  await expect.poll(() => existsSync(path) && readFileSync(path, "utf8").split("\n").length).toBe(2_501);
+  await log.close();
+
+  expect((await read()).map(({ object }) => Number(object))).toEqual(
+    Array.from({ length: 2_500 }, (_, i) => i),
+  );
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+test("files are bounded in size and number, and the newest entries stay", async () => {
+  const file = new AuditFile(folder.path, { maxBytes: 1_000, maxFiles: 3 });
+  for (let i = 0; i < 40; i++) await file.append(`${toLine({ ...entry, object: String(i) })}\n`);
+  await file.close();
+
+  const objects = (await read()).map(({ object }) => Number(object));
+  expect(objects.at(-1)).toBe(39);
+  expect(objects).toEqual(objects.toSorted((a, b) => a - b));
+  for (const age of [0, 1, 2]) expect(statSync(auditPath(folder.path, age)).size).toBeLessThanOrEqual(1_000);
+  expect(existsSync(auditPath(folder.path, 3))).toBe(false);
+});
+
+test("a flood of refusals is folded: the first ones are told, the rest is counted", async () => {
+  const log = open();
+  const refused = {
+    ...entry,
+    code: "UNAUTHENTICATED",
+    reason: "TOKEN_INVALID",
+    subject: "",
+    org: "",
+    token: "",
+  };
+  for (let i = 0; i < 50_000; i++)
+    log.record({ ...refused, client: `10.0.${i % 8}.1:${1_000 + (i % 5_000)}` });
+  // Addresses without end are counted together.
+  for (let i = 0; i < 5_000; i++) log.record({ ...refused, client: `10.1.${i >> 8}.${i & 255}:1` });
+  await log.close();
+
+  const entries = await read();
+  expect(entries.reduce((sum, { count }) => sum + count, 0)).toBe(55_000);
+  expect(entries.length).toBeLessThan(500);
+  expect(entries.filter(({ count }) => count > 1).length).toBeGreaterThan(8);
+});
+
+test("refusals of one caller do not hide those of another", async () => {
+  const log = open();
+  const refused = { ...entry, code: "PERMISSION_DENIED", reason: "SCOPE_MISSING" };
+  for (let i = 0; i < 1_000; i++) log.record({ ...refused, token: "flood" });
+  log.record({ ...refused, token: "other", object: "seen" });
+  await log.close();
+
+  expect((await read()).filter(({ object }) => object === "seen")).toHaveLength(1);
+});
+
+test("a disk that cannot be written delays nobody; entries wait, and those beyond the bound are counted", async () => {
+  const blocked = join(folder.path, "log");
+  writeFileSync(blocked, "in the way");
+  const bounds = { maxBytes: 100_000_000, maxFiles: 2 };
+  const log = new AuditLog({ folder: blocked, bounds, syslog: undefined }, "test");
+  const before = await lost();
+
+  for (let i = 0; i < 10_100; i++) log.record({ ...entry, object: String(i) });
+  const droppedNow = (await lost()) - before;
+  rmSync(blocked);
+  mkdirSync(blocked);
+  chmodSync(blocked, 0o700);
+  await expect.poll(() => existsSync(auditPath(blocked, 0))).toBe(true);
+  await log.close();
+
+  expect(droppedNow).toBe(100);
+  const lines = readFileSync(auditPath(blocked, 0), "utf8").trim().split("\n");
+  expect(lines).toHaveLength(10_000);
+});
+
+test("a reader who follows sees every entry once, also while files are rotated", async () => {
+  const abort = new AbortController();
+  const file = new AuditFile(folder.path, { maxBytes: 2_000, maxFiles: 50 });
+  const seen: number[] = [];
+  const following = (async () => {
+    for await (const entries of readAudit(folder.path, { follow: true }, abort.signal)) {
+      seen.push(...entries.map(({ object }) => Number(object)));
+    }
+  })().catch(() => {});
+  for (let i = 0; i < 6; i++) {
+    await file.append(`${toLine({ ...entry, object: String(i) })}\n`);
+    await expect.poll(() => seen.at(-1)).toBe(i);
+  }
+  for (let i = 6; i < 12; i++) await file.append(`${toLine({ ...entry, object: String(i) })}\n`);
+
+  await expect.poll(() => seen.at(-1)).toBe(11);
+  abort.abort();
+  await following;
+  await file.close();
+  expect(seen).toEqual(Array.from({ length: 12 }, (_, i) => i));
+});
+
+async function lost(): Promise<number> {
+  const metric = await registry.getSingleMetric("audit_dropped_total")?.get();
+  return metric?.values[0]?.value ?? 0;
+}

@@ -1,0 +1,108 @@
+import { Fault } from "../faults/fault.ts";
+import { failingCheck } from "./checks.ts";
+import { type Claims, requireScope, type Scope } from "./claims.ts";
+import type { Revocations } from "./revocations.ts";
+
+/** What a call is about; also the name of its fact for the checks of attenuated tokens. */
+export type ObjectKind =
+  | "machine"
+  | "app"
+  | "org"
+  | "token"
+  | "host"
+  | "registry"
+  | "image"
+  | "create"
+  | "reservation";
+
+/** What one RPC needs, does, and is about. */
+export interface RpcRule {
+  /** Stable name, e.g. `machines:start`. */
+  readonly action: string;
+  /** Any of these is enough. */
+  readonly scopes: readonly [Scope, ...Scope[]];
+  /** Whether every call is in the audit log, besides refused ones. */
+  readonly isAudited: boolean;
+  /** Whether a suspended organisation is refused. */
+  readonly needsGoodStanding: boolean;
+  readonly kind?: ObjectKind;
+  /** Path of the field that names the object, in the request. */
+  readonly object?: string;
+  /** The same in the response, for what the call makes. */
+  readonly made?: string;
+  /** Field of the request that names the organisation, for calls of services and operators. */
+  readonly org?: string;
+}
+
+/** Rules by the full path of the method. */
+export type RpcRules = ReadonlyMap<string, RpcRule>;
+
+type Methods = Readonly<Record<string, { readonly path: string }>>;
+
+/** Names the rule of every method of a service; one that is missing does not compile. */
+export function rulesOf<S extends Methods>(service: S, rules: Readonly<Record<keyof S, RpcRule>>): RpcRules {
+  return new Map(Object.entries(service).map(([name, { path }]) => [path, rules[name as keyof S]]));
+}
+
+export function joinRules(...all: readonly RpcRules[]): RpcRules {
+  return new Map(all.flatMap((rules) => [...rules]));
+}
+
+/**
+ * Decides by a call's metadata whether it may go on.
+ *
+ * @throws Fault `SCOPE_MISSING`, `ORG_BANNED`
+ */
+export function admit(claims: Claims, rule: RpcRule, revocations: Revocations): void {
+  requireScope({ claims }, ...rule.scopes);
+  if (rule.needsGoodStanding && revocations.isSuspended(claims.org)) throw suspended(claims.org);
+}
+
+/**
+ * Decides by a call's request whether it may go on. Does nothing for most calls.
+ *
+ * @throws Fault `TOKEN_RESTRICTED`, `ORG_BANNED`
+ */
+export function admitRequest(
+  claims: Claims,
+  rule: RpcRule,
+  request: unknown,
+  revocations: Revocations,
+  now: number,
+): void {
+  if (claims.org === "" && rule.needsGoodStanding && rule.org !== undefined) {
+    const org = fieldOf(request, rule.org);
+    if (revocations.isSuspended(org)) throw suspended(org);
+  }
+  if (claims.checks.length === 0) return;
+  const object = rule.object === undefined ? "" : fieldOf(request, rule.object);
+  const failing = failingCheck(claims.checks, {
+    action: [rule.action, ...rule.scopes],
+    org: [(rule.org === undefined ? "" : fieldOf(request, rule.org)) || claims.org],
+    time: [now],
+    ...(rule.kind !== undefined && rule.kind !== "org" && object !== "" ? { [rule.kind]: [object] } : {}),
+  });
+  if (failing) throw restricted(failing.source, rule);
+}
+
+/** Returns a field of a message as text; empty when it has none. */
+export function fieldOf(message: unknown, path: string): string {
+  let value = message;
+  for (const name of path.split(".")) {
+    value =
+      typeof value === "object" && value !== null && Object.hasOwn(value, name)
+        ? Reflect.get(value, name)
+        : "";
+  }
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+}
+
+function suspended(org: string): Fault {
+  const message = `organisation ${org} is banned: it may read, stop and destroy what it has, and nothing else`;
+  return new Fault("PERMISSION_DENIED", "ORG_BANNED", message, { org });
+}
+
+function restricted(check: string, { action }: RpcRule): Fault {
+  const message = `the token was restricted by whoever passed it on: ${check} does not hold for ${action}`;
+  return new Fault("PERMISSION_DENIED", "TOKEN_RESTRICTED", message, { check, action });
+}

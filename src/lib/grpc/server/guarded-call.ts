@@ -1,0 +1,89 @@
+import { status as CODES, type Metadata } from "@grpc/grpc-js";
+import type { AuditSink } from "../../audit/audit-entry.ts";
+import { REFUSAL_CODES } from "../../audit/refusals.ts";
+import type { TokenVerifier } from "../../auth/auth.ts";
+import type { Claims } from "../../auth/claims.ts";
+import { admit, admitRequest, fieldOf, type RpcRule, type RpcRules } from "../../auth/rpc-rules.ts";
+import { Fault } from "../../faults/fault.ts";
+import { codeName, reasonOf } from "../status.ts";
+
+/** What a server checks calls with, and where it writes who did what. */
+export interface GuardOptions {
+  readonly verifier: TokenVerifier;
+  /** Of all methods. Absent: only tokens are checked. */
+  readonly rules?: RpcRules;
+  readonly audit?: AuditSink;
+}
+
+/** Needs a token, and no scope. */
+const BUILT_IN = /^\/grpc\.reflection\./;
+
+/** Checks one call against its rule, and writes it to the audit log. */
+export class GuardedCall {
+  readonly #options: GuardOptions;
+  readonly #path: string;
+  readonly #peer: string;
+  readonly #rule: RpcRule | undefined;
+  #claims: Claims | undefined;
+  #object = "";
+  #org = "";
+  #isOver = false;
+
+  /** @param path of the method, with a leading slash */
+  constructor(options: GuardOptions, path: string, peer: string) {
+    this.#options = options;
+    this.#path = path;
+    this.#peer = peer;
+    this.#rule = options.rules?.get(path);
+  }
+
+  /** @throws Fault when the caller may not make this call, whatever its request */
+  admit(claims: Claims): void {
+    this.#claims = claims;
+    if (!this.#options.rules || BUILT_IN.test(this.#path)) return;
+    if (!this.#rule) throw noRule(this.#path);
+    admit(claims, this.#rule, this.#options.verifier.revocations);
+  }
+
+  /** @throws Fault when the caller may not make this request */
+  request(message: unknown): void {
+    const rule = this.#rule;
+    if (!rule || !this.#claims) return;
+    if (rule.object !== undefined) this.#object = fieldOf(message, rule.object);
+    if (rule.org !== undefined) this.#org = fieldOf(message, rule.org);
+    admitRequest(this.#claims, rule, message, this.#options.verifier.revocations, Date.now());
+  }
+
+  response(message: unknown): void {
+    if (this.#rule?.made !== undefined) this.#object = fieldOf(message, this.#rule.made) || this.#object;
+  }
+
+  /** Writes the call to the audit log if it belongs there. Only the first end counts. */
+  ended(code: number, metadata: Metadata | null | undefined, traceId: string): void {
+    const { audit } = this.#options;
+    if (this.#isOver || !audit) return;
+    this.#isOver = true;
+    const name = code === CODES.OK ? "OK" : codeName(code);
+    if (this.#rule?.isAudited !== true && !REFUSAL_CODES.has(name)) return;
+    audit.record({
+      timeMs: Date.now(),
+      method: this.#path.slice(1),
+      action: this.#rule?.action ?? "",
+      kind: this.#rule?.kind ?? "",
+      object: this.#object,
+      subject: this.#claims?.subject ?? "",
+      org: this.#claims?.org || this.#org,
+      token: this.#claims?.ids.join(" ") ?? "",
+      code: name,
+      reason: code === CODES.OK || !metadata ? "" : reasonOf(metadata),
+      traceId,
+      client: this.#peer,
+      count: 1,
+    });
+  }
+}
+
+function noRule(path: string): Fault {
+  const message = `no rule says who may call ${path.slice(1)}`;
+  return new Fault("PERMISSION_DENIED", "METHOD_NOT_ALLOWED", message, { method: path.slice(1) });
+}
