@@ -63,8 +63,10 @@ export const ABUSERS: readonly Abuser[] = [
   {
     name: "lists",
     prepare: async (org) => {
-      const env = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`V${i}`, "x".repeat(KB - 64)]));
-      await org.machines(LIST_MACHINES, { env });
+      const metadata = Object.fromEntries(
+        Array.from({ length: 25 }, (_, i) => [`k${i}`, "x".repeat(2 * KB - 64)]),
+      );
+      await org.machines(LIST_MACHINES, { metadata });
       return { kind: "lists", atOnce: 16 };
     },
   },

@@ -67,8 +67,9 @@ describe("an organisation that calls too often", () => {
     const { slug, rates } = { slug: "acme", rates: [{ action: "read", perSecond: 0.001, burst: 4 }] };
     const limits = { rates, createsInProgress: 0 };
     const update = { slug, standing: Standing.UNSPECIFIED, quota: undefined, limits };
-    const env = { A: "x".repeat(40_000) };
-    for (let i = 0; i < 2; i++) await other.create({ app: "shop", config: { env } });
+    // Lists show no variables.
+    const metadata = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`k${i}`, "x".repeat(2_000)]));
+    for (let i = 0; i < 2; i++) await other.create({ app: "shop", config: { metadata } });
     await call(api.admin.orgs, api.admin.orgs.updateOrganization, update, LIMIT);
     await expect.poll(() => api.shares.limitsOf("acme"), { timeout: 15_000 }).toBeDefined();
     const request = { app: "", states: [], pageSize: 0, pageToken: "" };
