@@ -1,5 +1,7 @@
 import { Fault } from "../../lib/faults/fault.ts";
+import { withSpan } from "../../lib/otel/tracing.ts";
 import { logger } from "../../lib/runtime/log.ts";
+import { endsWithin } from "../../lib/runtime/wait.ts";
 import { started, startInterrupted } from "../machines/change.ts";
 import {
   type Activity,
@@ -59,16 +61,34 @@ export class Driver {
     return this.#prepares.size > 0;
   }
 
-  /** Starts the machine. @throws Fault INVALID_STATE; as {@link launch} does */
+  /**
+   * Starts the machine, and watches its process for `watchMs` to report one that ends at once. The start is over when the process is
+   * exec'ed: a watch holds no slot, and other requests do not wait for it.
+   *
+   * @throws Fault INVALID_STATE; as {@link launch} does
+   */
   async start(watchMs: number): Promise<StartResult> {
     const decision = allowed(decideStart(this.machine, this.activity));
     if (decision.kind === "already") {
       const { machine } = this;
       return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
     }
-    if (this.#last?.kind === "start") return this.#last.done;
+    const result = await (this.#last?.kind === "start" ? this.#last.done : this.#beginStart());
+    await this.#watch(watchMs);
+    return { ...result, machine: this.machine };
+  }
+
+  /** Waits for the end of a process that has just started. Its exit is noted then. */
+  async #watch(watchMs: number): Promise<void> {
+    const { vm, ended } = this.runtime;
+    if (!vm) return;
+    if (watchMs > 0) await withSpan("hostd.watch", {}, () => endsWithin(watchMs, ended));
+    else if ((await Promise.race([vm.exited, undefined])) !== undefined) await ended;
+  }
+
+  #beginStart(): Promise<StartResult> {
     const cancellation = new AbortController();
-    const start = () => launch(this.runtime, this.#parts, watchMs, cancellation.signal);
+    const start = () => launch(this.runtime, this.#parts, cancellation.signal);
     const done = measureStart(() => this.#inOrder(start));
     return this.#accept({ kind: "start", done, cancellation });
   }

@@ -50,17 +50,13 @@ const STORE_FAILURE_LIMIT_MS = 1_000;
  * a VM that a crash leaves without intent is destroyed by the next hostd. The outcome is not waited for, because a restarted hostd
  * learns it from the VM.
  *
- * The slot is released when the process is exec'ed: watching it takes nothing that another start needs.
- *
- * @param watchMs how long the process is watched after exec, to report one that ends at once
  * @param signal aborts, with a Fault, when the start is cancelled
  * @throws Fault HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is unchanged. EXEC_FAILED, START_FAILED,
- *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is unchanged, or `stopped`. Once the process runs, `signal` only ends the watch
+ *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is unchanged, or `stopped`
  */
 export async function launch(
   runtime: MachineRuntime,
   parts: LaunchParts,
-  watchMs: number,
   signal: AbortSignal,
 ): Promise<StartResult> {
   const { id } = runtime;
@@ -70,32 +66,21 @@ export async function launch(
     const release = await withSpan("hostd.admit", {}, (admitSpan) =>
       admit(runtime, parts, vmId, signal, admitSpan),
     );
-    let vm: Vm;
     try {
       const ports = await withSpan("hostd.ports", {}, () => confirmPorts(runtime, parts, vmId, signal));
       const plan = { vmId, ports };
       runtime.launching = vmId;
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
-      vm = await bringUp(runtime, parts, plan, stored, signal);
+      const vm = await bringUp(runtime, parts, plan, stored, signal);
       span.setAttribute(attribute.startPath, vm.startPath);
       await runtime.note((machine, at) => started(machine, vm.startPath, at));
       runtime.take(vm);
+      return { machine: runtime.machine, previous, already: false, startPath: vm.startPath };
     } finally {
       runtime.launching = undefined;
       release();
     }
-    await watch(runtime, vm, watchMs, AbortSignal.any([signal, parts.closing]));
-    return { machine: runtime.machine, previous, already: false, startPath: vm.startPath };
   });
-}
-
-/** Waits for the end of a process that has just started, at most `watchMs`. Its exit is noted then. */
-async function watch(runtime: MachineRuntime, vm: Vm, watchMs: number, signal: AbortSignal): Promise<void> {
-  if (watchMs > 0) {
-    await withSpan("hostd.watch", {}, () => endsWithin(watchMs, vm.exited, signal));
-  }
-  const hasEnded = (await Promise.race([vm.exited, undefined])) !== undefined;
-  if (hasEnded) await runtime.ended;
 }
 
 async function confirmPorts(
