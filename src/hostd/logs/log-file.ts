@@ -101,7 +101,11 @@ export class LogFile {
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
     } catch (err) {
-      ftruncateSync(fd, this.size);
+      try {
+        ftruncateSync(fd, this.size);
+      } catch {
+        // The first error tells more.
+      }
       throw err;
     }
   }

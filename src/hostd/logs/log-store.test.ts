@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, unlinkSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -157,6 +157,29 @@ describe("following", () => {
     }
 
     expect(seen).toEqual(Array.from({ length: 5_000 }, (_, index) => index + 1));
+  });
+
+  test("goes on behind lines that could not be written, and says how many", async () => {
+    const store = logStore(dir, 64);
+    await write(store, ["line 1"]);
+    const seen: string[] = [];
+    const following = (async () => {
+      const query = { tail: undefined, afterSequence: 0, follow: true, signal: NEVER };
+      for await (const batch of store.read(ID, query)) seen.push(...batch.map(({ text }) => text));
+    })();
+    await expect.poll(() => seen).toEqual(["line 1"]);
+
+    const file = join(dir, ID, "newer.jsonl");
+    renameSync(file, `${file}.away`);
+    symlinkSync("/dev/full", file);
+    await write(store, ["line 2", "line 3"]);
+    unlinkSync(file);
+    renameSync(`${file}.away`, file);
+    await write(store, ["line 4"]);
+
+    await expect.poll(() => seen).toEqual(["line 1", "2 lines are no longer kept", "line 4"]);
+    await store.remove(ID);
+    await following;
   });
 
   test("ends when the machine is removed, and its log is deleted", async () => {

@@ -91,7 +91,7 @@ export class LogStore {
       await this.#thread.call({ kind: "append", owner, line });
       this.#note(owner, undefined);
     } catch (err) {
-      this.#note(owner, String(err));
+      this.#note(owner, err instanceof Error ? err.message : String(err));
     }
   }
 

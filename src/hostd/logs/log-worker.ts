@@ -26,7 +26,7 @@ class LogWorker {
       if (request.kind === "after") this.#read(call, request);
       else this.#reply({ call, value: this.#answer(request) });
     } catch (err) {
-      this.#reply({ call, error: String(err) });
+      this.#reply({ call, error: err instanceof Error ? err.message : String(err) });
     }
   }
 
@@ -65,9 +65,10 @@ class LogWorker {
 
   #read(call: number, request: After): void {
     const log = this.#logs.get(request.id);
-    const hasNew = log !== undefined && log.end.sequence > request.sequence;
-    if (hasNew || !request.waits) {
-      this.#reply({ call, value: hasNew ? log.after(request.sequence) : [] });
+    // A log may have no lines up to its last sequence: a full disk loses them.
+    const lines = log && log.end.sequence > request.sequence ? log.after(request.sequence) : [];
+    if (lines.length > 0 || !request.waits) {
+      this.#reply({ call, value: lines });
       return;
     }
     const calls = this.#waiting.get(request.id) ?? new Map<number, After>();

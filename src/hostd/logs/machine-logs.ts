@@ -82,7 +82,7 @@ export class MachineLogs {
       this.append(owner, lines);
       return receipt;
     } catch (err) {
-      return { ...receipt, failure: String(err) };
+      return { ...receipt, failure: err instanceof Error ? err.message : String(err) };
     }
   }
 
