@@ -67,7 +67,13 @@ export default defineConfig({
       project(
         0,
         "unit",
-        ["src/**/*.test.ts", "otel/**/*.test.ts", "{dev,tools,guest}/**/*.test.ts", "bench/**/*.test.ts", "test/fuzz/**/*.test.ts"],
+        [
+          "src/**/*.test.ts",
+          "otel/**/*.test.ts",
+          "{dev,tools,guest}/**/*.test.ts",
+          "bench/**/*.test.ts",
+          "test/fuzz/**/*.test.ts",
+        ],
         {
           testTimeout: 20_000,
           exclude: [system, ...global],

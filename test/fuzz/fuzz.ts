@@ -17,7 +17,7 @@ const SLOW_MS = 5_000;
 const coverage = new Coverage();
 
 /** An input for which something does not hold. */
-export class Finding extends Error {
+class Finding extends Error {
   constructor(target: string, path: string, seed: number, cause: unknown) {
     super(`${target}: found with seed ${seed}, kept in ${path}`, { cause });
   }
