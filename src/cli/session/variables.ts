@@ -41,6 +41,11 @@ export const variables = {
     default: "the local fleet's, else 127.0.0.1:5000",
     description: "Address of the local registry; `hover doctor` looks there.",
   },
+  DOCKER_CONFIG: {
+    kind: "folder",
+    default: "~/.docker",
+    description: "Folder of Docker's configuration, for `hover registry login --from-docker-config`.",
+  },
   NO_COLOR: { kind: "any text", description: "No colours." },
   FORCE_COLOR: { kind: "any text, or 0", description: "Colours even where output is no terminal; 0: none." },
   HOVER_DEBUG: { kind: "any text", description: "Says why the compile cache is off, when it is." },

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { passwordCredentials } from "../../../lib/oci/auth/credentials.ts";
@@ -75,6 +75,6 @@ test.each(["{canary", '{"auths": "canary"}'])(
 );
 
 test("the file is where docker looks for it", () => {
-  expect(dockerConfigPath({ HOME: "/home/k" })).toBe("/home/k/.docker/config.json");
-  expect(dockerConfigPath({ HOME: "/home/k", DOCKER_CONFIG: "/etc/docker" })).toBe("/etc/docker/config.json");
+  expect(dockerConfigPath({})).toBe(join(homedir(), ".docker/config.json"));
+  expect(dockerConfigPath({ DOCKER_CONFIG: "/etc/docker" })).toBe("/etc/docker/config.json");
 });

@@ -15,7 +15,7 @@ const HELPER_TIMEOUT_MS = 60_000;
 
 /** Where `docker login` writes. */
 export function dockerConfigPath(env: NodeJS.ProcessEnv): string {
-  return join(env["DOCKER_CONFIG"] || join(env["HOME"] || homedir(), ".docker"), "config.json");
+  return join(env["DOCKER_CONFIG"] || join(homedir(), ".docker"), "config.json");
 }
 
 /**
