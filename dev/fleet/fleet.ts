@@ -4,7 +4,7 @@ import { makePrivateFolder } from "../../src/lib/stores/private-folder.ts";
 import { UserError } from "../../tools/lib/errors.ts";
 import { bootId, identify } from "../../tools/lib/processes.ts";
 import { checkAttached, checkHosts } from "../services/health.ts";
-import { ensureKeys, type Tokens, writeTelemetryToken } from "../services/keys.ts";
+import { ensureKeys, TelemetryToken, type Tokens } from "../services/keys.ts";
 import { postgres } from "../services/postgres.ts";
 import { redis } from "../services/redis.ts";
 import { registry } from "../services/registry.ts";
@@ -29,8 +29,7 @@ import { endEverything, endOrphans, FLEET_MARK } from "../supervisor/sweep.ts";
 
 const ATTACH_TIMEOUT_MS = 60_000;
 const LOG_CHECK_MS = 30_000;
-/** A third of the lifetime of the token that is renewed. */
-const TOKEN_RENEWAL_MS = 20 * 60_000;
+const TOKEN_CHECK_MS = 5_000;
 
 /** Another supervisor runs the fleet of the folder. */
 export class FleetBusyError extends Error {
@@ -46,6 +45,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   readonly layout: Layout;
   readonly settings: FleetSettings;
   #tokens: Tokens | undefined;
+  readonly #telemetryToken: TelemetryToken;
   #lock: FleetLock | undefined;
   #phase: Phase = "stopped";
   #problem: string | undefined;
@@ -56,6 +56,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   constructor(layout: Layout, settings: FleetSettings) {
     super();
     this.layout = layout;
+    this.#telemetryToken = new TelemetryToken(layout);
     this.settings = settings;
   }
 
@@ -97,9 +98,10 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     const taken = await takenPorts(listenersOf(this.settings));
     if (taken.length > 0) throw new UserError(taken.join("\n"));
     this.#tokens = await ensureKeys(this.layout);
+    await this.#telemetryToken.renew();
     const apis = this.settings.regions.map((region) => nameIn(this.settings, "api", region));
     for (const folder of ["hosts", "traces", ...apis]) makePrivateFolder(this.layout.of(folder));
-    this.#tokenRenewal = setInterval(() => void this.#renewTokens(), TOKEN_RENEWAL_MS).unref();
+    this.#tokenRenewal = setInterval(() => void this.#renewTokens(), TOKEN_CHECK_MS).unref();
     const waves = this.#makeParts();
     this.#parts = waves.flat();
     for (const part of this.#parts) part.on("change", () => this.#publish());
@@ -189,7 +191,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
 
   async #renewTokens(): Promise<void> {
     try {
-      await writeTelemetryToken(this.layout);
+      await this.#telemetryToken.renew();
     } catch {
       // The disk may be full; the next round tries again before the old token ends.
     }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { mintToken, TokenVerifier } from "../../src/lib/auth/auth.ts";
 import type { Scope } from "../../src/lib/auth/claims.ts";
 import { KeyDirectory } from "../../src/lib/auth/key-directory.ts";
+import type { SigningKey } from "../../src/lib/auth/keys.ts";
 import { rotateKeys } from "../../src/lib/auth/rotate-keys.ts";
 import { openSealingKeys } from "../../src/lib/sealing/sealing-keys.ts";
 import { writeDurably } from "../../src/lib/stores/durable-file.ts";
@@ -31,7 +32,6 @@ export async function ensureKeys(layout: Layout): Promise<Tokens> {
   if (!existsSync(join(keysDir, "1.public.pem"))) await rotateKeys(keysDir);
   // Before the apis: each would make a key of its own.
   await openSealingKeys(layout.sealingKeysDir);
-  await writeTelemetryToken(layout);
   if (!(await isFresh(layout))) {
     await writePrivately(tokenFile, await mint(layout, DEVELOPMENT_ORG, "developer", DEVELOPMENT_TTL_S));
   }
@@ -41,22 +41,41 @@ export async function ensureKeys(layout: Layout): Promise<Tokens> {
   };
 }
 
-/** Writes the token with which services send their spans; they read it again when it changes. */
-export async function writeTelemetryToken(layout: Layout): Promise<void> {
-  const token = await mint(layout, "", "telemetry", SERVICE_TTL_S, ["telemetry"]);
-  await writePrivately(layout.telemetryTokenFile, token);
+/** The token with which services send their spans; they read its file again when it changes. */
+export class TelemetryToken {
+  readonly #layout: Layout;
+  #keyId = 0;
+  #renewAtMs = 0;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  /** Writes a new one when another key signs, or a third of its life is over. */
+  async renew(): Promise<void> {
+    const { id } = await signingKey(this.#layout);
+    if (id === this.#keyId && Date.now() < this.#renewAtMs) return;
+    const token = await mint(this.#layout, "", "telemetry", SERVICE_TTL_S, ["telemetry"]);
+    await writePrivately(this.#layout.telemetryTokenFile, token);
+    this.#keyId = id;
+    this.#renewAtMs = Date.now() + (SERVICE_TTL_S / 3) * 1_000;
+  }
 }
 
 async function mint(
-  { keysDir }: Layout,
+  layout: Layout,
   org: string,
   subject: string,
   ttlSeconds: number,
   scopes: readonly Scope[] = ["machines:read", "machines:write", "admin"],
 ): Promise<string> {
+  return await mintToken(await signingKey(layout), { subject, org, scopes }, ttlSeconds);
+}
+
+async function signingKey({ keysDir }: Layout): Promise<SigningKey> {
   const keys = new KeyDirectory(keysDir, true);
   await keys.close();
-  return await mintToken(keys.signing(), { subject, org, scopes }, ttlSeconds);
+  return keys.signing();
 }
 
 /** Whether the development token is of these keys and has more than half of its time left. */

@@ -10,6 +10,8 @@ import {
 } from "../../dev/settings/settings.ts";
 import type { Part } from "../../dev/supervisor/part.ts";
 import { findLeftovers } from "../../dev/supervisor/sweep.ts";
+import { readKeys } from "../../src/lib/auth/key-directory.ts";
+import type { SigningKey } from "../../src/lib/auth/keys.ts";
 import { guestFolder } from "../../tools/lib/paths.ts";
 import { temporaryFolder } from "./temporary.ts";
 
@@ -103,6 +105,13 @@ export class TestFleet {
   /** For minting tokens of other organisations. */
   get signingKeyFile(): string {
     return join(this.#fleet.layout.keysDir, "1.private.pem");
+  }
+
+  /** The newest key, for minting tokens. */
+  get signingKey(): SigningKey {
+    const newest = readKeys(this.#fleet.layout.keysDir, true).at(-1);
+    if (!newest?.privateKey) throw new Error("the fleet has no key");
+    return { id: newest.id, key: newest.privateKey };
   }
 
   /** A part's process number; undefined while it is down. */
