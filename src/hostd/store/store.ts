@@ -2,14 +2,8 @@ import { EventEmitter } from "node:events";
 import { Fault } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { SealingKeys } from "../../lib/sealing/sealing-keys.ts";
-import {
-  type Change,
-  type Machine,
-  type MachineEvent,
-  type MachineSpec,
-  machineId,
-} from "../machines/machine.ts";
-import { sealSpec, unsealSpec } from "./sealed-spec.ts";
+import type { Change, Machine, MachineEvent } from "../machines/machine.ts";
+import { fromParts, sealSpec, toRow, unsealSpec } from "./rows.ts";
 import { type ChangeRow, type Opened, SQLITE_FULL } from "./store-database.ts";
 import { StoreError, StoreThread, type StoreWorkerData } from "./store-thread.ts";
 
@@ -53,6 +47,7 @@ export class Store {
   readonly incarnation: number;
   readonly #thread: Pick<StoreThread, "call" | "close">;
   readonly #keys: SealingKeys;
+  readonly #isSealed: boolean;
   readonly #machines = new Map<string, Machine>();
   readonly #listeners = new EventEmitter();
   #queue: Queued[] = [];
@@ -72,7 +67,7 @@ export class Store {
     try {
       const opened = await thread.call({ kind: "begin" });
       const store = new Store(thread, opened, keys);
-      if (opened.isPlain) await store.#seal();
+      if (!store.#isSealed) await store.#seal();
       return store;
     } catch (err) {
       await thread.close();
@@ -88,9 +83,13 @@ export class Store {
     this.#sequence = opened.sequence;
     this.#acknowledged = opened.acknowledged;
     this.#listeners.setMaxListeners(0);
-    for (const { id, spec, status } of opened.machines) {
-      this.#machines.set(id, fromParts(id, unsealSpec(spec, id, keys), status));
+    let isSealed = !opened.isPlain;
+    for (const { id, spec: text, status } of opened.machines) {
+      const { spec, isNewest } = unsealSpec(text, id, keys);
+      this.#machines.set(id, fromParts(id, spec, status));
+      isSealed &&= isNewest;
     }
+    this.#isSealed = isSealed;
   }
 
   get sequence(): number {
@@ -173,7 +172,7 @@ export class Store {
     await this.#thread.close();
   }
 
-  /** Seals what an earlier version has stored in clear. */
+  /** Seals what an earlier version has stored in clear, or with an older key. */
   #seal(): Promise<void> {
     const machines = [...this.#machines.values()];
     const specs = machines.map(({ id, spec }) => ({ id, spec: sealSpec(spec, id, this.#keys) }));
@@ -258,23 +257,6 @@ export class Store {
     this.#machines.set(machine.id, machine);
     this.#listeners.emit(machine.id, machine);
   }
-}
-
-function toRow({ machine, event }: Change, known: Machine | undefined, keys: SealingKeys): ChangeRow {
-  const { id, spec, ...status } = machine;
-  return {
-    id,
-    generation: machine.generation,
-    state: machine.state,
-    updatedMs: machine.updatedAtMs,
-    status: JSON.stringify(status),
-    ...(known?.spec === spec ? {} : { spec: sealSpec(spec, id, keys) }),
-    ...(event ? { event: JSON.stringify(event) } : {}),
-  };
-}
-
-function fromParts(id: string, spec: MachineSpec, status: string): Machine {
-  return { ...(JSON.parse(status) as Omit<Machine, "id" | "spec">), id: machineId(id), spec };
 }
 
 function toFault(err: unknown): unknown {

@@ -36,6 +36,7 @@ test("a newer key seals, and values of the older one are still read", async () =
 
   expect([keys.unseal(older, "a"), keys.unseal(newer, "a")]).toEqual([secret, secret]);
   expect(newer.subarray(1, 9).equals(older.subarray(1, 9))).toBe(false);
+  expect([keys.isNewest(older), keys.isNewest(newer)]).toEqual([false, true]);
 });
 
 test("what was altered, cut, moved to another owner or sealed elsewhere is refused", async () => {

@@ -38,6 +38,11 @@ export class SealingKeys {
     return Buffer.concat([Buffer.of(VERSION), id, nonce, cipher.getAuthTag(), sealed]);
   }
 
+  /** Whether a value is sealed with the newest key. Others have to be sealed again before their key may go. */
+  isNewest(sealed: Uint8Array): boolean {
+    return this.#newest.id.equals(sealed.subarray(1, 1 + ID_BYTES));
+  }
+
   /** Decrypts a value. @throws Fault DATA_LOSS / `SEALED_VALUE_UNREADABLE` */
   unseal(sealed: Uint8Array, context: string): Buffer {
     const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);

@@ -78,6 +78,19 @@ describe("what users have configured", () => {
     expect(files().map((file) => statSync(file).mode & 0o777)).toEqual(files().map(() => 0o600));
   });
 
+  test("is sealed again with a newer key, so that the older one may go", async () => {
+    const [older, newer] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+    const first = await openStore(new SealingKeys([older]));
+    await first.intend(secretive);
+    await first.close();
+
+    const rotated = await openStore(new SealingKeys([older, newer]));
+    await rotated.close();
+
+    const after = await openStore(new SealingKeys([newer]));
+    expect(after.get(secretive.machine.id)).toEqual(secretive.machine);
+  });
+
   test("is not opened with other keys, and stays as it is", async () => {
     const store = await openStore();
     await store.intend(secretive);
