@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { HostStatus, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { configOf, type Machine } from "../support/clients.ts";
@@ -5,6 +8,7 @@ import { type Invariants, openInvariants } from "./invariants.ts";
 import { startTraffic } from "./traffic.ts";
 import { openWorld, type World } from "./world.ts";
 
+const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 const RECOVERY = { timeout: 60_000, interval: 100 };
 const EVERYTHING = [
   "api",
@@ -58,6 +62,31 @@ describe("after kill -9", () => {
     });
   });
 
+  it("of hostd and then the api, hover's waits and logs go on by themselves, and no line is lost or comes twice", async () => {
+    const { id } = await startedMachine("sim-run", "sim-log", "3");
+    const logs = hover("machine", "logs", "-f", "--json", id);
+    const wait = hover("machine", "wait", "--state", "stopped", id);
+    const sequences = () =>
+      logs
+        .out()
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => Number(JSON.parse(line).sequence));
+    await expect.poll(sequences, RECOVERY).toHaveLength(3);
+
+    await world.fleet.crash(hostdOf(id));
+    await reachable(() => world.clients.get(id));
+    await world.fleet.crash("api");
+    await reachable(() => world.clients.stop(id));
+
+    expect(await wait.ended).toMatchObject({ code: 0 });
+    await reachable(() => world.clients.start(id));
+    await expect.poll(() => sequences().length, RECOVERY).toBeGreaterThan(5);
+    expect(sequences()).toEqual(sequences().map((_, i) => i + 1));
+    logs.child.kill("SIGINT");
+    await logs.ended;
+  });
+
   it("of everything at once in the middle of creates, machines are still there and start, and every create ends", async () => {
     const { id } = await startedMachine("sim-run");
     const traffic = startTraffic(world, "everything");
@@ -74,6 +103,19 @@ describe("after kill -9", () => {
     expect(new Set(created).size).toBe(created.length);
     await invariants.expectRest();
   });
+
+  function hover(...args: string[]) {
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      env: { PATH: process.env["PATH"] ?? "", WINDHOVER_DIR: world.fleet.folder },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let out = "";
+    let err = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
+    const ended = once(child, "close").then(([code]) => ({ code: code as number | null, out, err }));
+    return { child, ended, out: () => out };
+  }
 
   function create(cmd: string[]): Promise<Machine> {
     return world.clients.create({
