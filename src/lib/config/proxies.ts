@@ -15,7 +15,10 @@ export function proxy() {
 /** Without a scheme, a proxy speaks plain HTTP. */
 function parseProxy(raw: string): string {
   if (raw === "") return "";
-  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(raw) ? raw : `http://${raw}`);
-  if (url && ["http:", "https:"].includes(url.protocol) && url.hostname !== "") return url.href;
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(raw);
+  const url = URL.parse(hasScheme ? raw : `http://${raw}`);
+  // A password is hidden in what is shown of a whole URL only.
+  const isWhole = hasScheme || !raw.includes("@");
+  if (url && isWhole && ["http:", "https:"].includes(url.protocol) && url.hostname !== "") return url.href;
   throw new Error("must be the URL of a proxy, such as http://proxy.example:3128");
 }

@@ -1,8 +1,9 @@
 import { RegistriesServiceClient } from "../../../gen/windhover/machines/v1/registries.ts";
-import { Fault } from "../../../lib/faults/fault.ts";
+import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { type Credentials, passwordCredentials } from "../../../lib/oci/auth/credentials.ts";
 import { normaliseName } from "../../../lib/oci/auth/repository-name.ts";
 import { toJson } from "../../render/json.ts";
+import { EXIT } from "../../session/report.ts";
 import { ask, readSecret } from "../../session/secret-input.ts";
 import type { Session } from "../../session/session.ts";
 import { UsageError } from "../../session/usage-error.ts";
@@ -38,7 +39,16 @@ export async function login(
   for (const [name, credentials] of logins) {
     const request = { registry: name, credentials, skipCheck: !flags.check };
     const options = { timeoutMs: LOGIN_TIMEOUT_MS };
-    const answer = await session.call(client, client.setRegistryCredentials, request, options);
+    const answer = await session
+      .call(client, client.setRegistryCredentials, request, options)
+      .catch((err: unknown) => {
+        // One of many that is out of date does not keep the others out.
+        if (logins.length === 1 || !hasReason(err, "REGISTRY_UNAUTHORIZED")) throw err;
+        session.say(`${name}: ${err.message} (${err.reason})`);
+        session.exitCode = EXIT.failed;
+        return undefined;
+      });
+    if (!answer) continue;
     stored.push(toJson(answer));
     const { login: known, isChecked } = answer;
     if (!session.json) session.printLines([`Logged in to ${known?.registry ?? name}`]);
