@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import { Fault } from "../../lib/faults/fault.ts";
@@ -24,6 +25,8 @@ export interface BuildRequest {
 /** Reports bytes unpacked and layers read since the last call. */
 export type OnProgress = (bytes: number, layers: number) => void;
 
+/** The highest there is. */
+const OOM_SCORE_ADJ = "1000";
 const MAX_STDERR = 8192;
 /** Besides layers: those of Node, pipes, the output and libraries while they are loaded. */
 const OWN_DESCRIPTORS = 64;
@@ -83,6 +86,7 @@ export class BuildProcess implements AsyncDisposable {
     const { stdin, stdout, stderr } = this.#child;
     if (stdin === null || stdout === null || stderr === null) throw new Error("spawned without pipes");
     this.#stdin = stdin;
+    preferToKill(this.#child.pid);
     this.#watch(stdout, stderr);
     onAbort(this.#limit.signal, () => this.#fail(this.#limit.signal.reason));
     const layers = request.layers.map(({ size, diffId }, i) => ({ fd: FIRST_LAYER_FD + i, size, diffId }));
@@ -184,6 +188,15 @@ export class BuildProcess implements AsyncDisposable {
     if (how === "SIGKILL" || /out of memory|allocation failed|cannot allocate/i.test(this.#stderr))
       return outOfMemory(this.#request.memoryBytes, cause);
     return crashed(typeof how === "number" ? `exit status ${how}` : how, cause);
+  }
+}
+
+/** Makes the kernel kill a build before a service when memory is out. What it starts inherits this. */
+function preferToKill(pid: number | undefined): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, OOM_SCORE_ADJ);
+  } catch {
+    // It has just ended, or the host forbids it.
   }
 }
 

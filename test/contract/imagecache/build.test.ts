@@ -57,6 +57,14 @@ function read(path: string): string {
   }
 }
 
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
 /** Waits for a process of a build. */
 async function find(program: RegExp): Promise<number> {
   let found: number | undefined;
@@ -180,7 +188,7 @@ describe("a build is confined", async () => {
     },
   );
 
-  test("tar2sqfs gets its archive, its output and nothing else", async () => {
+  test.runIf(namespaces)("tar2sqfs gets its archive, its output and nothing else", async () => {
     await using cache = await startImageCache();
     const image = slowImage();
     const building = cache.ensure(add("descriptors", image), image.digest);
@@ -195,10 +203,14 @@ describe("a build is confined", async () => {
     const environment = read(`/proc/${pid}/environ`);
     await building;
 
-    const own = readdirSync("/proc/self/fd").map((fd) => Number(fd));
-    expect(open.filter((each) => /blobs/.test(each))).toEqual([]);
+    // What this test has inherited is not the product's; services close it when they start.
+    const inherited = [
+      "/dev/null",
+      ...readdirSync("/proc/self/fd").map((fd) => linkOf(`/proc/self/fd/${fd}`)),
+    ];
+    const given = open.filter((each) => !inherited.includes(each.split(" ")[1] ?? ""));
+    expect(given.map((each) => each.replace(/:\[.*/, ""))).toEqual(["0 socket", "2 socket", "3 /output"]);
     expect(environment).toBe("PATH=/usr/local/bin:/usr/bin:/bin\0");
-    expect(own.length).toBeGreaterThan(0);
   });
 
   test("where namespaces do not work it has its limits only, and the cache says so", async () => {
