@@ -60,6 +60,8 @@ export class AuctionFleet implements AsyncDisposable {
       environment: {
         ...{ SCHEDULER_LISTEN: address, SCHEDULER_REGION: REGION, REDIS_URL: redis.url },
         ...{ TOKEN_KEYS_DIR: folder.path, LOG_LEVEL: "warn" },
+        // Elsewhere each host has an address of its own.
+        ...{ GRPC_CONNECTIONS: "100000", GRPC_CONNECTIONS_PER_ADDRESS: "100000" },
       },
       workingDirectory: ROOT,
       logFile: join(folder.path, "scheduler.log"),

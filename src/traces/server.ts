@@ -15,6 +15,8 @@ export type Verify = (authorization: string | undefined) => Promise<Reader>;
 /** A request must be complete within this time. */
 const REQUEST_TIMEOUT_MS = 15_000;
 const CONNECTIONS = { total: 1_024, perAddress: 1_024, newTotal: 128, newPerAddress: 64 };
+/** Of services, whose connections are not bounded. */
+const SERVICE_SCOPES = ["internal", "telemetry"];
 const GRACE_MS = 2_000;
 
 /** Makes the receiver's HTTP server, not listening yet: OTLP in, traces out. */
@@ -38,7 +40,10 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Se
 
   async function identify(request: IncomingMessage): Promise<Reader> {
     const reader = await verify(request.headers.authorization);
-    connections.identified(request.socket, reader.scopes.includes("internal"));
+    connections.identified(
+      request.socket,
+      SERVICE_SCOPES.some((scope) => reader.scopes.includes(scope)),
+    );
     return reader;
   }
 

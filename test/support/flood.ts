@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import http2 from "node:http2";
 import net from "node:net";
 
-/** Things that a stranger, or a tenant, does to a gRPC port; each holds what it got until it is disposed of. */
+/** Things that a stranger, or a user, does to a gRPC port; each holds what it got until it is disposed of. */
 export interface Flood extends AsyncDisposable {
   /** Streams and connections that the server has ended so far. */
   readonly ended: number;

@@ -13,7 +13,7 @@ export const edgeVariables = {
       "Most connections to its gRPC port, those of services not counted. An eighth is for callers that have not shown a token yet.",
     ),
   GRPC_CONNECTIONS_PER_ADDRESS: integer(64, 1_000_000)
-    .prefault(1_024)
+    .prefault(512)
     .describe("The same for one address. Behind a proxy all clients have the same one."),
 };
 

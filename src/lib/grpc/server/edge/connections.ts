@@ -77,9 +77,9 @@ export class Connections {
     connection.isKnown = true;
     this.#limiter.identified(connection.admission, isService);
     const { session } = connection;
-    const { service, tenant } = this.#limits.streams;
+    const { service, org } = this.#limits.streams;
     if (!session.destroyed && !session.closed)
-      session.settings({ maxConcurrentStreams: isService ? service : tenant });
+      session.settings({ maxConcurrentStreams: isService ? service : org });
   }
 
   /** Notes that a call was refused, and closes the connection of a stranger who goes on and on. */

@@ -163,7 +163,7 @@ test("unfinished checks make room for the next one", async () => {
 });
 
 test("a connection gets few streams until it has shown a token", async () => {
-  const streams = { fresh: 3, tenant: 7, service: 9 };
+  const streams = { fresh: 3, org: 7, service: 9 };
   const address = await serving({ streams });
   const on = session(address);
   await once(on, "remoteSettings");

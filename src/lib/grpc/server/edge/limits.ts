@@ -10,7 +10,7 @@ export interface EdgeLimits {
   /** Closes a connection that has shown no token after so many calls that were refused. */
   readonly newRefusals: number;
   /** Streams of a connection that has shown no token, of an organisation's, and of a service's. */
-  readonly streams: { readonly fresh: number; readonly tenant: number; readonly service: number };
+  readonly streams: { readonly fresh: number; readonly org: number; readonly service: number };
   /** Bytes of a request's headers. Tokens have at most 4 KiB. */
   readonly headerBytes: number;
   /** Of calls without a token, which only open methods take. */
@@ -36,11 +36,11 @@ export interface OpenLimits {
 }
 
 export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
-  connections: { total: 4_096, perAddress: 1_024, newTotal: 512, newPerAddress: 128 },
+  connections: { total: 4_096, perAddress: 512, newTotal: 512, newPerAddress: 64 },
   newIdleMs: 10_000,
   newMaxAgeMs: 300_000,
   newRefusals: 64,
-  streams: { fresh: 32, tenant: 2_048, service: 10_000 },
+  streams: { fresh: 32, org: 2_048, service: 10_000 },
   headerBytes: 16 * 1_024,
   open: {
     messageBytes: 4_096,
