@@ -85,9 +85,10 @@ export function traces(context: ServiceContext): PartSpec {
   };
 }
 
-/** The local registry is on loopback: it is allowed by name, with what the caller allows. */
+/** The local registry is on loopback: it is allowed by its names, with what the caller allows. */
 function registries({ registry, overrides }: FleetSettings): Record<string, string> {
-  const allowed = [registry, overrides["REGISTRY_ALLOW_PRIVATE"] ?? ""];
+  const localhost = registry.replace(/^127\.0\.0\.1(?=:)/, "localhost");
+  const allowed = [...new Set([registry, localhost]), overrides["REGISTRY_ALLOW_PRIVATE"] ?? ""];
   // A local fleet is one person's.
   const defaults = { REGISTRY_AUTH_ALLOW: "*=*" };
   const given = settingsOf("REGISTRY_", overrides);

@@ -6,6 +6,7 @@ import { type Clients, clientsOf, configOf } from "../support/clients.ts";
 import {
   basic,
   buildImage,
+  FakeRegistry,
   pushImage,
   RegistryProcess,
   TEST_HTPASSWD,
@@ -21,8 +22,9 @@ describe("a private registry", () => {
   let other: Clients;
 
   beforeAll(async () => {
-    world = await openWorld(1);
     registry = await RegistryProcess.start({ htpasswd: TEST_HTPASSWD });
+    // Besides the fleet's own.
+    world = await openWorld(1, { REGISTRY_ALLOW_PRIVATE: registry.host });
     const image = buildImage({ layers: [[{ path: "a", content: "private" }]], config: { Cmd: ["sim-run"] } });
     const authorization = basic(TEST_LOGIN.user, TEST_LOGIN.password);
     await pushImage(registry.url, "team/app", "1", image, { authorization });
@@ -73,6 +75,20 @@ describe("a private registry", () => {
     writeFileSync(path, "{}");
 
     expect((await create(world.clients, world.app)).imageRef).toMatchObject({ repository: "team/app" });
+  });
+
+  it("is reached on loopback when it is allowed by name, as the fleet's own is, and no other is", async () => {
+    await using hidden = await FakeRegistry.start();
+    hidden.add("x", "latest", buildImage({ layers: [] }));
+    const refused = world.clients.create({
+      ...{ app: world.app, skipLaunch: true },
+      config: configOf(`${hidden.host}/x`),
+    });
+
+    await expect(refused).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "REGISTRY_UNAVAILABLE" });
+    expect(hidden.requests).toEqual([]);
+    const own = { app: world.app, skipLaunch: true, config: configOf(world.image) };
+    expect((await world.clients.create(own)).imageRef?.registry).toBe(world.fleet.registry);
   });
 
   it("has its password nowhere in the fleet's files", async () => {
