@@ -37,7 +37,7 @@ export async function runService<C extends ServiceConfig>(
   stack.add("telemetry", () => flushTelemetry());
   try {
     try {
-      await forbidCoreFiles().catch((error: unknown) =>
+      await forbidCoreFiles(process.env["PATH"]).catch((error: unknown) =>
         log.warn("a crash may write a core file, with secrets in it", { error }),
       );
       log.info("ready", await start(config, stack));

@@ -19,9 +19,9 @@ export function secureProcess(): void {
 }
 
 /** Forbids core files to this process and its children. @throws Error when prlimit does not work */
-export async function forbidCoreFiles(): Promise<void> {
+export async function forbidCoreFiles(path = "/usr/bin:/bin"): Promise<void> {
   const args = ["--core=0:0", "--pid", String(process.pid)];
-  const env = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
+  const env = { PATH: path };
   await promisify(execFile)("prlimit", args, { timeout: LIMIT_TIMEOUT_MS, env });
 }
 
