@@ -6,21 +6,21 @@ import { dataFolder } from "../../tools/lib/paths.ts";
 import { type BuiltImage, buildImage } from "../support/oci/index.ts";
 
 /** What the archive is made of; part of its name, so that a change makes a new one. */
-const RECIPE = "bookworm-nginx-1";
+const RECIPE = "bookworm-nginx-systemd-1";
 const BUILD_TIMEOUT_MS = 540_000;
 
 /**
- * A real distribution: Debian with nginx, from Debian's own packages. Made once (a minute or two, needs Debian's mirror) and kept
- * beside the guest's kernel; later runs need no network.
+ * Images of a real distribution: Debian with nginx, from Debian's own packages. Made once (a minute or two, needs Debian's mirror) and
+ * kept beside the guest's kernel; later runs need no network. `nginx` runs it alone, `systemd` as a service.
  */
-export async function debianNginx(): Promise<BuiltImage> {
+export async function debianImages(): Promise<{ nginx: BuiltImage; systemd: BuiltImage }> {
   const folder = join(dataFolder(), "test-images");
   const archive = join(folder, `${RECIPE}.tar`);
   if (!existsSync(archive)) await bootstrap(folder, archive);
   const page = { path: "var/www/html/index.html", content: "nginx in a micro-VM\n" };
-  return buildImage({
-    layers: [{ tarFile: archive }, [page]],
-    compression: ["zstd", "gzip"],
+  const content = { layers: [{ tarFile: archive }, [page]], compression: ["zstd", "gzip"] } as const;
+  const nginx = buildImage({
+    ...content,
     config: {
       Cmd: ["nginx", "-g", "daemon off;"],
       Env: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
@@ -28,6 +28,15 @@ export async function debianNginx(): Promise<BuiltImage> {
       StopSignal: "SIGQUIT",
     },
   });
+  // As Docker writes an entrypoint that was taken away.
+  const config = {
+    Entrypoint: [""],
+    Cmd: ["/sbin/init"],
+    WorkingDir: "/srv/app",
+    Volumes: { "/data/volume": {} },
+  };
+  const systemd = buildImage({ ...content, config: { ...config, StopSignal: "SIGRTMIN+3" } });
+  return { nginx, systemd };
 }
 
 async function bootstrap(folder: string, archive: string): Promise<void> {
@@ -37,7 +46,14 @@ async function bootstrap(folder: string, archive: string): Promise<void> {
   try {
     await promisify(execFile)(
       "mmdebstrap",
-      ["--quiet", "--variant=minbase", "--include=nginx-light", ...without, "bookworm", unfinished],
+      [
+        "--quiet",
+        "--variant=minbase",
+        "--include=nginx-light,systemd-sysv",
+        ...without,
+        "bookworm",
+        unfinished,
+      ],
       { timeout: BUILD_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 },
     );
     renameSync(unfinished, archive);

@@ -9,7 +9,7 @@ import { type Clients, clientsOf, configOf, type Machine } from "../support/clie
 import { startFleet, type TestFleet } from "../support/fleet.ts";
 import { pushImage } from "../support/oci/index.ts";
 import { coverageBelow, spanNamed, traceOf } from "../support/trace-coverage.ts";
-import { debianNginx } from "./debian-image.ts";
+import { debianImages } from "./debian-image.ts";
 import { filesWith, inheritance, readableByOthers } from "./privacy.ts";
 
 const APP = "web";
@@ -25,14 +25,17 @@ describe("a fleet with real VMs", { shuffle: false }, () => {
   let fleet: TestFleet;
   let clients: Clients;
   let image: string;
+  let systemdImage: string;
   let nginx: Machine;
 
   beforeAll(async () => {
-    const content = await debianNginx();
+    const { nginx: content, systemd } = await debianImages();
     fleet = await startFleet({ hosts: 2, vmm: "real" });
     clients = clientsOf(fleet.api, fleet.token);
     image = `${fleet.registry}/debian/nginx:1`;
+    systemdImage = `${fleet.registry}/debian/systemd:1`;
     await pushImage(`http://${fleet.registry}`, "debian/nginx", "1", content);
+    await pushImage(`http://${fleet.registry}`, "debian/systemd", "1", systemd);
     await clients.createApp(APP);
   }, 900_000);
   afterAll(async () => {
@@ -98,6 +101,33 @@ describe("a fleet with real VMs", { shuffle: false }, () => {
       exit: { exitCode: 7, signal: "", oomKilled: false },
     });
     expect([...(await clients.logs(id))].sort()).toEqual(["hello from www-data in /srv", "oops"]);
+  });
+
+  it("boots an image with systemd, which serves nginx, and stops it by SIGRTMIN+3", async () => {
+    const machine = await clients.create({
+      app: APP,
+      config: configOf(systemdImage, { services: SERVICES, guest: { cpuKind: "", cpus: 1, memoryMb: 512 } }),
+    });
+    expect(await page(machine)).toBe("nginx in a micro-VM\n");
+
+    const { machine: stopped } = await clients.stop(machine.id, { timeout: { seconds: 120n, nanos: 0 } });
+
+    // What Linux reports for a PID namespace that was halted; 137 would be the end of the grace.
+    expect(stopped?.events[0]).toMatchObject({
+      type: "exit",
+      exit: { exitCode: 130, signal: "SIGINT", requestedStop: true },
+    });
+  });
+
+  it("makes an image's volumes and its working directory", async () => {
+    const script = "ls -A /data/volume | wc -l; pwd; touch /data/volume/file";
+    const { id } = await clients.create({
+      app: APP,
+      config: configOf(systemdImage, { init: { exec: ["/bin/sh", "-c", script] } }),
+    });
+
+    expect((await clients.wait(id, [MachineState.STOPPED])).events[0]?.exit).toMatchObject({ exitCode: 0 });
+    expect(await clients.logs(id)).toEqual(["0", "/srv/app"]);
   });
 
   it("has the host's time, and outbound network", async () => {

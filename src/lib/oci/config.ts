@@ -38,7 +38,7 @@ const MAX_LISTED = 20;
 /**
  * Parses an image's configuration.
  *
- * @throws Fault `NOT_AN_IMAGE` when it is unreadable, does not match the manifest, or has a field with a value that cannot be
+ * @throws Fault `NOT_AN_IMAGE` when it is unreadable or does not match the manifest; `IMAGE_CONFIG_INVALID` for an unknown stop signal
  */
 export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subject): ImageConfig {
   const json = parseJson(body, "its configuration", subject);
@@ -86,8 +86,8 @@ export function platformMissing(wanted: Platform, available: readonly Platform[]
 function stopSignal(value: unknown, subject: Subject): string {
   const name = typeof value === "number" ? String(value) : string(value);
   if (name === "" || signalNumber(name) !== undefined) return name;
-  const problem = `its configuration's StopSignal is ${JSON.stringify(name.slice(0, 100))}, which is no signal of Linux`;
-  throw imageFault("NOT_AN_IMAGE", subject, problem, { field: "config.StopSignal" });
+  const problem = `its configuration cannot be run: StopSignal ${JSON.stringify(name.slice(0, 40))} is no signal that Linux has`;
+  throw imageFault("IMAGE_CONFIG_INVALID", subject, problem, { fields: "StopSignal" });
 }
 
 function refuse(subject: Subject): never {

@@ -19,10 +19,10 @@ describe("how an image is run", () => {
 
     expect(fault).toMatchObject({
       code: "FAILED_PRECONDITION",
-      reason: "NOT_AN_IMAGE",
-      facts: { digest: image.digest, field: "config.StopSignal" },
+      reason: "IMAGE_CONFIG_INVALID",
+      facts: { digest: image.digest, fields: "StopSignal" },
     });
-    expect(fault.message).toContain('StopSignal is "SIGFOO"');
+    expect(fault.message).toContain('StopSignal "SIGFOO" is no signal');
   });
 });
 
