@@ -2,6 +2,7 @@
  * The trace receiver of a local fleet: takes OTLP/HTTP from services and from `hover`, keeps the
  * latest traces on disk, and answers `hover trace`. Production sends OTLP to a collector instead.
  */
+import { biscuits } from "../lib/auth/user-token.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { listen } from "../lib/runtime/listen.ts";
@@ -15,6 +16,7 @@ await runService("traces", readConfig, start);
 
 async function start(config: TracesConfig, stack: Stack) {
   const { verifier } = openAccess(stack, config, false);
+  biscuits.preload();
   const store = new TraceStore(config.dir, config.bounds, systemClock);
   stack.add("database", () => store.close());
 

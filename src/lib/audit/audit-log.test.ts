@@ -157,6 +157,6 @@ test("a reader who follows sees every entry once, also while files are rotated",
 });
 
 async function lost(): Promise<number> {
-  const metric = await registry.getSingleMetric("audit_dropped_total")?.get();
+  const metric = await registry.getSingleMetric("windhover_audit_dropped_total")?.get();
   return metric?.values[0]?.value ?? 0;
 }

@@ -36,8 +36,8 @@ const MAX_WAITING = 10_000;
 /** Written at once. */
 const MAX_BATCH = 1_000;
 
-const entries = counter("audit_entries_total", "Entries of the audit log that were written.");
-const dropped = counter("audit_dropped_total", "Entries lost because the disk did not keep up.");
+const entries = counter("windhover_audit_entries_total", "Entries of the audit log that were written.");
+const dropped = counter("windhover_audit_dropped_total", "Entries lost because the disk did not keep up.");
 
 /**
  * The audit log of a service. An entry is taken at once and written and synced within a quarter of

@@ -1,10 +1,15 @@
 import { once } from "node:events";
-import { Worker } from "node:worker_threads";
+import { Worker, type WorkerOptions } from "node:worker_threads";
 import { Fault } from "../faults/fault.ts";
 import type { CodecRequest, CodecResponse, OpenedBiscuit } from "./biscuit-codec.ts";
 
 /** The library leaks about 1 KB of its memory with each valid token. */
 const MAX_REQUESTS_PER_THREAD = 20_000;
+/** Without a command line and an environment of the process; small, as it holds one library. */
+const THREAD: WorkerOptions = {
+  ...{ execArgv: [], env: {} },
+  resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 },
+};
 const MAX_PENDING = 4_096;
 
 interface Pending {
@@ -39,6 +44,11 @@ export class BadBiscuit extends Error {
 export class Biscuits {
   #thread: Thread | undefined;
   #lastId = 0;
+
+  /** Makes the thread, so that the first request does not wait for it. */
+  preload(): void {
+    this.#usable();
+  }
 
   /** @throws BadBiscuit */
   async open(token: string, key: Uint8Array): Promise<OpenedBiscuit> {
@@ -78,7 +88,7 @@ export class Biscuits {
   }
 
   #start(): Thread {
-    const worker = new Worker(new URL("./biscuit-thread.ts", import.meta.url), { execArgv: [], env: {} });
+    const worker = new Worker(new URL("./biscuit-thread.ts", import.meta.url), THREAD);
     worker.unref();
     const thread: Thread = { worker, pending: new Map(), requests: 0 };
     const fail = (err: unknown) => {
