@@ -8,6 +8,7 @@ import type { Machines, MachineView } from "../machines/machines.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { CreateSlots } from "../shares/create-slots.ts";
 import type { Shares } from "../shares/shares.ts";
+import { Turns } from "../shares/turns.ts";
 import { type CreateRunner, LEASE_MS, newOwner } from "./create-runner.ts";
 import { requestHash } from "./request-hash.ts";
 import { SharedPolls } from "./shared-polls.ts";
@@ -37,11 +38,17 @@ export interface CreatesParts {
 /** Tokens of a create that fails by its caller's fault: it has cost a registry and the database. */
 const FAILED_CREATE_TOKENS = 10;
 
+/**
+ * Preflights of an organisation at a time. They wait for each other's lock on its row anyway; more
+ * would only hold the connections to the database that others need.
+ */
+const PREFLIGHTS_AT_ONCE = 2;
 const POLL_MS = 200;
 const FIND_TIMEOUT_MS = 5_000;
 
 export class Creates {
   readonly #parts: CreatesParts;
+  readonly #preflights = new Turns(PREFLIGHTS_AT_ONCE);
   readonly #polls = new SharedPolls<CreateState | undefined>((id, isAwaited) => this.#poll(id, isAwaited));
 
   constructor(parts: CreatesParts) {
@@ -59,7 +66,7 @@ export class Creates {
       const owner = newOwner();
       const slot = this.#takeSlot(request.org, requestId);
       const { isNew, saga } = await withSpan("api.preflight", {}, () =>
-        this.#begin(request, requestId, owner),
+        this.#preflights.run(request.org, () => this.#begin(request, requestId, owner)),
       ).catch((err) => {
         slot?.[Symbol.dispose]();
         throw err;

@@ -38,3 +38,14 @@ test("a long line of work that ends at once is done", async () => {
 
   await expect.poll(() => done).toBe(20_000);
 });
+
+test("work that fails gives its turn to the next", async () => {
+  const turns = new Turns(1);
+
+  const outcomes = await Promise.allSettled([
+    turns.run("a", () => Promise.reject(new Error("failed"))),
+    turns.run("a", async () => "done"),
+  ]);
+
+  expect(outcomes).toMatchObject([{ status: "rejected" }, { status: "fulfilled", value: "done" }]);
+});

@@ -22,6 +22,15 @@ export class Turns {
     this.#next(org, line);
   }
 
+  /** Runs work when it is its turn. */
+  run<T>(org: string, work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.enter(org, (leave) => {
+        work().then(resolve, reject).finally(leave);
+      });
+    });
+  }
+
   #next(org: string, line: Line): void {
     if (line.running >= this.#atOnce) return;
     const work = line.waiting.shift();
@@ -36,7 +45,7 @@ export class Turns {
       isOver = true;
       line.running -= 1;
       // Not from within: a line of those that have gone must not become a stack.
-      setImmediate(() => this.#next(org, line));
+      queueMicrotask(() => this.#next(org, line));
     });
   }
 }
