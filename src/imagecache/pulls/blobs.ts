@@ -149,8 +149,9 @@ export class Blobs {
       const order = { ...request, partial: dir.partial(digest, key), path };
       let received = 0;
       if (!isHere) {
-        const count = (bytes: number) => guard.count(bytes);
-        received = await download(client, order, { onBytes, onReceived: count }, signal, retry);
+        const onReceived = (bytes: number) => guard.count(bytes);
+        const listener = { onBytes, onReceived, onRequest: () => guard.start() };
+        received = await download(client, order, listener, signal, retry);
       } else if (!proofs.has(key)) {
         const [sample] = await takeSamples(path, size, 1);
         if (sample) await this.#compare(request, sample, signal, guard);
@@ -170,6 +171,7 @@ export class Blobs {
     guard: RateGuard,
   ) {
     if (sample.length === 0) return;
+    guard.start();
     const { client } = this.#parts;
     const bytes = await client.readRange(from, blob, sample, subject, signal, (count) => guard.count(count));
     if (isSample(sample, bytes)) return;

@@ -30,12 +30,14 @@ export interface Order extends LayerRequest {
   readonly path: string;
 }
 
-/** Called with numbers of bytes. */
-export interface ByteCounts {
-  /** That were not there before. */
+/** Hears how a download goes. */
+export interface DownloadListener {
+  /** Bytes that were not there before. */
   readonly onBytes: (bytes: number) => void;
-  /** That came over the network. */
+  /** Bytes that came over the network. */
   readonly onReceived: (bytes: number) => void;
+  /** What is on disk has been read, and the rest is requested. */
+  readonly onRequest: () => void;
 }
 
 /** Connections in a row that bring no new byte, beyond what each request retries. */
@@ -51,15 +53,15 @@ const MAX_FRUITLESS = 4;
 export async function download(
   client: RegistryClient,
   order: Order,
-  counts: ByteCounts,
+  listener: DownloadListener,
   signal: AbortSignal,
   retry: RetryPolicy,
 ): Promise<number> {
-  const first = await attempt(client, order, counts, signal, retry);
+  const first = await attempt(client, order, listener, signal, retry);
   if (first.verified) return first.received;
   await rm(order.partial, { force: true });
   // After a crash the file may have zeros instead of data, so it is downloaded once from the start.
-  const again = { ...counts, onBytes: () => undefined };
+  const again = { ...listener, onBytes: () => undefined };
   const second = first.resumed ? await attempt(client, order, again, signal, retry) : first;
   if (second.verified) return first.received + second.received;
   await rm(order.partial, { force: true });
@@ -73,14 +75,15 @@ export async function download(
 async function attempt(
   client: RegistryClient,
   order: Order,
-  counts: ByteCounts,
+  listener: DownloadListener,
   signal: AbortSignal,
   retry: RetryPolicy,
 ) {
   const handle = await open(order.partial, "a+", 0o644);
   try {
-    const file = new PartialFile(handle, order, counts);
+    const file = new PartialFile(handle, order, listener);
     await file.load();
+    listener.onRequest();
     const resumed = await fill(client, file, order, signal, retry);
     const digest = file.digest();
     const verified = digest === order.blob.digest;
@@ -140,15 +143,15 @@ class PartialFile {
   received = 0;
   readonly #handle: FileHandle;
   readonly #order: Order;
-  readonly #counts: ByteCounts;
+  readonly #listener: DownloadListener;
   #hash: Hash = createHash("sha256");
   /** Longest length reported, so that bytes which come again are not reported again. */
   #reported = 0;
 
-  constructor(handle: FileHandle, order: Order, counts: ByteCounts) {
+  constructor(handle: FileHandle, order: Order, listener: DownloadListener) {
     this.#handle = handle;
     this.#order = order;
-    this.#counts = counts;
+    this.#listener = listener;
   }
 
   /** Reads what is in the file. */
@@ -164,7 +167,7 @@ class PartialFile {
   async append(bytes: Buffer): Promise<void> {
     this.received += bytes.length;
     receivedBytes.inc(bytes.length);
-    this.#counts.onReceived(bytes.length);
+    this.#listener.onReceived(bytes.length);
     if (this.length + bytes.length > this.#order.blob.size) throw tooLong(this.#order);
     for (let at = 0; at < bytes.length; ) at += (await this.#handle.write(bytes, at)).bytesWritten;
     this.#count(bytes);
@@ -184,7 +187,7 @@ class PartialFile {
     this.#hash.update(bytes);
     this.length += bytes.length;
     if (this.length <= this.#reported) return;
-    this.#counts.onBytes(this.length - this.#reported);
+    this.#listener.onBytes(this.length - this.#reported);
     this.#reported = this.length;
   }
 }

@@ -10,31 +10,34 @@ export interface MinRate {
   readonly windowMs: number;
 }
 
-/** Aborts a download that brings too few bytes in a window, whatever it waits for. */
+/** Aborts a download that brings too few bytes in a window, whatever it waits for, from {@link start} on. */
 export class RateGuard implements Disposable {
   readonly #abort = new AbortController();
-  readonly #timer: NodeJS.Timeout;
   readonly #listener: Disposable;
+  readonly #rate: MinRate;
+  readonly #fault: (received: number) => Error;
+  #timer: NodeJS.Timeout | undefined;
   #total = 0;
   #inWindow = 0;
 
-  constructor(
-    { minBytesPerSecond, windowMs }: MinRate,
-    registry: string,
-    subject: Subject,
-    signal: AbortSignal,
-  ) {
-    const minBytes = (minBytesPerSecond * windowMs) / 1_000;
+  constructor(rate: MinRate, registry: string, subject: Subject, signal: AbortSignal) {
+    this.#rate = rate;
     this.#listener = onAbort(signal, () => this.#abort.abort(signal.reason));
+    this.#fault = (received) =>
+      this.#total === 0
+        ? unreachable(registry, subject, undefined)
+        : tooSlow(registry, subject, received, rate);
+  }
+
+  /** Begins a window: the network is waited for now. Reading what is on disk does not count. */
+  start(): void {
+    const { minBytesPerSecond, windowMs } = this.#rate;
+    clearInterval(this.#timer);
+    this.#inWindow = 0;
     this.#timer = setInterval(() => {
       const received = this.#inWindow;
       this.#inWindow = 0;
-      if (received >= minBytes) return;
-      const fault =
-        this.#total === 0
-          ? unreachable(registry, subject, undefined)
-          : tooSlow(registry, subject, received, { minBytesPerSecond, windowMs });
-      this.#abort.abort(fault);
+      if (received < (minBytesPerSecond * windowMs) / 1_000) this.#abort.abort(this.#fault(received));
     }, windowMs).unref();
   }
 

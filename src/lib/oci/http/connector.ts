@@ -10,17 +10,25 @@ class AddressRefused extends Error {
   readonly code = "ADDRESS_REFUSED";
 }
 
+type Lookup = typeof lookup;
+
 /**
  * Makes what opens connections: to public addresses only, unless the host is allowed by name. A name is looked up once, and
  * the addresses that were checked are those that are connected to.
  *
  * @param timeoutMs for the TCP and TLS handshakes
+ * @param resolve looks names up
  */
-export function filteringConnector(allowed: HostList, timeoutMs: number): buildConnector.connector {
+export function filteringConnector(
+  allowed: HostList,
+  timeoutMs: number,
+  resolve: Lookup = lookup,
+): buildConnector.connector {
   const options = { timeout: timeoutMs, allowH2: false };
   const toAny = buildConnector(options);
   // Options of `net.connect` are passed on to it.
-  const toPublic = buildConnector({ ...options, lookup: lookupPublic } as buildConnector.BuildOptions);
+  const filter = { ...options, lookup: lookupPublic(resolve) } as buildConnector.BuildOptions;
+  const toPublic = buildConnector(filter);
   return (to, callback) => {
     const url = new URL(`${to.protocol}//${to.host ?? to.hostname}`);
     if (allowed.has(url)) toAny(to, callback);
@@ -36,13 +44,16 @@ export function mayConnect(url: URL): boolean {
   return isIP(host) === 0 || isPublicAddress(host);
 }
 
-const lookupPublic: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (err, found) => {
-    if (err) return callback(err, "");
-    const usable = found.filter(({ address }) => isPublicAddress(address));
-    const [first] = usable;
-    if (first === undefined) return callback(new AddressRefused(), "");
-    if (options.all) return callback(null, usable);
-    return callback(null, first.address, first.family);
-  });
-};
+/** Looks names up, and leaves out addresses that are not public. */
+function lookupPublic(resolve: Lookup): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (err, found) => {
+      if (err) return callback(err, "");
+      const usable = found.filter(({ address }) => isPublicAddress(address));
+      const [first] = usable;
+      if (first === undefined) return callback(new AddressRefused(), "");
+      if (options.all) return callback(null, usable);
+      return callback(null, first.address, first.family);
+    });
+  };
+}
