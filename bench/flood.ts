@@ -38,7 +38,8 @@ async function measure(fleet: BenchFleet, run: Run): Promise<void> {
   report.vmm = await fleet.vmm();
   report.note("one host; its VMs are simulated and take no time");
   const { id } = await fleet.create();
-  const quiet = await timesOf(fleet, id, run, "quiet calls", () => false);
+  // As long as the flood: what the services' heaps grow by with calls is no stranger's doing.
+  const quiet = await timesOf(fleet, id, run, "quiet calls", forMs(FLOOD_MS));
   const before = new Map(PARTS.map((part) => [part, memoryOf(fleet, part)]));
   await using stranger = new Child<StrangerFunctions>(new URL("./flood/stranger.ts", import.meta.url));
   void stranger.functions.flood(grpcPorts(fleet), httpPorts(fleet)).catch(() => {});
@@ -46,8 +47,7 @@ async function measure(fleet: BenchFleet, run: Run): Promise<void> {
   const sampling = setInterval(() => {
     for (const part of PARTS) growth.get(part)?.push(memoryOf(fleet, part) - (before.get(part) ?? 0));
   }, SAMPLE_MS);
-  const endMs = performance.now() + FLOOD_MS;
-  const flooded = await timesOf(fleet, id, run, "calls beside a flood", () => performance.now() < endMs);
+  const flooded = await timesOf(fleet, id, run, "calls beside a flood", forMs(FLOOD_MS));
   clearInterval(sampling);
   for (const part of PARTS) report.add(growthOf(part), "MiB", growth.get(part) ?? []);
   report.addTimes({
@@ -79,6 +79,12 @@ async function timesOf(fleet: BenchFleet, id: string, run: Run, name: string, go
     }
   });
   return times;
+}
+
+/** Returns whether the time, which begins now, is not over. */
+function forMs(ms: number): () => boolean {
+  const endMs = performance.now() + ms;
+  return () => performance.now() < endMs;
 }
 
 function growthOf(part: string): string {
