@@ -133,8 +133,15 @@ function isolation(list: readonly Host[]): Check {
   if (!first) return { name, status: "ok", detail: list.length === 0 ? "no hosts" : "hardware" };
   const names = weak.map((host) => host.name).join(", ");
   const reason = first.vmmReason ? ` (${first.vmmReason})` : "";
-  const detail = `development only on ${names}: machines are emulated, which isolates nobody${reason}`;
-  return { name, status: "warn", detail, fix: "run trusted images only, or use hosts with KVM" };
+  const isEmulated = weak.every(({ acceleration }) => acceleration !== "kvm");
+  const why = isEmulated ? "machines are emulated, which isolates nobody" : "hosts lack KVM or confinement";
+  const detail = `development only on ${names}: ${why}${reason}`;
+  return {
+    name,
+    status: "warn",
+    detail,
+    fix: "run trusted images only, or use hosts with KVM, bubblewrap and hostd as root",
+  };
 }
 
 async function faultOf(ask: () => Promise<void>): Promise<Fault | undefined> {

@@ -41,7 +41,7 @@ async function listHosts(session: Session, _args: [], flags: { region?: string }
   if (notes.length > 0) session.printLines(["", ...notes.map((note) => paint.dim(note))]);
   if (hosts.some((host) => host.isolation === "development"))
     session.say(
-      "Hosts marked `development` emulate their machines, which isolates nobody: run trusted images only.",
+      "Hosts marked `development` emulate their machines, which isolates nobody, or confine them less than they should: run trusted images only.",
     );
 }
 
