@@ -113,6 +113,20 @@ describe("creates under way", () => {
     expect((await api.user.create()).machine).toBeDefined();
   });
 
+  test("that fail by their caller's fault cost ten, and those that are refused at once cost one", async () => {
+    const poor = await world.api({ rates: { ...DEFAULT_RATES, create: few(25) } });
+    world.images.fault = new Fault("NOT_FOUND", "IMAGE_NOT_FOUND", "no such image");
+    const reasons: string[] = [];
+    for (let i = 0; i < 4; i++) reasons.push((await faultOf(poor.user.create())).reason);
+    world.images.fault = undefined;
+    const stranger = await poor.as("umbrella", ["machines:write"]);
+    for (let i = 0; i < 26; i++) reasons.push((await faultOf(stranger.create())).reason);
+    stranger.close();
+
+    const failed = ["IMAGE_NOT_FOUND", "IMAGE_NOT_FOUND", "IMAGE_NOT_FOUND", "RATE_LIMITED"];
+    expect(reasons).toEqual([...failed, ...Array<string>(25).fill("APP_NOT_FOUND"), "RATE_LIMITED"]);
+  });
+
   test("that fail give their room back", async () => {
     world.images.fault = new Fault("NOT_FOUND", "IMAGE_NOT_FOUND", "no such image");
     for (let i = 0; i < 4; i++) expect((await faultOf(api.user.create())).reason).toBe("IMAGE_NOT_FOUND");
