@@ -1,4 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
+import { logger } from "../runtime/log.ts";
 import { accessKey } from "./auth/credentials.ts";
 import { type Scope, TokenRefused, type Tokens } from "./auth/tokens.ts";
 import type { Subject } from "./faults.ts";
@@ -95,7 +96,7 @@ export class RegistryRequests {
         throw refused(request, 401, err);
       }
       if (!(err instanceof ConnectionError)) throw err;
-      if (!err.isTransient) throw unreachable(request.from.registry, request.subject, err);
+      if (!err.isTransient) throw notReached(request, err);
       return { cause: err };
     }
   }
@@ -151,8 +152,15 @@ function failed(
   { status, cause, retryAfterMs: afterMs }: TransientFailure,
   attempts: number,
 ) {
-  if (status === undefined) return unreachable(request.from.registry, request.subject, cause);
+  if (status === undefined) return notReached(request, cause);
   return answered(request, status, attempts, afterMs, cause);
+}
+
+/** Tells the operator why, and the caller that. */
+function notReached({ from: { registry }, subject }: RegistryRequest, cause: unknown) {
+  const code = cause instanceof ConnectionError ? cause.message : "UNKNOWN";
+  logger.info("a registry cannot be reached", { registry, code });
+  return unreachable(registry, subject, cause);
 }
 
 /** Docker Hub's API has another host than its references. */
