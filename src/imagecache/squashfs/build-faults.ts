@@ -16,6 +16,13 @@ export function outOfTime(limitMs: number): Fault {
   return buildFailed(problem, `${seconds} s`, undefined);
 }
 
+/** Makes the fault of an image with something that cannot be written. @param output of tar2sqfs */
+export function notStorable(output: string, cause: unknown): Fault {
+  const why = output.trim().split("\n").at(-1)?.slice(0, 200) ?? "";
+  const problem = `its root file system cannot be written: tar2sqfs: ${why}`;
+  return buildFailed(problem, "what tar2sqfs can write", cause);
+}
+
 /** Makes the fault of an image whose build has crashed. @param how such as `SIGSEGV` */
 export function crashed(how: string, cause?: unknown): Fault {
   const problem = `building its root file system ended with a crash (${how}); please report it with the image`;

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Writable } from "node:stream";
 import { Fault } from "../../lib/faults/fault.ts";
-import { crashed, outOfMemory } from "./build-faults.ts";
+import { crashed, notStorable, outOfMemory } from "./build-faults.ts";
 import type { ArchiveSink } from "./write-image.ts";
 
 /**
@@ -133,6 +133,9 @@ export class SquashfsWriter implements ArchiveSink {
     // The kernel kills like this when the host has no memory left.
     if (status === "SIGKILL" && !this.#isAborted) return outOfMemory(memoryBytes, cause);
     if (/^SIG(?!KILL)/.test(String(status))) return crashed(String(status), cause);
+    // What is left are errors of the disk, and what a squashfs or tar2sqfs cannot hold: too many owners, say.
+    const isOfImage = typeof status === "number" && !/I\/O error|No space|quota/i.test(this.#stderr);
+    if (isOfImage) return notStorable(this.#stderr, cause);
     const message = "the root file system could not be written; the image cache's log says why";
     return new Fault("INTERNAL", "SQUASH_FAILED", message, {}, { cause });
   }

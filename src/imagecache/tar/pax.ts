@@ -22,11 +22,12 @@ export const NO_RECORDS: PaxRecords = {
   stretches: [],
 };
 
-/** Of an entry, in Linux. A file has a handful. */
+/** As in Linux. */
 const MAX_XATTR_NAME = 255;
-const MAX_XATTR_VALUE = 64 * 1024;
+/** Of an entry. A file has a handful. */
 const MAX_XATTRS = 256;
-const MAX_XATTR_BYTES = 256 * 1024;
+/** Names and values. With names of files they fit the 64 KiB that tar2sqfs takes as an extended header. */
+const MAX_XATTR_BYTES = 48 * 1024;
 
 const SPARSE = "GNU.sparse.";
 const KEPT: ReadonlySet<string> = new Set([
@@ -90,8 +91,6 @@ function setLibarchive(xattrs: Map<string, Buffer>, encoded: string, value: Buff
 function setXattr(xattrs: Map<string, Buffer>, name: string, value: Buffer): void {
   if (name.length > MAX_XATTR_NAME)
     throw tooLarge("bytes of the name of an extended attribute", MAX_XATTR_NAME, name.length);
-  if (value.length > MAX_XATTR_VALUE)
-    throw tooLarge("bytes of an extended attribute", MAX_XATTR_VALUE, value.length);
   xattrs.set(name, value);
   if (xattrs.size > MAX_XATTRS) throw tooLarge("extended attributes", MAX_XATTRS, xattrs.size);
 }

@@ -140,13 +140,12 @@ describe("what is multiplied", () => {
   const special = (typeflag: string): Entry => ({ path: "h", typeflag, content: "" });
   test.each<[string, Entry[], string]>([
     ["257 attributes", [{ path: "a", xattrs: many(257) }], "256 extended attributes"],
-    ["an attribute of 64 KiB and a byte", [{ path: "a", xattrs: { x: "x".repeat(65_537) } }], "65536 bytes"],
     [
       "an attribute with a name of 256 bytes",
       [{ path: "a", xattrs: { ["x".repeat(256)]: "" } }],
       "255 bytes",
     ],
-    ["attributes of 300 KiB together", [{ path: "a", xattrs: many(10, "x".repeat(30_000)) }], "262144 bytes"],
+    ["attributes of 50 KiB together", [{ path: "a", xattrs: many(10, "x".repeat(5_000)) }], "49152 bytes"],
     ["101 extended headers before an entry", Array.from({ length: 101 }, () => special("x")), "100 headers"],
     ["an extended header without end", [{ ...special("x"), claimedSize: 2 ** 30 }], "1048576 bytes"],
     [

@@ -119,7 +119,7 @@ describe("what would do harm", () => {
     ],
     [
       "the same attributes for each of many entries",
-      Array.from({ length: 200 }, (_, i) => ({ path: `f${i}`, xattrs: { "user.a": "x".repeat(60_000) } })),
+      Array.from({ length: 300 }, (_, i) => ({ path: `f${i}`, xattrs: { "user.a": "x".repeat(40_000) } })),
       "10000000 attribute bytes",
     ],
     [

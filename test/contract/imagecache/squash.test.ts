@@ -46,7 +46,10 @@ test("an archive that cannot be stored fails rather than being stored in part", 
   const writer = new SquashfsWriter(join(folder.path, "x.squashfs"), LIMITS);
   await writer.write(Buffer.alloc(10_240, 1));
 
-  await expect(writer.finish()).rejects.toMatchObject({ reason: "SQUASH_FAILED" });
+  await expect(writer.finish()).rejects.toMatchObject({
+    code: "FAILED_PRECONDITION",
+    reason: "IMAGE_BUILD_FAILED",
+  });
 });
 
 test("one that is broken off ends at once", async () => {
@@ -85,5 +88,18 @@ test("one that would take more memory than it may ends, and says how much that i
     code: "FAILED_PRECONDITION",
     reason: "IMAGE_BUILD_FAILED",
     facts: { limit: "20 MiB of memory" },
+  });
+});
+
+test("more owners than a squashfs can hold are the image's fault", async () => {
+  const writer = new SquashfsWriter(join(folder.path, "x.squashfs"), LIMITS);
+  const entries = Array.from({ length: 66_000 }, (_, i) => ({ path: `${i % 256}/${i}`, uid: i, gid: i }));
+
+  await writer.write(writeTar(entries));
+
+  await expect(writer.finish()).rejects.toMatchObject({
+    code: "FAILED_PRECONDITION",
+    reason: "IMAGE_BUILD_FAILED",
+    message: expect.stringContaining("overflow"),
   });
 });

@@ -2,7 +2,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DEFAULT_LIMITS } from "../../../src/imagecache/flatten/limits.ts";
 import { type BuiltImage, buildImage, FakeRegistry, type TarEntry } from "../../support/oci/index.ts";
-import { catSquashfs, readSquashfs, startImageCache, type TestImageCache } from "./fixture.ts";
+import { catSquashfs, readSquashfs, startImageCache, type TestImageCache, xattrsOf } from "./fixture.ts";
 
 let registry: FakeRegistry;
 let cache: TestImageCache;
@@ -58,6 +58,14 @@ describe("what is long or deep is made as far as Linux goes", () => {
     const image = buildImage({ layers: [[{ path: "end", type: "dir" }, ...chain, { path: "l39/f" }]] });
 
     expect(readSquashfs(await make("chain", image)).has("end/f")).toBe(true);
+  });
+
+  test("as many extended attributes, and names as long, as an entry may have", async () => {
+    const xattrs = Object.fromEntries(Array.from({ length: 256 }, (_, i) => [`user.${i}`, "x".repeat(180)]));
+    const path = `${"p/".repeat(2040)}f`;
+    const image = buildImage({ layers: [[{ path, xattrs }]] });
+
+    expect(xattrsOf(await make("attributes", image), path)).toHaveLength(256);
   });
 
   test("200 layers", async () => {

@@ -63,7 +63,7 @@ export const tarTarget: Target = {
     hold(whole.entries.length <= input.length / BLOCK, "each entry takes a block");
     for (const entry of whole.entries) {
       hold(entry.path.length <= 4096 && entry.link.length <= 4096, "names are bounded");
-      hold(entry.xattrs.bytes <= 256 * 1024 && entry.xattrs.list.length <= 256, "attributes are bounded");
+      hold(entry.xattrs.bytes <= 48 * 1024 && entry.xattrs.list.length <= 256, "attributes are bounded");
       roundTrip(entry);
     }
   },
