@@ -42,7 +42,7 @@ const FAILED_CREATE_TOKENS = 10;
  * Preflights of an organisation at a time. They wait for each other's lock on its row anyway; more
  * would only hold the connections to the database that others need.
  */
-const PREFLIGHTS_AT_ONCE = 2;
+const PREFLIGHTS_AT_ONCE = 4;
 const POLL_MS = 200;
 const FIND_TIMEOUT_MS = 5_000;
 
@@ -66,7 +66,10 @@ export class Creates {
       const owner = newOwner();
       const slot = this.#takeSlot(request.org, requestId);
       const { isNew, saga } = await withSpan("api.preflight", {}, () =>
-        this.#preflights.run(request.org, () => this.#begin(request, requestId, owner)),
+        this.#preflights.run(request.org, async () => {
+          caller.signal?.throwIfAborted();
+          return this.#begin(request, requestId, owner);
+        }),
       ).catch((err) => {
         slot?.[Symbol.dispose]();
         throw err;
