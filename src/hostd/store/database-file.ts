@@ -1,6 +1,8 @@
 import { chmodSync, closeSync, existsSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
+/** SQLite's name for a database without a file. */
+const IN_MEMORY = ":memory:";
 /** 2: specs are sealed. */
 export const VERSION = 2;
 const SCHEMA = `
@@ -37,6 +39,7 @@ export function openDatabase(path: string): DatabaseSync {
 
 /** Makes the file before SQLite does, which gives its other files the permissions of this one. */
 function makePrivate(path: string): void {
+  if (path === IN_MEMORY) return;
   closeSync(openSync(path, "a", 0o600));
   // Those that an earlier version has made.
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
