@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Standing } from "../../src/gen/windhover/admin/v1/organizations.ts";
 import { TokensServiceClient } from "../../src/gen/windhover/admin/v1/tokens.ts";
@@ -26,6 +28,23 @@ describe("tokens of a running fleet", { shuffle: false }, () => {
     machineId = (await admin.create({ app: world.app, skipLaunch: true, config: configOf(world.image) })).id;
   });
   afterAll(() => world?.close());
+
+  it("are made, listed and revoked with hover, and its audit log says by whom", async () => {
+    const { token, id } = await hover("token", "create", "-o", "personal", "--subject", "ci");
+    const holder = clientsOf(world.fleet.api, token);
+    await holder.get(machineId);
+    const { token: less } = await hoverAs(token, "token", "attenuate", "--action", "machines:read");
+    const reader = clientsOf(world.fleet.api, less);
+    await reader.get(machineId);
+
+    expect(await reasonOf(reader.start(machineId))).toBe("TOKEN_RESTRICTED");
+    expect(await hover("token", "list")).toMatchObject([{ id, subject: "ci", creator: "developer" }]);
+    await hover("token", "revoke", id);
+    expect(await reasonOf(reader.get(machineId))).toBe("TOKEN_REVOKED");
+    await expect.poll(() => auditOf("--object", machineId), SOON).toContain("TOKEN_RESTRICTED");
+    await expect.poll(() => auditOf("--subject", "developer"), SOON).toMatch(/"action":"tokens:revoke"/);
+    for (const each of [holder, reader]) each.close();
+  });
 
   it("are signed with a new key, and the old one is removed, without a failed call", async () => {
     const { keysDir } = world.fleet.layout;
@@ -95,7 +114,29 @@ describe("tokens of a running fleet", { shuffle: false }, () => {
     holder.close();
   });
 
-  /** Starts and stops the machine, again and again. */
+  /** Runs hover in the fleet's folder. Returns its JSON. */
+  async function hover(...args: string[]) {
+    return JSON.parse(await runHover({}, ...args, "--json"));
+  }
+
+  async function hoverAs(token: string, ...args: string[]) {
+    return JSON.parse(await runHover({ WINDHOVER_TOKEN: token }, ...args, "--json"));
+  }
+
+  function auditOf(...filters: string[]): Promise<string> {
+    return runHover({}, "audit", ...filters, "--json");
+  }
+
+  async function runHover(env: Record<string, string>, ...args: string[]): Promise<string> {
+    const main = join(import.meta.dirname, "../../src/cli/main.ts");
+    const home = { PATH: process.env["PATH"], WINDHOVER_DIR: world.fleet.folder };
+    const { stdout } = await promisify(execFile)(process.execPath, [main, ...args], {
+      env: { ...home, ...env },
+    });
+    return stdout;
+  }
+
+  /** Reads, creates, starts, stops and destroys, again and again. */
   function startTraffic(token: string) {
     const user = clientsOf(world.fleet.api, token);
     const failures: string[] = [];

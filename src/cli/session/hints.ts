@@ -55,7 +55,9 @@ const NEXT: Readonly<Record<string, Hint>> = {
     ...["REGISTRY_UNAUTHORIZED", "REGISTRY_RATE_LIMITED"],
   ),
   REGISTRY_NOT_FOUND: () => "hover registry list",
-  ...each(newToken, "TOKEN_EXPIRED", "SCOPE_MISSING"),
+  ...each(newToken, "TOKEN_EXPIRED", "TOKEN_REVOKED", "SCOPE_MISSING"),
+  TOKEN_RESTRICTED: () => "hover token inspect",
+  KEY_IN_USE: () => "hover key list",
 };
 
 function each(hint: Hint, ...reasons: readonly string[]): Record<string, Hint> {
