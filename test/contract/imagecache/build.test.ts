@@ -34,10 +34,15 @@ function refused(pull: Promise<unknown>): Promise<Fault> {
   );
 }
 
+let slow: BuiltImage | undefined;
+
 /** An image that takes a while. */
 function slowImage(): BuiltImage {
-  const entries: TarEntry[] = [{ path: "zeros", content: Buffer.alloc(400 * MIB) }];
-  return buildImage({ layers: [entries], compression: (tar) => zstdCompressSync(tar) });
+  slow ??= buildImage({
+    layers: [[{ path: "zeros", content: Buffer.alloc(800 * MIB) }]],
+    compression: (tar) => zstdCompressSync(tar),
+  });
+  return slow;
 }
 
 /** Processes that this one has started, and those that they have. */
