@@ -20,6 +20,9 @@ export class ArrivingCall {
   /** Whose unfinished bytes these are; undefined: nobody's. */
   #org: string | undefined;
   #bytes = 0;
+  #isFollowed = false;
+  #isCounted = false;
+  readonly #onClosed: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #refuse: ((fault: Fault) => void) | undefined;
   #refusal: Fault | undefined;
@@ -71,7 +74,7 @@ export class ArrivingCall {
   /** Notes whose call it is; `release` is called when its stream has closed. */
   identified(claims: Claims, release: (() => void) | undefined): void {
     clearTimeout(this.#timer);
-    if (release) this.#stream.once("close", release);
+    if (release) this.onClosed(release);
     if (claims.scopes.includes("internal")) {
       this.#maxBytes = Number.POSITIVE_INFINITY;
       return;
@@ -79,20 +82,36 @@ export class ArrivingCall {
     this.#maxBytes = this.#limits.requestBytes;
     this.#org = claims.org;
     this.#charge(this.#bytes);
+    if (this.#isFollowed) this.#count();
+  }
+
+  /** Adds what is called when the stream has closed. */
+  onClosed(callback: () => void): void {
+    this.#onClosed.push(callback);
   }
 
   /** Counts what arrives, and closes a stream that its caller leaves open. Called when grpc-js listens to the stream. */
   follow(): void {
     const stream = this.#stream;
-    stream.on("data", (chunk: Buffer) => this.#received(chunk.length));
-    stream.once("end", () => this.#finished());
+    this.#isFollowed = true;
+    if (this.#maxBytes !== Number.POSITIVE_INFINITY || !this.isTaken) this.#count();
     stream.once("finish", () => {
       if (!stream.readableEnded) this.#closeAfter(LINGER_MS, constants.NGHTTP2_NO_ERROR);
     });
-    stream.once("close", () => {
+    const closed = () => {
       clearTimeout(this.#timer);
       this.#finished();
-    });
+      for (const callback of this.#onClosed) callback();
+    };
+    if (stream.closed && stream.destroyed) closed();
+    else stream.once("close", closed);
+  }
+
+  #count(): void {
+    if (this.#isCounted) return;
+    this.#isCounted = true;
+    this.#stream.on("data", (chunk: Buffer) => this.#received(chunk.length));
+    this.#stream.once("end", () => this.#finished());
   }
 
   #received(bytes: number): void {

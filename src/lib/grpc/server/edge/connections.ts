@@ -23,6 +23,8 @@ export interface Connection {
   lastUsedMs: number;
   /** Whether a valid token has come by it. */
   isKnown: boolean;
+  /** Whether that token was a service's. */
+  isTrusted: boolean;
   /** Calls that were refused before that. */
   refusals: number;
   /** Calls without a token that it may make at once. */
@@ -61,7 +63,13 @@ export class Connections {
       const nowMs = performance.now();
       const connection: Connection = {
         ...{ admission: opening, session, streams: 0, lastUsedMs: nowMs },
-        ...{ isKnown: false, refusals: 0, openCredit: this.#limits.open.burst, creditedMs: nowMs },
+        ...{
+          isKnown: false,
+          isTrusted: false,
+          refusals: 0,
+          openCredit: this.#limits.open.burst,
+          creditedMs: nowMs,
+        },
       };
       this.#bySession.set(session, connection);
       this.#byAdmission.set(opening, connection);
@@ -75,6 +83,7 @@ export class Connections {
   identified(connection: Connection, isService: boolean): void {
     if (connection.isKnown) return;
     connection.isKnown = true;
+    connection.isTrusted = isService;
     this.#limiter.identified(connection.admission, isService);
     const { session } = connection;
     const { service, org } = this.#limits.streams;

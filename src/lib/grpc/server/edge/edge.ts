@@ -111,7 +111,7 @@ export class Edge {
     const isFree = open && headers.authorization === undefined && connection?.isKnown === false;
     const hasCredit = !isFree || this.#connections.takeCredit(connection);
     // Node heeds its own limit once the peer has acknowledged it.
-    if (!hasCredit || bytesOf(headers) > limits.headerBytes) {
+    if (!hasCredit || (!connection?.isTrusted && bytesOf(headers) > limits.headerBytes)) {
       stream.on("error", () => {});
       stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       if (connection) this.#connections.refused(connection);
@@ -120,12 +120,12 @@ export class Edge {
     const call = new ArrivingCall(stream, path, open, limits, this.#unfinished);
     if (connection) {
       connection.streams += 1;
-      stream.once("close", () => {
+      call.onClosed(() => {
         connection.streams -= 1;
         connection.lastUsedMs = performance.now();
       });
     }
-    if (open) stream.once("close", this.#openCalls.begin(call, connection?.admission.address ?? ""));
+    if (open) call.onClosed(this.#openCalls.begin(call, connection?.admission.address ?? ""));
     return { call, connection };
   }
 }
