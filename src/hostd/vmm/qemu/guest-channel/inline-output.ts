@@ -7,13 +7,15 @@ import { decodeOutput, type GuestLine } from "./output.ts";
 /** Decodes output in this thread, for a sink that takes lines one by one. */
 export class InlineOutput implements OutputSession {
   readonly #sink: VmSink;
-  readonly #cursor: LogCursor;
+  readonly #cursorFile: string;
+  /** Opened for the first line: a start waits for no file. */
+  #cursor: LogCursor | undefined;
   #isClosed = false;
   #hasFailed = false;
 
   constructor(sink: VmSink, cursorFile: string) {
     this.#sink = sink;
-    this.#cursor = new LogCursor(cursorFile);
+    this.#cursorFile = cursorFile;
   }
 
   async store(batch: OutputBatch): Promise<OutputReceipt> {
@@ -21,7 +23,7 @@ export class InlineOutput implements OutputSession {
     for (const line of lines) {
       if (this.#isClosed) break;
       await this.#tryDeliver(line);
-      if (!this.#isClosed) this.#cursor.write({ number: line.number });
+      if (!this.#isClosed) this.#openCursor().write({ number: line.number });
     }
     const lastNumber = lines.at(-1)?.number ?? batch.afterNumber;
     return { lastNumber, lines: lines.length, guestUs: nowUs };
@@ -30,7 +32,12 @@ export class InlineOutput implements OutputSession {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#cursor.close();
+    this.#cursor?.close();
+  }
+
+  #openCursor(): LogCursor {
+    this.#cursor ??= new LogCursor(this.#cursorFile);
+    return this.#cursor;
   }
 
   /** Drops a line that its sink does not take, so that the machine goes on. */
