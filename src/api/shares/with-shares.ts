@@ -9,14 +9,14 @@ import type { Shares } from "./shares.ts";
 import { Turns } from "./turns.ts";
 
 /** Bytes of a list's answer that cost a token. */
-const LIST_BYTES_PER_TOKEN = 8 * 1_024;
+const LIST_BYTES_PER_TOKEN = 4 * 1_024;
 
 /** Tokens of a list whose caller has gone, as its size is not known. */
 const CANCELLED_LIST_TOKENS = 100;
 /** How long one may still be read. */
 const CANCELLED_LIST_MS = 5_000;
 /** Lists of an organisation that are read at a time; the others wait. */
-const LISTS_AT_ONCE = 2;
+const LISTS_AT_ONCE = 1;
 
 type Method = grpc.MethodDefinition<unknown, unknown>;
 type Unary = grpc.handleUnaryCall<unknown, unknown>;
