@@ -6,6 +6,7 @@ import {
   HostServiceService,
   ListMachinesRequest,
   type ListMachinesResponse,
+  type WatchedMachine,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { mintToken } from "../../../src/lib/auth/auth.ts";
@@ -13,6 +14,7 @@ import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../src/lib/grpc/duration.ts";
 import { mapToProto } from "../../../src/lib/grpc/maps.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
+import { openDuplex } from "../../support/duplex.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
 import { createRequest, KEYS, newId, present, startHost, type TestHost, token } from "./fixture.ts";
 
@@ -25,6 +27,37 @@ beforeAll(async () => {
 });
 afterAll(() => host.close());
 afterEach(() => expectCleanAfterRemoval(host));
+
+test("a watch tells the state of each machine that is named, then every change, and what is not there", async () => {
+  const { id } = await host.created({ exec: ["sim-run"] });
+  const other = (await host.created({ exec: ["sim-run"] })).id;
+  const watch = openDuplex(host.client, host.client.watchMachines, { timeoutMs: 20_000 });
+  const told: WatchedMachine[] = [];
+  const reading = (async () => {
+    for await (const { machines } of watch.messages) told.push(...machines);
+  })();
+  reading.catch(() => {});
+  const statesOf = (machineId: string) =>
+    told.filter((each) => each.id === machineId).map(({ machine }) => machine?.state);
+
+  await watch.write({ watchIds: [id, other, UNKNOWN], unwatchIds: [] });
+  await expect.poll(() => told.length).toBe(3);
+  await watch.write({ watchIds: [], unwatchIds: [other] });
+  await host.start(id, { watchMs: 0 });
+  await host.start(other, { watchMs: 0 });
+  await host.stop(id);
+  await expect.poll(() => statesOf(id).at(-1)).toBe(MachineState.STOPPED);
+  watch.cancel();
+
+  const { CREATED, STARTING, STARTED, STOPPING, STOPPED } = MachineState;
+  expect(new Set(statesOf(id))).toEqual(new Set([CREATED, STARTING, STARTED, STOPPING, STOPPED]));
+  expect(statesOf(other)).toEqual([CREATED]);
+  expect(told.find((each) => each.id === UNKNOWN)).toMatchObject({ missing: true, machine: undefined });
+  const started = told.find(({ machine }) => machine?.state === STARTED);
+  expect(started?.reachable).toEqual([STOPPED]);
+  expect(started?.machine).toMatchObject({ config: undefined, events: [{ type: "start" }] });
+  await host.stop(other);
+});
 
 describe("wait", () => {
   const wait = (machineId: string, states: MachineState[], timeoutMs?: number, org = "") =>
