@@ -12,14 +12,17 @@ const BYTES = 16;
 
 /** The file in a VM's folder that lets the next hostd go on behind the last line. */
 export class LogCursor {
-  readonly #fd: number;
+  readonly #file: string;
+  /** Opened with the first line: a start waits for no file. */
+  #fd: number | undefined;
 
   constructor(file: string) {
-    // No flag by name creates a file if needed, keeps its content, and writes at any position.
-    this.#fd = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+    this.#file = file;
   }
 
   write({ number, sequence }: Cursor): void {
+    // No flag by name creates a file if needed, keeps its content, and writes at any position.
+    this.#fd ??= openSync(this.#file, constants.O_RDWR | constants.O_CREAT, 0o600);
     const bytes = Buffer.allocUnsafe(BYTES);
     bytes.writeBigUInt64LE(BigInt(number));
     // 0 stands for none.
@@ -28,7 +31,8 @@ export class LogCursor {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
   }
 }
 
