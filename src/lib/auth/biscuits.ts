@@ -42,8 +42,14 @@ export class BadBiscuit extends Error {
  * or has served its number of requests is replaced.
  */
 export class Biscuits {
+  readonly #maxRequests: number;
   #thread: Thread | undefined;
   #lastId = 0;
+
+  /** @param maxRequests after which the thread is replaced */
+  constructor(maxRequests = MAX_REQUESTS_PER_THREAD) {
+    this.#maxRequests = maxRequests;
+  }
 
   /** Makes the thread, so that the first request does not wait for it. */
   preload(): void {
@@ -80,7 +86,7 @@ export class Biscuits {
   }
 
   #usable(): Thread {
-    if (this.#thread && this.#thread.requests < MAX_REQUESTS_PER_THREAD) return this.#thread;
+    if (this.#thread && this.#thread.requests < this.#maxRequests) return this.#thread;
     // The old one ends with its last answer.
     if (this.#thread?.pending.size === 0) void this.#thread.worker.terminate();
     this.#thread = this.#start();
@@ -99,7 +105,7 @@ export class Biscuits {
     worker.on("message", ({ id, response, error, isBroken }: Reply) => {
       const waiting = thread.pending.get(id);
       thread.pending.delete(id);
-      if (isBroken) thread.requests = MAX_REQUESTS_PER_THREAD;
+      if (isBroken) thread.requests = this.#maxRequests;
       if (response === undefined) waiting?.reject(new BadBiscuit(error));
       else waiting?.resolve(response);
       if (thread.pending.size > 0) return;
