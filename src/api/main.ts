@@ -3,7 +3,7 @@
  * starts a machine with one call to its host, and takes the reports of hosts. It may be killed at
  * any time: other replicas go on with its creates, and its table of hosts is on disk.
  */
-import { biscuits } from "../lib/auth/user-token.ts";
+import { biscuits } from "../lib/auth/biscuit/user-token.ts";
 import { startWarmUp } from "../lib/grpc/builtin/warm-up.ts";
 import { fleetCredentials } from "../lib/oci/auth/fleet-credentials.ts";
 import { systemClock } from "../lib/runtime/clock.ts";

@@ -2,7 +2,7 @@
  * The trace receiver of a local fleet: takes OTLP/HTTP from services and from `hover`, keeps the
  * latest traces on disk, and answers `hover trace`. Production sends OTLP to a collector instead.
  */
-import { biscuits } from "../lib/auth/user-token.ts";
+import { biscuits } from "../lib/auth/biscuit/user-token.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import { listen } from "../lib/runtime/listen.ts";

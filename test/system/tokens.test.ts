@@ -7,7 +7,7 @@ import { Standing } from "../../src/gen/windhover/admin/v1/organizations.ts";
 import { TokensServiceClient } from "../../src/gen/windhover/admin/v1/tokens.ts";
 import { HostServiceClient } from "../../src/gen/windhover/hostd/v1/hostd.ts";
 import { mintToken } from "../../src/lib/auth/auth.ts";
-import { keyIdOf } from "../../src/lib/auth/biscuit-wire.ts";
+import { keyIdOf } from "../../src/lib/auth/biscuit/biscuit-wire.ts";
 import { removeKey, rotateKeys } from "../../src/lib/auth/rotate-keys.ts";
 import { call, connect } from "../../src/lib/grpc/client.ts";
 import { type Clients, clientsOf, configOf } from "../support/clients.ts";

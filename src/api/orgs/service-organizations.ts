@@ -5,7 +5,7 @@ import {
   Organization as WireOrganization,
   Standing as WireStanding,
 } from "../../gen/windhover/admin/v1/organizations.ts";
-import { isPlain } from "../../lib/auth/block-source.ts";
+import { isPlain } from "../../lib/auth/biscuit/block-source.ts";
 import { requireScope, type Scope } from "../../lib/auth/claims.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";

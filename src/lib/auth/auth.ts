@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import { checkStrings, keyIdOf } from "./biscuit-wire.ts";
-import { BadBiscuit } from "./biscuits.ts";
+import { checkStrings, keyIdOf } from "./biscuit/biscuit-wire.ts";
+import { BadBiscuit } from "./biscuit/biscuits.ts";
+import { biscuits, claimsOf, mintUserToken } from "./biscuit/user-token.ts";
 import { type Claims, expired, type Grant, missing, rejected, revoked, SCOPES } from "./claims.ts";
 import { fixedPublicKeys, fixedSigningKey, type PublicKeys, publicBytes, type SigningKey } from "./keys.ts";
 import { Revocations } from "./revocations.ts";
-import { biscuits, claimsOf, mintUserToken } from "./user-token.ts";
 
 const ISSUER = "windhover.dev";
 const ALGORITHM = "EdDSA";

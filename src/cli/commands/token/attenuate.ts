@@ -1,8 +1,8 @@
 import { TokensServiceClient } from "../../../gen/windhover/admin/v1/tokens.ts";
 import { TokenVerifier } from "../../../lib/auth/auth.ts";
-import { keyIdOf } from "../../../lib/auth/biscuit-wire.ts";
+import { keyIdOf } from "../../../lib/auth/biscuit/biscuit-wire.ts";
+import { biscuits } from "../../../lib/auth/biscuit/user-token.ts";
 import { publicKeyOf, publicKeysById } from "../../../lib/auth/keys.ts";
-import { biscuits } from "../../../lib/auth/user-token.ts";
 import { ago } from "../../render/time.ts";
 import type { Session } from "../../session/session.ts";
 import { UsageError } from "../../session/usage-error.ts";

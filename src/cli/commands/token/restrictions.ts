@@ -1,5 +1,5 @@
-import { isPlain } from "../../../lib/auth/block-source.ts";
-import { dateOf } from "../../../lib/auth/user-token.ts";
+import { isPlain } from "../../../lib/auth/biscuit/block-source.ts";
+import { dateOf } from "../../../lib/auth/biscuit/user-token.ts";
 import { UsageError } from "../../session/usage-error.ts";
 
 /** What a token is restricted to; what is absent is not restricted. */

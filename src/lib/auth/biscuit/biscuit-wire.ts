@@ -1,6 +1,6 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { rejected } from "../claims.ts";
 import { isPlain } from "./block-source.ts";
-import { rejected } from "./claims.ts";
 
 // Field numbers of Biscuit's schema.proto.
 const ROOT_KEY_ID = 1;

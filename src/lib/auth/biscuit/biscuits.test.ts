@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { expect, test } from "vitest";
+import { generateKeyPair, publicBytes, seedOf } from "../keys.ts";
 import { Biscuits } from "./biscuits.ts";
-import { generateKeyPair, publicBytes, seedOf } from "./keys.ts";
 
 const keys = generateKeyPair();
 const seed = seedOf(createPrivateKey(keys.privateKey));

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Worker, type WorkerOptions } from "node:worker_threads";
-import { Fault } from "../faults/fault.ts";
+import { Fault } from "../../faults/fault.ts";
 import type { CodecRequest, CodecResponse, OpenedBiscuit } from "./biscuit-codec.ts";
 
 /** The library leaks about 1 KB of its memory with each valid token. */

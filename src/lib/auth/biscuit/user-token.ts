@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
+import { BadBlock, expiryOf, type Value } from "../checks.ts";
+import { type Claims, type Grant, rejected, SCOPES } from "../claims.ts";
+import { type SigningKey, seedOf } from "../keys.ts";
 import type { OpenedBiscuit } from "./biscuit-codec.ts";
 import { Biscuits } from "./biscuits.ts";
 import { type Block, isPlain, parseBlock } from "./block-source.ts";
-import { BadBlock, expiryOf, type Value } from "./checks.ts";
-import { type Claims, type Grant, rejected, SCOPES } from "./claims.ts";
-import { type SigningKey, seedOf } from "./keys.ts";
 
 /** Shared by the process: it is stateless. */
 export const biscuits = new Biscuits();

@@ -1,13 +1,13 @@
 import { createPublicKey } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ManualClock } from "../../../test/support/manual-clock.ts";
-import { mintToken, TokenVerifier } from "./auth.ts";
+import { ManualClock } from "../../../../test/support/manual-clock.ts";
+import { mintToken, TokenVerifier } from "../auth.ts";
+import { failingCheck } from "../checks.ts";
+import type { Claims } from "../claims.ts";
+import { generateKeyPair, publicBytes } from "../keys.ts";
+import { Revocations } from "../revocations.ts";
 import { isPlain, parseBlock } from "./block-source.ts";
-import { failingCheck } from "./checks.ts";
-import type { Claims } from "./claims.ts";
-import { generateKeyPair, publicBytes } from "./keys.ts";
-import { Revocations } from "./revocations.ts";
 import { biscuits, dateOf } from "./user-token.ts";
 
 const keys = generateKeyPair();

@@ -1,5 +1,5 @@
-import type { Value } from "./checks.ts";
-import { type Alternative, BadBlock, type Check, type Condition } from "./checks.ts";
+import type { Value } from "../checks.ts";
+import { type Alternative, BadBlock, type Check, type Condition } from "../checks.ts";
 
 /** What the Datalog of a block says, as far as it is taken. */
 export interface Block {
