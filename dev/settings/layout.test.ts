@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -26,4 +26,14 @@ test("the parts of a fleet in a long folder get a short name for it, the same ev
   expect(realpathSync(base)).toBe(long);
   expect(layoutOf(long).base).toBe(base);
   rmSync(base);
+});
+
+test("a fleet's folder is closed to others, and a folder with other things keeps its mode", () => {
+  chmodSync(folder, 0o755);
+  const mode = () => statSync(layoutOf(folder).folder).mode & 0o777;
+
+  writeFileSync(join(folder, "somebody's"), "");
+  expect(mode()).toBe(0o755);
+  writeFileSync(join(folder, "fleet.json"), "{}");
+  expect(mode()).toBe(0o711);
 });

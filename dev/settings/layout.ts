@@ -1,5 +1,13 @@
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readlinkSync, realpathSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -31,7 +39,7 @@ const LONGEST_BASE = 44;
 export function layoutOf(path: string): Layout {
   mkdirSync(path, { recursive: true, mode: 0o711 });
   const folder = realpathSync(path);
-  if (lstatSync(folder).uid === process.getuid?.()) chmodSync(folder, 0o711);
+  if (isOwn(folder)) chmodSync(folder, 0o711);
   const base = baseOf(folder);
   return {
     folder,
@@ -47,6 +55,15 @@ export function layoutOf(path: string): Layout {
     log: (part) => join(folder, "logs", `${part}.log`),
   };
 }
+
+/** Whether a folder is a fleet's, or may become one: somebody's home or `/tmp` keeps its mode. */
+function isOwn(folder: string): boolean {
+  if (lstatSync(folder).uid !== process.getuid?.()) return false;
+  const names = readdirSync(folder);
+  return names.length === 0 || names.some((name) => OWN_FILES.includes(name));
+}
+
+const OWN_FILES: readonly string[] = ["fleet.json", "keys", "guest"];
 
 /** Returns a folder's own path, or a short link to it: below it there is room for the paths of sockets. */
 export function baseOf(folder: string): string {
