@@ -95,7 +95,6 @@ export class Biscuits {
 
   #start(): Thread {
     const worker = new Worker(new URL("./biscuit-thread.ts", import.meta.url), THREAD);
-    worker.unref();
     const thread: Thread = { worker, pending: new Map(), requests: 0 };
     const fail = (err: unknown) => {
       if (this.#thread === thread) this.#thread = undefined;
@@ -114,6 +113,8 @@ export class Biscuits {
     });
     worker.on("error", fail);
     void once(worker, "exit").then(() => fail(new Error("the thread has ended")), fail);
+    // Last: a listener for messages keeps the process running.
+    worker.unref();
     return thread;
   }
 }
