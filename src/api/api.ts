@@ -51,7 +51,7 @@ import { addServices } from "./wiring-services.ts";
 
 const CONNECT_INTERVAL_MS = 2_000;
 const REFRESH_INTERVAL_MS = 2_000;
-/** How soon a changed limit counts. */
+/** Interval at which the limits of organisations are read from the database. */
 const LIMITS_INTERVAL_MS = 5_000;
 const IDLE_INTERVAL_MS = 60_000;
 /** An api knows of a revocation by another one within this, and a host a moment later. */
@@ -76,7 +76,7 @@ export interface ApiOptions {
   /** Folder of the audit log; undefined when there is none. */
   readonly auditDir: string | undefined;
   readonly images: ImageResolver;
-  /** What organisations' registry credentials are encrypted with. Absent: none can be stored. */
+  /** Keys that encrypt registry credentials. Without them no credentials can be stored. */
   readonly sealingKeys?: SealingKeys;
   /** Credentials of the fleet. Default: none. */
   readonly fleetCredentials?: FleetLookup;

@@ -25,7 +25,7 @@ const program = `
     logger.debug("opened");
     const open = setInterval(() => {}, 1_000);
     stack.add("place", () => clearInterval(open));
-    if (place === "here") setTimeout(() => process.kill(process.pid, "SIGTERM"), 10);
+    if (place === "here") process.kill(process.pid, "SIGTERM");
     return { place };
   });
 `;

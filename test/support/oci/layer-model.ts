@@ -88,10 +88,10 @@ function put(root: Directory, entry: TarEntry, layer: number): void {
 function walk(root: Directory, parts: readonly string[], making: number): Directory | undefined {
   let trail = [root];
   let budget = 1000;
-  const todo = [...parts];
-  while (todo.length > 0) {
+  const rest = [...parts];
+  while (rest.length > 0) {
     if (--budget === 0) throw new Error("round in circles");
-    const name = todo.shift() ?? "";
+    const name = rest.shift() ?? "";
     const here = trail.at(-1) ?? root;
     if (name === "" || name === ".") continue;
     if (name === "..") {
@@ -108,7 +108,7 @@ function walk(root: Directory, parts: readonly string[], making: number): Direct
     if ("children" in next) trail.push(next);
     else if (next.file.type === "symlink") {
       if (next.file.link.startsWith("/")) trail = [root];
-      todo.unshift(...next.file.link.split("/"));
+      rest.unshift(...next.file.link.split("/"));
     } else return undefined;
   }
   return trail.at(-1);

@@ -24,7 +24,7 @@ export interface FoundImage {
   readonly run: RunConfig;
 }
 
-/** What organisations pull images with. */
+/** The registry credentials of organisations. */
 export interface CredentialSource {
   /** Undefined: nothing. */
   find(org: string, registry: string, repository: string): Promise<Credentials | undefined>;

@@ -11,7 +11,7 @@ export interface FaultData {
   readonly retryAfterMs?: number;
 }
 
-/** What a caller hears of a fault at most; more would only be stored. */
+/** Longest stored message of a fault: callers get no more of it. */
 const MAX_MESSAGE = 2_048;
 const [MAX_FACTS, MAX_FACT] = [32, 512];
 const MAX_VIOLATIONS = 32;

@@ -9,7 +9,7 @@ export interface WatchedMachine {
   readonly reachable: readonly MachineState[];
 }
 
-/** What somebody waits for. */
+/** A condition on a machine that a call waits for. */
 export interface WaitTarget {
   readonly machineId: string;
   /** Empty: any. */
