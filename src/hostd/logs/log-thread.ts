@@ -21,7 +21,6 @@ export class LogThread {
       workerData: data,
       execArgv: [],
     });
-    this.#worker.unref();
     this.#worker.on("message", (reply: LogReply) => this.#receive(reply));
     this.#worker.on("error", (err) => {
       this.#fail(err instanceof Error ? err : new Error(String(err)), onDeath);
