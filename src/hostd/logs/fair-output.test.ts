@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -61,4 +61,19 @@ test("a guest with much output delays another's by one batch, not by all of it",
   expect(flood.pump.lastDelivered).toBe(40_000);
   expect(flood.charged.reduce((sum, lines) => sum + lines)).toBe(40_000);
   expect(flood.charged.length).toBeGreaterThan(10);
+});
+
+test("an output that is closed writes no cursor any more: the folder of its VM can be removed", async () => {
+  const flood = pumpOf("flood");
+  for (let frame = 0; frame < 40; frame++) flood.pump.push(emptyLines(frame * 500 + 1, (frame + 1) * 500));
+  const cursorFile = join(dir, "failed.cursor");
+  const output = store.sink({ id: "failed", org: "acme" }).openOutput?.(cursorFile);
+
+  await output?.close();
+  expect(existsSync(cursorFile)).toBe(true);
+  rmSync(cursorFile);
+  await flood.pump.drained();
+  await store.flush();
+
+  expect(existsSync(cursorFile)).toBe(false);
 });

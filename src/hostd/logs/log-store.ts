@@ -107,7 +107,7 @@ export class LogStore {
         this.#note(owner, receipt.failure);
         return receipt;
       },
-      close: () => void this.#thread.call({ kind: "close", session }).catch(log("close")),
+      close: () => this.#thread.call({ kind: "close", session }).catch(log("close")),
     };
   }
 

@@ -37,5 +37,6 @@ export interface OutputReceipt {
 export interface OutputSession {
   /** Resolves when the lines are stored. Call it again only then. */
   store(batch: OutputBatch): Promise<OutputReceipt>;
-  close(): void;
+  /** Resolves when nothing is written to the cursor file any more. Never rejects. */
+  close(): Promise<void>;
 }

@@ -182,14 +182,24 @@ export class QemuVmm implements Vmm {
       return vm;
     } catch (err) {
       const failure = asLaunchError(err, dirs.readStderr(vmId));
-      await endProcesses(dirs, vmId);
-      await vm?.detach();
-      await dirs.remove(vmId);
+      await this.#discard(vmId, vm);
       const isFinal = failure.kind === "exec" || FINAL_REASONS.has(failure.reason);
       if (isLast || isFinal || signal.aborted) throw failure;
       logger.warn("a start path failed, trying the next", { startPath, error: describeError(failure) });
       phases.mark(`vmm.${startPath}_failed`, { reason: failure.reason });
       return undefined;
+    }
+  }
+
+  /** Removes what a failed start left. What cannot be removed is left to the sweep: the start's own failure is its answer. */
+  async #discard(vmId: string, vm: GuestVm | undefined): Promise<void> {
+    const { dirs } = this.#options;
+    try {
+      await endProcesses(dirs, vmId);
+      await vm?.detach();
+      await dirs.remove(vmId);
+    } catch (err) {
+      logger.warn("a VM that failed to start could not be removed", { vmId, error: describeError(err) });
     }
   }
 

@@ -27,6 +27,8 @@ export type NewOwner = Pick<GuestVmOptions, "id" | "sink" | "notBeforeUs">;
 const LAST_LINES_TIMEOUT_MS = 5_000;
 /** How long QEMU's last event is awaited when the channel has ended. */
 const LAST_EVENT_TIMEOUT_MS = 1_000;
+/** How long the output's last write is awaited: it is behind what the thread of the logs has to do. */
+const CLOSE_OUTPUT_TIMEOUT_MS = 5_000;
 const ESRCH = 3;
 
 /** A VM of the QEMU adapter, whose guest answers. */
@@ -43,7 +45,7 @@ export class GuestVm implements Vm {
   readonly #dirs: VmDirs;
   #output: OutputSession;
   #notBeforeUs: number;
-  #isDetached = false;
+  #detached: Promise<void> | undefined;
 
   constructor({ id, startPath, dirs, qmp, sink, notBeforeUs }: GuestVmOptions, agent: Agent) {
     this.id = id;
@@ -82,6 +84,10 @@ export class GuestVm implements Vm {
     }
   }
 
+  get #isDetached(): boolean {
+    return this.#detached !== undefined;
+  }
+
   get guest(): GuestState {
     const { state } = this.#agent;
     if (state === undefined) throw new Error("the guest has not answered yet");
@@ -91,7 +97,7 @@ export class GuestVm implements Vm {
   /** Gives a warm VM, which is paused, to a machine. */
   assign({ id, sink, notBeforeUs }: NewOwner): void {
     this.id = id;
-    this.#output.close();
+    void this.#output.close();
     this.#output = openOutput(sink, this.#dirs.logCursor(id));
     this.#notBeforeUs = notBeforeUs;
     this.#agent.resetClock();
@@ -119,13 +125,18 @@ export class GuestVm implements Vm {
       throw new Error(`the guest could not send signal ${signal}: errno ${errno}`);
   }
 
-  async detach(): Promise<void> {
-    if (this.#isDetached) return;
-    this.#isDetached = true;
+  detach(): Promise<void> {
+    this.#detached ??= this.#detach();
+    return this.#detached;
+  }
+
+  async #detach(): Promise<void> {
     this.#pump.close();
-    this.#output.close();
+    const closed = this.#output.close();
     this.#agent.close();
     this.qmp.close();
+    // The caller may remove the VM's folder next, which has the output's cursor.
+    await endsWithin(CLOSE_OUTPUT_TIMEOUT_MS, closed);
   }
 
   /** Detaches from a VM that is being destroyed, and drops lines that its sink does not take. */

@@ -29,7 +29,7 @@ export class InlineOutput implements OutputSession {
     return { lastNumber, lines: lines.length, guestUs: nowUs };
   }
 
-  close(): void {
+  async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#cursor?.close();
