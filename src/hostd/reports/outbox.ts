@@ -107,7 +107,8 @@ export class Outbox {
     }
     this.#isWhole = false;
     this.#maxBytes = Math.min(MAX_BATCH_BYTES, this.#maxBytes * GROW);
-    return this.#sent < this.#options.source.sequence;
+    // What has come meanwhile waits for its like.
+    return entries.length === MAX_BATCH || this.#sent < last;
   }
 
   /** Does what the error asks for. Throws it when the same changes are to be sent again after a pause. */

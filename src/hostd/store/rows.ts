@@ -3,6 +3,7 @@ import {
   type Change,
   type Machine,
   type MachineConfig,
+  type MachineEvent,
   type MachineSpec,
   machineId,
 } from "../machines/machine.ts";
@@ -38,7 +39,7 @@ export function unsealSpec(
 
 /** Makes the row of a change. @param known the machine as it is stored */
 export function toRow({ machine, event }: Change, known: Machine | undefined, keys: SealingKeys): ChangeRow {
-  const { id, spec, ...status } = machine;
+  const { id, spec, events, ...status } = machine;
   return {
     id,
     generation: machine.generation,
@@ -46,8 +47,20 @@ export function toRow({ machine, event }: Change, known: Machine | undefined, ke
     updatedMs: machine.updatedAtMs,
     status: JSON.stringify(status),
     ...(known?.spec === spec ? {} : { spec: sealSpec(spec, id, keys) }),
-    ...(event ? { event: JSON.stringify(event) } : {}),
+    events: `[${events.map(eventText).join()}]`,
+    ...(event ? { event: eventText(event) } : {}),
   };
+}
+
+/** A machine has the same events in many changes. */
+const eventTexts = new WeakMap<MachineEvent, string>();
+
+function eventText(event: MachineEvent): string {
+  const known = eventTexts.get(event);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(event);
+  eventTexts.set(event, text);
+  return text;
 }
 
 /** Makes a machine from its spec and the JSON of the rest. */

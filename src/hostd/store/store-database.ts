@@ -10,13 +10,17 @@ export interface ChangeRow {
   readonly updatedMs: number;
   /** Absent when the spec has not changed. */
   readonly spec?: string;
+  /** Without events. */
   readonly status: string;
+  /** The latest events, of which `event` is the first if there is one. */
+  readonly events: string;
   readonly event?: string;
 }
 
 export interface MachineRow {
   readonly id: string;
   readonly spec: string;
+  /** With events. */
   readonly status: string;
 }
 
@@ -27,6 +31,7 @@ export type SealedRow = Pick<MachineRow, "id" | "spec">;
 export interface OutboxRow {
   readonly sequence: number;
   readonly machineId: string;
+  /** Earlier versions have written it with events. */
   readonly status: string;
   readonly event: string | null;
 }
@@ -135,10 +140,11 @@ export class StoreDatabase {
   /** Writes changes and their outbox rows in one transaction. Returns the last sequence. */
   #commit(changes: readonly ChangeRow[]): number {
     return this.#transaction(() => {
-      for (const { id, generation, state, updatedMs, spec, status, event } of changes) {
+      for (const { id, generation, state, updatedMs, spec, status, events, event } of changes) {
+        const whole = `${status.slice(0, -1)},"events":${events}}`;
         // A retried change may come after a newer one, which it must not overwrite.
-        if (spec === undefined) this.#update.run(generation, state, updatedMs, status, id, generation);
-        else this.#upsert.run(id, generation, state, updatedMs, spec, status);
+        if (spec === undefined) this.#update.run(generation, state, updatedMs, whole, id, generation);
+        else this.#upsert.run(id, generation, state, updatedMs, spec, whole);
         this.#emit.run(id, status, event ?? null);
       }
       return this.#lastSequence();

@@ -17,6 +17,7 @@ export interface StoreOptions extends StoreWorkerData {
 /** A change that no api has acknowledged. */
 export interface OutboxEntry {
   readonly sequence: number;
+  /** Its events are not read: each change has its own. */
   readonly machine: Machine;
   readonly event: MachineEvent | undefined;
 }
@@ -150,7 +151,7 @@ export class Store {
       // Never so: machines with rows in the outbox are not pruned.
       if (!spec) return [];
       const parsed = event === null ? undefined : (JSON.parse(event) as MachineEvent);
-      return [{ sequence, machine: fromParts(id, spec, status), event: parsed }];
+      return [{ sequence, machine: { ...fromParts(id, spec, status), events: [] }, event: parsed }];
     });
   }
 

@@ -50,12 +50,22 @@ const line = z.object({
 
 /** Writes an entry as a line of JSON, without what is empty. */
 export function toLine(entry: AuditEntry): string {
-  const { timeMs, traceId, count, ...texts } = entry;
-  const fields = Object.entries({ ...texts, trace_id: traceId }).flatMap(([name, value]) =>
-    value === "" ? [] : [[name, value.slice(0, MAX_TEXT)] as const],
-  );
-  const time = new Date(timeMs).toISOString();
-  return JSON.stringify({ time, ...Object.fromEntries(fields), ...(count > 1 ? { count } : {}) });
+  const text = (value: string) => (value === "" ? undefined : value.slice(0, MAX_TEXT));
+  return JSON.stringify({
+    time: new Date(entry.timeMs).toISOString(),
+    method: text(entry.method),
+    action: text(entry.action),
+    kind: text(entry.kind),
+    object: text(entry.object),
+    subject: text(entry.subject),
+    org: text(entry.org),
+    token: text(entry.token),
+    code: text(entry.code),
+    reason: text(entry.reason),
+    client: text(entry.client),
+    trace_id: text(entry.traceId),
+    count: entry.count > 1 ? entry.count : undefined,
+  });
 }
 
 /** Reads a line; undefined for one that is not whole. */
