@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+} from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../faults/fault.ts";
@@ -18,15 +25,17 @@ const SUFFIX = ".key";
  * Several keys may exist while one replaces another: the last by file name seals, all unseal.
  */
 export class SealingKeys {
-  readonly #keys = new Map<string, Buffer>();
-  #newest: { readonly id: Buffer; readonly key: Buffer };
+  // Not bytes: Node takes longer to find out what those are than to encrypt.
+  readonly #keys = new Map<string, KeyObject>();
+  readonly #newest: { readonly id: Buffer; readonly key: KeyObject };
 
   /** @param keys of 32 bytes, the newest last */
   constructor(keys: readonly Buffer[]) {
-    for (const key of keys) this.#keys.set(idOf(key).toString("hex"), key);
-    const key = keys.at(-1);
-    if (key === undefined) throw new Error("at least one sealing key is needed");
-    this.#newest = { id: idOf(key), key };
+    const all = keys.map((key) => ({ id: idOf(key), key: createSecretKey(key) }));
+    for (const { id, key } of all) this.#keys.set(id.toString("hex"), key);
+    const newest = all.at(-1);
+    if (newest === undefined) throw new Error("at least one sealing key is needed");
+    this.#newest = newest;
   }
 
   /** Encrypts a value. @param context names what it belongs to; the same is needed to unseal it */
