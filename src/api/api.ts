@@ -36,6 +36,7 @@ import { LoginStore } from "./registries/login-store.ts";
 import { type FleetLookup, Logins } from "./registries/logins.ts";
 import type { LoginCheck } from "./registries/service-registries.ts";
 import { makeMachineName } from "./requests/names.ts";
+import { CallTurns, DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
 import {
   CallsInProgress,
   DEFAULT_IN_PROGRESS_LIMITS,
@@ -44,6 +45,7 @@ import {
 import { type CreateLimits, CreateSlots, DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
 import { LimitStore } from "./shares/limit-store.ts";
 import { DEFAULT_RATES, type Rates } from "./shares/rates.ts";
+import { RefusalPace } from "./shares/refusal-pace.ts";
 import { Shares } from "./shares/shares.ts";
 import { RevocationSync } from "./tokens/revocation-sync.ts";
 import { TokenStore } from "./tokens/token-store.ts";
@@ -87,6 +89,8 @@ export interface ApiOptions {
   readonly rates?: Rates;
   /** Default: {@link DEFAULT_IN_PROGRESS_LIMITS}. */
   readonly inProgressLimits?: InProgressLimits;
+  /** Calls of an organisation that are worked on at a time. Default: {@link DEFAULT_CALLS_AT_ONCE}. */
+  readonly callsAtOnce?: number;
   /** Default: {@link DEFAULT_CREATE_LIMITS}. */
   readonly createLimits?: CreateLimits;
   /** See `CreateTools.retryMs`. */
@@ -104,6 +108,7 @@ export interface Api {
   /** Of its calls to other services. */
   readonly token: TokenSource;
   readonly shares: Shares;
+  readonly turns: CallTurns;
   /** Takes the place of each call. */
   readonly inProgress: CallsInProgress;
   /** Does one round of the sweeper. */
@@ -148,6 +153,8 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("creates", () => runner.close());
   const makeName = () => makeMachineName((below) => randomInt(below));
   const shares = new Shares(options.rates ?? DEFAULT_RATES, clock.monotonicMs);
+  const turns = new CallTurns(options.callsAtOnce ?? DEFAULT_CALLS_AT_ONCE, clock.monotonicMs);
+  const callBounds = { shares, turns, refusals: new RefusalPace(clock.monotonicMs) };
   const slots = new CreateSlots(
     options.createLimits ?? DEFAULT_CREATE_LIMITS,
     (org) => shares.limitsOf(org)?.createsInProgress,
@@ -195,7 +202,16 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
 
   const parts = {
     ...{ machines, machineStore, creates, table, hosts, hostStore, hostd, schedulers },
-    ...{ region, keys, clock, shares, tokens, revocations, refreshRevocations, auditDir: options.auditDir },
+    ...{
+      region,
+      keys,
+      clock,
+      bounds: callBounds,
+      tokens,
+      revocations,
+      refreshRevocations,
+      auditDir: options.auditDir,
+    },
     apps: new AppStore(database),
     orgs: new OrganizationStore(database),
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },
@@ -206,7 +222,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   return {
     addTo: (server) => addServices(server, parts),
-    ...{ runner, database, token, shares, sweep: runSweep },
+    ...{ runner, database, token, shares, turns, sweep: runSweep },
     inProgress: new CallsInProgress(options.inProgressLimits ?? DEFAULT_IN_PROGRESS_LIMITS),
   };
 }

@@ -27,6 +27,7 @@ import {
 } from "../lib/config/variables.ts";
 import { parseGrant } from "../lib/oci/auth/fleet-credentials.ts";
 import type { SchedulerAddress } from "./regions/schedulers.ts";
+import { DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
 import { DEFAULT_IN_PROGRESS_LIMITS } from "./shares/calls-in-progress.ts";
 import { DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
 import { ACTIONS, DEFAULT_RATES, parseRate, showRate } from "./shares/rates.ts";
@@ -74,6 +75,11 @@ export const variables = {
   API_CALLS_PER_ORG: integer(1, 100_000)
     .prefault(DEFAULT_IN_PROGRESS_LIMITS.calls)
     .describe("Most calls of an organisation that are under way in this api."),
+  API_CALLS_AT_ONCE_PER_ORG: integer(1, 100_000)
+    .prefault(DEFAULT_CALLS_AT_ONCE)
+    .describe(
+      "Calls of an organisation that this api works on at a time while others call too. The rest wait, but no call holds up the next for more than 250 ms.",
+    ),
   API_STREAMS_PER_ORG: integer(1, 100_000)
     .prefault(DEFAULT_IN_PROGRESS_LIMITS.streams)
     .describe("Most waits, logs and other streams of an organisation that are open in this api."),
@@ -119,6 +125,7 @@ export function readConfig(given: Env) {
     rates: { ...DEFAULT_RATES, ...Object.fromEntries(values.API_RATE_LIMITS) },
     createLimits: { perOrg: values.API_CREATES_PER_ORG, total: values.API_CREATES },
     inProgressLimits: { calls: values.API_CALLS_PER_ORG, streams: values.API_STREAMS_PER_ORG },
+    callsAtOnce: values.API_CALLS_AT_ONCE_PER_ORG,
     graceMs: values.API_GRACE,
     warmUpCalls: values.API_WARM_UP_CALLS,
     metricsListen: values.API_METRICS_LISTEN,

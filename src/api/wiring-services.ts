@@ -30,8 +30,7 @@ import { organizationsService } from "./orgs/service-organizations.ts";
 import { reservationsService } from "./regions/service-reservations.ts";
 import type { Logins } from "./registries/logins.ts";
 import { type LoginCheck, registriesService } from "./registries/service-registries.ts";
-import type { Shares } from "./shares/shares.ts";
-import { withShares } from "./shares/with-shares.ts";
+import { type Bounds, withShares } from "./shares/with-shares.ts";
 import { revocationsService } from "./tokens/service-revocations.ts";
 import { tokensService } from "./tokens/service-tokens.ts";
 import type { TokenStore } from "./tokens/token-store.ts";
@@ -59,7 +58,7 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly region: string;
   readonly keys: SigningKeys;
   readonly clock: Clock;
-  readonly shares: Shares;
+  readonly bounds: Bounds;
   readonly tokens: TokenStore;
   readonly revocations: Revocations;
   readonly refreshRevocations: () => Promise<void>;
@@ -67,14 +66,14 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
 }
 
 export function addServices(server: grpc.Server, parts: ServiceParts): void {
-  const { machines, creates, hosts, orgs, schedulers, region, keys, clock, shares } = parts;
+  const { machines, creates, hosts, orgs, schedulers, region, keys, clock, bounds } = parts;
   const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
     ...createsService(creates, { own: region, known: schedulers.regions() }),
     ...machinesService(machines, parts),
   };
   const add = (definition: grpc.ServiceDefinition, served: grpc.UntypedServiceImplementation) => {
-    const shared = withShares(definition, served, shares);
+    const shared = withShares(definition, served, bounds);
     server.addService(shared.definition, shared.implementation);
   };
   add(MachinesServiceService, machinesServer);

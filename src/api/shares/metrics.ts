@@ -20,6 +20,7 @@ for (const kind of ["calls", "streams"]) refusedInProgress.inc({ kind }, 0);
 export function exposeShares(
   shares: Pick<Shares, "size">,
   inProgress: { readonly calls: number; readonly streams: number },
+  turns: { readonly waiting: number },
 ): void {
   gaugeBy(
     "windhover_calls_in_progress",
@@ -29,6 +30,11 @@ export function exposeShares(
       ["calls", inProgress.calls],
       ["streams", inProgress.streams],
     ],
+  );
+  gauge(
+    "windhover_calls_waiting",
+    "Calls that wait for their organisation's turn, of those under way.",
+    () => turns.waiting,
   );
   gauge("windhover_rate_limited_orgs", "Organisations whose calls are being counted.", () => shares.size);
 }

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { expect, test } from "vitest";
 import { Turns } from "./turns.ts";
 
@@ -48,4 +49,22 @@ test("work that fails gives its turn to the next", async () => {
   ]);
 
   expect(outcomes).toMatchObject([{ status: "rejected" }, { status: "fulfilled", value: "done" }]);
+});
+
+test("work that waited runs in the context in which it came, whoever gave it the turn", async () => {
+  const storage = new AsyncLocalStorage<string>();
+  const turns = new Turns(1);
+  const seen: (string | undefined)[] = [];
+  const leaves: (() => void)[] = [];
+  for (const context of ["first", "second"])
+    storage.run(context, () =>
+      turns.enter("a", (leave) => {
+        seen.push(storage.getStore());
+        leaves.push(leave);
+      }),
+    );
+
+  storage.run("of the first's end", () => leaves[0]?.());
+
+  await expect.poll(() => seen).toEqual(["first", "second"]);
 });

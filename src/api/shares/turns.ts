@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+
 /** Work that begins when it is its turn, and calls `leave` at its end. */
 type Work = (leave: () => void) => void;
 
@@ -8,17 +10,30 @@ interface Line {
 
 /** Lets each organisation do so many things at a time; more wait, first come, first served. */
 export class Turns {
-  readonly #atOnce: number;
+  readonly #atOnce: () => number;
   readonly #lines = new Map<string, Line>();
 
-  constructor(atOnce: number) {
-    this.#atOnce = atOnce;
+  /** @param atOnce things of an organisation, asked whenever one could begin */
+  constructor(atOnce: number | (() => number)) {
+    this.#atOnce = typeof atOnce === "number" ? () => atOnce : atOnce;
+  }
+
+  /** How many things of all organisations wait. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const line of this.#lines.values()) waiting += line.waiting.length;
+    return waiting;
   }
 
   enter(org: string, work: Work): void {
     const line = this.#lines.get(org) ?? { running: 0, waiting: [] };
     this.#lines.set(org, line);
-    line.waiting.push(work);
+    if (line.running < this.#atOnce() && line.waiting.length === 0) {
+      this.#run(org, line, work);
+      return;
+    }
+    // Its trace is its own, whoever gives it the turn.
+    line.waiting.push(AsyncLocalStorage.bind(work));
     this.#next(org, line);
   }
 
@@ -32,12 +47,15 @@ export class Turns {
   }
 
   #next(org: string, line: Line): void {
-    if (line.running >= this.#atOnce) return;
-    const work = line.waiting.shift();
-    if (!work) {
-      if (line.running === 0) this.#lines.delete(org);
-      return;
+    while (line.running < this.#atOnce()) {
+      const work = line.waiting.shift();
+      if (!work) break;
+      this.#run(org, line, work);
     }
+    if (line.running === 0) this.#lines.delete(org);
+  }
+
+  #run(org: string, line: Line, work: Work): void {
     line.running += 1;
     let isOver = false;
     work(() => {

@@ -2,9 +2,12 @@ import type * as grpc from "@grpc/grpc-js";
 import type { Fault } from "../../lib/faults/fault.ts";
 import { callState } from "../../lib/grpc/call-state.ts";
 import { toServiceError } from "../../lib/grpc/status.ts";
+import { nowUs, recordSpan } from "../../lib/otel/tracing.ts";
 import { actionOf } from "./actions.ts";
+import type { CallTurns } from "./call-turns.ts";
 import { rateLimitedCalls } from "./metrics.ts";
 import type { Action } from "./rates.ts";
+import type { RefusalPace } from "./refusal-pace.ts";
 import type { Shares } from "./shares.ts";
 import { Turns } from "./turns.ts";
 
@@ -28,21 +31,29 @@ export interface Served {
   readonly implementation: grpc.UntypedServiceImplementation;
 }
 
+/** What bounds the calls of organisations to all services of an api. */
+export interface Bounds {
+  readonly shares: Shares;
+  readonly turns: CallTurns;
+  readonly refusals: RefusalPace;
+}
+
 /**
- * Has every method of a service take a token of its caller's organisation first. A call without one
- * is refused with `RATE_LIMITED` before its handler. Services, which have no organisation, are free.
+ * Has every method of a service take a token of its caller's organisation first, and calls that are
+ * soon answered wait for their turn. A call without token is refused with `RATE_LIMITED` before its
+ * handler. Services, which have no organisation, are free.
  */
 export function withShares(
   definition: grpc.ServiceDefinition,
   implementation: grpc.UntypedServiceImplementation,
-  shares: Shares,
+  bounds: Bounds,
 ): Served {
   const methods = Object.entries(definition).map(([name, method]) => {
     // Only this service's definition knows which kind of handler it is.
     const handler = implementation[name] as Unary & Streaming;
     return method.responseStream
-      ? { name, method, handler: limitStream(actionOf(method.path), handler, shares) }
-      : { name, ...limitUnary(method, handler, shares) };
+      ? { name, method, handler: limitStream(actionOf(method.path), handler, bounds) }
+      : { name, ...limitUnary(method, handler, bounds) };
   });
   return {
     definition: Object.fromEntries(methods.map(({ name, method }) => [name, method])),
@@ -50,26 +61,45 @@ export function withShares(
   };
 }
 
-function limitUnary(method: Method, handler: Unary, shares: Shares) {
+function limitUnary(method: Method, handler: Unary, bounds: Bounds) {
   const action = actionOf(method.path);
   const isList = action === "read" && method.path.includes("/List");
-  if (isList) return limitList(method, handler, shares);
+  if (isList) return limitList(method, handler, bounds);
+  const served = action === "follow" ? handler : inTurns(handler, bounds.turns);
   const limited: Unary = (call, callback) => {
-    const refusal = refuse(shares, orgOf(call.metadata), action);
-    if (refusal) callback(toServiceError(refusal));
-    else handler(call, callback);
+    const refusal = refuse(bounds.shares, orgOf(call.metadata), action);
+    if (refusal) bounds.refusals.answer(() => callback(toServiceError(refusal)));
+    else served(call, callback);
   };
   return { method, handler: limited };
 }
 
+function inTurns(handler: Unary, turns: CallTurns): Unary {
+  return (call, callback) => {
+    const org = orgOf(call.metadata);
+    if (org === "") return handler(call, callback);
+    const startUs = nowUs();
+    let waits = false;
+    turns.enter(org, (leave) => {
+      if (waits) recordSpan({ name: "api.turn", startUs, endUs: nowUs() });
+      if (call.cancelled) return leave();
+      handler(call, (...answer) => {
+        callback(...answer);
+        leave();
+      });
+    });
+    waits = true;
+  };
+}
+
 /** Charges lists for the size of their answers, and reads few of an organisation's at a time. */
-function limitList(method: Method, handler: Unary, shares: Shares) {
+function limitList(method: Method, handler: Unary, { shares, refusals }: Bounds) {
   const charges = new ListCharges(shares);
   const turns = new Turns(LISTS_AT_ONCE);
   const limited: Unary = (call, callback) => {
     const org = orgOf(call.metadata);
     const refusal = refuse(shares, org, "read");
-    if (refusal) return callback(toServiceError(refusal));
+    if (refusal) return refusals.answer(() => callback(toServiceError(refusal)));
     if (org === "") return handler(call, callback);
     turns.enter(org, (leave) => {
       if (call.cancelled) return leave();
@@ -86,10 +116,10 @@ function limitList(method: Method, handler: Unary, shares: Shares) {
   return { method: charges.counting(method), handler: limited };
 }
 
-function limitStream(action: Action, handler: Streaming, shares: Shares): Streaming {
+function limitStream(action: Action, handler: Streaming, { shares, refusals }: Bounds): Streaming {
   return (call) => {
     const refusal = refuse(shares, orgOf(call.metadata), action);
-    if (refusal) call.emit("error", toServiceError(refusal));
+    if (refusal) refusals.answer(() => call.emit("error", toServiceError(refusal)));
     else handler(call);
   };
 }

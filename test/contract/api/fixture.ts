@@ -178,6 +178,7 @@ export async function startApi(
     schedulers?: Parameters<typeof openApi>[0]["schedulers"];
     rates?: Rates;
     createLimits?: CreateLimits;
+    callsAtOnce?: number;
     inProgressLimits?: Parameters<typeof openApi>[0]["inProgressLimits"];
     sealingKeys?: SealingKeys;
     fleetCredentials?: Parameters<typeof openApi>[0]["fleetCredentials"];
@@ -204,6 +205,7 @@ export async function startApi(
       reconcileMs: options.reconcileMs ?? 100,
       sweeps: options.sweeps ?? false,
       ...(options.rates ? { rates: options.rates } : {}),
+      ...(options.callsAtOnce ? { callsAtOnce: options.callsAtOnce } : {}),
       ...(options.inProgressLimits ? { inProgressLimits: options.inProgressLimits } : {}),
       ...(options.createLimits ? { createLimits: options.createLimits } : {}),
       ...(options.sealingKeys ? { sealingKeys: options.sealingKeys } : {}),
