@@ -7,10 +7,10 @@
 import { AuctionFleet } from "./auction/fleet.ts";
 import { type Figures, measure } from "./auction/measure.ts";
 import { benchmark } from "./lib/benchmark.ts";
-import { growth } from "./lib/growth.ts";
-import { summarize } from "./lib/percentiles.ts";
-import { writeResult } from "./lib/report.ts";
-import { number, table } from "./lib/table.ts";
+import { growth } from "./lib/measure/growth.ts";
+import { summarize } from "./lib/report/percentiles.ts";
+import { writeResult } from "./lib/report/report.ts";
+import { number, table } from "./lib/report/table.ts";
 
 const FLEETS = [10, 100, 1_000, 5_000] as const;
 

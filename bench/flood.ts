@@ -5,7 +5,7 @@
  * `npm run bench -- flood [--runs N] [--readme]`
  */
 import { call } from "../src/lib/grpc/client.ts";
-import { residentMib } from "../test/support/flood.ts";
+import { residentMib } from "../test/support/net/flood.ts";
 import type { StrangerFunctions } from "./flood/stranger.ts";
 import { benchmark, type Run } from "./lib/benchmark.ts";
 import { Child } from "./lib/child.ts";

@@ -5,7 +5,7 @@ import { Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../src/lib/faults/fault.ts";
 import { call } from "../../src/lib/grpc/client.ts";
 import type { Run } from "../lib/benchmark.ts";
-import { cpuMs } from "../lib/cpu.ts";
+import { cpuMs } from "../lib/measure/cpu.ts";
 import type { AuctionFleet } from "./fleet.ts";
 
 const LIMIT = { timeoutMs: 10_000 };

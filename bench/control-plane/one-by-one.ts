@@ -1,7 +1,7 @@
 import type { Run } from "../lib/benchmark.ts";
-import { breakdownTable, startTimes } from "../lib/breakdown.ts";
 import { type BenchFleet, startUnwatched } from "../lib/fleet.ts";
-import { readTraces } from "../lib/traces.ts";
+import { breakdownTable, startTimes } from "../lib/measure/breakdown.ts";
+import { readTraces } from "../lib/measure/traces.ts";
 
 /** Measures starts one after the other. As many come first, for Node to compile code. */
 export async function measureStarts(fleet: BenchFleet, run: Run): Promise<void> {

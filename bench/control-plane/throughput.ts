@@ -1,10 +1,10 @@
 import { abortable } from "../../src/lib/runtime/abort.ts";
 import type { Run } from "../lib/benchmark.ts";
 import { Child } from "../lib/child.ts";
-import { cpuMs } from "../lib/cpu.ts";
 import { APP, type BenchFleet } from "../lib/fleet.ts";
-import { median } from "../lib/percentiles.ts";
-import { number, table } from "../lib/table.ts";
+import { cpuMs } from "../lib/measure/cpu.ts";
+import { median } from "../lib/report/percentiles.ts";
+import { number, table } from "../lib/report/table.ts";
 import type { LoadFunctions, LoadJob } from "./load.ts";
 
 /** Calls under way at any moment. */

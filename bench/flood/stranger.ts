@@ -7,7 +7,7 @@ import {
   openCalls,
   openConnections,
   unfinishedMessage,
-} from "../../test/support/flood.ts";
+} from "../../test/support/net/flood.ts";
 import { serve } from "../lib/child.ts";
 
 export type StrangerFunctions = typeof functions;

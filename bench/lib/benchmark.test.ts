@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Progress } from "../../tools/lib/progress.ts";
 import { Run } from "./benchmark.ts";
-import { Report } from "./report.ts";
+import { Report } from "./report/report.ts";
 
 function runOf(runs: number, signal = new AbortController().signal): Run {
   return new Run(runs, new Report({ name: "test", title: "Test" }), new Progress(), signal, "/nowhere");

@@ -2,7 +2,7 @@ import { temporaryFolder } from "../../test/support/temporary.ts";
 import { main } from "../../tools/lib/main.ts";
 import type { Progress } from "../../tools/lib/progress.ts";
 import { benchOptions } from "./options.ts";
-import { Report, type ReportOptions } from "./report.ts";
+import { Report, type ReportOptions } from "./report/report.ts";
 
 /** What a benchmark measures with. */
 export class Run {

@@ -5,9 +5,9 @@ import { call } from "../../src/lib/grpc/client.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../../test/support/clients.ts";
 import { startFleet, type TestFleet, type TestFleetOptions } from "../../test/support/fleet.ts";
 import { pushImage } from "../../test/support/oci/index.ts";
-import { traceClient } from "../../test/support/trace-client.ts";
-import type { VmmInfo } from "./machine.ts";
+import { traceClient } from "../../test/support/telemetry/trace-client.ts";
 import { programImage } from "./program.ts";
+import type { VmmInfo } from "./report/machine.ts";
 
 /** How long the services of a fresh fleet warm up (`API_WARM_UP_CALLS`). */
 const WARM_UP_MS = 15_000;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Run } from "../lib/benchmark.ts";
-import { cpuMs } from "../lib/cpu.ts";
+import { cpuMs } from "../lib/measure/cpu.ts";
 import { FLOOD_PATH } from "../lib/program.ts";
 import { type Outcome, starts } from "./measure.ts";
 import type { NeighboursWorld } from "./world.ts";

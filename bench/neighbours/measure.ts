@@ -3,9 +3,9 @@ import { StartMachineRequest, StopMachineRequest } from "../../src/gen/windhover
 import { call } from "../../src/lib/grpc/client.ts";
 import type { Run } from "../lib/benchmark.ts";
 import { Child } from "../lib/child.ts";
-import { median, summarize } from "../lib/percentiles.ts";
-import type { Report } from "../lib/report.ts";
-import { number, table } from "../lib/table.ts";
+import { median, summarize } from "../lib/report/percentiles.ts";
+import type { Report } from "../lib/report/report.ts";
+import { number, table } from "../lib/report/table.ts";
 import type { AbuseCounts, AbuseFunctions } from "./abuse.ts";
 import type { Abuser } from "./abusers.ts";
 import type { NeighboursWorld } from "./world.ts";

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Layout } from "../../dev/settings/layout.ts";
-import { vmsOf } from "../lib/vms.ts";
+import { vmsOf } from "../lib/measure/vms.ts";
 import { untilFirstLine } from "./first-line.ts";
 import type { PlainGuest } from "./plain-guest.ts";
 

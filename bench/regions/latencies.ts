@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Run, timed } from "../lib/benchmark.ts";
 import { startUnwatched } from "../lib/fleet.ts";
-import { median } from "../lib/percentiles.ts";
-import { number, table } from "../lib/table.ts";
+import { median } from "../lib/report/percentiles.ts";
+import { number, table } from "../lib/report/table.ts";
 import { PAIRS, REGIONS, roundTripMs } from "./distances.ts";
 import type { RegionsWorld } from "./world.ts";
 

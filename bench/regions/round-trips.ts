@@ -1,6 +1,6 @@
 import { type Run, timed } from "../lib/benchmark.ts";
-import { median } from "../lib/percentiles.ts";
-import { table } from "../lib/table.ts";
+import { median } from "../lib/report/percentiles.ts";
+import { table } from "../lib/report/table.ts";
 import { PAIRS } from "./distances.ts";
 import type { Peer, RegionsWorld } from "./world.ts";
 

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import type { Layout } from "../../dev/settings/layout.ts";
 import { type FleetSettings, listenersOf, type Routes } from "../../dev/settings/settings.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../../test/support/clients.ts";
-import { DelayProxy, type DelayProxyOptions } from "../../test/support/delay-proxy.ts";
-import { dialerOf } from "../../test/support/dialer.ts";
 import type { TestFleetOptions } from "../../test/support/fleet.ts";
+import { DelayProxy, type DelayProxyOptions } from "../../test/support/net/delay-proxy.ts";
+import { dialerOf } from "../../test/support/net/dialer.ts";
 import { APP, BenchFleet } from "../lib/fleet.ts";
 import { REGIONS } from "./distances.ts";
 

@@ -1,5 +1,5 @@
 import { sleep } from "../../src/lib/runtime/wait.ts";
-import { gauge } from "../lib/gauge.ts";
+import { gauge } from "../lib/measure/gauge.ts";
 
 /** The start path that a start should take. */
 export type StartPath = "warm" | "template" | "cold";

@@ -1,8 +1,8 @@
 import type { Run } from "../lib/benchmark.ts";
-import type { Spans } from "../lib/breakdown.ts";
 import { BenchFleet } from "../lib/fleet.ts";
-import { readTraces } from "../lib/traces.ts";
-import { privateMemory } from "../lib/vms.ts";
+import type { Spans } from "../lib/measure/breakdown.ts";
+import { readTraces } from "../lib/measure/traces.ts";
+import { privateMemory } from "../lib/measure/vms.ts";
 import { BareCalls } from "../peers/bare-calls.ts";
 import { type QemuOptions, tunedOptions } from "../peers/plain-qemu.ts";
 import { measureBursts } from "./burst.ts";

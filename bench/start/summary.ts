@@ -1,7 +1,7 @@
-import { breakdownTable, startTimes } from "../lib/breakdown.ts";
-import { summarize } from "../lib/percentiles.ts";
-import type { Report } from "../lib/report.ts";
-import { number } from "../lib/table.ts";
+import { breakdownTable, startTimes } from "../lib/measure/breakdown.ts";
+import { summarize } from "../lib/report/percentiles.ts";
+import type { Report } from "../lib/report/report.ts";
+import { number } from "../lib/report/table.ts";
 import type { Measured } from "./start-fleet.ts";
 
 /** The goal: a warm start takes this fraction of a boot by hand. */

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { freeRun } from "../../test/support/free-run.ts";
+import { freeRun } from "../../test/support/crash/free-run.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../test/support/temporary.ts";
 import { guestFolder, ROOT } from "../../tools/lib/paths.ts";
 import { isAlive, sendSignal } from "../../tools/lib/processes.ts";

@@ -6,7 +6,7 @@ import {
   type Status,
 } from "../gen/windhover/scheduler/v1/host.ts";
 import { invalid } from "../lib/faults/fault.ts";
-import { mapToProto } from "../lib/grpc/maps.ts";
+import { mapToProto } from "../lib/grpc/messages/maps.ts";
 import type { DiskWatch } from "./availability/disk-watch.ts";
 import { type DiskSpace, roundedSpace } from "./availability/host-disk.ts";
 import { SCHEDULINGS, type Scheduling } from "./availability/scheduling.ts";

@@ -1,7 +1,7 @@
 import type { ListMachinesRequest, ListMachinesResponse } from "../gen/windhover/hostd/v1/hostd.ts";
 import { Machine as MachineProto } from "../gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../lib/faults/fault.ts";
-import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/batches.ts";
+import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/messages/batches.ts";
 import { machineToProto } from "./convert-machine.ts";
 import type { Machine } from "./machines/machine.ts";
 

@@ -1,8 +1,8 @@
 import type { MachineStatus } from "../gen/windhover/admin/v1/hosts.ts";
 import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
-import { durationToProto } from "../lib/grpc/duration.ts";
-import { mapToProto } from "../lib/grpc/maps.ts";
+import { durationToProto } from "../lib/grpc/messages/duration.ts";
+import { mapToProto } from "../lib/grpc/messages/maps.ts";
 import type { StoredLine } from "./logs/line-format.ts";
 import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./machines/machine.ts";
 import { MACHINE_STATES, type MachineState } from "./machines/states.ts";

@@ -2,7 +2,7 @@ import type * as pbImage from "../gen/windhover/imagecache/v1/image.ts";
 import * as pb from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import { Violations } from "../lib/faults/violations.ts";
-import { mapToProto } from "../lib/grpc/maps.ts";
+import { mapToProto } from "../lib/grpc/messages/maps.ts";
 import { type Digest, parseDigest } from "../lib/oci/digest.ts";
 import { parseReference } from "../lib/oci/reference.ts";
 import type { ImageView } from "./disk/image.ts";

@@ -1,7 +1,7 @@
 import { Image } from "../gen/windhover/imagecache/v1/image.ts";
 import type { ImageCacheServiceServer } from "../gen/windhover/imagecache/v1/imagecache.ts";
 import { requireScope } from "../lib/auth/claims.ts";
-import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/batches.ts";
+import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/messages/batches.ts";
 import { serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import {
   digestFromProto,

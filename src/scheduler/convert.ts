@@ -1,7 +1,7 @@
 import { PlacementStrategy, type Placement as WirePlacement } from "../gen/windhover/machines/v1/machine.ts";
 import type * as pbHost from "../gen/windhover/scheduler/v1/host.ts";
 import type * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
-import { mapFromProto } from "../lib/grpc/maps.ts";
+import { mapFromProto } from "../lib/grpc/messages/maps.ts";
 import type { Offer } from "./auctions/offer.ts";
 import { ANYWHERE, type Placement, type Strategy } from "./auctions/placement.ts";
 import { RequestViolations, resourcesToProto } from "./hosts/convert.ts";

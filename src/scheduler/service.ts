@@ -1,6 +1,6 @@
 import { Reservation, type SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth/claims.ts";
-import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/batches.ts";
+import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/messages/batches.ts";
 import { bidiWire, unary } from "../lib/grpc/server/rpc.ts";
 import {
   checkClaim,

@@ -9,7 +9,7 @@ import { type Clients, clientsOf, configOf, type Machine } from "../support/clie
 import { startFleet, type TestFleet } from "../support/fleet.ts";
 import { leaveOut } from "../support/leave-out.ts";
 import { pushImage } from "../support/oci/index.ts";
-import { coverageBelow, spanNamed, traceOf } from "../support/trace-coverage.ts";
+import { coverageBelow, spanNamed, traceOf } from "../support/telemetry/trace-coverage.ts";
 import { debianImages } from "./debian-image.ts";
 import { filesWith, inheritance, readableByOthers } from "./privacy.ts";
 

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePorts } from "../../dev/settings/ports.ts";
 import { guestFolder, ROOT } from "../../tools/lib/paths.ts";
-import { freeRun } from "../support/free-run.ts";
+import { freeRun } from "../support/crash/free-run.ts";
 import { freshClone } from "../support/readme/clone.ts";
 import { commandsOf, learnNames, missingLines, withNames } from "../support/readme/commands.ts";
 import { temporaryFolder } from "../support/temporary.ts";

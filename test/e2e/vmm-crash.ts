@@ -4,7 +4,7 @@
  * point.
  */
 import { Agent } from "../../src/hostd/vmm/qemu/guest-channel/agent.ts";
-import { Qmp } from "../../src/hostd/vmm/qemu/process/qmp.ts";
+import { Qmp } from "../../src/hostd/vmm/qemu/monitor/qmp.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
 import { openVmm, plainWorkload } from "./vmm-fixture.ts";

@@ -16,7 +16,7 @@ import {
   WaitMachineRequest,
 } from "../../src/gen/windhover/machines/v1/machines.ts";
 import { call, connect, openStream } from "../../src/lib/grpc/client.ts";
-import { mapToProto } from "../../src/lib/grpc/maps.ts";
+import { mapToProto } from "../../src/lib/grpc/messages/maps.ts";
 
 export type { Machine };
 

@@ -9,7 +9,7 @@ import {
   openConnections,
   residentMib,
   unfinishedMessage,
-} from "../support/flood.ts";
+} from "../support/net/flood.ts";
 
 const MIB = 1_024 * 1_024;
 /** What a service's memory may grow by, whatever strangers do. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createSaga } from "../../src/api/creates/saga/steps.ts";
 import { Random } from "../sim/world/random.ts";
-import { describePoint, type KillPoint } from "../support/kill-points.ts";
+import { describePoint, type KillPoint } from "../support/crash/kill-points.ts";
 import { OPERATIONS } from "./kill-operations.ts";
 import { describeOutcome, Killer, type Outcome } from "./killer.ts";
 

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { Part } from "../../dev/supervisor/part.ts";
-import { describePoint, KILL_POINTS, type KillPoint, KillPoints } from "../support/kill-points.ts";
+import { describePoint, KILL_POINTS, type KillPoint, KillPoints } from "../support/crash/kill-points.ts";
 import { type Invariants, openInvariants } from "./invariants.ts";
 import { type OperationName, operations } from "./kill-operations.ts";
 import { openWorld, type World } from "./world.ts";

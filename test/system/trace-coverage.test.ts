@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { configOf } from "../support/clients.ts";
-import { traceClient } from "../support/trace-client.ts";
-import { coverageBelow, spanNamed, traceOf } from "../support/trace-coverage.ts";
+import { traceClient } from "../support/telemetry/trace-client.ts";
+import { coverageBelow, spanNamed, traceOf } from "../support/telemetry/trace-coverage.ts";
 import { openWorld, type World } from "./world.ts";
 
 /** What a warm start may take: of a slower one, what the spans leave open is a smaller share. */

@@ -1,6 +1,6 @@
 import type { AnnounceHostRequest } from "../../gen/windhover/admin/v1/hosts.ts";
 import { type HostInfo, Scheduling as WireScheduling } from "../../gen/windhover/scheduler/v1/host.ts";
-import { mapFromProto } from "../../lib/grpc/maps.ts";
+import { mapFromProto } from "../../lib/grpc/messages/maps.ts";
 import type { AnnouncedHost, Scheduling } from "./host-table.ts";
 
 const SCHEDULING_FROM_PROTO: Record<WireScheduling, Scheduling> = {

@@ -4,7 +4,7 @@ import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { type CallScope, call, type UnaryMethod } from "../../lib/grpc/client.ts";
 import { Connections } from "../../lib/grpc/connections.ts";
-import { durationToProto } from "../../lib/grpc/duration.ts";
+import { durationToProto } from "../../lib/grpc/messages/duration.ts";
 import { openStream } from "../../lib/grpc/streams.ts";
 import { annotate } from "../../lib/otel/tracing.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";

@@ -1,6 +1,6 @@
 import type * as wire from "../../gen/windhover/machines/v1/machine.ts";
-import { durationFromProto, durationToProto } from "../../lib/grpc/duration.ts";
-import { mapFromProto, mapToProto } from "../../lib/grpc/maps.ts";
+import { durationFromProto, durationToProto } from "../../lib/grpc/messages/duration.ts";
+import { mapFromProto, mapToProto } from "../../lib/grpc/messages/maps.ts";
 import type { MachineConfig } from "./machine.ts";
 import type { ConfigInput } from "./validate-config.ts";
 

@@ -9,7 +9,7 @@ import type {
 import { invalid } from "../../lib/faults/fault.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { untilDraining } from "../../lib/grpc/draining.ts";
-import { durationFromProto } from "../../lib/grpc/duration.ts";
+import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { annotate, attribute, withSpan } from "../../lib/otel/tracing.ts";
 import { authorize } from "../requests/authorize.ts";

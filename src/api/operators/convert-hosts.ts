@@ -5,7 +5,7 @@ import type {
 } from "../../gen/windhover/admin/v1/hosts.ts";
 import { type Resources, Scheduling, type Status } from "../../gen/windhover/scheduler/v1/host.ts";
 import type { AttachedHost } from "../../gen/windhover/scheduler/v1/scheduler.ts";
-import { mapToProto } from "../../lib/grpc/maps.ts";
+import { mapToProto } from "../../lib/grpc/messages/maps.ts";
 import type { Capacity, HostEntry } from "../hosts/host-table.ts";
 import { stateToProto } from "../machines/convert-machine.ts";
 import { timeToProto } from "../requests/convert-time.ts";

@@ -1,5 +1,5 @@
 import { PlacementStrategy, type Placement as Wire } from "../../gen/windhover/machines/v1/machine.ts";
-import { mapFromProto, mapToProto } from "../../lib/grpc/maps.ts";
+import { mapFromProto, mapToProto } from "../../lib/grpc/messages/maps.ts";
 import type { Placement, PlacementInput, Strategy } from "./placement.ts";
 
 const FROM_PROTO: Record<PlacementStrategy, Strategy | undefined> = {

@@ -1,4 +1,4 @@
-import { MAX_LIST_BYTES } from "../../lib/grpc/batches.ts";
+import { MAX_LIST_BYTES } from "../../lib/grpc/messages/batches.ts";
 import { decodePageToken, encodePageToken, type KeyForm, pageSize } from "./page-token.ts";
 
 /** Read at once at first: the default page and one more, of items that may be large. */

@@ -1,4 +1,4 @@
-import { durationFromProto } from "../../lib/grpc/duration.ts";
+import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { hostStatusName, schedulingName, standingName, stateName } from "./names.ts";
 
 /** Fields whose numbers are enums. */

@@ -7,8 +7,8 @@ import {
 } from "../../gen/windhover/imagecache/v1/imagecache.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
-import { MAX_LIST_BYTES, takeBytes } from "../../lib/grpc/batches.ts";
 import { call, connect, openStream } from "../../lib/grpc/client.ts";
+import { MAX_LIST_BYTES, takeBytes } from "../../lib/grpc/messages/batches.ts";
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import type { ImageRef, LocalImage } from "../machines/machine.ts";
 import { imageHints } from "./image-hints.ts";

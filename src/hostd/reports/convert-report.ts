@@ -1,5 +1,5 @@
 import { HostEvent, type ReportEventsRequest } from "../../gen/windhover/admin/v1/hosts.ts";
-import { takeBytes } from "../../lib/grpc/batches.ts";
+import { takeBytes } from "../../lib/grpc/messages/batches.ts";
 import type { HostIdentity } from "../convert-host.ts";
 import { eventToProto, machineToProto, statusToProto } from "../convert-machine.ts";
 import type { OutboxEntry } from "../store/store.ts";

@@ -3,7 +3,7 @@ import type {
   BidRequest as BidRequestProto,
 } from "../../gen/windhover/scheduler/v1/attach.ts";
 import type { Offer } from "../../gen/windhover/scheduler/v1/host.ts";
-import { durationFromProto } from "../../lib/grpc/duration.ts";
+import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import type { BidAnswer, BidRequest } from "../capacity/bid.ts";
 import { resourcesToProto } from "../convert-host.ts";
 

@@ -1,8 +1,8 @@
 import { createPrivateKey } from "node:crypto";
 import { SignJWT } from "jose";
 import { expect, test } from "vitest";
-import { EchoClient, echo } from "../../../test/support/echo.ts";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
+import { EchoClient, echo } from "../../../test/support/net/echo.ts";
 import type { Fault } from "../faults/fault.ts";
 import { call, connect } from "../grpc/client.ts";
 import { unary } from "../grpc/server/rpc.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { EchoClient, echo, failure } from "../../../test/support/echo.ts";
+import { EchoClient, echo, failure } from "../../../test/support/net/echo.ts";
 import { TokenVerifier } from "../auth/auth.ts";
 import { generateKeyPair } from "../auth/keys.ts";
 import { internalTokens } from "../auth/tokens.ts";

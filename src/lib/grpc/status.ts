@@ -4,8 +4,8 @@ import type { Any } from "../../gen/google/protobuf/any.ts";
 import { BadRequest, ErrorInfo, RetryInfo } from "../../gen/google/rpc/error_details.ts";
 import { Status } from "../../gen/google/rpc/status.ts";
 import { type Code, Fault, type Violation } from "../faults/fault.ts";
-import { durationFromProto, durationToProto } from "./duration.ts";
-import { mapFromProto } from "./maps.ts";
+import { durationFromProto, durationToProto } from "./messages/duration.ts";
+import { mapFromProto } from "./messages/maps.ts";
 
 /** The domain of every error reason of this system, on the wire. */
 const ERROR_DOMAIN = "windhover.dev";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Echo, echo, failure, type Text } from "../../../test/support/echo.ts";
+import { type Echo, echo, failure, type Text } from "../../../test/support/net/echo.ts";
 import { Fault } from "../faults/fault.ts";
 import { createLogger } from "../runtime/log.ts";
 import { bidiWire } from "./server/rpc.ts";

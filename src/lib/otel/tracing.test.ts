@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type HrTime, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
 import { beforeEach, describe, expect, test } from "vitest";
-import { type EchoHandlers, echo } from "../../../test/support/echo.ts";
+import { type EchoHandlers, echo } from "../../../test/support/net/echo.ts";
 import { Fault } from "../faults/fault.ts";
 import { addHealth, Health } from "../grpc/builtin/health.ts";
 import { call, openStream } from "../grpc/client.ts";

@@ -3,8 +3,8 @@ import * as pbHost from "../../gen/windhover/scheduler/v1/host.ts";
 import type * as pb from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { Violations } from "../../lib/faults/violations.ts";
-import { durationToProto } from "../../lib/grpc/duration.ts";
-import { mapFromProto, mapToProto } from "../../lib/grpc/maps.ts";
+import { durationToProto } from "../../lib/grpc/messages/duration.ts";
+import { mapFromProto, mapToProto } from "../../lib/grpc/messages/maps.ts";
 import {
   type Bid,
   type BidTerms,

@@ -30,7 +30,7 @@ import { fixedSigningKey, generateKeyPair } from "../../../src/lib/auth/keys.ts"
 import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
-import { mapToProto } from "../../../src/lib/grpc/maps.ts";
+import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
 import type { TakeShare } from "../../../src/lib/grpc/server/edge/edge.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import type { RunConfig } from "../../../src/lib/oci/config.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { exposeCreates } from "../../../src/api/creates/metrics.ts";
-import { metric } from "../../support/metrics-page.ts";
+import { metric } from "../../support/telemetry/metrics-page.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 let world: World;

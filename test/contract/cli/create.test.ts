@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import type { CreateMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
-import { mapToProto } from "../../../src/lib/grpc/maps.ts";
+import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
 import { step } from "./fake-api.ts";
 import { useCli } from "./support.ts";
 

@@ -4,7 +4,7 @@ import { MachineState, PlacementStrategy } from "../../../src/gen/windhover/mach
 import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import { Reservation } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
-import { mapToProto } from "../../../src/lib/grpc/maps.ts";
+import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
 import { useCli } from "./support.ts";
 
 const cli = useCli();

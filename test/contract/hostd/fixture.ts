@@ -24,7 +24,7 @@ import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
-import { durationToProto } from "../../../src/lib/grpc/duration.ts";
+import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
-import { durationToProto } from "../../../src/lib/grpc/duration.ts";
+import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { createRequest, DIGEST, hostFolder, KEYS, present, token } from "./fixture.ts";
 import { FakeApi, serveImages, serveScheduler } from "./neighbours.ts";
 import { hostdEnvironment, killHostd, spawnHostd } from "./process.ts";

@@ -9,7 +9,7 @@ import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/atta
 import { SchedulerServiceService } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
-import { durationToProto } from "../../../src/lib/grpc/duration.ts";
+import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { bidiStream, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import { KEYS } from "./fixture.ts";

@@ -7,8 +7,8 @@ import { namespaceProblem } from "../../../src/lib/confinement/user-namespaces.t
 import type { Fault } from "../../../src/lib/faults/fault.ts";
 import { registry as metrics } from "../../../src/lib/otel/metrics.ts";
 import { leaveOut } from "../../support/leave-out.ts";
-import { metric } from "../../support/metrics-page.ts";
 import { type BuiltImage, buildImage, FakeRegistry, type TarEntry } from "../../support/oci/index.ts";
+import { metric } from "../../support/telemetry/metrics-page.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { openEnsure, publishTo, startImageCache } from "./fixture.ts";
 

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { registry as metrics } from "../../../src/lib/otel/metrics.ts";
-import { metric } from "../../support/metrics-page.ts";
 import { FakeRegistry } from "../../support/oci/index.ts";
+import { metric } from "../../support/telemetry/metrics-page.ts";
 import { MISSING, openEnsure, publishTo, startImageCache } from "./fixture.ts";
 
 let registry: FakeRegistry;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { Database, type Statement } from "../../../src/lib/stores/postgres.ts";
-import { DelayProxy } from "../../support/delay-proxy.ts";
+import { DelayProxy } from "../../support/net/delay-proxy.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import { type TestApi, World } from "../api/fixture.ts";
 

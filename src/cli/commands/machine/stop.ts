@@ -1,4 +1,4 @@
-import { durationToProto } from "../../../lib/grpc/duration.ts";
+import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { toJson } from "../../render/json.ts";
 import { span as time } from "../../render/time.ts";
 import type { HoverCommand } from "../command.ts";

@@ -3,7 +3,7 @@ import type {
   WaitMachineRequest,
   WaitMachineResponse,
 } from "../../../gen/windhover/machines/v1/machines.ts";
-import { durationToProto } from "../../../lib/grpc/duration.ts";
+import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { toJson } from "../../render/json.ts";
 import { STATE_NAMES, stateName } from "../../render/names.ts";
 import { span as time } from "../../render/time.ts";

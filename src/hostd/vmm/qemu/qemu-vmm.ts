@@ -14,12 +14,12 @@ import {
 } from "../vmm.ts";
 import { GuestVm } from "./guest-channel/guest-vm.ts";
 import { asLaunchError } from "./guest-channel/start-failure.ts";
+import type { Qmp } from "./monitor/qmp.ts";
+import { saveState } from "./monitor/save-state.ts";
+import { readTscMhz } from "./monitor/tsc-frequency.ts";
 import { isAlive } from "./process/process-id.ts";
-import type { Qmp } from "./process/qmp.ts";
 import { endProcesses, listVms, removeVm } from "./process/remove-vm.ts";
-import { saveState } from "./process/save-state.ts";
 import { openMonitor } from "./process/spawn.ts";
-import { readTscMhz } from "./process/tsc-frequency.ts";
 import { runWorkload } from "./run-workload.ts";
 import { acquireVm, bootCold } from "./start-paths.ts";
 import { WarmVms, type WarmVmsOptions } from "./warm-pool/warm-vms.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { expect, test } from "vitest";
-import { openDuplex } from "../../../../test/support/duplex.ts";
+import { openDuplex } from "../../../../test/support/net/duplex.ts";
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponse,

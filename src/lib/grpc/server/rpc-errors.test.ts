@@ -1,7 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import { openDuplex } from "../../../../test/support/duplex.ts";
-import { drain, type Echo, echo, failure, type Text } from "../../../../test/support/echo.ts";
+import { openDuplex } from "../../../../test/support/net/duplex.ts";
+import { drain, type Echo, echo, failure, type Text } from "../../../../test/support/net/echo.ts";
 import { Fault } from "../../faults/fault.ts";
 import { startTelemetry } from "../../otel/telemetry.ts";
 import { createLogger } from "../../runtime/log.ts";

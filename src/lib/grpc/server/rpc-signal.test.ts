@@ -1,6 +1,6 @@
 import { getEventListeners, once } from "node:events";
 import { describe, expect, test } from "vitest";
-import { drain, echo, failure, waiting } from "../../../../test/support/echo.ts";
+import { drain, echo, failure, waiting } from "../../../../test/support/net/echo.ts";
 import { Fault } from "../../faults/fault.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { call, openStream } from "../client.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { openDuplex } from "../../../../test/support/duplex.ts";
-import { echo, failure, pending } from "../../../../test/support/echo.ts";
+import { openDuplex } from "../../../../test/support/net/duplex.ts";
+import { echo, failure, pending } from "../../../../test/support/net/echo.ts";
 import { temporaryFolder } from "../../../../test/support/temporary.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { call, openStream } from "../client.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
 import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
-import { durationToProto } from "../../../../lib/grpc/duration.ts";
+import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import { duration } from "../../values.ts";
 

@@ -1,5 +1,5 @@
 import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
-import { durationToProto } from "../../../../lib/grpc/duration.ts";
+import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import type { Port } from "../../values.ts";
 import { commandLine } from "./command-line.ts";

@@ -3,8 +3,8 @@ import type { Socket } from "node:net";
 import { abortable } from "../../../../lib/runtime/abort.ts";
 import { TimeLimit } from "../../../../lib/runtime/wait.ts";
 import { wallClockUs } from "../../phase-log.ts";
+import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "../process/command-line.ts";
-import { connectIn } from "../process/unix-socket.ts";
 import { decodeFrame, FrameReader, typeOf } from "./frame.ts";
 import { GuestClock } from "./guest-clock.ts";
 import {

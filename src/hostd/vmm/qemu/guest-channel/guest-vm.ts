@@ -2,7 +2,7 @@ import { endsWithin } from "../../../../lib/runtime/wait.ts";
 import type { OutputReceipt, OutputSession } from "../../output.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import type { Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
-import type { Qmp } from "../process/qmp.ts";
+import type { Qmp } from "../monitor/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
 import { Agent } from "./agent.ts";
 import { InlineOutput } from "./inline-output.ts";

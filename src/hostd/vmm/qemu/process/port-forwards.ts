@@ -1,7 +1,7 @@
 import { isIPv4 } from "node:net";
 import { LaunchError, type PortForward } from "../../vmm.ts";
+import type { Qmp } from "../monitor/qmp.ts";
 import { NETWORK } from "./command-line.ts";
-import type { Qmp } from "./qmp.ts";
 
 /** Makes the guest's ports reachable on the host. Rejects, naming the port, when one is taken. */
 export async function forwardPorts(qmp: Qmp, ports: readonly PortForward[]): Promise<void> {

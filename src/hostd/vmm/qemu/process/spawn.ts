@@ -4,11 +4,11 @@ import { closeSync, existsSync, openSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
+import { Qmp } from "../monitor/qmp.ts";
+import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "./command-line.ts";
 import { type ConfinedCommand, ENVIRONMENT } from "./confinement.ts";
 import { identify, type ProcessId } from "./process-id.ts";
-import { Qmp } from "./qmp.ts";
-import { connectIn } from "./unix-socket.ts";
 
 export interface SpawnedQemu {
   readonly qemu: ProcessId;

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import type { PhaseLog } from "../../phase-log.ts";
 import type { PortForward } from "../../vmm.ts";
 import type { NewOwner } from "../guest-channel/guest-vm.ts";
+import type { Qmp } from "../monitor/qmp.ts";
 import { ROOT_NODE, VM_FILES } from "../process/command-line.ts";
 import { forwardPorts } from "../process/port-forwards.ts";
-import type { Qmp } from "../process/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
 import type { WarmVm } from "./warm-vm.ts";
 

@@ -4,11 +4,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { PhaseLog } from "../../phase-log.ts";
 import type { Shape } from "../../vmm.ts";
 import { connectGuest } from "../guest-channel/connect-guest.ts";
+import { CAPABILITIES, migrationEnds, saveState } from "../monitor/save-state.ts";
+import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "../process/command-line.ts";
-import { CAPABILITIES, migrationEnds, saveState } from "../process/save-state.ts";
 import { allocatedBlocks, isUnwritten } from "../process/scratch-disk.ts";
 import { type QemuHost, type RunningQemu, startQemu, type VmPlan } from "../process/start-qemu.ts";
-import { connectIn } from "../process/unix-socket.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** A saved guest after boot and warm-up: a file of memory and the state of its devices. */

@@ -1,10 +1,10 @@
 import * as grpc from "@grpc/grpc-js";
-import { Fault } from "../../src/lib/faults/fault.ts";
-import type { UnaryMethod } from "../../src/lib/grpc/client.ts";
-import { connect } from "../../src/lib/grpc/client.ts";
-import { type CallContext, unary } from "../../src/lib/grpc/server/rpc.ts";
-import { createServer, type Running, type ServerOptions, serve } from "../../src/lib/grpc/server/serve.ts";
-import type { DuplexMethod, ServerStreamMethod } from "../../src/lib/grpc/streams.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
+import type { UnaryMethod } from "../../../src/lib/grpc/client.ts";
+import { connect } from "../../../src/lib/grpc/client.ts";
+import { type CallContext, unary } from "../../../src/lib/grpc/server/rpc.ts";
+import { createServer, type Running, type ServerOptions, serve } from "../../../src/lib/grpc/server/serve.ts";
+import type { DuplexMethod, ServerStreamMethod } from "../../../src/lib/grpc/streams.ts";
 
 /** A message of the service the library's tests use. */
 export interface Text {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { CreateRun } from "../../../src/api/creates/saga/create-run.ts";
-import type { Saga } from "../../../src/lib/saga/saga.ts";
-import { CreateWorld, DyingDatabase, STEPS } from "./create-fixture.ts";
-import { NOTHING_LEFT, type World } from "./fixture.ts";
+import type { CreateRun } from "../../../../src/api/creates/saga/create-run.ts";
+import type { Saga } from "../../../../src/lib/saga/saga.ts";
+import { NOTHING_LEFT, type World } from "../fixture.ts";
+import { CreateWorld, DyingDatabase, STEPS } from "./fixture.ts";
 
 let creates: CreateWorld;
 let world: World;

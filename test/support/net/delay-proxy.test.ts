@@ -3,9 +3,9 @@ import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { temporaryFolder } from "../temporary.ts";
 import { DelayProxy } from "./delay-proxy.ts";
 import { dialerOf } from "./dialer.ts";
-import { temporaryFolder } from "./temporary.ts";
 
 let server: Server;
 let target: string;

@@ -1,4 +1,4 @@
-import { registry } from "../../src/lib/otel/metrics.ts";
+import { registry } from "../../../src/lib/otel/metrics.ts";
 
 /** The sum of a metric's samples with these labels, as Prometheus would read it now; undefined without any. */
 export async function metric(

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
-import { ROOT } from "../../tools/lib/paths.ts";
+import { replaceFileSync } from "../../../src/lib/stores/durable-file.ts";
+import { ROOT } from "../../../tools/lib/paths.ts";
 import { README } from "./commit.ts";
 
 const FILE = join(ROOT, README);

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { UserError } from "../../tools/lib/main.ts";
+import { UserError } from "../../../tools/lib/main.ts";
 
 /** The commit that figures are of. */
 export interface Commit {

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { context, propagation, trace } from "@opentelemetry/api";
-import { mintToken } from "../../src/lib/auth/auth.ts";
-import { startTelemetry } from "../../src/lib/otel/telemetry.ts";
-import type { TestFleet } from "./fleet.ts";
+import { mintToken } from "../../../src/lib/auth/auth.ts";
+import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
+import type { TestFleet } from "../fleet.ts";
 
 const TOKEN_SECONDS = 24 * 3_600;
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { resolveInDoubt } from "../../../src/api/creates/resolve-in-doubt.ts";
-import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
-import { applyRetention } from "../../../src/api/maintenance/retention.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import { CreateWorld } from "./create-fixture.ts";
-import type { World } from "./fixture.ts";
+import { resolveInDoubt } from "../../../../src/api/creates/resolve-in-doubt.ts";
+import { SagaStore } from "../../../../src/api/creates/store/saga-store.ts";
+import { applyRetention } from "../../../../src/api/maintenance/retention.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import type { World } from "../fixture.ts";
+import { CreateWorld } from "./fixture.ts";
 
 let creates: CreateWorld;
 let world: World;

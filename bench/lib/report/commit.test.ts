@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type TemporaryFolder, temporaryFolder } from "../../test/support/temporary.ts";
+import { type TemporaryFolder, temporaryFolder } from "../../../test/support/temporary.ts";
 import { type Commit, commitOf, describeCommit, requireClean, requireSame } from "./commit.ts";
 
 const AGAIN = "npm run bench -- start --readme";

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { type Interval, overlap, union } from "../../src/cli/commands/trace/intervals.ts";
-import { isComplete, parentIn, type Trace, type TraceSpan } from "../../src/cli/commands/trace/spans.ts";
-import type { TestFleet } from "./fleet.ts";
+import { type Interval, overlap, union } from "../../../src/cli/commands/trace/intervals.ts";
+import { isComplete, parentIn, type Trace, type TraceSpan } from "../../../src/cli/commands/trace/spans.ts";
+import type { TestFleet } from "../fleet.ts";
 
 const ARRIVAL = { timeout: 15_000, interval: 100 };
 /** Services send what they have every 300 ms: after twice that, what is not there does not come. */

@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { context, propagation, trace } from "@opentelemetry/api";
-import { startTelemetry } from "../../src/lib/otel/telemetry.ts";
-import { withRemoteParent } from "../../src/lib/otel/tracing.ts";
+import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
+import { withRemoteParent } from "../../../src/lib/otel/tracing.ts";
 import {
   ARMED,
   type ArmedPoint,

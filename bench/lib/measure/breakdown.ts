@@ -1,5 +1,5 @@
-import { analyze, nameOf, type TraceSpan } from "../../src/cli/index.ts";
-import { number, table } from "./table.ts";
+import { analyze, nameOf, type TraceSpan } from "../../../src/cli/index.ts";
+import { number, table } from "../report/table.ts";
 
 /** The spans of one trace. */
 export type Spans = readonly TraceSpan[];

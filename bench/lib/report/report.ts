@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
-import { ROOT } from "../../tools/lib/paths.ts";
+import { replaceFileSync } from "../../../src/lib/stores/durable-file.ts";
+import { ROOT } from "../../../tools/lib/paths.ts";
 import { type Commit, commitOf, describeCommit, requireClean, requireSame } from "./commit.ts";
 import { describeMachine, load, type MachineInfo, type VmmInfo } from "./machine.ts";
 import { type Row, summarize } from "./percentiles.ts";

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { CreateRun } from "../../../src/api/creates/saga/create-run.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import type { Step } from "../../../src/lib/saga/saga.ts";
-import { CreateWorld, STEPS } from "./create-fixture.ts";
-import { NOTHING_LEFT, type World } from "./fixture.ts";
+import type { CreateRun } from "../../../../src/api/creates/saga/create-run.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import type { Step } from "../../../../src/lib/saga/saga.ts";
+import { NOTHING_LEFT, type World } from "../fixture.ts";
+import { CreateWorld, STEPS } from "./fixture.ts";
 
 let creates: CreateWorld;
 let world: World;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import { CreateWorld, DyingDatabase } from "./create-fixture.ts";
-import type { World } from "./fixture.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import type { World } from "../fixture.ts";
+import { CreateWorld, DyingDatabase } from "./fixture.ts";
 
 let creates: CreateWorld;
 let world: World;

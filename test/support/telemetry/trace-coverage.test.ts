@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { TraceSpan } from "../../src/cli/commands/trace/spans.ts";
+import type { TraceSpan } from "../../../src/cli/commands/trace/spans.ts";
 import { coverageBelow } from "./trace-coverage.ts";
 
 test("time counts once, within the span above only, and however deep below it is spent", () => {

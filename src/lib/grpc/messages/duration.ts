@@ -1,4 +1,4 @@
-import type { Duration } from "../../gen/google/protobuf/duration.ts";
+import type { Duration } from "../../../gen/google/protobuf/duration.ts";
 
 export function durationFromProto(duration: Duration): number;
 export function durationFromProto(duration: Duration | undefined): number | undefined;

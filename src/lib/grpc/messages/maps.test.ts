@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { MachineConfig } from "../../gen/windhover/machines/v1/machine.ts";
+import { MachineConfig } from "../../../gen/windhover/machines/v1/machine.ts";
 import { mapFromProto, mapToProto } from "./maps.ts";
 
 const names = fc.oneof(

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import type { Layout } from "../../dev/settings/layout.ts";
-import { findLeftovers } from "../../dev/supervisor/sweep.ts";
-import { inspect, type ProcessFacts } from "../../tools/lib/processes.ts";
+import type { Layout } from "../../../dev/settings/layout.ts";
+import { findLeftovers } from "../../../dev/supervisor/sweep.ts";
+import { inspect, type ProcessFacts } from "../../../tools/lib/processes.ts";
 
 /** Lists every QEMU of a fleet, also those of VMs that wait. */
 export function vmsOf(layout: Layout): readonly (ProcessFacts & { readonly pid: number })[] {

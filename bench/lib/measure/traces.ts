@@ -1,7 +1,7 @@
-import { isComplete, type Trace, type TraceSpan } from "../../src/cli/index.ts";
-import { flushTelemetry } from "../../src/lib/otel/tracing.ts";
-import { sleep } from "../../src/lib/runtime/wait.ts";
-import type { TestFleet } from "../../test/support/fleet.ts";
+import { isComplete, type Trace, type TraceSpan } from "../../../src/cli/index.ts";
+import { flushTelemetry } from "../../../src/lib/otel/tracing.ts";
+import { sleep } from "../../../src/lib/runtime/wait.ts";
+import type { TestFleet } from "../../../test/support/fleet.ts";
 
 /** Services send their spans every 300 ms, later on a busy machine. */
 const COMPLETE_LIMIT_MS = 15_000;

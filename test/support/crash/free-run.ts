@@ -1,4 +1,4 @@
-import { freePorts, takenPorts } from "../../dev/settings/ports.ts";
+import { freePorts, takenPorts } from "../../../dev/settings/ports.ts";
 
 /** Finds the first of `count` consecutive loopback ports on which nobody listens. */
 export async function freeRun(count: number): Promise<number> {

@@ -1,4 +1,4 @@
-import { line, round, svg, text } from "./svg.ts";
+import { line, round, svg, text } from "../report/svg.ts";
 
 /** A quantity that was measured at several sizes. */
 export interface Series {
