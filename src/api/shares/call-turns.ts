@@ -1,11 +1,11 @@
 import { Turns } from "./turns.ts";
 
-/** Far more than are worked on at the same moment, and few enough that another's call soon has its turn. */
-export const DEFAULT_CALLS_AT_ONCE = 8;
+/** Few enough that another's call has its turn soon; with {@link HOLD_MS}, at least 400 begin in a second. */
+export const DEFAULT_CALLS_AT_ONCE = 4;
 /** How long an organisation that has called alone counts as alone. */
 const ALONE_MS = 60_000;
 /** How long a call keeps its turn, at most: then it waits for something else than this process. */
-const HOLD_MS = 250;
+const HOLD_MS = 10;
 
 /**
  * Lets no organisation take an api's processor from others: of each, so many calls are worked on at

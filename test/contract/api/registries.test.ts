@@ -39,7 +39,8 @@ afterAll(async () => {
 beforeEach(async () => {
   refuses = false;
   await world.clear();
-  for (const { registry } of await list()) await remove(registry);
+  for (const who of [api.user, other])
+    for (const { registry } of await list(who)) await remove(registry, who);
 });
 
 describe("credentials", () => {

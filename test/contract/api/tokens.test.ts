@@ -144,10 +144,16 @@ describe("tokens", () => {
 });
 
 describe("a banned organisation", () => {
-  beforeEach(() => createOrg("acme"));
+  /** A new one for each test: apis remember who is banned until they ask again. */
+  let org = "";
+  let made = 0;
+  beforeEach(() => {
+    org = `acme-${++made}`;
+    return createOrg(org);
+  });
 
   test("reads, stops and destroys what it has, and does nothing else, until it is good again", async () => {
-    const { as } = await make("acme");
+    const { as } = await make(org);
     await as.createApp("shop");
     const { machine } = await as.create({ app: "shop", skipLaunch: false });
     const machineId = machine?.id ?? "";
@@ -168,7 +174,7 @@ describe("a banned organisation", () => {
 
   test("is told to hosts that listen, with revoked tokens, whole and again with every change", async () => {
     const { revocations } = api.internal;
-    const { id } = await make("acme");
+    const { id } = await make(org);
     const abort = new AbortController();
     const scope = { timeoutMs: Number.POSITIVE_INFINITY, signal: abort.signal };
     const stream = openStream(revocations, revocations.watchRevocations, {}, scope);
@@ -181,8 +187,8 @@ describe("a banned organisation", () => {
     abort.abort();
 
     expect(first.value).toMatchObject({ more: false });
-    expect(second.value).toMatchObject({ orgs: [{ org: "acme", suspended: true }] });
-    expect(third.value).toMatchObject({ tokens: [id], orgs: [{ org: "acme", suspended: true }] });
+    expect(second.value).toMatchObject({ orgs: [{ org, suspended: true }] });
+    expect(third.value).toMatchObject({ tokens: [id], orgs: [{ org, suspended: true }] });
     expect(Number(third.value?.version)).toBeGreaterThan(Number(second.value?.version));
     const user = openStream(api.user.revocations, api.user.revocations.watchRevocations, {}, LIMIT);
     expect(await faultOf(user.next())).toMatchObject({ reason: "SCOPE_MISSING" });
@@ -193,7 +199,7 @@ describe("a banned organisation", () => {
     await call(
       orgs,
       orgs.updateOrganization,
-      { slug: "acme", standing, quota: undefined, limits: undefined },
+      { slug: org, standing, quota: undefined, limits: undefined },
       LIMIT,
     );
   }
