@@ -14,7 +14,8 @@ import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import { tokenMetadata } from "../../../src/lib/auth/tokens.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { fromServiceError } from "../../../src/lib/grpc/status.ts";
-import { type Clients, clients, faultOf, KEYS, type TestApi, World } from "./fixture.ts";
+import { type Clients, clients, faultOf, KEYS } from "./clients.ts";
+import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 const ALL: ReadAuditRequest = { org: "", subject: "", object: "", sinceTime: undefined, follow: false };

@@ -13,7 +13,8 @@ import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { machineIn } from "../../support/hostd/machine-builder.ts";
 import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
-import { KEYS, type TestApi, World } from "./fixture.ts";
+import { KEYS } from "./clients.ts";
+import { type TestApi, World } from "./fixture.ts";
 
 const HOST = 9;
 let world: World;

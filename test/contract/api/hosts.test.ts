@@ -3,7 +3,8 @@ import { AnnounceHostRequest } from "../../../src/gen/windhover/admin/v1/hosts.t
 import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { faultOf, type TestApi, World } from "./fixture.ts";
+import { faultOf } from "./clients.ts";
+import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 

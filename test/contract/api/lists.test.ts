@@ -6,7 +6,8 @@ import {
   MachinesServiceService,
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { type TestApi, token, World } from "./fixture.ts";
+import { token } from "./clients.ts";
+import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 const MIB = 1024 * 1024;

@@ -5,7 +5,8 @@ import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts"
 import { call } from "../../../src/lib/grpc/client.ts";
 import { startPostgres } from "../../support/postgres.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { faultOf, startApi, type TestApi, World } from "./fixture.ts";
+import { faultOf } from "./clients.ts";
+import { startApi, type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 

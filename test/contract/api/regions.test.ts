@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Fault } from "../../../src/lib/faults/fault.ts";
+import { faultOf } from "./clients.ts";
 import { FakeHost } from "./fake-host.ts";
 import { FakeScheduler } from "./fake-scheduler.ts";
-import { faultOf, NOTHING_LEFT, type TestApi, verifier, World } from "./fixture.ts";
+import { NOTHING_LEFT, type TestApi, verifier, World } from "./fixture.ts";
 
 let world: World;
 /** The world's own scheduler is the one of ord, this one that of gru; each has hosts of its own. */

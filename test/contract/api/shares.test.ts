@@ -4,7 +4,8 @@ import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
 import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
-import { type Clients, faultOf, type TestApi, World } from "./fixture.ts";
+import { type Clients, faultOf } from "./clients.ts";
+import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 /** Its tokens do not come back within a test. */

@@ -5,7 +5,8 @@ import { readRevocations } from "../../../src/lib/auth/revocation-file.ts";
 import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { clients, faultOf, type TestApi, World } from "./fixture.ts";
+import { clients, faultOf } from "./clients.ts";
+import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 const SCOPES = ["machines:read", "machines:write"];

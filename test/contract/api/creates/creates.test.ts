@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../../src/lib/grpc/client.ts";
-import { type Clients, faultOf, NOTHING_LEFT, type TestApi, World } from "../fixture.ts";
+import { type Clients, faultOf } from "../clients.ts";
+import { NOTHING_LEFT, type TestApi, World } from "../fixture.ts";
 
 let world: World;
 let one: TestApi;

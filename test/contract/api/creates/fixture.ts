@@ -16,7 +16,8 @@ import { systemClock } from "../../../../src/lib/runtime/clock.ts";
 import { Stack } from "../../../../src/lib/runtime/lifecycle.ts";
 import type { Saga } from "../../../../src/lib/saga/saga.ts";
 import { Database, type Queries, type Transaction } from "../../../../src/lib/stores/postgres.ts";
-import { KEYS, World } from "../fixture.ts";
+import { KEYS } from "../clients.ts";
+import { World } from "../fixture.ts";
 
 /** The steps of a create. */
 export const STEPS = ["resolve", "reserve", "award", "release", "prepare", "commit", "launch"];
