@@ -7,7 +7,6 @@ import {
   type PrepareMachineRequest,
   StartMachineResponse,
   type StreamLogsRequest,
-  type WatchedMachine,
   type WatchMachinesRequest,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
@@ -17,9 +16,8 @@ import { requireScope } from "../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { bidiStream, type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
-
-/** What a script does to a call: throw a fault, wait, look at something. */
-export type Script = (machineId: string) => void | Promise<void>;
+import { type Script, Scripts } from "./scripts.ts";
+import { type Changes, watchMachines } from "./watch-machines.ts";
 
 export interface FakeHostOptions {
   readonly number: number;
@@ -42,10 +40,10 @@ export class FakeHost {
   readonly calls: string[] = [];
   /** What every machine has written. */
   readonly lines = ["hello"];
-  readonly #changes = new EventEmitter<{ change: [id: string] }>();
+  readonly #changes: Changes = new EventEmitter();
   outboxSequence = 0n;
   outboxAcknowledged = 0n;
-  readonly #scripts = new Map<string, { script: Script; when: "before" | "after"; times: number }[]>();
+  readonly #scripts = new Scripts();
   readonly #verifier: TokenVerifier;
   #epoch = 0n;
   #running: Awaited<ReturnType<typeof serve>> | undefined;
@@ -84,12 +82,12 @@ export class FakeHost {
 
   /** Runs `script` before the next calls of `method`; a throw refuses them, and nothing is done. */
   before(method: string, script: Script, times = 1): void {
-    this.#script(method, script, "before", times);
+    this.#scripts.add(method, "before", script, times);
   }
 
   /** Runs `script` after the next calls of `method` have acted; a throw is an answer that got lost. */
   after(method: string, script: Script, times = 1): void {
-    this.#script(method, script, "after", times);
+    this.#scripts.add(method, "after", script, times);
   }
 
   hold(reservationId: string): bigint {
@@ -110,24 +108,13 @@ export class FakeHost {
     return next;
   }
 
-  #script(method: string, script: Script, when: "before" | "after", times: number): void {
-    this.#scripts.set(method, [...(this.#scripts.get(method) ?? []), { script, when, times }]);
-  }
-
   async #do<T>(ctx: CallContext, method: string, machineId: string, act: () => T): Promise<T> {
     requireScope(ctx, "internal");
     this.calls.push(method);
-    await this.#play(method, "before", machineId);
+    await this.#scripts.run(method, "before", machineId);
     const result = act();
-    await this.#play(method, "after", machineId);
+    await this.#scripts.run(method, "after", machineId);
     return result;
-  }
-
-  async #play(method: string, when: "before" | "after", machineId: string): Promise<void> {
-    const script = this.#scripts.get(method)?.find((one) => one.when === when && one.times > 0);
-    if (!script) return;
-    script.times -= 1;
-    await script.script(machineId);
   }
 
   #find(id: string, org: string): Machine {
@@ -256,39 +243,9 @@ export class FakeHost {
     yield { detail: "", bytesDone: 10n, bytesTotal: 10n, machine, imageWasLocal: false };
   }
 
-  /** Answers with the state of each machine that is named, then with its changes. */
   async *#watch(requests: AsyncIterable<WatchMachinesRequest>, ctx: CallContext) {
     await this.#do(ctx, "watchMachines", "", () => undefined);
-    const named = new Set<string>();
-    const told: WatchedMachine[] = [];
-    let wake = () => {};
-    const tell = (id: string) => {
-      if (named.has(id)) told.push(watched(id, this.machines.get(id)));
-      wake();
-    };
-    this.#changes.on("change", tell);
-    const reading = (async () => {
-      for await (const { watchIds, unwatchIds } of requests) {
-        for (const id of unwatchIds) named.delete(id);
-        for (const id of watchIds) {
-          named.add(id);
-          tell(id);
-        }
-      }
-    })();
-    reading.catch(() => {});
-    try {
-      for (;;) {
-        const machines = told.splice(0);
-        if (machines.length > 0) yield { machines };
-        else
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-      }
-    } finally {
-      this.#changes.off("change", tell);
-    }
+    yield* watchMachines(this.machines, this.#changes, requests);
   }
 
   async *#logs({ machineId, org, follow, afterSequence }: StreamLogsRequest, ctx: CallContext) {
@@ -299,11 +256,6 @@ export class FakeHost {
     yield { entries: entries.filter(({ sequence }) => sequence > afterSequence), position };
     if (follow) await new Promise<void>((resolve) => ctx.signal.addEventListener("abort", () => resolve()));
   }
-}
-
-function watched(id: string, machine: Machine | undefined): WatchedMachine {
-  const reachable = machine?.state === MachineState.STARTED ? [MachineState.STOPPED] : [];
-  return { id, machine: machine && { ...machine, config: undefined }, reachable, missing: !machine };
 }
 
 function started(machine: Machine): Partial<Machine> {

@@ -10,9 +10,7 @@ import { Fault } from "../../../src/lib/faults/fault.ts";
 import { unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
 import type { FakeHost } from "./fake-host.ts";
-
-/** Throws what the next calls of a method are to fail with, or changes something first. */
-export type Script = () => void | Promise<void>;
+import { type Script, Scripts } from "./scripts.ts";
 
 /** What a scheduler keeps of an auction. */
 export interface FakeReservation {
@@ -30,7 +28,7 @@ export class FakeScheduler {
   readonly excluded: number[][] = [];
   /** Whether it claims for whoever reserves; a scheduler of before does not. */
   claims = true;
-  readonly #scripts = new Map<string, { script: Script; times: number }[]>();
+  readonly #scripts = new Scripts();
   readonly #verifier: TokenVerifier;
   #running: Awaited<ReturnType<typeof serve>> | undefined;
   #port = 0;
@@ -65,16 +63,14 @@ export class FakeScheduler {
     this.#scripts.clear();
   }
 
+  /** Runs `script` before the next calls of `method`; a throw refuses them. */
   before(method: string, script: Script, times = 1): void {
-    this.#scripts.set(method, [...(this.#scripts.get(method) ?? []), { script, times }]);
+    this.#scripts.add(method, "before", script, times);
   }
 
   async #play(method: string): Promise<void> {
     this.calls.push(method);
-    const script = this.#scripts.get(method)?.find((one) => one.times > 0);
-    if (!script) return;
-    script.times -= 1;
-    await script.script();
+    await this.#scripts.run(method, "before");
   }
 
   #service(): SchedulerServiceServer {
