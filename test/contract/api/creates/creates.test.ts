@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
-import { call, openStream } from "../../../../src/lib/grpc/client.ts";
-import { type Clients, faultOf } from "../clients.ts";
+import { call } from "../../../../src/lib/grpc/client.ts";
+import { faultOf } from "../clients.ts";
 import { NOTHING_LEFT, type TestApi, World } from "../fixture.ts";
 
 let world: World;
@@ -15,74 +15,7 @@ beforeAll(async () => {
   await one.user.createApp("web");
 });
 afterAll(() => world.close());
-beforeEach(async () => {
-  await world.clear();
-  await standing("good");
-  await quota(100, 65_536);
-});
-
-describe("an organisation", () => {
-  test.each([
-    ["past_due", "ORG_PAST_DUE"],
-    ["banned", "ORG_BANNED"],
-  ])("that is %s creates nothing, and no host is asked", async (how, reason) => {
-    await standing(how);
-
-    const fault = await faultOf(one.user.create());
-
-    expect(fault).toMatchObject({ code: "PERMISSION_DENIED", reason, facts: { org: "personal" } });
-    expect(world.images.asked + world.scheduler.calls.length).toBe(world.images.asked);
-    expect(await world.leftovers()).toEqual(NOTHING_LEFT);
-  });
-
-  test("that uses all its machines is told how many", async () => {
-    await quota(1, 65_536);
-    await one.user.create();
-
-    expect(await faultOf(one.user.create())).toMatchObject({
-      code: "RESOURCE_EXHAUSTED",
-      reason: "QUOTA_MACHINES",
-      facts: { used: "1", limit: "1", asked: "1" },
-    });
-  });
-
-  test("that asks for more memory than it may have is told how much", async () => {
-    await quota(10, 512);
-    await one.user.create();
-
-    expect(await faultOf(one.user.create({ config: { guest: { memoryMb: 512 } } }))).toMatchObject({
-      code: "RESOURCE_EXHAUSTED",
-      reason: "QUOTA_MEMORY",
-      facts: { used: "256", limit: "512", asked: "512" },
-    });
-  });
-
-  test("never gets more than its quota, however many ask at once, wherever", async () => {
-    await quota(3, 65_536);
-    const asked = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? one : other).user.create());
-
-    const results = await Promise.allSettled(asked);
-
-    expect(results.filter((result) => result.status === "fulfilled")).toHaveLength(3);
-    const reasons = results.flatMap((r) =>
-      r.status === "rejected" && r.reason instanceof Fault ? [r.reason.reason] : [],
-    );
-    expect(new Set(reasons)).toEqual(new Set(["QUOTA_MACHINES"]));
-    expect(world.onHosts).toHaveLength(3);
-  });
-
-  test("has its quota back after a create that failed", async () => {
-    await quota(1, 256);
-    world.host(1).before("prepareMachine", () => {
-      throw new Fault("FAILED_PRECONDITION", "LAYER_CORRUPT", "no archive");
-    });
-    await faultOf(one.user.create());
-
-    await one.user.create();
-
-    expect(world.onHosts).toHaveLength(1);
-  });
-});
+beforeEach(() => world.clear());
 
 describe("a request id", () => {
   test("stands for one machine, however many ask at once, wherever", async () => {
@@ -177,86 +110,6 @@ describe("an api that shuts down in the middle of a create", () => {
   });
 });
 
-describe("watching a create", () => {
-  const STEPS = ["preflight", "resolve", "reserve", "award", "release", "prepare", "commit", "launch"];
-
-  test.each([
-    ["the api that runs it", () => one],
-    ["another api", () => other],
-  ] as const)("from %s shows every step and ends with it", async (_, watcher) => {
-    const leave = Promise.withResolvers<void>();
-    world.host(1).before("prepareMachine", () => leave.promise);
-    const watching = watch(watcher().user, "r1", (step) => {
-      if (step === "prepare running") leave.resolve();
-    });
-    const creating = one.user.create({ requestId: "r1" });
-
-    const seen = await watching;
-    await creating;
-
-    expect(seen.filter((line) => line.endsWith(" done")).map((line) => line.split(" ")[0])).toEqual(STEPS);
-    expect(seen).toContain("prepare running");
-  });
-
-  test("shows how far a step is", async () => {
-    const details: string[] = [];
-    const leave = Promise.withResolvers<void>();
-    world.host(1).before("prepareMachine", () => leave.promise);
-    const creating = one.user.create({ requestId: "r1" });
-
-    const request = { requestId: "r1" };
-    for await (const message of openStream(one.user.machines, one.user.machines.watchCreate, request, {
-      timeoutMs: 20_000,
-    })) {
-      details.push(`${message.detail} ${message.bytesDone}/${message.bytesTotal}`);
-      if (message.bytesDone > 0n) leave.resolve();
-    }
-    await creating;
-
-    expect(details).toContain("pulling 1 of 2 layers 5/10");
-  });
-
-  test("shows what failed, and what was taken back", async () => {
-    world.host(1).before("prepareMachine", () => {
-      throw new Fault("FAILED_PRECONDITION", "LAYER_CORRUPT", "layer 2 is no archive");
-    });
-    const creating = faultOf(one.user.create({ requestId: "r1" }));
-
-    const seen = await watch(one.user, "r1");
-    await creating;
-
-    expect(seen).toContain("prepare failed");
-    expect(seen.at(-1)).toBe("preflight undone");
-  });
-
-  test("still works once it has ended, and says when there is none", async () => {
-    await one.user.create({ requestId: "r1" });
-
-    expect((await watch(one.user, "r1")).at(-1)).toBe("launch done");
-    expect(await faultOf(watch(one.user, "none"))).toMatchObject({
-      code: "NOT_FOUND",
-      reason: "CREATE_NOT_FOUND",
-    });
-    expect(await faultOf(watch(one.user, "not valid"))).toMatchObject({ reason: "INVALID_FIELDS" });
-  });
-
-  async function watch(client: Clients, requestId: string, see: (line: string) => void = () => {}) {
-    const lines: string[] = [];
-    const { machines } = client;
-    for await (const message of openStream(
-      machines,
-      machines.watchCreate,
-      { requestId },
-      { timeoutMs: 20_000 },
-    )) {
-      const line = `${message.step} ${message.status}`;
-      lines.push(line);
-      see(line);
-    }
-    return lines;
-  }
-});
-
 test("a create is refused while the database is away", async () => {
   const lonely = await world.api({ databaseUrl: "postgres:///none?host=/nonexistent", knowsHosts: false });
 
@@ -268,18 +121,6 @@ test("a create is refused while the database is away", async () => {
   const listing = call(lonely.user.machines, lonely.user.machines.listMachines, list, { timeoutMs: 20_000 });
   expect(await faultOf(listing)).toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
 });
-
-async function standing(value: string): Promise<void> {
-  await world.sql("update organizations set standing = $1 where slug = 'personal'", [value]);
-}
-
-async function quota(machines: number, memoryMb: number): Promise<void> {
-  const values = [machines, memoryMb];
-  await world.sql(
-    "update organizations set quota_machines = $1, quota_memory_mb = $2 where slug = 'personal'",
-    values,
-  );
-}
 
 /** Connections over which an api has asked, since then, how a create of another api is going. */
 function whoWaits(since: Date | undefined) {
