@@ -1,62 +1,26 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Change, Machine, MachineEvent } from "../../../src/hostd/machines/machine.ts";
-import { Store } from "../../../src/hostd/store/store.ts";
+import type { Machine } from "../../../src/hostd/machines/machine.ts";
 import { machineIn } from "../../support/hostd/machine-builder.ts";
-import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
+import { EVENT, NEW, next, StoreFolder } from "./store-fixture.ts";
 
-let dir: string;
-let open: Store[];
-
+let folder: StoreFolder;
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "wh-store-"));
-  open = [];
+  folder = new StoreFolder();
 });
-afterEach(async () => {
-  await Promise.all(open.map((store) => store.close()));
-  rmSync(dir, { recursive: true, force: true });
-});
-
-async function openStore(options: { maxPages?: number } = {}): Promise<Store> {
-  const onDeath = (err: Error): void => {
-    throw err;
-  };
-  const store = await Store.open({
-    ...{ path: join(dir, "state.db"), keys: SEALING_KEYS, onDeath },
-    ...options,
-  });
-  open.push(store);
-  return store;
-}
-
-const EVENT: MachineEvent = {
-  id: "01HF7YAT000000000000000000",
-  type: "launch",
-  status: "creating",
-  source: "user",
-  timeMs: 1,
-  message: "",
-  reason: "",
-};
-
-function next(machine: Machine, fields: Partial<Machine> = {}): Change {
-  return { machine: { ...machine, ...fields, generation: machine.generation + 1 }, event: EVENT };
-}
+afterEach(() => folder.close());
 
 const OTHER = "00007ffffffff0" as Machine["id"];
-const NEW: Change = { machine: machineIn("creating"), event: EVENT };
 
 describe("what has been stored", () => {
   test("is there after a restart, with the host's identity and a higher incarnation", async () => {
-    const before = await openStore();
+    const before = await folder.open();
     await before.intend(NEW);
     await before.intend(next(NEW.machine, { state: "created", ports: [20_001] }));
     await before.close();
 
-    const after = await openStore();
+    const after = await folder.open();
 
     expect(after.get(NEW.machine.id)).toEqual({
       ...NEW.machine,
@@ -70,7 +34,7 @@ describe("what has been stored", () => {
   });
 
   test("includes a spec that changed", async () => {
-    const store = await openStore();
+    const store = await folder.open();
     await store.intend(NEW);
     const image = {
       rootfs: "/x",
@@ -79,13 +43,13 @@ describe("what has been stored", () => {
     await store.intend(next(NEW.machine, { spec: { ...NEW.machine.spec, image } }));
     await store.close();
 
-    expect((await openStore()).get(NEW.machine.id)?.spec.image).toEqual(image);
+    expect((await folder.open()).get(NEW.machine.id)?.spec.image).toEqual(image);
   });
 });
 
 describe("an intent and a note", () => {
   test("an intent is visible once it is durable, not before", async () => {
-    const store = await openStore();
+    const store = await folder.open();
 
     const stored = store.intend(NEW);
 
@@ -95,7 +59,7 @@ describe("an intent and a note", () => {
   });
 
   test("a note is visible at once", async () => {
-    const store = await openStore();
+    const store = await folder.open();
 
     const stored = store.note(NEW);
 
@@ -104,7 +68,7 @@ describe("an intent and a note", () => {
   });
 
   test("a note waits to be written with others, unless somebody waits for it", async () => {
-    const store = await openStore();
+    const store = await folder.open();
     await store.intend(NEW);
     let isDurable = false;
     const noted = store.note(next(NEW.machine, { state: "created" })).then(() => {
@@ -126,7 +90,7 @@ describe("an intent and a note", () => {
   test("a note that is due during another write is written in time", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {
-      const store = await openStore();
+      const store = await folder.open();
       const written = store.intend(NEW);
       const during = store.note({ machine: machineIn("creating", { id: OTHER }) });
       vi.advanceTimersByTime(1_000);
@@ -142,14 +106,14 @@ describe("an intent and a note", () => {
   });
 
   test("a change that does not follow the machine's generation is refused", async () => {
-    const store = await openStore();
+    const store = await folder.open();
     await store.intend(NEW);
 
     await expect(store.intend(NEW)).rejects.toThrow("generation 1 does not follow");
   });
 
   test("subscribers get every change until they unsubscribe", async () => {
-    const store = await openStore();
+    const store = await folder.open();
     const states: string[] = [];
     const leave = store.subscribe(NEW.machine.id, ({ state }) => states.push(state));
 
@@ -162,56 +126,11 @@ describe("an intent and a note", () => {
   });
 });
 
-describe("the outbox", () => {
-  test("has each change once, in order, without gaps, until it is acknowledged", async () => {
-    const store = await openStore();
-    await store.intend(NEW);
-    await Promise.all([store.note(next(NEW.machine, { state: "created" }))]);
-
-    const entries = await store.outbox(0, 10);
-    expect(entries.map(({ sequence, machine, event }) => [sequence, machine.state, event?.id])).toEqual([
-      [1, "creating", EVENT.id],
-      [2, "created", EVENT.id],
-    ]);
-    await store.acknowledge(1);
-
-    expect((await store.outbox(0, 10)).map(({ sequence }) => sequence)).toEqual([2]);
-    expect(store.acknowledged).toBe(1);
-  });
-
-  test("sequences go on where they were after all was acknowledged and hostd restarted", async () => {
-    const before = await openStore();
-    await before.intend(NEW);
-    await before.acknowledge(1);
-    await before.close();
-
-    const after = await openStore();
-    await after.intend(next(NEW.machine));
-
-    expect((await after.outbox(0, 10)).map(({ sequence }) => sequence)).toEqual([2]);
-    expect(after.acknowledged).toBe(1);
-  });
-
-  test("a destroyed machine is pruned only when its events are acknowledged and it is old enough", async () => {
-    const store = await openStore();
-    await store.intend({ machine: machineIn("destroyed", { updatedAtMs: 100 }), event: EVENT });
-
-    await store.prune(1_000);
-    expect(store.get(NEW.machine.id)).toBeDefined();
-    await store.acknowledge(1);
-    await store.prune(100);
-    expect(store.get(NEW.machine.id)).toBeDefined();
-    await store.prune(101);
-
-    expect(store.get(NEW.machine.id)).toBeUndefined();
-  });
-});
-
 describe("a full disk", () => {
   const BIG = "x".repeat(40_000);
 
   test("refuses an intent with DISK_FULL, and nothing has changed", async () => {
-    const store = await openStore({ maxPages: 24 });
+    const store = await folder.open({ maxPages: 24 });
     await store.intend(NEW);
 
     const big = next(NEW.machine, { lastStartPath: BIG, state: "created" });
@@ -223,13 +142,13 @@ describe("a full disk", () => {
     expect(store.get(NEW.machine.id)).toEqual(NEW.machine);
     expect(store.sequence).toBe(1);
     await store.close();
-    const after = await openStore();
+    const after = await folder.open();
     expect(after.get(NEW.machine.id)).toEqual(NEW.machine);
     expect(await after.outbox(0, 10)).toHaveLength(1);
   });
 
   test("an intent is not durable before a note of the same machine that has failed", async () => {
-    const store = await openStore({ maxPages: 30 });
+    const store = await folder.open({ maxPages: 30 });
     await store.intend(NEW);
     const noted = next(NEW.machine, { state: "created", lastStartPath: BIG.repeat(2) });
     void store.note(noted);
@@ -242,7 +161,7 @@ describe("a full disk", () => {
   });
 
   test("a note waits until there is room, and is durable then", async () => {
-    const store = await openStore({ maxPages: 30 });
+    const store = await folder.open({ maxPages: 30 });
     await store.intend(NEW);
     const filler = {
       ...machineIn("creating", { id: OTHER, lastStartPath: BIG.slice(0, 25_000) }),
@@ -265,51 +184,50 @@ describe("a full disk", () => {
     await note;
     await store.close();
 
-    expect((await openStore()).get(NEW.machine.id)?.state).toBe("created");
+    expect((await folder.open()).get(NEW.machine.id)?.state).toBe("created");
   });
 });
 
 describe("a database that cannot be used", () => {
   test("one in use by another hostd is refused", async () => {
-    await openStore();
+    await folder.open();
 
-    await expect(openStore()).rejects.toThrow("another hostd runs with this HOSTD_DIR");
+    await expect(folder.open()).rejects.toThrow("another hostd runs with this HOSTD_DIR");
   });
 
   test("a file that is no database is refused, and left as it is", async () => {
     writeFileSync(
-      join(dir, "state.db"),
+      folder.database,
       "not a database, but long enough to be looked at as if it were one".repeat(40),
     );
 
-    await expect(openStore()).rejects.toThrow(/is damaged .* Nothing was changed/);
+    await expect(folder.open()).rejects.toThrow(/is damaged .* Nothing was changed/);
   });
 
   test("a damaged database is refused rather than read", async () => {
-    const store = await openStore();
+    const store = await folder.open();
     await store.intend(NEW);
     for (let i = 0; i < 200; i += 1) await store.intend(next(store.get(NEW.machine.id) ?? NEW.machine));
     await store.close();
-    const path = join(dir, "state.db");
-    const bytes = readFileSync(path);
+    const bytes = readFileSync(folder.database);
     bytes.fill(0xa5, 4_096, bytes.length);
-    writeFileSync(path, bytes);
+    writeFileSync(folder.database, bytes);
 
-    await expect(openStore()).rejects.toThrow(/is damaged/);
+    await expect(folder.open()).rejects.toThrow(/is damaged/);
   });
 
   test("one of a newer version is refused", async () => {
-    await (await openStore()).close();
-    const db = new DatabaseSync(join(dir, "state.db"));
+    await (await folder.open()).close();
+    const db = new DatabaseSync(folder.database);
     db.exec("pragma user_version = 99");
     db.close();
 
-    await expect(openStore()).rejects.toThrow("written by a newer hostd");
+    await expect(folder.open()).rejects.toThrow("written by a newer hostd");
   });
 });
 
 test("changes made at once are written together, each with its own row", async () => {
-  const store = await openStore();
+  const store = await folder.open();
   const machines = Array.from({ length: 300 }, (_, index) =>
     machineIn("creating", { id: `00007${index.toString(16).padStart(9, "0")}` as Machine["id"] }),
   );
