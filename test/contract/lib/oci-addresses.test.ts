@@ -2,11 +2,10 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Fault } from "../../../src/lib/faults/fault.ts";
-import { parseReference } from "../../../src/lib/oci/reference.ts";
 import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
 import { buildImage, FakeRegistry } from "../../support/oci/index.ts";
+import { signal, sourceOf } from "./registry-fixture.ts";
 
-const signal = new AbortController().signal;
 const retry = { attempts: 2, firstMs: 1, maxMs: 5 };
 const image = buildImage({ layers: [[{ path: "a" }]] });
 
@@ -24,7 +23,7 @@ afterEach(async () => {
 /** Resolves with a client of its own, which may reach the registry and nothing else on loopback. */
 async function resolve(host = registry.host, options: RegistryOptions = {}) {
   const client = new RegistryClient({ retry, allowPrivate: [registry.host], ...options });
-  const from = { ...parseReference(`${host}/x`), access: { org: "acme", credentials: undefined } };
+  const from = sourceOf(`${host}/x`);
   try {
     return await client.resolve(from, signal);
   } finally {
@@ -124,7 +123,7 @@ describe("a redirect", () => {
     secret.auth = { kind: "token", user: "k", password: "canary" };
     registry.script = ({ kind }) => (kind === "blob" ? { redirect: `${secret.url}{path}` } : undefined);
     const client = new RegistryClient({ retry, allowPrivate: ["127.0.0.1"] });
-    const from = { ...parseReference(`${registry.host}/x`), access: { org: "acme", credentials } };
+    const from = sourceOf(`${registry.host}/x`, credentials);
 
     expect(await faultOf(client.resolve(from, signal))).toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
 

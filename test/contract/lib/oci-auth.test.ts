@@ -2,64 +2,32 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { authFile } from "../../../src/lib/oci/auth/auth-file.ts";
-import { type Credentials, passwordCredentials } from "../../../src/lib/oci/auth/credentials.ts";
-import { parseReference } from "../../../src/lib/oci/reference.ts";
-import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
+import { passwordCredentials } from "../../../src/lib/oci/auth/credentials.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import {
   basic,
-  buildImage,
-  FakeRegistry,
+  type FakeRegistry,
   pushImage,
   RegistryProcess,
   TEST_HTPASSWD,
   TEST_LOGIN,
 } from "../../support/oci/index.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
+import { image, login, RegistryWorld, signal, sourceOf } from "./registry-fixture.ts";
 
-const signal = new AbortController().signal;
-const retry = { attempts: 3, firstMs: 1, maxMs: 20 };
-const image = buildImage({ layers: [[{ path: "a" }]], config: { Cmd: ["/a"] } });
-
+let world: RegistryWorld;
 let registry: FakeRegistry;
-let clients: RegistryClient[];
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
-  registry.add("x", "latest", image);
-  clients = [];
+  world = await RegistryWorld.open();
+  registry = world.registry;
 });
-afterEach(async () => {
-  for (const client of clients) client.close();
-  await registry[Symbol.asyncDispose]();
-});
-
-function client(options: RegistryOptions = {}): RegistryClient {
-  const made = new RegistryClient({ retry, allowPrivate: ["127.0.0.1"], ...options });
-  clients.push(made);
-  return made;
-}
-
-/** Resolves with a client of its own unless given one. */
-function resolve(
-  options: RegistryOptions | RegistryClient = {},
-  name = "x",
-  credentials: Credentials | undefined = undefined,
-) {
-  const resolver = options instanceof RegistryClient ? options : client(options);
-  return resolver.resolve(sourceOf(`${registry.host}/${name}`, credentials), signal);
-}
-
-function sourceOf(reference: string, credentials: Credentials | undefined = undefined, org = "acme") {
-  return { ...parseReference(reference), access: { org, credentials } };
-}
-
-const login = passwordCredentials("kestrel", "p:w");
+afterEach(() => world.close());
 
 describe("a registry that wants to know who asks", () => {
   test("gets Basic credentials, once asked and then at once", async () => {
     registry.auth = { kind: "basic", user: login.username, password: login.password };
 
-    expect((await resolve({}, "x", login)).digest).toBe(image.digest);
+    expect((await world.resolve({}, "x", login)).digest).toBe(image.digest);
 
     const sent = registry.requests.map((r) => r.headers["authorization"]);
     expect(sent).toEqual([undefined, basic("kestrel", "p:w"), basic("kestrel", "p:w")]);
@@ -70,7 +38,7 @@ describe("a registry that wants to know who asks", () => {
     async (more) => {
       registry.auth = { kind: "token", ...more };
 
-      expect((await resolve()).digest).toBe(image.digest);
+      expect((await world.resolve()).digest).toBe(image.digest);
 
       const asked = registry.requests
         .filter((r) => r.kind === "token")
@@ -84,45 +52,45 @@ describe("a registry that wants to know who asks", () => {
   test("gets an identity token in a form, and a registry token as it is", async () => {
     const none = passwordCredentials("", "");
     registry.auth = { kind: "token", identityToken: "refresh" };
-    expect((await resolve({}, "x", { ...none, identityToken: "refresh" })).digest).toBe(image.digest);
-    const wrong = resolve({}, "x", { ...none, identityToken: "other" });
+    expect((await world.resolve({}, "x", { ...none, identityToken: "refresh" })).digest).toBe(image.digest);
+    const wrong = world.resolve({}, "x", { ...none, identityToken: "other" });
     await expect(wrong).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
 
     registry.auth = { kind: "token", tokens: ["own"], user: "nobody" };
-    expect((await resolve({}, "x", { ...none, registryToken: "own" })).digest).toBe(image.digest);
+    expect((await world.resolve({}, "x", { ...none, registryToken: "own" })).digest).toBe(image.digest);
   });
 
   test("is told apart by organisation: one's token is no other's", async () => {
-    const one = client();
+    const one = world.client();
     registry.auth = { kind: "token", user: login.username, password: login.password, expiresIn: 3600 };
-    await resolve(one, "x", login);
+    await world.resolve(one, "x", login);
 
-    await expect(resolve(one, "x")).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
+    await expect(world.resolve(one, "x")).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
   });
 
   test("has its tokens used for as long as they last, and one repository's not for another", async () => {
     const clock = new ManualClock();
     registry.auth = { kind: "token", user: login.username, password: login.password, expiresIn: 120 };
     registry.add("y", "latest", image);
-    const one = client({ clock });
+    const one = world.client({ clock });
 
-    await resolve(one, "x", login);
-    await resolve(one, "x", login);
+    await world.resolve(one, "x", login);
+    await world.resolve(one, "x", login);
     expect(registry.count("token")).toBe(1);
-    await resolve(one, "y", login);
+    await world.resolve(one, "y", login);
     expect(registry.count("token")).toBe(2);
     clock.advance(121_000);
-    await resolve(one, "x", login);
+    await world.resolve(one, "x", login);
     expect(registry.count("token")).toBe(3);
   });
 
   test("has a token that it does not take any more replaced", async () => {
     registry.auth = { kind: "token", tokens: ["first"], expiresIn: 3600 };
-    const one = client();
-    await resolve(one);
+    const one = world.client();
+    await world.resolve(one);
     registry.auth = { kind: "token", tokens: ["second"], expiresIn: 3600 };
 
-    expect((await resolve(one)).digest).toBe(image.digest);
+    expect((await world.resolve(one)).digest).toBe(image.digest);
   });
 
   test.each([
@@ -131,7 +99,7 @@ describe("a registry that wants to know who asks", () => {
   ])("%s: says so, and what to do", async (_, auth) => {
     registry.auth = auth;
 
-    const refused = resolve();
+    const refused = world.resolve();
 
     await expect(refused).rejects.toMatchObject({
       code: "PERMISSION_DENIED",
@@ -143,7 +111,7 @@ describe("a registry that wants to know who asks", () => {
   test("is refused when it names a token server that is not one of the web", async () => {
     registry.auth = { kind: "token", realm: "ftp://127.0.0.1/token" };
 
-    await expect(resolve({}, "x", login)).rejects.toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
+    await expect(world.resolve({}, "x", login)).rejects.toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
     expect(registry.requests.every((r) => r.headers["authorization"] === undefined)).toBe(true);
   });
 
@@ -162,10 +130,10 @@ describe("a registry that wants to know who asks", () => {
       const reference = `${real.host}/team/app:v1`;
       const fromFile = () => authFile(path)(real.host, "team/app");
 
-      const found = await client().resolve(sourceOf(reference, await fromFile()), signal);
+      const found = await world.client().resolve(sourceOf(reference, await fromFile()), signal);
 
       expect(found.digest).toBe(image.digest);
-      const anonymous = client().resolve(sourceOf(reference), signal);
+      const anonymous = world.client().resolve(sourceOf(reference), signal);
       await expect(anonymous).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
       writeFileSync(path, "{");
       const invalid = { reason: "REGISTRY_AUTH_FILE_INVALID", facts: { path } };

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { parseReference } from "../../../src/lib/oci/reference.ts";
 import { RegistryClient } from "../../../src/lib/oci/registry.ts";
 import { type BuiltImage, buildImage, FakeRegistry, sha256 } from "../../support/oci/index.ts";
+import { signal, sourceOf } from "./registry-fixture.ts";
 
-const signal = new AbortController().signal;
 const INDEX = "application/vnd.oci.image.index.v1+json";
 
 let registry: FakeRegistry;
@@ -18,8 +17,7 @@ afterEach(async () => {
 });
 
 function resolve(name = "x") {
-  const access = { org: "acme", credentials: undefined };
-  return client.resolve({ ...parseReference(`${registry.host}/${name}`), access }, signal);
+  return client.resolve(sourceOf(`${registry.host}/${name}`), signal);
 }
 
 const of = (architecture: string, os = "linux") =>

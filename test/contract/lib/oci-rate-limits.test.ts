@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { passwordCredentials } from "../../../src/lib/oci/auth/credentials.ts";
-import { parseReference } from "../../../src/lib/oci/reference.ts";
 import { RegistryClient } from "../../../src/lib/oci/registry.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { buildImage, FakeRegistry } from "../../support/oci/index.ts";
+import { signal, sourceOf } from "./registry-fixture.ts";
 
-const signal = new AbortController().signal;
 const HOUR_MS = 3_600_000;
 const image = buildImage({ layers: [[{ path: "a" }]] });
 
@@ -26,10 +25,7 @@ afterEach(async () => {
 
 function resolve({ name = "x", org = "acme", password = "" } = {}) {
   const credentials = password === "" ? undefined : passwordCredentials("k", password);
-  return client.resolve(
-    { ...parseReference(`${registry.host}/${name}`), access: { org, credentials } },
-    signal,
-  );
+  return client.resolve(sourceOf(`${registry.host}/${name}`, credentials, org), signal);
 }
 
 const limited = {

@@ -1,46 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Credentials, passwordCredentials } from "../../../src/lib/oci/auth/credentials.ts";
-import { parseReference } from "../../../src/lib/oci/reference.ts";
-import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
 import { buildImage, buildIndex, FakeRegistry } from "../../support/oci/index.ts";
+import { image, login, RegistryWorld, retry, sourceOf } from "./registry-fixture.ts";
 
-const signal = new AbortController().signal;
-const retry = { attempts: 3, firstMs: 1, maxMs: 20 };
-const image = buildImage({ layers: [[{ path: "a" }]], config: { Cmd: ["/a"] } });
-
+let world: RegistryWorld;
 let registry: FakeRegistry;
-let clients: RegistryClient[];
 beforeEach(async () => {
-  registry = await FakeRegistry.start();
-  registry.add("x", "latest", image);
-  clients = [];
+  world = await RegistryWorld.open();
+  registry = world.registry;
 });
-afterEach(async () => {
-  for (const client of clients) client.close();
-  await registry[Symbol.asyncDispose]();
-});
-
-function client(options: RegistryOptions = {}): RegistryClient {
-  const made = new RegistryClient({ retry, allowPrivate: ["127.0.0.1"], ...options });
-  clients.push(made);
-  return made;
-}
-
-/** Resolves with a client of its own unless given one. */
-function resolve(
-  options: RegistryOptions | RegistryClient = {},
-  name = "x",
-  credentials: Credentials | undefined = undefined,
-) {
-  const resolver = options instanceof RegistryClient ? options : client(options);
-  return resolver.resolve(sourceOf(`${registry.host}/${name}`, credentials), signal);
-}
-
-function sourceOf(reference: string, credentials: Credentials | undefined = undefined, org = "acme") {
-  return { ...parseReference(reference), access: { org, credentials } };
-}
-
-const login = passwordCredentials("kestrel", "p:w");
+afterEach(() => world.close());
 
 describe("resolving", () => {
   test.each(["oci", "docker"] as const)(
@@ -59,7 +27,7 @@ describe("resolving", () => {
       );
       registry.add("index", "latest", index);
 
-      const found = await resolve({}, "index");
+      const found = await world.resolve({}, "index");
 
       expect(found).toMatchObject({ digest: mine.digest, indexDigest: index.digest });
       expect(found.manifest.layers.map((l) => l.digest)).toEqual(mine.layers.map((l) => l.digest));
@@ -71,7 +39,10 @@ describe("resolving", () => {
     const outer = buildIndex([{ image: inner, os: "linux", architecture: "amd64" }]);
     registry.add("nested", "latest", outer);
 
-    expect(await resolve({}, "nested")).toMatchObject({ digest: image.digest, indexDigest: outer.digest });
+    expect(await world.resolve({}, "nested")).toMatchObject({
+      digest: image.digest,
+      indexDigest: outer.digest,
+    });
   });
 
   test("reads a manifest that does not say what it is", async () => {
@@ -80,7 +51,7 @@ describe("resolving", () => {
     registry.script = (r) =>
       r.kind === "manifest" ? { headers: { "content-type": "application/octet-stream" } } : undefined;
 
-    expect((await resolve({}, "silent")).digest).toBe(silent.digest);
+    expect((await world.resolve({}, "silent")).digest).toBe(silent.digest);
   });
 
   test("takes the digest in a reference for what the image must be, and never a header", async () => {
@@ -89,14 +60,17 @@ describe("resolving", () => {
         ? { headers: { "docker-content-digest": `sha256:${"0".repeat(64)}` } }
         : undefined;
 
-    expect((await resolve()).digest).toBe(image.digest);
-    expect((await resolve({}, `x:other@${image.digest}`)).digest).toBe(image.digest);
+    expect((await world.resolve()).digest).toBe(image.digest);
+    expect((await world.resolve({}, `x:other@${image.digest}`)).digest).toBe(image.digest);
   });
 
   test("notices a configuration that was changed", async () => {
     registry.script = (r) => (r.kind === "blob" ? { replace: Buffer.from("{}") } : undefined);
 
-    await expect(resolve()).rejects.toMatchObject({ code: "DATA_LOSS", reason: "IMAGE_DIGEST_MISMATCH" });
+    await expect(world.resolve()).rejects.toMatchObject({
+      code: "DATA_LOSS",
+      reason: "IMAGE_DIGEST_MISMATCH",
+    });
   });
 });
 
@@ -108,7 +82,7 @@ describe("a redirect", () => {
     registry.script = (r) =>
       r.headers["authorization"] && r.kind === "blob" ? { redirect: `${storage.url}{path}` } : undefined;
 
-    expect((await resolve({}, "x", login)).digest).toBe(image.digest);
+    expect((await world.resolve({}, "x", login)).digest).toBe(image.digest);
 
     expect(storage.requests).toHaveLength(1);
     expect(storage.requests[0]?.headers["authorization"]).toBeUndefined();
@@ -120,13 +94,13 @@ describe("a redirect", () => {
     registry.script = (r) =>
       r.url === "/v2/x/manifests/latest" ? { redirect: "/v2/moved/manifests/latest" } : undefined;
 
-    expect((await resolve({}, "x", login)).digest).toBe(image.digest);
+    expect((await world.resolve({}, "x", login)).digest).toBe(image.digest);
   });
 
   test("that never ends is given up", async () => {
     registry.script = (r) => ({ redirect: r.url });
 
-    await expect(resolve()).rejects.toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
+    await expect(world.resolve()).rejects.toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
   });
 });
 
@@ -134,11 +108,11 @@ describe("a registry in trouble", () => {
   test("is asked again, after as long as it says, and a few times only", async () => {
     registry.script = (r) =>
       r.kind === "manifest" && r.earlier < 2 ? { status: 429, headers: { "retry-after": "0" } } : undefined;
-    expect((await resolve()).digest).toBe(image.digest);
+    expect((await world.resolve()).digest).toBe(image.digest);
     expect(registry.count("manifest")).toBe(3);
 
     registry.script = () => ({ status: 503 });
-    await expect(resolve()).rejects.toMatchObject({
+    await expect(world.resolve()).rejects.toMatchObject({
       code: "UNAVAILABLE",
       reason: "REGISTRY_UNAVAILABLE",
       facts: { registry: registry.host, attempts: "3" },
@@ -149,7 +123,7 @@ describe("a registry in trouble", () => {
   test("that breaks off within a manifest is asked again", async () => {
     registry.script = (r) => (r.kind === "manifest" && r.earlier === 0 ? { dropAfter: 10 } : undefined);
 
-    expect((await resolve()).digest).toBe(image.digest);
+    expect((await world.resolve()).digest).toBe(image.digest);
   });
 
   test.each([
@@ -158,7 +132,10 @@ describe("a registry in trouble", () => {
   ])("that %s is not waited for for ever", async (_, how) => {
     registry.script = () => ("stallAfter" in how ? how : { delayMs: 5_000 });
 
-    const answer = resolve({ timeouts: { connectMs: 1_000, idleMs: 30 }, retry: { ...retry, attempts: 2 } });
+    const answer = world.resolve({
+      timeouts: { connectMs: 1_000, idleMs: 30 },
+      retry: { ...retry, attempts: 2 },
+    });
 
     await expect(answer).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "REGISTRY_UNAVAILABLE" });
   });
@@ -166,7 +143,7 @@ describe("a registry in trouble", () => {
   test("is no registry at all", async () => {
     registry.script = () => ({ status: 418, body: "teapot" });
 
-    await expect(resolve()).rejects.toMatchObject({
+    await expect(world.resolve()).rejects.toMatchObject({
       reason: "REGISTRY_UNAVAILABLE",
       facts: { status: "418" },
     });
@@ -175,7 +152,7 @@ describe("a registry in trouble", () => {
   test("is let go as soon as nobody waits", async () => {
     registry.script = () => ({ stallAfter: 1 });
     const abort = new AbortController();
-    const answer = client().resolve(sourceOf(`${registry.host}/x`), abort.signal);
+    const answer = world.client().resolve(sourceOf(`${registry.host}/x`), abort.signal);
     const outcome = expect(answer).rejects.toThrow("enough");
     await expect.poll(() => registry.answering).toBe(1);
 
