@@ -1,47 +1,24 @@
-import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { NO_POOL_METRICS } from "../../src/hostd/vmm/pool-metrics.ts";
 import { loadGuestAssets } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
-import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
 import { allocatedBlocks, isUnwritten, restoreDisk } from "../../src/hostd/vmm/qemu/process/scratch-disk.ts";
-import { POOL_PREFIX, VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
-import { temporaryFolder } from "../support/temporary.ts";
-import { type Bench, type Launched, openBench, openVmm, plainWorkload, qemuPid } from "./vmm-fixture.ts";
-import { holds, watchCalls } from "./vmm-watch.ts";
+import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
+import { type Bench, plainWorkload, qemuPid } from "./vmm-fixture.ts";
+import { watchCalls } from "./vmm-watch.ts";
+import { READY, SHAPE, WarmPool } from "./warm-pool.ts";
 
-const SHAPE = { cpus: 1, memoryMb: 256 };
-const READY = { timeout: 120_000, interval: 50 };
-
+let pool: WarmPool;
 let bench: Bench;
-let wanted = 0;
-let availableMb = 4_096;
-let reclaim: (leftMb: number) => void = () => {};
 beforeAll(async () => {
-  bench = await openBench({ warmMemoryMb: 2_048 });
-  bench.vmm.keepWarm?.({
-    shapes: () => Array.from({ length: wanted }, () => SHAPE),
-    setReclaimable: (megabytes) => megabytes <= availableMb,
-    onReclaim: (listener) => {
-      reclaim = listener;
-    },
-  });
+  pool = await WarmPool.open();
+  bench = pool.bench;
 });
 afterAll(() => bench?.close());
 
-const waitingNow = () => bench.vmm.warm?.(SHAPE) ?? 0;
-
-/** Waits until there are that many warm VMs. */
-async function pooled(count: number): Promise<void> {
-  wanted = count;
-  await expect.poll(waitingNow, READY).toBeGreaterThanOrEqual(count);
-}
-
 test("a warm start takes a fraction of a boot, and its VM serves one machine once", async () => {
-  await pooled(2);
+  await pool.fill(2);
   const script = 'echo "old: $(ls /data)"; rm /data/file; touch /data/new; hostname; cat /etc/hosts';
 
   const times = [performance.now()];
@@ -70,11 +47,11 @@ test("a warm start takes a fraction of a boot, and its VM serves one machine onc
 });
 
 test("a reserved VM serves its launch only, and is gone when that does not come", async () => {
-  await pooled(1);
-  const before = waitingNow();
+  await pool.fill(1);
+  const before = pool.size;
 
   expect(bench.vmm.reserveWarm?.("vm-reserved", SHAPE)).toBe(true);
-  expect(waitingNow()).toBe(before - 1);
+  expect(pool.size).toBe(before - 1);
   const sink = { onLog() {} };
   const { signal } = new AbortController();
   const workload = plainWorkload(bench.image, ["sleep", "1000"]);
@@ -82,7 +59,7 @@ test("a reserved VM serves its launch only, and is gone when that does not come"
   expect(vm.startPath).toBe("warm");
   await bench.vmm.destroy(vm.id);
 
-  await pooled(1);
+  await pool.fill(1);
   const all = bench.waiting();
   expect(bench.vmm.reserveWarm?.("vm-released", SHAPE)).toBe(true);
   await bench.vmm.destroy("vm-released");
@@ -90,7 +67,7 @@ test("a reserved VM serves its launch only, and is gone when that does not come"
 });
 
 test("a warm start waits for no file, and starts no process", async () => {
-  await pooled(1);
+  await pool.fill(1);
   const watch = watchCalls();
 
   const { vm } = await bench.launch(["sleep", "1000"]).finally(watch.stop);
@@ -103,101 +80,6 @@ test("a warm start waits for no file, and starts no process", async () => {
   again.stop();
   expect(again.calls).toEqual(["existsSync"]);
   await bench.vmm.destroy(vm.id);
-});
-
-/** Prints what two VMs from one template must not share. */
-const SELF =
-  "head -c 16 /dev/urandom | hexdump -v -e '16/1 \"%02x\"'; echo; cat /proc/sys/kernel/random/boot_id";
-
-test("two VMs from one template have their own randomness and boot id, and the host's clock from the first instruction", async () => {
-  await pooled(2);
-
-  const clock = await bench.launch(["probe", "clock"]);
-  await clock.vm.exited;
-  expect(clock.vm.startPath).toBe("warm");
-  isOnTime(clock);
-
-  await pooled(2);
-  const two = await Promise.all([bench.launch(["sh", "-c", SELF]), bench.launch(["sh", "-c", SELF])]);
-  await Promise.all(two.map(({ vm }) => vm.exited));
-  expect(two.map(({ vm }) => vm.startPath)).toEqual(["warm", "warm"]);
-  areDifferent(two);
-});
-
-test("without a warm VM the template is cloned, with randomness, boot id and clock of its own", async () => {
-  await pooled(1);
-  wanted = 0;
-  reclaim(0);
-  const before = availableMb;
-  availableMb = 0;
-  await expect.poll(waitingNow, READY).toBe(0);
-
-  const two = await Promise.all([bench.launch(["sh", "-c", SELF]), bench.launch(["sh", "-c", SELF])]);
-  const clock = await bench.launch(["probe", "clock"]);
-  availableMb = before;
-
-  await Promise.all([...two, clock].map(({ vm }) => vm.exited));
-  expect([...two, clock].map(({ vm }) => vm.startPath)).toEqual(["template", "template", "template"]);
-  areDifferent(two);
-  isOnTime(clock);
-});
-
-/** Compares the guest's clock, as the program read it first, with the host's. */
-function isOnTime({ lines }: Launched): void {
-  const [line] = lines;
-  expect(Math.abs(Number(line?.text) - (line?.timeUs ?? 0))).toBeLessThan(50_000);
-  expect(Math.abs(Number(line?.text) - Date.now() * 1_000)).toBeLessThan(60_000_000);
-}
-
-function areDifferent([one, two]: readonly Launched[]): void {
-  const [random, boot] = [one, two].map((each) => each?.texts() ?? []);
-  for (const texts of [random, boot]) {
-    expect(texts).toEqual([
-      expect.stringMatching(/^[0-9a-f]{32}$/),
-      expect.stringMatching(/^[0-9a-f-]{36}$/),
-    ]);
-  }
-  expect(random?.[0]).not.toBe(boot?.[0]);
-  expect(random?.[1]).not.toBe(boot?.[1]);
-}
-
-test("no data of a machine is in the memory of templates and warm VMs", async () => {
-  await pooled(1);
-  const secret = randomBytes(12).toString("hex");
-  const script = 'echo "$SECRET" > /data/kept; cat /data/kept; echo done';
-  const { vm, texts } = await bench.launch(["sh", "-c", script], { env: { SECRET: secret } });
-  await vm.exited;
-  expect(texts()).toEqual([secret, "done"]);
-  // The search does find it in its own VM.
-  expect(holds(qemuPid(bench.dir, vm.id), secret)).toBe(true);
-  await bench.vmm.destroy(vm.id);
-
-  await pooled(2);
-  for (const id of bench.waiting()) expect(holds(qemuPid(bench.dir, id), secret)).toBe(false);
-  const template = readdirSync(join(bench.dir, "templates"), { recursive: true, encoding: "utf8" });
-  expect(template.map((file) => basename(file))).toContain("memory");
-  for (const file of template.map((name) => join(bench.dir, "templates", name))) {
-    if (statSync(file).isFile()) expect(readFileSync(file).includes(secret)).toBe(false);
-  }
-});
-
-test("no data of warm-ups or machines is on the disk of a warm VM", async () => {
-  await pooled(1);
-  const id = bench.waiting()[0] ?? "";
-  const { path, remove } = temporaryFolder("scratch");
-
-  const files = readdirSync(join(bench.dir, "vms", id, "run"));
-  const disk = join(bench.dir, "vms", id, "run/scratch.disk");
-  execFileSync("debugfs", ["-R", `rdump / ${path}`, disk], { stdio: "ignore" });
-  const found = readdirSync(path, { recursive: true, encoding: "utf8" });
-  remove();
-
-  expect(files.sort()).toEqual(["agent.sock", "qmp.sock", "scratch.disk"]);
-  // What every machine gets, whoever it is; not all of it needs to have reached the disk.
-  const etc = ["hosts", "hostname", "resolv.conf"].map((name) => `upper/etc/${name}`);
-  const layer = ["upper", "work", ...["proc", "sys", "dev", "etc"].map((name) => `upper/${name}`), ...etc];
-  const prepared = ["lost+found", "run", ...layer.map((name) => `run/${name}`)];
-  expect(found.filter((name) => !prepared.includes(name))).toEqual([]);
 });
 
 test("what a machine writes stays in its memory while that has room", async () => {
@@ -216,15 +98,15 @@ test("what a machine writes stays in its memory while that has room", async () =
 });
 
 test("warm VMs that die, also during their claim, only make the start slower", async () => {
-  await pooled(1);
-  wanted = 0;
+  await pool.fill(1);
+  pool.wanted = 0;
   const pids = bench.waiting().map((id) => qemuPid(bench.dir, id));
-  const before = waitingNow();
+  const before = pool.size;
 
   // Stopped, they do not answer commands; killed, they fail them.
   for (const pid of pids) process.kill(pid, "SIGSTOP");
   const launching = bench.launch(["sh", "-c", "echo here"]);
-  await expect.poll(waitingNow, READY).toBeLessThan(before);
+  await expect.poll(() => pool.size, READY).toBeLessThan(before);
   for (const pid of pids) process.kill(pid, "SIGKILL");
   const { vm, texts } = await launching;
 
@@ -235,7 +117,7 @@ test("warm VMs that die, also during their claim, only make the start slower", a
 });
 
 test("a port in use fails the start on all start paths, and so does the program's own failure", async () => {
-  await pooled(1);
+  await pool.fill(1);
   const server = createServer().listen(0, "127.0.0.1");
   await expect.poll(() => server.address()).not.toBeNull();
   const address = server.address();
@@ -245,13 +127,13 @@ test("a port in use fails the start on all start paths, and so does the program'
   const taken = bench.launch(["sleep", "1"], { ports });
   await expect(taken).rejects.toMatchObject({ kind: "vmm", reason: "port_unavailable" });
   server.close();
-  await pooled(1);
+  await pool.fill(1);
   const missing = bench.launch(["nowhere"]);
   await expect(missing).rejects.toMatchObject({ kind: "exec", reason: "not_found" });
 });
 
 test("a warm VM runs nothing before its start is stored, and is gone when that fails", async () => {
-  await pooled(2);
+  await pool.fill(2);
   const lines: string[] = [];
   const sink = { onLog: ({ text }: { text: string }) => void lines.push(text) };
   const signal = new AbortController().signal;
@@ -282,41 +164,14 @@ test("a warm VM runs nothing before its start is stored, and is gone when that f
 });
 
 test("reclaimed memory is free at once", async () => {
-  await pooled(2);
+  await pool.fill(2);
   const pids = bench.waiting().map((id) => qemuPid(bench.dir, id));
 
-  availableMb = 256;
-  reclaim(256);
+  pool.availableMb = 256;
+  pool.reclaim(256);
 
-  expect(waitingNow()).toBe(1);
+  expect(pool.size).toBe(1);
   const alive = () => pids.filter((pid) => existsSync(`/proc/${pid}`)).length;
   await expect.poll(alive, READY).toBe(1);
-  availableMb = 4_096;
-});
-
-test("the next hostd ends the warm VMs, and keeps the template", async () => {
-  await pooled(1);
-  await Promise.all((await bench.vmm.list()).map((id) => bench.vmm.destroy(id)));
-  await bench.vmm.close();
-  const prefix = `${new VmDirs(bench.dir, undefined).namePrefix}${POOL_PREFIX}`;
-  expect(findByArgument(prefix)).toEqual([]);
-  const [name] = readdirSync(join(bench.dir, "templates"));
-  const manifest = join(bench.dir, "templates", name ?? "", "template.json");
-  const { madeAtMs } = JSON.parse(readFileSync(manifest, "utf8"));
-
-  const made: (number | undefined)[] = [];
-  const template = (_: unknown, at?: number) => made.push(at);
-  const metrics = { ...NO_POOL_METRICS, template };
-  const demand = { shapes: () => [], setReclaimable: () => true, onReclaim() {} };
-  const again = await openVmm(bench.dir, { warmMemoryMb: 2_048, metrics });
-  again.keepWarm?.(demand);
-  await expect.poll(() => made, READY).toEqual([madeAtMs]);
-  await again.close();
-
-  writeFileSync(join(bench.dir, "templates", name ?? "", "state"), "damaged");
-  const next = await openVmm(bench.dir, { warmMemoryMb: 2_048, metrics });
-  next.keepWarm?.(demand);
-  await expect.poll(() => existsSync(manifest), READY).toBe(false);
-  await next.close();
-  expect(made).toEqual([madeAtMs]);
+  pool.availableMb = 4_096;
 });
