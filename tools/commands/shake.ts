@@ -1,6 +1,7 @@
 /** `npm run test:shake`: runs the tests in random order beside two busy loops. */
 import { randomInt } from "node:crypto";
 import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { startBusyLoops } from "../lib/busy-loops.ts";
 import { main } from "../lib/main.ts";
@@ -41,6 +42,8 @@ async function runTests(seed: number, output: string, signal: AbortSignal): Prom
   const file = openSync(output, "w");
   const args = [
     ...PROJECTS.flatMap((project) => ["--project", project]),
+    // More than there are processors: the busy loops leave each little, and waits overlap.
+    ...["--maxWorkers", String(2 * availableParallelism())],
     ...["--sequence.shuffle.files", "--sequence.shuffle.tests", "--sequence.seed", String(seed)],
   ];
   const code = await runInTerminal(tool("node"), [tool("vitest"), "run", ...args], signal, {
