@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import { hasReason } from "../faults/fault.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import type { Access } from "./auth/credentials.ts";
+import { type Access, accessKey } from "./auth/credentials.ts";
 import { Tokens } from "./auth/tokens.ts";
 import { checkPlatform, type ImageConfig, parseConfig, platformMissing } from "./config.ts";
 import { type Digest, digestOf } from "./digest.ts";
@@ -57,6 +58,9 @@ const PLATFORM: Platform = { os: "linux", architecture: "amd64", variant: "" };
 /** As in Docker's registry. */
 const MAX_MANIFEST = 4 * 1024 * 1024;
 const MAX_CONFIG = 8 * 1024 * 1024;
+/** What is kept of configurations, and for how long: machines are made from few images. */
+const CONFIGS_BYTES = 16 * 1024 * 1024;
+const CONFIGS_MS = 10 * 60_000;
 /** An index may have an index; none is nested deeper. */
 const MAX_DEPTH = 3;
 /** Entries of an index without a platform whose configurations are read. */
@@ -68,6 +72,13 @@ const NO_PROXIES: Proxies = { http: "", https: "", except: "" };
 export class RegistryClient {
   readonly #http: HttpClient;
   readonly #requests: RegistryRequests;
+  /** Configurations by who has read them, from which repository, and their digests, which the manifest proves. */
+  readonly #configs = new LRUCache<string, Buffer>({
+    maxSize: CONFIGS_BYTES,
+    maxEntrySize: CONFIGS_BYTES / 16,
+    sizeCalculation: (body, key) => body.length + key.length,
+    ttl: CONFIGS_MS,
+  });
 
   constructor(options: RegistryOptions = {}) {
     const { timeouts = TIMEOUTS, clock = systemClock, insecure = [], allowPrivate = [] } = options;
@@ -183,13 +194,20 @@ export class RegistryClient {
   }
 
   async #config(from: ImageSource, manifest: ImageManifest, subject: Subject, signal: AbortSignal) {
+    const key = `${accessKey(from.access)} ${from.registry}/${from.repository} ${manifest.config.digest}`;
+    const body = this.#configs.get(key) ?? (await this.#readConfig(from, manifest, subject, signal));
+    this.#configs.set(key, body);
+    return parseConfig(body, manifest, subject);
+  }
+
+  async #readConfig(from: ImageSource, manifest: ImageManifest, subject: Subject, signal: AbortSignal) {
     const request = { from, path: `blobs/${manifest.config.digest}`, headers: {}, subject, signal };
     const { body } = await this.#requests.read(request, (r) => readBody(r, MAX_CONFIG, signal));
     if (!body) throw notAnImage(subject, `its configuration is larger than ${MAX_CONFIG} bytes`);
     const digest = hash(body);
     if (digest !== manifest.config.digest)
       throw mismatch("its configuration", manifest.config.digest, digest, subject);
-    return parseConfig(body, manifest, subject);
+    return body;
   }
 }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { buildImage, buildIndex, FakeRegistry } from "../../support/oci/index.ts";
-import { image, login, RegistryWorld, retry, sourceOf } from "./registry-fixture.ts";
+import { image, login, RegistryWorld, retry, signal, sourceOf } from "./registry-fixture.ts";
 
 let world: RegistryWorld;
 let registry: FakeRegistry;
@@ -62,6 +62,22 @@ describe("resolving", () => {
 
     expect((await world.resolve()).digest).toBe(image.digest);
     expect((await world.resolve({}, `x:other@${image.digest}`)).digest).toBe(image.digest);
+  });
+
+  test("reads a configuration once for each who asks and each repository, and manifests every time", async () => {
+    const client = world.client();
+    registry.add("y", "latest", image);
+    const read = async (name: string, org: string) => {
+      const before = registry.requests.length;
+      const from = sourceOf(`${registry.host}/${name}`, undefined, org);
+      expect((await client.resolve(from, signal)).config.run.cmd).toEqual(["/a"]);
+      return registry.requests.slice(before).map(({ kind }) => kind);
+    };
+
+    expect(await read("x", "acme")).toEqual(["manifest", "blob"]);
+    expect(await read("x", "acme")).toEqual(["manifest"]);
+    expect(await read("x", "other")).toEqual(["manifest", "blob"]);
+    expect(await read("y", "acme")).toEqual(["manifest", "blob"]);
   });
 
   test("notices a configuration that was changed", async () => {
