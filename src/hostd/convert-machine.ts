@@ -66,6 +66,7 @@ export function statusToProto(machine: Machine): MachineStatus {
     }),
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
+    imageBytes: BigInt(machine.spec.image?.sizeBytes ?? 0),
   };
 }
 

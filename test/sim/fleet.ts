@@ -1,4 +1,5 @@
 import type { HostEntry } from "../../src/api/hosts/host-table.ts";
+import { DEFAULT_QUOTA } from "../../src/api/orgs/organization.ts";
 import type { Guards } from "./guards.ts";
 import { startApi } from "./services/api.ts";
 import { SimHost } from "./services/host.ts";
@@ -43,7 +44,7 @@ export class Fleet {
     const random = new Random(world.seed, "fleet");
     this.postgres = new Postgres(new Process(world, "postgres", () => {}));
     this.redis = new Redis(new Process(world, "redis", () => {}));
-    this.postgres.tables.orgs.set("acme", { standing: "good", machines: 100, memoryMb: 65_536 });
+    this.postgres.tables.orgs.set("acme", { standing: "good", ...DEFAULT_QUOTA });
     this.postgres.tables.apps.set("web", "acme");
 
     const servers = new Map<Life, Server>();

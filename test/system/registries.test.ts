@@ -51,6 +51,7 @@ describe("a private registry", () => {
 
     const machine = await create(world.clients, world.app);
     expect(machine.imageRef).toMatchObject({ repository: "team/app" });
+    expect(machine.imageBytes).toBeGreaterThan(0n);
     await expect(create(other, "elsewhere")).rejects.toMatchObject({ reason: "REGISTRY_UNAUTHORIZED" });
     const { out } = await hover(["registry", "list", "--json"]);
     expect(JSON.parse(out)).toEqual([

@@ -1,3 +1,4 @@
+import type * as wireHosts from "../../gen/windhover/admin/v1/hosts.ts";
 import type * as wire from "../../gen/windhover/machines/v1/machine.ts";
 import {
   MachineState as WireState,
@@ -80,12 +81,7 @@ export function machineFromProto(machine: wire.Machine): Machine {
   };
 }
 
-export function statusFromProto(
-  machine: Pick<
-    wire.Machine,
-    "id" | "state" | "generation" | "updateTime" | "serviceAddresses" | "lastStartPath" | "lastStartTraceId"
-  >,
-): MachineStatus {
+export function statusFromProto(machine: wire.Machine | wireHosts.MachineStatus): MachineStatus {
   return {
     id: machine.id,
     state: stateFromProto(machine.state),
@@ -94,6 +90,8 @@ export function statusFromProto(
     serviceAddresses: machine.serviceAddresses,
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
+    // What a host sends must fit into its column.
+    imageBytes: Math.max(0, Math.min(Number(machine.imageBytes), Number.MAX_SAFE_INTEGER)),
   };
 }
 
@@ -117,6 +115,7 @@ export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.M
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
     createTraceId: machine.createTraceId,
+    imageBytes: BigInt(machine.imageBytes ?? 0),
   };
 }
 

@@ -119,12 +119,21 @@ export interface Machine {
   readonly lastStartPath: string;
   readonly lastStartTraceId: string;
   readonly createTraceId: string;
+  /** Size of the root file system of its image. Absent: stored before there was this field. */
+  readonly imageBytes?: number;
 }
 
 /** The part of a machine that changes after its create. */
 export type MachineStatus = Pick<
   Machine,
-  "id" | "state" | "generation" | "updateTimeMs" | "serviceAddresses" | "lastStartPath" | "lastStartTraceId"
+  | "id"
+  | "state"
+  | "generation"
+  | "updateTimeMs"
+  | "serviceAddresses"
+  | "lastStartPath"
+  | "lastStartTraceId"
+  | "imageBytes"
 >;
 
 /** A machine as a report of its host has it: whole, or only its status. */

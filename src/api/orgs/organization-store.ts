@@ -3,19 +3,18 @@ import type { Queries } from "../../lib/stores/postgres.ts";
 import { toJson } from "../database/json.ts";
 import type { Limits } from "../shares/rates.ts";
 import { type Amount, type Organization, orgNotFound, type Standing } from "./organization.ts";
+import { QUOTA, usedBy } from "./usage.ts";
 
 /** What to change of an organisation; undefined leaves it as it is. */
 export interface OrganizationChange {
   readonly standing?: Standing | undefined;
-  readonly quota?: Amount | undefined;
+  readonly quota?: Partial<Amount> | undefined;
   /** Null: none of its own. */
   readonly limits?: Limits | null | undefined;
 }
 
-const SELECT = `select slug, name, standing, limits,
-    json_build_object('machines', quota_machines, 'memoryMb', quota_memory_mb) as quota,
-    (select json_build_object('machines', count(*), 'memoryMb', coalesce(sum(memory_mb), 0))
-       from machines where org = o.slug and state <> 'destroyed') as used,
+const SELECT = `select slug, name, standing, limits, ${QUOTA} as quota,
+    (select row_to_json(used) from (${usedBy("o.slug")}) used) as used,
     floor(extract(epoch from create_time) * 1000)::float8 as "createTimeMs"`;
 
 export class OrganizationStore {
@@ -30,10 +29,11 @@ export class OrganizationStore {
     const { rows } = await this.#db.query<Organization>({
       name: "organization_create",
       text: `with o as (
-               insert into organizations (slug, name, quota_machines, quota_memory_mb) values ($1, $2, $3, $4)
+               insert into organizations (slug, name, quota_machines, quota_memory_mb, quota_image_mb)
+               values ($1, $2, $3, $4, $5)
                    on conflict (slug) do nothing returning *)
              ${SELECT} from o`,
-      values: [slug, name, quota.machines, quota.memoryMb],
+      values: [slug, name, quota.machines, quota.memoryMb, quota.imageMb],
     });
     if (rows[0]) return rows[0];
     throw new Fault("ALREADY_EXISTS", "ORG_SLUG_TAKEN", `there is an organisation ${slug} already`, {
@@ -69,12 +69,12 @@ export class OrganizationStore {
       text: `with o as (
                update organizations
                   set standing = coalesce($2, standing), quota_machines = coalesce($3, quota_machines),
-                      quota_memory_mb = coalesce($4, quota_memory_mb),
-                      limits = case when $5 then $6::jsonb else limits end
+                      quota_memory_mb = coalesce($4, quota_memory_mb), quota_image_mb = coalesce($5, quota_image_mb),
+                      limits = case when $6 then $7::jsonb else limits end
                 where slug = $1 returning *)
              ${SELECT} from o`,
       values: [
-        ...[slug, standing ?? null, quota?.machines ?? null, quota?.memoryMb ?? null],
+        ...[slug, standing ?? null, quota?.machines ?? null, quota?.memoryMb ?? null, quota?.imageMb ?? null],
         ...[limits !== undefined, limits ? toJson(limits) : null],
       ],
     });

@@ -3,13 +3,15 @@ import { describe, expect, it, test } from "vitest";
 import { refusal } from "./organization.ts";
 
 describe("quota", () => {
-  const org = { slug: "o", standing: "good", quota: { machines: 2, memoryMb: 1_024 } } as const;
+  const org = { slug: "o", standing: "good", quota: { machines: 2, memoryMb: 1_024, imageMb: 50 } } as const;
 
   test.each([
-    [{ machines: 0, memoryMb: 0 }, 1_024, undefined],
-    [{ machines: 1, memoryMb: 512 }, 512, undefined],
-    [{ machines: 2, memoryMb: 0 }, 256, "QUOTA_MACHINES"],
-    [{ machines: 1, memoryMb: 512 }, 513, "QUOTA_MEMORY"],
+    [{ machines: 0, memoryMb: 0, imageMb: 0 }, 1_024, undefined],
+    [{ machines: 1, memoryMb: 512, imageMb: 49 }, 512, undefined],
+    [{ machines: 2, memoryMb: 0, imageMb: 0 }, 256, "QUOTA_MACHINES"],
+    [{ machines: 1, memoryMb: 512, imageMb: 0 }, 513, "QUOTA_MEMORY"],
+    [{ machines: 1, memoryMb: 512, imageMb: 50 }, 512, "QUOTA_IMAGES"],
+    [{ machines: 1, memoryMb: 512, imageMb: 80 }, 512, "QUOTA_IMAGES"],
   ])("with %j used and %d MB asked for is %s", (used, memoryMb, reason) => {
     expect(refusal({ ...org, used }, memoryMb)?.reason).toBe(reason);
   });
@@ -18,13 +20,15 @@ describe("quota", () => {
     ["past_due", "ORG_PAST_DUE"],
     ["banned", "ORG_BANNED"],
   ] as const)("is not spoken of to one that is %s", (standing, reason) => {
-    expect(refusal({ ...org, standing, used: { machines: 9, memoryMb: 9_999 } }, 1)?.reason).toBe(reason);
+    expect(
+      refusal({ ...org, standing, used: { machines: 9, memoryMb: 9_999, imageMb: 99 } }, 1)?.reason,
+    ).toBe(reason);
   });
 
   it("is never exceeded by what is allowed", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 2_000 })), (asked) => {
-        const used = { machines: 0, memoryMb: 0 };
+        const used = { machines: 0, memoryMb: 0, imageMb: 0 };
         for (const memoryMb of asked) {
           if (refusal({ ...org, used }, memoryMb)) continue;
           used.machines += 1;

@@ -7,10 +7,12 @@ export type Standing = "good" | "past_due" | "banned";
 export interface Amount {
   readonly machines: number;
   readonly memoryMb: number;
+  /** Root file systems of images, each once for a host; whole MB. */
+  readonly imageMb: number;
 }
 
 /** Quota of an organisation created without one. */
-export const DEFAULT_QUOTA: Amount = { machines: 100, memoryMb: 65_536 };
+export const DEFAULT_QUOTA: Amount = { machines: 100, memoryMb: 65_536, imageMb: 1_048_576 };
 
 export interface Organization {
   readonly slug: string;
@@ -26,7 +28,8 @@ export interface Organization {
 
 /**
  * Decides whether an organisation may create one more machine; undefined: it may. One that may not
- * create does not learn its quota.
+ * create does not learn its quota. The size of the machine's image is not known yet, so the quota of
+ * images is a soft bound: a create that begins below it is allowed.
  */
 export function refusal(
   org: Pick<Organization, "slug" | "standing" | "quota" | "used">,
@@ -42,6 +45,7 @@ export function refusal(
     return over("QUOTA_MACHINES", slug, "machines", used.machines, quota.machines, 1);
   if (used.memoryMb + memoryMb > quota.memoryMb)
     return over("QUOTA_MEMORY", slug, "MB of memory", used.memoryMb, quota.memoryMb, memoryMb);
+  if (used.imageMb >= quota.imageMb) return imagesUsedUp(slug, used.imageMb, quota.imageMb);
   return undefined;
 }
 
@@ -53,6 +57,14 @@ export function banned(slug: string): Fault {
 
 export function orgNotFound(slug: string): Fault {
   return new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
+}
+
+function imagesUsedUp(org: string, usedMb: number, limitMb: number): Fault {
+  const message =
+    `the images of organisation ${org}'s machines take ${usedMb} of ${limitMb} MB (image_mb), each counted once for each host; ` +
+    "destroy machines whose images it no longer needs or have its quota raised";
+  const facts = { org, used: String(usedMb), limit: String(limitMb) };
+  return new Fault("RESOURCE_EXHAUSTED", "QUOTA_IMAGES", message, facts);
 }
 
 function over(reason: string, org: string, what: string, used: number, limit: number, asked: number): Fault {

@@ -34,7 +34,7 @@ export function organizationsService(
       const violations = new Violations();
       violations.add("slug", checkSlug(req.slug));
       violations.add("name", checkTitle(req.name));
-      const quota = req.quota ? quotaFromProto(req.quota, violations) : DEFAULT_QUOTA;
+      const quota = { ...DEFAULT_QUOTA, ...(req.quota && quotaFromProto(req.quota, violations)) };
       violations.throwIfAny();
       const organization = await store.create(req.slug, req.name || req.slug, quota);
       return { organization: organizationToProto(organization) };
@@ -94,13 +94,21 @@ function tokenRequestFromProto(req: CreateTokenRequest): { scopes: Scope[]; ttlS
   return { scopes, ttlSeconds: Number(ttl) };
 }
 
-function quotaFromProto(quota: Quota, violations: Violations): Amount {
-  const memoryMb = Number(quota.memoryMb);
+/** Converts a quota. One of images is optional: older clients do not know it. */
+function quotaFromProto(quota: Quota, violations: Violations): Partial<Amount> {
   const isNumber = quota.machines >= 0 && quota.machines <= MAX_MACHINES;
   violations.check(isNumber, "quota.machines", `must be 0 to ${MAX_MACHINES}`);
-  const isMemory = memoryMb >= 0 && Number.isSafeInteger(memoryMb);
-  violations.check(isMemory, "quota.memory_mb", `must be 0 to ${Number.MAX_SAFE_INTEGER}`);
-  return { machines: quota.machines, memoryMb };
+  const memoryMb = megabytesFromProto(quota.memoryMb, "quota.memory_mb", violations);
+  const { machines } = quota;
+  if (quota.imageMb === undefined) return { machines, memoryMb };
+  return { machines, memoryMb, imageMb: megabytesFromProto(quota.imageMb, "quota.image_mb", violations) };
+}
+
+function megabytesFromProto(megabytes: bigint, field: string, violations: Violations): number {
+  const value = Number(megabytes);
+  const isAmount = value >= 0 && Number.isSafeInteger(value);
+  violations.check(isAmount, field, `must be 0 to ${Number.MAX_SAFE_INTEGER}`);
+  return value;
 }
 
 const STANDING_TO_PROTO: Record<Standing, WireStanding> = {
@@ -130,9 +138,14 @@ function organizationToProto(org: Organization): WireOrganization {
     slug: org.slug,
     name: org.name,
     standing: STANDING_TO_PROTO[org.standing],
-    quota: { machines: org.quota.machines, memoryMb: BigInt(org.quota.memoryMb) },
+    quota: {
+      machines: org.quota.machines,
+      memoryMb: BigInt(org.quota.memoryMb),
+      imageMb: BigInt(org.quota.imageMb),
+    },
     machinesUsed: org.used.machines,
     memoryMbUsed: BigInt(org.used.memoryMb),
+    imageMbUsed: BigInt(org.used.imageMb),
     createTime: timeToProto(org.createTimeMs),
     limits: org.limits ? limitsToProto(org.limits) : undefined,
   };

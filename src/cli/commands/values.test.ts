@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { commandLine } from "./machine/config/command-line.ts";
-import { duration, memoryMb, pair, port, signalName, words } from "./values.ts";
+import { amountMb, duration, pair, port, signalName, words } from "./values.ts";
 
 describe("flags", () => {
   test("NAME=VALUE is collected; the value may be empty and contain =", () => {
@@ -25,8 +25,9 @@ describe("flags", () => {
     ["512MiB", 512],
     ["1gb", 1_024],
     ["2G", 2_048],
+    ["2tb", 2_097_152],
   ])("%s of memory is %i MB", (raw, mb) => {
-    expect(memoryMb(raw)).toBe(mb);
+    expect(amountMb(raw)).toBe(mb);
   });
 
   test.each([

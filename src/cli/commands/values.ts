@@ -31,12 +31,14 @@ export function port(raw: string, before: readonly Port[] = []): readonly Port[]
   return [...before, { protocol, internalPort: Number(number) }];
 }
 
-/** Parses `512`, `512mb`, `1gb` of `--vm-memory` into MB. */
-export function memoryMb(raw: string): number {
-  const [, amount, unit = "mb"] = /^(\d+)\s*(mb?|mib|gb?|gib)?$/i.exec(raw) ?? [];
-  const mb = Number(amount) * (unit.toLowerCase().startsWith("g") ? 1_024 : 1);
+const MB_PER_UNIT: Readonly<Record<string, number>> = { m: 1, g: 1_024, t: 1_024 * 1_024 };
+
+/** Parses an amount of memory or disk such as `512`, `512mb`, `1gb`, `2tb` into MB. */
+export function amountMb(raw: string): number {
+  const [, amount, unit = "m"] = /^(\d+)\s*(?:([mgt])(?:b|ib)?)?$/i.exec(raw) ?? [];
+  const mb = Number(amount) * (MB_PER_UNIT[unit.toLowerCase()] ?? 1);
   if (amount === undefined || !Number.isSafeInteger(mb) || mb > 2 ** 31 - 1) {
-    throw new InvalidArgumentError(`Write an amount of memory such as 512, 512mb or 1gb, not "${raw}".`);
+    throw new InvalidArgumentError(`Write an amount such as 512, 512mb or 1gb, not "${raw}".`);
   }
   return mb;
 }

@@ -22,6 +22,7 @@ const NEXT: Readonly<Record<string, Hint>> = {
   ...each(ofOrg, "ORG_SLUG_TAKEN", "ORG_PAST_DUE", "ORG_BANNED"),
   QUOTA_MACHINES: ({ org }) => `hover org update ${org} --machines N`,
   QUOTA_MEMORY: ({ org }) => `hover org update ${org} --memory 128gb`,
+  QUOTA_IMAGES: ({ org }) => `hover org update ${org} --images 2tb`,
   RATE_LIMITED: ({ org }, { facts }) =>
     `hover org update ${org} --rate ${facts["action"] ?? "ACTION"}=N:BURST`,
   CREATES_IN_PROGRESS: ({ org }) => `hover org update ${org} --creates N`,
@@ -127,6 +128,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   "config.stop_config.timeout": "--timeout",
   "quota.machines": "--machines",
   "quota.memory_mb": "--memory",
+  "quota.image_mb": "--images",
   scopes: "--scope",
   ttl_seconds: "--ttl",
 };

@@ -152,7 +152,12 @@ function stepFromProto({ event }: EnsureImageResponse): PullStep | undefined {
     volumes = [],
   } = image.config ?? {};
   const config = { entrypoint, cmd, env, user, workingDir, stopSignal, volumes };
-  return { kind: "ready", image: { rootfs: image.rootfsPath, config }, wasLocal: event.value.wasCached };
+  const sizeBytes = Number(image.sizes?.rootfsBytes ?? 0n);
+  return {
+    kind: "ready",
+    image: { rootfs: image.rootfsPath, config, sizeBytes },
+    wasLocal: event.value.wasCached,
+  };
 }
 
 /** By phase. LAYERS stands for the number of layers, where it is known. */

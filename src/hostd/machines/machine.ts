@@ -60,6 +60,8 @@ export interface ImageConfig {
 export interface LocalImage {
   readonly rootfs: string;
   readonly config: ImageConfig;
+  /** Size of the root file system. Absent in machines that were prepared before there was this field. */
+  readonly sizeBytes?: number;
 }
 
 /** What never changes about a machine after prepare. */

@@ -33,6 +33,8 @@ export class FakeHost {
   readonly machines = new Map<string, Machine>();
   /** What the last image was to be pulled with. */
   credentials: PrepareMachineRequest["credentials"];
+  /** Size of the next images. */
+  imageBytes = 0n;
   scheduling: Scheduling = Scheduling.OPEN;
   /** Epochs of holds by reservation. */
   readonly holds = new Map<string, bigint>();
@@ -77,6 +79,7 @@ export class FakeHost {
     this.machines.clear();
     this.holds.clear();
     this.calls.length = 0;
+    this.imageBytes = 0n;
     this.#scripts.clear();
   }
 
@@ -237,7 +240,7 @@ export class FakeHost {
     const machine = await this.#do(ctx, "prepareMachine", machineId, () => {
       const known = this.#find(machineId, "");
       return known.state === MachineState.CREATING
-        ? this.change(machineId, { state: MachineState.CREATED })
+        ? this.change(machineId, { state: MachineState.CREATED, imageBytes: this.imageBytes })
         : known;
     });
     yield { detail: "", bytesDone: 10n, bytesTotal: 10n, machine, imageWasLocal: false };

@@ -54,12 +54,13 @@ class FakeImages implements ImageResolver {
   fault: Fault | undefined;
   /** What differs from an image that runs. */
   run: Partial<RunConfig> = {};
+  digest = DIGEST;
   asked = 0;
 
   async resolve(): Promise<FoundImage> {
     this.asked += 1;
     if (this.fault) throw this.fault;
-    return { image: IMAGE, run: { ...RUN, ...this.run } };
+    return { image: { ...IMAGE, digest: this.digest }, run: { ...RUN, ...this.run } };
   }
 }
 

@@ -80,6 +80,7 @@ async function create(count: number, config: MachineConfig): Promise<string[]> {
     const image = {
       rootfs: "/x",
       config: { entrypoint: [], cmd: [], env: [], user: "", workingDir: "", stopSignal: "" },
+      sizeBytes: 4_096,
     };
     await store.intend(prepared(machineOf(id), image, at));
   }
@@ -174,7 +175,7 @@ describe("the outbox of a host", () => {
 
     await expect.poll(() => store.acknowledged).toBe(store.sequence);
     expect(await snapshot()).toMatchObject({
-      ...{ id, state: "destroyed", generation: "4" },
+      ...{ id, state: "destroyed", generation: "4", imageBytes: 4_096 },
       config: { env: { BIG: "x".repeat(10) } },
     });
   });

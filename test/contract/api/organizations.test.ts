@@ -68,7 +68,7 @@ describe("organisations", () => {
     const { organizations } = await call(orgs, orgs.listOrganizations, { pageSize: 0, pageToken: "" }, LIMIT);
 
     const whole = { slug: "acme", name: "acme", standing: Standing.PAST_DUE, quota, limits };
-    expect(organization).toMatchObject(whole);
+    expect(organization).toMatchObject({ ...whole, quota: { ...quota, imageMb: 1_048_576n } });
     expect(again.organization).toEqual(organization);
     expect(organizations.map((org) => [org.slug, org.quota?.machines])).toEqual([
       ["acme", 5],
@@ -99,11 +99,11 @@ describe("organisations", () => {
     const wrong = {
       slug: "acme",
       standing: 42 as Standing,
-      quota: { machines: -1, memoryMb: -1n },
+      quota: { machines: -1, memoryMb: -1n, imageMb: -1n },
       limits: undefined,
     };
     expect(await faultOf(call(orgs, orgs.updateOrganization, wrong, LIMIT))).toMatchObject({
-      facts: { fields: "standing,quota.machines,quota.memory_mb" },
+      facts: { fields: "standing,quota.machines,quota.memory_mb,quota.image_mb" },
     });
   });
 

@@ -62,6 +62,7 @@ export function orgsService(orgs: Map<string, Organization>, answer: Answer) {
         ...made,
         machinesUsed: 2,
         memoryMbUsed: 512n,
+        imageMbUsed: 3n,
         createTime: new Date(1e12),
         limits: undefined,
       };

@@ -6,10 +6,11 @@ import { useCli } from "./support.ts";
 const cli = useCli();
 
 describe("operators", () => {
-  test("organisations are created, shown, put past due, and get half a quota", async () => {
+  test("organisations are created, shown, put past due, and get parts of a quota", async () => {
     await cli.home.hover("org", "create", "acme", "--machines", "5");
     await cli.home.hover("org", "set-standing", "acme", "past-due");
     await cli.home.hover("org", "set-quota", "acme", "--memory", "1gb");
+    await cli.home.hover("org", "update", "acme", "--images", "2tb");
 
     const { out } = await cli.home.hover("org", "show", "acme", "--json");
     const list = await cli.home.hover("org", "list");
@@ -18,13 +19,14 @@ describe("operators", () => {
       slug: "acme",
       name: "acme",
       standing: "past_due",
-      quota: { machines: 5, memory_mb: 1024 },
+      quota: { machines: 5, memory_mb: 1024, image_mb: 2_097_152 },
       machines_used: 2,
       memory_mb_used: 512,
+      image_mb_used: 3,
       create_time: "2001-09-09T01:46:40.000Z",
       limits: null,
     });
-    expect(list.out).toMatch(/acme +acme +past_due +2 of 5 +512 MB of 1 GB/);
+    expect(list.out).toMatch(/acme +acme +past_due +2 of 5 +512 MB of 1 GB +3 MB of 2 TB/);
   });
 
   test("an organisation gets limits of its own, one at a time, and loses them again", async () => {

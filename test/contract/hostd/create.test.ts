@@ -21,7 +21,8 @@ describe("the states of a machine", () => {
 
     const steps = await host.prepare(id);
     expect(steps[0]?.detail).toBe("pulling 1 of 1 layers");
-    expect(steps.at(-1)).toMatchObject({ imageWasLocal: false, machine: { state: MachineState.CREATED } });
+    const prepared = { state: MachineState.CREATED, imageBytes: 4_096n };
+    expect(steps.at(-1)).toMatchObject({ imageWasLocal: false, machine: prepared });
     const started = await host.start(id);
     expect(started).toMatchObject({
       previousState: MachineState.CREATED,

@@ -51,6 +51,8 @@ export class FakeImages {
   };
   /** Thrown by every call while set. */
   fault: Error | undefined;
+  /** Size of the root file system. */
+  sizeBytes = 4_096;
   /** Waited for before an image is ready. */
   gate: Promise<void> = Promise.resolve();
 
@@ -60,7 +62,8 @@ export class FakeImages {
     await Promise.race([this.gate, new Promise((resolve) => signal.addEventListener("abort", resolve))]);
     signal.throwIfAborted();
     this.pins.add(`${ref.digest} ${owner}`);
-    yield { kind: "ready", image: { rootfs: "/images/x.squashfs", config: this.config }, wasLocal: false };
+    const image = { rootfs: "/images/x.squashfs", config: this.config, sizeBytes: this.sizeBytes };
+    yield { kind: "ready", image, wasLocal: false };
   }
 
   async pin({ digest, owner }: { digest: string; owner: string }): Promise<void> {

@@ -275,6 +275,8 @@ function machine(id: string, state: MachineState, generation: number): Machine {
       serviceAddresses: [],
     },
     ...{ lastStartPath: "", lastStartTraceId: "", createTraceId: "" },
+    imageRef: { registry: "r", repository: "nginx", tag: "", digest: "sha256:d" },
+    imageBytes: 1_048_576 * ((MACHINES as readonly string[]).indexOf(id) + 1),
   };
 }
 

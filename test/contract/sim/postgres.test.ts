@@ -28,7 +28,7 @@ afterAll(async () => {
   await database.close();
 });
 
-/** Both begin with one organisation that may have two machines, and its app. */
+/** Both begin with one organisation that may have two machines and 2 MB of images, and its app. */
 async function begin(): Promise<void> {
   const run = (name: string, text: string) => real.query({ name, text });
   for (const table of ["machine_events", "machines", "saga_steps", "sagas", "hosts", "leases", "apps"])
@@ -36,11 +36,12 @@ async function begin(): Promise<void> {
   await run("clear_orgs", "delete from organizations where slug = 'acme'");
   await run(
     "add_org",
-    "insert into organizations (slug, name, quota_machines, quota_memory_mb) values ('acme', 'Acme', 2, 1024)",
+    `insert into organizations (slug, name, quota_machines, quota_memory_mb, quota_image_mb)
+     values ('acme', 'Acme', 2, 1024, 2)`,
   );
   await run("add_app", "insert into apps (name, org) values ('web', 'acme')");
   tables = new Tables();
-  tables.orgs.set("acme", { standing: "good", machines: 2, memoryMb: 1_024 });
+  tables.orgs.set("acme", { standing: "good", machines: 2, memoryMb: 1_024, imageMb: 2 });
   tables.apps.set("web", "acme");
 }
 

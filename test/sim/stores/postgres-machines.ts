@@ -7,13 +7,19 @@ export const statements: Readonly<Record<string, Does>> = {
   create_lock_org: ({ tables }, slug: string) => {
     const org = tables.orgs.get(slug);
     if (!org) return rows([]);
-    const { standing, machines, memoryMb } = org;
-    return rows([{ slug, standing, quota: { machines, memoryMb } }]);
+    const { standing, ...quota } = org;
+    return rows([{ slug, standing, quota }]);
   },
   create_count_used: ({ tables }, org: string) => {
     const used = [...tables.machines.values()].filter((row) => row.org === org && isThere(row));
     const memoryMb = used.reduce((sum, row) => sum + row.memoryMb, 0);
-    return rows([{ machines: used.length, memoryMb }]);
+    const images = new Map<string, number>();
+    for (const { hostNumber, snapshot } of used) {
+      const key = `${hostNumber} ${snapshot?.imageRef?.digest}`;
+      images.set(key, Math.max(images.get(key) ?? 0, snapshot?.imageBytes ?? 0));
+    }
+    const imageBytes = [...images.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return rows([{ machines: used.length, memoryMb, imageMb: Math.floor(imageBytes / 1_048_576) }]);
   },
   create_lock_app: ({ tables }, app: string, org: string) => changed(tables.apps.get(app) === org ? 1 : 0),
   create_name_owner: ({ tables }, app: string, name: string) =>

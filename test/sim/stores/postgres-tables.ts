@@ -2,6 +2,7 @@ import type { StepProgress } from "../../../src/api/creates/store/progress.ts";
 import type { StoredSaga } from "../../../src/api/creates/store/stored-saga.ts";
 import type { HostEntry } from "../../../src/api/hosts/host-table.ts";
 import type { Machine, MachineEvent, MachineState } from "../../../src/api/machines/machine.ts";
+import type { Amount } from "../../../src/api/orgs/organization.ts";
 
 /** A row of `machines`. */
 export interface MachineRow {
@@ -37,7 +38,7 @@ export interface HostRow {
 
 /** The tables. Rows never change: a change puts another in their place, so that it can be taken back. */
 export class Tables {
-  readonly orgs = new Map<string, { standing: string; machines: number; memoryMb: number }>();
+  readonly orgs = new Map<string, Amount & { readonly standing: string }>();
   readonly apps = new Map<string, string>();
   readonly machines = new Map<string, MachineRow>();
   /** By the machine's id and the event's. */

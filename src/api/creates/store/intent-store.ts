@@ -4,6 +4,7 @@ import { appNotFound } from "../../apps/app.ts";
 import type { Transactions } from "../../database/gated-database.ts";
 import { toJson } from "../../database/json.ts";
 import { type Amount, type Organization, refusal } from "../../orgs/organization.ts";
+import { QUOTA, usedBy } from "../../orgs/usage.ts";
 import { type CreateRequest, NEW_CREATE } from "./create-state.ts";
 import { SAGA_COLUMNS, type StoredSaga } from "./stored-saga.ts";
 
@@ -39,7 +40,7 @@ export class IntentStore {
    * Begins a create if it is allowed. The row of the organisation serialises its creates.
    *
    * @throws Fault `APP_NOT_FOUND`, `ORG_PAST_DUE`, `ORG_BANNED`, `QUOTA_MACHINES`, `QUOTA_MEMORY`,
-   *   `MACHINE_NAME_TAKEN`, `REQUEST_ID_REUSED`
+   *   `QUOTA_IMAGES`, `MACHINE_NAME_TAKEN`, `REQUEST_ID_REUSED`
    */
   async begin(intent: Intent): Promise<BeginResult> {
     const { request } = intent;
@@ -73,8 +74,7 @@ async function begin(tx: Transaction, intent: Intent, name: string): Promise<Beg
 async function lockOrganization(tx: Queries, request: CreateRequest) {
   const { rows } = await tx.query<Pick<Organization, "slug" | "standing" | "quota">>({
     name: "create_lock_org",
-    text: `select slug, standing, json_build_object('machines', quota_machines, 'memoryMb', quota_memory_mb) as quota
-             from organizations where slug = $1 for update`,
+    text: `select slug, standing, ${QUOTA} as quota from organizations where slug = $1 for update`,
     values: [request.org],
   });
   // A token may outlive its organisation, which has no apps then.
@@ -99,11 +99,10 @@ async function findEarlier(tx: Queries, intent: Intent): Promise<StoredSaga | un
 async function countUsed(tx: Queries, org: string): Promise<Amount> {
   const { rows } = await tx.query<Amount>({
     name: "create_count_used",
-    text: `select count(*)::int as machines, coalesce(sum(memory_mb), 0)::float8 as "memoryMb"
-             from machines where org = $1 and state <> 'destroyed'`,
+    text: usedBy("$1"),
     values: [org],
   });
-  return rows[0] ?? { machines: 0, memoryMb: 0 };
+  return rows[0] ?? { machines: 0, memoryMb: 0, imageMb: 0 };
 }
 
 /** Keeps the app from being deleted until the intent is visible. */

@@ -1,6 +1,6 @@
 import type { HoverCommand } from "../command.ts";
 import { APP_FLAG } from "../find.ts";
-import { duration, memoryMb, pair, port, signalName, whole } from "../values.ts";
+import { amountMb, duration, pair, port, signalName, whole } from "../values.ts";
 import type { CreateArguments, CreateFlags } from "./create-run.ts";
 
 const EXAMPLE = `
@@ -30,7 +30,7 @@ export function defineCreate(machine: HoverCommand): void {
       .option("-e, --env <NAME=VALUE>", "environment variable; may be repeated", pair)
       .option("-p, --port <port[/protocol]>", "port of the guest to publish; may be repeated", port)
       .option("-m, --metadata <NAME=VALUE>", "label of the machine; may be repeated", pair)
-      .option("--vm-memory <amount>", "memory: 512, 512mb, 1gb (default: the smallest)", memoryMb)
+      .option("--vm-memory <amount>", "memory: 512, 512mb, 1gb (default: the smallest)", amountMb)
       .option("--vm-cpus <n>", "virtual CPUs, 1 to 16 (default: 1)", whole(1, 1_024))
       .option("--vm-cpu-kind <kind>", "shared or performance (default: shared)")
       .option("--entrypoint <command>", "replaces the image's entrypoint; quotes as in a shell")

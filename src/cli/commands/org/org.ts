@@ -11,7 +11,7 @@ import { ago, megabytes } from "../../render/time.ts";
 import { pages, type Session } from "../../session/session.ts";
 import { UsageError } from "../../session/usage-error.ts";
 import type { HoverCommand } from "../command.ts";
-import { memoryMb, whole } from "../values.ts";
+import { amountMb, whole } from "../values.ts";
 import { type LimitFlags, limitFlags, limitLines, limitsOf } from "./limits.ts";
 
 const STANDINGS: Readonly<Record<string, Standing>> = {
@@ -19,12 +19,13 @@ const STANDINGS: Readonly<Record<string, Standing>> = {
   past_due: Standing.PAST_DUE,
   banned: Standing.BANNED,
 };
-/** The default of the contract, for the half of a quota that a create does not give. */
+/** The default of the contract, for the part of a quota that a create does not give. */
 const DEFAULT_QUOTA = { machines: 100, memoryMb: 65_536n };
 
 interface QuotaFlags {
   readonly machines?: number;
   readonly memory?: number;
+  readonly imageMb?: number;
 }
 
 interface UpdateFlags extends QuotaFlags, LimitFlags {}
@@ -51,7 +52,12 @@ export function defineOrg(org: HoverCommand): void {
 function quotaFlags(command: HoverCommand): HoverCommand {
   return command
     .option("--machines <n>", "machines it may have", whole(0, 1_000_000))
-    .option("--memory <amount>", "memory of all its machines, e.g. 64gb", memoryMb);
+    .option("--memory <amount>", "memory of all its machines, e.g. 64gb", amountMb)
+    .option(
+      "--images, --image-mb <amount>",
+      "images of all its machines, each once for a host, e.g. 2tb",
+      amountMb,
+    );
 }
 
 async function createOrg(
@@ -90,10 +96,10 @@ async function setStanding(session: Session, [slug, word]: [string, string]): Pr
 
 /** Quota and limits are replaced as a whole, so what is not given is read first. */
 async function setQuota(session: Session, [slug]: [string], flags: UpdateFlags): Promise<void> {
-  const { machines, memory, rate, creates } = flags;
-  if ([machines, memory, rate, creates].every((flag) => flag === undefined)) {
+  const { machines, memory, imageMb, rate, creates } = flags;
+  if ([machines, memory, imageMb, rate, creates].every((flag) => flag === undefined)) {
     throw new UsageError(
-      "Say what to set: --machines N, --memory 64gb, --rate ACTION=N:BURST or --creates N.",
+      "Say what to set: --machines N, --memory 64gb, --images 2tb, --rate ACTION=N:BURST or --creates N.",
     );
   }
   const client = await session.client(OrganizationsServiceClient);
@@ -105,13 +111,14 @@ async function setQuota(session: Session, [slug]: [string], flags: UpdateFlags):
 }
 
 function quotaOf(
-  { machines, memory }: QuotaFlags,
+  { machines, memory, imageMb }: QuotaFlags,
   base: NonNullable<Organization["quota"]>,
 ): Organization["quota"] {
-  if (machines === undefined && memory === undefined) return undefined;
+  if (machines === undefined && memory === undefined && imageMb === undefined) return undefined;
   return {
     machines: machines ?? base.machines,
     memoryMb: memory === undefined ? base.memoryMb : BigInt(memory),
+    imageMb: imageMb === undefined ? base.imageMb : BigInt(imageMb),
   };
 }
 
@@ -121,6 +128,11 @@ function show(session: Session, org: Organization | undefined): void {
   else session.printLines([...orgTable([org], session.terminal.width), ...limitLines(org)]);
 }
 
+/** Formats an amount of a quota; `?` when the api does not say it. */
+function used(mb: bigint, quotaMb: bigint | undefined): string {
+  return `${megabytes(Number(mb))} of ${quotaMb === undefined ? "?" : megabytes(Number(quotaMb))}`;
+}
+
 function orgTable(orgs: readonly Organization[], width: number | undefined): readonly string[] {
   const columns = [
     { title: "SLUG", min: 8 },
@@ -128,6 +140,7 @@ function orgTable(orgs: readonly Organization[], width: number | undefined): rea
     { title: "STANDING" },
     { title: "MACHINES", align: "right" as const },
     { title: "MEMORY", align: "right" as const },
+    { title: "IMAGES", align: "right" as const },
     { title: "CREATED" },
   ];
   const rows = orgs.map((org) => [
@@ -135,7 +148,8 @@ function orgTable(orgs: readonly Organization[], width: number | undefined): rea
     org.name,
     standingName(org.standing),
     `${org.machinesUsed} of ${org.quota?.machines ?? "?"}`,
-    `${megabytes(Number(org.memoryMbUsed))} of ${org.quota ? megabytes(Number(org.quota.memoryMb)) : "?"}`,
+    used(org.memoryMbUsed, org.quota?.memoryMb),
+    used(org.imageMbUsed, org.quota?.imageMb),
     ago(org.createTime, Date.now()),
   ]);
   return table(columns, rows, width);
