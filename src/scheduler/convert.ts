@@ -1,6 +1,8 @@
 import { PlacementStrategy, type Placement as WirePlacement } from "../gen/windhover/machines/v1/machine.ts";
 import type * as pbHost from "../gen/windhover/scheduler/v1/host.ts";
 import type * as pb from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { Reservation as ReservationProto } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/messages/batches.ts";
 import { mapFromProto } from "../lib/grpc/messages/maps.ts";
 import type { Offer } from "./auctions/offer.ts";
 import { ANYWHERE, type Placement, type Strategy } from "./auctions/placement.ts";
@@ -12,6 +14,8 @@ import type { ReserveRequest } from "./reservations/reservations.ts";
 const MAX_HOSTS_NAMED = 1_024;
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1_000;
+/** Of a page token: deadline and id of the last reservation. */
+const POSITION = /^(\d{1,15}) (\S{1,128})$/;
 
 const STRATEGY_FROM_PROTO: Readonly<Record<PlacementStrategy, Strategy>> = {
   [PlacementStrategy.UNSPECIFIED]: "spread",
@@ -55,11 +59,29 @@ export function checkRelease({ reservationId, awardedHost, refusedHosts }: pb.Re
   violations.throwIfAny();
 }
 
-export function pageSizeFromProto({ pageSize }: pb.ListReservationsRequest): number {
+/** Reads how many reservations are wanted, and behind which one. */
+export function pageFromProto({ pageSize, pageToken }: pb.ListReservationsRequest) {
   const violations = new RequestViolations();
   violations.check(pageSize >= 0 && pageSize <= MAX_PAGE, "page_size", `must be from 1 to ${MAX_PAGE}`);
+  const [, deadlineMs, id = ""] = POSITION.exec(Buffer.from(pageToken, "base64url").toString()) ?? [];
+  const isToken = pageToken === "" || deadlineMs !== undefined;
+  violations.check(isToken, "page_token", "must be the next_page_token of a page");
   violations.throwIfAny();
-  return pageSize || DEFAULT_PAGE;
+  const after = deadlineMs === undefined ? undefined : { deadlineMs: Number(deadlineMs), id };
+  return { size: pageSize || DEFAULT_PAGE, after };
+}
+
+/** Makes a page: as many reservations as fit, and the token of the next if there are more. */
+export function pageToProto(
+  listed: readonly LiveReservation[],
+  size: number,
+): Pick<pb.ListReservationsResponse, "reservations" | "nextPageToken"> {
+  const bytesOf = (each: pb.Reservation) => ReservationProto.encode(each).finish().length;
+  const reservations = takeBytes(listed.slice(0, size).map(reservationToProto), MAX_LIST_BYTES, bytesOf);
+  const last = listed[reservations.length - 1]?.reservation;
+  const isLast = last === undefined || reservations.length === listed.length;
+  const nextPageToken = isLast ? "" : Buffer.from(`${last.deadlineMs} ${last.id}`).toString("base64url");
+  return { reservations, nextPageToken };
 }
 
 export function offerToProto(offer: Offer): pbHost.Offer {
@@ -76,7 +98,7 @@ export function reserveResponseToProto(live: LiveReservation, claimant = ""): pb
   };
 }
 
-export function reservationToProto({ reservation, claim }: LiveReservation): pb.Reservation {
+function reservationToProto({ reservation, claim }: LiveReservation): pb.Reservation {
   const { id, offers, deadlineMs, app, resources } = reservation;
   return {
     id,

@@ -1,13 +1,12 @@
-import { Reservation, type SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
+import type { SchedulerServiceServer } from "../gen/windhover/scheduler/v1/scheduler.ts";
 import { requireScope } from "../lib/auth/claims.ts";
-import { MAX_LIST_BYTES, takeBytes } from "../lib/grpc/messages/batches.ts";
 import { bidiWire, unary } from "../lib/grpc/server/rpc.ts";
 import {
   checkClaim,
   checkRelease,
   offerToProto,
-  pageSizeFromProto,
-  reservationToProto,
+  pageFromProto,
+  pageToProto,
   reserveRequestFromProto,
   reserveResponseToProto,
 } from "./convert.ts";
@@ -41,9 +40,10 @@ export function schedulerService(
     }),
     listReservations: unary(async (req, ctx) => {
       requireScope(ctx, "internal");
-      const { listed, total } = await reservations.list(pageSizeFromProto(req));
-      const bytesOf = (each: Reservation) => Reservation.encode(each).finish().length;
-      return { reservations: takeBytes(listed.map(reservationToProto), MAX_LIST_BYTES, bytesOf), total };
+      const { size, after } = pageFromProto(req);
+      // One more tells whether there is another page.
+      const { listed, total } = await reservations.list(size + 1, after);
+      return { ...pageToProto(listed, size), total };
     }),
     listHosts: unary((_req, ctx) => {
       requireScope(ctx, "internal");

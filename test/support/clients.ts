@@ -89,7 +89,7 @@ export function clientsOf(address: string, token: string) {
       return (await call(hosts, hosts.listHosts, { region: "" }, scope(10_000))).hosts;
     },
     async reservations() {
-      const request = { region: "", pageSize: 0 };
+      const request = { region: "", pageSize: 0, pageToken: "" };
       return (await call(auctions, auctions.listReservations, request, scope(10_000))).reservations;
     },
     close(): void {

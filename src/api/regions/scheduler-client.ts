@@ -98,9 +98,12 @@ export class SchedulerClient {
   }
 
   /** Lists live reservations, the first to expire first. */
-  listReservations(pageSize: number, limits: CallLimits): Promise<ListReservationsResponse> {
+  listReservations(
+    page: { readonly pageSize: number; readonly pageToken: string },
+    limits: CallLimits,
+  ): Promise<ListReservationsResponse> {
     return this.#call("", LIST_TIMEOUT_MS, limits, (client, scope) =>
-      call(client, client.listReservations, { pageSize }, scope),
+      call(client, client.listReservations, page, scope),
     );
   }
 

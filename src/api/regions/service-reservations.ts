@@ -20,7 +20,8 @@ export function reservationsService(schedulers: Schedulers, ownRegion: string): 
       const region = req.region || ownRegion;
       const known = schedulers.regions();
       if (!known.includes(region)) throw regionUnknown(region, known, "has no scheduler here");
-      return schedulers.of(region).listReservations(req.pageSize || DEFAULT_PAGE, caller);
+      const page = { pageSize: req.pageSize || DEFAULT_PAGE, pageToken: req.pageToken };
+      return schedulers.of(region).listReservations(page, caller);
     }),
   };
 }

@@ -5,6 +5,7 @@ import type {
   ClaimResult,
   ExpiredReservation,
   FindResult,
+  ListPosition,
   LiveReservation,
   PutResult,
   Reservation,
@@ -95,8 +96,12 @@ export class RedisReservations implements ReservationStore {
     }));
   }
 
-  async list(limit: number): Promise<{ listed: readonly LiveReservation[]; total: number }> {
-    const [total, ...ids] = strings(await this.#scripts.list([this.#deadlines], [limit]));
+  async list(
+    limit: number,
+    after?: ListPosition,
+  ): Promise<{ listed: readonly LiveReservation[]; total: number }> {
+    const position = [after?.deadlineMs ?? 0, after?.id ?? ""];
+    const [total, ...ids] = strings(await this.#scripts.list([this.#deadlines], [limit, ...position]));
     if (ids.length === 0) return { listed: [], total: Number(total) };
     const keys = ids.map((id) => this.#key(id));
     const listed = chunks(strings(await this.#scripts.read(keys, [])), 3).map(([body, ...claim]) =>

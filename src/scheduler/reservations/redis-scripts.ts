@@ -61,11 +61,23 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return body
 `;
 
-/** KEYS: deadlines. ARGV: limit. Returns the number of live reservations, then ids by deadline. */
+/**
+ * KEYS: deadlines. ARGV: limit, deadline and id behind which the list begins (0 and empty: all). Returns the number of live
+ * reservations, then ids by deadline.
+ */
 export const LIST = `${NOW}
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'LIMIT', 0, ARGV[1])
-table.insert(ids, 1, redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf'))
-return ids
+local limit, deadline = tonumber(ARGV[1]), tonumber(ARGV[2])
+local from = deadline > tonumber(now) and ARGV[2] or '(' .. now
+local found, skip = {redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf')}, 0
+repeat
+  local ids = redis.call('ZRANGEBYSCORE', KEYS[1], from, '+inf', 'WITHSCORES', 'LIMIT', skip, limit)
+  for i = 1, #ids, 2 do
+    local isBefore = tonumber(ids[i + 1]) == deadline and ids[i] <= ARGV[3]
+    if not isBefore and #found <= limit then found[#found + 1] = ids[i] end
+  end
+  skip = skip + limit
+until #ids < 2 * limit or #found > limit
+return found
 `;
 
 /** KEYS: reservations. Returns body, claimant and claimed host (empty for none) of each that exists. */

@@ -45,6 +45,9 @@ export type PutResult =
   | { readonly kind: "late" }
   | { readonly kind: "full"; readonly limit: number };
 
+/** A reservation's place in the list of all. */
+export type ListPosition = Pick<Reservation, "id" | "deadlineMs">;
+
 export type ClaimResult =
   | { readonly kind: "claimed"; readonly offer: Offer }
   /** Gone, or past its deadline. */
@@ -69,6 +72,9 @@ export interface ReservationStore {
   remove(id: string): Promise<Reservation | undefined>;
   /** Removes up to `limit` expired ones, oldest first. Returns each to one caller only. */
   expire(limit: number): Promise<readonly ExpiredReservation[]>;
-  /** Returns up to `limit` live ones by deadline, and the number of all. */
-  list(limit: number): Promise<{ readonly listed: readonly LiveReservation[]; readonly total: number }>;
+  /** Returns up to `limit` live ones by deadline, from behind a position, and the number of all. */
+  list(
+    limit: number,
+    after?: ListPosition,
+  ): Promise<{ readonly listed: readonly LiveReservation[]; readonly total: number }>;
 }

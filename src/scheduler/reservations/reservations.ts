@@ -5,7 +5,7 @@ import { type AuctionObserver, type AuctionTools, runAuction } from "../auctions
 import type { Hosts } from "../hosts/hosts.ts";
 import { claimFault, noOffers, queueFull, storedTooLate } from "./faults.ts";
 import { RecentReservations } from "./recent-reservations.ts";
-import type { LiveReservation, Reservation, ReservationStore } from "./reservation-store.ts";
+import type { ListPosition, LiveReservation, Reservation, ReservationStore } from "./reservation-store.ts";
 
 export type ReleaseCause = "outbid" | "released" | "expired" | "failed";
 
@@ -123,9 +123,9 @@ export class Reservations {
     return expired.length;
   }
 
-  /** Returns up to `limit` live reservations by deadline, and the number of all. */
-  list(limit: number): ReturnType<ReservationStore["list"]> {
-    return this.#parts.store.list(limit);
+  /** Returns up to `limit` live reservations by deadline, from behind a position, and the number of all. */
+  list(limit: number, after?: ListPosition): ReturnType<ReservationStore["list"]> {
+    return this.#parts.store.list(limit, after);
   }
 
   async #reserve(request: ReserveRequest): Promise<LiveReservation> {

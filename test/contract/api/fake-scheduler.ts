@@ -120,7 +120,7 @@ export class FakeScheduler {
         const reservations = [...this.reservations].map(([id, { claimant = "", claimedHost, offers }]) =>
           Reservation.fromPartial({ id, claimant, claimedHost, offers }),
         );
-        return { reservations, total: reservations.length };
+        return { reservations, total: reservations.length, nextPageToken: "" };
       }),
       listHosts: unary(async (_, ctx) => {
         requireScope(ctx, "internal");

@@ -101,9 +101,9 @@ describe("DrainHost", () => {
 });
 
 describe("ListReservations", () => {
-  const list = (request: { region?: string; pageSize?: number }, as = api.admin) => {
+  const list = (request: { region?: string; pageSize?: number; pageToken?: string }, as = api.admin) => {
     const { reservations } = as;
-    const whole = { region: "", pageSize: 0, ...request };
+    const whole = { region: "", pageSize: 0, pageToken: "", ...request };
     return call(reservations, reservations.listReservations, whole, LIMIT);
   };
 

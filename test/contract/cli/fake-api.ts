@@ -84,6 +84,7 @@ export class FakeApi {
         this.#answer("listReservations", req, ctx, () => ({
           reservations: this.reservations,
           total: this.reservations.length,
+          nextPageToken: "",
         })),
       ),
     });

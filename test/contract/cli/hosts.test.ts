@@ -239,7 +239,7 @@ test("reservations are listed with resources, hosts, claimant and deadline", asy
     reservations: [{ id: "r1", claimant: "saga", claimed_host: 2, offers: [{ host_name: "ord-1" }, {}] }],
     total: 1,
   });
-  expect(requestsOf("listReservations").at(-2)).toEqual({ region: "gru", pageSize: 5 });
+  expect(requestsOf("listReservations").at(-2)).toEqual({ region: "gru", pageSize: 5, pageToken: "" });
 });
 
 test("flags become placement, and contradictions are refused", async () => {

@@ -64,8 +64,8 @@ export async function startScheduler(
       call(client, client.claim, { reservationId, claimant, hostNumber }, { timeoutMs: 20_000 }),
     release: (reservationId: string, awardedHost?: number, refusedHosts: number[] = []) =>
       call(client, client.release, { reservationId, awardedHost, refusedHosts }, { timeoutMs: 20_000 }),
-    listReservations: (pageSize = 0) =>
-      call(client, client.listReservations, { pageSize }, { timeoutMs: 20_000 }),
+    listReservations: (pageSize = 0, pageToken = "") =>
+      call(client, client.listReservations, { pageSize, pageToken }, { timeoutMs: 20_000 }),
     listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 20_000 })).hosts,
     /** Shuts the server down gracefully. */
     shutDown: () => running(),

@@ -111,7 +111,13 @@ test("any replica lists reservations, with their claims and up to the page size"
       { id: one, app: "web", claimant: "", claimedHost: undefined, offers: [{ hostNumber: 1 }] },
       { id: two, app: "shop", claimant: "saga", claimedHost: 1, resources: { memoryMb: 256n } },
     ]);
-    expect(await other.listReservations(1)).toMatchObject({ reservations: [{ id: one }], total: 2 });
+    const first = await other.listReservations(1);
+    expect(first).toMatchObject({ reservations: [{ id: one }], total: 2 });
+    const second = await other.listReservations(1, first.nextPageToken);
+    expect(second).toMatchObject({ reservations: [{ id: two }], total: 2, nextPageToken: "" });
+    await expect(other.listReservations(1, "nonsense")).rejects.toMatchObject({
+      violations: [{ field: "page_token" }],
+    });
     await expect(other.listReservations(1_001)).rejects.toMatchObject({ reason: "INVALID_FIELDS" });
   } finally {
     await other.close();

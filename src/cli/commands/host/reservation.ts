@@ -7,6 +7,7 @@ import type { Session } from "../../session/session.ts";
 import type { HoverCommand } from "../command.ts";
 import { whole } from "../values.ts";
 
+const DEFAULT_LIMIT = 100;
 const COLUMNS: readonly Column[] = [
   { title: "RESERVATION", min: 12 },
   { title: "APP", min: 6 },
@@ -31,8 +32,15 @@ async function listReservations(
   { region = "", limit = 0 }: { region?: string; limit?: number },
 ): Promise<void> {
   const client = await session.client(ReservationsServiceClient);
-  const request = { region, pageSize: limit };
-  const { reservations, total } = await session.call(client, client.listReservations, request);
+  const wanted = limit || DEFAULT_LIMIT;
+  const reservations: Reservation[] = [];
+  let [total, pageToken] = [0, ""];
+  do {
+    const request = { region, pageSize: wanted - reservations.length, pageToken };
+    const page = await session.call(client, client.listReservations, request);
+    reservations.push(...page.reservations);
+    ({ total, nextPageToken: pageToken } = page);
+  } while (pageToken !== "" && reservations.length < wanted);
   if (session.json) return session.printJson({ reservations: reservations.map(reservationJson), total });
   if (reservations.length === 0)
     return session.say("No live reservation: each ends a moment after its create was awarded, or expires.");
