@@ -1,3 +1,4 @@
+import type { ThreadReply } from "../../lib/threads/thread-client.ts";
 import type { OutputBatch, OutputReceipt } from "../vmm/output.ts";
 import type { LogLine } from "../vmm/vmm.ts";
 import type { StoredLine } from "./line-format.ts";
@@ -58,11 +59,4 @@ export interface LogAnswers {
   readonly flush: undefined;
 }
 
-export interface LogCall {
-  readonly call: number;
-  readonly request: LogRequest;
-}
-
-export type LogReply =
-  | { readonly call: number; readonly value: LogAnswers[keyof LogAnswers] }
-  | { readonly call: number; readonly error: string };
+export type LogReply = ThreadReply<LogAnswers[keyof LogAnswers], string>;

@@ -3,7 +3,7 @@ import type { OutputSession } from "../vmm/output.ts";
 import type { LogLine, VmSink } from "../vmm/vmm.ts";
 import type { StoredLine } from "./line-format.ts";
 import type { LogLimits, LogOwner } from "./log-calls.ts";
-import { LogThread } from "./log-thread.ts";
+import { type LogThread, startLogThread } from "./log-thread.ts";
 
 export interface LogQuery {
   readonly tail: number | undefined;
@@ -30,7 +30,7 @@ export class LogStore {
   #isClosed = false;
 
   constructor({ dir, limits, owners, onDeath }: LogStoreOptions) {
-    this.#thread = new LogThread({ dir, limits, owners }, onDeath);
+    this.#thread = startLogThread({ dir, limits, owners }, onDeath);
   }
 
   /** Returns where the VMs of a machine write. */
@@ -82,7 +82,7 @@ export class LogStore {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#thread.close();
+    await this.#thread.close({ kind: "flush" });
   }
 
   async #append(owner: LogOwner, line: LogLine): Promise<void> {

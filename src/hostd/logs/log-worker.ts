@@ -1,6 +1,7 @@
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
-import type { LogAnswers, LogCall, LogReply, LogRequest, LogWorkerData } from "./log-calls.ts";
+import type { ThreadCall } from "../../lib/threads/thread-client.ts";
+import type { LogAnswers, LogReply, LogRequest, LogWorkerData } from "./log-calls.ts";
 import { MachineLogs } from "./machine-logs.ts";
 
 /** Beside starts, which share the CPUs of the host, logs can wait. */
@@ -21,12 +22,12 @@ class LogWorker {
     this.#reply = reply;
   }
 
-  receive({ call, request }: LogCall): void {
+  receive({ id, request }: ThreadCall<LogRequest>): void {
     try {
-      if (request.kind === "after") this.#read(call, request);
-      else this.#reply({ call, value: this.#answer(request) });
+      if (request.kind === "after") this.#read(id, request);
+      else this.#reply({ id, value: this.#answer(request) });
     } catch (err) {
-      this.#reply({ call, error: err instanceof Error ? err.message : String(err) });
+      this.#reply({ id, error: err instanceof Error ? err.message : String(err) });
     }
   }
 
@@ -68,7 +69,7 @@ class LogWorker {
     // A log may have no lines up to its last sequence: a full disk loses them.
     const lines = log && log.end.sequence > request.sequence ? log.after(request.sequence) : [];
     if (lines.length > 0 || !request.waits) {
-      this.#reply({ call, value: lines });
+      this.#reply({ id: call, value: lines });
       return;
     }
     const calls = this.#waiting.get(request.id) ?? new Map<number, After>();
@@ -83,8 +84,8 @@ class LogWorker {
     this.#waiting.delete(id);
     const isGone = this.#logs.get(id) === undefined;
     for (const [call, request] of calls) {
-      if (isGone) this.#reply({ call, value: undefined });
-      else this.receive({ call, request });
+      if (isGone) this.#reply({ id: call, value: undefined });
+      else this.receive({ id: call, request });
     }
   }
 }
@@ -92,7 +93,7 @@ class LogWorker {
 if (parentPort) {
   const port = parentPort;
   setPriority(NICE);
-  // `LogThread` starts this file, with exactly that.
+  // `startLogThread` starts this file, with exactly that.
   const worker = new LogWorker(workerData as LogWorkerData, (reply) => port.postMessage(reply));
-  port.on("message", (call: LogCall) => worker.receive(call));
+  port.on("message", (call: ThreadCall<LogRequest>) => worker.receive(call));
 }

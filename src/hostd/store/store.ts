@@ -5,7 +5,7 @@ import type { SealingKeys } from "../../lib/sealing/sealing-keys.ts";
 import type { Change, Machine, MachineEvent } from "../machines/machine.ts";
 import { fromParts, sealSpec, toRow, unsealSpec } from "./rows.ts";
 import { type ChangeRow, type Opened, SQLITE_FULL } from "./store-database.ts";
-import { StoreError, StoreThread, type StoreWorkerData } from "./store-thread.ts";
+import { StoreError, type StoreThread, type StoreWorkerData, startStoreThread } from "./store-thread.ts";
 
 export interface StoreOptions extends StoreWorkerData {
   /** Keys for the configurations of machines. */
@@ -64,14 +64,14 @@ export class Store {
 
   /** Opens the database. @throws Error as {@link StoreDatabase} does */
   static async open({ onDeath, keys, ...data }: StoreOptions): Promise<Store> {
-    const thread = new StoreThread(data, onDeath);
+    const thread = startStoreThread(data, onDeath);
     try {
       const opened = await thread.call({ kind: "begin" });
       const store = new Store(thread, opened, keys);
       if (!store.#isSealed) await store.#seal();
       return store;
     } catch (err) {
-      await thread.close();
+      await thread.close({ kind: "close" });
       throw err;
     }
   }
@@ -170,7 +170,7 @@ export class Store {
     // The thread does this before it closes.
     void this.#write();
     this.#isClosed = true;
-    await this.#thread.close();
+    await this.#thread.close({ kind: "close" });
   }
 
   /** Seals what an earlier version has stored in clear, or with an older key. */
