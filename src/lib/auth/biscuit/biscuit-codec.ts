@@ -15,7 +15,18 @@ export type CodecRequest =
   | { readonly kind: "attenuate"; readonly token: string; readonly key: Uint8Array; readonly code: string }
   | { readonly kind: "open"; readonly token: string; readonly key: Uint8Array };
 
-export type CodecResponse = OpenedBiscuit | string;
+/** What the thread answers to each kind of request. */
+export interface CodecAnswers {
+  readonly mint: string;
+  readonly attenuate: string;
+  readonly open: OpenedBiscuit;
+}
+
+export interface CodecFailure {
+  readonly message: string;
+  /** Whether the library may be in a bad state. */
+  readonly isBroken: boolean;
+}
 
 /** Makes and opens Biscuits with the library. */
 export class BiscuitCodec {
@@ -30,7 +41,7 @@ export class BiscuitCodec {
   }
 
   /** @throws whatever the library throws, which is not always an Error */
-  run(request: CodecRequest): CodecResponse {
+  run(request: CodecRequest): CodecAnswers[keyof CodecAnswers] {
     if (request.kind === "mint") return this.#mint(request.seed, request.keyId, request.code);
     if (request.kind === "open") return this.#open(request.token, request.key);
     return this.#attenuate(request.token, request.key, request.code);

@@ -1,15 +1,18 @@
 /** A thread that makes and opens Biscuits; see biscuits.ts. */
 import { parentPort } from "node:worker_threads";
-import { BiscuitCodec, type CodecRequest } from "./biscuit-codec.ts";
+import type { ThreadCall, ThreadReply } from "../../threads/thread-client.ts";
+import { BiscuitCodec, type CodecAnswers, type CodecFailure, type CodecRequest } from "./biscuit-codec.ts";
 
 const codec = await BiscuitCodec.load();
 
-parentPort?.on("message", ({ id, request }: { id: number; request: CodecRequest }) => {
+parentPort?.on("message", ({ id, request }: ThreadCall<CodecRequest>) => {
+  let reply: ThreadReply<CodecAnswers[keyof CodecAnswers], CodecFailure>;
   try {
-    parentPort?.postMessage({ id, response: codec.run(request) });
+    reply = { id, value: codec.run(request) };
   } catch (err) {
     // The library throws plain objects, e.g. {"Format":{"Signature":...}}. An Error is a panic.
     const isBroken = err instanceof Error;
-    parentPort?.postMessage({ id, error: isBroken ? err.message : JSON.stringify(err), isBroken });
+    reply = { id, error: { message: isBroken ? err.message : JSON.stringify(err), isBroken } };
   }
+  parentPort?.postMessage(reply);
 });

@@ -1,34 +1,20 @@
-import { once } from "node:events";
-import { Worker, type WorkerOptions } from "node:worker_threads";
+import type { WorkerOptions } from "node:worker_threads";
 import { Fault } from "../../faults/fault.ts";
-import type { CodecRequest, CodecResponse, OpenedBiscuit } from "./biscuit-codec.ts";
+import { ThreadClient } from "../../threads/thread-client.ts";
+import type { CodecAnswers, CodecFailure, CodecRequest, OpenedBiscuit } from "./biscuit-codec.ts";
 
 /** The library leaks about 1 KB of its memory with each valid token. */
 const MAX_REQUESTS_PER_THREAD = 20_000;
-/** Without a command line and an environment of the process; small, as it holds one library. */
+/** Without the environment of the process; small, as it holds one library. */
 const THREAD: WorkerOptions = {
-  ...{ execArgv: [], env: {} },
+  env: {},
   resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 },
 };
 const MAX_PENDING = 4_096;
 
-interface Pending {
-  resolve(response: CodecResponse): void;
-  reject(err: unknown): void;
-}
-
 interface Thread {
-  readonly worker: Worker;
-  readonly pending: Map<number, Pending>;
+  readonly client: ThreadClient<CodecRequest, CodecAnswers, CodecFailure>;
   requests: number;
-}
-
-interface Reply {
-  readonly id: number;
-  readonly response?: CodecResponse;
-  readonly error?: string;
-  /** Whether the library may be in a bad state. */
-  readonly isBroken?: boolean;
 }
 
 /** A token that the library does not take. */
@@ -44,7 +30,6 @@ export class BadBiscuit extends Error {
 export class Biscuits {
   readonly #maxRequests: number;
   #thread: Thread | undefined;
-  #lastId = 0;
 
   /** @param maxRequests after which the thread is replaced */
   constructor(maxRequests = MAX_REQUESTS_PER_THREAD) {
@@ -57,64 +42,64 @@ export class Biscuits {
   }
 
   /** @throws BadBiscuit */
-  async open(token: string, key: Uint8Array): Promise<OpenedBiscuit> {
-    const response = await this.#ask({ kind: "open", token, key });
-    if (typeof response === "string") throw new TypeError("the thread has answered another request");
-    return response;
+  open(token: string, key: Uint8Array): Promise<OpenedBiscuit> {
+    return this.#call({ kind: "open", token, key });
   }
 
   /** @param seed of the Ed25519 private key */
-  async mint(seed: Uint8Array, keyId: number, code: string): Promise<string> {
-    return String(await this.#ask({ kind: "mint", seed, keyId, code }));
+  mint(seed: Uint8Array, keyId: number, code: string): Promise<string> {
+    return this.#call({ kind: "mint", seed, keyId, code });
   }
 
   /** @throws BadBiscuit */
-  async attenuate(token: string, key: Uint8Array, code: string): Promise<string> {
-    return String(await this.#ask({ kind: "attenuate", token, key, code }));
+  attenuate(token: string, key: Uint8Array, code: string): Promise<string> {
+    return this.#call({ kind: "attenuate", token, key, code });
   }
 
-  async #ask(request: CodecRequest): Promise<CodecResponse> {
+  async #call<K extends CodecRequest["kind"]>(
+    request: CodecRequest & { readonly kind: K },
+  ): Promise<CodecAnswers[K]> {
     const thread = this.#usable();
-    if (thread.pending.size >= MAX_PENDING) throw busy();
-    const id = ++this.#lastId;
+    const { client } = thread;
+    if (client.pending >= MAX_PENDING) throw busy();
     thread.requests += 1;
-    return await new Promise((resolve, reject) => {
-      thread.pending.set(id, { resolve, reject });
-      thread.worker.ref();
-      thread.worker.postMessage({ id, request });
-    });
+    client.ref();
+    try {
+      return await client.call<K>(request);
+    } finally {
+      if (client.pending === 0) this.#release(thread);
+    }
+  }
+
+  /** Lets the process end while nobody waits, and a thread that has been replaced. */
+  #release(thread: Thread): void {
+    thread.client.unref();
+    if (this.#thread !== thread) void thread.client.terminate();
   }
 
   #usable(): Thread {
     if (this.#thread && this.#thread.requests < this.#maxRequests) return this.#thread;
     // The old one ends with its last answer.
-    if (this.#thread?.pending.size === 0) void this.#thread.worker.terminate();
+    if (this.#thread?.client.pending === 0) void this.#thread.client.terminate();
     this.#thread = this.#start();
     return this.#thread;
   }
 
   #start(): Thread {
-    const worker = new Worker(new URL("./biscuit-thread.ts", import.meta.url), THREAD);
-    const thread: Thread = { worker, pending: new Map(), requests: 0 };
-    const fail = (err: unknown) => {
-      if (this.#thread === thread) this.#thread = undefined;
-      for (const { reject } of thread.pending.values()) reject(err);
-      thread.pending.clear();
-    };
-    worker.on("message", ({ id, response, error, isBroken }: Reply) => {
-      const waiting = thread.pending.get(id);
-      thread.pending.delete(id);
-      if (isBroken) thread.requests = this.#maxRequests;
-      if (response === undefined) waiting?.reject(new BadBiscuit(error));
-      else waiting?.resolve(response);
-      if (thread.pending.size > 0) return;
-      worker.unref();
-      if (this.#thread !== thread) void worker.terminate();
+    const client: Thread["client"] = new ThreadClient({
+      module: new URL("./biscuit-thread.ts", import.meta.url),
+      name: "tokens",
+      worker: THREAD,
+      toError: ({ message, isBroken }) => {
+        if (isBroken) thread.requests = this.#maxRequests;
+        return new BadBiscuit(message);
+      },
+      onDeath: () => {
+        if (this.#thread === thread) this.#thread = undefined;
+      },
     });
-    worker.on("error", fail);
-    void once(worker, "exit").then(() => fail(new Error("the thread has ended")), fail);
-    // Last: a listener for messages keeps the process running.
-    worker.unref();
+    const thread: Thread = { client, requests: 0 };
+    client.unref();
     return thread;
   }
 }
