@@ -21,7 +21,7 @@ import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
 import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
-import type { FakeHost } from "./fake-host.ts";
+import type { FakeHost } from "./fakes/fake-host.ts";
 
 export const REGION = "ord";
 /** Signs the tokens of all tests, and verifies them. */

@@ -23,8 +23,8 @@ import { migrate } from "../../../src/lib/stores/migrate.ts";
 import { createDatabase } from "../../support/postgres.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { announce, clients, KEYS, REGION, token } from "./clients.ts";
-import { FakeHost } from "./fake-host.ts";
-import { FakeScheduler } from "./fake-scheduler.ts";
+import { FakeHost } from "./fakes/fake-host.ts";
+import { FakeScheduler } from "./fakes/fake-scheduler.ts";
 
 createLogger("test", { write: () => {} });
 

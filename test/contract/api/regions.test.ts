@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { faultOf } from "./clients.ts";
-import { FakeHost } from "./fake-host.ts";
-import { FakeScheduler } from "./fake-scheduler.ts";
+import { FakeHost } from "./fakes/fake-host.ts";
+import { FakeScheduler } from "./fakes/fake-scheduler.ts";
 import { NOTHING_LEFT, type TestApi, verifier, World } from "./fixture.ts";
 
 let world: World;

@@ -1,14 +1,14 @@
-import { type Offer, Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
+import { type Offer, Scheduling } from "../../../../src/gen/windhover/scheduler/v1/host.ts";
 import {
   Reservation,
   type SchedulerServiceServer,
   SchedulerServiceService,
-} from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
-import type { TokenVerifier } from "../../../src/lib/auth/auth.ts";
-import { requireScope } from "../../../src/lib/auth/claims.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import { unary } from "../../../src/lib/grpc/server/rpc.ts";
-import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+} from "../../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
+import { requireScope } from "../../../../src/lib/auth/claims.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import { unary } from "../../../../src/lib/grpc/server/rpc.ts";
+import { createServer, serve } from "../../../../src/lib/grpc/server/serve.ts";
 import type { FakeHost } from "./fake-host.ts";
 import { type Script, Scripts } from "./scripts.ts";
 

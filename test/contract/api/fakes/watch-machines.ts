@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events";
-import type { WatchedMachine, WatchMachinesRequest } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
-import { type Machine, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import type { WatchedMachine, WatchMachinesRequest } from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
+import { type Machine, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 
 /** Tells of machines that have changed. */
 export type Changes = EventEmitter<{ change: [id: string] }>;

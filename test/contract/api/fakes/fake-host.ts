@@ -8,14 +8,18 @@ import {
   StartMachineResponse,
   type StreamLogsRequest,
   type WatchMachinesRequest,
-} from "../../../src/gen/windhover/hostd/v1/hostd.ts";
-import { type Machine, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
-import type { TokenVerifier } from "../../../src/lib/auth/auth.ts";
-import { requireScope } from "../../../src/lib/auth/claims.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import { bidiStream, type CallContext, serverStream, unary } from "../../../src/lib/grpc/server/rpc.ts";
-import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+} from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
+import {
+  type Machine,
+  MachineEvent,
+  MachineState,
+} from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { Scheduling } from "../../../../src/gen/windhover/scheduler/v1/host.ts";
+import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
+import { requireScope } from "../../../../src/lib/auth/claims.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import { bidiStream, type CallContext, serverStream, unary } from "../../../../src/lib/grpc/server/rpc.ts";
+import { createServer, serve } from "../../../../src/lib/grpc/server/serve.ts";
 import { type Script, Scripts } from "./scripts.ts";
 import { type Changes, watchMachines } from "./watch-machines.ts";
 
