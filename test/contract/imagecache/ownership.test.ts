@@ -2,7 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { passwordCredentials } from "../../../src/lib/oci/auth/credentials.ts";
-import { type BuiltImage, buildImage, FakeRegistry } from "../../support/oci/index.ts";
+import { type BuiltImage, buildImage, FakeRegistry, type Manifest } from "../../support/oci/index.ts";
 import { catSquashfs, startImageCache, type TestImageCache } from "./fixture.ts";
 
 /** What no compression makes smaller, so that every piece of a layer differs. */
@@ -22,6 +22,7 @@ afterEach(async () => {
 });
 
 const layerOf = (image: BuiltImage) => image.layers[0]?.digest ?? "";
+const hexOf = (digest: string) => digest.slice("sha256:".length);
 const blobs = (dir: string) => readdirSync(join(dir, "blobs"));
 
 describe("what one organisation has pulled is given to another", () => {
@@ -52,6 +53,21 @@ describe("what one organisation has pulled is given to another", () => {
 
     await expect(stolen).rejects.toMatchObject({ code: "DATA_LOSS", reason: "IMAGE_DIGEST_MISMATCH" });
     expect(theirs.count("blob", layerOf(secret))).toBe(1);
+  });
+
+  test("and stays there when the other's manifest has a wrong size for it", async () => {
+    await using cache = await startImageCache();
+    await cache.ensure(`${mine.host}/secret`, secret.digest, "m1", { org: "mine" });
+    const tamper = ({ layers }: Manifest) => {
+      for (const layer of layers) layer.size--;
+    };
+    const wrong = buildImage({ layers: [[{ path: "secret", content: noise(1) }]], tamper });
+    theirs.add("copy", "latest", wrong);
+
+    const pulled = cache.ensure(`${theirs.host}/copy`, wrong.digest, "m2", { org: "theirs" });
+
+    await expect(pulled).rejects.toMatchObject({ code: "DATA_LOSS", reason: "IMAGE_DIGEST_MISMATCH" });
+    expect(blobs(cache.dir)).toContain(hexOf(layerOf(secret)));
   });
 
   test("not from a repository that it may not read", async () => {

@@ -8,6 +8,7 @@ export {
   buildIndex,
   type ImageSpec,
   type LayerSpec,
+  type Manifest,
   sha256,
 } from "./image.ts";
 export { ImageCacheProcess } from "./imagecache-process.ts";
