@@ -140,6 +140,11 @@ describe("what is refused", () => {
       [symlink("a", "b"), symlink("b", "a"), file("a/x")],
       "LAYER_CORRUPT",
     ],
+    [
+      "a path through a symlink to a name longer than a file system allows",
+      [symlink("a", "x".repeat(300)), file("a/b"), file(".wh..wh..opq")],
+      "LAYER_CORRUPT",
+    ],
     ["a file in the place of the root", [file(".")], "LAYER_CORRUPT"],
     ["a whiteout of nothing", [file(".wh.")], "LAYER_CORRUPT"],
     ["a whiteout of .", [file(".wh..")], "LAYER_CORRUPT"],

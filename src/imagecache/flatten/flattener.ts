@@ -1,6 +1,6 @@
 import { layerFault, shownPath } from "../tar/layer-fault.ts";
 import { type IndexedEntry, Inodes } from "./inodes.ts";
-import { type Mark, readMark, splitPath } from "./paths.ts";
+import { MAX_NAME, type Mark, readMark, splitPath } from "./paths.ts";
 import { NONE, type Node, Tree } from "./tree.ts";
 
 /** As in Linux, which then fails with ELOOP. */
@@ -173,6 +173,9 @@ export class Flattener {
       let child = this.tree.find(node, name);
       if (child === NONE) {
         if (!make) return NONE;
+        // Names of entries are checked; this one comes from a symlink.
+        if (name.length > MAX_NAME)
+          throw corrupt(path, `lies behind a symlink to a name longer than ${MAX_NAME} bytes`);
         child = this.#addNode(node, name);
         this.tree.set(child, NONE, this.#layer);
       }

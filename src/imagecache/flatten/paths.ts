@@ -1,7 +1,7 @@
 import { layerFault, shownPath } from "../tar/layer-fault.ts";
 
 /** As in Linux. */
-const MAX_NAME = 255;
+export const MAX_NAME = 255;
 
 /**
  * Splits the path of an entry, without leading slashes and `.`. Refuses `..` anywhere: no builder writes
