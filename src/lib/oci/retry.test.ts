@@ -6,7 +6,16 @@ test.each([
   ["3", 3000],
   ["Thu, 01 Jan 1970 00:00:10 GMT", 9000],
   ["Thu, 01 Jan 1970 00:00:00 GMT", undefined],
+  ["Thursday, 01-Jan-70 00:00:10 GMT", 9000],
+  ["Thu Jan  1 00:00:10 1970", 9000],
+  [" 3 ", 3000],
+  ["3600.5", 3_600_500],
+  ["9".repeat(400), Number.MAX_SAFE_INTEGER],
   ["soon", undefined],
+  ["-5", undefined],
+  ["1h", undefined],
+  ["2026", 2_026_000],
+  ["2026-11-29", undefined],
 ])("Retry-After: %s means %s milliseconds", (header, expected) => {
   expect(retryAfterMs(header, 1000)).toBe(expected);
 });

@@ -20,9 +20,15 @@ export function pause(
   return sleep(pauseMs, undefined, { signal });
 }
 
+/** Dates of RFC 9110, 5.6.7. Others mean something else to `Date.parse`: `3600.5` is in the year 3600. */
+const DATE = /^[A-Z][a-z]{2,8},? .*\d\d:\d\d:\d\d/;
+
 /** Parses `Retry-After`, in seconds or as a date, to milliseconds; undefined when absent or unusable. */
 export function retryAfterMs(header: string | undefined, now: number): number | undefined {
-  if (header === undefined) return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isFinite(ms) && ms >= 0 ? ms : undefined;
+  const text = header?.trim() ?? "";
+  if (/^\d+(?:\.\d*)?$/.test(text)) return Math.min(Number(text) * 1000, Number.MAX_SAFE_INTEGER);
+  if (!DATE.test(text)) return undefined;
+  // The oldest form has no time zone, and is not local time.
+  const ms = Date.parse(text.endsWith("GMT") ? text : `${text} GMT`) - now;
+  return ms >= 0 ? ms : undefined;
 }
