@@ -1,4 +1,4 @@
-import { signalNumber } from "../signals/signals.ts";
+import { ConfigFields } from "./config-fields.ts";
 import { type Digest, parseDigest } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
 import { type ImageManifest, notAnImage, parseJson, record } from "./manifest.ts";
@@ -38,7 +38,8 @@ const MAX_LISTED = 20;
 /**
  * Parses an image's configuration.
  *
- * @throws Fault `NOT_AN_IMAGE` when it is unreadable or does not match the manifest; `IMAGE_CONFIG_INVALID` for an unknown stop signal
+ * @throws Fault `NOT_AN_IMAGE` when it is unreadable or does not match the manifest; `IMAGE_CONFIG_INVALID` naming every field of
+ *   the wrong type, and an unknown stop signal
  */
 export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subject): ImageConfig {
   const json = parseJson(body, "its configuration", subject);
@@ -53,19 +54,29 @@ export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subj
   }
   return {
     platform: string(json["architecture"]) === "" ? undefined : toPlatform(json),
-    run: {
-      entrypoint: strings(run["Entrypoint"]),
-      cmd: strings(run["Cmd"]),
-      env: strings(run["Env"]),
-      user: string(run["User"]),
-      workingDir: string(run["WorkingDir"]),
-      exposedPorts: Object.keys(record(run["ExposedPorts"])).sort(byNumber),
-      stopSignal: stopSignal(run["StopSignal"], subject),
-      volumes: Object.keys(record(run["Volumes"])).sort(),
-      labels: Object.fromEntries(Object.entries(record(run["Labels"])).map(([k, v]) => [k, string(v)])),
-    },
+    run: runConfig(json["config"], subject),
     diffIds: diffIds.map((id) => id ?? refuse(subject)),
   };
+}
+
+function runConfig(config: unknown, subject: Subject): RunConfig {
+  const fields = new ConfigFields(config);
+  const run = {
+    entrypoint: fields.words("Entrypoint"),
+    cmd: fields.words("Cmd"),
+    env: fields.list("Env"),
+    user: fields.text("User"),
+    workingDir: fields.text("WorkingDir"),
+    exposedPorts: fields.names("ExposedPorts").sort(byNumber),
+    stopSignal: fields.signal("StopSignal"),
+    volumes: fields.names("Volumes").sort(),
+    labels: fields.texts("Labels"),
+  };
+  const { problems } = fields;
+  if (problems.size === 0) return run;
+  const list = [...problems].map(([field, problem]) => `${field} ${problem}`).join("; ");
+  const facts = { fields: [...problems.keys()].join(",") };
+  throw imageFault("IMAGE_CONFIG_INVALID", subject, `its configuration cannot be run: ${list}`, facts);
 }
 
 /** @throws Fault `PLATFORM_NOT_AVAILABLE` when the image is for another platform */
@@ -81,13 +92,6 @@ export function platformMissing(wanted: Platform, available: readonly Platform[]
   const list = names.slice(0, MAX_LISTED).join(", ");
   const problem = `there is none for ${platform}, only for ${list || "no platform at all"}; build or pick one for ${platform}`;
   return imageFault("PLATFORM_NOT_AVAILABLE", subject, problem, { platform, available: list });
-}
-
-function stopSignal(value: unknown, subject: Subject): string {
-  const name = typeof value === "number" ? String(value) : string(value);
-  if (name === "" || signalNumber(name) !== undefined) return name;
-  const problem = `its configuration cannot be run: StopSignal ${JSON.stringify(name.slice(0, 40))} is no signal that Linux has`;
-  throw imageFault("IMAGE_CONFIG_INVALID", subject, problem, { fields: "StopSignal" });
 }
 
 function refuse(subject: Subject): never {

@@ -55,6 +55,10 @@ describe("what cannot be meant is refused, with everything that is wrong with it
     [`x@sha512:${"0".repeat(128)}`, ["the digest"]],
     ["127.0.0.1:99999/x", ["the port 99999"]],
     ["-bad.host/x", ['the registry "-bad.host"']],
+    ["1.2.3.256/x", ['the registry "1.2.3.256"']],
+    ["127.999.1.1:5000/x", ['the registry "127.999.1.1:5000"']],
+    ["registry.123/x", ['the registry "registry.123"']],
+    ["[1:2]:5000/x", ['the registry "[1:2]:5000"']],
     [`ghcr.io/${"x".repeat(260)}`, ["longer than 255"]],
     ["ghcr.io/O/x:-bad@md5:1", ["lower case", "the tag", "the digest"]],
   ])("%s", (text, problems) => {

@@ -87,7 +87,8 @@ function complete(name: string): { registry: string; repository: string } {
 function nameProblems(registry: string, repository: string): string[] {
   const problems: string[] = [];
   const port = HOST.exec(registry);
-  if (!port)
+  // Digits alone are an IPv4 address, in URLs: `registry.123` and `1.2.3.256` are none.
+  if (!port || !URL.canParse(`https://${registry.replace(/:\d+$/, "")}`))
     problems.push(`the registry ${quote(registry)} must be a host name or address, with an optional port`);
   else if (port[1] !== undefined && (Number(port[1]) < 1 || Number(port[1]) > 65_535)) {
     problems.push(`the port ${port[1]} must be from 1 to 65535`);
