@@ -30,6 +30,7 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
     const end = method.requestStream ? new EndOfRequests() : undefined;
     const guarded = guard && !isOpen(path) ? new GuardedCall(guard, path, call.getPeer()) : undefined;
     const { arriving } = edge;
+    arriving?.call.boundDecompression(call);
     let isRefused = false;
 
     const refuse = (err: unknown): void => {

@@ -1,6 +1,9 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Claims } from "../../../auth/claims.ts";
-import type { Fault } from "../../../faults/fault.ts";
+import { Fault } from "../../../faults/fault.ts";
+import { MAX_MESSAGE_BYTES } from "../../options.ts";
+import { toServiceError } from "../../status.ts";
+import { decompressed, type Encoding, PREFIX_BYTES, replaceDecompression } from "./compression.ts";
 import { requestTooLarge, tooMuchUnfinished } from "./faults.ts";
 import type { EdgeLimits } from "./limits.ts";
 
@@ -10,16 +13,28 @@ const LINGER_MS = 1_000;
 /** Bytes of unfinished requests, by organisation. */
 export type UnfinishedBytes = Map<string, number>;
 
+/** What a call's headers say. */
+export interface CallHeaders {
+  readonly path: string;
+  /** Whether the method takes calls without a token. */
+  readonly isOpen: boolean;
+  /** Of its messages, if they are compressed. */
+  readonly encoding: Encoding | undefined;
+}
+
 /** A call from the arrival of its headers to the close of its stream, with what bounds it. */
 export class ArrivingCall {
   readonly path: string;
   readonly #stream: ServerHttp2Stream;
   readonly #limits: EdgeLimits;
   readonly #unfinished: UnfinishedBytes;
+  readonly #encoding: Encoding | undefined;
   #maxBytes: number;
   /** Whose unfinished bytes these are; undefined: nobody's. */
   #org: string | undefined;
   #bytes = 0;
+  /** Bytes that were compressed. */
+  #unpackedBytes = 0;
   #isFollowed = false;
   #isCounted = false;
   readonly #onClosed: (() => void)[] = [];
@@ -27,15 +42,14 @@ export class ArrivingCall {
   #refuse: ((fault: Fault) => void) | undefined;
   #refusal: Fault | undefined;
 
-  /** @param isOpen whether the method takes calls without a token */
   constructor(
     stream: ServerHttp2Stream,
-    path: string,
-    isOpen: boolean,
+    { path, isOpen, encoding }: CallHeaders,
     limits: EdgeLimits,
     unfinished: UnfinishedBytes,
   ) {
     this.path = path;
+    this.#encoding = encoding;
     this.#stream = stream;
     this.#limits = limits;
     this.#unfinished = unfinished;
@@ -85,6 +99,12 @@ export class ArrivingCall {
     if (this.#isFollowed) this.#count();
   }
 
+  /** Has the call's messages decompressed within what its request may have. @param call of grpc-js */
+  boundDecompression(call: object): void {
+    const encoding = this.#encoding;
+    if (encoding) replaceDecompression(call, (message) => this.#decompress(message, encoding));
+  }
+
   /** Adds what is called when the stream has closed. */
   onClosed(callback: () => void): void {
     this.#onClosed.push(callback);
@@ -128,6 +148,21 @@ export class ArrivingCall {
     if (this.#refusal) this.#finished();
   }
 
+  /** @throws ServiceError */
+  #decompress(message: Buffer, encoding: Encoding): Buffer {
+    if (this.#refusal) throw toServiceError(this.#refusal);
+    const isBounded = this.#maxBytes !== Number.POSITIVE_INFINITY;
+    const maxBytes = isBounded ? this.#maxBytes : MAX_MESSAGE_BYTES;
+    const unpacked = unpack(message, encoding, isBounded ? maxBytes - this.#unpackedBytes : maxBytes);
+    if (!unpacked) {
+      const fault = requestTooLarge(maxBytes);
+      this.refuse(fault);
+      throw toServiceError(fault);
+    }
+    this.#unpackedBytes += unpacked.length;
+    return unpacked;
+  }
+
   #charge(bytes: number): void {
     if (this.#org === undefined || bytes === 0) return;
     this.#unfinished.set(this.#org, (this.#unfinished.get(this.#org) ?? 0) + bytes);
@@ -149,5 +184,12 @@ export class ArrivingCall {
   }
 }
 
-/** In front of each message: its compression and length. */
-const PREFIX_BYTES = 5;
+/** @throws ServiceError */
+function unpack(message: Buffer, encoding: Encoding, maxBytes: number): Buffer | undefined {
+  try {
+    return decompressed(message, encoding, maxBytes);
+  } catch (cause) {
+    const text = `a message is not compressed by ${encoding}`;
+    throw toServiceError(new Fault("INTERNAL", "MESSAGE_NOT_COMPRESSED", text, { encoding }, { cause }));
+  }
+}

@@ -2,6 +2,7 @@ import { constants, type Http2Server, type ServerHttp2Session } from "node:http2
 import type { Socket } from "node:net";
 import { counter } from "../../../otel/metrics.ts";
 import { type AdmittedConnection, ConnectionLimiter } from "../../../runtime/connection-limiter.ts";
+import { Credit } from "./credit.ts";
 import type { EdgeLimits } from "./limits.ts";
 import { replaceListeners } from "./listeners.ts";
 
@@ -12,7 +13,7 @@ const closedConnections = counter(
   "Connections that a server closed to protect itself.",
   ["reason"],
 );
-for (const reason of ["full", "idle", "old", "refused"]) closedConnections.inc({ reason }, 0);
+for (const reason of ["full", "idle", "old", "refused", "resets"]) closedConnections.inc({ reason }, 0);
 
 /** A connection and the streams on it. */
 export interface Connection {
@@ -27,9 +28,10 @@ export interface Connection {
   isTrusted: boolean;
   /** Calls that were refused before that. */
   refusals: number;
-  /** Calls without a token that it may make at once. */
-  openCredit: number;
-  creditedMs: number;
+  /** For calls without a token. */
+  readonly openCredit: Credit;
+  /** For calls that it breaks off. */
+  readonly resetCredit: Credit;
 }
 
 /** The connections of a gRPC server. Closes those that show no token. */
@@ -67,8 +69,8 @@ export class Connections {
           isKnown: false,
           isTrusted: false,
           refusals: 0,
-          openCredit: this.#limits.open.burst,
-          creditedMs: nowMs,
+          openCredit: new Credit(),
+          resetCredit: new Credit(),
         },
       };
       this.#bySession.set(session, connection);
@@ -98,16 +100,18 @@ export class Connections {
     if (connection.refusals === this.#limits.newRefusals) close(connection.admission, connection, "refused");
   }
 
+  /** Notes that a call was broken off, and closes a connection that breaks off call after call. Services may: their callers do. */
+  reset(connection: Connection): void {
+    if (connection.isTrusted || connection.session.destroyed) return;
+    const { fresh, org } = this.#limits.resets;
+    const pace = connection.isKnown ? org : fresh;
+    if (!connection.resetCredit.take(pace, performance.now()))
+      close(connection.admission, connection, "resets");
+  }
+
   /** Takes the credit for a call without a token. Returns whether there was any. */
   takeCredit(connection: Connection): boolean {
-    const { burst, perSecond } = this.#limits.open;
-    const nowMs = performance.now();
-    const earned = ((nowMs - connection.creditedMs) * perSecond) / 1_000;
-    connection.creditedMs = nowMs;
-    connection.openCredit = Math.min(burst, connection.openCredit + earned);
-    if (connection.openCredit < 1) return false;
-    connection.openCredit -= 1;
-    return true;
+    return connection.openCredit.take(this.#limits.open, performance.now());
   }
 
   #closeStrangers(): void {
@@ -125,11 +129,12 @@ export class Connections {
 function close(
   { socket }: AdmittedConnection,
   connection: Connection | undefined,
-  reason: "idle" | "old" | "refused",
+  reason: "idle" | "old" | "refused" | "resets",
 ): void {
   closedConnections.inc({ reason });
   // Its streams end with UNAVAILABLE.
-  const code = reason === "refused" ? constants.NGHTTP2_ENHANCE_YOUR_CALM : constants.NGHTTP2_NO_ERROR;
+  const isTooMuch = reason === "refused" || reason === "resets";
+  const code = isTooMuch ? constants.NGHTTP2_ENHANCE_YOUR_CALM : constants.NGHTTP2_NO_ERROR;
   if (connection) connection.session.destroy(undefined, code);
   socket.destroySoon();
 }

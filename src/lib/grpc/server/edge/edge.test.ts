@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import http2 from "node:http2";
 import net from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { addEcho, EchoClient, failure } from "../../../../../test/support/net/echo.ts";
 import { framed, unfinishedMessage } from "../../../../../test/support/net/flood.ts";
+import { beginCall, openSession } from "../../../../../test/support/net/raw-call.ts";
 import { HealthClient } from "../../../../gen/grpc/health/v1/health.ts";
 import { mintToken, TokenVerifier } from "../../../auth/auth.ts";
 import type { Scope } from "../../../auth/claims.ts";
@@ -48,41 +48,7 @@ function tokenOf(org: string, scopes: readonly Scope[] = ["machines:read"]): Pro
   return mintToken(KEYS.privateKey, { subject: "somebody", org, scopes }, HOUR_S);
 }
 
-function session(address: string): http2.ClientHttp2Session {
-  const opened = http2.connect(`http://${address}`);
-  opened.on("error", () => {});
-  stack.add("session", () => opened.destroy());
-  return opened;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly isClosed: boolean;
-}
-
-/** Begins a call and leaves it open. Its answer changes as the server answers. */
-function begin(on: http2.ClientHttp2Session, path: string, body: Buffer, headers = {}): Answer {
-  const answer = { status: -1, isClosed: false };
-  const stream = on.request({
-    ":method": "POST",
-    ":path": path,
-    "content-type": "application/grpc",
-    ...headers,
-  });
-  const heard = (fields: http2.IncomingHttpHeaders) => {
-    if (fields["grpc-status"] !== undefined) answer.status = Number(fields["grpc-status"]);
-  };
-  stream
-    .on("response", heard)
-    .on("trailers", heard)
-    .on("error", () => {});
-  stream.once("close", () => {
-    answer.isClosed = true;
-  });
-  stream.resume();
-  stream.write(body);
-  return answer;
-}
+const session = (address: string) => openSession(stack, address);
 
 const RESOURCE_EXHAUSTED = 8;
 const DEADLINE_EXCEEDED = 4;
@@ -91,8 +57,8 @@ const UNAUTHENTICATED = 16;
 test("an open method takes a few KiB and refuses a larger message before it is whole", async () => {
   const on = session(await serving());
 
-  const small = begin(on, CHECK, framed(Buffer.from([10, 0])));
-  const large = begin(on, CHECK, unfinishedMessage(8_192));
+  const small = beginCall(on, CHECK, framed(Buffer.from([10, 0])));
+  const large = beginCall(on, CHECK, unfinishedMessage(8_192));
 
   await expect.poll(() => large).toEqual({ status: RESOURCE_EXHAUSTED, isClosed: true });
   expect(small.status).toBe(-1);
@@ -101,7 +67,7 @@ test("an open method takes a few KiB and refuses a larger message before it is w
 test("a call without a token is refused before its message is whole, and its stream is closed", async () => {
   const on = session(await serving());
 
-  const answer = begin(on, ECHO, unfinishedMessage(1_000_000));
+  const answer = beginCall(on, ECHO, unfinishedMessage(1_000_000));
 
   await expect.poll(() => answer, { timeout: 5_000 }).toEqual({ status: UNAUTHENTICATED, isClosed: true });
 });
@@ -110,7 +76,7 @@ test("an open call that does not end is ended", async () => {
   const open = { ...DEFAULT_EDGE_LIMITS.open, timeoutMs: 50 };
   const on = session(await serving({ open }));
 
-  const answer = begin(on, CHECK, unfinishedMessage(100));
+  const answer = beginCall(on, CHECK, unfinishedMessage(100));
 
   await expect.poll(() => answer, { timeout: 5_000 }).toEqual({ status: DEADLINE_EXCEEDED, isClosed: true });
 });
@@ -120,11 +86,11 @@ test("a health watch ends without a token, and goes on with one", async () => {
   const on = session(await serving({ open }));
   const authorization = `Bearer ${await tokenOf("acme")}`;
   // Verifying a token for the first time may take longer than a stranger's watch.
-  const first = begin(on, ECHO, framed(Buffer.alloc(0)), { authorization });
+  const first = beginCall(on, ECHO, framed(Buffer.alloc(0)), { authorization });
   await expect.poll(() => first.isClosed).toBe(true);
 
-  const known = begin(on, WATCH, framed(Buffer.alloc(0)), { authorization });
-  const stranger = begin(on, WATCH, framed(Buffer.alloc(0)));
+  const known = beginCall(on, WATCH, framed(Buffer.alloc(0)), { authorization });
+  const stranger = beginCall(on, WATCH, framed(Buffer.alloc(0)));
 
   await expect
     .poll(() => stranger, { timeout: 5_000 })
@@ -139,7 +105,7 @@ test("one address has a few health watches, and a check beside them is answered"
   stack.add("client", () => client.close());
   const on = session(address);
 
-  const watches = [1, 2, 3].map(() => begin(on, WATCH, framed(Buffer.alloc(0))));
+  const watches = [1, 2, 3].map(() => beginCall(on, WATCH, framed(Buffer.alloc(0))));
 
   await expect.poll(() => watches.map(({ status }) => status)).toEqual([-1, -1, RESOURCE_EXHAUSTED]);
   expect(await call(client, client.check, { service: "" }, soon)).toEqual({ status: 1 });
@@ -151,7 +117,7 @@ test("unfinished checks make room for the next one", async () => {
   const client = connect(HealthClient, address, { ownConnection: true });
   stack.add("client", () => client.close());
   const on = session(address);
-  const unfinished = [1, 2].map(() => begin(on, CHECK, unfinishedMessage(100)));
+  const unfinished = [1, 2].map(() => beginCall(on, CHECK, unfinishedMessage(100)));
   await on.ping(() => {});
 
   await expect
@@ -169,12 +135,12 @@ test("a connection gets few streams until it has shown a token", async () => {
   await once(on, "remoteSettings");
   const before = on.remoteSettings.maxConcurrentStreams;
 
-  begin(on, ECHO, framed(Buffer.from("{}")), { authorization: `Bearer ${await tokenOf("acme")}` });
+  beginCall(on, ECHO, framed(Buffer.from("{}")), { authorization: `Bearer ${await tokenOf("acme")}` });
   await expect.poll(() => on.remoteSettings.maxConcurrentStreams).toBe(7);
 
   const service = session(address);
   const authorization = `Bearer ${await tokenOf("", ["internal"])}`;
-  begin(service, ECHO, framed(Buffer.from("{}")), { authorization });
+  beginCall(service, ECHO, framed(Buffer.from("{}")), { authorization });
   await expect.poll(() => service.remoteSettings.maxConcurrentStreams).toBe(9);
   expect(before).toBe(3);
 });
@@ -184,7 +150,7 @@ test("a connection that shows no token is closed when it is idle; one that has s
   const silent = net.connect(Number(address.split(":")[1]), "127.0.0.1").resume();
   const idle = session(address);
   const known = session(address);
-  begin(known, ECHO, framed(Buffer.from("{}")), { authorization: `Bearer ${await tokenOf("acme")}` });
+  beginCall(known, ECHO, framed(Buffer.from("{}")), { authorization: `Bearer ${await tokenOf("acme")}` });
 
   await expect
     .poll(() => [silent.closed, idle.closed, known.closed], { timeout: 10_000 })
@@ -212,7 +178,8 @@ test("a stranger whose calls are refused again and again loses the connection", 
   const address = await serving({ newRefusals: 5 });
   const on = session(address);
 
-  for (let i = 0; i < 10; i += 1) begin(on, i % 2 === 0 ? ECHO : "/no.Such/Method", framed(Buffer.alloc(0)));
+  for (let i = 0; i < 10; i += 1)
+    beginCall(on, i % 2 === 0 ? ECHO : "/no.Such/Method", framed(Buffer.alloc(0)));
 
   await expect.poll(() => on.closed).toBe(true);
 });
@@ -220,8 +187,8 @@ test("a stranger whose calls are refused again and again loses the connection", 
 test("headers beyond the limit are refused", async () => {
   const on = session(await serving({ headerBytes: 2_048 }));
 
-  const answer = begin(on, CHECK, framed(Buffer.alloc(0)), { padding: "x".repeat(4_096) });
-  const fine = begin(on, CHECK, framed(Buffer.from([10, 0])), { padding: "x".repeat(512) });
+  const answer = beginCall(on, CHECK, framed(Buffer.alloc(0)), { padding: "x".repeat(4_096) });
+  const fine = beginCall(on, CHECK, framed(Buffer.from([10, 0])), { padding: "x".repeat(512) });
 
   await expect.poll(() => answer).toEqual({ status: -1, isClosed: true });
   expect(fine.isClosed).toBe(false);
@@ -237,8 +204,8 @@ test("an organisation sends only so much at once; what it finishes counts no mor
 
   for (let i = 0; i < 5; i += 1) await call(client, client.one, { text: "x".repeat(15_000) }, soon);
   const tooLarge = await failure(call(client, client.one, { text: "x".repeat(30_000) }, soon));
-  const sent = [1, 2, 3, 4].map(() => begin(session(address), ECHO, unfinishedMessage(15_000), acme));
-  const other = begin(session(address), ECHO, unfinishedMessage(15_000), await bearer("umbrella"));
+  const sent = [1, 2, 3, 4].map(() => beginCall(session(address), ECHO, unfinishedMessage(15_000), acme));
+  const other = beginCall(session(address), ECHO, unfinishedMessage(15_000), await bearer("umbrella"));
 
   await expect
     .poll(() => sent.filter(({ status }) => status === RESOURCE_EXHAUSTED).length)
@@ -257,7 +224,7 @@ test("a call's share is given back when its stream has closed, and a refusal is 
   const address = await serving({}, { takeShare });
   const on = session(address);
 
-  begin(on, ECHO, unfinishedMessage(100), { authorization: `Bearer ${await tokenOf("acme")}` });
+  beginCall(on, ECHO, unfinishedMessage(100), { authorization: `Bearer ${await tokenOf("acme")}` });
   await expect.poll(() => taken).toEqual([`acme ${ECHO}`]);
 
   on.destroy();
@@ -266,8 +233,8 @@ test("a call's share is given back when its stream has closed, and a refusal is 
 
 test("reflection asks for a token unless it is opened", async () => {
   const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-  const closed = begin(session(await serving()), path, framed(Buffer.from([58, 0])));
-  const open = begin(
+  const closed = beginCall(session(await serving()), path, framed(Buffer.from([58, 0])));
+  const open = beginCall(
     session(await serving({}, { hasOpenReflection: true })),
     path,
     framed(Buffer.from([58, 0])),

@@ -9,6 +9,7 @@ import {
 import type { Server } from "@grpc/grpc-js";
 import type { Claims } from "../../../auth/claims.ts";
 import { ArrivingCall, type UnfinishedBytes } from "./arriving-call.ts";
+import { encodingOf } from "./compression.ts";
 import { type Connection, Connections } from "./connections.ts";
 import type { EdgeLimits } from "./limits.ts";
 import { privateField, replaceListeners } from "./listeners.ts";
@@ -60,6 +61,9 @@ export class Edge {
     const maxConcurrentStreams = asksForTokens ? limits.streams.fresh : limits.streams.service;
     const common = privateField<ServerOptions>(server, "commonServerOptions");
     common.settings = { ...common.settings, maxConcurrentStreams, maxHeaderListSize: limits.headerBytes };
+    // By nghttp2's own limit a service loses its connection when many of its callers go; see `Connections.reset`.
+    common.streamResetBurst = NO_LIMIT;
+    common.streamResetRate = NO_LIMIT;
   }
 
   /** Takes its place in front of grpc-js. Call it as soon as the server listens. */
@@ -108,7 +112,8 @@ export class Edge {
     // A server's streams belong to a server's session.
     const connection = this.#connections.of(stream.session as ServerHttp2Session);
     const open = isOpen(path);
-    const isFree = open && headers.authorization === undefined && connection?.isKnown === false;
+    // Whatever token it shows: nobody has verified it.
+    const isFree = open && connection?.isKnown === false;
     const hasCredit = !isFree || this.#connections.takeCredit(connection);
     // Node heeds its own limit once the peer has acknowledged it.
     if (!hasCredit || (!connection?.isTrusted && bytesOf(headers) > limits.headerBytes)) {
@@ -117,12 +122,14 @@ export class Edge {
       if (connection) this.#connections.refused(connection);
       return undefined;
     }
-    const call = new ArrivingCall(stream, path, open, limits, this.#unfinished);
+    const encoding = encodingOf(headers["grpc-encoding"]);
+    const call = new ArrivingCall(stream, { path, isOpen: open, encoding }, limits, this.#unfinished);
     if (connection) {
       connection.streams += 1;
       call.onClosed(() => {
         connection.streams -= 1;
         connection.lastUsedMs = performance.now();
+        if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) this.#connections.reset(connection);
       });
     }
     if (open) call.onClosed(this.#openCalls.begin(call, connection?.admission.address ?? ""));
@@ -138,3 +145,4 @@ function bytesOf(headers: IncomingHttpHeaders): number {
 }
 
 const HEADER_OVERHEAD = 32;
+const NO_LIMIT = 0xffff_ffff;

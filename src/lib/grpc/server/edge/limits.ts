@@ -1,4 +1,5 @@
 import type { ConnectionLimits } from "../../../runtime/connection-limiter.ts";
+import type { Pace } from "./credit.ts";
 
 /** What a server lets its callers take, before and after they have shown a token. */
 export interface EdgeLimits {
@@ -11,6 +12,8 @@ export interface EdgeLimits {
   readonly newRefusals: number;
   /** Streams of a connection that has shown no token, of an organisation's, and of a service's. */
   readonly streams: { readonly fresh: number; readonly org: number; readonly service: number };
+  /** Calls that a connection may break off: one that has shown no token, and an organisation's. */
+  readonly resets: { readonly fresh: Pace; readonly org: Pace };
   /** Bytes of a request's headers. Tokens have at most 4 KiB. */
   readonly headerBytes: number;
   /** Of calls without a token, which only open methods take. */
@@ -21,13 +24,10 @@ export interface EdgeLimits {
   readonly unfinishedBytes: number;
 }
 
-/** Bounds of calls without a token. */
-export interface OpenLimits {
+/** Bounds of calls without a token. As a pace: of one connection. */
+export interface OpenLimits extends Pace {
   readonly messageBytes: number;
   readonly timeoutMs: number;
-  /** Of one connection: at once, and then in each second. */
-  readonly burst: number;
-  readonly perSecond: number;
   /** A health watch has no end of its own. */
   readonly watchTimeoutMs: number;
   readonly calls: number;
@@ -41,6 +41,8 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
   newMaxAgeMs: 300_000,
   newRefusals: 64,
   streams: { fresh: 32, org: 2_048, service: 10_000 },
+  // nghttp2's own for strangers; of organisations, whatever they may have under way, at once.
+  resets: { fresh: { burst: 1_000, perSecond: 33 }, org: { burst: 2_048, perSecond: 200 } },
   headerBytes: 16 * 1_024,
   open: {
     messageBytes: 4_096,
