@@ -37,3 +37,25 @@ describe("API_SCHEDULERS", () => {
     expect(() => schedulers({ API_SCHEDULERS: value })).toThrow(message);
   });
 });
+
+describe("AUDIT_OTLP", () => {
+  const otlp = (url: string | undefined) =>
+    readConfig({ ...NEEDED, ...(url === undefined ? {} : { AUDIT_OTLP: url }) }).audit.otlp;
+
+  test("is the URL of a collector, or nothing", () => {
+    expect(otlp("http://collector:4318")).toBe("http://collector:4318/");
+    expect(otlp("https://[::1]/tenant/v1/logs")).toBe("https://[::1]/tenant/v1/logs");
+    expect(otlp(undefined)).toBeUndefined();
+  });
+
+  test.each([
+    "collector:4318",
+    "unix:/run/otlp",
+    "http://user:canary@collector:4318",
+    "http://c/?token=canary",
+  ])("%j is refused with what to write, without a password that is in it", (url) => {
+    const refused = () => otlp(url);
+    expect(refused).toThrow(/AUDIT_OTLP must be the URL of a collector, such as http:/);
+    expect(refused).not.toThrow(/canary/);
+  });
+});

@@ -15,6 +15,7 @@ import { withProxyNames } from "../lib/config/proxies.ts";
 import {
   AUDIT_FILE_MB,
   AUDIT_FILES,
+  AUDIT_OTLP,
   AUDIT_SYSLOG,
   common,
   HTTP_PROXY,
@@ -102,7 +103,7 @@ export const variables = {
     .describe(
       "Which organisations may pull what with `REGISTRY_AUTH_FILE`: `acme=registry.example/team` is that repository and all below it; `*` stands for all organisations or repositories. Unset: nobody.",
     ),
-  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, TOKEN_KEYS_DIR },
+  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, AUDIT_OTLP, TOKEN_KEYS_DIR },
   ...{ REGISTRY_INSECURE, REGISTRY_ALLOW_PRIVATE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY },
 };
 

@@ -19,6 +19,7 @@ import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import {
   AUDIT_FILE_MB,
   AUDIT_FILES,
+  AUDIT_OTLP,
   AUDIT_SYSLOG,
   common,
   IMAGECACHE_SOCKET,
@@ -142,7 +143,7 @@ export const variables = {
     .prefault("0s")
     .describe("Most that a simulated launch takes longer, at random."),
   ...edgeVariables,
-  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, TOKEN_KEYS_DIR },
+  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, AUDIT_OTLP, TOKEN_KEYS_DIR },
 };
 
 export type HostdConfig = ReturnType<typeof readConfig>;

@@ -6,6 +6,7 @@ import { withProxyNames } from "../lib/config/proxies.ts";
 import {
   AUDIT_FILE_MB,
   AUDIT_FILES,
+  AUDIT_OTLP,
   AUDIT_SYSLOG,
   common,
   HTTP_PROXY,
@@ -56,7 +57,15 @@ export const variables = {
   IMAGECACHE_MIN_RATE_WINDOW: duration("1s", "10m")
     .prefault("30s")
     .describe("Over how long that rate is measured, again and again."),
-  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
+  ...{
+    LOG_LEVEL,
+    AUDIT_FILE_MB,
+    AUDIT_FILES,
+    AUDIT_SYSLOG,
+    AUDIT_OTLP,
+    TOKEN_KEYS_DIR,
+    TOKEN_REVOCATIONS_FILE,
+  },
   ...{ REGISTRY_INSECURE, REGISTRY_ALLOW_PRIVATE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY },
 };
 

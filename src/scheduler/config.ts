@@ -5,6 +5,7 @@ import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import {
   AUDIT_FILE_MB,
   AUDIT_FILES,
+  AUDIT_OTLP,
   AUDIT_SYSLOG,
   common,
   LOG_LEVEL,
@@ -31,7 +32,15 @@ export const variables = {
   SCHEDULER_AUDIT_DIR: common.auditDir("nowhere"),
   SCHEDULER_LOG_LEVEL: common.logLevel(),
   ...edgeVariables,
-  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
+  ...{
+    LOG_LEVEL,
+    AUDIT_FILE_MB,
+    AUDIT_FILES,
+    AUDIT_SYSLOG,
+    AUDIT_OTLP,
+    TOKEN_KEYS_DIR,
+    TOKEN_REVOCATIONS_FILE,
+  },
 };
 
 export type SchedulerConfig = ReturnType<typeof readConfig>;

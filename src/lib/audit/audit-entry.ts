@@ -50,9 +50,14 @@ const line = z.object({
 
 /** Writes an entry as a line of JSON, without what is empty. */
 export function toLine(entry: AuditEntry): string {
-  const text = (value: string) => (value === "" ? undefined : value.slice(0, MAX_TEXT));
-  return JSON.stringify({
-    time: new Date(entry.timeMs).toISOString(),
+  const { client, count, ...fields } = fieldsOf(entry);
+  const time = new Date(entry.timeMs).toISOString();
+  return JSON.stringify({ time, ...fields, client, trace_id: text(entry.traceId), count });
+}
+
+/** Returns the fields of an entry under the names of the log, without time and trace; undefined for what is empty. */
+export function fieldsOf(entry: AuditEntry) {
+  return {
     method: text(entry.method),
     action: text(entry.action),
     kind: text(entry.kind),
@@ -63,9 +68,12 @@ export function toLine(entry: AuditEntry): string {
     code: text(entry.code),
     reason: text(entry.reason),
     client: text(entry.client),
-    trace_id: text(entry.traceId),
     count: entry.count > 1 ? entry.count : undefined,
-  });
+  };
+}
+
+function text(value: string): string | undefined {
+  return value === "" ? undefined : value.slice(0, MAX_TEXT);
 }
 
 /** Reads a line; undefined for one that is not whole. */

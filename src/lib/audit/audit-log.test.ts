@@ -34,7 +34,7 @@ const entry: AuditEntry = {
 };
 
 function open(bounds = { maxBytes: 1_000_000, maxFiles: 4 }): AuditLog {
-  return new AuditLog({ folder: folder.path, bounds, syslog: undefined }, "test");
+  return new AuditLog({ folder: folder.path, bounds, syslog: undefined, otlp: undefined }, "test");
 }
 
 async function read(follow = false, signal = new AbortController().signal): Promise<AuditEntry[]> {
@@ -118,7 +118,7 @@ test("a disk that cannot be written delays nobody; entries wait, and those beyon
   const blocked = join(folder.path, "log");
   writeFileSync(blocked, "in the way");
   const bounds = { maxBytes: 100_000_000, maxFiles: 2 };
-  const log = new AuditLog({ folder: blocked, bounds, syslog: undefined }, "test");
+  const log = new AuditLog({ folder: blocked, bounds, syslog: undefined, otlp: undefined }, "test");
   const before = await lost();
 
   for (let i = 0; i < 10_100; i++) log.record({ ...entry, object: String(i) });

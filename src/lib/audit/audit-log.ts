@@ -3,6 +3,7 @@ import { startLoop } from "../runtime/lifecycle.ts";
 import { logger } from "../runtime/log.ts";
 import { type AuditEntry, type AuditSink, toLine } from "./audit-entry.ts";
 import { AuditFile, type FileBounds } from "./audit-file.ts";
+import { OtlpExport } from "./otlp-export.ts";
 import { REFUSAL_CODES, Refusals } from "./refusals.ts";
 import { Syslog } from "./syslog.ts";
 
@@ -13,6 +14,8 @@ export interface AuditSettings {
   readonly bounds: FileBounds;
   /** `host:port`; undefined: to no server. */
   readonly syslog: string | undefined;
+  /** URL of an OpenTelemetry collector; undefined: to none. */
+  readonly otlp: string | undefined;
 }
 
 /** Values of the variables that bound the files of every service's log. */
@@ -20,11 +23,12 @@ export interface AuditValues {
   readonly AUDIT_FILE_MB: number;
   readonly AUDIT_FILES: number;
   readonly AUDIT_SYSLOG: string | undefined;
+  readonly AUDIT_OTLP: string | undefined;
 }
 
 export function auditSettings(values: AuditValues, folder: string | undefined): AuditSettings {
   const bounds = { maxBytes: values.AUDIT_FILE_MB * 1024 * 1024, maxFiles: values.AUDIT_FILES };
-  return { folder, bounds, syslog: values.AUDIT_SYSLOG };
+  return { folder, bounds, syslog: values.AUDIT_SYSLOG, otlp: values.AUDIT_OTLP };
 }
 
 /** How long an entry waits in memory, at most, when the disk keeps up. */
@@ -46,15 +50,17 @@ const dropped = counter("windhover_audit_dropped_total", "Entries lost because t
 export class AuditLog implements AuditSink {
   readonly #file: AuditFile | undefined;
   readonly #syslog: Syslog | undefined;
+  readonly #otlp: OtlpExport | undefined;
   readonly #refusals = new Refusals();
   readonly #stops: (() => Promise<void>)[];
   #waiting: AuditEntry[] = [];
   #warnedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param service for syslog */
+  /** @param service for syslog and collector */
   constructor(settings: AuditSettings, service: string) {
     this.#file = settings.folder === undefined ? undefined : new AuditFile(settings.folder, settings.bounds);
     this.#syslog = settings.syslog === undefined ? undefined : new Syslog(settings.syslog, service);
+    this.#otlp = settings.otlp === undefined ? undefined : new OtlpExport(settings.otlp, service);
     this.#stops = [
       startLoop(FLUSH_MS, 0, () => this.#flush(), { name: "write audit log" }),
       startLoop(REFUSALS_WINDOW_MS, 0, () => this.#endWindow(), { name: "fold refusals" }),
@@ -73,6 +79,7 @@ export class AuditLog implements AuditSink {
     await this.#flush();
     await this.#file?.close();
     this.#syslog?.close();
+    await this.#otlp?.close();
   }
 
   #endWindow(): void {
@@ -80,6 +87,7 @@ export class AuditLog implements AuditSink {
   }
 
   #take(entry: AuditEntry): void {
+    this.#otlp?.add(entry);
     if (this.#waiting.length >= MAX_WAITING) dropped.inc();
     else this.#waiting.push(entry);
   }

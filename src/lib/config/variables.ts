@@ -42,6 +42,12 @@ export const AUDIT_FILES = integer(2, 1_000)
 export const AUDIT_SYSLOG = address()
   .optional()
   .describe("Syslog server that is sent every entry of the audit log, over UDP (RFC 5424). Unset: none.");
+export const AUDIT_OTLP = parsed(parseCollector)
+  .meta({ kind: "URL" })
+  .optional()
+  .describe(
+    "OpenTelemetry collector that is sent every entry of the audit log as a log record, by OTLP/HTTP, e.g. `http://collector:4318`; headers are those of `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_EXPORTER_OTLP_LOGS_HEADERS`. Unset: none.",
+  );
 export const REGISTRY_INSECURE = list(text())
   .prefault("")
   .describe("Registries besides those on loopback that speak plain HTTP, as `host` or `host:port`.");
@@ -61,6 +67,15 @@ export const NO_PROXY = text()
   .describe(
     "Hosts that are reached without a proxy: names (with all below them), `*.name`, addresses, each perhaps with a port, or `*`. No address ranges. `no_proxy` comes first.",
   );
+
+function parseCollector(raw: string): string {
+  const url = URL.parse(raw);
+  const isPlain = url && url.username === "" && url.search === "" && url.hash === "";
+  if (isPlain && ["http:", "https:"].includes(url.protocol) && url.hostname !== "") return url.href;
+  throw new Error(
+    "must be the URL of a collector, such as http://collector:4318; credentials belong into OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+  );
+}
 
 function parseHost(raw: string): string {
   if (/^(?:\[[0-9a-fA-F:.]+\]|[^\s:/@*]+)(?::\d{1,5})?$/.test(raw)) return raw;

@@ -1,7 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -14,10 +14,12 @@ import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import { tokenMetadata } from "../../../src/lib/auth/tokens.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { fromServiceError } from "../../../src/lib/grpc/status.ts";
+import { LogCollector } from "../../support/telemetry/log-collector.ts";
 import { type Clients, clients, faultOf, KEYS } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
+const PATIENT = { timeout: 10_000 };
 const ALL: ReadAuditRequest = { org: "", subject: "", object: "", sinceTime: undefined, follow: false };
 
 let world: World;
@@ -159,6 +161,32 @@ describe("the audit log", () => {
     await logging.close();
     receiver.close();
   });
+
+  test("goes to an OpenTelemetry collector, too, with the trace of the call", async () => {
+    const collector = await LogCollector.start();
+    const logging = await world.api({ otlp: collector.url });
+    await logging.user.createApp("otlp");
+    await expect.poll(() => collector.records.length + linesOf(logging.auditDir).length, PATIENT).toBe(2);
+
+    const [{ trace_id, time, ...fields } = {}] = linesOf(logging.auditDir);
+    const [record] = collector.records;
+    expect(record).toMatchObject({ attributes: fields, traceId: trace_id });
+    expect(record?.resource["service.name"]).toBe("windhover-api");
+    expect(new Date(Number(record?.timeUnixNano.slice(0, -6))).toISOString()).toBe(time);
+    await logging.close();
+    await collector.stop();
+  });
+
+  test("holds up no call while its collector is away", async () => {
+    const collector = await LogCollector.start();
+    const { url: otlp } = collector;
+    await collector.stop();
+    const logging = await world.api({ otlp });
+
+    for (const name of ["one", "two", "three"]) await logging.user.createApp(name);
+    await expect.poll(() => linesOf(logging.auditDir).length, PATIENT).toBe(3);
+    await logging.close();
+  });
 });
 
 describe("every RPC", () => {
@@ -202,6 +230,13 @@ describe("every RPC", () => {
     }
   });
 });
+
+function linesOf(folder: string): Record<string, unknown>[] {
+  const path = join(folder, "audit.jsonl");
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+  return lines.map((line) => JSON.parse(line));
+}
 
 async function attenuated(code: string): Promise<string> {
   const grant = { subject: "x", org: "personal", scopes: ["machines:read", "machines:write"] } as const;

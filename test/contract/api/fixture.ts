@@ -156,6 +156,7 @@ export async function startApi(
     reconcileMs?: number;
     region?: string;
     syslog?: string;
+    otlp?: string;
     schedulers?: Parameters<typeof openApi>[0]["schedulers"];
     rates?: Rates;
     createLimits?: CreateLimits;
@@ -198,7 +199,10 @@ export async function startApi(
   const takeShare: TakeShare = (claims, path) => api.inProgress.take(claims, path);
   const checker = new TokenVerifier(KEYS.publicKey, systemClock, revocations);
   const audit = new AuditLog(
-    auditSettings({ AUDIT_FILE_MB: 1, AUDIT_FILES: 3, AUDIT_SYSLOG: options.syslog }, auditDir),
+    auditSettings(
+      { AUDIT_FILE_MB: 1, AUDIT_FILES: 3, AUDIT_SYSLOG: options.syslog, AUDIT_OTLP: options.otlp },
+      auditDir,
+    ),
     "api",
   );
   stack.add("audit log", () => audit.close());
