@@ -3,6 +3,7 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Fault } from "../../../src/lib/faults/fault.ts";
 import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
+import { registry as metrics } from "../../../src/lib/otel/metrics.ts";
 import { buildImage, FakeRegistry } from "../../support/oci/index.ts";
 import { signal, sourceOf } from "./registry-fixture.ts";
 
@@ -72,7 +73,8 @@ describe("an address that is not public", () => {
     },
   );
 
-  test("is not reached over a redirect, nor as a token server", async () => {
+  test("is not reached over a redirect, nor as a token server, and each refusal is counted", async () => {
+    const before = await refusedConnections();
     registry.script = ({ kind }) => (kind === "blob" ? { redirect: `${secret.url}{path}` } : undefined);
     expect(await faultOf(resolve())).toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
 
@@ -81,6 +83,7 @@ describe("an address that is not public", () => {
     expect(await faultOf(resolve())).toMatchObject({ reason: "REGISTRY_UNAVAILABLE" });
 
     expect(secret.requests).toEqual([]);
+    expect((await refusedConnections()) - before).toBe(2);
   });
 });
 
@@ -198,6 +201,11 @@ describe("a proxy", () => {
     expect(asked).toEqual([]);
   });
 });
+
+async function refusedConnections(): Promise<number> {
+  const metric = await metrics.getSingleMetric("windhover_registry_addresses_refused_total")?.get();
+  return metric?.values[0]?.value ?? 0;
+}
 
 async function freePort(): Promise<number> {
   const server = createTcpServer();

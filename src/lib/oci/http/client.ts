@@ -1,6 +1,6 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from "undici";
 import { isLoopback } from "../reference.ts";
-import { filteringConnector, mayConnect } from "./connector.ts";
+import { filteringConnector, mayConnect, refuseAddress } from "./connector.ts";
 import { HostList } from "./host-list.ts";
 
 export interface HttpTimeouts {
@@ -110,7 +110,7 @@ export class HttpClient {
   async #once(url: URL, headers: HttpRequest["headers"], sent: HttpRequest): Promise<HttpResponse> {
     const { signal, form } = sent;
     // A proxy looks names up by itself, so a name is not checked then.
-    if (!this.#allowed.has(url) && !mayConnect(url)) throw new ConnectionError("ADDRESS_REFUSED", false);
+    if (!this.#allowed.has(url) && !mayConnect(url)) throw new ConnectionError(refuseAddress().code, false);
     const isProxied = this.#hasProxy[url.protocol] && !isLoopback(url.host);
     const dispatcher = isProxied ? this.#proxied : this.#direct;
     const body = form && {

@@ -2,6 +2,7 @@ import type { LookupAddress } from "node:dns";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { registry } from "../../otel/metrics.ts";
 import { filteringConnector } from "./connector.ts";
 import { HostList } from "./host-list.ts";
 
@@ -35,15 +36,22 @@ function connectTo(answers: readonly (readonly LookupAddress[])[]) {
   return { tryOnce, rest };
 }
 
+async function refused(): Promise<number> {
+  const metric = await registry.getSingleMetric("windhover_registry_addresses_refused_total")?.get();
+  return metric?.values[0]?.value ?? 0;
+}
+
 const here: LookupAddress = { address: "127.0.0.1", family: 4 };
 
 test("the address that a name has when it is connected to counts, and is looked up once", async () => {
   const before = connections;
+  const refusedBefore = await refused();
   const { tryOnce, rest } = connectTo([[here], [{ address: "::ffff:7f00:1", family: 6 }], [here]]);
 
   expect([await tryOnce(), await tryOnce()]).toEqual(["ADDRESS_REFUSED", "ADDRESS_REFUSED"]);
   expect(rest).toHaveLength(1);
   expect(connections).toBe(before);
+  expect((await refused()) - refusedBefore).toBe(2);
 });
 
 test("a host that is allowed by name is connected to wherever it is", async () => {

@@ -1,8 +1,14 @@
 import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { buildConnector } from "undici";
+import { counter } from "../../otel/metrics.ts";
 import { isPublicAddress } from "./addresses.ts";
 import type { HostList } from "./host-list.ts";
+
+const refused = counter(
+  "windhover_registry_addresses_refused_total",
+  "Connections to registries, or to where they lead, that were refused because the address is not public.",
+);
 
 /** The host is at no address that may be connected to. */
 class AddressRefused extends Error {
@@ -34,7 +40,7 @@ export function filteringConnector(
     if (allowed.has(url)) toAny(to, callback);
     // `net.connect` does not look an address up.
     else if (mayConnect(url)) toPublic(to, callback);
-    else callback(new AddressRefused(), null);
+    else callback(refuseAddress(), null);
   };
 }
 
@@ -44,6 +50,12 @@ export function mayConnect(url: URL): boolean {
   return isIP(host) === 0 || isPublicAddress(host);
 }
 
+/** Makes the error of a connection that is not made, and counts it. */
+export function refuseAddress(): AddressRefused {
+  refused.inc();
+  return new AddressRefused();
+}
+
 /** Looks names up, and leaves out addresses that are not public. */
 function lookupPublic(resolve: Lookup): LookupFunction {
   return (hostname, options, callback) => {
@@ -51,7 +63,7 @@ function lookupPublic(resolve: Lookup): LookupFunction {
       if (err) return callback(err, "");
       const usable = found.filter(({ address }) => isPublicAddress(address));
       const [first] = usable;
-      if (first === undefined) return callback(new AddressRefused(), "");
+      if (first === undefined) return callback(refuseAddress(), "");
       if (options.all) return callback(null, usable);
       return callback(null, first.address, first.family);
     });
