@@ -8,6 +8,8 @@ export interface FileBounds {
   readonly maxFiles: number;
 }
 
+const NEWLINE = 0x0a;
+
 /** Path of a file of the log: 0 is the one that is written, higher numbers are older. */
 export function auditPath(folder: string, age: number): string {
   return join(folder, age === 0 ? "audit.jsonl" : `audit.${age}.jsonl`);
@@ -46,9 +48,14 @@ export class AuditFile {
 
   async #open(): Promise<{ readonly handle: FileHandle; bytes: number }> {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    const handle = await open(auditPath(this.#folder, 0), "a", 0o600);
+    const handle = await open(auditPath(this.#folder, 0), "a+", 0o600);
     await handle.chmod(0o600);
-    return { handle, bytes: (await handle.stat()).size };
+    const { size } = await handle.stat();
+    // A crash or a full disk may have left a part of a line, which must not spoil the next one.
+    const last = await handle.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1));
+    if (size === 0 || last.buffer[0] === NEWLINE) return { handle, bytes: size };
+    await handle.appendFile("\n");
+    return { handle, bytes: size + 1 };
   }
 
   #rotate(): void {

@@ -70,6 +70,15 @@ test("entries are on disk soon, in order, for their owner only", async () => {
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
+test("a line that a crash has cut does not spoil the next one", async () => {
+  writeFileSync(auditPath(folder.path, 0), `${toLine(entry)}\n${toLine(entry).slice(0, 30)}`);
+  const log = open();
+  log.record({ ...entry, object: "after" });
+  await log.close();
+
+  expect((await read()).map(({ object }) => object)).toEqual([entry.object, "after"]);
+});
+
 test("files are bounded in size and number, and the newest entries stay", async () => {
   const file = new AuditFile(folder.path, { maxBytes: 1_000, maxFiles: 3 });
   for (let i = 0; i < 40; i++) await file.append(`${toLine({ ...entry, object: String(i) })}\n`);
