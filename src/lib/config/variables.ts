@@ -1,5 +1,5 @@
 import { LEVELS } from "../runtime/log.ts";
-import { address, duration, integer, list, oneOf, parsed, text } from "./config.ts";
+import { address, duration, integer, list, oneOf, parseAddress, parsed, text } from "./config.ts";
 import { proxy } from "./proxies.ts";
 
 /** Where the image cache of a host listens by default: only its hostd calls it. */
@@ -39,7 +39,8 @@ export const AUDIT_FILE_MB = integer(1, 10_240)
 export const AUDIT_FILES = integer(2, 1_000)
   .prefault(8)
   .describe("Files of the audit log that are kept; the oldest is removed.");
-export const AUDIT_SYSLOG = address()
+export const AUDIT_SYSLOG = parsed(parseUdpAddress)
+  .meta({ kind: "host:port" })
   .optional()
   .describe("Syslog server that is sent every entry of the audit log, over UDP (RFC 5424). Unset: none.");
 export const AUDIT_OTLP = parsed(parseCollector)
@@ -75,6 +76,12 @@ function parseCollector(raw: string): string {
   throw new Error(
     "must be the URL of a collector, such as http://collector:4318; credentials belong into OTEL_EXPORTER_OTLP_LOGS_HEADERS",
   );
+}
+
+/** Node has no datagrams to unix sockets. */
+function parseUdpAddress(raw: string): string {
+  if (raw.startsWith("unix:")) throw new Error(`must be host:port, not "${raw}"`);
+  return parseAddress(raw);
 }
 
 function parseHost(raw: string): string {
