@@ -10,6 +10,7 @@ import { createLogger } from "../runtime/log.ts";
 import { mintToken, TokenVerifier } from "./auth.ts";
 import { type Claims, type Grant, requireScope } from "./claims.ts";
 import { generateKeyPair } from "./keys.ts";
+import { Revocations } from "./revocations.ts";
 import { internalTokens, tokenMetadata } from "./tokens.ts";
 
 createLogger("test", { write: () => {} });
@@ -42,6 +43,28 @@ test("a token is refused once it has expired, also when it was verified before",
     reason: "TOKEN_EXPIRED",
   });
   await expect(verifier.verify(header)).rejects.toMatchObject({ reason: "TOKEN_EXPIRED" });
+});
+
+test("a token that was taken lapses when it is revoked or expires; a service's does not expire under a call", async () => {
+  const clock = new ManualClock();
+  const revocations = new Revocations();
+  const verifier = new TokenVerifier(keys.publicKey, clock, revocations);
+  const take = async (grant: Grant) =>
+    verifier.verify(`Bearer ${await mintToken(keys.privateKey, grant, 60, clock)}`);
+  const user = await take(claims);
+  const service = await take({ subject: "host-1", org: "", scopes: ["internal"] });
+  const lapses = () => [user, service].map((each) => verifier.lapse(each)?.reason);
+
+  const first = lapses();
+  clock.advance(61_000);
+  const later = lapses();
+  revocations.replace({ version: 1, tokens: [user.id, service.id], orgs: [] });
+
+  expect([first, later, lapses()]).toEqual([
+    [undefined, undefined],
+    ["TOKEN_EXPIRED", undefined],
+    ["TOKEN_REVOKED", "TOKEN_REVOKED"],
+  ]);
 });
 
 test("a token verified once is not checked again until it expires", async () => {

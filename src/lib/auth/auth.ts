@@ -1,5 +1,6 @@
-import { randomBytes } from "node:crypto";
+import { type KeyObject, randomBytes } from "node:crypto";
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
+import type { Fault } from "../faults/fault.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { checkStrings, keyIdOf } from "./biscuit/biscuit-wire.ts";
 import { BadBiscuit } from "./biscuit/biscuits.ts";
@@ -51,6 +52,7 @@ export async function issueToken(
 interface Verified {
   readonly claims: Claims;
   readonly keyId: number;
+  readonly key: KeyObject;
 }
 
 /** Verifies tokens offline. Remembers the last 2,048 verified tokens until they expire. */
@@ -60,6 +62,7 @@ export class TokenVerifier {
   /** By the text of the header. What is not used moves to `#older`, and is then forgotten. */
   #recent = new Map<string, Verified>();
   #older = new Map<string, Verified>();
+  readonly #byClaims = new WeakMap<Claims, Verified>();
   readonly revocations: Revocations;
 
   /** @param keys or public keys in PEM, with the ids 1, 2, ... */
@@ -96,16 +99,33 @@ export class TokenVerifier {
     const { claims } = verified;
     if (claims.expiresMs <= this.#clock.now()) throw expired();
     this.#remember(header, verified);
+    this.#byClaims.set(claims, verified);
     if (this.revocations.isRevoked(claims)) throw revoked(claims);
     return claims;
+  }
+
+  /**
+   * Returns why a token that was taken before would be refused now; undefined when it would not. A
+   * service renews its tokens, so that of those only a revocation counts.
+   */
+  lapse(claims: Claims): Fault | undefined {
+    if (this.revocations.isRevoked(claims)) return revoked(claims);
+    if (claims.org === "") return undefined;
+    if (claims.expiresMs <= this.#clock.now()) return expired();
+    const verified = this.#byClaims.get(claims);
+    return verified && !this.#hasKeyOf(verified) ? rejected("its key was removed") : undefined;
+  }
+
+  /** Another key may have got the id of one that was removed. */
+  #hasKeyOf({ keyId, key }: Verified): boolean {
+    return this.#keys.get(keyId) === key;
   }
 
   #recall(header: string): Verified | undefined {
     const recent = this.#recent.get(header);
     const verified = recent ?? this.#older.get(header);
     if (!verified) return undefined;
-    const { claims, keyId } = verified;
-    if (claims.expiresMs <= this.#clock.now() || this.#keys.get(keyId) === undefined) {
+    if (verified.claims.expiresMs <= this.#clock.now() || !this.#hasKeyOf(verified)) {
       this.#recent.delete(header);
       this.#older.delete(header);
       return undefined;
@@ -132,7 +152,7 @@ export class TokenVerifier {
       if (!isJwt) {
         const opened = await biscuits.open(token, publicBytes(key));
         checkStrings(token);
-        return { claims: claimsOf(opened), keyId };
+        return { claims: claimsOf(opened), keyId, key };
       }
       const { payload } = await jwtVerify(token, key, {
         algorithms: [ALGORITHM],
@@ -140,7 +160,7 @@ export class TokenVerifier {
         requiredClaims: ["exp", "iat", "jti", "sub"],
         currentDate: new Date(this.#clock.now()),
       });
-      return { claims: serviceClaims(payload), keyId };
+      return { claims: serviceClaims(payload), keyId, key };
     } catch (err) {
       if (err instanceof errors.JWTExpired) throw expired(err);
       if (err instanceof BadBiscuit || err instanceof errors.JOSEError) {

@@ -1,4 +1,4 @@
-import { renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
@@ -120,6 +120,64 @@ test("a folder that cannot be read later on changes nothing", async () => {
 
   expect(broken).toBeDefined();
   expect(() => openKeys(false)).not.toThrow();
+});
+
+test("a file that is broken does not keep the key of another one that is removed", async () => {
+  await rotateKeys(folder.path);
+  await rotateKeys(folder.path);
+  const keys = openKeys();
+  writeFileSync(join(folder.path, "3.public.pem"), "no key");
+
+  rmSync(join(folder.path, "1.private.pem"));
+  rmSync(join(folder.path, "1.public.pem"));
+
+  await expect.poll(() => keys.get(1)).toBeUndefined();
+  expect(keys.get(2)).toBeDefined();
+  expect(keys.signing().id).toBe(2);
+});
+
+test("a key that gets the id of a removed one does not take that one's tokens, nor those verified before", async () => {
+  await rotateKeys(folder.path);
+  const keys = openKeys();
+  const verifier = new TokenVerifier(keys);
+  const header = `Bearer ${await mintToken(keys.signing(), grant, 60)}`;
+  const claims = await verifier.verify(header);
+  const before = keys.get(1);
+
+  for (const name of ["1.private.pem", "1.public.pem"]) rmSync(join(folder.path, name));
+  await rotateKeys(folder.path);
+
+  await expect.poll(() => keys.get(1) === before).toBe(false);
+  await expect(verifier.verify(header)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+  expect(verifier.lapse(claims)).toMatchObject({ reason: "TOKEN_INVALID" });
+});
+
+test("adding a key has no token verified again", async () => {
+  await rotateKeys(folder.path);
+  const keys = openKeys();
+  const verifier = new TokenVerifier(keys);
+  const header = `Bearer ${await mintToken(keys.signing(), grant, 60)}`;
+  const claims = await verifier.verify(header);
+
+  await rotateKeys(folder.path);
+  await expect.poll(() => keys.get(2)).toBeDefined();
+
+  expect(await verifier.verify(header)).toBe(claims);
+});
+
+test("a private key that is not its public key's is refused, and never signs", async () => {
+  await rotateKeys(folder.path);
+  const keys = openKeys();
+  await rotateKeys(folder.path);
+  copyFileSync(join(folder.path, "1.private.pem"), join(folder.path, "2.private.pem"));
+  const past = new Date(Date.now() - 60_000);
+  utimesSync(join(folder.path, "2.private.pem"), past, past);
+
+  await keys.refresh();
+
+  expect(keys.signing().id).toBe(1);
+  expect(() => openKeys()).toThrow(expect.objectContaining({ reason: "KEY_INVALID" }));
+  expect(openKeys(false).get(2)).toBeDefined();
 });
 
 test("a service does not start without a key, or with a broken one", async () => {

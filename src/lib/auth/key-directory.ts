@@ -87,14 +87,33 @@ export class KeyDirectory implements PublicKeys, SigningKeys {
     try {
       const seen = fingerprint(this.#folder);
       if (seen === this.#seen) return;
-      const entries = readKeys(this.#folder, this.#isSigner);
+      const entries = readKeys(this.#folder, this.#isSigner).map((entry) => this.#sameObject(entry));
       this.#entries = new Map(entries.map((entry) => [entry.id, entry]));
       this.#signers = entries.filter(({ privateKey }) => privateKey !== undefined).reverse();
       this.#seen = seen;
     } catch (error) {
       // At start-up there is nothing to go on with.
       if (this.#entries.size === 0) throw error;
+      this.#dropRemoved();
       logger.error("the keys cannot be read; those known before are used", { folder: this.#folder, error });
+    }
+  }
+
+  /** A key that has not changed stays the same object, by which verified tokens remember it. */
+  #sameObject(entry: KeyEntry): KeyEntry {
+    const before = this.#entries.get(entry.id)?.publicKey;
+    return before?.equals(entry.publicKey) ? { ...entry, publicKey: before } : entry;
+  }
+
+  /** A file that is broken must not keep the key of another one that was removed. */
+  #dropRemoved(): void {
+    try {
+      const names = new Set(keyFiles(this.#folder));
+      const isThere = ({ id }: KeyEntry) => names.has(publicFile(id));
+      this.#entries = new Map([...this.#entries].filter(([, entry]) => isThere(entry)));
+      this.#signers = this.#signers.filter(isThere);
+    } catch {
+      // The folder itself cannot be read.
     }
   }
 }
@@ -117,6 +136,7 @@ export function readKeys(folder: string, withPrivate: boolean): readonly KeyEntr
       const publicKey = readKey(publicPath, createPublicKey);
       const hasPrivate = withPrivate && names.has(privateFile(id));
       const privateKey = hasPrivate ? readKey(privatePath, createPrivateKey) : undefined;
+      if (privateKey && !createPublicKey(privateKey).equals(publicKey)) throw noPair(privatePath, publicPath);
       return [
         { id, publicKey, privateKey, createTimeMs: statSync(hasPrivate ? privatePath : publicPath).mtimeMs },
       ];
@@ -157,6 +177,11 @@ function readKey(path: string, parse: (pem: string) => KeyObject): KeyObject {
 function badKey(path: string, cause: unknown): Fault {
   const message = `${path} must hold an Ed25519 key in PEM`;
   return new Fault("FAILED_PRECONDITION", "KEY_INVALID", message, { path }, { cause });
+}
+
+function noPair(path: string, publicPath: string): Fault {
+  const message = `${path} must be the private key of ${publicPath}, or nobody could verify what it signs`;
+  return new Fault("FAILED_PRECONDITION", "KEY_INVALID", message, { path });
 }
 
 function noKeys(folder: string): Fault {

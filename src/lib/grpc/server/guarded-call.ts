@@ -37,6 +37,11 @@ export class GuardedCall {
     this.#rule = options.rules?.get(path);
   }
 
+  /** Whether it changes something. */
+  get isAudited(): boolean {
+    return this.#rule?.isAudited === true;
+  }
+
   /** @throws Fault when the caller may not make this call, whatever its request */
   admit(claims: Claims): void {
     this.#claims = claims;
@@ -64,7 +69,7 @@ export class GuardedCall {
     if (this.#isOver || !audit) return;
     this.#isOver = true;
     const name = code === CODES.OK ? "OK" : codeName(code);
-    if (this.#rule?.isAudited !== true && !REFUSAL_CODES.has(name)) return;
+    if (!this.isAudited && !REFUSAL_CODES.has(name)) return;
     audit.record({
       timeMs: Date.now(),
       method: this.#path.slice(1),

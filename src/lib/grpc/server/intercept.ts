@@ -6,6 +6,7 @@ import { callState } from "../call-state.ts";
 import { ServedCall } from "../observe.ts";
 import { toServiceError } from "../status.ts";
 import type { Edge } from "./edge/edge.ts";
+import { LiveCalls } from "./edge/live-calls.ts";
 import { GuardedCall, type GuardOptions } from "./guarded-call.ts";
 
 export interface InterceptOptions {
@@ -24,6 +25,7 @@ export interface InterceptOptions {
  * message of it once more.
  */
 export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): grpc.ServerInterceptor {
+  const live = guard && new LiveCalls((claims) => guard.verifier.lapse(claims));
   return (method, call) => {
     const { path } = method;
     const served = new ServedCall(path);
@@ -73,7 +75,10 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
               state.claims = claims;
               const check = () => {
                 guarded?.admit(claims);
-                if (arriving) edge.identified(arriving, claims);
+                if (!arriving) return;
+                edge.identified(arriving, claims);
+                // What changes something is finished, as it began.
+                if (guarded?.isAudited === false) live?.add(arriving.call, claims);
               };
               unless(check, goOn);
             };
@@ -101,11 +106,14 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
           },
         });
       },
+      // The handler of a call that was refused meanwhile may not have noticed yet.
       sendMessage(message, next) {
+        if (isRefused) return;
         guarded?.response(message);
         next(message);
       },
       sendStatus(status, next) {
+        if (isRefused) return;
         guarded?.ended(status.code ?? grpc.status.UNKNOWN, status.metadata, served.traceId);
         next(served.ended(status));
       },
