@@ -82,7 +82,7 @@ export const RULES = joinRules(
     },
   }),
   rulesOf(AuditServiceService, {
-    readAudit: { ...reads("admin", "audit:read"), scopes: ["admin", "machines:read"] },
+    readAudit: { ...reads("admin", "audit:read"), org: "org", scopes: ["admin", "machines:read"] },
   }),
   rulesOf(HostsServiceService, {
     listHosts: reads("admin", "hosts:list"),

@@ -82,11 +82,20 @@ export class OrganizationStore {
     return rows[0];
   }
 
-  /** Voids all tokens of an organisation issued before a moment. @throws Fault `ORG_NOT_FOUND` */
+  /**
+   * Voids all tokens of an organisation issued before a moment, and those made in the last minutes
+   * by an api whose clock is ahead.
+   *
+   * @throws Fault `ORG_NOT_FOUND`
+   */
   async voidTokens(slug: string, notBeforeMs: number): Promise<void> {
     const { rows } = await this.#db.query({
       name: "organization_void_tokens",
-      text: `update organizations
+      text: `with recent as (
+               insert into token_revocations (id, expire_time)
+               select id, expire_time from tokens where org = $1 and create_time > now() - interval '5 minutes'
+                   on conflict (id) do nothing)
+             update organizations
                 set tokens_not_before = greatest(tokens_not_before, to_timestamp($2::float8 / 1000))
               where slug = $1 returning slug`,
       values: [slug, notBeforeMs],

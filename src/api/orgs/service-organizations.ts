@@ -7,6 +7,7 @@ import {
 } from "../../gen/windhover/admin/v1/organizations.ts";
 import { isPlain } from "../../lib/auth/biscuit/block-source.ts";
 import { requireScope, type Scope } from "../../lib/auth/claims.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { timeToProto } from "../requests/convert-time.ts";
@@ -69,7 +70,9 @@ export function organizationsService(
       return { organization: organizationToProto(organization) };
     }),
     createToken: unary(async (req, ctx) => {
-      const { subject } = requireScope(ctx, "admin");
+      const claims = requireScope(ctx, "admin");
+      const { subject } = claims;
+      if (claims.ids.length > 1) throw restrictedMaker();
       const { scopes, ttlSeconds } = tokenRequestFromProto(req);
       await store.get(req.org);
       const grant = { subject: req.subject || subject, org: req.org, scopes };
@@ -77,6 +80,13 @@ export function organizationsService(
       return { token, id, expireTime: new Date(expiresMs) };
     }),
   };
+}
+
+/** A new token would not be bound by the restrictions, nor end with a revocation. */
+function restrictedMaker(): Fault {
+  const message =
+    "a token that was attenuated makes no tokens; attenuate it further, or use the one it was made of";
+  return new Fault("PERMISSION_DENIED", "TOKEN_RESTRICTED", message);
 }
 
 function tokenRequestFromProto(req: CreateTokenRequest): { scopes: Scope[]; ttlSeconds: number } {

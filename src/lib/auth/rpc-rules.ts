@@ -78,11 +78,27 @@ export function admitRequest(
   const object = rule.object === undefined ? "" : fieldOf(request, rule.object);
   const failing = failingCheck(claims.checks, {
     action: [rule.action, ...rule.scopes],
-    org: [(rule.org === undefined ? "" : fieldOf(request, rule.org)) || claims.org],
+    org: orgOf(claims, rule, request),
     time: [now],
     ...(rule.kind !== undefined && rule.kind !== "org" && object !== "" ? { [rule.kind]: [object] } : {}),
   });
   if (failing) throw restricted(failing.source, rule);
+}
+
+/**
+ * Returns whose objects a call is about: of the organisation that it names, or else of the caller's.
+ * An operator's call that names none is about all.
+ */
+function orgOf(claims: Claims, { kind, object, org, scopes }: RpcRule, request: unknown): readonly string[] {
+  const field = kind === "org" ? object : org;
+  const named = field === undefined ? "" : fieldOf(request, field);
+  if (named !== "") return [named];
+  const isOperators = claims.scopes.includes("admin") && (field !== undefined || !scopes.some(isUsers));
+  return isOperators ? [] : [claims.org];
+}
+
+function isUsers(scope: Scope): boolean {
+  return scope === "machines:read" || scope === "machines:write";
 }
 
 /** Returns a field of a message as text; empty when it has none. */

@@ -1,12 +1,20 @@
+import { createPublicKey } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ReadAuditRequest } from "../../../src/gen/windhover/admin/v1/audit.ts";
 import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { WaitMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
+import { issueToken } from "../../../src/lib/auth/auth.ts";
+import { biscuits } from "../../../src/lib/auth/biscuit/user-token.ts";
+import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import { readRevocations } from "../../../src/lib/auth/revocation-file.ts";
 import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { clients, faultOf } from "./clients.ts";
-import { type TestApi, World } from "./fixture.ts";
+import { clients, faultOf, KEYS, token } from "./clients.ts";
+import { type TestApi, verifier, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 const SCOPES = ["machines:read", "machines:write"];
@@ -112,6 +120,92 @@ describe("tokens", () => {
     expect(await faultOf(nobody)).toMatchObject({ reason: "ORG_NOT_FOUND" });
   });
 
+  test("that an api with a fast clock made before the revocation of all are revoked, too", async () => {
+    await createOrg("fast");
+    const { id } = await make("fast");
+    const grant = { subject: "ci", org: "fast", scopes: ["machines:read"] } as const;
+    const early = await issueToken(KEYS.privateKey, grant, 600, new ManualClock(Date.now() + 60_000));
+    await world.sql(`update tokens set id = '${early.id}' where id = '${id}'`);
+    const as = await clients(api.address, early.token);
+    await apps(as);
+
+    await call(api.admin.tokens, api.admin.tokens.revokeOrganizationTokens, { org: "fast" }, LIMIT);
+
+    expect(await faultOf(apps(as))).toMatchObject({ reason: "TOKEN_REVOKED" });
+  });
+
+  test("are not made with a token that was restricted: theirs would not be", async () => {
+    await createOrg("acme");
+    const admin = await token("personal", ["admin"]);
+    const key = publicBytes(createPublicKey(KEYS.publicKey));
+    for (const code of ["check if time($t), $t < 2100-01-01T00:00:00Z", 'check if action("tokens:create")']) {
+      const { orgs } = await clients(api.address, await biscuits.attenuate(admin, key, code));
+      const request = { org: "acme", scopes: ["admin"], ttlSeconds: 31_536_000n, subject: "" };
+
+      expect(await faultOf(call(orgs, orgs.createToken, request, LIMIT))).toMatchObject({
+        code: "PERMISSION_DENIED",
+        reason: "TOKEN_RESTRICTED",
+      });
+    }
+  });
+
+  test("of operators that are restricted to an organisation reach that one's objects alone", async () => {
+    await createOrg("acme");
+    const admin = await token("personal", ["admin"]);
+    const key = publicBytes(createPublicKey(KEYS.publicKey));
+    for (const own of ["acme", "personal"]) {
+      const other = own === "acme" ? "personal" : "acme";
+      const { orgs, tokens, audit } = await clients(
+        api.address,
+        await biscuits.attenuate(admin, key, `check if org("${own}")`),
+      );
+      const page = { pageSize: 0, pageToken: "" };
+      const read = (org: string) =>
+        openStream(audit, audit.readAudit, ReadAuditRequest.fromPartial({ org }), LIMIT).next();
+      await call(orgs, orgs.getOrganization, { slug: own }, LIMIT);
+      await call(tokens, tokens.listTokens, { org: own, ...page }, LIMIT);
+      await read(own);
+
+      for (const refused of [
+        call(orgs, orgs.getOrganization, { slug: other }, LIMIT),
+        call(orgs, orgs.listOrganizations, page, LIMIT),
+        call(tokens, tokens.listTokens, { org: "", ...page }, LIMIT),
+        call(tokens, tokens.listTokens, { org: other, ...page }, LIMIT),
+        call(tokens, tokens.revokeOrganizationTokens, { org: other }, LIMIT),
+        read(other),
+        read(""),
+      ]) {
+        expect(await faultOf(refused)).toMatchObject({ reason: "TOKEN_RESTRICTED" });
+      }
+    }
+  });
+
+  test("that are revoked end the streams and waits that they have opened", async () => {
+    const { id, as } = await make();
+    const kept = await make();
+    const { machine } = await as.create({ skipLaunch: false });
+    const follow = ReadAuditRequest.fromPartial({ follow: true });
+    const open = (of: typeof as) => openStream(of.audit, of.audit.readAudit, follow, { timeoutMs: 60_000 });
+    const [stream, other] = [open(as), open(kept.as)];
+    await stream.next();
+    await other.next();
+    const request = WaitMachineRequest.fromPartial({
+      machineId: machine?.id ?? "",
+      states: [MachineState.STOPPED],
+    });
+    const wait = faultOf(call(as.machines, as.machines.waitMachine, request, { timeoutMs: 60_000 }));
+    const ended = faultOf(drained(stream));
+
+    await call(api.admin.tokens, api.admin.tokens.revokeToken, { id }, LIMIT);
+
+    const facts = { code: "UNAUTHENTICATED", reason: "TOKEN_REVOKED" };
+    expect(await ended).toMatchObject(facts);
+    expect(await wait).toMatchObject(facts);
+    await kept.as.createApp("goes-on");
+    expect((await other.next()).done).toBe(false);
+    await other.return(undefined);
+  });
+
   test("are revoked on other apis within two seconds, and after a restart without Postgres", async () => {
     const folder = temporaryFolder("api-state");
     const other = await world.api({ stateDir: folder.path });
@@ -173,6 +267,24 @@ describe("a banned organisation", () => {
     await call(as.machines, as.machines.destroyMachine, { machineId, force: true }, LIMIT);
   });
 
+  test("that is banned during a create gets its machine, which its host does not start", async () => {
+    const { as } = await make(org);
+    await as.createApp("shop");
+    world.host(1).before("prepareMachine", async () => {
+      await setStanding(Standing.BANNED);
+      verifier.revocations.replace({
+        version: Date.now(),
+        tokens: [],
+        orgs: [{ org, isSuspended: true, notBeforeMs: 0 }],
+      });
+    });
+
+    const { machine } = await as.create({ app: "shop", skipLaunch: false });
+
+    expect(machine?.state).toBe(MachineState.CREATED);
+    expect((await as.get(machine?.id ?? ""))?.state).toBe(MachineState.CREATED);
+  });
+
   test("is told to hosts that listen, with revoked tokens, whole and again with every change", async () => {
     const { revocations } = api.internal;
     const { id } = await make(org);
@@ -209,6 +321,10 @@ describe("a banned organisation", () => {
 async function createOrg(slug: string) {
   const { orgs } = api.admin;
   return await call(orgs, orgs.createOrganization, { slug, name: "", quota: undefined }, LIMIT);
+}
+
+async function drained(stream: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of stream);
 }
 
 function kept(stateDir: string): Revocations {

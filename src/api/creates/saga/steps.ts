@@ -146,7 +146,8 @@ function launch({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
       if (run.request.skipLaunch) return;
       const { offer, machineId } = placed(run);
       const host = hostOf(offer);
-      const target = { machineId, org: "" };
+      // Its host refuses the start when the organisation was banned meanwhile.
+      const target = { machineId, org: run.request.org };
       if (run.isResumed) {
         // A program that an earlier run has started must not run twice.
         const machine = await hostd.getMachine(host, target, { signal });

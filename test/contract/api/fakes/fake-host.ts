@@ -15,6 +15,7 @@ import {
   MachineState,
 } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../../../src/gen/windhover/scheduler/v1/host.ts";
+import { RULES } from "../../../../src/hostd/service-rules.ts";
 import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
@@ -68,7 +69,7 @@ export class FakeHost {
   }
 
   async start(): Promise<void> {
-    const server = createServer({ verifier: this.#verifier });
+    const server = createServer({ verifier: this.#verifier, rules: RULES });
     server.addService(HostServiceService, this.#service());
     this.#running = await serve(server, this.address, 0);
     this.#port = this.#running.port;
