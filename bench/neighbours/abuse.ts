@@ -20,7 +20,7 @@ import { serve } from "../lib/child.ts";
 export type AbuseJob =
   | { readonly kind: "waits"; readonly ids: readonly string[]; readonly count: number }
   | {
-      readonly kind: "watched_starts" | "start_flood" | "tails";
+      readonly kind: "watched_starts" | "start_flood" | "tails" | "whole_logs";
       readonly ids: readonly string[];
       readonly atOnce: number;
     }
@@ -110,8 +110,10 @@ function onceOf(job: Exclude<AbuseJob, { kind: "open_methods" }>): Once {
         return create(client, job.app, image, {});
       };
     case "tails":
+    case "whole_logs":
       return async (client, worker) => {
-        const request = { machineId: idOf(job.ids, worker), follow: false, tail: 1, afterSequence: 0n };
+        const tail = job.kind === "tails" ? 1 : undefined;
+        const request = { machineId: idOf(job.ids, worker), follow: false, tail, afterSequence: 0n };
         for await (const _ of openStream(client, client.streamLogs, request, scope));
       };
     case "lists":

@@ -53,12 +53,11 @@ export const ABUSERS: readonly Abuser[] = [
   },
   {
     name: "tails",
-    prepare: async (org) => {
-      const init = { exec: ["sim-log", String(LOG_LINES)] };
-      const ids = await org.machines(4, { init });
-      for (const id of ids) await org.clients.start(id);
-      return { kind: "tails", ids, atOnce: 32 };
-    },
+    prepare: async (org) => ({ kind: "tails", ids: await machinesWithLogs(org), atOnce: 32 }),
+  },
+  {
+    name: "whole_logs",
+    prepare: async (org) => ({ kind: "whole_logs", ids: await machinesWithLogs(org), atOnce: 32 }),
   },
   {
     name: "lists",
@@ -88,3 +87,10 @@ export const ABUSERS: readonly Abuser[] = [
     slowsCreates: true,
   },
 ];
+
+/** Returns machines that have written all the lines that are kept. */
+async function machinesWithLogs(org: AbuserOrg): Promise<string[]> {
+  const ids = await org.machines(4, { init: { exec: ["sim-log", String(LOG_LINES)] } });
+  for (const id of ids) await org.clients.start(id);
+  return ids;
+}

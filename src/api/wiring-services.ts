@@ -14,6 +14,7 @@ import { RegistriesServiceService } from "../gen/windhover/machines/v1/registrie
 import type { SigningKeys } from "../lib/auth/keys.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
+import { Paces } from "../lib/runtime/paces.ts";
 import type { DeleteAppParts } from "./apps/delete-app.ts";
 import { appsService } from "./apps/service-apps.ts";
 import { auditService } from "./audit/service-audit.ts";
@@ -49,6 +50,9 @@ export const SERVICES = [
   "windhover.admin.v1.AuditService",
 ];
 
+/** Lines of logs that an organisation reads; a host has the same bound. */
+const LINES = { perSecond: 50_000, burst: 200_000 };
+
 export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, HostSources {
   readonly apps: DeleteAppParts["apps"];
   readonly orgs: OrganizationStore;
@@ -70,7 +74,7 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
     ...createsService(creates, { own: region, known: schedulers.regions() }),
-    ...machinesService(machines, parts),
+    ...machinesService(machines, parts, new Paces({ ...LINES, clock })),
   };
   const add = (definition: grpc.ServiceDefinition, served: grpc.UntypedServiceImplementation) => {
     const shared = withShares(definition, served, bounds);

@@ -5,6 +5,7 @@ import { untilDraining } from "../lib/grpc/draining.ts";
 import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Concurrency } from "../lib/runtime/concurrency.ts";
+import { Paces } from "../lib/runtime/paces.ts";
 import type { SchedulingFile } from "./availability/scheduling-file.ts";
 import type { Hold, Ledger } from "./capacity/ledger.ts";
 import {
@@ -25,6 +26,7 @@ import {
   waitFromProto,
   watchFromProto,
 } from "./convert-request.ts";
+import type { StoredLine } from "./logs/line-format.ts";
 import type { LogStore } from "./logs/log-store.ts";
 import { type Machine, machineId } from "./machines/machine.ts";
 import type { Machines } from "./operations/machines.ts";
@@ -33,6 +35,9 @@ import type { Store } from "./store/store.ts";
 
 /** Logs that one organisation reads at once. */
 const MAX_LOG_STREAMS = 512;
+/** Lines that one organisation reads. More than a guest can write; a whole log has some 25,000. */
+const LINES = { perSecond: 50_000, burst: 200_000 };
+const CHARACTERS_PER_LINE = 256;
 const MAX_HOLDS = 1_000;
 
 export interface HostServiceParts {
@@ -54,6 +59,7 @@ export interface HostServiceParts {
 export function hostService(parts: HostServiceParts): HostServiceServer {
   const { identity, host, machines, logs, outbox } = parts;
   const logStreams = new Concurrency(MAX_LOG_STREAMS, tooManyStreams);
+  const lines = new Paces({ ...LINES, clock: host.clock });
   const toProto = (machine: Machine) => machineToProto(machine, identity.name);
   return {
     createMachine: internal(async (req) => ({
@@ -118,8 +124,9 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         // Tells where a reader goes on that loses the stream before the first line.
         if (req.follow && start >= last) yield { entries: [], position: BigInt(start) };
         const query = { tail: undefined, afterSequence: start, follow: req.follow, signal: ctx.signal };
-        for await (const lines of logs.read(id, query)) {
-          yield { entries: lines.map(lineToProto), position: BigInt(lines.at(-1)?.sequence ?? start) };
+        for await (const read of logs.read(id, query)) {
+          yield { entries: read.map(lineToProto), position: BigInt(read.at(-1)?.sequence ?? start) };
+          await lines.take(spec.org, costOf(read), ctx.signal);
         }
       } finally {
         giveBack();
@@ -136,6 +143,11 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       };
     }),
   };
+}
+
+/** Returns how many short lines take as long. */
+function costOf(lines: readonly StoredLine[]): number {
+  return lines.reduce((sum, { text }) => sum + 1 + text.length / CHARACTERS_PER_LINE, 0);
 }
 
 function tooManyStreams(org: string, limit: number): Fault {

@@ -12,6 +12,7 @@ import { untilDraining } from "../../lib/grpc/draining.ts";
 import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { annotate, attribute, withSpan } from "../../lib/otel/tracing.ts";
+import type { Paces } from "../../lib/runtime/paces.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName } from "../requests/names.ts";
@@ -45,7 +46,8 @@ type ExistingMachines = Pick<
   | "streamLogs"
 >;
 
-export function machinesService(machines: Machines, lists: ListParts): ExistingMachines {
+/** @param lines that an organisation reads, from all hosts */
+export function machinesService(machines: Machines, lists: ListParts, lines: Paces): ExistingMachines {
   return {
     getMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:read");
@@ -104,8 +106,10 @@ export function machinesService(machines: Machines, lists: ListParts): ExistingM
     streamLogs: serverStream(async function* (req, ctx) {
       const caller = authorize(ctx, "machines:read");
       const id = machineIdFromProto(req.machineId);
-      for await (const { lines, position } of machines.logs(id, logsFromProto(req), caller)) {
-        yield { entries: lines.map((line) => ({ ...line, time: timeToProto(line.timeMs) })), position };
+      for await (const batch of machines.logs(id, logsFromProto(req), caller)) {
+        const entries = batch.lines.map((line) => ({ ...line, time: timeToProto(line.timeMs) }));
+        yield { entries, position: batch.position };
+        if (caller.org !== "") await lines.take(caller.org, entries.length, ctx.signal);
       }
     }),
   };
