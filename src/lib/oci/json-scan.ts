@@ -21,25 +21,31 @@ export function isModest(body: Buffer, maxValues: number, maxDepth: number): boo
 }
 
 /**
- * Returns the names of the outermost fields of a JSON object, as often as they are there: `JSON.parse` keeps the last of
- * several, other readers the first. @param body is valid JSON
+ * Whether an object in a JSON document has a field twice: `JSON.parse` keeps the last of several, other readers the first.
+ *
+ * @param body is valid JSON
  */
-export function outerKeys(body: Buffer): string[] {
-  const keys: string[] = [];
-  let depth = 0;
+export function repeatsField(body: Buffer): boolean {
+  /** Names of the fields so far, for each object and array that the scan is in. */
+  const open: Set<string>[] = [];
   let last = "";
   for (let at = 0; at < body.length; at++) {
     const byte = body[at];
     if (byte === QUOTE) {
       const end = endOfString(body, at);
-      if (depth === 1) last = body.toString("utf8", at, end + 1);
+      last = body.toString("utf8", at, end + 1);
       at = end;
-    } else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) depth++;
-    else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) depth--;
+    } else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) open.push(new Set());
+    else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) open.pop();
     // Only a name comes before a colon.
-    else if (byte === COLON && depth === 1) keys.push(String(JSON.parse(last)));
+    else if (byte === COLON) {
+      const fields = open.at(-1);
+      const name = String(JSON.parse(last));
+      if (fields?.has(name)) return true;
+      fields?.add(name);
+    }
   }
-  return keys;
+  return false;
 }
 
 function endOfString(body: Buffer, start: number): number {

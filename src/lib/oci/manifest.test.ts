@@ -30,6 +30,11 @@ describe("a document that can be read in more than one way is refused, however i
     ["a media type of neither", { ...IMAGE, mediaType: "application/vnd.cncf.model.manifest.v1+json" }],
     ["a field in another case", { ...IMAGE, Manifests: [ENTRY] }],
     ["a field twice", `{"schemaVersion":2,"config":${JSON.stringify(CONFIG)},"layers":[],"layers":[]}`],
+    ["a layer's digest twice", JSON.stringify(IMAGE).replace(/"size":3/, `"size":3,"digest":"${DIGEST}"`)],
+    ["a layer's digest in two cases", { ...IMAGE, layers: [{ ...LAYER, Digest: DIGEST }] }],
+    ["the configuration's digest in another case", { ...IMAGE, config: { ...CONFIG, DIGEST } }],
+    ["an entry's platform in two cases", { ...INDEX, manifests: [{ ...ENTRY, platform: {}, Platform: {} }] }],
+    ["a field with letters that fold to those of another", { ...IMAGE, "manife\u017ft\u017f": [ENTRY] }],
     ["a field twice, in two cases", `{"schemaVersion":2,"manifests":[],"MANIFESTS":[]}`],
   ])("%s", (_, document) => {
     for (const contentType of served)

@@ -1,6 +1,6 @@
 import { type Digest, parseDigest } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
-import { isModest, outerKeys } from "./json-scan.ts";
+import { isModest, repeatsField } from "./json-scan.ts";
 import { type Platform, toPlatform } from "./platform.ts";
 
 /** A reference to bytes in a registry. */
@@ -45,6 +45,7 @@ const KINDS: ReadonlyMap<string, ManifestDocument["kind"]> = new Map([
 /** Fields of each kind. One of another kind makes a document that readers read differently (CVE-2021-41190). */
 const FIELDS = { image: ["config", "layers"], index: ["manifests"], first: ["fsLayers"] } as const;
 const ALL_FIELDS = ["schemaVersion", "mediaType", ...Object.values(FIELDS).flat()];
+const DESCRIPTOR_FIELDS = ["mediaType", "digest", "size", "platform"];
 /** The last four are of older images: see docker/distribution, issue 1621. Docker accepts them too. */
 const CONFIGS: readonly string[] = [
   ...[`${OCI}.config.v1+json`, `${DOCKER}.container.image.v1+json`],
@@ -68,9 +69,12 @@ const MAX_JSON_DEPTH = 64;
  */
 export function parseManifest(body: Buffer, contentType: string, subject: Subject): ManifestDocument {
   const json = parseJson(body, "the manifest", subject);
-  const keys = outerKeys(body);
-  const kind = kindOf(json, keys, contentType, subject);
-  if (kind === "index") return { kind, images: array(json["manifests"]).flatMap(indexEntry) };
+  if (repeatsField(body)) throw ambiguous(subject);
+  const kind = kindOf(json, contentType, subject);
+  if (kind === "index") {
+    const entries = array(json["manifests"]);
+    return { kind, images: entries.flatMap((entry) => indexEntry(entry, subject)) };
+  }
   const config = descriptor(json["config"], subject);
   if (!CONFIGS.includes(config.mediaType))
     throw notAnImage(subject, `it is an artifact (${shown(config.mediaType)}), not a container image`);
@@ -111,7 +115,6 @@ export function record(value: unknown): Record<string, unknown> {
 
 function kindOf(
   json: Record<string, unknown>,
-  keys: readonly string[],
   contentType: string,
   subject: Subject,
 ): ManifestDocument["kind"] {
@@ -124,14 +127,7 @@ function kindOf(
   }
   const structures = Object.entries(FIELDS).filter(([, fields]) => has(fields));
   const [structure] = structures.map(([name]) => name);
-  // Readers differ in which of two fields counts, and in whether case does.
-  const isAmbiguous =
-    new Set(keys.map((key) => key.toLowerCase())).size < keys.length || keys.some(isLookAlike);
-  if (structures.length > 1 || isAmbiguous)
-    throw notAnImage(
-      subject,
-      "its manifest can be read in more than one way; push it again with a current tool",
-    );
+  if (structures.length > 1 || hasLookAlike(json, ALL_FIELDS)) throw ambiguous(subject);
   const named = json["mediaType"];
   const type = typeof named === "string" ? named : "";
   const kind = type === "" ? structure : KINDS.get(type.toLowerCase());
@@ -147,14 +143,26 @@ function kindOf(
   return kind;
 }
 
-/** Whether a field differs from one of a manifest by case only. */
-function isLookAlike(key: string): boolean {
-  return !ALL_FIELDS.includes(key) && ALL_FIELDS.some((field) => field.toLowerCase() === key.toLowerCase());
+/** Whether a field differs from a known one by case only: readers in Go take the one for the other. */
+function hasLookAlike(json: Record<string, unknown>, known: readonly string[]): boolean {
+  return Object.keys(json).some(
+    (key) => !known.includes(key) && known.some((field) => folded(field) === folded(key)),
+  );
+}
+
+/** Folds case as Go does: the long s (ſ) counts as an s, which lower case alone does not tell. */
+function folded(text: string): string {
+  return text.toUpperCase().toLowerCase();
+}
+
+function ambiguous(subject: Subject) {
+  const problem = "its manifest can be read in more than one way; push it again with a current tool";
+  return notAnImage(subject, problem);
 }
 
 /** Leaves out what is neither an image nor an index, and what has a digest of another algorithm. */
-function indexEntry(value: unknown): IndexEntry[] {
-  const { mediaType, digest, platform } = record(value);
+function indexEntry(value: unknown, subject: Subject): IndexEntry[] {
+  const { mediaType, digest, platform } = descriptorFields(value, subject);
   const parsed = typeof digest === "string" ? parseDigest(digest) : undefined;
   const isKnown = typeof mediaType === "string" && KINDS.has(mediaType.toLowerCase());
   if (!isKnown || parsed === undefined) return [];
@@ -177,7 +185,7 @@ function layerDescriptor(value: unknown, layerIndex: number, subject: Subject): 
 }
 
 function descriptor(value: unknown, subject: Subject): Descriptor {
-  const { mediaType = "", digest, size } = record(value);
+  const { mediaType = "", digest, size } = descriptorFields(value, subject);
   const parsed = typeof digest === "string" ? parseDigest(digest) : undefined;
   const isWhole = typeof mediaType === "string" && Number.isSafeInteger(size) && Number(size) >= 0;
   if (!isWhole || parsed === undefined) {
@@ -185,6 +193,12 @@ function descriptor(value: unknown, subject: Subject): Descriptor {
     throw notAnImage(subject, `${problem}; other digests are not supported`);
   }
   return { mediaType, digest: parsed, size: Number(size) };
+}
+
+function descriptorFields(value: unknown, subject: Subject): Record<string, unknown> {
+  const fields = record(value);
+  if (hasLookAlike(fields, DESCRIPTOR_FIELDS)) throw ambiguous(subject);
+  return fields;
 }
 
 function shown(mediaType: string): string {
