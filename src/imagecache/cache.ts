@@ -64,8 +64,9 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     logger.warn("images are built without full confinement", { shortfall: sandbox.shortfall });
   const { buildMemoryBytes: memoryBytes, buildTimeoutMs: timeoutMs } = options;
   const builder = new Builder({ dir, budget, images: store, limits, sandbox, memoryBytes, timeoutMs, clock });
-  const puller = new Puller({ dir, client, blobs, budget, builder, images: store, limits });
-  const shares = new OrgShares(pins, store, options.orgBudgetBytes);
+  const { orgBudgetBytes } = options;
+  const puller = new Puller({ dir, client, blobs, budget, builder, images: store, limits, orgBudgetBytes });
+  const shares = new OrgShares(pins, store, orgBudgetBytes);
   const images = new Images(store, pins, shares, puller, proofs);
 
   // The budget may have become smaller.

@@ -31,7 +31,9 @@ export const variables = {
     .describe("Disk it may take, in MiB. Images in use count, and are kept even when they alone take more."),
   IMAGECACHE_ORG_SHARE: integer(1, 100)
     .prefault(50)
-    .describe("Most of the budget that the images of one organisation's machines may take, in percent."),
+    .describe(
+      "Most of the budget that the images of one organisation's machines may take, and the layers that it pulls at a time, in percent.",
+    ),
   IMAGECACHE_MAX_IMAGE_MB: integer(1, 100_000_000)
     .prefault(DEFAULT_LIMITS.maxBytes / MIB)
     .describe("Most that the layers of one image may unpack to together, in MiB."),

@@ -50,6 +50,11 @@ export class DiskBudget {
     return this.#inTurn(() => this.#makeRoom(neededBytes));
   }
 
+  /** Throws what {@link makeRoom} would, and evicts nothing. */
+  async checkRoom(neededBytes: number): Promise<void> {
+    await this.#victims(neededBytes);
+  }
+
   /**
    * Makes room for a file in `tmp`, which counts with at least these bytes until the returned object is
    * disposed of.
@@ -75,6 +80,10 @@ export class DiskBudget {
   }
 
   async #makeRoom(neededBytes: number): Promise<void> {
+    for (const { path, bytes } of await this.#victims(neededBytes)) await this.#evict(path, bytes);
+  }
+
+  async #victims(neededBytes: number): Promise<readonly Candidate[]> {
     const { usedBytes, unwrittenBytes, candidates } = await this.#scan();
     const { bavail, bsize } = await statfs(this.#dir.root);
     const { budgetBytes } = this;
@@ -93,7 +102,7 @@ export class DiskBudget {
       const why = `it needs ${mib(neededBytes)} MiB, of which ${mib(missingBytes)} are missing even without all images not in use (${limits})`;
       throw diskFull(this.#dir.root, why, facts);
     }
-    for (const { path, bytes } of victims) await this.#evict(path, bytes);
+    return victims;
   }
 
   async #evict(path: string, bytes: number): Promise<void> {

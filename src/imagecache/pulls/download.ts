@@ -21,6 +21,8 @@ export interface LayerRequest {
   readonly blob: Descriptor;
   /** For faults. */
   readonly subject: Subject;
+  /** Makes room on disk for bytes that are about to be written. */
+  readonly takeRoom: (bytes: number) => Promise<void>;
 }
 
 export interface Order extends LayerRequest {
@@ -126,7 +128,11 @@ async function fill(
   return resumed;
 }
 
-function incomplete({ from, blob, subject }: LayerRequest, length: number, broken: unknown) {
+function incomplete(
+  { from, blob, subject }: Omit<LayerRequest, "takeRoom">,
+  length: number,
+  broken: unknown,
+) {
   const facts = { received_bytes: String(length), expected_bytes: String(blob.size) };
   if (broken === undefined) {
     const problem = `${from.registry} sends ${length} bytes of it, and its manifest says ${blob.size}; push the image again`;
@@ -169,6 +175,7 @@ class PartialFile {
     receivedBytes.inc(bytes.length);
     this.#listener.onReceived(bytes.length);
     if (this.length + bytes.length > this.#order.blob.size) throw tooLong(this.#order);
+    await this.#order.takeRoom(bytes.length);
     for (let at = 0; at < bytes.length; ) at += (await this.#handle.write(bytes, at)).bytesWritten;
     this.#count(bytes);
   }

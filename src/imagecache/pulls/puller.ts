@@ -18,6 +18,7 @@ import type { Blobs } from "./blobs.ts";
 import type { LayerRequest } from "./download.ts";
 import { type PlaceFor, Places } from "./places.ts";
 import { type Progress, ProgressMeter } from "./progress.ts";
+import { LayerShares, PullRoom } from "./pull-room.ts";
 
 export interface PullerParts {
   readonly dir: CacheDir;
@@ -27,6 +28,8 @@ export interface PullerParts {
   readonly builder: Builder;
   readonly images: ImageStore;
   readonly limits: Limits;
+  /** Most that the layers of one organisation's pulls may take together. */
+  readonly orgBudgetBytes: number;
 }
 
 export interface Pulled {
@@ -40,6 +43,7 @@ interface Pull {
   /** As requested; of the manifest, or of an index. */
   readonly digest: Digest;
   readonly compressedBytes: number;
+  readonly room: PullRoom;
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal;
 }
@@ -69,9 +73,11 @@ export class Puller {
   readonly #parts: PullerParts;
   readonly #pulls = new Places(PULLS);
   readonly #builds = new Places({ ...PULLS, total: MAX_BUILDS, perOrg: 1 });
+  readonly #shares: LayerShares;
 
   constructor(parts: PullerParts) {
     this.#parts = parts;
+    this.#shares = new LayerShares(parts.orgBudgetBytes);
   }
 
   /** @throws Fault as the proto documents for EnsureImage */
@@ -99,23 +105,32 @@ export class Puller {
   }
 
   async #pull(from: PullSource, meter: ProgressMeter, signal: AbortSignal): Promise<Pulled> {
-    const { blobs, budget, builder } = this.#parts;
+    const { budget, builder } = this.#parts;
     const { digest } = from;
     builder.refuseFailed(formatReference(from), digest);
     meter.begin("resolving");
     const resolved = await withSpan("imagecache.resolve", {}, () => this.#resolve(from, signal));
     const { layers } = resolved.manifest;
     const compressedBytes = layers.reduce((sum, layer) => sum + layer.size, 0);
-    const pull = { from, resolved, digest, compressedBytes, meter, signal };
+    const room = new PullRoom(budget, compressedBytes);
+    const pull = { from, resolved, digest, compressedBytes, room, meter, signal };
     const cached = await this.#cached(digest);
     if (cached) {
       await this.#prove(pull, cached);
       return { image: cached, downloadedBytes: 0 };
     }
     this.#checkSize(pull);
+    return await this.#shares.run(() => this.#make(pull), signal, from.access.org, compressedBytes);
+  }
+
+  /** Downloads the layers of an image and builds it. */
+  async #make(pull: Pull): Promise<Pulled> {
+    const { blobs, budget, builder } = this.#parts;
+    const { from, resolved, compressedBytes, meter, signal } = pull;
+    const { layers } = resolved.manifest;
     using _ = budget.layersInUse.use(layers.map((layer) => layer.digest));
     // The squashfs is about as large as the layers: lz4 compresses less, and hidden files are left out.
-    await budget.makeRoom((await blobs.missingBytes(layers)) + compressedBytes);
+    await budget.checkRoom((await blobs.missingBytes(layers)) + compressedBytes);
     const downloadedBytes = await this.#download(pull);
     const samples = await blobs.samplesOf(layers);
     const build = () => builder.build({ ...pull, samples }, meter, signal);
@@ -172,7 +187,8 @@ export class Puller {
     const signal = AbortSignal.any([pull.signal, failed.signal]);
     const works = pull.resolved.manifest.layers.map(async (blob, layerIndex) => {
       try {
-        return await work({ from: pull.from, blob, subject: subjectOf(pull, layerIndex) }, signal);
+        const takeRoom = (bytes: number) => pull.room.take(bytes);
+        return await work({ from: pull.from, blob, subject: subjectOf(pull, layerIndex), takeRoom }, signal);
       } catch (err) {
         // The first failure is thrown below; the others only stop.
         failed.abort(err);

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { buildImage, FakeRegistry } from "../../support/oci/index.ts";
+import { buildImage, FakeRegistry, type Manifest } from "../../support/oci/index.ts";
 import { publishTo, startImageCache, type TestImageCache, TIMEOUT } from "./fixture.ts";
 
 let registry: FakeRegistry;
@@ -49,7 +49,40 @@ describe("an image that unpacks to far more than its layers", () => {
   });
 });
 
+test("what a manifest says about its layers evicts nothing before they come", async () => {
+  await using cache = await startImageCache({ budgetBytes: 64 * MB });
+  const victim = publish("idle", 5 * MB);
+  const { rootfs } = await cache.ensure(victim.reference, victim.image.digest, "", { org: "victim" });
+  const tamper = ({ layers }: Manifest) => {
+    for (const layer of layers) layer.size = 31 * MB;
+  };
+  const liar = buildImage({ layers: [[{ path: "liar" }]], tamper });
+  registry.add("liar", "latest", liar);
+
+  const refused = cache.ensure(`${registry.host}/liar`, liar.digest, "m1", { org: "abuser" });
+
+  await expect(refused).rejects.toMatchObject({ reason: "LAYER_TRUNCATED" });
+  expect(existsSync(rootfs)).toBe(true);
+});
+
 describe("an organisation's share of the cache", () => {
+  test("bounds the layers of its pulls, which take no room from others while they are slow", async () => {
+    await using cache = await startImageCache({ budgetBytes: 64 * MB, orgBudgetBytes: 32 * MB });
+    const large = ["l1", "l2", "l3"].map((name) => publish(name, 20 * MB));
+    const layers = large.map(({ image }) => image.layers[0]?.digest ?? "");
+    registry.script = ({ target }) => (layers.includes(target) ? { stallAfter: 20 * MB } : undefined);
+    for (const { reference, image } of large)
+      cache.ensure(reference, image.digest, "", { org: "abuser" }).catch(() => undefined);
+    const sent = () => layers.map((layer) => registry.bytesServed(layer)).filter((bytes) => bytes > 0);
+    await expect.poll(sent, { timeout: 20_000 }).toEqual([20 * MB]);
+    const victim = publish("small", 5 * MB);
+
+    await cache.ensure(victim.reference, victim.image.digest, "m1", { org: "victim" });
+
+    expect(sent()).toEqual([20 * MB]);
+    registry.script = () => undefined;
+  });
+
   test("bounds what its machines pin, and neither stops others nor images it has already", async () => {
     await using cache = await startImageCache({ budgetBytes: 64 * MB, orgBudgetBytes: 5 * MB });
     const [first, second, third] = ["s1", "s2", "s3"].map((name) => publish(name, 2 * MB));
