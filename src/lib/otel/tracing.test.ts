@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type HrTime, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
 import { beforeEach, describe, expect, test } from "vitest";
-import { type EchoHandlers, echo } from "../../../test/support/net/echo.ts";
+import { type EchoHandlers, echo, patientCall } from "../../../test/support/net/echo.ts";
 import { Fault } from "../faults/fault.ts";
 import { addHealth, Health } from "../grpc/builtin/health.ts";
 import { call, openStream } from "../grpc/client.ts";
@@ -170,9 +170,10 @@ describe("a call", () => {
   test("whose deadline passes gives a server span that says so", async () => {
     await using service = await echo(endless(Promise.withResolvers<void>()));
 
-    await call(service.client, service.client.one, { text: "" }, { timeoutMs: 1_000 }).catch(() => {});
+    using _ = patientCall(service.address, 500);
 
     await expect.poll(() => statuses(SpanKind.SERVER)).toEqual(["DEADLINE_EXCEEDED"]);
+    await call(service.client, service.client.one, { text: "" }, { timeoutMs: 100 }).catch(() => {});
     expect(statuses(SpanKind.CLIENT)).toEqual(["DEADLINE_EXCEEDED"]);
   });
 

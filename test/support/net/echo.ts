@@ -1,3 +1,4 @@
+import { connect as connectHttp2 } from "node:http2";
 import * as grpc from "@grpc/grpc-js";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import type { UnaryMethod } from "../../../src/lib/grpc/client.ts";
@@ -73,6 +74,21 @@ export async function echo(
       await close();
     },
   };
+}
+
+/** Calls `one` with a deadline, and waits longer: a client of grpc-js hangs up at the deadline, maybe before the server's. */
+export function patientCall(address: string, timeoutMs: number): Disposable {
+  const session = connectHttp2(`http://${address}`);
+  const stream = session.request({
+    ...{ ":method": "POST", ":path": definition.one.path, "content-type": "application/grpc" },
+    ...{ te: "trailers", "grpc-timeout": `${timeoutMs}m` },
+  });
+  stream.on("error", () => {});
+  const message = encode({ text: "" });
+  const header = Buffer.alloc(5);
+  header.writeUInt32BE(message.length, 1);
+  stream.end(Buffer.concat([header, message]));
+  return { [Symbol.dispose]: () => session.destroy() };
 }
 
 /** Adds the service to a server. */

@@ -1,7 +1,6 @@
 import { getEventListeners, once } from "node:events";
-import { connect as connectHttp2 } from "node:http2";
 import { describe, expect, test } from "vitest";
-import { drain, echo, failure, waiting } from "../../../../test/support/net/echo.ts";
+import { drain, echo, failure, patientCall, waiting } from "../../../../test/support/net/echo.ts";
 import { Fault } from "../../faults/fault.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { call, openStream } from "../client.ts";
@@ -49,21 +48,11 @@ describe("the signal of a call", () => {
   test("aborts with DEADLINE_EXCEEDED when the time is over", async () => {
     const handler = Promise.withResolvers<CallContext>();
     await using service = await echo({ one: waiting(handler) });
-    // A client of grpc-js hangs up at its own deadline, which may be before the server's.
-    const session = connectHttp2(`http://${service.address}`);
-    const stream = session.request({
-      ...{ ":method": "POST", ":path": "/test.v1.Echo/One", "content-type": "application/grpc" },
-      ...{ te: "trailers", "grpc-timeout": "500m" },
-    });
-    const message = Buffer.from(JSON.stringify({ text: "" }));
-    const header = Buffer.alloc(5);
-    header.writeUInt32BE(message.length, 1);
-    stream.end(Buffer.concat([header, message]));
+    using _ = patientCall(service.address, 500);
 
     const ctx = await handler.promise;
     await expect.poll(() => ctx.signal.aborted).toBe(true);
     expect(ctx.signal.reason).toMatchObject({ code: "DEADLINE_EXCEEDED" });
-    session.destroy();
   });
 
   test("aborts for a client that gives up at its deadline", async () => {
