@@ -49,7 +49,7 @@ export function parseConfig(body: Buffer, manifest: ImageManifest, subject: Subj
     const counts = `${manifest.layers.length} layers, its configuration ${diffIds.length}`;
     throw notAnImage(subject, `its manifest has ${counts}`);
   }
-  if (JSON.stringify(run).length > MAX_RUN_BYTES) {
+  if (Buffer.byteLength(JSON.stringify(run)) > MAX_RUN_BYTES) {
     throw notAnImage(subject, `its environment, labels and so on take more than ${MAX_RUN_BYTES} bytes`);
   }
   return {

@@ -37,6 +37,12 @@ describe("an image that cannot run is refused by the field that is at fault", ()
     ["User", { user: "a\nb" }],
     ["Env", { env: ["A=\0"] }],
     ["Env", { env: [`A=${"x".repeat(131_072)}`] }],
+    ["Env", { env: Array.from({ length: 3_841 }, (_, i) => `A${i}=`) }],
+    ["Entrypoint", { entrypoint: Array.from({ length: 4_097 }, () => "x") }],
+    ["Cmd", { cmd: Array.from({ length: 4_097 }, () => "x") }],
+    ["Volumes", { volumes: ["/a\0"] }],
+    ["Volumes", { volumes: [`/${"x".repeat(5_000)}`] }],
+    ["Volumes", { volumes: Array.from({ length: 1_025 }, (_, i) => `/${i}`) }],
   ])("%s of %j", (field, image) => {
     expect(check(image)).toMatchObject({
       code: "FAILED_PRECONDITION",
@@ -78,4 +84,14 @@ test("an empty program in the request is the request's fault", () => {
     violations: [{ field: "config.init.cmd" }],
   });
   expect(check({ entrypoint: ["/x"] }, { cmd: [""] })).toBeUndefined();
+});
+
+test("more arguments in the request than the guest takes are the request's fault", () => {
+  const many = Array.from({ length: 4_097 }, () => "x");
+
+  for (const field of ["exec", "entrypoint", "cmd"])
+    expect(check({}, { [field]: many })).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      violations: [{ field: `config.init.${field}` }],
+    });
 });

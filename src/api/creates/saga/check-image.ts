@@ -7,6 +7,10 @@ const MAX_UID = 2 ** 32 - 2;
 /** Linux takes no longer argument or variable, its NUL included. */
 const MAX_STRING_BYTES = 128 * 1_024 - 1;
 const MAX_PATH_BYTES = 4_095;
+/** What the guest takes: of variables, less those of a request. */
+const MAX_ARGS = 4_096;
+const MAX_ENV = 4_096 - 256;
+const MAX_VOLUMES = 1_024;
 const MAX_SHOWN = 40;
 
 /**
@@ -25,6 +29,8 @@ export function checkImage(run: RunConfig, config: MachineConfig, subject: Subje
     ...(init.workingDir === "" ? checkWorkingDir(run.workingDir) : []),
     ...(init.user === "" ? checkUser(run.user) : []),
     ...checkStrings("Env", run.env),
+    ...checkCount("Env", run.env.length, MAX_ENV),
+    ...checkVolumes(run.volumes ?? []),
   ];
   if (problems.length === 0) return undefined;
   const list = problems.map(({ field, description }) => `${field} ${description}`).join("; ");
@@ -36,6 +42,10 @@ const NO_INIT: Init = { exec: [], entrypoint: [], cmd: [], user: "", workingDir:
 
 /** A cmd of the request is the program of an image without an entrypoint. */
 function checkRequested(run: RunConfig, init: Init): Violation | undefined {
+  for (const field of ["exec", "entrypoint", "cmd"] as const) {
+    const [problem] = checkCount(field, init[field].length, MAX_ARGS);
+    if (problem) return { ...problem, field: `config.init.${field}` };
+  }
   if (init.exec.length > 0 || init.entrypoint.length > 0 || entrypointOf(run).length > 0) return undefined;
   if (init.cmd[0] !== "") return undefined;
   const description = "must begin with the name of a program, as the image has no entrypoint";
@@ -53,6 +63,8 @@ function checkCommand(run: RunConfig, init: Init): Violation[] {
     return [{ field: "Entrypoint", description }];
   }
   if (argv[0] === "") return [{ field, description: "begins with an empty program: set init.exec" }];
+  const counted = checkCount(field, argv.length, MAX_ARGS);
+  if (counted.length > 0) return counted;
   return [...checkStrings(field, other), ...(field === "Cmd" || ownCmd ? [] : checkStrings("Cmd", run.cmd))];
 }
 
@@ -74,6 +86,16 @@ function checkUser(user: string): Violation[] {
   if (user === "" || (parts.length <= 2 && areParts && !/^:|[\n/]/.test(user))) return [];
   const description = `"${shown(user)}" is not name, uid, name:group or uid:gid: set init.user`;
   return [{ field: "User", description }];
+}
+
+function checkVolumes(volumes: readonly string[]): Violation[] {
+  const areUsable = volumes.every((path) => isPlain(path) && Buffer.byteLength(path) <= MAX_PATH_BYTES);
+  if (!areUsable) return [{ field: "Volumes", description: "has a path that Linux cannot have" }];
+  return checkCount("Volumes", volumes.length, MAX_VOLUMES);
+}
+
+function checkCount(field: string, count: number, limit: number): Violation[] {
+  return count <= limit ? [] : [{ field, description: `has ${count} entries, more than ${limit}` }];
 }
 
 function checkStrings(field: string, items: readonly string[]): Violation[] {
