@@ -66,7 +66,7 @@ export const HTTP_PROXY = proxy().describe(
 export const NO_PROXY = text()
   .prefault("")
   .describe(
-    "Hosts that are reached without a proxy: names (with all below them), `*.name`, addresses, each perhaps with a port, or `*`. No address ranges. `no_proxy` comes first.",
+    "Hosts that are reached without a proxy: names (with all below them), `*.name`, addresses, each perhaps with a port, or `*`; and address ranges, for hosts that are addresses. `no_proxy` comes first.",
   );
 
 function parseCollector(raw: string): string {

@@ -192,6 +192,32 @@ describe("a proxy", () => {
     },
   );
 
+  test.each(["10.0.0.0/8", "other.test, 10.255.255.1/32", "fd00::/8,10.255.0.0/16"])(
+    "is not used for addresses in ranges of NO_PROXY: %s",
+    async (except) => {
+      const timeouts = { connectMs: 100, idleMs: 1_000 };
+      const allowPrivate = ["10.255.255.1", "10.9.9.9"];
+      const options = { ...through(except), allowPrivate, timeouts, retry: { ...retry, attempts: 1 } };
+
+      await faultOf(resolve("10.255.255.1:5000", options));
+      expect(asked).toEqual([]);
+      await faultOf(resolve("10.255.255.1:5000", { ...options, ...through("192.168.0.0/16") }));
+      expect(asked).toHaveLength(1);
+    },
+  );
+
+  test.each(["localhost.", "x.localhost", "X.LOCALHOST."])(
+    "is not asked for %s, which would be the proxy's own loopback",
+    async (host) => {
+      registry.script = () => ({ redirect: `http://${host}:${port(secret.host)}{path}` });
+
+      expect(await faultOf(resolve(registry.host, through()))).toMatchObject({
+        reason: "REGISTRY_UNAVAILABLE",
+      });
+      expect([asked, secret.requests]).toEqual([[], []]);
+    },
+  );
+
   test("is not used for loopback, and is not asked for addresses that are not public", async () => {
     expect((await resolve(registry.host, through())).digest).toBe(image.digest);
     expect(await faultOf(resolve("169.254.169.254", through()))).toMatchObject({

@@ -2,6 +2,7 @@ import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from "undici";
 import { isLoopback } from "../reference.ts";
 import { filteringConnector, mayConnect, refuseAddress } from "./connector.ts";
 import { HostList } from "./host-list.ts";
+import { ProxyRanges } from "./no-proxy.ts";
 
 export interface HttpTimeouts {
   /** For the TCP and TLS handshakes. */
@@ -57,6 +58,8 @@ const MAX_REDIRECTS = 5;
 const MAX_CONNECTIONS = 16;
 /** Reading so many bytes is cheaper than a new connection. */
 const MAX_DISCARDED = 64 * 1024;
+/** Names that are loopback by RFC 6761: the proxy's own, if it were asked for them. */
+const LOCAL_NAME = /(?:^|\.)localhost\.?$/;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 /** Sends requests to registries over kept-alive connections, to public addresses only unless they are allowed. */
@@ -65,6 +68,7 @@ export class HttpClient {
   readonly #direct: Dispatcher;
   readonly #proxied: Dispatcher;
   readonly #hasProxy: Readonly<Record<string, boolean>>;
+  readonly #unproxied: ProxyRanges;
 
   constructor({ timeouts, allowPrivate, proxies }: HttpOptions) {
     this.#allowed = new HostList(allowPrivate);
@@ -79,6 +83,7 @@ export class HttpClient {
     // It connects to the proxy itself without the filter: the operator has named it.
     const proxied = () => new EnvHttpProxyAgent({ ...options, httpProxy, httpsProxy, noProxy });
     this.#proxied = httpProxy || httpsProxy ? proxied() : this.#direct;
+    this.#unproxied = new ProxyRanges(noProxy);
     this.#hasProxy = { "http:": httpProxy !== "", "https:": httpsProxy !== "" };
   }
 
@@ -111,7 +116,8 @@ export class HttpClient {
     const { signal, form } = sent;
     // A proxy looks names up by itself, so a name is not checked then.
     if (!this.#allowed.has(url) && !mayConnect(url)) throw new ConnectionError(refuseAddress().code, false);
-    const isProxied = this.#hasProxy[url.protocol] && !isLoopback(url.host);
+    const isDirect = isLoopback(url.host) || LOCAL_NAME.test(url.hostname) || this.#unproxied.has(url);
+    const isProxied = this.#hasProxy[url.protocol] && !isDirect;
     const dispatcher = isProxied ? this.#proxied : this.#direct;
     const body = form && {
       method: "POST" as const,
