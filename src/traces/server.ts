@@ -1,22 +1,24 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Scope } from "../lib/auth/claims.ts";
+import type { Restricted } from "../lib/auth/rpc-rules.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { limitConnections } from "../lib/runtime/connection-limiter.ts";
 import { logger } from "../lib/runtime/log.ts";
-import { type Reader, readableOrg, writerOf } from "./access.ts";
+import { readableOrg, writerOf } from "./access.ts";
 import { Ingest, refuseExport } from "./otlp/ingest.ts";
 import { Query } from "./query.ts";
 import { sendFault, sendJson } from "./reply.ts";
 import type { TraceStore } from "./store/store.ts";
 
 /** Checks an `authorization` header; throws UNAUTHENTICATED faults. */
-export type Verify = (authorization: string | undefined) => Promise<Reader>;
+export type Verify = (authorization: string | undefined) => Promise<Restricted>;
 
 /** A request must be complete within this time. */
 const REQUEST_TIMEOUT_MS = 15_000;
 const CONNECTIONS = { total: 1_024, perAddress: 1_024, newTotal: 128, newPerAddress: 64 };
 /** Of services, whose connections are not bounded. */
-const SERVICE_SCOPES = ["internal", "telemetry"];
+const SERVICE_SCOPES: readonly Scope[] = ["internal", "telemetry"];
 const GRACE_MS = 2_000;
 
 /** Makes the receiver's HTTP server, not listening yet: OTLP in, traces out. */
@@ -38,7 +40,7 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Se
   const connections = limitConnections(server, CONNECTIONS);
   return server;
 
-  async function identify(request: IncomingMessage): Promise<Reader> {
+  async function identify(request: IncomingMessage): Promise<Restricted> {
     const reader = await verify(request.headers.authorization);
     connections.identified(
       request.socket,
@@ -61,7 +63,7 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Se
     const [, traceId] = /^\/api\/traces(?:\/([0-9a-fA-F]{32}))?$/.exec(url.pathname) ?? [];
     if (traceId === undefined && url.pathname !== "/api/traces") throw noSuchPath(url.pathname);
     allow(request, "GET", "HEAD");
-    const org = readableOrg(await identify(request));
+    const org = readableOrg(await identify(request), clock.now());
     if (traceId === undefined) query.list(response, url.searchParams, org);
     else query.get(response, traceId.toLowerCase(), org);
   }

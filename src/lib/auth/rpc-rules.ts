@@ -37,6 +37,9 @@ export interface RpcRule {
 /** Rules by the full path of the method. */
 export type RpcRules = ReadonlyMap<string, RpcRule>;
 
+/** The part of a token that its restrictions are checked with. */
+export type Restricted = Pick<Claims, "org" | "scopes" | "checks">;
+
 type Methods = Readonly<Record<string, { readonly path: string }>>;
 
 /** Names the rule of every method of a service; one that is missing does not compile. */
@@ -74,6 +77,15 @@ export function admitRequest(
     const org = fieldOf(request, rule.org);
     if (revocations.isSuspended(org)) throw suspended(org);
   }
+  checkRestrictions(claims, rule, request, now);
+}
+
+/**
+ * Checks what holders of an attenuated token have restricted it to.
+ *
+ * @throws Fault `TOKEN_RESTRICTED`
+ */
+export function checkRestrictions(claims: Restricted, rule: RpcRule, request: unknown, now: number): void {
   if (claims.checks.length === 0) return;
   const object = rule.object === undefined ? "" : fieldOf(request, rule.object);
   const failing = failingCheck(claims.checks, {
@@ -89,7 +101,11 @@ export function admitRequest(
  * Returns whose objects a call is about: of the organisation that it names, or else of the caller's.
  * An operator's call that names none is about all.
  */
-function orgOf(claims: Claims, { kind, object, org, scopes }: RpcRule, request: unknown): readonly string[] {
+function orgOf(
+  claims: Restricted,
+  { kind, object, org, scopes }: RpcRule,
+  request: unknown,
+): readonly string[] {
   const field = kind === "org" ? object : org;
   const named = field === undefined ? "" : fieldOf(request, field);
   if (named !== "") return [named];

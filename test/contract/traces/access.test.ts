@@ -1,9 +1,13 @@
+import { createPublicKey } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { biscuits } from "../../../src/lib/auth/biscuit/user-token.ts";
+import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import {
   bearer,
   exportRequest,
   ids,
   json,
+  keys,
   privateDir,
   type Receiver,
   rawSpan,
@@ -41,6 +45,38 @@ describe("who may do what", () => {
     const read = await receiver.get("/api/traces", await bearer("", "telemetry"));
 
     expect([write.status, read.status]).toEqual([403, 403]);
+  });
+
+  test.each([
+    ["machines:read", 'check if app("web")', "TOKEN_RESTRICTED"],
+    ["machines:read", 'check if action("machines:start")', "TOKEN_RESTRICTED"],
+    ["machines:read", 'check if org("rival")', "TOKEN_RESTRICTED"],
+    ["machines:read", 'check if action("machines:read")', "mine"],
+    ["machines:read", 'check if org("acme")', "mine"],
+    ["admin", 'check if org("acme")', "TOKEN_RESTRICTED"],
+    ["admin", 'check if action("hosts:list")', "TOKEN_RESTRICTED"],
+    ["admin", 'check if action("traces:read")', "all"],
+  ] as const)("a token of scope %s that was restricted to %s reads: %s", async (scope, code, expected) => {
+    const mine = rawSpan({}, { "windhover.org": "acme" });
+    const theirs = rawSpan({}, { "windhover.org": "rival" });
+    await receiver.post(exportRequest([mine, theirs]));
+    const token = (await bearer("acme", scope)).slice("Bearer ".length);
+    const key = publicBytes(createPublicKey(keys.publicKey));
+
+    const answer = await receiver.get(
+      "/api/traces?limit=200",
+      `Bearer ${await biscuits.attenuate(token, key, code)}`,
+    );
+
+    if (expected === "TOKEN_RESTRICTED") {
+      expect(answer.status).toBe(403);
+      expect(await answer.text()).toContain(expected);
+      return;
+    }
+    const seen = ids(await json(Promise.resolve(answer)));
+    expect(seen.toSorted()).toEqual(
+      (expected === "all" ? [mine, theirs] : [mine]).map(({ traceId }) => traceId).toSorted(),
+    );
   });
 
   test("a token of an organisation sees its own traces, as if there were no others", async () => {
