@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type TemporaryFolder, temporaryFolder } from "../../../test/support/temporary.ts";
@@ -7,7 +17,7 @@ import { createLogger } from "../runtime/log.ts";
 import { type AuditEntry, fromLine, toLine } from "./audit-entry.ts";
 import { AuditFile, auditPath } from "./audit-file.ts";
 import { AuditLog } from "./audit-log.ts";
-import { readAudit } from "./read-audit.ts";
+import { type AuditQuery, readAudit } from "./read-audit.ts";
 
 createLogger("test", { write: () => {} });
 
@@ -164,6 +174,63 @@ test("a reader who follows sees every entry once, also while files are rotated",
   await file.close();
   expect(seen).toEqual(Array.from({ length: 12 }, (_, i) => i));
 });
+
+test("a reader who follows keeps one file open, whatever is rotated, and a file it has read is given up", async () => {
+  const abort = new AbortController();
+  const file = new AuditFile(folder.path, { maxBytes: 400, maxFiles: 3 });
+  for (let i = 0; i < 6; i++) await file.append(`${toLine({ ...entry, object: String(i) })}\n`);
+  const seen: string[] = [];
+  const following = (async () => {
+    for await (const entries of readAudit(folder.path, { follow: true, org: "acme" }, abort.signal)) {
+      seen.push(...entries.map(({ object }) => object));
+    }
+  })().catch(() => {});
+  await expect.poll(() => seen.at(-1)).toBe("5");
+  for (let i = 6; i < 8; i++) {
+    await file.append(`${toLine({ ...entry, object: String(i) })}\n`);
+    await expect.poll(() => seen.at(-1)).toBe(String(i));
+  }
+  const open = openFilesBelow(folder.path);
+  abort.abort();
+  await following;
+  await file.close();
+
+  // The writer's, and the reader's.
+  expect(open).toHaveLength(2);
+  expect(open.filter((path) => path.endsWith("(deleted)"))).toEqual([]);
+  expect(openFilesBelow(folder.path)).toEqual([]);
+});
+
+test("entries of others are left out by organisation, subject and object, also such as contain the words", async () => {
+  const log = open();
+  log.record({ ...entry, object: "1" });
+  log.record({ ...entry, org: "rival", subject: "acme", object: "2" });
+  log.record({ ...entry, subject: 'you "me"', object: "3" });
+  await log.close();
+  const read = async (query: Partial<AuditQuery>) => {
+    const all: AuditEntry[] = [];
+    const { signal } = new AbortController();
+    for await (const some of readAudit(folder.path, { follow: false, ...query }, signal)) all.push(...some);
+    return all.map(({ object }) => object);
+  };
+
+  expect(await read({ org: "acme" })).toEqual(["1", "3"]);
+  expect(await read({ org: "acme", subject: "me" })).toEqual(["1"]);
+  expect(await read({ subject: 'you "me"' })).toEqual(["3"]);
+  expect(await read({ org: "acme", object: "2" })).toEqual([]);
+});
+
+function openFilesBelow(path: string): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`);
+      return target.startsWith(path) ? [target] : [];
+    } catch {
+      // It was the folder's own.
+      return [];
+    }
+  });
+}
 
 async function lost(): Promise<number> {
   const metric = await registry.getSingleMetric("windhover_audit_dropped_total")?.get();

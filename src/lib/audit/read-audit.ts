@@ -1,4 +1,5 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { Semaphore } from "../runtime/semaphore.ts";
 import { sleep } from "../runtime/wait.ts";
 import { type AuditEntry, fromLine } from "./audit-entry.ts";
 import { auditPath } from "./audit-file.ts";
@@ -17,6 +18,13 @@ const MAX_FILES = 1_000;
 const FOLLOW_MS = 500;
 const CHUNK_BYTES = 256 * 1024;
 
+/** All readers of a process take turns with their chunks, so that many of them delay nobody's call. */
+const turns = new Semaphore({
+  permits: 1,
+  maxWaiting: Number.POSITIVE_INFINITY,
+  full: () => new Error("never"),
+});
+
 /** Reads the entries of a log, oldest first, some at a time. */
 export async function* readAudit(
   folder: string,
@@ -26,29 +34,35 @@ export async function* readAudit(
   // Opened all at once: files that are rotated meanwhile are read to their end all the same.
   const files = await openAll(folder);
   try {
-    let newest: FileHandle | undefined;
     let offset = 0;
-    for (const file of files.toReversed()) {
-      newest = file;
-      offset = yield* readLines(file, 0, query);
+    for (let file = files.at(-1); file; file = files.at(-1)) {
+      offset = yield* readLines(file, 0, query, signal);
+      // The newest is followed. A file that is open takes its place on the disk.
+      if (files.length === 1) break;
+      await files.pop()?.close();
     }
     while (query.follow && !signal.aborted) {
       await sleep(FOLLOW_MS, signal);
-      if (newest) offset = yield* readLines(newest, offset, query);
-      const current = await openFile(auditPath(folder, 0));
-      if (!current) continue;
-      files.push(current);
-      const isSame = newest && (await current.stat()).ino === (await newest.stat()).ino;
-      if (isSame) {
-        await files.pop()?.close();
-      } else {
-        newest = current;
-        offset = yield* readLines(current, 0, query);
-      }
+      const [newest] = files;
+      const next = await openNext(folder, newest);
+      if (newest) offset = yield* readLines(newest, offset, query, signal);
+      if (!next) continue;
+      files.unshift(next);
+      await files[1]?.close();
+      files.length = 1;
+      offset = yield* readLines(next, 0, query, signal);
     }
   } finally {
     await Promise.all(files.map((file) => file.close()));
   }
+}
+
+/** Opens the file that is written when it is another one than `newest`. */
+async function openNext(folder: string, newest: FileHandle | undefined): Promise<FileHandle | undefined> {
+  const path = auditPath(folder, 0);
+  const current = await stat(path).catch(() => undefined);
+  if (!current || current.ino === (await newest?.stat())?.ino) return undefined;
+  return await openFile(path);
 }
 
 /** Opens the files, newest first. */
@@ -76,17 +90,43 @@ async function* readLines(
   file: FileHandle,
   start: number,
   query: AuditQuery,
+  signal: AbortSignal,
 ): AsyncGenerator<readonly AuditEntry[], number> {
   let offset = start;
+  if ((await file.stat()).size <= offset) return offset;
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  const wanted = wordsOf(query);
   for (;;) {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, offset);
-    const end = buffer.subarray(0, bytesRead).lastIndexOf("\n") + 1;
+    const { end, entries } = await turns.run(
+      async () => {
+        const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, offset);
+        const end = chunk.subarray(0, bytesRead).lastIndexOf("\n") + 1;
+        return { end, entries: entriesIn(chunk.subarray(0, end), wanted, query) };
+      },
+      signal,
+      query.org,
+    );
     if (end === 0) return offset;
-    const lines = buffer.toString("utf8", 0, end).trimEnd().split("\n");
-    const entries = lines.map(fromLine).filter((entry) => entry && matches(entry, query));
-    if (entries.length > 0) yield entries.filter((entry) => entry !== undefined);
     offset += end;
+    if (entries.length > 0) yield entries;
   }
+}
+
+/** Returns what the lines of wanted entries contain: most others need not be parsed. */
+function wordsOf({ org, subject, object }: AuditQuery): readonly string[] {
+  return [org, subject, object].flatMap((text) => (text === undefined ? [] : [JSON.stringify(text)]));
+}
+
+function entriesIn(lines: Buffer, wanted: readonly string[], query: AuditQuery): readonly AuditEntry[] {
+  if (!wanted.every((word) => lines.includes(word))) return [];
+  return lines
+    .toString("utf8")
+    .trimEnd()
+    .split("\n")
+    .filter((line) => wanted.every((word) => line.includes(word)))
+    .map(fromLine)
+    .filter((entry) => entry !== undefined)
+    .filter((entry) => matches(entry, query));
 }
 
 function matches(entry: AuditEntry, { org, subject, object, sinceMs }: AuditQuery): boolean {
