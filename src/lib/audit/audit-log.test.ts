@@ -123,6 +123,20 @@ test("a flood of refusals is folded: the first ones are told, the rest is counte
   expect(entries.filter(({ count }) => count > 1).length).toBeGreaterThan(8);
 });
 
+test("calls that change nothing are folded like refusals, whatever is added to their token; others are not", async () => {
+  const log = open();
+  for (let i = 0; i < 1_000; i++)
+    log.record({ ...entry, token: `abc block${i}`, code: "NOT_FOUND", reason: "MACHINE_NOT_FOUND" });
+  for (let i = 0; i < 20; i++) log.record({ ...entry, code: "CANCELLED", reason: "CANCELLED" });
+  await log.close();
+
+  const entries = await read();
+  const notFound = entries.filter(({ code }) => code === "NOT_FOUND");
+  expect(notFound).toHaveLength(11);
+  expect(notFound.reduce((sum, { count }) => sum + count, 0)).toBe(1_000);
+  expect(entries.filter(({ code }) => code === "CANCELLED")).toHaveLength(20);
+});
+
 test("refusals of one caller do not hide those of another", async () => {
   const log = open();
   const refused = { ...entry, code: "PERMISSION_DENIED", reason: "SCOPE_MISSING" };

@@ -4,7 +4,7 @@ import { logger } from "../runtime/log.ts";
 import { type AuditEntry, type AuditSink, toLine } from "./audit-entry.ts";
 import { AuditFile, type FileBounds } from "./audit-file.ts";
 import { OtlpExport } from "./otlp-export.ts";
-import { REFUSAL_CODES, Refusals } from "./refusals.ts";
+import { FOLDED_CODES, Refusals } from "./refusals.ts";
 import { Syslog } from "./syslog.ts";
 
 /** Where entries go. */
@@ -68,8 +68,7 @@ export class AuditLog implements AuditSink {
   }
 
   record(entry: AuditEntry): void {
-    const isRefusal = REFUSAL_CODES.has(entry.code);
-    const told = isRefusal ? this.#refusals.add(entry) : entry;
+    const told = FOLDED_CODES.has(entry.code) ? this.#refusals.add(entry) : entry;
     if (told) this.#take(told);
   }
 

@@ -1,6 +1,6 @@
 import type { AuditEntry } from "./audit-entry.ts";
 
-/** Refusals of one kind and caller that are told one by one in a window. */
+/** Entries of one kind and caller that are told one by one in a window. */
 const MAX_SINGLE = 10;
 /** Kinds and callers that are told apart in a window; further ones are counted together. */
 const MAX_KINDS = 200;
@@ -13,7 +13,16 @@ export const REFUSAL_CODES: ReadonlySet<string> = new Set([
   "RESOURCE_EXHAUSTED",
 ]);
 
-/** Folds refusals, so that a flood of them neither fills a disk nor pushes out other lines. */
+/** Codes of calls that have changed nothing. Other failures may be of calls that did their work. */
+export const FOLDED_CODES: ReadonlySet<string> = new Set([
+  ...REFUSAL_CODES,
+  "NOT_FOUND",
+  "INVALID_ARGUMENT",
+  "FAILED_PRECONDITION",
+  "ALREADY_EXISTS",
+]);
+
+/** Folds calls that changed nothing, so that a flood of them neither fills a disk nor pushes out other lines. */
 export class Refusals {
   readonly #windowed = new Map<string, { told: number; counted: number; last: AuditEntry }>();
 
@@ -45,9 +54,11 @@ export class Refusals {
   }
 
   #keyOf({ client, token, method, reason }: AuditEntry): string {
+    // Its holder makes as many other tokens of it as it likes.
+    const [id = ""] = token.split(" ");
     const address = client.slice(0, Math.max(0, client.lastIndexOf(":")));
     // A stranger may try all methods.
-    const key = token === "" ? `${address} ${reason}` : `${token} ${method} ${reason}`;
+    const key = id === "" ? `${address} ${reason}` : `${id} ${method} ${reason}`;
     return this.#windowed.has(key) || this.#windowed.size < MAX_KINDS ? key : OTHERS;
   }
 }
