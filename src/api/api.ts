@@ -5,6 +5,7 @@ import type { SigningKeys } from "../lib/auth/keys.ts";
 import { readRevocations } from "../lib/auth/revocation-file.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
 import { internalTokens, type TokenSource } from "../lib/auth/tokens.ts";
+import { RefusalPace } from "../lib/grpc/server/edge/refusal-pace.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import type { SealingKeys } from "../lib/sealing/sealing-keys.ts";
@@ -45,7 +46,6 @@ import {
 import { type CreateLimits, CreateSlots, DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
 import { LimitStore } from "./shares/limit-store.ts";
 import { DEFAULT_RATES, type Rates } from "./shares/rates.ts";
-import { RefusalPace } from "./shares/refusal-pace.ts";
 import { Shares } from "./shares/shares.ts";
 import { RevocationSync } from "./tokens/revocation-sync.ts";
 import { TokenStore } from "./tokens/token-store.ts";

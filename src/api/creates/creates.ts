@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import { Fault, isServerFault } from "../../lib/faults/fault.ts";
 import { activeTraceparent, attribute, withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
+import { systemClock } from "../../lib/runtime/clock.ts";
+import { Paces } from "../../lib/runtime/paces.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import { parseMachineId } from "../machines/machine-id.ts";
 import type { Machines, MachineView } from "../machines/machines.ts";
@@ -44,11 +46,14 @@ const FAILED_CREATE_TOKENS = 10;
  */
 const PREFLIGHTS_AT_ONCE = 4;
 const POLL_MS = 200;
+/** Reads of the database by those of an organisation who wait for creates that run elsewhere. More wait longer. */
+const POLLS = { perSecond: 100, burst: 200 };
 const FIND_TIMEOUT_MS = 5_000;
 
 export class Creates {
   readonly #parts: CreatesParts;
   readonly #preflights = new Turns(PREFLIGHTS_AT_ONCE);
+  readonly #pollPaces = new Paces({ ...POLLS, clock: systemClock });
   readonly #polls = new SharedPolls<CreateState | undefined>((id, isAwaited) => this.#poll(id, isAwaited));
 
   constructor(parts: CreatesParts) {
@@ -98,9 +103,10 @@ export class Creates {
         yield* progress.follow(signal);
         return;
       }
+      await this.#pollPaces.take(org, 1, signal);
       const stored = await sagas.find(org, requestId);
       if (stored) {
-        yield* this.#followStored(stored.id, signal);
+        yield* this.#followStored(stored, signal);
         return;
       }
       if (performance.now() > deadline) throw createNotFound(requestId);
@@ -154,11 +160,12 @@ export class Creates {
       if (saga.status === "done") return saga.state;
       if (saga.fault) throw faultFromData(saga.fault);
       await sleep(POLL_MS);
+      await this.#pollPaces.take(saga.org, 1, NEVER);
     } while (isAwaited());
     return undefined;
   }
 
-  async *#followStored(id: string, signal: AbortSignal): AsyncGenerator<StepProgress> {
+  async *#followStored({ id, org }: StoredSaga, signal: AbortSignal): AsyncGenerator<StepProgress> {
     const { sagas } = this.#parts;
     let last: StepProgress | undefined;
     while (!signal.aborted) {
@@ -171,9 +178,12 @@ export class Creates {
       }
       if (!saga || (saga.status !== "running" && saga.status !== "undoing")) return;
       await sleep(POLL_MS, signal);
+      await this.#pollPaces.take(org, 2, signal);
     }
   }
 }
+
+const NEVER = new AbortController().signal;
 
 function createNotFound(requestId: string): Fault {
   return new Fault("NOT_FOUND", "CREATE_NOT_FOUND", `no create with the request_id ${requestId} is known`, {

@@ -1,13 +1,13 @@
 import type * as grpc from "@grpc/grpc-js";
 import type { Fault } from "../../lib/faults/fault.ts";
 import { callState } from "../../lib/grpc/call-state.ts";
+import type { RefusalPace } from "../../lib/grpc/server/edge/refusal-pace.ts";
 import { toServiceError } from "../../lib/grpc/status.ts";
 import { nowUs, recordSpan } from "../../lib/otel/tracing.ts";
 import { actionOf } from "./actions.ts";
 import type { CallTurns } from "./call-turns.ts";
 import { rateLimitedCalls } from "./metrics.ts";
 import type { Action } from "./rates.ts";
-import type { RefusalPace } from "./refusal-pace.ts";
 import type { Shares } from "./shares.ts";
 import { Turns } from "./turns.ts";
 

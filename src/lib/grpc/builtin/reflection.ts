@@ -6,11 +6,16 @@ import {
   ServerReflectionService,
 } from "../../../gen/grpc/reflection/v1/reflection.ts";
 import { ServerReflectionService as AlphaService } from "../../../gen/grpc/reflection/v1alpha/reflection.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { Paces } from "../../runtime/paces.ts";
 import { bidiStream } from "../server/rpc.ts";
 import { Descriptors, type FileDescriptor } from "./descriptors.ts";
 
 /** Written by `buf build` when the code is generated. */
 const DESCRIPTORS = new URL("../../../gen/descriptors.binpb", import.meta.url);
+
+/** Of an organisation, or of all who show no token. One call may ask for thousands, each as large as a file. */
+const ANSWERS = { perSecond: 200, burst: 1_000 };
 
 /**
  * Adds server reflection, v1 and v1alpha, to a server. Serves the compiler's own bytes: rebuilt descriptors lose their
@@ -25,16 +30,21 @@ export function addReflection(
   set: Uint8Array = readFileSync(DESCRIPTORS),
 ): void {
   const descriptors = new Descriptors(set);
+  const paces = new Paces({ ...ANSWERS, clock: systemClock });
   const names = [
     ...services,
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
   ].sort();
-  const serverReflectionInfo = bidiStream<ServerReflectionRequest, ServerReflectionResponse>(
-    async function* (requests) {
-      for await (const request of requests) yield respond(request, descriptors, names);
-    },
-  );
+  const serverReflectionInfo = bidiStream<ServerReflectionRequest, ServerReflectionResponse>(async function* (
+    requests,
+    { claims, signal },
+  ) {
+    for await (const request of requests) {
+      await paces.take(claims?.org ?? "", 1, signal);
+      yield respond(request, descriptors, names);
+    }
+  });
   server.addService(ServerReflectionService, { serverReflectionInfo });
   // The alpha messages are the same on the wire and in their types; only the package differs.
   server.addService(AlphaService, { serverReflectionInfo });

@@ -35,19 +35,27 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
     arriving?.call.boundDecompression(call);
     let isRefused = false;
 
-    const refuse = (err: unknown): void => {
+    /** Ends a call at once: its request may still be coming. */
+    const refuse = (err: unknown): void => call.sendStatus(refusal(err));
+    /** Answers a call of which nothing more is read. */
+    const refuseUnread = (err: unknown): void => {
+      const status = refusal(err);
+      if (arriving) edge.answerRefusal(arriving, () => call.sendStatus(status));
+      else call.sendStatus(status);
+    };
+    const refusal = (err: unknown) => {
       isRefused = true;
       if (arriving) edge.refused(arriving);
       const { code, details, metadata } = toServiceError(err);
       guarded?.ended(code, metadata, served.traceId);
-      call.sendStatus(served.ended({ code, details, metadata }));
+      return served.ended({ code, details, metadata });
     };
     /** Goes on unless `check` throws. */
     const unless = (check: () => void, goOn: () => void): void => {
       try {
         check();
       } catch (err) {
-        refuse(err);
+        refuseUnread(err);
         return;
       }
       goOn();
@@ -84,7 +92,7 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
             };
             const known = guard.verifier.known(authorization);
             if (known) verified(known);
-            else guard.verifier.verify(authorization).then(verified, guarded ? refuse : goOn);
+            else guard.verifier.verify(authorization).then(verified, guarded ? refuseUnread : goOn);
           },
           // Each of these arrives from the socket on its own; without this the handler would see no context.
           onReceiveMessage(message, proceed) {

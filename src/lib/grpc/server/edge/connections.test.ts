@@ -17,6 +17,8 @@ import { DEFAULT_EDGE_LIMITS, type EdgeLimits } from "./limits.ts";
 createLogger("test", { write: () => {} });
 
 const KEYS = generateKeyPair();
+const ECHO = "/test.v1.Echo/One";
+const UNAUTHENTICATED = 16;
 const CHECK = "/grpc.health.v1.Health/Check";
 
 let stack = new Stack();
@@ -45,8 +47,12 @@ async function serving(limits: Partial<EdgeLimits>): Promise<string> {
   return `127.0.0.1:${close.port}`;
 }
 
+function tokenOf(org: string, scopes: readonly Scope[]): Promise<string> {
+  return mintToken(KEYS.privateKey, { subject: "somebody", org, scopes }, 3_600);
+}
+
 async function clientOf(address: string, org: string, scopes: readonly Scope[]): Promise<EchoClient> {
-  const token = await mintToken(KEYS.privateKey, { subject: "somebody", org, scopes }, 3_600);
+  const token = await tokenOf(org, scopes);
   const client = connect(EchoClient, address, { token: () => token, ownConnection: true });
   stack.add("client", () => client.close());
   return client;
@@ -103,4 +109,34 @@ test("a stranger's calls of open methods are counted, whatever token they show",
   );
 
   await expect.poll(() => calls.filter(({ isClosed }) => isClosed).length).toBe(3);
+});
+
+test("many refusals are answered late, except to services", async () => {
+  const refusals = { burst: 2, perSecond: 0.001, delayMs: 600_000 };
+  const address = await serving({ refusals });
+  const [user, service] = [openSession(stack, address), openSession(stack, address)];
+  const known = { authorization: `Bearer ${await tokenOf("acme", ["machines:read"])}` };
+  const trusted = { authorization: `Bearer ${await tokenOf("", ["internal"])}` };
+  const hi = framed(Buffer.alloc(0));
+  const first = [beginCall(user, ECHO, hi, known), beginCall(service, ECHO, hi, trusted)];
+  await expect.poll(() => first.map(({ isClosed }) => isClosed)).toEqual([true, true]);
+
+  const refused = Array.from({ length: 5 }, () => beginCall(user, ECHO, hi));
+  await expect.poll(() => refused.filter(({ status }) => status === UNAUTHENTICATED).length).toBe(2);
+  const ofService = Array.from({ length: 5 }, () => beginCall(service, ECHO, hi));
+
+  await expect.poll(() => ofService.filter(({ status }) => status === UNAUTHENTICATED).length).toBe(5);
+  expect(refused.filter(({ status }) => status === UNAUTHENTICATED).length).toBe(2);
+});
+
+test("an organisation that calls methods there are not loses its connection", async () => {
+  const resets = { fresh: { burst: 5, perSecond: 1 }, org: { burst: 20, perSecond: 0.001 } };
+  const on = openSession(stack, await serving({ resets }));
+  const known = { authorization: `Bearer ${await tokenOf("acme", ["machines:read"])}` };
+  const first = beginCall(on, ECHO, framed(Buffer.alloc(0)), known);
+  await expect.poll(() => first.isClosed).toBe(true);
+
+  for (let i = 0; i < 30; i++) beginCall(on, "/no.Such/Method", framed(Buffer.alloc(0)), known);
+
+  await expect.poll(() => on.closed).toBe(true);
 });

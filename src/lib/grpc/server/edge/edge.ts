@@ -14,6 +14,7 @@ import { type Connection, Connections } from "./connections.ts";
 import type { EdgeLimits } from "./limits.ts";
 import { privateField, replaceListeners } from "./listeners.ts";
 import { OpenCalls } from "./open-calls.ts";
+import { RefusalPace } from "./refusal-pace.ts";
 
 /** Takes a call's share of what its organisation may have. @throws Fault when none is left */
 export type TakeShare = (claims: Claims, path: string) => (() => void) | undefined;
@@ -42,10 +43,12 @@ export class Edge {
   readonly #connections: Connections;
   readonly #openCalls: OpenCalls;
   readonly #unfinished: UnfinishedBytes = new Map();
+  readonly #refusals: RefusalPace;
   #arriving: Arrival | undefined;
 
   constructor(options: EdgeOptions) {
     this.#options = options;
+    this.#refusals = new RefusalPace(() => performance.now(), options.limits.refusals);
     this.#connections = new Connections(options.limits);
     this.#openCalls = new OpenCalls(options.limits.open);
   }
@@ -85,7 +88,7 @@ export class Edge {
           }
           arrival.call.follow();
           // It has no such method, and has said so.
-          if (!arrival.call.isTaken) this.refused(arrival);
+          if (!arrival.call.isTaken) this.#untaken(arrival);
         },
       );
     }
@@ -105,6 +108,18 @@ export class Edge {
     if (connection) this.#connections.refused(connection);
   }
 
+  /** Answers a call that was refused before it was read: late when there are many, except a service's. */
+  answerRefusal({ connection }: Arrival, answer: () => void): void {
+    if (connection?.isTrusted) answer();
+    else this.#refusals.answer(answer);
+  }
+
+  #untaken(arrival: Arrival): void {
+    this.refused(arrival);
+    const { connection } = arrival;
+    if (connection?.isKnown) this.#connections.reset(connection);
+  }
+
   /** Returns undefined when the stream is closed already. */
   #arrived(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Arrival | undefined {
     const { limits, isOpen } = this.#options;
@@ -112,8 +127,8 @@ export class Edge {
     // A server's streams belong to a server's session.
     const connection = this.#connections.of(stream.session as ServerHttp2Session);
     const open = isOpen(path);
-    // Whatever token it shows: nobody has verified it.
-    const isFree = open && connection?.isKnown === false;
+    // Whatever token it shows: nobody asks for it.
+    const isFree = open && connection?.isTrusted === false;
     const hasCredit = !isFree || this.#connections.takeCredit(connection);
     // Node heeds its own limit once the peer has acknowledged it.
     if (!hasCredit || (!connection?.isTrusted && bytesOf(headers) > limits.headerBytes)) {

@@ -1,5 +1,6 @@
 import type { ConnectionLimits } from "../../../runtime/connection-limiter.ts";
 import type { Pace } from "./credit.ts";
+import { DEFAULT_REFUSALS, type RefusalOptions } from "./refusal-pace.ts";
 
 /** What a server lets its callers take, before and after they have shown a token. */
 export interface EdgeLimits {
@@ -14,6 +15,8 @@ export interface EdgeLimits {
   readonly streams: { readonly fresh: number; readonly org: number; readonly service: number };
   /** Calls that a connection may break off: one that has shown no token, and an organisation's. */
   readonly resets: { readonly fresh: Pace; readonly org: Pace };
+  /** Of all callers but services, before a request is read. */
+  readonly refusals: RefusalOptions;
   /** Bytes of a request's headers. Tokens have at most 4 KiB. */
   readonly headerBytes: number;
   /** Of calls without a token, which only open methods take. */
@@ -43,6 +46,7 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
   streams: { fresh: 32, org: 2_048, service: 10_000 },
   // nghttp2's own for strangers; of organisations, whatever they may have under way, at once.
   resets: { fresh: { burst: 1_000, perSecond: 33 }, org: { burst: 2_048, perSecond: 200 } },
+  refusals: DEFAULT_REFUSALS,
   headerBytes: 16 * 1_024,
   open: {
     messageBytes: 4_096,
