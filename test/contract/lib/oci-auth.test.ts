@@ -49,6 +49,23 @@ describe("a registry that wants to know who asks", () => {
     },
   );
 
+  test("is asked again for a token when the call that was asking for it is cancelled", async () => {
+    registry.auth = { kind: "token" };
+    const never = new Promise<void>(() => undefined);
+    registry.script = ({ kind, earlier }) =>
+      kind === "token" && earlier === 0 ? { after: never } : undefined;
+    const client = world.client();
+    const cancel = new AbortController();
+    const first = client.resolve(sourceOf(`${registry.host}/x`), cancel.signal);
+    first.catch(() => undefined);
+    await expect.poll(() => registry.count("token")).toBe(1);
+    const second = world.resolve(client);
+    cancel.abort(new Error("cancelled"));
+
+    await expect(first).rejects.toThrow("cancelled");
+    expect((await second).digest).toBe(image.digest);
+  });
+
   test("gets an identity token in a form, and a registry token as it is", async () => {
     const none = passwordCredentials("", "");
     registry.auth = { kind: "token", identityToken: "refresh" };

@@ -49,7 +49,14 @@ export class Tokens {
 
   async cached(scope: Scope): Promise<string | undefined> {
     const cached = this.#cache.get(keyOf(scope));
-    return cached && cached.expiresMs > this.#clock.monotonicMs() ? cached.header : undefined;
+    if (!cached || cached.expiresMs <= this.#clock.monotonicMs()) return undefined;
+    try {
+      return await cached.header;
+    } catch (err) {
+      if (err instanceof TokenRefused || err instanceof ConnectionError) throw err;
+      // Nobody waits any more for the caller that was asking, which is no fault for this one.
+      return undefined;
+    }
   }
 
   /**
