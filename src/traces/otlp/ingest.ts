@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Fault } from "../../lib/faults/fault.ts";
+import { Concurrency } from "../../lib/runtime/concurrency.ts";
 import { MAX_CLIENT_SPANS_PER_REQUEST } from "../access.ts";
 import { httpStatus, send, sendJson, setHeaders } from "../reply.ts";
 import type { TraceStore } from "../store/store.ts";
@@ -8,15 +9,19 @@ import { readBody } from "./body.ts";
 import { MAX_SPANS_PER_REQUEST, normalize } from "./normalize.ts";
 import { decodeExportRequest, encodeExportResponse, encodeStatus } from "./protobuf.ts";
 
-/** Bodies in memory at a time; further requests are refused for a second. */
-const MAX_CONCURRENT = 8;
+/** Bodies in memory at a time: of services, of all clients and of the clients of one organisation. Further requests are refused. */
+const PLACES = { services: 8, clients: 16, org: 4 };
+/** Largest body in bytes, compressed or not. Sixteen of a client's largest spans have a MiB. */
+const MAX_BODY_BYTES = { service: 8 * 1024 * 1024, client: 1024 * 1024 };
 
 const PROTOBUF = "application/x-protobuf";
 
 /** Serves OTLP/HTTP export requests, JSON or protobuf, each in its own encoding. */
 export class Ingest {
   readonly #store: TraceStore;
-  #busy = 0;
+  readonly #services = new Concurrency(PLACES.services, busy);
+  readonly #clients = new Concurrency(PLACES.clients, busy);
+  readonly #orgs = new Concurrency(PLACES.org, busy);
 
   constructor(store: TraceStore) {
     this.#store = store;
@@ -25,12 +30,9 @@ export class Ingest {
   /** Stores the spans of a request whose sender has been authenticated. */
   async receive(request: IncomingMessage, response: ServerResponse, origin: Origin): Promise<void> {
     const isJson = isJsonRequest(request);
-    if (this.#busy >= MAX_CONCURRENT) {
-      throw new Fault("RESOURCE_EXHAUSTED", "BUSY", "too many requests at once", {}, { retryAfterMs: 1_000 });
-    }
-    this.#busy += 1;
+    const giveBack = this.#take(origin);
     try {
-      const body = await readBody(request);
+      const body = await readBody(request, MAX_BODY_BYTES[origin.kind]);
       const limit = origin.kind === "client" ? MAX_CLIENT_SPANS_PER_REQUEST : MAX_SPANS_PER_REQUEST;
       const { spans, rejected, problems } = normalize(parse(body, isJson), limit);
       const added = this.#add(spans, origin);
@@ -39,7 +41,23 @@ export class Ingest {
       if (isJson) sendJson(response, 200, refused === 0 ? {} : partialSuccess(refused, why));
       else send(response, 200, PROTOBUF, encodeExportResponse(refused, why));
     } finally {
-      this.#busy -= 1;
+      giveBack();
+    }
+  }
+
+  /** Takes a place. A client that sends slowly keeps none of others. @throws Fault `BUSY` */
+  #take(origin: Origin): () => void {
+    if (origin.kind === "service") return this.#services.take("");
+    const ofOrg = this.#orgs.take(origin.org);
+    try {
+      const ofClients = this.#clients.take("");
+      return () => {
+        ofOrg();
+        ofClients();
+      };
+    } catch (err) {
+      ofOrg();
+      throw err;
     }
   }
 
@@ -52,6 +70,10 @@ export class Ingest {
       throw new Fault("UNAVAILABLE", "STORE_UNAVAILABLE", "the spans could not be stored", {}, extra);
     }
   }
+}
+
+function busy(): Fault {
+  return new Fault("RESOURCE_EXHAUSTED", "BUSY", "too many requests at once", {}, { retryAfterMs: 1_000 });
 }
 
 /** Answers an export request that failed with a `google.rpc.Status`, in its own encoding. */

@@ -1,4 +1,6 @@
 import { createPublicKey } from "node:crypto";
+import { request } from "node:http";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { biscuits } from "../../../src/lib/auth/biscuit/user-token.ts";
 import { publicBytes } from "../../../src/lib/auth/keys.ts";
@@ -124,6 +126,40 @@ describe("who may do what", () => {
 
     expect(answer.partialSuccess.rejectedSpans).toBe("4");
   });
+});
+
+test("clients that send slowly keep no place of services and of other organisations", async () => {
+  const headers = {
+    authorization: await bearer("acme", "machines:write"),
+    "content-type": "application/json",
+  };
+  const slow = Array.from({ length: 4 }, () =>
+    request(`${receiver.url}/v1/traces`, { method: "POST", headers }),
+  );
+  for (const each of slow) {
+    each.on("error", () => {});
+    each.write("{");
+  }
+  const statusFor = async (...writer: Parameters<typeof bearer>) =>
+    (await receiver.post({}, { token: await bearer(...writer) })).status;
+
+  await expect.poll(() => statusFor("acme", "machines:write")).toBe(429);
+
+  expect(await statusFor("rival", "machines:write")).toBe(200);
+  expect(await statusFor("", "telemetry")).toBe(200);
+  for (const each of slow) each.destroy();
+  await expect.poll(() => statusFor("acme", "machines:write")).toBe(200);
+});
+
+test("a client's request has at most a MiB, unpacked too", async () => {
+  const body = gzipSync(Buffer.alloc(1024 * 1024 + 1, " "));
+  const post = (token: string) => receiver.post(body, { token, headers: { "content-encoding": "gzip" } });
+
+  const ofClient = await post(await bearer("acme", "machines:write"));
+  const ofService = await post(await bearer("", "telemetry"));
+
+  // Blanks are no JSON.
+  expect([ofClient.status, ofService.status]).toEqual([413, 400]);
 });
 
 describe("the query API", () => {
