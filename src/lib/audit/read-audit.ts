@@ -1,4 +1,6 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { systemClock } from "../runtime/clock.ts";
+import { Paces } from "../runtime/paces.ts";
 import { Semaphore } from "../runtime/semaphore.ts";
 import { sleep } from "../runtime/wait.ts";
 import { type AuditEntry, fromLine } from "./audit-entry.ts";
@@ -10,6 +12,8 @@ export interface AuditQuery {
   readonly subject?: string | undefined;
   readonly object?: string | undefined;
   readonly sinceMs?: number | undefined;
+  /** Organisation of whoever reads, which has a pace. Absent: an operator. */
+  readonly reader?: string | undefined;
   /** Goes on with entries as they are written. */
   readonly follow: boolean;
 }
@@ -18,12 +22,20 @@ const MAX_FILES = 1_000;
 const FOLLOW_MS = 500;
 const CHUNK_BYTES = 256 * 1024;
 
+/** Entries that an organisation reads. */
+const READ_PACE = { perSecond: 20_000, burst: 200_000 };
+/** What a chunk costs without an entry. */
+const CHUNK_COST = 50;
+const paces = new Paces({ ...READ_PACE, clock: systemClock });
+
 /** All readers of a process take turns with their chunks, so that many of them delay nobody's call. */
 const turns = new Semaphore({
   permits: 1,
   maxWaiting: Number.POSITIVE_INFINITY,
   full: () => new Error("never"),
 });
+/** Of the reader whose turn it is. */
+const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
 
 /** Reads the entries of a log, oldest first, some at a time. */
 export async function* readAudit(
@@ -94,7 +106,6 @@ async function* readLines(
 ): AsyncGenerator<readonly AuditEntry[], number> {
   let offset = start;
   if ((await file.stat()).size <= offset) return offset;
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   const wanted = wordsOf(query);
   for (;;) {
     const { end, entries } = await turns.run(
@@ -109,6 +120,7 @@ async function* readLines(
     if (end === 0) return offset;
     offset += end;
     if (entries.length > 0) yield entries;
+    if (query.reader !== undefined) await paces.take(query.reader, CHUNK_COST + entries.length, signal);
   }
 }
 

@@ -1,4 +1,9 @@
 import {
+  type AuditEntry,
+  AuditServiceService,
+  type ReadAuditRequest,
+} from "../../../src/gen/windhover/admin/v1/audit.ts";
+import {
   type DrainHostResponse,
   type Host,
   HostsServiceService,
@@ -41,6 +46,9 @@ export class FakeApi {
   reservations: Reservation[] = [];
   /** What `DrainHost` tells. */
   drained: DrainHostResponse[] = [];
+  /** A drain does not end. */
+  drainsHang = false;
+  readonly audited: AuditEntry[] = [];
   /** What the next call of a method fails with. */
   readonly failures = new Map<string, Fault>();
   readonly requests: { method: string; request: unknown; traceparent: string }[] = [];
@@ -76,6 +84,17 @@ export class FakeApi {
         async function* (this: FakeApi, req: { host: string }, ctx: CallContext) {
           this.#answer("drainHost", req, ctx, () => undefined);
           yield* this.drained;
+          if (this.drainsHang) await sleep(60_000, ctx.signal);
+        }.bind(this),
+      ),
+    });
+    server.addService(AuditServiceService, {
+      readAudit: serverStream(
+        async function* (this: FakeApi, req: ReadAuditRequest, ctx: CallContext) {
+          this.#answer("readAudit", req, ctx, () => undefined);
+          const since = req.sinceTime?.getTime() ?? 0;
+          yield { entries: this.audited.filter(({ time }) => (time?.getTime() ?? 0) >= since) };
+          if (req.follow) await sleep(60_000, ctx.signal);
         }.bind(this),
       ),
     });
@@ -105,6 +124,8 @@ export class FakeApi {
     this.hosts = [];
     this.reservations = [];
     this.drained = [];
+    this.drainsHang = false;
+    this.audited.length = 0;
     this.createMs = 0;
     this.waitsHang = false;
     this.endsCreatesWhenWatched = false;

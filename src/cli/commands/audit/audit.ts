@@ -1,6 +1,13 @@
-import { type AuditEntry, AuditServiceClient } from "../../../gen/windhover/admin/v1/audit.ts";
+import {
+  type AuditEntry,
+  AuditServiceClient,
+  type ReadAuditRequest,
+} from "../../../gen/windhover/admin/v1/audit.ts";
 import { toJson } from "../../render/json.ts";
+import { Absence } from "../../session/absence.ts";
 import { READ_TIMEOUT_MS, type Session } from "../../session/session.ts";
+
+const RECENT_MS = 15_000;
 
 /** Flags of `hover audit`. */
 export interface AuditFlags {
@@ -18,11 +25,53 @@ export async function showAudit(session: Session, _args: [], flags: AuditFlags):
   const client = await session.client(AuditServiceClient);
   const sinceTime = since === undefined ? undefined : new Date(Date.now() - since);
   const request = { org, subject, object, sinceTime, follow };
-  const timeoutMs = follow ? Number.POSITIVE_INFINITY : READ_TIMEOUT_MS * 4;
-  for await (const { entries } of session.stream(client, client.readAudit, request, { timeoutMs })) {
+  for await (const entries of entriesOf(session, client, request)) {
     if (session.json) session.printLines(entries.map((entry) => JSON.stringify(toJson(entry))));
     else session.printLines(entries.map(lineOf));
   }
+}
+
+/** Reads entries; when it follows, also while the API restarts: none is lost, and none comes twice. */
+async function* entriesOf(
+  session: Session,
+  client: AuditServiceClient,
+  first: ReadAuditRequest,
+): AsyncGenerator<readonly AuditEntry[]> {
+  const timeoutMs = first.follow ? Number.POSITIVE_INFINITY : READ_TIMEOUT_MS * 4;
+  const absence = new Absence(session);
+  let recent: readonly AuditEntry[] = [];
+  for (let request = first; ; ) {
+    const known = new Set(recent.map(keyOf));
+    try {
+      for await (const { entries } of session.stream(client, client.readAudit, request, { timeoutMs })) {
+        absence.over();
+        const fresh = entries.filter((entry) => !known.has(keyOf(entry)));
+        if (first.follow) recent = recentOf([...recent, ...fresh]);
+        if (fresh.length > 0) yield fresh;
+      }
+      return;
+    } catch (err) {
+      if (!first.follow) throw err;
+      await absence.pause(err);
+      const oldest = recent[0]?.time;
+      if (oldest) request = { ...request, sinceTime: oldest };
+    }
+  }
+}
+
+/** Returns the entries of the last seconds, in the order of their times. Folded refusals are written that late. */
+function recentOf(entries: readonly AuditEntry[]): readonly AuditEntry[] {
+  const inOrder = entries.toSorted((a, b) => timeOf(a) - timeOf(b));
+  const newest = inOrder.at(-1);
+  return newest ? inOrder.filter((entry) => timeOf(entry) > timeOf(newest) - RECENT_MS) : [];
+}
+
+function timeOf({ time }: AuditEntry): number {
+  return time?.getTime() ?? 0;
+}
+
+function keyOf(entry: AuditEntry): string {
+  return JSON.stringify(toJson(entry));
 }
 
 function lineOf(entry: AuditEntry): string {

@@ -2,6 +2,7 @@ import { type DrainHostResponse, HostsServiceClient } from "../../../gen/windhov
 import { toJson } from "../../render/json.ts";
 import { stateName } from "../../render/names.ts";
 import { count } from "../../render/time.ts";
+import { Absence } from "../../session/absence.ts";
 import { EXIT } from "../../session/report.ts";
 import type { Session } from "../../session/session.ts";
 
@@ -10,18 +11,16 @@ const TIMEOUT_MS = 60 * 60_000;
 
 /** Runs `hover host drain`. Ctrl-C leaves the host draining; the same command goes on. */
 export async function drainHost(session: Session, [host]: [string]): Promise<void> {
-  const client = await session.client(HostsServiceClient);
-  const machines: DrainHostResponse[] = [];
+  const byId = new Map<string, DrainHostResponse>();
   let hostNumber = 0;
   try {
-    const options = { timeoutMs: TIMEOUT_MS };
-    for await (const one of session.stream(client, client.drainHost, { host }, options)) {
+    for await (const one of stopsOf(session, host)) {
       hostNumber = one.hostNumber;
       if (one.machineId === "") {
         const what = one.total === 0 ? "no machine runs there" : `stopping ${count(one.total, "machine")}`;
         session.say(`${host} takes and starts no more machines; ${what}`);
       } else {
-        machines.push(one);
+        byId.set(one.machineId, one);
         if (!session.json) session.printLines([line(one)]);
       }
     }
@@ -32,6 +31,7 @@ export async function drainHost(session: Session, [host]: [string]): Promise<voi
     }
     throw err;
   }
+  const machines = [...byId.values()];
   const running = machines.filter((one) => one.problem !== "").length;
   if (running > 0) session.exitCode = EXIT.failed;
   if (session.json) {
@@ -50,6 +50,23 @@ export async function drainHost(session: Session, [host]: [string]): Promise<voi
   } else {
     session.say(`${running} of ${machines.length} still run.`);
     session.suggest(`hover host drain ${host}`);
+  }
+}
+
+/** Drains; again while the API restarts, which then tells of the machines that are left. */
+async function* stopsOf(session: Session, host: string): AsyncGenerator<DrainHostResponse> {
+  const client = await session.client(HostsServiceClient);
+  const absence = new Absence(session);
+  for (;;) {
+    try {
+      for await (const one of session.stream(client, client.drainHost, { host }, { timeoutMs: TIMEOUT_MS })) {
+        absence.over();
+        yield one;
+      }
+      return;
+    } catch (err) {
+      await absence.pause(err);
+    }
   }
 }
 
