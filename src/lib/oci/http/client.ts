@@ -58,8 +58,6 @@ const MAX_REDIRECTS = 5;
 const MAX_CONNECTIONS = 16;
 /** Reading so many bytes is cheaper than a new connection. */
 const MAX_DISCARDED = 64 * 1024;
-/** Names that are loopback by RFC 6761: the proxy's own, if it were asked for them. */
-const LOCAL_NAME = /(?:^|\.)localhost\.?$/;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 /** Sends requests to registries over kept-alive connections, to public addresses only unless they are allowed. */
@@ -116,7 +114,7 @@ export class HttpClient {
     const { signal, form } = sent;
     // A proxy looks names up by itself, so a name is not checked then.
     if (!this.#allowed.has(url) && !mayConnect(url)) throw new ConnectionError(refuseAddress().code, false);
-    const isDirect = isLoopback(url.host) || LOCAL_NAME.test(url.hostname) || this.#unproxied.has(url);
+    const isDirect = isLoopback(url.host) || this.#unproxied.has(url);
     const isProxied = this.#hasProxy[url.protocol] && !isDirect;
     const dispatcher = isProxied ? this.#proxied : this.#direct;
     const body = form && {

@@ -1,9 +1,9 @@
-import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { buildConnector } from "undici";
 import { counter } from "../../otel/metrics.ts";
 import { isPublicAddress } from "./addresses.ts";
 import type { HostList } from "./host-list.ts";
+import { type Lookup, lookupNames } from "./names.ts";
 
 const refused = counter(
   "windhover_registry_addresses_refused_total",
@@ -16,7 +16,8 @@ class AddressRefused extends Error {
   readonly code = "ADDRESS_REFUSED";
 }
 
-type Lookup = typeof lookup;
+/** Names that are loopback by RFC 6761, also where a proxy would look them up. */
+const LOCAL_NAME = /(?:^|\.)localhost\.?$/;
 
 /**
  * Makes what opens connections: to public addresses only, unless the host is allowed by name. A name is looked up once, and
@@ -28,7 +29,7 @@ type Lookup = typeof lookup;
 export function filteringConnector(
   allowed: HostList,
   timeoutMs: number,
-  resolve: Lookup = lookup,
+  resolve: Lookup = lookupNames(),
 ): buildConnector.connector {
   const options = { timeout: timeoutMs, allowH2: false };
   const toAny = buildConnector(options);
@@ -44,10 +45,10 @@ export function filteringConnector(
   };
 }
 
-/** Whether a host may be connected to as far as its name tells: false for an address that is not public. */
+/** Whether a host may be connected to as far as its name tells: false for localhost, and an address that is not public. */
 export function mayConnect(url: URL): boolean {
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  return isIP(host) === 0 || isPublicAddress(host);
+  return isIP(host) === 0 ? !LOCAL_NAME.test(host) : isPublicAddress(host);
 }
 
 /** Makes the error of a connection that is not made, and counts it. */
@@ -64,7 +65,7 @@ function lookupPublic(resolve: Lookup): LookupFunction {
       const usable = found.filter(({ address }) => isPublicAddress(address));
       const [first] = usable;
       if (first === undefined) return callback(refuseAddress(), "");
-      if (options.all) return callback(null, usable);
+      if (options.all) return callback(null, [...usable]);
       return callback(null, first.address, first.family);
     });
   };
