@@ -14,7 +14,7 @@ const RETRY = { firstMs: 200, maxMs: 2_000 };
 
 /** What following the apis' lists needs. */
 export interface FollowParts {
-  /** One stream is open, to the first that answers. */
+  /** Each has a stream: one that has lost Postgres does not know what the others do. */
   readonly apis: readonly string[];
   readonly token: TokenSource;
   readonly revocations: Revocations;
@@ -23,21 +23,35 @@ export interface FollowParts {
   readonly signal: AbortSignal;
 }
 
-/** Takes over lists from an api as they change, until `signal` aborts. */
+/** Takes over lists from all apis as they change, until `signal` aborts. */
 export async function followRevocationsOfApis(parts: FollowParts): Promise<void> {
-  const { apis, signal } = parts;
-  for (let failures = 0; !signal.aborted && apis.length > 0; failures++) {
-    const address = apis[failures % apis.length] ?? "";
-    const client = connect(RevocationsServiceClient, address, { token: parts.token });
+  const { revocations, path } = parts;
+  let written: Promise<void> = Promise.resolve();
+  const take = (list: RevocationList) => {
+    if (!revocations.replace(list)) return;
+    written = written.then(async () => {
+      try {
+        await writeRevocations(path, revocations.list);
+      } catch (error) {
+        logger.error("the list of revocations cannot be written", { path, error });
+      }
+    });
+  };
+  await Promise.all(parts.apis.map((address) => follow(address, parts, take)));
+  await written;
+}
+
+async function follow(
+  address: string,
+  { token, signal }: FollowParts,
+  take: (list: RevocationList) => void,
+): Promise<void> {
+  for (let failures = 0; !signal.aborted; failures++) {
+    const client = connect(RevocationsServiceClient, address, { token });
     try {
-      let known: Promise<void> | undefined;
       for await (const list of listsOf(client, signal)) {
-        failures = failures % apis.length;
-        if (!parts.revocations.replace(list)) continue;
-        await known;
-        known = writeRevocations(parts.path, list).catch((error: unknown) => {
-          logger.error("the list of revocations cannot be written", { path: parts.path, error });
-        });
+        failures = 0;
+        take(list);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -45,7 +59,7 @@ export async function followRevocationsOfApis(parts: FollowParts): Promise<void>
     } finally {
       client.close();
     }
-    await sleep(backoffMs(RETRY, Math.floor(failures / apis.length)), signal);
+    await sleep(backoffMs(RETRY, failures), signal);
   }
 }
 
