@@ -25,6 +25,8 @@ const program = `
     logger.debug("opened");
     const open = setInterval(() => {}, 1_000);
     stack.add("place", () => clearInterval(open));
+    if (place === "bug") setImmediate(() => { throw Object.assign(new Error("a bug"), { detail: "s3cret" }); });
+    if (place === "loose") void Promise.reject(Object.assign(new Error("a bug"), { detail: "s3cret" }));
     if (place === "here") process.kill(process.pid, "SIGTERM");
     return { place };
   });
@@ -58,6 +60,21 @@ test("one that fails says why, closes what it opened and exits with 1", async ()
     { level: "error", msg: "the service failed", error: { message: "there is no such place" } },
   ]);
 });
+
+test.each(["bug", "loose"])(
+  "one that crashes (%s) says why, without the fields of the error, and exits with 1",
+  async (place) => {
+    const { code, lines, output, errors } = await run({ PLACE: place });
+
+    expect(code).toBe(1);
+    expect(lines.at(-1)).toMatchObject({
+      level: "error",
+      msg: "the service has crashed",
+      error: { message: "a bug" },
+    });
+    expect(output + errors).not.toContain("s3cret");
+  },
+);
 
 test("a configuration that is wrong is told on standard error, all of it", async () => {
   const { code, lines, errors } = await run({ LOG_LEVEL: "loud" });

@@ -1,7 +1,7 @@
 import { ConfigError, type Env } from "../config/config.ts";
 import { flushTelemetry } from "../otel/tracing.ts";
 import { Stack, untilSignal } from "../runtime/lifecycle.ts";
-import { createLogger, type Facts, type Level } from "../runtime/log.ts";
+import { createLogger, type Facts, type Level, type Logger } from "../runtime/log.ts";
 import { forbidCoreFiles, secureProcess } from "./secure-process.ts";
 
 /** What every service's configuration has. */
@@ -32,6 +32,7 @@ export async function runService<C extends ServiceConfig>(
     return;
   }
   const log = createLogger(name, { level: config.logLevel });
+  process.on("uncaughtException", (error) => crash(log, error));
   const stopped = untilSignal();
   const stack = new Stack();
   stack.add("telemetry", () => flushTelemetry());
@@ -49,6 +50,12 @@ export async function runService<C extends ServiceConfig>(
     log.error("the service failed", { error });
     process.exitCode = 1;
   }
+}
+
+/** Node would write all fields of an error, e.g. a row of the database or an address with its password. */
+function crash(log: Logger, error: unknown): never {
+  log.error("the service has crashed", { error });
+  process.exit(1);
 }
 
 function configOrExit<C>(name: string, readConfig: (env: Env) => C): C | undefined {
