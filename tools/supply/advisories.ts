@@ -174,20 +174,37 @@ export function fromOsv(text: string): {
   return { modified, advisories };
 }
 
-/** Makes a range of events that come in the order of versions: each `introduced` begins a part. */
-function rangeOf(
-  events: readonly {
-    introduced?: string | undefined;
-    fixed?: string | undefined;
-    last_affected?: string | undefined;
-  }[],
-): string {
+interface OsvEvent {
+  readonly introduced?: string | undefined;
+  readonly fixed?: string | undefined;
+  readonly last_affected?: string | undefined;
+}
+
+/** Makes a range of events, which come in any order: in that of versions each `introduced` begins a part. */
+function rangeOf(events: readonly OsvEvent[]): string {
   const parts: string[] = [];
-  for (const { introduced, fixed, last_affected: last } of events) {
+  for (const { introduced, fixed, last_affected: last } of events.toSorted(byVersion)) {
     if (introduced !== undefined) parts.push(`>=${introduced === "0" ? "0.0.0-0" : introduced}`);
     const at = parts.length - 1;
     if (at >= 0 && fixed !== undefined) parts[at] += ` <${fixed}`;
     if (at >= 0 && last !== undefined) parts[at] += ` <=${last}`;
   }
   return parts.join(" || ");
+}
+
+/** Of one version, `fixed` ends a part before the next begins, and `last_affected` ends one that begins with it. */
+function byVersion(a: OsvEvent, b: OsvEvent): number {
+  const order = semver.compare(versionOf(a), versionOf(b));
+  return order !== 0 ? order : rankOf(a) - rankOf(b);
+}
+
+function versionOf({ introduced, fixed, last_affected: last }: OsvEvent): semver.SemVer {
+  const text = introduced ?? fixed ?? last ?? "0";
+  const version = text === "0" ? null : (semver.parse(text) ?? semver.coerce(text));
+  return version ?? new semver.SemVer("0.0.0-0");
+}
+
+function rankOf({ introduced, fixed }: OsvEvent): number {
+  if (fixed !== undefined) return 0;
+  return introduced === undefined ? 2 : 1;
 }

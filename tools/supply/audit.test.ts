@@ -167,6 +167,30 @@ test("a folder of advisories in OSV's format serves as a source", async () => {
   );
 });
 
+test.each([
+  [[{ fixed: "1.5.0" }, { introduced: "0" }], { "1.4.9": true, "1.5.0": false, "9.0.0": false }],
+  [
+    [{ introduced: "2.0.0" }, { introduced: "1.0.0" }, { fixed: "2.1.0" }, { fixed: "1.1.0" }],
+    { "1.0.5": true, "1.1.0": false, "1.9.0": false, "2.0.0": true, "2.1.0": false },
+  ],
+  [
+    [{ introduced: "1.0.0" }, { fixed: "2.0.0" }, { introduced: "2.0.0" }, { last_affected: "2.0.0" }],
+    { "1.5.0": true, "2.0.0": true, "2.0.1": false },
+  ],
+  [[{ introduced: "1.0" }, { last_affected: "1.2" }], { "1.2.0": true, "0.9.0": false }],
+])("events of an advisory count whatever their order: %j", (events, expected) => {
+  const affected = [{ package: { ecosystem: "npm", name: "weak" }, ranges: [{ type: "SEMVER", events }] }];
+  const { advisories } = fromOsv(JSON.stringify({ id: "x", modified: "2026-01-01T00:00:00Z", affected }));
+  const source = { source: "", date: "", asked: [], advisories };
+
+  const found = Object.keys(expected).map((version) => [
+    version,
+    judge(new Map([["weak", new Set([version])]]), source).findings.length > 0,
+  ]);
+
+  expect(Object.fromEntries(found)).toEqual(expected);
+});
+
 test("an advisory for another ecosystem says nothing", () => {
   const affected = [{ package: { ecosystem: "PyPI", name: "weak" }, versions: ["1.2.0"] }];
 
