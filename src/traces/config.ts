@@ -1,5 +1,16 @@
+import { join } from "node:path";
+import { auditSettings } from "../lib/audit/audit-log.ts";
 import { address, type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
-import { common, LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE } from "../lib/config/variables.ts";
+import {
+  AUDIT_FILE_MB,
+  AUDIT_FILES,
+  AUDIT_OTLP,
+  AUDIT_SYSLOG,
+  common,
+  LOG_LEVEL,
+  TOKEN_KEYS_DIR,
+  TOKEN_REVOCATIONS_FILE,
+} from "../lib/config/variables.ts";
 
 /** Everything that the trace receiver reads from its environment. */
 export const variables = {
@@ -7,8 +18,10 @@ export const variables = {
   TRACES_DIR: text().describe("Folder of the database."),
   TRACES_KEEP: integer(10, 1_000_000).prefault(2_000).describe("Traces that are kept."),
   TRACES_BUDGET_MB: integer(16, 65_536).prefault(64).describe("Disk that they may take, in MiB."),
+  TRACES_AUDIT_DIR: common.auditDir("`audit` in `TRACES_DIR`"),
   TRACES_LOG_LEVEL: common.logLevel(),
-  ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
+  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, AUDIT_OTLP },
+  ...{ TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
 };
 
 /** What the write-ahead log and the free pages of a large delete may take of the budget. */
@@ -28,6 +41,7 @@ export function readConfig(env: Env) {
       budgetBytes: values.TRACES_BUDGET_MB * 1024 * 1024 - OVERHEAD_BYTES,
     },
     logLevel: values.TRACES_LOG_LEVEL ?? values.LOG_LEVEL,
+    audit: auditSettings(values, values.TRACES_AUDIT_DIR ?? join(values.TRACES_DIR, "audit")),
     keysDir: values.TOKEN_KEYS_DIR,
     revocationsFile: values.TOKEN_REVOCATIONS_FILE,
     show: () => showConfig(variables, env),

@@ -2,6 +2,7 @@
  * The trace receiver of a local fleet: takes OTLP/HTTP from services and from `hover`, keeps the
  * latest traces on disk, and answers `hover trace`. Production sends OTLP to a collector instead.
  */
+import { AuditLog } from "../lib/audit/audit-log.ts";
 import { biscuits } from "../lib/auth/biscuit/user-token.ts";
 import { systemClock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
@@ -20,7 +21,10 @@ async function start(config: TracesConfig, stack: Stack) {
   const store = new TraceStore(config.dir, config.bounds, systemClock);
   stack.add("database", () => store.close());
 
-  const server = traceServer(store, (authorization) => verifier.verify(authorization), systemClock);
+  const audit = new AuditLog(config.audit, "traces");
+  stack.add("audit log", () => audit.close());
+  const verify = (authorization: string | undefined) => verifier.verify(authorization);
+  const server = traceServer(store, verify, systemClock, audit);
   const port = await listen(server, config.listen, "TRACES_LISTEN");
   stack.add("http", () => closeServer(server));
   return { listen: config.listen, port, dir: config.dir };

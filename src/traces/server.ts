@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Scope } from "../lib/auth/claims.ts";
-import type { Restricted } from "../lib/auth/rpc-rules.ts";
+import type { AuditEntry, AuditSink } from "../lib/audit/audit-entry.ts";
+import { REFUSAL_CODES } from "../lib/audit/refusals.ts";
+import type { Claims, Scope } from "../lib/auth/claims.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { limitConnections } from "../lib/runtime/connection-limiter.ts";
@@ -12,7 +13,14 @@ import { sendFault, sendJson } from "./reply.ts";
 import type { TraceStore } from "./store/store.ts";
 
 /** Checks an `authorization` header; throws UNAUTHENTICATED faults. */
-export type Verify = (authorization: string | undefined) => Promise<Restricted>;
+export type Verify = (authorization: string | undefined) => Promise<Claims>;
+
+/** A request, and who sends it once that is known. */
+interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  claims?: Claims;
+}
 
 /** A request must be complete within this time. */
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -21,8 +29,12 @@ const CONNECTIONS = { total: 1_024, perAddress: 1_024, newTotal: 128, newPerAddr
 const SERVICE_SCOPES: readonly Scope[] = ["internal", "telemetry"];
 const GRACE_MS = 2_000;
 
-/** Makes the receiver's HTTP server, not listening yet: OTLP in, traces out. */
-export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Server {
+/**
+ * Makes the receiver's HTTP server, not listening yet: OTLP in, traces out.
+ *
+ * @param audit takes refusals
+ */
+export function traceServer(store: TraceStore, verify: Verify, clock: Clock, audit?: AuditSink): Server {
   const ingest = new Ingest(store);
   const query = new Query(store, clock);
   const server = createServer(
@@ -34,22 +46,30 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Se
       maxHeaderSize: 16 * 1024,
     },
     (request, response) => {
-      void route(request, response).catch((err: unknown) => fail(request, response, err));
+      const call: Call = { request, response };
+      void route(call).catch((err: unknown) => {
+        if (err instanceof Fault && REFUSAL_CODES.has(err.code))
+          audit?.record(refusalOf(call, err, clock.now()));
+        fail(call, err);
+      });
     },
   );
   const connections = limitConnections(server, CONNECTIONS);
   return server;
 
-  async function identify(request: IncomingMessage): Promise<Restricted> {
-    const reader = await verify(request.headers.authorization);
+  async function identify(call: Call): Promise<Claims> {
+    const { socket, headers } = call.request;
+    const claims = await verify(headers.authorization);
+    call.claims = claims;
     connections.identified(
-      request.socket,
-      SERVICE_SCOPES.some((scope) => reader.scopes.includes(scope)),
+      socket,
+      SERVICE_SCOPES.some((scope) => claims.scopes.includes(scope)),
     );
-    return reader;
+    return claims;
   }
 
-  async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function route(call: Call): Promise<void> {
+    const { request, response } = call;
     const url = new URL(request.url ?? "/", "http://receiver");
     if (url.pathname === "/healthz") {
       allow(request, "GET", "HEAD");
@@ -57,13 +77,13 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock): Se
     }
     if (url.pathname === "/v1/traces") {
       allow(request, "POST");
-      const origin = writerOf(await identify(request));
+      const origin = writerOf(await identify(call));
       return await ingest.receive(request, response, origin);
     }
     const [, traceId] = /^\/api\/traces(?:\/([0-9a-fA-F]{32}))?$/.exec(url.pathname) ?? [];
     if (traceId === undefined && url.pathname !== "/api/traces") throw noSuchPath(url.pathname);
     allow(request, "GET", "HEAD");
-    const org = readableOrg(await identify(request), clock.now());
+    const org = readableOrg(await identify(call), clock.now());
     if (traceId === undefined) query.list(response, url.searchParams, org);
     else query.get(response, traceId.toLowerCase(), org);
   }
@@ -78,7 +98,23 @@ export async function closeServer(server: Server): Promise<void> {
   clearTimeout(cut);
 }
 
-function fail(request: IncomingMessage, response: ServerResponse, err: unknown): void {
+function refusalOf({ request, claims }: Call, fault: Fault, timeMs: number): AuditEntry {
+  const isWrite = request.method === "POST";
+  const { remoteAddress = "", remotePort = 0 } = request.socket;
+  return {
+    ...{ timeMs, kind: "", object: "", traceId: "", count: 1 },
+    method: isWrite ? "POST /v1/traces" : "GET /api/traces",
+    action: isWrite ? "traces:write" : "traces:read",
+    subject: claims?.subject ?? "",
+    org: claims?.org ?? "",
+    token: claims?.ids.join(" ") ?? "",
+    code: fault.code,
+    reason: fault.reason,
+    client: `${remoteAddress}:${remotePort}`,
+  };
+}
+
+function fail({ request, response }: Call, err: unknown): void {
   // The sender has gone.
   if (request.errored || response.destroyed) return;
   const fault =

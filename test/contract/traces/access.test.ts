@@ -47,6 +47,12 @@ describe("who may do what", () => {
     const read = await receiver.get("/api/traces", await bearer("", "telemetry"));
 
     expect([write.status, read.status]).toEqual([403, 403]);
+    const reason = "SCOPE_MISSING";
+    expect(receiver.refusals).toMatchObject([
+      { action: "traces:write", org: "acme", subject: "test", code: "PERMISSION_DENIED", reason },
+      { action: "traces:read", org: "", subject: "test", code: "PERMISSION_DENIED", reason },
+    ]);
+    expect(receiver.refusals.every(({ token, client }) => token !== "" && /:\d+$/.test(client))).toBe(true);
   });
 
   test.each([

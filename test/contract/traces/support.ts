@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { AuditEntry } from "../../../src/lib/audit/audit-entry.ts";
 import { mintToken, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import type { Scope } from "../../../src/lib/auth/claims.ts";
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
@@ -20,6 +21,8 @@ export async function bearer(org: string, ...scopes: readonly Scope[]): Promise<
 /** A receiver in this process. */
 export interface Receiver {
   readonly url: string;
+  /** What it wrote to its audit log. */
+  readonly refusals: readonly AuditEntry[];
   post(body: unknown, options?: { token?: string; headers?: Record<string, string> }): Promise<Response>;
   get(path: string, token?: string): Promise<Response>;
   /** Requests that it has been asked so far. */
@@ -41,12 +44,14 @@ export async function startReceiver(
 ): Promise<Receiver> {
   const verifier = new TokenVerifier(keys.publicKey);
   const store = new TraceStore(dir, { keep, budgetBytes }, systemClock);
-  const server = traceServer(store, (header) => verifier.verify(header), systemClock);
+  const refusals: AuditEntry[] = [];
+  const audit = { record: (entry: AuditEntry) => refusals.push(entry) };
+  const server = traceServer(store, (header) => verifier.verify(header), systemClock, audit);
   let asked = 0;
   server.on("request", () => (asked += 1));
   const url = `http://127.0.0.1:${await listen(server, "127.0.0.1:0", "TRACES_LISTEN")}`;
   const close = () => closeServer(server).then(() => store.close());
-  return { url, ...requests(url), asked: () => asked, close };
+  return { url, refusals, ...requests(url), asked: () => asked, close };
 }
 
 /** Makes requests to a receiver: posts as a service and reads as an administrator by default. */
