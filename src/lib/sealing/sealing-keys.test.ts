@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -56,4 +56,22 @@ test("a key file of another length is named", async () => {
   writeFileSync(join(folder, "2.key"), "short");
 
   await expect(openSealingKeys(folder)).rejects.toMatchObject({ reason: "SEALING_KEY_INVALID" });
+});
+
+test("a folder of other files is refused, and stays open to whom it was", async () => {
+  mkdirSync(folder, { mode: 0o755 });
+  writeFileSync(join(folder, "passwd"), "");
+
+  await expect(openSealingKeys(folder)).rejects.toMatchObject({ reason: "SEALING_KEY_INVALID" });
+  expect(statSync(folder).mode & 0o777).toBe(0o755);
+  expect(readdirSync(folder)).toEqual(["passwd"]);
+});
+
+test("the first key is made where a crash has left a part of it, and on a volume that is new", async () => {
+  mkdirSync(join(folder, "lost+found"), { recursive: true });
+  writeFileSync(join(folder, "1.key.new"), "");
+
+  await openSealingKeys(folder);
+
+  expect(readdirSync(folder)).toEqual(["1.key", "lost+found"]);
 });

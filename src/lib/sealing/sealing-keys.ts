@@ -6,10 +6,11 @@ import {
   type KeyObject,
   randomBytes,
 } from "node:crypto";
-import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../faults/fault.ts";
 import { writeDurably } from "../stores/durable-file.ts";
+import { makePrivateFolder } from "../stores/private-folder.ts";
 
 const VERSION = 1;
 const KEY_BYTES = 32;
@@ -77,8 +78,9 @@ export class SealingKeys {
  */
 export async function openSealingKeys(folder: string): Promise<SealingKeys> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  chmodSync(folder, 0o700);
   const files = keyFiles(folder);
+  if (files.length === 0 && holdsOtherFiles(folder)) throw foreign(folder);
+  makePrivateFolder(folder);
   if (files.length === 0) {
     const first = `1${SUFFIX}`;
     await writeDurably(join(folder, first), `${randomBytes(KEY_BYTES).toString("base64")}\n`);
@@ -93,6 +95,12 @@ function keyFiles(folder: string): string[] {
     .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
+/** Not counted are folders such as lost+found, hidden files, and a first key that a crash left unfinished. */
+function holdsOtherFiles(folder: string): boolean {
+  const isOther = (name: string) => !name.startsWith(".") && !name.includes(SUFFIX);
+  return readdirSync(folder, { withFileTypes: true }).some((entry) => entry.isFile() && isOther(entry.name));
+}
+
 function readKey(path: string): Buffer {
   const key = Buffer.from(readFileSync(path, "utf8").trim(), "base64");
   if (key.length === KEY_BYTES) return key;
@@ -102,6 +110,12 @@ function readKey(path: string): Buffer {
     `${path} must hold ${KEY_BYTES} bytes in base64`,
     { path },
   );
+}
+
+/** Closing it would lock others out, e.g. of /etc. */
+function foreign(folder: string): Fault {
+  const message = `${folder} holds other files and no sealing key; name a folder that is empty or not there`;
+  return new Fault("FAILED_PRECONDITION", "SEALING_KEY_INVALID", message, { path: folder });
 }
 
 function idOf(key: Buffer): Buffer {
