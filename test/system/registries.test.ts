@@ -16,7 +16,8 @@ import { openWorld, type World } from "./world.ts";
 
 const HOVER = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 
-describe("a private registry", () => {
+// One story: each test goes on where the one before it ended.
+describe("a private registry", { shuffle: false }, () => {
   let world: World;
   let registry: RegistryProcess;
   let other: Clients;

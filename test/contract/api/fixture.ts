@@ -216,8 +216,7 @@ export async function startApi(
   let closed: Promise<void> | undefined;
   return {
     ...api,
-    address,
-    auditDir,
+    ...{ address, auditDir, revocations },
     user,
     admin,
     internal,

@@ -32,7 +32,7 @@ describe("what was typed wrong: exit code 2, and nothing is sent", () => {
     ],
     ["a variable without a value", ["m", "run", "nginx", "-a", "w", "-e", "X"], /Write NAME=VALUE, not "X"/],
     ["an unknown state", ["m", "wait", ID, "--state", "up"], /There is no state "up"; states are creating/],
-    ["a quota of nothing", ["org", "set-quota", "acme"], /--machines N, --memory 64gb, --rate/],
+    ["a quota of nothing", ["org", "set-quota", "acme"], /--machines N, --memory 64gb, --images 2tb, --rate/],
   ];
   test.each(cases)("%s", async (_name, args, message) => {
     const ended = await cli.home.hover(...args);

@@ -78,6 +78,7 @@ describe("hover machine list and status", () => {
       last_start_path: null,
       last_start_trace_id: null,
       create_trace_id: null,
+      image_bytes: 0,
     });
   });
 

@@ -83,8 +83,11 @@ describe("an organisation", () => {
   });
 });
 
+/** Sets the standing, and waits until both apis have read it. */
 async function standing(value: string): Promise<void> {
   await world.sql("update organizations set standing = $1 where slug = 'personal'", [value]);
+  const known = () => [one, other].map(({ revocations }) => revocations.isSuspended("personal"));
+  await expect.poll(known).toEqual([value === "banned", value === "banned"]);
 }
 
 async function quota(machines: number, memoryMb: number): Promise<void> {
