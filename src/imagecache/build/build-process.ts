@@ -32,7 +32,11 @@ const MAX_STDERR = 8192;
 const OWN_DESCRIPTORS = 64;
 /** Added by bubblewrap and by shells to the number of a signal. */
 const SIGNALLED = 128;
-const SIGNALS: Readonly<Record<number, string>> = { 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV" };
+const SIGNALS: Readonly<Record<number, string>> = {
+  ...{ 1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM" },
+};
+/** What service managers send to all processes of a service that is to stop. */
+const STOPPED: readonly unknown[] = ["SIGHUP", "SIGINT", "SIGTERM"];
 
 /**
  * The process that builds one image. Ends when it is disposed of. Its methods throw the fault of the image, or what is wrong with
@@ -183,6 +187,7 @@ export class BuildProcess implements AsyncDisposable {
     const number = Number(status);
     const how = number > SIGNALLED ? (SIGNALS[number - SIGNALLED] ?? `signal ${number - SIGNALLED}`) : status;
     const cause = new Error(`the build of an image ended with ${how}: ${this.#stderr.trim()}`);
+    if (STOPPED.includes(how)) return stopping(cause);
     if (!this.#isStarted) return notStarted(cause);
     // V8 says so and aborts. The kernel kills when the host has no memory left.
     if (how === "SIGKILL" || /out of memory|allocation failed|cannot allocate/i.test(this.#stderr))
@@ -198,6 +203,12 @@ function preferToKill(pid: number | undefined): void {
   } catch {
     // It has just ended, or the host forbids it.
   }
+}
+
+/** Makes the fault of a build that somebody has ended: the caller asks again. */
+function stopping(cause: Error): Fault {
+  const message = "the build of the image was ended, as the image cache stops";
+  return new Fault("UNAVAILABLE", "SERVER_DRAINING", message, {}, { cause, retryAfterMs: 1_000 });
 }
 
 function notStarted(cause: Error): Fault {

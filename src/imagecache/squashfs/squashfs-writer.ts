@@ -132,7 +132,8 @@ export class SquashfsWriter implements ArchiveSink {
     if (/out of memory|cannot allocate/i.test(this.#stderr)) return outOfMemory(memoryBytes, cause);
     // The kernel kills like this when the host has no memory left.
     if (status === "SIGKILL" && !this.#isAborted) return outOfMemory(memoryBytes, cause);
-    if (/^SIG(?!KILL)/.test(String(status))) return crashed(String(status), cause);
+    // The last three are what a service is stopped with.
+    if (/^SIG(?!KILL|TERM|INT|HUP)/.test(String(status))) return crashed(String(status), cause);
     // What is left are errors of the disk, and what a squashfs or tar2sqfs cannot hold: too many owners, say.
     const isOfImage = typeof status === "number" && !/I\/O error|No space|quota/i.test(this.#stderr);
     if (isOfImage) return notStorable(this.#stderr, cause);

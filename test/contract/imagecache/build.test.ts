@@ -143,6 +143,19 @@ describe("an image that makes its build fail", () => {
     expect((await cache.ensure(other.reference, other.image.digest)).ready.wasCached).toBe(false);
   });
 
+  test("is not blamed when its process is stopped, as service managers stop all of a service", async () => {
+    await using cache = await startImageCache();
+    const image = slowImage();
+    const reference = add("stopped", image);
+    const stream = openEnsure(cache.client, reference, image.digest);
+    await isFlattening(stream);
+
+    process.kill(await find(/^\S*node .*child\.ts/), "SIGTERM");
+
+    expect(await refused(drain(stream))).toMatchObject({ code: "UNAVAILABLE", reason: "SERVER_DRAINING" });
+    expect((await cache.ensure(reference, image.digest)).ready.wasCached).toBe(false);
+  });
+
   test("is not blamed when its last caller goes", async () => {
     await using cache = await startImageCache();
     const image = slowImage();
