@@ -27,13 +27,16 @@ export class CallTurns {
     return this.#turns.waiting;
   }
 
-  /** Begins a call when it is its turn. The call must call `leave` when it has been answered. */
-  enter(org: string, begin: (leave: () => void) => void): void {
+  /**
+   * Begins a call when it is its turn. The call must call `leave` when it has been answered. Returns what gives up a
+   * turn that has not begun.
+   */
+  enter(org: string, begin: (leave: () => void) => void): () => void {
     if (org !== this.#last) {
       if (this.#last !== undefined) this.#othersAtMs = this.#monotonicMs();
       this.#last = org;
     }
-    this.#turns.enter(org, (leave) => {
+    return this.#turns.enter(org, (leave) => {
       const timer = setTimeout(leave, HOLD_MS).unref();
       begin(() => {
         clearTimeout(timer);

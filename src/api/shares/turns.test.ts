@@ -28,6 +28,18 @@ test("an organisation does so many things at a time, in their order, and others 
   await expect.poll(() => begun).toEqual(["a1", "a2", "b1", "a3", "a4"]);
 });
 
+test("what gives up its turn does not begin, and those behind it do", async () => {
+  const { enter, begun, leave } = setUp(1);
+  enter("a", "a1");
+  const giveUp = enter("a", "a2");
+  enter("a", "a3");
+
+  giveUp();
+  leave("a1");
+
+  await expect.poll(() => begun).toEqual(["a1", "a3"]);
+});
+
 test("a long line of work that ends at once is done", async () => {
   const turns = new Turns(1);
   let done = 0;

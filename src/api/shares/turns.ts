@@ -3,9 +3,14 @@ import { AsyncLocalStorage } from "node:async_hooks";
 /** Work that begins when it is its turn, and calls `leave` at its end. */
 type Work = (leave: () => void) => void;
 
+/** What waits. Undefined: it has gone. */
+interface Waiting {
+  work: Work | undefined;
+}
+
 interface Line {
   running: number;
-  readonly waiting: Work[];
+  readonly waiting: Waiting[];
 }
 
 /** Lets each organisation do so many things at a time; more wait, first come, first served. */
@@ -25,16 +30,21 @@ export class Turns {
     return waiting;
   }
 
-  enter(org: string, work: Work): void {
+  /** Returns what gives up a turn that has not begun, and everything that the work holds. */
+  enter(org: string, work: Work): () => void {
     const line = this.#lines.get(org) ?? { running: 0, waiting: [] };
     this.#lines.set(org, line);
     if (line.running < this.#atOnce() && line.waiting.length === 0) {
       this.#run(org, line, work);
-      return;
+      return () => {};
     }
     // Its trace is its own, whoever gives it the turn.
-    line.waiting.push(AsyncLocalStorage.bind(work));
+    const waiting: Waiting = { work: AsyncLocalStorage.bind(work) };
+    line.waiting.push(waiting);
     this.#next(org, line);
+    return () => {
+      waiting.work = undefined;
+    };
   }
 
   /** Runs work when it is its turn. */
@@ -48,9 +58,9 @@ export class Turns {
 
   #next(org: string, line: Line): void {
     while (line.running < this.#atOnce()) {
-      const work = line.waiting.shift();
-      if (!work) break;
-      this.#run(org, line, work);
+      const next = line.waiting.shift();
+      if (!next) break;
+      if (next.work) this.#run(org, line, next.work);
     }
     if (line.running === 0) this.#lines.delete(org);
   }

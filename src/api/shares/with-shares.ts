@@ -80,7 +80,9 @@ function inTurns(handler: Unary, turns: CallTurns): Unary {
     if (org === "") return handler(call, callback);
     const startUs = nowUs();
     let waits = false;
-    turns.enter(org, (leave) => {
+    let hasBegun = false;
+    const giveUp = turns.enter(org, (leave) => {
+      hasBegun = true;
       if (waits) recordSpan({ name: "api.turn", startUs, endUs: nowUs() });
       if (call.cancelled) return leave();
       handler(call, (...answer) => {
@@ -89,6 +91,8 @@ function inTurns(handler: Unary, turns: CallTurns): Unary {
       });
     });
     waits = true;
+    // Its request must not stay in memory: its place among the calls under way is free again.
+    if (!hasBegun) call.once("cancelled", giveUp);
   };
 }
 
@@ -101,7 +105,7 @@ function limitList(method: Method, handler: Unary, { shares, refusals }: Bounds)
     const refusal = refuse(shares, org, "read");
     if (refusal) return refusals.answer(() => callback(toServiceError(refusal)));
     if (org === "") return handler(call, callback);
-    turns.enter(org, (leave) => {
+    const giveUp = turns.enter(org, (leave) => {
       if (call.cancelled) return leave();
       // A handler whose caller has gone may end without an answer.
       call.once("cancelled", () => setTimeout(leave, CANCELLED_LIST_MS).unref());
@@ -112,6 +116,7 @@ function limitList(method: Method, handler: Unary, { shares, refusals }: Bounds)
         leave();
       });
     });
+    call.once("cancelled", giveUp);
   };
   return { method: charges.counting(method), handler: limited };
 }

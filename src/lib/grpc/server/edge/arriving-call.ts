@@ -127,11 +127,18 @@ export class ArrivingCall {
     else stream.once("close", closed);
   }
 
+  get #size(): number {
+    return this.#bytes + this.#unpackedBytes;
+  }
+
   #count(): void {
     if (this.#isCounted) return;
     this.#isCounted = true;
     this.#stream.on("data", (chunk: Buffer) => this.#received(chunk.length));
-    this.#stream.once("end", () => this.#finished());
+    this.#stream.once("end", () => {
+      // Larger ones wait for their turn in memory, and are refused then.
+      if (this.#size <= this.#limits.smallBytes) this.#finished();
+    });
   }
 
   #received(bytes: number): void {
@@ -140,12 +147,16 @@ export class ArrivingCall {
     this.#charge(bytes);
     if (this.#bytes > this.#maxBytes + PREFIX_BYTES) {
       this.refuse(requestTooLarge(this.#maxBytes));
-    } else if (this.#org !== undefined) {
-      const { unfinishedBytes } = this.#limits;
-      if ((this.#unfinished.get(this.#org) ?? 0) > unfinishedBytes)
-        this.refuse(tooMuchUnfinished(this.#org, unfinishedBytes));
+    } else {
+      this.#checkUnfinished();
     }
     if (this.#refusal) this.#finished();
+  }
+
+  #checkUnfinished(): void {
+    const { unfinishedBytes } = this.#limits;
+    if (this.#org !== undefined && (this.#unfinished.get(this.#org) ?? 0) > unfinishedBytes)
+      this.refuse(tooMuchUnfinished(this.#org, unfinishedBytes));
   }
 
   /** @throws ServiceError */
@@ -160,6 +171,9 @@ export class ArrivingCall {
       throw toServiceError(fault);
     }
     this.#unpackedBytes += unpacked.length;
+    this.#charge(unpacked.length);
+    this.#checkUnfinished();
+    if (this.#refusal) this.#finished();
     return unpacked;
   }
 
@@ -170,7 +184,7 @@ export class ArrivingCall {
 
   #finished(): void {
     if (this.#org === undefined) return;
-    const rest = (this.#unfinished.get(this.#org) ?? 0) - this.#bytes;
+    const rest = (this.#unfinished.get(this.#org) ?? 0) - this.#size;
     if (rest > 0) this.#unfinished.set(this.#org, rest);
     else this.#unfinished.delete(this.#org);
     this.#org = undefined;

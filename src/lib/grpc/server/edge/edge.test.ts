@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import net from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { addEcho, EchoClient, failure } from "../../../../../test/support/net/echo.ts";
+import { addEcho, EchoClient, type EchoHandlers, failure } from "../../../../../test/support/net/echo.ts";
 import { framed, unfinishedMessage } from "../../../../../test/support/net/flood.ts";
 import { beginCall, openSession } from "../../../../../test/support/net/raw-call.ts";
 import { HealthClient } from "../../../../gen/grpc/health/v1/health.ts";
@@ -33,10 +33,14 @@ afterEach(async () => {
 });
 
 /** Serves echo and health, with tokens. */
-async function serving(limits: Partial<EdgeLimits> = {}, options: ServerOptions = {}): Promise<string> {
+async function serving(
+  limits: Partial<EdgeLimits> = {},
+  options: ServerOptions = {},
+  one: EchoHandlers["one"] = unary(({ text }) => ({ text: text.slice(0, 10) })),
+): Promise<string> {
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey), limits, ...options });
   const health = new Health([]);
-  addEcho(server, { one: unary(({ text }) => ({ text: text.slice(0, 10) })) });
+  addEcho(server, { one });
   addHealth(server, health);
   addReflection(server, ["grpc.health.v1.Health"]);
   const close = await serve(server, "127.0.0.1:0", 100, health);
@@ -213,6 +217,31 @@ test("an organisation sends only so much at once; what it finishes counts no mor
   expect(sent.filter(({ status }) => status === -1).length).toBeGreaterThan(1);
   expect(other.status).toBe(-1);
   expect(tooLarge).toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "REQUEST_TOO_LARGE" });
+});
+
+test("large requests of an organisation count until they are answered, small ones until they are whole", async () => {
+  const limits = { requestBytes: 20_000, unfinishedBytes: 45_000, smallBytes: 10_000 };
+  const answers: (() => void)[] = [];
+  const one = unary(async ({ text }: { text: string }) => {
+    await new Promise<void>((resolve) => answers.push(resolve));
+    return { text: text.slice(0, 10) };
+  });
+  const token = await tokenOf("acme");
+  const client = connect(EchoClient, await serving(limits, {}, one), {
+    token: () => token,
+    ownConnection: true,
+  });
+  stack.add("client", () => client.close());
+  const send = (length: number) => call(client, client.one, { text: "x".repeat(length) }, soon);
+
+  const small = [1, 2, 3, 4, 5, 6, 7].map(() => send(9_000));
+  const large = [1, 2].map(() => send(18_000));
+  await expect.poll(() => answers.length).toBe(9);
+  const tooMuch = await failure(send(18_000));
+  for (const answer of answers) answer();
+
+  expect(tooMuch).toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "TOO_MUCH_UNFINISHED" });
+  expect(await Promise.all([...small, ...large])).toHaveLength(9);
 });
 
 test("a call's share is given back when its stream has closed, and a refusal is the call's answer", async () => {

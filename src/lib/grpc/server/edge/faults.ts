@@ -26,7 +26,7 @@ export function tooMuchUnfinished(org: string, limit: number): Fault {
   return new Fault(
     "RESOURCE_EXHAUSTED",
     "TOO_MUCH_UNFINISHED",
-    `organisation ${org} is sending requests of more than ${limit} bytes at once; finish some first`,
+    `organisation ${org} has requests of more than ${limit} bytes under way; let some be answered first`,
     { org, limit: String(limit) },
     { retryAfterMs: RETRY_MS },
   );

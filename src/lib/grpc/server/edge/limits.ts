@@ -23,8 +23,10 @@ export interface EdgeLimits {
   readonly open: OpenLimits;
   /** Bytes of a request of an organisation. */
   readonly requestBytes: number;
-  /** Bytes of requests that an organisation has begun to send and not finished. */
+  /** Bytes of requests that an organisation has begun to send and not finished; of large ones, until they are answered. */
   readonly unfinishedBytes: number;
+  /** A request up to this size counts no more when it is whole. Twice what a valid one has. */
+  readonly smallBytes: number;
 }
 
 /** Bounds of calls without a token. As a pace: of one connection. */
@@ -60,4 +62,5 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
   },
   requestBytes: 1_024 * 1_024,
   unfinishedBytes: 4 * 1_024 * 1_024,
+  smallBytes: 128 * 1_024,
 };
