@@ -39,6 +39,8 @@ export class KeyDirectory implements PublicKeys, SigningKeys {
   #signers: readonly KeyEntry[] = [];
   /** Names, times and sizes of the files that were read. */
   #seen = "";
+  /** Why they could not be read the last time. */
+  #problem = "";
   #refreshedAt = Number.NEGATIVE_INFINITY;
   readonly #stop: () => Promise<void>;
 
@@ -91,11 +93,16 @@ export class KeyDirectory implements PublicKeys, SigningKeys {
       this.#entries = new Map(entries.map((entry) => [entry.id, entry]));
       this.#signers = entries.filter(({ privateKey }) => privateKey !== undefined).reverse();
       this.#seen = seen;
+      this.#problem = "";
     } catch (error) {
       // At start-up there is nothing to go on with.
       if (this.#entries.size === 0) throw error;
       this.#dropRemoved();
-      logger.error("the keys cannot be read; those known before are used", { folder: this.#folder, error });
+      // Once, and not every second until somebody mends it.
+      const problem = String(error);
+      if (problem !== this.#problem)
+        logger.error("the keys cannot be read; those known before are used", { folder: this.#folder, error });
+      this.#problem = problem;
     }
   }
 
