@@ -14,8 +14,8 @@ import {
   type HttpResponse,
   type HttpTimeouts,
   type Proxies,
-  readBody,
 } from "./http/client.ts";
+import { Documents } from "./http/documents.ts";
 import type { ImageSource } from "./image-source.ts";
 import {
   ACCEPTED_MANIFESTS,
@@ -72,6 +72,7 @@ const NO_PROXIES: Proxies = { http: "", https: "", except: "" };
 export class RegistryClient {
   readonly #http: HttpClient;
   readonly #requests: RegistryRequests;
+  readonly #documents = new Documents();
   /** Configurations by who has read them, from which repository, and their digests, which the manifest proves. */
   readonly #configs = new LRUCache<string, Buffer>({
     maxSize: CONFIGS_BYTES,
@@ -137,7 +138,8 @@ export class RegistryClient {
       let at = response.status === 206 && startsAt(response, offset) ? offset : 0;
       for await (const part of bodyOf(response, signal)) {
         onBytes(part.length);
-        parts.push(part.subarray(Math.max(0, offset - at)));
+        // Not of parts before the piece: an empty view of one would keep all of it in memory.
+        if (at + part.length > offset) parts.push(part.subarray(Math.max(0, offset - at)));
         at += part.length;
         if (at >= offset + length) break;
       }
@@ -186,7 +188,9 @@ export class RegistryClient {
   async #manifest(from: ImageSource, target: string, subject: Subject, signal: AbortSignal) {
     const headers = { accept: ACCEPTED_MANIFESTS.join(", ") };
     const request = { from, path: `manifests/${target}`, headers, subject, signal };
-    const { body, response } = await this.#requests.read(request, (r) => readBody(r, MAX_MANIFEST, signal));
+    const { org } = from.access;
+    const read = (r: HttpResponse) => this.#documents.read(r, MAX_MANIFEST, org, signal);
+    const { body, response } = await this.#requests.read(request, read);
     if (!body) throw notAnImage(subject, `its manifest is larger than ${MAX_MANIFEST} bytes`);
     const digest = hash(body);
     if (target.includes(":") && digest !== target) throw mismatch("its manifest", target, digest, subject);
@@ -202,7 +206,9 @@ export class RegistryClient {
 
   async #readConfig(from: ImageSource, manifest: ImageManifest, subject: Subject, signal: AbortSignal) {
     const request = { from, path: `blobs/${manifest.config.digest}`, headers: {}, subject, signal };
-    const { body } = await this.#requests.read(request, (r) => readBody(r, MAX_CONFIG, signal));
+    const { org } = from.access;
+    const read = (r: HttpResponse) => this.#documents.read(r, MAX_CONFIG, org, signal);
+    const { body } = await this.#requests.read(request, read);
     if (!body) throw notAnImage(subject, `its configuration is larger than ${MAX_CONFIG} bytes`);
     const digest = hash(body);
     if (digest !== manifest.config.digest)

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Digest } from "../../../src/lib/oci/digest.ts";
 import { buildImage, buildIndex, FakeRegistry } from "../../support/oci/index.ts";
 import { image, login, RegistryWorld, retry, signal, sourceOf } from "./registry-fixture.ts";
 
@@ -163,6 +164,26 @@ describe("a registry in trouble", () => {
       reason: "REGISTRY_UNAVAILABLE",
       facts: { status: "418" },
     });
+  });
+
+  test("that sends a whole layer for a piece of it takes memory for the piece only", async () => {
+    const size = 200 * 1024 * 1024;
+    const digest: Digest = `sha256:${"ab".repeat(32)}`;
+    const blob = { mediaType: "", digest, size };
+    const body = Buffer.alloc(size);
+    registry.script = () => ({ status: 200, body });
+    const from = sourceOf(`${registry.host}/x`);
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    const onBytes = () => {
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+    };
+
+    const piece = { offset: size - 4096, length: 4096 };
+    const bytes = await world.client().readRange(from, blob, piece, { reference: "x" }, signal, onBytes);
+
+    expect(bytes).toHaveLength(4096);
+    expect(most).toBeLessThan(size / 2);
   });
 
   test("is let go as soon as nobody waits", async () => {

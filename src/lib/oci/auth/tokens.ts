@@ -27,7 +27,8 @@ const DEFAULT_LIFE_S = 60;
 const MAX_LIFE_S = 3600;
 /** A token is not used in its last seconds, because a request takes time. */
 const MARGIN_S = 5;
-const MAX_ANSWER = 1024 * 1024;
+/** Registries take no larger tokens in a header. */
+const MAX_ANSWER = 128 * 1024;
 /** Repositories with a cached token; the oldest are dropped. */
 const MAX_CACHED = 1000;
 
