@@ -37,7 +37,7 @@ import { LoginStore } from "./registries/login-store.ts";
 import { type FleetLookup, Logins } from "./registries/logins.ts";
 import type { LoginCheck } from "./registries/service-registries.ts";
 import { makeMachineName } from "./requests/names.ts";
-import { CallTurns, DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
+import { CallTurns, DatabaseTurns, DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
 import {
   CallsInProgress,
   DEFAULT_IN_PROGRESS_LIMITS,
@@ -109,6 +109,7 @@ export interface Api {
   readonly token: TokenSource;
   readonly shares: Shares;
   readonly turns: CallTurns;
+  readonly databaseTurns: DatabaseTurns;
   /** Takes the place of each call. */
   readonly inProgress: CallsInProgress;
   /** Does one round of the sweeper. */
@@ -154,7 +155,8 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const makeName = () => makeMachineName((below) => randomInt(below));
   const shares = new Shares(options.rates ?? DEFAULT_RATES, clock.monotonicMs);
   const turns = new CallTurns(options.callsAtOnce ?? DEFAULT_CALLS_AT_ONCE, clock.monotonicMs);
-  const callBounds = { shares, turns, refusals: new RefusalPace(clock.monotonicMs) };
+  const databaseTurns = new DatabaseTurns();
+  const callBounds = { shares, turns, databaseTurns, refusals: new RefusalPace(clock.monotonicMs) };
   const slots = new CreateSlots(
     options.createLimits ?? DEFAULT_CREATE_LIMITS,
     (org) => shares.limitsOf(org)?.createsInProgress,
@@ -222,7 +224,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   return {
     addTo: (server) => addServices(server, parts),
-    ...{ runner, database, token, shares, turns, sweep: runSweep },
+    ...{ runner, database, token, shares, turns, databaseTurns, sweep: runSweep },
     inProgress: new CallsInProgress(options.inProgressLimits ?? DEFAULT_IN_PROGRESS_LIMITS),
   };
 }

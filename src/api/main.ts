@@ -53,7 +53,7 @@ async function start(config: ApiConfig, stack: Stack) {
     takeShare: (claims, path) => api.inProgress.take(claims, path),
     exposeMetrics: () => {
       exposeCreates(api.runner);
-      exposeShares(api.shares, api.inProgress, api.turns);
+      exposeShares(api.shares, api.inProgress, [api.turns, api.databaseTurns]);
     },
   });
   // Before the server: callers that wait for a create are told that another api goes on with it.

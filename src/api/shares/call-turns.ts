@@ -4,6 +4,13 @@ import { Turns } from "./turns.ts";
 export const DEFAULT_CALLS_AT_ONCE = 4;
 /** How long an organisation that has called alone counts as alone. */
 const ALONE_MS = 60_000;
+/**
+ * Fewer than the api has connections to the database, beside the organisation's creates: calls that wait for a lock there
+ * keep a connection each.
+ */
+const DATABASE_CALLS_AT_ONCE = 3;
+/** As long as a statement may take. */
+const DATABASE_HOLD_MS = 6_000;
 /** How long a call keeps its turn, at most: then it waits for something else than this process. */
 const HOLD_MS = 10;
 
@@ -36,16 +43,33 @@ export class CallTurns {
       if (this.#last !== undefined) this.#othersAtMs = this.#monotonicMs();
       this.#last = org;
     }
-    return this.#turns.enter(org, (leave) => {
-      const timer = setTimeout(leave, HOLD_MS).unref();
-      begin(() => {
-        clearTimeout(timer);
-        leave();
-      });
-    });
+    return this.#turns.enter(org, (leave) => begin(holdFor(HOLD_MS, leave)));
   }
 
   #isAlone(): boolean {
     return this.#monotonicMs() - this.#othersAtMs > ALONE_MS;
   }
+}
+
+/** Lets no organisation take the connections to the database from others: of each, few calls that only need it run at a time. */
+export class DatabaseTurns {
+  readonly #turns = new Turns(DATABASE_CALLS_AT_ONCE);
+
+  get waiting(): number {
+    return this.#turns.waiting;
+  }
+
+  /** Does the same as {@link CallTurns.enter}. */
+  enter(org: string, begin: (leave: () => void) => void): () => void {
+    return this.#turns.enter(org, (leave) => begin(holdFor(DATABASE_HOLD_MS, leave)));
+  }
+}
+
+/** Returns `leave`, which is called after `ms` otherwise: a handler whose caller has gone may end without an answer. */
+function holdFor(ms: number, leave: () => void): () => void {
+  const timer = setTimeout(leave, ms).unref();
+  return () => {
+    clearTimeout(timer);
+    leave();
+  };
 }

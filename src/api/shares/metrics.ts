@@ -20,7 +20,7 @@ for (const kind of ["calls", "streams"]) refusedInProgress.inc({ kind }, 0);
 export function exposeShares(
   shares: Pick<Shares, "size">,
   inProgress: { readonly calls: number; readonly streams: number },
-  turns: { readonly waiting: number },
+  turns: readonly { readonly waiting: number }[],
 ): void {
   gaugeBy(
     "windhover_calls_in_progress",
@@ -31,10 +31,8 @@ export function exposeShares(
       ["streams", inProgress.streams],
     ],
   );
-  gauge(
-    "windhover_calls_waiting",
-    "Calls that wait for their organisation's turn, of those under way.",
-    () => turns.waiting,
+  gauge("windhover_calls_waiting", "Calls that wait for their organisation's turn, of those under way.", () =>
+    turns.reduce((sum, { waiting }) => sum + waiting, 0),
   );
   gauge("windhover_rate_limited_orgs", "Organisations whose calls are being counted.", () => shares.size);
 }

@@ -5,7 +5,7 @@ import type { RefusalPace } from "../../lib/grpc/server/edge/refusal-pace.ts";
 import { toServiceError } from "../../lib/grpc/status.ts";
 import { nowUs, recordSpan } from "../../lib/otel/tracing.ts";
 import { actionOf } from "./actions.ts";
-import type { CallTurns } from "./call-turns.ts";
+import type { CallTurns, DatabaseTurns } from "./call-turns.ts";
 import { rateLimitedCalls } from "./metrics.ts";
 import type { Action } from "./rates.ts";
 import type { Shares } from "./shares.ts";
@@ -21,6 +21,9 @@ const CANCELLED_LIST_MS = 5_000;
 /** Lists of an organisation that are read at a time; the others wait. */
 const LISTS_AT_ONCE = 1;
 
+/** Reads that ask a host. */
+const ASKS_HOST = /\/GetMachine$/;
+
 type Method = grpc.MethodDefinition<unknown, unknown>;
 type Unary = grpc.handleUnaryCall<unknown, unknown>;
 type Streaming = grpc.handleServerStreamingCall<unknown, unknown>;
@@ -35,6 +38,8 @@ export interface Served {
 export interface Bounds {
   readonly shares: Shares;
   readonly turns: CallTurns;
+  /** Of calls that only need the database. */
+  readonly databaseTurns: DatabaseTurns;
   readonly refusals: RefusalPace;
 }
 
@@ -65,7 +70,7 @@ function limitUnary(method: Method, handler: Unary, bounds: Bounds) {
   const action = actionOf(method.path);
   const isList = action === "read" && method.path.includes("/List");
   if (isList) return limitList(method, handler, bounds);
-  const served = action === "follow" ? handler : inTurns(handler, bounds.turns);
+  const served = action === "follow" ? handler : inTurns(handler, turnsOf(method, action, bounds));
   const limited: Unary = (call, callback) => {
     const refusal = refuse(bounds.shares, orgOf(call.metadata), action);
     if (refusal) bounds.refusals.answer(() => callback(toServiceError(refusal)));
@@ -74,7 +79,12 @@ function limitUnary(method: Method, handler: Unary, bounds: Bounds) {
   return { method, handler: limited };
 }
 
-function inTurns(handler: Unary, turns: CallTurns): Unary {
+function turnsOf({ path }: Method, action: Action, { turns, databaseTurns }: Bounds) {
+  const asksDatabase = action === "admin" || (action === "read" && !ASKS_HOST.test(path));
+  return asksDatabase ? databaseTurns : turns;
+}
+
+function inTurns(handler: Unary, turns: CallTurns | DatabaseTurns): Unary {
   return (call, callback) => {
     const org = orgOf(call.metadata);
     if (org === "") return handler(call, callback);

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { boundRows } from "../../../src/api/maintenance/retention.ts";
 import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
@@ -34,6 +35,29 @@ afterAll(async () => {
   await world.close();
 });
 beforeEach(() => world.clear());
+
+test("calls that wait for the database keep no connections from other organisations", async () => {
+  const locks = new pg.Client({ connectionString: world.database.url });
+  await locks.connect();
+  try {
+    await locks.query("begin");
+    await locks.query("select 1 from apps where name = 'web' for update");
+    const waiting = Array.from({ length: 40 }, () =>
+      call(api.user.apps, api.user.apps.deleteApp, { name: "web", force: false }, LIMIT).catch(
+        () => undefined,
+      ),
+    );
+    await expect.poll(() => api.databaseTurns.waiting).toBe(37);
+
+    expect((await call(other.apps, other.apps.getApp, { name: "shop" }, LIMIT)).app?.name).toBe("shop");
+
+    await locks.query("rollback");
+    await Promise.all(waiting);
+    await api.user.createApp("web");
+  } finally {
+    await locks.end();
+  }
+});
 
 describe("an organisation that calls too often", () => {
   test("is told what, how often, and when to come back; others are served, and it may do other things", async () => {
