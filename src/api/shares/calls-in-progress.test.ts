@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
+import { AuditServiceService } from "../../gen/windhover/admin/v1/audit.ts";
+import { HostsServiceService } from "../../gen/windhover/admin/v1/hosts.ts";
+import { MachinesServiceService } from "../../gen/windhover/machines/v1/machines.ts";
 import { CallsInProgress } from "./calls-in-progress.ts";
 
+/** All that an api streams to organisations and operators. */
+const SERVER_STREAMS = [MachinesServiceService, AuditServiceService, HostsServiceService]
+  .flatMap((service) => Object.values(service))
+  .filter(({ responseStream }) => responseStream)
+  .map(({ path }) => path);
 const WAIT = "/windhover.machines.v1.MachinesService/WaitMachine";
 const START = "/windhover.machines.v1.MachinesService/StartMachine";
 
@@ -26,4 +34,12 @@ test("waits of an organisation are bounded apart from its calls, and from what o
 
   first();
   expect(() => inProgress.take({ org: "acme" }, WAIT)).not.toThrow();
+});
+
+test.each(SERVER_STREAMS)("%s, which lasts, leaves its organisation's calls alone", (path) => {
+  const inProgress = new CallsInProgress({ calls: 1, streams: 1 });
+
+  inProgress.take({ org: "acme" }, path);
+
+  expect([inProgress.calls, inProgress.streams]).toEqual([0, 1]);
 });

@@ -13,7 +13,7 @@ export interface InProgressLimits {
 export const DEFAULT_IN_PROGRESS_LIMITS: InProgressLimits = { calls: 512, streams: 512 };
 
 /** Methods that last. */
-const STREAMS = /\/(?:WaitMachine|StreamLogs|Watch\w*|DrainHost)$/;
+const STREAMS = /\/(?:WaitMachine|StreamLogs|Watch\w*|DrainHost|ReadAudit)$/;
 const RETRY_AFTER_MS = 1_000;
 
 /**
