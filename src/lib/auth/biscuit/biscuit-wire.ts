@@ -30,10 +30,14 @@ export function keyIdOf(token: string): number {
  */
 export function checkStrings(token: string): void {
   const parts = fields(Buffer.from(token, "base64url"));
+  if (parts.filter(({ field }) => field === AUTHORITY).length !== 1)
+    throw rejected("its first block is not there once");
   for (const { field, bytes: signed } of parts) {
     if (field !== AUTHORITY && field !== BLOCKS) continue;
-    const block = fields(signed).find((part) => part.field === SIGNED_BLOCK)?.bytes ?? NOTHING;
-    for (const { field: inner, bytes } of fields(block)) {
+    const signedBlocks = fields(signed).filter((part) => part.field === SIGNED_BLOCK);
+    // The library takes the last one; of a token that is written twice nobody knows what it says.
+    if (signedBlocks.length !== 1) throw rejected("a block of it is not there once");
+    for (const { field: inner, bytes } of signedBlocks.flatMap((block) => fields(block.bytes))) {
       if (inner === SYMBOLS && !isPlain(Buffer.from(bytes).toString("utf8"))) {
         throw rejected("it holds a text with characters that are not taken");
       }

@@ -97,7 +97,10 @@ function toOperator(printed: string): "<" | "<=" | ">" | ">=" | "==" {
 
 function parseValue(printed: string): Value {
   if (printed.startsWith('"')) return unquote(printed);
-  return printed.endsWith("Z") ? Date.parse(printed) : Number(printed);
+  const value = printed.endsWith("Z") ? Date.parse(printed) : Number(printed);
+  // Nothing is before it, and nothing after.
+  if (Number.isNaN(value)) throw new BadBlock("it holds a time that does not exist");
+  return value;
 }
 
 function unquote(printed: string): string {

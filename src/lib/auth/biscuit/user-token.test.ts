@@ -1,4 +1,5 @@
 import { createPublicKey } from "node:crypto";
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ManualClock } from "../../../../test/support/manual-clock.ts";
@@ -153,3 +154,48 @@ test("a subject that would need escapes cannot be minted", async () => {
   await expect(mintToken(keys.privateKey, { ...grant, subject: 'a"b' }, 60)).rejects.toThrow(TypeError);
   expect([isPlain("a\nb"), isPlain("a b"), isPlain("a@b.c")]).toEqual([false, false, true]);
 });
+
+describe("a block that its holder has written byte by byte", () => {
+  const HIDDEN =
+    'm\\");\\ncheck if time($t), $t < 2024-13-45T00:00:00Z;\\ncheck if action($a), $a.starts_with(\\"m';
+
+  test("cannot hide checks in a text, behind another block of the same place or not", async () => {
+    const hiding = await attenuated(`check if action($a), $a.starts_with("${HIDDEN}")`);
+    const written = Buffer.from(hiding, "base64url");
+
+    for (const token of [hiding, withBlocks(hiding, (block) => Buffer.concat([EMPTY_BLOCK, block]))]) {
+      expect(Buffer.from(token, "base64url").length).toBeGreaterThanOrEqual(written.length);
+      await expect(verify(token)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+    }
+  });
+
+  test("is taken when it says what the library would have written", async () => {
+    const token = await attenuated('check if app("web")');
+
+    const { checks } = await verify(withBlocks(token, (block) => block));
+
+    expect(checks.map(({ source }) => source)).toEqual(['check if app("web")']);
+  });
+
+  test("does not make a token last for ever by a time that does not exist", () => {
+    expect(() => parseBlock("check if time($t), $t < 2024-13-45T00:00:00Z;\n")).toThrow("does not exist");
+  });
+});
+
+const BLOCKS = 3;
+const BYTES = 2;
+/** An empty `block` in a signed block, before the true one. */
+const EMPTY_BLOCK = Buffer.of((1 << 3) | BYTES, 0);
+
+/** Writes a token anew, with its holders' blocks as `change` makes them. */
+function withBlocks(token: string, change: (block: Uint8Array) => Uint8Array): string {
+  const [reader, writer] = [new BinaryReader(Buffer.from(token, "base64url")), new BinaryWriter()];
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    writer.uint32((field << 3) | type);
+    if (type !== BYTES) writer.uint64(reader.uint64());
+    else if (field === BLOCKS) writer.bytes(change(reader.bytes()));
+    else writer.bytes(reader.bytes());
+  }
+  return Buffer.from(writer.finish()).toString("base64url");
+}

@@ -52,6 +52,8 @@ export function claimsOf({ blocks, ids }: OpenedBiscuit): Claims {
     const ends = checks.map(expiryOf).filter((end) => end !== undefined);
     if (issued.checks.every((check) => expiryOf(check) === undefined))
       throw new BadBlock("it does not expire");
+    const expiresMs = Math.min(...ends);
+    if (!Number.isFinite(expiresMs)) throw new BadBlock("it does not expire");
     const id = text(issued, "id");
     const scopes = issued.facts.get("scope") ?? [];
     return Object.freeze({
@@ -62,7 +64,7 @@ export function claimsOf({ blocks, ids }: OpenedBiscuit): Claims {
       // A scope that this version does not know grants nothing.
       scopes: SCOPES.filter((scope) => scopes.includes(scope)),
       issuedMs: Number(only(issued, "issued")),
-      expiresMs: Math.min(...ends),
+      expiresMs,
       checks: checks.filter((check) => expiryOf(check) === undefined),
     });
   } catch (err) {
