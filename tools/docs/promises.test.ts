@@ -26,7 +26,11 @@ const STANDARD = [
   "npm_config_schedulers",
 ];
 /** Read by OpenTelemetry's packages. */
-const READ_BY_SDK = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"];
+const READ_BY_SDK = [
+  "OTEL_EXPORTER_OTLP_HEADERS",
+  "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+  "OTEL_RESOURCE_ATTRIBUTES",
+];
 
 test("every documented variable has a reader", () => {
   const code = SOURCES.map(textOf).join("\n");

@@ -22,6 +22,10 @@ export const variables = {
     .optional()
     .meta({ kind: "key=value, ...", secret: true })
     .describe("Headers of these requests, values URL-encoded."),
+  OTEL_EXPORTER_OTLP_LOGS_HEADERS: text()
+    .optional()
+    .meta({ kind: "key=value, ...", secret: true })
+    .describe("Headers of what `AUDIT_OTLP` is sent, besides those."),
   OTEL_EXPORTER_OTLP_TOKEN_FILE: text()
     .optional()
     .describe(

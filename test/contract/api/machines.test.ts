@@ -17,7 +17,10 @@ beforeAll(async () => {
   await api.user.createApp("web");
 });
 afterAll(() => world.close());
-beforeEach(() => {
+beforeEach(async () => {
+  // A test may have restarted it.
+  const reason = async () => (await faultOf(api.user.start("00001abcdef123"))).reason;
+  await expect.poll(reason).toBe("MACHINE_NOT_FOUND");
   for (const host of world.scheduler.hosts) host.calls.length = 0;
   world.scheduler.calls.length = 0;
 });
