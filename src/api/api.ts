@@ -5,7 +5,7 @@ import type { SigningKeys } from "../lib/auth/keys.ts";
 import { readRevocations } from "../lib/auth/revocation-file.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
 import { internalTokens, type TokenSource } from "../lib/auth/tokens.ts";
-import { RefusalPace } from "../lib/grpc/server/edge/refusal-pace.ts";
+import { RefusalPace } from "../lib/grpc/server/edge/pace/refusal-pace.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import type { SealingKeys } from "../lib/sealing/sealing-keys.ts";

@@ -105,6 +105,16 @@ export class ArrivingCall {
     if (encoding) replaceDecompression(call, (message) => this.#decompress(message, encoding));
   }
 
+  /** Bytes of its answer that the caller has not taken. */
+  get unreadBytes(): number {
+    return this.#stream.writableLength;
+  }
+
+  /** Ends the call although its answer is not read. The caller sees RESOURCE_EXHAUSTED. */
+  breakOff(): void {
+    if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+
   /** Adds what is called when the stream has closed. */
   onClosed(callback: () => void): void {
     this.#onClosed.push(callback);

@@ -14,7 +14,10 @@ import { type Connection, Connections } from "./connections.ts";
 import type { EdgeLimits } from "./limits.ts";
 import { privateField, replaceListeners } from "./listeners.ts";
 import { OpenCalls } from "./open-calls.ts";
-import { RefusalPace } from "./refusal-pace.ts";
+import { RefusalPace } from "./pace/refusal-pace.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
+
+const SWEEP_MS = 1_000;
 
 /** Takes a call's share of what its organisation may have. @throws Fault when none is left */
 export type TakeShare = (claims: Claims, path: string) => (() => void) | undefined;
@@ -44,10 +47,12 @@ export class Edge {
   readonly #openCalls: OpenCalls;
   readonly #unfinished: UnfinishedBytes = new Map();
   readonly #refusals: RefusalPace;
+  readonly #unread: UnreadAnswers;
   #arriving: Arrival | undefined;
 
   constructor(options: EdgeOptions) {
     this.#options = options;
+    this.#unread = new UnreadAnswers(options.limits.unreadBytes);
     this.#refusals = new RefusalPace(() => performance.now(), options.limits.refusals);
     this.#connections = new Connections(options.limits);
     this.#openCalls = new OpenCalls(options.limits.open);
@@ -74,6 +79,8 @@ export class Edge {
     const listening = privateField<ReadonlyMap<Http2Server, unknown>>(server, "http2Servers");
     for (const each of listening.keys()) {
       this.#connections.attach(each, !this.#options.asksForTokens);
+      const sweep = setInterval(() => this.#unread.sweep(), SWEEP_MS).unref();
+      each.once("close", () => clearInterval(sweep));
       replaceListeners(
         each,
         "stream",
@@ -101,6 +108,7 @@ export class Edge {
     const release = isService ? undefined : this.#options.takeShare?.(claims, call.path);
     this.#openCalls.end(call);
     call.identified(claims, release);
+    if (!isService) this.#unread.add(claims.org, call);
   }
 
   /** Notes that a call was refused. */

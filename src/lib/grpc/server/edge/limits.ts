@@ -1,6 +1,6 @@
 import type { ConnectionLimits } from "../../../runtime/connection-limiter.ts";
-import type { Pace } from "./credit.ts";
-import { DEFAULT_REFUSALS, type RefusalOptions } from "./refusal-pace.ts";
+import type { Pace } from "./pace/credit.ts";
+import { DEFAULT_REFUSALS, type RefusalOptions } from "./pace/refusal-pace.ts";
 
 /** What a server lets its callers take, before and after they have shown a token. */
 export interface EdgeLimits {
@@ -25,6 +25,8 @@ export interface EdgeLimits {
   readonly requestBytes: number;
   /** Bytes of requests that an organisation has begun to send and not finished; of large ones, until they are answered. */
   readonly unfinishedBytes: number;
+  /** Bytes of answers that an organisation has not read. */
+  readonly unreadBytes: number;
   /** A request up to this size counts no more when it is whole. Twice what a valid one has. */
   readonly smallBytes: number;
 }
@@ -62,5 +64,7 @@ export const DEFAULT_EDGE_LIMITS: EdgeLimits = {
   },
   requestBytes: 1_024 * 1_024,
   unfinishedBytes: 4 * 1_024 * 1_024,
+  // Ten pages of the largest lists.
+  unreadBytes: 32 * 1_024 * 1_024,
   smallBytes: 128 * 1_024,
 };

@@ -1,0 +1,36 @@
+import type { ArrivingCall } from "./arriving-call.ts";
+
+/** Bounds what servers keep of answers that organisations do not read: a client decides how fast it reads, if at all. */
+export class UnreadAnswers {
+  readonly #maxBytes: number;
+  readonly #byOrg = new Map<string, Set<ArrivingCall>>();
+
+  /** @param maxBytes of an organisation */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  add(org: string, call: ArrivingCall): void {
+    const calls = this.#byOrg.get(org) ?? new Set();
+    this.#byOrg.set(org, calls);
+    calls.add(call);
+    call.onClosed(() => {
+      calls.delete(call);
+      if (calls.size === 0 && this.#byOrg.get(org) === calls) this.#byOrg.delete(org);
+    });
+  }
+
+  /** Breaks off the largest answers of organisations that have too much unread. Must be called periodically. */
+  sweep(): void {
+    for (const calls of this.#byOrg.values()) {
+      let unread = 0;
+      for (const call of calls) unread += call.unreadBytes;
+      if (unread <= this.#maxBytes) continue;
+      for (const call of [...calls].sort((a, b) => b.unreadBytes - a.unreadBytes)) {
+        unread -= call.unreadBytes;
+        call.breakOff();
+        if (unread <= this.#maxBytes) break;
+      }
+    }
+  }
+}
