@@ -28,7 +28,7 @@ import {
 import { type Platform, runsOn } from "./platform.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { formatReference, isLoopback } from "./reference.ts";
-import { RegistryRequests } from "./requests.ts";
+import { type RegistryRequest, RegistryRequests } from "./requests.ts";
 import { DEFAULT_RETRY, type RetryPolicy } from "./retry.ts";
 
 /** An image of a registry for one platform, with verified digests. */
@@ -188,9 +188,7 @@ export class RegistryClient {
   async #manifest(from: ImageSource, target: string, subject: Subject, signal: AbortSignal) {
     const headers = { accept: ACCEPTED_MANIFESTS.join(", ") };
     const request = { from, path: `manifests/${target}`, headers, subject, signal };
-    const { org } = from.access;
-    const read = (r: HttpResponse) => this.#documents.read(r, MAX_MANIFEST, org, signal);
-    const { body, response } = await this.#requests.read(request, read);
+    const { body, response } = await this.#read(request, MAX_MANIFEST);
     if (!body) throw notAnImage(subject, `its manifest is larger than ${MAX_MANIFEST} bytes`);
     const digest = hash(body);
     if (target.includes(":") && digest !== target) throw mismatch("its manifest", target, digest, subject);
@@ -206,14 +204,22 @@ export class RegistryClient {
 
   async #readConfig(from: ImageSource, manifest: ImageManifest, subject: Subject, signal: AbortSignal) {
     const request = { from, path: `blobs/${manifest.config.digest}`, headers: {}, subject, signal };
-    const { org } = from.access;
-    const read = (r: HttpResponse) => this.#documents.read(r, MAX_CONFIG, org, signal);
-    const { body } = await this.#requests.read(request, read);
+    const { body } = await this.#read(request, MAX_CONFIG);
     if (!body) throw notAnImage(subject, `its configuration is larger than ${MAX_CONFIG} bytes`);
     const digest = hash(body);
     if (digest !== manifest.config.digest)
       throw mismatch("its configuration", manifest.config.digest, digest, subject);
     return body;
+  }
+
+  #read(request: RegistryRequest, limit: number) {
+    const { from, signal } = request;
+    return this.#documents.read(
+      (consume) => this.#requests.read(request, consume),
+      limit,
+      from.access.org,
+      signal,
+    );
   }
 }
 

@@ -70,6 +70,11 @@ export class Semaphore {
     return await this.#wait(signal, key, claim);
   }
 
+  /** Acquires a permit, and what `claim` acquires along with it, unless it would have to wait. */
+  tryAcquire(claim?: Claim): Release | undefined {
+    return this.#waiting > 0 ? undefined : this.#tryAcquire(claim);
+  }
+
   /** Runs `work` with a permit. @throws as {@link acquire} does */
   async run<T>(work: () => Promise<T>, signal: AbortSignal, key?: string): Promise<T> {
     const release = await this.acquire(signal, key);

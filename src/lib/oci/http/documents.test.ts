@@ -6,38 +6,67 @@ const KIB = 1024;
 const { signal } = new AbortController();
 const documents = new Documents();
 
-/** A body of which another piece is asked for, which comes when `rest` resolves. */
-function bodyOf(bytes: number, rest: Promise<void>, onAsked: () => void = () => undefined) {
-  async function* parts() {
-    yield Buffer.alloc(bytes);
-    onAsked();
-    await rest;
-    yield Buffer.alloc(1);
+/** A document of which another piece is asked for, which comes when `rest` resolves. Each request sends it anew. */
+class Sent {
+  requests = 0;
+  /** Requests whose connections are open. */
+  open = 0;
+  asked = 0;
+  readonly #bytes: number;
+  readonly #rest: Promise<void>;
+
+  constructor(bytes: number, rest = Promise.resolve()) {
+    this.#bytes = bytes;
+    this.#rest = rest;
   }
-  return { body: parts() } as unknown as HttpResponse;
+
+  readonly get = async <T>(consume: (response: HttpResponse) => Promise<T>) => {
+    this.requests++;
+    const response = { body: this.#parts() } as unknown as HttpResponse;
+    return { response, body: await consume(response) };
+  };
+
+  async *#parts() {
+    this.open++;
+    try {
+      yield Buffer.alloc(this.#bytes);
+      this.asked++;
+      await this.#rest;
+      yield Buffer.alloc(1);
+    } finally {
+      this.open--;
+    }
+  }
 }
 
-test("large documents of an organisation are read two at a time, and keep nothing else waiting", async () => {
-  const rest = Promise.withResolvers<void>();
-  let asked = 0;
-  const large = () => bodyOf(65 * KIB, rest.promise, () => asked++);
-  const read = (response: HttpResponse, org: string) => documents.read(response, 100 * KIB, org, signal);
-  const slow = Array.from({ length: 5 }, () => read(large(), "slow"));
-  await expect.poll(() => asked).toBe(2);
+const read = async ({ get }: Sent, org: string, limit = 100 * KIB) =>
+  (await documents.read(get, limit, org, signal)).body?.length;
 
-  const now = Promise.resolve();
-  expect(await read(bodyOf(60 * KIB, now), "slow")).toHaveLength(60 * KIB + 1);
-  expect(await read(bodyOf(65 * KIB, now), "other")).toHaveLength(65 * KIB + 1);
-  expect(asked).toBe(2);
+test("large documents of an organisation are read two at a time, and others hold no connection", async () => {
+  const rest = Promise.withResolvers<void>();
+  const slow = Array.from({ length: 5 }, () => new Sent(65 * KIB, rest.promise));
+  const reading = slow.map((sent) => read(sent, "slow"));
+  await expect
+    .poll(() => slow.map(({ requests, open }) => [requests, open]))
+    .toEqual([
+      ...[
+        [1, 1],
+        [1, 1],
+        [1, 0],
+        [1, 0],
+        [1, 0],
+      ],
+    ]);
+
+  expect(await read(new Sent(60 * KIB), "slow")).toBe(60 * KIB + 1);
+  expect(await read(new Sent(65 * KIB), "other")).toBe(65 * KIB + 1);
+  expect(slow.map(({ asked }) => asked)).toEqual([1, 1, 0, 0, 0]);
 
   rest.resolve();
-  expect((await Promise.all(slow)).map((body) => body?.length)).toEqual(slow.map(() => 65 * KIB + 1));
+  expect(await Promise.all(reading)).toEqual(slow.map(() => 65 * KIB + 1));
+  expect(slow.map(({ requests }) => requests)).toEqual([1, 1, 2, 2, 2]);
 });
 
 test("a document that is too long gives its turn back", async () => {
-  const now = Promise.resolve();
-
-  for (let i = 0; i < 5; i++) {
-    expect(await documents.read(bodyOf(65 * KIB, now), 65 * KIB, "acme", signal)).toBeUndefined();
-  }
+  for (let i = 0; i < 5; i++) expect(await read(new Sent(65 * KIB), "acme", 65 * KIB)).toBeUndefined();
 });
