@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -87,6 +88,19 @@ test("a line that a crash has cut does not spoil the next one", async () => {
   await log.close();
 
   expect((await read()).map(({ object }) => object)).toEqual([entry.object, "after"]);
+});
+
+test.each(["moved", "removed"])("a file that somebody has %s is made anew", async (what) => {
+  const file = new AuditFile(folder.path, { maxBytes: 1_000_000, maxFiles: 3 });
+  const path = auditPath(folder.path, 0);
+  await file.append(`${toLine({ ...entry, object: "before" })}\n`);
+  if (what === "moved") renameSync(path, `${path}-1`);
+  else rmSync(path);
+
+  await file.append(`${toLine({ ...entry, object: "after" })}\n`);
+  await file.close();
+
+  expect((await read()).map(({ object }) => object)).toEqual(["after"]);
 });
 
 test("files are bounded in size and number, and the newest entries stay", async () => {

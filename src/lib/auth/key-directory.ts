@@ -165,8 +165,8 @@ function keyFiles(folder: string): string[] {
 function fingerprint(folder: string): string {
   return keyFiles(folder)
     .map((name) => {
-      const { mtimeMs, size, ino } = statSync(join(folder, name));
-      return `${name} ${mtimeMs} ${size} ${ino}`;
+      const { mtimeMs, ctimeMs, size, ino } = statSync(join(folder, name));
+      return `${name} ${mtimeMs} ${ctimeMs} ${size} ${ino}`;
     })
     .join("\n");
 }
