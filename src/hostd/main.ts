@@ -124,7 +124,10 @@ async function start(config: HostdConfig, stack: Stack) {
     addTo: (server) =>
       server.addService(
         HostServiceService,
-        hostService({ identity, host, machines, logs, load, outbox: store, scheduling }),
+        hostService({
+          ...{ identity, host, machines, logs, load, outbox: store, scheduling },
+          revocations: access.revocations,
+        }),
       ),
     exposeMetrics: () => exposeHost({ ...host, store }),
   });

@@ -1,5 +1,7 @@
 import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
 import { requireScope } from "../lib/auth/claims.ts";
+import type { Revocations } from "../lib/auth/revocations.ts";
+import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
 import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts";
@@ -53,6 +55,7 @@ export interface HostServiceParts {
   readonly load: () => number;
   readonly outbox: Pick<Store, "sequence" | "acknowledged">;
   readonly scheduling: Pick<SchedulingFile, "set">;
+  readonly revocations: Pick<Revocations, "isSuspended">;
 }
 
 /** Serves the machines of a host. Every call needs the scope `internal`. */
@@ -83,6 +86,8 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
     }),
     startMachine: internal(async (req) => {
       const id = machineId(req.machineId);
+      // Whoever starts it, and whether or not the request names the organisation.
+      requireGoodStanding(machines.get(id, req.org).spec.org, parts.revocations);
       const { machine, previous, already, startPath } = await machines.start(
         id,
         req.org,

@@ -58,7 +58,7 @@ export function joinRules(...all: readonly RpcRules[]): RpcRules {
  */
 export function admit(claims: Claims, rule: RpcRule, revocations: Revocations): void {
   requireScope({ claims }, ...rule.scopes);
-  if (rule.needsGoodStanding && revocations.isSuspended(claims.org)) throw suspended(claims.org);
+  if (rule.needsGoodStanding) requireGoodStanding(claims.org, revocations);
 }
 
 /**
@@ -74,8 +74,7 @@ export function admitRequest(
   now: number,
 ): void {
   if (claims.org === "" && rule.needsGoodStanding && rule.org !== undefined) {
-    const org = fieldOf(request, rule.org);
-    if (revocations.isSuspended(org)) throw suspended(org);
+    requireGoodStanding(fieldOf(request, rule.org), revocations);
   }
   checkRestrictions(claims, rule, request, now);
 }
@@ -115,6 +114,11 @@ function orgOf(
 
 function isUsers(scope: Scope): boolean {
   return scope === "machines:read" || scope === "machines:write";
+}
+
+/** @throws Fault `ORG_BANNED` */
+export function requireGoodStanding(org: string, revocations: Pick<Revocations, "isSuspended">): void {
+  if (revocations.isSuspended(org)) throw suspended(org);
 }
 
 /** Returns a field of a message as text; empty when it has none. */

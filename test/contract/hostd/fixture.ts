@@ -22,6 +22,7 @@ import { SimVmm } from "../../../src/hostd/vmm/sim/sim-vmm.ts";
 import type { Vmm } from "../../../src/hostd/vmm/vmm.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
+import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
@@ -156,10 +157,13 @@ export async function startHost(options: TestHostOptions = {}) {
     labels: {},
     vmm: sim.info,
   };
+  const revocations = new Revocations();
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
   server.addService(
     HostServiceService,
-    hostService({ identity, host, machines, logs, load: () => 0.5, outbox: store, scheduling }),
+    hostService({
+      ...{ identity, host, machines, logs, load: () => 0.5, outbox: store, scheduling, revocations },
+    }),
   );
   const running = await serve(server, "127.0.0.1:0", 100);
   const client = connect(HostServiceClient, `127.0.0.1:${running.port}`, { token, ownConnection: true });
@@ -171,6 +175,7 @@ export async function startHost(options: TestHostOptions = {}) {
     store,
     sim,
     images,
+    revocations,
     client,
     address: `127.0.0.1:${running.port}`,
     ...calls(client, host),

@@ -26,6 +26,27 @@ describe("start", () => {
     expect(await host.sim.list()).toHaveLength(1);
   });
 
+  test.each(["", "acme"])(
+    "a banned organisation's machine is refused, and stops (named in the request: %j)",
+    async (org) => {
+      const { id } = await host.created();
+      const running = await host.created();
+      await host.start(running.id);
+      const { version } = host.revocations.list;
+      const acme = { org: "acme", isSuspended: true, notBeforeMs: 0 };
+      host.revocations.replace({ version: version + 1, tokens: [], orgs: [acme] });
+
+      await expect(host.start(id, { org })).rejects.toMatchObject({
+        code: "PERMISSION_DENIED",
+        reason: "ORG_BANNED",
+      });
+      expect((await host.get(running.id)).state).toBe(MachineState.STARTED);
+      await host.stop(running.id);
+      host.revocations.replace({ version: version + 2, tokens: [], orgs: [] });
+      await host.start(id);
+    },
+  );
+
   test("the answer has the exit of a process that ends at once", async () => {
     const { id } = await host.created({ exec: ["sim-exit", "3"] });
 
