@@ -2,9 +2,9 @@ import { constants, type Http2Server, type ServerHttp2Session } from "node:http2
 import type { Socket } from "node:net";
 import { counter } from "../../../otel/metrics.ts";
 import { type AdmittedConnection, ConnectionLimiter } from "../../../runtime/connection-limiter.ts";
-import { Credit } from "./pace/credit.ts";
 import type { EdgeLimits } from "./limits.ts";
 import { replaceListeners } from "./listeners.ts";
+import { Credit } from "./pace/credit.ts";
 
 const SWEEP_MS = 1_000;
 
