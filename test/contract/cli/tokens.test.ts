@@ -20,7 +20,18 @@ async function withToken() {
 describe("tokens", () => {
   test("are restricted offline by their holder, and say so", async () => {
     const env = await withToken();
-    const flags = ["--app", "web,shop", "--action", "machines:read", "--ttl", "10m", "--key", key];
+    const flags = [
+      "--org",
+      "acme",
+      "--app",
+      "web,shop",
+      "--action",
+      "machines:read",
+      "--ttl",
+      "10m",
+      "--key",
+      key,
+    ];
 
     const made = await cli.home.hoverWith(env, "token", "attenuate", ...flags);
     const token = made.out.trim();
@@ -37,7 +48,11 @@ describe("tokens", () => {
       subject: "me",
       id: claims.id,
       blocks: claims.ids.slice(1),
-      restrictions: ['check if app("web") or app("shop")', 'check if action("machines:read")'],
+      restrictions: [
+        'check if org("acme")',
+        'check if app("web") or app("shop")',
+        'check if action("machines:read")',
+      ],
     });
     expect(made.err).toContain(claims.ids[1]);
   });

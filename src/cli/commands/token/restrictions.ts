@@ -4,6 +4,7 @@ import { UsageError } from "../../session/usage-error.ts";
 
 /** What a token is restricted to; what is absent is not restricted. */
 export interface Restrictions {
+  readonly org?: readonly string[];
   readonly app?: readonly string[];
   readonly machine?: readonly string[];
   readonly action?: readonly string[];
@@ -12,14 +13,15 @@ export interface Restrictions {
 }
 
 /** Writes restrictions as Datalog. @throws UsageError */
-export function datalogOf({ app, machine, action, ttl }: Restrictions, nowMs: number): string {
-  const checks = Object.entries({ app, machine, action }).flatMap(([name, values]) => {
+export function datalogOf({ org, app, machine, action, ttl }: Restrictions, nowMs: number): string {
+  const checks = Object.entries({ org, app, machine, action }).flatMap(([name, values]) => {
     if (values === undefined) return [];
     const wrong = values.find((value) => !isPlain(value));
     if (wrong !== undefined) throw new UsageError(`--${name} cannot be "${wrong}".`);
     return [`check if ${values.map((value) => `${name}("${value}")`).join(" or ")}`];
   });
   if (ttl !== undefined) checks.push(`check if time($time), $time < ${dateOf(nowMs + ttl)}`);
-  if (checks.length === 0) throw new UsageError("Say what to restrict: --app, --machine, --action or --ttl.");
+  if (checks.length === 0)
+    throw new UsageError("Say what to restrict: --org, --app, --machine, --action or --ttl.");
   return `${checks.join(";\n")};`;
 }

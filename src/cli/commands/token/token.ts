@@ -46,6 +46,7 @@ export function defineToken(token: HoverCommand): void {
     .runs(revokeToken);
   token
     .leaf("attenuate", "Restricts your token and prints the new one; asks nobody when --key is given")
+    .option("-o, --org <slugs>", "only for these organisations; for an operator's token", words)
     .option("-a, --app <apps>", "only for these apps", words)
     .option("-m, --machine <ids>", "only for these machines", words)
     .option("--action <actions>", "only for these, e.g. machines:read, machines:start", words)
