@@ -20,9 +20,11 @@ const ATOM = new RegExp(`^(${NAME})\\((?:(${VARIABLE})|(${VALUE}))\\)$`);
 const COMPARISON = new RegExp(`^(${VARIABLE}) (<|<=|>|>=|==|===) (${VALUE})$`);
 const PREFIX = new RegExp(`^(${VARIABLE})\\.starts_with\\((${STRING})\\)$`);
 const MEMBER = new RegExp(`^(?:\\[(${STRINGS})\\]|\\{(${STRINGS})\\})\\.contains\\((${VARIABLE})\\)$`);
-/** Splits the terms of a rule, but not those of a set. */
-const BETWEEN_TERMS = /, (?![^[{]*[\]}]\.contains)/;
 const MAX_STATEMENTS = 64;
+/** A text that a token holds once can be printed many times: this is twice what fits into a token. */
+const MAX_SOURCE = 8_192;
+/** Of one alternative: each call pays for their square. */
+const MAX_VARIABLES = 16;
 
 /** Whether text can be a string of a block. */
 export function isPlain(text: string): boolean {
@@ -36,6 +38,8 @@ export function isPlain(text: string): boolean {
  * @throws BadBlock
  */
 export function parseBlock(source: string): Block {
+  if (source.length > MAX_SOURCE)
+    throw new BadBlock(`a block has at most ${MAX_SOURCE} characters as Datalog`);
   const facts = new Map<string, Value[]>();
   const checks: Check[] = [];
   const lines = source.split("\n").filter((line) => line !== "");
@@ -62,16 +66,34 @@ function parseAlternative(source: string): Alternative {
   const constants: [string, Value][] = [];
   const bindings: [string, string][] = [];
   const conditions: Condition[] = [];
-  for (const term of source.split(BETWEEN_TERMS)) {
+  for (const term of termsOf(source)) {
     const [, name, variable, value] = ATOM.exec(term) ?? [];
     if (name !== undefined && variable !== undefined) bindings.push([variable, name]);
     else if (name !== undefined && value !== undefined) constants.push([name, parseValue(value)]);
     else conditions.push(parseCondition(term));
   }
+  if (Math.max(bindings.length, conditions.length) > MAX_VARIABLES)
+    throw new BadBlock(`a check has at most ${MAX_VARIABLES} variables and conditions`);
   const bound = new Set(bindings.map(([variable]) => variable));
   if (conditions.some(({ variable }) => !bound.has(variable)))
     throw new BadBlock("a check has an unbound variable");
   return { constants, bindings, conditions };
+}
+
+/** Splits at commas, but not at those of a set. Strings have neither commas nor brackets. */
+function termsOf(source: string): string[] {
+  const terms: string[] = [];
+  let [start, depth] = [0, 0];
+  for (let i = 0; i < source.length; i++) {
+    const character = source[i];
+    if (character === "[" || character === "{") depth += 1;
+    else if (character === "]" || character === "}") depth -= 1;
+    else if (character === "," && depth === 0) {
+      terms.push(source.slice(start, i));
+      start = i + ", ".length;
+    }
+  }
+  return [...terms, source.slice(start)];
 }
 
 function parseCondition(term: string): Condition {

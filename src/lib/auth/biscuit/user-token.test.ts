@@ -155,6 +155,26 @@ test("a subject that would need escapes cannot be minted", async () => {
   expect([isPlain("a\nb"), isPlain("a b"), isPlain("a@b.c")]).toEqual([false, false, true]);
 });
 
+test("a text that is repeated without end costs no time: the block is refused by its length", async () => {
+  const text = `"${"x".repeat(200)}"`;
+  const list = Array.from({ length: 400 }, () => text).join(", ");
+
+  const token = await attenuated(`check if app($a), [${list}].contains($a)`);
+
+  expect(token.length).toBeLessThan(4_096);
+  await expect(verify(token)).rejects.toThrow("at most 8192 characters");
+});
+
+test("a check of many variables is refused, one of many alternatives is not", async () => {
+  const many = Array.from({ length: 40 }, (_, i) => i);
+
+  const variables = await attenuated(`check if ${many.map((i) => `app($a${i})`).join(", ")}`);
+  const alternatives = await attenuated(`check if ${many.map((i) => `app("a${i}")`).join(" or ")}`);
+
+  await expect(verify(variables)).rejects.toThrow("at most 16 variables");
+  expect((await verify(alternatives)).checks[0]?.alternatives).toHaveLength(40);
+});
+
 describe("a block that its holder has written byte by byte", () => {
   const HIDDEN =
     'm\\");\\ncheck if time($t), $t < 2024-13-45T00:00:00Z;\\ncheck if action($a), $a.starts_with(\\"m';
