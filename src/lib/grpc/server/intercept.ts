@@ -92,7 +92,10 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
             };
             const known = guard.verifier.known(authorization);
             if (known) verified(known);
-            else guard.verifier.verify(authorization).then(verified, guarded ? refuseUnread : goOn);
+            else
+              edge
+                .verify(arriving, () => guard.verifier.verify(authorization))
+                .then(verified, guarded ? refuseUnread : goOn);
           },
           // Each of these arrives from the socket on its own; without this the handler would see no context.
           onReceiveMessage(message, proceed) {

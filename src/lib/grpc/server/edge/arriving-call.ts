@@ -105,6 +105,10 @@ export class ArrivingCall {
     if (encoding) replaceDecompression(call, (message) => this.#decompress(message, encoding));
   }
 
+  get isClosed(): boolean {
+    return this.#stream.closed;
+  }
+
   /** Bytes of its answer that the caller has not taken. */
   get unreadBytes(): number {
     return this.#stream.writableLength;

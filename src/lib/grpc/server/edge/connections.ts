@@ -17,6 +17,7 @@ for (const reason of ["full", "idle", "old", "refused", "resets"]) closedConnect
 
 /** A connection and the streams on it. */
 export interface Connection {
+  readonly id: string;
   readonly admission: AdmittedConnection;
   readonly session: ServerHttp2Session;
   streams: number;
@@ -41,6 +42,8 @@ export class Connections {
   readonly #bySession = new WeakMap<ServerHttp2Session, Connection>();
   readonly #byAdmission = new WeakMap<AdmittedConnection, Connection>();
 
+  #nextId = 1;
+
   constructor(limits: EdgeLimits) {
     this.#limits = limits;
     this.#limiter = new ConnectionLimiter(limits.connections);
@@ -64,7 +67,7 @@ export class Connections {
       if (!opening) return;
       const nowMs = performance.now();
       const connection: Connection = {
-        ...{ admission: opening, session, streams: 0, lastUsedMs: nowMs },
+        ...{ id: String(this.#nextId++), admission: opening, session, streams: 0, lastUsedMs: nowMs },
         ...{
           isKnown: false,
           isTrusted: false,

@@ -8,6 +8,7 @@ import {
 } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import type { Claims } from "../../../auth/claims.ts";
+import { Semaphore } from "../../../runtime/semaphore.ts";
 import { ArrivingCall, type UnfinishedBytes } from "./arriving-call.ts";
 import { encodingOf } from "./compression.ts";
 import { type Connection, Connections } from "./connections.ts";
@@ -18,6 +19,9 @@ import { RefusalPace } from "./pace/refusal-pace.ts";
 import { UnreadAnswers } from "./unread-answers.ts";
 
 const SWEEP_MS = 1_000;
+/** Tokens that are verified at a time: one thread does the work of most. */
+const VERIFICATIONS = 8;
+const NEVER = new AbortController().signal;
 
 /** Takes a call's share of what its organisation may have. @throws Fault when none is left */
 export type TakeShare = (claims: Claims, path: string) => (() => void) | undefined;
@@ -48,6 +52,11 @@ export class Edge {
   readonly #unfinished: UnfinishedBytes = new Map();
   readonly #refusals: RefusalPace;
   readonly #unread: UnreadAnswers;
+  readonly #verifications = new Semaphore({
+    permits: VERIFICATIONS,
+    maxWaiting: Number.POSITIVE_INFINITY,
+    full: () => new Error("never"),
+  });
   #arriving: Arrival | undefined;
 
   constructor(options: EdgeOptions) {
@@ -99,6 +108,15 @@ export class Edge {
         },
       );
     }
+  }
+
+  /**
+   * Verifies the token of a call. Connections take turns: one that sends tokens nobody has seen, or one token in many
+   * spellings, would have the others wait behind thousands.
+   */
+  verify(arrival: Arrival | undefined, verify: () => Promise<Claims>): Promise<Claims> {
+    const work = () => (arrival?.call.isClosed ? Promise.reject(new Error("the caller has gone")) : verify());
+    return this.#verifications.run(work, NEVER, arrival?.connection?.id);
   }
 
   /** Notes whose call it is, by its verified token. @throws Fault when the organisation has no share left */
