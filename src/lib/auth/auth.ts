@@ -15,6 +15,8 @@ const SCHEME = /^(?:Bearer\s+FlyV1|Bearer|FlyV1)\s+(\S+)\s*$/i;
 /** Longer than any valid token; bounds the work that a stranger can cause. */
 const MAX_TOKEN = 4_096;
 const MAX_CACHED = 2_048;
+/** Characters of a token's checks. Parsed, they take some ten times as many bytes: 2,048 tokens must not take 100 MB. */
+const MAX_CACHED_CHECKS = 1_024;
 
 /**
  * Mints a token that is valid for `ttlSeconds`: a Biscuit for a user, who may attenuate it; a JWT
@@ -98,7 +100,7 @@ export class TokenVerifier {
     const verified = this.#recall(header) ?? (await this.#check(token));
     const { claims } = verified;
     if (claims.expiresMs <= this.#clock.now()) throw expired();
-    this.#remember(header, verified);
+    if (lengthOf(claims.checks) <= MAX_CACHED_CHECKS) this.#remember(header, verified);
     this.#byClaims.set(claims, verified);
     if (this.revocations.isRevoked(claims)) throw revoked(claims);
     return claims;
@@ -169,6 +171,10 @@ export class TokenVerifier {
       throw err;
     }
   }
+}
+
+function lengthOf(checks: Claims["checks"]): number {
+  return checks.reduce((sum, { source }) => sum + source.length, 0);
 }
 
 async function mintServiceToken(

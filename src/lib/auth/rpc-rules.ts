@@ -138,7 +138,11 @@ function suspended(org: string): Fault {
   return new Fault("PERMISSION_DENIED", "ORG_BANNED", message, { org });
 }
 
-function restricted(check: string, { action }: RpcRule): Fault {
+/** Longer checks are cut: they would not fit into an answer. */
+const MAX_CHECK = 256;
+
+function restricted(source: string, { action }: RpcRule): Fault {
+  const check = source.length <= MAX_CHECK ? source : `${source.slice(0, MAX_CHECK)}...`;
   const message = `the token was restricted by whoever passed it on: ${check} does not hold for ${action}`;
   return new Fault("PERMISSION_DENIED", "TOKEN_RESTRICTED", message, { check, action });
 }

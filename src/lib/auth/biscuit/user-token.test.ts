@@ -165,6 +165,19 @@ test("a text that is repeated without end costs no time: the block is refused by
   await expect(verify(token)).rejects.toThrow("at most 8192 characters");
 });
 
+test("a token with long checks is taken each time, and does not fill the memory of verified ones", async () => {
+  const verifier = new TokenVerifier(keys.publicKey);
+  const apps = (count: number) => Array.from({ length: count }, (_, i) => `app("a${i}")`).join(" or ");
+  const [short, long] = [await attenuated(`check if ${apps(40)}`), await attenuated(`check if ${apps(100)}`)];
+
+  const shorts = [await verify(short, verifier), await verify(short, verifier)];
+  const longs = [await verify(long, verifier), await verify(long, verifier)];
+
+  expect(shorts[0]).toBe(shorts[1]);
+  expect(longs[0]).toEqual(longs[1]);
+  expect(longs[0]).not.toBe(longs[1]);
+});
+
 test("a check of many variables is refused, one of many alternatives is not", async () => {
   const many = Array.from({ length: 40 }, (_, i) => i);
 
