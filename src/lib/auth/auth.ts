@@ -15,6 +15,8 @@ const SCHEME = /^(?:Bearer\s+FlyV1|Bearer|FlyV1)\s+(\S+)\s*$/i;
 /** Longer than any valid token; bounds the work that a stranger can cause. */
 const MAX_TOKEN = 4_096;
 const MAX_CACHED = 2_048;
+/** Of one token that was issued: whoever attenuates it without end must not push out everybody else's. */
+const MAX_CACHED_OF_ONE = 128;
 /** Characters of a token's checks. Parsed, they take some ten times as many bytes: 2,048 tokens must not take 100 MB. */
 const MAX_CACHED_CHECKS = 1_024;
 
@@ -64,6 +66,8 @@ export class TokenVerifier {
   /** By the text of the header. What is not used moves to `#older`, and is then forgotten. */
   #recent = new Map<string, Verified>();
   #older = new Map<string, Verified>();
+  /** How many of `#recent` were made of each issued token, by its id. */
+  #madeOf = new Map<string, number>();
   readonly #byClaims = new WeakMap<Claims, Verified>();
   readonly revocations: Revocations;
 
@@ -140,7 +144,12 @@ export class TokenVerifier {
     if (this.#recent.size >= MAX_CACHED / 2) {
       this.#older = this.#recent;
       this.#recent = new Map();
+      this.#madeOf = new Map();
     }
+    const { id } = verified.claims;
+    const count = this.#madeOf.get(id) ?? 0;
+    if (count >= MAX_CACHED_OF_ONE) return;
+    this.#madeOf.set(id, count + 1);
     this.#recent.set(header, verified);
   }
 

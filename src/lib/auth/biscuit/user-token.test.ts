@@ -178,6 +178,18 @@ test("a token with long checks is taken each time, and does not fill the memory 
   expect(longs[0]).not.toBe(longs[1]);
 });
 
+test("a holder who attenuates without end pushes nobody else's token out of the memory of verified ones", async () => {
+  const verifier = new TokenVerifier(keys.publicKey);
+  const victim = await mintToken(keys.privateKey, { ...grant, org: "umbrella" }, 3_600);
+  const before = await verify(victim, verifier);
+  const issued = await mintToken(keys.privateKey, grant, 3_600);
+
+  for (let i = 0; i < 2_200; i++)
+    await verify(await biscuits.attenuate(issued, key, `check if app("a${i}")`), verifier);
+
+  expect(await verify(victim, verifier)).toBe(before);
+}, 30_000);
+
 test("a check of many variables is refused, one of many alternatives is not", async () => {
   const many = Array.from({ length: 40 }, (_, i) => i);
 
