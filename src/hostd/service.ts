@@ -40,6 +40,8 @@ const MAX_LOG_STREAMS = 512;
 /** Lines that one organisation reads. More than a guest can write; a whole log has some 25,000. */
 const LINES = { perSecond: 50_000, burst: 200_000 };
 const CHARACTERS_PER_LINE = 256;
+/** Followers of a log read one line at a time, each from the file. */
+const LINES_PER_READ = 20;
 const MAX_HOLDS = 1_000;
 
 export interface HostServiceParts {
@@ -152,7 +154,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
 
 /** Returns how many short lines take as long. */
 function costOf(lines: readonly StoredLine[]): number {
-  return lines.reduce((sum, { text }) => sum + 1 + text.length / CHARACTERS_PER_LINE, 0);
+  return lines.reduce((sum, { text }) => sum + 1 + text.length / CHARACTERS_PER_LINE, LINES_PER_READ);
 }
 
 function tooManyStreams(org: string, limit: number): Fault {

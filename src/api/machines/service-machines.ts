@@ -31,6 +31,8 @@ const MAX_WAIT_MS = 300_000;
 const DEFAULT_WAIT_MS = 60_000;
 /** More than there are. */
 const MAX_STATES = 64;
+/** Short lines that take as long as a message with one. */
+const LINES_PER_MESSAGE = 20;
 const STARTED: MachineState = "started";
 const MAX_TAIL = 10_000;
 
@@ -109,7 +111,7 @@ export function machinesService(machines: Machines, lists: ListParts, lines: Pac
       for await (const batch of machines.logs(id, logsFromProto(req), caller)) {
         const entries = batch.lines.map((line) => ({ ...line, time: timeToProto(line.timeMs) }));
         yield { entries, position: batch.position };
-        if (caller.org !== "") await lines.take(caller.org, entries.length, ctx.signal);
+        if (caller.org !== "") await lines.take(caller.org, LINES_PER_MESSAGE + entries.length, ctx.signal);
       }
     }),
   };

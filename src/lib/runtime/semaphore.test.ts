@@ -73,6 +73,20 @@ test("one too many is refused", async () => {
   await expect(one.acquire(never)).rejects.toThrow("full: 1 wait");
 });
 
+test("a burst of one key leaves room to others: its newest is refused for theirs", async () => {
+  const one = semaphore(1, 3);
+  const order: string[] = [];
+  const burst = ["1", "2", "3", "4"].map((name) => acquire(one, name, order, "burst"));
+  const refused = burst[3]?.turn.catch((err: Error) => err.message);
+
+  const other = acquire(one, "x", order, "other");
+
+  expect(await refused).toBe("full: 3 wait");
+  await expect(one.acquire(never, "burst")).rejects.toThrow("full: 3 wait");
+  for (const each of [burst[0], burst[1], other, burst[2]]) await each?.release();
+  expect(order).toEqual(["1", "2", "x", "3"]);
+});
+
 test("one whose signal aborts leaves the queue, and makes room in it", async () => {
   const one = semaphore(1, 1);
   const order: string[] = [];

@@ -22,11 +22,12 @@ export type Claim = () => Release | undefined;
 interface Waiter {
   readonly claim: Claim | undefined;
   readonly grant: (release: Release) => void;
+  readonly refuse: (err: Error) => void;
 }
 
 /**
  * Bounds how much runs at once and how much waits. Callers with different keys take turns, so that a burst of one does
- * not keep the others waiting; within a key, first come, first served.
+ * not keep the others waiting, nor take their room; within a key, first come, first served.
  */
 export class Semaphore {
   readonly #options: SemaphoreOptions;
@@ -66,7 +67,8 @@ export class Semaphore {
     this.#grantWaiting();
     const release = this.#tryAcquire(claim);
     if (release) return release;
-    if (this.#waiting >= this.#options.maxWaiting) throw this.#options.full(this.#waiting);
+    if (this.#waiting >= this.#options.maxWaiting && !this.#makeRoom(key))
+      throw this.#options.full(this.#waiting);
     return await this.#wait(signal, key, claim);
   }
 
@@ -102,7 +104,7 @@ export class Semaphore {
 
   async #wait(signal: AbortSignal, key: string, claim: Claim | undefined): Promise<Release> {
     const { promise, resolve, reject } = Promise.withResolvers<Release>();
-    const waiter = { claim, grant: resolve };
+    const waiter = { claim, grant: resolve, refuse: reject };
     const queue = this.#queues.get(key) ?? [];
     queue.push(waiter);
     this.#queues.set(key, queue);
@@ -111,6 +113,17 @@ export class Semaphore {
       if (this.#leave(key, queue, waiter)) reject(signal.reason);
     });
     return await promise;
+  }
+
+  /** Refuses the newest of the key with most waiters, unless that is as many as `key` would have. Returns whether it has. */
+  #makeRoom(key: string): boolean {
+    let [busiest, longest] = ["", this.#queues.get(key) ?? []];
+    for (const [each, queue] of this.#queues)
+      if (queue.length > longest.length) [busiest, longest] = [each, queue];
+    const newest = longest.at(-1);
+    if (!newest || longest.length <= (this.#queues.get(key)?.length ?? 0) + 1) return false;
+    newest.refuse(this.#options.full(this.#waiting));
+    return this.#leave(busiest, longest, newest);
   }
 
   #leave(key: string, queue: Waiter[], waiter: Waiter): boolean {
