@@ -168,11 +168,17 @@ function watchMethod<K extends string>(target: { [key in K]: unknown }, name: K)
 function watchThreads(): void {
   const { postMessage } = Worker.prototype;
   Worker.prototype.postMessage = function (this: Worker, ...given: Parameters<typeof postMessage>): void {
-    const traceId = activeTrace();
+    const traceId = isStoreWrite(given[0]) ? activeTrace() : "";
     pass(traceId, "thread", "begin", true);
-    this.once("message", () => pass(traceId, "thread", "end"));
+    if (traceId !== "") this.once("message", () => pass(traceId, "thread", "end"));
     postMessage.apply(this, given);
   };
+}
+
+/** Logs and tokens have threads too, and nothing waits for those to write. */
+function isStoreWrite(message: unknown): boolean {
+  const { request } = message as { readonly request?: { readonly kind?: string } };
+  return request?.kind === "commit" || request?.kind === "acknowledge";
 }
 
 function activeTrace(): string {
