@@ -17,7 +17,7 @@ export interface StartTimes {
   readonly beforeVmmMs: number;
   /** In the VMM and the guest. */
   readonly vmmMs: number;
-  /** The start watch, which is part of that. */
+  /** The start watch, which follows. */
   readonly watchMs: number;
   /** From there until the client has the answer. */
   readonly afterVmmMs: number;
@@ -25,9 +25,9 @@ export interface StartTimes {
   readonly coverage: number;
 }
 
-/** hostd's span of everything that its VMM does, and the span of the start watch in it. */
+/** hostd's span of everything that its VMM does, and the span of the start watch. */
 const VMM_SPAN = "hostd.acquire";
-const WATCH_SPAN = "vmm.watch";
+const WATCH_SPAN = "hostd.watch";
 
 /** Splits one start's time at the span of the VMM. Undefined when the trace has none. */
 export function startTimes(spans: Spans): StartTimes | undefined {
@@ -36,11 +36,12 @@ export function startTimes(spans: Spans): StartTimes | undefined {
   if (!analysis || !vmm) return undefined;
   const { root, coverage } = analysis;
   const beforeVmmUs = vmm.start_us - root.start_us;
+  const watchUs = spans.find((span) => span.name === WATCH_SPAN)?.duration_us ?? 0;
   return {
     beforeVmmMs: beforeVmmUs / 1_000,
     vmmMs: vmm.duration_us / 1_000,
-    watchMs: (spans.find((span) => span.name === WATCH_SPAN)?.duration_us ?? 0) / 1_000,
-    afterVmmMs: (root.duration_us - beforeVmmUs - vmm.duration_us) / 1_000,
+    watchMs: watchUs / 1_000,
+    afterVmmMs: (root.duration_us - beforeVmmUs - vmm.duration_us - watchUs) / 1_000,
     coverage,
   };
 }
