@@ -111,7 +111,7 @@ describe("a start", () => {
     const host = await open({ settings: { startConcurrency: 1 } });
     const { id, generation } = await host.created();
     const signal = new AbortController().signal;
-    for (let i = 0; i < 257; i += 1) void host.host.starts.enter("other", signal);
+    for (let i = 0; i < 257; i += 1) void host.host.starts.enter("acme", signal);
 
     await expect(host.start(id)).rejects.toMatchObject({
       code: "RESOURCE_EXHAUSTED",
