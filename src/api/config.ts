@@ -79,7 +79,7 @@ export const variables = {
   API_CALLS_AT_ONCE_PER_ORG: integer(1, 100_000)
     .prefault(DEFAULT_CALLS_AT_ONCE)
     .describe(
-      "Calls of an organisation that this api works on at a time while others call too. The rest wait, but no call holds up the next for more than 10 ms.",
+      "Calls of an organisation that this api works on at a time while others call too. The rest wait, but no call holds up the next for more than 5 ms.",
     ),
   API_STREAMS_PER_ORG: integer(1, 100_000)
     .prefault(DEFAULT_IN_PROGRESS_LIMITS.streams)

@@ -1,7 +1,7 @@
 import { Turns } from "./turns.ts";
 
 /** Few enough that another's call has its turn soon; with {@link HOLD_MS}, at least 400 begin in a second. */
-export const DEFAULT_CALLS_AT_ONCE = 4;
+export const DEFAULT_CALLS_AT_ONCE = 2;
 /** How long an organisation that has called alone counts as alone. */
 const ALONE_MS = 60_000;
 /**
@@ -12,7 +12,7 @@ const DATABASE_CALLS_AT_ONCE = 3;
 /** As long as a statement may take. */
 const DATABASE_HOLD_MS = 6_000;
 /** How long a call keeps its turn, at most: then it waits for something else than this process. */
-const HOLD_MS = 10;
+const HOLD_MS = 5;
 
 /**
  * Lets no organisation take an api's processor from others: of each, so many calls are worked on at
