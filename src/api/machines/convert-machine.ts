@@ -90,7 +90,7 @@ export function statusFromProto(machine: wire.Machine | wireHosts.MachineStatus)
     serviceAddresses: machine.serviceAddresses,
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
-    // What a host sends must fit into its column.
+    // A number from a host must fit into its column.
     imageBytes: Math.max(0, Math.min(Number(machine.imageBytes), Number.MAX_SAFE_INTEGER)),
   };
 }

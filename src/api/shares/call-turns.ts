@@ -2,7 +2,7 @@ import { Turns } from "./turns.ts";
 
 /** Few enough that another's call has its turn soon; with {@link HOLD_MS}, at least 400 begin in a second. */
 export const DEFAULT_CALLS_AT_ONCE = 2;
-/** How long an organisation that has called alone counts as alone. */
+/** An organisation is alone when no other has called for this long. */
 const ALONE_MS = 60_000;
 /**
  * Fewer than the api has connections to the database, beside the organisation's creates: calls that wait for a lock there
@@ -11,7 +11,7 @@ const ALONE_MS = 60_000;
 const DATABASE_CALLS_AT_ONCE = 3;
 /** As long as a statement may take. */
 const DATABASE_HOLD_MS = 6_000;
-/** How long a call keeps its turn, at most: then it waits for something else than this process. */
+/** Longest time that a call keeps its turn. A longer call waits for another process. */
 const HOLD_MS = 5;
 
 /**

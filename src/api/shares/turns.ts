@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 /** Work that begins when it is its turn, and calls `leave` at its end. */
 type Work = (leave: () => void) => void;
 
-/** What waits. Undefined: it has gone. */
+/** A place in a line. Without work when the caller has gone. */
 interface Waiting {
   work: Work | undefined;
 }
@@ -23,7 +23,7 @@ export class Turns {
     this.#atOnce = typeof atOnce === "number" ? () => atOnce : atOnce;
   }
 
-  /** How many things of all organisations wait. */
+  /** Returns the number of waiting calls of all organisations. */
   get waiting(): number {
     let waiting = 0;
     for (const line of this.#lines.values()) waiting += line.waiting.length;

@@ -34,7 +34,7 @@ export interface Served {
   readonly implementation: grpc.UntypedServiceImplementation;
 }
 
-/** What bounds the calls of organisations to all services of an api. */
+/** Limits on the calls of organisations, shared by all services of an api. */
 export interface Bounds {
   readonly shares: Shares;
   readonly turns: CallTurns;

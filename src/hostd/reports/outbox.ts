@@ -107,7 +107,7 @@ export class Outbox {
     }
     this.#isWhole = false;
     this.#maxBytes = Math.min(MAX_BATCH_BYTES, this.#maxBytes * GROW);
-    // What has come meanwhile waits for its like.
+    // Changes that came during the report are sent with the next batch.
     return entries.length === MAX_BATCH || this.#sent < last;
   }
 

@@ -7,7 +7,7 @@ export interface StoreWorkerData {
   readonly maxPages?: number;
 }
 
-/** What went wrong in the thread. `errcode`: primary result code of SQLite, 0 for other errors. */
+/** An error of the thread. `errcode`: primary result code of SQLite, 0 for other errors. */
 export interface StoreFailure {
   readonly message: string;
   readonly errcode: number;

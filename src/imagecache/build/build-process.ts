@@ -35,7 +35,7 @@ const SIGNALLED = 128;
 const SIGNALS: Readonly<Record<number, string>> = {
   ...{ 1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM" },
 };
-/** What service managers send to all processes of a service that is to stop. */
+/** Signals that a service manager sends to all processes of a service to stop it. */
 const STOPPED: readonly unknown[] = ["SIGHUP", "SIGINT", "SIGTERM"];
 
 /**

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { auditEntry as entry } from "../../../test/support/audit-entry.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../../test/support/temporary.ts";
 import { registry } from "../otel/metrics.ts";
 import { createLogger } from "../runtime/log.ts";
@@ -27,22 +28,6 @@ beforeEach(() => {
   folder = temporaryFolder("audit");
 });
 afterEach(() => folder.remove());
-
-const entry: AuditEntry = {
-  timeMs: Date.UTC(2026, 10, 29),
-  method: "windhover.machines.v1.MachinesService/StartMachine",
-  action: "machines:start",
-  kind: "machine",
-  object: "0000a1b2c3d4e5",
-  subject: "me",
-  org: "acme",
-  token: "abc",
-  code: "OK",
-  reason: "",
-  traceId: "ab".repeat(16),
-  client: "127.0.0.1:4000",
-  count: 1,
-};
 
 function open(bounds = { maxBytes: 1_000_000, maxFiles: 4 }): AuditLog {
   return new AuditLog({ folder: folder.path, bounds, syslog: undefined, otlp: undefined }, "test");

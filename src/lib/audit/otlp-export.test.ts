@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { auditEntry as entry } from "../../../test/support/audit-entry.ts";
 import { LogCollector } from "../../../test/support/telemetry/log-collector.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../../test/support/temporary.ts";
 import { registry } from "../otel/metrics.ts";
 import { createLogger } from "../runtime/log.ts";
-import type { AuditEntry } from "./audit-entry.ts";
 import { AuditLog } from "./audit-log.ts";
 import { readAudit } from "./read-audit.ts";
 
@@ -13,22 +13,6 @@ createLogger("test", { write: () => {} });
 
 const BOUNDS = { maxBytes: 100_000_000, maxFiles: 2 };
 const PATIENT = { timeout: 20_000 };
-
-const entry: AuditEntry = {
-  timeMs: Date.UTC(2026, 0, 2),
-  method: "windhover.machines.v1.MachinesService/StartMachine",
-  action: "machines:start",
-  kind: "machine",
-  object: "0000a1b2c3d4e5",
-  subject: "me",
-  org: "acme",
-  token: "abc",
-  code: "OK",
-  reason: "",
-  traceId: "ab".repeat(16),
-  client: "127.0.0.1:4000",
-  count: 1,
-};
 
 let folder: TemporaryFolder;
 let collector: LogCollector;

@@ -24,7 +24,7 @@ const CHUNK_BYTES = 256 * 1024;
 
 /** Entries that an organisation reads. */
 const READ_PACE = { perSecond: 20_000, burst: 200_000 };
-/** What a chunk costs without an entry. */
+/** Cost of reading a chunk that has no matching entry. */
 const CHUNK_COST = 50;
 const paces = new Paces({ ...READ_PACE, clock: systemClock });
 

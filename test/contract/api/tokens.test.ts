@@ -2,7 +2,6 @@ import { createPublicKey } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ReadAuditRequest } from "../../../src/gen/windhover/admin/v1/audit.ts";
-import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { WaitMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { issueToken } from "../../../src/lib/auth/auth.ts";
@@ -14,10 +13,10 @@ import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { clients, faultOf, KEYS, token } from "./clients.ts";
-import { type TestApi, verifier, World } from "./fixture.ts";
+import { type TestApi, World } from "./fixture.ts";
+import { clearOrgs, createOrg, makeToken, SCOPES } from "./tokens-fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
-const SCOPES = ["machines:read", "machines:write"];
 
 let world: World;
 let api: TestApi;
@@ -28,18 +27,11 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 beforeEach(async () => {
-  await world.clear();
-  for (const table of ["tokens", "token_revocations", "apps"]) await world.sql(`delete from ${table}`);
-  await world.sql("delete from organizations where slug <> 'personal'");
+  await clearOrgs(world);
   await api.user.createApp("web");
 });
 
-async function make(org = "personal", subject = "ci") {
-  const { orgs } = api.admin;
-  const request = { org, scopes: SCOPES, ttlSeconds: 600n, subject };
-  const { token, id } = await call(orgs, orgs.createToken, request, LIMIT);
-  return { token, id, as: await clients(api.address, token) };
-}
+const make = (org?: string, subject?: string) => makeToken(api, org, subject);
 
 async function listed(org = "") {
   const { tokens } = api.admin;
@@ -106,7 +98,7 @@ describe("tokens", () => {
   });
 
   test("of an organisation are revoked all at once, and new ones work", async () => {
-    await createOrg("acme");
+    await createOrg(api, "acme");
     const before = await make("acme");
     const { tokens } = api.admin;
 
@@ -121,7 +113,7 @@ describe("tokens", () => {
   });
 
   test("that an api with a fast clock made before the revocation of all are revoked, too", async () => {
-    await createOrg("fast");
+    await createOrg(api, "fast");
     const { id } = await make("fast");
     const grant = { subject: "ci", org: "fast", scopes: ["machines:read"] } as const;
     const early = await issueToken(KEYS.privateKey, grant, 600, new ManualClock(Date.now() + 60_000));
@@ -135,7 +127,7 @@ describe("tokens", () => {
   });
 
   test("are not made with a token that was restricted: theirs would not be", async () => {
-    await createOrg("acme");
+    await createOrg(api, "acme");
     const admin = await token("personal", ["admin"]);
     const key = publicBytes(createPublicKey(KEYS.publicKey));
     for (const code of ["check if time($t), $t < 2100-01-01T00:00:00Z", 'check if action("tokens:create")']) {
@@ -150,7 +142,7 @@ describe("tokens", () => {
   });
 
   test("of operators that are restricted to an organisation reach that one's objects alone", async () => {
-    await createOrg("acme");
+    await createOrg(api, "acme");
     const admin = await token("personal", ["admin"]);
     const key = publicBytes(createPublicKey(KEYS.publicKey));
     for (const own of ["acme", "personal"]) {
@@ -237,91 +229,6 @@ describe("tokens", () => {
     expect(keys.map(({ id, publicKey }) => [id, publicKey.length])).toEqual([[1, 32]]);
   });
 });
-
-describe("a banned organisation", () => {
-  /** A new one for each test: apis remember who is banned until they ask again. */
-  let org = "";
-  let made = 0;
-  beforeEach(() => {
-    org = `acme-${++made}`;
-    return createOrg(org);
-  });
-
-  test("reads, stops and destroys what it has, and does nothing else, until it is good again", async () => {
-    const { as } = await make(org);
-    await as.createApp("shop");
-    const { machine } = await as.create({ app: "shop", skipLaunch: false });
-    const machineId = machine?.id ?? "";
-    await setStanding(Standing.BANNED);
-
-    const refused = [as.start(machineId), as.create({ app: "shop" }), as.createApp("more")].map(faultOf);
-    expect(await Promise.all(refused)).toEqual(
-      refused.map(() => expect.objectContaining({ code: "PERMISSION_DENIED", reason: "ORG_BANNED" })),
-    );
-    await as.get(machineId);
-    const stop = { machineId, signal: "", timeout: undefined };
-    await call(as.machines, as.machines.stopMachine, stop, LIMIT);
-    await setStanding(Standing.GOOD);
-    await as.start(machineId);
-    await setStanding(Standing.BANNED);
-    await call(as.machines, as.machines.destroyMachine, { machineId, force: true }, LIMIT);
-  });
-
-  test("that is banned during a create gets its machine, which its host does not start", async () => {
-    const { as } = await make(org);
-    await as.createApp("shop");
-    world.host(1).before("prepareMachine", async () => {
-      await setStanding(Standing.BANNED);
-      verifier.revocations.replace({
-        version: Date.now(),
-        tokens: [],
-        orgs: [{ org, isSuspended: true, notBeforeMs: 0 }],
-      });
-    });
-
-    const { machine } = await as.create({ app: "shop", skipLaunch: false });
-
-    expect(machine?.state).toBe(MachineState.CREATED);
-    expect((await as.get(machine?.id ?? ""))?.state).toBe(MachineState.CREATED);
-  });
-
-  test("is told to hosts that listen, with revoked tokens, whole and again with every change", async () => {
-    const { revocations } = api.internal;
-    const { id } = await make(org);
-    const abort = new AbortController();
-    const scope = { timeoutMs: Number.POSITIVE_INFINITY, signal: abort.signal };
-    const stream = openStream(revocations, revocations.watchRevocations, {}, scope);
-    const first = await stream.next();
-
-    await setStanding(Standing.BANNED);
-    const second = await stream.next();
-    await call(api.admin.tokens, api.admin.tokens.revokeToken, { id }, LIMIT);
-    const third = await stream.next();
-    abort.abort();
-
-    expect(first.value).toMatchObject({ more: false });
-    expect(second.value).toMatchObject({ orgs: [{ org, suspended: true }] });
-    expect(third.value).toMatchObject({ tokens: [id], orgs: [{ org, suspended: true }] });
-    expect(Number(third.value?.version)).toBeGreaterThan(Number(second.value?.version));
-    const user = openStream(api.user.revocations, api.user.revocations.watchRevocations, {}, LIMIT);
-    expect(await faultOf(user.next())).toMatchObject({ reason: "SCOPE_MISSING" });
-  });
-
-  async function setStanding(standing: Standing): Promise<void> {
-    const { orgs } = api.admin;
-    await call(
-      orgs,
-      orgs.updateOrganization,
-      { slug: org, standing, quota: undefined, limits: undefined },
-      LIMIT,
-    );
-  }
-});
-
-async function createOrg(slug: string) {
-  const { orgs } = api.admin;
-  return await call(orgs, orgs.createOrganization, { slug, name: "", quota: undefined }, LIMIT);
-}
 
 async function drained(stream: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of stream);

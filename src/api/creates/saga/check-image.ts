@@ -7,7 +7,7 @@ const MAX_UID = 2 ** 32 - 2;
 /** Linux takes no longer argument or variable, its NUL included. */
 const MAX_STRING_BYTES = 128 * 1_024 - 1;
 const MAX_PATH_BYTES = 4_095;
-/** What the guest takes: of variables, less those of a request. */
+/** Limits of the guest. Of variables, 256 are left for those of a request. */
 const MAX_ARGS = 4_096;
 const MAX_ENV = 4_096 - 256;
 const MAX_VOLUMES = 1_024;

@@ -27,7 +27,7 @@ export type NewOwner = Pick<GuestVmOptions, "id" | "sink" | "notBeforeUs">;
 const LAST_LINES_TIMEOUT_MS = 5_000;
 /** How long QEMU's last event is awaited when the channel has ended. */
 const LAST_EVENT_TIMEOUT_MS = 1_000;
-/** How long the output's last write is awaited: it is behind what the thread of the logs has to do. */
+/** Longest wait for the output's last write, which is behind other work of the logs' thread. */
 const CLOSE_OUTPUT_TIMEOUT_MS = 5_000;
 const ESRCH = 3;
 
