@@ -137,6 +137,7 @@ function create(
     skipLaunch: true,
     requestId: "",
     placement: undefined,
+    leaseTtl: undefined,
   };
   return call(client, client.createMachine, request, { timeoutMs: TIMEOUT_MS });
 }

@@ -7,8 +7,12 @@ import {
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { RevocationsServiceService } from "../gen/windhover/admin/v1/revocations.ts";
 import { TokensServiceService } from "../gen/windhover/admin/v1/tokens.ts";
+import { AcquireServiceService } from "../gen/windhover/machines/v1/acquire.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
+import { ExecServiceService } from "../gen/windhover/machines/v1/exec.ts";
+import { LeasesServiceService } from "../gen/windhover/machines/v1/leases.ts";
 import { MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
+import { PlatformServiceService } from "../gen/windhover/machines/v1/platform.ts";
 import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { Scope } from "../lib/auth/claims.ts";
 import { joinRules, type ObjectKind, type RpcRule, rulesOf } from "../lib/auth/rpc-rules.ts";
@@ -53,6 +57,36 @@ export const RULES = joinRules(
     destroyMachine: ends("machines:write", "machines:destroy", "machine", machine),
     waitMachine: reads("machines:read", "machines:wait", "machine", machine),
     streamLogs: reads("machines:read", "machines:logs", "machine", machine),
+    updateMachine: changes("machines:write", "machines:update", "machine", machine),
+    restartMachine: changes("machines:write", "machines:restart", "machine", machine),
+    suspendMachine: ends("machines:write", "machines:suspend", "machine", machine),
+    signalMachine: ends("machines:write", "machines:signal", "machine", machine),
+    setMachineCordon: ends("machines:write", "machines:cordon", "machine", machine),
+    updateMetadata: changes("machines:write", "machines:update-metadata", "machine", machine),
+    listMachineEvents: reads("machines:read", "machines:list-events", "machine", machine),
+    listMachineVersions: reads("machines:read", "machines:list-versions", "machine", machine),
+    watchMachines: reads("machines:read", "machines:watch", "app", { object: "app" }),
+  }),
+  rulesOf(LeasesServiceService, {
+    acquireLease: ends("machines:write", "leases:acquire", "machine", machine),
+    getLease: reads("machines:write", "leases:get", "machine", machine),
+    releaseLease: ends("machines:write", "leases:release", "machine", machine),
+  }),
+  rulesOf(ExecServiceService, {
+    runCommand: changes("machines:write", "machines:exec", "machine", machine),
+    execMachine: changes("machines:write", "machines:exec", "machine", machine),
+    listProcesses: reads("machines:read", "machines:processes", "machine", machine),
+  }),
+  rulesOf(AcquireServiceService, {
+    acquireMachine: changes("machines:write", "machines:acquire", "machine", { made: "machine.id" }),
+  }),
+  rulesOf(PlatformServiceService, {
+    listRegions: reads("machines:read", "platform:list-regions"),
+    estimatePlacements: reads("machines:read", "platform:estimate-placements"),
+    getCaller: {
+      ...reads("machines:read", "tokens:get-caller"),
+      scopes: ["admin", "machines:read", "machines:write"],
+    },
   }),
   rulesOf(AppsServiceService, {
     createApp: changes("machines:write", "apps:create", "app", app),

@@ -8,11 +8,16 @@ import {
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { RevocationsServiceService } from "../gen/windhover/admin/v1/revocations.ts";
 import { TokensServiceService } from "../gen/windhover/admin/v1/tokens.ts";
+import { AcquireServiceService } from "../gen/windhover/machines/v1/acquire.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
+import { ExecServiceService } from "../gen/windhover/machines/v1/exec.ts";
+import { LeasesServiceService } from "../gen/windhover/machines/v1/leases.ts";
 import { type MachinesServiceServer, MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
+import { PlatformServiceService } from "../gen/windhover/machines/v1/platform.ts";
 import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { SigningKeys } from "../lib/auth/keys.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
+import { notBuilt, notBuiltBidi, notBuiltStream } from "../lib/grpc/server/not-built.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Paces } from "../lib/runtime/paces.ts";
 import type { DeleteAppParts } from "./apps/delete-app.ts";
@@ -39,6 +44,10 @@ import type { TokenStore } from "./tokens/token-store.ts";
 /** The full names of the services of an api. */
 export const SERVICES = [
   "windhover.machines.v1.MachinesService",
+  "windhover.machines.v1.LeasesService",
+  "windhover.machines.v1.ExecService",
+  "windhover.machines.v1.AcquireService",
+  "windhover.machines.v1.PlatformService",
   "windhover.machines.v1.AppsService",
   "windhover.machines.v1.RegistriesService",
   "windhover.admin.v1.OrganizationsService",
@@ -73,6 +82,15 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   const { machines, creates, hosts, orgs, schedulers, region, keys, clock, bounds } = parts;
   const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
+    updateMachine: notBuilt(),
+    restartMachine: notBuilt(),
+    suspendMachine: notBuilt(),
+    signalMachine: notBuilt(),
+    setMachineCordon: notBuilt(),
+    updateMetadata: notBuilt(),
+    listMachineEvents: notBuilt(),
+    listMachineVersions: notBuilt(),
+    watchMachines: notBuiltStream(),
     ...createsService(creates, { own: region, known: schedulers.regions() }),
     ...machinesService(machines, parts, new Paces({ ...LINES, clock })),
   };
@@ -81,6 +99,22 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
     server.addService(shared.definition, shared.implementation);
   };
   add(MachinesServiceService, machinesServer);
+  add(LeasesServiceService, {
+    acquireLease: notBuilt(),
+    getLease: notBuilt(),
+    releaseLease: notBuilt(),
+  });
+  add(ExecServiceService, {
+    runCommand: notBuilt(),
+    execMachine: notBuiltBidi(),
+    listProcesses: notBuilt(),
+  });
+  add(AcquireServiceService, { acquireMachine: notBuilt() });
+  add(PlatformServiceService, {
+    listRegions: notBuilt(),
+    estimatePlacements: notBuilt(),
+    getCaller: notBuilt(),
+  });
   add(AppsServiceService, appsService(parts));
   add(RegistriesServiceService, registriesService(parts.logins, parts.checkLogin));
   add(OrganizationsServiceService, organizationsService(orgs, { keys, tokens, clock }, refreshRevocations));

@@ -1,5 +1,5 @@
 import type { MachineStatus } from "../gen/windhover/admin/v1/hosts.ts";
-import type * as pb from "../gen/windhover/machines/v1/machine.ts";
+import * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../lib/grpc/messages/maps.ts";
@@ -38,6 +38,11 @@ export function machineToProto(
 ): pb.Machine {
   const { spec } = machine;
   return {
+    instanceId: "",
+    lease: undefined,
+    cordoned: false,
+    restartCount: 0,
+    nextStartTime: undefined,
     ...statusToProto(machine),
     name: spec.name,
     app: spec.app,
@@ -72,6 +77,8 @@ export function statusToProto(machine: Machine): MachineStatus {
 
 export function eventToProto(event: MachineEvent): pb.MachineEvent {
   return {
+    restartCount: 0,
+    instanceId: "",
     id: event.id,
     type: event.type,
     status: stateToProto(event.status),
@@ -89,6 +96,7 @@ export function lineToProto({ timeUs, stream, text, sequence }: StoredLine): pb.
 
 function exitToProto(exit: ExitInfo): pb.ExitEvent {
   return {
+    restarting: false,
     exitCode: exit.exitCode,
     signal: exit.signal,
     oomKilled: exit.oomKilled,
@@ -110,11 +118,12 @@ function configToProto({
     init.exec.length + init.entrypoint.length + init.cmd.length > 0 || init.user + init.workingDir !== "";
   const hasStop = stop.signal !== "" || stop.timeoutMs !== undefined;
   return {
+    ...pb.MachineConfig.create(),
     image,
     guest: { ...guest },
     env: mapToProto(env),
     init: hasInit
-      ? { ...init, exec: [...init.exec], entrypoint: [...init.entrypoint], cmd: [...init.cmd] }
+      ? { ...init, tty: false, exec: [...init.exec], entrypoint: [...init.entrypoint], cmd: [...init.cmd] }
       : undefined,
     services: services.map((service) => ({ ...service })),
     stopConfig: hasStop

@@ -4,6 +4,7 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
+import { notBuilt, notBuiltBidi } from "../lib/grpc/server/not-built.ts";
 import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Concurrency } from "../lib/runtime/concurrency.ts";
@@ -139,6 +140,17 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         giveBack();
       }
     }),
+    getMachines: notBuilt(),
+    updateMachine: notBuilt(),
+    restartMachine: notBuilt(),
+    signalMachine: notBuilt(),
+    setMachineCordon: notBuilt(),
+    updateMetadata: notBuilt(),
+    acquireLease: notBuilt(),
+    getLease: notBuilt(),
+    releaseLease: notBuilt(),
+    execMachine: notBuiltBidi(),
+    listProcesses: notBuilt(),
     getHost: internal(() => {
       const offsetMs = host.clock.now() - host.clock.monotonicMs();
       return {

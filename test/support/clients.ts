@@ -37,7 +37,7 @@ export function clientsOf(address: string, token: string) {
   const scope = (timeoutMs = TIMEOUT_MS) => ({ timeoutMs });
   return {
     raw: { machines, apps, orgs, hosts },
-    createApp: (name: string) => call(apps, apps.createApp, { name, org: "" }, scope()),
+    createApp: (name: string) => call(apps, apps.createApp, { network: "", name, org: "" }, scope()),
     async create(request: CreateOptions, timeoutMs?: number): Promise<Machine> {
       const whole = {
         name: "",
@@ -45,6 +45,7 @@ export function clientsOf(address: string, token: string) {
         skipLaunch: false,
         requestId: "",
         placement: undefined,
+        leaseTtl: undefined,
         ...request,
       };
       return present((await call(machines, machines.createMachine, whole, scope(timeoutMs))).machine);
@@ -64,7 +65,7 @@ export function clientsOf(address: string, token: string) {
         scope(),
       ),
     destroy: (id: string, force = false) =>
-      call(machines, machines.destroyMachine, { machineId: id, force }, scope()),
+      call(machines, machines.destroyMachine, { leaseNonce: "", machineId: id, force }, scope()),
     async get(id: string): Promise<Machine> {
       return present((await call(machines, machines.getMachine, { machineId: id }, scope(10_000))).machine);
     },
@@ -111,7 +112,7 @@ export type ConfigFields = Partial<Omit<MachineConfig, "init" | "env" | "metadat
 
 /** A configuration with defaults for what a test does not care about. */
 export function configOf(image: string, { init, env, metadata, ...rest }: ConfigFields = {}): MachineConfig {
-  const whole = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "", ...init };
+  const whole = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "", tty: false, ...init };
   const maps = { env: mapToProto(env), metadata: mapToProto(metadata) };
   return { ...MachineConfig.create(), image, ...maps, ...rest, ...(init ? { init: whole } : {}) };
 }

@@ -212,7 +212,12 @@ describe("tokens of a running fleet", { shuffle: false }, () => {
     const address = world.fleet.hosts[0]?.hostd ?? "";
     const client = connect(HostServiceClient, address, { token: internalToken });
     try {
-      return await call(client, client.startMachine, { machineId, org, watch: undefined }, LIMIT);
+      return await call(
+        client,
+        client.startMachine,
+        { leaseNonce: "", machineId, org, watch: undefined },
+        LIMIT,
+      );
     } finally {
       client.close();
     }

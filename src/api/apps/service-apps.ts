@@ -46,5 +46,5 @@ export function appsService(parts: DeleteAppParts): AppsServiceServer {
 }
 
 function appToProto({ name, org, createTimeMs, machineCount }: App): WireApp {
-  return { name, org, createTime: timeToProto(createTimeMs), machineCount };
+  return { network: "", orgName: "", name, org, createTime: timeToProto(createTimeMs), machineCount };
 }

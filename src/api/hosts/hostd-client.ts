@@ -98,7 +98,7 @@ export function hostdClient(
     async startMachine(host, { machineId, org, watchMs }, limits) {
       annotate(HOST_NAME, host.name);
       const client = calls.at(host.address);
-      const request = { machineId, org, watch: durationToProto(watchMs) };
+      const request = { machineId, org, watch: durationToProto(watchMs), leaseNonce: "" };
       const response = await sendStart(host, client, request, limits);
       return {
         machine: required(response.machine, host),
@@ -108,13 +108,13 @@ export function hostdClient(
       };
     },
     async stopMachine(host, { machineId, org, signal, timeoutMs }, limits) {
-      const request = { machineId, org, signal, timeout: durationToProto(timeoutMs) };
+      const request = { machineId, org, signal, timeout: durationToProto(timeoutMs), leaseNonce: "" };
       const limitMs = (timeoutMs ?? MAX_STOP_MS) + NETWORK_MARGIN_MS;
       const response = await send(host, (client) => client.stopMachine, request, limitMs, limits);
       return { machine: required(response.machine, host), alreadyStopped: response.alreadyStopped };
     },
     async destroyMachine(host, { machineId, org, force, ignoreMissing = false }, limits) {
-      const request = { machineId, org, force, ignoreMissing };
+      const request = { machineId, org, force, ignoreMissing, leaseNonce: "", ignoreLease: false };
       const limitMs = DESTROY_TIMEOUT_MS;
       const { machine } = await send(host, (client) => client.destroyMachine, request, limitMs, limits);
       return machine && machineFromProto(machine);
@@ -128,7 +128,11 @@ export function hostdClient(
       }
       const { states, timeoutMs, ...which } = target;
       const timeout = durationToProto(timeoutMs);
-      const request = { ...which, states: states.map(stateToProto), timeout };
+      const request = {
+        ...which,
+        states: states.map(stateToProto),
+        ...{ timeout, instanceId: "", afterEventId: "" },
+      };
       const scope = scopeOf(timeoutMs + NETWORK_MARGIN_MS, limits);
       const client = streams.at(host.address);
       const { machine } = await call(client, client.waitMachine, request, scope);
@@ -157,6 +161,7 @@ export function hostdClient(
         reservationId,
         epoch: BigInt(epoch),
         keepForLaunch,
+        lease: undefined,
       };
       const limitMs = CREATE_TIMEOUT_MS;
       const { machine } = await send(host, (client) => client.createMachine, request, limitMs, limits);

@@ -43,10 +43,22 @@ export function configFromProto(config: wire.MachineConfig | undefined): Machine
 export function configToProto(config: MachineConfig): wire.MachineConfig {
   const { image, guest, env, init, services, stop, metadata } = config;
   return {
+    restart: undefined,
+    autoDestroy: false,
+    schedule: "",
+    files: [],
+    dns: undefined,
+    extra: undefined,
     image,
     guest: { ...guest },
     env: mapToProto(env),
-    init: init && { ...init, exec: [...init.exec], entrypoint: [...init.entrypoint], cmd: [...init.cmd] },
+    init: init && {
+      tty: false,
+      ...init,
+      exec: [...init.exec],
+      entrypoint: [...init.entrypoint],
+      cmd: [...init.cmd],
+    },
     services: services.map((service) => ({ ...service })),
     stopConfig: { signal: stop.signal, timeout: durationToProto(stop.timeoutMs) },
     metadata: mapToProto(metadata),

@@ -97,6 +97,11 @@ export function statusFromProto(machine: wire.Machine | wireHosts.MachineStatus)
 
 export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
   return {
+    instanceId: "",
+    lease: undefined,
+    cordoned: false,
+    restartCount: 0,
+    nextStartTime: undefined,
     id: machine.id,
     name: machine.name,
     state: stateToProto(machine.state),
@@ -140,6 +145,8 @@ export function eventFromProto(event: wire.MachineEvent): MachineEvent {
 
 function eventToProto(event: MachineEvent): wire.MachineEvent {
   return {
+    restartCount: 0,
+    instanceId: "",
     id: event.id,
     type: event.type,
     status: stateToProto(event.status),
@@ -162,5 +169,5 @@ function exitFromProto({ exitCode, exitTime, signal, oomKilled, requestedStop }:
 }
 
 function exitToProto({ exitCode, exitTimeMs, signal, oomKilled, requestedStop }: Exit): wire.ExitEvent {
-  return { exitCode, signal, oomKilled, requestedStop, exitTime: timeToProto(exitTimeMs) };
+  return { restarting: false, exitCode, signal, oomKilled, requestedStop, exitTime: timeToProto(exitTimeMs) };
 }

@@ -67,7 +67,7 @@ export function machinesService(machines: Machines, lists: ListParts, lines: Pac
         toProto: ({ machine, hostStatus }) => listedToProto(machine, hostStatus),
         bytesOf: (machine) => Machine.encode(machine).finish().length,
       });
-      return { machines: found, nextPageToken };
+      return { machines: found, nextPageToken, unansweredRegions: [] };
     }),
     startMachine: unary((req, ctx) => {
       const caller = authorize(ctx, "machines:write");
@@ -103,7 +103,7 @@ export function machinesService(machines: Machines, lists: ListParts, lines: Pac
       const machine = await untilDraining(ctx, message, (signal) =>
         machines.wait(id, options, { ...caller, signal }),
       );
-      return { machine: machineToProto(machine, "ok") };
+      return { machine: machineToProto(machine, "ok"), eventId: machine.events[0]?.id ?? "" };
     }),
     streamLogs: serverStream(async function* (req, ctx) {
       const caller = authorize(ctx, "machines:read");

@@ -28,7 +28,7 @@ export function defineApp(app: HoverCommand): void {
 async function createApp(session: Session, [name]: [string], { org = "" }: { org?: string }): Promise<void> {
   const client = await session.client(AppsServiceClient);
   await session.inSpan("hover app create", async (span) => {
-    const { app } = await session.call(client, client.createApp, { name, org }, { span });
+    const { app } = await session.call(client, client.createApp, { network: "", name, org }, { span });
     span.end();
     if (session.json) return session.printJson(toJson(app));
     session.printLines([`${app?.name ?? name} created  (organisation ${app?.org ?? "unknown"})`]);

@@ -63,6 +63,18 @@ export async function* allMachines(
   client: MachinesServiceClient,
   { app = "", states = [] }: { app?: string | undefined; states?: ListMachinesRequest["states"] },
 ): AsyncGenerator<Machine> {
-  const all = pages((page) => session.call(client, client.listMachines, { app, states, ...page }));
+  const all = pages((page) =>
+    session.call(client, client.listMachines, {
+      regions: [],
+      metadata: new Map(),
+      updatedAfter: undefined,
+      orderBy: "",
+      full: false,
+      fresh: false,
+      app,
+      states,
+      ...page,
+    }),
+  );
   for await (const { machines } of all) yield* machines;
 }

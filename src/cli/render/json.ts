@@ -27,6 +27,9 @@ export function toJson(value: unknown, field = ""): unknown {
   if (typeof value === "bigint") return Number(value);
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.map((each) => toJson(each, field));
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  // As the client sent it.
+  if (field === "extra") return value;
   // The keys of a map are the user's, and become own properties whatever they are.
   if (value instanceof Map) return Object.fromEntries(value);
   if (typeof value !== "object" || value === null) return value;

@@ -41,12 +41,12 @@ describe("a banned organisation", () => {
       refused.map(() => expect.objectContaining({ code: "PERMISSION_DENIED", reason: "ORG_BANNED" })),
     );
     await as.get(machineId);
-    const stop = { machineId, signal: "", timeout: undefined };
+    const stop = { machineId, signal: "", timeout: undefined, leaseNonce: "" };
     await call(as.machines, as.machines.stopMachine, stop, LIMIT);
     await setStanding(Standing.GOOD);
     await as.start(machineId);
     await setStanding(Standing.BANNED);
-    await call(as.machines, as.machines.destroyMachine, { machineId, force: true }, LIMIT);
+    await call(as.machines, as.machines.destroyMachine, { leaseNonce: "", machineId, force: true }, LIMIT);
   });
 
   test("that is banned during a create gets its machine, which its host does not start", async () => {

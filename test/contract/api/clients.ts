@@ -67,9 +67,15 @@ export async function clients(address: string, bearer: string | undefined) {
           ...(signal ? { signal } : {}),
         },
       ),
-    createApp: (name: string, org = "") => call(apps, apps.createApp, { name, org }, { timeoutMs: 20_000 }),
+    createApp: (name: string, org = "") =>
+      call(apps, apps.createApp, { network: "", name, org }, { timeoutMs: 20_000 }),
     start: (machineId: string) =>
-      call(machines, machines.startMachine, { machineId, watch: undefined }, { timeoutMs: 20_000 }),
+      call(
+        machines,
+        machines.startMachine,
+        { leaseNonce: "", machineId, watch: undefined },
+        { timeoutMs: 20_000 },
+      ),
     get: async (machineId: string) =>
       (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 20_000 })).machine,
     close() {

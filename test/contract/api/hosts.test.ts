@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { AnnounceHostRequest } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { faultOf } from "./clients.ts";
@@ -88,7 +89,7 @@ describe("a host that has not announced itself", () => {
 describe("a host that is down", () => {
   /** What a list says of a machine's host; nobody is asked for it. */
   const listedStatus = async ({ user }: TestApi, id: string) => {
-    const request = { app: "", states: [], pageSize: 0, pageToken: "" };
+    const request = ListMachinesRequest.create();
     const { machines } = await call(user.machines, user.machines.listMachines, request, LIMIT);
     return machines.find((machine) => machine.id === id)?.hostStatus;
   };

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { HostEvent } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { type Machine, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { faultOf } from "./clients.ts";
@@ -53,7 +54,7 @@ describe("the images of an organisation's machines", () => {
     const { id } = await create({ imageBytes: 12_345n });
 
     const rows = await world.sql("select image_digest, image_bytes from machines");
-    const list = { app: "web", states: [], pageSize: 0, pageToken: "" };
+    const list = ListMachinesRequest.fromPartial({ app: "web" });
     const { machines } = await call(api.user.machines, api.user.machines.listMachines, list, LIMIT);
 
     expect(rows).toEqual([{ image_digest: DIGEST, image_bytes: "12345" }]);
@@ -151,7 +152,7 @@ async function create(image: { imageBytes: bigint; digest?: string; onHost2?: bo
 /** Destroys a machine, and reports it as its host does. */
 async function destroyed(machine: Machine | undefined): Promise<void> {
   if (!machine) throw new Error("no machine");
-  const request = { machineId: machine.id, force: true };
+  const request = { machineId: machine.id, force: true, leaseNonce: "" };
   const gone = await call(api.user.machines, api.user.machines.destroyMachine, request, LIMIT);
   const host = world.scheduler.hosts.find(({ name }) => name === machine.host);
   if (!host || !gone.machine) throw new Error("no host or no machine");

@@ -2,6 +2,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ListHostsResponse } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import {
+  ListMachinesRequest,
   ListMachinesResponse,
   MachinesServiceService,
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
@@ -34,7 +35,7 @@ test("pages of machines with large configurations end before 3 MiB, and a stock 
   const { path, requestSerialize, responseDeserialize } = MachinesServiceService.listMachines;
   const list = (pageSize: number, pageToken: string) =>
     new Promise<ListMachinesResponse>((resolve, reject) => {
-      const request = { app: "web", states: [], pageSize, pageToken };
+      const request = ListMachinesRequest.fromPartial({ app: "web", pageSize, pageToken });
       stock.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, (err, page) =>
         err || !page ? reject(err) : resolve(page),
       );

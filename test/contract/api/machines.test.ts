@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
+import { ListMachinesRequest, WaitMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { faultOf } from "./clients.ts";
@@ -58,7 +58,12 @@ describe("a machine that exists", () => {
     await api.user.start(id);
     const { machines } = api.user;
     const wait = (states: MachineState[]) =>
-      call(machines, machines.waitMachine, { machineId: id, states, timeout: undefined }, LIMIT);
+      call(
+        machines,
+        machines.waitMachine,
+        { instanceId: "", afterEventId: "", settled: false, machineId: id, states, timeout: undefined },
+        LIMIT,
+      );
 
     expect((await wait([])).machine?.state).toBe(MachineState.STARTED);
     expect(await faultOf(wait([MachineState.CREATED]))).toMatchObject({ reason: "STATE_UNREACHABLE" });
@@ -82,7 +87,7 @@ describe("a machine that exists", () => {
     await api.user.start(id);
     const { machines } = api.user;
     const destroy = (force: boolean) =>
-      call(machines, machines.destroyMachine, { machineId: id, force }, LIMIT);
+      call(machines, machines.destroyMachine, { leaseNonce: "", machineId: id, force }, LIMIT);
 
     expect(await faultOf(destroy(false))).toMatchObject({ reason: "MACHINE_RUNNING" });
     expect((await destroy(true)).machine?.state).toBe(MachineState.DESTROYED);
@@ -100,7 +105,12 @@ describe("a machine that exists", () => {
     const { machines } = api.user;
     const other = (await api.user.create({ skipLaunch: false })).machine?.id ?? "";
     const stop = (signal = "") =>
-      call(machines, machines.stopMachine, { machineId: other, signal, timeout: undefined }, LIMIT);
+      call(
+        machines,
+        machines.stopMachine,
+        { leaseNonce: "", machineId: other, signal, timeout: undefined },
+        LIMIT,
+      );
 
     expect(await faultOf(stop("SIGFOO"))).toMatchObject({ reason: "INVALID_FIELDS" });
     expect(await stop()).toMatchObject({ alreadyStopped: false, machine: { state: MachineState.STOPPED } });
@@ -186,7 +196,7 @@ describe("waits and logs", () => {
     const machineId = machine?.id ?? "";
     await on.user.start(machineId);
     const { machines } = on.user;
-    const request = { machineId, states: [MachineState.STOPPED], timeout: undefined };
+    const request = WaitMachineRequest.fromPartial({ machineId, states: [MachineState.STOPPED] });
     const watched = () => world.host(1).calls.filter((call) => call === "watchMachines").length;
     return { machineId, watched, wait: () => call(machines, machines.waitMachine, request, LIMIT) };
   }

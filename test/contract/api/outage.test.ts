@@ -39,12 +39,17 @@ describe("with everything central down", () => {
     const waited = await call(
       machines,
       machines.waitMachine,
-      { machineId: id, states: [], timeout: undefined },
+      { instanceId: "", afterEventId: "", settled: false, machineId: id, states: [], timeout: undefined },
       LIMIT,
     );
-    const stop = { machineId: id, signal: "", timeout: undefined };
+    const stop = { machineId: id, signal: "", timeout: undefined, leaseNonce: "" };
     const stopped = await call(machines, machines.stopMachine, stop, LIMIT);
-    const destroyed = await call(machines, machines.destroyMachine, { machineId: id, force: false }, LIMIT);
+    const destroyed = await call(
+      machines,
+      machines.destroyMachine,
+      { leaseNonce: "", machineId: id, force: false },
+      LIMIT,
+    );
 
     expect([started.machine?.state, seen?.state, waited.machine?.state]).toEqual([4, 4, 4]);
     expect(stopped.machine?.state).toBe(MachineState.STOPPED);

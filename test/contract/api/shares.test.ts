@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { boundRows } from "../../../src/api/maintenance/retention.ts";
 import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
 import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { type Clients, faultOf } from "./clients.ts";
@@ -97,7 +98,7 @@ describe("an organisation that calls too often", () => {
     for (let i = 0; i < 2; i++) await other.create({ app: "shop", config: { metadata } });
     await call(api.admin.orgs, api.admin.orgs.updateOrganization, update, LIMIT);
     await expect.poll(() => api.shares.limitsOf("acme"), { timeout: 15_000 }).toBeDefined();
-    const request = { app: "", states: [], pageSize: 0, pageToken: "" };
+    const request = ListMachinesRequest.create();
     const list = () => call(other.machines, other.machines.listMachines, request, LIMIT);
 
     const { machines } = await list();

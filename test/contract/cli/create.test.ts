@@ -243,7 +243,14 @@ describe("hover machine run", () => {
 
   test("a program that ends at once with a failure is a failure", async () => {
     cli.api.add({ id: OTHER });
-    const exit = { exitCode: 3, signal: "", oomKilled: false, requestedStop: false, exitTime: undefined };
+    const exit = {
+      exitCode: 3,
+      signal: "",
+      oomKilled: false,
+      requestedStop: false,
+      exitTime: undefined,
+      restarting: false,
+    };
     const event = { ...MachineEvent.create(), type: "exit", status: MachineState.STOPPED, exit };
     cli.api.failures.set(
       "startMachine",

@@ -17,6 +17,7 @@ import { type App, AppsServiceService } from "../../../src/gen/windhover/machine
 import {
   type LogEntry,
   Machine,
+  MachineConfig,
   MachineEvent,
   MachineState,
 } from "../../../src/gen/windhover/machines/v1/machine.ts";
@@ -146,6 +147,7 @@ export class FakeApi {
       hostStatus: 1 as const,
       createTime: new Date(Date.now() - 3_600_000),
       config: {
+        ...MachineConfig.create(),
         image: "127.0.0.1:5000/hello:1",
         guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
         env: new Map([["MixedCase_KEY", "v"]]),
@@ -236,6 +238,7 @@ export class FakeApi {
             oomKilled: false,
             requestedStop: true,
             exitTime: undefined,
+            restarting: false,
           };
           const events = [{ ...MachineEvent.create(), id: "e1", type: "exit", status: STOPPED, exit }];
           return { machine: this.#change(req.machineId, { state: STOPPED, events }), alreadyStopped };

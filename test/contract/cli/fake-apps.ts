@@ -14,13 +14,15 @@ export function appsService(apps: Map<string, App>, answer: Answer) {
     return found;
   };
   return {
-    createApp: unary((req: { name: string; org: string }, ctx) =>
+    createApp: unary((req: { name: string; org: string; network: string }, ctx) =>
       answer("createApp", req, ctx, () => {
         const made = {
           name: req.name,
           org: req.org || "acme",
           createTime: new Date(1e12),
           machineCount: 0,
+          network: req.network,
+          orgName: "",
         };
         apps.set(req.name, made);
         return { app: made };

@@ -83,7 +83,14 @@ describe("operators", () => {
 
   test("apps are created, listed, and not destroyed with machines in them unless forced", async () => {
     await cli.home.hover("app", "create", "web");
-    cli.api.apps.set("web", { name: "web", org: "acme", createTime: undefined, machineCount: 3 });
+    cli.api.apps.set("web", {
+      network: "",
+      orgName: "",
+      name: "web",
+      org: "acme",
+      createTime: undefined,
+      machineCount: 3,
+    });
 
     const list = await cli.home.hover("apps", "ls", "-q");
     const refused = await cli.home.hover("app", "destroy", "web");

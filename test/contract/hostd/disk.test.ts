@@ -74,8 +74,13 @@ async function tell(open: (folder: string) => TestDisk): Promise<void> {
     .toMatchObject({ reason: "no_disk", largest: { diskMb: 0n, cpus: expect.any(Number) } });
   expect((await status())?.diskFreeMb).toBeLessThan((await status())?.diskReserveMb ?? 0n);
   const request = { machineId: id, org: "" };
-  const started = await call(hostd, hostd.startMachine, { ...request, watch: undefined }, SCOPE);
-  const how = { ...request, signal: "", timeout: undefined };
+  const started = await call(
+    hostd,
+    hostd.startMachine,
+    { leaseNonce: "", ...request, watch: undefined },
+    SCOPE,
+  );
+  const how = { ...request, signal: "", timeout: undefined, leaseNonce: "" };
   const stopped = await call(hostd, hostd.stopMachine, how, SCOPE);
   expect([started, stopped].map(({ machine }) => machine?.state)).toEqual([
     MachineState.STARTED,

@@ -263,11 +263,7 @@ function calls(client: HostServiceClient, host: Host) {
       call(
         client,
         client.startMachine,
-        {
-          machineId,
-          org: fields.org ?? "",
-          watch: durationToProto(fields.watchMs),
-        },
+        { leaseNonce: "", machineId, org: fields.org ?? "", watch: durationToProto(fields.watchMs) },
         scope,
       ),
     stop: (machineId: string, fields: { signal?: string; timeoutMs?: number } = {}) =>
@@ -275,6 +271,7 @@ function calls(client: HostServiceClient, host: Host) {
         client,
         client.stopMachine,
         {
+          leaseNonce: "",
           machineId,
           org: "",
           signal: fields.signal ?? "",
@@ -286,7 +283,14 @@ function calls(client: HostServiceClient, host: Host) {
       call(
         client,
         client.destroyMachine,
-        { machineId, org: "", force: fields.force ?? false, ignoreMissing: fields.ignoreMissing ?? false },
+        {
+          leaseNonce: "",
+          ignoreLease: false,
+          machineId,
+          org: "",
+          force: fields.force ?? false,
+          ignoreMissing: fields.ignoreMissing ?? false,
+        },
         scope,
       ),
     getHost: () => call(client, client.getHost, {}, scope),

@@ -71,9 +71,14 @@ async function startHostd(more: Record<string, string> = {}) {
       return machineId;
     },
     start: (machineId: string) =>
-      call(client, client.startMachine, { machineId, org: "", watch: undefined }, SCOPE),
+      call(client, client.startMachine, { leaseNonce: "", machineId, org: "", watch: undefined }, SCOPE),
     stop: (machineId: string) =>
-      call(client, client.stopMachine, { machineId, org: "", signal: "", timeout: undefined }, SCOPE),
+      call(
+        client,
+        client.stopMachine,
+        { leaseNonce: "", machineId, org: "", signal: "", timeout: undefined },
+        SCOPE,
+      ),
     get: async (machineId: string) =>
       present((await call(client, client.getMachine, { machineId, org: "" }, SCOPE)).machine),
     async end(signal: NodeJS.Signals): Promise<number | null> {
@@ -159,7 +164,7 @@ describe("hostd that is terminated during a long stop", () => {
     const before = await startHostd();
     const id = await before.created(["sim-signal-ignore"]);
     await before.start(id);
-    const request = { machineId: id, org: "", signal: "", timeout: durationToProto(300_000) };
+    const request = { leaseNonce: "", machineId: id, org: "", signal: "", timeout: durationToProto(300_000) };
     call(before.client, before.client.stopMachine, request, SCOPE).catch(() => {});
     await expect.poll(async () => (await before.get(id)).state).toBe(MachineState.STOPPING);
 

@@ -64,7 +64,7 @@ describe("wait", () => {
     call(
       host.client,
       host.client.waitMachine,
-      { machineId, org, states, timeout: durationToProto(timeoutMs) },
+      { instanceId: "", afterEventId: "", machineId, org, states, timeout: durationToProto(timeoutMs) },
       SCOPE,
     );
 

@@ -54,6 +54,7 @@ export async function runCreate(
     );
   }
   const request: CreateMachineRequest = {
+    leaseTtl: undefined,
     app,
     config: machineConfig(image, command, flags),
     name: flags.name ?? "",

@@ -14,7 +14,7 @@ export function defineDestroy(machine: HoverCommand): void {
     .runs<Ids, AppFlag & { force?: boolean }>(
       (session, [ids], flags) =>
         forEachMachine(session, ids, flags, "destroy", async ({ client, id, span }) => {
-          const request = { machineId: id, force: flags.force === true };
+          const request = { machineId: id, force: flags.force === true, leaseNonce: "" };
           const options = { timeoutMs: TIMEOUT_MS, span };
           const answer = await session.call(client, client.destroyMachine, request, options);
           return { ok: true, text: "destroyed", json: { machine: toJson(answer.machine) } };

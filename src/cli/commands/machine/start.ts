@@ -16,7 +16,7 @@ export function defineStart(machine: HoverCommand): void {
     .runs<Ids, AppFlag>(
       (session, [ids], flags) =>
         forEachMachine(session, ids, flags, "start", async ({ client, id, span, elapsedMs }) => {
-          const request = { machineId: id, watch: undefined };
+          const request = { machineId: id, watch: undefined, leaseNonce: "" };
           const options = { timeoutMs: TIMEOUT_MS, span };
           const answer = await session.call(client, client.startMachine, request, options);
           const { machine, alreadyStarted, startPath } = answer;

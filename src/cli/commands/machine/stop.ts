@@ -21,7 +21,7 @@ export function defineStop(machine: HoverCommand): void {
       (session, [ids], flags) =>
         forEachMachine(session, ids, flags, "stop", async ({ client, id, span, elapsedMs }) => {
           const { signal = "", timeout } = flags;
-          const request = { machineId: id, signal, timeout: durationToProto(timeout) };
+          const request = { machineId: id, signal, timeout: durationToProto(timeout), leaseNonce: "" };
           const options = { timeoutMs: (timeout ?? MAX_GRACE_MS) + MARGIN_MS, span };
           const answer = await session.call(client, client.stopMachine, request, options);
           const { machine, alreadyStopped } = answer;

@@ -30,7 +30,13 @@ async function wait(
   const endMs = performance.now() + (wanted ?? DEFAULT_MS);
   const absence = new Absence(session);
   for (let waitMs = wanted; ; waitMs = Math.max(1, Math.ceil(endMs - performance.now()))) {
-    const request = { ...target, timeout: durationToProto(waitMs) };
+    const request = {
+      instanceId: "",
+      afterEventId: "",
+      settled: false,
+      ...target,
+      timeout: durationToProto(waitMs),
+    };
     const timeoutMs = (waitMs ?? DEFAULT_MS) + MARGIN_MS;
     try {
       return await session.call(client, client.waitMachine, request, { timeoutMs });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ListMachinesRequest } from "../../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
 import { faultOf } from "../clients.ts";
@@ -117,7 +118,7 @@ test("a create is refused while the database is away", async () => {
     code: "UNAVAILABLE",
     reason: "DATABASE_UNAVAILABLE",
   });
-  const list = { app: "", states: [], pageSize: 0, pageToken: "" };
+  const list = ListMachinesRequest.create();
   const listing = call(lonely.user.machines, lonely.user.machines.listMachines, list, { timeoutMs: 20_000 });
   expect(await faultOf(listing)).toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
 });

@@ -19,6 +19,7 @@ import { RULES } from "../../../../src/hostd/service-rules.ts";
 import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
+import { notBuilt, notBuiltBidi } from "../../../../src/lib/grpc/server/not-built.ts";
 import { bidiStream, type CallContext, serverStream, unary } from "../../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../../src/lib/grpc/server/serve.ts";
 import { type Script, Scripts } from "./scripts.ts";
@@ -135,6 +136,17 @@ export class FakeHost {
 
   #service(): HostServiceServer {
     return {
+      getMachines: notBuilt(),
+      updateMachine: notBuilt(),
+      restartMachine: notBuilt(),
+      signalMachine: notBuilt(),
+      setMachineCordon: notBuilt(),
+      updateMetadata: notBuilt(),
+      acquireLease: notBuilt(),
+      getLease: notBuilt(),
+      releaseLease: notBuilt(),
+      execMachine: notBuiltBidi(),
+      listProcesses: notBuilt(),
       setScheduling: unary(({ scheduling }, ctx) =>
         this.#do(ctx, "setScheduling", "", () => {
           const previous = this.scheduling;

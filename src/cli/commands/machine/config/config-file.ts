@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
-import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { DnsConfig, MachineConfig, RestartConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import { duration } from "../../values.ts";
@@ -14,6 +14,11 @@ function object<S extends z.ZodRawShape>(shape: S) {
 }
 
 const text = z.string("must be a text").default("");
+const flag = z.boolean("must be true or false").default(false);
+const bytes = z
+  .base64("must be base64")
+  .default("")
+  .transform((encoded) => Buffer.from(encoded, "base64"));
 const whole = z.int("must be a whole number").default(0);
 const list = z.array(z.string("must be a text"), "must be a list of texts").default([]);
 /** Not `z.record`, which drops a key `__proto__`. */
@@ -41,10 +46,23 @@ const CONFIG = object({
   image: text,
   guest: object({ cpu_kind: text, cpus: whole, memory_mb: whole }).optional(),
   env: texts,
-  init: object({ exec: list, entrypoint: list, cmd: list, user: text, working_dir: text }).optional(),
+  init: object({
+    exec: list,
+    entrypoint: list,
+    cmd: list,
+    user: text,
+    working_dir: text,
+    tty: flag,
+  }).optional(),
   services: z.array(object({ protocol: text, internal_port: whole }), "must be a list").default([]),
   stop_config: object({ signal: text, timeout: time.optional() }).optional(),
   metadata: texts,
+  restart: object({ policy: text, max_retries: whole }).optional(),
+  auto_destroy: flag,
+  schedule: text,
+  files: z.array(object({ guest_path: text, content: bytes, mode: whole }), "must be a list").default([]),
+  dns: object({ nameservers: list, searches: list, options: list, hostname: text }).optional(),
+  extra: z.record(z.string(), z.unknown(), "must be an object").optional(),
 });
 
 function isObject(value: unknown): value is object {
@@ -76,13 +94,29 @@ export function readConfigFile(path: string): MachineConfig {
     });
     throw new UsageError(`${path} is not a machine configuration:\n${problems.join("\n")}`);
   }
-  const { image, env, metadata, guest, init, services, stop_config: stop } = data;
-  return {
+  const {
     image,
     env,
     metadata,
+    guest,
+    init,
+    services,
+    stop_config: stop,
+    restart,
+    dns,
+    schedule,
+    extra,
+  } = data;
+  return {
+    ...MachineConfig.create(),
+    ...{ image, env, metadata, schedule, extra, autoDestroy: data.auto_destroy },
+    restart:
+      restart && RestartConfig.fromPartial({ policy: restart.policy, maxRetries: restart.max_retries }),
+    files: data.files.map(({ guest_path: guestPath, content, mode }) => ({ guestPath, content, mode })),
+    dns: dns && DnsConfig.fromPartial(dns),
     guest: guest && { cpuKind: guest.cpu_kind, cpus: guest.cpus, memoryMb: guest.memory_mb },
     init: init && {
+      tty: init.tty,
       ...{ exec: init.exec, entrypoint: init.entrypoint, cmd: init.cmd },
       ...{ user: init.user, workingDir: init.working_dir },
     },

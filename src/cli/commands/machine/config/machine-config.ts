@@ -38,6 +38,8 @@ export function machineConfig(
   if (!chosen) throw new UsageError("Which image? Name one, e.g. hover machine run nginx -a web");
   const { vmCpuKind, vmCpus, vmMemory, entrypoint, user, workdir, signal, timeout } = flags;
   return {
+    ...NOT_SET,
+    ...base,
     image: chosen,
     guest: merge(NO_GUEST, base?.guest, { cpuKind: vmCpuKind, cpus: vmCpus, memoryMb: vmMemory }),
     env: new Map([...(base?.env ?? []), ...Object.entries(flags.env ?? {})]),
@@ -53,8 +55,17 @@ export function machineConfig(
   };
 }
 
+/** What there is no flag for. */
+const NOT_SET = {
+  restart: undefined,
+  autoDestroy: false,
+  schedule: "",
+  files: [],
+  dns: undefined,
+  extra: undefined,
+};
 const NO_GUEST = { cpuKind: "", cpus: 0, memoryMb: 0 };
-const NO_INIT = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "" };
+const NO_INIT = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "", tty: false };
 const NO_STOP = { signal: "", timeout: undefined };
 
 /** Puts flags over a part of a file over a part without values. Undefined when neither has any. */
