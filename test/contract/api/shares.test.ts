@@ -22,12 +22,7 @@ beforeAll(async () => {
   const rates = { ...DEFAULT_RATES, start: few(3), follow: few(2) };
   api = await world.api({ rates, createLimits: { perOrg: 2, total: 3 } });
   await api.user.createApp("web");
-  await call(
-    api.admin.orgs,
-    api.admin.orgs.createOrganization,
-    { slug: "acme", name: "", quota: undefined },
-    LIMIT,
-  );
+  await createOrganization("acme");
   other = await api.as("acme", ["machines:read", "machines:write"]);
   await other.createApp("shop");
 });
@@ -36,6 +31,11 @@ afterAll(async () => {
   await world.close();
 });
 beforeEach(() => world.clear());
+
+function createOrganization(slug: string): Promise<unknown> {
+  const request = { slug, name: "", quota: undefined };
+  return call(api.admin.orgs, api.admin.orgs.createOrganization, request, LIMIT);
+}
 
 test("calls that wait for the database keep no connections from other organisations", async () => {
   const locks = new pg.Client({ connectionString: world.database.url });
@@ -90,21 +90,27 @@ describe("an organisation that calls too often", () => {
   });
 
   test("pays for the size of what it lists", async () => {
-    const { slug, rates } = { slug: "acme", rates: [{ action: "read", perSecond: 0.001, burst: 4 }] };
+    // Has hardly any reads afterwards.
+    const slug = "reader";
+    await createOrganization(slug);
+    const reader = await api.as(slug, ["machines:read", "machines:write"]);
+    await reader.createApp("library");
+    const rates = [{ action: "read", perSecond: 0.001, burst: 4 }];
     const limits = { rates, createsInProgress: 0 };
     const update = { slug, standing: Standing.UNSPECIFIED, quota: undefined, limits };
     // Lists show no variables.
     const metadata = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`k${i}`, "x".repeat(2_000)]));
-    for (let i = 0; i < 2; i++) await other.create({ app: "shop", config: { metadata } });
+    for (let i = 0; i < 2; i++) await reader.create({ app: "library", config: { metadata } });
     await call(api.admin.orgs, api.admin.orgs.updateOrganization, update, LIMIT);
-    await expect.poll(() => api.shares.limitsOf("acme"), { timeout: 15_000 }).toBeDefined();
+    await expect.poll(() => api.shares.limitsOf(slug), { timeout: 15_000 }).toBeDefined();
     const request = ListMachinesRequest.create();
-    const list = () => call(other.machines, other.machines.listMachines, request, LIMIT);
+    const list = () => call(reader.machines, reader.machines.listMachines, request, LIMIT);
 
     const { machines } = await list();
 
     expect(machines).toHaveLength(2);
     expect(await faultOf(list())).toMatchObject({ reason: "RATE_LIMITED", facts: { action: "read" } });
+    reader.close();
   });
 });
 

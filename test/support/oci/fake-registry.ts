@@ -54,6 +54,7 @@ export class FakeRegistry implements AsyncDisposable {
   readonly #manifests = new Map<string, { body: Buffer; mediaType: string }>();
   readonly #served = new Map<string, number>();
   #answering = 0;
+  #port = 0;
 
   private constructor() {
     this.#server = createServer((req, res) => void this.#handle(req, res));
@@ -63,13 +64,14 @@ export class FakeRegistry implements AsyncDisposable {
   static async start(): Promise<FakeRegistry> {
     const registry = new FakeRegistry();
     await new Promise<void>((resolve) => registry.#server.listen(0, "127.0.0.1", resolve));
+    // Listening on TCP, so the address is never a string and never null.
+    registry.#port = (registry.#server.address() as AddressInfo).port;
     return registry;
   }
 
   /** `127.0.0.1:port`, as it stands in image references. */
   get host(): string {
-    // Listening on TCP, so the address is never a string and never null.
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `127.0.0.1:${this.#port}`;
   }
 
   /** `http://127.0.0.1:port`. */
