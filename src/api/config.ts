@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { auditSettings } from "../lib/audit/audit-log.ts";
+import { auditVariables } from "../lib/config/audit-variables.ts";
 import {
   type Env,
   integer,
@@ -13,10 +14,6 @@ import {
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import { withProxyNames } from "../lib/config/proxies.ts";
 import {
-  AUDIT_FILE_MB,
-  AUDIT_FILES,
-  AUDIT_OTLP,
-  AUDIT_SYSLOG,
   common,
   HTTP_PROXY,
   HTTPS_PROXY,
@@ -103,7 +100,7 @@ export const variables = {
     .describe(
       "Which organisations may pull what with `REGISTRY_AUTH_FILE`: `acme=registry.example/team` is that repository and all below it; `*` stands for all organisations or repositories. Unset: nobody.",
     ),
-  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, AUDIT_OTLP, TOKEN_KEYS_DIR },
+  ...{ LOG_LEVEL, ...auditVariables, TOKEN_KEYS_DIR },
   ...{ REGISTRY_INSECURE, REGISTRY_ALLOW_PRIVATE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY },
 };
 

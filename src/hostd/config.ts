@@ -2,6 +2,7 @@ import { statfsSync } from "node:fs";
 import { cpus, hostname, totalmem } from "node:os";
 import { join } from "node:path";
 import { auditSettings } from "../lib/audit/audit-log.ts";
+import { auditVariables } from "../lib/config/audit-variables.ts";
 import {
   address,
   duration,
@@ -16,16 +17,7 @@ import {
   text,
 } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
-import {
-  AUDIT_FILE_MB,
-  AUDIT_FILES,
-  AUDIT_OTLP,
-  AUDIT_SYSLOG,
-  common,
-  IMAGECACHE_SOCKET,
-  LOG_LEVEL,
-  TOKEN_KEYS_DIR,
-} from "../lib/config/variables.ts";
+import { common, IMAGECACHE_SOCKET, LOG_LEVEL, TOKEN_KEYS_DIR } from "../lib/config/variables.ts";
 import { makePrivateFolder } from "../lib/stores/private-folder.ts";
 import type { PortRange } from "./capacity/ports.ts";
 
@@ -143,7 +135,7 @@ export const variables = {
     .prefault("0s")
     .describe("Most that a simulated launch takes longer, at random."),
   ...edgeVariables,
-  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, AUDIT_OTLP, TOKEN_KEYS_DIR },
+  ...{ LOG_LEVEL, ...auditVariables, TOKEN_KEYS_DIR },
 };
 
 export type HostdConfig = ReturnType<typeof readConfig>;

@@ -1,13 +1,10 @@
 import { resolve } from "node:path";
 import { auditSettings } from "../lib/audit/audit-log.ts";
+import { auditVariables } from "../lib/config/audit-variables.ts";
 import { duration, type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
 import { withProxyNames } from "../lib/config/proxies.ts";
 import {
-  AUDIT_FILE_MB,
-  AUDIT_FILES,
-  AUDIT_OTLP,
-  AUDIT_SYSLOG,
   common,
   HTTP_PROXY,
   HTTPS_PROXY,
@@ -61,10 +58,7 @@ export const variables = {
     .describe("Over how long that rate is measured, again and again."),
   ...{
     LOG_LEVEL,
-    AUDIT_FILE_MB,
-    AUDIT_FILES,
-    AUDIT_SYSLOG,
-    AUDIT_OTLP,
+    ...auditVariables,
     TOKEN_KEYS_DIR,
     TOKEN_REVOCATIONS_FILE,
   },

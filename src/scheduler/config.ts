@@ -1,17 +1,9 @@
 import { hostname } from "node:os";
 import { auditSettings } from "../lib/audit/audit-log.ts";
+import { auditVariables } from "../lib/config/audit-variables.ts";
 import { duration, type Env, readEnv, showConfig, text } from "../lib/config/config.ts";
 import { edgeVariables, readEdge } from "../lib/config/edge-variables.ts";
-import {
-  AUDIT_FILE_MB,
-  AUDIT_FILES,
-  AUDIT_OTLP,
-  AUDIT_SYSLOG,
-  common,
-  LOG_LEVEL,
-  TOKEN_KEYS_DIR,
-  TOKEN_REVOCATIONS_FILE,
-} from "../lib/config/variables.ts";
+import { common, LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE } from "../lib/config/variables.ts";
 
 export const variables = {
   SCHEDULER_LISTEN: common.listen("127.0.0.1:7071"),
@@ -34,10 +26,7 @@ export const variables = {
   ...edgeVariables,
   ...{
     LOG_LEVEL,
-    AUDIT_FILE_MB,
-    AUDIT_FILES,
-    AUDIT_SYSLOG,
-    AUDIT_OTLP,
+    ...auditVariables,
     TOKEN_KEYS_DIR,
     TOKEN_REVOCATIONS_FILE,
   },

@@ -1,16 +1,8 @@
 import { join } from "node:path";
 import { auditSettings } from "../lib/audit/audit-log.ts";
+import { auditVariables } from "../lib/config/audit-variables.ts";
 import { address, type Env, integer, readEnv, showConfig, text } from "../lib/config/config.ts";
-import {
-  AUDIT_FILE_MB,
-  AUDIT_FILES,
-  AUDIT_OTLP,
-  AUDIT_SYSLOG,
-  common,
-  LOG_LEVEL,
-  TOKEN_KEYS_DIR,
-  TOKEN_REVOCATIONS_FILE,
-} from "../lib/config/variables.ts";
+import { common, LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE } from "../lib/config/variables.ts";
 
 /** Everything that the trace receiver reads from its environment. */
 export const variables = {
@@ -20,7 +12,7 @@ export const variables = {
   TRACES_BUDGET_MB: integer(16, 65_536).prefault(64).describe("Disk that they may take, in MiB."),
   TRACES_AUDIT_DIR: common.auditDir("`audit` in `TRACES_DIR`"),
   TRACES_LOG_LEVEL: common.logLevel(),
-  ...{ LOG_LEVEL, AUDIT_FILE_MB, AUDIT_FILES, AUDIT_SYSLOG, AUDIT_OTLP },
+  ...{ LOG_LEVEL, ...auditVariables },
   ...{ TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
 };
 

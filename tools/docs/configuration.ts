@@ -7,6 +7,7 @@ import { variables as hover } from "../../src/cli/session/variables.ts";
 import { variables as hostd } from "../../src/hostd/config.ts";
 import { variables as imagecache } from "../../src/imagecache/config.ts";
 import { describeVariables, type Variables } from "../../src/lib/config/config.ts";
+import { auditVariables } from "../../src/lib/config/audit-variables.ts";
 import { edgeVariables } from "../../src/lib/config/edge-variables.ts";
 import * as shared from "../../src/lib/config/variables.ts";
 import { variables as telemetry } from "../../src/lib/otel/variables.ts";
@@ -91,7 +92,7 @@ function own(variables: Variables): Variables {
 
 function sharedVariables(): Variables {
   const { common: _, IMAGECACHE_SOCKET: _socket, ...variables } = shared;
-  return { ...variables, ...edgeVariables };
+  return { ...variables, ...auditVariables, ...edgeVariables };
 }
 
 function readersOf(variable: string): string {

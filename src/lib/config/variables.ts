@@ -1,5 +1,5 @@
 import { LEVELS } from "../runtime/log.ts";
-import { address, duration, integer, list, oneOf, parseAddress, parsed, text } from "./config.ts";
+import { address, duration, list, oneOf, parsed, text } from "./config.ts";
 import { proxy } from "./proxies.ts";
 
 /** Where the image cache of a host listens by default: only its hostd calls it. */
@@ -33,22 +33,6 @@ export const TOKEN_KEYS_DIR = text().describe(
 export const TOKEN_REVOCATIONS_FILE = text()
   .optional()
   .describe("The list of revocations that the api or hostd of this host writes. Unset: nothing is revoked.");
-export const AUDIT_FILE_MB = integer(1, 10_240)
-  .prefault(32)
-  .describe("Size in MiB at which a file of the audit log is full and the next one begins.");
-export const AUDIT_FILES = integer(2, 1_000)
-  .prefault(8)
-  .describe("Files of the audit log that are kept; the oldest is removed.");
-export const AUDIT_SYSLOG = parsed(parseUdpAddress)
-  .meta({ kind: "host:port" })
-  .optional()
-  .describe("Syslog server that is sent every entry of the audit log, over UDP (RFC 5424). Unset: none.");
-export const AUDIT_OTLP = parsed(parseCollector)
-  .meta({ kind: "URL" })
-  .optional()
-  .describe(
-    "OpenTelemetry collector that is sent every entry of the audit log as a log record, by OTLP/HTTP, e.g. `http://collector:4318`; headers are those of `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_EXPORTER_OTLP_LOGS_HEADERS`. Unset: none.",
-  );
 export const REGISTRY_INSECURE = list(text())
   .prefault("")
   .describe("Registries besides those on loopback that speak plain HTTP, as `host` or `host:port`.");
@@ -68,21 +52,6 @@ export const NO_PROXY = text()
   .describe(
     "Hosts that are reached without a proxy: names (with all below them), `*.name`, addresses, each perhaps with a port, or `*`; and address ranges, for hosts that are addresses. `no_proxy` comes first.",
   );
-
-function parseCollector(raw: string): string {
-  const url = URL.parse(raw);
-  const isPlain = url && url.username === "" && url.search === "" && url.hash === "";
-  if (isPlain && ["http:", "https:"].includes(url.protocol) && url.hostname !== "") return url.href;
-  throw new Error(
-    "must be the URL of a collector, such as http://collector:4318; credentials belong into OTEL_EXPORTER_OTLP_LOGS_HEADERS",
-  );
-}
-
-/** Node has no datagrams to unix sockets. */
-function parseUdpAddress(raw: string): string {
-  if (raw.startsWith("unix:")) throw new Error(`must be host:port, not "${raw}"`);
-  return parseAddress(raw);
-}
 
 function parseHost(raw: string): string {
   if (/^(?:\[[0-9a-fA-F:.]+\]|[^\s:/@*]+)(?::\d{1,5})?$/.test(raw)) return raw;
