@@ -38,11 +38,6 @@ export function machineToProto(
 ): pb.Machine {
   const { spec } = machine;
   return {
-    instanceId: "",
-    lease: undefined,
-    cordoned: false,
-    restartCount: 0,
-    nextStartTime: undefined,
     ...statusToProto(machine),
     name: spec.name,
     app: spec.app,
@@ -72,6 +67,11 @@ export function statusToProto(machine: Machine): MachineStatus {
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
     imageBytes: BigInt(machine.spec.image?.sizeBytes ?? 0),
+    instanceId: "",
+    lease: undefined,
+    cordoned: false,
+    restartCount: 0,
+    nextStartTime: undefined,
   };
 }
 

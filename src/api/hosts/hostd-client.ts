@@ -108,7 +108,8 @@ export function hostdClient(
       };
     },
     async stopMachine(host, { machineId, org, signal, timeoutMs }, limits) {
-      const request = { machineId, org, signal, timeout: durationToProto(timeoutMs), leaseNonce: "" };
+      const timeout = durationToProto(timeoutMs);
+      const request = { machineId, org, signal, timeout, leaseNonce: "", ignoreLease: false };
       const limitMs = (timeoutMs ?? MAX_STOP_MS) + NETWORK_MARGIN_MS;
       const response = await send(host, (client) => client.stopMachine, request, limitMs, limits);
       return { machine: required(response.machine, host), alreadyStopped: response.alreadyStopped };

@@ -80,7 +80,7 @@ async function tell(open: (folder: string) => TestDisk): Promise<void> {
     { leaseNonce: "", ...request, watch: undefined },
     SCOPE,
   );
-  const how = { ...request, signal: "", timeout: undefined, leaseNonce: "" };
+  const how = { ...request, signal: "", timeout: undefined, leaseNonce: "", ignoreLease: false };
   const stopped = await call(hostd, hostd.stopMachine, how, SCOPE);
   expect([started, stopped].map(({ machine }) => machine?.state)).toEqual([
     MachineState.STARTED,

@@ -272,6 +272,7 @@ function calls(client: HostServiceClient, host: Host) {
         client.stopMachine,
         {
           leaseNonce: "",
+          ignoreLease: false,
           machineId,
           org: "",
           signal: fields.signal ?? "",

@@ -76,7 +76,7 @@ async function startHostd(more: Record<string, string> = {}) {
       call(
         client,
         client.stopMachine,
-        { leaseNonce: "", machineId, org: "", signal: "", timeout: undefined },
+        { leaseNonce: "", ignoreLease: false, machineId, org: "", signal: "", timeout: undefined },
         SCOPE,
       ),
     get: async (machineId: string) =>
@@ -164,7 +164,14 @@ describe("hostd that is terminated during a long stop", () => {
     const before = await startHostd();
     const id = await before.created(["sim-signal-ignore"]);
     await before.start(id);
-    const request = { leaseNonce: "", machineId: id, org: "", signal: "", timeout: durationToProto(300_000) };
+    const request = {
+      leaseNonce: "",
+      ignoreLease: false,
+      machineId: id,
+      org: "",
+      signal: "",
+      timeout: durationToProto(300_000),
+    };
     call(before.client, before.client.stopMachine, request, SCOPE).catch(() => {});
     await expect.poll(async () => (await before.get(id)).state).toBe(MachineState.STOPPING);
 
