@@ -6,6 +6,7 @@
  * hostd: the next hostd finds it with `list` and takes it over with `adopt`.
  */
 import { abortable } from "../../lib/runtime/abort.ts";
+import type { ExecRequest, ExecSession, GuestProcess } from "./exec.ts";
 import type { OutputSession } from "./output.ts";
 
 export interface Shape {
@@ -36,6 +37,30 @@ export interface Workload {
   readonly volumes?: readonly string[];
   readonly hostname: string;
   readonly ports: readonly PortForward[];
+  /** Written before the program is exec'ed, in this order. */
+  readonly files?: readonly WorkloadFile[];
+  /** Absent: the host resolves names. */
+  readonly dns?: WorkloadDns;
+  /** Gives the program a terminal; all that it writes is `stdout`. */
+  readonly tty?: boolean;
+}
+
+/** A file of the guest. It belongs to the program's user. */
+export interface WorkloadFile {
+  /** Absolute. Replaces a file or a link; folders that are missing are made, and belong to root. */
+  readonly path: string;
+  readonly content: Buffer;
+  /** Permissions, e.g. 0o644. */
+  readonly mode: number;
+}
+
+/** The guest's /etc/resolv.conf. */
+export interface WorkloadDns {
+  /** Empty: the host. */
+  readonly nameservers: readonly string[];
+  readonly searches: readonly string[];
+  /** Each `name` or `name:value`. */
+  readonly options: readonly string[];
 }
 
 /** How the guest came to run, fastest first. */
@@ -111,6 +136,13 @@ export interface Vm {
   readonly exited: Promise<VmExit>;
   /** Sends a signal to the workload's process. Does nothing once it has ended. */
   signal(signal: number): Promise<void>;
+  /**
+   * Runs a command beside the workload, in its namespaces, root and cgroup. Resolves when the command
+   * is exec'ed. Rejects with ExecError, or with the reason of `signal`; the command is killed then.
+   */
+  exec(request: ExecRequest, signal: AbortSignal): Promise<ExecSession>;
+  /** Lists the processes of the guest, by id. Rejects with ExecError. */
+  processes(signal: AbortSignal): Promise<readonly GuestProcess[]>;
   /** Disconnects from the VM, which goes on: hostd is closing. */
   detach(): Promise<void>;
 }

@@ -73,6 +73,8 @@ export class Death {
       startedAtUs: vm.startedAtUs,
       exited: vm.exited.then((exit) => (this.#alive("exit") ? exit : NEVER)),
       signal: (signal) => this.#around("signal", () => vm.signal(signal)),
+      exec: (...given) => vm.exec(...given),
+      processes: (...given) => vm.processes(...given),
       detach: () => vm.detach(),
     };
   }

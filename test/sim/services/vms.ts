@@ -1,3 +1,4 @@
+import { ExecError } from "../../../src/hostd/vmm/exec.ts";
 import {
   LaunchError,
   type Shape,
@@ -107,7 +108,11 @@ export class Vms {
       this.#end(id, { kind: "process", signal: number, oomKilled: false, exitedAtUs: Date.now() * 1_000 });
     };
     const { startedAtUs = 0 } = kept;
-    return { id, startPath: "cold", phases: [], startedAtUs, exited, signal, detach: async () => {} };
+    const exec = async () => {
+      throw new ExecError("failed", "nothing is simulated here");
+    };
+    const vm = { id, startPath: "cold", phases: [], startedAtUs, exited, signal } as const;
+    return { ...vm, exec, processes: async () => [], detach: async () => {} };
   }
 
   #end(id: string, exit: VmExit): void {

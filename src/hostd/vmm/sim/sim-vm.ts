@@ -1,3 +1,4 @@
+import { ExecError, type ExecSession, type GuestProcess } from "../exec.ts";
 import type { Phase, StartPath, Vm, VmExit } from "../vmm.ts";
 import { type SimFiles, type SimRecord, scriptedExit } from "./sim-files.ts";
 
@@ -45,6 +46,14 @@ export class SimVm implements Vm {
     };
     this.#files.write(this.id, { ...this.#record, exit });
     this.#end(exit);
+  }
+
+  async exec(): Promise<ExecSession> {
+    throw new ExecError("lost", "commands are not built yet");
+  }
+
+  async processes(): Promise<readonly GuestProcess[]> {
+    throw new ExecError("lost", "commands are not built yet");
   }
 
   async detach(): Promise<void> {

@@ -1,4 +1,5 @@
 import { endsWithin } from "../../../../lib/runtime/wait.ts";
+import { ExecError, type ExecSession, type GuestProcess } from "../../exec.ts";
 import type { OutputReceipt, OutputSession } from "../../output.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import type { Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
@@ -123,6 +124,14 @@ export class GuestVm implements Vm {
     const errno = await this.#agent.signal(signal);
     if (errno !== 0 && errno !== ESRCH)
       throw new Error(`the guest could not send signal ${signal}: errno ${errno}`);
+  }
+
+  async exec(): Promise<ExecSession> {
+    throw new ExecError("lost", "commands are not built yet");
+  }
+
+  async processes(): Promise<readonly GuestProcess[]> {
+    throw new ExecError("lost", "commands are not built yet");
   }
 
   detach(): Promise<void> {
