@@ -92,12 +92,13 @@ export function statusFromProto(machine: wire.Machine | wireHosts.MachineStatus)
     lastStartTraceId: machine.lastStartTraceId,
     // A number from a host must fit into its column.
     imageBytes: Math.max(0, Math.min(Number(machine.imageBytes), Number.MAX_SAFE_INTEGER)),
+    ...(machine.instanceId ? { instanceId: machine.instanceId } : {}),
   };
 }
 
 export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
   return {
-    instanceId: "",
+    instanceId: machine.instanceId ?? "",
     lease: undefined,
     cordoned: false,
     restartCount: 0,

@@ -121,6 +121,8 @@ export interface Machine {
   readonly createTraceId: string;
   /** Size of the root file system of its image. Absent: stored before there was this field. */
   readonly imageBytes?: number;
+  /** Version of the configuration, a ULID. Absent: stored before there were versions. */
+  readonly instanceId?: string;
 }
 
 /** The part of a machine that changes after its create. */
@@ -134,6 +136,7 @@ export type MachineStatus = Pick<
   | "lastStartPath"
   | "lastStartTraceId"
   | "imageBytes"
+  | "instanceId"
 >;
 
 /** A machine as a report of its host has it: whole, or only its status. */
