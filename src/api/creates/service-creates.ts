@@ -5,7 +5,7 @@ import type {
   WatchCreateResponse,
 } from "../../gen/windhover/machines/v1/machines.ts";
 import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
-import { configInputFromProto } from "../machines/convert-config.ts";
+import { configInputFromProto } from "../machines/config/convert-config.ts";
 import { machineToProto } from "../machines/convert-machine.ts";
 import { placementFromProto } from "../regions/convert-placement.ts";
 import type { KnownRegions } from "../regions/regions.ts";

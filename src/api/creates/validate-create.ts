@@ -1,12 +1,9 @@
 import { Violations } from "../../lib/faults/violations.ts";
-import { type ConfigInput, type ImageCheck, validateConfig } from "../machines/validate-config.ts";
+import { type ConfigInput, type ImageCheck, requireConfig } from "../machines/config/validate-config.ts";
 import { type PlacementInput, validatePlacement } from "../regions/placement.ts";
 import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
 import { checkAppName, checkMachineName, checkRequestId } from "../requests/names.ts";
 import type { CreateRequest } from "./store/create-state.ts";
-
-/** Keeps messages about several machines, and their rows, small. */
-const MAX_CONFIG_BYTES = 64 * 1024;
 
 /** A create that is not validated. */
 export interface CreateInput {
@@ -30,9 +27,7 @@ export function validateCreate(
 ): CreateRequest {
   const violations = new Violations();
   violations.add("app", checkAppName(input.app));
-  violations.check(input.config !== undefined, "config", "is required");
-  violations.check(input.configBytes <= MAX_CONFIG_BYTES, "config", tooLarge(input.configBytes));
-  const config = input.config && validateConfig(input.config, checkImage, violations);
+  const config = requireConfig(input.config, input.configBytes, checkImage, violations);
   if (input.name !== "") violations.add("name", checkMachineName(input.name));
   if (input.requestId !== "") violations.add("request_id", checkRequestId(input.requestId));
   const placement = input.placement && validatePlacement(input.placement, violations);
@@ -44,8 +39,4 @@ export function validateCreate(
     regionAsked: region,
     ...(placement ? { placement } : {}),
   };
-}
-
-function tooLarge(bytes: number): string {
-  return `must have at most ${MAX_CONFIG_BYTES} bytes in all, not ${bytes}: shorten env, init or metadata`;
 }

@@ -8,7 +8,7 @@ import { durationToProto } from "../../lib/grpc/messages/duration.ts";
 import { openStream } from "../../lib/grpc/streams.ts";
 import { annotate } from "../../lib/otel/tracing.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { configToProto } from "../machines/convert-config.ts";
+import { configToProto } from "../machines/config/convert-config.ts";
 import { machineFromProto, stateFromProto, stateToProto } from "../machines/convert-machine.ts";
 import type { Machine } from "../machines/machine.ts";
 import type { HostAddress } from "../machines/machines.ts";

@@ -5,8 +5,16 @@ import {
   HostStatus as WireStatus,
 } from "../../gen/windhover/machines/v1/machine.ts";
 import { timeToProto } from "../requests/convert-time.ts";
-import { configFromProto, configToProto } from "./convert-config.ts";
-import type { Exit, HostStatus, Machine, MachineEvent, MachineState, MachineStatus } from "./machine.ts";
+import { configFromProto, configToProto } from "./config/convert-config.ts";
+import type {
+  Exit,
+  HostStatus,
+  Lease,
+  Machine,
+  MachineEvent,
+  MachineState,
+  MachineStatus,
+} from "./machine.ts";
 
 const STATE_FROM_PROTO: Record<WireState, MachineState> = {
   [WireState.UNSPECIFIED]: "unknown",
@@ -93,16 +101,24 @@ export function statusFromProto(machine: wire.Machine | wireHosts.MachineStatus)
     // A number from a host must fit into its column.
     imageBytes: Math.max(0, Math.min(Number(machine.imageBytes), Number.MAX_SAFE_INTEGER)),
     ...(machine.instanceId ? { instanceId: machine.instanceId } : {}),
+    // Null and not absent: it replaces what is stored.
+    lease: machine.lease ? leaseFromProto(machine.lease) : null,
+    cordoned: machine.cordoned,
+    restartCount: machine.restartCount,
+    nextStartTimeMs: machine.nextStartTime?.getTime() ?? null,
   };
 }
 
 export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
+  const { lease } = machine;
+  // A host tells of no lease that has ended; a description of earlier may.
+  const isHeld = lease && (hostStatus === "ok" || lease.expireTimeMs > Date.now());
   return {
     instanceId: machine.instanceId ?? "",
-    lease: undefined,
-    cordoned: false,
-    restartCount: 0,
-    nextStartTime: undefined,
+    lease: isHeld ? leaseToProto(lease) : undefined,
+    cordoned: machine.cordoned ?? false,
+    restartCount: machine.restartCount ?? 0,
+    nextStartTime: timeToProto(machine.nextStartTimeMs ?? undefined),
     id: machine.id,
     name: machine.name,
     state: stateToProto(machine.state),
@@ -125,10 +141,11 @@ export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.M
   };
 }
 
-/** Converts a machine of a list, which shows no values that may be secrets: no variables, no program. */
+/** Converts a machine of a list, which shows no values that may be secrets: no variables, program or files. */
 export function listedToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
   const { config, ...rest } = machineToProto(machine, hostStatus);
-  return { ...rest, config: config && { ...config, env: new Map(), init: undefined } };
+  const hidden = { env: new Map(), init: undefined, files: [], extra: undefined };
+  return { ...rest, config: config && { ...config, ...hidden } };
 }
 
 export function eventFromProto(event: wire.MachineEvent): MachineEvent {
@@ -141,13 +158,15 @@ export function eventFromProto(event: wire.MachineEvent): MachineEvent {
     message: event.message,
     ...(event.exit ? { exit: exitFromProto(event.exit) } : {}),
     reason: event.reason,
+    ...(event.restartCount > 0 ? { restartCount: event.restartCount } : {}),
+    ...(event.instanceId === "" ? {} : { instanceId: event.instanceId }),
   };
 }
 
 function eventToProto(event: MachineEvent): wire.MachineEvent {
   return {
-    restartCount: 0,
-    instanceId: "",
+    restartCount: event.restartCount ?? 0,
+    instanceId: event.instanceId ?? "",
     id: event.id,
     type: event.type,
     status: stateToProto(event.status),
@@ -159,16 +178,30 @@ function eventToProto(event: MachineEvent): wire.MachineEvent {
   };
 }
 
-function exitFromProto({ exitCode, exitTime, signal, oomKilled, requestedStop }: wire.ExitEvent): Exit {
+function exitFromProto(exit: wire.ExitEvent): Exit {
+  const { exitCode, exitTime, signal, oomKilled, requestedStop, restarting } = exit;
   return {
     ...(exitCode === undefined ? {} : { exitCode }),
     signal,
     oomKilled,
     requestedStop,
     ...(exitTime ? { exitTimeMs: exitTime.getTime() } : {}),
+    ...(restarting ? { restarting } : {}),
   };
 }
 
-function exitToProto({ exitCode, exitTimeMs, signal, oomKilled, requestedStop }: Exit): wire.ExitEvent {
-  return { restarting: false, exitCode, signal, oomKilled, requestedStop, exitTime: timeToProto(exitTimeMs) };
+function exitToProto(exit: Exit): wire.ExitEvent {
+  const { exitCode, exitTimeMs, signal, oomKilled, requestedStop, restarting = false } = exit;
+  return { exitCode, signal, oomKilled, requestedStop, exitTime: timeToProto(exitTimeMs), restarting };
+}
+
+/** Converts a lease without its nonce, which is neither stored nor told. */
+export function leaseFromProto({ owner, description, expireTime, instanceId }: wire.Lease): Lease {
+  return { owner, description, expireTimeMs: expireTime?.getTime() ?? 0, instanceId };
+}
+
+/** @param nonce for the answer to its holder */
+export function leaseToProto(lease: Lease, nonce = ""): wire.Lease {
+  const { owner, description, expireTimeMs, instanceId } = lease;
+  return { nonce, owner, description, expireTime: timeToProto(expireTimeMs), instanceId };
 }

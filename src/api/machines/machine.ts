@@ -38,11 +38,37 @@ export interface Init {
   readonly cmd: readonly string[];
   readonly user: string;
   readonly workingDir: string;
+  /** Absent: no terminal. */
+  readonly tty?: boolean;
 }
 
 export interface Service {
   readonly protocol: "tcp" | "udp";
   readonly internalPort: number;
+}
+
+/** When a machine whose process ended by itself is started again. */
+export interface Restart {
+  readonly policy: "no" | "on-failure" | "always";
+  /** 0: the host's default. */
+  readonly maxRetries: number;
+}
+
+/** A file that is written into the guest before each start. */
+export interface GuestFile {
+  readonly guestPath: string;
+  /** Base64. */
+  readonly content: string;
+  /** 0: the host's default. */
+  readonly mode: number;
+}
+
+/** The resolver of the guest; what is empty is as the host has it. */
+export interface Dns {
+  readonly nameservers: readonly string[];
+  readonly searches: readonly string[];
+  readonly options: readonly string[];
+  readonly hostname: string;
 }
 
 /** A valid configuration with its defaults filled in; see `validateConfig`. */
@@ -55,6 +81,14 @@ export interface MachineConfig {
   /** Empty signal: the image's StopSignal. */
   readonly stop: { readonly signal: string; readonly timeoutMs: number };
   readonly metadata: Readonly<Record<string, string>>;
+  /** Absent: never. */
+  readonly restart?: Restart;
+  readonly autoDestroy?: boolean;
+  readonly schedule?: "hourly" | "daily" | "weekly" | "monthly";
+  readonly files?: readonly GuestFile[];
+  readonly dns?: Dns;
+  /** Plain JSON that a client keeps here. */
+  readonly extra?: Readonly<Record<string, unknown>>;
 }
 
 /** An image resolved to the digest of its linux/amd64 manifest. */
@@ -78,6 +112,18 @@ export interface Exit {
   readonly requestedStop: boolean;
   /** By the host's clock. */
   readonly exitTimeMs?: number;
+  /** Whether the machine is started again. Absent: no. */
+  readonly restarting?: boolean;
+}
+
+/** A lease on a machine, as others see it: without its nonce. */
+export interface Lease {
+  readonly owner: string;
+  readonly description: string;
+  /** By the host's clock. */
+  readonly expireTimeMs: number;
+  /** Version of the machine when it was acquired. */
+  readonly instanceId: string;
 }
 
 export interface MachineEvent {
@@ -91,6 +137,10 @@ export interface MachineEvent {
   readonly message: string;
   readonly exit?: Exit;
   readonly reason: string;
+  /** Absent: 0. */
+  readonly restartCount?: number;
+  /** Version of the configuration. Absent: stored before there were versions. */
+  readonly instanceId?: string;
 }
 
 export interface MachineEventOf {
@@ -121,11 +171,17 @@ export interface Machine {
   readonly createTraceId: string;
   /** Size of the root file system of its image. Absent: stored before there was this field. */
   readonly imageBytes?: number;
-  /** Version of the configuration, a ULID. Absent: stored before there were versions. */
+  /** Version of its configuration, a ULID. Absent: stored before there were versions; so with the following. */
   readonly instanceId?: string;
+  /** Null: none. */
+  readonly lease?: Lease | null;
+  readonly cordoned?: boolean;
+  readonly restartCount?: number;
+  /** When its host will start it. Null: no start is due. */
+  readonly nextStartTimeMs?: number | null;
 }
 
-/** The part of a machine that changes after its create. */
+/** The part of a machine that changes without a new configuration. Its JSON replaces every member. */
 export type MachineStatus = Pick<
   Machine,
   | "id"
@@ -137,6 +193,10 @@ export type MachineStatus = Pick<
   | "lastStartTraceId"
   | "imageBytes"
   | "instanceId"
+  | "lease"
+  | "cordoned"
+  | "restartCount"
+  | "nextStartTimeMs"
 >;
 
 /** A machine as a report of its host has it: whole, or only its status. */

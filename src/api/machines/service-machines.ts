@@ -17,6 +17,7 @@ import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName } from "../requests/names.ts";
 import { readPage } from "../requests/pages.ts";
+import { checkStop } from "./config/validate-config.ts";
 import { listedToProto, machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
 import { type ListParts, listMachines } from "./list-machines.ts";
 import { MACHINE_STATES, type MachineState } from "./machine.ts";
@@ -24,7 +25,6 @@ import { type MachineId, parseMachineId } from "./machine-id.ts";
 import type { MachineQuery } from "./machine-store.ts";
 import type { LogOptions, Machines, StopOptions, WaitOptions } from "./machines.ts";
 import { measureStart } from "./metrics.ts";
-import { checkStop } from "./validate-config.ts";
 
 const MAX_WATCH_MS = 10_000;
 const MAX_WAIT_MS = 300_000;

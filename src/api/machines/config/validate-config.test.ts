@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { Violations } from "../../lib/faults/violations.ts";
+import { Violations } from "../../../lib/faults/violations.ts";
 import { type ConfigInput, validateConfig } from "./validate-config.ts";
 
 const FINE: ConfigInput = { image: "nginx", env: {}, services: [], metadata: {} };
@@ -128,8 +128,75 @@ describe("a configuration", () => {
     ["a line in a label's key", { metadata: { "a\nb": "" } }, ["config.metadata[a?b]"]],
     ["a NUL in a label", { metadata: { a: "\0" } }, ["config.metadata[a]"]],
     ["a label's value", { metadata: { a: "x".repeat(2_049) } }, ["config.metadata[a]"]],
+    [
+      "a restart policy and too many restarts, at once",
+      { restart: { policy: "sometimes", maxRetries: 1_001 } },
+      ["config.restart.policy", "config.restart.max_retries"],
+    ],
+    [
+      "a negative number of restarts",
+      { restart: { policy: "", maxRetries: -1 } },
+      ["config.restart.max_retries"],
+    ],
+    ["a schedule", { schedule: "yearly" }, ["config.schedule"]],
+    ["too many files", { files: Array.from({ length: 65 }, (_, i) => file(`/f${i}`)) }, ["config.files"]],
+    ["a file twice", { files: [file("/a"), file("/b"), file("/a")] }, ["config.files[2].guest_path"]],
+    ["a file inside another", { files: [file("/a/b/c"), file("/a")] }, ["config.files[0].guest_path"]],
+    ["bits that are no permissions", { files: [file("/a", 0o10000)] }, ["config.files[0].mode"]],
+    [
+      "a resolver",
+      {
+        dns: {
+          nameservers: ["1.1.1.1", "one", "::1", "8.8.8.8"],
+          searches: ["a b", "internal"],
+          options: ["ndots:2", "a\nnameserver 6.6.6.6"],
+          hostname: "-",
+        },
+      },
+      [
+        "config.dns.nameservers",
+        "config.dns.nameservers[1]",
+        "config.dns.searches[0]",
+        "config.dns.options[1]",
+        "config.dns.hostname",
+      ],
+    ],
+    ["a NUL in what a client keeps", { extra: { a: [{ b: "\0" }] } }, ["config.extra"]],
+    ["a NUL in a member's name", { extra: { "a\0": 1 } }, ["config.extra"]],
+    ["a number that JSON cannot have", { extra: { a: Number.NaN } }, ["config.extra"]],
+    ["a value that is absent", { extra: { a: undefined } }, ["config.extra"]],
+    ["what is nested too deep", { extra: nested(21) }, ["config.extra"]],
+    ["a member that replaces the prototype", { extra: { a: Object.create({ b: 1 }) } }, ["config.extra"]],
   ])("is refused for %s", (_, change, fields) => {
     expect(validate(change).fields).toEqual(fields);
+  });
+
+  test.each([
+    ...["", "relative", "/", "//a", "/a//b", "/a/", "/a/../b", "/..", "/a/./b", "/a\n", "/\ud800"],
+    ...[`/${"x".repeat(256)}`, "/x".repeat(2_048)],
+  ])("with a file at %j is refused", (guestPath) => {
+    expect(validate({ files: [file(guestPath)] }).fields).toEqual(["config.files[0].guest_path"]);
+  });
+
+  it("keeps how it is restarted, its files, its resolver and what a client keeps with it", () => {
+    const kept = {
+      autoDestroy: true,
+      schedule: "daily",
+      files: [file("/etc/app/..conf", 0o4755), file("/etc/app.d/é")],
+      dns: {
+        nameservers: ["1.1.1.1", "fdaa::3"],
+        searches: ["internal", "_tcp.example.com.", "."],
+        options: ["ndots:2", "edns0"],
+        hostname: "Web-1.internal",
+      },
+      extra: { services: [{ autostop: false, ports: [null, 1.5, "x"] }], empty: {}, none: [] },
+    };
+
+    const { config, fields } = validate({ ...kept, restart: { policy: "", maxRetries: 1_000 } });
+
+    expect(fields).toEqual([]);
+    expect(config).toMatchObject({ ...kept, restart: { policy: "no", maxRetries: 1_000 } });
+    expect(validate({ extra: nested(20) }).fields).toEqual([]);
   });
 
   test.each(["name", "1000", "name:group", "1000:1000", "www-data", "_apt"])("may run as %s", (user) => {
@@ -170,6 +237,19 @@ describe("a configuration", () => {
         nil: undefined,
       }),
       metadata: fc.dictionary(text, text),
+      restart: fc.option(fc.record({ policy: text, maxRetries: fc.integer() }), { nil: undefined }),
+      schedule: text,
+      files: fc.array(fc.record({ guestPath: text, content: fc.base64String(), mode: fc.integer() })),
+      dns: fc.option(
+        fc.record({
+          nameservers: fc.array(text),
+          searches: fc.array(text),
+          options: fc.array(text),
+          hostname: text,
+        }),
+        { nil: undefined },
+      ),
+      extra: fc.option(fc.dictionary(text, fc.anything()), { nil: undefined }),
     });
 
     fc.assert(
@@ -211,6 +291,15 @@ function many(n: number): Record<string, string> {
 
 function wrongNames(n: number): Record<string, string> {
   return Object.fromEntries(Array.from({ length: n }, (_, i) => [`1K${i}`, ""]));
+}
+
+function file(guestPath: string, mode = 0) {
+  return { guestPath, content: "", mode };
+}
+
+/** An object with so many objects in each other. */
+function nested(depth: number): Record<string, unknown> {
+  return depth === 1 ? {} : { a: nested(depth - 1) };
 }
 
 function port(internalPort: number) {

@@ -1,6 +1,10 @@
-import type { Violations } from "../../lib/faults/violations.ts";
-import { signalNumber } from "../../lib/signals/signals.ts";
-import type { Guest, Init, MachineConfig, Service } from "./machine.ts";
+import type { Violations } from "../../../lib/faults/violations.ts";
+import { signalNumber } from "../../../lib/signals/signals.ts";
+import type { Dns, Guest, GuestFile, Init, MachineConfig, Restart, Service } from "../machine.ts";
+import { bytes, type Check, CONTROL, isPlain, PLAIN, printable } from "./text.ts";
+import { checkDns } from "./validate-dns.ts";
+import { checkExtra } from "./validate-extra.ts";
+import { checkFiles } from "./validate-files.ts";
 
 /** A configuration that is not validated. */
 export interface ConfigInput {
@@ -11,6 +15,12 @@ export interface ConfigInput {
   readonly services: readonly { readonly protocol: string; readonly internalPort: number }[];
   readonly stop?: { readonly signal: string; readonly timeoutMs?: number | undefined } | undefined;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly restart?: { readonly policy: string; readonly maxRetries: number } | undefined;
+  readonly autoDestroy?: boolean;
+  readonly schedule?: string;
+  readonly files?: readonly GuestFile[];
+  readonly dns?: Dns | undefined;
+  readonly extra?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Returns what is wrong with an image reference; undefined when it is well formed. */
@@ -20,6 +30,8 @@ export type ImageCheck = (reference: string) => string | undefined;
 const MEMORY_PER_CPU = { shared: [256, 2048], performance: [2048, 8192] } as const;
 const MEMORY_STEP_MB = 256;
 const MAX_CPUS = 16;
+/** Keeps messages about several machines, and their rows, small. */
+const MAX_CONFIG_BYTES = 64 * 1024;
 const MAX_ENV_ENTRIES = 256;
 const MAX_ENV_BYTES = 64 * 1024;
 const MAX_INIT_BYTES = 64 * 1024;
@@ -31,11 +43,24 @@ const MAX_METADATA_KEY_BYTES = 128;
 const MAX_METADATA_VALUE_BYTES = 2048;
 const MAX_UID = 2 ** 32 - 2;
 const MAX_USER_CHARS = 256;
-/** Neither a program nor Postgres can have a NUL character in a string. */
-const PLAIN = "must be Unicode text without NUL characters";
-const CONTROL = /\p{Cc}/u;
+const POLICIES = ["no", "on-failure", "always"] as const;
+const MAX_RETRIES = 1_000;
+const SCHEDULES = ["hourly", "daily", "weekly", "monthly"] as const;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const USER = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*(?::[A-Za-z0-9_.][A-Za-z0-9_.-]*)?$/;
+
+/** Validates the configuration of a request, which must have one. @param size encoded, in bytes */
+export function requireConfig(
+  input: ConfigInput | undefined,
+  size: number,
+  checkImage: ImageCheck,
+  violations: Violations,
+): MachineConfig | undefined {
+  violations.check(input !== undefined, "config", "is required");
+  const description = `must have at most ${MAX_CONFIG_BYTES} bytes in all, not ${size}: shorten env, init, files, metadata or extra`;
+  violations.check(size <= MAX_CONFIG_BYTES, "config", description);
+  return input && validateConfig(input, checkImage, violations);
+}
 
 /** Fills in defaults and adds every violation; the result is valid only when there is none. */
 export function validateConfig(
@@ -50,6 +75,12 @@ export function validateConfig(
   checkEnv(env, check);
   if (init) checkInit(init, check);
   checkMetadata(metadata, check);
+  const { autoDestroy = false, files = [], dns, extra } = input;
+  const restart = input.restart && validRestart(input.restart, check);
+  const schedule = validSchedule(input.schedule ?? "", check);
+  checkFiles(files, check);
+  if (dns) checkDns(dns, check);
+  if (extra) checkExtra(extra, check);
   return {
     image,
     guest: validGuest(input.guest, check),
@@ -58,10 +89,14 @@ export function validateConfig(
     services: validServices(input.services, check),
     stop: validStop(input.stop, violations),
     metadata,
+    ...(restart ? { restart } : {}),
+    ...(autoDestroy ? { autoDestroy } : {}),
+    ...(schedule ? { schedule } : {}),
+    ...(files.length > 0 ? { files } : {}),
+    ...(dns ? { dns } : {}),
+    ...(extra ? { extra } : {}),
   };
 }
-
-type Check = (holds: boolean, field: string, description: string) => void;
 
 function validGuest(input: ConfigInput["guest"], check: Check): Guest {
   const cpuKind = input?.cpuKind || "shared";
@@ -154,7 +189,24 @@ export function checkStop(
   violations.check(timeoutMs >= 0 && timeoutMs <= MAX_STOP_MS, timeoutField, "must be 0 to 300 s");
 }
 
-function checkMetadata(metadata: Readonly<Record<string, string>>, check: Check): void {
+function validRestart({ policy, maxRetries }: { policy: string; maxRetries: number }, check: Check): Restart {
+  const known = POLICIES.find((each) => each === (policy || "no"));
+  const isPolicy = known !== undefined;
+  check(isPolicy, "restart.policy", `must be ${POLICIES.join(", ")}, not "${printable(policy)}"`);
+  const isCount = maxRetries >= 0 && maxRetries <= MAX_RETRIES;
+  check(isCount, "restart.max_retries", `must be 0 to ${MAX_RETRIES}, not ${maxRetries}`);
+  return { policy: known ?? "no", maxRetries };
+}
+
+function validSchedule(schedule: string, check: Check): MachineConfig["schedule"] {
+  const known = SCHEDULES.find((each) => each === schedule);
+  const description = `must be ${SCHEDULES.join(", ")}, not "${printable(schedule)}"`;
+  check(schedule === "" || known !== undefined, "schedule", description);
+  return known;
+}
+
+/** Checks entries of metadata, each named `metadata[key]`. */
+export function checkMetadata(metadata: Readonly<Record<string, string>>, check: Check): void {
   const entries = Object.entries(metadata);
   const [{ length }, max] = [entries, MAX_METADATA_ENTRIES];
   check(length <= max, "metadata", `must have at most ${max} entries, not ${length}`);
@@ -167,18 +219,4 @@ function checkMetadata(metadata: Readonly<Record<string, string>>, check: Check)
     check(isValue, field, `must have at most ${MAX_METADATA_VALUE_BYTES} bytes`);
     check(isPlain(value), field, PLAIN);
   }
-}
-
-function isPlain(text: string): boolean {
-  return !text.includes("\0") && text.isWellFormed();
-}
-
-function bytes(text: string): number {
-  return Buffer.byteLength(text);
-}
-
-/** Shortens text for an error message and replaces what is not printable. */
-function printable(text: string): string {
-  const plain = text.replace(/[^\x20-\x7e]/g, "?");
-  return plain.length <= 40 ? plain : `${plain.slice(0, 40)}...`;
 }
