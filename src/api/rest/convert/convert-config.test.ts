@@ -1,0 +1,490 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { MachineConfig } from "../../../gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
+import { configFromJson, configToJson } from "./convert-config.ts";
+
+/** Sends a configuration over the wire, as the gateway's call does, and reads it again. */
+function roundTrip(json: unknown): unknown {
+  const sent = MachineConfig.encode(configFromJson(json)).finish();
+  return JSON.parse(JSON.stringify(configToJson(MachineConfig.decode(sent))));
+}
+
+function faultOf(json: unknown): Fault {
+  try {
+    configFromJson(json);
+  } catch (err) {
+    if (err instanceof Fault) return err;
+    throw err;
+  }
+  throw new Error("the configuration was taken");
+}
+
+const FULL = {
+  image: "registry.fly.io/app:v1",
+  guest: { cpu_kind: "shared", cpus: 2, memory_mb: 512, kernel_args: ["quiet"] },
+  env: { A: "1", EMPTY: "" },
+  init: { cmd: ["sleep", "inf"], tty: true, swap_size_mb: 512 },
+  services: [
+    {
+      protocol: "tcp",
+      internal_port: 8080,
+      ports: [{ port: 443, handlers: ["tls", "http"], http_options: { compress: true } }],
+      autostop: "suspend",
+      autostart: true,
+      min_machines_running: 0,
+      concurrency: { type: "requests", soft_limit: 10, hard_limit: 20 },
+      checks: [{ type: "tcp", port: 8080, interval: "15s", timeout: "90s" }],
+      x_service: [1, null, { deep: "kept" }],
+    },
+    { protocol: "udp", internal_port: 53 },
+  ],
+  checks: { alive: { type: "http", port: 8080, path: "/", interval: "1m30s", kind: "readiness" } },
+  restart: { policy: "always", max_retries: 3, gpu_bid_price: 0.5 },
+  auto_destroy: true,
+  schedule: "daily",
+  stop_config: { signal: "SIGTERM", timeout: "90s" },
+  files: [{ guest_path: "/etc/a", raw_value: "aGk=", mode: 384, x_file: "kept" }],
+  metadata: { fly_process_group: "web" },
+  dns: {
+    nameservers: ["1.1.1.1"],
+    options: [{ name: "ndots", value: "2" }, { name: "rotate" }],
+    skip_registration: true,
+  },
+  metrics: { port: 9091, path: "/metrics" },
+  statics: [{ guest_path: "/public", url_prefix: "/" }],
+  standbys: [],
+  rootfs: { persist: "always" },
+  auto_unknown: { a: [{ b: null }], constructor: "kept", toString: 1 },
+};
+
+test("a configuration comes back as it was sent", () => {
+  expect(roundTrip(FULL)).toEqual(FULL);
+});
+
+test("what Windhover does not act on is kept, and nothing that it acts on is kept twice", () => {
+  const { extra } = configFromJson(FULL);
+
+  const kept = JSON.stringify(extra);
+  expect(Object.keys(extra ?? {}).sort()).toEqual(
+    [
+      ...["guest", "init", "services", "checks", "restart", "files", "stop_config", "dns", "metrics"],
+      ...["statics", "standbys", "rootfs", "auto_unknown"],
+    ].sort(),
+  );
+  expect(kept).not.toContain("aGk=");
+  expect(kept).not.toContain('"A"');
+});
+
+test("guest, init and restart are always there", () => {
+  expect(roundTrip({ image: "nginx" })).toEqual({
+    image: "nginx",
+    guest: { cpu_kind: "shared", cpus: 1, memory_mb: 256 },
+    init: {},
+    restart: { policy: "on-failure" },
+  });
+});
+
+test("a policy that is absent over gRPC is no", () => {
+  const json = configToJson({ ...MachineConfig.create(), image: "nginx" });
+
+  expect(json["restart"]).toEqual({ policy: "no" });
+  expect(roundTrip(json)).toEqual(json);
+});
+
+test("a service that gRPC added has no members of another one", () => {
+  const config = configFromJson(FULL);
+  const more = {
+    ...config,
+    services: [...config.services.slice(0, 1), { protocol: "tcp", internalPort: 1 }, ...config.services],
+  };
+
+  const { services } = configToJson(more) as { services: unknown[] };
+
+  expect(services).toHaveLength(4);
+  expect(services[1]).toEqual({ protocol: "tcp", internal_port: 1 });
+});
+
+test("what gRPC changed is told as it is now, whatever REST sent before", () => {
+  const config = configFromJson(FULL);
+  const changed = { ...config, stopConfig: { signal: "SIGINT", timeout: { seconds: 3n, nanos: 0 } } };
+
+  expect(configToJson(changed)["stop_config"]).toEqual({ signal: "SIGINT", timeout: "3s" });
+});
+
+describe("what encoders send", () => {
+  test("null, empty text, zero and empty lists mean nothing", () => {
+    const empty = {
+      image: "nginx",
+      guest: { cpu_kind: "", cpus: 0, memory_mb: 0, gpu_kind: null },
+      env: null,
+      init: null,
+      services: null,
+      mounts: [],
+      containers: null,
+      volumes: [],
+      processes: [],
+      metadata: [],
+      restart: {},
+      schedule: "",
+      stop_config: { timeout: 0, signal: "" },
+      checks: [],
+      size: "",
+      auto_destroy: null,
+      dns: null,
+    };
+
+    const config = configFromJson(empty);
+
+    expect(config).toMatchObject({
+      ...{ image: "nginx", guest: undefined, init: undefined, services: [], files: [] },
+      ...{ stopConfig: undefined, dns: undefined, schedule: "", autoDestroy: false },
+    });
+    expect(JSON.stringify(configToJson(config))).not.toContain("null");
+  });
+
+  test("numbers may be text, booleans too", () => {
+    const config = configFromJson({
+      image: "nginx",
+      guest: { cpus: "2", memory_mb: "1024" },
+      services: [{ internal_port: "8080", ports: [{ port: "80" }] }],
+      auto_destroy: "true",
+      init: { tty: "false" },
+    });
+
+    expect(config.guest).toMatchObject({ cpus: 2, memoryMb: 1024 });
+    expect(config.services).toEqual([{ protocol: "", internalPort: 8080 }]);
+    expect(config.autoDestroy).toBe(true);
+    expect(config.extra).toMatchObject({ services: [{ ports: [{ port: 80 }] }] });
+  });
+
+  test("null of a published member is gone, null of an unknown one stays", () => {
+    const json = roundTrip({
+      image: "nginx",
+      services: [{ internal_port: 80, force_instance_key: null, x_null: null }],
+    }) as { services: object[] };
+
+    expect(json.services[0]).toEqual({ internal_port: 80, x_null: null });
+  });
+
+  test.each([
+    [true, true],
+    [false, false],
+    ["stop", true],
+    ["off", false],
+    ["suspend", "suspend"],
+  ])("autostop %j is given back as %j", (sent, given) => {
+    const config = { image: "nginx", services: [{ internal_port: 80, autostop: sent }] };
+
+    expect(roundTrip(config)).toMatchObject({ services: [{ autostop: given }] });
+  });
+
+  test.each([
+    [30_000_000_000, "30s"],
+    ["30s", "30s"],
+    ["90s", "90s"],
+    [300_000_000, "300ms"],
+    ["5s", "5s"],
+  ])("a stop timeout of %j is given back as %j", (sent, given) => {
+    expect(roundTrip({ image: "nginx", stop_config: { timeout: sent } })).toMatchObject({
+      stop_config: { timeout: given },
+    });
+  });
+
+  test.each([
+    [15, "SIGTERM"],
+    ["15", "SIGTERM"],
+    ["term", "SIGTERM"],
+    ["SIGUSR1", "SIGUSR1"],
+  ])("the signal %j is %s", (sent, given) => {
+    expect(configFromJson({ image: "nginx", stop_config: { signal: sent } }).stopConfig?.signal).toBe(given);
+  });
+
+  test("a file is base64 of any kind, and its mode is a number or text", () => {
+    const { files } = configFromJson({
+      image: "nginx",
+      files: [
+        { guest_path: "/a", raw_value: "_-8", mode: "0600" },
+        { guest_path: "/b", raw_value: "" },
+      ],
+    });
+
+    expect(files).toEqual([
+      { guestPath: "/a", content: Buffer.from([0xff, 0xef]), mode: 0o600 },
+      { guestPath: "/b", content: Buffer.alloc(0), mode: 0 },
+    ]);
+  });
+});
+
+describe("presets", () => {
+  test.each([
+    ["shared-cpu-1x", { cpuKind: "shared", cpus: 1, memoryMb: 256 }],
+    ["shared-cpu-8x", { cpuKind: "shared", cpus: 8, memoryMb: 2048 }],
+    ["performance-2x", { cpuKind: "performance", cpus: 2, memoryMb: 4096 }],
+  ])("%s is a guest", (size, guest) => {
+    expect(configFromJson({ image: "nginx", size }).guest).toEqual(guest);
+  });
+
+  test("a preset excludes another guest, and its own comes back with it", () => {
+    const json = roundTrip({ image: "nginx", size: "shared-cpu-2x" });
+
+    expect(json).toMatchObject({ size: "shared-cpu-2x", guest: { cpus: 2, memory_mb: 512 } });
+    expect(roundTrip(json)).toEqual(json);
+    expect(faultOf({ image: "nginx", size: "shared-cpu-2x", guest: { cpus: 1 } }).violations).toEqual([
+      expect.objectContaining({ field: "config.size" }),
+    ]);
+    expect(faultOf({ image: "nginx", size: "huge" }).violations[0]?.field).toBe("config.size");
+  });
+});
+
+describe("one process", () => {
+  const config = {
+    image: "nginx",
+    env: { A: "top", B: "top" },
+    init: { cmd: ["top"], swap_size_mb: 5, tty: true },
+    processes: [
+      {
+        cmd: ["run", "it"],
+        user: "app",
+        env: { B: "secret", C: "secret2" },
+        env_from: [{ env_var: "ID", field_ref: "id" }],
+      },
+    ],
+  };
+
+  test("is what the machine runs", () => {
+    const { init, env } = configFromJson(config);
+
+    expect(init).toMatchObject({ cmd: ["run", "it"], user: "app", tty: true });
+    expect(Object.fromEntries(env)).toEqual({ A: "top", B: "secret", C: "secret2" });
+  });
+
+  test("comes back as it was sent, and keeps no value of its environment twice", () => {
+    expect(JSON.stringify(configFromJson(config).extra)).not.toContain("secret");
+    expect(roundTrip(config)).toMatchObject(config);
+  });
+
+  test("several are not built yet", () => {
+    const fault = faultOf({ image: "nginx", processes: [{ cmd: ["a"] }, { cmd: ["b"] }] });
+
+    expect(fault).toMatchObject({ code: "UNIMPLEMENTED", reason: "NOT_BUILT_YET" });
+    expect(fault.message).toContain("config.processes");
+  });
+});
+
+test.each([
+  ["mounts", { mounts: [{ volume: "vol_1", path: "/data" }] }],
+  ["volumes", { volumes: [{ name: "tmp" }] }],
+  ["containers", { containers: [{ name: "a", image: "nginx" }] }],
+  ["guest.gpu_kind", { guest: { gpu_kind: "l40s" } }],
+  ["size", { size: "a100-40gb" }],
+  ["files[0].secret_name", { files: [{ guest_path: "/a", secret_name: "s" }] }],
+  ["processes[0].secrets", { processes: [{ secrets: [{ env_var: "A", name: "s" }] }] }],
+])("%s is refused as not built yet", (field, members) => {
+  expect(faultOf({ image: "nginx", ...members })).toMatchObject({
+    code: "UNIMPLEMENTED",
+    facts: { fields: `config.${field}` },
+  });
+});
+
+test("every wrong field is named at once with its path", () => {
+  const { violations } = faultOf({
+    image: 5,
+    guest: { cpus: "two", memory_mb: 1.5 },
+    env: { A: 1, "b c": true },
+    services: [{ internal_port: 70_000, autostart: "true", ports: [{ handlers: "http" }] }, 7],
+    restart: { policy: "spot-price" },
+    stop_config: { timeout: "10", signal: "SIGWHAT" },
+    files: [{ guest_path: "/a", raw_value: "***" }],
+    checks: { alive: { interval: "soon" } },
+    init: { cmd: "sleep" },
+  });
+
+  expect(Object.fromEntries(violations.map(({ field, description }) => [field, description]))).toEqual({
+    "config.image": "must be text",
+    "config.guest.cpus": "must be a whole number",
+    "config.guest.memory_mb": "must be a whole number",
+    "config.env.A": "must be text",
+    'config.env["b c"]': "must be text",
+    "config.services[0].internal_port": "must be 0 to 65535",
+    "config.services[0].autostart": "must be true or false",
+    "config.services[0].ports[0].handlers": "must be a list",
+    "config.services[1]": "must be an object",
+    "config.restart.policy": "spot-price is not supported: there are no spot machines",
+    "config.stop_config.timeout": 'time: missing unit in duration "10"',
+    "config.stop_config.signal": "must be a signal of Linux such as SIGTERM or 15",
+    "config.files[0].raw_value": "must be base64",
+    "config.checks.alive.interval": 'time: invalid duration "soon"',
+    "config.init.cmd": "must be a list",
+  });
+});
+
+test("a name that JavaScript cannot carry is refused by name", () => {
+  const json = JSON.parse('{"image":"nginx","env":{"__proto__":"x"},"a":{"b":[{"__proto__":{}}]}}');
+
+  expect(faultOf(json).violations.map(({ field }) => field)).toEqual([
+    "config.env.__proto__",
+    "config.a.b[0].__proto__",
+  ]);
+});
+
+test("JSON that is nested too deep is refused by name", () => {
+  let deep: unknown = 1;
+  for (let i = 0; i < 5_000; i++) deep = [deep];
+
+  expect(faultOf({ image: "nginx", deep }).violations[0]?.field).toMatch(/^config\.deep\[0\]/);
+});
+
+const names = fc.oneof(
+  fc.constantFrom("constructor", "toString", "hasOwnProperty", "valueOf", "length", "env", "a"),
+  fc.string({ maxLength: 8 }).filter((name) => name !== "__proto__"),
+);
+const unknown = fc.letrec<{ json: unknown }>((tie) => ({
+  json: fc.oneof(
+    { maxDepth: 3 },
+    fc.oneof(fc.string(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean()),
+    fc.constant(null),
+    fc.array(tie("json"), { maxLength: 3 }),
+    fc.dictionary(names, tie("json"), { maxKeys: 3, noNullPrototype: true }),
+  ),
+})).json;
+/** Members that no schema knows. */
+const strangers = fc.dictionary(
+  names.map((name) => `x_${name}`),
+  unknown,
+  { maxKeys: 3, noNullPrototype: true },
+);
+const environment = fc.dictionary(
+  fc.constantFrom("A", "B", "PATH", "constructor", "toString"),
+  fc.string().map((value) => `value:${value}`),
+  { noNullPrototype: true },
+);
+const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+const words = optional(fc.array(fc.string({ minLength: 1 }), { maxLength: 3 }));
+const program = { exec: words, entrypoint: words, cmd: words, user: optional(fc.constantFrom("app", "0")) };
+const timeout = optional(fc.constantFrom("5s", "90s", "1m30s", "300ms", 7_000_000_000, 0, "0s"));
+function extended<T extends object>(members: fc.Arbitrary<T>): fc.Arbitrary<T> {
+  return fc.tuple(members, strangers).map(([known, more]) => ({ ...more, ...known }));
+}
+const configs = extended(
+  fc.record({
+    image: fc.constantFrom("nginx", "127.0.0.1:5000/app:tag@sha256:0"),
+    guest: optional(
+      extended(fc.record({ cpus: fc.constantFrom(0, 1, 2, "4"), memory_mb: fc.constantFrom(0, 512) })),
+    ),
+    env: optional(environment),
+    init: optional(extended(fc.record({ ...program, tty: optional(fc.boolean()) }))),
+    processes: optional(
+      fc.array(extended(fc.record({ ...program, env: optional(environment) })), { maxLength: 1 }),
+    ),
+    services: optional(
+      fc.array(
+        extended(
+          fc.record({
+            internal_port: fc.integer({ min: 1, max: 65_535 }),
+            protocol: fc.constantFrom(undefined, null, "", "tcp", "udp"),
+            autostop: fc.constantFrom(undefined, "off", "stop", "suspend", true, false),
+            ports: optional(fc.array(extended(fc.record({ port: fc.constantFrom(80, "443") })))),
+            checks: optional(fc.array(extended(fc.record({ interval: timeout })))),
+          }),
+        ),
+        { maxLength: 3 },
+      ),
+    ),
+    files: optional(
+      fc.array(
+        extended(
+          fc.record({
+            guest_path: fc.constantFrom("/a", "/b"),
+            raw_value: fc.uint8Array().map((bytes) => Buffer.from(bytes).toString("base64")),
+            mode: fc.constantFrom(undefined, 0, 0o600),
+          }),
+        ),
+        { maxLength: 3 },
+      ),
+    ),
+    stop_config: optional(
+      extended(fc.record({ timeout, signal: fc.constantFrom(undefined, "", "SIGINT", 15) })),
+    ),
+    restart: optional(
+      extended(
+        fc.record({ policy: fc.constantFrom(undefined, "no", "always"), max_retries: fc.constantFrom(0, 3) }),
+      ),
+    ),
+    dns: optional(
+      extended(fc.record({ options: fc.array(extended(fc.record({ name: fc.constantFrom("a", "b") }))) })),
+    ),
+    auto_destroy: optional(fc.boolean()),
+    metadata: optional(environment),
+  }),
+);
+
+describe("whatever a client sends", () => {
+  test("a configuration that was given back is given back the same for ever", () => {
+    fc.assert(
+      fc.property(configs, (sent) => {
+        const given = roundTrip(sent);
+
+        expect(roundTrip(given)).toEqual(given);
+        expect(MachineConfig.encode(configFromJson(given)).finish().length).toBeGreaterThan(0);
+      }),
+    );
+  });
+
+  test("posting it back changes no field of the machine", () => {
+    fc.assert(
+      fc.property(configs, (sent) => {
+        const config = configFromJson(sent);
+        const again = configFromJson(JSON.parse(JSON.stringify(configToJson(config))));
+
+        // The guest is sent back with its defaults, which the api fills in anyway.
+        expect({ ...again, guest: config.guest }).toEqual(config);
+        expect(configToJson(again)["guest"]).toEqual(configToJson(config)["guest"]);
+      }),
+    );
+  });
+
+  test("no member is lost", () => {
+    fc.assert(
+      fc.property(configs, (sent) => {
+        const lost = missing(JSON.parse(JSON.stringify(sent)), roundTrip(sent), "");
+
+        expect(lost).toEqual([]);
+      }),
+    );
+  });
+
+  test("values of the environment and contents of files are not kept twice", () => {
+    fc.assert(
+      fc.property(configs, (sent) => {
+        const config = configFromJson(sent);
+        const kept = JSON.stringify({ ...config.extra, env: undefined, metadata: undefined });
+
+        for (const [, value] of config.env) {
+          expect(kept).not.toContain(`${JSON.stringify(value).slice(0, -1)}"`);
+        }
+        expect(kept).not.toContain("raw_value");
+      }),
+    );
+  });
+});
+
+/** Paths of members that were sent with a meaning and are not given back. */
+function missing(sent: unknown, given: unknown, at: string): string[] {
+  if (sent === null || sent === undefined || sent === "" || sent === 0) return [];
+  if (Array.isArray(sent)) {
+    if (sent.length === 0) return [];
+    if (!Array.isArray(given) || given.length !== sent.length) return [at];
+    return sent.flatMap((each, i) => missing(each, given[i], `${at}[${i}]`));
+  }
+  if (typeof sent === "object") {
+    if (Object.keys(sent).length === 0) return [];
+    if (typeof given !== "object" || given === null) return [at];
+    return Object.entries(sent).flatMap(([name, each]) =>
+      Object.hasOwn(given, name)
+        ? missing(each, (given as Record<string, unknown>)[name], `${at}.${name}`)
+        : missing(each, undefined, `${at}.${name}`),
+    );
+  }
+  return given === undefined ? [at] : [];
+}

@@ -1,0 +1,49 @@
+import type { MachineEvent } from "../../../gen/windhover/machines/v1/machine.ts";
+import { signalNumber } from "../../../lib/signals/signals.ts";
+import { stateFromProto } from "../../machines/convert-machine.ts";
+import type { JsonObject } from "./json.ts";
+
+/** What Fly says when there is no signal, or an exit code is not known. */
+const NONE = -1;
+
+/**
+ * Converts an event into Fly's vocabulary: a start that failed is an `exit` with an error, and what
+ * nobody asked for comes from `flyd`.
+ */
+export function eventToJson(event: MachineEvent): JsonObject {
+  const { id, type, source, time } = event;
+  const request = requestToJson(event);
+  return {
+    id,
+    type: type === "failure" ? "exit" : type,
+    status: stateFromProto(event.status),
+    source: source === "user" ? "user" : "flyd",
+    timestamp: time?.getTime() ?? 0,
+    ...(request === undefined ? {} : { request }),
+  };
+}
+
+function requestToJson(event: MachineEvent): JsonObject | undefined {
+  const { type, restartCount } = event;
+  if (type === "start" || type === "restart") return { restart_count: restartCount };
+  if (type !== "exit" && type !== "failure") return undefined;
+  return { exit_event: exitToJson(event), restart_count: restartCount };
+}
+
+function exitToJson({ exit, type, message, time }: MachineEvent): JsonObject {
+  const code = exit?.exitCode ?? NONE;
+  const signal = signalNumber(exit?.signal ?? "") ?? NONE;
+  const error = type === "failure" ? message : "";
+  return {
+    requested_stop: exit?.requestedStop ?? false,
+    restarting: exit?.restarting ?? false,
+    guest_exit_code: code,
+    guest_signal: signal,
+    guest_error: "",
+    exit_code: code,
+    signal,
+    error,
+    oom_killed: exit?.oomKilled ?? false,
+    exited_at: (exit?.exitTime ?? time ?? new Date(0)).toISOString(),
+  };
+}

@@ -1,0 +1,112 @@
+import {
+  HostStatus,
+  type ImageRef,
+  type Lease,
+  type Machine,
+} from "../../../gen/windhover/machines/v1/machine.ts";
+import type { MachineVersion, WaitMachineResponse } from "../../../gen/windhover/machines/v1/machines.ts";
+import { privateAddress } from "../../../lib/addresses/private-address.ts";
+import { stateFromProto } from "../../machines/convert-machine.ts";
+import { configToJson } from "./convert-config.ts";
+import { eventToJson } from "./convert-event.ts";
+import { type JsonObject, own } from "./json.ts";
+
+/** What a machine's JSON has besides what it always has. */
+export interface MachineJsonOptions {
+  /** Leaves out configuration, checks, events, host status and nonce. */
+  readonly summary?: boolean;
+  /** Adds the lease that is held, without its nonce. */
+  readonly lease?: boolean;
+}
+
+/** Converts a machine. One on a host that cannot be reached has `incomplete_config`, as Fly says. */
+export function machineToJson(
+  machine: Machine,
+  { summary = false, lease = false }: MachineJsonOptions = {},
+): JsonObject {
+  const { id, name, region, instanceId, cordoned } = machine;
+  const held = machine.lease;
+  return {
+    id,
+    name,
+    state: stateFromProto(machine.state),
+    region,
+    instance_id: instanceId,
+    version: instanceId,
+    private_ip: privateAddress(id),
+    ...(summary ? {} : configMembers(machine)),
+    image_ref: imageRefToJson(machine.imageRef),
+    created_at: timeToJson(machine.createTime),
+    updated_at: timeToJson(machine.updateTime ?? machine.createTime),
+    ...(summary ? {} : { events: machine.events.map(eventToJson), checks: [] }),
+    ...(cordoned ? { cordoned } : {}),
+    ...(held?.nonce && !summary ? { nonce: held.nonce } : {}),
+    ...(held && lease ? { lease: leaseMembers({ ...held, nonce: "" }) } : {}),
+  };
+}
+
+/** Converts a machine as the list of an organisation has it. */
+export function orgMachineToJson(machine: Machine, summary = false): JsonObject {
+  const config = configToJson(machine.config);
+  const [image, guest, metadata] = ["image", "guest", "metadata"].map((name) => own(config, name));
+  return {
+    id: machine.id,
+    name: machine.name,
+    app_name: machine.app,
+    state: stateFromProto(machine.state),
+    region: machine.region,
+    instance_id: machine.instanceId,
+    version: machine.instanceId,
+    private_ip: privateAddress(machine.id),
+    created_at: timeToJson(machine.createTime),
+    updated_at: timeToJson(machine.updateTime ?? machine.createTime),
+    ...(summary ? {} : { config: { image, guest, metadata: metadata ?? {} } }),
+  };
+}
+
+/** Converts a lease in the envelope that all clients expect. */
+export function leaseToJson(lease: Lease | undefined): JsonObject {
+  return { status: "success", data: lease ? leaseMembers(lease) : {} };
+}
+
+/** Converts the end of a wait. */
+export function waitToJson({ machine, eventId }: WaitMachineResponse): JsonObject {
+  return {
+    ok: true,
+    ...(eventId === "" ? {} : { event_id: eventId }),
+    ...(machine ? { state: stateFromProto(machine.state), version: machine.instanceId } : {}),
+  };
+}
+
+/** Converts a version of a configuration. */
+export function versionToJson({ instanceId, config }: MachineVersion): JsonObject {
+  return { version: instanceId, user_config: configToJson(config) };
+}
+
+function configMembers(machine: Machine): JsonObject {
+  const config = configToJson(machine.config);
+  // A list marks what it did not ask as unknown: nothing is known to be wrong then.
+  const isUnreachable = machine.hostStatus === HostStatus.UNREACHABLE;
+  return isUnreachable
+    ? { incomplete_config: config, host_status: "unreachable" }
+    : { config, host_status: "ok" };
+}
+
+function imageRefToJson(image: ImageRef | undefined): JsonObject {
+  const { registry = "", repository = "", tag = "", digest = "" } = image ?? {};
+  return { registry, repository, tag, digest, labels: {} };
+}
+
+function leaseMembers({ nonce, owner, description, expireTime, instanceId }: Lease): JsonObject {
+  return {
+    ...(nonce === "" ? {} : { nonce }),
+    expires_at: Math.floor((expireTime?.getTime() ?? 0) / 1_000),
+    owner,
+    description,
+    version: instanceId,
+  };
+}
+
+function timeToJson(time: Date | undefined): string {
+  return (time ?? new Date(0)).toISOString();
+}

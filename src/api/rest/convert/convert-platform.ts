@@ -1,0 +1,91 @@
+import type { App } from "../../../gen/windhover/machines/v1/apps.ts";
+import type { Process, RunCommandResponse } from "../../../gen/windhover/machines/v1/exec.ts";
+import type {
+  EstimatePlacementsResponse,
+  GetCallerResponse,
+  ListRegionsResponse,
+  Region,
+} from "../../../gen/windhover/machines/v1/platform.ts";
+import { durationFromProto } from "../../../lib/grpc/messages/duration.ts";
+import { signalNumber } from "../../../lib/signals/signals.ts";
+import type { JsonObject } from "./json.ts";
+
+/** Fly's names of the groups of regions. */
+const GEO_REGIONS = new Map([
+  ["us", "north_america"],
+  ["na", "north_america"],
+  ["sa", "south_america"],
+  ["eu", "europe"],
+  ["apac", "asia_pacific"],
+]);
+
+/** Converts an app. Its name is its id, as names are unique. */
+export function appToJson(app: App): JsonObject {
+  const { name, org, network, machineCount, createTime } = app;
+  return {
+    id: name,
+    name,
+    status: machineCount > 0 ? "deployed" : "pending",
+    machine_count: machineCount,
+    volume_count: 0,
+    network: network === "" ? "default" : network,
+    organization: { name: app.orgName || org, slug: org },
+    ...(createTime ? { created_at: createTime.getTime() } : {}),
+  };
+}
+
+/** Converts a process. Times are milliseconds, memory is bytes. */
+export function processToJson(process: Process): JsonObject {
+  return {
+    pid: process.pid,
+    stime: wholeMs(process.systemTime),
+    rtime: wholeMs(process.runTime),
+    command: process.command,
+    directory: process.directory,
+    cpu: wholeMs(process.cpuTime),
+    rss: Number(process.residentBytes),
+    listen_sockets: process.listenSockets.map(({ protocol, address }) => ({ proto: protocol, address })),
+  };
+}
+
+/** Converts what a command did. Output that is not UTF-8 has replacement characters. */
+export function commandToJson({ exitCode, signal, stdout, stderr }: RunCommandResponse): JsonObject {
+  return {
+    exit_code: exitCode,
+    exit_signal: signalNumber(signal) ?? 0,
+    stdout: Buffer.from(stdout).toString("utf8"),
+    stderr: Buffer.from(stderr).toString("utf8"),
+  };
+}
+
+/** Converts the regions. */
+export function regionsToJson({ regions, nearest }: ListRegionsResponse): JsonObject {
+  return { regions: regions.map(regionToJson), nearest };
+}
+
+/** Converts how many machines could be placed. */
+export function placementsToJson({ regions }: EstimatePlacementsResponse): JsonObject {
+  return { regions: regions.map(({ region, count, concurrency }) => ({ region, count, concurrency })) };
+}
+
+/** Converts who calls. */
+export function callerToJson({ tokenId, org, subject }: GetCallerResponse): JsonObject {
+  return { tokens: [{ token_id: tokenId, org_slug: org, organization: org, apps: [], user: subject }] };
+}
+
+function regionToJson({ code, name, latitude, longitude, group }: Region): JsonObject {
+  return {
+    code,
+    name: name === "" ? code : name,
+    latitude,
+    longitude,
+    gateway_available: true,
+    requires_paid_plan: false,
+    deprecated: false,
+    ...(group === "" ? {} : { geo_region: GEO_REGIONS.get(group) ?? group }),
+  };
+}
+
+function wholeMs(duration: Process["cpuTime"]): number {
+  return Math.round(durationFromProto(duration) ?? 0);
+}

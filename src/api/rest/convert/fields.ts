@@ -1,0 +1,157 @@
+import { z } from "zod";
+import { signalName, signalNumber } from "../../../lib/signals/signals.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
+
+/**
+ * The pieces of which the schemas of requests are made. They take what the encoders of published
+ * clients send: null and, where it cannot mean anything, empty text count as absent; numbers may be
+ * text.
+ */
+
+const NS_PER_MS = 1e6;
+const TRUE = new Set(["true", "1", "t"]);
+const FALSE = new Set(["false", "0", "f"]);
+
+type Optional<T extends z.ZodType> = z.ZodOptional<z.ZodPreprocess<z.ZodOptional<T>>>;
+
+/** Makes a member that may be absent, and reads it with `read` before it is checked. */
+function member<T extends z.ZodType>(schema: T, read: (raw: unknown) => unknown): Optional<T> {
+  return z.preprocess((raw) => (raw === null ? undefined : read(raw)), schema.optional()).optional();
+}
+
+/** Text. */
+export function text(description?: string) {
+  const schema = z.string({ error: "must be text" });
+  return member(description === undefined ? schema : schema.describe(description), (raw) => raw);
+}
+
+/** A whole number, also as text. */
+export function integer(min = 0, max = Number.MAX_SAFE_INTEGER) {
+  const error = max === Number.MAX_SAFE_INTEGER ? `must be a whole number` : `must be ${min} to ${max}`;
+  const schema = z.int({ error: "must be a whole number" }).min(min, { error }).max(max, { error });
+  return member(schema, readNumber);
+}
+
+/** A number, also as text. */
+export function number() {
+  return member(z.number({ error: "must be a number" }), readNumber);
+}
+
+/** True or false, also as text. */
+export function flag() {
+  return member(z.boolean({ error: "must be true or false" }), (raw) => {
+    if (typeof raw !== "string") return raw;
+    if (raw === "") return undefined;
+    const lower = raw.toLowerCase();
+    return TRUE.has(lower) ? true : FALSE.has(lower) ? false : raw;
+  });
+}
+
+/** True or false, and nothing else. */
+export function strictFlag() {
+  return member(z.boolean({ error: "must be true or false" }), (raw) => raw);
+}
+
+/** A parameter of a query that is true when it is there without a value. */
+export function queryFlag() {
+  return member(z.boolean({ error: "must be true or false" }), (raw) => {
+    const last = Array.isArray(raw) ? raw.at(-1) : raw;
+    if (typeof last !== "string") return last;
+    const lower = last.toLowerCase();
+    return last === "" || TRUE.has(lower) ? true : FALSE.has(lower) ? false : last;
+  });
+}
+
+/** A duration as Go writes it, e.g. `1m30s`; a number counts nanoseconds. Gives text. */
+export function duration() {
+  return member(durationText(), (raw) => {
+    if (typeof raw === "number") return Number.isFinite(raw) ? formatDuration(raw / NS_PER_MS) : raw;
+    return raw === "" ? undefined : raw;
+  });
+}
+
+/** A duration in a query: as Go writes it, or seconds. Gives text. */
+export function queryDuration() {
+  return member(durationText(), (raw) => {
+    const last = Array.isArray(raw) ? raw.at(-1) : raw;
+    if (typeof last === "number" || (typeof last === "string" && /^\d+(\.\d+)?$/.test(last))) {
+      return formatDuration(Number(last) * 1_000);
+    }
+    return last === "" ? undefined : last;
+  });
+}
+
+function durationText() {
+  return z.string({ error: 'must be a duration such as "1m30s"' }).superRefine((value, ctx) => {
+    try {
+      if (parseDuration(value) < 0) ctx.addIssue({ code: "custom", message: "must not be negative" });
+    } catch (err) {
+      ctx.addIssue({ code: "custom", message: err instanceof Error ? err.message : "is no duration" });
+    }
+  });
+}
+
+/** A signal by name or number. Gives its name. */
+export function signal() {
+  const error = "must be a signal of Linux such as SIGTERM or 15";
+  const schema = z.string({ error }).refine((value) => signalNumber(value) !== undefined, { error });
+  return member(schema, (raw) => {
+    if (raw === "" || raw === 0) return undefined;
+    if (typeof raw !== "string" && typeof raw !== "number") return raw;
+    const known = signalNumber(String(raw));
+    return known === undefined ? String(raw) : signalName(known);
+  });
+}
+
+/** One of several texts. */
+export function oneOf<const T extends readonly string[]>(values: T) {
+  const error = `must be one of ${values.join(", ")}`;
+  return member(z.enum(values, { error }), (raw) => (raw === "" ? undefined : raw));
+}
+
+/** A list. */
+export function list<T extends z.ZodType>(item: T) {
+  return member(z.array(item, { error: "must be a list" }), (raw) => (isEmpty(raw) ? [] : raw));
+}
+
+/** A list of texts. */
+export function texts() {
+  return list(z.string({ error: "must be text" }));
+}
+
+/** An object whose unknown members are kept. PHP sends an empty list for an empty object. */
+export function object<S extends z.ZodRawShape>(shape: S) {
+  return member(item(shape), (raw) => (isEmptyList(raw) || raw === "" ? {} : raw));
+}
+
+/** The same as an entry of a list. */
+export function item<S extends z.ZodRawShape>(shape: S) {
+  return z.looseObject(shape, { error: "must be an object" });
+}
+
+/** An object of texts by name. Entries that are null are absent. */
+export function textMap() {
+  return mapOf(z.string({ error: "must be text" }));
+}
+
+/** An object of values by name. Entries that are null are absent. */
+export function mapOf<T extends z.ZodType>(value: T) {
+  return member(z.record(z.string(), value, { error: "must be an object" }), (raw) => {
+    if (isEmptyList(raw) || raw === "") return {};
+    if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return raw;
+    return Object.fromEntries(Object.entries(raw).filter(([, each]) => each !== null));
+  });
+}
+
+function readNumber(raw: unknown): unknown {
+  if (raw === "") return undefined;
+  return typeof raw === "string" && /^-?\d+(\.\d+)?$/.test(raw) ? Number(raw) : raw;
+}
+
+function isEmpty(raw: unknown): boolean {
+  return raw === "" || (typeof raw === "object" && raw !== null && Object.keys(raw).length === 0);
+}
+
+function isEmptyList(raw: unknown): boolean {
+  return Array.isArray(raw) && raw.length === 0;
+}

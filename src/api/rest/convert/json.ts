@@ -1,0 +1,74 @@
+import { isSameDuration } from "./duration.ts";
+
+/** A value of JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+
+/** An object of JSON. Members that are undefined are absent. */
+export interface JsonObject {
+  readonly [name: string]: Json | undefined;
+}
+
+/**
+ * Returns what `raw` has and `typed` does not give back, so that `merge(typed, residual)` has every
+ * member of both. Lists of objects are compared entry by entry. Where both have another value, the
+ * typed one counts, except for two spellings of one duration.
+ *
+ * @returns undefined when nothing is left
+ */
+export function residual(raw: Json | undefined, typed: Json | undefined): Json | undefined {
+  if (raw === undefined) return undefined;
+  if (typed === undefined) return withoutUndefined(raw);
+  if (isObject(raw) && isObject(typed)) {
+    const left = Object.entries(raw).flatMap(([name, value]) => {
+      const rest = residual(value, own(typed, name));
+      return rest === undefined ? [] : [[name, rest] as const];
+    });
+    return left.length === 0 ? undefined : Object.fromEntries(left);
+  }
+  if (isList(raw) && isList(typed) && typed.every(isObject)) {
+    const left = typed.map((entry, i) => residual(raw[i], entry) ?? {});
+    return left.every((entry) => isObject(entry) && Object.keys(entry).length === 0) ? undefined : left;
+  }
+  return isSpelling(raw, typed) ? raw : undefined;
+}
+
+/** Lays what `residual` left over what the typed fields give. */
+export function merge(typed: Json | undefined, extra: Json | undefined): Json | undefined {
+  if (extra === undefined) return typed;
+  if (typed === undefined) return extra;
+  if (isObject(typed) && isObject(extra)) {
+    const names = new Set([...Object.keys(typed), ...Object.keys(extra)]);
+    return Object.fromEntries([...names].map((name) => [name, merge(own(typed, name), own(extra, name))]));
+  }
+  if (isList(typed) && isList(extra) && typed.every(isObject)) {
+    return typed.map((entry, i) => merge(entry, isObject(extra[i]) ? extra[i] : undefined) ?? null);
+  }
+  return isSpelling(extra, typed) ? extra : typed;
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The member of an object that it has itself: not `constructor` of every object. */
+export function own(object: JsonObject, name: string): Json | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+function isSpelling(a: Json, b: Json): boolean {
+  return typeof a === "string" && typeof b === "string" && a !== b && isSameDuration(a, b);
+}
+
+function withoutUndefined(value: Json): Json {
+  if (isList(value)) return value.map(withoutUndefined);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, each]) =>
+      each === undefined ? [] : [[name, withoutUndefined(each)] as const],
+    ),
+  );
+}
