@@ -93,7 +93,12 @@ export default defineConfig({
       project(
         3,
         "system",
-        ["test/system/**/*.test.ts", "dev/**/*.system.test.ts", "test/support/**/*.system.test.ts"],
+        [
+          "test/system/**/*.test.ts",
+          "dev/**/*.system.test.ts",
+          "test/support/**/*.system.test.ts",
+          "test/clients/**/*.test.ts",
+        ],
         {
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -47,6 +47,16 @@ export const RULES: readonly Rule[] = [
     to: [`src/{${SERVICES.join()}}/**`, "!src/*/index.ts"],
   },
   {
+    says: "the client is a package of its own.",
+    from: ["clients/*/src/**"],
+    to: ["{src,otel,dev,tools,guest,bench,test}/**"],
+  },
+  {
+    says: "nobody but tests uses the client.",
+    from: ["{src,otel,dev,tools,guest,bench}/**"],
+    to: ["clients/**"],
+  },
+  {
     says: "production code imports no tests and no fixtures.",
     from: ["{src,otel,dev,tools,guest}/**", ...TESTS],
     to: ["test/**", "**/*.fixture.ts", "**/*.test.ts"],

@@ -22,13 +22,13 @@ export interface Import {
   readonly to: string;
 }
 
-const SOURCES = "{src,otel,dev,tools,guest,bench,test}/**/*.{ts,mjs}";
+const SOURCES = "{src,otel,dev,tools,guest,bench,test,clients}/**/*.{ts,mjs}";
 const SPECIFIER = /^(?:import|export|\}).*?from "([^"]+)"|^import "([^"]+)"|\bimport\("([^"]+)"\)/gm;
 
 /** Reads the imports of all sources below `root`, generated code excepted. */
 export function readImports(root: string): readonly Import[] {
   return globSync(SOURCES, { cwd: root })
-    .filter((file) => !file.startsWith("src/gen/"))
+    .filter((file) => !isGenerated(file))
     .sort()
     .flatMap((from) => {
       const text = readFileSync(join(root, from), "utf8");
@@ -78,7 +78,12 @@ function matches(patterns: readonly string[], path: string): boolean {
 
 /** Packages have no extension; generated code imports nothing of ours. */
 function isFile(path: string): boolean {
-  return /\.(ts|mjs)$/.test(path) && !path.startsWith("src/gen/");
+  return /\.(ts|mjs)$/.test(path) && !isGenerated(path);
+}
+
+/** Neither ours to check, nor copies of what is checked. */
+function isGenerated(path: string): boolean {
+  return /^(?:src\/gen|clients\/typescript\/(?:src\/gen|dist|docs|\.build))\//.test(path);
 }
 
 /** The deepest folder that holds both ends, and the entries of it that do. */

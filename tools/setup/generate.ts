@@ -4,17 +4,42 @@ import { delimiter, join } from "node:path";
 import { ROOT, tool } from "../lib/paths.ts";
 import { run } from "../lib/run.ts";
 
-const GENERATED = join(ROOT, "src/gen");
-const STAMP = join(GENERATED, ".inputs");
+/** Generated code: where it lies, and by which template. */
+interface Target {
+  readonly folder: string;
+  readonly template: string;
+  /** Whether the descriptors lie there too, for reflection. */
+  readonly hasDescriptors: boolean;
+}
+
+const TARGETS: readonly Target[] = [
+  { folder: "src/gen", template: "buf.gen.yaml", hasDescriptors: true },
+  // The client has a part of the contracts, and maps as plain objects.
+  {
+    folder: "clients/typescript/src/gen",
+    template: "clients/typescript/buf.gen.yaml",
+    hasDescriptors: false,
+  },
+];
 
 /**
- * Makes `src/gen` from `proto/`, unless it is up to date; returns whether it did. Swaps a finished
- * folder in, so that an interrupted run changes nothing.
+ * Makes `src/gen` and the client's from `proto/`, unless they are up to date; returns whether it
+ * did. Swaps finished folders in, so that an interrupted run changes nothing.
  */
 export async function generate(signal?: AbortSignal, isForced = false): Promise<boolean> {
-  const inputs = hashInputs();
-  if (!isForced && readStamp() === inputs) return false;
-  const draft = `${GENERATED}.${process.pid}`;
+  let isNew = false;
+  for (const target of TARGETS) {
+    const inputs = hashInputs(target);
+    if (!isForced && readStamp(target) === inputs) continue;
+    await make(target, inputs, signal);
+    isNew = true;
+  }
+  return isNew;
+}
+
+async function make(target: Target, inputs: string, signal: AbortSignal | undefined): Promise<void> {
+  const generated = join(ROOT, target.folder);
+  const draft = `${generated}.${process.pid}`;
   rmSync(draft, { recursive: true, force: true });
   mkdirSync(draft, { recursive: true });
   try {
@@ -23,36 +48,37 @@ export async function generate(signal?: AbortSignal, isForced = false): Promise<
       signal,
       env: { ...process.env, PATH: [join(ROOT, "node_modules/.bin"), process.env["PATH"]].join(delimiter) },
     };
-    const template = readFileSync(join(ROOT, "buf.gen.yaml"), "utf8").replace(
-      "out: src/gen",
-      `out: ${draft}`,
+    const template = readFileSync(join(ROOT, target.template), "utf8").replace(
+      `out: ${target.folder}\n`,
+      `out: ${draft}\n`,
     );
     await run(tool("buf"), ["generate", "--template", template], options);
-    await run(tool("buf"), ["build", "-o", join(draft, "descriptors.binpb")], options);
+    if (target.hasDescriptors) {
+      await run(tool("buf"), ["build", "-o", join(draft, "descriptors.binpb")], options);
+    }
     writeFileSync(join(draft, ".inputs"), inputs);
-    swap(draft);
+    swap(draft, generated);
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
-  return true;
 }
 
-function swap(draft: string): void {
+function swap(draft: string, generated: string): void {
   const old = `${draft}.old`;
   try {
-    renameSync(GENERATED, old);
+    renameSync(generated, old);
   } catch {
     // There was none.
   }
-  renameSync(draft, GENERATED);
+  renameSync(draft, generated);
   rmSync(old, { recursive: true, force: true });
 }
 
-function hashInputs(): string {
+function hashInputs({ template }: Target): string {
   const files = globSync("proto/**/*.proto", { cwd: ROOT }).sort();
   const tools = [
     "buf.yaml",
-    "buf.gen.yaml",
+    template,
     "node_modules/ts-proto/package.json",
     "node_modules/@bufbuild/buf/package.json",
   ];
@@ -65,9 +91,9 @@ function hashInputs(): string {
   return hash.digest("hex");
 }
 
-function readStamp(): string {
+function readStamp({ folder }: Target): string {
   try {
-    return readFileSync(STAMP, "utf8");
+    return readFileSync(join(ROOT, folder, ".inputs"), "utf8");
   } catch {
     return "";
   }

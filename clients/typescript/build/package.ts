@@ -1,0 +1,59 @@
+import {
+  copyFileSync,
+  cpSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { ROOT, tool } from "../../../tools/lib/paths.ts";
+import { run } from "../../../tools/lib/run.ts";
+import { generate } from "../../../tools/setup/generate.ts";
+
+/** Folder of the package. */
+export const PACKAGE = join(ROOT, "clients/typescript");
+
+/** The two kinds of modules, and the type that `package.json` tells of their files. */
+const KINDS = { esm: "module", cjs: "commonjs" } as const;
+
+/** The file that tells where it is, of which CommonJS needs another one. */
+const HERE = { file: "access/here.ts", cjs: "export const here: string = __dirname;\n" };
+
+/** Makes `dist`. Swaps a finished folder in, so that an interrupted run changes nothing. */
+export async function buildPackage(signal?: AbortSignal): Promise<void> {
+  await generate(signal);
+  const draft = join(PACKAGE, ".build", String(process.pid));
+  rmSync(draft, { recursive: true, force: true });
+  try {
+    await Promise.all([compile(draft, "esm", signal), compile(draft, "cjs", signal)]);
+    copyFileSync(join(ROOT, "LICENSE"), join(PACKAGE, "LICENSE"));
+    rmSync(join(PACKAGE, "dist"), { recursive: true, force: true });
+    renameSync(join(draft, "dist"), join(PACKAGE, "dist"));
+  } finally {
+    rmSync(draft, { recursive: true, force: true });
+  }
+}
+
+/** Compiles a copy of the sources: the compiler takes the kind of its output from their `package.json`. */
+async function compile(draft: string, kind: keyof typeof KINDS, signal: AbortSignal | undefined) {
+  const from = join(draft, kind);
+  const to = join(draft, "dist", kind);
+  mkdirSync(to, { recursive: true });
+  cpSync(join(PACKAGE, "src"), join(from, "src"), {
+    recursive: true,
+    filter: (file) => !file.endsWith(".test.ts"),
+  });
+  copyFileSync(join(PACKAGE, "tsconfig.json"), join(from, "tsconfig.json"));
+  const type = `${JSON.stringify({ type: KINDS[kind] })}\n`;
+  for (const folder of [from, to]) writeFileSync(join(folder, "package.json"), type);
+  if (kind === "cjs") writeFileSync(join(from, "src", HERE.file), HERE.cjs);
+  await run(tool("tsc"), ["-p", from, "--rootDir", join(from, "src"), "--outDir", to], { signal });
+  for (const file of globSync("**/*.d.ts", { cwd: to })) {
+    // The compiler rewrites the names of imports in JavaScript alone.
+    const text = readFileSync(join(to, file), "utf8");
+    writeFileSync(join(to, file), text.replace(/((?:from |import\()"\.[^"]*)\.ts"/g, '$1.js"'));
+  }
+}

@@ -1,0 +1,41 @@
+// Uses the client as a user's program does, and prints what it saw as JSON.
+
+/**
+ * Takes one machine through its life.
+ *
+ * @param client the package, however it was loaded
+ */
+export async function run(client) {
+  const { endpoints, token, app, image } = JSON.parse(process.env.SETTINGS);
+  const windhover = new client.Windhover({ endpoints, token });
+  try {
+    process.stdout.write(JSON.stringify(await life(client, windhover, app, image)));
+  } finally {
+    windhover.close();
+  }
+}
+
+async function life(client, { machines, tokens }, app, image) {
+  const seen = {};
+  const config = { image, files: client.files({ "/etc/greeting": "hello" }), env: { A: "1" } };
+  const { id, ...created } = await machines.create({ app, config, skipLaunch: true });
+  seen.created = created.state;
+
+  const { previousState, machine } = await machines.start(id);
+  seen.started = [previousState, machine.state, machine.config.env.A];
+  seen.listed = (await idsOf(machines.list({ app }))).includes(id);
+  seen.stopped = (await machines.stop(id)).state;
+  seen.waited = (await machines.wait(id, { states: ["stopped"] })).state;
+  seen.destroyed = (await machines.destroy(id)).state;
+
+  const failure = await machines.start(id).catch((err) => err);
+  seen.failed = [client.isWindhoverError(failure), failure.code, failure.reason];
+  seen.attenuated = (await tokens.attenuate({ apps: [app], ttlMs: 60_000 })).length > 0;
+  return seen;
+}
+
+async function idsOf(iterable) {
+  const all = [];
+  for await (const { id } of iterable) all.push(id);
+  return all;
+}
