@@ -8,6 +8,7 @@ import type { LogStore } from "../logs/log-store.ts";
 import { startCancelled, started, startFailed, startInterrupted, starting } from "../machines/change.ts";
 import type { Ids } from "../machines/ids.ts";
 import type { Machine } from "../machines/machine.ts";
+import { platformEnvironment } from "../machines/platform-environment.ts";
 import type { MachineState } from "../machines/states.ts";
 import { LaunchError, type Vm, type Vmm, type Workload } from "../vmm/vmm.ts";
 import { type AdmissionParts, admit } from "./admission.ts";
@@ -202,7 +203,10 @@ function workload(machine: Machine, { ports }: Plan): Workload {
   if (!image) throw new Error(`machine ${machine.id} is ${machine.state} and has no image`);
   return {
     rootfs: image.rootfs,
-    ...imageCommand(image.config, config.init, config.env),
+    ...imageCommand(image.config, config.init, {
+      ...platformEnvironment(machine.id, machine.spec),
+      ...config.env,
+    }),
     hostname: machine.id,
     ports: config.services.flatMap(({ protocol, internalPort }, index) => {
       const hostPort = ports[index];

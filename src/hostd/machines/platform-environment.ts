@@ -1,0 +1,42 @@
+import { privateAddress } from "../../lib/addresses/private-address.ts";
+import type { ImageRef } from "./machine.ts";
+
+/** What the environment of a machine's program tells about the machine. */
+export interface PlatformFacts {
+  readonly app: string;
+  readonly region: string;
+  readonly instanceId?: string;
+  readonly imageRef: ImageRef;
+  readonly resources: { readonly memoryMb: number };
+  readonly config: { readonly metadata: Readonly<Record<string, string>> };
+}
+
+const PROCESS_GROUP = "fly_process_group";
+/** What flyctl takes for machines without a process group. */
+const DEFAULT_PROCESS_GROUP = "app";
+
+/**
+ * Makes the variables that Fly documents for every machine. They replace an image's, and the
+ * configuration's replace them: flyctl sets `PRIMARY_REGION` there, for one.
+ */
+export function platformEnvironment(id: string, facts: PlatformFacts): Record<string, string> {
+  const { app, region, instanceId = "", imageRef, resources, config } = facts;
+  return {
+    FLY_APP_NAME: app,
+    FLY_MACHINE_ID: id,
+    FLY_ALLOC_ID: id,
+    FLY_REGION: region,
+    FLY_IMAGE_REF: referenceOf(imageRef),
+    FLY_MACHINE_VERSION: instanceId,
+    FLY_PRIVATE_IP: privateAddress(id),
+    // Machines have no address of their own outside of their host yet.
+    FLY_PUBLIC_IP: "",
+    FLY_PROCESS_GROUP: config.metadata[PROCESS_GROUP] || DEFAULT_PROCESS_GROUP,
+    FLY_VM_MEMORY_MB: String(resources.memoryMb),
+    PRIMARY_REGION: region,
+  };
+}
+
+function referenceOf({ registry, repository, tag, digest }: ImageRef): string {
+  return `${registry}/${repository}${tag === "" ? `@${digest}` : `:${tag}`}`;
+}
