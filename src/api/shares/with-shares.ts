@@ -122,6 +122,8 @@ function limitList(method: Method, handler: Unary, { shares, refusals }: Bounds)
       handler(call, (err, response, ...rest) => {
         if (call.cancelled) shares.charge(org, "read", CANCELLED_LIST_TOKENS);
         else charges.note(org, response);
+        callState(call.metadata).chargeAnswer = (bytes) =>
+          shares.charge(org, "read", bytes / LIST_BYTES_PER_TOKEN);
         callback(err, response, ...rest);
         leave();
       });

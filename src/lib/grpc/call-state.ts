@@ -7,6 +7,8 @@ export interface CallState {
   draining?: AbortSignal;
   /** Who calls, once the token has been verified. */
   claims?: Claims | undefined;
+  /** Set by handlers whose answers cost by their size, for servers that do not encode them as gRPC does. */
+  chargeAnswer?: (bytes: number) => void;
 }
 
 // grpc-js hands its interceptors and the handler different call objects, and only the metadata object is the same.

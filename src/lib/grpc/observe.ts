@@ -53,10 +53,10 @@ export class ServedCall {
     this.#isQuiet = QUIET.test(path);
   }
 
-  /** The call has come. */
-  received(metadata: grpc.Metadata): void {
+  /** The call has come. @param given the span that it is below; default: as its metadata says */
+  received(metadata: grpc.Metadata, given?: Context): void {
     if (asksForTimes(metadata)) this.#receivedUs = nowUs();
-    const parent = propagation.extract(ROOT_CONTEXT, metadata, getter);
+    const parent = given ?? propagation.extract(ROOT_CONTEXT, metadata, getter);
     this.context = parent;
     if (this.#isQuiet && !trace.getSpanContext(parent)) return;
     const attributes = { ...SYSTEM, "rpc.method": this.#name };

@@ -6,7 +6,8 @@ import type { Edge } from "../config/edge-variables.ts";
 import { addHealth, Health } from "../grpc/builtin/health.ts";
 import { addReflection } from "../grpc/builtin/reflection.ts";
 import type { TakeShare } from "../grpc/server/edge/edge.ts";
-import { createServer, type Running, serve } from "../grpc/server/serve.ts";
+import type { LocalCalls } from "../grpc/server/local/local-calls.ts";
+import { createServer, localCallsOf, type Running, serve } from "../grpc/server/serve.ts";
 import { serveMetrics } from "../otel/metrics.ts";
 import type { Stack } from "../runtime/lifecycle.ts";
 
@@ -30,6 +31,8 @@ export interface GrpcService {
   addTo(server: Server): void;
   /** Adds the metrics that are read on demand; called when there is somebody to read them. */
   exposeMetrics?(): void;
+  /** Serves another protocol with the same handlers, once gRPC is served. */
+  serveBeside?(calls: LocalCalls): Promise<void>;
   /** Takes the share of a call of an organisation. Default: there is no bound. */
   readonly takeShare?: TakeShare;
 }
@@ -65,5 +68,6 @@ export async function serveGrpc(
   }
   const running = await serve(server, listen, graceMs, health, `${prefix}_LISTEN`);
   stack.add("grpc", running, graceMs + CLOSE_MARGIN_MS);
+  await service.serveBeside?.(localCallsOf(server));
   return running;
 }

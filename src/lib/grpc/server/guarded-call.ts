@@ -37,6 +37,11 @@ export class GuardedCall {
     this.#rule = options.rules?.get(path);
   }
 
+  /** Of the method, with a leading slash. */
+  get path(): string {
+    return this.#path;
+  }
+
   /** Whether it changes something. */
   get isAudited(): boolean {
     return this.#rule?.isAudited === true;

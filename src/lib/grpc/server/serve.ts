@@ -7,6 +7,7 @@ import { Edge, type TakeShare } from "./edge/edge.ts";
 import { DEFAULT_EDGE_LIMITS, type EdgeLimits } from "./edge/limits.ts";
 import type { GuardOptions } from "./guarded-call.ts";
 import { intercept } from "./intercept.ts";
+import { LocalCalls } from "./local/local-calls.ts";
 
 /** How long balancers and probes get to notice that a server is going, at most. */
 const NOTICE_MS = 250;
@@ -49,7 +50,13 @@ export function createServer(options: ServerOptions = {}): grpc.Server {
   const limits = { ...DEFAULT_EDGE_LIMITS, ...options.limits };
   const edge = new Edge({ limits, isOpen, asksForTokens: verifier !== undefined, takeShare });
   const interceptors = [intercept({ draining: draining.signal, edge, isOpen, guard })];
-  return new Server({ ...serverOptions, interceptors }, draining, edge);
+  return new Server({ ...serverOptions, interceptors }, draining, edge, new LocalCalls(edge, guard));
+}
+
+/** Returns what serves calls of other protocols with the handlers of a server. @param server made by {@link createServer} */
+export function localCallsOf(server: grpc.Server): LocalCalls {
+  if (server instanceof Server) return server.local;
+  throw new TypeError("the server was not made by createServer");
 }
 
 /** What a server says of itself while it runs and while it shuts down; see `Health`. */
@@ -95,11 +102,13 @@ const grpcLog = {
 class Server extends grpc.Server {
   readonly draining: AbortController;
   readonly edge: Edge;
+  readonly local: LocalCalls;
 
-  constructor(options: grpc.ServerOptions, draining: AbortController, edge: Edge) {
+  constructor(options: grpc.ServerOptions, draining: AbortController, edge: Edge, local: LocalCalls) {
     super(options);
     this.draining = draining;
     this.edge = edge;
+    this.local = local;
     edge.prepare(this);
   }
 
@@ -109,6 +118,7 @@ class Server extends grpc.Server {
   ): void {
     const told = Object.entries(service).map(([name, method]) => [name, tellUnencodable(method)]);
     super.addService(Object.fromEntries(told), implementation);
+    this.local.addService(service, implementation);
   }
 }
 

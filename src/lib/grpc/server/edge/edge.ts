@@ -16,7 +16,7 @@ import type { EdgeLimits } from "./limits.ts";
 import { privateField, replaceListeners } from "./listeners.ts";
 import { OpenCalls } from "./open-calls.ts";
 import { RefusalPace } from "./pace/refusal-pace.ts";
-import { UnreadAnswers } from "./unread-answers.ts";
+import { type Answer, UnreadAnswers } from "./unread-answers.ts";
 
 const SWEEP_MS = 1_000;
 /** Tokens that are verified at a time: one thread does the work of most. */
@@ -115,18 +115,36 @@ export class Edge {
    * spellings, would have the others wait behind thousands.
    */
   verify(arrival: Arrival | undefined, verify: () => Promise<Claims>): Promise<Claims> {
-    const work = () => (arrival?.call.isClosed ? Promise.reject(new Error("the caller has gone")) : verify());
-    return this.#verifications.run(work, NEVER, arrival?.connection?.id);
+    return this.verifyFor(arrival?.connection?.id, () => arrival?.call.isClosed === true, verify);
+  }
+
+  /** Does the same as {@link verify} for a call that came without gRPC. @param hasGone whether its caller has */
+  verifyFor(
+    connection: string | undefined,
+    hasGone: () => boolean,
+    verify: () => Promise<Claims>,
+  ): Promise<Claims> {
+    const work = () => (hasGone() ? Promise.reject(new Error("the caller has gone")) : verify());
+    return this.#verifications.run(work, NEVER, connection);
+  }
+
+  /** Takes the share of a call. Returns what gives it back. @throws Fault when its organisation has none left */
+  takeShare(claims: Claims, path: string): (() => void) | undefined {
+    return isService(claims) ? undefined : this.#options.takeShare?.(claims, path);
+  }
+
+  /** Bounds an answer, with the others of its organisation, by what its caller has not read. */
+  boundUnread(claims: Claims, answer: Answer): void {
+    if (!isService(claims)) this.#unread.add(claims.org, answer);
   }
 
   /** Notes whose call it is, by its verified token. @throws Fault when the organisation has no share left */
   identified({ call, connection }: Arrival, claims: Claims): void {
-    const isService = claims.scopes.includes("internal");
-    if (connection) this.#connections.identified(connection, isService);
-    const release = isService ? undefined : this.#options.takeShare?.(claims, call.path);
+    if (connection) this.#connections.identified(connection, isService(claims));
+    const release = this.takeShare(claims, call.path);
     this.#openCalls.end(call);
     call.identified(claims, release);
-    if (!isService) this.#unread.add(claims.org, call);
+    this.boundUnread(claims, call);
   }
 
   /** Notes that a call was refused. */
@@ -137,7 +155,12 @@ export class Edge {
   /** Answers a call that was refused before it was read: late when there are many, except a service's. */
   answerRefusal({ connection }: Arrival, answer: () => void): void {
     if (connection?.isTrusted) answer();
-    else this.#refusals.answer(answer);
+    else this.paceRefusal(answer);
+  }
+
+  /** Calls `answer`, late when there are many refusals. */
+  paceRefusal(answer: () => void): void {
+    this.#refusals.answer(answer);
   }
 
   #untaken(arrival: Arrival): void {
@@ -176,6 +199,10 @@ export class Edge {
     if (open) call.onClosed(this.#openCalls.begin(call, connection?.admission.address ?? ""));
     return { call, connection };
   }
+}
+
+function isService(claims: Claims): boolean {
+  return claims.scopes.includes("internal");
 }
 
 /** As HTTP/2 counts them. */

@@ -1,16 +1,24 @@
-import type { ArrivingCall } from "./arriving-call.ts";
+/** An answer that its caller reads as fast as it likes. */
+export interface Answer {
+  /** Bytes that the caller has not taken. */
+  readonly unreadBytes: number;
+  /** Ends the answer although it is not read. */
+  breakOff(): void;
+  /** Adds what is called when it has been taken, or the caller has gone. */
+  onClosed(callback: () => void): void;
+}
 
 /** Bounds what servers keep of answers that organisations do not read: a client decides how fast it reads, if at all. */
 export class UnreadAnswers {
   readonly #maxBytes: number;
-  readonly #byOrg = new Map<string, Set<ArrivingCall>>();
+  readonly #byOrg = new Map<string, Set<Answer>>();
 
   /** @param maxBytes of an organisation */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  add(org: string, call: ArrivingCall): void {
+  add(org: string, call: Answer): void {
     const calls = this.#byOrg.get(org) ?? new Set();
     this.#byOrg.set(org, calls);
     calls.add(call);
