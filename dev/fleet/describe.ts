@@ -11,9 +11,10 @@ export function describeStart(state: FleetState): string {
 }
 
 export function describeAddresses(state: FleetState, layout: Layout): string {
-  const { api, registry, traces, apiMetrics } = state.addresses;
+  const { api, rest, registry, traces, apiMetrics } = state.addresses;
   const rows = [
     ["gRPC API", api],
+    ["REST API", `http://${rest}/v1, described at /v1/docs`],
     ["Registry", registry],
     ["Traces", `http://${traces} (OTLP/HTTP)`],
     ["Metrics", `http://${apiMetrics}/metrics, and a port for every service (docs/metrics.md)`],

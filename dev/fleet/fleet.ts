@@ -209,14 +209,14 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
 
   #publish(): void {
     const { regions, registry, traces, hosts } = this.settings;
-    const { api, apiMetrics } = firstRegion(this.settings);
+    const { api, rest, apiMetrics } = firstRegion(this.settings);
     const state: FleetState = {
       phase: this.#phase,
       ...(this.#phase === "failed" && this.#problem !== undefined ? { problem: this.#problem } : {}),
       bootId: bootId(),
       supervisor: identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
       regions,
-      addresses: { api, apiMetrics, registry, traces },
+      addresses: { api, rest, apiMetrics, registry, traces },
       hosts,
       parts: this.#parts.map((part) => ({
         name: part.name,

@@ -19,7 +19,7 @@ let environment: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
   scratch = temporaryFolder("updown");
-  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics] = await freePorts(6);
+  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics, rest] = await freePorts(7);
   environment = {
     ...process.env,
     WINDHOVER_DIR: scratch.path,
@@ -30,6 +30,7 @@ beforeEach(async () => {
     REGISTRY_LISTEN: `127.0.0.1:${registry}`,
     TRACES_LISTEN: `127.0.0.1:${traces}`,
     API_METRICS_LISTEN: `127.0.0.1:${apiMetrics}`,
+    API_REST_LISTEN: `127.0.0.1:${rest}`,
     SCHEDULER_METRICS_LISTEN: `127.0.0.1:${schedulerMetrics}`,
     HOSTS_FIRST_PORT: String(await freeRun(4)),
     HOSTS_FIRST_METRICS_PORT: String(await freeRun(4)),

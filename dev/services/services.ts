@@ -31,6 +31,7 @@ export function api(context: ServiceContext, region: RegionSettings): PartSpec {
   const postgres = layout.of("postgres");
   return service(context, name, "api", region.api, {
     API_LISTEN: region.api,
+    API_REST_LISTEN: region.rest,
     API_METRICS_LISTEN: region.apiMetrics,
     API_REGION: region.region,
     API_SCHEDULERS: schedulers.join(","),

@@ -5,6 +5,8 @@ import { type Listener, splitAddress, withMetrics } from "./ports.ts";
 export interface RegionSettings {
   readonly region: string;
   readonly api: string;
+  /** Of the same process. */
+  readonly rest: string;
   readonly apiMetrics: string;
   /** Replicas; hosts attach to all, and they share the region's Redis. At least one. */
   readonly schedulers: readonly { readonly address: string; readonly metrics: string }[];
@@ -13,6 +15,7 @@ export interface RegionSettings {
 /** The addresses of a fleet's first region. */
 export interface FirstAddresses {
   readonly api: string;
+  readonly rest: string;
   /** Undefined: unix sockets. */
   readonly scheduler: string | undefined;
   readonly apiMetrics: string;
@@ -49,6 +52,7 @@ export function regionSettings(
   return regions.map((region, index) => ({
     region,
     api: moved(first.api, index * REGION_STEP),
+    rest: moved(first.rest, index * REGION_STEP),
     apiMetrics: moved(first.apiMetrics, index * REGION_STEP),
     schedulers: Array.from({ length: schedulers }, (_, replica) => ({
       address:
@@ -61,10 +65,11 @@ export function regionSettings(
 }
 
 export function regionListeners(regions: readonly RegionSettings[]): readonly Listener[] {
-  return regions.flatMap(({ region, api, apiMetrics, schedulers }, index) => {
+  return regions.flatMap(({ region, api, rest, apiMetrics, schedulers }, index) => {
     const name = (part: string, replica = 0) => partName(part, index === 0 ? undefined : region, replica);
     return [
       ...withMetrics(name("api"), [api, apiMetrics], ["API_LISTEN", "API_METRICS_LISTEN"]),
+      { part: `REST of ${name("api")}`, address: rest, variable: "API_REST_LISTEN" },
       ...schedulers.flatMap(({ address, metrics }, replica) =>
         withMetrics(
           name("scheduler", replica),

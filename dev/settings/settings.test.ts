@@ -17,6 +17,7 @@ test("the addresses are the documented ones, and each can be moved", () => {
       {
         region: "ord",
         api: "127.0.0.1:7070",
+        rest: "127.0.0.1:7080",
         apiMetrics: "127.0.0.1:9100",
         schedulers: [{ address: "unix:/tmp/sockets/scheduler-ord.sock", metrics: "127.0.0.1:9101" }],
       },
@@ -40,6 +41,7 @@ test("the addresses are the documented ones, and each can be moved", () => {
   });
   const moved = make(1, {
     API_LISTEN: "127.0.0.1:9000",
+    API_REST_LISTEN: "127.0.0.1:9080",
     SCHEDULER_LISTEN: "127.0.0.1:9001",
     HOSTS_FIRST_PORT: "9100",
     API_METRICS_LISTEN: "127.0.0.1:9500",
@@ -50,6 +52,7 @@ test("the addresses are the documented ones, and each can be moved", () => {
     regions: [
       {
         api: "127.0.0.1:9000",
+        rest: "127.0.0.1:9080",
         apiMetrics: "127.0.0.1:9500",
         schedulers: [{ address: "127.0.0.1:9001" }],
       },

@@ -90,6 +90,7 @@ export function localSettings(
       schedulers,
       {
         api: values.API_LISTEN,
+        rest: values.API_REST_LISTEN,
         scheduler: values.SCHEDULER_LISTEN,
         apiMetrics: values.API_METRICS_LISTEN,
         schedulerMetrics: values.SCHEDULER_METRICS_LISTEN,
@@ -119,7 +120,7 @@ export async function privateSettings(
 ): Promise<FleetSettings> {
   const { regions = [REGION], hosts, schedulers = 1 } = typeof shape === "number" ? { hosts: shape } : shape;
   const places = assignHosts(regions, hosts);
-  const ports = (await freePorts(2 + (2 + schedulers) * regions.length + 2 * places.length)).values();
+  const ports = (await freePorts(2 + (3 + schedulers) * regions.length + 2 * places.length)).values();
   const socketOf = socketsIn(folder);
   const port = () => ports.next().value ?? 0;
   const address = () => `127.0.0.1:${port()}`;
@@ -129,6 +130,7 @@ export async function privateSettings(
     regions: regions.map((region) => ({
       region,
       api: address(),
+      rest: address(),
       apiMetrics: address(),
       schedulers: Array.from({ length: schedulers }, (_, replica) => ({
         address: socketOf(partName("scheduler", region, replica)),

@@ -9,6 +9,7 @@ export const addressVariables = {
   API_LISTEN: address("127.0.0.1:7070").describe(
     "The first region's api. Each further region's ports are 200 higher: `7270`, ...",
   ),
+  API_REST_LISTEN: address("127.0.0.1:7080").describe("Its REST API."),
   API_METRICS_LISTEN: address("127.0.0.1:9100").describe("Its metrics."),
   SCHEDULER_LISTEN: parsed(tcpAddress)
     .optional()

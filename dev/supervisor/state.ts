@@ -18,6 +18,7 @@ export interface FleetState {
   /** What `hover` uses; `api` is the first region's. */
   readonly addresses: {
     readonly api: string;
+    readonly rest: string;
     readonly apiMetrics: string;
     readonly registry: string;
     readonly traces: string;

@@ -5,6 +5,7 @@ import type { SigningKeys } from "../lib/auth/keys.ts";
 import { readRevocations } from "../lib/auth/revocation-file.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
 import { internalTokens, type TokenSource } from "../lib/auth/tokens.ts";
+import { Fault } from "../lib/faults/fault.ts";
 import { RefusalPace } from "../lib/grpc/server/edge/pace/refusal-pace.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
@@ -26,6 +27,7 @@ import { HostStore } from "./hosts/host-store.ts";
 import { HostTable } from "./hosts/host-table.ts";
 import { hostdClient, hostdConnections } from "./hosts/hostd-client.ts";
 import { Hosts } from "./hosts/hosts.ts";
+import { parseMachineId } from "./machines/machine-id.ts";
 import { MachineStore } from "./machines/machine-store.ts";
 import { Machines } from "./machines/machines.ts";
 import { startMaintenance, type Task } from "./maintenance/maintenance.ts";
@@ -37,6 +39,7 @@ import { LoginStore } from "./registries/login-store.ts";
 import { type FleetLookup, Logins } from "./registries/logins.ts";
 import type { LoginCheck } from "./registries/service-registries.ts";
 import { makeMachineName } from "./requests/names.ts";
+import type { LookupSources } from "./rest/requests/lookups.ts";
 import { CallTurns, DatabaseTurns, DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
 import {
   CallsInProgress,
@@ -104,6 +107,8 @@ export interface ApiOptions {
 export interface Api {
   addTo(server: Server): void;
   readonly runner: CreateRunner;
+  /** For what REST paths name. */
+  readonly lookups: LookupSources;
   readonly database: GatedDatabase;
   /** Of its calls to other services. */
   readonly token: TokenSource;
@@ -225,7 +230,23 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   return {
     addTo: (server) => addServices(server, parts),
     ...{ runner, database, token, shares, turns, databaseTurns, sweep: runSweep },
+    lookups: lookupSources(machines, parts.apps),
     inProgress: new CallsInProgress(options.inProgressLimits ?? DEFAULT_IN_PROGRESS_LIMITS),
+  };
+}
+
+const LOOKUP_MS = 10_000;
+
+function lookupSources(machines: Machines, apps: AppStore): LookupSources {
+  return {
+    async appOf(machineId, org, signal) {
+      const id = parseMachineId(machineId);
+      if (!id) throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${machineId}`);
+      return (await machines.get(id, { org, signal, remainingMs: LOOKUP_MS })).machine.app;
+    },
+    async requireApp(app, org) {
+      await apps.get(app, org);
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { auditSettings } from "../lib/audit/audit-log.ts";
 import { auditVariables } from "../lib/config/audit-variables.ts";
 import {
+  address,
   type Env,
   integer,
   list,
@@ -35,6 +36,14 @@ const REGION = /^[a-z][a-z0-9-]{0,62}$/;
 /** Everything that the api reads from its environment. */
 export const variables = {
   API_LISTEN: common.listen("127.0.0.1:7070"),
+  API_REST_LISTEN: address()
+    .optional()
+    .describe("Where to serve the REST API, as HTTP without TLS. Unset: nowhere."),
+  API_REST_ORIGINS: list(text())
+    .prefault("*")
+    .describe(
+      "Origins whose pages may read answers of the REST API (CORS), e.g. `https://console.example`; `*` for all. Calls need a token in any case, and cookies are not used.",
+    ),
   API_REGION: text()
     .prefault("ord")
     .describe("Region that it serves. Machines go there whose create names no region."),
@@ -113,6 +122,10 @@ export function readConfig(given: Env) {
   const values = readEnv(env, variables);
   return {
     listen: values.API_LISTEN,
+    rest:
+      values.API_REST_LISTEN === undefined
+        ? undefined
+        : { listen: values.API_REST_LISTEN, origins: values.API_REST_ORIGINS },
     region: values.API_REGION,
     stateDir: values.API_STATE_DIR,
     schedulers: values.API_SCHEDULERS.map(

@@ -17,6 +17,7 @@ import { openApi } from "./api.ts";
 import { type ApiConfig, readConfig } from "./config.ts";
 import { exposeCreates } from "./creates/metrics.ts";
 import { RegistryImages } from "./creates/saga/images.ts";
+import { serveRest } from "./rest/rest.ts";
 import { RULES } from "./service-rules.ts";
 import { exposeShares } from "./shares/metrics.ts";
 import { SERVICES } from "./wiring-services.ts";
@@ -51,6 +52,13 @@ async function start(config: ApiConfig, stack: Stack) {
     rules: RULES,
     addTo: (server) => api.addTo(server),
     takeShare: (claims, path) => api.inProgress.take(claims, path),
+    async serveBeside(calls) {
+      if (config.rest === undefined) return;
+      const { region, graceMs, edge } = config;
+      const { connections } = edge;
+      const rest = await serveRest({ ...config.rest, region, graceMs, connections }, calls, api.lookups);
+      stack.add("rest", rest, config.graceMs + 5_000);
+    },
     exposeMetrics: () => {
       exposeCreates(api.runner);
       exposeShares(api.shares, api.inProgress, [api.turns, api.databaseTurns]);

@@ -43,6 +43,7 @@ beforeAll(async () => {
     ["REGISTRY_LISTEN", "5000"],
     ["TRACES_LISTEN", "4318"],
     ["API_METRICS_LISTEN", "9100"],
+    ["API_REST_LISTEN", "7080"],
     ["SCHEDULER_METRICS_LISTEN", "9101"],
   ] as const;
   const ports = await freePorts(settings.length);

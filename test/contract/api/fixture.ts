@@ -3,6 +3,7 @@ import pg from "pg";
 import { type Api, openApi } from "../../../src/api/api.ts";
 import type { FoundImage, ImageResolver } from "../../../src/api/creates/saga/create-tools.ts";
 import type { ImageRef } from "../../../src/api/machines/machine.ts";
+import { serveRest } from "../../../src/api/rest/rest.ts";
 import { RULES } from "../../../src/api/service-rules.ts";
 import type { CreateLimits } from "../../../src/api/shares/create-slots.ts";
 import type { Rates } from "../../../src/api/shares/rates.ts";
@@ -13,7 +14,8 @@ import { fixedSigningKey } from "../../../src/lib/auth/keys.ts";
 import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import type { Fault } from "../../../src/lib/faults/fault.ts";
 import type { TakeShare } from "../../../src/lib/grpc/server/edge/edge.ts";
-import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
+import { DEFAULT_EDGE_LIMITS } from "../../../src/lib/grpc/server/edge/limits.ts";
+import { createServer, localCallsOf, serve } from "../../../src/lib/grpc/server/serve.ts";
 import type { RunConfig } from "../../../src/lib/oci/config.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
@@ -210,6 +212,17 @@ export async function startApi(
   api.addTo(server);
   const running = await serve(server, "127.0.0.1:0", 200);
   const address = `127.0.0.1:${running.port}`;
+  const rest = await serveRest(
+    {
+      listen: "127.0.0.1:0",
+      region: options.region ?? REGION,
+      graceMs: 200,
+      connections: DEFAULT_EDGE_LIMITS.connections,
+      origins: ["*"],
+    },
+    localCallsOf(server),
+    api.lookups,
+  );
   const user = await clients(address, await token("personal", ["machines:read", "machines:write"]));
   const admin = await clients(address, await token("personal", ["admin", "machines:read", "machines:write"]));
   const internal = await clients(address, await token("", ["internal"]));
@@ -217,6 +230,7 @@ export async function startApi(
   return {
     ...api,
     ...{ address, auditDir, revocations },
+    restAddress: `127.0.0.1:${rest.port}`,
     user,
     admin,
     internal,
@@ -226,6 +240,7 @@ export async function startApi(
       closed ??= (async () => {
         // In the order of main.ts.
         await api.runner.drain(50);
+        await rest();
         await running();
         for (const each of [user, admin, internal]) each.close();
         await stack.close();

@@ -1,0 +1,42 @@
+import type { Fault } from "../../../lib/faults/fault.ts";
+import { BY_CODE, BY_REASON } from "./texts.ts";
+
+/** An error as a REST client sees it. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Every member is a text. */
+  readonly body: Readonly<Record<string, string>> & { readonly error: string };
+}
+
+const BAD_TOKEN = "Authenticate: token validation error";
+
+/** Converts a fault to the answer of a REST call. */
+export function errorAnswer(fault: Fault): ErrorAnswer {
+  const told = BY_REASON[fault.reason]?.(fault) ?? {};
+  const code = fault.code.toLowerCase();
+  const isTokenWrong = fault.code === "UNAUTHENTICATED";
+  const text = told.text ?? (isTokenWrong ? BAD_TOKEN : `${code}: ${fault.message}`);
+  const status = told.status ?? BY_CODE[fault.code];
+  return {
+    status,
+    headers: headersOf(fault, status),
+    body: {
+      error: text,
+      status: told.name ?? code,
+      reason: fault.reason,
+      ...(isTokenWrong ? { hint: fault.message } : {}),
+      ...told.more,
+    },
+  };
+}
+
+function headersOf(fault: Fault, status: number): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (status === 429 || (status === 503 && fault.retryAfterMs !== undefined))
+    headers["retry-after"] = String(Math.max(1, Math.ceil((fault.retryAfterMs ?? 0) / 1_000)));
+  if (status === 401) headers["www-authenticate"] = "Bearer";
+  const allowed = fault.facts["allowed"];
+  if (status === 405 && allowed !== undefined) headers["allow"] = allowed;
+  return headers;
+}

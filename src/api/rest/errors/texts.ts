@@ -1,0 +1,116 @@
+import type { Fault } from "../../../lib/faults/fault.ts";
+
+/** What a REST client is told of an error; what is absent follows from its gRPC code. */
+interface Told {
+  readonly status?: number;
+  /** The machine-readable `status` of the answer. */
+  readonly name?: string;
+  /** The whole text; absent: the code in lower case, and the fault's message. */
+  readonly text?: string;
+  /** What else is in the answer. */
+  readonly more?: Readonly<Record<string, string>>;
+}
+
+const NO_ROOM = { status: 409, name: "insufficient_capacity" } as const;
+const FORBIDDEN = { status: 403, name: "permission_denied" } as const;
+
+/**
+ * What clients of the Fly Machines API look for in an answer, by reason. Texts are contract, to the
+ * letter: published clients match them.
+ */
+export const BY_REASON: Readonly<Record<string, (fault: Fault) => Told>> = {
+  APP_NOT_FOUND: () => ({ text: "Could not find App" }),
+  ORG_NOT_FOUND: () => ({ text: "Could not find Organization" }),
+  MACHINE_NOT_FOUND: () => ({ text: "machine not found" }),
+  HOST_UNKNOWN: () => ({ text: "machine not found" }),
+  LEASE_NOT_FOUND: () => ({ text: "lease not found" }),
+  APP_NAME_TAKEN: ({ facts }) => ({
+    status: 422,
+    name: "name_taken",
+    text: `already_exists: app name ${quoted(facts["app"])} has already been taken`,
+  }),
+  MACHINE_NAME_TAKEN: ({ facts }) => ({
+    text: `already_exists: unique machine name violation, machine ID ${facts["machine_id"] ?? "unknown"} already exists with name ${quoted(facts["name"])}`,
+  }),
+  LEASE_HELD: ({ facts, message }) => {
+    const { machine_id: id = "unknown", owner = "unknown", expire_time: time = "unknown" } = facts;
+    const text = `machine ID ${id} lease currently held by ${owner}, expires at ${time}`;
+    const known = facts["owner"] === undefined ? message : text;
+    return {
+      name: "error",
+      text: `aborted: ${known}`,
+      more: { message: known, code: "invalid", owner, expires_at: time },
+    };
+  },
+  WAIT_TIMEOUT: (fault) => ({ text: `deadline_exceeded: ${notReached(fault)}` }),
+  STATE_UNREACHABLE: (fault) => ({ text: `failed_precondition: ${notReached(fault)}` }),
+  REPLACED: (fault) => ({ text: `failed_precondition: ${notReached(fault, "replaced")}` }),
+  INVALID_STATE: (fault) => {
+    const { state, action = "start" } = fault.facts;
+    return state === undefined
+      ? {}
+      : { text: `failed_precondition: unable to ${action} machine from current state: '${state}'` };
+  },
+  MACHINE_RUNNING: ({ facts }) => ({
+    text: `failed_precondition: unable to destroy machine from current state: '${facts["state"] ?? "started"}'; stop it first, or use force=true`,
+  }),
+  INSUFFICIENT_CAPACITY: (fault) => ({ ...NO_ROOM, text: noRoom(fault), more: { scope: "host" } }),
+  NO_CAPACITY: (fault) => ({ ...NO_ROOM, text: noRoom(fault), more: { scope: "region" } }),
+  RATE_LIMITED: () => ({ text: "resource_exhausted: rate limit exceeded" }),
+  QUOTA_MACHINES: overQuota,
+  QUOTA_MEMORY: overQuota,
+  QUOTA_IMAGES: overQuota,
+  // A 404 of a create would say that the app is not there.
+  IMAGE_NOT_FOUND: wrongImage,
+  NOT_AN_IMAGE: wrongImage,
+  PLATFORM_NOT_AVAILABLE: wrongImage,
+  BODY_TOO_LARGE: () => ({ status: 413 }),
+  REQUEST_TOO_LARGE: () => ({ status: 413 }),
+  HEADERS_TOO_LARGE: () => ({ status: 431 }),
+  METHOD_NOT_ALLOWED_HERE: () => ({ status: 405, name: "method_not_allowed" }),
+  ENCODING_NOT_SUPPORTED: () => ({ status: 415 }),
+};
+
+/** What a client is told when no reason says more. */
+export const BY_CODE: Readonly<Record<Fault["code"], number>> = {
+  INVALID_ARGUMENT: 400,
+  OUT_OF_RANGE: 400,
+  UNAUTHENTICATED: 401,
+  PERMISSION_DENIED: 403,
+  NOT_FOUND: 404,
+  DEADLINE_EXCEEDED: 408,
+  ALREADY_EXISTS: 409,
+  ABORTED: 409,
+  FAILED_PRECONDITION: 412,
+  RESOURCE_EXHAUSTED: 429,
+  // Nobody is there to read it.
+  CANCELLED: 499,
+  UNIMPLEMENTED: 501,
+  UNAVAILABLE: 503,
+  UNKNOWN: 500,
+  INTERNAL: 500,
+  DATA_LOSS: 500,
+};
+
+function overQuota({ message }: Fault): Told {
+  // Clients take ` for machine` for a lack of room.
+  return { ...FORBIDDEN, text: `permission_denied: ${message}`, more: { scope: "quota" } };
+}
+
+function wrongImage({ message }: Fault): Told {
+  return { status: 400, name: "invalid_argument", text: `invalid_argument: ${message}` };
+}
+
+function noRoom({ facts, message }: Fault): string {
+  const what = /\bcpus?\b/i.test(facts["resource"] ?? facts["lacking"] ?? message) ? "CPUs" : "memory";
+  return `aborted: could not reserve resource for machine: insufficient ${what} available to fulfill request`;
+}
+
+function notReached({ facts }: Fault, state = facts["state"] ?? "unknown"): string {
+  const wanted = (facts["states"] ?? "started").split(",").join(" or ");
+  return `machine failed to reach desired state, ${wanted}, currently ${state}`;
+}
+
+function quoted(text: string | undefined): string {
+  return JSON.stringify(text ?? "");
+}

@@ -1,0 +1,150 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import cors from "@fastify/cors";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { Fault, isServerFault } from "../../../lib/faults/fault.ts";
+import type { LocalCalls } from "../../../lib/grpc/server/local/local-calls.ts";
+import { asFault } from "../../../lib/grpc/status.ts";
+import { type ConnectionLimits, limitConnections } from "../../../lib/runtime/connection-limiter.ts";
+import { logger } from "../../../lib/runtime/log.ts";
+import { errorAnswer } from "../errors/answer.ts";
+import { REST_LIMITS } from "../requests/limits.ts";
+import { answerBrokenRequest } from "./broken-requests.ts";
+import { beginExchange, type Exchange } from "./exchange.ts";
+import { sendJson } from "./register-route.ts";
+import { allowedMethods, type Known } from "./unknown-routes.ts";
+
+export interface ServerParts {
+  readonly calls: LocalCalls;
+  readonly region: string;
+  readonly connections: ConnectionLimits;
+  /** Origins whose pages may read answers; `*` for all. */
+  readonly origins: readonly string[];
+  /** The routes that are there, for answers about those that are not. */
+  readonly known: Known;
+}
+
+/** Readable by pages of other origins. */
+const EXPOSED = ["fly-request-id", "fly-trace-id", "traceparent", "retry-after", "allow"];
+
+/** An HTTP server whose every answer is JSON with ids, bounded against slow and greedy clients. */
+export async function createRestServer(parts: ServerParts) {
+  const { calls, region, connections, origins, known } = parts;
+  const exchanges = new WeakMap<FastifyRequest, Exchange>();
+  const server: FastifyInstance = fastify({
+    logger: false,
+    bodyLimit: REST_LIMITS.bodyBytes,
+    requestTimeout: REST_LIMITS.requestMs,
+    keepAliveTimeout: REST_LIMITS.keepAliveMs,
+    forceCloseConnections: "idle",
+    return503OnClosing: false,
+    exposeHeadRoutes: true,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: REST_LIMITS.parameterBytes },
+    http: {
+      headersTimeout: REST_LIMITS.headersMs,
+      maxHeaderSize: REST_LIMITS.headerBytes,
+      // The default checks these times twice a minute.
+      connectionsCheckingInterval: 1_000,
+      // A request with a header that is not one is refused, not repaired.
+      insecureHTTPParser: false,
+    },
+    clientErrorHandler: (err, socket) => answerBrokenRequest(err, socket as Socket, region),
+    frameworkErrors: (err, request, reply) => {
+      begin(request, reply);
+      fail(badPath(err.message), request, reply);
+    },
+  });
+  const limited = limitConnections(server.server, connections);
+  const inFlight = new WeakMap<Socket, number>();
+
+  function begin(request: FastifyRequest, reply: FastifyReply): Exchange {
+    const exchange = beginExchange(request, reply, region);
+    exchanges.set(request, exchange);
+    return exchange;
+  }
+
+  function fail(err: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    const fault = asFault(err);
+    report(request, fault);
+    const { status, headers, body } = errorAnswer(fault);
+    reply.headers(headers);
+    // What is left of the request is not read.
+    if (!request.raw.readableEnded && hasBody(request.raw)) reply.header("connection", "close");
+    const requestId = exchanges.get(request)?.requestId;
+    const send = () => sendJson(reply, status, { ...body, ...(requestId ? { request_id: requestId } : {}) });
+    if (status === 401 || status === 429) calls.answerRefusal(send);
+    else send();
+  }
+
+  server.setErrorHandler((err, request, reply) => {
+    fail(err, request, reply);
+    return reply;
+  });
+  server.setNotFoundHandler((request) => {
+    throw unknownRoute(request, known);
+  });
+  server.addHook("onRequest", async (request, reply) => {
+    begin(request, reply);
+    bound(request.raw, reply, inFlight);
+    if (request.is404) throw unknownRoute(request, known);
+  });
+  // Bodies are read by the routes, once it is known who sends them.
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  server.addHook("onRequest", async (request) => {
+    request.raw.headers["content-type"] = "application/json";
+  });
+  await server.register(cors, {
+    origin: origins.includes("*") ? "*" : [...origins],
+    methods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    exposedHeaders: EXPOSED,
+    maxAge: 600,
+    strictPreflight: false,
+  });
+  const exchangeOf = (request: FastifyRequest): Exchange => {
+    const exchange = exchanges.get(request);
+    if (!exchange) throw new Error("the request has not begun");
+    return exchange;
+  };
+  return { server, exchangeOf, limited };
+}
+
+/** Bounds the requests that a connection sends before it has read their answers. */
+function bound({ socket }: IncomingMessage, reply: FastifyReply, inFlight: WeakMap<Socket, number>): void {
+  const count = (inFlight.get(socket) ?? 0) + 1;
+  inFlight.set(socket, count);
+  reply.raw.once("close", () => inFlight.set(socket, (inFlight.get(socket) ?? 1) - 1));
+  if (count <= REST_LIMITS.requestsPerConnection) return;
+  reply.header("connection", "close");
+  const limit = String(REST_LIMITS.requestsPerConnection);
+  const message = `at most ${limit} requests of a connection are answered at a time; read the answers first`;
+  throw new Fault("RESOURCE_EXHAUSTED", "TOO_MANY_PIPELINED", message, { limit }, { retryAfterMs: 1_000 });
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function unknownRoute(request: FastifyRequest, known: Known): Fault {
+  const { method } = request;
+  const path = (request.raw.url ?? "/").split("?")[0]?.slice(0, 200) ?? "/";
+  const allowed = allowedMethods(path, known);
+  if (allowed.length > 0) {
+    const list = allowed.join(", ");
+    const message = `${method} is not allowed here; allowed are ${list}`;
+    return new Fault("INVALID_ARGUMENT", "METHOD_NOT_ALLOWED_HERE", message, { method, allowed: list });
+  }
+  const message = `there is no route ${method} ${path}; GET /v1/openapi.json describes those that there are`;
+  return new Fault("NOT_FOUND", "ROUTE_NOT_FOUND", message, { method, path });
+}
+
+function badPath(message: string): Fault {
+  return new Fault("INVALID_ARGUMENT", "PATH_INVALID", `the path cannot be read: ${message.slice(0, 200)}`);
+}
+
+function report(request: FastifyRequest, fault: Fault): void {
+  const facts = { method: request.method, route: request.routeOptions.url ?? "", reason: fault.reason };
+  if (fault.code === "INTERNAL" || fault.code === "UNKNOWN" || fault.code === "DATA_LOSS")
+    logger.error("a REST request failed", { ...facts, error: fault });
+  else if (isServerFault(fault.code)) logger.debug("a REST request could not be served", facts);
+}

@@ -1,0 +1,33 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { ulid } from "ulid";
+import { HttpCaller } from "./http-caller.ts";
+import { beginTrace, endTrace, type RequestTrace } from "./trace-headers.ts";
+
+/** A request and its answer: who sends it, and by which ids both are found again. */
+export interface Exchange {
+  readonly requestId: string;
+  readonly trace: RequestTrace;
+  readonly caller: HttpCaller;
+}
+
+/** Begins an exchange; its ids are in the headers of whatever is answered. */
+export function beginExchange(request: FastifyRequest, reply: FastifyReply, region: string): Exchange {
+  const requestId = newRequestId(region);
+  const route = request.is404 ? undefined : request.routeOptions.url;
+  const trace = beginTrace(request.method, route, request.raw.headers);
+  const caller = new HttpCaller(request.raw, reply.raw, trace.context);
+  reply.raw.once("close", () => endTrace(trace, reply.raw.statusCode));
+  reply.headers({
+    "fly-request-id": requestId,
+    "fly-trace-id": trace.traceId,
+    traceparent: trace.traceparent,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  });
+  return { requestId, trace, caller };
+}
+
+/** Makes an id that sorts by time and names the region of the api that answers. */
+export function newRequestId(region: string): string {
+  return `${ulid()}-${region}`;
+}

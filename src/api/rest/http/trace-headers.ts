@@ -1,0 +1,78 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import {
+  type Context,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from "@opentelemetry/api";
+import { tracer } from "../../../lib/otel/tracing.ts";
+
+const NO_TRACE = "0".repeat(32);
+const TRACE_ID = /^(?:[0-9a-f]{16}){1,2}$/;
+const SPAN_ID = /^[0-9a-f]{16}$/;
+
+/** The trace of a request: what it came with, and the span of ours. */
+export interface RequestTrace {
+  readonly span: Span;
+  /** What calls are to be made in. */
+  readonly context: Context;
+  readonly traceId: string;
+  readonly traceparent: string;
+}
+
+/** Begins the span of a request, below the caller's when it names one by `traceparent` or b3. */
+export function beginTrace(
+  method: string,
+  route: string | undefined,
+  headers: IncomingHttpHeaders,
+): RequestTrace {
+  const parent = propagation.extract(ROOT_CONTEXT, { traceparent: traceparentOf(headers) });
+  const attributes = {
+    "http.request.method": method,
+    ...(route === undefined ? {} : { "http.route": route }),
+  };
+  const name = route === undefined ? method : `${method} ${route}`;
+  const span = tracer().startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
+  const { traceId: own, spanId, traceFlags } = span.spanContext();
+  // Without telemetry there are no ids, and clients want one all the same.
+  const traceId =
+    own === NO_TRACE ? (trace.getSpanContext(parent)?.traceId ?? randomBytes(16).toString("hex")) : own;
+  const id = SPAN_ID.test(spanId) && !/^0+$/.test(spanId) ? spanId : randomBytes(8).toString("hex");
+  return {
+    ...{ span, traceId, context: trace.setSpan(parent, span) },
+    traceparent: `00-${traceId}-${id}-0${traceFlags & 1}`,
+  };
+}
+
+/** Ends the span of a request. */
+export function endTrace({ span }: RequestTrace, status: number): void {
+  span.setAttribute("http.response.status_code", status);
+  if (status >= 500) {
+    span.setAttribute("error.type", String(status));
+    span.setStatus({ code: SpanStatusCode.ERROR });
+  }
+  span.end();
+}
+
+/** Returns the `traceparent` that a request names, in either format. */
+function traceparentOf(headers: IncomingHttpHeaders): string {
+  const given = headers["traceparent"];
+  if (typeof given === "string" && given !== "") return given;
+  const single = text(headers["b3"]).split("-");
+  const [traceId = "", spanId = "", sampled = "1"] =
+    single.length > 1
+      ? single
+      : [text(headers["x-b3-traceid"]), text(headers["x-b3-spanid"]), text(headers["x-b3-sampled"]) || "1"];
+  const [id, span] = [traceId.toLowerCase(), spanId.toLowerCase()];
+  if (!TRACE_ID.test(id) || !SPAN_ID.test(span)) return "";
+  const isSampled = sampled === "1" || sampled === "d" || sampled === "true";
+  return `00-${id.padStart(32, "0")}-${span}-0${isSampled ? 1 : 0}`;
+}
+
+function text(header: string | string[] | undefined): string {
+  return typeof header === "string" ? header : "";
+}

@@ -1,0 +1,55 @@
+import type { LocalCalls } from "../../lib/grpc/server/local/local-calls.ts";
+import type { ConnectionLimits } from "../../lib/runtime/connection-limiter.ts";
+import { listen } from "../../lib/runtime/listen.ts";
+import { createRestServer } from "./http/create-server.ts";
+import { Bodies } from "./http/read-body.ts";
+import { registerRoute } from "./http/register-route.ts";
+import { type LookupSources, Lookups } from "./requests/lookups.ts";
+import type { Route } from "./requests/route.ts";
+import { appRoutes } from "./routes/service-apps.ts";
+import { lifecycleRoutes } from "./routes/service-lifecycle.ts";
+import { machineRoutes } from "./routes/service-machines.ts";
+
+/** Where the REST API is served, and to whom. */
+export interface RestConfig {
+  readonly listen: string;
+  readonly region: string;
+  readonly graceMs: number;
+  readonly connections: ConnectionLimits;
+  /** Origins whose pages may read answers; `*` for all. */
+  readonly origins: readonly string[];
+}
+
+/** A running server: call it to shut it down gracefully. */
+export interface RunningRest {
+  (): Promise<void>;
+  readonly port: number;
+}
+
+const ROUTES: readonly Route[] = [...appRoutes, ...machineRoutes, ...lifecycleRoutes];
+
+/** Serves the REST API: each route makes calls of the gRPC API in this process. */
+export async function serveRest(
+  config: RestConfig,
+  calls: LocalCalls,
+  sources: LookupSources,
+): Promise<RunningRest> {
+  const { server, exchangeOf } = await createRestServer({ ...config, calls, known: methodsByPath(ROUTES) });
+  const parts = { calls, lookups: new Lookups(sources), bodies: new Bodies() };
+  for (const route of ROUTES) registerRoute(server, route, parts, exchangeOf);
+  await server.ready();
+  const port = await listen(server.server, config.listen, "API_REST_LISTEN");
+  const close = async () => {
+    calls.drain();
+    const cut = setTimeout(() => server.server.closeAllConnections(), config.graceMs);
+    await server.close();
+    clearTimeout(cut);
+  };
+  return Object.assign(close, { port });
+}
+
+function methodsByPath(routes: readonly Route[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const known = new Map<string, Set<string>>();
+  for (const { path, method } of routes) known.set(path, (known.get(path) ?? new Set()).add(method));
+  return known;
+}

@@ -1,0 +1,118 @@
+import { z } from "zod";
+import { AppsServiceService } from "../../../gen/windhover/machines/v1/apps.ts";
+import { MachineState } from "../../../gen/windhover/machines/v1/machine.ts";
+import { ListMachinesRequest, MachinesServiceService } from "../../../gen/windhover/machines/v1/machines.ts";
+import { Fault, invalid } from "../../../lib/faults/fault.ts";
+import { appToJson } from "../convert/convert-platform.ts";
+import { flag, queryFlag, text } from "../convert/fields.ts";
+import type { JsonObject } from "../convert/json.ts";
+import { type RestRequest, type Route, route } from "../requests/route.ts";
+
+const TAG = "Apps";
+const PAGE = 1_000;
+/** States in which a machine's process runs, or is about to. */
+const RUNNING = [
+  MachineState.STARTING,
+  MachineState.STARTED,
+  MachineState.STOPPING,
+  MachineState.RESTARTING,
+  MachineState.UPDATING,
+];
+
+export const appRoutes: readonly Route[] = [
+  route({
+    method: "GET",
+    path: "/v1/apps",
+    tag: TAG,
+    summary: "Lists the apps of an organisation by name.",
+    rpc: AppsServiceService.listApps,
+    query: z.looseObject({
+      org_slug: text("The organisation. Required."),
+      app_role: text("Taken, and not acted on."),
+    }),
+    async handle(request) {
+      const { org_slug: slug } = request.read().query;
+      if (!slug) throw invalid([{ field: "org_slug", description: "is required" }]);
+      requireOwnOrg(request, slug);
+      const apps: JsonObject[] = [];
+      let page = await request.unary({ pageSize: PAGE, pageToken: "" });
+      for (;;) {
+        apps.push(...page.apps.map(appToJson));
+        if (page.nextPageToken === "") return { body: { apps, total_apps: apps.length } };
+        page = await request.also(AppsServiceService.listApps, {
+          pageSize: PAGE,
+          pageToken: page.nextPageToken,
+        });
+      }
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/apps",
+    tag: TAG,
+    summary: "Creates an app.",
+    rpc: AppsServiceService.createApp,
+    body: z.looseObject({
+      name: text("Name of the app. All organisations share one name space. Required."),
+      app_name: text("The old name of `name`."),
+      org_slug: text("The organisation. Default: that of the token."),
+      network: text("Kept, and not acted on."),
+      enable_subdomains: flag(),
+    }),
+    status: 201,
+    async handle(request) {
+      const { body } = request.read();
+      if (body.org_slug && !request.claims?.scopes.includes("admin")) requireOwnOrg(request, body.org_slug);
+      const name = body.name || body.app_name || "";
+      const { app } = await request.unary({ name, org: body.org_slug ?? "", network: body.network ?? "" });
+      return { body: app ? appToJson(app) : {} };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/apps/:app",
+    tag: TAG,
+    summary: "Returns an app.",
+    rpc: AppsServiceService.getApp,
+    async handle(request) {
+      const { app } = await request.unary({ name: request.param("app") });
+      return { body: app ? appToJson(app) : {} };
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/apps/:app",
+    tag: TAG,
+    summary: "Deletes an app and its machines.",
+    description: "Refused with 412 while machines run, unless `force` is set. Leases are ignored.",
+    rpc: AppsServiceService.deleteApp,
+    query: z.looseObject({ force: queryFlag() }),
+    status: 202,
+    async handle(request) {
+      const { force } = request.read().query;
+      const name = request.param("app");
+      if (!force) await requireNoneRunning(request, name);
+      await request.unary({ name, force: true });
+      return {};
+    },
+  }),
+];
+
+/** @throws Fault ORG_NOT_FOUND, as for an organisation that is not there */
+export function requireOwnOrg(request: Pick<RestRequest<never, never>, "org">, slug: string): void {
+  if (slug !== request.org) {
+    throw new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
+  }
+}
+
+async function requireNoneRunning(
+  request: Pick<RestRequest<never, never>, "also">,
+  app: string,
+): Promise<void> {
+  const query = ListMachinesRequest.fromPartial({ app, states: RUNNING, pageSize: 1, fresh: true });
+  const { machines } = await request.also(MachinesServiceService.listMachines, query);
+  if (machines.length > 0) {
+    const message = `app ${app} has machines that run; stop them first, or use force=true`;
+    throw new Fault("FAILED_PRECONDITION", "APP_NOT_EMPTY", message, { app });
+  }
+}

@@ -1,0 +1,241 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import type { MachineState } from "../../../gen/windhover/machines/v1/machine.ts";
+import {
+  CreateMachineRequest,
+  ListMachinesRequest,
+  MachinesServiceService,
+  UpdateMachineRequest,
+} from "../../../gen/windhover/machines/v1/machines.ts";
+import { invalid } from "../../../lib/faults/fault.ts";
+import { Violations } from "../../../lib/faults/violations.ts";
+import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
+import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
+import { stateToProto } from "../../machines/convert-machine.ts";
+import { MACHINE_STATES, type MachineState as StateName } from "../../machines/machine.ts";
+import { configFromJson } from "../convert/convert-config.ts";
+import { machineToJson } from "../convert/convert-machine.ts";
+import { flag, integer, queryFlag, text } from "../convert/fields.ts";
+import type { JsonObject } from "../convert/json.ts";
+import { TIMEOUT_MS } from "../requests/limits.ts";
+import { type RestRequest, type Route, route } from "../requests/route.ts";
+
+const TAG = "Machines";
+/** Machines that are read at a time. */
+const PAGE = 500;
+const METADATA = "metadata.";
+const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+const launchFields = {
+  config: z.unknown().optional().meta({ description: "What to run; only `image` is required." }),
+  name: text("Unique in the app. Default: made by the server."),
+  region: text("A region, several with commas, or a group such as `eu` or `any`."),
+  skip_launch: flag(),
+  skip_service_registration: flag(),
+  lease_ttl: integer(0, 3_600),
+  min_secrets_version: integer(),
+};
+
+export const machineRoutes: readonly Route[] = [
+  route({
+    method: "GET",
+    path: "/v1/apps/:app/machines",
+    tag: TAG,
+    summary: "Lists the machines of an app.",
+    description: "Any `metadata.{key}=value` selects machines with that entry.",
+    rpc: MachinesServiceService.listMachines,
+    query: z.looseObject({
+      include_deleted: queryFlag(),
+      region: z.unknown().optional().meta({ type: "string", description: "Regions, with commas." }),
+      state: z.unknown().optional().meta({ type: "string", description: "States, with commas." }),
+      summary: queryFlag(),
+      include_leases: queryFlag(),
+    }),
+    async handle(request) {
+      const { query } = request.read();
+      const summary = query.summary ?? false;
+      const list = ListMachinesRequest.fromPartial({
+        app: request.param("app"),
+        ...filtersOf(query, query.include_deleted ?? false),
+        pageSize: PAGE,
+        full: !summary,
+        fresh: true,
+      });
+      const options = { summary, lease: query.include_leases ?? false };
+      const first = await request.unary(list);
+      return { body: pagesToJson(request, list, first, options) };
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/apps/:app/machines",
+    tag: TAG,
+    summary: "Creates a machine and starts it.",
+    description: "An `Idempotency-Key` makes it safe to repeat: the same key gives the same machine.",
+    rpc: MachinesServiceService.createMachine,
+    timeoutMs: TIMEOUT_MS.create,
+    body: z.looseObject(launchFields),
+    async handle(request) {
+      const { config, body } = readLaunch(request);
+      const { machine } = await request.unary(
+        CreateMachineRequest.fromPartial({
+          app: request.param("app"),
+          config,
+          name: body.name ?? "",
+          region: body.region ?? "",
+          skipLaunch: body.skip_launch ?? false,
+          requestId: requestIdOf(request.arrived.headers["idempotency-key"]),
+          leaseTtl: leaseTtlOf(body.lease_ttl),
+        }),
+      );
+      return { body: machine ? machineToJson(machine) : {} };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/apps/:app/machines/:id",
+    tag: TAG,
+    summary: "Returns a machine.",
+    rpc: MachinesServiceService.getMachine,
+    query: z.looseObject({ include_leases: queryFlag(), summary: queryFlag() }),
+    async handle(request) {
+      const { query } = request.read();
+      const { machine } = await request.unary({ machineId: await request.machineId() });
+      const options = { summary: query.summary ?? false, lease: query.include_leases ?? false };
+      return { body: machine ? machineToJson(machine, options) : {} };
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/apps/:app/machines/:id",
+    tag: TAG,
+    summary: "Updates a machine: replaces its configuration by a new version.",
+    rpc: MachinesServiceService.updateMachine,
+    timeoutMs: TIMEOUT_MS.create,
+    body: z.looseObject({
+      ...launchFields,
+      current_version: text("`instance_id` that the machine must have now."),
+    }),
+    async handle(request) {
+      const { config, body } = readLaunch(request);
+      const { machine } = await request.unary(
+        UpdateMachineRequest.fromPartial({
+          machineId: await request.machineId(),
+          config,
+          currentVersion: body.current_version ?? "",
+          skipLaunch: body.skip_launch ?? false,
+          leaseNonce: request.leaseNonce,
+        }),
+      );
+      return { body: machine ? machineToJson(machine) : {} };
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/apps/:app/machines/:id",
+    tag: TAG,
+    summary: "Destroys a machine.",
+    description: "Refused with 412 while it runs, unless `force` or `kill` is set.",
+    rpc: MachinesServiceService.destroyMachine,
+    query: z.looseObject({ force: queryFlag(), kill: queryFlag() }),
+    async handle(request) {
+      const { force, kill } = request.read().query;
+      await request.unary({
+        machineId: await request.machineId(),
+        force: force || kill || false,
+        leaseNonce: request.leaseNonce,
+      });
+      return { body: { ok: true } };
+    },
+  }),
+];
+
+/** Reads the body of a create or an update; names all that is wrong with it and with its configuration. */
+function readLaunch<B>(request: {
+  readonly arrived: { readonly body: JsonObject };
+  read(): { readonly body: B };
+}) {
+  const violations = new Violations();
+  const body = violations.collect(() => request.read().body);
+  const config = violations.collect(() => configFromJson(request.arrived.body["config"] ?? {}));
+  violations.throwIfAny();
+  if (body === undefined) throw invalid([]);
+  return { config, body };
+}
+
+/** Writes a list of all machines, page by page: as a whole it may be large. */
+async function* pagesToJson(
+  request: Pick<RestRequest<never, never>, "also">,
+  list: ListMachinesRequest,
+  first: Awaited<ReturnType<typeof page>>,
+  options: Parameters<typeof machineToJson>[1],
+): AsyncGenerator<string> {
+  let { machines, nextPageToken } = first;
+  let separator = "[";
+  for (;;) {
+    if (machines.length > 0) {
+      const text = machines.map((machine) => JSON.stringify(machineToJson(machine, options))).join(",");
+      yield `${separator}${text}`;
+      separator = ",";
+    }
+    if (nextPageToken === "") break;
+    ({ machines, nextPageToken } = await page(request, { ...list, pageToken: nextPageToken }));
+  }
+  yield separator === "[" ? "[]" : "]";
+}
+
+function page(request: Pick<RestRequest<never, never>, "also">, list: ListMachinesRequest) {
+  return request.also(MachinesServiceService.listMachines, list);
+}
+
+/** Reads the filters of a list: `region`, `state`, `metadata.{key}`. @throws Fault INVALID_FIELDS */
+export function filtersOf(
+  query: JsonObject | Readonly<Record<string, unknown>>,
+  includesDeleted: boolean,
+): { readonly regions: string[]; readonly states: MachineState[]; readonly metadata: Map<string, string> } {
+  const metadata = Object.entries(query).flatMap(([name, value]) =>
+    name.startsWith(METADATA) ? [[name.slice(METADATA.length), lastOf(value)] as const] : [],
+  );
+  const asked = wordsOf(query["state"]);
+  const unknown = asked.filter((state) => !isState(state));
+  if (unknown.length > 0) {
+    const description = `must be of ${MACHINE_STATES.join(", ")}, not ${JSON.stringify(unknown[0]?.slice(0, 64))}`;
+    throw invalid([{ field: "state", description }]);
+  }
+  const states = asked.filter(isState);
+  const all = includesDeleted && states.length === 0 ? [...MACHINE_STATES] : states;
+  return {
+    regions: [...wordsOf(query["region"])],
+    states: all.map(stateToProto),
+    metadata: mapToProto(Object.fromEntries(metadata)),
+  };
+}
+
+/** Splits a parameter that may come several times, or with commas. */
+export function wordsOf(value: unknown): readonly string[] {
+  const texts = Array.isArray(value) ? value : [value];
+  return texts
+    .filter((each) => typeof each === "string")
+    .flatMap((each) => each.split(","))
+    .map((each) => each.trim())
+    .filter((each) => each !== "");
+}
+
+function isState(text: string): text is StateName {
+  return MACHINE_STATES.some((state) => state === text);
+}
+
+function lastOf(value: unknown): string {
+  return String(Array.isArray(value) ? value.at(-1) : (value ?? ""));
+}
+
+function leaseTtlOf(seconds: number | undefined) {
+  return seconds ? durationToProto(seconds * 1_000) : undefined;
+}
+
+/** Makes the `request_id` of an `Idempotency-Key`: itself, or its hash when it has characters that a `request_id` has not. */
+function requestIdOf(header: string | string[] | undefined): string {
+  const key = typeof header === "string" ? header : "";
+  if (key === "" || REQUEST_ID.test(key)) return key;
+  return `sha256:${createHash("sha256").update(key).digest("hex")}`;
+}
