@@ -52,6 +52,7 @@ static void boot(void)
 
 	agent.phases[PHASE_KERNEL] = (struct phase_time){ 0, start };
 	agent.epoll = epoll_create1(EPOLL_CLOEXEC);
+	execs_init(&agent.execs, agent.epoll, &agent.channel);
 	if (!mount_kernel_filesystems())
 		fatal("kernel file systems");
 	write_file("/proc/self/oom_score_adj", "-1000");
@@ -107,7 +108,7 @@ static void on_event(const struct epoll_event *event, int signals)
 		agent_on_report(&agent);
 	} else if (event->data.ptr == &agent.memory_events) {
 		agent_on_memory_limit(&agent);
-	} else {
+	} else if (!execs_on_event(&agent.execs, event->data.ptr)) {
 		agent_on_output(&agent, event->data.ptr);
 	}
 }

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "channel/tlv.h"
+#include "exec/sessions.h"
 #include "system/identity.h"
 #include "system/sys.h"
+#include "workload/terminal.h"
 
 enum {
 	READ_CHUNK = 4096,
@@ -42,6 +44,9 @@ bool agent_watch(struct agent *a, int fd, void *data)
 
 static void on_sync(struct agent *a, uint64_t nonce, uint64_t ack)
 {
+	if (nonce != a->session)
+		execs_abandon(&a->execs);
+	a->session = nonce;
 	channel_restart(&a->channel);
 	ring_ack(&a->ring, ack);
 	ring_rewind(&a->ring);
@@ -91,6 +96,12 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 		on_run(a, type == MSG_WARM_UP, body, n);
 		return;
 	}
+	if (type >= MSG_EXEC && type <= MSG_EXEC_KILL) {
+		const struct exec_target target = { a->state == STATE_RUNNING ? a->pid : 0, a->cgroup, &a->request };
+
+		execs_on_message(&a->execs, &target, type, body, n);
+		return;
+	}
 	while (tlv_next(&in, &field)) {
 		uint64_t *number = field.tag == TAG_NONCE    ? &nonce
 				   : field.tag == TAG_ACK     ? &ack
@@ -110,13 +121,37 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 	}
 }
 
+/* Closes a stream of the workload, of which the child may still have a copy. */
+static void close_output(struct agent *a, struct output *o)
+{
+	if (o->fd < 0)
+		return;
+	epoll_ctl(a->epoll, EPOLL_CTL_DEL, o->fd, NULL);
+	close(o->fd);
+	o->fd = -1;
+	o->watched = false;
+}
+
+/* Reads a terminal in place of the pipes. */
+static void use_terminal(struct agent *a, int master)
+{
+	for (int i = 0; i < 2; i++)
+		close_output(a, &a->outputs[i]);
+	a->outputs[0].fd = master;
+	a->outputs[0].watched = agent_watch(a, master, &a->outputs[0]);
+}
+
 void agent_on_report(struct agent *a)
 {
 	struct report *r = &a->shared->report;
 	uint8_t ignored;
+	int terminal;
+	ssize_t n = receive_fd(a->report_fd, &ignored, 1, &terminal);
 
-	/* Only the end counts: exec has closed the pipe, or the child has ended. */
-	if (read(a->report_fd, &ignored, 1) != 0)
+	if (terminal >= 0)
+		use_terminal(a, terminal);
+	/* Otherwise only the end counts: exec has closed the socket, or the child has ended. */
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
 	if (a->state != STATE_STARTING) {
 		agent_drop_child(a);
@@ -145,6 +180,9 @@ static void on_line(void *ctx, const uint8_t *text, size_t n)
 {
 	struct line_target *t = ctx;
 
+	/* A terminal ends lines with both. */
+	if (t->agent->request.tty && n > 0 && text[n - 1] == '\r')
+		n--;
 	ring_push(&t->agent->ring, t->time_us, (uint8_t)t->stream, text, n);
 }
 
@@ -167,8 +205,17 @@ void agent_on_output(struct agent *a, struct output *o)
 
 	if (n > 0)
 		lines_push(&o->lines, chunk, (size_t)n, on_line, &target);
-	else if (n == 0)
+	else if (n == 0 || errno == EIO) /* of a terminal that nobody has open */
 		end_output(a, o);
+}
+
+/*
+ * Whether the main process has ended or is about to: the kernel kills the commands of its PID
+ * namespace, and waits for them, before it reports the end.
+ */
+static bool is_main_ending(const struct agent *a)
+{
+	return a->pid <= 0 || is_exiting(a->pid);
 }
 
 void agent_on_children(struct agent *a)
@@ -177,8 +224,10 @@ void agent_on_children(struct agent *a)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid != a->pid)
+		if (pid != a->pid) {
+			execs_on_exit(&a->execs, pid, status, is_main_ending(a));
 			continue;
+		}
 		if (a->state == STATE_WAITING) {
 			agent_drop_child(a);
 			continue;
@@ -189,6 +238,7 @@ void agent_on_children(struct agent *a)
 		a->exited_at_us = now_us();
 		a->oom_killed = oom_watch_end(&a->oom, pid, status);
 		kill(-1, SIGKILL);
+		execs_interrupt(&a->execs);
 	}
 	a->no_children = pid < 0 && errno == ECHILD;
 }
@@ -272,6 +322,9 @@ static void apply_backpressure(struct agent *a)
 
 void agent_update(struct agent *a)
 {
+	if (!a->channel.synced)
+		execs_abandon(&a->execs);
+	execs_update(&a->execs);
 	finish(a);
 	agent_send(a);
 	watch_memory(a);
@@ -280,11 +333,13 @@ void agent_update(struct agent *a)
 	apply_backpressure(a);
 }
 
+/* The shorter of two timeouts, of which -1 is none. */
+static int earlier(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 int agent_timeout(const struct agent *a)
 {
-	int exit = exit_timeout(a);
-
-	if (!a->thrash.at_us)
-		return exit;
-	return exit < 0 || exit > THRASH_INTERVAL_MS ? THRASH_INTERVAL_MS : exit;
+	return earlier(earlier(exit_timeout(a), execs_timeout(&a->execs)), a->thrash.at_us ? THRASH_INTERVAL_MS : -1);
 }

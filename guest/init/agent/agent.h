@@ -9,6 +9,7 @@
 #include "channel/lines.h"
 #include "channel/protocol.h"
 #include "channel/ring.h"
+#include "exec/execs.h"
 #include "workload/child.h"
 #include "workload/request.h"
 
@@ -47,6 +48,8 @@ struct agent {
 	bool ended, oom_killed, no_children;
 	struct oom_watch oom;
 	struct output outputs[2];
+	struct execs execs;
+	uint64_t session; /* nonce of the last SYNC */
 };
 
 /* Handle one event each. Call `agent_update` once after a batch. */

@@ -80,6 +80,8 @@ static bool send_lines(struct agent *a)
 
 void agent_send(struct agent *a)
 {
+	bool more;
+
 	if (!a->channel.synced)
 		return;
 	do {
@@ -88,6 +90,9 @@ void agent_send(struct agent *a)
 			a->nonce = 0;
 		}
 		channel_flush(&a->channel);
-	} while (send_lines(a));
+		/* Each gets its turn, whatever the other has. */
+		more = send_lines(a);
+		more |= execs_send(&a->execs);
+	} while (more);
 	channel_flush(&a->channel);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -12,6 +13,11 @@
 #include "workload/root.h"
 
 enum { DISK_WAIT_MS = 5000, CHILD_WAIT_MS = 30000 };
+
+static bool open_report(struct agent *a, int ends[2])
+{
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0 && agent_watch(a, ends[0], &a->report_fd);
+}
 
 static bool open_pipe(struct agent *a, int ends[2], void *data)
 {
@@ -86,7 +92,7 @@ void agent_prepare_child(struct agent *a)
 	if (a->pid || !a->scratch_mounted || !map_shared(a))
 		return;
 	a->start_fd = eventfd(0, EFD_CLOEXEC);
-	if (a->start_fd >= 0 && open_pipe(a, report, &a->report_fd) && open_pipe(a, out, &a->outputs[0]) && open_pipe(a, err, &a->outputs[1])) {
+	if (a->start_fd >= 0 && open_report(a, report) && open_pipe(a, out, &a->outputs[0]) && open_pipe(a, err, &a->outputs[1])) {
 		a->shared->report = (struct report){ 0 };
 		child = (struct child){ .shared = a->shared, .start = a->start_fd, .report = report[1], .out = out[1], .err = err[1] };
 		oom_watch_begin(&a->oom);

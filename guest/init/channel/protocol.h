@@ -6,11 +6,14 @@
  * that was away learns the truth with one message, and only log lines need an ACK: they carry
  * consecutive numbers, are kept until acknowledged, and sent again after a SYNC.
  *
+ * A command beside the workload belongs to the session in which the host started it, and is killed
+ * when that session ends. Each end sends no more data of it than the other has granted.
+ *
  * All times from the guest are microseconds of its CLOCK_MONOTONIC.
  */
 #pragma once
 
-#define PROTOCOL_VERSION 4
+#define PROTOCOL_VERSION 5
 #define AGENT_PORT_NAME "windhover.agent"
 
 enum message {
@@ -25,10 +28,23 @@ enum message {
 	 * Nothing is written to the scratch disk but what mounting it writes.
 	 */
 	MSG_WARM_UP = 5,
+	/* EXEC, CREDIT, and ARG..., ENV..., USER, WORKING_DIR, INPUT, ROWS, COLUMNS of a command. Ends with EXEC_ENDED. */
+	MSG_EXEC = 6,
+	MSG_LIST = 7,        /* EXEC, CREDIT: as a command that writes the workload's processes */
+	MSG_EXEC_INPUT = 8,  /* EXEC, DATA, END: input; EXEC_INPUT_MAX bytes at the beginning */
+	MSG_EXEC_CREDIT = 9, /* EXEC, CREDIT: grants bytes of output */
+	MSG_EXEC_RESIZE = 10, /* EXEC, ROWS, COLUMNS */
+	MSG_EXEC_SIGNAL = 11, /* EXEC, SIGNAL */
+	MSG_EXEC_KILL = 12,   /* EXEC: kills its session; what it wrote is dropped */
 	/* guest to host */
 	MSG_STATE = 65,     /* after every change, and in answer to SYNC */
 	MSG_LOGS = 66,      /* NOW, LINE... */
 	MSG_SIGNALLED = 67, /* REQUEST, ERRNO (0: delivered) */
+	MSG_EXEC_STARTED = 68, /* EXEC, PID */
+	MSG_EXEC_OUTPUT = 69,  /* EXEC, STREAM, DATA */
+	MSG_EXEC_TAKEN = 70,   /* EXEC, CREDIT: grants as many bytes of input more */
+	/* EXEC and EXIT_CODE, EXIT_SIGNAL, INTERRUPTED, or FAILED_STEP, ERRNO and DETAIL. The last message. */
+	MSG_EXEC_ENDED = 71,
 };
 
 enum tag {
@@ -48,6 +64,9 @@ enum tag {
 	TAG_HOSTNAME = 23,
 	TAG_SCRATCH_SERIAL = 24,
 	TAG_VOLUME = 25, /* once per directory that must exist */
+	TAG_RESOLVER = 26, /* text of /etc/resolv.conf */
+	TAG_FILE = 27,     /* mode (4), length of the path (4), path, content; once per file */
+	TAG_TTY = 28,      /* 1: on a terminal */
 	/* STATE */
 	TAG_PROTOCOL = 32,
 	TAG_STATE = 33, /* enum run_state */
@@ -65,6 +84,26 @@ enum tag {
 	TAG_WARM_UPS = 45,  /* completed */
 	/* LOGS */
 	TAG_LINE = 48, /* number (8), time (8), stream (1), text */
+	/* of commands */
+	TAG_EXEC = 56, /* number that the host chose; not 0 */
+	TAG_CREDIT = 57,
+	TAG_ROWS = 58,
+	TAG_COLUMNS = 59,
+	TAG_INPUT = 60, /* 1: standard input stays open */
+	TAG_DATA = 61,
+	TAG_END = 62,
+	TAG_PID = 63, /* as the workload's processes see it */
+	TAG_STREAM = 64,
+	TAG_INTERRUPTED = 65, /* the workload has ended */
+	/* of processes; PID begins each */
+	TAG_PARENT = 72,
+	TAG_COMMAND = 73,
+	TAG_DIRECTORY = 74,
+	TAG_CPU = 75,    /* microseconds, as the next two */
+	TAG_SYSTEM = 76, /* part of CPU */
+	TAG_RUN_TIME = 77,
+	TAG_RESIDENT = 78, /* bytes */
+	TAG_SOCKET = 79,   /* protocol, space, address:port; once per socket that it listens on */
 };
 
 enum run_state { STATE_WAITING = 0, STATE_STARTING = 1, STATE_RUNNING = 2, STATE_EXITED = 3, STATE_FAILED = 4 };
@@ -94,4 +133,6 @@ enum step {
 	STEP_EXEC = 7,
 	STEP_SYSTEM = 8, /* pipes, fork, identity */
 	STEP_VOLUME = 9,
+	STEP_FILE = 10,  /* a file that the host gave */
+	STEP_LIMIT = 11, /* too many commands */
 };

@@ -96,3 +96,15 @@ void kill_for_memory(uint64_t limit, const struct memory_use *use)
 	set_limit(use->used > spare ? use->used - spare : 0);
 	set_limit(limit);
 }
+
+int open_cgroup_of(pid_t pid)
+{
+	char path[64], text[TEXT_MAX], folder[TEXT_MAX + sizeof CGROUPS];
+	const char *at;
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+	if (read_file(path, text, sizeof text) < 0 || !(at = strstr(text, "0::/")))
+		return -1;
+	snprintf(folder, sizeof folder, CGROUPS "%.*s", (int)strcspn(at + 3, "\n"), at + 3);
+	return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}

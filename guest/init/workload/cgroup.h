@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* What the kernel says about the memory of the cgroup and those below it. */
 struct memory_use {
@@ -30,3 +31,6 @@ void parse_memory_use(const char *current, const char *stat, struct memory_use *
 
 /* Makes the kernel kill processes of the cgroup until one has freed memory. */
 void kill_for_memory(uint64_t limit, const struct memory_use *use);
+
+/* Opens the cgroup that a process is in now; -1 on failure. */
+int open_cgroup_of(pid_t pid);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,13 +11,12 @@
 #include <unistd.h>
 
 #include "system/sys.h"
+#include "workload/files.h"
 #include "workload/process1.h"
+#include "workload/program.h"
 #include "workload/request.h"
 #include "workload/root.h"
-#include "workload/search.h"
-#include "workload/users.h"
-
-enum { ACCOUNTS_MAX = 1024 * 1024 };
+#include "workload/terminal.h"
 
 static _Noreturn void fail(struct child *c, enum step step, int error, const char *detail)
 {
@@ -34,6 +32,13 @@ static void check(struct child *c, enum step step, int error, const char *detail
 {
 	if (error)
 		fail(c, step, error, detail);
+}
+
+/* Ends the child when a part that both kinds of programs share has failed. */
+static void check_program(struct child *c, bool ok, const struct failure *failure)
+{
+	if (!ok)
+		fail(c, failure->step, failure->error, failure->detail);
 }
 
 static void record_phase(struct child *c, enum phase phase, uint64_t start, uint64_t end)
@@ -75,7 +80,7 @@ static void await_start(struct child *c)
 	check(c, STEP_SYSTEM, read(c->start, &start, sizeof start) < 0 ? errno : 0, "start");
 }
 
-static void mount_root(struct child *c, const char *hostname)
+static void mount_root(struct child *c, const struct run_request *r)
 {
 	const char *file;
 	uint64_t disk_mounted;
@@ -84,110 +89,36 @@ static void mount_root(struct child *c, const char *hostname)
 	check(c, STEP_DISK, mount_image(c->shared->root_disk), "image");
 	disk_mounted = now_us();
 	record_phase(c, PHASE_DISK, c->shared->run_at_us, disk_mounted);
-	check(c, STEP_MOUNT, adapt_upper_layer(hostname, &files_written), "upper layer");
+	check(c, STEP_MOUNT, adapt_upper_layer(r->hostname, r->resolver, &files_written), "upper layer");
 	check(c, STEP_MOUNT, mount_overlay(), "overlay");
 	check(c, STEP_MOUNT, enter_root(), "root");
 	record_phase(c, PHASE_MOUNT, disk_mounted, now_us());
 	if (!files_written) {
-		int err = write_network_files(hostname, &file);
+		int err = write_network_files(r->hostname, r->resolver, &file);
 
 		check(c, STEP_FILES, err, file);
 	}
 }
 
-static void find_user(struct child *c, const char *user, struct identity *who)
+/* Puts the program on a terminal, whose other end the init reads in place of the pipes. */
+static void take_terminal(struct child *c)
 {
-	char *passwd = read_text("/etc/passwd", ACCOUNTS_MAX), *group = read_text("/etc/group", ACCOUNTS_MAX);
+	static const struct winsize size = { .ws_row = TERMINAL_ROWS, .ws_col = TERMINAL_COLUMNS };
+	struct terminal t;
+	int err = terminal_open(&t, &size);
 
-	check(c, STEP_SYSTEM, passwd && group ? 0 : ENOMEM, "accounts");
-	if (!resolve_user(user, passwd, group, who))
-		fail(c, STEP_USER, 0, user);
-	free(passwd);
-	free(group);
-}
-
-static void set_default(struct run_request *r, const char *name, const char *value)
-{
-	char *text;
-
-	if (!env_get(r->envp, name) && asprintf(&text, "%s=%s", name, value) > 0)
-		r->envp[r->envc++] = text;
-}
-
-static void set_credentials(struct child *c, const struct identity *who)
-{
-	/* The streams too: a program that opens /dev/stdout needs permission for the pipe. */
-	bool is_root = who->uid == 0 && who->gid == 0;
-
-	if (!is_root)
-		check(c, STEP_SYSTEM, fchown(c->out, who->uid, who->gid) || fchown(c->err, who->uid, who->gid) ? errno : 0, "streams");
-	check(c, STEP_SYSTEM, setgroups(who->group_count, who->groups) < 0 ? errno : 0, "setgroups");
-	check(c, STEP_SYSTEM, setgid(who->gid) < 0 ? errno : 0, "setgid");
-	check(c, STEP_SYSTEM, setuid(who->uid) < 0 ? errno : 0, "setuid");
-}
-
-struct exec_attempt {
-	const struct run_request *request;
-	char detail[256]; /* what is wrong with a file that exists */
-};
-
-/* The processors of ELF files that images are built for by mistake. */
-static const char *processor_name(unsigned machine)
-{
-	switch (machine) {
-	case 40: return "arm";
-	case 183: return "aarch64";
-	case 21: return "ppc64";
-	case 22: return "s390";
-	case 243: return "riscv";
-	case 258: return "loongarch";
-	default: return NULL;
-	}
-}
-
-static void describe_format(const char *path, char *out, size_t cap)
-{
-	uint8_t head[20] = { 0 };
-	const char *processor;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
-
-	if (fd >= 0)
-		close(fd);
-	if (n < (ssize_t)sizeof head || memcmp(head, "\177ELF", 4) != 0)
-		return;
-	/* The byte before says which way round they are. */
-	processor = processor_name(head[5] == 2 ? head[18] << 8 | head[19] : head[19] << 8 | head[18]);
-	if (processor)
-		snprintf(out, cap, "%.200s, made for %s,", path, processor);
-}
-
-static bool is_init(const char *program)
-{
-	const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
-
-	return strcmp(name, "init") == 0 || strcmp(name, "systemd") == 0;
-}
-
-static int try_exec(void *ctx, const char *candidate)
-{
-	struct exec_attempt *a = ctx;
-	int err;
-
-	execve(candidate, a->request->argv, a->request->envp);
-	err = errno;
-	if (err == ENOENT && access(candidate, F_OK) == 0)
-		snprintf(a->detail, sizeof a->detail, "interpreter of %.200s", candidate);
-	if (err == ENOEXEC)
-		describe_format(candidate, a->detail, sizeof a->detail);
-	return err;
+	check(c, STEP_SYSTEM, err, "terminal");
+	check(c, STEP_SYSTEM, send_fd(c->report, "", 1, t.master), "terminal");
+	check(c, STEP_SYSTEM, terminal_attach(&t), "terminal");
 }
 
 void child_run(struct child *c)
 {
 	struct run_request r = { 0 };
-	struct exec_attempt a = { .request = &r };
+	struct failure failure;
+	struct streams streams = { .first = 1 };
 	struct identity who;
+	int *files;
 	const char *why;
 	uint64_t start;
 	int err;
@@ -196,21 +127,25 @@ void child_run(struct child *c)
 	await_start(c);
 	if (!run_request_parse(&r, c->shared->body, c->shared->len, &why))
 		fail(c, STEP_REQUEST, 0, why);
-	mount_root(c, r.hostname);
+	mount_root(c, &r);
 	start = now_us();
+	files = calloc(r.filec + 1, sizeof *files);
+	check(c, STEP_SYSTEM, files ? 0 : ENOMEM, "files");
+	check_program(c, write_files(&r, files, &failure), &failure);
 	for (char **volume = r.volumes; *volume; volume++)
 		check(c, STEP_VOLUME, make_directories(*volume), *volume);
-	find_user(c, r.user, &who);
+	check_program(c, find_user(r.user, &who, &failure), &failure);
+	check_program(c, own_files(&r, files, &who, &failure), &failure);
 	err = make_directories(r.working_dir);
 	check(c, STEP_WORKING_DIR, err ? err : chdir(r.working_dir) < 0 ? errno : 0, r.working_dir);
-	set_default(&r, "PATH", DEFAULT_PATH);
-	set_default(&r, "HOME", who.home);
-	set_default(&r, "HOSTNAME", r.hostname);
-	/* Tells systemd not to manage hardware: see its container interface. */
-	if (is_init(r.argv[0]))
-		set_default(&r, "container", "windhover");
-	set_credentials(c, &who);
+	set_environment(&r, &who);
+	if (r.tty) {
+		take_terminal(c);
+		streams.is_terminal = true;
+	}
+	check_program(c, set_credentials(&who, &streams, &failure), &failure);
 	record_phase(c, PHASE_EXEC, start, now_us());
-	err = search_and_exec(r.argv[0], env_get(r.envp, "PATH"), try_exec, &a);
-	fail(c, STEP_EXEC, err, a.detail[0] ? a.detail : r.argv[0]);
+	exec_program(&r, &failure);
+	check_program(c, false, &failure);
+	_exit(127);
 }

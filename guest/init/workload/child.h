@@ -10,15 +10,10 @@
 
 #include "channel/frame.h"
 #include "channel/protocol.h"
+#include "workload/program.h"
 
 struct phase_time {
 	uint64_t start_us, end_us;
-};
-
-struct failure {
-	enum step step;
-	int error; /* 0 when no system call failed */
-	char detail[256];
 };
 
 /* What the child reports to the init. */
@@ -42,7 +37,8 @@ struct child_shared {
 struct child {
 	struct child_shared *shared;
 	int start;            /* an eventfd: the message is there */
-	int report, out, err; /* write ends; exec closes the first */
+	int report;           /* a socket; exec closes it */
+	int out, err;         /* write ends */
 };
 
 /* Prepares, writes a byte to `report`, waits for the start, mounts, execs, or reports a failure. */

@@ -85,11 +85,12 @@ static int write_new(const char *path, const char *text)
 static int write_names(const char *etc, const char *hostname, const char **file)
 {
 	char path[PATH_MAX], hosts[512], name[256];
-	int err;
+	/* The first part of a name with a domain is a name too. */
+	int err, dot = strchr(hostname, '.') ? (int)strcspn(hostname, ".") : 0;
 
 	snprintf(name, sizeof name, "%s\n", hostname);
-	snprintf(hosts, sizeof hosts,
-		 "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" GUEST_ADDRESS "\t%s\n", hostname);
+	snprintf(hosts, sizeof hosts, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" GUEST_ADDRESS "\t%s%s%.*s\n",
+		 hostname, dot > 0 ? " " : "", dot, hostname);
 	*file = "/etc/hosts";
 	snprintf(path, sizeof path, "%s/hosts", etc);
 	err = write_new(path, hosts);
@@ -154,7 +155,7 @@ static int copy_attributes(const char *upper, const struct stat *image)
 	return chown(upper, image->st_uid, image->st_gid) < 0 || chmod(upper, image->st_mode & 07777) < 0 ? errno : 0;
 }
 
-int adapt_upper_layer(const char *hostname, bool *files_written)
+int adapt_upper_layer(const char *hostname, const char *resolver, bool *files_written)
 {
 	const char *ignored;
 	struct stat image;
@@ -171,6 +172,8 @@ int adapt_upper_layer(const char *hostname, bool *files_written)
 		*files_written = S_ISDIR(image.st_mode);
 		err = *files_written ? copy_attributes(UPPER_ETC, &image) : remove_tree(UPPER_ETC);
 	}
+	if (!err && *files_written && resolver)
+		err = write_new(UPPER_ETC "/resolv.conf", resolver);
 	return err || !*files_written ? err : write_names(UPPER_ETC, hostname, &ignored);
 }
 
@@ -198,14 +201,14 @@ int enter_root(void)
 	return 0;
 }
 
-int write_network_files(const char *hostname, const char **file)
+int write_network_files(const char *hostname, const char *resolver, const char **file)
 {
 	int err = write_names("/etc", hostname, file);
 
 	if (err)
 		return err;
 	*file = "/etc/resolv.conf";
-	return write_new(*file, RESOLVER);
+	return write_new(*file, resolver ? resolver : RESOLVER);
 }
 
 int make_directories(const char *path)

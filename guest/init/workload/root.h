@@ -26,7 +26,7 @@ int mount_image(const char *disk);
  * Adapts the upper layer to the image and writes the network's files there. When the image's /etc
  * is a link, they must be written once the overlay is the root: then `*files_written` is false.
  */
-int adapt_upper_layer(const char *hostname, bool *files_written);
+int adapt_upper_layer(const char *hostname, const char *resolver, bool *files_written);
 
 /* Mounts the overlay and moves the staged file systems into it. */
 int mount_overlay(void);
@@ -34,8 +34,11 @@ int mount_overlay(void);
 /* Makes the overlay the root. */
 int enter_root(void);
 
-/* Writes hostname, hosts and resolv.conf; `*file` is the one that failed. */
-int write_network_files(const char *hostname, const char **file);
+/*
+ * Writes hostname, hosts and resolv.conf; `*file` is the one that failed. `resolver` is the text of
+ * the last one, or NULL for the default.
+ */
+int write_network_files(const char *hostname, const char *resolver, const char **file);
 
 /* Makes a folder and its parents. */
 int make_directories(const char *path);

@@ -5,6 +5,8 @@ import { TimeLimit } from "../../../../lib/runtime/wait.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "../process/command-line.ts";
+import { isExecMessage, readExecMessage } from "./exec-messages.ts";
+import { ExecSessions } from "./exec-sessions.ts";
 import { decodeFrame, FrameReader, typeOf } from "./frame.ts";
 import { GuestClock } from "./guest-clock.ts";
 import {
@@ -24,8 +26,9 @@ const SIGNAL_TIMEOUT_MS = 10_000;
 /** Limits what one guest sends, so that none delays the others: bytes, or other work that costs as much. */
 const COST_PER_SECOND = 8 * 1024 * 1024;
 const BURST_COST = 4 * 1024 * 1024;
-/** Longest encoded frame that is decoded in this thread; the guest's own are shorter. */
+/** Longest encoded frames that are decoded in this thread; the guest's own are shorter. */
 const MAX_CONTROL_BYTES = 4 * 1024;
+const MAX_EXEC_BYTES = 20 * 1024;
 const MAX_PENDING_SIGNALS = 64;
 
 /**
@@ -37,6 +40,9 @@ export class Agent {
   state: GuestState | undefined;
   /** Called with frames of lines, encoded, in order. */
   onLines: (frame: Buffer) => void = () => {};
+  readonly execs = new ExecSessions((message) => {
+    if (!this.#socket.destroyed) this.#socket.write(message);
+  });
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
   readonly #nonce = randomBytes(8).readBigUInt64LE() | 1n;
@@ -59,6 +65,10 @@ export class Agent {
 
   static async connect(runDir: string): Promise<Agent> {
     return new Agent(await connectIn(runDir, VM_FILES.agent));
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Begins a session: asks for the guest's state until it answers, and for lines after `ack`. */
@@ -157,6 +167,13 @@ export class Agent {
         if (this.state) this.onLines(frame);
         continue;
       }
+      if (isExecMessage(typeOf(frame))) {
+        cost += COST.frame;
+        const decoded = this.state && frame.length <= MAX_EXEC_BYTES ? decodeFrame(frame) : undefined;
+        const message = decoded && readExecMessage(decoded);
+        if (message) this.execs.received(message);
+        continue;
+      }
       cost += COST.control;
       const decoded = frame.length <= MAX_CONTROL_BYTES ? decodeFrame(frame) : undefined;
       const message = decoded && readMessage(decoded);
@@ -194,6 +211,7 @@ export class Agent {
     this.#isClosed = true;
     for (const { reject } of this.#waiters) reject(closedError());
     for (const resolve of this.#signals.values()) resolve(0);
+    this.execs.close("the machine's VM or its host's daemon ended");
   }
 }
 

@@ -1,5 +1,5 @@
 import { endsWithin } from "../../../../lib/runtime/wait.ts";
-import { ExecError, type ExecSession, type GuestProcess } from "../../exec.ts";
+import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../../exec.ts";
 import type { OutputReceipt, OutputSession } from "../../output.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import type { Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
@@ -126,12 +126,14 @@ export class GuestVm implements Vm {
       throw new Error(`the guest could not send signal ${signal}: errno ${errno}`);
   }
 
-  async exec(): Promise<ExecSession> {
-    throw new ExecError("lost", "commands are not built yet");
+  async exec(request: ExecRequest, signal: AbortSignal): Promise<ExecSession> {
+    this.#requireRunning();
+    return await this.#agent.execs.run(request, signal);
   }
 
-  async processes(): Promise<readonly GuestProcess[]> {
-    throw new ExecError("lost", "commands are not built yet");
+  async processes(signal: AbortSignal): Promise<readonly GuestProcess[]> {
+    this.#requireRunning();
+    return await this.#agent.execs.list(signal);
   }
 
   detach(): Promise<void> {
@@ -153,6 +155,11 @@ export class GuestVm implements Vm {
     await endsWithin(LAST_LINES_TIMEOUT_MS, this.exited);
     this.#exit.resolve(lostExit(wallClockUs(), "destroyed"));
     await this.detach();
+  }
+
+  #requireRunning(): void {
+    if (this.#isDetached || this.#agent.isClosed || this.guest.state !== "running")
+      throw new ExecError("not_running", "the machine's process has ended");
   }
 
   async #store(frames: Uint8Array<ArrayBuffer>, afterNumber: number): Promise<OutputReceipt> {

@@ -1,4 +1,4 @@
-import type { Workload } from "../../vmm.ts";
+import type { Workload, WorkloadDns } from "../../vmm.ts";
 import { DISK_SERIALS } from "../process/command-line.ts";
 import { encodeFrame, type Frame } from "./frame.ts";
 import { readFields, readNumber, TlvWriter } from "./tlv.ts";
@@ -8,11 +8,13 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
  * together. Messages from a guest may be hostile: numbers out of range become 0, unknown fields are
  * skipped, texts are made valid.
  */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 export const MESSAGE = {
   ...{ sync: 1, run: 2, signal: 3, ack: 4, warmUp: 5 },
+  ...{ exec: 6, list: 7, execInput: 8, execCredit: 9, execResize: 10, execSignal: 11, execKill: 12 },
   ...{ state: 65, logs: 66, signalled: 67 },
+  ...{ execStarted: 68, execOutput: 69, execTaken: 70, execEnded: 71 },
 } as const;
 
 export const TAG = {
@@ -22,17 +24,25 @@ export const TAG = {
   ...{ protocol: 32, state: 33, now: 34, phase: 35, runAt: 36, execAt: 37 },
   ...{ failedStep: 38, detail: 39, exitCode: 40, exitSignal: 41, oomKilled: 42 },
   ...{ exitedAt: 43, lastLine: 44, warmUps: 45, line: 48 },
+  ...{ resolver: 26, file: 27, tty: 28 },
+  ...{ exec: 56, credit: 57, rows: 58, columns: 59, input: 60, data: 61, end: 62, pid: 63, stream: 64 },
+  ...{ interrupted: 65, parent: 72, command: 73, directory: 74, cpu: 75, system: 76, runTime: 77 },
+  ...{ resident: 78, socket: 79 },
 } as const;
 
 const STATES = ["waiting", "starting", "running", "exited", "failed"] as const;
 const PHASES = ["", "kernel", "modules", "network", "scratch", "disk", "mount", "exec"] as const;
 const STEPS = [
   ...(["", "request", "disk", "mount", "files", "user", "working_dir", "exec", "system", "volume"] as const),
+  ...(["file", "limit"] as const),
 ] as const;
 
 const PHASE_BYTES = 17;
+const FILE_HEADER = 8;
+/** QEMU's, which asks the host's. The guest has it in guest/init/system/net.h. */
+const HOST_RESOLVER = "10.0.2.3";
 
-type GuestWorkload = Pick<Workload, "argv" | "env" | "user" | "workingDir" | "hostname" | "volumes">;
+type GuestWorkload = Omit<Workload, "rootfs" | "ports">;
 
 /** Resembles real ones; guest/build makes its image. */
 const WARM_UP: GuestWorkload = {
@@ -49,6 +59,13 @@ export interface GuestPhase {
   readonly endUs: number;
 }
 
+/** Why a program was not run. */
+export interface GuestFailure {
+  readonly step: (typeof STEPS)[number];
+  readonly errno: number;
+  readonly detail: string;
+}
+
 /** A guest's whole state. Times are microseconds of its monotonic clock. */
 export interface GuestState {
   readonly kind: "state";
@@ -61,11 +78,7 @@ export interface GuestState {
   readonly warmUps: number;
   readonly runAtUs: number;
   readonly execAtUs: number;
-  readonly failure: {
-    readonly step: (typeof STEPS)[number];
-    readonly errno: number;
-    readonly detail: string;
-  };
+  readonly failure: GuestFailure;
   readonly exit: {
     readonly code?: number;
     readonly signal?: number;
@@ -107,9 +120,31 @@ function runBody(workload: GuestWorkload, hostTimeUs: number, entropy: Buffer): 
     .put(TAG.workingDir, workload.workingDir === "" ? "/" : workload.workingDir)
     .put(TAG.hostname, workload.hostname);
   for (const volume of workload.volumes ?? []) body.put(TAG.volume, volume);
+  for (const { path, content, mode } of workload.files ?? [])
+    body.put(TAG.file, fileField(path, content, mode));
+  if (workload.dns) body.put(TAG.resolver, resolverText(workload.dns));
+  if (workload.tty === true) body.put(TAG.tty, Buffer.of(1));
   for (const arg of workload.argv) body.put(TAG.arg, arg);
   for (const [name, value] of Object.entries(workload.env)) body.put(TAG.env, `${name}=${value}`);
   return body;
+}
+
+function fileField(path: string, content: Buffer, mode: number): Buffer {
+  const name = Buffer.from(path);
+  const header = Buffer.allocUnsafe(FILE_HEADER);
+  header.writeUInt32LE(mode, 0);
+  header.writeUInt32LE(name.length, 4);
+  return Buffer.concat([header, name, content]);
+}
+
+/** Makes the text of /etc/resolv.conf. */
+function resolverText({ nameservers, searches, options }: WorkloadDns): string {
+  const servers = nameservers.length === 0 ? [HOST_RESOLVER] : nameservers;
+  return [
+    ...servers.map((address) => `nameserver ${address}\n`),
+    searches.length === 0 ? "" : `search ${searches.join(" ")}\n`,
+    options.length === 0 ? "" : `options ${options.join(" ")}\n`,
+  ].join("");
 }
 
 export function signalMessage(request: number, signal: number): Buffer {
@@ -168,7 +203,7 @@ function readState(body: Buffer): GuestState {
     warmUps: number(TAG.warmUps),
     runAtUs: number(TAG.runAt),
     execAtUs: number(TAG.execAt),
-    failure: { step: STEPS[number(TAG.failedStep)] ?? "system", errno: number(TAG.errno), detail },
+    failure: failureOf(numbers, detail),
     exit: {
       ...(code === undefined ? {} : { code: code & 0xff }),
       ...(signal === undefined ? {} : { signal: signal & 0x7f }),
@@ -179,7 +214,13 @@ function readState(body: Buffer): GuestState {
   };
 }
 
-function numbersOf(body: Buffer): Map<number, number> {
+/** @param numbers fields of a message */
+export function failureOf(numbers: ReadonlyMap<number, number>, detail: string): GuestFailure {
+  const step = STEPS[numbers.get(TAG.failedStep) ?? 0];
+  return { step: step || "system", errno: numbers.get(TAG.errno) ?? 0, detail };
+}
+
+export function numbersOf(body: Buffer): Map<number, number> {
   const numbers = new Map<number, number>();
   for (const { tag, value } of readFields(body)) numbers.set(tag, readNumber(value));
   return numbers;

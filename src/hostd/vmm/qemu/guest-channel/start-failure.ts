@@ -1,6 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import { LaunchError, type Workload } from "../../vmm.ts";
-import type { GuestState } from "./protocol.ts";
+import type { GuestFailure } from "./protocol.ts";
 
 const EXEC_REASONS: Readonly<Record<string, string>> = {
   ENOENT: "not_found",
@@ -12,7 +12,7 @@ const EXEC_REASONS: Readonly<Record<string, string>> = {
 const ETC_FAULTS: ReadonlySet<string> = new Set(["ENOTDIR", "ENOENT", "ELOOP", "EISDIR"]);
 
 /** Makes the error for a workload that the guest could not start. */
-export function startFailure(failure: GuestState["failure"], workload: Workload): LaunchError {
+export function startFailure(failure: GuestFailure, workload: Workload): LaunchError {
   const { step, errno, detail } = failure;
   const name = errnoName(errno);
   const program = workload.argv[0] ?? "";
@@ -31,14 +31,23 @@ export function startFailure(failure: GuestState["failure"], workload: Workload)
       if (ETC_FAULTS.has(name))
         return new LaunchError("exec", "bad_etc", `${detail} cannot be written in the image: ${name}`);
       return vmmFailure(step, errno, detail);
+    case "file":
+      return new LaunchError("exec", "bad_file", `file ${detail} cannot be written in the image: ${name}`);
     case "exec": {
-      const reason = EXEC_REASONS[name] ?? "other";
-      const subject = detail === "" || detail === program ? `program "${program}"` : detail;
-      return new LaunchError("exec", reason, `${subject} ${execPhrase(reason, name)}`);
+      const { reason, message } = programFailure(failure, program);
+      return new LaunchError("exec", reason, message);
     }
     default:
       return vmmFailure(step, errno, detail);
   }
+}
+
+/** Says why a program could not be exec'ed. */
+export function programFailure({ errno, detail }: GuestFailure, program: string) {
+  const name = errnoName(errno);
+  const reason = EXEC_REASONS[name] ?? "other";
+  const subject = detail === "" || detail === program ? `program "${program}"` : detail;
+  return { reason, message: `${subject} ${execPhrase(reason, name)}` };
 }
 
 function vmmFailure(step: string, errno: number, detail: string): LaunchError {
@@ -66,6 +75,6 @@ function execPhrase(reason: string, name: string): string {
   }
 }
 
-function errnoName(errno: number): string {
+export function errnoName(errno: number): string {
   return errno > 0 && errno < 4096 ? getSystemErrorName(-errno) : `error ${errno}`;
 }

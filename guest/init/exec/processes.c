@@ -1,0 +1,231 @@
+#include "exec/processes.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "channel/protocol.h"
+#include "channel/tlv.h"
+#include "exec/sessions.h"
+#include "system/sys.h"
+
+enum {
+	PROCESSES_MAX = 4096,
+	LISTENERS_MAX = 4096,
+	FDS_MAX = 65536,
+	SOCKETS_OF_ONE_MAX = 64,
+	TEXT_MAX = 1024,
+	STATUS_MAX = 4096,
+	PROCESS_MAX = 16 * 1024,
+	PAGE = 4096,
+	US_PER_TICK = 10000,
+	TCP_LISTEN = 0x0a,
+	UDP_UNCONNECTED = 0x07,
+};
+
+struct list {
+	int out;
+	size_t count, listener_count;
+	struct listener *listeners; /* by inode */
+	bool failed;
+};
+
+pid_t parse_inner_pid(const char *status)
+{
+	const char *at = strstr(status, "\nNSpid:");
+	int outer, inner;
+
+	return at && sscanf(at, " NSpid: %d %d", &outer, &inner) == 2 ? inner : 0;
+}
+
+bool parse_listener(const char *protocol, const char *line, struct listener *out)
+{
+	bool is_udp = strncmp(protocol, "udp", 3) == 0, is_v6 = protocol[3] == '6';
+	char hex[33], text[INET6_ADDRSTRLEN];
+	unsigned port, state;
+	uint32_t words[4] = { 0 };
+	uint64_t inode;
+
+	if (sscanf(line, " %*[0-9]: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %" SCNu64, hex, &port, &state, &inode) != 4)
+		return false;
+	if (strlen(hex) != (is_v6 ? 32 : 8) || state != (unsigned)(is_udp ? UDP_UNCONNECTED : TCP_LISTEN) || inode == 0)
+		return false;
+	/* Words as they lie in memory, each written as a number. */
+	for (int i = 0; i < (is_v6 ? 4 : 1); i++)
+		sscanf(hex + i * 8, "%8" SCNx32, &words[i]);
+	if (!inet_ntop(is_v6 ? AF_INET6 : AF_INET, words, text, sizeof text))
+		return false;
+	out->inode = inode;
+	snprintf(out->address, sizeof out->address, is_v6 ? "%s [%s]:%u" : "%s %s:%u", protocol, text, port);
+	return true;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct listener *x = a, *y = b;
+
+	return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+static void read_listeners(struct list *l, pid_t main)
+{
+	static const char *const protocols[] = { "tcp", "tcp6", "udp", "udp6" };
+	char path[64], line[512];
+
+	for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
+		FILE *file;
+
+		snprintf(path, sizeof path, "/proc/%d/net/%s", (int)main, protocols[i]);
+		file = fopen(path, "re");
+		while (file && l->listener_count < LISTENERS_MAX && fgets(line, sizeof line, file))
+			l->listener_count += parse_listener(protocols[i], line, &l->listeners[l->listener_count]);
+		if (file)
+			fclose(file);
+	}
+	qsort(l->listeners, l->listener_count, sizeof *l->listeners, by_inode);
+}
+
+static void put_text(struct tlv_writer *w, uint16_t tag, const char *text)
+{
+	tlv_put(w, tag, text, strlen(text));
+}
+
+static void put_command(struct tlv_writer *w, pid_t pid, const char *name)
+{
+	char path[64], text[TEXT_MAX];
+	long n;
+
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+	n = read_file(path, text, sizeof text);
+	while (n > 0 && text[n - 1] == '\0')
+		n--;
+	if (n <= 0) {
+		snprintf(text, sizeof text, "[%s]", name);
+		put_text(w, TAG_COMMAND, text);
+		return;
+	}
+	for (long i = 0; i < n; i++)
+		if (text[i] == '\0')
+			text[i] = ' ';
+	tlv_put(w, TAG_COMMAND, text, (size_t)n);
+}
+
+static void put_directory(struct tlv_writer *w, pid_t pid)
+{
+	char path[64], text[TEXT_MAX];
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/cwd", (int)pid);
+	n = readlink(path, text, sizeof text);
+	tlv_put(w, TAG_DIRECTORY, text, n < 0 ? 0 : (size_t)n);
+}
+
+static const struct listener *listener_of(const struct list *l, const char *link)
+{
+	struct listener key;
+
+	if (sscanf(link, "socket:[%" SCNu64 "]", &key.inode) != 1)
+		return NULL;
+	return bsearch(&key, l->listeners, l->listener_count, sizeof key, by_inode);
+}
+
+static void put_sockets(const struct list *l, struct tlv_writer *w, pid_t pid)
+{
+	const struct listener *put[SOCKETS_OF_ONE_MAX];
+	char path[64];
+	struct dirent *entry;
+	size_t seen = 0, count = 0;
+	DIR *fds;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	fds = l->listener_count > 0 ? opendir(path) : NULL;
+	while (fds && seen++ < FDS_MAX && count < SOCKETS_OF_ONE_MAX && (entry = readdir(fds))) {
+		char link[64];
+		ssize_t n = readlinkat(dirfd(fds), entry->d_name, link, sizeof link - 1);
+		const struct listener *found = n > 0 ? (link[n] = '\0', listener_of(l, link)) : NULL;
+		bool is_known = !found;
+
+		/* Once, whatever the number of its descriptors. */
+		for (size_t i = 0; i < count && !is_known; i++)
+			is_known = put[i] == found;
+		if (is_known)
+			continue;
+		put[count++] = found;
+		put_text(w, TAG_SOCKET, found->address);
+	}
+	if (fds)
+		closedir(fds);
+}
+
+static pid_t inner_pid(pid_t pid)
+{
+	char path[64], text[STATUS_MAX];
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	return read_file(path, text, sizeof text) > 0 ? parse_inner_pid(text) : 0;
+}
+
+static uint64_t boot_time_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static bool write_all(int fd, const uint8_t *bytes, size_t n)
+{
+	while (n > 0) {
+		ssize_t done = write(fd, bytes, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return false;
+		bytes += done;
+		n -= (size_t)done;
+	}
+	return true;
+}
+
+static bool put_process(void *ctx, pid_t pid)
+{
+	static uint8_t body[PROCESS_MAX];
+	struct list *l = ctx;
+	struct tlv_writer w = { .buf = body, .cap = sizeof body };
+	struct process_stat stat;
+	pid_t inner = inner_pid(pid);
+	uint64_t now = boot_time_us(), started;
+
+	if (inner == 0 || !read_stat(pid, &stat))
+		return true;
+	started = stat.start_ticks * US_PER_TICK;
+	tlv_put_u32(&w, TAG_PID, (uint32_t)inner);
+	tlv_put_u32(&w, TAG_PARENT, (uint32_t)inner_pid(stat.parent));
+	put_command(&w, pid, stat.name);
+	put_directory(&w, pid);
+	tlv_put_u64(&w, TAG_CPU, (stat.user_ticks + stat.system_ticks) * US_PER_TICK);
+	tlv_put_u64(&w, TAG_SYSTEM, stat.system_ticks * US_PER_TICK);
+	tlv_put_u64(&w, TAG_RUN_TIME, now > started ? now - started : 0);
+	tlv_put_u64(&w, TAG_RESIDENT, stat.resident_pages * PAGE);
+	put_sockets(l, &w, pid);
+	l->failed = !write_all(l->out, body, w.len);
+	return !l->failed && ++l->count < PROCESSES_MAX;
+}
+
+bool list_processes(pid_t main, int out)
+{
+	struct list l = { .out = out, .listeners = calloc(LISTENERS_MAX, sizeof *l.listeners) };
+
+	if (!l.listeners)
+		return false;
+	read_listeners(&l, main);
+	for_each_process(put_process, &l);
+	return !l.failed;
+}

@@ -1,0 +1,28 @@
+/* What /proc says of processes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process_stat {
+	char state;
+	pid_t parent, session;
+	unsigned flags;
+	uint64_t user_ticks, system_ticks, start_ticks, resident_pages;
+	char name[64];
+};
+
+/* Parses the text of /proc/PID/stat. */
+bool parse_stat(const char *text, struct process_stat *out);
+
+/* Calls `handle` for each process until it returns false. */
+void for_each_process(bool (*handle)(void *ctx, pid_t pid), void *ctx);
+
+bool read_stat(pid_t pid, struct process_stat *out);
+
+/* Whether a process has ended or is about to. */
+bool is_exiting(pid_t pid);
+
+/* Kills the members of a session until there are none left. */
+void kill_members(pid_t session);
