@@ -27,6 +27,8 @@ import { HostStore } from "./hosts/host-store.ts";
 import { HostTable } from "./hosts/host-table.ts";
 import { hostdClient, hostdConnections } from "./hosts/hostd-client.ts";
 import { Hosts } from "./hosts/hosts.ts";
+import { Leases } from "./leases/leases.ts";
+import { MachineChanges } from "./machines/changes/changes.ts";
 import { parseMachineId } from "./machines/machine-id.ts";
 import { MachineStore } from "./machines/machine-store.ts";
 import { Machines } from "./machines/machines.ts";
@@ -137,7 +139,10 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const hostStore = new HostStore(database);
   const hosts = new Hosts(table, hostStore, clock, hostd);
   const machineStore = new MachineStore(database);
-  const machines = new Machines(hosts, hostd, machineStore);
+  const where = { directory: hosts, store: machineStore };
+  const machines = new Machines(where, hostd);
+  const changes = new MachineChanges(where, hostd);
+  const leases = new Leases(where, hostd);
 
   const logins = new Logins({
     store: new LoginStore(database),
@@ -208,7 +213,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("maintenance", startMaintenance(tasks, new LeaseStore(database)));
 
   const parts = {
-    ...{ machines, machineStore, creates, table, hosts, hostStore, hostd, schedulers },
+    ...{ machines, changes, leases, machineStore, creates, table, hosts, hostStore, hostd, schedulers },
     ...{
       region,
       keys,

@@ -26,6 +26,10 @@ import { auditService } from "./audit/service-audit.ts";
 import type { Creates } from "./creates/creates.ts";
 import { createsService } from "./creates/service-creates.ts";
 import { hostReportsService } from "./hosts/service-host-reports.ts";
+import type { Leases } from "./leases/leases.ts";
+import { leasesService } from "./leases/service-leases.ts";
+import type { MachineChanges } from "./machines/changes/changes.ts";
+import { changesService } from "./machines/changes/service-changes.ts";
 import type { ListParts } from "./machines/list-machines.ts";
 import { machinesService } from "./machines/service-machines.ts";
 import type { OperatorParts } from "./operators/drain.ts";
@@ -65,6 +69,8 @@ const LINES = { perSecond: 50_000, burst: 200_000 };
 export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, HostSources {
   readonly apps: DeleteAppParts["apps"];
   readonly orgs: OrganizationStore;
+  readonly changes: MachineChanges;
+  readonly leases: Leases;
   readonly creates: Creates;
   readonly logins: Logins;
   readonly checkLogin: LoginCheck;
@@ -79,19 +85,15 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
 }
 
 export function addServices(server: grpc.Server, parts: ServiceParts): void {
-  const { machines, creates, hosts, orgs, schedulers, region, keys, clock, bounds } = parts;
+  const { machines, changes, leases, creates, hosts, orgs, schedulers, region, keys, clock, bounds } = parts;
   const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
     updateMachine: notBuilt(),
-    restartMachine: notBuilt(),
-    suspendMachine: notBuilt(),
-    signalMachine: notBuilt(),
-    setMachineCordon: notBuilt(),
-    updateMetadata: notBuilt(),
     listMachineEvents: notBuilt(),
     listMachineVersions: notBuilt(),
     watchMachines: notBuiltStream(),
     ...createsService(creates, { own: region, known: schedulers.regions() }),
+    ...changesService(changes, machines),
     ...machinesService(machines, parts, new Paces({ ...LINES, clock })),
   };
   const add = (definition: grpc.ServiceDefinition, served: grpc.UntypedServiceImplementation) => {
@@ -99,11 +101,7 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
     server.addService(shared.definition, shared.implementation);
   };
   add(MachinesServiceService, machinesServer);
-  add(LeasesServiceService, {
-    acquireLease: notBuilt(),
-    getLease: notBuilt(),
-    releaseLease: notBuilt(),
-  });
+  add(LeasesServiceService, leasesService(leases));
   add(ExecServiceService, {
     runCommand: notBuilt(),
     execMachine: notBuiltBidi(),

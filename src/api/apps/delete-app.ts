@@ -51,7 +51,7 @@ async function destroyAll(
       try {
         const machineId = parseMachineId(id);
         if (!machineId) throw new Error(`the database has a machine with the id ${id}`);
-        destroyed.push(await machines.destroy(machineId, true, caller));
+        destroyed.push(await machines.destroy(machineId, { force: true, ignoreLease: true }, caller));
       } catch (err) {
         fault ??= err;
       }

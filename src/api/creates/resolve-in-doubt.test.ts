@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Fault } from "../../lib/faults/fault.ts";
-import type { HostAddress, Target } from "../machines/machines.ts";
+import type { HostAddress } from "../machines/host-address.ts";
+import type { Target } from "../machines/machines.ts";
 import { resolveInDoubt } from "./resolve-in-doubt.ts";
 import { type CreateState, NEW_CREATE, withAttempt, withOutcome } from "./store/create-state.ts";
 import type { InDoubtCreate } from "./store/saga-store.ts";

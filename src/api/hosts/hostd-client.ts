@@ -2,7 +2,7 @@ import { HostServiceClient } from "../../gen/windhover/hostd/v1/hostd.ts";
 import { Machine as WireMachine } from "../../gen/windhover/machines/v1/machine.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault } from "../../lib/faults/fault.ts";
-import { type CallScope, call, type UnaryMethod } from "../../lib/grpc/client.ts";
+import { type CallScope, call } from "../../lib/grpc/client.ts";
 import { Connections } from "../../lib/grpc/connections.ts";
 import { durationToProto } from "../../lib/grpc/messages/duration.ts";
 import { openStream } from "../../lib/grpc/streams.ts";
@@ -10,9 +10,18 @@ import { annotate } from "../../lib/otel/tracing.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { configToProto } from "../machines/config/convert-config.ts";
 import { machineFromProto, stateFromProto, stateToProto } from "../machines/convert-machine.ts";
+import type { HostAddress } from "../machines/host-address.ts";
 import type { Machine } from "../machines/machine.ts";
-import type { HostAddress } from "../machines/machines.ts";
 import type { CallLimits } from "../requests/caller.ts";
+import {
+  changesClient,
+  MAX_STOP_MS,
+  NETWORK_MARGIN_MS,
+  newLeaseToProto,
+  required,
+  type Send,
+  START_TIMEOUT_MS,
+} from "./changes-client.ts";
 import { announcedFromProto, schedulingFromProto, schedulingToProto } from "./convert-host.ts";
 import type { Hostd } from "./hostd.ts";
 import { Waits } from "./watches/waits-client.ts";
@@ -26,13 +35,7 @@ const SET_TIMEOUT_MS = 5_000;
 const CREATE_TIMEOUT_MS = 15_000;
 /** A pull of the largest image. The create times out a minute later. */
 const PREPARE_TIMEOUT_MS = 14 * 60_000;
-/** hostd times a start out earlier, and says why. */
-const START_TIMEOUT_MS = 120_000;
 const DESTROY_TIMEOUT_MS = 60_000;
-/** The longest grace of a stop that is as configured. */
-const MAX_STOP_MS = 300_000;
-/** Added to the time that the host may take. */
-const NETWORK_MARGIN_MS = 10_000;
 
 /** The connections of an api to hosts. */
 export interface HostdConnections {
@@ -74,13 +77,7 @@ export function hostdClient(
     clock,
   });
 
-  async function send<Req, Res>(
-    host: HostAddress,
-    methodOf: (client: HostServiceClient) => UnaryMethod<Req, Res>,
-    request: Req,
-    timeoutMs: number,
-    limits: CallLimits,
-  ): Promise<Res> {
+  const send: Send = async (host, methodOf, request, timeoutMs, limits) => {
     const client = calls.at(host.address);
     try {
       return await call(client, methodOf(client), request, scopeOf(timeoutMs, limits));
@@ -88,17 +85,18 @@ export function hostdClient(
       // A call that we aborted says nothing about the host.
       throw limits.signal?.aborted ? err : faultFromHost(err, host);
     }
-  }
+  };
 
   return {
+    ...changesClient(send),
     async getMachine(host, target, limits) {
       const { machine } = await send(host, (client) => client.getMachine, target, GET_TIMEOUT_MS, limits);
       return required(machine, host);
     },
-    async startMachine(host, { machineId, org, watchMs }, limits) {
+    async startMachine(host, { machineId, org, watchMs, leaseNonce = "" }, limits) {
       annotate(HOST_NAME, host.name);
       const client = calls.at(host.address);
-      const request = { machineId, org, watch: durationToProto(watchMs), leaseNonce: "" };
+      const request = { machineId, org, watch: durationToProto(watchMs), leaseNonce };
       const response = await sendStart(host, client, request, limits);
       return {
         machine: required(response.machine, host),
@@ -107,15 +105,19 @@ export function hostdClient(
         startPath: response.startPath,
       };
     },
-    async stopMachine(host, { machineId, org, signal, timeoutMs }, limits) {
-      const timeout = durationToProto(timeoutMs);
-      const request = { machineId, org, signal, timeout, leaseNonce: "", ignoreLease: false };
+    async stopMachine(host, { machineId, org, signal, timeoutMs, ...leased }, limits) {
+      const { leaseNonce = "", ignoreLease = false } = leased;
+      const request = {
+        ...{ machineId, org, signal, leaseNonce, ignoreLease },
+        timeout: durationToProto(timeoutMs),
+      };
       const limitMs = (timeoutMs ?? MAX_STOP_MS) + NETWORK_MARGIN_MS;
       const response = await send(host, (client) => client.stopMachine, request, limitMs, limits);
       return { machine: required(response.machine, host), alreadyStopped: response.alreadyStopped };
     },
-    async destroyMachine(host, { machineId, org, force, ignoreMissing = false }, limits) {
-      const request = { machineId, org, force, ignoreMissing, leaseNonce: "", ignoreLease: false };
+    async destroyMachine(host, { machineId, org, force, ignoreMissing = false, ...leased }, limits) {
+      const { leaseNonce = "", ignoreLease = false } = leased;
+      const request = { machineId, org, force, ignoreMissing, leaseNonce, ignoreLease };
       const limitMs = DESTROY_TIMEOUT_MS;
       const { machine } = await send(host, (client) => client.destroyMachine, request, limitMs, limits);
       return machine && machineFromProto(machine);
@@ -155,14 +157,14 @@ export function hostdClient(
     },
     async createMachine(host, award, limits) {
       annotate(HOST_NAME, host.name);
-      const { machineId: id, config, image, reservationId, epoch, keepForLaunch, ...rest } = award;
+      const { machineId: id, config, image, reservationId, epoch, keepForLaunch, lease, ...rest } = award;
       const place = { ...rest, id, host: host.name, config: configToProto(config), imageRef: image };
       const request = {
         machine: WireMachine.fromPartial(place),
         reservationId,
         epoch: BigInt(epoch),
         keepForLaunch,
-        lease: undefined,
+        lease: lease && newLeaseToProto(lease),
       };
       const limitMs = CREATE_TIMEOUT_MS;
       const { machine } = await send(host, (client) => client.createMachine, request, limitMs, limits);
@@ -242,11 +244,6 @@ async function sendStart(
 function scopeOf(timeoutMs: number, limits: CallLimits): CallScope {
   const limitMs = Math.min(timeoutMs, limits.remainingMs ?? Number.POSITIVE_INFINITY);
   return { timeoutMs: limitMs, ...(limits.signal ? { signal: limits.signal } : {}) };
-}
-
-function required(machine: WireMachine | undefined, host: HostAddress): Machine {
-  if (!machine) throw new Error(`host ${host.number} answered without a machine`);
-  return machineFromProto(machine);
 }
 
 const FROM_GRPC: ReadonlySet<string> = new Set(["PEER_UNAVAILABLE", "DEADLINE_EXCEEDED", "SERVER_DRAINING"]);

@@ -1,11 +1,14 @@
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
+import type { HostLeases, NewLease } from "../leases/leases.ts";
+import type { HostChanges } from "../machines/changes/changes.ts";
+import type { HostAddress } from "../machines/host-address.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
-import type { HostAddress, HostMachines } from "../machines/machines.ts";
+import type { HostMachines } from "../machines/machines.ts";
 import type { CallLimits } from "../requests/caller.ts";
 import type { AnnouncedHost, Scheduling } from "./host-table.ts";
 
 /** hostd on any host. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
-export interface Hostd extends HostMachines {
+export interface Hostd extends HostMachines, HostChanges, HostLeases {
   /** Turns a hold into an allocation with a machine. May be repeated. */
   createMachine(host: HostAddress, award: Award, limits: CallLimits): Promise<Machine>;
   /** Makes a machine's image local. May be repeated. */
@@ -40,6 +43,8 @@ export interface Award {
   readonly epoch: string;
   /** Whether the host keeps CPU and memory for a start that follows at once. */
   readonly keepForLaunch: boolean;
+  /** Lease that the machine begins with. Undefined: none. */
+  readonly lease: NewLease | undefined;
 }
 
 export interface PrepareOrder {

@@ -1,23 +1,10 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Caller, CallLimits } from "../requests/caller.ts";
 import { Absence, whileAway } from "./absence.ts";
+import { atHost, findHost, type Whereabouts } from "./find-host.ts";
+import type { HostAddress } from "./host-address.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
-import { hostNumberOf, type MachineId } from "./machine-id.ts";
-import type { MachineStore } from "./machine-store.ts";
-
-/** What is needed to reach a host. */
-export interface HostAddress {
-  readonly number: number;
-  readonly name: string;
-  /** gRPC address of its hostd. */
-  readonly address: string;
-}
-
-export interface HostDirectory {
-  get(number: number): HostAddress | undefined;
-  /** Looks a host up in the database. */
-  find(number: number): Promise<HostAddress | undefined>;
-}
+import type { MachineId } from "./machine-id.ts";
 
 export interface Target {
   readonly machineId: string;
@@ -47,6 +34,16 @@ export interface HostMachines {
 export interface StartOptions {
   /** How long the new process is watched. Undefined: the host's default. */
   readonly watchMs: number | undefined;
+  /** Nonce of the machine's lease. Absent: none. */
+  readonly leaseNonce?: string;
+}
+
+/** How a call gets past the lease of a machine. */
+export interface LeaseOptions {
+  /** Nonce of the lease. Absent: none. */
+  readonly leaseNonce?: string;
+  /** Whoever holds the lease: an operator or the api itself decides. */
+  readonly ignoreLease?: boolean;
 }
 
 export interface Started {
@@ -56,7 +53,7 @@ export interface Started {
   readonly startPath: string;
 }
 
-export interface StopOptions {
+export interface StopOptions extends LeaseOptions {
   /** Empty: as configured, as is an absent timeout. */
   readonly signal: string;
   readonly timeoutMs?: number;
@@ -67,7 +64,7 @@ export interface Stopped {
   readonly alreadyStopped: boolean;
 }
 
-export interface DestroyOptions {
+export interface DestroyOptions extends LeaseOptions {
   /** Also when the machine runs. */
   readonly force: boolean;
   /** Succeed, without a machine, when the host has none. */
@@ -110,38 +107,39 @@ export interface MachineView {
  * database is read only when the host is unreachable, unknown, or no longer has the machine.
  */
 export class Machines {
-  readonly #directory: HostDirectory;
+  readonly #where: Whereabouts;
   readonly #hosts: HostMachines;
-  readonly #store: Pick<MachineStore, "find">;
 
-  constructor(directory: HostDirectory, hosts: HostMachines, store: Pick<MachineStore, "find">) {
-    this.#directory = directory;
+  constructor(where: Whereabouts, hosts: HostMachines) {
+    this.#where = where;
     this.#hosts = hosts;
-    this.#store = store;
   }
 
   /** @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE`; so do the others */
-  async start(id: MachineId, watchMs: number | undefined, caller: Caller): Promise<Started> {
-    return this.#hosts.startMachine(
-      await this.#hostOf(id),
-      { machineId: id, org: caller.org, watchMs },
-      caller,
+  start(id: MachineId, options: StartOptions, caller: Caller): Promise<Started> {
+    const { org } = caller;
+    return atHost(this.#where, id, org, "start", (host) =>
+      this.#hosts.startMachine(host, { machineId: id, org, ...options }, caller),
     );
   }
 
-  async stop(id: MachineId, options: StopOptions, caller: Caller): Promise<Stopped> {
-    return this.#hosts.stopMachine(
-      await this.#hostOf(id),
-      { machineId: id, org: caller.org, ...options },
-      caller,
+  stop(id: MachineId, options: StopOptions, caller: Caller): Promise<Stopped> {
+    const { org } = caller;
+    return atHost(this.#where, id, org, "stop", (host) =>
+      this.#hosts.stopMachine(host, { machineId: id, org, ...options }, caller),
     );
   }
 
   /** Goes on while the host restarts. @throws also Fault `STATE_UNREACHABLE`, `WAIT_TIMEOUT` */
   async wait(id: MachineId, options: WaitOptions, caller: Caller): Promise<Machine> {
     const target = { machineId: id, org: caller.org };
-    const then = await this.#hosts.waitMachine(await this.#hostOf(id), { ...target, ...options }, caller);
-    const read = async () => this.#hosts.getMachine(await this.#hostOf(id), target, caller);
+    const then = await this.#hosts.waitMachine(
+      await findHost(this.#where.directory, id),
+      { ...target, ...options },
+      caller,
+    );
+    const read = async () =>
+      this.#hosts.getMachine(await findHost(this.#where.directory, id), target, caller);
     const now = await whileAway(read, caller.signal);
     // It may have moved on since; what does not change comes from now, everything else from then.
     return options.states.includes(now.state) ? now : { ...now, ...then };
@@ -154,7 +152,7 @@ export class Machines {
     let away = new Absence();
     for (;;) {
       try {
-        const host = await this.#hostOf(id);
+        const host = await findHost(this.#where.directory, id);
         for await (const batch of this.#hosts.streamLogs(host, { ...target, ...from }, caller)) {
           away = new Absence(true);
           from = { follow: options.follow, afterSequence: batch.position };
@@ -168,10 +166,10 @@ export class Machines {
   }
 
   /** Succeeds when the machine is destroyed already. The database follows with the host's event. */
-  async destroy(id: MachineId, force: boolean, caller: Caller): Promise<Machine> {
+  async destroy(id: MachineId, options: DestroyOptions, caller: Caller): Promise<Machine> {
     try {
-      const host = await this.#hostOf(id);
-      const target = { machineId: id, org: caller.org, force };
+      const host = await findHost(this.#where.directory, id);
+      const target = { machineId: id, org: caller.org, ...options };
       const machine = await this.#hosts.destroyMachine(host, target, caller);
       if (machine) return machine;
     } catch (err) {
@@ -184,9 +182,9 @@ export class Machines {
   }
 
   /** Reads a machine from its host, or from the database when the host cannot be reached. */
-  async get(id: MachineId, caller: Caller): Promise<MachineView> {
+  async get(id: MachineId, caller: Omit<Caller, "subject">): Promise<MachineView> {
     try {
-      const host = await this.#hostOf(id);
+      const host = await findHost(this.#where.directory, id);
       const machine = await this.#hosts.getMachine(host, { machineId: id, org: caller.org }, caller);
       return { machine, hostStatus: "ok" };
     } catch (err) {
@@ -202,7 +200,7 @@ export class Machines {
       throw err;
     }
     if (!hasReason(err, "HOST_UNREACHABLE") && !hasReason(err, "HOST_UNKNOWN")) throw err;
-    const machine = await this.#store.find(id, org).catch(() => {
+    const machine = await this.#where.store.find(id, org).catch(() => {
       throw err.reason === "HOST_UNREACHABLE" ? err : unreachable(id, err);
     });
     if (machine) return { machine, hostStatus: "unreachable" };
@@ -211,18 +209,8 @@ export class Machines {
 
   async #findDestroyed(id: MachineId, org: string): Promise<Machine | undefined> {
     // Without the database the host's answer stands.
-    const machine = await this.#store.find(id, org).catch(() => undefined);
+    const machine = await this.#where.store.find(id, org).catch(() => undefined);
     return machine?.state === "destroyed" ? machine : undefined;
-  }
-
-  async #hostOf(id: MachineId): Promise<HostAddress> {
-    const number = hostNumberOf(id);
-    const host = this.#directory.get(number) ?? (await this.#directory.find(number));
-    if (!host) {
-      const message = `machine ${id} would be on host ${number}, and no host with that number has announced itself here`;
-      throw new Fault("NOT_FOUND", "HOST_UNKNOWN", message, { machine_id: id, host_number: String(number) });
-    }
-    return host;
   }
 }
 

@@ -2,28 +2,29 @@ import { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import type {
   ListMachinesRequest,
   MachinesServiceServer,
+  StartMachineRequest,
   StopMachineRequest,
   StreamLogsRequest,
   WaitMachineRequest,
 } from "../../gen/windhover/machines/v1/machines.ts";
-import { invalid } from "../../lib/faults/fault.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { untilDraining } from "../../lib/grpc/draining.ts";
 import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
-import { annotate, attribute, withSpan } from "../../lib/otel/tracing.ts";
+import { withSpan } from "../../lib/otel/tracing.ts";
 import type { Paces } from "../../lib/runtime/paces.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkAppName } from "../requests/names.ts";
 import { readPage } from "../requests/pages.ts";
-import { checkStop } from "./config/validate-config.ts";
+import { checkStop } from "./config/validate-stop.ts";
 import { listedToProto, machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
 import { type ListParts, listMachines } from "./list-machines.ts";
 import { MACHINE_STATES, type MachineState } from "./machine.ts";
-import { type MachineId, parseMachineId } from "./machine-id.ts";
+import type { MachineId } from "./machine-id.ts";
+import { checkToken, machineRequest } from "./machine-request.ts";
 import type { MachineQuery } from "./machine-store.ts";
-import type { LogOptions, Machines, StopOptions, WaitOptions } from "./machines.ts";
+import type { LogOptions, Machines, StartOptions, StopOptions, WaitOptions } from "./machines.ts";
 import { measureStart } from "./metrics.ts";
 
 const MAX_WATCH_MS = 10_000;
@@ -71,11 +72,10 @@ export function machinesService(machines: Machines, lists: ListParts, lines: Pac
     }),
     startMachine: unary((req, ctx) => {
       const caller = authorize(ctx, "machines:write");
-      const id = machineIdFromProto(req.machineId);
-      const watchMs = watchFromProto(durationFromProto(req.watch));
+      const [id, options] = startFromProto(req);
       // Names the api's share in traces that begin with this call.
       return withSpan("api.start", {}, async () => {
-        const started = await measureStart(() => machines.start(id, watchMs, caller));
+        const started = await measureStart(() => machines.start(id, options, caller));
         return {
           machine: machineToProto(started.machine, "ok"),
           previousState: stateToProto(started.previousState),
@@ -86,13 +86,16 @@ export function machinesService(machines: Machines, lists: ListParts, lines: Pac
     }),
     stopMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");
-      const id = machineIdFromProto(req.machineId);
-      const { machine, alreadyStopped } = await machines.stop(id, stopFromProto(req), caller);
+      const { machine, alreadyStopped } = await machines.stop(...stopFromProto(req), caller);
       return { machine: machineToProto(machine, "ok"), alreadyStopped };
     }),
     destroyMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");
-      const machine = await machines.destroy(machineIdFromProto(req.machineId), req.force, caller);
+      const { force, leaseNonce } = req;
+      const [id] = machineRequest(req.machineId, (violations) =>
+        checkToken("lease_nonce", leaseNonce, violations),
+      );
+      const machine = await machines.destroy(id, { force, leaseNonce }, caller);
       return { machine: machineToProto(machine, "ok") };
     }),
     waitMachine: unary(async (req, ctx) => {
@@ -117,15 +120,8 @@ export function machinesService(machines: Machines, lists: ListParts, lines: Pac
   };
 }
 
-/** Parses a machine id and sets it on the call's span. */
 function machineIdFromProto(text: string): MachineId {
-  const id = parseMachineId(text);
-  if (id) {
-    annotate(attribute.machineId, id);
-    return id;
-  }
-  const description = text === "" ? "is required" : "must be 14 lower-case hex digits, e.g. 0000148ed5a2f3";
-  throw invalid([{ field: "machine_id", description }]);
+  return machineRequest(text, () => undefined)[0];
 }
 
 /** Returns the query, and the name of its list. */
@@ -150,17 +146,25 @@ function positionFromKeys(keys: readonly string[] | undefined): Pick<MachineQuer
   return createTime !== undefined && createId !== undefined ? { after: { createTime, createId } } : {};
 }
 
-function watchFromProto(ms: number | undefined): number | undefined {
-  if (ms === undefined || (ms >= 0 && ms <= MAX_WATCH_MS)) return ms;
-  throw invalid([{ field: "watch", description: "must be 0 to 10 s" }]);
+function startFromProto(req: StartMachineRequest): readonly [MachineId, StartOptions] {
+  const { leaseNonce } = req;
+  return machineRequest(req.machineId, (violations) => {
+    const watchMs = durationFromProto(req.watch);
+    const isWatch = watchMs === undefined || (watchMs >= 0 && watchMs <= MAX_WATCH_MS);
+    violations.check(isWatch, "watch", "must be 0 to 10 s");
+    checkToken("lease_nonce", leaseNonce, violations);
+    return { watchMs, leaseNonce };
+  });
 }
 
-function stopFromProto(req: StopMachineRequest): StopOptions {
-  const timeoutMs = durationFromProto(req.timeout);
-  const violations = new Violations();
-  checkStop("signal", "timeout", req.signal, timeoutMs ?? 0, violations);
-  violations.throwIfAny();
-  return { signal: req.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+function stopFromProto(req: StopMachineRequest): readonly [MachineId, StopOptions] {
+  const { signal, leaseNonce } = req;
+  return machineRequest(req.machineId, (violations) => {
+    const timeoutMs = durationFromProto(req.timeout);
+    checkStop("signal", "timeout", signal, timeoutMs ?? 0, violations);
+    checkToken("lease_nonce", leaseNonce, violations);
+    return { signal, leaseNonce, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+  });
 }
 
 function waitFromProto(req: WaitMachineRequest): WaitOptions {

@@ -64,7 +64,7 @@ async function sweepHost(parts: SweepParts, host: HostEntry, signal: AbortSignal
   }
   for (const { id } of plan.unknown) {
     logger.warn("an unknown machine is destroyed", { machine_id: id, host: host.number });
-    const target = { machineId: id, org: "", force: true, ignoreMissing: true };
+    const target = { machineId: id, org: "", force: true, ignoreMissing: true, ignoreLease: true };
     await hostd.destroyMachine(host, target, limits);
     sweepRepairs.inc({ kind: "unknown" });
   }

@@ -74,7 +74,7 @@ export async function* drain(
 /** Never throws: a machine that cannot be stopped must not keep the others running. */
 async function stop(hostd: Hostd, host: HostEntry, machine: HostedMachine): Promise<Stopped> {
   try {
-    const target = { machineId: machine.id, org: "", signal: "" };
+    const target = { machineId: machine.id, org: "", signal: "", ignoreLease: true };
     return { machine: (await hostd.stopMachine(host, target, {})).machine };
   } catch (error) {
     logger.warn("a machine could not be stopped to drain its host", { machine_id: machine.id, error });

@@ -8,7 +8,7 @@ import type { Caller } from "./caller.ts";
  * @throws Fault `SCOPE_MISSING`, `TOKEN_MISSING`
  */
 export function authorize(ctx: CallContext, scope: Scope): Caller {
-  const { org } = requireScope(ctx, scope);
+  const { org, subject } = requireScope(ctx, scope);
   annotate(attribute.org, org);
-  return { org, signal: ctx.signal, remainingMs: remainingMs(ctx) };
+  return { org, subject, signal: ctx.signal, remainingMs: remainingMs(ctx) };
 }

@@ -9,4 +9,6 @@ export interface CallLimits {
 export interface Caller extends CallLimits {
   /** Organisation of the verified token; empty for services. */
   readonly org: string;
+  /** Subject of the verified token. */
+  readonly subject: string;
 }

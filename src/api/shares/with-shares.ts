@@ -22,7 +22,7 @@ const CANCELLED_LIST_MS = 5_000;
 const LISTS_AT_ONCE = 1;
 
 /** Reads that ask a host. */
-const ASKS_HOST = /\/GetMachine$/;
+const ASKS_HOST = /\/(?:GetMachine|GetLease|ListProcesses)$/;
 
 type Method = grpc.MethodDefinition<unknown, unknown>;
 type Unary = grpc.handleUnaryCall<unknown, unknown>;
@@ -68,7 +68,7 @@ export function withShares(
 
 function limitUnary(method: Method, handler: Unary, bounds: Bounds) {
   const action = actionOf(method.path);
-  const isList = action === "read" && method.path.includes("/List");
+  const isList = action === "read" && method.path.includes("/List") && !ASKS_HOST.test(method.path);
   if (isList) return limitList(method, handler, bounds);
   const served = action === "follow" ? handler : inTurns(handler, turnsOf(method, action, bounds));
   const limited: Unary = (call, callback) => {

@@ -9,6 +9,7 @@ import { OrganizationsServiceClient } from "../../../src/gen/windhover/admin/v1/
 import { RevocationsServiceClient } from "../../../src/gen/windhover/admin/v1/revocations.ts";
 import { TokensServiceClient } from "../../../src/gen/windhover/admin/v1/tokens.ts";
 import { AppsServiceClient } from "../../../src/gen/windhover/machines/v1/apps.ts";
+import { LeasesServiceClient } from "../../../src/gen/windhover/machines/v1/leases.ts";
 import type { GuestConfig, ServiceConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import {
   CreateMachineRequest,
@@ -37,6 +38,7 @@ export type Clients = Awaited<ReturnType<typeof clients>>;
 export async function clients(address: string, bearer: string | undefined) {
   const options = bearer === undefined ? {} : { token: () => bearer };
   const machines = connect(MachinesServiceClient, address, options);
+  const leases = connect(LeasesServiceClient, address, options);
   const apps = connect(AppsServiceClient, address, options);
   const orgs = connect(OrganizationsServiceClient, address, options);
   const hosts = connect(HostsServiceClient, address, options);
@@ -48,6 +50,7 @@ export async function clients(address: string, bearer: string | undefined) {
   const audit = connect(AuditServiceClient, address, options);
   return {
     machines,
+    leases,
     apps,
     orgs,
     hosts,
@@ -79,7 +82,7 @@ export async function clients(address: string, bearer: string | undefined) {
     get: async (machineId: string) =>
       (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 20_000 })).machine,
     close() {
-      for (const client of [machines, apps, orgs, hosts, reservations, reports]) client.close();
+      for (const client of [machines, leases, apps, orgs, hosts, reservations, reports]) client.close();
       for (const client of [registries, tokens, revocations, audit]) client.close();
     },
   };

@@ -1,7 +1,7 @@
 import type { Auctions } from "../../../src/api/creates/saga/create-tools.ts";
 import type { Hostd } from "../../../src/api/hosts/hostd.ts";
 import { faultFromHost } from "../../../src/api/hosts/hostd-client.ts";
-import type { HostAddress } from "../../../src/api/machines/machines.ts";
+import type { HostAddress } from "../../../src/api/machines/host-address.ts";
 import { Replicas } from "../../../src/api/regions/replicas.ts";
 import { SCRATCH_DISK_MB, schedulerUnavailable } from "../../../src/api/regions/scheduler-client.ts";
 import type { CallLimits } from "../../../src/api/requests/caller.ts";
@@ -59,7 +59,13 @@ export function hostCalls(net: Network, processOf: (number: number) => Process):
     streamLogs: () => {
       throw new Error("nobody reads here");
     },
+    ...{ restartMachine: unused, signalMachine: unused, setMachineCordon: unused, updateMetadata: unused },
+    ...{ acquireLease: unused, getLease: unused, releaseLease: unused },
   };
+}
+
+async function unused(): Promise<never> {
+  throw new Error("nobody changes machines in place here");
 }
 
 /** The region's scheduler as an api calls it: the real choice among replicas, as in src/api/regions/scheduler-client.ts. */

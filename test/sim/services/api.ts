@@ -18,6 +18,7 @@ import { MachineStore } from "../../../src/api/machines/machine-store.ts";
 import { Machines, type Target } from "../../../src/api/machines/machines.ts";
 import { startMaintenance } from "../../../src/api/maintenance/maintenance.ts";
 import { sweep } from "../../../src/api/maintenance/sweep.ts";
+import type { Caller } from "../../../src/api/requests/caller.ts";
 import { CreateSlots, DEFAULT_CREATE_LIMITS } from "../../../src/api/shares/create-slots.ts";
 import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
 import { Shares } from "../../../src/api/shares/shares.ts";
@@ -67,7 +68,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   for (const entry of [...file.values()]) table.learn(entry);
   const hosts = new Hosts(table, around.hostStore(database), clock, hostd);
   const machineStore = new MachineStore(database);
-  const machines = new Machines(hosts, hostd, machineStore);
+  const machines = new Machines({ directory: hosts, store: machineStore }, hostd);
   const sagas = around.sagaStore(database);
   const auctions = auctionCalls(net, schedulers, clock);
   const saga = createSaga({
@@ -108,17 +109,21 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const creates = new Creates({ intents, sagas, runner, machines, makeName, slots, shares });
   net.serve(life, {
     createMachine: ({ request, requestId }: CreateCall, { signal }) =>
-      creates.create(request, requestId, { org: request.org, signal }),
+      creates.create(request, requestId, callerOf(request.org, signal)),
     startMachine: ({ machineId, org }: Target, { signal }) =>
-      machines.start(idOf(machineId), undefined, { org, signal }),
+      machines.start(idOf(machineId), { watchMs: undefined }, callerOf(org, signal)),
     stopMachine: ({ machineId, org }: Target, { signal }) =>
-      machines.stop(idOf(machineId), { signal: "" }, { org, signal }),
+      machines.stop(idOf(machineId), { signal: "" }, callerOf(org, signal)),
     destroyMachine: ({ machineId, org }: Target, { signal }) =>
-      machines.destroy(idOf(machineId), true, { org, signal }),
+      machines.destroy(idOf(machineId), { force: true }, callerOf(org, signal)),
     announce: (identity: HostIdentity) => hosts.announce(announcementOf(identity)),
     report: async (request: ReportEventsRequest) =>
       Number(await hosts.report(request.hostNumber, request.identity, hostEventsFromProto(request))),
   });
+}
+
+function callerOf(org: string, signal: AbortSignal): Caller {
+  return { org, subject: "test", signal };
 }
 
 const DIGEST = `sha256:${"d".repeat(64)}`;

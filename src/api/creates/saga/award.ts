@@ -114,6 +114,7 @@ async function ask(
     createTraceId: run.createTraceId,
     epoch: offer.epoch,
     keepForLaunch: !skipLaunch,
+    lease: undefined,
   };
   try {
     const limits = { signal, remainingMs: AWARD_TIMEOUT_MS };

@@ -1,8 +1,8 @@
 import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
 import type { RunConfig } from "../../../lib/oci/config.ts";
 import type { Hostd } from "../../hosts/hostd.ts";
+import type { HostAddress } from "../../machines/host-address.ts";
 import type { ImageRef } from "../../machines/machine.ts";
-import type { HostAddress } from "../../machines/machines.ts";
 import type { Offer } from "../../regions/auction.ts";
 import type { SchedulerClient } from "../../regions/scheduler-client.ts";
 import type { CallLimits } from "../../requests/caller.ts";
@@ -57,6 +57,6 @@ export async function destroyAttempt(
   { offer, machineId }: Attempt,
   limits: CallLimits,
 ): Promise<void> {
-  const target = { machineId, org: "", force: true, ignoreMissing: true };
+  const target = { machineId, org: "", force: true, ignoreMissing: true, ignoreLease: true };
   await hostd.destroyMachine(hostOf(offer), target, limits);
 }

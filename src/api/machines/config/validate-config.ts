@@ -1,10 +1,11 @@
 import type { Violations } from "../../../lib/faults/violations.ts";
-import { signalNumber } from "../../../lib/signals/signals.ts";
 import type { Dns, Guest, GuestFile, Init, MachineConfig, Restart, Service } from "../machine.ts";
-import { bytes, type Check, CONTROL, isPlain, PLAIN, printable } from "./text.ts";
+import { bytes, type Check, isPlain, PLAIN, printable } from "./text.ts";
 import { checkDns } from "./validate-dns.ts";
 import { checkExtra } from "./validate-extra.ts";
 import { checkFiles } from "./validate-files.ts";
+import { checkMetadata } from "./validate-metadata.ts";
+import { checkStop } from "./validate-stop.ts";
 
 /** A configuration that is not validated. */
 export interface ConfigInput {
@@ -36,11 +37,7 @@ const MAX_ENV_ENTRIES = 256;
 const MAX_ENV_BYTES = 64 * 1024;
 const MAX_INIT_BYTES = 64 * 1024;
 const MAX_SERVICES = 16;
-const MAX_STOP_MS = 300_000;
 const DEFAULT_STOP_MS = 5_000;
-const MAX_METADATA_ENTRIES = 64;
-const MAX_METADATA_KEY_BYTES = 128;
-const MAX_METADATA_VALUE_BYTES = 2048;
 const MAX_UID = 2 ** 32 - 2;
 const MAX_USER_CHARS = 256;
 const POLICIES = ["no", "on-failure", "always"] as const;
@@ -74,7 +71,7 @@ export function validateConfig(
   violations.add("config.image", image === "" ? missing : checkImage(image));
   checkEnv(env, check);
   if (init) checkInit(init, check);
-  checkMetadata(metadata, check);
+  checkMetadata("metadata", metadata, check);
   const { autoDestroy = false, files = [], dns, extra } = input;
   const restart = input.restart && validRestart(input.restart, check);
   const schedule = validSchedule(input.schedule ?? "", check);
@@ -175,20 +172,6 @@ function validStop(input: ConfigInput["stop"], violations: Violations): MachineC
   return { signal, timeoutMs };
 }
 
-/** Checks the signal and the grace of a stop. An empty signal is valid. */
-export function checkStop(
-  signalField: string,
-  timeoutField: string,
-  signal: string,
-  timeoutMs: number,
-  violations: Violations,
-): void {
-  const isSignal = signal === "" || signalNumber(signal) !== undefined;
-  const description = `must be a signal of Linux such as SIGTERM or SIGRTMIN+3, not "${printable(signal)}"`;
-  violations.check(isSignal, signalField, description);
-  violations.check(timeoutMs >= 0 && timeoutMs <= MAX_STOP_MS, timeoutField, "must be 0 to 300 s");
-}
-
 function validRestart({ policy, maxRetries }: { policy: string; maxRetries: number }, check: Check): Restart {
   const known = POLICIES.find((each) => each === (policy || "no"));
   const isPolicy = known !== undefined;
@@ -203,20 +186,4 @@ function validSchedule(schedule: string, check: Check): MachineConfig["schedule"
   const description = `must be ${SCHEDULES.join(", ")}, not "${printable(schedule)}"`;
   check(schedule === "" || known !== undefined, "schedule", description);
   return known;
-}
-
-/** Checks entries of metadata, each named `metadata[key]`. */
-export function checkMetadata(metadata: Readonly<Record<string, string>>, check: Check): void {
-  const entries = Object.entries(metadata);
-  const [{ length }, max] = [entries, MAX_METADATA_ENTRIES];
-  check(length <= max, "metadata", `must have at most ${max} entries, not ${length}`);
-  for (const [key, value] of length <= max ? entries : []) {
-    const field = `metadata[${printable(key)}]`;
-    const isKey = key !== "" && bytes(key) <= MAX_METADATA_KEY_BYTES;
-    check(isKey, field, `the key must have 1 to ${MAX_METADATA_KEY_BYTES} bytes`);
-    check(!CONTROL.test(key) && key.isWellFormed(), field, "the key must have no control characters");
-    const isValue = bytes(value) <= MAX_METADATA_VALUE_BYTES;
-    check(isValue, field, `must have at most ${MAX_METADATA_VALUE_BYTES} bytes`);
-    check(isPlain(value), field, PLAIN);
-  }
 }

@@ -1,19 +1,20 @@
 import { EventEmitter } from "node:events";
 import { ulid } from "ulid";
 import {
+  type AcquireLeaseRequest,
   type Hold,
   type HostServiceServer,
   HostServiceService,
   type PrepareMachineRequest,
+  type ReleaseLeaseRequest,
+  type SetMachineCordonRequest,
+  type SignalMachineRequest,
   StartMachineResponse,
   type StreamLogsRequest,
+  type UpdateMachineRequest,
   type WatchMachinesRequest,
 } from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
-import {
-  type Machine,
-  MachineEvent,
-  MachineState,
-} from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { type Machine, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../../../src/gen/windhover/scheduler/v1/host.ts";
 import { RULES } from "../../../../src/hostd/service-rules.ts";
 import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
@@ -22,8 +23,14 @@ import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { notBuilt, notBuiltBidi } from "../../../../src/lib/grpc/server/not-built.ts";
 import { bidiStream, type CallContext, serverStream, unary } from "../../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../../src/lib/grpc/server/serve.ts";
+import { eventOf, FakeLeases, isGuarded, restarted, updated, withMetadata } from "./changes.ts";
 import { type Script, Scripts } from "./scripts.ts";
 import { type Changes, watchMachines } from "./watch-machines.ts";
+
+interface Target {
+  readonly machineId: string;
+  readonly org: string;
+}
 
 export interface FakeHostOptions {
   readonly number: number;
@@ -48,7 +55,10 @@ export class FakeHost {
   readonly calls: string[] = [];
   /** What every machine has written. */
   readonly lines = ["hello"];
-  readonly #changes: Changes = new EventEmitter();
+  readonly leases = new FakeLeases();
+  /** Signals that machines have been sent. */
+  readonly signals: string[] = [];
+  readonly #changed: Changes = new EventEmitter();
   outboxSequence = 0n;
   outboxAcknowledged = 0n;
   readonly #scripts = new Scripts();
@@ -85,6 +95,8 @@ export class FakeHost {
     this.machines.clear();
     this.holds.clear();
     this.calls.length = 0;
+    this.signals.length = 0;
+    this.leases.clear();
     this.imageBytes = 0n;
     this.#scripts.clear();
   }
@@ -113,7 +125,7 @@ export class FakeHost {
     if (!machine) throw new Error(`the fake host has no machine ${id}`);
     const next = { ...machine, ...change, generation: machine.generation + 1n, updateTime: new Date() };
     this.machines.set(id, next);
-    this.#changes.emit("change", id);
+    this.#changed.emit("change", id);
     return next;
   }
 
@@ -134,17 +146,64 @@ export class FakeHost {
     return machine;
   }
 
+  /** Calls that change machines in place. */
+  #changes() {
+    const change = <Req extends Target & { leaseNonce: string }>(
+      method: string,
+      isGuarded: (req: Req) => boolean,
+      changed: (machine: Machine, req: Req) => Partial<Machine>,
+    ) =>
+      unary((req: Req, ctx: CallContext) =>
+        this.#do(ctx, method, req.machineId, () => {
+          const machine = this.#find(req.machineId, req.org);
+          if (isGuarded(req)) this.leases.guard(req.machineId, req.leaseNonce);
+          return { machine: this.change(req.machineId, changed(machine, req)) };
+        }),
+      );
+    const always = () => true;
+    return {
+      updateMachine: change("updateMachine", always, (machine, req: UpdateMachineRequest) => {
+        this.credentials = req.credentials;
+        return updated(machine, req);
+      }),
+      restartMachine: change("restartMachine", always, restarted),
+      signalMachine: change("signalMachine", always, (machine, { signal }: SignalMachineRequest) => {
+        if (machine.state !== MachineState.STARTED)
+          throw new Fault("FAILED_PRECONDITION", "INVALID_STATE", "it does not run");
+        this.signals.push(signal);
+        return {};
+      }),
+      setMachineCordon: change("setMachineCordon", always, (_, req: SetMachineCordonRequest) => ({
+        cordoned: req.cordoned,
+      })),
+      updateMetadata: change("updateMetadata", isGuarded, withMetadata),
+      acquireLease: unary((req: AcquireLeaseRequest, ctx: CallContext) =>
+        this.#do(ctx, "acquireLease", req.machineId, () => {
+          const machine = this.#find(req.machineId, req.org);
+          const lease = this.leases.acquire(machine, req.lease, req.nonce);
+          this.change(machine.id, { lease: { ...lease, nonce: "" } });
+          return { lease };
+        }),
+      ),
+      getLease: unary(({ machineId, org }: Target, ctx: CallContext) =>
+        this.#do(ctx, "getLease", machineId, () => ({
+          lease: this.leases.get(this.#find(machineId, org).id),
+        })),
+      ),
+      releaseLease: unary(({ machineId, org, nonce }: ReleaseLeaseRequest, ctx: CallContext) =>
+        this.#do(ctx, "releaseLease", machineId, () => {
+          this.leases.release(this.#find(machineId, org).id, nonce);
+          this.change(machineId, { lease: undefined });
+          return {};
+        }),
+      ),
+    };
+  }
+
   #service(): HostServiceServer {
     return {
+      ...this.#changes(),
       getMachines: notBuilt(),
-      updateMachine: notBuilt(),
-      restartMachine: notBuilt(),
-      signalMachine: notBuilt(),
-      setMachineCordon: notBuilt(),
-      updateMetadata: notBuilt(),
-      acquireLease: notBuilt(),
-      getLease: notBuilt(),
-      releaseLease: notBuilt(),
       execMachine: notBuiltBidi(),
       listProcesses: notBuilt(),
       setScheduling: unary(({ scheduling }, ctx) =>
@@ -154,7 +213,7 @@ export class FakeHost {
           return { previous };
         }),
       ),
-      createMachine: unary(({ machine, reservationId, epoch }, ctx) =>
+      createMachine: unary(({ machine, reservationId, epoch, lease }, ctx) =>
         this.#do(ctx, "createMachine", machine?.id ?? "", () => {
           if (!machine) throw new Error("no machine");
           const known = this.machines.get(machine.id);
@@ -172,9 +231,12 @@ export class FakeHost {
             generation: 1n,
             createTime: now,
             updateTime: now,
+            instanceId: ulid(),
           };
-          this.machines.set(machine.id, created);
-          return { machine: created };
+          const held = lease && this.leases.acquire(created, lease, "");
+          const described = { ...created, lease: held && { ...held, nonce: "" } };
+          this.machines.set(machine.id, described);
+          return { machine: described };
         }),
       ),
       prepareMachine: serverStream(this.#prepare.bind(this)),
@@ -187,9 +249,10 @@ export class FakeHost {
           nextPageToken: "",
         })),
       ),
-      startMachine: unary(({ machineId, org }, ctx) =>
+      startMachine: unary(({ machineId, org, leaseNonce }, ctx) =>
         this.#do(ctx, "startMachine", machineId, () => {
           const before = this.#find(machineId, org);
+          this.leases.guard(machineId, leaseNonce);
           const alreadyStarted = before.state === MachineState.STARTED;
           const machine = alreadyStarted ? before : this.change(machineId, started(before));
           return StartMachineResponse.fromPartial({
@@ -200,18 +263,20 @@ export class FakeHost {
           });
         }),
       ),
-      stopMachine: unary(({ machineId, org }, ctx) =>
+      stopMachine: unary(({ machineId, org, leaseNonce, ignoreLease }, ctx) =>
         this.#do(ctx, "stopMachine", machineId, () => {
           const before = this.#find(machineId, org);
+          if (!ignoreLease) this.leases.guard(machineId, leaseNonce);
           const alreadyStopped = before.state !== MachineState.STARTED;
           const machine = alreadyStopped ? before : this.change(machineId, { state: MachineState.STOPPED });
           return { machine, alreadyStopped };
         }),
       ),
-      destroyMachine: unary(({ machineId, org, force, ignoreMissing }, ctx) =>
+      destroyMachine: unary(({ machineId, org, force, ignoreMissing, ...leased }, ctx) =>
         this.#do(ctx, "destroyMachine", machineId, () => {
           if (ignoreMissing && !this.machines.has(machineId)) return { machine: undefined };
           const machine = this.#find(machineId, org);
+          if (!leased.ignoreLease) this.leases.guard(machineId, leased.leaseNonce);
           if (machine.state === MachineState.STARTED && !force) {
             throw new Fault("FAILED_PRECONDITION", "MACHINE_RUNNING", "it is running; stop it or force it");
           }
@@ -265,7 +330,7 @@ export class FakeHost {
 
   async *#watch(requests: AsyncIterable<WatchMachinesRequest>, ctx: CallContext) {
     await this.#do(ctx, "watchMachines", "", () => undefined);
-    yield* watchMachines(this.machines, this.#changes, requests);
+    yield* watchMachines(this.machines, this.#changed, requests);
   }
 
   async *#logs({ machineId, org, follow, afterSequence }: StreamLogsRequest, ctx: CallContext) {
@@ -279,12 +344,6 @@ export class FakeHost {
 }
 
 function started(machine: Machine): Partial<Machine> {
-  const event = MachineEvent.fromPartial({
-    id: ulid(Date.now()),
-    type: "start",
-    status: MachineState.STARTED,
-    source: "user",
-    time: new Date(),
-  });
+  const event = eventOf("start", MachineState.STARTED, machine.instanceId);
   return { state: MachineState.STARTED, lastStartPath: "warm", events: [event, ...machine.events] };
 }

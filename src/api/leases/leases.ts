@@ -1,0 +1,70 @@
+import { atHost, type Whereabouts } from "../machines/find-host.ts";
+import type { HostAddress } from "../machines/host-address.ts";
+import type { Lease } from "../machines/machine.ts";
+import type { MachineId } from "../machines/machine-id.ts";
+import type { Target } from "../machines/machines.ts";
+import type { Caller, CallLimits } from "../requests/caller.ts";
+
+/** A lease with its nonce. Neither stored nor logged. */
+export interface HeldLease extends Lease {
+  readonly nonce: string;
+}
+
+/** A lease to acquire. */
+export interface NewLease {
+  readonly ttlMs: number;
+  /** Subject of the caller's token. */
+  readonly owner: string;
+  readonly description: string;
+}
+
+export interface LeaseRequest extends NewLease {
+  /** Nonce of the lease to refresh. Empty: acquire. */
+  readonly nonce: string;
+}
+
+/** The part of hostd that holds leases. */
+export interface HostLeases {
+  acquireLease(host: HostAddress, target: Target & LeaseRequest, limits: CallLimits): Promise<HeldLease>;
+  getLease(host: HostAddress, target: Target, limits: CallLimits): Promise<HeldLease>;
+  releaseLease(
+    host: HostAddress,
+    target: Target & { readonly nonce: string },
+    limits: CallLimits,
+  ): Promise<void>;
+}
+
+/** Leases on machines, which their hosts hold. None of its calls needs the database. */
+export class Leases {
+  readonly #where: Whereabouts;
+  readonly #hosts: HostLeases;
+
+  constructor(where: Whereabouts, hosts: HostLeases) {
+    this.#where = where;
+    this.#hosts = hosts;
+  }
+
+  /** @throws Fault `LEASE_HELD`, and as a start does */
+  acquire(id: MachineId, options: Omit<LeaseRequest, "owner">, caller: Caller): Promise<HeldLease> {
+    const { org, subject: owner } = caller;
+    return atHost(this.#where, id, org, "lease", (host) =>
+      this.#hosts.acquireLease(host, { machineId: id, org, owner, ...options }, caller),
+    );
+  }
+
+  /** @throws Fault `LEASE_NOT_FOUND` */
+  get(id: MachineId, caller: Caller): Promise<HeldLease> {
+    const { org } = caller;
+    return atHost(this.#where, id, org, "lease", (host) =>
+      this.#hosts.getLease(host, { machineId: id, org }, caller),
+    );
+  }
+
+  /** @throws Fault `LEASE_NOT_FOUND`, `LEASE_HELD` */
+  release(id: MachineId, nonce: string, caller: Caller): Promise<void> {
+    const { org } = caller;
+    return atHost(this.#where, id, org, "lease", (host) =>
+      this.#hosts.releaseLease(host, { machineId: id, org, nonce }, caller),
+    );
+  }
+}

@@ -1,0 +1,59 @@
+import type { AcquireLeaseRequest, LeasesServiceServer } from "../../gen/windhover/machines/v1/leases.ts";
+import type { Violations } from "../../lib/faults/violations.ts";
+import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
+import { unary } from "../../lib/grpc/server/rpc.ts";
+import { bytes, isPlain, PLAIN } from "../machines/config/text.ts";
+import { leaseToProto } from "../machines/convert-machine.ts";
+import type { MachineId } from "../machines/machine-id.ts";
+import { checkToken, machineRequest } from "../machines/machine-request.ts";
+import { authorize } from "../requests/authorize.ts";
+import type { LeaseRequest, Leases } from "./leases.ts";
+
+const DEFAULT_TTL_MS = 30_000;
+const MIN_TTL_MS = 1_000;
+const MAX_TTL_MS = 3_600_000;
+const MAX_DESCRIPTION_BYTES = 256;
+
+export function leasesService(leases: Leases): LeasesServiceServer {
+  return {
+    acquireLease: unary(async (req, ctx) => {
+      const caller = authorize(ctx, "machines:write");
+      const lease = await leases.acquire(...leaseFromProto(req), caller);
+      return { lease: leaseToProto(lease, lease.nonce) };
+    }),
+    getLease: unary(async (req, ctx) => {
+      const caller = authorize(ctx, "machines:write");
+      const [id] = machineRequest(req.machineId, () => undefined);
+      const lease = await leases.get(id, caller);
+      return { lease: leaseToProto(lease, lease.nonce) };
+    }),
+    releaseLease: unary(async (req, ctx) => {
+      const caller = authorize(ctx, "machines:write");
+      const [id, nonce] = machineRequest(req.machineId, (violations) => {
+        violations.check(req.nonce !== "", "nonce", "is required");
+        checkToken("nonce", req.nonce, violations);
+        return req.nonce;
+      });
+      await leases.release(id, nonce, caller);
+      return {};
+    }),
+  };
+}
+
+function leaseFromProto(req: AcquireLeaseRequest): readonly [MachineId, Omit<LeaseRequest, "owner">] {
+  const { description, nonce } = req;
+  return machineRequest(req.machineId, (violations) => {
+    const ttlMs = durationFromProto(req.ttl) ?? DEFAULT_TTL_MS;
+    checkTtl("ttl", ttlMs, violations);
+    const isShort = bytes(description) <= MAX_DESCRIPTION_BYTES;
+    violations.check(isShort, "description", `must have at most ${MAX_DESCRIPTION_BYTES} bytes`);
+    violations.check(isPlain(description), "description", PLAIN);
+    checkToken("nonce", nonce, violations);
+    return { ttlMs, description, nonce };
+  });
+}
+
+/** Checks how long a lease is to last. */
+export function checkTtl(field: string, ttlMs: number, violations: Violations): void {
+  violations.check(ttlMs >= MIN_TTL_MS && ttlMs <= MAX_TTL_MS, field, "must be 1 s to 1 h");
+}

@@ -1,0 +1,112 @@
+import { randomBytes } from "node:crypto";
+import { ulid } from "ulid";
+import type {
+  NewLease,
+  RestartMachineRequest,
+  UpdateMachineRequest,
+  UpdateMetadataRequest,
+} from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
+import {
+  type Lease,
+  type Machine,
+  MachineEvent,
+  MachineState,
+} from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import { durationFromProto } from "../../../../src/lib/grpc/messages/duration.ts";
+
+/** The leases of a fake host: by the clock, one for a machine. */
+export class FakeLeases {
+  readonly #leases = new Map<string, Lease>();
+
+  clear(): void {
+    this.#leases.clear();
+  }
+
+  /** Returns the lease of a machine; undefined: none, or it has ended. */
+  find(id: string): Lease | undefined {
+    const lease = this.#leases.get(id);
+    return lease && (lease.expireTime?.getTime() ?? 0) > Date.now() ? lease : undefined;
+  }
+
+  /** @throws Fault `LEASE_HELD` unless the nonce is the lease's or there is none */
+  guard(id: string, nonce: string): void {
+    const lease = this.find(id);
+    if (!lease || lease.nonce === nonce) return;
+    const until = lease.expireTime?.toISOString() ?? "";
+    const message = `machine ID ${id} lease currently held by ${lease.owner}, expires at ${until}`;
+    const facts = { machine_id: id, owner: lease.owner, expire_time: until };
+    throw new Fault("ABORTED", "LEASE_HELD", message, facts);
+  }
+
+  acquire({ id, instanceId }: Machine, wanted: NewLease | undefined, nonce: string): Lease {
+    this.guard(id, nonce);
+    const lease = {
+      nonce: this.find(id)?.nonce ?? randomBytes(16).toString("hex"),
+      owner: wanted?.owner ?? "",
+      description: wanted?.description ?? "",
+      expireTime: new Date(Date.now() + (durationFromProto(wanted?.ttl) ?? 0)),
+      instanceId,
+    };
+    this.#leases.set(id, lease);
+    return lease;
+  }
+
+  get(id: string): Lease {
+    const lease = this.find(id);
+    if (lease) return lease;
+    throw new Fault("NOT_FOUND", "LEASE_NOT_FOUND", `machine ${id} has no lease`, { machine_id: id });
+  }
+
+  release(id: string, nonce: string): void {
+    this.get(id);
+    this.guard(id, nonce);
+    this.#leases.delete(id);
+  }
+}
+
+/** Returns what an update changes. @throws Fault `VERSION_MISMATCH`, `AUTO_DESTROY` */
+export function updated(machine: Machine, request: UpdateMachineRequest): Partial<Machine> {
+  checkVersion("ABORTED", machine, request.currentVersion);
+  if (machine.config?.autoDestroy)
+    throw new Fault("FAILED_PRECONDITION", "AUTO_DESTROY", "it destroys itself and cannot be updated");
+  const isStarted = machine.state === MachineState.STARTED;
+  const starts = (isStarted && !request.skipLaunch) || (!isStarted && request.launch);
+  const state = starts ? MachineState.STARTED : isStarted ? MachineState.STOPPED : machine.state;
+  const instanceId = ulid();
+  return {
+    ...{ config: request.config, imageRef: request.imageRef, instanceId, state },
+    events: [eventOf("update", state, instanceId), ...machine.events],
+  };
+}
+
+export function restarted(machine: Machine, { forceStop }: RestartMachineRequest): Partial<Machine> {
+  const state = MachineState.STARTED;
+  const event = eventOf("restart", state, machine.instanceId);
+  return { state, events: [{ ...event, message: forceStop ? "killed" : "" }, ...machine.events] };
+}
+
+/** Returns what a change of metadata changes. @throws Fault `VERSION_MISMATCH` */
+export function withMetadata(machine: Machine, request: UpdateMetadataRequest): Partial<Machine> {
+  checkVersion("FAILED_PRECONDITION", machine, request.currentVersion);
+  const metadata = new Map(request.replace ? [] : machine.config?.metadata);
+  for (const [key, value] of request.set) metadata.set(key, value);
+  for (const key of request.remove) metadata.delete(key);
+  return { config: machine.config && { ...machine.config, metadata } };
+}
+
+/** Whether a change of metadata needs the nonce of a lease. */
+export function isGuarded({ set, remove, replace }: UpdateMetadataRequest): boolean {
+  return replace || set.size + remove.length > 1;
+}
+
+export function eventOf(type: string, status: MachineState, instanceId = ""): MachineEvent {
+  const id = ulid(Date.now());
+  return MachineEvent.fromPartial({ id, type, status, source: "user", time: new Date(), instanceId });
+}
+
+function checkVersion(code: "ABORTED" | "FAILED_PRECONDITION", machine: Machine, expected: string): void {
+  if (expected === "" || expected === machine.instanceId) return;
+  const message = `machine ${machine.id} has another version`;
+  throw new Fault(code, "VERSION_MISMATCH", message, { current_version: machine.instanceId });
+}

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
+import { type ChangeCalls, changeCalls } from "./change-calls.ts";
+import { faultOf } from "./clients.ts";
+import { type TestApi, World } from "./fixture.ts";
+
+let world: World;
+let api: TestApi;
+let user: ChangeCalls;
+let id: string;
+
+beforeAll(async () => {
+  world = await World.open(1);
+  api = await world.api();
+  user = changeCalls(api.user);
+  await api.user.createApp("web");
+});
+afterAll(() => world.close());
+beforeEach(async () => {
+  await world.clear();
+  id = (await api.user.create({ skipLaunch: false })).machine?.id ?? "";
+});
+
+describe("a lease", () => {
+  test("is owned by the subject of the token, and told to others without its nonce", async () => {
+    const { lease } = await user.acquire(id, { ttl: durationToProto(60_000), description: "a deploy" });
+
+    const machine = await api.user.get(id);
+    expect(lease).toMatchObject({ owner: "test", description: "a deploy" });
+    expect(lease?.nonce).toMatch(/^[0-9a-f]{32}$/);
+    expect(lease?.instanceId).toBe(machine?.instanceId);
+    expect(machine?.lease).toEqual({ ...lease, nonce: "" });
+    expect((await user.lease(id)).lease).toEqual(lease);
+  });
+
+  test("lasts 30 s unless it says otherwise, and anew when it is refreshed, with the same nonce", async () => {
+    const before = Date.now();
+    const first = (await user.acquire(id)).lease;
+    const again = (await user.acquire(id, { nonce: first?.nonce ?? "", ttl: durationToProto(3_600_000) }))
+      .lease;
+
+    const ttlMs = (first?.expireTime?.getTime() ?? 0) - before;
+    expect(ttlMs).toBeGreaterThanOrEqual(30_000);
+    expect(again?.nonce).toBe(first?.nonce);
+    expect(again?.expireTime?.getTime()).toBeGreaterThanOrEqual(before + 3_600_000);
+  });
+
+  test("is not taken from its holder, nor released with another nonce", async () => {
+    const { lease } = await user.acquire(id);
+
+    const stolen = await faultOf(user.acquire(id));
+    const released = await faultOf(user.release(id, "0".repeat(32)));
+
+    const expire_time = lease?.expireTime?.toISOString();
+    const held = {
+      code: "ABORTED",
+      reason: "LEASE_HELD",
+      facts: { machine_id: id, owner: "test", expire_time },
+    };
+    expect(stolen).toMatchObject(held);
+    expect(stolen.message).toBe(
+      `machine ID ${id} lease currently held by test, expires at ${lease?.expireTime?.toISOString()}`,
+    );
+    expect(released).toMatchObject(held);
+    await user.release(id, lease?.nonce ?? "");
+    expect(await faultOf(user.release(id, lease?.nonce ?? ""))).toMatchObject({ reason: "LEASE_NOT_FOUND" });
+    expect(await faultOf(user.lease(id))).toMatchObject({ code: "NOT_FOUND", reason: "LEASE_NOT_FOUND" });
+    expect((await api.user.get(id))?.lease).toBeUndefined();
+  });
+
+  test("has every wrong field named at once", async () => {
+    const long = { ttl: durationToProto(3_600_001), description: "x".repeat(257), nonce: "x".repeat(65) };
+    const cases = [
+      [user.acquire("", long), "machine_id,ttl,description,nonce"],
+      [user.acquire(id, { ttl: durationToProto(999), description: "\0" }), "ttl,description"],
+      [user.lease("x"), "machine_id"],
+      [user.release("x", ""), "machine_id,nonce"],
+    ] as const;
+    for (const [call, fields] of cases)
+      expect(await faultOf(call)).toMatchObject({ reason: "INVALID_FIELDS", facts: { fields } });
+  });
+
+  test("of another organisation's machine is not told of", async () => {
+    const acme = await api.as("acme", ["machines:read", "machines:write"]);
+    const other = changeCalls(acme);
+    await user.acquire(id);
+
+    for (const call of [other.acquire(id), other.lease(id), other.release(id, "x")])
+      expect(await faultOf(call)).toMatchObject({ code: "NOT_FOUND", reason: "MACHINE_NOT_FOUND" });
+    acme.close();
+  });
+});
+
+describe("while a lease is held", () => {
+  const guarded: [string, (nonce: string) => Promise<unknown>][] = [
+    ["a stop", (nonce) => user.stop(id, nonce)],
+    ["a start", (nonce) => user.start(id, nonce)],
+    ["a restart", (leaseNonce) => user.restart(id, { leaseNonce })],
+    ["a signal", (nonce) => user.signal(id, "SIGHUP", nonce)],
+    ["a cordon", (nonce) => user.cordon(id, true, nonce)],
+    ["metadata of two keys", (leaseNonce) => user.metadata(id, { a: "1", b: "2" }, { leaseNonce })],
+    ["metadata as a whole", (leaseNonce) => user.metadata(id, { a: "1" }, { replace: true, leaseNonce })],
+    ["a destroy", (nonce) => user.destroy(id, nonce)],
+  ];
+
+  test.each(guarded)("%s needs its nonce", async (_, act) => {
+    const { lease } = await user.acquire(id);
+
+    for (const nonce of ["", "0".repeat(32)]) {
+      const fault = await faultOf(act(nonce));
+      expect(fault).toMatchObject({ code: "ABORTED", reason: "LEASE_HELD", facts: { owner: "test" } });
+    }
+    await act(lease?.nonce ?? "");
+  });
+
+  test("one key of metadata is set, the machine is read and listed, and its app is deleted", async () => {
+    await user.acquire(id);
+
+    await user.metadata(id, { a: "1" });
+    expect((await api.user.get(id))?.lease?.nonce).toBe("");
+    const { apps } = api.user;
+    await new Promise<void>((resolve, reject) =>
+      apps.deleteApp({ name: "web", force: true }, (err) => (err ? reject(err) : resolve())),
+    );
+    expect(world.onHosts).toEqual([]);
+    await api.user.createApp("web");
+  });
+});
