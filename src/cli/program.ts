@@ -1,6 +1,7 @@
 import { type Command, Help, type Option } from "commander";
 import type { AuditFlags } from "./commands/audit/audit.ts";
 import { HoverCommand, type Surroundings } from "./commands/command.ts";
+import type { ConsoleFlags } from "./commands/machine/exec/console.ts";
 import type { TraceFlags } from "./commands/trace/trace.ts";
 import { duration } from "./commands/values.ts";
 import { variableHelp } from "./session/variables.ts";
@@ -97,6 +98,23 @@ export async function buildProgram(around: Surroundings, args: readonly string[]
     if (args.some((arg) => names.includes(arg))) await define(group);
   }
   program
+    .leaf("console [machine]", "Opens a shell in a machine")
+    .option("-a, --app <app>", "app whose only started machine is meant (default: WINDHOVER_APP)")
+    .option("--machine <id>", "the machine, as flyctl names it")
+    .option("-u, --user <user>", "user to run as (default: the program's)")
+    .option("-C, --command <command>", "run this instead of a shell; quotes as in a shell")
+    .option("--lease-nonce <nonce>", "nonce of the lease that you hold on the machine")
+    .examples(
+      "hover console ID",
+      "hover console -a web",
+      "hover console ID -C 'psql -U app'",
+      "Type ~. at the beginning of a line to leave a program that does not answer.",
+    )
+    .runs<[string | undefined], ConsoleFlags>(
+      async (...given) => (await import("./commands/machine/exec/console.ts")).openConsole(...given),
+      ([machine], { app }) => ({ machine, app }),
+    );
+  program
     .leaf("trace <machine|trace-id>", "Shows where the time of a machine's last start went, as a waterfall")
     .option("--create", "the machine's create instead of its last start")
     .option("--all", "every span, without folding short ones")
@@ -124,7 +142,9 @@ export async function buildProgram(around: Surroundings, args: readonly string[]
   return program;
 }
 
-const COMMON: ReadonlySet<string> = new Set(["--json", "--api", "--token-file", "--help"]);
+const COMMON: ReadonlySet<string> = new Set([
+  ...["--json", "--api", "--token-file", "--access-token", "--debug", "--help"],
+]);
 
 /** Sorts a command's own options before those that all commands have. */
 function ownFirst(command: Command): Option[] {

@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { Subject } from "../session/hints.ts";
 import { reportError } from "../session/report.ts";
 import { Session } from "../session/session.ts";
@@ -26,6 +26,7 @@ export interface Surroundings {
 /** A command of `hover`, or a group of commands. */
 export class HoverCommand extends Command {
   readonly #surroundings: Surroundings;
+  readonly #refusals = new Map<string, { readonly option: Option; readonly why: string }>();
   #takesProgram = false;
 
   constructor(name: string | undefined, surroundings: Surroundings) {
@@ -37,14 +38,36 @@ export class HoverCommand extends Command {
     return new HoverCommand(name, this.#surroundings);
   }
 
-  /** Adds a command with the flags that all of them have. */
-  leaf(usage: string, description: string): HoverCommand {
+  /**
+   * Adds a command with the flags that all of them have.
+   *
+   * @param own `-t` is a flag of the command's own, and `--access-token` has no short form
+   */
+  leaf(usage: string, description: string, own: { readonly t?: boolean } = {}): HoverCommand {
     const made = this.command(usage).description(description);
     return made
       .showHelpAfterError(`Help: ${made.fullName} --help`)
       .option("-j, --json", "print JSON")
       .option("--api <address>", "address of the API (default: WINDHOVER_API)")
-      .option("--token-file <path>", "file with the token (default: WINDHOVER_TOKEN, or the fleet's)");
+      .option("--token-file <path>", "file with the token (default: WINDHOVER_TOKEN, or the fleet's)")
+      .option(`${own.t ? "" : "-t, "}--access-token <token>`, "the token itself; other users may see it")
+      .option("--debug", "print each call to the API and its time");
+  }
+
+  /** Shows examples in the help. Every command has one. */
+  examples(...lines: readonly [string, ...string[]]): this {
+    const title = lines.length === 1 ? "Example:" : "Examples:";
+    return this.addHelpText("after", `\n${[title, ...lines.map((line) => `  ${line}`)].join("\n")}`);
+  }
+
+  /** Makes flags that flyctl has an error that says why they are not here. The help leaves them out. */
+  refuses(why: string, ...flags: readonly string[]): this {
+    for (const each of flags) {
+      const option = new Option(each).hideHelp();
+      this.addOption(option);
+      this.#refusals.set(option.attributeName(), { option, why });
+    }
+    return this;
   }
 
   /**
@@ -83,8 +106,9 @@ export class HoverCommand extends Command {
       const args = given.slice(0, -2) as unknown as A;
       const flags = this.optsWithGlobals() as O & CommonFlags;
       const settings = readSettings(flags, around.env);
-      const session = new Session(settings, around, flags.json === true);
+      const session = new Session(settings, around, flags);
       try {
+        this.#refuse(flags);
         await handler(session, args, flags);
         around.exitCode = session.exitCode;
       } catch (err) {
@@ -98,6 +122,18 @@ export class HoverCommand extends Command {
         await session.close();
       }
     });
+  }
+
+  /** @throws UsageError when a flag is given that is refused */
+  #refuse(flags: object): void {
+    for (const [name, value] of Object.entries(flags)) {
+      const refusal = this.#refusals.get(name);
+      if (!refusal) continue;
+      const { option, why } = refusal;
+      // A flag `--no-x` makes `x` false, which is true without it.
+      const isGiven = option.negate ? value === false : value !== undefined && value !== false;
+      if (isGiven) throw new UsageError(`${option.long} is not possible here: ${why}`);
+    }
   }
 
   /** What follows the message of a mistake. */

@@ -1,22 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { commandLine } from "./machine/config/command-line.ts";
-import { amountMb, duration, pair, port, signalName, words } from "./values.ts";
+import { amountMb, duration, pair, signalName, words } from "./values.ts";
 
 describe("flags", () => {
   test("NAME=VALUE is collected; the value may be empty and contain =", () => {
     expect(pair("B==x=", pair("A="))).toEqual({ A: "", B: "=x=" });
     expect(() => pair("=x")).toThrow('Write NAME=VALUE, not "=x".');
-  });
-
-  test("ports are collected with their protocol", () => {
-    expect(port("53/udp", port("8080"))).toEqual([
-      { protocol: "tcp", internalPort: 8080 },
-      { protocol: "udp", internalPort: 53 },
-    ]);
-  });
-
-  test.each(["0", "65536", "http", "80/sctp", "80/tcp:http", "-1", ""])("%j is no port", (raw) => {
-    expect(() => port(raw)).toThrow(/Write a port of the guest/);
   });
 
   test.each([

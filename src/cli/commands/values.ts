@@ -8,29 +8,6 @@ export function pair(raw: string, before: Readonly<Record<string, string>> = {})
   return { ...before, [raw.slice(0, at)]: raw.slice(at + 1) };
 }
 
-/** A port of the guest, as `-p` takes it. */
-export interface Port {
-  readonly protocol: "tcp" | "udp";
-  readonly internalPort: number;
-}
-
-/** Collects `8080`, `8080/tcp`, `53/udp` of `-p`. */
-export function port(raw: string, before: readonly Port[] = []): readonly Port[] {
-  const [, number = "", protocol = "tcp", rest] = /^(\d+)(?:\/([a-z]+))?(.*)$/.exec(raw) ?? [];
-  if (/^\d+:\d+/.test(raw)) {
-    const inside = raw.split(":")[1];
-    throw new InvalidArgumentError(
-      `The host chooses the port outside: write the guest's port only, -p ${inside}.`,
-    );
-  }
-  if (number === "" || rest !== "" || !isPort(Number(number)) || (protocol !== "tcp" && protocol !== "udp")) {
-    throw new InvalidArgumentError(
-      `Write a port of the guest, 1 to 65535, such as 8080 or 53/udp; not "${raw}".`,
-    );
-  }
-  return [...before, { protocol, internalPort: Number(number) }];
-}
-
 const MB_PER_UNIT: Readonly<Record<string, number>> = { m: 1, g: 1_024, t: 1_024 * 1_024 };
 
 /** Parses an amount of memory or disk such as `512`, `512mb`, `1gb`, `2tb` into MB. */
@@ -69,8 +46,4 @@ export function words(raw: string, before: readonly string[] = []): readonly str
 export function signalName(raw: string): string {
   const name = raw.toUpperCase();
   return name.startsWith("SIG") ? name : `SIG${name}`;
-}
-
-function isPort(value: number): boolean {
-  return value >= 1 && value <= 65_535;
 }

@@ -58,7 +58,10 @@ export const schedulingName = namer(SCHEDULINGS);
 export const standingName = namer(STANDINGS);
 
 /** The states that machines have so far: what `--state` takes. */
-export const STATE_NAMES: readonly string[] = Object.values(STATES).slice(1, 10);
+export const STATE_NAMES: readonly string[] = [
+  ...Object.values(STATES).slice(1, 10),
+  ...[STATES[12], STATES[13], STATES[15]],
+];
 
 /** Finds a state by its name, whatever its case. */
 export function stateNumber(name: string): MachineState | undefined {

@@ -4,6 +4,7 @@ import { clientOptions } from "../../lib/grpc/options.ts";
 
 export { Metadata } from "@grpc/grpc-js";
 export { call } from "../../lib/grpc/call.ts";
+export { openDuplex } from "../../lib/grpc/duplex.ts";
 export { openStream } from "../../lib/grpc/streams.ts";
 
 /**

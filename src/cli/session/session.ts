@@ -1,11 +1,12 @@
 import type { Client } from "@grpc/grpc-js";
 import { Fault } from "../../lib/faults/fault.ts";
 import type { CallScope, ClientConstructor, UnaryMethod } from "../../lib/grpc/client.ts";
-import type { ServerStreamMethod } from "../../lib/grpc/streams.ts";
+import type { Duplex } from "../../lib/grpc/duplex.ts";
+import type { DuplexMethod, ServerStreamMethod } from "../../lib/grpc/streams.ts";
 import { Repeats } from "./repeat.ts";
 import { EXIT, toFault } from "./report.ts";
 import type { RootSpan } from "./root-span.ts";
-import { type Settings, tokenOf } from "./settings.ts";
+import { type CommonFlags, type Settings, tokenOf } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** How long a call that only reads may take. */
@@ -20,19 +21,21 @@ export class Session {
   readonly json: boolean;
   readonly env: NodeJS.ProcessEnv;
   exitCode: number = EXIT.ok;
+  readonly #debug: boolean;
   readonly #clients: Client[] = [];
   readonly #sent: Promise<void>[] = [];
 
   constructor(
     settings: Settings,
     around: { readonly terminal: Terminal; readonly signal: AbortSignal; readonly env: NodeJS.ProcessEnv },
-    json: boolean,
+    { json = false, debug = false }: Pick<CommonFlags, "json" | "debug">,
   ) {
     this.settings = settings;
     this.terminal = around.terminal;
     this.signal = around.signal;
     this.env = around.env;
     this.json = json;
+    this.#debug = debug;
   }
 
   /**
@@ -58,12 +61,20 @@ export class Session {
     const { call } = await import("./grpc-client.ts");
     const repeats = this.#repeats();
     for (;;) {
+      const startedAt = performance.now();
       try {
         return await call(client, method, request, await this.scope(timeoutMs, span));
       } catch (err) {
         await repeats.wait(err);
+      } finally {
+        this.#note(method, performance.now() - startedAt);
       }
     }
+  }
+
+  /** Tells about a call with `--debug`. Clients of grpc-js keep a method's path with it. */
+  #note(method: unknown, ms: number): void {
+    if (this.#debug) this.say(`${String(Object(method)["path"])} took ${ms.toFixed(1)} ms`);
   }
 
   async *stream<Req, Res>(
@@ -83,6 +94,12 @@ export class Session {
         await repeats.wait(err);
       }
     }
+  }
+
+  /** Opens a bidirectional call, which lasts until one of its ends ends it. */
+  async duplex<Req, Res>(client: Client, method: DuplexMethod<Req, Res>): Promise<Duplex<Req, Res>> {
+    const { openDuplex } = await import("./grpc-client.ts");
+    return openDuplex(client, method, await this.scope(Number.POSITIVE_INFINITY));
   }
 
   /** Makes what bounds a call of this session. */

@@ -8,6 +8,8 @@ export const ROOT = join(import.meta.dirname, "../../..");
 export interface CommonFlags {
   readonly api?: string;
   readonly tokenFile?: string;
+  readonly accessToken?: string;
+  readonly debug?: boolean;
   readonly json?: boolean;
 }
 
@@ -33,6 +35,8 @@ export interface Settings {
   readonly api: Address;
   readonly traces: Address;
   readonly registry: Address;
+  /** The REST gateway. */
+  readonly rest: Address;
   /** Where a token was looked for, in order, up to the place that has one. */
   readonly tokenPlaces: readonly TokenPlace[];
 }
@@ -42,6 +46,7 @@ const ENDPOINTS = {
   api: { variable: "WINDHOVER_API", default: "127.0.0.1:7070" },
   traces: { variable: "WINDHOVER_TRACES", default: "127.0.0.1:4318" },
   registry: { variable: "WINDHOVER_REGISTRY", default: "127.0.0.1:5000" },
+  rest: { variable: "WINDHOVER_REST_URL", default: "127.0.0.1:7080" },
 } as const;
 type Endpoint = keyof typeof ENDPOINTS;
 
@@ -64,6 +69,7 @@ export function readSettings(flags: CommonFlags, env: NodeJS.ProcessEnv): Settin
     api: address("api", flags.api),
     traces: address("traces"),
     registry: address("registry"),
+    rest: address("rest"),
     tokenPlaces: findToken(flags, env, dir),
   };
 }
@@ -73,6 +79,7 @@ export function tokenOf(settings: Settings): string | undefined {
 }
 
 function findToken(flags: CommonFlags, env: NodeJS.ProcessEnv, dir: string): TokenPlace[] {
+  if (flags.accessToken) return [{ place: "--access-token", token: flags.accessToken.trim() || undefined }];
   if (flags.tokenFile) return [fromFile(resolve(flags.tokenFile))];
   const variable = { place: "WINDHOVER_TOKEN", token: env["WINDHOVER_TOKEN"]?.trim() || undefined };
   return variable.token ? [variable] : [variable, fromFile(join(dir, "token"))];

@@ -5,6 +5,8 @@ export interface Terminal {
   out(text: string): void;
   /** Everything else: standard error. */
   err(text: string): void;
+  /** Writes bytes of a program as they are. Resolves when there is room for more. */
+  pass(to: "stdout" | "stderr", bytes: Uint8Array): Promise<void>;
   /** Whether a person reads standard output. */
   readonly isTty: boolean;
   /** Whether a person reads standard error. */
@@ -46,11 +48,26 @@ export function processTerminal(env: NodeJS.ProcessEnv, onGone: () => void): Ter
     err: (text) => {
       stderr.write(text);
     },
+    pass: async (to, bytes) => {
+      if (to === "stdout" && gone) return;
+      if (!process[to].write(bytes)) await roomIn(process[to]);
+    },
     isTty: stdout.isTTY === true,
     isErrTty: stderr.isTTY === true,
     width: stdout.isTTY ? stdout.columns || 80 : Number(env["COLUMNS"]) || undefined,
     paint: paint(Boolean(wantsColour)),
   };
+}
+
+/** Waits until a stream has room again, or nobody reads it. */
+function roomIn(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of ["drain", "error", "close"]) stream.off(event, done);
+      resolve();
+    };
+    for (const event of ["drain", "error", "close"]) stream.on(event, done);
+  });
 }
 
 /** Removes escapes and control characters, except tabs, from text of others. */

@@ -41,6 +41,11 @@ export const variables = {
     default: "the local fleet's, else 127.0.0.1:5000",
     description: "Address of the local registry; `hover doctor` looks there.",
   },
+  WINDHOVER_REST_URL: {
+    kind: "host:port or URL",
+    default: "the local fleet's, else 127.0.0.1:7080",
+    description: "Address of the REST gateway; `hover api` calls it.",
+  },
   DOCKER_CONFIG: {
     kind: "folder",
     default: "~/.docker",

@@ -25,11 +25,6 @@ describe("what was typed wrong: exit code 2, and nothing is sent", () => {
       ["m", "run", "nginx", "echo", "-a", "w"],
       /Which app\?.*\(-a stands behind .*go after --/s,
     ],
-    [
-      "a port outside",
-      ["m", "run", "nginx", "-a", "w", "-p", "80:8080"],
-      /write the guest's port only, -p 8080/,
-    ],
     ["a variable without a value", ["m", "run", "nginx", "-a", "w", "-e", "X"], /Write NAME=VALUE, not "X"/],
     ["an unknown state", ["m", "wait", ID, "--state", "up"], /There is no state "up"; states are creating/],
     ["a quota of nothing", ["org", "set-quota", "acme"], /--machines N, --memory 64gb, --images 2tb, --rate/],

@@ -68,6 +68,12 @@ describe("hover machine list and status", () => {
         services: [{ protocol: "tcp", internal_port: 8080 }],
         stop_config: { signal: "SIGTERM", timeout: "2.5s" },
         metadata: {},
+        restart: null,
+        auto_destroy: false,
+        schedule: "",
+        files: [],
+        dns: null,
+        extra: null,
       },
       image_ref: null,
       create_time: "2001-09-09T01:46:40.000Z",
@@ -79,6 +85,11 @@ describe("hover machine list and status", () => {
       last_start_trace_id: null,
       create_trace_id: null,
       image_bytes: 0,
+      instance_id: "",
+      lease: null,
+      cordoned: false,
+      restart_count: 0,
+      next_start_time: null,
     });
   });
 

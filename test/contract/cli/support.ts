@@ -47,7 +47,7 @@ export interface Home {
   hover(...args: string[]): Promise<Ended>;
   /** Runs it with more of an environment. */
   hoverWith(env: Record<string, string>, ...args: string[]): Promise<Ended>;
-  /** Starts it; its output is collected. */
+  /** Starts it; its output is collected. Its standard input stays open. */
   start(env: Record<string, string>, ...args: string[]): Running;
   remove(): void;
 }
@@ -76,10 +76,15 @@ export async function makeHome(addresses: {
   return {
     dir,
     start,
-    hover: (...args) => start({}, ...args).ended,
-    hoverWith: (env, ...args) => start(env, ...args).ended,
+    hover: (...args) => withoutInput(start({}, ...args)).ended,
+    hoverWith: (env, ...args) => withoutInput(start(env, ...args)).ended,
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
+}
+
+function withoutInput(running: Running): Running {
+  running.child.stdin?.end();
+  return running;
 }
 
 function run(dir: string, env: Record<string, string>, args: readonly string[]): Running {
@@ -87,7 +92,7 @@ function run(dir: string, env: Record<string, string>, args: readonly string[]):
     // Not the project's folder: hover works from anywhere.
     cwd: tmpdir(),
     env: { PATH: process.env["PATH"] ?? "", WINDHOVER_DIR: dir, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
   let out = "";
   let err = "";

@@ -14,7 +14,7 @@ import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
-import { openDuplex } from "../../support/net/duplex.ts";
+import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
 import { createRequest, KEYS, newId, present, startHost, type TestHost, token } from "./fixture.ts";
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { AttachRequest, AttachResponse } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
 import { SchedulerServiceClient } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
-import { openDuplex } from "../../support/net/duplex.ts";
+import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { eventually, startScheduler, TestHost, type TestScheduler, token } from "./fixture.ts";
 import { HELLO } from "./hello.ts";

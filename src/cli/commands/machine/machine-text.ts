@@ -1,6 +1,12 @@
-import { type Machine, type MachineEvent, MachineState } from "../../../gen/windhover/machines/v1/machine.ts";
+import {
+  type GuestConfig,
+  type Machine,
+  type MachineEvent,
+  MachineState,
+} from "../../../gen/windhover/machines/v1/machine.ts";
 import { stateName } from "../../render/names.ts";
-import { count, megabytes } from "../../render/time.ts";
+import { table } from "../../render/table.ts";
+import { ago, count, megabytes } from "../../render/time.ts";
 import { harmless, type Paint } from "../../session/terminal.ts";
 
 /** A state in its colour: green runs, red failed, yellow is in transition. */
@@ -19,8 +25,7 @@ const AT_REST: ReadonlySet<MachineState> = new Set([
 ]);
 
 /** `1 shared CPU, 256 MB`. */
-export function sizeText(machine: Machine): string {
-  const guest = machine.config?.guest;
+export function guestText(guest: GuestConfig | undefined): string {
   if (!guest) return "-";
   return `${count(guest.cpus, `${guest.cpuKind || "shared"} CPU`)}, ${megabytes(guest.memoryMb)}`;
 }
@@ -29,6 +34,20 @@ export function sizeText(machine: Machine): string {
 export function addressText(machine: Machine): string {
   const list = machine.serviceAddresses.map((a) => `${a.address} → ${a.internalPort}/${a.protocol}`);
   return list.join(", ") || "-";
+}
+
+/** A table of events. */
+export function eventTable(events: readonly MachineEvent[], width: number | undefined): readonly string[] {
+  const now = Date.now();
+  const titles = ["EVENT", "TYPE", "STATE", "SOURCE"].map((title) => ({ title }));
+  const rows = events.map((event) => [
+    ago(event.time, now),
+    event.type,
+    stateName(event.status),
+    event.source,
+    eventText(event),
+  ]);
+  return table([...titles, { title: "", min: 20 }], rows, width);
 }
 
 /** An event in a few words. */

@@ -1,24 +1,31 @@
 import type { HoverCommand } from "../command.ts";
-import { defineCreate } from "./create.ts";
-import { defineDestroy } from "./destroy.ts";
-import { defineList } from "./list.ts";
-import { defineLogs } from "./logs.ts";
-import { defineStart } from "./start.ts";
-import { defineStatus } from "./status.ts";
-import { defineStop } from "./stop.ts";
-import { defineWait } from "./wait.ts";
+import { defineExec } from "./exec/exec.ts";
+import { defineCreate } from "./launch/create.ts";
+import { defineUpdate } from "./launch/update.ts";
+import { defineLeases } from "./lease/leases.ts";
+import { defineCordon } from "./lifecycle/cordon.ts";
+import { defineDestroy } from "./lifecycle/destroy.ts";
+import { defineRestart } from "./lifecycle/restart.ts";
+import { defineSignal } from "./lifecycle/signal.ts";
+import { defineStart } from "./lifecycle/start.ts";
+import { defineStop } from "./lifecycle/stop.ts";
+import { defineSuspend } from "./lifecycle/suspend.ts";
+import { defineEvents } from "./show/events.ts";
+import { defineList } from "./show/list.ts";
+import { defineLogs } from "./show/logs.ts";
+import { defineStatus } from "./show/status.ts";
+import { defineVersions } from "./show/versions.ts";
+import { defineWait } from "./show/wait.ts";
 
 export function defineMachine(machine: HoverCommand): void {
   machine.addHelpText(
     "after",
     "\nA machine is given by its id, or by its name, which is looked up in the database first.",
   );
-  defineCreate(machine);
-  defineList(machine);
-  defineStatus(machine);
-  defineLogs(machine);
-  defineWait(machine);
-  defineStart(machine);
-  defineStop(machine);
-  defineDestroy(machine);
+  const commands = [
+    ...[defineCreate, defineUpdate, defineList, defineStatus, defineLogs, defineEvents, defineVersions],
+    ...[defineWait, defineStart, defineStop, defineRestart, defineSignal, defineSuspend, defineCordon],
+    ...[defineDestroy, defineExec, defineLeases],
+  ];
+  for (const define of commands) define(machine);
 }

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { expect, test } from "vitest";
-import { openDuplex } from "../../../../test/support/net/duplex.ts";
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponse,
@@ -9,6 +8,7 @@ import {
 } from "../../../gen/grpc/reflection/v1/reflection.ts";
 import { ServerReflectionClient as AlphaClient } from "../../../gen/grpc/reflection/v1alpha/reflection.ts";
 import { connect } from "../client.ts";
+import { openDuplex } from "../duplex.ts";
 import { createServer, type Running, serve } from "../server/serve.ts";
 import { Descriptors } from "./descriptors.ts";
 import { addReflection } from "./reflection.ts";

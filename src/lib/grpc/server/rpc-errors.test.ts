@@ -1,11 +1,11 @@
 import * as grpc from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import { openDuplex } from "../../../../test/support/net/duplex.ts";
 import { drain, type Echo, echo, failure, type Text } from "../../../../test/support/net/echo.ts";
 import { Fault } from "../../faults/fault.ts";
 import { startTelemetry } from "../../otel/telemetry.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { call, openStream } from "../client.ts";
+import { openDuplex } from "../duplex.ts";
 import { MAX_MESSAGE_BYTES } from "../options.ts";
 import { bidiStream, serverStream, unary } from "./rpc.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { openDuplex } from "../../../../test/support/net/duplex.ts";
 import { echo, failure, pending } from "../../../../test/support/net/echo.ts";
 import { temporaryFolder } from "../../../../test/support/temporary.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { call, openStream } from "../client.ts";
+import { openDuplex } from "../duplex.ts";
 import { bidiStream, type CallContext, serverStream, unary } from "./rpc.ts";
 
 createLogger("test", { write: () => {} });

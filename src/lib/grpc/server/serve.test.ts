@@ -1,13 +1,13 @@
 import { existsSync } from "node:fs";
 import { createServer as createTcpServer } from "node:net";
 import { afterAll, expect, test } from "vitest";
-import { openDuplex } from "../../../../test/support/net/duplex.ts";
 import { addEcho, drain, EchoClient, echo, failure } from "../../../../test/support/net/echo.ts";
 import { temporaryFolder } from "../../../../test/support/temporary.ts";
 import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { addHealth, Health } from "../builtin/health.ts";
 import { call, connect, openStream } from "../client.ts";
+import { openDuplex } from "../duplex.ts";
 import { bidiStream, serverStream, unary } from "./rpc.ts";
 import { createServer, serve } from "./serve.ts";
 

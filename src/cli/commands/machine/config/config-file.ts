@@ -74,16 +74,77 @@ function isObject(value: unknown): value is object {
  * as `config`. Keys may be missing; unknown keys and wrong types are errors, reported together. The
  * server checks the values.
  *
+ * @param isFly the text may be JSON itself, and has Fly's shape: what is not known goes to `extra`
  * @throws UsageError
  */
-export function readConfigFile(path: string): MachineConfig {
+export function readConfigFile(path: string, isFly: boolean): MachineConfig {
+  const text = isFly && path.trimStart().startsWith("{") ? path : undefined;
+  const name = text === undefined ? path : "--machine-config";
+  if (/\.toml$/.test(path))
+    throw new UsageError(`${path} is of an app at Fly; hover takes the configuration of a machine as JSON.`);
   let value: unknown;
   try {
     // Drops what is null.
-    value = JSON.parse(readFileSync(path, "utf8"), (_key, each: unknown) => each ?? undefined);
+    value = JSON.parse(text ?? readFileSync(path, "utf8"), (_key, each: unknown) => each ?? undefined);
   } catch (err) {
-    throw new UsageError(`${path} cannot be read as JSON: ${err instanceof Error ? err.message : err}`);
+    throw new UsageError(`${name} cannot be read as JSON: ${err instanceof Error ? err.message : err}`);
   }
+  if (!isFly) return configOf(value, name);
+  const { known, extra } = separate(fromFly(value));
+  return { ...configOf(known, name), extra };
+}
+
+/** Reads a duration of Fly's, which is in nanoseconds when it is a number, and the content of files. */
+function fromFly(value: unknown): unknown {
+  if (!isObject(value)) return value;
+  const { stop_config: stop, files, ...rest } = value as Record<string, unknown>;
+  return {
+    ...rest,
+    ...(isObject(stop) ? { stop_config: stopFromFly(stop) } : {}),
+    ...(Array.isArray(files) ? { files: files.map(fileFromFly) } : {}),
+  };
+}
+
+function stopFromFly(stop: object): object {
+  const { timeout } = stop as { timeout?: unknown };
+  return typeof timeout === "number" ? { ...stop, timeout: `${timeout / 1e6}ms` } : stop;
+}
+
+function fileFromFly(file: unknown): unknown {
+  if (!isObject(file)) return file;
+  const { raw_value: content, ...rest } = file as Record<string, unknown>;
+  return content === undefined ? rest : { ...rest, content };
+}
+
+/** Moves what has no typed field to `extra`: the same shape, lists by index. */
+function separate(value: unknown): { known: unknown; extra: Record<string, unknown> | undefined } {
+  const known = structuredClone(value);
+  let extra: Record<string, unknown> | undefined;
+  for (const issue of CONFIG.safeParse(value).error?.issues ?? []) {
+    if (issue.code !== "unrecognized_keys") continue;
+    extra ??= {};
+    let from = known;
+    let to: Record<PropertyKey, unknown> = extra;
+    for (const [depth, part] of issue.path.entries()) {
+      from = Object(from)[part];
+      const next = typeof issue.path[depth + 1] === "number" ? listLike(from) : {};
+      to[part] ??= next;
+      to = to[part] as Record<PropertyKey, unknown>;
+    }
+    for (const key of issue.keys) {
+      to[key] = Object(from)[key];
+      delete Object(from)[key];
+    }
+  }
+  return { known, extra };
+}
+
+/** A list as long as this one, whose entries are empty. */
+function listLike(list: unknown): object[] {
+  return Array.isArray(list) ? list.map(() => ({})) : [];
+}
+
+function configOf(value: unknown, name: string): MachineConfig {
   const { data, error } = CONFIG.safeParse(value);
   if (error) {
     const problems = error.issues.flatMap((issue) => {
@@ -92,7 +153,7 @@ export function readConfigFile(path: string): MachineConfig {
         (key) => `  - ${z.core.toDotPath([...issue.path, ...key]) || "the file"}: ${issue.message}`,
       );
     });
-    throw new UsageError(`${path} is not a machine configuration:\n${problems.join("\n")}`);
+    throw new UsageError(`${name} is not a machine configuration:\n${problems.join("\n")}`);
   }
   const {
     image,

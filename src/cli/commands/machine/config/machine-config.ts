@@ -1,30 +1,14 @@
 import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { UsageError } from "../../../session/usage-error.ts";
-import type { Port } from "../../values.ts";
 import { commandLine } from "./command-line.ts";
 import { readConfigFile } from "./config-file.ts";
-
-/** Flags that describe the machine. */
-export interface ConfigFlags {
-  readonly config?: string;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly port?: readonly Port[];
-  readonly metadata?: Readonly<Record<string, string>>;
-  readonly vmMemory?: number;
-  readonly vmCpus?: number;
-  readonly vmCpuKind?: string;
-  readonly entrypoint?: string;
-  readonly user?: string;
-  readonly workdir?: string;
-  readonly signal?: string;
-  /** Milliseconds. */
-  readonly timeout?: number;
-}
+import type { ConfigFlags } from "./config-flags.ts";
+import { withServices } from "./services.ts";
 
 /**
  * Makes the configuration that image, command and flags describe, over that of the file of
- * `--config`.
+ * `--config` or `--machine-config`.
  *
  * @throws UsageError when no image is named, or the file cannot be used
  */
@@ -33,30 +17,60 @@ export function machineConfig(
   command: readonly string[],
   flags: ConfigFlags,
 ): MachineConfig {
-  const base = flags.config === undefined ? undefined : readConfigFile(flags.config);
+  const base = configOfFile(flags);
   const chosen = image || base?.image;
   if (!chosen) throw new UsageError("Which image? Name one, e.g. hover machine run nginx -a web");
+  return overlay({ ...NOT_SET, ...base, image: chosen }, command, flags);
+}
+
+/** Reads the configuration that a file of the flags has; undefined without one. @throws UsageError */
+export function configOfFile({ config, machineConfig }: ConfigFlags): MachineConfig | undefined {
+  if (config !== undefined && machineConfig !== undefined)
+    throw new UsageError("Either --config or --machine-config: both are whole configurations.");
+  if (config !== undefined) return readConfigFile(config, false);
+  return machineConfig === undefined ? undefined : readConfigFile(machineConfig, true);
+}
+
+/** Puts what flags and command say over a configuration. @throws UsageError */
+export function overlay(base: MachineConfig, command: readonly string[], flags: ConfigFlags): MachineConfig {
   const { vmCpuKind, vmCpus, vmMemory, entrypoint, user, workdir, signal, timeout } = flags;
+  const cmd = command.length > 0 ? [...command] : flags.command && commandLine(flags.command);
+  const files = [...(flags.fileLocal ?? []), ...(flags.fileLiteral ?? [])];
+  const written = new Set(files.map(({ guestPath }) => guestPath));
   return {
-    ...NOT_SET,
     ...base,
-    image: chosen,
-    guest: merge(NO_GUEST, base?.guest, { cpuKind: vmCpuKind, cpus: vmCpus, memoryMb: vmMemory }),
-    env: new Map([...(base?.env ?? []), ...Object.entries(flags.env ?? {})]),
-    init: merge(NO_INIT, base?.init, {
+    ...withServices(base, flags),
+    guest: merge(NO_GUEST, base.guest, {
+      ...flags.vmSize,
+      ...defined({ cpuKind: vmCpuKind, cpus: vmCpus, memoryMb: vmMemory }),
+    }),
+    env: new Map([...base.env, ...Object.entries(flags.env ?? {})]),
+    init: merge(NO_INIT, base.init, {
       entrypoint: entrypoint === undefined ? undefined : commandLine(entrypoint),
-      cmd: command.length > 0 ? [...command] : undefined,
+      cmd: cmd || undefined,
       user,
       workingDir: workdir,
     }),
-    services: flags.port ? [...flags.port] : (base?.services ?? []),
-    stopConfig: merge(NO_STOP, base?.stopConfig, { signal, timeout: durationToProto(timeout) }),
-    metadata: new Map([...(base?.metadata ?? []), ...Object.entries(flags.metadata ?? {})]),
+    stopConfig: merge(NO_STOP, base.stopConfig, { signal, timeout: durationToProto(timeout) }),
+    metadata: new Map([...base.metadata, ...Object.entries(flags.metadata ?? {})]),
+    restart: merge(NO_RESTART, base.restart, {
+      policy: flags.restart,
+      maxRetries: flags.restartMaxRetries,
+    }),
+    autoDestroy: flags.rm ?? base.autoDestroy,
+    schedule: flags.schedule ?? base.schedule,
+    files: [...base.files.filter(({ guestPath }) => !written.has(guestPath)), ...files],
   };
 }
 
-/** What there is no flag for. */
-const NOT_SET = {
+const NOT_SET: MachineConfig = {
+  image: "",
+  guest: undefined,
+  env: new Map(),
+  init: undefined,
+  services: [],
+  stopConfig: undefined,
+  metadata: new Map(),
   restart: undefined,
   autoDestroy: false,
   schedule: "",
@@ -67,6 +81,7 @@ const NOT_SET = {
 const NO_GUEST = { cpuKind: "", cpus: 0, memoryMb: 0 };
 const NO_INIT = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "", tty: false };
 const NO_STOP = { signal: "", timeout: undefined };
+const NO_RESTART = { policy: "", maxRetries: 0 };
 
 /** Puts flags over a part of a file over a part without values. Undefined when neither has any. */
 function merge<T extends object>(
@@ -74,6 +89,13 @@ function merge<T extends object>(
   base: T | undefined,
   flags: { readonly [K in keyof T]?: T[K] | undefined },
 ): T | undefined {
+  const given = defined(flags);
+  return base || Object.keys(given).length > 0 ? { ...none, ...base, ...given } : undefined;
+}
+
+/** Leaves out what is undefined. */
+function defined<T extends object>(flags: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const given = Object.entries(flags).filter(([, value]) => value !== undefined);
-  return base || given.length > 0 ? { ...none, ...base, ...Object.fromEntries(given) } : undefined;
+  // Only members of T are left, and none is undefined.
+  return Object.fromEntries(given) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type * as grpc from "@grpc/grpc-js";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import { bind, type CallScope } from "../../../src/lib/grpc/binding.ts";
-import { fromServiceError } from "../../../src/lib/grpc/status.ts";
-import type { DuplexMethod } from "../../../src/lib/grpc/streams.ts";
+import { Fault } from "../faults/fault.ts";
+import { bind, type CallScope } from "./binding.ts";
+import { fromServiceError } from "./status.ts";
+import type { DuplexMethod } from "./streams.ts";
 
 /** An open bidirectional stream. */
 export interface Duplex<Req, Res> {

@@ -1,30 +1,32 @@
 import { randomUUID } from "node:crypto";
-import type { Machine } from "../../../gen/windhover/machines/v1/machine.ts";
+import type { Machine } from "../../../../gen/windhover/machines/v1/machine.ts";
 import type {
   CreateMachineRequest,
   CreateMachineResponse,
   MachinesServiceClient,
-} from "../../../gen/windhover/machines/v1/machines.ts";
-import { backoffMs } from "../../../lib/runtime/backoff.ts";
-import { sleep } from "../../../lib/runtime/wait.ts";
-import { toJson } from "../../render/json.ts";
-import { Progress } from "../../render/progress.ts";
-import { span as time } from "../../render/time.ts";
-import { EXIT } from "../../session/report.ts";
-import type { RootSpan } from "../../session/root-span.ts";
-import type { Session } from "../../session/session.ts";
-import { harmless } from "../../session/terminal.ts";
-import { UsageError } from "../../session/usage-error.ts";
-import { type AppFlag, appOf, machinesClient } from "../find.ts";
-import { type ConfigFlags, machineConfig } from "./config/machine-config.ts";
-import { type PlacementFlags, placement } from "./config/placement.ts";
+} from "../../../../gen/windhover/machines/v1/machines.ts";
+import { backoffMs } from "../../../../lib/runtime/backoff.ts";
+import { sleep } from "../../../../lib/runtime/wait.ts";
+import { toJson } from "../../../render/json.ts";
+import { Progress } from "../../../render/progress.ts";
+import { span as time } from "../../../render/time.ts";
+import { EXIT } from "../../../session/report.ts";
+import type { RootSpan } from "../../../session/root-span.ts";
+import type { Session } from "../../../session/session.ts";
+import { harmless } from "../../../session/terminal.ts";
+import { UsageError } from "../../../session/usage-error.ts";
+import { type AppFlag, appOf, machinesClient } from "../../find.ts";
+import type { ConfigFlags } from "../config/config-flags.ts";
+import { machineConfig } from "../config/machine-config.ts";
+import { type PlacementFlags, placement } from "../config/placement.ts";
+import { addressText, startOutcome } from "../machine-text.ts";
 import { followCreate, isConnectionLoss } from "./create-follow.ts";
-import { addressText, startOutcome } from "./machine-text.ts";
 
 export interface CreateFlags extends AppFlag, ConfigFlags, PlacementFlags {
   readonly name?: string;
   readonly region?: string;
   readonly requestId?: string;
+  readonly skipLaunch?: boolean;
 }
 
 /** Arguments of both. */
@@ -59,7 +61,7 @@ export async function runCreate(
     config: machineConfig(image, command, flags),
     name: flags.name ?? "",
     region: flags.region ?? "",
-    skipLaunch: verb === "create",
+    skipLaunch: verb === "create" || flags.skipLaunch === true,
     requestId: flags.requestId ?? `hover-${randomUUID()}`,
     placement: placement(flags),
   };

@@ -1,10 +1,10 @@
-import type { MachinesServiceClient } from "../../../gen/windhover/machines/v1/machines.ts";
-import { Fault, hasReason } from "../../../lib/faults/fault.ts";
-import { sleep } from "../../../lib/runtime/wait.ts";
-import type { Progress } from "../../render/progress.ts";
-import { isApiAway } from "../../session/hints.ts";
-import type { Session } from "../../session/session.ts";
-import type { Settings } from "../../session/settings.ts";
+import type { MachinesServiceClient } from "../../../../gen/windhover/machines/v1/machines.ts";
+import { Fault, hasReason } from "../../../../lib/faults/fault.ts";
+import { sleep } from "../../../../lib/runtime/wait.ts";
+import type { Progress } from "../../../render/progress.ts";
+import { isApiAway } from "../../../session/hints.ts";
+import type { Session } from "../../../session/session.ts";
+import type { Settings } from "../../../session/settings.ts";
 
 const RETRY_MS = 500;
 

@@ -1,24 +1,25 @@
-import type { LogEntry } from "../../../gen/windhover/machines/v1/machine.ts";
+import type { LogEntry } from "../../../../gen/windhover/machines/v1/machine.ts";
 import type {
   MachinesServiceClient,
   StreamLogsRequest,
-} from "../../../gen/windhover/machines/v1/machines.ts";
-import { toJson } from "../../render/json.ts";
-import { Absence } from "../../session/absence.ts";
-import { READ_TIMEOUT_MS, type Session } from "../../session/session.ts";
-import { harmless } from "../../session/terminal.ts";
-import type { HoverCommand } from "../command.ts";
-import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../find.ts";
-import { whole } from "../values.ts";
+} from "../../../../gen/windhover/machines/v1/machines.ts";
+import { toJson } from "../../../render/json.ts";
+import { Absence } from "../../../session/absence.ts";
+import { READ_TIMEOUT_MS, type Session } from "../../../session/session.ts";
+import { harmless } from "../../../session/terminal.ts";
+import type { HoverCommand } from "../../command.ts";
+import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../../find.ts";
+import { whole } from "../../values.ts";
 
 /** Defines `hover machine logs`. With `--json` each line is one JSON object. */
 export function defineLogs(machine: HoverCommand): void {
   machine
-    .leaf("logs <machine>", "Prints what a machine wrote")
+    .leaf("logs <machine>", "Prints what a machine wrote", { t: true })
     .option(...APP_FLAG)
     .option("-f, --follow", "go on as it writes, until Ctrl-C")
     .option("-n, --tail <lines>", "only the last lines", whole(0, 10_000))
     .option("-t, --timestamps", "show when each line was written")
+    .examples("hover machine logs ID", "hover machine logs ID -f -n 20")
     .runs<[string], AppFlag & { follow?: boolean; tail?: number; timestamps?: boolean }>(
       async (session, [idOrName], { follow = false, tail, timestamps = false, ...flags }) => {
         const client = await machinesClient(session);

@@ -1,18 +1,17 @@
-import { HostStatus, type Machine } from "../../../gen/windhover/machines/v1/machine.ts";
-import { toJson } from "../../render/json.ts";
-import { stateName } from "../../render/names.ts";
-import { table } from "../../render/table.ts";
-import { ago } from "../../render/time.ts";
-import { harmless, type Paint } from "../../session/terminal.ts";
-import type { HoverCommand } from "../command.ts";
-import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../find.ts";
-import { addressText, eventText, sizeText, stateText } from "./machine-text.ts";
+import { HostStatus, type Lease, type Machine } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { toJson } from "../../../render/json.ts";
+import { ago, count } from "../../../render/time.ts";
+import { harmless, type Paint } from "../../../session/terminal.ts";
+import type { HoverCommand } from "../../command.ts";
+import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../../find.ts";
+import { addressText, eventTable, guestText, stateText } from "../machine-text.ts";
 
 export function defineStatus(machine: HoverCommand): void {
   machine
     .leaf("status <machine>", "Shows a machine and its last events")
     .option(...APP_FLAG)
     .option("-d, --display-config", "show its configuration as well")
+    .examples("hover machine status ID", "hover machine status ID --json | jq .config > machine.json")
     .runs<[string], AppFlag & { displayConfig?: boolean }>(async (session, [idOrName], flags) => {
       const client = await machinesClient(session);
       const id = await machineId(session, client, idOrName, flags);
@@ -21,10 +20,23 @@ export function defineStatus(machine: HoverCommand): void {
       if (!machine) return;
       const { paint, width } = session.terminal;
       session.printLines(factLines(machine, paint));
-      if (machine.events.length > 0) session.printLines(["", ...eventLines(machine, width)]);
+      if (machine.events.length > 0) session.printLines(["", ...eventTable(machine.events, width)]);
       if (!flags.displayConfig || !machine.config) return;
       session.printLines(["", "CONFIG", JSON.stringify(toJson(machine.config), undefined, 2)]);
     }, aboutMachine);
+}
+
+/** `held by ci, expires in 25s: nightly backup`. */
+function leaseText({ owner, expireTime, description }: Lease, now: number): string {
+  const what = description === "" ? "" : `: ${description}`;
+  return harmless(`held by ${owner}, expires ${ago(expireTime, now)}${what}`);
+}
+
+function restartLines({ restartCount, nextStartTime }: Machine, now: number): [string, string][] {
+  const next = nextStartTime ? `next start ${ago(nextStartTime, now)}` : "";
+  const parts = [restartCount > 0 ? `restarted ${count(restartCount, "time")}` : "", next];
+  const text = parts.filter((part) => part !== "").join(", ");
+  return text === "" ? [] : [["restarts", text]];
 }
 
 function factLines(machine: Machine, paint: Paint): string[] {
@@ -44,24 +56,15 @@ function factLines(machine: Machine, paint: Paint): string[] {
     ["host", `${machine.host || "-"}  (region ${machine.region || "-"})`],
     ["image", harmless(machine.config?.image ?? "-")],
     ...(ref ? [["", paint.dim(ref.digest)] satisfies [string, string]] : []),
-    ["size", sizeText(machine)],
+    ["size", guestText(machine.config?.guest)],
     ["address", addressText(machine)],
+    ["version", machine.instanceId || "-"],
+    ...(machine.lease ? [["lease", leaseText(machine.lease, now)] satisfies [string, string]] : []),
+    ...(machine.cordoned ? [["cordoned", "proxies send it no requests"] satisfies [string, string]] : []),
+    ...restartLines(machine, now),
     ["created", ago(machine.createTime, now)],
     ["changed", `${ago(machine.updateTime, now)}  (generation ${machine.generation})`],
     ["last start", lastStartPath === "" ? "never" : `${lastStartPath}  (hover trace ${machine.id})`],
   ];
   return facts.map(([name, value]) => `${name.padEnd(12)}${value}`);
-}
-
-function eventLines(machine: Machine, width: number | undefined): readonly string[] {
-  const now = Date.now();
-  const titles = ["EVENT", "TYPE", "STATE", "SOURCE"].map((title) => ({ title }));
-  const rows = machine.events.map((event) => [
-    ago(event.time, now),
-    event.type,
-    stateName(event.status),
-    event.source,
-    eventText(event),
-  ]);
-  return table([...titles, { title: "", min: 20 }], rows, width);
 }

@@ -1,12 +1,12 @@
-import { HostStatus, type Machine, MachineState } from "../../../gen/windhover/machines/v1/machine.ts";
-import { toJson } from "../../render/json.ts";
-import { STATE_NAMES, stateName, stateNumber } from "../../render/names.ts";
-import { type Column, table } from "../../render/table.ts";
-import { ago } from "../../render/time.ts";
-import { UsageError } from "../../session/usage-error.ts";
-import type { HoverCommand } from "../command.ts";
-import { type AppFlag, allMachines, appOf, machinesClient } from "../find.ts";
-import { words } from "../values.ts";
+import { HostStatus, type Machine, MachineState } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { toJson } from "../../../render/json.ts";
+import { STATE_NAMES, stateName, stateNumber } from "../../../render/names.ts";
+import { type Column, table } from "../../../render/table.ts";
+import { ago } from "../../../render/time.ts";
+import { UsageError } from "../../../session/usage-error.ts";
+import type { HoverCommand } from "../../command.ts";
+import { type AppFlag, allMachines, appOf, machinesClient } from "../../find.ts";
+import { words } from "../../values.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "ID" },
@@ -27,6 +27,7 @@ export function defineList(machine: HoverCommand): void {
     .option("-a, --app <app>", "only this app (default: WINDHOVER_APP, else all of your organisation)")
     .option("-q, --quiet", "print ids only")
     .option("--state <states>", "only these states, with commas; `all` for destroyed ones too", words)
+    .examples("hover machine list -a web", "hover machine list --state started -q")
     .runs<[], AppFlag & { quiet?: boolean; state?: readonly string[] }>(
       async (session, _args, flags) => {
         const states = statesOf(flags.state);

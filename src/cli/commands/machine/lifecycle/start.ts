@@ -1,10 +1,11 @@
-import { toJson } from "../../render/json.ts";
-import { stateName } from "../../render/names.ts";
-import { span as time } from "../../render/time.ts";
-import type { HoverCommand } from "../command.ts";
-import { APP_FLAG, type AppFlag } from "../find.ts";
-import { aboutMachines, forEachMachine, type Ids } from "./each.ts";
-import { addressText, startOutcome } from "./machine-text.ts";
+import { toJson } from "../../../render/json.ts";
+import { stateName } from "../../../render/names.ts";
+import { span as time } from "../../../render/time.ts";
+import type { HoverCommand } from "../../command.ts";
+import { APP_FLAG, type AppFlag } from "../../find.ts";
+import { aboutMachines, forEachMachine, type Ids } from "../each.ts";
+import { LEASE_FLAG, type LeaseFlag } from "../lease/lease-flag.ts";
+import { addressText, startOutcome } from "../machine-text.ts";
 
 /** Above the server's own limit on a start. */
 const TIMEOUT_MS = 120_000;
@@ -13,10 +14,12 @@ export function defineStart(machine: HoverCommand): void {
   machine
     .leaf("start <machine...>", "Starts machines; returns when their programs run")
     .option(...APP_FLAG)
-    .runs<Ids, AppFlag>(
+    .option(...LEASE_FLAG)
+    .examples("hover machine start ID", "hover machine start front -a web")
+    .runs<Ids, AppFlag & LeaseFlag>(
       (session, [ids], flags) =>
         forEachMachine(session, ids, flags, "start", async ({ client, id, span, elapsedMs }) => {
-          const request = { machineId: id, watch: undefined, leaseNonce: "" };
+          const request = { machineId: id, watch: undefined, leaseNonce: flags.leaseNonce ?? "" };
           const options = { timeoutMs: TIMEOUT_MS, span };
           const answer = await session.call(client, client.startMachine, request, options);
           const { machine, alreadyStarted, startPath } = answer;

@@ -1,0 +1,46 @@
+import { toJson } from "../../../render/json.ts";
+import { STATE_NAMES, stateName } from "../../../render/names.ts";
+import { span as time } from "../../../render/time.ts";
+import type { HoverCommand } from "../../command.ts";
+import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../../find.ts";
+import { duration, words } from "../../values.ts";
+import { statesOf } from "./list.ts";
+import { waitFor } from "./wait-for.ts";
+
+/** The name for any state at rest, as flyctl has it. */
+const SETTLED = "settled";
+
+interface WaitFlags extends AppFlag {
+  readonly state?: readonly string[];
+  readonly timeout?: number;
+  readonly waitTimeout?: number;
+  readonly instanceId?: string;
+  readonly afterEvent?: string;
+}
+
+export function defineWait(machine: HoverCommand): void {
+  const states = `any of these, with commas: settled, ${STATE_NAMES.join(", ")} (default: started)`;
+  machine
+    .leaf("wait <machine>", "Waits until a machine is in a state")
+    .option(...APP_FLAG)
+    .option("--state <states>", states, words)
+    .option("-w, --wait-timeout <time>", "how long to wait (default: 60s)", duration)
+    .option("--timeout <time>", "the same", duration)
+    .option("--instance-id <version>", "for this version of its configuration only")
+    .option("--after-event <id>", "for what happens after this event")
+    .examples("hover machine wait ID", "hover machine wait ID --state stopped,destroyed -w 5m")
+    .runs<[string], WaitFlags>(async (session, [idOrName], flags) => {
+      const names = flags.state ?? [];
+      const settled = names.includes(SETTLED);
+      const states = statesOf(names.filter((name) => name !== SETTLED));
+      const client = await machinesClient(session);
+      const id = await machineId(session, client, idOrName, flags);
+      const startedAt = performance.now();
+      const { instanceId = "", afterEvent: afterEventId = "" } = flags;
+      const wanted = { machineId: id, states, settled, instanceId, afterEventId };
+      const { machine } = await waitFor(session, client, wanted, flags.waitTimeout ?? flags.timeout);
+      if (session.json) return session.printJson(toJson(machine));
+      const state = machine ? stateName(machine.state) : "there";
+      session.printLines([`${id} is ${state} (waited ${time(performance.now() - startedAt)})`]);
+    }, aboutMachine);
+}
