@@ -172,7 +172,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     (org) => shares.limitsOf(org)?.createsInProgress,
   );
   const intents = new IntentStore(database);
-  const creates = new Creates({ intents, sagas, runner, machines, makeName, slots, shares });
+  const creates = new Creates({ intents, sagas, runner, machines, leases, makeName, slots, shares });
 
   const limits = new LimitStore(database);
   const runSweep = (signal: AbortSignal) => sweep({ table, hostd, machineStore, clock }, signal);

@@ -5,6 +5,7 @@ import { abortable } from "../../lib/runtime/abort.ts";
 import { systemClock } from "../../lib/runtime/clock.ts";
 import { Paces } from "../../lib/runtime/paces.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
+import type { HeldLease, Leases } from "../leases/leases.ts";
 import { parseMachineId } from "../machines/machine-id.ts";
 import type { Machines, MachineView } from "../machines/machines.ts";
 import type { Caller } from "../requests/caller.ts";
@@ -24,6 +25,8 @@ import type { StoredSaga } from "./store/stored-saga.ts";
 export interface Created extends MachineView {
   /** Whether an earlier call with the same request id has created it. */
   readonly repeated: boolean;
+  /** The lease that the caller has asked for. Absent: none, or it has ended. */
+  readonly lease?: HeldLease;
 }
 
 export interface CreatesParts {
@@ -31,6 +34,7 @@ export interface CreatesParts {
   readonly sagas: SagaStore;
   readonly runner: CreateRunner;
   readonly machines: Machines;
+  readonly leases: Pick<Leases, "get">;
   /** Makes a name for a machine without one. */
   readonly makeName: () => string;
   readonly slots: CreateSlots;
@@ -65,6 +69,12 @@ export class Creates {
    * one it goes on, and a repeated call returns the same machine.
    */
   async create(request: CreateRequest, requestId: string | undefined, caller: Caller): Promise<Created> {
+    const created = await this.#create(request, requestId, caller);
+    const lease = request.lease && (await this.#leaseOn(created.machine.id, request.lease.owner, caller));
+    return lease ? { ...created, lease } : created;
+  }
+
+  async #create(request: CreateRequest, requestId: string | undefined, caller: Caller): Promise<Created> {
     return withSpan("api.create", { [attribute.region]: request.regions[0] ?? "" }, async (span) => {
       const { runner } = this.#parts;
       runner.assertOpen();
@@ -112,6 +122,14 @@ export class Creates {
       if (performance.now() > deadline) throw createNotFound(requestId);
       await sleep(POLL_MS, signal);
     }
+  }
+
+  /** Reads the lease that the create has acquired; undefined when it is not the caller's any more. */
+  async #leaseOn(machineId: string, owner: string, caller: Caller): Promise<HeldLease | undefined> {
+    const id = parseMachineId(machineId);
+    // The machine is there, whatever becomes of its lease.
+    const lease = id && (await this.#parts.leases.get(id, caller).catch(() => undefined));
+    return lease?.owner === owner ? lease : undefined;
   }
 
   /** Repeats of a create that runs here need none. */

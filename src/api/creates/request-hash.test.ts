@@ -27,3 +27,11 @@ test("is another for anything else", () => {
   expect(requestHash({ ...REQUEST, regionAsked: "", app: "other" })).not.toEqual(before);
   expect(requestHash({ ...REQUEST, regionAsked: "ord" })).not.toEqual(before);
 });
+
+test("is the same for every token that asks for the same lease", () => {
+  const leased = (owner: string, ttlMs = 30_000) => requestHash({ ...REQUEST, lease: { owner, ttlMs } });
+
+  expect(leased("ci")).toEqual(leased("other"));
+  expect(leased("ci")).not.toEqual(leased("ci", 60_000));
+  expect(leased("ci")).not.toEqual(requestHash(REQUEST));
+});

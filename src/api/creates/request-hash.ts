@@ -1,9 +1,13 @@
 import { createHash } from "node:crypto";
 import type { CreateRequest } from "./store/create-state.ts";
 
-/** Hashes a request. The order of maps and the api that resolved the regions make no difference. */
-export function requestHash({ regions: _, ...request }: CreateRequest): Buffer {
-  return createHash("sha256").update(canonical(request)).digest();
+/**
+ * Hashes a request. The order of maps, the api that resolved the regions and the token of the caller
+ * make no difference.
+ */
+export function requestHash({ regions: _, lease, ...request }: CreateRequest): Buffer {
+  const digested = { ...request, leaseTtlMs: lease?.ttlMs };
+  return createHash("sha256").update(canonical(digested)).digest();
 }
 
 function canonical(value: unknown): string {

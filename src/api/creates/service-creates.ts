@@ -4,12 +4,14 @@ import type {
   MachinesServiceServer,
   WatchCreateResponse,
 } from "../../gen/windhover/machines/v1/machines.ts";
+import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { configInputFromProto } from "../machines/config/convert-config.ts";
-import { machineToProto } from "../machines/convert-machine.ts";
+import { leaseToProto, machineToProto } from "../machines/convert-machine.ts";
 import { placementFromProto } from "../regions/convert-placement.ts";
 import type { KnownRegions } from "../regions/regions.ts";
 import { authorize } from "../requests/authorize.ts";
+import type { Caller } from "../requests/caller.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { checkRequestId, requireName } from "../requests/names.ts";
 import type { Creates } from "./creates.ts";
@@ -25,9 +27,11 @@ export function createsService(
   return {
     createMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");
-      const request = validateCreate(inputFromProto(req, caller.org), regions, checkReference);
+      const request = validateCreate(inputFromProto(req, caller), regions, checkReference);
       const created = await measureCreate(() => creates.create(request, req.requestId || undefined, caller));
-      return { machine: machineToProto(created.machine, created.hostStatus), repeated: created.repeated };
+      const { lease, repeated } = created;
+      const machine = machineToProto(created.machine, created.hostStatus);
+      return { machine: lease ? { ...machine, lease: leaseToProto(lease, lease.nonce) } : machine, repeated };
     }),
     watchCreate: serverStream(async function* (req, ctx) {
       const { org } = authorize(ctx, "machines:read");
@@ -37,12 +41,16 @@ export function createsService(
   };
 }
 
-function inputFromProto(req: CreateMachineRequest, org: string): CreateInput {
+function inputFromProto(req: CreateMachineRequest, { org, subject }: Caller): CreateInput {
   const { app, name, region, skipLaunch, requestId } = req;
   const config = req.config && configInputFromProto(req.config);
   const placement = placementFromProto(req.placement);
   const configBytes = req.config ? MachineConfig.encode(req.config).finish().length : 0;
-  return { org, app, name, region, skipLaunch, requestId, placement, config, configBytes };
+  const leaseTtlMs = durationFromProto(req.leaseTtl);
+  return {
+    ...{ org, app, name, region, skipLaunch, requestId, placement, config, configBytes },
+    ...{ subject, leaseTtlMs },
+  };
 }
 
 function progressToProto({

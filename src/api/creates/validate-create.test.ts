@@ -15,7 +15,18 @@ describe("a create", () => {
     skipLaunch: false,
     requestId: "",
     placement: undefined,
+    subject: "ci",
+    leaseTtlMs: undefined,
   };
+
+  it("gives its caller a lease of 1 s to 1 h, when that is asked for", () => {
+    const leased = (leaseTtlMs: number) => validateCreate({ ...input, leaseTtlMs }, WORLD, anyImage);
+
+    expect(validateCreate(input, WORLD, anyImage)).not.toHaveProperty("lease");
+    expect(leased(3_600_000).lease).toEqual({ ttlMs: 3_600_000, owner: "ci" });
+    expect(() => leased(999)).toThrow("lease_ttl");
+    expect(() => leased(3_600_001)).toThrow("lease_ttl");
+  });
 
   it("keeps what its region stands for, and what was written", () => {
     expect(validateCreate({ ...input, region: "any" }, WORLD, anyImage)).toMatchObject({
@@ -47,7 +58,8 @@ describe("a create", () => {
     expect(fault(of(65_537)).violations).toEqual([
       {
         field: "config",
-        description: "must have at most 65536 bytes in all, not 65537: shorten env, init or metadata",
+        description:
+          "must have at most 65536 bytes in all, not 65537: shorten env, init, files, metadata or extra",
       },
     ]);
   });

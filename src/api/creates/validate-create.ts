@@ -1,4 +1,5 @@
 import { Violations } from "../../lib/faults/violations.ts";
+import { checkTtl } from "../leases/leases.ts";
 import { type ConfigInput, type ImageCheck, requireConfig } from "../machines/config/validate-config.ts";
 import { type PlacementInput, validatePlacement } from "../regions/placement.ts";
 import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
@@ -17,6 +18,10 @@ export interface CreateInput {
   readonly skipLaunch: boolean;
   readonly requestId: string;
   readonly placement: PlacementInput | undefined;
+  /** Subject of the caller's token. */
+  readonly subject: string;
+  /** How long the caller has a lease on the new machine. Undefined: none. */
+  readonly leaseTtlMs: number | undefined;
 }
 
 /** @throws Fault INVALID_FIELDS; `REGION_UNKNOWN` when only the region is wrong */
@@ -31,12 +36,14 @@ export function validateCreate(
   if (input.name !== "") violations.add("name", checkMachineName(input.name));
   if (input.requestId !== "") violations.add("request_id", checkRequestId(input.requestId));
   const placement = input.placement && validatePlacement(input.placement, violations);
+  const { org, app, name, region, skipLaunch, subject: owner, leaseTtlMs: ttlMs } = input;
+  if (ttlMs !== undefined) checkTtl("lease_ttl", ttlMs, violations);
   if (violations.any || !config) throw violations.fault();
-  const { org, app, name, region, skipLaunch } = input;
   return {
     ...{ org, app, name, config, skipLaunch },
     regions: resolveRegions(region, regions),
     regionAsked: region,
     ...(placement ? { placement } : {}),
+    ...(ttlMs === undefined ? {} : { lease: { ttlMs, owner } }),
   };
 }

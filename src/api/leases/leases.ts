@@ -1,9 +1,13 @@
+import type { Violations } from "../../lib/faults/violations.ts";
 import { atHost, type Whereabouts } from "../machines/find-host.ts";
 import type { HostAddress } from "../machines/host-address.ts";
 import type { Lease } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { Target } from "../machines/machines.ts";
 import type { Caller, CallLimits } from "../requests/caller.ts";
+
+const MIN_TTL_MS = 1_000;
+const MAX_TTL_MS = 3_600_000;
 
 /** A lease with its nonce. Neither stored nor logged. */
 export interface HeldLease extends Lease {
@@ -67,4 +71,9 @@ export class Leases {
       this.#hosts.releaseLease(host, { machineId: id, org, nonce }, caller),
     );
   }
+}
+
+/** Checks how long a lease is to last. */
+export function checkTtl(field: string, ttlMs: number, violations: Violations): void {
+  violations.check(ttlMs >= MIN_TTL_MS && ttlMs <= MAX_TTL_MS, field, "must be 1 s to 1 h");
 }

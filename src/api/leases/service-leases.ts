@@ -1,5 +1,4 @@
 import type { AcquireLeaseRequest, LeasesServiceServer } from "../../gen/windhover/machines/v1/leases.ts";
-import type { Violations } from "../../lib/faults/violations.ts";
 import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { bytes, isPlain, PLAIN } from "../machines/config/text.ts";
@@ -7,11 +6,9 @@ import { leaseToProto } from "../machines/convert-machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import { checkToken, machineRequest } from "../machines/machine-request.ts";
 import { authorize } from "../requests/authorize.ts";
-import type { LeaseRequest, Leases } from "./leases.ts";
+import { checkTtl, type LeaseRequest, type Leases } from "./leases.ts";
 
 const DEFAULT_TTL_MS = 30_000;
-const MIN_TTL_MS = 1_000;
-const MAX_TTL_MS = 3_600_000;
 const MAX_DESCRIPTION_BYTES = 256;
 
 export function leasesService(leases: Leases): LeasesServiceServer {
@@ -51,9 +48,4 @@ function leaseFromProto(req: AcquireLeaseRequest): readonly [MachineId, Omit<Lea
     checkToken("nonce", nonce, violations);
     return { ttlMs, description, nonce };
   });
-}
-
-/** Checks how long a lease is to last. */
-export function checkTtl(field: string, ttlMs: number, violations: Violations): void {
-  violations.check(ttlMs >= MIN_TTL_MS && ttlMs <= MAX_TTL_MS, field, "must be 1 s to 1 h");
 }

@@ -1,3 +1,4 @@
+import type { Duration } from "../../../src/gen/google/protobuf/duration.ts";
 import { AuditServiceClient } from "../../../src/gen/windhover/admin/v1/audit.ts";
 import {
   AnnounceHostRequest,
@@ -95,6 +96,7 @@ export interface CreateInput {
   readonly region?: string;
   readonly requestId?: string;
   readonly skipLaunch?: boolean;
+  readonly leaseTtl?: Duration;
   readonly config?:
     | {
         readonly image?: string;

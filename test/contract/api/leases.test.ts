@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
 import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { type ChangeCalls, changeCalls } from "./change-calls.ts";
 import { faultOf } from "./clients.ts";
@@ -124,5 +126,61 @@ describe("while a lease is held", () => {
     );
     expect(world.onHosts).toEqual([]);
     await api.user.createApp("web");
+  });
+});
+
+describe("a create with a lease", () => {
+  const leaseTtl = durationToProto(60_000);
+
+  test("starts the machine, and answers with its nonce, again when it is repeated", async () => {
+    const request = { requestId: "leased", skipLaunch: false, leaseTtl };
+    const { machine } = await api.user.create(request);
+    const again = await api.user.create(request);
+
+    expect(machine).toMatchObject({ state: MachineState.STARTED, lease: { owner: "test" } });
+    expect(again).toMatchObject({ repeated: true, machine: { id: machine?.id, lease: machine?.lease } });
+    expect(await faultOf(user.stop(machine?.id ?? ""))).toMatchObject({ reason: "LEASE_HELD" });
+    await user.stop(machine?.id ?? "", machine?.lease?.nonce);
+    const rows = await world.sql("select snapshot::text from machines");
+    const sagas = await world.sql("select state::text, request::text from sagas");
+    expect(JSON.stringify([rows, sagas])).not.toContain(machine?.lease?.nonce);
+  });
+
+  test("counts its time from the end of the pull, even when it ran out meanwhile", async () => {
+    world.host(1).before("prepareMachine", () => world.host(1).leases.clear());
+
+    const { machine } = await api.user.create({ leaseTtl });
+
+    expect(machine).toMatchObject({ state: MachineState.CREATED, lease: { owner: "test" } });
+    expect((await user.lease(machine?.id ?? "")).lease?.nonce).toBe(machine?.lease?.nonce);
+  });
+
+  test("whose machine somebody else has leased meanwhile answers without a nonce, and starts nothing", async () => {
+    world.host(1).before("prepareMachine", (machineId) => {
+      const machine = world.host(1).machines.get(machineId);
+      world.host(1).leases.clear();
+      if (machine)
+        world.host(1).leases.acquire(machine, { ttl: leaseTtl, owner: "other", description: "" }, "");
+    });
+
+    const { machine } = await api.user.create({ skipLaunch: false, leaseTtl });
+
+    expect(machine?.state).toBe(MachineState.CREATED);
+    expect(machine?.lease?.nonce ?? "").toBe("");
+  });
+
+  test("that fails is undone in spite of its lease", async () => {
+    world.host(1).before("prepareMachine", () => {
+      throw new Fault("NOT_FOUND", "IMAGE_NOT_FOUND", "no such image");
+    });
+
+    expect(await faultOf(api.user.create({ leaseTtl }))).toMatchObject({ reason: "IMAGE_NOT_FOUND" });
+    expect(world.onHosts.map((machine) => machine.id)).toEqual([id]);
+  });
+
+  test("is refused for a time that no lease has", async () => {
+    const fault = await faultOf(api.user.create({ leaseTtl: durationToProto(3_600_001) }));
+
+    expect(fault).toMatchObject({ reason: "INVALID_FIELDS", facts: { fields: "lease_ttl" } });
   });
 });

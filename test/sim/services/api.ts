@@ -13,6 +13,7 @@ import { type HostEntry, HostTable } from "../../../src/api/hosts/host-table.ts"
 import type { Hostd } from "../../../src/api/hosts/hostd.ts";
 import { Hosts } from "../../../src/api/hosts/hosts.ts";
 import { hostEventsFromProto } from "../../../src/api/hosts/service-host-reports.ts";
+import { Leases } from "../../../src/api/leases/leases.ts";
 import { parseMachineId } from "../../../src/api/machines/machine-id.ts";
 import { MachineStore } from "../../../src/api/machines/machine-store.ts";
 import { Machines, type Target } from "../../../src/api/machines/machines.ts";
@@ -68,7 +69,9 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   for (const entry of [...file.values()]) table.learn(entry);
   const hosts = new Hosts(table, around.hostStore(database), clock, hostd);
   const machineStore = new MachineStore(database);
-  const machines = new Machines({ directory: hosts, store: machineStore }, hostd);
+  const where = { directory: hosts, store: machineStore };
+  const machines = new Machines(where, hostd);
+  const leases = new Leases(where, hostd);
   const sagas = around.sagaStore(database);
   const auctions = auctionCalls(net, schedulers, clock);
   const saga = createSaga({
@@ -106,7 +109,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const shares = new Shares(DEFAULT_RATES, clock.monotonicMs);
   const slots = new CreateSlots(DEFAULT_CREATE_LIMITS);
   const intents = new IntentStore(database);
-  const creates = new Creates({ intents, sagas, runner, machines, makeName, slots, shares });
+  const creates = new Creates({ intents, sagas, runner, machines, leases, makeName, slots, shares });
   net.serve(life, {
     createMachine: ({ request, requestId }: CreateCall, { signal }) =>
       creates.create(request, requestId, callerOf(request.org, signal)),

@@ -107,14 +107,14 @@ async function ask(
   signal: AbortSignal,
 ): Promise<void> {
   const { machineId, offer, region, reservationId } = attempt;
-  const { name, app, org, config, skipLaunch } = run.request;
+  const { name, app, org, config, skipLaunch, lease } = run.request;
   const order = {
     ...{ machineId, name, app, org, region, config, reservationId },
     image: run.image,
     createTraceId: run.createTraceId,
     epoch: offer.epoch,
     keepForLaunch: !skipLaunch,
-    lease: undefined,
+    lease: lease && { ...lease, description: "" },
   };
   try {
     const limits = { signal, remainingMs: AWARD_TIMEOUT_MS };

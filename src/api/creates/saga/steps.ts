@@ -3,8 +3,11 @@ import { annotate, attribute, withSpan } from "../../../lib/otel/tracing.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import type { Saga, Step } from "../../../lib/saga/saga.ts";
+import type { HostLeases } from "../../leases/leases.ts";
+import type { HostAddress } from "../../machines/host-address.ts";
 import type { Machine } from "../../machines/machine.ts";
-import { inDoubtAttempts, placedAttempt, refusingHosts } from "../store/create-state.ts";
+import type { Target } from "../../machines/machines.ts";
+import { type CreateRequest, inDoubtAttempts, placedAttempt, refusingHosts } from "../store/create-state.ts";
 import { award, reserve, undoAward } from "./award.ts";
 import { checkImage } from "./check-image.ts";
 import type { CreateRun } from "./create-run.ts";
@@ -143,11 +146,12 @@ function launch({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
   return {
     name: "launch",
     async run(run, signal) {
-      if (run.request.skipLaunch) return;
       const { offer, machineId } = placed(run);
       const host = hostOf(offer);
       // Its host refuses the start when the organisation was banned meanwhile.
       const target = { machineId, org: run.request.org };
+      const leaseNonce = await renewLease(hostd, host, target, run.request.lease, signal);
+      if (run.request.skipLaunch) return;
       if (run.isResumed) {
         // A program that an earlier run has started must not run twice.
         const machine = await hostd.getMachine(host, target, { signal });
@@ -157,7 +161,11 @@ function launch({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
         }
       }
       try {
-        const started = await hostd.startMachine(host, { ...target, watchMs: undefined }, { signal });
+        const started = await hostd.startMachine(
+          host,
+          { ...target, watchMs: undefined, leaseNonce },
+          { signal },
+        );
         run.saveMachine(started.machine);
       } catch (error) {
         if (signal.aborted || hasReason(error, "MACHINE_NOT_FOUND")) throw error;
@@ -168,6 +176,32 @@ function launch({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
       }
     },
   };
+}
+
+/**
+ * Lets the lease of a new machine begin anew: its time is the caller's, not that of the pull. Returns
+ * its nonce; empty when there is none, or somebody else has taken one meanwhile.
+ */
+async function renewLease(
+  hostd: HostLeases,
+  host: HostAddress,
+  target: Target,
+  wanted: CreateRequest["lease"],
+  signal: AbortSignal,
+): Promise<string> {
+  if (!wanted) return "";
+  const limits = { signal, remainingMs: CLEANUP_TIMEOUT_MS };
+  try {
+    const held = await hostd.getLease(host, target, limits).catch((err) => {
+      if (!hasReason(err, "LEASE_NOT_FOUND")) throw err;
+    });
+    const order = { ...target, ...wanted, description: "", nonce: held?.nonce ?? "" };
+    return held && held.owner !== wanted.owner ? "" : (await hostd.acquireLease(host, order, limits)).nonce;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    logger.info("the lease of a new machine was not renewed", { machine_id: target.machineId, error });
+    return "";
+  }
 }
 
 function placed(run: CreateRun) {

@@ -16,6 +16,8 @@ export interface CreateRequest {
   readonly skipLaunch: boolean;
   /** Absent: any host. */
   readonly placement?: Placement;
+  /** Lease that the caller gets on the machine. Absent: none. */
+  readonly lease?: { readonly ttlMs: number; readonly owner: string };
 }
 
 export interface Auction {
