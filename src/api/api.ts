@@ -29,6 +29,8 @@ import { hostdClient, hostdConnections } from "./hosts/hostd-client.ts";
 import { Hosts } from "./hosts/hosts.ts";
 import { Leases } from "./leases/leases.ts";
 import { MachineChanges } from "./machines/changes/changes.ts";
+import { HistoryStore } from "./machines/history/history-store.ts";
+import { ListStore } from "./machines/lists/list-store.ts";
 import { parseMachineId } from "./machines/machine-id.ts";
 import { MachineStore } from "./machines/machine-store.ts";
 import { Machines } from "./machines/machines.ts";
@@ -224,6 +226,9 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
       refreshRevocations,
       auditDir: options.auditDir,
     },
+    listStore: new ListStore(database),
+    freshHosts: { directory: hosts, hosts: hostd, nowMs: () => clock.monotonicMs() },
+    historyStore: new HistoryStore(database),
     apps: new AppStore(database),
     orgs: new OrganizationStore(database),
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },

@@ -30,13 +30,17 @@ import type { Leases } from "./leases/leases.ts";
 import { leasesService } from "./leases/service-leases.ts";
 import type { MachineChanges } from "./machines/changes/changes.ts";
 import { changesService } from "./machines/changes/service-changes.ts";
-import type { ListParts } from "./machines/list-machines.ts";
+import type { HistoryStore } from "./machines/history/history-store.ts";
+import { historyService } from "./machines/history/service-history.ts";
+import type { ListParts } from "./machines/lists/list-machines.ts";
+import { listsService } from "./machines/lists/service-lists.ts";
 import { machinesService } from "./machines/service-machines.ts";
 import type { OperatorParts } from "./operators/drain.ts";
 import type { HostSources } from "./operators/list-hosts.ts";
 import { hostsService } from "./operators/service-hosts.ts";
 import type { OrganizationStore } from "./orgs/organization-store.ts";
 import { organizationsService } from "./orgs/service-organizations.ts";
+import { platformService } from "./platform/service-platform.ts";
 import { reservationsService } from "./regions/service-reservations.ts";
 import type { Logins } from "./registries/logins.ts";
 import { type LoginCheck, registriesService } from "./registries/service-registries.ts";
@@ -72,6 +76,7 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly changes: MachineChanges;
   readonly leases: Leases;
   readonly creates: Creates;
+  readonly historyStore: HistoryStore;
   readonly logins: Logins;
   readonly checkLogin: LoginCheck;
   readonly region: string;
@@ -89,12 +94,12 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
     updateMachine: notBuilt(),
-    listMachineEvents: notBuilt(),
-    listMachineVersions: notBuilt(),
     watchMachines: notBuiltStream(),
     ...createsService(creates, { own: region, known: schedulers.regions() }),
     ...changesService(changes, machines),
-    ...machinesService(machines, parts, new Paces({ ...LINES, clock })),
+    ...listsService(parts),
+    ...historyService(machines, parts.historyStore),
+    ...machinesService(machines, new Paces({ ...LINES, clock })),
   };
   const add = (definition: grpc.ServiceDefinition, served: grpc.UntypedServiceImplementation) => {
     const shared = withShares(definition, served, bounds);
@@ -108,11 +113,8 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
     listProcesses: notBuilt(),
   });
   add(AcquireServiceService, { acquireMachine: notBuilt() });
-  add(PlatformServiceService, {
-    listRegions: notBuilt(),
-    estimatePlacements: notBuilt(),
-    getCaller: notBuilt(),
-  });
+  const regions = { own: region, known: schedulers.regions() };
+  add(PlatformServiceService, platformService(schedulers, regions, clock));
   add(AppsServiceService, appsService(parts));
   add(RegistriesServiceService, registriesService(parts.logins, parts.checkLogin));
   add(OrganizationsServiceService, organizationsService(orgs, { keys, tokens, clock }, refreshRevocations));

@@ -4,7 +4,7 @@ import type { SagaWrite } from "../../src/api/creates/store/saga-write.ts";
 import type { Transactions } from "../../src/api/database/gated-database.ts";
 import { HostStore } from "../../src/api/hosts/host-store.ts";
 import type { HostEvent } from "../../src/api/hosts/outbox.ts";
-import { applyChanges } from "../../src/api/machines/machine-store.ts";
+import { applyChanges } from "../../src/api/machines/apply-changes.ts";
 import type { Ledger } from "../../src/hostd/capacity/ledger.ts";
 import type { Step } from "../../src/lib/saga/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
@@ -159,10 +159,7 @@ class CarelessHostStore extends HostStore {
     return this.#db.transaction(async (tx) => {
       await tx.query({ name: "host_insert", text: "", values: [host, identity] });
       const machines = events.map(({ reported }) => reported);
-      const told = events.flatMap(({ reported, event }) =>
-        event ? [{ machineId: reported.machine.id, event }] : [],
-      );
-      await applyChanges(tx, machines, told);
+      await applyChanges(tx, { machines, changes: events });
       const last = events.at(-1)?.sequence ?? 0n;
       await tx.query({ name: "host_applied", text: "", values: [host, last.toString()] });
       return last;

@@ -4,7 +4,8 @@ import { banned, orgNotFound, type Standing } from "../orgs/organization.ts";
 import { type App, appNotEmpty, appNotFound } from "./app.ts";
 
 const CREATE_TIME = `floor(extract(epoch from create_time) * 1000)::float8 as "createTimeMs"`;
-const SELECT = `select name, org, ${CREATE_TIME},
+const ORG_NAME = `(select o.name from organizations o where o.slug = a.org) as "orgName"`;
+const SELECT = `select name, org, network, ${CREATE_TIME}, ${ORG_NAME},
     (select count(*)::int from machines m where m.app = a.name and m.state <> 'destroyed') as "machineCount"
   from apps a`;
 
@@ -16,7 +17,7 @@ export class AppStore {
   }
 
   /** @throws Fault `APP_NAME_TAKEN`, `ORG_NOT_FOUND`, `ORG_BANNED` */
-  create(name: string, org: string): Promise<App> {
+  create(name: string, org: string, network: string): Promise<App> {
     return this.#db.transaction(async (tx) => {
       const { rows: orgs } = await tx.query<{ standing: Standing }>({
         name: "app_create_org",
@@ -27,9 +28,9 @@ export class AppStore {
       if (orgs[0].standing === "banned") throw banned(org);
       const { rows } = await tx.query<App>({
         name: "app_create",
-        text: `insert into apps (name, org) values ($1, $2) on conflict (name) do nothing
-               returning name, org, ${CREATE_TIME}, 0 as "machineCount"`,
-        values: [name, org],
+        text: `insert into apps as a (name, org, network) values ($1, $2, $3) on conflict (name) do nothing
+               returning name, org, network, ${CREATE_TIME}, ${ORG_NAME}, 0 as "machineCount"`,
+        values: [name, org, network],
       });
       if (!rows[0]) throw taken(name);
       return rows[0];

@@ -7,6 +7,10 @@ export interface App {
   readonly createTimeMs: number;
   /** Machines that are not destroyed. */
   readonly machineCount: number;
+  /** Name of a private network; empty: none was asked for. */
+  readonly network: string;
+  /** For people. */
+  readonly orgName: string;
 }
 
 export function appNotFound(name: string): Fault {

@@ -59,7 +59,7 @@ async function destroyAll(
   };
   await Promise.all(Array.from({ length: MAX_PARALLEL }, work));
   // Their hosts report the same, but later than the app is deleted.
-  await machineStore.apply(destroyed);
+  await machineStore.apply(destroyed, true);
   if (fault === undefined) return destroyed.length;
   if (!hasReason(fault, "HOST_UNREACHABLE") && !hasReason(fault, "HOST_UNKNOWN")) throw fault;
   throw new Fault(

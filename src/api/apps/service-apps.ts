@@ -4,7 +4,7 @@ import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
-import { checkAppName, checkSlug, requireName } from "../requests/names.ts";
+import { checkAppName, checkNetwork, checkSlug, requireName } from "../requests/names.ts";
 import { readPage } from "../requests/pages.ts";
 import type { App } from "./app.ts";
 import { type DeleteAppParts, deleteApp } from "./delete-app.ts";
@@ -17,9 +17,10 @@ export function appsService(parts: DeleteAppParts): AppsServiceServer {
       const violations = new Violations();
       violations.add("name", checkAppName(req.name));
       if (req.org !== "") violations.add("org", checkSlug(req.org));
+      if (req.network !== "") violations.add("network", checkNetwork(req.network));
       violations.throwIfAny();
       if (req.org !== "" && req.org !== org) requireScope(ctx, "admin");
-      return { app: appToProto(await apps.create(req.name, req.org || org)) };
+      return { app: appToProto(await apps.create(req.name, req.org || org, req.network)) };
     }),
     getApp: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:read");
@@ -45,6 +46,6 @@ export function appsService(parts: DeleteAppParts): AppsServiceServer {
   };
 }
 
-function appToProto({ name, org, createTimeMs, machineCount }: App): WireApp {
-  return { network: "", orgName: "", name, org, createTime: timeToProto(createTimeMs), machineCount };
+function appToProto({ name, org, network, orgName, createTimeMs, machineCount }: App): WireApp {
+  return { name, org, network, orgName, createTime: timeToProto(createTimeMs), machineCount };
 }

@@ -1,7 +1,7 @@
 import type { Queries } from "../../lib/stores/postgres.ts";
 import type { Transactions } from "../database/gated-database.ts";
 import { toJson } from "../database/json.ts";
-import { applyChanges } from "../machines/machine-store.ts";
+import { applyChanges } from "../machines/apply-changes.ts";
 import { type HostEntry, numberTaken } from "./host-table.ts";
 import { type HostEvent, notDescribed, planBatch } from "./outbox.ts";
 
@@ -70,7 +70,7 @@ export class HostStore {
       if (rows[0].lacks) throw notDescribed(hostNumber);
       // Sent together with the commit: rows of machines stay locked for one round trip only.
       await Promise.all([
-        applyChanges(tx, batch.machines, batch.events),
+        applyChanges(tx, batch),
         tx.commit({
           name: "host_applied",
           text: "update hosts set applied_sequence = $2 where number = $1",

@@ -9,7 +9,12 @@ import { openStream } from "../../lib/grpc/streams.ts";
 import { annotate } from "../../lib/otel/tracing.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { configToProto } from "../machines/config/convert-config.ts";
-import { machineFromProto, stateFromProto, stateToProto } from "../machines/convert-machine.ts";
+import {
+  describedFromProto,
+  machineFromProto,
+  stateFromProto,
+  stateToProto,
+} from "../machines/convert-machine.ts";
 import type { HostAddress } from "../machines/host-address.ts";
 import type { Machine } from "../machines/machine.ts";
 import type { CallLimits } from "../requests/caller.ts";
@@ -92,6 +97,11 @@ export function hostdClient(
     async getMachine(host, target, limits) {
       const { machine } = await send(host, (client) => client.getMachine, target, GET_TIMEOUT_MS, limits);
       return required(machine, host);
+    },
+    async getMachines(host, machineIds, limits) {
+      const request = { machineIds: [...machineIds] };
+      const answer = await send(host, (client) => client.getMachines, request, GET_TIMEOUT_MS, limits);
+      return answer.machines.map(describedFromProto);
     },
     async startMachine(host, { machineId, org, watchMs, leaseNonce = "" }, limits) {
       annotate(HOST_NAME, host.name);

@@ -74,7 +74,7 @@ describe("a host's events", () => {
           }));
           try {
             const batch = planBatch(applied, sent);
-            seen.push(...batch.events.map(({ event }) => BigInt(event.id)));
+            seen.push(...batch.changes.map(({ event }) => BigInt(event?.id ?? "0")));
             applied = batch.applied;
           } catch (err) {
             expect(err).toMatchObject({ reason: "SEQUENCE_GAP", facts: { applied: applied.toString() } });

@@ -1,23 +1,18 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import {
-  isNewer,
-  type MachineEvent,
-  type MachineEventOf,
-  type ReportedMachine,
-} from "../machines/machine.ts";
+import type { MachineChange } from "../machines/apply-changes.ts";
+import { isNewer, type ReportedMachine } from "../machines/machine.ts";
 
 /** A change in a host's outbox. */
-export interface HostEvent {
+export interface HostEvent extends MachineChange {
   readonly sequence: bigint;
-  readonly reported: ReportedMachine;
-  readonly event?: MachineEvent;
 }
 
 /** The part of a host's report that is new. */
 export interface Batch {
   /** The latest generation of each machine, whole if the report has it whole. */
   readonly machines: readonly ReportedMachine[];
-  readonly events: readonly MachineEventOf[];
+  /** All new changes, in their order. */
+  readonly changes: readonly HostEvent[];
   /** Sequence of the last change that is applied with this batch. */
   readonly applied: bigint;
 }
@@ -43,9 +38,7 @@ export function planBatch(applied: bigint, changes: readonly HostEvent[]): Batch
   }
   return {
     machines: [...latest.values()],
-    events: fresh.flatMap(({ reported, event }) =>
-      event ? [{ machineId: reported.machine.id, event }] : [],
-    ),
+    changes: fresh,
     applied: last,
   };
 }

@@ -89,6 +89,12 @@ export function machineFromProto(machine: wire.Machine): Machine {
   };
 }
 
+/** Converts a machine that is told without its configuration. */
+export function describedFromProto(machine: wire.Machine): Omit<Machine, "config"> {
+  const { config: _, ...described } = machineFromProto(machine);
+  return described;
+}
+
 export function statusFromProto(machine: wire.Machine | wireHosts.MachineStatus): MachineStatus {
   return {
     id: machine.id,
@@ -163,7 +169,7 @@ export function eventFromProto(event: wire.MachineEvent): MachineEvent {
   };
 }
 
-function eventToProto(event: MachineEvent): wire.MachineEvent {
+export function eventToProto(event: MachineEvent): wire.MachineEvent {
   return {
     restartCount: event.restartCount ?? 0,
     instanceId: event.instanceId ?? "",

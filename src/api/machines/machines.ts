@@ -15,6 +15,12 @@ export interface Target {
 /** The part of hostd that serves users' machines. */
 export interface HostMachines {
   getMachine(host: HostAddress, target: Target, limits: CallLimits): Promise<Machine>;
+  /** Returns those that the host has, without configuration, with the newest event only. */
+  getMachines(
+    host: HostAddress,
+    ids: readonly string[],
+    limits: CallLimits,
+  ): Promise<readonly Omit<Machine, "config">[]>;
   startMachine(host: HostAddress, target: Target & StartOptions, limits: CallLimits): Promise<Started>;
   stopMachine(host: HostAddress, target: Target & StopOptions, limits: CallLimits): Promise<Stopped>;
   destroyMachine(

@@ -1,6 +1,4 @@
-import { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import type {
-  ListMachinesRequest,
   MachinesServiceServer,
   StartMachineRequest,
   StopMachineRequest,
@@ -15,60 +13,36 @@ import { withSpan } from "../../lib/otel/tracing.ts";
 import type { Paces } from "../../lib/runtime/paces.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
-import { checkAppName } from "../requests/names.ts";
-import { readPage } from "../requests/pages.ts";
+import { checkStates, MAX_STATES } from "./check-states.ts";
 import { checkStop } from "./config/validate-stop.ts";
-import { listedToProto, machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
-import { type ListParts, listMachines } from "./list-machines.ts";
-import { MACHINE_STATES, type MachineState } from "./machine.ts";
+import { machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
+import type { MachineState } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
-import { checkToken, machineRequest } from "./machine-request.ts";
-import type { MachineQuery } from "./machine-store.ts";
+import { checkToken, machineIdFromProto, machineRequest } from "./machine-request.ts";
 import type { LogOptions, Machines, StartOptions, StopOptions, WaitOptions } from "./machines.ts";
 import { measureStart } from "./metrics.ts";
 
 const MAX_WATCH_MS = 10_000;
 const MAX_WAIT_MS = 300_000;
 const DEFAULT_WAIT_MS = 60_000;
-/** More than there are. */
-const MAX_STATES = 64;
 /** Short lines that take as long as a message with one. */
 const LINES_PER_MESSAGE = 20;
 const STARTED: MachineState = "started";
 const MAX_TAIL = 10_000;
 
-/** The RPCs on existing machines; creates are served by `createsService`. */
+/** The RPCs on existing machines. Creates, lists and history are served elsewhere. */
 type ExistingMachines = Pick<
   MachinesServiceServer,
-  | "getMachine"
-  | "listMachines"
-  | "startMachine"
-  | "stopMachine"
-  | "destroyMachine"
-  | "waitMachine"
-  | "streamLogs"
+  "getMachine" | "startMachine" | "stopMachine" | "destroyMachine" | "waitMachine" | "streamLogs"
 >;
 
 /** @param lines that an organisation reads, from all hosts */
-export function machinesService(machines: Machines, lists: ListParts, lines: Paces): ExistingMachines {
+export function machinesService(machines: Machines, lines: Paces): ExistingMachines {
   return {
     getMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:read");
       const view = await machines.get(machineIdFromProto(req.machineId), caller);
       return { machine: machineToProto(view.machine, view.hostStatus) };
-    }),
-    listMachines: unary(async (req, ctx) => {
-      const { org } = authorize(ctx, "machines:read");
-      const { name, query } = queryFromProto(req, org);
-      const { items: found, nextPageToken } = await readPage(req, {
-        name,
-        keyForms: ["time", "uuid"],
-        keysOf: ({ key }) => [key.createTime, key.createId],
-        read: (after, limit) => listMachines(lists, { ...query, ...positionFromKeys(after), limit }),
-        toProto: ({ machine, hostStatus }) => listedToProto(machine, hostStatus),
-        bytesOf: (machine) => Machine.encode(machine).finish().length,
-      });
-      return { machines: found, nextPageToken, unansweredRegions: [] };
     }),
     startMachine: unary((req, ctx) => {
       const caller = authorize(ctx, "machines:write");
@@ -120,32 +94,6 @@ export function machinesService(machines: Machines, lists: ListParts, lines: Pac
   };
 }
 
-function machineIdFromProto(text: string): MachineId {
-  return machineRequest(text, () => undefined)[0];
-}
-
-/** Returns the query, and the name of its list. */
-function queryFromProto(
-  req: ListMachinesRequest,
-  org: string,
-): { name: string; query: Omit<MachineQuery, "after" | "limit"> } {
-  const violations = new Violations();
-  if (req.app !== "") violations.add("app", checkAppName(req.app));
-  violations.check(req.states.length <= MAX_STATES, "states", `must have at most ${MAX_STATES} entries`);
-  violations.throwIfAny();
-  const asked = [...new Set(req.states.map(stateFromProto))];
-  checkStates(asked, violations);
-  violations.throwIfAny();
-  const states = asked.length > 0 ? asked : MACHINE_STATES.filter((state) => state !== "destroyed");
-  const name = `machines/${org}/${req.app}/${[...asked].sort().join(",")}`;
-  return { name, query: { org, ...(req.app === "" ? {} : { app: req.app }), states } };
-}
-
-function positionFromKeys(keys: readonly string[] | undefined): Pick<MachineQuery, "after"> {
-  const [createTime, createId] = keys ?? [];
-  return createTime !== undefined && createId !== undefined ? { after: { createTime, createId } } : {};
-}
-
 function startFromProto(req: StartMachineRequest): readonly [MachineId, StartOptions] {
   const { leaseNonce } = req;
   return machineRequest(req.machineId, (violations) => {
@@ -185,9 +133,4 @@ function logsFromProto({ follow, tail, afterSequence }: StreamLogsRequest): LogO
   violations.check(afterSequence >= 0n, "after_sequence", "must not be negative");
   violations.throwIfAny();
   return { follow, tail, afterSequence };
-}
-
-function checkStates(states: readonly MachineState[], violations: Violations): void {
-  const areKnown = !states.includes("unknown");
-  violations.check(areKnown, "states", "must be states of windhover.machines.v1.MachineState");
 }

@@ -82,7 +82,8 @@ async function applyWhole(
   limits: CallLimits,
 ): Promise<void> {
   try {
-    await machineStore.apply([await hostd.getMachine(host, { machineId, org: "" }, limits)]);
+    const machine = await hostd.getMachine(host, { machineId, org: "" }, limits);
+    await machineStore.apply([machine], false);
     sweepRepairs.inc({ kind: "ahead" });
   } catch (err) {
     if (!hasReason(err, "MACHINE_NOT_FOUND")) throw err;

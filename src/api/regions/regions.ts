@@ -30,7 +30,7 @@ export function resolveRegions(expression: string, regions: KnownRegions): reado
 }
 
 /** Own region first, regions of unknown place last. */
-function nearestFirst({ own, known }: KnownRegions): readonly string[] {
+export function nearestFirst({ own, known }: KnownRegions): readonly string[] {
   const here = PLACES.get(own);
   const far = (code: string) => {
     if (code === own) return -1;

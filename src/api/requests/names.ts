@@ -3,6 +3,7 @@ import { invalid } from "../../lib/faults/fault.ts";
 const APP = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const MACHINE = /^[a-z0-9-]{1,63}$/;
 const SLUG = /^[a-z][a-z0-9-]{0,62}$/;
+const NETWORK = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 const MAX_TITLE = 200;
 
@@ -19,6 +20,11 @@ export const checkMachineName: NameCheck = check(MACHINE, "must be 1 to 63 of a-
 export const checkSlug: NameCheck = check(
   SLUG,
   "must be 1 to 63 of a-z, 0-9 and hyphens and begin with a letter",
+);
+
+export const checkNetwork: NameCheck = check(
+  NETWORK,
+  "must be 1 to 63 of A-Z, a-z, 0-9 and . _ -, and begin with a letter or digit",
 );
 
 export const checkRequestId: NameCheck = check(REQUEST_ID, "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -");

@@ -32,6 +32,22 @@ describe("apps", () => {
     expect(app).toMatchObject({ name: "web", org: "personal", machineCount: 1 });
   });
 
+  test("have the network that they asked for and the name of their organisation", async () => {
+    const { apps } = api.user;
+    const { app } = await call(apps, apps.createApp, { name: "web", org: "", network: "lab" }, LIMIT);
+    await api.user.createApp("api");
+
+    const listed = await call(apps, apps.listApps, { pageSize: 0, pageToken: "" }, LIMIT);
+
+    expect(app).toMatchObject({ network: "lab", orgName: "Personal" });
+    expect(listed.apps.map(({ network, orgName }) => [network, orgName])).toEqual([
+      ["", "Personal"],
+      ["lab", "Personal"],
+    ]);
+    const odd = call(apps, apps.createApp, { name: "odd", org: "", network: "a b" }, LIMIT);
+    expect(await faultOf(odd)).toMatchObject({ facts: { fields: "network" } });
+  });
+
   test.each(["", "1web", "web-", "Web", "a".repeat(64)])("are not named %j", async (name) => {
     expect(await faultOf(api.user.createApp(name))).toMatchObject({
       reason: "INVALID_FIELDS",

@@ -16,6 +16,7 @@ import {
   CreateMachineRequest,
   MachinesServiceClient,
 } from "../../../src/gen/windhover/machines/v1/machines.ts";
+import { PlatformServiceClient } from "../../../src/gen/windhover/machines/v1/platform.ts";
 import { RegistriesServiceClient } from "../../../src/gen/windhover/machines/v1/registries.ts";
 import { mintToken } from "../../../src/lib/auth/auth.ts";
 import type { Scope } from "../../../src/lib/auth/claims.ts";
@@ -48,6 +49,7 @@ export async function clients(address: string, bearer: string | undefined) {
   const registries = connect(RegistriesServiceClient, address, options);
   const tokens = connect(TokensServiceClient, address, options);
   const revocations = connect(RevocationsServiceClient, address, options);
+  const platform = connect(PlatformServiceClient, address, options);
   const audit = connect(AuditServiceClient, address, options);
   return {
     machines,
@@ -61,6 +63,7 @@ export async function clients(address: string, bearer: string | undefined) {
     tokens,
     revocations,
     audit,
+    platform,
     create: (request: CreateInput = {}, signal?: AbortSignal) =>
       call(
         machines,
@@ -84,7 +87,7 @@ export async function clients(address: string, bearer: string | undefined) {
       (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 20_000 })).machine,
     close() {
       for (const client of [machines, leases, apps, orgs, hosts, reservations, reports]) client.close();
-      for (const client of [registries, tokens, revocations, audit]) client.close();
+      for (const client of [registries, tokens, revocations, audit, platform]) client.close();
     },
   };
 }

@@ -156,7 +156,7 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
       .map((said) => ({
         name: `apply ${said}`,
         ask: (to: Stores) =>
-          to.machines.apply([...new Map(said.map((each) => [each[0], machine(...each)])).values()]),
+          to.machines.apply([...new Map(said.map((each) => [each[0], machine(...each)])).values()], false),
       })),
   },
   {

@@ -49,6 +49,7 @@ export function hostCalls(net: Network, processOf: (number: number) => Process):
     createMachine: (host, award, limits) => call(host, "create", award, limits),
     prepareMachine: (host, order, _report, limits) => call(host, "prepare", order, limits),
     getMachine: (host, target, limits) => call(host, "get", target, limits),
+    getMachines: () => Promise.reject(new Error("nobody lists here")),
     startMachine: (host, target, limits) => call(host, "start", target, limits),
     stopMachine: (host, target, limits) => call(host, "stop", target, limits),
     destroyMachine: (host, target, limits) => call(host, "destroy", target, limits),

@@ -1,8 +1,8 @@
 import type { SagaEntry } from "../../../lib/saga/saga.ts";
 import type { Statement } from "../../../lib/stores/postgres.ts";
 import { toJson } from "../../database/json.ts";
+import { toSnapshot } from "../../machines/apply-changes.ts";
 import type { Machine } from "../../machines/machine.ts";
-import { toSnapshot } from "../../machines/machine-store.ts";
 import { type Attempt, type CreateState, endState } from "./create-state.ts";
 import type { FaultData } from "./fault-data.ts";
 import type { StepProgress } from "./progress.ts";

@@ -8,7 +8,7 @@ import { Fault } from "../../../lib/faults/fault.ts";
 import { openWire, type Wire, type WireUser } from "../../../lib/grpc/wire.ts";
 import { untraced } from "../../../lib/otel/untraced.ts";
 import { type Backoff, backoffMs } from "../../../lib/runtime/backoff.ts";
-import { machineFromProto, stateFromProto } from "../../machines/convert-machine.ts";
+import { describedFromProto, stateFromProto } from "../../machines/convert-machine.ts";
 import type { Waiter, WatchedMachine } from "./waiter.ts";
 
 export interface HostWatchOptions {
@@ -141,7 +141,7 @@ export class HostWatch implements WireUser<WatchMachinesResponse> {
 
 function watchedFromProto({ machine, reachable }: WireWatched): WatchedMachine {
   return {
-    machine: machine && machineFromProto(machine),
+    machine: machine && describedFromProto(machine),
     reachable: reachable.map(stateFromProto),
   };
 }

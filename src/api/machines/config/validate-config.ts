@@ -95,7 +95,8 @@ export function validateConfig(
   };
 }
 
-function validGuest(input: ConfigInput["guest"], check: Check): Guest {
+/** Fills in the defaults of a guest and checks it. */
+export function validGuest(input: ConfigInput["guest"], check: Check): Guest {
   const cpuKind = input?.cpuKind || "shared";
   const cpus = input?.cpus || 1;
   const known = cpuKind === "performance" ? "performance" : "shared";

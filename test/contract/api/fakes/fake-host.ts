@@ -203,7 +203,13 @@ export class FakeHost {
   #service(): HostServiceServer {
     return {
       ...this.#changes(),
-      getMachines: notBuilt(),
+      getMachines: unary(({ machineIds }, ctx) =>
+        this.#do(ctx, "getMachines", "", () => ({
+          machines: machineIds
+            .flatMap((id) => this.machines.get(id) ?? [])
+            .map((machine) => ({ ...machine, config: undefined, events: machine.events.slice(0, 1) })),
+        })),
+      ),
       execMachine: notBuiltBidi(),
       listProcesses: notBuilt(),
       setScheduling: unary(({ scheduling }, ctx) =>

@@ -1,0 +1,159 @@
+import type { Queries, Statement } from "../../lib/stores/postgres.ts";
+import { toJson } from "../database/json.ts";
+import type { Machine, MachineEvent, MachineEventOf, ReportedMachine } from "./machine.ts";
+import { timeOfUlid } from "./ulids.ts";
+
+/** A change of a machine, as its host has reported it. */
+export interface MachineChange {
+  readonly reported: ReportedMachine;
+  readonly event?: MachineEvent;
+}
+
+/** Changes of machines, to be stored together. */
+export interface Changes {
+  /** The latest report of each machine. */
+  readonly machines: readonly ReportedMachine[];
+  /** All changes, in their order. */
+  readonly changes: readonly MachineChange[];
+}
+
+/** Versions of a machine's configuration that are kept. */
+const VERSIONS = 100;
+
+/**
+ * Stores machines of a later generation, their versions, new events, and the changes for those who
+ * watch. Skips machines that the database does not have, or has as destroyed: their name may belong
+ * to another. Skips a status without its machine.
+ */
+export async function applyChanges(tx: Queries, { machines, changes }: Changes): Promise<void> {
+  const statements = [
+    applyMachines(machines),
+    addEvents(
+      changes.flatMap(({ reported, event }) => (event ? [{ machineId: reported.machine.id, event }] : [])),
+    ),
+    addVersions(changes.flatMap(({ reported }) => (reported.kind === "whole" ? [reported.machine] : []))),
+    logChanges(changes.map(({ reported, event }) => ({ machine: reported.machine, event }))),
+  ];
+  await Promise.all(statements.map((statement) => statement && tx.query(statement)));
+}
+
+function applyMachines(reported: readonly ReportedMachine[]): Statement | undefined {
+  if (reported.length === 0) return undefined;
+  return {
+    name: "machine_apply",
+    text: `update machines m
+              set state = u.state, generation = u.generation, update_time = now(),
+                  snapshot = case when u.is_whole then u.snapshot else m.snapshot || u.snapshot end
+             from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[], $5::boolean[])
+                  as u (id, state, generation, snapshot, is_whole)
+            where m.id = u.id and m.state <> 'destroyed' and (m.generation < u.generation or m.snapshot is null)
+              and (u.is_whole or m.snapshot is not null)`,
+    values: [
+      reported.map(({ machine }) => machine.id),
+      reported.map(({ machine }) => machine.state),
+      reported.map(({ machine }) => machine.generation),
+      reported.map((each) => (each.kind === "whole" ? toSnapshot(each.machine) : toJson(each.machine))),
+      reported.map(({ kind }) => kind === "whole"),
+    ],
+  };
+}
+
+/** Adds the event of a machine that was marked as destroyed because its host no longer has it. */
+export async function applyMissing(
+  tx: Queries,
+  { id, generation }: Pick<Machine, "id" | "generation">,
+  event: MachineEvent,
+): Promise<void> {
+  const status = { id, state: event.status, updateTimeMs: event.timeMs, serviceAddresses: [] };
+  const machine = { ...status, generation: String(BigInt(generation) + 1n) };
+  const statements = [addEvents([{ machineId: id, event }]), logChanges([{ machine, event }])];
+  await Promise.all(statements.map((statement) => statement && tx.query(statement)));
+}
+
+function addEvents(events: readonly MachineEventOf[]): Statement | undefined {
+  if (events.length === 0) return undefined;
+  return {
+    name: "machine_events_add",
+    text: `insert into machine_events (machine_id, id, event)
+           select u.machine_id, u.id, u.event
+             from unnest($1::text[], $2::text[], $3::jsonb[]) as u (machine_id, id, event)
+            where exists (select 1 from machines m where m.id = u.machine_id)
+               on conflict do nothing`,
+    values: [
+      events.map(({ machineId }) => machineId),
+      events.map(({ event }) => event.id),
+      events.map(({ event }) => toJson(event)),
+    ],
+  };
+}
+
+/** Adds the versions of configurations, and removes all but the newest of the same machines. */
+function addVersions(machines: readonly Machine[]): Statement | undefined {
+  const versioned = machines.flatMap(({ id, instanceId = "", config }) => {
+    const timeMs = timeOfUlid(instanceId);
+    return timeMs === undefined ? [] : [{ id, instanceId, config, createTime: new Date(timeMs) }];
+  });
+  // A statement takes each row once. The last one counts: metadata changes without a new version.
+  const versions = [...new Map(versioned.map((each) => [`${each.id} ${each.instanceId}`, each])).values()];
+  if (versions.length === 0) return undefined;
+  return {
+    name: "machine_versions_add",
+    text: `with added as (
+             insert into machine_versions (machine_id, instance_id, config, create_time)
+             select u.machine_id, u.instance_id, u.config, u.create_time
+               from unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[])
+                    as u (machine_id, instance_id, config, create_time)
+              where exists (select 1 from machines m where m.id = u.machine_id)
+                 on conflict (machine_id, instance_id) do update set config = excluded.config
+             returning machine_id)
+           delete from machine_versions v using (select distinct machine_id from added) a
+            where v.machine_id = a.machine_id
+              and v.instance_id < (select o.instance_id from machine_versions o where o.machine_id = a.machine_id
+                                    order by o.instance_id desc offset ${VERSIONS - 1} limit 1)`,
+    values: [
+      versions.map(({ id }) => id),
+      versions.map(({ instanceId }) => instanceId),
+      versions.map(({ config }) => toJson(config)),
+      versions.map(({ createTime }) => createTime),
+    ],
+  };
+}
+
+/** What has changed of a machine, for those who watch it. */
+interface LoggedChange {
+  readonly machine: Pick<Machine, "id" | "generation"> & Partial<Machine>;
+  readonly event: MachineEvent | undefined;
+}
+
+/** Logs changes in their order, after `machines` was updated in the same transaction. */
+function logChanges(changes: readonly LoggedChange[]): Statement | undefined {
+  if (changes.length === 0) return undefined;
+  return {
+    name: "machine_changes_add",
+    text: `insert into machine_changes (machine_id, org, app, status, event)
+           select m.id, m.org, m.app, u.status, u.event
+             from unnest($1::text[], $2::bigint[], $3::jsonb[], $4::jsonb[])
+                  with ordinality as u (id, generation, status, event, nth)
+             join machines m on m.id = u.id
+            where not (m.state = 'destroyed' and m.generation < u.generation)
+            order by u.nth`,
+    values: [
+      changes.map(({ machine }) => machine.id),
+      changes.map(({ machine }) => machine.generation),
+      changes.map(({ machine }) => toJson(loggedStatus(machine))),
+      changes.map(({ event }) => (event ? toJson(event) : null)),
+    ],
+  };
+}
+
+/** Left out of the log: what never changes, and what watches do not tell. */
+const UNLOGGED: ReadonlySet<string> = new Set(["name", "app", "org", "config", "events"]);
+
+function loggedStatus(machine: LoggedChange["machine"]) {
+  return Object.fromEntries(Object.entries(machine).filter(([name]) => !UNLOGGED.has(name)));
+}
+
+/** Returns the column `snapshot` of a machine, which has no events. */
+export function toSnapshot(machine: Machine): string {
+  return toJson({ ...machine, events: [] });
+}
