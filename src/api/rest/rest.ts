@@ -6,9 +6,18 @@ import { Bodies } from "./http/read-body.ts";
 import { registerRoute } from "./http/register-route.ts";
 import { type LookupSources, Lookups } from "./requests/lookups.ts";
 import type { Route } from "./requests/route.ts";
+import { laterRoutes } from "./routes/later.ts";
 import { appRoutes } from "./routes/service-apps.ts";
+import { execRoutes } from "./routes/service-exec.ts";
+import { historyRoutes } from "./routes/service-history.ts";
+import { leaseRoutes } from "./routes/service-leases.ts";
 import { lifecycleRoutes } from "./routes/service-lifecycle.ts";
 import { machineRoutes } from "./routes/service-machines.ts";
+import { metadataRoutes } from "./routes/service-metadata.ts";
+import { orgRoutes } from "./routes/service-org.ts";
+import { platformRoutes } from "./routes/service-platform.ts";
+import { logRoutes } from "./streams/service-logs.ts";
+import { watchRoutes } from "./streams/service-watch.ts";
 
 /** Where the REST API is served, and to whom. */
 export interface RestConfig {
@@ -26,7 +35,20 @@ export interface RunningRest {
   readonly port: number;
 }
 
-const ROUTES: readonly Route[] = [...appRoutes, ...machineRoutes, ...lifecycleRoutes];
+const ROUTES: readonly Route[] = [
+  ...appRoutes,
+  ...machineRoutes,
+  ...lifecycleRoutes,
+  ...historyRoutes,
+  ...metadataRoutes,
+  ...leaseRoutes,
+  ...execRoutes,
+  ...watchRoutes,
+  ...logRoutes,
+  ...orgRoutes,
+  ...platformRoutes,
+  ...laterRoutes,
+];
 
 /** Serves the REST API: each route makes calls of the gRPC API in this process. */
 export async function serveRest(

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { LocalCall } from "../../../lib/grpc/server/local/local-calls.ts";
+import { acceptsSse } from "../requests/accept.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { notBuiltYet, RestRequest, type Route, type RouteParts } from "../requests/route.ts";
 import type { Exchange } from "./exchange.ts";
@@ -18,18 +19,20 @@ type ExchangeOf = (request: FastifyRequest) => Exchange;
  */
 export function registerRoute(
   server: FastifyInstance,
-  route: Route,
+  registered: Route,
   parts: RouteParts & { readonly bodies: Bodies },
   exchangeOf: ExchangeOf,
 ): void {
   const { calls, bodies } = parts;
   const begun = new WeakMap<FastifyRequest, LocalCall<never, unknown>>();
+  const chosen = ({ headers }: FastifyRequest) =>
+    registered.sse && acceptsSse(headers.accept) ? registered.sse : registered;
   server.route({
-    method: route.method,
-    url: route.path,
-    config: { docs: route },
+    method: registered.method,
+    url: registered.path,
     async onRequest(request) {
       const { caller } = exchangeOf(request);
+      const route = chosen(request);
       if (!route.rpc) {
         await calls.identify(caller);
         throw notBuiltYet(route);
@@ -38,6 +41,7 @@ export function registerRoute(
       begun.set(request, call);
     },
     async handler(request, reply) {
+      const route = chosen(request);
       const call = begun.get(request);
       if (!call) throw notBuiltYet(route);
       const { caller } = exchangeOf(request);
@@ -56,7 +60,11 @@ export function registerRoute(
         );
         const { body, status = route.status ?? 200, contentType = JSON_TYPE } = answer;
         reply.code(status).header("content-type", contentType);
-        if (body !== undefined && isStream(body)) return reply.send(Readable.from(counted(body, call)));
+        if (body !== undefined && isStream(body)) {
+          if (request.method !== "HEAD") return reply.send(Readable.from(counted(body, call)));
+          await body.return?.(undefined);
+          return reply.send();
+        }
         const text = body === undefined ? "" : JSON.stringify(body);
         call.answered(text.length);
         return reply.send(text);
@@ -82,7 +90,7 @@ function paramsOf(params: unknown): Record<string, string> {
   return typeof params === "object" && params !== null ? { ...params } : {};
 }
 
-function isStream(body: object | string | number | boolean | null): body is AsyncIterable<string> {
+function isStream(body: object | string | number | boolean | null): body is AsyncGenerator<string> {
   return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
 }
 

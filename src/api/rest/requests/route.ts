@@ -21,7 +21,7 @@ export type HttpMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 export interface Answer {
   readonly status?: number;
   /** Absent: none. A stream is sent as it comes. */
-  readonly body?: Json | AsyncIterable<string>;
+  readonly body?: Json | AsyncGenerator<string>;
   /** Of a stream. */
   readonly contentType?: string;
 }
@@ -47,6 +47,8 @@ export interface Route extends RouteDocs {
   /** The RPC that it makes: who may call it, and whether that is in the audit log, is that RPC's. Absent: not built yet. */
   readonly rpc?: Rpc<never, unknown>;
   readonly timeoutMs?: number;
+  /** The route for clients that accept server-sent events, if it is another one. */
+  readonly sse?: Route;
   handle(request: RestRequest<never, never, never, never>): Promise<Answer> | Answer;
 }
 
@@ -56,6 +58,7 @@ interface Spec<Req, Res, Q extends z.ZodObject, B extends z.ZodType> extends Rou
   readonly query?: Q;
   readonly body?: B;
   readonly timeoutMs?: number;
+  readonly sse?: Route;
   handle(request: RestRequest<Req, Res, Q, B>): Promise<Answer> | Answer;
 }
 

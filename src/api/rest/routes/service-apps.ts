@@ -6,6 +6,7 @@ import { Fault, invalid } from "../../../lib/faults/fault.ts";
 import { appToJson } from "../convert/convert-platform.ts";
 import { flag, queryFlag, text } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
+import { requireOwnOrg } from "../requests/own-org.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
 
 const TAG = "Apps";
@@ -97,13 +98,6 @@ export const appRoutes: readonly Route[] = [
     },
   }),
 ];
-
-/** @throws Fault ORG_NOT_FOUND, as for an organisation that is not there */
-export function requireOwnOrg(request: Pick<RestRequest<never, never>, "org">, slug: string): void {
-  if (slug !== request.org) {
-    throw new Fault("NOT_FOUND", "ORG_NOT_FOUND", `there is no organisation ${slug}`, { org: slug });
-  }
-}
 
 async function requireNoneRunning(
   request: Pick<RestRequest<never, never>, "also">,

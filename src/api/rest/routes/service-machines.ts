@@ -13,6 +13,7 @@ import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
 import { stateToProto } from "../../machines/convert-machine.ts";
 import { MACHINE_STATES, type MachineState as StateName } from "../../machines/machine.ts";
+import { configSchema } from "../convert/config-schema.ts";
 import { configFromJson } from "../convert/convert-config.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
 import { flag, integer, queryFlag, text } from "../convert/fields.ts";
@@ -27,7 +28,7 @@ const METADATA = "metadata.";
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
 const launchFields = {
-  config: z.unknown().optional().meta({ description: "What to run; only `image` is required." }),
+  config: configSchema,
   name: text("Unique in the app. Default: made by the server."),
   region: text("A region, several with commas, or a group such as `eu` or `any`."),
   skip_launch: flag(),
@@ -157,7 +158,11 @@ function readLaunch<B>(request: {
 }) {
   const violations = new Violations();
   const body = violations.collect(() => request.read().body);
-  const config = violations.collect(() => configFromJson(request.arrived.body["config"] ?? {}));
+  // Otherwise what is wrong with the configuration would be named twice.
+  const isRead = !violations.all.some(({ field }) => /^config\b/.test(field));
+  const config = isRead
+    ? violations.collect(() => configFromJson(request.arrived.body["config"] ?? {}))
+    : undefined;
   violations.throwIfAny();
   if (body === undefined) throw invalid([]);
   return { config, body };

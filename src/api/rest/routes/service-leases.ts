@@ -1,0 +1,63 @@
+import { z } from "zod";
+import { AcquireLeaseRequest, LeasesServiceService } from "../../../gen/windhover/machines/v1/leases.ts";
+import { invalid } from "../../../lib/faults/fault.ts";
+import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
+import { leaseToJson } from "../convert/convert-machine.ts";
+import { parseDuration } from "../convert/duration.ts";
+import { integer, queryDuration, text } from "../convert/fields.ts";
+import { type Route, route } from "../requests/route.ts";
+
+const TAG = "Leases";
+const LEASE = "/v1/apps/:app/machines/:id/lease";
+
+export const leaseRoutes: readonly Route[] = [
+  route({
+    method: "GET",
+    path: LEASE,
+    tag: TAG,
+    summary: "Returns the lease of a machine with its nonce.",
+    rpc: LeasesServiceService.getLease,
+    async handle(request) {
+      const { lease } = await request.unary({ machineId: await request.machineId() });
+      return { body: leaseToJson(lease) };
+    },
+  }),
+  route({
+    method: "POST",
+    path: LEASE,
+    tag: TAG,
+    summary: "Acquires the lease of a machine, or refreshes it when the nonce is sent.",
+    rpc: LeasesServiceService.acquireLease,
+    query: z.looseObject({ ttl: queryDuration().describe("Seconds. Default 30.") }),
+    body: z.looseObject({ ttl: integer().describe("Seconds. Default 30."), description: text() }),
+    status: 201,
+    async handle(request) {
+      const { query, body } = request.read();
+      const ttlMs = query.ttl === undefined ? (body.ttl ?? 0) * 1_000 : parseDuration(query.ttl);
+      const { lease } = await request.unary(
+        AcquireLeaseRequest.fromPartial({
+          machineId: await request.machineId(),
+          ttl: ttlMs === 0 ? undefined : durationToProto(ttlMs),
+          description: body.description ?? "",
+          nonce: request.leaseNonce,
+        }),
+      );
+      return { body: leaseToJson(lease) };
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: LEASE,
+    tag: TAG,
+    summary: "Releases the lease of a machine.",
+    rpc: LeasesServiceService.releaseLease,
+    async handle(request) {
+      const machineId = await request.machineId();
+      const nonce = request.leaseNonce;
+      if (nonce === "")
+        throw invalid([{ field: "fly-machine-lease-nonce", description: "is required, a header" }]);
+      await request.unary({ machineId, nonce });
+      return { body: { status: "success", data: { ok: true } } };
+    },
+  }),
+];

@@ -1,0 +1,74 @@
+import { z } from "zod";
+import {
+  EstimatePlacementsRequest,
+  PlatformServiceService,
+} from "../../../gen/windhover/machines/v1/platform.ts";
+import { invalid } from "../../../lib/faults/fault.ts";
+import { guestShape } from "../convert/config-schema.ts";
+import { configFromJson } from "../convert/convert-config.ts";
+import { callerToJson, placementsToJson, regionsToJson } from "../convert/convert-platform.ts";
+import { integer, object, text } from "../convert/fields.ts";
+import { requireOwnOrg } from "../requests/own-org.ts";
+import { type Route, route } from "../requests/route.ts";
+
+const TAG = "Platform";
+const MAX_COUNT = 10_000;
+
+export const platformRoutes: readonly Route[] = [
+  route({
+    method: "GET",
+    path: "/v1/platform/regions",
+    tag: TAG,
+    summary: "Lists the regions.",
+    rpc: PlatformServiceService.listRegions,
+    async handle(request) {
+      return { body: regionsToJson(await request.unary({})) };
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/platform/placements",
+    tag: TAG,
+    summary: "Tells how many machines of a size could be placed now.",
+    rpc: PlatformServiceService.estimatePlacements,
+    body: z.looseObject({
+      org_slug: text("The organisation. Required."),
+      compute: object(guestShape),
+      region: text("As in a create. Default: all."),
+      count: integer(0, MAX_COUNT),
+      volume_name: text("Taken, and not acted on."),
+      volume_size_bytes: integer(),
+      weights: z.unknown().optional().meta({ type: "object", description: "Taken, and not acted on." }),
+    }),
+    async handle(request) {
+      const { body } = request.read();
+      if (!body.org_slug) throw invalid([{ field: "org_slug", description: "is required" }]);
+      requireOwnOrg(request, body.org_slug);
+      const { guest } = configFromJson(
+        { image: "-", guest: request.arrived.body["compute"] ?? {} },
+        "compute",
+      );
+      return {
+        body: placementsToJson(
+          await request.unary(
+            EstimatePlacementsRequest.fromPartial({
+              guest,
+              region: body.region ?? "",
+              count: body.count ?? 0,
+            }),
+          ),
+        ),
+      };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/tokens/current",
+    tag: "Tokens",
+    summary: "Tells who calls.",
+    rpc: PlatformServiceService.getCaller,
+    async handle(request) {
+      return { body: callerToJson(await request.unary({})) };
+    },
+  }),
+];

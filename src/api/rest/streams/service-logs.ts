@@ -1,0 +1,103 @@
+import { z } from "zod";
+import type { LogEntry } from "../../../gen/windhover/machines/v1/machine.ts";
+import {
+  MachinesServiceService,
+  StreamLogsRequest,
+  type StreamLogsResponse,
+} from "../../../gen/windhover/machines/v1/machines.ts";
+import { invalid } from "../../../lib/faults/fault.ts";
+import { parseDuration } from "../convert/duration.ts";
+import { integer, queryFlag, text } from "../convert/fields.ts";
+import type { JsonObject } from "../convert/json.ts";
+import { acceptsSse } from "../requests/accept.ts";
+import { TIMEOUT_MS } from "../requests/limits.ts";
+import { type Route, route } from "../requests/route.ts";
+import { beginStream, JSON_LINES, JSON_LINES_TYPE, SSE, SSE_TYPE, sseText } from "./sse.ts";
+
+const MAX_TAIL = 10_000;
+
+export const logRoutes: readonly Route[] = [
+  route({
+    method: "GET",
+    path: "/v1/apps/:app/machines/:id/logs",
+    tag: "Streams",
+    summary: "Streams what a machine has written, oldest first.",
+    description:
+      "One JSON object a line, or server-sent events for a client that accepts them; an empty line says that the stream goes on. Each has a `sequence`: `after`, or `Last-Event-ID`, goes on after it.",
+    rpc: MachinesServiceService.streamLogs,
+    timeoutMs: TIMEOUT_MS.none,
+    query: z.looseObject({
+      follow: queryFlag().describe("Goes on as lines are written."),
+      tail: integer(0, MAX_TAIL).describe("So many last lines. Default: all that are kept."),
+      since: text("Lines since a time (RFC 3339), or for as long as a duration such as 10m."),
+      after: integer().describe("Lines after this sequence."),
+    }),
+    async handle(request) {
+      const { query } = request.read();
+      const sinceMs = sinceOf(query.since);
+      const { headers } = request.arrived;
+      const after = sequenceOf(headers["last-event-id"]) ?? query.after;
+      const list = StreamLogsRequest.fromPartial({
+        machineId: await request.machineId(),
+        follow: query.follow ?? false,
+        // A client that goes on wants all that it has missed.
+        tail: after === undefined ? query.tail : undefined,
+        afterSequence: BigInt(after ?? 0),
+      });
+      const isSse = acceptsSse(headers["accept"]);
+      const texts = lines(request.stream(list), sinceMs, isSse ? entryToSse : entryToLine);
+      return {
+        body: await beginStream(texts, isSse ? SSE : JSON_LINES),
+        contentType: isSse ? SSE_TYPE : JSON_LINES_TYPE,
+      };
+    },
+  }),
+];
+
+async function* lines(
+  responses: AsyncIterable<StreamLogsResponse>,
+  sinceMs: number,
+  toText: (entry: LogEntry) => string,
+): AsyncGenerator<string> {
+  for await (const { entries } of responses) {
+    const text = entries
+      .filter(({ time }) => sinceMs === 0 || (time?.getTime() ?? 0) >= sinceMs)
+      .map(toText)
+      .join("");
+    if (text !== "") yield text;
+  }
+}
+
+function entryToSse(entry: LogEntry): string {
+  return sseText({ id: String(entry.sequence), event: "log", data: entryToJson(entry) });
+}
+
+function entryToLine(entry: LogEntry): string {
+  return `${JSON.stringify(entryToJson(entry))}\n`;
+}
+
+function entryToJson({ time, stream, text: message, sequence }: LogEntry): JsonObject {
+  return {
+    ...(time ? { timestamp: time.toISOString() } : {}),
+    stream,
+    message,
+    sequence: Number(sequence),
+  };
+}
+
+function sequenceOf(header: string | string[] | undefined): number | undefined {
+  return typeof header === "string" && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
+}
+
+/** Returns milliseconds since the epoch; 0 for all. @throws Fault INVALID_FIELDS */
+function sinceOf(given: string | undefined): number {
+  if (!given) return 0;
+  const time = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(given) : Number.NaN;
+  if (!Number.isNaN(time)) return time;
+  try {
+    return Date.now() - parseDuration(given);
+  } catch {
+    const description = "must be a time such as 2026-11-29T12:00:00Z, or a duration such as 10m";
+    throw invalid([{ field: "since", description }]);
+  }
+}
