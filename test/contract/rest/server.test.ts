@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type TestApi, World } from "../api/fixture.ts";
-import { restClient, type Send } from "./client.ts";
+import { restClient, restClientWith, type Send } from "./client.ts";
 
 let world: World;
 let api: TestApi;
@@ -76,3 +76,18 @@ test("what is not there is told apart", async () => {
   expect(wrong).toMatchObject({ status: 405 });
   expect(wrong.headers.get("allow")).toBe("GET, HEAD, OPTIONS, POST");
 });
+
+test.each(["", "nonsense", "Bearer nonsense", "FlyV1 fm2_nonsense", "Basic YTpi"])(
+  "the authorization %j is refused with the text that clients know",
+  async (authorization) => {
+    const stranger = restClientWith(api.restAddress, { authorization });
+
+    const { status, body, headers } = await stranger("GET", "/v1/apps/web");
+
+    expect({ status, body }).toMatchObject({
+      status: 401,
+      body: { error: "Authenticate: token validation error", status: "unauthenticated" },
+    });
+    expect(headers.get("fly-request-id")).toMatch(/^[0-9A-Z]{26}-/);
+  },
+);
