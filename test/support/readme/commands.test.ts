@@ -16,7 +16,10 @@ not.a.command();
 $ hover machine run nginx
 00001f3c2a4b5d started in 87 ms (warm)
   address   127.0.0.1:20001 → 80/tcp
-$ curl http://127.0.0.1:20001/
+$ curl http://127.0.0.1:20001/ -d '{
+    "a": 1
+  }'
+{}
 $ hover machine stop ID
 \`\`\`
 
@@ -35,8 +38,8 @@ test("commands are read with their output, and other blocks are not", () => {
       output: ["00001f3c2a4b5d started in 87 ms (warm)", "  address   127.0.0.1:20001 → 80/tcp"],
       line: 13,
     },
-    { command: "curl http://127.0.0.1:20001/", output: [], line: 16 },
-    { command: "hover machine stop ID", output: [], line: 17 },
+    { command: `curl http://127.0.0.1:20001/ -d '{\n    "a": 1\n  }'`, output: ["{}"], line: 16 },
+    { command: "hover machine stop ID", output: [], line: 20 },
   ]);
 });
 

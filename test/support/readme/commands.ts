@@ -9,7 +9,7 @@ export interface DocumentedCommand {
 /**
  * Extracts the commands of a document's fenced blocks. In ```sh every line is a command; in
  * ```console the lines after `$ ` are, and what follows is output. A backslash at the end of a line
- * continues it. A block after `<!-- not run -->` is skipped.
+ * or an open quote continues it. A block after `<!-- not run -->` is skipped.
  */
 export function commandsOf(markdown: string): readonly DocumentedCommand[] {
   const commands: { command: string; output: string[]; line: number }[] = [];
@@ -30,10 +30,15 @@ export function commandsOf(markdown: string): readonly DocumentedCommand[] {
       if (isContinued && last) last.command += `\n${text}`;
       else if (command === undefined) last?.output.push(text);
       else if (command.trim() !== "") commands.push({ command, output: [], line: index + 1 });
-      isContinued = (isContinued || command !== undefined) && text.endsWith("\\");
+      isContinued = (isContinued || command !== undefined) && isUnfinished(commands.at(-1)?.command);
     }
   }
   return commands;
+}
+
+/** Whether a command goes on in the next line: after a backslash, or within quotes. */
+function isUnfinished(command = ""): boolean {
+  return command.endsWith("\\") || command.split("'").length % 2 === 0;
 }
 
 /** What differs from run to run. */
