@@ -1,10 +1,11 @@
 import type { MachineStatus } from "../gen/windhover/admin/v1/hosts.ts";
-import * as pb from "../gen/windhover/machines/v1/machine.ts";
+import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
-import { durationToProto } from "../lib/grpc/messages/duration.ts";
-import { mapToProto } from "../lib/grpc/messages/maps.ts";
+import { configToProto } from "./convert-config.ts";
 import type { StoredLine } from "./logs/line-format.ts";
-import type { ExitInfo, Machine, MachineConfig, MachineEvent } from "./machines/machine.ts";
+import { nextStartMs } from "./machines/due.ts";
+import { heldLease } from "./machines/lease.ts";
+import type { ExitInfo, Lease, Machine, MachineEvent } from "./machines/machine.ts";
 import { MACHINE_STATES, type MachineState } from "./machines/states.ts";
 
 const STATES = {
@@ -15,6 +16,8 @@ const STATES = {
   stopping: MachineStateProto.STOPPING,
   stopped: MachineStateProto.STOPPED,
   failed: MachineStateProto.FAILED,
+  restarting: MachineStateProto.RESTARTING,
+  updating: MachineStateProto.UPDATING,
   destroying: MachineStateProto.DESTROYING,
   destroyed: MachineStateProto.DESTROYED,
 } satisfies Record<MachineState, MachineStateProto>;
@@ -35,10 +38,11 @@ export function machineToProto(
   machine: Machine,
   hostName: string,
   without: readonly OptionalPart[] = [],
+  nowMs = Date.now(),
 ): pb.Machine {
   const { spec } = machine;
   return {
-    ...statusToProto(machine),
+    ...statusToProto(machine, nowMs),
     name: spec.name,
     app: spec.app,
     org: spec.org,
@@ -53,8 +57,10 @@ export function machineToProto(
   };
 }
 
-/** Converts what changes about a machine after its create. */
-export function statusToProto(machine: Machine): MachineStatus {
+/** Converts what changes about a machine without a new configuration. */
+export function statusToProto(machine: Machine, nowMs = Date.now()): MachineStatus {
+  const lease = heldLease(machine, nowMs);
+  const startMs = nextStartMs(machine);
   return {
     id: machine.id,
     state: stateToProto(machine.state),
@@ -67,18 +73,18 @@ export function statusToProto(machine: Machine): MachineStatus {
     lastStartPath: machine.lastStartPath,
     lastStartTraceId: machine.lastStartTraceId,
     imageBytes: BigInt(machine.spec.image?.sizeBytes ?? 0),
-    instanceId: "",
-    lease: undefined,
-    cordoned: false,
-    restartCount: 0,
-    nextStartTime: undefined,
+    instanceId: machine.spec.instanceId,
+    lease: lease && { ...leaseToProto(lease), nonce: "" },
+    cordoned: machine.isCordoned ?? false,
+    restartCount: machine.restarts?.count ?? 0,
+    nextStartTime: startMs === undefined ? undefined : new Date(startMs),
   };
 }
 
 export function eventToProto(event: MachineEvent): pb.MachineEvent {
   return {
-    restartCount: 0,
-    instanceId: "",
+    restartCount: event.restartCount ?? 0,
+    instanceId: event.instanceId ?? "",
     id: event.id,
     type: event.type,
     status: stateToProto(event.status),
@@ -90,48 +96,22 @@ export function eventToProto(event: MachineEvent): pb.MachineEvent {
   };
 }
 
+/** Converts a lease with its nonce, which only its holder may see. */
+export function leaseToProto({ nonce, owner, description, expireAtMs, instanceId }: Lease): pb.Lease {
+  return { nonce, owner, description, expireTime: new Date(expireAtMs), instanceId };
+}
+
 export function lineToProto({ timeUs, stream, text, sequence }: StoredLine): pb.LogEntry {
   return { time: new Date(timeUs / 1_000), stream, text, sequence: BigInt(sequence) };
 }
 
 function exitToProto(exit: ExitInfo): pb.ExitEvent {
   return {
-    restarting: false,
+    restarting: exit.restarting ?? false,
     exitCode: exit.exitCode,
     signal: exit.signal,
     oomKilled: exit.oomKilled,
     requestedStop: exit.requestedStop,
     exitTime: new Date(exit.exitedAtMs),
-  };
-}
-
-function configToProto({
-  image,
-  guest,
-  env,
-  init,
-  services,
-  stop,
-  metadata,
-}: MachineConfig): pb.MachineConfig {
-  const hasInit =
-    init.exec.length + init.entrypoint.length + init.cmd.length > 0 || init.user + init.workingDir !== "";
-  const hasStop = stop.signal !== "" || stop.timeoutMs !== undefined;
-  return {
-    ...pb.MachineConfig.create(),
-    image,
-    guest: { ...guest },
-    env: mapToProto(env),
-    init: hasInit
-      ? { ...init, tty: false, exec: [...init.exec], entrypoint: [...init.entrypoint], cmd: [...init.cmd] }
-      : undefined,
-    services: services.map((service) => ({ ...service })),
-    stopConfig: hasStop
-      ? {
-          signal: stop.signal,
-          timeout: durationToProto(stop.timeoutMs),
-        }
-      : undefined,
-    metadata: mapToProto(metadata),
   };
 }

@@ -1,28 +1,40 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
-import type { CreateMachineRequest } from "../gen/windhover/hostd/v1/hostd.ts";
-import type * as pb from "../gen/windhover/machines/v1/machine.ts";
+import type {
+  CreateMachineRequest,
+  NewLease as NewLeaseProto,
+  RestartMachineRequest,
+  UpdateMetadataRequest,
+  WaitMachineRequest,
+} from "../gen/windhover/hostd/v1/hostd.ts";
+import * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { invalid } from "../lib/faults/fault.ts";
 import { Violations } from "../lib/faults/violations.ts";
-import { durationFromProto } from "../lib/grpc/messages/duration.ts";
 import { mapFromProto } from "../lib/grpc/messages/maps.ts";
 import { signalNumber } from "../lib/signals/signals.ts";
+import { between, configFromProto, MAX_STOP_MS } from "./convert-config.ts";
 import { stateFromProto } from "./convert-machine.ts";
-import { type ImageRef, type MachineConfig, machineId, type ServiceConfig } from "./machines/machine.ts";
+import type { NewLease } from "./machines/lease.ts";
+import { type ImageRef, machineId } from "./machines/machine.ts";
 import type { MachineState } from "./machines/states.ts";
+import type { Awaited } from "./machines/wait.ts";
+import type { MetadataPatch } from "./operations/machine-changes.ts";
 import type { Award } from "./operations/machines.ts";
 import type { StopOptions } from "./operations/stop-operation.ts";
 
-const MAX_STOP_MS = 300_000;
 /** Enough for a static program that fails at once. What fails later takes too long under emulation to wait for. */
 const DEFAULT_WATCH_MS = 5;
 const MAX_WATCH_MS = 10_000;
 const DEFAULT_WAIT_MS = 60_000;
 const MAX_WAIT_MS = 300_000;
 const MAX_TAIL = 10_000;
+const DEFAULT_LEASE_MS = 30_000;
+const MIN_LEASE_MS = 1_000;
+const MAX_LEASE_MS = 3_600_000;
 
 /** Converts a create, without checking again what the api has checked. @throws Fault INVALID_FIELDS with all violations */
 export function awardFromProto(request: CreateMachineRequest): Award {
   const { machine, reservationId, epoch, keepForLaunch } = request;
+  const lease = request.lease && newLeaseFromProto(request.lease);
   const violations = new Violations();
   const required = (field: string, value: string): void => {
     if (value === "") violations.add(field, "is required");
@@ -41,7 +53,8 @@ export function awardFromProto(request: CreateMachineRequest): Award {
     violations.add("machine.config.guest", "must say CPUs and memory");
   }
   const id = violations.collect(() => machineId(machine?.id ?? "", "machine.id"));
-  const config = machine?.config && violations.collect(() => configFromProto(machine.config));
+  const config =
+    machine?.config && violations.collect(() => configFromProto(machine.config, "machine.config"));
   if (violations.any || !machine || !config || !id) throw violations.fault();
   const { name, app, org, region, createTraceId } = machine;
   const spec = {
@@ -53,7 +66,32 @@ export function awardFromProto(request: CreateMachineRequest): Award {
     imageRef: imageRefFromProto(machine.imageRef),
     createTraceId,
   };
-  return { id, spec, reservationId, epoch, keepForLaunch };
+  return { id, spec, reservationId, epoch, keepForLaunch, lease };
+}
+
+/** Converts a lease to acquire. @throws Fault INVALID_FIELDS */
+export function newLeaseFromProto({ ttl, owner, description }: NewLeaseProto): NewLease {
+  const ttlMs = between("lease.ttl", ttl, MIN_LEASE_MS, MAX_LEASE_MS) ?? DEFAULT_LEASE_MS;
+  return { ttlMs, owner, description };
+}
+
+/** Converts the options of a restart. @throws Fault INVALID_FIELDS */
+export function restartFromProto({ forceStop, ...stop }: RestartMachineRequest): StopOptions {
+  const options = stopFromProto(stop);
+  return forceStop ? { signal: "SIGKILL", timeoutMs: 0 } : options;
+}
+
+/** Converts a signal. @throws Fault INVALID_FIELDS */
+export function signalFromProto(name: string): number {
+  const signal = signalNumber(name);
+  if (signal !== undefined) return signal;
+  throw invalid([{ field: "signal", description: "must be a signal of Linux" }]);
+}
+
+/** Converts a change of metadata. */
+export function metadataFromProto(request: UpdateMetadataRequest): MetadataPatch {
+  const { remove, replace, currentVersion } = request;
+  return { set: mapFromProto(request.set), remove, replace, currentVersion };
 }
 
 /** Converts the options of a stop. @throws Fault INVALID_FIELDS */
@@ -74,21 +112,27 @@ export function watchFromProto(watch: Duration | undefined): number {
   return between("watch", watch, 0, MAX_WATCH_MS) ?? DEFAULT_WATCH_MS;
 }
 
-/** Converts the states and the timeout of a wait. @throws Fault INVALID_FIELDS */
-export function waitFromProto(request: {
-  states: readonly pb.MachineState[];
-  timeout: Duration | undefined;
-}): { readonly states: readonly MachineState[]; readonly timeoutMs: number } {
+/** Converts what a wait is for, and its timeout. @throws Fault INVALID_FIELDS */
+export function waitFromProto(
+  request: Pick<WaitMachineRequest, "states" | "timeout" | "instanceId" | "afterEventId">,
+): { readonly awaited: Awaited; readonly timeoutMs: number } {
   const violations = new Violations();
   const states: MachineState[] = [];
+  const { instanceId, afterEventId } = request;
   for (const [index, proto] of request.states.entries()) {
     const state = stateFromProto(proto);
     if (state) states.push(state);
-    else violations.add(`states[${index}]`, "is not a state that can be waited for");
+    else if (proto !== pb.MachineState.REPLACED)
+      violations.add(`states[${index}]`, "is not a state that can be waited for");
   }
   const timeoutMs = violations.collect(() => between("timeout", request.timeout, 1, MAX_WAIT_MS));
   violations.throwIfAny();
-  return { states: states.length > 0 ? states : ["started"], timeoutMs: timeoutMs ?? DEFAULT_WAIT_MS };
+  const replaced = request.states.includes(pb.MachineState.REPLACED);
+  const wanted: readonly MachineState[] = states.length > 0 || replaced ? states : ["started"];
+  return {
+    awaited: { states: wanted, replaced, instanceId, afterEventId },
+    timeoutMs: timeoutMs ?? DEFAULT_WAIT_MS,
+  };
 }
 
 /** Converts a query for log lines. @throws Fault INVALID_FIELDS */
@@ -109,45 +153,7 @@ export function logsFromProto(request: { tail?: number | undefined; afterSequenc
   return { tail, afterSequence };
 }
 
-function configFromProto(config: pb.MachineConfig | undefined): MachineConfig {
-  const timeoutMs = between(
-    "machine.config.stop_config.timeout",
-    config?.stopConfig?.timeout,
-    0,
-    MAX_STOP_MS,
-  );
-  const { exec = [], entrypoint = [], cmd = [], user = "", workingDir = "" } = config?.init ?? {};
-  return {
-    image: config?.image ?? "",
-    guest: {
-      cpuKind: config?.guest?.cpuKind ?? "",
-      cpus: config?.guest?.cpus ?? 0,
-      memoryMb: config?.guest?.memoryMb ?? 0,
-    },
-    env: mapFromProto(config?.env),
-    init: { exec, entrypoint, cmd, user, workingDir },
-    services: (config?.services ?? []).map(serviceFromProto),
-    stop: { signal: config?.stopConfig?.signal ?? "", ...(timeoutMs === undefined ? {} : { timeoutMs }) },
-    metadata: mapFromProto(config?.metadata),
-  };
-}
-
-function serviceFromProto({ protocol, internalPort }: pb.ServiceConfig): ServiceConfig {
-  return { protocol: protocol === "udp" ? "udp" : "tcp", internalPort };
-}
-
 function imageRefFromProto(ref: pb.ImageRef | undefined): ImageRef {
   const { registry = "", repository = "", tag = "", digest = "" } = ref ?? {};
   return { registry, repository, tag, digest };
-}
-
-function between(
-  field: string,
-  duration: Duration | undefined,
-  minMs: number,
-  maxMs: number,
-): number | undefined {
-  const ms = durationFromProto(duration);
-  if (ms === undefined || (ms >= minMs && ms <= maxMs)) return ms;
-  throw invalid([{ field, description: `must be from ${minMs} ms to ${maxMs / 1_000} s` }]);
 }

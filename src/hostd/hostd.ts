@@ -9,9 +9,9 @@ import type { StatusParts } from "./convert-host.ts";
 import { LogStore } from "./logs/log-store.ts";
 import { Ids } from "./machines/ids.ts";
 import type { Resources } from "./machines/machine.ts";
+import { StartQueue } from "./operations/launch/start-queue.ts";
 import { Machines, type MachinesParts } from "./operations/machines.ts";
 import type { ReconcileParts } from "./operations/reconcile.ts";
-import { StartQueue } from "./operations/start-queue.ts";
 import { Teardowns } from "./operations/teardowns.ts";
 import type { Vmm } from "./vmm/vmm.ts";
 
@@ -41,6 +41,7 @@ export interface GivenParts {
   readonly scheduling: { readonly current: Scheduling };
   readonly disk: Pick<DiskWatch, "space">;
   readonly delivery: Host["delivery"];
+  readonly isBanned: Host["isBanned"];
   readonly clock: Clock;
   readonly closing: AbortSignal;
   /** Called when a thread that hostd cannot do without has ended. */

@@ -65,6 +65,7 @@ async function start(config: HostdConfig, stack: Stack) {
   const delivery = new OutboxProgress(store, systemClock);
   const given = {
     ...{ store, vmm, images, scheduling, disk, delivery },
+    isBanned: (org: string) => access.revocations.isSuspended(org),
     ...{ clock: systemClock, closing: closing.signal, onDeath: crash },
   };
   const assembled = assembleHost(config, given);

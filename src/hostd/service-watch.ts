@@ -11,7 +11,7 @@ import type { Wire, WireUser } from "../lib/grpc/wire.ts";
 import { onAbort } from "../lib/runtime/abort.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { machineToProto, stateToProto } from "./convert-machine.ts";
-import type { Machine } from "./machines/machine.ts";
+import { type Machine, withNewestEvent } from "./machines/machine.ts";
 import { reachableFrom } from "./machines/wait.ts";
 import type { Store } from "./store/store.ts";
 
@@ -119,12 +119,11 @@ class Watch implements WireUser<WatchMachinesRequest> {
   }
 
   #toProto(machine: Machine): WatchedMachine {
-    const [newest] = machine.events;
-    const shown = { ...machine, events: newest ? [newest] : [] };
+    const nowMs = this.#parts.clock.now();
     return {
       id: machine.id,
-      machine: machineToProto(shown, this.#parts.hostName, ["config"]),
-      reachable: [...reachableFrom(machine, this.#parts.clock.now())].map(stateToProto),
+      machine: machineToProto(withNewestEvent(machine), this.#parts.hostName, ["config"], nowMs),
+      reachable: [...reachableFrom(machine, nowMs)].map(stateToProto),
       missing: false,
     };
   }

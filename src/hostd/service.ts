@@ -1,11 +1,9 @@
 import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
-import { requireScope } from "../lib/auth/claims.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
-import { Fault } from "../lib/faults/fault.ts";
+import { Fault, invalid } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
 import { notBuilt, notBuiltBidi } from "../lib/grpc/server/not-built.ts";
-import { type CallContext, serverStream, unary } from "../lib/grpc/server/rpc.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Concurrency } from "../lib/runtime/concurrency.ts";
 import { Paces } from "../lib/runtime/paces.ts";
@@ -21,7 +19,7 @@ import {
   statusToProto,
 } from "./convert-host.ts";
 import { listToProto } from "./convert-list.ts";
-import { lineToProto, machineToProto, stateToProto } from "./convert-machine.ts";
+import { leaseToProto, lineToProto, machineToProto, stateToProto } from "./convert-machine.ts";
 import {
   awardFromProto,
   logsFromProto,
@@ -31,8 +29,11 @@ import {
 } from "./convert-request.ts";
 import type { StoredLine } from "./logs/line-format.ts";
 import type { LogStore } from "./logs/log-store.ts";
-import { type Machine, machineId } from "./machines/machine.ts";
+import { heldLease } from "./machines/lease.ts";
+import { type Machine, machineId, withNewestEvent } from "./machines/machine.ts";
 import type { Machines } from "./operations/machines.ts";
+import { internal, internalStream } from "./service-calls.ts";
+import { changeCalls } from "./service-changes.ts";
 import { type WatchParts, watchMachines } from "./service-watch.ts";
 import type { Store } from "./store/store.ts";
 
@@ -44,6 +45,7 @@ const CHARACTERS_PER_LINE = 256;
 /** Followers of a log read one line at a time, each from the file. */
 const LINES_PER_READ = 20;
 const MAX_HOLDS = 1_000;
+const MAX_BATCH = 1_000;
 
 export interface HostServiceParts {
   readonly identity: HostIdentity;
@@ -66,11 +68,14 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
   const { identity, host, machines, logs, outbox } = parts;
   const logStreams = new Concurrency(MAX_LOG_STREAMS, tooManyStreams);
   const lines = new Paces({ ...LINES, clock: host.clock });
-  const toProto = (machine: Machine) => machineToProto(machine, identity.name);
+  const { clock } = host;
+  const toProto = (machine: Machine) => machineToProto(machine, identity.name, [], clock.now());
   return {
-    createMachine: internal(async (req) => ({
-      machine: toProto(await machines.create(awardFromProto(req))),
-    })),
+    createMachine: internal(async (req) => {
+      const machine = await machines.create(awardFromProto(req));
+      const lease = heldLease(machine, clock.now());
+      return { machine: { ...toProto(machine), lease: lease && leaseToProto(lease) } };
+    }),
     prepareMachine: internalStream(async function* (req, ctx) {
       const id = machineId(req.machineId);
       let imageWasLocal = true;
@@ -87,7 +92,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       const previous = await parts.scheduling.set(schedulingFromProto(req.scheduling));
       return { previous: schedulingToProto(previous) };
     }),
-    startMachine: internal(async (req) => {
+    startMachine: internal(async (req, ctx) => {
       const id = machineId(req.machineId);
       // Whoever starts it, and whether or not the request names the organisation.
       requireGoodStanding(machines.get(id, req.org).spec.org, parts.revocations);
@@ -95,6 +100,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         id,
         req.org,
         watchFromProto(req.watch),
+        { nonce: req.leaseNonce, signal: ctx.signal },
       );
       return {
         machine: toProto(machine),
@@ -104,19 +110,22 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       };
     }),
     stopMachine: internal(async (req) => {
-      const { machine, already } = await machines.stop(machineId(req.machineId), req.org, stopFromProto(req));
+      const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
+      const options = stopFromProto(req);
+      const { machine, already } = await machines.stop(machineId(req.machineId), req.org, options, right);
       return { machine: toProto(machine), alreadyStopped: already };
     }),
     destroyMachine: internal(async (req) => {
-      const { force, ignoreMissing } = req;
-      const machine = await machines.destroy(machineId(req.machineId), req.org, { force, ignoreMissing });
+      const { force, ignoreMissing, ignoreLease, leaseNonce: nonce } = req;
+      const options = { force, ignoreMissing, ignoreLease, nonce };
+      const machine = await machines.destroy(machineId(req.machineId), req.org, options);
       return { machine: machine && toProto(machine) };
     }),
     waitMachine: internal(async (req, ctx) => {
-      const { states, timeoutMs } = waitFromProto(req);
+      const { awaited, timeoutMs } = waitFromProto(req);
       const id = machineId(req.machineId);
       const machine = await untilDraining(ctx, "the server is shutting down", (signal) =>
-        machines.wait(id, req.org, states, timeoutMs, signal),
+        machines.wait(id, req.org, awaited, timeoutMs, signal),
       );
       return { machine: toProto(machine) };
     }),
@@ -140,15 +149,12 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         giveBack();
       }
     }),
-    getMachines: notBuilt(),
-    updateMachine: notBuilt(),
-    restartMachine: notBuilt(),
-    signalMachine: notBuilt(),
-    setMachineCordon: notBuilt(),
-    updateMetadata: notBuilt(),
-    acquireLease: notBuilt(),
-    getLease: notBuilt(),
-    releaseLease: notBuilt(),
+    getMachines: internal(({ machineIds }) => ({
+      machines: batchOf(machineIds, host.store).map((machine) =>
+        machineToProto(withNewestEvent(machine), identity.name, ["config"], clock.now()),
+      ),
+    })),
+    ...changeCalls({ hostName: identity.name, machines, clock, revocations: parts.revocations }),
     execMachine: notBuiltBidi(),
     listProcesses: notBuilt(),
     getHost: internal(() => {
@@ -162,6 +168,14 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       };
     }),
   };
+}
+
+/** Returns those of some machines that are here. @throws Fault INVALID_FIELDS */
+function batchOf(ids: readonly string[], store: Pick<Store, "get">): readonly Machine[] {
+  if (ids.length > MAX_BATCH) {
+    throw invalid([{ field: "machine_ids", description: `must be at most ${MAX_BATCH}` }]);
+  }
+  return ids.flatMap((id) => store.get(id) ?? []);
 }
 
 /** Returns how many short lines take as long. */
@@ -182,18 +196,4 @@ function tooManyStreams(org: string, limit: number): Fault {
 /** Returns the holds that end first, as many as a message has. */
 function firstToEnd(holds: readonly Hold[]): readonly Hold[] {
   return holds.toSorted((a, b) => a.deadlineMs - b.deadlineMs).slice(0, MAX_HOLDS);
-}
-
-function internal<Req, Res>(handle: (request: Req, ctx: CallContext) => Promise<Res> | Res) {
-  return unary<Req, Res>((request, ctx) => {
-    requireScope(ctx, "internal");
-    return handle(request, ctx);
-  });
-}
-
-function internalStream<Req, Res>(handle: (request: Req, ctx: CallContext) => AsyncIterable<Res>) {
-  return serverStream<Req, Res>((request, ctx) => {
-    requireScope(ctx, "internal");
-    return handle(request, ctx);
-  });
 }

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildGuest } from "../../guest/build/build.ts";
-import { StartQueue } from "../../src/hostd/operations/start-queue.ts";
+import { StartQueue } from "../../src/hostd/operations/launch/start-queue.ts";
 import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import { selectVmm, type VmmSettings } from "../../src/hostd/vmm/select.ts";
 import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";

@@ -11,6 +11,15 @@ export function subtract(a: Resources, b: Resources): Resources {
   return { cpus: a.cpus - b.cpus, memoryMb: a.memoryMb - b.memoryMb, diskMb: a.diskMb - b.diskMb };
 }
 
+/** Returns the larger of each resource. */
+export function larger(a: Resources, b: Resources): Resources {
+  return {
+    cpus: Math.max(a.cpus, b.cpus),
+    memoryMb: Math.max(a.memoryMb, b.memoryMb),
+    diskMb: Math.max(a.diskMb, b.diskMb),
+  };
+}
+
 /** Whether `needed` fits into `free`. Zero always fits. */
 export function fits(free: Resources, needed: Resources): boolean {
   return shortage(free, needed) === undefined;

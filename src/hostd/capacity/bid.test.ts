@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
-import { StartQueue } from "../operations/start-queue.ts";
+import { StartQueue } from "../operations/launch/start-queue.ts";
 import { type BidParts, bid } from "./bid.ts";
 import { Ledger } from "./ledger.ts";
 

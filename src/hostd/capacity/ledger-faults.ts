@@ -22,6 +22,8 @@ export function insufficient(needed: Resources, free: Resources): Fault {
     free_cpus: String(free.cpus),
     free_memory_mb: String(free.memoryMb),
   };
-  const message = `the host has ${free.cpus} CPUs and ${free.memoryMb} MB of memory free; the machine needs ${needed.cpus} CPUs and ${needed.memoryMb} MB`;
+  const what = needed.memoryMb > free.memoryMb ? "memory" : "CPUs";
+  // Clients of the Machines API match the first half.
+  const message = `could not reserve resource for machine: insufficient ${what} available to fulfill request: the host has ${free.cpus} CPUs and ${free.memoryMb} MB of memory free; the machine needs ${needed.cpus} CPUs and ${needed.memoryMb} MB`;
   return new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", message, facts);
 }

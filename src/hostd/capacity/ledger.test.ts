@@ -208,7 +208,8 @@ describe("running", () => {
 
   test("when capacity is lowered below what machines have, they stay and nothing more is granted", () => {
     const { ledger } = ledgerOf({ cpus: 1, memoryMb: 256, diskMb: 1_024 });
-    ledger.restore("m1", { cpus: 2, memoryMb: 512, diskMb: 2_048 }, { vmId: "vm1", launchForMs: 0 });
+    const resources = { cpus: 2, memoryMb: 512, diskMb: 2_048 };
+    ledger.restore("m1", resources, { vm: { id: "vm1", resources }, launchForMs: 0 });
 
     expect(ledger.sums().free).toEqual({ cpus: 0, memoryMb: 0, diskMb: 0 });
     expect(ledger.hold("r1", { cpus: 0, memoryMb: 0, diskMb: 1 }, 1_000).kind).toBe("declined");

@@ -1,6 +1,7 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
 import type { Resources } from "../machines/machine.ts";
-import { add, atLeastZero, fits, NOTHING, shortage, subtract } from "./amounts.ts";
+import { type Allocation, type AllocationUse, sizeOfVms, usageOf } from "./allocation.ts";
+import { add, atLeastZero, fits, larger, NOTHING, shortage, subtract } from "./amounts.ts";
 import { holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
 
 export interface Hold {
@@ -43,14 +44,6 @@ export interface LedgerOptions {
   /** Time a hold outlives its reservation: clocks of host and Redis may differ by it. */
   readonly graceMs: number;
   readonly clock: Clock;
-}
-
-interface Allocation {
-  readonly resources: Resources;
-  /** VMs that have CPU and memory: the running one, and earlier ones until they are destroyed. */
-  readonly vmIds: Set<string>;
-  /** End of the allocation for the first start, on the monotonic clock; 0: none. */
-  launchUntilMs: number;
 }
 
 interface HoldEntry extends Hold {
@@ -132,11 +125,11 @@ export class Ledger {
     }
   }
 
-  /** Allocates for a machine that is in the store. */
-  restore(machineId: string, resources: Resources, use: { vmId?: string; launchForMs: number }): void {
+  /** Allocates for a machine that is in the store. @param use `vm`: the one that it has */
+  restore(machineId: string, resources: Resources, use: AllocationUse): void {
     const launchUntilMs = use.launchForMs > 0 ? this.#options.clock.monotonicMs() + use.launchForMs : 0;
-    const vmIds = new Set(use.vmId === undefined ? [] : [use.vmId]);
-    this.#allocations.set(machineId, { resources, vmIds, launchUntilMs });
+    const vms = new Map(use.vm ? [[use.vm.id, use.vm.resources]] : []);
+    this.#allocations.set(machineId, { resources, vms, launchUntilMs, reserved: NOTHING });
     if (launchUntilMs > 0) this.#nextExpiryMs = Math.min(this.#nextExpiryMs, launchUntilMs);
     this.#reclaimExcess();
   }
@@ -144,14 +137,51 @@ export class Ledger {
   /** Allocates CPU and memory for the next VM of a machine. A repeat changes nothing. @throws Fault INSUFFICIENT_CAPACITY */
   admitVm(machineId: string, vmId: string): void {
     this.#expire();
-    const allocation = this.#allocations.get(machineId);
-    if (!allocation) throw new Error(`machine ${machineId} has no allocation`);
-    if (allocation.vmIds.has(vmId)) return;
-    const needed = allocation.launchUntilMs > 0 ? NOTHING : { ...allocation.resources, diskMb: 0 };
+    const allocation = this.#allocation(machineId);
+    if (allocation.vms.has(vmId)) return;
+    const vms = new Map([...allocation.vms, [vmId, allocation.resources]]);
+    const needed = subtract(usageOf({ ...allocation, vms, launchUntilMs: 0 }), usageOf(allocation));
     if (!fits(this.#free(), needed)) throw insufficient(needed, atLeastZero(this.#free()));
-    allocation.vmIds.add(vmId);
+    allocation.vms.set(vmId, allocation.resources);
     allocation.launchUntilMs = 0;
     this.#reclaimExcess();
+  }
+
+  /** Keeps CPU and memory for the next VM while the present one is stopped. Until {@link unreserve}. */
+  reserve(machineId: string, resources = NOTHING): void {
+    const allocation = this.#allocation(machineId);
+    allocation.reserved = larger(allocation.resources, resources);
+    this.#reclaimExcess();
+  }
+
+  unreserve(machineId: string): void {
+    const allocation = this.#allocations.get(machineId);
+    if (allocation) allocation.reserved = NOTHING;
+  }
+
+  /**
+   * Sets the size of a machine's next VM.
+   *
+   * @param isSwitched whether that VM takes the place of the present one, or of none: room for either is then reserved
+   * @throws Fault INSUFFICIENT_CAPACITY; nothing has changed then
+   */
+  resize(machineId: string, resources: Resources, isSwitched: boolean): void {
+    this.#expire();
+    const allocation = this.#allocation(machineId);
+    const { capacity } = this.#options;
+    if (!fits(capacity, resources)) throw insufficient(resources, capacity);
+    const reserved = isSwitched ? larger(resources, allocation.resources) : allocation.reserved;
+    const after = { ...allocation, resources, reserved };
+    const needed = subtract(usageOf(after), usageOf(allocation));
+    if (!fits(this.#free(), needed)) throw insufficient(needed, atLeastZero(this.#free()));
+    allocation.resources = resources;
+    allocation.reserved = reserved;
+    this.#reclaimExcess();
+  }
+
+  /** Takes a resize back. Room is not asked for: what was allocated then is still reserved. */
+  restoreSize(machineId: string, resources: Resources): void {
+    this.#allocation(machineId).resources = resources;
   }
 
   /** Sets the memory of warm VMs, which holds and machines may reclaim. Returns false, and changes nothing, when so much is not free. */
@@ -176,7 +206,7 @@ export class Ledger {
 
   /** Releases CPU and memory of a destroyed VM. Safe to repeat. */
   releaseVm(machineId: string, vmId: string): void {
-    this.#allocations.get(machineId)?.vmIds.delete(vmId);
+    this.#allocations.get(machineId)?.vms.delete(vmId);
   }
 
   /** Releases all that a machine has. Safe to repeat. */
@@ -256,21 +286,19 @@ export class Ledger {
 
   #allocated(): Resources {
     let sum = NOTHING;
-    for (const { resources, vmIds, launchUntilMs } of this.#allocations.values()) {
-      sum = add(sum, sizeOfVms(resources, vmIds.size + (launchUntilMs > 0 ? 1 : 0), resources.diskMb));
-    }
+    for (const allocation of this.#allocations.values()) sum = add(sum, usageOf(allocation));
     return sum;
   }
 
   #running(): Resources {
     let sum = NOTHING;
-    for (const { resources, vmIds } of this.#allocations.values()) {
-      sum = add(sum, sizeOfVms(resources, vmIds.size, 0));
-    }
+    for (const { vms } of this.#allocations.values()) sum = add(sum, sizeOfVms(vms));
     return sum;
   }
-}
 
-function sizeOfVms({ cpus, memoryMb }: Resources, count: number, diskMb: number): Resources {
-  return { cpus: count * cpus, memoryMb: count * memoryMb, diskMb };
+  #allocation(machineId: string): Allocation {
+    const allocation = this.#allocations.get(machineId);
+    if (!allocation) throw new Error(`machine ${machineId} has no allocation`);
+    return allocation;
+  }
 }

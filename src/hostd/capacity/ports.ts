@@ -1,7 +1,7 @@
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { Fault } from "../../lib/faults/fault.ts";
-import type { ServiceConfig } from "../machines/machine.ts";
+import type { ServiceConfig } from "../machines/machine-config.ts";
 
 /** A range of ports, both ends included. */
 export interface PortRange {

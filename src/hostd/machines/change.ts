@@ -1,29 +1,31 @@
-import {
-  type Change,
-  type ExitInfo,
-  invalidState,
-  type LocalImage,
-  MAX_EVENTS,
-  type Machine,
-  type MachineEvent,
-  type MachineId,
-  type MachineSpec,
-  type PendingStop,
+import type {
+  Change,
+  ExitInfo,
+  Lease,
+  LocalImage,
+  Machine,
+  MachineId,
+  MachineSpec,
+  PendingStop,
+  StartCause,
 } from "./machine.ts";
-import { canMove, type MachineState } from "./states.ts";
-
-export interface Stamp {
-  readonly nowMs: number;
-  readonly eventId: string;
-}
+import { countRestart, decideRestart, decideRetry, describeExhausted } from "./restarts.ts";
+import { advanced, nextScheduled } from "./schedule.ts";
+import { grow, move, type Stamp, withEvent } from "./stamp.ts";
+import { failedUpdate, settled } from "./update.ts";
 
 /** Makes a machine from an award. */
 export function newMachine(
   id: MachineId,
   spec: MachineSpec,
-  placed: { ports: readonly number[]; launchUntilMs: number | undefined },
+  placed: {
+    readonly ports: readonly number[];
+    readonly launchUntilMs: number | undefined;
+    readonly lease: Lease | undefined;
+  },
   at: Stamp,
 ): Change {
+  const scheduledAtMs = nextScheduled(spec.config.schedule, spec.createdAtMs, at.nowMs);
   const machine: Machine = {
     id,
     spec,
@@ -35,6 +37,8 @@ export function newMachine(
     lastStartPath: "",
     lastStartTraceId: "",
     ...(placed.launchUntilMs === undefined ? {} : { launchUntilMs: placed.launchUntilMs }),
+    ...(placed.lease === undefined ? {} : { lease: placed.lease }),
+    ...(scheduledAtMs === undefined ? {} : { scheduledAtMs }),
   };
   return withEvent(machine, { type: "launch", source: "user" }, at);
 }
@@ -47,51 +51,149 @@ export function prepared(machine: Machine, image: LocalImage, at: Stamp): Change
 /** Begins a start. The id of the VM is stored before the VM runs anything, so that a restarted hostd finds its machine. */
 export function starting(
   machine: Machine,
-  start: { vmId: string; ports: readonly number[]; traceId: string },
+  start: { vmId: string; ports: readonly number[]; traceId: string; cause?: StartCause | undefined },
   at: Stamp,
 ): Change {
-  const { launchUntilMs: _, ...rest } = move(machine, "starting", at);
-  return { machine: { ...rest, vmId: start.vmId, ports: start.ports, lastStartTraceId: start.traceId } };
+  const moved = advanced(move(machine, "starting", at), at.nowMs);
+  const { launchUntilMs: _, restartAtMs: _at, restarts: before, ...rest } = moved;
+  const { vmId, ports, traceId, cause } = start;
+  const restarts = cause === "policy" ? { restarts: countRestart(before, at.nowMs) } : {};
+  const startCause = cause === undefined ? {} : { startCause: cause };
+  return { machine: { ...rest, ...restarts, ...startCause, vmId, ports, lastStartTraceId: traceId } };
 }
 
+/** Records that the process runs. Ends an update, unless its process must run for a while before it counts. */
 export function started(machine: Machine, startPath: string, at: Stamp): Change {
-  const next = { ...move(machine, "started", at), lastStartPath: startPath };
-  return withEvent(next, { type: "start", source: "user" }, at);
+  const { startCause, ...next } = { ...move(machine, "started", at), lastStartPath: startPath };
+  const { update } = machine;
+  const isTried = update?.rollbackWithinMs !== undefined && !update.isRollback;
+  const running = isTried
+    ? { ...next, update: { ...update, readyAtMs: at.nowMs + (update.rollbackWithinMs ?? 0) } }
+    : settled(next);
+  const source = startCause === "policy" || startCause === "schedule" ? "hostd" : "user";
+  return withEvent(running, { type: "start", source }, at);
 }
 
+/** Records a failed start. A new version with a rollback is `updating`, and a restart by the policy is tried again. */
 export function startFailed(machine: Machine, reason: string, message: string, at: Stamp): Change {
-  return withEvent(
-    withoutVm(move(machine, "failed", at)),
-    { type: "failure", source: "hostd", reason, message },
-    at,
-  );
+  const event = { type: "failure", source: "hostd", reason, message } as const;
+  const failed = failedUpdate(machine, { reason, message });
+  if (failed) return withEvent({ ...withoutVm(move(machine, "updating", at)), update: failed }, event, at);
+  const again = machine.startCause === "policy" ? decideRestart(machine, true, at.nowMs) : undefined;
+  if (again?.kind === "restart") {
+    const next = { ...withoutVm(move(machine, "restarting", at)), restartAtMs: again.atMs };
+    return withEvent(next, event, at);
+  }
+  const why = again?.kind === "exhausted" ? `${message}; ${describeExhausted(again.retries)}` : message;
+  return withEvent(settled(withoutVm(move(machine, "failed", at))), { ...event, message: why }, at);
+}
+
+/** Records that a restart was refused, e.g. for lack of capacity. It is tried again, or the machine is `failed`. */
+export function restartRefused(machine: Machine, reason: string, message: string, at: Stamp): Change {
+  const again = decideRetry(machine, at.nowMs);
+  if (again.kind === "restart") {
+    const timesMs = countRestart(machine.restarts, at.nowMs).timesMs;
+    const restarts = { count: machine.restarts?.count ?? 0, timesMs };
+    return { machine: { ...grow(machine, at), restarts, restartAtMs: again.atMs } };
+  }
+  const { restartAtMs: _, ...next } = settled(move(machine, "failed", at));
+  return withEvent(next, { type: "failure", source: "hostd", reason, message }, at);
 }
 
 /** Records that a start was cancelled before the process ran. */
 export function startCancelled(machine: Machine, at: Stamp): Change {
-  const next = withoutVm(move(machine, "stopped", at));
+  const next = settled(withoutVm(move(machine, "stopped", at)));
   return withEvent(next, { type: "stop", source: "user", message: "stopped before its process ran" }, at);
 }
 
-/** Records that hostd ended during a start, before the process ran. */
+/** Records that hostd ended during a start, before the process ran. What the host does by itself is done again. */
 export function startInterrupted(machine: Machine, at: Stamp): Change {
+  const { startCause: cause, update } = machine;
+  if (update) return { machine: withoutVm(move(machine, "updating", at)) };
+  if (cause === "policy" || cause === "restart") {
+    const atMs = cause === "policy" ? { restartAtMs: at.nowMs } : {};
+    return { machine: { ...withoutVm(move(machine, "restarting", at)), ...atMs } };
+  }
   const next = withoutVm(move(machine, "stopped", at));
   const message = "the host's daemon restarted before the process ran; start it again";
   return withEvent(next, { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message }, at);
 }
 
 export function stopping(machine: Machine, stop: PendingStop, at: Stamp): Change {
-  return withEvent({ ...move(machine, "stopping", at), stop }, { type: "stop", source: "user" }, at);
+  const { restartAtMs: _, ...next } = move(machine, "stopping", at);
+  return withEvent({ ...next, stop }, { type: "stop", source: "user" }, at);
 }
 
-/** Records the end of the process, or of the VM without an exit event (`lost`: why). A machine being destroyed stays `destroying`. */
+/** Records a stop of a machine that is between two runs. */
+export function stoppedBetweenRuns(machine: Machine, at: Stamp): Change {
+  const { restartAtMs: _, ...next } = settled(move(machine, "stopped", at));
+  const message = "stopped before it was started again";
+  return withEvent(next, { type: "stop", source: "user", message }, at);
+}
+
+/** Records that what a host would start by itself may not be started. */
+export function restartDenied(machine: Machine, reason: string, message: string, at: Stamp): Change {
+  const { restartAtMs: _, ...next } = settled(move(machine, "stopped", at));
+  return withEvent(next, { type: "failure", source: "hostd", reason, message }, at);
+}
+
+/** Begins a restart that a call has asked for: the VM is stopped first. */
+export function restarting(machine: Machine, stop: PendingStop, at: Stamp): Change {
+  return withEvent({ ...move(machine, "restarting", at), stop }, { type: "restart", source: "user" }, at);
+}
+
+/**
+ * Records the end of the process, or of the VM without an exit event (`lost`: why). What follows is in this order: what is under way
+ * (removal, stop, restart, update), the rollback of an update, the restart policy.
+ */
 export function exited(machine: Machine, exit: ExitInfo, lost: string | undefined, at: Stamp): Change {
-  const next = machine.state === "destroying" ? grow(machine, at) : move(machine, "stopped", at);
-  const why =
-    lost === undefined
-      ? { message: describeExit(exit), reason: "" }
-      : { message: `the virtual machine was lost: ${lost}`, reason: "VM_LOST" };
-  return withEvent(withoutVm(next), { type: "exit", source: "hostd", exit, ...why }, at);
+  const text = lost === undefined ? describeExit(exit) : `the virtual machine was lost: ${lost}`;
+  const reason = lost === undefined ? "" : "VM_LOST";
+  const isFailure = lost !== undefined || exit.exitCode !== 0;
+  const after = afterExit(machine, isFailure, { reason: reason || "PROCESS_ENDED", message: text }, at);
+  const { state } = after.machine;
+  const isAgain = state === "restarting" || state === "updating";
+  const event = {
+    type: "exit",
+    source: "hostd",
+    exit: isAgain ? { ...exit, restarting: true } : exit,
+    message: after.retries === undefined ? text : `${text}; ${describeExhausted(after.retries)}`,
+    reason: reason || (after.retries === undefined ? "" : "RESTARTS_EXHAUSTED"),
+    restartCount: machine.restarts?.count ?? 0,
+    instanceId: versionThatRan(machine),
+  } as const;
+  return withEvent(withoutVm(after.machine), event, at);
+}
+
+function afterExit(
+  machine: Machine,
+  isFailure: boolean,
+  why: { reason: string; message: string },
+  at: Stamp,
+): { readonly machine: Machine; readonly retries?: number } {
+  switch (machine.state) {
+    case "destroying":
+    case "restarting":
+      return { machine: grow(machine, at) };
+    case "updating":
+      if (machine.update?.launch) return { machine: grow(machine, at) };
+      break;
+    case "started": {
+      const update = failedUpdate(machine, why);
+      if (update) return { machine: { ...move(machine, "updating", at), update } };
+      const again = decideRestart(machine, isFailure, at.nowMs);
+      if (again.kind === "restart")
+        return { machine: { ...settled(move(machine, "restarting", at)), restartAtMs: again.atMs } };
+      if (again.kind === "exhausted")
+        return { machine: settled(move(machine, "stopped", at)), retries: again.retries };
+    }
+  }
+  return { machine: settled(move(machine, "stopped", at)) };
+}
+
+/** While an update stops the old VM, the spec has the new version already. */
+function versionThatRan({ state, spec }: Machine): string {
+  return (state === "updating" ? spec.previous?.instanceId : undefined) ?? spec.instanceId;
 }
 
 export function destroying(
@@ -99,42 +201,23 @@ export function destroying(
   why: { source: "user" | "hostd"; message: string },
   at: Stamp,
 ): Change {
-  const { launchUntilMs: _, ...next } = move(machine, "destroying", at);
+  const {
+    launchUntilMs: _,
+    restartAtMs: _at,
+    scheduledAtMs: _next,
+    ...next
+  } = move(machine, "destroying", at);
   return withEvent(next, { type: "destroy", ...why }, at);
 }
 
 export function destroyed(machine: Machine, at: Stamp): Change {
-  return { machine: { ...withoutVm(move(machine, "destroyed", at)), ports: [] } };
-}
-
-/** Moves a machine to its next state. @throws Fault INVALID_STATE when {@link canMove} forbids it */
-function move(machine: Machine, to: MachineState, at: Stamp): Machine {
-  if (!canMove(machine.state, to)) throw invalidState(machine, to);
-  return { ...grow(machine, at), state: to };
-}
-
-function grow(machine: Machine, at: Stamp): Machine {
-  return { ...machine, generation: machine.generation + 1, updatedAtMs: at.nowMs };
+  const { lease: _, ...next } = settled(withoutVm(move(machine, "destroyed", at)));
+  return { machine: { ...next, ports: [] } };
 }
 
 function withoutVm(machine: Machine): Machine {
-  const { vmId: _vm, stop: _stop, ...rest } = machine;
+  const { vmId: _vm, stop: _stop, startCause: _cause, ...rest } = machine;
   return rest;
-}
-
-type EventPart = Pick<MachineEvent, "type" | "source"> &
-  Partial<Pick<MachineEvent, "message" | "reason" | "exit">>;
-
-function withEvent(machine: Machine, part: EventPart, at: Stamp): Change {
-  const event: MachineEvent = {
-    id: at.eventId,
-    status: machine.state,
-    timeMs: at.nowMs,
-    message: "",
-    reason: "",
-    ...part,
-  };
-  return { machine: { ...machine, events: [event, ...machine.events].slice(0, MAX_EVENTS) }, event };
 }
 
 function describeExit(exit: ExitInfo): string {

@@ -5,6 +5,7 @@ import {
   type Decision,
   decideDestroy,
   decidePrepare,
+  decideReplace,
   decideStart,
   decideStop,
 } from "./decide.ts";
@@ -20,13 +21,17 @@ test.each<[MachineState, Activity | undefined, string]>([
   ["failed", undefined, "run"],
   ["started", undefined, "already"],
   ["creating", undefined, "INVALID_STATE"],
-  ["stopping", undefined, "INVALID_STATE"],
+  ["stopping", undefined, "wait"],
+  ["restarting", undefined, "run"],
+  ["updating", undefined, "run"],
   ["destroying", undefined, "INVALID_STATE"],
   ["destroyed", undefined, "INVALID_STATE"],
   ["stopped", "start", "join"],
   ["starting", "start", "join"],
   ["started", "start", "already"],
-  ["started", "stop", "INVALID_STATE"],
+  ["started", "stop", "wait"],
+  ["restarting", "restart", "wait"],
+  ["updating", "update", "wait"],
   ["stopped", "destroy", "INVALID_STATE"],
 ])("a start of a %s machine with a %s under way: %s", (state, active, expected) => {
   expect(said(decideStart(machineIn(state), active))).toBe(expected);
@@ -35,6 +40,10 @@ test.each<[MachineState, Activity | undefined, string]>([
 test.each<[MachineState, Activity | undefined, string]>([
   ["started", undefined, "run"],
   ["stopping", undefined, "run"],
+  ["restarting", undefined, "run"],
+  ["updating", undefined, "run"],
+  ["restarting", "restart", "interrupt"],
+  ["updating", "update", "interrupt"],
   ["created", undefined, "already"],
   ["stopped", undefined, "already"],
   ["failed", undefined, "already"],
@@ -55,6 +64,9 @@ test.each<[MachineState, Activity | undefined, boolean, string]>([
   ["failed", undefined, false, "run"],
   ["destroying", undefined, false, "run"],
   ["started", undefined, false, "MACHINE_RUNNING"],
+  ["restarting", undefined, false, "MACHINE_RUNNING"],
+  ["restarting", undefined, true, "run"],
+  ["updating", "update", true, "interrupt"],
   ["stopped", "start", false, "MACHINE_RUNNING"],
   ["stopping", "stop", false, "MACHINE_RUNNING"],
   ["started", undefined, true, "run"],
@@ -64,6 +76,23 @@ test.each<[MachineState, Activity | undefined, boolean, string]>([
   ["destroyed", undefined, false, "already"],
 ])("a destroy of a %s machine with a %s under way, force %s: %s", (state, active, force, expected) => {
   expect(said(decideDestroy(machineIn(state), active, force))).toBe(expected);
+});
+
+test.each<[MachineState, Activity | undefined, "restart" | "update", string]>([
+  ["started", undefined, "restart", "run"],
+  ["stopped", undefined, "restart", "run"],
+  ["started", "stop", "restart", "run"],
+  ["restarting", "restart", "restart", "join"],
+  ["updating", "update", "restart", "run"],
+  ["started", undefined, "update", "run"],
+  ["created", undefined, "update", "run"],
+  ["restarting", "restart", "update", "run"],
+  ["updating", "update", "update", "run"],
+  ["creating", undefined, "update", "INVALID_STATE"],
+  ["stopped", "destroy", "update", "INVALID_STATE"],
+  ["destroyed", undefined, "restart", "INVALID_STATE"],
+])("of a %s machine with a %s under way, an %s: %s", (state, active, what, expected) => {
+  expect(said(decideReplace(machineIn(state), active, what))).toBe(expected);
 });
 
 test.each<[MachineState, Activity | undefined, string]>([

@@ -1,21 +1,27 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { invalidState, type Machine } from "./machine.ts";
+import { isActive } from "./states.ts";
 
 /** The last request that a driver has accepted and not finished. */
-export type Activity = "start" | "stop" | "destroy";
+export type Activity = "start" | "stop" | "restart" | "update" | "destroy";
 
-/** What to do with a request. `interrupt`: cut short the one under way, then run this one. */
+/**
+ * What to do with a request. `interrupt`: cut short the one under way, then run this one. `wait`: decide again when the one under
+ * way, or the state that passes, is over.
+ */
 export type Decision =
   | { readonly kind: "already" }
   | { readonly kind: "join" }
   | { readonly kind: "run" }
   | { readonly kind: "interrupt" }
+  | { readonly kind: "wait" }
   | { readonly kind: "refuse"; readonly fault: Fault };
 
 /** Decides about a start. A start during a start joins it until the process runs. */
 export function decideStart(machine: Machine, active: Activity | undefined): Decision {
   if (active === "start") return { kind: machine.state === "started" ? "already" : "join" };
-  if (active !== undefined) return refuse(invalidState(machine, `started: a ${active} is under way`));
+  if (active === "destroy") return refuse(notStartable(machine));
+  if (active !== undefined) return { kind: "wait" };
   switch (machine.state) {
     case "started":
       return { kind: "already" };
@@ -23,16 +29,22 @@ export function decideStart(machine: Machine, active: Activity | undefined): Dec
     case "stopped":
     case "failed":
       return { kind: "run" };
+    case "stopping":
+      return { kind: "wait" };
+    case "restarting":
+    case "updating":
+      // Between two runs it is started at once. With a VM that could not be taken over that is stopped first.
+      return { kind: machine.vmId === undefined ? "run" : "wait" };
     default:
-      return refuse(invalidState(machine, "started"));
+      return refuse(notStartable(machine));
   }
 }
 
-/** Decides about a stop. A stop during a start cancels that start. */
+/** Decides about a stop. A stop during what starts the machine cuts that short. */
 export function decideStop(machine: Machine, active: Activity | undefined): Decision {
   if (active === "stop") return { kind: "join" };
-  if (active === "start") return { kind: "interrupt" };
   if (active === "destroy") return refuse(invalidState(machine, "stopped: it is being destroyed"));
+  if (active !== undefined) return { kind: "interrupt" };
   switch (machine.state) {
     case "created":
     case "stopped":
@@ -41,21 +53,31 @@ export function decideStop(machine: Machine, active: Activity | undefined): Deci
     case "starting":
     case "started":
     case "stopping":
+    case "restarting":
+    case "updating":
       return { kind: "run" };
     default:
       return refuse(invalidState(machine, "stopped"));
   }
 }
 
+/** Decides about a restart or an update, which come after what is under way. A restart during a restart joins it. */
+export function decideReplace(
+  machine: Machine,
+  active: Activity | undefined,
+  what: "restart" | "update",
+): Decision {
+  const isGone = machine.state === "destroying" || machine.state === "destroyed";
+  if (active === "destroy" || isGone || machine.state === "creating")
+    return refuse(invalidState(machine, what === "restart" ? "restarted" : "updated"));
+  return { kind: what === "restart" && active === "restart" ? "join" : "run" };
+}
+
 /** Decides about a destroy. A machine that runs, or has a request under way, needs `force`. */
 export function decideDestroy(machine: Machine, active: Activity | undefined, force: boolean): Decision {
   if (machine.state === "destroyed") return { kind: "already" };
   if (active === "destroy") return { kind: "join" };
-  const isBusy =
-    active !== undefined ||
-    machine.state === "starting" ||
-    machine.state === "started" ||
-    machine.state === "stopping";
+  const isBusy = active !== undefined || isActive(machine.state);
   if (isBusy && !force) return refuse(running(machine));
   return active === undefined ? { kind: "run" } : { kind: "interrupt" };
 }
@@ -70,6 +92,12 @@ export function decidePrepare(machine: Machine, active: Activity | undefined): D
 
 function refuse(fault: Fault): Decision {
   return { kind: "refuse", fault };
+}
+
+/** The text is part of what clients of the Machines API match. */
+function notStartable({ id, state }: Machine): Fault {
+  const message = `unable to start machine from current state: '${state}'`;
+  return new Fault("FAILED_PRECONDITION", "INVALID_STATE", message, { machine_id: id, state });
 }
 
 function running(machine: Machine): Fault {

@@ -1,4 +1,5 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
+import type { MachineConfig } from "./machine-config.ts";
 import type { MachineState } from "./states.ts";
 
 /** 14 lower-case hex digits; the first five are the host number. Made only by {@link machineId}. */
@@ -8,32 +9,6 @@ export interface Resources {
   readonly cpus: number;
   readonly memoryMb: number;
   readonly diskMb: number;
-}
-
-/** Configuration of a machine as the api sent it, with defaults filled in. Returned unchanged. */
-export interface MachineConfig {
-  readonly image: string;
-  readonly guest: { readonly cpuKind: string; readonly cpus: number; readonly memoryMb: number };
-  readonly env: Readonly<Record<string, string>>;
-  readonly init: InitConfig;
-  readonly services: readonly ServiceConfig[];
-  readonly stop: { readonly signal: string; readonly timeoutMs?: number };
-  readonly metadata: Readonly<Record<string, string>>;
-}
-
-/** Overrides of the image's command. Empty fields override nothing. */
-export interface InitConfig {
-  readonly exec: readonly string[];
-  readonly entrypoint: readonly string[];
-  readonly cmd: readonly string[];
-  readonly user: string;
-  readonly workingDir: string;
-}
-
-/** A port of the guest that a port of the host is forwarded to. */
-export interface ServiceConfig {
-  readonly protocol: "tcp" | "udp";
-  readonly internalPort: number;
 }
 
 export interface ImageRef {
@@ -64,18 +39,27 @@ export interface LocalImage {
   readonly sizeBytes?: number;
 }
 
-/** What never changes about a machine after prepare. */
-export interface MachineSpec {
+/** A version of a machine's configuration, and what follows from it. */
+export interface Version {
+  /** ULID. */
+  readonly instanceId: string;
+  readonly config: MachineConfig;
+  readonly imageRef: ImageRef;
+  readonly resources: Resources;
+  /** Set by prepare. */
+  readonly image?: LocalImage;
+}
+
+/** What a machine is, besides its status: its names, and its version. */
+export interface MachineSpec extends Version {
   readonly name: string;
   readonly app: string;
   readonly org: string;
   readonly region: string;
-  readonly config: MachineConfig;
-  readonly imageRef: ImageRef;
   readonly createTraceId: string;
   readonly createdAtMs: number;
-  readonly resources: Resources;
-  readonly image?: LocalImage;
+  /** The version before, while an update may still need it. */
+  readonly previous?: Version;
 }
 
 export interface ExitInfo {
@@ -86,18 +70,26 @@ export interface ExitInfo {
   readonly oomKilled: boolean;
   readonly requestedStop: boolean;
   readonly exitedAtMs: number;
+  /** The machine is started again without another call. */
+  readonly restarting?: boolean;
 }
 
 export interface MachineEvent {
   readonly id: string;
-  readonly type: "launch" | "start" | "exit" | "stop" | "failure" | "destroy";
+  readonly type:
+    | ("launch" | "start" | "exit" | "stop" | "failure" | "destroy")
+    | ("update" | "restart" | "cordon" | "uncordon");
   readonly status: MachineState;
   readonly source: "user" | "hostd";
   readonly timeMs: number;
   readonly message: string;
-  /** Stable reason of a failure, or of an exit without exit event. */
+  /** Stable reason of a failure, or of an exit that has one. */
   readonly reason: string;
   readonly exit?: ExitInfo;
+  /** For an exit: restarts by the policy before it. */
+  readonly restartCount?: number;
+  /** Version that it is about. Absent in events of earlier versions of hostd. */
+  readonly instanceId?: string;
 }
 
 /** A machine on its host. Immutable: every change makes a new value. */
@@ -119,6 +111,58 @@ export interface Machine {
   readonly launchUntilMs?: number;
   /** The stop under way; a restarted hostd resumes it. */
   readonly stop?: PendingStop;
+  /** The last lease, which may have expired. */
+  readonly lease?: Lease;
+  readonly isCordoned?: boolean;
+  /** Restarts by the policy since a call started the machine. */
+  readonly restarts?: Restarts;
+  /** When the policy starts it, in the state `restarting`. Absent there: at once. */
+  readonly restartAtMs?: number;
+  /** Why a start is under way that no call to start has asked for. */
+  readonly startCause?: StartCause;
+  /** Next start by the schedule of the configuration. */
+  readonly scheduledAtMs?: number;
+  /** The update under way; a restarted hostd goes on with it. */
+  readonly update?: PendingUpdate;
+}
+
+/** `policy`: the process has ended. `restart`, `update`: a call that goes on. */
+export type StartCause = "policy" | "schedule" | "restart" | "update";
+
+/** Restarts by the policy. */
+export interface Restarts {
+  readonly count: number;
+  /** Those that may count for the limit of retries, oldest first. */
+  readonly timesMs: readonly number[];
+}
+
+/** An update from its intent until the new version runs, or is there without running. */
+export interface PendingUpdate {
+  /** State before, to which a rollback returns. `started` for a machine that ran or was to be restarted. */
+  readonly from: "created" | "stopped" | "failed" | "started";
+  /** Whether the new version is started. */
+  readonly launch: boolean;
+  /** Set when the old version returns if the new one does not become ready: how long its process must run. */
+  readonly rollbackWithinMs?: number;
+  /** When the process of the new version has run for so long. Set when it runs. */
+  readonly readyAtMs?: number;
+  /** Host ports of the previous version. */
+  readonly previousPorts: readonly number[];
+  /** Why the new version is not ready; the rollback follows. */
+  readonly failure?: { readonly reason: string; readonly message: string };
+  /** The old version is on its way back. */
+  readonly isRollback?: boolean;
+}
+
+/** The right of one client to change a machine until a time of the host's clock. */
+export interface Lease {
+  /** 32 hex digits. */
+  readonly nonce: string;
+  readonly owner: string;
+  readonly description: string;
+  readonly expireAtMs: number;
+  /** Version of the machine when the lease was acquired. */
+  readonly instanceId: string;
 }
 
 export interface PendingStop {
@@ -147,6 +191,16 @@ export function machineId(text: string, field = "machine_id"): MachineId {
 /** Reads the number of the host that owns a machine. */
 export function hostNumberOf(id: MachineId): number {
   return Number.parseInt(id.slice(0, 5), 16);
+}
+
+/** Returns the digests of the images that a machine uses: during an update there may be two. */
+export function digestsOf({ imageRef, previous }: MachineSpec): readonly string[] {
+  return [...new Set([imageRef.digest, ...(previous ? [previous.imageRef.digest] : [])])];
+}
+
+/** Returns a machine without the events before the newest. */
+export function withNewestEvent(machine: Machine): Machine {
+  return { ...machine, events: machine.events.slice(0, 1) };
 }
 
 /** Makes the fault for a machine that is not here or belongs to another organisation: callers cannot tell which. */

@@ -6,25 +6,38 @@
  *   started --> stopped                 the process ended by itself
  *   stopped --> starting                started again
  *   failed --> starting                 started again
+ *   started --> restarting              a restart was asked for; the process ended and its policy restarts it
+ *   starting --> restarting             a restart failed or was interrupted, and is tried again
+ *   restarting --> starting             the backoff is over, or a call asks for it
+ *   restarting --> stopping, stopped    a stop
+ *   restarting --> failed               there was no room for it, or the limit of retries is reached
+ *   created, started, stopped, failed, restarting --> updating
+ *   starting --> updating               the new version cannot be started: the old one comes back
+ *   updating --> starting               the version that is to run is there
+ *   updating --> stopping, stopped      a stop
+ *   updating --> created, failed        back in the state before the update
  *   creating, created, starting, started, stopping, stopped, failed --> destroying --> destroyed
+ *   restarting, updating --> destroying
  *
  * A test compares this diagram with the table below.
  */
 const NEXT: Readonly<Record<MachineState, readonly MachineState[]>> = {
   creating: ["created", "destroying"],
-  created: ["starting", "destroying"],
-  starting: ["started", "failed", "stopped", "destroying"],
-  started: ["stopping", "stopped", "destroying"],
+  created: ["starting", "updating", "destroying"],
+  starting: ["started", "failed", "stopped", "restarting", "updating", "destroying"],
+  started: ["stopping", "stopped", "restarting", "updating", "destroying"],
   stopping: ["stopped", "destroying"],
-  stopped: ["starting", "destroying"],
-  failed: ["starting", "destroying"],
+  stopped: ["starting", "updating", "destroying"],
+  failed: ["starting", "updating", "destroying"],
+  restarting: ["starting", "stopping", "stopped", "failed", "updating", "destroying"],
+  updating: ["starting", "stopping", "stopped", "created", "failed", "destroying"],
   destroying: ["destroyed"],
   destroyed: [],
 };
 
 export const MACHINE_STATES = [
   ...["creating", "created", "starting", "started", "stopping", "stopped"],
-  ...["failed", "destroying", "destroyed"],
+  ...["failed", "restarting", "updating", "destroying", "destroyed"],
 ] as const;
 
 export type MachineState = (typeof MACHINE_STATES)[number];
@@ -41,7 +54,16 @@ export function isStartable(state: MachineState): boolean {
   return state === "created" || state === "stopped" || state === "failed";
 }
 
-/** Whether a machine in this state has, or may have, a VM. */
-export function hasVm(state: MachineState): boolean {
-  return state === "starting" || state === "started" || state === "stopping";
+/** Whether a machine in this state runs, or is about to run again: a plain destroy is refused, and it may have a VM. */
+export function isActive(state: MachineState): boolean {
+  switch (state) {
+    case "starting":
+    case "started":
+    case "stopping":
+    case "restarting":
+    case "updating":
+      return true;
+    default:
+      return false;
+  }
 }

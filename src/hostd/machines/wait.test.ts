@@ -1,7 +1,13 @@
 import { expect, test } from "vitest";
 import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
 import { MACHINE_STATES, type MachineState } from "./states.ts";
-import { decideWait, reachable } from "./wait.ts";
+import { type Ahead, type Awaited, decideWait, reachable } from "./wait.ts";
+
+const EVERYTHING: Ahead = { launchIsComing: true, restarts: true, isScheduled: true, autoDestroy: true };
+
+function awaited(states: readonly MachineState[], fields: Partial<Awaited> = {}): Awaited {
+  return { states, replaced: false, instanceId: "", afterEventId: "", ...fields };
+}
 
 test.each<[MachineState, MachineState, "done" | "wait" | "fail"]>([
   ["started", "started", "done"],
@@ -19,23 +25,23 @@ test.each<[MachineState, MachineState, "done" | "wait" | "fail"]>([
   ["started", "destroyed", "fail"],
   ["destroyed", "stopped", "fail"],
 ])("in %s, a wait for %s is %s", (state, wanted, kind) => {
-  expect(decideWait(machineIn(state), [wanted], 0).kind).toBe(kind);
+  expect(decideWait(machineIn(state), awaited([wanted]), 0).kind).toBe(kind);
 });
 
 test("a machine whose create will start it can become started", () => {
   const machine = machineIn("created", { launchUntilMs: 1_000 });
 
-  expect(decideWait(machine, ["started"], 999).kind).toBe("wait");
-  expect(decideWait(machine, ["started"], 1_000).kind).toBe("fail");
+  expect(decideWait(machine, awaited(["started"]), 999).kind).toBe("wait");
+  expect(decideWait(machine, awaited(["started"]), 1_000).kind).toBe("fail");
 });
 
 test("any of several states is enough, to end and to go on", () => {
-  expect(decideWait(machineIn("stopped"), ["started", "stopped"], 0).kind).toBe("done");
-  expect(decideWait(machineIn("started"), ["destroyed", "stopped"], 0).kind).toBe("wait");
+  expect(decideWait(machineIn("stopped"), awaited(["started", "stopped"]), 0).kind).toBe("done");
+  expect(decideWait(machineIn("started"), awaited(["destroyed", "stopped"]), 0).kind).toBe("wait");
 });
 
 test("a state that cannot be reached is refused with the present one", () => {
-  const decision = decideWait(machineIn("stopped"), ["started"], 0);
+  const decision = decideWait(machineIn("stopped"), awaited(["started"]), 0);
 
   expect(decision).toMatchObject({
     fault: {
@@ -47,6 +53,6 @@ test("a state that cannot be reached is refused with the present one", () => {
 });
 
 test("no state follows destroyed, and creating follows none", () => {
-  for (const state of MACHINE_STATES) expect(reachable(state, true).has("creating")).toBe(false);
-  expect(reachable("destroyed", true).size).toBe(0);
+  for (const state of MACHINE_STATES) expect(reachable(state, EVERYTHING).has("creating")).toBe(false);
+  expect(reachable("destroyed", EVERYTHING).size).toBe(0);
 });

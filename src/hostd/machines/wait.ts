@@ -2,45 +2,104 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineState } from "./states.ts";
 
+/** What a machine does by itself. */
+export interface Ahead {
+  /** The create under way will start it. */
+  readonly launchIsComing: boolean;
+  /** Its policy restarts it. */
+  readonly restarts: boolean;
+  /** Its schedule starts it. */
+  readonly isScheduled: boolean;
+  readonly autoDestroy: boolean;
+}
+
 /** The states that follow each state without another call about the machine. */
-const WITHOUT_A_CALL: Readonly<Record<MachineState, readonly MachineState[]>> = {
+const WITHOUT_A_CALL: Readonly<Record<MachineState, (ahead: Ahead) => readonly MachineState[]>> = {
   // The create is still under way: it prepares the machine, or undoes itself.
-  creating: ["created", "destroying"],
-  created: [],
-  starting: ["started", "failed", "stopped"],
-  started: ["stopped"],
-  stopping: ["stopped"],
-  stopped: [],
-  failed: [],
-  destroying: ["destroyed"],
-  destroyed: [],
+  creating: () => ["created", "destroying"],
+  created: ({ launchIsComing, isScheduled }) => [
+    ...(launchIsComing ? (["starting", "destroying"] as const) : []),
+    ...startedBySchedule(isScheduled),
+  ],
+  // Also the end of an update or a restart, which may fail in other ways than a start.
+  starting: ({ restarts }) => [
+    "started",
+    "failed",
+    "stopped",
+    ...(restarts ? (["restarting"] as const) : []),
+  ],
+  started: ({ restarts }) => ["stopped", ...(restarts ? (["restarting"] as const) : [])],
+  stopping: () => ["stopped"],
+  stopped: ({ autoDestroy, isScheduled }) => [
+    ...(autoDestroy ? (["destroying"] as const) : []),
+    ...startedBySchedule(isScheduled),
+  ],
+  failed: ({ isScheduled }) => startedBySchedule(isScheduled),
+  restarting: () => ["starting", "stopped", "failed"],
+  updating: () => ["starting", "created", "stopped", "failed"],
+  destroying: () => ["destroyed"],
+  destroyed: () => [],
 };
+
+/** What a wait is for. */
+export interface Awaited {
+  readonly states: readonly MachineState[];
+  /** Whether it is over, too, when another version has taken the place of `instanceId`. */
+  readonly replaced: boolean;
+  /** Version of the machine; empty: any. */
+  readonly instanceId: string;
+  /** Only what happens after this event counts; empty: the present state counts too. */
+  readonly afterEventId: string;
+}
 
 export type WaitDecision =
   | { readonly kind: "done" }
   | { readonly kind: "wait" }
   | { readonly kind: "fail"; readonly fault: Fault };
 
-/** Decides whether a wait for any of `states` is done, goes on, or fails because none of them can be reached. */
-export function decideWait(machine: Machine, states: readonly MachineState[], nowMs: number): WaitDecision {
-  if (states.includes(machine.state)) return { kind: "done" };
+/** Decides whether a wait is done, goes on, or fails because it waits for what cannot come. */
+export function decideWait(machine: Machine, awaited: Awaited, nowMs: number): WaitDecision {
+  const { states, instanceId } = awaited;
+  if (instanceId !== "" && instanceId !== machine.spec.instanceId) {
+    return awaited.replaced ? { kind: "done" } : { kind: "fail", fault: replaced(machine, awaited) };
+  }
+  if (hasHappened(machine, awaited)) return { kind: "done" };
   const ahead = reachableFrom(machine, nowMs);
-  if (states.some((state) => ahead.has(state))) return { kind: "wait" };
-  return { kind: "fail", fault: unreachable(machine, states) };
+  const mayCome = awaited.replaced || states.some((state) => ahead.has(state));
+  return mayCome ? { kind: "wait" } : { kind: "fail", fault: unreachable(machine, states) };
+}
+
+/** Whether a machine is in a state that is waited for, or has been in it after the event. */
+function hasHappened({ state, events }: Machine, { states, afterEventId }: Awaited): boolean {
+  if (afterEventId === "") return states.includes(state);
+  // A cordon has the state beside which it happened.
+  const moves = events.filter(({ type }) => type !== "cordon" && type !== "uncordon");
+  const [newest] = moves;
+  // Some states have no event: they come after the newest.
+  const isLater = newest !== undefined && newest.status !== state && newest.id >= afterEventId;
+  return (
+    (isLater && states.includes(state)) ||
+    moves.some(({ id, status }) => id > afterEventId && states.includes(status))
+  );
 }
 
 /** Returns the states that follow without another call. */
 export function reachableFrom(machine: Machine, nowMs: number): ReadonlySet<MachineState> {
-  return reachable(machine.state, (machine.launchUntilMs ?? 0) > nowMs);
+  const { restart, autoDestroy = false } = machine.spec.config;
+  return reachable(machine.state, {
+    launchIsComing: (machine.launchUntilMs ?? 0) > nowMs,
+    restarts:
+      restart?.policy === "always" || restart?.policy === "on-failure" || machine.update !== undefined,
+    isScheduled: machine.scheduledAtMs !== undefined,
+    autoDestroy,
+  });
 }
 
-/** Returns the states that follow, directly or not. @param launchIsComing whether the create under way will start the machine */
-export function reachable(state: MachineState, launchIsComing: boolean): ReadonlySet<MachineState> {
+/** Returns the states that follow, directly or not. */
+export function reachable(state: MachineState, ahead: Ahead): ReadonlySet<MachineState> {
   const found = new Set<MachineState>();
   const visit = (from: MachineState): void => {
-    const next =
-      from === "created" && launchIsComing ? (["starting", "destroying"] as const) : WITHOUT_A_CALL[from];
-    for (const to of next) {
+    for (const to of WITHOUT_A_CALL[from](ahead)) {
       if (found.has(to)) continue;
       found.add(to);
       visit(to);
@@ -50,7 +109,7 @@ export function reachable(state: MachineState, launchIsComing: boolean): Readonl
   return found;
 }
 
-export function waitTimeout(machine: Machine, states: readonly MachineState[], timeoutMs: number): Fault {
+export function waitTimeout(machine: Machine, states: readonly string[], timeoutMs: number): Fault {
   return new Fault(
     "DEADLINE_EXCEEDED",
     "WAIT_TIMEOUT",
@@ -59,11 +118,24 @@ export function waitTimeout(machine: Machine, states: readonly MachineState[], t
   );
 }
 
+function startedBySchedule(isScheduled: boolean): readonly MachineState[] {
+  return isScheduled ? ["starting"] : [];
+}
+
 function unreachable(machine: Machine, states: readonly MachineState[]): Fault {
   return new Fault(
     "FAILED_PRECONDITION",
     "STATE_UNREACHABLE",
     `machine ${machine.id} is ${machine.state} and will not become ${states.join(" or ")} without another call`,
     { machine_id: machine.id, state: machine.state, states: states.join(",") },
+  );
+}
+
+function replaced({ id, spec }: Machine, { states, instanceId }: Awaited): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "REPLACED",
+    `version ${instanceId} of machine ${id} failed to reach ${states.join(" or ")}: it is currently replaced by ${spec.instanceId}`,
+    { machine_id: id, instance_id: spec.instanceId, states: states.join(",") },
   );
 }

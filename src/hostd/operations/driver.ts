@@ -1,5 +1,6 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";
+import { abortable } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { endsWithin } from "../../lib/runtime/wait.ts";
 import { started, startInterrupted } from "../machines/change.ts";
@@ -8,15 +9,18 @@ import {
   type Decision,
   decideDestroy,
   decidePrepare,
+  decideReplace,
   decideStart,
   decideStop,
 } from "../machines/decide.ts";
-import type { Machine, MachineId } from "../machines/machine.ts";
+import type { Machine, MachineId, StartCause } from "../machines/machine.ts";
 import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
-import { type LaunchParts, launch, type StartResult } from "./launch.ts";
+import { type DueParts, DueWork } from "./due-work.ts";
+import { type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
+import { launchAgain, type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
 import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
 
 export interface StopResult {
@@ -28,24 +32,34 @@ export interface StopResult {
 export type DriverParts = RuntimeParts &
   LaunchParts &
   StopParts &
-  RemoveParts & { readonly vmm: Pick<Vmm, "adopt"> };
+  RestartParts &
+  RemoveParts &
+  DueParts & { readonly vmm: Pick<Vmm, "adopt"> };
 
 /** An accepted request. A driver has at most one of each kind, one after the other. */
 type Accepted =
   | { readonly kind: "start"; readonly done: Promise<StartResult>; readonly cancellation: AbortController }
   | { readonly kind: "stop"; readonly done: Promise<StopResult>; readonly stopOperation: StopOperation }
+  | {
+      readonly kind: "restart" | "update";
+      readonly done: Promise<Machine>;
+      readonly cancellation: AbortController;
+      readonly stopOperation: StopOperation | undefined;
+    }
   | { readonly kind: "destroy"; readonly done: Promise<Machine> };
 
 /** Takes the operations on one machine one at a time. A request that was accepted is finished even when its caller is cancelled. */
 export class Driver {
   readonly runtime: MachineRuntime;
   readonly #parts: DriverParts;
+  readonly #due: DueWork;
   readonly #prepares = new Set<AbortController>();
   /** The last request accepted; undefined once it is done. */
   #last: Accepted | undefined;
 
   constructor(id: MachineId, parts: DriverParts) {
-    this.runtime = new MachineRuntime(id, parts);
+    this.#due = new DueWork(this, parts);
+    this.runtime = new MachineRuntime(id, parts, (after, before) => this.#due.changed(after, before));
     this.#parts = parts;
   }
 
@@ -63,12 +77,18 @@ export class Driver {
 
   /**
    * Starts the machine, and watches its process for `watchMs` to report one that ends at once. The start is over when the process is
-   * exec'ed: a watch holds no slot, and other requests do not wait for it.
+   * exec'ed: a watch holds no slot, and other requests do not wait for it. In a passing state it waits, until `signal` aborts.
    *
    * @throws Fault INVALID_STATE; as {@link launch} does
    */
-  async start(watchMs: number): Promise<StartResult> {
-    const decision = allowed(decideStart(this.machine, this.activity));
+  async start(watchMs: number, signal?: AbortSignal): Promise<StartResult> {
+    let decision = allowed(decideStart(this.machine, this.activity));
+    while (decision.kind === "wait") {
+      // Without an operation, its VM could not be taken over.
+      const passing = this.#last?.done ?? this.stop({});
+      await abortable(ended(passing), signal);
+      decision = allowed(decideStart(this.machine, this.activity));
+    }
     if (decision.kind === "already") {
       const { machine } = this;
       return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
@@ -78,17 +98,26 @@ export class Driver {
     return { ...result, machine: this.machine };
   }
 
-  /** Waits for the end of a process that has just started. Its exit is noted then. */
-  async #watch(watchMs: number): Promise<void> {
-    const { vm, ended } = this.runtime;
-    if (!vm) return;
-    if (watchMs > 0) await withSpan("hostd.watch", {}, () => endsWithin(watchMs, ended));
-    else if ((await Promise.race([vm.exited, undefined])) !== undefined) await ended;
+  /** Starts the machine without a call, unless an operation is under way. @throws Fault as {@link launch} does */
+  async startDue(cause: StartCause): Promise<void> {
+    if (!this.#last) await this.#beginStart(cause);
   }
 
-  #beginStart(): Promise<StartResult> {
+  /** Waits for the end of a process that has just started. Its exit is noted then. */
+  async #watch(watchMs: number): Promise<void> {
+    const { vm, ended: exit } = this.runtime;
+    if (!vm) return;
+    if (watchMs > 0) await withSpan("hostd.watch", {}, () => endsWithin(watchMs, exit));
+    else if ((await Promise.race([vm.exited, undefined])) !== undefined) await exit;
+  }
+
+  #beginStart(cause?: StartCause): Promise<StartResult> {
     const cancellation = new AbortController();
-    const start = () => launch(this.runtime, this.#parts, cancellation.signal);
+    const { runtime } = this;
+    const start =
+      cause === undefined
+        ? () => launch(runtime, this.#parts, cancellation.signal)
+        : () => launchAgain(runtime, this.#parts, cancellation.signal, cause);
     const done = measureStart(() => this.#inOrder(start));
     return this.#accept({ kind: "start", done, cancellation });
   }
@@ -105,6 +134,16 @@ export class Driver {
     return this.#beginStop(options, (stopOperation) => stopOperation.run());
   }
 
+  /** Stops the machine, if it runs, and starts it. @throws Fault INVALID_STATE; as {@link launch} does */
+  async restart(options: StopOptions): Promise<Machine> {
+    const decision = allowed(decideReplace(this.machine, this.activity, "restart"));
+    if (decision.kind === "join" && this.#last?.kind === "restart") {
+      this.#last.stopOperation?.escalate(options);
+      return this.#last.done;
+    }
+    return this.#beginRestart(stopOfRestart(this.runtime, this.#parts, options));
+  }
+
   /** Removes the machine. @throws Fault MACHINE_RUNNING */
   async destroy(force: boolean, why: RemoveReason): Promise<Machine> {
     const decision = allowed(decideDestroy(this.machine, this.activity, force));
@@ -115,8 +154,7 @@ export class Driver {
     const done = this.#accept({ kind: "destroy", done: removal });
     const reason = cancelled(this.machine.id, "destroyed");
     for (const prepare of this.#prepares) prepare.abort(reason);
-    if (before?.kind === "start") before.cancellation.abort(reason);
-    if (before?.kind === "stop") before.stopOperation.escalate({ signal: "SIGKILL", timeoutMs: 0 });
+    cutShort(before, reason, { signal: "SIGKILL", timeoutMs: 0 });
     return done;
   }
 
@@ -134,7 +172,7 @@ export class Driver {
     }
   }
 
-  /** After a restart of hostd: takes over the VM of the machine, if it has one, and resumes a stop or a removal. */
+  /** After a restart of hostd: takes over the VM of the machine, if it has one, and goes on with what was under way. */
   async adopt(): Promise<void> {
     const { runtime } = this;
     const { vmId, state } = this.machine;
@@ -145,24 +183,51 @@ export class Driver {
       });
       return;
     }
-    if (vmId === undefined) return;
-    const vm = await this.#parts.vmm.adopt(
-      vmId,
-      this.#parts.logs.sink({ id: runtime.id, org: this.machine.spec.org }),
-    );
+    if (vmId !== undefined) await this.#adoptVm(vmId);
+    this.#due.arm();
+  }
+
+  async #adoptVm(vmId: string): Promise<void> {
+    const { runtime } = this;
+    const sink = this.#parts.logs.sink({ id: runtime.id, org: this.machine.spec.org });
+    const vm = await this.#parts.vmm.adopt(vmId, sink);
     if (vm) {
       await runtime.note((machine, at) =>
         machine.state === "starting" ? started(machine, vm.startPath, at) : undefined,
       );
       runtime.take(vm);
-      if (this.machine.state === "stopping")
-        void this.#beginStop({}, (stopOperation) => stopOperation.resume()).catch(() => {});
-    } else if (state === "starting") {
+      this.#resumeStop();
+    } else if (this.machine.state === "starting") {
       await runtime.note(startInterrupted);
       runtime.tearDown(vmId);
     } else {
       await runtime.abandonVm(vmId, "it ended while the host's daemon was down");
     }
+  }
+
+  /** Goes on with the stop that was under way, and with what follows it. */
+  #resumeStop(): void {
+    const { state, stop } = this.machine;
+    if (stop === undefined) return;
+    if (state === "stopping") {
+      this.#beginStop({}, (stopOperation) => stopOperation.resume()).catch(() => {});
+      return;
+    }
+    const stopOperation = new StopOperation(this.runtime, this.#parts, {}, () => undefined);
+    if (state === "restarting") this.#beginRestart(stopOperation).catch(() => {});
+  }
+
+  /** Stops what it does by itself: hostd closes. */
+  async detach(): Promise<void> {
+    this.#due.close();
+    await this.runtime.detach();
+  }
+
+  #beginRestart(stopOperation: StopOperation): Promise<Machine> {
+    const cancellation = new AbortController();
+    const { signal } = cancellation;
+    const done = this.#inOrder(() => restart(this.runtime, this.#parts, stopOperation, signal));
+    return this.#accept({ kind: "restart", done, cancellation, stopOperation });
   }
 
   #beginStop(
@@ -174,14 +239,17 @@ export class Driver {
     const stop = async () => ({ machine: await run(stopOperation), already: false });
     const done = measureStop(() => this.#inOrder(stop));
     this.#accept({ kind: "stop", done, stopOperation });
-    if (before?.kind === "start") before.cancellation.abort(cancelled(this.machine.id, "stopped"));
+    cutShort(before, cancelled(this.machine.id, "stopped"), options);
     return done;
   }
 
   #accept<A extends Accepted>(accepted: A): A["done"] {
     this.#last = accepted;
+    this.#due.disarm();
     const forget = (): void => {
-      if (this.#last === accepted) this.#last = undefined;
+      if (this.#last !== accepted) return;
+      this.#last = undefined;
+      this.#due.arm();
     };
     accepted.done.then(forget, forget);
     return accepted.done;
@@ -193,9 +261,21 @@ export class Driver {
   }
 }
 
+/** Cancels a start, and shortens a stop, for what comes after it. */
+function cutShort(accepted: Accepted | undefined, reason: Fault, options: StopOptions): void {
+  if (accepted === undefined || accepted.kind === "destroy") return;
+  if (accepted.kind !== "stop") accepted.cancellation.abort(reason);
+  if (accepted.kind !== "start") accepted.stopOperation?.escalate(options);
+}
+
 function allowed(decision: Decision): Exclude<Decision, { kind: "refuse" }> {
   if (decision.kind === "refuse") throw decision.fault;
   return decision;
+}
+
+/** Resolves when `work` has ended, in whatever way. */
+async function ended(work: Promise<unknown>): Promise<void> {
+  await work.catch(() => {});
 }
 
 function cancelled(id: string, state: "stopped" | "destroyed"): Fault {

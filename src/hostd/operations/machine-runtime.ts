@@ -4,9 +4,10 @@ import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import { signalName } from "../../lib/signals/signals.ts";
 import type { Ledger } from "../capacity/ledger.ts";
-import { exited, type Stamp } from "../machines/change.ts";
+import { exited } from "../machines/change.ts";
 import type { Ids } from "../machines/ids.ts";
 import { type Change, type ExitInfo, type Machine, type MachineId, notFound } from "../machines/machine.ts";
+import type { Stamp } from "../machines/stamp.ts";
 import type { Store } from "../store/store.ts";
 import type { Vm, VmExit, Vmm } from "../vmm/vmm.ts";
 import type { Teardowns } from "./teardowns.ts";
@@ -25,6 +26,9 @@ export interface RuntimeParts {
   readonly closing: AbortSignal;
 }
 
+/** Called, synchronously, after each change of a machine. */
+export type OnChange = (after: Machine, before: Machine) => void;
+
 const DESTROY_RETRY: Backoff = { firstMs: 200, maxMs: 30_000 };
 
 /**
@@ -36,13 +40,15 @@ export class MachineRuntime {
   /** VM of a start under way that may not be stored yet. */
   launching: string | undefined;
   readonly #parts: RuntimeParts;
+  readonly #onChange: OnChange;
   #vm: Vm | undefined;
   #ended: Promise<void> = Promise.resolve();
   #lastStep: Promise<unknown> = Promise.resolve();
 
-  constructor(id: MachineId, parts: RuntimeParts) {
+  constructor(id: MachineId, parts: RuntimeParts, onChange: OnChange = () => {}) {
     this.id = id;
     this.#parts = parts;
+    this.#onChange = onChange;
   }
 
   get machine(): Machine {
@@ -64,8 +70,11 @@ export class MachineRuntime {
   /** Stores a change before it is made: see {@link Store.intend}. Returns the machine after it. */
   intend(step: Step): Promise<Machine> {
     return this.#inOrder(async () => {
-      const change = step(this.machine, this.#stamp());
-      if (change) await this.#parts.store.intend(change);
+      const before = this.machine;
+      const change = step(before, this.#stamp());
+      if (!change) return before;
+      await this.#parts.store.intend(change);
+      this.#onChange(change.machine, before);
       return this.machine;
     });
   }
@@ -73,8 +82,12 @@ export class MachineRuntime {
   /** Stores a change that has happened: see {@link Store.note}. Resolves when it is visible; `durable` when it is on disk. */
   note(step: Step): Promise<{ readonly durable: Promise<void> }> {
     return this.#inOrder(async () => {
-      const change = step(this.machine, this.#stamp());
-      return { durable: change ? this.#parts.store.note(change) : Promise.resolve() };
+      const before = this.machine;
+      const change = step(before, this.#stamp());
+      if (!change) return { durable: Promise.resolve() };
+      const durable = this.#parts.store.note(change);
+      this.#onChange(change.machine, before);
+      return { durable };
     });
   }
 
@@ -155,7 +168,7 @@ function exitInfo(machine: Machine, exit: VmExit): ExitInfo {
     ...(code === undefined ? {} : { exitCode: code }),
     signal: exit.signal === undefined ? "" : signalName(exit.signal),
     oomKilled: exit.oomKilled,
-    requestedStop: machine.state === "stopping" || machine.state === "destroying",
+    requestedStop: machine.stop !== undefined || machine.state === "destroying",
     exitedAtMs: Math.round(exit.exitedAtUs / 1_000),
   };
 }

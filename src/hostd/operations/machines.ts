@@ -7,9 +7,10 @@ import { refuseWhileDraining } from "../availability/scheduling.ts";
 import { refuseSecondOfApp } from "../capacity/app-presence.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Ports } from "../capacity/ports.ts";
-import type { ImageCacheClient, PullStep } from "../images/imagecache-client.ts";
+import type { ImageCacheClient, Pin, PullStep } from "../images/imagecache-client.ts";
 import { newMachine, prepared } from "../machines/change.ts";
 import { machineOfVm } from "../machines/ids.ts";
+import { guardLease, type NewLease, newLease } from "../machines/lease.ts";
 import {
   hostNumberOf,
   invalidState,
@@ -18,22 +19,31 @@ import {
   type MachineSpec,
   notFound,
 } from "../machines/machine.ts";
-import { hasVm, type MachineState } from "../machines/states.ts";
-import { decideWait, waitTimeout } from "../machines/wait.ts";
+import { isActive } from "../machines/states.ts";
+import { type Awaited, decideWait, waitTimeout } from "../machines/wait.ts";
 import type { Store } from "../store/store.ts";
 import { measureAward } from "../telemetry/operation-metrics.ts";
 import { Driver, type DriverParts, type StopResult } from "./driver.ts";
-import type { StartResult } from "./launch.ts";
+import type { StartResult } from "./launch/launch.ts";
 import type { StopOptions } from "./stop-operation.ts";
 
 /** An award: a machine for a hold of this host. */
 export interface Award {
   readonly id: MachineId;
-  readonly spec: Omit<MachineSpec, "resources" | "createdAtMs" | "image">;
+  readonly spec: Omit<MachineSpec, "resources" | "createdAtMs" | "image" | "instanceId">;
   readonly reservationId: string;
   readonly epoch: bigint;
   /** Keep CPU and memory allocated for the first start. */
   readonly keepForLaunch: boolean;
+  /** Lease that the machine begins with. */
+  readonly lease?: NewLease | undefined;
+}
+
+/** By what right a call changes a machine. */
+export interface Right {
+  /** Nonce of the machine's lease; empty: none. */
+  readonly nonce?: string;
+  readonly ignoreLease?: boolean;
 }
 
 export type MachinesParts = DriverParts & {
@@ -100,19 +110,35 @@ export class Machines {
     }
   }
 
-  start(id: MachineId, org: string, watchMs: number): Promise<StartResult> {
-    return this.driver(this.get(id, org).id).start(watchMs);
+  async start(
+    id: MachineId,
+    org: string,
+    watchMs: number,
+    { signal, ...right }: Right & { readonly signal?: AbortSignal } = {},
+  ): Promise<StartResult> {
+    return this.driver(this.guarded(id, org, right).id).start(watchMs, signal);
   }
 
-  stop(id: MachineId, org: string, options: StopOptions): Promise<StopResult> {
-    return this.driver(this.get(id, org).id).stop(options);
+  async stop(id: MachineId, org: string, options: StopOptions, right: Right = {}): Promise<StopResult> {
+    return this.driver(this.guarded(id, org, right).id).stop(options);
+  }
+
+  async restart(id: MachineId, org: string, options: StopOptions, right: Right): Promise<Machine> {
+    return this.driver(this.guarded(id, org, right).id).restart(options);
+  }
+
+  /** Returns a machine that the call may change. @throws Fault MACHINE_NOT_FOUND, LEASE_HELD */
+  guarded(id: MachineId, org: string, { nonce = "", ignoreLease = false }: Right): Machine {
+    const machine = this.get(id, org);
+    if (!ignoreLease) guardLease(machine, nonce, this.#parts.clock.now());
+    return machine;
   }
 
   /** Removes a machine: see {@link Driver.destroy}. Returns undefined when it is unknown and `ignoreMissing` is set. */
   async destroy(
     id: MachineId,
     org: string,
-    options: { force: boolean; ignoreMissing: boolean },
+    options: Right & { readonly force: boolean; readonly ignoreMissing: boolean },
   ): Promise<Machine | undefined> {
     // Otherwise a create that is not stored yet would survive its undo.
     await this.#creating.get(id)?.catch(() => {});
@@ -120,14 +146,15 @@ export class Machines {
       this.#checkHost(id);
       return undefined;
     }
-    return this.driver(this.get(id, org).id).destroy(options.force, { source: "user", message: "" });
+    const driver = this.driver(this.guarded(id, org, options).id);
+    return driver.destroy(options.force, { source: "user", message: "" });
   }
 
-  /** Waits until a machine is in one of `states`. @throws Fault STATE_UNREACHABLE, WAIT_TIMEOUT; the reason of `signal` */
+  /** Waits until a machine is as awaited. @throws Fault STATE_UNREACHABLE, REPLACED, WAIT_TIMEOUT; the reason of `signal` */
   async wait(
     id: MachineId,
     org: string,
-    states: readonly MachineState[],
+    awaited: Awaited,
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<Machine> {
@@ -136,11 +163,11 @@ export class Machines {
     const { promise, resolve, reject } = Promise.withResolvers<Machine>();
     const check = (machine: Machine): void => {
       last = machine;
-      const decision = decideWait(machine, states, clock.now());
+      const decision = decideWait(machine, awaited, clock.now());
       if (decision.kind === "done") resolve(machine);
       if (decision.kind === "fail") reject(decision.fault);
     };
-    using limit = new TimeLimit(timeoutMs, signal, () => waitTimeout(last, states, timeoutMs));
+    using limit = new TimeLimit(timeoutMs, signal, () => waitTimeout(last, awaited.states, timeoutMs));
     const unsubscribe = store.subscribe(id, check);
     try {
       check(last);
@@ -160,6 +187,11 @@ export class Machines {
     return driver;
   }
 
+  /** Returns the pins of images that are pulled for updates, which no machine has yet. */
+  pinsOfUpdates(): readonly Pin[] {
+    return [];
+  }
+
   /** Whether a VM belongs to a start under way, which may not be stored yet. */
   isLaunching(vmId: string): boolean {
     return this.#drivers.get(machineOfVm(vmId))?.runtime.launching === vmId;
@@ -171,12 +203,12 @@ export class Machines {
 
   /** Stops listening to all VMs, which go on. */
   async detach(): Promise<void> {
-    await Promise.all([...this.#drivers.values()].map((driver) => driver.runtime.detach()));
+    await Promise.all([...this.#drivers.values()].map((driver) => driver.detach()));
   }
 
-  /** Stops every machine that has a VM, and waits until the VMs are destroyed. */
+  /** Stops every machine that runs or is to run again, and waits until the VMs are destroyed. */
   async stopAll(): Promise<void> {
-    const running = this.list().filter(({ state }) => hasVm(state));
+    const running = this.list().filter(({ state }) => isActive(state));
     await Promise.allSettled(running.map(({ id }) => this.driver(id).stop({})));
     await this.#parts.teardowns.all();
   }
@@ -193,10 +225,15 @@ export class Machines {
       checkSize(spec, resources);
       allocated = await ports.allocate(spec.config.services);
       const nowMs = clock.now();
+      const instanceId = ids.event(nowMs);
       const change = newMachine(
         id,
-        { ...spec, resources, createdAtMs: nowMs },
-        { ports: allocated, launchUntilMs: keepForLaunch ? nowMs + limits.keepForLaunchMs : undefined },
+        { ...spec, resources, createdAtMs: nowMs, instanceId },
+        {
+          ports: allocated,
+          launchUntilMs: keepForLaunch ? nowMs + limits.keepForLaunchMs : undefined,
+          lease: award.lease && newLease(award.lease, instanceId, nowMs),
+        },
         { nowMs, eventId: ids.event(nowMs) },
       );
       await store.intend(change);

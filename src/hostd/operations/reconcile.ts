@@ -6,8 +6,8 @@ import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient, Pin } from "../images/imagecache-client.ts";
 import type { LogStore } from "../logs/log-store.ts";
 import { machineOfVm } from "../machines/ids.ts";
-import type { Machine } from "../machines/machine.ts";
-import { hasVm } from "../machines/states.ts";
+import { digestsOf, type Machine } from "../machines/machine.ts";
+import { isActive } from "../machines/states.ts";
 import type { Store } from "../store/store.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import type { Driver } from "./driver.ts";
@@ -17,7 +17,7 @@ import type { Teardowns } from "./teardowns.ts";
 export interface ReconcileParts {
   readonly store: Pick<Store, "all" | "get" | "prune">;
   readonly vmm: Pick<Vmm, "list" | "destroy">;
-  readonly ledger: Pick<Ledger, "restore">;
+  readonly ledger: Pick<Ledger, "restore" | "reserve">;
   readonly ports: Pick<Ports, "restore">;
   readonly images: Pick<ImageCacheClient, "pin" | "reconcilePins">;
   readonly logs: Pick<LogStore, "owners" | "remove">;
@@ -45,19 +45,19 @@ export async function sweep(host: ReconcileParts, machines: Machines): Promise<v
   for (const { id } of machines.list()) await sweepMachine(host, machines.driver(id));
   await attempt("destroy leftover VMs", () => destroyLeftoverVms(host, machines));
   await attempt("remove leftover logs", () => removeLeftoverLogs(host));
-  await attempt("reconcile pins", () => reconcilePins(host));
+  await attempt("reconcile pins", () => reconcilePins(host, machines));
   await attempt("prune destroyed machines", () =>
     host.store.prune(host.clock.now() - host.limits.tombstoneMs),
   );
   machines.pruneDrivers();
 }
 
-/** Returns the pins that there should be: one for each machine that is not destroyed. */
+/** Returns the pins that there should be: of the image of each machine that is not destroyed, and of the one before it during an update. */
 export function expectedPins(machines: Iterable<Machine>): readonly Pin[] {
   const pins: Pin[] = [];
   for (const { id, state, spec } of machines) {
-    if (state !== "destroying" && state !== "destroyed")
-      pins.push({ digest: spec.imageRef.digest, owner: id, org: spec.org });
+    if (state === "destroying" || state === "destroyed") continue;
+    for (const digest of digestsOf(spec)) pins.push({ digest, owner: id, org: spec.org });
   }
   return pins;
 }
@@ -65,11 +65,15 @@ export function expectedPins(machines: Iterable<Machine>): readonly Pin[] {
 function restore(host: ReconcileParts, machine: Machine): void {
   if (machine.state === "destroyed") return;
   const launchForMs = Math.max(0, (machine.launchUntilMs ?? 0) - host.clock.now());
-  host.ledger.restore(machine.id, machine.spec.resources, {
-    launchForMs,
-    ...(machine.vmId === undefined ? {} : { vmId: machine.vmId }),
-  });
-  host.ports.restore(machine.ports);
+  const { id, vmId, state, spec, update } = machine;
+  const { resources, previous } = spec;
+  // While an update stops the old VM, the spec has the new size already.
+  const size = state === "updating" ? (previous?.resources ?? resources) : resources;
+  const vm = vmId === undefined ? {} : { vm: { id: vmId, resources: size } };
+  host.ledger.restore(id, resources, { launchForMs, ...vm });
+  const isBetween = state === "restarting" && machine.restartAtMs === undefined;
+  if (isBetween || update?.launch) host.ledger.reserve(id, previous?.resources);
+  host.ports.restore([...machine.ports, ...(update?.previousPorts ?? [])]);
 }
 
 /** Removes an abandoned create. Retries the take-over of a VM, and a removal, that have failed. */
@@ -81,7 +85,7 @@ async function sweepMachine(host: ReconcileParts, driver: Driver): Promise<void>
     const why = { source: "hostd", message: "its create did not go on" } as const;
     await attempt("remove an abandoned create", () => driver.destroy(false, why), id);
   }
-  const lacksVm = hasVm(state) && driver.runtime.vm === undefined && vmId !== undefined;
+  const lacksVm = isActive(state) && driver.runtime.vm === undefined && vmId !== undefined;
   if (state === "destroying" || lacksVm) await adopt(driver);
 }
 
@@ -109,12 +113,17 @@ async function removeLeftoverLogs(host: ReconcileParts): Promise<void> {
   }
 }
 
-async function reconcilePins(host: ReconcileParts): Promise<void> {
-  const pins = expectedPins(host.store.all());
+async function reconcilePins(host: ReconcileParts, machines: Machines): Promise<void> {
+  const expected = () => [...expectedPins(host.store.all()), ...machines.pinsOfUpdates()];
+  const pins = expected();
   await host.images.reconcilePins(pins);
-  const sent = new Set(pins.map(({ owner }) => owner));
-  // A machine that was created meanwhile may have lost its pin, which was not in the list.
-  for (const pin of expectedPins(host.store.all())) if (!sent.has(pin.owner)) await host.images.pin(pin);
+  const sent = new Set(pins.map(keyOf));
+  // An image that was pulled meanwhile may have lost its pin, which was not in the list.
+  for (const pin of expected()) if (!sent.has(keyOf(pin))) await host.images.pin(pin);
+}
+
+function keyOf({ digest, owner }: Pin): string {
+  return `${digest} ${owner}`;
 }
 
 /** Runs `work` and logs its error: the next sweep tries again. */

@@ -4,7 +4,7 @@ import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient } from "../images/imagecache-client.ts";
 import type { LogStore } from "../logs/log-store.ts";
 import { destroyed, destroying } from "../machines/change.ts";
-import type { Machine } from "../machines/machine.ts";
+import { digestsOf, type Machine } from "../machines/machine.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { killVm } from "./stop-operation.ts";
 
@@ -44,15 +44,15 @@ export async function finishRemoval(runtime: MachineRuntime, parts: RemoveParts)
   if (vmId !== undefined) await runtime.abandonVm(vmId, "it was destroyed with its machine");
   await runtime.untilTornDown();
   try {
-    await parts.images.unpin({ digest: runtime.machine.spec.imageRef.digest, owner: id });
+    for (const digest of digestsOf(runtime.machine.spec)) await parts.images.unpin({ digest, owner: id });
   } catch (error) {
     // The sweep removes the pin.
     logger.warn("could not unpin an image", { machine_id: id, error });
   }
   await parts.logs.remove(id);
-  const { ports } = runtime.machine;
+  const { ports, update } = runtime.machine;
   const machine = await runtime.intend(destroyed);
-  parts.ports.release(ports);
+  parts.ports.release([...ports, ...(update?.previousPorts ?? [])]);
   parts.ledger.forget(id);
   return machine;
 }

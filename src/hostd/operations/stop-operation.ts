@@ -2,8 +2,9 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { endsWithin } from "../../lib/runtime/wait.ts";
 import { signalNumber } from "../../lib/signals/signals.ts";
-import { stopping } from "../machines/change.ts";
-import type { Machine, PendingStop } from "../machines/machine.ts";
+import { stoppedBetweenRuns, stopping } from "../machines/change.ts";
+import type { Change, Machine, PendingStop } from "../machines/machine.ts";
+import type { Stamp } from "../machines/stamp.ts";
 import type { Vm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 
@@ -26,29 +27,38 @@ const DEFAULT_SIGNAL = "SIGINT";
 /** Sent instead of an image's stop signal that Linux does not have. */
 const SIGINT = 2;
 
+/** Makes the change that begins a stop; undefined when nothing is to be stopped. */
+export type StopIntent = (machine: Machine, stop: PendingStop, at: Stamp) => Change | undefined;
+
 /** One stop of a machine: signal, grace, SIGKILL, and the destruction of the VM. */
 export class StopOperation {
   readonly #runtime: MachineRuntime;
   readonly #parts: StopParts;
+  readonly #intent: StopIntent;
   #options: StopOptions;
   #hasBegun = false;
   /** Set by {@link escalate}: latest time of the SIGKILL. */
   #killAtMs = Number.POSITIVE_INFINITY;
   #escalated = new AbortController();
 
-  constructor(runtime: MachineRuntime, parts: StopParts, options: StopOptions) {
+  /** @param intent of what the stop is part of. Default: the machine is to be `stopped` */
+  constructor(
+    runtime: MachineRuntime,
+    parts: StopParts,
+    options: StopOptions,
+    intent: StopIntent = intendStop,
+  ) {
     this.#runtime = runtime;
     this.#parts = parts;
     this.#options = options;
+    this.#intent = intent;
   }
 
   /** Stops the machine, if it runs. Resolves when its process has ended. @throws Fault DISK_FULL: nothing was done */
   async run(): Promise<Machine> {
     const runtime = this.#runtime;
     const stop = this.#pendingStop(this.#options);
-    const machine = await runtime.intend((now, at) =>
-      now.state === "started" ? stopping(now, stop, at) : undefined,
-    );
+    const machine = await runtime.intend((now, at) => this.#intent(now, stop, at));
     // A restarted hostd could not take over the VM of this start.
     if (machine.state === "starting" && machine.vmId !== undefined)
       await runtime.abandonVm(machine.vmId, NOT_TAKEN_OVER);
@@ -58,14 +68,13 @@ export class StopOperation {
   /** Goes on with a stop whose intent is stored. */
   async resume(): Promise<Machine> {
     const runtime = this.#runtime;
-    const { state, vmId, stop } = runtime.machine;
+    const { vmId, stop } = runtime.machine;
     this.#hasBegun = true;
-    if (state !== "stopping" || vmId === undefined) return runtime.machine;
+    if (stop === undefined || vmId === undefined) return runtime.machine;
     const { vm } = runtime;
     if (vm) {
-      sendSignal(runtime, vm, stop?.signal ?? SIGKILL);
-      if (!(await this.#endsInGrace(stop?.killAtMs ?? 0)))
-        await killVm(runtime, vm, this.#parts.limits.killMs);
+      sendSignal(runtime, vm, stop.signal);
+      if (!(await this.#endsInGrace(stop.killAtMs))) await killVm(runtime, vm, this.#parts.limits.killMs);
     } else {
       await runtime.abandonVm(vmId, NOT_TAKEN_OVER);
     }
@@ -101,6 +110,18 @@ export class StopOperation {
     const name = options.signal || config.stop.signal || image?.config.stopSignal || DEFAULT_SIGNAL;
     const timeoutMs = options.timeoutMs ?? config.stop.timeoutMs ?? this.#parts.limits.graceMs;
     return { signal: signalNumber(name) ?? SIGINT, killAtMs: this.#parts.clock.now() + timeoutMs };
+  }
+}
+
+function intendStop(machine: Machine, stop: PendingStop, at: Stamp): Change | undefined {
+  switch (machine.state) {
+    case "started":
+      return stopping(machine, stop, at);
+    case "restarting":
+    case "updating":
+      return machine.vmId === undefined ? stoppedBetweenRuns(machine, at) : stopping(machine, stop, at);
+    default:
+      return undefined;
   }
 }
 

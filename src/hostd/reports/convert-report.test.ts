@@ -42,7 +42,7 @@ function changesOf(machines: readonly { readonly bytes: number; readonly changes
       const machine = all[i];
       if (!machine || generation > changes) continue;
       const sequence = entries.length + 1;
-      entries.push({ sequence, machine: { ...machine, generation }, event: undefined });
+      entries.push({ sequence, machine: { ...machine, generation }, event: undefined, isWhole: false });
     }
   }
   return entries;

@@ -6,8 +6,8 @@ import type { OutboxEntry } from "../store/store.ts";
 import type { BatchOptions } from "./outbox.ts";
 
 /**
- * Makes a report of the first changes, as many as fit into `maxBytes`. A machine is whole in its first change, and when `isWhole`
- * in the first of the report. Otherwise only its status is sent: the configuration never changes.
+ * Makes a report of the first changes, as many as fit into `maxBytes`. A machine is whole in a change with a new configuration,
+ * and when `isWhole` in the first of the report. Otherwise only its status is sent.
  */
 export function reportToProto(
   { number, identity, name }: Pick<HostIdentity, "number" | "identity" | "name">,
@@ -27,9 +27,9 @@ function* eventsToProto(
   isWhole: boolean,
 ): Generator<HostEvent> {
   const sent = new Set<string>();
-  for (const { sequence, machine, event } of entries) {
+  for (const { sequence, machine, event, isWhole: isNew } of entries) {
     const described =
-      machine.generation === 1 || (isWhole && !sent.has(machine.id))
+      isNew || machine.generation === 1 || (isWhole && !sent.has(machine.id))
         ? { machine: machineToProto(machine, hostName, ["events"]), status: undefined }
         : { machine: undefined, status: statusToProto(machine) };
     sent.add(machine.id);

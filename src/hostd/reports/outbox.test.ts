@@ -22,7 +22,7 @@ class Source extends EventEmitter {
 
   add(count: number, state: MachineState = "started"): void {
     for (let i = 0; i < count; i += 1) {
-      this.rows.push({ sequence: this.next++, machine: machineIn(state), event: undefined });
+      this.rows.push({ sequence: this.next++, machine: machineIn(state), event: undefined, isWhole: false });
     }
     this.emit("outbox");
   }

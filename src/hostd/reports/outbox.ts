@@ -16,7 +16,7 @@ export interface ReportsApi {
 export interface BatchOptions {
   /** Encoded size of a report. One change is sent whatever its size. */
   readonly maxBytes: number;
-  /** Whether machines are sent with what never changes about them, which the database may lack. */
+  /** Whether machines are sent with their configuration, which the database may lack. */
   readonly isWhole: boolean;
 }
 
@@ -160,7 +160,7 @@ export class Outbox {
       const entries = Array.from({ length }, (_, index) => {
         const sequence = next + index;
         const machine = machines[(sequence - from) % machines.length];
-        return machine ? [{ sequence, machine, event: undefined }] : [];
+        return machine ? [{ sequence, machine, event: undefined, isWhole: false }] : [];
       });
       const isWhole = next - from < machines.length;
       const applied = await api.report(entries.flat(), { maxBytes: this.#maxBytes, isWhole });

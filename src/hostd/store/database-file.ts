@@ -3,8 +3,10 @@ import { DatabaseSync } from "node:sqlite";
 
 /** SQLite's name for a database without a file. */
 const IN_MEMORY = ":memory:";
-/** 2: specs are sealed. */
-export const VERSION = 2;
+/** 3: the outbox has the specs that are new. */
+export const VERSION = 3;
+/** Since this version specs are sealed. */
+export const SEALED_VERSION = 2;
 const SCHEMA = `
   create table meta (key text primary key, value text not null) strict;
   create table machines (
@@ -12,7 +14,8 @@ const SCHEMA = `
     spec text not null, status text not null
   ) strict;
   create table outbox (
-    sequence integer primary key autoincrement, machine_id text not null, status text not null, event text
+    sequence integer primary key autoincrement, machine_id text not null, status text not null, event text,
+    spec text
   ) strict;
   create index outbox_machine on outbox (machine_id);
 `;
@@ -59,6 +62,16 @@ function migrate(db: DatabaseSync, path: string): void {
     );
   }
   if (version === 0) db.exec(`begin immediate; ${SCHEMA} pragma user_version = ${VERSION}; commit`);
+  else if (!hasSpecs(db)) db.exec("alter table outbox add column spec text");
+  // An older one stays as it is until its specs are sealed.
+  if (version === SEALED_VERSION) db.exec(`pragma user_version = ${VERSION}`);
+}
+
+function hasSpecs(db: DatabaseSync): boolean {
+  return db
+    .prepare("pragma table_info(outbox)")
+    .all()
+    .some(({ name }) => name === "spec");
 }
 
 function explain(err: unknown, path: string): Error {

@@ -1,26 +1,38 @@
 import type { SealingKeys } from "../../lib/sealing/sealing-keys.ts";
+import { derivedVersion } from "../machines/ids.ts";
 import {
   type Change,
   type Machine,
-  type MachineConfig,
   type MachineEvent,
   type MachineSpec,
   machineId,
+  type Version,
 } from "../machines/machine.ts";
+import type { MachineConfig } from "../machines/machine-config.ts";
 import type { ChangeRow } from "./store-database.ts";
 
-/** A spec in the database: its configuration, which has the users' secrets, is encrypted. */
-type StoredSpec = Omit<MachineSpec, "config"> &
-  (
-    | { /** Base64. */ readonly sealedConfig: string }
+/** A version in the database: its configuration, which has the users' secrets, is encrypted. */
+interface StoredVersion extends Omit<Version, "config" | "instanceId"> {
+  /** Base64. */
+  readonly sealedConfig: string;
+  /** Absent in machines that were created before there were versions. */
+  readonly instanceId?: string;
+}
+
+type StoredSpec = Omit<MachineSpec, keyof Version | "previous"> & { readonly previous?: StoredVersion } & (
+    | StoredVersion
     // As versions before 2 of the schema had it.
-    | { readonly config: MachineConfig }
+    | (Omit<StoredVersion, "sealedConfig"> & { readonly config: MachineConfig })
   );
 
-/** Seals the configuration in a spec. @param id of the machine, to which the result is bound */
-export function sealSpec({ config, ...rest }: MachineSpec, id: string, keys: SealingKeys): string {
-  const sealed = keys.seal(Buffer.from(JSON.stringify(config)), contextOf(id));
-  return JSON.stringify({ ...rest, sealedConfig: sealed.toString("base64") } satisfies StoredSpec);
+/** Seals the configurations in a spec. @param id of the machine, to which the result is bound */
+export function sealSpec({ previous, ...spec }: MachineSpec, id: string, keys: SealingKeys): string {
+  const seal = <V extends Version>({ config, ...rest }: V) => {
+    const sealed = keys.seal(Buffer.from(JSON.stringify(config)), contextOf(id));
+    return { ...rest, sealedConfig: sealed.toString("base64") };
+  };
+  const stored: StoredSpec = { ...seal(spec), ...(previous ? { previous: seal(previous) } : {}) };
+  return JSON.stringify(stored);
 }
 
 /** Reads a spec, sealed or plain. @throws Fault `SEALED_VALUE_UNREADABLE` when its key is missing */
@@ -29,17 +41,25 @@ export function unsealSpec(
   id: string,
   keys: SealingKeys,
 ): { readonly spec: MachineSpec; readonly isNewest: boolean } {
-  const stored = JSON.parse(text) as StoredSpec;
-  if ("config" in stored) return { spec: stored, isNewest: false };
-  const { sealedConfig, ...rest } = stored;
-  const sealed = Buffer.from(sealedConfig, "base64");
-  const config = JSON.parse(keys.unseal(sealed, contextOf(id)).toString()) as MachineConfig;
-  return { spec: { ...rest, config }, isNewest: keys.isNewest(sealed) };
+  const { previous, ...stored } = JSON.parse(text) as StoredSpec;
+  const instanceId = stored.instanceId ?? derivedVersion(id, stored.createdAtMs);
+  if ("config" in stored) return { spec: { ...stored, instanceId }, isNewest: false };
+  let isNewest = true;
+  const unseal = <V extends StoredVersion>({ sealedConfig, ...rest }: V) => {
+    const sealed = Buffer.from(sealedConfig, "base64");
+    isNewest &&= keys.isNewest(sealed);
+    return { ...rest, config: JSON.parse(keys.unseal(sealed, contextOf(id)).toString()) as MachineConfig };
+  };
+  const spec = { ...unseal(stored), instanceId };
+  if (!previous) return { spec, isNewest };
+  const old = { ...unseal(previous), instanceId: previous.instanceId ?? instanceId };
+  return { spec: { ...spec, previous: old }, isNewest };
 }
 
 /** Makes the row of a change. @param known the machine as it is stored */
 export function toRow({ machine, event }: Change, known: Machine | undefined, keys: SealingKeys): ChangeRow {
-  const { id, spec, events, ...status } = machine;
+  const { id, spec, events, ...rest } = machine;
+  const status: StoredStatus = { ...rest, instanceId: spec.instanceId };
   return {
     id,
     generation: machine.generation,
@@ -47,6 +67,7 @@ export function toRow({ machine, event }: Change, known: Machine | undefined, ke
     updatedMs: machine.updatedAtMs,
     status: JSON.stringify(status),
     ...(known?.spec === spec ? {} : { spec: sealSpec(spec, id, keys) }),
+    isWhole: known?.spec.config !== spec.config,
     events: `[${events.map(eventText).join()}]`,
     ...(event ? { event: eventText(event) } : {}),
   };
@@ -63,9 +84,18 @@ function eventText(event: MachineEvent): string {
   return text;
 }
 
-/** Makes a machine from its spec and the JSON of the rest. */
+/** A machine without its spec. */
+type StoredStatus = Omit<Machine, "id" | "spec" | "events"> & {
+  /** Version when it was stored. Absent in rows of earlier versions of hostd. */
+  readonly instanceId?: string;
+};
+
+/** Makes a machine from its spec and the JSON of the rest. The spec may be of a later version than the rest. */
 export function fromParts(id: string, spec: MachineSpec, status: string): Machine {
-  return { ...(JSON.parse(status) as Omit<Machine, "id" | "spec">), id: machineId(id), spec };
+  const { instanceId = spec.instanceId, ...rest } = JSON.parse(status) as StoredStatus &
+    Pick<Machine, "events">;
+  const own = instanceId === spec.instanceId ? spec : { ...spec, instanceId };
+  return { ...rest, id: machineId(id), spec: own };
 }
 
 function contextOf(id: string): string {

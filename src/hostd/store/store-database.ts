@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { openDatabase, VERSION } from "./database-file.ts";
+import { openDatabase, SEALED_VERSION, VERSION } from "./database-file.ts";
 
 /** A change to write, with JSON in its text columns. */
 export interface ChangeRow {
@@ -10,6 +10,8 @@ export interface ChangeRow {
   readonly updatedMs: number;
   /** Absent when the spec has not changed. */
   readonly spec?: string;
+  /** Whether the configuration is new: the change is reported with the spec. */
+  readonly isWhole: boolean;
   /** Without events. */
   readonly status: string;
   /** The latest events, of which `event` is the first if there is one. */
@@ -34,6 +36,8 @@ export interface OutboxRow {
   /** Earlier versions have written it with events. */
   readonly status: string;
   readonly event: string | null;
+  /** Set when the configuration is new. */
+  readonly spec: string | null;
 }
 
 /** Content of a database at its opening. */
@@ -97,7 +101,7 @@ export class StoreDatabase {
     this.#update = this.#db.prepare(
       "update machines set generation = ?, state = ?, updated_ms = ?, status = ? where id = ? and generation < ?",
     );
-    this.#emit = this.#db.prepare("insert into outbox (machine_id, status, event) values (?, ?, ?)");
+    this.#emit = this.#db.prepare("insert into outbox (machine_id, status, event, spec) values (?, ?, ?, ?)");
   }
 
   answer(request: StoreRequest): StoreAnswers[keyof StoreAnswers] {
@@ -130,7 +134,7 @@ export class StoreDatabase {
         identity,
         incarnation,
         machines: this.#all<MachineRow>("select id, spec, status from machines"),
-        isPlain: this.#version() < VERSION,
+        isPlain: this.#version() < SEALED_VERSION,
         sequence: this.#lastSequence(),
         acknowledged: Number(this.#meta("acknowledged") ?? "0"),
       };
@@ -140,12 +144,12 @@ export class StoreDatabase {
   /** Writes changes and their outbox rows in one transaction. Returns the last sequence. */
   #commit(changes: readonly ChangeRow[]): number {
     return this.#transaction(() => {
-      for (const { id, generation, state, updatedMs, spec, status, events, event } of changes) {
+      for (const { id, generation, state, updatedMs, spec, isWhole, status, events, event } of changes) {
         const whole = `${status.slice(0, -1)},"events":${events}}`;
         // A retried change may come after a newer one, which it must not overwrite.
         if (spec === undefined) this.#update.run(generation, state, updatedMs, whole, id, generation);
         else this.#upsert.run(id, generation, state, updatedMs, spec, whole);
-        this.#emit.run(id, status, event ?? null);
+        this.#emit.run(id, status, event ?? null, isWhole ? (spec ?? null) : null);
       }
       return this.#lastSequence();
     });
@@ -156,13 +160,13 @@ export class StoreDatabase {
     const rows: OutboxRow[] = [];
     let length = 0;
     const statement = this.#db.prepare(
-      `select sequence, machine_id as machineId, status, event from outbox
+      `select sequence, machine_id as machineId, status, event, spec from outbox
         where sequence > ? order by sequence limit ?`,
     );
     for (const found of statement.iterate(after, limit)) {
       const row = found as unknown as OutboxRow;
       rows.push(row);
-      length += row.status.length + (row.event?.length ?? 0);
+      length += row.status.length + (row.event?.length ?? 0) + (row.spec?.length ?? 0);
       if (length > MAX_OUTBOX_READ) break;
     }
     return rows;

@@ -20,6 +20,8 @@ export interface OutboxEntry {
   /** Its events are not read: each change has its own. */
   readonly machine: Machine;
   readonly event: MachineEvent | undefined;
+  /** Whether the configuration is new. */
+  readonly isWhole: boolean;
 }
 
 interface Queued {
@@ -146,12 +148,13 @@ export class Store {
 
   async outbox(after: number, limit: number): Promise<readonly OutboxEntry[]> {
     const rows = await this.#thread.call({ kind: "outbox", after, limit });
-    return rows.flatMap(({ sequence, machineId: id, status, event }) => {
-      const spec = this.#machines.get(id)?.spec;
+    return rows.flatMap(({ sequence, machineId: id, status, event, spec: sealed }) => {
+      const spec = sealed === null ? this.#machines.get(id)?.spec : unsealSpec(sealed, id, this.#keys).spec;
       // Never so: machines with rows in the outbox are not pruned.
       if (!spec) return [];
       const parsed = event === null ? undefined : (JSON.parse(event) as MachineEvent);
-      return [{ sequence, machine: { ...fromParts(id, spec, status), events: [] }, event: parsed }];
+      const machine = { ...fromParts(id, spec, status), events: [] };
+      return [{ sequence, machine, event: parsed, isWhole: sealed !== null }];
     });
   }
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { destroyed, destroying, newMachine, prepared } from "../../../src/hostd/machines/change.ts";
-import { type Machine, type MachineConfig, machineId } from "../../../src/hostd/machines/machine.ts";
+import { type Machine, machineId } from "../../../src/hostd/machines/machine.ts";
+import type { MachineConfig } from "../../../src/hostd/machines/machine-config.ts";
 import { Outbox } from "../../../src/hostd/reports/outbox.ts";
 import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
 import { ReportsClient } from "../../../src/hostd/reports/reports-client.ts";
@@ -76,7 +77,7 @@ async function create(count: number, config: MachineConfig): Promise<string[]> {
   for (const id of ids) {
     const spec = { ...machineIn("creating").spec, name: id, config };
     const at = { nowMs: Date.now(), eventId: `${id}1` };
-    await store.intend(newMachine(id, spec, { ports: [], launchUntilMs: undefined }, at));
+    await store.intend(newMachine(id, spec, { ports: [], launchUntilMs: undefined, lease: undefined }, at));
     const image = {
       rootfs: "/x",
       config: { entrypoint: [], cmd: [], env: [], user: "", workingDir: "", stopSignal: "" },

@@ -6,7 +6,11 @@ import {
   CreateMachineRequest,
   HostServiceClient,
   HostServiceService,
+  type NewLease,
   type PrepareMachineResponse,
+  RestartMachineRequest,
+  UpdateMetadataRequest,
+  WaitMachineRequest,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import type { Machine as WireMachine } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { SchedulingFile } from "../../../src/hostd/availability/scheduling-file.ts";
@@ -133,11 +137,13 @@ export async function startHost(options: TestHostOptions = {}) {
     ...options.settings,
   };
   const scheduling = await SchedulingFile.open(dir);
+  const revocations = new Revocations();
   const { host, machines, logs } = assembleHost(settings, {
     store: options.store?.(store) ?? store,
     vmm: options.vmm?.(sim) ?? sim,
     images,
     scheduling,
+    isBanned: (org) => revocations.isSuspended(org),
     disk: { space: undefined },
     delivery: new OutboxProgress(store, systemClock),
     clock: systemClock,
@@ -157,7 +163,6 @@ export async function startHost(options: TestHostOptions = {}) {
     labels: {},
     vmm: sim.info,
   };
-  const revocations = new Revocations();
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
   server.addService(
     HostServiceService,
@@ -198,10 +203,19 @@ export function newId(host: number = HOST_NUMBER): string {
   return host.toString(16).padStart(5, "0") + randomBytes(5).toString("hex").slice(0, 9);
 }
 
+interface CreateFields {
+  readonly id?: string;
+  readonly exec?: string[];
+  readonly memoryMb?: number;
+  readonly config?: object;
+  readonly keepForLaunch?: boolean;
+  readonly lease?: NewLease;
+}
+
 /** A request to create a small machine. */
 export function createRequest(
   hold: { reservationId: string; epoch: bigint },
-  fields: { id?: string; exec?: string[]; memoryMb?: number; config?: object; keepForLaunch?: boolean } = {},
+  fields: CreateFields = {},
 ): CreateMachineRequest {
   return CreateMachineRequest.fromPartial({
     machine: {
@@ -222,6 +236,7 @@ export function createRequest(
     reservationId: hold.reservationId,
     epoch: hold.epoch,
     keepForLaunch: fields.keepForLaunch ?? false,
+    ...(fields.lease ? { lease: fields.lease } : {}),
   });
 }
 
@@ -233,7 +248,7 @@ function calls(client: HostServiceClient, host: Host) {
     if (answer.kind !== "held") throw new Error(answer.reason);
     return { reservationId, epoch: answer.epoch };
   };
-  const create = async (fields: Parameters<typeof createRequest>[1] = {}): Promise<WireMachine> =>
+  const create = async (fields: CreateFields = {}): Promise<WireMachine> =>
     present(
       (await call(client, client.createMachine, createRequest(hold(fields.memoryMb), fields), scope)).machine,
     );
@@ -253,7 +268,7 @@ function calls(client: HostServiceClient, host: Host) {
     create,
     prepare,
     /** A machine ready to be started. */
-    created: async (fields: Parameters<typeof createRequest>[1] = {}): Promise<WireMachine> => {
+    created: async (fields: CreateFields = {}): Promise<WireMachine> => {
       const { id } = await create(fields);
       return present((await prepare(id)).at(-1)?.machine);
     },
@@ -295,6 +310,25 @@ function calls(client: HostServiceClient, host: Host) {
         scope,
       ),
     getHost: () => call(client, client.getHost, {}, scope),
+    restart: (machineId: string, fields: Partial<RestartMachineRequest> = {}) =>
+      call(client, client.restartMachine, RestartMachineRequest.create({ machineId, ...fields }), scope),
+    acquire: async (machineId: string, fields: { ttlMs?: number; nonce?: string; owner?: string } = {}) => {
+      const { ttlMs = 60_000, owner = "ann", nonce = "" } = fields;
+      const lease = { ttl: durationToProto(ttlMs), owner, description: "deploy" };
+      return present(
+        (await call(client, client.acquireLease, { machineId, org: "", lease, nonce }, scope)).lease,
+      );
+    },
+    metadata: (
+      machineId: string,
+      { set = {}, ...fields }: Partial<Omit<UpdateMetadataRequest, "set">> & { set?: Record<string, string> },
+    ) => {
+      const entries = new Map(Object.entries(set));
+      const request = UpdateMetadataRequest.create({ machineId, ...fields, set: entries });
+      return call(client, client.updateMetadata, request, scope);
+    },
+    wait: (machineId: string, fields: Partial<WaitMachineRequest>) =>
+      call(client, client.waitMachine, WaitMachineRequest.create({ machineId, ...fields }), scope),
   };
 }
 

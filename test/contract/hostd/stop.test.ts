@@ -119,18 +119,21 @@ describe("stop", () => {
     expect((await host.stop(id)).machine?.events[0]?.exit?.signal).toBe("SIGINT");
   });
 
-  test("a start while it stops is refused", async () => {
+  test("a start while it stops waits, and starts it then", async () => {
     const { id } = await host.created({ exec: ["sim-signal-ignore"] });
     await host.start(id);
     const stopping = host.stop(id, { timeoutMs: 300_000 });
     await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STOPPING);
 
-    await expect(host.start(id)).rejects.toMatchObject({
-      reason: "INVALID_STATE",
-      facts: { state: "stopping" },
-    });
+    const starting = host.start(id);
     await host.stop(id, { signal: "SIGKILL" });
-    await stopping;
+
+    expect((await stopping).machine?.state).toBe(MachineState.STOPPED);
+    expect(await starting).toMatchObject({
+      previousState: MachineState.STOPPED,
+      machine: { state: MachineState.STARTED },
+    });
+    await host.destroy(id, { force: true });
   });
 
   test("wrong fields", async () => {

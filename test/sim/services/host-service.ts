@@ -4,7 +4,8 @@ import type { Machine as ApiMachine } from "../../../src/api/machines/machine.ts
 import type { DestroyOptions, Target } from "../../../src/api/machines/machines.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import { machineToProto } from "../../../src/hostd/convert-machine.ts";
-import { type Machine, type MachineConfig, machineId } from "../../../src/hostd/machines/machine.ts";
+import { type Machine, machineId } from "../../../src/hostd/machines/machine.ts";
+import type { MachineConfig } from "../../../src/hostd/machines/machine-config.ts";
 import type { Machines } from "../../../src/hostd/operations/machines.ts";
 import type { Store } from "../../../src/hostd/store/store.ts";
 import type { Handler } from "../world/network.ts";

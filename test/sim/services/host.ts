@@ -5,9 +5,9 @@ import { hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.
 import { DEFAULT_LIMITS, type Host } from "../../../src/hostd/hostd.ts";
 import { Ids } from "../../../src/hostd/machines/ids.ts";
 import type { Resources } from "../../../src/hostd/machines/machine.ts";
+import { StartQueue } from "../../../src/hostd/operations/launch/start-queue.ts";
 import { Machines } from "../../../src/hostd/operations/machines.ts";
 import { reconcileAtStart, sweep } from "../../../src/hostd/operations/reconcile.ts";
-import { StartQueue } from "../../../src/hostd/operations/start-queue.ts";
 import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
 import { reportToProto } from "../../../src/hostd/reports/convert-report.ts";
 import { Outbox, type ReportsApi } from "../../../src/hostd/reports/outbox.ts";
@@ -81,6 +81,7 @@ export class SimHost {
       scheduling: { current: "open" },
       disk: { space: undefined },
       delivery,
+      isBanned: () => false,
       teardowns: new Teardowns(),
       images: this.images.open(life),
       logs: { sink: () => ({ onLog: () => {} }), remove: async () => {}, owners: async () => [] },

@@ -21,6 +21,7 @@ export function machineIn(state: MachineState, fields: Partial<Machine> = {}): M
       },
       imageRef: { registry: "r", repository: "nginx", tag: "latest", digest: `sha256:${"d".repeat(64)}` },
       createTraceId: "",
+      instanceId: "01HF7YAT00ABCDEFGHJKMNPQRS",
       createdAtMs: 0,
       resources: { cpus: 1, memoryMb: 256, diskMb: 1_024 },
     },

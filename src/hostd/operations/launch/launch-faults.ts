@@ -1,5 +1,5 @@
-import { Fault } from "../../lib/faults/fault.ts";
-import { LaunchError } from "../vmm/vmm.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
+import { LaunchError } from "../../vmm/vmm.ts";
 
 interface ExecReason {
   /** What of the configuration, or of the image's, is at fault. */

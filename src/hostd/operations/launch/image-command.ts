@@ -1,6 +1,7 @@
 import { posix } from "node:path";
-import { Fault } from "../../lib/faults/fault.ts";
-import type { ImageConfig, InitConfig } from "../machines/machine.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
+import type { ImageConfig } from "../../machines/machine.ts";
+import type { InitConfig } from "../../machines/machine-config.ts";
 
 export interface Command {
   readonly argv: readonly string[];

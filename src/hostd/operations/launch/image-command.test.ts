@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ImageConfig, InitConfig } from "../machines/machine.ts";
+import type { ImageConfig } from "../../machines/machine.ts";
+import type { InitConfig } from "../../machines/machine-config.ts";
 import { imageCommand } from "./image-command.ts";
 
 const IMAGE: ImageConfig = {

@@ -1,15 +1,15 @@
-import type { Span } from "../../lib/otel/tracing.ts";
-import type { Clock } from "../../lib/runtime/clock.ts";
-import type { Release } from "../../lib/runtime/semaphore.ts";
-import { endsWithin } from "../../lib/runtime/wait.ts";
-import { refuseWhileDraining, type Scheduling } from "../availability/scheduling.ts";
-import type { Ledger } from "../capacity/ledger.ts";
-import type { Store } from "../store/store.ts";
-import type { Vmm } from "../vmm/vmm.ts";
+import type { Span } from "../../../lib/otel/tracing.ts";
+import type { Clock } from "../../../lib/runtime/clock.ts";
+import type { Release } from "../../../lib/runtime/semaphore.ts";
+import { endsWithin } from "../../../lib/runtime/wait.ts";
+import { refuseWhileDraining, type Scheduling } from "../../availability/scheduling.ts";
+import type { Ledger } from "../../capacity/ledger.ts";
+import type { Store } from "../../store/store.ts";
+import type { Vmm } from "../../vmm/vmm.ts";
+import type { MachineRuntime } from "../machine-runtime.ts";
+import type { Teardowns } from "../teardowns.ts";
 import { startFailedFault } from "./launch-faults.ts";
-import type { MachineRuntime } from "./machine-runtime.ts";
 import type { StartQueue } from "./start-queue.ts";
-import type { Teardowns } from "./teardowns.ts";
 
 export interface AdmissionParts {
   readonly number: number;

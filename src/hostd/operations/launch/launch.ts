@@ -1,20 +1,19 @@
 import { trace } from "@opentelemetry/api";
-import { Fault } from "../../lib/faults/fault.ts";
-import { attribute, recordSpan, withSpan } from "../../lib/otel/tracing.ts";
-import { abortable } from "../../lib/runtime/abort.ts";
-import { endsWithin, TimeLimit } from "../../lib/runtime/wait.ts";
-import type { Ports } from "../capacity/ports.ts";
-import type { LogStore } from "../logs/log-store.ts";
-import { startCancelled, started, startFailed, startInterrupted, starting } from "../machines/change.ts";
-import type { Ids } from "../machines/ids.ts";
-import type { Machine } from "../machines/machine.ts";
-import { platformEnvironment } from "../machines/platform-environment.ts";
-import type { MachineState } from "../machines/states.ts";
-import { LaunchError, type Vm, type Vmm, type Workload } from "../vmm/vmm.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
+import { attribute, recordSpan, withSpan } from "../../../lib/otel/tracing.ts";
+import { abortable } from "../../../lib/runtime/abort.ts";
+import { endsWithin, TimeLimit } from "../../../lib/runtime/wait.ts";
+import type { Ports } from "../../capacity/ports.ts";
+import type { LogStore } from "../../logs/log-store.ts";
+import { startCancelled, started, startFailed, startInterrupted, starting } from "../../machines/change.ts";
+import type { Ids } from "../../machines/ids.ts";
+import type { Machine, StartCause } from "../../machines/machine.ts";
+import type { MachineState } from "../../machines/states.ts";
+import { LaunchError, type Vm, type Vmm, type Workload } from "../../vmm/vmm.ts";
+import type { MachineRuntime } from "../machine-runtime.ts";
 import { type AdmissionParts, admit } from "./admission.ts";
-import { imageCommand } from "./image-command.ts";
 import { launchFault } from "./launch-faults.ts";
-import type { MachineRuntime } from "./machine-runtime.ts";
+import { workload } from "./workload.ts";
 
 export interface StartResult {
   readonly machine: Machine;
@@ -37,6 +36,7 @@ export type LaunchParts = AdmissionParts & {
 interface Plan {
   readonly vmId: string;
   readonly ports: readonly number[];
+  readonly cause: StartCause | undefined;
 }
 
 /** Time that an aborted launch has to end. */
@@ -52,6 +52,7 @@ const STORE_FAILURE_LIMIT_MS = 1_000;
  * learns it from the VM.
  *
  * @param signal aborts, with a Fault, when the start is cancelled
+ * @param cause undefined: a call to start it
  * @throws Fault HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is unchanged. EXEC_FAILED, START_FAILED,
  *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is unchanged, or `stopped`
  */
@@ -59,6 +60,7 @@ export async function launch(
   runtime: MachineRuntime,
   parts: LaunchParts,
   signal: AbortSignal,
+  cause?: StartCause,
 ): Promise<StartResult> {
   const { id } = runtime;
   const previous = runtime.machine.state;
@@ -69,7 +71,7 @@ export async function launch(
     );
     try {
       const ports = await withSpan("hostd.ports", {}, () => confirmPorts(runtime, parts, vmId, signal));
-      const plan = { vmId, ports };
+      const plan = { vmId, ports, cause };
       runtime.launching = vmId;
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
       const vm = await bringUp(runtime, parts, plan, stored, signal);
@@ -108,9 +110,9 @@ function restorePorts({ machine }: MachineRuntime, parts: LaunchParts, ports: re
   parts.ports.restore(machine.ports);
 }
 
-async function storeIntent(runtime: MachineRuntime, { vmId, ports }: Plan): Promise<void> {
+async function storeIntent(runtime: MachineRuntime, plan: Plan): Promise<void> {
   const traceId = trace.getActiveSpan()?.spanContext().traceId ?? "";
-  await runtime.intend((machine, at) => starting(machine, { vmId, ports, traceId }, at));
+  await runtime.intend((machine, at) => starting(machine, { ...plan, traceId }, at));
 }
 
 async function bringUp(
@@ -127,7 +129,7 @@ async function bringUp(
   let program = "";
   try {
     return await withSpan("hostd.acquire", {}, async (span) => {
-      const work = workload(runtime.machine, plan);
+      const work = workload(runtime.machine, plan.ports);
       program = work.argv[0] ?? "";
       const vm = await launchOrAbandon(runtime, parts, plan.vmId, work, stored, limit.signal);
       span.setAttribute(attribute.startPath, vm.startPath);
@@ -196,23 +198,4 @@ async function launchOrAbandon(
     if (await endsWithin(ABORT_LIMIT_MS, launching)) return await launching;
     throw new LaunchError("timeout", "no_answer", "the VMM did not end an aborted launch");
   }
-}
-
-function workload(machine: Machine, { ports }: Plan): Workload {
-  const { image, config } = machine.spec;
-  if (!image) throw new Error(`machine ${machine.id} is ${machine.state} and has no image`);
-  return {
-    rootfs: image.rootfs,
-    ...imageCommand(image.config, config.init, {
-      ...platformEnvironment(machine.id, machine.spec),
-      ...config.env,
-    }),
-    hostname: machine.id,
-    ports: config.services.flatMap(({ protocol, internalPort }, index) => {
-      const hostPort = ports[index];
-      return hostPort === undefined
-        ? []
-        : [{ protocol, hostAddress: "127.0.0.1", hostPort, guestPort: internalPort }];
-    }),
-  };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { LaunchError } from "../vmm/vmm.ts";
+import { LaunchError } from "../../vmm/vmm.ts";
 import { launchFault } from "./launch-faults.ts";
 
 const notFound = new LaunchError("exec", "not_found", "ENOENT");

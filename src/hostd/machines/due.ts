@@ -1,0 +1,38 @@
+import type { Machine } from "./machine.ts";
+import { isActive, isStartable } from "./states.ts";
+
+/** What a host does with a machine by itself, and when. */
+export interface Due {
+  /** On the wall clock; 0: at once. */
+  readonly atMs: number;
+  readonly what: "policy" | "restart" | "update" | "ready" | "schedule" | "destroy";
+}
+
+/** Returns what is due next for a machine that no operation is under way on. Derived from what is stored, so it survives restarts. */
+export function nextDue(machine: Machine): Due | undefined {
+  const { state, vmId, restartAtMs, scheduledAtMs, update } = machine;
+  if (vmId === undefined) {
+    if (state === "restarting")
+      return restartAtMs === undefined ? { atMs: 0, what: "restart" } : { atMs: restartAtMs, what: "policy" };
+    if (state === "updating") return { atMs: 0, what: "update" };
+    if (isFinished(machine)) return { atMs: 0, what: "destroy" };
+  }
+  if (state === "started" && update?.readyAtMs !== undefined)
+    return { atMs: update.readyAtMs, what: "ready" };
+  const isScheduled = scheduledAtMs !== undefined && (isStartable(state) || isActive(state));
+  return isScheduled ? { atMs: scheduledAtMs, what: "schedule" } : undefined;
+}
+
+/** Returns when a machine is started next without a call; undefined when that is not known, or never. */
+export function nextStartMs(machine: Machine): number | undefined {
+  if (machine.state === "restarting" && machine.restartAtMs !== undefined) return machine.restartAtMs;
+  return machine.scheduledAtMs;
+}
+
+/** Whether a machine is to destroy itself: its process has ended, and nothing starts it again. */
+function isFinished({ state, spec, events }: Machine): boolean {
+  if (state !== "stopped" || !spec.config.autoDestroy) return false;
+  const last = events.find(({ type }) => type !== "cordon" && type !== "uncordon");
+  const isOver = last?.type === "exit" || last?.type === "stop";
+  return isOver && last.instanceId === spec.instanceId;
+}

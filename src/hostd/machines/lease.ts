@@ -1,0 +1,66 @@
+import { timingSafeEqual } from "node:crypto";
+import { Fault } from "../../lib/faults/fault.ts";
+import type { Lease, Machine } from "./machine.ts";
+
+/** A lease to acquire. */
+export interface NewLease {
+  readonly ttlMs: number;
+  readonly owner: string;
+  readonly description: string;
+}
+
+/** Returns the lease that is held; undefined when there is none, or it has expired. */
+export function heldLease({ lease }: Pick<Machine, "lease">, nowMs: number): Lease | undefined {
+  return lease && lease.expireAtMs > nowMs ? lease : undefined;
+}
+
+/** Lets a call change a machine that is not leased, or whose lease it has. @throws Fault LEASE_HELD */
+export function guardLease(machine: Machine, nonce: string, nowMs: number): void {
+  const held = heldLease(machine, nowMs);
+  if (held && !isSame(held.nonce, nonce)) throw leaseHeld(machine.id, held);
+}
+
+/** Acquires a lease. @throws Fault LEASE_HELD */
+export function acquireLease(machine: Machine, wanted: NewLease, nowMs: number): Lease {
+  const held = heldLease(machine, nowMs);
+  if (held) throw leaseHeld(machine.id, held);
+  return newLease(wanted, machine.spec.instanceId, nowMs);
+}
+
+/** Makes a lease with a new nonce. */
+export function newLease({ ttlMs, owner, description }: NewLease, instanceId: string, nowMs: number): Lease {
+  const nonce = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
+  return { nonce, owner, description, expireAtMs: nowMs + ttlMs, instanceId };
+}
+
+/** Begins the time of a lease anew. Its nonce stays. @throws Fault LEASE_NOT_FOUND, LEASE_HELD */
+export function refreshLease(
+  machine: Machine,
+  nonce: string,
+  { ttlMs, description }: NewLease,
+  nowMs: number,
+): Lease {
+  const held = requireLease(machine, nowMs);
+  guardLease(machine, nonce, nowMs);
+  return { ...held, expireAtMs: nowMs + ttlMs, description: description || held.description };
+}
+
+/** Returns the lease that is held. @throws Fault LEASE_NOT_FOUND */
+export function requireLease(machine: Machine, nowMs: number): Lease {
+  const held = heldLease(machine, nowMs);
+  if (held) return held;
+  const message = `machine ${machine.id} has no lease`;
+  throw new Fault("NOT_FOUND", "LEASE_NOT_FOUND", message, { machine_id: machine.id });
+}
+
+/** Compares in constant time, so that the time tells nothing about the nonce. */
+function isSame(nonce: string, given: string): boolean {
+  const [a, b] = [Buffer.from(nonce), Buffer.from(given)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+function leaseHeld(id: string, { owner, expireAtMs }: Lease): Fault {
+  const expires = new Date(expireAtMs).toISOString();
+  const message = `machine ID ${id} lease currently held by ${owner}, expires at ${expires}`;
+  return new Fault("ABORTED", "LEASE_HELD", message, { machine_id: id, owner, expire_time: expires });
+}

@@ -1,0 +1,163 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import type { Change, Machine, MachineSpec, PendingStop, PendingUpdate, Version } from "./machine.ts";
+import { nextScheduled } from "./schedule.ts";
+import { grow, move, type Stamp, withEvent } from "./stamp.ts";
+
+/** What an update is to do besides replacing the version. */
+export interface UpdateOptions {
+  /** Starts the new version, also when the machine does not run. */
+  readonly launch: boolean;
+  /** Leaves a machine that runs stopped. */
+  readonly skipLaunch: boolean;
+  /** How long the new process must run to count; else the old version returns. Undefined: no rollback. */
+  readonly rollbackWithinMs: number | undefined;
+}
+
+/** Whether an update leaves a running VM behind or makes one: the machine is `updating` meanwhile. */
+export function willSwitch(machine: Machine, { launch }: UpdateOptions): boolean {
+  return isRunning(machine) || launch;
+}
+
+/** Whether an update of this machine starts the new version. */
+export function willLaunch(machine: Machine, { launch, skipLaunch }: UpdateOptions): boolean {
+  return isRunning(machine) ? !skipLaunch : launch;
+}
+
+/** Replaces the version. @param placed ports of the new version, and the stop of the old VM if there is one */
+export function updated(
+  machine: Machine,
+  version: Version,
+  options: UpdateOptions,
+  placed: { readonly ports: readonly number[]; readonly stop: PendingStop | undefined },
+  at: Stamp,
+): Change {
+  const { image: _image, previous: _previous, ...identity } = machine.spec;
+  const spec: MachineSpec = { ...identity, ...version };
+  const event = { type: "update", source: "user" } as const;
+  const { restarts: _restarts, restartAtMs: _at, ...kept } = machine;
+  if (!willSwitch(machine, options)) {
+    return withEvent({ ...scheduled(grow(kept, at), spec, at), ports: placed.ports }, event, at);
+  }
+  const next = scheduled(move(kept, "updating", at), { ...spec, previous: versionOf(machine.spec) }, at);
+  const { rollbackWithinMs } = options;
+  const update: PendingUpdate = {
+    from: isRunning(machine) ? "started" : restingState(machine),
+    launch: willLaunch(machine, options),
+    previousPorts: machine.ports,
+    ...(rollbackWithinMs === undefined ? {} : { rollbackWithinMs }),
+  };
+  const stop = placed.stop ? { stop: placed.stop } : {};
+  return withEvent({ ...next, ...stop, update, ports: placed.ports }, event, at);
+}
+
+/** Brings the old version back: to run again if it ran, otherwise to the state that it was in. */
+export function rolledBack(machine: Machine, at: Stamp): Change {
+  const { update } = machine;
+  const { previous, image: _image, ...identity } = machine.spec;
+  if (!update?.failure || !previous) throw new Error(`machine ${machine.id} has no version to go back to`);
+  const event = {
+    type: "update",
+    source: "hostd",
+    reason: "ROLLED_BACK",
+    message: `the old version is back: ${update.failure.message}`,
+  } as const;
+  const spec: MachineSpec = { ...identity, ...previous };
+  const ports = update.previousPorts;
+  if (update.from !== "started") {
+    const { update: _, ...next } = move(machine, update.from, at);
+    return withEvent({ ...scheduled(next, spec, at), ports }, event, at);
+  }
+  const back: PendingUpdate = { ...update, isRollback: true, launch: true, previousPorts: machine.ports };
+  const next = scheduled(grow(machine, at), { ...spec, previous: versionOf(machine.spec) }, at);
+  return withEvent({ ...next, update: back, ports }, event, at);
+}
+
+/** Ends an update: the present version stays. */
+export function settled(machine: Machine): Machine {
+  if (!machine.update) return machine;
+  const { update: _, ...rest } = machine;
+  const { previous: _previous, ...spec } = machine.spec;
+  return { ...rest, spec };
+}
+
+/** Records that the process of a new version has run for as long as it must. */
+export function ready(machine: Machine, at: Stamp): Change | undefined {
+  return machine.update ? { machine: settled(grow(machine, at)) } : undefined;
+}
+
+/** Returns the update of a machine whose new version is not ready; undefined when it is not to be rolled back. */
+export function failedUpdate(
+  { update }: Machine,
+  failure: { reason: string; message: string },
+): PendingUpdate | undefined {
+  if (update?.rollbackWithinMs === undefined || update.isRollback) return undefined;
+  return { ...update, failure };
+}
+
+/** Replaces the metadata, without a new version. Undefined when nothing changes. */
+export function withMetadata(
+  machine: Machine,
+  patch: (metadata: Readonly<Record<string, string>>) => Readonly<Record<string, string>>,
+  at: Stamp,
+): Change | undefined {
+  const before = machine.spec.config.metadata;
+  const metadata = patch(before);
+  if (isSame(before, metadata)) return undefined;
+  const { previous } = machine.spec;
+  const spec: MachineSpec = {
+    ...machine.spec,
+    config: { ...machine.spec.config, metadata },
+    // A rollback keeps it too.
+    ...(previous && {
+      previous: { ...previous, config: { ...previous.config, metadata: patch(previous.config.metadata) } },
+    }),
+  };
+  return { machine: { ...grow(machine, at), spec } };
+}
+
+/** Sets or ends the cordon. Undefined when nothing changes. */
+export function cordoned(machine: Machine, isCordoned: boolean, at: Stamp): Change | undefined {
+  if ((machine.isCordoned ?? false) === isCordoned) return undefined;
+  const type = isCordoned ? "cordon" : "uncordon";
+  return withEvent({ ...grow(machine, at), isCordoned }, { type, source: "user" }, at);
+}
+
+export function versionMismatch(
+  code: "ABORTED" | "FAILED_PRECONDITION",
+  { id, spec }: Machine,
+  asked: string,
+): Fault {
+  return new Fault(
+    code,
+    "VERSION_MISMATCH",
+    `machine ${id} has the version ${spec.instanceId}, not ${asked}: read it again`,
+    { machine_id: id, current_version: spec.instanceId },
+  );
+}
+
+function isRunning({ state }: Machine): boolean {
+  return state === "started" || state === "restarting";
+}
+
+function restingState({ state }: Machine): PendingUpdate["from"] {
+  return state === "created" || state === "failed" ? state : "stopped";
+}
+
+function versionOf({ instanceId, config, imageRef, resources, image }: MachineSpec): Version {
+  return { instanceId, config, imageRef, resources, ...(image ? { image } : {}) };
+}
+
+/** Sets the spec, and the next start of its schedule. */
+function scheduled(machine: Machine, spec: MachineSpec, at: Stamp): Machine {
+  const { scheduledAtMs: _, ...rest } = machine;
+  const scheduledAtMs = nextScheduled(spec.config.schedule, spec.createdAtMs, at.nowMs);
+  return { ...rest, spec, ...(scheduledAtMs === undefined ? {} : { scheduledAtMs }) };
+}
+
+function isSame(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const [before, after] = [Object.entries(a), Object.keys(b)];
+  return (
+    before.length === after.length &&
+    before.every(([key, value]) => Object.hasOwn(b, key) && b[key] === value)
+  );
+}

@@ -1,0 +1,159 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import type { Ledger } from "../capacity/ledger.ts";
+import type { Ports } from "../capacity/ports.ts";
+import type { ImageCacheClient } from "../images/imagecache-client.ts";
+import { restartDenied } from "../machines/change.ts";
+import { type Due, nextDue } from "../machines/due.ts";
+import { digestsOf, type Machine, type StartCause } from "../machines/machine.ts";
+import { scheduleRefused, scheduleSkipped } from "../machines/schedule.ts";
+import { isActive, isStartable } from "../machines/states.ts";
+import { ready } from "../machines/update.ts";
+import type { MachineRuntime } from "./machine-runtime.ts";
+import type { RemoveReason } from "./remove.ts";
+
+export interface DueParts {
+  readonly clock: Pick<Clock, "now">;
+  readonly ledger: Pick<Ledger, "unreserve">;
+  readonly ports: Pick<Ports, "release">;
+  readonly images: Pick<ImageCacheClient, "unpin">;
+  readonly closing: AbortSignal;
+  /** Whether machines of an organisation may not be started. */
+  readonly isBanned: (org: string) => boolean;
+}
+
+/** What runs what is due. */
+interface Worker {
+  readonly runtime: MachineRuntime;
+  readonly activity: string | undefined;
+  startDue(cause: StartCause): Promise<void>;
+  destroy(force: boolean, why: RemoveReason): Promise<Machine>;
+}
+
+/** Timers beyond this are set anew: the longest that there is has 24 days. */
+const MAX_TIMER_MS = 24 * 60 * 60_000;
+/** Pause before what has failed unexpectedly is tried again. */
+const RETRY_MS = 1_000;
+const AUTO_DESTROY = {
+  source: "hostd",
+  message: "its process has ended, and it destroys itself then",
+} as const;
+
+/** Does with one machine what nobody calls for: restarts, scheduled starts, what remains of an update, its own removal. */
+export class DueWork {
+  readonly #worker: Worker;
+  readonly #parts: DueParts;
+  #timer: NodeJS.Timeout | undefined;
+  #notBeforeMs = 0;
+
+  constructor(worker: Worker, parts: DueParts) {
+    this.#worker = worker;
+    this.#parts = parts;
+  }
+
+  /** Takes notice of a change: sets the timer anew, and releases what an update that has ended no longer needs. */
+  changed(after: Machine, before: Machine): void {
+    if (!isActive(after.state) || after.state === "started") {
+      if (after.update === undefined) this.#parts.ledger.unreserve(after.id);
+    }
+    if (before.update && !after.update && after.state !== "destroyed") this.#release(after, before);
+    this.arm();
+  }
+
+  /** Sets the timer for what is due next, unless an operation is under way. */
+  arm(): void {
+    this.disarm();
+    if (this.#worker.activity !== undefined || this.#parts.closing.aborted) return;
+    const due = nextDue(this.#worker.runtime.machine);
+    if (due === undefined) return;
+    const leftMs = Math.max(due.atMs, this.#notBeforeMs) - this.#parts.clock.now();
+    this.#timer = setTimeout(() => this.#run(), Math.min(Math.max(0, leftMs), MAX_TIMER_MS));
+    this.#timer.unref();
+  }
+
+  disarm(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Ends for good. */
+  close(): void {
+    this.disarm();
+    this.#notBeforeMs = Number.POSITIVE_INFINITY;
+  }
+
+  #run(): void {
+    const due = this.#worker.activity === undefined ? nextDue(this.#worker.runtime.machine) : undefined;
+    if (due === undefined || due.atMs > this.#parts.clock.now()) {
+      this.arm();
+      return;
+    }
+    this.#do(due).catch((error: unknown) => {
+      const { id } = this.#worker.runtime;
+      const level = error instanceof Fault ? "info" : "error";
+      logger[level]("a host could not do what was due", { machine_id: id, due: due.what, error });
+      // Usually the failure has changed what is due.
+      this.#notBeforeMs = this.#parts.clock.now() + RETRY_MS;
+      this.arm();
+    });
+  }
+
+  async #do({ what }: Due): Promise<void> {
+    const { runtime } = this.#worker;
+    switch (what) {
+      case "destroy":
+        await this.#worker.destroy(false, AUTO_DESTROY);
+        return;
+      case "ready":
+        await runtime.note(ready);
+        return;
+      case "schedule":
+        return this.#startScheduled();
+      case "policy":
+        if (!this.#parts.isBanned(runtime.machine.spec.org)) return this.#worker.startDue("policy");
+        await runtime.note((machine, at) =>
+          restartDenied(machine, "ORG_BANNED", "its organisation is banned", at),
+        );
+        return;
+      default:
+        return this.#worker.startDue(what);
+    }
+  }
+
+  async #startScheduled(): Promise<void> {
+    const { runtime } = this.#worker;
+    const { machine } = runtime;
+    if (!isStartable(machine.state) || this.#parts.isBanned(machine.spec.org)) {
+      await runtime.note(scheduleSkipped);
+      return;
+    }
+    try {
+      await this.#worker.startDue("schedule");
+    } catch (err) {
+      // A start that was begun has an event of its own.
+      if (runtime.machine.generation !== machine.generation) return;
+      const { reason, message } =
+        err instanceof Fault ? err : { reason: "START_FAILED", message: String(err) };
+      await runtime.note((now, at) => scheduleRefused(now, reason, message, at));
+    }
+  }
+
+  /** Releases ports and images of the version that is no longer needed. */
+  #release(after: Machine, before: Machine): void {
+    const { runtime } = this.#worker;
+    const ports = [...before.ports, ...(before.update?.previousPorts ?? [])];
+    this.#parts.ports.release(ports.filter((port) => !after.ports.includes(port)));
+    const used = new Set(digestsOf(after.spec));
+    const unused = digestsOf(before.spec).filter((digest) => !used.has(digest));
+    if (unused.length === 0) return;
+    const unpin = async (): Promise<void> => {
+      await runtime.untilTornDown();
+      for (const digest of unused) await this.#parts.images.unpin({ digest, owner: after.id });
+    };
+    unpin().catch((error: unknown) => {
+      // The sweep removes the pin.
+      logger.warn("could not unpin an image", { machine_id: after.id, error });
+    });
+  }
+}

@@ -1,0 +1,61 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import { refuseWhileDraining } from "../availability/scheduling.ts";
+import type { Ledger } from "../capacity/ledger.ts";
+import { restarting, restartRefused } from "../machines/change.ts";
+import type { Machine, StartCause } from "../machines/machine.ts";
+import { type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
+import { startFailedFault } from "./launch/launch-faults.ts";
+import type { MachineRuntime } from "./machine-runtime.ts";
+import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
+
+export type RestartParts = LaunchParts & StopParts & { readonly ledger: Pick<Ledger, "reserve"> };
+
+/** Makes the stop that a restart begins with. A machine that does not run is not stopped. */
+export function stopOfRestart(
+  runtime: MachineRuntime,
+  parts: RestartParts,
+  options: StopOptions,
+): StopOperation {
+  return new StopOperation(runtime, parts, options, (machine, stop, at) =>
+    machine.state === "started" ? restarting(machine, stop, at) : undefined,
+  );
+}
+
+/** Stops the machine, if it runs, and starts it. Its capacity stays reserved meanwhile. @throws Fault as {@link launch} does */
+export async function restart(
+  runtime: MachineRuntime,
+  parts: RestartParts,
+  stop: StopOperation,
+  signal: AbortSignal,
+): Promise<Machine> {
+  refuseWhileDraining(parts.scheduling, parts.number);
+  if (runtime.vm) parts.ledger.reserve(runtime.id);
+  await stop.run();
+  signal.throwIfAborted();
+  const isBetween = runtime.machine.state === "restarting";
+  const { machine } = await launchAgain(runtime, parts, signal, isBetween ? "restart" : undefined);
+  return machine;
+}
+
+/** Starts a machine that is `restarting`. When that is refused the machine is tried again later, or `failed`. */
+export async function launchAgain(
+  runtime: MachineRuntime,
+  parts: LaunchParts,
+  signal: AbortSignal,
+  cause: StartCause | undefined,
+): Promise<StartResult> {
+  try {
+    return await launch(runtime, parts, signal, cause);
+  } catch (err) {
+    const { state, vmId } = runtime.machine;
+    if (state === "restarting" && vmId === undefined && !signal.aborted && !parts.closing.aborted) {
+      const { reason, message } = err instanceof Fault ? err : startFailedFault(String(err), "vmm", err);
+      await runtime.note((machine, at) =>
+        machine.restartAtMs === undefined || machine.restartAtMs <= at.nowMs
+          ? restartRefused(machine, reason, message, at)
+          : undefined,
+      );
+    }
+    throw err;
+  }
+}
