@@ -71,6 +71,7 @@ export default defineConfig({
           "src/**/*.test.ts",
           "otel/**/*.test.ts",
           "{dev,tools,guest}/**/*.test.ts",
+          "clients/*/src/**/*.test.ts",
           "bench/**/*.test.ts",
           "test/fuzz/**/*.test.ts",
         ],

@@ -86,7 +86,9 @@ function withoutDetails(err: ServiceError, address: string): WindhoverError {
   if (/^No connection established|^Name resolution failed|^Failed to connect/.test(err.details)) {
     return new WindhoverError("UNAVAILABLE", "NOT_CONNECTED", `${address} cannot be reached`, extra);
   }
-  if (code === "UNAVAILABLE" || (code === "INTERNAL" && err.details.startsWith("Received RST_STREAM"))) {
+  // A server that is cut off resets its streams, which grpc-js tells as if the call was cancelled.
+  const isReset = code === "CANCELLED" || (code === "INTERNAL" && /^Received RST_STREAM/.test(err.details));
+  if (code === "UNAVAILABLE" || isReset) {
     return new WindhoverError("UNAVAILABLE", "CONNECTION_LOST", `${address} has gone`, extra);
   }
   return new WindhoverError(code, code, err.details || `the call failed with ${code}`, extra);

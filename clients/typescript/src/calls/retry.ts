@@ -21,8 +21,7 @@ const BACKOFF = { firstMs: 100, maxMs: 5_000 };
 /** Whether a call that failed may be repeated. */
 export function mayRetry(error: WindhoverError, policy: RetryPolicy): boolean {
   if (REFUSALS.has(error.reason)) return true;
-  // A server that shuts down cancels what is left.
-  return policy === "always" && (error.code === "UNAVAILABLE" || error.code === "CANCELLED");
+  return policy === "always" && error.code === "UNAVAILABLE";
 }
 
 /** Whether another api may answer at once. */

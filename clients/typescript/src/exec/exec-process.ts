@@ -8,6 +8,8 @@ type Sent = NonNullable<ExecMachineRequest["message"]>;
 /** The server takes messages of up to 1 MiB. */
 const CHUNK_BYTES = 64 * 1024;
 
+const KILLED = new WindhoverError("CANCELLED", "CANCELLED", "the command was killed");
+
 /** How a command ended. */
 export interface ExecExit {
   /** 128 + signal when a signal ended the command. */
@@ -29,14 +31,15 @@ export class ExecProcess {
   /** How it ended. Rejects when that is not known, e.g. as the connection was lost. */
   readonly exit: Promise<ExecExit>;
   readonly #open: OpenDuplex<ExecMachineRequest, ExecMachineResponse>;
+  readonly #full = new Set<Readable>();
+  #isKilled = false;
 
   /** @internal */
   constructor(open: OpenDuplex<ExecMachineRequest, ExecMachineResponse>, pid: number) {
     this.#open = open;
     this.pid = pid;
-    // Either stream that is full holds back the whole, until it is read.
-    this.stdout = new Readable({ read: () => this.#resume() });
-    this.stderr = new Readable({ read: () => this.#resume() });
+    this.stdout = this.#reader();
+    this.stderr = this.#reader();
     this.stdin = this.#input();
     this.exit = this.#receive();
     // Whoever does not ask for the exit does not want to fail by it.
@@ -55,6 +58,7 @@ export class ExecProcess {
 
   /** Kills the command. */
   kill(): void {
+    this.#isKilled = true;
     this.#open.stream.cancel();
   }
 
@@ -62,7 +66,7 @@ export class ExecProcess {
     const { stream, error } = this.#open;
     return new Promise((resolve, reject) => {
       const fail = (err: unknown) => {
-        const converted = error(err);
+        const converted = this.#isKilled ? KILLED : error(err);
         reject(converted);
         this.stdout.destroy(converted);
         this.stderr.destroy(converted);
@@ -89,14 +93,20 @@ export class ExecProcess {
   }
 
   #output(output: Readable, bytes: Uint8Array): void {
-    if (bytes.length > 0 && !output.push(bytes)) this.#open.stream.pause();
+    if (bytes.length === 0 || output.push(bytes)) return;
+    this.#full.add(output);
+    this.#open.stream.pause();
   }
 
-  #resume(): void {
-    const isFull = [this.stdout, this.stderr].some(
-      (output) => output.readableLength >= output.readableHighWaterMark,
-    );
-    if (!isFull) this.#open?.stream.resume();
+  /** Makes a stream. Either one that is full holds back the whole, until it is read. */
+  #reader(): Readable {
+    const output: Readable = new Readable({
+      read: () => {
+        this.#full.delete(output);
+        if (this.#full.size === 0) this.#open.stream.resume();
+      },
+    });
+    return output;
   }
 
   #input(): Writable {
