@@ -216,6 +216,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
 
   const parts = {
     ...{ machines, changes, leases, machineStore, creates, table, hosts, hostStore, hostd, schedulers },
+    streams: connections.streams,
     ...{
       region,
       keys,

@@ -17,7 +17,7 @@ import { PlatformServiceService } from "../gen/windhover/machines/v1/platform.ts
 import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { SigningKeys } from "../lib/auth/keys.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
-import { notBuilt, notBuiltBidi, notBuiltStream } from "../lib/grpc/server/not-built.ts";
+import { notBuilt, notBuiltStream } from "../lib/grpc/server/not-built.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Paces } from "../lib/runtime/paces.ts";
 import type { DeleteAppParts } from "./apps/delete-app.ts";
@@ -25,6 +25,9 @@ import { appsService } from "./apps/service-apps.ts";
 import { auditService } from "./audit/service-audit.ts";
 import type { Creates } from "./creates/creates.ts";
 import { createsService } from "./creates/service-creates.ts";
+import { execHosts } from "./exec/exec-client.ts";
+import { execService } from "./exec/service-exec.ts";
+import type { HostdConnections } from "./hosts/hostd-client.ts";
 import { hostReportsService } from "./hosts/service-host-reports.ts";
 import type { Leases } from "./leases/leases.ts";
 import { leasesService } from "./leases/service-leases.ts";
@@ -76,6 +79,8 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly changes: MachineChanges;
   readonly leases: Leases;
   readonly creates: Creates;
+  /** Connections to hosts that streams share. */
+  readonly streams: HostdConnections["streams"];
   readonly historyStore: HistoryStore;
   readonly logins: Logins;
   readonly checkLogin: LoginCheck;
@@ -107,11 +112,7 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   };
   add(MachinesServiceService, machinesServer);
   add(LeasesServiceService, leasesService(leases));
-  add(ExecServiceService, {
-    runCommand: notBuilt(),
-    execMachine: notBuiltBidi(),
-    listProcesses: notBuilt(),
-  });
+  add(ExecServiceService, execService(hosts, execHosts(parts.streams)));
   add(AcquireServiceService, { acquireMachine: notBuilt() });
   const regions = { own: region, known: schedulers.regions() };
   add(PlatformServiceService, platformService(schedulers, regions, clock));

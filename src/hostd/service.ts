@@ -3,7 +3,6 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault, invalid } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
-import { notBuilt, notBuiltBidi } from "../lib/grpc/server/not-built.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Concurrency } from "../lib/runtime/concurrency.ts";
 import { Paces } from "../lib/runtime/paces.ts";
@@ -27,6 +26,7 @@ import {
   waitFromProto,
   watchFromProto,
 } from "./convert-request.ts";
+import { execService } from "./exec/service-exec.ts";
 import type { StoredLine } from "./logs/line-format.ts";
 import type { LogStore } from "./logs/log-store.ts";
 import { heldLease } from "./machines/lease.ts";
@@ -155,8 +155,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       ),
     })),
     ...changeCalls({ hostName: identity.name, machines, clock, revocations: parts.revocations }),
-    execMachine: notBuiltBidi(),
-    listProcesses: notBuilt(),
+    ...execService(parts),
     getHost: internal(() => {
       const offsetMs = host.clock.now() - host.clock.monotonicMs();
       return {

@@ -15,14 +15,15 @@ const BY_METHOD: Readonly<Record<string, Action>> = {
   AcquireLease: "start",
   ReleaseLease: "stop",
   AcquireMachine: "create",
-  RunCommand: "start",
-  ExecMachine: "follow",
   EstimatePlacements: "read",
   WatchMachines: "follow",
   WaitMachine: "follow",
   StreamLogs: "follow",
   WatchCreate: "follow",
   ReadAudit: "follow",
+  RunCommand: "exec",
+  ExecMachine: "exec",
+  ListProcesses: "exec",
 };
 const READS = /^(?:Get|List|Find|Describe)/;
 

@@ -6,14 +6,14 @@ import { refusedInProgress } from "./metrics.ts";
 /** How much an organisation may have under way at one api. */
 export interface InProgressLimits {
   readonly calls: number;
-  /** Waits, logs, and whatever else goes on until its caller has seen enough. */
+  /** Waits, logs, commands, and whatever else goes on until its caller has seen enough. */
   readonly streams: number;
 }
 
 export const DEFAULT_IN_PROGRESS_LIMITS: InProgressLimits = { calls: 512, streams: 512 };
 
 /** Methods that last. */
-const STREAMS = /\/(?:WaitMachine|StreamLogs|Watch\w*|DrainHost|ReadAudit)$/;
+const STREAMS = /\/(?:WaitMachine|StreamLogs|RunCommand|ExecMachine|Watch\w*|DrainHost|ReadAudit)$/;
 const RETRY_AFTER_MS = 1_000;
 
 /**

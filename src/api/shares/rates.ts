@@ -1,5 +1,5 @@
 /** What organisations do, each with a rate of its own. */
-export const ACTIONS = ["create", "start", "stop", "read", "follow", "admin"] as const;
+export const ACTIONS = ["create", "start", "stop", "read", "follow", "exec", "admin"] as const;
 export type Action = (typeof ACTIONS)[number];
 
 /** How often something may be done: `burst` times at once, and `perSecond` in the long run. */
@@ -23,6 +23,7 @@ export const DEFAULT_RATES: Rates = {
   stop: { perSecond: 1_000, burst: 10_000 },
   read: { perSecond: 1_000, burst: 10_000 },
   follow: { perSecond: 200, burst: 5_000 },
+  exec: { perSecond: 100, burst: 2_000 },
   admin: { perSecond: 50, burst: 1_000 },
 };
 

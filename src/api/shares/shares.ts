@@ -88,6 +88,7 @@ const DOES: Readonly<Record<Action, string>> = {
   stop: "stops and destroys machines",
   read: "reads",
   follow: "opens waits and logs",
+  exec: "runs commands",
   admin: "changes apps and organisations",
 };
 

@@ -10,7 +10,7 @@ export interface LimitFlags {
   readonly creates?: number;
 }
 
-const ACTIONS = "create, start, stop, read, follow or admin";
+const ACTIONS = "create, start, stop, read, follow, exec or admin";
 
 export function limitFlags(command: HoverCommand): HoverCommand {
   return command

@@ -1,5 +1,6 @@
-import { ExecError, type ExecSession, type GuestProcess } from "../exec.ts";
+import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../exec.ts";
 import type { Phase, StartPath, Vm, VmExit } from "../vmm.ts";
+import { SimExec } from "./sim-exec.ts";
 import { type SimFiles, type SimRecord, scriptedExit } from "./sim-files.ts";
 
 const SIGKILL = 9;
@@ -17,6 +18,8 @@ export class SimVm implements Vm {
   readonly #exit = Promise.withResolvers<VmExit>();
   #timer: NodeJS.Timeout | undefined;
   #hasEnded = false;
+  readonly #execs = new Set<SimExec>();
+  #nextPid = 100;
 
   constructor(
     id: string,
@@ -48,21 +51,40 @@ export class SimVm implements Vm {
     this.#end(exit);
   }
 
-  async exec(): Promise<ExecSession> {
-    throw new ExecError("lost", "commands are not built yet");
+  async exec(request: ExecRequest, signal: AbortSignal): Promise<ExecSession> {
+    signal.throwIfAborted();
+    this.#requireRunning();
+    const exec = new SimExec(this.#nextPid++, request);
+    this.#execs.add(exec);
+    void exec.ended.then(() => this.#execs.delete(exec));
+    return exec;
   }
 
-  async processes(): Promise<readonly GuestProcess[]> {
-    throw new ExecError("lost", "commands are not built yet");
+  async processes(signal: AbortSignal): Promise<readonly GuestProcess[]> {
+    signal.throwIfAborted();
+    this.#requireRunning();
+    const runMs = Date.now() - this.startedAtUs / 1_000;
+    const main = { pid: 1, parentPid: 0, command: "main", directory: "/", cpuMs: 20, systemMs: 10 };
+    const socket = { protocol: "tcp", address: "0.0.0.0:80" } as const;
+    const execs = [...this.#execs].map(({ pid, request }) => ({
+      ...{ pid, parentPid: 0, command: request.argv.join(" "), directory: request.workingDir ?? "/" },
+      ...{ cpuMs: 0, systemMs: 0, runMs: 0, residentBytes: 4_096, sockets: [] },
+    }));
+    return [{ ...main, runMs, residentBytes: 1_048_576, sockets: [socket] }, ...execs];
   }
 
   async detach(): Promise<void> {
+    for (const exec of this.#execs) exec.interrupt();
     clearTimeout(this.#timer);
   }
 
   /** Reports that the VM was destroyed. */
   abandon(): void {
     this.#end({ kind: "vm_lost", oomKilled: false, exitedAtUs: Date.now() * 1_000, detail: "destroyed" });
+  }
+
+  #requireRunning(): void {
+    if (this.#hasEnded) throw new ExecError("not_running", "the machine's process has ended");
   }
 
   #watch(): void {
@@ -75,6 +97,7 @@ export class SimVm implements Vm {
 
   #end(exit: VmExit): void {
     this.#hasEnded = true;
+    for (const exec of this.#execs) exec.interrupt();
     clearTimeout(this.#timer);
     this.#exit.resolve(exit);
   }

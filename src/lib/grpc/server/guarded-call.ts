@@ -28,6 +28,7 @@ export class GuardedCall {
   #object = "";
   #org = "";
   #isOver = false;
+  #hasRequest = false;
 
   /** @param path of the method, with a leading slash */
   constructor(options: GuardOptions, path: string, peer: string) {
@@ -55,10 +56,15 @@ export class GuardedCall {
     admit(claims, this.#rule, this.#options.verifier.revocations);
   }
 
-  /** @throws Fault when the caller may not make this request */
+  /**
+   * Checks the first message of a call, which names what a stream is about.
+   *
+   * @throws Fault when the caller may not make this request
+   */
   request(message: unknown): void {
     const rule = this.#rule;
-    if (!rule || !this.#claims) return;
+    if (!rule || !this.#claims || this.#hasRequest) return;
+    this.#hasRequest = true;
     if (rule.object !== undefined) this.#object = fieldOf(message, rule.object);
     if (rule.org !== undefined) this.#org = fieldOf(message, rule.org);
     admitRequest(this.#claims, rule, message, this.#options.verifier.revocations, Date.now());

@@ -1,0 +1,107 @@
+import type {
+  ExecMachineRequest,
+  RunCommandRequest,
+  RunCommandResponse,
+} from "../../gen/windhover/machines/v1/exec.ts";
+import { Fault } from "../../lib/faults/fault.ts";
+import { Violations } from "../../lib/faults/violations.ts";
+import { durationFromProto, durationToProto } from "../../lib/grpc/messages/duration.ts";
+import type { HostExec } from "./exec-client.ts";
+
+const MAX_STDIN_BYTES = 256 * 1_024;
+const STDIN_CHUNK = 64 * 1_024;
+const DEFAULT_TIMEOUT_MS = 60_000;
+const MIN_TIMEOUT_MS = 1_000;
+const MAX_TIMEOUT_MS = 60 * 60_000;
+/** Of each output stream. */
+const MAX_OUTPUT_BYTES = 1_024 * 1_024;
+/** The fields of `ExecStart`, as the host names them. */
+const PREFIX = "start.";
+
+/** Makes the first request of the stream that runs the command. @throws Fault INVALID_FIELDS */
+export function startOf(request: RunCommandRequest): ExecMachineRequest {
+  const { machineId, command, stdin, env, user, workingDir, leaseNonce } = request;
+  const timeoutMs = durationFromProto(request.timeout) ?? DEFAULT_TIMEOUT_MS;
+  const violations = new Violations();
+  violations.check(command.length > 0, "command", "must name a program");
+  violations.check(stdin.length <= MAX_STDIN_BYTES, "stdin", `must have at most ${MAX_STDIN_BYTES} bytes`);
+  const isTime = timeoutMs >= MIN_TIMEOUT_MS && timeoutMs <= MAX_TIMEOUT_MS;
+  violations.check(isTime, "timeout", "must be 1 s to 1 h");
+  violations.throwIfAny();
+  const timeout = durationToProto(timeoutMs);
+  const start = {
+    command,
+    terminal: undefined,
+    stdin: stdin.length > 0,
+    timeout,
+    leaseNonce,
+    env,
+    user,
+    workingDir,
+  };
+  return { machineId, message: { $case: "start", value: start } };
+}
+
+/** Runs a command over a stream and collects what it writes. */
+export async function runCommand(exec: HostExec, request: RunCommandRequest): Promise<RunCommandResponse> {
+  const start = startOf(request);
+  const stdout = new Output();
+  const stderr = new Output();
+  try {
+    // Its end comes with the responses.
+    void send(exec, start, request.stdin);
+    for await (const { message } of exec.responses) {
+      if (message?.$case === "stdout") stdout.add(message.value);
+      if (message?.$case === "stderr") stderr.add(message.value);
+      if (message?.$case === "exit") {
+        const { exitCode, signal } = message.value;
+        return {
+          ...{ exitCode, signal, stdout: stdout.bytes(), stderr: stderr.bytes() },
+          ...{ stdoutTruncated: stdout.isTruncated, stderrTruncated: stderr.isTruncated },
+        };
+      }
+    }
+  } catch (err) {
+    throw withoutPrefix(err);
+  }
+  throw new Fault("UNAVAILABLE", "EXEC_INTERRUPTED", "the host did not say how the command ended", {
+    machine_id: request.machineId,
+  });
+}
+
+async function send(exec: HostExec, start: ExecMachineRequest, stdin: Buffer): Promise<void> {
+  await exec.send(start);
+  for (let at = 0; at < stdin.length; at += STDIN_CHUNK) {
+    const value = stdin.subarray(at, at + STDIN_CHUNK);
+    await exec.send({ machineId: "", message: { $case: "stdin", value } });
+  }
+  exec.end();
+}
+
+/** The beginning of an output stream. */
+class Output {
+  readonly #parts: Buffer[] = [];
+  #length = 0;
+  isTruncated = false;
+
+  add(bytes: Buffer): void {
+    const room = MAX_OUTPUT_BYTES - this.#length;
+    if (bytes.length > room) this.isTruncated = true;
+    const part = bytes.subarray(0, room);
+    if (part.length > 0) this.#parts.push(part);
+    this.#length += part.length;
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}
+
+/** Names the fields as RunCommand has them. */
+function withoutPrefix(err: unknown): unknown {
+  if (!(err instanceof Fault) || err.violations.length === 0) return err;
+  const violations = new Violations();
+  for (const { field, description } of err.violations)
+    violations.add(field.startsWith(PREFIX) ? field.slice(PREFIX.length) : field, description);
+  return violations.fault();
+}

@@ -1,0 +1,106 @@
+import type { ExecMachineRequest, ExecMachineResponse } from "../../gen/windhover/machines/v1/exec.ts";
+import { Fault } from "../../lib/faults/fault.ts";
+import { onAbort } from "../../lib/runtime/abort.ts";
+import { TimeLimit } from "../../lib/runtime/wait.ts";
+import { signalName } from "../../lib/signals/signals.ts";
+import type { ExecEnd, ExecSession } from "../vmm/exec.ts";
+import type { Vm } from "../vmm/vmm.ts";
+import { type ExecOrder, inputFromProto } from "./convert-exec.ts";
+import { execFault, execTimeout, interrupted } from "./exec-faults.ts";
+
+/** Longest time that a guest may take to run a command. */
+const START_LIMIT_MS = 15_000;
+const SIGNAL_BASE = 128;
+
+/** What ends a command early. */
+interface Ends {
+  /** The client has gone. */
+  readonly gone: AbortSignal;
+  /** hostd shuts down. */
+  readonly draining: AbortSignal;
+}
+
+/**
+ * Runs a command to its end. It is killed however the iteration ends.
+ *
+ * @param requests what the client sends after the first request
+ * @throws Fault EXEC_FAILED, EXEC_TIMEOUT, EXEC_INTERRUPTED, TOO_MANY_EXECS, INVALID_FIELDS
+ */
+export async function* execCommand(
+  vm: Vm,
+  order: ExecOrder,
+  requests: AsyncIterator<ExecMachineRequest>,
+  ends: Ends,
+): AsyncGenerator<ExecMachineResponse> {
+  const { id, timeoutMs } = order;
+  const session = await begin(vm, order, ends);
+  let failure: Fault | undefined;
+  const end = (fault?: Fault): void => {
+    failure ??= fault;
+    session.kill();
+  };
+  const timer =
+    timeoutMs === undefined ? undefined : setTimeout(() => end(execTimeout(id, timeoutMs)), timeoutMs);
+  using _gone = onAbort(ends.gone, () => end());
+  using _draining = onAbort(ends.draining, () => end(interrupted(id, "the host's daemon restarts")));
+  try {
+    yield { message: { $case: "started", value: { pid: session.pid } } };
+    void feed(session, order, requests).catch((err: unknown) => end(err instanceof Fault ? err : undefined));
+    for await (const { stream, bytes } of session.output) {
+      yield { message: { $case: stream, value: bytes } };
+    }
+    const how = await session.ended;
+    if (failure) throw failure;
+    yield { message: { $case: "exit", value: exitToProto(how, id) } };
+  } finally {
+    clearTimeout(timer);
+    session.kill();
+  }
+}
+
+async function begin(
+  vm: Vm,
+  { id, request, timeoutMs = START_LIMIT_MS }: ExecOrder,
+  ends: Ends,
+): Promise<ExecSession> {
+  const limitMs = Math.min(timeoutMs, START_LIMIT_MS);
+  const late = () =>
+    timeoutMs <= START_LIMIT_MS
+      ? execTimeout(id, timeoutMs)
+      : interrupted(id, "the guest did not run it in time");
+  using limit = new TimeLimit(limitMs, AbortSignal.any([ends.gone, ends.draining]), late);
+  try {
+    return await vm.exec(request, limit.signal);
+  } catch (err) {
+    throw execFault(err, id);
+  }
+}
+
+/** Passes on what the client sends, no faster than the command takes it. */
+async function feed(
+  session: ExecSession,
+  order: ExecOrder,
+  requests: AsyncIterator<ExecMachineRequest>,
+): Promise<void> {
+  for (;;) {
+    const next = await requests.next();
+    if (next.done === true) break;
+    const input = inputFromProto(next.value, order);
+    if (input?.kind === "stdin") await session.write(input.bytes);
+    else if (input?.kind === "end") session.endInput();
+    else if (input?.kind === "resize") session.resize(input.size);
+    else if (input?.kind === "signal") session.signal(input.signal);
+  }
+  if (order.request.stdin) session.endInput();
+}
+
+function exitToProto(how: ExecEnd, id: string) {
+  switch (how.kind) {
+    case "exit":
+      return { exitCode: how.code, signal: "" };
+    case "signal":
+      return { exitCode: SIGNAL_BASE + how.signal, signal: signalName(how.signal) };
+    case "interrupted":
+      throw interrupted(id, how.detail);
+  }
+}

@@ -1,0 +1,103 @@
+import type {
+  ExecMachineRequest as HostRequest,
+  HostServiceServer,
+} from "../../gen/windhover/hostd/v1/hostd.ts";
+import type { ExecMachineRequest } from "../../gen/windhover/machines/v1/exec.ts";
+import { requireScope } from "../../lib/auth/claims.ts";
+import type { Revocations } from "../../lib/auth/revocations.ts";
+import { requireGoodStanding } from "../../lib/auth/rpc-rules.ts";
+import { bidiStream, unary } from "../../lib/grpc/server/rpc.ts";
+import { Concurrency } from "../../lib/runtime/concurrency.ts";
+import { TimeLimit, within } from "../../lib/runtime/wait.ts";
+import { invalidState, type Machine, machineId } from "../machines/machine.ts";
+import type { Machines } from "../operations/machines.ts";
+import type { Vm } from "../vmm/vmm.ts";
+import { orderFromProto } from "./convert-exec.ts";
+import { processToProto } from "./convert-processes.ts";
+import { execFault, interrupted, tooManyExecs } from "./exec-faults.ts";
+import { execCommand } from "./service-exec-command.ts";
+
+/** Commands that one organisation runs on this host at once. */
+const MAX_EXECS = 512;
+/** Lists of processes that one organisation reads at once. */
+const MAX_LISTS = 16;
+const FIRST_REQUEST_LIMIT_MS = 10_000;
+const LIST_LIMIT_MS = 15_000;
+
+export interface ExecParts {
+  readonly machines: Pick<Machines, "get" | "guarded" | "driver">;
+  readonly revocations: Pick<Revocations, "isSuspended">;
+}
+
+/** Serves commands in the machines of a host. */
+export function execService({
+  machines,
+  revocations,
+}: ExecParts): Pick<HostServiceServer, "execMachine" | "listProcesses"> {
+  const execs = new Concurrency(MAX_EXECS, (org, limit) => tooMany(org, limit, "commands"));
+  const lists = new Concurrency(MAX_LISTS, (org, limit) => tooMany(org, limit, "lists of processes"));
+  const vmOf = (machine: Machine, what: string): Vm => {
+    const { vm } = machines.driver(machine.id).runtime;
+    if (machine.state !== "started" || !vm) throw invalidState(machine, what);
+    return vm;
+  };
+  return {
+    execMachine: bidiStream(
+      async function* (requests, ctx) {
+        requireScope(ctx, "internal");
+        const incoming = requests[Symbol.asyncIterator]();
+        const first = await within(
+          FIRST_REQUEST_LIMIT_MS,
+          "the first request",
+          () => incoming.next(),
+          ctx.signal,
+        );
+        const { org = "", request } = first.done === true ? {} : first.value;
+        const order = orderFromProto(request);
+        const machine = machines.guarded(order.id, org, { nonce: order.leaseNonce });
+        requireGoodStanding(machine.spec.org, revocations);
+        const vm = vmOf(machine, "given a command");
+        const giveBack = execs.take(machine.spec.org);
+        const users = userRequests(incoming);
+        try {
+          const ends = { gone: ctx.signal, draining: ctx.draining };
+          for await (const response of execCommand(vm, order, users, ends)) yield { response };
+        } finally {
+          giveBack();
+        }
+      },
+      { onDrain: "finish" },
+    ),
+    listProcesses: unary(async (req, ctx) => {
+      requireScope(ctx, "internal");
+      const machine = machines.get(machineId(req.machineId), req.org);
+      const vm = vmOf(machine, "asked for its processes");
+      const giveBack = lists.take(machine.spec.org);
+      const late = () => interrupted(machine.id, "the guest did not answer in time");
+      using limit = new TimeLimit(LIST_LIMIT_MS, ctx.signal, late);
+      try {
+        return { processes: (await vm.processes(limit.signal)).map(processToProto) };
+      } catch (err) {
+        throw execFault(err, machine.id);
+      } finally {
+        giveBack();
+      }
+    }),
+  };
+}
+
+/** Returns what the user's client sends. */
+function userRequests(incoming: AsyncIterator<HostRequest>): AsyncIterator<ExecMachineRequest> {
+  return {
+    next: async () => {
+      const next = await incoming.next();
+      if (next.done === true) return next;
+      return { value: next.value.request ?? { machineId: "", message: undefined } };
+    },
+  };
+}
+
+function tooMany(org: string, limit: number, what: string) {
+  const message = `organisation ${org} has ${limit} ${what} on this host already; end some first`;
+  return tooManyExecs(message, { org, limit: String(limit) });
+}
