@@ -134,18 +134,19 @@ export function hostdClient(
     },
     async waitMachine(host, target, limits) {
       try {
-        return await waits.wait(host, target, limits);
+        const { machineId, org } = target;
+        const request = { machineId, org };
+        return await waits.wait(host, target, limits, async () => {
+          const found = await send(host, (client) => client.getMachine, request, GET_TIMEOUT_MS, limits);
+          return required(found.machine, host);
+        });
       } catch (err) {
         // An older hostd has no watches.
         if (!(err instanceof Fault) || err.code !== "UNIMPLEMENTED") throw err;
       }
-      const { states, timeoutMs, ...which } = target;
+      const { timeoutMs } = target;
       const timeout = durationToProto(timeoutMs);
-      const request = {
-        ...which,
-        states: states.map(stateToProto),
-        ...{ timeout, instanceId: "", afterEventId: "" },
-      };
+      const request = { ...target, states: target.states.map(stateToProto), timeout };
       const scope = scopeOf(timeoutMs + NETWORK_MARGIN_MS, limits);
       const client = streams.at(host.address);
       const { machine } = await call(client, client.waitMachine, request, scope);

@@ -5,6 +5,7 @@ import { atHost, findHost, type Whereabouts } from "./find-host.ts";
 import type { HostAddress } from "./host-address.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
+import { unreachableState } from "./wait-faults.ts";
 
 export interface Target {
   readonly machineId: string;
@@ -78,8 +79,22 @@ export interface DestroyOptions extends LeaseOptions {
 }
 
 export interface WaitOptions {
+  /** `replaced`: another version has taken the place of `instanceId`. */
   readonly states: readonly MachineState[];
   readonly timeoutMs: number;
+  /** Version that is waited for. Empty: any. */
+  readonly instanceId: string;
+  /** Event after which the machine must come into a state. Empty: it may be in it already. */
+  readonly afterEventId: string;
+  /** Whether states that need another call are waited for too. */
+  readonly acrossCalls: boolean;
+}
+
+/** A machine that was waited for. */
+export interface Waited {
+  readonly machine: Machine;
+  /** The newest event when it came into the state. */
+  readonly eventId: string;
 }
 
 export interface LogOptions {
@@ -136,19 +151,26 @@ export class Machines {
     );
   }
 
-  /** Goes on while the host restarts. @throws also Fault `STATE_UNREACHABLE`, `WAIT_TIMEOUT` */
-  async wait(id: MachineId, options: WaitOptions, caller: Caller): Promise<Machine> {
+  /** Goes on while the host restarts. @throws also Fault `STATE_UNREACHABLE`, `REPLACED`, `WAIT_TIMEOUT` */
+  async wait(id: MachineId, options: WaitOptions, caller: Caller): Promise<Waited> {
+    const { directory, store } = this.#where;
     const target = { machineId: id, org: caller.org };
-    const then = await this.#hosts.waitMachine(
-      await findHost(this.#where.directory, id),
-      { ...target, ...options },
-      caller,
-    );
-    const read = async () =>
-      this.#hosts.getMachine(await findHost(this.#where.directory, id), target, caller);
-    const now = await whileAway(read, caller.signal);
-    // It may have moved on since; what does not change comes from now, everything else from then.
-    return options.states.includes(now.state) ? now : { ...now, ...then };
+    try {
+      const host = await findHost(directory, id);
+      const then = await this.#hosts.waitMachine(host, { ...target, ...options }, caller);
+      const read = async () => this.#hosts.getMachine(await findHost(directory, id), target, caller);
+      const now = await whileAway(read, caller.signal);
+      // It may have moved on since; what does not change comes from now, everything else from then.
+      const machine = options.states.includes(now.state) ? now : { ...now, ...then };
+      return { machine, eventId: then.events[0]?.id ?? "" };
+    } catch (err) {
+      if (!hasReason(err, "MACHINE_NOT_FOUND")) throw err;
+      // Hosts forget destroyed machines sooner than the database does.
+      const machine = await store.find(id, caller.org).catch(() => undefined);
+      if (machine?.state !== "destroyed") throw err;
+      if (!options.states.includes("destroyed")) throw unreachableState(id, "destroyed", options.states);
+      return { machine, eventId: machine.events[0]?.id ?? "" };
+    }
   }
 
   /** Goes on while the host restarts: no line is lost, and none comes twice. */

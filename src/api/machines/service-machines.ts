@@ -28,6 +28,15 @@ const DEFAULT_WAIT_MS = 60_000;
 /** Short lines that take as long as a message with one. */
 const LINES_PER_MESSAGE = 20;
 const STARTED: MachineState = "started";
+/** The states in which a machine rests. */
+const SETTLED: readonly MachineState[] = [
+  "created",
+  "started",
+  "stopped",
+  "suspended",
+  "failed",
+  "destroyed",
+];
 const MAX_TAIL = 10_000;
 
 /** The RPCs on existing machines. Creates, lists and history are served elsewhere. */
@@ -74,13 +83,12 @@ export function machinesService(machines: Machines, lines: Paces): ExistingMachi
     }),
     waitMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:read");
-      const id = machineIdFromProto(req.machineId);
-      const options = waitFromProto(req);
+      const [id, options] = waitFromProto(req);
       const message = "the api is shutting down; ask again, another answers";
-      const machine = await untilDraining(ctx, message, (signal) =>
+      const { machine, eventId } = await untilDraining(ctx, message, (signal) =>
         machines.wait(id, options, { ...caller, signal }),
       );
-      return { machine: machineToProto(machine, "ok"), eventId: machine.events[0]?.id ?? "" };
+      return { machine: machineToProto(machine, "ok"), eventId };
     }),
     streamLogs: serverStream(async function* (req, ctx) {
       const caller = authorize(ctx, "machines:read");
@@ -115,15 +123,19 @@ function stopFromProto(req: StopMachineRequest): readonly [MachineId, StopOption
   });
 }
 
-function waitFromProto(req: WaitMachineRequest): WaitOptions {
-  const states = req.states.length > 0 ? req.states.slice(0, MAX_STATES).map(stateFromProto) : [STARTED];
-  const timeoutMs = durationFromProto(req.timeout) ?? DEFAULT_WAIT_MS;
-  const violations = new Violations();
-  violations.check(req.states.length <= MAX_STATES, "states", `must have at most ${MAX_STATES} entries`);
-  checkStates(states, violations);
-  violations.check(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS, "timeout", "must be 1 ms to 5 min");
-  violations.throwIfAny();
-  return { states, timeoutMs };
+function waitFromProto(req: WaitMachineRequest): readonly [MachineId, WaitOptions] {
+  const { instanceId, afterEventId, acrossCalls, settled } = req;
+  return machineRequest(req.machineId, (violations) => {
+    violations.check(req.states.length <= MAX_STATES, "states", `must have at most ${MAX_STATES} entries`);
+    const asked = req.states.slice(0, MAX_STATES).map(stateFromProto);
+    checkStates(asked, violations);
+    const timeoutMs = durationFromProto(req.timeout) ?? DEFAULT_WAIT_MS;
+    violations.check(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS, "timeout", "must be 1 ms to 5 min");
+    checkToken("instance_id", instanceId, violations);
+    checkToken("after_event_id", afterEventId, violations);
+    const states = settled ? [...new Set([...asked, ...SETTLED])] : asked.length > 0 ? asked : [STARTED];
+    return { states, timeoutMs, instanceId, afterEventId, acrossCalls };
+  });
 }
 
 function logsFromProto({ follow, tail, afterSequence }: StreamLogsRequest): LogOptions {

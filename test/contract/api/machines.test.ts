@@ -1,5 +1,6 @@
+import { ulid } from "ulid";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { HostStatus, MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { ListMachinesRequest, WaitMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
@@ -61,7 +62,15 @@ describe("a machine that exists", () => {
       call(
         machines,
         machines.waitMachine,
-        { instanceId: "", afterEventId: "", settled: false, machineId: id, states, timeout: undefined },
+        {
+          instanceId: "",
+          afterEventId: "",
+          settled: false,
+          acrossCalls: false,
+          machineId: id,
+          states,
+          timeout: undefined,
+        },
         LIMIT,
       );
 
@@ -98,7 +107,7 @@ describe("a machine that exists", () => {
     );
     expect((await destroy(false)).machine?.state).toBe(MachineState.DESTROYED);
     expect((await api.user.get(id))?.state).toBe(MachineState.DESTROYED);
-    expect(await faultOf(api.user.start(id))).toMatchObject({ reason: "MACHINE_NOT_FOUND" });
+    expect(await faultOf(api.user.start(id))).toMatchObject({ reason: "INVALID_STATE" });
   });
 
   test("is stopped, and stopping it again says so", async () => {
@@ -247,6 +256,118 @@ describe("waits and logs", () => {
     const ended = await Promise.all(outcomes);
     expect(ended.filter((each) => each === "answered")).toHaveLength(3);
     await own.close();
+  });
+
+  describe("a wait", () => {
+    const until = (machineId: string, request: Partial<WaitMachineRequest>, on = api) => {
+      const { machines } = on.user;
+      return call(
+        machines,
+        machines.waitMachine,
+        { ...WaitMachineRequest.create(), machineId, ...request },
+        LIMIT,
+      );
+    };
+    const event = (id: string, status: MachineState) =>
+      MachineEvent.fromPartial({ id, type: "start", status });
+    let id: string;
+
+    beforeEach(async () => {
+      id = (await api.user.create()).machine?.id ?? "";
+    });
+
+    test("for a machine that rests ends when it does, whatever the state", async () => {
+      const rests = await until(id, { settled: true });
+      world.host(1).change(id, { state: MachineState.STOPPING });
+      const waited = until(id, { settled: true });
+      world.host(1).change(id, { state: MachineState.FAILED, events: [event("7", MachineState.FAILED)] });
+
+      expect(rests.machine?.state).toBe(MachineState.CREATED);
+      expect(await waited).toMatchObject({ machine: { state: MachineState.FAILED }, eventId: "7" });
+    });
+
+    test("from an event on finds what happened before it began, and the present state does not count", async () => {
+      const events = [
+        event("04", MachineState.STARTED),
+        event("03", MachineState.STOPPED),
+        event("02", MachineState.STARTED),
+      ];
+      world.host(1).change(id, { state: MachineState.STARTED, events });
+
+      const stopped = await until(id, { states: [MachineState.STOPPED], afterEventId: "02" });
+      const next = until(id, { states: [MachineState.STARTED], afterEventId: "04", acrossCalls: true });
+      const later = [event("05", MachineState.STARTED), ...events];
+      await expect.poll(() => world.host(1).calls.filter((each) => each === "getMachine").length).toBe(3);
+      world.host(1).change(id, { state: MachineState.STARTED, events: later });
+
+      expect(stopped).toMatchObject({ machine: { id, state: MachineState.STOPPED }, eventId: "03" });
+      expect((await next).eventId).toBe("05");
+      expect(await faultOf(until(id, { states: [MachineState.CREATED], afterEventId: "05" }))).toMatchObject({
+        reason: "STATE_UNREACHABLE",
+      });
+    });
+
+    test("for a version ends when another one has replaced it, and waits for one to come", async () => {
+      const old = world.host(1).machines.get(id)?.instanceId ?? "";
+      const [next, last] = [ulid(Date.now() + 10_000), ulid(Date.now() + 20_000)];
+      const own = await world.api();
+      const coming = until(id, { states: [MachineState.CREATED], instanceId: next }, own);
+      await expect.poll(() => world.host(1).calls).toContain("watchMachines");
+      world.host(1).change(id, { instanceId: next });
+      const arrived = await coming;
+      world.host(1).change(id, { instanceId: last });
+
+      const told = await faultOf(until(id, { instanceId: old, settled: true }));
+      const replaced = await until(id, { instanceId: old, states: [MachineState.REPLACED] });
+
+      expect(arrived.machine?.instanceId).toBe(next);
+      expect(told).toMatchObject({ reason: "REPLACED", facts: { instance_id: old, current_version: last } });
+      expect(replaced.machine?.state).toBe(MachineState.REPLACED);
+      await own.close();
+    });
+
+    test("across calls goes on for what somebody may still do, and not for what can never come", async () => {
+      const own = await world.api();
+      const started = until(id, { states: [MachineState.STARTED], acrossCalls: true }, own);
+      await expect.poll(() => world.host(1).calls).toContain("watchMachines");
+      await api.user.start(id);
+      expect((await started).machine?.state).toBe(MachineState.STARTED);
+
+      world.host(1).change(id, { state: MachineState.DESTROYED });
+      const never = until(id, { states: [MachineState.STARTED], acrossCalls: true });
+      expect(await faultOf(never)).toMatchObject({
+        reason: "STATE_UNREACHABLE",
+        facts: { state: "destroyed", states: "started" },
+      });
+      await own.close();
+    });
+
+    test("for a machine that its host has forgotten knows that it is destroyed", async () => {
+      world.host(1).machines.delete(id);
+      const gone = `update machines set state = 'destroyed', snapshot = snapshot || '{"state":"destroyed"}' where id = $1`;
+      await world.sql(gone, [id]);
+
+      const { machine } = await until(id, { states: [MachineState.DESTROYED] });
+
+      expect(machine).toMatchObject({ id, state: MachineState.DESTROYED });
+      expect(await faultOf(until(id, {}))).toMatchObject({
+        reason: "STATE_UNREACHABLE",
+        facts: { state: "destroyed" },
+      });
+    });
+
+    test("names every field that is wrong", async () => {
+      const fault = await faultOf(
+        until("x", { states: [0], instanceId: "v".repeat(65), afterEventId: "e".repeat(65) }),
+      );
+
+      expect(fault.facts["fields"]?.split(",").sort()).toEqual([
+        "after_event_id",
+        "instance_id",
+        "machine_id",
+        "states",
+      ]);
+    });
   });
 
   test("a wait goes on while its host restarts", async () => {

@@ -39,7 +39,15 @@ describe("with everything central down", () => {
     const waited = await call(
       machines,
       machines.waitMachine,
-      { instanceId: "", afterEventId: "", settled: false, machineId: id, states: [], timeout: undefined },
+      {
+        instanceId: "",
+        afterEventId: "",
+        settled: false,
+        acrossCalls: false,
+        machineId: id,
+        states: [],
+        timeout: undefined,
+      },
       LIMIT,
     );
     const stop = { machineId: id, signal: "", timeout: undefined, leaseNonce: "" };

@@ -11,10 +11,10 @@ import {
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { mintToken } from "../../../src/lib/auth/auth.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
+import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
-import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
 import { createRequest, KEYS, newId, present, startHost, type TestHost, token } from "./fixture.ts";
 

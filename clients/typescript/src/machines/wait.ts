@@ -16,7 +16,8 @@ export async function waitFor(caller: Caller, machineId: string, options: WaitOp
   const { states = [], instanceId = "", afterEventId = "", settled = false } = options;
   const { timeoutMs = DEFAULTS.waitMs, signal } = options;
   const until = performance.now() + timeoutMs;
-  const common = { machineId, states: states.map(stateToProto), instanceId, afterEventId, settled };
+  const which = { instanceId, afterEventId, settled, acrossCalls: false };
+  const common = { machineId, states: states.map(stateToProto), ...which };
   for (;;) {
     const leftMs = until - performance.now();
     const askedMs = Math.max(1, Math.min(leftMs, LONGEST_MS));

@@ -1,5 +1,11 @@
-import { Fault } from "../../../lib/faults/fault.ts";
 import type { Machine, MachineState } from "../../machines/machine.ts";
+import type { Target, WaitOptions } from "../../machines/machines.ts";
+import {
+  machineNotFound,
+  unreachableState,
+  versionReplaced,
+  waitTimeout,
+} from "../../machines/wait-faults.ts";
 
 /** A machine as its host tells it to a watch. */
 export interface WatchedMachine {
@@ -10,12 +16,7 @@ export interface WatchedMachine {
 }
 
 /** A condition on a machine that a call waits for. */
-export interface WaitTarget {
-  readonly machineId: string;
-  /** Empty: any. */
-  readonly org: string;
-  readonly states: readonly MachineState[];
-}
+export type WaitTarget = Target & Omit<WaitOptions, "timeoutMs">;
 
 /** How long a wait goes on without its host: at the beginning, and once the host has answered. */
 const FIRST_ANSWER_LIMIT_MS = 5_000;
@@ -25,36 +26,47 @@ const RESUME_LIMIT_MS = 30_000;
 export class Waiter {
   readonly target: WaitTarget;
   readonly #settled = Promise.withResolvers<Omit<Machine, "config">>();
+  readonly #readHistory: () => Promise<Machine>;
   #last: MachineState | undefined;
+  #latest: WatchedMachine | undefined;
   #awaySinceMs: number | undefined;
+  /** Undefined: what happened before the watch is not known yet. */
+  #history: "reading" | "read" | undefined;
 
-  constructor(target: WaitTarget, nowMs: number) {
+  /** @param readHistory reads the machine with its newest events, for a wait from an event on */
+  constructor(target: WaitTarget, nowMs: number, readHistory: () => Promise<Machine>) {
     this.target = target;
     this.#awaySinceMs = nowMs;
+    this.#readHistory = readHistory;
+    if (target.afterEventId === "") this.#history = "read";
     // Nobody listens when the wait was given up.
     this.#settled.promise.catch(() => {});
   }
 
-  /** Resolves with the machine in one of the states. @throws Fault `MACHINE_NOT_FOUND`, `STATE_UNREACHABLE`, `HOST_UNREACHABLE` */
+  /**
+   * Resolves with the machine in one of the states.
+   *
+   * @throws Fault `MACHINE_NOT_FOUND`, `STATE_UNREACHABLE`, `REPLACED`, `HOST_UNREACHABLE`
+   */
   get settled(): Promise<Omit<Machine, "config">> {
     return this.#settled.promise;
   }
 
-  /** The last state that the host has told. */
-  get last(): MachineState | undefined {
-    return this.#last;
-  }
-
-  update({ machine, reachable }: WatchedMachine): void {
-    const { machineId, org, states } = this.target;
+  update(watched: WatchedMachine): void {
+    const { machine } = watched;
+    const { machineId, org, states, afterEventId } = this.target;
     this.#awaySinceMs = undefined;
+    this.#latest = watched;
     if (!machine || (org !== "" && machine.org !== org)) {
-      this.fail(notFound(machineId));
+      this.fail(machineNotFound(machineId));
       return;
     }
     this.#last = machine.state;
-    if (states.includes(machine.state)) this.#settled.resolve(machine);
-    else if (!states.some((state) => reachable.includes(state)))
+    if (this.#isReplaced(machine) || !this.#isVersion(machine)) return;
+    const isNews = afterEventId === "" || (machine.events[0]?.id ?? "") > afterEventId;
+    if (isNews && states.includes(machine.state)) this.#settled.resolve(machine);
+    else if (this.#history === undefined) void this.#recall();
+    else if (this.#history === "read" && !this.#mayCome(watched))
       this.fail(unreachableState(machineId, machine.state, states));
   }
 
@@ -70,27 +82,48 @@ export class Waiter {
   }
 
   /** Makes the fault of a wait whose time is over. */
-  timeout(timeoutMs: number): Fault {
+  timeout(timeoutMs: number) {
     const { machineId, states } = this.target;
-    const state = this.#last ?? "unknown";
-    return new Fault(
-      "DEADLINE_EXCEEDED",
-      "WAIT_TIMEOUT",
-      `machine ${machineId} is ${state} and did not become ${states.join(" or ")} within ${timeoutMs} ms`,
-      { machine_id: machineId, state, states: states.join(","), timeout_ms: String(timeoutMs) },
-    );
+    return waitTimeout(machineId, this.#last ?? "unknown", states, timeoutMs);
   }
-}
 
-function notFound(id: string): Fault {
-  return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
-}
+  /** Looks for a state among the events that came before the watch. The watch tells of later ones. */
+  async #recall(): Promise<void> {
+    this.#history = "reading";
+    const machine = await this.#readHistory().catch(() => undefined);
+    this.#history = "read";
+    const { afterEventId, instanceId, states } = this.target;
+    const events = machine?.events ?? [];
+    const at = events.findLastIndex(
+      (event) =>
+        event.id > afterEventId &&
+        states.includes(event.status) &&
+        (instanceId === "" || !event.instanceId || event.instanceId === instanceId),
+    );
+    const event = events[at];
+    if (machine && event)
+      this.#settled.resolve({ ...machine, state: event.status, events: events.slice(at) });
+    else if (this.#latest) this.update(this.#latest);
+  }
 
-function unreachableState(id: string, state: MachineState, states: readonly MachineState[]): Fault {
-  return new Fault(
-    "FAILED_PRECONDITION",
-    "STATE_UNREACHABLE",
-    `machine ${id} is ${state} and will not become ${states.join(" or ")} without another call`,
-    { machine_id: id, state, states: states.join(",") },
-  );
+  /** Whether another version has taken the place of the one that is waited for, which ends the wait. */
+  #isReplaced(machine: Omit<Machine, "config">): boolean {
+    const { machineId, instanceId, states } = this.target;
+    const present = machine.instanceId ?? "";
+    if (instanceId === "" || present <= instanceId) return false;
+    if (states.includes("replaced")) this.#settled.resolve({ ...machine, state: "replaced" });
+    else this.fail(versionReplaced(machineId, instanceId, present, states));
+    return true;
+  }
+
+  /** Whether the machine has the version that is waited for; an update that brings it may be under way. */
+  #isVersion({ instanceId = "" }: Omit<Machine, "config">): boolean {
+    return this.target.instanceId === "" || instanceId === "" || instanceId === this.target.instanceId;
+  }
+
+  #mayCome({ machine, reachable }: WatchedMachine): boolean {
+    const { states, acrossCalls } = this.target;
+    if (states.some((state) => reachable.includes(state))) return true;
+    return acrossCalls && machine?.state !== "destroyed" && machine?.state !== "destroying";
+  }
 }

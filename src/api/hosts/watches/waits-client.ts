@@ -30,14 +30,16 @@ export class Waits {
   /**
    * Waits until a machine is in one of the states. Returns it as it was then, without its configuration.
    *
-   * @throws Fault `MACHINE_NOT_FOUND`, `STATE_UNREACHABLE`, `WAIT_TIMEOUT`, `HOST_UNREACHABLE`
+   * @param readHistory reads the machine with its newest events
+   * @throws Fault `MACHINE_NOT_FOUND`, `STATE_UNREACHABLE`, `REPLACED`, `WAIT_TIMEOUT`, `HOST_UNREACHABLE`
    */
   async wait(
     host: HostAddress,
-    { machineId, org, states, timeoutMs }: Target & WaitOptions,
+    { timeoutMs, ...target }: Target & WaitOptions,
     limits: CallLimits,
+    readHistory: () => Promise<Machine>,
   ): Promise<Omit<Machine, "config">> {
-    const waiter = new Waiter({ machineId, org, states }, this.#options.clock.monotonicMs());
+    const waiter = new Waiter(target, this.#options.clock.monotonicMs(), readHistory);
     using limit = new TimeLimit(timeoutMs, limits.signal, () => waiter.timeout(timeoutMs));
     const remove = this.#watch(host).add(waiter);
     try {

@@ -169,6 +169,7 @@ export const lifecycleRoutes: readonly Route[] = [
           timeout: durationToProto(waitMs(query.timeout)),
           instanceId: query.version || query.instance_id || "",
           afterEventId: query.from_event_id ?? "",
+          acrossCalls: true,
         }),
       );
       return { body: waitToJson(found) };

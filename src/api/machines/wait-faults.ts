@@ -1,0 +1,46 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import type { MachineState } from "./machine.ts";
+
+export function machineNotFound(id: string): Fault {
+  return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
+}
+
+/** Makes the fault of a wait for states that cannot be reached without another call. */
+export function unreachableState(id: string, state: MachineState, states: readonly MachineState[]): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "STATE_UNREACHABLE",
+    `machine ${id} is ${state} and will not become ${states.join(" or ")} without another call`,
+    { machine_id: id, state, states: states.join(",") },
+  );
+}
+
+/** Makes the fault of a wait for a version that another one has replaced. */
+export function versionReplaced(
+  id: string,
+  version: string,
+  present: string,
+  states: readonly MachineState[],
+): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "REPLACED",
+    `version ${version} of machine ${id} was replaced by ${present}; wait for that one`,
+    { machine_id: id, instance_id: version, current_version: present, states: states.join(",") },
+  );
+}
+
+/** Makes the fault of a wait whose time is over. */
+export function waitTimeout(
+  id: string,
+  state: MachineState,
+  states: readonly MachineState[],
+  timeoutMs: number,
+): Fault {
+  return new Fault(
+    "DEADLINE_EXCEEDED",
+    "WAIT_TIMEOUT",
+    `machine ${id} is ${state} and did not become ${states.join(" or ")} within ${timeoutMs} ms`,
+    { machine_id: id, state, states: states.join(","), timeout_ms: String(timeoutMs) },
+  );
+}
