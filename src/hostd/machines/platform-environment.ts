@@ -11,7 +11,8 @@ export interface PlatformFacts {
   readonly config: { readonly metadata: Readonly<Record<string, string>> };
 }
 
-const PROCESS_GROUP = "fly_process_group";
+/** Entries of the metadata with the process group, the newer name first. */
+const PROCESS_GROUP = ["fly_process_group", "process_group"] as const;
 /** What flyctl takes for machines without a process group. */
 const DEFAULT_PROCESS_GROUP = "app";
 
@@ -31,7 +32,8 @@ export function platformEnvironment(id: string, facts: PlatformFacts): Record<st
     FLY_PRIVATE_IP: privateAddress(id),
     // Machines have no address of their own outside of their host yet.
     FLY_PUBLIC_IP: "",
-    FLY_PROCESS_GROUP: config.metadata[PROCESS_GROUP] || DEFAULT_PROCESS_GROUP,
+    FLY_PROCESS_GROUP:
+      PROCESS_GROUP.map((name) => config.metadata[name]).find(Boolean) ?? DEFAULT_PROCESS_GROUP,
     FLY_VM_MEMORY_MB: String(resources.memoryMb),
     PRIMARY_REGION: region,
   };

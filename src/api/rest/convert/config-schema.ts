@@ -9,7 +9,6 @@ import {
   mapOf,
   number,
   object,
-  oneOf,
   signal,
   strictFlag,
   text,
@@ -22,7 +21,8 @@ import {
  * checked and kept; members that are not listed are kept as they are.
  */
 
-const PERSIST = ["never", "restart", "always"] as const;
+/** By the numbers that Fly's Go client knows; the first one is none. */
+const PERSIST = ["none", "never", "restart", "always"] as const;
 const MAX_PORT = 65_535;
 /** int32, the widest number of a size in the contract. */
 const MAX_INT = 2 ** 31 - 1;
@@ -94,7 +94,7 @@ export const guestShape = {
   gpus: size(),
   host_dedication_id: text(),
   kernel_args: texts(),
-  persist_rootfs: oneOf(PERSIST),
+  persist_rootfs: persist(),
 };
 
 const envFrom = () => list(item({ env_var: text(), field_ref: text() }));
@@ -160,7 +160,7 @@ export const configShape = {
   statics: list(
     item({ guest_path: text(), url_prefix: text(), tigris_bucket: text(), index_document: text() }),
   ),
-  rootfs: object({ persist: oneOf(PERSIST), size_gb: size() }),
+  rootfs: object({ persist: persist(), size_gb: size() }),
   cache_drive: object({ size_mb: size() }),
   spot: object({ max_price_fraction: number() }),
   disable_machine_autostart: flag(),
@@ -181,6 +181,17 @@ function autostop() {
       return raw === "stop" || raw === "true" ? true : raw;
     }, values)
     .meta({ enum: [true, false, "off", "stop", "suspend"] })
+    .optional();
+}
+
+/** Takes the names and the numbers. */
+function persist() {
+  const error = "must be one of never, restart, always";
+  return z
+    .preprocess((raw) => {
+      const name = typeof raw === "number" ? PERSIST[raw] : raw;
+      return name === null || name === "" || name === PERSIST[0] ? undefined : (name ?? "unknown");
+    }, z.enum(["never", "restart", "always"], { error }).optional())
     .optional();
 }
 

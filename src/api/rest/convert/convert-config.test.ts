@@ -200,6 +200,18 @@ describe("what encoders send", () => {
     expect(configFromJson({ image: "nginx", stop_config: { signal: sent } }).stopConfig?.signal).toBe(given);
   });
 
+  test.each([
+    [1, "never"],
+    ["restart", "restart"],
+    ["none", undefined],
+    [0, undefined],
+  ])("a root file system that persists %j is given back as %j", (persist, given) => {
+    const config = { image: "nginx", rootfs: { persist }, guest: { persist_rootfs: persist } };
+
+    expect(configFromJson(config).extra?.["rootfs"]).toEqual(given ? { persist: given } : {});
+    expect(faultOf({ ...config, rootfs: { persist: 7 } }).violations[0]?.field).toBe("config.rootfs.persist");
+  });
+
   test("a file is base64 of any kind, and its mode is a number or text", () => {
     const { files } = configFromJson({
       image: "nginx",

@@ -16,7 +16,8 @@ export function eventToJson(event: MachineEvent): JsonObject {
   return {
     id,
     type: type === "failure" ? "exit" : type,
-    status: stateFromProto(event.status),
+    // A machine is `created` when it is launched, whatever its host does first.
+    status: type === "launch" ? "created" : stateFromProto(event.status),
     source: source === "user" ? "user" : "flyd",
     timestamp: time?.getTime() ?? 0,
     ...(request === undefined ? {} : { request }),
