@@ -3,6 +3,7 @@ import type {
   CreateMachineRequest,
   NewLease as NewLeaseProto,
   RestartMachineRequest,
+  UpdateMachineRequest,
   UpdateMetadataRequest,
   WaitMachineRequest,
 } from "../gen/windhover/hostd/v1/hostd.ts";
@@ -20,6 +21,7 @@ import type { Awaited } from "./machines/wait.ts";
 import type { MetadataPatch } from "./operations/machine-changes.ts";
 import type { Award } from "./operations/machines.ts";
 import type { StopOptions } from "./operations/stop-operation.ts";
+import type { UpdateRequest } from "./operations/updates.ts";
 
 /** Enough for a static program that fails at once. What fails later takes too long under emulation to wait for. */
 const DEFAULT_WATCH_MS = 5;
@@ -27,6 +29,10 @@ const MAX_WATCH_MS = 10_000;
 const DEFAULT_WAIT_MS = 60_000;
 const MAX_WAIT_MS = 300_000;
 const MAX_TAIL = 10_000;
+const DEFAULT_READY_MS = 10_000;
+const MAX_READY_MS = 300_000;
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const DIGEST_FORM = "must be sha256: and 64 hex digits";
 const DEFAULT_LEASE_MS = 30_000;
 const MIN_LEASE_MS = 1_000;
 const MAX_LEASE_MS = 3_600_000;
@@ -45,9 +51,7 @@ export function awardFromProto(request: CreateMachineRequest): Award {
   required("machine.org", machine?.org ?? "");
   required("machine.config.image", machine?.config?.image ?? "");
   const digest = machine?.imageRef?.digest ?? "";
-  if (!/^sha256:[0-9a-f]{64}$/.test(digest)) {
-    violations.add("machine.image_ref.digest", "must be sha256: and 64 hex digits");
-  }
+  violations.check(DIGEST.test(digest), "machine.image_ref.digest", DIGEST_FORM);
   const { cpus = 0, memoryMb = 0 } = machine?.config?.guest ?? {};
   if (cpus < 1 || memoryMb < 1) {
     violations.add("machine.config.guest", "must say CPUs and memory");
@@ -86,6 +90,25 @@ export function signalFromProto(name: string): number {
   const signal = signalNumber(name);
   if (signal !== undefined) return signal;
   throw invalid([{ field: "signal", description: "must be a signal of Linux" }]);
+}
+
+/** Converts an update, without checking again what the api has checked. @throws Fault INVALID_FIELDS with all violations */
+export function updateFromProto(request: UpdateMachineRequest): UpdateRequest {
+  const violations = new Violations();
+  const { config: given, credentials, currentVersion, launch, skipLaunch, leaseNonce: nonce } = request;
+  violations.check((given?.image ?? "") !== "", "config.image", "is required");
+  const { cpus = 0, memoryMb = 0 } = given?.guest ?? {};
+  violations.check(cpus >= 1 && memoryMb >= 1, "config.guest", "must say CPUs and memory");
+  const imageRef = imageRefFromProto(request.imageRef);
+  violations.check(DIGEST.test(imageRef.digest), "image_ref.digest", DIGEST_FORM);
+  const readyMs = violations.collect(() => between("ready_timeout", request.readyTimeout, 0, MAX_READY_MS));
+  const config = violations.collect(() => configFromProto(given, "config"));
+  if (violations.any || !config) throw violations.fault();
+  return {
+    ...{ config, imageRef, credentials, currentVersion, nonce, launch, skipLaunch },
+    rollbackWithinMs: request.rollback ? (readyMs ?? DEFAULT_READY_MS) : undefined,
+    watchMs: request.rollback ? 0 : (readyMs ?? DEFAULT_WATCH_MS),
+  };
 }
 
 /** Converts a change of metadata. */

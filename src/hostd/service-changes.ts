@@ -2,7 +2,6 @@ import type { HostServiceServer } from "../gen/windhover/hostd/v1/hostd.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { invalid } from "../lib/faults/fault.ts";
-import { notBuilt } from "../lib/grpc/server/not-built.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { leaseToProto, machineToProto } from "./convert-machine.ts";
 import {
@@ -10,6 +9,7 @@ import {
   newLeaseFromProto,
   restartFromProto,
   signalFromProto,
+  updateFromProto,
 } from "./convert-request.ts";
 import { type Machine, machineId } from "./machines/machine.ts";
 import { MachineChanges } from "./operations/machine-changes.ts";
@@ -35,7 +35,11 @@ export function changeCalls(parts: {
     machine: machineToProto(machine, parts.hostName, [], clock.now()),
   });
   return {
-    updateMachine: notBuilt(),
+    updateMachine: internal(async (req, ctx) => {
+      const id = machineId(req.machineId);
+      requireGoodStanding(machines.get(id, req.org).spec.org, revocations);
+      return answer(await machines.update(id, req.org, updateFromProto(req), ctx.signal));
+    }),
     restartMachine: internal(async (req) => {
       const id = machineId(req.machineId);
       requireGoodStanding(machines.get(id, req.org).spec.org, revocations);

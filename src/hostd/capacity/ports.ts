@@ -1,6 +1,7 @@
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { Fault } from "../../lib/faults/fault.ts";
+import type { MachineSpec } from "../machines/machine.ts";
 import type { ServiceConfig } from "../machines/machine-config.ts";
 
 /** A range of ports, both ends included. */
@@ -71,6 +72,22 @@ export class Ports {
     const message = `no port from ${from} to ${to} is free on the host`;
     throw new Fault("RESOURCE_EXHAUSTED", "NO_FREE_PORT", message, { range });
   }
+}
+
+/** Returns ports for the services of a new version: those of services that it keeps, and new ones. @throws Fault NO_FREE_PORT */
+export async function portsOfVersion(
+  ports: Pick<Ports, "allocate">,
+  before: { readonly ports: readonly number[]; readonly spec: Pick<MachineSpec, "config"> },
+  services: readonly ServiceConfig[],
+): Promise<readonly number[]> {
+  const kept = new Map(before.spec.config.services.map((service, at) => [keyOf(service), before.ports[at]]));
+  const added = await ports.allocate(services.filter((service) => kept.get(keyOf(service)) === undefined));
+  const left = [...added];
+  return services.flatMap((service) => kept.get(keyOf(service)) ?? left.shift() ?? []);
+}
+
+function keyOf({ protocol, internalPort }: ServiceConfig): string {
+  return `${protocol} ${internalPort}`;
 }
 
 function isFree(protocol: ServiceConfig["protocol"], port: number): Promise<boolean> {

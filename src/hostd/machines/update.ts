@@ -14,7 +14,7 @@ export interface UpdateOptions {
 }
 
 /** Whether an update leaves a running VM behind or makes one: the machine is `updating` meanwhile. */
-export function willSwitch(machine: Machine, { launch }: UpdateOptions): boolean {
+function willSwitch(machine: Machine, { launch }: UpdateOptions): boolean {
   return isRunning(machine) || launch;
 }
 
@@ -46,7 +46,7 @@ export function updated(
     previousPorts: machine.ports,
     ...(rollbackWithinMs === undefined ? {} : { rollbackWithinMs }),
   };
-  const stop = placed.stop ? { stop: placed.stop } : {};
+  const stop = placed.stop && machine.vmId !== undefined ? { stop: placed.stop } : {};
   return withEvent({ ...next, ...stop, update, ports: placed.ports }, event, at);
 }
 
@@ -70,6 +70,18 @@ export function rolledBack(machine: Machine, at: Stamp): Change {
   const back: PendingUpdate = { ...update, isRollback: true, launch: true, previousPorts: machine.ports };
   const next = scheduled(grow(machine, at), { ...spec, previous: versionOf(machine.spec) }, at);
   return withEvent({ ...next, update: back, ports }, event, at);
+}
+
+/** Records that a version was not started, e.g. for lack of capacity: it is rolled back, or `failed`. */
+export function updateRefused(
+  machine: Machine,
+  failure: { reason: string; message: string },
+  at: Stamp,
+): Change {
+  const event = { type: "failure", source: "hostd", ...failure } as const;
+  const update = failedUpdate(machine, failure);
+  if (update) return withEvent({ ...grow(machine, at), update }, event, at);
+  return withEvent(settled(move(machine, "failed", at)), event, at);
 }
 
 /** Ends an update: the present version stays. */

@@ -1,4 +1,3 @@
-import { Fault } from "../../lib/faults/fault.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
@@ -16,37 +15,22 @@ import {
 import type { Machine, MachineId, StartCause } from "../machines/machine.ts";
 import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
+import { type Accepted, cancelled, cutShort, type StopResult } from "./accepted.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
 import { type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
 import { launchAgain, type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
 import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
-
-export interface StopResult {
-  readonly machine: Machine;
-  /** The machine did not run, and nothing was done. */
-  readonly already: boolean;
-}
+import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
 
 export type DriverParts = RuntimeParts &
   LaunchParts &
   StopParts &
   RestartParts &
+  UpdateParts &
   RemoveParts &
   DueParts & { readonly vmm: Pick<Vmm, "adopt"> };
-
-/** An accepted request. A driver has at most one of each kind, one after the other. */
-type Accepted =
-  | { readonly kind: "start"; readonly done: Promise<StartResult>; readonly cancellation: AbortController }
-  | { readonly kind: "stop"; readonly done: Promise<StopResult>; readonly stopOperation: StopOperation }
-  | {
-      readonly kind: "restart" | "update";
-      readonly done: Promise<Machine>;
-      readonly cancellation: AbortController;
-      readonly stopOperation: StopOperation | undefined;
-    }
-  | { readonly kind: "destroy"; readonly done: Promise<Machine> };
 
 /** Takes the operations on one machine one at a time. A request that was accepted is finished even when its caller is cancelled. */
 export class Driver {
@@ -138,10 +122,31 @@ export class Driver {
   async restart(options: StopOptions): Promise<Machine> {
     const decision = allowed(decideReplace(this.machine, this.activity, "restart"));
     if (decision.kind === "join" && this.#last?.kind === "restart") {
-      this.#last.stopOperation?.escalate(options);
+      this.#last.stopOperation.escalate(options);
       return this.#last.done;
     }
     return this.#beginRestart(stopOfRestart(this.runtime, this.#parts, options));
+  }
+
+  /** Refuses an update in a state that has none. @throws Fault INVALID_STATE */
+  refuseUpdate(): void {
+    allowed(decideReplace(this.machine, this.activity, "update"));
+  }
+
+  /** Replaces the version. @throws Fault INVALID_STATE; as {@link UpdateOperation.run} does */
+  async update(update: NewVersion, watchMs: number): Promise<Machine> {
+    this.refuseUpdate();
+    await this.#beginUpdate((operation, signal) => {
+      allowed(decideReplace(this.machine, undefined, "update"));
+      return operation.run(update, signal);
+    });
+    await this.#watch(watchMs);
+    return this.machine;
+  }
+
+  /** Goes on with an update whose intent is stored, unless an operation is under way. */
+  async resumeUpdate(): Promise<void> {
+    if (!this.#last) await this.#beginUpdate((operation, signal) => operation.resume(signal));
   }
 
   /** Removes the machine. @throws Fault MACHINE_RUNNING */
@@ -161,6 +166,11 @@ export class Driver {
   /** Runs `work`, which makes the image local. A destroy aborts it. Other requests do not wait for it. @throws Fault INVALID_STATE */
   async *prepare<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
     if (allowed(decidePrepare(this.machine, this.activity)).kind === "already") return;
+    yield* this.pull(work, caller);
+  }
+
+  /** Runs `work`, which makes an image local, until a destroy or the caller aborts it. */
+  async *pull<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
     const destroyed = new AbortController();
     this.#prepares.add(destroyed);
     try {
@@ -213,6 +223,7 @@ export class Driver {
       this.#beginStop({}, (stopOperation) => stopOperation.resume()).catch(() => {});
       return;
     }
+    if (state === "updating") this.resumeUpdate().catch(() => {});
     const stopOperation = new StopOperation(this.runtime, this.#parts, {}, () => undefined);
     if (state === "restarting") this.#beginRestart(stopOperation).catch(() => {});
   }
@@ -228,6 +239,13 @@ export class Driver {
     const { signal } = cancellation;
     const done = this.#inOrder(() => restart(this.runtime, this.#parts, stopOperation, signal));
     return this.#accept({ kind: "restart", done, cancellation, stopOperation });
+  }
+
+  #beginUpdate(run: (operation: UpdateOperation, signal: AbortSignal) => Promise<Machine>): Promise<Machine> {
+    const cancellation = new AbortController();
+    const operation = new UpdateOperation(this.runtime, this.#parts);
+    const done = this.#inOrder(() => run(operation, cancellation.signal));
+    return this.#accept({ kind: "update", done, cancellation, stopOperation: operation });
   }
 
   #beginStop(
@@ -261,13 +279,6 @@ export class Driver {
   }
 }
 
-/** Cancels a start, and shortens a stop, for what comes after it. */
-function cutShort(accepted: Accepted | undefined, reason: Fault, options: StopOptions): void {
-  if (accepted === undefined || accepted.kind === "destroy") return;
-  if (accepted.kind !== "stop") accepted.cancellation.abort(reason);
-  if (accepted.kind !== "start") accepted.stopOperation?.escalate(options);
-}
-
 function allowed(decision: Decision): Exclude<Decision, { kind: "refuse" }> {
   if (decision.kind === "refuse") throw decision.fault;
   return decision;
@@ -276,9 +287,4 @@ function allowed(decision: Decision): Exclude<Decision, { kind: "refuse" }> {
 /** Resolves when `work` has ended, in whatever way. */
 async function ended(work: Promise<unknown>): Promise<void> {
   await work.catch(() => {});
-}
-
-function cancelled(id: string, state: "stopped" | "destroyed"): Fault {
-  const message = `machine ${id} was ${state} before its process ran`;
-  return new Fault("FAILED_PRECONDITION", "INVALID_STATE", message, { machine_id: id, state });
 }

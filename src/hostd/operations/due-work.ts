@@ -28,6 +28,7 @@ interface Worker {
   readonly runtime: MachineRuntime;
   readonly activity: string | undefined;
   startDue(cause: StartCause): Promise<void>;
+  resumeUpdate(): Promise<void>;
   destroy(force: boolean, why: RemoveReason): Promise<Machine>;
 }
 
@@ -108,6 +109,8 @@ export class DueWork {
       case "ready":
         await runtime.note(ready);
         return;
+      case "update":
+        return this.#worker.resumeUpdate();
       case "schedule":
         return this.#startScheduled();
       case "policy":

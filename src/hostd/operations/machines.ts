@@ -23,9 +23,11 @@ import { isActive } from "../machines/states.ts";
 import { type Awaited, decideWait, waitTimeout } from "../machines/wait.ts";
 import type { Store } from "../store/store.ts";
 import { measureAward } from "../telemetry/operation-metrics.ts";
-import { Driver, type DriverParts, type StopResult } from "./driver.ts";
+import type { StopResult } from "./accepted.ts";
+import { Driver, type DriverParts } from "./driver.ts";
 import type { StartResult } from "./launch/launch.ts";
 import type { StopOptions } from "./stop-operation.ts";
+import { type UpdateRequest, Updates } from "./updates.ts";
 
 /** An award: a machine for a hold of this host. */
 export interface Award {
@@ -60,10 +62,12 @@ export type MachinesParts = DriverParts & {
 export class Machines {
   readonly #parts: MachinesParts;
   readonly #drivers = new Map<string, Driver>();
+  readonly #updates: Updates;
   readonly #creating = new Map<string, Promise<Machine>>();
 
   constructor(parts: MachinesParts) {
     this.#parts = parts;
+    this.#updates = new Updates(parts);
   }
 
   /**
@@ -125,6 +129,11 @@ export class Machines {
 
   async restart(id: MachineId, org: string, options: StopOptions, right: Right): Promise<Machine> {
     return this.driver(this.guarded(id, org, right).id).restart(options);
+  }
+
+  /** Replaces the version of a machine. See {@link Updates.update}. */
+  async update(id: MachineId, org: string, request: UpdateRequest, signal: AbortSignal): Promise<Machine> {
+    return this.#updates.update(this.driver(this.get(id, org).id), request, signal);
   }
 
   /** Returns a machine that the call may change. @throws Fault MACHINE_NOT_FOUND, LEASE_HELD */
@@ -189,7 +198,7 @@ export class Machines {
 
   /** Returns the pins of images that are pulled for updates, which no machine has yet. */
   pinsOfUpdates(): readonly Pin[] {
-    return [];
+    return this.#updates.pins;
   }
 
   /** Whether a VM belongs to a start under way, which may not be stored yet. */

@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   CreateMachineRequest,
+  DestroyMachineRequest,
   HostServiceClient,
   HostServiceService,
   type NewLease,
   type PrepareMachineResponse,
   RestartMachineRequest,
+  UpdateMachineRequest,
   UpdateMetadataRequest,
   WaitMachineRequest,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
@@ -203,6 +205,29 @@ export function newId(host: number = HOST_NUMBER): string {
   return host.toString(16).padStart(5, "0") + randomBytes(5).toString("hex").slice(0, 9);
 }
 
+interface UpdateFields extends Partial<Omit<UpdateMachineRequest, "config" | "imageRef">> {
+  readonly exec?: readonly string[];
+  readonly memoryMb?: number;
+  readonly digest?: string;
+  readonly config?: object;
+}
+
+/** A request to replace the configuration by one of the same image. */
+function updateRequest(machineId: string, fields: UpdateFields): UpdateMachineRequest {
+  const { exec, memoryMb = 256, digest = DIGEST, config = {}, ...rest } = fields;
+  return UpdateMachineRequest.fromPartial({
+    machineId,
+    ...rest,
+    imageRef: { registry: "registry.test", repository: "nginx", tag: "latest", digest },
+    config: {
+      image: "nginx",
+      guest: { cpuKind: "shared", cpus: 1, memoryMb },
+      ...(exec ? { init: { exec: [...exec] } } : {}),
+      ...config,
+    },
+  });
+}
+
 interface CreateFields {
   readonly id?: string;
   readonly exec?: string[];
@@ -309,6 +334,14 @@ function calls(client: HostServiceClient, host: Host) {
         },
         scope,
       ),
+    /** Destroys a machine whoever holds its lease. */
+    destroyLeased: (machineId: string) =>
+      call(
+        client,
+        client.destroyMachine,
+        DestroyMachineRequest.create({ machineId, force: true, ignoreLease: true }),
+        scope,
+      ),
     getHost: () => call(client, client.getHost, {}, scope),
     restart: (machineId: string, fields: Partial<RestartMachineRequest> = {}) =>
       call(client, client.restartMachine, RestartMachineRequest.create({ machineId, ...fields }), scope),
@@ -319,6 +352,8 @@ function calls(client: HostServiceClient, host: Host) {
         (await call(client, client.acquireLease, { machineId, org: "", lease, nonce }, scope)).lease,
       );
     },
+    update: (machineId: string, fields: UpdateFields = {}) =>
+      call(client, client.updateMachine, updateRequest(machineId, fields), scope),
     metadata: (
       machineId: string,
       { set = {}, ...fields }: Partial<Omit<UpdateMetadataRequest, "set">> & { set?: Record<string, string> },

@@ -15,10 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => host.close());
 afterEach(async () => {
-  for (const { id } of host.machines.list()) {
-    const request = DestroyMachineRequest.create({ machineId: id, force: true, ignoreLease: true });
-    await call(host.client, host.client.destroyMachine, request, SCOPE);
-  }
+  for (const { id } of host.machines.list()) await host.destroyLeased(id);
   await expectCleanAfterRemoval(host);
 });
 

@@ -1,0 +1,35 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import type { Machine } from "../machines/machine.ts";
+import type { StartResult } from "./launch/launch.ts";
+import type { StopOperation, StopOptions } from "./stop-operation.ts";
+
+export interface StopResult {
+  readonly machine: Machine;
+  /** The machine did not run, and nothing was done. */
+  readonly already: boolean;
+}
+
+/** An accepted request. A driver has at most one of each kind, one after the other. */
+export type Accepted =
+  | { readonly kind: "start"; readonly done: Promise<StartResult>; readonly cancellation: AbortController }
+  | { readonly kind: "stop"; readonly done: Promise<StopResult>; readonly stopOperation: StopOperation }
+  | {
+      readonly kind: "restart" | "update";
+      readonly done: Promise<Machine>;
+      readonly cancellation: AbortController;
+      readonly stopOperation: Pick<StopOperation, "escalate">;
+    }
+  | { readonly kind: "destroy"; readonly done: Promise<Machine> };
+
+/** Cancels a start, and shortens a stop, for what comes after it. */
+export function cutShort(accepted: Accepted | undefined, reason: Fault, options: StopOptions): void {
+  if (accepted === undefined || accepted.kind === "destroy") return;
+  if (accepted.kind !== "stop") accepted.cancellation.abort(reason);
+  if (accepted.kind !== "start") accepted.stopOperation.escalate(options);
+}
+
+/** Makes the fault of a start that something else has cut short. */
+export function cancelled(id: string, state: "stopped" | "destroyed"): Fault {
+  const message = `machine ${id} was ${state} before its process ran`;
+  return new Fault("FAILED_PRECONDITION", "INVALID_STATE", message, { machine_id: id, state });
+}

@@ -1,0 +1,178 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import { endsWithin, sleep } from "../../lib/runtime/wait.ts";
+import { refuseWhileDraining } from "../availability/scheduling.ts";
+import type { Ledger } from "../capacity/ledger.ts";
+import { type Ports, portsOfVersion } from "../capacity/ports.ts";
+import type { Machine, Version } from "../machines/machine.ts";
+import {
+  ready,
+  rolledBack,
+  type UpdateOptions,
+  updated,
+  updateRefused,
+  willLaunch,
+} from "../machines/update.ts";
+import { type LaunchParts, launch } from "./launch/launch.ts";
+import { startFailedFault } from "./launch/launch-faults.ts";
+import type { MachineRuntime } from "./machine-runtime.ts";
+import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
+
+export type UpdateParts = LaunchParts &
+  StopParts & {
+    readonly ledger: Pick<Ledger, "resize" | "restoreSize" | "unreserve">;
+    readonly ports: Pick<Ports, "allocate" | "release">;
+  };
+
+/** An update of a machine whose new image is local. */
+export interface NewVersion extends UpdateOptions {
+  readonly version: Omit<Version, "resources">;
+  /** Refuses the update when the machine is not, or no longer, as the caller expects. Called again before the intent is stored. */
+  readonly check: (machine: Machine) => void;
+}
+
+/** Times that a start is tried which the host refuses for a moment. */
+const MAX_ATTEMPTS = 20;
+
+/** One update of a machine: the intent, the stop of the old VM, the start of the new one, and the way back. */
+export class UpdateOperation {
+  readonly #runtime: MachineRuntime;
+  readonly #parts: UpdateParts;
+  #stop: StopOperation | undefined;
+
+  constructor(runtime: MachineRuntime, parts: UpdateParts) {
+    this.#runtime = runtime;
+    this.#parts = parts;
+  }
+
+  /** Shortens the stop of the old VM. */
+  escalate(options: StopOptions): void {
+    this.#stop?.escalate(options);
+  }
+
+  /**
+   * Replaces the version of the machine.
+   *
+   * @throws Fault of `check`, HOST_DRAINING, INSUFFICIENT_CAPACITY, NO_FREE_PORT, DISK_FULL: the machine is unchanged. ROLLED_BACK. As
+   *   {@link launch} does: the new version is there, and `failed`
+   */
+  async run(update: NewVersion, signal: AbortSignal): Promise<Machine> {
+    await this.#endWhatIsLeft(signal);
+    await this.#intend(update);
+    signal.throwIfAborted();
+    return this.#finish(signal);
+  }
+
+  /** Goes on with an update whose intent is stored. */
+  async resume(signal: AbortSignal): Promise<Machine> {
+    await this.#runStop(new StopOperation(this.#runtime, this.#parts, {}, () => undefined));
+    signal.throwIfAborted();
+    return this.#finish(signal);
+  }
+
+  /** Ends what an earlier hostd has left: another update, or a VM that could not be taken over. */
+  async #endWhatIsLeft(signal: AbortSignal): Promise<void> {
+    const { state } = this.#runtime.machine;
+    if (state === "updating") await this.resume(signal);
+    if (state === "starting" || state === "stopping")
+      await this.#runStop(new StopOperation(this.#runtime, this.#parts, {}));
+  }
+
+  /** Allocates what the new version needs, and stores the intent with the stop of the old VM, which it then runs. */
+  async #intend({ version, check, ...options }: NewVersion): Promise<void> {
+    const { id, machine } = this.#runtime;
+    const { ledger, scheduling, number } = this.#parts;
+    check(machine);
+    const isLaunched = willLaunch(machine, options);
+    if (isLaunched) refuseWhileDraining(scheduling, number);
+    const { cpus, memoryMb } = version.config.guest;
+    const resources = { ...machine.spec.resources, cpus, memoryMb };
+    const ports = await portsOfVersion(this.#parts.ports, machine, version.config.services);
+    try {
+      ledger.resize(id, resources, isLaunched);
+      await this.#runStop(
+        new StopOperation(this.#runtime, this.#parts, {}, (now, stop, at) => {
+          check(now);
+          return updated(now, { ...version, resources }, options, { ports, stop }, at);
+        }),
+      );
+    } catch (err) {
+      if (this.#runtime.machine.spec.instanceId === version.instanceId) throw err;
+      ledger.restoreSize(id, machine.spec.resources);
+      ledger.unreserve(id);
+      this.#parts.ports.release(ports.filter((port) => !machine.ports.includes(port)));
+      throw err;
+    }
+  }
+
+  async #runStop(stop: StopOperation): Promise<void> {
+    this.#stop = stop;
+    await stop.run();
+  }
+
+  /** Starts the version that is to run, until one does or none can. */
+  async #finish(signal: AbortSignal): Promise<Machine> {
+    let failure: Fault | undefined;
+    while (this.#runtime.machine.state === "updating") {
+      const { machine } = this.#runtime;
+      if (machine.update?.failure && !machine.update.isRollback) {
+        failure = notReady(machine, machine.update.failure);
+        const { spec } = await this.#runtime.intend(rolledBack);
+        this.#parts.ledger.restoreSize(machine.id, spec.resources);
+        continue;
+      }
+      try {
+        await this.#launch(signal);
+        await this.#untilReady(signal);
+      } catch (err) {
+        if (signal.aborted || this.#runtime.machine.state !== "updating") throw failure ?? err;
+      }
+    }
+    if (failure) throw failure;
+    return this.#runtime.machine;
+  }
+
+  /** Starts the present version. Tries again when the host has no slot for a moment. */
+  async #launch(signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await launch(this.#runtime, this.#parts, signal, "update");
+        return;
+      } catch (err) {
+        const { state, update } = this.#runtime.machine;
+        if (signal.aborted || this.#parts.closing.aborted || state !== "updating") throw err;
+        if (update?.failure && !update.isRollback) throw err;
+        const fault = err instanceof Fault ? err : startFailedFault(String(err), "vmm", err);
+        if (fault.retryAfterMs !== undefined && attempt < MAX_ATTEMPTS) {
+          await sleep(fault.retryAfterMs, signal);
+          signal.throwIfAborted();
+          continue;
+        }
+        const { reason, message } = fault;
+        await this.#runtime.intend((machine, at) => updateRefused(machine, { reason, message }, at));
+        throw fault;
+      }
+    }
+  }
+
+  /** Waits as long as a new process must run to count. */
+  async #untilReady(signal: AbortSignal): Promise<void> {
+    const { update } = this.#runtime.machine;
+    if (update?.readyAtMs === undefined) return;
+    const leftMs = Math.max(0, update.readyAtMs - this.#parts.clock.now());
+    const hasEnded = await endsWithin(leftMs, this.#runtime.ended, signal);
+    if (!hasEnded)
+      await this.#runtime.intend((machine, at) =>
+        machine.state === "started" ? ready(machine, at) : undefined,
+      );
+    signal.throwIfAborted();
+  }
+}
+
+function notReady(machine: Machine, { reason, message }: { reason: string; message: string }): Fault {
+  return new Fault(
+    "FAILED_PRECONDITION",
+    "ROLLED_BACK",
+    `the new version of machine ${machine.id} did not become ready, and the old one is back: ${message}`,
+    { machine_id: machine.id, reason, instance_id: machine.spec.instanceId },
+  );
+}
