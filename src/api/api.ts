@@ -56,6 +56,8 @@ import { DEFAULT_RATES, type Rates } from "./shares/rates.ts";
 import { Shares } from "./shares/shares.ts";
 import { RevocationSync } from "./tokens/revocation-sync.ts";
 import { TokenStore } from "./tokens/token-store.ts";
+import { UpdateStore } from "./updates/update-store.ts";
+import { Updates } from "./updates/updates.ts";
 import { addServices } from "./wiring-services.ts";
 
 const CONNECT_INTERVAL_MS = 2_000;
@@ -176,6 +178,11 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const intents = new IntentStore(database);
   const creates = new Creates({ intents, sagas, runner, machines, leases, makeName, slots, shares });
 
+  const updates = new Updates({
+    ...{ where, hosts: hostd, images: options.images, credentials: logins, shares },
+    store: new UpdateStore(database),
+  });
+
   const limits = new LimitStore(database);
   const runSweep = (signal: AbortSignal) => sweep({ table, hostd, machineStore, clock }, signal);
   const keepConnected = () => {
@@ -215,8 +222,8 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("maintenance", startMaintenance(tasks, new LeaseStore(database)));
 
   const parts = {
-    ...{ machines, changes, leases, machineStore, creates, table, hosts, hostStore, hostd, schedulers },
-    streams: connections.streams,
+    ...{ machines, changes, updates, leases, machineStore, creates },
+    ...{ table, hosts, hostStore, hostd, schedulers, streams: connections.streams },
     ...{
       region,
       keys,

@@ -51,6 +51,8 @@ import { type Bounds, withShares } from "./shares/with-shares.ts";
 import { revocationsService } from "./tokens/service-revocations.ts";
 import { tokensService } from "./tokens/service-tokens.ts";
 import type { TokenStore } from "./tokens/token-store.ts";
+import { updatesService } from "./updates/service-updates.ts";
+import type { Updates } from "./updates/updates.ts";
 
 /** The full names of the services of an api. */
 export const SERVICES = [
@@ -77,6 +79,7 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly apps: DeleteAppParts["apps"];
   readonly orgs: OrganizationStore;
   readonly changes: MachineChanges;
+  readonly updates: Updates;
   readonly leases: Leases;
   readonly creates: Creates;
   /** Connections to hosts that streams share. */
@@ -95,13 +98,26 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
 }
 
 export function addServices(server: grpc.Server, parts: ServiceParts): void {
-  const { machines, changes, leases, creates, hosts, orgs, schedulers, region, keys, clock, bounds } = parts;
+  const {
+    machines,
+    changes,
+    updates,
+    leases,
+    creates,
+    hosts,
+    orgs,
+    schedulers,
+    region,
+    keys,
+    clock,
+    bounds,
+  } = parts;
   const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
-    updateMachine: notBuilt(),
     watchMachines: notBuiltStream(),
     ...createsService(creates, { own: region, known: schedulers.regions() }),
     ...changesService(changes, machines),
+    ...updatesService(updates),
     ...listsService(parts),
     ...historyService(machines, parts.historyStore),
     ...machinesService(machines, new Paces({ ...LINES, clock })),

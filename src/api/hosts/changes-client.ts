@@ -5,6 +5,8 @@ import { durationToProto } from "../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../lib/grpc/messages/maps.ts";
 import type { HeldLease, HostLeases, NewLease } from "../leases/leases.ts";
 import type { HostChanges } from "../machines/changes/changes.ts";
+import type { HostUpdates } from "../machines/changes/update.ts";
+import { configToProto } from "../machines/config/convert-config.ts";
 import { leaseFromProto, machineFromProto } from "../machines/convert-machine.ts";
 import type { HostAddress } from "../machines/host-address.ts";
 import type { Machine } from "../machines/machine.ts";
@@ -18,6 +20,12 @@ export const START_TIMEOUT_MS = 120_000;
 export const MAX_STOP_MS = 300_000;
 /** Added to the time that the host may take. */
 export const NETWORK_MARGIN_MS = 10_000;
+/** A pull of the largest image. The create times out a minute later. */
+export const PREPARE_TIMEOUT_MS = 14 * 60_000;
+/** The longest time for a new version to become ready. */
+const MAX_READY_MS = 300_000;
+/** A pull, a stop, a start that is watched, and the start of the old version when the new one is not ready. */
+const UPDATE_TIMEOUT_MS = PREPARE_TIMEOUT_MS + MAX_STOP_MS + 2 * START_TIMEOUT_MS + MAX_READY_MS;
 
 /** Sends a call to a host, and converts its errors. */
 export type Send = <Req, Res>(
@@ -28,13 +36,24 @@ export type Send = <Req, Res>(
   limits: CallLimits,
 ) => Promise<Res>;
 
-/** Makes the part of a client of hosts that changes machines in place and holds leases. */
-export function changesClient(send: Send): HostChanges & HostLeases {
+/** Makes the part of a client of hosts that changes machines and holds leases. */
+export function changesClient(send: Send): HostChanges & HostLeases & HostUpdates {
   const acquired = (lease: wire.Lease | undefined, host: HostAddress): HeldLease => {
     if (!lease) throw new Error(`host ${host.number} answered without a lease`);
     return { ...leaseFromProto(lease), nonce: lease.nonce };
   };
   return {
+    async updateMachine(host, { config, image, readyTimeoutMs, ...order }, limits) {
+      const request = {
+        ...order,
+        config: configToProto(config),
+        imageRef: { ...image },
+        readyTimeout: durationToProto(readyTimeoutMs),
+      };
+      const limitMs = UPDATE_TIMEOUT_MS;
+      const { machine } = await send(host, (client) => client.updateMachine, request, limitMs, limits);
+      return required(machine, host);
+    },
     async restartMachine(host, { machineId, org, signal, timeoutMs, forceStop, leaseNonce = "" }, limits) {
       const timeout = durationToProto(timeoutMs);
       const request = { machineId, org, signal, timeout, forceStop, leaseNonce };

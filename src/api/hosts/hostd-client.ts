@@ -23,6 +23,7 @@ import {
   MAX_STOP_MS,
   NETWORK_MARGIN_MS,
   newLeaseToProto,
+  PREPARE_TIMEOUT_MS,
   required,
   type Send,
   START_TIMEOUT_MS,
@@ -38,8 +39,6 @@ const LIST_TIMEOUT_MS = 10_000;
 const LIST_PAGE_SIZE = 1_000;
 const SET_TIMEOUT_MS = 5_000;
 const CREATE_TIMEOUT_MS = 15_000;
-/** A pull of the largest image. The create times out a minute later. */
-const PREPARE_TIMEOUT_MS = 14 * 60_000;
 const DESTROY_TIMEOUT_MS = 60_000;
 
 /** The connections of an api to hosts. */

@@ -1,6 +1,7 @@
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import type { HostLeases, NewLease } from "../leases/leases.ts";
 import type { HostChanges } from "../machines/changes/changes.ts";
+import type { HostUpdates } from "../machines/changes/update.ts";
 import type { HostAddress } from "../machines/host-address.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
 import type { HostMachines } from "../machines/machines.ts";
@@ -8,7 +9,7 @@ import type { CallLimits } from "../requests/caller.ts";
 import type { AnnouncedHost, Scheduling } from "./host-table.ts";
 
 /** hostd on any host. A host that does not answer is UNAVAILABLE / `HOST_UNREACHABLE`. */
-export interface Hostd extends HostMachines, HostChanges, HostLeases {
+export interface Hostd extends HostMachines, HostChanges, HostLeases, HostUpdates {
   /** Turns a hold into an allocation with a machine. May be repeated. */
   createMachine(host: HostAddress, award: Award, limits: CallLimits): Promise<Machine>;
   /** Makes a machine's image local. May be repeated. */

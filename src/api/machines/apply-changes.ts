@@ -43,7 +43,10 @@ function applyMachines(reported: readonly ReportedMachine[]): Statement | undefi
     name: "machine_apply",
     text: `update machines m
               set state = u.state, generation = u.generation, update_time = now(),
-                  snapshot = case when u.is_whole then u.snapshot else m.snapshot || u.snapshot end
+                  snapshot = case when u.is_whole then u.snapshot else m.snapshot || u.snapshot end,
+                  memory_mb = case when u.is_whole
+                                   then coalesce(nullif((u.snapshot #>> '{config,guest,memoryMb}')::int, 0), m.memory_mb)
+                                   else m.memory_mb end
              from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[], $5::boolean[])
                   as u (id, state, generation, snapshot, is_whole)
             where m.id = u.id and m.state <> 'destroyed' and (m.generation < u.generation or m.snapshot is null)

@@ -36,17 +36,42 @@ export function refusal(
   memoryMb: number,
 ): Fault | undefined {
   const { slug, standing, quota, used } = org;
-  if (standing === "banned") return banned(slug);
-  if (standing === "past_due") {
-    const message = `organisation ${slug} has open bills: it may start and stop what it has, not create; settle them and try again`;
-    return new Fault("PERMISSION_DENIED", "ORG_PAST_DUE", message, { org: slug });
-  }
+  const refused = standingRefusal(slug, standing);
+  if (refused) return refused;
   if (used.machines + 1 > quota.machines)
     return over("QUOTA_MACHINES", slug, "machines", used.machines, quota.machines, 1);
   if (used.memoryMb + memoryMb > quota.memoryMb)
     return over("QUOTA_MEMORY", slug, "MB of memory", used.memoryMb, quota.memoryMb, memoryMb);
   if (used.imageMb >= quota.imageMb) return imagesUsedUp(slug, used.imageMb, quota.imageMb);
   return undefined;
+}
+
+/** What an update adds to what its machine takes already. */
+export interface Growth {
+  /** May be negative. */
+  readonly memoryMb: number;
+  /** Whether the image is new to the machine's host. */
+  readonly addsImage: boolean;
+}
+
+/** Decides whether an organisation may update a machine; undefined: it may. Only what grows is counted. */
+export function updateRefusal(
+  { slug, standing, quota, used }: Pick<Organization, "slug" | "standing" | "quota" | "used">,
+  { memoryMb, addsImage }: Growth,
+): Fault | undefined {
+  const refused = standingRefusal(slug, standing);
+  if (refused) return refused;
+  if (memoryMb > 0 && used.memoryMb + memoryMb > quota.memoryMb)
+    return over("QUOTA_MEMORY", slug, "MB of memory", used.memoryMb, quota.memoryMb, memoryMb);
+  if (addsImage && used.imageMb >= quota.imageMb) return imagesUsedUp(slug, used.imageMb, quota.imageMb);
+  return undefined;
+}
+
+function standingRefusal(slug: string, standing: Standing): Fault | undefined {
+  if (standing === "banned") return banned(slug);
+  if (standing === "good") return undefined;
+  const message = `organisation ${slug} has open bills: it may start and stop what it has, not create or update; settle them and try again`;
+  return new Fault("PERMISSION_DENIED", "ORG_PAST_DUE", message, { org: slug });
 }
 
 export function banned(slug: string): Fault {

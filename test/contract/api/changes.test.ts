@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
-import { temporaryFolder } from "../../support/temporary.ts";
 import { type ChangeCalls, changeCalls } from "./change-calls.ts";
 import { faultOf } from "./clients.ts";
-import { startApi, type TestApi, World } from "./fixture.ts";
+import { type TestApi, World } from "./fixture.ts";
+import { withoutDatabase } from "./without-database.ts";
 
 let world: World;
 let api: TestApi;
@@ -125,30 +125,22 @@ describe("changes of machines", () => {
   });
 
   test("need no database, and say so when the host does not answer", async () => {
-    const folder = temporaryFolder("api-state");
-    const before = await world.api({ stateDir: folder.path });
-    await before.user.get(id);
-    await before.close();
-    const apart = await startApi(world, {
-      stateDir: folder.path,
-      databaseUrl: "postgres:///none?host=/nonexistent",
-    });
     const there = user;
-    user = changeCalls(apart.user);
     try {
-      for (const [, , act] of changes.filter(([method]) => method !== "acquireLease")) {
-        await act(id);
-        await user.start(id);
-      }
-      await user.acquire(id);
-      await world.host(1).stop();
-      for (const [, , act] of changes)
-        expect(await faultOf(act(id))).toMatchObject({ code: "UNAVAILABLE", reason: "HOST_UNREACHABLE" });
+      await withoutDatabase(world, async (apart) => {
+        user = changeCalls(apart.user);
+        for (const [, , act] of changes.filter(([method]) => method !== "acquireLease")) {
+          await act(id);
+          await user.start(id);
+        }
+        await user.acquire(id);
+        await world.host(1).stop();
+        for (const [, , act] of changes)
+          expect(await faultOf(act(id))).toMatchObject({ code: "UNAVAILABLE", reason: "HOST_UNREACHABLE" });
+      });
     } finally {
       user = there;
       await world.host(1).start();
-      await apart.close();
-      folder.remove();
       const reason = async () => (await faultOf(api.user.start("00001abcdef123"))).reason;
       await expect.poll(reason).toBe("MACHINE_NOT_FOUND");
     }

@@ -73,13 +73,13 @@ describe("a lease", () => {
   test("has every wrong field named at once", async () => {
     const long = { ttl: durationToProto(3_600_001), description: "x".repeat(257), nonce: "x".repeat(65) };
     const cases = [
-      [user.acquire("", long), "machine_id,ttl,description,nonce"],
-      [user.acquire(id, { ttl: durationToProto(999), description: "\0" }), "ttl,description"],
-      [user.lease("x"), "machine_id"],
-      [user.release("x", ""), "machine_id,nonce"],
+      [() => user.acquire("", long), "machine_id,ttl,description,nonce"],
+      [() => user.acquire(id, { ttl: durationToProto(999), description: "\0" }), "ttl,description"],
+      [() => user.lease("x"), "machine_id"],
+      [() => user.release("x", ""), "machine_id,nonce"],
     ] as const;
-    for (const [call, fields] of cases)
-      expect(await faultOf(call)).toMatchObject({ reason: "INVALID_FIELDS", facts: { fields } });
+    for (const [act, fields] of cases)
+      expect(await faultOf(act())).toMatchObject({ reason: "INVALID_FIELDS", facts: { fields } });
   });
 
   test("of another organisation's machine is not told of", async () => {
@@ -87,8 +87,8 @@ describe("a lease", () => {
     const other = changeCalls(acme);
     await user.acquire(id);
 
-    for (const call of [other.acquire(id), other.lease(id), other.release(id, "x")])
-      expect(await faultOf(call)).toMatchObject({ code: "NOT_FOUND", reason: "MACHINE_NOT_FOUND" });
+    for (const act of [() => other.acquire(id), () => other.lease(id), () => other.release(id, "x")])
+      expect(await faultOf(act())).toMatchObject({ code: "NOT_FOUND", reason: "MACHINE_NOT_FOUND" });
     acme.close();
   });
 });

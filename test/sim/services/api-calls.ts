@@ -60,7 +60,13 @@ export function hostCalls(net: Network, processOf: (number: number) => Process):
     streamLogs: () => {
       throw new Error("nobody reads here");
     },
-    ...{ restartMachine: unused, signalMachine: unused, setMachineCordon: unused, updateMetadata: unused },
+    ...{
+      updateMachine: unused,
+      restartMachine: unused,
+      signalMachine: unused,
+      setMachineCordon: unused,
+      updateMetadata: unused,
+    },
     ...{ acquireLease: unused, getLease: unused, releaseLease: unused },
   };
 }

@@ -1,5 +1,5 @@
 import { Fault, hasReason } from "../../../lib/faults/fault.ts";
-import { annotate, attribute, withSpan } from "../../../lib/otel/tracing.ts";
+import { annotate, attribute } from "../../../lib/otel/tracing.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import type { Saga, Step } from "../../../lib/saga/saga.ts";
@@ -9,10 +9,10 @@ import type { Machine } from "../../machines/machine.ts";
 import type { Target } from "../../machines/machines.ts";
 import { type CreateRequest, inDoubtAttempts, placedAttempt, refusingHosts } from "../store/create-state.ts";
 import { award, reserve, undoAward } from "./award.ts";
-import { checkImage } from "./check-image.ts";
 import type { CreateRun } from "./create-run.ts";
 import { type CreateTools, destroyAttempt, hostOf } from "./create-tools.ts";
 import { nextAwardStep } from "./next-award-step.ts";
+import { resolveImage } from "./resolve-image.ts";
 
 const MAX_PREPARE_ATTEMPTS = 20;
 /** Timeout of clean-up that also happens without it: by TTL or by the sweeper. */
@@ -42,19 +42,12 @@ function withProgress(step: Step<CreateRun>): Step<CreateRun> {
   };
 }
 
-function resolve({ images, credentials }: CreateTools): Step<CreateRun> {
+function resolve(tools: CreateTools): Step<CreateRun> {
   return {
     name: "resolve",
-    run: (run, signal) => {
+    async run(run, signal) {
       const { config, org } = run.request;
-      const reference = config.image;
-      return withSpan("api.resolve_image", { [attribute.imageReference]: reference }, async (span) => {
-        const { image, run: how } = await images.resolve(reference, org, credentials, signal);
-        span.setAttribute(attribute.imageDigest, image.digest);
-        const fault = checkImage(how, config, { reference, digest: image.digest });
-        if (fault) throw fault;
-        run.save({ ...run.state, image });
-      });
+      run.save({ ...run.state, image: await resolveImage(tools, config, org, signal) });
     },
   };
 }

@@ -1,0 +1,32 @@
+import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
+import type { CallLimits } from "../../requests/caller.ts";
+import type { HostAddress } from "../host-address.ts";
+import type { ImageRef, Machine, MachineConfig } from "../machine.ts";
+import type { Target } from "../machines.ts";
+
+/** The part of hostd that updates machines. */
+export interface HostUpdates {
+  updateMachine(host: HostAddress, target: Target & UpdateOrder, limits: CallLimits): Promise<Machine>;
+}
+
+/** An update that is validated. */
+export interface UpdateRequest {
+  readonly config: MachineConfig;
+  /** `instance_id` that the machine must have. Empty: any. */
+  readonly currentVersion: string;
+  /** Start a machine that does not run. */
+  readonly launch: boolean;
+  /** Leave a machine that runs stopped. */
+  readonly skipLaunch: boolean;
+  readonly leaseNonce: string;
+  /** Go back when the new version does not become ready. */
+  readonly rollback: boolean;
+  /** Undefined: the host's default. */
+  readonly readyTimeoutMs: number | undefined;
+}
+
+export interface UpdateOrder extends UpdateRequest {
+  readonly image: ImageRef;
+  /** To pull the image with. Undefined: none. */
+  readonly credentials: Credentials | undefined;
+}

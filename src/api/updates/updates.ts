@@ -1,0 +1,109 @@
+import { randomUUID } from "node:crypto";
+import { Fault, hasReason, isServerFault } from "../../lib/faults/fault.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import type { CredentialSource, ImageResolver } from "../creates/saga/create-tools.ts";
+import { resolveImage } from "../creates/saga/resolve-image.ts";
+import type { HostUpdates, UpdateRequest } from "../machines/changes/update.ts";
+import { atHost, type Whereabouts } from "../machines/find-host.ts";
+import type { HostAddress } from "../machines/host-address.ts";
+import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
+import type { MachineId } from "../machines/machine-id.ts";
+import type { HostMachines } from "../machines/machines.ts";
+import type { Caller } from "../requests/caller.ts";
+import type { Shares } from "../shares/shares.ts";
+import { Turns } from "../shares/turns.ts";
+import type { UpdateStore } from "./update-store.ts";
+
+export interface UpdateParts {
+  readonly where: Whereabouts;
+  readonly hosts: HostUpdates & Pick<HostMachines, "getMachine">;
+  readonly images: ImageResolver;
+  readonly credentials: CredentialSource;
+  readonly store: UpdateStore;
+  readonly shares: Pick<Shares, "charge">;
+}
+
+/** As for creates: a failed look-up has cost a registry. */
+const FAILED_UPDATE_TOKENS = 10;
+/** Reservations of an organisation at a time. They wait for each other's lock on its row anyway. */
+const RESERVATIONS_AT_ONCE = 2;
+const READ_TIMEOUT_MS = 5_000;
+
+/** Updates of machines: image and quota are decided here, everything else by the machine's host. */
+export class Updates {
+  readonly #parts: UpdateParts;
+  readonly #reservations = new Turns(RESERVATIONS_AT_ONCE);
+
+  constructor(parts: UpdateParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Replaces a machine's configuration.
+   *
+   * @throws Fault of the image, of the quota and of the host
+   */
+  update(id: MachineId, request: UpdateRequest, caller: Caller): Promise<Machine> {
+    const { where, hosts } = this.#parts;
+    const { org } = caller;
+    const target = { machineId: id, org };
+    return atHost(where, id, org, "update", async (host) => {
+      // Says first whether there is such a machine, and whether its host answers.
+      await hosts.getMachine(host, target, caller);
+      const image = await this.#resolve(request.config, caller);
+      const owner = randomUUID();
+      await this.#reservations.run(org, async () => {
+        caller.signal?.throwIfAborted();
+        const size = { memoryMb: request.config.guest.memoryMb, imageDigest: image.digest };
+        await this.#parts.store.reserve({ machineId: id, org, owner, ...size });
+      });
+      const { registry, repository } = image;
+      const credentials = await this.#parts.credentials.find(org, registry, repository);
+      try {
+        const order = { ...target, ...request, image, credentials };
+        const machine = await hosts.updateMachine(host, order, caller);
+        await this.#finish(id, owner, machine);
+        return machine;
+      } catch (err) {
+        await this.#finishFailed(host, id, owner, err, caller);
+        throw err;
+      }
+    });
+  }
+
+  async #resolve(config: MachineConfig, { org, signal }: Caller): Promise<ImageRef> {
+    try {
+      return await resolveImage(this.#parts, config, org, signal ?? NEVER);
+    } catch (err) {
+      const isTheirs = err instanceof Fault && !isServerFault(err.code) && err.code !== "CANCELLED";
+      if (isTheirs) this.#parts.shares.charge(org, "create", FAILED_UPDATE_TOKENS - 1);
+      throw err;
+    }
+  }
+
+  /** Stores what a failed update has left, unless the host may still be at it: then its reservation stays. */
+  async #finishFailed(
+    host: HostAddress,
+    id: MachineId,
+    owner: string,
+    err: unknown,
+    { org, signal }: Caller,
+  ): Promise<void> {
+    if (signal?.aborted || hasReason(err, "HOST_UNREACHABLE")) return;
+    const limits = { remainingMs: READ_TIMEOUT_MS };
+    const read = this.#parts.hosts.getMachine(host, { machineId: id, org }, limits);
+    const machine = await read.catch(() => undefined);
+    if (machine) await this.#finish(id, owner, machine);
+  }
+
+  /** Never throws: the machine's host reports it too, and the reservation ends by itself. */
+  async #finish(machineId: MachineId, owner: string, machine: Machine): Promise<void> {
+    try {
+      await this.#parts.store.finish({ machineId, owner }, machine);
+    } catch (error) {
+      logger.warn("an updated machine was not stored", { machine_id: machineId, error });
+    }
+  }
+}
+
+const NEVER = new AbortController().signal;
