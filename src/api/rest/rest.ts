@@ -4,9 +4,11 @@ import { listen } from "../../lib/runtime/listen.ts";
 import { createRestServer } from "./http/create-server.ts";
 import { Bodies } from "./http/read-body.ts";
 import { registerRoute } from "./http/register-route.ts";
+import { OPEN_PATHS, registerOpenApi, serveOpenApi } from "./openapi/register.ts";
 import { type LookupSources, Lookups } from "./requests/lookups.ts";
 import type { Route } from "./requests/route.ts";
 import { laterRoutes } from "./routes/later.ts";
+import { acquireRoutes } from "./routes/service-acquire.ts";
 import { appRoutes } from "./routes/service-apps.ts";
 import { execRoutes } from "./routes/service-exec.ts";
 import { historyRoutes } from "./routes/service-history.ts";
@@ -16,6 +18,7 @@ import { machineRoutes } from "./routes/service-machines.ts";
 import { metadataRoutes } from "./routes/service-metadata.ts";
 import { orgRoutes } from "./routes/service-org.ts";
 import { platformRoutes } from "./routes/service-platform.ts";
+import { execStreamRoutes } from "./streams/service-exec-stream.ts";
 import { logRoutes } from "./streams/service-logs.ts";
 import { watchRoutes } from "./streams/service-watch.ts";
 
@@ -45,6 +48,8 @@ const ROUTES: readonly Route[] = [
   ...execRoutes,
   ...watchRoutes,
   ...logRoutes,
+  ...execStreamRoutes,
+  ...acquireRoutes,
   ...orgRoutes,
   ...platformRoutes,
   ...laterRoutes,
@@ -58,7 +63,9 @@ export async function serveRest(
 ): Promise<RunningRest> {
   const { server, exchangeOf } = await createRestServer({ ...config, calls, known: methodsByPath(ROUTES) });
   const parts = { calls, lookups: new Lookups(sources), bodies: new Bodies() };
-  for (const route of ROUTES) registerRoute(server, route, parts, exchangeOf);
+  await registerOpenApi(server);
+  serveOpenApi(server);
+  for (const route of ROUTES) registerRoute(server, route, { parts, exchangeOf });
   await server.ready();
   const port = await listen(server.server, config.listen, "API_REST_LISTEN");
   const close = async () => {
@@ -71,7 +78,7 @@ export async function serveRest(
 }
 
 function methodsByPath(routes: readonly Route[]): ReadonlyMap<string, ReadonlySet<string>> {
-  const known = new Map<string, Set<string>>();
+  const known = new Map<string, Set<string>>(OPEN_PATHS.map((path) => [path, new Set(["GET"])]));
   for (const { path, method } of routes) known.set(path, (known.get(path) ?? new Set()).add(method));
   return known;
 }

@@ -68,6 +68,7 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault) => Told>> = {
   REQUEST_TOO_LARGE: () => ({ status: 413 }),
   HEADERS_TOO_LARGE: () => ({ status: 431 }),
   METHOD_NOT_ALLOWED_HERE: () => ({ status: 405, name: "method_not_allowed" }),
+  UPGRADE_REQUIRED: () => ({ status: 426 }),
   ENCODING_NOT_SUPPORTED: () => ({ status: 415 }),
 };
 

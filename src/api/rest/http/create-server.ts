@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import cors from "@fastify/cors";
+import webSocket from "@fastify/websocket";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { Fault, isServerFault } from "../../../lib/faults/fault.ts";
 import type { LocalCalls } from "../../../lib/grpc/server/local/local-calls.ts";
@@ -45,8 +46,8 @@ export async function createRestServer(parts: ServerParts) {
       maxHeaderSize: REST_LIMITS.headerBytes,
       // The default checks these times twice a minute.
       connectionsCheckingInterval: 1_000,
-      // A request with a header that is not one is refused, not repaired.
-      insecureHTTPParser: false,
+      // Clients that offer HTTP/2 by an upgrade get an answer over HTTP/1.1.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
     },
     clientErrorHandler: (err, socket) => answerBrokenRequest(err, socket as Socket, region),
     frameworkErrors: (err, request, reply) => {
@@ -95,6 +96,7 @@ export async function createRestServer(parts: ServerParts) {
   server.addHook("onRequest", async (request) => {
     request.raw.headers["content-type"] = "application/json";
   });
+  await server.register(webSocket, { options: { maxPayload: REST_LIMITS.bodyBytes } });
   await server.register(cors, {
     origin: origins.includes("*") ? "*" : [...origins],
     methods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],

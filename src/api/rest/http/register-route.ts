@@ -1,6 +1,9 @@
 import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { WebSocket } from "ws";
 import type { LocalCall } from "../../../lib/grpc/server/local/local-calls.ts";
+import type { JsonObject } from "../convert/json.ts";
+import { docsOf } from "../openapi/document.ts";
 import { acceptsSse } from "../requests/accept.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { notBuiltYet, RestRequest, type Route, type RouteParts } from "../requests/route.ts";
@@ -10,26 +13,50 @@ import { type Bodies, parseBody } from "./read-body.ts";
 const JSON_TYPE = "application/json; charset=utf-8";
 /** DELETE takes none: what clients send along does no harm. */
 const WITHOUT_BODY = new Set(["GET", "HEAD", "DELETE"]);
+/** Code of a WebSocket's end when nobody is ready for it. */
+const UNEXPECTED = 1_011;
 
-/** What is known of a request that has arrived. */
-type ExchangeOf = (request: FastifyRequest) => Exchange;
+type Call = LocalCall<never, unknown>;
 
-/**
- * Serves a route. Who calls is checked before the body is read, so that strangers cannot send any.
- */
+/** What serves routes. */
+export interface Registrar {
+  readonly parts: RouteParts & { readonly bodies: Bodies };
+  /** Returns what is known of a request that has arrived. */
+  exchangeOf(request: FastifyRequest): Exchange;
+}
+
+/** Serves a route. Who calls is checked before the body is read, so that strangers cannot send any. */
 export function registerRoute(
   server: FastifyInstance,
   registered: Route,
-  parts: RouteParts & { readonly bodies: Bodies },
-  exchangeOf: ExchangeOf,
+  { parts, exchangeOf }: Registrar,
 ): void {
   const { calls, bodies } = parts;
-  const begun = new WeakMap<FastifyRequest, LocalCall<never, unknown>>();
+  const begun = new WeakMap<FastifyRequest, Call>();
   const chosen = ({ headers }: FastifyRequest) =>
     registered.sse && acceptsSse(headers.accept) ? registered.sse : registered;
+  const requestOf = (route: Route, request: FastifyRequest, call: Call, body: JsonObject) => {
+    const arrived = {
+      params: paramsOf(request.params),
+      // Fastify makes an object of texts and lists of texts.
+      query: request.query as Record<string, unknown>,
+      headers: request.headers,
+      body,
+    };
+    const { caller } = exchangeOf(request);
+    // The call is of the route's own RPC.
+    return new RestRequest<never, never, never, never>(route as never, call as never, parts, arrived, caller);
+  };
+  const serveSocket = (socket: WebSocket, request: FastifyRequest) => {
+    const call = begun.get(request);
+    if (!call || !registered.webSocket) return socket.close(UNEXPECTED);
+    void registered.webSocket(requestOf(registered, request, call, {}), call as never, socket);
+  };
+
   server.route({
     method: registered.method,
     url: registered.path,
+    schema: docsOf(registered),
     async onRequest(request) {
       const { caller } = exchangeOf(request);
       const route = chosen(request);
@@ -40,36 +67,27 @@ export function registerRoute(
       const call = await calls.begin(route.rpc, caller, route.timeoutMs ?? timeoutOf(route));
       begun.set(request, call);
     },
+    ...(registered.webSocket ? { wsHandler: serveSocket } : {}),
     async handler(request, reply) {
       const route = chosen(request);
       const call = begun.get(request);
       if (!call) throw notBuiltYet(route);
-      const { caller } = exchangeOf(request);
       try {
-        const bytes = WITHOUT_BODY.has(request.method)
-          ? Buffer.alloc(0)
-          : await bodies.read(request.raw, call.claims?.org ?? "");
-        const arrived = {
-          params: paramsOf(request.params),
-          query: request.query as Record<string, unknown>,
-          headers: request.headers,
-          body: parseBody(bytes),
-        };
-        const answer = await route.handle(
-          new RestRequest<never, never, never, never>(route as never, call as never, parts, arrived, caller),
-        );
+        const hasBody = !WITHOUT_BODY.has(request.method);
+        const bytes = hasBody ? await bodies.read(request.raw, call.claims?.org ?? "") : Buffer.alloc(0);
+        const answer = await route.handle(requestOf(route, request, call, parseBody(bytes)));
         const { body, status = route.status ?? 200, contentType = JSON_TYPE } = answer;
         reply.code(status).header("content-type", contentType);
         if (body !== undefined && isStream(body)) {
           if (request.method !== "HEAD") return reply.send(Readable.from(counted(body, call)));
-          await body.return?.(undefined);
+          await body.return(undefined);
           return reply.send();
         }
         const text = body === undefined ? "" : JSON.stringify(body);
         call.answered(text.length);
         return reply.send(text);
       } catch (err) {
-        // Ends calls that were not made after all; others have ended.
+        // Ends a call that was not made after all; others have ended.
         call.refused(err);
         throw err;
       }
@@ -77,7 +95,7 @@ export function registerRoute(
   });
 }
 
-/** Sends an error as it is told to REST clients. */
+/** Sends JSON as the answer of a request. */
 export function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
   return reply.code(status).header("content-type", JSON_TYPE).send(JSON.stringify(body));
 }
@@ -94,10 +112,7 @@ function isStream(body: object | string | number | boolean | null): body is Asyn
   return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
 }
 
-async function* counted(
-  body: AsyncIterable<string>,
-  call: LocalCall<never, unknown>,
-): AsyncGenerator<string> {
+async function* counted(body: AsyncIterable<string>, call: Call): AsyncGenerator<string> {
   for await (const text of body) {
     call.answered(text.length);
     yield text;

@@ -1,4 +1,5 @@
 import type { MethodDefinition } from "@grpc/grpc-js";
+import type { WebSocket } from "ws";
 import type { z } from "zod";
 import type { Claims } from "../../../lib/auth/claims.ts";
 import { Fault } from "../../../lib/faults/fault.ts";
@@ -6,6 +7,7 @@ import { Violations } from "../../../lib/faults/violations.ts";
 import type { LocalCall, LocalCaller, LocalCalls } from "../../../lib/grpc/server/local/local-calls.ts";
 import type { Json, JsonObject } from "../convert/json.ts";
 import { read } from "../convert/read.ts";
+import type { AnswerName } from "./answers.ts";
 import { TIMEOUT_MS } from "./limits.ts";
 import type { Lookups } from "./lookups.ts";
 
@@ -39,7 +41,9 @@ export interface RouteDocs {
   /** Of a success. Default: 200. */
   readonly status?: number;
   /** Schema of the answer, for its description only. */
-  readonly answer?: z.ZodType;
+  readonly answer?: AnswerName;
+  /** Content type of an answer that is not JSON. */
+  readonly answerType?: string;
 }
 
 /** A route of the REST API: an RPC of the gRPC contract in another form. */
@@ -47,10 +51,19 @@ export interface Route extends RouteDocs {
   /** The RPC that it makes: who may call it, and whether that is in the audit log, is that RPC's. Absent: not built yet. */
   readonly rpc?: Rpc<never, unknown>;
   readonly timeoutMs?: number;
+  /** Serves a WebSocket instead. Ends with it, and never throws. */
+  readonly webSocket?: WebSocketHandler<never, never, never, never>;
   /** The route for clients that accept server-sent events, if it is another one. */
   readonly sse?: Route;
   handle(request: RestRequest<never, never, never, never>): Promise<Answer> | Answer;
 }
+
+/** Serves a WebSocket. It must listen to the socket's messages at once. */
+export type WebSocketHandler<Req, Res, Q extends z.ZodObject, B extends z.ZodType> = (
+  request: RestRequest<Req, Res, Q, B>,
+  call: LocalCall<Req, Res>,
+  socket: WebSocket,
+) => Promise<void>;
 
 /** What a route is made of. */
 interface Spec<Req, Res, Q extends z.ZodObject, B extends z.ZodType> extends RouteDocs {
@@ -59,6 +72,7 @@ interface Spec<Req, Res, Q extends z.ZodObject, B extends z.ZodType> extends Rou
   readonly body?: B;
   readonly timeoutMs?: number;
   readonly sse?: Route;
+  readonly webSocket?: WebSocketHandler<Req, Res, Q, B>;
   handle(request: RestRequest<Req, Res, Q, B>): Promise<Answer> | Answer;
 }
 

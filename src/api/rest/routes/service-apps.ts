@@ -26,6 +26,7 @@ export const appRoutes: readonly Route[] = [
     path: "/v1/apps",
     tag: TAG,
     summary: "Lists the apps of an organisation by name.",
+    answer: "apps",
     rpc: AppsServiceService.listApps,
     query: z.looseObject({
       org_slug: text("The organisation. Required."),
@@ -52,6 +53,7 @@ export const appRoutes: readonly Route[] = [
     path: "/v1/apps",
     tag: TAG,
     summary: "Creates an app.",
+    answer: "app",
     rpc: AppsServiceService.createApp,
     body: z.looseObject({
       name: text("Name of the app. All organisations share one name space. Required."),
@@ -74,6 +76,7 @@ export const appRoutes: readonly Route[] = [
     path: "/v1/apps/:app",
     tag: TAG,
     summary: "Returns an app.",
+    answer: "app",
     rpc: AppsServiceService.getApp,
     async handle(request) {
       const { app } = await request.unary({ name: request.param("app") });

@@ -20,6 +20,7 @@ export const execRoutes: readonly Route[] = [
     tag: TAG,
     summary: "Runs a command beside the main process.",
     description: "A command that fails is a success: see `exit_code`.",
+    answer: "command",
     rpc: ExecServiceService.runCommand,
     // Beyond the longest timeout of a command.
     timeoutMs: (TIMEOUT_S.most + 30) * 1_000,
@@ -58,6 +59,7 @@ export const execRoutes: readonly Route[] = [
     tag: TAG,
     summary: "Lists the processes of a machine.",
     description: "Times are milliseconds, memory is bytes.",
+    answer: "processes",
     rpc: ExecServiceService.listProcesses,
     query: z.looseObject({ sort_by: oneOf(SORTS), order: oneOf(["asc", "desc"]) }),
     async handle(request) {

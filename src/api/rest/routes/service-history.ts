@@ -19,6 +19,7 @@ export const historyRoutes: readonly Route[] = [
     tag: TAG,
     summary: "Lists what happened to a machine, newest first.",
     description: "With `Accept: text/event-stream` it is `watch` instead: what happens from now on.",
+    answer: "events",
     rpc: MachinesServiceService.listMachineEvents,
     sse: machineWatch,
     query: z.looseObject({ limit: integer().describe(`Default ${EVENTS.usual}, at most ${EVENTS.most}.`) }),
@@ -38,6 +39,7 @@ export const historyRoutes: readonly Route[] = [
     path: `${MACHINE}/versions`,
     tag: TAG,
     summary: "Lists the versions of a machine's configuration, newest first.",
+    answer: "versions",
     rpc: MachinesServiceService.listMachineVersions,
     async handle(request) {
       const machineId = await request.machineId();

@@ -16,6 +16,7 @@ export const leaseRoutes: readonly Route[] = [
     path: LEASE,
     tag: TAG,
     summary: "Returns the lease of a machine with its nonce.",
+    answer: "lease",
     rpc: LeasesServiceService.getLease,
     async handle(request) {
       const { lease } = await request.unary({ machineId: await request.machineId() });
@@ -27,6 +28,7 @@ export const leaseRoutes: readonly Route[] = [
     path: LEASE,
     tag: TAG,
     summary: "Acquires the lease of a machine, or refreshes it when the nonce is sent.",
+    answer: "lease",
     rpc: LeasesServiceService.acquireLease,
     query: z.looseObject({ ttl: queryDuration().describe("Seconds. Default 30.") }),
     body: z.looseObject({ ttl: integer().describe("Seconds. Default 30."), description: text() }),
@@ -50,6 +52,7 @@ export const leaseRoutes: readonly Route[] = [
     path: LEASE,
     tag: TAG,
     summary: "Releases the lease of a machine.",
+    answer: "released",
     rpc: LeasesServiceService.releaseLease,
     async handle(request) {
       const machineId = await request.machineId();

@@ -28,6 +28,7 @@ export const lifecycleRoutes: readonly Route[] = [
     path: `${MACHINE}/start`,
     tag: TAG,
     summary: "Starts a machine.",
+    answer: "started",
     rpc: MachinesServiceService.startMachine,
     async handle(request) {
       const { machineId, leaseNonce } = {
@@ -53,6 +54,7 @@ export const lifecycleRoutes: readonly Route[] = [
     path: `${MACHINE}/stop`,
     tag: TAG,
     summary: "Stops a machine: signal, grace, SIGKILL.",
+    answer: "ok",
     rpc: MachinesServiceService.stopMachine,
     body: z.looseObject({ signal: signal(), timeout: duration() }),
     async handle(request) {
@@ -73,6 +75,7 @@ export const lifecycleRoutes: readonly Route[] = [
     path: `${MACHINE}/restart`,
     tag: TAG,
     summary: "Stops a machine and starts it again.",
+    answer: "ok",
     rpc: MachinesServiceService.restartMachine,
     query: z.looseObject({ timeout: queryDuration(), signal: signal(), force_stop: queryFlag() }),
     body: z.looseObject({ timeout: duration(), signal: signal(), force_stop: flag() }),
@@ -95,6 +98,7 @@ export const lifecycleRoutes: readonly Route[] = [
     path: `${MACHINE}/suspend`,
     tag: TAG,
     summary: "Saves the memory of a machine and stops it. Not built yet: 501.",
+    answer: "ok",
     rpc: MachinesServiceService.suspendMachine,
     async handle(request) {
       await request.unary({ machineId: await request.machineId(), leaseNonce: request.leaseNonce });
@@ -106,6 +110,7 @@ export const lifecycleRoutes: readonly Route[] = [
     path: `${MACHINE}/signal`,
     tag: TAG,
     summary: "Sends a signal to the main process.",
+    answer: "ok",
     rpc: MachinesServiceService.signalMachine,
     body: z.looseObject({ signal: signal() }),
     async handle(request) {
@@ -124,6 +129,7 @@ export const lifecycleRoutes: readonly Route[] = [
       summary: cordoned
         ? "Has proxies send a machine no requests."
         : "Has proxies send a machine requests again.",
+      answer: "ok",
       rpc: MachinesServiceService.setMachineCordon,
       async handle(request) {
         await request.unary({
@@ -140,6 +146,7 @@ export const lifecycleRoutes: readonly Route[] = [
     path: `${MACHINE}/wait`,
     tag: TAG,
     summary: "Waits until a machine is in one of several states.",
+    answer: "waited",
     rpc: MachinesServiceService.waitMachine,
     timeoutMs: (WAIT_S.max + 15) * 1_000,
     query: z.looseObject({

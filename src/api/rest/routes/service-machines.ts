@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { MachineState } from "../../../gen/windhover/machines/v1/machine.ts";
 import {
@@ -18,6 +17,7 @@ import { configFromJson } from "../convert/convert-config.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
 import { flag, integer, queryFlag, text } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
+import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
 
@@ -25,7 +25,6 @@ const TAG = "Machines";
 /** Machines that are read at a time. */
 const PAGE = 500;
 const METADATA = "metadata.";
-const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
 const launchFields = {
   config: configSchema,
@@ -44,6 +43,7 @@ export const machineRoutes: readonly Route[] = [
     tag: TAG,
     summary: "Lists the machines of an app.",
     description: "Any `metadata.{key}=value` selects machines with that entry.",
+    answer: "machines",
     rpc: MachinesServiceService.listMachines,
     query: z.looseObject({
       include_deleted: queryFlag(),
@@ -73,6 +73,7 @@ export const machineRoutes: readonly Route[] = [
     tag: TAG,
     summary: "Creates a machine and starts it.",
     description: "An `Idempotency-Key` makes it safe to repeat: the same key gives the same machine.",
+    answer: "machine",
     rpc: MachinesServiceService.createMachine,
     timeoutMs: TIMEOUT_MS.create,
     body: z.looseObject(launchFields),
@@ -97,6 +98,7 @@ export const machineRoutes: readonly Route[] = [
     path: "/v1/apps/:app/machines/:id",
     tag: TAG,
     summary: "Returns a machine.",
+    answer: "machine",
     rpc: MachinesServiceService.getMachine,
     query: z.looseObject({ include_leases: queryFlag(), summary: queryFlag() }),
     async handle(request) {
@@ -111,6 +113,7 @@ export const machineRoutes: readonly Route[] = [
     path: "/v1/apps/:app/machines/:id",
     tag: TAG,
     summary: "Updates a machine: replaces its configuration by a new version.",
+    answer: "machine",
     rpc: MachinesServiceService.updateMachine,
     timeoutMs: TIMEOUT_MS.create,
     body: z.looseObject({
@@ -137,6 +140,7 @@ export const machineRoutes: readonly Route[] = [
     tag: TAG,
     summary: "Destroys a machine.",
     description: "Refused with 412 while it runs, unless `force` or `kill` is set.",
+    answer: "ok",
     rpc: MachinesServiceService.destroyMachine,
     query: z.looseObject({ force: queryFlag(), kill: queryFlag() }),
     async handle(request) {
@@ -236,11 +240,4 @@ function lastOf(value: unknown): string {
 
 function leaseTtlOf(seconds: number | undefined) {
   return seconds ? durationToProto(seconds * 1_000) : undefined;
-}
-
-/** Makes the `request_id` of an `Idempotency-Key`: itself, or its hash when it has characters that a `request_id` has not. */
-function requestIdOf(header: string | string[] | undefined): string {
-  const key = typeof header === "string" ? header : "";
-  if (key === "" || REQUEST_ID.test(key)) return key;
-  return `sha256:${createHash("sha256").update(key).digest("hex")}`;
 }

@@ -28,6 +28,7 @@ export const metadataRoutes: readonly Route[] = [
     path: METADATA,
     tag: TAG,
     summary: "Returns the metadata of a machine.",
+    answer: "metadata",
     rpc: MachinesServiceService.getMachine,
     async handle(request) {
       return { body: { ...(await metadataOf(request)) } };
@@ -62,6 +63,7 @@ export const metadataRoutes: readonly Route[] = [
     path: `${METADATA}/:key`,
     tag: TAG,
     summary: "Returns one entry of the metadata.",
+    answer: "entry",
     rpc: MachinesServiceService.getMachine,
     async handle(request) {
       const value = (await metadataOf(request))[request.param("key")];

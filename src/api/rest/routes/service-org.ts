@@ -16,6 +16,7 @@ export const orgRoutes: readonly Route[] = [
     tag: "Organisations",
     summary: "Lists all machines of an organisation, those first that changed longest ago.",
     description: "`error_regions` names regions that did not answer; their machines are as last known.",
+    answer: "orgMachines",
     rpc: MachinesServiceService.listMachines,
     query: z.looseObject({
       include_deleted: queryFlag(),

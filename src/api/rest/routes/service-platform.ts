@@ -20,6 +20,7 @@ export const platformRoutes: readonly Route[] = [
     path: "/v1/platform/regions",
     tag: TAG,
     summary: "Lists the regions.",
+    answer: "regions",
     rpc: PlatformServiceService.listRegions,
     async handle(request) {
       return { body: regionsToJson(await request.unary({})) };
@@ -30,6 +31,7 @@ export const platformRoutes: readonly Route[] = [
     path: "/v1/platform/placements",
     tag: TAG,
     summary: "Tells how many machines of a size could be placed now.",
+    answer: "placements",
     rpc: PlatformServiceService.estimatePlacements,
     body: z.looseObject({
       org_slug: text("The organisation. Required."),
@@ -66,6 +68,7 @@ export const platformRoutes: readonly Route[] = [
     path: "/v1/tokens/current",
     tag: "Tokens",
     summary: "Tells who calls.",
+    answer: "tokens",
     rpc: PlatformServiceService.getCaller,
     async handle(request) {
       return { body: callerToJson(await request.unary({})) };

@@ -24,6 +24,7 @@ export const logRoutes: readonly Route[] = [
     summary: "Streams what a machine has written, oldest first.",
     description:
       "One JSON object a line, or server-sent events for a client that accepts them; an empty line says that the stream goes on. Each has a `sequence`: `after`, or `Last-Event-ID`, goes on after it.",
+    answerType: "application/x-ndjson",
     rpc: MachinesServiceService.streamLogs,
     timeoutMs: TIMEOUT_MS.none,
     query: z.looseObject({

@@ -43,6 +43,7 @@ function watchRoute(path: string, what: string, select: Selection): Route {
     tag: TAG,
     summary: `Streams how ${what} changes.`,
     description: DESCRIPTION,
+    answerType: "text/event-stream",
     rpc: MachinesServiceService.watchMachines,
     timeoutMs: TIMEOUT_MS.none,
     query,
