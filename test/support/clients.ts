@@ -1,6 +1,7 @@
 import { HostsServiceClient, ReservationsServiceClient } from "../../src/gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceClient } from "../../src/gen/windhover/admin/v1/organizations.ts";
 import { AppsServiceClient } from "../../src/gen/windhover/machines/v1/apps.ts";
+import { LeasesServiceClient } from "../../src/gen/windhover/machines/v1/leases.ts";
 import {
   type InitConfig,
   type Machine,
@@ -30,13 +31,14 @@ const TIMEOUT_MS = 120_000;
 export function clientsOf(address: string, token: string) {
   const options = { token: () => token };
   const machines = connect(MachinesServiceClient, address, options);
+  const leases = connect(LeasesServiceClient, address, options);
   const apps = connect(AppsServiceClient, address, options);
   const orgs = connect(OrganizationsServiceClient, address, options);
   const hosts = connect(HostsServiceClient, address, options);
   const auctions = connect(ReservationsServiceClient, address, options);
   const scope = (timeoutMs = TIMEOUT_MS) => ({ timeoutMs });
   return {
-    raw: { machines, apps, orgs, hosts },
+    raw: { machines, leases, apps, orgs, hosts },
     createApp: (name: string) => call(apps, apps.createApp, { network: "", name, org: "" }, scope()),
     async create(request: CreateOptions, timeoutMs?: number): Promise<Machine> {
       const whole = {
@@ -94,7 +96,7 @@ export function clientsOf(address: string, token: string) {
       return (await call(auctions, auctions.listReservations, request, scope(10_000))).reservations;
     },
     close(): void {
-      for (const client of [machines, apps, orgs, hosts, auctions]) client.close();
+      for (const client of [machines, leases, apps, orgs, hosts, auctions]) client.close();
     },
   };
 }

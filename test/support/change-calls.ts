@@ -1,11 +1,13 @@
 import {
   AcquireLeaseRequest,
   GetLeaseRequest,
+  type LeasesServiceClient,
   ReleaseLeaseRequest,
-} from "../../../src/gen/windhover/machines/v1/leases.ts";
-import type { MachineConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
+} from "../../src/gen/windhover/machines/v1/leases.ts";
+import type { MachineConfig } from "../../src/gen/windhover/machines/v1/machine.ts";
 import {
   DestroyMachineRequest,
+  type MachinesServiceClient,
   RestartMachineRequest,
   SetMachineCordonRequest,
   SignalMachineRequest,
@@ -14,17 +16,22 @@ import {
   SuspendMachineRequest,
   UpdateMachineRequest,
   UpdateMetadataRequest,
-} from "../../../src/gen/windhover/machines/v1/machines.ts";
-import { call } from "../../../src/lib/grpc/client.ts";
-import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
-import type { Clients } from "./clients.ts";
+} from "../../src/gen/windhover/machines/v1/machines.ts";
+import { call } from "../../src/lib/grpc/client.ts";
+import { mapToProto } from "../../src/lib/grpc/messages/maps.ts";
 
-const LIMIT = { timeoutMs: 20_000 };
+/** Longer than a pull and a start on a loaded machine. */
+const LIMIT = { timeoutMs: 60_000 };
 
 type Config = Partial<Omit<MachineConfig, "guest">> & { guest?: Partial<MachineConfig["guest"]> };
 
+interface ChangeClients {
+  readonly machines: MachinesServiceClient;
+  readonly leases: LeasesServiceClient;
+}
+
 /** Calls that change a machine, as short as a test wants them. */
-export function changeCalls({ machines, leases }: Pick<Clients, "machines" | "leases">) {
+export function changeCalls({ machines, leases }: ChangeClients) {
   return {
     start: (machineId: string, leaseNonce = "") =>
       call(
