@@ -98,7 +98,7 @@ export default defineConfig({
           "test/system/**/*.test.ts",
           "dev/**/*.system.test.ts",
           "test/support/**/*.system.test.ts",
-          "test/clients/**/*.test.ts",
+          "test/clients/{typescript,python}/**/*.test.ts",
         ],
         {
           testTimeout: 120_000,

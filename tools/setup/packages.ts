@@ -34,6 +34,14 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   has("unsquashfs", "squashfs-tools", "test", "lists what is in an image"),
   has("mmdebstrap", "mmdebstrap", "test", "makes a real distribution's image"),
   has("zstd", "zstd", "test", "makes zstd layers"),
+  has("protoc", "protobuf-compiler", "test", "makes the code of the Python example"),
+  has("grpc_python_plugin", "protobuf-compiler-grpc", "test", "makes the code of the Python example"),
+  hasFile(
+    "/usr/lib/python3/dist-packages/grpc/__init__.py",
+    "python3-grpcio",
+    "test",
+    "runs the Python example",
+  ),
   has("prometheus", "prometheus", "test", "reads our metrics as an operator's would"),
 ];
 

@@ -66,6 +66,9 @@ describe.each(Object.entries(PROJECTS))("%s takes the packed client", (name, fil
     expect(seen).toEqual({
       created: "created",
       started: ["created", "started", "1"],
+      ran: [0, "hello"],
+      streamed: ["streamed", 0],
+      leased: ["LEASE_HELD", "started"],
       listed: true,
       stopped: "stopped",
       waited: "stopped",

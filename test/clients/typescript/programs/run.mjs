@@ -15,7 +15,7 @@ export async function run(client) {
   }
 }
 
-async function life(client, { machines, tokens }, app, image) {
+async function life(client, { machines, exec, leases, tokens }, app, image) {
   const seen = {};
   const config = { image, files: client.files({ "/etc/greeting": "hello" }), env: { A: "1" } };
   const { id, ...created } = await machines.create({ app, config, skipLaunch: true });
@@ -23,6 +23,17 @@ async function life(client, { machines, tokens }, app, image) {
 
   const { previousState, machine } = await machines.start(id);
   seen.started = [previousState, machine.state, machine.config.env.A];
+  const ran = await exec.run(id, ["cat"], { stdin: "hello" });
+  seen.ran = [ran.exitCode, ran.stdout];
+  const child = await exec.start(id, ["cat"], { stdin: true });
+  child.stdin.end("streamed");
+  let output = "";
+  for await (const bytes of child.stdout) output += bytes;
+  seen.streamed = [output, (await child.exit).exitCode];
+  seen.leased = await leases.withLease(id, async (held) => {
+    const refused = await machines.restart(id).catch((err) => err.reason);
+    return [refused, (await machines.restart(id, held)).state];
+  });
   seen.listed = (await idsOf(machines.list({ app }))).includes(id);
   seen.stopped = (await machines.stop(id)).state;
   seen.waited = (await machines.wait(id, { states: ["stopped"] })).state;

@@ -1,0 +1,70 @@
+/**
+ * Every public RPC by grpcurl, which knows nothing of our code: it asks the api for its services by
+ * reflection, and shows errors with their details.
+ */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { RULES } from "../../../src/api/service-rules.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+import { openWorld, type World } from "../../system/world.ts";
+import { Grpcurl, type Outcome } from "./grpcurl.ts";
+import { RPCS, type Story } from "./rpcs.ts";
+
+const scratch = temporaryFolder("grpcurl");
+let world: World;
+let grpcurl: Grpcurl;
+let story: Story;
+
+beforeAll(async () => {
+  world = await openWorld(1);
+  grpcurl = await Grpcurl.build(scratch.path, world.fleet.api, world.fleet.token);
+  const { image, fleet } = world;
+  const unknown = { machine: "", instance: "", nonce: "", token: "" };
+  story = { app: "curl", image, org: "personal", host: "1", registry: fleet.registry, ...unknown };
+});
+
+afterAll(async () => {
+  await world?.close();
+  scratch.remove();
+});
+
+test("every public RPC has its calls here, and the services are those that the api reflects", async () => {
+  // What an api serves without a rule is refused, so that the rules name all RPCs.
+  const isPublic = ([, { scopes }]: readonly [string, { readonly scopes: readonly string[] }]) =>
+    !scopes.includes("internal");
+  const paths = [...RULES].filter(isPublic).map(([path]) => path.slice(1));
+
+  expect(RPCS.map(({ method }) => method).sort()).toEqual(paths.sort());
+  const services = new Set(paths.map((path) => path.split("/")[0]));
+  expect(await grpcurl.services()).toEqual(expect.arrayContaining([...services]));
+});
+
+test.each(RPCS)("$method", async (rpc) => {
+  const { method, requests, fails } = rpc;
+  expect(requests ?? fails).toBeDefined();
+
+  if (requests !== undefined) {
+    const { answers = {}, learn, enough } = rpc;
+    const outcome = await grpcurl.call(method, requests(story), enough);
+    expect(outcome.error).toBeUndefined();
+    const answer = outcome.answers.find((each) => isPartOf(answers, each)) ?? outcome.answers.at(-1);
+    expect(answer).toMatchObject(answers);
+    learn?.(answer ?? {}, story);
+  }
+  if (fails !== undefined) {
+    const [request, reason] = fails;
+    const refused = await grpcurl.call(method, [typeof request === "function" ? request(story) : request]);
+    expect(reasonOf(refused)).toBe(reason);
+  }
+});
+
+/** Returns the reason among the details of an error. */
+function reasonOf({ error }: Outcome): unknown {
+  const info = error?.details.find((detail) => String(detail["@type"]).endsWith("google.rpc.ErrorInfo"));
+  return info?.["reason"] ?? error;
+}
+
+/** Whether a value has all members of another. */
+function isPartOf(part: unknown, whole: unknown): boolean {
+  if (typeof part !== "object" || part === null) return part === whole;
+  return Object.entries(part).every(([name, value]) => isPartOf(value, Object(whole)[name]));
+}

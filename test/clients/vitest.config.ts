@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+/** `npm run test:clients`: what needs Go, which the other tests do not. */
+export default defineConfig({
+  test: {
+    include: ["test/clients/go/**/*.test.ts"],
+    environment: "node",
+    pool: "forks",
+    fileParallelism: false,
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 15_000, interval: 20 }, requireAssertions: true },
+  },
+});
