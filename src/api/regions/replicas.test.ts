@@ -52,6 +52,17 @@ describe("replicas", () => {
     expect(asked).toHaveLength(1);
   });
 
+  test("one without hosts has just started, and another is asked; when none has any, that is the answer", async () => {
+    const { ask, asked, broken } = world([first, second]);
+    const none = new Fault("UNAVAILABLE", "NO_HOSTS", "no host is attached");
+    broken.set(first, none);
+
+    expect(await ask()).toBe(second);
+    broken.set(second, none);
+    await expect(ask()).rejects.toBe(none);
+    expect(asked.map(([address]) => address)).toEqual([first, second, second, first]);
+  });
+
   test("at most three are asked, and the last one's reason is told", async () => {
     const { ask, asked, broken } = world();
     for (const address of ORDER) broken.set(address, gone);

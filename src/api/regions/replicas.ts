@@ -19,6 +19,9 @@ const UNABLE: ReadonlySet<string> = new Set([
   "CANCELLED",
 ]);
 
+/** A replica that has just started has no hosts yet; another one may have them. */
+const isWorthAnother = (fault: Fault) => Replicas.isUnable(fault) || fault.reason === "NO_HOSTS";
+
 /**
  * Chooses among replicas for calls that may be repeated. Calls with one key go to one replica as
  * long as it works, since it knows a running auction.
@@ -33,7 +36,7 @@ export class Replicas {
     this.#clock = clock;
   }
 
-  /** Whether another replica may do what failed with this fault. */
+  /** Whether the replica that failed with this fault could not work at all. */
   static isUnable(fault: Fault): boolean {
     return UNABLE.has(fault.reason);
   }
@@ -60,7 +63,7 @@ export class Replicas {
         this.#backoffUntilMs.delete(address);
         return answer;
       } catch (err) {
-        if (!(err instanceof Fault) || !Replicas.isUnable(err) || signal?.aborted) throw err;
+        if (!(err instanceof Fault) || !isWorthAnother(err) || signal?.aborted) throw err;
         this.#backoffUntilMs.set(address, this.#clock.monotonicMs() + BACKOFF_MS);
         if (index < order.length - 1) logger.info("trying another replica", { address, reason: err.reason });
         last = err;
