@@ -1,4 +1,4 @@
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes, randomInt, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import type { SigningKeys } from "../lib/auth/keys.ts";
@@ -11,6 +11,9 @@ import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import type { SealingKeys } from "../lib/sealing/sealing-keys.ts";
 import { Database } from "../lib/stores/postgres.ts";
+import { AcquireStore } from "./acquire/acquire-store.ts";
+import { Acquirer } from "./acquire/acquirer.ts";
+import { realTools } from "./acquire/real-tools.ts";
 import { AppStore } from "./apps/app-store.ts";
 import { CreateRunner } from "./creates/create-runner.ts";
 import { Creates } from "./creates/creates.ts";
@@ -68,6 +71,8 @@ const IDLE_INTERVAL_MS = 60_000;
 /** An api knows of a revocation by another one within this, and a host a moment later. */
 const REVOCATIONS_INTERVAL_MS = 1_000;
 const RECONCILE_INTERVAL_MS = 2_000;
+/** Several times within the lease of an acquire. */
+const ACQUIRES_INTERVAL_MS = 4_000;
 const SWEEP_INTERVAL_MS = 30_000;
 /** Longer than the interval, and little more: another api takes over soon after a crash. */
 const SWEEP_LEASE_MS = 45_000;
@@ -182,6 +187,15 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     ...{ where, hosts: hostd, images: options.images, credentials: logins, shares },
     store: new UpdateStore(database),
   });
+  const statusOf = (number: number) => {
+    const host = table.get(number);
+    return presenceOf(host, host ? connections.calls.stateOf(host.address) : "unsure", clock.now());
+  };
+  const acquireStore = new AcquireStore(database, randomUUID());
+  const acquirer = new Acquirer({
+    tools: realTools({ machines, leases, creates, sagas, database, shares, statusOf }),
+    store: acquireStore,
+  });
 
   const limits = new LimitStore(database);
   const runSweep = (signal: AbortSignal) => sweep({ table, hostd, machineStore, clock }, signal);
@@ -205,6 +219,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     { name: "refresh hosts", intervalMs: REFRESH_INTERVAL_MS, run: () => hosts.refresh() },
     { name: "refresh limits", intervalMs: LIMITS_INTERVAL_MS, run: () => limits.refresh(shares) },
     { name: "drop idle shares", intervalMs: IDLE_INTERVAL_MS, run: () => shares.dropIdle() },
+    { name: "settle acquires", intervalMs: ACQUIRES_INTERVAL_MS, run: () => acquirer.maintain() },
     { name: "reconcile", intervalMs: reconcileMs, run: () => runner.reconcile() },
     {
       name: "resolve in-doubt",
@@ -216,13 +231,14 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     tasks.push(
       { name: "sweep", intervalMs: SWEEP_INTERVAL_MS, leaseMs: SWEEP_LEASE_MS, run: runSweep },
       { name: "retention", ...retention, run: () => applyRetention(database) },
+      { name: "acquires", ...retention, run: () => acquireStore.removeOld() },
       { name: "bounds", ...bounds, run: () => boundRows(database) },
     );
   }
   stack.add("maintenance", startMaintenance(tasks, new LeaseStore(database)));
 
   const parts = {
-    ...{ machines, changes, updates, leases, machineStore, creates },
+    ...{ machines, changes, updates, leases, machineStore, creates, acquirer },
     ...{ table, hosts, hostStore, hostd, schedulers, streams: connections.streams },
     ...{
       region,
@@ -240,10 +256,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     apps: new AppStore(database),
     orgs: new OrganizationStore(database),
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },
-    statusOf: (number: number) => {
-      const host = table.get(number);
-      return presenceOf(host, host ? connections.calls.stateOf(host.address) : "unsure", clock.now());
-    },
+    statusOf,
   };
   return {
     addTo: (server) => addServices(server, parts),

@@ -20,6 +20,8 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { notBuilt, notBuiltStream } from "../lib/grpc/server/not-built.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Paces } from "../lib/runtime/paces.ts";
+import type { Acquirer } from "./acquire/acquirer.ts";
+import { acquireService } from "./acquire/service-acquire.ts";
 import type { DeleteAppParts } from "./apps/delete-app.ts";
 import { appsService } from "./apps/service-apps.ts";
 import { auditService } from "./audit/service-audit.ts";
@@ -84,6 +86,7 @@ export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, 
   readonly creates: Creates;
   /** Connections to hosts that streams share. */
   readonly streams: HostdConnections["streams"];
+  readonly acquirer: Acquirer;
   readonly historyStore: HistoryStore;
   readonly logins: Logins;
   readonly checkLogin: LoginCheck;
@@ -129,8 +132,8 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   add(MachinesServiceService, machinesServer);
   add(LeasesServiceService, leasesService(leases));
   add(ExecServiceService, execService(hosts, execHosts(parts.streams)));
-  add(AcquireServiceService, { acquireMachine: notBuilt() });
   const regions = { own: region, known: schedulers.regions() };
+  add(AcquireServiceService, acquireService(parts.acquirer, regions));
   add(PlatformServiceService, platformService(schedulers, regions, clock));
   add(AppsServiceService, appsService(parts));
   add(RegistriesServiceService, registriesService(parts.logins, parts.checkLogin));

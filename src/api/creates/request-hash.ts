@@ -6,8 +6,12 @@ import type { CreateRequest } from "./store/create-state.ts";
  * make no difference.
  */
 export function requestHash({ regions: _, lease, ...request }: CreateRequest): Buffer {
-  const digested = { ...request, leaseTtlMs: lease?.ttlMs };
-  return createHash("sha256").update(canonical(digested)).digest();
+  return hashOf({ ...request, leaseTtlMs: lease?.ttlMs });
+}
+
+/** Hashes plain data. The order of its keys makes no difference. */
+export function hashOf(value: unknown): Buffer {
+  return createHash("sha256").update(canonical(value)).digest();
 }
 
 function canonical(value: unknown): string {

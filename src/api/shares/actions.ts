@@ -4,6 +4,7 @@ import type { Action } from "./rates.ts";
 const BY_METHOD: Readonly<Record<string, Action>> = {
   CreateMachine: "create",
   StartMachine: "start",
+  AcquireMachine: "start",
   StopMachine: "stop",
   DestroyMachine: "stop",
   UpdateMachine: "create",
@@ -14,7 +15,6 @@ const BY_METHOD: Readonly<Record<string, Action>> = {
   UpdateMetadata: "start",
   AcquireLease: "start",
   ReleaseLease: "stop",
-  AcquireMachine: "create",
   EstimatePlacements: "read",
   WatchMachines: "follow",
   WaitMachine: "follow",

@@ -1,0 +1,155 @@
+import type { Queries } from "../../lib/stores/postgres.ts";
+import type { Intent } from "./ladder.ts";
+
+/**
+ * `running`: an api works on it. `settling`: it has its machine, and what slower steps did is being undone. `done`: it has its machine and
+ * nothing else. `failed`: it has nothing, and its key may begin anew.
+ */
+export type AcquireStatus = "running" | "settling" | "done" | "failed";
+
+/** An acquire as it is stored. */
+export interface StoredAcquire {
+  readonly id: string;
+  readonly org: string;
+  /** Null: it cannot be repeated. */
+  readonly key: string | null;
+  readonly status: AcquireStatus;
+  readonly machineId: string | null;
+  readonly step: number | null;
+  readonly intents: readonly Intent[];
+  /** W3C trace id of the call: starts made by it have the same one. */
+  readonly traceId: string;
+  /** Whether it is another request than the one that asks. */
+  readonly isOther: boolean;
+  /** Whether the api that works on it is alive. */
+  readonly isOwned: boolean;
+  readonly owner: string;
+}
+
+export interface NewAcquire {
+  readonly id: string;
+  readonly org: string;
+  readonly key: string | undefined;
+  readonly requestHash: Buffer;
+  readonly traceId: string;
+  readonly intents: readonly Intent[];
+}
+
+/** An api that does not renew its lease for so long is taken to be gone. */
+const LEASE_MS = 15_000;
+
+const COLUMNS = `id, org, key, status, machine_id as "machineId", step, intents, trace_id as "traceId", owner,
+                 lease_time > now() as "isOwned"`;
+
+/** Acquires in the database. Each has one owner at a time: an api. */
+export class AcquireStore {
+  readonly #db: Queries;
+  readonly #owner: string;
+
+  /** @param owner names this api */
+  constructor(db: Queries, owner: string) {
+    this.#db = db;
+    this.#owner = owner;
+  }
+
+  /** Stores a new acquire, or returns the one with the same key that did not fail. */
+  async begin(acquire: NewAcquire): Promise<StoredAcquire | undefined> {
+    const { id, org, key, requestHash, traceId, intents } = acquire;
+    const { rowCount } = await this.#db.query({
+      name: "acquire_begin",
+      text: `insert into acquires (id, org, key, request_hash, status, intents, trace_id, owner, lease_time)
+             values ($1, $2, $3, $4, 'running', $5::jsonb, $6, $7, now() + ${LEASE_MS} * interval '1 millisecond')
+                 on conflict (org, key) where status <> 'failed' do nothing`,
+      values: [id, org, key ?? null, requestHash, JSON.stringify(intents), traceId, this.#owner],
+    });
+    return rowCount > 0 ? undefined : this.find(org, key ?? "", requestHash);
+  }
+
+  async find(org: string, key: string, requestHash: Buffer): Promise<StoredAcquire | undefined> {
+    const { rows } = await this.#db.query<StoredAcquire>({
+      name: "acquire_find",
+      text: `select ${COLUMNS}, request_hash <> $3 as "isOther" from acquires
+              where org = $1 and key = $2 and status <> 'failed'`,
+      values: [org, key, requestHash],
+    });
+    return rows[0];
+  }
+
+  /** Stores what is about to be done. Returns false when another api has taken the acquire over. */
+  async record(id: string, intent: Intent): Promise<boolean> {
+    const { rowCount } = await this.#db.query({
+      name: "acquire_record",
+      text: "update acquires set intents = intents || $3::jsonb, update_time = now() where id = $1 and owner = $2",
+      values: [id, this.#owner, JSON.stringify([intent])],
+    });
+    return rowCount > 0;
+  }
+
+  /** Stores how far it is. Returns false when another api has taken it over. */
+  async end(
+    id: string,
+    status: Exclude<AcquireStatus, "running">,
+    found?: { readonly machineId: string; readonly step: number },
+  ): Promise<boolean> {
+    const { rowCount } = await this.#db.query({
+      name: "acquire_end",
+      text: `update acquires set status = $3, machine_id = $4, step = $5, update_time = now()
+              where id = $1 and owner = $2`,
+      values: [id, this.#owner, status, found?.machineId ?? null, found?.step ?? null],
+    });
+    return rowCount > 0;
+  }
+
+  /** Begins anew one whose machine is gone, unless somebody else has. */
+  async reopen(id: string, traceId: string): Promise<boolean> {
+    const { rowCount } = await this.#db.query({
+      name: "acquire_reopen",
+      text: `update acquires set status = 'running', machine_id = null, step = null, intents = '[]', trace_id = $3, owner = $2,
+                    lease_time = now() + ${LEASE_MS} * interval '1 millisecond', update_time = now()
+              where id = $1 and status = 'done'`,
+      values: [id, this.#owner, traceId],
+    });
+    return rowCount > 0;
+  }
+
+  async renew(ids: readonly string[]): Promise<void> {
+    await this.#db.query({
+      name: "acquire_renew",
+      text: `update acquires set lease_time = now() + ${LEASE_MS} * interval '1 millisecond'
+              where owner = $1 and id = any($2)`,
+      values: [this.#owner, ids],
+    });
+  }
+
+  /** Takes over what apis that are gone have left. @param id this one only */
+  async claim(limit: number, id?: string): Promise<readonly StoredAcquire[]> {
+    const { rows } = await this.#db.query<StoredAcquire>({
+      name: "acquire_claim",
+      text: `update acquires set owner = $1, lease_time = now() + ${LEASE_MS} * interval '1 millisecond'
+              where id in (select id from acquires where status in ('running', 'settling') and lease_time < now()
+                              and ($3::uuid is null or id = $3) order by lease_time limit $2 for update skip locked)
+          returning ${COLUMNS}, false as "isOther"`,
+      values: [this.#owner, limit, id ?? null],
+    });
+    return rows;
+  }
+
+  /** Gives one that cannot be settled yet to whoever comes first, a little later. */
+  async postpone(id: string): Promise<void> {
+    await this.#db.query({
+      name: "acquire_postpone",
+      text: "update acquires set lease_time = now() + interval '2 seconds' where id = $1 and owner = $2",
+      values: [id, this.#owner],
+    });
+  }
+
+  /** Removes those that nobody can ask for any more. */
+  async removeOld(): Promise<void> {
+    await this.#db.query({
+      name: "acquire_remove_old",
+      text: `delete from acquires a where status in ('done', 'failed') and update_time < now() - interval '1 hour'
+                and (status = 'failed' or key is null
+                     or not exists (select 1 from machines m where m.id = a.machine_id and m.state <> 'destroyed'))`,
+    });
+  }
+}

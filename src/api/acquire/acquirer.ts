@@ -1,0 +1,168 @@
+import { randomUUID } from "node:crypto";
+import { Fault } from "../../lib/faults/fault.ts";
+import { withSpan } from "../../lib/otel/tracing.ts";
+import { abortable } from "../../lib/runtime/abort.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import { sleep, TimeLimit } from "../../lib/runtime/wait.ts";
+import type { MachineId } from "../machines/machine-id.ts";
+import type { Caller } from "../requests/caller.ts";
+import type { AcquireStore, StoredAcquire } from "./acquire-store.ts";
+import type { AcquireTools } from "./acquire-tools.ts";
+import { Ascent } from "./ascent.ts";
+import { acquireTimeout, keyInUse, keyReused, noStepWorked } from "./faults.ts";
+import { type Acquired, type AcquireRequest, failure } from "./ladder.ts";
+import { inTrace } from "./own-trace.ts";
+import { settle } from "./settle.ts";
+
+export interface AcquirerParts {
+  readonly tools: AcquireTools;
+  readonly store: Pick<
+    AcquireStore,
+    "begin" | "find" | "record" | "end" | "reopen" | "renew" | "claim" | "postpone"
+  >;
+  /** Default: 200. */
+  readonly pollMs?: number;
+}
+
+/** What a call is known by: its steps, and the starts that it makes. */
+interface Call {
+  readonly hash: Buffer;
+  readonly traceId: string;
+}
+
+const POLL_MS = 200;
+const CLAIM_LIMIT = 20;
+
+/** Gets running machines by ladders of steps. */
+export class Acquirer {
+  readonly #parts: AcquirerParts;
+  /** Acquires with a key that run here, by organisation and key. */
+  readonly #running = new Map<string, Promise<Acquired>>();
+  /** Ids of stored acquires that this api works on. */
+  readonly #owned = new Set<string>();
+
+  constructor(parts: AcquirerParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Gets a machine. With a key the work goes on when the caller has gone, and a repeat gets the same machine.
+   *
+   * @throws Fault `NO_STEP_WORKED`, `ACQUIRE_TIMEOUT`, `KEY_REUSED`, `KEY_IN_USE`, `DATABASE_UNAVAILABLE`
+   */
+  acquire(request: AcquireRequest, hash: Buffer, caller: Caller): Promise<Acquired> {
+    return inTrace((traceId) => this.#acquire(request, { hash, traceId }, caller));
+  }
+
+  async #acquire(request: AcquireRequest, call: Call, caller: Caller): Promise<Acquired> {
+    const { hash } = call;
+    if (request.key === undefined) return this.#ascend(request, call, caller, undefined);
+    const name = JSON.stringify([request.org, request.key]);
+    const known = this.#running.get(name);
+    if (known !== undefined) {
+      const stored = await this.#parts.store.find(request.org, request.key, hash);
+      if (stored?.isOther) throw keyReused(request.key);
+      return { ...(await abortable(known, caller.signal)), repeated: true };
+    }
+    const { signal: _, remainingMs: _left, ...lasting } = caller;
+    const run = this.#withKey(request, request.key, call, lasting).finally(() => this.#running.delete(name));
+    run.catch(() => {});
+    this.#running.set(name, run);
+    return abortable(run, caller.signal);
+  }
+
+  /** Keeps what this api works on, and finishes what apis that are gone have left. */
+  async maintain(): Promise<void> {
+    if (this.#owned.size > 0) await this.#parts.store.renew([...this.#owned]);
+    for (const stored of await this.#parts.store.claim(CLAIM_LIMIT)) {
+      await this.#settle(stored).catch((error: unknown) => {
+        logger.warn("an acquire cannot be settled yet", { acquire_id: stored.id, error });
+      });
+    }
+  }
+
+  async #withKey(request: AcquireRequest, key: string, call: Call, caller: Caller): Promise<Acquired> {
+    const { store, pollMs = POLL_MS } = this.#parts;
+    const deadline = performance.now() + request.timeoutMs;
+    const id = randomUUID();
+    for (;;) {
+      const stored = await store.begin({
+        ...request,
+        key,
+        id,
+        requestHash: call.hash,
+        traceId: call.traceId,
+        intents: [],
+      });
+      if (!stored) return this.#ascend(request, call, caller, id);
+      if (stored.isOther) throw keyReused(key);
+      if (stored.machineId !== null) {
+        const repeated = await this.#repeat(stored, caller);
+        if (repeated) return repeated;
+        if (stored.status === "done" && (await store.reopen(stored.id, call.traceId)))
+          return this.#ascend(request, call, caller, stored.id);
+      } else if (!stored.isOwned) {
+        const [claimed] = await store.claim(1, stored.id);
+        if (claimed) await this.#settle(claimed).catch(() => {});
+      }
+      if (performance.now() > deadline) throw keyInUse(key);
+      await sleep(pollMs, caller.signal);
+    }
+  }
+
+  /** Starts the machine of an earlier call again, if it does not run. Undefined: it is gone. */
+  async #repeat({ machineId, step }: StoredAcquire, caller: Caller): Promise<Acquired | undefined> {
+    const { tools } = this.#parts;
+    const id = machineId as MachineId;
+    const before = await tools.get(id, caller);
+    if (!before) return undefined;
+    const startMs = performance.now();
+    const index = step ?? 0;
+    const attempt = { step: index, machineId: id, durationMs: 0, reason: "", message: "" };
+    if (before.state === "started") return { machine: before, step: index, repeated: true, attempts: [] };
+    try {
+      const { machine } = await tools.start(id, "", caller);
+      const durationMs = performance.now() - startMs;
+      const attempts = [{ ...attempt, durationMs, outcome: "started" as const }];
+      return { machine, step: index, repeated: true, attempts };
+    } catch (err) {
+      if (!(err instanceof Fault)) throw err;
+      const durationMs = performance.now() - startMs;
+      throw noStepWorked([{ ...attempt, durationMs, outcome: "failed", ...failure(err) }]);
+    }
+  }
+
+  /** Climbs the ladder. @param id of the stored acquire; undefined: it is not stored yet */
+  async #ascend(
+    request: AcquireRequest,
+    call: Call,
+    caller: Caller,
+    id: string | undefined,
+  ): Promise<Acquired> {
+    const { tools, store } = this.#parts;
+    using limit = new TimeLimit(request.timeoutMs, caller.signal, () => acquireTimeout(ascent.attempts));
+    const ascent: Ascent = new Ascent({
+      ...{ tools, store, request, caller, id, ...call },
+      owned: this.#owned,
+    });
+    try {
+      const found = await withSpan("api.acquire", {}, () => ascent.climb(limit.signal));
+      if (!found) throw noStepWorked(ascent.attempts);
+      await ascent.won(found);
+      const { machine, step } = found;
+      return { machine, step, repeated: false, attempts: ascent.attempts };
+    } catch (err) {
+      ascent.lost();
+      throw err;
+    }
+  }
+
+  /** Brings an acquire that was taken over to its end. */
+  async #settle(stored: StoredAcquire): Promise<void> {
+    const { tools, store } = this.#parts;
+    const settled = await settle(tools, { ...stored, isKept: stored.key !== null });
+    if (settled.kind === "later") await store.postpone(stored.id);
+    else if (settled.kind === "nothing") await store.end(stored.id, "failed");
+    else await store.end(stored.id, "done", settled);
+  }
+}

@@ -1,0 +1,80 @@
+import { onAbort } from "../../lib/runtime/abort.ts";
+
+/** A step that was begun. */
+interface Begun<T> {
+  readonly index: number;
+  readonly cancel: AbortController;
+  readonly done: Promise<T>;
+}
+
+export interface ClimbOptions<T> {
+  readonly steps: number;
+  /** Begins a step. Its signal aborts when another one was faster, or the caller has gone. */
+  begin(index: number, signal: AbortSignal): Promise<T>;
+  /** Begins the next step beside one that has not ended after so long. Undefined: never. */
+  readonly hedgeAfterMs: number | undefined;
+  readonly signal: AbortSignal;
+  /** Is given what a step yielded although it was not the first. */
+  undo(value: T): void;
+}
+
+/** Why the signal of a step aborts that another one has beaten. */
+const SUPERSEDED = new Error("another step was faster");
+
+/**
+ * Tries steps in order until one succeeds: the next one begins when the last one has failed or is slow. Resolves
+ * with what the first success yields, or undefined when every step has failed. Rejects with the reason of `signal`.
+ *
+ * What later steps yield is handed to `undo`, also after this has ended.
+ */
+export function climb<T>({
+  steps,
+  begin,
+  hedgeAfterMs,
+  signal,
+  undo,
+}: ClimbOptions<T>): Promise<T | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+  const begun: Begun<T>[] = [];
+  let running = 0;
+  let isOver = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const end = (finish: () => void, reason: unknown): void => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    listener[Symbol.dispose]();
+    for (const { cancel } of begun) cancel.abort(reason);
+    finish();
+  };
+  const next = (): void => {
+    clearTimeout(timer);
+    const index = begun.length;
+    if (isOver) return;
+    if (index === steps) {
+      if (running === 0) end(() => resolve(undefined), SUPERSEDED);
+      return;
+    }
+    const cancel = new AbortController();
+    running += 1;
+    if (hedgeAfterMs !== undefined && index + 1 < steps) timer = setTimeout(next, hedgeAfterMs);
+    const done = begin(index, cancel.signal);
+    begun.push({ index, cancel, done });
+    done.then(
+      (value) => {
+        running -= 1;
+        if (isOver) undo(value);
+        else end(() => resolve(value), SUPERSEDED);
+      },
+      () => {
+        running -= 1;
+        // An earlier one that fails has its successor running already.
+        if (index === begun.length - 1 || running === 0) next();
+      },
+    );
+  };
+  const listener = onAbort(signal, () => end(() => reject(signal.reason), signal.reason));
+  if (!signal.aborted) next();
+  return promise;
+}

@@ -1,0 +1,51 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import type { Attempt } from "./ladder.ts";
+
+/** Characters of the facts of all attempts: more would not fit into an answer. */
+const MAX_FACTS = 4_096;
+
+export function noStepWorked(attempts: readonly Attempt[]): Fault {
+  const told = attempts.map(
+    ({ step, machineId, reason }) => `step ${step}${machineId && ` (${machineId})`}: ${reason}`,
+  );
+  const message = `no step has yielded a machine: ${told.join("; ").slice(0, 1_000)}`;
+  return new Fault("RESOURCE_EXHAUSTED", "NO_STEP_WORKED", message, factsOf(attempts));
+}
+
+export function acquireTimeout(attempts: readonly Attempt[]): Fault {
+  const message = "the time for all steps is over, and none has yielded a machine";
+  return new Fault("DEADLINE_EXCEEDED", "ACQUIRE_TIMEOUT", message, factsOf(attempts));
+}
+
+export function stepTimeout(ms: number): Fault {
+  const message = `the step has not ended within ${ms} ms`;
+  return new Fault("DEADLINE_EXCEEDED", "STEP_TIMEOUT", message, { timeout_ms: String(ms) });
+}
+
+export function keyReused(key: string): Fault {
+  const message = `key ${key} stands for a request with other steps; use another key`;
+  return new Fault("INVALID_ARGUMENT", "KEY_REUSED", message, { key });
+}
+
+export function keyInUse(key: string): Fault {
+  const message = `another call with the key ${key} is under way at an api that does not answer; try again`;
+  return new Fault("ABORTED", "KEY_IN_USE", message, { key }, { retryAfterMs: 2_000 });
+}
+
+/** Another api has taken the acquire over, as this one did not renew its lease. */
+export function taken(id: string): Fault {
+  const message = "another api has taken over this call; repeat it with the same key";
+  return new Fault("ABORTED", "KEY_IN_USE", message, { acquire_id: id }, { retryAfterMs: 1_000 });
+}
+
+/** Makes facts: all attempts as JSON, and the reason of each step. */
+function factsOf(attempts: readonly Attempt[]): Record<string, string> {
+  const json = JSON.stringify(
+    attempts.map(({ step, machineId, outcome, reason, durationMs }) => ({
+      ...{ step, machine_id: machineId, outcome, reason },
+      duration_ms: Math.round(durationMs),
+    })),
+  );
+  const reasons = attempts.map(({ step, reason }) => [`reason_${step}`, reason]);
+  return { ...Object.fromEntries(reasons), ...(json.length <= MAX_FACTS ? { attempts: json } : {}) };
+}

@@ -1,0 +1,87 @@
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import type { Queries } from "../../lib/stores/postgres.ts";
+import type { Creates } from "../creates/creates.ts";
+import { placedAttempt } from "../creates/store/create-state.ts";
+import type { SagaStore } from "../creates/store/saga-store.ts";
+import type { Leases } from "../leases/leases.ts";
+import type { HostStatus } from "../machines/machine.ts";
+import type { Machines } from "../machines/machines.ts";
+import type { Shares } from "../shares/shares.ts";
+import type { AcquireTools, Candidate, CandidateQuery } from "./acquire-tools.ts";
+
+export interface RealToolsParts {
+  readonly machines: Machines;
+  readonly leases: Leases;
+  readonly creates: Creates;
+  readonly sagas: Pick<SagaStore, "find">;
+  readonly database: Queries;
+  readonly shares: Pick<Shares, "take">;
+  readonly statusOf: (hostNumber: number) => HostStatus;
+}
+
+/** Makes what an acquire does with machines from the api's own operations. */
+export function realTools(parts: RealToolsParts): AcquireTools {
+  const { machines, leases, creates, sagas, database, shares, statusOf } = parts;
+  const take = (org: string, action: "start" | "create"): void => {
+    const refusal = shares.take(org, action);
+    if (refusal) throw refusal;
+  };
+  return {
+    statusOf,
+    async start(id, nonce, caller) {
+      take(caller.org, "start");
+      const leased = nonce === "" ? {} : { leaseNonce: nonce };
+      return machines.start(id, { watchMs: undefined, ...leased }, caller);
+    },
+    async stop(id, caller) {
+      await machines.stop(id, { signal: "", ignoreLease: true }, caller).catch(unlessGone);
+    },
+    async destroy(id, caller) {
+      await machines.destroy(id, { force: true, ignoreLease: true }, caller).catch(unlessGone);
+    },
+    async get(id, caller) {
+      const view = await machines.get(id, caller).catch(unlessGone);
+      if (view?.hostStatus === "unreachable") throw unreachable(id);
+      return view?.machine.state === "destroyed" ? undefined : view?.machine;
+    },
+    async lease(id, ttlMs, caller) {
+      return (await leases.acquire(id, { ttlMs, description: "acquire", nonce: "" }, caller)).nonce;
+    },
+    releaseLease: (id, nonce, caller) => leases.release(id, nonce, caller),
+    async create(request, requestId, caller) {
+      return (await creates.create(request, requestId, caller)).machine;
+    },
+    async created(org, requestId) {
+      const saga = await sagas.find(org, requestId);
+      if (saga && saga.status !== "done" && saga.status !== "failed") return undefined;
+      return { machineId: saga?.status === "done" ? placedAttempt(saga.state)?.machineId : undefined };
+    },
+    candidates: (query) => candidates(database, query),
+    chargeCreate: (org) => take(org, "create"),
+  };
+}
+
+/** Random within a region: acquires at once should not all try the same machine. */
+async function candidates(database: Queries, query: CandidateQuery): Promise<readonly Candidate[]> {
+  const { rows } = await database.query<Candidate>({
+    name: "acquire_candidates",
+    text: `select id, memory_mb as "memoryMb" from machines
+            where app = $1 and org = $2 and state in ('stopped', 'created') and committed
+              and (cardinality($3::text[]) = 0 or region = any($3))
+              and snapshot -> 'config' -> 'metadata' @> $4::jsonb
+            order by array_position($3::text[], region), random() limit $5`,
+    values: [query.app, query.org, query.regions, JSON.stringify(query.metadata), query.limit],
+  });
+  return rows;
+}
+
+/** Swallows the fault of a machine that is not there. */
+function unlessGone(err: unknown): undefined {
+  if (!hasReason(err, "MACHINE_NOT_FOUND")) throw err;
+}
+
+function unreachable(id: string): Fault {
+  return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", `the host of machine ${id} cannot be reached`, {
+    machine_id: id,
+  });
+}

@@ -1,0 +1,85 @@
+import type { Machine } from "../machines/machine.ts";
+import type { MachineId } from "../machines/machine-id.ts";
+import type { Caller } from "../requests/caller.ts";
+import type { AcquireTools } from "./acquire-tools.ts";
+import type { Intent } from "./ladder.ts";
+
+const RUNNING: ReadonlySet<string> = new Set(["starting", "started", "restarting", "stopping", "updating"]);
+
+/** What an api has left that ended in the middle of an acquire. */
+export interface Abandoned {
+  readonly org: string;
+  readonly machineId: string | null;
+  readonly step: number | null;
+  readonly intents: readonly Intent[];
+  readonly traceId: string;
+  /** Whether its machine is kept although nobody was told of it: a repeat asks for it. */
+  readonly isKept: boolean;
+}
+
+export type Settled =
+  | { readonly kind: "kept"; readonly machineId: string; readonly step: number }
+  | { readonly kind: "nothing" }
+  /** A create is still under way; ask again. */
+  | { readonly kind: "later" };
+
+/**
+ * Leaves at most one machine running of what an acquire was about to do: the one that it had chosen, else the first that runs and may be
+ * kept. Starts that the acquire did not make are left alone. Safe to repeat.
+ *
+ * @throws Fault when a host does not answer
+ */
+export async function settle(tools: AcquireTools, abandoned: Abandoned): Promise<Settled> {
+  const caller: Caller = { org: abandoned.org, subject: "acquire" };
+  const traces: { readonly intent: Intent; readonly machine: Machine }[] = [];
+  for (const intent of abandoned.intents) {
+    const machine = await leftBy(tools, intent, abandoned, caller);
+    if (machine === "under_way") return { kind: "later" };
+    if (machine) traces.push({ intent, machine });
+  }
+  const chosen = traces.find(({ machine }) => machine.id === abandoned.machineId);
+  const kept =
+    chosen ?? (abandoned.isKept ? traces.find(({ machine }) => machine.state === "started") : undefined);
+  for (const { intent, machine } of traces) {
+    if (machine.id !== kept?.machine.id && machine.id !== abandoned.machineId)
+      await undo(tools, intent, machine.id, caller);
+  }
+  if (kept) return { kind: "kept", machineId: kept.machine.id, step: kept.intent.step };
+  // It was found running, and nothing had to be recorded for it.
+  if (abandoned.machineId !== null)
+    return { kind: "kept", machineId: abandoned.machineId, step: abandoned.step ?? 0 };
+  return { kind: "nothing" };
+}
+
+/** Undoes what a step did to a machine. @throws Fault when its host does not answer */
+export async function undo(
+  tools: AcquireTools,
+  intent: Intent,
+  machineId: string,
+  caller: Caller,
+): Promise<void> {
+  const id = machineId as MachineId;
+  if (intent.kind === "create") await tools.destroy(id, caller);
+  else await tools.stop(id, caller);
+}
+
+/** Returns the machine that an intent has got running or created. */
+async function leftBy(
+  tools: AcquireTools,
+  intent: Intent,
+  { traceId, org }: Abandoned,
+  caller: Caller,
+): Promise<Machine | "under_way" | undefined> {
+  if (intent.kind === "create") {
+    const created = await tools.created(org, intent.requestId);
+    if (!created) return "under_way";
+    return created.machineId === undefined ? undefined : tools.get(created.machineId as MachineId, caller);
+  }
+  const id = intent.machineId as MachineId;
+  const machine = await tools.get(id, caller);
+  if (!machine) return undefined;
+  if (RUNNING.has(machine.state)) return machine.lastStartTraceId === traceId ? machine : undefined;
+  // Our start may still wait in its host's queue, where a stop cancels it.
+  await tools.stop(id, caller);
+  return undefined;
+}

@@ -1,0 +1,273 @@
+import { randomUUID } from "node:crypto";
+import { context } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import fc from "fast-check";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { AcquireStore } from "../../../../src/api/acquire/acquire-store.ts";
+import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
+import type { Acquired, AcquireRequest, Step } from "../../../../src/api/acquire/ladder.ts";
+import type { CreateRequest } from "../../../../src/api/creates/store/create-state.ts";
+import { newMachineId } from "../../../../src/api/machines/machine-id.ts";
+import { Database } from "../../../../src/lib/stores/postgres.ts";
+import { World } from "../fixture.ts";
+import { Life, ModelFleet } from "./model.ts";
+
+const HASH = Buffer.alloc(32, 1);
+const CALLER = { org: "personal", subject: "test" };
+const LAUNCH: CreateRequest = {
+  ...{ org: "personal", app: "web", name: "", regions: ["ord"], regionAsked: "", skipLaunch: false },
+  config: {
+    image: "x",
+    guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
+    ...{ env: {}, services: [], metadata: {} },
+    stop: { signal: "", timeoutMs: 0 },
+  },
+};
+
+let world: World;
+let database: Database;
+let pool: pg.Pool;
+
+beforeAll(async () => {
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  world = await World.open(0);
+  database = new Database({ url: world.database.url, maxConnections: 4, applicationName: "test" });
+  pool = new pg.Pool({ connectionString: world.database.url, max: 1 });
+});
+afterAll(async () => {
+  await database.close();
+  await pool.end();
+  await world.close();
+});
+
+/** An api that works on the fleet until it dies. */
+function api(fleet: ModelFleet, life = new Life(Number.POSITIVE_INFINITY)): Acquirer {
+  const store = life.around(new AcquireStore(database, randomUUID()));
+  return new Acquirer({ tools: fleet.tools(life), store, pollMs: 5 });
+}
+
+const acquire = (acquirer: Acquirer, request: AcquireRequest): Promise<Acquired> =>
+  acquirer.acquire(request, HASH, CALLER);
+
+/** Makes what dead apis work on free to be taken over. */
+const expireLeases = () => pool.query("update acquires set lease_time = now() - interval '1 second'");
+
+async function settled(fleet: ModelFleet): Promise<void> {
+  const heir = api(fleet);
+  await expect
+    .poll(
+      async () => {
+        await expireLeases();
+        await heir.maintain();
+        const { rows } = await pool.query("select 1 from acquires where status in ('running', 'settling')");
+        return rows.length;
+      },
+      { interval: 5, timeout: 10_000 },
+    )
+    .toBe(0);
+}
+
+const ladder = fc.record({
+  hosts: fc.tuple(
+    ...[0, 1, 2].map(() =>
+      fc.record({
+        room: fc.integer({ min: 0, max: 3 }),
+        status: fc.constantFrom("ok" as const, "ok" as const, "unreachable" as const),
+        ms: fc.constantFrom(0, 0, 4, 12),
+      }),
+    ),
+  ),
+  steps: fc.array(fc.constantFrom("start" as const, "start_any" as const, "launch" as const), {
+    minLength: 1,
+    maxLength: 4,
+  }),
+  hedgeAfterMs: fc.constantFrom(undefined, 2),
+  diesAfter: fc.integer({ min: 1, max: 40 }),
+});
+
+function requestOf(
+  fleet: ModelFleet,
+  kinds: readonly Step["kind"][],
+  hedgeAfterMs: number | undefined,
+  key: string | undefined,
+): AcquireRequest {
+  const steps = kinds.map((kind, index): Step => {
+    const timeoutMs = undefined;
+    if (kind === "start") return { kind, machineId: fleet.add(index % 3), timeoutMs };
+    if (kind === "launch") return { kind, request: LAUNCH, timeoutMs };
+    fleet.add(index % 3);
+    return { kind, app: "web", regions: [], regionAsked: "", metadata: {}, timeoutMs };
+  });
+  return { org: "personal", key, steps, timeoutMs: 5_000, hedgeAfterMs };
+}
+
+describe("an acquire whose api dies, wherever that is", () => {
+  test("leaves at most one machine running, and a repeat of its key gets that one or another, never two", async () => {
+    await fc.assert(
+      fc.asyncProperty(ladder, async ({ hosts, steps, hedgeAfterMs, diesAfter }) => {
+        const fleet = new ModelFleet(hosts);
+        const request = requestOf(fleet, steps, hedgeAfterMs, randomUUID());
+        const life = new Life(diesAfter);
+        const first = acquire(api(fleet, life), request).catch(() => undefined);
+        const answer = await Promise.race([first, life.end.then(() => "died" as const)]);
+        if (answer === "died") await expireLeases();
+        const heir = api(fleet);
+
+        const repeated = await acquire(heir, request).catch(() => undefined);
+        await settled(fleet);
+
+        expect(fleet.running.length).toBeLessThanOrEqual(1);
+        if (repeated) expect(fleet.running).toEqual([repeated.machine.id]);
+        if (answer !== "died" && answer) expect(repeated?.machine.id).toBe(answer.machine.id);
+      }),
+      { numRuns: 120 },
+    );
+  }, 120_000);
+
+  test("without a key leaves at most one machine running, and none that nobody was told of when two were begun", async () => {
+    await fc.assert(
+      fc.asyncProperty(ladder, async ({ hosts, steps, diesAfter }) => {
+        const fleet = new ModelFleet(hosts);
+        const request = requestOf(fleet, steps, 2, undefined);
+        const life = new Life(diesAfter);
+        const first = acquire(api(fleet, life), request).catch(() => undefined);
+        const answer = await Promise.race([first, life.end.then(() => "died" as const)]);
+        // What it has asked of hosts is still done.
+        await new Promise((resolve) => setTimeout(resolve, 15));
+        await settled(fleet);
+
+        expect(fleet.running.length).toBeLessThanOrEqual(1);
+        if (answer !== "died" && answer) expect(fleet.running).toEqual([answer.machine.id]);
+      }),
+      { numRuns: 60 },
+    );
+  }, 120_000);
+});
+
+test("two acquires of one key at two apis get one machine", async () => {
+  const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 5 }]);
+  const request = requestOf(fleet, ["launch"], undefined, randomUUID());
+  const [a, b, again] = [api(fleet), api(fleet), api(fleet)];
+
+  const both = await Promise.all([acquire(a, request), acquire(b, request), acquire(a, request)]);
+
+  expect(new Set(both.map(({ machine }) => machine.id)).size).toBe(1);
+  expect(both.filter(({ repeated }) => !repeated)).toHaveLength(1);
+  expect((await acquire(again, request)).repeated).toBe(true);
+  expect(fleet.running).toHaveLength(1);
+});
+
+test("acquires at once that take any stopped machine get one each", async () => {
+  const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 3 }]);
+  for (let i = 0; i < 5; i++) fleet.add(0);
+  const step: Step = {
+    kind: "start_any",
+    app: "web",
+    regions: [],
+    regionAsked: "",
+    metadata: {},
+    timeoutMs: undefined,
+  };
+  const request = {
+    org: "personal",
+    key: undefined,
+    steps: [step],
+    timeoutMs: 5_000,
+    hedgeAfterMs: undefined,
+  };
+
+  const five = await Promise.all(Array.from({ length: 5 }, () => acquire(api(fleet), request)));
+
+  expect(new Set(five.map(({ machine }) => machine.id)).size).toBe(5);
+});
+
+test("a key stands for its steps, a machine that stopped is started again, and one that is gone is replaced", async () => {
+  const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 0 }]);
+  const request = requestOf(fleet, ["launch"], undefined, randomUUID());
+  const { machine } = await acquire(api(fleet), request);
+  const of = (id: string) => [...fleet.machines.values()].find((each) => each.id === id);
+
+  await expect(api(fleet).acquire(request, Buffer.alloc(32, 2), CALLER)).rejects.toMatchObject({
+    reason: "KEY_REUSED",
+  });
+  Object.assign(of(machine.id) ?? {}, { state: "stopped" });
+  expect(await acquire(api(fleet), request)).toMatchObject({ repeated: true, machine: { id: machine.id } });
+  Object.assign(of(machine.id) ?? {}, { state: "destroyed" });
+  const replaced = await acquire(api(fleet), request);
+
+  expect(replaced.repeated).toBe(false);
+  expect(fleet.running).toEqual([replaced.machine.id]);
+});
+
+describe("the answer of an acquire", () => {
+  test("tells what was tried, why each failed and how long it took", async () => {
+    const fleet = new ModelFleet([
+      { room: 0, status: "ok", ms: 0 },
+      { room: 9, status: "unreachable", ms: 0 },
+      { room: 9, status: "ok", ms: 0 },
+    ]);
+    const [full, away, good] = [fleet.add(0), fleet.add(1), fleet.add(2)];
+    const steps = [full, away, newMachineId(2, 99n), good].map(
+      (machineId): Step => ({ kind: "start", machineId, timeoutMs: undefined }),
+    );
+    const request = { org: "personal", key: undefined, steps, timeoutMs: 5_000, hedgeAfterMs: undefined };
+
+    const { step, machine, attempts } = await acquire(api(fleet), request);
+
+    expect({ step, id: machine.id }).toEqual({ step: 3, id: good });
+    expect(attempts.map(({ step: index, outcome, reason }) => [index, outcome, reason])).toEqual([
+      [0, "failed", "INSUFFICIENT_CAPACITY"],
+      [1, "skipped", "HOST_UNREACHABLE"],
+      [2, "failed", "MACHINE_NOT_FOUND"],
+      [3, "started", ""],
+    ]);
+    await expect(acquire(api(fleet), { ...request, steps: steps.slice(0, 2) })).rejects.toMatchObject({
+      reason: "NO_STEP_WORKED",
+      facts: { reason_0: "INSUFFICIENT_CAPACITY", reason_1: "HOST_UNREACHABLE" },
+    });
+  });
+
+  test("comes from the next step when one is slow, whose machine is stopped again", async () => {
+    await pool.query("delete from acquires");
+    const fleet = new ModelFleet([
+      { room: 9, status: "ok", ms: 200 },
+      { room: 9, status: "ok", ms: 0 },
+    ]);
+    const steps = [fleet.add(0), fleet.add(1)].map(
+      (machineId): Step => ({ kind: "start", machineId, timeoutMs: undefined }),
+    );
+    const request = { org: "personal", key: undefined, steps, timeoutMs: 5_000, hedgeAfterMs: 5 };
+
+    const { step, machine, attempts } = await acquire(api(fleet), request);
+
+    expect(step).toBe(1);
+    expect(attempts.map(({ step: index, outcome }) => [index, outcome])).toEqual([
+      [1, "started"],
+      [0, "superseded"],
+    ]);
+    await expect
+      .poll(
+        async () =>
+          (await pool.query("select status from acquires where machine_id = $1", [machine.id])).rows,
+      )
+      .toEqual([{ status: "done" }]);
+    expect(fleet.running).toEqual([machine.id]);
+  });
+
+  test("is a failure in time when no step ends in time", async () => {
+    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 300 }]);
+    const step: Step = { kind: "start", machineId: fleet.add(0), timeoutMs: undefined };
+    const request = {
+      org: "personal",
+      key: undefined,
+      steps: [step],
+      timeoutMs: 20,
+      hedgeAfterMs: undefined,
+    };
+
+    await expect(acquire(api(fleet), request)).rejects.toMatchObject({ reason: "ACQUIRE_TIMEOUT" });
+
+    await expect.poll(() => fleet.running).toEqual([]);
+  });
+});

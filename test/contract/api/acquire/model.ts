@@ -1,0 +1,272 @@
+import { trace } from "@opentelemetry/api";
+import type { AcquireTools, Candidate, CandidateQuery } from "../../../../src/api/acquire/acquire-tools.ts";
+import type { CreateRequest } from "../../../../src/api/creates/store/create-state.ts";
+import type { HostStatus, Machine } from "../../../../src/api/machines/machine.ts";
+import { type MachineId, newMachineId } from "../../../../src/api/machines/machine-id.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+
+/** A machine of the model. */
+interface Modelled {
+  readonly id: MachineId;
+  readonly host: number;
+  readonly app: string;
+  state: "stopped" | "started" | "destroyed";
+  traceId: string;
+  leasedUntil: number;
+  /** Grows with every stop, which cancels starts that wait. */
+  stops: number;
+}
+
+/** A host of the model. */
+interface ModelHost {
+  /** Machines that may run at once. */
+  readonly room: number;
+  readonly status: HostStatus;
+  /** How long a start or create takes. */
+  readonly ms: number;
+}
+
+/** Machines and hosts as an acquire sees them, with the rules of the real ones. They outlive every api. */
+export class ModelFleet {
+  readonly machines = new Map<MachineId, Modelled>();
+  readonly #creates = new Map<string, Promise<MachineId>>();
+  /** Those that have ended. */
+  readonly #created = new Map<string, MachineId | undefined>();
+  readonly #hosts: readonly ModelHost[];
+  #made = 0n;
+
+  constructor(hosts: readonly ModelHost[]) {
+    this.#hosts = hosts;
+  }
+
+  add(host: number, state: "stopped" | "started" = "stopped", app = "web"): MachineId {
+    this.#made += 1n;
+    const id = newMachineId(host, this.#made);
+    this.machines.set(id, { id, host, app, state, traceId: "", leasedUntil: 0, stops: 0 });
+    return id;
+  }
+
+  get running(): readonly MachineId[] {
+    return [...this.machines.values()].filter(({ state }) => state === "started").map(({ id }) => id);
+  }
+
+  /** What one api sees of it until it dies: from then on its calls never return. */
+  tools(life: Life): AcquireTools {
+    const act = async <T>(ms: number, work: () => T): Promise<T> => {
+      await life.step();
+      // What an api has asked of a host is done, whether or not the api is still there.
+      const done = new Promise<T>((resolve, reject) => {
+        setTimeout(() => {
+          try {
+            resolve(work());
+          } catch (err) {
+            reject(err);
+          }
+        }, ms);
+      });
+      const result = await done;
+      await life.step();
+      return result;
+    };
+    const hostOf = (id: MachineId) => this.#hosts[this.#find(id).host];
+    return {
+      start: async (id, nonce) => {
+        const traceId = traceOf();
+        await life.step();
+        const { stops } = this.#find(id);
+        const started = this.#start(id, nonce, traceId, stops, hostOf(id)?.ms ?? 0);
+        const result = await started;
+        await life.step();
+        return result;
+      },
+      stop: (id) =>
+        act(0, () => {
+          const machine = this.#find(id);
+          machine.stops += 1;
+          if (machine.state === "started") machine.state = "stopped";
+        }),
+      destroy: (id) =>
+        act(0, () => {
+          const machine = this.machines.get(id);
+          if (machine) machine.state = "destroyed";
+        }),
+      get: (id) =>
+        act(0, () => {
+          const machine = this.machines.get(id);
+          return machine && machine.state !== "destroyed" ? describe(machine) : undefined;
+        }),
+      lease: (id) =>
+        act(0, () => {
+          const machine = this.#find(id);
+          if (machine.leasedUntil > Date.now()) throw new Fault("ABORTED", "LEASE_HELD", "leased");
+          machine.leasedUntil = Date.now() + 30_000;
+          return "nonce";
+        }),
+      releaseLease: (id) =>
+        act(0, () => {
+          this.#find(id).leasedUntil = 0;
+        }),
+      create: async (request, requestId) => {
+        await life.step();
+        const id = await this.#create(request, requestId);
+        await life.step();
+        return describe(this.#find(id));
+      },
+      created: (_org, requestId) =>
+        act(0, () => {
+          const isUnderWay = this.#creates.has(requestId) && !this.#created.has(requestId);
+          return isUnderWay ? undefined : { machineId: this.#created.get(requestId) };
+        }),
+      candidates: (query) => act(0, () => this.#candidates(query)),
+      statusOf: (number) => this.#hosts[number]?.status ?? "unknown",
+      chargeCreate: () => {},
+    };
+  }
+
+  /** A create goes on to its end, whoever has begun it and waits for it. */
+  #create({ app }: CreateRequest, requestId: string): Promise<MachineId> {
+    const known = this.#creates.get(requestId);
+    if (known !== undefined) return known;
+    const traceId = traceOf();
+    const create = new Promise<MachineId>((resolve, reject) => {
+      setTimeout(() => {
+        try {
+          const host = this.#hosts.findIndex(
+            ({ status }, number) => status === "ok" && this.#hasRoom(number),
+          );
+          if (host < 0) throw new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", "no host has room");
+          const id = this.add(host, "stopped", app);
+          this.#run(this.#find(id), traceId);
+          resolve(id);
+        } catch (err) {
+          reject(err);
+        }
+      }, this.#hosts[0]?.ms);
+    });
+    this.#creates.set(requestId, create);
+    create.then(
+      (id) => this.#created.set(requestId, id),
+      () => this.#created.set(requestId, undefined),
+    );
+    return create;
+  }
+
+  /** A start waits in its host's queue, where nobody sees it, and goes on when its caller is gone. */
+  #start(id: MachineId, nonce: string, traceId: string, stops: number, ms: number) {
+    return new Promise<{ machine: Machine; alreadyStarted: boolean }>((resolve, reject) => {
+      setTimeout(() => {
+        try {
+          const machine = this.#find(id);
+          if (machine.leasedUntil > Date.now() && nonce === "")
+            throw new Fault("ABORTED", "LEASE_HELD", "leased");
+          if (machine.stops > stops) throw new Fault("ABORTED", "START_CANCELLED", "stopped");
+          const alreadyStarted = machine.state === "started";
+          if (!alreadyStarted) this.#run(machine, traceId);
+          resolve({ machine: describe(machine), alreadyStarted });
+        } catch (err) {
+          reject(err);
+        }
+      }, ms);
+    });
+  }
+
+  #candidates({ app, limit }: CandidateQuery): readonly Candidate[] {
+    return [...this.machines.values()]
+      .filter((machine) => machine.app === app && machine.state === "stopped")
+      .map(({ id }) => ({ id, memoryMb: 256 }))
+      .slice(0, limit);
+  }
+
+  #run(machine: Modelled, traceId: string): void {
+    if (this.#hosts[machine.host]?.status === "unreachable")
+      throw new Fault("UNAVAILABLE", "HOST_UNREACHABLE", "no answer");
+    if (!this.#hasRoom(machine.host)) throw new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", "full");
+    machine.state = "started";
+    machine.traceId = traceId;
+  }
+
+  #hasRoom(host: number): boolean {
+    const used = [...this.machines.values()].filter((each) => each.host === host && each.state === "started");
+    return used.length < (this.#hosts[host]?.room ?? 0);
+  }
+
+  #find(id: MachineId): Modelled {
+    const machine = this.machines.get(id);
+    if (!machine || machine.state === "destroyed")
+      throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `no ${id}`);
+    return machine;
+  }
+}
+
+/** The life of an api. It dies at a step: what it has asked for is done, and it learns of nothing any more. */
+export class Life {
+  readonly #dead = Promise.withResolvers<void>();
+  #left: number;
+
+  /** @param steps calls, before and after each of which it may die; infinite: it lives on */
+  constructor(steps: number) {
+    this.#left = steps;
+  }
+
+  /** Resolves when it is dead. */
+  get end(): Promise<void> {
+    return this.#dead.promise;
+  }
+
+  async step(): Promise<void> {
+    this.#left -= 1;
+    if (this.#left > 0) return;
+    this.#dead.resolve();
+    await new Promise(() => {});
+  }
+
+  /** Makes every method of a store one that it may die before and after. */
+  around<T extends object>(store: T): T {
+    return new Proxy(store, {
+      get: (target, name) => {
+        const method: unknown = Reflect.get(target, name);
+        if (typeof method !== "function") return method;
+        return async (...args: unknown[]) => {
+          await this.step();
+          const result: unknown = await method.apply(target, args);
+          await this.step();
+          return result;
+        };
+      },
+    });
+  }
+}
+
+function traceOf(): string {
+  return trace.getActiveSpan()?.spanContext().traceId ?? "";
+}
+
+function describe({ id, state, traceId }: Modelled): Machine {
+  const nothing = {
+    name: id,
+    generation: "1",
+    app: "web",
+    org: "acme",
+    region: "ord",
+    host: "h",
+    instanceId: "",
+  };
+  return {
+    ...nothing,
+    ...{ id, state, lastStartTraceId: traceId, lastStartPath: "warm", createTraceId: "" },
+    ...{
+      createTimeMs: 0,
+      updateTimeMs: 0,
+      events: [],
+      serviceAddresses: [],
+      cordoned: false,
+      restartCount: 0,
+    },
+    config: {
+      image: "x",
+      guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
+      ...{ env: {}, services: [], metadata: {} },
+      stop: { signal: "", timeoutMs: 0 },
+    },
+  };
+}
