@@ -9,6 +9,7 @@ import { Fault } from "../lib/faults/fault.ts";
 import { RefusalPace } from "../lib/grpc/server/edge/pace/refusal-pace.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
+import { Semaphore } from "../lib/runtime/semaphore.ts";
 import type { SealingKeys } from "../lib/sealing/sealing-keys.ts";
 import { Database } from "../lib/stores/postgres.ts";
 import { AcquireStore } from "./acquire/acquire-store.ts";
@@ -38,7 +39,7 @@ import { parseMachineId } from "./machines/machine-id.ts";
 import { MachineStore } from "./machines/machine-store.ts";
 import { Machines } from "./machines/machines.ts";
 import { startMaintenance, type Task } from "./maintenance/maintenance.ts";
-import { applyRetention, boundRows } from "./maintenance/retention.ts";
+import { applyRetention, boundRows, trimChanges } from "./maintenance/retention.ts";
 import { sweep } from "./maintenance/sweep.ts";
 import { OrganizationStore } from "./orgs/organization-store.ts";
 import { type SchedulerAddress, Schedulers } from "./regions/schedulers.ts";
@@ -61,6 +62,8 @@ import { RevocationSync } from "./tokens/revocation-sync.ts";
 import { TokenStore } from "./tokens/token-store.ts";
 import { UpdateStore } from "./updates/update-store.ts";
 import { Updates } from "./updates/updates.ts";
+import { ChangeFeed } from "./watches/change-feed.ts";
+import { ChangeLog } from "./watches/change-log.ts";
 import { addServices } from "./wiring-services.ts";
 
 const CONNECT_INTERVAL_MS = 2_000;
@@ -78,6 +81,12 @@ const SWEEP_INTERVAL_MS = 30_000;
 const SWEEP_LEASE_MS = 45_000;
 const RETENTION_INTERVAL_MS = 60 * 60_000;
 const BOUNDS_INTERVAL_MS = 5 * 60_000;
+/** Reads of watches from the database: others need its connections too. */
+const WATCH_READS = {
+  permits: 3,
+  maxWaiting: 20_000,
+  full: () => new Fault("UNAVAILABLE", "DATABASE_UNAVAILABLE", "too many watches begin at once; try again"),
+};
 
 export interface ApiOptions {
   readonly region: string;
@@ -118,6 +127,7 @@ export interface ApiOptions {
 export interface Api {
   addTo(server: Server): void;
   readonly runner: CreateRunner;
+  readonly feed: ChangeFeed;
   /** For what REST paths name. */
   readonly lookups: LookupSources;
   readonly database: GatedDatabase;
@@ -146,7 +156,10 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("schedulers", () => schedulers.close());
 
   const hostStore = new HostStore(database);
-  const hosts = new Hosts(table, hostStore, clock, hostd);
+  const changeLog = new ChangeLog(database);
+  const feed = new ChangeFeed(changeLog, clock);
+  stack.add("watches", () => feed.close());
+  const hosts = new Hosts(table, hostStore, clock, hostd, () => feed.poke());
   const machineStore = new MachineStore(database);
   const where = { directory: hosts, store: machineStore };
   const machines = new Machines(where, hostd);
@@ -233,6 +246,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
       { name: "retention", ...retention, run: () => applyRetention(database) },
       { name: "acquires", ...retention, run: () => acquireStore.removeOld() },
       { name: "bounds", ...bounds, run: () => boundRows(database) },
+      { name: "trim changes", ...bounds, run: () => trimChanges(database) },
     );
   }
   stack.add("maintenance", startMaintenance(tasks, new LeaseStore(database)));
@@ -250,6 +264,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
       refreshRevocations,
       auditDir: options.auditDir,
     },
+    watches: { log: changeLog, feed, reads: new Semaphore(WATCH_READS), clock },
     listStore: new ListStore(database),
     freshHosts: { directory: hosts, hosts: hostd, nowMs: () => clock.monotonicMs() },
     historyStore: new HistoryStore(database),
@@ -260,7 +275,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   return {
     addTo: (server) => addServices(server, parts),
-    ...{ runner, database, token, shares, turns, databaseTurns, sweep: runSweep },
+    ...{ feed, runner, database, token, shares, turns, databaseTurns, sweep: runSweep },
     lookups: lookupSources(machines, parts.apps),
     inProgress: new CallsInProgress(options.inProgressLimits ?? DEFAULT_IN_PROGRESS_LIMITS),
   };

@@ -20,6 +20,7 @@ import { RegistryImages } from "./creates/saga/images.ts";
 import { serveRest } from "./rest/rest.ts";
 import { RULES } from "./service-rules.ts";
 import { exposeShares } from "./shares/metrics.ts";
+import { exposeWatches } from "./watches/metrics.ts";
 import { SERVICES } from "./wiring-services.ts";
 
 await runService("api", readConfig, start);
@@ -61,6 +62,7 @@ async function start(config: ApiConfig, stack: Stack) {
     },
     exposeMetrics: () => {
       exposeCreates(api.runner);
+      exposeWatches(api.feed);
       exposeShares(api.shares, api.inProgress, [api.turns, api.databaseTurns]);
     },
   });

@@ -17,7 +17,7 @@ import { PlatformServiceService } from "../gen/windhover/machines/v1/platform.ts
 import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { SigningKeys } from "../lib/auth/keys.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
-import { notBuilt, notBuiltStream } from "../lib/grpc/server/not-built.ts";
+import { notBuilt } from "../lib/grpc/server/not-built.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Paces } from "../lib/runtime/paces.ts";
 import type { Acquirer } from "./acquire/acquirer.ts";
@@ -55,6 +55,7 @@ import { tokensService } from "./tokens/service-tokens.ts";
 import type { TokenStore } from "./tokens/token-store.ts";
 import { updatesService } from "./updates/service-updates.ts";
 import type { Updates } from "./updates/updates.ts";
+import { type WatchServiceParts, watchesService } from "./watches/service-watches.ts";
 
 /** The full names of the services of an api. */
 export const SERVICES = [
@@ -77,7 +78,12 @@ export const SERVICES = [
 /** Lines of logs that an organisation reads; a host has the same bound. */
 const LINES = { perSecond: 50_000, burst: 200_000 };
 
-export interface ServiceParts extends ListParts, DeleteAppParts, OperatorParts, HostSources {
+export interface ServiceParts
+  extends ListParts,
+    WatchServiceParts,
+    DeleteAppParts,
+    OperatorParts,
+    HostSources {
   readonly apps: DeleteAppParts["apps"];
   readonly orgs: OrganizationStore;
   readonly changes: MachineChanges;
@@ -117,11 +123,11 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   } = parts;
   const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
-    watchMachines: notBuiltStream(),
     ...createsService(creates, { own: region, known: schedulers.regions() }),
     ...changesService(changes, machines),
     ...updatesService(updates),
     ...listsService(parts),
+    ...watchesService(parts),
     ...historyService(machines, parts.historyStore),
     ...machinesService(machines, new Paces({ ...LINES, clock })),
   };

@@ -21,15 +21,24 @@ export class Hosts implements HostDirectory {
   readonly #store: HostStore;
   readonly #clock: Clock;
   readonly #hostd: Hostd;
+  readonly #onReport: () => void;
   readonly #stored = new Map<number, HostEntry>();
   #refreshedAt: Date | undefined;
   #finding: Promise<void> | undefined;
 
-  constructor(table: HostTable, store: HostStore, clock: Clock, hostd: Hostd) {
+  /** @param onReport called when a report has been stored */
+  constructor(
+    table: HostTable,
+    store: HostStore,
+    clock: Clock,
+    hostd: Hostd,
+    onReport: () => void = () => {},
+  ) {
     this.#table = table;
     this.#store = store;
     this.#clock = clock;
     this.#hostd = hostd;
+    this.#onReport = onReport;
   }
 
   get(number: number): HostEntry | undefined {
@@ -80,8 +89,10 @@ export class Hosts implements HostDirectory {
   }
 
   /** @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `DATABASE_UNAVAILABLE` */
-  report(hostNumber: number, identity: string, changes: readonly HostEvent[]): Promise<bigint> {
-    return this.#store.applyEvents(hostNumber, identity, changes);
+  async report(hostNumber: number, identity: string, changes: readonly HostEvent[]): Promise<bigint> {
+    const applied = await this.#store.applyEvents(hostNumber, identity, changes);
+    this.#onReport();
+    return applied;
   }
 
   /** Reads hosts that announced themselves to other apis. @param isFull not only changed ones */

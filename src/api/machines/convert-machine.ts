@@ -11,6 +11,7 @@ import type {
   HostStatus,
   Lease,
   Machine,
+  MachineConfig,
   MachineEvent,
   MachineState,
   MachineStatus,
@@ -64,6 +65,8 @@ const HOST_STATUS_TO_PROTO: Record<HostStatus, WireStatus> = {
   unreachable: WireStatus.UNREACHABLE,
   unknown: WireStatus.UNKNOWN,
 };
+
+const NO_CONFIG: MachineConfig = configFromProto(undefined);
 
 export function stateFromProto(state: WireState): MachineState {
   return STATE_FROM_PROTO[state] ?? "unknown";
@@ -145,6 +148,11 @@ export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.M
     createTraceId: machine.createTraceId,
     imageBytes: BigInt(machine.imageBytes ?? 0),
   };
+}
+
+/** Converts a machine that is told without its configuration. */
+export function describedToProto(machine: Omit<Machine, "config">, hostStatus: HostStatus): wire.Machine {
+  return { ...machineToProto({ ...machine, config: NO_CONFIG }, hostStatus), config: undefined };
 }
 
 /** Converts a machine of a list, which shows no values that may be secrets: no variables, program or files. */

@@ -1,9 +1,10 @@
 import type { Queries } from "../../lib/stores/postgres.ts";
 
 /** Rows of an organisation that are kept, however new the others are. */
-const KEPT = { failedCreates: 1_000, doneCreates: 100_000, destroyedMachines: 5_000 };
+const KEPT = { failedCreates: 1_000, doneCreates: 100_000, destroyedMachines: 5_000, changes: 1_000_000 };
 /** Rows that a statement deletes, and statements of a kind in a round; the next round goes on. */
 const [BATCH, MAX_BATCHES] = [1_000, 100];
+const CHANGES_BATCH = 10_000;
 
 /**
  * Deletes ended creates after a day, destroyed machines after a week, records of expired tokens a
@@ -67,6 +68,29 @@ export async function boundRows(db: Queries): Promise<void> {
                  from machines where state = 'destroyed') ranked
               where nth > ${KEPT.destroyedMachines} limit $1)`,
   });
+}
+
+/** Deletes changes of machines that nobody can go on from any more: those older than an hour, and all but the newest million. */
+export async function trimChanges(db: Queries): Promise<void> {
+  for (let batch = 0; batch < MAX_BATCHES; batch++) {
+    const { rows } = await db.query<{ count: number }>({
+      name: "retention_changes",
+      text: `with first as (
+               select xid, position, create_time from machine_changes order by xid, position limit $1),
+             gone as (
+               delete from machine_changes c using first f
+                where c.xid = f.xid and c.position = f.position
+                  and (f.create_time < now() - interval '1 hour'
+                       or f.position <= (select last_value from machine_changes_position_seq) - ${KEPT.changes})
+               returning c.xid, c.position),
+             last as (select xid, position from gone order by xid desc, position desc limit 1),
+             horizon as (
+               update machine_changes_horizon h set xid = l.xid, position = l.position from last l)
+             select count(*)::int as count from gone`,
+      values: [CHANGES_BATCH],
+    });
+    if ((rows[0]?.count ?? 0) < CHANGES_BATCH) return;
+  }
 }
 
 async function deleteInBatches(

@@ -93,6 +93,15 @@ with owned as (
                                              bytes_total bigint, time timestamptz)
       on conflict (saga_id, sequence) do update
      set detail = excluded.detail, bytes_done = excluded.bytes_done, bytes_total = excluded.bytes_total, time = excluded.time
+), taken_back as (
+  -- For those who watch: its host may report that it is destroyed when its row is gone.
+  insert into machine_changes (machine_id, org, app, status)
+  select m.id, m.org, m.app,
+         jsonb_build_object('id', m.id, 'state', 'destroyed', 'generation', (m.generation + 1)::text,
+                            'updateTimeMs', floor(extract(epoch from now()) * 1000), 'serviceAddresses', '[]'::jsonb)
+    from machines m, owned o
+   where ($5::text = 'failed' or $9::jsonb is not null) and m.create_id = o.id and m.id is not null
+     and m.snapshot is not null and m.state <> 'destroyed'
 ), intent_deleted as (
   delete from machines m using owned o where $5::text = 'failed' and m.create_id = o.id
 ), events_deleted as (

@@ -1,0 +1,65 @@
+import { onAbort } from "../../lib/runtime/abort.ts";
+import type { LoggedChange, WatchFilter } from "./change-log.ts";
+import type { Position } from "./position.ts";
+
+/** Changes that wait for a watch that is behind. It reads more than these from the log. */
+export const MAX_QUEUED = 1_000;
+
+/** What one watch has been told and not taken yet. */
+export class Subscription {
+  readonly filter: WatchFilter;
+  /** Changes after it are queued. */
+  readonly from: Position;
+  #queue: LoggedChange[] = [];
+  #isBehind = false;
+  #fault: unknown;
+  #wake: () => void = () => {};
+
+  constructor(filter: WatchFilter, from: Position) {
+    this.filter = filter;
+    this.from = from;
+  }
+
+  /** Whether more changes came than may wait: those that waited are dropped, and no more come. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
+  matches({ app, machine }: LoggedChange): boolean {
+    const { filter } = this;
+    return (filter.app === undefined || filter.app === app) && filter.machineIds?.has(machine.id) !== false;
+  }
+
+  add(change: LoggedChange): void {
+    if (this.#isBehind) return;
+    this.#queue.push(change);
+    if (this.#queue.length > MAX_QUEUED) {
+      this.#isBehind = true;
+      this.#queue = [];
+    }
+    this.#wake();
+  }
+
+  fail(fault: unknown): void {
+    this.#fault = fault;
+    this.#wake();
+  }
+
+  /**
+   * Takes the changes that wait, at most `limit`; waits for one for at most `ms`.
+   *
+   * @throws what it failed with
+   */
+  async take(limit: number, ms: number, signal: AbortSignal): Promise<readonly LoggedChange[]> {
+    if (this.#queue.length === 0 && !this.#isBehind && this.#fault === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      const timer = setTimeout(resolve, ms);
+      using _ = onAbort(signal, resolve);
+      await promise;
+      clearTimeout(timer);
+    }
+    if (this.#fault !== undefined) throw this.#fault;
+    return this.#queue.splice(0, limit);
+  }
+}

@@ -1,0 +1,223 @@
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
+import type { Semaphore } from "../../lib/runtime/semaphore.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
+import { AWAY_LIMIT_MS, type ChangeFeed } from "./change-feed.ts";
+import type { ChangeLog, LoggedChange, WatchedMachine, WatchFilter } from "./change-log.ts";
+import { watchesBehind } from "./metrics.ts";
+import { comparePositions, type Position } from "./position.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** A message of a watch. */
+export interface WatchBatch {
+  readonly changes: readonly Pick<LoggedChange, "machine" | "event">[];
+  /** Where to go on. Undefined: nowhere, until what is now has been told. */
+  readonly position: Position | undefined;
+}
+
+export interface WatchParts {
+  readonly log: ChangeLog;
+  readonly feed: ChangeFeed;
+  /** Bounds the reads of all watches. */
+  readonly reads: Semaphore;
+  readonly clock: Pick<Clock, "monotonicMs">;
+}
+
+/** In a message, of some KiB each at most. */
+const BATCH = 100;
+const PAGE = 500;
+/** A watch without changes tells its position so often that it is always one that is kept. */
+const IDLE_MS = 60_000;
+const UNREACHED_MS = 500;
+/** How long the first message waits for transactions under way. */
+const REACH_MS = 250;
+/** What hosts have not reported yet is older than what was told at first, for so long. */
+const REPORT_LAG_MS = 30_000;
+const FIRST_ANSWER_LIMIT_MS = 5_000;
+const RETRY: Backoff = { firstMs: 100, maxMs: 1_000 };
+
+/**
+ * Tells how machines change, each change once. A watch that is slower than its changes reads them
+ * from the log at its own pace.
+ *
+ * @param after position of an earlier batch. Undefined: begins with what is now
+ * @throws Fault `POSITION_TOO_OLD`, `DATABASE_UNAVAILABLE` after 30 s
+ */
+export async function* watch(
+  parts: WatchParts,
+  filter: WatchFilter,
+  after: Position | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<WatchBatch> {
+  const { feed } = parts;
+  const reader = new Reader(parts, filter.org, signal);
+  let subscription: Subscription | undefined;
+  try {
+    const told = new Told(parts.clock);
+    if (after) await checkKept(parts, reader, after);
+    subscription = await reader.read(() => feed.subscribe(filter));
+    let at = after ?? subscription.from;
+    let hasPosition = after !== undefined;
+    if (!after) {
+      yield* present(parts, filter, reader, told, signal);
+      hasPosition = told.isCovered(feed.position);
+      if (hasPosition) at = feed.position ?? at;
+    }
+    for (;;) {
+      yield* missed(parts, filter, reader, told, at, subscription.from);
+      if (comparePositions(at, subscription.from) < 0) at = subscription.from;
+      while (!subscription.isBehind) {
+        const taken = await subscription.take(BATCH, hasPosition ? IDLE_MS : UNREACHED_MS, signal);
+        if (signal.aborted) return;
+        if (subscription.isBehind) break;
+        // Without any, everything that the feed has come past was told.
+        const next = taken.at(-1)?.position ?? feed.position ?? at;
+        const fresh = taken.filter(({ position }) => comparePositions(position, at) > 0);
+        if (comparePositions(next, at) > 0) at = next;
+        if (fresh.length === 0 && taken.length > 0) continue;
+        const batch = told.batch(fresh, at);
+        hasPosition = batch.position !== undefined;
+        yield batch;
+      }
+      watchesBehind.inc();
+      feed.unsubscribe(subscription);
+      subscription = await reader.read(() => feed.subscribe(filter));
+    }
+  } finally {
+    if (subscription) feed.unsubscribe(subscription);
+  }
+}
+
+/** Yields what the machines are now. The last batch has a position if no transaction is in its way. */
+async function* present(
+  { log, feed }: WatchParts,
+  filter: WatchFilter,
+  reader: Reader,
+  told: Told,
+  signal: AbortSignal,
+): AsyncGenerator<WatchBatch> {
+  let page = await reader.read(() => log.present(filter, undefined, PAGE));
+  for (;;) {
+    told.add(page.machines, page.endXid);
+    const { machines, after } = page;
+    for (let i = 0; i < machines.length - BATCH; i += BATCH) yield batchOf(machines.slice(i, i + BATCH));
+    const last = machines.slice(Math.floor(Math.max(0, machines.length - 1) / BATCH) * BATCH);
+    if (after === undefined) {
+      const isReached = await feed.reach(told.endXid, REACH_MS, signal);
+      yield batchOf(last, isReached ? feed.position : undefined);
+      return;
+    }
+    yield batchOf(last);
+    page = await reader.read(() => log.present(filter, after, PAGE));
+  }
+}
+
+function batchOf(machines: readonly WatchedMachine[], position?: Position): WatchBatch {
+  return { changes: machines.map((machine) => ({ machine, event: undefined })), position };
+}
+
+/** Yields changes from the log. */
+async function* missed(
+  { log }: WatchParts,
+  filter: WatchFilter,
+  reader: Reader,
+  told: Told,
+  after: Position,
+  until: Position,
+): AsyncGenerator<WatchBatch> {
+  for (let at = after; comparePositions(at, until) < 0; ) {
+    const changes = await reader.read(() => log.readMissed(filter, at, until, BATCH));
+    if (!changes) throw tooOld();
+    const last = changes.at(-1);
+    if (!last) return;
+    at = last.position;
+    yield told.batch(changes, at);
+    if (changes.length < BATCH) return;
+  }
+}
+
+/** @throws Fault `POSITION_TOO_OLD` */
+async function checkKept({ log }: WatchParts, reader: Reader, after: Position): Promise<void> {
+  const { horizon, nextXid } = await reader.read(() => log.ends());
+  // A position of another life of the database may be ahead of this one.
+  if (comparePositions(after, horizon) < 0 || after.xid > nextXid) throw tooOld();
+}
+
+function tooOld(): Fault {
+  const message = "the changes since this position are not kept any more; begin anew, without after_position";
+  return new Fault("FAILED_PRECONDITION", "POSITION_TOO_OLD", message);
+}
+
+/** What a watch was told at first. Changes that led to it are told no more. */
+class Told {
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #generations = new Map<string, bigint>();
+  #endXid = 0n;
+  #sinceMs = 0;
+
+  constructor(clock: Pick<Clock, "monotonicMs">) {
+    this.#clock = clock;
+  }
+
+  /** No transaction from this one on was seen. */
+  get endXid(): bigint {
+    return this.#endXid;
+  }
+
+  add(machines: readonly WatchedMachine[], endXid: bigint): void {
+    for (const { id, generation } of machines) this.#generations.set(id, BigInt(generation));
+    if (endXid > this.#endXid) this.#endXid = endXid;
+    this.#sinceMs = this.#clock.monotonicMs();
+  }
+
+  isCovered(position: Position | undefined): boolean {
+    return (position?.xid ?? 0n) >= this.#endXid;
+  }
+
+  batch(changes: readonly LoggedChange[], position: Position): WatchBatch {
+    const news = changes.filter(
+      ({ machine }) => BigInt(machine.generation) > (this.#generations.get(machine.id) ?? -1n),
+    );
+    const isCovered = this.isCovered(position);
+    if (isCovered && this.#generations.size > 0 && this.#clock.monotonicMs() - this.#sinceMs > REPORT_LAG_MS)
+      this.#generations.clear();
+    return { changes: news, position: isCovered ? position : undefined };
+  }
+}
+
+/** Reads of one watch from the database, which go on while it is away. */
+class Reader {
+  readonly #parts: WatchParts;
+  readonly #org: string;
+  readonly #signal: AbortSignal;
+  #hasAnswered = false;
+
+  constructor(parts: WatchParts, org: string, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#org = org;
+    this.#signal = signal;
+  }
+
+  async read<T>(work: () => Promise<T>): Promise<T> {
+    const { reads, clock } = this.#parts;
+    const limitMs = this.#hasAnswered ? AWAY_LIMIT_MS : FIRST_ANSWER_LIMIT_MS;
+    const untilMs = clock.monotonicMs() + limitMs;
+    for (let failures = 0; ; failures++) {
+      try {
+        const release = await reads.acquire(this.#signal, this.#org);
+        try {
+          const found = await work();
+          this.#hasAnswered = true;
+          return found;
+        } finally {
+          release();
+        }
+      } catch (err) {
+        if (!hasReason(err, "DATABASE_UNAVAILABLE") || clock.monotonicMs() >= untilMs) throw err;
+        await sleep(backoffMs(RETRY, failures), this.#signal);
+        this.#signal.throwIfAborted();
+      }
+    }
+  }
+}
