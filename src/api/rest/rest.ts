@@ -1,6 +1,7 @@
 import type { LocalCalls } from "../../lib/grpc/server/local/local-calls.ts";
 import type { ConnectionLimits } from "../../lib/runtime/connection-limiter.ts";
 import { listen } from "../../lib/runtime/listen.ts";
+import { GRAPHQL_PATH, registerGraphql } from "./graphql/register.ts";
 import { createRestServer } from "./http/create-server.ts";
 import { Bodies } from "./http/read-body.ts";
 import { registerRoute } from "./http/register-route.ts";
@@ -66,6 +67,7 @@ export async function serveRest(
   await registerOpenApi(server);
   serveOpenApi(server);
   for (const route of ROUTES) registerRoute(server, route, { parts, exchangeOf });
+  registerGraphql(server, { parts, exchangeOf });
   await server.ready();
   const port = await listen(server.server, config.listen, "API_REST_LISTEN");
   const close = async () => {
@@ -79,6 +81,7 @@ export async function serveRest(
 
 function methodsByPath(routes: readonly Route[]): ReadonlyMap<string, ReadonlySet<string>> {
   const known = new Map<string, Set<string>>(OPEN_PATHS.map((path) => [path, new Set(["GET"])]));
+  known.set(GRAPHQL_PATH, new Set(["POST"]));
   for (const { path, method } of routes) known.set(path, (known.get(path) ?? new Set()).add(method));
   return known;
 }

@@ -60,6 +60,12 @@ export function fromServiceError(err: unknown, address?: string): Fault {
   return fault;
 }
 
+/** The fault behind an error that a handler of this process answered a call with. */
+export function ownFault(err: grpc.ServiceError): Fault {
+  const code = codeName(err.code);
+  return decodeDetails(err, code) ?? bare(err, code, undefined);
+}
+
 /** Returns the reason that a status carries; empty when it has none. */
 export function reasonOf(metadata: grpc.Metadata): string {
   const raw = metadata.get(DETAILS_KEY)[0];

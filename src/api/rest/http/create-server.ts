@@ -65,8 +65,7 @@ export async function createRestServer(parts: ServerParts) {
   }
 
   function fail(err: unknown, request: FastifyRequest, reply: FastifyReply): void {
-    // What a call of this process refused was refused to this caller, not to us.
-    const fault = err instanceof Fault ? err : asFault(err);
+    const fault = asFault(err);
     report(request, fault);
     const { status, headers, body } = errorAnswer(fault);
     reply.headers(headers);

@@ -6,7 +6,7 @@ import { Fault } from "../../../faults/fault.ts";
 import { onAbort } from "../../../runtime/abort.ts";
 import { callState } from "../../call-state.ts";
 import { ServedCall } from "../../observe.ts";
-import { fromServiceError, toServiceError } from "../../status.ts";
+import { ownFault, toServiceError } from "../../status.ts";
 import type { Edge } from "../edge/edge.ts";
 import { LiveCalls } from "../edge/live-calls.ts";
 import { GuardedCall, type GuardOptions } from "../guarded-call.ts";
@@ -294,7 +294,7 @@ export class LocalCall<Req, Res> {
 
   #failed(err: grpc.ServiceError): Fault {
     this.#end(err.code, err.details, err.metadata);
-    return fromServiceError(err);
+    return ownFault(err);
   }
 
   #end(code: grpc.status, details = "", metadata: grpc.Metadata | null = null): void {

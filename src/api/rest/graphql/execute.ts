@@ -1,0 +1,102 @@
+import {
+  type DocumentNode,
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+  type OperationDefinitionNode,
+  parse,
+  specifiedRules,
+  validate,
+} from "graphql";
+import type { Fault } from "../../../lib/faults/fault.ts";
+import { asFault } from "../../../lib/grpc/status.ts";
+import { logger } from "../../../lib/runtime/log.ts";
+import type { JsonObject } from "../convert/json.ts";
+import { errorAnswer } from "../errors/answer.ts";
+import { schema } from "./schema.ts";
+
+/** Of a query: the operations that clients send have a tenth of it. */
+const MAX_TOKENS = 1_000;
+/** Fields at the top, each of which makes calls. */
+const MAX_FIELDS = 10;
+const MAX_ERRORS = 10;
+
+/** Fly's names of errors, where they are not the names of gRPC codes. */
+const CODES: Readonly<Partial<Record<Fault["code"], string>>> = {
+  UNAUTHENTICATED: "UNAUTHORIZED",
+  PERMISSION_DENIED: "FORBIDDEN",
+  UNIMPLEMENTED: "NOT_IMPLEMENTED",
+  INTERNAL: "SERVER_ERROR",
+};
+
+/** Runs a query. Every error is in the result. @param root answers the fields at the top */
+export async function runQuery(body: JsonObject, root: object): Promise<JsonObject> {
+  const { query, operationName, variables } = body;
+  const document = typeof query === "string" ? readQuery(query) : [new GraphQLError("`query` is required")];
+  if (Array.isArray(document)) return { errors: document.slice(0, MAX_ERRORS).map(wrongQuery) };
+  const result = (await execute({
+    ...{ schema, document, rootValue: root },
+    operationName: typeof operationName === "string" && operationName !== "" ? operationName : null,
+    // Objects of JSON; the schema says what they may be.
+    variableValues: typeof variables === "object" ? (variables as Record<string, unknown>) : null,
+  })) as ExecutionResult;
+  return toJson(result);
+}
+
+/** Converts a fault to the answer of a query that was not run. */
+export function failedQuery(fault: Fault): JsonObject {
+  return { errors: [faultToJson(fault)] };
+}
+
+/** Parses a query, and checks it by the schema and our bounds. Returns its errors when it is wrong. */
+function readQuery(text: string): DocumentNode | GraphQLError[] {
+  let document: DocumentNode;
+  try {
+    document = parse(text, { maxTokens: MAX_TOKENS });
+  } catch (err) {
+    return [err instanceof GraphQLError ? err : new GraphQLError("the query cannot be parsed")];
+  }
+  const errors = validate(schema, document, specifiedRules, { maxErrors: MAX_ERRORS });
+  if (errors.length > 0) return [...errors];
+  const operations = document.definitions.filter(
+    (each): each is OperationDefinitionNode => each.kind === "OperationDefinition",
+  );
+  const isLarge = operations.some(({ selectionSet }) => selectionSet.selections.length > MAX_FIELDS);
+  return isLarge ? [new GraphQLError(`a query may have at most ${MAX_FIELDS} fields at the top`)] : document;
+}
+
+function toJson({ data, errors }: ExecutionResult): JsonObject {
+  return {
+    // GraphQL makes objects of JSON.
+    ...(data === undefined ? {} : { data: data as JsonObject | null }),
+    ...(errors === undefined ? {} : { errors: errors.slice(0, MAX_ERRORS).map(errorToJson) }),
+  };
+}
+
+function errorToJson(err: GraphQLError): JsonObject {
+  const { originalError, path } = err;
+  const told = originalError === undefined ? wrongQuery(err) : faultToJson(faultOf(originalError));
+  return { ...told, ...(path === undefined ? {} : { path: [...path].map((each) => String(each)) }) };
+}
+
+function faultOf(err: Error): Fault {
+  const fault = asFault(err);
+  if (fault.code === "INTERNAL")
+    logger.error("a GraphQL query failed", { reason: fault.reason, error: fault });
+  return fault;
+}
+
+function faultToJson(fault: Fault): JsonObject {
+  const message = errorAnswer(fault).body.error;
+  return { message, extensions: { code: CODES[fault.code] ?? fault.code, reason: fault.reason } };
+}
+
+function wrongQuery({ message, locations }: GraphQLError): JsonObject {
+  return {
+    message,
+    ...(locations === undefined
+      ? {}
+      : { locations: locations.map(({ line, column }) => ({ line, column })) }),
+    extensions: { code: "BAD_REQUEST" },
+  };
+}
