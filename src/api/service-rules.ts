@@ -75,7 +75,7 @@ export const RULES = joinRules(
   rulesOf(ExecServiceService, {
     runCommand: changes("machines:write", "machines:exec", "machine", machine),
     execMachine: changes("machines:write", "machines:exec", "machine", machine),
-    listProcesses: reads("machines:read", "machines:processes", "machine", machine),
+    listProcesses: reads("machines:read", "machines:list-processes", "machine", machine),
   }),
   rulesOf(AcquireServiceService, {
     acquireMachine: changes("machines:write", "machines:acquire", "machine", { made: "machine.id" }),

@@ -38,6 +38,6 @@ export const RULES: RpcRules = rulesOf(HostServiceService, {
     ...changes("machines:exec", { kind: "machine", object: "request.machineId", org }),
     needsGoodStanding: true,
   },
-  listProcesses: reads("machines:processes", machine),
+  listProcesses: reads("machines:list-processes", machine),
   getHost: reads("hosts:get"),
 });
