@@ -51,6 +51,7 @@ const COMMANDS = [
   "df",
   "grep",
   "wc",
+  "true",
 ];
 const PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:Web:/srv/web:/bin/sh\n";
 const GROUP = "root:x:0:\nweb:x:1001:\nextra:x:2000:web\nmore:x:2001:web\n";
