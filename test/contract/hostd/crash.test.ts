@@ -1,8 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { sweep } from "../../../src/hostd/operations/reconcile.ts";
+import { expectRightness, liveUntil, stepsOf } from "./crash.ts";
 import { Death } from "./death.ts";
 import { FakeImages, hostFolder, startHost, type TestHost } from "./fixture.ts";
 
@@ -30,80 +31,16 @@ async function life(host: TestHost): Promise<void> {
   await host.destroy(running.id, { force: true });
 }
 
-/** Waits until a host is at rest, and expects its invariants. */
-async function expectRightness(host: TestHost): Promise<void> {
-  // A process may end at any time: each attempt reads all values again.
-  await vi.waitFor(
-    async () => {
-      await host.host.teardowns.all();
-      const [vmIds, entries] = await Promise.all([host.sim.list(), host.store.outbox(0, 1_000)]);
-      const machines = host.machines.list();
-      const withVm = machines.filter(({ vmId }) => vmId !== undefined);
-      expect([...vmIds].sort()).toEqual(withVm.map(({ vmId }) => vmId).sort());
-      expect(withVm.map(({ state }) => state).filter((state) => state !== "started")).toEqual([]);
-      expect(machines.map(({ state }) => state)).not.toContain("destroying");
-      const { running, allocated } = host.host.ledger.sums();
-      expect(running.memoryMb).toBe(256 * withVm.length);
-      expect(allocated.diskMb).toBe(1_024 * machines.filter(({ state }) => state !== "destroyed").length);
-      expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
-      const reported = machines.map(
-        ({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation,
-      );
-      expect(reported).toEqual(machines.map(({ generation }) => generation));
-      for (const { id } of machines) {
-        const events = entries.flatMap(({ machine, event }) =>
-          machine.id === id && event ? [event.type] : [],
-        );
-        // Each start that is over has its exit, whatever came next.
-        expect(events.filter((type) => type === "start" || type === "exit").join()).not.toContain(
-          "start,start",
-        );
-      }
-    },
-    { timeout: 20_000, interval: 5 },
-  );
-}
-
-/** Runs a host until it dies, and closes its files as the kernel would. */
-async function liveUntil(death: Death, options: { dir: string; images: FakeImages }): Promise<void> {
-  const left: (() => unknown)[] = [];
-  const living = startHost({
-    ...options,
-    vmm: (sim) => {
-      left.push(() => sim.close());
-      return death.vmm(sim);
-    },
-    store: (store) => {
-      left.push(() => store.close());
-      return death.store(store);
-    },
-  }).then(async (host) => {
-    left.push(() => host.client.close());
-    await life(host);
-  });
-  await Promise.race([living, death.happened]);
-  for (const end of left) await end();
-}
-
-async function stepsOfALife(): Promise<readonly string[]> {
-  const death = new Death(Number.POSITIVE_INFINITY);
-  const host = await startHost({ vmm: (vmm) => death.vmm(vmm), store: (store) => death.store(store) });
-  await life(host);
-  await host.host.teardowns.all();
-  await host.close();
-  return death.steps;
-}
-
 describe("a host killed at any step", () => {
   test("recovers: no VM is missing or left over, and every machine can be started, stopped and destroyed", async () => {
-    const steps = await stepsOfALife();
+    const steps = await stepsOf(life);
     expect(steps.length).toBeGreaterThan(50);
 
     for (let at = 0; at < steps.length; at += 1) {
       const dir = join(folder.path, String(at));
       mkdirSync(dir);
       const images = new FakeImages();
-      await liveUntil(new Death(at), { dir, images });
+      await liveUntil(new Death(at), { dir, images }, life);
 
       const after = await startHost({ dir, images });
       try {

@@ -3,7 +3,8 @@ import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts"
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
-import { createRequest, DIGEST, newId, present, startHost, type TestHost } from "./fixture.ts";
+import { startHost, type TestHost } from "./fixture.ts";
+import { createRequest, DIGEST, newId, present } from "./requests.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 

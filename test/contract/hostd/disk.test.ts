@@ -8,9 +8,10 @@ import { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts"
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { leaveOut } from "../../support/leave-out.ts";
-import { createRequest, hostFolder, KEYS, present, token } from "./fixture.ts";
+import { hostFolder, KEYS, token } from "./fixture.ts";
 import { serveImages, serveScheduler } from "./neighbours.ts";
 import { hostdEnvironment, killHostd, spawnHostd } from "./process.ts";
+import { createRequest, present } from "./requests.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 const PRELOAD = pathToFileURL(join(import.meta.dirname, "statfs.preload.ts")).href;

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { createRequest, startHost, type TestHost } from "./fixture.ts";
+import { startHost, type TestHost } from "./fixture.ts";
+import { createRequest } from "./requests.ts";
 
 let host: TestHost;
 beforeAll(async () => {

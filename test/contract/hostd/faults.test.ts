@@ -2,8 +2,9 @@ import { afterEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { ImageCacheClient, type PullStep } from "../../../src/hostd/images/imagecache-client.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { createRequest, DIGEST, startHost, type TestHost, type TestHostOptions, token } from "./fixture.ts";
+import { startHost, type TestHost, type TestHostOptions, token } from "./fixture.ts";
 import { serveImages } from "./neighbours.ts";
+import { createRequest, DIGEST } from "./requests.ts";
 
 const NOTHING = { cpus: 0, memoryMb: 0, diskMb: 0 };
 const hosts: TestHost[] = [];

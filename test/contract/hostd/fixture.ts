@@ -1,20 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  CreateMachineRequest,
-  DestroyMachineRequest,
-  HostServiceClient,
-  HostServiceService,
-  type NewLease,
-  type PrepareMachineResponse,
-  RestartMachineRequest,
-  UpdateMachineRequest,
-  UpdateMetadataRequest,
-  WaitMachineRequest,
-} from "../../../src/gen/windhover/hostd/v1/hostd.ts";
-import type { Machine as WireMachine } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { HostServiceClient, HostServiceService } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { SchedulingFile } from "../../../src/hostd/availability/scheduling-file.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import { assembleHost, type GivenParts, type Host, type HostSettings } from "../../../src/hostd/hostd.ts";
@@ -30,18 +17,16 @@ import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
-import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
-import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
+import { connect } from "../../../src/lib/grpc/client.ts";
 import { createServer, serve } from "../../../src/lib/grpc/server/serve.ts";
-import { systemClock } from "../../../src/lib/runtime/clock.ts";
+import { type Clock, systemClock } from "../../../src/lib/runtime/clock.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
+import { calls } from "./calls.ts";
+import { HOST_NUMBER } from "./requests.ts";
 
-const HOST_NUMBER = 7;
 export const KEYS = generateKeyPair();
 export const token = internalTokens(KEYS.privateKey, "test");
-export const DIGEST = `sha256:${"d".repeat(64)}`;
-const TIMEOUT_MS = 20_000;
 
 createLogger("test", { write: () => {} });
 
@@ -98,6 +83,7 @@ export interface TestHostOptions {
   readonly images?: FakeImages;
   readonly maxPages?: number;
   readonly latencyMs?: number;
+  readonly clock?: Clock;
   /** Wraps the VMM. */
   readonly vmm?: (sim: SimVmm) => Vmm;
   /** Wraps the store. */
@@ -148,7 +134,7 @@ export async function startHost(options: TestHostOptions = {}) {
     isBanned: (org) => revocations.isSuspended(org),
     disk: { space: undefined },
     delivery: new OutboxProgress(store, systemClock),
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     closing: closing.signal,
     onDeath,
     limits: { killMs: 200, ...options.limits },
@@ -198,177 +184,4 @@ export async function startHost(options: TestHostOptions = {}) {
       if (!keepFolder) folder?.remove();
     },
   };
-}
-
-/** A new id of a machine of the test's host. */
-export function newId(host: number = HOST_NUMBER): string {
-  return host.toString(16).padStart(5, "0") + randomBytes(5).toString("hex").slice(0, 9);
-}
-
-interface UpdateFields extends Partial<Omit<UpdateMachineRequest, "config" | "imageRef">> {
-  readonly exec?: readonly string[];
-  readonly memoryMb?: number;
-  readonly digest?: string;
-  readonly config?: object;
-}
-
-/** A request to replace the configuration by one of the same image. */
-function updateRequest(machineId: string, fields: UpdateFields): UpdateMachineRequest {
-  const { exec, memoryMb = 256, digest = DIGEST, config = {}, ...rest } = fields;
-  return UpdateMachineRequest.fromPartial({
-    machineId,
-    ...rest,
-    imageRef: { registry: "registry.test", repository: "nginx", tag: "latest", digest },
-    config: {
-      image: "nginx",
-      guest: { cpuKind: "shared", cpus: 1, memoryMb },
-      ...(exec ? { init: { exec: [...exec] } } : {}),
-      ...config,
-    },
-  });
-}
-
-interface CreateFields {
-  readonly id?: string;
-  readonly exec?: string[];
-  readonly memoryMb?: number;
-  readonly config?: object;
-  readonly keepForLaunch?: boolean;
-  readonly lease?: NewLease;
-}
-
-/** A request to create a small machine. */
-export function createRequest(
-  hold: { reservationId: string; epoch: bigint },
-  fields: CreateFields = {},
-): CreateMachineRequest {
-  return CreateMachineRequest.fromPartial({
-    machine: {
-      id: fields.id ?? newId(),
-      name: "web-1",
-      app: "web",
-      org: "acme",
-      region: "ord",
-      config: {
-        image: "nginx",
-        guest: { cpuKind: "shared", cpus: 1, memoryMb: fields.memoryMb ?? 256 },
-        ...(fields.exec ? { init: { exec: fields.exec } } : {}),
-        ...fields.config,
-      },
-      imageRef: { registry: "registry.test", repository: "nginx", tag: "latest", digest: DIGEST },
-      createTraceId: "c".repeat(32),
-    },
-    reservationId: hold.reservationId,
-    epoch: hold.epoch,
-    keepForLaunch: fields.keepForLaunch ?? false,
-    ...(fields.lease ? { lease: fields.lease } : {}),
-  });
-}
-
-function calls(client: HostServiceClient, host: Host) {
-  const scope = { timeoutMs: TIMEOUT_MS };
-  const hold = (memoryMb = 256, ttlMs = 20_000): { reservationId: string; epoch: bigint } => {
-    const reservationId = randomBytes(8).toString("hex");
-    const answer = host.ledger.hold(reservationId, { cpus: 1, memoryMb, diskMb: 1_024 }, ttlMs);
-    if (answer.kind !== "held") throw new Error(answer.reason);
-    return { reservationId, epoch: answer.epoch };
-  };
-  const create = async (fields: CreateFields = {}): Promise<WireMachine> =>
-    present(
-      (await call(client, client.createMachine, createRequest(hold(fields.memoryMb), fields), scope)).machine,
-    );
-  const prepare = async (machineId: string): Promise<PrepareMachineResponse[]> => {
-    const messages: PrepareMachineResponse[] = [];
-    for await (const message of openStream(
-      client,
-      client.prepareMachine,
-      { machineId, credentials: undefined },
-      scope,
-    ))
-      messages.push(message);
-    return messages;
-  };
-  return {
-    hold,
-    create,
-    prepare,
-    /** A machine ready to be started. */
-    created: async (fields: CreateFields = {}): Promise<WireMachine> => {
-      const { id } = await create(fields);
-      return present((await prepare(id)).at(-1)?.machine);
-    },
-    get: async (machineId: string, org = "") =>
-      present((await call(client, client.getMachine, { machineId, org }, scope)).machine),
-    start: (machineId: string, fields: { org?: string; watchMs?: number } = {}) =>
-      call(
-        client,
-        client.startMachine,
-        { leaseNonce: "", machineId, org: fields.org ?? "", watch: durationToProto(fields.watchMs) },
-        scope,
-      ),
-    stop: (machineId: string, fields: { signal?: string; timeoutMs?: number } = {}) =>
-      call(
-        client,
-        client.stopMachine,
-        {
-          leaseNonce: "",
-          ignoreLease: false,
-          machineId,
-          org: "",
-          signal: fields.signal ?? "",
-          timeout: durationToProto(fields.timeoutMs),
-        },
-        scope,
-      ),
-    destroy: (machineId: string, fields: { force?: boolean; ignoreMissing?: boolean } = {}) =>
-      call(
-        client,
-        client.destroyMachine,
-        {
-          leaseNonce: "",
-          ignoreLease: false,
-          machineId,
-          org: "",
-          force: fields.force ?? false,
-          ignoreMissing: fields.ignoreMissing ?? false,
-        },
-        scope,
-      ),
-    /** Destroys a machine whoever holds its lease. */
-    destroyLeased: (machineId: string) =>
-      call(
-        client,
-        client.destroyMachine,
-        DestroyMachineRequest.create({ machineId, force: true, ignoreLease: true }),
-        scope,
-      ),
-    getHost: () => call(client, client.getHost, {}, scope),
-    restart: (machineId: string, fields: Partial<RestartMachineRequest> = {}) =>
-      call(client, client.restartMachine, RestartMachineRequest.create({ machineId, ...fields }), scope),
-    acquire: async (machineId: string, fields: { ttlMs?: number; nonce?: string; owner?: string } = {}) => {
-      const { ttlMs = 60_000, owner = "ann", nonce = "" } = fields;
-      const lease = { ttl: durationToProto(ttlMs), owner, description: "deploy" };
-      return present(
-        (await call(client, client.acquireLease, { machineId, org: "", lease, nonce }, scope)).lease,
-      );
-    },
-    update: (machineId: string, fields: UpdateFields = {}) =>
-      call(client, client.updateMachine, updateRequest(machineId, fields), scope),
-    metadata: (
-      machineId: string,
-      { set = {}, ...fields }: Partial<Omit<UpdateMetadataRequest, "set">> & { set?: Record<string, string> },
-    ) => {
-      const entries = new Map(Object.entries(set));
-      const request = UpdateMetadataRequest.create({ machineId, ...fields, set: entries });
-      return call(client, client.updateMetadata, request, scope);
-    },
-    wait: (machineId: string, fields: Partial<WaitMachineRequest>) =>
-      call(client, client.waitMachine, WaitMachineRequest.create({ machineId, ...fields }), scope),
-  };
-}
-
-/** A value that must be there. */
-export function present<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error("it is missing");
-  return value;
 }

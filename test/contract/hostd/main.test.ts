@@ -7,9 +7,10 @@ import { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts"
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
-import { createRequest, DIGEST, hostFolder, KEYS, present, token } from "./fixture.ts";
+import { hostFolder, KEYS, token } from "./fixture.ts";
 import { FakeApi, serveImages, serveScheduler } from "./neighbours.ts";
 import { hostdEnvironment, killHostd, spawnHostd } from "./process.ts";
+import { createRequest, DIGEST, present } from "./requests.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 

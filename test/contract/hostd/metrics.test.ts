@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { exposeHost } from "../../../src/hostd/telemetry/host-metrics.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { metric } from "../../support/telemetry/metrics-page.ts";
-import { createRequest, startHost, type TestHost } from "./fixture.ts";
+import { startHost, type TestHost } from "./fixture.ts";
+import { createRequest } from "./requests.ts";
 
 const MB = 1_024 * 1_024;
 

@@ -16,7 +16,8 @@ import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
-import { createRequest, KEYS, newId, present, startHost, type TestHost, token } from "./fixture.ts";
+import { KEYS, startHost, type TestHost, token } from "./fixture.ts";
+import { createRequest, newId, present } from "./requests.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 const UNKNOWN = newId();

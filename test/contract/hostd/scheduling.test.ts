@@ -2,7 +2,8 @@ import { afterEach, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { createRequest, hostFolder, startHost, type TestHost } from "./fixture.ts";
+import { hostFolder, startHost, type TestHost } from "./fixture.ts";
+import { createRequest } from "./requests.ts";
 
 const scope = { timeoutMs: 20_000 };
 

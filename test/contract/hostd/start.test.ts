@@ -3,7 +3,8 @@ import * as net from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
-import { newId, startHost, type TestHost } from "./fixture.ts";
+import { startHost, type TestHost } from "./fixture.ts";
+import { newId } from "./requests.ts";
 
 const UNKNOWN = newId();
 const BIG = { cpus: 64, memoryMb: 65_536, diskMb: 65_536 };

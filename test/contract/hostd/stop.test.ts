@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
-import { newId, startHost, type TestHost } from "./fixture.ts";
+import { startHost, type TestHost } from "./fixture.ts";
+import { newId } from "./requests.ts";
 
 const UNKNOWN = newId();
 

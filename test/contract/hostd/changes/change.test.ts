@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { call } from "../../../src/lib/grpc/client.ts";
-import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
-import { expectCleanAfterRemoval } from "./clean.ts";
-import { newId, startHost, type TestHost } from "./fixture.ts";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { call } from "../../../../src/lib/grpc/client.ts";
+import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
+import { expectCleanAfterRemoval } from "../clean.ts";
+import { startHost, type TestHost } from "../fixture.ts";
+import { newId } from "../requests.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { DestroyMachineRequest, StopMachineRequest } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
-import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { call } from "../../../src/lib/grpc/client.ts";
-import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
-import { expectCleanAfterRemoval } from "./clean.ts";
-import { hostFolder, startHost, type TestHost } from "./fixture.ts";
+import { DestroyMachineRequest, StopMachineRequest } from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { call } from "../../../../src/lib/grpc/client.ts";
+import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
+import { expectCleanAfterRemoval } from "../clean.ts";
+import { hostFolder, startHost, type TestHost } from "../fixture.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 const WRONG = "0".repeat(32);

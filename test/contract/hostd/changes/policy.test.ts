@@ -1,0 +1,254 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { expectCleanAfterRemoval } from "../clean.ts";
+import { hostFolder, startHost, type TestHost } from "../fixture.ts";
+
+const POLL = { timeout: 20_000, interval: 10 };
+const ENDS = ["sim-exit", "1", "sim-run-for", "5"];
+
+let host: TestHost;
+beforeAll(async () => {
+  host = await startHost();
+});
+afterAll(() => host.close());
+afterEach(() => expectCleanAfterRemoval(host));
+
+const policy = (name: string, maxRetries = 0) => ({ restart: { policy: name, maxRetries } });
+
+let version = 0;
+/** Suspends organisations, and no others. */
+function suspend(...orgs: string[]): void {
+  version += 1;
+  const restrictions = orgs.map((org) => ({ org, isSuspended: true, notBeforeMs: 0 }));
+  host.revocations.replace({ version, tokens: [], orgs: restrictions });
+}
+
+/** Waits until a machine is in a state. */
+async function becomes(id: string, state: MachineState, on = host) {
+  await expect.poll(async () => (await on.get(id)).state, POLL).toBe(state);
+  return on.get(id);
+}
+
+/** All events of a machine, oldest first. */
+async function eventsOf(id: string, on = host) {
+  const entries = await on.store.outbox(0, 10_000);
+  return entries.flatMap(({ machine, event }) => (machine.id === id && event ? [event] : []));
+}
+
+describe("a restart policy", () => {
+  test.each([
+    ["always", ["sim-exit", "0", "sim-run-for", "5"]],
+    ["on-failure", ENDS],
+    ["on-failure", ["sim-lost", "sim-run-for", "5"]],
+  ])("%s restarts a machine whose process has ended: %s", async (name, exec) => {
+    const { id } = await host.created({ exec, config: policy(name) });
+    await host.start(id, { watchMs: 0 });
+
+    await expect.poll(async () => (await host.get(id)).restartCount, POLL).toBeGreaterThanOrEqual(1);
+
+    await expect
+      .poll(async () => (await eventsOf(id)).filter(({ type }) => type === "exit").length, POLL)
+      .toBeGreaterThanOrEqual(2);
+    const [, first, exit, again] = await eventsOf(id);
+    expect(first).toMatchObject({ type: "start", source: "user" });
+    expect(exit).toMatchObject({
+      ...{ type: "exit", status: "restarting" },
+      exit: { restarting: true, requestedStop: false },
+    });
+    expect(again).toMatchObject({ type: "start", source: "hostd" });
+    const exits = (await eventsOf(id)).filter(({ type }) => type === "exit");
+    expect(exits[1]?.restartCount).toBe(1);
+  });
+
+  test.each([
+    ["no", ENDS],
+    ["", ENDS],
+    ["on-failure", ["sim-exit", "0", "sim-run-for", "5"]],
+  ])("%s leaves a machine stopped: %s", async (name, exec) => {
+    const { id } = await host.created({ exec, config: name === "" ? {} : policy(name) });
+    await host.start(id, { watchMs: 0 });
+
+    const machine = await becomes(id, MachineState.STOPPED);
+
+    expect(machine).toMatchObject({ restartCount: 0, nextStartTime: undefined });
+    expect(machine.events[0]).toMatchObject({ type: "exit", exit: { restarting: false } });
+  });
+
+  test("gives up when the process has ended too often, and says so", async () => {
+    const { id } = await host.created({ exec: ENDS, config: policy("always", 2) });
+    await host.start(id, { watchMs: 0 });
+
+    const machine = await becomes(id, MachineState.STOPPED);
+
+    expect(machine.restartCount).toBe(2);
+    expect(machine.events[0]).toMatchObject({
+      ...{ type: "exit", reason: "RESTARTS_EXHAUSTED", restartCount: 2, exit: { restarting: false } },
+      message: expect.stringContaining("2 times"),
+    });
+    await host.start(id, { watchMs: 0 });
+    expect((await host.get(id)).restartCount).toBe(0);
+  });
+
+  test("tells when it starts the machine next, and a start does not wait for it", async () => {
+    const { id } = await host.created({ exec: ENDS, config: policy("always", 5) });
+    await host.start(id, { watchMs: 0 });
+    await expect.poll(async () => (await host.get(id)).restartCount, POLL).toBe(2);
+    const between = await becomes(id, MachineState.RESTARTING);
+    expect(Number(between.nextStartTime)).toBeGreaterThan(Number(between.updateTime) + 1_000);
+
+    const { machine, previousState } = await host.start(id, { watchMs: 0 });
+
+    expect(previousState).toBe(MachineState.RESTARTING);
+    expect(machine?.restartCount).toBe(0);
+  });
+
+  test("yields to a stop, while the process runs and between two runs", async () => {
+    const running = await host.created({ config: policy("always") });
+    await host.start(running.id);
+    const ending = await host.created({ exec: ENDS, config: policy("always", 5) });
+    await host.start(ending.id, { watchMs: 0 });
+    await expect.poll(async () => (await host.get(ending.id)).restartCount, POLL).toBe(1);
+    await becomes(ending.id, MachineState.RESTARTING);
+
+    const stopped = [await host.stop(running.id), await host.stop(ending.id)];
+
+    expect(stopped.map(({ machine }) => machine?.state)).toEqual([
+      MachineState.STOPPED,
+      MachineState.STOPPED,
+    ]);
+    expect(stopped[0]?.machine?.events[0]?.exit).toMatchObject({ requestedStop: true, restarting: false });
+    expect(stopped[1]?.machine?.events[0]).toMatchObject({ type: "stop", source: "user" });
+    expect((await host.get(ending.id)).nextStartTime).toBeUndefined();
+  });
+
+  test("finds no room, tries again, and then fails visibly", async () => {
+    const { id } = await host.created({
+      exec: ["sim-exit", "1", "sim-run-for", "400"],
+      config: policy("always", 2),
+    });
+    await host.start(id, { watchMs: 0 });
+    const { free } = host.host.ledger.sums();
+    host.hold(free.memoryMb - 256);
+    host.hold(256);
+    await becomes(id, MachineState.RESTARTING);
+    await host.host.teardowns.all();
+    host.hold(host.host.ledger.sums().free.memoryMb);
+
+    const machine = await becomes(id, MachineState.FAILED);
+
+    expect(machine.events[0]).toMatchObject({ type: "failure", reason: "INSUFFICIENT_CAPACITY" });
+  });
+
+  test("restarts a program that cannot be run as often as one that ends", async () => {
+    const { id } = await host.created({
+      exec: ["sim-exit", "1", "sim-run-for", "5"],
+      config: policy("always", 2),
+    });
+    host.sim.failNext("launch", 0);
+    await host.start(id, { watchMs: 0 });
+    host.sim.failNext("launch", 5);
+
+    const machine = await becomes(id, MachineState.FAILED);
+
+    host.sim.failNext("launch", 0);
+    expect(machine.events[0]).toMatchObject({ type: "failure", reason: "START_FAILED" });
+    expect(machine.events[1]).toMatchObject({ type: "failure", status: MachineState.RESTARTING });
+  });
+
+  test("does not restart machines of a banned organisation", async () => {
+    const { id } = await host.created({
+      exec: ["sim-exit", "1", "sim-run-for", "100"],
+      config: policy("always"),
+    });
+    await host.start(id, { watchMs: 0 });
+    suspend("acme");
+
+    const machine = await becomes(id, MachineState.STOPPED);
+
+    suspend();
+    expect(machine.events[0]).toMatchObject({ type: "failure", reason: "ORG_BANNED" });
+  });
+
+  test("goes on after a restart of hostd, with its backoff", async () => {
+    const folder = hostFolder();
+    const before = await startHost({ dir: folder.path });
+    const { id } = await before.created({ exec: ENDS, config: policy("always", 4) });
+    await before.start(id, { watchMs: 0 });
+    await expect.poll(async () => (await before.get(id)).restartCount, POLL).toBe(2);
+    const was = await becomes(id, MachineState.RESTARTING, before);
+    await before.close(true);
+
+    const after = await startHost({ dir: folder.path });
+
+    expect(await after.get(id)).toEqual(was);
+    const starts = async () => (await eventsOf(id, after)).filter(({ type }) => type === "start");
+    await expect.poll(async () => (await starts()).length, POLL).toBe(4);
+    expect((await starts()).at(-1)?.timeMs).toBeGreaterThanOrEqual(Number(was.nextStartTime));
+    await after.close();
+    folder.remove();
+  });
+});
+
+describe("a machine that destroys itself", () => {
+  const config = { autoDestroy: true };
+
+  test("does so when its process has ended", async () => {
+    const { id } = await host.created({ exec: ENDS, config });
+    await host.start(id, { watchMs: 0 });
+
+    const machine = await becomes(id, MachineState.DESTROYED);
+
+    expect(machine.events).toMatchObject([
+      { type: "destroy", source: "hostd" },
+      { type: "exit" },
+      { type: "start" },
+      { type: "launch" },
+    ]);
+  });
+
+  test("does so after a stop, and its restarts come first", async () => {
+    const { id } = await host.created({ config });
+    await host.start(id);
+    await host.stop(id);
+    await becomes(id, MachineState.DESTROYED);
+    const failing = await host.created({ exec: ENDS, config: { ...config, ...policy("on-failure", 1) } });
+    await host.start(failing.id, { watchMs: 0 });
+
+    const machine = await becomes(failing.id, MachineState.DESTROYED);
+
+    expect(machine.events.filter(({ type }) => type === "exit")).toHaveLength(2);
+  });
+
+  test("stays as long as it has not run, and does so when hostd was away at the end", async () => {
+    const folder = hostFolder();
+    const before = await startHost({ dir: folder.path });
+    const idle = await before.created({ config });
+    const { id } = await before.created({ config });
+    await before.start(id);
+    await before.close(true);
+    for (const vmId of await before.sim.list()) await before.sim.destroy(vmId);
+
+    const after = await startHost({ dir: folder.path });
+
+    await becomes(id, MachineState.DESTROYED, after);
+    expect((await after.get(idle.id)).state).toBe(MachineState.CREATED);
+    await after.close();
+    folder.remove();
+  });
+});
+
+test("configurations with everything are returned unchanged", async () => {
+  const config = {
+    ...policy("on-failure", 3),
+    autoDestroy: true,
+    schedule: "daily",
+    files: [{ guestPath: "/etc/x", content: Buffer.from([0, 255, 10]), mode: 0o600 }],
+    dns: { nameservers: ["1.1.1.1"], searches: ["a.b"], options: ["ndots:2"], hostname: "h" },
+    extra: { checks: { web: { port: 80, tags: ["a", null] } } },
+    init: { tty: true, exec: ["/bin/server"] },
+  };
+
+  const { id } = await host.created({ config });
+
+  expect((await host.get(id)).config).toMatchObject(config);
+});

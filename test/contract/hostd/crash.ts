@@ -1,0 +1,75 @@
+import { expect, vi } from "vitest";
+import { Death } from "./death.ts";
+import { type FakeImages, startHost, type TestHost } from "./fixture.ts";
+
+/** What is done with a host until it dies. */
+export type Life = (host: TestHost) => Promise<void>;
+
+/** Waits until a host is at rest, and expects its invariants. */
+export async function expectRightness(host: TestHost): Promise<void> {
+  // A process may end at any time: each attempt reads all values again.
+  await vi.waitFor(
+    async () => {
+      await host.host.teardowns.all();
+      const [vmIds, entries] = await Promise.all([host.sim.list(), host.store.outbox(0, 1_000)]);
+      const machines = host.machines.list();
+      const withVm = machines.filter(({ vmId }) => vmId !== undefined);
+      expect([...vmIds].sort()).toEqual(withVm.map(({ vmId }) => vmId).sort());
+      expect(withVm.map(({ state }) => state).filter((state) => state !== "started")).toEqual([]);
+      expect(machines.map(({ state }) => state)).not.toContain("destroying");
+      const { running, allocated } = host.host.ledger.sums();
+      expect(running.memoryMb).toBe(256 * withVm.length);
+      expect(allocated.diskMb).toBe(1_024 * machines.filter(({ state }) => state !== "destroyed").length);
+      expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
+      const reported = machines.map(
+        ({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation,
+      );
+      expect(reported).toEqual(machines.map(({ generation }) => generation));
+      for (const { id } of machines) {
+        const events = entries.flatMap(({ machine, event }) =>
+          machine.id === id && event ? [event.type] : [],
+        );
+        // Each start that is over has its exit, whatever came next.
+        expect(events.filter((type) => type === "start" || type === "exit").join()).not.toContain(
+          "start,start",
+        );
+      }
+    },
+    { timeout: 20_000, interval: 5 },
+  );
+}
+
+/** Runs a host until it dies, and closes its files as the kernel would. */
+export async function liveUntil(
+  death: Death,
+  options: { dir: string; images: FakeImages },
+  life: Life,
+): Promise<void> {
+  const left: (() => unknown)[] = [];
+  const living = startHost({
+    ...options,
+    vmm: (sim) => {
+      left.push(() => sim.close());
+      return death.vmm(sim);
+    },
+    store: (store) => {
+      left.push(() => store.close());
+      return death.store(store);
+    },
+  }).then(async (host) => {
+    left.push(() => host.client.close());
+    await life(host);
+  });
+  await Promise.race([living, death.happened]);
+  for (const end of left) await end();
+}
+
+/** Returns the steps of a life that nothing ends. */
+export async function stepsOf(life: Life): Promise<readonly string[]> {
+  const death = new Death(Number.POSITIVE_INFINITY);
+  const host = await startHost({ vmm: (vmm) => death.vmm(vmm), store: (store) => death.store(store) });
+  await life(host);
+  await host.host.teardowns.all();
+  await host.close();
+  return death.steps;
+}
