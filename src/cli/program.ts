@@ -1,7 +1,6 @@
-import { type Command, Help, type Option } from "commander";
+import { Argument, type Command, Help, type Option } from "commander";
 import type { AuditFlags } from "./commands/audit/audit.ts";
 import { HoverCommand, type Surroundings } from "./commands/command.ts";
-import type { ConsoleFlags } from "./commands/machine/exec/console.ts";
 import type { TraceFlags } from "./commands/trace/trace.ts";
 import { duration } from "./commands/values.ts";
 import { variableHelp } from "./session/variables.ts";
@@ -70,6 +69,44 @@ const NOUNS: readonly Noun[] = [
   ],
 ];
 
+/** A command without others. Its flags are loaded when it is typed. */
+interface Leaf {
+  readonly usage: string;
+  readonly help: string;
+  readonly define: (leaf: HoverCommand) => Promise<void>;
+}
+
+const LEAVES: readonly Leaf[] = [
+  {
+    usage: "acquire [image] [command...]",
+    help: "Gets a running machine by the first of several ways that works",
+    define: async (leaf) => (await import("./commands/acquire/acquire.ts")).defineAcquire(leaf),
+  },
+  {
+    usage: "console [machine]",
+    help: "Opens a shell in a machine",
+    define: async (leaf) => (await import("./commands/machine/exec/console.ts")).defineConsole(leaf),
+  },
+  {
+    usage: "watch [machine...]",
+    help: "Shows how machines change, until Ctrl-C",
+    define: async (leaf) => (await import("./commands/watch/watch.ts")).defineWatch(leaf),
+  },
+  {
+    usage: "api <method> [path]",
+    help: "Calls the REST gateway with your token, and prints the JSON",
+    define: async (leaf) => (await import("./commands/rest/api.ts")).defineApi(leaf),
+  },
+];
+
+/** The words that load every command. */
+const EVERYTHING = [...NOUNS.map(([[name]]) => name), ...LEAVES.map(({ usage }) => usage.replace(/ .*/, ""))];
+
+/** Builds the command line with all commands, whatever was typed: for completion and reference. */
+export function buildWholeProgram(around: Surroundings): Promise<HoverCommand> {
+  return buildProgram(around, EVERYTHING);
+}
+
 /** Builds the command line: names, flags and help of every command, and their handlers. */
 export async function buildProgram(around: Surroundings, args: readonly string[]): Promise<HoverCommand> {
   const { terminal } = around;
@@ -97,28 +134,16 @@ export async function buildProgram(around: Surroundings, args: readonly string[]
     const group = program.group(name, aliases, help);
     if (args.some((arg) => names.includes(arg))) await define(group);
   }
-  program
-    .leaf("console [machine]", "Opens a shell in a machine")
-    .option("-a, --app <app>", "app whose only started machine is meant (default: WINDHOVER_APP)")
-    .option("--machine <id>", "the machine, as flyctl names it")
-    .option("-u, --user <user>", "user to run as (default: the program's)")
-    .option("-C, --command <command>", "run this instead of a shell; quotes as in a shell")
-    .option("--lease-nonce <nonce>", "nonce of the lease that you hold on the machine")
-    .examples(
-      "hover console ID",
-      "hover console -a web",
-      "hover console ID -C 'psql -U app'",
-      "Type ~. at the beginning of a line to leave a program that does not answer.",
-    )
-    .runs<[string | undefined], ConsoleFlags>(
-      async (...given) => (await import("./commands/machine/exec/console.ts")).openConsole(...given),
-      ([machine], { app }) => ({ machine, app }),
-    );
+  for (const { usage, help, define } of LEAVES) {
+    const leaf = program.leaf(usage, help);
+    if (args.includes(leaf.name())) await define(leaf);
+  }
   program
     .leaf("trace <machine|trace-id>", "Shows where the time of a machine's last start went, as a waterfall")
     .option("--create", "the machine's create instead of its last start")
     .option("--all", "every span, without folding short ones")
     .option("-a, --app <app>", "app of a machine that is given by name")
+    .examples("hover trace ID", "hover trace ID --create")
     .runs<[string], TraceFlags>(
       async (...given) => (await import("./commands/trace/trace.ts")).showTrace(...given),
       ([machine]) => ({ machine }),
@@ -130,14 +155,26 @@ export async function buildProgram(around: Surroundings, args: readonly string[]
     .option("--object <id>", "only about a machine, app, token, ...")
     .option("--since <time>", "only of the last minutes or hours, e.g. 30m", duration)
     .option("-f, --follow", "go on as entries are written")
+    .examples("hover audit --since 30m", "hover audit -o acme --follow")
     .runs<[], AuditFlags>(async (...given) =>
       (await import("./commands/audit/audit.ts")).showAudit(...given),
     );
   program
     .leaf("doctor", "Checks everything that a fleet needs, and says how to fix what is wrong")
+    .examples("hover doctor")
     .runs(async (session) => (await import("./commands/doctor/doctor.ts")).runDoctor(session));
   program
+    .leaf("completion", "Prints what completes hover's commands in a shell")
+    .addArgument(new Argument("<shell>").choices(["bash", "zsh", "fish"]))
+    .examples("source <(hover completion bash)", "hover completion fish | source")
+    .runs<[string], object>(async (session, [shell]) => {
+      const { SCRIPTS } = await import("./commands/completion/scripts.ts");
+      const { nodesOf } = await import("./commands/completion/tree.ts");
+      session.terminal.out(SCRIPTS[shell]?.(nodesOf(await buildWholeProgram(around))) ?? "");
+    });
+  program
     .leaf("version", "Prints versions")
+    .examples("hover version --json")
     .runs(async (session) => (await import("./commands/version.ts")).showVersion(session));
   return program;
 }

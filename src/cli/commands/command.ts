@@ -5,7 +5,7 @@ import { Session } from "../session/session.ts";
 import { type CommonFlags, readSettings } from "../session/settings.ts";
 import type { Terminal } from "../session/terminal.ts";
 import { UsageError } from "../session/usage-error.ts";
-import { separateProgram } from "./program-words.ts";
+import { joinOptional, separateProgram } from "./program-words.ts";
 
 /** Said with every mistake in a command that takes words of a program. */
 const PROGRAM_ADVICE =
@@ -80,13 +80,23 @@ export class HoverCommand extends Command {
   }
 
   override parseOptions(args: string[]): ReturnType<Command["parseOptions"]> {
-    return super.parseOptions(this.#takesProgram ? separateProgram(args, this.options) : args);
+    const own = this.#takesProgram ? separateProgram(args, this.options) : args;
+    return super.parseOptions(joinOptional(own, this.options));
   }
 
   /** Adds a group of commands. Without one of them it shows its help and fails. */
   group(name: string, aliases: readonly string[], description: string): HoverCommand {
     const made = this.command(name).aliases(aliases).description(description).helpCommand(false);
     return made.showHelpAfterError(`Help: ${made.fullName} --help`);
+  }
+
+  /** Makes a command that flyctl has an error that says why it is not here. The help leaves it out. */
+  lacks(name: string, why: string): void {
+    const made = this.createCommand(name).allowUnknownOption().allowExcessArguments();
+    this.addCommand(made.helpOption(false).argument("[words...]"), { hidden: true });
+    made.runs(async () => {
+      throw new UsageError(`${made.fullName} is not possible here: ${why}`);
+    });
   }
 
   /**

@@ -36,6 +36,15 @@ export function duration(raw: string): number {
   throw new InvalidArgumentError(`Write a length of time such as 30s, 500ms or 5m, not "${raw}".`);
 }
 
+/** Parses a time such as `2026-12-31T00:00:00Z`, or one that is so far away: `12h`. */
+export function instant(raw: string): Date {
+  const at = /^\d{4}-\d\d-\d\d/.test(raw) ? new Date(raw) : new Date(Date.now() + duration(raw));
+  if (!Number.isNaN(at.getTime()) && at.getTime() > Date.now()) return at;
+  throw new InvalidArgumentError(
+    `Write a time that is to come, such as 2026-12-31T00:00:00Z or 12h, not "${raw}".`,
+  );
+}
+
 /** Collects words separated by commas. The flag may be given several times. */
 export function words(raw: string, before: readonly string[] = []): readonly string[] {
   const more = raw.split(",").map((word) => word.trim());

@@ -12,7 +12,7 @@ const settings: Settings = {
   api: { value: "127.0.0.1:7070", from: "the default" },
   traces: { value: "127.0.0.1:4318", from: "the default" },
   registry: { value: "127.0.0.1:5000", from: "the default" },
-  rest: { value: "127.0.0.1:7080", from: "the default" },
+  rest: { value: "http://127.0.0.1:7080", from: "the default" },
   tokenPlaces: [
     { place: "WINDHOVER_TOKEN", token: undefined },
     { place: "/data/token", token: "x" },

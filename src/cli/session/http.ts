@@ -1,14 +1,20 @@
-import { request as open } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
 
 export interface HttpAnswer {
   readonly status: number;
+  readonly headers: IncomingHttpHeaders;
   readonly text: string;
 }
 
 export interface HttpOptions {
+  /** Default: POST with a body, GET without. */
+  readonly method?: string;
   readonly token?: string | undefined;
-  /** Sent as the body of a POST; without it the request is a GET. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
   readonly json?: unknown;
+  /** Sent as it is, as JSON. */
+  readonly body?: string;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }
@@ -16,18 +22,21 @@ export interface HttpOptions {
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** Sends an HTTP request. Not `fetch`, whose loading takes longer than the request. */
-export function httpRequest(url: string, options: HttpOptions): Promise<HttpAnswer> {
+export async function httpRequest(url: string, options: HttpOptions): Promise<HttpAnswer> {
+  const { request: open } = await (url.startsWith("https:") ? import("node:https") : import("node:http"));
   const { token, json, timeoutMs } = options;
-  const body = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
+  const sent = options.body ?? (json === undefined ? undefined : JSON.stringify(json));
+  const body = sent === undefined ? undefined : Buffer.from(sent);
   const overdue = AbortSignal.timeout(timeoutMs);
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     const request = open(url, {
-      method: body ? "POST" : "GET",
+      method: options.method ?? (body ? "POST" : "GET"),
       signal: options.signal ? AbortSignal.any([overdue, options.signal]) : overdue,
       agent: false,
       headers: {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...(body ? { "content-type": "application/json", "content-length": body.length } : {}),
+        ...options.headers,
       },
     });
     request.once("error", reject);
@@ -41,9 +50,10 @@ export function httpRequest(url: string, options: HttpOptions): Promise<HttpAnsw
         else chunks.push(chunk);
       });
       response.once("error", reject);
-      response.once("end", () =>
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") }),
-      );
+      response.once("end", () => {
+        const { statusCode: status = 0, headers } = response;
+        resolve({ status, headers, text: Buffer.concat(chunks).toString("utf8") });
+      });
     });
     request.end(body);
   });

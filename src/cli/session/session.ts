@@ -12,6 +12,15 @@ import type { Terminal } from "./terminal.ts";
 /** How long a call that only reads may take. */
 export const READ_TIMEOUT_MS = 15_000;
 
+/** How a unary call is made. */
+interface CallOptions {
+  /** Default: as long as a call that only reads may take. */
+  readonly timeoutMs?: number;
+  readonly span?: RootSpan;
+  /** Default: the session's, which aborts on Ctrl-C. */
+  readonly signal?: AbortSignal;
+}
+
 /** What a command runs with: settings, where to write, and how to call the API. */
 export class Session {
   readonly settings: Settings;
@@ -56,14 +65,14 @@ export class Session {
     client: Client,
     method: UnaryMethod<Req, Res>,
     request: Req,
-    { timeoutMs = READ_TIMEOUT_MS, span }: { readonly timeoutMs?: number; readonly span?: RootSpan } = {},
+    { timeoutMs = READ_TIMEOUT_MS, span, signal = this.signal }: CallOptions = {},
   ): Promise<Res> {
     const { call } = await import("./grpc-client.ts");
     const repeats = this.#repeats();
     for (;;) {
       const startedAt = performance.now();
       try {
-        return await call(client, method, request, await this.scope(timeoutMs, span));
+        return await call(client, method, request, { ...(await this.scope(timeoutMs, span)), signal });
       } catch (err) {
         await repeats.wait(err);
       } finally {

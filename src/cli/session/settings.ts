@@ -35,7 +35,7 @@ export interface Settings {
   readonly api: Address;
   readonly traces: Address;
   readonly registry: Address;
-  /** The REST gateway. */
+  /** The REST gateway, as a URL. */
   readonly rest: Address;
   /** Where a token was looked for, in order, up to the place that has one. */
   readonly tokenPlaces: readonly TokenPlace[];
@@ -69,7 +69,7 @@ export function readSettings(flags: CommonFlags, env: NodeJS.ProcessEnv): Settin
     api: address("api", flags.api),
     traces: address("traces"),
     registry: address("registry"),
-    rest: address("rest"),
+    rest: urlOf(env["WINDHOVER_REST_URL"], address("rest")),
     tokenPlaces: findToken(flags, env, dir),
   };
 }
@@ -108,6 +108,12 @@ function readText(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A variable may name another scheme or a path before all others. */
+function urlOf(variable: string | undefined, { value, from }: Address): Address {
+  const isUrl = variable !== undefined && /^https?:\/\//.test(variable);
+  return { value: isUrl ? variable.replace(/\/+$/, "") : `http://${value}`, from };
 }
 
 function bare(address: string): string {

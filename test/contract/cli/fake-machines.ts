@@ -96,10 +96,13 @@ export function machinesService(api: FakeState) {
       const after = api.logs.filter(({ sequence }) => sequence > req.afterSequence);
       const kept = after.slice(req.tail === undefined ? 0 : after.length - req.tail);
       for (const entry of kept) yield { entries: [entry], position: undefined };
+      // Tells where a reader goes on that loses the stream before the first line.
+      if (req.follow && kept.length === 0) yield { entries: [], position: req.afterSequence };
       let seen = api.logs.length;
       while (req.follow && !ctx.signal.aborted) {
         for (; seen < api.logs.length; seen++)
           yield { entries: api.logs.slice(seen, seen + 1), position: undefined };
+        if (api.machines.get(req.machineId)?.state === DESTROYED) return;
         await sleep(10, ctx.signal);
       }
     }),

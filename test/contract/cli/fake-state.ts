@@ -28,7 +28,7 @@ export type Program = (
 ) => AsyncIterable<{ stdout?: string; stderr?: string; exit?: number }>;
 
 /** Writes its arguments and its input, and ends. */
-export const echo: Program = async function* (command, stdin) {
+const echo: Program = async function* (command, stdin) {
   yield { stdout: `${command.join("|")}\n` };
   for await (const chunk of stdin) yield { stdout: chunk.toString() };
   yield { exit: 0 };

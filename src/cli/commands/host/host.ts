@@ -15,15 +15,24 @@ export function defineHost(host: HoverCommand): void {
     .leaf("list", "Lists hosts: capacity, holds, allocations, running machines, isolation")
     .alias("ls")
     .option("-r, --region <region>", "only this region")
+    .examples("hover host list -r ord")
     .runs(listHosts);
-  host.leaf("show <host>", "Shows everything about a host, by number or name").runs(showHost);
+  host
+    .leaf("show <host>", "Shows everything about a host, by number or name")
+    .examples("hover host show ord-1")
+    .runs(showHost);
   host
     .leaf("cordon <host>", "Keeps new machines off a host; those it has start and stop as before")
+    .examples("hover host cordon ord-1")
     .runs((session, args: [string]) => setScheduling(session, args, Scheduling.CORDONED));
   host
     .leaf("uncordon <host>", "Lets a host take and start machines again")
+    .examples("hover host uncordon ord-1")
     .runs((session, args: [string]) => setScheduling(session, args, Scheduling.OPEN));
-  host.leaf("drain <host>", "Empties a host: stops its machines, takes and starts no more").runs(drainHost);
+  host
+    .leaf("drain <host>", "Empties a host: stops its machines, takes and starts no more")
+    .examples("hover host drain ord-1")
+    .runs(drainHost);
 }
 
 async function listHosts(session: Session, _args: [], flags: { region?: string }): Promise<void> {

@@ -23,6 +23,7 @@ export function defineReservation(reservation: HoverCommand): void {
     .alias("ls")
     .option("-r, --region <region>", "region (default: that of the API)")
     .option("-n, --limit <n>", "at most so many, 1 to 1000 (default: 100)", whole(1, 1_000))
+    .examples("hover reservation list -r ord")
     .runs(listReservations);
 }
 

@@ -21,15 +21,21 @@ interface DirFlag {
 
 /** Commands on a folder of keys (`TOKEN_KEYS_DIR`). They call no service. */
 export function defineKey(key: HoverCommand): void {
-  folder(key.leaf("list", "Lists the keys of a folder").alias("ls")).runs(listKeys);
+  folder(key.leaf("list", "Lists the keys of a folder").alias("ls"))
+    .examples("hover key list")
+    .runs(listKeys);
   folder(
     key.leaf("rotate", "Adds a key, which signs from five seconds later; tokens of older keys stay valid"),
-  ).runs(rotateKey);
+  )
+    .examples("hover key rotate")
+    .runs(rotateKey);
   folder(
     key
       .leaf("remove", "Removes a key: every token that it has signed is void")
       .requiredOption("-k, --key <id>", "id of the key", whole(1, 2 ** 31 - 1)),
-  ).runs(removeOne);
+  )
+    .examples("hover key remove --key 1")
+    .runs(removeOne);
 }
 
 function folder(command: HoverCommand): HoverCommand {

@@ -34,11 +34,16 @@ export function defineOrg(org: HoverCommand): void {
   const about = ([slug]: readonly [string, ...string[]]) => ({ org: slug });
   quotaFlags(org.leaf("create <slug>", "Creates an organisation"))
     .option("-n, --name <name>", "name for people (default: the slug)")
+    .examples("hover org create acme --machines 100 --memory 64gb")
     .runs(createOrg, about);
-  org.leaf("list", "Lists organisations").alias("ls").runs(listOrgs);
-  org.leaf("show <slug>", "Shows an organisation and what it uses").runs(showOrg, about);
+  org.leaf("list", "Lists organisations").alias("ls").examples("hover org list").runs(listOrgs);
+  org
+    .leaf("show <slug>", "Shows an organisation and what it uses")
+    .examples("hover org show acme")
+    .runs(showOrg, about);
   org
     .leaf("set-standing <slug> <standing>", "Sets the standing of an organisation: good, past_due or banned")
+    .examples("hover org set-standing acme past_due")
     .runs(setStanding, about);
   limitFlags(
     quotaFlags(
@@ -46,7 +51,9 @@ export function defineOrg(org: HoverCommand): void {
         .leaf("update <slug>", "Changes quota and limits of an organisation; what is not given stays")
         .alias("set-quota"),
     ),
-  ).runs(setQuota, about);
+  )
+    .examples("hover org update acme --machines 200 --rate machines:start=20:100")
+    .runs(setQuota, about);
 }
 
 function quotaFlags(command: HoverCommand): HoverCommand {

@@ -33,13 +33,21 @@ export function defineRegistry(registry: HoverCommand): void {
     )
     .option("--no-check", "do not ask the registry whether it takes them")
     .addOption(new Option("-p, --password <password>").hideHelp())
+    .examples(
+      "hover registry login ghcr.io -u me",
+      "echo $TOKEN | hover registry login ghcr.io -u me --password-stdin",
+    )
     .runs<[string | undefined], LoginFlags>(login);
   registry
     .leaf("list", "Lists the registries that your organisation is logged in to")
     .alias("ls")
     .option("-q, --quiet", "print names only")
+    .examples("hover registry list")
     .runs(listRegistries);
-  registry.leaf("logout <registry>", "Removes your organisation's credentials for a registry").runs(logout);
+  registry
+    .leaf("logout <registry>", "Removes your organisation's credentials for a registry")
+    .examples("hover registry logout ghcr.io")
+    .runs(logout);
 }
 
 async function listRegistries(session: Session, _args: [], flags: { quiet?: boolean }): Promise<void> {

@@ -10,10 +10,11 @@ export interface Restrictions {
   readonly action?: readonly string[];
   /** Milliseconds. */
   readonly ttl?: number;
+  readonly expires?: Date;
 }
 
 /** Writes restrictions as Datalog. @throws UsageError */
-export function datalogOf({ org, app, machine, action, ttl }: Restrictions, nowMs: number): string {
+export function datalogOf({ org, app, machine, action, ttl, expires }: Restrictions, nowMs: number): string {
   const checks = Object.entries({ org, app, machine, action }).flatMap(([name, values]) => {
     if (values === undefined) return [];
     const wrong = values.find((value) => !isPlain(value));
@@ -21,7 +22,8 @@ export function datalogOf({ org, app, machine, action, ttl }: Restrictions, nowM
     return [`check if ${values.map((value) => `${name}("${value}")`).join(" or ")}`];
   });
   if (ttl !== undefined) checks.push(`check if time($time), $time < ${dateOf(nowMs + ttl)}`);
+  if (expires !== undefined) checks.push(`check if time($time), $time < ${dateOf(expires.getTime())}`);
   if (checks.length === 0)
-    throw new UsageError("Say what to restrict: --org, --app, --machine, --action or --ttl.");
+    throw new UsageError("Say what to restrict: --org, --app, --machine, --action or --expires.");
   return `${checks.join(";\n")};`;
 }

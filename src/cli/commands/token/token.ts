@@ -6,7 +6,7 @@ import { ago } from "../../render/time.ts";
 import { pages, type Session } from "../../session/session.ts";
 import { UsageError } from "../../session/usage-error.ts";
 import type { HoverCommand } from "../command.ts";
-import { duration, words } from "../values.ts";
+import { duration, instant, words } from "../values.ts";
 import type { Restrictions } from "./restrictions.ts";
 
 const DEFAULT_SCOPES = ["machines:read", "machines:write"];
@@ -34,15 +34,18 @@ export function defineToken(token: HoverCommand): void {
     )
     .option("--subject <name>", "who it is for, in lists and in the audit log (default: you)")
     .option("--ttl <time>", "how long it is valid, 1m to 365d (default: 1d)", duration)
+    .examples("hover token create -o acme --subject ci --ttl 30d")
     .runs(createToken, (_args, { org }) => ({ org }));
   token
     .leaf("list", "Lists tokens that have not expired")
     .alias("ls")
     .option("-o, --org <slug>", "only those of an organisation")
+    .examples("hover token list -o acme")
     .runs(listTokens);
   token
     .leaf("revoke [id]", "Revokes a token and all that was made of it, everywhere within seconds")
     .option("--all-of <slug>", "all tokens of an organisation issued until now, instead of one")
+    .examples("hover token revoke ID", "hover token revoke --all-of acme")
     .runs(revokeToken);
   token
     .leaf("attenuate", "Restricts your token and prints the new one; asks nobody when --key is given")
@@ -51,13 +54,19 @@ export function defineToken(token: HoverCommand): void {
     .option("-m, --machine <ids>", "only for these machines", words)
     .option("--action <actions>", "only for these, e.g. machines:read, machines:start", words)
     .option("--ttl <time>", "valid for at most this long", duration)
+    .option("--expires <time>", "valid until then: 2026-12-31T00:00:00Z, or for so long: 12h", instant)
     .option("--key <hex>", "public key of the cluster, as `hover token inspect` shows it")
+    .examples(
+      "hover token attenuate --app web --action machines:read --expires 12h",
+      "hover token attenuate --machine ID --action machines:start,machines:stop",
+    )
     .runs<[], Restrictions & { key?: string }>(async (session, _args, flags) =>
       (await import("./attenuate.ts")).attenuateToken(session, flags),
     );
   token
     .leaf("inspect", "Shows what your token says: id, scopes, restrictions")
     .option("--key <hex>", "public key of the cluster (default: the API is asked)")
+    .examples("hover token inspect")
     .runs<[], { key?: string }>(async (session, _args, { key }) =>
       (await import("./attenuate.ts")).inspectToken(session, key),
     );

@@ -89,9 +89,9 @@ export function readConfigFile(path: string, isFly: boolean): MachineConfig {
   } catch (err) {
     throw new UsageError(`${name} cannot be read as JSON: ${err instanceof Error ? err.message : err}`);
   }
-  if (!isFly) return configOf(value, name);
+  if (!isFly) return parseConfig(value, name);
   const { known, extra } = separate(fromFly(value));
-  return { ...configOf(known, name), extra };
+  return { ...parseConfig(known, name), extra };
 }
 
 /** Reads a duration of Fly's, which is in nanoseconds when it is a number, and the content of files. */
@@ -144,7 +144,8 @@ function listLike(list: unknown): object[] {
   return Array.isArray(list) ? list.map(() => ({})) : [];
 }
 
-function configOf(value: unknown, name: string): MachineConfig {
+/** Reads a machine configuration from JSON. @throws UsageError that begins with its name */
+export function parseConfig(value: unknown, name: string): MachineConfig {
   const { data, error } = CONFIG.safeParse(value);
   if (error) {
     const problems = error.issues.flatMap((issue) => {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { FileConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import type { HoverCommand } from "../../command.ts";
 import { port } from "../../port-flag.ts";
@@ -61,8 +61,8 @@ export function configOptions(command: HoverCommand): HoverCommand {
       .option("--restart-max-retries <n>", "restarts within 5 minutes (default: 10)", whole(1, 10_000))
       .option("--rm", "destroy it when its program has ended")
       .option("--schedule <how often>", "start it hourly, daily, weekly or monthly")
-      .option("--autostart [boolean]", "let proxies start it for a request", bool)
-      .option("--autostop [mode]", "let proxies off, stop or suspend it when idle", autostop)
+      .addOption(AUTOSTART)
+      .addOption(AUTOSTOP)
       .option("--file-local <path=local>", "write a local file into the guest; may be repeated", fileLocal)
       .option("--file-literal <path=base64>", "write a file into the guest; may be repeated", fileLiteral)
       .option(
@@ -114,13 +114,9 @@ function restartPolicy(raw: string): string {
   throw new InvalidArgumentError(`Policies are no, on-failure and always; not "${raw}".`);
 }
 
-function bool(raw: string): boolean {
-  if (raw === "true" || raw === "false") return raw === "true";
-  throw new InvalidArgumentError(`Write true or false, not "${raw}".`);
-}
-
-function autostop(raw: string): string {
-  const mode = raw === "false" ? "off" : raw === "true" ? "stop" : raw;
-  if (["off", "stop", "suspend"].includes(mode)) return mode;
-  throw new InvalidArgumentError(`Write off, stop or suspend, not "${raw}".`);
-}
+const AUTOSTART = new Option("--autostart [boolean]", "let proxies start it for a request")
+  .choices(["true", "false"])
+  .preset("true");
+const AUTOSTOP = new Option("--autostop [mode]", "what proxies do with it when it is idle")
+  .choices(["off", "stop", "suspend", "true", "false"])
+  .preset("stop");

@@ -5,7 +5,7 @@ import type { Port } from "../../port-flag.ts";
 /** What the flags say of services. */
 export interface ServiceFlags {
   readonly port?: readonly Port[];
-  readonly autostart?: boolean;
+  readonly autostart?: string;
   readonly autostop?: string;
 }
 
@@ -55,9 +55,10 @@ export function withServices(base: Services | undefined, flags: ServiceFlags): S
 
 function autoOf({ autostart, autostop }: ServiceFlags): Json | undefined {
   if (autostart === undefined && autostop === undefined) return undefined;
+  const modes: Json = { true: "stop", false: "off" };
   return {
-    ...(autostart === undefined ? {} : { autostart }),
-    ...(autostop === undefined ? {} : { autostop }),
+    ...(autostart === undefined ? {} : { autostart: autostart === "true" }),
+    ...(autostop === undefined ? {} : { autostop: modes[autostop] ?? autostop }),
   };
 }
 

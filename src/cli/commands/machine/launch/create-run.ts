@@ -1,44 +1,39 @@
 import { randomUUID } from "node:crypto";
-import type { Machine } from "../../../../gen/windhover/machines/v1/machine.ts";
+import {
+  InitConfig,
+  type Machine,
+  type MachineConfig,
+} from "../../../../gen/windhover/machines/v1/machine.ts";
 import type {
   CreateMachineRequest,
-  CreateMachineResponse,
   MachinesServiceClient,
 } from "../../../../gen/windhover/machines/v1/machines.ts";
-import { backoffMs } from "../../../../lib/runtime/backoff.ts";
-import { sleep } from "../../../../lib/runtime/wait.ts";
-import { toJson } from "../../../render/json.ts";
-import { Progress } from "../../../render/progress.ts";
-import { span as time } from "../../../render/time.ts";
-import { EXIT } from "../../../session/report.ts";
-import type { RootSpan } from "../../../session/root-span.ts";
 import type { Session } from "../../../session/session.ts";
-import { harmless } from "../../../session/terminal.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import { type AppFlag, appOf, machinesClient } from "../../find.ts";
 import type { ConfigFlags } from "../config/config-flags.ts";
 import { machineConfig } from "../config/machine-config.ts";
 import { type PlacementFlags, placement } from "../config/placement.ts";
-import { addressText, startOutcome } from "../machine-text.ts";
-import { followCreate, isConnectionLoss } from "./create-follow.ts";
+import { waitFor } from "../show/wait-for.ts";
+import { createWithRetry } from "./create-call.ts";
+import { showCreated } from "./created-text.ts";
+
+const WAIT_MS = 300_000;
 
 export interface CreateFlags extends AppFlag, ConfigFlags, PlacementFlags {
   readonly name?: string;
   readonly region?: string;
   readonly requestId?: string;
   readonly skipLaunch?: boolean;
+  readonly detach?: boolean;
+  readonly follow?: boolean;
+  readonly shell?: boolean;
+  readonly wait?: boolean;
+  readonly waitTimeout?: number;
 }
 
 /** Arguments of both. */
 export type CreateArguments = [image: string | undefined, command: string[]];
-
-/** A create may have to pull and flatten a large image. */
-const TIMEOUT_MS = 15 * 60_000;
-/** How long an API that had answered may be away: it restarts, or another takes over. */
-const OUTAGE_LIMIT_MS = 60_000;
-/** A call that lasted this long had reached the API. */
-const REACHED_MS = 1_000;
-const RETRY = { firstMs: 200, maxMs: 2_000 };
 
 export async function runCreate(
   session: Session,
@@ -55,112 +50,62 @@ export async function runCreate(
       `Which app? Name it with -a${where}; hover app list shows them, hover app create NAME makes one.`,
     );
   }
-  const request: CreateMachineRequest = {
-    leaseTtl: undefined,
-    app,
-    config: machineConfig(image, command, flags),
-    name: flags.name ?? "",
-    region: flags.region ?? "",
-    skipLaunch: verb === "create" || flags.skipLaunch === true,
-    requestId: flags.requestId ?? `hover-${randomUUID()}`,
-    placement: placement(flags),
-  };
   const client = await machinesClient(session);
+  if (verb === "run" && flags.shell) {
+    const { runShell } = await import("./run-shell.ts");
+    return await runShell(session, client, requestOf(app, shellConfig(image, flags), flags, false), flags);
+  }
+  const config = machineConfig(image, command, flags);
+  const isIdle = verb === "create" || flags.skipLaunch === true;
+  if (!isIdle && !flags.detach && (flags.follow || flags.rm)) {
+    const { runFollowed } = await import("./run-follow.ts");
+    return await runFollowed(session, client, requestOf(app, config, flags, true));
+  }
+  const request = requestOf(app, config, flags, isIdle);
   await session.inSpan(`hover machine ${verb}`, async (span) => {
     const startedAt = performance.now();
-    try {
-      const response = await createWithRetry(session, client, request, span);
-      const ms = performance.now() - startedAt;
-      span.setMachine(response.machine?.id ?? "");
-      span.end();
-      show(session, response, request, span.traceId, ms);
-    } catch (err) {
-      if (session.signal.aborted) {
-        session.say(`Interrupted; the create itself goes on. To see it: hover machine list -a ${app}`);
-        session.say(`To wait for it: the same command with --request-id ${request.requestId}`);
-      }
-      throw err;
-    }
+    const response = await createWithRetry(session, client, request, span);
+    const machine = response.machine && (await settled(session, client, response.machine, flags));
+    const ms = performance.now() - startedAt;
+    span.setMachine(machine?.id ?? "");
+    span.end();
+    showCreated(session, { ...response, machine }, request, span.traceId, ms);
   });
 }
 
-/** Creates, and repeats the call with the same request id when the API goes away. */
-async function createWithRetry(
+function requestOf(
+  app: string,
+  config: MachineConfig,
+  flags: CreateFlags,
+  skipLaunch: boolean,
+): CreateMachineRequest {
+  return {
+    leaseTtl: undefined,
+    app,
+    config,
+    name: flags.name ?? "",
+    region: flags.region ?? "",
+    skipLaunch,
+    requestId: flags.requestId ?? `hover-${randomUUID()}`,
+    placement: placement(flags),
+  };
+}
+
+/** The configuration of a machine that is there for a shell: `--command` and `--user` are the shell's. */
+function shellConfig(image: string | undefined, flags: CreateFlags): MachineConfig {
+  const { command: _command, user: _user, ...rest } = flags;
+  const config = machineConfig(image, [], { ...rest, rm: false });
+  return { ...config, init: { ...InitConfig.create(), ...config.init, exec: ["/bin/sleep", "inf"] } };
+}
+
+/** Waits with `--wait` until the machine has settled. */
+async function settled(
   session: Session,
   client: MachinesServiceClient,
-  request: CreateMachineRequest,
-  span: RootSpan,
-): Promise<CreateMachineResponse> {
-  const progress = new Progress(session.terminal, session.json);
-  const ended = new AbortController();
-  const following = followCreate(session, client, request.requestId, progress, ended.signal);
-  const deadline = performance.now() + TIMEOUT_MS;
-  let goneSince: number | undefined;
-  try {
-    for (let attempt = 0; ; attempt++) {
-      const askedAt = performance.now();
-      try {
-        const options = { timeoutMs: deadline - askedAt, span };
-        return await session.call(client, client.createMachine, request, options);
-      } catch (err) {
-        const hadReached = performance.now() - askedAt > REACHED_MS;
-        // An API that never answered is not there: the error is shown at once.
-        const mayRetry = attempt > 0 || hadReached || progress.hasBegun;
-        if (session.signal.aborted || !mayRetry || !isConnectionLoss(err, session.settings)) throw err;
-        if (hadReached) goneSince = undefined;
-        goneSince ??= performance.now();
-        if (performance.now() - goneSince > OUTAGE_LIMIT_MS) throw err;
-        progress.note("the API does not answer; asking again with the same request id");
-        await sleep(backoffMs(RETRY, attempt), session.signal);
-        session.signal.throwIfAborted();
-      }
-    }
-  } finally {
-    ended.abort();
-    await following;
-    progress.close();
-  }
-}
-
-function show(
-  session: Session,
-  { machine, repeated }: CreateMachineResponse,
-  { skipLaunch, requestId }: CreateMachineRequest,
-  traceId: string,
-  ms: number,
-): void {
-  const outcome = machine && !skipLaunch ? startOutcome(machine) : { ok: true, text: "created" };
-  if (!outcome.ok) session.exitCode = EXIT.failed;
-  if (session.json) {
-    session.printJson({
-      id: machine?.id ?? null,
-      machine: toJson(machine),
-      repeated,
-      request_id: requestId,
-      trace_id: traceId,
-      duration_ms: Number(ms.toFixed(3)),
-    });
-  } else if (machine) {
-    const again = repeated ? "  (an earlier call with this request id had created it)" : "";
-    const startPath = machine.lastStartPath === "" ? "" : ` (${machine.lastStartPath})`;
-    session.printLines([
-      `${machine.id} ${outcome.text} in ${time(ms)}${startPath}${again}`,
-      `  name      ${harmless(machine.name)}`,
-      `  host      ${machine.host}, region ${machine.region}`,
-      ...(machine.serviceAddresses.length > 0 ? [`  address   ${addressText(machine)}`] : []),
-    ]);
-    session.suggest(...nextSteps(machine, outcome.ok, skipLaunch));
-  }
-}
-
-function nextSteps({ id, serviceAddresses }: Machine, isOk: boolean, skipLaunch: boolean): string[] {
-  if (!isOk) return [`hover machine logs ${id}`];
-  if (skipLaunch) return [`hover machine start ${id}`];
-  const tcp = serviceAddresses.find((address) => address.protocol === "tcp");
-  return [
-    ...(tcp ? [`curl http://${tcp.address}/`] : []),
-    `hover machine logs ${id}`,
-    `hover machine stop ${id}`,
-    `hover trace ${id}`,
-  ];
+  machine: Machine,
+  { wait, waitTimeout = WAIT_MS }: CreateFlags,
+): Promise<Machine> {
+  if (!wait) return machine;
+  const wanted = { machineId: machine.id, states: [], settled: true };
+  return (await waitFor(session, client, wanted, waitTimeout)).machine ?? machine;
 }

@@ -1,15 +1,7 @@
-import type { LogEntry } from "../../../../gen/windhover/machines/v1/machine.ts";
-import type {
-  MachinesServiceClient,
-  StreamLogsRequest,
-} from "../../../../gen/windhover/machines/v1/machines.ts";
-import { toJson } from "../../../render/json.ts";
-import { Absence } from "../../../session/absence.ts";
-import { READ_TIMEOUT_MS, type Session } from "../../../session/session.ts";
-import { harmless } from "../../../session/terminal.ts";
 import type { HoverCommand } from "../../command.ts";
 import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../../find.ts";
 import { whole } from "../../values.ts";
+import { entriesOf, printEntry } from "./log-lines.ts";
 
 /** Defines `hover machine logs`. With `--json` each line is one JSON object. */
 export function defineLogs(machine: HoverCommand): void {
@@ -25,44 +17,9 @@ export function defineLogs(machine: HoverCommand): void {
         const client = await machinesClient(session);
         const id = await machineId(session, client, idOrName, flags);
         const request = { machineId: id, follow, tail, afterSequence: 0n };
-        for await (const entry of entriesOf(session, client, request)) {
-          if (session.json) session.terminal.out(`${JSON.stringify(toJson(entry))}\n`);
-          else print(session, entry, timestamps);
-        }
+        for await (const entries of entriesOf(session, client, request))
+          for (const entry of entries) printEntry(session, entry, timestamps);
       },
       aboutMachine,
     );
-}
-
-/** Reads lines, also while the API restarts: none is lost, and none comes twice. */
-async function* entriesOf(
-  session: Session,
-  client: MachinesServiceClient,
-  first: StreamLogsRequest,
-): AsyncGenerator<LogEntry> {
-  const timeoutMs = first.follow ? Number.POSITIVE_INFINITY : 4 * READ_TIMEOUT_MS;
-  const absence = new Absence(session);
-  for (let request = first; ; ) {
-    try {
-      for await (const batch of session.stream(client, client.streamLogs, request, { timeoutMs })) {
-        absence.over();
-        const { entries, position = entries.at(-1)?.sequence ?? request.afterSequence } = batch;
-        yield* entries;
-        request = { ...request, tail: undefined, afterSequence: position };
-      }
-      return;
-    } catch (err) {
-      await absence.pause(err);
-    }
-  }
-}
-
-/** Prints the program's standard output on ours, everything else on standard error. */
-function print({ terminal }: Session, entry: LogEntry, timestamps: boolean): void {
-  // A program in a guest must not control the reader's terminal; a file gets every byte.
-  const text = terminal.isTty ? harmless(entry.text) : entry.text;
-  const time = timestamps ? `${terminal.paint.dim(entry.time?.toISOString() ?? "-")} ` : "";
-  if (entry.stream === "stdout") terminal.out(`${time}${text}\n`);
-  else if (entry.stream === "stderr") terminal.err(`${time}${text}\n`);
-  else terminal.err(`${time}${terminal.paint.dim(`[windhover] ${text}`)}\n`);
 }

@@ -1,0 +1,55 @@
+import { MachineState } from "../../../../gen/windhover/machines/v1/machine.ts";
+import type { MachinesServiceClient } from "../../../../gen/windhover/machines/v1/machines.ts";
+import { mapToProto } from "../../../../lib/grpc/messages/maps.ts";
+import type { Session } from "../../../session/session.ts";
+import { UsageError } from "../../../session/usage-error.ts";
+import { type AppFlag, allMachines, appOf, machineId, machinesClient } from "../../find.ts";
+import { commandLine } from "../config/command-line.ts";
+import type { LeaseFlag } from "../lease/lease-flag.ts";
+import { execInMachine } from "./exec-session.ts";
+import { SHELL } from "./shell.ts";
+
+/** The flags of `hover console`. */
+export interface ConsoleFlags extends AppFlag, LeaseFlag {
+  readonly user?: string;
+  readonly command?: string;
+  readonly machine?: string;
+}
+
+/** Opens a shell in a machine; without a terminal it reads its commands from standard input. */
+export async function openConsole(
+  session: Session,
+  [given]: [string | undefined],
+  flags: ConsoleFlags,
+): Promise<void> {
+  const client = await machinesClient(session);
+  const named = given ?? flags.machine;
+  const id =
+    named === undefined
+      ? await onlyMachine(session, client, flags)
+      : await machineId(session, client, named, flags);
+  session.exitCode = await execInMachine(session, id, {
+    command: flags.command === undefined ? SHELL : commandLine(flags.command),
+    stdin: true,
+    wantsTerminal: process.stdin.isTTY === true && process.stdout.isTTY === true,
+    timeout: undefined,
+    leaseNonce: flags.leaseNonce ?? "",
+    env: mapToProto({ TERM: session.env["TERM"] || "xterm" }),
+    user: flags.user ?? "",
+    workingDir: "",
+  });
+}
+
+/** Finds the only started machine of the app. @throws UsageError when there are none or several */
+async function onlyMachine(session: Session, client: MachinesServiceClient, flags: AppFlag): Promise<string> {
+  const app = appOf(session, flags);
+  if (app === undefined) throw new UsageError("Which machine? Give its id, or its app with -a.");
+  const states = [MachineState.STARTED];
+  const all = await Array.fromAsync(allMachines(session, client, { app, states }));
+  const started = all.filter(({ state }) => state === MachineState.STARTED);
+  const [first, second] = started;
+  if (first && !second) return first.id;
+  if (!first) throw new UsageError(`No machine of the app ${app} is started: hover machine list -a ${app}`);
+  const list = started.map(({ id, name, region }) => `  ${id}  ${name}  ${region}`);
+  throw new UsageError(`Several machines of the app ${app} are started; give one:\n${list.join("\n")}`);
+}
