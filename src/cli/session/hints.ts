@@ -27,6 +27,8 @@ const NEXT: Readonly<Record<string, Hint>> = {
     `hover org update ${org} --rate ${facts["action"] ?? "ACTION"}=N:BURST`,
   CREATES_IN_PROGRESS: ({ org }) => `hover org update ${org} --creates N`,
   ...each(() => "hover machine list", "MACHINE_NOT_FOUND", "CREATE_NOT_FOUND"),
+  ...each(() => "hover machine list", "NO_STEP_WORKED", "ACQUIRE_TIMEOUT"),
+  REST_UNAVAILABLE: () => "hover doctor",
   ...each(() => "hover machine list", "MACHINE_DESTROYED", "REQUEST_ID_REUSED", "IMAGE_SHARE_EXCEEDED"),
   MACHINE_NAME_TAKEN: ({ app }) => `hover machine list -a ${app}`,
   MACHINE_RUNNING: ({ machine }) => `hover machine destroy --force ${machine}`,
@@ -104,6 +106,10 @@ export function remarks(fault: Fault, settings: Settings): readonly string[] {
     lines.push(
       `machines can be placed in ${known.replaceAll(",", ", ")}, or any of several: any, eu, us, ...`,
     );
+  for (const [name, reason] of Object.entries(fault.facts)) {
+    const step = /^reason_(\d+)$/.exec(name)?.[1];
+    if (step !== undefined) lines.push(`step ${Number(step) + 1}: ${reason}`);
+  }
   const trace = fault.facts["trace_id"];
   if (trace !== undefined) lines.push(`hover trace ${trace} shows how far it got`);
   return lines;

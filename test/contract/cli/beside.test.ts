@@ -1,0 +1,354 @@
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { AcquireMachineRequest } from "../../../src/gen/windhover/machines/v1/acquire.ts";
+import { Process } from "../../../src/gen/windhover/machines/v1/exec.ts";
+import { MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import type { CreateMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
+import { listen } from "../../../src/lib/runtime/listen.ts";
+import { useCli } from "./support.ts";
+
+const ID = "0000a1b2c3d4e5";
+const OTHER = "0000a1b2c3d4e6";
+const cli = useCli();
+
+describe("hover machine clone, ps, place and metadata", () => {
+  test("clone creates a machine with the configuration of another", async () => {
+    cli.api.add({ id: OTHER, region: "gru" });
+
+    const { code, out } = await cli.home.hover(
+      ...["m", "clone", OTHER, "-n", "second", "-e", "A=1", "--override-cmd", "serve 'x y'", "--wait"],
+    );
+
+    expect([code, out]).toEqual([0, expect.stringContaining(`${ID} started in`)]);
+    expect(cli.sent<CreateMachineRequest>("createMachine")).toMatchObject({
+      app: "web",
+      name: "second",
+      region: "gru",
+      leaseTtl: { seconds: 60n },
+      config: { image: "127.0.0.1:5000/hello:1", init: { cmd: ["serve", "x y"] } },
+    });
+    expect(cli.sent("waitMachine")).toMatchObject({ machineId: ID, settled: true });
+    expect(cli.api.leases.size).toBe(0);
+  });
+
+  test("ps shows processes and where they listen, in any order", async () => {
+    cli.api.add({ id: ID });
+    const process = { ...Process.create(), cpuTime: { seconds: 1n, nanos: 0 } };
+    cli.api.processes = [
+      {
+        ...process,
+        pid: 1,
+        command: "nginx",
+        residentBytes: 5_242_880n,
+        listenSockets: [{ protocol: "tcp", address: "0.0.0.0:80" }],
+      },
+      { ...process, pid: 9, command: "sh", residentBytes: 10_485_760n },
+    ];
+
+    const table = await cli.home.hover("m", "ps", ID);
+    const json = await cli.home.hover("m", "ps", ID, "--json", "--sort-by", "memory", "--order", "desc");
+
+    expect(table.out).toMatch(/^ *PID +PARENT +CPU +RUNS FOR +MEMORY +LISTENS +COMMAND\n/);
+    expect(table.out).toMatch(/ 1 +0 +1\.00 s +.* 5 MB +0\.0\.0\.0:80\/tcp +nginx\n/);
+    expect(JSON.parse(json.out).map(({ pid }: { pid: number }) => pid)).toEqual([9, 1]);
+  });
+
+  test("place shows where there is room", async () => {
+    const { out } = await cli.home.hover(
+      "m",
+      "place",
+      "--vm-size",
+      "shared-cpu-2x",
+      "-r",
+      "us",
+      "--count",
+      "20",
+    );
+
+    expect(out).toMatch(/^REGION +MACHINES +CREATES AT ONCE\nord +12 +4\nams +0 +4\n$/);
+    expect(cli.sent("estimatePlacements")).toMatchObject({
+      guest: { cpuKind: "shared", cpus: 2, memoryMb: 512 },
+      region: "us",
+      count: 20,
+    });
+  });
+
+  test("metadata is shown, set and removed", async () => {
+    cli.api.add({ id: ID });
+
+    const none = await cli.home.hover("m", "metadata", "show", ID);
+    const set = await cli.home.hover("m", "metadata", "set", ID, "team=blue", "a=b=c");
+    const unset = await cli.home.hover("m", "metadata", "unset", ID, "a", "--json");
+    const wrong = await cli.home.hover("m", "metadata", "set", ID, "team");
+
+    expect(none.err).toBe("No labels.\n");
+    expect(set.out).toBe("NAME  VALUE\na     b=c\nteam  blue\n");
+    expect(JSON.parse(unset.out)).toEqual({ team: "blue" });
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('Write NAME=VALUE, not "team".')]);
+  });
+});
+
+describe("hover watch", () => {
+  const change = (state: MachineState, position: string, type?: string) => ({
+    position,
+    changes: [
+      {
+        machine: { ...cli.api.add({ id: ID, state }), updateTime: new Date(1e12) },
+        event: type === undefined ? undefined : { ...MachineEvent.create(), type, time: new Date(1e12) },
+      },
+    ],
+  });
+
+  test("prints changes, and goes on after the last when the API is replaced", async () => {
+    cli.api.changes = [change(MachineState.STOPPED, "p1")];
+    const running = cli.home.start({}, "watch", "-a", "web");
+    await expect.poll(running.out).toBe(`2001-09-09T01:46:40.000Z  ${ID}  m-e5                  stopped\n`);
+
+    await cli.api.stop();
+    await expect.poll(running.err).toContain("The API does not answer");
+    cli.api.changes.push(change(MachineState.STARTED, "p2", "start"));
+    await cli.api.start();
+
+    await expect.poll(running.out).toMatch(/stopped\n.*started {2}start\n$/);
+    running.child.kill("SIGINT");
+    expect((await running.ended).code).toBe(130);
+    expect(cli.sent("watchMachines")).toEqual({ machineIds: [], app: "web", afterPosition: "p1" });
+  });
+
+  test("begins anew when the changes in between are gone", async () => {
+    cli.api.changes = [change(MachineState.STOPPED, "p1")];
+    const running = cli.home.start({}, "watch", ID, "--json");
+    await expect.poll(running.out).not.toBe("");
+
+    await cli.api.stop();
+    await expect.poll(running.err).toContain("The API does not answer");
+    cli.api.failures.set("watchMachines", new Fault("FAILED_PRECONDITION", "POSITION_TOO_OLD", "gone"));
+    await cli.api.start();
+
+    await expect.poll(running.err).toContain("this is what the machines are now");
+    await expect.poll(() => running.out().trimEnd().split("\n").length).toBe(2);
+    running.child.kill("SIGINT");
+    const { out } = await running.ended;
+    expect(JSON.parse(out.split("\n")[0] ?? "")).toMatchObject({
+      position: "p1",
+      machine: { id: ID },
+      event: null,
+    });
+  });
+
+  test("a position that is too old from the start is an error", async () => {
+    cli.api.failures.set("watchMachines", new Fault("FAILED_PRECONDITION", "POSITION_TOO_OLD", "gone"));
+
+    const { code, err } = await cli.home.hover("watch", "--org", "--after", "p0");
+
+    expect([code, err]).toEqual([1, expect.stringContaining("(POSITION_TOO_OLD)")]);
+  });
+});
+
+describe("hover acquire", () => {
+  test("tries the steps of flags in their order", async () => {
+    const { code, out, err } = await cli.home.hover(
+      ...["acquire", "nginx", "-a", "web", "--start", OTHER, "--launch", "ord", "--start-any", "us"],
+      ...[
+        "--label",
+        "tier=web",
+        "--key",
+        "job-42",
+        "--hedge-after",
+        "0",
+        "--deadline",
+        "30s",
+        "--step-timeout",
+        "2s",
+      ],
+    );
+
+    expect([code, out]).toEqual([0, expect.stringMatching(/^0000a1b2c3d4e5 started in .* by step 2\n$/)]);
+    expect(err).toMatch(/1 +skipped +- +3\.0 ms +away \(HOST_UNREACHABLE\)\n +2 +started/);
+    const timeout = { seconds: 2n, nanos: 0 };
+    expect(cli.sent<AcquireMachineRequest>("acquireMachine")).toMatchObject({
+      key: "job-42",
+      timeout: { seconds: 30n },
+      hedgeAfter: { seconds: 0n },
+      steps: [
+        { step: { $case: "start", value: { machineId: OTHER } }, timeout },
+        {
+          step: { $case: "launch", value: { app: "web", region: "ord", config: { image: "nginx" } } },
+          timeout,
+        },
+        {
+          step: {
+            $case: "startAny",
+            value: { app: "web", region: "us", metadata: new Map([["tier", "web"]]) },
+          },
+          timeout,
+        },
+      ],
+    });
+  });
+
+  test("takes a whole ladder from a file, and flags win over it", async () => {
+    const file = join(cli.home.dir, "ladder.json");
+    const steps = [
+      { start: { machine_id: OTHER }, timeout: "500ms" },
+      {
+        launch: { app: "web", region: "any", config: { image: "nginx", services: [{ internal_port: 80 }] } },
+      },
+    ];
+    writeFileSync(file, JSON.stringify({ steps, key: "k", hedge_after: "1s" }));
+
+    const { code, out } = await cli.home.hover("acquire", "-f", file, "--key", "other", "--json");
+
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      id: ID,
+      step: 1,
+      repeated: false,
+      attempts: [
+        { step: 0, outcome: "skipped", reason: "HOST_UNREACHABLE" },
+        { step: 1, reason: null },
+      ],
+    });
+    expect(cli.sent<AcquireMachineRequest>("acquireMachine")).toMatchObject({
+      key: "other",
+      hedgeAfter: { seconds: 1n },
+      steps: [
+        { timeout: { nanos: 500_000_000 } },
+        { step: { value: { config: { services: [{ internalPort: 80 }] } } } },
+      ],
+    });
+  });
+
+  test("says why each step failed", async () => {
+    const facts = { reason_0: "HOST_UNREACHABLE", reason_1: "NO_CAPACITY", attempts: "[]" };
+    cli.api.failures.set(
+      "acquireMachine",
+      new Fault("RESOURCE_EXHAUSTED", "NO_STEP_WORKED", "no step worked", facts),
+    );
+
+    const { code, err } = await cli.home.hover("acquire", "--start", ID, "--start", OTHER);
+
+    expect(code).toBe(1);
+    expect(err).toBe(
+      "Error: no step worked (NO_STEP_WORKED)\n  step 1: HOST_UNREACHABLE\n  step 2: NO_CAPACITY\nNext: hover machine list\n",
+    );
+  });
+
+  test.each([
+    [["acquire"], "Which steps?"],
+    [["acquire", "--launch", "ord"], "Which app?"],
+    [["acquire", "--launch", "ord", "-a", "web"], "Which image?"],
+  ])("%j is an error that shows the way", async (args, message) => {
+    const { code, err } = await cli.home.hover(...args);
+
+    expect([code, err]).toEqual([2, expect.stringContaining(message)]);
+  });
+});
+
+describe("hover api", () => {
+  /** A gateway that tells what it was asked. */
+  async function gateway() {
+    const server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        const body = Buffer.concat(chunks).toString();
+        const { method, url, headers } = request;
+        response.writeHead(url === "/v1/missing" ? 404 : 200, { "content-type": "application/json" });
+        response.end(
+          JSON.stringify({ method, url, body, token: headers.authorization, extra: headers["x-extra"] }),
+        );
+      });
+    });
+    const address = `127.0.0.1:${await listen(server, "127.0.0.1:0", "REST")}`;
+    return { address, close: () => server.close() };
+  }
+
+  test("sends method, body and headers with the token, and lays out the JSON", async () => {
+    const { address, close } = await gateway();
+    const env = { WINDHOVER_REST_URL: `http://${address}/` };
+
+    const get = await cli.home.hoverWith(env, "api", "GET", "/v1/apps/web/machines?state=started");
+    const post = await cli.home.hoverWith(
+      env,
+      "api",
+      "post",
+      "/v1/x",
+      "-d",
+      '{"a":1}',
+      "-H",
+      "X-Extra: y",
+      "-i",
+    );
+    const missing = await cli.home.hoverWith(env, "api", "/v1/missing");
+    close();
+
+    expect(get.out).toContain('{\n  "method": "GET",\n  "url": "/v1/apps/web/machines?state=started"');
+    expect(JSON.parse(get.out).token).toMatch(/^Bearer /);
+    expect(post.out).toMatch(/^HTTP 200\n(?:[a-z-]+: .*\n)+\n\{/);
+    expect(JSON.parse(post.out.slice(post.out.indexOf("{")))).toMatchObject({
+      method: "POST",
+      body: '{"a":1}',
+      extra: "y",
+    });
+    expect([missing.code, missing.err]).toEqual([1, "HTTP 404\n"]);
+  });
+
+  test("a gateway that is not there is said to be so", async () => {
+    const { code, err } = await cli.home.hoverWith(
+      { WINDHOVER_REST_URL: "127.0.0.1:1" },
+      "api",
+      "GET",
+      "/v1/apps",
+    );
+
+    expect(code).toBe(1);
+    expect(err).toContain("the REST gateway at http://127.0.0.1:1 (from WINDHOVER_REST_URL) does not answer");
+    expect(err).toContain("Next: hover doctor");
+  });
+});
+
+describe("hover completion", () => {
+  test("completes commands, aliases and flags in bash", async () => {
+    const { out: script } = await cli.home.hover("completion", "bash");
+    const complete = (...words: string[]) => {
+      const code = `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _hover; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      const { stdout, stderr } = spawnSync("bash", ["-c", code, "bash", ...words], { encoding: "utf8" });
+      expect(stderr).toBe("");
+      return stdout.trimEnd().split("\n");
+    };
+
+    expect(complete("hover", "ma")).toEqual(["machine", "machines"]);
+    expect(complete("hover", "m", "res")).toEqual(["restart"]);
+    expect(complete("hover", "m", "lease", "")).toEqual(expect.arrayContaining(["view", "clear", "acquire"]));
+    expect(complete("hover", "-t", "x", "machine", "run", "--vm-c")).toEqual(["--vm-cpus", "--vm-cpu-kind"]);
+    expect(complete("hover", "completion", "z")).toEqual(["zsh"]);
+  });
+
+  test("has a script for zsh and one for fish, and for no other shell", async () => {
+    const zsh = await cli.home.hover("completion", "zsh");
+    const fish = await cli.home.hover("completion", "fish");
+    const other = await cli.home.hover("completion", "tcsh");
+
+    expect(zsh.out).toMatch(/^#compdef hover\n/);
+    expect(zsh.out).toContain("'machine restart') list=(");
+    expect(fish.out).toContain(`complete -c hover -f -n 'test (__hover_at) = "machine"' -a restart -d `);
+    expect([other.code, other.err]).toEqual([
+      2,
+      expect.stringContaining("Allowed choices are bash, zsh, fish"),
+    ]);
+  });
+});
+
+test("hover app show, and a name that is made", async () => {
+  const made = await cli.home.hover("apps", "create", "--generate-name", "--json");
+  const { name } = JSON.parse(made.out);
+  const shown = await cli.home.hover("app", "show", name);
+
+  expect(name).toMatch(/^app-[0-9a-f]{8}$/);
+  expect(shown.out).toMatch(new RegExp(`^name +${name}\norganisation +acme\nmachines +0\n`));
+});
