@@ -1,4 +1,4 @@
-import { hasReason } from "../../lib/faults/fault.ts";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { within } from "../../lib/runtime/wait.ts";
@@ -24,7 +24,7 @@ export class Hosts implements HostDirectory {
   readonly #onReport: () => void;
   readonly #stored = new Map<number, HostEntry>();
   #refreshedAt: Date | undefined;
-  #finding: Promise<void> | undefined;
+  #finding: Promise<boolean> | undefined;
 
   /** @param onReport called when a report has been stored */
   constructor(
@@ -45,15 +45,26 @@ export class Hosts implements HostDirectory {
     return this.#table.get(number);
   }
 
-  /** Looks up a host that has announced itself to another api. */
+  /**
+   * Looks up a host that has announced itself to another api.
+   *
+   * @throws Fault `HOST_UNREACHABLE` when the database does not answer: nobody knows whether there is such a host
+   */
   async find(number: number): Promise<HostEntry | undefined> {
+    // A lookup under way may have begun before the host was stored.
+    if ((await this.#finding) !== undefined && this.#table.get(number)) return this.#table.get(number);
     this.#finding ??= within(FIND_TIMEOUT_MS, "looking for a host", () => this.refresh())
-      .catch(() => undefined)
+      .then(
+        () => true,
+        () => false,
+      )
       .finally(() => {
         this.#finding = undefined;
       });
-    await this.#finding;
-    return this.#table.get(number);
+    const hasAnswered = await this.#finding;
+    const host = this.#table.get(number);
+    if (!host && !hasAnswered) throw notKnown(number);
+    return host;
   }
 
   /** Asks a host with a new machine to announce itself, if it is unknown. Never throws. */
@@ -101,4 +112,10 @@ export class Hosts implements HostDirectory {
     this.#refreshedAt = now;
     for (const entry of entries) this.#table.learn(entry);
   }
+}
+
+function notKnown(number: number): Fault {
+  const message = `host ${number} is not known here yet, and the database, which may know it, does not answer; try again`;
+  const facts = { host_number: String(number) };
+  return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", message, facts, { retryAfterMs: 1_000 });
 }

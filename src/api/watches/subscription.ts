@@ -3,7 +3,7 @@ import type { LoggedChange, WatchFilter } from "./change-log.ts";
 import type { Position } from "./position.ts";
 
 /** Changes that wait for a watch that is behind. It reads more than these from the log. */
-export const MAX_QUEUED = 1_000;
+const MAX_QUEUED = 1_000;
 
 /** What one watch has been told and not taken yet. */
 export class Subscription {
