@@ -13,7 +13,8 @@ import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
-import { newId, startHost, type TestHost } from "./fixture.ts";
+import { startHost, type TestHost } from "./fixture.ts";
+import { newId } from "./requests.ts";
 
 const LIMIT = { timeoutMs: 30_000 };
 const SECOND = { seconds: 1n, nanos: 0 };
