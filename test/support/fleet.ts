@@ -62,6 +62,16 @@ export class TestFleet {
     return firstRegion(this.#fleet.settings).api;
   }
 
+  /** `http://host:port` of the REST API; of the first region, when there are several. */
+  get rest(): string {
+    return `http://${firstRegion(this.#fleet.settings).rest}`;
+  }
+
+  /** Of the database of its apis. */
+  get databaseUrl(): string {
+    return this.part("api").spec.environment["DATABASE_URL"] ?? "";
+  }
+
   /** The regions, the first one first: their apis and schedulers. */
   get regions(): Fleet["settings"]["regions"] {
     return this.#fleet.settings.regions;
