@@ -136,7 +136,7 @@ const restart = {
   gpu_bid_price: number(),
 };
 
-export const configShape = {
+const configShape = {
   image: text("OCI image reference. Required."),
   guest: object(guestShape),
   size: text("Deprecated: name of a preset, e.g. `shared-cpu-2x`, instead of `guest`."),

@@ -70,6 +70,14 @@ export function duration() {
   });
 }
 
+/** The same, in which text without a unit counts seconds: as Fly documents for a restart. */
+export function durationOrSeconds() {
+  return member(durationText(), (raw) => {
+    if (typeof raw === "number") return Number.isFinite(raw) ? formatDuration(raw / NS_PER_MS) : raw;
+    return typeof raw === "string" && /^\d+$/.test(raw) ? `${raw}s` : raw === "" ? undefined : raw;
+  });
+}
+
 /** A duration in a query: as Go writes it, or seconds. Gives text. */
 export function queryDuration() {
   return member(durationText(), (raw) => {

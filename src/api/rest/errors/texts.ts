@@ -103,7 +103,9 @@ function wrongImage({ message }: Fault): Told {
 }
 
 function noRoom({ facts, message }: Fault): string {
-  const what = /\bcpus?\b/i.test(facts["resource"] ?? facts["lacking"] ?? message) ? "CPUs" : "memory";
+  const lacks = (what: string) => Number(facts[`asked_${what}`]) > Number(facts[`free_${what}`]);
+  const isCpus = facts["free_cpus"] === undefined ? /insufficient CPUs/.test(message) : lacks("cpus");
+  const what = isCpus && !lacks("memory_mb") ? "CPUs" : "memory";
   return `aborted: could not reserve resource for machine: insufficient ${what} available to fulfill request`;
 }
 

@@ -12,7 +12,15 @@ import { stateFromProto, stateToProto } from "../../machines/convert-machine.ts"
 import { MACHINE_STATES, type MachineState } from "../../machines/machine.ts";
 import { waitToJson } from "../convert/convert-machine.ts";
 import { parseDuration } from "../convert/duration.ts";
-import { duration, flag, queryDuration, queryFlag, signal, text } from "../convert/fields.ts";
+import {
+  duration,
+  durationOrSeconds,
+  flag,
+  queryDuration,
+  queryFlag,
+  signal,
+  text,
+} from "../convert/fields.ts";
 import { type Route, route } from "../requests/route.ts";
 import { wordsOf } from "./service-machines.ts";
 
@@ -78,7 +86,7 @@ export const lifecycleRoutes: readonly Route[] = [
     answer: "ok",
     rpc: MachinesServiceService.restartMachine,
     query: z.looseObject({ timeout: queryDuration(), signal: signal(), force_stop: queryFlag() }),
-    body: z.looseObject({ timeout: duration(), signal: signal(), force_stop: flag() }),
+    body: z.looseObject({ timeout: durationOrSeconds(), signal: signal(), force_stop: flag() }),
     async handle(request) {
       const { query, body } = request.read();
       await request.unary(
