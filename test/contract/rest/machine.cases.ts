@@ -1,0 +1,188 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import type { Answered, Gateway } from "./gateway.ts";
+
+const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+
+/** What published clients read in machines, and what they send to create and update them. */
+export function machineCases(gateway: () => Gateway): void {
+  describe("machines", () => {
+    let app: string;
+    beforeAll(async () => {
+      app = await gateway().app();
+    });
+    const machines = () => `/apps/${app}/machines`;
+    const get = (id: string) => gateway().ok("GET", `${machines()}/${id}`);
+
+    test("one has all that clients read, and no null", async () => {
+      const created = await gateway().machine(app, { services: [{ internal_port: 80 }] });
+      const shown = await gateway().call("GET", `${machines()}/${created.id}`);
+
+      expect(shown.text).not.toContain("null");
+      expect(shown.json).toMatchObject({
+        ...{ id: created.id, state: "started", region: "ord", host_status: "ok", checks: [] },
+        private_ip: expect.stringMatching(/^fdaa:/),
+        instance_id: expect.stringMatching(ULID),
+        config: { guest: { cpu_kind: "shared", cpus: 1, memory_mb: 256 }, init: {} },
+        image_ref: {
+          repository: "samples/hello",
+          tag: "latest",
+          digest: expect.stringMatching(/^sha256:/),
+          labels: {},
+        },
+      });
+      expect(shown.json.version).toBe(shown.json.instance_id);
+      for (const time of [shown.json.created_at, shown.json.updated_at]) {
+        expect(new Date(time).toISOString().slice(0, 19)).toBe(time.slice(0, 19));
+      }
+    });
+
+    test("a list tells what get tells, and a summary leaves out what is documented", async () => {
+      const { id } = await gateway().machine(app, { env: { A: "1" }, metadata: { only: "this" } });
+      const shown = await get(id);
+      const [listed] = await gateway().ok("GET", `${machines()}?metadata.only=this`);
+      const [summary] = await gateway().ok("GET", `${machines()}?metadata.only=this&summary=true`);
+
+      expect(listed).toEqual(shown);
+      for (const name of ["config", "checks", "events", "host_status", "nonce"])
+        expect(summary).not.toHaveProperty(name);
+      expect(summary).toMatchObject({ id, state: "started" });
+    });
+
+    test("lists are filtered by region and state", async () => {
+      const { id } = await gateway().machine(app, {}, { skip_launch: true });
+      const ids = async (query: string) =>
+        (await gateway().ok("GET", `${machines()}?${query}`)).map((each: { id: string }) => each.id);
+
+      expect(await ids("state=created")).toContain(id);
+      expect(await ids("state=created,stopped&region=ord")).toContain(id);
+      expect(await ids("state=started")).not.toContain(id);
+      expect(await ids("region=gru")).toEqual([]);
+      expect((await gateway().call("GET", `${machines()}?state=flying`)).status).toBe(400);
+    });
+
+    test("a configuration comes back as it was sent, unknown members included", async () => {
+      const config = {
+        env: { A: "1" },
+        services: [
+          {
+            ...{ protocol: "tcp", internal_port: 8080, autostop: "suspend", autostart: true },
+            ports: [{ port: 443, handlers: ["tls", "http"], http_options: { compress: true } }],
+            concurrency: { type: "requests", soft_limit: 20 },
+          },
+        ],
+        checks: { alive: { type: "tcp", port: 8080, interval: "15s", timeout: "90s" } },
+        metrics: { port: 9091, path: "/metrics" },
+        statics: [{ guest_path: "/p", url_prefix: "/s" }],
+        future: { nested: [{ a: null }, 1] },
+        stop_config: { signal: "SIGTERM", timeout: "90s" },
+      };
+      const { id } = await gateway().machine(app, config);
+
+      const shown = await get(id);
+
+      expect(shown.config).toMatchObject(config);
+    });
+
+    test("what was read can be posted, and changes nothing", async () => {
+      const { id } = await gateway().machine(app, {
+        services: [{ internal_port: 81, autostop: "stop" }],
+        x: [1],
+      });
+      const { config, name, region } = await get(id);
+
+      const updated = await gateway().ok("POST", `${machines()}/${id}`, { config, name, region });
+      const clone = await gateway().ok("POST", machines(), { config, region });
+
+      expect(updated.config).toEqual(config);
+      expect(clone.config).toEqual(config);
+      expect(clone.id).not.toBe(id);
+    });
+
+    test("the image may be registry/repository:tag@digest, as a client joins it", async () => {
+      const { image_ref: image } = await gateway().machine(app, {}, { skip_launch: true });
+      const joined = `${image.registry}/${image.repository}:${image.tag}@${image.digest}`;
+
+      expect(await gateway().machine(app, { image: joined }, { skip_launch: true })).toMatchObject({
+        config: { image: joined },
+        image_ref: { digest: image.digest },
+      });
+    });
+
+    test("what Go's encoder sends for nothing is nothing", async () => {
+      const request = {
+        ...{
+          name: "",
+          region: "",
+          skip_launch: true,
+          skip_secrets: false,
+          min_secrets_version: null,
+          lease_ttl: 0,
+        },
+        config: {
+          ...{ image: gateway().image, init: {}, mounts: null, metadata: null, size: "", env: {} },
+          services: [{ protocol: "tcp", internal_port: 80, force_instance_key: null }],
+          statics: [],
+        },
+      };
+
+      const created = await gateway().ok("POST", machines(), request);
+
+      expect(created).toMatchObject({ state: "created", config: { guest: { memory_mb: 256 } } });
+      expect(created.config.services[0]).not.toHaveProperty("force_instance_key");
+    });
+
+    test("a destroyed machine is still told for a while, and its name is free at once", async () => {
+      const { id } = await gateway().machine(app, {}, { name: "phoenix" });
+      await gateway().ok("DELETE", `${machines()}/${id}?force=true`);
+
+      expect(await get(id)).toMatchObject({ id, state: "destroyed" });
+      const ids = (await gateway().ok("GET", machines())).map((each: { id: string }) => each.id);
+      expect(ids).not.toContain(id);
+      const deleted = await gateway().ok("GET", `${machines()}?include_deleted=`);
+      expect(deleted.map((each: { id: string }) => each.id)).toContain(id);
+      expect(await gateway().machine(app, {}, { name: "phoenix", skip_launch: true })).toMatchObject({
+        name: "phoenix",
+      });
+    });
+
+    test("every wrong field is named at once", async () => {
+      const config = { image: 5, guest: { cpus: "x" }, services: [{ internal_port: 99_999 }], env: { A: 1 } };
+      const { status, json } = await gateway().call("POST", machines(), { config, skip_launch: "perhaps" });
+
+      expect(status).toBe(400);
+      for (const field of ["image", "guest.cpus", "services[0].internal_port", "env.A"]) {
+        expect(json.error).toContain(`config.${field}:`);
+      }
+      expect(json.error).toContain("skip_launch:");
+    });
+
+    test("events have Fly's words, newest first, and an exit is whole", async () => {
+      const { id } = await gateway().machine(app, { restart: { policy: "no" } });
+      await gateway().ok("POST", `${machines()}/${id}/stop`);
+      const events: Answered["json"][] = await gateway().ok("GET", `${machines()}/${id}/events`);
+
+      expect((await get(id)).events).toEqual(events);
+      expect(events.map(({ id: event }) => event)).toEqual(
+        [...events.map(({ id: event }) => event)].sort().reverse(),
+      );
+      for (const event of events) {
+        expect(event).toMatchObject({ id: expect.stringMatching(ULID), timestamp: expect.any(Number) });
+        expect(["user", "flyd"]).toContain(event.source);
+      }
+      expect(events.at(-1)).toMatchObject({ type: "launch", status: "created", source: "user" });
+      expect(events.find(({ type }) => type === "start")).toMatchObject({ status: "started", request: {} });
+      expect(events.find(({ type }) => type === "exit")).toMatchObject({
+        ...{ status: "stopped", source: "flyd" },
+        request: {
+          restart_count: 0,
+          exit_event: {
+            ...{ requested_stop: true, restarting: false, oom_killed: false, signal: 2, guest_signal: 2 },
+            ...{ exit_code: 130, guest_exit_code: 130, error: "", guest_error: "" },
+            exited_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+          },
+        },
+      });
+      expect(await gateway().ok("GET", `${machines()}/${id}/events?limit=1`)).toEqual(events.slice(0, 1));
+    });
+  });
+}

@@ -1,0 +1,23 @@
+import { afterAll, beforeAll } from "vitest";
+import { curlCases } from "./curl.cases.ts";
+import { execCases } from "./exec.cases.ts";
+import { flyAdminCases } from "./fly-admin.cases.ts";
+import { type Gateway, openGateway } from "./gateway.ts";
+import { leaseCases } from "./lease.cases.ts";
+import { lifecycleCases } from "./lifecycle.cases.ts";
+import { machineCases } from "./machine.cases.ts";
+import { transportCases } from "./transport.cases.ts";
+
+let gateway: Gateway;
+beforeAll(async () => {
+  gateway = await openGateway();
+});
+afterAll(() => gateway?.close());
+
+curlCases(() => gateway);
+transportCases(() => gateway);
+machineCases(() => gateway);
+lifecycleCases(() => gateway);
+leaseCases(() => gateway);
+execCases(() => gateway);
+flyAdminCases(() => gateway);

@@ -1,0 +1,178 @@
+import * as net from "node:net";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { Gateway } from "./gateway.ts";
+
+/** How published clients send requests, and what they expect of every answer. */
+export function transportCases(gateway: () => Gateway): void {
+  describe("requests as published clients send them", () => {
+    let app: string;
+    let id: string;
+    let machine: string;
+
+    beforeAll(async () => {
+      app = await gateway().app();
+      ({ id } = await gateway().machine(app, {}, { skip_launch: true }));
+      machine = `/apps/${app}/machines/${id}`;
+    });
+
+    test.each(["Bearer", "bearer", "BEARER", "FlyV1", "flyv1", "Bearer FlyV1"])(
+      "the scheme %s is taken",
+      async (scheme) => {
+        const authorization = `${scheme} ${gateway().token}`;
+
+        expect(await gateway().call("GET", machine, undefined, { authorization })).toMatchObject({
+          status: 200,
+        });
+      },
+    );
+
+    test.each([
+      "application/json",
+      "text/plain",
+      "application/x-www-form-urlencoded",
+      "application/octet-stream",
+    ])("a JSON body is JSON although its type is %s", async (type) => {
+      const body = JSON.stringify({ value: "x" });
+      const { status } = await gateway().call("POST", `${machine}/metadata/kind`, body, {
+        "content-type": type,
+      });
+
+      expect(status).toBe(204);
+    });
+
+    test.each(["", "[]", "{}", "null", " \n"])("the body %j of a stop is nothing", async (body) => {
+      expect(await gateway().ok("POST", `${machine}/stop`, body)).toEqual({ ok: true });
+    });
+
+    test.each([`"text"`, "[1]", "5", "{", "{'a': 1}", "nonsense"])(
+      "the body %s is refused as JSON",
+      async (body) => {
+        const { status, json } = await gateway().call("POST", `${machine}/stop`, body);
+
+        expect({ status, json }).toMatchObject({
+          status: 400,
+          json: { error: expect.stringMatching(/^invalid_argument: body/) },
+        });
+      },
+    );
+
+    test("a GET and a DELETE may have a JSON content type, and a DELETE a body", async () => {
+      const json = { "content-type": "application/json" };
+      const { id: other } = await gateway().machine(app, {}, { skip_launch: true });
+
+      expect((await gateway().call("GET", machine, undefined, json)).status).toBe(200);
+      expect(await gateway().ok("DELETE", `/apps/${app}/machines/${other}`, { any: "thing" })).toEqual({
+        ok: true,
+      });
+    });
+
+    test.each(["/", "/?", "?", "?unknown=1&other", "?summary=false&", "//"])(
+      "the path may end with %s",
+      async (end) => {
+        const { status } = await gateway().call("GET", `${machine}${end}`);
+
+        // Two slashes are another path to every server that published clients know.
+        expect(status).toBe(end === "//" ? 404 : 200);
+      },
+    );
+
+    test("parts of a path may be escaped", async () => {
+      const escaped = [...app].map((char) => `%${char.charCodeAt(0).toString(16)}`).join("");
+
+      expect((await gateway().call("GET", `/apps/${escaped}/machines/${id}`)).status).toBe(200);
+      await gateway().ok("POST", `${machine}/metadata/a%2Fb%20c`, { value: "x" });
+      expect(await gateway().ok("GET", `${machine}/metadata`)).toMatchObject({ "a/b c": "x" });
+    });
+
+    test.each([
+      "/apps/%zz",
+      "/apps/%00",
+      "/apps/..%2f..%2fetc",
+      "/nothing",
+      "/apps/a/machines/x/nothing",
+      "/apps/a/b/c/d/e/f",
+    ])("the path %s is answered as JSON", async (path) => {
+      const { status, json, headers } = await gateway().call("GET", path);
+
+      expect(status).toBeGreaterThanOrEqual(400);
+      expect(status).toBeLessThan(500);
+      expect(json).toMatchObject({ error: expect.any(String) });
+      expect(headers.get("content-type")).toMatch(/^application\/json/);
+    });
+
+    test("an unknown path, a wrong method and what is not built yet are told apart", async () => {
+      const unknown = await gateway().call("GET", "/nothing");
+      const wrong = await gateway().call("PATCH", machine);
+      const unbuilt = await gateway().call("GET", `/apps/${app}/volumes`);
+      const missing = await gateway().call("GET", `/apps/${app}/machines/00001ffffffff0`);
+
+      expect([unknown.status, wrong.status, unbuilt.status, missing.status]).toEqual([404, 405, 501, 404]);
+      expect(wrong.headers.get("allow")).toContain("POST");
+      expect(missing.json.error).toBe("machine not found");
+      expect(unknown.json.error).not.toBe(missing.json.error);
+    });
+
+    test("every answer has ids, errors too, and a caller's trace goes on", async () => {
+      const trace = "0af7651916cd43dd8448eb211c80319c";
+      const traceparent = `00-${trace}-b7ad6b7169203331-01`;
+      const good = await gateway().call("GET", machine, undefined, { traceparent, b3: "0" });
+      const bad = await gateway().call("GET", "/nothing");
+
+      for (const { headers } of [good, bad]) {
+        expect(headers.get("fly-request-id")).toMatch(/^[0-9A-Z]{26}-[a-z]+$/);
+        expect(headers.get("fly-trace-id")).toMatch(/^[0-9a-f]{32}$/);
+      }
+      expect(good.headers.get("fly-trace-id")).toBe(trace);
+    });
+
+    test("every member of an error is a text", async () => {
+      const answers = [
+        await gateway().call("GET", "/nothing"),
+        await gateway().call("POST", `/apps/${app}/machines`, { config: { image: 1 }, name: [] }),
+        await gateway().call("GET", machine, undefined, { authorization: "Bearer x" }),
+        await gateway().call("GET", `${machine}/wait?timeout=61`),
+      ];
+
+      for (const { json, text } of answers) {
+        expect(
+          Object.values(json).every((value) => typeof value === "string"),
+          text,
+        ).toBe(true);
+        expect(json.error).not.toBe("");
+      }
+    });
+
+    test("HEAD answers as GET does, without a body; OPTIONS says what is allowed", async () => {
+      const head = await gateway().call("HEAD", machine);
+      const options = await fetch(`${gateway().url}/v1${machine}`, {
+        method: "OPTIONS",
+        headers: { origin: "https://example.com", "access-control-request-method": "POST" },
+      });
+
+      expect({ status: head.status, text: head.text }).toEqual({ status: 200, text: "" });
+      expect(options.status).toBeLessThan(300);
+      expect(options.headers.get("access-control-allow-methods")).toContain("POST");
+    });
+
+    test("a body that is too large is refused with a JSON answer", async () => {
+      const config = { image: gateway().image, env: { A: "x".repeat(2 ** 21) } };
+      const { status, json } = await gateway().call("POST", `/apps/${app}/machines`, { config });
+
+      expect({ status, json }).toMatchObject({ status: 413, json: { error: expect.any(String) } });
+    });
+
+    test("what is not HTTP is answered as HTTP, and the connection ends", async () => {
+      const { hostname, port } = new URL(gateway().url);
+      const socket = net.connect(Number(port), hostname);
+      let answer = "";
+      socket.on("data", (bytes: Buffer) => {
+        answer += bytes.toString();
+      });
+      socket.end("nonsense\r\n\r\n");
+      await new Promise((resolve) => socket.once("close", resolve));
+
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+      expect(answer).toContain('"error"');
+    });
+  });
+}
