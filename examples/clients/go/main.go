@@ -68,8 +68,17 @@ func run(app, image string, command []string) error {
 	id := created.Machine.Id
 	fmt.Println("created:", id, created.Machine.State)
 
+	stream, err := client.WatchMachines(ctx, &machines.WatchMachinesRequest{MachineIds: []string{id}})
+	if err != nil {
+		return err
+	}
+	// The first answer is what the machine is now.
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
 	watched := make(chan error, 1)
-	go func() { watched <- watch(ctx, client, id) }()
+	go func() { watched <- watch(stream, first) }()
 
 	started, err := client.StartMachine(ctx, &machines.StartMachineRequest{MachineId: id})
 	if err != nil {
@@ -95,17 +104,12 @@ func run(app, image string, command []string) error {
 }
 
 // watch prints the states of a machine until it is destroyed.
-func watch(ctx context.Context, client machines.MachinesServiceClient, id string) error {
-	stream, err := client.WatchMachines(ctx, &machines.WatchMachinesRequest{MachineIds: []string{id}})
-	if err != nil {
-		return err
-	}
+func watch(
+	stream grpc.ServerStreamingClient[machines.WatchMachinesResponse],
+	response *machines.WatchMachinesResponse,
+) error {
 	last := machines.MachineState_MACHINE_STATE_UNSPECIFIED
 	for {
-		response, err := stream.Recv()
-		if err != nil {
-			return fmt.Errorf("watch: %w", err)
-		}
 		for _, change := range response.Changes {
 			state := change.Machine.State
 			if state != last {
@@ -115,6 +119,10 @@ func watch(ctx context.Context, client machines.MachinesServiceClient, id string
 			if state == machines.MachineState_MACHINE_STATE_DESTROYED {
 				return nil
 			}
+		}
+		var err error
+		if response, err = stream.Recv(); err != nil {
+			return fmt.Errorf("watch: %w", err)
 		}
 	}
 }

@@ -51,9 +51,12 @@ def main(app, image, command):
         changes = machines.WatchMachines(
             machines_pb2.WatchMachinesRequest(machine_ids=[created.id]), metadata=metadata
         )
-        watcher = threading.Thread(target=watch, args=(changes,))
+        begun = threading.Event()
+        watcher = threading.Thread(target=watch, args=(changes, begun))
         watcher.start()
         try:
+            # The first answer is what the machine is now.
+            begun.wait(READ)
             by_id = {"machine_id": created.id}
             started = machines.StartMachine(
                 machines_pb2.StartMachineRequest(**by_id), timeout=CHANGE, metadata=metadata
@@ -80,11 +83,12 @@ def main(app, image, command):
             watcher.join()
 
 
-def watch(changes):
+def watch(changes, begun):
     """Prints the states of a machine until it is destroyed."""
     last = None
     try:
         for response in changes:
+            begun.set()
             for change in response.changes:
                 state = machine_pb2.MachineState.Name(change.machine.state)
                 if state != last:
@@ -95,6 +99,7 @@ def watch(changes):
     except grpc.RpcError as error:
         if error.code() != grpc.StatusCode.CANCELLED:
             print("watch failed:", reason_of(error), flush=True)
+        begun.set()
 
 
 def show_error(machines, by_id, metadata):
@@ -104,18 +109,18 @@ def show_error(machines, by_id, metadata):
             machines_pb2.StartMachineRequest(**by_id), timeout=CHANGE, metadata=metadata
         )
     except grpc.RpcError as error:
-        print("error:", error.code().name, *reason_of(error), flush=True)
+        print("error:", error.code().name, reason_of(error), flush=True)
 
 
 def reason_of(error):
-    """Returns the stable reason of an error, and its facts."""
+    """Returns the stable reason of an error. Its facts are in `info.metadata`."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             for detail in status_pb2.Status.FromString(value).details:
                 info = error_details_pb2.ErrorInfo()
                 if detail.Unpack(info):
-                    return info.reason, dict(info.metadata)
-    return error.code().name, {}
+                    return info.reason
+    return error.code().name
 
 
 def say(what, machine):

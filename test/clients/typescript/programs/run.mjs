@@ -15,11 +15,14 @@ export async function run(client) {
   }
 }
 
-async function life(client, { machines, exec, leases, tokens }, app, image) {
+async function life(client, windhover, app, image) {
+  const { machines, exec, leases, tokens } = windhover;
   const seen = {};
   const config = { image, files: client.files({ "/etc/greeting": "hello" }), env: { A: "1" } };
   const { id, ...created } = await machines.create({ app, config, skipLaunch: true });
   seen.created = created.state;
+  const changes = machines.watch({ machineIds: [id] });
+  seen.watched = [(await changes.next()).value.machine.state];
 
   const { previousState, machine } = await machines.start(id);
   seen.started = [previousState, machine.state, machine.config.env.A];
@@ -37,7 +40,13 @@ async function life(client, { machines, exec, leases, tokens }, app, image) {
   seen.listed = (await idsOf(machines.list({ app }))).includes(id);
   seen.stopped = (await machines.stop(id)).state;
   seen.waited = (await machines.wait(id, { states: ["stopped"] })).state;
-  seen.destroyed = (await machines.destroy(id)).state;
+  const acquired = await windhover.acquire({ steps: [{ start: id }], key: id });
+  seen.acquired = [acquired.machine.state, acquired.attempts[0].outcome];
+  seen.destroyed = (await machines.destroy(id, { force: true })).state;
+  for await (const { machine: each } of changes) {
+    if (each.state !== seen.watched.at(-1)) seen.watched.push(each.state);
+    if (each.state === "destroyed") break;
+  }
 
   const failure = await machines.start(id).catch((err) => err);
   seen.failed = [client.isWindhoverError(failure), failure.code, failure.reason];
