@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import { ulid } from "ulid";
 import {
   type AcquireLeaseRequest,
+  type ExecMachineRequest,
   type Hold,
   type HostServiceServer,
   HostServiceService,
@@ -20,7 +21,7 @@ import { RULES } from "../../../../src/hostd/service-rules.ts";
 import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
-import { notBuilt, notBuiltBidi } from "../../../../src/lib/grpc/server/not-built.ts";
+import { notBuilt } from "../../../../src/lib/grpc/server/not-built.ts";
 import { bidiStream, type CallContext, serverStream, unary } from "../../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../../src/lib/grpc/server/serve.ts";
 import { eventOf, FakeLeases, isGuarded, restarted, updated, withMetadata } from "./changes.ts";
@@ -210,8 +211,13 @@ export class FakeHost {
             .map((machine) => ({ ...machine, config: undefined, events: machine.events.slice(0, 1) })),
         })),
       ),
-      execMachine: notBuiltBidi(),
-      listProcesses: notBuilt(),
+      execMachine: bidiStream(this.#exec.bind(this)),
+      listProcesses: unary(({ machineId, org }, ctx) =>
+        this.#do(ctx, "listProcesses", machineId, () => {
+          this.#find(machineId, org);
+          return { processes: [] };
+        }),
+      ),
       setScheduling: unary(({ scheduling }, ctx) =>
         this.#do(ctx, "setScheduling", "", () => {
           const previous = this.scheduling;
@@ -332,6 +338,16 @@ export class FakeHost {
         : known;
     });
     yield { detail: "", bytesDone: 10n, bytesTotal: 10n, machine, imageWasLocal: false };
+  }
+
+  // biome-ignore lint/correctness/useYield: no program runs here
+  async *#exec(requests: AsyncIterable<ExecMachineRequest>, ctx: CallContext): AsyncGenerator<never> {
+    for await (const { org, request } of requests) {
+      await this.#do(ctx, "execMachine", request?.machineId ?? "", () =>
+        this.#find(request?.machineId ?? "", org),
+      );
+      throw new Fault("FAILED_PRECONDITION", "INVALID_STATE", "no program runs here");
+    }
   }
 
   async *#watch(requests: AsyncIterable<WatchMachinesRequest>, ctx: CallContext) {
