@@ -1,8 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { ulid } from "ulid";
 import type {
+  AcquireLeaseRequest,
   NewLease,
+  ReleaseLeaseRequest,
   RestartMachineRequest,
+  SetMachineCordonRequest,
+  SignalMachineRequest,
   UpdateMachineRequest,
   UpdateMetadataRequest,
 } from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
@@ -14,6 +18,7 @@ import {
 } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { durationFromProto } from "../../../../src/lib/grpc/messages/duration.ts";
+import { type CallContext, unary } from "../../../../src/lib/grpc/server/rpc.ts";
 
 /** The leases of a fake host: by the clock, one for a machine. */
 export class FakeLeases {
@@ -65,8 +70,77 @@ export class FakeLeases {
   }
 }
 
+interface Target {
+  readonly machineId: string;
+  readonly org: string;
+}
+
+/** What the calls that change machines need of a fake host. */
+interface ChangeParts {
+  readonly host: {
+    readonly leases: FakeLeases;
+    readonly signals: string[];
+    credentials: UpdateMachineRequest["credentials"];
+    change(id: string, change: Partial<Machine>): Machine;
+  };
+  act<T>(ctx: CallContext, method: string, machineId: string, act: () => T): Promise<T>;
+  find(id: string, org: string): Machine;
+}
+
+/** Serves the calls that change machines in place, as hostd does as far as an api can tell. */
+export function changeMethods({ host, act, find }: ChangeParts) {
+  const change = <Req extends Target & { leaseNonce: string }>(
+    method: string,
+    needsNonce: (req: Req) => boolean,
+    changed: (machine: Machine, req: Req) => Partial<Machine>,
+  ) =>
+    unary((req: Req, ctx: CallContext) =>
+      act(ctx, method, req.machineId, () => {
+        const machine = find(req.machineId, req.org);
+        if (needsNonce(req)) host.leases.guard(req.machineId, req.leaseNonce);
+        return { machine: host.change(req.machineId, changed(machine, req)) };
+      }),
+    );
+  const always = () => true;
+  return {
+    updateMachine: change("updateMachine", always, (machine, req: UpdateMachineRequest) => {
+      host.credentials = req.credentials;
+      return updated(machine, req);
+    }),
+    restartMachine: change("restartMachine", always, restarted),
+    signalMachine: change("signalMachine", always, (machine, { signal }: SignalMachineRequest) => {
+      if (machine.state !== MachineState.STARTED)
+        throw new Fault("FAILED_PRECONDITION", "INVALID_STATE", "it does not run");
+      host.signals.push(signal);
+      return {};
+    }),
+    setMachineCordon: change("setMachineCordon", always, (_, { cordoned }: SetMachineCordonRequest) => ({
+      cordoned,
+    })),
+    updateMetadata: change("updateMetadata", isGuarded, withMetadata),
+    acquireLease: unary((req: AcquireLeaseRequest, ctx: CallContext) =>
+      act(ctx, "acquireLease", req.machineId, () => {
+        const machine = find(req.machineId, req.org);
+        const lease = host.leases.acquire(machine, req.lease, req.nonce);
+        host.change(machine.id, { lease: { ...lease, nonce: "" } });
+        return { lease };
+      }),
+    ),
+    getLease: unary(({ machineId, org }: Target, ctx: CallContext) =>
+      act(ctx, "getLease", machineId, () => ({ lease: host.leases.get(find(machineId, org).id) })),
+    ),
+    releaseLease: unary(({ machineId, org, nonce }: ReleaseLeaseRequest, ctx: CallContext) =>
+      act(ctx, "releaseLease", machineId, () => {
+        host.leases.release(find(machineId, org).id, nonce);
+        host.change(machineId, { lease: undefined });
+        return {};
+      }),
+    ),
+  };
+}
+
 /** Returns what an update changes. @throws Fault `VERSION_MISMATCH`, `AUTO_DESTROY` */
-export function updated(machine: Machine, request: UpdateMachineRequest): Partial<Machine> {
+function updated(machine: Machine, request: UpdateMachineRequest): Partial<Machine> {
   checkVersion("ABORTED", machine, request.currentVersion);
   if (machine.config?.autoDestroy)
     throw new Fault("FAILED_PRECONDITION", "AUTO_DESTROY", "it destroys itself and cannot be updated");
@@ -80,14 +154,14 @@ export function updated(machine: Machine, request: UpdateMachineRequest): Partia
   };
 }
 
-export function restarted(machine: Machine, { forceStop }: RestartMachineRequest): Partial<Machine> {
+function restarted(machine: Machine, { forceStop }: RestartMachineRequest): Partial<Machine> {
   const state = MachineState.STARTED;
   const event = eventOf("restart", state, machine.instanceId);
   return { state, events: [{ ...event, message: forceStop ? "killed" : "" }, ...machine.events] };
 }
 
 /** Returns what a change of metadata changes. @throws Fault `VERSION_MISMATCH` */
-export function withMetadata(machine: Machine, request: UpdateMetadataRequest): Partial<Machine> {
+function withMetadata(machine: Machine, request: UpdateMetadataRequest): Partial<Machine> {
   checkVersion("FAILED_PRECONDITION", machine, request.currentVersion);
   const metadata = new Map(request.replace ? [] : machine.config?.metadata);
   for (const [key, value] of request.set) metadata.set(key, value);
@@ -96,7 +170,7 @@ export function withMetadata(machine: Machine, request: UpdateMetadataRequest): 
 }
 
 /** Whether a change of metadata needs the nonce of a lease. */
-export function isGuarded({ set, remove, replace }: UpdateMetadataRequest): boolean {
+function isGuarded({ set, remove, replace }: UpdateMetadataRequest): boolean {
   return replace || set.size + remove.length > 1;
 }
 

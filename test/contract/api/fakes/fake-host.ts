@@ -1,18 +1,13 @@
 import { EventEmitter } from "node:events";
 import { ulid } from "ulid";
 import {
-  type AcquireLeaseRequest,
   type ExecMachineRequest,
   type Hold,
   type HostServiceServer,
   HostServiceService,
   type PrepareMachineRequest,
-  type ReleaseLeaseRequest,
-  type SetMachineCordonRequest,
-  type SignalMachineRequest,
   StartMachineResponse,
   type StreamLogsRequest,
-  type UpdateMachineRequest,
   type WatchMachinesRequest,
 } from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { type Machine, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
@@ -21,17 +16,11 @@ import { RULES } from "../../../../src/hostd/service-rules.ts";
 import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
-import { notBuilt } from "../../../../src/lib/grpc/server/not-built.ts";
 import { bidiStream, type CallContext, serverStream, unary } from "../../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../../src/lib/grpc/server/serve.ts";
-import { eventOf, FakeLeases, isGuarded, restarted, updated, withMetadata } from "./changes.ts";
+import { changeMethods, eventOf, FakeLeases } from "./changes.ts";
 import { type Script, Scripts } from "./scripts.ts";
 import { type Changes, watchMachines } from "./watch-machines.ts";
-
-interface Target {
-  readonly machineId: string;
-  readonly org: string;
-}
 
 export interface FakeHostOptions {
   readonly number: number;
@@ -147,63 +136,13 @@ export class FakeHost {
     return machine;
   }
 
-  /** Calls that change machines in place. */
-  #changes() {
-    const change = <Req extends Target & { leaseNonce: string }>(
-      method: string,
-      isGuarded: (req: Req) => boolean,
-      changed: (machine: Machine, req: Req) => Partial<Machine>,
-    ) =>
-      unary((req: Req, ctx: CallContext) =>
-        this.#do(ctx, method, req.machineId, () => {
-          const machine = this.#find(req.machineId, req.org);
-          if (isGuarded(req)) this.leases.guard(req.machineId, req.leaseNonce);
-          return { machine: this.change(req.machineId, changed(machine, req)) };
-        }),
-      );
-    const always = () => true;
-    return {
-      updateMachine: change("updateMachine", always, (machine, req: UpdateMachineRequest) => {
-        this.credentials = req.credentials;
-        return updated(machine, req);
-      }),
-      restartMachine: change("restartMachine", always, restarted),
-      signalMachine: change("signalMachine", always, (machine, { signal }: SignalMachineRequest) => {
-        if (machine.state !== MachineState.STARTED)
-          throw new Fault("FAILED_PRECONDITION", "INVALID_STATE", "it does not run");
-        this.signals.push(signal);
-        return {};
-      }),
-      setMachineCordon: change("setMachineCordon", always, (_, req: SetMachineCordonRequest) => ({
-        cordoned: req.cordoned,
-      })),
-      updateMetadata: change("updateMetadata", isGuarded, withMetadata),
-      acquireLease: unary((req: AcquireLeaseRequest, ctx: CallContext) =>
-        this.#do(ctx, "acquireLease", req.machineId, () => {
-          const machine = this.#find(req.machineId, req.org);
-          const lease = this.leases.acquire(machine, req.lease, req.nonce);
-          this.change(machine.id, { lease: { ...lease, nonce: "" } });
-          return { lease };
-        }),
-      ),
-      getLease: unary(({ machineId, org }: Target, ctx: CallContext) =>
-        this.#do(ctx, "getLease", machineId, () => ({
-          lease: this.leases.get(this.#find(machineId, org).id),
-        })),
-      ),
-      releaseLease: unary(({ machineId, org, nonce }: ReleaseLeaseRequest, ctx: CallContext) =>
-        this.#do(ctx, "releaseLease", machineId, () => {
-          this.leases.release(this.#find(machineId, org).id, nonce);
-          this.change(machineId, { lease: undefined });
-          return {};
-        }),
-      ),
-    };
-  }
-
   #service(): HostServiceServer {
     return {
-      ...this.#changes(),
+      ...changeMethods({
+        host: this,
+        act: this.#do.bind(this),
+        find: this.#find.bind(this),
+      }),
       getMachines: unary(({ machineIds }, ctx) =>
         this.#do(ctx, "getMachines", "", () => ({
           machines: machineIds
@@ -340,7 +279,6 @@ export class FakeHost {
     yield { detail: "", bytesDone: 10n, bytesTotal: 10n, machine, imageWasLocal: false };
   }
 
-  // biome-ignore lint/correctness/useYield: no program runs here
   async *#exec(requests: AsyncIterable<ExecMachineRequest>, ctx: CallContext): AsyncGenerator<never> {
     for await (const { org, request } of requests) {
       await this.#do(ctx, "execMachine", request?.machineId ?? "", () =>
