@@ -28,7 +28,9 @@ test("an app, its organisation and all organisations are told", async () => {
   const orgs = await query("{ organizations { nodes { rawSlug name } } }");
 
   expect(app.body).toMatchObject({
-    data: { app: { name: "web", status: "pending", organization: { slug: "personal" }, ipAddresses: { nodes: [] } } },
+    data: {
+      app: { name: "web", status: "pending", organization: { slug: "personal" }, ipAddresses: { nodes: [] } },
+    },
   });
   expect(org.body).toMatchObject({
     data: { organization: { id: "personal", slug: "personal", viewerRole: "member" } },

@@ -11,9 +11,9 @@ export interface ErrorAnswer {
 
 const BAD_TOKEN = "Authenticate: token validation error";
 
-/** Converts a fault to the answer of a REST call. */
-export function errorAnswer(fault: Fault): ErrorAnswer {
-  const told = BY_REASON[fault.reason]?.(fault) ?? {};
+/** Converts a fault to the answer of a REST call. @param action what was to be done with a machine, e.g. `start` */
+export function errorAnswer(fault: Fault, action = ""): ErrorAnswer {
+  const told = BY_REASON[fault.reason]?.(fault, action) ?? {};
   const code = fault.code.toLowerCase();
   const isTokenWrong = fault.code === "UNAUTHENTICATED";
   const text = told.text ?? (isTokenWrong ? BAD_TOKEN : `${code}: ${fault.message}`);

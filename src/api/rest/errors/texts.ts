@@ -18,7 +18,7 @@ const FORBIDDEN = { status: 403, name: "permission_denied" } as const;
  * What clients of the Fly Machines API look for in an answer, by reason. Texts are contract, to the
  * letter: published clients match them.
  */
-export const BY_REASON: Readonly<Record<string, (fault: Fault) => Told>> = {
+export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) => Told>> = {
   APP_NOT_FOUND: () => ({ text: "Could not find App" }),
   ORG_NOT_FOUND: () => ({ text: "Could not find Organization" }),
   MACHINE_NOT_FOUND: () => ({ text: "machine not found" }),
@@ -45,9 +45,9 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault) => Told>> = {
   WAIT_TIMEOUT: (fault) => ({ text: `deadline_exceeded: ${notReached(fault)}` }),
   STATE_UNREACHABLE: (fault) => ({ text: `failed_precondition: ${notReached(fault)}` }),
   REPLACED: (fault) => ({ text: `failed_precondition: ${notReached(fault, "replaced")}` }),
-  INVALID_STATE: (fault) => {
-    const { state, action = "start" } = fault.facts;
-    return state === undefined
+  INVALID_STATE: ({ facts }, action) => {
+    const { state } = facts;
+    return state === undefined || action === ""
       ? {}
       : { text: `failed_precondition: unable to ${action} machine from current state: '${state}'` };
   },

@@ -67,7 +67,7 @@ export async function createRestServer(parts: ServerParts) {
   function fail(err: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const fault = asFault(err);
     report(request, fault);
-    const { status, headers, body } = errorAnswer(fault);
+    const { status, headers, body } = errorAnswer(fault, actionOf(request));
     reply.headers(headers);
     // What is left of the request is not read.
     if (!request.raw.readableEnded && hasBody(request.raw)) reply.header("connection", "close");
@@ -87,6 +87,8 @@ export async function createRestServer(parts: ServerParts) {
   server.addHook("onRequest", async (request, reply) => {
     begin(request, reply);
     bound(request.raw, reply, inFlight);
+    if (request.method === "OPTIONS")
+      reply.header("allow", allowedMethods(pathOf(request), known).join(", "));
     if (request.is404) throw unknownRoute(request, known);
   });
   // Bodies are read by the routes, once it is known who sends them.
@@ -129,7 +131,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
 
 function unknownRoute(request: FastifyRequest, known: Known): Fault {
   const { method } = request;
-  const path = (request.raw.url ?? "/").split("?")[0]?.slice(0, 200) ?? "/";
+  const path = pathOf(request);
   const allowed = allowedMethods(path, known);
   if (allowed.length > 0) {
     const list = allowed.join(", ");
@@ -139,6 +141,19 @@ function unknownRoute(request: FastifyRequest, known: Known): Fault {
   const message = `there is no route ${method} ${path}; GET /v1/openapi.json describes those that there are`;
   return new Fault("NOT_FOUND", "ROUTE_NOT_FOUND", message, { method, path });
 }
+
+function pathOf({ raw }: FastifyRequest): string {
+  return (raw.url ?? "/").split("?")[0]?.slice(0, 200) ?? "/";
+}
+
+/** What a route does with a machine, as clients name it; empty for others. */
+function actionOf({ method, routeOptions }: FastifyRequest): string {
+  const [, last = ""] = /\/machines\/:id(?:\/(\w+))?$/.exec(routeOptions.url ?? "") ?? [];
+  if (last === "") return method === "DELETE" ? "destroy" : method === "POST" ? "update" : "";
+  return MACHINE_ACTIONS.has(last) ? last : "";
+}
+
+const MACHINE_ACTIONS = new Set(["start", "stop", "restart", "suspend", "signal", "cordon", "uncordon"]);
 
 function badPath(message: string): Fault {
   return new Fault("INVALID_ARGUMENT", "PATH_INVALID", `the path cannot be read: ${message.slice(0, 200)}`);

@@ -14,6 +14,7 @@ import { tracer } from "../../../lib/otel/tracing.ts";
 const NO_TRACE = "0".repeat(32);
 const TRACE_ID = /^(?:[0-9a-f]{16}){1,2}$/;
 const SPAN_ID = /^[0-9a-f]{16}$/;
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** The trace of a request: what it came with, and the span of ours. */
 export interface RequestTrace {
@@ -30,7 +31,8 @@ export function beginTrace(
   route: string | undefined,
   headers: IncomingHttpHeaders,
 ): RequestTrace {
-  const parent = propagation.extract(ROOT_CONTEXT, { traceparent: traceparentOf(headers) });
+  const given = traceparentOf(headers);
+  const parent = propagation.extract(ROOT_CONTEXT, { traceparent: given });
   const attributes = {
     "http.request.method": method,
     ...(route === undefined ? {} : { "http.route": route }),
@@ -39,8 +41,7 @@ export function beginTrace(
   const span = tracer().startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
   const { traceId: own, spanId, traceFlags } = span.spanContext();
   // Without telemetry there are no ids, and clients want one all the same.
-  const traceId =
-    own === NO_TRACE ? (trace.getSpanContext(parent)?.traceId ?? randomBytes(16).toString("hex")) : own;
+  const traceId = own === NO_TRACE ? (TRACEPARENT.exec(given)?.[1] ?? randomBytes(16).toString("hex")) : own;
   const id = SPAN_ID.test(spanId) && !/^0+$/.test(spanId) ? spanId : randomBytes(8).toString("hex");
   return {
     ...{ span, traceId, context: trace.setSpan(parent, span) },

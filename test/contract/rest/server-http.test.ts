@@ -1,0 +1,267 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { token } from "../api/clients.ts";
+import { type TestApi, World } from "../api/fixture.ts";
+import { restClient, restClientWith, type Send } from "./client.ts";
+
+let world: World;
+let api: TestApi;
+let send: Send;
+let bearer: string;
+
+beforeAll(async () => {
+  world = await World.open(1);
+  api = await world.api();
+  bearer = await token("personal", ["machines:read", "machines:write"]);
+  send = await restClient(api.restAddress);
+  await send("POST", "/v1/apps", { app_name: "web" });
+});
+afterAll(() => world.close());
+
+/** What came back over a connection of our own, until the server closed it. */
+interface Raw {
+  readonly status: number;
+  readonly head: string;
+  readonly body: string;
+}
+
+/** Sends bytes as they are, and reads until the connection ends. */
+async function raw(...chunks: readonly (string | Buffer)[]): Promise<Raw> {
+  const [host = "", port = ""] = api.restAddress.split(":");
+  const socket = connect({ host, port: Number(port) });
+  const received: Buffer[] = [];
+  socket.on("data", (chunk) => received.push(chunk));
+  socket.on("error", () => {});
+  for (const chunk of chunks) socket.write(chunk);
+  await once(socket, "close");
+  const text = Buffer.concat(received).toString();
+  const [head = "", ...rest] = text.split("\r\n\r\n");
+  return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1] ?? 0), head, body: rest.join("\r\n\r\n") };
+}
+
+const close = "Connection: close\r\nHost: api\r\n";
+const auth = () => `Authorization: Bearer ${bearer}\r\n${close}`;
+
+test("every answer has ids, also those of errors, and a text for each member", async () => {
+  for (const [method, path, status] of [
+    ["GET", "/v1/apps/web", 200],
+    ["GET", "/v1/nothing", 404],
+    ["GET", "/v1/apps", 400],
+    ["PUT", "/v1/apps/web", 405],
+    ["GET", "/v1/apps/web/volumes", 501],
+  ] as const) {
+    const answer = await send(method, path);
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get("fly-request-id")).toMatch(/^[0-9A-HJKMNP-TV-Z]{26}-ord$/);
+    expect(answer.headers.get("fly-trace-id")).toMatch(/^[0-9a-f]{32}$/);
+    expect(answer.headers.get("traceparent")).toContain(answer.headers.get("fly-trace-id"));
+    expect(answer.headers.get("content-type")).toBe("application/json; charset=utf-8");
+    if (status !== 200) {
+      const members = Object.values(answer.body as object);
+      expect(members.length).toBeGreaterThanOrEqual(2);
+      for (const member of members) expect(member).toEqual(expect.any(String));
+    }
+  }
+});
+
+test.each([
+  ["traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
+  ["b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1"],
+])("the trace of a %s header goes on", async (name, value) => {
+  const { headers } = await send("GET", "/v1/apps/web", undefined, { [name]: value });
+
+  expect(headers.get("fly-trace-id")).toBe("0af7651916cd43dd8448eb211c80319c");
+});
+
+test("what is not built, not there, and no route is told apart", async () => {
+  const [later, missing, unknown] = await Promise.all(
+    ["/v1/apps/web/volumes", "/v1/apps/web/machines/00001aaaaaaaaa", "/v1/apps/web/nothing"].map((path) =>
+      send("GET", path),
+    ),
+  );
+
+  expect(later).toMatchObject({ status: 501, body: { status: "unimplemented", reason: "NOT_BUILT_YET" } });
+  expect(missing).toMatchObject({ status: 404, body: { error: "machine not found" } });
+  expect(unknown).toMatchObject({ status: 404, body: { reason: "ROUTE_NOT_FOUND" } });
+});
+
+test.each([
+  "/v1/apps/web/",
+  "/v1/apps/web?",
+  "/v1/apps/%77eb",
+  "/v1/apps/web/?unknown=1&unknown=2&x[]=3",
+  "/v1/apps/web?%",
+])("the path %s is the app's, without a redirect", async (path) => {
+  const answer = await raw(`GET ${path} HTTP/1.1\r\n${auth()}\r\n`);
+
+  expect(answer.status).toBe(200);
+  expect(JSON.parse(answer.body)).toMatchObject({ name: "web" });
+});
+
+test.each(["Bearer %", "bearer %", "BEARER  %", "FlyV1 %", "flyv1 %", "Bearer FlyV1 %", "bearer flyv1 %"])(
+  "the scheme of `%s` is known",
+  async (scheme) => {
+    const line = `AUTHORIZATION: ${scheme.replace("%", bearer)}`;
+
+    const { status } = await raw(`GET /v1/apps/web HTTP/1.1\r\n${line}\r\n${close}\r\n`);
+
+    expect(status).toBe(200);
+  },
+);
+
+test.each([
+  ["none", ""],
+  ["text/plain", "Content-Type: text/plain\r\n"],
+  ["a form", "Content-Type: application/x-www-form-urlencoded\r\n"],
+  ["something that is none", "Content-Type: ???\r\n"],
+])("JSON is JSON with the content type %s", async (_what, line) => {
+  const body = '{"signal": 15}';
+
+  const answer = await raw(
+    `POST /v1/apps/web/machines/00001aaaaaaaaa/stop HTTP/1.1\r\n${line}Content-Length: ${body.length}\r\n${auth()}\r\n${body}`,
+  );
+
+  expect(JSON.parse(answer.body)).toMatchObject({ error: "machine not found" });
+});
+
+test.each(["", "[]", "{}", "null", '""', "  \n"])("the body %j is nothing", async (body) => {
+  const answer = await raw(
+    `POST /v1/apps/web/machines/00001aaaaaaaaa/stop HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n${auth()}\r\n${body}`,
+  );
+
+  expect(answer.status).toBe(404);
+});
+
+test("a DELETE with any body, and a GET with a content type, are as those without", async () => {
+  const body = "{ no JSON at all";
+
+  const gone = await raw(
+    `DELETE /v1/apps/web/machines/00001aaaaaaaaa HTTP/1.1\r\nContent-Length: ${body.length}\r\n${auth()}\r\n${body}`,
+  );
+  const read = await raw(`GET /v1/apps/web HTTP/1.1\r\nContent-Type: application/json\r\n${auth()}\r\n`);
+
+  expect([gone.status, read.status]).toEqual([404, 200]);
+});
+
+test.each([
+  ["that is cut off", '{"config":', 400],
+  ["that is a list with something", '["x"]', 400],
+  ["that is a number", "7", 400],
+  ["that is not UTF-8", Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), 400],
+  ["that is nested very deep", `${"[".repeat(200_000)}`, 400],
+  ["with a member that JavaScript gives a meaning", '{"__proto__": {"polluted": 1}}', 400],
+])("a body %s is refused with the envelope", async (_what, body, status) => {
+  const bytes = Buffer.from(body);
+  const head = `POST /v1/apps/web/machines HTTP/1.1\r\nContent-Length: ${bytes.length}\r\n${auth()}\r\n`;
+
+  const answer = await raw(Buffer.concat([Buffer.from(head), bytes]));
+
+  expect(answer.status).toBe(status);
+  expect(JSON.parse(answer.body)).toMatchObject({ error: expect.stringMatching(/^invalid_argument: /) });
+  expect(answer.body).not.toMatch(/\bat .*\.ts|<html/);
+});
+
+test("every field that is wrong is named at once", async () => {
+  const { status, body } = await send("POST", "/v1/apps/web/machines", {
+    config: { image: 1, guest: { cpus: "many", memory_mb: [] }, env: { A: 1 } },
+    skip_launch: "perhaps",
+    lease_ttl: -1,
+  });
+
+  expect(status).toBe(400);
+  const { error } = body as { error: string };
+  for (const field of [
+    "config.image",
+    "config.guest.cpus",
+    "config.guest.memory_mb",
+    "config.env.A",
+    "skip_launch",
+    "lease_ttl",
+  ])
+    expect(error).toContain(`${field}: `);
+});
+
+test("a body of more than 1 MiB is refused, whether or not its length is told", async () => {
+  const large = "x".repeat(1_024 * 1_024 + 1);
+  const told = await raw(`POST /v1/apps HTTP/1.1\r\nContent-Length: ${large.length}\r\n${auth()}\r\n`);
+  const chunked = await raw(
+    `POST /v1/apps HTTP/1.1\r\nTransfer-Encoding: chunked\r\n${auth()}\r\n${large.length.toString(16)}\r\n${large}\r\n0\r\n\r\n`,
+  );
+
+  for (const answer of [told, chunked]) {
+    expect(answer.status).toBe(413);
+    expect(JSON.parse(answer.body)).toMatchObject({ reason: "BODY_TOO_LARGE" });
+  }
+});
+
+test("who has no valid token is answered before the body is read", async () => {
+  const answer = await raw(`POST /v1/apps HTTP/1.1\r\nContent-Length: 1000000\r\nHost: api\r\n\r\n`);
+
+  expect(answer.status).toBe(401);
+  expect(JSON.parse(answer.body)).toMatchObject({ error: "Authenticate: token validation error" });
+});
+
+test.each([
+  ["what is not HTTP", "hello\r\n\r\n", 400],
+  ["a header without a name", "GET / HTTP/1.1\r\n: x\r\n\r\n", 400],
+  ["too large headers", `GET / HTTP/1.1\r\nHost: api\r\nx: ${"x".repeat(20_000)}\r\n\r\n`, 431],
+  [
+    "a path that is not encoded right",
+    `GET /v1/apps/%zz HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n`,
+    400,
+  ],
+])("%s is answered with the envelope and ids", async (_what, text, status) => {
+  const answer = await raw(text);
+
+  expect(answer.status).toBe(status);
+  expect(answer.head.toLowerCase()).toMatch(/fly-request-id: .*\r\n.*/);
+  expect(answer.head.toLowerCase()).toContain("content-type: application/json");
+  expect(JSON.parse(answer.body)).toMatchObject({ error: expect.stringMatching(/^invalid_argument: /) });
+});
+
+test("a client that offers HTTP/2 by an upgrade gets its answer over HTTP/1.1", async () => {
+  const body = '{"app_name":"upgraded"}';
+
+  const answer = await raw(
+    `POST /v1/apps HTTP/1.1\r\nAuthorization: Bearer ${bearer}\r\nHost: api\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+
+  expect(answer.status).toBe(201);
+});
+
+test("HEAD has the headers of GET and no body; OPTIONS tells what is allowed", async () => {
+  const head = await send("HEAD", "/v1/apps/web");
+  const options = await send("OPTIONS", "/v1/apps/web");
+
+  expect({ status: head.status, body: head.body }).toEqual({ status: 200, body: undefined });
+  expect(options.status).toBe(204);
+  expect(options.headers.get("allow")).toBe("DELETE, GET, HEAD, OPTIONS");
+});
+
+test("pages of other origins may send what the API takes, and read ids", async () => {
+  const stranger = restClientWith(api.restAddress, {});
+
+  const preflight = await stranger("OPTIONS", "/v1/apps/web/machines", undefined, {
+    origin: "https://console.example",
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization, content-type, idempotency-key",
+  });
+  const answer = await send("GET", "/v1/apps/web", undefined, { origin: "https://console.example" });
+
+  expect(preflight.status).toBe(204);
+  expect(preflight.headers.get("access-control-allow-methods")).toContain("POST");
+  expect(preflight.headers.get("access-control-allow-headers")).toContain("authorization");
+  expect(preflight.headers.get("access-control-allow-credentials")).toBeNull();
+  expect(answer.headers.get("access-control-allow-origin")).toBe("*");
+  expect(answer.headers.get("access-control-expose-headers")).toContain("fly-request-id");
+});
+
+test("a connection that sends many requests and reads no answer is refused, and closed", async () => {
+  const one = `GET /v1/apps/web HTTP/1.1\r\nAuthorization: Bearer ${bearer}\r\nHost: api\r\n\r\n`;
+
+  const { body } = await raw(one.repeat(40));
+
+  expect(body).toContain("TOO_MANY_PIPELINED");
+  expect(body).not.toContain("INTERNAL");
+});
