@@ -26,15 +26,23 @@ export interface EchoHandlers {
   both?: grpc.handleBidiStreamingCall<Text, Text>;
 }
 
+interface Codec {
+  requestSerialize(text: Text): Buffer;
+  requestDeserialize(bytes: Buffer): Text;
+  responseSerialize(text: Text): Buffer;
+  responseDeserialize(bytes: Buffer): Text;
+}
+
 /** JSON instead of protobuf: what is tested is everything around the message. */
-const codec = {
+const codec: Codec = {
   requestSerialize: encode,
   requestDeserialize: decode,
   responseSerialize: encode,
   responseDeserialize: decode,
 };
 
-const definition = {
+/** The methods of that service. */
+export const definition = {
   one: { path: "/test.v1.Echo/One", requestStream: false, responseStream: false, ...codec },
   down: { path: "/test.v1.Echo/Down", requestStream: false, responseStream: true, ...codec },
   both: { path: "/test.v1.Echo/Both", requestStream: true, responseStream: true, ...codec },
