@@ -1,0 +1,131 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import type { Program } from "./fake-state.ts";
+import { useCli } from "./support.ts";
+
+const ID = "0000a1b2c3d4e5";
+const MAIN = join(import.meta.dirname, "../../../src/cli/main.ts");
+const cli = useCli();
+
+/** Answers each key with its code, and ends with `q`. */
+const keys: Program = async function* (_command, stdin) {
+  yield { stdout: "ready " };
+  for await (const chunk of stdin) {
+    if (chunk.includes("q")) break;
+    yield { stdout: `<${[...chunk].join(",")}>` };
+  }
+  yield { exit: 6 };
+};
+
+/** Runs shell code in a terminal of its own, with `hover` as a command; what is written is keys. */
+function inTerminal(code: string) {
+  const hover = `hover() { '${process.execPath}' '${MAIN}' "$@"; }`;
+  const child = spawn(
+    "script",
+    ["-qfec", `bash -c '${`${hover}; ${code}`.replaceAll("'", "'\\''")}'`, "/dev/null"],
+    {
+      env: { PATH: process.env["PATH"] ?? "", WINDHOVER_DIR: cli.home.dir, TERM: "vt100" },
+      stdio: ["pipe", "pipe", "inherit"],
+    },
+  );
+  let out = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+  const ended = once(child, "close").then(() => out);
+  return { type: (text: string) => child.stdin.write(text), out: () => out, ended };
+}
+
+const BEFORE = "stty rows 30 cols 90; before=$(stty -g)";
+const AFTER = 'echo; [ "$(stty -g)" = "$before" ] && echo restored';
+
+describe("hover console in a terminal", () => {
+  test("passes every key on, tells the size and its changes, and restores the terminal", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
+    cli.api.program = keys;
+    const terminal = inTerminal(`${BEFORE}; hover console ${ID}; echo code $?; ${AFTER}`);
+    await expect.poll(terminal.out).toContain("ready ");
+
+    terminal.type("a");
+    await expect.poll(terminal.out).toContain("<97>");
+    // Ctrl-C and Ctrl-D are keys like any other.
+    terminal.type("\x03");
+    await expect.poll(terminal.out).toContain("<3>");
+    terminal.type("\x04");
+    await expect.poll(terminal.out).toContain("<4>");
+    terminal.type("q");
+
+    const out = await terminal.ended;
+    expect(out).toContain("code 6");
+    expect(out).toContain("restored");
+    expect(cli.api.sizes).toEqual([{ rows: 30, columns: 90 }]);
+    expect(cli.sent("execMachine")).toMatchObject({
+      message: { value: { env: new Map([["TERM", "vt100"]]) } },
+    });
+  });
+
+  test("tells when the window has another size", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
+    cli.api.program = keys;
+    const flag = join(cli.home.dir, "resize");
+    const resize = `(until [ -e ${flag} ]; do sleep 0.05; done; stty -F /dev/tty rows 40 cols 120) &`;
+    const terminal = inTerminal(`${BEFORE}; ${resize} hover machine exec -it ${ID} sh; echo code $?`);
+    await expect.poll(terminal.out).toContain("ready ");
+
+    writeFileSync(flag, "");
+    await expect
+      .poll(() => cli.api.sizes)
+      .toEqual([
+        { rows: 30, columns: 90 },
+        { rows: 40, columns: 120 },
+      ]);
+    terminal.type("q");
+
+    expect(await terminal.ended).toContain("code 6");
+  });
+
+  test("~. leaves a program that does not answer", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
+    cli.api.program = keys;
+    const terminal = inTerminal(`${BEFORE}; hover console ${ID}; echo code $?; ${AFTER}`);
+    await expect.poll(terminal.out).toContain("ready ");
+
+    terminal.type("~.");
+
+    const out = await terminal.ended;
+    expect(out).toContain("Left; the command is killed.");
+    expect(out).toMatch(/code 1\b/);
+    expect(out).toContain("restored");
+  });
+
+  test("restores the terminal when the API goes away", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
+    cli.api.program = keys;
+    const terminal = inTerminal(`${BEFORE}; hover console ${ID}; echo code $?; ${AFTER}`);
+    await expect.poll(terminal.out).toContain("ready ");
+
+    await cli.api.stop();
+
+    const out = await terminal.ended;
+    await cli.api.start();
+    expect(out).toMatch(/code 1\b/);
+    expect(out).toContain("restored");
+  });
+
+  test("restores the terminal when it is told to end", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
+    cli.api.program = keys;
+    const file = join(cli.home.dir, "pid");
+    const start = `(echo $BASHPID > ${file}; exec ${process.execPath} ${MAIN} console ${ID})`;
+    const terminal = inTerminal(`${BEFORE}; ${start}; echo code $?; ${AFTER}`);
+    await expect.poll(terminal.out).toContain("ready ");
+
+    process.kill(Number(readFileSync(file, "utf8")), "SIGTERM");
+
+    const out = await terminal.ended;
+    expect(out).toContain("code 143");
+    expect(out).toContain("restored");
+  });
+});
