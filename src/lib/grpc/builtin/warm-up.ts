@@ -1,5 +1,6 @@
 import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
 import type { TokenSource } from "../../auth/tokens.ts";
+import { collectGarbage } from "../../runtime/collect-garbage.ts";
 import type { Stack } from "../../runtime/lifecycle.ts";
 import { sleep } from "../../runtime/wait.ts";
 import { call, connect } from "../client.ts";
@@ -40,6 +41,7 @@ export async function warmUp(
     // The server is going, or has too much to do.
   } finally {
     client.close();
+    if (!signal.aborted) collectGarbage();
   }
 }
 
