@@ -156,6 +156,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("schedulers", () => schedulers.close());
 
   const hostStore = new HostStore(database);
+  const apps = new AppStore(database);
   const changeLog = new ChangeLog(database);
   const feed = new ChangeFeed(changeLog, clock);
   stack.add("watches", () => feed.close());
@@ -264,11 +265,11 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
       refreshRevocations,
       auditDir: options.auditDir,
     },
-    watches: { log: changeLog, feed, reads: new Semaphore(WATCH_READS), clock },
+    watches: { apps, log: changeLog, feed, reads: new Semaphore(WATCH_READS), clock },
     listStore: new ListStore(database),
     freshHosts: { directory: hosts, hosts: hostd, nowMs: () => clock.monotonicMs() },
     historyStore: new HistoryStore(database),
-    apps: new AppStore(database),
+    apps,
     orgs: new OrganizationStore(database),
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },
     statusOf,

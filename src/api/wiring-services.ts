@@ -17,7 +17,6 @@ import { PlatformServiceService } from "../gen/windhover/machines/v1/platform.ts
 import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { SigningKeys } from "../lib/auth/keys.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
-import { notBuilt } from "../lib/grpc/server/not-built.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { Paces } from "../lib/runtime/paces.ts";
 import type { Acquirer } from "./acquire/acquirer.ts";

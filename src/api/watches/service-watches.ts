@@ -7,7 +7,6 @@ import { Violations } from "../../lib/faults/violations.ts";
 import { serverStream } from "../../lib/grpc/server/rpc.ts";
 import { describedToProto, eventToProto } from "../machines/convert-machine.ts";
 import { parseMachineId } from "../machines/machine-id.ts";
-import { machineNotFound } from "../machines/wait-faults.ts";
 import { authorize } from "../requests/authorize.ts";
 import { checkAppName } from "../requests/names.ts";
 import type { LoggedChange, WatchFilter } from "./change-log.ts";
@@ -18,23 +17,13 @@ const MAX_MACHINES = 100;
 
 export interface WatchServiceParts {
   readonly watches: WatchParts;
-  readonly apps: {
-    /** @throws Fault `APP_NOT_FOUND` */
-    get(name: string, org: string): Promise<unknown>;
-  };
 }
 
-export function watchesService({
-  watches,
-  apps,
-}: WatchServiceParts): Pick<MachinesServiceServer, "watchMachines"> {
+export function watchesService({ watches }: WatchServiceParts): Pick<MachinesServiceServer, "watchMachines"> {
   return {
     watchMachines: serverStream(async function* (req, ctx) {
       const { org } = authorize(ctx, "machines:read");
       const { filter, after } = watchFromProto(req, org);
-      if (filter.app !== undefined) await apps.get(filter.app, org);
-      const missing = filter.machineIds && (await watches.log.missing(filter));
-      if (missing !== undefined) throw machineNotFound(missing);
       for await (const { changes, position } of watch(watches, filter, after, ctx.signal))
         yield { changes: changes.map(changeToProto), position: position ? positionToText(position) : "" };
     }),

@@ -3,6 +3,7 @@ import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import type { Semaphore } from "../../lib/runtime/semaphore.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
+import { machineNotFound } from "../machines/wait-faults.ts";
 import { AWAY_LIMIT_MS, type ChangeFeed } from "./change-feed.ts";
 import type { ChangeLog, LoggedChange, WatchedMachine, WatchFilter } from "./change-log.ts";
 import { watchesBehind } from "./metrics.ts";
@@ -17,6 +18,10 @@ export interface WatchBatch {
 }
 
 export interface WatchParts {
+  readonly apps: {
+    /** @throws Fault `APP_NOT_FOUND` */
+    get(name: string, org: string): Promise<unknown>;
+  };
   readonly log: ChangeLog;
   readonly feed: ChangeFeed;
   /** Bounds the reads of all watches. */
@@ -42,7 +47,7 @@ const RETRY: Backoff = { firstMs: 100, maxMs: 1_000 };
  * from the log at its own pace.
  *
  * @param after position of an earlier batch. Undefined: begins with what is now
- * @throws Fault `POSITION_TOO_OLD`, `DATABASE_UNAVAILABLE` after 30 s
+ * @throws Fault `APP_NOT_FOUND`, `MACHINE_NOT_FOUND`, `POSITION_TOO_OLD`, `DATABASE_UNAVAILABLE` after 30 s
  */
 export async function* watch(
   parts: WatchParts,
@@ -55,6 +60,7 @@ export async function* watch(
   let subscription: Subscription | undefined;
   try {
     const told = new Told(parts.clock);
+    await reader.read(() => checkFilter(parts, filter));
     if (after) await checkKept(parts, reader, after);
     subscription = await reader.read(() => feed.subscribe(filter));
     let at = after ?? subscription.from;
@@ -135,6 +141,13 @@ async function* missed(
     yield told.batch(changes, at);
     if (changes.length < BATCH) return;
   }
+}
+
+/** @throws Fault `APP_NOT_FOUND`, `MACHINE_NOT_FOUND` */
+async function checkFilter({ apps, log }: WatchParts, filter: WatchFilter): Promise<void> {
+  if (filter.app !== undefined) await apps.get(filter.app, filter.org);
+  const missing = filter.machineIds && (await log.missing(filter));
+  if (missing !== undefined) throw machineNotFound(missing);
 }
 
 /** @throws Fault `POSITION_TOO_OLD` */
