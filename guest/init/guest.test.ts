@@ -8,7 +8,16 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 const PARTS = [
   ...["channel/frame.c", "channel/tlv.c", "channel/ring.c", "channel/lines.c"],
   ...["workload/request.c", "workload/users.c", "workload/search.c", "agent/oom.c", "system/sys.c"],
-  ...["workload/cgroup.c", "agent/thrash.c"],
+  ...["workload/cgroup.c", "agent/thrash.c", "channel/channel.c"],
+  ...[
+    "exec/execs.c",
+    "exec/messages.c",
+    "exec/sessions.c",
+    "exec/processes.c",
+    "exec/spawn.c",
+    "exec/command.c",
+  ],
+  ...["workload/files.c", "workload/program.c", "workload/terminal.c"],
 ];
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"];
 const SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
@@ -27,9 +36,19 @@ beforeAll(() => {
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-test.each(["frames", "fields", "requests", "users", "ring", "lines", "search", "oom", "memory"])(
-  "the init's %s hold up under the sanitizers",
-  (name) => {
-    expect(output.split("\n")).toContain(`ok ${name}`);
-  },
-);
+test.each([
+  "frames",
+  "fields",
+  "requests",
+  "users",
+  "ring",
+  "lines",
+  "search",
+  "oom",
+  "memory",
+  "execs",
+  "processes",
+  "files",
+])("the init's %s hold up under the sanitizers", (name) => {
+  expect(output.split("\n")).toContain(`ok ${name}`);
+});

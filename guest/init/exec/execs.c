@@ -48,11 +48,12 @@ struct exec *execs_add(struct execs *x, uint64_t id, pid_t pid, const struct exe
 {
 	struct exec *e = NULL;
 
-	for (size_t i = 0; i < EXECS_MAX && !e; i++)
+	for (size_t i = 0; x->count < EXECS_MAX && i < EXECS_MAX && !e; i++)
 		if (!x->all[i].id)
 			e = &x->all[i];
 	if (!e)
 		return NULL;
+	x->count++;
 	*e = (struct exec){ .id = id, .pid = pid, .session = pid, .fds = *fds };
 	watch(x, e, fds->report);
 	watch(x, e, fds->in);
@@ -63,7 +64,7 @@ struct exec *execs_add(struct execs *x, uint64_t id, pid_t pid, const struct exe
 
 static struct exec *find(struct execs *x, uint64_t id)
 {
-	for (size_t i = 0; id && i < EXECS_MAX; i++)
+	for (size_t i = 0; id && x->count > 0 && i < EXECS_MAX; i++)
 		if (x->all[i].id == id && !x->all[i].is_abandoned)
 			return &x->all[i];
 	return NULL;
@@ -101,6 +102,7 @@ static void release(struct execs *x, struct exec *e)
 {
 	close_all(x, e);
 	e->id = 0;
+	x->count--;
 }
 
 static void kill_session(struct exec *e)
@@ -145,14 +147,6 @@ static void start(struct execs *x, const struct exec_target *target, const struc
 	e->credit = m->credit;
 	e->is_terminal = options.is_terminal;
 	e->is_list = e->is_started = e->started_sent = m->is_list;
-}
-
-static bool has_slot(const struct execs *x)
-{
-	for (size_t i = 0; i < EXECS_MAX; i++)
-		if (!x->all[i].id)
-			return true;
-	return false;
 }
 
 static void take_input(struct exec *e, const struct exec_message *m)
@@ -204,7 +198,7 @@ void execs_on_message(struct execs *x, const struct exec_target *target, uint8_t
 	if (!exec_message_parse(&m, type, body, n))
 		return;
 	if (type == MSG_EXEC || type == MSG_LIST) {
-		if (has_slot(x)) {
+		if (x->count < EXECS_MAX) {
 			start(x, target, &m, body, n);
 			return;
 		}
@@ -240,7 +234,7 @@ bool execs_on_event(struct execs *x, void *data)
 
 void execs_on_exit(struct execs *x, pid_t pid, int status, bool main_is_ending)
 {
-	for (size_t i = 0; i < EXECS_MAX; i++) {
+	for (size_t i = 0; x->count > 0 && i < EXECS_MAX; i++) {
 		struct exec *e = &x->all[i];
 
 		if (!e->id || e->pid != pid)
@@ -256,14 +250,14 @@ void execs_on_exit(struct execs *x, pid_t pid, int status, bool main_is_ending)
 
 void execs_interrupt(struct execs *x)
 {
-	for (size_t i = 0; i < EXECS_MAX; i++)
+	for (size_t i = 0; x->count > 0 && i < EXECS_MAX; i++)
 		if (x->all[i].id && x->all[i].pid > 0)
 			x->all[i].is_interrupted = true;
 }
 
 void execs_abandon(struct execs *x)
 {
-	for (size_t i = 0; i < EXECS_MAX; i++) {
+	for (size_t i = 0; x->count > 0 && i < EXECS_MAX; i++) {
 		struct exec *e = &x->all[i];
 
 		if (!e->id || e->is_abandoned)
@@ -351,7 +345,7 @@ static void write_input(struct execs *x, struct exec *e)
 
 void execs_update(struct execs *x)
 {
-	for (size_t i = 0; i < EXECS_MAX; i++) {
+	for (size_t i = 0; x->count > 0 && i < EXECS_MAX; i++) {
 		struct exec *e = &x->all[i];
 
 		if (!e->id)
@@ -396,7 +390,7 @@ int execs_timeout(const struct execs *x)
 {
 	uint64_t now = now_us(), first = UINT64_MAX;
 
-	for (size_t i = 0; i < EXECS_MAX; i++) {
+	for (size_t i = 0; x->count > 0 && i < EXECS_MAX; i++) {
 		const struct exec *e = &x->all[i];
 
 		if (e->id && e->pid == 0 && !e->is_abandoned && !has_output(e) && grace_end(e) < first)
@@ -449,7 +443,7 @@ bool execs_send(struct execs *x)
 {
 	bool more = false;
 
-	for (unsigned i = 0; i < EXECS_MAX; i++) {
+	for (unsigned i = 0; x->count > 0 && i < EXECS_MAX; i++) {
 		struct exec *e = &x->all[(x->turn + i) % EXECS_MAX];
 
 		if (e->id && !e->is_abandoned)

@@ -45,7 +45,8 @@ struct exec {
 };
 
 struct execs {
-	struct exec all[EXECS_MAX];
+	struct exec all[EXECS_MAX]; /* not touched before the first command */
+	size_t count;
 	struct channel *channel;
 	int epoll;
 	unsigned turn; /* whose output is sent first */

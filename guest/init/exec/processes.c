@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,31 +38,43 @@ struct list {
 
 pid_t parse_inner_pid(const char *status)
 {
-	const char *at = strstr(status, "\nNSpid:");
-	int outer, inner;
+	const char *at = strstr(status, "\nNSpid:"), *words[3];
 
-	return at && sscanf(at, " NSpid: %d %d", &outer, &inner) == 2 ? inner : 0;
+	return at && split_words(at + 1, words, 3) == 3 ? (pid_t)strtol(words[2], NULL, 10) : 0;
+}
+
+/* A number of eight hexadecimal digits. */
+static uint32_t word_of(const char *digits)
+{
+	char text[9] = { 0 };
+
+	memcpy(text, digits, 8);
+	return (uint32_t)strtoul(text, NULL, 16);
 }
 
 bool parse_listener(const char *protocol, const char *line, struct listener *out)
 {
+	enum { LOCAL = 1, STATE = 3, INODE = 9, WORDS };
 	bool is_udp = strncmp(protocol, "udp", 3) == 0, is_v6 = protocol[3] == '6';
-	char hex[33], text[INET6_ADDRSTRLEN];
-	unsigned port, state;
-	uint32_t words[4] = { 0 };
-	uint64_t inode;
+	size_t digits = is_v6 ? 32 : 8;
+	const char *words[WORDS];
+	char text[INET6_ADDRSTRLEN];
+	uint32_t address[4] = { 0 };
+	unsigned long state;
 
-	if (sscanf(line, " %*[0-9]: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %" SCNu64, hex, &port, &state, &inode) != 4)
+	if (split_words(line, words, WORDS) < WORDS || strspn(words[LOCAL], "0123456789ABCDEFabcdef") != digits || words[LOCAL][digits] != ':')
 		return false;
-	if (strlen(hex) != (is_v6 ? 32 : 8) || state != (unsigned)(is_udp ? UDP_UNCONNECTED : TCP_LISTEN) || inode == 0)
+	state = strtoul(words[STATE], NULL, 16);
+	out->inode = strtoull(words[INODE], NULL, 10);
+	if (state != (is_udp ? UDP_UNCONNECTED : TCP_LISTEN) || out->inode == 0)
 		return false;
 	/* Words as they lie in memory, each written as a number. */
-	for (int i = 0; i < (is_v6 ? 4 : 1); i++)
-		sscanf(hex + i * 8, "%8" SCNx32, &words[i]);
-	if (!inet_ntop(is_v6 ? AF_INET6 : AF_INET, words, text, sizeof text))
+	for (size_t i = 0; i * 8 < digits; i++)
+		address[i] = word_of(words[LOCAL] + i * 8);
+	if (!inet_ntop(is_v6 ? AF_INET6 : AF_INET, address, text, sizeof text))
 		return false;
-	out->inode = inode;
-	snprintf(out->address, sizeof out->address, is_v6 ? "%s [%s]:%u" : "%s %s:%u", protocol, text, port);
+	snprintf(out->address, sizeof out->address, is_v6 ? "%s [%s]:%u" : "%s %s:%u", protocol, text,
+		 (unsigned)(strtoul(words[LOCAL] + digits + 1, NULL, 16) & 0xffff));
 	return true;
 }
 
@@ -73,20 +85,39 @@ static int by_inode(const void *a, const void *b)
 	return x->inode < y->inode ? -1 : x->inode > y->inode;
 }
 
+/* Reads the sockets of one protocol, line by line, as there may be many connections. */
+static void read_protocol(struct list *l, const char *path, const char *protocol)
+{
+	char buf[TEXT_MAX * 4 + 1];
+	size_t len = 0;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	while (fd >= 0 && (n = read(fd, buf + len, sizeof buf - 1 - len)) > 0) {
+		char *line = buf, *end;
+
+		len += (size_t)n;
+		buf[len] = '\0';
+		for (; l->listener_count < LISTENERS_MAX && (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			l->listener_count += parse_listener(protocol, line, &l->listeners[l->listener_count]);
+		}
+		/* A line that fills the buffer is none of the kernel's. */
+		len = line == buf && len == sizeof buf - 1 ? 0 : len - (size_t)(line - buf);
+		memmove(buf, line, len);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 static void read_listeners(struct list *l, pid_t main)
 {
 	static const char *const protocols[] = { "tcp", "tcp6", "udp", "udp6" };
-	char path[64], line[512];
+	char path[64];
 
 	for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
-		FILE *file;
-
 		snprintf(path, sizeof path, "/proc/%d/net/%s", (int)main, protocols[i]);
-		file = fopen(path, "re");
-		while (file && l->listener_count < LISTENERS_MAX && fgets(line, sizeof line, file))
-			l->listener_count += parse_listener(protocols[i], line, &l->listeners[l->listener_count]);
-		if (file)
-			fclose(file);
+		read_protocol(l, path, protocols[i]);
 	}
 	qsort(l->listeners, l->listener_count, sizeof *l->listeners, by_inode);
 }
@@ -128,10 +159,12 @@ static void put_directory(struct tlv_writer *w, pid_t pid)
 
 static const struct listener *listener_of(const struct list *l, const char *link)
 {
+	static const char prefix[] = "socket:[";
 	struct listener key;
 
-	if (sscanf(link, "socket:[%" SCNu64 "]", &key.inode) != 1)
+	if (strncmp(link, prefix, sizeof prefix - 1) != 0)
 		return NULL;
+	key.inode = strtoull(link + sizeof prefix - 1, NULL, 10);
 	return bsearch(&key, l->listeners, l->listener_count, sizeof key, by_inode);
 }
 

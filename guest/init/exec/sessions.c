@@ -1,7 +1,6 @@
 #include "exec/sessions.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,24 +11,38 @@
 
 enum { STAT_MAX = 1024, KILL_ROUNDS = 50, KILL_PAUSE_US = 2000, EXITING = 0x4 /* PF_EXITING */ };
 
+size_t split_words(const char *line, const char **words, size_t max)
+{
+	size_t n = 0;
+
+	for (line += strspn(line, " \t"); n < max && *line && *line != '\n'; line += strspn(line, " \t")) {
+		words[n++] = line;
+		line += strcspn(line, " \t\n");
+	}
+	return n;
+}
+
 bool parse_stat(const char *text, struct process_stat *out)
 {
-	const char *open = strchr(text, '('), *close = strrchr(text, ')');
-	int parent, session;
+	/* Those after the name, which may hold anything. */
+	enum { STATE, PARENT, SESSION = 3, FLAGS = 6, USER = 11, SYSTEM, START = 19, RESIDENT = 21, WORDS };
+	const char *open = strchr(text, '('), *close = strrchr(text, ')'), *words[WORDS];
 	size_t len;
 
-	if (!open || !close || close < open)
+	if (!open || !close || close < open || split_words(close + 1, words, WORDS) < WORDS)
 		return false;
-	*out = (struct process_stat){ 0 };
 	len = (size_t)(close - open - 1);
-	if (len >= sizeof out->name)
-		len = sizeof out->name - 1;
-	memcpy(out->name, open + 1, len);
-	if (sscanf(close + 1, " %c %d %*d %d %*d %*d %u %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %*d %*d %*d %*d %*d %*d %" SCNu64 " %*u %" SCNu64,
-		   &out->state, &parent, &session, &out->flags, &out->user_ticks, &out->system_ticks, &out->start_ticks, &out->resident_pages) != 8)
-		return false;
-	out->parent = parent;
-	out->session = session;
+	*out = (struct process_stat){
+		.state = words[STATE][0],
+		.parent = (pid_t)strtol(words[PARENT], NULL, 10),
+		.session = (pid_t)strtol(words[SESSION], NULL, 10),
+		.flags = (unsigned)strtoul(words[FLAGS], NULL, 10),
+		.user_ticks = strtoull(words[USER], NULL, 10),
+		.system_ticks = strtoull(words[SYSTEM], NULL, 10),
+		.start_ticks = strtoull(words[START], NULL, 10),
+		.resident_pages = strtoull(words[RESIDENT], NULL, 10),
+	};
+	memcpy(out->name, open + 1, len < sizeof out->name ? len : sizeof out->name - 1);
 	return true;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,6 +13,9 @@ struct process_stat {
 	uint64_t user_ticks, system_ticks, start_ticks, resident_pages;
 	char name[64];
 };
+
+/* Finds where the words of a line begin; returns their number, at most `max`. */
+size_t split_words(const char *line, const char **words, size_t max);
 
 /* Parses the text of /proc/PID/stat. */
 bool parse_stat(const char *text, struct process_stat *out);

@@ -32,3 +32,6 @@ void test_lines(void);
 void test_search(void);
 void test_oom(void);
 void test_memory(void);
+void test_execs(void);
+void test_processes(void);
+void test_files(void);

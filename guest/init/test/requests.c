@@ -62,6 +62,59 @@ static void a_sound_request_is_taken(void)
 	run_request_free(&r);
 }
 
+static void put_file(struct tlv_writer *w, const char *path, const char *content)
+{
+	uint8_t value[256] = { 0xed, 0x01 }; /* 0755 */
+	size_t n = strlen(path), len = strlen(content);
+
+	put_le(value + 4, n, 4);
+	memcpy(value + 8, path, n);
+	memcpy(value + 8 + n, content, len);
+	tlv_put(w, TAG_FILE, value, 8 + n + len);
+}
+
+static void files_resolver_and_terminal_are_taken(void)
+{
+	uint8_t buf[4096];
+	struct tlv_writer w = sound(buf, sizeof buf, 1, 0);
+	struct run_request r;
+
+	put_file(&w, "/etc/app", "content");
+	put_file(&w, "/empty", "");
+	put_text(&w, TAG_RESOLVER, "nameserver 9.9.9.9\n");
+	tlv_put_u8(&w, TAG_TTY, 1);
+	CHECK(parse(&r, w.buf, w.len) == NULL);
+	CHECK(r.filec == 2 && r.tty && strcmp(r.resolver, "nameserver 9.9.9.9\n") == 0);
+	CHECK(strcmp(r.files[0].path, "/etc/app") == 0 && r.files[0].mode == 0755 && r.files[0].len == 7);
+	CHECK(memcmp(r.files[0].content, "content", 7) == 0 && r.files[1].len == 0);
+	run_request_free(&r);
+}
+
+static void a_command_has_what_it_does_not_name_from_the_workload(void)
+{
+	uint8_t buf[4096], exec[1024];
+	struct tlv_writer w = sound(buf, sizeof buf, 1, 2), e = { .buf = exec, .cap = sizeof exec };
+	struct run_request workload, r = { 0 };
+	const char *why;
+
+	CHECK(parse(&workload, w.buf, w.len) == NULL);
+	put_text(&e, TAG_ARG, "ls");
+	put_text(&e, TAG_ENV, "A=mine");
+	CHECK(exec_request_parse(&r, &workload, e.buf, e.len, &why));
+	CHECK(r.argc == 1 && strcmp(r.working_dir, "/srv") == 0 && strcmp(r.user, "") == 0 && strcmp(r.hostname, "host") == 0);
+	CHECK(r.envc == 2 && strcmp(env_get(r.envp, "A"), "mine") == 0 && strcmp(env_get(r.envp, "LONG"), "x=y") == 0);
+	env_default(&r, "A", "default");
+	env_default(&r, "B", "default");
+	CHECK(r.envc == 3 && strcmp(env_get(r.envp, "A"), "mine") == 0 && strcmp(env_get(r.envp, "B"), "default") == 0);
+	free(r.envp[2]);
+	run_request_free(&r);
+	e.len = 0;
+	put_text(&e, TAG_WORKING_DIR, "/x");
+	CHECK(!exec_request_parse(&r, &workload, e.buf, e.len, &why) && strcmp(why, "no program to run") == 0);
+	run_request_free(&r);
+	run_request_free(&workload);
+}
+
 static void a_request_cut_short_is_refused(void)
 {
 	uint8_t buf[4096];
@@ -112,6 +165,12 @@ static void limits_are_kept(void)
 	put_text(&w, TAG_WORKING_DIR, "srv");
 	refused(&w, "the working directory is not absolute");
 	w = sound(buf, sizeof buf, 1, 0);
+	put_file(&w, "relative", "");
+	refused(&w, "a file has no absolute path");
+	w = sound(buf, sizeof buf, 1, 0);
+	tlv_put(&w, TAG_FILE, "\0\0\0\0\xff\xff\xff\xff/", 9);
+	refused(&w, "a file has no absolute path");
+	w = sound(buf, sizeof buf, 1, 0);
 	tlv_put(&w, TAG_ENTROPY, seed, sizeof seed);
 	refused(&w, "too much entropy");
 	w = sound(buf, sizeof buf, 1, 0);
@@ -140,6 +199,8 @@ static void a_damaged_request_does_no_harm(void)
 void test_requests(void)
 {
 	a_sound_request_is_taken();
+	files_resolver_and_terminal_are_taken();
+	a_command_has_what_it_does_not_name_from_the_workload();
 	a_request_cut_short_is_refused();
 	limits_are_kept();
 	a_damaged_request_does_no_harm();
