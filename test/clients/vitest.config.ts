@@ -1,9 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** `npm run test:clients`: what needs Go, or a client that npm installs for it alone. */
+/** `npm run test:clients`: what needs Go or the network, which the other tests do not. */
 export default defineConfig({
   test: {
-    include: ["test/clients/{fly,go}/**/*.test.ts"],
+    include: ["test/clients/{fly,go,reference}/**/*.test.ts"],
     environment: "node",
     pool: "forks",
     fileParallelism: false,

@@ -1,4 +1,4 @@
-/** `npm run test:clients`: the clients that need Go: the example in Go, and every RPC by grpcurl. */
+/** `npm run test:clients`: the clients that need Go or the network: every RPC, Go, the reference. */
 import { join } from "node:path";
 import { main, UserError } from "../lib/main.ts";
 import { ROOT, tool } from "../lib/paths.ts";

@@ -44,7 +44,7 @@ async function compile(draft: string, kind: keyof typeof KINDS, signal: AbortSig
   mkdirSync(to, { recursive: true });
   cpSync(join(PACKAGE, "src"), join(from, "src"), {
     recursive: true,
-    filter: (file) => !/\.(?:test|fixture)\.ts$/.test(file),
+    filter: (file) => !file.endsWith("/src/testing"),
   });
   copyFileSync(join(PACKAGE, "tsconfig.json"), join(from, "tsconfig.json"));
   const type = `${JSON.stringify({ type: KINDS[kind] })}\n`;

@@ -1,27 +1,38 @@
-export type { CreateAppOptions } from "./access/apps.ts";
+export type { Apps, CreateAppOptions } from "./access/apps.ts";
 export { attenuateToken, type Restrictions } from "./access/attenuate.ts";
-export type { HeldLease, LeaseOptions } from "./access/leases.ts";
-export type { Estimate } from "./access/platform.ts";
+export type { HeldLease, LeaseOptions, Leases } from "./access/leases.ts";
+export type { Estimate, Platform } from "./access/platform.ts";
+export type { Tokens } from "./access/tokens.ts";
 export type { Acquire, AcquireAttempt, Acquired, AcquireStep } from "./acquire/acquire.ts";
 export type { CallOptions, TokenSource } from "./calls/caller.ts";
-export { type Code, isWindhoverError, type Violation, WindhoverError } from "./calls/errors.ts";
-export type { ExecEnvironment, ExecOptions, RunOptions, RunResult } from "./exec/exec.ts";
+export {
+  type Code,
+  type ErrorDetails,
+  isWindhoverError,
+  type Violation,
+  WindhoverError,
+} from "./calls/errors.ts";
+export type { Exec, ExecEnvironment, ExecOptions, RunOptions, RunResult } from "./exec/exec.ts";
 export type { ExecExit, ExecProcess } from "./exec/exec-process.ts";
+export type { Duration } from "./gen/google/protobuf/duration.ts";
+export type { LaunchStep, StartAnyStep } from "./gen/windhover/machines/v1/acquire.ts";
 export type { App } from "./gen/windhover/machines/v1/apps.ts";
 export type { ListenSocket, Process, TerminalSize } from "./gen/windhover/machines/v1/exec.ts";
-export type {
-  DnsConfig,
-  ExitEvent,
-  FileConfig,
-  GuestConfig,
-  ImageRef,
-  InitConfig,
-  Lease,
-  MachineConfig,
-  RestartConfig,
-  ServiceAddress,
-  ServiceConfig,
-  StopConfig,
+export {
+  type DnsConfig,
+  type ExitEvent,
+  type FileConfig,
+  type GuestConfig,
+  type ImageRef,
+  type InitConfig,
+  type Lease,
+  type MachineConfig,
+  type Placement,
+  PlacementStrategy,
+  type RestartConfig,
+  type ServiceAddress,
+  type ServiceConfig,
+  type StopConfig,
 } from "./gen/windhover/machines/v1/machine.ts";
 export type { MachineVersion, WatchCreateResponse } from "./gen/windhover/machines/v1/machines.ts";
 export type {
@@ -32,6 +43,7 @@ export type {
 } from "./gen/windhover/machines/v1/platform.ts";
 export type { LogLine, MachineChange } from "./machines/feeds.ts";
 export type { MachinePage, Machines, Started } from "./machines/machines.ts";
+export type { Metadata } from "./machines/metadata.ts";
 export type {
   CreateMachine,
   DestroyOptions,
