@@ -28,6 +28,15 @@ test("the table is the diagram above it", () => {
   expect([...diagram()].sort()).toEqual([...table].sort());
 });
 
+test("the table is the diagram in docs/architecture.md", () => {
+  const text = readFileSync(new URL("../../../docs/architecture.md", import.meta.url), "utf8");
+  const [, diagramText = ""] = /stateDiagram-v2\n(.*?)```/s.exec(text) ?? [];
+  const edges = [...diagramText.matchAll(/^ +(\w+) --> (\w+)/gm)].map(([, from, to]) => `${from} ${to}`);
+  const table = MACHINE_STATES.flatMap((from) => nextStates(from).map((to) => `${from} ${to}`));
+
+  expect(edges.sort()).toEqual(table.sort());
+});
+
 test("destroyed is the only final state, and every state is reached from creating", () => {
   const reached = new Set<string>(["creating"]);
   for (const from of MACHINE_STATES)

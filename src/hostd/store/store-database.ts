@@ -29,6 +29,13 @@ export interface MachineRow {
 /** A spec to replace with one that is sealed. */
 export type SealedRow = Pick<MachineRow, "id" | "spec">;
 
+/** A spec of a change that no api has acknowledged. */
+export interface OutboxSpec {
+  readonly sequence: number;
+  readonly machineId: string;
+  readonly spec: string;
+}
+
 /** A change that no api has acknowledged. */
 export interface OutboxRow {
   readonly sequence: number;
@@ -59,7 +66,12 @@ export type StoreRequest =
   | { readonly kind: "outbox"; readonly after: number; readonly limit: number }
   | { readonly kind: "acknowledge"; readonly sequence: number }
   | { readonly kind: "prune"; readonly beforeMs: number }
-  | { readonly kind: "seal"; readonly specs: readonly SealedRow[] }
+  | { readonly kind: "outboxSpecs" }
+  | {
+      readonly kind: "seal";
+      readonly specs: readonly SealedRow[];
+      readonly outbox: readonly Omit<OutboxSpec, "machineId">[];
+    }
   | { readonly kind: "close" };
 
 export interface StoreAnswers {
@@ -68,6 +80,7 @@ export interface StoreAnswers {
   readonly outbox: readonly OutboxRow[];
   readonly acknowledge: undefined;
   readonly prune: readonly string[];
+  readonly outboxSpecs: readonly OutboxSpec[];
   readonly seal: undefined;
   readonly close: undefined;
 }
@@ -117,7 +130,11 @@ export class StoreDatabase {
       case "prune":
         return this.#prune(request.beforeMs);
       case "seal":
-        return this.#seal(request.specs);
+        return this.#seal(request);
+      case "outboxSpecs":
+        return this.#all<OutboxSpec>(
+          "select sequence, machine_id as machineId, spec from outbox where spec is not null",
+        );
       case "close":
         return this.close();
     }
@@ -190,12 +207,14 @@ export class StoreDatabase {
     ).map(({ id }) => id);
   }
 
-  /** Replaces plain specs, and leaves nothing of them in the files. */
-  #seal(specs: readonly SealedRow[]): undefined {
+  /** Replaces specs that are plain or sealed with an older key, and leaves nothing of them in the files. */
+  #seal({ specs, outbox }: StoreRequest & { readonly kind: "seal" }): undefined {
     this.#db.exec("pragma secure_delete = on");
     this.#transaction(() => {
       const update = this.#db.prepare("update machines set spec = ? where id = ?");
       for (const { id, spec } of specs) update.run(spec, id);
+      const report = this.#db.prepare("update outbox set spec = ? where sequence = ?");
+      for (const { sequence, spec } of outbox) report.run(spec, sequence);
       this.#db.exec(`pragma user_version = ${VERSION}`);
     });
     this.#db.exec("pragma wal_checkpoint(truncate); pragma secure_delete = off");

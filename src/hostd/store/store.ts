@@ -177,10 +177,18 @@ export class Store {
   }
 
   /** Seals what an earlier version has stored in clear, or with an older key. */
-  #seal(): Promise<void> {
-    const machines = [...this.#machines.values()];
-    const specs = machines.map(({ id, spec }) => ({ id, spec: sealSpec(spec, id, this.#keys) }));
-    return this.#thread.call({ kind: "seal", specs });
+  async #seal(): Promise<void> {
+    const keys = this.#keys;
+    const specs = [...this.#machines.values()].map(({ id, spec }) => ({
+      id,
+      spec: sealSpec(spec, id, keys),
+    }));
+    const rows = await this.#thread.call({ kind: "outboxSpecs" });
+    const outbox = rows.map(({ sequence, machineId, spec }) => ({
+      sequence,
+      spec: sealSpec(unsealSpec(spec, machineId, keys).spec, machineId, keys),
+    }));
+    await this.#thread.call({ kind: "seal", specs, outbox });
   }
 
   #enqueue(change: Change, kind: Queued["kind"]): Promise<void> {

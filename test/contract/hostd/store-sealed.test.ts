@@ -72,6 +72,46 @@ describe("what users have configured", () => {
 
     const after = await folder.open({ keys: new SealingKeys([newer]) });
     expect(after.get(secretive.machine.id)).toEqual(secretive.machine);
+    expect((await after.outbox(0, 10)).map(({ machine }) => machine.spec)).toEqual([secretive.machine.spec]);
+  });
+
+  test("has a version, also when it was stored before there were versions, and always the same", async () => {
+    const first = await folder.open();
+    await first.intend(secretive);
+    await first.close();
+    const db = new DatabaseSync(folder.database);
+    const row = db.prepare("select spec, status from machines").get();
+    const without = (text: unknown) => {
+      const { instanceId: _, ...rest } = JSON.parse(String(text));
+      return JSON.stringify(rest);
+    };
+    db.prepare("update machines set spec = ?, status = ?").run(
+      without(row?.["spec"]),
+      without(row?.["status"]),
+    );
+    db.exec("alter table outbox drop column spec; pragma user_version = 2");
+    db.close();
+
+    const one = await folder.open();
+    const read = one.get(secretive.machine.id)?.spec;
+    expect(await one.outbox(0, 10)).toMatchObject([{ isWhole: false, machine: { generation: 1 } }]);
+    await one.close();
+
+    expect(read?.instanceId).toMatch(/^0000000000[0-9A-HJKMNP-TV-Z]{16}$/);
+    expect((await folder.open()).get(secretive.machine.id)?.spec).toEqual(read);
+  });
+
+  test("keeps both versions of an update, sealed", async () => {
+    const store = await folder.open();
+    const { previous: _, ...version } = secretive.machine.spec;
+    const updating = { ...spec, previous: version, instanceId: "01HF7YAT00ABCDEFGHJKMNPQRT" };
+    await store.intend({ machine: { ...NEW, spec: updating } });
+    await store.close();
+
+    const after = await folder.open();
+
+    expect(haveCanary()).toEqual([]);
+    expect(after.get(NEW.id)?.spec).toEqual(updating);
   });
 
   test("is not opened with other keys, and stays as it is", async () => {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Machine } from "../../../src/hostd/machines/machine.ts";
 import { canMove } from "../../../src/hostd/machines/states.ts";
+import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { startHost, type TestHost } from "./fixture.ts";
 
 let host: TestHost;
@@ -21,6 +22,7 @@ const ALLOWED = new Set([
   "EXEC_FAILED",
   "START_FAILED",
   "START_TIMEOUT",
+  "ROLLED_BACK",
 ]);
 
 const RESTING: ReadonlySet<string> = new Set(["created", "started", "stopped", "failed", "destroyed"]);
@@ -34,6 +36,11 @@ const exec = fc.constantFrom(
   ["sim-lost", "sim-run-for", "2"],
   ["sim-vmm-fail"],
 );
+const policy = fc.constantFrom(
+  undefined,
+  { policy: "always", maxRetries: 1 },
+  { policy: "on-failure", maxRetries: 1 },
+);
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("start" as const) }) },
   {
@@ -41,6 +48,17 @@ const step = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("stop" as const), timeoutMs: fc.constantFrom(0, 5) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("destroy" as const), force: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("restart" as const), forceStop: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("update" as const),
+      exec,
+      launch: fc.boolean(),
+      skipLaunch: fc.boolean(),
+      rollback: fc.boolean(),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -53,15 +71,17 @@ const step = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("pause" as const), ms: fc.integer({ min: 0, max: 4 }) }),
   },
 );
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+type Request = Exclude<Step, { kind: "pause" | "break" }>;
 const walk = fc.array(fc.record({ machine: fc.nat({ max: 2 }), step }), { minLength: 1, maxLength: 25 });
 
 test("any sequence of requests ends in a legal state and leaks nothing", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.tuple(exec, exec, exec), walk, async (programs, steps) => {
+    fc.asyncProperty(fc.tuple(exec, exec, exec), policy, walk, async (programs, restart, steps) => {
       const ids: string[] = [];
       // One after the other: their holds would not fit together.
       for (const program of programs)
-        ids.push((await host.created({ exec: [...program], memoryMb: 768 })).id);
+        ids.push((await host.created({ exec: [...program], memoryMb: 768, config: { restart } })).id);
       const moves: string[] = [];
       const leave = ids.map((id) => watch(id, moves));
       const answers: Promise<string>[] = [];
@@ -70,12 +90,7 @@ test("any sequence of requests ends in a legal state and leaks nothing", async (
         if (one.kind === "pause") await new Promise((resolve) => setTimeout(resolve, one.ms));
         else if (one.kind === "break") host.sim.failNext(one.what);
         else {
-          const answer =
-            one.kind === "start"
-              ? host.start(id, { watchMs: 0 })
-              : one.kind === "stop"
-                ? host.stop(id, { timeoutMs: one.timeoutMs })
-                : host.destroy(id, { force: one.force });
+          const answer = ask(id, one);
           // Handled at once: some are refused long before the walk ends.
           answers.push(
             answer.then(
@@ -93,7 +108,7 @@ test("any sequence of requests ends in a legal state and leaks nothing", async (
       expect(moves.filter((move) => move.startsWith("illegal"))).toEqual([]);
       expect(reasons.filter((reason) => !ALLOWED.has(reason))).toEqual([]);
       // Programs still end by themselves, and teardowns are retried.
-      await expect.poll(() => unrest(ids), { interval: 2 }).toEqual([]);
+      await expect.poll(() => unrest(ids), { interval: 2, timeout: 20_000 }).toEqual([]);
 
       await Promise.all(ids.map((id) => host.destroy(id, { force: true })));
       await host.host.teardowns.all();
@@ -107,11 +122,32 @@ test("any sequence of requests ends in a legal state and leaks nothing", async (
   );
 }, 120_000);
 
+/** Sends a request of a walk. */
+function ask(id: string, one: Request): Promise<unknown> {
+  switch (one.kind) {
+    case "start":
+      return host.start(id, { watchMs: 0 });
+    case "stop":
+      return host.stop(id, { timeoutMs: one.timeoutMs });
+    case "restart":
+      return host.restart(id, { forceStop: one.forceStop, timeout: durationToProto(5) });
+    case "update": {
+      const { kind: _, exec: program, ...options } = one;
+      const config = { stopConfig: { timeout: durationToProto(5) } };
+      const readyTimeout = durationToProto(3);
+      return host.update(id, { ...options, memoryMb: 768, exec: program, config, readyTimeout });
+    }
+    case "destroy":
+      return host.destroy(id, { force: one.force });
+  }
+}
+
 /** Returns violations at rest: exactly the running machines have a VM, and CPU and memory in the ledger. */
 function unrest(ids: readonly string[]): string[] {
   const machines = ids.map((id) => host.host.store.get(id)).filter((machine) => machine !== undefined);
   const odd = machines.filter(
-    ({ state, vmId }) => !RESTING.has(state) || (vmId !== undefined) !== (state === "started"),
+    ({ state, vmId, update }) =>
+      !RESTING.has(state) || (vmId !== undefined) !== (state === "started") || update !== undefined,
   );
   const running = machines.filter(({ vmId }) => vmId !== undefined).length;
   const { cpus, memoryMb } = host.host.ledger.sums().running;
