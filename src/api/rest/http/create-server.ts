@@ -59,7 +59,7 @@ export async function createRestServer(parts: ServerParts) {
   const inFlight = new WeakMap<Socket, number>();
 
   function begin(request: FastifyRequest, reply: FastifyReply): Exchange {
-    const exchange = beginExchange(request, reply, region);
+    const exchange = beginExchange(request, reply, { region, limited });
     exchanges.set(request, exchange);
     return exchange;
   }
@@ -110,7 +110,7 @@ export async function createRestServer(parts: ServerParts) {
     if (!exchange) throw new Error("the request has not begun");
     return exchange;
   };
-  return { server, exchangeOf, limited };
+  return { server, exchangeOf };
 }
 
 /** Bounds the requests that a connection sends before it has read their answers. */

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ulid } from "ulid";
+import type { LimitedServer } from "../../../lib/runtime/connection-limiter.ts";
 import { HttpCaller } from "./http-caller.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./trace-headers.ts";
 
@@ -11,11 +12,15 @@ export interface Exchange {
 }
 
 /** Begins an exchange; its ids are in the headers of whatever is answered. */
-export function beginExchange(request: FastifyRequest, reply: FastifyReply, region: string): Exchange {
+export function beginExchange(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { region, limited }: { readonly region: string; readonly limited: LimitedServer },
+): Exchange {
   const requestId = newRequestId(region);
   const route = request.is404 ? undefined : request.routeOptions.url;
   const trace = beginTrace(request.method, route, request.raw.headers);
-  const caller = new HttpCaller(request.raw, reply.raw, trace.context);
+  const caller = new HttpCaller(request.raw, reply.raw, trace.context, limited);
   reply.raw.once("close", () => endTrace(trace, reply.raw.statusCode));
   reply.headers({
     "fly-request-id": requestId,

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Context } from "@opentelemetry/api";
+import type { Claims } from "../../../lib/auth/claims.ts";
 import type { LocalCaller } from "../../../lib/grpc/server/local/local-calls.ts";
+import type { LimitedServer } from "../../../lib/runtime/connection-limiter.ts";
 
 let nextConnection = 1;
 const connections = new WeakMap<Socket, string>();
@@ -12,12 +14,17 @@ export class HttpCaller implements LocalCaller {
   readonly connection: string;
   readonly authorization: string | undefined;
   readonly context: Context;
+  readonly #server: LimitedServer;
+  readonly #socket: Socket;
   readonly #response: ServerResponse;
   readonly #gone = new AbortController();
   readonly #onClosed: (() => void)[] = [];
   #isClosed = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, context: Context) {
+  /** @param server counts its connections */
+  constructor(request: IncomingMessage, response: ServerResponse, context: Context, server: LimitedServer) {
+    this.#server = server;
+    this.#socket = request.socket;
     const { socket, headers } = request;
     this.peer = `${socket.remoteAddress ?? "local"}:${socket.remotePort ?? 0}`;
     this.connection = connectionId(socket);
@@ -29,6 +36,10 @@ export class HttpCaller implements LocalCaller {
       if (!response.writableFinished) this.#gone.abort();
       for (const callback of this.#onClosed) callback();
     });
+  }
+
+  identified({ scopes }: Claims): void {
+    this.#server.identified(this.#socket, scopes.includes("internal"));
   }
 
   get signal(): AbortSignal {

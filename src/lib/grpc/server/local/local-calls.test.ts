@@ -58,6 +58,7 @@ function caller(authorization: string | undefined) {
     authorization,
     context: ROOT_CONTEXT,
     signal: gone.signal,
+    identified() {},
     unreadBytes: 0,
     breakOff() {},
     onClosed: (callback) => closed.push(callback),

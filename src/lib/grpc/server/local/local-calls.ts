@@ -29,6 +29,8 @@ export interface LocalCaller {
   readonly context: Context;
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal;
+  /** Called when it has shown a valid token. */
+  identified(claims: Claims): void;
   /** Bytes of the answer that the caller has not taken. */
   readonly unreadBytes: number;
   /** Ends the answer although it is not read. */
@@ -78,14 +80,15 @@ export class LocalCalls {
     const { verifier } = this.#guard ?? {};
     if (!verifier) return undefined;
     const { authorization } = caller;
-    return (
+    const claims =
       verifier.known(authorization) ??
       (await this.#edge.verifyFor(
         caller.connection,
         () => caller.signal.aborted,
         () => verifier.verify(authorization),
-      ))
-    );
+      ));
+    caller.identified(claims);
+    return claims;
   }
 
   /**

@@ -1,0 +1,21 @@
+/** A message of server-sent events. */
+export interface SseEvent {
+  readonly id: string;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/** Reads server-sent events from an answer, as browsers do; leaving the loop ends the request. */
+export async function* readSse(response: Response): AsyncGenerator<SseEvent> {
+  let rest = "";
+  for await (const chunk of response.body ?? []) {
+    const blocks = (rest + Buffer.from(chunk).toString()).split("\n\n");
+    rest = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const fields = block.split("\n").map((line) => /^(\w+): ?(.*)$/.exec(line) ?? ["", "", ""]);
+      const field = (name: string) => fields.find(([, each]) => each === name)?.[2] ?? "";
+      const data = field("data");
+      if (data !== "") yield { id: field("id"), event: field("event"), data: JSON.parse(data) };
+    }
+  }
+}
