@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
+import { changeCalls } from "../../support/change-calls.ts";
 import { faultOf } from "./clients.ts";
 import { type TestApi, verifier, World } from "./fixture.ts";
 import { clearOrgs, createOrg, makeToken } from "./tokens-fixture.ts";
@@ -36,11 +37,19 @@ describe("a banned organisation", () => {
     const machineId = machine?.id ?? "";
     await setStanding(Standing.BANNED);
 
-    const refused = [as.start(machineId), as.create({ app: "shop" }), as.createApp("more")].map(faultOf);
+    const changes = changeCalls(as);
+    const refused = [
+      ...[as.start(machineId), as.create({ app: "shop" }), as.createApp("more")],
+      ...[changes.update(machineId, {}), changes.restart(machineId), changes.metadata(machineId, { a: "1" })],
+    ].map(faultOf);
     expect(await Promise.all(refused)).toEqual(
       refused.map(() => expect.objectContaining({ code: "PERMISSION_DENIED", reason: "ORG_BANNED" })),
     );
     await as.get(machineId);
+    await changes.signal(machineId, "SIGHUP");
+    await changes.cordon(machineId, true);
+    const { lease } = await changes.acquire(machineId);
+    await changes.release(machineId, lease?.nonce ?? "");
     const stop = { machineId, signal: "", timeout: undefined, leaseNonce: "" };
     await call(as.machines, as.machines.stopMachine, stop, LIMIT);
     await setStanding(Standing.GOOD);

@@ -67,6 +67,8 @@ describe("a lease", () => {
     await user.release(id, lease?.nonce ?? "");
     expect(await faultOf(user.release(id, lease?.nonce ?? ""))).toMatchObject({ reason: "LEASE_NOT_FOUND" });
     expect(await faultOf(user.lease(id))).toMatchObject({ code: "NOT_FOUND", reason: "LEASE_NOT_FOUND" });
+    const refreshed = await faultOf(user.acquire(id, { nonce: lease?.nonce ?? "" }));
+    expect(refreshed).toMatchObject({ reason: "LEASE_NOT_FOUND" });
     expect((await api.user.get(id))?.lease).toBeUndefined();
   });
 

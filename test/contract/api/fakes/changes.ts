@@ -45,6 +45,7 @@ export class FakeLeases {
   }
 
   acquire({ id, instanceId }: Machine, wanted: NewLease | undefined, nonce: string): Lease {
+    if (nonce !== "") this.get(id);
     this.guard(id, nonce);
     const lease = {
       nonce: this.find(id)?.nonce ?? randomBytes(16).toString("hex"),
