@@ -98,6 +98,52 @@ export function machineCases(gateway: () => Gateway): void {
       expect(clone.id).not.toBe(id);
     });
 
+    test("an update may name the machine as it is, and nothing else", async () => {
+      const { id, name, region } = await gateway().machine(app, {}, { skip_launch: true });
+      const config = { image: gateway().image };
+      const update = (more: object) => gateway().call("POST", `${machines()}/${id}`, { config, ...more });
+
+      expect((await update({ name, region })).status).toBe(200);
+      expect((await update({ name: "", region: null })).status).toBe(200);
+      const refused = await update({ name: "other", region: "gru" });
+      expect(refused.status).toBe(400);
+      expect(refused.json.error).toMatch(/name: cannot be changed.*region: cannot be changed/);
+    });
+
+    test("an update of an old version is refused, and one of the present version is not", async () => {
+      const { id, instance_id } = await gateway().machine(app, {}, { skip_launch: true });
+      const config = { image: gateway().image };
+      const update = (current_version: string) =>
+        gateway().call("POST", `${machines()}/${id}`, { config, current_version });
+
+      expect((await update(instance_id)).status).toBe(200);
+      expect([409, 412]).toContain((await update(instance_id)).status);
+    });
+
+    test("a stopped machine stays stopped when it is updated, unless asked to launch", async () => {
+      const { id } = await gateway().machine(app, {}, { skip_launch: true });
+      const update = (more: object) =>
+        gateway().ok("POST", `${machines()}/${id}`, { config: { image: gateway().image }, ...more });
+
+      expect((await update({})).state).not.toBe("started");
+      expect(await update({ launch: true })).toMatchObject({ state: "started" });
+      expect(await update({ skip_launch: true })).toMatchObject({ state: "stopped" });
+    });
+
+    test("a version that does not become ready is rolled back when asked to", async () => {
+      const { id, instance_id } = await gateway().machine(app, { env: { V: "1" } });
+      const config = { image: gateway().image, init: { exec: ["sim-exec-fail", "not_found"] } };
+      const { status, json } = await gateway().call("POST", `${machines()}/${id}`, {
+        config,
+        rollback: true,
+      });
+
+      expect(status, JSON.stringify(json)).toBeGreaterThanOrEqual(400);
+      const shown = await get(id);
+      expect(shown).toMatchObject({ state: "started", config: { env: { V: "1" } } });
+      expect(shown.instance_id >= instance_id).toBe(true);
+    });
+
     test("the image may be registry/repository:tag@digest, as a client joins it", async () => {
       const { image_ref: image } = await gateway().machine(app, {}, { skip_launch: true });
       const joined = `${image.registry}/${image.repository}:${image.tag}@${image.digest}`;

@@ -16,12 +16,17 @@ export function eventToJson(event: MachineEvent): JsonObject {
   return {
     id,
     type: type === "failure" ? "exit" : type,
-    // A machine is `created` when it is launched, whatever its host does first.
-    status: type === "launch" ? "created" : stateFromProto(event.status),
+    status: statusOf(event),
     source: source === "user" ? "user" : "flyd",
     timestamp: time?.getTime() ?? 0,
     ...(request === undefined ? {} : { request }),
   };
+}
+
+/** A machine is `created` when it is launched and `stopped` when it exits, whatever its host does then. */
+function statusOf({ type, status }: MachineEvent): string {
+  if (type === "launch") return "created";
+  return type === "exit" ? "stopped" : stateFromProto(status);
 }
 
 function requestToJson(event: MachineEvent): JsonObject | undefined {

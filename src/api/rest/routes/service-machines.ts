@@ -12,10 +12,10 @@ import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
 import { stateToProto } from "../../machines/convert-machine.ts";
 import { MACHINE_STATES, type MachineState as StateName } from "../../machines/machine.ts";
-import { configSchema } from "../convert/config-schema.ts";
+import { configSchema, durationMs } from "../convert/config-schema.ts";
 import { configFromJson } from "../convert/convert-config.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
-import { flag, integer, queryFlag, text } from "../convert/fields.ts";
+import { durationOrSeconds, flag, integer, queryFlag, text } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
@@ -119,15 +119,24 @@ export const machineRoutes: readonly Route[] = [
     body: z.looseObject({
       ...launchFields,
       current_version: text("`instance_id` that the machine must have now."),
+      launch: flag().describe("Starts a machine that does not run."),
+      rollback: flag().describe("Goes back to the old version when the new one does not become ready."),
+      ready_timeout: durationOrSeconds().describe("How long the new version must run to be ready."),
     }),
     async handle(request) {
       const { config, body } = readLaunch(request);
+      const machineId = await request.machineId();
+      if (body.name || body.region) await requireSamePlace(request, machineId, body);
+      const readyMs = durationMs(body.ready_timeout);
       const { machine } = await request.unary(
         UpdateMachineRequest.fromPartial({
-          machineId: await request.machineId(),
+          machineId,
           config,
           currentVersion: body.current_version ?? "",
           skipLaunch: body.skip_launch ?? false,
+          launch: body.launch ?? false,
+          rollback: body.rollback ?? false,
+          ...(readyMs === undefined ? {} : { readyTimeout: durationToProto(readyMs) }),
           leaseNonce: request.leaseNonce,
         }),
       );
@@ -170,6 +179,24 @@ function readLaunch<B>(request: {
   violations.throwIfAny();
   if (body === undefined) throw invalid([]);
   return { config, body };
+}
+
+/**
+ * Checks that an update names the machine as it is, if at all: clients send name and region along.
+ *
+ * @throws Fault INVALID_FIELDS
+ */
+async function requireSamePlace(
+  request: Pick<RestRequest<never, never>, "also">,
+  machineId: string,
+  { name, region }: { readonly name?: string | undefined; readonly region?: string | undefined },
+): Promise<void> {
+  const { machine } = await request.also(MachinesServiceService.getMachine, { machineId });
+  const violations = new Violations();
+  const says = (what: string | undefined) => `cannot be changed, and is ${JSON.stringify(what)}`;
+  violations.check(!name || name === machine?.name, "name", says(machine?.name));
+  violations.check(!region || region === machine?.region, "region", says(machine?.region));
+  violations.throwIfAny();
 }
 
 /** Writes a list of all machines, page by page: as a whole it may be large. */

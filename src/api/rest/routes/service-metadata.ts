@@ -135,6 +135,12 @@ function entriesOf(given: unknown): { readonly set: Map<string, string>; readonl
       ? []
       : [{ field: `metadata.${key}`, description: "must be text" }],
   );
+  if (Object.keys(entries).length === 0) {
+    violations.push({
+      field: "metadata",
+      description: "is required: entries to set, or null to remove them",
+    });
+  }
   if (violations.length > 0) throw invalid(violations);
   const set = new Map<string, string>();
   const remove: string[] = [];
