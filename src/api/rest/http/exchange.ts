@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ulid } from "ulid";
+import { secondsHistogram } from "../../../lib/otel/metrics.ts";
 import type { LimitedServer } from "../../../lib/runtime/connection-limiter.ts";
 import { HttpCaller } from "./http-caller.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./trace-headers.ts";
@@ -11,6 +12,12 @@ export interface Exchange {
   readonly caller: HttpCaller;
 }
 
+const requestSeconds = secondsHistogram(
+  "http_server_request_duration_seconds",
+  "Duration of requests of the REST API, until their answers were taken.",
+  ["http_route", "http_request_method", "http_response_status_code"],
+);
+
 /** Begins an exchange; its ids are in the headers of whatever is answered. */
 export function beginExchange(
   request: FastifyRequest,
@@ -21,7 +28,19 @@ export function beginExchange(
   const route = request.is404 ? undefined : request.routeOptions.url;
   const trace = beginTrace(request.method, route, request.raw.headers);
   const caller = new HttpCaller(request.raw, reply.raw, trace.context, limited);
-  reply.raw.once("close", () => endTrace(trace, reply.raw.statusCode));
+  const begunMs = performance.now();
+  reply.raw.once("close", () => {
+    const status = reply.raw.statusCode;
+    endTrace(trace, status);
+    requestSeconds.observe(
+      {
+        http_route: route ?? "",
+        http_request_method: request.method,
+        http_response_status_code: String(status),
+      },
+      (performance.now() - begunMs) / 1_000,
+    );
+  });
   reply.headers({
     "fly-request-id": requestId,
     "fly-trace-id": trace.traceId,
