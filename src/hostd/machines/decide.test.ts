@@ -23,7 +23,7 @@ test.each<[MachineState, Activity | undefined, string]>([
   ["creating", undefined, "INVALID_STATE"],
   ["stopping", undefined, "wait"],
   ["restarting", undefined, "run"],
-  ["updating", undefined, "run"],
+  ["updating", undefined, "wait"],
   ["destroying", undefined, "INVALID_STATE"],
   ["destroyed", undefined, "INVALID_STATE"],
   ["stopped", "start", "join"],

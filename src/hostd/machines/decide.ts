@@ -30,10 +30,10 @@ export function decideStart(machine: Machine, active: Activity | undefined): Dec
     case "failed":
       return { kind: "run" };
     case "stopping":
+    case "updating":
       return { kind: "wait" };
     case "restarting":
-    case "updating":
-      // Between two runs it is started at once. With a VM that could not be taken over that is stopped first.
+      // Between two runs it is started at once. A VM that could not be taken over is stopped first.
       return { kind: machine.vmId === undefined ? "run" : "wait" };
     default:
       return refuse(notStartable(machine));

@@ -68,9 +68,7 @@ export class Driver {
   async start(watchMs: number, signal?: AbortSignal): Promise<StartResult> {
     let decision = allowed(decideStart(this.machine, this.activity));
     while (decision.kind === "wait") {
-      // Without an operation, its VM could not be taken over.
-      const passing = this.#last?.done ?? this.stop({});
-      await abortable(ended(passing), signal);
+      await abortable(this.#last ? ended(this.#last.done) : this.#endWhatIsLeft(), signal);
       decision = allowed(decideStart(this.machine, this.activity));
     }
     if (decision.kind === "already") {
@@ -80,6 +78,12 @@ export class Driver {
     const result = await (this.#last?.kind === "start" ? this.#last.done : this.#beginStart());
     await this.#watch(watchMs);
     return { ...result, machine: this.machine };
+  }
+
+  /** Ends what an earlier hostd has left: an update, or a VM that could not be taken over. */
+  async #endWhatIsLeft(): Promise<void> {
+    if (this.machine.state === "updating") await this.resumeUpdate();
+    else await this.stop({});
   }
 
   /** Starts the machine without a call, unless an operation is under way. @throws Fault as {@link launch} does */

@@ -114,8 +114,8 @@ export class UpdateOperation {
     let failure: Fault | undefined;
     while (this.#runtime.machine.state === "updating") {
       const { machine } = this.#runtime;
-      if (machine.update?.failure && !machine.update.isRollback) {
-        failure = notReady(machine, machine.update.failure);
+      if (goesBack(machine)) {
+        failure = notReady(machine);
         const { spec } = await this.#runtime.intend(rolledBack);
         this.#parts.ledger.restoreSize(machine.id, spec.resources);
         continue;
@@ -124,7 +124,8 @@ export class UpdateOperation {
         await this.#launch(signal);
         await this.#untilReady(signal);
       } catch (err) {
-        if (signal.aborted || this.#runtime.machine.state !== "updating") throw failure ?? err;
+        if (signal.aborted || this.#parts.closing.aborted || !goesBack(this.#runtime.machine))
+          throw failure ?? err;
       }
     }
     if (failure) throw failure;
@@ -138,9 +139,9 @@ export class UpdateOperation {
         await launch(this.#runtime, this.#parts, signal, "update");
         return;
       } catch (err) {
-        const { state, update } = this.#runtime.machine;
+        const { state } = this.#runtime.machine;
         if (signal.aborted || this.#parts.closing.aborted || state !== "updating") throw err;
-        if (update?.failure && !update.isRollback) throw err;
+        if (goesBack(this.#runtime.machine)) throw err;
         const fault = err instanceof Fault ? err : startFailedFault(String(err), "vmm", err);
         if (fault.retryAfterMs !== undefined && attempt < MAX_ATTEMPTS) {
           await sleep(fault.retryAfterMs, signal);
@@ -168,11 +169,17 @@ export class UpdateOperation {
   }
 }
 
-function notReady(machine: Machine, { reason, message }: { reason: string; message: string }): Fault {
+/** Whether the new version of a machine is not ready, and the old one comes back. */
+function goesBack({ state, update }: Machine): boolean {
+  return state === "updating" && update?.failure !== undefined && !update.isRollback;
+}
+
+function notReady({ id, spec, update }: Machine): Fault {
+  const { reason = "", message = "" } = update?.failure ?? {};
   return new Fault(
     "FAILED_PRECONDITION",
     "ROLLED_BACK",
-    `the new version of machine ${machine.id} did not become ready, and the old one is back: ${message}`,
-    { machine_id: machine.id, reason, instance_id: machine.spec.instanceId },
+    `the new version of machine ${id} did not become ready, and the old one is back: ${message}`,
+    { machine_id: id, reason, instance_id: spec.instanceId },
   );
 }

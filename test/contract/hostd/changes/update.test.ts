@@ -3,7 +3,7 @@ import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.
 import { machineId } from "../../../../src/hostd/machines/machine.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { expectCleanAfterRemoval } from "../clean.ts";
-import { startHost, type TestHost } from "../fixture.ts";
+import { hostFolder, startHost, type TestHost } from "../fixture.ts";
 
 const OTHER = `sha256:${"e".repeat(64)}`;
 
@@ -247,4 +247,22 @@ describe("an update", () => {
     const versions = entries.map(({ machine }) => machine.spec.instanceId);
     expect(versions).toEqual([...versions].sort());
   });
+});
+
+test("a host that closes during an update leaves the rest of it to the next one", async () => {
+  const folder = hostFolder();
+  const before = await startHost({ dir: folder.path });
+  const { id } = await before.created();
+  await before.start(id);
+  const updating = before.update(id, { exec: ["sim-hang"] });
+  updating.catch(() => {});
+  await expect.poll(async () => (await before.get(id)).state).toBe(MachineState.STARTING);
+  await before.close(true);
+
+  const after = await startHost({ dir: folder.path, settings: { startTimeoutMs: 200 } });
+
+  await expect.poll(async () => (await after.get(id)).state).toBe(MachineState.FAILED);
+  expect((await after.get(id)).events[0]).toMatchObject({ reason: "START_TIMEOUT" });
+  await after.close();
+  folder.remove();
 });
