@@ -31,6 +31,12 @@ export function flyAdminCases(gateway: () => Gateway): void {
       expect(total_apps).toBeGreaterThan(0);
     });
 
+    test("shows an app over GraphQL", async () => {
+      expect(await fly.App.getAppDetailed(app)).toMatchObject({
+        ...{ name: app, organization: { slug: "personal" }, ipAddresses: [] },
+      });
+    });
+
     test("creates a machine", async () => {
       const restart = { policy: "no" };
       const config = { image: gateway().image, env: { A: "1" }, metadata: { role: "web" }, restart };
@@ -86,6 +92,15 @@ export function flyAdminCases(gateway: () => Gateway): void {
     test("cordons and uncordons a machine", async () => {
       expect(await fly.Machine.cordonMachine(machine())).toMatchObject({ ok: true });
       expect(await fly.Machine.uncordonMachine(machine())).toMatchObject({ ok: true });
+    });
+
+    test("reads the organisation and the regions over GraphQL", async () => {
+      expect(await fly.Organization.getOrganization("personal")).toMatchObject({
+        organization: { slug: "personal" },
+      });
+      expect(await fly.Regions.getRegions()).toMatchObject({
+        platform: { regions: [expect.objectContaining({ code: expect.any(String) })] },
+      });
     });
 
     test("is told what is not built yet", async () => {
