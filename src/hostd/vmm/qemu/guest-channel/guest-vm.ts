@@ -9,7 +9,7 @@ import { Agent } from "./agent.ts";
 import { InlineOutput } from "./inline-output.ts";
 import { readCursor } from "./log-cursor.ts";
 import { LogPump } from "./log-pump.ts";
-import type { GuestState } from "./protocol.ts";
+import { type GuestState, PROTOCOL_VERSION } from "./protocol.ts";
 
 export interface GuestVmOptions {
   readonly id: string;
@@ -160,6 +160,12 @@ export class GuestVm implements Vm {
   #requireRunning(): void {
     if (this.#isDetached || this.#agent.isClosed || this.guest.state !== "running")
       throw new ExecError("not_running", "the machine's process has ended");
+    // A VM that an earlier hostd launched.
+    if (this.guest.protocol < PROTOCOL_VERSION)
+      throw new ExecError(
+        "failed",
+        "the machine was started by an older version; restart it to run commands",
+      );
   }
 
   async #store(frames: Uint8Array<ArrayBuffer>, afterNumber: number): Promise<OutputReceipt> {
