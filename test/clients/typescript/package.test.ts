@@ -82,55 +82,60 @@ describe.each(Object.entries(PROJECTS))("%s takes the packed client", (name, fil
   });
 });
 
-describe("a strict TypeScript project takes the types", () => {
-  const folder = join(scratch.path, "strict");
-  const strict = {
-    ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true },
-    ...{
-      noPropertyAccessFromIndexSignature: true,
-      noImplicitOverride: true,
-      target: "ES2022",
-      lib: ["ES2022"],
-    },
-    types: ["node"],
-  };
+describe("in one project", () => {
+  const folder = join(scratch.path, "one");
 
-  beforeAll(async () => {
-    await installInto(folder, tarball, { "package.json": '{ "name": "p", "version": "1.0.0" }' });
-    // The same program as either kind of module.
-    for (const file of ["strict.mts", "strict.cts"]) cpSync(join(PROGRAMS, "strict.ts"), join(folder, file));
+  beforeAll(() =>
+    installInto(folder, tarball, {
+      "package.json": '{ "name": "p", "version": "1.0.0", "type": "module" }',
+    }),
+  );
+
+  describe("a strict compiler takes the types", () => {
+    const strict = {
+      ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true },
+      ...{
+        noPropertyAccessFromIndexSignature: true,
+        noImplicitOverride: true,
+        target: "ES2022",
+        lib: ["ES2022"],
+      },
+      types: ["node"],
+    };
+
+    beforeAll(() => {
+      // The same program as either kind of module.
+      for (const file of ["strict.mts", "strict.cts"])
+        cpSync(join(PROGRAMS, "strict.ts"), join(folder, file));
+    });
+
+    test.each([
+      ["of ES modules", { module: "Node20" }, "strict.mts"],
+      ["of CommonJS", { module: "Node20" }, "strict.cts"],
+      ["for a bundler", { module: "ESNext", moduleResolution: "Bundler" }, "strict.mts"],
+    ])("%s", async (_kind, modules, file) => {
+      const config = { compilerOptions: { ...strict, ...modules }, files: [file] };
+      writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+
+      const printed = await run(tool("tsc"), ["-p", folder, "--pretty", "false"]);
+
+      expect(printed).toBe("");
+    });
   });
 
-  test.each([
-    ["of ES modules", { module: "Node20" }, "strict.mts"],
-    ["of CommonJS", { module: "Node20" }, "strict.cts"],
-    ["for a bundler", { module: "ESNext", moduleResolution: "Bundler" }, "strict.mts"],
-  ])("%s", async (_kind, modules, file) => {
-    const config = { compilerOptions: { ...strict, ...modules }, files: [file] };
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+  test("the examples of the README run as they stand", async () => {
+    const { fleet, app, image } = world;
+    const names = { "127.0.0.1:7070": fleet.api, web: app, nginx: image };
+    writeFileSync(join(folder, "readme.js"), documentedProgram(names));
 
-    const printed = await run(tool("tsc"), ["-p", folder, "--pretty", "false"]);
+    const env = { ...process.env, NODE_OPTIONS: "", WINDHOVER_TOKEN: fleet.token };
+    const printed = await run(tool("node"), ["readme.js"], { cwd: folder, env });
 
-    expect(printed).toBe("");
+    expect(printed).toMatch(/^[0-9a-f]{14} started$/m);
+    expect(printed).toMatch(/^0 hello$/m);
+    expect(printed).toContain("hello{ exitCode: 0, signal: '' }");
+    expect(printed).toMatch(/^NOT_FOUND /m);
   });
-});
-
-test("the examples of the README run as they stand", async () => {
-  const folder = join(scratch.path, "readme");
-  const { fleet, app, image } = world;
-  const names = { "127.0.0.1:7070": fleet.api, web: app, nginx: image };
-  await installInto(folder, tarball, {
-    "package.json": '{ "name": "p", "version": "1.0.0", "type": "module" }',
-    "main.js": documentedProgram(names),
-  });
-
-  const env = { ...process.env, NODE_OPTIONS: "", WINDHOVER_TOKEN: fleet.token };
-  const printed = await run(tool("node"), ["main.js"], { cwd: folder, env });
-
-  expect(printed).toMatch(/^[0-9a-f]{14} started$/m);
-  expect(printed).toMatch(/^0 hello$/m);
-  expect(printed).toContain("hello{ exitCode: 0, signal: '' }");
-  expect(printed).toMatch(/^NOT_FOUND /m);
 });
 
 /** Finds this project's Node, and that of the shell, which is an older one as a rule. */

@@ -3,6 +3,7 @@ import { loadBiscuit } from "./biscuit.ts";
 /** What a token is restricted to; what is absent is not restricted. */
 export interface Restrictions {
   readonly orgs?: readonly string[];
+  /** For calls that name an app, e.g. `machines:create`. Those that name a machine are then refused. */
   readonly apps?: readonly string[];
   /** Ids of machines. */
   readonly machines?: readonly string[];

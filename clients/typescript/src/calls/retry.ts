@@ -12,7 +12,7 @@ export type RetryPolicy = "always" | "ifNotDone";
 /** Refusals before anything was done. */
 const REFUSALS: ReadonlySet<string> = new Set([
   ...["NOT_CONNECTED", "RATE_LIMITED", "TOO_MANY_CALLS", "TOO_MANY_STREAMS", "TOO_MANY_EXECS"],
-  ...["CREATES_IN_PROGRESS", "START_QUEUE_FULL"],
+  ...["CREATES_IN_PROGRESS", "START_QUEUE_FULL", "KEY_IN_USE"],
 ]);
 /** Errors that concern this api and not the others. */
 const OF_ENDPOINT: ReadonlySet<string> = new Set(["NOT_CONNECTED", "CONNECTION_LOST", "SERVER_DRAINING"]);

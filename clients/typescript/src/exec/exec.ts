@@ -1,5 +1,6 @@
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 import type { Caller, CallOptions, OpenDuplex } from "../calls/caller.ts";
+import { WindhoverError } from "../calls/errors.ts";
 import {
   type ExecMachineRequest,
   type ExecMachineResponse,
@@ -128,7 +129,14 @@ async function started(
   signal: AbortSignal | undefined,
 ): Promise<ExecProcess> {
   const { stream } = open;
-  const overdue = setTimeout(() => stream.cancel(), Math.max(0, startBy - Date.now()));
+  let isOverdue = false;
+  const timer = setTimeout(
+    () => {
+      isOverdue = true;
+      stream.cancel();
+    },
+    Math.max(0, startBy - Date.now()),
+  );
   const cancel = () => stream.cancel();
   signal?.addEventListener("abort", cancel);
   stream.once("close", () => signal?.removeEventListener("abort", cancel));
@@ -137,8 +145,13 @@ async function started(
     const message = await firstMessage(stream, first);
     if (message?.message?.$case !== "started") throw new Error("the stream began with another message");
     return new ExecProcess(open, message.message.value.pid);
+  } catch (err) {
+    if (!isOverdue) throw err;
+    throw new WindhoverError("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", "the command did not start in time", {
+      cause: err,
+    });
   } finally {
-    clearTimeout(overdue);
+    clearTimeout(timer);
   }
 }
 

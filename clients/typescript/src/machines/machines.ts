@@ -87,7 +87,10 @@ export class Machines {
     return machineFromProto(machine);
   }
 
-  /** Follows a create by its request id: each step, and progress within it. */
+  /**
+   * Follows a create by its request id: each step, and progress within it. After a lost connection it
+   * comes again from the beginning.
+   */
   watchCreate(
     requestId: string,
     options: CallOptions = {},
