@@ -1,6 +1,6 @@
 import type { Queries, Statement } from "../../lib/stores/postgres.ts";
 import { toJson } from "../database/json.ts";
-import type { Machine, MachineEvent, MachineEventOf, ReportedMachine } from "./machine.ts";
+import type { Machine, MachineEvent, ReportedMachine } from "./machine.ts";
 import { timeOfUlid } from "./ulids.ts";
 
 /** A change of a machine, as its host has reported it. */
@@ -26,14 +26,9 @@ const VERSIONS = 100;
  * to another. Skips a status without its machine.
  */
 export async function applyChanges(tx: Queries, { machines, changes }: Changes): Promise<void> {
-  const statements = [
-    applyMachines(machines),
-    addEvents(
-      changes.flatMap(({ reported, event }) => (event ? [{ machineId: reported.machine.id, event }] : [])),
-    ),
-    addVersions(changes.flatMap(({ reported }) => (reported.kind === "whole" ? [reported.machine] : []))),
-    logChanges(changes.map(({ reported, event }) => ({ machine: reported.machine, event }))),
-  ];
+  const wholes = changes.flatMap(({ reported }) => (reported.kind === "whole" ? [reported.machine] : []));
+  const told = changes.map(({ reported, event }) => ({ machine: reported.machine, event }));
+  const statements = [applyMachines(machines), addVersions(wholes), addChanges(told)];
   await Promise.all(statements.map((statement) => statement && tx.query(statement)));
 }
 
@@ -69,25 +64,8 @@ export async function applyMissing(
 ): Promise<void> {
   const status = { id, state: event.status, updateTimeMs: event.timeMs, serviceAddresses: [] };
   const machine = { ...status, generation: String(BigInt(generation) + 1n) };
-  const statements = [addEvents([{ machineId: id, event }]), logChanges([{ machine, event }])];
-  await Promise.all(statements.map((statement) => statement && tx.query(statement)));
-}
-
-function addEvents(events: readonly MachineEventOf[]): Statement | undefined {
-  if (events.length === 0) return undefined;
-  return {
-    name: "machine_events_add",
-    text: `insert into machine_events (machine_id, id, event)
-           select u.machine_id, u.id, u.event
-             from unnest($1::text[], $2::text[], $3::jsonb[]) as u (machine_id, id, event)
-            where exists (select 1 from machines m where m.id = u.machine_id)
-               on conflict do nothing`,
-    values: [
-      events.map(({ machineId }) => machineId),
-      events.map(({ event }) => event.id),
-      events.map(({ event }) => toJson(event)),
-    ],
-  };
+  const statement = addChanges([{ machine, event }]);
+  if (statement) await tx.query(statement);
 }
 
 /** Adds the versions of configurations, and removes all but the newest of the same machines. */
@@ -128,22 +106,27 @@ interface LoggedChange {
   readonly event: MachineEvent | undefined;
 }
 
-/** Logs changes in their order, after `machines` was updated in the same transaction. */
-function logChanges(changes: readonly LoggedChange[]): Statement | undefined {
+/** Adds events, and logs changes in their order, after `machines` was updated in the same transaction. */
+function addChanges(changes: readonly LoggedChange[]): Statement | undefined {
   if (changes.length === 0) return undefined;
   return {
     name: "machine_changes_add",
-    text: `insert into machine_changes (machine_id, org, app, status, event)
-           select m.id, m.org, m.app, u.status, u.event
-             from unnest($1::text[], $2::bigint[], $3::jsonb[], $4::jsonb[])
-                  with ordinality as u (id, generation, status, event, nth)
-             join machines m on m.id = u.id
-            where not (m.state = 'destroyed' and m.generation < u.generation)
-            order by u.nth`,
+    text: `with told as (
+             select u.nth, m.id, m.org, m.app, u.status, u.event_id, u.event,
+                    not (m.state = 'destroyed' and m.generation < u.generation) as is_logged
+               from unnest($1::text[], $2::bigint[], $3::jsonb[], $4::text[], $5::jsonb[])
+                    with ordinality as u (id, generation, status, event_id, event, nth)
+               join machines m on m.id = u.id),
+           events as (
+             insert into machine_events (machine_id, id, event)
+             select id, event_id, event from told where event is not null on conflict do nothing)
+           insert into machine_changes (machine_id, org, app, status, event)
+           select id, org, app, status, event from told where is_logged order by nth`,
     values: [
       changes.map(({ machine }) => machine.id),
       changes.map(({ machine }) => machine.generation),
       changes.map(({ machine }) => toJson(loggedStatus(machine))),
+      changes.map(({ event }) => event?.id ?? null),
       changes.map(({ event }) => (event ? toJson(event) : null)),
     ],
   };

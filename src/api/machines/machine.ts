@@ -143,11 +143,6 @@ export interface MachineEvent {
   readonly instanceId?: string;
 }
 
-export interface MachineEventOf {
-  readonly machineId: string;
-  readonly event: MachineEvent;
-}
-
 /** A machine as its host described it. Plain data, stored as JSON. */
 export interface Machine {
   readonly id: string;

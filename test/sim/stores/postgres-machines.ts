@@ -43,18 +43,25 @@ export const statements: Readonly<Record<string, Does>> = {
     }
     return changed(ids.length);
   },
-  machine_events_add: (run, machineIds: string[], ids: string[], events: string[]) => {
+  machine_changes_add: (
+    run,
+    machineIds: string[],
+    _generations: string[],
+    _statuses: string[],
+    ids: (string | null)[],
+    events: (string | null)[],
+  ) => {
     for (const [i, machineId] of machineIds.entries()) {
+      const told = events[i];
       const key = `${machineId}/${ids[i]}`;
-      if (!run.tables.byId(machineId) || run.tables.events.has(key)) continue;
-      const event = JSON.parse(events[i] ?? "null") as MachineEvent;
+      if (!told || !run.tables.byId(machineId) || run.tables.events.has(key)) continue;
+      const event = JSON.parse(told) as MachineEvent;
       put(run.tables.events, key, { machineId, event }, run.onUndo);
     }
     return changed(0);
   },
-  // Nobody reads versions or watches here.
+  // Nobody reads versions here.
   machine_versions_add: () => changed(0),
-  machine_changes_add: () => changed(0),
   machine_of_host: ({ tables }, number: number) =>
     rows([...tables.machines.values()].filter((row) => row.hostNumber === number && isThere(row)).map(known)),
   machine_with_ids: ({ tables }, ids: string[]) =>
