@@ -39,7 +39,8 @@ export const statements: Readonly<Record<string, Does>> = {
       if (!areWhole[i] && row.snapshot === null) continue;
       const told = JSON.parse(snapshots[i] ?? "null") as Machine;
       const snapshot = areWhole[i] ? told : { ...row.snapshot, ...told };
-      update(run, row, { state: states[i] ?? row.state, generation, snapshot });
+      const memoryMb = (areWhole[i] && told.config.guest.memoryMb) || row.memoryMb;
+      update(run, row, { state: states[i] ?? row.state, generation, snapshot, memoryMb });
     }
     return changed(ids.length);
   },
