@@ -60,6 +60,27 @@ test("watches, logs and calls go on while the apis crash one after the other", a
   expect(settled).toEqual(["created", "started", "stopped", "started", "destroyed"]);
 }, 180_000);
 
+test("a command has a terminal that changes its size, and gets signals", async () => {
+  const { id } = await windhover.machines.create({
+    app: "clients",
+    config: { image, init: { cmd: ["sim-run"] } },
+  });
+  const child = await windhover.exec.start(id, ["sizes"], { terminal: { rows: 24, columns: 80 } });
+  let output = "";
+  child.stdout.on("data", (bytes: Buffer) => {
+    output += bytes.toString();
+  });
+
+  await expect.poll(() => output).toContain("24 80");
+  child.resize(50, 120);
+  await expect.poll(() => output).toContain("50 120");
+  child.signal("SIGTERM");
+
+  expect(await child.exit).toEqual({ exitCode: 143, signal: "SIGTERM" });
+  const processes = await windhover.exec.processes(id);
+  expect(processes.map(({ pid }) => pid)).toEqual([1]);
+});
+
 test("an attenuated token does what is left to it, and nothing else", async () => {
   const endpoints = [fleet.regions[0]?.api ?? ""];
   const config = { image };
