@@ -201,6 +201,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     ...{ where, hosts: hostd, images: options.images, credentials: logins, shares },
     store: new UpdateStore(database),
   });
+  stack.add("updates", () => updates.close());
   const statusOf = (number: number) => {
     const host = table.get(number);
     return presenceOf(host, host ? connections.calls.stateOf(host.address) : "unsure", clock.now());

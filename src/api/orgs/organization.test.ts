@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { refusal } from "./organization.ts";
+import { refusal, updateRefusal } from "./organization.ts";
 
 describe("quota", () => {
   const org = { slug: "o", standing: "good", quota: { machines: 2, memoryMb: 1_024, imageMb: 50 } } as const;
@@ -14,6 +14,15 @@ describe("quota", () => {
     [{ machines: 1, memoryMb: 512, imageMb: 80 }, 512, "QUOTA_IMAGES"],
   ])("with %j used and %d MB asked for is %s", (used, memoryMb, reason) => {
     expect(refusal({ ...org, used }, memoryMb)?.reason).toBe(reason);
+  });
+
+  test.each([
+    [{ memoryMb: 512, imageMb: 49 }, { memoryMb: 512, addsImage: true }, undefined],
+    [{ memoryMb: 512, imageMb: 0 }, { memoryMb: 513, addsImage: false }, "QUOTA_MEMORY"],
+    [{ memoryMb: 9_999, imageMb: 80 }, { memoryMb: 0, addsImage: false }, undefined],
+    [{ memoryMb: 9_999, imageMb: 80 }, { memoryMb: -256, addsImage: true }, "QUOTA_IMAGES"],
+  ])("with %j used and an update that adds %j is %s", (used, growth, reason) => {
+    expect(updateRefusal({ ...org, used: { machines: 9, ...used } }, growth)?.reason).toBe(reason);
   });
 
   test.each([

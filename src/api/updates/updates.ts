@@ -5,13 +5,13 @@ import type { CredentialSource, ImageResolver } from "../creates/saga/create-too
 import { resolveImage } from "../creates/saga/resolve-image.ts";
 import type { HostUpdates, UpdateRequest } from "../machines/changes/update.ts";
 import { atHost, type Whereabouts } from "../machines/find-host.ts";
-import type { HostAddress } from "../machines/host-address.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { HostMachines } from "../machines/machines.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { Shares } from "../shares/shares.ts";
 import { Turns } from "../shares/turns.ts";
+import { type AskedUpdate, UnansweredUpdates } from "./unanswered-updates.ts";
 import type { UpdateStore } from "./update-store.ts";
 
 export interface UpdateParts {
@@ -27,15 +27,21 @@ export interface UpdateParts {
 const FAILED_UPDATE_TOKENS = 10;
 /** Reservations of an organisation at a time. They wait for each other's lock on its row anyway. */
 const RESERVATIONS_AT_ONCE = 2;
-const READ_TIMEOUT_MS = 5_000;
 
 /** Updates of machines: image and quota are decided here, everything else by the machine's host. */
 export class Updates {
   readonly #parts: UpdateParts;
   readonly #reservations = new Turns(RESERVATIONS_AT_ONCE);
 
+  readonly #unanswered: UnansweredUpdates;
+
   constructor(parts: UpdateParts) {
     this.#parts = parts;
+    this.#unanswered = new UnansweredUpdates(parts.hosts, parts.store);
+  }
+
+  close(): void {
+    this.#unanswered.close();
   }
 
   /**
@@ -59,13 +65,17 @@ export class Updates {
       });
       const { registry, repository } = image;
       const credentials = await this.#parts.credentials.find(org, registry, repository);
+      const asked = { host, machineId: id, org, owner };
       try {
         const order = { ...target, ...request, image, credentials };
         const machine = await hosts.updateMachine(host, order, caller);
-        await this.#finish(id, owner, machine);
+        await this.#finish(asked, machine);
         return machine;
       } catch (err) {
-        await this.#finishFailed(host, id, owner, err, caller);
+        const hasAnswered = !caller.signal?.aborted && !hasReason(err, "HOST_UNREACHABLE");
+        const machine = hasAnswered ? await this.#unanswered.read(asked) : undefined;
+        if (machine) await this.#finish(asked, machine);
+        else this.#unanswered.add(asked);
         throw err;
       }
     });
@@ -81,23 +91,8 @@ export class Updates {
     }
   }
 
-  /** Stores what a failed update has left, unless the host may still be at it: then its reservation stays. */
-  async #finishFailed(
-    host: HostAddress,
-    id: MachineId,
-    owner: string,
-    err: unknown,
-    { org, signal }: Caller,
-  ): Promise<void> {
-    if (signal?.aborted || hasReason(err, "HOST_UNREACHABLE")) return;
-    const limits = { remainingMs: READ_TIMEOUT_MS };
-    const read = this.#parts.hosts.getMachine(host, { machineId: id, org }, limits);
-    const machine = await read.catch(() => undefined);
-    if (machine) await this.#finish(id, owner, machine);
-  }
-
   /** Never throws: the machine's host reports it too, and the reservation ends by itself. */
-  async #finish(machineId: MachineId, owner: string, machine: Machine): Promise<void> {
+  async #finish({ machineId, owner }: AskedUpdate, machine: Machine): Promise<void> {
     try {
       await this.#parts.store.finish({ machineId, owner }, machine);
     } catch (error) {
