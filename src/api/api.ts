@@ -35,7 +35,7 @@ import { Leases } from "./leases/leases.ts";
 import { MachineChanges } from "./machines/changes/changes.ts";
 import { HistoryStore } from "./machines/history/history-store.ts";
 import { ListStore } from "./machines/lists/list-store.ts";
-import { parseMachineId } from "./machines/machine-id.ts";
+import { MachineApps } from "./machines/machine-apps.ts";
 import { MachineStore } from "./machines/machine-store.ts";
 import { Machines } from "./machines/machines.ts";
 import { startMaintenance, type Task } from "./maintenance/maintenance.ts";
@@ -164,6 +164,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const machineStore = new MachineStore(database);
   const where = { directory: hosts, store: machineStore };
   const machines = new Machines(where, hostd);
+  const machineApps = new MachineApps(machines);
   const changes = new MachineChanges(where, hostd);
   const leases = new Leases(where, hostd);
 
@@ -278,23 +279,11 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   return {
     addTo: (server) => addServices(server, parts),
     ...{ feed, runner, database, token, shares, turns, databaseTurns, sweep: runSweep },
-    lookups: lookupSources(machines, parts.apps),
+    lookups: {
+      appOf: (machineId, org, signal) => machineApps.find(machineId, org, signal),
+      requireApp: async (app, org) => void (await apps.get(app, org)),
+    },
     inProgress: new CallsInProgress(options.inProgressLimits ?? DEFAULT_IN_PROGRESS_LIMITS),
-  };
-}
-
-const LOOKUP_MS = 10_000;
-
-function lookupSources(machines: Machines, apps: AppStore): LookupSources {
-  return {
-    async appOf(machineId, org, signal) {
-      const id = parseMachineId(machineId);
-      if (!id) throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${machineId}`);
-      return (await machines.get(id, { org, signal, remainingMs: LOOKUP_MS })).machine.app;
-    },
-    async requireApp(app, org) {
-      await apps.get(app, org);
-    },
   };
 }
 

@@ -53,6 +53,7 @@ async function start(config: ApiConfig, stack: Stack) {
     rules: RULES,
     addTo: (server) => api.addTo(server),
     takeShare: (claims, path) => api.inProgress.take(claims, path),
+    appOf: (machineId, org) => api.lookups.appOf(machineId, org),
     async serveBeside(calls) {
       if (config.rest === undefined) return;
       const { region, graceMs, edge } = config;

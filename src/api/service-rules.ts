@@ -7,17 +7,17 @@ import {
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { RevocationsServiceService } from "../gen/windhover/admin/v1/revocations.ts";
 import { TokensServiceService } from "../gen/windhover/admin/v1/tokens.ts";
-import { AcquireServiceService } from "../gen/windhover/machines/v1/acquire.ts";
+import { type AcquireMachineRequest, AcquireServiceService } from "../gen/windhover/machines/v1/acquire.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
 import { ExecServiceService } from "../gen/windhover/machines/v1/exec.ts";
 import { LeasesServiceService } from "../gen/windhover/machines/v1/leases.ts";
-import { MachinesServiceService } from "../gen/windhover/machines/v1/machines.ts";
+import { MachinesServiceService, type WatchMachinesRequest } from "../gen/windhover/machines/v1/machines.ts";
 import { PlatformServiceService } from "../gen/windhover/machines/v1/platform.ts";
 import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { Scope } from "../lib/auth/claims.ts";
-import { joinRules, type ObjectKind, type RpcRule, rulesOf } from "../lib/auth/rpc-rules.ts";
+import { joinRules, type ObjectKind, type RpcRule, type RuleObject, rulesOf } from "../lib/auth/rpc-rules.ts";
 
-type About = Pick<RpcRule, "object" | "made" | "org">;
+type About = Pick<RpcRule, "object" | "objects" | "made" | "org">;
 
 /** A call that changes nothing. */
 function reads(scope: Scope, action: string, kind?: ObjectKind, about: About = {}): RpcRule {
@@ -42,6 +42,24 @@ const slug = { object: "slug" };
 const app = { object: "name" };
 const registry = { object: "registry" };
 
+/** What the steps of an acquire are about. */
+function objectsOfAcquire(request: unknown): readonly RuleObject[] {
+  const { steps } = request as AcquireMachineRequest;
+  return steps.flatMap(({ step }): RuleObject[] => {
+    if (!step) return [];
+    return step.$case === "start"
+      ? [{ kind: "machine", id: step.value.machineId }]
+      : [{ kind: "app", id: step.value.app }];
+  });
+}
+
+/** A watch is about its machines, or else about an app or all. */
+function objectsOfWatch(request: unknown): readonly RuleObject[] {
+  const { machineIds, app } = request as WatchMachinesRequest;
+  if (machineIds.length > 0) return machineIds.map((id) => ({ kind: "machine", id }));
+  return app === "" ? [] : [{ kind: "app", id: app }];
+}
+
 /** What each RPC of an api needs, does and is about. A method that is not here is refused. */
 export const RULES = joinRules(
   rulesOf(MachinesServiceService, {
@@ -65,7 +83,10 @@ export const RULES = joinRules(
     updateMetadata: changes("machines:write", "machines:update-metadata", "machine", machine),
     listMachineEvents: reads("machines:read", "machines:list-events", "machine", machine),
     listMachineVersions: reads("machines:read", "machines:list-versions", "machine", machine),
-    watchMachines: reads("machines:read", "machines:watch", "app", { object: "app" }),
+    watchMachines: reads("machines:read", "machines:watch", "app", {
+      object: "app",
+      objects: objectsOfWatch,
+    }),
   }),
   rulesOf(LeasesServiceService, {
     acquireLease: ends("machines:write", "leases:acquire", "machine", machine),
@@ -78,7 +99,10 @@ export const RULES = joinRules(
     listProcesses: reads("machines:read", "machines:list-processes", "machine", machine),
   }),
   rulesOf(AcquireServiceService, {
-    acquireMachine: changes("machines:write", "machines:acquire", "machine", { made: "machine.id" }),
+    acquireMachine: changes("machines:write", "machines:acquire", "machine", {
+      made: "machine.id",
+      objects: objectsOfAcquire,
+    }),
   }),
   rulesOf(PlatformServiceService, {
     listRegions: reads("machines:read", "platform:list-regions"),

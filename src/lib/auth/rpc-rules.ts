@@ -1,5 +1,5 @@
 import { Fault } from "../faults/fault.ts";
-import { failingCheck } from "./checks.ts";
+import { type Check, type Facts, failingCheck } from "./checks.ts";
 import { type Claims, requireScope, type Scope } from "./claims.ts";
 import type { Revocations } from "./revocations.ts";
 
@@ -15,6 +15,15 @@ export type ObjectKind =
   | "create"
   | "reservation";
 
+/** Something that a call is about. */
+export interface RuleObject {
+  readonly kind: ObjectKind;
+  readonly id: string;
+}
+
+/** Returns the app of a machine; undefined when there is no such machine. It never changes. */
+export type AppLookup = (machineId: string, org: string) => Promise<string | undefined>;
+
 /** What one RPC needs, does, and is about. */
 export interface RpcRule {
   /** Stable name, e.g. `machines:start`. */
@@ -28,6 +37,8 @@ export interface RpcRule {
   readonly kind?: ObjectKind;
   /** Path of the field that names the object, in the request. */
   readonly object?: string;
+  /** Returns the objects of a call about several. A restricted token must allow each of them. */
+  readonly objects?: (request: unknown) => readonly RuleObject[];
   /** The same in the response, for what the call makes. */
   readonly made?: string;
   /** Field of the request that names the organisation, for calls of services and operators. */
@@ -62,7 +73,8 @@ export function admit(claims: Claims, rule: RpcRule, revocations: Revocations): 
 }
 
 /**
- * Decides by a call's request whether it may go on. Does nothing for most calls.
+ * Decides by a call's request whether it may go on. Does nothing for most calls. Only a token that is restricted to apps and names a machine has
+ * the machine's app looked up: then the answer is a promise.
  *
  * @throws Fault `TOKEN_RESTRICTED`, `ORG_BANNED`
  */
@@ -72,11 +84,18 @@ export function admitRequest(
   request: unknown,
   revocations: Revocations,
   now: number,
-): void {
+  appOf?: AppLookup,
+): Promise<void> | undefined {
   if (claims.org === "" && rule.needsGoodStanding && rule.org !== undefined) {
     requireGoodStanding(fieldOf(request, rule.org), revocations);
   }
-  checkRestrictions(claims, rule, request, now);
+  const machines = appOf && mentionsApp(claims.checks) ? machinesOf(rule, request) : [];
+  if (!appOf || machines.length === 0) {
+    checkRestrictions(claims, rule, request, now);
+    return undefined;
+  }
+  const found = machines.map(async (id) => [id, await appOf(id, claims.org)] as const);
+  return Promise.all(found).then((apps) => checkRestrictions(claims, rule, request, now, new Map(apps)));
 }
 
 /**
@@ -84,16 +103,51 @@ export function admitRequest(
  *
  * @throws Fault `TOKEN_RESTRICTED`
  */
-export function checkRestrictions(claims: Restricted, rule: RpcRule, request: unknown, now: number): void {
+export function checkRestrictions(
+  claims: Restricted,
+  rule: RpcRule,
+  request: unknown,
+  now: number,
+  apps: ReadonlyMap<string, string | undefined> = NO_APPS,
+): void {
   if (claims.checks.length === 0) return;
-  const object = rule.object === undefined ? "" : fieldOf(request, rule.object);
-  const failing = failingCheck(claims.checks, {
+  const common = {
     action: [rule.action, ...rule.scopes],
     org: orgOf(claims, rule, request),
     time: [now],
-    ...(rule.kind !== undefined && rule.kind !== "org" && object !== "" ? { [rule.kind]: [object] } : {}),
-  });
-  if (failing) throw restricted(failing.source, rule);
+  };
+  const objects = objectsOf(rule, request);
+  for (const object of objects.length > 0 ? objects : [undefined]) {
+    const failing = failingCheck(claims.checks, { ...common, ...factsOf(object, apps) });
+    if (failing) throw restricted(failing.source, rule);
+  }
+}
+
+const NO_APPS: ReadonlyMap<string, string> = new Map();
+
+function factsOf(object: RuleObject | undefined, apps: ReadonlyMap<string, string | undefined>): Facts {
+  if (!object) return {};
+  const app = object.kind === "machine" ? apps.get(object.id) : undefined;
+  return { [object.kind]: [object.id], ...(app === undefined ? {} : { app: [app] }) };
+}
+
+function objectsOf(rule: RpcRule, request: unknown): readonly RuleObject[] {
+  if (rule.objects) return rule.objects(request);
+  const id = rule.object === undefined ? "" : fieldOf(request, rule.object);
+  return rule.kind === undefined || rule.kind === "org" || id === "" ? [] : [{ kind: rule.kind, id }];
+}
+
+function machinesOf(rule: RpcRule, request: unknown): readonly string[] {
+  return objectsOf(rule, request).flatMap(({ kind, id }) => (kind === "machine" ? [id] : []));
+}
+
+function mentionsApp(checks: readonly Check[]): boolean {
+  return checks.some(({ alternatives }) =>
+    alternatives.some(
+      ({ constants, bindings }) =>
+        constants.some(([name]) => name === "app") || bindings.some(([, name]) => name === "app"),
+    ),
+  );
 }
 
 /**

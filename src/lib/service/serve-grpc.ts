@@ -1,7 +1,7 @@
 import type { Server } from "@grpc/grpc-js";
 import { AuditLog, type AuditSettings } from "../audit/audit-log.ts";
 import type { TokenVerifier } from "../auth/auth.ts";
-import type { RpcRules } from "../auth/rpc-rules.ts";
+import type { AppLookup, RpcRules } from "../auth/rpc-rules.ts";
 import type { Edge } from "../config/edge-variables.ts";
 import { addHealth, Health } from "../grpc/builtin/health.ts";
 import { addReflection } from "../grpc/builtin/reflection.ts";
@@ -33,6 +33,8 @@ export interface GrpcService {
   exposeMetrics?(): void;
   /** Serves another protocol with the same handlers, once gRPC is served. */
   serveBeside?(calls: LocalCalls): Promise<void>;
+  /** For tokens that are restricted to apps. Default: those may make no call that names a machine. */
+  readonly appOf?: AppLookup;
   /** Takes the share of a call of an organisation. Default: there is no bound. */
   readonly takeShare?: TakeShare;
 }
@@ -57,6 +59,7 @@ export async function serveGrpc(
     hasOpenReflection: edge.reflection === "open",
     limits: { connections: edge.connections },
     ...(service.takeShare ? { takeShare: service.takeShare } : {}),
+    ...(service.appOf ? { appOf: service.appOf } : {}),
   });
   service.addTo(server);
   addHealth(server, health);

@@ -208,7 +208,10 @@ export async function startApi(
     "api",
   );
   stack.add("audit log", () => audit.close());
-  const server = createServer({ verifier: checker, rules: RULES, audit, takeShare });
+  const server = createServer({
+    ...{ verifier: checker, rules: RULES, audit, takeShare },
+    appOf: (machineId, org) => api.lookups.appOf(machineId, org),
+  });
   api.addTo(server);
   const running = await serve(server, "127.0.0.1:0", 200);
   const address = `127.0.0.1:${running.port}`;

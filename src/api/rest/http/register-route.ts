@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { WebSocket } from "ws";
-import type { LocalCall } from "../../../lib/grpc/server/local/local-calls.ts";
+import type { LocalCall } from "../../../lib/grpc/server/local/local-call.ts";
 import type { JsonObject } from "../convert/json.ts";
 import { docsOf } from "../openapi/document.ts";
 import { acceptsSse } from "../requests/accept.ts";

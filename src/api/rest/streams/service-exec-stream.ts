@@ -7,7 +7,7 @@ import {
 } from "../../../gen/windhover/machines/v1/exec.ts";
 import { Fault, invalid } from "../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
-import type { LocalCall } from "../../../lib/grpc/server/local/local-calls.ts";
+import type { LocalCall } from "../../../lib/grpc/server/local/local-call.ts";
 import { asFault } from "../../../lib/grpc/status.ts";
 import { parseDuration } from "../convert/duration.ts";
 import { duration, flag, integer, object, signal, text, textMap, texts } from "../convert/fields.ts";

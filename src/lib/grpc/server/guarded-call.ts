@@ -3,7 +3,14 @@ import type { AuditSink } from "../../audit/audit-entry.ts";
 import { REFUSAL_CODES } from "../../audit/refusals.ts";
 import type { TokenVerifier } from "../../auth/auth.ts";
 import type { Claims } from "../../auth/claims.ts";
-import { admit, admitRequest, fieldOf, type RpcRule, type RpcRules } from "../../auth/rpc-rules.ts";
+import {
+  type AppLookup,
+  admit,
+  admitRequest,
+  fieldOf,
+  type RpcRule,
+  type RpcRules,
+} from "../../auth/rpc-rules.ts";
 import { Fault } from "../../faults/fault.ts";
 import { codeName, reasonOf } from "../status.ts";
 
@@ -13,6 +20,8 @@ export interface GuardOptions {
   /** Of all methods. Absent: only tokens are checked. */
   readonly rules?: RpcRules;
   readonly audit?: AuditSink;
+  /** For tokens that are restricted to apps. Absent: those may make no call that names a machine. */
+  readonly appOf?: AppLookup;
 }
 
 /** Needs a token, and no scope. */
@@ -57,17 +66,18 @@ export class GuardedCall {
   }
 
   /**
-   * Checks the first message of a call, which names what a stream is about.
+   * Checks the first message of a call, which names what a stream is about. With a promise, the call goes on when it resolves.
    *
    * @throws Fault when the caller may not make this request
    */
-  request(message: unknown): void {
+  request(message: unknown): Promise<void> | undefined {
     const rule = this.#rule;
-    if (!rule || !this.#claims || this.#hasRequest) return;
+    if (!rule || !this.#claims || this.#hasRequest) return undefined;
     this.#hasRequest = true;
     if (rule.object !== undefined) this.#object = fieldOf(message, rule.object);
     if (rule.org !== undefined) this.#org = fieldOf(message, rule.org);
-    admitRequest(this.#claims, rule, message, this.#options.verifier.revocations, Date.now());
+    const { verifier, appOf } = this.#options;
+    return admitRequest(this.#claims, rule, message, verifier.revocations, Date.now(), appOf);
   }
 
   response(message: unknown): void {

@@ -61,6 +61,17 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
       goOn();
     };
 
+    /** Set while it is looked up whether a request is allowed; what comes meanwhile waits, in its order. */
+    let held: Promise<void> | undefined;
+    const hold = (allowed: Promise<void> | undefined): void => {
+      held = allowed?.catch(refuseUnread);
+    };
+    const afterHeld = (goOn: () => void): void => {
+      held = held?.then(() => {
+        if (!isRefused) goOn();
+      });
+    };
+
     return new grpc.ServerInterceptingCall(call, {
       start(next) {
         next({
@@ -101,14 +112,19 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
           onReceiveMessage(message, proceed) {
             if (isRefused) return;
             const goOn = () => context.with(served.context, proceed, undefined, message);
-            if (guarded) unless(() => guarded.request(message), goOn);
-            else goOn();
+            if (!guarded) return goOn();
+            if (held !== undefined) return afterHeld(goOn);
+            unless(
+              () => hold(guarded.request(message)),
+              () => (held === undefined ? goOn() : afterHeld(goOn)),
+            );
           },
           onReceiveHalfClose(proceed) {
             if (isRefused) return;
             const inContext = () => context.with(served.context, proceed);
-            if (end) end.came(inContext);
-            else inContext();
+            const goOn = () => (end ? end.came(inContext) : inContext());
+            if (held !== undefined) afterHeld(goOn);
+            else goOn();
           },
           onCancel() {
             end?.broken();

@@ -25,6 +25,7 @@ export interface ServerOptions {
   /** Of all methods. Without them every token is enough. */
   readonly rules?: GuardOptions["rules"];
   readonly audit?: GuardOptions["audit"];
+  readonly appOf?: GuardOptions["appOf"];
   /** Whether reflection takes calls without a token. Default: no. */
   readonly hasOpenReflection?: boolean;
   /** Takes the share of a call of an organisation, until its stream has closed. */
@@ -42,8 +43,11 @@ export interface Running {
 /** A gRPC server with tracing, measuring, token checks, limits, and a way to tell its handlers to finish. */
 export function createServer(options: ServerOptions = {}): grpc.Server {
   grpc.setLogger(grpcLog);
-  const { verifier, rules, audit, hasOpenReflection = false, takeShare } = options;
-  const guard = verifier && { verifier, ...(rules && { rules }), ...(audit && { audit }) };
+  const { verifier, rules, audit, appOf, hasOpenReflection = false, takeShare } = options;
+  const guard = verifier && {
+    ...{ verifier, ...(rules && { rules }), ...(audit && { audit }) },
+    ...(appOf && { appOf }),
+  };
   const draining = new AbortController();
   const openMethods = hasOpenReflection ? HEALTH_OR_REFLECTION : HEALTH;
   const isOpen = (path: string) => openMethods.test(path);
