@@ -88,6 +88,16 @@ export function leaseCases(gateway: () => Gateway): void {
         expect((await ok("GET", `${path(id)}/lease`)).data).toMatchObject({ nonce });
       });
 
+      test("a lease outlives an update made under it, and guards updates", async () => {
+        const { nonce } = await acquire();
+        const config = { image: gateway().image, env: { A: "1" } };
+
+        expect((await call("POST", path(id), { config })).status).toBe(409);
+        await ok("POST", path(id), { config }, { [nonceHeader]: nonce });
+        expect((await ok("GET", `${path(id)}/lease`)).data).toMatchObject({ nonce });
+        expect((await call("POST", path(id), { config })).status).toBe(409);
+      });
+
       test("a release with a wrong nonce changes nothing, one with the right one frees it", async () => {
         const { nonce } = await acquire();
 

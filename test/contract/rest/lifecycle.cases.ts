@@ -221,6 +221,19 @@ export function lifecycleCases(gateway: () => Gateway): void {
       expect(status).not.toBe(408);
     });
 
+    test("one for a version that was replaced says so", async () => {
+      const { id, instance_id } = await gateway().machine(app, NO_RESTART, { skip_launch: true });
+      await ok("POST", path(id), { config: { image: gateway().image } });
+
+      for (const name of ["version", "instance_id"]) {
+        const { status, json } = await call("GET", `${path(id)}/wait?state=started&${name}=${instance_id}`);
+        expect(status).toBe(412);
+        expect(json.error).toBe(
+          "failed_precondition: machine failed to reach desired state, started, currently replaced",
+        );
+      }
+    });
+
     test("what another call brings about is waited for", async () => {
       const { id } = await gateway().machine(app, {}, { skip_launch: true });
       const waiting = ok("GET", `${path(id)}/wait?state=started&timeout=30`);

@@ -36,6 +36,75 @@ export function machineCases(gateway: () => Gateway): void {
       }
     });
 
+    test("a create answers exactly 200, and the machine is there at once", async () => {
+      const created = await gateway().call("POST", machines(), { config: { image: gateway().image } });
+
+      expect(created.status).toBe(200);
+      const { id } = created.json;
+      const [shown, waited, listed] = await Promise.all([
+        gateway().call("GET", `${machines()}/${id}`),
+        gateway().call("GET", `${machines()}/${id}/wait`),
+        gateway().ok("GET", machines()),
+      ]);
+      expect([shown.status, waited.status]).toEqual([200, 200]);
+      expect(listed.map((each: { id: string }) => each.id)).toContain(id);
+    });
+
+    test("lists without entries are lists", async () => {
+      const empty = await gateway().app();
+
+      expect(await gateway().ok("GET", `/apps/${empty}/machines`)).toEqual([]);
+      expect(await gateway().ok("GET", `/orgs/personal/machines?region=gru`)).toMatchObject({
+        ...{ machines: [], error_regions: [] },
+      });
+    });
+
+    test("the organisation's list goes on from page to page, oldest change first", async () => {
+      const seen: Answered["json"][] = [];
+      let cursor = "";
+      do {
+        const page = await gateway().ok("GET", `/orgs/personal/machines?limit=2&cursor=${cursor}`);
+        seen.push(...page.machines);
+        cursor = page.next_cursor ?? "";
+        expect(page.last_machine_id).toBe(page.machines.at(-1)?.id);
+      } while (cursor !== "" && seen.length < 200);
+
+      const times = seen.map(({ updated_at }) => updated_at);
+      expect(times).toEqual([...times].sort());
+      expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length);
+      expect(seen.every(({ app_name, config }) => app_name && config.guest && !config.env)).toBe(true);
+    });
+
+    test.each([
+      ["when its program ends", { init: { exec: ["sim-run-for", "200", "sim-exit", "0"] } }],
+      ["when it is stopped", {}],
+    ])("a machine with auto_destroy is destroyed %s", async (_, config) => {
+      const { id } = await gateway().machine(app, {
+        ...config,
+        auto_destroy: true,
+        restart: { policy: "no" },
+      });
+      if (!("init" in config)) await gateway().ok("POST", `${machines()}/${id}/stop`);
+
+      const waited = await gateway().ok("GET", `${machines()}/${id}/wait?state=destroyed&timeout=30`);
+
+      expect(waited).toMatchObject({ ok: true, state: "destroyed" });
+    });
+
+    test("a program that fails is restarted, and each exit counts the restarts before it", async () => {
+      const { id } = await gateway().machine(app, {
+        init: { exec: ["sim-run-for", "50", "sim-exit", "3"] },
+        restart: { policy: "on-failure", max_retries: 2 },
+      });
+      await gateway().ok("GET", `${machines()}/${id}/wait?state=stopped&timeout=60`);
+
+      const events: Answered["json"][] = await gateway().ok("GET", `${machines()}/${id}/events`);
+      const exits = events.filter(({ type }) => type === "exit").reverse();
+      expect(exits.map(({ request }) => request.restart_count)).toEqual([0, 1, 2]);
+      expect(exits.map(({ request }) => request.exit_event.exit_code)).toEqual([3, 3, 3]);
+      expect(exits.map(({ request }) => request.exit_event.restarting)).toEqual([true, true, false]);
+    });
+
     test("a list tells what get tells, and a summary leaves out what is documented", async () => {
       const { id } = await gateway().machine(app, { env: { A: "1" }, metadata: { only: "this" } });
       const shown = await get(id);
