@@ -47,6 +47,42 @@ function numbered(from: number, to: number, width = 1): string[] {
   return Array.from({ length: to - from + 1 }, (_, index) => `line ${from + index}`.padEnd(width, "."));
 }
 
+test("a log that is to be removed waits for those who follow it, and for no others", async () => {
+  const store = logStore(dir, 64);
+  await write(store, numbered(1, 3));
+  const query = { tail: undefined, afterSequence: 0, follow: true, signal: NEVER };
+  const follower = store.read(ID, query)[Symbol.asyncIterator]();
+
+  await store.untilRead(ID, 60_000);
+  const first = await follower.next();
+  let isRead = false;
+  const waiting = store.untilRead(ID, 60_000).then(() => (isRead = true));
+  await store.flush();
+  const wasRead = isRead;
+  // Asks for more, so it has taken what there was.
+  const second = follower.next();
+  await waiting;
+  await store.remove(ID);
+
+  expect(first.value).toHaveLength(3);
+  expect(wasRead).toBe(false);
+  expect((await second).done).toBe(true);
+  await store.untilRead(ID, 60_000);
+});
+
+test("a log does not wait for a follower that does not read", async () => {
+  const store = logStore(dir, 64);
+  await write(store, numbered(1, 3));
+  const query = { tail: undefined, afterSequence: 0, follow: true, signal: NEVER };
+  const follower = store.read(ID, query)[Symbol.asyncIterator]();
+  await follower.next();
+
+  await expect(store.untilRead(ID, 1)).resolves.toBeUndefined();
+
+  await follower.return(undefined);
+  await expect(store.untilRead(ID, 60_000)).resolves.toBeUndefined();
+});
+
 describe("reading", () => {
   test("returns lines in order, after a sequence, and the last ones", async () => {
     const store = logStore(dir, 64);

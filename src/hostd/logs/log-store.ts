@@ -1,4 +1,5 @@
 import { logger } from "../../lib/runtime/log.ts";
+import { endsWithin } from "../../lib/runtime/wait.ts";
 import type { OutputSession } from "../vmm/output.ts";
 import type { LogLine, VmSink } from "../vmm/vmm.ts";
 import type { StoredLine } from "./line-format.ts";
@@ -25,6 +26,8 @@ export interface LogStoreOptions {
 /** The logs of the machines on this host, one folder for each machine, in a thread of their own. */
 export class LogStore {
   readonly #thread: LogThread;
+  /** Those who follow a log, by machine. */
+  readonly #followers = new Map<string, Set<Follower>>();
   #nextSession = 1;
   #hasFailed = false;
   #isClosed = false;
@@ -57,7 +60,9 @@ export class LogStore {
     const { follow, signal, tail } = query;
     const { before, last } = await this.position(id, tail);
     let position = Math.max(query.afterSequence, before);
+    using follower = this.#follower(id, follow);
     while (follow || position < last) {
+      follower.reached(position);
       const request = { kind: "after", id, sequence: position, waits: follow } as const;
       const lines = await this.#thread.call(request, { signal });
       const newest = lines?.at(-1)?.sequence;
@@ -65,6 +70,24 @@ export class LogStore {
       yield withGap(position, lines);
       position = newest;
     }
+  }
+
+  /** Resolves when all who follow a log have taken its last line so far, or after `limitMs`. */
+  async untilRead(id: string, limitMs: number): Promise<void> {
+    if (!this.#followers.has(id)) return;
+    const { last } = await this.position(id, 0);
+    const waits = [...(this.#followers.get(id) ?? [])].map((follower) => follower.until(last));
+    await endsWithin(limitMs, Promise.all(waits));
+  }
+
+  #follower(id: string, follows: boolean): Follower {
+    const follower = new Follower(() => {
+      const all = this.#followers.get(id);
+      all?.delete(follower);
+      if (all?.size === 0) this.#followers.delete(id);
+    });
+    if (follows) this.#followers.set(id, (this.#followers.get(id) ?? new Set()).add(follower));
+    return follower;
   }
 
   async remove(id: string): Promise<void> {
@@ -116,6 +139,35 @@ export class LogStore {
     if (failure !== undefined && !this.#hasFailed)
       logger.error("could not write a machine's log", { machine_id: id, error: failure });
     this.#hasFailed = failure !== undefined;
+  }
+}
+
+/** One who follows a log: how far it has come, and who waits for that. */
+class Follower implements Disposable {
+  readonly #leave: () => void;
+  readonly #waiting: { readonly sequence: number; readonly done: () => void }[] = [];
+  #position = -1;
+
+  constructor(leave: () => void) {
+    this.#leave = leave;
+  }
+
+  reached(position: number): void {
+    this.#position = position;
+    for (const { sequence, done } of this.#waiting) if (sequence <= position) done();
+  }
+
+  /** Resolves when it has come that far, or has left. */
+  async until(sequence: number): Promise<void> {
+    if (this.#position >= sequence) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ sequence, done: resolve });
+    await promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#leave();
+    this.reached(Number.POSITIVE_INFINITY);
   }
 }
 

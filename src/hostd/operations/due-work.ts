@@ -39,6 +39,7 @@ const RETRY_MS = 1_000;
 const AUTO_DESTROY = {
   source: "hostd",
   message: "its process has ended, and it destroys itself then",
+  waitsForReaders: true,
 } as const;
 
 /** Does with one machine what nobody calls for: restarts, scheduled starts, what remains of an update, its own removal. */

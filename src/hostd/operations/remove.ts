@@ -11,11 +11,16 @@ import { killVm } from "./stop-operation.ts";
 export interface RemoveReason {
   readonly source: "user" | "hostd";
   readonly message: string;
+  /** Its log is kept for a moment, so that those who follow it read it to its end. */
+  readonly waitsForReaders?: boolean;
 }
+
+/** How long they may take. */
+const READERS_MS = 5_000;
 
 export interface RemoveParts {
   readonly images: Pick<ImageCacheClient, "unpin">;
-  readonly logs: Pick<LogStore, "remove">;
+  readonly logs: Pick<LogStore, "remove" | "untilRead">;
   readonly ports: Pick<Ports, "release">;
   readonly ledger: Pick<Ledger, "forget">;
   readonly limits: { readonly killMs: number };
@@ -32,6 +37,7 @@ export async function remove(
       ? undefined
       : destroying(machine, why, at),
   );
+  if (why.waitsForReaders) await parts.logs.untilRead(runtime.id, READERS_MS);
   return finishRemoval(runtime, parts);
 }
 

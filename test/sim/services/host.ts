@@ -84,7 +84,12 @@ export class SimHost {
       isBanned: () => false,
       teardowns: new Teardowns(),
       images: this.images.open(life),
-      logs: { sink: () => ({ onLog: () => {} }), remove: async () => {}, owners: async () => [] },
+      logs: {
+        sink: () => ({ onLog: () => {} }),
+        untilRead: async () => {},
+        remove: async () => {},
+        owners: async () => [],
+      },
       ports: {
         allocate: async () => [],
         confirm: async (_services, ports) => ports,

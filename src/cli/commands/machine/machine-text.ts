@@ -52,7 +52,9 @@ export function eventTable(events: readonly MachineEvent[], width: number | unde
 
 /** An event in a few words. */
 export function eventText({ message, exit, reason }: MachineEvent): string {
-  const parts = [message, exit ? exitText(exit) : "", reason ? `(${reason})` : ""];
+  // The message of an exit says the same.
+  const what = exit ? `${exitText(exit)}${exit.restarting ? ", starts again" : ""}` : message;
+  const parts = [what, reason ? `(${reason})` : ""];
   return harmless(parts.filter((part) => part !== "").join(" "));
 }
 

@@ -1,5 +1,6 @@
 import { MachineState } from "../../../../gen/windhover/machines/v1/machine.ts";
 import type { MachinesServiceClient } from "../../../../gen/windhover/machines/v1/machines.ts";
+import { hasReason } from "../../../../lib/faults/fault.ts";
 import { mapToProto } from "../../../../lib/grpc/messages/maps.ts";
 import type { Session } from "../../../session/session.ts";
 import { UsageError } from "../../../session/usage-error.ts";
@@ -28,8 +29,9 @@ export async function openConsole(
     named === undefined
       ? await onlyMachine(session, client, flags)
       : await machineId(session, client, named, flags);
-  session.exitCode = await execInMachine(session, id, {
-    command: flags.command === undefined ? SHELL : commandLine(flags.command),
+  const command = flags.command === undefined ? SHELL : commandLine(flags.command);
+  const shell = execInMachine(session, id, {
+    command,
     stdin: true,
     wantsTerminal: process.stdin.isTTY === true && process.stdout.isTTY === true,
     timeout: undefined,
@@ -38,6 +40,13 @@ export async function openConsole(
     user: flags.user ?? "",
     workingDir: "",
   });
+  try {
+    session.exitCode = await shell;
+  } catch (err) {
+    if (command === SHELL && hasReason(err, "EXEC_FAILED"))
+      session.say(`The image may have no shell; name a program: hover console ${id} -C PROGRAM`);
+    throw err;
+  }
 }
 
 /** Finds the only started machine of the app. @throws UsageError when there are none or several */

@@ -46,8 +46,8 @@ export async function runFollowed(
       await session.call(client, client.startMachine, start, { timeoutMs: START_TIMEOUT_MS, span });
       span.end();
       const ended = await endOf(session, client, id);
-      await output.finish(ended?.state === DESTROYED);
-      show(session, id, ended);
+      await output.finish(isTemporary || ended?.state === DESTROYED);
+      show(session, id, ended, isTemporary);
     } catch (err) {
       if (session.signal.aborted) await interrupted(session, client, id, isTemporary);
       else if (isTemporary) await remove(session, client, id);
@@ -111,15 +111,15 @@ class Output implements AsyncDisposable {
   }
 
   /** Prints what is left after the end of the program. */
-  async finish(isGone: boolean): Promise<void> {
-    // The stream of a machine that is destroyed ends by itself.
-    if (isGone) await Promise.race([this.#done, sleep(LAST_LINES_MS, this.#stop.signal)]);
+  async finish(isGoing: boolean): Promise<void> {
+    // The stream of a machine that is destroyed, or will be, ends by itself after the last line.
+    if (isGoing) await Promise.race([this.#done, sleep(LAST_LINES_MS, this.#stop.signal)]);
     this.#stop.abort();
     await this.#done;
     try {
       await this.#readRest();
     } catch (err) {
-      if (!isGone || !hasReason(err, "MACHINE_NOT_FOUND")) throw err;
+      if (!isGoing || !hasReason(err, "MACHINE_NOT_FOUND")) throw err;
     }
   }
 
@@ -129,7 +129,7 @@ class Output implements AsyncDisposable {
   }
 }
 
-function show(session: Session, id: string, machine: Machine | undefined): void {
+function show(session: Session, id: string, machine: Machine | undefined, isTemporary: boolean): void {
   const exit = exitOf(machine);
   session.exitCode = exit?.exitCode ?? EXIT.failed;
   if (session.json) {
@@ -137,7 +137,7 @@ function show(session: Session, id: string, machine: Machine | undefined): void 
     session.terminal.out(`${JSON.stringify(line)}\n`);
     return;
   }
-  const state = machine ? stateName(machine.state) : "gone";
+  const state = isTemporary ? "destroyed" : machine ? stateName(machine.state) : "gone";
   if (exit === undefined) session.say(`${id} is ${state}; how its program ended is not known.`);
   else if (exit.exitCode !== 0 || exit.oomKilled) session.say(`${id} is ${state}: ${exitText(exit)}`);
 }

@@ -2,11 +2,13 @@ import type {
   CreateMachineRequest,
   MachinesServiceClient,
 } from "../../../../gen/windhover/machines/v1/machines.ts";
+import { Fault } from "../../../../lib/faults/fault.ts";
 import { mapToProto } from "../../../../lib/grpc/messages/maps.ts";
 import type { Session } from "../../../session/session.ts";
 import { commandLine } from "../config/command-line.ts";
 import { execInMachine } from "../exec/exec-session.ts";
 import { SHELL } from "../exec/shell.ts";
+import { startOutcome } from "../machine-text.ts";
 import { createWithRetry } from "./create-call.ts";
 
 const END_TIMEOUT_MS = 30_000;
@@ -23,8 +25,11 @@ export async function runShell(
     const id = machine?.id ?? "";
     span.setMachine(id);
     span.end();
-    session.say(`${id} runs on ${machine?.host ?? "-"}; it is destroyed at the end of the shell.`);
+    const outcome = machine && startOutcome(machine);
+    if (outcome?.ok)
+      session.say(`${id} runs on ${machine?.host ?? "-"}; it is destroyed at the end of the shell.`);
     try {
+      if (!outcome?.ok) throw new Fault("FAILED_PRECONDITION", "START_FAILED", notStarted(outcome?.text));
       session.exitCode = await execInMachine(session, id, {
         command: command === undefined ? SHELL : commandLine(command),
         stdin: true,
@@ -44,4 +49,8 @@ export async function runShell(
       });
     }
   });
+}
+
+function notStarted(text = "unknown"): string {
+  return `the machine does not run (${text}); for --shell its image needs /bin/sleep`;
 }

@@ -55,8 +55,12 @@ function row(process: Process): string[] {
     String(process.parentPid),
     span(durationFromProto(process.cpuTime) ?? 0),
     span(durationFromProto(process.runTime) ?? 0),
-    megabytes(Number(process.residentBytes) / 1_048_576),
+    memoryText(Number(process.residentBytes)),
     process.listenSockets.map(({ protocol, address }) => `${address}/${protocol}`).join(", ") || "-",
     process.command,
   ];
+}
+
+function memoryText(bytes: number): string {
+  return bytes < 1_048_576 ? `${Math.round(bytes / 1_024)} KB` : megabytes(bytes / 1_048_576);
 }
