@@ -136,7 +136,10 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   };
   add(MachinesServiceService, machinesServer);
   add(LeasesServiceService, leasesService(leases));
-  add(ExecServiceService, execService(hosts, execHosts(parts.streams)));
+  add(
+    ExecServiceService,
+    execService({ directory: hosts, store: parts.machineStore }, execHosts(parts.streams)),
+  );
   const regions = { own: region, known: schedulers.regions() };
   add(AcquireServiceService, acquireService(parts.acquirer, regions));
   add(PlatformServiceService, platformService(schedulers, regions, clock));

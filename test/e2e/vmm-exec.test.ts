@@ -388,7 +388,7 @@ describe("files and name resolution", () => {
     ]);
   });
 
-  test.each(["/proc/1/environ", "/data", "/proc/self/fd/1", "/dev/null/x"])(
+  test.each(["/data", "/proc/self/fd/1"])(
     "cannot be at %s",
     async (path) => {
       const files = [{ path, content: Buffer.from("x"), mode: 0o644 }];

@@ -25,7 +25,7 @@ export interface HostExec {
   send(request: ExecMachineRequest): Promise<void>;
   end(): void;
   /** Iterate it once; the command is killed whichever way that ends. @throws Fault of the host, `HOST_UNREACHABLE`, `EXEC_INTERRUPTED` */
-  readonly responses: AsyncIterable<ExecMachineResponse>;
+  readonly responses: AsyncGenerator<ExecMachineResponse>;
 }
 
 /** The part of hosts that runs commands. */

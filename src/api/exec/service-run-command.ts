@@ -18,28 +18,22 @@ const MAX_OUTPUT_BYTES = 1_024 * 1_024;
 /** The fields of `ExecStart`, as the host names them. */
 const PREFIX = "start.";
 
-/** Makes the first request of the stream that runs the command. @throws Fault INVALID_FIELDS */
-export function startOf(request: RunCommandRequest): ExecMachineRequest {
-  const { machineId, command, stdin, env, user, workingDir, leaseNonce } = request;
-  const timeoutMs = durationFromProto(request.timeout) ?? DEFAULT_TIMEOUT_MS;
-  const violations = new Violations();
+/** Checks what the host does not. */
+export function checkRun({ command, stdin, timeout }: RunCommandRequest, violations: Violations): void {
+  const timeoutMs = durationFromProto(timeout) ?? DEFAULT_TIMEOUT_MS;
   violations.check(command.length > 0, "command", "must name a program");
   violations.check(stdin.length <= MAX_STDIN_BYTES, "stdin", `must have at most ${MAX_STDIN_BYTES} bytes`);
   const isTime = timeoutMs >= MIN_TIMEOUT_MS && timeoutMs <= MAX_TIMEOUT_MS;
   violations.check(isTime, "timeout", "must be 1 s to 1 h");
-  violations.throwIfAny();
-  const timeout = durationToProto(timeoutMs);
-  const start = {
-    command,
-    terminal: undefined,
-    stdin: stdin.length > 0,
-    timeout,
-    leaseNonce,
-    env,
-    user,
-    workingDir,
-  };
-  return { machineId, message: { $case: "start", value: start } };
+}
+
+/** Makes the first request of the stream that runs the command. */
+function startOf(request: RunCommandRequest): ExecMachineRequest {
+  const { machineId, command, env, user, workingDir, leaseNonce } = request;
+  const timeout = request.timeout ?? durationToProto(DEFAULT_TIMEOUT_MS);
+  const stdin = request.stdin.length > 0;
+  const value = { command, terminal: undefined, stdin, timeout, leaseNonce, env, user, workingDir };
+  return { machineId, message: { $case: "start", value } };
 }
 
 /** Runs a command over a stream and collects what it writes. */
