@@ -92,6 +92,8 @@ test.each([
   "/v1/apps/%77eb",
   "/v1/apps/web/?unknown=1&unknown=2&x[]=3",
   "/v1/apps/web?%",
+  "//v1/apps/web",
+  "http://any.example/v1/apps/web",
 ])("the path %s is the app's, without a redirect", async (path) => {
   const answer = await raw(`GET ${path} HTTP/1.1\r\n${auth()}\r\n`);
 
@@ -218,6 +220,26 @@ test.each([
   expect(answer.head.toLowerCase()).toMatch(/fly-request-id: .*\r\n.*/);
   expect(answer.head.toLowerCase()).toContain("content-type: application/json");
   expect(JSON.parse(answer.body)).toMatchObject({ error: expect.stringMatching(/^invalid_argument: /) });
+});
+
+test("a request without Host, or with an expectation that nobody knows, is as any other", async () => {
+  const hostless = await raw(
+    `GET /v1/apps/web HTTP/1.1\r\nAuthorization: Bearer ${bearer}\r\nConnection: close\r\n\r\n`,
+  );
+  const expecting = await raw(`GET /v1/apps/web HTTP/1.1\r\nExpect: wonders\r\n${auth()}\r\n`);
+  const traced = await raw(`TRACE /v1/apps/web HTTP/1.1\r\n${auth()}\r\n`);
+
+  expect([hostless.status, expecting.status, traced.status]).toEqual([200, 200, 405]);
+  expect(JSON.parse(traced.body)).toMatchObject({ status: "method_not_allowed" });
+});
+
+test("texts that are not well-formed Unicode are stored as if they were", async () => {
+  const { status, body } = await send("POST", "/v1/apps/web/machines", {
+    config: { image: "nginx", metadata: { a: "x\ud800" } },
+    skip_launch: true,
+  });
+
+  expect({ status, body }).toMatchObject({ status: 200, body: { config: { metadata: { a: "x\ufffd" } } } });
 });
 
 test("a client that offers HTTP/2 by an upgrade gets its answer over HTTP/1.1", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
 import { type TestApi, World } from "../api/fixture.ts";
 import { restClient, restClientWith, type Send } from "./client.ts";
 
@@ -91,3 +92,69 @@ test.each(["", "nonsense", "Bearer nonsense", "FlyV1 fm2_nonsense", "Basic YTpi"
     expect(headers.get("fly-request-id")).toMatch(/^[0-9A-Z]{26}-/);
   },
 );
+
+test("the app of a machine is checked also when it is known", async () => {
+  const id = await create({ skip_launch: true });
+  await send("POST", "/v1/apps", { name: "second" });
+
+  for (let i = 0; i < 2; i++) {
+    expect((await send("GET", `/v1/apps/web/machines/${id}`)).status).toBe(200);
+    expect((await send("POST", `/v1/apps/second/machines/${id}/start`)).status).toBe(404);
+  }
+  expect((await send("GET", `/v1/apps/web/machines/${id}`)).body).toMatchObject({ state: "created" });
+});
+
+test("a repeat with the same Idempotency-Key gives the same machine, and another body is refused", async () => {
+  const key = { "idempotency-key": `any text: "Ü" ${"x".repeat(200)}` };
+  const body = { config: { image: "nginx" }, skip_launch: true };
+
+  const answers = await Promise.all([1, 2, 3].map(() => send("POST", "/v1/apps/web/machines", body, key)));
+  const other = await send("POST", "/v1/apps/web/machines", { ...body, name: "another" }, key);
+
+  const ids = answers.map((answer) => Object(answer.body)["id"]);
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(new Set(ids).size).toBe(1);
+  expect(other).toMatchObject({ status: 400, body: { reason: "REQUEST_ID_REUSED" } });
+});
+
+test("an update keeps name and region, which may come along", async () => {
+  const { body: made } = await send("POST", "/v1/apps/web/machines", {
+    config: { image: "nginx" },
+    name: "fixed",
+    skip_launch: true,
+  });
+  const { id, region } = made as { id: string; region: string };
+  const update = { config: { image: "nginx", env: { A: "1" } }, skip_launch: true };
+
+  const same = await send("POST", `/v1/apps/web/machines/${id}`, { ...update, name: "fixed", region });
+  const wrong = await send("POST", `/v1/apps/web/machines/${id}`, { ...update, name: "x", region: "y" });
+
+  expect(same).toMatchObject({ status: 200, body: { id, name: "fixed" } });
+  expect(wrong).toMatchObject({ status: 400, body: { error: expect.stringMatching(/name: .*region: /) } });
+});
+
+test("an app with machines that run is deleted by force only, one with others at once", async () => {
+  await send("POST", "/v1/apps", { name: "busy" });
+  await send("POST", "/v1/apps/busy/machines", { config: { image: "nginx" } });
+  await send("POST", "/v1/apps", { name: "idle" });
+  await send("POST", "/v1/apps/idle/machines", { config: { image: "nginx" }, skip_launch: true });
+
+  expect(await send("DELETE", "/v1/apps/busy")).toMatchObject({
+    status: 412,
+    body: { reason: "APP_NOT_EMPTY" },
+  });
+  expect(await send("DELETE", "/v1/apps/busy?force=true")).toMatchObject({ status: 202, body: undefined });
+  expect(await send("DELETE", "/v1/apps/idle")).toMatchObject({ status: 202 });
+  expect((await send("GET", "/v1/apps/busy")).status).toBe(404);
+});
+
+test("who calls too often is told when to come back", async () => {
+  const strict = await world.api({ rates: { ...DEFAULT_RATES, read: { perSecond: 0.5, burst: 1 } } });
+  const often = await restClient(strict.restAddress);
+
+  const answers = [await often("GET", "/v1/apps/web"), await often("GET", "/v1/apps/web")];
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 429]);
+  expect(answers[1]?.body).toMatchObject({ error: "resource_exhausted: rate limit exceeded" });
+  expect(Number(answers[1]?.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+});

@@ -30,7 +30,7 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
     text: `already_exists: app name ${quoted(facts["app"])} has already been taken`,
   }),
   MACHINE_NAME_TAKEN: ({ facts }) => ({
-    text: `already_exists: unique machine name violation, machine ID ${facts["machine_id"] ?? "unknown"} already exists with name ${quoted(facts["name"])}`,
+    text: `already_exists: unique machine name violation, machine ID ${facts["machine_id"] || "unknown"} already exists with name ${quoted(facts["name"])}`,
   }),
   LEASE_HELD: ({ facts, message }) => {
     const { machine_id: id = "unknown", owner = "unknown", expire_time: time = "unknown" } = facts;

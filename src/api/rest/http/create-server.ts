@@ -40,12 +40,21 @@ export async function createRestServer(parts: ServerParts) {
     forceCloseConnections: "idle",
     return503OnClosing: false,
     exposeHeadRoutes: true,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: REST_LIMITS.parameterBytes },
+    routerOptions: {
+      ignoreTrailingSlash: true,
+      // A base address that ends with a slash makes two.
+      ignoreDuplicateSlashes: true,
+      maxParamLength: REST_LIMITS.parameterBytes,
+    },
+    // Proxies may be asked for a whole address, and pass it on.
+    rewriteUrl: ({ url = "/" }) => url.replace(/^https?:\/\/[^/?]*(?=[/?]|$)/i, "") || "/",
     http: {
       headersTimeout: REST_LIMITS.headersMs,
       maxHeaderSize: REST_LIMITS.headerBytes,
       // The default checks these times twice a minute.
       connectionsCheckingInterval: 1_000,
+      // Otherwise Node itself answers, without a body.
+      requireHostHeader: false,
       // Clients that offer HTTP/2 by an upgrade get an answer over HTTP/1.1.
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
     },
@@ -56,6 +65,10 @@ export async function createRestServer(parts: ServerParts) {
     },
   });
   const limited = limitConnections(server.server, connections);
+  // Node itself would answer 417 without a body.
+  server.server.on("checkExpectation", (request, response) =>
+    server.server.emit("request", request, response),
+  );
   const inFlight = new WeakMap<Socket, number>();
 
   function begin(request: FastifyRequest, reply: FastifyReply): Exchange {
@@ -65,12 +78,15 @@ export async function createRestServer(parts: ServerParts) {
   }
 
   function fail(err: unknown, request: FastifyRequest, reply: FastifyReply): void {
-    const fault = asFault(err);
+    const { raw } = request;
+    // Its body has broken off, or nobody waits for the answer.
+    const hasGone = raw.destroyed && !raw.complete;
+    const fault = hasGone ? new Fault("CANCELLED", "CANCELLED", "the client has gone") : asFault(err);
     report(request, fault);
     const { status, headers, body } = errorAnswer(fault, actionOf(request));
     reply.headers(headers);
     // What is left of the request is not read.
-    if (!request.raw.readableEnded && hasBody(request.raw)) reply.header("connection", "close");
+    if (!raw.readableEnded && hasBody(raw)) reply.header("connection", "close");
     const requestId = exchanges.get(request)?.requestId;
     const send = () => sendJson(reply, status, { ...body, ...(requestId ? { request_id: requestId } : {}) });
     if (status === 401 || status === 429) calls.answerRefusal(send);

@@ -19,7 +19,8 @@ export class Bodies {
     let bytes = 0;
     let counted = 0;
     try {
-      for await (const chunk of request as AsyncIterable<Buffer>) {
+      // Leaving the loop must not close the connection: an answer follows.
+      for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         bytes += chunk.length;
         if (bytes > REST_LIMITS.bodyBytes) throw tooLarge();
         this.#add(org, chunk.length);
