@@ -38,6 +38,7 @@ import { ListStore } from "./machines/lists/list-store.ts";
 import { MachineApps } from "./machines/machine-apps.ts";
 import { MachineStore } from "./machines/machine-store.ts";
 import { Machines } from "./machines/machines.ts";
+import { recordMachine } from "./machines/record-machine.ts";
 import { startMaintenance, type Task } from "./maintenance/maintenance.ts";
 import { applyRetention, boundRows, trimChanges } from "./maintenance/retention.ts";
 import { sweep } from "./maintenance/sweep.ts";
@@ -163,9 +164,10 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const hosts = new Hosts(table, hostStore, clock, hostd, () => feed.poke());
   const machineStore = new MachineStore(database);
   const where = { directory: hosts, store: machineStore };
-  const machines = new Machines(where, hostd);
+  const record = recordMachine(machineStore);
+  const machines = new Machines(where, hostd, record);
   const machineApps = new MachineApps(machines);
-  const changes = new MachineChanges(where, hostd);
+  const changes = new MachineChanges(where, hostd, record);
   const leases = new Leases(where, hostd);
 
   const logins = new Logins({

@@ -5,7 +5,11 @@ import { atHost, findHost, type Whereabouts } from "./find-host.ts";
 import type { HostAddress } from "./host-address.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
+import type { RecordMachine } from "./record-machine.ts";
 import { unreachableState } from "./wait-faults.ts";
+
+/** Of the time that a caller of GetMachine has. */
+const HOST_SHARE = 0.7;
 
 export interface Target {
   readonly machineId: string;
@@ -130,10 +134,12 @@ export interface MachineView {
 export class Machines {
   readonly #where: Whereabouts;
   readonly #hosts: HostMachines;
+  readonly #record: RecordMachine;
 
-  constructor(where: Whereabouts, hosts: HostMachines) {
+  constructor(where: Whereabouts, hosts: HostMachines, record: RecordMachine = async () => {}) {
     this.#where = where;
     this.#hosts = hosts;
+    this.#record = record;
   }
 
   /** @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE`; so do the others */
@@ -193,13 +199,16 @@ export class Machines {
     }
   }
 
-  /** Succeeds when the machine is destroyed already. The database follows with the host's event. */
+  /** Succeeds when the machine is destroyed already. Its name is free when this returns, if the database answers. */
   async destroy(id: MachineId, options: DestroyOptions, caller: Caller): Promise<Machine> {
     try {
       const host = await findHost(this.#where.directory, id);
       const target = { machineId: id, org: caller.org, ...options };
       const machine = await this.#hosts.destroyMachine(host, target, caller);
-      if (machine) return machine;
+      if (machine) {
+        await this.#record(machine);
+        return machine;
+      }
     } catch (err) {
       if (!hasReason(err, "MACHINE_NOT_FOUND") && !hasReason(err, "HOST_UNKNOWN")) throw err;
       const destroyed = await this.#findDestroyed(id, caller.org);
@@ -213,7 +222,7 @@ export class Machines {
   async get(id: MachineId, caller: Omit<Caller, "subject">): Promise<MachineView> {
     try {
       const host = await findHost(this.#where.directory, id);
-      const machine = await this.#hosts.getMachine(host, { machineId: id, org: caller.org }, caller);
+      const machine = await this.#hosts.getMachine(host, { machineId: id, org: caller.org }, inTime(caller));
       return { machine, hostStatus: "ok" };
     } catch (err) {
       return this.#getWithoutHost(id, caller.org, err);
@@ -249,4 +258,9 @@ function notFound(id: string): Fault {
 function unreachable(id: MachineId, cause: Fault): Fault {
   const message = `neither the host of machine ${id} nor the database can be reached; try again`;
   return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", message, { machine_id: id }, { cause });
+}
+
+/** Leaves time to read the database when the host does not answer. */
+function inTime({ remainingMs, ...caller }: Omit<Caller, "subject">): CallLimits {
+  return remainingMs === undefined ? caller : { ...caller, remainingMs: remainingMs * HOST_SHARE };
 }

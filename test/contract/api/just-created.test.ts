@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { ListMachinesRequest, WaitMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { type Clients, faultOf } from "./clients.ts";
@@ -75,5 +75,51 @@ describe("a machine that was just created", () => {
 
     expect(fault).toMatchObject({ code: "UNAVAILABLE", reason: "HOST_UNREACHABLE" });
     await blind.close();
+  });
+
+  test("is told from the database when its host answers late", async () => {
+    const { machine } = await api.user.create();
+    const id = machine?.id ?? "";
+    const silence = Promise.withResolvers<void>();
+    for (const host of world.scheduler.hosts) host.before("getMachine", () => silence.promise);
+    const { machines } = api.user;
+
+    const found = await call(machines, machines.getMachine, { machineId: id }, { timeoutMs: 2_000 });
+    silence.resolve();
+    for (const host of world.scheduler.hosts) host.clear();
+
+    expect(found.machine).toMatchObject({ id, hostStatus: HostStatus.UNREACHABLE });
+  });
+});
+
+describe("what a call has changed, before a host has reported anything,", () => {
+  test("is in a list by metadata", async () => {
+    const { machines } = api.user;
+    const machineId = (await api.user.create()).machine?.id ?? "";
+    const metadata = new Map([["role", "db"]]);
+    const change = {
+      machineId,
+      set: metadata,
+      remove: [],
+      replace: false,
+      currentVersion: "",
+      leaseNonce: "",
+    };
+
+    await call(machines, machines.updateMetadata, change, LIMIT);
+
+    const request = { ...ListMachinesRequest.create(), metadata };
+    const { machines: listed } = await call(machines, machines.listMachines, request, LIMIT);
+    expect(listed.map(({ id }) => id)).toEqual([machineId]);
+  });
+
+  test("gives back the name of a machine that is destroyed", async () => {
+    const { machines } = api.user;
+    const create = async () => (await api.user.create({ name: "only" })).machine?.id ?? "";
+    const machineId = await create();
+
+    await call(machines, machines.destroyMachine, { machineId, force: false, leaseNonce: "" }, LIMIT);
+
+    expect(await create()).not.toBe(machineId);
   });
 });

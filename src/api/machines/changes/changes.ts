@@ -4,6 +4,7 @@ import type { HostAddress } from "../host-address.ts";
 import type { Machine } from "../machine.ts";
 import type { MachineId } from "../machine-id.ts";
 import type { StopOptions, Target } from "../machines.ts";
+import type { RecordMachine } from "../record-machine.ts";
 
 /** The part of hostd that changes machines in place. */
 export interface HostChanges {
@@ -48,10 +49,12 @@ export interface MetadataChange extends Leased {
 export class MachineChanges {
   readonly #where: Whereabouts;
   readonly #hosts: HostChanges;
+  readonly #record: RecordMachine;
 
-  constructor(where: Whereabouts, hosts: HostChanges) {
+  constructor(where: Whereabouts, hosts: HostChanges, record: RecordMachine) {
     this.#where = where;
     this.#hosts = hosts;
+    this.#record = record;
   }
 
   /** @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE`, `INVALID_STATE`; so do the others */
@@ -73,10 +76,13 @@ export class MachineChanges {
     );
   }
 
-  updateMetadata(id: MachineId, change: MetadataChange, caller: Caller): Promise<Machine> {
-    return this.#at(id, caller, "update", (host, target) =>
+  /** Lists by metadata follow at once, if the database answers. */
+  async updateMetadata(id: MachineId, change: MetadataChange, caller: Caller): Promise<Machine> {
+    const machine = await this.#at(id, caller, "update", (host, target) =>
       this.#hosts.updateMetadata(host, { ...target, ...change }, caller),
     );
+    await this.#record(machine);
+    return machine;
   }
 
   #at<T>(

@@ -1,3 +1,4 @@
+import { within } from "../../../lib/runtime/wait.ts";
 import type { CallLimits } from "../../requests/caller.ts";
 import { mergeNewest } from "../history/merge-newest.ts";
 import type { HostDirectory } from "../host-address.ts";
@@ -13,7 +14,7 @@ const FRESH_LIMIT_MS = 250;
 const MAX_IDS = 1_000;
 
 export interface FreshHosts {
-  readonly directory: Pick<HostDirectory, "get">;
+  readonly directory: HostDirectory;
   readonly hosts: Pick<HostMachines, "getMachines">;
   nowMs(): number;
 }
@@ -69,10 +70,13 @@ export class FreshRead {
     number: number,
     listed: readonly ListedMachine[],
   ): Promise<ReadonlyMap<string, Omit<Machine, "config"> | "absent">> {
-    const host = this.#parts.directory.get(number);
     const remainingMs = Math.min(this.#leftMs, this.#limits.remainingMs ?? Number.POSITIVE_INFINITY);
     try {
-      if (!host || remainingMs < 1) throw new Error("it is not asked");
+      if (remainingMs < 1) throw new Error("it is not asked");
+      const { directory } = this.#parts;
+      const find = () => directory.find(number);
+      const host = directory.get(number) ?? (await within(remainingMs, "looking for a host", find));
+      if (!host) throw new Error("it is not known");
       const ids = listed.map(({ machine }) => machine.id);
       const answers: Omit<Machine, "config">[] = [];
       for (let at = 0; at < ids.length; at += MAX_IDS) {
