@@ -1,3 +1,4 @@
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Violations } from "../../lib/faults/violations.ts";
 import { atHost, type Whereabouts } from "../machines/find-host.ts";
 import type { HostAddress } from "../machines/host-address.ts";
@@ -59,17 +60,26 @@ export class Leases {
   /** @throws Fault `LEASE_NOT_FOUND` */
   get(id: MachineId, caller: Caller): Promise<HeldLease> {
     const { org } = caller;
-    return atHost(this.#where, id, org, "lease", (host) =>
-      this.#hosts.getLease(host, { machineId: id, org }, caller),
-    );
+    return this.#existing(id, org, (host) => this.#hosts.getLease(host, { machineId: id, org }, caller));
   }
 
   /** @throws Fault `LEASE_NOT_FOUND`, `LEASE_HELD` */
   release(id: MachineId, nonce: string, caller: Caller): Promise<void> {
     const { org } = caller;
-    return atHost(this.#where, id, org, "lease", (host) =>
+    return this.#existing(id, org, (host) =>
       this.#hosts.releaseLease(host, { machineId: id, org, nonce }, caller),
     );
+  }
+
+  /** A destroyed machine has no lease. */
+  async #existing<T>(id: MachineId, org: string, act: (host: HostAddress) => Promise<T>): Promise<T> {
+    try {
+      return await atHost(this.#where, id, org, "lease", act);
+    } catch (err) {
+      if (!hasReason(err, "INVALID_STATE")) throw err;
+      const message = `machine ${id} has no lease: it is destroyed`;
+      throw new Fault("NOT_FOUND", "LEASE_NOT_FOUND", message, { machine_id: id });
+    }
   }
 }
 

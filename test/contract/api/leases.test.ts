@@ -84,6 +84,18 @@ describe("a lease", () => {
       expect(await faultOf(act())).toMatchObject({ reason: "INVALID_FIELDS", facts: { fields } });
   });
 
+  test("ends with its machine", async () => {
+    const { lease } = await user.acquire(id);
+    await user.destroy(id, lease?.nonce);
+    await world.sql(
+      "update machines set state = 'destroyed', snapshot = snapshot || '{\"state\":\"destroyed\"}' where id = $1",
+      [id],
+    );
+
+    for (const act of [() => user.lease(id), () => user.release(id, lease?.nonce ?? "")])
+      expect(await faultOf(act())).toMatchObject({ code: "NOT_FOUND", reason: "LEASE_NOT_FOUND" });
+  });
+
   test("of another organisation's machine is not told of", async () => {
     const acme = await api.as("acme", ["machines:read", "machines:write"]);
     const other = changeCalls(acme);

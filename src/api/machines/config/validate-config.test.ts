@@ -142,6 +142,7 @@ describe("a configuration", () => {
     ["too many files", { files: Array.from({ length: 65 }, (_, i) => file(`/f${i}`)) }, ["config.files"]],
     ["a file twice", { files: [file("/a"), file("/b"), file("/a")] }, ["config.files[2].guest_path"]],
     ["a file inside another", { files: [file("/a/b/c"), file("/a")] }, ["config.files[0].guest_path"]],
+    ["no path", { files: [file("")] }, ["config.files[0].guest_path"]],
     ["bits that are no permissions", { files: [file("/a", 0o10000)] }, ["config.files[0].mode"]],
     [
       "a resolver",

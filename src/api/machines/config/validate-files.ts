@@ -23,8 +23,8 @@ export function checkFiles(files: readonly GuestFile[], check: Check): void {
     check(isMode, `${at}.mode`, "must be permission bits: 0 to 07777, which is 4095");
   }
   for (const [i, { guestPath }] of own.entries()) {
-    const folder = foldersOf(guestPath).find((path) => paths.has(path));
-    const description = `is inside ${printable(folder ?? "")}, which is a file too`;
+    const folder = own.find((other) => other.guestPath !== "" && guestPath.startsWith(`${other.guestPath}/`));
+    const description = `is inside ${printable(folder?.guestPath ?? "")}, which is a file too`;
     check(folder === undefined, `files[${i}].guest_path`, description);
   }
 }
@@ -39,10 +39,4 @@ function isFilePath(path: string): boolean {
 function pathProblem(path: string): string {
   const rule = "must be an absolute path of a file without . and .. in it, e.g. /etc/app.conf";
   return path === "" ? `is required: it ${rule}` : `${rule}, not "${printable(path)}"`;
-}
-
-/** Returns `/a` and `/a/b` for `/a/b/c`. */
-function foldersOf(path: string): string[] {
-  const names = path.split("/").slice(1, -1);
-  return names.map((_, i) => `/${names.slice(0, i + 1).join("/")}`);
 }
