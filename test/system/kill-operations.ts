@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { changeCalls } from "../support/change-calls.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { buildImage, pushImage } from "../support/oci/index.ts";
 import type { World } from "./world.ts";
@@ -20,11 +21,12 @@ const RECOVERY = { timeout: 60_000, interval: 50 };
 const PASSING = /^(UNAVAILABLE|RESOURCE_EXHAUSTED|ABORTED|DEADLINE_EXCEEDED)$/;
 
 /** What services die in. */
-export const OPERATIONS = ["create", "undone create", "destroy", "stop", "start"] as const;
+export const OPERATIONS = ["create", "undone create", "destroy", "stop", "start", "new version"] as const;
 export type OperationName = (typeof OPERATIONS)[number];
 
 /** What users do with machines, each with its own machines so that several may be finished at the same time. */
 export function operations({ clients, app, fleet, image }: World) {
+  const changes = changeCalls(clients.raw);
   let count = 0;
   const create = (requestId: string, of: string, skipLaunch = false) =>
     clients.create(
@@ -99,6 +101,22 @@ export function operations({ clients, app, fleet, image }: World) {
           act: () => clients.stop(id),
           async finish() {
             expect((await until(() => clients.stop(id))).machine?.state).toBe(MachineState.STOPPED);
+            await remove(id);
+          },
+        };
+      },
+    },
+    "new version": {
+      async prepare() {
+        const { id } = await started();
+        // Of the same image: a create dies in pulls.
+        const config = configOf(image, { init: { cmd: ["sim-run"] }, env: { VERSION: "2" } });
+        return {
+          act: () => changes.update(id, config),
+          async finish() {
+            const { machine } = await until(() => changes.update(id, config));
+            expect(machine?.state).toBe(MachineState.STARTED);
+            expect((await until(() => clients.get(id))).config?.env.get("VERSION")).toBe("2");
             await remove(id);
           },
         };
