@@ -37,6 +37,9 @@ const ID = "0000a1b2c3d4e5";
 const machine = { machine: machineIn("started") };
 const config = { image: "x" };
 
+/** Time after which a far api answers a probe: longer than a loaded machine delays a near one. */
+const FAR_MS = 1_500;
+
 type Call = (windhover: Windhover) => Promise<unknown>;
 
 const SAFE: readonly (readonly [string, Call])[] = [
@@ -116,7 +119,7 @@ describe("a start whose connection is lost", () => {
     };
     const getMachine = (_call: unknown, done: Done) => done(null, { machine: machineIn(state) });
     const first = await serveApi({ startMachine: start, getMachine });
-    const second = await serveApi({ startMachine: start, getMachine }, { healthAfterMs: 50 });
+    const second = await serveApi({ startMachine: start, getMachine }, { healthAfterMs: FAR_MS });
     return { windhover: clientOf(first, second), starts: () => starts };
   }
 
@@ -145,11 +148,23 @@ describe("a start whose connection is lost", () => {
   });
 });
 
-test("a call ends at its deadline, retries included", async () => {
-  const errors = Array.from({ length: 100 }, () => unavailable);
-  const { windhover } = await failing("getMachine", errors, machine);
+test("a call that would be repeated after its deadline fails at once", async () => {
+  const later = apiError("UNAVAILABLE", "HOST_UNREACHABLE", { retryAfterMs: 60_000 });
+  const { windhover, calls } = await failing("getMachine", [later, later], machine);
 
-  await expect(windhover.machines.get(ID, { timeoutMs: 200 })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  const get = windhover.machines.get(ID, { timeoutMs: 50_000 });
+
+  await expect(get).rejects.toMatchObject({ reason: "HOST_UNREACHABLE", retryAfterMs: 60_000 });
+  expect(calls.count).toBe(1);
+});
+
+test("a call is not repeated without end", async () => {
+  const errors = Array.from({ length: 100 }, () => unavailable);
+  const { windhover, calls } = await failing("getMachine", errors, machine);
+
+  await expect(windhover.machines.get(ID)).rejects.toMatchObject({ reason: "HOST_UNREACHABLE" });
+
+  expect(calls.count).toBe(9);
 });
 
 test("a call that nobody answers fails with DEADLINE_EXCEEDED, and a cancelled one with CANCELLED", async () => {
@@ -191,7 +206,7 @@ describe("of several apis", () => {
   }
 
   test("the nearest is called, and the next one when it goes", async () => {
-    const far = await named("far", 300);
+    const far = await named("far", FAR_MS);
     const near = await named("near", 0);
     const windhover = clientOf(far, near);
 
@@ -222,7 +237,7 @@ describe("of several apis", () => {
         { healthAfterMs },
       );
     const near = await serve("near", 0);
-    const far = await serve("far", 300);
+    const far = await serve("far", FAR_MS);
     const windhover = clientOf(near, far);
     await windhover.machines.get(ID);
     near.kill();
