@@ -42,6 +42,7 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
     "test",
     "runs the Python example",
   ),
+  has("curl", "curl", "test", "sends the documented requests"),
   has("prometheus", "prometheus", "test", "reads our metrics as an operator's would"),
 ];
 

@@ -223,7 +223,7 @@ function base64() {
 
 /** Permission bits: a number, or text as `chmod` has it. */
 function fileMode() {
-  const error = "must be permission bits, 0 to 511, or text such as 0644";
+  const error = "must be permission bits, 0 to 4095, or text such as 0644";
   return z
     .preprocess((raw) => {
       if (raw === null || raw === "") return undefined;
