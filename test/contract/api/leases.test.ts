@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
+import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { type ChangeCalls, changeCalls } from "../../support/change-calls.ts";
 import { faultOf } from "./clients.ts";
@@ -127,6 +129,20 @@ describe("while a lease is held", () => {
       expect(fault).toMatchObject({ code: "ABORTED", reason: "LEASE_HELD", facts: { owner: "test" } });
     }
     await act(lease?.nonce ?? "");
+  });
+
+  test("its host is drained", async () => {
+    await user.acquire(id);
+    const { hosts } = api.admin;
+    const told = [];
+    for await (const one of openStream(hosts, hosts.drainHost, { host: "1" }, { timeoutMs: 20_000 }))
+      told.push(one);
+
+    expect(told).toContainEqual(
+      expect.objectContaining({ machineId: id, state: MachineState.STOPPED, problem: "" }),
+    );
+    const open = { host: "1", scheduling: Scheduling.OPEN };
+    await call(hosts, hosts.setHostScheduling, open, { timeoutMs: 20_000 });
   });
 
   test("one key of metadata is set, the machine is read and listed, and its app is deleted", async () => {
