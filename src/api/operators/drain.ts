@@ -10,7 +10,9 @@ import { findHost } from "./find-host.ts";
 /** Machines that one drain stops at a time. */
 const MAX_PARALLEL = 4;
 /** States with a VM, or soon with one. */
-const RUNNING: ReadonlySet<MachineState> = new Set<MachineState>(["starting", "started", "stopping"]);
+const RUNNING: ReadonlySet<MachineState> = new Set<MachineState>([
+  ...(["starting", "started", "stopping", "restarting", "updating"] as const),
+]);
 
 export interface OperatorParts {
   readonly table: HostTable;

@@ -86,6 +86,17 @@ describe("DrainHost", () => {
     expect(await drain("1")).toEqual([DrainHostResponse.fromPartial({ hostNumber: 1 })]);
   });
 
+  test.each([MachineState.RESTARTING, MachineState.UPDATING])(
+    "stops a machine in state %d, which would run again",
+    async (state) => {
+      const { id } = await started();
+      world.host(1).change(id, { state });
+
+      expect((await drain("1")).at(-1)).toMatchObject({ machineId: id, done: 1, total: 1 });
+      expect(world.host(1).calls).toContain("stopMachine");
+    },
+  );
+
   test("goes on past a machine that cannot be stopped, and says why", async () => {
     await started();
     await started();
