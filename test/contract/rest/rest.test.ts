@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { curlCases } from "./curl.cases.ts";
 import { execCases } from "./exec.cases.ts";
+import { execStreamCases } from "./exec-stream.cases.ts";
 import { flyAdminCases } from "./fly-admin.cases.ts";
 import { type Gateway, openGateway } from "./gateway.ts";
 import { leaseCases } from "./lease.cases.ts";
@@ -20,4 +21,5 @@ machineCases(() => gateway);
 lifecycleCases(() => gateway);
 leaseCases(() => gateway);
 execCases(() => gateway);
+execStreamCases(() => gateway);
 flyAdminCases(() => gateway);
