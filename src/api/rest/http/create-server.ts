@@ -42,12 +42,9 @@ export async function createRestServer(parts: ServerParts) {
     exposeHeadRoutes: true,
     routerOptions: {
       ignoreTrailingSlash: true,
-      // A base address that ends with a slash makes two.
-      ignoreDuplicateSlashes: true,
       maxParamLength: REST_LIMITS.parameterBytes,
     },
-    // Proxies may be asked for a whole address, and pass it on.
-    rewriteUrl: ({ url = "/" }) => url.replace(/^https?:\/\/[^/?]*(?=[/?]|$)/i, "") || "/",
+    rewriteUrl: ({ url = "/" }) => withoutOrigin(url),
     http: {
       headersTimeout: REST_LIMITS.headersMs,
       maxHeaderSize: REST_LIMITS.headerBytes,
@@ -127,6 +124,14 @@ export async function createRestServer(parts: ServerParts) {
     return exchange;
   };
   return { server, exchangeOf };
+}
+
+/**
+ * Returns path and query of a request. Proxies are asked for whole addresses, and a base address that
+ * ends with a slash makes two at the front. Others count: an empty name is not another path.
+ */
+function withoutOrigin(url: string): string {
+  return url.replace(/^https?:\/\/[^/?]*/i, "").replace(/^\/*/, "/");
 }
 
 /** Bounds the requests that a connection sends before it has read their answers. */
