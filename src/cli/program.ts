@@ -38,6 +38,11 @@ const NOUNS: readonly Noun[] = [
     async (group) => (await import("./commands/app.ts")).defineApp(group),
   ],
   [
+    ["platform"],
+    "Regions, and sizes of VMs",
+    async (group) => (await import("./commands/platform.ts")).definePlatform(group),
+  ],
+  [
     ["registry", "registries"],
     "Registries that your organisation is logged in to",
     async (group) => (await import("./commands/registry/registry.ts")).defineRegistry(group),

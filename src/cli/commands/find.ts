@@ -57,22 +57,28 @@ export async function machineId(
   throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", message, { machine: idOrName });
 }
 
+/** Which machines to list; what is absent does not matter. */
+type Wanted = { readonly app?: string | undefined } & Partial<
+  Pick<ListMachinesRequest, "states" | "regions" | "metadata">
+>;
+
 /** Lists machines, page by page. */
 export async function* allMachines(
   session: Session,
   client: MachinesServiceClient,
-  { app = "", states = [] }: { app?: string | undefined; states?: ListMachinesRequest["states"] },
+  { app = "", ...wanted }: Wanted,
 ): AsyncGenerator<Machine> {
   const all = pages((page) =>
     session.call(client, client.listMachines, {
+      states: [],
       regions: [],
       metadata: new Map(),
       updatedAfter: undefined,
       orderBy: "",
       full: false,
       fresh: false,
+      ...wanted,
       app,
-      states,
       ...page,
     }),
   );

@@ -77,6 +77,30 @@ describe("hover machine clone, ps, place and metadata", () => {
     });
   });
 
+  test("regions and sizes are listed", async () => {
+    const regions = await cli.home.hover("platform", "regions");
+    const sizes = await cli.home.hover("platform", "vm-sizes", "--json");
+
+    expect(regions.out).toMatch(/^CODE +NAME +GROUP\nams +Amsterdam.* +eu\nord +Chicago.* +us +nearest\n$/);
+    expect(JSON.parse(sizes.out)).toContainEqual({
+      name: "shared-cpu-2x",
+      cpu_kind: "shared",
+      cpus: 2,
+      memory_mb: 512,
+    });
+  });
+
+  test("lists are of regions and labels", async () => {
+    await cli.home.hover("m", "ls", "-a", "web", "-r", "ord,gru", "-m", "team=blue", "--state", "started");
+
+    expect(cli.sent("listMachines")).toMatchObject({
+      app: "web",
+      regions: ["ord", "gru"],
+      metadata: new Map([["team", "blue"]]),
+      states: [MachineState.STARTED],
+    });
+  });
+
   test("metadata is shown, set and removed", async () => {
     cli.api.add({ id: ID });
 

@@ -65,12 +65,13 @@ export async function makeHome(addresses: {
   api: string;
   traces?: string;
   registry?: string;
+  rest?: string;
 }): Promise<Home> {
   const dir = mkdtempSync(join(tmpdir(), "windhover-cli-"));
   const token = (await bearer("acme", "machines:read", "machines:write", "admin")).replace("Bearer ", "");
   writeFileSync(join(dir, "token"), `${token}\n`);
   // Nobody listens on port 1.
-  const all = { traces: "127.0.0.1:1", registry: "127.0.0.1:1", ...addresses };
+  const all = { traces: "127.0.0.1:1", registry: "127.0.0.1:1", rest: "127.0.0.1:1", ...addresses };
   writeFileSync(join(dir, "fleet.json"), JSON.stringify({ phase: "ready", addresses: all }));
   const start = (env: Record<string, string>, ...args: string[]) => run(dir, env, args);
   return {

@@ -57,6 +57,36 @@ describe("tokens", () => {
     expect(made.err).toContain(claims.ids[1]);
   });
 
+  test("are restricted to machines and actions until a time, in plain flags", async () => {
+    const env = await withToken();
+    const flags = ["--machine", "0000a1b2c3d4e5", "--action", "machines:start,machines:stop", "--key", key];
+    const inspect = async (token: string) => {
+      const as = { ...OFFLINE, WINDHOVER_TOKEN: token.trim() };
+      return JSON.parse((await cli.home.hoverWith(as, "token", "inspect", "--key", key, "--json")).out);
+    };
+    const until = new Date(Date.now() + 600_000);
+
+    const byTime = await cli.home.hoverWith(
+      env,
+      "token",
+      "attenuate",
+      ...flags,
+      "--expires",
+      until.toISOString(),
+    );
+    const byLength = await cli.home.hoverWith(env, "token", "attenuate", ...flags, "--expires", "10m");
+    const past = await cli.home.hoverWith(env, "token", "attenuate", ...flags, "--expires", "2020-01-01");
+
+    const { restrictions, expire_time: expireTime } = await inspect(byTime.out);
+    expect(restrictions).toEqual([
+      'check if machine("0000a1b2c3d4e5")',
+      'check if action("machines:start") or action("machines:stop")',
+    ]);
+    expect(Date.parse(expireTime)).toBe(Math.floor(until.getTime() / 1_000) * 1_000);
+    expect(Date.parse((await inspect(byLength.out)).expire_time) - Date.now()).toBeLessThanOrEqual(600_000);
+    expect([past.code, past.err]).toEqual([2, expect.stringContaining("Write a time that is to come")]);
+  });
+
   test("are not restricted to nothing, nor with another cluster's key", async () => {
     const env = await withToken();
     const other = publicBytes(createPublicKey(generateKeyPair().publicKey)).toString("hex");

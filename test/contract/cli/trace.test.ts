@@ -19,7 +19,12 @@ beforeAll(async () => {
   await once(registry.listen(0, "127.0.0.1"), "listening");
   // A listening TCP server's address is never a string or null.
   const { port } = registry.address() as AddressInfo;
-  home = await makeHome({ api: api.address, traces: receiver.url, registry: `127.0.0.1:${port}` });
+  home = await makeHome({
+    api: api.address,
+    traces: receiver.url,
+    registry: `127.0.0.1:${port}`,
+    rest: `127.0.0.1:${port}`,
+  });
 });
 beforeEach(() => api.reset());
 afterAll(async () => {
@@ -147,7 +152,7 @@ describe("hover doctor", () => {
         postgres: "ok",
         hosts: "fail",
       },
-      ...{ "trace receiver": "ok", registry: "ok" },
+      ...{ "trace receiver": "ok", registry: "ok", rest: "ok" },
     });
     expect([code, ok]).toEqual([1, false]);
     for (const check of checks) if (check.status === "fail") expect(check.fix).toMatch(/npm run|hover|check/);

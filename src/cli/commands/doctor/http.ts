@@ -19,6 +19,16 @@ export async function* checkTraces({ settings, signal }: Session): AsyncGenerato
   yield { name, status: "fail", detail, fix: upCommand(settings.root) };
 }
 
+/** Checks that the REST gateway answers. */
+export async function* checkRest({ settings, signal }: Session): AsyncGenerator<Check> {
+  const { value, from } = settings.rest;
+  const name = "rest";
+  const { status, problem } = await get(`${value}/v1/openapi.json`, undefined, signal);
+  if (status === 200) return yield { name, status: "ok", detail: `answers at ${value}/v1` };
+  const how = status === undefined ? `does not answer: ${problem}` : `answers ${status}`;
+  yield { name, status: "fail", detail: `${value} (from ${from}) ${how}`, fix: upCommand(settings.root) };
+}
+
 /** Checks that the local image registry answers. */
 export async function* checkRegistry({ settings, signal }: Session): AsyncGenerator<Check> {
   const { value, from } = settings.registry;

@@ -13,7 +13,7 @@ const KINDS = [
 ];
 
 /** Sizes by their names at Fly, e.g. `shared-cpu-2x`, `performance-4x`. */
-const SIZES: ReadonlyMap<string, VmSize> = new Map(
+export const SIZES: ReadonlyMap<string, VmSize> = new Map(
   KINDS.flatMap(({ cpuKind, cpus, mbPerCpu }) =>
     cpus.map((n) => {
       const name = `${cpuKind === "shared" ? "shared-cpu" : cpuKind}-${n}x`;

@@ -1,4 +1,5 @@
 import { HostStatus, type Machine, MachineState } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { mapToProto } from "../../../../lib/grpc/messages/maps.ts";
 import { toJson } from "../../../render/json.ts";
 import { STATE_NAMES, stateName, stateNumber } from "../../../render/names.ts";
 import { type Column, table } from "../../../render/table.ts";
@@ -6,7 +7,7 @@ import { ago } from "../../../render/time.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import type { HoverCommand } from "../../command.ts";
 import { type AppFlag, allMachines, appOf, machinesClient } from "../../find.ts";
-import { words } from "../../values.ts";
+import { pair, words } from "../../values.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "ID" },
@@ -20,6 +21,13 @@ const COLUMNS: readonly Column[] = [
   { title: "CREATED", dropRank: 2 },
 ];
 
+interface ListFlags extends AppFlag {
+  readonly quiet?: boolean;
+  readonly state?: readonly string[];
+  readonly region?: readonly string[];
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
 export function defineList(machine: HoverCommand): void {
   machine
     .leaf("list", "Lists machines")
@@ -27,13 +35,17 @@ export function defineList(machine: HoverCommand): void {
     .option("-a, --app <app>", "only this app (default: WINDHOVER_APP, else all of your organisation)")
     .option("-q, --quiet", "print ids only")
     .option("--state <states>", "only these states, with commas; `all` for destroyed ones too", words)
+    .option("-r, --region <regions>", "only in these regions, with commas", words)
+    .option("-m, --metadata <NAME=VALUE>", "only with this label; may be repeated", pair)
     .examples("hover machine list -a web", "hover machine list --state started -q")
-    .runs<[], AppFlag & { quiet?: boolean; state?: readonly string[] }>(
+    .runs<[], ListFlags>(
       async (session, _args, flags) => {
         const states = statesOf(flags.state);
         const app = appOf(session, flags);
+        const regions = [...(flags.region ?? [])];
+        const wanted = { app, states, regions, metadata: mapToProto(flags.metadata) };
         const client = await machinesClient(session);
-        const machines = await Array.fromAsync(allMachines(session, client, { app, states }));
+        const machines = await Array.fromAsync(allMachines(session, client, wanted));
         if (session.json) session.printJson(machines.map((machine) => toJson(machine)));
         else if (flags.quiet) session.printLines(machines.map((machine) => machine.id));
         else if (machines.length === 0) {
