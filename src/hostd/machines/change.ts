@@ -198,7 +198,7 @@ function versionThatRan({ state, spec }: Machine): string {
 
 export function destroying(
   machine: Machine,
-  why: { source: "user" | "hostd"; message: string },
+  { source, message }: { readonly source: "user" | "hostd"; readonly message: string },
   at: Stamp,
 ): Change {
   const {
@@ -207,7 +207,7 @@ export function destroying(
     scheduledAtMs: _next,
     ...next
   } = move(machine, "destroying", at);
-  return withEvent(next, { type: "destroy", ...why }, at);
+  return withEvent(next, { type: "destroy", source, message }, at);
 }
 
 export function destroyed(machine: Machine, at: Stamp): Change {
