@@ -26,7 +26,8 @@ const VERSIONS = 100;
  * to another. Skips a status without its machine.
  */
 export async function applyChanges(tx: Queries, { machines, changes }: Changes): Promise<void> {
-  const wholes = changes.flatMap(({ reported }) => (reported.kind === "whole" ? [reported.machine] : []));
+  const all = [...changes.map(({ reported }) => reported), ...machines];
+  const wholes = all.flatMap((reported) => (reported.kind === "whole" ? [reported.machine] : []));
   const told = changes.map(({ reported, event }) => ({ machine: reported.machine, event }));
   const statements = [applyMachines(machines), addVersions(wholes), addChanges(told)];
   await Promise.all(statements.map((statement) => statement && tx.query(statement)));

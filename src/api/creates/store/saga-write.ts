@@ -130,6 +130,11 @@ with owned as (
   insert into machine_events (machine_id, id, event)
   select d.id, e.id, e.event from described d, jsonb_to_recordset($13::jsonb) as e (id text, event jsonb)
       on conflict do nothing
+), version_added as (
+  insert into machine_versions (machine_id, instance_id, config, create_time)
+  select d.id, $11::jsonb ->> 'instanceId', $11::jsonb -> 'config', now() from described d
+   where $12::boolean and $11::jsonb ->> 'instanceId' <> ''
+      on conflict do nothing
 )
 select (select count(*)::int from owned) as owned, (select count(*)::int from placed) as placed,
        (select count(*)::int from described) as described`;
