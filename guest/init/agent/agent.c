@@ -14,13 +14,8 @@
 #include "system/sys.h"
 #include "workload/terminal.h"
 
-enum {
-	READ_CHUNK = 4096,
-	/* The most that one chunk adds to the ring: as many empty lines, and one long one. */
-	CHUNK_RECORDS = READ_CHUNK * (RECORD_HEADER + 1) + LINE_MAX_BYTES + RECORD_HEADER,
-	/* After this, an exit is reported although killed processes are still there. */
-	KILL_WAIT_MS = 5000,
-};
+/* After this, an exit is reported although killed processes are still there. */
+enum { KILL_WAIT_MS = 5000 };
 
 void agent_set_state(struct agent *a, enum run_state state)
 {
@@ -121,26 +116,6 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 	}
 }
 
-/* Closes a stream of the workload, of which the child may still have a copy. */
-static void close_output(struct agent *a, struct output *o)
-{
-	if (o->fd < 0)
-		return;
-	epoll_ctl(a->epoll, EPOLL_CTL_DEL, o->fd, NULL);
-	close(o->fd);
-	o->fd = -1;
-	o->watched = false;
-}
-
-/* Reads a terminal in place of the pipes. */
-static void use_terminal(struct agent *a, int master)
-{
-	for (int i = 0; i < 2; i++)
-		close_output(a, &a->outputs[i]);
-	a->outputs[0].fd = master;
-	a->outputs[0].watched = agent_watch(a, master, &a->outputs[0]);
-}
-
 void agent_on_report(struct agent *a)
 {
 	struct report *r = &a->shared->report;
@@ -149,7 +124,7 @@ void agent_on_report(struct agent *a)
 	ssize_t n = receive_fd(a->report_fd, &ignored, 1, &terminal);
 
 	if (terminal >= 0)
-		use_terminal(a, terminal);
+		agent_use_terminal(a, terminal);
 	/* Otherwise only the end counts: exec has closed the socket, or the child has ended. */
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
@@ -168,45 +143,6 @@ void agent_on_report(struct agent *a)
 		agent_fail(a, STEP_SYSTEM, 0, "the child ended without a report");
 	else
 		agent_set_state(a, STATE_RUNNING);
-}
-
-struct line_target {
-	struct agent *agent;
-	enum stream stream;
-	uint64_t time_us;
-};
-
-static void on_line(void *ctx, const uint8_t *text, size_t n)
-{
-	struct line_target *t = ctx;
-
-	/* A terminal ends lines with both. */
-	if (t->agent->request.tty && n > 0 && text[n - 1] == '\r')
-		n--;
-	ring_push(&t->agent->ring, t->time_us, (uint8_t)t->stream, text, n);
-}
-
-static void end_output(struct agent *a, struct output *o)
-{
-	struct line_target target = { a, o->stream, now_us() };
-
-	if (o->fd < 0)
-		return;
-	lines_end(&o->lines, on_line, &target);
-	close(o->fd);
-	o->fd = -1;
-}
-
-void agent_on_output(struct agent *a, struct output *o)
-{
-	uint8_t chunk[READ_CHUNK];
-	struct line_target target = { a, o->stream, now_us() };
-	ssize_t n = read(o->fd, chunk, sizeof chunk);
-
-	if (n > 0)
-		lines_push(&o->lines, chunk, (size_t)n, on_line, &target);
-	else if (n == 0 || errno == EIO) /* of a terminal that nobody has open */
-		end_output(a, o);
 }
 
 /*
@@ -269,7 +205,7 @@ static void finish(struct agent *a)
 	if (!is_ending(a) || (!all_gone && exit_timeout(a) != 0))
 		return;
 	for (int i = 0; i < 2; i++)
-		end_output(a, &a->outputs[i]);
+		agent_end_output(a, &a->outputs[i]);
 	if (a->warming_up)
 		agent_finish_warm_up(a);
 	else
@@ -304,22 +240,6 @@ static void watch_memory(struct agent *a)
 		kill_for_memory(a->thrash.limit, &use);
 }
 
-/* A full ring blocks the workload while a host is connected, and drops lines otherwise. */
-static void apply_backpressure(struct agent *a)
-{
-	bool room = !a->channel.synced || ring_free(&a->ring) >= CHUNK_RECORDS;
-
-	for (int i = 0; i < 2; i++) {
-		struct output *o = &a->outputs[i];
-
-		if (o->fd < 0 || o->watched == room)
-			continue;
-		/* Removed, as a pipe without writers reports that whatever events are asked for. */
-		if (room ? agent_watch(a, o->fd, o) : epoll_ctl(a->epoll, EPOLL_CTL_DEL, o->fd, NULL) == 0)
-			o->watched = room;
-	}
-}
-
 void agent_update(struct agent *a)
 {
 	if (!a->channel.synced)
@@ -330,7 +250,7 @@ void agent_update(struct agent *a)
 	watch_memory(a);
 	/* The report that the workload runs must not wait for the workload; its output may. */
 	set_realtime(a->state == STATE_STARTING);
-	apply_backpressure(a);
+	agent_apply_backpressure(a);
 }
 
 /* The shorter of two timeouts, of which -1 is none. */

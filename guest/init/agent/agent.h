@@ -59,6 +59,15 @@ void agent_on_output(struct agent *a, struct output *o);
 void agent_on_children(struct agent *a);
 void agent_on_memory_limit(struct agent *a);
 
+/* Reports the last line of a stream and closes it. */
+void agent_end_output(struct agent *a, struct output *o);
+
+/* Reads a terminal in place of the pipes. */
+void agent_use_terminal(struct agent *a, int master);
+
+/* A full ring blocks the workload while a host is connected, and drops lines otherwise. */
+void agent_apply_backpressure(struct agent *a);
+
 /* Makes the workload's cgroup and watches its memory. */
 void agent_bound_memory(struct agent *a);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "channel/protocol.h"
+#include "exec/exec.h"
 #include "exec/messages.h"
 #include "exec/sessions.h"
 #include "system/sys.h"
@@ -34,7 +35,7 @@ static void watch(struct execs *x, struct exec *e, int fd)
 	epoll_ctl(x->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static void unwatch(struct execs *x, int *fd)
+void exec_close_fd(struct execs *x, int *fd)
 {
 	if (*fd < 0)
 		return;
@@ -70,42 +71,31 @@ static struct exec *find(struct execs *x, uint64_t id)
 	return NULL;
 }
 
-static void close_input(struct execs *x, struct exec *e)
-{
-	e->taken += e->input_len;
-	e->input_len = 0;
-	free(e->input);
-	e->input = NULL;
-	if (e->is_terminal)
-		return;
-	unwatch(x, &e->fds.in);
-}
-
-static void close_output(struct execs *x, struct exec *e, int which)
+void exec_close_output(struct execs *x, struct exec *e, int which)
 {
 	int *fd = which ? &e->fds.err : &e->fds.out;
 
 	if (e->is_terminal && !which)
 		e->fds.in = -1;
-	unwatch(x, fd);
+	exec_close_fd(x, fd);
 }
 
 static void close_all(struct execs *x, struct exec *e)
 {
-	close_input(x, e);
-	close_output(x, e, 0);
-	close_output(x, e, 1);
-	unwatch(x, &e->fds.report);
+	exec_close_input(x, e);
+	exec_close_output(x, e, 0);
+	exec_close_output(x, e, 1);
+	exec_close_fd(x, &e->fds.report);
 }
 
-static void release(struct execs *x, struct exec *e)
+void exec_release(struct execs *x, struct exec *e)
 {
 	close_all(x, e);
 	e->id = 0;
 	x->count--;
 }
 
-static void kill_session(struct exec *e)
+void exec_kill(struct exec *e)
 {
 	if (e->is_killed || e->session <= 0)
 		return;
@@ -149,33 +139,6 @@ static void start(struct execs *x, const struct exec_target *target, const struc
 	e->is_list = e->is_started = e->started_sent = m->is_list;
 }
 
-static void take_input(struct exec *e, const struct exec_message *m)
-{
-	bool is_open = e->is_terminal ? !e->input_ended && !e->has_failed : e->fds.in >= 0 && !e->input_ended;
-
-	if (!is_open) {
-		e->taken += m->len;
-		return;
-	}
-	if (m->len > EXEC_INPUT_MAX - e->input_len) {
-		/* More than was granted. */
-		kill_session(e);
-		return;
-	}
-	if (!e->input && m->len > 0 && !(e->input = malloc(EXEC_INPUT_MAX))) {
-		kill_session(e);
-		return;
-	}
-	if (m->len > 0) {
-		memmove(e->input, e->input + e->input_from, e->input_len);
-		e->input_from = 0;
-		memcpy(e->input + e->input_len, m->data, m->len);
-		e->input_len += m->len;
-	}
-	e->input_ended |= m->end;
-	e->may_write = true;
-}
-
 static void send_signal(const struct exec *e, int signal)
 {
 	pid_t front;
@@ -210,14 +173,14 @@ void execs_on_message(struct execs *x, const struct exec_target *target, uint8_t
 	if (!e)
 		return;
 	switch (type) {
-	case MSG_EXEC_INPUT: take_input(e, &m); break;
+	case MSG_EXEC_INPUT: exec_take_input(e, &m); break;
 	case MSG_EXEC_CREDIT: e->credit += m.credit; break;
 	case MSG_EXEC_RESIZE:
 		if (e->is_terminal && e->fds.out >= 0)
 			ioctl(e->fds.out, TIOCSWINSZ, &(struct winsize){ .ws_row = m.rows, .ws_col = m.columns });
 		break;
 	case MSG_EXEC_SIGNAL: send_signal(e, m.signal); break;
-	case MSG_EXEC_KILL: kill_session(e); break;
+	case MSG_EXEC_KILL: exec_kill(e); break;
 	default: break;
 	}
 }
@@ -262,7 +225,7 @@ void execs_abandon(struct execs *x)
 
 		if (!e->id || e->is_abandoned)
 			continue;
-		kill_session(e);
+		exec_kill(e);
 		e->is_abandoned = true;
 		close_all(x, e);
 	}
@@ -287,60 +250,11 @@ static void read_report(struct execs *x, struct exec *e)
 		e->failure = report.failure;
 		e->failure.detail[sizeof e->failure.detail - 1] = '\0';
 	} else if (n == 0) {
-		unwatch(x, &e->fds.report);
+		exec_close_fd(x, &e->fds.report);
 		e->is_started = e->guest_pid > 0 && !e->has_failed;
 	} else if (n < 0 && errno != EINTR) {
 		e->may_report = false;
 	}
-}
-
-/* Ends input after all of it was written. On a terminal the command gets the character that means so. */
-static void end_input(struct execs *x, struct exec *e)
-{
-	struct termios settings;
-	bool is_inside = e->last_input != 0 && e->last_input != '\n' && e->last_input != '\r';
-
-	if (!e->input_ended || e->input_len > 0)
-		return;
-	if (!e->is_terminal) {
-		close_input(x, e);
-		return;
-	}
-	if (e->fds.in < 0 || e->has_failed || e->last_input == 4 || tcgetattr(e->fds.in, &settings) < 0)
-		return;
-	/* Inside a line, the first one only passes it on. */
-	for (int i = 0; i <= is_inside; i++) {
-		ssize_t ignored = write(e->fds.in, &settings.c_cc[VEOF], 1);
-		(void)ignored;
-	}
-	e->last_input = 4;
-}
-
-static void write_input(struct execs *x, struct exec *e)
-{
-	while (e->may_write && e->input_len > 0 && e->fds.in >= 0) {
-		ssize_t n = write(e->fds.in, e->input + e->input_from, e->input_len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			e->may_write = false;
-		} else if (n < 0) {
-			e->input_ended = true;
-			close_input(x, e);
-		} else {
-			e->last_input = e->input[e->input_from + (size_t)n - 1];
-			e->input_from += (size_t)n;
-			e->input_len -= (size_t)n;
-			e->taken += (uint64_t)n;
-		}
-	}
-	if (e->input_len == 0) {
-		free(e->input);
-		e->input = NULL;
-		e->input_from = 0;
-	}
-	end_input(x, e);
 }
 
 void execs_update(struct execs *x)
@@ -352,103 +266,17 @@ void execs_update(struct execs *x)
 			continue;
 		if (e->is_abandoned) {
 			if (e->pid == 0)
-				release(x, e);
+				exec_release(x, e);
 			continue;
 		}
 		while (e->may_report && e->fds.report >= 0)
 			read_report(x, e);
 		if (e->is_killed || e->has_failed) {
-			close_input(x, e);
-			close_output(x, e, 0);
-			close_output(x, e, 1);
+			exec_close_input(x, e);
+			exec_close_output(x, e, 0);
+			exec_close_output(x, e, 1);
 		} else {
-			write_input(x, e);
+			exec_write_input(x, e);
 		}
 	}
-}
-
-static bool has_output(const struct exec *e)
-{
-	return (e->fds.out >= 0 && e->may_read[0]) || (e->fds.err >= 0 && e->may_read[1]);
-}
-
-static uint64_t grace_end(const struct exec *e)
-{
-	return e->ended_us + EXEC_GRACE_MS * 1000ull;
-}
-
-static bool is_over(const struct exec *e)
-{
-	if (e->pid > 0 || e->fds.report >= 0)
-		return false;
-	if (e->fds.out < 0 && e->fds.err < 0)
-		return true;
-	return !has_output(e) && now_us() >= grace_end(e);
-}
-
-int execs_timeout(const struct execs *x)
-{
-	uint64_t now = now_us(), first = UINT64_MAX;
-
-	for (size_t i = 0; x->count > 0 && i < EXECS_MAX; i++) {
-		const struct exec *e = &x->all[i];
-
-		if (e->id && e->pid == 0 && !e->is_abandoned && !has_output(e) && grace_end(e) < first)
-			first = grace_end(e);
-	}
-	if (first == UINT64_MAX)
-		return -1;
-	/* The port may be full: then its event is what counts. */
-	return first > now ? (int)((first - now) / 1000) + 1 : EXEC_GRACE_MS;
-}
-
-static bool send_output(struct execs *x, struct exec *e, int which)
-{
-	static uint8_t chunk[EXEC_CHUNK];
-	int fd = which ? e->fds.err : e->fds.out;
-	size_t want = e->credit < sizeof chunk ? (size_t)e->credit : sizeof chunk;
-	ssize_t n;
-
-	if (fd < 0 || !e->may_read[which] || want == 0 || !e->started_sent || !channel_has_room(x->channel, sizeof chunk + EXEC_HEADER))
-		return false;
-	n = read(fd, chunk, want);
-	if (n > 0) {
-		e->credit -= (uint64_t)n;
-		send_chunk(x->channel, e->id, which ? STREAM_STDERR : STREAM_STDOUT, chunk, (size_t)n);
-		return true;
-	}
-	if (n == 0 || errno == EIO) /* of a terminal that nobody has open */
-		close_output(x, e, which);
-	else if (errno != EINTR)
-		e->may_read[which] = false;
-	return n < 0 && errno == EINTR;
-}
-
-static bool send_one(struct execs *x, struct exec *e)
-{
-	bool more = false;
-
-	if (e->is_started && !e->started_sent)
-		e->started_sent = send_started(x->channel, e->id, e->guest_pid);
-	if (e->taken > 0 && send_taken(x->channel, e->id, e->taken))
-		e->taken = 0;
-	more |= send_output(x, e, 0);
-	more |= send_output(x, e, 1);
-	if (is_over(e) && send_ended(x->channel, e))
-		release(x, e);
-	return more;
-}
-
-bool execs_send(struct execs *x)
-{
-	bool more = false;
-
-	for (unsigned i = 0; x->count > 0 && i < EXECS_MAX; i++) {
-		struct exec *e = &x->all[(x->turn + i) % EXECS_MAX];
-
-		if (e->id && !e->is_abandoned)
-			more |= send_one(x, e);
-	}
-	x->turn++;
-	return more;
 }

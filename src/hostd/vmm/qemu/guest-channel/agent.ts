@@ -3,10 +3,10 @@ import type { Socket } from "node:net";
 import { abortable } from "../../../../lib/runtime/abort.ts";
 import { TimeLimit } from "../../../../lib/runtime/wait.ts";
 import { wallClockUs } from "../../phase-log.ts";
+import { isExecMessage, readExecMessage } from "../guest-exec/exec-messages.ts";
+import { ExecSessions } from "../guest-exec/exec-sessions.ts";
 import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "../process/command-line.ts";
-import { isExecMessage, readExecMessage } from "./exec-messages.ts";
-import { ExecSessions } from "./exec-sessions.ts";
 import { decodeFrame, FrameReader, typeOf } from "./frame.ts";
 import { GuestClock } from "./guest-clock.ts";
 import {

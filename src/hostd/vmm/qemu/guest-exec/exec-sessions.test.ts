@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { ExecSession } from "../../exec.ts";
+import { decodeFrame } from "../guest-channel/frame.ts";
+import { MESSAGE, numbersOf, TAG } from "../guest-channel/protocol.ts";
+import { readFields, TlvWriter } from "../guest-channel/tlv.ts";
 import { INPUT_WINDOW, readExecMessage } from "./exec-messages.ts";
 import { OUTPUT_WINDOW } from "./exec-session.ts";
 import { ExecSessions } from "./exec-sessions.ts";
-import { decodeFrame } from "./frame.ts";
-import { MESSAGE, numbersOf, TAG } from "./protocol.ts";
 import { readProcesses } from "./read-processes.ts";
-import { readFields, TlvWriter } from "./tlv.ts";
 
 const NEVER = new AbortController().signal;
 const REQUEST = { argv: ["x"], env: {}, stdin: true };
