@@ -388,15 +388,12 @@ describe("files and name resolution", () => {
     ]);
   });
 
-  test.each(["/data", "/proc/self/fd/1"])(
-    "cannot be at %s",
-    async (path) => {
-      const files = [{ path, content: Buffer.from("x"), mode: 0o644 }];
+  test.each(["/data", "/proc/self/fd/1"])("cannot be at %s", async (path) => {
+    const files = [{ path, content: Buffer.from("x"), mode: 0o644 }];
 
-      await expect(bench.launch(["id"], { files })).rejects.toMatchObject({
-        kind: "exec",
-        reason: "bad_file",
-      });
-    },
-  );
+    await expect(bench.launch(["id"], { files })).rejects.toMatchObject({
+      kind: "exec",
+      reason: "bad_file",
+    });
+  });
 });

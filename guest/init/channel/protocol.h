@@ -1,6 +1,6 @@
 /*
  * Messages between hostd and the guest. hostd's side is
- * src/hostd/vmm/qemu/guest-channel/protocol.ts: change both together and raise PROTOCOL_VERSION.
+ * src/hostd/vmm/qemu/guest-protocol/protocol.ts: change both together and raise PROTOCOL_VERSION.
  *
  * The guest keeps its whole state until it is destroyed, and answers every SYNC with it. So a hostd
  * that was away learns the truth with one message, and only log lines need an ACK: they carry

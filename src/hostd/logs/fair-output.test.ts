@@ -2,10 +2,10 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { encodeFrame } from "../vmm/qemu/guest-channel/frame.ts";
 import { LogPump } from "../vmm/qemu/guest-channel/log-pump.ts";
-import { MESSAGE, TAG } from "../vmm/qemu/guest-channel/protocol.ts";
-import { TlvWriter } from "../vmm/qemu/guest-channel/tlv.ts";
+import { encodeFrame } from "../vmm/qemu/guest-protocol/frame.ts";
+import { MESSAGE, TAG } from "../vmm/qemu/guest-protocol/protocol.ts";
+import { TlvWriter } from "../vmm/qemu/guest-protocol/tlv.ts";
 import { LogStore } from "./log-store.ts";
 
 let dir: string;

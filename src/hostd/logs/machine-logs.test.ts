@@ -2,9 +2,9 @@ import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { encodeFrame } from "../vmm/qemu/guest-channel/frame.ts";
-import { MESSAGE, TAG } from "../vmm/qemu/guest-channel/protocol.ts";
-import { TlvWriter } from "../vmm/qemu/guest-channel/tlv.ts";
+import { encodeFrame } from "../vmm/qemu/guest-protocol/frame.ts";
+import { MESSAGE, TAG } from "../vmm/qemu/guest-protocol/protocol.ts";
+import { TlvWriter } from "../vmm/qemu/guest-protocol/tlv.ts";
 import { MachineLog } from "./machine-log.ts";
 import { MachineLogs } from "./machine-logs.ts";
 

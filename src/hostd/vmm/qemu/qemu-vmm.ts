@@ -13,7 +13,7 @@ import {
   type WarmDemand,
 } from "../vmm.ts";
 import { GuestVm } from "./guest-channel/guest-vm.ts";
-import { asLaunchError } from "./guest-channel/start-failure.ts";
+import { asLaunchError } from "./guest-protocol/start-failure.ts";
 import type { Qmp } from "./monitor/qmp.ts";
 import { saveState } from "./monitor/save-state.ts";
 import { readTscMhz } from "./monitor/tsc-frequency.ts";

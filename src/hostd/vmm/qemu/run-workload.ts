@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { PhaseLog } from "../phase-log.ts";
 import { type LaunchRequest, untilStored } from "../vmm.ts";
 import type { GuestVm } from "./guest-channel/guest-vm.ts";
-import { runMessage } from "./guest-channel/protocol.ts";
-import { startFailure } from "./guest-channel/start-failure.ts";
+import { runMessage } from "./guest-protocol/protocol.ts";
+import { startFailure } from "./guest-protocol/start-failure.ts";
 
 const ENTROPY_BYTES = 64;
 const GUEST_PHASES: Readonly<Record<string, string>> = {

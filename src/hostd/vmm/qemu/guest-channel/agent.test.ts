@@ -4,10 +4,10 @@ import { createConnection, createServer, type Server, type Socket } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { decodeFrame, encodeFrame, FrameReader } from "../guest-protocol/frame.ts";
+import { MESSAGE, TAG } from "../guest-protocol/protocol.ts";
+import { readFields, TlvWriter } from "../guest-protocol/tlv.ts";
 import { Agent } from "./agent.ts";
-import { decodeFrame, encodeFrame, FrameReader } from "./frame.ts";
-import { MESSAGE, TAG } from "./protocol.ts";
-import { readFields, TlvWriter } from "./tlv.ts";
 import { COST, TokenBucket } from "./token-bucket.ts";
 
 let dir: string;

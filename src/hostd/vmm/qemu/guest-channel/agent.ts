@@ -3,12 +3,8 @@ import type { Socket } from "node:net";
 import { abortable } from "../../../../lib/runtime/abort.ts";
 import { TimeLimit } from "../../../../lib/runtime/wait.ts";
 import { wallClockUs } from "../../phase-log.ts";
-import { isExecMessage, readExecMessage } from "../guest-exec/exec-messages.ts";
-import { ExecSessions } from "../guest-exec/exec-sessions.ts";
-import { connectIn } from "../monitor/unix-socket.ts";
-import { VM_FILES } from "../process/command-line.ts";
-import { decodeFrame, FrameReader, typeOf } from "./frame.ts";
-import { GuestClock } from "./guest-clock.ts";
+import { isExecMessage, readExecMessage } from "../guest-protocol/exec-messages.ts";
+import { decodeFrame, FrameReader, typeOf } from "../guest-protocol/frame.ts";
 import {
   ackMessage,
   type GuestMessage,
@@ -17,7 +13,11 @@ import {
   readMessage,
   signalMessage,
   syncMessage,
-} from "./protocol.ts";
+} from "../guest-protocol/protocol.ts";
+import { connectIn } from "../monitor/unix-socket.ts";
+import { VM_FILES } from "../process/command-line.ts";
+import { ExecSessions } from "./exec-sessions.ts";
+import { GuestClock } from "./guest-clock.ts";
 import { COST, TokenBucket } from "./token-bucket.ts";
 
 /** Pause before SYNC is sent again, first and longest: a guest that boots does not answer. */

@@ -1,7 +1,7 @@
 import { LaunchError } from "../../vmm.ts";
+import { PROTOCOL_VERSION } from "../guest-protocol/protocol.ts";
 import type { RunningQemu } from "../process/start-qemu.ts";
 import { Agent } from "./agent.ts";
-import { PROTOCOL_VERSION } from "./protocol.ts";
 
 /** Connects to a new VM's agent and waits for its answer. Rejects when it has another protocol. */
 export async function connectGuest(runDir: string, { lifetime }: RunningQemu): Promise<Agent> {

@@ -3,13 +3,13 @@ import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from
 import type { OutputReceipt, OutputSession } from "../../output.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import type { Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
+import { type GuestState, PROTOCOL_VERSION } from "../guest-protocol/protocol.ts";
 import type { Qmp } from "../monitor/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
 import { Agent } from "./agent.ts";
 import { InlineOutput } from "./inline-output.ts";
 import { readCursor } from "./log-cursor.ts";
 import { LogPump } from "./log-pump.ts";
-import { type GuestState, PROTOCOL_VERSION } from "./protocol.ts";
 
 export interface GuestVmOptions {
   readonly id: string;

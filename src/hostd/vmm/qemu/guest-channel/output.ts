@@ -1,9 +1,9 @@
 import type { OutputBatch } from "../../output.ts";
 import type { LogLine } from "../../vmm.ts";
-import { decodeFrame } from "./frame.ts";
+import { decodeFrame } from "../guest-protocol/frame.ts";
+import { MESSAGE, TAG } from "../guest-protocol/protocol.ts";
+import { readNumber } from "../guest-protocol/tlv.ts";
 import { GuestClock } from "./guest-clock.ts";
-import { MESSAGE, TAG } from "./protocol.ts";
-import { readNumber } from "./tlv.ts";
 
 /** The guest cuts lines at the same length. */
 const MAX_LINE_BYTES = 16 * 1024;

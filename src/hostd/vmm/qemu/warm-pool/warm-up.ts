@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { copyFileSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import type { Agent } from "../guest-channel/agent.ts";
-import { warmUpMessage } from "../guest-channel/protocol.ts";
+import { warmUpMessage } from "../guest-protocol/protocol.ts";
 import type { GuestAssets } from "../process/guest-assets.ts";
 
 const ENTROPY_BYTES = 64;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { ExecSession } from "../../exec.ts";
-import { decodeFrame } from "../guest-channel/frame.ts";
-import { MESSAGE, numbersOf, TAG } from "../guest-channel/protocol.ts";
-import { readFields, TlvWriter } from "../guest-channel/tlv.ts";
-import { INPUT_WINDOW, readExecMessage } from "./exec-messages.ts";
+import { INPUT_WINDOW, readExecMessage } from "../guest-protocol/exec-messages.ts";
+import { decodeFrame } from "../guest-protocol/frame.ts";
+import { MESSAGE, numbersOf, TAG } from "../guest-protocol/protocol.ts";
+import { readFields, TlvWriter } from "../guest-protocol/tlv.ts";
 import { OUTPUT_WINDOW } from "./exec-session.ts";
 import { ExecSessions } from "./exec-sessions.ts";
 import { readProcesses } from "./read-processes.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { readLines } from "../guest-channel/output.ts";
 import { decodeFrame } from "./frame.ts";
-import { readLines } from "./output.ts";
 import { readMessage, runMessage, syncMessage } from "./protocol.ts";
 import { readFields, readNumber, TlvWriter } from "./tlv.ts";
 

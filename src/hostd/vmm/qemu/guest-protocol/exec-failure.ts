@@ -1,6 +1,6 @@
 import { ExecError, type ExecRequest } from "../../exec.ts";
-import type { GuestFailure } from "../guest-channel/protocol.ts";
-import { errnoName, programFailure } from "../guest-channel/start-failure.ts";
+import type { GuestFailure } from "./protocol.ts";
+import { errnoName, programFailure } from "./start-failure.ts";
 
 /** Makes the error for a command that the guest could not run. */
 export function execFailure(failure: GuestFailure, request: ExecRequest | undefined): ExecError {

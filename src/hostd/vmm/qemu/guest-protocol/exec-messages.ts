@@ -1,7 +1,7 @@
 import type { ExecRequest, TerminalSize } from "../../exec.ts";
-import { encodeFrame, type Frame } from "../guest-channel/frame.ts";
-import { failureOf, type GuestFailure, MESSAGE, numbersOf, TAG } from "../guest-channel/protocol.ts";
-import { readFields, TlvWriter } from "../guest-channel/tlv.ts";
+import { encodeFrame, type Frame } from "./frame.ts";
+import { failureOf, type GuestFailure, MESSAGE, numbersOf, TAG } from "./protocol.ts";
+import { readFields, TlvWriter } from "./tlv.ts";
 
 /** Input that a guest keeps for a command that does not read: EXEC_INPUT_MAX there. */
 export const INPUT_WINDOW = 32 * 1024;
