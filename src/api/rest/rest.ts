@@ -31,6 +31,8 @@ export interface RestConfig {
   readonly connections: ConnectionLimits;
   /** Origins whose pages may read answers; `*` for all. */
   readonly origins: readonly string[];
+  /** See `ServerParts.arrivalMs`. */
+  readonly arrivalMs?: { readonly headers: number; readonly request: number };
 }
 
 /** A running server: call it to shut it down gracefully. */

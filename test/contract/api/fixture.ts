@@ -163,6 +163,7 @@ export async function startApi(
     rates?: Rates;
     createLimits?: CreateLimits;
     callsAtOnce?: number;
+    arrivalMs?: { readonly headers: number; readonly request: number };
     inProgressLimits?: Parameters<typeof openApi>[0]["inProgressLimits"];
     sealingKeys?: SealingKeys;
     fleetCredentials?: Parameters<typeof openApi>[0]["fleetCredentials"];
@@ -222,6 +223,7 @@ export async function startApi(
       graceMs: 200,
       connections: DEFAULT_EDGE_LIMITS.connections,
       origins: ["*"],
+      ...(options.arrivalMs ? { arrivalMs: options.arrivalMs } : {}),
     },
     localCallsOf(server),
     api.lookups,

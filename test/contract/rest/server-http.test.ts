@@ -28,7 +28,11 @@ interface Raw {
 
 /** Sends bytes as they are, and reads until the connection ends. */
 async function raw(...chunks: readonly (string | Buffer)[]): Promise<Raw> {
-  const [host = "", port = ""] = api.restAddress.split(":");
+  return rawTo(api.restAddress, ...chunks);
+}
+
+async function rawTo(address: string, ...chunks: readonly (string | Buffer)[]): Promise<Raw> {
+  const [host = "", port = ""] = address.split(":");
   const socket = connect({ host, port: Number(port) });
   const received: Buffer[] = [];
   socket.on("data", (chunk) => received.push(chunk));
@@ -277,6 +281,21 @@ test("pages of other origins may send what the API takes, and read ids", async (
   expect(preflight.headers.get("access-control-allow-credentials")).toBeNull();
   expect(answer.headers.get("access-control-allow-origin")).toBe("*");
   expect(answer.headers.get("access-control-expose-headers")).toContain("fly-request-id");
+});
+
+test("a client that does not finish its headers, or its body, is told so and loses its connection", async () => {
+  const hasty = await world.api({ arrivalMs: { headers: 200, request: 400 } });
+  const start = `POST /v1/apps HTTP/1.1\r\nAuthorization: Bearer ${bearer}\r\nHost: api\r\n`;
+
+  const [headers, body] = await Promise.all([
+    rawTo(hasty.restAddress, start),
+    rawTo(hasty.restAddress, `${start}Content-Length: 100\r\n\r\n{"app_name":`),
+  ]);
+
+  for (const answer of [headers, body]) {
+    expect(answer.status).toBe(408);
+    expect(JSON.parse(answer.body)).toMatchObject({ reason: "REQUEST_TOO_SLOW" });
+  }
 });
 
 test("a connection that sends many requests and reads no answer is refused, and closed", async () => {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { Fault } from "../../../lib/faults/fault.ts";
 import { errorAnswer } from "../errors/answer.ts";
@@ -16,7 +17,10 @@ export function answerBrokenRequest(
   socket: Socket,
   region: string,
 ): void {
-  if (!socket.writable || err.code === "ECONNRESET") {
+  // An answer that has begun cannot become another one.
+  const answering: unknown = Reflect.get(socket, "_httpMessage");
+  const hasBegun = answering instanceof ServerResponse && answering.headersSent;
+  if (!socket.writable || hasBegun || err.code === "ECONNRESET") {
     socket.destroy();
     return;
   }

@@ -21,6 +21,8 @@ export interface ServerParts {
   readonly connections: ConnectionLimits;
   /** Origins whose pages may read answers; `*` for all. */
   readonly origins: readonly string[];
+  /** For headers, and for whole requests. Default: those of {@link REST_LIMITS}. */
+  readonly arrivalMs?: { readonly headers: number; readonly request: number };
   /** The routes that are there, for answers about those that are not. */
   readonly known: Known;
 }
@@ -31,11 +33,12 @@ const EXPOSED = ["fly-request-id", "fly-trace-id", "traceparent", "retry-after",
 /** An HTTP server whose every answer is JSON with ids, bounded against slow and greedy clients. */
 export async function createRestServer(parts: ServerParts) {
   const { calls, region, connections, origins, known } = parts;
+  const arrivalMs = parts.arrivalMs ?? { headers: REST_LIMITS.headersMs, request: REST_LIMITS.requestMs };
   const exchanges = new WeakMap<FastifyRequest, Exchange>();
   const server: FastifyInstance = fastify({
     logger: false,
     bodyLimit: REST_LIMITS.bodyBytes,
-    requestTimeout: REST_LIMITS.requestMs,
+    requestTimeout: arrivalMs.request,
     keepAliveTimeout: REST_LIMITS.keepAliveMs,
     forceCloseConnections: "idle",
     return503OnClosing: false,
@@ -46,7 +49,7 @@ export async function createRestServer(parts: ServerParts) {
     },
     rewriteUrl: ({ url = "/" }) => withoutOrigin(url),
     http: {
-      headersTimeout: REST_LIMITS.headersMs,
+      headersTimeout: arrivalMs.headers,
       maxHeaderSize: REST_LIMITS.headerBytes,
       // The default checks these times twice a minute.
       connectionsCheckingInterval: 1_000,
