@@ -11,6 +11,8 @@ const PARTS = [
   ...["workload/cgroup.c", "agent/thrash.c", "channel/channel.c"],
   ...[
     "exec/execs.c",
+    "exec/input.c",
+    "exec/output.c",
     "exec/messages.c",
     "exec/sessions.c",
     "exec/processes.c",
