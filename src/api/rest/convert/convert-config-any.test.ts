@@ -9,14 +9,17 @@ function roundTrip(json: unknown): unknown {
   return JSON.parse(JSON.stringify(configToJson(MachineConfig.decode(sent))));
 }
 
+/** Text as a configuration may have it: Unicode without NUL. */
+const text = (maxLength: number) =>
+  fc.string({ unit: "binary", maxLength }).map((value) => value.replaceAll("\0", "").toWellFormed());
 const names = fc.oneof(
   fc.constantFrom("constructor", "toString", "hasOwnProperty", "valueOf", "length", "env", "a"),
-  fc.string({ maxLength: 8 }).filter((name) => name !== "__proto__"),
+  text(8).filter((name) => name !== "__proto__"),
 );
 const unknown = fc.letrec<{ json: unknown }>((tie) => ({
   json: fc.oneof(
     { maxDepth: 3 },
-    fc.oneof(fc.string(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean()),
+    fc.oneof(text(20), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean()),
     fc.constant(null),
     fc.array(tie("json"), { maxLength: 3 }),
     fc.dictionary(names, tie("json"), { maxKeys: 3, noNullPrototype: true }),
@@ -30,11 +33,16 @@ const strangers = fc.dictionary(
 );
 const environment = fc.dictionary(
   fc.constantFrom("A", "B", "PATH", "constructor", "toString"),
-  fc.string().map((value) => `value:${value}`),
+  text(20).map((value) => `value:${value}`),
   { noNullPrototype: true },
 );
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
-const words = optional(fc.array(fc.string({ minLength: 1 }), { maxLength: 3 }));
+const words = optional(
+  fc.array(
+    text(10).filter((word) => word !== ""),
+    { maxLength: 3 },
+  ),
+);
 const program = { exec: words, entrypoint: words, cmd: words, user: optional(fc.constantFrom("app", "0")) };
 const timeout = optional(fc.constantFrom("5s", "90s", "1m30s", "300ms", 7_000_000_000, 0, "0s"));
 function extended<T extends object>(members: fc.Arbitrary<T>): fc.Arbitrary<T> {

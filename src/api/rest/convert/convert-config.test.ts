@@ -339,6 +339,21 @@ test("a name that JavaScript cannot carry is refused by name", () => {
   ]);
 });
 
+test("text with NUL characters is refused by name", () => {
+  const { violations } = faultOf({ image: "nginx", env: { A: "\0" }, x: [{ "\0": 1 }] });
+
+  expect(violations.map(({ field }) => field)).toEqual(["config.env.A", 'config.x[0]["\\u0000"]']);
+});
+
+test.each([
+  ["entries", { services: Array.from({ length: 50_000 }, () => 1) }],
+  ["members", { env: Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`A${i}`, 1])) }],
+])("tens of thousands of %s are refused with one sentence", (_, members) => {
+  expect(faultOf({ image: "nginx", ...members }).violations).toEqual([
+    { field: "config", description: "must have at most 5000 members and entries in all" },
+  ]);
+});
+
 test("JSON that is nested too deep is refused by name", () => {
   let deep: unknown = 1;
   for (let i = 0; i < 5_000; i++) deep = [deep];

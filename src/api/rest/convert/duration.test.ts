@@ -26,6 +26,12 @@ test.each([
   expect(() => parseDuration(text)).toThrow(new Error(message));
 });
 
+test("a text of a megabyte is refused in a short message", () => {
+  const refuse = () => parseDuration("1s".repeat(500_000));
+
+  expect(refuse).toThrow(new Error(`time: invalid duration "${"1s".repeat(32)}"`));
+});
+
 test.each([
   [0, "0s"],
   [300, "300ms"],

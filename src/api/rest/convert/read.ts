@@ -1,8 +1,9 @@
 import type { z } from "zod";
 import { invalid, type Violation } from "../../../lib/faults/fault.ts";
 
-/** Deeper JSON is refused: nobody needs it, and a message of the API cannot carry it. */
+/** What is refused before a schema sees it: nobody needs it, and to look at all of it takes long. */
 const MAX_DEPTH = 24;
+const MAX_MEMBERS = 5_000;
 /** Names of JSON members that JavaScript objects cannot carry safely. */
 const FORBIDDEN = new Set(["__proto__"]);
 const MAX_VIOLATIONS = 50;
@@ -11,13 +12,17 @@ const MAX_VIOLATIONS = 50;
  * Reads the body or the query of a request by its schema.
  *
  * @param at name of the value in the paths of wrong fields; empty for a body
+ * @param mayHaveNul whether texts may have NUL characters, as the input of a command may
  * @throws Fault INVALID_FIELDS with every wrong field
  */
-export function read<T extends z.ZodType>(schema: T, raw: unknown, at = ""): z.output<T> {
-  const violations = [...hostileMembers(raw, at, 0)];
+export function read<T extends z.ZodType>(schema: T, raw: unknown, at = "", mayHaveNul = true): z.output<T> {
+  const check = new HostileCheck(at, mayHaveNul);
+  check.walk(raw);
+  const { violations } = check;
+  if (check.isTooLarge) throw invalid(violations);
   const result = schema.safeParse(raw);
   if (!result.success) {
-    for (const { path, message } of result.error.issues) {
+    for (const { path, message } of result.error.issues.slice(0, MAX_VIOLATIONS)) {
       violations.push({ field: pathOf(at, path) || "body", description: message });
     }
   }
@@ -25,17 +30,51 @@ export function read<T extends z.ZodType>(schema: T, raw: unknown, at = ""): z.o
   return result.data;
 }
 
-/** Yields the members that must not be: those with forbidden names, and those nested too deep. */
-function* hostileMembers(value: unknown, at: string, depth: number): Generator<Violation> {
-  if (typeof value !== "object" || value === null) return;
-  if (depth > MAX_DEPTH) {
-    yield { field: at, description: `must be nested at most ${MAX_DEPTH} deep` };
-    return;
+/** Finds members with forbidden names, nested too deep, too many, and text with NUL characters. */
+class HostileCheck {
+  readonly violations: Violation[] = [];
+  isTooLarge = false;
+  readonly #at: string;
+  readonly #mayHaveNul: boolean;
+  readonly #path: (string | number)[] = [];
+  #members = 0;
+
+  constructor(at: string, mayHaveNul: boolean) {
+    this.#at = at;
+    this.#mayHaveNul = mayHaveNul;
   }
-  for (const [key, each] of Object.entries(value)) {
-    const field = pathOf(at, [Array.isArray(value) ? Number(key) : key]);
-    if (FORBIDDEN.has(key)) yield { field, description: "this name is not allowed" };
-    else yield* hostileMembers(each, field, depth + 1);
+
+  walk(value: unknown): void {
+    if (typeof value === "string") this.#checkText(value);
+    if (typeof value !== "object" || value === null) return;
+    if (this.#path.length > MAX_DEPTH) {
+      this.#add(`must be nested at most ${MAX_DEPTH} deep`);
+      return;
+    }
+    const isList = Array.isArray(value);
+    for (const [key, each] of Object.entries(value)) {
+      if (this.isTooLarge) return;
+      if (++this.#members > MAX_MEMBERS) {
+        this.isTooLarge = true;
+        const description = `must have at most ${MAX_MEMBERS} members and entries in all`;
+        this.violations.push({ field: this.#at || "body", description });
+        return;
+      }
+      this.#path.push(isList ? Number(key) : key);
+      if (!isList) this.#checkText(key);
+      if (FORBIDDEN.has(key)) this.#add("this name is not allowed");
+      else this.walk(each);
+      this.#path.pop();
+    }
+  }
+
+  #checkText(text: string): void {
+    if (!this.#mayHaveNul && text.includes("\0")) this.#add("must be text without NUL characters");
+  }
+
+  #add(description: string): void {
+    if (this.violations.length >= MAX_VIOLATIONS) return;
+    this.violations.push({ field: pathOf(this.#at, this.#path) || "body", description });
   }
 }
 
