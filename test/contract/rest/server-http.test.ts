@@ -212,6 +212,7 @@ test.each([
   ["what is not HTTP", "hello\r\n\r\n", 400],
   ["a header without a name", "GET / HTTP/1.1\r\n: x\r\n\r\n", 400],
   ["too large headers", `GET / HTTP/1.1\r\nHost: api\r\nx: ${"x".repeat(20_000)}\r\n\r\n`, 431],
+  ["a path with a part that is very long", `GET /v1/apps/${"x".repeat(5_000)} HTTP/1.1\r\n${close}\r\n`, 400],
   [
     "a path that is not encoded right",
     `GET /v1/apps/%zz HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n`,
@@ -279,7 +280,12 @@ test("pages of other origins may send what the API takes, and read ids", async (
   expect(preflight.headers.get("access-control-allow-methods")).toContain("POST");
   expect(preflight.headers.get("access-control-allow-headers")).toContain("authorization");
   expect(preflight.headers.get("access-control-allow-credentials")).toBeNull();
-  expect(answer.headers.get("access-control-allow-origin")).toBe("*");
+  const missing = await stranger("GET", "/v1/nothing", undefined, { origin: "https://console.example" });
+  const refused = await stranger("GET", "/v1/apps/web", undefined, { origin: "https://console.example" });
+
+  for (const each of [answer, missing, refused]) {
+    expect(each.headers.get("access-control-allow-origin")).toBe("*");
+  }
   expect(answer.headers.get("access-control-expose-headers")).toContain("fly-request-id");
 });
 

@@ -110,7 +110,7 @@ function noRoom({ facts, message }: Fault): string {
 }
 
 function notReached({ facts }: Fault, state = facts["state"] ?? "unknown"): string {
-  const wanted = (facts["states"] ?? "started").split(",").join(" or ");
+  const wanted = (facts["states"] || "settled").split(",").join(" or ");
   return `machine failed to reach desired state, ${wanted}, currently ${state}`;
 }
 

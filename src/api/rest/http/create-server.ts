@@ -105,7 +105,6 @@ export async function createRestServer(parts: ServerParts) {
     bound(request.raw, reply, inFlight);
     if (request.method === "OPTIONS")
       reply.header("allow", allowedMethods(pathOf(request), known).join(", "));
-    if (request.is404) throw unknownRoute(request, known);
   });
   // Bodies are read by the routes, once it is known who sends them.
   server.removeAllContentTypeParsers();
@@ -120,6 +119,10 @@ export async function createRestServer(parts: ServerParts) {
     exposedHeaders: EXPOSED,
     maxAge: 600,
     strictPreflight: false,
+  });
+  // Pages of other origins may read this, too.
+  server.addHook("onRequest", async (request) => {
+    if (request.is404) throw unknownRoute(request, known);
   });
   const exchangeOf = (request: FastifyRequest): Exchange => {
     const exchange = exchanges.get(request);
@@ -157,6 +160,7 @@ function unknownRoute(request: FastifyRequest, known: Known): Fault {
   const { method } = request;
   const path = pathOf(request);
   const allowed = allowedMethods(path, known);
+  if (allowed.includes(method)) return badPath("a part of it is too long");
   if (allowed.length > 0) {
     const list = allowed.join(", ");
     const message = `${method} is not allowed here; allowed are ${list}`;
