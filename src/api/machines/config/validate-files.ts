@@ -7,7 +7,7 @@ const MAX_MODE = 0o7777;
 const MAX_PATH_BYTES = 4_095;
 const MAX_NAME_BYTES = 255;
 
-/** Checks the files that are written into the guest. Their content counts toward the size of the configuration. */
+/** Checks the files that are written into the guest. Their content counts toward the configuration. */
 export function checkFiles(files: readonly GuestFile[], check: Check): void {
   const { length } = files;
   check(length <= MAX_FILES, "files", `must have at most ${MAX_FILES} entries, not ${length}`);
