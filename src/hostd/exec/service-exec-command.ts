@@ -10,6 +10,8 @@ import { execFault, execTimeout, interrupted } from "./exec-faults.ts";
 
 /** Longest time that a guest may take to run a command. */
 const START_LIMIT_MS = 15_000;
+/** Input of a command that waits until the command takes it. */
+const MAX_WAITING_INPUT = 256 * 1_024;
 const SIGNAL_BASE = 128;
 
 /** What ends a command early. */
@@ -76,22 +78,37 @@ async function begin(
   }
 }
 
-/** Passes on what the client sends, no faster than the command takes it. */
+/**
+ * Passes on what the client sends. Sizes and signals overtake input that the command does not take; the client waits
+ * when there is too much of it.
+ */
 async function feed(
   session: ExecSession,
   order: ExecOrder,
   requests: AsyncIterator<ExecMachineRequest>,
 ): Promise<void> {
+  let written: Promise<void> = Promise.resolve();
+  let waiting = 0;
+  const write = async (bytes: Buffer): Promise<void> => {
+    await session.write(bytes);
+    waiting -= bytes.length;
+  };
+  const endInput = (): void => {
+    written = written.then(() => session.endInput());
+  };
   for (;;) {
     const next = await requests.next();
     if (next.done === true) break;
     const input = inputFromProto(next.value, order);
-    if (input?.kind === "stdin") await session.write(input.bytes);
-    else if (input?.kind === "end") session.endInput();
+    if (input?.kind === "stdin") {
+      waiting += input.bytes.length;
+      written = written.then(() => write(input.bytes));
+      if (waiting > MAX_WAITING_INPUT) await written;
+    } else if (input?.kind === "end") endInput();
     else if (input?.kind === "resize") session.resize(input.size);
     else if (input?.kind === "signal") session.signal(input.signal);
   }
-  if (order.request.stdin) session.endInput();
+  if (order.request.stdin) endInput();
 }
 
 function exitToProto(how: ExecEnd, id: string) {

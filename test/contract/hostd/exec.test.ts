@@ -135,6 +135,14 @@ describe("a command", () => {
     expect(await outcome(stream)).toMatchObject({ exit: { exitCode: 143, signal: "SIGTERM" } });
   });
 
+  test("gets a signal although it has not taken the input before it", async () => {
+    const stream = await open(["sleep", "1000"], { stdin: true });
+    for (let i = 0; i < 3; i++) await stream.send({ $case: "stdin", value: Buffer.alloc(60_000) });
+    await stream.send({ $case: "signal", value: "SIGINT" });
+
+    expect(await outcome(stream)).toMatchObject({ exit: { exitCode: 130, signal: "SIGINT" } });
+  });
+
   test("waits while its client does not read, and others do not", async () => {
     const slow = await open(["flood", "20000000"]);
     const messages = slow.messages[Symbol.asyncIterator]();
