@@ -1,7 +1,9 @@
 import { WebSocket } from "undici";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Machine, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { token } from "../api/clients.ts";
+import { issueToken } from "../../../src/lib/auth/auth.ts";
+import { call } from "../../../src/lib/grpc/client.ts";
+import { KEYS, token } from "../api/clients.ts";
 import { type TestApi, World } from "../api/fixture.ts";
 import { Reporter } from "../api/watches/fixture.ts";
 import { restClient, type Send } from "./client.ts";
@@ -93,6 +95,27 @@ test("a watch that its client leaves, and a HEAD of one, take nothing of the org
 
   expect(head.status).toBe(200);
   await expect.poll(() => api.inProgress.streams).toBe(0);
+});
+
+test("a watch ends with an error when its token is revoked", async () => {
+  const { tokens } = api.admin;
+  const { token: own, id } = await issueToken(
+    KEYS.privateKey,
+    { subject: "me", org: "personal", scopes: ["machines:read"] },
+    600,
+  );
+  const response = await open("/v1/apps/web/watch", { authorization: `Bearer ${own}` });
+  const events = readSse(response);
+  await events.next();
+
+  await call(tokens, tokens.revokeToken, { id }, { timeoutMs: 20_000 });
+
+  for await (const { event, data } of events) {
+    if (event !== "error") continue;
+    expect(data).toMatchObject({ status: "unauthenticated", reason: "TOKEN_REVOKED" });
+    return;
+  }
+  expect.unreachable("the watch ended without an error");
 });
 
 test("logs are JSON lines, or server-sent events that go on after a sequence", async () => {

@@ -80,7 +80,7 @@ export async function createRestServer(parts: ServerParts) {
   function fail(err: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const { raw } = request;
     // Its body has broken off, or nobody waits for the answer.
-    const hasGone = raw.destroyed && !raw.complete;
+    const hasGone = (raw.destroyed && !raw.complete) || exchanges.get(request)?.caller.signal.aborted;
     const fault = hasGone ? new Fault("CANCELLED", "CANCELLED", "the client has gone") : asFault(err);
     report(request, fault);
     const { status, headers, body } = errorAnswer(fault, actionOf(request));

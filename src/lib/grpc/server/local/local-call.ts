@@ -135,6 +135,8 @@ export class LocalCall<Req, Res> {
   /** Returns the request as gRPC would have delivered it: what it cannot carry does not come through. @throws Fault */
   #receive(request: Req): { readonly message: Req; readonly allowed: Promise<void> | undefined } {
     const { method, guarded } = this.#parts;
+    // Its token may have been revoked since the call began.
+    if (this.#fault) throw this.refused(this.#fault);
     const message = method.requestDeserialize(method.requestSerialize(request));
     try {
       return { message, allowed: guarded?.request(message) };
