@@ -9,11 +9,14 @@ import { lifecycleCases } from "./lifecycle.cases.ts";
 import { machineCases } from "./machine.cases.ts";
 import { transportCases } from "./transport.cases.ts";
 
+/** A fleet starts beside the other contract tests. */
+const FLEET_TIMEOUT_MS = 180_000;
+
 let gateway: Gateway;
 beforeAll(async () => {
   gateway = await openGateway();
-});
-afterAll(() => gateway?.close());
+}, FLEET_TIMEOUT_MS);
+afterAll(() => gateway?.close(), FLEET_TIMEOUT_MS);
 
 curlCases(() => gateway);
 transportCases(() => gateway);
