@@ -197,15 +197,15 @@ describe("an attenuated token", () => {
     await starter.start(machine?.id ?? "");
     await ofShop.createApp("shop");
     for (const refused of [
-      reader.start(machine?.id ?? ""),
-      starter.get(machine?.id ?? ""),
-      starter.start("0000a1b2c3d4e5"),
-      ofShop.create({ app: "web" }),
-      ofShop.start(machine?.id ?? ""),
-      ofOther.get(machine?.id ?? ""),
+      () => reader.start(machine?.id ?? ""),
+      () => starter.get(machine?.id ?? ""),
+      () => starter.start("0000a1b2c3d4e5"),
+      () => ofShop.create({ app: "web" }),
+      () => ofShop.start(machine?.id ?? ""),
+      () => ofOther.get(machine?.id ?? ""),
     ]) {
       const reason = "TOKEN_RESTRICTED";
-      expect(await faultOf(refused)).toMatchObject({ code: "PERMISSION_DENIED", reason });
+      expect(await faultOf(refused())).toMatchObject({ code: "PERMISSION_DENIED", reason });
     }
   });
 });
