@@ -30,7 +30,7 @@ describe("what was typed wrong: exit code 2, and nothing is sent", () => {
     ["a quota of nothing", ["org", "set-quota", "acme"], /--machines N, --memory 64gb, --images 2tb, --rate/],
   ];
   test.each(cases)("%s", async (_name, args, message) => {
-    const ended = await cli.home.hover(...args);
+    const ended = await cli.home.within(...args);
 
     expect([ended.code, ended.out]).toEqual([2, ""]);
     expect(ended.err).toMatch(message);
@@ -49,7 +49,7 @@ describe("what was typed wrong: exit code 2, and nothing is sent", () => {
       }),
     );
 
-    const ended = await cli.home.hover("m", "run", "-a", "web", "-c", file);
+    const ended = await cli.home.within("m", "run", "-a", "web", "-c", file);
 
     expect(ended.code).toBe(2);
     for (const problem of [
@@ -71,7 +71,7 @@ describe("errors of the api", () => {
     ];
     cli.api.failures.set("createMachine", invalid(violations));
 
-    const ended = await cli.home.hover("m", "run", "nginx", "-a", "web");
+    const ended = await cli.home.within("m", "run", "nginx", "-a", "web");
 
     expect(ended.code).toBe(1);
     expect(ended.err).toBe(
@@ -90,7 +90,7 @@ describe("errors of the api", () => {
   ])("%s comes with the next command", async (reason, args, method, next) => {
     cli.api.failures.set(method, new Fault("FAILED_PRECONDITION", reason, "no"));
 
-    const ended = await cli.home.hover(...args);
+    const ended = await cli.home.within(...args);
 
     expect([ended.code, ended.err]).toEqual([1, `Error: no (${reason})\nNext: ${next}\n`]);
   });
@@ -101,7 +101,7 @@ describe("errors of the api", () => {
     });
     cli.api.failures.set("createMachine", fault);
 
-    const ended = await cli.home.hover("m", "run", "nginx", "-a", "web", "--json");
+    const ended = await cli.home.within("m", "run", "nginx", "-a", "web", "--json");
 
     expect([ended.code, ended.out]).toEqual([1, ""]);
     expect(JSON.parse(ended.err)).toEqual({
@@ -121,7 +121,7 @@ describe("errors of the api", () => {
   }, async () => {
     // Not after the minute for which it looks for an api that has gone in the middle: this test has
     // less.
-    const ended = await cli.home.hover("m", "run", "nginx", "-a", "web", "--api", "127.0.0.1:1");
+    const ended = await cli.home.within("m", "run", "nginx", "-a", "web", "--api", "127.0.0.1:1");
 
     expect(ended.code).toBe(1);
     expect(ended.err).toMatch(

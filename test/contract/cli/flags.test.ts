@@ -45,7 +45,7 @@ describe("flags of flyctl", () => {
     ],
     [["--autostart=false", "nginx"], "nginx", { autostart: false }],
   ])("may leave out a value: %j", async (args, image, service) => {
-    const { code, err } = await cli.home.hover("m", "run", "-a", "web", "-p", "80", ...args);
+    const { code, err } = await cli.home.within("m", "run", "-a", "web", "-p", "80", ...args);
 
     expect([code, err]).toEqual([0, expect.not.stringContaining("Error")]);
     expect(created().config).toMatchObject({ image, extra: { services: [service] } });
@@ -62,7 +62,7 @@ describe("flags of flyctl", () => {
     ["--rootfs-size", "scratch disk", ["--rootfs-size", "1"]],
     ["--org", "hover app create NAME -o ORG", ["--org", "acme"]],
   ])("%s is refused with the reason", async (flag, why, args) => {
-    const { code, err } = await cli.home.hover(...RUN, ...args);
+    const { code, err } = await cli.home.within(...RUN, ...args);
 
     expect([code, err]).toEqual([2, expect.stringContaining(`Error: ${flag} is not possible here: `)]);
     expect(err).toContain(why);
@@ -72,7 +72,7 @@ describe("flags of flyctl", () => {
   test.each([["egress-ip"], ["api-proxy"], ["proxy"]])(
     "hover machine %s says why there is none",
     async (name) => {
-      const { code, err } = await cli.home.hover("machine", name, "list", "--org", "acme");
+      const { code, err } = await cli.home.within("machine", name, "list", "--org", "acme");
 
       expect([code, err]).toEqual([
         2,
@@ -149,7 +149,7 @@ describe("what cannot be meant", () => {
     [["--autostart"], "add -p PORT"],
     [["--config", "a.json", "--machine-config", "{}"], "Either --config or --machine-config"],
   ])("%j is an error that shows the way", async (args, message) => {
-    const { code, err } = await cli.home.hover(...RUN, ...args);
+    const { code, err } = await cli.home.within(...RUN, ...args);
 
     expect([code, err]).toEqual([2, expect.stringContaining(message)]);
     expect(cli.api.requests).toEqual([]);

@@ -49,7 +49,8 @@ test.each(examples)("%s", async (example) => {
     expect([code, err]).toEqual([1, expect.stringContaining("REST_UNAVAILABLE")]);
     return;
   }
-  const { code, out, err } = await cli.home.hover(...args);
+  const readsInput = args[0] === "console" || args.includes("--shell");
+  const { code, out, err } = await (readsInput ? cli.home.hover(...args) : cli.home.within(...args));
 
   expect([code, err]).toEqual([0, expect.not.stringContaining("Error")]);
   expect(out).not.toBe("");

@@ -12,7 +12,7 @@ describe("what changes the state of machines", () => {
   test("restart passes signal, grace and force on", async () => {
     cli.api.add({ id: ID });
 
-    const { code, out } = await cli.home.hover("m", "restart", ID, "-s", "hup", "--time", "3", "--force");
+    const { code, out } = await cli.home.within("m", "restart", ID, "-s", "hup", "--time", "3", "--force");
 
     expect([code, out]).toEqual([0, expect.stringMatching(/^0000a1b2c3d4e5 restarted in /)]);
     expect(cli.sent("restartMachine")).toMatchObject({
@@ -26,8 +26,8 @@ describe("what changes the state of machines", () => {
     cli.api.add({ id: ID });
     cli.api.add({ id: OTHER });
 
-    const killed = await cli.home.hover("m", "kill", ID, OTHER);
-    const signalled = await cli.home.hover("m", "signal", ID, "-s", "usr1", "--json");
+    const killed = await cli.home.within("m", "kill", ID, OTHER);
+    const signalled = await cli.home.within("m", "signal", ID, "-s", "usr1", "--json");
 
     expect(killed.out).toBe(`${ID} was sent SIGKILL\n${OTHER} was sent SIGKILL\n`);
     expect(JSON.parse(signalled.out)).toMatchObject([{ id: ID, signal: "SIGUSR1" }]);
@@ -36,9 +36,9 @@ describe("what changes the state of machines", () => {
   test("cordon and uncordon are shown in the status", async () => {
     cli.api.add({ id: ID });
 
-    const cordoned = await cli.home.hover("m", "cordon", ID);
-    const status = await cli.home.hover("m", "status", ID);
-    const uncordoned = await cli.home.hover("m", "uncordon", ID);
+    const cordoned = await cli.home.within("m", "cordon", ID);
+    const status = await cli.home.within("m", "status", ID);
+    const uncordoned = await cli.home.within("m", "uncordon", ID);
 
     expect([cordoned.out, uncordoned.out]).toEqual([`${ID} cordoned\n`, `${ID} uncordoned\n`]);
     expect(status.out).toMatch(/^cordoned {4}proxies send it no requests$/m);
@@ -47,7 +47,7 @@ describe("what changes the state of machines", () => {
   test("suspend says that it is not built yet", async () => {
     cli.api.add({ id: ID });
 
-    const { code, err } = await cli.home.hover("m", "suspend", ID);
+    const { code, err } = await cli.home.within("m", "suspend", ID);
 
     expect([code, err]).toEqual([1, expect.stringContaining("(SUSPEND_NOT_SUPPORTED)")]);
   });
@@ -57,7 +57,7 @@ describe("what changes the state of machines", () => {
     const config = { ...MachineConfig.create(), image: "other" };
     cli.api.add({ id: OTHER, config });
 
-    const { code, out } = await cli.home.hover("m", "destroy", "-a", "web", "-i", "127.0.0.1:5000/hello:1");
+    const { code, out } = await cli.home.within("m", "destroy", "-a", "web", "-i", "127.0.0.1:5000/hello:1");
 
     expect([code, out]).toEqual([0, `${ID} destroyed\n`]);
   });
@@ -77,7 +77,7 @@ describe("what changes the state of machines", () => {
     for (const [method, [verb = "", ...more]] of Object.entries(verbs)) {
       const program = verb === "exec" ? ["true"] : [];
       const args = ["m", verb, "--lease-nonce", "abc", ...more, ID, ...program];
-      const { code, err } = await cli.home.hover(...args);
+      const { code, err } = await cli.home.within(...args);
       expect([verb, code, err]).toEqual([verb, 0, ""]);
       const sent = cli.sent<{ leaseNonce?: string; message?: { value: { leaseNonce: string } } }>(method);
       expect(sent.leaseNonce ?? sent.message?.value.leaseNonce, verb).toBe("abc");
@@ -89,7 +89,7 @@ describe("hover machine update", () => {
   test("puts flags over the configuration that the machine has, and nothing else", async () => {
     cli.api.add({ id: ID, state: MachineState.STARTED, instanceId: "01JE0000000000000000000001" });
 
-    const { code, out } = await cli.home.hover(
+    const { code, out } = await cli.home.within(
       ...["m", "update", ID, "-i", "hello:2", "-e", "A=1", "-m", "team=blue", "--vm-memory", "512"],
       ...["--restart", "on-fail", "--schedule", "daily", "--rollback", "--ready-timeout", "20s"],
       ...["--command", "serve 'a b'", "-y", "--skip-health-checks"],
@@ -123,7 +123,7 @@ describe("hover machine update", () => {
   test("with --wait holds a lease until the machine has settled, and releases it", async () => {
     cli.api.add({ id: ID, state: MachineState.STARTED });
 
-    const { code } = await cli.home.hover(
+    const { code } = await cli.home.within(
       "m",
       "update",
       ID,
@@ -154,7 +154,7 @@ describe("hover machine update", () => {
       new Fault("FAILED_PRECONDITION", "ROLLED_BACK", "the old one is back"),
     );
 
-    const { code, err } = await cli.home.hover("m", "update", ID, "--image", "x", "--wait");
+    const { code, err } = await cli.home.within("m", "update", ID, "--image", "x", "--wait");
 
     expect([code, err]).toEqual([1, expect.stringContaining("(ROLLED_BACK)")]);
     expect(cli.api.leases.size).toBe(0);
@@ -163,7 +163,7 @@ describe("hover machine update", () => {
   test("removes a port and its service", async () => {
     cli.api.add({ id: ID });
 
-    await cli.home.hover("m", "update", ID, "-p", "8080/tcp:-", "-p", "443:80/tcp:tls:http");
+    await cli.home.within("m", "update", ID, "-p", "8080/tcp:-", "-p", "443:80/tcp:tls:http");
 
     const { config } = cli.sent<UpdateMachineRequest>("updateMachine");
     expect(config?.services).toEqual([{ protocol: "tcp", internalPort: 80 }]);
@@ -183,8 +183,8 @@ describe("what happened, and what was configured", () => {
       time: new Date(Date.now() - 60_000),
     }));
 
-    const table = await cli.home.hover("m", "events", ID);
-    const json = await cli.home.hover("m", "events", ID, "-n", "3", "--json");
+    const table = await cli.home.within("m", "events", ID);
+    const json = await cli.home.within("m", "events", ID, "-n", "3", "--json");
 
     expect(table.out).toMatch(/^EVENT +TYPE +STATE +SOURCE\n1m ago +start +started +user\n/);
     expect(table.out.trimEnd().split("\n")).toHaveLength(6);
@@ -201,8 +201,8 @@ describe("what happened, and what was configured", () => {
     const createTime = new Date(Date.now() - 3_600_000);
     cli.api.versions = ["01JE2", "01JE1", "01JE0"].map((instanceId) => ({ instanceId, config, createTime }));
 
-    const table = await cli.home.hover("m", "versions", ID, "-d");
-    const json = await cli.home.hover("m", "versions", ID, "--json");
+    const table = await cli.home.within("m", "versions", ID, "-d");
+    const json = await cli.home.within("m", "versions", ID, "--json");
 
     expect(table.out).toMatch(
       /^VERSION +CREATED +SIZE +IMAGE\n01JE2 +1h ago +2 shared CPUs, 512 MB +hello:1\n/,
@@ -216,8 +216,8 @@ describe("hover machine leases", () => {
   test("are taken, shown and released by whoever may", async () => {
     cli.api.add({ id: ID });
 
-    const none = await cli.home.hover("m", "lease", "view", ID);
-    const taken = await cli.home.hover(
+    const none = await cli.home.within("m", "lease", "view", ID);
+    const taken = await cli.home.within(
       "m",
       "leases",
       "acquire",
@@ -227,9 +227,9 @@ describe("hover machine leases", () => {
       "--description",
       "backup",
     );
-    const shown = await cli.home.hover("m", "leases", "view", ID);
-    const cleared = await cli.home.hover("m", "leases", "clear", ID);
-    const again = await cli.home.hover("m", "leases", "clear", ID, "--json");
+    const shown = await cli.home.within("m", "leases", "view", ID);
+    const cleared = await cli.home.within("m", "leases", "clear", ID);
+    const again = await cli.home.within("m", "leases", "clear", ID, "--json");
 
     expect(none.out).toMatch(new RegExp(`^MACHINE .*\\n${ID} +- +- +-\\n$`));
     expect(taken.out).toMatch(/^[0-9a-f]{32}\n$/);
@@ -245,7 +245,7 @@ describe("hover machine leases", () => {
     const message = `machine ID ${ID} lease currently held by ci, expires at 2026-01-01T00:00:00Z`;
     cli.api.failures.set("stopMachine", new Fault("ABORTED", "LEASE_HELD", message, facts));
 
-    const { err } = await cli.home.hover("m", "stop", ID);
+    const { err } = await cli.home.within("m", "stop", ID);
 
     expect(err).toContain("currently held by ci, expires at 2026-01-01T00:00:00Z (LEASE_HELD)");
     expect(err).toContain(`Next: hover machine leases view ${ID}`);
