@@ -191,9 +191,11 @@ function afterExit(
   return { machine: settled(move(machine, "stopped", at)) };
 }
 
-/** While an update stops the old VM, the spec has the new version already. */
-function versionThatRan({ state, spec }: Machine): string {
-  return (state === "updating" ? spec.previous?.instanceId : undefined) ?? spec.instanceId;
+/** While an update stops the old VM, or a call cuts that short, the spec has the new version already. */
+function versionThatRan({ state, spec, update }: Machine): string {
+  const isEnding = state === "updating" || state === "stopping" || state === "destroying";
+  const isOld = isEnding && update !== undefined && update.readyAtMs === undefined;
+  return (isOld ? spec.previous?.instanceId : undefined) ?? spec.instanceId;
 }
 
 export function destroying(

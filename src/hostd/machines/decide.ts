@@ -21,6 +21,9 @@ export type Decision =
 export function decideStart(machine: Machine, active: Activity | undefined): Decision {
   if (active === "start") return { kind: machine.state === "started" ? "already" : "join" };
   if (active === "destroy") return refuse(notStartable(machine));
+  // The new version runs, and is only watched.
+  const isTried = active === "update" && machine.update?.readyAtMs !== undefined;
+  if (isTried && machine.state === "started") return { kind: "already" };
   if (active !== undefined) return { kind: "wait" };
   switch (machine.state) {
     case "started":

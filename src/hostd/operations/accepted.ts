@@ -18,8 +18,22 @@ export type Accepted =
       readonly done: Promise<Machine>;
       readonly cancellation: AbortController;
       readonly stopOperation: Pick<StopOperation, "escalate">;
+      readonly trial?: Trial;
     }
   | { readonly kind: "destroy"; readonly done: Promise<Machine> };
+
+/** The time in which the process of a new version runs, and does not count yet. */
+interface Trial {
+  readonly hasBegun: boolean;
+  readonly begun: Promise<void>;
+}
+
+/** Resolves when a request is over, in whatever way, or the trial of an update begins: nothing is in passing then. */
+export async function passed(accepted: Accepted): Promise<void> {
+  const over: Promise<unknown>[] = [accepted.done.catch(() => {})];
+  if ("trial" in accepted && accepted.trial && !accepted.trial.hasBegun) over.push(accepted.trial.begun);
+  await Promise.race(over);
+}
 
 /** Cancels a start, and shortens a stop, for what comes after it. */
 export function cutShort(accepted: Accepted | undefined, reason: Fault, options: StopOptions): void {

@@ -15,7 +15,7 @@ import {
 import type { Machine, MachineId, StartCause } from "../machines/machine.ts";
 import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
-import { type Accepted, cancelled, cutShort, type StopResult } from "./accepted.ts";
+import { type Accepted, cancelled, cutShort, passed, type StopResult } from "./accepted.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
 import { type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
@@ -68,7 +68,7 @@ export class Driver {
   async start(watchMs: number, signal?: AbortSignal): Promise<StartResult> {
     let decision = allowed(decideStart(this.machine, this.activity));
     while (decision.kind === "wait") {
-      await abortable(this.#last ? ended(this.#last.done) : this.#endWhatIsLeft(), signal);
+      await abortable(this.#last ? passed(this.#last) : this.#endWhatIsLeft(), signal);
       decision = allowed(decideStart(this.machine, this.activity));
     }
     if (decision.kind === "already") {
@@ -249,7 +249,7 @@ export class Driver {
     const cancellation = new AbortController();
     const operation = new UpdateOperation(this.runtime, this.#parts);
     const done = this.#inOrder(() => run(operation, cancellation.signal));
-    return this.#accept({ kind: "update", done, cancellation, stopOperation: operation });
+    return this.#accept({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
   }
 
   #beginStop(
@@ -286,9 +286,4 @@ export class Driver {
 function allowed(decision: Decision): Exclude<Decision, { kind: "refuse" }> {
   if (decision.kind === "refuse") throw decision.fault;
   return decision;
-}
-
-/** Resolves when `work` has ended, in whatever way. */
-async function ended(work: Promise<unknown>): Promise<void> {
-  await work.catch(() => {});
 }

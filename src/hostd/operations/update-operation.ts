@@ -37,11 +37,23 @@ const MAX_ATTEMPTS = 20;
 export class UpdateOperation {
   readonly #runtime: MachineRuntime;
   readonly #parts: UpdateParts;
+  readonly #trial = Promise.withResolvers<void>();
+  #hasBegunTrial = false;
   #stop: StopOperation | undefined;
 
   constructor(runtime: MachineRuntime, parts: UpdateParts) {
     this.#runtime = runtime;
     this.#parts = parts;
+  }
+
+  /** Whether the new version has run, as it must for a while before it counts. */
+  get hasBegun(): boolean {
+    return this.#hasBegunTrial;
+  }
+
+  /** Resolves when the new version runs and does not count yet; never without a rollback. */
+  get begun(): Promise<void> {
+    return this.#trial.promise;
   }
 
   /** Shortens the stop of the old VM. */
@@ -159,6 +171,8 @@ export class UpdateOperation {
   async #untilReady(signal: AbortSignal): Promise<void> {
     const { update } = this.#runtime.machine;
     if (update?.readyAtMs === undefined) return;
+    this.#hasBegunTrial = true;
+    this.#trial.resolve();
     const leftMs = Math.max(0, update.readyAtMs - this.#parts.clock.now());
     const hasEnded = await endsWithin(leftMs, this.#runtime.ended, signal);
     if (!hasEnded)

@@ -307,6 +307,41 @@ describe("waits and logs", () => {
       });
     });
 
+    test("from an event on counts states without an event of their own, and no cordon", async () => {
+      const [destroy, launch] = [event("03", MachineState.DESTROYING), event("01", MachineState.CREATING)];
+      const cordon = { ...event("02", MachineState.CREATED), type: "cordon" };
+      world.host(1).change(id, { events: [cordon, launch] });
+
+      const created = await until(id, { states: [MachineState.CREATED], afterEventId: "01" });
+      world
+        .host(1)
+        .change(id, { state: MachineState.STARTED, events: [cordon, event("01", MachineState.STARTED)] });
+      const again = until(id, { states: [MachineState.STARTED], afterEventId: "01" });
+      const fault = await faultOf(again);
+      world.host(1).change(id, { state: MachineState.DESTROYED, events: [destroy, cordon, launch] });
+      const destroyed = await until(id, { states: [MachineState.DESTROYED], afterEventId: "03" });
+
+      expect(created.machine?.state).toBe(MachineState.CREATED);
+      expect(fault.reason).toBe("STATE_UNREACHABLE");
+      expect(destroyed.machine?.state).toBe(MachineState.DESTROYED);
+    });
+
+    test("for a version that was rolled back ends, also when it begins after that", async () => {
+      const { instanceId: old = "" } = world.host(1).machines.get(id) ?? {};
+      const tried = ulid(Date.now() + 10_000);
+      const own = await world.api();
+      world.host(1).change(id, { state: MachineState.UPDATING, instanceId: tried });
+      const waiting = faultOf(until(id, { instanceId: tried, acrossCalls: true }, own));
+      await expect.poll(() => world.host(1).calls).toContain("watchMachines");
+      const events = [{ ...event("02", MachineState.UPDATING), instanceId: tried }];
+      world.host(1).change(id, { state: MachineState.STARTED, instanceId: old, events });
+
+      const facts = { instance_id: tried, current_version: old };
+      expect(await waiting).toMatchObject({ reason: "REPLACED", facts });
+      expect(await faultOf(until(id, { instanceId: tried }))).toMatchObject({ reason: "REPLACED", facts });
+      await own.close();
+    });
+
     test("for a version ends when another one has replaced it, and waits for one to come", async () => {
       const old = world.host(1).machines.get(id)?.instanceId ?? "";
       const [next, last] = [ulid(Date.now() + 10_000), ulid(Date.now() + 20_000)];

@@ -28,17 +28,19 @@ export class Waiter {
   readonly #settled = Promise.withResolvers<Omit<Machine, "config">>();
   readonly #readHistory: () => Promise<Machine>;
   #last: MachineState | undefined;
+  /** Whether the machine has had the version that is waited for. */
+  #hasHadVersion = false;
   #latest: WatchedMachine | undefined;
   #awaySinceMs: number | undefined;
   /** Undefined: what happened before the watch is not known yet. */
   #history: "reading" | "read" | undefined;
 
-  /** @param readHistory reads the machine with its newest events, for a wait from an event on */
+  /** @param readHistory reads the machine with its newest events, for a wait from an event or for a version */
   constructor(target: WaitTarget, nowMs: number, readHistory: () => Promise<Machine>) {
     this.target = target;
     this.#awaySinceMs = nowMs;
     this.#readHistory = readHistory;
-    if (target.afterEventId === "") this.#history = "read";
+    if (target.afterEventId === "" && target.instanceId === "") this.#history = "read";
     // Nobody listens when the wait was given up.
     this.#settled.promise.catch(() => {});
   }
@@ -62,11 +64,12 @@ export class Waiter {
       return;
     }
     this.#last = machine.state;
-    if (this.#isReplaced(machine) || !this.#isVersion(machine)) return;
-    const isNews = afterEventId === "" || (machine.events[0]?.id ?? "") > afterEventId;
-    if (isNews && states.includes(machine.state)) this.#settled.resolve(machine);
-    else if (this.#history === undefined) void this.#recall();
-    else if (this.#history === "read" && !this.#mayCome(watched))
+    if (this.#isReplaced(machine)) return;
+    const isVersion = this.#isVersion(machine);
+    if (isVersion) this.#hasHadVersion = true;
+    if (isVersion && this.#isNews(machine) && states.includes(machine.state)) this.#settled.resolve(machine);
+    else if (this.#history === undefined && (afterEventId !== "" || !isVersion)) void this.#recall();
+    else if (isVersion && this.#history !== "reading" && !this.#mayCome(watched))
       this.fail(unreachableState(machineId, machine.state, states));
   }
 
@@ -74,6 +77,8 @@ export class Waiter {
   lost(fault: unknown, nowMs: number): void {
     const limitMs = this.#last === undefined ? FIRST_ANSWER_LIMIT_MS : RESUME_LIMIT_MS;
     this.#awaySinceMs ??= nowMs;
+    // What happens meanwhile is not told.
+    if (this.#history === "read" && this.target.afterEventId !== "") this.#history = undefined;
     if (nowMs - this.#awaySinceMs >= limitMs) this.fail(fault);
   }
 
@@ -92,8 +97,19 @@ export class Waiter {
     this.#history = "reading";
     const machine = await this.#readHistory().catch(() => undefined);
     this.#history = "read";
+    const { instanceId } = this.target;
+    if (instanceId !== "" && machine?.events.some((event) => event.instanceId === instanceId))
+      this.#hasHadVersion = true;
+    const found = machine && this.#findAmongEvents(machine);
+    if (found) this.#settled.resolve(found);
+    else if (this.#latest) this.update(this.#latest);
+  }
+
+  /** Returns the machine as it was when it first came into a state after the event. */
+  #findAmongEvents(machine: Machine): Machine | undefined {
     const { afterEventId, instanceId, states } = this.target;
-    const events = machine?.events ?? [];
+    if (afterEventId === "") return undefined;
+    const events = machine.events.filter(isMove);
     const at = events.findLastIndex(
       (event) =>
         event.id > afterEventId &&
@@ -101,16 +117,27 @@ export class Waiter {
         (instanceId === "" || !event.instanceId || event.instanceId === instanceId),
     );
     const event = events[at];
-    if (machine && event)
-      this.#settled.resolve({ ...machine, state: event.status, events: events.slice(at) });
-    else if (this.#latest) this.update(this.#latest);
+    if (event) return { ...machine, state: event.status, events: events.slice(at) };
+    const isThere = this.#isVersion(machine) && this.#isNews(machine) && states.includes(machine.state);
+    return isThere ? machine : undefined;
+  }
+
+  /** Whether the machine came into its state after the event. Some states have no event: they follow the newest. */
+  #isNews({ state, events }: Omit<Machine, "config">): boolean {
+    const { afterEventId } = this.target;
+    if (afterEventId === "") return true;
+    const newest = events.find(isMove);
+    if (newest === undefined) return false;
+    return newest.id > afterEventId || (newest.id === afterEventId && newest.status !== state);
   }
 
   /** Whether another version has taken the place of the one that is waited for, which ends the wait. */
   #isReplaced(machine: Omit<Machine, "config">): boolean {
     const { machineId, instanceId, states } = this.target;
     const present = machine.instanceId ?? "";
-    if (instanceId === "" || present <= instanceId) return false;
+    if (instanceId === "" || present === "" || present === instanceId) return false;
+    // One that is older was there before the update that brings the version, or is back after it.
+    if (present < instanceId && !this.#hasHadVersion) return false;
     if (states.includes("replaced")) this.#settled.resolve({ ...machine, state: "replaced" });
     else this.fail(versionReplaced(machineId, instanceId, present, states));
     return true;
@@ -126,4 +153,9 @@ export class Waiter {
     if (states.some((state) => reachable.includes(state))) return true;
     return acrossCalls && machine?.state !== "destroyed" && machine?.state !== "destroying";
   }
+}
+
+/** Whether an event is of a change of the state. A cordon tells the state that the machine is in anyway. */
+function isMove({ type }: { readonly type: string }): boolean {
+  return type !== "cordon" && type !== "uncordon";
 }

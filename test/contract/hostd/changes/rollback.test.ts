@@ -84,7 +84,7 @@ describe("an update with a rollback", () => {
     expect(host.host.store.get(id)?.spec.previous).toBeUndefined();
   });
 
-  test("keeps the new version when it is stopped meanwhile", async () => {
+  test("is over for a start when the new process runs, and keeps the new version when it is stopped meanwhile", async () => {
     const { id, instanceId } = await host.created();
     await host.start(id);
     const updating = host.update(id, { rollback: true, readyTimeout: durationToProto(60_000) });
@@ -95,6 +95,7 @@ describe("an update with a rollback", () => {
           (await host.get(id)).events[0]?.type === "start" && (await host.get(id)).instanceId !== instanceId,
       )
       .toBe(true);
+    expect((await host.start(id)).alreadyStarted).toBe(true);
 
     const { machine } = await host.stop(id);
 

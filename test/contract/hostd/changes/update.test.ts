@@ -185,7 +185,10 @@ describe("an update", () => {
     const { machine } = await host.stop(id, { timeoutMs: 0 });
 
     await expect(updating).rejects.toMatchObject({ reason: "INVALID_STATE" });
-    expect(machine?.state).toBe(MachineState.STOPPED);
+    expect(machine).toMatchObject({
+      state: MachineState.STOPPED,
+      events: [{ type: "stop" }, { type: "exit", instanceId }, {}, {}, {}],
+    });
     expect(machine?.instanceId).not.toBe(instanceId);
     expect(host.host.ledger.sums().allocated.memoryMb).toBe(0);
   });
