@@ -123,7 +123,7 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   const { tokens, revocations, refreshRevocations } = parts;
   const machinesServer: MachinesServiceServer = {
     ...createsService(creates, { own: region, known: schedulers.regions() }),
-    ...changesService(changes, machines),
+    ...changesService(changes, machines, leases),
     ...updatesService(updates),
     ...listsService(parts),
     ...watchesService(parts),

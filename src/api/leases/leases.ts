@@ -71,6 +71,20 @@ export class Leases {
     );
   }
 
+  /**
+   * Lets a caller go on whose call no host guards, unless somebody else holds the lease.
+   *
+   * @throws Fault `LEASE_HELD`
+   */
+  async guard(id: MachineId, nonce: string, caller: Caller): Promise<void> {
+    try {
+      const lease = await this.get(id, caller);
+      if (lease.nonce !== nonce) throw leaseHeld(id, lease);
+    } catch (err) {
+      if (!hasReason(err, "LEASE_NOT_FOUND")) throw err;
+    }
+  }
+
   /** A destroyed machine has no lease. */
   async #existing<T>(id: MachineId, org: string, act: (host: HostAddress) => Promise<T>): Promise<T> {
     try {
@@ -81,6 +95,12 @@ export class Leases {
       throw new Fault("NOT_FOUND", "LEASE_NOT_FOUND", message, { machine_id: id });
     }
   }
+}
+
+function leaseHeld(id: MachineId, { owner, expireTimeMs }: Lease): Fault {
+  const expires = new Date(expireTimeMs).toISOString();
+  const message = `machine ID ${id} lease currently held by ${owner}, expires at ${expires}`;
+  return new Fault("ABORTED", "LEASE_HELD", message, { machine_id: id, owner, expire_time: expires });
 }
 
 /** Checks how long a lease is to last. */

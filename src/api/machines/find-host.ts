@@ -44,7 +44,8 @@ export async function atHost<T>(
   }
 }
 
-function isDestroyed(id: MachineId, verb: string): Fault {
+/** Makes the fault of a call for a machine that is destroyed. */
+export function isDestroyed(id: MachineId, verb: string): Fault {
   const message = `unable to ${verb} machine from current state: 'destroyed'`;
   return new Fault("FAILED_PRECONDITION", "INVALID_STATE", message, { machine_id: id, state: "destroyed" });
 }

@@ -28,6 +28,8 @@ export function leaseCases(gateway: () => Gateway): void {
         ["?ttl=45", undefined],
         ["", { ttl: 45 }],
         ["", { ttl: "45", description: "deploy" }],
+        ["", { ttl: "45s" }],
+        ["?ttl=abc&ttl=45", undefined],
       ])("the TTL is in the query or the body: %s %j", async (query, body) => {
         const before = Math.floor(Date.now() / 1_000);
         const { status, json } = await call("POST", `${path(id)}/lease${query}`, body);
@@ -67,6 +69,16 @@ export function leaseCases(gateway: () => Gateway): void {
         expect((await call("POST", `${path(id)}/${verb}`, undefined, { [nonceHeader]: nonce })).status).toBe(
           200,
         );
+      });
+
+      test("guards suspending, also while it is not built yet", async () => {
+        const { nonce } = await acquire();
+        const suspend = (headers: Record<string, string>) =>
+          call("POST", `${path(id)}/suspend`, undefined, headers);
+
+        expect((await suspend({})).json.error).toContain("lease currently held by");
+        expect((await suspend({ [nonceHeader]: "wrong" })).status).toBe(409);
+        expect((await suspend({ [nonceHeader]: nonce })).status).toBe(501);
       });
 
       test("guards destroying, and not reads, waits and one key of metadata", async () => {

@@ -160,6 +160,13 @@ export function lifecycleCases(gateway: () => Gateway): void {
 
     test("suspend is not built yet", async () => {
       expect(await call("POST", `${path(id)}/suspend`)).toMatchObject({ status: 501 });
+      await ok("DELETE", `${path(id)}?force=true`);
+      expect(await call("POST", `${path(id)}/suspend`)).toMatchObject({
+        status: 412,
+        json: {
+          error: "failed_precondition: unable to suspend machine from current state: 'destroyed'",
+        },
+      });
     });
 
     test("cordon and uncordon are told", async () => {
@@ -188,7 +195,7 @@ export function lifecycleCases(gateway: () => Gateway): void {
       });
     });
 
-    test.each(["timeout=61", "timeout=0.5", "timeout=2m", "timeout=500ms", "timeout=3600"])(
+    test.each(["timeout=61", "timeout=0.5", "timeout=2m", "timeout=500ms", "timeout=-1", "timeout=-1s"])(
       "%s is out of range",
       async (query) => {
         const { id } = await gateway().machine(app, {}, { skip_launch: true });

@@ -20,6 +20,12 @@ export interface Leased {
   readonly leaseNonce: string;
 }
 
+/** Lets a caller go on whose call no host guards, unless somebody else holds the lease. */
+export interface LeaseGuard {
+  /** @throws Fault `LEASE_HELD` */
+  guard(id: MachineId, nonce: string, caller: Caller): Promise<void>;
+}
+
 export interface RestartOptions extends StopOptions {
   /** Kill the process instead of signalling it. */
   readonly forceStop: boolean;

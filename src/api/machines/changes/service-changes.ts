@@ -13,17 +13,22 @@ import type { Check } from "../config/text.ts";
 import { checkKey, checkMetadata, MAX_METADATA_ENTRIES } from "../config/validate-metadata.ts";
 import { checkStop, signalProblem } from "../config/validate-stop.ts";
 import { machineToProto } from "../convert-machine.ts";
+import { isDestroyed } from "../find-host.ts";
 import type { MachineId } from "../machine-id.ts";
 import { checkToken, machineRequest } from "../machine-request.ts";
 import type { Machines } from "../machines.ts";
-import type { MachineChanges, MetadataChange, RestartOptions, SignalOptions } from "./changes.ts";
+import type { LeaseGuard, MachineChanges, MetadataChange, RestartOptions, SignalOptions } from "./changes.ts";
 
 type Changes = Pick<
   MachinesServiceServer,
   "restartMachine" | "suspendMachine" | "signalMachine" | "setMachineCordon" | "updateMetadata"
 >;
 
-export function changesService(changes: MachineChanges, machines: Pick<Machines, "get">): Changes {
+export function changesService(
+  changes: MachineChanges,
+  machines: Pick<Machines, "get">,
+  leases: LeaseGuard,
+): Changes {
   return {
     restartMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");
@@ -35,8 +40,10 @@ export function changesService(changes: MachineChanges, machines: Pick<Machines,
       const [id] = machineRequest(req.machineId, (violations) =>
         checkToken("lease_nonce", req.leaseNonce, violations),
       );
-      // Says first whether there is such a machine.
-      await machines.get(id, caller);
+      // Says first whether the caller may suspend the machine, and whether it could be.
+      const { machine } = await machines.get(id, caller);
+      if (machine.state === "destroyed") throw isDestroyed(id, "suspend");
+      await leases.guard(id, req.leaseNonce, caller);
       throw suspendNotSupported(id);
     }),
     signalMachine: unary(async (req, ctx) => {
