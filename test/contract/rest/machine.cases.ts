@@ -246,6 +246,14 @@ export function machineCases(gateway: () => Gateway): void {
       expect(created.config.services[0]).not.toHaveProperty("force_instance_key");
     });
 
+    test("one and zero are true and false, and seconds may have a unit", async () => {
+      const { id, nonce } = await gateway().machine(app, {}, { skip_launch: 1, lease_ttl: "1m" });
+
+      expect(nonce).toMatch(/^[0-9a-f]+$/);
+      expect((await get(id)).state).toBe("created");
+      expect((await gateway().machine(app, {}, { skip_launch: 0 })).state).toBe("started");
+    });
+
     test("a destroyed machine is still told for a while, and its name is free at once", async () => {
       const { id } = await gateway().machine(app, {}, { name: "phoenix" });
       await gateway().ok("DELETE", `${machines()}/${id}?force=true`);

@@ -75,6 +75,32 @@ export function transportCases(gateway: () => Gateway): void {
       },
     );
 
+    test("an empty name is no app, and does not stand for all of them", async () => {
+      for (const path of ["/apps//machines", "/apps//machines/"]) {
+        const { status, json } = await gateway().call("GET", path);
+
+        expect({ status, json }).toMatchObject({ status: 404, json: { error: "Could not find App" } });
+      }
+    });
+
+    test("of a parameter that is repeated the last value counts, unless it is a list", async () => {
+      const times = "updated_after=never&updated_after=2020-01-01T00:00:00Z";
+
+      expect((await gateway().call("GET", `${machine}/events?limit=x&limit=1`)).json).toHaveLength(1);
+      expect((await gateway().call("GET", `/orgs/personal/machines?limit=x&limit=1&${times}`)).status).toBe(
+        200,
+      );
+      const both = await gateway().ok("GET", `/apps/${app}/machines?state=destroyed&state=created`);
+      expect(both.map((each: { id: string }) => each.id)).toContain(id);
+    });
+
+    test("a time zone's plus need not be escaped", async () => {
+      const path = "/orgs/personal/machines?updated_after=2020-01-01T00:00:00";
+
+      expect((await gateway().call("GET", `${path}+02:00`)).status).toBe(200);
+      expect((await gateway().call("GET", `${path} 02`)).status).toBe(400);
+    });
+
     test("parts of a path may be escaped", async () => {
       const escaped = [...app].map((char) => `%${char.charCodeAt(0).toString(16)}`).join("");
 

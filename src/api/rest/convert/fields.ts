@@ -37,9 +37,23 @@ export function number() {
   return member(z.number({ error: "must be a number" }), readNumber);
 }
 
-/** True or false, also as text. */
+/**
+ * Seconds: a number, also as text, or text with a unit such as `30s`. Gives a number.
+ */
+export function seconds(max = Number.MAX_SAFE_INTEGER) {
+  const bounds = max === Number.MAX_SAFE_INTEGER ? "" : `, 0 to ${max},`;
+  const error = `must be seconds${bounds} or a duration such as "30s"`;
+  const schema = z.number({ error }).min(0, { error }).max(max, { error });
+  return member(schema, (raw) => {
+    const value = readNumber(raw);
+    return typeof value === "string" ? (secondsOf(value) ?? value) : value;
+  });
+}
+
+/** True or false, also as text or as 1 and 0. */
 export function flag() {
   return member(z.boolean({ error: "must be true or false" }), (raw) => {
+    if (raw === 0 || raw === 1) return raw === 1;
     if (typeof raw !== "string") return raw;
     if (raw === "") return undefined;
     const lower = raw.toLowerCase();
@@ -55,11 +69,33 @@ export function strictFlag() {
 /** A parameter of a query that is true when it is there without a value. */
 export function queryFlag() {
   return member(z.boolean({ error: "must be true or false" }), (raw) => {
-    const last = Array.isArray(raw) ? raw.at(-1) : raw;
-    if (typeof last !== "string") return last;
-    const lower = last.toLowerCase();
-    return last === "" || TRUE.has(lower) ? true : FALSE.has(lower) ? false : last;
+    if (typeof raw !== "string") return raw;
+    const lower = raw.toLowerCase();
+    return raw === "" || TRUE.has(lower) ? true : FALSE.has(lower) ? false : raw;
   });
+}
+
+const REPEATED = new WeakSet<object>();
+
+/** A parameter of a query that may come several times. Gives what arrived. */
+export function repeated(description: string) {
+  const schema = z.unknown().optional().meta({ type: "string", description });
+  REPEATED.add(schema);
+  return schema;
+}
+
+/** Returns a query in which of each other parameter the last value counts. */
+export function lastValues(
+  query: Readonly<Record<string, unknown>>,
+  { shape }: z.ZodObject,
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(query).map(([name, value]) => {
+      const field: unknown = Object.hasOwn(shape, name) ? shape[name] : undefined;
+      const isSingle = typeof field === "object" && field !== null && !REPEATED.has(field);
+      return [name, isSingle && Array.isArray(value) ? value.at(-1) : value];
+    }),
+  );
 }
 
 /** A duration as Go writes it, e.g. `1m30s`; a number counts nanoseconds. Gives text. */
@@ -78,21 +114,23 @@ export function durationOrSeconds() {
   });
 }
 
-/** A duration in a query: as Go writes it, or seconds. Gives text. */
-export function queryDuration() {
-  return member(durationText(), (raw) => {
-    const last = Array.isArray(raw) ? raw.at(-1) : raw;
-    if (typeof last === "number" || (typeof last === "string" && /^\d+(\.\d+)?$/.test(last))) {
-      return formatDuration(Number(last) * 1_000);
-    }
-    return last === "" ? undefined : last;
+/**
+ * A duration in a query: as Go writes it, or seconds. Gives text.
+ *
+ * @param negative whether one below zero is taken: its reader has a range of its own
+ */
+export function queryDuration({ negative = false }: { readonly negative?: boolean } = {}) {
+  return member(durationText(negative), (raw) => {
+    if (typeof raw === "string" && /^-?\d+(\.\d+)?$/.test(raw)) return formatDuration(Number(raw) * 1_000);
+    return raw === "" ? undefined : raw;
   });
 }
 
-function durationText() {
+function durationText(negative = false) {
   return z.string({ error: 'must be a duration such as "1m30s"' }).superRefine((value, ctx) => {
     try {
-      if (parseDuration(value) < 0) ctx.addIssue({ code: "custom", message: "must not be negative" });
+      if (parseDuration(value) < 0 && !negative)
+        ctx.addIssue({ code: "custom", message: "must not be negative" });
     } catch (err) {
       ctx.addIssue({ code: "custom", message: err instanceof Error ? err.message : "is no duration" });
     }
@@ -154,6 +192,15 @@ export function mapOf<T extends z.ZodType>(value: T) {
 function readNumber(raw: unknown): unknown {
   if (raw === "") return undefined;
   return typeof raw === "string" && /^-?\d+(\.\d+)?$/.test(raw) ? Number(raw) : raw;
+}
+
+/** Returns the seconds of a duration with a unit, to the millisecond; undefined for other text. */
+function secondsOf(text: string): number | undefined {
+  try {
+    return Math.round(parseDuration(text)) / 1_000;
+  } catch {
+    return undefined;
+  }
 }
 
 function isEmpty(raw: unknown): boolean {

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { WebSocket } from "ws";
+import { Fault } from "../../../lib/faults/fault.ts";
 import type { LocalCall } from "../../../lib/grpc/server/local/local-call.ts";
 import type { JsonObject } from "../convert/json.ts";
 import { docsOf } from "../openapi/document.ts";
@@ -73,6 +74,7 @@ export function registerRoute(
       const call = begun.get(request);
       if (!call) throw notBuiltYet(route);
       try {
+        requireApp(request.params);
         const hasBody = !WITHOUT_BODY.has(request.method);
         const bytes = hasBody ? await bodies.read(request.raw, call.claims?.org ?? "") : Buffer.alloc(0);
         const answer = await route.handle(requestOf(route, request, call, parseBody(bytes)));
@@ -98,6 +100,12 @@ export function registerRoute(
 /** Sends JSON as the answer of a request. */
 export function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
   return reply.code(status).header("content-type", JSON_TYPE).send(JSON.stringify(body));
+}
+
+/** An empty name in a path would stand for all apps. @throws Fault APP_NOT_FOUND */
+function requireApp(params: unknown): void {
+  if (paramsOf(params)["app"] !== "") return;
+  throw new Fault("NOT_FOUND", "APP_NOT_FOUND", "the path has an empty name of an app", { app: "" });
 }
 
 function timeoutOf({ method }: Route): number {

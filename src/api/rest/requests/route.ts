@@ -6,6 +6,7 @@ import { Fault } from "../../../lib/faults/fault.ts";
 import { Violations } from "../../../lib/faults/violations.ts";
 import type { LocalCall } from "../../../lib/grpc/server/local/local-call.ts";
 import type { LocalCaller, LocalCalls } from "../../../lib/grpc/server/local/local-calls.ts";
+import { lastValues } from "../convert/fields.ts";
 import type { Json, JsonObject } from "../convert/json.ts";
 import { read } from "../convert/read.ts";
 import type { AnswerName } from "./answers.ts";
@@ -155,7 +156,9 @@ export class RestRequest<
     const { query: querySchema, body: bodySchema } = this.#route;
     const violations = new Violations();
     const { query: givenQuery, body: givenBody } = this.arrived;
-    const query = violations.collect(() => (querySchema ? read(querySchema, givenQuery) : givenQuery));
+    const query = violations.collect(() =>
+      querySchema ? read(querySchema, lastValues(givenQuery, querySchema)) : givenQuery,
+    );
     const body = violations.collect(() => (bodySchema ? read(bodySchema, givenBody) : givenBody));
     violations.throwIfAny();
     // Without violations both were read.

@@ -3,7 +3,7 @@ import { ExecServiceService, RunCommandRequest } from "../../../gen/windhover/ma
 import { invalid } from "../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { commandToJson, processToJson } from "../convert/convert-platform.ts";
-import { flag, integer, oneOf, text, textMap, texts } from "../convert/fields.ts";
+import { flag, oneOf, seconds, text, textMap, texts } from "../convert/fields.ts";
 import type { Json, JsonObject } from "../convert/json.ts";
 import { splitWords } from "../convert/words.ts";
 import { type Route, route } from "../requests/route.ts";
@@ -28,7 +28,7 @@ export const execRoutes: readonly Route[] = [
       command: texts().describe("Program and arguments. No shell takes part."),
       cmd: text("The same as one text, split into words as by a shell, with quotes."),
       stdin: text(),
-      timeout: integer().describe(`Seconds. Default ${TIMEOUT_S.usual}, at most ${TIMEOUT_S.most}.`),
+      timeout: seconds().describe(`Seconds. Default ${TIMEOUT_S.usual}, at most ${TIMEOUT_S.most}.`),
       env: textMap(),
       user: text(),
       working_dir: text(),

@@ -4,7 +4,7 @@ import { invalid } from "../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { leaseToJson } from "../convert/convert-machine.ts";
 import { parseDuration } from "../convert/duration.ts";
-import { integer, queryDuration, text } from "../convert/fields.ts";
+import { queryDuration, seconds, text } from "../convert/fields.ts";
 import { type Route, route } from "../requests/route.ts";
 
 const TAG = "Leases";
@@ -31,7 +31,7 @@ export const leaseRoutes: readonly Route[] = [
     answer: "lease",
     rpc: LeasesServiceService.acquireLease,
     query: z.looseObject({ ttl: queryDuration().describe("Seconds. Default 30.") }),
-    body: z.looseObject({ ttl: integer().describe("Seconds. Default 30."), description: text() }),
+    body: z.looseObject({ ttl: seconds().describe("Seconds. Default 30."), description: text() }),
     status: 201,
     async handle(request) {
       const { query, body } = request.read();

@@ -18,6 +18,7 @@ import {
   flag,
   queryDuration,
   queryFlag,
+  repeated,
   signal,
   text,
 } from "../convert/fields.ts";
@@ -158,14 +159,10 @@ export const lifecycleRoutes: readonly Route[] = [
     rpc: MachinesServiceService.waitMachine,
     timeoutMs: (WAIT_S.max + 15) * 1_000,
     query: z.looseObject({
-      state: z
-        .unknown()
-        .optional()
-        .meta({
-          type: "string",
-          description: `States, repeated or with commas; \`${SETTLED}\` is any in which it rests. Default: started.`,
-        }),
-      timeout: queryDuration(),
+      state: repeated(
+        `States, repeated or with commas; \`${SETTLED}\` is any in which it rests. Default: started.`,
+      ),
+      timeout: queryDuration({ negative: true }),
       version: text("`instance_id` of the version to wait for."),
       instance_id: text("The old name of `version`."),
       from_event_id: text("Waits for what happens after this event."),

@@ -15,7 +15,7 @@ import { MACHINE_STATES, type MachineState as StateName } from "../../machines/m
 import { configSchema, durationMs } from "../convert/config-schema.ts";
 import { configFromJson } from "../convert/convert-config.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
-import { durationOrSeconds, flag, integer, queryFlag, text } from "../convert/fields.ts";
+import { durationOrSeconds, flag, integer, queryFlag, repeated, seconds, text } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
@@ -32,7 +32,7 @@ const launchFields = {
   region: text("A region, several with commas, or a group such as `eu` or `any`."),
   skip_launch: flag(),
   skip_service_registration: flag(),
-  lease_ttl: integer(0, 3_600),
+  lease_ttl: seconds(3_600),
   min_secrets_version: integer(),
 };
 
@@ -47,8 +47,8 @@ export const machineRoutes: readonly Route[] = [
     rpc: MachinesServiceService.listMachines,
     query: z.looseObject({
       include_deleted: queryFlag(),
-      region: z.unknown().optional().meta({ type: "string", description: "Regions, with commas." }),
-      state: z.unknown().optional().meta({ type: "string", description: "States, with commas." }),
+      region: repeated("Regions, with commas."),
+      state: repeated("States, with commas."),
       summary: queryFlag(),
       include_leases: queryFlag(),
     }),

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { ListMachinesRequest, MachinesServiceService } from "../../../gen/windhover/machines/v1/machines.ts";
 import { invalid } from "../../../lib/faults/fault.ts";
 import { orgMachineToJson } from "../convert/convert-machine.ts";
-import { integer, queryFlag, text } from "../convert/fields.ts";
+import { integer, queryFlag, repeated, text } from "../convert/fields.ts";
 import { requireOwnOrg } from "../requests/own-org.ts";
 import { type Route, route } from "../requests/route.ts";
 import { filtersOf } from "./service-machines.ts";
@@ -20,8 +20,8 @@ export const orgRoutes: readonly Route[] = [
     rpc: MachinesServiceService.listMachines,
     query: z.looseObject({
       include_deleted: queryFlag(),
-      region: z.unknown().optional().meta({ type: "string", description: "Regions, with commas." }),
-      state: z.unknown().optional().meta({ type: "string", description: "States, with commas." }),
+      region: repeated("Regions, with commas."),
+      state: repeated("States, with commas."),
       summary: queryFlag(),
       updated_after: text("RFC 3339."),
       cursor: text("`next_cursor` of the page before."),
@@ -58,8 +58,10 @@ export const orgRoutes: readonly Route[] = [
 /** @throws Fault INVALID_FIELDS */
 function timeOf(text: string | undefined): Date | undefined {
   if (!text) return undefined;
-  const time = new Date(text);
-  if (!/^\d{4}-\d\d-\d\dT/.test(text) || Number.isNaN(time.getTime()))
+  // A plus that is not escaped arrives as a space.
+  const written = text.replace(/ (?=\d\d:\d\d$)/, "+");
+  const time = new Date(written);
+  if (!/^\d{4}-\d\d-\d\dT/.test(written) || Number.isNaN(time.getTime()))
     throw invalid([{ field: "updated_after", description: "must be a time such as 2026-11-29T12:00:00Z" }]);
   return time;
 }
