@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { sweep } from "../../../src/hostd/operations/reconcile.ts";
-import { expectRightness, liveUntil, stepsOf } from "./crash.ts";
+import { deathsOf, expectRightness, liveUntil, stepsOf } from "./crash.ts";
 import { Death } from "./death.ts";
 import { FakeImages, hostFolder, startHost, type TestHost } from "./fixture.ts";
 
@@ -36,7 +36,7 @@ describe("a host killed at any step", () => {
     const steps = await stepsOf(life);
     expect(steps.length).toBeGreaterThan(50);
 
-    for (let at = 0; at < steps.length; at += 1) {
+    for (const at of deathsOf(steps)) {
       const dir = join(folder.path, String(at));
       mkdirSync(dir);
       const images = new FakeImages();

@@ -66,10 +66,27 @@ export async function liveUntil(
 
 /** Returns the steps of a life that nothing ends. */
 export async function stepsOf(life: Life): Promise<readonly string[]> {
+  return (await stepsAfter(async () => {}, life)).steps;
+}
+
+/** Returns the steps of a life that nothing ends, and how many of them are of what comes `before` it. */
+export async function stepsAfter(
+  before: Life,
+  life: Life,
+): Promise<{ readonly from: number; readonly steps: readonly string[] }> {
   const death = new Death(Number.POSITIVE_INFINITY);
   const host = await startHost({ vmm: (vmm) => death.vmm(vmm), store: (store) => death.store(store) });
+  await before(host);
+  const from = death.steps.length;
   await life(host);
   await host.host.teardowns.all();
   await host.close();
-  return death.steps;
+  return { from, steps: death.steps };
+}
+
+/** Returns the steps at which a death leaves something else behind: between the end of one step and the next nothing is done. */
+export function deathsOf(steps: readonly string[], from = 0): readonly number[] {
+  const isSameAsNext = (at: number) =>
+    steps[at]?.startsWith("after ") && steps[at + 1]?.startsWith("before ");
+  return [...steps.keys()].filter((at) => at >= from && !isSameAsNext(at));
 }

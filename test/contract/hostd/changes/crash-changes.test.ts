@@ -5,7 +5,7 @@ import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.
 import type { Machine } from "../../../../src/hostd/machines/machine.ts";
 import { expectedPins, sweep } from "../../../../src/hostd/operations/reconcile.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
-import { expectRightness, liveUntil, stepsOf } from "../crash.ts";
+import { deathsOf, expectRightness, type Life, liveUntil, stepsAfter } from "../crash.ts";
 import { Death } from "../death.ts";
 import { FakeImages, hostFolder, startHost, type TestHost } from "../fixture.ts";
 
@@ -20,31 +20,68 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-/** Changes machines in every way, and leaves those that ran running. */
-async function life(host: TestHost): Promise<void> {
-  const { id } = await host.created({ exec: ["/bin/first"] });
-  await host.start(id, { watchMs: 0 });
-  const { nonce: leaseNonce } = await host.acquire(id);
-  await host.metadata(id, { set: { a: "1" } });
-  await host.restart(id, { leaseNonce });
-  await host.update(id, { leaseNonce, digest: OTHER, exec: ["/bin/second"] });
-  await host.update(id, { leaseNonce, exec: ["sim-exec-fail"], ...BACK }).catch(() => {});
-  await host.update(id, { leaseNonce, exec: ENDS, ...BACK }).catch(() => {});
-  await host.update(id, { leaseNonce, exec: ["/bin/third"], ...BACK });
-  const idle = await host.created();
-  await host.update(idle.id, { digest: OTHER });
-  const restarted = await host.created({
-    exec: ENDS,
-    config: { restart: { policy: "always", maxRetries: 1 } },
-  });
-  await host.start(restarted.id, { watchMs: 0 });
-  const once = await host.created({ exec: ENDS, config: { autoDestroy: true } });
-  await host.start(once.id, { watchMs: 0 });
-  for (const [machine, state] of [
-    [restarted.id, MachineState.STOPPED],
-    [once.id, MachineState.DESTROYED],
-  ] as const)
-    await expect.poll(async () => (await host.get(machine)).state, POLL).toBe(state);
+/** A change, and what comes before it. A host that dies there is another test's. */
+interface Case {
+  readonly before: Life;
+  readonly change: (host: TestHost, id: string) => Promise<unknown>;
+}
+
+const running: Life = async (host) => {
+  await host.start((await host.created({ exec: ["/bin/first"] })).id, { watchMs: 0 });
+};
+const idle = (
+  exec: string[],
+  config: NonNullable<Parameters<TestHost["created"]>[0]>["config"] = {},
+): Life => {
+  return async (host) => void (await host.created({ exec, config }));
+};
+/** Starts a machine that comes to its end by itself. */
+const runsUntil = (state: MachineState): Case["change"] => {
+  return async (host, id) => {
+    await host.start(id, { watchMs: 0 });
+    await expect.poll(async () => (await host.get(id)).state, POLL).toBe(state);
+  };
+};
+
+/** Short ones: each is lived again for each of its steps. */
+const CASES: Readonly<Record<string, Case>> = {
+  "an update of a leased machine": {
+    before: running,
+    async change(host, id) {
+      const { nonce: leaseNonce } = await host.acquire(id);
+      await host.metadata(id, { set: { a: "1" } });
+      await host.update(id, { leaseNonce, digest: OTHER, exec: ["/bin/second"] });
+    },
+  },
+  "a restart": { before: running, change: (host, id) => host.restart(id) },
+  "a version that cannot be run": {
+    before: running,
+    change: (host, id) => host.update(id, { exec: ["sim-exec-fail"], ...BACK }).catch(() => {}),
+  },
+  "a version that ends": {
+    before: running,
+    change: (host, id) => host.update(id, { digest: OTHER, exec: ENDS, ...BACK }).catch(() => {}),
+  },
+  "a version that becomes ready": {
+    before: running,
+    change: (host, id) => host.update(id, { exec: ["/bin/third"], ...BACK }),
+  },
+  "an update of a machine that does not run": {
+    before: idle([]),
+    change: (host, id) => host.update(id, { digest: OTHER }),
+  },
+  "a restart by the policy": {
+    before: idle(ENDS, { restart: { policy: "always", maxRetries: 1 } }),
+    change: runsUntil(MachineState.STOPPED),
+  },
+  "a machine that destroys itself": {
+    before: idle(ENDS, { autoDestroy: true }),
+    change: runsUntil(MachineState.DESTROYED),
+  },
+};
+
+function lifeOf({ change }: Case): Life {
+  return async (host) => void (await change(host, host.machines.list()[0]?.id ?? ""));
 }
 
 /** Returns what is wrong with a machine that a restarted host has brought to rest. */
@@ -64,11 +101,14 @@ function wrongWith({ id, state, spec, update, events }: Machine): string[] {
 }
 
 /** Kills a host at a step, and expects that the next one is right. */
-async function killedAt(at: number, steps: readonly string[]): Promise<void> {
-  const dir = join(folder.path, String(at));
+async function killedAt(name: string, each: Case, at: number, steps: readonly string[]): Promise<void> {
+  const dir = join(folder.path, `${name} ${at}`);
   mkdirSync(dir);
   const images = new FakeImages();
-  await liveUntil(new Death(at), { dir, images }, life);
+  await liveUntil(new Death(at), { dir, images }, async (host) => {
+    await each.before(host);
+    await lifeOf(each)(host);
+  });
 
   const after = await startHost({ dir, images });
   try {
@@ -84,20 +124,25 @@ async function killedAt(at: number, steps: readonly string[]): Promise<void> {
     await expectRightness(after);
     expect(after.host.ledger.sums().allocated).toEqual({ cpus: 0, memoryMb: 0, diskMb: 0 });
   } catch (cause) {
-    throw new Error(`killed at step ${at}, "${steps[at]}", after "${steps[at - 1]}"`, { cause });
+    throw new Error(`${name}, killed at step ${at}, "${steps[at]}", after "${steps[at - 1]}"`, { cause });
   } finally {
     await after.close();
   }
 }
 
 test("a host killed at any step of a change completes it or takes it back", async () => {
-  const steps = await stepsOf(life);
-  expect(steps.length).toBeGreaterThan(80);
+  const deaths: (() => Promise<void>)[] = [];
+  for (const [name, each] of Object.entries(CASES)) {
+    const { from, steps } = await stepsAfter(each.before, lifeOf(each));
+    expect(steps.length, name).toBeGreaterThan(from);
+    for (const at of deathsOf(steps, from)) deaths.push(() => killedAt(name, each, at, steps));
+  }
+  expect(deaths.length).toBeGreaterThan(60);
 
   // Several at a time: most of a life is waiting.
-  const left = steps.keys();
+  const left = deaths.values();
   const killEach = async (): Promise<void> => {
-    for (const at of left) await killedAt(at, steps);
+    for (const kill of left) await kill();
   };
   await Promise.all(Array.from({ length: 4 }, killEach));
 }, 240_000);
