@@ -17,7 +17,7 @@ import { requestHash } from "./request-hash.ts";
 import { SharedPolls } from "./shared-polls.ts";
 import { type CreateRequest, type CreateState, placedAttempt } from "./store/create-state.ts";
 import { faultFromData } from "./store/fault-data.ts";
-import type { IntentStore } from "./store/intent-store.ts";
+import { type IntentStore, nameTakenBy } from "./store/intent-store.ts";
 import type { StepProgress } from "./store/progress.ts";
 import type { SagaStore } from "./store/saga-store.ts";
 import type { StoredSaga } from "./store/stored-saga.ts";
@@ -52,6 +52,8 @@ const PREFLIGHTS_AT_ONCE = 4;
 const POLL_MS = 200;
 /** Reads of the database by those of an organisation who wait for creates that run elsewhere. More wait longer. */
 const POLLS = { perSecond: 100, burst: 200 };
+/** While the machine that has a name has no id yet. */
+const OWNER_POLLS = 10;
 const FIND_TIMEOUT_MS = 5_000;
 
 export class Creates {
@@ -85,9 +87,9 @@ export class Creates {
           caller.signal?.throwIfAborted();
           return this.#begin(request, requestId, owner);
         }),
-      ).catch((err) => {
+      ).catch(async (err) => {
         slot?.[Symbol.dispose]();
-        throw err;
+        throw await this.#withOwner(err, request, caller);
       });
       if (!isNew) {
         slot?.[Symbol.dispose]();
@@ -137,6 +139,23 @@ export class Creates {
     const { runner, slots } = this.#parts;
     const isRepeat = requestId !== undefined && runner.progress(org, requestId) !== undefined;
     return isRepeat ? undefined : slots.take(org);
+  }
+
+  /**
+   * Names the machine that has the name of a create: clients go on with it. One that is created at the same time has
+   * an id a moment later.
+   */
+  async #withOwner(err: unknown, { org, app, name }: CreateRequest, { signal }: Caller): Promise<unknown> {
+    if (!(err instanceof Fault) || err.reason !== "MACHINE_NAME_TAKEN" || err.facts["machine_id"]) return err;
+    for (let i = 0; i < OWNER_POLLS && !signal?.aborted; i++) {
+      await sleep(POLL_MS, signal);
+      await this.#pollPaces.take(org, 1, signal ?? NEVER);
+      const id = await this.#parts.intents.nameOwner(app, name).catch(() => undefined);
+      if (id) return nameTakenBy(id, app, name);
+      // Its create was undone: there is no machine to name.
+      if (id === undefined) return err;
+    }
+    return err;
   }
 
   #chargeFailure(org: string, err: unknown): void {

@@ -50,6 +50,17 @@ export function lifecycleCases(gateway: () => Gateway): void {
       );
     });
 
+    test("of creates with one name at a time one works, and the others say whose the name is", async () => {
+      const create = { name: "contended", config: { image: gateway().image }, skip_launch: true };
+      const answers = await Promise.all([1, 2, 3].map(() => call("POST", `/apps/${app}/machines`, create)));
+
+      const [made] = answers.filter(({ status }) => status === 200);
+      const refused = answers.filter(({ status }) => status === 409);
+      expect(refused).toHaveLength(2);
+      for (const { json } of refused)
+        expect(json.error).toContain(`machine ID ${made?.json.id} already exists`);
+    });
+
     test("a host without room, recognised by clients, and no other refusal is", async () => {
       const guest = { cpu_kind: "performance", cpus: 16, memory_mb: 32_768 };
       const { status, json } = await call("POST", `/apps/${app}/machines`, {

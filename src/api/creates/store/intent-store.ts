@@ -52,6 +52,11 @@ export class IntentStore {
     }
     throw await nameTaken(this.#db, request);
   }
+
+  /** Returns the id of the machine that has a name; null while it has none yet, undefined when there is no machine. */
+  async nameOwner(app: string, name: string): Promise<string | null | undefined> {
+    return nameOwner(this.#db, app, name);
+  }
 }
 
 /** Takes two round trips. Returns undefined when the name is taken. */
@@ -149,13 +154,21 @@ async function insert(
   return rows[0];
 }
 
-async function nameTaken(db: Queries, { app, name }: CreateRequest): Promise<Fault> {
+async function nameOwner(db: Queries, app: string, name: string): Promise<string | null | undefined> {
   const { rows } = await db.query<{ id: string | null }>({
     name: "create_name_owner",
     text: "select id from machines where app = $1 and name = $2 and state <> 'destroyed'",
     values: [app, name],
   });
-  const id = rows[0]?.id ?? "";
+  return rows[0]?.id;
+}
+
+async function nameTaken(db: Queries, { app, name }: CreateRequest): Promise<Fault> {
+  return nameTakenBy((await nameOwner(db, app, name)) ?? "", app, name);
+}
+
+/** Makes the fault of a create whose name another machine has. @param id empty: not known yet */
+export function nameTakenBy(id: string, app: string, name: string): Fault {
   const message = `app ${app} has a machine ${name} already${id === "" ? "" : `: ${id}`}; choose another name or destroy that one`;
   return new Fault("ALREADY_EXISTS", "MACHINE_NAME_TAKEN", message, { app, name, machine_id: id });
 }

@@ -140,6 +140,22 @@ describe("create", () => {
     expect(await world.leftovers()).toEqual(before);
   });
 
+  test("names the machine that has the name, also while that one is created", async () => {
+    const asked = Promise.withResolvers<void>();
+    const leave = Promise.withResolvers<void>();
+    world.scheduler.before("reserve", () => {
+      asked.resolve();
+      return leave.promise;
+    });
+    const first = api.user.create({ name: "contended" });
+    await asked.promise;
+
+    const [fault] = await Promise.all([faultOf(api.user.create({ name: "contended" })), leave.resolve()]);
+
+    const { machine } = await first;
+    expect(fault).toMatchObject({ reason: "MACHINE_NAME_TAKEN", facts: { machine_id: machine?.id } });
+  });
+
   test("says what was asked for and what would fit when no host has room", async () => {
     world.scheduler.before("reserve", () => {
       throw new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", "no host has room", { largest_memory_mb: "512" });
