@@ -71,6 +71,19 @@ export function leaseCases(gateway: () => Gateway): void {
         );
       });
 
+      test("comes with an update that asks for one, and not with one that is refused", async () => {
+        const config = { image: gateway().image };
+        const update = (more: object, nonce = "") =>
+          call("POST", path(id), { config, ...more }, { [nonceHeader]: nonce });
+
+        expect((await update({ lease_ttl: 60, current_version: "stale" })).status).toBe(409);
+        expect((await call("GET", `${path(id)}/lease`)).json.error).toBe("lease not found");
+        const { nonce } = (await update({ lease_ttl: 60 })).json;
+        expect(nonce).toMatch(/^[0-9a-f]+$/);
+        expect((await update({ lease_ttl: 60 })).json.error).toContain("lease currently held by");
+        expect((await update({ lease_ttl: 90 }, nonce)).json.nonce).toBe(nonce);
+      });
+
       test("guards suspending, also while it is not built yet", async () => {
         const { nonce } = await acquire();
         const suspend = (headers: Record<string, string>) =>

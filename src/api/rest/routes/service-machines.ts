@@ -20,6 +20,7 @@ import type { JsonObject } from "../convert/json.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
+import { updateLeased } from "./service-leased-update.ts";
 
 const TAG = "Machines";
 /** Machines that are read at a time. */
@@ -128,17 +129,19 @@ export const machineRoutes: readonly Route[] = [
       const machineId = await request.machineId();
       if (body.name || body.region) await requireSamePlace(request, machineId, body);
       const readyMs = durationMs(body.ready_timeout);
-      const { machine } = await request.unary(
-        UpdateMachineRequest.fromPartial({
-          machineId,
-          config,
-          currentVersion: body.current_version ?? "",
-          skipLaunch: body.skip_launch ?? false,
-          launch: body.launch ?? false,
-          rollback: body.rollback ?? false,
-          ...(readyMs === undefined ? {} : { readyTimeout: durationToProto(readyMs) }),
-          leaseNonce: request.leaseNonce,
-        }),
+      const machine = await updateLeased(request, machineId, body.lease_ttl, (leaseNonce) =>
+        request.unary(
+          UpdateMachineRequest.fromPartial({
+            machineId,
+            config,
+            currentVersion: body.current_version ?? "",
+            skipLaunch: body.skip_launch ?? false,
+            launch: body.launch ?? false,
+            rollback: body.rollback ?? false,
+            ...(readyMs === undefined ? {} : { readyTimeout: durationToProto(readyMs) }),
+            leaseNonce,
+          }),
+        ),
       );
       return { body: machine ? machineToJson(machine) : {} };
     },
