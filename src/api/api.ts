@@ -7,9 +7,9 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { internalTokens, type TokenSource } from "../lib/auth/tokens.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import { RefusalPace } from "../lib/grpc/server/edge/pace/refusal-pace.ts";
+import { Semaphore } from "../lib/limits/semaphore.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
-import { Semaphore } from "../lib/runtime/semaphore.ts";
 import type { SealingKeys } from "../lib/sealing/sealing-keys.ts";
 import { Database } from "../lib/stores/postgres.ts";
 import { AcquireStore } from "./acquire/acquire-store.ts";
@@ -18,7 +18,6 @@ import { realTools } from "./acquire/real-tools.ts";
 import { AppStore } from "./apps/app-store.ts";
 import { CreateRunner } from "./creates/create-runner.ts";
 import { Creates } from "./creates/creates.ts";
-import { resolveInDoubt } from "./creates/resolve-in-doubt.ts";
 import type { ImageResolver } from "./creates/saga/create-tools.ts";
 import { createSaga } from "./creates/saga/steps.ts";
 import { IntentStore } from "./creates/store/intent-store.ts";
@@ -39,8 +38,7 @@ import { MachineApps } from "./machines/machine-apps.ts";
 import { MachineStore } from "./machines/machine-store.ts";
 import { Machines } from "./machines/machines.ts";
 import { recordMachine } from "./machines/record-machine.ts";
-import { startMaintenance, type Task } from "./maintenance/maintenance.ts";
-import { applyRetention, boundRows, trimChanges } from "./maintenance/retention.ts";
+import { startMaintenance } from "./maintenance/maintenance.ts";
 import { sweep } from "./maintenance/sweep.ts";
 import { OrganizationStore } from "./orgs/organization-store.ts";
 import { type SchedulerAddress, Schedulers } from "./regions/schedulers.ts";
@@ -66,22 +64,8 @@ import { Updates } from "./updates/updates.ts";
 import { ChangeFeed } from "./watches/change-feed.ts";
 import { ChangeLog } from "./watches/change-log.ts";
 import { addServices } from "./wiring-services.ts";
+import { maintenanceTasks } from "./wiring-tasks.ts";
 
-const CONNECT_INTERVAL_MS = 2_000;
-const REFRESH_INTERVAL_MS = 2_000;
-/** Interval at which the limits of organisations are read from the database. */
-const LIMITS_INTERVAL_MS = 5_000;
-const IDLE_INTERVAL_MS = 60_000;
-/** An api knows of a revocation by another one within this, and a host a moment later. */
-const REVOCATIONS_INTERVAL_MS = 1_000;
-const RECONCILE_INTERVAL_MS = 2_000;
-/** Several times within the lease of an acquire. */
-const ACQUIRES_INTERVAL_MS = 4_000;
-const SWEEP_INTERVAL_MS = 30_000;
-/** Longer than the interval, and little more: another api takes over soon after a crash. */
-const SWEEP_LEASE_MS = 45_000;
-const RETENTION_INTERVAL_MS = 60 * 60_000;
-const BOUNDS_INTERVAL_MS = 5 * 60_000;
 /** Reads of watches from the database: others need its connections too. */
 const WATCH_READS = {
   permits: 3,
@@ -228,32 +212,13 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   readRevocations(revocationsFile, revocations);
   const sync = new RevocationSync(tokens, revocations, revocationsFile);
   const refreshRevocations = () => sync.refresh();
-  const reconcileMs = options.reconcileMs ?? RECONCILE_INTERVAL_MS;
-  const retention = { intervalMs: RETENTION_INTERVAL_MS, leaseMs: RETENTION_INTERVAL_MS };
-  const bounds = { intervalMs: BOUNDS_INTERVAL_MS, leaseMs: BOUNDS_INTERVAL_MS };
-  const tasks: Task[] = [
-    { name: "refresh revocations", intervalMs: REVOCATIONS_INTERVAL_MS, run: refreshRevocations },
-    { name: "connect", intervalMs: CONNECT_INTERVAL_MS, run: keepConnected },
-    { name: "refresh hosts", intervalMs: REFRESH_INTERVAL_MS, run: () => hosts.refresh() },
-    { name: "refresh limits", intervalMs: LIMITS_INTERVAL_MS, run: () => limits.refresh(shares) },
-    { name: "drop idle shares", intervalMs: IDLE_INTERVAL_MS, run: () => shares.dropIdle() },
-    { name: "settle acquires", intervalMs: ACQUIRES_INTERVAL_MS, run: () => acquirer.maintain() },
-    { name: "reconcile", intervalMs: reconcileMs, run: () => runner.reconcile() },
+  const tasks = maintenanceTasks(
     {
-      name: "resolve in-doubt",
-      intervalMs: reconcileMs,
-      run: (signal) => resolveInDoubt({ sagas, hostd }, signal),
+      ...{ hosts, limits, shares, acquirer, acquireStore, runner, sagas, hostd, database },
+      ...{ keepConnected, refreshRevocations, sweep: runSweep },
     },
-  ];
-  if (options.sweeps ?? true) {
-    tasks.push(
-      { name: "sweep", intervalMs: SWEEP_INTERVAL_MS, leaseMs: SWEEP_LEASE_MS, run: runSweep },
-      { name: "retention", ...retention, run: () => applyRetention(database) },
-      { name: "acquires", ...retention, run: () => acquireStore.removeOld() },
-      { name: "bounds", ...bounds, run: () => boundRows(database) },
-      { name: "trim changes", ...bounds, run: () => trimChanges(database) },
-    );
-  }
+    options,
+  );
   stack.add("maintenance", startMaintenance(tasks, new LeaseStore(database)));
 
   const parts = {

@@ -17,8 +17,8 @@ import { PlatformServiceService } from "../gen/windhover/machines/v1/platform.ts
 import { RegistriesServiceService } from "../gen/windhover/machines/v1/registries.ts";
 import type { SigningKeys } from "../lib/auth/keys.ts";
 import type { Revocations } from "../lib/auth/revocations.ts";
+import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
-import { Paces } from "../lib/runtime/paces.ts";
 import type { Acquirer } from "./acquire/acquirer.ts";
 import { acquireService } from "./acquire/service-acquire.ts";
 import type { DeleteAppParts } from "./apps/delete-app.ts";

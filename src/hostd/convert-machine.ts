@@ -3,9 +3,9 @@ import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
 import { configToProto } from "./convert-config.ts";
 import type { StoredLine } from "./logs/line-format.ts";
-import { nextStartMs } from "./machines/due.ts";
 import { heldLease } from "./machines/lease.ts";
 import type { ExitInfo, Lease, Machine, MachineEvent } from "./machines/machine.ts";
+import { nextStartMs } from "./machines/own-starts/due.ts";
 import { MACHINE_STATES, type MachineState } from "./machines/states.ts";
 
 const STATES = {

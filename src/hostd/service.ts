@@ -3,9 +3,9 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault, invalid } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
+import { Concurrency } from "../lib/limits/concurrency.ts";
+import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
-import { Concurrency } from "../lib/runtime/concurrency.ts";
-import { Paces } from "../lib/runtime/paces.ts";
 import type { SchedulingFile } from "./availability/scheduling-file.ts";
 import type { Hold, Ledger } from "./capacity/ledger.ts";
 import {

@@ -8,7 +8,7 @@ import { type AuditQuery, readAudit } from "../../lib/audit/read-audit.ts";
 import { requireScope } from "../../lib/auth/claims.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { serverStream } from "../../lib/grpc/server/rpc.ts";
-import { Concurrency } from "../../lib/runtime/concurrency.ts";
+import { Concurrency } from "../../lib/limits/concurrency.ts";
 
 /** Readers of an organisation at once. Each has all files open. */
 const MAX_READERS = 16;

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { Fault, isServerFault } from "../../lib/faults/fault.ts";
+import { Paces } from "../../lib/limits/paces.ts";
 import { activeTraceparent, attribute, withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import { systemClock } from "../../lib/runtime/clock.ts";
-import { Paces } from "../../lib/runtime/paces.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import type { HeldLease, Leases } from "../leases/leases.ts";
 import { parseMachineId } from "../machines/machine-id.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Fault } from "../../lib/faults/fault.ts";
-import type { HostAddress } from "../machines/host-address.ts";
+import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Target } from "../machines/machines.ts";
 import { resolveInDoubt } from "./resolve-in-doubt.ts";
 import { type CreateState, NEW_CREATE, withAttempt, withOutcome } from "./store/create-state.ts";

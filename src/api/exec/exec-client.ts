@@ -13,7 +13,7 @@ import { call } from "../../lib/grpc/client.ts";
 import type { Connections } from "../../lib/grpc/connections.ts";
 import { type Duplex, openDuplex } from "../../lib/grpc/duplex.ts";
 import { faultFromHost } from "../hosts/hostd-client.ts";
-import type { HostAddress } from "../machines/host-address.ts";
+import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Target } from "../machines/machines.ts";
 import type { Caller, CallLimits } from "../requests/caller.ts";
 

@@ -2,7 +2,7 @@ import type { ExecMachineRequest, ExecServiceServer } from "../../gen/windhover/
 import { untilDraining } from "../../lib/grpc/draining.ts";
 import { bidiStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { within } from "../../lib/runtime/wait.ts";
-import { atHost, type Whereabouts } from "../machines/find-host.ts";
+import { atHost, type Whereabouts } from "../machines/host/find-host.ts";
 import { machineIdFromProto, machineRequest } from "../machines/machine-request.ts";
 import { authorize } from "../requests/authorize.ts";
 import type { ExecHosts, HostExec } from "./exec-client.ts";

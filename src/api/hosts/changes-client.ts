@@ -8,7 +8,7 @@ import type { HostChanges } from "../machines/changes/changes.ts";
 import type { HostUpdates } from "../machines/changes/update.ts";
 import { configToProto } from "../machines/config/convert-config.ts";
 import { leaseFromProto, machineFromProto } from "../machines/convert-machine.ts";
-import type { HostAddress } from "../machines/host-address.ts";
+import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Machine } from "../machines/machine.ts";
 import type { CallLimits } from "../requests/caller.ts";
 

@@ -15,7 +15,7 @@ import {
   stateFromProto,
   stateToProto,
 } from "../machines/convert-machine.ts";
-import type { HostAddress } from "../machines/host-address.ts";
+import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Machine } from "../machines/machine.ts";
 import type { CallLimits } from "../requests/caller.ts";
 import {

@@ -2,7 +2,7 @@ import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import type { HostLeases, NewLease } from "../leases/leases.ts";
 import type { HostChanges } from "../machines/changes/changes.ts";
 import type { HostUpdates } from "../machines/changes/update.ts";
-import type { HostAddress } from "../machines/host-address.ts";
+import type { HostAddress } from "../machines/host/host-address.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
 import type { HostMachines } from "../machines/machines.ts";
 import type { CallLimits } from "../requests/caller.ts";

@@ -2,7 +2,7 @@ import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { within } from "../../lib/runtime/wait.ts";
-import type { HostAddress, HostDirectory } from "../machines/host-address.ts";
+import type { HostAddress, HostDirectory } from "../machines/host/host-address.ts";
 import type { HostStore } from "./host-store.ts";
 import { type AnnouncedHost, type HostEntry, type HostTable, isSame } from "./host-table.ts";
 import type { Hostd } from "./hostd.ts";

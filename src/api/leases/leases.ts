@@ -1,7 +1,7 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Violations } from "../../lib/faults/violations.ts";
-import { atHost, type Whereabouts } from "../machines/find-host.ts";
-import type { HostAddress } from "../machines/host-address.ts";
+import { atHost, type Whereabouts } from "../machines/host/find-host.ts";
+import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Lease } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { Target } from "../machines/machines.ts";

@@ -1,8 +1,8 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Caller, CallLimits } from "../requests/caller.ts";
-import { Absence, whileAway } from "./absence.ts";
-import { atHost, findHost, type Whereabouts } from "./find-host.ts";
-import type { HostAddress } from "./host-address.ts";
+import { Absence, whileAway } from "./host/absence.ts";
+import { atHost, findHost, type Whereabouts } from "./host/find-host.ts";
+import type { HostAddress } from "./host/host-address.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
 import type { RecordMachine } from "./record-machine.ts";

@@ -1,5 +1,5 @@
 import type { LocalCalls } from "../../lib/grpc/server/local/local-calls.ts";
-import type { ConnectionLimits } from "../../lib/runtime/connection-limiter.ts";
+import type { ConnectionLimits } from "../../lib/limits/connection-limiter.ts";
 import { listen } from "../../lib/runtime/listen.ts";
 import { GRAPHQL_PATH, registerGraphql } from "./graphql/register.ts";
 import { createRestServer } from "./http/create-server.ts";

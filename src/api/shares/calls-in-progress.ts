@@ -1,6 +1,6 @@
 import type { Claims } from "../../lib/auth/claims.ts";
 import { Fault } from "../../lib/faults/fault.ts";
-import { Concurrency } from "../../lib/runtime/concurrency.ts";
+import { Concurrency } from "../../lib/limits/concurrency.ts";
 import { refusedInProgress } from "./metrics.ts";
 
 /** How much an organisation may have under way at one api. */

@@ -1,7 +1,7 @@
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
-import type { HostAddress } from "../machines/host-address.ts";
+import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Machine, MachineState } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { HostMachines } from "../machines/machines.ts";

@@ -4,7 +4,7 @@ import { logger } from "../../lib/runtime/log.ts";
 import type { CredentialSource, ImageResolver } from "../creates/saga/create-tools.ts";
 import { resolveImage } from "../creates/saga/resolve-image.ts";
 import type { HostUpdates, UpdateRequest } from "../machines/changes/update.ts";
-import { atHost, type Whereabouts } from "../machines/find-host.ts";
+import { atHost, type Whereabouts } from "../machines/host/find-host.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { HostMachines } from "../machines/machines.ts";

@@ -1,7 +1,7 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import type { Semaphore } from "../../lib/limits/semaphore.ts";
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import type { Semaphore } from "../../lib/runtime/semaphore.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import { machineNotFound } from "../machines/wait-faults.ts";
 import { AWAY_LIMIT_MS, type ChangeFeed } from "./change-feed.ts";

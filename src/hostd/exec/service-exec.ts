@@ -7,7 +7,7 @@ import { requireScope } from "../../lib/auth/claims.ts";
 import type { Revocations } from "../../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../../lib/auth/rpc-rules.ts";
 import { bidiStream, unary } from "../../lib/grpc/server/rpc.ts";
-import { Concurrency } from "../../lib/runtime/concurrency.ts";
+import { Concurrency } from "../../lib/limits/concurrency.ts";
 import { TimeLimit, within } from "../../lib/runtime/wait.ts";
 import { invalidState, type Machine, machineId } from "../machines/machine.ts";
 import type { Machines } from "../operations/machines.ts";

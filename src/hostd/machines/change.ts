@@ -9,8 +9,8 @@ import type {
   PendingStop,
   StartCause,
 } from "./machine.ts";
-import { countRestart, decideRestart, decideRetry, describeExhausted } from "./restarts.ts";
-import { advanced, nextScheduled } from "./schedule.ts";
+import { countRestart, decideRestart, decideRetry, describeExhausted } from "./own-starts/restarts.ts";
+import { advanced, nextScheduled } from "./own-starts/schedule.ts";
 import { grow, move, type Stamp, withEvent } from "./stamp.ts";
 import { failedUpdate, settled } from "./update.ts";
 

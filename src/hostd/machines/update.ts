@@ -1,6 +1,6 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Change, Machine, MachineSpec, PendingStop, PendingUpdate, Version } from "./machine.ts";
-import { nextScheduled } from "./schedule.ts";
+import { nextScheduled } from "./own-starts/schedule.ts";
 import { grow, move, type Stamp, withEvent } from "./stamp.ts";
 
 /** What an update is to do besides replacing the version. */

@@ -1,5 +1,5 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import { type Release, Semaphore } from "../../lib/runtime/semaphore.ts";
+import { type Release, Semaphore } from "../../lib/limits/semaphore.ts";
 
 /** For whom and from where something is pulled. */
 export interface PlaceFor {

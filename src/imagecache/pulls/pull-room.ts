@@ -1,4 +1,4 @@
-import { Semaphore } from "../../lib/runtime/semaphore.ts";
+import { Semaphore } from "../../lib/limits/semaphore.ts";
 import type { DiskBudget } from "../disk/disk-budget.ts";
 
 /** Few enough that little is evicted for a registry that sends little. */

@@ -1,7 +1,7 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { Paces } from "../limits/paces.ts";
+import { Semaphore } from "../limits/semaphore.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { Paces } from "../runtime/paces.ts";
-import { Semaphore } from "../runtime/semaphore.ts";
 import { sleep } from "../runtime/wait.ts";
 import { type AuditEntry, fromLine } from "./audit-entry.ts";
 import { auditPath } from "./audit-file.ts";

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { Fault, isServerFault } from "../faults/fault.ts";
-import { limitConnections } from "../runtime/connection-limiter.ts";
+import { limitConnections } from "../limits/connection-limiter.ts";
 import { listen } from "../runtime/listen.ts";
 
 export const registry = new Registry();

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Fault } from "../../lib/faults/fault.ts";
-import { Concurrency } from "../../lib/runtime/concurrency.ts";
+import { Concurrency } from "../../lib/limits/concurrency.ts";
 import { MAX_CLIENT_SPANS_PER_REQUEST } from "../access.ts";
 import { httpStatus, send, sendJson, setHeaders } from "../reply.ts";
 import type { TraceStore } from "../store/store.ts";

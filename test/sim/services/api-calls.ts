@@ -1,7 +1,7 @@
 import type { Auctions } from "../../../src/api/creates/saga/create-tools.ts";
 import type { Hostd } from "../../../src/api/hosts/hostd.ts";
 import { faultFromHost } from "../../../src/api/hosts/hostd-client.ts";
-import type { HostAddress } from "../../../src/api/machines/host-address.ts";
+import type { HostAddress } from "../../../src/api/machines/host/host-address.ts";
 import { Replicas } from "../../../src/api/regions/replicas.ts";
 import { SCRATCH_DISK_MB, schedulerUnavailable } from "../../../src/api/regions/scheduler-client.ts";
 import type { CallLimits } from "../../../src/api/requests/caller.ts";

@@ -1,7 +1,7 @@
 import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
 import type { RunConfig } from "../../../lib/oci/config.ts";
 import type { Hostd } from "../../hosts/hostd.ts";
-import type { HostAddress } from "../../machines/host-address.ts";
+import type { HostAddress } from "../../machines/host/host-address.ts";
 import type { ImageRef } from "../../machines/machine.ts";
 import type { Offer } from "../../regions/auction.ts";
 import type { SchedulerClient } from "../../regions/scheduler-client.ts";

@@ -4,7 +4,7 @@ import { logger } from "../../../lib/runtime/log.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import type { Saga, Step } from "../../../lib/saga/saga.ts";
 import type { HostLeases } from "../../leases/leases.ts";
-import type { HostAddress } from "../../machines/host-address.ts";
+import type { HostAddress } from "../../machines/host/host-address.ts";
 import type { Machine } from "../../machines/machine.ts";
 import type { Target } from "../../machines/machines.ts";
 import { type CreateRequest, inDoubtAttempts, placedAttempt, refusingHosts } from "../store/create-state.ts";

@@ -2,7 +2,7 @@ import type { HostServiceClient } from "../../../gen/windhover/hostd/v1/hostd.ts
 import { abortable } from "../../../lib/runtime/abort.ts";
 import type { Clock } from "../../../lib/runtime/clock.ts";
 import { TimeLimit } from "../../../lib/runtime/wait.ts";
-import type { HostAddress } from "../../machines/host-address.ts";
+import type { HostAddress } from "../../machines/host/host-address.ts";
 import type { Machine } from "../../machines/machine.ts";
 import type { Target, WaitOptions } from "../../machines/machines.ts";
 import type { CallLimits } from "../../requests/caller.ts";

@@ -1,6 +1,6 @@
 import type { Caller, CallLimits } from "../../requests/caller.ts";
-import { atHost, type Whereabouts } from "../find-host.ts";
-import type { HostAddress } from "../host-address.ts";
+import { atHost, type Whereabouts } from "../host/find-host.ts";
+import type { HostAddress } from "../host/host-address.ts";
 import type { Machine } from "../machine.ts";
 import type { MachineId } from "../machine-id.ts";
 import type { StopOptions, Target } from "../machines.ts";

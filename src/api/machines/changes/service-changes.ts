@@ -13,7 +13,7 @@ import type { Check } from "../config/text.ts";
 import { checkKey, checkMetadata, MAX_METADATA_ENTRIES } from "../config/validate-metadata.ts";
 import { checkStop, signalProblem } from "../config/validate-stop.ts";
 import { machineToProto } from "../convert-machine.ts";
-import { isDestroyed } from "../find-host.ts";
+import { isDestroyed } from "../host/find-host.ts";
 import type { MachineId } from "../machine-id.ts";
 import { checkToken, machineRequest } from "../machine-request.ts";
 import type { Machines } from "../machines.ts";

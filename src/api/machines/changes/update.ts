@@ -1,6 +1,6 @@
 import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
 import type { CallLimits } from "../../requests/caller.ts";
-import type { HostAddress } from "../host-address.ts";
+import type { HostAddress } from "../host/host-address.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machine.ts";
 import type { Target } from "../machines.ts";
 

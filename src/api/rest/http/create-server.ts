@@ -6,7 +6,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { Fault, isServerFault } from "../../../lib/faults/fault.ts";
 import type { LocalCalls } from "../../../lib/grpc/server/local/local-calls.ts";
 import { asFault } from "../../../lib/grpc/status.ts";
-import { type ConnectionLimits, limitConnections } from "../../../lib/runtime/connection-limiter.ts";
+import { type ConnectionLimits, limitConnections } from "../../../lib/limits/connection-limiter.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { errorAnswer } from "../errors/answer.ts";
 import { REST_LIMITS } from "../requests/limits.ts";

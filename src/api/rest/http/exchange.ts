@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ulid } from "ulid";
+import type { LimitedServer } from "../../../lib/limits/connection-limiter.ts";
 import { secondsHistogram } from "../../../lib/otel/metrics.ts";
-import type { LimitedServer } from "../../../lib/runtime/connection-limiter.ts";
 import { HttpCaller } from "./http-caller.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./trace-headers.ts";
 

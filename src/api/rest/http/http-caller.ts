@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Context } from "@opentelemetry/api";
 import type { Claims } from "../../../lib/auth/claims.ts";
 import type { LocalCaller } from "../../../lib/grpc/server/local/local-calls.ts";
-import type { LimitedServer } from "../../../lib/runtime/connection-limiter.ts";
+import type { LimitedServer } from "../../../lib/limits/connection-limiter.ts";
 
 let nextConnection = 1;
 const connections = new WeakMap<Socket, string>();

@@ -1,6 +1,6 @@
+import type { Release } from "../../../lib/limits/semaphore.ts";
 import type { Span } from "../../../lib/otel/tracing.ts";
 import type { Clock } from "../../../lib/runtime/clock.ts";
-import type { Release } from "../../../lib/runtime/semaphore.ts";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
 import { refuseWhileDraining, type Scheduling } from "../../availability/scheduling.ts";
 import type { Ledger } from "../../capacity/ledger.ts";

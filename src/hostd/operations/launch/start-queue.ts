@@ -1,5 +1,5 @@
 import { Fault } from "../../../lib/faults/fault.ts";
-import { type Release, Semaphore } from "../../../lib/runtime/semaphore.ts";
+import { type Release, Semaphore } from "../../../lib/limits/semaphore.ts";
 
 export interface StartQueueOptions {
   /** Slots: starts that run at once. */

@@ -6,8 +6,8 @@ import {
   ServerReflectionService,
 } from "../../../gen/grpc/reflection/v1/reflection.ts";
 import { ServerReflectionService as AlphaService } from "../../../gen/grpc/reflection/v1alpha/reflection.ts";
+import { Paces } from "../../limits/paces.ts";
 import { systemClock } from "../../runtime/clock.ts";
-import { Paces } from "../../runtime/paces.ts";
 import { bidiStream } from "../server/rpc.ts";
 import { Descriptors, type FileDescriptor } from "./descriptors.ts";
 

@@ -1,4 +1,4 @@
-import { type Release, Semaphore } from "../../runtime/semaphore.ts";
+import { type Release, Semaphore } from "../../limits/semaphore.ts";
 import { bodyOf, type HttpResponse } from "./client.ts";
 
 /** Nearly all manifests and configurations are smaller. */

@@ -5,8 +5,8 @@ import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.
 import type { Machine } from "../../../../src/hostd/machines/machine.ts";
 import { expectedPins, sweep } from "../../../../src/hostd/operations/reconcile.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
-import { deathsOf, expectRightness, type Life, liveUntil, stepsAfter } from "../crash.ts";
-import { Death } from "../death.ts";
+import { deathsOf, expectRightness, type Life, liveUntil, stepsAfter } from "../crash/crash.ts";
+import { Death } from "../crash/death.ts";
 import { FakeImages, hostFolder, startHost, type TestHost } from "../fixture.ts";
 
 const OTHER = `sha256:${"e".repeat(64)}`;

@@ -1,7 +1,7 @@
 import { constants, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
+import { type AdmittedConnection, ConnectionLimiter } from "../../../limits/connection-limiter.ts";
 import { counter } from "../../../otel/metrics.ts";
-import { type AdmittedConnection, ConnectionLimiter } from "../../../runtime/connection-limiter.ts";
 import type { EdgeLimits } from "./limits.ts";
 import { replaceListeners } from "./listeners.ts";
 import { Credit } from "./pace/credit.ts";

@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import type { Claims } from "../../../auth/claims.ts";
-import { Semaphore } from "../../../runtime/semaphore.ts";
+import { Semaphore } from "../../../limits/semaphore.ts";
 import { ArrivingCall, type UnfinishedBytes } from "./arriving-call.ts";
 import { encodingOf } from "./compression.ts";
 import { type Connection, Connections } from "./connections.ts";

@@ -1,4 +1,4 @@
-import type { ConnectionLimits } from "../../../runtime/connection-limiter.ts";
+import type { ConnectionLimits } from "../../../limits/connection-limiter.ts";
 import type { Pace } from "./pace/credit.ts";
 import { DEFAULT_REFUSALS, type RefusalOptions } from "./pace/refusal-pace.ts";
 

@@ -2,9 +2,9 @@ import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Change } from "../../../src/hostd/machines/machine.ts";
-import { SealingKeys } from "../../../src/lib/sealing/sealing-keys.ts";
-import { machineIn } from "../../support/hostd/machine-builder.ts";
+import type { Change } from "../../../../src/hostd/machines/machine.ts";
+import { SealingKeys } from "../../../../src/lib/sealing/sealing-keys.ts";
+import { machineIn } from "../../../support/hostd/machine-builder.ts";
 import { StoreFolder } from "./store-fixture.ts";
 
 let folder: StoreFolder;

@@ -1,10 +1,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { plainEnvironment } from "../../dev/settings/environment.ts";
-import { freePorts } from "../../dev/settings/ports.ts";
-import { Part } from "../../dev/supervisor/part.ts";
-import { program } from "../../tools/lib/programs.ts";
-import { startOrRemove, temporaryFolder } from "../support/temporary.ts";
+import { plainEnvironment } from "../../../dev/settings/environment.ts";
+import { freePorts } from "../../../dev/settings/ports.ts";
+import { Part } from "../../../dev/supervisor/part.ts";
+import { program } from "../../../tools/lib/programs.ts";
+import { startOrRemove, temporaryFolder } from "../../support/temporary.ts";
 
 /** One series at one time. */
 export interface Sample {

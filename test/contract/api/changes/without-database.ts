@@ -1,5 +1,5 @@
-import { temporaryFolder } from "../../support/temporary.ts";
-import { startApi, type TestApi, type World } from "./fixture.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
+import { startApi, type TestApi, type World } from "../fixture.ts";
 
 /** Runs `work` with an api that knows all hosts, and whose database does not answer. */
 export async function withoutDatabase(world: World, work: (api: TestApi) => Promise<void>): Promise<void> {

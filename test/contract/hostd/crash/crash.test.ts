@@ -1,11 +1,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { sweep } from "../../../src/hostd/operations/reconcile.ts";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { sweep } from "../../../../src/hostd/operations/reconcile.ts";
+import { FakeImages, hostFolder, startHost, type TestHost } from "../fixture.ts";
 import { deathsOf, expectRightness, liveUntil, stepsOf } from "./crash.ts";
 import { Death } from "./death.ts";
-import { FakeImages, hostFolder, startHost, type TestHost } from "./fixture.ts";
 
 let folder: ReturnType<typeof hostFolder>;
 beforeEach(() => {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../../tools/lib/paths.ts";
+import { ROOT } from "../../../tools/lib/paths.ts";
 
 /** A row of the tables of `docs/metrics.md`. */
 export interface Documented {

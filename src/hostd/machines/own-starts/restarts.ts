@@ -1,4 +1,4 @@
-import type { Machine, Restarts } from "./machine.ts";
+import type { Machine, Restarts } from "../machine.ts";
 
 /** What becomes of a machine whose process has ended, or whose restart has failed. */
 export type RestartDecision =

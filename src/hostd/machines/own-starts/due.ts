@@ -1,5 +1,5 @@
-import type { Machine } from "./machine.ts";
-import { isActive, isStartable } from "./states.ts";
+import type { Machine } from "../machine.ts";
+import { isActive, isStartable } from "../states.ts";
 
 /** What a host does with a machine by itself, and when. */
 export interface Due {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { machineIn } from "../../support/hostd/machine-builder.ts";
+import { machineIn } from "../../../support/hostd/machine-builder.ts";
 import { EVENT, NEW, next, StoreFolder } from "./store-fixture.ts";
 
 let folder: StoreFolder;

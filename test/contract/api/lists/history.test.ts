@@ -1,15 +1,15 @@
 import { ulid } from "ulid";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { HostEvent } from "../../../src/gen/windhover/admin/v1/hosts.ts";
+import { HostEvent } from "../../../../src/gen/windhover/admin/v1/hosts.ts";
 import {
   type Machine,
   MachineConfig,
   MachineEvent,
   MachineState,
-} from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { call } from "../../../src/lib/grpc/client.ts";
-import { faultOf } from "./clients.ts";
-import { type TestApi, World } from "./fixture.ts";
+} from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { call } from "../../../../src/lib/grpc/client.ts";
+import { faultOf } from "../clients.ts";
+import { type TestApi, World } from "../fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { ListMachinesRequest, WaitMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
-import { call } from "../../../src/lib/grpc/client.ts";
-import { type Clients, faultOf } from "./clients.ts";
-import { startApi, type TestApi, World } from "./fixture.ts";
+import { HostStatus, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import {
+  ListMachinesRequest,
+  WaitMachineRequest,
+} from "../../../../src/gen/windhover/machines/v1/machines.ts";
+import { call } from "../../../../src/lib/grpc/client.ts";
+import { type Clients, faultOf } from "../clients.ts";
+import { startApi, type TestApi, World } from "../fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 

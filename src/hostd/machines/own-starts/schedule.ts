@@ -1,5 +1,5 @@
-import type { Change, Machine } from "./machine.ts";
-import { grow, type Stamp, withEvent } from "./stamp.ts";
+import type { Change, Machine } from "../machine.ts";
+import { grow, type Stamp, withEvent } from "../stamp.ts";
 
 const HOUR_MS = 60 * 60_000;
 const PERIODS_MS: Readonly<Record<string, number>> = {

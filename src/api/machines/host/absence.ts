@@ -1,6 +1,6 @@
-import { hasReason } from "../../lib/faults/fault.ts";
-import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
-import { sleep } from "../../lib/runtime/wait.ts";
+import { hasReason } from "../../../lib/faults/fault.ts";
+import { type Backoff, backoffMs } from "../../../lib/runtime/backoff.ts";
+import { sleep } from "../../../lib/runtime/wait.ts";
 
 const RETRY: Backoff = { firstMs: 50, maxMs: 1_000 };
 /** How long streams go on without their host: at the beginning, and once the host has answered. */

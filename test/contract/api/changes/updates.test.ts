@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { UpdateMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import { call } from "../../../src/lib/grpc/client.ts";
-import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
-import { type ChangeCalls, changeCalls } from "../../support/change-calls.ts";
-import { faultOf } from "./clients.ts";
-import { type TestApi, World } from "./fixture.ts";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { UpdateMachineRequest } from "../../../../src/gen/windhover/machines/v1/machines.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import { call } from "../../../../src/lib/grpc/client.ts";
+import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
+import { type ChangeCalls, changeCalls } from "../../../support/change-calls.ts";
+import { faultOf } from "../clients.ts";
+import { type TestApi, World } from "../fixture.ts";
 import { withoutDatabase } from "./without-database.ts";
 
 const NEW_DIGEST = `sha256:${"cd".repeat(32)}`;

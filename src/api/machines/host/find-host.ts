@@ -1,7 +1,7 @@
-import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import { Fault, hasReason } from "../../../lib/faults/fault.ts";
+import { hostNumberOf, type MachineId } from "../machine-id.ts";
+import type { MachineStore } from "../machine-store.ts";
 import type { HostAddress, HostDirectory } from "./host-address.ts";
-import { hostNumberOf, type MachineId } from "./machine-id.ts";
-import type { MachineStore } from "./machine-store.ts";
 
 /** Where machines are: hosts that are known, and machines that hosts have forgotten. */
 export interface Whereabouts {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
-import { type ChangeCalls, changeCalls } from "../../support/change-calls.ts";
-import { faultOf } from "./clients.ts";
-import { type TestApi, World } from "./fixture.ts";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
+import { type ChangeCalls, changeCalls } from "../../../support/change-calls.ts";
+import { faultOf } from "../clients.ts";
+import { type TestApi, World } from "../fixture.ts";
 import { withoutDatabase } from "./without-database.ts";
 
 let world: World;

@@ -1,5 +1,5 @@
 import { isIPv6, type Server, type Socket } from "node:net";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 
 /** How many connections a server accepts. */
 export interface ConnectionLimits {

@@ -1,10 +1,10 @@
 import { join } from "node:path";
-import type { Change, Machine, MachineEvent } from "../../../src/hostd/machines/machine.ts";
-import { Store } from "../../../src/hostd/store/store.ts";
-import type { SealingKeys } from "../../../src/lib/sealing/sealing-keys.ts";
-import { machineIn } from "../../support/hostd/machine-builder.ts";
-import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
-import { temporaryFolder } from "../../support/temporary.ts";
+import type { Change, Machine, MachineEvent } from "../../../../src/hostd/machines/machine.ts";
+import { Store } from "../../../../src/hostd/store/store.ts";
+import type { SealingKeys } from "../../../../src/lib/sealing/sealing-keys.ts";
+import { machineIn } from "../../../support/hostd/machine-builder.ts";
+import { SEALING_KEYS } from "../../../support/hostd/sealing-keys.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
 
 /** The folder of a host's database, and the stores that were opened on it. */
 export class StoreFolder {

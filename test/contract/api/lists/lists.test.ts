@@ -1,14 +1,14 @@
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { ListHostsResponse } from "../../../src/gen/windhover/admin/v1/hosts.ts";
+import type { ListHostsResponse } from "../../../../src/gen/windhover/admin/v1/hosts.ts";
 import {
   ListMachinesRequest,
   ListMachinesResponse,
   MachinesServiceService,
-} from "../../../src/gen/windhover/machines/v1/machines.ts";
-import { call } from "../../../src/lib/grpc/client.ts";
-import { token } from "./clients.ts";
-import { type TestApi, World } from "./fixture.ts";
+} from "../../../../src/gen/windhover/machines/v1/machines.ts";
+import { call } from "../../../../src/lib/grpc/client.ts";
+import { token } from "../clients.ts";
+import { type TestApi, World } from "../fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 const MIB = 1024 * 1024;

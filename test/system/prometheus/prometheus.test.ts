@@ -2,11 +2,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { program } from "../../tools/lib/programs.ts";
-import { configOf } from "../support/clients.ts";
+import { program } from "../../../tools/lib/programs.ts";
+import { configOf } from "../../support/clients.ts";
+import { openWorld, type World } from "../world.ts";
 import { codeBlocks, type Documented, documentedMetrics } from "./metrics-page.ts";
 import { type Prometheus, startPrometheus } from "./prometheus-server.ts";
-import { openWorld, type World } from "./world.ts";
 
 const SERVICES = ["api", "scheduler", "hostd", "imagecache"] as const;
 type Service = (typeof SERVICES)[number];

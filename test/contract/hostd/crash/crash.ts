@@ -1,6 +1,6 @@
 import { expect, vi } from "vitest";
+import { type FakeImages, startHost, type TestHost } from "../fixture.ts";
 import { Death } from "./death.ts";
-import { type FakeImages, startHost, type TestHost } from "./fixture.ts";
 
 /** What is done with a host until it dies. */
 export type Life = (host: TestHost) => Promise<void>;

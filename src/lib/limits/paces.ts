@@ -1,5 +1,5 @@
-import type { Clock } from "./clock.ts";
-import { sleep } from "./wait.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { sleep } from "../runtime/wait.ts";
 
 /** What each holder may use: `burst` at once, and `perSecond` in the long run. */
 export interface PaceOptions {

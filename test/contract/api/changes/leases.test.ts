@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
-import { call, openStream } from "../../../src/lib/grpc/client.ts";
-import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
-import { type ChangeCalls, changeCalls } from "../../support/change-calls.ts";
-import { faultOf } from "./clients.ts";
-import { type TestApi, World } from "./fixture.ts";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { Scheduling } from "../../../../src/gen/windhover/scheduler/v1/host.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
+import { call, openStream } from "../../../../src/lib/grpc/client.ts";
+import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
+import { type ChangeCalls, changeCalls } from "../../../support/change-calls.ts";
+import { faultOf } from "../clients.ts";
+import { type TestApi, World } from "../fixture.ts";
 
 let world: World;
 let api: TestApi;

@@ -1,6 +1,6 @@
-import type { GivenParts } from "../../../src/hostd/hostd.ts";
-import type { Store } from "../../../src/hostd/store/store.ts";
-import type { Vm, Vmm } from "../../../src/hostd/vmm/vmm.ts";
+import type { GivenParts } from "../../../../src/hostd/hostd.ts";
+import type { Store } from "../../../../src/hostd/store/store.ts";
+import type { Vm, Vmm } from "../../../../src/hostd/vmm/vmm.ts";
 
 /** Never resolves: the result of calls after the death. */
 const NEVER = new Promise<never>(() => {});

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Machine } from "../../../src/hostd/machines/machine.ts";
-import { machineIn } from "../../support/hostd/machine-builder.ts";
+import type { Machine } from "../../../../src/hostd/machines/machine.ts";
+import { machineIn } from "../../../support/hostd/machine-builder.ts";
 import { EVENT, NEW, next, StoreFolder } from "./store-fixture.ts";
 
 let folder: StoreFolder;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
-import type { Machine } from "./machine.ts";
+import { machineIn } from "../../../../test/support/hostd/machine-builder.ts";
+import type { Machine } from "../machine.ts";
 import { countRestart, decideRestart } from "./restarts.ts";
 
 function withPolicy(policy: string, maxRetries = 0): Machine {

@@ -1,4 +1,4 @@
-import { onAbort } from "./abort.ts";
+import { onAbort } from "../runtime/abort.ts";
 
 /** How many a {@link Semaphore} admits. */
 export interface SemaphoreOptions {
