@@ -75,13 +75,14 @@ export function transportCases(gateway: () => Gateway): void {
       },
     );
 
-    test("an empty name is no app, and does not stand for all of them", async () => {
-      for (const path of ["/apps//machines", "/apps//machines/"]) {
+    test.each(["/apps//machines", "/apps//machines/", "/apps/Any_Name", "/apps/Any_Name/machines/"])(
+      "a name that no app can have is no app, and an empty one does not stand for all: %s",
+      async (path) => {
         const { status, json } = await gateway().call("GET", path);
 
         expect({ status, json }).toMatchObject({ status: 404, json: { error: "Could not find App" } });
-      }
-    });
+      },
+    );
 
     test("of a parameter that is repeated the last value counts, unless it is a list", async () => {
       const times = "updated_after=never&updated_after=2020-01-01T00:00:00Z";

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { WebSocket } from "ws";
 import { Fault } from "../../../lib/faults/fault.ts";
 import type { LocalCall } from "../../../lib/grpc/server/local/local-call.ts";
+import { checkAppName } from "../../requests/names.ts";
 import type { JsonObject } from "../convert/json.ts";
 import { docsOf } from "../openapi/document.ts";
 import { acceptsSse } from "../requests/accept.ts";
@@ -102,10 +103,16 @@ export function sendJson(reply: FastifyReply, status: number, body: unknown): Fa
   return reply.code(status).header("content-type", JSON_TYPE).send(JSON.stringify(body));
 }
 
-/** An empty name in a path would stand for all apps. @throws Fault APP_NOT_FOUND */
+/**
+ * Refuses names that no app can have: clients ask whether there is such an app. An empty one would
+ * stand for all apps.
+ *
+ * @throws Fault APP_NOT_FOUND
+ */
 function requireApp(params: unknown): void {
-  if (paramsOf(params)["app"] !== "") return;
-  throw new Fault("NOT_FOUND", "APP_NOT_FOUND", "the path has an empty name of an app", { app: "" });
+  const { app } = paramsOf(params);
+  if (app === undefined || checkAppName(app) === undefined) return;
+  throw new Fault("NOT_FOUND", "APP_NOT_FOUND", "no app can have the name in the path");
 }
 
 function timeoutOf({ method }: Route): number {
