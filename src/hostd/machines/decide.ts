@@ -20,7 +20,7 @@ export type Decision =
 /** Decides about a start. A start during a start joins it until the process runs. */
 export function decideStart(machine: Machine, active: Activity | undefined): Decision {
   if (active === "start") return { kind: machine.state === "started" ? "already" : "join" };
-  if (active === "destroy") return refuse(notStartable(machine));
+  if (active === "destroy") return refuse(notStartable(going(machine)));
   // The new version runs, and is only watched.
   const isTried = active === "update" && machine.update?.readyAtMs !== undefined;
   if (isTried && machine.state === "started") return { kind: "already" };
@@ -46,7 +46,7 @@ export function decideStart(machine: Machine, active: Activity | undefined): Dec
 /** Decides about a stop. A stop during what starts the machine cuts that short. */
 export function decideStop(machine: Machine, active: Activity | undefined): Decision {
   if (active === "stop") return { kind: "join" };
-  if (active === "destroy") return refuse(invalidState(machine, "stopped: it is being destroyed"));
+  if (active === "destroy") return refuse(invalidState(going(machine), "stopped"));
   if (active !== undefined) return { kind: "interrupt" };
   switch (machine.state) {
     case "created":
@@ -72,7 +72,12 @@ export function decideReplace(
 ): Decision {
   const isGone = machine.state === "destroying" || machine.state === "destroyed";
   if (active === "destroy" || isGone || machine.state === "creating")
-    return refuse(invalidState(machine, what === "restart" ? "restarted" : "updated"));
+    return refuse(
+      invalidState(
+        active === "destroy" ? going(machine) : machine,
+        what === "restart" ? "restarted" : "updated",
+      ),
+    );
   return { kind: what === "restart" && active === "restart" ? "join" : "run" };
 }
 
@@ -91,6 +96,11 @@ export function decidePrepare(machine: Machine, active: Activity | undefined): D
     return refuse(invalidState(machine, "prepared"));
   }
   return machine.state === "creating" ? { kind: "run" } : { kind: "already" };
+}
+
+/** Returns a machine as it will be told: a removal that was accepted may not have begun. */
+function going(machine: Machine): Machine {
+  return machine.state === "destroyed" ? machine : { ...machine, state: "destroying" };
 }
 
 function refuse(fault: Fault): Decision {

@@ -3,13 +3,13 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Ports } from "../capacity/ports.ts";
-import type { ImageCacheClient } from "../images/imagecache-client.ts";
 import { restartDenied } from "../machines/change.ts";
 import { digestsOf, type Machine, type StartCause } from "../machines/machine.ts";
 import { type Due, nextDue } from "../machines/own-starts/due.ts";
 import { scheduleRefused, scheduleSkipped } from "../machines/own-starts/schedule.ts";
 import { isActive, isStartable } from "../machines/states.ts";
 import { ready } from "../machines/update.ts";
+import type { ImagePins } from "./image-pins.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import type { RemoveReason } from "./remove.ts";
 
@@ -17,7 +17,7 @@ export interface DueParts {
   readonly clock: Pick<Clock, "now">;
   readonly ledger: Pick<Ledger, "unreserve">;
   readonly ports: Pick<Ports, "release">;
-  readonly images: Pick<ImageCacheClient, "unpin">;
+  readonly pins: Pick<ImagePins, "unpinUnused">;
   readonly closing: AbortSignal;
   /** Whether machines of an organisation may not be started. */
   readonly isBanned: (org: string) => boolean;
@@ -59,7 +59,7 @@ export class DueWork {
     if (!isActive(after.state) || after.state === "started") {
       if (after.update === undefined) this.#parts.ledger.unreserve(after.id);
     }
-    if (before.update && !after.update && after.state !== "destroyed") this.#release(after, before);
+    if (before.spec !== after.spec && after.state !== "destroyed") this.#release(after, before);
     this.arm();
   }
 
@@ -143,21 +143,16 @@ export class DueWork {
     }
   }
 
-  /** Releases ports and images of the version that is no longer needed. */
+  /** Releases ports and images of a version that is no longer needed. */
   #release(after: Machine, before: Machine): void {
     const { runtime } = this.#worker;
+    const used = new Set([...after.ports, ...(after.update?.previousPorts ?? [])]);
     const ports = [...before.ports, ...(before.update?.previousPorts ?? [])];
-    this.#parts.ports.release(ports.filter((port) => !after.ports.includes(port)));
-    const used = new Set(digestsOf(after.spec));
-    const unused = digestsOf(before.spec).filter((digest) => !used.has(digest));
+    this.#parts.ports.release(ports.filter((port) => !used.has(port)));
+    const digests = digestsOf(after.spec);
+    const unused = digestsOf(before.spec).filter((digest) => !digests.includes(digest));
     if (unused.length === 0) return;
-    const unpin = async (): Promise<void> => {
-      await runtime.untilTornDown();
-      for (const digest of unused) await this.#parts.images.unpin({ digest, owner: after.id });
-    };
-    unpin().catch((error: unknown) => {
-      // The sweep removes the pin.
-      logger.warn("could not unpin an image", { machine_id: after.id, error });
-    });
+    // A VM may still have it open.
+    void runtime.untilTornDown().then(() => this.#parts.pins.unpinUnused(runtime.id, unused));
   }
 }

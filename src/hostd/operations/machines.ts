@@ -25,6 +25,7 @@ import type { Store } from "../store/store.ts";
 import { measureAward } from "../telemetry/operation-metrics.ts";
 import type { StopResult } from "./accepted.ts";
 import { Driver, type DriverParts } from "./driver.ts";
+import { ImagePins } from "./image-pins.ts";
 import type { StartResult } from "./launch/launch.ts";
 import type { StopOptions } from "./stop-operation.ts";
 import { type UpdateRequest, Updates } from "./updates.ts";
@@ -48,7 +49,7 @@ export interface Right {
   readonly ignoreLease?: boolean;
 }
 
-export type MachinesParts = DriverParts & {
+export type MachinesParts = Omit<DriverParts, "pins"> & {
   readonly store: Pick<Store, "all" | "subscribe">;
   readonly ledger: Pick<Ledger, "award" | "undoAward" | "holdsOfApp" | "isDistinct">;
   readonly images: Pick<ImageCacheClient, "ensure">;
@@ -61,13 +62,15 @@ export type MachinesParts = DriverParts & {
 /** The machines of this host. Finds the machine of a request, checks its organisation, and passes the request to its driver. */
 export class Machines {
   readonly #parts: MachinesParts;
+  readonly #pins: ImagePins;
   readonly #drivers = new Map<string, Driver>();
   readonly #updates: Updates;
   readonly #creating = new Map<string, Promise<Machine>>();
 
   constructor(parts: MachinesParts) {
     this.#parts = parts;
-    this.#updates = new Updates(parts);
+    this.#pins = new ImagePins(parts);
+    this.#updates = new Updates(parts, this.#pins);
   }
 
   /**
@@ -191,14 +194,14 @@ export class Machines {
     const known = this.#drivers.get(id);
     if (known) return known;
     if (!this.#parts.store.get(id)) throw notFound(id);
-    const driver = new Driver(id, this.#parts);
+    const driver = new Driver(id, { ...this.#parts, pins: this.#pins });
     this.#drivers.set(id, driver);
     return driver;
   }
 
   /** Returns the pins of images that are pulled for updates, which no machine has yet. */
   pinsOfUpdates(): readonly Pin[] {
-    return this.#updates.pins;
+    return this.#pins.held;
   }
 
   /** Whether a VM belongs to a start under way, which may not be stored yet. */

@@ -1,15 +1,14 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { logger } from "../../lib/runtime/log.ts";
-import type { ImageCacheClient, Pin } from "../images/imagecache-client.ts";
+import type { ImageCacheClient } from "../images/imagecache-client.ts";
 import type { Ids } from "../machines/ids.ts";
 import { guardLease } from "../machines/lease.ts";
-import { digestsOf, type ImageRef, type LocalImage, type Machine } from "../machines/machine.ts";
+import type { ImageRef, LocalImage, Machine } from "../machines/machine.ts";
 import type { MachineConfig } from "../machines/machine-config.ts";
 import { type UpdateOptions, versionMismatch } from "../machines/update.ts";
-import type { Store } from "../store/store.ts";
 import type { Driver } from "./driver.ts";
+import type { ImagePins } from "./image-pins.ts";
 
 /** A new version of a machine, as a call asks for it. */
 export interface UpdateRequest extends UpdateOptions {
@@ -24,8 +23,7 @@ export interface UpdateRequest extends UpdateOptions {
 }
 
 export interface UpdatesParts {
-  readonly store: Pick<Store, "get">;
-  readonly images: Pick<ImageCacheClient, "ensure" | "unpin">;
+  readonly images: Pick<ImageCacheClient, "ensure">;
   readonly ids: Pick<Ids, "event">;
   readonly clock: Pick<Clock, "now">;
 }
@@ -33,15 +31,11 @@ export interface UpdatesParts {
 /** Updates machines. An image is pulled, and pinned, before anything of the machine is touched, and before other calls have to wait. */
 export class Updates {
   readonly #parts: UpdatesParts;
-  readonly #pulls = new Set<Pin>();
+  readonly #pins: ImagePins;
 
-  constructor(parts: UpdatesParts) {
+  constructor(parts: UpdatesParts, pins: ImagePins) {
     this.#parts = parts;
-  }
-
-  /** Pins of images that no machine has yet. */
-  get pins(): readonly Pin[] {
-    return [...this.#pulls];
+    this.#pins = pins;
   }
 
   /**
@@ -55,15 +49,14 @@ export class Updates {
     check(driver.machine);
     driver.refuseUpdate();
     const { id, spec } = driver.machine;
-    const pin = { digest: imageRef.digest, owner: id, org: spec.org };
-    this.#pulls.add(pin);
+    const letGo = this.#pins.hold({ digest: imageRef.digest, owner: id, org: spec.org });
     try {
       const image = await this.#image(driver, request, signal);
       const version = { instanceId: this.#parts.ids.event(this.#parts.clock.now()), config, imageRef, image };
       return await driver.update({ version, check, launch, skipLaunch, rollbackWithinMs }, watchMs);
     } finally {
-      this.#pulls.delete(pin);
-      await this.#unpinUnused(pin);
+      letGo();
+      await this.#pins.unpinUnused(id, [imageRef.digest]);
     }
   }
 
@@ -88,19 +81,5 @@ export class Updates {
       this.#parts.images.ensure(imageRef, { owner: id, org: spec.org, credentials }, until);
     for await (const step of driver.pull(pull, signal)) if (step.kind === "ready") return step.image;
     throw new Error(`the image cache has ended the pull of ${imageRef.digest} without the image`);
-  }
-
-  /** Unpins an image that the machine does not use: the update was refused, or rolled back at once. */
-  async #unpinUnused({ digest, owner }: Pin): Promise<void> {
-    const machine = this.#parts.store.get(owner);
-    const isGone = machine === undefined || machine.state === "destroying" || machine.state === "destroyed";
-    if (!isGone && digestsOf(machine.spec).includes(digest)) return;
-    if ([...this.#pulls].some((pin) => pin.owner === owner && pin.digest === digest)) return;
-    try {
-      await this.#parts.images.unpin({ digest, owner });
-    } catch (error) {
-      // The sweep removes the pin.
-      logger.warn("could not unpin an image", { machine_id: owner, error });
-    }
   }
 }

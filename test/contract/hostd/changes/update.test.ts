@@ -175,6 +175,20 @@ describe("an update", () => {
     await host.destroy(id, { force: true });
   });
 
+  test("keeps nothing of versions that are gone, whether or not they ran, and when several come at once", async () => {
+    const own = await startHost({ settings: { portRange: { from: 28_990, to: 28_994 } } });
+    const servicesAt = (internalPort: number) => ({ services: [{ protocol: "tcp", internalPort }] });
+    const { id } = await own.created({ config: servicesAt(1) });
+
+    for (let port = 2; port < 12; port += 1)
+      await own.update(id, { digest: OTHER, config: servicesAt(port) });
+    await Promise.all([own.update(id, { launch: true }), own.update(id, { digest: OTHER }), own.update(id)]);
+
+    const { imageRef } = await own.get(id);
+    await expect.poll(() => [...own.images.pins]).toEqual([`${imageRef?.digest} ${id}`]);
+    await own.close();
+  });
+
   test("is cut short by a stop: the new version is there, and stopped", async () => {
     const { id, instanceId } = await host.created({ exec: ["sim-signal-ignore"] });
     await host.start(id);
