@@ -167,7 +167,8 @@ export class Machines {
       const read = async () => this.#hosts.getMachine(await findHost(directory, id), target, caller);
       const now = await whileAway(read, caller.signal);
       // It may have moved on since; what does not change comes from now, everything else from then.
-      const machine = options.states.includes(now.state) ? now : { ...now, ...then };
+      const isSame = options.states.includes(now.state) && now.instanceId === then.instanceId;
+      const machine = isSame ? now : { ...now, ...then };
       return { machine, eventId: then.events[0]?.id ?? "" };
     } catch (err) {
       if (!hasReason(err, "MACHINE_NOT_FOUND")) throw err;

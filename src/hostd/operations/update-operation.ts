@@ -137,7 +137,7 @@ export class UpdateOperation {
         await this.#untilReady(signal);
       } catch (err) {
         if (signal.aborted || this.#parts.closing.aborted || !goesBack(this.#runtime.machine))
-          throw failure ?? err;
+          throw failure ? withEnd(failure, this.#runtime.machine, err) : err;
       }
     }
     if (failure) throw failure;
@@ -196,4 +196,11 @@ function notReady({ id, spec, update }: Machine): Fault {
     `the new version of machine ${id} did not become ready, and the old one is back: ${message}`,
     { machine_id: id, reason, instance_id: spec.instanceId },
   );
+}
+
+/** Adds that the old version does not run either, and why. */
+function withEnd(failure: Fault, { state }: Machine, cause: unknown): Fault {
+  if (state !== "failed" || !(cause instanceof Fault)) return failure;
+  const message = `${failure.message}; but it could not be started: ${cause.message}`;
+  return new Fault(failure.code, failure.reason, message, { ...failure.facts, state }, { cause });
 }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { LaunchError } from "../../../../src/hostd/vmm/vmm.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
 import { expectCleanAfterRemoval } from "../clean.ts";
 import { startHost, type TestHost } from "../fixture.ts";
@@ -65,6 +66,36 @@ describe("an update with a rollback", () => {
     expect(await host.get(id)).toMatchObject({ state: MachineState.CREATED, instanceId });
     await host.host.teardowns.all();
     expect(await host.sim.list()).toEqual([]);
+  });
+
+  test("says so when the old version does not run any more either", async () => {
+    let launches = 0;
+    const own = await startHost({
+      vmm: (sim) => ({
+        info: sim.info,
+        launch: async (...given) => {
+          launches += 1;
+          if (launches === 3) throw new LaunchError("vmm", "simulated", "no memory");
+          return sim.launch(...given);
+        },
+        adopt: (...given) => sim.adopt(...given),
+        destroy: (vmId) => sim.destroy(vmId),
+        list: () => sim.list(),
+        close: () => sim.close(),
+      }),
+    });
+    const { id, instanceId } = await own.created();
+    await own.start(id);
+
+    const update = own.update(id, { exec: ["sim-exec-fail"], rollback: true, readyTimeout: READY });
+
+    await expect(update).rejects.toMatchObject({
+      reason: "ROLLED_BACK",
+      message: expect.stringContaining("could not be started"),
+      facts: { state: "failed" },
+    });
+    expect(await own.get(id)).toMatchObject({ state: MachineState.FAILED, instanceId });
+    await own.close();
   });
 
   test("keeps a version whose process runs long enough, and gives up what it kept of the old one", async () => {
