@@ -66,6 +66,21 @@ export function transportCases(gateway: () => Gateway): void {
       });
     });
 
+    test("a DELETE may say in its body that it forces, and what is no JSON there does no harm", async () => {
+      const { id: other } = await gateway().machine(app);
+      const path = `/apps/${app}/machines/${other}`;
+
+      expect((await gateway().call("DELETE", path, "{nonsense")).status).toBe(412);
+      expect((await gateway().call("DELETE", path, { force: false })).status).toBe(412);
+      expect(await gateway().ok("DELETE", path, { force: true })).toEqual({ ok: true });
+    });
+
+    test("a path may have the version twice, as clients that are generated send it", async () => {
+      const { tokens } = await gateway().ok("GET", "/v1/tokens/current");
+
+      expect(tokens).toMatchObject([{ org_slug: "personal" }]);
+    });
+
     test.each(["/", "/?", "?", "?unknown=1&other", "?summary=false&"])(
       "the path may end with %s",
       async (end) => {

@@ -202,17 +202,16 @@ describe("an event", () => {
   });
 });
 
-test("a lease is in its envelope, and its end is in whole seconds", () => {
-  expect(leaseToJson(LEASE)).toEqual({
-    status: "success",
-    data: {
-      nonce: LEASE.nonce,
-      expires_at: Math.floor(NOW.getTime() / 1_000),
-      owner: "me@example.com",
-      description: "deploy",
-      version: VERSION,
-    },
-  });
+test("a lease is in its envelope and beside it, and its end is in whole seconds", () => {
+  const data = {
+    nonce: LEASE.nonce,
+    expires_at: Math.floor(NOW.getTime() / 1_000),
+    owner: "me@example.com",
+    description: "deploy",
+    version: VERSION,
+  };
+
+  expect(leaseToJson(LEASE)).toEqual({ status: "success", data, ...data });
 });
 
 test("a wait tells state and version", () => {

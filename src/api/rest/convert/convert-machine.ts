@@ -64,9 +64,13 @@ export function orgMachineToJson(machine: Machine, summary = false): JsonObject 
   };
 }
 
-/** Converts a lease in the envelope that all clients expect. */
+/**
+ * Converts a lease, in the envelope that written clients expect and beside it: clients that are
+ * generated from Fly's OpenAPI document look for its members outside.
+ */
 export function leaseToJson(lease: Lease | undefined): JsonObject {
-  return { status: "success", data: lease ? leaseMembers(lease) : {} };
+  const data = lease ? leaseMembers(lease) : {};
+  return { ...data, status: "success", data };
 }
 
 /** Converts the end of a wait. */

@@ -47,7 +47,7 @@ export async function createRestServer(parts: ServerParts) {
       ignoreTrailingSlash: true,
       maxParamLength: REST_LIMITS.parameterBytes,
     },
-    rewriteUrl: ({ url = "/" }) => withoutOrigin(url),
+    rewriteUrl: ({ url = "/" }) => pathAsServed(url),
     http: {
       headersTimeout: arrivalMs.headers,
       maxHeaderSize: REST_LIMITS.headerBytes,
@@ -134,10 +134,12 @@ export async function createRestServer(parts: ServerParts) {
 
 /**
  * Returns path and query of a request. Proxies are asked for whole addresses, and a base address that
- * ends with a slash makes two at the front. Others count: an empty name is not another path.
+ * ends with a slash makes two at the front. Others count: an empty name is not another path. Clients
+ * that are generated put the version before paths that have one already.
  */
-function withoutOrigin(url: string): string {
-  return url.replace(/^https?:\/\/[^/?]*/i, "").replace(/^\/*/, "/");
+function pathAsServed(url: string): string {
+  const path = url.replace(/^https?:\/\/[^/?]*/i, "").replace(/^\/*/, "/");
+  return path.replace(/^\/v1\/v1(?=\/)/, "/v1");
 }
 
 /** Bounds the requests that a connection sends before it has read their answers. */

@@ -54,6 +54,16 @@ export function parseBody(bytes: Buffer): JsonObject {
   throw invalid([{ field: "body", description: `must be a JSON object, not ${kind}` }]);
 }
 
+/** Parses a body that need not be one: what is no object is nothing. */
+export function parseAnyBody(bytes: Buffer): JsonObject {
+  try {
+    return parseBody(bytes);
+  } catch (err) {
+    if (err instanceof Fault) return {};
+    throw err;
+  }
+}
+
 function parse(bytes: Buffer): Json {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -10,11 +10,10 @@ import { acceptsSse } from "../requests/accept.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { notBuiltYet, RestRequest, type Route, type RouteParts } from "../requests/route.ts";
 import type { Exchange } from "./exchange.ts";
-import { type Bodies, parseBody } from "./read-body.ts";
+import { type Bodies, parseAnyBody, parseBody } from "./read-body.ts";
 
 const JSON_TYPE = "application/json; charset=utf-8";
-/** DELETE takes none: what clients send along does no harm. */
-const WITHOUT_BODY = new Set(["GET", "HEAD", "DELETE"]);
+const WITHOUT_BODY = new Set(["GET", "HEAD"]);
 /** Code of a WebSocket's end when nobody is ready for it. */
 const UNEXPECTED = 1_011;
 
@@ -76,9 +75,10 @@ export function registerRoute(
       if (!call) throw notBuiltYet(route);
       try {
         requireApp(request.params);
-        const hasBody = !WITHOUT_BODY.has(request.method);
-        const bytes = hasBody ? await bodies.read(request.raw, call.claims?.org ?? "") : Buffer.alloc(0);
-        const answer = await route.handle(requestOf(route, request, call, parseBody(bytes)));
+        const org = call.claims?.org ?? "";
+        const bytes = takesBody(route, request) ? await bodies.read(request.raw, org) : Buffer.alloc(0);
+        const given = request.method === "DELETE" ? parseAnyBody(bytes) : parseBody(bytes);
+        const answer = await route.handle(requestOf(route, request, call, given));
         const { body, status = route.status ?? 200, contentType = JSON_TYPE } = answer;
         reply.code(status).header("content-type", contentType);
         if (body !== undefined && isStream(body)) {
@@ -101,6 +101,11 @@ export function registerRoute(
 /** Sends JSON as the answer of a request. */
 export function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
   return reply.code(status).header("content-type", JSON_TYPE).send(JSON.stringify(body));
+}
+
+/** A DELETE is read only by routes that look into it: what clients send along does no harm. */
+function takesBody(route: Route, { method }: FastifyRequest): boolean {
+  return method === "DELETE" ? route.body !== undefined : !WITHOUT_BODY.has(method);
 }
 
 /**

@@ -46,12 +46,15 @@ const appAnswer = z.object({
   created_at: z.int().optional().describe("Milliseconds since the epoch."),
 });
 
+const leaseMembers = {
+  ...{ nonce: z.string().optional(), owner: z.string(), description: z.string(), version: z.string() },
+  expires_at: z.int().describe("Seconds since the epoch."),
+};
+
 const leaseAnswer = z.object({
   status: z.literal("success"),
-  data: z.looseObject({
-    ...{ nonce: z.string().optional(), owner: z.string(), description: z.string(), version: z.string() },
-    expires_at: z.int().describe("Seconds since the epoch."),
-  }),
+  data: z.looseObject(leaseMembers),
+  ...leaseMembers,
 });
 
 /** Answers by name. */

@@ -91,11 +91,12 @@ export const appRoutes: readonly Route[] = [
     description: "Refused with 412 while machines run, unless `force` is set. Leases are ignored.",
     rpc: AppsServiceService.deleteApp,
     query: z.looseObject({ force: queryFlag() }),
+    body: z.looseObject({ force: flag() }),
     status: 202,
     async handle(request) {
-      const { force } = request.read().query;
+      const { query, body } = request.read();
       const name = request.param("app");
-      if (!force) await requireNoneRunning(request, name);
+      if (!query.force && !body.force) await requireNoneRunning(request, name);
       await request.unary({ name, force: true });
       return {};
     },

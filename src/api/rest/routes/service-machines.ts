@@ -151,15 +151,16 @@ export const machineRoutes: readonly Route[] = [
     path: "/v1/apps/:app/machines/:id",
     tag: TAG,
     summary: "Destroys a machine.",
-    description: "Refused with 412 while it runs, unless `force` or `kill` is set.",
+    description: "Refused with 412 while it runs, unless `force` or `kill` is set, in query or body.",
     answer: "ok",
     rpc: MachinesServiceService.destroyMachine,
     query: z.looseObject({ force: queryFlag(), kill: queryFlag() }),
+    body: z.looseObject({ force: flag(), kill: flag() }),
     async handle(request) {
-      const { force, kill } = request.read().query;
+      const { query, body } = request.read();
       await request.unary({
         machineId: await request.machineId(),
-        force: force || kill || false,
+        force: query.force || query.kill || body.force || body.kill || false,
         leaseNonce: request.leaseNonce,
       });
       return { body: { ok: true } };
