@@ -18,6 +18,7 @@ const documented = new Set(Object.values(SPECIFICATIONS).flatMap((rows) => rows.
 const STANDARD = [
   "PATH",
   "HOME",
+  "TERM",
   "DOCKER_CONFIG",
   "COLUMNS",
   "npm_execpath",
