@@ -71,8 +71,13 @@ await call("MachinesRestart", { ...machine, timeout: "2s" });
 await call("MachinesStop", { ...machine, signal: "SIGTERM", timeout: "2s" });
 await call("MachinesShow", machine, "MachinesShow stopped");
 await call("MachinesStart", machine);
-await call("MachinesCreateLease", { ...machine, ttl: 1, description: "generated" });
-await call("MachinesShowLease", machine);
+await call("MachinesCreateLease", { ...machine, ttl: 60, description: "generated" });
+const lease = await call("MachinesShowLease", machine);
+if (!lease?.nonce) outcomes["MachinesShowLease"] = "has no nonce";
+await call("CurrentTokenShow", {});
+const other = await call("MachinesCreate", { app_name, config: { image } }, "MachinesCreate of another");
+// It sends `force` in the body.
+await call("MachinesDelete", { app_name, machine_id: other?.id ?? "none", force: true });
 await call("PlatformRegionsGet", {});
 await call("PlatformPlacementsPost", { org_slug, count: 1 });
 await call("AppsDelete", { app_name: "no-such-app" }, "AppsDelete of none");
