@@ -55,9 +55,8 @@ export function changeCalls(parts: {
       return answer(await changes.setCordon(machineId(req.machineId), req.org, req.cordoned, right));
     }),
     updateMetadata: internal(async (req) => {
-      const right = { nonce: req.leaseNonce };
       const patch = metadataFromProto(req);
-      return answer(await changes.updateMetadata(machineId(req.machineId), req.org, patch, right));
+      return answer(await changes.updateMetadata(machineId(req.machineId), req.org, patch));
     }),
     acquireLease: internal(async (req) => {
       if (!req.lease) throw invalid([{ field: "lease", description: "is required" }]);

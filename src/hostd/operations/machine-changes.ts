@@ -64,11 +64,9 @@ export class MachineChanges {
     });
   }
 
-  /** Changes the metadata. One key needs no lease. @throws Fault INVALID_FIELDS, LEASE_HELD, VERSION_MISMATCH, INVALID_STATE */
-  async updateMetadata(id: MachineId, org: string, patch: MetadataPatch, right: Right): Promise<Machine> {
-    const isOneKey = !patch.replace && Object.keys(patch.set).length + patch.remove.length <= 1;
-    if (isOneKey) this.#machines.get(id, org);
-    else this.#machines.guarded(id, org, right);
+  /** Changes the metadata, whoever holds the lease. @throws Fault INVALID_FIELDS, VERSION_MISMATCH, INVALID_STATE */
+  async updateMetadata(id: MachineId, org: string, patch: MetadataPatch): Promise<Machine> {
+    this.#machines.get(id, org);
     return this.#change(id, org, (now, at) => {
       refuseGone(now, "changed");
       if (patch.currentVersion !== "" && patch.currentVersion !== now.spec.instanceId)

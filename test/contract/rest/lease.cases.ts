@@ -94,13 +94,15 @@ export function leaseCases(gateway: () => Gateway): void {
         expect((await suspend({ [nonceHeader]: nonce })).status).toBe(501);
       });
 
-      test("guards destroying, and not reads, waits and one key of metadata", async () => {
+      test("guards destroying, and not reads, waits and metadata", async () => {
         const { nonce } = await acquire();
 
         expect((await call("DELETE", `${path(id)}?force=true`)).status).toBe(409);
         expect((await call("GET", path(id))).status).toBe(200);
         expect((await call("GET", `${path(id)}/wait?state=created`)).status).toBe(200);
         expect((await call("POST", `${path(id)}/metadata/a`, { value: "b" })).status).toBe(204);
+        const several = { metadata: { a: "1", b: "2" } };
+        expect((await call("PUT", `${path(id)}/metadata`, several)).status).toBe(204);
         expect(await ok("DELETE", path(id), undefined, { [nonceHeader]: nonce })).toEqual({ ok: true });
       });
 

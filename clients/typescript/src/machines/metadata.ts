@@ -31,9 +31,9 @@ export class Metadata {
   }
 
   async #change(machineId: string, change: Change, options: MetadataOptions = {}): Promise<Machine> {
-    const { currentVersion = "", leaseNonce = "", timeoutMs = DEFAULTS.callMs, signal } = options;
+    const { currentVersion = "", timeoutMs = DEFAULTS.callMs, signal } = options;
     const { set = {}, remove = [], replace = false } = change;
-    const message = { machineId, set: { ...set }, remove: [...remove], replace, currentVersion, leaseNonce };
+    const message = { machineId, set: { ...set }, remove: [...remove], replace, currentVersion };
     const method = (client: MachinesServiceClient) => client.updateMetadata;
     const scope = { timeoutMs, signal, retry: "always" } as const;
     const { machine } = await this.#caller.unary(MachinesServiceClient, method, message, scope);

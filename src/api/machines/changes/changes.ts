@@ -39,7 +39,7 @@ export interface CordonOptions extends Leased {
   readonly cordoned: boolean;
 }
 
-export interface MetadataChange extends Leased {
+export interface MetadataChange {
   readonly set: Readonly<Record<string, string>>;
   readonly remove: readonly string[];
   /** Whether every key that is not set is removed. */

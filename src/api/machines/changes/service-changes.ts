@@ -87,7 +87,7 @@ function signalFromProto(req: SignalMachineRequest): readonly [MachineId, Signal
 }
 
 function metadataFromProto(req: UpdateMetadataRequest): readonly [MachineId, MetadataChange] {
-  const { remove, replace, currentVersion, leaseNonce } = req;
+  const { remove, replace, currentVersion } = req;
   const set = mapFromProto(req.set);
   return machineRequest(req.machineId, (violations) => {
     const check: Check = (holds, field, description) => violations.check(holds, field, description);
@@ -101,8 +101,7 @@ function metadataFromProto(req: UpdateMetadataRequest): readonly [MachineId, Met
     const isChange = replace || req.set.size > 0 || length > 0;
     check(isChange, "set", "is required, unless remove or replace is there");
     checkToken("current_version", currentVersion, violations);
-    checkToken("lease_nonce", leaseNonce, violations);
-    return { set, remove, replace, currentVersion, leaseNonce };
+    return { set, remove, replace, currentVersion };
   });
 }
 

@@ -239,7 +239,9 @@ describe("presets", () => {
   test("a preset excludes another guest, and its own comes back with it", () => {
     const json = roundTrip({ image: "nginx", size: "shared-cpu-2x" });
 
-    expect(json).toMatchObject({ size: "shared-cpu-2x", guest: { cpus: 2, memory_mb: 512 } });
+    expect(json).toMatchObject({ guest: { cpus: 2, memory_mb: 512 } });
+    // Its reader may change the guest and send it back.
+    expect(json).not.toHaveProperty("size");
     expect(roundTrip(json)).toEqual(json);
     expect(faultOf({ image: "nginx", size: "shared-cpu-2x", guest: { cpus: 1 } }).violations).toEqual([
       expect.objectContaining({ field: "config.size" }),

@@ -74,7 +74,8 @@ export function configToJson(config: MachineConfig | undefined): JsonObject {
 
 /** Returns the members of a configuration that its typed fields do not give back. */
 function extraOf(config: ConfigJson, typed: MachineConfig): JsonObject | undefined {
-  const { processes, mounts: _, volumes: _v, containers: _c, ...others } = config as JsonObject;
+  // The guest says what `size` does.
+  const { processes, mounts: _, volumes: _v, containers: _c, size: _s, ...others } = config as JsonObject;
   const [process] = Array.isArray(processes) ? (processes as readonly JsonObject[]) : [];
   const marked = process && [markProcess(process)];
   const given = unmarkProcess(typedToJson(typed), marked);

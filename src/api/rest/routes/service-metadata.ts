@@ -51,7 +51,6 @@ export const metadataRoutes: readonly Route[] = [
             machineId: await request.machineId(),
             ...{ set, remove },
             currentVersion: body.machine_version ?? "",
-            leaseNonce: request.leaseNonce,
           }),
         );
         return {};
@@ -78,7 +77,7 @@ export const metadataRoutes: readonly Route[] = [
     method: "POST",
     path: `${METADATA}/:key`,
     tag: TAG,
-    summary: "Sets one entry of the metadata. Needs no nonce of a lease.",
+    summary: "Sets one entry of the metadata.",
     rpc: MachinesServiceService.updateMetadata,
     body: z.looseObject({ value: text("An empty text removes the entry."), updated_at: text() }),
     status: NO_CONTENT,
@@ -92,7 +91,7 @@ export const metadataRoutes: readonly Route[] = [
     method: "DELETE",
     path: `${METADATA}/:key`,
     tag: TAG,
-    summary: "Removes one entry of the metadata. Needs no nonce of a lease.",
+    summary: "Removes one entry of the metadata.",
     rpc: MachinesServiceService.updateMetadata,
     status: NO_CONTENT,
     async handle(request) {
@@ -113,7 +112,7 @@ async function metadataOf(
 }
 
 async function updateOne(
-  request: Pick<RestRequest<UpdateMetadataRequest, unknown>, "machineId" | "param" | "unary" | "leaseNonce">,
+  request: Pick<RestRequest<UpdateMetadataRequest, unknown>, "machineId" | "param" | "unary">,
   value: string | undefined,
 ): Promise<void> {
   const key = request.param("key");
@@ -121,7 +120,6 @@ async function updateOne(
     UpdateMetadataRequest.fromPartial({
       machineId: await request.machineId(),
       ...(value ? { set: mapToProto({ [key]: value }) } : { remove: [key] }),
-      leaseNonce: request.leaseNonce,
     }),
   );
 }

@@ -7,10 +7,9 @@ import { UsageError } from "../../session/usage-error.ts";
 import type { HoverCommand } from "../command.ts";
 import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../find.ts";
 import { pair } from "../values.ts";
-import { LEASE_FLAG, type LeaseFlag } from "./lease/lease-flag.ts";
 
 type Change = Pick<UpdateMetadataRequest, "set" | "remove" | "replace">;
-type Flags = AppFlag & LeaseFlag & { readonly currentVersion?: string };
+type Flags = AppFlag & { readonly currentVersion?: string };
 
 export function defineMetadata(machine: HoverCommand): void {
   const metadata = machine.group("metadata", [], "Labels of a machine: changed without a restart");
@@ -49,8 +48,7 @@ export function defineMetadata(machine: HoverCommand): void {
 function change(command: HoverCommand): HoverCommand {
   return command
     .option(...APP_FLAG)
-    .option("--current-version <id>", "fail when the machine has another version now")
-    .option(...LEASE_FLAG);
+    .option("--current-version <id>", "fail when the machine has another version now");
 }
 
 function pairOf(raw: string, before: Record<string, string>): Record<string, string> {
@@ -68,7 +66,6 @@ async function update(session: Session, given: string, change: Change, flags: Fl
     machineId: machineIdOf,
     ...change,
     currentVersion: flags.currentVersion ?? "",
-    leaseNonce: flags.leaseNonce ?? "",
   });
   show(session, machine);
 }

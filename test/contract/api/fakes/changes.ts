@@ -92,33 +92,35 @@ interface ChangeParts {
 export function changeMethods({ host, act, find }: ChangeParts) {
   const change = <Req extends Target & { leaseNonce: string }>(
     method: string,
-    needsNonce: (req: Req) => boolean,
     changed: (machine: Machine, req: Req) => Partial<Machine>,
   ) =>
     unary((req: Req, ctx: CallContext) =>
       act(ctx, method, req.machineId, () => {
         const machine = find(req.machineId, req.org);
-        if (needsNonce(req)) host.leases.guard(req.machineId, req.leaseNonce);
+        host.leases.guard(req.machineId, req.leaseNonce);
         return { machine: host.change(req.machineId, changed(machine, req)) };
       }),
     );
-  const always = () => true;
   return {
-    updateMachine: change("updateMachine", always, (machine, req: UpdateMachineRequest) => {
+    updateMachine: change("updateMachine", (machine, req: UpdateMachineRequest) => {
       host.credentials = req.credentials;
       return updated(machine, req);
     }),
-    restartMachine: change("restartMachine", always, restarted),
-    signalMachine: change("signalMachine", always, (machine, { signal }: SignalMachineRequest) => {
+    restartMachine: change("restartMachine", restarted),
+    signalMachine: change("signalMachine", (machine, { signal }: SignalMachineRequest) => {
       if (machine.state !== MachineState.STARTED)
         throw new Fault("FAILED_PRECONDITION", "INVALID_STATE", "it does not run");
       host.signals.push(signal);
       return {};
     }),
-    setMachineCordon: change("setMachineCordon", always, (_, { cordoned }: SetMachineCordonRequest) => ({
+    setMachineCordon: change("setMachineCordon", (_, { cordoned }: SetMachineCordonRequest) => ({
       cordoned,
     })),
-    updateMetadata: change("updateMetadata", isGuarded, withMetadata),
+    updateMetadata: unary((req: UpdateMetadataRequest & Target, ctx: CallContext) =>
+      act(ctx, "updateMetadata", req.machineId, () => ({
+        machine: host.change(req.machineId, withMetadata(find(req.machineId, req.org), req)),
+      })),
+    ),
     acquireLease: unary((req: AcquireLeaseRequest, ctx: CallContext) =>
       act(ctx, "acquireLease", req.machineId, () => {
         const machine = find(req.machineId, req.org);
@@ -168,11 +170,6 @@ function withMetadata(machine: Machine, request: UpdateMetadataRequest): Partial
   for (const [key, value] of request.set) metadata.set(key, value);
   for (const key of request.remove) metadata.delete(key);
   return { config: machine.config && { ...machine.config, metadata } };
-}
-
-/** Whether a change of metadata needs the nonce of a lease. */
-function isGuarded({ set, remove, replace }: UpdateMetadataRequest): boolean {
-  return replace || set.size + remove.length > 1;
 }
 
 export function eventOf(type: string, status: MachineState, instanceId = ""): MachineEvent {
