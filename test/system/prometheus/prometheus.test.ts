@@ -166,7 +166,7 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
   /** What Prometheus has read from a service's targets, leaving out what every Node process tells. */
   async function exposedBy(service: Service) {
     const metadata = await prometheus.metadata(service);
-    const ours = metadata.filter(({ metric }) => /^(windhover|rpc)_/.test(metric));
+    const ours = metadata.filter(({ metric }) => /^(windhover|rpc|http_server)_/.test(metric));
     const byName = new Map(
       ours.map(({ metric, type, help }) => [metric, { name: metric, type, meaning: help }]),
     );
