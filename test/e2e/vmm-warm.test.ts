@@ -144,6 +144,8 @@ test("a warm VM runs nothing before its start is stored, and is gone when that f
   const isThere = (id: string) => existsSync(new VmDirs(bench.dir, undefined).runDir(id));
 
   const refusal = Promise.withResolvers<void>();
+  // The launch asks for it only once its VM is there.
+  refusal.promise.catch(() => undefined);
   const refused = launch("refused", refusal.promise);
   await expect.poll(() => isThere("refused")).toBe(true);
   refusal.reject(new Error("the disk is full"));
