@@ -134,7 +134,7 @@ describe("an acquire whose api dies, wherever that is", () => {
         const first = acquire(api(fleet, life), request).catch(() => undefined);
         const answer = await Promise.race([first, life.end.then(() => "died" as const)]);
         // What it has asked of hosts is still done.
-        await new Promise((resolve) => setTimeout(resolve, 15));
+        await expect.poll(() => fleet.underWay, { interval: 1 }).toBe(0);
         await settled(fleet);
 
         expect(fleet.running.length).toBeLessThanOrEqual(1);

@@ -34,6 +34,7 @@ export class ModelFleet {
   readonly #created = new Map<string, MachineId | undefined>();
   readonly #hosts: readonly ModelHost[];
   #made = 0n;
+  #underWay = 0;
 
   constructor(hosts: readonly ModelHost[]) {
     this.#hosts = hosts;
@@ -46,6 +47,11 @@ export class ModelFleet {
     return id;
   }
 
+  /** Starts, creates and other work of hosts that is under way. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
   get running(): readonly MachineId[] {
     return [...this.machines.values()].filter(({ state }) => state === "started").map(({ id }) => id);
   }
@@ -56,7 +62,7 @@ export class ModelFleet {
       await life.step();
       // What an api has asked of a host is done, whether or not the api is still there.
       const done = new Promise<T>((resolve, reject) => {
-        setTimeout(() => {
+        this.#later(() => {
           try {
             resolve(work());
           } catch (err) {
@@ -129,7 +135,7 @@ export class ModelFleet {
     if (known !== undefined) return known;
     const traceId = traceOf();
     const create = new Promise<MachineId>((resolve, reject) => {
-      setTimeout(() => {
+      this.#later(() => {
         try {
           const host = this.#hosts.findIndex(
             ({ status }, number) => status === "ok" && this.#hasRoom(number),
@@ -154,7 +160,7 @@ export class ModelFleet {
   /** A start waits in its host's queue, where nobody sees it, and goes on when its caller is gone. */
   #start(id: MachineId, nonce: string, traceId: string, stops: number, ms: number) {
     return new Promise<{ machine: Machine; alreadyStarted: boolean }>((resolve, reject) => {
-      setTimeout(() => {
+      this.#later(() => {
         try {
           const machine = this.#find(id);
           if (machine.leasedUntil > Date.now() && nonce === "")
@@ -183,6 +189,14 @@ export class ModelFleet {
     if (!this.#hasRoom(machine.host)) throw new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", "full");
     machine.state = "started";
     machine.traceId = traceId;
+  }
+
+  #later(work: () => void, ms = 0): void {
+    this.#underWay += 1;
+    setTimeout(() => {
+      this.#underWay -= 1;
+      work();
+    }, ms);
   }
 
   #hasRoom(host: number): boolean {
