@@ -27,7 +27,7 @@ const DEFAULT_STOP_MS = 5_000;
  * @throws Fault INVALID_FIELDS with every wrong field; `NOT_BUILT_YET`
  */
 export function configFromJson(json: unknown, at = "config"): MachineConfig {
-  const config = read(configSchema, json, at, false) ?? {};
+  const config = read(configSchema, json, at, true) ?? {};
   refuseUnbuilt(config, at);
   const violations = new Violations();
   const [process] = config.processes ?? [];

@@ -3,6 +3,8 @@ import { invalid, type Violation } from "../../../lib/faults/fault.ts";
 
 /** What is refused before a schema sees it: nobody needs it, and to look at all of it takes long. */
 const MAX_DEPTH = 24;
+/** Of what is kept with a machine, itself included. */
+const MAX_KEPT_DEPTH = 20;
 const MAX_MEMBERS = 5_000;
 /** Names of JSON members that JavaScript objects cannot carry safely. */
 const FORBIDDEN = new Set(["__proto__"]);
@@ -12,43 +14,52 @@ const MAX_VIOLATIONS = 50;
  * Reads the body or the query of a request by its schema.
  *
  * @param at name of the value in the paths of wrong fields; empty for a body
- * @param mayHaveNul whether texts may have NUL characters, as the input of a command may
+ * @param isKept whether the value is kept with a machine. Otherwise it may be nested deeper, and its
+ *   texts may have NUL characters, as the input of a command may
  * @throws Fault INVALID_FIELDS with every wrong field
  */
-export function read<T extends z.ZodType>(schema: T, raw: unknown, at = "", mayHaveNul = true): z.output<T> {
-  const check = new HostileCheck(at, mayHaveNul);
+export function read<T extends z.ZodType>(schema: T, raw: unknown, at = "", isKept = false): z.output<T> {
+  const check = new HostileCheck(at, isKept);
   check.walk(raw);
   const { violations } = check;
   if (check.isTooLarge) throw invalid(violations);
   const result = schema.safeParse(raw);
   if (!result.success) {
+    const named = new Set(violations.map(({ field }) => field));
     for (const { path, message } of result.error.issues.slice(0, MAX_VIOLATIONS)) {
-      violations.push({ field: pathOf(at, path) || "body", description: message });
+      const field = pathOf(at, path) || "body";
+      if (!named.has(field)) violations.push({ field, description: message });
     }
   }
   if (violations.length > 0 || !result.success) throw invalid(violations.slice(0, MAX_VIOLATIONS));
   return result.data;
 }
 
-/** Finds members with forbidden names, nested too deep, too many, and text with NUL characters. */
+/**
+ * Finds members with forbidden names, nested too deep, too many. In what is kept: also text with NUL
+ * characters, and numbers that are too large, which JSON's parser makes infinite.
+ */
 class HostileCheck {
   readonly violations: Violation[] = [];
   isTooLarge = false;
   readonly #at: string;
-  readonly #mayHaveNul: boolean;
+  readonly #isKept: boolean;
+  readonly #maxDepth: number;
   readonly #path: (string | number)[] = [];
   #members = 0;
 
-  constructor(at: string, mayHaveNul: boolean) {
+  constructor(at: string, isKept: boolean) {
     this.#at = at;
-    this.#mayHaveNul = mayHaveNul;
+    this.#isKept = isKept;
+    this.#maxDepth = isKept ? MAX_KEPT_DEPTH - 1 : MAX_DEPTH;
   }
 
   walk(value: unknown): void {
     if (typeof value === "string") this.#checkText(value);
+    if (typeof value === "number" && this.#isKept && !Number.isFinite(value)) this.#add("is too large");
     if (typeof value !== "object" || value === null) return;
-    if (this.#path.length > MAX_DEPTH) {
-      this.#add(`must be nested at most ${MAX_DEPTH} deep`);
+    if (this.#path.length > this.#maxDepth) {
+      this.#add(`must be nested at most ${this.#isKept ? MAX_KEPT_DEPTH : MAX_DEPTH} deep`);
       return;
     }
     const isList = Array.isArray(value);
@@ -69,7 +80,7 @@ class HostileCheck {
   }
 
   #checkText(text: string): void {
-    if (!this.#mayHaveNul && text.includes("\0")) this.#add("must be text without NUL characters");
+    if (this.#isKept && text.includes("\0")) this.#add("must be text without NUL characters");
   }
 
   #add(description: string): void {
