@@ -190,12 +190,20 @@ describe("what encoders send", () => {
       stop_config: { timeout: given },
     });
   });
+    // As a client sends it that is generated from Fly's OpenAPI document.
+    [{ "time.Duration": 30_000_000_000 }, "30s"],
 
   test.each([
     [15, "SIGTERM"],
     ["15", "SIGTERM"],
     ["term", "SIGTERM"],
     ["SIGUSR1", "SIGUSR1"],
+  test.each([{}, { "time.Duration": null }, null, "", 0])("a duration of %j is none", (timeout) => {
+    const config = { image: "nginx", stop_config: { timeout }, checks: { a: { interval: timeout } } };
+
+    expect(configFromJson(config).stopConfig).toBeUndefined();
+  });
+
   ])("the signal %j is %s", (sent, given) => {
     expect(configFromJson({ image: "nginx", stop_config: { signal: sent } }).stopConfig?.signal).toBe(given);
   });

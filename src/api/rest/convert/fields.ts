@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { signalName, signalNumber } from "../../../lib/signals/signals.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
+import { isObject, type JsonObject } from "./json.ts";
 
 /**
  * The pieces of which the schemas of requests are made. They take what the encoders of published
@@ -9,6 +10,8 @@ import { formatDuration, parseDuration } from "./duration.ts";
  */
 
 const NS_PER_MS = 1e6;
+/** Name of the only member of a duration in Fly's OpenAPI document. */
+const WRAPPED = "time.Duration";
 const TRUE = new Set(["true", "1", "t"]);
 const FALSE = new Set(["false", "0", "f"]);
 
@@ -100,18 +103,14 @@ export function lastValues(
 
 /** A duration as Go writes it, e.g. `1m30s`; a number counts nanoseconds. Gives text. */
 export function duration() {
-  return member(durationText(), (raw) => {
-    if (typeof raw === "number") return Number.isFinite(raw) ? formatDuration(raw / NS_PER_MS) : raw;
-    return raw === "" ? undefined : raw;
-  });
+  return member(durationText(), durationOf);
 }
 
 /** The same, in which text without a unit counts seconds: as Fly documents for a restart. */
 export function durationOrSeconds() {
-  return member(durationText(), (raw) => {
-    if (typeof raw === "number") return Number.isFinite(raw) ? formatDuration(raw / NS_PER_MS) : raw;
-    return typeof raw === "string" && /^\d+$/.test(raw) ? `${raw}s` : raw === "" ? undefined : raw;
-  });
+  return member(durationText(), (raw) =>
+    typeof raw === "string" && /^\d+$/.test(raw) ? `${raw}s` : durationOf(raw),
+  );
 }
 
 /**
@@ -124,6 +123,17 @@ export function queryDuration({ negative = false }: { readonly negative?: boolea
     if (typeof raw === "string" && /^-?\d+(\.\d+)?$/.test(raw)) return formatDuration(Number(raw) * 1_000);
     return raw === "" ? undefined : raw;
   });
+}
+
+/** Clients that are generated from Fly's OpenAPI document wrap the number in an object. */
+function durationOf(raw: unknown): unknown {
+  const value = isObject(raw) && isOnly(raw, WRAPPED) ? raw[WRAPPED] : raw;
+  if (typeof value === "number") return Number.isFinite(value) ? formatDuration(value / NS_PER_MS) : value;
+  return value === "" || value === null ? undefined : value;
+}
+
+function isOnly(object: JsonObject, name: string): boolean {
+  return Object.keys(object).every((each) => each === name);
 }
 
 function durationText(negative = false) {
