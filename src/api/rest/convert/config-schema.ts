@@ -65,7 +65,7 @@ const servicePort = {
     h2_backend: flag(),
     idle_timeout: integer(),
     headers_read_timeout: integer(),
-    response: object({ headers: mapOf(z.unknown()), pristine: flag() }),
+    response: object({ headers: object({}), pristine: flag() }),
     replay_cache: list(item(replayCache)),
   }),
   tls_options: object({ alpn: texts(), versions: texts(), default_self_signed: flag() }),

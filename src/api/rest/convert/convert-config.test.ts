@@ -29,7 +29,12 @@ const FULL = {
     {
       protocol: "tcp",
       internal_port: 8080,
-      ports: [{ port: 443, handlers: ["tls", "http"], http_options: { compress: true } }],
+      ports: [
+        {
+          ...{ port: 443, handlers: ["tls", "http"] },
+          http_options: { compress: true, response: { headers: { via: false, "x-a": ["b"], "x-b": null } } },
+        },
+      ],
       autostop: "suspend",
       autostart: true,
       min_machines_running: 0,
