@@ -65,7 +65,7 @@ const configs = extended(
       fc.array(
         extended(
           fc.record({
-            internal_port: fc.integer({ min: 1, max: 65_535 }),
+            internal_port: fc.constantFrom(80, 81, 443),
             protocol: fc.constantFrom(undefined, null, "", "tcp", "udp"),
             autostop: fc.constantFrom(undefined, "off", "stop", "suspend", true, false),
             ports: optional(fc.array(extended(fc.record({ port: fc.constantFrom(80, "443") })))),

@@ -15,6 +15,7 @@ import { type Json, type JsonObject, merge, residual } from "./json.ts";
 import { refuseUnbuilt } from "./not-built.ts";
 import { markProcess, unmarkProcess } from "./process.ts";
 import { read } from "./read.ts";
+import { distinctServices, keepServices, restoreServices } from "./services.ts";
 
 const DEFAULT_GUEST: GuestSize = { cpu_kind: "shared", cpus: 1, memory_mb: 256 };
 const DEFAULT_STOP_MS = 5_000;
@@ -44,7 +45,7 @@ export function configFromJson(json: unknown, at = "config"): MachineConfig {
     guest,
     env: new Map(Object.entries({ ...config.env, ...process?.env })),
     init: initFromJson(config.init ?? {}, process ?? {}),
-    services: (config.services ?? []).map((service) => ({
+    services: distinctServices(config.services ?? []).map((service) => ({
       protocol: service.protocol ?? "",
       internalPort: service.internal_port ?? 0,
     })),
@@ -69,19 +70,22 @@ export function configToJson(config: MachineConfig | undefined): JsonObject {
   // A message holds nothing but JSON in a Struct.
   const extra = (config.extra ?? {}) as JsonObject;
   const { processes, ...others } = extra;
-  return merge(unmarkProcess(typedToJson(config), processes), others) as JsonObject;
+  return restoreServices(merge(unmarkProcess(typedToJson(config), processes), others) as JsonObject);
 }
 
 /** Returns the members of a configuration that its typed fields do not give back. */
 function extraOf(config: ConfigJson, typed: MachineConfig): JsonObject | undefined {
   // The guest says what `size` does.
-  const { processes, mounts: _, volumes: _v, containers: _c, size: _s, ...others } = config as JsonObject;
-  const [process] = Array.isArray(processes) ? (processes as readonly JsonObject[]) : [];
-  const marked = process && [markProcess(process)];
+  const { processes, services, mounts: _, volumes: _v, containers: _c, size: _s, ...others } = config;
+  const [process] = processes ?? [];
+  const marked = process && [markProcess(process as JsonObject)];
   const given = unmarkProcess(typedToJson(typed), marked);
-  const left = residual(others, given) as JsonObject | undefined;
-  if (marked === undefined) return left;
-  return { ...left, processes: marked };
+  const extra = {
+    ...(residual(others as JsonObject, given) as JsonObject | undefined),
+    ...keepServices(services as readonly JsonObject[] | undefined, given["services"]),
+    ...(marked === undefined ? {} : { processes: marked }),
+  };
+  return Object.keys(extra).length === 0 ? undefined : extra;
 }
 
 /** Converts the typed fields; what is as it is without asking is left out. */

@@ -1,0 +1,55 @@
+import { isList, isObject, type Json, type JsonObject, residual } from "./json.ts";
+
+/**
+ * Several services of a configuration may have one port of the guest, each with ports of its own
+ * outside. A machine publishes a port once, by the first of them. `extra` keeps the others whole, with
+ * their places in the list: what it keeps of the first ones is at the places that the machine has them.
+ */
+const KEPT_AS = "repeated_services";
+
+/** Returns the services that a machine has: of several with one port the first. */
+export function distinctServices<S extends object>(services: readonly S[]): S[] {
+  return services.filter((_, i) => !isRepeat(services, i));
+}
+
+/** Returns the members of `extra` that keep what the services of a machine do not give back. */
+export function keepServices(
+  services: readonly JsonObject[] | undefined,
+  given: Json | undefined,
+): JsonObject {
+  if (services === undefined) return {};
+  const left = residual(distinctServices(services), given);
+  const repeats = services.flatMap((service, at) => {
+    if (!isRepeat(services, at)) return [];
+    // The api fills in the protocol of the others.
+    return [{ at, service: { ...service, protocol: service["protocol"] || "tcp" } }];
+  });
+  return {
+    ...(left === undefined ? {} : { services: left }),
+    ...(repeats.length === 0 ? {} : { [KEPT_AS]: residual(repeats, undefined) }),
+  };
+}
+
+/** Puts services that `extra` keeps whole back to their places. Those whose port the machine no longer has are gone. */
+export function restoreServices({ [KEPT_AS]: kept, ...config }: JsonObject): JsonObject {
+  const { services } = config;
+  if (!isList(kept) || !isList(services)) return config;
+  const ports = new Set(services.map(keyOf));
+  const restored = [...services];
+  for (const repeat of kept) {
+    if (!isObject(repeat) || typeof repeat["at"] !== "number" || repeat["service"] === undefined) continue;
+    if (ports.has(keyOf(repeat["service"]))) restored.splice(repeat["at"], 0, repeat["service"]);
+  }
+  return { ...config, services: restored };
+}
+
+function isRepeat(services: readonly object[], i: number): boolean {
+  const key = keyOf(services[i]);
+  return key !== undefined && services.findIndex((each) => keyOf(each) === key) < i;
+}
+
+/** Names protocol and port; undefined without a port. */
+function keyOf(service: unknown): string | undefined {
+  if (!isObject(service) || !service["internal_port"]) return undefined;
+  return `${service["protocol"] || "tcp"}/${service["internal_port"]}`;
+}
