@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { Fault } from "../../lib/faults/fault.ts";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
@@ -31,15 +31,18 @@ interface Call {
 }
 
 const POLL_MS = 200;
-const CLAIM_LIMIT = 20;
+/** Acquires of apis that are gone that are settled at once. */
+const MAX_SETTLING = 20;
 
 /** Gets running machines by ladders of steps. */
 export class Acquirer {
   readonly #parts: AcquirerParts;
   /** Acquires with a key that run here, by organisation and key. */
-  readonly #running = new Map<string, Promise<Acquired>>();
+  readonly #running = new Map<string, { readonly hash: Buffer; readonly run: Promise<Acquired> }>();
   /** Ids of stored acquires that this api works on. */
   readonly #owned = new Set<string>();
+  /** Those that apis that are gone have left. */
+  readonly #settling = new Set<string>();
 
   constructor(parts: AcquirerParts) {
     this.#parts = parts;
@@ -58,24 +61,29 @@ export class Acquirer {
     const { hash } = call;
     if (request.key === undefined) return this.#ascend(request, call, caller, undefined);
     const name = JSON.stringify([request.org, request.key]);
-    const known = this.#running.get(name);
-    if (known !== undefined) {
+    for (let known = this.#running.get(name); known !== undefined; known = this.#running.get(name)) {
+      if (known.hash.equals(hash)) return { ...(await abortable(known.run, caller.signal)), repeated: true };
       const stored = await this.#parts.store.find(request.org, request.key, hash);
       if (stored?.isOther) throw keyReused(request.key);
-      return { ...(await abortable(known, caller.signal)), repeated: true };
+      // The other one may not be stored yet, or be refused itself.
+      await abortable(
+        known.run.catch(() => {}),
+        caller.signal,
+      );
     }
     const { signal: _, remainingMs: _left, ...lasting } = caller;
     const run = this.#withKey(request, request.key, call, lasting).finally(() => this.#running.delete(name));
     run.catch(() => {});
-    this.#running.set(name, run);
+    this.#running.set(name, { hash, run });
     return abortable(run, caller.signal);
   }
 
-  /** Keeps what this api works on, and finishes what apis that are gone have left. */
+  /** Keeps what this api works on, and begins to finish what apis that are gone have left. Does not wait for hosts. */
   async maintain(): Promise<void> {
     if (this.#owned.size > 0) await this.#parts.store.renew([...this.#owned]);
-    for (const stored of await this.#parts.store.claim(CLAIM_LIMIT)) {
-      await this.#settle(stored).catch((error: unknown) => {
+    const room = MAX_SETTLING - this.#settling.size;
+    for (const stored of room > 0 ? await this.#parts.store.claim(room) : []) {
+      this.#settle(stored).catch((error: unknown) => {
         logger.warn("an acquire cannot be settled yet", { acquire_id: stored.id, error });
       });
     }
@@ -140,7 +148,7 @@ export class Acquirer {
     id: string | undefined,
   ): Promise<Acquired> {
     const { tools, store } = this.#parts;
-    using limit = new TimeLimit(request.timeoutMs, caller.signal, () => acquireTimeout(ascent.attempts));
+    using limit = new TimeLimit(request.timeoutMs, caller.signal, () => acquireTimeout([]));
     const ascent: Ascent = new Ascent({
       ...{ tools, store, request, caller, id, ...call },
       owned: this.#owned,
@@ -153,16 +161,27 @@ export class Acquirer {
       return { machine, step, repeated: false, attempts: ascent.attempts };
     } catch (err) {
       ascent.lost();
-      throw err;
+      // The steps that were under way are among the attempts by now.
+      throw limit.isOver && hasReason(err, "ACQUIRE_TIMEOUT") ? acquireTimeout(ascent.attempts) : err;
     }
   }
 
   /** Brings an acquire that was taken over to its end. */
   async #settle(stored: StoredAcquire): Promise<void> {
     const { tools, store } = this.#parts;
-    const settled = await settle(tools, { ...stored, isKept: stored.key !== null });
-    if (settled.kind === "later") await store.postpone(stored.id);
-    else if (settled.kind === "nothing") await store.end(stored.id, "failed");
-    else await store.end(stored.id, "done", settled);
+    const { id } = stored;
+    if (this.#settling.has(id)) return;
+    this.#settling.add(id);
+    // A stop may take as long as its grace.
+    this.#owned.add(id);
+    try {
+      const settled = await settle(tools, { ...stored, isKept: stored.key !== null });
+      if (settled.kind === "later") await store.postpone(id);
+      else if (settled.kind === "nothing") await store.end(id, "failed");
+      else await store.end(id, "done", settled);
+    } finally {
+      this.#settling.delete(id);
+      this.#owned.delete(id);
+    }
   }
 }

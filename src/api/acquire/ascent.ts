@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto";
+import { asFault } from "../../lib/grpc/status.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";
-import { abortable } from "../../lib/runtime/abort.ts";
+import { abortable, onAbort } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { AcquireStore } from "./acquire-store.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-import { climb } from "./climb.ts";
+import { climb, SUPERSEDED } from "./climb.ts";
 import { stepTimeout, taken } from "./faults.ts";
 import { type AcquireRequest, type Attempt, type Found, failure, type Intent, type Step } from "./ladder.ts";
 import { undo } from "./settle.ts";
@@ -25,9 +26,15 @@ export interface AscentParts {
   readonly owned: Set<string>;
 }
 
+/** An attempt of the answer, and when it began. */
+interface Noted {
+  attempt: Attempt;
+  readonly sinceMs: number;
+}
+
 /** One climb of a ladder, and what becomes of the steps that another one has beaten. */
 export class Ascent {
-  readonly attempts: Attempt[] = [];
+  readonly #noted: Noted[] = [];
   readonly #parts: AscentParts;
   readonly #id: string;
   readonly #climbId = randomUUID();
@@ -37,7 +44,6 @@ export class Ascent {
   readonly #steps = new Set<Promise<unknown>>();
   /** What could not be undone. */
   #left = 0;
-  #running = 0;
   #stored: Promise<boolean>;
 
   constructor(parts: AscentParts) {
@@ -45,6 +51,11 @@ export class Ascent {
     this.#id = parts.id ?? randomUUID();
     this.#stored = Promise.resolve(parts.id !== undefined);
     if (parts.id !== undefined) parts.owned.add(parts.id);
+  }
+
+  /** What was tried, in the order in which it was begun. */
+  get attempts(): readonly Attempt[] {
+    return this.#noted.toSorted((a, b) => a.sinceMs - b.sinceMs).map(({ attempt }) => attempt);
   }
 
   /** Climbs until a step yields a machine; undefined when none does. @throws the reason of `signal` */
@@ -63,7 +74,13 @@ export class Ascent {
     const { store } = this.#parts;
     if (await this.#stored) {
       const isSettled = this.#steps.size === 0 && this.#left === 0;
-      if (!(await store.end(this.#id, isSettled ? "done" : "settling", found))) throw taken(this.#id);
+      try {
+        if (!(await store.end(this.#id, isSettled ? "done" : "settling", found))) throw taken(this.#id);
+      } catch (err) {
+        // Its machine runs, and is not stored: whoever takes the acquire over keeps or undoes it.
+        this.#left += 1;
+        throw err;
+      }
     }
     void this.#settled(() => store.end(this.#id, "done", found));
   }
@@ -76,52 +93,63 @@ export class Ascent {
   async #begin(index: number, signal: AbortSignal): Promise<Found> {
     const step = this.#parts.request.steps[index];
     if (!step) throw new RangeError(`there is no step ${index}`);
-    this.#running += 1;
-    try {
-      // Two machines may be started from now on: whoever takes over after a crash must know of both.
-      if (this.#running > 1) await this.#store().catch(() => this.#alone(signal));
-      return await withSpan(
-        "api.acquire.step",
-        { "windhover.acquire.step": index, "windhover.acquire.kind": step.kind },
-        () => this.#bounded(step, index, signal),
-      );
-    } finally {
-      this.#running -= 1;
-    }
+    // Two machines may be started from now on: whoever takes over after a crash must know of both. A step whose time is over may still
+    // start one.
+    if (this.#steps.size > 0) await this.#store().catch(() => this.#alone(signal));
+    return await withSpan(
+      "api.acquire.step",
+      { "windhover.acquire.step": index, "windhover.acquire.kind": step.kind },
+      () => this.#bounded(step, index, signal),
+    );
   }
 
   /** Tries a step for as long as it may take. What it yields afterwards is given back. */
   async #bounded(step: Step, index: number, signal: AbortSignal): Promise<Found> {
-    const { tools, caller, request } = this.#parts;
+    const { tools, caller, request, traceId } = this.#parts;
     const ms = step.timeoutMs ?? request.timeoutMs;
-    const startMs = performance.now();
     using limit = new TimeLimit(ms, signal, () => stepTimeout(ms));
     let isOpen = true;
+    let sinceMs = performance.now();
+    let last: Noted | undefined;
+    /** The machine that is being started. */
+    let machineId = "";
     const trying = {
-      ...{ tools, caller, id: this.#climbId, spent: this.#spent },
-      record: (intent: Intent) => this.#record(intent),
+      ...{ tools, caller, traceId, id: this.#climbId, spent: this.#spent },
+      record: (intent: Intent) => {
+        if (intent.kind === "start") machineId = intent.machineId;
+        return this.#record(intent);
+      },
+      giveBack: (found: Found) => this.#giveBack(found),
       note: (attempt: Attempt) => {
-        if (isOpen) this.attempts.push(attempt);
+        if (!isOpen) return;
+        last = this.#note(attempt);
+        sinceMs = performance.now();
+        machineId = "";
       },
     };
+    using _ = onAbort(limit.signal, () => {
+      const why = whyOver(limit.signal.reason);
+      // It has just succeeded, and another one before it.
+      if (last?.attempt.outcome === "started") last.attempt = { ...last.attempt, ...why };
+      else this.#note({ step: index, machineId, durationMs: performance.now() - sinceMs, ...why });
+      isOpen = false;
+    });
     const work = tryStep(trying, step, index, limit.signal);
     this.#follow(work);
     try {
       return await abortable(work, limit.signal);
     } catch (err) {
-      if (limit.signal.aborted) {
-        const intent = this.#intents.findLast((each) => each.step === index);
-        const machineId = intent?.kind === "start" ? intent.machineId : "";
-        const durationMs = performance.now() - startMs;
-        const outcome = limit.isOver ? ("failed" as const) : ("superseded" as const);
-        const why = limit.isOver ? failure(stepTimeout(ms)) : { reason: "", message: "" };
-        trying.note({ step: index, machineId, outcome, durationMs, ...why });
-        this.#follow(work.then((found) => this.#giveBack(found)));
-      }
+      if (limit.signal.aborted) this.#follow(work.then((found) => this.#giveBack(found)));
       throw err;
     } finally {
       isOpen = false;
     }
+  }
+
+  #note(attempt: Attempt): Noted {
+    const noted = { attempt, sinceMs: performance.now() - attempt.durationMs };
+    this.#noted.push(noted);
+    return noted;
   }
 
   #follow(work: Promise<unknown>): void {
@@ -179,4 +207,10 @@ export class Ascent {
   async #alone(signal: AbortSignal): Promise<void> {
     while (this.#steps.size > 0) await abortable(Promise.allSettled([...this.#steps]), signal);
   }
+}
+
+/** Tells why a step was given up. */
+function whyOver(reason: unknown): Pick<Attempt, "outcome" | "reason" | "message"> {
+  if (reason === SUPERSEDED) return { outcome: "superseded", reason: "", message: "" };
+  return { outcome: "failed", ...failure(asFault(reason)) };
 }

@@ -19,7 +19,7 @@ export interface ClimbOptions<T> {
 }
 
 /** Why the signal of a step aborts that another one has beaten. */
-const SUPERSEDED = new Error("another step was faster");
+export const SUPERSEDED = new Error("another step was faster");
 
 /**
  * Tries steps in order until one succeeds: the next one begins when the last one has failed or is slow. Resolves

@@ -38,14 +38,17 @@ export function taken(id: string): Fault {
   return new Fault("ABORTED", "KEY_IN_USE", message, { acquire_id: id }, { retryAfterMs: 1_000 });
 }
 
-/** Makes facts: all attempts as JSON, and the reason of each step. */
+/** Makes facts: the attempts as JSON, as many as have room, and the reason of each step. */
 function factsOf(attempts: readonly Attempt[]): Record<string, string> {
-  const json = JSON.stringify(
-    attempts.map(({ step, machineId, outcome, reason, durationMs }) => ({
-      ...{ step, machine_id: machineId, outcome, reason },
-      duration_ms: Math.round(durationMs),
-    })),
-  );
-  const reasons = attempts.map(({ step, reason }) => [`reason_${step}`, reason]);
-  return { ...Object.fromEntries(reasons), ...(json.length <= MAX_FACTS ? { attempts: json } : {}) };
+  const told = attempts.map(({ step, machineId, outcome, reason, durationMs }) => ({
+    ...{ step, machine_id: machineId, outcome, reason },
+    duration_ms: Math.round(durationMs),
+  }));
+  while (JSON.stringify(told).length > MAX_FACTS) told.pop();
+  const leftOut = attempts.length - told.length;
+  return {
+    ...Object.fromEntries(attempts.map(({ step, reason }) => [`reason_${step}`, reason])),
+    attempts: JSON.stringify(told),
+    ...(leftOut > 0 ? { attempts_left_out: String(leftOut) } : {}),
+  };
 }

@@ -1,4 +1,4 @@
-import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { asFault } from "../../lib/grpc/status.ts";
 import type { Machine } from "../machines/machine.ts";
 import { hostNumberOf, type MachineId } from "../machines/machine-id.ts";
@@ -21,8 +21,12 @@ export interface Trying {
   readonly caller: Caller;
   /** Names what this climb creates: another one with the same key creates anew. */
   readonly id: string;
+  /** Of the call: hosts store it with each start. */
+  readonly traceId: string;
   /** Stores what is about to be done. */
   record(intent: Intent): Promise<void>;
+  /** Undoes what was done to a machine, now or later. */
+  giveBack(found: Found): Promise<void>;
   /** The size that a host had no room for, in MB; 0 when it starts nothing. */
   readonly spent: Map<number, number>;
   /** Adds an attempt to the answer. */
@@ -97,9 +101,11 @@ async function startAny(
       last = skipped;
       continue;
     }
+    let isBegun = false;
     try {
       const nonce = await tools.lease(id, LEASE_MS, caller);
       try {
+        isBegun = true;
         return await begin(trying, { kind: "start", step: index, machineId: id }, caller, nonce, note, since);
       } finally {
         // The answer does not wait for it, and it ends by itself.
@@ -108,7 +114,12 @@ async function startAny(
     } catch (err) {
       last = asFault(err);
       if (last.reason === "INSUFFICIENT_CAPACITY") trying.spent.set(hostNumberOf(id), memoryMb);
-      if (hasReason(err, "LEASE_HELD")) note({ machineId: id, outcome: "failed", ...failure(last) }, since);
+      if (!isBegun) {
+        if (HOST_FAULTS.has(last.reason)) trying.spent.set(hostNumberOf(id), 0);
+        note({ machineId: id, outcome: "failed", ...failure(last) }, since);
+      }
+      // It is the organisation's, and the same for every machine.
+      if (last.reason === "RATE_LIMITED") break;
     }
   }
   throw last ?? noCandidate(step.app, step.regions);
@@ -129,10 +140,12 @@ async function begin(
     await trying.record(intent);
     // A start goes on when its caller has gone. Its end must be known, so that it can be undone.
     const { machine, alreadyStarted } = await trying.tools.start(id, nonce, withoutSignal(caller));
-    if (alreadyStarted && nonce !== "") throw isRunning(id);
+    // A start that joined the one of somebody else is not ours to undo.
+    const isOurs = !alreadyStarted && ["", trying.traceId].includes(machine.lastStartTraceId);
+    if (!isOurs && nonce !== "") throw isRunning(id);
     assertRuns(machine);
     note({ machineId, outcome: "started", reason: "", message: "" }, since);
-    return { machine, step, ...(alreadyStarted ? {} : { intent }) };
+    return { machine, step, ...(isOurs ? { intent } : {}) };
   } catch (err) {
     const fault = asFault(err);
     if (HOST_FAULTS.has(fault.reason)) trying.spent.set(hostNumberOf(id), 0);
@@ -142,7 +155,7 @@ async function begin(
 }
 
 async function launch(
-  { tools, id, record }: Trying,
+  { tools, id, record, giveBack }: Trying,
   request: (Step & { readonly kind: "launch" })["request"],
   step: number,
   caller: Caller,
@@ -158,7 +171,7 @@ async function launch(
     assertRuns(machine);
   } catch (err) {
     note({ machineId, outcome: "failed", ...failure(asFault(err)) });
-    await tools.destroy(machineId as MachineId, caller).catch(() => {});
+    await giveBack({ machine, step, intent });
     throw err;
   }
   note({ machineId, outcome: "started", reason: "", message: "" });

@@ -8,7 +8,8 @@ import { AcquireStore } from "../../../../src/api/acquire/acquire-store.ts";
 import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
 import type { Acquired, AcquireRequest, Step } from "../../../../src/api/acquire/ladder.ts";
 import type { CreateRequest } from "../../../../src/api/creates/store/create-state.ts";
-import { newMachineId } from "../../../../src/api/machines/machine-id.ts";
+import { type MachineId, newMachineId } from "../../../../src/api/machines/machine-id.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { Database } from "../../../../src/lib/stores/postgres.ts";
 import { World } from "../fixture.ts";
 import { Life, ModelFleet } from "./model.ts";
@@ -23,6 +24,11 @@ const LAUNCH: CreateRequest = {
     ...{ env: {}, services: [], metadata: {} },
     stop: { signal: "", timeoutMs: 0 },
   },
+};
+
+const START_ANY: Step = {
+  ...{ kind: "start_any", app: "web", regions: [], regionAsked: "", metadata: {} },
+  timeoutMs: undefined,
 };
 
 let world: World;
@@ -161,18 +167,10 @@ test("two acquires of one key at two apis get one machine", async () => {
 test("acquires at once that take any stopped machine get one each", async () => {
   const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 3 }]);
   for (let i = 0; i < 5; i++) fleet.add(0);
-  const step: Step = {
-    kind: "start_any",
-    app: "web",
-    regions: [],
-    regionAsked: "",
-    metadata: {},
-    timeoutMs: undefined,
-  };
   const request = {
     org: "personal",
     key: undefined,
-    steps: [step],
+    steps: [START_ANY],
     timeoutMs: 5_000,
     hedgeAfterMs: undefined,
   };
@@ -243,8 +241,8 @@ describe("the answer of an acquire", () => {
 
     expect(step).toBe(1);
     expect(attempts.map(({ step: index, outcome }) => [index, outcome])).toEqual([
-      [1, "started"],
       [0, "superseded"],
+      [1, "started"],
     ]);
     await expect
       .poll(
@@ -266,8 +264,148 @@ describe("the answer of an acquire", () => {
       hedgeAfterMs: undefined,
     };
 
-    await expect(acquire(api(fleet), request)).rejects.toMatchObject({ reason: "ACQUIRE_TIMEOUT" });
+    await expect(acquire(api(fleet), request)).rejects.toMatchObject({
+      reason: "ACQUIRE_TIMEOUT",
+      facts: { reason_0: "ACQUIRE_TIMEOUT", attempts: expect.stringContaining(step.machineId) },
+    });
 
     await expect.poll(() => fleet.running).toEqual([]);
+  });
+
+  test("tells each machine that a step has tried, also those that somebody else has leased", async () => {
+    const fleet = new ModelFleet([
+      { room: 0, status: "ok", ms: 0 },
+      { room: 9, status: "ok", ms: 0 },
+    ]);
+    const [full, leased, good] = [fleet.add(0), fleet.add(1), fleet.add(1)];
+    Object.assign(fleet.machines.get(leased) ?? {}, { leasedUntil: Date.now() + 60_000 });
+
+    const { machine, attempts } = await acquire(api(fleet), {
+      ...{ org: "personal", key: undefined, timeoutMs: 5_000, hedgeAfterMs: undefined },
+      steps: [START_ANY],
+    });
+
+    expect(machine.id).toBe(good);
+    expect(attempts.map(({ machineId, outcome, reason }) => [machineId, outcome, reason])).toEqual([
+      [full, "failed", "INSUFFICIENT_CAPACITY"],
+      [leased, "failed", "LEASE_HELD"],
+      [good, "started", ""],
+    ]);
+  });
+});
+
+describe("an acquire", () => {
+  const KEYLESS = { org: "personal", key: undefined, timeoutMs: 5_000, hedgeAfterMs: undefined };
+  const startOf = (machineId: MachineId, timeoutMs?: number): Step => ({
+    kind: "start",
+    machineId,
+    timeoutMs,
+  });
+
+  test("of a key whose other steps are still under way is refused, also before they are stored", async () => {
+    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 5 }]);
+    const request = requestOf(fleet, ["launch"], undefined, randomUUID());
+    const one = api(fleet);
+
+    const [first, other] = await Promise.allSettled([
+      acquire(one, request),
+      one.acquire(request, Buffer.alloc(32, 2), CALLER),
+    ]);
+
+    expect(first.status).toBe("fulfilled");
+    expect(other).toMatchObject({ status: "rejected", reason: { reason: "KEY_REUSED" } });
+    expect(fleet.running).toHaveLength(1);
+  });
+
+  test("whose end cannot be stored leaves its machine to a repeat", async () => {
+    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 0 }]);
+    const request = requestOf(fleet, ["launch"], undefined, randomUUID());
+    const store = new AcquireStore(database, randomUUID());
+    const end = store.end.bind(store);
+    const lost = new Fault("UNAVAILABLE", "DATABASE_UNAVAILABLE", "the connection was lost");
+    store.end = (id, status, found) => (status === "failed" ? end(id, status, found) : Promise.reject(lost));
+    const failing = new Acquirer({
+      tools: fleet.tools(new Life(Number.POSITIVE_INFINITY)),
+      store,
+      pollMs: 5,
+    });
+
+    await expect(acquire(failing, request)).rejects.toMatchObject({ reason: "DATABASE_UNAVAILABLE" });
+    await expireLeases();
+    const repeated = await acquire(api(fleet), request);
+
+    expect(repeated.repeated).toBe(true);
+    expect(fleet.running).toEqual([repeated.machine.id]);
+  });
+
+  test("that tries a step while an earlier one is not over yet is stored: both may start a machine", async () => {
+    await pool.query("delete from acquires");
+    const fleet = new ModelFleet([
+      { room: 9, status: "ok", ms: 100 },
+      { room: 9, status: "ok", ms: 0 },
+    ]);
+    const [slow, good] = [fleet.add(0), fleet.add(1)];
+
+    const { machine } = await acquire(api(fleet), { ...KEYLESS, steps: [startOf(slow, 5), startOf(good)] });
+
+    expect(machine.id).toBe(good);
+    expect((await pool.query("select intents from acquires")).rows).toEqual([
+      { intents: [slow, good].map((machineId, step) => ({ kind: "start", step, machineId })) },
+    ]);
+    await expect.poll(() => fleet.running).toEqual([good]);
+  });
+
+  test("leaves a machine running that somebody else was starting already", async () => {
+    const fleet = new ModelFleet([
+      { room: 9, status: "ok", ms: 60 },
+      { room: 9, status: "ok", ms: 0 },
+    ]);
+    const [shared, good] = [fleet.add(0), fleet.add(1)];
+    const tools = fleet.tools(new Life(Number.POSITIVE_INFINITY));
+    const start: typeof tools.start = async (...args) => {
+      const started = await tools.start(...args);
+      if (args[0] !== shared) return started;
+      return { ...started, machine: { ...started.machine, lastStartTraceId: "of somebody else" } };
+    };
+    const store = new AcquireStore(database, randomUUID());
+    const acquirer = new Acquirer({ tools: { ...tools, start }, store });
+
+    const steps = [startOf(shared), startOf(good)];
+    const { machine } = await acquire(acquirer, { ...KEYLESS, hedgeAfterMs: 5, steps });
+
+    expect(machine.id).toBe(good);
+    await expect.poll(() => fleet.running).toEqual([shared, good]);
+    await expect
+      .poll(async () => (await pool.query("select 1 from acquires where status <> 'done'")).rows)
+      .toEqual([]);
+    expect(fleet.running).toEqual([shared, good]);
+  });
+
+  test("is kept by its api while the settling of another one waits for a host", async () => {
+    await pool.query("delete from acquires");
+    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 0 }]);
+    // It dies when it has stored what it is about to do.
+    const life = new Life(5);
+    acquire(api(fleet, life), requestOf(fleet, ["start"], undefined, randomUUID())).catch(() => {});
+    await life.end;
+    await expireLeases();
+    const tools = fleet.tools(new Life(Number.POSITIVE_INFINITY));
+    const asked = Promise.withResolvers<void>();
+    const get: typeof tools.get = () => {
+      asked.resolve();
+      return new Promise(() => {});
+    };
+    const heir = new Acquirer({
+      tools: { ...tools, get },
+      store: new AcquireStore(database, randomUUID()),
+    });
+
+    await heir.maintain();
+    await asked.promise;
+    await expireLeases();
+    await heir.maintain();
+
+    const { rows } = await pool.query('select lease_time > now() as "isKept" from acquires');
+    expect(rows).toEqual([{ isKept: true }]);
   });
 });
