@@ -36,8 +36,8 @@ export async function passed(accepted: Accepted): Promise<void> {
 }
 
 /** Cancels a start, and shortens a stop, for what comes after it. */
-export function cutShort(accepted: Accepted | undefined, reason: Fault, options: StopOptions): void {
-  if (accepted === undefined || accepted.kind === "destroy") return;
+export function cutShort(accepted: Accepted, reason: Fault, options: StopOptions): void {
+  if (accepted.kind === "destroy") return;
   if (accepted.kind !== "stop") accepted.cancellation.abort(reason);
   if (accepted.kind !== "start") accepted.stopOperation.escalate(options);
 }

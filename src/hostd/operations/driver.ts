@@ -38,8 +38,12 @@ export class Driver {
   readonly #parts: DriverParts;
   readonly #due: DueWork;
   readonly #prepares = new Set<AbortController>();
+  /** Requests accepted that are not done, in their order. */
+  readonly #accepted = new Set<Accepted>();
   /** The last request accepted; undefined once it is done. */
   #last: Accepted | undefined;
+  /** Stops that calls have begun. */
+  #stops = 0;
 
   constructor(id: MachineId, parts: DriverParts) {
     this.#due = new DueWork(this, parts);
@@ -61,14 +65,17 @@ export class Driver {
 
   /**
    * Starts the machine, and watches its process for `watchMs` to report one that ends at once. The start is over when the process is
-   * exec'ed: a watch holds no slot, and other requests do not wait for it. In a passing state it waits, until `signal` aborts.
+   * exec'ed: a watch holds no slot, and other requests do not wait for it. In a passing state it waits, until `signal` aborts or a stop
+   * is begun after it.
    *
    * @throws Fault INVALID_STATE; as {@link launch} does
    */
   async start(watchMs: number, signal?: AbortSignal): Promise<StartResult> {
+    const stops = this.#stops;
     let decision = allowed(decideStart(this.machine, this.activity));
     while (decision.kind === "wait") {
       await abortable(this.#last ? passed(this.#last) : this.#endWhatIsLeft(), signal);
+      if (this.#stops > stops) throw cancelled(this.machine.id, "stopped");
       decision = allowed(decideStart(this.machine, this.activity));
     }
     if (decision.kind === "already") {
@@ -83,7 +90,7 @@ export class Driver {
   /** Ends what an earlier hostd has left: an update, or a VM that could not be taken over. */
   async #endWhatIsLeft(): Promise<void> {
     if (this.machine.state === "updating") await this.resumeUpdate();
-    else await this.stop({});
+    else await this.#stop({});
   }
 
   /** Starts the machine without a call, unless an operation is under way. @throws Fault as {@link launch} does */
@@ -114,6 +121,12 @@ export class Driver {
   async stop(options: StopOptions): Promise<StopResult> {
     const decision = allowed(decideStop(this.machine, this.activity));
     if (decision.kind === "already") return { machine: this.machine, already: true };
+    // A second stop only hurries the first one, after which starts that wait for it still come.
+    if (this.#last?.kind !== "stop") this.#stops += 1;
+    return this.#stop(options);
+  }
+
+  #stop(options: StopOptions): Promise<StopResult> {
     if (this.#last?.kind === "stop") {
       const { done, stopOperation } = this.#last;
       stopOperation.escalate(options);
@@ -141,7 +154,7 @@ export class Driver {
   async update(update: NewVersion, watchMs: number): Promise<Machine> {
     this.refuseUpdate();
     await this.#beginUpdate((operation, signal) => {
-      allowed(decideReplace(this.machine, undefined, "update"));
+      allowed(decideReplace(this.machine, this.activity === "destroy" ? "destroy" : undefined, "update"));
       return operation.run(update, signal);
     });
     await this.#watch(watchMs);
@@ -158,12 +171,12 @@ export class Driver {
     const decision = allowed(decideDestroy(this.machine, this.activity, force));
     if (decision.kind === "already") return this.machine;
     if (this.#last?.kind === "destroy") return this.#last.done;
-    const before = this.#last;
+    const before = [...this.#accepted];
     const removal = this.#inOrder(() => remove(this.runtime, this.#parts, why));
     const done = this.#accept({ kind: "destroy", done: removal });
     const reason = cancelled(this.machine.id, "destroyed");
     for (const prepare of this.#prepares) prepare.abort(reason);
-    cutShort(before, reason, { signal: "SIGKILL", timeoutMs: 0 });
+    for (const each of before) cutShort(each, reason, { signal: "SIGKILL", timeoutMs: 0 });
     return done;
   }
 
@@ -257,18 +270,20 @@ export class Driver {
     run: (stopOperation: StopOperation) => Promise<Machine>,
   ): Promise<StopResult> {
     const stopOperation = new StopOperation(this.runtime, this.#parts, options);
-    const before = this.#last;
+    const before = [...this.#accepted];
     const stop = async () => ({ machine: await run(stopOperation), already: false });
     const done = measureStop(() => this.#inOrder(stop));
     this.#accept({ kind: "stop", done, stopOperation });
-    cutShort(before, cancelled(this.machine.id, "stopped"), options);
+    for (const each of before) cutShort(each, cancelled(this.machine.id, "stopped"), options);
     return done;
   }
 
   #accept<A extends Accepted>(accepted: A): A["done"] {
     this.#last = accepted;
+    this.#accepted.add(accepted);
     this.#due.disarm();
     const forget = (): void => {
+      this.#accepted.delete(accepted);
       if (this.#last !== accepted) return;
       this.#last = undefined;
       this.#due.arm();

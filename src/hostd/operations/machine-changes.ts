@@ -77,11 +77,11 @@ export class MachineChanges {
     });
   }
 
-  /** Signals the main process of a started machine. @throws Fault LEASE_HELD, INVALID_STATE, UNAVAILABLE / SIGNAL_FAILED */
+  /** Signals the main process, also one that is being stopped. @throws Fault LEASE_HELD, INVALID_STATE, UNAVAILABLE / SIGNAL_FAILED */
   async signal(id: MachineId, org: string, signal: number, right: Right): Promise<Machine> {
     const machine = this.#machines.guarded(id, org, right);
     const { runtime } = this.#machines.driver(id);
-    if (machine.state !== "started" || !runtime.vm) throw invalidState(machine, "signalled");
+    if (machine.state === "destroying" || !runtime.vm) throw invalidState(machine, "signalled");
     try {
       await runtime.vm.signal(signal);
     } catch (cause) {

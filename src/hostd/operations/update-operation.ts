@@ -15,7 +15,7 @@ import {
 import { type LaunchParts, launch } from "./launch/launch.ts";
 import { startFailedFault } from "./launch/launch-faults.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
-import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
+import { type StopIntent, StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
 
 export type UpdateParts = LaunchParts &
   StopParts & {
@@ -40,6 +40,8 @@ export class UpdateOperation {
   readonly #trial = Promise.withResolvers<void>();
   #hasBegunTrial = false;
   #stop: StopOperation | undefined;
+  /** By {@link escalate}, of a stop that has not begun. */
+  #stopOptions: StopOptions = {};
 
   constructor(runtime: MachineRuntime, parts: UpdateParts) {
     this.#runtime = runtime;
@@ -58,6 +60,7 @@ export class UpdateOperation {
 
   /** Shortens the stop of the old VM. */
   escalate(options: StopOptions): void {
+    this.#stopOptions = { ...this.#stopOptions, ...options };
     this.#stop?.escalate(options);
   }
 
@@ -76,7 +79,7 @@ export class UpdateOperation {
 
   /** Goes on with an update whose intent is stored. */
   async resume(signal: AbortSignal): Promise<Machine> {
-    await this.#runStop(new StopOperation(this.#runtime, this.#parts, {}, () => undefined));
+    await this.#runStop(() => undefined);
     signal.throwIfAborted();
     return this.#finish(signal);
   }
@@ -85,8 +88,7 @@ export class UpdateOperation {
   async #endWhatIsLeft(signal: AbortSignal): Promise<void> {
     const { state } = this.#runtime.machine;
     if (state === "updating") await this.resume(signal);
-    if (state === "starting" || state === "stopping")
-      await this.#runStop(new StopOperation(this.#runtime, this.#parts, {}));
+    if (state === "starting" || state === "stopping") await this.#runStop();
   }
 
   /** Allocates what the new version needs, and stores the intent with the stop of the old VM, which it then runs. */
@@ -101,12 +103,10 @@ export class UpdateOperation {
     const ports = await portsOfVersion(this.#parts.ports, machine, version.config.services);
     try {
       ledger.resize(id, resources, isLaunched);
-      await this.#runStop(
-        new StopOperation(this.#runtime, this.#parts, {}, (now, stop, at) => {
-          check(now);
-          return updated(now, { ...version, resources }, options, { ports, stop }, at);
-        }),
-      );
+      await this.#runStop((now, stop, at) => {
+        check(now);
+        return updated(now, { ...version, resources }, options, { ports, stop }, at);
+      });
     } catch (err) {
       if (this.#runtime.machine.spec.instanceId === version.instanceId) throw err;
       ledger.restoreSize(id, machine.spec.resources);
@@ -116,9 +116,9 @@ export class UpdateOperation {
     }
   }
 
-  async #runStop(stop: StopOperation): Promise<void> {
-    this.#stop = stop;
-    await stop.run();
+  async #runStop(intent?: StopIntent): Promise<void> {
+    this.#stop = new StopOperation(this.#runtime, this.#parts, this.#stopOptions, intent);
+    await this.#stop.run();
   }
 
   /** Starts the version that is to run, until one does or none can. */
@@ -175,10 +175,7 @@ export class UpdateOperation {
     this.#trial.resolve();
     const leftMs = Math.max(0, update.readyAtMs - this.#parts.clock.now());
     const hasEnded = await endsWithin(leftMs, this.#runtime.ended, signal);
-    if (!hasEnded)
-      await this.#runtime.intend((machine, at) =>
-        machine.state === "started" ? ready(machine, at) : undefined,
-      );
+    if (!hasEnded) await this.#runtime.intend(ready);
     signal.throwIfAborted();
   }
 }

@@ -99,6 +99,38 @@ describe("a restart", () => {
     expect((await again).machine?.state).toBe(MachineState.STARTED);
   });
 
+  test("does not keep a destroy waiting for a stop that it comes after", async () => {
+    const { id } = await host.created({ exec: ["sim-signal-ignore"] });
+    await host.start(id);
+    const first = host.stop(id, { timeoutMs: 300_000 });
+    await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STOPPING);
+    const restarting = host.restart(id);
+    restarting.catch(() => {});
+    // Calls of one connection arrive in their order.
+    await host.get(id);
+
+    await host.destroy(id, { force: true });
+
+    await first;
+    await expect(restarting).rejects.toMatchObject({ reason: "INVALID_STATE" });
+    expect(await host.sim.list()).toEqual([]);
+  });
+
+  test("and a start that waits for it yield to a stop that comes after them", async () => {
+    const { id } = await host.created({ exec: ["sim-signal-ignore"] });
+    await host.start(id);
+    const restarting = host.restart(id, { timeout: durationToProto(300_000) });
+    await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.RESTARTING);
+    const both = Promise.allSettled([restarting, host.start(id)]);
+    await host.get(id);
+
+    await host.stop(id, { timeoutMs: 0 });
+
+    for (const each of await both)
+      expect(each).toMatchObject({ status: "rejected", reason: { reason: "INVALID_STATE" } });
+    expect((await host.get(id)).state).toBe(MachineState.STOPPED);
+  });
+
   test("is not begun on a host that drains", async () => {
     const { id } = await host.created();
     await host.start(id);
@@ -139,7 +171,23 @@ describe("a signal", () => {
     expect((await host.get(id)).events[0]?.exit).toMatchObject({ exitCode: 3, requestedStop: false });
   });
 
-  test("needs a started machine and a name that Linux knows", async () => {
+  test("reaches a process that a stop waits for", async () => {
+    const { id } = await host.created({ exec: ["sim-signal-ignore"] });
+    await host.start(id);
+    const stopping = host.stop(id, { timeoutMs: 300_000 });
+    await expect.poll(async () => (await host.get(id)).state).toBe(MachineState.STOPPING);
+
+    await call(
+      host.client,
+      host.client.signalMachine,
+      { machineId: id, org: "", leaseNonce: "", signal: "SIGKILL" },
+      SCOPE,
+    );
+
+    expect((await stopping).machine).toMatchObject({ events: [{ exit: { signal: "SIGKILL" } }, {}, {}, {}] });
+  });
+
+  test("needs a process and a name that Linux knows", async () => {
     const { id } = await host.created();
     const about = { machineId: id, org: "", leaseNonce: "" };
     const { client } = host;
