@@ -114,8 +114,10 @@ export function startInterrupted(machine: Machine, at: Stamp): Change {
     const atMs = cause === "policy" ? { restartAtMs: at.nowMs } : {};
     return { machine: { ...withoutVm(move(machine, "restarting", at)), ...atMs } };
   }
-  const next = withoutVm(move(machine, "stopped", at));
-  const message = "the host's daemon restarted before the process ran; start it again";
+  const isDue = cause === "schedule" && machine.scheduledAtMs !== undefined;
+  const next = { ...withoutVm(move(machine, "stopped", at)), ...(isDue ? { scheduledAtMs: at.nowMs } : {}) };
+  const then = isDue ? "it is started again" : "start it again";
+  const message = `the host's daemon restarted before the process ran; ${then}`;
   return withEvent(next, { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message }, at);
 }
 

@@ -35,6 +35,10 @@ export function updated(
   const spec: MachineSpec = { ...identity, ...version };
   const event = { type: "update", source: "user" } as const;
   const { restarts: _restarts, restartAtMs: _at, ...kept } = machine;
+  const isBetweenRuns = machine.state === "restarting" && machine.vmId === undefined;
+  if (isBetweenRuns && !willLaunch(machine, options)) {
+    return withEvent({ ...scheduled(move(kept, "stopped", at), spec, at), ports: placed.ports }, event, at);
+  }
   if (!willSwitch(machine, options)) {
     return withEvent({ ...scheduled(grow(kept, at), spec, at), ports: placed.ports }, event, at);
   }
@@ -94,7 +98,9 @@ export function settled(machine: Machine): Machine {
 
 /** Records that the process of a new version has run for as long as it must. */
 export function ready(machine: Machine, at: Stamp): Change | undefined {
-  return machine.update ? { machine: settled(grow(machine, at)) } : undefined;
+  // It may have ended just now.
+  const isReady = machine.state === "started" && machine.update !== undefined;
+  return isReady ? { machine: settled(grow(machine, at)) } : undefined;
 }
 
 /** Returns the update of a machine whose new version is not ready; undefined when it is not to be rolled back. */

@@ -117,6 +117,28 @@ test("a state that a machine was in after the event counts when it has left it",
   expect(decideWait(machine, awaited(["stopped"], { afterEventId: "C" }), 0).kind).toBe("wait");
 });
 
+test("a wait for a version goes on while the one that has replaced it may still be rolled back", () => {
+  const update = { from: "started" as const, launch: true, previousPorts: [], rollbackWithinMs: 1_000 };
+  const machine = machineIn("started", { update });
+  const { instanceId: _, ...old } = machine.spec;
+  const wanted = awaited(["started"], { instanceId: "01HF7YAT00ABCDEFGHJKMNPQRA" });
+  const of = (fields: Partial<Machine>) =>
+    decideWait(
+      {
+        ...machine,
+        spec: { ...machine.spec, previous: { ...old, instanceId: wanted.instanceId } },
+        ...fields,
+      },
+      wanted,
+      0,
+    ).kind;
+
+  expect(of({})).toBe("wait");
+  expect(of({ update: { ...update, isRollback: true } })).toBe("fail");
+  expect(of({ update: { from: "started", launch: true, previousPorts: [] } })).toBe("fail");
+  expect(decideWait(machine, wanted, 0).kind).toBe("fail");
+});
+
 test("a wait for another version is over or fails, and says replaced", () => {
   const machine = machineIn("started");
   const other = { instanceId: "01HF7YAT00ABCDEFGHJKMNPQRT" };
