@@ -62,7 +62,7 @@ const postgres = ["test/support/global-postgres.ts"];
 export default defineConfig({
   test: {
     // A condition may be long in coming on a loaded machine. Only a poll that fails takes this long.
-    expect: { poll: { timeout: 15_000, interval: 20 }, requireAssertions: true },
+    expect: { poll: { timeout: 40_000, interval: 20 }, requireAssertions: true },
     projects: [
       project(
         0,

@@ -28,10 +28,11 @@ afterAll(async () => {
 test("watches, logs and calls go on while the apis crash one after the other", async () => {
   const { machines } = windhover;
   const config = { image };
-  const { id } = await machines.create({ app: "clients", config, region: "ord", skipLaunch: true });
+  await windhover.apps.create("watched");
+  const { id } = await machines.create({ app: "watched", config, region: "ord", skipLaunch: true });
   const states: string[] = [];
   const watching = (async () => {
-    for await (const { machine } of machines.watch({ app: "clients" })) {
+    for await (const { machine } of machines.watch({ app: "watched" })) {
       if (machine.state !== states.at(-1)) states.push(machine.state);
       if (machine.state === "destroyed") return;
     }

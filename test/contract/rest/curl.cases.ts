@@ -17,9 +17,11 @@ export function curlCases(gateway: () => Gateway): void {
     const names = new Map<string, string>();
     let environment: NodeJS.ProcessEnv;
 
-    beforeAll(() => {
-      const { url, token, image } = gateway();
-      names.set("127.0.0.1:5000/samples/hello", image);
+    beforeAll(async () => {
+      const { url, image } = gateway();
+      // It lists all that there is, which other tests add to.
+      const token = await gateway().organization("documented", "Personal");
+      names.set("personal", "documented").set("127.0.0.1:5000/samples/hello", image);
       environment = { PATH: process.env["PATH"], FLY_API_HOSTNAME: url, FLY_API_TOKEN: token };
     });
 

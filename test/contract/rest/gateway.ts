@@ -1,5 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
+import { mintToken } from "../../../src/lib/auth/auth.ts";
+import { call } from "../../../src/lib/grpc/client.ts";
+import { clientsOf } from "../../support/clients.ts";
 import { startFleet, type TestFleet } from "../../support/fleet.ts";
 import { buildImage, pushImage } from "../../support/oci/index.ts";
 
@@ -60,6 +63,16 @@ export class Gateway {
     const { status, text, json } = await this.call(...request);
     expect(status, `${request[0]} ${request[1]}: ${text}`).toBeLessThan(300);
     return json;
+  }
+
+  /** Creates an organisation, and returns a token for it. */
+  async organization(slug: string, name: string): Promise<string> {
+    const clients = clientsOf(this.fleet.regions[0]?.api ?? "", this.token);
+    const { orgs } = clients.raw;
+    await call(orgs, orgs.createOrganization, { slug, name, quota: undefined }, { timeoutMs: 20_000 });
+    clients.close();
+    const scopes = ["machines:read", "machines:write"] as const;
+    return await mintToken(this.fleet.signingKey, { subject: "test", org: slug, scopes }, 3_600);
   }
 
   /** Creates an app of a new name. */

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Answered, Gateway } from "./gateway.ts";
 
 const WAIT_RANGE =
@@ -12,11 +12,8 @@ export function lifecycleCases(gateway: () => Gateway): void {
   let app: string;
   const path = (id: string) => `/apps/${app}/machines/${id}`;
 
-  describe("an app", () => {
-    test("is created for the machines of these tests", async () => {
-      app = await gateway().app();
-      expect(await ok("GET", `/apps/${app}`)).toMatchObject({ name: app });
-    });
+  beforeAll(async () => {
+    app = await gateway().app();
   });
 
   describe("texts that clients match", () => {
