@@ -115,6 +115,8 @@ test("what gRPC changed is told as it is now, whatever REST sent before", () => 
   const changed = { ...config, stopConfig: { signal: "SIGINT", timeout: { seconds: 3n, nanos: 0 } } };
 
   expect(configToJson(changed)["stop_config"]).toEqual({ signal: "SIGINT", timeout: "3s" });
+  const reset = { ...config, stopConfig: { signal: "", timeout: undefined } };
+  expect(configToJson(reset)["stop_config"]).toEqual({ timeout: "5s" });
 });
 
 describe("what encoders send", () => {

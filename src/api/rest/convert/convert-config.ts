@@ -9,9 +9,9 @@ import type {
 import { Violations } from "../../../lib/faults/violations.ts";
 import { durationFromProto, durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { type ConfigJson, configSchema, durationMs } from "./config-schema.ts";
-import { formatDuration } from "./duration.ts";
+import { formatDuration, isSameDuration } from "./duration.ts";
 import { type GuestSize, guestOfPreset } from "./guest-presets.ts";
-import { type Json, type JsonObject, merge, residual } from "./json.ts";
+import { isObject, type Json, type JsonObject, merge, own, residual } from "./json.ts";
 import { refuseUnbuilt } from "./not-built.ts";
 import { markProcess, unmarkProcess } from "./process.ts";
 import { read } from "./read.ts";
@@ -109,7 +109,7 @@ function typedToJson(config: MachineConfig): JsonObject {
     },
     ...(autoDestroy ? { auto_destroy: true } : {}),
     ...(schedule === "" ? {} : { schedule }),
-    ...stopToJson(config.stopConfig),
+    ...stopToJson(config.stopConfig, config.extra),
     ...ifAny("files", files.map(fileToJson)),
     ...(metadata.size === 0 ? {} : { metadata: Object.fromEntries(metadata) }),
     ...dnsToJson(config.dns),
@@ -180,14 +180,17 @@ function stopFromJson(stop: ConfigJson["stop_config"]): StopConfig | undefined {
   return { signal: stop?.signal ?? "", timeout: durationToProto(timeoutMs) };
 }
 
-function stopToJson(stop: StopConfig | undefined): JsonObject {
+/** @param extra may keep another spelling of the timeout, which counts only while it is the same */
+function stopToJson(stop: StopConfig | undefined, extra: MachineConfig["extra"]): JsonObject {
   const timeoutMs = durationFromProto(stop?.timeout) ?? DEFAULT_STOP_MS;
   const signal = stop?.signal ?? "";
-  if (signal === "" && timeoutMs === DEFAULT_STOP_MS) return {};
+  const kept = isObject(extra?.["stop_config"]) ? own(extra["stop_config"], "timeout") : undefined;
+  const isTold = timeoutMs !== DEFAULT_STOP_MS || (typeof kept === "string" && !isSameDuration(kept, "0s"));
+  if (signal === "" && !isTold) return {};
   return {
     stop_config: {
       ...(signal === "" ? {} : { signal }),
-      ...(timeoutMs === DEFAULT_STOP_MS ? {} : { timeout: formatDuration(timeoutMs) }),
+      ...(isTold ? { timeout: formatDuration(timeoutMs) } : {}),
     },
   };
 }
