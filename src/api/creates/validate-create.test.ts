@@ -40,11 +40,11 @@ describe("a create", () => {
     expect(validateCreate({ ...input, region: "ord" }, WORLD, anyImage).regions).toEqual(["ord"]);
   });
 
-  it("names all that is wrong before it speaks of regions", () => {
+  it("names all that is wrong, its region too", () => {
     const wrong = { ...input, app: "", name: "A", requestId: "x y", config: undefined, region: "fra" };
 
     expect(fault(() => validateCreate(wrong, WORLD, anyImage)).facts["fields"]).toBe(
-      "app,config,name,request_id",
+      "app,config,name,request_id,region",
     );
     expect(fault(() => validateCreate({ ...input, region: "fra" }, WORLD, anyImage)).reason).toBe(
       "REGION_UNKNOWN",

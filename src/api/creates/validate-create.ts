@@ -38,7 +38,10 @@ export function validateCreate(
   const placement = input.placement && validatePlacement(input.placement, violations);
   const { org, app, name, region, skipLaunch, subject: owner, leaseTtlMs: ttlMs } = input;
   if (ttlMs !== undefined) checkTtl("lease_ttl", ttlMs, violations);
-  if (violations.any || !config) throw violations.fault();
+  if (violations.any || !config) {
+    violations.collect(() => resolveRegions(region, regions));
+    throw violations.fault();
+  }
   return {
     ...{ org, app, name, config, skipLaunch },
     regions: resolveRegions(region, regions),
