@@ -120,6 +120,43 @@ test("a repeat with the same Idempotency-Key gives the same machine, and another
   expect(other).toMatchObject({ status: 400, body: { reason: "REQUEST_ID_REUSED" } });
 });
 
+test("a repeat with the same request_id gives the same machine", async () => {
+  const body = { config: { image: "nginx" }, skip_launch: true, request_id: "in the body" };
+
+  const ids = [await create(body), await create(body), await create({ ...body, request_id: "another" })];
+
+  expect(ids[1]).toBe(ids[0]);
+  expect(ids[2]).not.toBe(ids[0]);
+});
+
+test("what is wrong is named where it is, its region too", async () => {
+  const errorOf = async (body: string) => Object((await send("POST", "/v1/apps/web/machines", body)).body);
+
+  const values = await errorOf('{"region": "nowhere", "config": {"image": "nginx", "env": {"1A": ""}}}');
+  const numbers = await errorOf('{"lease_ttl": 1e400, "config": {"image": "nginx", "x": [1e400]}}');
+  const deep = await errorOf(`{"config": {"image": "nginx", "x": ${"[".repeat(22)}${"]".repeat(22)}}}`);
+
+  expect(values.error).toMatch(/^invalid_argument: config\.env\[1A\]: .*; region: names nowhere/);
+  expect(numbers.error).toMatch(/lease_ttl: .*; config\.x\[0\]: is too large/);
+  expect(deep.error).toMatch(/^invalid_argument: config\.x(\[0\]){19}: must be nested at most 20 deep$/);
+});
+
+test("two services of one port, and durations as numbers in objects, come back and can be posted", async () => {
+  const interval = { "time.Duration": 15_000_000_000 };
+  const services = [
+    { protocol: "tcp", internal_port: 80, ports: [{ port: 80 }] },
+    { protocol: "tcp", internal_port: 80, ports: [{ port: 443 }], checks: [{ type: "tcp", interval }] },
+  ];
+  const id = await create({ config: { image: "nginx", services }, skip_launch: true });
+  const { config } = (await send("GET", `/v1/apps/web/machines/${id}`)).body as { config: object };
+
+  const updated = await send("POST", `/v1/apps/web/machines/${id}`, { config });
+
+  const checks = [{ type: "tcp", interval: "15s" }];
+  expect(config).toMatchObject({ services: [services[0], { ...services[1], checks }] });
+  expect(updated).toMatchObject({ status: 200, body: { config } });
+});
+
 test("an update keeps name and region, which may come along", async () => {
   const { body: made } = await send("POST", "/v1/apps/web/machines", {
     config: { image: "nginx" },

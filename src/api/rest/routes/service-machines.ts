@@ -77,7 +77,10 @@ export const machineRoutes: readonly Route[] = [
     answer: "machine",
     rpc: MachinesServiceService.createMachine,
     timeoutMs: TIMEOUT_MS.create,
-    body: z.looseObject(launchFields),
+    body: z.looseObject({
+      ...launchFields,
+      request_id: text("The same as an `Idempotency-Key`, which counts when both are there."),
+    }),
     async handle(request) {
       const { config, body } = readLaunch(request);
       const { machine } = await request.unary(
@@ -87,7 +90,7 @@ export const machineRoutes: readonly Route[] = [
           name: body.name ?? "",
           region: body.region ?? "",
           skipLaunch: body.skip_launch ?? false,
-          requestId: requestIdOf(request.arrived.headers["idempotency-key"]),
+          requestId: requestIdOf(request.arrived.headers["idempotency-key"] || body.request_id),
           leaseTtl: leaseTtlOf(body.lease_ttl),
         }),
       );
@@ -245,8 +248,8 @@ export function filtersOf(
   const states = asked.filter(isState);
   const all = includesDeleted && states.length === 0 ? [...MACHINE_STATES] : states;
   return {
-    regions: [...wordsOf(query["region"])],
-    states: all.map(stateToProto),
+    regions: wordsOf(query["region"]).map((region) => region.toLowerCase()),
+    states: [...new Set(all)].map(stateToProto),
     metadata: mapToProto(Object.fromEntries(metadata)),
   };
 }
