@@ -14,7 +14,7 @@ import type { SealingKeys } from "../lib/sealing/sealing-keys.ts";
 import { Database } from "../lib/stores/postgres.ts";
 import { AcquireStore } from "./acquire/acquire-store.ts";
 import { Acquirer } from "./acquire/acquirer.ts";
-import { realTools } from "./acquire/real-tools.ts";
+import { apiTools } from "./acquire/api-tools.ts";
 import { AppStore } from "./apps/app-store.ts";
 import { CreateRunner } from "./creates/create-runner.ts";
 import { Creates } from "./creates/creates.ts";
@@ -195,7 +195,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   const acquireStore = new AcquireStore(database, randomUUID());
   const acquirer = new Acquirer({
-    tools: realTools({ machines, leases, creates, sagas, database, shares, statusOf }),
+    tools: apiTools({ machines, leases, creates, sagas, database, shares, statusOf }),
     store: acquireStore,
   });
 

@@ -1,9 +1,9 @@
 import type { Queries } from "../../lib/stores/postgres.ts";
-import type { Intent } from "./ladder.ts";
+import type { Intent } from "./acquire.ts";
 
 /**
- * `running`: an api works on it. `settling`: it has its machine, and what slower steps did is being undone. `done`: it has its machine and
- * nothing else. `failed`: it has nothing, and its key may begin anew.
+ * `running`: an api tries its steps. `settling`: it has its machine, and slower steps are being undone.
+ * `done`: it has its machine. `failed`: it has none, and its key may be used again.
  */
 export type AcquireStatus = "running" | "settling" | "done" | "failed";
 
@@ -11,17 +11,17 @@ export type AcquireStatus = "running" | "settling" | "done" | "failed";
 export interface StoredAcquire {
   readonly id: string;
   readonly org: string;
-  /** Null: it cannot be repeated. */
+  /** Null: the call cannot be repeated. */
   readonly key: string | null;
   readonly status: AcquireStatus;
   readonly machineId: string | null;
   readonly step: number | null;
   readonly intents: readonly Intent[];
-  /** W3C trace id of the call: starts made by it have the same one. */
+  /** W3C trace id of the call. Hosts store it with each start that the call makes. */
   readonly traceId: string;
-  /** Whether it is another request than the one that asks. */
+  /** Whether its steps differ from those of the request that asked for it. */
   readonly isOther: boolean;
-  /** Whether the api that works on it is alive. */
+  /** Whether the lease of the api that works on it has not ended. */
   readonly isOwned: boolean;
   readonly owner: string;
 }
@@ -35,7 +35,7 @@ export interface NewAcquire {
   readonly intents: readonly Intent[];
 }
 
-/** An api that does not renew its lease for so long is taken to be gone. */
+/** Another api takes over when the owner has not renewed its lease for this long. */
 const LEASE_MS = 15_000;
 
 const COLUMNS = `id, org, key, status, machine_id as "machineId", step, intents, trace_id as "traceId", owner,
@@ -52,7 +52,10 @@ export class AcquireStore {
     this.#owner = owner;
   }
 
-  /** Stores a new acquire, or returns the one with the same key that did not fail. */
+  /**
+   * Stores a new acquire. Returns the one with the same key, and stores nothing, when that has not
+   * failed.
+   */
   async begin(acquire: NewAcquire): Promise<StoredAcquire | undefined> {
     const { id, org, key, requestHash, traceId, intents } = acquire;
     const { rowCount } = await this.#db.query({
@@ -65,6 +68,7 @@ export class AcquireStore {
     return rowCount > 0 ? undefined : this.find(org, key ?? "", requestHash);
   }
 
+  /** Finds the acquire of a key that has not failed. */
   async find(org: string, key: string, requestHash: Buffer): Promise<StoredAcquire | undefined> {
     const { rows } = await this.#db.query<StoredAcquire>({
       name: "acquire_find",
@@ -75,7 +79,7 @@ export class AcquireStore {
     return rows[0];
   }
 
-  /** Stores what is about to be done. Returns false when another api has taken the acquire over. */
+  /** Stores what is about to be done. Returns false when another api has taken over the acquire. */
   async record(id: string, intent: Intent): Promise<boolean> {
     const { rowCount } = await this.#db.query({
       name: "acquire_record",
@@ -85,7 +89,7 @@ export class AcquireStore {
     return rowCount > 0;
   }
 
-  /** Stores how far it is. Returns false when another api has taken it over. */
+  /** Stores the status and the machine that was found. Returns false when another api has taken over. */
   async end(
     id: string,
     status: Exclude<AcquireStatus, "running">,
@@ -100,7 +104,7 @@ export class AcquireStore {
     return rowCount > 0;
   }
 
-  /** Begins anew one whose machine is gone, unless somebody else has. */
+  /** Begins an acquire again whose machine is gone. Returns false when another call has done so. */
   async reopen(id: string, traceId: string): Promise<boolean> {
     const { rowCount } = await this.#db.query({
       name: "acquire_reopen",
@@ -112,6 +116,7 @@ export class AcquireStore {
     return rowCount > 0;
   }
 
+  /** Renews the leases of acquires that this api works on. */
   async renew(ids: readonly string[]): Promise<void> {
     await this.#db.query({
       name: "acquire_renew",
@@ -121,7 +126,7 @@ export class AcquireStore {
     });
   }
 
-  /** Takes over what apis that are gone have left. @param id this one only */
+  /** Takes over acquires whose lease has ended, at most `limit`. @param id only this one */
   async claim(limit: number, id?: string): Promise<readonly StoredAcquire[]> {
     const { rows } = await this.#db.query<StoredAcquire>({
       name: "acquire_claim",
@@ -134,7 +139,7 @@ export class AcquireStore {
     return rows;
   }
 
-  /** Gives one that cannot be settled yet to whoever comes first, a little later. */
+  /** Lets any api take over, 2 s later, an acquire that cannot be settled yet. */
   async postpone(id: string): Promise<void> {
     await this.#db.query({
       name: "acquire_postpone",
@@ -143,7 +148,7 @@ export class AcquireStore {
     });
   }
 
-  /** Removes those that nobody can ask for any more. */
+  /** Removes acquires that ended an hour ago and that no repeat can return. */
   async removeOld(): Promise<void> {
     await this.#db.query({
       name: "acquire_remove_old",

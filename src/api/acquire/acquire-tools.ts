@@ -3,7 +3,7 @@ import type { HostStatus, Machine } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 
-/** Which machines may be started. */
+/** Selects the machines that a step may start. */
 export interface CandidateQuery {
   readonly org: string;
   readonly app: string;
@@ -13,13 +13,13 @@ export interface CandidateQuery {
   readonly limit: number;
 }
 
-/** A machine that may be started. */
+/** A machine that a step may start. */
 export interface Candidate {
   readonly id: MachineId;
   readonly memoryMb: number;
 }
 
-/** What an acquire does with machines. */
+/** The operations on machines that an acquire needs. */
 export interface AcquireTools {
   /** @param nonce empty: no lease is held */
   start(
@@ -32,17 +32,17 @@ export interface AcquireTools {
   destroy(id: MachineId, caller: Caller): Promise<void>;
   /** Returns undefined when there is no such machine, or it is destroyed. */
   get(id: MachineId, caller: Caller): Promise<Machine | undefined>;
-  /** Returns the nonce. @throws Fault LEASE_HELD */
+  /** Acquires a lease and returns its nonce. @throws Fault LEASE_HELD */
   lease(id: MachineId, ttlMs: number, caller: Caller): Promise<string>;
   releaseLease(id: MachineId, nonce: string, caller: Caller): Promise<void>;
   /** Creates and starts a machine. A repeat with the same id returns the same one. */
   create(request: CreateRequest, requestId: string, caller: Caller): Promise<Machine>;
-  /** Returns how a create ended: its machine, none, or undefined while it is under way. */
+  /** Returns how a create ended: with a machine or without. Undefined while it is under way. */
   created(org: string, requestId: string): Promise<{ readonly machineId: string | undefined } | undefined>;
-  /** Returns machines that do not run, the preferred ones first, and otherwise in random order. */
+  /** Returns machines that do not run, by the order of regions, and in random order within a region. */
   candidates(query: CandidateQuery): Promise<readonly Candidate[]>;
-  /** Returns what is known of a host without calling it. */
+  /** Returns whether a host can be reached, without calling it. */
   statusOf(hostNumber: number): HostStatus;
-  /** Takes what a create costs. @throws Fault RATE_LIMITED */
+  /** Charges a create to the organisation's rate. @throws Fault RATE_LIMITED */
   chargeCreate(org: string): void;
 }

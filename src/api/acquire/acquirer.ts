@@ -8,9 +8,9 @@ import type { MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { AcquireStore, StoredAcquire } from "./acquire-store.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-import { Ascent } from "./ascent.ts";
+import { AcquireRun } from "./acquire-run.ts";
 import { acquireTimeout, keyInUse, keyReused, noStepWorked } from "./faults.ts";
-import { type Acquired, type AcquireRequest, failure } from "./ladder.ts";
+import { type Acquired, type AcquireRequest, failure } from "./acquire.ts";
 import { inTrace } from "./own-trace.ts";
 import { settle } from "./settle.ts";
 
@@ -24,24 +24,24 @@ export interface AcquirerParts {
   readonly pollMs?: number;
 }
 
-/** What a call is known by: its steps, and the starts that it makes. */
+/** What identifies a call: the hash of its steps, and the trace of its starts. */
 interface Call {
   readonly hash: Buffer;
   readonly traceId: string;
 }
 
 const POLL_MS = 200;
-/** Acquires of apis that are gone that are settled at once. */
+/** Acquires of dead apis that are settled at a time. */
 const MAX_SETTLING = 20;
 
-/** Gets running machines by ladders of steps. */
+/** Gets running machines by the first of several steps that works. */
 export class Acquirer {
   readonly #parts: AcquirerParts;
-  /** Acquires with a key that run here, by organisation and key. */
+  /** Acquires with a key that run in this process, by organisation and key. */
   readonly #running = new Map<string, { readonly hash: Buffer; readonly run: Promise<Acquired> }>();
   /** Ids of stored acquires that this api works on. */
   readonly #owned = new Set<string>();
-  /** Those that apis that are gone have left. */
+  /** Ids of acquires of dead apis that are being settled. */
   readonly #settling = new Set<string>();
 
   constructor(parts: AcquirerParts) {
@@ -49,7 +49,8 @@ export class Acquirer {
   }
 
   /**
-   * Gets a machine. With a key the work goes on when the caller has gone, and a repeat gets the same machine.
+   * Gets a machine. With a key, goes on when the caller has gone, and returns the same machine for a
+   * repeat.
    *
    * @throws Fault `NO_STEP_WORKED`, `ACQUIRE_TIMEOUT`, `KEY_REUSED`, `KEY_IN_USE`, `DATABASE_UNAVAILABLE`
    */
@@ -59,13 +60,13 @@ export class Acquirer {
 
   async #acquire(request: AcquireRequest, call: Call, caller: Caller): Promise<Acquired> {
     const { hash } = call;
-    if (request.key === undefined) return this.#ascend(request, call, caller, undefined);
+    if (request.key === undefined) return this.#begin(request, call, caller, undefined);
     const name = JSON.stringify([request.org, request.key]);
     for (let known = this.#running.get(name); known !== undefined; known = this.#running.get(name)) {
       if (known.hash.equals(hash)) return { ...(await abortable(known.run, caller.signal)), repeated: true };
       const stored = await this.#parts.store.find(request.org, request.key, hash);
       if (stored?.isOther) throw keyReused(request.key);
-      // The other one may not be stored yet, or be refused itself.
+      // The other call may not be stored yet, or fail before it is.
       await abortable(
         known.run.catch(() => {}),
         caller.signal,
@@ -78,7 +79,10 @@ export class Acquirer {
     return abortable(run, caller.signal);
   }
 
-  /** Keeps what this api works on, and begins to finish what apis that are gone have left. Does not wait for hosts. */
+  /**
+   * Renews the leases of this api, and begins to settle acquires whose lease has ended. Does not
+   * wait for hosts.
+   */
   async maintain(): Promise<void> {
     if (this.#owned.size > 0) await this.#parts.store.renew([...this.#owned]);
     const room = MAX_SETTLING - this.#settling.size;
@@ -102,13 +106,13 @@ export class Acquirer {
         traceId: call.traceId,
         intents: [],
       });
-      if (!stored) return this.#ascend(request, call, caller, id);
+      if (!stored) return this.#begin(request, call, caller, id);
       if (stored.isOther) throw keyReused(key);
       if (stored.machineId !== null) {
         const repeated = await this.#repeat(stored, caller);
         if (repeated) return repeated;
         if (stored.status === "done" && (await store.reopen(stored.id, call.traceId)))
-          return this.#ascend(request, call, caller, stored.id);
+          return this.#begin(request, call, caller, stored.id);
       } else if (!stored.isOwned) {
         const [claimed] = await store.claim(1, stored.id);
         if (claimed) await this.#settle(claimed).catch(() => {});
@@ -118,7 +122,7 @@ export class Acquirer {
     }
   }
 
-  /** Starts the machine of an earlier call again, if it does not run. Undefined: it is gone. */
+  /** Returns the machine of an earlier call, started again if it does not run. Undefined: it is gone. */
   async #repeat({ machineId, step }: StoredAcquire, caller: Caller): Promise<Acquired | undefined> {
     const { tools } = this.#parts;
     const id = machineId as MachineId;
@@ -140,8 +144,8 @@ export class Acquirer {
     }
   }
 
-  /** Climbs the ladder. @param id of the stored acquire; undefined: it is not stored yet */
-  async #ascend(
+  /** Tries the steps. @param id of the stored acquire; undefined: it is not stored yet */
+  async #begin(
     request: AcquireRequest,
     call: Call,
     caller: Caller,
@@ -149,30 +153,30 @@ export class Acquirer {
   ): Promise<Acquired> {
     const { tools, store } = this.#parts;
     using limit = new TimeLimit(request.timeoutMs, caller.signal, () => acquireTimeout([]));
-    const ascent: Ascent = new Ascent({
+    const run: AcquireRun = new AcquireRun({
       ...{ tools, store, request, caller, id, ...call },
       owned: this.#owned,
     });
     try {
-      const found = await withSpan("api.acquire", {}, () => ascent.climb(limit.signal));
-      if (!found) throw noStepWorked(ascent.attempts);
-      await ascent.won(found);
+      const found = await withSpan("api.acquire", {}, () => run.run(limit.signal));
+      if (!found) throw noStepWorked(run.attempts);
+      await run.succeed(found);
       const { machine, step } = found;
-      return { machine, step, repeated: false, attempts: ascent.attempts };
+      return { machine, step, repeated: false, attempts: run.attempts };
     } catch (err) {
-      ascent.lost();
+      run.fail();
       // The steps that were under way are among the attempts by now.
-      throw limit.isOver && hasReason(err, "ACQUIRE_TIMEOUT") ? acquireTimeout(ascent.attempts) : err;
+      throw limit.isOver && hasReason(err, "ACQUIRE_TIMEOUT") ? acquireTimeout(run.attempts) : err;
     }
   }
 
-  /** Brings an acquire that was taken over to its end. */
+  /** Settles an acquire that this api has taken over, and stores the end. */
   async #settle(stored: StoredAcquire): Promise<void> {
     const { tools, store } = this.#parts;
     const { id } = stored;
     if (this.#settling.has(id)) return;
     this.#settling.add(id);
-    // A stop may take as long as its grace.
+    // Renews the lease: a stop may take longer than that.
     this.#owned.add(id);
     try {
       const settled = await settle(tools, { ...stored, isKept: stored.key !== null });

@@ -11,7 +11,7 @@ import { parseMachineId } from "../machines/machine-id.ts";
 import { placementFromProto } from "../regions/convert-placement.ts";
 import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
 import { checkAppName, checkRequestId } from "../requests/names.ts";
-import type { AcquireRequest, Step } from "./ladder.ts";
+import type { AcquireRequest, Step } from "./acquire.ts";
 
 const MAX_STEPS = 8;
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -19,7 +19,7 @@ const MAX_TIMEOUT_MS = 900_000;
 const DEFAULT_HEDGE_MS = 2_000;
 const MAX_METADATA = 64;
 
-/** @throws Fault INVALID_FIELDS with all violations of all steps */
+/** Converts and validates a request. @throws Fault INVALID_FIELDS with the violations of all steps */
 export function acquireFromProto(
   request: wire.AcquireMachineRequest,
   org: string,
@@ -118,7 +118,7 @@ function launchFromProto(
   return validateCreate(input, regions, checkImage);
 }
 
-/** Puts the violations of a part under its field. */
+/** Parses a part of the request, and adds its violations with `field` in front of their paths. */
 function under<T>(field: string, violations: Violations, parse: () => T): T | undefined {
   try {
     return parse();

@@ -1,14 +1,14 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import type { Attempt } from "./ladder.ts";
+import type { Attempt } from "./acquire.ts";
 
 /** Characters of the facts of all attempts: more would not fit into an answer. */
 const MAX_FACTS = 4_096;
 
 export function noStepWorked(attempts: readonly Attempt[]): Fault {
-  const told = attempts.map(
+  const tried = attempts.map(
     ({ step, machineId, reason }) => `step ${step}${machineId && ` (${machineId})`}: ${reason}`,
   );
-  const message = `no step has yielded a machine: ${told.join("; ").slice(0, 1_000)}`;
+  const message = `no step has yielded a machine: ${tried.join("; ").slice(0, 1_000)}`;
   return new Fault("RESOURCE_EXHAUSTED", "NO_STEP_WORKED", message, factsOf(attempts));
 }
 
@@ -32,7 +32,7 @@ export function keyInUse(key: string): Fault {
   return new Fault("ABORTED", "KEY_IN_USE", message, { key }, { retryAfterMs: 2_000 });
 }
 
-/** Another api has taken the acquire over, as this one did not renew its lease. */
+/** Makes the fault of an acquire that another api has taken over: this one did not renew its lease. */
 export function taken(id: string): Fault {
   const message = "another api has taken over this call; repeat it with the same key";
   return new Fault("ABORTED", "KEY_IN_USE", message, { acquire_id: id }, { retryAfterMs: 1_000 });

@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import { context, isSpanContextValid, TraceFlags, trace } from "@opentelemetry/api";
 
 /**
- * Runs `fn` with the id of the trace that the call belongs to, or of a new one when it belongs to none. Hosts store the trace id of each
- * start: by it an acquire knows its own.
+ * Runs `fn` in the trace of the call, or in a new one when there is none. Hosts store the trace id of each start, which
+ * tells an acquire its own starts from those of others.
  */
 export function inTrace<T>(fn: (traceId: string) => T): T {
   const active = trace.getActiveSpan()?.spanContext();

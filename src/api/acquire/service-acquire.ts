@@ -7,9 +7,9 @@ import { checkReference } from "../creates/saga/images.ts";
 import { machineToProto } from "../machines/convert-machine.ts";
 import type { KnownRegions } from "../regions/regions.ts";
 import { authorize } from "../requests/authorize.ts";
+import type { Step } from "./acquire.ts";
 import type { Acquirer } from "./acquirer.ts";
 import { acquireFromProto } from "./convert-acquire.ts";
-import type { Step } from "./ladder.ts";
 
 export function acquireService(acquirer: Acquirer, regions: KnownRegions): AcquireServiceServer {
   return {
@@ -28,7 +28,10 @@ export function acquireService(acquirer: Acquirer, regions: KnownRegions): Acqui
   };
 }
 
-/** Hashes what a key stands for: the steps, not how long they may take, nor which api resolved their regions. */
+/**
+ * Hashes the steps that a key stands for, without their timeouts and the regions that this api
+ * resolved.
+ */
 function stepsHash(steps: readonly Step[]): Buffer {
   return hashOf(
     steps.map((step) => {

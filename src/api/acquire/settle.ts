@@ -1,19 +1,19 @@
 import type { Machine } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
+import type { Intent } from "./acquire.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-import type { Intent } from "./ladder.ts";
 
 const RUNNING: ReadonlySet<string> = new Set(["starting", "started", "restarting", "stopping", "updating"]);
 
-/** What an api has left that ended in the middle of an acquire. */
+/** An acquire whose api has ended in the middle of it. */
 export interface Abandoned {
   readonly org: string;
   readonly machineId: string | null;
   readonly step: number | null;
   readonly intents: readonly Intent[];
   readonly traceId: string;
-  /** Whether its machine is kept although nobody was told of it: a repeat asks for it. */
+  /** Whether a machine that was not returned yet is kept: a repeat of the key returns it. */
   readonly isKept: boolean;
 }
 
@@ -24,28 +24,28 @@ export type Settled =
   | { readonly kind: "later" };
 
 /**
- * Leaves at most one machine running of what an acquire was about to do: the one that it had chosen, else the first that runs and may be
- * kept. Starts that the acquire did not make are left alone. Safe to repeat.
+ * Leaves at most one machine of an acquire running: the one that it had chosen, else the first started one that may be
+ * kept. Does not touch machines that others have started. Safe to repeat.
  *
  * @throws Fault when a host does not answer
  */
 export async function settle(tools: AcquireTools, abandoned: Abandoned): Promise<Settled> {
   const caller: Caller = { org: abandoned.org, subject: "acquire" };
-  const traces: { readonly intent: Intent; readonly machine: Machine }[] = [];
+  const effects: { readonly intent: Intent; readonly machine: Machine }[] = [];
   for (const intent of abandoned.intents) {
-    const machine = await leftBy(tools, intent, abandoned, caller);
+    const machine = await machineOf(tools, intent, abandoned, caller);
     if (machine === "under_way") return { kind: "later" };
-    if (machine) traces.push({ intent, machine });
+    if (machine) effects.push({ intent, machine });
   }
-  const chosen = traces.find(({ machine }) => machine.id === abandoned.machineId);
+  const chosen = effects.find(({ machine }) => machine.id === abandoned.machineId);
   const kept =
-    chosen ?? (abandoned.isKept ? traces.find(({ machine }) => machine.state === "started") : undefined);
-  for (const { intent, machine } of traces) {
+    chosen ?? (abandoned.isKept ? effects.find(({ machine }) => machine.state === "started") : undefined);
+  for (const { intent, machine } of effects) {
     if (machine.id !== kept?.machine.id && machine.id !== abandoned.machineId)
       await undo(tools, intent, machine.id, caller);
   }
   if (kept) return { kind: "kept", machineId: kept.machine.id, step: kept.intent.step };
-  // It was found running, and nothing had to be recorded for it.
+  // A machine that ran before the acquire has no intent.
   if (abandoned.machineId !== null)
     return { kind: "kept", machineId: abandoned.machineId, step: abandoned.step ?? 0 };
   return { kind: "nothing" };
@@ -63,8 +63,8 @@ export async function undo(
   else await tools.stop(id, caller);
 }
 
-/** Returns the machine that an intent has got running or created. */
-async function leftBy(
+/** Returns the machine that an intent has started or created. */
+async function machineOf(
   tools: AcquireTools,
   intent: Intent,
   { traceId, org }: Abandoned,

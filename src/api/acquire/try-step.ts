@@ -4,59 +4,62 @@ import type { Machine } from "../machines/machine.ts";
 import { hostNumberOf, type MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-import { type Attempt, type Found, failure, type Intent, type Step } from "./ladder.ts";
+import { type Attempt, type Found, failure, type Intent, type Step } from "./acquire.ts";
 
-/** Keeps a machine from two acquires that begin at once; released as soon as it runs. */
+/** Lease that keeps two acquires from taking the same machine. Released as soon as the machine runs. */
 const LEASE_MS = 30_000;
-/** Machines that one step tries, at most. */
+/** Most machines that one step tries. */
 const MAX_CANDIDATES = 8;
-/** A host that answers with one of these starts no other machine either. */
+/** Faults after which a host would start no other machine either. */
 const HOST_FAULTS: ReadonlySet<string> = new Set([
   ...["START_QUEUE_FULL", "HOST_UNREACHABLE", "HOST_UNKNOWN", "HOST_DRAINING"],
 ]);
 
-/** What the steps of one acquire share. */
-export interface Trying {
+/** The parts that the steps of one acquire share. */
+export interface StepContext {
   readonly tools: AcquireTools;
   readonly caller: Caller;
-  /** Names what this climb creates: another one with the same key creates anew. */
+  /**
+   * Part of the request ids of creates. Unique to this run, so that a later one with the same key
+   * creates anew.
+   */
   readonly id: string;
-  /** Of the call: hosts store it with each start. */
+  /** Trace of the call, which hosts store with each start. */
   readonly traceId: string;
-  /** Stores what is about to be done. */
+  /** Stores what is about to be done. @throws Fault `KEY_IN_USE` when another api has taken over */
   record(intent: Intent): Promise<void>;
-  /** Undoes what was done to a machine, now or later. */
-  giveBack(found: Found): Promise<void>;
-  /** The size that a host had no room for, in MB; 0 when it starts nothing. */
-  readonly spent: Map<number, number>;
-  /** Adds an attempt to the answer. */
+  /** Undoes what was done to a machine. Never throws: what fails is repeated later. */
+  undo(found: Found): Promise<void>;
+  /** Smallest size in MB that a host had no room for, by host number; 0: the host starts nothing. */
+  readonly fullHosts: Map<number, number>;
+  /** Adds an attempt to the response. */
   note(attempt: Attempt): void;
 }
 
 /**
- * Tries one step. Each machine that it comes to is one attempt of the answer; the last one, which may have succeeded, too.
+ * Tries one step. Reports each machine that it tries as an attempt.
  *
  * @throws Fault of the last attempt
  */
 export async function tryStep(
-  trying: Trying,
+  context: StepContext,
   step: Step,
   index: number,
   signal: AbortSignal,
 ): Promise<Found> {
   const startMs = performance.now();
-  const caller = { ...trying.caller, signal };
+  const caller = { ...context.caller, signal };
   let reported = false;
   const note = (attempt: Omit<Attempt, "step" | "durationMs">, since = startMs): void => {
     reported = true;
-    trying.note({ ...attempt, step: index, durationMs: performance.now() - since });
+    context.note({ ...attempt, step: index, durationMs: performance.now() - since });
   };
   try {
     const found = await (step.kind === "start"
-      ? startOne(trying, step.machineId, index, caller, note)
+      ? startOne(context, step.machineId, index, caller, note)
       : step.kind === "start_any"
-        ? startAny(trying, step, index, caller, note)
-        : launch(trying, step.request, index, caller, note));
+        ? startAny(context, step, index, caller, note)
+        : launch(context, step.request, index, caller, note));
     return found;
   } catch (err) {
     const fault = asFault(err);
@@ -68,34 +71,34 @@ export async function tryStep(
 type Note = (attempt: Omit<Attempt, "step" | "durationMs">, since?: number) => void;
 
 async function startOne(
-  trying: Trying,
+  context: StepContext,
   id: MachineId,
   step: number,
   caller: Caller,
   note: Note,
 ): Promise<Found> {
-  const skipped = skipReason(trying, id, 0);
+  const skipped = skipReason(context, id, 0);
   if (skipped) {
     note({ machineId: id, outcome: "skipped", ...failure(skipped) });
     throw skipped;
   }
-  return begin(trying, { kind: "start", step, machineId: id }, caller, "", note);
+  return startRecorded(context, { kind: "start", step, machineId: id }, caller, "", note);
 }
 
 async function startAny(
-  trying: Trying,
+  context: StepContext,
   step: Step & { readonly kind: "start_any" },
   index: number,
   caller: Caller,
   note: Note,
 ): Promise<Found> {
-  const { tools } = trying;
+  const { tools } = context;
   const candidates = await tools.candidates({ ...step, org: caller.org, limit: MAX_CANDIDATES });
   let last: Fault | undefined;
   for (const { id, memoryMb } of candidates) {
     caller.signal?.throwIfAborted();
     const since = performance.now();
-    const skipped = skipReason(trying, id, memoryMb);
+    const skipped = skipReason(context, id, memoryMb);
     if (skipped) {
       note({ machineId: id, outcome: "skipped", ...failure(skipped) }, since);
       last = skipped;
@@ -106,28 +109,32 @@ async function startAny(
       const nonce = await tools.lease(id, LEASE_MS, caller);
       try {
         isBegun = true;
-        return await begin(trying, { kind: "start", step: index, machineId: id }, caller, nonce, note, since);
+        return await startRecorded(context, { kind: "start", step: index, machineId: id }, caller, nonce, note, since);
       } finally {
-        // The answer does not wait for it, and it ends by itself.
-        tools.releaseLease(id, nonce, trying.caller).catch(() => {});
+        // Not awaited: the lease ends by itself.
+        tools.releaseLease(id, nonce, context.caller).catch(() => {});
       }
     } catch (err) {
       last = asFault(err);
-      if (last.reason === "INSUFFICIENT_CAPACITY") trying.spent.set(hostNumberOf(id), memoryMb);
+      if (last.reason === "INSUFFICIENT_CAPACITY") context.fullHosts.set(hostNumberOf(id), memoryMb);
       if (!isBegun) {
-        if (HOST_FAULTS.has(last.reason)) trying.spent.set(hostNumberOf(id), 0);
+        if (HOST_FAULTS.has(last.reason)) context.fullHosts.set(hostNumberOf(id), 0);
         note({ machineId: id, outcome: "failed", ...failure(last) }, since);
       }
-      // It is the organisation's, and the same for every machine.
+      // The limit is of the organisation: it refuses the other machines too.
       if (last.reason === "RATE_LIMITED") break;
     }
   }
   throw last ?? noCandidate(step.app, step.regions);
 }
 
-/** Starts a machine whose start is recorded. @param nonce of the lease; empty: the machine may run already */
-async function begin(
-  trying: Trying,
+/**
+ * Stores the intent of a start, then starts the machine.
+ *
+ * @param nonce of the lease; empty: the machine may run already
+ */
+async function startRecorded(
+  context: StepContext,
   intent: Intent & { readonly kind: "start" },
   caller: Caller,
   nonce: string,
@@ -137,25 +144,25 @@ async function begin(
   const { machineId, step } = intent;
   const id = machineId as MachineId;
   try {
-    await trying.record(intent);
-    // A start goes on when its caller has gone. Its end must be known, so that it can be undone.
-    const { machine, alreadyStarted } = await trying.tools.start(id, nonce, withoutSignal(caller));
-    // A start that joined the one of somebody else is not ours to undo.
-    const isOurs = !alreadyStarted && ["", trying.traceId].includes(machine.lastStartTraceId);
-    if (!isOurs && nonce !== "") throw isRunning(id);
+    await context.record(intent);
+    // Not cancelled with the caller: only a start whose end is known can be undone.
+    const { machine, alreadyStarted } = await context.tools.start(id, nonce, withoutSignal(caller));
+    // A start that joined one of another call is not undone.
+    const isOurs = !alreadyStarted && ["", context.traceId].includes(machine.lastStartTraceId);
+    if (!isOurs && nonce !== "") throw startedByOther(id);
     assertRuns(machine);
     note({ machineId, outcome: "started", reason: "", message: "" }, since);
     return { machine, step, ...(isOurs ? { intent } : {}) };
   } catch (err) {
     const fault = asFault(err);
-    if (HOST_FAULTS.has(fault.reason)) trying.spent.set(hostNumberOf(id), 0);
+    if (HOST_FAULTS.has(fault.reason)) context.fullHosts.set(hostNumberOf(id), 0);
     note({ machineId, outcome: "failed", ...failure(fault) }, since);
     throw fault;
   }
 }
 
 async function launch(
-  { tools, id, record, giveBack }: Trying,
+  { tools, id, record, undo }: StepContext,
   request: (Step & { readonly kind: "launch" })["request"],
   step: number,
   caller: Caller,
@@ -171,18 +178,18 @@ async function launch(
     assertRuns(machine);
   } catch (err) {
     note({ machineId, outcome: "failed", ...failure(asFault(err)) });
-    await giveBack({ machine, step, intent });
+    await undo({ machine, step, intent });
     throw err;
   }
   note({ machineId, outcome: "started", reason: "", message: "" });
   return { machine, step, intent };
 }
 
-/** Returns why a machine need not be tried. @param memoryMb its size; 0: unknown */
-function skipReason({ tools, spent }: Trying, id: MachineId, memoryMb: number): Fault | undefined {
+/** Returns why a machine is skipped; undefined: it is tried. @param memoryMb its size; 0: unknown */
+function skipReason({ tools, fullHosts }: StepContext, id: MachineId, memoryMb: number): Fault | undefined {
   const number = hostNumberOf(id);
   const facts = { machine_id: id, host_number: String(number) };
-  if (memoryMb >= (spent.get(number) ?? Number.POSITIVE_INFINITY)) {
+  if (memoryMb >= (fullHosts.get(number) ?? Number.POSITIVE_INFINITY)) {
     const message = `the host of machine ${id} had no room a moment ago`;
     return new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", message, facts);
   }
@@ -205,7 +212,7 @@ function withoutSignal({ signal: _, ...caller }: Caller): Caller {
   return caller;
 }
 
-function isRunning(id: string): Fault {
+function startedByOther(id: string): Fault {
   const message = `machine ${id} was started by somebody else`;
   return new Fault("ABORTED", "ALREADY_STARTED", message, { machine_id: id });
 }

@@ -4,9 +4,9 @@ import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-ho
 import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Acquired, AcquireRequest, Step } from "../../../../src/api/acquire/acquire.ts";
 import { AcquireStore } from "../../../../src/api/acquire/acquire-store.ts";
 import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
-import type { Acquired, AcquireRequest, Step } from "../../../../src/api/acquire/ladder.ts";
 import type { CreateRequest } from "../../../../src/api/creates/store/create-state.ts";
 import { type MachineId, newMachineId } from "../../../../src/api/machines/machine-id.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
@@ -74,7 +74,7 @@ async function settled(fleet: ModelFleet): Promise<void> {
     .toBe(0);
 }
 
-const ladder = fc.record({
+const request = fc.record({
   hosts: fc.tuple(
     ...[0, 1, 2].map(() =>
       fc.record({
@@ -111,7 +111,7 @@ function requestOf(
 describe("an acquire whose api dies, wherever that is", () => {
   test("leaves at most one machine running, and a repeat of its key gets that one or another, never two", async () => {
     await fc.assert(
-      fc.asyncProperty(ladder, async ({ hosts, steps, hedgeAfterMs, diesAfter }) => {
+      fc.asyncProperty(request, async ({ hosts, steps, hedgeAfterMs, diesAfter }) => {
         const fleet = new ModelFleet(hosts);
         const request = requestOf(fleet, steps, hedgeAfterMs, randomUUID());
         const life = new Life(diesAfter);
@@ -133,7 +133,7 @@ describe("an acquire whose api dies, wherever that is", () => {
 
   test("without a key leaves at most one machine running, and none that nobody was told of when two were begun", async () => {
     await fc.assert(
-      fc.asyncProperty(ladder, async ({ hosts, steps, diesAfter }) => {
+      fc.asyncProperty(request, async ({ hosts, steps, diesAfter }) => {
         const fleet = new ModelFleet(hosts);
         const request = requestOf(fleet, steps, 2, undefined);
         const life = new Life(diesAfter);

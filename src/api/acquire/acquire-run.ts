@@ -7,13 +7,13 @@ import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { AcquireStore } from "./acquire-store.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-import { climb, SUPERSEDED } from "./climb.ts";
+import { runSteps, SUPERSEDED } from "./run-steps.ts";
 import { stepTimeout, taken } from "./faults.ts";
-import { type AcquireRequest, type Attempt, type Found, failure, type Intent, type Step } from "./ladder.ts";
+import { type AcquireRequest, type Attempt, type Found, failure, type Intent, type Step } from "./acquire.ts";
 import { undo } from "./settle.ts";
 import { tryStep } from "./try-step.ts";
 
-export interface AscentParts {
+export interface AcquireRunParts {
   readonly tools: AcquireTools;
   readonly store: Pick<AcquireStore, "begin" | "record" | "end">;
   readonly request: AcquireRequest;
@@ -32,70 +32,81 @@ interface Noted {
   readonly sinceMs: number;
 }
 
-/** One climb of a ladder, and what becomes of the steps that another one has beaten. */
-export class Ascent {
+/**
+ * One run of an acquire: tries its steps, and undoes what a slower step did after another one has
+ * succeeded.
+ */
+export class AcquireRun {
   readonly #noted: Noted[] = [];
-  readonly #parts: AscentParts;
+  readonly #parts: AcquireRunParts;
   readonly #id: string;
-  readonly #climbId = randomUUID();
+  readonly #runId = randomUUID();
   readonly #intents: Intent[] = [];
-  readonly #spent = new Map<number, number>();
-  /** Steps under way, those that are given up included. */
+  readonly #fullHosts = new Map<number, number>();
+  /** Steps under way, abandoned ones included. */
   readonly #steps = new Set<Promise<unknown>>();
-  /** What could not be undone. */
-  #left = 0;
+  /** Machines that the api that takes over must undo: an undo, or storing the end, has failed. */
+  #notUndone = 0;
   #stored: Promise<boolean>;
 
-  constructor(parts: AscentParts) {
+  constructor(parts: AcquireRunParts) {
     this.#parts = parts;
     this.#id = parts.id ?? randomUUID();
     this.#stored = Promise.resolve(parts.id !== undefined);
     if (parts.id !== undefined) parts.owned.add(parts.id);
   }
 
-  /** What was tried, in the order in which it was begun. */
+  /** Attempts in the order in which they began. */
   get attempts(): readonly Attempt[] {
     return this.#noted.toSorted((a, b) => a.sinceMs - b.sinceMs).map(({ attempt }) => attempt);
   }
 
-  /** Climbs until a step yields a machine; undefined when none does. @throws the reason of `signal` */
-  climb(signal: AbortSignal): Promise<Found | undefined> {
+  /**
+   * Tries steps until one yields a machine. Returns undefined when none does.
+   *
+   * @throws the reason of `signal`
+   */
+  run(signal: AbortSignal): Promise<Found | undefined> {
     const { steps, hedgeAfterMs } = this.#parts.request;
-    return climb({
+    return runSteps({
       ...{ steps: steps.length, hedgeAfterMs, signal },
       begin: (index, stepSignal) => this.#begin(index, stepSignal),
-      undo: (found) => void this.#giveBack(found),
+      undo: (found) => void this.#undo(found),
     });
   }
 
-  /** Notes who has won. The answer does not wait for the undoing of the others. @throws Fault `KEY_IN_USE` */
-  async won({ machine, step }: Found): Promise<void> {
+  /**
+   * Stores the machine that was found. Does not wait until the other steps are undone.
+   *
+   * @throws Fault `KEY_IN_USE`
+   */
+  async succeed({ machine, step }: Found): Promise<void> {
     const found = { machineId: machine.id, step };
     const { store } = this.#parts;
     if (await this.#stored) {
-      const isSettled = this.#steps.size === 0 && this.#left === 0;
+      const isSettled = this.#steps.size === 0 && this.#notUndone === 0;
       try {
         if (!(await store.end(this.#id, isSettled ? "done" : "settling", found))) throw taken(this.#id);
       } catch (err) {
-        // Its machine runs, and is not stored: whoever takes the acquire over keeps or undoes it.
-        this.#left += 1;
+        // The machine runs, and is not stored: the api that takes over keeps or undoes it.
+        this.#notUndone += 1;
         throw err;
       }
     }
     void this.#settled(() => store.end(this.#id, "done", found));
   }
 
-  /** Gives back everything, as no step has won or nobody waits any more. */
-  lost(): void {
+  /** Undoes every step: none has succeeded, or the caller has gone. */
+  fail(): void {
     void this.#settled(() => this.#parts.store.end(this.#id, "failed"));
   }
 
   async #begin(index: number, signal: AbortSignal): Promise<Found> {
     const step = this.#parts.request.steps[index];
     if (!step) throw new RangeError(`there is no step ${index}`);
-    // Two machines may be started from now on: whoever takes over after a crash must know of both. A step whose time is over may still
-    // start one.
-    if (this.#steps.size > 0) await this.#store().catch(() => this.#alone(signal));
+    // From here on two machines may be started, also by a step after its timeout. An api that takes over
+    // after a crash must know both.
+    if (this.#steps.size > 0) await this.#store().catch(() => this.#untilAlone(signal));
     return await withSpan(
       "api.acquire.step",
       { "windhover.acquire.step": index, "windhover.acquire.kind": step.kind },
@@ -103,7 +114,7 @@ export class Ascent {
     );
   }
 
-  /** Tries a step for as long as it may take. What it yields afterwards is given back. */
+  /** Tries a step until its timeout. Undoes what the step yields afterwards. */
   async #bounded(step: Step, index: number, signal: AbortSignal): Promise<Found> {
     const { tools, caller, request, traceId } = this.#parts;
     const ms = step.timeoutMs ?? request.timeoutMs;
@@ -113,13 +124,13 @@ export class Ascent {
     let last: Noted | undefined;
     /** The machine that is being started. */
     let machineId = "";
-    const trying = {
-      ...{ tools, caller, traceId, id: this.#climbId, spent: this.#spent },
+    const context = {
+      ...{ tools, caller, traceId, id: this.#runId, fullHosts: this.#fullHosts },
       record: (intent: Intent) => {
         if (intent.kind === "start") machineId = intent.machineId;
         return this.#record(intent);
       },
-      giveBack: (found: Found) => this.#giveBack(found),
+      undo: (found: Found) => this.#undo(found),
       note: (attempt: Attempt) => {
         if (!isOpen) return;
         last = this.#note(attempt);
@@ -128,18 +139,18 @@ export class Ascent {
       },
     };
     using _ = onAbort(limit.signal, () => {
-      const why = whyOver(limit.signal.reason);
-      // It has just succeeded, and another one before it.
+      const why = endOf(limit.signal.reason);
+      // The step has succeeded in the same moment, after another one.
       if (last?.attempt.outcome === "started") last.attempt = { ...last.attempt, ...why };
       else this.#note({ step: index, machineId, durationMs: performance.now() - sinceMs, ...why });
       isOpen = false;
     });
-    const work = tryStep(trying, step, index, limit.signal);
+    const work = tryStep(context, step, index, limit.signal);
     this.#follow(work);
     try {
       return await abortable(work, limit.signal);
     } catch (err) {
-      if (limit.signal.aborted) this.#follow(work.then((found) => this.#giveBack(found)));
+      if (limit.signal.aborted) this.#follow(work.then((found) => this.#undo(found)));
       throw err;
     } finally {
       isOpen = false;
@@ -160,12 +171,12 @@ export class Ascent {
     this.#steps.add(followed);
   }
 
-  async #giveBack({ intent, machine }: Found): Promise<void> {
+  async #undo({ intent, machine }: Found): Promise<void> {
     if (!intent) return;
     const { signal: _, remainingMs: _left, ...caller } = this.#parts.caller;
     const undoing = undo(this.#parts.tools, intent, machine.id, caller).catch((error: unknown) => {
-      this.#left += 1;
-      logger.warn("a machine of a slower step could not be given back yet", {
+      this.#notUndone += 1;
+      logger.warn("the machine of a slower step could not be undone yet", {
         machine_id: machine.id,
         error,
       });
@@ -174,11 +185,11 @@ export class Ascent {
     await undoing;
   }
 
-  /** Waits for all steps and what they have left, then stores the end. */
+  /** Waits for all steps and undos, then stores the end unless an undo has failed. */
   async #settled(end: () => Promise<unknown>): Promise<void> {
     while (this.#steps.size > 0) await Promise.allSettled([...this.#steps]);
-    // What could not be undone is undone by whoever takes the acquire over when its lease has ended.
-    if (this.#left === 0 && (await this.#stored)) await end().catch(() => {});
+    // The api that takes over when the lease has ended repeats undos that have failed.
+    if (this.#notUndone === 0 && (await this.#stored)) await end().catch(() => {});
     this.#parts.owned.delete(this.#id);
   }
 
@@ -188,7 +199,7 @@ export class Ascent {
     if (!(await this.#parts.store.record(this.#id, intent))) throw taken(this.#id);
   }
 
-  /** Stores the acquire if it is not. Without the database it stays as it was. */
+  /** Stores the acquire unless it is stored. @throws Fault `DATABASE_UNAVAILABLE`; it is not stored then */
   async #store(): Promise<void> {
     if (await this.#stored) return;
     const { request, hash, traceId, store, owned } = this.#parts;
@@ -204,13 +215,13 @@ export class Ascent {
   }
 
   /** Waits until no other step is under way: without the database, nobody could undo one of two. */
-  async #alone(signal: AbortSignal): Promise<void> {
+  async #untilAlone(signal: AbortSignal): Promise<void> {
     while (this.#steps.size > 0) await abortable(Promise.allSettled([...this.#steps]), signal);
   }
 }
 
-/** Tells why a step was given up. */
-function whyOver(reason: unknown): Pick<Attempt, "outcome" | "reason" | "message"> {
+/** Returns the end of the attempt of a step whose signal has aborted. */
+function endOf(reason: unknown): Pick<Attempt, "outcome" | "reason" | "message"> {
   if (reason === SUPERSEDED) return { outcome: "superseded", reason: "", message: "" };
   return { outcome: "failed", ...failure(asFault(reason)) };
 }

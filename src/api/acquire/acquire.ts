@@ -3,7 +3,7 @@ import type { CreateRequest } from "../creates/store/create-state.ts";
 import type { Machine } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 
-/** One way to get a machine, valid and with its defaults. */
+/** One step of an acquire, valid and with its defaults. */
 export type Step = (
   | { readonly kind: "start"; readonly machineId: MachineId }
   | {
@@ -11,31 +11,31 @@ export type Step = (
       readonly app: string;
       /** In order of preference; empty: any. */
       readonly regions: readonly string[];
-      /** The expression as the caller wrote it: apis resolve it differently. */
+      /** The expression as the caller wrote it. Apis of different regions resolve it differently. */
       readonly regionAsked: string;
       readonly metadata: Readonly<Record<string, string>>;
     }
   | { readonly kind: "launch"; readonly request: CreateRequest }
 ) & { readonly timeoutMs: number | undefined };
 
-/** A valid request. */
+/** A valid request, with its defaults. */
 export interface AcquireRequest {
   readonly org: string;
   /** Undefined: the call cannot be repeated. */
   readonly key: string | undefined;
   readonly steps: readonly Step[];
   readonly timeoutMs: number;
-  /** Undefined: a slow step is waited for. */
+  /** Undefined: the next step begins only when the last one has failed. */
   readonly hedgeAfterMs: number | undefined;
 }
 
-/** How a try ended. `superseded`: another step was faster. */
+/** How an attempt ended. `superseded`: another step was faster. */
 export type Outcome = "started" | "failed" | "skipped" | "superseded";
 
-/** One try, as the answer tells it. */
+/** One attempt, as the response lists it. */
 export interface Attempt {
   readonly step: number;
-  /** Empty when it came to no machine. */
+  /** Empty when the step found no machine to try. */
   readonly machineId: string;
   readonly outcome: Outcome;
   readonly reason: string;
@@ -43,20 +43,20 @@ export interface Attempt {
   readonly durationMs: number;
 }
 
-/** What a try is about to do to a machine, stored before it is done. */
+/** What an attempt is about to do with a machine, stored before it is done. */
 export type Intent =
   | { readonly kind: "start"; readonly step: number; readonly machineId: string }
   | { readonly kind: "create"; readonly step: number; readonly requestId: string };
 
-/** A machine that a step has got running. */
+/** A started machine, and the step that yielded it. */
 export interface Found {
   readonly machine: Machine;
   readonly step: number;
-  /** What this call has done to it, and undoes when another step was faster. Absent: it ran already. */
+  /** What this call did, to be undone when another step was faster. Absent: the machine ran already. */
   readonly intent?: Intent;
 }
 
-/** The end of a whole acquire. */
+/** The result of an acquire. */
 export interface Acquired {
   readonly machine: Machine;
   readonly step: number;
@@ -64,7 +64,7 @@ export interface Acquired {
   readonly attempts: readonly Attempt[];
 }
 
-/** Makes the part of an attempt that a fault tells. */
+/** Makes the part of an attempt that comes from its fault. */
 export function failure(fault: Fault): Pick<Attempt, "reason" | "message"> {
   return { reason: fault.reason, message: fault.message };
 }

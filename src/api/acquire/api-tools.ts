@@ -9,7 +9,7 @@ import type { Machines } from "../machines/machines.ts";
 import type { Shares } from "../shares/shares.ts";
 import type { AcquireTools, Candidate, CandidateQuery } from "./acquire-tools.ts";
 
-export interface RealToolsParts {
+export interface ApiToolsParts {
   readonly machines: Machines;
   readonly leases: Leases;
   readonly creates: Creates;
@@ -19,8 +19,8 @@ export interface RealToolsParts {
   readonly statusOf: (hostNumber: number) => HostStatus;
 }
 
-/** Makes what an acquire does with machines from the api's own operations. */
-export function realTools(parts: RealToolsParts): AcquireTools {
+/** Makes the tools of acquires from the api's own operations. */
+export function apiTools(parts: ApiToolsParts): AcquireTools {
   const { machines, leases, creates, sagas, database, shares, statusOf } = parts;
   const take = (org: string, action: "start" | "create"): void => {
     const refusal = shares.take(org, action);
@@ -61,7 +61,7 @@ export function realTools(parts: RealToolsParts): AcquireTools {
   };
 }
 
-/** Random within a region: acquires at once should not all try the same machine. */
+/** Finds machines in random order within a region, so that concurrent acquires try different ones. */
 async function candidates(database: Queries, query: CandidateQuery): Promise<readonly Candidate[]> {
   const { rows } = await database.query<Candidate>({
     name: "acquire_candidates",
@@ -75,7 +75,7 @@ async function candidates(database: Queries, query: CandidateQuery): Promise<rea
   return rows;
 }
 
-/** Swallows the fault of a machine that is not there. */
+/** Ignores MACHINE_NOT_FOUND and rethrows every other error. */
 function unlessGone(err: unknown): undefined {
   if (!hasReason(err, "MACHINE_NOT_FOUND")) throw err;
 }

@@ -1,41 +1,41 @@
 import { onAbort } from "../../lib/runtime/abort.ts";
 
-/** A step that was begun. */
-interface Begun<T> {
+/** A step that has begun. */
+interface RunningStep<T> {
   readonly index: number;
   readonly cancel: AbortController;
   readonly done: Promise<T>;
 }
 
-export interface ClimbOptions<T> {
+export interface RunStepsOptions<T> {
   readonly steps: number;
   /** Begins a step. Its signal aborts when another one was faster, or the caller has gone. */
   begin(index: number, signal: AbortSignal): Promise<T>;
   /** Begins the next step beside one that has not ended after so long. Undefined: never. */
   readonly hedgeAfterMs: number | undefined;
   readonly signal: AbortSignal;
-  /** Is given what a step yielded although it was not the first. */
+  /** Undoes what a step yielded after another one had succeeded. */
   undo(value: T): void;
 }
 
-/** Why the signal of a step aborts that another one has beaten. */
+/** Reason of the signal of a step after another one has succeeded. */
 export const SUPERSEDED = new Error("another step was faster");
 
 /**
- * Tries steps in order until one succeeds: the next one begins when the last one has failed or is slow. Resolves
- * with what the first success yields, or undefined when every step has failed. Rejects with the reason of `signal`.
+ * Tries steps in order until one succeeds. Begins the next step when the last one has failed or is slow.
  *
- * What later steps yield is handed to `undo`, also after this has ended.
+ * @returns what the first success yields; undefined when every step has failed
+ * @throws the reason of `signal`
  */
-export function climb<T>({
+export function runSteps<T>({
   steps,
   begin,
   hedgeAfterMs,
   signal,
   undo,
-}: ClimbOptions<T>): Promise<T | undefined> {
+}: RunStepsOptions<T>): Promise<T | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
-  const begun: Begun<T>[] = [];
+  const begun: RunningStep<T>[] = [];
   let running = 0;
   let isOver = false;
   let timer: NodeJS.Timeout | undefined;
@@ -69,7 +69,7 @@ export function climb<T>({
       },
       () => {
         running -= 1;
-        // An earlier one that fails has its successor running already.
+        // After an earlier step the next one runs already.
         if (index === begun.length - 1 || running === 0) next();
       },
     );
