@@ -206,12 +206,14 @@ describe("a watch", () => {
       firstly.resolve();
     });
     await firstly.promise;
+    const fast = await watching({ machineIds: [machine.id] });
     const sent: string[] = [];
     for (let batch = 0; batch < 12; batch++) {
       const events = Array.from({ length: 400 }, () => host.change(machine));
       await host.report(api, events);
       sent.push(...idsOf(events));
     }
+    await expect.poll(() => fast.eventIds.length, { timeout: 20_000 }).toBe(sent.length);
 
     stream.on("error", () => {});
     stream.on("data", ({ changes }: WatchMachinesResponse) => {
