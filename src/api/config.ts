@@ -152,8 +152,6 @@ export function readConfig(given: Env) {
       proxies: { https: values.HTTPS_PROXY, http: values.HTTP_PROXY, except: values.NO_PROXY },
     },
     audit: auditSettings(values, values.API_AUDIT_DIR ?? join(values.API_STATE_DIR, "audit")),
-    registryAuthFile: values.REGISTRY_AUTH_FILE,
-    registryInsecure: values.REGISTRY_INSECURE,
     show: () => showConfig(variables, env),
   };
 }

@@ -5,11 +5,11 @@ import { abortable, onAbort } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Caller } from "../requests/caller.ts";
+import { type AcquireRequest, type Attempt, type Found, failure, type Intent, type Step } from "./acquire.ts";
 import type { AcquireStore } from "./acquire-store.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-import { runSteps, SUPERSEDED } from "./run-steps.ts";
 import { stepTimeout, taken } from "./faults.ts";
-import { type AcquireRequest, type Attempt, type Found, failure, type Intent, type Step } from "./acquire.ts";
+import { runSteps, SUPERSEDED } from "./run-steps.ts";
 import { undo } from "./settle.ts";
 import { tryStep } from "./try-step.ts";
 

@@ -6,11 +6,11 @@ import { logger } from "../../lib/runtime/log.ts";
 import { sleep, TimeLimit } from "../../lib/runtime/wait.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
+import { type Acquired, type AcquireRequest, failure } from "./acquire.ts";
+import { AcquireRun } from "./acquire-run.ts";
 import type { AcquireStore, StoredAcquire } from "./acquire-store.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-import { AcquireRun } from "./acquire-run.ts";
 import { acquireTimeout, keyInUse, keyReused, noStepWorked } from "./faults.ts";
-import { type Acquired, type AcquireRequest, failure } from "./acquire.ts";
 import { inTrace } from "./own-trace.ts";
 import { settle } from "./settle.ts";
 

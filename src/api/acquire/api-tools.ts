@@ -1,9 +1,10 @@
-import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import { hasReason } from "../../lib/faults/fault.ts";
 import type { Queries } from "../../lib/stores/postgres.ts";
 import type { Creates } from "../creates/creates.ts";
 import { placedAttempt } from "../creates/store/create-state.ts";
 import type { SagaStore } from "../creates/store/saga-store.ts";
 import type { Leases } from "../leases/leases.ts";
+import { hostUnreachable } from "../machines/faults.ts";
 import type { HostStatus } from "../machines/machine.ts";
 import type { Machines } from "../machines/machines.ts";
 import type { Shares } from "../shares/shares.ts";
@@ -41,7 +42,7 @@ export function apiTools(parts: ApiToolsParts): AcquireTools {
     },
     async get(id, caller) {
       const view = await machines.get(id, caller).catch(unlessGone);
-      if (view?.hostStatus === "unreachable") throw unreachable(id);
+      if (view?.hostStatus === "unreachable") throw hostUnreachable(id);
       return view?.machine.state === "destroyed" ? undefined : view?.machine;
     },
     async lease(id, ttlMs, caller) {
@@ -78,10 +79,4 @@ async function candidates(database: Queries, query: CandidateQuery): Promise<rea
 /** Ignores MACHINE_NOT_FOUND and rethrows every other error. */
 function unlessGone(err: unknown): undefined {
   if (!hasReason(err, "MACHINE_NOT_FOUND")) throw err;
-}
-
-function unreachable(id: string): Fault {
-  return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", `the host of machine ${id} cannot be reached`, {
-    machine_id: id,
-  });
 }

@@ -7,7 +7,8 @@ import { mapFromProto } from "../../lib/grpc/messages/maps.ts";
 import { validateCreate } from "../creates/validate-create.ts";
 import { configInputFromProto } from "../machines/config/convert-config.ts";
 import type { ImageCheck } from "../machines/config/validate-config.ts";
-import { parseMachineId } from "../machines/machine-id.ts";
+import { MAX_METADATA_ENTRIES } from "../machines/config/validate-metadata.ts";
+import { MACHINE_ID_FORM, parseMachineId } from "../machines/machine-id.ts";
 import { placementFromProto } from "../regions/convert-placement.ts";
 import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
 import { checkAppName, checkRequestId } from "../requests/names.ts";
@@ -17,7 +18,6 @@ const MAX_STEPS = 8;
 const DEFAULT_TIMEOUT_MS = 60_000;
 const MAX_TIMEOUT_MS = 900_000;
 const DEFAULT_HEDGE_MS = 2_000;
-const MAX_METADATA = 64;
 
 /** Converts and validates a request. @throws Fault INVALID_FIELDS with the violations of all steps */
 export function acquireFromProto(
@@ -84,14 +84,15 @@ function startFromProto({ machineId }: wire.StartMachineStep) {
   const id = parseMachineId(machineId);
   if (id) return { kind: "start" as const, machineId: id };
   const violations = new Violations();
-  violations.add("machine_id", "must be 14 lower-case hex digits, e.g. 0000148ed5a2f3");
+  violations.add("machine_id", MACHINE_ID_FORM);
   throw violations.fault();
 }
 
 function startAnyFromProto({ app, region, metadata }: wire.StartAnyStep, known: KnownRegions) {
   const violations = new Violations();
   violations.add("app", checkAppName(app));
-  violations.check(metadata.size <= MAX_METADATA, "metadata", `must have at most ${MAX_METADATA} entries`);
+  const isFew = metadata.size <= MAX_METADATA_ENTRIES;
+  violations.check(isFew, "metadata", `must have at most ${MAX_METADATA_ENTRIES} entries`);
   const regions = region === "" ? [] : violations.collect(() => resolveRegions(region, known));
   violations.throwIfAny();
   return {

@@ -1,10 +1,8 @@
-import type { Machine } from "../machines/machine.ts";
+import { type Machine, RUNNING_STATES } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { Intent } from "./acquire.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-
-const RUNNING: ReadonlySet<string> = new Set(["starting", "started", "restarting", "stopping", "updating"]);
 
 /** An acquire whose api has ended in the middle of it. */
 export interface Abandoned {
@@ -78,7 +76,7 @@ async function machineOf(
   const id = intent.machineId as MachineId;
   const machine = await tools.get(id, caller);
   if (!machine) return undefined;
-  if (RUNNING.has(machine.state)) return machine.lastStartTraceId === traceId ? machine : undefined;
+  if (RUNNING_STATES.has(machine.state)) return machine.lastStartTraceId === traceId ? machine : undefined;
   // Our start may still wait in its host's queue, where a stop cancels it.
   await tools.stop(id, caller);
   return undefined;

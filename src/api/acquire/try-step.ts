@@ -1,10 +1,11 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { asFault } from "../../lib/grpc/status.ts";
+import { hostUnreachable } from "../machines/faults.ts";
 import type { Machine } from "../machines/machine.ts";
 import { hostNumberOf, type MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
-import type { AcquireTools } from "./acquire-tools.ts";
 import { type Attempt, type Found, failure, type Intent, type Step } from "./acquire.ts";
+import type { AcquireTools } from "./acquire-tools.ts";
 
 /** Lease that keeps two acquires from taking the same machine. Released as soon as the machine runs. */
 const LEASE_MS = 30_000;
@@ -109,7 +110,14 @@ async function startAny(
       const nonce = await tools.lease(id, LEASE_MS, caller);
       try {
         isBegun = true;
-        return await startRecorded(context, { kind: "start", step: index, machineId: id }, caller, nonce, note, since);
+        return await startRecorded(
+          context,
+          { kind: "start", step: index, machineId: id },
+          caller,
+          nonce,
+          note,
+          since,
+        );
       } finally {
         // Not awaited: the lease ends by itself.
         tools.releaseLease(id, nonce, context.caller).catch(() => {});
@@ -194,7 +202,7 @@ function skipReason({ tools, fullHosts }: StepContext, id: MachineId, memoryMb: 
     return new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", message, facts);
   }
   if (tools.statusOf(number) !== "unreachable") return undefined;
-  return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", `the host of machine ${id} cannot be reached`, facts);
+  return hostUnreachable(id, facts);
 }
 
 function assertRuns(machine: Machine): void {

@@ -21,10 +21,14 @@ const LIST_TIMEOUT_MS = 20_000;
 
 /** A command on its way to a host. */
 export interface HostExec {
-  /** Sends what the client tells. Resolves when there is room for more. */
+  /** Sends a request of the client. Resolves when there is room for more. */
   send(request: ExecMachineRequest): Promise<void>;
   end(): void;
-  /** Iterate it once; the command is killed whichever way that ends. @throws Fault of the host, `HOST_UNREACHABLE`, `EXEC_INTERRUPTED` */
+  /**
+   * Can be iterated once. The command is killed when the iteration ends.
+   *
+   * @throws Fault of the host, `HOST_UNREACHABLE`, `EXEC_INTERRUPTED`
+   */
   readonly responses: AsyncGenerator<ExecMachineResponse>;
 }
 

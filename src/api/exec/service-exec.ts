@@ -2,7 +2,7 @@ import type { ExecMachineRequest, ExecServiceServer } from "../../gen/windhover/
 import { untilDraining } from "../../lib/grpc/draining.ts";
 import { bidiStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { within } from "../../lib/runtime/wait.ts";
-import { atHost, type Whereabouts } from "../machines/host/find-host.ts";
+import { atHost, type HostLookup } from "../machines/host/find-host.ts";
 import { machineIdFromProto, machineRequest } from "../machines/machine-request.ts";
 import { authorize } from "../requests/authorize.ts";
 import type { ExecHosts, HostExec } from "./exec-client.ts";
@@ -11,7 +11,7 @@ import { checkRun, runCommand } from "./service-run-command.ts";
 const FIRST_REQUEST_LIMIT_MS = 10_000;
 
 /** Serves commands in machines. A machine's host runs them; the api only passes them on. */
-export function execService(where: Whereabouts, hosts: ExecHosts): ExecServiceServer {
+export function execService(where: HostLookup, hosts: ExecHosts): ExecServiceServer {
   return {
     runCommand: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");

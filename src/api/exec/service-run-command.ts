@@ -13,12 +13,12 @@ const STDIN_CHUNK = 64 * 1_024;
 const DEFAULT_TIMEOUT_MS = 60_000;
 const MIN_TIMEOUT_MS = 1_000;
 const MAX_TIMEOUT_MS = 60 * 60_000;
-/** Of each output stream. */
+/** Bytes that are kept of each output stream. */
 const MAX_OUTPUT_BYTES = 1_024 * 1_024;
-/** The fields of `ExecStart`, as the host names them. */
+/** In front of the fields of `ExecStart` in the host's violations. */
 const PREFIX = "start.";
 
-/** Checks what the host does not. */
+/** Checks the fields that the host does not check. */
 export function checkRun({ command, stdin, timeout }: RunCommandRequest, violations: Violations): void {
   const timeoutMs = durationFromProto(timeout) ?? DEFAULT_TIMEOUT_MS;
   violations.check(command.length > 0, "command", "must name a program");
@@ -42,7 +42,7 @@ export async function runCommand(exec: HostExec, request: RunCommandRequest): Pr
   const stdout = new Output();
   const stderr = new Output();
   try {
-    // Its end comes with the responses.
+    // An error of the stream comes with the responses.
     void send(exec, start, request.stdin);
     for await (const { message } of exec.responses) {
       if (message?.$case === "stdout") stdout.add(message.value);
@@ -91,7 +91,7 @@ class Output {
   }
 }
 
-/** Names the fields as RunCommand has them. */
+/** Removes `start.` from the fields of violations: RunCommand has no such message. */
 function withoutPrefix(err: unknown): unknown {
   if (!(err instanceof Fault) || err.violations.length === 0) return err;
   const violations = new Violations();

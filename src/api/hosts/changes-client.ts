@@ -12,9 +12,9 @@ import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Machine } from "../machines/machine.ts";
 import type { CallLimits } from "../requests/caller.ts";
 
-/** Of calls that only change the host's store. */
+/** Timeout of calls that only change the host's store. */
 const CHANGE_TIMEOUT_MS = 15_000;
-/** hostd times a start out earlier, and says why. */
+/** hostd times a start out earlier, with a reason. */
 export const START_TIMEOUT_MS = 120_000;
 /** The longest grace of a stop that is as configured. */
 export const MAX_STOP_MS = 300_000;
@@ -24,10 +24,13 @@ export const NETWORK_MARGIN_MS = 10_000;
 export const PREPARE_TIMEOUT_MS = 14 * 60_000;
 /** The longest time for a new version to become ready. */
 const MAX_READY_MS = 300_000;
-/** A pull, a stop, a start that is watched, and the start of the old version when the new one is not ready. */
+/**
+ * A pull, a stop, a start that is watched, and the start of the old version when the new one is not
+ * ready.
+ */
 const UPDATE_TIMEOUT_MS = PREPARE_TIMEOUT_MS + MAX_STOP_MS + 2 * START_TIMEOUT_MS + MAX_READY_MS;
 
-/** Sends a call to a host, and converts its errors. */
+/** Calls a host, and converts its errors. */
 export type Send = <Req, Res>(
   host: HostAddress,
   methodOf: (client: HostServiceClient) => UnaryMethod<Req, Res>,

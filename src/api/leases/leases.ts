@@ -1,6 +1,6 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Violations } from "../../lib/faults/violations.ts";
-import { atHost, type Whereabouts } from "../machines/host/find-host.ts";
+import { atHost, type HostLookup } from "../machines/host/find-host.ts";
 import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Lease } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
@@ -10,7 +10,7 @@ import type { Caller, CallLimits } from "../requests/caller.ts";
 const MIN_TTL_MS = 1_000;
 const MAX_TTL_MS = 3_600_000;
 
-/** A lease with its nonce. Neither stored nor logged. */
+/** A lease with its nonce, which is neither stored nor logged. */
 export interface HeldLease extends Lease {
   readonly nonce: string;
 }
@@ -41,15 +41,19 @@ export interface HostLeases {
 
 /** Leases on machines, which their hosts hold. None of its calls needs the database. */
 export class Leases {
-  readonly #where: Whereabouts;
+  readonly #where: HostLookup;
   readonly #hosts: HostLeases;
 
-  constructor(where: Whereabouts, hosts: HostLeases) {
+  constructor(where: HostLookup, hosts: HostLeases) {
     this.#where = where;
     this.#hosts = hosts;
   }
 
-  /** @throws Fault `LEASE_HELD`, and as a start does */
+  /**
+   * Acquires or refreshes a lease.
+   *
+   * @throws Fault `LEASE_HELD`, `HOST_UNKNOWN`, `HOST_UNREACHABLE`, `INVALID_STATE`
+   */
   acquire(id: MachineId, options: Omit<LeaseRequest, "owner">, caller: Caller): Promise<HeldLease> {
     const { org, subject: owner } = caller;
     return atHost(this.#where, id, org, "lease", (host) =>
@@ -72,7 +76,7 @@ export class Leases {
   }
 
   /**
-   * Lets a caller go on whose call no host guards, unless somebody else holds the lease.
+   * Checks the lease of a machine for a call that its host does not check.
    *
    * @throws Fault `LEASE_HELD`
    */
@@ -85,7 +89,7 @@ export class Leases {
     }
   }
 
-  /** A destroyed machine has no lease. */
+  /** Calls the host. A destroyed machine is `LEASE_NOT_FOUND`. */
   async #existing<T>(id: MachineId, org: string, act: (host: HostAddress) => Promise<T>): Promise<T> {
     try {
       return await atHost(this.#where, id, org, "lease", act);
@@ -103,7 +107,7 @@ function leaseHeld(id: MachineId, { owner, expireTimeMs }: Lease): Fault {
   return new Fault("ABORTED", "LEASE_HELD", message, { machine_id: id, owner, expire_time: expires });
 }
 
-/** Checks how long a lease is to last. */
+/** Checks the duration of a lease: 1 s to 1 h. */
 export function checkTtl(field: string, ttlMs: number, violations: Violations): void {
   violations.check(ttlMs >= MIN_TTL_MS && ttlMs <= MAX_TTL_MS, field, "must be 1 s to 1 h");
 }

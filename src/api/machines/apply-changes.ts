@@ -9,7 +9,7 @@ export interface MachineChange {
   readonly event?: MachineEvent;
 }
 
-/** Changes of machines, to be stored together. */
+/** Changes of machines to store in one transaction. */
 export interface Changes {
   /** The latest report of each machine. */
   readonly machines: readonly ReportedMachine[];
@@ -17,19 +17,19 @@ export interface Changes {
   readonly changes: readonly MachineChange[];
 }
 
-/** Versions of a machine's configuration that are kept. */
+/** Versions of a configuration that are kept for each machine. */
 const VERSIONS = 100;
 
 /**
- * Stores machines of a later generation, their versions, new events, and the changes for those who
- * watch. Skips machines that the database does not have, or has as destroyed: their name may belong
- * to another. Skips a status without its machine.
+ * Stores machines of a later generation, their versions, new events, and the changes for watches.
+ * Skips machines that the database does not have, or has as destroyed: their name may belong to
+ * another. Skips a status of a machine without a snapshot.
  */
 export async function applyChanges(tx: Queries, { machines, changes }: Changes): Promise<void> {
   const all = [...changes.map(({ reported }) => reported), ...machines];
   const wholes = all.flatMap((reported) => (reported.kind === "whole" ? [reported.machine] : []));
-  const told = changes.map(({ reported, event }) => ({ machine: reported.machine, event }));
-  const statements = [applyMachines(machines), addVersions(wholes), addChanges(told)];
+  const logged = changes.map(({ reported, event }) => ({ machine: reported.machine, event }));
+  const statements = [applyMachines(machines), addVersions(wholes), addChanges(logged)];
   await Promise.all(statements.map((statement) => statement && tx.query(statement)));
 }
 
@@ -101,18 +101,18 @@ function addVersions(machines: readonly Machine[]): Statement | undefined {
   };
 }
 
-/** What has changed of a machine, for those who watch it. */
-interface LoggedChange {
+/** A change of a machine to store in the log that watches read. */
+interface NewChange {
   readonly machine: Pick<Machine, "id" | "generation"> & Partial<Machine>;
   readonly event: MachineEvent | undefined;
 }
 
 /** Adds events, and logs changes in their order, after `machines` was updated in the same transaction. */
-function addChanges(changes: readonly LoggedChange[]): Statement | undefined {
+function addChanges(changes: readonly NewChange[]): Statement | undefined {
   if (changes.length === 0) return undefined;
   return {
     name: "machine_changes_add",
-    text: `with told as (
+    text: `with known as (
              select u.nth, m.id, m.org, m.app, u.status, u.event_id, u.event,
                     not (m.state = 'destroyed' and m.generation < u.generation) as is_logged
                from unnest($1::text[], $2::bigint[], $3::jsonb[], $4::text[], $5::jsonb[])
@@ -120,9 +120,9 @@ function addChanges(changes: readonly LoggedChange[]): Statement | undefined {
                join machines m on m.id = u.id),
            events as (
              insert into machine_events (machine_id, id, event)
-             select id, event_id, event from told where event is not null on conflict do nothing)
+             select id, event_id, event from known where event is not null on conflict do nothing)
            insert into machine_changes (machine_id, org, app, status, event)
-           select id, org, app, status, event from told where is_logged order by nth`,
+           select id, org, app, status, event from known where is_logged order by nth`,
     values: [
       changes.map(({ machine }) => machine.id),
       changes.map(({ machine }) => machine.generation),
@@ -133,10 +133,10 @@ function addChanges(changes: readonly LoggedChange[]): Statement | undefined {
   };
 }
 
-/** Left out of the log: what never changes, and what watches do not tell. */
+/** Left out of the log: fields that never change, and fields that watches do not send. */
 const UNLOGGED: ReadonlySet<string> = new Set(["name", "app", "org", "config", "events"]);
 
-function loggedStatus(machine: LoggedChange["machine"]) {
+function loggedStatus(machine: NewChange["machine"]) {
   return Object.fromEntries(Object.entries(machine).filter(([name]) => !UNLOGGED.has(name)));
 }
 

@@ -92,7 +92,7 @@ export function machineFromProto(machine: wire.Machine): Machine {
   };
 }
 
-/** Converts a machine that is told without its configuration. */
+/** Converts a machine that was sent without its configuration. */
 export function describedFromProto(machine: wire.Machine): Omit<Machine, "config"> {
   const { config: _, ...described } = machineFromProto(machine);
   return described;
@@ -120,7 +120,7 @@ export function statusFromProto(machine: wire.Machine | wireHosts.MachineStatus)
 
 export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
   const { lease } = machine;
-  // A host tells of no lease that has ended; a description of earlier may.
+  // A host sends no lease that has expired; a stored machine may have one.
   const isHeld = lease && (hostStatus === "ok" || lease.expireTimeMs > Date.now());
   return {
     instanceId: machine.instanceId ?? "",
@@ -150,12 +150,15 @@ export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.M
   };
 }
 
-/** Converts a machine that is told without its configuration. */
+/** Converts a machine, without its configuration. */
 export function describedToProto(machine: Omit<Machine, "config">, hostStatus: HostStatus): wire.Machine {
   return { ...machineToProto({ ...machine, config: NO_CONFIG }, hostStatus), config: undefined };
 }
 
-/** Converts a machine of a list, which shows no values that may be secrets: no variables, program or files. */
+/**
+ * Converts a machine of a list, which shows no values that may be secrets: no variables, program or
+ * files.
+ */
 export function listedToProto(machine: Machine, hostStatus: HostStatus): wire.Machine {
   const { config, ...rest } = machineToProto(machine, hostStatus);
   const hidden = { env: new Map(), init: undefined, files: [], extra: undefined };
@@ -209,12 +212,12 @@ function exitToProto(exit: Exit): wire.ExitEvent {
   return { exitCode, signal, oomKilled, requestedStop, exitTime: timeToProto(exitTimeMs), restarting };
 }
 
-/** Converts a lease without its nonce, which is neither stored nor told. */
+/** Converts a lease without its nonce, which is neither stored nor shown. */
 export function leaseFromProto({ owner, description, expireTime, instanceId }: wire.Lease): Lease {
   return { owner, description, expireTimeMs: expireTime?.getTime() ?? 0, instanceId };
 }
 
-/** @param nonce for the answer to its holder */
+/** Converts a lease. @param nonce for the answer to its holder; empty: not shown */
 export function leaseToProto(lease: Lease, nonce = ""): wire.Lease {
   const { owner, description, expireTimeMs, instanceId } = lease;
   return { nonce, owner, description, expireTime: timeToProto(expireTimeMs), instanceId };

@@ -3,11 +3,11 @@ import { Fault } from "../../lib/faults/fault.ts";
 import { type MachineId, parseMachineId } from "./machine-id.ts";
 import type { Machines } from "./machines.ts";
 
-/** Machines whose app is remembered. */
+/** Machines whose app is cached. */
 const MAX_KNOWN = 50_000;
 const LOOKUP_MS = 10_000;
 
-/** Knows which app a machine is of, which never changes. */
+/** Finds the app of a machine. It never changes, so it is cached. */
 export class MachineApps {
   readonly #machines: Pick<Machines, "get">;
   readonly #known = new LRUCache<string, string>({ max: MAX_KNOWN });
@@ -16,7 +16,11 @@ export class MachineApps {
     this.#machines = machines;
   }
 
-  /** Returns undefined when the organisation has no such machine. @throws Fault when nobody can tell */
+  /**
+   * Returns undefined when the organisation has no such machine.
+   *
+   * @throws Fault when neither its host nor the database answers
+   */
   async find(machineId: string, org: string, signal?: AbortSignal): Promise<string | undefined> {
     const id = parseMachineId(machineId);
     if (!id) return undefined;

@@ -4,6 +4,9 @@ export type MachineId = string & { readonly __machineId: never };
 /** The largest host number: 20 bits. */
 export const MAX_HOST_NUMBER = 0xf_ffff;
 
+/** What is wrong with text that is not a machine's id, for violations. */
+export const MACHINE_ID_FORM = "must be 14 lower-case hex digits, e.g. 0000148ed5a2f3";
+
 const RANDOM_BITS = 36n;
 const PATTERN = /^[0-9a-f]{14}$/;
 

@@ -1,8 +1,8 @@
 import { Violations } from "../../lib/faults/violations.ts";
 import { annotate, attribute } from "../../lib/otel/tracing.ts";
-import { type MachineId, parseMachineId } from "./machine-id.ts";
+import { MACHINE_ID_FORM, type MachineId, parseMachineId } from "./machine-id.ts";
 
-/** Nonces and versions are shorter. Whether they are the right ones, the host says. */
+/** More than nonces and versions have. The host compares them. */
 const MAX_CHARS = 64;
 
 /**
@@ -35,5 +35,5 @@ export function checkToken(field: string, token: string, violations: Violations)
 }
 
 function idProblem(text: string): string {
-  return text === "" ? "is required" : "must be 14 lower-case hex digits, e.g. 0000148ed5a2f3";
+  return text === "" ? "is required" : MACHINE_ID_FORM;
 }

@@ -65,7 +65,7 @@ export class MachineStore {
   /**
    * Stores machines as their hosts have them now.
    *
-   * @param areReported whether their hosts report the same later, which is what those who watch are told
+   * @param areReported whether their hosts report the same later, which watches then send
    */
   apply(machines: readonly Machine[], areReported: boolean): Promise<void> {
     const whole = machines.map((machine) => ({ kind: "whole", machine }) as const);

@@ -22,6 +22,25 @@ export const MACHINE_STATES = [
 /** The state of a machine. `unknown`: a state that only newer programs know. */
 export type MachineState = (typeof MACHINE_STATES)[number] | "unknown";
 
+/** The states that a machine leaves only by a call, or when its process ends. */
+export const SETTLED_STATES: ReadonlySet<MachineState> = new Set([
+  "created",
+  "started",
+  "stopped",
+  "suspended",
+  "failed",
+  "destroyed",
+]);
+
+/** The states with a VM, or soon with one. */
+export const RUNNING_STATES: ReadonlySet<MachineState> = new Set([
+  "starting",
+  "started",
+  "restarting",
+  "stopping",
+  "updating",
+]);
+
 /** Whether the host of a machine can be reached. `unknown`: it was not asked. */
 export type HostStatus = "ok" | "unreachable" | "unknown";
 
@@ -166,7 +185,10 @@ export interface Machine {
   readonly createTraceId: string;
   /** Size of the root file system of its image. Absent: stored before there was this field. */
   readonly imageBytes?: number;
-  /** Version of its configuration, a ULID. Absent: stored before there were versions; so with the following. */
+  /**
+   * Version of its configuration, a ULID. Absent: stored before there were versions; so with the
+   * following.
+   */
   readonly instanceId?: string;
   /** Null: none. */
   readonly lease?: Lease | null;

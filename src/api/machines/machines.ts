@@ -1,14 +1,14 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Caller, CallLimits } from "../requests/caller.ts";
+import { machineNotFound, unreachableState } from "./faults.ts";
 import { Absence, whileAway } from "./host/absence.ts";
-import { atHost, findHost, type Whereabouts } from "./host/find-host.ts";
+import { atHost, findHost, type HostLookup } from "./host/find-host.ts";
 import type { HostAddress } from "./host/host-address.ts";
 import type { HostStatus, Machine, MachineState } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
 import type { RecordMachine } from "./record-machine.ts";
-import { unreachableState } from "./wait-faults.ts";
 
-/** Of the time that a caller of GetMachine has. */
+/** Part of the caller's time that GetMachine waits for the host. */
 const HOST_SHARE = 0.7;
 
 export interface Target {
@@ -33,7 +33,10 @@ export interface HostMachines {
     target: Target & DestroyOptions,
     limits: CallLimits,
   ): Promise<Machine | undefined>;
-  /** Returns the machine as it was in the state, without its configuration. Goes on while the host restarts. */
+  /**
+   * Returns the machine as it was in the state, without its configuration. Goes on while the host
+   * restarts.
+   */
   waitMachine(
     host: HostAddress,
     target: Target & WaitOptions,
@@ -49,11 +52,11 @@ export interface StartOptions {
   readonly leaseNonce?: string;
 }
 
-/** How a call gets past the lease of a machine. */
+/** Lets a call change a machine with a lease. */
 export interface LeaseOptions {
   /** Nonce of the lease. Absent: none. */
   readonly leaseNonce?: string;
-  /** Whoever holds the lease: an operator or the api itself decides. */
+  /** Ignore the lease: only operators and the api itself do. */
   readonly ignoreLease?: boolean;
 }
 
@@ -90,7 +93,7 @@ export interface WaitOptions {
   readonly instanceId: string;
   /** Event after which the machine must come into a state. Empty: it may be in it already. */
   readonly afterEventId: string;
-  /** Whether states that need another call are waited for too. */
+  /** Whether to wait too when the states need another call. */
   readonly acrossCalls: boolean;
 }
 
@@ -115,9 +118,9 @@ export interface LogLine {
 }
 
 export interface LogBatch {
-  /** Of the first batch maybe none. */
+  /** The first batch may have none. */
   readonly lines: readonly LogLine[];
-  /** Sequence after which the log goes on. */
+  /** Sequence of the last line that was read. */
   readonly position: bigint;
 }
 
@@ -132,17 +135,17 @@ export interface MachineView {
  * database is read only when the host is unreachable, unknown, or no longer has the machine.
  */
 export class Machines {
-  readonly #where: Whereabouts;
+  readonly #where: HostLookup;
   readonly #hosts: HostMachines;
   readonly #record: RecordMachine;
 
-  constructor(where: Whereabouts, hosts: HostMachines, record: RecordMachine = async () => {}) {
+  constructor(where: HostLookup, hosts: HostMachines, record: RecordMachine = async () => {}) {
     this.#where = where;
     this.#hosts = hosts;
     this.#record = record;
   }
 
-  /** @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE`; so do the others */
+  /** Starts a machine. @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE`; so do the others */
   start(id: MachineId, options: StartOptions, caller: Caller): Promise<Started> {
     const { org } = caller;
     return atHost(this.#where, id, org, "start", (host) =>
@@ -157,7 +160,11 @@ export class Machines {
     );
   }
 
-  /** Goes on while the host restarts. @throws also Fault `STATE_UNREACHABLE`, `REPLACED`, `WAIT_TIMEOUT` */
+  /**
+   * Waits for a state, also while the host restarts.
+   *
+   * @throws also Fault `STATE_UNREACHABLE`, `REPLACED`, `WAIT_TIMEOUT`
+   */
   async wait(id: MachineId, options: WaitOptions, caller: Caller): Promise<Waited> {
     const { directory, store } = this.#where;
     const target = { machineId: id, org: caller.org };
@@ -166,7 +173,7 @@ export class Machines {
       const then = await this.#hosts.waitMachine(host, { ...target, ...options }, caller);
       const read = async () => this.#hosts.getMachine(await findHost(directory, id), target, caller);
       const now = await whileAway(read, caller.signal);
-      // It may have moved on since; what does not change comes from now, everything else from then.
+      // It may have changed since: its configuration is of now, everything else of the time of the state.
       const isSame = options.states.includes(now.state) && now.instanceId === then.instanceId;
       const machine = isSame ? now : { ...now, ...then };
       return { machine, eventId: then.events[0]?.id ?? "" };
@@ -180,7 +187,7 @@ export class Machines {
     }
   }
 
-  /** Goes on while the host restarts: no line is lost, and none comes twice. */
+  /** Reads the log, also while the host restarts: no line is lost, and none comes twice. */
   async *logs(id: MachineId, options: LogOptions, caller: Caller): AsyncIterable<LogBatch> {
     const target = { machineId: id, org: caller.org };
     let from = options;
@@ -200,7 +207,10 @@ export class Machines {
     }
   }
 
-  /** Succeeds when the machine is destroyed already. Its name is free when this returns, if the database answers. */
+  /**
+   * Destroys a machine; succeeds when it is destroyed already. Its name is free when this returns,
+   * if the database answers.
+   */
   async destroy(id: MachineId, options: DestroyOptions, caller: Caller): Promise<Machine> {
     try {
       const host = await findHost(this.#where.directory, id);
@@ -216,14 +226,18 @@ export class Machines {
       if (destroyed) return destroyed;
       throw err;
     }
-    throw notFound(id);
+    throw machineNotFound(id);
   }
 
   /** Reads a machine from its host, or from the database when the host cannot be reached. */
   async get(id: MachineId, caller: Omit<Caller, "subject">): Promise<MachineView> {
     try {
       const host = await findHost(this.#where.directory, id);
-      const machine = await this.#hosts.getMachine(host, { machineId: id, org: caller.org }, inTime(caller));
+      const machine = await this.#hosts.getMachine(
+        host,
+        { machineId: id, org: caller.org },
+        withTimeForDatabase(caller),
+      );
       return { machine, hostStatus: "ok" };
     } catch (err) {
       return this.#getWithoutHost(id, caller.org, err);
@@ -242,7 +256,7 @@ export class Machines {
       throw err.reason === "HOST_UNREACHABLE" ? err : unreachable(id, err);
     });
     if (machine) return { machine, hostStatus: "unreachable" };
-    throw notFound(id);
+    throw machineNotFound(id);
   }
 
   async #findDestroyed(id: MachineId, org: string): Promise<Machine | undefined> {
@@ -252,16 +266,12 @@ export class Machines {
   }
 }
 
-function notFound(id: string): Fault {
-  return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
-}
-
 function unreachable(id: MachineId, cause: Fault): Fault {
   const message = `neither the host of machine ${id} nor the database can be reached; try again`;
   return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", message, { machine_id: id }, { cause });
 }
 
-/** Leaves time to read the database when the host does not answer. */
-function inTime({ remainingMs, ...caller }: Omit<Caller, "subject">): CallLimits {
+/** Shortens the limit of a call so that the database can be read when the host does not answer. */
+function withTimeForDatabase({ remainingMs, ...caller }: Omit<Caller, "subject">): CallLimits {
   return remainingMs === undefined ? caller : { ...caller, remainingMs: remainingMs * HOST_SHARE };
 }

@@ -1,6 +1,6 @@
 import { type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
 
-/** As hostd's: the difference is the network and the api. */
+/** As of hostd's `windhover_start_duration_seconds`: the difference is the network and the api. */
 const BUCKETS = [
   ...[0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2],
   ...[0.3, 0.4, 0.6, 0.9, 1.5, 3, 5, 10, 20, 30, 60],

@@ -6,8 +6,8 @@ import type { MachineStore } from "./machine-store.ts";
 const STORE_TIMEOUT_MS = 500;
 
 /**
- * Stores a machine as its host has just answered, so that lists and names follow a call at once. Never
- * throws: the host reports the same, a moment later.
+ * Stores the machine of a host's answer, so that lists and names show it at once. Never throws: the
+ * host reports it too.
  */
 export type RecordMachine = (machine: Machine) => Promise<void>;
 

@@ -16,7 +16,7 @@ import { timeToProto } from "../requests/convert-time.ts";
 import { checkStates, MAX_STATES } from "./check-states.ts";
 import { checkStop } from "./config/validate-stop.ts";
 import { machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
-import type { MachineState } from "./machine.ts";
+import { type MachineState, SETTLED_STATES } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
 import { checkToken, machineIdFromProto, machineRequest } from "./machine-request.ts";
 import type { LogOptions, Machines, StartOptions, StopOptions, WaitOptions } from "./machines.ts";
@@ -25,18 +25,9 @@ import { measureStart } from "./metrics.ts";
 const MAX_WATCH_MS = 10_000;
 const MAX_WAIT_MS = 300_000;
 const DEFAULT_WAIT_MS = 60_000;
-/** Short lines that take as long as a message with one. */
+/** What a message costs beyond its lines, in lines. */
 const LINES_PER_MESSAGE = 20;
 const STARTED: MachineState = "started";
-/** The states in which a machine rests. */
-const SETTLED: readonly MachineState[] = [
-  "created",
-  "started",
-  "stopped",
-  "suspended",
-  "failed",
-  "destroyed",
-];
 const MAX_TAIL = 10_000;
 
 /** The RPCs on existing machines. Creates, lists and history are served elsewhere. */
@@ -133,7 +124,11 @@ function waitFromProto(req: WaitMachineRequest): readonly [MachineId, WaitOption
     violations.check(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS, "timeout", "must be 1 ms to 5 min");
     checkToken("instance_id", instanceId, violations);
     checkToken("after_event_id", afterEventId, violations);
-    const states = settled ? [...new Set([...asked, ...SETTLED])] : asked.length > 0 ? asked : [STARTED];
+    const states = settled
+      ? [...new Set([...asked, ...SETTLED_STATES])]
+      : asked.length > 0
+        ? asked
+        : [STARTED];
     return { states, timeoutMs, instanceId, afterEventId, acrossCalls };
   });
 }

@@ -25,7 +25,7 @@ describe("a host whose disk", () => {
     expect(shown(status).statusMessage).toBe("");
   });
 
-  test("is all but full is told beside what did not answer", () => {
+  test("is all but full is shown beside what did not answer", () => {
     const { statusMessage } = shown({ diskFreeMb: 0n, diskReserveMb: 1n }, ["the database did not answer"]);
 
     expect(statusMessage).toMatch(/^the database did not answer; disk all but full: 0 MB free/);

@@ -3,16 +3,12 @@ import { logger } from "../../lib/runtime/log.ts";
 import type { HostEntry, HostTable, Scheduling } from "../hosts/host-table.ts";
 import type { Hostd, HostedMachine } from "../hosts/hostd.ts";
 import type { Hosts } from "../hosts/hosts.ts";
-import type { MachineState } from "../machines/machine.ts";
+import { RUNNING_STATES } from "../machines/machine.ts";
 import type { CallLimits } from "../requests/caller.ts";
 import { findHost } from "./find-host.ts";
 
 /** Machines that one drain stops at a time. */
 const MAX_PARALLEL = 4;
-/** States with a VM, or soon with one. */
-const RUNNING: ReadonlySet<MachineState> = new Set<MachineState>([
-  ...(["starting", "started", "stopping", "restarting", "updating"] as const),
-]);
 
 export interface OperatorParts {
   readonly table: HostTable;
@@ -56,7 +52,7 @@ export async function* drain(
   const { host } = await setScheduling(parts, name, "draining", limits);
   // Listed afterwards: the host starts no more machines.
   const machines = await parts.hostd.listMachines(host, limits);
-  const waiting = machines.filter(({ state }) => RUNNING.has(state));
+  const waiting = machines.filter(({ state }) => RUNNING_STATES.has(state));
   const total = waiting.length;
   yield { host, done: 0, total };
   const stops = new Map<string, Promise<Stopped>>();

@@ -2,7 +2,7 @@ import { Scheduling } from "../../gen/windhover/scheduler/v1/host.ts";
 import type { AttachedHost } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { FreeResources } from "./estimate.ts";
 
-/** Returns what a host has free by its last status; undefined when it takes no machines. */
+/** Returns the free resources of a host by its last status; undefined when it takes no machines. */
 export function freeFromProto(host: AttachedHost, nowMs: number): FreeResources | undefined {
   const { info, status, backoffUntilTime } = host;
   const capacity = info?.capacity;

@@ -1,7 +1,7 @@
 import type { Guest } from "../machines/machine.ts";
 import { SCRATCH_DISK_MB } from "../regions/scheduler-client.ts";
 
-/** What a host has left. */
+/** The free resources of a host. */
 export interface FreeResources {
   readonly cpus: number;
   readonly memoryMb: number;
@@ -18,11 +18,11 @@ interface Room {
 }
 
 /**
- * Counts the machines of a size that fit on the hosts of each region. Places none. A region whose
- * scheduler does not answer takes none.
+ * Counts the machines of a size that fit on the hosts of each region; places none. Counts 0 in a
+ * region whose scheduler does not answer, unless none answers.
  *
- * @param freeIn asks a region's scheduler what its hosts have left
- * @param most that are counted in a region
+ * @param freeIn reads the free resources of the hosts in a region from its scheduler
+ * @param most largest count of a region
  * @throws Fault `SCHEDULER_UNAVAILABLE` when no region's scheduler answers
  */
 export async function estimateRoom(

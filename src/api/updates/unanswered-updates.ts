@@ -2,17 +2,15 @@ import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import type { HostAddress } from "../machines/host/host-address.ts";
-import type { Machine, MachineState } from "../machines/machine.ts";
+import { type Machine, SETTLED_STATES } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { HostMachines } from "../machines/machines.ts";
 import type { UpdateStore } from "./update-store.ts";
 
 const READ_TIMEOUT_MS = 5_000;
 const RETRY: Backoff = { firstMs: 500, maxMs: 15_000 };
-/** After it a reservation is left to end by itself. */
+/** Reads of one machine. After the last one, its reservation is left to expire. */
 const ATTEMPTS = 24;
-
-const RESTING: ReadonlySet<MachineState> = new Set(["created", "started", "stopped", "failed", "destroyed"]);
 
 /** An update, and the host that was asked for it. */
 export interface AskedUpdate {
@@ -23,8 +21,8 @@ export interface AskedUpdate {
 }
 
 /**
- * Finds out what became of updates without an answer, so that they reserve no memory for longer than
- * needed: one of each machine at a time, the last.
+ * Reads machines whose update got no answer, so that the update reserves no memory for longer than
+ * needed. Of several updates of a machine only the last one is settled.
  */
 export class UnansweredUpdates {
   readonly #hosts: Pick<HostMachines, "getMachine">;
@@ -37,7 +35,7 @@ export class UnansweredUpdates {
     this.#store = store;
   }
 
-  /** Asks the host, now and then, until the machine rests. Never throws. */
+  /** Reads the machine every 0.5 to 15 s until it is in a settled state. Never throws. */
   add(update: AskedUpdate): void {
     const { machineId, owner } = update;
     this.#last.set(machineId, owner);
@@ -48,7 +46,7 @@ export class UnansweredUpdates {
       });
   }
 
-  /** Reads a machine from its host after an update has ended; undefined when that does not work. */
+  /** Reads a machine from its host. Returns undefined when that fails. */
   async read({ host, machineId, org }: AskedUpdate): Promise<Machine | undefined> {
     const limits = { remainingMs: READ_TIMEOUT_MS };
     return await this.#hosts.getMachine(host, { machineId, org }, limits).catch(() => undefined);
@@ -64,7 +62,7 @@ export class UnansweredUpdates {
       await sleep(backoffMs(RETRY, attempt), signal, { ref: false });
       if (signal.aborted || this.#last.get(update.machineId) !== update.owner) return;
       const machine = await this.read(update);
-      if (machine && RESTING.has(machine.state)) return await this.#store.finish(update, machine);
+      if (machine && SETTLED_STATES.has(machine.state)) return await this.#store.finish(update, machine);
     }
   }
 }

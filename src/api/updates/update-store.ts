@@ -1,13 +1,13 @@
-import { Fault } from "../../lib/faults/fault.ts";
 import type { Queries, Transaction } from "../../lib/stores/postgres.ts";
 import type { Transactions } from "../database/gated-database.ts";
 import { applyChanges } from "../machines/apply-changes.ts";
+import { machineNotFound } from "../machines/faults.ts";
 import type { Machine } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import { type Amount, type Organization, updateRefusal } from "../orgs/organization.ts";
 import { QUOTA, usedBy } from "../orgs/usage.ts";
 
-/** Longer than the longest update, so that one that is under way always counts. */
+/** Minutes after which a reservation expires: longer than the longest update takes. */
 const RESERVED_MIN = 35;
 
 /** What an update takes of its organisation's quota. */
@@ -21,7 +21,7 @@ export interface Reservation {
   readonly imageDigest: string;
 }
 
-/** A machine as far as its quota goes. */
+/** What a machine counts in the quota of its organisation. */
 interface CountedMachine {
   readonly memoryMb: number;
   /** Live reservation of an earlier update, or what the machine has. */
@@ -30,7 +30,7 @@ interface CountedMachine {
   readonly hasImage: boolean;
 }
 
-/** The quota of updates. An update that dies without an answer keeps its memory reserved for a while. */
+/** Reserves quota for updates. An update that gets no answer keeps its memory reserved for 35 min. */
 export class UpdateStore {
   readonly #db: Transactions;
 
@@ -39,8 +39,8 @@ export class UpdateStore {
   }
 
   /**
-   * Reserves what a machine will take more than it has. The row of the organisation serialises its
-   * updates and creates.
+   * Reserves the memory that an update adds to a machine. A lock on the row of the organisation
+   * serialises its updates and creates.
    *
    * @throws Fault `MACHINE_NOT_FOUND`, `ORG_PAST_DUE`, `ORG_BANNED`, `QUOTA_MEMORY`, `QUOTA_IMAGES`
    */
@@ -48,10 +48,10 @@ export class UpdateStore {
     return this.#db.transaction((tx) => reserve(tx, reservation));
   }
 
-  /** Stores a machine as its host has it after an update, and ends what the update has reserved. */
+  /** Stores the machine that an update has left, and removes the reservation of the update. */
   finish({ machineId, owner }: Pick<Reservation, "machineId" | "owner">, machine: Machine): Promise<void> {
     return this.#db.transaction(async (tx) => {
-      // Its host reports the same, with its events.
+      // The events come with the report of the host.
       await applyChanges(tx, { machines: [{ kind: "whole", machine }], changes: [] });
       await tx.query({
         name: "update_end",
@@ -69,10 +69,7 @@ async function reserve(tx: Transaction, reservation: Reservation): Promise<void>
     countUsed(tx, org),
     findMachine(tx, reservation),
   ]);
-  if (!organization || !machine) {
-    const message = `there is no machine ${machineId}`;
-    throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", message, { machine_id: machineId });
-  }
+  if (!organization || !machine) throw machineNotFound(machineId);
   const others = { ...used, memoryMb: used.memoryMb - (machine.reservedMb - machine.memoryMb) };
   const refused = updateRefusal(
     { ...organization, used: others },

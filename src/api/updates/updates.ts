@@ -4,7 +4,7 @@ import { logger } from "../../lib/runtime/log.ts";
 import type { CredentialSource, ImageResolver } from "../creates/saga/create-tools.ts";
 import { resolveImage } from "../creates/saga/resolve-image.ts";
 import type { HostUpdates, UpdateRequest } from "../machines/changes/update.ts";
-import { atHost, type Whereabouts } from "../machines/host/find-host.ts";
+import { atHost, type HostLookup } from "../machines/host/find-host.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { HostMachines } from "../machines/machines.ts";
@@ -15,7 +15,7 @@ import { type AskedUpdate, UnansweredUpdates } from "./unanswered-updates.ts";
 import type { UpdateStore } from "./update-store.ts";
 
 export interface UpdateParts {
-  readonly where: Whereabouts;
+  readonly where: HostLookup;
   readonly hosts: HostUpdates & Pick<HostMachines, "getMachine">;
   readonly images: ImageResolver;
   readonly credentials: CredentialSource;
@@ -23,16 +23,15 @@ export interface UpdateParts {
   readonly shares: Pick<Shares, "charge">;
 }
 
-/** As for creates: a failed look-up has cost a registry. */
+/** Tokens of a create for an update whose image cannot be resolved: the look-up has cost the registry. */
 const FAILED_UPDATE_TOKENS = 10;
-/** Reservations of an organisation at a time. They wait for each other's lock on its row anyway. */
+/** Reservations of an organisation at a time: each locks the row of the organisation. */
 const RESERVATIONS_AT_ONCE = 2;
 
 /** Updates of machines: image and quota are decided here, everything else by the machine's host. */
 export class Updates {
   readonly #parts: UpdateParts;
   readonly #reservations = new Turns(RESERVATIONS_AT_ONCE);
-
   readonly #unanswered: UnansweredUpdates;
 
   constructor(parts: UpdateParts) {
@@ -54,7 +53,7 @@ export class Updates {
     const { org } = caller;
     const target = { machineId: id, org };
     return atHost(where, id, org, "update", async (host) => {
-      // Says first whether there is such a machine, and whether its host answers.
+      // A machine or host that is missing fails before the image is resolved and memory is reserved.
       await hosts.getMachine(host, target, caller);
       const image = await this.#resolve(request.config, caller);
       const owner = randomUUID();
@@ -91,7 +90,7 @@ export class Updates {
     }
   }
 
-  /** Never throws: the machine's host reports it too, and the reservation ends by itself. */
+  /** Stores the machine. Never throws: its host reports it too, and the reservation expires. */
   async #finish({ machineId, owner }: AskedUpdate, machine: Machine): Promise<void> {
     try {
       await this.#parts.store.finish({ machineId, owner }, machine);

@@ -6,16 +6,16 @@ import type { ChangeLog, WatchFilter } from "./change-log.ts";
 import type { Position } from "./position.ts";
 import { Subscription } from "./subscription.ts";
 
-/** How soon the changes that another api has stored are seen. */
+/** Between reads: changes that another api has stored are seen after it at the latest. */
 const POLL_MS = 200;
-/** How soon those are seen that a transaction under way has held back. */
-const SOON_MS = 20;
-/** Between reads while changes come all the time. */
-const LEAST_MS = 5;
+/** Between reads while a transaction under way holds changes back. */
+const BLOCKED_POLL_MS = 20;
+/** Between reads at least, while changes come all the time. */
+const MIN_PAUSE_MS = 5;
 const READ_LIMIT = 500;
 const RETRY: Backoff = { firstMs: 100, maxMs: 1_000 };
-/** How long watches go on without the database. */
-export const AWAY_LIMIT_MS = 30_000;
+/** Time without the database after which watches fail. */
+export const OUTAGE_LIMIT_MS = 30_000;
 
 /** Reads the log of changes once for all watches of this api, while there are any. */
 export class ChangeFeed {
@@ -27,7 +27,7 @@ export class ChangeFeed {
   #position: Position | undefined;
   #reading: Promise<void> | undefined;
   #wake: AbortController | undefined;
-  #isPoked = false;
+  #isWoken = false;
 
   constructor(log: Pick<ChangeLog, "ends" | "read">, clock: Pick<Clock, "monotonicMs">) {
     this.#log = log;
@@ -39,7 +39,7 @@ export class ChangeFeed {
     return [...this.#byOrg.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Position up to which every subscription has been told. */
+  /** Position up to which every subscription has its changes. Undefined: nobody watches. */
   get position(): Position | undefined {
     return this.#position;
   }
@@ -66,19 +66,22 @@ export class ChangeFeed {
     if (ofOrg?.size === 0) this.#byOrg.delete(org);
   }
 
-  /** Reads at once: this api has stored changes. */
-  poke(): void {
-    this.#isPoked = true;
+  /** Reads at once, e.g. because this api has stored changes. */
+  wake(): void {
+    this.#isWoken = true;
     this.#wake?.abort();
   }
 
-  /** Waits, for at most `ms`, until every change of transactions before `xid` has been told. */
+  /**
+   * Waits up to `ms` until subscriptions have all changes of transactions before `xid`. Returns
+   * whether they do.
+   */
   async reach(xid: bigint, ms: number, signal: AbortSignal): Promise<boolean> {
     const untilMs = this.#clock.monotonicMs() + ms;
     while ((this.#position?.xid ?? 0n) < xid) {
       if (signal.aborted || this.#clock.monotonicMs() >= untilMs) return false;
-      this.poke();
-      await sleep(LEAST_MS, signal);
+      this.wake();
+      await sleep(MIN_PAUSE_MS, signal);
     }
     return true;
   }
@@ -94,39 +97,39 @@ export class ChangeFeed {
       const frontier = await this.#starting;
       if (this.#position !== undefined) return;
       this.#position = frontier;
-      // It belongs to nobody's call.
+      // Its spans belong to no call.
       untraced(() => void this.#run());
     } finally {
       this.#starting = undefined;
     }
   }
 
-  /** Reads until nobody watches any more. */
+  /** Reads until there are no subscriptions. */
   async #run(): Promise<void> {
     let failures = 0;
-    let awaySinceMs: number | undefined;
+    let failedSinceMs: number | undefined;
     // The first subscription is made after the start.
-    await sleep(SOON_MS, this.#closed.signal);
+    await sleep(BLOCKED_POLL_MS, this.#closed.signal);
     while (this.#byOrg.size > 0 && !this.#closed.signal.aborted) {
       try {
         const pauseMs = await this.#read();
-        [failures, awaySinceMs] = [0, undefined];
+        [failures, failedSinceMs] = [0, undefined];
         await this.#pause(pauseMs);
       } catch (fault) {
         const nowMs = this.#clock.monotonicMs();
-        awaySinceMs ??= nowMs;
-        if (nowMs - awaySinceMs >= AWAY_LIMIT_MS) this.#failAll(fault);
+        failedSinceMs ??= nowMs;
+        if (nowMs - failedSinceMs >= OUTAGE_LIMIT_MS) this.#failAll(fault);
         await sleep(backoffMs(RETRY, failures++), this.#closed.signal);
       }
     }
     this.#position = undefined;
   }
 
-  /** Reads once. Returns when to read again, in milliseconds. */
+  /** Reads once. Returns the milliseconds until the next read. */
   async #read(): Promise<number> {
     const after = this.#position;
     if (after === undefined) return 0;
-    this.#isPoked = false;
+    this.#isWoken = false;
     const work = Promise.withResolvers<void>();
     this.#reading = work.promise;
     try {
@@ -139,7 +142,7 @@ export class ChangeFeed {
       const last = changes.at(-1)?.position;
       this.#position = isMore && last ? last : later(after, frontier);
       if (isMore) return 0;
-      return frontier.xid < nextXid ? SOON_MS : POLL_MS;
+      return frontier.xid < nextXid ? BLOCKED_POLL_MS : POLL_MS;
     } finally {
       this.#reading = undefined;
       work.resolve();
@@ -148,8 +151,8 @@ export class ChangeFeed {
 
   async #pause(ms: number): Promise<void> {
     if (ms === 0) return;
-    await sleep(Math.min(ms, LEAST_MS), this.#closed.signal);
-    if (ms <= LEAST_MS || this.#isPoked) return;
+    await sleep(Math.min(ms, MIN_PAUSE_MS), this.#closed.signal);
+    if (ms <= MIN_PAUSE_MS || this.#isWoken) return;
     this.#wake = new AbortController();
     await sleep(ms, AbortSignal.any([this.#wake.signal, this.#closed.signal]));
     this.#wake = undefined;

@@ -2,7 +2,7 @@ import type { Queries } from "../../lib/stores/postgres.ts";
 import type { Machine, MachineEvent } from "../machines/machine.ts";
 import type { Position } from "./position.ts";
 
-/** A machine as watches tell it: without configuration and events. */
+/** A machine as watches send it: without configuration and events. */
 export type WatchedMachine = Omit<Machine, "config" | "events">;
 
 /** A change that a host has reported. */
@@ -27,9 +27,9 @@ export interface WatchFilter {
 export interface LogEnds {
   /** Every change before it is visible to readers. */
   readonly frontier: Position;
-  /** The last change that is not kept any more. */
+  /** The last change that was deleted. */
   readonly horizon: Position;
-  /** The next transaction. */
+  /** Number of the next transaction. */
   readonly nextXid: bigint;
 }
 
@@ -38,7 +38,7 @@ export interface ReadChanges extends LogEnds {
   readonly changes: readonly LoggedChange[];
 }
 
-/** Machines as they are. */
+/** A page of the present states of machines. */
 export interface PresentMachines {
   readonly machines: readonly WatchedMachine[];
   /** Where the next page begins. Undefined: there is none. */
@@ -67,13 +67,13 @@ interface Row {
 
 const FIRST: PresentKey = { createTime: "-infinity", createId: "00000000-0000-0000-0000-000000000000" };
 
-/** What is not known any more of a machine whose create was undone. */
+/** Fields of a machine whose create was undone: its row is gone. */
 const BLANK = {
   ...{ name: "", region: "", host: "", createTimeMs: 0, serviceAddresses: [] },
   ...{ lastStartPath: "", lastStartTraceId: "", createTraceId: "" },
 };
 
-/** What a change is told with: what never changes from the machine, the rest from the log. */
+/** Columns of a change: fields that never change are read from the machine, the others from the log. */
 const CHANGE = `c.xid::text as xid, c.position::text as place, c.org, c.app, c.event,
   coalesce(m.snapshot - 'config' - 'events', jsonb_build_object('app', c.app, 'org', c.org)) || c.status as machine`;
 const HEAD = `select pg_snapshot_xmin(pg_current_snapshot())::text as frontier,
@@ -97,7 +97,7 @@ export class ChangeLog {
     return endsOf(rows[0]);
   }
 
-  /** Reads changes of some organisations that every reader can see. */
+  /** Reads changes of organisations, up to the oldest transaction under way. */
   async read(after: Position, orgs: readonly string[], limit: number): Promise<ReadChanges> {
     const { rows } = await this.#db.query<Row>({
       name: "change_log_read",
@@ -114,8 +114,8 @@ export class ChangeLog {
   /**
    * Reads changes that one watch has missed.
    *
-   * @param until which every reader has passed
-   * @returns undefined when changes after `after` are not kept any more
+   * @param until position before the oldest transaction under way
+   * @returns undefined when changes after `after` were deleted
    */
   async readMissed(
     { org, app, machineIds }: WatchFilter,
@@ -140,7 +140,7 @@ export class ChangeLog {
     return rows[0]?.isGone ? undefined : rows.flatMap(changeOf);
   }
 
-  /** Reads machines as they are: destroyed ones only when they are named. */
+  /** Reads the present states of machines; of destroyed ones only when they are named. */
   async present(
     { org, app, machineIds }: WatchFilter,
     after: PresentKey = FIRST,

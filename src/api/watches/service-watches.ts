@@ -6,7 +6,7 @@ import type {
 import { Violations } from "../../lib/faults/violations.ts";
 import { serverStream } from "../../lib/grpc/server/rpc.ts";
 import { describedToProto, eventToProto } from "../machines/convert-machine.ts";
-import { parseMachineId } from "../machines/machine-id.ts";
+import { MACHINE_ID_FORM, parseMachineId } from "../machines/machine-id.ts";
 import { authorize } from "../requests/authorize.ts";
 import { checkAppName } from "../requests/names.ts";
 import type { LoggedChange, WatchFilter } from "./change-log.ts";
@@ -38,7 +38,7 @@ function watchFromProto(
   const { machineIds, app } = req;
   violations.check(machineIds.length <= MAX_MACHINES, "machine_ids", `must be at most ${MAX_MACHINES}`);
   const areIds = machineIds.every((id) => parseMachineId(id) !== undefined);
-  violations.check(areIds, "machine_ids", "must be 14 lower-case hex digits each, e.g. 0000148ed5a2f3");
+  violations.check(areIds, "machine_ids", MACHINE_ID_FORM);
   if (app !== "") violations.add("app", checkAppName(app));
   const after = req.afterPosition === "" ? undefined : parsePosition(req.afterPosition);
   const isPosition = req.afterPosition === "" || after !== undefined;

@@ -2,10 +2,10 @@ import { onAbort } from "../../lib/runtime/abort.ts";
 import type { LoggedChange, WatchFilter } from "./change-log.ts";
 import type { Position } from "./position.ts";
 
-/** Changes that wait for a watch that is behind. It reads more than these from the log. */
+/** Changes that are queued for a watch. When there are more, it reads them from the log. */
 const MAX_QUEUED = 1_000;
 
-/** What one watch has been told and not taken yet. */
+/** Queues the changes of one watch. */
 export class Subscription {
   readonly filter: WatchFilter;
   /** Changes after it are queued. */
@@ -20,7 +20,7 @@ export class Subscription {
     this.from = from;
   }
 
-  /** Whether more changes came than may wait: those that waited are dropped, and no more come. */
+  /** Whether more changes came than are queued. The queue is dropped then, and takes no more. */
   get isBehind(): boolean {
     return this.#isBehind;
   }
@@ -46,9 +46,9 @@ export class Subscription {
   }
 
   /**
-   * Takes the changes that wait, at most `limit`; waits for one for at most `ms`.
+   * Takes up to `limit` changes from the queue; waits up to `ms` for the first one.
    *
-   * @throws what it failed with
+   * @throws the fault of `fail`
    */
   async take(limit: number, ms: number, signal: AbortSignal): Promise<readonly LoggedChange[]> {
     if (this.#queue.length === 0 && !this.#isBehind && this.#fault === undefined) {

@@ -3,8 +3,8 @@ import type { Semaphore } from "../../lib/limits/semaphore.ts";
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
-import { machineNotFound } from "../machines/wait-faults.ts";
-import { AWAY_LIMIT_MS, type ChangeFeed } from "./change-feed.ts";
+import { machineNotFound } from "../machines/faults.ts";
+import { type ChangeFeed, OUTAGE_LIMIT_MS } from "./change-feed.ts";
 import type { ChangeLog, LoggedChange, WatchedMachine, WatchFilter } from "./change-log.ts";
 import { watchesBehind } from "./metrics.ts";
 import { comparePositions, type Position } from "./position.ts";
@@ -13,7 +13,7 @@ import type { Subscription } from "./subscription.ts";
 /** A message of a watch. */
 export interface WatchBatch {
   readonly changes: readonly Pick<LoggedChange, "machine" | "event">[];
-  /** Where to go on. Undefined: nowhere, until what is now has been told. */
+  /** Where to resume. Undefined: the present states are not complete yet. */
   readonly position: Position | undefined;
 }
 
@@ -29,24 +29,25 @@ export interface WatchParts {
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
-/** In a message, of some KiB each at most. */
+/** Changes in a message, each of a few KiB. */
 const BATCH = 100;
 const PAGE = 500;
-/** A watch without changes tells its position so often that it is always one that is kept. */
+/** A watch without changes sends its position so often that the log still has what follows it. */
 const IDLE_MS = 60_000;
+/** The same, until the first position was sent. */
 const UNREACHED_MS = 500;
 /** How long the first message waits for transactions under way. */
 const REACH_MS = 250;
-/** What hosts have not reported yet is older than what was told at first, for so long. */
+/** Time in which hosts may still report changes that are older than the states that were sent first. */
 const REPORT_LAG_MS = 30_000;
 const FIRST_ANSWER_LIMIT_MS = 5_000;
 const RETRY: Backoff = { firstMs: 100, maxMs: 1_000 };
 
 /**
- * Tells how machines change, each change once. A watch that is slower than its changes reads them
- * from the log at its own pace.
+ * Yields the changes of machines, each once. A watch that is slower than its changes reads them from
+ * the log at its own pace.
  *
- * @param after position of an earlier batch. Undefined: begins with what is now
+ * @param after position of an earlier batch. Undefined: begins with the present states
  * @throws Fault `APP_NOT_FOUND`, `MACHINE_NOT_FOUND`, `POSITION_TOO_OLD`, `DATABASE_UNAVAILABLE` after 30 s
  */
 export async function* watch(
@@ -59,30 +60,30 @@ export async function* watch(
   const reader = new Reader(parts, filter.org, signal);
   let subscription: Subscription | undefined;
   try {
-    const told = new Told(parts.clock);
+    const sent = new SentMachines(parts.clock);
     await reader.read(() => checkFilter(parts, filter));
     if (after) await checkKept(parts, reader, after);
     subscription = await reader.read(() => feed.subscribe(filter));
     let at = after ?? subscription.from;
     let hasPosition = after !== undefined;
     if (!after) {
-      yield* present(parts, filter, reader, told, signal);
-      hasPosition = told.isCovered(feed.position);
+      yield* present(parts, filter, reader, sent, signal);
+      hasPosition = sent.isCovered(feed.position);
       if (hasPosition) at = feed.position ?? at;
     }
     for (;;) {
-      yield* missed(parts, filter, reader, told, at, subscription.from);
+      yield* missed(parts, filter, reader, sent, at, subscription.from);
       if (comparePositions(at, subscription.from) < 0) at = subscription.from;
       while (!subscription.isBehind) {
         const taken = await subscription.take(BATCH, hasPosition ? IDLE_MS : UNREACHED_MS, signal);
         if (signal.aborted) return;
         if (subscription.isBehind) break;
-        // Without any, everything that the feed has come past was told.
+        // Without changes, all before the position of the feed were sent.
         const next = taken.at(-1)?.position ?? feed.position ?? at;
         const fresh = taken.filter(({ position }) => comparePositions(position, at) > 0);
         if (comparePositions(next, at) > 0) at = next;
         if (fresh.length === 0 && taken.length > 0) continue;
-        const batch = told.batch(fresh, at);
+        const batch = sent.batch(fresh, at);
         hasPosition = batch.position !== undefined;
         yield batch;
       }
@@ -95,22 +96,25 @@ export async function* watch(
   }
 }
 
-/** Yields what the machines are now. The last batch has a position if no transaction is in its way. */
+/**
+ * Yields the present states of machines. The last batch has a position unless a transaction is
+ * still under way.
+ */
 async function* present(
   { log, feed }: WatchParts,
   filter: WatchFilter,
   reader: Reader,
-  told: Told,
+  sent: SentMachines,
   signal: AbortSignal,
 ): AsyncGenerator<WatchBatch> {
   let page = await reader.read(() => log.present(filter, undefined, PAGE));
   for (;;) {
-    told.add(page.machines, page.endXid);
+    sent.add(page.machines, page.endXid);
     const { machines, after } = page;
     for (let i = 0; i < machines.length - BATCH; i += BATCH) yield batchOf(machines.slice(i, i + BATCH));
     const last = machines.slice(Math.floor(Math.max(0, machines.length - 1) / BATCH) * BATCH);
     if (after === undefined) {
-      const isReached = await feed.reach(told.endXid, REACH_MS, signal);
+      const isReached = await feed.reach(sent.endXid, REACH_MS, signal);
       yield batchOf(last, isReached ? feed.position : undefined);
       return;
     }
@@ -128,7 +132,7 @@ async function* missed(
   { log }: WatchParts,
   filter: WatchFilter,
   reader: Reader,
-  told: Told,
+  sent: SentMachines,
   after: Position,
   until: Position,
 ): AsyncGenerator<WatchBatch> {
@@ -138,7 +142,7 @@ async function* missed(
     const last = changes.at(-1);
     if (!last) return;
     at = last.position;
-    yield told.batch(changes, at);
+    yield sent.batch(changes, at);
     if (changes.length < BATCH) return;
   }
 }
@@ -153,7 +157,7 @@ async function checkFilter({ apps, log }: WatchParts, filter: WatchFilter): Prom
 /** @throws Fault `POSITION_TOO_OLD` */
 async function checkKept({ log }: WatchParts, reader: Reader, after: Position): Promise<void> {
   const { horizon, nextXid } = await reader.read(() => log.ends());
-  // A position of another life of the database may be ahead of this one.
+  // A position from before the database was restored may be ahead of it.
   if (comparePositions(after, horizon) < 0 || after.xid > nextXid) throw tooOld();
 }
 
@@ -162,8 +166,8 @@ function tooOld(): Fault {
   return new Fault("FAILED_PRECONDITION", "POSITION_TOO_OLD", message);
 }
 
-/** What a watch was told at first. Changes that led to it are told no more. */
-class Told {
+/** Knows the states that a watch has sent first, and leaves out the changes that led to them. */
+class SentMachines {
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #generations = new Map<string, bigint>();
   #endXid = 0n;
@@ -173,7 +177,7 @@ class Told {
     this.#clock = clock;
   }
 
-  /** No transaction from this one on was seen. */
+  /** Number of the first transaction that is not part of the states. */
   get endXid(): bigint {
     return this.#endXid;
   }
@@ -189,17 +193,17 @@ class Told {
   }
 
   batch(changes: readonly LoggedChange[], position: Position): WatchBatch {
-    const news = changes.filter(
+    const newer = changes.filter(
       ({ machine }) => BigInt(machine.generation) > (this.#generations.get(machine.id) ?? -1n),
     );
     const isCovered = this.isCovered(position);
     if (isCovered && this.#generations.size > 0 && this.#clock.monotonicMs() - this.#sinceMs > REPORT_LAG_MS)
       this.#generations.clear();
-    return { changes: news, position: isCovered ? position : undefined };
+    return { changes: newer, position: isCovered ? position : undefined };
   }
 }
 
-/** Reads of one watch from the database, which go on while it is away. */
+/** Reads from the database for one watch. Retries for 5 s at first and for 30 s once it has answered. */
 class Reader {
   readonly #parts: WatchParts;
   readonly #org: string;
@@ -214,7 +218,7 @@ class Reader {
 
   async read<T>(work: () => Promise<T>): Promise<T> {
     const { reads, clock } = this.#parts;
-    const limitMs = this.#hasAnswered ? AWAY_LIMIT_MS : FIRST_ANSWER_LIMIT_MS;
+    const limitMs = this.#hasAnswered ? OUTAGE_LIMIT_MS : FIRST_ANSWER_LIMIT_MS;
     const untilMs = clock.monotonicMs() + limitMs;
     for (let failures = 0; ; failures++) {
       try {

@@ -1,11 +1,6 @@
+import { machineNotFound, unreachableState, versionReplaced, waitTimeout } from "../../machines/faults.ts";
 import type { Machine, MachineState } from "../../machines/machine.ts";
 import type { Target, WaitOptions } from "../../machines/machines.ts";
-import {
-  machineNotFound,
-  unreachableState,
-  versionReplaced,
-  waitTimeout,
-} from "../../machines/wait-faults.ts";
 
 /** A machine as its host tells it to a watch. */
 export interface WatchedMachine {
@@ -18,11 +13,11 @@ export interface WatchedMachine {
 /** A condition on a machine that a call waits for. */
 export type WaitTarget = Target & Omit<WaitOptions, "timeoutMs">;
 
-/** How long a wait goes on without its host: at the beginning, and once the host has answered. */
+/** Time without its host after which a wait fails: before the host has answered, and afterwards. */
 const FIRST_ANSWER_LIMIT_MS = 5_000;
 const RESUME_LIMIT_MS = 30_000;
 
-/** Somebody who waits until a machine is in a state. */
+/** A call that waits until a machine is in a state. */
 export class Waiter {
   readonly target: WaitTarget;
   readonly #settled = Promise.withResolvers<Omit<Machine, "config">>();
@@ -32,16 +27,19 @@ export class Waiter {
   #hasHadVersion = false;
   #latest: WatchedMachine | undefined;
   #awaySinceMs: number | undefined;
-  /** Undefined: what happened before the watch is not known yet. */
+  /** Undefined: the events before the watch are not known yet. */
   #history: "reading" | "read" | undefined;
 
-  /** @param readHistory reads the machine with its newest events, for a wait from an event or for a version */
+  /**
+   * @param readHistory reads the machine with its newest events, for a wait from an event or for a
+   * version
+   */
   constructor(target: WaitTarget, nowMs: number, readHistory: () => Promise<Machine>) {
     this.target = target;
     this.#awaySinceMs = nowMs;
     this.#readHistory = readHistory;
     if (target.afterEventId === "" && target.instanceId === "") this.#history = "read";
-    // Nobody listens when the wait was given up.
+    // A wait that its caller has ended has no other handler.
     this.#settled.promise.catch(() => {});
   }
 
@@ -73,11 +71,11 @@ export class Waiter {
       this.fail(unreachableState(machineId, machine.state, states));
   }
 
-  /** Notes that the host does not answer; the wait fails once that has been so for too long. */
+  /** Notes that the host does not answer. Fails the wait when the host has not answered for too long. */
   lost(fault: unknown, nowMs: number): void {
     const limitMs = this.#last === undefined ? FIRST_ANSWER_LIMIT_MS : RESUME_LIMIT_MS;
     this.#awaySinceMs ??= nowMs;
-    // What happens meanwhile is not told.
+    // Changes of this time are not sent.
     if (this.#history === "read" && this.target.afterEventId !== "") this.#history = undefined;
     if (nowMs - this.#awaySinceMs >= limitMs) this.fail(fault);
   }
@@ -92,7 +90,7 @@ export class Waiter {
     return waitTimeout(machineId, this.#last ?? "unknown", states, timeoutMs);
   }
 
-  /** Looks for a state among the events that came before the watch. The watch tells of later ones. */
+  /** Looks for a state among the events before the watch. The watch sends later ones. */
   async #recall(): Promise<void> {
     this.#history = "reading";
     const machine = await this.#readHistory().catch(() => undefined);
@@ -122,7 +120,10 @@ export class Waiter {
     return isThere ? machine : undefined;
   }
 
-  /** Whether the machine came into its state after the event. Some states have no event: they follow the newest. */
+  /**
+   * Whether the machine came into its state after the event. Some states have no event: they follow
+   * the newest.
+   */
   #isNews({ state, events }: Omit<Machine, "config">): boolean {
     const { afterEventId } = this.target;
     if (afterEventId === "") return true;
@@ -155,7 +156,10 @@ export class Waiter {
   }
 }
 
-/** Whether an event is of a change of the state. A cordon tells the state that the machine is in anyway. */
+/**
+ * Whether an event is of a change of the state. The event of a cordon has the state that the
+ * machine keeps.
+ */
 function isMove({ type }: { readonly type: string }): boolean {
   return type !== "cordon" && type !== "uncordon";
 }

@@ -12,13 +12,13 @@ import { HostWatch } from "./watch-client.ts";
 export interface WaitsOptions {
   /** Returns a client for watches of a host. */
   client(host: HostAddress): HostServiceClient;
-  /** Returns where a host is now: it may come back elsewhere. */
+  /** Returns the present address of a host, which may change with a restart. */
   whereIs(number: number): HostAddress | undefined;
   faultOf(err: unknown, host: HostAddress): unknown;
   readonly clock: Clock;
 }
 
-/** All waits for machines at this api: one stream for each host that somebody waits for. */
+/** Serves all waits for machines at this api: one stream for each host that has waits. */
 export class Waits {
   readonly #options: WaitsOptions;
   readonly #watches = new Map<number, HostWatch>();

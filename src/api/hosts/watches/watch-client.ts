@@ -12,23 +12,26 @@ import { describedFromProto, stateFromProto } from "../../machines/convert-machi
 import type { Waiter, WatchedMachine } from "./waiter.ts";
 
 export interface HostWatchOptions {
-  /** Returns a client of the host, where it is now. */
+  /** Returns a client for the present address of the host. */
   client(): HostServiceClient;
   nowMs(): number;
   /** Converts what ends the watch to the fault that waiters get. */
   faultOf(err: unknown): unknown;
-  /** Called when nobody has waited for a while, or the watch is not to be used any more. */
+  /** Called when there were no waits for a while, or the watch must not be used any more. */
   onIdle(): void;
 }
 
 const RETRY: Backoff = { firstMs: 50, maxMs: 1_000 };
-/** A host tells the state of a machine at once. */
+/** Time to answer with the state of a machine, which a host does at once. */
 const ANSWER_LIMIT_MS = 5_000;
 const IDLE_MS = 10_000;
-/** What a request may name. */
+/** Machines that one request may name. */
 const MAX_NAMED = 5_000;
 
-/** One stream to one host, for all that wait for its machines at this api. Goes on while the host restarts. */
+/**
+ * Serves all waits of this api for machines of one host with one stream, which is reopened when the
+ * host restarts.
+ */
 export class HostWatch implements WireUser<WatchMachinesResponse> {
   readonly #options: HostWatchOptions;
   readonly #waiters = new Map<string, Set<Waiter>>();
@@ -43,7 +46,7 @@ export class HostWatch implements WireUser<WatchMachinesResponse> {
     this.#options = options;
   }
 
-  /** Adds somebody who waits. Returns what ends that. */
+  /** Adds a wait. Returns a function that removes it. */
   add(waiter: Waiter): () => void {
     const { machineId } = waiter.target;
     clearTimeout(this.#idle);
@@ -70,8 +73,8 @@ export class HostWatch implements WireUser<WatchMachinesResponse> {
     for (const watched of machines) {
       const waiters = this.#waiters.get(watched.id);
       if (!waiters) continue;
-      const told = watchedFromProto(watched);
-      for (const waiter of [...waiters]) waiter.update(told);
+      const machine = watchedFromProto(watched);
+      for (const waiter of [...waiters]) waiter.update(machine);
     }
   }
 
@@ -85,12 +88,12 @@ export class HostWatch implements WireUser<WatchMachinesResponse> {
     this.#wire = undefined;
     if (this.#isClosed || this.#waiters.size === 0) return;
     const nowMs = this.#options.nowMs();
-    const told = this.#options.faultOf(fault ?? ended());
+    const cause = this.#options.faultOf(fault ?? ended());
     if (fault?.code === "UNIMPLEMENTED") {
-      for (const waiter of this.#all()) waiter.fail(told);
+      for (const waiter of this.#all()) waiter.fail(cause);
       return;
     }
-    for (const waiter of this.#all()) waiter.lost(told, nowMs);
+    for (const waiter of this.#all()) waiter.lost(cause, nowMs);
     const pauseMs = backoffMs(RETRY, this.#failures++);
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
@@ -99,7 +102,7 @@ export class HostWatch implements WireUser<WatchMachinesResponse> {
   }
 
   #open(): void {
-    // It belongs to nobody's call.
+    // Its spans belong to no call.
     untraced(() =>
       openWire<WatchMachinesRequest, WatchMachinesResponse>(
         this.#options.client(),

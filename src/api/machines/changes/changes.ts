@@ -1,5 +1,5 @@
 import type { Caller, CallLimits } from "../../requests/caller.ts";
-import { atHost, type Whereabouts } from "../host/find-host.ts";
+import { atHost, type HostLookup } from "../host/find-host.ts";
 import type { HostAddress } from "../host/host-address.ts";
 import type { Machine } from "../machine.ts";
 import type { MachineId } from "../machine-id.ts";
@@ -14,13 +14,13 @@ export interface HostChanges {
   updateMetadata(host: HostAddress, target: Target & MetadataChange, limits: CallLimits): Promise<Machine>;
 }
 
-/** What a change of a machine with a lease must show. */
+/** The lease that a change of a machine may need. */
 export interface Leased {
   /** Nonce of the lease; empty: none. */
   readonly leaseNonce: string;
 }
 
-/** Lets a caller go on whose call no host guards, unless somebody else holds the lease. */
+/** Checks the lease of a machine for calls that its host does not check. */
 export interface LeaseGuard {
   /** @throws Fault `LEASE_HELD` */
   guard(id: MachineId, nonce: string, caller: Caller): Promise<void>;
@@ -49,15 +49,14 @@ export interface MetadataChange {
 }
 
 /**
- * Changes of machines that only their hosts need to know of. None needs the database, which follows
- * with the hosts' reports.
+ * Changes machines at their hosts. No change waits for the database: hosts report what has changed.
  */
 export class MachineChanges {
-  readonly #where: Whereabouts;
+  readonly #where: HostLookup;
   readonly #hosts: HostChanges;
   readonly #record: RecordMachine;
 
-  constructor(where: Whereabouts, hosts: HostChanges, record: RecordMachine) {
+  constructor(where: HostLookup, hosts: HostChanges, record: RecordMachine) {
     this.#where = where;
     this.#hosts = hosts;
     this.#record = record;
@@ -82,7 +81,7 @@ export class MachineChanges {
     );
   }
 
-  /** Lists by metadata follow at once, if the database answers. */
+  /** Changes metadata, and stores the machine at once for lists by metadata. */
   async updateMetadata(id: MachineId, change: MetadataChange, caller: Caller): Promise<Machine> {
     const machine = await this.#at(id, caller, "update", (host, target) =>
       this.#hosts.updateMetadata(host, { ...target, ...change }, caller),

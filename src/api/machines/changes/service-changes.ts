@@ -40,7 +40,7 @@ export function changesService(
       const [id] = machineRequest(req.machineId, (violations) =>
         checkToken("lease_nonce", req.leaseNonce, violations),
       );
-      // Says first whether the caller may suspend the machine, and whether it could be.
+      // Faults of the machine, its state and its lease come before the refusal.
       const { machine } = await machines.get(id, caller);
       if (machine.state === "destroyed") throw isDestroyed(id, "suspend");
       await leases.guard(id, req.leaseNonce, caller);

@@ -9,7 +9,7 @@ export interface HostUpdates {
   updateMachine(host: HostAddress, target: Target & UpdateOrder, limits: CallLimits): Promise<Machine>;
 }
 
-/** An update that is validated. */
+/** A valid update. */
 export interface UpdateRequest {
   readonly config: MachineConfig;
   /** `instance_id` that the machine must have. Empty: any. */
@@ -19,7 +19,7 @@ export interface UpdateRequest {
   /** Leave a machine that runs stopped. */
   readonly skipLaunch: boolean;
   readonly leaseNonce: string;
-  /** Go back when the new version does not become ready. */
+  /** Return to the old version when the new one does not become ready. */
   readonly rollback: boolean;
   /** Undefined: the host's default. */
   readonly readyTimeoutMs: number | undefined;
@@ -27,6 +27,6 @@ export interface UpdateRequest {
 
 export interface UpdateOrder extends UpdateRequest {
   readonly image: ImageRef;
-  /** To pull the image with. Undefined: none. */
+  /** Credentials of the image's registry. Undefined: none. */
   readonly credentials: Credentials | undefined;
 }

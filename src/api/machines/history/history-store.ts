@@ -10,7 +10,7 @@ export interface MachineVersion {
   readonly createTimeMs: number;
 }
 
-/** What happened to machines, as far as their hosts have reported it. */
+/** Reads events and versions of machines that their hosts have reported. */
 export class HistoryStore {
   readonly #db: Queries;
 

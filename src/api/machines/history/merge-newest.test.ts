@@ -20,13 +20,13 @@ test("pages of two overlapping lists have every id once, newest first", () => {
       for (;;) {
         const before = found.at(-1) ?? "";
         const page = mergeNewest(read(host, ""), read(stored, before), before, limit);
-        // A host tells its newest events on every page, so only those are merged here.
+        // A host returns its newest events for every page, so only those are merged here.
         if (page.length === 0) break;
         found.push(...page.map(({ id }) => id));
       }
 
-      const told = newestFirst(host).slice(0, limit);
-      expect(found).toEqual(newestFirst([...new Set([...told, ...stored])]));
+      const sent = newestFirst(host).slice(0, limit);
+      expect(found).toEqual(newestFirst([...new Set([...sent, ...stored])]));
     }),
   );
 });

@@ -19,10 +19,13 @@ import { mergeNewest } from "./merge-newest.ts";
 
 const MAX_VERSIONS = 100;
 const DEFAULT_VERSIONS = 20;
-/** A list does not wait longer for a host that does not answer. */
+/** Time that a list waits for a host. */
 const HOST_TIMEOUT_MS = 2_000;
 
-/** Serves what happened to a machine, from the database and from its host, which may not have reported it yet. */
+/**
+ * Serves events and versions of machines: from the database, and from hosts what they have not
+ * reported yet.
+ */
 export function historyService(
   machines: Machines,
   history: HistoryStore,
@@ -30,7 +33,7 @@ export function historyService(
   return {
     listMachineEvents: unary(async (req, ctx) => {
       const id = machineIdFromProto(req.machineId);
-      const { machine } = await machines.get(id, briefly(authorize(ctx, "machines:read")));
+      const { machine } = await machines.get(id, withHostTimeout(authorize(ctx, "machines:read")));
       const { items, nextPageToken } = await readPage(req, {
         name: `events/${id}`,
         keyForms: ["name"],
@@ -44,7 +47,7 @@ export function historyService(
     }),
     listMachineVersions: unary(async (req, ctx) => {
       const id = machineIdFromProto(req.machineId);
-      const { machine } = await machines.get(id, briefly(authorize(ctx, "machines:read")));
+      const { machine } = await machines.get(id, withHostTimeout(authorize(ctx, "machines:read")));
       const { pageToken, pageSize } = req;
       const { items, nextPageToken } = await readPage(
         { pageToken, pageSize: pageSize === 0 ? DEFAULT_VERSIONS : pageSize },
@@ -64,12 +67,12 @@ export function historyService(
   };
 }
 
-function briefly(caller: Caller): Caller {
+function withHostTimeout(caller: Caller): Caller {
   const remainingMs = Math.min(caller.remainingMs ?? Number.POSITIVE_INFINITY, HOST_TIMEOUT_MS);
   return { ...caller, remainingMs };
 }
 
-/** Returns the version that the machine has now; none for a machine of before there were versions. */
+/** Returns the present version; none for a machine that was stored before there were versions. */
 function presentVersion({ instanceId = "", config, createTimeMs }: Machine): readonly MachineVersion[] {
   if (instanceId === "") return [];
   return [{ id: instanceId, config, createTimeMs: timeOfUlid(instanceId) ?? createTimeMs }];

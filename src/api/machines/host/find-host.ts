@@ -3,8 +3,8 @@ import { hostNumberOf, type MachineId } from "../machine-id.ts";
 import type { MachineStore } from "../machine-store.ts";
 import type { HostAddress, HostDirectory } from "./host-address.ts";
 
-/** Where machines are: hosts that are known, and machines that hosts have forgotten. */
-export interface Whereabouts {
+/** Finds the hosts of machines, and machines that hosts have forgotten. */
+export interface HostLookup {
   readonly directory: HostDirectory;
   readonly store: Pick<MachineStore, "find">;
 }
@@ -21,14 +21,14 @@ export async function findHost(directory: HostDirectory, id: MachineId): Promise
 }
 
 /**
- * Has a machine's host do something. A machine that is destroyed, and that its host has forgotten,
- * is in the wrong state rather than unknown.
+ * Calls the host of a machine. A destroyed machine that its host has forgotten is `INVALID_STATE`
+ * instead of `MACHINE_NOT_FOUND`.
  *
  * @param verb what is done, e.g. `start`, for the message
  * @throws Fault of the host, `HOST_UNKNOWN`, `HOST_UNREACHABLE`, `INVALID_STATE`
  */
 export async function atHost<T>(
-  { directory, store }: Whereabouts,
+  { directory, store }: HostLookup,
   id: MachineId,
   org: string,
   verb: string,

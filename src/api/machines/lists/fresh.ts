@@ -10,7 +10,7 @@ import type { ListedMachine } from "./list-store.ts";
 
 /** How long a list waits for hosts, in all. */
 const FRESH_LIMIT_MS = 250;
-/** What hostd takes in one call. */
+/** Ids that hostd takes in one call. */
 const MAX_IDS = 1_000;
 
 export interface FreshHosts {
@@ -19,10 +19,10 @@ export interface FreshHosts {
   nowMs(): number;
 }
 
-/** A machine of a list, and whether its host has told its state. */
+/** A machine of a list. With `hostStatus`: its host has answered. */
 export type FreshMachine = ListedMachine & { readonly hostStatus?: HostStatus };
 
-/** One list that asks the hosts of its machines for their states, for at most 250 ms. */
+/** Reads the states of a list's machines from their hosts, for at most 250 ms. */
 export class FreshRead {
   readonly #parts: FreshHosts;
   readonly #limits: CallLimits;
@@ -38,17 +38,17 @@ export class FreshRead {
     this.#untilMs = parts.nowMs() + FRESH_LIMIT_MS;
   }
 
-  /** Whether no host is asked any more. */
+  /** Whether the time to ask hosts is over. */
   get isOver(): boolean {
     return this.#leftMs < 1;
   }
 
-  /** Regions of machines whose host has not told their state. */
+  /** Regions of machines whose host has not answered. */
   get unansweredRegions(): string[] {
     return [...this.#unanswered].sort();
   }
 
-  /** Returns the machines as their hosts tell them, and as they are where a host does not answer. */
+  /** Returns the machines as their hosts have them; unchanged when a host does not answer. */
   async refresh(listed: readonly ListedMachine[]): Promise<readonly FreshMachine[]> {
     const live = listed.filter(({ machine }) => machine.state !== "destroyed");
     const byHost = Map.groupBy(live, ({ machine }) => {
@@ -56,9 +56,9 @@ export class FreshRead {
       return id === undefined ? -1 : hostNumberOf(id);
     });
     const answers = await Promise.all([...byHost].map(([number, group]) => this.#ask(number, group)));
-    const told = new Map(answers.flatMap((answer) => [...answer]));
+    const answered = new Map(answers.flatMap((answer) => [...answer]));
     return listed.map((each) => {
-      const host = told.get(each.machine.id);
+      const host = answered.get(each.machine.id);
       if (host === undefined) return each;
       if (host === "absent") return { ...each, hostStatus: "ok" };
       return { ...each, machine: this.#newest(each.machine, host), hostStatus: "ok" };

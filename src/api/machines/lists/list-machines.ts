@@ -15,13 +15,13 @@ export interface ListParts {
   readonly freshHosts: FreshHosts;
 }
 
-/** Read at once at least, when hosts may have other states than the database. */
+/** Machines that are read at once at least: hosts may have other states than the database. */
 const MIN_READ = 100;
 
 /**
  * Reads a page of machines from the database.
  *
- * @param fresh asks the hosts too. Absent: none is called, for there may be hundreds
+ * @param fresh asks the hosts too. Absent: no host is called
  * @throws Fault `APP_NOT_FOUND` when the caller does not have the app of the query
  */
 export async function listMachines(
@@ -40,7 +40,7 @@ export async function listMachines(
   });
 }
 
-/** Reads machines in all states, for those that the database has in another state than their hosts. */
+/** Reads machines in all states, as hosts may have them in other states than the database. */
 async function listFresh(
   listStore: ListStore,
   query: MachineQuery,
@@ -51,8 +51,8 @@ async function listFresh(
   while (!fresh.isOver) {
     const limit = Math.max(query.limit - found.length, MIN_READ);
     const rows = await listStore.list({ ...from, states: statesToRead(query.states), limit });
-    const told = await fresh.refresh(rows);
-    found.push(...told.filter(({ machine }) => query.states.includes(machine.state)));
+    const refreshed = await fresh.refresh(rows);
+    found.push(...refreshed.filter(({ machine }) => query.states.includes(machine.state)));
     const last = rows.at(-1);
     if (found.length >= query.limit || rows.length < limit || !last) return found.slice(0, query.limit);
     from = { ...from, after: last.key };

@@ -11,6 +11,7 @@ import { authorize } from "../../requests/authorize.ts";
 import { checkAppName } from "../../requests/names.ts";
 import { readPage } from "../../requests/pages.ts";
 import { checkStates, MAX_STATES } from "../check-states.ts";
+import { MAX_METADATA_ENTRIES } from "../config/validate-metadata.ts";
 import { listedToProto, machineToProto, stateFromProto } from "../convert-machine.ts";
 import { MACHINE_STATES } from "../machine.ts";
 import { FreshRead } from "./fresh.ts";
@@ -18,8 +19,6 @@ import { type ListParts, listMachines } from "./list-machines.ts";
 import type { MachineFilter, MachineQuery } from "./list-store.ts";
 
 const MAX_REGIONS = 64;
-/** As many as a machine may have. */
-const MAX_METADATA = 64;
 const MAX_METADATA_BYTES = 32 * 1_024;
 const REGION = /^[a-z0-9-]{1,63}$/;
 const ORDERS = ["create_time", "update_time"] as const;
@@ -77,8 +76,8 @@ function filterFromProto(req: ListMachinesRequest, org: string): MachineFilter {
 }
 
 function checkMetadata(metadata: ReadonlyMap<string, string>, violations: Violations): void {
-  const isFew = metadata.size <= MAX_METADATA;
-  violations.check(isFew, "metadata", `must have at most ${MAX_METADATA} entries`);
+  const isFew = metadata.size <= MAX_METADATA_ENTRIES;
+  violations.check(isFew, "metadata", `must have at most ${MAX_METADATA_ENTRIES} entries`);
   const areTexts = [...metadata].flat().every((text) => !text.includes("\0") && text.isWellFormed());
   violations.check(areTexts, "metadata", "must not have NUL or other characters that are no text");
   const bytes = [...metadata].reduce((sum, [key, value]) => sum + key.length + value.length, 0);

@@ -5,6 +5,12 @@ export function machineNotFound(id: string): Fault {
   return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
 }
 
+/** Makes the fault of a call that needs the host of a machine, which does not answer. */
+export function hostUnreachable(id: string, facts: Readonly<Record<string, string>> = {}): Fault {
+  const message = `the host of machine ${id} cannot be reached`;
+  return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", message, { machine_id: id, ...facts });
+}
+
 /** Makes the fault of a wait for states that cannot be reached without another call. */
 export function unreachableState(id: string, state: MachineState, states: readonly MachineState[]): Fault {
   return new Fault(
