@@ -128,6 +128,28 @@ test("what is not a token of this cluster is TOKEN_INVALID", async () => {
   await expect(verifier.verify(`Basic ${good}`)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
 });
 
+test("of several tokens in one header the first that is valid counts, and all of none are refused", async () => {
+  const clock = new ManualClock();
+  const verifier = new TokenVerifier(keys.publicKey, clock);
+  const mint = (ttlSeconds: number) => mintToken(keys.privateKey, claims, ttlSeconds, clock);
+  const [short, long] = [await mint(60), await mint(3_600)];
+  const header = `FlyV1 fm2_nonsense,${short}, ${long}`;
+
+  const first = await verifier.verify(header);
+  clock.advance(120_000);
+  const second = await verifier.verify(header);
+
+  expect(second).toMatchObject(claims);
+  expect(second.id).not.toBe(first.id);
+  verifier.revocations.replace({ version: 1, tokens: [second.id], orgs: [] });
+  await expect(verifier.verify(header)).rejects.toMatchObject({ reason: "TOKEN_EXPIRED" });
+  for (const bad of ["FlyV1 ,", "Bearer fm2_a,fm2_b", `Bearer ${long} x`, `FlyV1 ${"x,".repeat(5)}${long}`])
+    await expect(verifier.verify(bad), bad).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+  await expect(verifier.verify(`Bearer ${short}, Bearer fm2_a`)).rejects.toMatchObject({
+    reason: "TOKEN_EXPIRED",
+  });
+});
+
 test("while keys are being replaced, tokens of both are taken", async () => {
   const next = generateKeyPair();
   const verifier = new TokenVerifier([keys.publicKey, next.publicKey]);

@@ -1,6 +1,6 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
-import type { Fault } from "../faults/fault.ts";
+import { Fault } from "../faults/fault.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { checkStrings, keyIdOf } from "./biscuit/biscuit-wire.ts";
 import { BadBiscuit } from "./biscuit/biscuits.ts";
@@ -11,9 +11,13 @@ import { Revocations } from "./revocations.ts";
 
 const ISSUER = "windhover.dev";
 const ALGORITHM = "EdDSA";
-const SCHEME = /^(?:Bearer\s+FlyV1|Bearer|FlyV1)\s+(\S+)\s*$/i;
+const SCHEME = /^(?:Bearer\s+FlyV1|Bearer|FlyV1)\s+/i;
+/** Tokens of one header: clients of Fly send all that they have. */
+const MAX_TOKENS = 4;
 /** Longer than any valid token; bounds the work that a stranger can cause. */
 const MAX_TOKEN = 4_096;
+/** Headers are remembered whole. */
+const MAX_HEADER = 2 * MAX_TOKEN;
 const MAX_CACHED = 2_048;
 /** Of one token that was issued: whoever attenuates it without end must not push out everybody else's. */
 const MAX_CACHED_OF_ONE = 128;
@@ -93,15 +97,32 @@ export class TokenVerifier {
   }
 
   /**
-   * Verifies an `authorization` header with the scheme `Bearer`, `FlyV1` or `Bearer FlyV1`.
+   * Verifies an `authorization` header with the scheme `Bearer`, `FlyV1` or `Bearer FlyV1`. Of several tokens, with
+   * commas between them, the first that is valid counts.
    *
    * @throws Fault UNAUTHENTICATED with `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED` or `TOKEN_REVOKED`
    */
   async verify(authorization: string | undefined): Promise<Claims> {
     const known = this.known(authorization);
     if (known) return known;
-    const { header, token } = tokenOf(authorization);
-    const verified = this.#recall(header) ?? (await this.#check(token));
+    const { header, tokens } = tokensOf(authorization);
+    const [token = "", ...others] = tokens;
+    if (others.length === 0) return this.#accept(header, this.#recall(header) ?? (await this.#check(token)));
+    const refusals: Fault[] = [];
+    for (const each of tokens) {
+      try {
+        return this.#accept(header, await this.#check(each));
+      } catch (err) {
+        if (!(err instanceof Fault)) throw err;
+        refusals.push(err);
+      }
+    }
+    // That one was good once says more than that another never was.
+    throw refusals.find(({ reason }) => reason !== "TOKEN_INVALID") ?? refusals[0];
+  }
+
+  /** @throws Fault `TOKEN_EXPIRED`, `TOKEN_REVOKED` */
+  #accept(header: string, verified: Verified): Claims {
     const { claims } = verified;
     if (claims.expiresMs <= this.#clock.now()) throw expired();
     if (lengthOf(claims.checks) <= MAX_CACHED_CHECKS) this.#remember(header, verified);
@@ -225,10 +246,17 @@ function serviceClaims(payload: JWTPayload): Claims {
   });
 }
 
-function tokenOf(authorization: string | undefined): { readonly header: string; readonly token: string } {
+function tokensOf(authorization: string | undefined): {
+  readonly header: string;
+  readonly tokens: readonly string[];
+} {
   if (authorization === undefined || authorization.trim() === "") throw missing();
-  const token = SCHEME.exec(authorization)?.[1];
-  if (token === undefined) throw rejected("the authorization header must be `Bearer <token>`");
-  if (token.length > MAX_TOKEN) throw rejected("it is longer than any token of this system");
-  return { header: authorization, token };
+  const parts = SCHEME.test(authorization) ? authorization.split(",") : [];
+  const tokens = parts.map((part) => part.trim().replace(SCHEME, "")).filter((token) => token !== "");
+  if (tokens.length === 0 || tokens.some((token) => /\s/.test(token)))
+    throw rejected("the authorization header must be `Bearer <token>`");
+  if (tokens.length > MAX_TOKENS) throw rejected(`a header has at most ${MAX_TOKENS} tokens`);
+  const isLong = authorization.length > MAX_HEADER || tokens.some((token) => token.length > MAX_TOKEN);
+  if (isLong) throw rejected("it is longer than any token of this system");
+  return { header: authorization, tokens };
 }
