@@ -1,21 +1,27 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type AnswerName, answers } from "../../../src/api/rest/requests/answers.ts";
 import { type TestApi, World } from "../api/fixture.ts";
-import { restClientWith, type Send } from "./client.ts";
+import { restClient, restClientWith, type Send } from "./client.ts";
 
 let world: World;
 let api: TestApi;
 let send: Send;
 
+interface Operation {
+  readonly operationId?: string;
+  readonly summary?: string;
+  readonly requestBody?: unknown;
+  readonly responses: Readonly<Record<string, unknown>>;
+}
+
 interface Document {
   readonly openapi: string;
-  readonly paths: Record<
-    string,
-    Record<string, { summary?: string; requestBody?: unknown; responses: object }>
-  >;
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
 }
 
 beforeAll(async () => {
-  world = await World.open(0);
+  world = await World.open(1);
   api = await world.api();
   send = restClientWith(api.restAddress, {});
 });
@@ -25,27 +31,87 @@ test("the OpenAPI document is made of the schemas that check requests, and needs
   const { status, body } = await send("GET", "/v1/openapi.json");
 
   expect(status).toBe(200);
-  const { openapi, paths } = body as Document;
+  const { openapi, paths, components } = body as Document;
   expect(openapi).toBe("3.1.0");
   expect(paths["/v1/apps/{app}/machines"]?.["post"]).toMatchObject({
     summary: "Creates a machine and starts it.",
-    requestBody: {
-      content: {
-        "application/json": {
-          schema: {
-            properties: {
-              config: { properties: { guest: { properties: { cpus: { type: "integer" } } } } },
-              skip_launch: { type: "boolean" },
-            },
-          },
-        },
+    requestBody: { required: true, content: contentOf("CreateMachineRequest") },
+    responses: { 200: { content: contentOf("Machine") }, 409: { content: contentOf("ErrorResponse") } },
+  });
+  expect(paths["/v1/apps/{app}/machines/{id}/stop"]?.["post"]).toMatchObject({
+    requestBody: { required: false },
+  });
+  expect(components.schemas).toMatchObject({
+    CreateMachineRequest: {
+      required: ["config"],
+      properties: {
+        config: { $ref: "#/components/schemas/MachineConfig" },
+        skip_launch: { type: "boolean" },
       },
     },
-    responses: { 200: { content: { "application/json": { schema: { properties: { image_ref: {} } } } } } },
+    MachineConfig: {
+      required: ["image"],
+      properties: { guest: { properties: { cpus: { type: "integer" } } } },
+    },
+    Machine: {
+      properties: { image_ref: {}, events: { items: { $ref: "#/components/schemas/MachineEvent" } } },
+    },
   });
   const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
   expect(operations.length).toBeGreaterThan(70);
-  for (const operation of operations) expect(operation.summary).toMatch(/^[A-Z].*\.$/);
+  expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
+  for (const { operationId, summary, responses } of operations) {
+    expect(operationId).toMatch(/^\w+$/);
+    expect(summary).toMatch(/^[A-Z].*\.$/);
+    expect(Object.keys(responses)).toEqual(expect.arrayContaining(["401", "429", "503", "default"]));
+  }
+});
+
+test("it refers to nothing that it does not have", async () => {
+  const { body } = await send("GET", "/v1/openapi.json");
+  const text = JSON.stringify(body);
+
+  const names = [...text.matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(([, name = ""]) => name);
+  expect(new Set(names)).toEqual(new Set(Object.keys((body as Document).components.schemas)));
+  expect(text).not.toContain("x-component");
+});
+
+test("answers are what it says", async () => {
+  const caller = await restClient(api.restAddress);
+  const app = { name: "documented" };
+  const config = { image: "nginx" };
+  const { body: created } = await caller("POST", "/v1/apps", app);
+  const { body: machine } = await caller("POST", "/v1/apps/documented/machines", { config, lease_ttl: 60 });
+  const { id, nonce = "" } = answers.machine.parse(machine);
+  const path = `/v1/apps/documented/machines/${id}`;
+  const told: readonly (readonly [AnswerName, string, string, unknown?])[] = [
+    ["apps", "GET", "/v1/apps?org_slug=personal"],
+    ["app", "GET", "/v1/apps/documented"],
+    ["machines", "GET", "/v1/apps/documented/machines?include_leases=true"],
+    ["machine", "GET", `${path}?include_leases=true`],
+    ["orgMachines", "GET", "/v1/orgs/personal/machines"],
+    ["events", "GET", `${path}/events`],
+    ["versions", "GET", `${path}/versions`],
+    ["waited", "GET", `${path}/wait?state=started`],
+    ["started", "POST", `${path}/start`],
+    ["lease", "GET", `${path}/lease`],
+    ["lease", "POST", `${path}/lease`],
+    ["metadata", "GET", `${path}/metadata`],
+    ["regions", "GET", "/v1/platform/regions"],
+    ["placements", "POST", "/v1/platform/placements", { org_slug: "personal" }],
+    ["tokens", "GET", "/v1/tokens/current"],
+    ["acquired", "POST", "/v1/acquire", { steps: [{ launch: { app: "documented", config } }] }],
+    ["ok", "POST", `${path}/stop`],
+    ["released", "DELETE", `${path}/lease`],
+    ["error", "GET", `${path}/lease`],
+  ];
+
+  answers.app.parse(created);
+  for (const [name, method, at, given] of told) {
+    const { body } = await caller(method, at, given, { "fly-machine-lease-nonce": nonce });
+    const { error } = answers[name].safeParse(body);
+    expect({ name, error, body }).toMatchObject({ name, error: undefined });
+  }
 });
 
 test("the page to read it has every route, no script, and a policy that allows it nothing but its style", async () => {
@@ -59,3 +125,7 @@ test("the page to read it has every route, no script, and a policy that allows i
   expect(page).not.toMatch(/<script|https?:\/\/|javascript:/i);
   for (const path of Object.keys(paths)) expect(page).toContain(`<code>${path}</code>`);
 });
+
+function contentOf(name: string) {
+  return { "application/json": { schema: { $ref: `#/components/schemas/${name}` } } };
+}

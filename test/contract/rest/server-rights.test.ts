@@ -27,7 +27,9 @@ beforeAll(async () => {
   );
   routes = all.map(({ method, path }) => [method, path]);
   later = new Set(
-    all.filter(({ responses }) => "501" in responses).map(({ method, path }) => `${method} ${path}`),
+    all
+      .filter(({ responses }) => Object.keys(responses).every((status) => !/^[123]/.test(status)))
+      .map(({ method, path }) => `${method} ${path}`),
   );
 });
 afterAll(() => world.close());

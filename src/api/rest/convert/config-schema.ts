@@ -7,6 +7,7 @@ import {
   item,
   list,
   mapOf,
+  needed,
   number,
   object,
   signal,
@@ -137,7 +138,7 @@ const restart = {
 };
 
 const configShape = {
-  image: text("OCI image reference. Required."),
+  image: needed(text("OCI image reference.")),
   guest: object(guestShape),
   size: text("Deprecated: name of a preset, e.g. `shared-cpu-2x`, instead of `guest`."),
   env: textMap(),

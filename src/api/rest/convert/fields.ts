@@ -78,6 +78,19 @@ export function queryFlag() {
   });
 }
 
+const NEEDED = new WeakSet<object>();
+
+/** Marks a member that a request must have. That it is there is checked by who reads the request, this is for its documentation. */
+export function needed<T extends z.ZodType>(schema: T): T {
+  NEEDED.add(schema);
+  return schema;
+}
+
+/** Returns the names of the members that a request must have. */
+export function neededNames(shape: z.core.$ZodShape): readonly string[] {
+  return Object.keys(shape).filter((name) => NEEDED.has(Object(shape[name])));
+}
+
 const REPEATED = new WeakSet<object>();
 
 /** A parameter of a query that may come several times. Gives what arrived. */

@@ -13,7 +13,10 @@ export const GRAPHQL_PATH = "/graphql";
 const OK = 200;
 
 /** Serves the queries of clients that need GraphQL besides REST. As usual there, every answer has status 200, and errors are in the body. */
-export function registerGraphql(server: FastifyInstance, { parts, exchangeOf }: Registrar): void {
+export function registerGraphql(
+  server: FastifyInstance,
+  { parts, exchangeOf }: Pick<Registrar, "parts" | "exchangeOf">,
+): void {
   const { calls, bodies } = parts;
   const known = new WeakMap<FastifyRequest, Claims>();
   server.route({

@@ -5,6 +5,7 @@ import { Fault } from "../../../lib/faults/fault.ts";
 import type { LocalCall } from "../../../lib/grpc/server/local/local-call.ts";
 import { checkAppName } from "../../requests/names.ts";
 import type { JsonObject } from "../convert/json.ts";
+import type { Components } from "../openapi/components.ts";
 import { docsOf } from "../openapi/document.ts";
 import { acceptsSse } from "../requests/accept.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
@@ -22,6 +23,8 @@ type Call = LocalCall<never, unknown>;
 /** What serves routes. */
 export interface Registrar {
   readonly parts: RouteParts & { readonly bodies: Bodies };
+  /** What routes are documented with. */
+  readonly components: Components;
   /** Returns what is known of a request that has arrived. */
   exchangeOf(request: FastifyRequest): Exchange;
 }
@@ -30,7 +33,7 @@ export interface Registrar {
 export function registerRoute(
   server: FastifyInstance,
   registered: Route,
-  { parts, exchangeOf }: Registrar,
+  { parts, components, exchangeOf }: Registrar,
 ): void {
   const { calls, bodies } = parts;
   const begun = new WeakMap<FastifyRequest, Call>();
@@ -57,7 +60,7 @@ export function registerRoute(
   server.route({
     method: registered.method,
     url: registered.path,
-    schema: docsOf(registered),
+    schema: docsOf(registered, components),
     async onRequest(request) {
       const { caller } = exchangeOf(request);
       const route = chosen(request);

@@ -1,16 +1,14 @@
 import type { FastifySchema } from "fastify";
-import { z } from "zod";
 import { answers } from "../requests/answers.ts";
 import type { RouteDocs, Rpc } from "../requests/route.ts";
+import type { Components } from "./components.ts";
+import { errorsOf, fieldsOf, operationOf, takesLease } from "./operations.ts";
 
-const ERRORS: Readonly<Record<string, string>> = {
-  "4XX": "The request cannot be served: the text says why.",
-  "5XX": "Something is not there, not built yet, or went wrong inside.",
-};
 const NO_BODY = new Set([202, 204, 101, 501]);
 const PARAMETERS: Readonly<Record<string, string>> = {
   app: "Name of the app.",
   id: "Id of the machine.",
+  key: "Name of the entry.",
   org: "Slug of the organisation.",
 };
 
@@ -37,39 +35,40 @@ export const DOCUMENT = {
       },
     },
   },
-  // Fastify has checked nothing itself.
-  refResolver: {
-    buildLocalReference: (_json: unknown, _base: unknown, _fragment: unknown, i: number) => `def-${i}`,
-  },
 };
 
 /** Converts a route to the schema that its part of the OpenAPI document is made of: its own schemas, by which it checks requests. */
-export function docsOf(route: RouteDocs & { readonly rpc?: Rpc<never, unknown> }): FastifySchema {
+export function docsOf(
+  route: RouteDocs & { readonly rpc?: Rpc<never, unknown> },
+  components: Components,
+): FastifySchema {
   const { tag, summary, description, query, body, answer, status = 200 } = route;
-  const success = answer === undefined ? undefined : answers[answer];
+  const { id, body: bodyName } = operationOf(route);
   const headers = headersOf(route.rpc);
+  const error = { "application/json": { schema: components.use(answers.error) } };
+  const errors = { ...errorsOf(route), default: "Any other error." };
   return {
+    operationId: id,
     tags: [tag],
     summary,
     ...(description === undefined ? {} : { description }),
     ...paramsOf(route.path),
-    ...(query ? { querystring: toJsonSchema(query) } : {}),
+    ...(query ? { querystring: components.use(query) } : {}),
     ...(headers ? { headers } : {}),
-    ...(body && route.method !== "GET" ? { body: toJsonSchema(body) } : {}),
+    ...(body && route.method !== "GET" ? { body: components.use(body, bodyName) } : {}),
     response: {
       [status]: {
         description: status === 501 ? "Not built yet." : "Success.",
-        ...(success
-          ? { content: { "application/json": { schema: toJsonSchema(success) } } }
-          : NO_BODY.has(status)
-            ? {}
-            : { content: { [route.answerType ?? "application/json"]: { schema: {} } } }),
+        ...(status === 501
+          ? { content: error }
+          : answer
+            ? { content: { "application/json": { schema: components.use(answers[answer]) } } }
+            : NO_BODY.has(status)
+              ? {}
+              : { content: { [route.answerType ?? "application/json"]: { schema: {} } } }),
       },
       ...Object.fromEntries(
-        Object.entries(ERRORS).map(([code, text]) => [
-          code,
-          { description: text, content: { "application/json": { schema: toJsonSchema(answers.error) } } },
-        ]),
+        Object.entries(errors).map(([code, text]) => [code, { description: text, content: error }]),
       ),
     },
   } as FastifySchema;
@@ -77,26 +76,24 @@ export function docsOf(route: RouteDocs & { readonly rpc?: Rpc<never, unknown> }
 
 /** The headers that an RPC takes, by the fields of its request. */
 function headersOf(rpc: Rpc<never, unknown> | undefined) {
-  const request: object = rpc ? rpc.requestDeserialize(Buffer.alloc(0)) : {};
+  const fields = fieldsOf(rpc);
+  const has = (...names: readonly string[]) => names.some((name) => name in fields);
   const headers = {
-    ...("leaseNonce" in request || "nonce" in request
-      ? {
-          "fly-machine-lease-nonce": {
-            type: "string",
-            description: "Nonce of the lease held on the machine. Needed while one is held.",
-          },
-        }
+    ...(takesLease(rpc)
+      ? text("fly-machine-lease-nonce", "Nonce of the lease held on the machine. Needed while one is held.")
       : {}),
-    ...("requestId" in request || "key" in request
-      ? {
-          "idempotency-key": {
-            type: "string",
-            description: "Makes the request safe to repeat, for 24 hours.",
-          },
-        }
+    ...(has("requestId", "key")
+      ? text("idempotency-key", "Makes the request safe to repeat: the same key gives the same object.")
+      : {}),
+    ...(has("afterPosition", "afterSequence")
+      ? text("last-event-id", "Goes on after this message of an earlier stream.")
       : {}),
   };
   return Object.keys(headers).length === 0 ? undefined : { type: "object", properties: headers };
+}
+
+function text(name: string, description: string) {
+  return { [name]: { type: "string", description } };
 }
 
 function paramsOf(path: string) {
@@ -109,10 +106,4 @@ function paramsOf(path: string) {
     ]),
   );
   return { params: { type: "object", properties, required: names } };
-}
-
-/** A schema as its reader sees it: encoders' variants, which are taken too, are left out. */
-function toJsonSchema(schema: z.ZodType) {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "output", unrepresentable: "any" });
-  return rest;
 }

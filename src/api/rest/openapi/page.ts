@@ -4,7 +4,11 @@ import { createHash } from "node:crypto";
 interface Document {
   readonly info: { readonly title: string; readonly description?: string };
   readonly paths?: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components?: { readonly schemas?: Schemas };
 }
+
+/** Schemas by the names by which others refer to them. */
+type Schemas = Readonly<Record<string, Schema>>;
 
 interface Operation {
   readonly tags?: readonly string[];
@@ -28,6 +32,7 @@ interface Response {
 }
 
 interface Schema {
+  readonly $ref?: string;
   readonly type?: string | readonly string[];
   readonly description?: string;
   readonly enum?: readonly unknown[];
@@ -57,7 +62,7 @@ export function openApiPage(document: Document): string {
   const tags = [...byTag.keys()];
   const sections = tags.map((tag) => {
     const items = (byTag.get(tag) ?? []).map(({ path, method, operation }) =>
-      operationHtml(path, method, operation),
+      operationHtml(path, method, operation, document.components?.schemas ?? {}),
     );
     return `<h2 id="${html(tag)}">${html(tag)}</h2>${items.join("")}`;
   });
@@ -65,7 +70,7 @@ export function openApiPage(document: Document): string {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title><style>${STYLE}</style></head><body><h1>${title}</h1><p>${prose(document.info.description)}</p><p><a href="/v1/openapi.json">OpenAPI 3.1 document</a></p><nav>${tags.map((tag) => `<a href="#${html(tag)}">${html(tag)}</a>`).join("")}</nav>${sections.join("")}</body></html>`;
 }
 
-function operationHtml(path: string, method: string, operation: Operation): string {
+function operationHtml(path: string, method: string, operation: Operation, schemas: Schemas): string {
   const { summary, description, parameters = [], requestBody, responses = {} } = operation;
   const head = `<span class="method">${html(method.toUpperCase())}</span> <code>${html(path)}</code> ${prose(summary)}`;
   const body = Object.values(requestBody?.content ?? {})[0]?.schema;
@@ -76,20 +81,27 @@ function operationHtml(path: string, method: string, operation: Operation): stri
     const [type, content] = Object.entries(response.content ?? {})[0] ?? [];
     return (
       row(status, type ?? "no body", response.description) +
-      (content?.schema && !status.endsWith("XX") ? schemaRows(content.schema, "") : "")
+      (content?.schema && status.startsWith("2") ? schemaRows(content.schema, schemas) : "")
     );
   });
-  return `<details><summary>${head}</summary>${description ? `<p>${prose(description)}</p>` : ""}${table("Parameters", rows.join(""))}${table("Body", body ? schemaRows(body, "") : "")}${table("Answers", answers.join(""))}</details>`;
+  return `<details><summary>${head}</summary>${description ? `<p>${prose(description)}</p>` : ""}${table("Parameters", rows.join(""))}${table("Body", body ? schemaRows(body, schemas) : "")}${table("Answers", answers.join(""))}</details>`;
 }
 
-function schemaRows(schema: Schema, at: string, depth = 0): string {
+function schemaRows(schema: Schema, schemas: Schemas, at = "", depth = 0): string {
   if (depth > MAX_DEPTH) return "";
-  const list = schema.items ? schemaRows(schema.items, `${at}[]`, depth + 1) : "";
-  const members = Object.entries(schema.properties ?? {}).map(([name, each]) => {
+  const { items, properties = {} } = resolve(schema, schemas);
+  const list = items ? schemaRows(items, schemas, `${at}[]`, depth + 1) : "";
+  const members = Object.entries(properties).map(([name, each]) => {
     const path = at === "" ? name : `${at}.${name}`;
-    return row(path, typeOf(each), each.description) + schemaRows(each, path, depth + 1);
+    const found = resolve(each, schemas);
+    return row(path, typeOf(found), found.description) + schemaRows(found, schemas, path, depth + 1);
   });
   return list + members.join("");
+}
+
+/** Returns the schema that another refers to. */
+function resolve(schema: Schema, schemas: Schemas): Schema {
+  return (schema.$ref && schemas[schema.$ref.split("/").at(-1) ?? ""]) || schema;
 }
 
 function typeOf(schema: Schema | undefined): string {

@@ -1,5 +1,6 @@
 import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
+import type { Components } from "./components.ts";
 import { DOCUMENT } from "./document.ts";
 import { openApiPage, PAGE_POLICY } from "./page.ts";
 
@@ -14,16 +15,17 @@ export async function registerOpenApi(server: FastifyInstance): Promise<void> {
 }
 
 /** Serves the document and a page to read it. Neither needs a token. */
-export function serveOpenApi(server: FastifyInstance): void {
+export function serveOpenApi(server: FastifyInstance, components: Components): void {
   let document: string | undefined;
   let page: string | undefined;
+  const whole = () => components.finish(server.swagger());
   server.get("/v1/openapi.json", { schema: { hide: true } }, (_request, reply) => {
-    document ??= JSON.stringify(server.swagger());
+    document ??= JSON.stringify(whole());
     return reply.header("content-type", JSON_TYPE).send(document);
   });
   server.get("/v1/docs", { schema: { hide: true } }, (_request, reply) => {
     // What swagger makes is the document above.
-    page ??= openApiPage(server.swagger() as Parameters<typeof openApiPage>[0]);
+    page ??= openApiPage(whole() as Parameters<typeof openApiPage>[0]);
     return reply
       .headers({ "content-security-policy": PAGE_POLICY, "referrer-policy": "no-referrer" })
       .type("text/html; charset=utf-8")

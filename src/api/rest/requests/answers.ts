@@ -16,6 +16,11 @@ const eventAnswer = z.object({
   request: z.looseObject({ exit_event: anything.optional(), restart_count: z.int().optional() }).optional(),
 });
 
+const leaseMembers = {
+  ...{ nonce: z.string().optional(), owner: z.string(), description: z.string(), version: z.string() },
+  expires_at: z.int().describe("Seconds since the epoch."),
+};
+
 const machineAnswer = z.object({
   id: z.string(),
   name: z.string(),
@@ -32,7 +37,8 @@ const machineAnswer = z.object({
   }),
   host_status: z.enum(["ok", "unreachable"]).optional(),
   cordoned: z.boolean().optional(),
-  nonce: z.string().optional(),
+  nonce: z.string().optional().describe("Of a lease that was acquired by the same request."),
+  lease: z.object(leaseMembers).optional().describe("Without its nonce, with `include_leases`."),
   created_at: z.string(),
   updated_at: z.string(),
   events: z.array(eventAnswer).optional(),
@@ -46,15 +52,45 @@ const appAnswer = z.object({
   created_at: z.int().optional().describe("Milliseconds since the epoch."),
 });
 
-const leaseMembers = {
-  ...{ nonce: z.string().optional(), owner: z.string(), description: z.string(), version: z.string() },
-  expires_at: z.int().describe("Seconds since the epoch."),
-};
+const orgMachineAnswer = z.object({
+  ...{ id: z.string(), name: z.string(), app_name: z.string(), state: z.string(), region: z.string() },
+  ...{ instance_id: z.string(), version: z.string(), private_ip: z.string() },
+  ...{ created_at: z.string(), updated_at: z.string() },
+  config: z.object({ image: z.string().optional(), guest: anything.optional(), metadata: texts }).optional(),
+});
+
+const versionAnswer = z.object({ version: z.string(), user_config: anything });
 
 const leaseAnswer = z.object({
   status: z.literal("success"),
-  data: z.looseObject(leaseMembers),
+  data: z.object(leaseMembers),
   ...leaseMembers,
+});
+
+const processAnswer = z.object({
+  ...{ pid: z.int(), stime: z.int(), rtime: z.int(), cpu: z.int(), rss: z.int() },
+  ...{ command: z.string(), directory: z.string() },
+  listen_sockets: z.array(z.object({ proto: z.string(), address: z.string() })),
+});
+
+const regionAnswer = z.object({
+  ...{ code: z.string(), name: z.string(), latitude: z.number(), longitude: z.number() },
+  ...{ gateway_available: z.boolean(), requires_paid_plan: z.boolean(), deprecated: z.boolean() },
+  geo_region: z.string().optional(),
+});
+
+const tokenAnswer = z.object({
+  ...{ token_id: z.string(), org_slug: z.string(), organization: z.string(), user: z.string() },
+  apps: z.array(z.string()),
+});
+
+const attemptAnswer = z.object({
+  step: z.int().describe("Counts from 0."),
+  machine_id: z.string().optional(),
+  outcome: z.string(),
+  reason: z.string().optional(),
+  message: z.string().optional(),
+  duration: z.string(),
 });
 
 /** Answers by name. */
@@ -64,16 +100,19 @@ export const answers = {
   machine: machineAnswer,
   machines: z.array(machineAnswer),
   orgMachines: z.object({
-    machines: z.array(anything),
+    machines: z.array(orgMachineAnswer),
     next_cursor: z.string().optional(),
     last_machine_id: z.string().optional(),
     last_updated_at: z.string().optional(),
     error_regions: z.array(z.string()),
   }),
   events: z.array(eventAnswer),
-  versions: z.array(z.object({ version: z.string(), user_config: anything })),
-  started: z.looseObject({ previous_state: z.string(), migrated: z.boolean(), new_host: z.string() }),
-  waited: z.looseObject({
+  versions: z.array(versionAnswer),
+  started: z.object({
+    ...{ previous_state: z.string(), migrated: z.boolean(), new_host: z.string() },
+    ...{ message: z.string().optional(), status: z.string().optional() },
+  }),
+  waited: z.object({
     ok: z.literal(true),
     event_id: z.string().optional(),
     state: z.string(),
@@ -85,19 +124,19 @@ export const answers = {
   metadata: texts,
   entry: z.object({ value: z.string() }),
   command: z.object({ exit_code: z.int(), exit_signal: z.int(), stdout: z.string(), stderr: z.string() }),
-  processes: z.array(
-    z.object({
-      ...{ pid: z.int(), stime: z.int(), rtime: z.int(), cpu: z.int(), rss: z.int() },
-      ...{ command: z.string(), directory: z.string() },
-      listen_sockets: z.array(z.object({ proto: z.string(), address: z.string() })),
-    }),
-  ),
-  regions: z.object({ regions: z.array(anything), nearest: z.string() }),
+  processes: z.array(processAnswer),
+  regions: z.object({ regions: z.array(regionAnswer), nearest: z.string() }),
   placements: z.object({
     regions: z.array(z.object({ region: z.string(), count: z.int(), concurrency: z.int() })),
   }),
-  tokens: z.object({ tokens: z.array(anything) }),
-  acquired: z.looseObject({ step: z.int(), repeated: z.boolean(), attempts: z.array(anything) }),
+  tokens: z.object({ tokens: z.array(tokenAnswer) }),
+  acquired: z.object({
+    app: z.string(),
+    machine: machineAnswer,
+    step: z.int().describe("The step that has yielded it, from 0."),
+    repeated: z.boolean(),
+    attempts: z.array(attemptAnswer),
+  }),
   error: z.looseObject({
     error: z.string().describe("For a person, and what published clients match."),
     status: z.string().describe("The error's class, e.g. `not_found` or `insufficient_capacity`."),
@@ -108,3 +147,28 @@ export const answers = {
 
 /** Names an answer. */
 export type AnswerName = keyof typeof answers;
+
+/** Names of types in clients that are generated. */
+export const answerNames: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
+  [appAnswer, "App"],
+  [answers.apps, "AppList"],
+  [machineAnswer, "Machine"],
+  [eventAnswer, "MachineEvent"],
+  [orgMachineAnswer, "OrgMachine"],
+  [answers.orgMachines, "OrgMachineList"],
+  [versionAnswer, "MachineVersion"],
+  [answers.started, "StartResponse"],
+  [answers.waited, "WaitResponse"],
+  [answers.ok, "OkResponse"],
+  [leaseAnswer, "Lease"],
+  [answers.released, "ReleaseLeaseResponse"],
+  [answers.entry, "MetadataEntry"],
+  [answers.command, "MachineExecResponse"],
+  [processAnswer, "ProcessStat"],
+  [regionAnswer, "Region"],
+  [answers.regions, "RegionList"],
+  [answers.placements, "PlacementsResponse"],
+  [answers.tokens, "CurrentTokens"],
+  [answers.acquired, "AcquireResponse"],
+  [answers.error, "ErrorResponse"],
+]);

@@ -12,7 +12,7 @@ import { configSchema } from "../convert/config-schema.ts";
 import { configFromJson } from "../convert/convert-config.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
 import { formatDuration, parseDuration } from "../convert/duration.ts";
-import { duration, item, list, object, text, textMap } from "../convert/fields.ts";
+import { duration, item, list, needed, object, text, textMap } from "../convert/fields.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type Route, route } from "../requests/route.ts";
@@ -20,11 +20,13 @@ import { type Route, route } from "../requests/route.ts";
 const KINDS = ["start", "start_any", "launch"] as const;
 
 const step = item({
-  start: object({ machine_id: text() }).describe("Starts this machine."),
-  start_any: object({ app: text(), region: text(), metadata: textMap() }).describe(
+  start: object({ machine_id: needed(text()) }).describe("Starts this machine."),
+  start_any: object({ app: needed(text()), region: text(), metadata: textMap() }).describe(
     "Starts any stopped machine of an app that has these entries of metadata.",
   ),
-  launch: object({ app: text(), config: configSchema, region: text() }).describe("Creates a machine."),
+  launch: object({ app: needed(text()), config: needed(configSchema), region: text() }).describe(
+    "Creates a machine.",
+  ),
   timeout: duration(),
 });
 
@@ -42,7 +44,7 @@ export const acquireRoutes: readonly Route[] = [
     rpc: AcquireServiceService.acquireMachine,
     timeoutMs: TIMEOUT_MS.create,
     body: z.looseObject({
-      steps: list(step).describe("1 to 8, in the order in which they are tried. Required."),
+      steps: needed(list(step).describe("1 to 8, in the order in which they are tried.")),
       key: text(),
       timeout: duration().describe("For all steps. Default 60s."),
       hedge_after: duration().describe(

@@ -4,7 +4,7 @@ import { MachineState } from "../../../gen/windhover/machines/v1/machine.ts";
 import { ListMachinesRequest, MachinesServiceService } from "../../../gen/windhover/machines/v1/machines.ts";
 import { Fault, invalid } from "../../../lib/faults/fault.ts";
 import { appToJson } from "../convert/convert-platform.ts";
-import { flag, queryFlag, text } from "../convert/fields.ts";
+import { flag, needed, queryFlag, text } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
 import { requireOwnOrg } from "../requests/own-org.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
@@ -29,7 +29,7 @@ export const appRoutes: readonly Route[] = [
     answer: "apps",
     rpc: AppsServiceService.listApps,
     query: z.looseObject({
-      org_slug: text("The organisation. Required."),
+      org_slug: needed(text("The organisation.")),
       app_role: text("Taken, and not acted on."),
     }),
     async handle(request) {
@@ -56,7 +56,7 @@ export const appRoutes: readonly Route[] = [
     answer: "app",
     rpc: AppsServiceService.createApp,
     body: z.looseObject({
-      name: text("Name of the app. All organisations share one name space. Required."),
+      name: needed(text("Name of the app. All organisations share one name space.")),
       app_name: text("The old name of `name`."),
       org_slug: text("The organisation. Default: that of the token."),
       network: text("Kept, and not acted on."),

@@ -16,6 +16,7 @@ import {
   duration,
   durationOrSeconds,
   flag,
+  needed,
   queryDuration,
   queryFlag,
   repeated,
@@ -121,7 +122,7 @@ export const lifecycleRoutes: readonly Route[] = [
     summary: "Sends a signal to the main process.",
     answer: "ok",
     rpc: MachinesServiceService.signalMachine,
-    body: z.looseObject({ signal: signal() }),
+    body: z.looseObject({ signal: needed(signal()) }),
     async handle(request) {
       const { signal: name } = request.read().body;
       if (!name) throw invalid([{ field: "signal", description: "is required" }]);

@@ -15,7 +15,16 @@ import { MACHINE_STATES, type MachineState as StateName } from "../../machines/m
 import { configSchema, durationMs } from "../convert/config-schema.ts";
 import { configFromJson } from "../convert/convert-config.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
-import { durationOrSeconds, flag, integer, queryFlag, repeated, seconds, text } from "../convert/fields.ts";
+import {
+  durationOrSeconds,
+  flag,
+  integer,
+  needed,
+  queryFlag,
+  repeated,
+  seconds,
+  text,
+} from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
@@ -28,7 +37,7 @@ const PAGE = 500;
 const METADATA = "metadata.";
 
 const launchFields = {
-  config: configSchema,
+  config: needed(configSchema),
   name: text("Unique in the app. Default: made by the server."),
   region: text("A region, several with commas, or a group such as `eu` or `any`."),
   skip_launch: flag(),
@@ -43,7 +52,6 @@ export const machineRoutes: readonly Route[] = [
     path: "/v1/apps/:app/machines",
     tag: TAG,
     summary: "Lists the machines of an app.",
-    description: "Any `metadata.{key}=value` selects machines with that entry.",
     answer: "machines",
     rpc: MachinesServiceService.listMachines,
     query: z.looseObject({
@@ -52,6 +60,14 @@ export const machineRoutes: readonly Route[] = [
       state: repeated("States, with commas."),
       summary: queryFlag(),
       include_leases: queryFlag(),
+      metadata: z
+        .unknown()
+        .optional()
+        .meta({
+          ...{ type: "object", additionalProperties: { type: "string" }, style: "deepObject", explode: true },
+          description:
+            "Selects machines with these entries: `metadata.{key}=value` or `metadata[key]=value`.",
+        }),
     }),
     async handle(request) {
       const { query } = request.read();

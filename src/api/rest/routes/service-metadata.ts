@@ -5,7 +5,7 @@ import {
 } from "../../../gen/windhover/machines/v1/machines.ts";
 import { Fault, invalid } from "../../../lib/faults/fault.ts";
 import { mapFromProto, mapToProto } from "../../../lib/grpc/messages/maps.ts";
-import { text } from "../convert/fields.ts";
+import { needed, text } from "../convert/fields.ts";
 import { isObject, type JsonObject } from "../convert/json.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
 
@@ -14,10 +14,15 @@ const METADATA = "/v1/apps/:app/machines/:id/metadata";
 const NO_CONTENT = 204;
 
 const several = z.looseObject({
-  metadata: z
-    .unknown()
-    .optional()
-    .meta({ type: "object", description: "Entries to set; null or an empty text removes one." }),
+  metadata: needed(
+    z
+      .unknown()
+      .optional()
+      .meta({
+        ...{ type: "object", additionalProperties: { type: ["string", "null"] } },
+        description: "Entries to set; null or an empty text removes one.",
+      }),
+  ),
   machine_version: text("`instance_id` that the machine must have now; otherwise 412."),
   updated_at: text("Taken, and not acted on."),
 });

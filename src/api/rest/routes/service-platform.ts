@@ -7,7 +7,7 @@ import { invalid } from "../../../lib/faults/fault.ts";
 import { guestShape } from "../convert/config-schema.ts";
 import { configFromJson } from "../convert/convert-config.ts";
 import { callerToJson, placementsToJson, regionsToJson } from "../convert/convert-platform.ts";
-import { integer, object, text } from "../convert/fields.ts";
+import { integer, needed, object, text } from "../convert/fields.ts";
 import { requireOwnOrg } from "../requests/own-org.ts";
 import { type Route, route } from "../requests/route.ts";
 
@@ -34,7 +34,7 @@ export const platformRoutes: readonly Route[] = [
     answer: "placements",
     rpc: PlatformServiceService.estimatePlacements,
     body: z.looseObject({
-      org_slug: text("The organisation. Required."),
+      org_slug: needed(text("The organisation.")),
       compute: object(guestShape),
       region: text("As in a create. Default: all."),
       count: integer(0, MAX_COUNT),
