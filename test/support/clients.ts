@@ -39,7 +39,8 @@ export function clientsOf(address: string, token: string) {
   const scope = (timeoutMs = TIMEOUT_MS) => ({ timeoutMs });
   return {
     raw: { machines, leases, apps, orgs, hosts },
-    createApp: (name: string) => call(apps, apps.createApp, { network: "", name, org: "" }, scope()),
+    createApp: (name: string) =>
+      call(apps, apps.createApp, { network: "", name, org: "", requestId: "" }, scope()),
     async create(request: CreateOptions, timeoutMs?: number): Promise<Machine> {
       const whole = {
         name: "",

@@ -1,4 +1,5 @@
 import { Fault } from "../../lib/faults/fault.ts";
+import type { Queries } from "../../lib/stores/postgres.ts";
 import type { Transactions } from "../database/gated-database.ts";
 import { banned, orgNotFound, type Standing } from "../orgs/organization.ts";
 import { type App, appNotEmpty, appNotFound } from "./app.ts";
@@ -9,6 +10,15 @@ const SELECT = `select name, org, network, ${CREATE_TIME}, ${ORG_NAME},
     (select count(*)::int from machines m where m.app = a.name and m.state <> 'destroyed') as "machineCount"
   from apps a`;
 
+/** An app to create. */
+export interface NewApp {
+  readonly name: string;
+  readonly org: string;
+  readonly network: string;
+  /** Undefined: the call cannot be repeated. */
+  readonly requestId: string | undefined;
+}
+
 export class AppStore {
   readonly #db: Transactions;
 
@@ -16,8 +26,12 @@ export class AppStore {
     this.#db = db;
   }
 
-  /** @throws Fault `APP_NAME_TAKEN`, `ORG_NOT_FOUND`, `ORG_BANNED` */
-  create(name: string, org: string, network: string): Promise<App> {
+  /**
+   * Creates an app, or returns the one that an earlier call with the same request id has created.
+   *
+   * @throws Fault `APP_NAME_TAKEN`, `REQUEST_ID_REUSED`, `ORG_NOT_FOUND`, `ORG_BANNED`
+   */
+  create({ name, org, network, requestId }: NewApp): Promise<App> {
     return this.#db.transaction(async (tx) => {
       const { rows: orgs } = await tx.query<{ standing: Standing }>({
         name: "app_create_org",
@@ -28,12 +42,14 @@ export class AppStore {
       if (orgs[0].standing === "banned") throw banned(org);
       const { rows } = await tx.query<App>({
         name: "app_create",
-        text: `insert into apps as a (name, org, network) values ($1, $2, $3) on conflict (name) do nothing
+        text: `insert into apps as a (name, org, network, request_id) values ($1, $2, $3, $4) on conflict do nothing
                returning name, org, network, ${CREATE_TIME}, ${ORG_NAME}, 0 as "machineCount"`,
-        values: [name, org, network],
+        values: [name, org, network, requestId ?? null],
       });
-      if (!rows[0]) throw taken(name);
-      return rows[0];
+      const app = rows[0] ?? (requestId && (await madeBefore(tx, org, requestId)));
+      if (!app) throw taken(name);
+      if (app.name !== name || app.network !== network) throw reused(requestId ?? "", app);
+      return app;
     });
   }
 
@@ -80,6 +96,20 @@ export class AppStore {
       await tx.query({ name: "app_delete", text: "delete from apps where name = $1", values: [name] });
     });
   }
+}
+
+async function madeBefore(tx: Queries, org: string, requestId: string): Promise<App | undefined> {
+  const { rows } = await tx.query<App>({
+    name: "app_made_before",
+    text: `${SELECT} where org = $1 and request_id = $2`,
+    values: [org, requestId],
+  });
+  return rows[0];
+}
+
+function reused(requestId: string, { name }: App): Fault {
+  const message = `request_id ${requestId} stands for the app ${name}; use a new one for each app`;
+  return new Fault("INVALID_ARGUMENT", "REQUEST_ID_REUSED", message, { request_id: requestId, app: name });
 }
 
 function taken(name: string): Fault {

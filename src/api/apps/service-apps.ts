@@ -4,7 +4,7 @@ import { Violations } from "../../lib/faults/violations.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
-import { checkAppName, checkNetwork, checkSlug, requireName } from "../requests/names.ts";
+import { checkAppName, checkNetwork, checkRequestId, checkSlug, requireName } from "../requests/names.ts";
 import { readPage } from "../requests/pages.ts";
 import type { App } from "./app.ts";
 import { type DeleteAppParts, deleteApp } from "./delete-app.ts";
@@ -18,9 +18,12 @@ export function appsService(parts: DeleteAppParts): AppsServiceServer {
       violations.add("name", checkAppName(req.name));
       if (req.org !== "") violations.add("org", checkSlug(req.org));
       if (req.network !== "") violations.add("network", checkNetwork(req.network));
+      if (req.requestId !== "") violations.add("request_id", checkRequestId(req.requestId));
       violations.throwIfAny();
       if (req.org !== "" && req.org !== org) requireScope(ctx, "admin");
-      return { app: appToProto(await apps.create(req.name, req.org || org, req.network)) };
+      const { name, network } = req;
+      const app = { name, network, org: req.org || org, requestId: req.requestId || undefined };
+      return { app: appToProto(await apps.create(app)) };
     }),
     getApp: unary(async (req, ctx) => {
       const { org } = authorize(ctx, "machines:read");

@@ -60,9 +60,10 @@ async function createApp(
   const made = flags.generateName ? `app-${randomBytes(4).toString("hex")}` : undefined;
   const name = given ?? flags.name ?? made;
   if (name === undefined) throw new UsageError("Which name? Give one, or --generate-name.");
+  const request = { network, name, org, requestId: "" };
   const client = await session.client(AppsServiceClient);
   await session.inSpan("hover app create", async (span) => {
-    const { app } = await session.call(client, client.createApp, { network, name, org }, { span });
+    const { app } = await session.call(client, client.createApp, request, { span });
     span.end();
     if (session.json) return session.printJson(toJson(app));
     session.printLines([`${app?.name ?? name} created  (organisation ${app?.org ?? "unknown"})`]);

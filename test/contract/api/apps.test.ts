@@ -34,7 +34,9 @@ describe("apps", () => {
 
   test("have the network that they asked for and the name of their organisation", async () => {
     const { apps } = api.user;
-    const { app } = await call(apps, apps.createApp, { name: "web", org: "", network: "lab" }, LIMIT);
+    const create = (name: string, network: string) =>
+      call(apps, apps.createApp, { name, org: "", network, requestId: "" }, LIMIT);
+    const { app } = await create("web", "lab");
     await api.user.createApp("api");
 
     const listed = await call(apps, apps.listApps, { pageSize: 0, pageToken: "" }, LIMIT);
@@ -44,8 +46,7 @@ describe("apps", () => {
       ["", "Personal"],
       ["lab", "Personal"],
     ]);
-    const odd = call(apps, apps.createApp, { name: "odd", org: "", network: "a b" }, LIMIT);
-    expect(await faultOf(odd)).toMatchObject({ facts: { fields: "network" } });
+    expect(await faultOf(create("odd", "a b"))).toMatchObject({ facts: { fields: "network" } });
   });
 
   test.each(["", "1web", "web-", "Web", "a".repeat(64)])("are not named %j", async (name) => {
@@ -67,6 +68,28 @@ describe("apps", () => {
     const get = call(other.apps, other.apps.getApp, { name: "web" }, LIMIT);
     expect(await faultOf(get)).toMatchObject({ reason: "APP_NOT_FOUND" });
     other.close();
+  });
+
+  test("are created once by calls with one request id, which stands for nothing else", async () => {
+    const { apps } = api.user;
+    const create = async (name: string, requestId: string, network = "") =>
+      (await call(apps, apps.createApp, { name, org: "", network, requestId }, LIMIT)).app;
+
+    const created = await Promise.all([1, 2, 3].map(() => create("web", "first")));
+
+    expect(new Set(created.map((app) => app?.createTime?.getTime())).size).toBe(1);
+    const reused = { code: "INVALID_ARGUMENT", reason: "REQUEST_ID_REUSED" };
+    expect(await faultOf(create("other", "first"))).toMatchObject(reused);
+    expect(await faultOf(create("web", "first", "lab"))).toMatchObject(reused);
+    expect(await faultOf(create("web", "second"))).toMatchObject({ reason: "APP_NAME_TAKEN" });
+    expect(await faultOf(create("new", "a b"))).toMatchObject({ facts: { fields: "request_id" } });
+    await createOrg("acme");
+    const acme = await api.as("acme", ["machines:write", "machines:read"]);
+    const theirs = { name: "theirs", org: "", network: "", requestId: "first" };
+    expect((await call(acme.apps, acme.apps.createApp, theirs, LIMIT)).app?.org).toBe("acme");
+    acme.close();
+    await call(apps, apps.deleteApp, { name: "web", force: false }, LIMIT);
+    expect((await create("web", "first"))?.name).toBe("web");
   });
 
   test("of another organisation are created by operators only", async () => {

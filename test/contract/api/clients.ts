@@ -75,7 +75,7 @@ export async function clients(address: string, bearer: string | undefined) {
         },
       ),
     createApp: (name: string, org = "") =>
-      call(apps, apps.createApp, { network: "", name, org }, { timeoutMs: 20_000 }),
+      call(apps, apps.createApp, { network: "", name, org, requestId: "" }, { timeoutMs: 20_000 }),
     start: (machineId: string) =>
       call(
         machines,

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Caller, CallOptions, UnaryMethod } from "../calls/caller.ts";
 import type { RetryPolicy } from "../calls/retry.ts";
 import { type App, AppsServiceClient } from "../gen/windhover/machines/v1/apps.ts";
@@ -9,6 +10,8 @@ export interface CreateAppOptions extends CallOptions {
   readonly org?: string;
   /** Name of a private network. Kept, and not acted on yet. */
   readonly network?: string;
+  /** Makes calls with the same one create one app. Default: a new one. */
+  readonly requestId?: string;
 }
 
 /** Apps: named groups of machines of one organisation. */
@@ -20,8 +23,10 @@ export class Apps {
   }
 
   /** Creates an app. Fails with `APP_NAME_TAKEN`. */
-  async create(name: string, { org = "", network = "", ...scope }: CreateAppOptions = {}): Promise<App> {
-    return appOf(await this.#call((c) => c.createApp, { name, org, network }, "ifNotDone", scope));
+  async create(name: string, options: CreateAppOptions = {}): Promise<App> {
+    const { org = "", network = "", requestId = randomUUID(), ...scope } = options;
+    const message = { name, org, network, requestId };
+    return appOf(await this.#call((c) => c.createApp, message, "always", scope));
   }
 
   /** Returns an app. Fails with `APP_NOT_FOUND`. */

@@ -51,6 +51,7 @@ const SAFE: readonly (readonly [string, Call])[] = [
   ["updateMetadata", ({ machines }) => machines.metadata.set(ID, { a: "b" })],
   ["waitMachine", ({ machines }) => machines.wait(ID)],
   ["acquireMachine", (windhover) => windhover.acquire({ steps: [{ start: ID }] })],
+  ["createApp", ({ apps }) => apps.create("a")],
 ];
 const UNSAFE: readonly (readonly [string, Call])[] = [
   ["startMachine", ({ machines }) => machines.start(ID)],
@@ -59,12 +60,12 @@ const UNSAFE: readonly (readonly [string, Call])[] = [
   ["signalMachine", ({ machines }) => machines.signal(ID, "SIGHUP")],
   ["runCommand", ({ exec }) => exec.run(ID, ["true"])],
   ["acquireLease", ({ leases }) => leases.acquire(ID)],
-  ["createApp", ({ apps }) => apps.create("a")],
 ];
 
 describe("a call that may have been done", () => {
   test.each(SAFE)("is repeated when that is safe: %s", async (method, call) => {
-    const { windhover, calls } = await failing(method, [unavailable, unavailable], machine);
+    const answer = { ...machine, app: { name: "a" } };
+    const { windhover, calls } = await failing(method, [unavailable, unavailable], answer);
 
     await call(windhover);
 

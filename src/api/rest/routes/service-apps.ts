@@ -6,6 +6,7 @@ import { Fault, invalid } from "../../../lib/faults/fault.ts";
 import { appToJson } from "../convert/convert-platform.ts";
 import { flag, needed, queryFlag, text } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
+import { requestIdOf } from "../requests/idempotency.ts";
 import { requireOwnOrg } from "../requests/own-org.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
 
@@ -53,6 +54,7 @@ export const appRoutes: readonly Route[] = [
     path: "/v1/apps",
     tag: TAG,
     summary: "Creates an app.",
+    description: "An `Idempotency-Key` makes it safe to repeat: the same key gives the same app.",
     answer: "app",
     rpc: AppsServiceService.createApp,
     body: z.looseObject({
@@ -67,7 +69,9 @@ export const appRoutes: readonly Route[] = [
       const { body } = request.read();
       if (body.org_slug && !request.claims?.scopes.includes("admin")) requireOwnOrg(request, body.org_slug);
       const name = body.name || body.app_name || "";
-      const { app } = await request.unary({ name, org: body.org_slug ?? "", network: body.network ?? "" });
+      const requestId = requestIdOf(request.arrived.headers["idempotency-key"]);
+      const { org_slug: org = "", network = "" } = body;
+      const { app } = await request.unary({ name, org, network, requestId });
       return { body: app ? appToJson(app) : {} };
     },
   }),
