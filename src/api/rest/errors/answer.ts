@@ -33,7 +33,7 @@ export function errorAnswer(fault: Fault, action = ""): ErrorAnswer {
 
 function headersOf(fault: Fault, status: number): Record<string, string> {
   const headers: Record<string, string> = {};
-  if (status === 429 || (status === 503 && fault.retryAfterMs !== undefined))
+  if (status === 429 || fault.retryAfterMs !== undefined)
     headers["retry-after"] = String(Math.max(1, Math.ceil((fault.retryAfterMs ?? 0) / 1_000)));
   if (status === 401) headers["www-authenticate"] = "Bearer";
   const allowed = fault.facts["allowed"];

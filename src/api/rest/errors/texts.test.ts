@@ -18,3 +18,31 @@ test.each([
     body: { error: `aborted: ${text}`, status: "insufficient_capacity" },
   });
 });
+
+test.each(["DISK_FULL", "NO_FREE_PORT"])("%s is a lack of room as any other, and no rate", (reason) => {
+  const fault = new Fault("RESOURCE_EXHAUSTED", reason, "no port from 1 to 2 is free");
+
+  const { status, headers, body } = errorAnswer(fault);
+
+  expect({ status, headers, body }).toMatchObject({
+    status: 409,
+    headers: {},
+    body: { error: expect.stringContaining(" for machine: no port"), status: "insufficient_capacity" },
+  });
+});
+
+test("an acquire of which no step has worked is no rate, and tells what was tried", () => {
+  const facts = { attempts: '[{"step":0}]', reason_0: "NO_CAPACITY" };
+
+  const answer = errorAnswer(new Fault("RESOURCE_EXHAUSTED", "NO_STEP_WORKED", "no step", facts));
+
+  expect(answer).toMatchObject({ status: 409, headers: {}, body: { attempts: '[{"step":0}]' } });
+});
+
+test("an error that passes says when to come back, whatever its status", () => {
+  const again = { retryAfterMs: 1_500 };
+
+  const { status, headers } = errorAnswer(new Fault("ABORTED", "KEY_IN_USE", "in use", {}, again));
+
+  expect({ status, headers }).toEqual({ status: 409, headers: { "retry-after": "2" } });
+});

@@ -56,6 +56,12 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
   }),
   INSUFFICIENT_CAPACITY: (fault) => ({ ...NO_ROOM, text: noRoom(fault), more: { scope: "host" } }),
   NO_CAPACITY: (fault) => ({ ...NO_ROOM, text: noRoom(fault), more: { scope: "region" } }),
+  DISK_FULL: noPlace,
+  NO_FREE_PORT: noPlace,
+  IMAGE_SHARE_EXCEEDED: overQuota,
+  // It is no rate: to come back later need not help.
+  NO_STEP_WORKED: ({ facts }) => ({ status: 409, more: attemptsOf(facts) }),
+  ACQUIRE_TIMEOUT: ({ facts }) => ({ more: attemptsOf(facts) }),
   RATE_LIMITED: () => ({ text: "resource_exhausted: rate limit exceeded" }),
   QUOTA_MACHINES: overQuota,
   QUOTA_MEMORY: overQuota,
@@ -96,6 +102,20 @@ export const BY_CODE: Readonly<Record<Fault["code"], number>> = {
 function overQuota({ message }: Fault): Told {
   // Clients take ` for machine` for a lack of room.
   return { ...FORBIDDEN, text: `permission_denied: ${message}`, more: { scope: "quota" } };
+}
+
+/** A host that lacks something else than CPUs and memory. */
+function noPlace({ message }: Fault): Told {
+  return {
+    ...NO_ROOM,
+    text: `aborted: could not reserve resource for machine: ${message}`,
+    more: { scope: "host" },
+  };
+}
+
+/** What was tried, as JSON in a text. */
+function attemptsOf({ attempts }: Fault["facts"]): Record<string, string> {
+  return attempts === undefined ? {} : { attempts };
 }
 
 function wrongImage({ message }: Fault): Told {
