@@ -78,6 +78,38 @@ test.each([
   expect(headers.get("fly-trace-id")).toBe("0af7651916cd43dd8448eb211c80319c");
 });
 
+test("a traceparent that is not valid is as none", async () => {
+  for (const id of ["0".repeat(32), "0AF7651916CD43DD8448EB211C80319C"]) {
+    const traceparent = `00-${id}-b7ad6b7169203331-01`;
+    const { headers } = await send("GET", "/v1/apps/web", undefined, { traceparent });
+
+    expect(headers.get("fly-trace-id")).toMatch(/^[0-9a-f]{32}$/);
+    expect(headers.get("fly-trace-id")).not.toBe(id.toLowerCase());
+  }
+});
+
+test("of several tokens in one header the valid one counts", async () => {
+  const several = restClientWith(api.restAddress, { authorization: `FlyV1 fm2_other,${bearer},fm2_more` });
+  const none = restClientWith(api.restAddress, { authorization: "FlyV1 fm2_other,fm2_more" });
+
+  expect((await several("GET", "/v1/apps/web")).status).toBe(200);
+  expect((await none("GET", "/v1/apps/web")).status).toBe(401);
+});
+
+test("lists and objects of a query may be written as PHP and generated clients do", async () => {
+  const create = (metadata: object) =>
+    send("POST", "/v1/apps/web/machines", { config: { image: "nginx", metadata }, skip_launch: true });
+  const [{ body: found }] = [await create({ php: "yes" }), await create({ php: "no" })];
+
+  const query = "state[0]=stopped&state[1]=created&metadata%5Bphp%5D=yes";
+  const { status, body } = await send("GET", `/v1/apps/web/machines?${query}`);
+
+  expect({ status, body }).toEqual({
+    status: 200,
+    body: [expect.objectContaining({ id: Object(found)["id"] })],
+  });
+});
+
 test("what is not built, not there, and no route is told apart", async () => {
   const [later, missing, unknown] = await Promise.all(
     ["/v1/apps/web/volumes", "/v1/apps/web/machines/00001aaaaaaaaa", "/v1/apps/web/nothing"].map((path) =>
@@ -264,6 +296,10 @@ test("HEAD has the headers of GET and no body; OPTIONS tells what is allowed", a
   expect({ status: head.status, body: head.body }).toEqual({ status: 200, body: undefined });
   expect(options.status).toBe(204);
   expect(options.headers.get("allow")).toBe("DELETE, GET, HEAD, OPTIONS");
+  expect(await send("OPTIONS", "/v1/nothing")).toMatchObject({
+    status: 404,
+    body: { reason: "ROUTE_NOT_FOUND" },
+  });
 });
 
 test("pages of other origins may send what the API takes, and read ids", async () => {

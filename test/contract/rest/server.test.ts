@@ -157,6 +157,30 @@ test("two services of one port, and durations as numbers in objects, come back a
   expect(updated).toMatchObject({ status: 200, body: { config } });
 });
 
+test("a create of an app is repeated with the same Idempotency-Key, and refused as taken without", async () => {
+  const key = { "idempotency-key": "one app" };
+  const create = (name: string, headers = {}) => send("POST", "/v1/apps", { name }, headers);
+
+  const [first, again] = [await create("once", key), await create("once", key)];
+
+  expect(first).toMatchObject({ status: 201, body: { id: "once" } });
+  expect(again).toMatchObject({ status: 201, body: first.body as object });
+  expect(await create("twice", key)).toMatchObject({ status: 400, body: { reason: "REQUEST_ID_REUSED" } });
+  expect(await create("once")).toMatchObject({ status: 422, body: { status: "name_taken" } });
+});
+
+test("an acquire of which no step works says what was tried and why not", async () => {
+  const steps = [{ start: { machine_id: "00001aaaaaaaaa" } }];
+
+  const { status, headers, body } = await send("POST", "/v1/acquire", { steps });
+
+  expect({ status, body }).toMatchObject({ status: 409, body: { reason: "NO_STEP_WORKED" } });
+  expect(headers.get("retry-after")).toBeNull();
+  expect(JSON.parse((body as { attempts: string }).attempts)).toMatchObject([
+    { step: 0, outcome: "failed", reason: "MACHINE_NOT_FOUND" },
+  ]);
+});
+
 test("an update keeps name and region, which may come along", async () => {
   const { body: made } = await send("POST", "/v1/apps/web/machines", {
     config: { image: "nginx" },

@@ -103,8 +103,11 @@ export async function createRestServer(parts: ServerParts) {
   server.addHook("onRequest", async (request, reply) => {
     begin(request, reply);
     bound(request.raw, reply, inFlight);
-    if (request.method === "OPTIONS")
-      reply.header("allow", allowedMethods(pathOf(request), known).join(", "));
+    if (request.method !== "OPTIONS") return;
+    const allowed = allowedMethods(pathOf(request), known);
+    if (allowed.length > 0) reply.header("allow", allowed.join(", "));
+    // A page that asks before its request is told by the request.
+    else if (!request.headers["access-control-request-method"]) throw unknownRoute(request, known);
   });
   // Bodies are read by the routes, once it is known who sends them.
   server.removeAllContentTypeParsers();

@@ -9,6 +9,7 @@ import type { Components } from "../openapi/components.ts";
 import { docsOf } from "../openapi/document.ts";
 import { acceptsSse } from "../requests/accept.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
+import { plainQuery } from "../requests/plain-query.ts";
 import { notBuiltYet, RestRequest, type Route, type RouteParts } from "../requests/route.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Bodies, parseAnyBody, parseBody } from "./read-body.ts";
@@ -43,7 +44,7 @@ export function registerRoute(
     const arrived = {
       params: paramsOf(request.params),
       // Fastify makes an object of texts and lists of texts.
-      query: request.query as Record<string, unknown>,
+      query: plainQuery(request.query as Record<string, unknown>),
       headers: request.headers,
       body,
     };

@@ -14,7 +14,8 @@ import { tracer } from "../../../lib/otel/tracing.ts";
 const NO_TRACE = "0".repeat(32);
 const TRACE_ID = /^(?:[0-9a-f]{16}){1,2}$/;
 const SPAN_ID = /^[0-9a-f]{16}$/;
-const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
+/** The version ff and ids of zeros only are not valid. */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
 
 /** The trace of a request: what it came with, and the span of ours. */
 export interface RequestTrace {
