@@ -63,13 +63,14 @@ export const appRoutes: readonly Route[] = [
       org_slug: text("The organisation. Default: that of the token."),
       network: text("Kept, and not acted on."),
       enable_subdomains: flag(),
+      request_id: text("The same as an `Idempotency-Key`, which counts when both are there."),
     }),
     status: 201,
     async handle(request) {
       const { body } = request.read();
       if (body.org_slug && !request.claims?.scopes.includes("admin")) requireOwnOrg(request, body.org_slug);
       const name = body.name || body.app_name || "";
-      const requestId = requestIdOf(request.arrived.headers["idempotency-key"]);
+      const requestId = requestIdOf(request.arrived.headers["idempotency-key"] || body.request_id);
       const { org_slug: org = "", network = "" } = body;
       const { app } = await request.unary({ name, org, network, requestId });
       return { body: app ? appToJson(app) : {} };
