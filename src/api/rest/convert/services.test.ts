@@ -39,4 +39,18 @@ describe("several services of one port", () => {
       { protocol: "udp", internal_port: 81, ports: [{ port: 80 }] },
     ]);
   });
+
+  test("are not made of what else a client keeps under their name", () => {
+    const services = [{ protocol: "tcp", internal_port: 80 }];
+    const kept = [
+      null,
+      { at: 0 },
+      { at: "0", service: {} },
+      { at: 0, service: { protocol: { toString: 1 } } },
+    ];
+
+    const config = configFromJson({ image: "nginx", services, repeated_services: kept });
+
+    expect(configToJson(config)["services"]).toEqual(services);
+  });
 });

@@ -48,8 +48,10 @@ function isRepeat(services: readonly object[], i: number): boolean {
   return key !== undefined && services.findIndex((each) => keyOf(each) === key) < i;
 }
 
-/** Names protocol and port; undefined without a port. */
+/** Names protocol and port; undefined without a port. What gRPC clients keep may have any type. */
 function keyOf(service: unknown): string | undefined {
-  if (!isObject(service) || !service["internal_port"]) return undefined;
-  return `${service["protocol"] || "tcp"}/${service["internal_port"]}`;
+  if (!isObject(service)) return undefined;
+  const { internal_port: port, protocol } = service;
+  if (typeof port !== "number" || port === 0) return undefined;
+  return `${typeof protocol === "string" && protocol !== "" ? protocol : "tcp"}/${port}`;
 }
