@@ -205,6 +205,7 @@ test("every field that is wrong is named at once", async () => {
     config: { image: 1, guest: { cpus: "many", memory_mb: [] }, env: { A: 1 } },
     skip_launch: "perhaps",
     lease_ttl: -1,
+    min_secrets_version: -1,
   });
 
   expect(status).toBe(400);
@@ -218,6 +219,7 @@ test("every field that is wrong is named at once", async () => {
     "lease_ttl",
   ])
     expect(error).toContain(`${field}: `);
+  expect(error).toContain("min_secrets_version: must be at least 0");
 });
 
 test("a body of more than 1 MiB is refused, whether or not its length is told", async () => {
@@ -268,6 +270,14 @@ test("a request without Host, or with an expectation that nobody knows, is as an
 
   expect([hostless.status, expecting.status, traced.status]).toEqual([200, 200, 405]);
   expect(JSON.parse(traced.body)).toMatchObject({ status: "method_not_allowed" });
+});
+
+test("a body that says that it is not compressed, in any case, is read", async () => {
+  const head = `POST /v1/apps HTTP/1.1\r\nContent-Encoding: Identity\r\nContent-Length: 2\r\n${auth()}`;
+
+  const answer = await raw(`${head}\r\n{}`);
+
+  expect(JSON.parse(answer.body)).toMatchObject({ reason: "INVALID_FIELDS" });
 });
 
 test("texts that are not well-formed Unicode are stored as if they were", async () => {

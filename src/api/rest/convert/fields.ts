@@ -30,7 +30,7 @@ export function text(description?: string) {
 
 /** A whole number, also as text. */
 export function integer(min = 0, max = Number.MAX_SAFE_INTEGER) {
-  const error = max === Number.MAX_SAFE_INTEGER ? `must be a whole number` : `must be ${min} to ${max}`;
+  const error = max === Number.MAX_SAFE_INTEGER ? `must be at least ${min}` : `must be ${min} to ${max}`;
   const schema = z.int({ error: "must be a whole number" }).min(min, { error }).max(max, { error });
   return member(schema, readNumber);
 }

@@ -12,7 +12,7 @@ export class Bodies {
   /** @throws Fault BODY_TOO_LARGE, TOO_MUCH_UNFINISHED, ENCODING_NOT_SUPPORTED */
   async read(request: IncomingMessage, org: string): Promise<Buffer> {
     const { headers } = request;
-    const encoding = headers["content-encoding"] ?? "identity";
+    const encoding = headers["content-encoding"]?.toLowerCase() ?? "identity";
     if (encoding !== "identity" && encoding !== "") throw notSupported(encoding);
     if (Number(headers["content-length"] ?? 0) > REST_LIMITS.bodyBytes) throw tooLarge();
     const chunks: Buffer[] = [];
