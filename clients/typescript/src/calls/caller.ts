@@ -57,8 +57,10 @@ export interface OpenDuplex<Req, Res> {
 
 /** Retries of one call, whatever its time. */
 const MAX_RETRIES = 8;
-/** Times between answers after which a stream is given up. */
+/** How long a stream that is lost is opened anew. */
 const GIVE_UP_MS = 60_000;
+/** An attempt that lasted so long had a stream, although nothing came by it. */
+const WAS_OPEN_MS = 5_000;
 
 /** Calls the nearest api: with a token, a deadline, and retries where they are safe. */
 export class Caller {
@@ -112,22 +114,26 @@ export class Caller {
   ): AsyncGenerator<Res, void, undefined> {
     let request = first;
     let failures = 0;
-    let silentSinceMs = performance.now();
+    let lostSinceMs: number | undefined;
     const deadline = deadlineOf(scope.timeoutMs ?? Number.POSITIVE_INFINITY);
     for (;;) {
       const endpoint = await this.#endpoints.pick();
+      const openedMs = performance.now();
       try {
         for await (const response of this.#read(endpoint, Constructor, method, request, deadline, scope)) {
           failures = 0;
+          lostSinceMs = undefined;
           request = next(request, response);
           yield response;
-          silentSinceMs = performance.now();
         }
         if (!scope.endless) return;
         await sleep(pauseMs(LOST, failures++), scope.signal);
       } catch (err) {
         const error = this.#convert(err, endpoint, scope.signal);
-        const isOver = performance.now() - silentSinceMs > GIVE_UP_MS;
+        const nowMs = performance.now();
+        if (wasOpen(error) && nowMs - openedMs > WAS_OPEN_MS) [failures, lostSinceMs] = [0, nowMs];
+        lostSinceMs ??= nowMs;
+        const isOver = nowMs - lostSinceMs > GIVE_UP_MS;
         if (isOver || scope.signal?.aborted || !mayRetry(error, "always")) throw error;
         await this.#pause(error, endpoint, failures++, scope.signal);
       }
@@ -216,6 +222,11 @@ export class Caller {
     metadata.set("authorization", `Bearer ${await this.token()}`);
     return metadata;
   }
+}
+
+/** Whether an error is the end of a stream that an api had taken. */
+function wasOpen(error: WindhoverError): boolean {
+  return isOfEndpoint(error) && error.reason !== "NOT_CONNECTED";
 }
 
 const LOST = new WindhoverError("UNAVAILABLE", "CONNECTION_LOST", "the stream has ended");

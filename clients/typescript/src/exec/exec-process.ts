@@ -33,6 +33,7 @@ export class ExecProcess {
   readonly #open: OpenDuplex<ExecMachineRequest, ExecMachineResponse>;
   readonly #full = new Set<Readable>();
   #isKilled = false;
+  #isOver = false;
 
   /** @internal */
   constructor(open: OpenDuplex<ExecMachineRequest, ExecMachineResponse>, pid: number) {
@@ -66,6 +67,7 @@ export class ExecProcess {
     const { stream, error } = this.#open;
     return new Promise((resolve, reject) => {
       const fail = (err: unknown) => {
+        this.#isOver = true;
         const converted = this.#isKilled ? KILLED : error(err);
         reject(converted);
         this.stdout.destroy(converted);
@@ -81,6 +83,7 @@ export class ExecProcess {
         else if (message?.$case === "exit") resolve(message.value);
       });
       stream.once("end", () => {
+        this.#isOver = true;
         this.stdout.push(null);
         this.stderr.push(null);
         this.stdin.destroy();
@@ -93,17 +96,23 @@ export class ExecProcess {
   }
 
   #output(output: Readable, bytes: Uint8Array): void {
-    if (bytes.length === 0 || output.push(bytes)) return;
+    // What nobody reads any more holds nothing back.
+    if (bytes.length === 0 || output.destroyed || output.push(bytes)) return;
     this.#full.add(output);
     this.#open.stream.pause();
   }
 
   /** Makes a stream. Either one that is full holds back the whole, until it is read. */
   #reader(): Readable {
+    const hasRoom = () => {
+      this.#full.delete(output);
+      if (this.#full.size === 0) this.#open.stream.resume();
+    };
     const output: Readable = new Readable({
-      read: () => {
-        this.#full.delete(output);
-        if (this.#full.size === 0) this.#open.stream.resume();
+      read: hasRoom,
+      destroy: (error, done) => {
+        hasRoom();
+        done(error);
       },
     });
     return output;
@@ -125,13 +134,17 @@ export class ExecProcess {
         this.#send({ $case: "stdinEnd", value: true });
         done();
       },
+      destroy: (error, done) => {
+        if (!this.stdin.writableFinished) this.#send({ $case: "stdinEnd", value: true });
+        done(error);
+      },
     });
   }
 
   /** Returns whether more may be sent at once. What is sent after the end is lost. */
   #send(message: Sent): boolean {
     const { stream } = this.#open;
-    if (stream.writableEnded || stream.destroyed) return true;
+    if (this.#isOver || stream.writableEnded || stream.destroyed) return true;
     return stream.write({ machineId: "", message });
   }
 }

@@ -1,5 +1,5 @@
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { ExecMachineRequest, ExecMachineResponse } from "../gen/windhover/machines/v1/exec.ts";
 import type {
   StreamLogsRequest,
@@ -108,6 +108,50 @@ test("logs go on after the last line, and the tail counts once", async () => {
   ]);
 });
 
+test("a stream by which nothing has come for long goes on when it is lost", async () => {
+  let laterMs = 0;
+  const now = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + laterMs);
+  closing.push(() => clock.mockRestore());
+  let asked = 0;
+  const api = await serveApi({
+    streamLogs: (call: Logging) => {
+      const { afterSequence } = call.request;
+      asked += 1;
+      laterMs += 600_000;
+      if (asked < 4) return void call.emit("error", apiError("UNAVAILABLE", "SERVER_DRAINING"));
+      const sequence = afterSequence + 1n;
+      call.write({ entries: [{ sequence, text: "a line", stream: "stdout" }], position: sequence });
+      call.end();
+    },
+  });
+  const lines: string[] = [];
+
+  for await (const { text } of clientOf(api).machines.logs(ID, { follow: true })) lines.push(text);
+
+  expect(lines).toEqual(["a line"]);
+});
+
+test("a stream is given up when it cannot be opened for long", async () => {
+  let laterMs = 0;
+  const now = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + laterMs);
+  closing.push(() => clock.mockRestore());
+  let asked = 0;
+  const api = await serveApi({
+    streamLogs: (call: Logging) => {
+      asked += 1;
+      laterMs += 35_000;
+      call.emit("error", apiError("UNAVAILABLE", "HOST_UNREACHABLE"));
+    },
+  });
+
+  const first = clientOf(api).machines.logs(ID, { follow: true }).next();
+
+  await expect(first).rejects.toMatchObject({ reason: "HOST_UNREACHABLE" });
+  expect(asked).toBe(3);
+});
+
 describe("exec", () => {
   test("streams input and output, and tells of sizes, signals and the end", async () => {
     const heard: unknown[] = [];
@@ -171,6 +215,36 @@ describe("exec", () => {
     expect(before).toBeLessThan(total);
     expect(bytes).toBe(total * piece.length);
     expect(await child.exit).toMatchObject({ exitCode: 0 });
+  });
+
+  test("is not held back by output that is left, and ends the input that is", async () => {
+    const heard: string[] = [];
+    const api = await serveApi({
+      execMachine: (call: Executing) => {
+        call.on("data", ({ message }: ExecMachineRequest) => {
+          heard.push(message?.$case ?? "");
+          if (message?.$case === "start") {
+            call.write({ message: { $case: "started", value: { pid: 1 } } });
+            call.write({ message: { $case: "stdout", value: Buffer.from("first") } });
+          } else {
+            for (let i = 0; i < 32; i++)
+              call.write({ message: { $case: "stdout", value: Buffer.alloc(64 * 1024) } });
+            call.write({ message: { $case: "exit", value: { exitCode: 0, signal: "" } } });
+            call.end();
+          }
+        });
+      },
+    });
+    const child = await clientOf(api).exec.start(ID, ["yes"], { stdin: true });
+
+    for await (const bytes of child.stdout) {
+      expect(Buffer.from(bytes).toString()).toBe("first");
+      break;
+    }
+    child.stdin.destroy();
+
+    expect(await child.exit).toMatchObject({ exitCode: 0 });
+    expect(heard).toEqual(["start", "stdinEnd"]);
   });
 
   test("fails with its reason when the command does not start", async () => {
