@@ -121,7 +121,10 @@ test("a stream by which nothing has come for long goes on when it is lost", asyn
       laterMs += 600_000;
       if (asked < 4) return void call.emit("error", apiError("UNAVAILABLE", "SERVER_DRAINING"));
       const sequence = afterSequence + 1n;
-      call.write({ entries: [{ sequence, text: "a line", stream: "stdout" }], position: sequence });
+      call.write({
+        entries: [{ sequence, text: "a line", stream: "stdout", time: undefined }],
+        position: sequence,
+      });
       call.end();
     },
   });
