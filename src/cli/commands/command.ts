@@ -5,6 +5,7 @@ import { Session } from "../session/session.ts";
 import { type CommonFlags, readSettings } from "../session/settings.ts";
 import type { Terminal } from "../session/terminal.ts";
 import { UsageError } from "../session/usage-error.ts";
+import type { AppFlag } from "./find.ts";
 import { joinOptional, separateProgram } from "./program-words.ts";
 
 /** Said with every mistake in a command that takes words of a program. */
@@ -28,6 +29,7 @@ export class HoverCommand extends Command {
   readonly #surroundings: Surroundings;
   readonly #refusals = new Map<string, { readonly option: Option; readonly why: string }>();
   #takesProgram = false;
+  #asksForMachine = false;
 
   constructor(name: string | undefined, surroundings: Surroundings) {
     super(name);
@@ -79,6 +81,12 @@ export class HoverCommand extends Command {
     return this.showHelpAfterError(this.#usage);
   }
 
+  /** Lets a person choose the machine, or machines, of the first argument when none is given. */
+  asksForMachine(): this {
+    this.#asksForMachine = true;
+    return this;
+  }
+
   override parseOptions(args: string[]): ReturnType<Command["parseOptions"]> {
     const own = this.#takesProgram ? separateProgram(args, this.options) : args;
     return super.parseOptions(joinOptional(own, this.options));
@@ -113,12 +121,20 @@ export class HoverCommand extends Command {
     return this.action(async (...given: unknown[]) => {
       // Commander passes the arguments, the flags and the command, with the types of the
       // definition.
-      const args = given.slice(0, -2) as unknown as A;
+      let args = given.slice(0, -2) as unknown as A;
       const flags = this.optsWithGlobals() as O & CommonFlags;
       const settings = readSettings(flags, around.env);
       const session = new Session(settings, around, flags);
       try {
         this.#refuse(flags);
+        if (this.#asksForMachine && isMissing(args[0])) {
+          const { chooseMachine } = await import("./choose-machine.ts");
+          // Of the type of the argument that was left out.
+          args = [
+            await chooseMachine(session, this.optsWithGlobals<AppFlag>(), Array.isArray(args[0])),
+            ...args.slice(1),
+          ] as unknown as A;
+        }
         await handler(session, args, flags);
         around.exitCode = session.exitCode;
       } catch (err) {
@@ -155,4 +171,9 @@ export class HoverCommand extends Command {
   get fullName(): string {
     return this.parent instanceof HoverCommand ? `${this.parent.fullName} ${this.name()}` : this.name();
   }
+}
+
+/** Whether an argument was left out. */
+function isMissing(argument: unknown): boolean {
+  return argument === undefined || (Array.isArray(argument) && argument.length === 0);
 }

@@ -2,16 +2,20 @@ import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { Session } from "./session.ts";
+import { UsageError } from "./usage-error.ts";
 
-/** Asks a person for a line. @param isSecret shows nothing of what is typed */
+/** Asks a person for a line. @param isSecret shows nothing of what is typed @throws UsageError when the input ends instead */
 export async function ask(session: Session, question: string, isSecret = false): Promise<string> {
   session.terminal.err(`${question}: `);
   const nothing = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: nothing, terminal: isSecret });
   // Raw mode ends with it, and Ctrl-C comes from it then.
   lines.once("SIGINT", () => process.kill(process.pid, "SIGINT"));
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  lines.once("close", () => reject(new UsageError("Nothing was typed.")));
+  over.catch(() => {});
   try {
-    return await lines.question("", { signal: session.signal });
+    return await Promise.race([lines.question("", { signal: session.signal }), over]);
   } finally {
     lines.close();
     if (isSecret) session.terminal.err("\n");

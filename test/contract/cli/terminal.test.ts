@@ -8,6 +8,7 @@ import type { Program } from "./fake-state.ts";
 import { useCli } from "./support.ts";
 
 const ID = "0000a1b2c3d4e5";
+const OTHER = "0000a1b2c3d4e6";
 const MAIN = join(import.meta.dirname, "../../../src/cli/main.ts");
 const cli = useCli();
 
@@ -40,6 +41,40 @@ function inTerminal(code: string) {
 
 const BEFORE = "stty rows 30 cols 90; before=$(stty -g)";
 const AFTER = 'echo; [ "$(stty -g)" = "$before" ] && echo restored';
+
+describe("a command without its machine", () => {
+  test("lets a person choose one of the app's, and asks again for what is none of them", async () => {
+    cli.api.add({ id: ID, name: "front", app: "web", state: MachineState.STARTED });
+    cli.api.add({ id: OTHER, name: "back", app: "web", state: MachineState.STARTED });
+    cli.api.add({ id: "0000a1b2c3d4e7", app: "jobs" });
+    const terminal = inTerminal("hover machine status -a web | head -1; echo end");
+    await expect.poll(terminal.out).toContain("Which machine?");
+
+    terminal.type("7\n");
+    await expect.poll(terminal.out).toContain("One number of the list, please.");
+    terminal.type("2\n");
+
+    const out = await terminal.ended;
+    expect(out).toContain(`2  ${OTHER}  back   started  web`);
+    expect(out).not.toContain("0000a1b2c3d4e7");
+    expect(out).toMatch(new RegExp(`id +${OTHER}`));
+  });
+
+  test("works on several, and on none after the end of the input", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
+    cli.api.add({ id: OTHER, state: MachineState.STARTED });
+    const terminal = inTerminal("hover machine stop; echo code $?; hover machine stop; echo code $?");
+    await expect.poll(terminal.out).toContain("Which machines?");
+
+    terminal.type("1, 2\n");
+    await expect.poll(terminal.out).toContain("code 0");
+    await expect.poll(() => terminal.out().split("Which machines?").length).toBe(3);
+    terminal.type("\x04");
+
+    expect(await terminal.ended).toMatch(/Nothing was typed.*code 2/s);
+    for (const id of [ID, OTHER]) expect(cli.api.machines.get(id)?.state).toBe(MachineState.STOPPED);
+  });
+});
 
 describe("hover console in a terminal", () => {
   test("passes every key on, tells the size and its changes, and restores the terminal", async () => {

@@ -14,7 +14,8 @@ type Flags = AppFlag & { readonly currentVersion?: string };
 export function defineMetadata(machine: HoverCommand): void {
   const metadata = machine.group("metadata", [], "Labels of a machine: changed without a restart");
   metadata
-    .leaf("show <machine>", "Shows the labels of a machine")
+    .leaf("show [machine]", "Shows the labels of a machine")
+    .asksForMachine()
     .aliases(["list", "ls"])
     .option(...APP_FLAG)
     .examples("hover machine metadata show ID")

@@ -7,7 +7,8 @@ import type { CloneFlags } from "./clone-run.ts";
 /** Defines `hover machine clone`, whose code is loaded when it runs. */
 export function defineClone(machine: HoverCommand): void {
   const clone = machine
-    .leaf("clone <machine>", "Creates a machine with the configuration of another, and starts it")
+    .leaf("clone [machine]", "Creates a machine with the configuration of another, and starts it")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("--to-app <app>", "app of the new one (default: that of the other)")
     .option("-n, --name <name>", "name (default: made by the server)")

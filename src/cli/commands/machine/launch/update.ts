@@ -8,7 +8,8 @@ import type { UpdateFlags } from "./update-run.ts";
 /** Defines `hover machine update`, whose code is loaded when it runs. */
 export function defineUpdate(machine: HoverCommand): void {
   const update = machine
-    .leaf("update <machine>", "Makes a new version of a machine's configuration; one that runs is replaced")
+    .leaf("update [machine]", "Makes a new version of a machine's configuration; one that runs is replaced")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("-i, --image <image>", "the new image")
     .option("--start", "start a machine that does not run")

@@ -14,17 +14,20 @@ import { aboutMachines, type Ids } from "../each.ts";
 export function defineLeases(machine: HoverCommand): void {
   const leases = machine.group("leases", ["lease"], "Leases: the right of one client to change a machine");
   leases
-    .leaf("view <machine...>", "Shows the leases of machines")
+    .leaf("view [machine...]", "Shows the leases of machines")
+    .asksForMachine()
     .option(...APP_FLAG)
     .examples("hover machine leases view ID")
     .runs<Ids, AppFlag>(viewLeases, aboutMachines);
   leases
-    .leaf("clear <machine>", "Releases the lease of a machine, whoever holds it")
+    .leaf("clear [machine]", "Releases the lease of a machine, whoever holds it")
+    .asksForMachine()
     .option(...APP_FLAG)
     .examples("hover machine leases clear ID")
     .runs<[string], AppFlag>(clearLease, aboutMachine);
   leases
-    .leaf("acquire <machine>", "Takes the lease of a machine, or refreshes it, and prints its nonce")
+    .leaf("acquire [machine]", "Takes the lease of a machine, or refreshes it, and prints its nonce")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("--ttl <time>", "how long it lasts, 1s to 1h (default: 30s)", duration)
     .option("--description <text>", "what it is for")

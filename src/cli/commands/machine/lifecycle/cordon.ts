@@ -11,7 +11,8 @@ export function defineCordon(machine: HoverCommand): void {
   ];
   for (const { verb, cordoned, help } of kinds) {
     machine
-      .leaf(`${verb} <machine...>`, help)
+      .leaf(`${verb} [machine...]`, help)
+      .asksForMachine()
       .option(...APP_FLAG)
       .option(...LEASE_FLAG)
       .examples(`hover machine ${verb} ID`)

@@ -19,7 +19,8 @@ interface RestartFlags extends AppFlag, LeaseFlag {
 
 export function defineRestart(machine: HoverCommand): void {
   machine
-    .leaf("restart <machine...>", "Stops machines and starts them again")
+    .leaf("restart [machine...]", "Stops machines and starts them again")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("-s, --signal <signal>", "signal (default: the machine's)", signalName)
     .option("--time <time>", "time between signal and SIGKILL (default: the machine's)", duration)

@@ -10,7 +10,8 @@ type Flags = AppFlag & LeaseFlag;
 
 export function defineSignal(machine: HoverCommand): void {
   machine
-    .leaf("signal <machine...>", "Sends a signal to the programs of machines")
+    .leaf("signal [machine...]", "Sends a signal to the programs of machines")
+    .asksForMachine()
     .option(...APP_FLAG)
     .requiredOption("-s, --signal <signal>", "a signal of Linux, e.g. SIGHUP", signalName)
     .option(...LEASE_FLAG)
@@ -20,7 +21,8 @@ export function defineSignal(machine: HoverCommand): void {
       aboutMachines,
     );
   machine
-    .leaf("kill <machine...>", "Kills the programs of machines with SIGKILL")
+    .leaf("kill [machine...]", "Kills the programs of machines with SIGKILL")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option(...LEASE_FLAG)
     .examples("hover machine kill ID")

@@ -12,7 +12,8 @@ const TIMEOUT_MS = 120_000;
 
 export function defineStart(machine: HoverCommand): void {
   machine
-    .leaf("start <machine...>", "Starts machines; returns when their programs run")
+    .leaf("start [machine...]", "Starts machines; returns when their programs run")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option(...LEASE_FLAG)
     .examples("hover machine start ID", "hover machine start front -a web")

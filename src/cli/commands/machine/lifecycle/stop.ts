@@ -14,7 +14,8 @@ const MARGIN_MS = 30_000;
 
 export function defineStop(machine: HoverCommand): void {
   machine
-    .leaf("stop <machine...>", "Stops machines: a signal, a grace, SIGKILL; returns when they have stopped")
+    .leaf("stop [machine...]", "Stops machines: a signal, a grace, SIGKILL; returns when they have stopped")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("-s, --signal <signal>", "signal (default: the machine's)", signalName)
     .option("--timeout <time>", "time between signal and SIGKILL (default: the machine's)", duration)

@@ -10,7 +10,8 @@ const MAX_PAGE = 1_000;
 
 export function defineEvents(machine: HoverCommand): void {
   machine
-    .leaf("events <machine>", "Shows what happened to a machine, newest first")
+    .leaf("events [machine]", "Shows what happened to a machine, newest first")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("-n, --limit <n>", `how many (default: ${DEFAULT_LIMIT})`, whole(1, 100_000))
     .examples("hover machine events ID", "hover machine events ID -n 200 --json")

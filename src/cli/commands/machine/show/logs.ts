@@ -6,7 +6,8 @@ import { entriesOf, printEntry } from "./log-lines.ts";
 /** Defines `hover machine logs`. With `--json` each line is one JSON object. */
 export function defineLogs(machine: HoverCommand): void {
   machine
-    .leaf("logs <machine>", "Prints what a machine wrote", { t: true })
+    .leaf("logs [machine]", "Prints what a machine wrote", { t: true })
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("-f, --follow", "go on as it writes, until Ctrl-C")
     .option("-n, --tail <lines>", "only the last lines", whole(0, 10_000))

@@ -27,7 +27,8 @@ const BY: Readonly<Record<SortKey, (process: Process) => number>> = {
 
 export function defineProcesses(machine: HoverCommand): void {
   machine
-    .leaf("ps <machine>", "Shows the processes of a machine, and where they listen")
+    .leaf("ps [machine]", "Shows the processes of a machine, and where they listen")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("--sort-by <what>", `${Object.keys(BY).join(", ")} (default: pid)`)
     .option("--order <order>", "asc or desc (default: asc)")

@@ -8,7 +8,8 @@ import { addressText, eventTable, guestText, stateText } from "../machine-text.t
 
 export function defineStatus(machine: HoverCommand): void {
   machine
-    .leaf("status <machine>", "Shows a machine and its last events")
+    .leaf("status [machine]", "Shows a machine and its last events")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("-d, --display-config", "show its configuration as well")
     .examples("hover machine status ID", "hover machine status ID --json | jq .config > machine.json")

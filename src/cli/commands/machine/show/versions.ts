@@ -12,7 +12,8 @@ const MAX_PAGE = 100;
 
 export function defineVersions(machine: HoverCommand): void {
   machine
-    .leaf("versions <machine>", "Shows the versions of a machine's configuration, newest first")
+    .leaf("versions [machine]", "Shows the versions of a machine's configuration, newest first")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("-n, --limit <n>", `how many (default: ${DEFAULT_LIMIT})`, whole(1, 10_000))
     .option("-d, --display-config", "show the configurations as well")

@@ -9,6 +9,8 @@ import { waitFor } from "./wait-for.ts";
 
 /** The name for any state at rest, as flyctl has it. */
 const SETTLED = "settled";
+/** As long as flyctl waits. */
+const WAIT_MS = 300_000;
 
 interface WaitFlags extends AppFlag {
   readonly state?: readonly string[];
@@ -19,18 +21,19 @@ interface WaitFlags extends AppFlag {
 }
 
 export function defineWait(machine: HoverCommand): void {
-  const states = `any of these, with commas: settled, ${STATE_NAMES.join(", ")} (default: started)`;
+  const states = `any of these, with commas: settled, ${STATE_NAMES.join(", ")} (default: settled)`;
   machine
-    .leaf("wait <machine>", "Waits until a machine is in a state")
+    .leaf("wait [machine]", "Waits until a machine is in a state")
+    .asksForMachine()
     .option(...APP_FLAG)
     .option("--state <states>", states, words)
-    .option("-w, --wait-timeout <time>", "how long to wait (default: 60s)", duration)
+    .option("-w, --wait-timeout <time>", "how long to wait (default: 5m)", duration)
     .option("--timeout <time>", "the same", duration)
     .option("--instance-id <version>", "for this version of its configuration only")
     .option("--after-event <id>", "for what happens after this event")
     .examples("hover machine wait ID", "hover machine wait ID --state stopped,destroyed -w 5m")
     .runs<[string], WaitFlags>(async (session, [idOrName], flags) => {
-      const names = flags.state ?? [];
+      const names = flags.state ?? [SETTLED];
       const settled = names.includes(SETTLED);
       const states = statesOf(names.filter((name) => name !== SETTLED));
       const client = await machinesClient(session);
@@ -38,7 +41,12 @@ export function defineWait(machine: HoverCommand): void {
       const startedAt = performance.now();
       const { instanceId = "", afterEvent: afterEventId = "" } = flags;
       const wanted = { machineId: id, states, settled, instanceId, afterEventId };
-      const { machine } = await waitFor(session, client, wanted, flags.waitTimeout ?? flags.timeout);
+      const { machine } = await waitFor(
+        session,
+        client,
+        wanted,
+        flags.waitTimeout ?? flags.timeout ?? WAIT_MS,
+      );
       if (session.json) return session.printJson(toJson(machine));
       const state = machine ? stateName(machine.state) : "there";
       session.printLines([`${id} is ${state} (waited ${time(performance.now() - startedAt)})`]);

@@ -1,0 +1,52 @@
+import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
+import { stateName } from "../render/names.ts";
+import { table } from "../render/table.ts";
+import { ask } from "../session/secret-input.ts";
+import type { Session } from "../session/session.ts";
+import { UsageError } from "../session/usage-error.ts";
+import { type AppFlag, allMachines, appOf, machinesClient } from "./find.ts";
+
+/** Machines that are offered, the newest ones. */
+const MAX_OFFERED = 50;
+const TITLES = ["", "ID", "NAME", "STATE", "APP", "REGION"] as const;
+
+/**
+ * Lets a person choose among the machines of the app, or of the organisation.
+ *
+ * @returns the id, or the ids when `isSeveral`
+ * @throws UsageError when nobody can be asked, or nothing is chosen
+ */
+export async function chooseMachine(
+  session: Session,
+  flags: AppFlag,
+  isSeveral: boolean,
+): Promise<string | string[]> {
+  const { isErrTty, width } = session.terminal;
+  if (!isErrTty || process.stdin.isTTY !== true || session.json)
+    throw new UsageError("missing required argument 'machine'");
+  const app = appOf(session, flags);
+  const all = await Array.fromAsync(allMachines(session, await machinesClient(session), { app }));
+  if (all.length === 0) throw new UsageError("There is no machine to choose from.");
+  const offered = all.slice(-MAX_OFFERED);
+  const rows = offered.map(({ id, name, state, app: of, region }, at) => [
+    ...[String(at + 1), id, name, stateName(state), of, region],
+  ]);
+  const columns = TITLES.map((title) => ({ title }));
+  session.say(table(columns, rows, width).join("\n"));
+  if (offered.length < all.length) session.say(`${all.length - offered.length} older ones can be named.`);
+  const question = isSeveral ? "Which machines? Their numbers" : "Which machine? Its number";
+  for (;;) {
+    const words = (await ask(session, question)).split(/[\s,]+/).filter((word) => word !== "");
+    const ids = words.flatMap((word) => idOf(word, offered) ?? []);
+    const [first] = ids;
+    if (first !== undefined && ids.length === words.length && (isSeveral || ids.length === 1))
+      return isSeveral ? ids : first;
+    session.say(isSeveral ? "Numbers of the list, please." : "One number of the list, please.");
+  }
+}
+
+/** Finds what a word of the answer means: a place in the list, an id or a name. */
+function idOf(word: string, offered: readonly Machine[]): string | undefined {
+  const named = offered.find(({ id, name }) => word === id || word === name);
+  return (named ?? (/^\d{1,2}$/.test(word) ? offered[Number(word) - 1] : undefined))?.id;
+}
