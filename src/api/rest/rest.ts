@@ -24,7 +24,7 @@ import { execStreamRoutes } from "./streams/service-exec-stream.ts";
 import { logRoutes } from "./streams/service-logs.ts";
 import { watchRoutes } from "./streams/service-watch.ts";
 
-/** Where the REST API is served, and to whom. */
+/** Configuration of the REST API. */
 export interface RestConfig {
   readonly listen: string;
   readonly region: string;

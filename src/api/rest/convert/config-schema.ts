@@ -22,10 +22,10 @@ import {
  * checked and kept; members that are not listed are kept as they are.
  */
 
-/** By the numbers that Fly's Go client knows; the first one is none. */
+/** Texts of `persist_rootfs` by the numbers of Fly's Go client. */
 const PERSIST = ["none", "never", "restart", "always"] as const;
 const MAX_PORT = 65_535;
-/** int32, the widest number of a size in the contract. */
+/** Largest size: an int32 in the contract. */
 const MAX_INT = 2 ** 31 - 1;
 
 const port = () => integer(0, MAX_PORT);
@@ -167,11 +167,11 @@ const configShape = {
   disable_machine_autostart: flag(),
 };
 
-/** A configuration after it was read: known members have their types, null is gone. */
+/** The schema of a configuration. Its output has the types of known members, and no null. */
 export const configSchema = object(configShape);
 export type ConfigJson = NonNullable<z.output<typeof configSchema>>;
 
-/** Takes `off`, `stop`, `suspend`, true and false, and gives true and false for the first two. */
+/** Reads `off`, `stop`, `suspend` or a boolean: `off` as false, `stop` as true. */
 function autostop() {
   const error = 'must be true, false, "off", "stop" or "suspend"';
   const values = z.union([z.boolean(), z.literal("suspend")], { error }).optional();
@@ -185,7 +185,7 @@ function autostop() {
     .optional();
 }
 
-/** Takes the names and the numbers. */
+/** Reads a name of {@link PERSIST} or its number, as the name. */
 function persist() {
   const error = "must be one of never, restart, always";
   return z
@@ -206,7 +206,7 @@ function restartPolicy() {
   return z.preprocess((raw) => (raw === null || raw === "" ? undefined : raw), values.optional()).optional();
 }
 
-/** Takes base64 with and without padding, of both alphabets. Gives it as `Buffer` writes it. */
+/** Reads base64 of both alphabets, with or without padding, as standard base64 with padding. */
 function base64() {
   const error = "must be base64";
   const schema = z.string({ error }).refine((value) => /^[A-Za-z0-9+/]*={0,2}$/.test(value), { error });
@@ -222,7 +222,7 @@ function base64() {
     .optional();
 }
 
-/** Permission bits: a number, or text as `chmod` has it. */
+/** Reads permission bits: a number, or octal text as `chmod` takes it. */
 function fileMode() {
   const error = "must be permission bits, 0 to 4095, or text such as 0644";
   return z

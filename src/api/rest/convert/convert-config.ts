@@ -21,8 +21,8 @@ const DEFAULT_GUEST: GuestSize = { cpu_kind: "shared", cpus: 1, memory_mb: 256 }
 const DEFAULT_STOP_MS = 5_000;
 
 /**
- * Converts a configuration of a REST client. What the typed fields do not give back goes into
- * `extra`. Without a restart policy it is `on-failure`, as Fly documents.
+ * Converts a configuration of a REST client. Members that the typed fields would lose go into `extra`.
+ * The default of the restart policy is `on-failure`, as Fly documents.
  *
  * @param at path of the configuration in the request
  * @throws Fault INVALID_FIELDS with every wrong field; `NOT_BUILT_YET`
@@ -73,9 +73,9 @@ export function configToJson(config: MachineConfig | undefined): JsonObject {
   return restoreServices(merge(unmarkProcess(typedToJson(config), processes), others) as JsonObject);
 }
 
-/** Returns the members of a configuration that its typed fields do not give back. */
+/** Returns the members of a configuration that its typed fields would lose. */
 function extraOf(config: ConfigJson, typed: MachineConfig): JsonObject | undefined {
-  // The guest says what `size` does.
+  // `size` is a preset, whose values the guest has.
   const { processes, services, mounts: _, volumes: _v, containers: _c, size: _s, ...others } = config;
   const [process] = processes ?? [];
   const marked = process && [markProcess(process as JsonObject)];
@@ -88,7 +88,7 @@ function extraOf(config: ConfigJson, typed: MachineConfig): JsonObject | undefin
   return Object.keys(extra).length === 0 ? undefined : extra;
 }
 
-/** Converts the typed fields; what is as it is without asking is left out. */
+/** Converts the typed fields, without those that have their default. */
 function typedToJson(config: MachineConfig): JsonObject {
   const { image, env, services, metadata, restart, autoDestroy, schedule, files } = config;
   return {
@@ -135,7 +135,7 @@ function guestFromJson(
   return { cpuKind: cpu_kind ?? "", cpus: cpus ?? 0, memoryMb: memory_mb ?? 0 };
 }
 
-/** Converts what `GetMachine` would say: a guest that is absent has the defaults. */
+/** Converts a guest. An absent one has the defaults, as in `GetMachine`. */
 function guestToJson(guest: GuestConfig | undefined): JsonObject {
   const kind = guest?.cpuKind === "performance" ? "performance" : "shared";
   const cpus = guest?.cpus || DEFAULT_GUEST.cpus;
@@ -180,7 +180,11 @@ function stopFromJson(stop: ConfigJson["stop_config"]): StopConfig | undefined {
   return { signal: stop?.signal ?? "", timeout: durationToProto(timeoutMs) };
 }
 
-/** @param extra may keep another spelling of the timeout, which counts only while it is the same */
+/**
+ * Converts a stop.
+ *
+ * @param extra may keep another spelling of the timeout, used while it is of the same length
+ */
 function stopToJson(stop: StopConfig | undefined, extra: MachineConfig["extra"]): JsonObject {
   const timeoutMs = durationFromProto(stop?.timeout) ?? DEFAULT_STOP_MS;
   const signal = stop?.signal ?? "";
@@ -243,7 +247,7 @@ function optionToJson(option: string): JsonObject {
   return colon < 0 ? { name: option } : { name: option.slice(0, colon), value: option.slice(colon + 1) };
 }
 
-/** A member with a list; nothing when the list is empty. */
+/** Returns a member with a list; none when the list is empty. */
 function ifAny(name: string, items: readonly Json[]): JsonObject {
   return items.length === 0 ? {} : { [name]: items };
 }

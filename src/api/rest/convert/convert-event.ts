@@ -3,12 +3,12 @@ import { signalNumber } from "../../../lib/signals/signals.ts";
 import { stateFromProto } from "../../machines/convert-machine.ts";
 import type { JsonObject } from "./json.ts";
 
-/** What Fly says when there is no signal, or an exit code is not known. */
+/** Fly's number for no signal, and for an unknown exit code. */
 const NONE = -1;
 
 /**
- * Converts an event into Fly's vocabulary: a start that failed is an `exit` with an error, and what
- * nobody asked for comes from `flyd`.
+ * Converts an event into Fly's vocabulary: a start that failed is an `exit` with an error, and the
+ * source of events without a call is `flyd`.
  */
 export function eventToJson(event: MachineEvent): JsonObject {
   const { id, type, source, time } = event;
@@ -23,7 +23,7 @@ export function eventToJson(event: MachineEvent): JsonObject {
   };
 }
 
-/** A machine is `created` when it is launched and `stopped` when it exits, whatever its host does then. */
+/** Returns Fly's status: `created` for a launch and `stopped` for an exit, whatever state follows. */
 function statusOf({ type, status }: MachineEvent): string {
   if (type === "launch") return "created";
   return type === "exit" ? "stopped" : stateFromProto(status);

@@ -11,7 +11,7 @@ import { configToJson } from "./convert-config.ts";
 import { eventToJson } from "./convert-event.ts";
 import { type JsonObject, own } from "./json.ts";
 
-/** What a machine's JSON has besides what it always has. */
+/** Members that a machine's JSON has or lacks. */
 export interface MachineJsonOptions {
   /** Leaves out configuration, checks, events, host status and nonce. */
   readonly summary?: boolean;
@@ -19,7 +19,7 @@ export interface MachineJsonOptions {
   readonly lease?: boolean;
 }
 
-/** Converts a machine. One on a host that cannot be reached has `incomplete_config`, as Fly says. */
+/** Converts a machine. On an unreachable host, its configuration is `incomplete_config`, as at Fly. */
 export function machineToJson(
   machine: Machine,
   { summary = false, lease = false }: MachineJsonOptions = {},
@@ -89,7 +89,7 @@ export function versionToJson({ instanceId, config }: MachineVersion): JsonObjec
 
 function configMembers(machine: Machine): JsonObject {
   const config = configToJson(machine.config);
-  // A list marks what it did not ask as unknown: nothing is known to be wrong then.
+  // A list has `unknown` for hosts that it did not ask: `ok` here.
   const isUnreachable = machine.hostStatus === HostStatus.UNREACHABLE;
   return isUnreachable
     ? { incomplete_config: config, host_status: "unreachable" }

@@ -48,7 +48,7 @@ export function processToJson(process: Process): JsonObject {
   };
 }
 
-/** Converts what a command did. Output that is not UTF-8 has replacement characters. */
+/** Converts the result of a command. Output that is not UTF-8 has replacement characters. */
 export function commandToJson({ exitCode, signal, stdout, stderr }: RunCommandResponse): JsonObject {
   return {
     exit_code: exitCode,
@@ -63,12 +63,12 @@ export function regionsToJson({ regions, nearest }: ListRegionsResponse): JsonOb
   return { regions: regions.map(regionToJson), nearest };
 }
 
-/** Converts how many machines could be placed. */
+/** Converts estimates of placements. */
 export function placementsToJson({ regions }: EstimatePlacementsResponse): JsonObject {
   return { regions: regions.map(({ region, count, concurrency }) => ({ region, count, concurrency })) };
 }
 
-/** Converts who calls. */
+/** Converts the caller. */
 export function callerToJson({ tokenId, org, subject }: GetCallerResponse): JsonObject {
   return { tokens: [{ token_id: tokenId, org_slug: org, organization: org, apps: [], user: subject }] };
 }

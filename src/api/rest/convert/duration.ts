@@ -10,7 +10,7 @@ const UNITS = new Map([
   ["h", 3600e9],
 ]);
 const PART = /^(\d+\.?\d*|\.\d+)([^\d.]*)/;
-/** Longer text is no duration, and need not be told whole. */
+/** Longer text is no duration, and is cut in errors. */
 const MAX_CHARS = 64;
 /** Go counts in 64-bit integers. */
 const MAX_NS = 2 ** 63;

@@ -4,9 +4,8 @@ import { formatDuration, parseDuration } from "./duration.ts";
 import { isObject, type JsonObject } from "./json.ts";
 
 /**
- * The pieces of which the schemas of requests are made. They take what the encoders of published
- * clients send: null and, where it cannot mean anything, empty text count as absent; numbers may be
- * text.
+ * Makes the members of the schemas of requests. They take what the encoders of published clients send:
+ * null and, where it has no meaning, empty text count as absent; numbers may be text.
  */
 
 const NS_PER_MS = 1e6;
@@ -22,27 +21,25 @@ function member<T extends z.ZodType>(schema: T, read: (raw: unknown) => unknown)
   return z.preprocess((raw) => (raw === null ? undefined : read(raw)), schema.optional()).optional();
 }
 
-/** Text. */
+/** Reads text. */
 export function text(description?: string) {
   const schema = z.string({ error: "must be text" });
   return member(description === undefined ? schema : schema.describe(description), (raw) => raw);
 }
 
-/** A whole number, also as text. */
+/** Reads a whole number, also as text. */
 export function integer(min = 0, max = Number.MAX_SAFE_INTEGER) {
   const error = max === Number.MAX_SAFE_INTEGER ? `must be at least ${min}` : `must be ${min} to ${max}`;
   const schema = z.int({ error: "must be a whole number" }).min(min, { error }).max(max, { error });
   return member(schema, readNumber);
 }
 
-/** A number, also as text. */
+/** Reads a number, also as text. */
 export function number() {
   return member(z.number({ error: "must be a number" }), readNumber);
 }
 
-/**
- * Seconds: a number, also as text, or text with a unit such as `30s`. Gives a number.
- */
+/** Reads seconds: a number, also as text, or text with a unit such as `30s`. Returns a number. */
 export function seconds(max = Number.MAX_SAFE_INTEGER) {
   const bounds = max === Number.MAX_SAFE_INTEGER ? "" : `, 0 to ${max},`;
   const error = `must be seconds${bounds} or a duration such as "30s"`;
@@ -53,7 +50,7 @@ export function seconds(max = Number.MAX_SAFE_INTEGER) {
   });
 }
 
-/** True or false, also as text or as 1 and 0. */
+/** Reads true or false, also as text or as 1 and 0. */
 export function flag() {
   return member(z.boolean({ error: "must be true or false" }), (raw) => {
     if (raw === 0 || raw === 1) return raw === 1;
@@ -64,12 +61,12 @@ export function flag() {
   });
 }
 
-/** True or false, and nothing else. */
+/** Reads true or false, and nothing else. */
 export function strictFlag() {
   return member(z.boolean({ error: "must be true or false" }), (raw) => raw);
 }
 
-/** A parameter of a query that is true when it is there without a value. */
+/** Reads a parameter of a query that is true when it has no value. */
 export function queryFlag() {
   return member(z.boolean({ error: "must be true or false" }), (raw) => {
     if (typeof raw !== "string") return raw;
@@ -80,7 +77,7 @@ export function queryFlag() {
 
 const NEEDED = new WeakSet<object>();
 
-/** Marks a member that a request must have. That it is there is checked by who reads the request, this is for its documentation. */
+/** Marks a member as required in the documentation. The reader of the request checks that it is there. */
 export function needed<T extends z.ZodType>(schema: T): T {
   NEEDED.add(schema);
   return schema;
@@ -93,7 +90,7 @@ export function neededNames(shape: z.core.$ZodShape): readonly string[] {
 
 const REPEATED = new WeakSet<object>();
 
-/** A parameter of a query that may come several times. Gives what arrived. */
+/** Takes a parameter of a query that may come several times, as it arrived. */
 export function repeated(description: string) {
   const schema = z.unknown().optional().meta({ type: "string", description });
   REPEATED.add(schema);
@@ -114,12 +111,12 @@ export function lastValues(
   );
 }
 
-/** A duration as Go writes it, e.g. `1m30s`; a number counts nanoseconds. Gives text. */
+/** Reads a duration as Go writes it, e.g. `1m30s`, or a number of nanoseconds. Returns Go's text. */
 export function duration() {
   return member(durationText(), durationOf);
 }
 
-/** The same, in which text without a unit counts seconds: as Fly documents for a restart. */
+/** Reads a duration; text without a unit counts seconds, as Fly documents for a restart. */
 export function durationOrSeconds() {
   return member(durationText(), (raw) =>
     typeof raw === "string" && /^\d+$/.test(raw) ? `${raw}s` : durationOf(raw),
@@ -127,7 +124,7 @@ export function durationOrSeconds() {
 }
 
 /**
- * A duration in a query: as Go writes it, or seconds. Gives text.
+ * Reads a duration in a query: as Go writes it, or seconds. Returns Go's text.
  *
  * @param negative whether one below zero is taken: its reader has a range of its own
  */
@@ -138,7 +135,7 @@ export function queryDuration({ negative = false }: { readonly negative?: boolea
   });
 }
 
-/** Clients that are generated from Fly's OpenAPI document wrap the number in an object. */
+/** Unwraps the number that clients generated from Fly's OpenAPI document put into an object. */
 function durationOf(raw: unknown): unknown {
   const value = isObject(raw) && isOnly(raw, WRAPPED) ? raw[WRAPPED] : raw;
   if (typeof value === "number") return Number.isFinite(value) ? formatDuration(value / NS_PER_MS) : value;
@@ -160,7 +157,7 @@ function durationText(negative = false) {
   });
 }
 
-/** A signal by name or number. Gives its name. */
+/** Reads a signal by name or number. Returns its name. */
 export function signal() {
   const error = "must be a signal of Linux such as SIGTERM or 15";
   const schema = z.string({ error }).refine((value) => signalNumber(value) !== undefined, { error });
@@ -172,38 +169,38 @@ export function signal() {
   });
 }
 
-/** One of several texts. */
+/** Reads one of several texts. */
 export function oneOf<const T extends readonly string[]>(values: T) {
   const error = `must be one of ${values.join(", ")}`;
   return member(z.enum(values, { error }), (raw) => (raw === "" ? undefined : raw));
 }
 
-/** A list. */
+/** Reads a list. */
 export function list<T extends z.ZodType>(item: T) {
   return member(z.array(item, { error: "must be a list" }), (raw) => (isEmpty(raw) ? [] : raw));
 }
 
-/** A list of texts. */
+/** Reads a list of texts. */
 export function texts() {
   return list(z.string({ error: "must be text" }));
 }
 
-/** An object whose unknown members are kept. PHP sends an empty list for an empty object. */
+/** Reads an object, and keeps unknown members. PHP sends an empty list for an empty object. */
 export function object<S extends z.ZodRawShape>(shape: S) {
   return member(item(shape), (raw) => (isEmptyList(raw) || raw === "" ? {} : raw));
 }
 
-/** The same as an entry of a list. */
+/** Reads an object that is an entry of a list. */
 export function item<S extends z.ZodRawShape>(shape: S) {
   return z.looseObject(shape, { error: "must be an object" });
 }
 
-/** An object of texts by name. Entries that are null are absent. */
+/** Reads an object of texts by name. Entries that are null are absent. */
 export function textMap() {
   return mapOf(z.string({ error: "must be text" }));
 }
 
-/** An object of values by name. Entries that are null are absent. */
+/** Reads an object of values by name. Entries that are null are absent. */
 export function mapOf<T extends z.ZodType>(value: T) {
   return member(z.record(z.string(), value, { error: "must be an object" }), (raw) => {
     if (isEmptyList(raw) || raw === "") return {};

@@ -9,7 +9,7 @@ export interface JsonObject {
 }
 
 /**
- * Returns what `raw` has and `typed` does not give back, so that `merge(typed, residual)` has every
+ * Returns the members that `raw` has and `typed` lacks, so that `merge(typed, residual)` has every
  * member of both. Lists of objects are compared entry by entry. Where both have another value, the
  * typed one counts, except for two spellings of one duration.
  *
@@ -32,7 +32,7 @@ export function residual(raw: Json | undefined, typed: Json | undefined): Json |
   return isSpelling(raw, typed) ? raw : undefined;
 }
 
-/** Lays what `residual` left over what the typed fields give. */
+/** Adds the members of `extra`, which `residual` returned, to those of the typed fields. */
 export function merge(typed: Json | undefined, extra: Json | undefined): Json | undefined {
   if (extra === undefined) return typed;
   if (typed === undefined) return extra;
@@ -50,7 +50,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The member of an object that it has itself: not `constructor` of every object. */
+/** Returns an own member of an object, e.g. not `constructor`. */
 export function own(object: JsonObject, name: string): Json | undefined {
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }

@@ -3,8 +3,8 @@ import type { ConfigJson } from "./config-schema.ts";
 import { isGpuPreset } from "./guest-presets.ts";
 
 /**
- * Refuses what a configuration asks for and Windhover cannot do yet: ignoring it would start
- * something else than what was asked for.
+ * Refuses members of a configuration that are not built yet and without which the machine would be
+ * another one.
  *
  * @throws Fault UNIMPLEMENTED / `NOT_BUILT_YET` that names every such member
  */

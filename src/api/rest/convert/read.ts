@@ -1,9 +1,9 @@
 import type { z } from "zod";
 import { invalid, type Violation } from "../../../lib/faults/fault.ts";
 
-/** What is refused before a schema sees it: nobody needs it, and to look at all of it takes long. */
+/** Depth of a value; deeper ones are refused before the schema reads them, which would take long. */
 const MAX_DEPTH = 24;
-/** Of what is kept with a machine, itself included. */
+/** Depth of a value that is kept with a machine. */
 const MAX_KEPT_DEPTH = 20;
 const MAX_MEMBERS = 5_000;
 /** Names of JSON members that JavaScript objects cannot carry safely. */

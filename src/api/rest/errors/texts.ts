@@ -1,13 +1,13 @@
 import type { Fault } from "../../../lib/faults/fault.ts";
 
-/** What a REST client is told of an error; what is absent follows from its gRPC code. */
+/** Parts of the answer to an error. What is absent follows from its gRPC code. */
 interface Told {
   readonly status?: number;
   /** The machine-readable `status` of the answer. */
   readonly name?: string;
   /** The whole text; absent: the code in lower case, and the fault's message. */
   readonly text?: string;
-  /** What else is in the answer. */
+  /** Further members of the answer. */
   readonly more?: Readonly<Record<string, string>>;
 }
 
@@ -15,8 +15,8 @@ const NO_ROOM = { status: 409, name: "insufficient_capacity" } as const;
 const FORBIDDEN = { status: 403, name: "permission_denied" } as const;
 
 /**
- * What clients of the Fly Machines API look for in an answer, by reason. Texts are contract, to the
- * letter: published clients match them.
+ * Answers that clients of the Fly Machines API look for, by reason. Texts are part of the contract:
+ * published clients match them.
  */
 export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) => Told>> = {
   APP_NOT_FOUND: () => ({ text: "Could not find App" }),
@@ -59,14 +59,14 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
   DISK_FULL: noPlace,
   NO_FREE_PORT: noPlace,
   IMAGE_SHARE_EXCEEDED: overQuota,
-  // It is no rate: to come back later need not help.
+  // Not 429: a repeat need not help.
   NO_STEP_WORKED: ({ facts }) => ({ status: 409, more: attemptsOf(facts) }),
   ACQUIRE_TIMEOUT: ({ facts }) => ({ more: attemptsOf(facts) }),
   RATE_LIMITED: () => ({ text: "resource_exhausted: rate limit exceeded" }),
   QUOTA_MACHINES: overQuota,
   QUOTA_MEMORY: overQuota,
   QUOTA_IMAGES: overQuota,
-  // A 404 of a create would say that the app is not there.
+  // Not 404: of a create it would mean that the app does not exist.
   IMAGE_NOT_FOUND: wrongImage,
   NOT_AN_IMAGE: wrongImage,
   PLATFORM_NOT_AVAILABLE: wrongImage,
@@ -78,7 +78,7 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
   ENCODING_NOT_SUPPORTED: () => ({ status: 415 }),
 };
 
-/** What a client is told when no reason says more. */
+/** Status codes of faults whose reason has no entry. */
 export const BY_CODE: Readonly<Record<Fault["code"], number>> = {
   INVALID_ARGUMENT: 400,
   OUT_OF_RANGE: 400,
@@ -90,7 +90,7 @@ export const BY_CODE: Readonly<Record<Fault["code"], number>> = {
   ABORTED: 409,
   FAILED_PRECONDITION: 412,
   RESOURCE_EXHAUSTED: 429,
-  // Nobody is there to read it.
+  // The client has gone.
   CANCELLED: 499,
   UNIMPLEMENTED: 501,
   UNAVAILABLE: 503,
@@ -100,11 +100,11 @@ export const BY_CODE: Readonly<Record<Fault["code"], number>> = {
 };
 
 function overQuota({ message }: Fault): Told {
-  // Clients take ` for machine` for a lack of room.
+  // Without ` for machine`, which clients read as a lack of room.
   return { ...FORBIDDEN, text: `permission_denied: ${message}`, more: { scope: "quota" } };
 }
 
-/** A host that lacks something else than CPUs and memory. */
+/** Answers that no host has room, for another reason than CPUs and memory. */
 function noPlace({ message }: Fault): Told {
   return {
     ...NO_ROOM,
@@ -113,7 +113,7 @@ function noPlace({ message }: Fault): Told {
   };
 }
 
-/** What was tried, as JSON in a text. */
+/** Returns the attempts as JSON in a text. */
 function attemptsOf({ attempts }: Fault["facts"]): Record<string, string> {
   return attempts === undefined ? {} : { attempts };
 }

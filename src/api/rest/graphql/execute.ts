@@ -15,7 +15,7 @@ import type { JsonObject } from "../convert/json.ts";
 import { errorAnswer } from "../errors/answer.ts";
 import { schema } from "./schema.ts";
 
-/** Of a query: the operations that clients send have a tenth of it. */
+/** Tokens of a query: ten times those of the operations that clients send. */
 const MAX_TOKENS = 1_000;
 /** Fields at the top, each of which makes calls. */
 const MAX_FIELDS = 10;
@@ -37,7 +37,7 @@ export async function runQuery(body: JsonObject, root: object): Promise<JsonObje
   const result = (await execute({
     ...{ schema, document, rootValue: root },
     operationName: typeof operationName === "string" && operationName !== "" ? operationName : null,
-    // Objects of JSON; the schema says what they may be.
+    // Checked against the schema by `execute`.
     variableValues: typeof variables === "object" ? (variables as Record<string, unknown>) : null,
   })) as ExecutionResult;
   return toJson(result);
@@ -48,7 +48,7 @@ export function failedQuery(fault: Fault): JsonObject {
   return { errors: [faultToJson(fault)] };
 }
 
-/** Parses a query, and checks it by the schema and our bounds. Returns its errors when it is wrong. */
+/** Parses a query, and checks it by the schema and the bounds. Returns its errors when it is wrong. */
 function readQuery(text: string): DocumentNode | GraphQLError[] {
   let document: DocumentNode;
   try {

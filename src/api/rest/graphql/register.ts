@@ -7,12 +7,15 @@ import { sendJson } from "../http/register-route.ts";
 import { failedQuery, runQuery } from "./execute.ts";
 import { resolvers } from "./service-resolvers.ts";
 
-/** Where queries are sent. */
+/** Path of queries. */
 export const GRAPHQL_PATH = "/graphql";
 
 const OK = 200;
 
-/** Serves the queries of clients that need GraphQL besides REST. As usual there, every answer has status 200, and errors are in the body. */
+/**
+ * Serves the GraphQL queries that REST clients need. Every answer has status 200; errors are in the
+ * body.
+ */
 export function registerGraphql(
   server: FastifyInstance,
   { parts, exchangeOf }: Pick<Registrar, "parts" | "exchangeOf">,

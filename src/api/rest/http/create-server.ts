@@ -23,14 +23,17 @@ export interface ServerParts {
   readonly origins: readonly string[];
   /** For headers, and for whole requests. Default: those of {@link REST_LIMITS}. */
   readonly arrivalMs?: { readonly headers: number; readonly request: number };
-  /** The routes that are there, for answers about those that are not. */
+  /** The routes that exist, for answers to unknown ones. */
   readonly known: Known;
 }
 
-/** Readable by pages of other origins. */
+/** Headers that pages of other origins may read. */
 const EXPOSED = ["fly-request-id", "fly-trace-id", "traceparent", "retry-after", "allow"];
 
-/** An HTTP server whose every answer is JSON with ids, bounded against slow and greedy clients. */
+/**
+ * Makes an HTTP server that answers every request with JSON and ids, bounded against slow and
+ * greedy clients.
+ */
 export async function createRestServer(parts: ServerParts) {
   const { calls, region, connections, origins, known } = parts;
   const arrivalMs = parts.arrivalMs ?? { headers: REST_LIMITS.headersMs, request: REST_LIMITS.requestMs };
@@ -79,7 +82,7 @@ export async function createRestServer(parts: ServerParts) {
 
   function fail(err: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const { raw } = request;
-    // Its body has broken off, or nobody waits for the answer.
+    // The body has broken off, or the client has gone.
     const hasGone = (raw.destroyed && !raw.complete) || exchanges.get(request)?.caller.signal.aborted;
     const fault = hasGone ? new Fault("CANCELLED", "CANCELLED", "the client has gone") : asFault(err);
     report(request, fault);
@@ -106,7 +109,7 @@ export async function createRestServer(parts: ServerParts) {
     if (request.method !== "OPTIONS") return;
     const allowed = allowedMethods(pathOf(request), known);
     if (allowed.length > 0) reply.header("allow", allowed.join(", "));
-    // A page that asks before its request is told by the request.
+    // A preflight of an unknown path is answered; its request then gets the error.
     else if (!request.headers["access-control-request-method"]) throw unknownRoute(request, known);
   });
   // Bodies are read by the routes, once it is known who sends them.
@@ -179,7 +182,7 @@ function pathOf({ raw }: FastifyRequest): string {
   return (raw.url ?? "/").split("?")[0]?.slice(0, 200) ?? "/";
 }
 
-/** What a route does with a machine, as clients name it; empty for others. */
+/** Returns the action of a route on a machine, as clients name it; empty for other routes. */
 function actionOf({ method, routeOptions }: FastifyRequest): string {
   const [, last = ""] = /\/machines\/:id(?:\/(\w+))?$/.exec(routeOptions.url ?? "") ?? [];
   if (last === "") return method === "DELETE" ? "destroy" : method === "POST" ? "update" : "";

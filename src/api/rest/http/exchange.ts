@@ -5,7 +5,7 @@ import { secondsHistogram } from "../../../lib/otel/metrics.ts";
 import { HttpCaller } from "./http-caller.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./trace-headers.ts";
 
-/** A request and its answer: who sends it, and by which ids both are found again. */
+/** A request and its answer: the caller, and the ids by which both are found in logs and traces. */
 export interface Exchange {
   readonly requestId: string;
   readonly trace: RequestTrace;
@@ -18,7 +18,7 @@ const requestSeconds = secondsHistogram(
   ["http_route", "http_request_method", "http_response_status_code"],
 );
 
-/** Begins an exchange; its ids are in the headers of whatever is answered. */
+/** Begins an exchange, and sets its ids as headers of every answer. */
 export function beginExchange(
   request: FastifyRequest,
   reply: FastifyReply,

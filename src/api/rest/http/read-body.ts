@@ -5,7 +5,7 @@ import { REST_LIMITS } from "../requests/limits.ts";
 
 const MAX_REASON = 160;
 
-/** Reads bodies, and bounds what each organisation has in memory of those that are not whole. */
+/** Reads bodies, and bounds the memory of incomplete bodies of each organisation. */
 export class Bodies {
   readonly #unfinished = new Map<string, number>();
 
@@ -42,7 +42,7 @@ export class Bodies {
 }
 
 /**
- * Parses a body as JSON, whatever its content type says. What encoders send for nothing is nothing: no body, `null`, `[]`.
+ * Parses a body as JSON, whatever its content type. No body, `null` and `[]` are an empty object.
  *
  * @throws Fault INVALID_FIELDS
  */
@@ -54,7 +54,7 @@ export function parseBody(bytes: Buffer): JsonObject {
   throw invalid([{ field: "body", description: `must be a JSON object, not ${kind}` }]);
 }
 
-/** Parses a body that need not be one: what is no object is nothing. */
+/** Parses a body that is optional: anything but an object is an empty object. */
 export function parseAnyBody(bytes: Buffer): JsonObject {
   try {
     return parseBody(bytes);

@@ -16,21 +16,21 @@ import { type Bodies, parseAnyBody, parseBody } from "./read-body.ts";
 
 const JSON_TYPE = "application/json; charset=utf-8";
 const WITHOUT_BODY = new Set(["GET", "HEAD"]);
-/** Code of a WebSocket's end when nobody is ready for it. */
+/** Close code of a WebSocket whose route has failed. */
 const UNEXPECTED = 1_011;
 
 type Call = LocalCall<never, unknown>;
 
-/** What serves routes. */
+/** The parts that serve routes. */
 export interface Registrar {
   readonly parts: RouteParts & { readonly bodies: Bodies };
-  /** What routes are documented with. */
+  /** Components of the OpenAPI document. */
   readonly components: Components;
-  /** Returns what is known of a request that has arrived. */
+  /** Returns the exchange of a request. */
   exchangeOf(request: FastifyRequest): Exchange;
 }
 
-/** Serves a route. Who calls is checked before the body is read, so that strangers cannot send any. */
+/** Serves a route. Checks the caller before it reads the body, so that strangers cannot send any. */
 export function registerRoute(
   server: FastifyInstance,
   registered: Route,
@@ -107,14 +107,16 @@ export function sendJson(reply: FastifyReply, status: number, body: unknown): Fa
   return reply.code(status).header("content-type", JSON_TYPE).send(JSON.stringify(body));
 }
 
-/** A DELETE is read only by routes that look into it: what clients send along does no harm. */
+/**
+ * Whether the body is read. That of a DELETE is, only when its route has a schema: clients send
+ * some that mean nothing.
+ */
 function takesBody(route: Route, { method }: FastifyRequest): boolean {
   return method === "DELETE" ? route.body !== undefined : !WITHOUT_BODY.has(method);
 }
 
 /**
- * Refuses names that no app can have: clients ask whether there is such an app. An empty one would
- * stand for all apps.
+ * Refuses names that no app can have. An empty name would stand for all apps.
  *
  * @throws Fault APP_NOT_FOUND
  */

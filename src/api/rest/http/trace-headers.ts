@@ -17,10 +17,10 @@ const SPAN_ID = /^[0-9a-f]{16}$/;
 /** The version ff and ids of zeros only are not valid. */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
 
-/** The trace of a request: what it came with, and the span of ours. */
+/** The trace of a request, and our span in it. */
 export interface RequestTrace {
   readonly span: Span;
-  /** What calls are to be made in. */
+  /** Context of the calls that are made for it. */
   readonly context: Context;
   readonly traceId: string;
   readonly traceparent: string;
@@ -41,7 +41,7 @@ export function beginTrace(
   const name = route === undefined ? method : `${method} ${route}`;
   const span = tracer().startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
   const { traceId: own, spanId, traceFlags } = span.spanContext();
-  // Without telemetry there are no ids, and clients want one all the same.
+  // Without telemetry there is no id, which clients expect.
   const traceId = own === NO_TRACE ? (TRACEPARENT.exec(given)?.[1] ?? randomBytes(16).toString("hex")) : own;
   const id = SPAN_ID.test(spanId) && !/^0+$/.test(spanId) ? spanId : randomBytes(8).toString("hex");
   return {

@@ -1,7 +1,7 @@
 /** Methods of each path, with parameters as `:app`. */
 export type Known = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Returns the methods that a path takes; none when nothing is there. */
+/** Returns the methods of a path; none when it is unknown. */
 export function allowedMethods(path: string, known: Known): readonly string[] {
   const parts = partsOf(path);
   const methods = new Set<string>();

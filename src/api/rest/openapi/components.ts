@@ -3,7 +3,7 @@ import { configSchema } from "../convert/config-schema.ts";
 import { neededNames } from "../convert/fields.ts";
 import { answerNames } from "../requests/answers.ts";
 
-/** Stands in a schema for a component of the document, until {@link Components.finish}. */
+/** Member that replaces a component in a schema until {@link Components.finish}. */
 const COMPONENT = "x-component";
 
 /** A schema of JSON. */
@@ -18,7 +18,11 @@ export class Components {
     for (const [schema, id] of answerNames) this.#registry.add(schema, { id });
   }
 
-  /** Returns a schema that stands for a component. @param name of one that is not a component yet; absent: it stays where it is */
+  /**
+   * Returns a schema that stands for a component.
+   *
+   * @param name of one that is not a component yet; absent: it stays where it is
+   */
   use(schema: z.ZodType, name?: string): Schema {
     const known = this.#registry.get(schema);
     if (known) return { [COMPONENT]: known.id };
@@ -50,7 +54,7 @@ export class Components {
   }
 }
 
-/** Moves what says how a parameter is written out of its schema, where @fastify/swagger leaves it. */
+/** Moves members that are of the parameter out of its schema, where @fastify/swagger leaves them. */
 function parameterOf({ schema, ...parameter }: { readonly schema: unknown }): object {
   const { style, explode, ...rest } = Object(schema) as Schema;
   return style === undefined ? { ...parameter, schema } : { ...parameter, style, explode, schema: rest };
@@ -63,7 +67,7 @@ function bodyOf(body: unknown, schemas: Readonly<Record<string, Schema>>): objec
 }
 
 const OPTIONS: z.core.ToJSONSchemaParams = {
-  // As its reader sees it: encoders' variants, which are taken too, are left out.
+  // Without the variants of encoders, which are taken too.
   io: "output",
   unrepresentable: "any",
   override({ zodSchema, jsonSchema }) {

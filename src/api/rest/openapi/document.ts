@@ -12,7 +12,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   org: "Slug of the organisation.",
 };
 
-/** What every operation has in common. */
+/** Parts of the document besides its operations. */
 export const DOCUMENT = {
   openapi: {
     openapi: "3.1.0",
@@ -37,7 +37,7 @@ export const DOCUMENT = {
   },
 };
 
-/** Converts a route to the schema that its part of the OpenAPI document is made of: its own schemas, by which it checks requests. */
+/** Converts a route to its part of the OpenAPI document, made of the schemas that check its requests. */
 export function docsOf(
   route: RouteDocs & { readonly rpc?: Rpc<never, unknown> },
   components: Components,

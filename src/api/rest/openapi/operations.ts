@@ -1,6 +1,6 @@
 import type { RouteDocs, Rpc } from "../requests/route.ts";
 
-/** What the OpenAPI document says of an operation besides its route. */
+/** Parts of an operation in the OpenAPI document that its route does not have. */
 interface Operation {
   /** Names it in clients that are generated. */
   readonly id: string;
@@ -14,7 +14,7 @@ const MACHINES = "/v1/apps/:app/machines";
 const MACHINE = `${MACHINES}/:id`;
 const METADATA = `${MACHINE}/metadata`;
 
-/** Names are those of Fly's document, as far as it has the operation. */
+/** Operations by route. Their names are those of Fly's document where it has them. */
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   "GET /v1/apps": { id: "Apps_list", errors: [404] },
   "POST /v1/apps": { id: "Apps_create", body: "CreateAppRequest", errors: [404, 422] },
@@ -95,7 +95,7 @@ export function operationOf({ method, path }: Documented): Operation {
   return { id: [method.toLowerCase(), ...words].join("_") };
 }
 
-/** Returns the errors of a route: what they mean by status code. */
+/** Returns the errors of a route: descriptions by status code. */
 export function errorsOf(route: Documented): Readonly<Record<string, string>> {
   const { method, path, body, rpc } = route;
   const codes = new Set([401, 429, 500, 503]);
@@ -107,7 +107,7 @@ export function errorsOf(route: Documented): Readonly<Record<string, string>> {
   return Object.fromEntries([...codes].sort().map((code) => [String(code), WHY[code] ?? ""]));
 }
 
-/** The fields of the request of an RPC, with their defaults. */
+/** Returns the fields of the request of an RPC, with their defaults. */
 export function fieldsOf(rpc: Rpc<never, unknown> | undefined): object {
   return rpc ? rpc.requestDeserialize(Buffer.alloc(0)) : {};
 }

@@ -48,7 +48,7 @@ td { border-top: 1px solid #e4e9ee; padding: .2rem .8rem .2rem 0; vertical-align
 nav a { margin-right: 1rem; } @media (prefers-color-scheme: dark) { body { background: #14191f; color: #dde5ee; } a { color: #8ab4ff; } }
 `;
 
-/** Allows the page its own style, and nothing else: it has no scripts and loads nothing. */
+/** Content-Security-Policy of the page: allows its own style, and nothing else. */
 export const PAGE_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 
 const MAX_DEPTH = 4;
@@ -117,7 +117,7 @@ function table(title: string, rows: string): string {
   return rows === "" ? "" : `<strong>${title}</strong><table>${rows}</table>`;
 }
 
-/** Text whose parts between backticks are code. */
+/** Writes text as HTML; parts between backticks are code. */
 function prose(text: string | undefined): string {
   return html(text ?? "").replace(/`([^`]*)`/g, "<code>$1</code>");
 }

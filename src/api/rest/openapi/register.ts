@@ -24,7 +24,7 @@ export function serveOpenApi(server: FastifyInstance, components: Components): v
     return reply.header("content-type", JSON_TYPE).send(document);
   });
   server.get("/v1/docs", { schema: { hide: true } }, (_request, reply) => {
-    // What swagger makes is the document above.
+    // The type of swagger's result.
     page ??= openApiPage(whole() as Parameters<typeof openApiPage>[0]);
     return reply
       .headers({ "content-security-policy": PAGE_POLICY, "referrer-policy": "no-referrer" })
@@ -33,5 +33,5 @@ export function serveOpenApi(server: FastifyInstance, components: Components): v
   });
 }
 
-/** Their paths. */
+/** Paths of the document and the page. */
 export const OPEN_PATHS = ["/v1/openapi.json", "/v1/docs"] as const;

@@ -1,21 +1,21 @@
 const KIB = 1_024;
 
-/** What clients may take of the server, before and after they have shown a token. */
+/** Bounds of connections and requests. */
 export const REST_LIMITS = {
   bodyBytes: 1_024 * KIB,
-  /** Of bodies that an organisation has begun to send, and whose calls have not begun. */
+  /** Bytes of an organisation's bodies whose calls have not begun. */
   unfinishedBytes: 4 * 1_024 * KIB,
   headerBytes: 16 * KIB,
-  /** Requests that a connection has sent and that are not answered yet. */
+  /** Unanswered requests of a connection. */
   requestsPerConnection: 16,
-  /** For the headers, and for the whole request. */
+  /** Time for the headers, and for the whole request. */
   headersMs: 10_000,
   requestMs: 30_000,
   keepAliveMs: 65_000,
   parameterBytes: 2 * KIB,
 } as const;
 
-/** Until a call ends, by what it does. */
+/** Timeouts of calls, in milliseconds, by what they do. */
 export const TIMEOUT_MS = {
   read: 30_000,
   /** A stop may take 300 s. */

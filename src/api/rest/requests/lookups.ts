@@ -1,6 +1,6 @@
 import { Fault } from "../../../lib/faults/fault.ts";
 
-/** Where apps and machines are found, whatever the caller's token is restricted to. */
+/** Finds apps and machines, whatever the caller's token is restricted to. */
 export interface LookupSources {
   /** Returns the app of a machine; undefined when the organisation has no such machine. */
   appOf(machineId: string, org: string, signal?: AbortSignal): Promise<string | undefined>;
@@ -8,7 +8,7 @@ export interface LookupSources {
   requireApp(app: string, org: string): Promise<void>;
 }
 
-/** Checks that what a path names belongs together: gRPC's calls name a machine alone. */
+/** Checks that the machine of a path is of the app of the path. gRPC's calls name no app. */
 export class Lookups {
   readonly #sources: LookupSources;
 

@@ -4,7 +4,7 @@ const METADATA = /^metadata\[(.+)\]$/s;
 type Query = Readonly<Record<string, unknown>>;
 
 /**
- * Returns a query as the API documents it. PHP writes lists as `state[]=a&state[1]=b`, and clients that are
+ * Converts a query of generated clients to the documented form. PHP writes lists as `state[]=a&state[1]=b`, and clients that are
  * generated write objects as `metadata[role]=web`.
  */
 export function plainQuery(query: Query): Query {

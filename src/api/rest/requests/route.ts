@@ -21,16 +21,16 @@ export type Rpc<Req, Res> = Pick<
 
 export type HttpMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** What a route answers with. */
+/** The answer of a route. */
 export interface Answer {
   readonly status?: number;
-  /** Absent: none. A stream is sent as it comes. */
+  /** Absent: no body. A stream is sent in pieces. */
   readonly body?: Json | AsyncGenerator<string>;
-  /** Of a stream. */
+  /** Content type of a stream. */
   readonly contentType?: string;
 }
 
-/** What a route is documented by, and what its requests are checked with. */
+/** Documentation of a route, and schemas that check its requests. */
 export interface RouteDocs {
   readonly method: HttpMethod;
   /** With parameters as `:app`. */
@@ -40,7 +40,7 @@ export interface RouteDocs {
   readonly description?: string;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
-  /** Of a success. Default: 200. */
+  /** Status of a success. Default: 200. */
   readonly status?: number;
   /** Schema of the answer, for its description only. */
   readonly answer?: AnswerName;
@@ -50,7 +50,7 @@ export interface RouteDocs {
 
 /** A route of the REST API: an RPC of the gRPC contract in another form. */
 export interface Route extends RouteDocs {
-  /** The RPC that it makes: who may call it, and whether that is in the audit log, is that RPC's. Absent: not built yet. */
+  /** The RPC that it calls, whose rules of access and audit it has. Absent: not built yet. */
   readonly rpc?: Rpc<never, unknown>;
   readonly timeoutMs?: number;
   /** Serves a WebSocket instead. Ends with it, and never throws. */
@@ -67,7 +67,7 @@ export type WebSocketHandler<Req, Res, Q extends z.ZodObject, B extends z.ZodTyp
   socket: WebSocket,
 ) => Promise<void>;
 
-/** What a route is made of. */
+/** The parts of a route. */
 interface Spec<Req, Res, Q extends z.ZodObject, B extends z.ZodType> extends RouteDocs {
   readonly rpc: Rpc<Req, Res>;
   readonly query?: Q;
@@ -78,7 +78,7 @@ interface Spec<Req, Res, Q extends z.ZodObject, B extends z.ZodType> extends Rou
   handle(request: RestRequest<Req, Res, Q, B>): Promise<Answer> | Answer;
 }
 
-/** Makes a route. The types of what its handler sees follow from its RPC and its schemas. */
+/** Makes a route. The types of its handler's requests follow from its RPC and its schemas. */
 export function route<
   Req,
   Res,
@@ -89,7 +89,7 @@ export function route<
   return spec as unknown as Route;
 }
 
-/** What arrived. */
+/** A request as it arrived, unchecked. */
 export interface Arrived {
   readonly params: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, unknown>>;
@@ -105,7 +105,7 @@ export interface RouteParts {
 
 const LEASE_HEADER = "fly-machine-lease-nonce";
 
-/** A request whose caller may make it; what it says is checked when it is asked for. */
+/** A request of a caller who may make it. `read` checks query and body. */
 export class RestRequest<
   Req,
   Res,
@@ -151,7 +151,7 @@ export class RestRequest<
     return typeof header === "string" ? header.trim() : "";
   }
 
-  /** Returns query and body, and names everything that is wrong with either. @throws Fault INVALID_FIELDS */
+  /** Returns query and body. @throws Fault INVALID_FIELDS */
   read(): { readonly query: z.output<Q>; readonly body: z.output<B> } {
     const { query: querySchema, body: bodySchema } = this.#route;
     const violations = new Violations();
@@ -165,7 +165,11 @@ export class RestRequest<
     return { query: query as z.output<Q>, body: body as z.output<B> };
   }
 
-  /** Returns the machine that the path names. @throws Fault APP_NOT_FOUND, MACHINE_NOT_FOUND, also when it is another app's */
+  /**
+   * Returns the machine that the path names.
+   *
+   * @throws Fault APP_NOT_FOUND, MACHINE_NOT_FOUND, also when it is another app's
+   */
   async machineId(): Promise<string> {
     const id = this.param("id");
     await this.#parts.lookups.requireMachine(this.param("app"), id, this.org, this.caller.signal);

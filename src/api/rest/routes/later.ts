@@ -41,7 +41,7 @@ const LATER: readonly (readonly [
   [["POST"], "/v1/apps/:app/deploy_token", "Tokens", "Makes a token for one app."],
 ];
 
-/** They answer 501 to whoever has a token. */
+/** Routes that answer 501 to every caller with a token. */
 export const laterRoutes: readonly Route[] = LATER.flatMap(([methods, path, tag, summary]) =>
   methods.map((method) => ({
     ...{ method, path, tag },

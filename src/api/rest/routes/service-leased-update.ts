@@ -6,8 +6,8 @@ import type { RestRequest } from "../requests/route.ts";
 type Changed = Promise<{ readonly machine?: Machine | undefined }>;
 
 /**
- * Updates a machine under a lease that is asked for with the update, and is kept after it. One that
- * the caller holds is refreshed; a new one is released when the update fails.
+ * Updates a machine under a lease that the request asks for. A lease that the caller holds is
+ * refreshed; a new one stays after the update, and is released when the update fails.
  *
  * @param leaseSeconds undefined: no lease is asked for
  * @param update makes the update with a nonce

@@ -190,7 +190,7 @@ export const lifecycleRoutes: readonly Route[] = [
   }),
 ];
 
-/** A zero means the default. */
+/** Returns the timeout of a stop; undefined for zero, which means the default. */
 function timeoutOf(text: string | undefined) {
   const ms = text === undefined ? 0 : parseDuration(text);
   return ms === 0 ? undefined : durationToProto(ms);

@@ -32,7 +32,7 @@ import { type RestRequest, type Route, route } from "../requests/route.ts";
 import { updateLeased } from "./service-leased-update.ts";
 
 const TAG = "Machines";
-/** Machines that are read at a time. */
+/** Machines of a page. */
 const PAGE = 500;
 const METADATA = "metadata.";
 
@@ -187,14 +187,14 @@ export const machineRoutes: readonly Route[] = [
   }),
 ];
 
-/** Reads the body of a create or an update; names all that is wrong with it and with its configuration. */
+/** Reads the body of a create or an update. @throws Fault INVALID_FIELDS with every wrong field */
 function readLaunch<B>(request: {
   readonly arrived: { readonly body: JsonObject };
   read(): { readonly body: B };
 }) {
   const violations = new Violations();
   const body = violations.collect(() => request.read().body);
-  // Otherwise what is wrong with the configuration would be named twice.
+  // Otherwise violations of the configuration would be there twice.
   const isRead = !violations.all.some(({ field }) => /^config\b/.test(field));
   const config = isRead
     ? violations.collect(() => configFromJson(request.arrived.body["config"] ?? {}))
@@ -205,7 +205,7 @@ function readLaunch<B>(request: {
 }
 
 /**
- * Checks that an update names the machine as it is, if at all: clients send name and region along.
+ * Checks that an update changes neither name nor region: clients send both along.
  *
  * @throws Fault INVALID_FIELDS
  */
@@ -222,7 +222,7 @@ async function requireSamePlace(
   violations.throwIfAny();
 }
 
-/** Writes a list of all machines, page by page: as a whole it may be large. */
+/** Writes a list page by page: as a whole it may be too large for memory. */
 async function* pagesToJson(
   request: Pick<RestRequest<never, never>, "also">,
   list: ListMachinesRequest,

@@ -2,9 +2,9 @@ import type { RawData, WebSocket } from "ws";
 import { onAbort } from "../../../lib/runtime/abort.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 
-/** Messages of a client that wait; a client that sends more is not read meanwhile. */
+/** Queued messages of a client, beyond which the socket is not read. */
 const MAX_WAITING = 16;
-/** A client that does not answer a ping within one more interval has gone. */
+/** Between pings. A client that does not answer one until the next has gone. */
 const PING_MS = 30_000;
 
 /** The messages of a WebSocket, each way no faster than its reader. */
@@ -16,7 +16,7 @@ export class Messages {
   #isAlive = true;
   #wake: (() => void) | undefined;
 
-  /** Call it at once: messages that come before are lost. */
+  /** Must be called at once: earlier messages are lost. */
   constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on("message", (data, isBinary) => this.#received(data, isBinary));

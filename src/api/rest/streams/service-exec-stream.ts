@@ -21,7 +21,7 @@ import { Messages } from "./messages.ts";
 /** The first byte of a binary message says what it carries, as in the protocol of Kubernetes. */
 const STDOUT = 1;
 const STDERR = 2;
-/** Codes of a WebSocket's end: as it should be, or for an error that was told before. */
+/** Close codes of a WebSocket: normal, and after an error message. */
 const NORMAL = 1_000;
 const FAILED = 1_011;
 const START_MS = 10_000;
@@ -90,7 +90,7 @@ async function serve(
   }
 }
 
-/** Converts what the client sends; the first message says what to run. @throws Fault INVALID_FIELDS */
+/** Converts the messages of the client; the first one has the command. @throws Fault INVALID_FIELDS */
 async function* requests(
   messages: Messages,
   machineId: string,
@@ -163,7 +163,7 @@ function parse(message: string | Buffer): JsonObject {
     const value: unknown = JSON.parse(message.toString());
     if (isObject(value)) return value;
   } catch {
-    // Told below.
+    // Refused below.
   }
   throw invalid([{ field: "message", description: "must be a JSON object" }]);
 }

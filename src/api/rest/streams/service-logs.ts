@@ -41,7 +41,7 @@ export const logRoutes: readonly Route[] = [
       const list = StreamLogsRequest.fromPartial({
         machineId: await request.machineId(),
         follow: query.follow ?? false,
-        // A client that goes on wants all that it has missed.
+        // A client that resumes gets every line that it has missed.
         tail: after === undefined ? query.tail : undefined,
         afterSequence: BigInt(after ?? 0),
       });

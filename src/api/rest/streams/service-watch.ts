@@ -18,10 +18,10 @@ const DESCRIPTION =
 const query = z.looseObject({ after: text("The same as the header `Last-Event-ID`.") });
 
 type Watch = RestRequest<WatchMachinesRequest, WatchMachinesResponse, typeof query>;
-/** What a watch of each kind selects. */
+/** Selects the machines of a watch. */
 type Selection = (request: Watch) => Promise<Partial<WatchMachinesRequest>> | Partial<WatchMachinesRequest>;
 
-/** The machine that the path names. */
+/** Selects the machine of the path. */
 const oneMachine: Selection = async (request) => ({ machineIds: [await request.machineId()] });
 
 /** What `GET .../events` is for a client that takes server-sent events. */
@@ -61,7 +61,7 @@ async function* messages(responses: AsyncIterable<WatchMachinesResponse>): Async
   for await (const { changes, position } of responses) {
     const texts = changes.map(({ machine, event }, i) =>
       sseText({
-        // A client that goes on after part of them would miss the rest.
+        // Only the last has the id: a client that resumes after a part of them would miss the rest.
         ...(i === changes.length - 1 ? { id: position } : {}),
         event: event?.type ?? "machine",
         data: {

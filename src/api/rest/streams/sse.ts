@@ -6,14 +6,14 @@ import { errorAnswer } from "../errors/answer.ts";
 export const SSE_TYPE = "text/event-stream; charset=utf-8";
 export const JSON_LINES_TYPE = "application/x-ndjson; charset=utf-8";
 
-/** Keeps proxies from closing an idle stream, and tells a client that is gone. */
+/** Between heartbeats, which keep proxies from closing a stream and detect clients that have gone. */
 const HEARTBEAT_MS = 15_000;
-/** A stream that fails within this is answered with an error and its status. */
+/** A stream that fails within this time is answered with a status and an error. */
 const FIRST_MS = 250;
 
 /** A message of server-sent events. */
 export interface SseMessage {
-  /** Goes on after this message as `Last-Event-ID`. */
+  /** `Last-Event-ID` of a client that resumes after this message. */
   readonly id?: string;
   readonly event?: string;
   readonly data: Json;
@@ -29,9 +29,9 @@ export function sseText({ id, event, data }: SseMessage): string {
   return `${fields.join("\n")}\n\n`;
 }
 
-/** How a stream is written. */
+/** The format of a stream. */
 export interface StreamFormat {
-  /** Sent when nothing else was for a while. */
+  /** Sent after 15 s without messages. */
   readonly heartbeat: string;
   /** Writes the error that ends a stream, whose status has long been sent. */
   failure(body: Json): string;
@@ -48,16 +48,16 @@ export const JSON_LINES: StreamFormat = {
 };
 
 /**
- * Begins a stream, so that one that fails at once is answered with an error. What fails later is told in the stream, and ends it.
+ * Begins a stream. A fault within 250 ms is thrown; a later one is the last message of the stream.
  *
- * @throws Fault that the source throws within a moment
+ * @throws Fault that the source throws within 250 ms
  */
 export async function beginStream(
   source: AsyncGenerator<string>,
   format: StreamFormat,
 ): Promise<AsyncGenerator<string>> {
   const first = source.next();
-  // Whoever reads the stream hears of it.
+  // The reader of the stream gets the rejection.
   first.catch(() => {});
   const late = sleep(FIRST_MS, undefined, { ref: false }).then(() => undefined);
   // An idle stream would not even send its headers.
@@ -87,7 +87,7 @@ async function* write(
   } catch (err) {
     yield format.failure({ ...errorAnswer(asFault(err)).body });
   } finally {
-    // Without waiting: a generator that is asked for its next message ends after that.
+    // Not awaited: the generator ends only after its next message.
     source.return(undefined).then(undefined, () => {});
   }
 }
