@@ -12,7 +12,7 @@ import { onAbort } from "../lib/runtime/abort.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { machineToProto, stateToProto } from "./convert-machine.ts";
 import { type Machine, withNewestEvent } from "./machines/machine.ts";
-import { reachableFrom } from "./machines/wait.ts";
+import { mayComeBack, reachableFrom } from "./machines/wait.ts";
 import type { Store } from "./store/store.ts";
 
 export interface WatchParts {
@@ -83,7 +83,7 @@ class Watch implements WireUser<WatchMachinesRequest> {
     const machine = store.get(id);
     if (!machine) {
       this.#unwatch(id);
-      this.#add({ id, machine: undefined, reachable: [], missing: true });
+      this.#add({ id, machine: undefined, reachable: [], missing: true, rollbackInstanceId: "" });
       return;
     }
     if (!this.#subscriptions.has(id))
@@ -125,6 +125,7 @@ class Watch implements WireUser<WatchMachinesRequest> {
       machine: machineToProto(withNewestEvent(machine), this.#parts.hostName, ["config"], nowMs),
       reachable: [...reachableFrom(machine, nowMs)].map(stateToProto),
       missing: false,
+      rollbackInstanceId: mayComeBack(machine) ?? "",
     };
   }
 }

@@ -61,7 +61,7 @@ export type WaitDecision =
 export function decideWait(machine: Machine, awaited: Awaited, nowMs: number): WaitDecision {
   const { states, instanceId } = awaited;
   if (instanceId !== "" && instanceId !== machine.spec.instanceId) {
-    if (mayComeBack(machine, instanceId)) return { kind: "wait" };
+    if (instanceId === mayComeBack(machine)) return { kind: "wait" };
     return awaited.replaced ? { kind: "done" } : { kind: "fail", fault: replaced(machine, awaited) };
   }
   if (hasHappened(machine, awaited)) return { kind: "done" };
@@ -70,10 +70,10 @@ export function decideWait(machine: Machine, awaited: Awaited, nowMs: number): W
   return mayCome ? { kind: "wait" } : { kind: "fail", fault: unreachable(machine, states) };
 }
 
-/** Whether a version was replaced by one that does not count yet, and returns when that one fails. */
-function mayComeBack({ spec, update }: Machine, instanceId: string): boolean {
-  if (update?.rollbackWithinMs === undefined || !update.launch || update.isRollback) return false;
-  return spec.previous?.instanceId === instanceId;
+/** Returns the version that comes back when the present one, which does not count yet, fails. */
+export function mayComeBack({ spec, update }: Machine): string | undefined {
+  if (update?.rollbackWithinMs === undefined || !update.launch || update.isRollback) return undefined;
+  return spec.previous?.instanceId;
 }
 
 /** Whether a machine is in a state that is waited for, or has been in it after the event. */

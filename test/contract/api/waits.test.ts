@@ -170,6 +170,28 @@ describe("waits and logs", () => {
       await own.close();
     });
 
+    test("for a version goes on while a rollback may bring it back", async () => {
+      const { instanceId: old = "" } = world.host(1).machines.get(id) ?? {};
+      const tried = ulid(Date.now() + 10_000);
+      const own = await world.api();
+      world.host(1).rollbackTo = old;
+      world.host(1).change(id, { state: MachineState.STARTED, instanceId: tried });
+      const states = [MachineState.STARTED];
+      const stays = until(id, { states, instanceId: old }, own);
+      const goes = until(id, { states: [MachineState.REPLACED], instanceId: old }, own);
+      // Comes by the same stream, after the state for the others.
+      await until(id, { states, instanceId: tried }, own);
+
+      world.host(1).rollbackTo = "";
+      world.host(1).change(id, { state: MachineState.STARTED, instanceId: old });
+      expect((await stays).machine?.instanceId).toBe(old);
+      world.host(1).change(id, { state: MachineState.STARTED, instanceId: ulid(Date.now() + 20_000) });
+
+      expect((await goes).machine?.state).toBe(MachineState.REPLACED);
+      expect(await faultOf(until(id, { states, instanceId: old }))).toMatchObject({ reason: "REPLACED" });
+      await own.close();
+    });
+
     test("for a version ends when another one has replaced it, and waits for one to come", async () => {
       const old = world.host(1).machines.get(id)?.instanceId ?? "";
       const [next, last] = [ulid(Date.now() + 10_000), ulid(Date.now() + 20_000)];

@@ -8,6 +8,8 @@ export interface WatchedMachine {
   readonly machine: Omit<Machine, "config"> | undefined;
   /** States that follow without another call. */
   readonly reachable: readonly MachineState[];
+  /** Version that comes back when the present one, which does not count yet, fails. Empty: none. */
+  readonly rollbackInstanceId: string;
 }
 
 /** A condition on a machine that a call waits for. */
@@ -62,7 +64,7 @@ export class Waiter {
       return;
     }
     this.#last = machine.state;
-    if (this.#isReplaced(machine)) return;
+    if (this.#isReplaced(machine, watched.rollbackInstanceId)) return;
     const isVersion = this.#isVersion(machine);
     if (isVersion) this.#hasHadVersion = true;
     if (isVersion && this.#isNews(machine) && states.includes(machine.state)) this.#settled.resolve(machine);
@@ -132,11 +134,12 @@ export class Waiter {
     return newest.id > afterEventId || (newest.id === afterEventId && newest.status !== state);
   }
 
-  /** Whether another version has taken the place of the one that is waited for, which ends the wait. */
-  #isReplaced(machine: Omit<Machine, "config">): boolean {
+  /** Whether another version has taken the place of the one that is waited for, for good, which ends the wait. */
+  #isReplaced(machine: Omit<Machine, "config">, rollbackInstanceId: string): boolean {
     const { machineId, instanceId, states } = this.target;
     const present = machine.instanceId ?? "";
     if (instanceId === "" || present === "" || present === instanceId) return false;
+    if (rollbackInstanceId === instanceId) return false;
     // One that is older was there before the update that brings the version, or is back after it.
     if (present < instanceId && !this.#hasHadVersion) return false;
     if (states.includes("replaced")) this.#settled.resolve({ ...machine, state: "replaced" });
@@ -150,9 +153,11 @@ export class Waiter {
   }
 
   #mayCome({ machine, reachable }: WatchedMachine): boolean {
-    const { states, acrossCalls } = this.target;
+    const { states, instanceId, acrossCalls } = this.target;
     if (states.some((state) => reachable.includes(state))) return true;
-    return acrossCalls && machine?.state !== "destroyed" && machine?.state !== "destroying";
+    // Only a call makes another version.
+    const isAcross = acrossCalls || (instanceId !== "" && states.includes("replaced"));
+    return isAcross && machine?.state !== "destroyed" && machine?.state !== "destroying";
   }
 }
 

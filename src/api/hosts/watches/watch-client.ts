@@ -142,8 +142,9 @@ export class HostWatch implements WireUser<WatchMachinesResponse> {
   }
 }
 
-function watchedFromProto({ machine, reachable }: WireWatched): WatchedMachine {
+function watchedFromProto({ machine, reachable, rollbackInstanceId }: WireWatched): WatchedMachine {
   return {
+    rollbackInstanceId,
     machine: machine && describedFromProto(machine),
     reachable: reachable.map(stateFromProto),
   };

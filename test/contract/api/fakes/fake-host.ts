@@ -39,6 +39,8 @@ export class FakeHost {
   /** Size of the next images. */
   imageBytes = 0n;
   scheduling: Scheduling = Scheduling.OPEN;
+  /** Version that a rollback of the present one would bring back; empty: none. */
+  rollbackTo = "";
   /** Epochs of holds by reservation. */
   readonly holds = new Map<string, bigint>();
   /** Methods that were called, in order. */
@@ -290,7 +292,7 @@ export class FakeHost {
 
   async *#watch(requests: AsyncIterable<WatchMachinesRequest>, ctx: CallContext) {
     await this.#do(ctx, "watchMachines", "", () => undefined);
-    yield* watchMachines(this.machines, this.#changed, requests);
+    yield* watchMachines(this.machines, this.#changed, requests, () => this.rollbackTo);
   }
 
   async *#logs({ machineId, org, follow, afterSequence }: StreamLogsRequest, ctx: CallContext) {

@@ -10,12 +10,13 @@ export async function* watchMachines(
   machines: ReadonlyMap<string, Machine>,
   changes: Changes,
   requests: AsyncIterable<WatchMachinesRequest>,
+  rollbackTo: () => string,
 ) {
   const named = new Set<string>();
   const told: WatchedMachine[] = [];
   let wake = () => {};
   const tell = (id: string) => {
-    if (named.has(id)) told.push(watched(id, machines.get(id)));
+    if (named.has(id)) told.push(watched(id, machines.get(id), rollbackTo()));
     wake();
   };
   changes.on("change", tell);
@@ -43,7 +44,8 @@ export async function* watchMachines(
   }
 }
 
-function watched(id: string, machine: Machine | undefined): WatchedMachine {
+function watched(id: string, machine: Machine | undefined, rollbackInstanceId: string): WatchedMachine {
   const reachable = machine?.state === MachineState.STARTED ? [MachineState.STOPPED] : [];
-  return { id, machine: machine && { ...machine, config: undefined }, reachable, missing: !machine };
+  const told = machine && { ...machine, config: undefined };
+  return { id, machine: told, reachable, missing: !machine, rollbackInstanceId };
 }
