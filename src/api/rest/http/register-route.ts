@@ -16,7 +16,7 @@ import { type Bodies, parseAnyBody, parseBody } from "./read-body.ts";
 
 const JSON_TYPE = "application/json; charset=utf-8";
 const WITHOUT_BODY = new Set(["GET", "HEAD"]);
-/** Close code of a WebSocket whose route has failed. */
+/** Close code of a WebSocket that no route serves. */
 const UNEXPECTED = 1_011;
 
 type Call = LocalCall<never, unknown>;
