@@ -57,7 +57,7 @@ export function machineToProto(
   };
 }
 
-/** Converts what changes about a machine without a new configuration. */
+/** Converts the part of a machine that changes without a new configuration. */
 export function statusToProto(machine: Machine, nowMs = Date.now()): MachineStatus {
   const lease = heldLease(machine, nowMs);
   const startMs = nextStartMs(machine);

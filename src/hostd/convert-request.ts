@@ -23,7 +23,10 @@ import type { Award } from "./operations/machines.ts";
 import type { StopOptions } from "./operations/stop-operation.ts";
 import type { UpdateRequest } from "./operations/updates.ts";
 
-/** Enough for a static program that fails at once. What fails later takes too long under emulation to wait for. */
+/**
+ * Enough for a static program that fails at once. To wait for later failures takes too long under
+ * emulation.
+ */
 const DEFAULT_WATCH_MS = 5;
 const MAX_WATCH_MS = 10_000;
 const DEFAULT_WAIT_MS = 60_000;
@@ -37,7 +40,11 @@ const DEFAULT_LEASE_MS = 30_000;
 const MIN_LEASE_MS = 1_000;
 const MAX_LEASE_MS = 3_600_000;
 
-/** Converts a create, without checking again what the api has checked. @throws Fault INVALID_FIELDS with all violations */
+/**
+ * Converts a create, without checking again what the api has checked.
+ *
+ * @throws Fault INVALID_FIELDS with all violations
+ */
 export function awardFromProto(request: CreateMachineRequest): Award {
   const { machine, reservationId, epoch, keepForLaunch } = request;
   const lease = request.lease && newLeaseFromProto(request.lease);
@@ -92,7 +99,11 @@ export function signalFromProto(name: string): number {
   throw invalid([{ field: "signal", description: "must be a signal of Linux" }]);
 }
 
-/** Converts an update, without checking again what the api has checked. @throws Fault INVALID_FIELDS with all violations */
+/**
+ * Converts an update, without checking again what the api has checked.
+ *
+ * @throws Fault INVALID_FIELDS with all violations
+ */
 export function updateFromProto(request: UpdateMachineRequest): UpdateRequest {
   const violations = new Violations();
   const { config: given, credentials, currentVersion, launch, skipLaunch, leaseNonce: nonce } = request;
@@ -135,7 +146,7 @@ export function watchFromProto(watch: Duration | undefined): number {
   return between("watch", watch, 0, MAX_WATCH_MS) ?? DEFAULT_WATCH_MS;
 }
 
-/** Converts what a wait is for, and its timeout. @throws Fault INVALID_FIELDS */
+/** Converts the conditions of a wait, and its timeout. @throws Fault INVALID_FIELDS */
 export function waitFromProto(
   request: Pick<WaitMachineRequest, "states" | "timeout" | "instanceId" | "afterEventId">,
 ): { readonly awaited: Awaited; readonly timeoutMs: number } {

@@ -37,7 +37,10 @@ export function watchMachines(parts: WatchParts) {
   });
 }
 
-/** What one api watches. Changes of one turn of the event loop are sent together, after the work that made them. */
+/**
+ * The machines that one api watches. Changes of one turn of the event loop are sent together, after
+ * the work that made them.
+ */
 class Watch implements WireUser<WatchMachinesRequest> {
   readonly #parts: WatchParts;
   readonly #wire: Wire<WatchMachinesResponse>;

@@ -138,7 +138,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       try {
         const { before, last } = await logs.position(id, tail);
         const start = Math.max(afterSequence, before);
-        // Tells where a reader goes on that loses the stream before the first line.
+        // The position for a reader that loses the stream before the first line.
         if (req.follow && start >= last) yield { entries: [], position: BigInt(start) };
         const query = { tail: undefined, afterSequence: start, follow: req.follow, signal: ctx.signal };
         for await (const read of logs.read(id, query)) {

@@ -1,7 +1,7 @@
 import type { Resources } from "../machines/machine.ts";
 import { add, larger, NOTHING } from "./amounts.ts";
 
-/** What a machine has of its host. */
+/** The resources of its host that a machine has. */
 export interface Allocation {
   /** Of the machine, and of its next VM. */
   resources: Resources;
@@ -9,18 +9,21 @@ export interface Allocation {
   readonly vms: Map<string, Resources>;
   /** End of the allocation for the first start, on the monotonic clock; 0: none. */
   launchUntilMs: number;
-  /** What stays allocated while one VM replaces another. */
+  /** Resources that stay allocated while one VM replaces another. */
   reserved: Resources;
 }
 
-/** What a machine of the store has besides its disk. */
+/** Resources of a stored machine besides its disk. */
 export interface AllocationUse {
   readonly vm?: { readonly id: string; readonly resources: Resources };
   /** How long CPU and memory stay allocated for its first start; 0: not. */
   readonly launchForMs: number;
 }
 
-/** Returns what a machine has: its disk, and CPU and memory of its VMs, or more when that is reserved. */
+/**
+ * Returns the resources of a machine: its disk, and CPU and memory of its VMs, or more when that is
+ * reserved.
+ */
 export function usageOf({ resources, vms, launchUntilMs, reserved }: Allocation): Resources {
   const first = launchUntilMs > 0 ? resources : NOTHING;
   const { cpus, memoryMb } = larger(add(sizeOfVms(vms), first), reserved);

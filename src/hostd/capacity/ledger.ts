@@ -109,7 +109,10 @@ export class Ledger {
     return hold.resources;
   }
 
-  /** Undoes an award whose machine could not be stored. The hold returns if it still fits; otherwise it is dropped. */
+  /**
+   * Undoes an award whose machine could not be stored. The hold returns if it still fits; otherwise
+   * it is dropped.
+   */
   undoAward(reservationId: string, machineId: string): void {
     this.#allocations.delete(machineId);
     const hold = this.#holds.get(reservationId);
@@ -134,7 +137,11 @@ export class Ledger {
     this.#reclaimExcess();
   }
 
-  /** Allocates CPU and memory for the next VM of a machine. A repeat changes nothing. @throws Fault INSUFFICIENT_CAPACITY */
+  /**
+   * Allocates CPU and memory for the next VM of a machine. A repeat changes nothing.
+   *
+   * @throws Fault INSUFFICIENT_CAPACITY
+   */
   admitVm(machineId: string, vmId: string): void {
     this.#expire();
     const allocation = this.#allocation(machineId);
@@ -179,12 +186,15 @@ export class Ledger {
     this.#reclaimExcess();
   }
 
-  /** Takes a resize back. Room is not asked for: what was allocated then is still reserved. */
+  /** Undoes a resize. Never fails: the resources of before are still reserved. */
   restoreSize(machineId: string, resources: Resources): void {
     this.#allocation(machineId).resources = resources;
   }
 
-  /** Sets the memory of warm VMs, which holds and machines may reclaim. Returns false, and changes nothing, when so much is not free. */
+  /**
+   * Sets the memory of warm VMs, which holds and machines may reclaim. Returns false, and changes
+   * nothing, when so much is not free.
+   */
   setReclaimable(megabytes: number): boolean {
     this.#expire();
     if (megabytes > this.#reclaimableMb && megabytes > this.#free().memoryMb) return false;

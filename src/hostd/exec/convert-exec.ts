@@ -7,7 +7,7 @@ import { signalNumber } from "../../lib/signals/signals.ts";
 import { type MachineId, machineId } from "../machines/machine.ts";
 import type { ExecRequest } from "../vmm/exec.ts";
 
-/** What a client wants to run. */
+/** A command to run. */
 export interface ExecOrder {
   readonly id: MachineId;
   readonly request: ExecRequest;
@@ -15,7 +15,7 @@ export interface ExecOrder {
   readonly leaseNonce: string;
 }
 
-/** What a client tells a command that runs. */
+/** Input of a command that runs. */
 export type ExecInput =
   | { readonly kind: "stdin"; readonly bytes: Buffer }
   | { readonly kind: "end" }

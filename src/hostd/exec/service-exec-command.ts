@@ -14,7 +14,7 @@ const START_LIMIT_MS = 15_000;
 const MAX_WAITING_INPUT = 256 * 1_024;
 const SIGNAL_BASE = 128;
 
-/** What ends a command early. */
+/** Signals that end a command early. */
 interface Ends {
   /** The client has gone. */
   readonly gone: AbortSignal;
@@ -23,9 +23,9 @@ interface Ends {
 }
 
 /**
- * Runs a command to its end. It is killed however the iteration ends.
+ * Runs a command to its end. Kills it when the iteration ends.
  *
- * @param requests what the client sends after the first request
+ * @param requests of the client, after the first one
  * @throws Fault EXEC_FAILED, EXEC_TIMEOUT, EXEC_INTERRUPTED, TOO_MANY_EXECS, INVALID_FIELDS
  */
 export async function* execCommand(
@@ -79,7 +79,7 @@ async function begin(
 }
 
 /**
- * Passes on what the client sends. Sizes and signals overtake input that the command does not take; the client waits
+ * Passes the client's requests on. Sizes and signals overtake input that the command does not take; the client waits
  * when there is too much of it.
  */
 async function feed(

@@ -86,7 +86,7 @@ export function execService({
   };
 }
 
-/** Returns what the user's client sends. */
+/** Returns the requests of the user's client. */
 function userRequests(incoming: AsyncIterator<HostRequest>): AsyncIterator<ExecMachineRequest> {
   return {
     next: async () => {

@@ -9,7 +9,7 @@ import { type LogThread, startLogThread } from "./log-thread.ts";
 export interface LogQuery {
   readonly tail: number | undefined;
   readonly afterSequence: number;
-  /** Go on until the log is removed or `signal` aborts. */
+  /** Continue until the log is removed or `signal` aborts. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
 }
@@ -26,7 +26,7 @@ export interface LogStoreOptions {
 /** The logs of the machines on this host, one folder for each machine, in a thread of their own. */
 export class LogStore {
   readonly #thread: LogThread;
-  /** Those who follow a log, by machine. */
+  /** Followers of logs, by machine. */
   readonly #followers = new Map<string, Set<Follower>>();
   #nextSession = 1;
   #hasFailed = false;
@@ -72,7 +72,7 @@ export class LogStore {
     }
   }
 
-  /** Resolves when all who follow a log have taken its last line so far, or after `limitMs`. */
+  /** Resolves when all followers of a log have taken its present last line, or after `limitMs`. */
   async untilRead(id: string, limitMs: number): Promise<void> {
     if (!this.#followers.has(id)) return;
     const { last } = await this.position(id, 0);
@@ -142,7 +142,7 @@ export class LogStore {
   }
 }
 
-/** One who follows a log: how far it has come, and who waits for that. */
+/** A follower of a log: its position, and who waits for it. */
 class Follower implements Disposable {
   readonly #leave: () => void;
   readonly #waiting: { readonly sequence: number; readonly done: () => void }[] = [];
@@ -157,7 +157,7 @@ class Follower implements Disposable {
     for (const { sequence, done } of this.#waiting) if (sequence <= position) done();
   }
 
-  /** Resolves when it has come that far, or has left. */
+  /** Resolves when the follower has reached the sequence, or has stopped. */
   async until(sequence: number): Promise<void> {
     if (this.#position >= sequence) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -171,7 +171,10 @@ class Follower implements Disposable {
   }
 }
 
-/** Adds a line about lines that are no longer kept. Position 0 is the oldest kept line, before which nothing is missing. */
+/**
+ * Adds a line about lines that are no longer kept. Position 0 is the oldest kept line, before which
+ * nothing is missing.
+ */
 function withGap(position: number, lines: readonly StoredLine[]): readonly StoredLine[] {
   const first = lines[0];
   if (!first || position === 0 || first.sequence <= position + 1) return lines;

@@ -48,7 +48,10 @@ export function prepared(machine: Machine, image: LocalImage, at: Stamp): Change
   return { machine: { ...next, spec: { ...machine.spec, image } } };
 }
 
-/** Begins a start. The id of the VM is stored before the VM runs anything, so that a restarted hostd finds its machine. */
+/**
+ * Begins a start. The id of the VM is stored before the VM runs anything, so that a restarted hostd
+ * finds its machine.
+ */
 export function starting(
   machine: Machine,
   start: { vmId: string; ports: readonly number[]; traceId: string; cause?: StartCause | undefined },
@@ -62,7 +65,10 @@ export function starting(
   return { machine: { ...rest, ...restarts, ...startCause, vmId, ports, lastStartTraceId: traceId } };
 }
 
-/** Records that the process runs. Ends an update, unless its process must run for a while before it counts. */
+/**
+ * Records that the process runs. Ends an update, unless its process must run for a while before it
+ * counts.
+ */
 export function started(machine: Machine, startPath: string, at: Stamp): Change {
   const { startCause, ...next } = { ...move(machine, "started", at), lastStartPath: startPath };
   const { update } = machine;
@@ -74,7 +80,10 @@ export function started(machine: Machine, startPath: string, at: Stamp): Change 
   return withEvent(running, { type: "start", source }, at);
 }
 
-/** Records a failed start. A new version with a rollback is `updating`, and a restart by the policy is tried again. */
+/**
+ * Records a failed start. A new version with a rollback is `updating`, and a restart by the policy
+ * is tried again.
+ */
 export function startFailed(machine: Machine, reason: string, message: string, at: Stamp): Change {
   const event = { type: "failure", source: "hostd", reason, message } as const;
   const failed = failedUpdate(machine, { reason, message });
@@ -88,7 +97,10 @@ export function startFailed(machine: Machine, reason: string, message: string, a
   return withEvent(settled(withoutVm(move(machine, "failed", at))), { ...event, message: why }, at);
 }
 
-/** Records that a restart was refused, e.g. for lack of capacity. It is tried again, or the machine is `failed`. */
+/**
+ * Records that a restart was refused, e.g. for lack of capacity. It is tried again, or the machine
+ * is `failed`.
+ */
 export function restartRefused(machine: Machine, reason: string, message: string, at: Stamp): Change {
   const again = decideRetry(machine, at.nowMs);
   if (again.kind === "restart") {
@@ -106,7 +118,10 @@ export function startCancelled(machine: Machine, at: Stamp): Change {
   return withEvent(next, { type: "stop", source: "user", message: "stopped before its process ran" }, at);
 }
 
-/** Records that hostd ended during a start, before the process ran. What the host does by itself is done again. */
+/**
+ * Records that hostd ended during a start, before the process ran. A start without a call becomes
+ * due again.
+ */
 export function startInterrupted(machine: Machine, at: Stamp): Change {
   const { startCause: cause, update } = machine;
   if (update) return { machine: withoutVm(move(machine, "updating", at)) };
@@ -133,7 +148,7 @@ export function stoppedBetweenRuns(machine: Machine, at: Stamp): Change {
   return withEvent(next, { type: "stop", source: "user", message }, at);
 }
 
-/** Records that what a host would start by itself may not be started. */
+/** Records that a start without a call was denied. */
 export function restartDenied(machine: Machine, reason: string, message: string, at: Stamp): Change {
   const { restartAtMs: _, ...next } = settled(move(machine, "stopped", at));
   return withEvent(next, { type: "failure", source: "hostd", reason, message }, at);

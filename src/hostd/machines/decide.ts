@@ -43,7 +43,7 @@ export function decideStart(machine: Machine, active: Activity | undefined): Dec
   }
 }
 
-/** Decides about a stop. A stop during what starts the machine cuts that short. */
+/** Decides about a stop. It cuts a start, restart or update short. */
 export function decideStop(machine: Machine, active: Activity | undefined): Decision {
   if (active === "stop") return { kind: "join" };
   if (active === "destroy") return refuse(invalidState(going(machine), "stopped"));
@@ -64,7 +64,10 @@ export function decideStop(machine: Machine, active: Activity | undefined): Deci
   }
 }
 
-/** Decides about a restart or an update, which come after what is under way. A restart during a restart joins it. */
+/**
+ * Decides about a restart or an update, which come after what is under way. A restart during a
+ * restart joins it.
+ */
 export function decideReplace(
   machine: Machine,
   active: Activity | undefined,
@@ -98,7 +101,7 @@ export function decidePrepare(machine: Machine, active: Activity | undefined): D
   return machine.state === "creating" ? { kind: "run" } : { kind: "already" };
 }
 
-/** Returns a machine as it will be told: a removal that was accepted may not have begun. */
+/** Returns a machine as `destroying` when a removal was accepted that may not have begun. */
 function going(machine: Machine): Machine {
   return machine.state === "destroyed" ? machine : { ...machine, state: "destroying" };
 }
@@ -107,7 +110,7 @@ function refuse(fault: Fault): Decision {
   return { kind: "refuse", fault };
 }
 
-/** The text is part of what clients of the Machines API match. */
+/** Clients of the Machines API match a part of the text. */
 function notStartable({ id, state }: Machine): Fault {
   const message = `unable to start machine from current state: '${state}'`;
   return new Fault("FAILED_PRECONDITION", "INVALID_STATE", message, { machine_id: id, state });

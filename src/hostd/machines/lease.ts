@@ -33,7 +33,7 @@ export function newLease({ ttlMs, owner, description }: NewLease, instanceId: st
   return { nonce, owner, description, expireAtMs: nowMs + ttlMs, instanceId };
 }
 
-/** Begins the time of a lease anew. Its nonce stays. @throws Fault LEASE_NOT_FOUND, LEASE_HELD */
+/** Extends a lease to its TTL from now. Its nonce stays. @throws Fault LEASE_NOT_FOUND, LEASE_HELD */
 export function refreshLease(
   machine: Machine,
   nonce: string,
@@ -53,7 +53,7 @@ export function requireLease(machine: Machine, nowMs: number): Lease {
   throw new Fault("NOT_FOUND", "LEASE_NOT_FOUND", message, { machine_id: machine.id });
 }
 
-/** Compares in constant time, so that the time tells nothing about the nonce. */
+/** Compares in constant time, which reveals nothing about the nonce. */
 function isSame(nonce: string, given: string): boolean {
   const [a, b] = [Buffer.from(nonce), Buffer.from(given)];
   return a.length === b.length && timingSafeEqual(a, b);

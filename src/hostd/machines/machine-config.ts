@@ -13,7 +13,7 @@ export interface MachineConfig {
   readonly schedule?: string;
   readonly files?: readonly FileConfig[];
   readonly dns?: DnsConfig;
-  /** What a client keeps with the configuration. Nobody reads it here. */
+  /** JSON that a client keeps with the configuration. hostd does not read it. */
   readonly extra?: Readonly<Record<string, unknown>>;
 }
 

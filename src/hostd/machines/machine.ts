@@ -39,7 +39,7 @@ export interface LocalImage {
   readonly sizeBytes?: number;
 }
 
-/** A version of a machine's configuration, and what follows from it. */
+/** A version of a machine's configuration, and its image. */
 export interface Version {
   /** ULID. */
   readonly instanceId: string;
@@ -50,7 +50,7 @@ export interface Version {
   readonly image?: LocalImage;
 }
 
-/** What a machine is, besides its status: its names, and its version. */
+/** The part of a machine that is not its status: its names, and its version. */
 export interface MachineSpec extends Version {
   readonly name: string;
   readonly app: string;
@@ -136,13 +136,16 @@ export interface Restarts {
   readonly timesMs: readonly number[];
 }
 
-/** An update from its intent until the new version runs, or is there without running. */
+/** An update from its intent until the new version runs, or is stored and stopped. */
 export interface PendingUpdate {
   /** State before, to which a rollback returns. `started` for a machine that ran or was to be restarted. */
   readonly from: "created" | "stopped" | "failed" | "started";
   /** Whether the new version is started. */
   readonly launch: boolean;
-  /** Set when the old version returns if the new one does not become ready: how long its process must run. */
+  /**
+   * Set when the old version returns if the new one does not become ready: how long its process
+   * must run.
+   */
   readonly rollbackWithinMs?: number;
   /** When the process of the new version has run for so long. Set when it runs. */
   readonly readyAtMs?: number;
@@ -203,7 +206,10 @@ export function withNewestEvent(machine: Machine): Machine {
   return { ...machine, events: machine.events.slice(0, 1) };
 }
 
-/** Makes the fault for a machine that is not here or belongs to another organisation: callers cannot tell which. */
+/**
+ * Makes the fault for a machine that is not here or belongs to another organisation: callers cannot
+ * tell which.
+ */
 export function notFound(id: string): Fault {
   return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
 }

@@ -1,7 +1,7 @@
 import { privateAddress } from "../../lib/addresses/private-address.ts";
 import type { ImageRef } from "./machine.ts";
 
-/** What the environment of a machine's program tells about the machine. */
+/** Variables that describe the machine to its program. */
 export interface PlatformFacts {
   readonly app: string;
   readonly region: string;
@@ -13,7 +13,7 @@ export interface PlatformFacts {
 
 /** Entries of the metadata with the process group, the newer name first. */
 const PROCESS_GROUP = ["fly_process_group", "process_group"] as const;
-/** What flyctl takes for machines without a process group. */
+/** Name that flyctl uses for machines without a process group. */
 const DEFAULT_PROCESS_GROUP = "app";
 
 /**

@@ -3,7 +3,7 @@ import type { Change, Machine, MachineSpec, PendingStop, PendingUpdate, Version 
 import { nextScheduled } from "./own-starts/schedule.ts";
 import { grow, move, type Stamp, withEvent } from "./stamp.ts";
 
-/** What an update is to do besides replacing the version. */
+/** Options of an update. */
 export interface UpdateOptions {
   /** Starts the new version, also when the machine does not run. */
   readonly launch: boolean;
@@ -23,7 +23,11 @@ export function willLaunch(machine: Machine, { launch, skipLaunch }: UpdateOptio
   return isRunning(machine) ? !skipLaunch : launch;
 }
 
-/** Replaces the version. @param placed ports of the new version, and the stop of the old VM if there is one */
+/**
+ * Replaces the version.
+ *
+ * @param placed ports of the new version, and the stop of the old VM if there is one
+ */
 export function updated(
   machine: Machine,
   version: Version,
@@ -103,7 +107,10 @@ export function ready(machine: Machine, at: Stamp): Change | undefined {
   return isReady ? { machine: settled(grow(machine, at)) } : undefined;
 }
 
-/** Returns the update of a machine whose new version is not ready; undefined when it is not to be rolled back. */
+/**
+ * Returns the update of a machine whose new version is not ready; undefined when it is not to be
+ * rolled back.
+ */
 export function failedUpdate(
   { update }: Machine,
   failure: { reason: string; message: string },

@@ -2,7 +2,7 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineState } from "./states.ts";
 
-/** What a machine does by itself. */
+/** Operations on a machine that no call asks for. */
 export interface Ahead {
   /** The create under way will start it. */
   readonly launchIsComing: boolean;
@@ -41,7 +41,7 @@ const WITHOUT_A_CALL: Readonly<Record<MachineState, (ahead: Ahead) => readonly M
   destroyed: () => [],
 };
 
-/** What a wait is for. */
+/** The conditions of a wait. */
 export interface Awaited {
   readonly states: readonly MachineState[];
   /** Whether it is over, too, when another version has taken the place of `instanceId`. */
@@ -57,7 +57,7 @@ export type WaitDecision =
   | { readonly kind: "wait" }
   | { readonly kind: "fail"; readonly fault: Fault };
 
-/** Decides whether a wait is done, goes on, or fails because it waits for what cannot come. */
+/** Decides whether a wait is done, continues, or fails because its states cannot be reached. */
 export function decideWait(machine: Machine, awaited: Awaited, nowMs: number): WaitDecision {
   const { states, instanceId } = awaited;
   if (instanceId !== "" && instanceId !== machine.spec.instanceId) {

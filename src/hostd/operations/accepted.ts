@@ -28,7 +28,10 @@ interface Trial {
   readonly begun: Promise<void>;
 }
 
-/** Resolves when a request is over, in whatever way, or the trial of an update begins: nothing is in passing then. */
+/**
+ * Resolves when a request has ended, or has begun the trial of an update: the machine is in no
+ * passing state then.
+ */
 export async function passed(accepted: Accepted): Promise<void> {
   const over: Promise<unknown>[] = [accepted.done.catch(() => {})];
   if ("trial" in accepted && accepted.trial && !accepted.trial.hasBegun) over.push(accepted.trial.begun);

@@ -32,7 +32,10 @@ export type DriverParts = RuntimeParts &
   RemoveParts &
   DueParts & { readonly vmm: Pick<Vmm, "adopt"> };
 
-/** Takes the operations on one machine one at a time. A request that was accepted is finished even when its caller is cancelled. */
+/**
+ * Takes the operations on one machine one at a time. A request that was accepted is finished even
+ * when its caller is cancelled.
+ */
 export class Driver {
   readonly runtime: MachineRuntime;
   readonly #parts: DriverParts;
@@ -87,13 +90,17 @@ export class Driver {
     return { ...result, machine: this.machine };
   }
 
-  /** Ends what an earlier hostd has left: an update, or a VM that could not be taken over. */
+  /** Ends an update, or a VM that could not be taken over, of an earlier hostd. */
   async #endWhatIsLeft(): Promise<void> {
     if (this.machine.state === "updating") await this.resumeUpdate();
     else await this.#stop({});
   }
 
-  /** Starts the machine without a call, unless an operation is under way. @throws Fault as {@link launch} does */
+  /**
+   * Starts the machine without a call, unless an operation is under way.
+   *
+   * @throws Fault as {@link launch} does
+   */
   async startDue(cause: StartCause): Promise<void> {
     if (!this.#last) await this.#beginStart(cause);
   }
@@ -180,7 +187,12 @@ export class Driver {
     return done;
   }
 
-  /** Runs `work`, which makes the image local. A destroy aborts it. Other requests do not wait for it. @throws Fault INVALID_STATE */
+  /**
+   * Runs `work`, which makes the image local. A destroy aborts it. Other requests do not wait for
+   * it.
+   *
+   * @throws Fault INVALID_STATE
+   */
   async *prepare<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
     if (allowed(decidePrepare(this.machine, this.activity)).kind === "already") return;
     yield* this.pull(work, caller);
@@ -199,7 +211,10 @@ export class Driver {
     }
   }
 
-  /** After a restart of hostd: takes over the VM of the machine, if it has one, and goes on with what was under way. */
+  /**
+   * After a restart of hostd: takes over the VM of the machine, if it has one, and goes on with
+   * what was under way.
+   */
   async adopt(): Promise<void> {
     const { runtime } = this;
     const { vmId, state } = this.machine;
@@ -245,7 +260,7 @@ export class Driver {
     if (state === "restarting") this.#beginRestart(stopOperation).catch(() => {});
   }
 
-  /** Stops what it does by itself: hostd closes. */
+  /** Stops operations that no call asks for: hostd closes. */
   async detach(): Promise<void> {
     this.#due.close();
     await this.runtime.detach();

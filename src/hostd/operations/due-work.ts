@@ -23,7 +23,7 @@ export interface DueParts {
   readonly isBanned: (org: string) => boolean;
 }
 
-/** What runs what is due. */
+/** The operations that can be due. */
 interface Worker {
   readonly runtime: MachineRuntime;
   readonly activity: string | undefined;
@@ -34,7 +34,7 @@ interface Worker {
 
 /** Timers beyond this are set anew: the longest that there is has 24 days. */
 const MAX_TIMER_MS = 24 * 60 * 60_000;
-/** Pause before what has failed unexpectedly is tried again. */
+/** Pause after an unexpected failure. */
 const RETRY_MS = 1_000;
 const AUTO_DESTROY = {
   source: "hostd",
@@ -42,7 +42,10 @@ const AUTO_DESTROY = {
   waitsForReaders: true,
 } as const;
 
-/** Does with one machine what nobody calls for: restarts, scheduled starts, what remains of an update, its own removal. */
+/**
+ * Runs the operations on a machine that no call asks for: restarts, scheduled starts, the rest of
+ * an update, its removal.
+ */
 export class DueWork {
   readonly #worker: Worker;
   readonly #parts: DueParts;
@@ -54,7 +57,7 @@ export class DueWork {
     this.#parts = parts;
   }
 
-  /** Takes notice of a change: sets the timer anew, and releases what an update that has ended no longer needs. */
+  /** Resets the timer after a change, and releases the image and room of an update that has ended. */
   changed(after: Machine, before: Machine): void {
     if (!isActive(after.state) || after.state === "started") {
       if (after.update === undefined) this.#parts.ledger.unreserve(after.id);
@@ -79,7 +82,7 @@ export class DueWork {
     this.#timer = undefined;
   }
 
-  /** Ends for good. */
+  /** Stops the timer. Later changes do not set it again. */
   close(): void {
     this.disarm();
     this.#notBeforeMs = Number.POSITIVE_INFINITY;

@@ -8,7 +8,10 @@ export interface ImagePinsParts {
   readonly images: Pick<ImageCacheClient, "unpin">;
 }
 
-/** Pins of images that a machine may no longer use. An update holds its image from before the pull until it is over. */
+/**
+ * Pins of images that a machine may no longer use. An update holds its image from before the pull
+ * until it is over.
+ */
 export class ImagePins {
   readonly #parts: ImagePinsParts;
   readonly #held = new Set<Pin>();
@@ -22,13 +25,16 @@ export class ImagePins {
     return [...this.#held];
   }
 
-  /** Holds the image of an update. Returns what ends that. */
+  /** Holds the image of an update. Returns a function that releases it. */
   hold(pin: Pin): () => void {
     this.#held.add(pin);
     return () => this.#held.delete(pin);
   }
 
-  /** Unpins those of some images that the machine does not use, and no update of it holds. Never throws: the sweep unpins too. */
+  /**
+   * Unpins those of some images that the machine does not use, and no update of it holds. Never
+   * throws: the sweep unpins too.
+   */
   async unpinUnused(owner: MachineId, digests: Iterable<string>): Promise<void> {
     for (const digest of digests) {
       if (this.#isUsed(owner, digest)) continue;

@@ -42,7 +42,7 @@ export interface Award {
   readonly lease?: NewLease | undefined;
 }
 
-/** By what right a call changes a machine. */
+/** Proof that a call may change a leased machine. */
 export interface Right {
   /** Nonce of the machine's lease; empty: none. */
   readonly nonce?: string;
@@ -59,7 +59,10 @@ export type MachinesParts = Omit<DriverParts, "pins"> & {
   readonly limits: { readonly keepForLaunchMs: number };
 };
 
-/** The machines of this host. Finds the machine of a request, checks its organisation, and passes the request to its driver. */
+/**
+ * The machines of this host. Finds the machine of a request, checks its organisation, and passes
+ * the request to its driver.
+ */
 export class Machines {
   readonly #parts: MachinesParts;
   readonly #pins: ImagePins;
@@ -101,7 +104,10 @@ export class Machines {
     return [...this.#parts.store.all()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** Makes the image local, then the machine `created`. Ends with the step `ready`; without steps when the machine is prepared. */
+  /**
+   * Makes the image local, then the machine `created`. Ends with the step `ready`; without steps
+   * when the machine is prepared.
+   */
   async *prepare(
     id: MachineId,
     credentials: Credentials | undefined,
@@ -146,7 +152,10 @@ export class Machines {
     return machine;
   }
 
-  /** Removes a machine: see {@link Driver.destroy}. Returns undefined when it is unknown and `ignoreMissing` is set. */
+  /**
+   * Removes a machine: see {@link Driver.destroy}. Returns undefined when it is unknown and
+   * `ignoreMissing` is set.
+   */
   async destroy(
     id: MachineId,
     org: string,
@@ -162,7 +171,11 @@ export class Machines {
     return driver.destroy(options.force, { source: "user", message: "" });
   }
 
-  /** Waits until a machine is as awaited. @throws Fault STATE_UNREACHABLE, REPLACED, WAIT_TIMEOUT; the reason of `signal` */
+  /**
+   * Waits until a machine is as awaited.
+   *
+   * @throws Fault STATE_UNREACHABLE, REPLACED, WAIT_TIMEOUT; the reason of `signal`
+   */
   async wait(
     id: MachineId,
     org: string,

@@ -11,7 +11,7 @@ import { killVm } from "./stop-operation.ts";
 export interface RemoveReason {
   readonly source: "user" | "hostd";
   readonly message: string;
-  /** Its log is kept for a moment, so that those who follow it read it to its end. */
+  /** The log is kept for a moment, so that followers read it to its end. */
   readonly waitsForReaders?: boolean;
 }
 
@@ -26,7 +26,11 @@ export interface RemoveParts {
   readonly limits: { readonly killMs: number };
 }
 
-/** Removes a machine. @throws Fault DISK_FULL: the machine is unchanged, or `destroying`; then the sweep goes on */
+/**
+ * Removes a machine.
+ *
+ * @throws Fault DISK_FULL: the machine is unchanged, or `destroying`; then the sweep goes on
+ */
 export async function remove(
   runtime: MachineRuntime,
   parts: RemoveParts,

@@ -8,7 +8,7 @@ import type { Stamp } from "../machines/stamp.ts";
 import type { Vm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 
-/** What a stop request may override. */
+/** Options of a stop. */
 export interface StopOptions {
   readonly signal?: string;
   /** Grace, from the signal to SIGKILL. */
@@ -54,7 +54,11 @@ export class StopOperation {
     this.#intent = intent;
   }
 
-  /** Stops the machine, if it runs. Resolves when its process has ended. @throws Fault DISK_FULL: nothing was done */
+  /**
+   * Stops the machine, if it runs. Resolves when its process has ended.
+   *
+   * @throws Fault DISK_FULL: nothing was done
+   */
   async run(): Promise<Machine> {
     const runtime = this.#runtime;
     const stop = this.#pendingStop(this.#options);
@@ -81,7 +85,10 @@ export class StopOperation {
     return runtime.machine;
   }
 
-  /** Applies a second stop: sends its signal too, and shortens the grace. Not stored: a restarted hostd resumes the first stop. */
+  /**
+   * Applies a second stop: sends its signal too, and shortens the grace. Not stored: a restarted
+   * hostd resumes the first stop.
+   */
   escalate(options: StopOptions): void {
     const runtime = this.#runtime;
     if (!this.#hasBegun) {
@@ -104,7 +111,10 @@ export class StopOperation {
     }
   }
 
-  /** Takes signal and grace from the request, else the machine's configuration, else its image, else the defaults. */
+  /**
+   * Takes signal and grace from the request, else the machine's configuration, else its image, else
+   * the defaults.
+   */
   #pendingStop(options: StopOptions): PendingStop {
     const { config, image } = this.#runtime.machine.spec;
     const name = options.signal || config.stop.signal || image?.config.stopSignal || DEFAULT_SIGNAL;
@@ -125,7 +135,10 @@ function intendStop(machine: Machine, stop: PendingStop, at: Stamp): Change | un
   }
 }
 
-/** Sends SIGKILL, and destroys the VM when its process has not ended after `killMs`. Resolves when the exit is noted. */
+/**
+ * Sends SIGKILL, and destroys the VM when its process has not ended after `killMs`. Resolves when
+ * the exit is noted.
+ */
 export async function killVm(runtime: MachineRuntime, vm: Vm, killMs: number): Promise<void> {
   sendSignal(runtime, vm, SIGKILL);
   if (await endsWithin(killMs, runtime.ended)) return;

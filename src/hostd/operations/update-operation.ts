@@ -26,14 +26,20 @@ export type UpdateParts = LaunchParts &
 /** An update of a machine whose new image is local. */
 export interface NewVersion extends UpdateOptions {
   readonly version: Omit<Version, "resources">;
-  /** Refuses the update when the machine is not, or no longer, as the caller expects. Called again before the intent is stored. */
+  /**
+   * Refuses the update when the machine is not, or no longer, as the caller expects. Called again
+   * before the intent is stored.
+   */
   readonly check: (machine: Machine) => void;
 }
 
 /** Times that a start is tried which the host refuses for a moment. */
 const MAX_ATTEMPTS = 20;
 
-/** One update of a machine: the intent, the stop of the old VM, the start of the new one, and the way back. */
+/**
+ * One update of a machine: the intent, the stop of the old VM, the start of the new one, and the
+ * rollback.
+ */
 export class UpdateOperation {
   readonly #runtime: MachineRuntime;
   readonly #parts: UpdateParts;
@@ -91,7 +97,10 @@ export class UpdateOperation {
     if (state === "starting" || state === "stopping") await this.#runStop();
   }
 
-  /** Allocates what the new version needs, and stores the intent with the stop of the old VM, which it then runs. */
+  /**
+   * Allocates the resources of the new version, stores the intent with the stop of the old VM, and
+   * stops that.
+   */
   async #intend({ version, check, ...options }: NewVersion): Promise<void> {
     const { id, machine } = this.#runtime;
     const { ledger, scheduling, number } = this.#parts;

@@ -35,7 +35,10 @@ interface Queued {
 /** Most changes that wait to be written; more intents are refused. */
 const MAX_QUEUED = 2_048;
 const RETRY_MS = 500;
-/** Notes of this time are written together, so that the write does not compete for the CPU with the answer to the call. */
+/**
+ * Notes of this time are written together, so that the write does not compete for the CPU with the
+ * answer to the call.
+ */
 const NOTE_DELAY_MS = 10;
 
 /**
@@ -117,13 +120,17 @@ export class Store {
     return this.#machines.values();
   }
 
-  /** Stores what is about to be done. Visible once it is durable. @throws Fault DISK_FULL, STORE_OVERLOADED; nothing has changed then */
+  /**
+   * Stores an intent. Visible once it is durable.
+   *
+   * @throws Fault DISK_FULL, STORE_OVERLOADED; nothing has changed then
+   */
   intend(change: Change): Promise<void> {
     if (this.#queue.length >= MAX_QUEUED) return Promise.reject(overloaded(this.#queue.length));
     return this.#enqueue(change, "intent");
   }
 
-  /** Stores what has happened. Visible at once; retried until it is durable, and resolves then. */
+  /** Stores a change that has happened. Visible at once; retried until it is durable, and resolves then. */
   note(change: Change): Promise<void> {
     const written = this.#enqueue(change, "note");
     this.#publish(change.machine);

@@ -177,14 +177,14 @@ export interface VmmInfo {
   readonly reason: string;
 }
 
-/** What the host wants warm VMs for, and the memory that they may use. */
+/** The shapes of warm VMs that the host wants, and the memory that they may use. */
 export interface WarmDemand {
   /** Shapes of machines that could be started, once per machine. */
   shapes(): Iterable<Shape>;
   /** Sets the reclaimable memory. False: there is no room for that much; nothing changes. */
   setReclaimable(megabytes: number): boolean;
   /**
-   * Sets what is called when the host takes memory back: warm VMs beyond `leftMb` must go at once.
+   * Sets the function that is called when the host takes memory back: warm VMs beyond `leftMb` must go at once.
    */
   onReclaim(reclaim: (leftMb: number) => void): void;
 }

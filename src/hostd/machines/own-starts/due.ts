@@ -1,14 +1,17 @@
 import type { Machine } from "../machine.ts";
 import { isActive, isStartable } from "../states.ts";
 
-/** What a host does with a machine by itself, and when. */
+/** An operation on a machine that no call asks for, and its time. */
 export interface Due {
   /** On the wall clock; 0: at once. */
   readonly atMs: number;
   readonly what: "policy" | "restart" | "update" | "ready" | "schedule" | "destroy";
 }
 
-/** Returns what is due next for a machine that no operation is under way on. Derived from what is stored, so it survives restarts. */
+/**
+ * Returns what is due next for a machine that no operation is under way on. Derived from what is
+ * stored, so it survives restarts.
+ */
 export function nextDue(machine: Machine): Due | undefined {
   const { state, vmId, restartAtMs, scheduledAtMs, update } = machine;
   if (vmId === undefined) {

@@ -1,6 +1,6 @@
 import type { Machine, Restarts } from "../machine.ts";
 
-/** What becomes of a machine whose process has ended, or whose restart has failed. */
+/** The next step of a machine whose process has ended, or whose restart has failed. */
 export type RestartDecision =
   | { readonly kind: "none" }
   | { readonly kind: "restart"; readonly atMs: number }

@@ -25,7 +25,10 @@ export interface AdmissionParts {
 /** Longest wait for VMs being destroyed, whose ports or memory a start needs. */
 const TEARDOWN_LIMIT_MS = 5_000;
 
-/** Admits the CPU and memory of a start, and waits for its slot, with a warm VM if there is one. Returns what releases the slot. */
+/**
+ * Admits the CPU and memory of a start, and waits for its slot, with a warm VM if there is one.
+ * Returns a function that releases the slot.
+ */
 export async function admit(
   runtime: MachineRuntime,
   parts: AdmissionParts,
@@ -67,7 +70,10 @@ async function untilLastVmFits(runtime: MachineRuntime, parts: AdmissionParts): 
   throw startFailedFault("the machine's last VM cannot be removed", "teardown");
 }
 
-/** Retries while VMs are being destroyed, which takes milliseconds, as long as there is no room beside them. */
+/**
+ * Retries while VMs are being destroyed, which takes milliseconds, as long as there is no room
+ * beside them.
+ */
 async function admitVm(parts: AdmissionParts, id: string, vmId: string): Promise<void> {
   const { ledger, teardowns, store, clock } = parts;
   const deadline = clock.monotonicMs() + TEARDOWN_LIMIT_MS;

@@ -2,7 +2,7 @@ import { Fault } from "../../../lib/faults/fault.ts";
 import { LaunchError } from "../../vmm/vmm.ts";
 
 interface ExecReason {
-  /** What of the configuration, or of the image's, is at fault. */
+  /** The part of the configuration, or of the image's, that is wrong. */
   readonly field: "command" | "user" | "working_dir" | "volumes" | "image";
   readonly why: string;
   /** Whether the error says more than `why`, such as the name. */
@@ -27,7 +27,10 @@ const EXEC_REASONS: ReadonlyMap<string, ExecReason> = new Map(
   }),
 );
 
-/** Makes the fault EXEC_FAILED, START_TIMEOUT or START_FAILED from an error of a launch. Returns other faults as they are. */
+/**
+ * Makes the fault EXEC_FAILED, START_TIMEOUT or START_FAILED from an error of a launch. Returns
+ * other faults as they are.
+ */
 export function launchFault(err: unknown, program: string, isTimedOut: boolean, timeoutMs: number): Fault {
   if (err instanceof Fault) return err;
   if (err instanceof LaunchError && err.kind === "exec") return execFailed(err, program);

@@ -19,7 +19,7 @@ interface Draft {
   sockets: GuestSocket[];
 }
 
-/** Reads what a guest says of its processes. It may be hostile: what makes no sense is left out. */
+/** Reads a guest's list of its processes. The guest may be hostile: invalid entries are left out. */
 export function readProcesses(body: Buffer): readonly GuestProcess[] {
   const all: Draft[] = [];
   for (const { tag, value } of readFields(body)) {
