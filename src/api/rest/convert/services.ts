@@ -9,7 +9,7 @@ const KEPT_AS = "repeated_services";
 
 /** Returns the services that a machine has: of several with one port the first. */
 export function distinctServices<S extends object>(services: readonly S[]): S[] {
-  return services.filter((_, i) => !isRepeat(services, i));
+  return parted(services).first;
 }
 
 /** Returns the members of `extra` that keep what the services of a machine do not give back. */
@@ -18,15 +18,15 @@ export function keepServices(
   given: Json | undefined,
 ): JsonObject {
   if (services === undefined) return {};
-  const left = residual(distinctServices(services), given);
-  const repeats = services.flatMap((service, at) => {
-    if (!isRepeat(services, at)) return [];
-    // The api fills in the protocol of the others.
-    return [{ at, service: { ...service, protocol: service["protocol"] || "tcp" } }];
+  const { first, repeats } = parted(services);
+  const left = residual(first, given);
+  // The api fills in the protocol of the others.
+  const kept = repeats.map(({ at, service }) => {
+    return { at, service: { ...service, protocol: service["protocol"] || "tcp" } };
   });
   return {
     ...(left === undefined ? {} : { services: left }),
-    ...(repeats.length === 0 ? {} : { [KEPT_AS]: residual(repeats, undefined) }),
+    ...(kept.length === 0 ? {} : { [KEPT_AS]: residual(kept, undefined) }),
   };
 }
 
@@ -43,9 +43,18 @@ export function restoreServices({ [KEPT_AS]: kept, ...config }: JsonObject): Jso
   return { ...config, services: restored };
 }
 
-function isRepeat(services: readonly object[], i: number): boolean {
-  const key = keyOf(services[i]);
-  return key !== undefined && services.findIndex((each) => keyOf(each) === key) < i;
+/** Parts the first service of each port from the others, which have their places in the list. */
+function parted<S extends object>(services: readonly S[]) {
+  const seen = new Set<string>();
+  const first: S[] = [];
+  const repeats: { at: number; service: S }[] = [];
+  for (const [at, service] of services.entries()) {
+    const key = keyOf(service);
+    if (key === undefined || !seen.has(key)) first.push(service);
+    else repeats.push({ at, service });
+    if (key !== undefined) seen.add(key);
+  }
+  return { first, repeats };
 }
 
 /** Names protocol and port; undefined without a port. What gRPC clients keep may have any type. */
