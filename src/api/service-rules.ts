@@ -105,10 +105,11 @@ export const RULES = joinRules(
     }),
   }),
   rulesOf(PlatformServiceService, {
-    listRegions: reads("machines:read", "platform:list-regions"),
+    listRegions: { ...reads("machines:read", "platform:list-regions"), isAboutNoObject: true },
     estimatePlacements: reads("machines:read", "platform:estimate-placements"),
     getCaller: {
       ...reads("machines:read", "tokens:get-caller"),
+      isAboutNoObject: true,
       scopes: ["admin", "machines:read", "machines:write"],
     },
   }),

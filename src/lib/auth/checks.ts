@@ -37,6 +37,20 @@ export function failingCheck(checks: readonly Check[], facts: Facts): Check | un
   return checks.find(({ alternatives }) => !alternatives.some((each) => holds(each, facts)));
 }
 
+/** Returns a check without what it says of facts of these names: for calls that are about none of them. */
+export function without({ source, alternatives }: Check, names: ReadonlySet<string>): Check {
+  const kept = alternatives.map(({ constants, bindings, conditions }) => {
+    const others = bindings.filter(([, name]) => !names.has(name));
+    const bound = new Set(others.map(([variable]) => variable));
+    return {
+      constants: constants.filter(([name]) => !names.has(name)),
+      bindings: others,
+      conditions: conditions.filter(({ variable }) => bound.has(variable)),
+    };
+  });
+  return { source, alternatives: kept };
+}
+
 /** Returns the time from which a check fails, whatever the call; undefined for other checks. */
 export function expiryOf(check: Check): number | undefined {
   const [only, ...others] = check.alternatives;

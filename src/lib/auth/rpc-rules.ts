@@ -1,19 +1,15 @@
 import { Fault } from "../faults/fault.ts";
-import { type Check, type Facts, failingCheck } from "./checks.ts";
+import { type Check, type Facts, failingCheck, without } from "./checks.ts";
 import { type Claims, requireScope, type Scope } from "./claims.ts";
 import type { Revocations } from "./revocations.ts";
 
 /** What a call is about; also the name of its fact for the checks of attenuated tokens. */
-export type ObjectKind =
-  | "machine"
-  | "app"
-  | "org"
-  | "token"
-  | "host"
-  | "registry"
-  | "image"
-  | "create"
-  | "reservation";
+export type ObjectKind = (typeof OBJECT_KINDS)[number];
+
+// biome-ignore format: a word list reads better dense
+const OBJECT_KINDS = [
+  "machine", "app", "org", "token", "host", "registry", "image", "create", "reservation",
+] as const;
 
 /** Something that a call is about. */
 export interface RuleObject {
@@ -34,6 +30,8 @@ export interface RpcRule {
   readonly isAudited: boolean;
   /** Whether a suspended organisation is refused. */
   readonly needsGoodStanding: boolean;
+  /** Whether it is about no object of anybody, so that restrictions to objects say nothing of it. */
+  readonly isAboutNoObject?: boolean;
   readonly kind?: ObjectKind;
   /** Path of the field that names the object, in the request. */
   readonly object?: string;
@@ -116,13 +114,16 @@ export function checkRestrictions(
     org: orgOf(claims, rule, request),
     time: [now],
   };
+  const checks = rule.isAboutNoObject ? claims.checks.map((check) => without(check, OBJECTS)) : claims.checks;
   const objects = objectsOf(rule, request);
   for (const object of objects.length > 0 ? objects : [undefined]) {
-    const failing = failingCheck(claims.checks, { ...common, ...factsOf(object, apps) });
+    const failing = failingCheck(checks, { ...common, ...factsOf(object, apps) });
     if (failing) throw restricted(failing.source, rule);
   }
 }
 
+/** All but the organisation, which every call has. */
+const OBJECTS: ReadonlySet<string> = new Set(OBJECT_KINDS.filter((kind) => kind !== "org"));
 const NO_APPS: ReadonlyMap<string, string> = new Map();
 
 function factsOf(object: RuleObject | undefined, apps: ReadonlyMap<string, string | undefined>): Facts {

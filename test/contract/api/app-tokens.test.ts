@@ -70,6 +70,18 @@ describe("a token that its holder has restricted to an app", () => {
       expect((await faultOf(refused)).reason).toBe("TOKEN_RESTRICTED");
   });
 
+  test("is told about itself and of the regions, and of no other apps", async () => {
+    const { platform, apps } = ofWeb;
+
+    const caller = await call(platform, platform.getCaller, {}, LIMIT);
+    const { regions } = await call(platform, platform.listRegions, {}, LIMIT);
+
+    expect(caller).toMatchObject({ org: "personal", checks: ['check if app("web")'] });
+    expect(regions.length).toBeGreaterThan(0);
+    const list = call(apps, apps.listApps, { pageSize: 0, pageToken: "" }, LIMIT);
+    expect((await faultOf(list)).reason).toBe("TOKEN_RESTRICTED");
+  });
+
   test("watches and acquires only what is all of that app", async () => {
     const [own, other] = [await machineOf("web"), await machineOf("shop")];
     const { machines } = ofWeb;

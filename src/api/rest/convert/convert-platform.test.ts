@@ -61,6 +61,7 @@ test("a command has its output as text and its signal as a number", () => {
 
   expect(commandToJson(killed)).toEqual({ exit_code: 137, exit_signal: 9, stdout: "a\ufffd", stderr: "" });
   expect(commandToJson({ ...killed, signal: "" })).toMatchObject({ exit_signal: 0 });
+  expect(commandToJson({ ...killed, stderrTruncated: true })).toMatchObject({ stderr_truncated: true });
 });
 
 test("regions have Fly's names", () => {

@@ -49,12 +49,15 @@ export function processToJson(process: Process): JsonObject {
 }
 
 /** Converts the result of a command. Output that is not UTF-8 has replacement characters. */
-export function commandToJson({ exitCode, signal, stdout, stderr }: RunCommandResponse): JsonObject {
+export function commandToJson(done: RunCommandResponse): JsonObject {
+  const { exitCode, signal, stdout, stderr, stdoutTruncated, stderrTruncated } = done;
   return {
     exit_code: exitCode,
     exit_signal: signalNumber(signal) ?? 0,
     stdout: Buffer.from(stdout).toString("utf8"),
     stderr: Buffer.from(stderr).toString("utf8"),
+    ...(stdoutTruncated ? { stdout_truncated: true } : {}),
+    ...(stderrTruncated ? { stderr_truncated: true } : {}),
   };
 }
 

@@ -123,7 +123,11 @@ export const answers = {
   released: z.object({ status: z.literal("success"), data: z.object({ ok: z.literal(true) }) }),
   metadata: texts,
   entry: z.object({ value: z.string() }),
-  command: z.object({ exit_code: z.int(), exit_signal: z.int(), stdout: z.string(), stderr: z.string() }),
+  command: z.object({
+    ...{ exit_code: z.int(), exit_signal: z.int() },
+    ...{ stdout: z.string().describe("The first 1 MiB."), stderr: z.string().describe("The first 1 MiB.") },
+    ...{ stdout_truncated: z.literal(true).optional(), stderr_truncated: z.literal(true).optional() },
+  }),
   processes: z.array(processAnswer),
   regions: z.object({ regions: z.array(regionAnswer), nearest: z.string() }),
   placements: z.object({
