@@ -7,19 +7,19 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 /** The parts of the init that do not need a VM; the end-to-end tests run the rest. */
 const PARTS = [
   ...["channel/frame.c", "channel/tlv.c", "channel/ring.c", "channel/lines.c"],
-  ...["workload/request.c", "workload/users.c", "workload/search.c", "agent/oom.c", "system/sys.c"],
+  ...["program/request.c", "program/users.c", "program/search.c", "agent/oom.c", "system/sys.c"],
   ...["workload/cgroup.c", "agent/thrash.c", "channel/channel.c"],
   ...[
     "exec/execs.c",
     "exec/input.c",
     "exec/output.c",
     "exec/messages.c",
-    "exec/sessions.c",
+    "system/proc.c",
     "exec/processes.c",
     "exec/spawn.c",
     "exec/command.c",
   ],
-  ...["workload/files.c", "workload/program.c", "workload/terminal.c"],
+  ...["program/files.c", "program/program.c", "program/terminal.c"],
 ];
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"];
 const SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "channel/tlv.h"
-#include "exec/sessions.h"
+#include "program/terminal.h"
 #include "system/identity.h"
+#include "system/proc.h"
 #include "system/sys.h"
-#include "workload/terminal.h"
 
 /* After this, an exit is reported although killed processes are still there. */
 enum { KILL_WAIT_MS = 5000 };

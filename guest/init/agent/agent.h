@@ -10,8 +10,8 @@
 #include "channel/protocol.h"
 #include "channel/ring.h"
 #include "exec/execs.h"
+#include "program/request.h"
 #include "workload/child.h"
-#include "workload/request.h"
 
 /* One of the workload's output streams. */
 struct output {

@@ -9,6 +9,7 @@
 
 #include "agent/agent.h"
 #include "system/devices.h"
+#include "system/sys.h"
 #include "workload/process1.h"
 #include "workload/root.h"
 
@@ -46,19 +47,12 @@ static bool prepare_disks(struct agent *a)
 	return true;
 }
 
-static void close_end(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void agent_drop_child(struct agent *a)
 {
-	close_end(&a->report_fd);
-	close_end(&a->start_fd);
+	close_fd(&a->report_fd);
+	close_fd(&a->start_fd);
 	for (int i = 0; i < 2; i++) {
-		close_end(&a->outputs[i].fd);
+		close_fd(&a->outputs[i].fd);
 		a->outputs[i].watched = false;
 	}
 	/* `agent_on_children` reaps it. */
@@ -100,9 +94,9 @@ void agent_prepare_child(struct agent *a)
 		if (a->pid == 0)
 			child_run(&child);
 	}
-	close_end(&report[1]);
-	close_end(&out[1]);
-	close_end(&err[1]);
+	close_fd(&report[1]);
+	close_fd(&out[1]);
+	close_fd(&err[1]);
 	a->report_fd = report[0];
 	a->outputs[0].fd = out[0];
 	a->outputs[1].fd = err[0];
@@ -138,5 +132,5 @@ void agent_start(struct agent *a, const uint8_t *body, size_t n)
 	a->state = STATE_STARTING;
 	if (write(a->start_fd, &start, sizeof start) < 0)
 		agent_fail(a, STEP_SYSTEM, errno, "start of the child");
-	close_end(&a->start_fd);
+	close_fd(&a->start_fd);
 }

@@ -3,12 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "program/terminal.h"
 #include "system/sys.h"
-#include "workload/terminal.h"
 
 enum { NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET };
 
@@ -30,17 +28,10 @@ static void check(const struct command *c, enum step step, int error, const char
 	fail(c, &failure);
 }
 
-/* Leaves the init's files and signals, and enters the workload's namespaces and root. */
+/* Enters the workload's namespaces and root. */
 static void enter(const struct command *c)
 {
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	umask(022);
-	write_file("/proc/self/oom_score_adj", "0");
-	setsid();
+	reset_process();
 	check(c, STEP_SYSTEM, setns(c->pidfd, NAMESPACES) < 0 ? errno : 0, "namespaces");
 	check(c, STEP_SYSTEM, fchdir(c->root) < 0 || chroot(".") < 0 || chdir("/") < 0 ? errno : 0, "root");
 }

@@ -13,9 +13,9 @@
 #include "channel/protocol.h"
 #include "exec/exec.h"
 #include "exec/messages.h"
-#include "exec/sessions.h"
+#include "program/terminal.h"
+#include "system/proc.h"
 #include "system/sys.h"
-#include "workload/terminal.h"
 
 static const struct exec_fds CLOSED = { -1, -1, -1, -1 };
 

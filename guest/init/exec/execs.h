@@ -12,7 +12,7 @@
 
 #include "channel/channel.h"
 #include "exec/spawn.h"
-#include "workload/program.h"
+#include "program/program.h"
 
 enum {
 	EXECS_MAX = 64,

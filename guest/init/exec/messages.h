@@ -8,7 +8,7 @@
 
 #include "channel/channel.h"
 #include "channel/protocol.h"
-#include "workload/program.h"
+#include "program/program.h"
 
 enum { EXEC_HEADER = 64, SIZE_MAX_TERMINAL = 1000 };
 

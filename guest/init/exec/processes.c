@@ -12,7 +12,7 @@
 
 #include "channel/protocol.h"
 #include "channel/tlv.h"
-#include "exec/sessions.h"
+#include "system/proc.h"
 #include "system/sys.h"
 
 enum {

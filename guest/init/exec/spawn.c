@@ -13,16 +13,9 @@
 
 #include "exec/command.h"
 #include "exec/processes.h"
-#include "exec/sessions.h"
+#include "system/proc.h"
 #include "system/sys.h"
 #include "workload/cgroup.h"
-
-static void close_end(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
 
 static pid_t fork_into(int cgroup)
 {
@@ -65,7 +58,7 @@ static pid_t fork_beside(const struct exec_target *target, int workload, int sel
 		cgroup = open_cgroup_of(target->pid);
 		pid = fork_into(cgroup);
 		if (pid != 0)
-			close_end(&cgroup);
+			close_fd(&cgroup);
 	}
 	if (pid == 0)
 		return 0;
@@ -92,10 +85,10 @@ static bool open_streams(const struct exec_options *options, struct exec_fds *ou
 
 static void close_streams(struct exec_fds *fds)
 {
-	close_end(&fds->report);
-	close_end(&fds->in);
-	close_end(&fds->out);
-	close_end(&fds->err);
+	close_fd(&fds->report);
+	close_fd(&fds->in);
+	close_fd(&fds->out);
+	close_fd(&fds->err);
 }
 
 pid_t spawn_command(const struct exec_target *target, const struct exec_options *options, struct exec_fds *fds)
@@ -113,9 +106,9 @@ pid_t spawn_command(const struct exec_target *target, const struct exec_options 
 		err = errno;
 	}
 	close_streams(&theirs);
-	close_end(&self);
-	close_end(&workload);
-	close_end(&root);
+	close_fd(&self);
+	close_fd(&workload);
+	close_fd(&root);
 	if (pid < 0)
 		close_streams(fds);
 	return pid < 0 ? -err : pid;

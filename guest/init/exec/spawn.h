@@ -7,8 +7,8 @@
 #include <sys/ioctl.h>
 #include <sys/types.h>
 
-#include "workload/program.h"
-#include "workload/request.h"
+#include "program/program.h"
+#include "program/request.h"
 
 /* The workload beside which commands run. */
 struct exec_target {

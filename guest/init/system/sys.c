@@ -72,6 +72,13 @@ char *read_text(const char *path, size_t max)
 	return buf;
 }
 
+void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 void set_realtime(bool realtime)
 {
 	static bool is_realtime;

@@ -21,6 +21,9 @@ long read_file(const char *path, char *buf, size_t cap);
  */
 char *read_text(const char *path, size_t max);
 
+/* Closes a file descriptor unless it is -1, which it is afterwards. */
+void close_fd(int *fd);
+
 /* Runs this process before all others, or no longer. Children are not affected. */
 void set_realtime(bool realtime);
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "workload/files.h"
+#include "program/files.h"
 
 static char base[] = "/tmp/windhover-files-XXXXXX";
 static int root;

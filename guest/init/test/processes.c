@@ -1,6 +1,6 @@
 #include "check.h"
 #include "exec/processes.h"
-#include "exec/sessions.h"
+#include "system/proc.h"
 
 static void a_stat_is_parsed_whatever_the_name_holds(void)
 {

@@ -1,7 +1,7 @@
 #include "channel/protocol.h"
 #include "channel/tlv.h"
 #include "check.h"
-#include "workload/request.h"
+#include "program/request.h"
 
 static void put_text(struct tlv_writer *w, uint16_t tag, const char *text)
 {

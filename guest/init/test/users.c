@@ -1,5 +1,5 @@
 #include "check.h"
-#include "workload/users.h"
+#include "program/users.h"
 
 static const char passwd[] = "# comment\n"
 			     "root:x:0:0:root:/root:/bin/sh\n"

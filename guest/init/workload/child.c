@@ -3,20 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "program/files.h"
+#include "program/program.h"
+#include "program/request.h"
+#include "program/terminal.h"
 #include "system/sys.h"
-#include "workload/files.h"
 #include "workload/process1.h"
-#include "workload/program.h"
-#include "workload/request.h"
 #include "workload/root.h"
-#include "workload/terminal.h"
 
 static _Noreturn void fail(struct child *c, enum step step, int error, const char *detail)
 {
@@ -46,19 +44,13 @@ static void record_phase(struct child *c, enum phase phase, uint64_t start, uint
 	c->shared->report.phases[phase] = (struct phase_time){ start, end };
 }
 
-/* Sets standard streams, signals, umask, OOM score and session. */
+/* Sets standard streams, and leaves the state of the init. */
 static void set_process(struct child *c)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	sigset_t none;
 
 	check(c, STEP_SYSTEM, dup2(null, 0) < 0 || dup2(c->out, 1) < 0 || dup2(c->err, 2) < 0 ? errno : 0, "streams");
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	umask(022);
-	write_file("/proc/self/oom_score_adj", "0");
-	setsid();
+	reset_process();
 }
 
 static void prepare(struct child *c)

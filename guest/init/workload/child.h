@@ -10,7 +10,7 @@
 
 #include "channel/frame.h"
 #include "channel/protocol.h"
-#include "workload/program.h"
+#include "program/program.h"
 
 struct phase_time {
 	uint64_t start_us, end_us;

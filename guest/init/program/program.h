@@ -4,8 +4,8 @@
 #include <stdbool.h>
 
 #include "channel/protocol.h"
-#include "workload/request.h"
-#include "workload/users.h"
+#include "program/request.h"
+#include "program/users.h"
 
 struct failure {
 	enum step step;
@@ -15,6 +15,9 @@ struct failure {
 
 /* Describes a failure; returns false. */
 bool set_failure(struct failure *f, enum step step, int error, const char *detail);
+
+/* Sets signals, umask, OOM score and session of a child of the init to those of a program. */
+void reset_process(void);
 
 /* Resolves a user by the accounts of the root. */
 bool find_user(const char *user, struct identity *who, struct failure *f);

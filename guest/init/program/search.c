@@ -1,4 +1,4 @@
-#include "workload/search.h"
+#include "program/search.h"
 
 #include <errno.h>
 #include <limits.h>

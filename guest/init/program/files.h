@@ -1,8 +1,8 @@
 /* The files that the host gives a workload. */
 #pragma once
 
-#include "workload/program.h"
-#include "workload/request.h"
+#include "program/program.h"
+#include "program/request.h"
 
 /*
  * Writes the files below the present root, each in place of a file or a link, and makes the folders

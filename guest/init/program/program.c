@@ -1,15 +1,17 @@
-#include "workload/program.h"
+#include "program/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "program/search.h"
 #include "system/sys.h"
-#include "workload/search.h"
 
 enum { ACCOUNTS_MAX = 1024 * 1024 };
 
@@ -18,6 +20,18 @@ bool set_failure(struct failure *f, enum step step, int error, const char *detai
 	*f = (struct failure){ .step = step, .error = error };
 	snprintf(f->detail, sizeof f->detail, "%s", detail);
 	return false;
+}
+
+void reset_process(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	umask(022);
+	write_file("/proc/self/oom_score_adj", "0");
+	setsid();
 }
 
 bool find_user(const char *user, struct identity *who, struct failure *f)

@@ -1,4 +1,4 @@
-#include "workload/users.h"
+#include "program/users.h"
 
 #include <stdint.h>
 #include <string.h>

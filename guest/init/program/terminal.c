@@ -1,4 +1,4 @@
-#include "workload/terminal.h"
+#include "program/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>

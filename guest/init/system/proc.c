@@ -1,4 +1,4 @@
-#include "exec/sessions.h"
+#include "system/proc.h"
 
 #include <dirent.h>
 #include <signal.h>

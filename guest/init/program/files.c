@@ -1,4 +1,4 @@
-#include "workload/files.h"
+#include "program/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

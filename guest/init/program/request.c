@@ -1,4 +1,4 @@
-#include "workload/request.h"
+#include "program/request.h"
 
 #include <stdio.h>
 #include <stdlib.h>

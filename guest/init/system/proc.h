@@ -1,4 +1,4 @@
-/* What /proc says of processes. */
+/* Reads /proc. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ void for_each_process(bool (*handle)(void *ctx, pid_t pid), void *ctx);
 
 bool read_stat(pid_t pid, struct process_stat *out);
 
-/* Whether a process has ended or is about to. */
+/* Returns whether a process has ended or is exiting. */
 bool is_exiting(pid_t pid);
 
 /* Kills the members of a session until there are none left. */
