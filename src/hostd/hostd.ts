@@ -83,7 +83,7 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
     starts: new StartQueue({ concurrency, maxBoots, maxWaiting: MAX_WAITING_STARTS }),
     teardowns: new Teardowns(),
     ports: new Ports(settings.portRange),
-    ids: new Ids(),
+    ids: Ids.following(given.store.all()),
     limits: { ...DEFAULT_LIMITS, launchMs: settings.startTimeoutMs, ...given.limits },
   };
   return { host, machines: new Machines(host), logs };

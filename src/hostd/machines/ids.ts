@@ -1,10 +1,22 @@
 import { createHash } from "node:crypto";
-import { encodeTime, monotonicFactory } from "ulid";
-import type { MachineId } from "./machine.ts";
+import { decodeTime, encodeTime, monotonicFactory } from "ulid";
+import type { Machine, MachineId } from "./machine.ts";
 
 export class Ids {
   /** Makes a ULID, greater than all before it even when the clock goes back. */
   readonly event = monotonicFactory(() => Math.random());
+
+  /** Makes ids that follow those of some machines: the clock may have gone back while hostd was down. */
+  static following(machines: Iterable<Pick<Machine, "spec" | "events">>): Ids {
+    let latest = "";
+    for (const { spec, events } of machines) {
+      const known = [spec.instanceId, spec.previous?.instanceId ?? "", events[0]?.id ?? ""];
+      for (const id of known) if (id > latest) latest = id;
+    }
+    const ids = new Ids();
+    if (latest !== "") ids.event(decodeTime(latest) + 1);
+    return ids;
+  }
 
   vm(machine: MachineId): string {
     return `${machine}-${Buffer.from(crypto.getRandomValues(new Uint8Array(6))).toString("hex")}`;
