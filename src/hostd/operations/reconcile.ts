@@ -33,9 +33,10 @@ export interface ReconcileParts {
 /** Before hostd serves: allocates what machines in the store have, takes over their VMs, resumes stops and removals. */
 export async function reconcileAtStart(host: ReconcileParts, machines: Machines): Promise<void> {
   for (const machine of host.store.all()) restore(host, machine);
+  // Before anything is started that is due: nobody has their memory allocated.
+  await destroyLeftoverVms(host, machines);
   const all = machines.list();
   await Promise.all(all.map(({ id }) => adopt(machines.driver(id))));
-  await destroyLeftoverVms(host, machines);
   const counts = { machines: all.length, with_vm: all.filter((m) => m.vmId !== undefined).length };
   logger.info("took over the machines of this host", counts);
 }
