@@ -9,6 +9,13 @@ export interface NewLease {
   readonly description: string;
 }
 
+/** Proof that a call may change a leased machine. */
+export interface Right {
+  /** Nonce of the machine's lease; empty: none. */
+  readonly nonce?: string;
+  readonly ignoreLease?: boolean;
+}
+
 /** Returns the lease that is held; undefined when there is none, or it has expired. */
 export function heldLease({ lease }: Pick<Machine, "lease">, nowMs: number): Lease | undefined {
   return lease && lease.expireAtMs > nowMs ? lease : undefined;
@@ -18,6 +25,15 @@ export function heldLease({ lease }: Pick<Machine, "lease">, nowMs: number): Lea
 export function guardLease(machine: Machine, nonce: string, nowMs: number): void {
   const held = heldLease(machine, nowMs);
   if (held && !isSame(held.nonce, nonce)) throw leaseHeld(machine.id, held);
+}
+
+/** Lets a call change a machine by its right. @throws Fault LEASE_HELD */
+export function guardRight(
+  machine: Machine,
+  { nonce = "", ignoreLease = false }: Right,
+  nowMs: number,
+): void {
+  if (!ignoreLease) guardLease(machine, nonce, nowMs);
 }
 
 /** Acquires a lease. @throws Fault LEASE_HELD */

@@ -1,3 +1,4 @@
+import { hasReason } from "../../lib/faults/fault.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
@@ -17,7 +18,7 @@ import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import { type Accepted, cancelled, cutShort, passed, type StopResult } from "./accepted.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
-import { type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
+import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
 import { launchAgain, type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
@@ -45,7 +46,7 @@ export class Driver {
   readonly #accepted = new Set<Accepted>();
   /** The last request accepted; undefined once it is done. */
   #last: Accepted | undefined;
-  /** Stops that calls have begun. */
+  /** Stops that calls have asked for. */
   #stops = 0;
 
   constructor(id: MachineId, parts: DriverParts) {
@@ -69,25 +70,48 @@ export class Driver {
   /**
    * Starts the machine, and watches its process for `watchMs` to report one that ends at once. The start is over when the process is
    * exec'ed: a watch holds no slot, and other requests do not wait for it. In a passing state it waits, until `signal` aborts or a stop
-   * is begun after it.
+   * is asked for after it.
    *
-   * @throws Fault INVALID_STATE; as {@link launch} does
+   * @param guard refuses the start when the caller may not change the machine; called again when its turn has come
+   * @throws Fault INVALID_STATE, of `guard`; as {@link launch} does
    */
-  async start(watchMs: number, signal?: AbortSignal): Promise<StartResult> {
-    const stops = this.#stops;
-    let decision = allowed(decideStart(this.machine, this.activity));
-    while (decision.kind === "wait") {
-      await abortable(this.#last ? passed(this.#last) : this.#endWhatIsLeft(), signal);
-      if (this.#stops > stops) throw cancelled(this.machine.id, "stopped");
-      decision = allowed(decideStart(this.machine, this.activity));
+  async start(watchMs: number, guard: Guard = () => {}, signal?: AbortSignal): Promise<StartResult> {
+    const wasStopped = this.watchStops();
+    for (;;) {
+      const decision = allowed(decideStart(this.machine, this.activity));
+      if (decision.kind === "already") {
+        const { machine } = this;
+        return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
+      }
+      if (decision.kind === "wait") {
+        await abortable(this.#last ? passed(this.#last) : this.#endWhatIsLeft(), signal);
+      } else {
+        const result = await this.#joinStart(guard);
+        if (result) {
+          await this.#watch(watchMs);
+          return { ...result, machine: this.machine };
+        }
+      }
+      if (wasStopped()) throw cancelled(this.machine.id, "stopped");
+      guard(this.machine);
     }
-    if (decision.kind === "already") {
-      const { machine } = this;
-      return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
+  }
+
+  /** Returns a function that tells whether a stop was asked for since. */
+  watchStops(): () => boolean {
+    const before = this.#stops;
+    return () => this.#stops !== before;
+  }
+
+  /** Joins the start that is under way, or begins one. Undefined: that of another caller may not change the machine. */
+  async #joinStart(guard: Guard): Promise<StartResult | undefined> {
+    if (this.#last?.kind !== "start") return this.#beginStart(undefined, guard);
+    try {
+      return await this.#last.done;
+    } catch (err) {
+      if (hasReason(err, "LEASE_HELD")) return undefined;
+      throw err;
     }
-    const result = await (this.#last?.kind === "start" ? this.#last.done : this.#beginStart());
-    await this.#watch(watchMs);
-    return { ...result, machine: this.machine };
   }
 
   /** Ends an update, or a VM that could not be taken over, of an earlier hostd. */
@@ -113,12 +137,12 @@ export class Driver {
     else if ((await Promise.race([vm.exited, undefined])) !== undefined) await exit;
   }
 
-  #beginStart(cause?: StartCause): Promise<StartResult> {
+  #beginStart(cause?: StartCause, guard?: Guard): Promise<StartResult> {
     const cancellation = new AbortController();
     const { runtime } = this;
     const start =
       cause === undefined
-        ? () => launch(runtime, this.#parts, cancellation.signal)
+        ? () => launch(runtime, this.#parts, cancellation.signal, undefined, guard)
         : () => launchAgain(runtime, this.#parts, cancellation.signal, cause);
     const done = measureStart(() => this.#inOrder(start));
     return this.#accept({ kind: "start", done, cancellation });
@@ -127,9 +151,9 @@ export class Driver {
   /** Stops the machine. Resolves when its process has ended. @throws Fault INVALID_STATE */
   async stop(options: StopOptions): Promise<StopResult> {
     const decision = allowed(decideStop(this.machine, this.activity));
-    if (decision.kind === "already") return { machine: this.machine, already: true };
     // A second stop only hurries the first one, after which starts that wait for it still come.
     if (this.#last?.kind !== "stop") this.#stops += 1;
+    if (decision.kind === "already") return { machine: this.machine, already: true };
     return this.#stop(options);
   }
 
@@ -142,14 +166,14 @@ export class Driver {
     return this.#beginStop(options, (stopOperation) => stopOperation.run());
   }
 
-  /** Stops the machine, if it runs, and starts it. @throws Fault INVALID_STATE; as {@link launch} does */
-  async restart(options: StopOptions): Promise<Machine> {
+  /** Stops the machine, if it runs, and starts it. @throws Fault INVALID_STATE, of `guard`; as {@link launch} does */
+  async restart(options: StopOptions, guard: Guard = () => {}): Promise<Machine> {
     const decision = allowed(decideReplace(this.machine, this.activity, "restart"));
     if (decision.kind === "join" && this.#last?.kind === "restart") {
       this.#last.stopOperation.escalate(options);
       return this.#last.done;
     }
-    return this.#beginRestart(stopOfRestart(this.runtime, this.#parts, options));
+    return this.#beginRestart(stopOfRestart(this.runtime, this.#parts, options), guard);
   }
 
   /** Refuses an update in a state that has none. @throws Fault INVALID_STATE */
@@ -266,10 +290,10 @@ export class Driver {
     await this.runtime.detach();
   }
 
-  #beginRestart(stopOperation: StopOperation): Promise<Machine> {
+  #beginRestart(stopOperation: StopOperation, guard: Guard = () => {}): Promise<Machine> {
     const cancellation = new AbortController();
     const { signal } = cancellation;
-    const done = this.#inOrder(() => restart(this.runtime, this.#parts, stopOperation, signal));
+    const done = this.#inOrder(() => restart(this.runtime, this.#parts, stopOperation, signal, guard));
     return this.#accept({ kind: "restart", done, cancellation, stopOperation });
   }
 

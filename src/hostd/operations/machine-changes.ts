@@ -1,11 +1,19 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { acquireLease, guardLease, type NewLease, refreshLease, requireLease } from "../machines/lease.ts";
+import {
+  acquireLease,
+  guardLease,
+  guardRight,
+  type NewLease,
+  type Right,
+  refreshLease,
+  requireLease,
+} from "../machines/lease.ts";
 import { invalidState, type Lease, type Machine, type MachineId } from "../machines/machine.ts";
 import { grow } from "../machines/stamp.ts";
 import { cordoned, versionMismatch, withMetadata } from "../machines/update.ts";
 import type { Step } from "./machine-runtime.ts";
-import type { Machines, Right } from "./machines.ts";
+import type { Machines } from "./machines.ts";
 
 /** Entries of metadata to set and to remove. */
 export interface MetadataPatch {
@@ -57,8 +65,8 @@ export class MachineChanges {
 
   /** Sets or ends the cordon. @throws Fault LEASE_HELD, INVALID_STATE */
   async setCordon(id: MachineId, org: string, isCordoned: boolean, right: Right): Promise<Machine> {
-    this.#machines.guarded(id, org, right);
     return this.#change(id, org, (now, at) => {
+      guardRight(now, right, at.nowMs);
       refuseGone(now, isCordoned ? "cordoned" : "uncordoned");
       return cordoned(now, isCordoned, at);
     });

@@ -10,7 +10,7 @@ import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient, Pin, PullStep } from "../images/imagecache-client.ts";
 import { newMachine, prepared } from "../machines/change.ts";
 import { machineOfVm } from "../machines/ids.ts";
-import { guardLease, type NewLease, newLease } from "../machines/lease.ts";
+import { guardRight, type NewLease, newLease, type Right } from "../machines/lease.ts";
 import {
   hostNumberOf,
   invalidState,
@@ -40,13 +40,6 @@ export interface Award {
   readonly keepForLaunch: boolean;
   /** Lease that the machine begins with. */
   readonly lease?: NewLease | undefined;
-}
-
-/** Proof that a call may change a leased machine. */
-export interface Right {
-  /** Nonce of the machine's lease; empty: none. */
-  readonly nonce?: string;
-  readonly ignoreLease?: boolean;
 }
 
 export type MachinesParts = Omit<DriverParts, "pins"> & {
@@ -129,7 +122,8 @@ export class Machines {
     watchMs: number,
     { signal, ...right }: Right & { readonly signal?: AbortSignal } = {},
   ): Promise<StartResult> {
-    return this.driver(this.guarded(id, org, right).id).start(watchMs, signal);
+    const driver = this.driver(this.guarded(id, org, right).id);
+    return driver.start(watchMs, this.#guard(right), signal);
   }
 
   async stop(id: MachineId, org: string, options: StopOptions, right: Right = {}): Promise<StopResult> {
@@ -137,7 +131,7 @@ export class Machines {
   }
 
   async restart(id: MachineId, org: string, options: StopOptions, right: Right): Promise<Machine> {
-    return this.driver(this.guarded(id, org, right).id).restart(options);
+    return this.driver(this.guarded(id, org, right).id).restart(options, this.#guard(right));
   }
 
   /** Replaces the version of a machine. See {@link Updates.update}. */
@@ -146,9 +140,9 @@ export class Machines {
   }
 
   /** Returns a machine that the call may change. @throws Fault MACHINE_NOT_FOUND, LEASE_HELD */
-  guarded(id: MachineId, org: string, { nonce = "", ignoreLease = false }: Right): Machine {
+  guarded(id: MachineId, org: string, right: Right): Machine {
     const machine = this.get(id, org);
-    if (!ignoreLease) guardLease(machine, nonce, this.#parts.clock.now());
+    this.#guard(right)(machine);
     return machine;
   }
 
@@ -236,6 +230,11 @@ export class Machines {
     const running = this.list().filter(({ state }) => isActive(state));
     await Promise.allSettled(running.map(({ id }) => this.driver(id).stop({})));
     await this.#parts.teardowns.all();
+  }
+
+  /** Checks a call again when its turn has come: a lease may have been acquired since it arrived. */
+  #guard(right: Right): (machine: Machine) => void {
+    return (machine) => guardRight(machine, right, this.#parts.clock.now());
   }
 
   async #create(award: Award): Promise<Machine> {

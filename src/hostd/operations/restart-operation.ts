@@ -3,7 +3,7 @@ import { refuseWhileDraining } from "../availability/scheduling.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import { restarting, restartRefused } from "../machines/change.ts";
 import type { Machine, StartCause } from "../machines/machine.ts";
-import { type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
+import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { startFailedFault } from "./launch/launch-faults.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
@@ -21,13 +21,20 @@ export function stopOfRestart(
   );
 }
 
-/** Stops the machine, if it runs, and starts it. Its capacity stays reserved meanwhile. @throws Fault as {@link launch} does */
+/**
+ * Stops the machine, if it runs, and starts it. Its capacity stays reserved meanwhile.
+ *
+ * @throws Fault of `guard`: nothing was done; as {@link launch} does
+ */
 export async function restart(
   runtime: MachineRuntime,
   parts: RestartParts,
   stop: StopOperation,
   signal: AbortSignal,
+  guard: Guard,
 ): Promise<Machine> {
+  signal.throwIfAborted();
+  guard(runtime.machine);
   refuseWhileDraining(parts.scheduling, parts.number);
   if (runtime.vm) parts.ledger.reserve(runtime.id);
   await stop.run();

@@ -4,6 +4,7 @@ import { refuseWhileDraining } from "../availability/scheduling.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import { type Ports, portsOfVersion } from "../capacity/ports.ts";
 import type { Machine, Version } from "../machines/machine.ts";
+import { isStartable } from "../machines/states.ts";
 import {
   ready,
   rolledBack,
@@ -12,6 +13,7 @@ import {
   updateRefused,
   willLaunch,
 } from "../machines/update.ts";
+import { cancelled } from "./accepted.ts";
 import { type LaunchParts, launch } from "./launch/launch.ts";
 import { startFailedFault } from "./launch/launch-faults.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
@@ -31,6 +33,8 @@ export interface NewVersion extends UpdateOptions {
    * before the intent is stored.
    */
   readonly check: (machine: Machine) => void;
+  /** Whether the machine was stopped since the update was asked for: it is not started then. */
+  readonly wasStopped: () => boolean;
 }
 
 /** Times that a start is tried which the host refuses for a moment. */
@@ -73,14 +77,17 @@ export class UpdateOperation {
   /**
    * Replaces the version of the machine.
    *
-   * @throws Fault of `check`, HOST_DRAINING, INSUFFICIENT_CAPACITY, NO_FREE_PORT, DISK_FULL: the machine is unchanged. ROLLED_BACK. As
+   * @throws Fault INVALID_STATE: it was stopped meanwhile. Of `check`, HOST_DRAINING, INSUFFICIENT_CAPACITY, NO_FREE_PORT, DISK_FULL: the machine is unchanged. ROLLED_BACK. As
    *   {@link launch} does: the new version is there, and `failed`
    */
   async run(update: NewVersion, signal: AbortSignal): Promise<Machine> {
     await this.#endWhatIsLeft(signal);
-    await this.#intend(update);
+    const isHeldBack = update.launch && update.wasStopped() && isStartable(this.#runtime.machine.state);
+    await this.#intend(isHeldBack ? { ...update, launch: false } : update);
     signal.throwIfAborted();
-    return this.#finish(signal);
+    const machine = await this.#finish(signal);
+    if (isHeldBack) throw cancelled(machine.id, "stopped");
+    return machine;
   }
 
   /** Goes on with an update whose intent is stored. */
@@ -101,7 +108,7 @@ export class UpdateOperation {
    * Allocates the resources of the new version, stores the intent with the stop of the old VM, and
    * stops that.
    */
-  async #intend({ version, check, ...options }: NewVersion): Promise<void> {
+  async #intend({ version, check, wasStopped: _, ...options }: NewVersion): Promise<void> {
     const { id, machine } = this.#runtime;
     const { ledger, scheduling, number } = this.#parts;
     check(machine);

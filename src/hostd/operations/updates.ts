@@ -48,12 +48,14 @@ export class Updates {
     const check = (machine: Machine) => this.#check(machine, request);
     check(driver.machine);
     driver.refuseUpdate();
+    const wasStopped = driver.watchStops();
     const { id, spec } = driver.machine;
     const letGo = this.#pins.hold({ digest: imageRef.digest, owner: id, org: spec.org });
     try {
       const image = await this.#image(driver, request, signal);
       const version = { instanceId: this.#parts.ids.event(this.#parts.clock.now()), config, imageRef, image };
-      return await driver.update({ version, check, launch, skipLaunch, rollbackWithinMs }, watchMs);
+      const update = { version, check, wasStopped, launch, skipLaunch, rollbackWithinMs };
+      return await driver.update(update, watchMs);
     } finally {
       letGo();
       await this.#pins.unpinUnused(id, [imageRef.digest]);

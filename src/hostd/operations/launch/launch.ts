@@ -33,7 +33,11 @@ export type LaunchParts = AdmissionParts & {
   readonly closing: AbortSignal;
 };
 
+/** Refuses a call that may not change the machine. @throws Fault LEASE_HELD */
+export type Guard = (machine: Machine) => void;
+
 interface Plan {
+  readonly guard: Guard;
   readonly vmId: string;
   readonly ports: readonly number[];
   readonly cause: StartCause | undefined;
@@ -53,7 +57,8 @@ const STORE_FAILURE_LIMIT_MS = 1_000;
  *
  * @param signal aborts, with a Fault, when the start is cancelled
  * @param cause undefined: a call to start it
- * @throws Fault HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is unchanged. EXEC_FAILED, START_FAILED,
+ * @param guard called before the intent is stored
+ * @throws Fault of `guard`, HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is unchanged. EXEC_FAILED, START_FAILED,
  *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is unchanged, or `stopped`
  */
 export async function launch(
@@ -61,6 +66,7 @@ export async function launch(
   parts: LaunchParts,
   signal: AbortSignal,
   cause?: StartCause,
+  guard: Guard = () => {},
 ): Promise<StartResult> {
   const { id } = runtime;
   const previous = runtime.machine.state;
@@ -71,7 +77,7 @@ export async function launch(
     );
     try {
       const ports = await withSpan("hostd.ports", {}, () => confirmPorts(runtime, parts, vmId, signal));
-      const plan = { vmId, ports, cause };
+      const plan = { guard, vmId, ports, cause };
       runtime.launching = vmId;
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
       const vm = await bringUp(runtime, parts, plan, stored, signal);
@@ -112,7 +118,10 @@ function restorePorts({ machine }: MachineRuntime, parts: LaunchParts, ports: re
 
 async function storeIntent(runtime: MachineRuntime, plan: Plan): Promise<void> {
   const traceId = trace.getActiveSpan()?.spanContext().traceId ?? "";
-  await runtime.intend((machine, at) => starting(machine, { ...plan, traceId }, at));
+  await runtime.intend((machine, at) => {
+    plan.guard(machine);
+    return starting(machine, { ...plan, traceId }, at);
+  });
 }
 
 async function bringUp(
