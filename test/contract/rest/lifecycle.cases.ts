@@ -181,7 +181,7 @@ export function lifecycleCases(gateway: () => Gateway): void {
       expect(await ok("POST", `${path(id)}/cordon`)).toEqual({ ok: true });
       expect(await ok("GET", path(id))).toMatchObject({ cordoned: true });
       expect(await ok("POST", `${path(id)}/uncordon`)).toEqual({ ok: true });
-      expect((await ok("GET", path(id))).cordoned ?? false).toBe(false);
+      expect(await ok("GET", path(id))).toMatchObject({ cordoned: false });
     });
   });
 

@@ -66,6 +66,7 @@ describe("a machine", () => {
         labels: {},
       },
       host_status: "ok",
+      cordoned: false,
       created_at: NOW.toISOString(),
       updated_at: NOW.toISOString(),
       events: [{ id: "01E", type: "launch", status: "created", source: "user", timestamp: NOW.getTime() }],

@@ -39,7 +39,7 @@ export function machineToJson(
     created_at: timeToJson(machine.createTime),
     updated_at: timeToJson(machine.updateTime ?? machine.createTime),
     ...(summary ? {} : { events: machine.events.map(eventToJson), checks: [] }),
-    ...(cordoned ? { cordoned } : {}),
+    cordoned,
     ...(held?.nonce && !summary ? { nonce: held.nonce } : {}),
     ...(held && lease ? { lease: leaseMembers({ ...held, nonce: "" }) } : {}),
   };

@@ -36,7 +36,7 @@ const machineAnswer = z.object({
     labels: texts,
   }),
   host_status: z.enum(["ok", "unreachable"]).optional(),
-  cordoned: z.boolean().optional(),
+  cordoned: z.boolean(),
   nonce: z.string().optional().describe("Of a lease that was acquired by the same request."),
   lease: z.object(leaseMembers).optional().describe("Without its nonce, with `include_leases`."),
   created_at: z.string(),
