@@ -193,7 +193,10 @@ test("an update keeps name and region, which may come along", async () => {
   const same = await send("POST", `/v1/apps/web/machines/${id}`, { ...update, name: "fixed", region });
   const wrong = await send("POST", `/v1/apps/web/machines/${id}`, { ...update, name: "x", region: "y" });
 
+  const several = await send("POST", `/v1/apps/web/machines/${id}`, { ...update, region: `gru,${region}` });
+
   expect(same).toMatchObject({ status: 200, body: { id, name: "fixed" } });
+  expect(several.status).toBe(200);
   expect(wrong).toMatchObject({ status: 400, body: { error: expect.stringMatching(/name: .*region: /) } });
 });
 

@@ -218,7 +218,8 @@ async function requireSamePlace(
   const violations = new Violations();
   const says = (what: string | undefined) => `cannot be changed, and is ${JSON.stringify(what)}`;
   violations.check(!name || name === machine?.name, "name", says(machine?.name));
-  violations.check(!region || region === machine?.region, "region", says(machine?.region));
+  const isThere = wordsOf(region).some((each) => each.toLowerCase() === machine?.region);
+  violations.check(!region || isThere, "region", says(machine?.region));
   violations.throwIfAny();
 }
 
