@@ -182,6 +182,22 @@ test("a DELETE with any body, and a GET with a content type, are as those withou
   expect([gone.status, read.status]).toEqual([404, 200]);
 });
 
+test("what takes no body takes any: a start with a form is a start", async () => {
+  const { body } = await send("POST", "/v1/apps/web/machines", {
+    config: { image: "nginx" },
+    skip_launch: true,
+  });
+  const path = `/v1/apps/web/machines/${Object(body).id}`;
+
+  const started = await send("POST", `${path}/start`, "force=1", {
+    "content-type": "application/x-www-form-urlencoded",
+  });
+  const stopped = await send("POST", `${path}/stop`, "force=1");
+
+  expect(started).toMatchObject({ status: 200, body: { previous_state: "created" } });
+  expect(stopped).toMatchObject({ status: 400, body: { error: expect.stringContaining("is not JSON") } });
+});
+
 test.each([
   ["that is cut off", '{"config":', 400],
   ["that is a list with something", '["x"]', 400],

@@ -81,7 +81,8 @@ export function registerRoute(
         requireApp(request.params);
         const org = call.claims?.org ?? "";
         const bytes = takesBody(route, request) ? await bodies.read(request.raw, org) : Buffer.alloc(0);
-        const given = request.method === "DELETE" ? parseAnyBody(bytes) : parseBody(bytes);
+        const mayBeAny = request.method === "DELETE" || route.body === undefined;
+        const given = mayBeAny ? parseAnyBody(bytes) : parseBody(bytes);
         const answer = await route.handle(requestOf(route, request, call, given));
         const { body, status = route.status ?? 200, contentType = JSON_TYPE } = answer;
         reply.code(status).header("content-type", contentType);
