@@ -65,11 +65,16 @@ test("a query without a valid token is UNAUTHORIZED", async () => {
   });
 });
 
+const manyViewers = [..."abcdefghijkl"].map((a) => `${a}: viewer { id }`).join(" ");
+
 test.each([
   ["that is not GraphQL", "{ app("],
   ["with a field that is not there", "{ nothing }"],
   ["that is very long", `{ ${"platform { requestRegion } ".repeat(500)} }`],
-  ["with many fields at the top", `{ ${[..."abcdefghijkl"].map((a) => `${a}: viewer { id }`).join(" ")} }`],
+  ["without a variable that it needs", "query($name: String!) { app(name: $name) { name } }"],
+  ["whose fragment has many fields", `query { ...F } fragment F on Query { ${manyViewers} }`],
+  ["whose inline fragment has many fields", `{ ... on Query { ... { ${manyViewers} } } }`],
+  ["with many fields at the top", `{ ${manyViewers} }`],
 ])("a query %s is refused", async (_what, text) => {
   expect((await query(text)).body).toMatchObject({ errors: [{ extensions: { code: "BAD_REQUEST" } }] });
 });

@@ -1,10 +1,11 @@
 import {
+  type DefinitionNode,
   type DocumentNode,
   type ExecutionResult,
   execute,
   GraphQLError,
-  type OperationDefinitionNode,
   parse,
+  type SelectionSetNode,
   specifiedRules,
   validate,
 } from "graphql";
@@ -20,6 +21,8 @@ const MAX_TOKENS = 1_000;
 /** Fields at the top, each of which makes calls. */
 const MAX_FIELDS = 10;
 const MAX_ERRORS = 10;
+/** The types whose fields are at the top. */
+const TOP: ReadonlySet<string> = new Set(["Query", "Mutation"]);
 
 /** Fly's names of errors, where they are not the names of gRPC codes. */
 const CODES: Readonly<Partial<Record<Fault["code"], string>>> = {
@@ -58,11 +61,23 @@ function readQuery(text: string): DocumentNode | GraphQLError[] {
   }
   const errors = validate(schema, document, specifiedRules, { maxErrors: MAX_ERRORS });
   if (errors.length > 0) return [...errors];
-  const operations = document.definitions.filter(
-    (each): each is OperationDefinitionNode => each.kind === "OperationDefinition",
-  );
-  const isLarge = operations.some(({ selectionSet }) => selectionSet.selections.length > MAX_FIELDS);
+  const fields = document.definitions.reduce((sum, each) => sum + fieldsAtTop(each), 0);
+  const isLarge = fields > MAX_FIELDS;
   return isLarge ? [new GraphQLError(`a query may have at most ${MAX_FIELDS} fields at the top`)] : document;
+}
+
+/** Counts the fields at the top that an operation, or a fragment of one, has. */
+function fieldsAtTop(definition: DefinitionNode): number {
+  if (definition.kind === "OperationDefinition") return countFields(definition.selectionSet);
+  const isOfTop = definition.kind === "FragmentDefinition" && TOP.has(definition.typeCondition.name.value);
+  return isOfTop ? countFields(definition.selectionSet) : 0;
+}
+
+function countFields({ selections }: SelectionSetNode): number {
+  return selections.reduce((sum, each) => {
+    if (each.kind === "InlineFragment") return sum + countFields(each.selectionSet);
+    return each.kind === "Field" ? sum + 1 : sum;
+  }, 0);
 }
 
 function toJson({ data, errors }: ExecutionResult): JsonObject {
@@ -75,7 +90,9 @@ function toJson({ data, errors }: ExecutionResult): JsonObject {
 
 function errorToJson(err: GraphQLError): JsonObject {
   const { originalError, path } = err;
-  const told = originalError === undefined ? wrongQuery(err) : faultToJson(faultOf(originalError));
+  // What is wrong with a query and its variables has no place in its result.
+  const isTheirs = originalError === undefined || originalError instanceof GraphQLError || path === undefined;
+  const told = isTheirs ? wrongQuery(err) : faultToJson(faultOf(originalError));
   return { ...told, ...(path === undefined ? {} : { path: [...path].map((each) => String(each)) }) };
 }
 
