@@ -10,6 +10,7 @@ import { docsOf } from "../openapi/document.ts";
 import { acceptsSse } from "../requests/accept.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { plainQuery } from "../requests/plain-query.ts";
+import { inRestNames } from "../requests/rest-names.ts";
 import { notBuiltYet, RestRequest, type Route, type RouteParts } from "../requests/route.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Bodies, parseAnyBody, parseBody } from "./read-body.ts";
@@ -97,7 +98,7 @@ export function registerRoute(
       } catch (err) {
         // Ends a call that was not made after all; others have ended.
         call.refused(err);
-        throw err;
+        throw inRestNames(err, route.names);
       }
     },
   });

@@ -12,6 +12,7 @@ import { read } from "../convert/read.ts";
 import type { AnswerName } from "./answers.ts";
 import { TIMEOUT_MS } from "./limits.ts";
 import type { Lookups } from "./lookups.ts";
+import type { RestNames } from "./rest-names.ts";
 
 /** A method of the gRPC contract. */
 export type Rpc<Req, Res> = Pick<
@@ -52,6 +53,7 @@ export interface RouteDocs {
 export interface Route extends RouteDocs {
   /** The RPC that it calls, whose rules of access and audit it has. Absent: not built yet. */
   readonly rpc?: Rpc<never, unknown>;
+  readonly names?: RestNames;
   readonly timeoutMs?: number;
   /** Serves a WebSocket instead. Ends with it, and never throws. */
   readonly webSocket?: WebSocketHandler<never, never, never, never>;
@@ -72,6 +74,7 @@ interface Spec<Req, Res, Q extends z.ZodObject, B extends z.ZodType> extends Rou
   readonly rpc: Rpc<Req, Res>;
   readonly query?: Q;
   readonly body?: B;
+  readonly names?: RestNames;
   readonly timeoutMs?: number;
   readonly sse?: Route;
   readonly webSocket?: WebSocketHandler<Req, Res, Q, B>;

@@ -30,6 +30,7 @@ export const leaseRoutes: readonly Route[] = [
     summary: "Acquires the lease of a machine, or refreshes it when the nonce is sent.",
     answer: "lease",
     rpc: LeasesServiceService.acquireLease,
+    names: { nonce: "fly-machine-lease-nonce" },
     query: z.looseObject({ ttl: queryDuration().describe("Seconds. Default 30.") }),
     body: z.looseObject({ ttl: seconds().describe("Seconds. Default 30."), description: text() }),
     status: 201,
@@ -54,6 +55,7 @@ export const leaseRoutes: readonly Route[] = [
     summary: "Releases the lease of a machine.",
     answer: "released",
     rpc: LeasesServiceService.releaseLease,
+    names: { nonce: "fly-machine-lease-nonce" },
     async handle(request) {
       const machineId = await request.machineId();
       const nonce = request.leaseNonce;

@@ -158,6 +158,7 @@ export const lifecycleRoutes: readonly Route[] = [
     summary: "Waits until a machine is in one of several states.",
     answer: "waited",
     rpc: MachinesServiceService.waitMachine,
+    names: { after_event_id: "from_event_id", states: "state" },
     timeoutMs: (WAIT_S.max + 15) * 1_000,
     query: z.looseObject({
       state: repeated(

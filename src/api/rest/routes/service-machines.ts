@@ -54,6 +54,7 @@ export const machineRoutes: readonly Route[] = [
     summary: "Lists the machines of an app.",
     answer: "machines",
     rpc: MachinesServiceService.listMachines,
+    names: { regions: "region", states: "state" },
     query: z.looseObject({
       include_deleted: queryFlag(),
       region: repeated("Regions, with commas."),

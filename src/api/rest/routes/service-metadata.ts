@@ -12,6 +12,7 @@ import { type RestRequest, type Route, route } from "../requests/route.ts";
 const TAG = "Metadata";
 const METADATA = "/v1/apps/:app/machines/:id/metadata";
 const NO_CONTENT = 204;
+const NAMES = { set: "metadata", remove: "metadata", current_version: "machine_version" } as const;
 
 const several = z.looseObject({
   metadata: needed(
@@ -46,6 +47,7 @@ export const metadataRoutes: readonly Route[] = [
       tag: TAG,
       summary: "Sets and removes entries of the metadata, without a restart.",
       rpc: MachinesServiceService.updateMetadata,
+      names: NAMES,
       body: several,
       status: NO_CONTENT,
       async handle(request) {
@@ -84,6 +86,7 @@ export const metadataRoutes: readonly Route[] = [
     tag: TAG,
     summary: "Sets one entry of the metadata.",
     rpc: MachinesServiceService.updateMetadata,
+    names: NAMES,
     body: z.looseObject({ value: text("An empty text removes the entry."), updated_at: text() }),
     status: NO_CONTENT,
     async handle(request) {
@@ -98,6 +101,7 @@ export const metadataRoutes: readonly Route[] = [
     tag: TAG,
     summary: "Removes one entry of the metadata.",
     rpc: MachinesServiceService.updateMetadata,
+    names: NAMES,
     status: NO_CONTENT,
     async handle(request) {
       await updateOne(request, "");

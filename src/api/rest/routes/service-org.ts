@@ -18,6 +18,7 @@ export const orgRoutes: readonly Route[] = [
     description: "`error_regions` names regions that did not answer; their machines are as last known.",
     answer: "orgMachines",
     rpc: MachinesServiceService.listMachines,
+    names: { page_token: "cursor", regions: "region", states: "state" },
     query: z.looseObject({
       include_deleted: queryFlag(),
       region: repeated("Regions, with commas."),

@@ -26,6 +26,7 @@ export const logRoutes: readonly Route[] = [
       "One JSON object a line, or server-sent events for a client that accepts them; an empty line says that the stream goes on. Each has a `sequence`: `after`, or `Last-Event-ID`, goes on after it.",
     answerType: "application/x-ndjson",
     rpc: MachinesServiceService.streamLogs,
+    names: { after_sequence: "after" },
     timeoutMs: TIMEOUT_MS.none,
     query: z.looseObject({
       follow: queryFlag().describe("Goes on as lines are written."),

@@ -45,6 +45,7 @@ function watchRoute(path: string, what: string, select: Selection): Route {
     description: DESCRIPTION,
     answerType: "text/event-stream",
     rpc: MachinesServiceService.watchMachines,
+    names: { after_position: "after" },
     timeoutMs: TIMEOUT_MS.none,
     query,
     async handle(request): Promise<Answer> {
