@@ -315,6 +315,47 @@ test("a client that offers HTTP/2 by an upgrade gets its answer over HTTP/1.1", 
   expect(answer.status).toBe(201);
 });
 
+const socketHeaders =
+  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const stream = "/v1/apps/web/machines/00001aaaaaaaaa/exec/stream";
+
+test.each([
+  ["a WebSocket where there is none", `GET /v1/apps/web HTTP/1.1\r\n${socketHeaders}`, 200],
+  ["a WebSocket by another method", `POST ${stream} HTTP/1.1\r\n${socketHeaders}Content-Length: 0\r\n`, 405],
+  ["a WebSocket without a key", `GET ${stream} HTTP/1.1\r\nUpgrade: websocket\r\n`, 426],
+  ["a tunnel", "CONNECT api:80 HTTP/1.1\r\n", 405],
+])("a request for %s gets an answer in JSON", async (_what, start, status) => {
+  const answer = await raw(
+    `${start}Authorization: Bearer ${bearer}\r\nHost: api\r\nConnection: Upgrade, close\r\n\r\n`,
+  );
+
+  expect(answer.status).toBe(status);
+  expect(answer.head.toLowerCase()).toContain("content-type: application/json");
+  expect(/^upgrade: websocket$/im.test(answer.head)).toBe(status === 426);
+  expect(JSON.parse(answer.body)).toEqual(expect.any(Object));
+});
+
+test("wrong fields have the names that the request has for them", async () => {
+  const { body } = await send("POST", "/v1/apps/web/machines", {
+    config: { image: "nginx" },
+    skip_launch: true,
+  });
+  const machine = `/v1/apps/web/machines/${Object(body)["id"]}`;
+  const large = "x".repeat(3_000);
+
+  const wrong = await Promise.all([
+    send("GET", "/v1/orgs/personal/machines?cursor=none&limit=1"),
+    send("GET", `${machine}/wait?from_event_id=${large.slice(0, 100)}`),
+    send("PATCH", `${machine}/metadata`, { metadata: { a: large } }),
+    send("GET", "/v1/apps/web/watch?after=never"),
+    send("POST", `${machine}/stop`, {}, { "fly-machine-lease-nonce": large.slice(0, 100) }),
+  ]);
+
+  expect(wrong.map((answer) => /^invalid_argument: ([^:]*)/.exec(Object(answer.body)["error"])?.[1])).toEqual(
+    [...["cursor", "from_event_id", "metadata[a]", "after", "fly-machine-lease-nonce"]],
+  );
+});
+
 test("HEAD has the headers of GET and no body; OPTIONS tells what is allowed", async () => {
   const head = await send("HEAD", "/v1/apps/web");
   const options = await send("OPTIONS", "/v1/apps/web");
@@ -326,6 +367,7 @@ test("HEAD has the headers of GET and no body; OPTIONS tells what is allowed", a
     status: 404,
     body: { reason: "ROUTE_NOT_FOUND" },
   });
+  expect((await raw(`OPTIONS * HTTP/1.1\r\n${close}\r\n`)).status).toBe(204);
 });
 
 test("pages of other origins may send what the API takes, and read ids", async () => {

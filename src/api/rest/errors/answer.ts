@@ -36,6 +36,7 @@ function headersOf(fault: Fault, status: number): Record<string, string> {
   if (status === 429 || fault.retryAfterMs !== undefined)
     headers["retry-after"] = String(Math.max(1, Math.ceil((fault.retryAfterMs ?? 0) / 1_000)));
   if (status === 401) headers["www-authenticate"] = "Bearer";
+  if (status === 426) headers["upgrade"] = "websocket";
   const allowed = fault.facts["allowed"];
   if (status === 405 && allowed !== undefined) headers["allow"] = allowed;
   return headers;

@@ -7,6 +7,7 @@ import { newRequestId } from "./exchange.ts";
 
 const PHRASES: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  405: "Method Not Allowed",
   408: "Request Timeout",
   431: "Request Header Fields Too Large",
 };
@@ -45,5 +46,11 @@ function faultOf({ code = "" }: { readonly code?: string }): Fault {
     return new Fault("DEADLINE_EXCEEDED", "REQUEST_TOO_SLOW", "the request did not arrive in time");
   if (code === "HPE_HEADER_OVERFLOW")
     return new Fault("INVALID_ARGUMENT", "HEADERS_TOO_LARGE", "the headers of the request are too large");
+  if (code === "CONNECT")
+    return new Fault(
+      "INVALID_ARGUMENT",
+      "METHOD_NOT_ALLOWED_HERE",
+      "CONNECT is not allowed: this is no proxy",
+    );
   return new Fault("INVALID_ARGUMENT", "NOT_HTTP", "the request is not valid HTTP", { code });
 }

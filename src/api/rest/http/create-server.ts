@@ -59,7 +59,7 @@ export async function createRestServer(parts: ServerParts) {
       // Otherwise Node itself answers, without a body.
       requireHostHeader: false,
       // Clients that offer HTTP/2 by an upgrade get an answer over HTTP/1.1.
-      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
+      shouldUpgradeCallback: (request) => isWebSocket(request),
     },
     clientErrorHandler: (err, socket) => answerBrokenRequest(err, socket as Socket, region),
     frameworkErrors: (err, request, reply) => {
@@ -72,6 +72,10 @@ export async function createRestServer(parts: ServerParts) {
   server.server.on("checkExpectation", (request, response) =>
     server.server.emit("request", request, response),
   );
+  // Node itself would close the connection without an answer.
+  server.server.on("connect", (_request, socket) => {
+    answerBrokenRequest(Object.assign(new Error("CONNECT"), { code: "CONNECT" }), socket as Socket, region);
+  });
   const inFlight = new WeakMap<Socket, number>();
 
   function begin(request: FastifyRequest, reply: FastifyReply): Exchange {
@@ -110,7 +114,8 @@ export async function createRestServer(parts: ServerParts) {
     const allowed = allowedMethods(pathOf(request), known);
     if (allowed.length > 0) reply.header("allow", allowed.join(", "));
     // A preflight of an unknown path is answered; its request then gets the error.
-    else if (!request.headers["access-control-request-method"]) throw unknownRoute(request, known);
+    else if (!request.headers["access-control-request-method"] && pathOf(request) !== WHOLE_SERVER)
+      throw unknownRoute(request, known);
   });
   // Bodies are read by the routes, once it is known who sends them.
   server.removeAllContentTypeParsers();
@@ -136,6 +141,21 @@ export async function createRestServer(parts: ServerParts) {
     return exchange;
   };
   return { server, exchangeOf };
+}
+
+/** Path of an `OPTIONS *`, with the slash that every path has. */
+const WHOLE_SERVER = "/*";
+const SOCKET_KEY = /^[+/0-9A-Za-z]{22}==$/;
+
+/** Whether a request asks for a WebSocket where there is one; any other gets an answer over HTTP/1.1. */
+function isWebSocket({ method, url = "", headers }: IncomingMessage): boolean {
+  return (
+    headers.upgrade?.toLowerCase() === "websocket" &&
+    method === "GET" &&
+    SOCKET_KEY.test(headers["sec-websocket-key"] ?? "") &&
+    /^(?:8|13)$/.test(headers["sec-websocket-version"] ?? "") &&
+    /\/exec\/stream\/?(?:\?|$)/.test(url)
+  );
 }
 
 /**
