@@ -9,7 +9,7 @@ import { Endpoints } from "./calls/endpoints.ts";
 import { Exec } from "./exec/exec.ts";
 import { Machines } from "./machines/machines.ts";
 
-/** What a client is made with. */
+/** Options of a client. */
 export interface WindhoverOptions {
   /** Apis, each `host:port`, or with `https://` in front for TLS. The nearest one is called. */
   readonly endpoints: readonly string[];

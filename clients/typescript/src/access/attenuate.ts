@@ -1,6 +1,6 @@
 import { loadBiscuit } from "./biscuit.ts";
 
-/** What a token is restricted to; what is absent is not restricted. */
+/** Restrictions of a token. An absent one restricts nothing. */
 export interface Restrictions {
   readonly orgs?: readonly string[];
   /** For calls that name an app, e.g. `machines:create`. Those that name a machine are then refused. */

@@ -19,7 +19,7 @@ interface Freed {
   free(): void;
 }
 
-/** What is used of the library. */
+/** The part of the library that is used. */
 interface Glue {
   readonly Biscuit: {
     fromBase64(

@@ -39,7 +39,7 @@ export class Leases {
     return this.#acquire(machineId, "", options, "ifNotDone");
   }
 
-  /** Begins the time of a lease anew. */
+  /** Extends a lease to its TTL from now. */
   refresh(machineId: string, nonce: string, options: LeaseOptions = {}): Promise<Lease> {
     return this.#acquire(machineId, nonce, options, "always");
   }
@@ -73,7 +73,7 @@ export class Leases {
     } finally {
       end.abort();
       await keeping;
-      // It ends by itself; what the work has done stays done.
+      // The lease expires; the result of the work counts.
       await this.release(machineId, nonce).catch(() => {});
     }
   }

@@ -9,7 +9,7 @@ import {
 import { DEFAULTS } from "../machines/timeouts.ts";
 import { complete, type Input } from "../values/input.ts";
 
-/** What `platform.estimate` takes. */
+/** Options of `platform.estimate`. */
 export interface Estimate extends CallOptions {
   /** Default: 1 shared CPU, 256 MB. */
   readonly guest?: Input<GuestConfig>;
@@ -19,7 +19,7 @@ export interface Estimate extends CallOptions {
   readonly count?: number;
 }
 
-/** What there is: regions, room, and who is asking. */
+/** Regions, room in them, and the caller. */
 export class Platform {
   readonly #caller: Caller;
 
@@ -32,7 +32,7 @@ export class Platform {
     return this.#call((c) => c.listRegions, {}, options);
   }
 
-  /** Tells how many machines of a size could be placed now. */
+  /** Estimates how many machines of a size could be placed now. Places none. */
   async estimate({
     guest,
     region = "",

@@ -14,7 +14,7 @@ export class Tokens {
     this.#caller = caller;
   }
 
-  /** Makes a token that allows less. Asks the api once for the public key, and else nobody. */
+  /** Makes a token that allows less. Reads the public key from the api once; makes no other call. */
   async attenuate(restrictions: Restrictions, options: CallOptions = {}): Promise<string> {
     const token = await this.#caller.token();
     return await attenuateToken(token, restrictions, await this.#keyOf(token, options));

@@ -27,9 +27,9 @@ export type AcquireStep = { readonly timeoutMs?: number } & (
     }
 );
 
-/** What `acquire` takes. */
+/** Request of `acquire`. */
 export interface Acquire {
-  /** What to try, in this order. 1 to 8. */
+  /** Steps in the order in which they are tried. 1 to 8. */
   readonly steps: readonly AcquireStep[];
   /** The same key gives the same machine. Absent: a random one, for the retries of this call alone. */
   readonly key?: string;
@@ -42,7 +42,7 @@ export interface AcquireAttempt extends Omit<ProtoAttempt, "duration"> {
   readonly durationMs: number;
 }
 
-/** The machine, and what was tried. */
+/** The machine, and the attempts. */
 export interface Acquired {
   /** The machine, started. */
   readonly machine: Machine;

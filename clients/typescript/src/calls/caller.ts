@@ -55,10 +55,10 @@ export interface OpenDuplex<Req, Res> {
   readonly error: (err: unknown) => WindhoverError;
 }
 
-/** Retries of one call, whatever its time. */
+/** Most retries of one call. */
 const MAX_RETRIES = 8;
-/** How long a stream that is lost is opened anew. */
-const GIVE_UP_MS = 60_000;
+/** Time for which a lost stream is reopened. */
+const REOPEN_LIMIT_MS = 60_000;
 /** An attempt that lasted so long had a stream, although nothing came by it. */
 const WAS_OPEN_MS = 5_000;
 
@@ -100,9 +100,9 @@ export class Caller {
   }
 
   /**
-   * Reads a stream, and opens it anew where it was lost.
+   * Reads a stream, and reopens it where it was lost.
    *
-   * @param next makes the request that goes on after a response
+   * @param next makes the request that resumes after a response
    * @param endless whether an end without an error is a loss too
    */
   async *stream<C extends Client, Req, Res>(
@@ -133,7 +133,7 @@ export class Caller {
         const nowMs = performance.now();
         if (wasOpen(error) && nowMs - openedMs > WAS_OPEN_MS) [failures, lostSinceMs] = [0, nowMs];
         lostSinceMs ??= nowMs;
-        const isOver = nowMs - lostSinceMs > GIVE_UP_MS;
+        const isOver = nowMs - lostSinceMs > REOPEN_LIMIT_MS;
         if (isOver || scope.signal?.aborted || !mayRetry(error, "always")) throw error;
         await this.#pause(error, endpoint, failures++, scope.signal);
       }

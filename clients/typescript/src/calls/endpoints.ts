@@ -36,7 +36,7 @@ const ABSENCE = { firstMs: 500, maxMs: 30_000 };
 /** Another api is preferred when it is this much faster. */
 const BETTER = { factor: 0.75, byMs: 1 };
 
-/** One api: its address, its connection, and what is known about it. */
+/** One api: its address, its connection, and its health. */
 export class Endpoint {
   readonly address: string;
   /** Shortest time that a probe took; undefined before the first. */

@@ -17,7 +17,7 @@ export interface Violation {
   readonly description: string;
 }
 
-/** What an error carries besides its message. */
+/** Parts of an error besides its message. */
 export interface ErrorDetails {
   readonly facts?: Readonly<Record<string, string>>;
   readonly violations?: readonly Violation[];
@@ -69,7 +69,7 @@ export function fromCall(err: unknown, address: string): WindhoverError {
   return fromDetails(err) ?? withoutDetails(err, address);
 }
 
-/** Converts what has aborted a call. */
+/** Converts the reason of an aborted call. */
 export function fromAbort(signal: AbortSignal): WindhoverError {
   const cause: unknown = signal.reason;
   if (cause instanceof WindhoverError) return cause;
@@ -82,11 +82,11 @@ export function fromAbort(signal: AbortSignal): WindhoverError {
 function withoutDetails(err: ServiceError, address: string): WindhoverError {
   const code = codeName(err.code);
   const extra = { facts: { address }, cause: err };
-  // grpc-js tells by its words alone whether a request was sent.
+  // Only the message of grpc-js says whether a request was sent.
   if (/^No connection established|^Name resolution failed|^Failed to connect/.test(err.details)) {
     return new WindhoverError("UNAVAILABLE", "NOT_CONNECTED", `${address} cannot be reached`, extra);
   }
-  // A server that is cut off resets its streams, which grpc-js tells as if the call was cancelled.
+  // A server that is cut off resets its streams, which grpc-js reports as cancelled calls.
   const isReset = code === "CANCELLED" || (code === "INTERNAL" && /^Received RST_STREAM/.test(err.details));
   if (code === "UNAVAILABLE" || isReset) {
     return new WindhoverError("UNAVAILABLE", "CONNECTION_LOST", `${address} has gone`, extra);
@@ -115,7 +115,7 @@ function detailsOf(metadata: Metadata | undefined): readonly Any[] {
   try {
     return raw instanceof Uint8Array ? Status.decode(raw).details : [];
   } catch {
-    // What cannot be read leaves what the status itself says.
+    // Without readable details, the status alone counts.
     return [];
   }
 }

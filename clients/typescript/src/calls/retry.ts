@@ -29,7 +29,7 @@ export function isOfEndpoint(error: WindhoverError): boolean {
   return OF_ENDPOINT.has(error.reason);
 }
 
-/** How long to wait before the next attempt: what the server asks for, otherwise doubling; with jitter. */
+/** Returns the pause before the next attempt: of the server's RetryInfo, otherwise doubling; with jitter. */
 export function pauseMs(error: WindhoverError, failures: number): number {
   const asked = error.retryAfterMs;
   if (asked !== undefined && asked > 0) return asked * (1 + Math.random() / 4);

@@ -43,11 +43,11 @@ export class ExecProcess {
     this.stderr = this.#reader();
     this.stdin = this.#input();
     this.exit = this.#receive();
-    // Whoever does not ask for the exit does not want to fail by it.
+    // A program that does not read the exit must not fail by it.
     this.exit.catch(() => {});
   }
 
-  /** Tells the command that its terminal has another size. */
+  /** Sets the size of the command's terminal. */
   resize(rows: number, columns: number): void {
     this.#send({ $case: "resize", value: { rows, columns } });
   }
@@ -96,7 +96,7 @@ export class ExecProcess {
   }
 
   #output(output: Readable, bytes: Uint8Array): void {
-    // What nobody reads any more holds nothing back.
+    // Output that is not read any more must not block the command.
     if (bytes.length === 0 || output.destroyed || output.push(bytes)) return;
     this.#full.add(output);
     this.#open.stream.pause();

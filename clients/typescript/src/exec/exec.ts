@@ -14,7 +14,7 @@ import { duration, durationOrNone } from "../values/duration.ts";
 import { bytesOf } from "../values/files.ts";
 import { type ExecExit, ExecProcess } from "./exec-process.ts";
 
-/** How a command runs. What is absent is as for the main process. */
+/** Options of a command. Absent ones are as for the main process. */
 export interface ExecEnvironment extends Guarded {
   /** Added to the main process's environment. */
   readonly env?: Readonly<Record<string, string>>;
@@ -38,7 +38,7 @@ export interface ExecOptions extends ExecEnvironment {
   readonly terminal?: TerminalSize;
 }
 
-/** How a command ended, and what it wrote. */
+/** The end of a command, and its output. */
 export interface RunResult extends ExecExit {
   /** The first MiB as text. */
   readonly stdout: string;

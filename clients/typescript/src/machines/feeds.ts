@@ -18,7 +18,7 @@ export type LogLine = LogEntry;
 export interface MachineChange {
   /** The machine after it, without configuration and events. */
   readonly machine: Machine;
-  /** What happened. Absent for what the machine is now, and when only fields changed. */
+  /** What happened. Absent for a present state, and when only fields changed. */
   readonly event: MachineEvent | undefined;
   /**
    * Goes on after this change as `after`. Changes that arrived together with this one, and before

@@ -110,7 +110,7 @@ export class Machines {
     for await (const { machines } of this.pages(filter)) yield* machines;
   }
 
-  /** Lists machines by pages, which tell too what did not answer. */
+  /** Lists machines by pages, which name regions that did not answer. */
   async *pages(filter: ListMachines = {}): AsyncGenerator<MachinePage, void, undefined> {
     const { timeoutMs, signal, states = [], pageSize = 0, ...rest } = filter;
     const fields = { ...rest, pageSize, states: states.map(stateToProto) };
@@ -208,12 +208,12 @@ export class Machines {
     return machineFromProto(machine);
   }
 
-  /** Tells proxies to send the machine no requests. */
+  /** Makes proxies send the machine no requests. */
   cordon(machineId: string, options: Guarded = {}): Promise<Machine> {
     return this.#setCordon(machineId, true, options);
   }
 
-  /** Tells proxies to send the machine requests again. */
+  /** Makes proxies send the machine requests again. */
   uncordon(machineId: string, options: Guarded = {}): Promise<Machine> {
     return this.#setCordon(machineId, false, options);
   }

@@ -12,7 +12,7 @@ export interface Guarded extends CallOptions {
   readonly leaseNonce?: string | undefined;
 }
 
-/** What `machines.create` takes. */
+/** Request of `machines.create`. */
 export interface CreateMachine {
   readonly app: string;
   readonly config: MachineConfigInput;
@@ -29,7 +29,7 @@ export interface CreateMachine {
   readonly leaseTtlMs?: number;
 }
 
-/** What `machines.list` takes; what is absent is not restricted. */
+/** Filters of `machines.list`. An absent one excludes nothing. */
 export interface ListMachines extends CallOptions {
   readonly app?: string;
   /** Default: all but `destroyed`. */
@@ -50,7 +50,7 @@ export interface ListMachines extends CallOptions {
 
 /** Options of `machines.start`. */
 export interface StartOptions extends Guarded {
-  /** How long the process is watched, so that the answer tells of one that ends at once. */
+  /** How long the process is watched, in milliseconds: the answer has the end of a program that ends within it. */
   readonly watchMs?: number;
 }
 
@@ -100,7 +100,7 @@ export interface WaitOptions extends CallOptions {
 }
 
 /** Options of changes of metadata. */
-export interface MetadataOptions extends Guarded {
+export interface MetadataOptions extends CallOptions {
   /** `instanceId` that the machine must have now. Absent: any. */
   readonly currentVersion?: string;
 }
