@@ -9,10 +9,10 @@ import {
   RunCommandRequest,
 } from "../../src/gen/windhover/machines/v1/exec.ts";
 import { mintToken } from "../../src/lib/auth/auth.ts";
-import { Fault } from "../../src/lib/faults/fault.ts";
 import { call, connect, openStream } from "../../src/lib/grpc/client.ts";
 import { openDuplex } from "../../src/lib/grpc/duplex.ts";
 import { configOf } from "../support/clients.ts";
+import { faultOf } from "../support/fault-of.ts";
 import { openWorld, type World } from "./world.ts";
 
 const LIMIT = { timeoutMs: 60_000 };
@@ -53,15 +53,6 @@ async function processes(): Promise<readonly string[]> {
   const response = await call(execs, execs.listProcesses, { machineId }, LIMIT);
   return response.processes.map(({ command }) => command);
 }
-
-const faultOf = async (work: Promise<unknown>): Promise<Fault> => {
-  const error = await work.then(
-    () => undefined,
-    (err: unknown) => err,
-  );
-  if (error instanceof Fault) return error;
-  throw new Error(`it did not fail with a fault: ${String(error)}`);
-};
 
 describe("RunCommand", () => {
   test("collects the beginning of both outputs, and says when there was more", async () => {

@@ -14,7 +14,8 @@ import {
 import { biscuits } from "../../../src/lib/auth/biscuit/user-token.ts";
 import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
-import { type Clients, clients, faultOf, KEYS, token } from "./clients.ts";
+import { faultOf } from "../../support/fault-of.ts";
+import { type Clients, clients, KEYS, token } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -3,7 +3,8 @@ import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { clients, faultOf } from "./clients.ts";
+import { faultOf } from "../../support/fault-of.ts";
+import { clients } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -9,8 +9,9 @@ import { mintToken } from "../../../src/lib/auth/auth.ts";
 import { biscuits } from "../../../src/lib/auth/biscuit/user-token.ts";
 import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
+import { faultOf } from "../../support/fault-of.ts";
 import { LogCollector } from "../../support/telemetry/log-collector.ts";
-import { type Clients, clients, faultOf, KEYS } from "./clients.ts";
+import { type Clients, clients, KEYS } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

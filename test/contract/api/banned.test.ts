@@ -3,7 +3,8 @@ import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
 import { changeCalls } from "../../support/change-calls.ts";
-import { faultOf } from "./clients.ts";
+
+import { faultOf } from "../../support/fault-of.ts";
 import { type TestApi, verifier, World } from "./fixture.ts";
 import { clearOrgs, createOrg, makeToken } from "./tokens-fixture.ts";
 

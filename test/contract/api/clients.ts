@@ -21,7 +21,6 @@ import { RegistriesServiceClient } from "../../../src/gen/windhover/machines/v1/
 import { mintToken } from "../../../src/lib/auth/auth.ts";
 import type { Scope } from "../../../src/lib/auth/claims.ts";
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
 import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
 import type { FakeHost } from "./fakes/fake-host.ts";
@@ -134,15 +133,4 @@ export async function announce(client: Clients, host: FakeHost) {
     capacity: { cpus: 8, memoryMb: 16_384n, diskMb: 100_000n },
   });
   return call(client.reports, client.reports.announceHost, request, { timeoutMs: 20_000 });
-}
-
-/** The fault that a call ends with. */
-export async function faultOf(work: Promise<unknown>): Promise<Fault> {
-  try {
-    await work;
-  } catch (err) {
-    if (err instanceof Fault) return err;
-    throw err;
-  }
-  throw new Error("the call did not fail");
 }

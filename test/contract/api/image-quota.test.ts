@@ -5,7 +5,8 @@ import { type Machine, MachineState } from "../../../src/gen/windhover/machines/
 import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { faultOf } from "./clients.ts";
+
+import { faultOf } from "../../support/fault-of.ts";
 import { DIGEST, type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

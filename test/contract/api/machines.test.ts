@@ -3,7 +3,8 @@ import { HostStatus, MachineState } from "../../../src/gen/windhover/machines/v1
 import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
-import { faultOf } from "./clients.ts";
+
+import { faultOf } from "../../support/fault-of.ts";
 import { NOTHING_LEFT, type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -5,7 +5,8 @@ import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { openStream } from "../../../src/lib/grpc/streams.ts";
-import { faultOf } from "./clients.ts";
+
+import { faultOf } from "../../support/fault-of.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

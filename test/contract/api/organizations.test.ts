@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type Limits, Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { faultOf, KEYS } from "./clients.ts";
+import { faultOf } from "../../support/fault-of.ts";
+import { KEYS } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

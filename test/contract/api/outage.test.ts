@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
+import { faultOf } from "../../support/fault-of.ts";
 import { startPostgres } from "../../support/postgres.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { faultOf } from "./clients.ts";
 import { startApi, type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { clients, faultOf } from "./clients.ts";
+import { faultOf } from "../../support/fault-of.ts";
+import { clients } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

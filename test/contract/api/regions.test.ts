@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Fault } from "../../../src/lib/faults/fault.ts";
-import { faultOf } from "./clients.ts";
+
+import { faultOf } from "../../support/fault-of.ts";
 import { FakeHost } from "./fakes/fake-host.ts";
 import { FakeScheduler } from "./fakes/fake-scheduler.ts";
 import { NOTHING_LEFT, type TestApi, verifier, World } from "./fixture.ts";

@@ -4,7 +4,8 @@ import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { passwordCredentials } from "../../../src/lib/oci/auth/credentials.ts";
 import { SealingKeys } from "../../../src/lib/sealing/sealing-keys.ts";
-import { type Clients, faultOf } from "./clients.ts";
+import { faultOf } from "../../support/fault-of.ts";
+import type { Clients } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

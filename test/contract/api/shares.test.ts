@@ -6,7 +6,8 @@ import { Standing } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { ListMachinesRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
-import { type Clients, faultOf } from "./clients.ts";
+import { faultOf } from "../../support/fault-of.ts";
+import type { Clients } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -10,9 +10,10 @@ import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import { readRevocations } from "../../../src/lib/auth/revocation-file.ts";
 import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
+import { faultOf } from "../../support/fault-of.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { clients, faultOf, KEYS, token } from "./clients.ts";
+import { clients, KEYS, token } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 import { clearOrgs, createOrg, makeToken, SCOPES } from "./tokens-fixture.ts";
 

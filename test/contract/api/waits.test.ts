@@ -4,7 +4,8 @@ import { MachineEvent, MachineState } from "../../../src/gen/windhover/machines/
 import { WaitMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import type { Fault } from "../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../src/lib/grpc/client.ts";
-import { faultOf } from "./clients.ts";
+
+import { faultOf } from "../../support/fault-of.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -9,9 +9,9 @@ import {
   type ExecMachineResponse,
   ExecStart,
 } from "../../../src/gen/windhover/machines/v1/exec.ts";
-import { Fault } from "../../../src/lib/faults/fault.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
+import { faultOf } from "../../support/fault-of.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
 import { startHost, type TestHost } from "./fixture.ts";
 import { newId } from "./requests.ts";
@@ -68,15 +68,6 @@ function add(
 }
 
 const run = async (...given: Parameters<typeof open>) => outcome(await open(...given));
-
-const faultOf = async (work: Promise<unknown>): Promise<Fault> => {
-  const error = await work.then(
-    () => undefined,
-    (err: unknown) => err,
-  );
-  if (error instanceof Fault) return error;
-  throw new Error(`it did not fail with a fault: ${String(error)}`);
-};
 
 describe("a command", () => {
   test("says that it runs, what it writes, and how it ended", async () => {

@@ -1,9 +1,9 @@
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Fault } from "../../../src/lib/faults/fault.ts";
 import { RegistryClient, type RegistryOptions } from "../../../src/lib/oci/registry.ts";
 import { registry as metrics } from "../../../src/lib/otel/metrics.ts";
+import { faultOf } from "../../support/fault-of.ts";
 import { buildImage, FakeRegistry } from "../../support/oci/index.ts";
 import { signal, sourceOf } from "./registry-fixture.ts";
 
@@ -30,13 +30,6 @@ async function resolve(host = registry.host, options: RegistryOptions = {}) {
   } finally {
     client.close();
   }
-}
-
-async function faultOf(work: Promise<unknown>): Promise<Fault> {
-  return await work.then(
-    () => Promise.reject(new Error("it did not fail")),
-    (err: Fault) => err,
-  );
 }
 
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port;

@@ -8,7 +8,8 @@ import { MachineConfig, MachineState } from "../../../../src/gen/windhover/machi
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { call, connect } from "../../../../src/lib/grpc/client.ts";
 import { mapToProto } from "../../../../src/lib/grpc/messages/maps.ts";
-import { faultOf, token } from "../clients.ts";
+import { faultOf } from "../../../support/fault-of.ts";
+import { token } from "../clients.ts";
 import { type TestApi, World } from "../fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

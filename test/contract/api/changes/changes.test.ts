@@ -3,7 +3,8 @@ import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
 import { type ChangeCalls, changeCalls } from "../../../support/change-calls.ts";
-import { faultOf } from "../clients.ts";
+
+import { faultOf } from "../../../support/fault-of.ts";
 import { type TestApi, World } from "../fixture.ts";
 import { withoutDatabase } from "./without-database.ts";
 

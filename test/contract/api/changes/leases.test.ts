@@ -5,7 +5,8 @@ import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
 import { type ChangeCalls, changeCalls } from "../../../support/change-calls.ts";
-import { faultOf } from "../clients.ts";
+
+import { faultOf } from "../../../support/fault-of.ts";
 import { type TestApi, World } from "../fixture.ts";
 
 let world: World;

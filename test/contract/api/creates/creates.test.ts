@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ListMachinesRequest } from "../../../../src/gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
-import { faultOf } from "../clients.ts";
+
+import { faultOf } from "../../../support/fault-of.ts";
 import { NOTHING_LEFT, type TestApi, World } from "../fixture.ts";
 
 let world: World;

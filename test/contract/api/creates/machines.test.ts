@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { HostStatus, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
-import { faultOf } from "../clients.ts";
+
+import { faultOf } from "../../../support/fault-of.ts";
 import { DIGEST, NOTHING_LEFT, type TestApi, World } from "../fixture.ts";
 
 /** Each part is as large as is allowed; together they are not. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
-import { faultOf } from "../clients.ts";
+
+import { faultOf } from "../../../support/fault-of.ts";
 import { NOTHING_LEFT, type TestApi, World } from "../fixture.ts";
 
 let world: World;

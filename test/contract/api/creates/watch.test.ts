@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { openStream } from "../../../../src/lib/grpc/client.ts";
-import { type Clients, faultOf } from "../clients.ts";
+import { faultOf } from "../../../support/fault-of.ts";
+import type { Clients } from "../clients.ts";
 import { type TestApi, World } from "../fixture.ts";
 
 let world: World;

@@ -8,7 +8,8 @@ import {
   MachineState,
 } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
-import { faultOf } from "../clients.ts";
+
+import { faultOf } from "../../../support/fault-of.ts";
 import { type TestApi, World } from "../fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -5,7 +5,8 @@ import {
   WaitMachineRequest,
 } from "../../../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
-import { type Clients, faultOf } from "../clients.ts";
+import { faultOf } from "../../../support/fault-of.ts";
+import type { Clients } from "../clients.ts";
 import { startApi, type TestApi, World } from "../fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { HostStatus, MachineEvent, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { ListMachinesRequest } from "../../../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
-import { type CreateInput, faultOf } from "../clients.ts";
+import { faultOf } from "../../../support/fault-of.ts";
+import type { CreateInput } from "../clients.ts";
 import { type TestApi, World } from "../fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };

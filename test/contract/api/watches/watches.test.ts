@@ -8,7 +8,8 @@ import type {
   WatchMachinesResponse,
 } from "../../../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
-import { type Clients, faultOf } from "../clients.ts";
+import { faultOf } from "../../../support/fault-of.ts";
+import type { Clients } from "../clients.ts";
 import { type TestApi, World } from "../fixture.ts";
 import { idsOf, Reporter } from "./fixture.ts";
 import { Watcher } from "./watcher.ts";
