@@ -92,6 +92,35 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     if (this.#lock !== undefined) await this.#end("stopped");
   }
 
+  /**
+   * Waits until every host is attached to its region's schedulers, and known to every api.
+   *
+   * @throws Error after a minute; the reason of `signal`
+   */
+  async awaitHosts(signal: AbortSignal): Promise<void> {
+    const { regions, hosts } = this.settings;
+    const { internal = "", development = "" } = this.#tokens ?? {};
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(ATTACH_TIMEOUT_MS)]);
+    let last: unknown;
+    while (!deadline.aborted) {
+      try {
+        for (const { region, api: address, schedulers } of regions) {
+          const count = hosts.filter((host) => host.region === region).length;
+          for (const each of schedulers) await checkAttached(each.address, internal, count, deadline);
+          await checkHosts(address, development, hosts.length, deadline);
+        }
+        return;
+      } catch (cause) {
+        last = cause;
+        await delay(100, undefined, { signal: deadline }).catch(() => undefined);
+      }
+    }
+    signal.throwIfAborted();
+    throw new Error(`not all hosts attached in time: ${last instanceof Error ? last.message : last}`, {
+      cause: last,
+    });
+  }
+
   async #start(signal: AbortSignal): Promise<void> {
     this.#become("starting");
     await endOrphans(this.layout);
@@ -107,7 +136,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     for (const part of this.#parts) part.on("change", () => this.#publish());
     this.#logCheck = setInterval(() => this.#boundLogs(), LOG_CHECK_MS).unref();
     for (const wave of waves) await startAll(wave, signal);
-    await this.#awaitHosts(this.#tokens, signal);
+    await this.awaitHosts(signal);
     this.#become("ready");
   }
 
@@ -144,30 +173,6 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     return [stores, services].map((wave) =>
       wave.map((spec) => new Part({ ...spec, environment: { ...spec.environment, ...mark } })),
     );
-  }
-
-  /** Waits until every host is attached to its region's schedulers, and known to every api. */
-  async #awaitHosts(tokens: Tokens, signal: AbortSignal): Promise<void> {
-    const { regions, hosts } = this.settings;
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(ATTACH_TIMEOUT_MS)]);
-    let last: unknown;
-    while (!deadline.aborted) {
-      try {
-        for (const { region, api: address, schedulers } of regions) {
-          const count = hosts.filter((host) => host.region === region).length;
-          for (const each of schedulers) await checkAttached(each.address, tokens.internal, count, deadline);
-          await checkHosts(address, tokens.development, hosts.length, deadline);
-        }
-        return;
-      } catch (cause) {
-        last = cause;
-        await delay(100, undefined, { signal: deadline }).catch(() => undefined);
-      }
-    }
-    signal.throwIfAborted();
-    throw new Error(`not all hosts attached in time: ${last instanceof Error ? last.message : last}`, {
-      cause: last,
-    });
   }
 
   async #end(last: Phase): Promise<void> {

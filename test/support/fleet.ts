@@ -149,6 +149,11 @@ export class TestFleet {
     );
   }
 
+  /** Resolves when every host is attached to its schedulers and known to every api, as after a start. */
+  awaitHosts(): Promise<void> {
+    return this.#fleet.awaitHosts(AbortSignal.timeout(START_TIMEOUT_MS));
+  }
+
   /** Asks parts to end and leaves them down. */
   async stop(...names: readonly PartName[]): Promise<void> {
     await Promise.all(names.map((name) => this.part(name).stop()));
