@@ -113,7 +113,13 @@ function onceOf(job: Exclude<AbuseJob, { kind: "open_methods" }>): Once {
     case "whole_logs":
       return async (client, worker) => {
         const tail = job.kind === "tails" ? 1 : undefined;
-        const request = { machineId: idOf(job.ids, worker), follow: false, tail, afterSequence: 0n };
+        const request = {
+          machineId: idOf(job.ids, worker),
+          follow: false,
+          tail,
+          since: undefined,
+          afterSequence: 0n,
+        };
         for await (const _ of openStream(client, client.streamLogs, request, scope));
       };
     case "lists":

@@ -48,7 +48,7 @@ async function firstLineAt(
   calledAtMs: number,
 ): Promise<number | undefined> {
   const { machines } = clients.raw;
-  const request = { machineId, follow: false, tail: TAIL, afterSequence: 0n };
+  const request = { machineId, follow: false, tail: TAIL, since: undefined, afterSequence: 0n };
   const batches = openStream(machines, machines.streamLogs, request, { timeoutMs: LOG_TIMEOUT_MS });
   let found: number | undefined;
   for await (const { entries } of batches) {

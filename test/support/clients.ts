@@ -82,7 +82,7 @@ export function clientsOf(address: string, token: string) {
       return present((await call(machines, machines.waitMachine, request, scope(timeoutMs + 5_000))).machine);
     },
     async logs(id: string): Promise<readonly string[]> {
-      const request = { machineId: id, follow: false, tail: undefined, afterSequence: 0n };
+      const request = { machineId: id, follow: false, tail: undefined, since: undefined, afterSequence: 0n };
       const lines: string[] = [];
       for await (const batch of openStream(machines, machines.streamLogs, request, scope(20_000))) {
         lines.push(...batch.entries.map((entry) => entry.text));

@@ -43,7 +43,7 @@ export async function runCommand(exec: HostExec, request: RunCommandRequest): Pr
   const stderr = new Output();
   try {
     // An error of the stream comes with the responses.
-    void send(exec, start, request.stdin);
+    send(exec, start, request.stdin).catch(() => {});
     for await (const { message } of exec.responses) {
       if (message?.$case === "stdout") stdout.add(message.value);
       if (message?.$case === "stderr") stderr.add(message.value);

@@ -84,10 +84,13 @@ export function machinesService(machines: Machines, lines: Paces): ExistingMachi
     streamLogs: serverStream(async function* (req, ctx) {
       const caller = authorize(ctx, "machines:read");
       const id = machineIdFromProto(req.machineId);
+      const sinceMs = req.since?.getTime() ?? 0;
       for await (const batch of machines.logs(id, logsFromProto(req), caller)) {
-        const entries = batch.lines.map((line) => ({ ...line, time: timeToProto(line.timeMs) }));
+        const wanted = batch.lines.filter(({ timeMs = 0 }) => timeMs >= sinceMs);
+        const entries = wanted.map((line) => ({ ...line, time: timeToProto(line.timeMs) }));
         yield { entries, position: batch.position };
-        if (caller.org !== "") await lines.take(caller.org, LINES_PER_MESSAGE + entries.length, ctx.signal);
+        const cost = LINES_PER_MESSAGE + batch.lines.length;
+        if (caller.org !== "") await lines.take(caller.org, cost, ctx.signal);
       }
     }),
   };

@@ -45,6 +45,13 @@ export function instant(raw: string): Date {
   );
 }
 
+/** Parses a time such as `2026-12-31T00:00:00Z`, or one that was so long ago: `10m`. */
+export function instantBefore(raw: string): Date {
+  const at = /^\d{4}-\d\d-\d\d/.test(raw) ? new Date(raw) : new Date(Date.now() - duration(raw));
+  if (!Number.isNaN(at.getTime())) return at;
+  throw new InvalidArgumentError(`Write a time such as 2026-12-31T00:00:00Z or 10m, not "${raw}".`);
+}
+
 /** Collects words separated by commas. The flag may be given several times. */
 export function words(raw: string, before: readonly string[] = []): readonly string[] {
   const more = raw.split(",").map((word) => word.trim());

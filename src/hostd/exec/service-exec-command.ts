@@ -93,16 +93,19 @@ async function feed(
     await session.write(bytes);
     waiting -= bytes.length;
   };
-  const endInput = (): void => {
-    written = written.then(() => session.endInput());
+  const queue = (work: () => Promise<void> | void): void => {
+    written = written.then(work);
+    // At the end nobody waits for it any more.
+    written.catch(() => {});
   };
+  const endInput = (): void => queue(() => session.endInput());
   for (;;) {
     const next = await requests.next();
     if (next.done === true) break;
     const input = inputFromProto(next.value, order);
     if (input?.kind === "stdin") {
       waiting += input.bytes.length;
-      written = written.then(() => write(input.bytes));
+      queue(() => write(input.bytes));
       if (waiting > MAX_WAITING_INPUT) await written;
     } else if (input?.kind === "end") endInput();
     else if (input?.kind === "resize") session.resize(input.size);

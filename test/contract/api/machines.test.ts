@@ -81,7 +81,7 @@ describe("a machine that exists", () => {
 
   test("streams its logs, and following ends with the client", async () => {
     const { machines } = api.user;
-    const request = { machineId: id, follow: true, tail: undefined, afterSequence: 0n };
+    const request = { machineId: id, follow: true, tail: undefined, since: undefined, afterSequence: 0n };
     const lines: string[] = [];
 
     for await (const { entries } of openStream(machines, machines.streamLogs, request, LIMIT)) {
@@ -90,6 +90,18 @@ describe("a machine that exists", () => {
     }
 
     expect(lines).toEqual(["hello"]);
+  });
+
+  test("leaves out lines from before a time, and tells how far it has read", async () => {
+    const { machines } = api.user;
+    const request = { machineId: id, follow: false, tail: undefined, afterSequence: 0n };
+    const read = async (since: Date) =>
+      (
+        await Array.fromAsync(openStream(machines, machines.streamLogs, { ...request, since }, LIMIT))
+      ).flatMap(({ entries, position }) => [position, ...entries.map(({ text }) => text)]);
+
+    expect(await read(new Date(Date.now() - 60_000))).toEqual([1n, "hello"]);
+    expect(await read(new Date(Date.now() + 60_000))).toEqual([1n]);
   });
 
   test("is not destroyed while it runs, unless forced, and destroying it again is fine", async () => {

@@ -81,7 +81,7 @@ describe("an organisation that calls too often", () => {
     const id = (await api.user.create()).machine?.id ?? "";
     const { machines } = other;
     const logs = async () => {
-      const request = { machineId: id, follow: false, tail: undefined, afterSequence: 0n };
+      const request = { machineId: id, follow: false, tail: undefined, since: undefined, afterSequence: 0n };
       for await (const _ of openStream(machines, machines.streamLogs, request, LIMIT));
     };
     await faultOf(logs());

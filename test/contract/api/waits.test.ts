@@ -274,7 +274,7 @@ describe("waits and logs", () => {
     const own = await world.api();
     const { machineId } = await waiting(own);
     const { machines } = own.user;
-    const request = { machineId, follow: true, tail: 0, afterSequence: 0n };
+    const request = { machineId, follow: true, tail: 0, since: undefined, afterSequence: 0n };
     const host = world.host(1);
     const lines: string[] = [];
     const reading = (async () => {

@@ -93,6 +93,7 @@ export function machinesService(api: FakeState) {
       return { machine: api.machine(req.machineId), eventId: "e1" };
     }),
     streamLogs: serverStream(async function* (req: StreamLogsRequest, ctx: CallContext) {
+      api.requests.push({ method: "streamLogs", request: req, traceparent: "" });
       const after = api.logs.filter(({ sequence }) => sequence > req.afterSequence);
       const kept = after.slice(req.tail === undefined ? 0 : after.length - req.tail);
       for (const entry of kept) yield { entries: [entry], position: undefined };

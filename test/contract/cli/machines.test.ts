@@ -244,7 +244,9 @@ describe("hover machine logs", () => {
     cli.api.logs.push(line(1, "one"), line(2, "oops", "stderr"), line(3, "three"));
 
     const all = await cli.home.hover("m", "logs", ID);
-    const tail = await cli.home.hover("m", "logs", ID, "-n", "1", "--json");
+    const tail = await cli.home.hover("m", "logs", ID, "-n", "1", "--since", "10m", "--json");
+    const { since } = cli.sent<{ since: Date }>("streamLogs");
+    expect(Date.now() - since.getTime()).toBeGreaterThanOrEqual(600_000);
 
     expect([all.code, all.out, all.err]).toEqual([0, "one\nthree\n", "oops\n"]);
     expect(JSON.parse(tail.out)).toEqual({

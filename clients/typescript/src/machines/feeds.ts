@@ -57,9 +57,9 @@ export async function* machineChanges(
 export async function* logLines(
   caller: Caller,
   machineId: string,
-  { follow = false, tail, after = 0n, timeoutMs, signal }: LogOptions,
+  { follow = false, tail, after = 0n, since, timeoutMs, signal }: LogOptions,
 ): AsyncGenerator<LogLine, void, undefined> {
-  const request: StreamLogsRequest = { machineId, follow, tail, afterSequence: after };
+  const request: StreamLogsRequest = { machineId, follow, tail, since, afterSequence: after };
   const next = (asked: StreamLogsRequest, { entries, position }: StreamLogsResponse) => ({
     ...asked,
     // Lines from before it would come again.

@@ -122,4 +122,6 @@ export interface LogOptions extends CallOptions {
   readonly tail?: number;
   /** Sends lines after this sequence. */
   readonly after?: bigint;
+  /** Leaves out lines from before this time. */
+  readonly since?: Date;
 }

@@ -36,7 +36,6 @@ export const logRoutes: readonly Route[] = [
     }),
     async handle(request) {
       const { query } = request.read();
-      const sinceMs = sinceOf(query.since);
       const { headers } = request.arrived;
       const after = sequenceOf(headers["last-event-id"]) ?? query.after;
       const list = StreamLogsRequest.fromPartial({
@@ -45,9 +44,10 @@ export const logRoutes: readonly Route[] = [
         // A client that resumes gets every line that it has missed.
         tail: after === undefined ? query.tail : undefined,
         afterSequence: BigInt(after ?? 0),
+        since: sinceOf(query.since),
       });
       const isSse = acceptsSse(headers["accept"]);
-      const texts = lines(request.stream(list), sinceMs, isSse ? entryToSse : entryToLine);
+      const texts = lines(request.stream(list), isSse ? entryToSse : entryToLine);
       return {
         body: await beginStream(texts, isSse ? SSE : JSON_LINES),
         contentType: isSse ? SSE_TYPE : JSON_LINES_TYPE,
@@ -58,14 +58,10 @@ export const logRoutes: readonly Route[] = [
 
 async function* lines(
   responses: AsyncIterable<StreamLogsResponse>,
-  sinceMs: number,
   toText: (entry: LogEntry) => string,
 ): AsyncGenerator<string> {
   for await (const { entries } of responses) {
-    const text = entries
-      .filter(({ time }) => sinceMs === 0 || (time?.getTime() ?? 0) >= sinceMs)
-      .map(toText)
-      .join("");
+    const text = entries.map(toText).join("");
     if (text !== "") yield text;
   }
 }
@@ -91,13 +87,13 @@ function sequenceOf(header: string | string[] | undefined): number | undefined {
   return typeof header === "string" && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }
 
-/** Returns milliseconds since the epoch; 0 for all. @throws Fault INVALID_FIELDS */
-function sinceOf(given: string | undefined): number {
-  if (!given) return 0;
+/** Undefined: all lines. @throws Fault INVALID_FIELDS */
+function sinceOf(given: string | undefined): Date | undefined {
+  if (!given) return undefined;
   const time = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(given) : Number.NaN;
-  if (!Number.isNaN(time)) return time;
+  if (!Number.isNaN(time)) return new Date(time);
   try {
-    return Date.now() - parseDuration(given);
+    return new Date(Date.now() - parseDuration(given));
   } catch {
     const description = "must be a time such as 2026-11-29T12:00:00Z, or a duration such as 10m";
     throw invalid([{ field: "since", description }]);

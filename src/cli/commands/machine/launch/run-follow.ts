@@ -89,7 +89,7 @@ class Output implements AsyncDisposable {
     this.isOpen = opened.promise;
     let position = 0n;
     const read = async (follow: boolean, signal: AbortSignal) => {
-      const request = { machineId, follow, tail: undefined, afterSequence: position };
+      const request = { machineId, follow, tail: undefined, since: undefined, afterSequence: position };
       for await (const entries of entriesOf(session, client, request, signal)) {
         opened.resolve();
         for (const entry of entries) {
