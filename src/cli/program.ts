@@ -107,7 +107,7 @@ const LEAVES: readonly Leaf[] = [
 /** The words that load every command. */
 const EVERYTHING = [...NOUNS.map(([[name]]) => name), ...LEAVES.map(({ usage }) => usage.replace(/ .*/, ""))];
 
-/** Builds the command line with all commands, whatever was typed: for completion and reference. */
+/** Builds the command line with all commands, for completion and reference. */
 export function buildWholeProgram(around: Surroundings): Promise<HoverCommand> {
   return buildProgram(around, EVERYTHING);
 }

@@ -14,7 +14,7 @@ const TITLES = ["", "ID", "NAME", "STATE", "APP", "REGION"] as const;
  * Lets a person choose among the machines of the app, or of the organisation.
  *
  * @returns the id, or the ids when `isSeveral`
- * @throws UsageError when nobody can be asked, or nothing is chosen
+ * @throws UsageError without a terminal, or when nothing is chosen
  */
 export async function chooseMachine(
   session: Session,
@@ -45,7 +45,7 @@ export async function chooseMachine(
   }
 }
 
-/** Finds what a word of the answer means: a place in the list, an id or a name. */
+/** Finds the choice that a word of the answer names: by its place in the list, id or name. */
 function idOf(word: string, offered: readonly Machine[]): string | undefined {
   const named = offered.find(({ id, name }) => word === id || word === name);
   return (named ?? (/^\d{1,2}$/.test(word) ? offered[Number(word) - 1] : undefined))?.id;

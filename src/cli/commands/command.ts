@@ -62,7 +62,7 @@ export class HoverCommand extends Command {
     return this.addHelpText("after", `\n${[title, ...lines.map((line) => `  ${line}`)].join("\n")}`);
   }
 
-  /** Makes flags that flyctl has an error that says why they are not here. The help leaves them out. */
+  /** Refuses flags of flyctl that are missing here, with the reason. The help leaves them out. */
   refuses(why: string, ...flags: readonly string[]): this {
     for (const each of flags) {
       const option = new Option(each).hideHelp();
@@ -98,7 +98,7 @@ export class HoverCommand extends Command {
     return made.showHelpAfterError(`Help: ${made.fullName} --help`);
   }
 
-  /** Makes a command that flyctl has an error that says why it is not here. The help leaves it out. */
+  /** Refuses a command of flyctl that is missing here, with the reason. The help leaves it out. */
   lacks(name: string, why: string): void {
     const made = this.createCommand(name).allowUnknownOption().allowExcessArguments();
     this.addCommand(made.helpOption(false).argument("[words...]"), { hidden: true });
@@ -108,7 +108,7 @@ export class HoverCommand extends Command {
   }
 
   /**
-   * Sets the handler. Reports what it throws, and closes its session.
+   * Sets the handler. Reports its errors, and closes its session.
    *
    * @param about names what the command works on, so that an error can show the next command in
    *   full
@@ -162,7 +162,7 @@ export class HoverCommand extends Command {
     }
   }
 
-  /** What follows the message of a mistake. */
+  /** Text after the message of a mistake. */
   get #usage(): string {
     return `${this.#takesProgram ? `${PROGRAM_ADVICE}\n` : ""}Help: ${this.fullName} --help`;
   }

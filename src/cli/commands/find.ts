@@ -57,7 +57,7 @@ export async function machineId(
   throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", message, { machine: idOrName });
 }
 
-/** Which machines to list; what is absent does not matter. */
+/** Filters of a list of machines. An absent one excludes nothing. */
 type Wanted = { readonly app?: string | undefined } & Partial<
   Pick<ListMachinesRequest, "states" | "regions" | "metadata">
 >;

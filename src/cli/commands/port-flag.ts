@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "commander";
 
-/** What `-p` says: a port of the guest, and how proxies publish it. */
+/** A value of `-p`: a port of the guest, and how proxies publish it. */
 export interface Port {
   readonly protocol: "tcp" | "udp";
   readonly internalPort: number;
@@ -8,7 +8,7 @@ export interface Port {
   readonly isExact: boolean;
   /** The first and the last public port. */
   readonly public: readonly [first: number, last: number];
-  /** What a proxy does with connections, e.g. `tls`, `http`. */
+  /** Handlers of a proxy's connections, e.g. `tls`, `http`. */
   readonly handlers: readonly string[];
   /** Takes the port away. */
   readonly removes: boolean;

@@ -1,6 +1,6 @@
 import type { Option } from "commander";
 
-/** What commander does not take for a flag: a dash alone, or a negative number. */
+/** Words that commander does not take for flags: a dash alone, or a negative number. */
 const WORD = /^(?:[^-]|-?$|-\.?\d)/s;
 
 /**

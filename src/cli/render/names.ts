@@ -57,7 +57,7 @@ export const hostStatusName = namer(HOST_STATUSES);
 export const schedulingName = namer(SCHEDULINGS);
 export const standingName = namer(STANDINGS);
 
-/** The states that machines have so far: what `--state` takes. */
+/** Values of `--state`: the states that machines can have. */
 export const STATE_NAMES: readonly string[] = [
   ...Object.values(STATES).slice(1, 10),
   ...[STATES[12], STATES[13], STATES[15]],

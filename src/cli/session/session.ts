@@ -21,7 +21,7 @@ interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a command runs with: settings, where to write, and how to call the API. */
+/** Surroundings of a command: settings, outputs, and calls of the API. */
 export class Session {
   readonly settings: Settings;
   readonly terminal: Terminal;
@@ -81,7 +81,7 @@ export class Session {
     }
   }
 
-  /** Tells about a call with `--debug`. Clients of grpc-js keep a method's path with it. */
+  /** Logs a call with `--debug`. Clients of grpc-js keep a method's path with it. */
   #note(method: unknown, ms: number): void {
     if (this.#debug) this.say(`${String(Object(method)["path"])} took ${ms.toFixed(1)} ms`);
   }
@@ -111,7 +111,7 @@ export class Session {
     return openDuplex(client, method, await this.scope(Number.POSITIVE_INFINITY));
   }
 
-  /** Makes what bounds a call of this session. */
+  /** Makes the bounds of a call of this session. */
   async scope(timeoutMs: number, span?: RootSpan): Promise<CallScope> {
     const { Metadata } = await import("./grpc-client.ts");
     const metadata = new Metadata();
@@ -134,7 +134,7 @@ export class Session {
     }
   }
 
-  /** Returns the token. Throws a fault that says where it was looked for when there is none. */
+  /** Returns the token. @throws Fault that names the places without one */
   token(): string {
     const token = tokenOf(this.settings);
     if (token !== undefined) return token;

@@ -35,7 +35,7 @@ export interface Settings {
   readonly api: Address;
   readonly traces: Address;
   readonly registry: Address;
-  /** The REST gateway, as a URL. */
+  /** URL of the REST API. */
   readonly rest: Address;
   /** Where a token was looked for, in order, up to the place that has one. */
   readonly tokenPlaces: readonly TokenPlace[];

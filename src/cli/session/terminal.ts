@@ -30,7 +30,7 @@ export function paint(enabled: boolean): Paint {
   return Object.fromEntries(functions) as Paint;
 }
 
-/** Makes the terminal of this process. Calls `onGone` when nobody reads standard output. */
+/** Makes the terminal of this process. Calls `onGone` when standard output is closed. */
 export function processTerminal(env: NodeJS.ProcessEnv, onGone: () => void): Terminal {
   const { stdout, stderr } = process;
   let gone = false;

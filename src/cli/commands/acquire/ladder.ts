@@ -18,7 +18,7 @@ export type Rung =
   | { readonly kind: "startAny"; readonly region: string }
   | { readonly kind: "launch"; readonly region: string };
 
-/** What the steps of flags have in common. */
+/** Options that apply to all steps of flags. */
 export interface Common {
   readonly app: string | undefined;
   readonly labels: Readonly<Record<string, string>> | undefined;
@@ -67,7 +67,7 @@ const LADDER = z.strictObject({
   hedge_after: time.optional(),
 });
 
-/** Reads a ladder in the shape of AcquireMachineRequest, with times as texts. @throws UsageError */
+/** Reads steps in the shape of AcquireMachineRequest, with times as texts. @throws UsageError */
 export function readLadder(path: string): AcquireMachineRequest {
   let value: unknown;
   try {

@@ -47,7 +47,7 @@ export function nodesOf(command: Command, path: readonly string[] = []): readonl
   return [own, ...below.flatMap((child) => nodesOf(child, [...path, child.name()]))];
 }
 
-/** What may follow a command, names of its own commands first. */
+/** Completions after a command, names of its own commands first. */
 export function wordsOf({ children, flags, values }: Node): readonly string[] {
   return [
     ...children.flatMap(({ name, aliases }) => [name, ...aliases]),

@@ -19,7 +19,7 @@ export async function* checkTraces({ settings, signal }: Session): AsyncGenerato
   yield { name, status: "fail", detail, fix: upCommand(settings.root) };
 }
 
-/** Checks that the REST gateway answers. */
+/** Checks that the REST API answers. */
 export async function* checkRest({ settings, signal }: Session): AsyncGenerator<Check> {
   const { value, from } = settings.rest;
   const name = "rest";

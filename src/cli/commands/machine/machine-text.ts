@@ -52,7 +52,7 @@ export function eventTable(events: readonly MachineEvent[], width: number | unde
 
 /** An event in a few words. */
 export function eventText({ message, exit, reason }: MachineEvent): string {
-  // The message of an exit says the same.
+  // The exit is in the message, too.
   const what = exit ? `${exitText(exit)}${exit.restarting ? ", starts again" : ""}` : message;
   const parts = [what, reason ? `(${reason})` : ""];
   return harmless(parts.filter((part) => part !== "").join(" "));

@@ -56,7 +56,7 @@ export function limitsOf(
   };
 }
 
-/** Says where the limits of an organisation differ from those of all. */
+/** Lists the limits of an organisation that differ from the defaults. */
 export function limitLines({ limits }: Organization): readonly string[] {
   if (!limits) return [];
   const { rates, createsInProgress } = limits;

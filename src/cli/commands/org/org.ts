@@ -101,7 +101,7 @@ async function setStanding(session: Session, [slug, word]: [string, string]): Pr
   show(session, (await session.call(client, client.updateOrganization, request)).organization);
 }
 
-/** Quota and limits are replaced as a whole, so what is not given is read first. */
+/** Reads quota and limits first, since both are replaced as a whole. */
 async function setQuota(session: Session, [slug]: [string], flags: UpdateFlags): Promise<void> {
   const { machines, memory, imageMb, rate, creates } = flags;
   if ([machines, memory, imageMb, rate, creates].every((flag) => flag === undefined)) {

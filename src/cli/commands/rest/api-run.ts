@@ -18,7 +18,7 @@ export interface ApiFlags {
   readonly timeout?: number;
 }
 
-/** Calls the REST gateway with the session's token, and prints what it answers. */
+/** Calls the REST API with the session's token, and prints the answer. */
 export async function callApi(
   session: Session,
   [first, second]: [string, string | undefined],

@@ -2,7 +2,7 @@ import { isPlain } from "../../../lib/auth/biscuit/block-source.ts";
 import { dateOf } from "../../../lib/auth/biscuit/user-token.ts";
 import { UsageError } from "../../session/usage-error.ts";
 
-/** What a token is restricted to; what is absent is not restricted. */
+/** Restrictions of a token. An absent one restricts nothing. */
 export interface Restrictions {
   readonly org?: readonly string[];
   readonly app?: readonly string[];

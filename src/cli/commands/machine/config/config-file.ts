@@ -84,7 +84,7 @@ export function readConfigFile(path: string, isFly: boolean): MachineConfig {
     throw new UsageError(`${path} is of an app at Fly; hover takes the configuration of a machine as JSON.`);
   let value: unknown;
   try {
-    // Drops what is null.
+    // Drops null members.
     value = JSON.parse(text ?? readFileSync(path, "utf8"), (_key, each: unknown) => each ?? undefined);
   } catch (err) {
     throw new UsageError(`${name} cannot be read as JSON: ${err instanceof Error ? err.message : err}`);
@@ -116,7 +116,7 @@ function fileFromFly(file: unknown): unknown {
   return content === undefined ? rest : { ...rest, content };
 }
 
-/** Moves what has no typed field to `extra`: the same shape, lists by index. */
+/** Moves members without a typed field to `extra`, in the same shape, lists by index. */
 function separate(value: unknown): { known: unknown; extra: Record<string, unknown> | undefined } {
   const known = structuredClone(value);
   let extra: Record<string, unknown> | undefined;

@@ -31,7 +31,7 @@ export function configOfFile({ config, machineConfig }: ConfigFlags): MachineCon
   return machineConfig === undefined ? undefined : readConfigFile(machineConfig, true);
 }
 
-/** Puts what flags and command say over a configuration. @throws UsageError */
+/** Applies flags and command to a configuration. @throws UsageError */
 export function overlay(base: MachineConfig, command: readonly string[], flags: ConfigFlags): MachineConfig {
   const { vmCpuKind, vmCpus, vmMemory, entrypoint, user, workdir, signal, timeout } = flags;
   const cmd = command.length > 0 ? [...command] : flags.command && commandLine(flags.command);
@@ -93,7 +93,7 @@ function merge<T extends object>(
   return base || Object.keys(given).length > 0 ? { ...none, ...base, ...given } : undefined;
 }
 
-/** Leaves out what is undefined. */
+/** Leaves out undefined members. */
 function defined<T extends object>(flags: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const given = Object.entries(flags).filter(([, value]) => value !== undefined);
   // Only members of T are left, and none is undefined.

@@ -2,7 +2,7 @@ import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machin
 import { UsageError } from "../../../session/usage-error.ts";
 import type { Port } from "../../port-flag.ts";
 
-/** What the flags say of services. */
+/** Services of the flags. */
 export interface ServiceFlags {
   readonly port?: readonly Port[];
   readonly autostart?: string;

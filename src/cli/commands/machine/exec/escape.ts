@@ -10,7 +10,7 @@ export class EscapeFilter {
   #atLineStart = true;
   #hasTilde = false;
 
-  /** Returns what goes to the program, and whether the person wants to leave. */
+  /** Returns the input for the program, and whether the person leaves. */
   filter(typed: Uint8Array): { readonly bytes: Buffer; readonly leaves: boolean } {
     const kept: number[] = [];
     for (const byte of typed) {

@@ -13,7 +13,7 @@ import { rawTerminal, terminalSize } from "./raw-terminal.ts";
 
 type Call = Duplex<ExecMachineRequest, ExecMachineResponse>;
 
-/** What to run in a machine, and whether with a terminal. */
+/** A command to run in a machine, with or without a terminal. */
 export interface ExecWish extends Omit<ExecStart, "terminal"> {
   readonly wantsTerminal: boolean;
 }
@@ -28,7 +28,7 @@ export async function execInMachine(session: Session, machineId: string, wish: E
   const client = await session.client(ExecServiceClient);
   const call: Call = await session.duplex(client, client.execMachine);
   const send = (message: ExecMachineRequest["message"], id = "") => call.write({ machineId: id, message });
-  // An error of the call comes from its messages; a failed write says no more.
+  // An error of the call comes from its messages; that of a write is not needed.
   const sendNow = (message: ExecMachineRequest["message"]) => void send(message).catch(() => undefined);
   using input = new Input(call, wantsTerminal);
   using _ = wantsTerminal ? rawTerminal((size) => sendNow({ $case: "resize", value: size })) : NOTHING;
@@ -69,7 +69,7 @@ class Input implements Disposable {
     return this.#hasLeft;
   }
 
-  /** Sends what comes, at the pace of the command. */
+  /** Sends standard input, at the pace of the command. */
   begin(sendNow: (message: ExecMachineRequest["message"]) => void): void {
     this.#hasBegun = true;
     process.stdin.on("data", this.#take);
@@ -94,7 +94,7 @@ class Input implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#hasBegun) return;
     process.stdin.off("data", this.#take);
-    // Lets the process end although nobody has closed standard input.
+    // Lets the process end while standard input is open.
     process.stdin.destroy();
   }
 }

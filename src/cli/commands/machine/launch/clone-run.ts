@@ -68,7 +68,7 @@ export async function runClone(session: Session, [idOrName]: [string], flags: Cl
   });
 }
 
-/** The configuration of the new machine. What `overlay` cannot take away is taken away before. */
+/** Returns the configuration of the new machine, without members that `overlay` cannot remove. */
 function configOf(source: MachineConfig, flags: CloneFlags): MachineConfig {
   const { clearCmd, overrideCmd, clearAutoDestroy, ...rest } = flags;
   if (clearCmd && overrideCmd !== undefined) throw new UsageError("Either --clear-cmd or --override-cmd.");

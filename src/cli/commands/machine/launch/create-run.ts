@@ -91,7 +91,7 @@ function requestOf(
   };
 }
 
-/** The configuration of a machine that is there for a shell: `--command` and `--user` are the shell's. */
+/** Returns the configuration of a machine for a shell: `--command` and `--user` are the shell's. */
 function shellConfig(image: string | undefined, flags: CreateFlags): MachineConfig {
   const { command: _command, user: _user, ...rest } = flags;
   const config = machineConfig(image, [], { ...rest, rm: false });

@@ -65,7 +65,7 @@ async function endOf(
   const wanted = { machineId, states: [STOPPED, FAILED, DESTROYED] };
   const { machine } = await waitFor(session, client, wanted, Number.POSITIVE_INFINITY);
   if (!machine || exitOf(machine)) return machine;
-  // What a wait tells may come without the older events.
+  // A wait may return the machine without its older events.
   const { events } = await session.call(client, client.listMachineEvents, {
     ...{ machineId, pageSize: 20, pageToken: "" },
   });
@@ -76,7 +76,7 @@ function exitOf(machine: Machine | undefined): ExitEvent | undefined {
   return machine?.events.find((event) => event.exit)?.exit;
 }
 
-/** What a machine writes, printed as it comes. */
+/** Prints the output of a machine as it comes. */
 class Output implements AsyncDisposable {
   /** Resolves when lines are being read. */
   readonly isOpen: Promise<void>;
@@ -110,7 +110,7 @@ class Output implements AsyncDisposable {
     this.isOpen.catch(() => undefined);
   }
 
-  /** Prints what is left after the end of the program. */
+  /** Prints the rest of the output after the end of the program. */
   async finish(isGoing: boolean): Promise<void> {
     // The stream of a machine that is destroyed, or will be, ends by itself after the last line.
     if (isGoing) await Promise.race([this.#done, sleep(LAST_LINES_MS, this.#stop.signal)]);

@@ -71,7 +71,7 @@ async function requestOf(
   const file = configOfFile(flags);
   const base = file ?? machine?.config ?? MachineConfig.create();
   const image = flags.image ?? (base.image || machine?.config?.image || "");
-  // A whole configuration replaces whatever there is; a part of one is put over what was read.
+  // A whole configuration replaces the present one; a part of one is merged into it.
   const read = file === undefined ? (machine?.instanceId ?? "") : "";
   return {
     machineId: id,

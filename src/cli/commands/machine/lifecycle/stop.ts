@@ -9,7 +9,7 @@ import { LEASE_FLAG, type LeaseFlag } from "../lease/lease-flag.ts";
 import { exitText } from "../machine-text.ts";
 
 const MAX_GRACE_MS = 300_000;
-/** What a stop takes beside the grace. */
+/** Time that a stop takes beside the grace. */
 const MARGIN_MS = 30_000;
 
 export function defineStop(machine: HoverCommand): void {

@@ -14,7 +14,7 @@ const MAX_MS = 300_000;
 /** The server keeps the timeout; this is for the network. */
 const MARGIN_MS = 5_000;
 
-/** What to wait for. */
+/** Conditions of a wait. */
 export type Wanted = Pick<WaitMachineRequest, "machineId" | "states"> &
   Partial<Pick<WaitMachineRequest, "settled" | "instanceId" | "afterEventId">>;
 
