@@ -1,9 +1,12 @@
 import { z } from "zod";
+import { configSchema } from "../convert/config-schema.ts";
 
 /** Descriptions of answers, for the OpenAPI document alone: members that have no value are left out, never null. */
 
 const texts = z.record(z.string(), z.string());
 const anything = z.looseObject({});
+/** As a request has it: a configuration that was read can be sent back. */
+const config = configSchema.optional();
 
 const eventAnswer = z.object({
   id: z.string().describe("A ULID: sorts by time."),
@@ -29,8 +32,8 @@ const machineAnswer = z.object({
   instance_id: z.string().describe("Version of the configuration, a ULID."),
   version: z.string(),
   private_ip: z.string(),
-  config: anything.optional(),
-  incomplete_config: anything.optional().describe("Instead of `config` while the host cannot be reached."),
+  config,
+  incomplete_config: config.describe("Instead of `config` while the host cannot be reached."),
   image_ref: z.object({
     ...{ registry: z.string(), repository: z.string(), tag: z.string(), digest: z.string() },
     labels: texts,
@@ -59,7 +62,7 @@ const orgMachineAnswer = z.object({
   config: z.object({ image: z.string().optional(), guest: anything.optional(), metadata: texts }).optional(),
 });
 
-const versionAnswer = z.object({ version: z.string(), user_config: anything });
+const versionAnswer = z.object({ version: z.string(), user_config: configSchema });
 
 const leaseAnswer = z.object({
   status: z.literal("success"),
