@@ -2,7 +2,7 @@ import type { TerminalSize } from "../../../../gen/windhover/machines/v1/exec.ts
 
 /** Used where the size is not known. */
 const DEFAULT_SIZE: TerminalSize = { rows: 24, columns: 80 };
-/** Bounds of the API. */
+/** Most columns or rows that the API takes. */
 const MAX_SIDE = 1_000;
 
 /** The size of the terminal that standard output is. */
