@@ -8,6 +8,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { onTestFinished } from "vitest";
 import type { Code, Violation } from "../calls/errors.ts";
 import { BadRequest, ErrorInfo, RetryInfo } from "../gen/google/rpc/error_details.ts";
 import { Status } from "../gen/google/rpc/status.ts";
@@ -18,6 +19,7 @@ import * as exec from "../gen/windhover/machines/v1/exec.ts";
 import * as leases from "../gen/windhover/machines/v1/leases.ts";
 import { Machine } from "../gen/windhover/machines/v1/machine.ts";
 import * as machines from "../gen/windhover/machines/v1/machines.ts";
+import { Windhover } from "../index.ts";
 import { duration } from "../values/duration.ts";
 import { type MachineState, stateToProto } from "../values/machine.ts";
 
@@ -111,8 +113,21 @@ export function apiError(
   return { code: status[code], details: reason, metadata };
 }
 
+/** The id of a machine. */
+export const ID = "0000a1b2c3d4e5";
+
+/** Opens a client of apis. All are closed after the test. */
+export function clientOf(...apis: readonly ScriptedApi[]): Windhover {
+  const windhover = new Windhover({ endpoints: apis.map(({ address }) => address), token: "t" });
+  onTestFinished(() => {
+    windhover.close();
+    for (const { kill } of apis) kill();
+  });
+  return windhover;
+}
+
 /** Makes a machine in a state. */
-export function machineIn(state: MachineState, id = "0000a1b2c3d4e5"): Machine {
+export function machineIn(state: MachineState, id = ID): Machine {
   return Machine.fromPartial({ id, state: stateToProto(state) });
 }
 

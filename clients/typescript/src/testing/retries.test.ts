@@ -1,19 +1,6 @@
-import { afterEach, describe, expect, test } from "vitest";
-import { isWindhoverError, Windhover } from "../index.ts";
-import { apiError, type Done, machineIn, type ScriptedApi, serveApi } from "./api.fixture.ts";
-
-const closing: (() => void)[] = [];
-
-afterEach(() => {
-  for (const close of closing.splice(0)) close();
-});
-
-/** Opens a client of apis. All are closed after the test. */
-function clientOf(...apis: readonly ScriptedApi[]): Windhover {
-  const windhover = new Windhover({ endpoints: apis.map(({ address }) => address), token: "t" });
-  closing.push(() => windhover.close(), ...apis.map(({ kill }) => kill));
-  return windhover;
-}
+import { describe, expect, test } from "vitest";
+import { isWindhoverError, type Windhover } from "../index.ts";
+import { apiError, clientOf, type Done, ID, machineIn, type ScriptedApi, serveApi } from "./api.fixture.ts";
 
 /** Serves one method: fails as the script says, and then answers. Counts the calls. */
 async function failing(method: string, errors: readonly unknown[], response: object) {
@@ -33,7 +20,6 @@ async function failing(method: string, errors: readonly unknown[], response: obj
 
 const unavailable = apiError("UNAVAILABLE", "HOST_UNREACHABLE", { retryAfterMs: 1 });
 const refused = apiError("RESOURCE_EXHAUSTED", "RATE_LIMITED", { retryAfterMs: 1 });
-const ID = "0000a1b2c3d4e5";
 const machine = { machine: machineIn("started") };
 const config = { image: "x" };
 
