@@ -37,6 +37,8 @@ export interface NewAcquire {
 
 /** Another api takes over when the owner has not renewed its lease for this long. */
 const LEASE_MS = 15_000;
+/** Acquires that got one machine and are kept for more than an hour. */
+const KEPT_PER_MACHINE = 100;
 
 const COLUMNS = `id, org, key, status, machine_id as "machineId", step, intents, trace_id as "traceId", owner,
                  lease_time > now() as "isOwned"`;
@@ -148,13 +150,26 @@ export class AcquireStore {
     });
   }
 
-  /** Removes acquires that ended an hour ago and that no repeat can return. */
+  /**
+   * Removes acquires that ended an hour ago: those that no repeat can return, and all but the newest of one machine, since clients may
+   * take a new key for each call. An acquire that created its machine stays as long as the machine does.
+   */
   async removeOld(): Promise<void> {
     await this.#db.query({
       name: "acquire_remove_old",
       text: `delete from acquires a where status in ('done', 'failed') and update_time < now() - interval '1 hour'
                 and (status = 'failed' or key is null
                      or not exists (select 1 from machines m where m.id = a.machine_id and m.state <> 'destroyed'))`,
+    });
+    await this.#db.query({
+      name: "acquire_remove_many",
+      text: `delete from acquires where id in (
+               select id from (
+                 select id, update_time, row_number() over (partition by machine_id order by update_time desc) as nth
+                   from acquires a where status = 'done' and machine_id is not null and not exists (
+                     select 1 from jsonb_array_elements(a.intents) i
+                      where i ->> 'kind' = 'create' and (i ->> 'step')::integer = a.step)) ranked
+                where nth > ${KEPT_PER_MACHINE} and update_time < now() - interval '1 hour')`,
     });
   }
 }

@@ -198,6 +198,30 @@ test("a key stands for its steps, a machine that stopped is started again, and o
   expect(fleet.running).toEqual([replaced.machine.id]);
 });
 
+test("of one machine the newest keys stay, and those that it was created for", async () => {
+  await pool.query("delete from acquires");
+  const id = newMachineId(1, 7n);
+  await pool.query(
+    `insert into machines (create_id, id, name, app, org, region, memory_mb, state)
+     values (gen_random_uuid(), $1, 'keys', 'keys', 'personal', 'ord', 256, 'started')`,
+    [id],
+  );
+  await pool.query(
+    `insert into acquires (id, org, key, request_hash, status, machine_id, step, intents, trace_id, owner, lease_time, update_time)
+     select gen_random_uuid(), 'personal', 'key-' || n, '', 'done', $1, 0,
+            case n when 0 then '[{"kind":"create","step":0,"requestId":"r"}]' else '[{"kind":"start","step":0}]' end::jsonb,
+            '', gen_random_uuid(), now(), now() - interval '2 hours' + n * interval '1 second'
+       from generate_series(0, 103) n`,
+    [id],
+  );
+
+  await new AcquireStore(database, randomUUID()).removeOld();
+
+  const { rows } = await pool.query("select key from acquires order by update_time limit 2");
+  expect(rows).toEqual([{ key: "key-0" }, { key: "key-4" }]);
+  await pool.query("delete from machines where id = $1", [id]);
+});
+
 describe("the answer of an acquire", () => {
   test("tells what was tried, why each failed and how long it took", async () => {
     const fleet = new ModelFleet([
