@@ -133,10 +133,17 @@ test("what is wrong is named where it is, its region too", async () => {
   const errorOf = async (body: string) => Object((await send("POST", "/v1/apps/web/machines", body)).body);
 
   const values = await errorOf('{"region": "nowhere", "config": {"image": "nginx", "env": {"1A": ""}}}');
+  const types = await errorOf('{"skip_launch": "perhaps", "config": {"schedule": "yearly", "env": []}}');
   const numbers = await errorOf('{"lease_ttl": 1e400, "config": {"image": "nginx", "x": [1e400]}}');
   const deep = await errorOf(`{"config": {"image": "nginx", "x": ${"[".repeat(22)}${"]".repeat(22)}}}`);
 
   expect(values.error).toMatch(/^invalid_argument: config\.env\[1A\]: .*; region: names nowhere/);
+  expect(await errorOf('{"name": 5}')).toMatchObject({
+    error: expect.stringMatching(/^invalid_argument: name: must be text; config\.image: is required/),
+  });
+  expect(types.error).toMatch(
+    /^invalid_argument: config\.schedule: .*; skip_launch: .*; config\.image: is required/,
+  );
   expect(numbers.error).toMatch(/lease_ttl: .*; config\.x\[0\]: is too large/);
   expect(deep.error).toMatch(/^invalid_argument: config\.x(\[0\]){19}: must be nested at most 20 deep$/);
 });

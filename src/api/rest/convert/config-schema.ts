@@ -10,6 +10,7 @@ import {
   needed,
   number,
   object,
+  oneOf,
   signal,
   strictFlag,
   text,
@@ -74,7 +75,7 @@ const servicePort = {
 };
 
 const service = {
-  protocol: text("`tcp` (default) or `udp`."),
+  protocol: oneOf(["tcp", "udp"]),
   internal_port: port(),
   ports: list(item(servicePort)),
   autostart: strictFlag(),
@@ -87,7 +88,7 @@ const service = {
 };
 
 export const guestShape = {
-  cpu_kind: text("`shared` (default) or `performance`."),
+  cpu_kind: oneOf(["shared", "performance"]),
   cpus: size(),
   memory_mb: size(),
   max_memory_mb: size(),
@@ -151,7 +152,7 @@ const configShape = {
   checks: mapOf(item({ ...check, kind: text() })),
   restart: object(restart),
   auto_destroy: flag(),
-  schedule: text("`hourly`, `daily`, `weekly` or `monthly`."),
+  schedule: oneOf(["hourly", "daily", "weekly", "monthly"]),
   standbys: texts(),
   stop_config: object({ signal: signal(), timeout: duration() }),
   files: list(item(file)),

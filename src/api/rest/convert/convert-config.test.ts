@@ -319,9 +319,13 @@ test.each([
 test("every wrong field is named at once with its path", () => {
   const { violations } = faultOf({
     image: 5,
-    guest: { cpus: "two", memory_mb: 1.5 },
+    guest: { cpu_kind: "fast", cpus: "two", memory_mb: 1.5 },
     env: { A: 1, "b c": true },
-    services: [{ internal_port: 70_000, autostart: "true", ports: [{ handlers: "http" }] }, 7],
+    services: [
+      { protocol: "sctp", internal_port: 70_000, autostart: "true", ports: [{ handlers: "http" }] },
+      7,
+    ],
+    schedule: "yearly",
     restart: { policy: "spot-price" },
     stop_config: { timeout: "10", signal: "SIGWHAT" },
     files: [{ guest_path: "/a", raw_value: "***" }],
@@ -331,15 +335,18 @@ test("every wrong field is named at once with its path", () => {
 
   expect(Object.fromEntries(violations.map(({ field, description }) => [field, description]))).toEqual({
     "config.image": "must be text",
+    "config.guest.cpu_kind": "must be one of shared, performance",
     "config.guest.cpus": "must be a whole number",
     "config.guest.memory_mb": "must be a whole number",
     "config.env.A": "must be text",
     'config.env["b c"]': "must be text",
+    "config.services[0].protocol": "must be one of tcp, udp",
     "config.services[0].internal_port": "must be 0 to 65535",
     "config.services[0].autostart": "must be true or false",
     "config.services[0].ports[0].handlers": "must be a list",
     "config.services[1]": "must be an object",
     "config.restart.policy": "spot-price is not supported: there are no spot machines",
+    "config.schedule": "must be one of hourly, daily, weekly, monthly",
     "config.stop_config.timeout": 'time: missing unit in duration "10"',
     "config.stop_config.signal": "must be a signal of Linux such as SIGTERM or 15",
     "config.files[0].raw_value": "must be base64",

@@ -25,7 +25,7 @@ import {
   seconds,
   text,
 } from "../convert/fields.ts";
-import type { JsonObject } from "../convert/json.ts";
+import { isObject, type JsonObject } from "../convert/json.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
@@ -197,9 +197,11 @@ function readLaunch<B>(request: {
   const body = violations.collect(() => request.read().body);
   // Otherwise violations of the configuration would be there twice.
   const isRead = !violations.all.some(({ field }) => /^config\b/.test(field));
-  const config = isRead
-    ? violations.collect(() => configFromJson(request.arrived.body["config"] ?? {}))
-    : undefined;
+  const given = request.arrived.body["config"] ?? {};
+  const config = isRead ? violations.collect(() => configFromJson(given)) : undefined;
+  // When nothing else is wrong, the api says it.
+  if (violations.any && isObject(given) && !given["image"])
+    violations.add("config.image", "is required, e.g. nginx or 127.0.0.1:5000/app:tag");
   violations.throwIfAny();
   if (body === undefined) throw invalid([]);
   return { config, body };
