@@ -232,3 +232,20 @@ test("who calls too often is told when to come back", async () => {
   expect(answers[1]?.body).toMatchObject({ error: "resource_exhausted: rate limit exceeded" });
   expect(Number(answers[1]?.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
 });
+
+test("a list that goes beyond the rate goes on when it may, instead of breaking off", async () => {
+  await send("POST", "/v1/apps", { name: "large" });
+  await send("POST", "/v1/apps/large/machines", { config: { image: "nginx" }, skip_launch: true });
+  await world.sql(`insert into machines (create_id, id, org, app, name, region, memory_mb, state, committed, snapshot)
+    select gen_random_uuid(), n.id, org, app, 'copy-' || n.id, region, memory_mb, 'destroyed', true,
+           snapshot || jsonb_build_object('id', n.id, 'state', 'destroyed')
+      from machines, (select lpad(to_hex(i), 14, '0') as id from generate_series(1, 600) i) n
+     where app = 'large'`);
+  const strict = await world.api({ rates: { ...DEFAULT_RATES, read: { perSecond: 500, burst: 5 } } });
+  const list = await restClient(strict.restAddress);
+
+  const { status, body } = await list("GET", "/v1/apps/large/machines?include_deleted=true");
+
+  expect(status).toBe(200);
+  expect(body).toHaveLength(601);
+});

@@ -30,6 +30,7 @@ import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
 import { updateLeased } from "./service-leased-update.ts";
+import { pagesToJson } from "./service-machine-pages.ts";
 
 const TAG = "Machines";
 /** Machines of a page. */
@@ -224,31 +225,6 @@ async function requireSamePlace(
   const isThere = wordsOf(region).some((each) => each.toLowerCase() === machine?.region);
   violations.check(!region || isThere, "region", says(machine?.region));
   violations.throwIfAny();
-}
-
-/** Writes a list page by page: as a whole it may be too large for memory. */
-async function* pagesToJson(
-  request: Pick<RestRequest<never, never>, "also">,
-  list: ListMachinesRequest,
-  first: Awaited<ReturnType<typeof page>>,
-  options: Parameters<typeof machineToJson>[1],
-): AsyncGenerator<string> {
-  let { machines, nextPageToken } = first;
-  let separator = "[";
-  for (;;) {
-    if (machines.length > 0) {
-      const text = machines.map((machine) => JSON.stringify(machineToJson(machine, options))).join(",");
-      yield `${separator}${text}`;
-      separator = ",";
-    }
-    if (nextPageToken === "") break;
-    ({ machines, nextPageToken } = await page(request, { ...list, pageToken: nextPageToken }));
-  }
-  yield separator === "[" ? "[]" : "]";
-}
-
-function page(request: Pick<RestRequest<never, never>, "also">, list: ListMachinesRequest) {
-  return request.also(MachinesServiceService.listMachines, list);
 }
 
 /** Reads the filters of a list: `region`, `state`, `metadata.{key}`. @throws Fault INVALID_FIELDS */
