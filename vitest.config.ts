@@ -28,6 +28,7 @@ function project(
     testTimeout: number;
     hookTimeout?: number;
     fileParallelism?: boolean;
+    maxWorkers?: number;
     isolate?: boolean;
     globalSetup?: string[];
     exclude?: string[];
@@ -103,7 +104,8 @@ export default defineConfig({
         {
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // Most of them wait for processes that come up again.
+          maxWorkers: 2,
         },
       ),
       project(4, "e2e", ["test/e2e/**/*.test.ts"], {
