@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 
@@ -18,6 +19,9 @@ function continueWithOwnNode(): Promise<never> {
     child.once("exit", (code) => process.exit(code ?? 1));
   });
 }
+
+/** Files at a time. Most tests wait more than they compute, so there are at least two. */
+const WORKERS = Number(process.env["TEST_WORKERS"] ?? Math.max(2, availableParallelism()));
 
 /** One kind of test. Kinds run one after the other in the order given, so that slow ones do not disturb each other's clocks. */
 function project(
@@ -81,14 +85,16 @@ export default defineConfig({
           exclude: [system, ...global],
           // They share a process and what it has loaded: half the time of a process for each.
           isolate: false,
+          maxWorkers: WORKERS,
         },
       ),
-      project(0, "unit-global", global, { testTimeout: 20_000 }),
+      project(0, "unit-global", global, { testTimeout: 20_000, maxWorkers: WORKERS }),
       // By itself: it takes a core for each of its files, and others have clocks that would suffer.
       project(1, "sim", ["test/sim/**/*.test.ts"], { testTimeout: 120_000 }),
       project(2, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
         testTimeout: 60_000,
         hookTimeout: 60_000,
+        maxWorkers: WORKERS,
         globalSetup: postgres,
         exclude: [system],
       }),
@@ -104,7 +110,7 @@ export default defineConfig({
         {
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          // Most of them wait for processes that come up again.
+          // A fleet each, whose processes have more to do.
           maxWorkers: 2,
         },
       ),

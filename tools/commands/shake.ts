@@ -42,14 +42,18 @@ async function runTests(seed: number, output: string, signal: AbortSignal): Prom
   const file = openSync(output, "w");
   const args = [
     ...PROJECTS.flatMap((project) => ["--project", project]),
-    // More than there are processors: the busy loops leave each little, and waits overlap.
-    ...["--maxWorkers", String(2 * availableParallelism())],
     ...["--sequence.shuffle.files", "--sequence.shuffle.tests", "--sequence.seed", String(seed)],
   ];
   const code = await runInTerminal(tool("node"), [tool("vitest"), "run", ...args], signal, {
     cwd: ROOT,
     stdio: ["ignore", file, file],
-    env: { ...process.env, NODE_ENV: "test", NO_COLOR: "1" },
+    // More than there are processors: the busy loops leave each little, and waits overlap.
+    env: {
+      ...process.env,
+      NODE_ENV: "test",
+      NO_COLOR: "1",
+      TEST_WORKERS: String(2 * availableParallelism()),
+    },
   });
   closeSync(file);
   return code === 0;
