@@ -1,5 +1,5 @@
-import type { RunConfig } from "../../lib/oci/config.ts";
 import type { Digest } from "../../lib/oci/digest.ts";
+import type { RunConfig } from "../../lib/oci/image/config.ts";
 import type { Sample } from "./sample.ts";
 
 export interface ImageSizes {

@@ -1,7 +1,7 @@
 import { rm, utimes } from "node:fs/promises";
 import type { Digest } from "../../lib/oci/digest.ts";
 import { imageFault } from "../../lib/oci/faults.ts";
-import type { Descriptor } from "../../lib/oci/manifest.ts";
+import type { Descriptor } from "../../lib/oci/image/manifest.ts";
 import type { RegistryClient } from "../../lib/oci/registry.ts";
 import type { RetryPolicy } from "../../lib/oci/retry.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";

@@ -4,7 +4,6 @@ import { hasReason } from "../faults/fault.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Access, accessKey } from "./auth/credentials.ts";
 import { Tokens } from "./auth/tokens.ts";
-import { checkPlatform, type ImageConfig, parseConfig, platformMissing } from "./config.ts";
 import { type Digest, digestOf } from "./digest.ts";
 import { imageFault, type Subject } from "./faults.ts";
 import {
@@ -16,7 +15,7 @@ import {
   type Proxies,
 } from "./http/client.ts";
 import { Documents } from "./http/documents.ts";
-import type { ImageSource } from "./image-source.ts";
+import { checkPlatform, type ImageConfig, parseConfig, platformMissing } from "./image/config.ts";
 import {
   ACCEPTED_MANIFESTS,
   type Descriptor,
@@ -24,8 +23,9 @@ import {
   type IndexEntry,
   notAnImage,
   parseManifest,
-} from "./manifest.ts";
-import { type Platform, runsOn } from "./platform.ts";
+} from "./image/manifest.ts";
+import { type Platform, runsOn } from "./image/platform.ts";
+import type { ImageSource } from "./image-source.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { formatReference, isLoopback } from "./reference.ts";
 import { type RegistryRequest, RegistryRequests } from "./requests.ts";

@@ -16,7 +16,7 @@ import type { Fault } from "../../../src/lib/faults/fault.ts";
 import type { TakeShare } from "../../../src/lib/grpc/server/edge/edge.ts";
 import { DEFAULT_EDGE_LIMITS } from "../../../src/lib/grpc/server/edge/limits.ts";
 import { createServer, localCallsOf, serve } from "../../../src/lib/grpc/server/serve.ts";
-import type { RunConfig } from "../../../src/lib/oci/config.ts";
+import type { RunConfig } from "../../../src/lib/oci/image/config.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";
 import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";

@@ -1,5 +1,9 @@
-import { parseConfig } from "../../../src/lib/oci/config.ts";
-import { ACCEPTED_MANIFESTS, type ImageManifest, parseManifest } from "../../../src/lib/oci/manifest.ts";
+import { parseConfig } from "../../../src/lib/oci/image/config.ts";
+import {
+  ACCEPTED_MANIFESTS,
+  type ImageManifest,
+  parseManifest,
+} from "../../../src/lib/oci/image/manifest.ts";
 import { blaming, hold, type Target } from "../target.ts";
 
 const SUBJECT = { reference: "registry/repository:tag" };

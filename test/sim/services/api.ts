@@ -25,7 +25,7 @@ import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
 import { Shares } from "../../../src/api/shares/shares.ts";
 import type { ReportEventsRequest } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
-import type { RunConfig } from "../../../src/lib/oci/config.ts";
+import type { RunConfig } from "../../../src/lib/oci/image/config.ts";
 import type { Saga } from "../../../src/lib/saga/saga.ts";
 import type { Network } from "../world/network.ts";
 import type { Life, Process } from "../world/world.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { RunConfig } from "../../../lib/oci/config.ts";
+import type { RunConfig } from "../../../lib/oci/image/config.ts";
 import type { Init, MachineConfig } from "../../machines/machine.ts";
 import { checkImage } from "./check-image.ts";
 

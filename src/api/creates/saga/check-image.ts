@@ -1,6 +1,6 @@
 import { type Fault, invalid, type Violation } from "../../../lib/faults/fault.ts";
-import type { RunConfig } from "../../../lib/oci/config.ts";
 import { imageFault, type Subject } from "../../../lib/oci/faults.ts";
+import type { RunConfig } from "../../../lib/oci/image/config.ts";
 import type { Init, MachineConfig } from "../../machines/machine.ts";
 
 const MAX_UID = 2 ** 32 - 2;

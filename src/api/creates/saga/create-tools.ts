@@ -1,5 +1,5 @@
 import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
-import type { RunConfig } from "../../../lib/oci/config.ts";
+import type { RunConfig } from "../../../lib/oci/image/config.ts";
 import type { Hostd } from "../../hosts/hostd.ts";
 import type { HostAddress } from "../../machines/host/host-address.ts";
 import type { ImageRef } from "../../machines/machine.ts";

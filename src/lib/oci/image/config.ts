@@ -1,6 +1,6 @@
+import { type Digest, parseDigest } from "../digest.ts";
+import { imageFault, type Subject } from "../faults.ts";
 import { ConfigFields } from "./config-fields.ts";
-import { type Digest, parseDigest } from "./digest.ts";
-import { imageFault, type Subject } from "./faults.ts";
 import { type ImageManifest, notAnImage, parseJson, record } from "./manifest.ts";
 import { formatPlatform, type Platform, runsOn, toPlatform } from "./platform.ts";
 

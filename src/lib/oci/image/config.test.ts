@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { parseDigest } from "../digest.ts";
 import { parseConfig } from "./config.ts";
-import { parseDigest } from "./digest.ts";
 
 const digest = parseDigest(`sha256:${"ab".repeat(32)}`) ?? expect.fail("no digest");
 const MANIFEST = { config: { mediaType: "", digest, size: 1 }, layers: [] };

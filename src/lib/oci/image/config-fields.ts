@@ -1,4 +1,4 @@
-import { signalNumber } from "../signals/signals.ts";
+import { signalNumber } from "../../signals/signals.ts";
 
 /**
  * Reads the fields of an image's configuration that say how to run it. One of the wrong type is a problem: without it, another

@@ -1,5 +1,5 @@
-import { type Digest, parseDigest } from "./digest.ts";
-import { imageFault, type Subject } from "./faults.ts";
+import { type Digest, parseDigest } from "../digest.ts";
+import { imageFault, type Subject } from "../faults.ts";
 import { isModest, repeatsField } from "./json-scan.ts";
 import { type Platform, toPlatform } from "./platform.ts";
 
