@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import { Concurrency } from "../../lib/limits/concurrency.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
@@ -10,7 +11,7 @@ import { type Acquired, type AcquireRequest, failure } from "./acquire.ts";
 import { AcquireRun } from "./acquire-run.ts";
 import type { AcquireStore, StoredAcquire } from "./acquire-store.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
-import { acquireTimeout, keyInUse, keyReused, noStepWorked } from "./faults.ts";
+import { acquireTimeout, keyInUse, keyReused, noStepWorked, tooMany } from "./faults.ts";
 import { inTrace } from "./own-trace.ts";
 import { settle } from "./settle.ts";
 
@@ -22,6 +23,8 @@ export interface AcquirerParts {
   >;
   /** Default: 200. */
   readonly pollMs?: number;
+  /** Acquires with a key that an organisation may have under way here. Default: 512. */
+  readonly maxRunning?: number;
 }
 
 /** What identifies a call: the hash of its steps, and the trace of its starts. */
@@ -31,6 +34,8 @@ interface Call {
 }
 
 const POLL_MS = 200;
+/** As many as the calls that an organisation may have under way. */
+const MAX_RUNNING = 512;
 /** Acquires of dead apis that are settled at a time. */
 const MAX_SETTLING = 20;
 
@@ -39,6 +44,8 @@ export class Acquirer {
   readonly #parts: AcquirerParts;
   /** Acquires with a key that run in this process, by organisation and key. */
   readonly #running = new Map<string, { readonly hash: Buffer; readonly run: Promise<Acquired> }>();
+  /** Bounds them for each organisation: they are no calls any more when their callers have gone. */
+  readonly #places: Concurrency;
   /** Ids of stored acquires that this api works on. */
   readonly #owned = new Set<string>();
   /** Ids of acquires of dead apis that are being settled. */
@@ -46,13 +53,14 @@ export class Acquirer {
 
   constructor(parts: AcquirerParts) {
     this.#parts = parts;
+    this.#places = new Concurrency(parts.maxRunning ?? MAX_RUNNING, tooMany);
   }
 
   /**
    * Gets a machine. With a key, goes on when the caller has gone, and returns the same machine for a
    * repeat.
    *
-   * @throws Fault `NO_STEP_WORKED`, `ACQUIRE_TIMEOUT`, `KEY_REUSED`, `KEY_IN_USE`, `DATABASE_UNAVAILABLE`
+   * @throws Fault `NO_STEP_WORKED`, `ACQUIRE_TIMEOUT`, `KEY_REUSED`, `KEY_IN_USE`, `TOO_MANY_CALLS`, `DATABASE_UNAVAILABLE`
    */
   acquire(request: AcquireRequest, hash: Buffer, caller: Caller): Promise<Acquired> {
     return inTrace((traceId) => this.#acquire(request, { hash, traceId }, caller));
@@ -72,8 +80,12 @@ export class Acquirer {
         caller.signal,
       );
     }
+    const giveBack = this.#places.take(request.org);
     const { signal: _, remainingMs: _left, ...lasting } = caller;
-    const run = this.#withKey(request, request.key, call, lasting).finally(() => this.#running.delete(name));
+    const run = this.#withKey(request, request.key, call, lasting).finally(() => {
+      giveBack();
+      this.#running.delete(name);
+    });
     run.catch(() => {});
     this.#running.set(name, { hash, run });
     return abortable(run, caller.signal);

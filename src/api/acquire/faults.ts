@@ -32,6 +32,12 @@ export function keyInUse(key: string): Fault {
   return new Fault("ABORTED", "KEY_IN_USE", message, { key }, { retryAfterMs: 2_000 });
 }
 
+export function tooMany(org: string, limit: number): Fault {
+  const message = `organisation ${org} has ${limit} acquires with a key under way at this api, as many as it may; try again when some have ended`;
+  const facts = { org, limit: String(limit), in_progress: String(limit) };
+  return new Fault("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", message, facts, { retryAfterMs: 1_000 });
+}
+
 /** Makes the fault of an acquire that another api has taken over: this one did not renew its lease. */
 export function taken(id: string): Fault {
   const message = "another api has taken over this call; repeat it with the same key";

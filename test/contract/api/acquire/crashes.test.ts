@@ -341,6 +341,24 @@ describe("an acquire", () => {
     expect(fleet.running).toHaveLength(1);
   });
 
+  test("with a key counts for its organisation until it ends, also when its caller has gone", async () => {
+    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 100 }]);
+    const tools = fleet.tools(new Life(Number.POSITIVE_INFINITY));
+    const one = new Acquirer({ tools, store: new AcquireStore(database, randomUUID()), maxRunning: 1 });
+    const request = requestOf(fleet, ["launch"], undefined, randomUUID());
+    const abort = new AbortController();
+    const first = one.acquire(request, HASH, { ...CALLER, signal: abort.signal });
+    abort.abort(new Error("gone"));
+    await expect(first).rejects.toThrow("gone");
+
+    const other = acquire(one, { ...request, key: randomUUID() });
+
+    await expect(other).rejects.toMatchObject({ reason: "TOO_MANY_CALLS", facts: { limit: "1" } });
+    const again = await acquire(one, request);
+    expect(fleet.running).toEqual([again.machine.id]);
+    await acquire(one, { ...request, key: randomUUID() });
+  });
+
   test("whose end cannot be stored leaves its machine to a repeat", async () => {
     const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 0 }]);
     const request = requestOf(fleet, ["launch"], undefined, randomUUID());
