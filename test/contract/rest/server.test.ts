@@ -222,6 +222,36 @@ test("an app with machines that run is deleted by force only, one with others at
   expect((await send("GET", "/v1/apps/busy")).status).toBe(404);
 });
 
+test("a change that is repeated, as its answer was lost, is not made twice", async () => {
+  await send("POST", "/v1/apps", { name: "repeats" });
+  const config = { image: "nginx" };
+  const { body: made } = await send("POST", "/v1/apps/repeats/machines", { config });
+  const { id, instance_id: version } = made as { id: string; instance_id: string };
+  const machine = `/v1/apps/repeats/machines/${id}`;
+  const twice = async (method: string, path: string, body?: unknown) =>
+    [await send(method, path, body), await send(method, path, body)] as const;
+
+  const [updated, again] = await twice("POST", machine, { config, current_version: version });
+  const stops = await twice("POST", `${machine}/stop`);
+  const starts = await twice("POST", `${machine}/start`);
+  const [leased, held] = await twice("POST", `${machine}/lease`);
+  const { body: lease } = await send("GET", `${machine}/lease`);
+  const nonce = { "fly-machine-lease-nonce": Object(leased.body)["nonce"] };
+  const destroyed = await send("DELETE", `${machine}?force=true`, undefined, nonce);
+  const gone = await twice("DELETE", machine);
+  const deleted = await twice("DELETE", "/v1/apps/repeats");
+
+  const { instance_id: present } = updated.body as { instance_id: string };
+  expect(again).toMatchObject({
+    status: 409,
+    body: { reason: "VERSION_MISMATCH", current_version: present },
+  });
+  expect([...stops, ...starts, destroyed, ...gone].map(({ status }) => status)).toEqual(Array(7).fill(200));
+  expect([leased.status, held.status]).toEqual([201, 409]);
+  expect(lease).toMatchObject({ data: { nonce: Object(leased.body)["nonce"] } });
+  expect(deleted.map(({ status }) => status)).toEqual([202, 404]);
+});
+
 test("who calls too often is told when to come back", async () => {
   const strict = await world.api({ rates: { ...DEFAULT_RATES, read: { perSecond: 0.5, burst: 1 } } });
   const often = await restClient(strict.restAddress);

@@ -42,6 +42,7 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
       more: { message: known, code: "invalid", owner, expires_at: time },
     };
   },
+  VERSION_MISMATCH: ({ facts }) => ({ more: pick(facts, "current_version") }),
   WAIT_TIMEOUT: (fault) => ({ text: `deadline_exceeded: ${notReached(fault)}` }),
   STATE_UNREACHABLE: (fault) => ({ text: `failed_precondition: ${notReached(fault)}` }),
   REPLACED: (fault) => ({ text: `failed_precondition: ${notReached(fault, "replaced")}` }),
@@ -60,8 +61,8 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
   NO_FREE_PORT: noPlace,
   IMAGE_SHARE_EXCEEDED: overQuota,
   // Not 429: a repeat need not help.
-  NO_STEP_WORKED: ({ facts }) => ({ status: 409, more: attemptsOf(facts) }),
-  ACQUIRE_TIMEOUT: ({ facts }) => ({ more: attemptsOf(facts) }),
+  NO_STEP_WORKED: ({ facts }) => ({ status: 409, more: pick(facts, "attempts") }),
+  ACQUIRE_TIMEOUT: ({ facts }) => ({ more: pick(facts, "attempts") }),
   RATE_LIMITED: () => ({ text: "resource_exhausted: rate limit exceeded" }),
   QUOTA_MACHINES: overQuota,
   QUOTA_MEMORY: overQuota,
@@ -113,9 +114,10 @@ function noPlace({ message }: Fault): Told {
   };
 }
 
-/** Returns the attempts as JSON in a text. */
-function attemptsOf({ attempts }: Fault["facts"]): Record<string, string> {
-  return attempts === undefined ? {} : { attempts };
+/** A fact that is part of the answer when the fault has it. */
+function pick(facts: Fault["facts"], name: string): Record<string, string> {
+  const value = facts[name];
+  return value === undefined ? {} : { [name]: value };
 }
 
 function wrongImage({ message }: Fault): Told {
