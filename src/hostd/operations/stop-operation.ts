@@ -35,8 +35,12 @@ export class StopOperation {
   readonly #runtime: MachineRuntime;
   readonly #parts: StopParts;
   readonly #intent: StopIntent;
-  #options: StopOptions;
+  readonly #options: StopOptions;
+  /** By {@link escalate}, before the stop has begun. */
+  #late: StopOptions | undefined;
   #hasBegun = false;
+  /** The VM that it stops. */
+  #vmId: string | undefined;
   /** Set by {@link escalate}: latest time of the SIGKILL. */
   #killAtMs = Number.POSITIVE_INFINITY;
   #escalated = new AbortController();
@@ -61,7 +65,8 @@ export class StopOperation {
    */
   async run(): Promise<Machine> {
     const runtime = this.#runtime;
-    const stop = this.#pendingStop(this.#options);
+    const stop = this.#pendingStop({ ...this.#options, ...this.#late });
+    this.#late = undefined;
     const machine = await runtime.intend((now, at) => this.#intent(now, stop, at));
     // A restarted hostd could not take over the VM of this start.
     if (machine.state === "starting" && machine.vmId !== undefined)
@@ -74,10 +79,13 @@ export class StopOperation {
     const runtime = this.#runtime;
     const { vmId, stop } = runtime.machine;
     this.#hasBegun = true;
+    this.#vmId = vmId;
     if (stop === undefined || vmId === undefined) return runtime.machine;
     const { vm } = runtime;
     if (vm) {
       sendSignal(runtime, vm, stop.signal);
+      // It came while the intent was being stored.
+      if (this.#late) this.escalate(this.#late);
       if (!(await this.#endsInGrace(stop.killAtMs))) await killVm(runtime, vm, this.#parts.limits.killMs);
     } else {
       await runtime.abandonVm(vmId, NOT_TAKEN_OVER);
@@ -92,11 +100,13 @@ export class StopOperation {
   escalate(options: StopOptions): void {
     const runtime = this.#runtime;
     if (!this.#hasBegun) {
-      this.#options = { ...this.#options, ...options };
+      this.#late = { ...this.#late, ...options };
       return;
     }
     const { signal, killAtMs } = this.#pendingStop(options);
-    if (runtime.vm && options.signal) sendSignal(runtime, runtime.vm, signal);
+    const { vm } = runtime;
+    // The next VM is not its own.
+    if (vm && vm.id === this.#vmId && options.signal) sendSignal(runtime, vm, signal);
     this.#killAtMs = Math.min(this.#killAtMs, killAtMs);
     const before = this.#escalated;
     this.#escalated = new AbortController();

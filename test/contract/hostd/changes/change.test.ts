@@ -7,6 +7,7 @@ import { startHost, type TestHost } from "../fixture.ts";
 import { newId } from "../requests.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
+const LONG = { signal: "", timeout: durationToProto(300_000) };
 
 let host: TestHost;
 beforeAll(async () => {
@@ -114,6 +115,20 @@ describe("a restart", () => {
     await first;
     await expect(restarting).rejects.toMatchObject({ reason: "INVALID_STATE" });
     expect(await host.sim.list()).toEqual([]);
+  });
+
+  test("and a stop yield to a destroy that comes at the same moment", async () => {
+    for (const first of [host.stop, host.restart]) {
+      const { id } = await host.created({ exec: ["sim-signal-ignore"], config: { stopConfig: LONG } });
+      await host.start(id);
+      const stopping = first(id);
+      stopping.catch(() => {});
+
+      await host.destroy(id, { force: true });
+
+      await Promise.allSettled([stopping]);
+      expect(await host.sim.list()).toEqual([]);
+    }
   });
 
   test("and a start that waits for it yield to a stop that comes after them", async () => {
