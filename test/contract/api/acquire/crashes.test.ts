@@ -3,7 +3,7 @@ import { context } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import fc from "fast-check";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Acquired, AcquireRequest, Step } from "../../../../src/api/acquire/acquire.ts";
 import { AcquireStore } from "../../../../src/api/acquire/acquire-store.ts";
 import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
@@ -41,6 +41,8 @@ beforeAll(async () => {
   database = new Database({ url: world.database.url, maxConnections: 4, applicationName: "test" });
   pool = new pg.Pool({ connectionString: world.database.url, max: 1 });
 });
+// What another test's api has left unfinished is nothing to the next.
+beforeEach(() => pool.query("delete from acquires"));
 afterAll(async () => {
   await database.close();
   await pool.end();
@@ -251,7 +253,6 @@ describe("the answer of an acquire", () => {
   });
 
   test("comes from the next step when one is slow, whose machine is stopped again", async () => {
-    await pool.query("delete from acquires");
     const fleet = new ModelFleet([
       { room: 9, status: "ok", ms: 200 },
       { room: 9, status: "ok", ms: 0 },
@@ -381,7 +382,6 @@ describe("an acquire", () => {
   });
 
   test("that tries a step while an earlier one is not over yet is stored: both may start a machine", async () => {
-    await pool.query("delete from acquires");
     const fleet = new ModelFleet([
       { room: 9, status: "ok", ms: 100 },
       { room: 9, status: "ok", ms: 0 },
@@ -424,7 +424,6 @@ describe("an acquire", () => {
   });
 
   test("is kept by its api while the settling of another one waits for a host", async () => {
-    await pool.query("delete from acquires");
     const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 0 }]);
     // It dies when it has stored what it is about to do.
     const life = new Life(5);
