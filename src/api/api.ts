@@ -113,7 +113,7 @@ export interface Api {
   addTo(server: Server): void;
   readonly runner: CreateRunner;
   readonly feed: ChangeFeed;
-  /** For what REST paths name. */
+  /** Finds the apps of machines for REST paths. */
   readonly lookups: LookupSources;
   readonly database: GatedDatabase;
   /** Of its calls to other services. */

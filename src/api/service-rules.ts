@@ -42,7 +42,7 @@ const slug = { object: "slug" };
 const app = { object: "name" };
 const registry = { object: "registry" };
 
-/** What the steps of an acquire are about. */
+/** Objects of the steps of an acquire. */
 function objectsOfAcquire(request: unknown): readonly RuleObject[] {
   const { steps } = request as AcquireMachineRequest;
   return steps.flatMap(({ step }): RuleObject[] => {
@@ -60,7 +60,7 @@ function objectsOfWatch(request: unknown): readonly RuleObject[] {
   return app === "" ? [] : [{ kind: "app", id: app }];
 }
 
-/** What each RPC of an api needs, does and is about. A method that is not here is refused. */
+/** The rule of each RPC of an api. A method without a rule is refused. */
 export const RULES = joinRules(
   rulesOf(MachinesServiceService, {
     createMachine: changes("machines:write", "machines:create", "app", {

@@ -25,7 +25,7 @@ const SWEEP_LEASE_MS = 45_000;
 const RETENTION_INTERVAL_MS = 60 * 60_000;
 const BOUNDS_INTERVAL_MS = 5 * 60_000;
 
-/** What an api maintains. */
+/** The background loops of an api. */
 export interface MaintainedParts {
   readonly hosts: Pick<Hosts, "refresh">;
   readonly limits: LimitStore;
@@ -41,7 +41,7 @@ export interface MaintainedParts {
   sweep(signal: AbortSignal): Promise<void>;
 }
 
-/** Lists what an api does in the background. @param options see `ApiOptions` */
+/** Lists the background tasks of an api. @param options see `ApiOptions` */
 export function maintenanceTasks(
   parts: MaintainedParts,
   options: { readonly reconcileMs?: number; readonly sweeps?: boolean },

@@ -50,7 +50,10 @@ const FAILED_CREATE_TOKENS = 10;
  */
 const PREFLIGHTS_AT_ONCE = 4;
 const POLL_MS = 200;
-/** Reads of the database by those of an organisation who wait for creates that run elsewhere. More wait longer. */
+/**
+ * Reads of the database by those of an organisation who wait for creates that run elsewhere. More
+ * wait longer.
+ */
 const POLLS = { perSecond: 100, burst: 200 };
 /** While the machine that has a name has no id yet. */
 const OWNER_POLLS = 10;
@@ -129,7 +132,7 @@ export class Creates {
   /** Reads the lease that the create has acquired; undefined when it is not the caller's any more. */
   async #leaseOn(machineId: string, owner: string, caller: Caller): Promise<HeldLease | undefined> {
     const id = parseMachineId(machineId);
-    // The machine is there, whatever becomes of its lease.
+    // The create has succeeded, with or without its lease.
     const lease = id && (await this.#parts.leases.get(id, caller).catch(() => undefined));
     return lease?.owner === owner ? lease : undefined;
   }
@@ -142,7 +145,7 @@ export class Creates {
   }
 
   /**
-   * Names the machine that has the name of a create: clients go on with it. One that is created at the same time has
+   * Names the machine that has the name of a create: clients use it. One that is created at the same time has
    * an id a moment later.
    */
   async #withOwner(err: unknown, { org, app, name }: CreateRequest, { signal }: Caller): Promise<unknown> {

@@ -50,7 +50,7 @@ export function execService(where: HostLookup, hosts: ExecHosts): ExecServiceSer
   };
 }
 
-/** Sends what the client sends, no faster than the host takes it. */
+/** Forwards the requests of the client, no faster than the host takes them. */
 async function forward(
   exec: HostExec,
   first: ExecMachineRequest | undefined,

@@ -158,7 +158,7 @@ export function hostdClient(
       try {
         for await (const { entries, position } of openStream(client, client.streamLogs, request, scope)) {
           const lines = entries.map((entry) => ({ ...entry, timeMs: entry.time?.getTime() }));
-          // An older hostd tells no position.
+          // An older hostd sends no position.
           yield { lines, position: position ?? lines.at(-1)?.sequence ?? afterSequence };
         }
       } catch (err) {
@@ -265,7 +265,10 @@ export function faultFromHost(err: unknown, host: HostAddress): unknown {
   return unreachable(host, message, err);
 }
 
-/** Does the same for a stream that we did not end: a host that is killed at the end of its grace cancels its calls. */
+/**
+ * Does the same for a stream that we did not end: a host that is killed at the end of its grace
+ * cancels its calls.
+ */
 function faultOfStream(err: unknown, host: HostAddress): unknown {
   if (!(err instanceof Fault) || err.reason !== "CANCELLED") return faultFromHost(err, host);
   return unreachable(host, `host ${host.name || host.number} has ended the stream`, err);

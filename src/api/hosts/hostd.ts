@@ -23,7 +23,7 @@ export interface Hostd extends HostMachines, HostChanges, HostLeases, HostUpdate
   listMachines(host: HostAddress, limits: CallLimits): Promise<readonly HostedMachine[]>;
   /** Sets whether the host takes machines; returns the previous value. */
   setScheduling(host: HostAddress, scheduling: Scheduling, limits: CallLimits): Promise<Scheduling>;
-  /** Asks a host what it would announce. */
+  /** Reads the announcement of a host. */
   getHost(host: HostAddress, limits: CallLimits): Promise<HostReport>;
 }
 

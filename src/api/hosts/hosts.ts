@@ -48,7 +48,7 @@ export class Hosts implements HostDirectory {
   /**
    * Looks up a host that has announced itself to another api.
    *
-   * @throws Fault `HOST_UNREACHABLE` when the database does not answer: nobody knows whether there is such a host
+   * @throws Fault `HOST_UNREACHABLE` when the database does not answer: the host may exist
    */
   async find(number: number): Promise<HostEntry | undefined> {
     // A lookup under way may have begun before the host was stored.

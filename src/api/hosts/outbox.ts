@@ -43,7 +43,7 @@ export function planBatch(applied: bigint, changes: readonly HostEvent[]): Batch
   };
 }
 
-/** Returns the later of two reports of a machine, with what never changes from either. */
+/** Returns the later of two reports of a machine, with the fields that never change from either. */
 function merge(a: ReportedMachine, b: ReportedMachine): ReportedMachine {
   const [older, newer] = isNewer(b.machine, a.machine) ? [a, b] : [b, a];
   if (newer.kind === "whole" || older.kind === "status") return newer;

@@ -82,7 +82,7 @@ export interface GuestFile {
   readonly mode: number;
 }
 
-/** The resolver of the guest; what is empty is as the host has it. */
+/** The resolver of the guest. Empty fields are as on the host. */
 export interface Dns {
   readonly nameservers: readonly string[];
   readonly searches: readonly string[];

@@ -70,7 +70,7 @@ export async function boundRows(db: Queries): Promise<void> {
   });
 }
 
-/** Deletes changes of machines that nobody can go on from any more: those older than an hour, and all but the newest million. */
+/** Deletes changes of machines that are older than an hour, and all but the newest million. */
 export async function trimChanges(db: Queries): Promise<void> {
   for (let batch = 0; batch < MAX_BATCHES; batch++) {
     const { rows } = await db.query<{ count: number }>({

@@ -46,7 +46,7 @@ export function refusal(
   return undefined;
 }
 
-/** What an update adds to what its machine takes already. */
+/** The resources that an update adds to a machine. */
 export interface Growth {
   /** May be negative. */
   readonly memoryMb: number;

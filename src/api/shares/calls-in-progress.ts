@@ -6,7 +6,7 @@ import { refusedInProgress } from "./metrics.ts";
 /** How much an organisation may have under way at one api. */
 export interface InProgressLimits {
   readonly calls: number;
-  /** Waits, logs, commands, and whatever else goes on until its caller has seen enough. */
+  /** Waits, logs, commands, and other calls that last until their caller ends them. */
   readonly streams: number;
 }
 
@@ -30,7 +30,7 @@ export class CallsInProgress {
   }
 
   /**
-   * Takes a place for a call, by its path. Returns what gives it back.
+   * Takes a place for a call, by its path. Returns a function that releases it.
    *
    * @throws Fault RESOURCE_EXHAUSTED / `TOO_MANY_CALLS`, `TOO_MANY_STREAMS`
    */

@@ -1,4 +1,4 @@
-/** What organisations do, each with a rate of its own. */
+/** Kinds of calls of organisations, each with a rate of its own. */
 export const ACTIONS = ["create", "start", "stop", "read", "follow", "exec", "admin"] as const;
 export type Action = (typeof ACTIONS)[number];
 
@@ -10,13 +10,13 @@ export interface Rate {
 
 export type Rates = Readonly<Record<Action, Rate>>;
 
-/** Limits of one organisation; what is absent is as configured for all. */
+/** Limits of one organisation. Absent ones are as configured for all. */
 export interface Limits {
   readonly rates: Readonly<Partial<Record<Action, Rate>>>;
   readonly createsInProgress?: number;
 }
 
-/** Far above what people and schedulers of jobs do, and below what takes the api from others. */
+/** Far above the rates of people and job schedulers, and below those that slow other organisations down. */
 export const DEFAULT_RATES: Rates = {
   create: { perSecond: 50, burst: 2_000 },
   start: { perSecond: 1_000, burst: 10_000 },

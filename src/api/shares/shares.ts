@@ -2,7 +2,7 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { Action, Limits, Rate, Rates } from "./rates.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
-/** Organisations with buckets. Of more, the one that has called least recently starts anew. */
+/** Organisations with buckets. Of more, the one that has called least recently gets a full one. */
 const MAX_ORGS = 10_000;
 /** Soon enough for people, and seldom enough for a crowd that waits. */
 const MIN_RETRY_MS = 50;

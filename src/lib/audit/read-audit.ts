@@ -6,15 +6,15 @@ import { sleep } from "../runtime/wait.ts";
 import { type AuditEntry, fromLine } from "./audit-entry.ts";
 import { auditPath } from "./audit-file.ts";
 
-/** Which entries are wanted; what is absent does not matter. */
+/** Filters of entries. An absent one excludes nothing. */
 export interface AuditQuery {
   readonly org?: string | undefined;
   readonly subject?: string | undefined;
   readonly object?: string | undefined;
   readonly sinceMs?: number | undefined;
-  /** Organisation of whoever reads, which has a pace. Absent: an operator. */
+  /** Organisation of the reader, which has a pace. Absent: an operator. */
   readonly reader?: string | undefined;
-  /** Goes on with entries as they are written. */
+  /** Continues with entries as they are written. */
   readonly follow: boolean;
 }
 

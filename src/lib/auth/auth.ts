@@ -21,7 +21,10 @@ const MAX_HEADER = 2 * MAX_TOKEN;
 const MAX_CACHED = 2_048;
 /** Of one token that was issued: whoever attenuates it without end must not push out everybody else's. */
 const MAX_CACHED_OF_ONE = 128;
-/** Characters of a token's checks. Parsed, they take some ten times as many bytes: 2,048 tokens must not take 100 MB. */
+/**
+ * Characters of a token's checks. Parsed, they take some ten times as many bytes: 2,048 tokens must
+ * not take 100 MB.
+ */
 const MAX_CACHED_CHECKS = 1_024;
 
 /**
@@ -39,7 +42,7 @@ export async function mintToken(
   return (await issueToken(signingKey, grant, ttlSeconds, clock)).token;
 }
 
-/** Does the same as {@link mintToken} and tells the token's id. */
+/** Mints a token as {@link mintToken} does. Returns its id too. */
 export async function issueToken(
   signingKey: string | SigningKey,
   grant: Grant,

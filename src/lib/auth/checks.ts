@@ -1,7 +1,7 @@
 /** A string, a number, or a time in milliseconds since the epoch. */
 export type Value = string | number;
 
-/** What is known of a call, by the name of the fact. */
+/** Facts of a call by name. */
 export type Facts = Readonly<Record<string, readonly Value[] | undefined>>;
 
 /** A condition on one variable. */
@@ -37,7 +37,7 @@ export function failingCheck(checks: readonly Check[], facts: Facts): Check | un
   return checks.find(({ alternatives }) => !alternatives.some((each) => holds(each, facts)));
 }
 
-/** Returns a check without what it says of facts of these names: for calls that are about none of them. */
+/** Returns a check without conditions on facts of these names: for calls without such objects. */
 export function without({ source, alternatives }: Check, names: ReadonlySet<string>): Check {
   const kept = alternatives.map(({ constants, bindings, conditions }) => {
     const others = bindings.filter(([, name]) => !names.has(name));

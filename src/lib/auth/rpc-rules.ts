@@ -3,7 +3,7 @@ import { type Check, type Facts, failingCheck, without } from "./checks.ts";
 import { type Claims, requireScope, type Scope } from "./claims.ts";
 import type { Revocations } from "./revocations.ts";
 
-/** What a call is about; also the name of its fact for the checks of attenuated tokens. */
+/** Kind of a call's object; also the name of its fact for the checks of attenuated tokens. */
 export type ObjectKind = (typeof OBJECT_KINDS)[number];
 
 // biome-ignore format: a word list reads better dense
@@ -20,7 +20,7 @@ export interface RuleObject {
 /** Returns the app of a machine; undefined when there is no such machine. It never changes. */
 export type AppLookup = (machineId: string, org: string) => Promise<string | undefined>;
 
-/** What one RPC needs, does, and is about. */
+/** The rule of an RPC: the scopes that it needs, its action, and its object. */
 export interface RpcRule {
   /** Stable name, e.g. `machines:start`. */
   readonly action: string;
@@ -37,7 +37,7 @@ export interface RpcRule {
   readonly object?: string;
   /** Returns the objects of a call about several. A restricted token must allow each of them. */
   readonly objects?: (request: unknown) => readonly RuleObject[];
-  /** The same in the response, for what the call makes. */
+  /** The same in the response, for objects that the call makes. */
   readonly made?: string;
   /** Field of the request that names the organisation, for calls of services and operators. */
   readonly org?: string;
@@ -61,7 +61,7 @@ export function joinRules(...all: readonly RpcRules[]): RpcRules {
 }
 
 /**
- * Decides by a call's metadata whether it may go on.
+ * Decides by a call's metadata whether it may continue.
  *
  * @throws Fault `SCOPE_MISSING`, `ORG_BANNED`
  */
@@ -97,7 +97,7 @@ export function admitRequest(
 }
 
 /**
- * Checks what holders of an attenuated token have restricted it to.
+ * Checks the restrictions of an attenuated token.
  *
  * @throws Fault `TOKEN_RESTRICTED`
  */

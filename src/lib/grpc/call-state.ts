@@ -1,7 +1,7 @@
 import type { Metadata } from "@grpc/grpc-js";
 import type { Claims } from "../auth/claims.ts";
 
-/** What interceptors know about a call and its handler's context needs. */
+/** Facts that interceptors know about a call and that its handler's context needs. */
 export interface CallState {
   /** Aborts when the server begins to shut down. */
   draining?: AbortSignal;
@@ -11,7 +11,8 @@ export interface CallState {
   chargeAnswer?: (bytes: number) => void;
 }
 
-// grpc-js hands its interceptors and the handler different call objects, and only the metadata object is the same.
+// grpc-js hands its interceptors and the handler different call objects, and only the metadata
+// object is the same.
 const states = new WeakMap<Metadata, CallState>();
 
 /** The state of the call with this metadata, made on first use. */

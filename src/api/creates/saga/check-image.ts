@@ -14,7 +14,7 @@ const MAX_VOLUMES = 1_024;
 const MAX_SHOWN = 40;
 
 /**
- * Finds what keeps an image from ever running with a configuration: what the configuration
+ * Finds reasons why an image can never run with a configuration: what the configuration
  * overrides does not count.
  *
  * @returns `INVALID_FIELDS` when the configuration is at fault, otherwise `IMAGE_CONFIG_INVALID` with

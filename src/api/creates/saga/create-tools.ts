@@ -34,7 +34,7 @@ export interface CredentialSource {
 
 export type Auctions = Pick<SchedulerClient, "reserve" | "claim" | "release">;
 
-/** What the steps of a create call. */
+/** The services that the steps of a create call. */
 export interface CreateTools {
   readonly images: ImageResolver;
   readonly credentials: CredentialSource;

@@ -172,7 +172,7 @@ function launch({ hostd, retryMs = 500 }: CreateTools): Step<CreateRun> {
 }
 
 /**
- * Lets the lease of a new machine begin anew: its time is the caller's, not that of the pull. Returns
+ * Extends the lease of a new machine to its TTL from now, as the pull does not count. Returns
  * its nonce; empty when there is none, or somebody else has taken one meanwhile.
  */
 async function renewLease(

@@ -61,7 +61,7 @@ export interface CreateState {
   readonly machine?: Machine;
 }
 
-/** Returns what is needed of a create that has ended: who has its machine, or may have it. */
+/** Returns the part of an ended create that is kept: the hosts that have, or may have, its machine. */
 export function endState({ attempts }: CreateState): CreateState {
   return { auctions: [], attempts: attempts.filter(({ outcome }) => outcome !== "refused") };
 }

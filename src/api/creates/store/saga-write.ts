@@ -8,7 +8,7 @@ import type { FaultData } from "./fault-data.ts";
 import type { StepProgress } from "./progress.ts";
 import { isFinal, type SagaStatus } from "./stored-saga.ts";
 
-/** What a run of a create stores at a time. */
+/** A write of a run of a create. */
 export interface SagaWrite {
   readonly entries: readonly SagaEntry[];
   readonly state: CreateState;

@@ -3,7 +3,7 @@ import { type Check, isPlain, PLAIN } from "./text.ts";
 /** Each level takes three of the 100 that a message may be nested. */
 const MAX_DEPTH = 20;
 
-/** Checks that what a client keeps with its configuration is plain JSON. Nobody looks at more of it. */
+/** Checks that what a client keeps with its configuration is plain JSON. Its meaning is not checked. */
 export function checkExtra(extra: Readonly<Record<string, unknown>>, check: Check): void {
   const problem = problemOf(extra, 1);
   check(problem === undefined, "extra", problem ?? "");

@@ -3,7 +3,7 @@ import { type Backoff, backoffMs } from "../../../lib/runtime/backoff.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 
 const RETRY: Backoff = { firstMs: 50, maxMs: 1_000 };
-/** How long streams go on without their host: at the beginning, and once the host has answered. */
+/** Time without its host after which a stream fails: before the host has answered, and afterwards. */
 const FIRST_ANSWER_LIMIT_MS = 5_000;
 const RESUME_LIMIT_MS = 30_000;
 

@@ -14,7 +14,7 @@ import {
 import { Fault } from "../../faults/fault.ts";
 import { codeName, reasonOf } from "../status.ts";
 
-/** What a server checks calls with, and where it writes who did what. */
+/** The parts that check calls, and the audit log of a server. */
 export interface GuardOptions {
   readonly verifier: TokenVerifier;
   /** Of all methods. Absent: only tokens are checked. */

@@ -78,7 +78,8 @@ export class Edge {
     const maxConcurrentStreams = asksForTokens ? limits.streams.fresh : limits.streams.service;
     const common = privateField<ServerOptions>(server, "commonServerOptions");
     common.settings = { ...common.settings, maxConcurrentStreams, maxHeaderListSize: limits.headerBytes };
-    // By nghttp2's own limit a service loses its connection when many of its callers go; see `Connections.reset`.
+    // By nghttp2's own limit a service loses its connection when many of its callers go; see
+    // `Connections.reset`.
     common.streamResetBurst = NO_LIMIT;
     common.streamResetRate = NO_LIMIT;
   }
@@ -118,7 +119,11 @@ export class Edge {
     return this.verifyFor(arrival?.connection?.id, () => arrival?.call.isClosed === true, verify);
   }
 
-  /** Does the same as {@link verify} for a call that came without gRPC. @param hasGone whether its caller has */
+  /**
+   * Does the same as {@link verify} for a call that came without gRPC.
+   *
+   * @param hasGone whether its caller has
+   */
   verifyFor(
     connection: string | undefined,
     hasGone: () => boolean,
@@ -128,7 +133,11 @@ export class Edge {
     return this.#verifications.run(work, NEVER, connection);
   }
 
-  /** Takes the share of a call. Returns what gives it back. @throws Fault when its organisation has none left */
+  /**
+   * Takes the share of a call. Returns a function that releases it.
+   *
+   * @throws Fault when its organisation has none left
+   */
   takeShare(claims: Claims, path: string): (() => void) | undefined {
     return isService(claims) ? undefined : this.#options.takeShare?.(claims, path);
   }
@@ -138,7 +147,11 @@ export class Edge {
     if (!isService(claims)) this.#unread.add(claims.org, answer);
   }
 
-  /** Notes whose call it is, by its verified token. @throws Fault when the organisation has no share left */
+  /**
+   * Notes whose call it is, by its verified token.
+   *
+   * @throws Fault when the organisation has no share left
+   */
   identified({ call, connection }: Arrival, claims: Claims): void {
     if (connection) this.#connections.identified(connection, isService(claims));
     const release = this.takeShare(claims, call.path);

@@ -2,7 +2,7 @@ import type { ConnectionLimits } from "../../../limits/connection-limiter.ts";
 import type { Pace } from "./pace/credit.ts";
 import { DEFAULT_REFUSALS, type RefusalOptions } from "./pace/refusal-pace.ts";
 
-/** What a server lets its callers take, before and after they have shown a token. */
+/** Bounds of callers, before and after they have shown a token. */
 export interface EdgeLimits {
   readonly connections: ConnectionLimits;
   /** Closes a connection that has shown no token and has no stream for so long. */
@@ -23,7 +23,10 @@ export interface EdgeLimits {
   readonly open: OpenLimits;
   /** Bytes of a request of an organisation. */
   readonly requestBytes: number;
-  /** Bytes of requests that an organisation has begun to send and not finished; of large ones, until they are answered. */
+  /**
+   * Bytes of requests that an organisation has begun to send and not finished; of large ones, until
+   * they are answered.
+   */
   readonly unfinishedBytes: number;
   /** Bytes of answers that an organisation has not read. */
   readonly unreadBytes: number;

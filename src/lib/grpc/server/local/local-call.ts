@@ -41,7 +41,7 @@ export class LocalCall<Req, Res> {
     return callState(this.#parts.head.metadata).claims;
   }
 
-  /** Tells how large the answer was, in bytes, for shares that count them. */
+  /** Reports the size of the answer in bytes, for shares that count them. */
   answered(bytes: number): void {
     callState(this.#parts.head.metadata).chargeAnswer?.(bytes);
   }
@@ -132,7 +132,11 @@ export class LocalCall<Req, Res> {
     }
   }
 
-  /** Returns the request as gRPC would have delivered it: what it cannot carry does not come through. @throws Fault */
+  /**
+   * Returns the request as gRPC would have delivered it, without values that it cannot carry.
+   *
+   * @throws Fault
+   */
   #receive(request: Req): { readonly message: Req; readonly allowed: Promise<void> | undefined } {
     const { method, guarded } = this.#parts;
     // Its token may have been revoked since the call began.

@@ -13,7 +13,7 @@ import { type Handler, LocalCall, type Method } from "./local-call.ts";
 export interface LocalCaller {
   /** `address:port`. */
   readonly peer: string;
-  /** Tells connections apart, which take turns at having tokens verified. */
+  /** Names the connection: connections take turns at having tokens verified. */
   readonly connection: string;
   readonly authorization: string | undefined;
   /** The span below which calls are traced. */
@@ -56,7 +56,7 @@ export class LocalCalls {
     }
   }
 
-  /** Tells handlers that the server begins to shut down: streams end. */
+  /** Begins the shutdown: handlers end their streams. */
   drain(): void {
     this.#draining.abort();
   }
@@ -66,7 +66,7 @@ export class LocalCalls {
     this.#edge.paceRefusal(answer);
   }
 
-  /** Verifies who calls, whatever they call. @throws Fault UNAUTHENTICATED */
+  /** Verifies the caller, before the call is known. @throws Fault UNAUTHENTICATED */
   async identify(caller: LocalCaller): Promise<Claims | undefined> {
     const { verifier } = this.#guard ?? {};
     if (!verifier) return undefined;
