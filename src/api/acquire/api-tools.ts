@@ -62,7 +62,10 @@ export function apiTools(parts: ApiToolsParts): AcquireTools {
   };
 }
 
-/** Finds machines in random order within a region, so that concurrent acquires try different ones. */
+/**
+ * Finds machines in random order within a region, so that concurrent acquires try different ones. A machine whose create is under way
+ * may be about to be started for whoever creates it.
+ */
 async function candidates(database: Queries, query: CandidateQuery): Promise<readonly Candidate[]> {
   const { rows } = await database.query<Candidate>({
     name: "acquire_candidates",
@@ -70,6 +73,7 @@ async function candidates(database: Queries, query: CandidateQuery): Promise<rea
             where app = $1 and org = $2 and state in ('stopped', 'created') and committed
               and (cardinality($3::text[]) = 0 or region = any($3))
               and snapshot -> 'config' -> 'metadata' @> $4::jsonb
+              and (state <> 'created' or not exists (select 1 from sagas where id = create_id and status = 'running'))
             order by array_position($3::text[], region), random() limit $5`,
     values: [query.app, query.org, query.regions, JSON.stringify(query.metadata), query.limit],
   });

@@ -92,6 +92,29 @@ describe("AcquireMachine", () => {
     expect(["NO_STOPPED_MACHINE", "ALREADY_STARTED"]).toContain(second.attempts[0]?.reason);
   });
 
+  test("takes no machine that a create is about to start", async () => {
+    const going = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    for (const host of [1, 2])
+      world.host(host).before("startMachine", () => {
+        asked.resolve();
+        return going.promise;
+      });
+    const created = api.user.create({ skipLaunch: false });
+    await asked.promise;
+    await expect
+      .poll(async () =>
+        (await world.sql("select state from machines where committed")).map(({ state }) => state),
+      )
+      .toEqual(["created"]);
+
+    const fault = await faultOf(acquire([startAny()]));
+    going.resolve();
+
+    expect(fault.facts).toMatchObject({ reason_0: "NO_STOPPED_MACHINE" });
+    expect((await created).machine?.state).toBe(MachineState.STARTED);
+  });
+
   test("with a key gets the same machine again, and refuses other steps", async () => {
     const first = await acquire([launch()], { key: "session-1" });
     const again = await acquire([launch()], { key: "session-1" });
