@@ -73,7 +73,10 @@ const BLANK = {
   ...{ lastStartPath: "", lastStartTraceId: "", createTraceId: "" },
 };
 
-/** Columns of a change: fields that never change are read from the machine, the others from the log. */
+/**
+ * Columns of a change: fields that never change are read from the machine, the others from the log. A
+ * page is limited before the join, as Postgres underestimates the newest changes and would join all.
+ */
 const CHANGE = `c.xid::text as xid, c.position::text as place, c.org, c.app, c.event,
   coalesce(m.snapshot - 'config' - 'events', jsonb_build_object('app', c.app, 'org', c.org)) || c.status as machine`;
 const HEAD = `select pg_snapshot_xmin(pg_current_snapshot())::text as frontier,
@@ -102,10 +105,12 @@ export class ChangeLog {
     const { rows } = await this.#db.query<Row>({
       name: "change_log_read",
       text: `select h.*, c.* from (${HEAD}) h left join lateral (
-               select ${CHANGE} from machine_changes c left join machines m on m.id = c.machine_id
-                where (c.xid, c.position) > ($1::xid8, $2::bigint) and c.org = any($3)
-                  and c.xid < pg_snapshot_xmin(pg_current_snapshot())
-                order by c.xid, c.position limit $4) c on true`,
+               select ${CHANGE} from (
+                 select * from machine_changes c
+                  where (c.xid, c.position) > ($1::xid8, $2::bigint) and c.org = any($3)
+                    and c.xid < pg_snapshot_xmin(pg_current_snapshot())
+                  order by c.xid, c.position limit $4) c left join machines m on m.id = c.machine_id
+                order by c.xid, c.position) c on true`,
       values: [after.xid.toString(), after.place.toString(), orgs, limit],
     });
     return { changes: rows.flatMap(changeOf), ...endsOf(rows[0]) };
@@ -127,11 +132,13 @@ export class ChangeLog {
       name: "change_log_missed",
       text: `select h.*, c.*, (h."horizonXid"::xid8, h."horizonPlace"::bigint) > ($1::xid8, $2::bigint) as "isGone"
                from (${HEAD}) h left join lateral (
-               select ${CHANGE} from machine_changes c left join machines m on m.id = c.machine_id
-                where c.org = $5 and (c.xid, c.position) > ($1::xid8, $2::bigint)
-                  and (c.xid, c.position) <= ($3::xid8, $4::bigint)
-                  and ($6::text is null or c.app = $6) and ($7::text[] is null or c.machine_id = any($7))
-                order by c.xid, c.position limit $8) c on true`,
+               select ${CHANGE} from (
+                 select * from machine_changes c
+                  where c.org = $5 and (c.xid, c.position) > ($1::xid8, $2::bigint)
+                    and (c.xid, c.position) <= ($3::xid8, $4::bigint)
+                    and ($6::text is null or c.app = $6) and ($7::text[] is null or c.machine_id = any($7))
+                  order by c.xid, c.position limit $8) c left join machines m on m.id = c.machine_id
+                order by c.xid, c.position) c on true`,
       values: [
         ...[after.xid.toString(), after.place.toString(), until.xid.toString(), until.place.toString()],
         ...[org, app ?? null, machineIds ? [...machineIds] : null, limit],
