@@ -7,15 +7,18 @@ import type { Session } from "./session.ts";
 const RETRY: Backoff = { firstMs: 100, maxMs: 1_000 };
 /** How long a command goes on without an API that has answered before. */
 const LIMIT_MS = 30_000;
+/** A call that lasted so long had reached the API, although nothing came by it. */
+const WAS_OPEN_MS = 5_000;
 
 /** The time for which the API does not answer, e.g. because it restarts. For calls that last. */
 export class Absence {
-  readonly #session: Session;
+  readonly #session: Pick<Session, "signal" | "say">;
+  #triedMs = performance.now();
   #hasAnswered = false;
   #sinceMs: number | undefined;
   #failures = 0;
 
-  constructor(session: Session) {
+  constructor(session: Pick<Session, "signal" | "say">) {
     this.#session = session;
   }
 
@@ -33,6 +36,7 @@ export class Absence {
     if (signal.aborted || !isAway(fault)) throw err;
     // Nobody was there to begin with.
     if (!this.#hasAnswered && wasNotConnected(fault)) throw err;
+    if (performance.now() - this.#triedMs > WAS_OPEN_MS && !wasNotConnected(fault)) this.over();
     this.#hasAnswered = true;
     if (this.#sinceMs === undefined) {
       this.#sinceMs = performance.now();
@@ -41,6 +45,7 @@ export class Absence {
     if (performance.now() - this.#sinceMs >= LIMIT_MS) throw err;
     await sleep(backoffMs(RETRY, this.#failures++), signal);
     if (signal.aborted) throw err;
+    this.#triedMs = performance.now();
   }
 }
 
