@@ -141,10 +141,11 @@ export function stopping(machine: Machine, stop: PendingStop, at: Stamp): Change
   return withEvent({ ...next, stop }, { type: "stop", source: "user" }, at);
 }
 
-/** Records a stop of a machine that is between two runs. */
-export function stoppedBetweenRuns(machine: Machine, at: Stamp): Change {
-  const { restartAtMs: _, ...next } = settled(move(machine, "stopped", at));
-  const message = "stopped before it was started again";
+/** Records a stop of a machine that has no process: it was never started, failed, or is between two runs. */
+export function stoppedWithoutProcess(machine: Machine, at: Stamp): Change {
+  const { restartAtMs: _at, launchUntilMs: _, ...next } = settled(move(machine, "stopped", at));
+  const again = machine.state === "created" ? "" : " again";
+  const message = `stopped before it was started${again}`;
   return withEvent(next, { type: "stop", source: "user", message }, at);
 }
 

@@ -49,10 +49,10 @@ export function decideStop(machine: Machine, active: Activity | undefined): Deci
   if (active === "destroy") return refuse(invalidState(going(machine), "stopped"));
   if (active !== undefined) return { kind: "interrupt" };
   switch (machine.state) {
-    case "created":
     case "stopped":
-    case "failed":
       return { kind: "already" };
+    case "created":
+    case "failed":
     case "starting":
     case "started":
     case "stopping":

@@ -6,6 +6,7 @@
  *   started --> stopped                 the process ended by itself
  *   stopped --> starting                started again
  *   failed --> starting                 started again
+ *   created, failed --> stopped         a stop: it has no process
  *   started --> restarting              a restart was asked for; the process ended and its policy restarts it
  *   starting --> restarting             a restart failed or was interrupted, and is tried again
  *   restarting --> starting             the backoff is over, or a call asks for it
@@ -23,12 +24,12 @@
  */
 const NEXT: Readonly<Record<MachineState, readonly MachineState[]>> = {
   creating: ["created", "destroying"],
-  created: ["starting", "updating", "destroying"],
+  created: ["starting", "stopped", "updating", "destroying"],
   starting: ["started", "failed", "stopped", "restarting", "updating", "destroying"],
   started: ["stopping", "stopped", "restarting", "updating", "destroying"],
   stopping: ["stopped", "destroying"],
   stopped: ["starting", "updating", "destroying"],
-  failed: ["starting", "updating", "destroying"],
+  failed: ["starting", "stopped", "updating", "destroying"],
   restarting: ["starting", "stopping", "stopped", "failed", "updating", "destroying"],
   updating: ["starting", "stopping", "stopped", "created", "failed", "destroying"],
   destroying: ["destroyed"],

@@ -2,7 +2,7 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { endsWithin } from "../../lib/runtime/wait.ts";
 import { signalNumber } from "../../lib/signals/signals.ts";
-import { stoppedBetweenRuns, stopping } from "../machines/change.ts";
+import { stoppedWithoutProcess, stopping } from "../machines/change.ts";
 import type { Change, Machine, PendingStop } from "../machines/machine.ts";
 import type { Stamp } from "../machines/stamp.ts";
 import type { Vm } from "../vmm/vmm.ts";
@@ -137,9 +137,11 @@ function intendStop(machine: Machine, stop: PendingStop, at: Stamp): Change | un
   switch (machine.state) {
     case "started":
       return stopping(machine, stop, at);
+    case "created":
+    case "failed":
     case "restarting":
     case "updating":
-      return machine.vmId === undefined ? stoppedBetweenRuns(machine, at) : stopping(machine, stop, at);
+      return machine.vmId === undefined ? stoppedWithoutProcess(machine, at) : stopping(machine, stop, at);
     default:
       return undefined;
   }

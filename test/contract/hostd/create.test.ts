@@ -50,10 +50,20 @@ describe("the states of a machine", () => {
     });
   });
 
+  test("a stop of a machine without a process makes it stopped, and a start comes after it", async () => {
+    const { id } = await host.created();
+
+    const stopped = await host.stop(id);
+
+    expect(stopped).toMatchObject({ alreadyStopped: false, machine: { state: MachineState.STOPPED } });
+    expect(stopped.machine?.events[0]).toMatchObject({ type: "stop", source: "user" });
+    expect((await host.stop(id)).alreadyStopped).toBe(true);
+    expect((await host.start(id)).previousState).toBe(MachineState.STOPPED);
+  });
+
   test("a repeated start, stop or destroy changes nothing, and says so", async () => {
     const { id } = await host.created();
 
-    expect((await host.stop(id)).alreadyStopped).toBe(true);
     await host.start(id);
     const again = await host.start(id);
     await host.stop(id);

@@ -185,6 +185,14 @@ export function lifecycleCases(gateway: () => Gateway): void {
     });
   });
 
+  test("a stop makes a machine stopped that was never started", async () => {
+    const { id } = await gateway().machine(app, {}, { skip_launch: true });
+
+    expect(await ok("POST", `${path(id)}/stop`)).toEqual({ ok: true });
+    expect(await ok("GET", `${path(id)}/wait?state=stopped`)).toMatchObject({ ok: true, state: "stopped" });
+    expect(await ok("POST", `${path(id)}/start`)).toMatchObject({ previous_state: "stopped" });
+  });
+
   describe("waits", () => {
     test.each([
       "state=started",

@@ -44,7 +44,7 @@ describe("a stop is the later word", () => {
     gate.resolve();
 
     await refused;
-    expect(await host.get(id)).toMatchObject({ state: MachineState.CREATED, imageRef: { digest: OTHER } });
+    expect(await host.get(id)).toMatchObject({ state: MachineState.STOPPED, imageRef: { digest: OTHER } });
   });
 
   test("but for a start that comes after it", async () => {
