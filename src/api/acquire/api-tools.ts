@@ -3,6 +3,7 @@ import type { Queries } from "../../lib/stores/postgres.ts";
 import type { Creates } from "../creates/creates.ts";
 import { placedAttempt } from "../creates/store/create-state.ts";
 import type { SagaStore } from "../creates/store/saga-store.ts";
+import { toJson } from "../database/json.ts";
 import type { Leases } from "../leases/leases.ts";
 import { hostUnreachable } from "../machines/faults.ts";
 import type { HostStatus } from "../machines/machine.ts";
@@ -72,10 +73,13 @@ async function candidates(database: Queries, query: CandidateQuery): Promise<rea
     text: `select id, memory_mb as "memoryMb" from machines
             where app = $1 and org = $2 and state in ('stopped', 'created') and committed
               and (cardinality($3::text[]) = 0 or region = any($3))
-              and snapshot -> 'config' -> 'metadata' @> $4::jsonb
+              and ($4::jsonb is null or metadata @> $4::jsonb)
               and (state <> 'created' or not exists (select 1 from sagas where id = create_id and status = 'running'))
             order by array_position($3::text[], region), random() limit $5`,
-    values: [query.app, query.org, query.regions, JSON.stringify(query.metadata), query.limit],
+    values: [
+      ...[query.app, query.org, query.regions],
+      ...[Object.keys(query.metadata).length > 0 ? toJson(query.metadata) : null, query.limit],
+    ],
   });
   return rows;
 }

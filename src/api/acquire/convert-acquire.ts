@@ -7,7 +7,7 @@ import { mapFromProto } from "../../lib/grpc/messages/maps.ts";
 import { validateCreate } from "../creates/validate-create.ts";
 import { configInputFromProto } from "../machines/config/convert-config.ts";
 import type { ImageCheck } from "../machines/config/validate-config.ts";
-import { MAX_METADATA_ENTRIES } from "../machines/config/validate-metadata.ts";
+import { checkMetadataFilter } from "../machines/config/validate-metadata.ts";
 import { MACHINE_ID_FORM, parseMachineId } from "../machines/machine-id.ts";
 import { placementFromProto } from "../regions/convert-placement.ts";
 import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
@@ -91,8 +91,7 @@ function startFromProto({ machineId }: wire.StartMachineStep) {
 function startAnyFromProto({ app, region, metadata }: wire.StartAnyStep, known: KnownRegions) {
   const violations = new Violations();
   violations.add("app", checkAppName(app));
-  const isFew = metadata.size <= MAX_METADATA_ENTRIES;
-  violations.check(isFew, "metadata", `must have at most ${MAX_METADATA_ENTRIES} entries`);
+  checkMetadataFilter(metadata, violations);
   const regions = region === "" ? [] : violations.collect(() => resolveRegions(region, known));
   violations.throwIfAny();
   return {

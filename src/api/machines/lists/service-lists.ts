@@ -11,7 +11,7 @@ import { authorize } from "../../requests/authorize.ts";
 import { checkAppName } from "../../requests/names.ts";
 import { readPage } from "../../requests/pages.ts";
 import { checkStates, MAX_STATES } from "../check-states.ts";
-import { MAX_METADATA_ENTRIES } from "../config/validate-metadata.ts";
+import { checkMetadataFilter } from "../config/validate-metadata.ts";
 import { listedToProto, machineToProto, stateFromProto } from "../convert-machine.ts";
 import { MACHINE_STATES } from "../machine.ts";
 import { FreshRead } from "./fresh.ts";
@@ -19,7 +19,6 @@ import { type ListParts, listMachines } from "./list-machines.ts";
 import type { MachineFilter, MachineQuery } from "./list-store.ts";
 
 const MAX_REGIONS = 64;
-const MAX_METADATA_BYTES = 32 * 1_024;
 const REGION = /^[a-z0-9-]{1,63}$/;
 const ORDERS = ["create_time", "update_time"] as const;
 /** Events of a machine that GetMachine returns. */
@@ -54,7 +53,7 @@ function filterFromProto(req: ListMachinesRequest, org: string): MachineFilter {
   violations.check(req.regions.length <= MAX_REGIONS, "regions", `must have at most ${MAX_REGIONS} entries`);
   const areCodes = req.regions.every((region) => REGION.test(region));
   violations.check(areCodes, "regions", "must be codes of regions, e.g. ord");
-  checkMetadata(req.metadata, violations);
+  checkMetadataFilter(req.metadata, violations);
   const orderBy = ORDERS.find((order) => order === (req.orderBy || ORDERS[0]));
   violations.check(orderBy !== undefined, "order_by", `must be ${ORDERS.join(" or ")}`);
   const { updatedAfter } = req;
@@ -73,15 +72,6 @@ function filterFromProto(req: ListMachinesRequest, org: string): MachineFilter {
     ...(updatedAfter ? { updatedAfter } : {}),
     orderBy: orderBy ?? ORDERS[0],
   };
-}
-
-function checkMetadata(metadata: ReadonlyMap<string, string>, violations: Violations): void {
-  const isFew = metadata.size <= MAX_METADATA_ENTRIES;
-  violations.check(isFew, "metadata", `must have at most ${MAX_METADATA_ENTRIES} entries`);
-  const areTexts = [...metadata].flat().every((text) => !text.includes("\0") && text.isWellFormed());
-  violations.check(areTexts, "metadata", "must not have NUL or other characters that are no text");
-  const bytes = [...metadata].reduce((sum, [key, value]) => sum + key.length + value.length, 0);
-  violations.check(bytes <= MAX_METADATA_BYTES, "metadata", "must have at most 32 KiB");
 }
 
 /** Names a list with its filters, which its page tokens are bound to. */

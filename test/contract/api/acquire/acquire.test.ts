@@ -92,6 +92,13 @@ describe("AcquireMachine", () => {
     expect(["NO_STOPPED_MACHINE", "ALREADY_STARTED"]).toContain(second.attempts[0]?.reason);
   });
 
+  test("refuses metadata that no machine can have", async () => {
+    const fault = await faultOf(acquire([startAny({ pool: "a\0" })]));
+
+    expect(fault).toMatchObject({ reason: "INVALID_FIELDS" });
+    expect(fault.violations.map(({ field }) => field)).toEqual(["steps[0].start_any.metadata"]);
+  });
+
   test("takes no machine that a create is about to start", async () => {
     const going = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();
