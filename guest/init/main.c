@@ -70,7 +70,7 @@ static void boot(void)
 	 * that it grants to a disk without a history is zero.
 	 */
 	write_file("/proc/sys/vm/dirty_writeback_centisecs", "360000");
-	/* `agent_start` retries what fails here, and can report it. */
+	/* `agent_start` retries after a failure here, and can report it. */
 	if (wait_for_disk("scratch", agent.scratch_disk, sizeof agent.scratch_disk, DEVICE_WAIT_MS)) {
 		disable_io_schedulers();
 		agent.scratch_mounted = mount_scratch(agent.scratch_disk) == 0;

@@ -187,7 +187,7 @@ static bool is_ending(const struct agent *a)
 	return a->state == STATE_RUNNING && a->ended && (o[0].fd < 0 || o[0].watched) && (o[1].fd < 0 || o[1].watched);
 }
 
-/* Milliseconds until the exit is reported whatever is left, or -1. */
+/* Milliseconds until the exit is reported, even with output left, or -1. */
 static int exit_timeout(const struct agent *a)
 {
 	uint64_t due = a->exited_at_us + KILL_WAIT_MS * 1000ull, now = now_us();

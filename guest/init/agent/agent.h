@@ -31,7 +31,7 @@ struct agent {
 	struct phase_time phases[PHASE_COUNT];
 	char root_disk[64], scratch_disk[64]; /* device files; "" until found */
 	bool scratch_mounted;
-	bool warming_up;   /* what runs is a warm-up */
+	bool warming_up;   /* the program that runs is a warm-up */
 	uint32_t warm_ups; /* completed */
 
 	struct run_request request;
@@ -71,7 +71,7 @@ void agent_apply_backpressure(struct agent *a);
 /* Makes the workload's cgroup and watches its memory. */
 void agent_bound_memory(struct agent *a);
 
-/* Detects the end of the workload, sends what is due, and pauses or resumes reading its output. */
+/* Detects the end of the workload, sends messages that are due, and pauses or resumes reading its output. */
 void agent_update(struct agent *a);
 
 /* Milliseconds until `agent_update` is due without an event, or -1. */
@@ -80,13 +80,13 @@ int agent_timeout(const struct agent *a);
 /* Sends as much of the state and the log as the port takes. */
 void agent_send(struct agent *a);
 
-/* Forks the child and waits until it is ready. What fails here is retried at the start. */
+/* Forks the child and waits until it is ready. A failure is retried at the start. */
 void agent_prepare_child(struct agent *a);
 
 /* Forgets a child that has ended before it was needed. */
 void agent_drop_child(struct agent *a);
 
-/* Starts what `request` asks for; `body` is its message. A failure ends up in the state. */
+/* Starts the program of a request, whose message is `body`. A failure is in the state afterwards. */
 void agent_start(struct agent *a, const uint8_t *body, size_t n);
 
 /* Removes all that a warm-up left and waits again. Fails when its program did. */

@@ -1,4 +1,4 @@
-/* Tells whether the kernel's out-of-memory killer ended the workload. */
+/* Detects whether the kernel's out-of-memory killer ended the workload. */
 #pragma once
 
 #include <stdbool.h>

@@ -65,7 +65,7 @@ void agent_on_output(struct agent *a, struct output *o)
 
 	if (n > 0)
 		lines_push(&o->lines, chunk, (size_t)n, on_line, &target);
-	else if (n == 0 || errno == EIO) /* of a terminal that nobody has open */
+	else if (n == 0 || errno == EIO) /* of a terminal without readers and writers */
 		agent_end_output(a, o);
 }
 

@@ -90,7 +90,7 @@ void agent_send(struct agent *a)
 			a->nonce = 0;
 		}
 		channel_flush(&a->channel);
-		/* Each gets its turn, whatever the other has. */
+		/* Both get a turn in each round. */
 		more = send_lines(a);
 		more |= execs_send(&a->execs);
 	} while (more);

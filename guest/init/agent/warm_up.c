@@ -10,7 +10,7 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Covers the program, what it read and what it wrote. */
+/* Covers the program, its input and its output. */
 enum { FREED_BYTES = 768 * 1024 };
 
 /* The kernel's default. */

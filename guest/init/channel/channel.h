@@ -19,7 +19,7 @@ struct channel {
 /* Reads all there is. `hung_up`: the host closed its end before. */
 void channel_read(struct channel *c, bool hung_up, frame_handler *handle, void *ctx);
 
-/* Begins a new session: discards what was not sent yet and ends a frame that was cut off. */
+/* Begins a new session: discards unsent bytes and ends a frame that was cut off. */
 void channel_restart(struct channel *c);
 
 /* Queues a frame; false when there is no room now. */

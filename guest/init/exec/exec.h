@@ -10,7 +10,7 @@ void exec_close_fd(struct execs *x, int *fd);
 /* Takes input, or kills a command whose host sends more than it may. */
 void exec_take_input(struct exec *e, const struct exec_message *m);
 
-/* Writes what the command takes now. */
+/* Writes as much input as the command takes now. */
 void exec_write_input(struct execs *x, struct exec *e);
 
 /* Drops input and takes no more. */

@@ -100,7 +100,7 @@ void exec_kill(struct exec *e)
 	if (e->is_killed || e->session <= 0)
 		return;
 	e->is_killed = true;
-	/* One that has been reaped is known to nobody but its descendants, who go on as daemons do. */
+	/* When it has been reaped, only its descendants are left, which continue as daemons do. */
 	if (e->pid <= 0)
 		return;
 	kill(-e->pid, SIGKILL);
@@ -206,7 +206,7 @@ void execs_on_exit(struct execs *x, pid_t pid, int status, bool main_is_ending)
 		e->status = status;
 		e->ended_us = now_us();
 		e->is_interrupted = main_is_ending && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-		/* What it wrote, and how it got on, is there now. */
+		/* Its output and its report can be read now. */
 		e->may_report = e->may_read[0] = e->may_read[1] = true;
 	}
 }

@@ -37,7 +37,7 @@ struct exec {
 	uint8_t last_input;
 	uint8_t *input; /* EXEC_INPUT_MAX bytes, or NULL */
 	size_t input_from, input_len;
-	uint64_t taken; /* input that the host has not been told of */
+	uint64_t taken; /* input that was taken and not reported to the host yet */
 	uint64_t credit;
 	int status;
 	uint64_t ended_us;
@@ -72,7 +72,7 @@ void execs_abandon(struct execs *x);
 /* Moves input, and frees the slots of commands that the host need not hear of. */
 void execs_update(struct execs *x);
 
-/* Sends what is due, at most a chunk of output of each; false when there was nothing or no room. */
+/* Sends messages that are due, at most a chunk of output of each command; false when there were none or no room. */
 bool execs_send(struct execs *x);
 
 /* Milliseconds until `execs_update` is due without an event, or -1. */

@@ -12,7 +12,7 @@
 
 enum { EXEC_HEADER = 64, SIZE_MAX_TERMINAL = 1000 };
 
-/* What of a message the init itself needs. */
+/* The fields of a message that the init itself needs. */
 struct exec_message {
 	uint64_t id, credit;
 	unsigned short rows, columns;

@@ -54,7 +54,7 @@ static bool send_output(struct execs *x, struct exec *e, int which)
 		send_chunk(x->channel, e->id, which ? STREAM_STDERR : STREAM_STDOUT, chunk, (size_t)n);
 		return true;
 	}
-	if (n == 0 || errno == EIO) /* of a terminal that nobody has open */
+	if (n == 0 || errno == EIO) /* of a terminal without readers and writers */
 		exec_close_output(x, e, which);
 	else if (errno != EINTR)
 		e->may_read[which] = false;

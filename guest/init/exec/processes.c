@@ -184,7 +184,7 @@ static void put_sockets(const struct list *l, struct tlv_writer *w, pid_t pid)
 		const struct listener *found = n > 0 ? (link[n] = '\0', listener_of(l, link)) : NULL;
 		bool is_known = !found;
 
-		/* Once, whatever the number of its descriptors. */
+		/* Once, even with several descriptors. */
 		for (size_t i = 0; i < count && !is_known; i++)
 			is_known = put[i] == found;
 		if (is_known)

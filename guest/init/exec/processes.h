@@ -15,7 +15,7 @@ struct listener {
 /* Writes the processes as fields; false when that fails. `main` is the workload's main process. */
 bool list_processes(pid_t main, int out);
 
-/* Parses a line of /proc/net/PROTOCOL. False when it is no socket that somebody listens on. */
+/* Parses a line of /proc/net/PROTOCOL. False when it is no listening socket. */
 bool parse_listener(const char *protocol, const char *line, struct listener *out);
 
 /* Finds a process's id in the namespace below the init's, in the text of its status. 0: none. */

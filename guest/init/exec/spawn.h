@@ -30,7 +30,7 @@ struct exec_options {
 	size_t len;
 };
 
-/* What a command reports before exec. Without `has_failed`, exec is next. */
+/* The report of a command before exec. Without `has_failed`, exec is next. */
 struct exec_report {
 	pid_t pid; /* as the workload's processes see it */
 	bool has_failed;

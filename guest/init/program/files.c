@@ -70,7 +70,7 @@ static int write_content(int folder, const char *name, const struct file_request
 	size_t done = 0;
 	int fd;
 
-	/* A file is replaced, as what it is linked to may serve others. */
+	/* A file is replaced, as other names may link to it. */
 	if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

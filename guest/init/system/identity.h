@@ -1,4 +1,4 @@
-/* What must differ between VMs from one template: clock and randomness. */
+/* Sets clock and randomness, which must differ between VMs from one template. */
 #pragma once
 
 #include <stddef.h>

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What the kernel says about the memory of the cgroup and those below it. */
+/* The kernel's figures of the memory of the cgroup and those below it. */
 struct memory_use {
 	uint64_t used, files; /* bytes; `files`: what is cached of files and can be dropped */
 	uint64_t refaults;    /* pages of files that were read again after they had been dropped, so far */

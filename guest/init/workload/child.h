@@ -16,7 +16,7 @@ struct phase_time {
 	uint64_t start_us, end_us;
 };
 
-/* What the child reports to the init. */
+/* The report of the child to the init. */
 struct report {
 	struct phase_time phases[PHASE_COUNT];
 	bool failed;
@@ -36,7 +36,7 @@ struct child_shared {
 
 struct child {
 	struct child_shared *shared;
-	int start;            /* an eventfd: the message is there */
+	int start;            /* an eventfd: the message can be read */
 	int report;           /* a socket; exec closes it */
 	int out, err;         /* write ends */
 };

@@ -1,4 +1,4 @@
-/* What is special about the first process of a PID namespace. */
+/* Forks the first process of a PID namespace, and lets signals end it. */
 #pragma once
 
 #include <sys/types.h>

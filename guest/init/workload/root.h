@@ -9,12 +9,12 @@
 
 int mount_scratch(const char *disk);
 
-/* Removes what a run has left on the scratch disk. */
+/* Removes the files of a run from the scratch disk. */
 int clear_scratch(void);
 
 /* The rest is for a mount namespace of its own, in this order. The first two need no image. */
 
-/* Mounts /proc, /sys, /dev and what belongs below them in a folder, to be moved later. */
+/* Mounts /proc, /sys, /dev and the file systems below them in a folder, to be moved later. */
 int stage_kernel_filesystems(void);
 
 /* Makes the upper layer on the scratch disk, with mount points and the network's files. */
