@@ -182,7 +182,7 @@ function autostop() {
       if (raw === "off" || raw === "false") return false;
       return raw === "stop" || raw === "true" ? true : raw;
     }, values)
-    .meta({ enum: [true, false, "off", "stop", "suspend"] })
+    .meta({ anyOf: [{ type: "boolean" }, { type: "string", enum: ["off", "stop", "suspend"] }] })
     .optional();
 }
 
