@@ -41,6 +41,7 @@ test("the OpenAPI document is made of the schemas that check requests, and needs
   expect(paths["/v1/apps/{app}/machines/{id}/stop"]?.["post"]).toMatchObject({
     requestBody: { required: false },
   });
+  expect(paths["/v1/apps/{app}"]?.["delete"]?.responses["202"]).toEqual({ description: "Success." });
   expect(components.schemas).toMatchObject({
     CreateMachineRequest: {
       required: ["config"],
@@ -51,8 +52,9 @@ test("the OpenAPI document is made of the schemas that check requests, and needs
     },
     MachineConfig: {
       required: ["image"],
-      properties: { guest: { properties: { cpus: { type: "integer" } } } },
+      properties: { guest: { properties: { cpus: { type: "integer", format: "int32" } } } },
     },
+    MachineEvent: { properties: { timestamp: { type: "integer", format: "int64" } } },
     Machine: {
       properties: { image_ref: {}, events: { items: { $ref: "#/components/schemas/MachineEvent" } } },
     },
@@ -63,7 +65,7 @@ test("the OpenAPI document is made of the schemas that check requests, and needs
   for (const { operationId, summary, responses } of operations) {
     expect(operationId).toMatch(/^\w+$/);
     expect(summary).toMatch(/^[A-Z].*\.$/);
-    expect(Object.keys(responses)).toEqual(expect.arrayContaining(["401", "429", "503", "default"]));
+    expect(Object.keys(responses)).toEqual(expect.arrayContaining(["401", "429", "503", "4XX", "5XX"]));
   }
 });
 

@@ -6,6 +6,8 @@ import { answerNames } from "../requests/answers.ts";
 /** Member that replaces a component in a schema until {@link Components.finish}. */
 const COMPONENT = "x-component";
 
+const MAX_INT32 = 2 ** 31 - 1;
+
 /** A schema of JSON. */
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -72,6 +74,7 @@ const OPTIONS: z.core.ToJSONSchemaParams = {
   unrepresentable: "any",
   override({ zodSchema, jsonSchema }) {
     const { def } = zodSchema._zod;
+    if (jsonSchema.type === "integer") sizeInteger(jsonSchema);
     if (def.type !== "object") return;
     const required = neededNames((def as z.core.$ZodObjectDef).shape);
     if (required.length > 0)
@@ -80,6 +83,13 @@ const OPTIONS: z.core.ToJSONSchemaParams = {
     if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
   },
 };
+
+/** Says how wide a number is: generators take 32 bits for one without a format. */
+function sizeInteger(schema: z.core.JSONSchema.BaseSchema): void {
+  if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
+  if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
+  schema.format = schema.maximum !== undefined && schema.maximum <= MAX_INT32 ? "int32" : "int64";
+}
 
 function toJsonSchema(schema: z.ZodType): Schema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, OPTIONS);

@@ -4,6 +4,10 @@ import type { RouteDocs, Rpc } from "../requests/route.ts";
 import type { Components } from "./components.ts";
 import { errorsOf, fieldsOf, operationOf, takesLease } from "./operations.ts";
 
+/** Not `default`, which generators take for the answer of an operation that succeeds without a body. */
+const OTHERS = { "4XX": "Any other refusal.", "5XX": "Any other failure." } as const;
+/** How @fastify/swagger is told that an answer has no body. */
+const NOTHING = { type: "null" } as const;
 const NO_BODY = new Set([202, 204, 101, 501]);
 const PARAMETERS: Readonly<Record<string, string>> = {
   app: "Name of the app.",
@@ -46,7 +50,7 @@ export function docsOf(
   const { id, body: bodyName } = operationOf(route);
   const headers = headersOf(route.rpc);
   const error = { "application/json": { schema: components.use(answers.error) } };
-  const errors = { ...errorsOf(route), default: "Any other error." };
+  const errors = { ...errorsOf(route), ...OTHERS };
   return {
     operationId: id,
     tags: [tag],
@@ -64,7 +68,7 @@ export function docsOf(
           : answer
             ? { content: { "application/json": { schema: components.use(answers[answer]) } } }
             : NO_BODY.has(status)
-              ? {}
+              ? NOTHING
               : { content: { [route.answerType ?? "application/json"]: { schema: {} } } }),
       },
       ...Object.fromEntries(
