@@ -18,7 +18,7 @@ export function exampleEnvironment(world?: World): NodeJS.ProcessEnv {
   return { ...process.env, PATH, GOFLAGS: "-mod=mod", PYTHONDONTWRITEBYTECODE: "1", ...of };
 }
 
-/** What each example prints, with the id of its machine left out. */
+/** Output of each example, without the id of its machine. */
 export const EXAMPLE_OUTPUT = {
   life: [
     "created: ID CREATED",
@@ -29,7 +29,7 @@ export const EXAMPLE_OUTPUT = {
   watched: ["CREATED", "STARTED", "STOPPED", "DESTROYED"],
 } as const;
 
-/** Splits what an example printed into its own lines and those of its watch, passing states left out. */
+/** Splits the output of an example into its own lines and those of its watch, without passing states. */
 export function exampleOutput(text: string): {
   readonly life: readonly string[];
   readonly watched: readonly string[];

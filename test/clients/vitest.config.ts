@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** `npm run test:clients`: what needs Go or the network, which the other tests do not. */
+/** `npm run test:clients`: tests that need Go or the network. */
 export default defineConfig({
   test: {
     include: ["test/clients/{fly,go,reference}/**/*.test.ts"],

@@ -26,7 +26,7 @@ function open(argv: readonly string[], { on = vm, input: _, ...more }: More = {}
   return on.exec({ argv, env: {}, stdin: false, ...more }, NEVER);
 }
 
-/** Collects what a command writes, until it ends. */
+/** Collects the output of a command, until it ends. */
 async function outcome(session: ExecSession) {
   const parts = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   for await (const { stream, bytes } of session.output) parts[stream].push(bytes);

@@ -115,7 +115,7 @@ describe("a machine with a lease", { shuffle: false }, () => {
     await expect(holder.start(id)).rejects.toMatchObject({ reason: "INVALID_STATE" });
   });
 
-  /** What the record has of the machine, and counts of its organisation's memory. */
+  /** The machine in the database, and the memory that counts for its organisation. */
   async function expectRecord(memoryMb: number, machine: Machine | undefined): Promise<void> {
     const read = () =>
       world.sql("select memory_mb, snapshot ->> 'instanceId' as version from machines where id = $1", [id]);

@@ -107,7 +107,7 @@ describe("with real hosts", () => {
   }
 });
 
-/** Watches the organisation, and goes on after the last position whenever the stream breaks. */
+/** Watches the organisation, and resumes after the last position when the stream breaks. */
 async function follow(
   world: World,
   signal: AbortSignal,

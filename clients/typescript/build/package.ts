@@ -16,10 +16,10 @@ import { generate } from "../../../tools/setup/generate.ts";
 /** Folder of the package. */
 export const PACKAGE = join(ROOT, "clients/typescript");
 
-/** The two kinds of modules, and the type that `package.json` tells of their files. */
+/** The two kinds of modules, and the `type` of their `package.json`. */
 const KINDS = { esm: "module", cjs: "commonjs" } as const;
 
-/** The file that tells where it is, of which CommonJS needs another one. */
+/** The file that knows its own path, which CommonJS needs another version of. */
 const HERE = { file: "access/here.ts", cjs: "export const here: string = __dirname;\n" };
 
 /** Makes `dist`. Swaps a finished folder in, so that an interrupted run changes nothing. */

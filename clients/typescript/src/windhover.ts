@@ -54,7 +54,7 @@ export class Windhover {
     return acquireMachine(this.#caller, request, options);
   }
 
-  /** Closes the connections. Calls and streams that go on fail. */
+  /** Closes the connections. Open calls and streams fail. */
   close(): void {
     this.#endpoints.close();
   }

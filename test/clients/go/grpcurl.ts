@@ -5,7 +5,7 @@ import { ROOT } from "../../../tools/lib/paths.ts";
 import { run } from "../../../tools/lib/run.ts";
 import { exampleEnvironment } from "../examples.ts";
 
-/** What grpcurl told of a call. */
+/** The result of a call with grpcurl. */
 export interface Outcome {
   /** The answers, as JSON with the names of proto's JSON form. */
   readonly answers: readonly Json[];

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Json } from "./grpcurl.ts";
 
-/** What calls know of each other: made by one, used by another. */
+/** Values that one call makes and another one uses. */
 export interface Story {
   readonly app: string;
   readonly image: string;
@@ -23,7 +23,7 @@ export interface Rpc {
   readonly requests: ((story: Story) => readonly Json[]) | undefined;
   /** Part of the answer, or of one of a stream's. */
   readonly answers?: Json;
-  /** Remembers what later calls need. */
+  /** Keeps values for later calls. */
   readonly learn?: (answer: Json, story: Story) => void;
   /** Answers to wait for, of a stream without an end. */
   readonly enough?: number;
@@ -225,7 +225,7 @@ export const RPCS: readonly Rpc[] = [
   {
     method: `${MACHINES}/SignalMachine`,
     requests: (story) => [{ ...leased(story), signal: "SIGWINCH" }],
-    // Nobody handles it there: the machine stops, and the restart starts it.
+    // The program does not handle it: the machine stops, and the restart starts it.
     fails: [{ machineId: NOBODY, signal: "SIGHUP" }, "MACHINE_NOT_FOUND"],
   },
   {

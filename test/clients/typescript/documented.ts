@@ -6,7 +6,7 @@ import { PACKAGE } from "../../../clients/typescript/build/package.ts";
  * Makes one program of the examples in the package's README, in their order: they use each other's
  * names. An example after `<!-- not run -->` is left out.
  *
- * @param names what the README's addresses, apps and images are called here
+ * @param names that replace the README's addresses, apps and images
  */
 export function documentedProgram(names: Readonly<Record<string, string>>): string {
   const readme = readFileSync(join(PACKAGE, "README.md"), "utf8");

@@ -5,7 +5,7 @@ import { TokensServiceClient } from "../gen/windhover/admin/v1/tokens.ts";
 import { DEFAULTS } from "../machines/timeouts.ts";
 import { attenuateToken, type Restrictions } from "./attenuate.ts";
 
-/** Tokens for others, made of one's own. */
+/** Makes tokens for others from the client's own. */
 export class Tokens {
   readonly #caller: Caller;
   readonly #keys = new Map<number, Promise<Uint8Array>>();

@@ -31,7 +31,10 @@ export type AcquireStep = { readonly timeoutMs?: number } & (
 export interface Acquire {
   /** Steps in the order in which they are tried. 1 to 8. */
   readonly steps: readonly AcquireStep[];
-  /** The same key gives the same machine. Absent: a random one, for the retries of this call alone. */
+  /**
+   * Returns the same machine for the same key. Absent: a random one, for the retries of this call
+   * alone.
+   */
   readonly key?: string;
   /** Begins the next step when one has not ended after so long. 0: never. Default 2 s. */
   readonly hedgeAfterMs?: number;
@@ -50,7 +53,7 @@ export interface Acquired {
   readonly step: number;
   /** Whether an earlier call with this key had yielded it. */
   readonly repeated: boolean;
-  /** What was tried, in the order in which it was begun. */
+  /** Attempts in the order in which they began. */
   readonly attempts: readonly AcquireAttempt[];
 }
 

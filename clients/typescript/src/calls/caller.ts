@@ -189,7 +189,7 @@ export class Caller {
     const metadata = await this.#metadata();
     if (signal?.aborted) throw fromAbort(signal);
     const stream = method(client).call(client, request, metadata, { deadline });
-    // An error after the end of the loop is nobody's.
+    // An error after the end of the loop has no reader.
     stream.on("error", () => {});
     const cancel = () => stream.cancel();
     signal?.addEventListener("abort", cancel);

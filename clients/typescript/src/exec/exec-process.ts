@@ -24,7 +24,7 @@ export class ExecProcess {
   readonly pid: number;
   /** Standard input; needs the option `stdin`. Ends with `end()`. */
   readonly stdin: Writable;
-  /** Standard output, or what was written to the terminal. An async iterable of bytes. */
+  /** Standard output, or the output of the terminal. An async iterable of bytes. */
   readonly stdout: Readable;
   /** Standard error. */
   readonly stderr: Readable;
@@ -141,7 +141,7 @@ export class ExecProcess {
     });
   }
 
-  /** Returns whether more may be sent at once. What is sent after the end is lost. */
+  /** Returns whether more may be sent at once. Input after the end is lost. */
   #send(message: Sent): boolean {
     const { stream } = this.#open;
     if (this.#isOver || stream.writableEnded || stream.destroyed) return true;

@@ -252,14 +252,14 @@ export class Machines {
   }
 
   /**
-   * Watches how machines change, from what they are now or after a position. Goes on by position
+   * Watches how machines change, from their present states or after a position. Resumes by position
    * when the connection is lost: nothing is lost, and nothing comes twice. Ends with the loop.
    */
   watch(options: WatchOptions = {}): AsyncGenerator<MachineChange, void, undefined> {
     return machineChanges(this.#caller, options);
   }
 
-  /** Reads what a machine has written, oldest first; resumed as `watch` is. */
+  /** Reads the output of a machine, oldest first; resumed as `watch` is. */
   logs(machineId: string, options: LogOptions = {}): AsyncGenerator<LogLine, void, undefined> {
     return logLines(this.#caller, machineId, options);
   }

@@ -50,7 +50,10 @@ export interface ListMachines extends CallOptions {
 
 /** Options of `machines.start`. */
 export interface StartOptions extends Guarded {
-  /** How long the process is watched, in milliseconds: the answer has the end of a program that ends within it. */
+  /**
+   * How long the process is watched, in milliseconds: the answer has the end of a program that ends
+   * within it.
+   */
   readonly watchMs?: number;
 }
 
@@ -93,7 +96,7 @@ export interface WaitOptions extends CallOptions {
   readonly states?: readonly MachineState[];
   /** Waits for this version only. */
   readonly instanceId?: string;
-  /** Waits for what happens after this event. */
+  /** Waits for a state after this event. */
   readonly afterEventId?: string;
   /** Waits until the machine rests. */
   readonly settled?: boolean;
@@ -110,13 +113,13 @@ export interface WatchOptions extends CallOptions {
   /** At most 100. */
   readonly machineIds?: readonly string[];
   readonly app?: string;
-  /** `position` of an earlier change, to go on after it. */
+  /** `position` of an earlier change, to resume after it. */
   readonly after?: string;
 }
 
 /** Options of `machines.logs`. */
 export interface LogOptions extends CallOptions {
-  /** Goes on as lines are written. */
+  /** Continues as lines are written. */
   readonly follow?: boolean;
   /** Number of last lines. Absent: all that are kept. */
   readonly tail?: number;

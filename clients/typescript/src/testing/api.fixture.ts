@@ -26,7 +26,7 @@ import { type MachineState, stateToProto } from "../values/machine.ts";
 /** Answers a unary call. */
 export type Done = (err: unknown, response?: object) => void;
 
-/** A method of the contract: what its kind of call needs. */
+/** A method of the contract, as its kind of call needs it. */
 type Method = (call: never, done: Done) => void;
 
 /** An api that answers by a script. */

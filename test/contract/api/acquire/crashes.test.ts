@@ -41,7 +41,7 @@ beforeAll(async () => {
   database = new Database({ url: world.database.url, maxConnections: 4, applicationName: "test" });
   pool = new pg.Pool({ connectionString: world.database.url, max: 1 });
 });
-// What another test's api has left unfinished is nothing to the next.
+// The next test must not settle the acquires of this one.
 beforeEach(() => pool.query("delete from acquires"));
 afterAll(async () => {
   await database.close();
@@ -58,7 +58,7 @@ function api(fleet: ModelFleet, life = new Life(Number.POSITIVE_INFINITY)): Acqu
 const acquire = (acquirer: Acquirer, request: AcquireRequest): Promise<Acquired> =>
   acquirer.acquire(request, HASH, CALLER);
 
-/** Makes what dead apis work on free to be taken over. */
+/** Ends the leases of dead apis, so that another api takes over. */
 const expireLeases = () => pool.query("update acquires set lease_time = now() - interval '1 second'");
 
 async function settled(fleet: ModelFleet): Promise<void> {
@@ -425,7 +425,7 @@ describe("an acquire", () => {
 
   test("is kept by its api while the settling of another one waits for a host", async () => {
     const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 0 }]);
-    // It dies when it has stored what it is about to do.
+    // It dies when it has stored the intent.
     const life = new Life(5);
     acquire(api(fleet, life), requestOf(fleet, ["start"], undefined, randomUUID())).catch(() => {});
     await life.end;

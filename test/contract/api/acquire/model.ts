@@ -129,7 +129,7 @@ export class ModelFleet {
     };
   }
 
-  /** A create goes on to its end, whoever has begun it and waits for it. */
+  /** A create continues to its end when its api has died. */
   #create({ app }: CreateRequest, requestId: string): Promise<MachineId> {
     const known = this.#creates.get(requestId);
     if (known !== undefined) return known;
@@ -157,7 +157,7 @@ export class ModelFleet {
     return create;
   }
 
-  /** A start waits in its host's queue, where nobody sees it, and goes on when its caller is gone. */
+  /** A start waits in its host's queue, unseen, and continues when its caller is gone. */
   #start(id: MachineId, nonce: string, traceId: string, stops: number, ms: number) {
     return new Promise<{ machine: Machine; alreadyStarted: boolean }>((resolve, reject) => {
       this.#later(() => {
@@ -212,7 +212,7 @@ export class ModelFleet {
   }
 }
 
-/** The life of an api. It dies at a step: what it has asked for is done, and it learns of nothing any more. */
+/** The life of an api. It dies at a step: its requests are carried out, and it gets no more answers. */
 export class Life {
   readonly #dead = Promise.withResolvers<void>();
   #left: number;

@@ -289,7 +289,7 @@ async function limit(change: string): Promise<void> {
   await world.sql(`update organizations set ${change} where slug = 'personal'`);
 }
 
-/** Memory that counts, as the organisation is told. */
+/** Memory that counts, as the organisation sees it. */
 async function usedMb(): Promise<number> {
   const { orgs } = api.admin;
   return await new Promise((resolve, reject) => {

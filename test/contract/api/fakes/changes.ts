@@ -76,7 +76,7 @@ interface Target {
   readonly org: string;
 }
 
-/** What the calls that change machines need of a fake host. */
+/** The part of a fake host that calls that change machines need. */
 interface ChangeParts {
   readonly host: {
     readonly leases: FakeLeases;
@@ -142,7 +142,7 @@ export function changeMethods({ host, act, find }: ChangeParts) {
   };
 }
 
-/** Returns what an update changes. @throws Fault `VERSION_MISMATCH`, `AUTO_DESTROY` */
+/** Returns the members that an update changes. @throws Fault `VERSION_MISMATCH`, `AUTO_DESTROY` */
 function updated(machine: Machine, request: UpdateMachineRequest): Partial<Machine> {
   checkVersion("ABORTED", machine, request.currentVersion);
   if (machine.config?.autoDestroy)
@@ -163,7 +163,7 @@ function restarted(machine: Machine, { forceStop }: RestartMachineRequest): Part
   return { state, events: [{ ...event, message: forceStop ? "killed" : "" }, ...machine.events] };
 }
 
-/** Returns what a change of metadata changes. @throws Fault `VERSION_MISMATCH` */
+/** Returns the members that a change of metadata changes. @throws Fault `VERSION_MISMATCH` */
 function withMetadata(machine: Machine, request: UpdateMetadataRequest): Partial<Machine> {
   checkVersion("FAILED_PRECONDITION", machine, request.currentVersion);
   const metadata = new Map(request.replace ? [] : machine.config?.metadata);

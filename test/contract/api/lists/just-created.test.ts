@@ -43,7 +43,7 @@ const ASKS: readonly (readonly [string, Ask])[] = [
 describe("a machine that was just created", () => {
   test.each(ASKS)("is %s through an api that has not heard of its host", async (_, ask) => {
     const fresh = await world.api({ knowsHosts: false });
-    // Nobody has heard of it before the create.
+    // It does not exist before the create.
     const host = await world.addHost(world.scheduler.hosts.length + 1);
     world.scheduler.hosts.sort((a, b) => b.number - a.number);
     const id = (await api.user.create()).machine?.id ?? "";

@@ -3,7 +3,7 @@ import { WatchMachinesRequest } from "../../../../src/gen/windhover/machines/v1/
 import { openStream } from "../../../../src/lib/grpc/client.ts";
 import type { Clients } from "../clients.ts";
 
-/** What a watch was told of a machine. */
+/** A change of a machine that a watch has received. */
 export interface Told {
   readonly id: string;
   readonly state: MachineState | undefined;
@@ -11,7 +11,7 @@ export interface Told {
   readonly event: MachineEvent | undefined;
 }
 
-/** A watch that keeps what it was told. */
+/** A watch that keeps its changes. */
 export class Watcher {
   readonly told: Told[] = [];
   /** Of the last message that had one. */

@@ -46,7 +46,7 @@ function watch(request: Partial<WatchMachinesRequest> = {}, from: Clients = api.
   return watcher;
 }
 
-/** Begins a watch, and waits until it was told what is now. */
+/** Begins a watch, and waits until it has the present states. */
 async function watching(request: Partial<WatchMachinesRequest> = {}, from?: Clients): Promise<Watcher> {
   const watcher = watch(request, from);
   await expect.poll(() => watcher.position).not.toBe("");

@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-/** A change, and what comes before it. A host that dies there is another test's. */
+/** A change, and the steps before it, at which the host does not die. */
 interface Case {
   readonly before: Life;
   readonly change: (host: TestHost, id: string) => Promise<unknown>;
@@ -35,7 +35,7 @@ const idle = (
 ): Life => {
   return async (host) => void (await host.created({ exec, config }));
 };
-/** Starts a machine that comes to its end by itself. */
+/** Starts a machine whose program ends by itself. */
 const runsUntil = (state: MachineState): Case["change"] => {
   return async (host, id) => {
     await host.start(id, { watchMs: 0 });

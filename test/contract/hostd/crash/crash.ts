@@ -2,7 +2,7 @@ import { expect, vi } from "vitest";
 import { type FakeImages, startHost, type TestHost } from "../fixture.ts";
 import { Death } from "./death.ts";
 
-/** What is done with a host until it dies. */
+/** The calls to a host until it dies. */
 export type Life = (host: TestHost) => Promise<void>;
 
 /** Waits until a host is at rest, and expects its invariants. */
@@ -84,7 +84,10 @@ export async function stepsAfter(
   return { from, steps: death.steps };
 }
 
-/** Returns the steps at which a death leaves something else behind: between the end of one step and the next nothing is done. */
+/**
+ * Returns the steps at which a death leaves something else behind: between the end of one step and
+ * the next nothing is done.
+ */
 export function deathsOf(steps: readonly string[], from = 0): readonly number[] {
   const isSameAsNext = (at: number) =>
     steps[at]?.startsWith("after ") && steps[at + 1]?.startsWith("before ");
