@@ -44,7 +44,10 @@ export async function restart(
   return machine;
 }
 
-/** Starts a machine that is `restarting`. When that is refused the machine is tried again later, or `failed`. */
+/**
+ * Starts a machine that is `restarting`. When that is refused the machine is tried again later, or `failed`; when the host has no slot for
+ * a moment, it is tried again and nothing is counted.
+ */
 export async function launchAgain(
   runtime: MachineRuntime,
   parts: LaunchParts,
@@ -55,7 +58,9 @@ export async function launchAgain(
     return await launch(runtime, parts, signal, cause);
   } catch (err) {
     const { state, vmId } = runtime.machine;
-    if (state === "restarting" && vmId === undefined && !signal.aborted && !parts.closing.aborted) {
+    const isForAMoment = err instanceof Fault && err.retryAfterMs !== undefined;
+    const isRefused = state === "restarting" && vmId === undefined && !isForAMoment;
+    if (isRefused && !signal.aborted && !parts.closing.aborted) {
       const { reason, message } = err instanceof Fault ? err : startFailedFault(String(err), "vmm", err);
       await runtime.note((machine, at) =>
         machine.restartAtMs === undefined || machine.restartAtMs <= at.nowMs

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { expectCleanAfterRemoval } from "../clean.ts";
 import { hostFolder, startHost, type TestHost } from "../fixture.ts";
@@ -137,6 +137,29 @@ describe("a restart policy", () => {
     const machine = await becomes(id, MachineState.FAILED);
 
     expect(machine.events[0]).toMatchObject({ type: "failure", reason: "INSUFFICIENT_CAPACITY" });
+  });
+
+  test("waits while the host has no slot, and counts no restart meanwhile", async () => {
+    const exec = ["sim-exit", "1", "sim-run-for", "100"];
+    const { id } = await host.created({ exec, config: policy("always", 1) });
+    await host.start(id, { watchMs: 0 });
+    const { starts } = host.host;
+    const others = new AbortController();
+    const slots: Promise<() => void>[] = [];
+    while (!starts.isFull) slots.push(starts.enter("acme", others.signal));
+    const asked = vi.spyOn(starts, "enter");
+
+    await expect.poll(() => asked.mock.calls.length, POLL).toBeGreaterThanOrEqual(2);
+    expect(await host.get(id)).toMatchObject({ state: MachineState.RESTARTING, restartCount: 0 });
+    others.abort(new Error("enough"));
+    for (const slot of await Promise.allSettled(slots)) if (slot.status === "fulfilled") slot.value();
+    asked.mockRestore();
+
+    const machine = await becomes(id, MachineState.STOPPED);
+    expect(machine).toMatchObject({
+      restartCount: 1,
+      events: [{ reason: "RESTARTS_EXHAUSTED" }, {}, {}, {}, {}],
+    });
   });
 
   test("restarts a program that cannot be run as often as one that ends", async () => {
