@@ -53,7 +53,12 @@ export class HoverCommand extends Command {
       .option("--api <address>", "address of the API (default: WINDHOVER_API)")
       .option("--token-file <path>", "file with the token (default: WINDHOVER_TOKEN, or the fleet's)")
       .option(`${own.t ? "" : "-t, "}--access-token <token>`, "the token itself; other users may see it")
-      .option("--debug", "print each call to the API and its time");
+      .option("--debug", "print each call to the API and its time")
+      .addOption(
+        new Option("--verbose", "as --debug, for those who type flyctl's")
+          .hideHelp()
+          .implies({ debug: true }),
+      );
   }
 
   /** Shows examples in the help. Every command has one. */

@@ -132,8 +132,8 @@ describe("flags of flyctl", () => {
     ]);
   });
 
-  test("--debug tells about each call", async () => {
-    const { err } = await cli.home.hover("m", "ls", "--debug");
+  test.each(["--debug", "--verbose"])("%s tells about each call", async (flag) => {
+    const { err } = await cli.home.within("m", "ls", flag);
 
     expect(err).toMatch(/^\/windhover\.machines\.v1\.MachinesService\/ListMachines took [\d.]+ ms$/m);
   });

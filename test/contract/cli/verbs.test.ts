@@ -92,7 +92,7 @@ describe("hover machine update", () => {
     const { code, out } = await cli.home.within(
       ...["m", "update", ID, "-i", "hello:2", "-e", "A=1", "-m", "team=blue", "--vm-memory", "512"],
       ...["--restart", "on-fail", "--schedule", "daily", "--rollback", "--ready-timeout", "20s"],
-      ...["--command", "serve 'a b'", "-y", "--skip-health-checks"],
+      ...["--command", "serve 'a b'", "-y", "--skip-health-checks", "--detach"],
     );
 
     expect([code, out]).toEqual([

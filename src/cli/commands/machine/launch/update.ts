@@ -20,6 +20,7 @@ export function defineUpdate(machine: HoverCommand): void {
     .option("--current-version <id>", "fail when the machine has another version now")
     .option("--wait", "wait until it has settled, under a lease")
     .option("--wait-timeout <time>", "how long to wait (default: 5m)", duration)
+    .option("--detach", "always so unless --wait is given")
     .option("--skip-health-checks", "always so: there are no health checks yet")
     .option("-y, --yes", "always so: no confirmation is asked for")
     .option(...LEASE_FLAG);
