@@ -1,74 +1,33 @@
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { trimChanges } from "../../../../src/api/maintenance/retention.ts";
 import { watchesBehind } from "../../../../src/api/watches/metrics.ts";
-import { type Machine, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
-import type {
-  WatchMachinesRequest,
-  WatchMachinesResponse,
-} from "../../../../src/gen/windhover/machines/v1/machines.ts";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import type { WatchMachinesResponse } from "../../../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
 import { faultOf } from "../../../support/fault-of.ts";
-import type { Clients } from "../clients.ts";
-import { type TestApi, World } from "../fixture.ts";
-import { idsOf, Reporter } from "./fixture.ts";
-import { Watcher } from "./watcher.ts";
+import { idsOf, WatchedWorld } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 
-let world: World;
-let api: TestApi;
-let other: TestApi;
-let host: Reporter;
-let watchers: Watcher[] = [];
+let watched: WatchedWorld;
 
 beforeAll(async () => {
-  world = await World.open(1);
-  api = await world.api();
-  other = await world.api();
-  await api.user.createApp("web");
-  await api.user.createApp("jobs");
+  watched = await WatchedWorld.open();
 });
-afterAll(() => world.close());
-beforeEach(async () => {
-  await world.clear();
-  await world.sql("update hosts set applied_sequence = 0");
-  host = new Reporter(world);
-});
-afterEach(async () => {
-  await Promise.all(watchers.map((watcher) => watcher.close()));
-  watchers = [];
-});
-
-function watch(request: Partial<WatchMachinesRequest> = {}, from: Clients = api.user): Watcher {
-  const watcher = new Watcher(from, request);
-  watchers.push(watcher);
-  return watcher;
-}
-
-/** Begins a watch, and waits until it has the present states. */
-async function watching(request: Partial<WatchMachinesRequest> = {}, from?: Clients): Promise<Watcher> {
-  const watcher = watch(request, from);
-  await expect.poll(() => watcher.position).not.toBe("");
-  return watcher;
-}
-
-async function create(app = "web"): Promise<Machine> {
-  const { machine } = await api.user.create({ app });
-  if (!machine) throw new Error("no machine");
-  return machine;
-}
+afterAll(() => watched.close());
+beforeEach(() => watched.clear());
+afterEach(() => watched.closeWatches());
 
 describe("a watch", () => {
   test("begins with what is now, and tells every change once with its event, in its order", async () => {
-    const machine = await create();
-    const watcher = await watching();
+    const machine = await watched.create();
+    const watcher = await watched.watching();
     const atFirst = [...watcher.told];
 
     const changes = [MachineState.STARTING, MachineState.STARTED, MachineState.STOPPED].map((state) =>
-      host.change(machine, state),
+      watched.host.change(machine, state),
     );
-    await host.report(api, changes);
+    await watched.host.report(watched.api, changes);
 
     await expect.poll(() => watcher.told.length).toBe(4);
     expect(atFirst).toEqual([
@@ -83,19 +42,19 @@ describe("a watch", () => {
   });
 
   test("is of machines, of an app or of the organisation, those created later too, and of nobody else's", async () => {
-    const [web, job] = [await create("web"), await create("jobs")];
-    const stranger = await api.as("other", ["machines:read"]);
+    const [web, job] = [await watched.create("web"), await watched.create("jobs")];
+    const stranger = await watched.api.as("other", ["machines:read"]);
     const [one, app, all, none] = [
-      await watching({ machineIds: [job.id] }),
-      await watching({ app: "web" }),
-      await watching(),
-      await watching({}, stranger),
+      await watched.watching({ machineIds: [job.id] }),
+      await watched.watching({ app: "web" }),
+      await watched.watching(),
+      await watched.watching({}, stranger),
     ];
-    const later = await create("web");
-    const events = [web, job, later].map((machine) => host.change(machine));
+    const later = await watched.create("web");
+    const events = [web, job, later].map((machine) => watched.host.change(machine));
     const [ofWeb, ofJob, ofLater] = idsOf(events);
 
-    await host.report(other, events);
+    await watched.host.report(watched.other, events);
 
     await expect.poll(() => all.eventIds).toEqual([ofWeb, ofJob, ofLater]);
     await expect.poll(() => app.eventIds).toEqual([ofWeb, ofLater]);
@@ -107,35 +66,35 @@ describe("a watch", () => {
   });
 
   test("goes on at another api after its position: nothing is lost, and nothing comes twice", async () => {
-    const machine = await create();
-    const first = await watching();
-    const before = [host.change(machine), host.change(machine)];
-    await host.report(api, before);
+    const machine = await watched.create();
+    const first = await watched.watching();
+    const before = [watched.host.change(machine), watched.host.change(machine)];
+    await watched.host.report(watched.api, before);
     await expect.poll(() => first.eventIds).toEqual(idsOf(before));
     await first.close();
-    const missed = [host.change(machine), host.change(machine)];
-    await host.report(api, missed);
+    const missed = [watched.host.change(machine), watched.host.change(machine)];
+    await watched.host.report(watched.api, missed);
 
-    const second = watch({ afterPosition: first.position }, other.user);
+    const second = watched.watch({ afterPosition: first.position }, watched.other.user);
     await expect.poll(() => second.eventIds).toEqual(idsOf(missed));
-    const live = host.change(machine);
-    await host.report(api, [live]);
+    const live = watched.host.change(machine);
+    await watched.host.report(watched.api, [live]);
 
     await expect.poll(() => second.eventIds).toEqual(idsOf([...missed, live]));
     expect(second.told).toHaveLength(3);
   });
 
   test("goes on after any message, whichever api it is at, while hosts report to all", async () => {
-    const machine = await create();
-    const begun = await watching();
+    const machine = await watched.create();
+    const begun = await watched.watching();
     await begun.close();
     const told: string[] = [];
     let position = begun.position;
     const sent: string[] = [];
     const reporting = (async () => {
       for (let i = 0; i < 30; i++) {
-        const events = Array.from({ length: 1 + (i % 4) }, () => host.change(machine));
-        await host.report(i % 2 === 0 ? api : other, events);
+        const events = Array.from({ length: 1 + (i % 4) }, () => watched.host.change(machine));
+        await watched.host.report(i % 2 === 0 ? watched.api : watched.other, events);
         sent.push(...idsOf(events));
       }
     })();
@@ -145,7 +104,10 @@ describe("a watch", () => {
     });
 
     for (let turn = 0; !isOver || told.length < sent.length; turn++) {
-      const watcher = watch({ afterPosition: position }, (turn % 2 === 0 ? other : api).user);
+      const watcher = watched.watch(
+        { afterPosition: position },
+        (turn % 2 === 0 ? watched.other : watched.api).user,
+      );
       await expect.poll(() => watcher.messages).toBeGreaterThan(0);
       await watcher.close();
       told.push(...watcher.eventIds);
@@ -157,9 +119,9 @@ describe("a watch", () => {
   });
 
   test("has the changes of a transaction that commits after a later one", async () => {
-    const machine = await create();
-    const watcher = await watching();
-    const client = new pg.Client({ connectionString: world.database.url });
+    const machine = await watched.create();
+    const watcher = await watched.watching();
+    const client = new pg.Client({ connectionString: watched.world.database.url });
     await client.connect();
     await client.query("begin");
     await client.query(
@@ -179,9 +141,9 @@ describe("a watch", () => {
         }),
       ],
     );
-    const change = host.change(machine);
-    await host.report(api, [change]);
-    const begunMeanwhile = watch();
+    const change = watched.host.change(machine);
+    await watched.host.report(watched.api, [change]);
+    const begunMeanwhile = watched.watch();
     await expect.poll(() => begunMeanwhile.messages).toBeGreaterThan(0);
     expect(watcher.eventIds).toEqual([]);
     expect(begunMeanwhile.position).toBe("");
@@ -195,8 +157,8 @@ describe("a watch", () => {
   });
 
   test("that is slower than its changes is told all of them, each once", async () => {
-    const machine = await create();
-    const slow = await api.as("personal", ["machines:read"]);
+    const machine = await watched.create();
+    const slow = await watched.api.as("personal", ["machines:read"]);
     const { machines } = slow;
     const request = { machineIds: [machine.id], app: "", afterPosition: "" };
     const stream = machines.watchMachines(request);
@@ -207,11 +169,11 @@ describe("a watch", () => {
       firstly.resolve();
     });
     await firstly.promise;
-    const fast = await watching({ machineIds: [machine.id] });
+    const fast = await watched.watching({ machineIds: [machine.id] });
     const sent: string[] = [];
     for (let batch = 0; batch < 12; batch++) {
-      const events = Array.from({ length: 400 }, () => host.change(machine));
-      await host.report(api, events);
+      const events = Array.from({ length: 400 }, () => watched.host.change(machine));
+      await watched.host.report(watched.api, events);
       sent.push(...idsOf(events));
     }
     await expect.poll(() => fast.eventIds.length, { timeout: 20_000 }).toBe(sent.length);
@@ -230,18 +192,18 @@ describe("a watch", () => {
   });
 
   test("tells that a machine is gone whose create was undone", async () => {
-    const watcher = await watching();
-    world.host(1).after("createMachine", async (id) => {
-      const [row] = await world.sql<{ n: number }>(
+    const watcher = await watched.watching();
+    watched.world.host(1).after("createMachine", async (id) => {
+      const [row] = await watched.world.sql<{ n: number }>(
         `update machines set snapshot = '{"id": "x"}', generation = 1 where id = $1 returning 1 as n`,
         [id],
       );
       expect(row?.n).toBe(1);
       throw new Error("the answer is lost");
     });
-    expect(await faultOf(api.user.create())).toMatchObject({ reason: "HOST_UNREACHABLE" });
+    expect(await faultOf(watched.api.user.create())).toMatchObject({ reason: "HOST_UNREACHABLE" });
 
-    const rows = await world.sql<{ machine_id: string }>(
+    const rows = await watched.world.sql<{ machine_id: string }>(
       "select machine_id from machine_changes where status ->> 'state' = 'destroyed'",
     );
     await expect
@@ -251,83 +213,24 @@ describe("a watch", () => {
   });
 
   test("ends with its api, and the client goes on at another", async () => {
-    const machine = await create();
-    const going = await world.api();
-    const watcher = await watching({}, going.user);
+    const machine = await watched.create();
+    const going = await watched.world.api();
+    const watcher = await watched.watching({}, going.user);
     await going.close();
     expect(await watcher.ended).toMatchObject({ reason: "SERVER_DRAINING" });
 
-    const change = host.change(machine);
-    await host.report(other, [change]);
-    const next = watch({ afterPosition: watcher.position }, other.user);
+    const change = watched.host.change(machine);
+    await watched.host.report(watched.other, [change]);
+    const next = watched.watch({ afterPosition: watcher.position }, watched.other.user);
 
     await expect.poll(() => next.eventIds).toEqual(idsOf([change]));
   });
 });
 
-describe("a watch is refused", () => {
-  test("when it names what there is not, or nonsense", async () => {
-    const fault = (request: Partial<WatchMachinesRequest>) => watch(request).ended;
-    const machine = await create();
-    const stranger = await api.as("other", ["machines:read"]);
-
-    expect(await fault({ app: "nowhere" })).toMatchObject({ reason: "APP_NOT_FOUND" });
-    expect(await fault({ machineIds: [machine.id, "00001abcdef123"] })).toMatchObject({
-      reason: "MACHINE_NOT_FOUND",
-      facts: { machine_id: "00001abcdef123" },
-    });
-    expect(await watch({ machineIds: [machine.id] }, stranger).ended).toMatchObject({
-      reason: "MACHINE_NOT_FOUND",
-    });
-    expect(await fault({ app: "-", machineIds: ["x"], afterPosition: "?" })).toMatchObject({
-      reason: "INVALID_FIELDS",
-      facts: { fields: "machine_ids,app,after_position" },
-    });
-    stranger.close();
-  });
-
-  test("when changes after its position are not kept any more, or never were", async () => {
-    const machine = await create();
-    const watcher = await watching();
-    await host.report(api, [host.change(machine)]);
-    await expect.poll(() => watcher.eventIds.length).toBe(1);
-    await watcher.close();
-    const later = host.change(machine);
-    await host.report(api, [later]);
-    const { position } = watcher;
-
-    expect(await trimmed()).toBe(false);
-    await world.sql("update machine_changes set create_time = now() - interval '2 hours'");
-    expect(await trimmed()).toBe(true);
-
-    expect(await watch({ afterPosition: position }).ended).toMatchObject({ reason: "POSITION_TOO_OLD" });
-    expect(await watch({ afterPosition: "zzzzzzzzzzz-0" }).ended).toMatchObject({
-      reason: "POSITION_TOO_OLD",
-    });
-    const anew = await watching();
-    expect(anew.told.map(({ id }) => id)).toEqual([machine.id]);
-  });
-
-  /** Trims the log of changes. Returns whether that left none. */
-  async function trimmed(): Promise<boolean> {
-    await trimChanges(api.database);
-    return (await world.sql("select 1 from machine_changes")).length === 0;
-  }
-});
-
-test("a watch counts as a stream of its organisation", async () => {
-  const own = await world.api({ inProgressLimits: { calls: 8, streams: 1 } });
-  const first = await watching({}, own.user);
-
-  expect(await watch({}, own.user).ended).toMatchObject({ reason: "TOO_MANY_STREAMS" });
-  await first.close();
-  await own.close();
-});
-
 test("destroying a machine is told", async () => {
-  const machine = await create();
-  const watcher = await watching({ app: "web" });
-  const { machines } = api.user;
+  const machine = await watched.create();
+  const watcher = await watched.watching({ app: "web" });
+  const { machines } = watched.api.user;
 
   await call(
     machines,
@@ -335,7 +238,7 @@ test("destroying a machine is told", async () => {
     { machineId: machine.id, force: true, leaseNonce: "" },
     LIMIT,
   );
-  await host.report(api, [host.change(machine, MachineState.DESTROYED)]);
+  await watched.host.report(watched.api, [watched.host.change(machine, MachineState.DESTROYED)]);
 
   await expect.poll(() => watcher.told.at(-1)?.state).toBe(MachineState.DESTROYED);
 });
