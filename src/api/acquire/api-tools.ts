@@ -64,18 +64,21 @@ export function apiTools(parts: ApiToolsParts): AcquireTools {
 }
 
 /**
- * Finds machines in random order within a region, so that concurrent acquires try different ones. A machine whose create is under way
- * may be about to be started for whoever creates it.
+ * Finds machines in random order within a region, so that concurrent acquires try different ones, and those of different hosts first, as
+ * a full host refuses all of its own. A machine whose create is under way may be about to be started for whoever creates it.
  */
 async function candidates(database: Queries, query: CandidateQuery): Promise<readonly Candidate[]> {
   const { rows } = await database.query<Candidate>({
     name: "acquire_candidates",
-    text: `select id, memory_mb as "memoryMb" from machines
-            where app = $1 and org = $2 and state in ('stopped', 'created') and committed
-              and (cardinality($3::text[]) = 0 or region = any($3))
-              and ($4::jsonb is null or metadata @> $4::jsonb)
-              and (state <> 'created' or not exists (select 1 from sagas where id = create_id and status = 'running'))
-            order by array_position($3::text[], region), random() limit $5`,
+    text: `select id, memory_mb as "memoryMb" from (
+             select id, memory_mb, region, row_number() over (partition by region, host_number order by random()) as nth
+               from machines
+              where app = $1 and org = $2 and state in ('stopped', 'created') and committed
+                and (cardinality($3::text[]) = 0 or region = any($3))
+                and ($4::jsonb is null or metadata @> $4::jsonb)
+                and (state <> 'created' or not exists (select 1 from sagas where id = create_id and status = 'running'))
+           ) candidates
+            order by array_position($3::text[], region), nth, random() limit $5`,
     values: [
       ...[query.app, query.org, query.regions],
       ...[Object.keys(query.metadata).length > 0 ? toJson(query.metadata) : null, query.limit],

@@ -10,7 +10,7 @@ import type { AcquireTools } from "./acquire-tools.ts";
 /** Lease that keeps two acquires from taking the same machine. Released as soon as the machine runs. */
 const LEASE_MS = 30_000;
 /** Most machines that one step tries. */
-const MAX_CANDIDATES = 8;
+const MAX_CANDIDATES = 32;
 /** Faults after which a host would start no other machine either. */
 const HOST_FAULTS: ReadonlySet<string> = new Set([
   ...["START_QUEUE_FULL", "HOST_UNREACHABLE", "HOST_UNKNOWN", "HOST_DRAINING"],

@@ -99,6 +99,23 @@ describe("AcquireMachine", () => {
     expect(fault.violations.map(({ field }) => field)).toEqual(["steps[0].start_any.metadata"]);
   });
 
+  test("tries other hosts before it tries other machines of one that is full", async () => {
+    const hostOf = (id: string) => Number.parseInt(id.slice(0, 5), 16);
+    const many: string[] = [];
+    for (let i = 0; i < 4; i++) many.push(await stopped());
+    world.scheduler.hosts.reverse();
+    const rare = await stopped();
+    world.scheduler.hosts.reverse();
+    const full = hostOf(many[0] ?? "");
+    expect([...many.map(hostOf), 3 - hostOf(rare)]).toEqual(Array(5).fill(full));
+    world.host(full).before("startMachine", () => Promise.reject(FULL), 99);
+
+    const { machine, attempts } = await acquire([startAny()]);
+
+    expect(machine?.id).toBe(rare);
+    expect(attempts.length).toBeLessThanOrEqual(2);
+  });
+
   test("takes no machine that a create is about to start", async () => {
     const going = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();
