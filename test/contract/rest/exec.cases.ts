@@ -20,6 +20,7 @@ export function execCases(gateway: () => Gateway): void {
       expect((await exec({ cmd: `echo "hello"  '*' \\$HOME`, machine: true, container: "" })).json).toEqual(
         hello,
       );
+      expect((await exec({ cmd: ["echo", "hello * $HOME"] })).json).toEqual(hello);
     });
 
     test("that fail are a success of the call", async () => {

@@ -4,7 +4,7 @@ import { invalid } from "../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { commandToJson, processToJson } from "../convert/convert-platform.ts";
 import { flag, oneOf, seconds, text, textMap, texts } from "../convert/fields.ts";
-import type { Json, JsonObject } from "../convert/json.ts";
+import { isObject, type Json, type JsonObject } from "../convert/json.ts";
 import { splitWords } from "../convert/words.ts";
 import { type Route, route } from "../requests/route.ts";
 
@@ -24,17 +24,20 @@ export const execRoutes: readonly Route[] = [
     rpc: ExecServiceService.runCommand,
     // Beyond the longest timeout of a command.
     timeoutMs: (TIMEOUT_S.most + 30) * 1_000,
-    body: z.looseObject({
-      command: texts().describe("Program and arguments. No shell takes part."),
-      cmd: text("The same as one text, split into words as by a shell, with quotes."),
-      stdin: text(),
-      timeout: seconds().describe(`Seconds. Default ${TIMEOUT_S.usual}, at most ${TIMEOUT_S.most}.`),
-      env: textMap(),
-      user: text(),
-      working_dir: text(),
-      container: text("Taken, and not acted on."),
-      machine: flag(),
-    }),
+    body: z.preprocess(
+      withCommand,
+      z.looseObject({
+        command: texts().describe("Program and arguments. No shell takes part."),
+        cmd: text("The same as one text, split into words as by a shell, with quotes."),
+        stdin: text(),
+        timeout: seconds().describe(`Seconds. Default ${TIMEOUT_S.usual}, at most ${TIMEOUT_S.most}.`),
+        env: textMap(),
+        user: text(),
+        working_dir: text(),
+        container: text("Taken, and not acted on."),
+        machine: flag(),
+      }),
+    ),
     async handle(request) {
       const { body } = request.read();
       const command = body.command && body.command.length > 0 ? body.command : wordsOf(body.cmd);
@@ -70,6 +73,13 @@ export const execRoutes: readonly Route[] = [
     },
   }),
 ];
+
+/** Takes a list in `cmd`, which some clients send, for the command. */
+function withCommand(raw: unknown): unknown {
+  if (!isObject(raw)) return raw;
+  const { cmd, ...others } = raw;
+  return Array.isArray(cmd) && !others["command"] ? { ...others, command: cmd } : raw;
+}
 
 /** @throws Fault INVALID_FIELDS */
 function wordsOf(cmd: string | undefined): string[] {
