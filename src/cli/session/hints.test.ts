@@ -27,6 +27,8 @@ describe("the next command", () => {
     ["NO_HOSTS", {}, ["hover doctor"]],
     ["DISK_FULL", {}, ["hover doctor"]],
     ["PEER_UNAVAILABLE", {}, ["hover doctor"]],
+    ["AUTO_DESTROY", { machine: "0000a1b2c3d4e5" }, ["hover machine clone 0000a1b2c3d4e5"]],
+    ["REPLACED", { machine: "0000a1b2c3d4e5" }, ["hover machine versions 0000a1b2c3d4e5"]],
     ["SOMETHING_NEW", {}, []],
   ])("after %s", (reason, subject, next) => {
     expect(nextSteps(fault(reason), subject, settings)).toEqual(next);
@@ -40,6 +42,15 @@ describe("the next command", () => {
       "hover doctor",
     ]);
     expect(remarks(unreachable, settings)).toEqual(["the API's address came from the default"]);
+  });
+
+  test("tells a key that signs from the key of an acquire", () => {
+    const [signs, acquires] = (["FAILED_PRECONDITION", "ABORTED"] as const).map((code) =>
+      nextSteps(new Fault(code, "KEY_IN_USE", "it is in use"), {}, settings),
+    );
+
+    expect(signs).toEqual(["hover key list"]);
+    expect(acquires).toEqual([expect.stringContaining("same command again")]);
   });
 
   test("names the subject of the fault when the command does not know it", () => {

@@ -39,10 +39,15 @@ const NEXT: Readonly<Record<string, Hint>> = {
   HOST_DRAINING: (_about, { facts }) => `hover host uncordon ${facts["host_number"] ?? "HOST"}`,
   ...each(
     ({ machine }) => `hover machine status ${machine}`,
-    ...["INVALID_STATE", "STATE_UNREACHABLE", "WAIT_TIMEOUT"],
+    ...["INVALID_STATE", "STATE_UNREACHABLE", "WAIT_TIMEOUT", "EXEC_INTERRUPTED", "SIGNAL_FAILED"],
   ),
   LEASE_HELD: ({ machine }) => `hover machine leases view ${machine}`,
-  VERSION_MISMATCH: ({ machine }) => `hover machine versions ${machine}`,
+  LEASE_NOT_FOUND: ({ machine }) => `hover machine leases acquire ${machine}`,
+  ...each(({ machine }) => `hover machine versions ${machine}`, "VERSION_MISMATCH", "REPLACED"),
+  AUTO_DESTROY: ({ machine }) => `hover machine clone ${machine}`,
+  SUSPEND_NOT_SUPPORTED: ({ machine }) => `hover machine stop ${machine}`,
+  EXEC_TIMEOUT: ({ machine }) => `hover machine exec --timeout 10m ${machine} ...`,
+  POSITION_TOO_OLD: () => "hover watch   (without --after)",
   ...each(({ machine }) => `hover machine logs ${machine}`, "ROLLED_BACK"),
   EXEC_FAILED: ({ machine }) => `hover machine logs ${machine}`,
   ...each(ofTrace, "START_FAILED", "START_TIMEOUT"),
@@ -64,7 +69,10 @@ const NEXT: Readonly<Record<string, Hint>> = {
   REGISTRY_NOT_FOUND: () => "hover registry list",
   ...each(newToken, "TOKEN_EXPIRED", "TOKEN_REVOKED", "SCOPE_MISSING"),
   TOKEN_RESTRICTED: () => "hover token inspect",
-  KEY_IN_USE: () => "hover key list",
+  // Of a key that signs tokens, or of an acquire.
+  KEY_IN_USE: (_about, { code }) =>
+    code === "ABORTED" ? "the same command again: its key gets the same machine" : "hover key list",
+  KEY_REUSED: () => "hover acquire --key ANOTHER ...",
 };
 
 function each(hint: Hint, ...reasons: readonly string[]): Record<string, Hint> {
