@@ -86,3 +86,16 @@ test("placements and the caller are lists", () => {
     tokens: [{ token_id: "t1", org_slug: "acme", organization: "acme", apps: [], user: "me" }],
   });
 });
+
+test("a restricted token says which apps or which machine it is restricted to", () => {
+  const restricted = (...checks: string[]) => callerToJson(GetCallerResponse.fromPartial({ checks }));
+
+  const apps = restricted('check if app("a") or app("b")', 'check if app("b")', 'check if action("x")');
+  expect(apps).toMatchObject({ tokens: [{ apps: ["b"] }] });
+  expect(restricted('check if machine("1f")')).toMatchObject({
+    tokens: [{ apps: [], restricted_to_machine: "1f" }],
+  });
+  const mixed = restricted('check if app("a") or machine("1f")', 'check if machine("2") or machine("3")');
+  expect(Object.keys(Object(mixed).tokens[0])).not.toContain("restricted_to_machine");
+  expect(mixed).toMatchObject({ tokens: [{ apps: [] }] });
+});

@@ -71,9 +71,31 @@ export function placementsToJson({ regions }: EstimatePlacementsResponse): JsonO
   return { regions: regions.map(({ region, count, concurrency }) => ({ region, count, concurrency })) };
 }
 
-/** Converts the caller. */
-export function callerToJson({ tokenId, org, subject }: GetCallerResponse): JsonObject {
-  return { tokens: [{ token_id: tokenId, org_slug: org, organization: org, apps: [], user: subject }] };
+/** Converts the caller: the apps or the machine are those that its token is restricted to. */
+export function callerToJson({ tokenId, org, subject, checks }: GetCallerResponse): JsonObject {
+  const [machine, ...others] = namedBy("machine", checks);
+  return {
+    tokens: [
+      {
+        token_id: tokenId,
+        org_slug: org,
+        organization: org,
+        apps: namedBy("app", checks),
+        user: subject,
+        ...(machine === undefined || others.length > 0 ? {} : { restricted_to_machine: machine }),
+      },
+    ],
+  };
+}
+
+/** Returns the objects that every check about nothing else names: `check if app("a") or app("b")`. */
+function namedBy(kind: string, checks: readonly string[]): string[] {
+  const term = `${kind}\\("([^"]+)"\\)`;
+  const lists = checks
+    .filter((check) => new RegExp(`^check if ${term}(?: or ${term})*$`).test(check))
+    .map((check) => [...check.matchAll(new RegExp(term, "g"))].map(([, name = ""]) => name));
+  const [first = [], ...others] = lists;
+  return first.filter((name) => others.every((list) => list.includes(name)));
 }
 
 function regionToJson({ code, name, latitude, longitude, group }: Region): JsonObject {
