@@ -3,9 +3,12 @@ import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { invalid } from "../lib/faults/fault.ts";
 import { durationFromProto, durationToProto } from "../lib/grpc/messages/duration.ts";
 import { mapFromProto, mapToProto } from "../lib/grpc/messages/maps.ts";
-import type { FileConfig, MachineConfig, ServiceConfig } from "./machines/machine-config.ts";
-
-export const MAX_STOP_MS = 300_000;
+import {
+  type FileConfig,
+  MAX_STOP_MS,
+  type MachineConfig,
+  type ServiceConfig,
+} from "./machines/machine-config.ts";
 
 /** Converts a configuration, which the api has checked. @param path of it in the request. @throws Fault INVALID_FIELDS */
 export function configFromProto(config: pb.MachineConfig | undefined, path: string): MachineConfig {

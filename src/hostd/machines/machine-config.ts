@@ -57,3 +57,6 @@ export interface DnsConfig {
   readonly options: readonly string[];
   readonly hostname: string;
 }
+
+/** The longest grace of a stop. */
+export const MAX_STOP_MS = 300_000;

@@ -153,7 +153,10 @@ export class Driver {
     const decision = allowed(decideStop(this.machine, this.activity));
     // A second stop only hurries the first one, after which starts that wait for it still come.
     if (this.#last?.kind !== "stop") this.#stops += 1;
-    if (decision.kind === "already") return { machine: this.machine, already: true };
+    if (decision.kind === "already") {
+      await this.runtime.untilDurable();
+      return { machine: this.machine, already: true };
+    }
     return this.#stop(options);
   }
 
@@ -173,7 +176,7 @@ export class Driver {
       this.#last.stopOperation.escalate(options);
       return this.#last.done;
     }
-    return this.#beginRestart(stopOfRestart(this.runtime, this.#parts, options), guard);
+    return this.#beginRestart(stopOfRestart(this.runtime, this.#parts, options, guard), guard);
   }
 
   /** Refuses an update in a state that has none. @throws Fault INVALID_STATE */
@@ -288,6 +291,11 @@ export class Driver {
   async detach(): Promise<void> {
     this.#due.close();
     await this.runtime.detach();
+  }
+
+  /** Sets the timer for what is due anew. */
+  rearm(): void {
+    this.#due.arm();
   }
 
   #beginRestart(stopOperation: StopOperation, guard: Guard = () => {}): Promise<Machine> {

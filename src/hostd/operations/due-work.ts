@@ -1,11 +1,12 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
+import { endsWithin } from "../../lib/runtime/wait.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Ports } from "../capacity/ports.ts";
 import { restartDenied } from "../machines/change.ts";
 import { digestsOf, type Machine, type StartCause } from "../machines/machine.ts";
-import { type Due, nextDue } from "../machines/own-starts/due.ts";
+import { type Due, leftMs, nextDue } from "../machines/own-starts/due.ts";
 import { scheduleRefused, scheduleSkipped } from "../machines/own-starts/schedule.ts";
 import { isActive, isStartable } from "../machines/states.ts";
 import { ready } from "../machines/update.ts";
@@ -14,7 +15,7 @@ import type { MachineRuntime } from "./machine-runtime.ts";
 import type { RemoveReason } from "./remove.ts";
 
 export interface DueParts {
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Clock;
   readonly ledger: Pick<Ledger, "unreserve">;
   readonly ports: Pick<Ports, "release">;
   readonly pins: Pick<ImagePins, "unpinUnused">;
@@ -36,6 +37,8 @@ interface Worker {
 const MAX_TIMER_MS = 24 * 60 * 60_000;
 /** Pause after an unexpected failure. */
 const RETRY_MS = 1_000;
+/** How long the exit of a VM that was taken over may take. */
+const EXIT_MS = 100;
 const AUTO_DESTROY = {
   source: "hostd",
   message: "its process has ended, and it destroys itself then",
@@ -50,6 +53,7 @@ export class DueWork {
   readonly #worker: Worker;
   readonly #parts: DueParts;
   #timer: NodeJS.Timeout | undefined;
+  /** On the monotonic clock. */
   #notBeforeMs = 0;
 
   constructor(worker: Worker, parts: DueParts) {
@@ -72,8 +76,9 @@ export class DueWork {
     if (this.#worker.activity !== undefined || this.#parts.closing.aborted) return;
     const due = nextDue(this.#worker.runtime.machine);
     if (due === undefined) return;
-    const leftMs = Math.max(due.atMs, this.#notBeforeMs) - this.#parts.clock.now();
-    this.#timer = setTimeout(() => this.#run(), Math.min(Math.max(0, leftMs), MAX_TIMER_MS));
+    const { clock } = this.#parts;
+    const pauseMs = Math.max(0, this.#notBeforeMs - clock.monotonicMs(), leftMs(due, clock.now()));
+    this.#timer = setTimeout(() => this.#run(), Math.min(pauseMs, MAX_TIMER_MS));
     this.#timer.unref();
   }
 
@@ -90,7 +95,7 @@ export class DueWork {
 
   #run(): void {
     const due = this.#worker.activity === undefined ? nextDue(this.#worker.runtime.machine) : undefined;
-    if (due === undefined || due.atMs > this.#parts.clock.now()) {
+    if (due === undefined || leftMs(due, this.#parts.clock.now()) > 0) {
       this.arm();
       return;
     }
@@ -99,7 +104,7 @@ export class DueWork {
       const level = error instanceof Fault ? "info" : "error";
       logger[level]("a host could not do what was due", { machine_id: id, due: due.what, error });
       // Usually the failure has changed what is due.
-      this.#notBeforeMs = this.#parts.clock.now() + RETRY_MS;
+      this.#notBeforeMs = this.#parts.clock.monotonicMs() + RETRY_MS;
       this.arm();
     });
   }
@@ -111,6 +116,8 @@ export class DueWork {
         await this.#worker.destroy(false, AUTO_DESTROY);
         return;
       case "ready":
+        // A VM that was taken over tells a moment later that its process had ended before.
+        if (runtime.vm && (await endsWithin(EXIT_MS, runtime.ended))) return;
         await runtime.note(ready);
         return;
       case "update":

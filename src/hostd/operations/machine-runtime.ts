@@ -1,7 +1,7 @@
 import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
-import { sleep } from "../../lib/runtime/wait.ts";
+import { endsWithin, sleep } from "../../lib/runtime/wait.ts";
 import { signalName } from "../../lib/signals/signals.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import { exited } from "../machines/change.ts";
@@ -29,6 +29,8 @@ export interface RuntimeParts {
 /** Called, synchronously, after each change of a machine. */
 export type OnChange = (after: Machine, before: Machine) => void;
 
+/** Longest time that an answer waits until what it says is on disk. */
+const STORE_LIMIT_MS = 1_000;
 const DESTROY_RETRY: Backoff = { firstMs: 200, maxMs: 30_000 };
 
 /**
@@ -43,6 +45,8 @@ export class MachineRuntime {
   readonly #onChange: OnChange;
   #vm: Vm | undefined;
   #ended: Promise<void> = Promise.resolve();
+  /** Of the last note. */
+  #durable: Promise<void> = Promise.resolve();
   #lastStep: Promise<unknown> = Promise.resolve();
 
   constructor(id: MachineId, parts: RuntimeParts, onChange: OnChange = () => {}) {
@@ -86,9 +90,16 @@ export class MachineRuntime {
       const change = step(before, this.#stamp());
       if (!change) return { durable: Promise.resolve() };
       const durable = this.#parts.store.note(change);
+      this.#durable = durable;
       this.#onChange(change.machine, before);
       return { durable };
     });
+  }
+
+  /** Resolves when what was noted is on disk, or the disk does not take it in time. */
+  async untilDurable(): Promise<void> {
+    this.#parts.store.flush();
+    await endsWithin(STORE_LIMIT_MS, this.#durable);
   }
 
   /** Takes over a VM whose process runs or has ended, and notes its exit. */

@@ -88,6 +88,8 @@ async function sweepMachine(host: ReconcileParts, driver: Driver): Promise<void>
   }
   const lacksVm = isActive(state) && driver.runtime.vm === undefined && vmId !== undefined;
   if (state === "destroying" || lacksVm) await adopt(driver);
+  // The clock may have been set.
+  else driver.rearm();
 }
 
 function adopt(driver: Driver): Promise<void> {

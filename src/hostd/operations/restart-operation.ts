@@ -1,4 +1,4 @@
-import { Fault } from "../../lib/faults/fault.ts";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { refuseWhileDraining } from "../availability/scheduling.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import { restarting, restartRefused } from "../machines/change.ts";
@@ -8,17 +8,20 @@ import { startFailedFault } from "./launch/launch-faults.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
 
-export type RestartParts = LaunchParts & StopParts & { readonly ledger: Pick<Ledger, "reserve"> };
+export type RestartParts = LaunchParts &
+  StopParts & { readonly ledger: Pick<Ledger, "reserve" | "unreserve"> };
 
 /** Makes the stop that a restart begins with. A machine that does not run is not stopped. */
 export function stopOfRestart(
   runtime: MachineRuntime,
   parts: RestartParts,
   options: StopOptions,
+  guard: Guard,
 ): StopOperation {
-  return new StopOperation(runtime, parts, options, (machine, stop, at) =>
-    machine.state === "started" ? restarting(machine, stop, at) : undefined,
-  );
+  return new StopOperation(runtime, parts, options, (machine, stop, at) => {
+    guard(machine);
+    return machine.state === "started" ? restarting(machine, stop, at) : undefined;
+  });
 }
 
 /**
@@ -34,13 +37,20 @@ export async function restart(
   guard: Guard,
 ): Promise<Machine> {
   signal.throwIfAborted();
-  guard(runtime.machine);
   refuseWhileDraining(parts.scheduling, parts.number);
   if (runtime.vm) parts.ledger.reserve(runtime.id);
-  await stop.run();
+  try {
+    await stop.run();
+  } catch (err) {
+    if (runtime.machine.state !== "restarting") parts.ledger.unreserve(runtime.id);
+    throw err;
+  }
   signal.throwIfAborted();
-  const isBetween = runtime.machine.state === "restarting";
-  const { machine } = await launchAgain(runtime, parts, signal, isBetween ? "restart" : undefined);
+  const { state, restartAtMs } = runtime.machine;
+  const isBetween = state === "restarting";
+  const hasBegun = isBetween && restartAtMs === undefined;
+  const cause = isBetween ? "restart" : undefined;
+  const { machine } = await launchAgain(runtime, parts, signal, cause, hasBegun ? undefined : guard);
   return machine;
 }
 
@@ -53,10 +63,12 @@ export async function launchAgain(
   parts: LaunchParts,
   signal: AbortSignal,
   cause: StartCause | undefined,
+  guard?: Guard,
 ): Promise<StartResult> {
   try {
-    return await launch(runtime, parts, signal, cause);
+    return await launch(runtime, parts, signal, cause, guard);
   } catch (err) {
+    if (hasReason(err, "LEASE_HELD")) throw err;
     const { state, vmId } = runtime.machine;
     const isForAMoment = err instanceof Fault && err.retryAfterMs !== undefined;
     const isRefused = state === "restarting" && vmId === undefined && !isForAMoment;

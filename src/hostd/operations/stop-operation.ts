@@ -4,6 +4,7 @@ import { endsWithin } from "../../lib/runtime/wait.ts";
 import { signalNumber } from "../../lib/signals/signals.ts";
 import { stoppedWithoutProcess, stopping } from "../machines/change.ts";
 import type { Change, Machine, PendingStop } from "../machines/machine.ts";
+import { MAX_STOP_MS } from "../machines/machine-config.ts";
 import type { Stamp } from "../machines/stamp.ts";
 import type { Vm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
@@ -16,7 +17,7 @@ export interface StopOptions {
 }
 
 export interface StopParts {
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Clock;
   /** `graceMs`: default grace. `killMs`: from SIGKILL to the destruction of the VM. */
   readonly limits: { readonly graceMs: number; readonly killMs: number };
 }
@@ -41,7 +42,7 @@ export class StopOperation {
   #hasBegun = false;
   /** The VM that it stops. */
   #vmId: string | undefined;
-  /** Set by {@link escalate}: latest time of the SIGKILL. */
+  /** Set by {@link escalate}: latest time of the SIGKILL, on the monotonic clock. */
   #killAtMs = Number.POSITIVE_INFINITY;
   #escalated = new AbortController();
 
@@ -71,7 +72,10 @@ export class StopOperation {
     // A restarted hostd could not take over the VM of this start.
     if (machine.state === "starting" && machine.vmId !== undefined)
       await runtime.abandonVm(machine.vmId, NOT_TAKEN_OVER);
-    return this.resume();
+    await this.resume();
+    // Only notes say that it does not run. A restarted hostd must not start it again.
+    if (machine.stop === undefined) await runtime.untilDurable();
+    return runtime.machine;
   }
 
   /** Goes on with a stop whose intent is stored. */
@@ -86,7 +90,8 @@ export class StopOperation {
       sendSignal(runtime, vm, stop.signal);
       // It came while the intent was being stored.
       if (this.#late) this.escalate(this.#late);
-      if (!(await this.#endsInGrace(stop.killAtMs))) await killVm(runtime, vm, this.#parts.limits.killMs);
+      if (!(await this.#endsInGrace(this.#monotonic(stop.killAtMs))))
+        await killVm(runtime, vm, this.#parts.limits.killMs);
     } else {
       await runtime.abandonVm(vmId, NOT_TAKEN_OVER);
     }
@@ -107,15 +112,21 @@ export class StopOperation {
     const { vm } = runtime;
     // The next VM is not its own.
     if (vm && vm.id === this.#vmId && options.signal) sendSignal(runtime, vm, signal);
-    this.#killAtMs = Math.min(this.#killAtMs, killAtMs);
+    this.#killAtMs = Math.min(this.#killAtMs, this.#monotonic(killAtMs));
     const before = this.#escalated;
     this.#escalated = new AbortController();
     before.abort();
   }
 
+  /** Converts a time of the wall clock, which may have been set since. */
+  #monotonic(timeMs: number): number {
+    const { clock } = this.#parts;
+    return clock.monotonicMs() + Math.min(timeMs - clock.now(), MAX_STOP_MS);
+  }
+
   async #endsInGrace(killAtMs: number): Promise<boolean> {
     for (;;) {
-      const left = Math.min(killAtMs, this.#killAtMs) - this.#parts.clock.now();
+      const left = Math.min(killAtMs, this.#killAtMs) - this.#parts.clock.monotonicMs();
       if (left <= 0) return endsWithin(0, this.#runtime.ended);
       if (await endsWithin(left, this.#runtime.ended, this.#escalated.signal)) return true;
     }

@@ -11,7 +11,7 @@ const DEFAULT_RETRIES = 10;
 /** Pause before the first restart of a window; the next ones double from `FIRST_PAUSE_MS`. */
 const AT_ONCE_MS = 100;
 const FIRST_PAUSE_MS = 1_000;
-const MAX_PAUSE_MS = 30_000;
+export const MAX_PAUSE_MS = 30_000;
 
 /** Decides by the restart policy. @param isFailure not an exit with code 0 */
 export function decideRestart(machine: Machine, isFailure: boolean, nowMs: number): RestartDecision {

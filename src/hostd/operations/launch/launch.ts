@@ -45,8 +45,6 @@ interface Plan {
 
 /** Time that an aborted launch has to end. */
 const ABORT_LIMIT_MS = 5_000;
-/** Longest time that the answer to a failed start waits until the failure is on disk. */
-const STORE_FAILURE_LIMIT_MS = 1_000;
 
 /**
  * Starts a machine: admits it, stores the intent while a VM is acquired, runs the program, notes the outcome.
@@ -163,23 +161,17 @@ async function bringUp(
       throw new Fault("UNAVAILABLE", "START_FAILED", message, {}, { cause: err });
     }
     const fault = launchFault(err, program, limit.isOver, launchMs);
-    await noteFailure(runtime, parts, fault, err);
+    await noteFailure(runtime, fault, err);
     throw fault;
   }
 }
 
-async function noteFailure(
-  runtime: MachineRuntime,
-  parts: LaunchParts,
-  fault: Fault,
-  err: unknown,
-): Promise<void> {
+async function noteFailure(runtime: MachineRuntime, fault: Fault, err: unknown): Promise<void> {
   const hasMore = err instanceof LaunchError && !fault.message.includes(err.message);
   const message = hasMore ? `${fault.message}: ${err.message}` : fault.message;
-  const { durable } = await runtime.note((machine, at) => startFailed(machine, fault.reason, message, at));
+  await runtime.note((machine, at) => startFailed(machine, fault.reason, message, at));
   // No VM is left from which a restarted hostd could learn of the failure.
-  parts.store.flush();
-  await endsWithin(STORE_FAILURE_LIMIT_MS, durable);
+  await runtime.untilDurable();
 }
 
 /** Launches a VM. When the VMM does not end an aborted launch in time, abandons it: the sweep destroys what comes of it. */

@@ -80,6 +80,21 @@ describe("a stop is the later word", () => {
   });
 });
 
+test("a stop that cancels a restart is on disk when it is answered", async () => {
+  const slow = await startHost({ latencyMs: 300 });
+  const { id } = await slow.created();
+  await slow.start(id);
+  const refused = expect(slow.restart(id)).rejects.toMatchObject(STOPPED);
+  await expect.poll(async () => (await slow.get(id)).state).toBe(MachineState.STARTING);
+
+  await slow.stop(id);
+
+  const written = await slow.store.outbox(0, 10_000);
+  await refused;
+  await slow.close();
+  expect(written.at(-1)?.machine).toMatchObject({ id, state: "stopped" });
+});
+
 describe("a lease that was acquired while a call waited", () => {
   test("guards the machine against a start", async () => {
     const { id, stopped, endProcess } = await stopping();
