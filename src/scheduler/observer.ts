@@ -92,7 +92,7 @@ class AuctionSpans implements AuctionObserver {
       this.#traceparent ??= context.with(this.#context, activeTraceparent);
       return this.#traceparent;
     }
-    const attributes = { [attribute.hostId]: host.number, "windhover.host.name": host.name };
+    const attributes = { [attribute.hostId]: host.number, [attribute.hostName]: host.name };
     const bid = tracer().startSpan("scheduler.bid", { attributes }, this.#context);
     this.#bids.set(host.number, bid);
     return context.with(trace.setSpan(this.#context, bid), activeTraceparent);

@@ -6,7 +6,7 @@ import { type CallScope, call } from "../../lib/grpc/client.ts";
 import { Connections } from "../../lib/grpc/connections.ts";
 import { durationToProto } from "../../lib/grpc/messages/duration.ts";
 import { openStream } from "../../lib/grpc/streams.ts";
-import { annotate } from "../../lib/otel/tracing.ts";
+import { annotate, attribute } from "../../lib/otel/tracing.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { configToProto } from "../machines/config/convert-config.ts";
 import {
@@ -31,8 +31,6 @@ import {
 import { announcedFromProto, schedulingFromProto, schedulingToProto } from "./convert-host.ts";
 import type { Hostd } from "./hostd.ts";
 import { Waits } from "./watches/waits-client.ts";
-
-const HOST_NAME = "windhover.host.name";
 
 const GET_TIMEOUT_MS = 5_000;
 const LIST_TIMEOUT_MS = 10_000;
@@ -103,7 +101,7 @@ export function hostdClient(
       return answer.machines.map(describedFromProto);
     },
     async startMachine(host, { machineId, org, watchMs, leaseNonce = "" }, limits) {
-      annotate(HOST_NAME, host.name);
+      annotate(attribute.hostName, host.name);
       const client = calls.at(host.address);
       const request = { machineId, org, watch: durationToProto(watchMs), leaseNonce };
       const response = await sendStart(host, client, request, limits);
@@ -166,7 +164,7 @@ export function hostdClient(
       }
     },
     async createMachine(host, award, limits) {
-      annotate(HOST_NAME, host.name);
+      annotate(attribute.hostName, host.name);
       const { machineId: id, config, image, reservationId, epoch, keepForLaunch, lease, ...rest } = award;
       const place = { ...rest, id, host: host.name, config: configToProto(config), imageRef: image };
       const request = {

@@ -23,6 +23,7 @@ export { type Attributes, type Span, SpanKind } from "@opentelemetry/api";
 export const attribute = {
   machineId: "windhover.machine.id",
   hostId: "windhover.host.id",
+  hostName: "windhover.host.name",
   imageDigest: "windhover.image.digest",
   imageReference: "windhover.image.reference",
   imageCached: "windhover.image.cached",
