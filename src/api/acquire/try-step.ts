@@ -107,8 +107,10 @@ async function startAny(
     }
     let isBegun = false;
     try {
-      const nonce = await tools.lease(id, LEASE_MS, caller);
+      // Its nonce must be known, so that it can be released.
+      const nonce = await tools.lease(id, LEASE_MS, withoutLimits(caller));
       try {
+        caller.signal?.throwIfAborted();
         isBegun = true;
         return await startRecorded(
           context,
@@ -120,7 +122,7 @@ async function startAny(
         );
       } finally {
         // Not awaited: the lease ends by itself.
-        tools.releaseLease(id, nonce, context.caller).catch(() => {});
+        tools.releaseLease(id, nonce, withoutLimits(caller)).catch(() => {});
       }
     } catch (err) {
       last = asFault(err);
@@ -154,7 +156,7 @@ async function startRecorded(
   try {
     await context.record(intent);
     // Not cancelled with the caller: only a start whose end is known can be undone.
-    const { machine, alreadyStarted } = await context.tools.start(id, nonce, withoutSignal(caller));
+    const { machine, alreadyStarted } = await context.tools.start(id, nonce, withoutLimits(caller));
     // A start that joined one of another call is not undone.
     const isOurs = !alreadyStarted && ["", context.traceId].includes(machine.lastStartTraceId);
     if (!isOurs && nonce !== "") throw startedByOther(id);
@@ -180,7 +182,7 @@ async function launch(
   const requestId = `acquire:${id}:${step}`;
   const intent: Intent = { kind: "create", step, requestId };
   await record(intent);
-  const machine = await tools.create(request, requestId, withoutSignal(caller));
+  const machine = await tools.create(request, requestId, withoutLimits(caller));
   const { id: machineId } = machine;
   try {
     assertRuns(machine);
@@ -216,7 +218,8 @@ function assertRuns(machine: Machine): void {
   );
 }
 
-function withoutSignal({ signal: _, ...caller }: Caller): Caller {
+/** Returns a caller for work whose end must be known, although it may come after the deadline of the call. */
+function withoutLimits({ signal: _, remainingMs: _left, ...caller }: Caller): Caller {
   return caller;
 }
 

@@ -116,6 +116,30 @@ describe("AcquireMachine", () => {
     expect(attempts.length).toBeLessThanOrEqual(2);
   });
 
+  test.each([
+    ["a machine", (id: string) => start(id)],
+    ["any machine, and its lease", () => startAny()],
+  ])("gives back %s that runs after the deadline of its call", async (_, stepOf) => {
+    const id = await stopped();
+    const [asked, going] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    for (const host of [1, 2])
+      world.host(host).before("startMachine", () => {
+        asked.resolve();
+        return going.promise;
+      });
+    const request = AcquireMachineRequest.fromPartial({ steps: [stepOf(id)] });
+
+    const fault = await faultOf(call(client, client.acquireMachine, request, { timeoutMs: 1_000 }));
+    await asked.promise;
+    going.resolve();
+
+    expect(fault.code).toBe("DEADLINE_EXCEEDED");
+    const onHost = () => world.onHosts.find((machine) => machine.id === id);
+    await expect.poll(() => onHost()?.state).toBe(MachineState.STOPPED);
+    // Nobody needs a nonce.
+    await expect.poll(async () => (await api.user.start(id)).machine?.state).toBe(MachineState.STARTED);
+  });
+
   test("takes no machine that a create is about to start", async () => {
     const going = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();
