@@ -14,7 +14,9 @@ export const edgeVariables = {
     ),
   GRPC_CONNECTIONS_PER_ADDRESS: integer(64, 1_000_000)
     .prefault(512)
-    .describe("The same for one address. Behind a proxy all clients have the same one."),
+    .describe(
+      "The same for one address; the REST port, where each request under way takes one, has four times as many. Behind a proxy all clients have the same one.",
+    ),
 };
 
 export type Edge = ReturnType<typeof readEdge>;

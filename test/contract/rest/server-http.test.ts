@@ -408,6 +408,21 @@ test("a client that does not finish its headers, or its body, is told so and los
   }
 });
 
+test("hundreds of connections may be opened at once, before any has shown its token", async () => {
+  const [host = "", port = ""] = api.restAddress.split(":");
+  const sockets = Array.from({ length: 200 }, () => connect({ host, port: Number(port) }));
+  await Promise.all(sockets.map((socket) => once(socket, "connect")));
+
+  const answers = sockets.map(async (socket) => {
+    socket.write(`GET /v1/apps/web HTTP/1.1\r\n${auth()}\r\n`);
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket) chunks.push(chunk as Buffer);
+    return Number(/^HTTP\/1\.1 (\d+)/.exec(Buffer.concat(chunks).toString())?.[1]);
+  });
+
+  expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
+});
+
 test("a connection that sends many requests and reads no answer is refused, and closed", async () => {
   const one = `GET /v1/apps/web HTTP/1.1\r\nAuthorization: Bearer ${bearer}\r\nHost: api\r\n\r\n`;
 

@@ -9,7 +9,7 @@ import { asFault } from "../../../lib/grpc/status.ts";
 import { type ConnectionLimits, limitConnections } from "../../../lib/limits/connection-limiter.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { errorAnswer } from "../errors/answer.ts";
-import { REST_LIMITS } from "../requests/limits.ts";
+import { httpConnections, REST_LIMITS } from "../requests/limits.ts";
 import { answerBrokenRequest } from "./broken-requests.ts";
 import { beginExchange, type Exchange } from "./exchange.ts";
 import { sendJson } from "./register-route.ts";
@@ -18,6 +18,7 @@ import { allowedMethods, type Known } from "./unknown-routes.ts";
 export interface ServerParts {
   readonly calls: LocalCalls;
   readonly region: string;
+  /** Of the gRPC port, from which those of this one follow. */
   readonly connections: ConnectionLimits;
   /** Origins whose pages may read answers; `*` for all. */
   readonly origins: readonly string[];
@@ -67,7 +68,7 @@ export async function createRestServer(parts: ServerParts) {
       fail(badPath(err.message), request, reply);
     },
   });
-  const limited = limitConnections(server.server, connections);
+  const limited = limitConnections(server.server, httpConnections(connections));
   // Node itself would answer 417 without a body.
   server.server.on("checkExpectation", (request, response) =>
     server.server.emit("request", request, response),

@@ -84,7 +84,9 @@ const regionAnswer = z.object({
 
 const tokenAnswer = z.object({
   ...{ token_id: z.string(), org_slug: z.string(), organization: z.string(), user: z.string() },
-  apps: z.array(z.string()).describe("Apps that the token is restricted to; empty without such a restriction."),
+  apps: z
+    .array(z.string())
+    .describe("Apps that the token is restricted to; empty without such a restriction."),
   restricted_to_machine: z.string().optional(),
 });
 

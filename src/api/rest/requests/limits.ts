@@ -1,3 +1,5 @@
+import type { ConnectionLimits } from "../../../lib/limits/connection-limiter.ts";
+
 const KIB = 1_024;
 
 /** Bounds of connections and requests. */
@@ -23,3 +25,13 @@ export const TIMEOUT_MS = {
   create: 960_000,
   none: Number.POSITIVE_INFINITY,
 } as const;
+
+/**
+ * Returns the limits of connections over HTTP/1.1, which takes one for each request at a time: a client
+ * opens hundreds at once, before any has shown its token.
+ *
+ * @param limits those of the gRPC port
+ */
+export function httpConnections({ total, perAddress }: ConnectionLimits): ConnectionLimits {
+  return { total, perAddress: perAddress * 4, newTotal: total >> 1, newPerAddress: perAddress * 2 };
+}
