@@ -154,7 +154,7 @@ export class Machines {
   async stop(machineId: string, options: StopOptions = {}): Promise<Machine> {
     const { stopSignal = "", graceMs, leaseNonce = "", ...scope } = options;
     const message = { machineId, signal: stopSignal, timeout: durationOrNone(graceMs), leaseNonce };
-    const bounds = within(DEFAULTS.stopMs + (graceMs ?? 0), scope);
+    const bounds = within(DEFAULTS.stopMs + (graceMs ?? DEFAULTS.graceMs), scope);
     const { machine } = await this.#call((c) => c.stopMachine, message, "always", bounds);
     return machineFromProto(machine);
   }
@@ -164,7 +164,8 @@ export class Machines {
     const { stopSignal = "", graceMs, force = false, leaseNonce = "", ...scope } = options;
     const timeout = durationOrNone(graceMs);
     const message = { machineId, signal: stopSignal, timeout, forceStop: force, leaseNonce };
-    const bounds = within(DEFAULTS.stopMs + DEFAULTS.startMs + (graceMs ?? 0), scope);
+    const graceful = force ? 0 : (graceMs ?? DEFAULTS.graceMs);
+    const bounds = within(DEFAULTS.stopMs + DEFAULTS.startMs + graceful, scope);
     const { machine } = await this.#call((c) => c.restartMachine, message, "ifNotDone", bounds);
     return machineFromProto(machine);
   }

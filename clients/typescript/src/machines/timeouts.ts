@@ -5,6 +5,8 @@ export const DEFAULTS = {
   callMs: 15_000,
   startMs: 60_000,
   stopMs: 60_000,
+  /** The longest grace that a configuration may have. */
+  graceMs: 300_000,
   /** Images are pulled within it. */
   createMs: 300_000,
   updateMs: 300_000,

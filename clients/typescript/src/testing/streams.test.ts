@@ -154,6 +154,23 @@ test("a wait that is longer than the api waits at once is asked again", async ()
   expect([machine.state, ...asked]).toEqual(["stopped", 300, 300]);
 });
 
+test("a stop has time for the grace of the machine, whatever that is", async () => {
+  const leftMs: number[] = [];
+  const api = await serveApi({
+    stopMachine: (call: { getDeadline(): Date | number }, done: Done) => {
+      leftMs.push(Number(call.getDeadline()) - Date.now());
+      done(null, { machine: machineIn("stopped") });
+    },
+  });
+  const { machines } = clientOf(api);
+
+  await machines.stop(ID);
+  await machines.stop(ID, { graceMs: 1_000 });
+  await machines.stop(ID, { timeoutMs: 5_000 });
+
+  expect(leftMs.map((ms) => Math.ceil(ms / 60_000))).toEqual([6, 2, 1]);
+});
+
 test("lists and events are read page by page", async () => {
   const page = ({ request: { pageToken } }: { request: { pageToken: string } }, done: Done) => {
     const [at, next] = pageToken === "" ? ["a", "2"] : ["b", ""];
