@@ -39,12 +39,13 @@ export function runSteps<T>({
   let running = 0;
   let isOver = false;
   let timer: NodeJS.Timeout | undefined;
+  let listener: Disposable | undefined;
 
   const end = (finish: () => void, reason: unknown): void => {
     if (isOver) return;
     isOver = true;
     clearTimeout(timer);
-    listener[Symbol.dispose]();
+    listener?.[Symbol.dispose]();
     for (const { cancel } of begun) cancel.abort(reason);
     finish();
   };
@@ -74,7 +75,7 @@ export function runSteps<T>({
       },
     );
   };
-  const listener = onAbort(signal, () => end(() => reject(signal.reason), signal.reason));
+  listener = onAbort(signal, () => end(() => reject(signal.reason), signal.reason));
   if (!signal.aborted) next();
   return promise;
 }

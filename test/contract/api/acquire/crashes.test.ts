@@ -360,6 +360,17 @@ describe("an acquire", () => {
     await acquire(one, { ...request, key: randomUUID() });
   });
 
+  test("of a caller that has gone before it begins tries nothing", async () => {
+    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 0 }]);
+    const gone = new Error("gone");
+    const caller = { ...CALLER, signal: AbortSignal.abort(gone) };
+
+    const acquiring = api(fleet).acquire({ ...KEYLESS, steps: [startOf(fleet.add(0))] }, HASH, caller);
+
+    await expect(acquiring).rejects.toBe(gone);
+    expect(fleet.running).toEqual([]);
+  });
+
   test("whose end cannot be stored leaves its machine to a repeat", async () => {
     const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 0 }]);
     const request = requestOf(fleet, ["launch"], undefined, randomUUID());
