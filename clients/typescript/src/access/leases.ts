@@ -51,7 +51,22 @@ export class Leases {
 
   /** Releases a lease. */
   async release(machineId: string, nonce: string, options: CallOptions = {}): Promise<void> {
-    await this.#call((c) => c.releaseLease, { machineId, nonce }, "always", options);
+    const { timeoutMs = DEFAULTS.callMs, signal } = options;
+    const until = Date.now() + timeoutMs;
+    const release = (retry: RetryPolicy) =>
+      this.#call((c) => c.releaseLease, { machineId, nonce }, retry, {
+        timeoutMs: until - Date.now(),
+        signal,
+      });
+    try {
+      await release("ifNotDone");
+    } catch (err) {
+      if (!isWindhoverError(err) || err.code !== "UNAVAILABLE" || Date.now() >= until) throw err;
+      // The call that was lost may have released it.
+      await release("always").catch((again: unknown) => {
+        if (!isWindhoverError(again, "LEASE_NOT_FOUND")) throw again;
+      });
+    }
   }
 
   /**

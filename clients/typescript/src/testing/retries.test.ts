@@ -49,6 +49,19 @@ const UNSAFE: readonly (readonly [string, Call])[] = [
 ];
 
 describe("a call that may have been done", () => {
+  test("is repeated when it releases a lease, which may be gone then", async () => {
+    const none = apiError("NOT_FOUND", "LEASE_NOT_FOUND");
+    const lost = await failing("releaseLease", [unavailable, none], {});
+    const never = await failing("releaseLease", [none], {});
+
+    await lost.windhover.leases.release(ID, "n");
+
+    expect(lost.calls.count).toBe(2);
+    await expect(never.windhover.leases.release(ID, "n")).rejects.toMatchObject({
+      reason: "LEASE_NOT_FOUND",
+    });
+  });
+
   test.each(SAFE)("is repeated when that is safe: %s", async (method, call) => {
     const answer = { ...machine, app: { name: "a" } };
     const { windhover, calls } = await failing(method, [unavailable, unavailable], answer);
