@@ -147,6 +147,19 @@ describe("hover machine update", () => {
     });
   });
 
+  test("update --wait releases its lease on Ctrl-C", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
+    cli.api.waitsHang = true;
+    const running = cli.home.start({}, "m", "update", ID, "--image", "x", "--wait");
+    await expect.poll(() => cli.sent("waitMachine")).toBeDefined();
+    expect(cli.api.leases.size).toBe(1);
+
+    running.child.kill("SIGINT");
+
+    expect((await running.ended).code).toBe(130);
+    expect(cli.api.leases.size).toBe(0);
+  });
+
   test("releases its lease when the update fails", async () => {
     cli.api.add({ id: ID });
     cli.api.failures.set(

@@ -4,6 +4,8 @@ import type { Session } from "../../../session/session.ts";
 
 const TTL_MS = 60_000;
 const REFRESH_MS = 20_000;
+/** How long the release may take. */
+const RELEASE_MS = 5_000;
 
 /**
  * Works under a lease on a machine, so that nobody else changes it between the steps. Refreshes it
@@ -32,7 +34,8 @@ export async function underLease<T>(
     return await work(nonce);
   } finally {
     clearInterval(timer);
-    // It ends by itself when this fails.
-    await session.call(client, client.releaseLease, { machineId, nonce }).catch(() => undefined);
+    // After Ctrl-C, too. It ends by itself when this fails.
+    const options = { timeoutMs: RELEASE_MS, signal: new AbortController().signal };
+    await session.call(client, client.releaseLease, { machineId, nonce }, options).catch(() => undefined);
   }
 }
