@@ -82,9 +82,9 @@ export function awardFromProto(request: CreateMachineRequest): Award {
 }
 
 /** Converts a lease to acquire. @throws Fault INVALID_FIELDS */
-export function newLeaseFromProto({ ttl, owner, description }: NewLeaseProto): NewLease {
+export function newLeaseFromProto({ ttl, owner, description, requestId }: NewLeaseProto): NewLease {
   const ttlMs = between("lease.ttl", ttl, MIN_LEASE_MS, MAX_LEASE_MS) ?? DEFAULT_LEASE_MS;
-  return { ttlMs, owner, description };
+  return { ttlMs, owner, description, requestId };
 }
 
 /** Converts the options of a restart. @throws Fault INVALID_FIELDS */

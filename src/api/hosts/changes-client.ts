@@ -100,8 +100,8 @@ export function changesClient(send: Send): HostChanges & HostLeases & HostUpdate
   };
 }
 
-export function newLeaseToProto({ ttlMs, owner, description }: NewLease) {
-  return { ttl: durationToProto(ttlMs), owner, description };
+export function newLeaseToProto({ ttlMs, owner, description, requestId = "" }: NewLease) {
+  return { ttl: durationToProto(ttlMs), owner, description, requestId };
 }
 
 export function required(machine: wire.Machine | undefined, host: HostAddress): Machine {

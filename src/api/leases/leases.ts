@@ -21,6 +21,8 @@ export interface NewLease {
   /** Subject of the caller's token. */
   readonly owner: string;
   readonly description: string;
+  /** A repeat with the same one finds the lease. Absent: it is acquired once. */
+  readonly requestId?: string;
 }
 
 export interface LeaseRequest extends NewLease {

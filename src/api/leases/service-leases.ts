@@ -6,6 +6,7 @@ import { leaseToProto } from "../machines/convert-machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import { checkToken, machineRequest } from "../machines/machine-request.ts";
 import { authorize } from "../requests/authorize.ts";
+import { checkRequestId } from "../requests/names.ts";
 import { checkTtl, type LeaseRequest, type Leases } from "./leases.ts";
 
 const DEFAULT_TTL_MS = 30_000;
@@ -38,7 +39,7 @@ export function leasesService(leases: Leases): LeasesServiceServer {
 }
 
 function leaseFromProto(req: AcquireLeaseRequest): readonly [MachineId, Omit<LeaseRequest, "owner">] {
-  const { description, nonce } = req;
+  const { description, nonce, requestId } = req;
   return machineRequest(req.machineId, (violations) => {
     const ttlMs = durationFromProto(req.ttl) ?? DEFAULT_TTL_MS;
     checkTtl("ttl", ttlMs, violations);
@@ -46,6 +47,7 @@ function leaseFromProto(req: AcquireLeaseRequest): readonly [MachineId, Omit<Lea
     violations.check(isShort, "description", `must have at most ${MAX_DESCRIPTION_BYTES} bytes`);
     violations.check(isPlain(description), "description", PLAIN);
     checkToken("nonce", nonce, violations);
-    return { ttlMs, description, nonce };
+    if (requestId !== "") violations.add("request_id", checkRequestId(requestId));
+    return { ttlMs, description, nonce, requestId };
   });
 }

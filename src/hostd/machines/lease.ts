@@ -7,6 +7,8 @@ export interface NewLease {
   readonly ttlMs: number;
   readonly owner: string;
   readonly description: string;
+  /** A repeat with the same one finds the lease. Empty: there is none. */
+  readonly requestId: string;
 }
 
 /** Proof that a call may change a leased machine. */
@@ -36,17 +38,22 @@ export function guardRight(
   if (!ignoreLease) guardLease(machine, nonce, nowMs);
 }
 
-/** Acquires a lease. @throws Fault LEASE_HELD */
+/** Acquires a lease, or finds that of the same request, whose time begins anew. @throws Fault LEASE_HELD */
 export function acquireLease(machine: Machine, wanted: NewLease, nowMs: number): Lease {
   const held = heldLease(machine, nowMs);
+  const { requestId, owner, ttlMs } = wanted;
+  const isRepeat = requestId !== "" && held?.requestId === requestId && held.owner === owner;
+  if (held && isRepeat) return { ...held, expireAtMs: nowMs + ttlMs };
   if (held) throw leaseHeld(machine.id, held);
   return newLease(wanted, machine.spec.instanceId, nowMs);
 }
 
 /** Makes a lease with a new nonce. */
-export function newLease({ ttlMs, owner, description }: NewLease, instanceId: string, nowMs: number): Lease {
+export function newLease(wanted: NewLease, instanceId: string, nowMs: number): Lease {
+  const { ttlMs, owner, description, requestId } = wanted;
   const nonce = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
-  return { nonce, owner, description, expireAtMs: nowMs + ttlMs, instanceId };
+  const lease = { nonce, owner, description, expireAtMs: nowMs + ttlMs, instanceId };
+  return requestId === "" ? lease : { ...lease, requestId };
 }
 
 /** Extends a lease to its TTL from now. Its nonce stays. @throws Fault LEASE_NOT_FOUND, LEASE_HELD */

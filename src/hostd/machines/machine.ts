@@ -166,6 +166,8 @@ export interface Lease {
   readonly expireAtMs: number;
   /** Version of the machine when the lease was acquired. */
   readonly instanceId: string;
+  /** Of the acquire, which its owner may repeat. Absent: none. */
+  readonly requestId?: string;
 }
 
 export interface PendingStop {

@@ -15,6 +15,14 @@ import { type CreateFields, createRequest, present, type UpdateFields, updateReq
 
 const TIMEOUT_MS = 20_000;
 
+/** A lease to acquire or to refresh. */
+interface AcquireFields {
+  readonly ttlMs?: number;
+  readonly nonce?: string;
+  readonly owner?: string;
+  readonly requestId?: string;
+}
+
 /** The calls of a host, with defaults. */
 export function calls(client: HostServiceClient, host: Host) {
   const scope = { timeoutMs: TIMEOUT_MS };
@@ -96,9 +104,9 @@ export function calls(client: HostServiceClient, host: Host) {
     getHost: () => call(client, client.getHost, {}, scope),
     restart: (machineId: string, fields: Partial<RestartMachineRequest> = {}) =>
       call(client, client.restartMachine, RestartMachineRequest.create({ machineId, ...fields }), scope),
-    acquire: async (machineId: string, fields: { ttlMs?: number; nonce?: string; owner?: string } = {}) => {
-      const { ttlMs = 60_000, owner = "ann", nonce = "" } = fields;
-      const lease = { ttl: durationToProto(ttlMs), owner, description: "deploy" };
+    acquire: async (machineId: string, fields: AcquireFields = {}) => {
+      const { ttlMs = 60_000, owner = "ann", nonce = "", requestId = "" } = fields;
+      const lease = { ttl: durationToProto(ttlMs), owner, description: "deploy", requestId };
       return present(
         (await call(client, client.acquireLease, { machineId, org: "", lease, nonce }, scope)).lease,
       );

@@ -235,8 +235,16 @@ test("a change that is repeated, as its answer was lost, is not made twice", asy
   const stops = await twice("POST", `${machine}/stop`);
   const starts = await twice("POST", `${machine}/start`);
   const [leased, held] = await twice("POST", `${machine}/lease`);
+  await send("DELETE", `${machine}/lease`, undefined, {
+    "fly-machine-lease-nonce": Object(leased.body)["nonce"],
+  });
+  const key = { "idempotency-key": "a deploy" };
+  const keyed = [
+    await send("POST", `${machine}/lease`, {}, key),
+    await send("POST", `${machine}/lease`, { ttl: 60 }, key),
+  ];
   const { body: lease } = await send("GET", `${machine}/lease`);
-  const nonce = { "fly-machine-lease-nonce": Object(leased.body)["nonce"] };
+  const nonce = { "fly-machine-lease-nonce": Object(keyed[0]?.body)["nonce"] };
   const destroyed = await send("DELETE", `${machine}?force=true`, undefined, nonce);
   const gone = await twice("DELETE", machine);
   const deleted = await twice("DELETE", "/v1/apps/repeats");
@@ -248,7 +256,9 @@ test("a change that is repeated, as its answer was lost, is not made twice", asy
   });
   expect([...stops, ...starts, destroyed, ...gone].map(({ status }) => status)).toEqual(Array(7).fill(200));
   expect([leased.status, held.status]).toEqual([201, 409]);
-  expect(lease).toMatchObject({ data: { nonce: Object(leased.body)["nonce"] } });
+  expect(keyed.map(({ status, body }) => [status, Object(body)["nonce"]])).toEqual(
+    Array(2).fill([201, Object(lease)["nonce"]]),
+  );
   expect(deleted.map(({ status }) => status)).toEqual([202, 404]);
 });
 

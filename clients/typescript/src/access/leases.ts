@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Caller, CallOptions, UnaryMethod } from "../calls/caller.ts";
 import { isWindhoverError, WindhoverError } from "../calls/errors.ts";
 import { type RetryPolicy, sleep } from "../calls/retry.ts";
@@ -35,13 +36,12 @@ export class Leases {
 
   /** Acquires the lease of a machine. Fails with `LEASE_HELD` when another client holds it. */
   acquire(machineId: string, options: LeaseOptions = {}): Promise<Lease> {
-    // A repeat would find the lease held by the call that got lost.
-    return this.#acquire(machineId, "", options, "ifNotDone");
+    return this.#acquire(machineId, { nonce: "", requestId: randomUUID() }, options);
   }
 
   /** Extends a lease to its TTL from now. */
   refresh(machineId: string, nonce: string, options: LeaseOptions = {}): Promise<Lease> {
-    return this.#acquire(machineId, nonce, options, "always");
+    return this.#acquire(machineId, { nonce, requestId: "" }, options);
   }
 
   /** Returns the lease of a machine with its nonce. Fails with `LEASE_NOT_FOUND`. */
@@ -129,13 +129,12 @@ export class Leases {
 
   async #acquire(
     machineId: string,
-    nonce: string,
+    which: { readonly nonce: string; readonly requestId: string },
     options: LeaseOptions,
-    retry: RetryPolicy,
   ): Promise<Lease> {
     const { ttlMs, description = "", ...scope } = options;
-    const message = { machineId, nonce, description, ttl: durationOrNone(ttlMs) };
-    return leaseOf(await this.#call((c) => c.acquireLease, message, retry, scope));
+    const message = { machineId, ...which, description, ttl: durationOrNone(ttlMs) };
+    return leaseOf(await this.#call((c) => c.acquireLease, message, "always", scope));
   }
 
   #call<Req, Res>(

@@ -5,6 +5,7 @@ import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { leaseToJson } from "../convert/convert-machine.ts";
 import { parseDuration } from "../convert/duration.ts";
 import { queryDuration, seconds, text } from "../convert/fields.ts";
+import { requestIdOf } from "../requests/idempotency.ts";
 import { type Route, route } from "../requests/route.ts";
 
 const TAG = "Leases";
@@ -28,11 +29,17 @@ export const leaseRoutes: readonly Route[] = [
     path: LEASE,
     tag: TAG,
     summary: "Acquires the lease of a machine, or refreshes it when the nonce is sent.",
+    description:
+      "An `Idempotency-Key` makes it safe to repeat: the same key gives the same lease, while it is held.",
     answer: "lease",
     rpc: LeasesServiceService.acquireLease,
     names: { nonce: "fly-machine-lease-nonce" },
     query: z.looseObject({ ttl: queryDuration().describe("Seconds. Default 30.") }),
-    body: z.looseObject({ ttl: seconds().describe("Seconds. Default 30."), description: text() }),
+    body: z.looseObject({
+      ttl: seconds().describe("Seconds. Default 30."),
+      description: text(),
+      request_id: text("The same as an `Idempotency-Key`, which counts when both are there."),
+    }),
     status: 201,
     async handle(request) {
       const { query, body } = request.read();
@@ -43,6 +50,7 @@ export const leaseRoutes: readonly Route[] = [
           ttl: ttlMs === 0 ? undefined : durationToProto(ttlMs),
           description: body.description ?? "",
           nonce: request.leaseNonce,
+          requestId: requestIdOf(request.arrived.headers["idempotency-key"] || body.request_id),
         }),
       );
       return { body: leaseToJson(lease) };

@@ -189,7 +189,9 @@ describe("a create with a lease", () => {
       const machine = world.host(1).machines.get(machineId);
       world.host(1).leases.clear();
       if (machine)
-        world.host(1).leases.acquire(machine, { ttl: leaseTtl, owner: "other", description: "" }, "");
+        world
+          .host(1)
+          .leases.acquire(machine, { ttl: leaseTtl, owner: "other", description: "", requestId: "" }, "");
     });
 
     const { machine } = await api.user.create({ skipLaunch: false, leaseTtl });

@@ -23,6 +23,8 @@ import { type CallContext, unary } from "../../../../src/lib/grpc/server/rpc.ts"
 /** The leases of a fake host: by the clock, one for a machine. */
 export class FakeLeases {
   readonly #leases = new Map<string, Lease>();
+  /** Request ids of leases by their nonces. */
+  readonly #requests = new Map<string, string>();
 
   clear(): void {
     this.#leases.clear();
@@ -46,7 +48,9 @@ export class FakeLeases {
 
   acquire({ id, instanceId }: Machine, wanted: NewLease | undefined, nonce: string): Lease {
     if (nonce !== "") this.get(id);
-    this.guard(id, nonce);
+    const requestId = wanted?.requestId ?? "";
+    const isRepeat = requestId !== "" && this.#requests.get(this.find(id)?.nonce ?? "") === requestId;
+    if (!isRepeat) this.guard(id, nonce);
     const lease = {
       nonce: this.find(id)?.nonce ?? randomBytes(16).toString("hex"),
       owner: wanted?.owner ?? "",
@@ -55,6 +59,7 @@ export class FakeLeases {
       instanceId,
     };
     this.#leases.set(id, lease);
+    this.#requests.set(lease.nonce, requestId);
     return lease;
   }
 

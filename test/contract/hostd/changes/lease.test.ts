@@ -88,6 +88,18 @@ describe("a lease", () => {
     await expect(host.acquire(id)).rejects.toMatchObject({ reason: "LEASE_HELD" });
   });
 
+  test("is acquired once by one owner's calls with one request id", async () => {
+    const { id } = await host.created();
+    const first = await host.acquire(id, { requestId: "deploy-7", ttlMs: 5_000 });
+
+    const again = await host.acquire(id, { requestId: "deploy-7" });
+
+    expect(again).toMatchObject({ nonce: first.nonce, owner: "ann" });
+    expect(Number(again.expireTime)).toBeGreaterThan(Number(first.expireTime));
+    for (const others of [{ requestId: "deploy-8" }, { requestId: "deploy-7", owner: "ben" }, {}])
+      await expect(host.acquire(id, others)).rejects.toMatchObject({ reason: "LEASE_HELD" });
+  });
+
   test("ends by the host's clock, and is then nobody's to refresh or release", async () => {
     const { id } = await host.created();
     const { nonce } = await host.acquire(id, { ttlMs: 1_000 });
@@ -119,7 +131,7 @@ describe("a lease", () => {
   });
 
   test("of a new machine comes with its create, with the nonce, also when that is repeated", async () => {
-    const lease = { ttl: durationToProto(60_000), owner: "ann", description: "" };
+    const lease = { ttl: durationToProto(60_000), owner: "ann", description: "", requestId: "" };
     const { id, lease: given } = await host.create({ lease });
     await host.prepare(id);
 

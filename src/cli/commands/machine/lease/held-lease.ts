@@ -26,7 +26,7 @@ export async function underLease<T>(
   const client = await session.client(LeasesServiceClient);
   const ttl = durationToProto(TTL_MS);
   const acquire = (nonce: string) =>
-    session.call(client, client.acquireLease, { machineId, ttl, description, nonce });
+    session.call(client, client.acquireLease, { machineId, ttl, description, nonce, requestId: "" });
   const nonce = given?.taken || ((await acquire("")).lease?.nonce ?? "");
   // One refresh that fails is made up for by the next.
   const timer = setInterval(() => void acquire(nonce).catch(() => undefined), REFRESH_MS).unref();

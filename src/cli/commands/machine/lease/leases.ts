@@ -94,7 +94,7 @@ async function acquireLease(session: Session, [given]: [string], flags: AcquireF
   const { description = "", leaseNonce: nonce = "" } = flags;
   const id = await machineId(session, await machinesClient(session), given, flags);
   const client = await session.client(LeasesServiceClient);
-  const request = { machineId: id, ttl: durationToProto(flags.ttl), description, nonce };
+  const request = { machineId: id, ttl: durationToProto(flags.ttl), description, nonce, requestId: "" };
   const { lease } = await session.call(client, client.acquireLease, request);
   if (session.json) return session.printJson({ id, lease: toJson(lease) });
   session.printLines([lease?.nonce ?? ""]);
