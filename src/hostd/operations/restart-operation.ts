@@ -20,7 +20,10 @@ export function stopOfRestart(
 ): StopOperation {
   return new StopOperation(runtime, parts, options, (machine, stop, at) => {
     guard(machine);
-    return machine.state === "started" ? restarting(machine, stop, at) : undefined;
+    if (machine.state !== "started") return undefined;
+    // In turn with other changes: one of a machine that is started ends what is reserved for it.
+    parts.ledger.reserve(runtime.id);
+    return restarting(machine, stop, at);
   });
 }
 
@@ -38,7 +41,6 @@ export async function restart(
 ): Promise<Machine> {
   signal.throwIfAborted();
   refuseWhileDraining(parts.scheduling, parts.number);
-  if (runtime.vm) parts.ledger.reserve(runtime.id);
   try {
     await stop.run();
   } catch (err) {

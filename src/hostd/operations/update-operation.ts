@@ -112,15 +112,15 @@ export class UpdateOperation {
     const { id, machine } = this.#runtime;
     const { ledger, scheduling, number } = this.#parts;
     check(machine);
-    const isLaunched = willLaunch(machine, options);
-    if (isLaunched) refuseWhileDraining(scheduling, number);
+    if (willLaunch(machine, options)) refuseWhileDraining(scheduling, number);
     const { cpus, memoryMb } = version.config.guest;
     const resources = { ...machine.spec.resources, cpus, memoryMb };
     const ports = await portsOfVersion(this.#parts.ports, machine, version.config.services);
     try {
-      ledger.resize(id, resources, isLaunched);
       await this.#runStop((now, stop, at) => {
         check(now);
+        // In turn with other changes: one of a machine that is started ends what is reserved for it.
+        ledger.resize(id, resources, willLaunch(now, options));
         return updated(now, { ...version, resources }, options, { ports, stop }, at);
       });
     } catch (err) {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
@@ -78,6 +78,35 @@ describe("a restart", () => {
 
     expect(machine?.state).toBe(MachineState.STARTED);
     expect(host.host.ledger.sums().free.memoryMb).toBe(0);
+  });
+
+  test.each([
+    ["a restart", (id: string) => host.restart(id)],
+    ["an update", (id: string) => host.update(id)],
+  ])("or an update keeps its capacity beside other changes: %s", async (_, change) => {
+    const exec = ["sim-signal-ignore"];
+    const { id } = await host.created({ exec, config: { stopConfig: LONG } });
+    await host.start(id);
+    const { ledger } = host.host;
+    const reserved: boolean[] = [];
+    const spies = (["reserve", "resize", "unreserve"] as const).map((name) => {
+      const method: (...args: never[]) => unknown = ledger[name].bind(ledger);
+      return vi.spyOn(ledger, name).mockImplementation((...args: unknown[]) => {
+        reserved.push(name !== "unreserve");
+        return method(...(args as never[]));
+      });
+    });
+
+    const other = host.metadata(id, { set: { a: "1" } });
+    const changing = change(id);
+    changing.catch(() => {});
+    await other;
+    await expect.poll(async () => (await host.get(id)).state).not.toBe(MachineState.STARTED);
+
+    for (const spy of spies) spy.mockRestore();
+    expect(reserved.at(-1)).toBe(true);
+    await host.destroy(id, { force: true });
+    await Promise.allSettled([changing]);
   });
 
   test("is cut short by a stop, and a start waits for it", async () => {
