@@ -126,6 +126,7 @@ export function lifecycleCases(gateway: () => Gateway): void {
       ["", undefined],
       ["?timeout=2&signal=SIGTERM", undefined],
       ["?force_stop=true&timeout=2s", undefined],
+      ["?force_stop=false&timeout=5000000000", undefined],
       ["?force_stop=false", undefined],
       ["", { timeout: "2s", signal: "SIGTERM" }],
       ["", { timeout: "5" }],

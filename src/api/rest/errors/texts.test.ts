@@ -3,6 +3,8 @@ import { Fault } from "../../../lib/faults/fault.ts";
 import { errorAnswer } from "./answer.ts";
 
 const MEMORY = "could not reserve resource for machine: insufficient memory available to fulfill request";
+const RESOURCES =
+  "could not reserve resource for machine: insufficient resources available to fulfill request";
 const CPUS = "could not reserve resource for machine: insufficient CPUs available to fulfill request";
 
 test.each([
@@ -15,7 +17,17 @@ test.each([
 
   expect(errorAnswer(fault)).toMatchObject({
     status: 409,
-    body: { error: `aborted: ${text}`, status: "insufficient_capacity" },
+    body: { error: `aborted: ${text}`, status: "", scope: "host" },
+  });
+});
+
+test("only a region without room has a code: clients read that of a host in the text", () => {
+  const { body } = errorAnswer(new Fault("RESOURCE_EXHAUSTED", "NO_CAPACITY", "no host has room"));
+
+  expect(body).toMatchObject({
+    error: `aborted: ${MEMORY}`,
+    status: "insufficient_capacity",
+    scope: "region",
   });
 });
 
@@ -27,7 +39,11 @@ test.each(["DISK_FULL", "NO_FREE_PORT"])("%s is a lack of room as any other, and
   expect({ status, headers, body }).toMatchObject({
     status: 409,
     headers: {},
-    body: { error: expect.stringContaining(" for machine: no port"), status: "insufficient_capacity" },
+    body: {
+      error: `aborted: ${RESOURCES}: no port from 1 to 2 is free`,
+      status: "",
+      scope: "host",
+    },
   });
 });
 

@@ -11,7 +11,14 @@ interface Told {
   readonly more?: Readonly<Record<string, string>>;
 }
 
-const NO_ROOM = { status: 409, name: "insufficient_capacity" } as const;
+/** Nothing has room: asking elsewhere in the region does not help. */
+const NO_ROOM = { status: 409, name: "insufficient_capacity", more: { scope: "region" } } as const;
+/**
+ * The machine's own host has no room. Without a name: published clients take any as the last word,
+ * and learn only from the text that the machine may be made anew on another host.
+ */
+const HOST_FULL = { status: 409, name: "", more: { scope: "host" } } as const;
+const RESERVE = "could not reserve resource for machine";
 const FORBIDDEN = { status: 403, name: "permission_denied" } as const;
 
 /**
@@ -55,8 +62,8 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
   MACHINE_RUNNING: ({ facts }) => ({
     text: `failed_precondition: unable to destroy machine from current state: '${facts["state"] ?? "started"}'; stop it first, or use force=true`,
   }),
-  INSUFFICIENT_CAPACITY: (fault) => ({ ...NO_ROOM, text: noRoom(fault), more: { scope: "host" } }),
-  NO_CAPACITY: (fault) => ({ ...NO_ROOM, text: noRoom(fault), more: { scope: "region" } }),
+  INSUFFICIENT_CAPACITY: (fault) => ({ ...HOST_FULL, text: noRoom(fault) }),
+  NO_CAPACITY: (fault) => ({ ...NO_ROOM, text: noRoom(fault) }),
   DISK_FULL: noPlace,
   NO_FREE_PORT: noPlace,
   IMAGE_SHARE_EXCEEDED: overQuota,
@@ -105,13 +112,9 @@ function overQuota({ message }: Fault): Told {
   return { ...FORBIDDEN, text: `permission_denied: ${message}`, more: { scope: "quota" } };
 }
 
-/** Answers that no host has room, for another reason than CPUs and memory. */
+/** Answers that the host has no room, for another reason than CPUs and memory. */
 function noPlace({ message }: Fault): Told {
-  return {
-    ...NO_ROOM,
-    text: `aborted: could not reserve resource for machine: ${message}`,
-    more: { scope: "host" },
-  };
+  return { ...HOST_FULL, text: `aborted: ${RESERVE}: ${lack("resources")}: ${message}` };
 }
 
 /** A fact that is part of the answer when the fault has it. */
@@ -128,7 +131,11 @@ function noRoom({ facts, message }: Fault): string {
   const lacks = (what: string) => Number(facts[`asked_${what}`]) > Number(facts[`free_${what}`]);
   const isCpus = facts["free_cpus"] === undefined ? /insufficient CPUs/.test(message) : lacks("cpus");
   const what = isCpus && !lacks("memory_mb") ? "CPUs" : "memory";
-  return `aborted: could not reserve resource for machine: insufficient ${what} available to fulfill request`;
+  return `aborted: ${RESERVE}: ${lack(what)}`;
+}
+
+function lack(what: string): string {
+  return `insufficient ${what} available to fulfill request`;
 }
 
 function notReached({ facts }: Fault, state = facts["state"] ?? "unknown"): string {

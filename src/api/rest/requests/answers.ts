@@ -149,7 +149,9 @@ export const answers = {
   }),
   error: z.looseObject({
     error: z.string().describe("For a person, and what published clients match."),
-    status: z.string().describe("The error's class, e.g. `not_found` or `insufficient_capacity`."),
+    status: z
+      .string()
+      .describe("The error's class, e.g. `not_found`. Empty when a machine's own host has no room."),
     reason: z.string().describe("Which error it is: stable, e.g. `MACHINE_NOT_FOUND`."),
     request_id: z.string().optional(),
   }),
