@@ -76,6 +76,18 @@ export function lifecycleCases(gateway: () => Gateway): void {
       for (const { text } of others) expect(text).not.toMatch(/ for machine|insufficient_capacity/);
     });
 
+    test("a machine's own host without room, told from a region without", async () => {
+      const { id, instance_id } = await gateway().machine(app, NO_RESTART);
+      const guest = { cpu_kind: "performance", cpus: 16, memory_mb: 32_768 };
+
+      const { status, json } = await call("POST", path(id), { config: { image: gateway().image, guest } });
+
+      // Any code would be the last word for the Go client: it reads the scope in the text.
+      expect({ status, json }).toMatchObject({ status: 409, json: { status: "", scope: "host" } });
+      expect(json.error).toMatch(/insufficient (memory|CPUs) available to fulfill request/);
+      expect(await ok("GET", path(id))).toMatchObject({ state: "started", instance_id });
+    });
+
     test("a destroyed machine cannot be started", async () => {
       const { id } = await gateway().machine(app, {}, { skip_launch: true });
       await ok("DELETE", path(id));

@@ -127,11 +127,13 @@ export function durationOrSeconds() {
  * Reads a duration in a query: as Go writes it, or seconds. Returns Go's text.
  *
  * @param negative whether one below zero is taken: its reader has a range of its own
+ * @param nanoseconds whether a number too large for seconds counts nanoseconds
  */
-export function queryDuration({ negative = false }: { readonly negative?: boolean } = {}) {
+export function queryDuration({ negative = false, nanoseconds = false } = {}) {
   return member(durationText(negative), (raw) => {
-    if (typeof raw === "string" && /^-?\d+(\.\d+)?$/.test(raw)) return formatDuration(Number(raw) * 1_000);
-    return raw === "" ? undefined : raw;
+    if (typeof raw !== "string" || !/^-?\d+(\.\d+)?$/.test(raw)) return raw === "" ? undefined : raw;
+    const count = Number(raw);
+    return formatDuration(nanoseconds && count >= NS_PER_MS ? count / NS_PER_MS : count * 1_000);
   });
 }
 

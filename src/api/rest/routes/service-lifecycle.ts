@@ -87,7 +87,12 @@ export const lifecycleRoutes: readonly Route[] = [
     summary: "Stops a machine and starts it again.",
     answer: "ok",
     rpc: MachinesServiceService.restartMachine,
-    query: z.looseObject({ timeout: queryDuration(), signal: signal(), force_stop: queryFlag() }),
+    query: z.looseObject({
+      // The Go client of 2024 sends nanoseconds.
+      timeout: queryDuration({ nanoseconds: true }),
+      signal: signal(),
+      force_stop: queryFlag(),
+    }),
     body: z.looseObject({ timeout: durationOrSeconds(), signal: signal(), force_stop: flag() }),
     async handle(request) {
       const { query, body } = request.read();
