@@ -206,6 +206,24 @@ export function lifecycleCases(gateway: () => Gateway): void {
     expect(await ok("POST", `${path(id)}/start`)).toMatchObject({ previous_state: "stopped" });
   });
 
+  test("an update that leaves a machine stopped is told as flyctl knows it", async () => {
+    const { id } = await gateway().machine(app, NO_RESTART);
+    await ok("POST", `${path(id)}/stop`);
+    await ok("POST", path(id), { config: { image: gateway().image } });
+
+    const [newest] = await ok("GET", `${path(id)}/events`);
+
+    expect(newest).toMatchObject({ type: "update", status: "stopped", source: "flyd" });
+  });
+
+  test("no app has a role: none is taken for a builder of flyctl's", async () => {
+    const all = await ok("GET", "/apps?org_slug=personal&app_role=");
+    const builders = await ok("GET", "/apps?org_slug=personal&app_role=remote-docker-builder");
+
+    expect(all.apps.map(({ name }: { name: string }) => name)).toContain(app);
+    expect(builders).toEqual({ apps: [], total_apps: 0 });
+  });
+
   describe("waits", () => {
     test.each([
       "state=started",

@@ -17,7 +17,7 @@ export function eventToJson(event: MachineEvent): JsonObject {
     id,
     type: type === "failure" ? "exit" : type,
     status: statusOf(event),
-    source: source === "user" ? "user" : "flyd",
+    source: source === "user" && !isLeftStopped(event) ? "user" : "flyd",
     timestamp: time?.getTime() ?? 0,
     ...(request === undefined ? {} : { request }),
   };
@@ -27,6 +27,11 @@ export function eventToJson(event: MachineEvent): JsonObject {
 function statusOf({ type, status }: MachineEvent): string {
   if (type === "launch") return "created";
   return type === "exit" ? "stopped" : stateFromProto(status);
+}
+
+/** Whether an update left a stopped machine stopped. flyctl knows that by the source `flyd`. */
+function isLeftStopped({ type, status }: MachineEvent): boolean {
+  return type === "update" && stateFromProto(status) === "stopped";
 }
 
 function requestToJson(event: MachineEvent): JsonObject | undefined {
