@@ -21,9 +21,7 @@ export async function chooseMachine(
   flags: AppFlag,
   isSeveral: boolean,
 ): Promise<string | string[]> {
-  const { isErrTty, width } = session.terminal;
-  if (!isErrTty || process.stdin.isTTY !== true || session.json)
-    throw new UsageError("missing required argument 'machine'");
+  if (!canChoose(session)) throw new UsageError("missing required argument 'machine'");
   const app = appOf(session, flags);
   const all = await Array.fromAsync(allMachines(session, await machinesClient(session), { app }));
   if (all.length === 0) throw new UsageError("There is no machine to choose from.");
@@ -32,7 +30,7 @@ export async function chooseMachine(
     ...[String(at + 1), id, name, stateName(state), of, region],
   ]);
   const columns = TITLES.map((title) => ({ title }));
-  session.say(table(columns, rows, width).join("\n"));
+  session.say(table(columns, rows, session.terminal.width).join("\n"));
   if (offered.length < all.length) session.say(`${all.length - offered.length} older ones can be named.`);
   const question = isSeveral ? "Which machines? Their numbers" : "Which machine? Its number";
   for (;;) {
@@ -43,6 +41,11 @@ export async function chooseMachine(
       return isSeveral ? ids : first;
     session.say(isSeveral ? "Numbers of the list, please." : "One number of the list, please.");
   }
+}
+
+/** Whether a person can be asked. */
+export function canChoose({ terminal, json }: Session): boolean {
+  return terminal.isErrTty && process.stdin.isTTY === true && !json;
 }
 
 /** Finds the choice that a word of the answer names: by its place in the list, id or name. */

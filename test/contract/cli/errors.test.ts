@@ -11,6 +11,11 @@ describe("what was typed wrong: exit code 2, and nothing is sent", () => {
   const cases: [string, string[], RegExp][] = [
     ["no app", ["m", "run", "nginx"], /Which app\?.*\nHelp: hover machine run --help\n$/s],
     ["no image", ["m", "run", "-a", "web"], /Which image\?/],
+    [
+      "no command",
+      ["m", "exec", ID],
+      /missing required argument 'command'\n+.*Help: hover machine exec --help/s,
+    ],
     ["no machine", ["m", "start"], /missing required argument 'machine'\n+Help: hover machine start --help/],
     ["an unknown command", ["m", "strat"], /unknown command 'strat'\n\(Did you mean start\?\)/],
     ["an unknown flag", ["m", "run", "nginx", "-a", "w", "-g", "x"], /unknown option '-g'\n.*go after --/s],

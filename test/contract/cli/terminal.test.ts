@@ -60,6 +60,24 @@ describe("a command without its machine", () => {
     expect(out).toMatch(new RegExp(`id +${OTHER}`));
   });
 
+  test("takes the one word of an exec as the command", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
+    cli.api.program = async function* () {
+      yield { stdout: "it ran" };
+      yield { exit: 0 };
+    };
+    const terminal = inTerminal("hover machine exec uptime; echo code $?");
+    await expect.poll(terminal.out).toContain("Which machine?");
+
+    terminal.type("1\n");
+
+    expect(await terminal.ended).toMatch(/it ran.*code 0/s);
+    expect(cli.sent("execMachine")).toMatchObject({
+      machineId: ID,
+      message: { value: { command: ["uptime"] } },
+    });
+  });
+
   test("works on several, and on none after the end of the input", async () => {
     cli.api.add({ id: ID, state: MachineState.STARTED });
     cli.api.add({ id: OTHER, state: MachineState.STARTED });

@@ -3,6 +3,8 @@ import { ExecServiceClient } from "../../../../gen/windhover/machines/v1/exec.ts
 import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../../lib/grpc/messages/maps.ts";
 import type { Session } from "../../../session/session.ts";
+import { UsageError } from "../../../session/usage-error.ts";
+import { canChoose, chooseMachine } from "../../choose-machine.ts";
 import { type AppFlag, machineId, machinesClient } from "../../find.ts";
 import { commandLine } from "../config/command-line.ts";
 import type { LeaseFlag } from "../lease/lease-flag.ts";
@@ -29,8 +31,12 @@ export async function runExec(
   [idOrName, words]: [string, string[]],
   flags: ExecFlags,
 ): Promise<void> {
-  const id = await machineId(session, await machinesClient(session), idOrName, flags);
-  const [first = "", ...rest] = words;
+  // With one word that is the command, as with flyctl.
+  const isAsked = words.length === 0;
+  if (isAsked && !canChoose(session)) throw new UsageError("missing required argument 'command'");
+  const given = isAsked ? String(await chooseMachine(session, flags, false)) : idOrName;
+  const id = await machineId(session, await machinesClient(session), given, flags);
+  const [first = "", ...rest] = isAsked ? [idOrName] : words;
   const what = {
     command: rest.length === 0 ? commandLine(first) : words,
     timeout: durationToProto(flags.timeout),

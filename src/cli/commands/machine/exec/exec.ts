@@ -6,7 +6,7 @@ import type { ExecFlags } from "./exec-run.ts";
 
 export function defineExec(machine: HoverCommand): void {
   machine
-    .leaf("exec <machine> <command...>", "Runs a command in a machine; ends with its exit code", { t: true })
+    .leaf("exec <machine> [command...]", "Runs a command in a machine; ends with its exit code", { t: true })
     .withProgram()
     .option(...APP_FLAG)
     .option("-i, --interactive", "send standard input to it")
