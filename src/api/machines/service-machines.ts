@@ -136,11 +136,13 @@ function waitFromProto(req: WaitMachineRequest): readonly [MachineId, WaitOption
   });
 }
 
-function logsFromProto({ follow, tail, afterSequence }: StreamLogsRequest): LogOptions {
+function logsFromProto({ follow, tail, afterSequence, since }: StreamLogsRequest): LogOptions {
   const violations = new Violations();
   const isTail = tail === undefined || (tail >= 0 && tail <= MAX_TAIL);
   violations.check(isTail, "tail", `must be 0 to ${MAX_TAIL}`);
   violations.check(afterSequence >= 0n, "after_sequence", "must not be negative");
+  const isTime = since === undefined || !Number.isNaN(since.getTime());
+  violations.check(isTime, "since", "must be a time of the years 1 to 9999");
   violations.throwIfAny();
   return { follow, tail, afterSequence };
 }
