@@ -44,9 +44,12 @@ export function nextStartMs(machine: Machine): number | undefined {
 }
 
 /** Whether a machine is to destroy itself: its process has ended, and nothing starts it again. */
-function isFinished({ state, spec, events }: Machine): boolean {
+function isFinished({ state, spec, events, lastStartTraceId }: Machine): boolean {
   if (state !== "stopped" || !spec.config.autoDestroy) return false;
   const last = events.find(({ type }) => type !== "cordon" && type !== "uncordon");
   const isOver = last?.type === "exit" || last?.type === "stop";
-  return isOver && last.instanceId === spec.instanceId;
+  // A stop of a machine that was never started ends nothing.
+  const hasStarted =
+    lastStartTraceId !== "" || events.some(({ type }) => type === "start" || type === "exit");
+  return isOver && hasStarted && last.instanceId === spec.instanceId;
 }

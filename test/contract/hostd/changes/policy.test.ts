@@ -242,6 +242,16 @@ describe("a machine that destroys itself", () => {
     expect(machine.events.filter(({ type }) => type === "exit")).toHaveLength(2);
   });
 
+  test("stays when it is stopped before it was ever started", async () => {
+    const { id } = await host.created({ config });
+
+    expect((await host.stop(id)).machine?.state).toBe(MachineState.STOPPED);
+
+    expect((await host.start(id)).machine?.state).toBe(MachineState.STARTED);
+    await host.stop(id);
+    await becomes(id, MachineState.DESTROYED);
+  });
+
   test("stays as long as it has not run, and does so when hostd was away at the end", async () => {
     const folder = hostFolder();
     const before = await startHost({ dir: folder.path });
