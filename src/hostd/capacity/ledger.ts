@@ -161,6 +161,12 @@ export class Ledger {
     this.#reclaimExcess();
   }
 
+  /** Gives up what is kept for a first start, which does not come. */
+  releaseLaunch(machineId: string): void {
+    const allocation = this.#allocations.get(machineId);
+    if (allocation) allocation.launchUntilMs = 0;
+  }
+
   unreserve(machineId: string): void {
     const allocation = this.#allocations.get(machineId);
     if (allocation) allocation.reserved = NOTHING;

@@ -16,7 +16,7 @@ import type { RemoveReason } from "./remove.ts";
 
 export interface DueParts {
   readonly clock: Clock;
-  readonly ledger: Pick<Ledger, "unreserve">;
+  readonly ledger: Pick<Ledger, "unreserve" | "releaseLaunch">;
   readonly ports: Pick<Ports, "release">;
   readonly pins: Pick<ImagePins, "unpinUnused">;
   readonly closing: AbortSignal;
@@ -66,6 +66,7 @@ export class DueWork {
     if (!isActive(after.state) || after.state === "started") {
       if (after.update === undefined) this.#parts.ledger.unreserve(after.id);
     }
+    if (before.state === "created" && after.state === "stopped") this.#parts.ledger.releaseLaunch(after.id);
     if (before.spec !== after.spec && after.state !== "destroyed") this.#release(after, before);
     this.arm();
   }

@@ -120,6 +120,16 @@ describe("stop", () => {
     expect((await host.stop(id)).machine?.events[0]?.exit?.signal).toBe("SIGINT");
   });
 
+  test("before the first start gives up the room that is kept for that", async () => {
+    const { id } = await host.created({ keepForLaunch: true });
+    expect(host.host.ledger.sums().allocated.memoryMb).toBe(256);
+
+    await host.stop(id);
+
+    expect(host.host.ledger.sums().allocated).toMatchObject({ cpus: 0, memoryMb: 0 });
+    await host.destroy(id);
+  });
+
   test("a start while it stops waits, and starts it then", async () => {
     const { id } = await host.created({ exec: ["sim-signal-ignore"] });
     await host.start(id);
