@@ -6,9 +6,11 @@ import { HostStore } from "../../src/api/hosts/host-store.ts";
 import type { HostEvent } from "../../src/api/hosts/outbox.ts";
 import { applyChanges } from "../../src/api/machines/apply-changes.ts";
 import type { Ledger } from "../../src/hostd/capacity/ledger.ts";
+import { Ids } from "../../src/hostd/machines/ids.ts";
+import { Machines } from "../../src/hostd/operations/machines.ts";
 import type { Step } from "../../src/lib/saga/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
-import { planDeathsInAwards, planPauses, planRestarts, planRestores } from "./faults.ts";
+import { planDeathsInAwards, planDeathsInChanges, planPauses, planRestarts, planRestores } from "./faults.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
 import type { Redis } from "./stores/redis.ts";
@@ -22,7 +24,7 @@ export interface Broken {
   /** What is said then. */
   readonly finds: RegExp;
   /** What goes wrong meanwhile; absent: everything. */
-  readonly plan?: (fleet: Fleet) => void;
+  readonly plan?: (fleet: Fleet, untilMs: number) => void;
 }
 
 /** Every guard broken in turn, to show that the simulator finds out. None of this is in the program. */
@@ -45,7 +47,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   },
   "a host that takes awards of any epoch": {
     guards: { ...GUARDS, ledger: (watch) => (life, options) => new GullibleLedger(life, options, watch) },
-    within: 400,
+    within: 700,
     finds: /its hold is of epoch/,
     plan: planRestarts,
   },
@@ -90,6 +92,27 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     guards: { ...GUARDS, api: { ...GUARDS.api, hostStore: (database) => new CarelessHostStore(database) } },
     within: 50,
     finds: /were applied again/,
+  },
+  "a host that gives ids by its clock alone": {
+    guards: { ...GUARDS, host: { ...GUARDS.host, ids: () => new Ids() } },
+    within: 50,
+    finds: /is not later than/,
+    plan: planDeathsInChanges,
+  },
+  "a host that lets everybody past a lease": {
+    guards: { ...GUARDS, host: { ...GUARDS.host, machines: (parts) => new OpenMachines(parts) } },
+    within: 50,
+    finds: /without the nonce of the lease/,
+  },
+  "a host that updates whatever version it has": {
+    guards: { ...GUARDS, host: { ...GUARDS.host, machines: (parts) => new BlindMachines(parts) } },
+    within: 50,
+    finds: /updateMachine for the version \w+ has changed/,
+  },
+  "a host that keeps the room of an update": {
+    guards: { ...GUARDS, ledger: (watch) => (life, options) => new GreedyLedger(life, options, watch) },
+    within: 50,
+    finds: /MB allocated for/,
   },
 };
 
@@ -144,6 +167,24 @@ class HastyLedger extends WatchedLedger {
 class GullibleLedger extends WatchedLedger {
   protected override epochOf(reservationId: string, epoch: bigint): bigint {
     return this.holds().find((hold) => hold.reservationId === reservationId)?.epoch ?? epoch;
+  }
+}
+
+class GreedyLedger extends WatchedLedger {
+  override unreserve(): void {}
+}
+
+class OpenMachines extends Machines {
+  override guarded(...[id, org]: Parameters<Machines["guarded"]>): ReturnType<Machines["guarded"]> {
+    return this.get(id, org);
+  }
+}
+
+class BlindMachines extends Machines {
+  override update(
+    ...[id, org, request, signal]: Parameters<Machines["update"]>
+  ): ReturnType<Machines["update"]> {
+    return super.update(id, org, { ...request, currentVersion: "" }, signal);
   }
 }
 

@@ -33,6 +33,13 @@ const JUMP: Fault = (fleet, random) => {
   fleet.world.log(process.name, "has another clock", () => `by ${process.skewMs} ms`);
 };
 
+/** A host is found to have been an hour wrong: what is due by its clock was, or is not for long. */
+const HOUR: Fault = (fleet, random) => {
+  const { process } = random.pick(fleet.hosts);
+  process.skewMs += random.pick([-HOUR_MS, HOUR_MS]);
+  fleet.world.log(process.name, "has another clock", () => `by ${process.skewMs} ms`);
+};
+
 const FLUSH_REDIS: Fault = (fleet) => {
   fleet.world.log("redis", "forgets everything");
   fleet.redis.reservations.flush();
@@ -80,6 +87,7 @@ const FAULTS: readonly Fault[] = [
   PAUSE,
   PAUSE,
   JUMP,
+  HOUR,
   FLUSH_REDIS,
   LOSE_REDIS,
   LOSE_POSTGRES,
@@ -111,6 +119,7 @@ export function planFaults(fleet: Fleet, untilMs: number): void {
   for (const host of fleet.hosts) {
     host.vms.fails = rarely(0.3);
     host.vms.ends = rarely(0.5);
+    host.vms.clings = rarely(0.3);
   }
 }
 
@@ -205,6 +214,27 @@ export function planRestores({ world, postgres, users }: Fleet): void {
     });
   }
 }
+
+/** Another plan: hosts die while they change machines, and their clocks are other ones afterwards. */
+export function planDeathsInChanges({ world, hosts, histories }: Fleet, untilMs: number): void {
+  const random = new Random(world.seed, "deaths in changes");
+  for (const { vms } of hosts) {
+    vms.fails = random.pick([0, 0.1]);
+    vms.clings = random.pick([0, 0, 0.3]);
+  }
+  histories.onChange = ({ process }) => {
+    if (world.nowMs > untilMs || !random.chance(0.1)) return;
+    const killMs = soon(random, 200);
+    const jumps = random.chance(0.3);
+    world.after(undefined, killMs, () => {
+      process.kill();
+      if (jumps) process.skewMs = Math.round(random.pick([60_000, HOUR_MS]) * random.between(-1, 1));
+    });
+    world.after(undefined, killMs + soon(random, 2_000), () => process.start());
+  };
+}
+
+const HOUR_MS = 60 * 60_000;
 
 /** How long apis go on ending in {@link planForgottenAwards}. */
 const FORGETFUL_MS = 40_000;

@@ -1,13 +1,14 @@
 import type { HostEntry } from "../../src/api/hosts/host-table.ts";
 import { DEFAULT_QUOTA } from "../../src/api/orgs/organization.ts";
 import type { Guards } from "./guards.ts";
+import { Histories } from "./machines/histories.ts";
 import { startApi } from "./services/api.ts";
 import { SimHost } from "./services/host.ts";
 import { startScheduler } from "./services/scheduler.ts";
 import type { Server } from "./services/streams.ts";
 import { Postgres } from "./stores/postgres.ts";
 import { Redis } from "./stores/redis.ts";
-import { Users } from "./users.ts";
+import { Users } from "./users/users.ts";
 import { Watch } from "./watch.ts";
 import { Network } from "./world/network.ts";
 import { Random } from "./world/random.ts";
@@ -21,6 +22,7 @@ export class Fleet {
   readonly world: World;
   readonly net: Network;
   readonly watch: Watch;
+  readonly histories: Histories;
   readonly postgres: Postgres;
   readonly redis: Redis;
   readonly schedulers: readonly Process[];
@@ -41,6 +43,7 @@ export class Fleet {
     this.world = world;
     this.net = new Network(world);
     this.watch = new Watch(world);
+    this.histories = new Histories(this.watch);
     const random = new Random(world.seed, "fleet");
     this.postgres = new Postgres(new Process(world, "postgres", () => {}));
     this.redis = new Redis(new Process(world, "redis", () => {}));
@@ -64,9 +67,10 @@ export class Fleet {
       });
     });
     const surroundings = {
-      ...{ net: this.net, schedulers: this.schedulers, apis: this.apis },
+      ...{ net: this.net, schedulers: this.schedulers, apis: this.apis, histories: this.histories },
       serverOf: (life: Life) => servers.get(life),
       ledger: guards.ledger(this.watch),
+      ...guards.host,
     };
     this.hosts = Array.from({ length: random.whole(2, 4) }, (_, i) => {
       const capacity = { cpus: random.whole(2, 6), memoryMb: 256 * random.whole(4, 12), diskMb: 4_096 };
@@ -98,6 +102,7 @@ export class Fleet {
     for (const host of this.hosts) {
       host.images.isAway = false;
       host.vms.fails = 0;
+      host.vms.clings = 0;
     }
     for (const process of this.world.processes) {
       process.pausedUntilMs = 0;

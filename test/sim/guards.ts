@@ -1,8 +1,11 @@
 import { SagaStore } from "../../src/api/creates/store/saga-store.ts";
 import { HostStore } from "../../src/api/hosts/host-store.ts";
 import { Ledger, type LedgerOptions } from "../../src/hostd/capacity/ledger.ts";
+import { Ids } from "../../src/hostd/machines/ids.ts";
+import { Machines } from "../../src/hostd/operations/machines.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { ApiSurroundings } from "./services/api.ts";
+import type { HostSurroundings } from "./services/host.ts";
 import type { Redis } from "./stores/redis.ts";
 import type { Watch } from "./watch.ts";
 import { currentLife, type Life } from "./world/world.ts";
@@ -12,6 +15,7 @@ export interface Guards {
   store(life: Life, redis: Redis): ReservationStore;
   ledger(watch: Watch): (life: Life, options: LedgerOptions) => Ledger;
   readonly api: Pick<ApiSurroundings, "saga" | "hostStore" | "sagaStore" | "sweeps">;
+  readonly host: Pick<HostSurroundings, "ids" | "machines">;
 }
 
 /** The real ones. */
@@ -23,6 +27,10 @@ export const GUARDS: Guards = {
     hostStore: (database) => new HostStore(database),
     sagaStore: (database) => new SagaStore(database),
     sweeps: (hosts) => hosts,
+  },
+  host: {
+    ids: (machines) => Ids.following(machines),
+    machines: (parts) => new Machines(parts),
   },
 };
 

@@ -1,6 +1,11 @@
+import type { Host } from "../../src/hostd/hostd.ts";
+import type { Machine } from "../../src/hostd/machines/machine.ts";
+import { isActive } from "../../src/hostd/machines/states.ts";
 import { expectedPins } from "../../src/hostd/operations/reconcile.ts";
 import type { Fleet } from "./fleet.ts";
+import { checkPrograms, unsettledMachines } from "./machine-invariants.ts";
 import type { SimHost } from "./services/host.ts";
+import { keyOf } from "./services/images.ts";
 import type { Process } from "./world/world.ts";
 
 /** What must be so after every event. `process`: in which it happened, the only one whose state can have changed. */
@@ -23,6 +28,7 @@ function checkHost(fleet: Fleet, { name, number, now, capacity, vms }: SimHost):
   if (used.memoryMb > capacity.memoryMb || used.cpus > capacity.cpus)
     watch.violated(`the VMs of ${name} have ${used.cpus} CPUs and ${used.memoryMb} MB, more than there is`);
   if (!now?.isServing) return;
+  checkPrograms(watch, now.store.all(), vms);
   const { held, allocated } = now.host.ledger.sums();
   for (const what of ["cpus", "memoryMb", "diskMb"] as const) {
     const sum = held[what] + allocated[what];
@@ -82,7 +88,9 @@ export function unsettled(fleet: Fleet): readonly string[] {
     if (!tables.sagas.has(createId)) wrong.push(`machine ${id} of no create is recorded`);
     const host = fleet.hosts.find((each) => each.now?.store.get(id ?? ""));
     const there = host?.now?.store.get(id ?? "")?.state;
-    if (there !== state)
+    // Hosts forget them sooner.
+    const isForgotten = there === undefined && state === "destroyed";
+    if (there !== state && !isForgotten)
       wrong.push(`machine ${id} (${name}) is ${state} in the record and ${there} on its host`);
   }
   for (const wish of fleet.users.wishes) {
@@ -95,6 +103,7 @@ export function unsettled(fleet: Fleet): readonly string[] {
     }
   }
   for (const host of fleet.hosts) wrong.push(...unsettledHost(fleet, host));
+  wrong.push(...unsettledMachines(fleet));
   const { total } = fleet.redis.reservations.live(1);
   if (total > 0) wrong.push(`${total} reservations live`);
   return wrong;
@@ -117,16 +126,30 @@ function unsettledHost(fleet: Fleet, { name, now, vms, images }: SimHost): reado
   const owned = new Set(here.flatMap(({ vmId }) => vmId ?? []));
   for (const id of vms.ids()) if (!owned.has(id)) wrong.push(`${name} has VM ${id} of no machine`);
   for (const id of owned) if (!vms.ids().includes(id)) wrong.push(`${name} lacks VM ${id}`);
-  const pins = new Set(expectedPins(here).map(({ owner }) => owner));
-  for (const owner of images.pins.keys())
-    if (!pins.has(owner)) wrong.push(`an image is pinned for ${owner} on ${name}`);
-  for (const owner of pins)
-    if (!images.pins.has(owner)) wrong.push(`no image is pinned for ${owner} on ${name}`);
+  const pins = new Set(expectedPins(here).map(keyOf));
+  for (const pin of images.pins) if (!pins.has(pin)) wrong.push(`${pin} is pinned on ${name}`);
+  for (const pin of pins) if (!images.pins.has(pin)) wrong.push(`${pin} is not pinned on ${name}`);
   if (store.acknowledged < store.sequence) wrong.push(`${name} has changes to tell`);
   const { held, allocated } = host.ledger.sums();
   const diskMb = here.reduce((sum, { spec }) => sum + spec.resources.diskMb, 0);
   if (held.memoryMb > 0) wrong.push(`${name} holds ${held.memoryMb} MB`);
   if (allocated.diskMb !== diskMb)
     wrong.push(`${name} has ${allocated.diskMb} MB of disk allocated for ${diskMb}`);
+  wrong.push(...unsettledRoom(name, host, here));
   return wrong;
+}
+
+/** CPU and memory are allocated for what runs, and for first starts to come: nothing else. */
+function unsettledRoom(name: string, { ledger }: Host, here: readonly Machine[]): readonly string[] {
+  const isPassing = here.some(({ state }) => isActive(state) && state !== "started");
+  const isAhead = here.some(({ launchUntilMs }) => launchUntilMs !== undefined);
+  if (isPassing || isAhead) return [];
+  const { allocated } = ledger.sums();
+  const running = here.filter(({ vmId }) => vmId !== undefined).map(({ spec }) => spec.resources);
+  const memoryMb = running.reduce((sum, each) => sum + each.memoryMb, 0);
+  const cpus = running.reduce((sum, each) => sum + each.cpus, 0);
+  if (allocated.memoryMb === memoryMb && allocated.cpus === cpus) return [];
+  return [
+    `${name} has ${allocated.cpus} CPUs and ${allocated.memoryMb} MB allocated for ${cpus} and ${memoryMb}`,
+  ];
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   planDeathsInAwards,
+  planDeathsInChanges,
   planForgottenAwards,
   planLateAwards,
   planPauses,
@@ -28,6 +29,7 @@ test.each([
   ["they do, and whoever knew of them has ended", planForgottenAwards],
   ["hosts die in awards, and whoever asked them soon after", planDeathsInAwards],
   ["the record is restored from before a create", planRestores],
+  ["hosts die while they change machines, and their clocks are other ones then", planDeathsInChanges],
 ])("every invariant holds while %s", async (_what, plan) => {
   expect(await firstFailing(40, { plan })).toBeUndefined();
 });

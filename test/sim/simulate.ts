@@ -11,9 +11,10 @@ import { currentLife, World } from "./world/world.ts";
  * Faults for a while, then none; after every event the invariants must hold, and some time after the last fault everything must be settled.
  *
  * Where things are: `world.ts` time and processes; `globals.ts` timers, clocks and chance of the code under test; `network.ts`, `streams.ts`,
- * `postgres*.ts`, `redis.ts`, `disk.ts`, `vms.ts`, `images.ts` what lies around it; `api.ts`, `scheduler.ts`, `host.ts` its wiring; `users.ts`
- * what is asked of it; `faults.ts` what goes wrong (add one there); `watch.ts` and `invariants.ts` what must not; `guards.ts` what is
- * replaced to show that a failure would be found.
+ * `postgres*.ts`, `redis.ts`, `disk.ts`, `vms.ts`, `images.ts` what lies around it; `api.ts`, `scheduler.ts`, `host.ts` its wiring; `users/`
+ * what is asked of it; `machines/` what machines run, and who looks on at what hosts store of them; `faults.ts` what goes wrong (add one
+ * there); `watch.ts`, `histories.ts`, `invariants.ts`, `machine-invariants.ts` what must not; `guards.ts` what is replaced to show that a
+ * failure would be found.
  */
 
 /** Faults end then. */

@@ -6,8 +6,11 @@ import type { StoredSaga } from "../../../src/api/creates/store/stored-saga.ts";
 import type { Transactions } from "../../../src/api/database/gated-database.ts";
 import { LeaseStore } from "../../../src/api/database/lease-store.ts";
 import { HostStore } from "../../../src/api/hosts/host-store.ts";
+import { HistoryStore } from "../../../src/api/machines/history/history-store.ts";
 import type { Machine, MachineEvent, MachineState } from "../../../src/api/machines/machine.ts";
+import { type MachineId, parseMachineId } from "../../../src/api/machines/machine-id.ts";
 import { MachineStore } from "../../../src/api/machines/machine-store.ts";
+import { UpdateStore } from "../../../src/api/updates/update-store.ts";
 
 /** Few of each, so that calls meet. Longer than any pause of a busy machine, or over. */
 const LEASES_MS = [60_000, -60_000] as const;
@@ -26,6 +29,8 @@ export interface Stores {
   readonly machines: MachineStore;
   readonly hosts: HostStore;
   readonly leases: readonly LeaseStore[];
+  readonly updates: UpdateStore;
+  readonly history: HistoryStore;
 }
 
 export function storesOn(db: Transactions): Stores {
@@ -35,6 +40,8 @@ export function storesOn(db: Transactions): Stores {
     machines: new MachineStore(db),
     hosts: new HostStore(db),
     leases: [new LeaseStore(db), new LeaseStore(db)],
+    updates: new UpdateStore(db),
+    history: new HistoryStore(db),
   };
 }
 
@@ -201,6 +208,26 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
     })),
   },
   {
+    weight: 2,
+    arbitrary: fc
+      .tuple(machineId, owner, fc.constantFrom(256, 700, 900), fc.constantFrom("sha256:d", "sha256:e"))
+      .map(([id, by, memoryMb, imageDigest]) => ({
+        name: `reserve ${memoryMb} MB and ${imageDigest} for an update of ${id} by ${by}`,
+        ask: (to: Stores) =>
+          to.updates.reserve({ machineId: idOf(id), org: "acme", owner: by, memoryMb, imageDigest }),
+      })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(machineId, owner, fc.constantFrom(...STATES), fc.nat(4))
+      .map(([id, by, state, generation]) => ({
+        name: `finish the update of ${id} by ${by}: ${state}, ${generation}`,
+        ask: (to: Stores) =>
+          to.updates.finish({ machineId: idOf(id), owner: by }, machine(id, state, generation)),
+      })),
+  },
+  {
     weight: 1,
     arbitrary: fc.tuple(fc.constantFrom(0, 1), leaseMs).map(([who, ms]) => ({
       name: `lease for ${who}`,
@@ -208,6 +235,13 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
     })),
   },
 );
+
+/** An id of a machine, parsed. */
+export function idOf(text: string): MachineId {
+  const id = parseMachineId(text);
+  if (!id) throw new Error(`${text} is no machine id`);
+  return id;
+}
 
 /** A saga without the time at which it began. */
 export function comparable({ createTime: _, ...saga }: StoredSaga) {
@@ -262,6 +296,7 @@ function machine(id: string, state: MachineState, generation: number): Machine {
       name: "m1",
       state,
       generation: String(generation),
+      instanceId: `01HF7YAT00ABCDEFGHJKMNPQR${generation}`,
       app: "web",
       org: "acme",
       region: "ord",

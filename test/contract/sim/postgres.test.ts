@@ -10,7 +10,16 @@ import { Database, type Result, type Statement } from "../../../src/lib/stores/p
 import { execute } from "../../sim/stores/postgres-statements.ts";
 import { Tables } from "../../sim/stores/postgres-tables.ts";
 import { createDatabase } from "../../support/postgres.ts";
-import { CREATES, call, comparable, MACHINES, type Stores, sorted, storesOn } from "./postgres-calls.ts";
+import {
+  CREATES,
+  call,
+  comparable,
+  idOf,
+  MACHINES,
+  type Stores,
+  sorted,
+  storesOn,
+} from "./postgres-calls.ts";
 
 createLogger("test", { write: () => {} });
 
@@ -79,7 +88,7 @@ test("the simulated Postgres answers whatever the stores ask as the real one doe
 });
 
 /** What the stores show of all there is. */
-async function seen({ sagas, machines, hosts }: Stores) {
+async function seen({ sagas, machines, hosts, history }: Stores) {
   const found = await Promise.all(
     CREATES.map(async (id) => [await sagas.get(id), await sagas.steps(id, 0)] as const),
   );
@@ -89,6 +98,7 @@ async function seen({ sagas, machines, hosts }: Stores) {
     stuck: await sagas.countStuck(),
     known: sorted(known),
     ofHosts: [sorted(await machines.ofHost(1)), sorted(await machines.ofHost(2))],
+    versions: await Promise.all(MACHINES.map((id) => history.versions(idOf(id), "", 10))),
     snapshots: await Promise.all(MACHINES.map((id) => findIn(machines, id))),
     entries: sorted(
       (await hosts.changedSince(undefined)).entries.map((entry) => ({ ...entry, id: String(entry.number) })),

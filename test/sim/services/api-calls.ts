@@ -1,10 +1,12 @@
 import type { Auctions } from "../../../src/api/creates/saga/create-tools.ts";
+import { changesClient, type Send } from "../../../src/api/hosts/changes-client.ts";
 import type { Hostd } from "../../../src/api/hosts/hostd.ts";
 import { faultFromHost } from "../../../src/api/hosts/hostd-client.ts";
 import type { HostAddress } from "../../../src/api/machines/host/host-address.ts";
 import { Replicas } from "../../../src/api/regions/replicas.ts";
 import { SCRATCH_DISK_MB, schedulerUnavailable } from "../../../src/api/regions/scheduler-client.ts";
 import type { CallLimits } from "../../../src/api/requests/caller.ts";
+import type { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import type { Clock } from "../../../src/lib/runtime/clock.ts";
 import type { Offer } from "../../../src/scheduler/auctions/offer.ts";
@@ -29,13 +31,16 @@ const CLAIM_MS = 5_000;
 
 /** The hosts as an api calls them, with errors as from the real client. */
 export function hostCalls(net: Network, processOf: (number: number) => Process): Hostd {
-  const call = async <Res>(
+  const call = <Res>(host: HostAddress, method: keyof typeof MS, request: unknown, limits: CallLimits) =>
+    callIn<Res>(host, method, request, MS[method], limits);
+  const callIn = async <Res>(
     host: HostAddress,
-    method: keyof typeof MS,
+    method: string,
     request: unknown,
+    limitMs: number,
     limits: CallLimits,
   ) => {
-    const timeoutMs = Math.min(MS[method], limits.remainingMs ?? Number.POSITIVE_INFINITY);
+    const timeoutMs = Math.min(limitMs, limits.remainingMs ?? Number.POSITIVE_INFINITY);
     try {
       return await net.call<Res>(processOf(host.number), method, request, {
         timeoutMs,
@@ -45,6 +50,8 @@ export function hostCalls(net: Network, processOf: (number: number) => Process):
       throw limits.signal?.aborted ? err : faultFromHost(err, host);
     }
   };
+  const send: Send = (host, methodOf, request, ms, limits) =>
+    callIn(host, nameOf(methodOf), request, ms, limits);
   return {
     createMachine: (host, award, limits) => call(host, "create", award, limits),
     prepareMachine: (host, order, _report, limits) => call(host, "prepare", order, limits),
@@ -60,19 +67,14 @@ export function hostCalls(net: Network, processOf: (number: number) => Process):
     streamLogs: () => {
       throw new Error("nobody reads here");
     },
-    ...{
-      updateMachine: unused,
-      restartMachine: unused,
-      signalMachine: unused,
-      setMachineCordon: unused,
-      updateMetadata: unused,
-    },
-    ...{ acquireLease: unused, getLease: unused, releaseLease: unused },
+    ...changesClient(send),
   };
 }
 
-async function unused(): Promise<never> {
-  throw new Error("nobody changes machines in place here");
+/** The name of the method that is taken from a client. */
+function nameOf(methodOf: (client: HostServiceClient) => unknown): string {
+  const names = new Proxy({}, { get: (_, name) => name });
+  return String(methodOf(names as HostServiceClient));
 }
 
 /** The region's scheduler as an api calls it: the real choice among replicas, as in src/api/regions/scheduler-client.ts. */

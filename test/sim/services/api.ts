@@ -13,21 +13,37 @@ import { type HostEntry, HostTable } from "../../../src/api/hosts/host-table.ts"
 import type { Hostd } from "../../../src/api/hosts/hostd.ts";
 import { Hosts } from "../../../src/api/hosts/hosts.ts";
 import { hostEventsFromProto } from "../../../src/api/hosts/service-host-reports.ts";
-import { Leases } from "../../../src/api/leases/leases.ts";
-import { parseMachineId } from "../../../src/api/machines/machine-id.ts";
+import { type LeaseRequest, Leases } from "../../../src/api/leases/leases.ts";
+import {
+  type CordonOptions,
+  MachineChanges,
+  type MetadataChange,
+  type RestartOptions,
+  type SignalOptions,
+} from "../../../src/api/machines/changes/changes.ts";
+import type { UpdateRequest } from "../../../src/api/machines/changes/update.ts";
+import { type MachineId, parseMachineId } from "../../../src/api/machines/machine-id.ts";
 import { MachineStore } from "../../../src/api/machines/machine-store.ts";
-import { Machines, type Target } from "../../../src/api/machines/machines.ts";
+import {
+  type LeaseOptions,
+  Machines,
+  type StartOptions,
+  type Target,
+} from "../../../src/api/machines/machines.ts";
+import { recordMachine } from "../../../src/api/machines/record-machine.ts";
 import { startMaintenance } from "../../../src/api/maintenance/maintenance.ts";
 import { sweep } from "../../../src/api/maintenance/sweep.ts";
 import type { Caller } from "../../../src/api/requests/caller.ts";
 import { CreateSlots, DEFAULT_CREATE_LIMITS } from "../../../src/api/shares/create-slots.ts";
 import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
 import { Shares } from "../../../src/api/shares/shares.ts";
+import { UpdateStore } from "../../../src/api/updates/update-store.ts";
+import { Updates } from "../../../src/api/updates/updates.ts";
 import type { ReportEventsRequest } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import type { RunConfig } from "../../../src/lib/oci/image/config.ts";
 import type { Saga } from "../../../src/lib/saga/saga.ts";
-import type { Network } from "../world/network.ts";
+import type { Call, Network } from "../world/network.ts";
 import type { Life, Process } from "../world/world.ts";
 import { auctionCalls, hostCalls } from "./api-calls.ts";
 import { announcementOf } from "./host-service.ts";
@@ -42,6 +58,9 @@ export interface CreateCall {
   readonly request: CreateRequest;
   readonly requestId: string | undefined;
 }
+
+/** What a user asks of one machine, with its options. */
+export type Use<Options = object> = Target & { readonly user: string; readonly options: Options };
 
 /** What an api is told of the world around it. */
 export interface ApiSurroundings {
@@ -70,18 +89,22 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const hosts = new Hosts(table, around.hostStore(database), clock, hostd);
   const machineStore = new MachineStore(database);
   const where = { directory: hosts, store: machineStore };
-  const machines = new Machines(where, hostd);
+  const record = recordMachine(machineStore);
+  const machines = new Machines(where, hostd, record);
+  const changes = new MachineChanges(where, hostd, record);
   const leases = new Leases(where, hostd);
   const sagas = around.sagaStore(database);
   const auctions = auctionCalls(net, schedulers, clock);
+  const images = {
+    resolve: async (repository: string) => ({
+      image: { registry: "r", repository, tag: "", digest: digestOf(repository) },
+      run: RUN,
+    }),
+  };
+  const credentials = { find: async () => undefined, forget: () => {} };
   const saga = createSaga({
-    images: {
-      resolve: async (repository) => ({
-        image: { registry: "r", repository, tag: "", digest: DIGEST },
-        run: RUN,
-      }),
-    },
-    credentials: { find: async () => undefined, forget: () => {} },
+    images,
+    credentials,
     auctionsIn: () => auctions,
     hostd,
     random: () => BigInt(`0x${Buffer.from(life.world.random.bytes(5)).toString("hex")}`) >> 4n,
@@ -110,26 +133,69 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const slots = new CreateSlots(DEFAULT_CREATE_LIMITS);
   const intents = new IntentStore(database);
   const creates = new Creates({ intents, sagas, runner, machines, leases, makeName, slots, shares });
+  const updateStore = new UpdateStore(database);
+  const updates = new Updates({ where, hosts: hostd, images, credentials, store: updateStore, shares });
   net.serve(life, {
     createMachine: ({ request, requestId }: CreateCall, { signal }) =>
       creates.create(request, requestId, callerOf(request.org, signal)),
-    startMachine: ({ machineId, org }: Target, { signal }) =>
-      machines.start(idOf(machineId), { watchMs: undefined }, callerOf(org, signal)),
-    stopMachine: ({ machineId, org }: Target, { signal }) =>
-      machines.stop(idOf(machineId), { signal: "" }, callerOf(org, signal)),
-    destroyMachine: ({ machineId, org }: Target, { signal }) =>
-      machines.destroy(idOf(machineId), { force: true }, callerOf(org, signal)),
+    getMachine: (use: Use, call) => machines.get(...of(use, call)),
+    startMachine: (use: Use<Pick<StartOptions, "leaseNonce">>, call) => {
+      const [id, caller] = of(use, call);
+      return machines.start(id, { watchMs: undefined, ...use.options }, caller);
+    },
+    stopMachine: (use: Use<LeaseOptions>, call) => {
+      const [id, caller] = of(use, call);
+      return machines.stop(id, { signal: "", ...use.options }, caller);
+    },
+    destroyMachine: (use: Use<LeaseOptions>, call) => {
+      const [id, caller] = of(use, call);
+      return machines.destroy(id, { force: true, ...use.options }, caller);
+    },
+    updateMachine: (use: Use<UpdateRequest>, call) => {
+      const [id, caller] = of(use, call);
+      return updates.update(id, use.options, caller);
+    },
+    restartMachine: (use: Use<RestartOptions>, call) => {
+      const [id, caller] = of(use, call);
+      return changes.restart(id, use.options, caller);
+    },
+    signalMachine: (use: Use<SignalOptions>, call) => {
+      const [id, caller] = of(use, call);
+      return changes.signal(id, use.options, caller);
+    },
+    setMachineCordon: (use: Use<CordonOptions>, call) => {
+      const [id, caller] = of(use, call);
+      return changes.setCordon(id, use.options, caller);
+    },
+    updateMetadata: (use: Use<MetadataChange>, call) => {
+      const [id, caller] = of(use, call);
+      return changes.updateMetadata(id, use.options, caller);
+    },
+    acquireLease: (use: Use<Omit<LeaseRequest, "owner">>, call) => {
+      const [id, caller] = of(use, call);
+      return leases.acquire(id, use.options, caller);
+    },
+    releaseLease: (use: Use<{ readonly nonce: string }>, call) => {
+      const [id, caller] = of(use, call);
+      return leases.release(id, use.options.nonce, caller);
+    },
     announce: (identity: HostIdentity) => hosts.announce(announcementOf(identity)),
     report: async (request: ReportEventsRequest) =>
       Number(await hosts.report(request.hostNumber, request.identity, hostEventsFromProto(request))),
   });
 }
 
-function callerOf(org: string, signal: AbortSignal): Caller {
-  return { org, subject: "test", signal };
+function callerOf(org: string, signal: AbortSignal, subject = "test"): Caller {
+  return { org, subject, signal };
 }
 
-const DIGEST = `sha256:${"d".repeat(64)}`;
+function of({ machineId, org, user }: Use, { signal }: Call): readonly [MachineId, Caller] {
+  return [idOf(machineId), callerOf(org, signal, user)];
+}
+
+function digestOf(repository: string): string {
+  return `sha256:${repository.length.toString(16).repeat(64)}`;
+}
 
 /** How the image of all machines runs. */
 const RUN: RunConfig = {
@@ -137,7 +203,7 @@ const RUN: RunConfig = {
   ...{ stopSignal: "", labels: {} },
 };
 
-function idOf(text: string) {
+function idOf(text: string): MachineId {
   const id = parseMachineId(text);
   if (!id) throw new Error(`${text} is no machine id`);
   return id;

@@ -3,10 +3,10 @@ import { bid } from "../../../src/hostd/capacity/bid.ts";
 import type { Ledger, LedgerOptions } from "../../../src/hostd/capacity/ledger.ts";
 import { hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.ts";
 import { DEFAULT_LIMITS, type Host } from "../../../src/hostd/hostd.ts";
-import { Ids } from "../../../src/hostd/machines/ids.ts";
-import type { Resources } from "../../../src/hostd/machines/machine.ts";
+import { type Ids, machineOfVm } from "../../../src/hostd/machines/ids.ts";
+import type { Machine, Resources } from "../../../src/hostd/machines/machine.ts";
 import { StartQueue } from "../../../src/hostd/operations/launch/start-queue.ts";
-import { Machines } from "../../../src/hostd/operations/machines.ts";
+import type { Machines, MachinesParts } from "../../../src/hostd/operations/machines.ts";
 import { reconcileAtStart, sweep } from "../../../src/hostd/operations/reconcile.ts";
 import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
 import { reportToProto } from "../../../src/hostd/reports/convert-report.ts";
@@ -17,6 +17,7 @@ import type { Store } from "../../../src/hostd/store/store.ts";
 import { backoffMs } from "../../../src/lib/runtime/backoff.ts";
 import { startLoop } from "../../../src/lib/runtime/lifecycle.ts";
 import { sleep } from "../../../src/lib/runtime/wait.ts";
+import type { Histories } from "../machines/histories.ts";
 import { Disk } from "../stores/disk.ts";
 import type { Network } from "../world/network.ts";
 import { type Life, Process, type World } from "../world/world.ts";
@@ -38,6 +39,10 @@ export interface HostSurroundings {
   readonly schedulers: readonly Process[];
   readonly serverOf: (life: Life) => Server | undefined;
   readonly apis: readonly Process[];
+  readonly histories: Histories;
+  /** The real ids and machines of a life, or ones whose guard is broken. */
+  readonly ids: (machines: Iterable<Machine>) => Ids;
+  readonly machines: (parts: MachinesParts) => Machines;
   /** A ledger of a life: the real one, or one whose guard is broken. */
   readonly ledger: (life: Life, options: LedgerOptions) => Ledger;
 }
@@ -64,13 +69,24 @@ export class SimHost {
     this.images = new ImageCache(world, this.name);
     this.#surroundings = surroundings;
     this.process = new Process(world, this.name, (life) => void this.#live(life));
+    this.vms.onRun = (vmId) => this.#ran(vmId);
+  }
+
+  #ran(vmId: string): void {
+    const id = machineOfVm(vmId);
+    const { FLY_MACHINE_VERSION: version = "" } = this.vms.running(vmId) ?? {};
+    const others = this.vms.runningOf(id).filter((other) => other !== vmId);
+    this.#surroundings.histories.ran(vmId, version, this.now?.store.get(id), others);
   }
 
   async #live(life: Life): Promise<void> {
-    const { net, ledger } = this.#surroundings;
-    const store = this.disk.open(life);
-    const { incarnation } = store;
+    const { net, ledger, histories, ids } = this.#surroundings;
     const { clock } = life.process;
+    const store = this.disk.open(life, {
+      changing: (before, change) => histories.changing(life, before, change),
+      stored: (change) => histories.stored(change),
+    });
+    const { incarnation } = store;
     const delivery = new OutboxProgress(store, clock);
     const host: Host = {
       number: this.number,
@@ -97,11 +113,11 @@ export class SimHost {
         release: () => {},
       },
       clock,
-      ids: new Ids(),
+      ids: ids(store.all()),
       limits: LIMITS,
       closing: new AbortController().signal,
     };
-    const machines = new Machines(host);
+    const machines = this.#surroundings.machines(host);
     const present = { life, host, store, isServing: false };
     this.now = present;
     life.onDeath(() => {
@@ -111,7 +127,7 @@ export class SimHost {
     this.#deliver(life, store, delivery);
     // As in src/hostd/background.ts.
     startLoop(SWEEP_MS, SWEEP_MS / 10, () => sweep(host, machines), { name: "sweep" });
-    net.serve(life, hostHandlers({ machines, store, hello: this.#identity(store) }));
+    net.serve(life, hostHandlers({ machines, store, clock, histories, hello: this.#identity(store) }));
     present.isServing = true;
     for (const scheduler of this.#surroundings.schedulers) void this.#attach(life, host, store, scheduler);
     for (const api of this.#surroundings.apis) {

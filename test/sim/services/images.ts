@@ -7,8 +7,8 @@ import type { Life, World } from "../world/world.ts";
 
 /** The image cache of a host, a process of its own that outlives hostd. Faults: it is away; a pull takes long. */
 export class ImageCache {
-  /** Digest by owner. */
-  readonly pins = new Map<string, string>();
+  /** By {@link keyOf}. */
+  readonly pins = new Set<string>();
   readonly #local = new Set<string>();
   readonly #random: Random;
   isAway = false;
@@ -26,10 +26,7 @@ export class ImageCache {
     return {
       ensure: (ref, { owner }, signal) => this.#ensure(life, ref.digest, owner, signal),
       pin: (pin) => this.#ask(life, () => this.#pin(pin)),
-      unpin: ({ digest, owner }) =>
-        this.#ask(life, () => {
-          if (this.pins.get(owner) === digest) this.pins.delete(owner);
-        }),
+      unpin: (pin) => this.#ask(life, () => this.pins.delete(keyOf(pin))),
       reconcilePins: (pins) =>
         this.#ask(life, () => {
           this.pins.clear();
@@ -54,12 +51,12 @@ export class ImageCache {
     yield { kind: "ready", image: IMAGE, wasLocal } as const;
   }
 
-  #pin({ digest, owner }: Pin): void {
-    this.pins.set(owner, digest);
+  #pin(pin: Pin): void {
+    this.pins.add(keyOf(pin));
   }
 
   /** There and back; killed in between, hostd does not learn what it has done. */
-  async #ask(life: Life, work: () => void): Promise<void> {
+  async #ask(life: Life, work: () => unknown): Promise<void> {
     await this.#pause(life, this.#random.between(0.1, 1));
     if (this.isAway) throw away();
     work();
@@ -69,6 +66,11 @@ export class ImageCache {
   #pause(life: Life, ms: number): Promise<void> {
     return new Promise((resolve) => life.world.after(life, ms, resolve));
   }
+}
+
+/** An image and whom it is kept for. */
+export function keyOf({ digest, owner }: Pick<Pin, "digest" | "owner">): string {
+  return `${digest} for ${owner}`;
 }
 
 const IMAGE: LocalImage = {

@@ -1,9 +1,10 @@
-import { Store } from "../../../src/hostd/store/store.ts";
+import type { Store } from "../../../src/hostd/store/store.ts";
 import { StoreDatabase, type StoreRequest } from "../../../src/hostd/store/store-database.ts";
 import type { StoreThread } from "../../../src/hostd/store/store-thread.ts";
 import { SEALING_KEYS } from "../../support/hostd/sealing-keys.ts";
 import { Random } from "../world/random.ts";
 import type { Life, World } from "../world/world.ts";
+import { type StoreObserver, WatchedStore } from "./watched-store.ts";
 
 /**
  * The disk of a host: hostd's real database, in memory, which outlives hostd. What a life has asked for and has not been written when it is
@@ -18,10 +19,11 @@ export class Disk {
   }
 
   /** Opens hostd's real store for a new life. */
-  open(life: Life): Store {
+  open(life: Life, observer: StoreObserver): Store {
     // The database answers each kind of request with its own type, which its signature cannot say.
     const call = ((request) => this.#call(life, request)) as StoreThread["call"];
-    return new Store({ call, close: async () => {} }, this.#database.begin(), SEALING_KEYS);
+    const thread = { call, close: async () => {} };
+    return new WatchedStore(observer, thread, this.#database.begin(), SEALING_KEYS);
   }
 
   close(): void {

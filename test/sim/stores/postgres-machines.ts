@@ -1,4 +1,9 @@
-import type { Machine, MachineEvent, MachineState } from "../../../src/api/machines/machine.ts";
+import type {
+  Machine,
+  MachineConfig,
+  MachineEvent,
+  MachineState,
+} from "../../../src/api/machines/machine.ts";
 import { changed, type Does, type Run, rows } from "./postgres-run.ts";
 import { type MachineRow, put } from "./postgres-tables.ts";
 
@@ -10,17 +15,7 @@ export const statements: Readonly<Record<string, Does>> = {
     const { standing, ...quota } = org;
     return rows([{ slug, standing, quota }]);
   },
-  create_count_used: ({ tables }, org: string) => {
-    const used = [...tables.machines.values()].filter((row) => row.org === org && isThere(row));
-    const memoryMb = used.reduce((sum, row) => sum + row.memoryMb, 0);
-    const images = new Map<string, number>();
-    for (const { hostNumber, snapshot } of used) {
-      const key = `${hostNumber} ${snapshot?.imageRef?.digest}`;
-      images.set(key, Math.max(images.get(key) ?? 0, snapshot?.imageBytes ?? 0));
-    }
-    const imageBytes = [...images.values()].reduce((sum, bytes) => sum + bytes, 0);
-    return rows([{ machines: used.length, memoryMb, imageMb: Math.floor(imageBytes / 1_048_576) }]);
-  },
+  create_count_used: countUsed,
   create_lock_app: ({ tables }, app: string, org: string) => changed(tables.apps.get(app) === org ? 1 : 0),
   create_name_owner: ({ tables }, app: string, name: string) =>
     rows([...tables.machines.values()].filter((row) => row.app === app && row.name === name && isThere(row))),
@@ -61,8 +56,35 @@ export const statements: Readonly<Record<string, Does>> = {
     }
     return changed(0);
   },
-  // Nobody reads versions here.
-  machine_versions_add: () => changed(0),
+  // Nobody makes so many versions that old ones are removed.
+  machine_versions_add: (
+    run,
+    machineIds: string[],
+    instanceIds: string[],
+    configs: string[],
+    times: Date[],
+  ) => {
+    const { versions } = run.tables;
+    for (const [i, machineId] of machineIds.entries()) {
+      if (!run.tables.byId(machineId)) continue;
+      const instanceId = instanceIds[i] ?? "";
+      const config = JSON.parse(configs[i] ?? "null") as MachineConfig;
+      const key = `${machineId}/${instanceId}`;
+      const createTimeMs = versions.get(key)?.createTimeMs ?? times[i]?.getTime() ?? 0;
+      put(versions, key, { machineId, instanceId, config, createTimeMs }, run.onUndo);
+    }
+    return changed(0);
+  },
+  history_versions: ({ tables }, machineId: string, before: string, limit: number) => {
+    const found = [...tables.versions.values()]
+      .filter((row) => row.machineId === machineId && (before === "" || row.instanceId < before))
+      .sort((a, b) => (a.instanceId < b.instanceId ? 1 : -1));
+    return rows(
+      found
+        .slice(0, limit)
+        .map(({ instanceId, config, createTimeMs }) => ({ id: instanceId, config, createTimeMs })),
+    );
+  },
   machine_of_host: ({ tables }, number: number) =>
     rows([...tables.machines.values()].filter((row) => row.hostNumber === number && isThere(row)).map(known)),
   machine_with_ids: ({ tables }, ids: string[]) =>
@@ -86,7 +108,22 @@ export const statements: Readonly<Record<string, Does>> = {
   },
 };
 
-function isThere(row: MachineRow): boolean {
+/** What an organisation uses, as `usedBy` in src/api/orgs/usage.ts. */
+export function countUsed({ tables, nowMs }: Run, org: string) {
+  const used = [...tables.machines.values()].filter((row) => row.org === org && isThere(row));
+  const images = new Map<string, number>();
+  let memoryMb = 0;
+  for (const { id, hostNumber, snapshot, memoryMb: own } of used) {
+    const reserved = tables.memoryReservations.get(id ?? "");
+    memoryMb += reserved && reserved.expireMs > nowMs ? Math.max(own, reserved.memoryMb) : own;
+    const key = `${hostNumber} ${snapshot?.imageRef?.digest}`;
+    images.set(key, Math.max(images.get(key) ?? 0, snapshot?.imageBytes ?? 0));
+  }
+  const imageBytes = [...images.values()].reduce((sum, bytes) => sum + bytes, 0);
+  return rows([{ machines: used.length, memoryMb, imageMb: Math.floor(imageBytes / 1_048_576) }]);
+}
+
+export function isThere(row: MachineRow): boolean {
   return row.state !== "destroyed";
 }
 
@@ -103,6 +140,21 @@ function dropEvents(run: Run, machineId: string | null): void {
   for (const [key, event] of run.tables.events) {
     if (event.machineId === machineId) put(run.tables.events, key, undefined, run.onUndo);
   }
+}
+
+/** Has what belongs to a machine follow its id, or go with it: as the tables' foreign keys do. */
+function cascade(run: Run, from: string | null, to: string | undefined): void {
+  const { versions, memoryReservations } = run.tables;
+  if (from === null || from === to) return;
+  for (const [key, row] of versions) {
+    if (row.machineId !== from) continue;
+    put(versions, key, undefined, run.onUndo);
+    if (to) put(versions, `${to}/${row.instanceId}`, { ...row, machineId: to }, run.onUndo);
+  }
+  const reserved = memoryReservations.get(from);
+  if (!reserved) return;
+  put(memoryReservations, from, undefined, run.onUndo);
+  if (to) put(memoryReservations, to, { ...reserved, machineId: to }, run.onUndo);
 }
 
 function known({ id, state, generation, isCommitted }: MachineRow) {
@@ -127,6 +179,7 @@ export function deleteIntent(run: Run, createId: string): void {
   const row = run.tables.machines.get(createId);
   if (!row) return;
   dropEvents(run, row.id);
+  cascade(run, row.id, undefined);
   put(run.tables.machines, createId, undefined, run.onUndo);
 }
 
@@ -142,6 +195,7 @@ export function placeMachine(run: Run, createId: string, { id, host_number }: Pl
   const other = run.tables.byId(id);
   if (row && other && other !== row) throw new Error(`there is a machine ${id} already`);
   dropEvents(run, row?.id ?? null);
+  cascade(run, row?.id ?? null, id);
   return update(run, row, { id, hostNumber: host_number, generation: 0n, snapshot: null }).rowCount;
 }
 

@@ -4,12 +4,14 @@ import * as machines from "./postgres-machines.ts";
 import type { Does } from "./postgres-run.ts";
 import * as sagas from "./postgres-sagas.ts";
 import type { OnUndo, Tables } from "./postgres-tables.ts";
+import * as updates from "./postgres-updates.ts";
 
 /** By the statements' names, which stand for their texts. */
 const KNOWN: Readonly<Record<string, Does>> = {
   ...machines.statements,
   ...sagas.statements,
   ...hosts.statements,
+  ...updates.statements,
 };
 
 /**

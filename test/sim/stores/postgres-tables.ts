@@ -1,7 +1,12 @@
 import type { StepProgress } from "../../../src/api/creates/store/progress.ts";
 import type { StoredSaga } from "../../../src/api/creates/store/stored-saga.ts";
 import type { HostEntry } from "../../../src/api/hosts/host-table.ts";
-import type { Machine, MachineEvent, MachineState } from "../../../src/api/machines/machine.ts";
+import type {
+  Machine,
+  MachineConfig,
+  MachineEvent,
+  MachineState,
+} from "../../../src/api/machines/machine.ts";
 import type { Amount } from "../../../src/api/orgs/organization.ts";
 
 /** A row of `machines`. */
@@ -36,6 +41,23 @@ export interface HostRow {
   readonly updatedMs: number;
 }
 
+/** A row of `machine_versions`. */
+export interface VersionRow {
+  readonly machineId: string;
+  readonly instanceId: string;
+  readonly config: MachineConfig;
+  readonly createTimeMs: number;
+}
+
+/** A row of `memory_reservations`. */
+export interface MemoryReservationRow {
+  readonly machineId: string;
+  readonly org: string;
+  readonly owner: string;
+  readonly memoryMb: number;
+  readonly expireMs: number;
+}
+
 /** The tables. Rows never change: a change puts another in their place, so that it can be taken back. */
 export class Tables {
   readonly orgs = new Map<string, Amount & { readonly standing: string }>();
@@ -43,6 +65,10 @@ export class Tables {
   readonly machines = new Map<string, MachineRow>();
   /** By the machine's id and the event's. */
   readonly events = new Map<string, { readonly machineId: string; readonly event: MachineEvent }>();
+  /** By the machine's id and the version's. */
+  readonly versions = new Map<string, VersionRow>();
+  /** By the machine's id. */
+  readonly memoryReservations = new Map<string, MemoryReservationRow>();
   readonly hosts = new Map<number, HostRow>();
   readonly sagas = new Map<string, SagaTableRow>();
   readonly steps = new Map<string, StepProgress & { readonly sagaId: string }>();

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { onAbort } from "../../../src/lib/runtime/abort.ts";
 import { Random } from "./random.ts";
@@ -11,6 +12,19 @@ export interface Call {
 
 /** Serves a method. What it throws reaches the caller, faults as they are. */
 export type Handler = (request: never, call: Call) => unknown;
+
+/** A call that a process serves. */
+export interface ServedCall {
+  readonly method: string;
+  readonly request: unknown;
+}
+
+const calls = new AsyncLocalStorage<ServedCall>();
+
+/** The call that the code that runs now does something for; undefined for what a process does by itself. */
+export function currentCall(): ServedCall | undefined {
+  return calls.getStore();
+}
 
 /** How bad the network is: probabilities per message. */
 export interface Weather {
@@ -183,7 +197,7 @@ export class Network {
       this.world.after(life, 0, () => {
         this.world.log(life.process.name, method);
         const work = async () => handler(request as never, { signal });
-        work().then(
+        calls.run({ method, request }, work).then(
           (value) => resolve({ value }),
           (error: unknown) => {
             this.world.log(life.process.name, `${method} fails`, () => describe(error));

@@ -1,11 +1,13 @@
-import type { CreateRequest } from "../../src/api/creates/store/create-state.ts";
-import type { Machine } from "../../src/api/machines/machine.ts";
-import { Fault } from "../../src/lib/faults/fault.ts";
-import { sleep } from "../../src/lib/runtime/wait.ts";
-import type { CreateCall } from "./services/api.ts";
-import type { Network } from "./world/network.ts";
-import { Random } from "./world/random.ts";
-import { Process, type World } from "./world/world.ts";
+import type { CreateRequest } from "../../../src/api/creates/store/create-state.ts";
+import type { Machine } from "../../../src/api/machines/machine.ts";
+import { Fault } from "../../../src/lib/faults/fault.ts";
+import { sleep } from "../../../src/lib/runtime/wait.ts";
+import type { CreateCall, Use } from "../services/api.ts";
+import type { Network } from "../world/network.ts";
+import { Random } from "../world/random.ts";
+import { Process, type World } from "../world/world.ts";
+import { Actor } from "./actor.ts";
+import { randomBehaviour } from "./configs.ts";
 
 /** A create that a user wants, and what has become of it. */
 export interface Wish {
@@ -14,7 +16,7 @@ export interface Wish {
   readonly requestId: string | undefined;
   /** Ids of the machines that it was answered with. */
   readonly got: Set<string>;
-  /** Whether its user has asked for its end. */
+  /** Whether its user has asked for its end, or it ends by itself. */
   isUnwanted: boolean;
   isOver: boolean;
 }
@@ -30,16 +32,19 @@ const AGAIN: ReadonlySet<string> = new Set([
 const ORG = "acme";
 const MAX_TRIES = 8;
 
-/** People who create, start, stop and destroy machines. Nothing ever happens to them but what they are answered. */
+/** People who create machines and use them. Nothing ever happens to them but what they are answered. */
 export class Users {
   readonly process: Process;
   readonly wishes: Wish[];
   readonly #net: Network;
   readonly #apis: readonly Process[];
   readonly #random: Random;
+  readonly #behaviour: Random;
 
   /** Whether their machines are to be apart: never two on one host. */
   readonly wantDistinct: boolean;
+  /** Whether they do more with their machines than start, stop and destroy them. */
+  readonly #areBusy: boolean;
 
   /** @param untilMs by when all wishes have been made */
   constructor(world: World, net: Network, apis: readonly Process[], untilMs: number) {
@@ -47,6 +52,8 @@ export class Users {
     this.#apis = apis;
     this.#random = new Random(world.seed, "users");
     this.wantDistinct = this.#random.chance(0.25);
+    this.#behaviour = new Random(world.seed, "behaviour");
+    this.#areBusy = this.#behaviour.chance(0.7);
     this.wishes = Array.from({ length: this.#random.whole(2, 7) }, (_, i) => this.#wish(world, i, untilMs));
     this.process = new Process(world, "users", (life) => {
       for (const wish of this.wishes) world.after(life, wish.atMs, () => void this.#pursue(wish));
@@ -67,6 +74,7 @@ export class Users {
     const config = {
       ...{ image: "nginx", guest, env: {}, services: [], metadata: {} },
       stop: { signal: "", timeoutMs: random.pick([100, 5_000]) },
+      ...(this.#areBusy ? randomBehaviour(this.#behaviour) : {}),
     };
     const placement = { hostLabels: {}, strategy: "spread", distinctHosts: true } as const;
     const request = {
@@ -80,6 +88,7 @@ export class Users {
         skipLaunch: random.chance(0.3),
       },
       ...(this.wantDistinct ? { placement } : {}),
+      ...(this.#areBusy && this.#behaviour.chance(0.2) ? { lease: { ttlMs: 2_000, owner: "test" } } : {}),
     };
     const requestId = random.chance(0.85) ? `request-${world.seed}-${index}` : undefined;
     // Some come together, which is when they meet.
@@ -89,7 +98,7 @@ export class Users {
 
   async #pursue(wish: Wish): Promise<void> {
     const machine = await this.#create(wish);
-    if (machine) await this.#use(machine, wish);
+    if (machine) await (this.#areBusy ? this.#useBusily(machine, wish) : this.#use(machine, wish));
     wish.isOver = true;
   }
 
@@ -102,6 +111,7 @@ export class Users {
         const timeoutMs = this.#random.pick([150, 2_000, 30_000, 60_000]);
         const { machine } = await this.#ask<{ machine: Machine }>("createMachine", call, timeoutMs);
         wish.got.add(machine.id);
+        wish.isUnwanted ||= machine.config.autoDestroy === true;
         // Sure is sure: the same again gives the same.
         if (this.#random.chance(0.8)) return machine;
       } catch (err) {
@@ -118,8 +128,21 @@ export class Users {
       const what = this.#random.pick(["startMachine", "startMachine", "stopMachine", "destroyMachine"]);
       wish.isUnwanted ||= what === "destroyMachine";
       // What it comes to is for the invariants to say.
-      await this.#ask(what, { machineId: id, org: ORG }, 10_000).catch(() => undefined);
+      const use: Use = { machineId: id, org: ORG, user: "test", options: {} };
+      await this.#ask(what, use, 10_000).catch(() => undefined);
     }
+  }
+
+  /** Two of them use the same machine. */
+  async #useBusily(machine: Machine, wish: Wish): Promise<void> {
+    const random = this.#behaviour;
+    const ask = <Res>(method: string, request: unknown, timeoutMs: number) => {
+      // From then on it may end, whatever the answer.
+      wish.isUnwanted ||= method === "destroyMachine" || method === "updateMachine";
+      return this.#ask<Res>(method, request, timeoutMs);
+    };
+    const actors = ["ann", "bob"].map((name) => new Actor(name, machine, random, ask));
+    await Promise.all(actors.map((actor) => actor.use(random.whole(1, 10))));
   }
 
   #ask<Res>(method: string, request: unknown, timeoutMs: number): Promise<Res> {

@@ -1,0 +1,98 @@
+import { machineFromProto } from "../../src/api/machines/convert-machine.ts";
+import type { Machine as ApiMachine } from "../../src/api/machines/machine.ts";
+import { machineToProto } from "../../src/hostd/convert-machine.ts";
+import type { Machine } from "../../src/hostd/machines/machine.ts";
+import { nextDue } from "../../src/hostd/machines/own-starts/due.ts";
+import type { Fleet } from "./fleet.ts";
+import type { SimHost } from "./services/host.ts";
+import type { Vms } from "./services/vms.ts";
+import type { Watch } from "./watch.ts";
+
+/** After every event: what runs for a started machine is the version that it is said to have. */
+export function checkPrograms(watch: Watch, machines: Iterable<Machine>, vms: Vms): void {
+  for (const { id, state, spec, vmId } of machines) {
+    if (state !== "started" || vmId === undefined) continue;
+    const running = vms.running(vmId)?.["FLY_MACHINE_VERSION"];
+    if (running !== undefined && running !== spec.instanceId)
+      watch.violated(`machine ${id} has the version ${spec.instanceId} and runs ${running}`);
+  }
+}
+
+/** What of machines is not yet as it must be some time after the last fault, in words. */
+export function unsettledMachines(fleet: Fleet): readonly string[] {
+  const wrong: string[] = [];
+  for (const host of fleet.hosts) {
+    if (!host.now?.isServing) continue;
+    for (const machine of host.now.store.all()) wrong.push(...unsettledMachine(fleet, host, machine));
+  }
+  const { events, versions } = fleet.postgres.tables;
+  for (const [key, { machineId, event }] of fleet.histories.events) {
+    const isKnown = fleet.postgres.tables.byId(machineId)?.snapshot;
+    if (isKnown && !events.has(key))
+      wrong.push(`event ${event.id} (${event.type}) of ${machineId} is not recorded`);
+  }
+  for (const [machineId, instanceIds] of fleet.histories.versions) {
+    if (!fleet.postgres.tables.byId(machineId)?.snapshot) continue;
+    for (const instanceId of instanceIds)
+      if (!versions.has(`${machineId}/${instanceId}`))
+        wrong.push(`version ${instanceId} of ${machineId} is not recorded`);
+  }
+  return wrong;
+}
+
+function unsettledMachine({ postgres, histories }: Fleet, { name, process }: SimHost, machine: Machine) {
+  const { id, state, spec, scheduledAtMs } = machine;
+  const wrong: string[] = [];
+  const due = nextDue(machine);
+  if (due && due.what !== "schedule")
+    wrong.push(`${due.what} of machine ${id} (${spec.name}), ${state}, is to come`);
+  if (due && (scheduledAtMs ?? 0) < process.wallMs() - LATE_MS)
+    wrong.push(`the schedule of machine ${id} is late`);
+  if (PASSING.has(state)) wrong.push(`machine ${id} (${spec.name}) is ${state}`);
+  if (isOver(machine)) wrong.push(`machine ${id} (${spec.name}) has not destroyed itself`);
+  const owed = histories.owed(id);
+  // A host may not have stored the rollback before it died.
+  if (owed === spec.instanceId && state !== "started")
+    wrong.push(`machine ${id} was rolled back to ${owed} and is ${state}`);
+  const row = postgres.tables.byId(id);
+  if (row?.snapshot && state !== "destroyed") {
+    const told = comparable(machineFromProto(machineToProto(machine, name, [], process.wallMs())));
+    if (comparable(row.snapshot) !== told)
+      wrong.push(`machine ${id} is recorded as ${comparable(row.snapshot)}, not ${told}`);
+  }
+  return wrong;
+}
+
+/** Whether a machine that destroys itself has run, and will not run again. */
+function isOver({ state, spec, events }: Machine): boolean {
+  const [last] = events.filter(({ type }) => type === "exit" || type === "start" || type === "failure");
+  const hasRun = last?.type === "exit" && last.instanceId === spec.instanceId;
+  return spec.config.autoDestroy === true && state === "stopped" && hasRun;
+}
+
+const PASSING: ReadonlySet<string> = new Set([
+  "starting",
+  "stopping",
+  "restarting",
+  "updating",
+  "destroying",
+]);
+
+/** A schedule may be late by so much: hostd looks once a minute whether its clock has jumped. */
+const LATE_MS = 70_000;
+
+/** What a list tells of a machine. A lease ends without a change. */
+function comparable(machine: ApiMachine): string {
+  const { state, generation, instanceId, config, imageRef, cordoned, restartCount, nextStartTimeMs } =
+    machine;
+  return JSON.stringify({
+    state,
+    generation,
+    instanceId,
+    config,
+    imageRef,
+    cordoned,
+    restartCount,
+    nextStartTimeMs,
+  });
+}
