@@ -39,7 +39,14 @@ const NEXT: Readonly<Record<string, Hint>> = {
   HOST_DRAINING: (_about, { facts }) => `hover host uncordon ${facts["host_number"] ?? "HOST"}`,
   ...each(
     ({ machine }) => `hover machine status ${machine}`,
-    ...["INVALID_STATE", "STATE_UNREACHABLE", "WAIT_TIMEOUT", "EXEC_INTERRUPTED", "SIGNAL_FAILED"],
+    ...[
+      "INVALID_STATE",
+      "MACHINE_BUSY",
+      "STATE_UNREACHABLE",
+      "WAIT_TIMEOUT",
+      "EXEC_INTERRUPTED",
+      "SIGNAL_FAILED",
+    ],
   ),
   LEASE_HELD: ({ machine }) => `hover machine leases view ${machine}`,
   LEASE_NOT_FOUND: ({ machine }) => `hover machine leases acquire ${machine}`,

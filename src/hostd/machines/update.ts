@@ -14,13 +14,14 @@ export interface UpdateOptions {
 }
 
 /** Whether an update leaves a running VM behind or makes one: the machine is `updating` meanwhile. */
-function willSwitch(machine: Machine, { launch }: UpdateOptions): boolean {
-  return isRunning(machine) || launch;
+function willSwitch(machine: Machine, options: UpdateOptions): boolean {
+  return isRunning(machine) || willLaunch(machine, options);
 }
 
-/** Whether an update of this machine starts the new version. */
+/** Whether an update of this machine starts the new version. One that has failed was meant to run. */
 export function willLaunch(machine: Machine, { launch, skipLaunch }: UpdateOptions): boolean {
-  return isRunning(machine) ? !skipLaunch : launch;
+  const isToRun = isRunning(machine) || machine.state === "failed";
+  return isToRun ? !skipLaunch : launch;
 }
 
 /**

@@ -16,11 +16,13 @@ import {
 import type { Machine, MachineId, StartCause } from "../machines/machine.ts";
 import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
-import { type Accepted, cancelled, cutShort, passed, type StopResult } from "./accepted.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
 import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
+import { type Accepted, cancelled, cutShort, passed, type StopResult } from "./requests/accepted.ts";
+import { Pulls } from "./requests/pulls.ts";
+import { RequestQueue } from "./requests/request-queue.ts";
 import { launchAgain, type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
 import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
 import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
@@ -41,16 +43,14 @@ export class Driver {
   readonly runtime: MachineRuntime;
   readonly #parts: DriverParts;
   readonly #due: DueWork;
-  readonly #prepares = new Set<AbortController>();
-  /** Requests accepted that are not done, in their order. */
-  readonly #accepted = new Set<Accepted>();
-  /** The last request accepted; undefined once it is done. */
-  #last: Accepted | undefined;
+  readonly #pulls = new Pulls();
+  readonly #queue: RequestQueue;
   /** Stops that calls have asked for. */
   #stops = 0;
 
   constructor(id: MachineId, parts: DriverParts) {
     this.#due = new DueWork(this, parts);
+    this.#queue = new RequestQueue(() => this.#due.arm());
     this.runtime = new MachineRuntime(id, parts, (after, before) => this.#due.changed(after, before));
     this.#parts = parts;
   }
@@ -60,11 +60,11 @@ export class Driver {
   }
 
   get activity(): Activity | undefined {
-    return this.#last?.kind;
+    return this.#queue.last?.kind;
   }
 
   get isPreparing(): boolean {
-    return this.#prepares.size > 0;
+    return this.#pulls.isActive;
   }
 
   /**
@@ -84,7 +84,7 @@ export class Driver {
         return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
       }
       if (decision.kind === "wait") {
-        await abortable(this.#last ? passed(this.#last) : this.#endWhatIsLeft(), signal);
+        await abortable(this.#queue.last ? passed(this.#queue.last) : this.#endWhatIsLeft(), signal);
       } else {
         const result = await this.#joinStart(guard);
         if (result) {
@@ -105,9 +105,9 @@ export class Driver {
 
   /** Joins the start that is under way, or begins one. Undefined: that of another caller may not change the machine. */
   async #joinStart(guard: Guard): Promise<StartResult | undefined> {
-    if (this.#last?.kind !== "start") return this.#beginStart(undefined, guard);
+    if (this.#queue.last?.kind !== "start") return this.#beginStart(undefined, guard);
     try {
-      return await this.#last.done;
+      return await this.#queue.last.done;
     } catch (err) {
       if (hasReason(err, "LEASE_HELD")) return undefined;
       throw err;
@@ -126,7 +126,7 @@ export class Driver {
    * @throws Fault as {@link launch} does
    */
   async startDue(cause: StartCause): Promise<void> {
-    if (!this.#last) await this.#beginStart(cause);
+    if (!this.#queue.last) await this.#beginStart(cause);
   }
 
   /** Waits for the end of a process that has just started. Its exit is noted then. */
@@ -144,7 +144,7 @@ export class Driver {
       cause === undefined
         ? () => launch(runtime, this.#parts, cancellation.signal, undefined, guard)
         : () => launchAgain(runtime, this.#parts, cancellation.signal, cause);
-    const done = measureStart(() => this.#inOrder(start));
+    const done = measureStart(() => this.#queue.after(start));
     return this.#accept({ kind: "start", done, cancellation });
   }
 
@@ -152,7 +152,7 @@ export class Driver {
   async stop(options: StopOptions): Promise<StopResult> {
     const decision = allowed(decideStop(this.machine, this.activity));
     // A second stop only hurries the first one, after which starts that wait for it still come.
-    if (this.#last?.kind !== "stop") this.#stops += 1;
+    if (this.#queue.last?.kind !== "stop") this.#stops += 1;
     if (decision.kind === "already") {
       await this.runtime.untilDurable();
       return { machine: this.machine, already: true };
@@ -161,8 +161,8 @@ export class Driver {
   }
 
   #stop(options: StopOptions): Promise<StopResult> {
-    if (this.#last?.kind === "stop") {
-      const { done, stopOperation } = this.#last;
+    if (this.#queue.last?.kind === "stop") {
+      const { done, stopOperation } = this.#queue.last;
       stopOperation.escalate(options);
       return done;
     }
@@ -172,16 +172,18 @@ export class Driver {
   /** Stops the machine, if it runs, and starts it. @throws Fault INVALID_STATE, of `guard`; as {@link launch} does */
   async restart(options: StopOptions, guard: Guard = () => {}): Promise<Machine> {
     const decision = allowed(decideReplace(this.machine, this.activity, "restart"));
-    if (decision.kind === "join" && this.#last?.kind === "restart") {
-      this.#last.stopOperation.escalate(options);
-      return this.#last.done;
+    if (decision.kind === "join" && this.#queue.last?.kind === "restart") {
+      this.#queue.last.stopOperation.escalate(options);
+      return this.#queue.last.done;
     }
+    this.#queue.refuseWhenFull(this.machine.id);
     return this.#beginRestart(stopOfRestart(this.runtime, this.#parts, options, guard), guard);
   }
 
-  /** Refuses an update in a state that has none. @throws Fault INVALID_STATE */
+  /** Refuses an update in a state that has none, or after too many others. @throws Fault INVALID_STATE, MACHINE_BUSY */
   refuseUpdate(): void {
     allowed(decideReplace(this.machine, this.activity, "update"));
+    this.#queue.refuseWhenFull(this.machine.id);
   }
 
   /** Replaces the version. @throws Fault INVALID_STATE; as {@link UpdateOperation.run} does */
@@ -197,19 +199,19 @@ export class Driver {
 
   /** Goes on with an update whose intent is stored, unless an operation is under way. */
   async resumeUpdate(): Promise<void> {
-    if (!this.#last) await this.#beginUpdate((operation, signal) => operation.resume(signal));
+    if (!this.#queue.last) await this.#beginUpdate((operation, signal) => operation.resume(signal));
   }
 
   /** Removes the machine. @throws Fault MACHINE_RUNNING */
   async destroy(force: boolean, why: RemoveReason): Promise<Machine> {
     const decision = allowed(decideDestroy(this.machine, this.activity, force));
     if (decision.kind === "already") return this.machine;
-    if (this.#last?.kind === "destroy") return this.#last.done;
-    const before = [...this.#accepted];
-    const removal = this.#inOrder(() => remove(this.runtime, this.#parts, why));
+    if (this.#queue.last?.kind === "destroy") return this.#queue.last.done;
+    const before = this.#queue.all;
+    const removal = this.#queue.after(() => remove(this.runtime, this.#parts, why));
     const done = this.#accept({ kind: "destroy", done: removal });
     const reason = cancelled(this.machine.id, "destroyed");
-    for (const prepare of this.#prepares) prepare.abort(reason);
+    this.#pulls.abort(reason);
     for (const each of before) cutShort(each, reason, { signal: "SIGKILL", timeoutMs: 0 });
     return done;
   }
@@ -226,16 +228,8 @@ export class Driver {
   }
 
   /** Runs `work`, which makes an image local, until a destroy or the caller aborts it. */
-  async *pull<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
-    const destroyed = new AbortController();
-    this.#prepares.add(destroyed);
-    try {
-      yield* work(AbortSignal.any([destroyed.signal, caller]));
-    } catch (err) {
-      throw destroyed.signal.aborted ? destroyed.signal.reason : err;
-    } finally {
-      this.#prepares.delete(destroyed);
-    }
+  pull<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
+    return this.#pulls.run(work, caller);
   }
 
   /**
@@ -246,7 +240,7 @@ export class Driver {
     const { runtime } = this;
     const { vmId, state } = this.machine;
     if (state === "destroying") {
-      const removal = this.#inOrder(() => finishRemoval(runtime, this.#parts));
+      const removal = this.#queue.after(() => finishRemoval(runtime, this.#parts));
       this.#accept({ kind: "destroy", done: removal }).catch((error: unknown) => {
         logger.error("could not finish the removal of a machine", { machine_id: runtime.id, error });
       });
@@ -301,14 +295,14 @@ export class Driver {
   #beginRestart(stopOperation: StopOperation, guard: Guard = () => {}): Promise<Machine> {
     const cancellation = new AbortController();
     const { signal } = cancellation;
-    const done = this.#inOrder(() => restart(this.runtime, this.#parts, stopOperation, signal, guard));
+    const done = this.#queue.after(() => restart(this.runtime, this.#parts, stopOperation, signal, guard));
     return this.#accept({ kind: "restart", done, cancellation, stopOperation });
   }
 
   #beginUpdate(run: (operation: UpdateOperation, signal: AbortSignal) => Promise<Machine>): Promise<Machine> {
     const cancellation = new AbortController();
     const operation = new UpdateOperation(this.runtime, this.#parts);
-    const done = this.#inOrder(() => run(operation, cancellation.signal));
+    const done = this.#queue.after(() => run(operation, cancellation.signal));
     return this.#accept({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
   }
 
@@ -317,31 +311,17 @@ export class Driver {
     run: (stopOperation: StopOperation) => Promise<Machine>,
   ): Promise<StopResult> {
     const stopOperation = new StopOperation(this.runtime, this.#parts, options);
-    const before = [...this.#accepted];
+    const before = this.#queue.all;
     const stop = async () => ({ machine: await run(stopOperation), already: false });
-    const done = measureStop(() => this.#inOrder(stop));
+    const done = measureStop(() => this.#queue.after(stop));
     this.#accept({ kind: "stop", done, stopOperation });
     for (const each of before) cutShort(each, cancelled(this.machine.id, "stopped"), options);
     return done;
   }
 
   #accept<A extends Accepted>(accepted: A): A["done"] {
-    this.#last = accepted;
-    this.#accepted.add(accepted);
     this.#due.disarm();
-    const forget = (): void => {
-      this.#accepted.delete(accepted);
-      if (this.#last !== accepted) return;
-      this.#last = undefined;
-      this.#due.arm();
-    };
-    accepted.done.then(forget, forget);
-    return accepted.done;
-  }
-
-  #inOrder<T>(work: () => Promise<T>): Promise<T> {
-    const before: Promise<unknown> = this.#last?.done ?? Promise.resolve();
-    return before.then(work, work);
+    return this.#queue.add(accepted);
   }
 }
 

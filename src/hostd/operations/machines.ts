@@ -23,10 +23,10 @@ import { isActive } from "../machines/states.ts";
 import { type Awaited, decideWait, waitTimeout } from "../machines/wait.ts";
 import type { Store } from "../store/store.ts";
 import { measureAward } from "../telemetry/operation-metrics.ts";
-import type { StopResult } from "./accepted.ts";
 import { Driver, type DriverParts } from "./driver.ts";
 import { ImagePins } from "./image-pins.ts";
 import type { StartResult } from "./launch/launch.ts";
+import type { StopResult } from "./requests/accepted.ts";
 import type { StopOptions } from "./stop-operation.ts";
 import { type UpdateRequest, Updates } from "./updates.ts";
 

@@ -13,10 +13,10 @@ import {
   updateRefused,
   willLaunch,
 } from "../machines/update.ts";
-import { cancelled } from "./accepted.ts";
 import { type LaunchParts, launch } from "./launch/launch.ts";
 import { startFailedFault } from "./launch/launch-faults.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
+import { cancelled } from "./requests/accepted.ts";
 import { type StopIntent, StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
 
 export type UpdateParts = LaunchParts &

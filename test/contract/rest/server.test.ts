@@ -207,18 +207,19 @@ test("an update keeps name and region, which may come along", async () => {
   expect(wrong).toMatchObject({ status: 400, body: { error: expect.stringMatching(/name: .*region: /) } });
 });
 
-test("an app with machines that run is deleted by force only, one with others at once", async () => {
+test("an app takes along machines that run, unless force is false", async () => {
   await send("POST", "/v1/apps", { name: "busy" });
   await send("POST", "/v1/apps/busy/machines", { config: { image: "nginx" } });
   await send("POST", "/v1/apps", { name: "idle" });
   await send("POST", "/v1/apps/idle/machines", { config: { image: "nginx" }, skip_launch: true });
 
-  expect(await send("DELETE", "/v1/apps/busy")).toMatchObject({
-    status: 412,
-    body: { reason: "APP_NOT_EMPTY" },
-  });
-  expect(await send("DELETE", "/v1/apps/busy?force=true")).toMatchObject({ status: 202, body: undefined });
-  expect(await send("DELETE", "/v1/apps/idle")).toMatchObject({ status: 202 });
+  for (const [query, body] of [["?force=false", undefined] as const, ["", { force: false }] as const])
+    expect(await send("DELETE", `/v1/apps/busy${query}`, body)).toMatchObject({
+      status: 412,
+      body: { reason: "APP_NOT_EMPTY" },
+    });
+  expect(await send("DELETE", "/v1/apps/busy")).toMatchObject({ status: 202, body: undefined });
+  expect(await send("DELETE", "/v1/apps/idle?force=false")).toMatchObject({ status: 202 });
   expect((await send("GET", "/v1/apps/busy")).status).toBe(404);
 });
 

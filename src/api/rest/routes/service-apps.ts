@@ -95,7 +95,8 @@ export const appRoutes: readonly Route[] = [
     path: "/v1/apps/:app",
     tag: TAG,
     summary: "Deletes an app and its machines.",
-    description: "Refused with 412 while machines run, unless `force` is set. Leases are ignored.",
+    description:
+      "Machines that run are stopped; with `force=false` they are refused with 412. Leases are ignored.",
     rpc: AppsServiceService.deleteApp,
     query: z.looseObject({ force: queryFlag() }),
     body: z.looseObject({ force: flag() }),
@@ -103,7 +104,8 @@ export const appRoutes: readonly Route[] = [
     async handle(request) {
       const { query, body } = request.read();
       const name = request.param("app");
-      if (!query.force && !body.force) await requireNoneRunning(request, name);
+      // Published clients delete apps that run, and cannot send `force`.
+      if (!(query.force ?? body.force ?? true)) await requireNoneRunning(request, name);
       await request.unary({ name, force: true });
       return {};
     },
@@ -117,7 +119,7 @@ async function requireNoneRunning(
   const query = ListMachinesRequest.fromPartial({ app, states: RUNNING, pageSize: 1, fresh: true });
   const { machines } = await request.also(MachinesServiceService.listMachines, query);
   if (machines.length > 0) {
-    const message = `app ${app} has machines that run; stop them first, or use force=true`;
+    const message = `app ${app} has machines that run; stop them first, or leave out force=false`;
     throw new Fault("FAILED_PRECONDITION", "APP_NOT_EMPTY", message, { app });
   }
 }

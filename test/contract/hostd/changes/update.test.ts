@@ -63,6 +63,17 @@ describe("an update", () => {
     expect((await host.start(id)).machine?.state).toBe(MachineState.STARTED);
   });
 
+  test("starts a machine that has failed, unless it is not to be launched", async () => {
+    const { id } = await host.created({ exec: ["sim-exec-fail"] });
+    await expect(host.start(id)).rejects.toMatchObject({ reason: "EXEC_FAILED" });
+
+    const still = await host.update(id, { skipLaunch: true, exec: ["sim-run"] });
+    const { machine } = await host.update(id, { exec: ["sim-run"] });
+
+    expect(still.machine?.state).toBe(MachineState.FAILED);
+    expect(machine?.state).toBe(MachineState.STARTED);
+  });
+
   test("leaves a machine that runs stopped when it is not to be launched", async () => {
     const { id } = await host.created();
     await host.start(id);

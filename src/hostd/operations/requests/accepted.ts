@@ -1,7 +1,7 @@
-import { Fault } from "../../lib/faults/fault.ts";
-import type { Machine } from "../machines/machine.ts";
-import type { StartResult } from "./launch/launch.ts";
-import type { StopOperation, StopOptions } from "./stop-operation.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
+import type { Machine } from "../../machines/machine.ts";
+import type { StartResult } from "../launch/launch.ts";
+import type { StopOperation, StopOptions } from "../stop-operation.ts";
 
 export interface StopResult {
   readonly machine: Machine;

@@ -1,0 +1,59 @@
+import { Fault } from "../../../lib/faults/fault.ts";
+import type { Accepted } from "./accepted.ts";
+
+/** Requests that a machine takes at a time. They are finished although their callers may be gone. */
+const MOST = 16;
+const RETRY_MS = 1_000;
+
+/** The requests on one machine that were accepted and are not done. They run one after the other. */
+export class RequestQueue {
+  readonly #all = new Set<Accepted>();
+  readonly #onIdle: () => void;
+  #last: Accepted | undefined;
+
+  /** @param onIdle called when the last request is done */
+  constructor(onIdle: () => void) {
+    this.#onIdle = onIdle;
+  }
+
+  /** The last request; undefined once it is done. */
+  get last(): Accepted | undefined {
+    return this.#last;
+  }
+
+  /** All of them, in their order. */
+  get all(): readonly Accepted[] {
+    return [...this.#all];
+  }
+
+  /**
+   * Refuses a request that would neither join another one nor cut it short.
+   *
+   * @throws Fault MACHINE_BUSY
+   */
+  refuseWhenFull(machineId: string): void {
+    if (this.#all.size < MOST) return;
+    const message = `machine ${machineId} has ${this.#all.size} requests under way already; try again in a moment`;
+    const facts = { machine_id: machineId, limit: String(MOST) };
+    throw new Fault("RESOURCE_EXHAUSTED", "MACHINE_BUSY", message, facts, { retryAfterMs: RETRY_MS });
+  }
+
+  add<A extends Accepted>(accepted: A): A["done"] {
+    this.#last = accepted;
+    this.#all.add(accepted);
+    const forget = (): void => {
+      this.#all.delete(accepted);
+      if (this.#last !== accepted) return;
+      this.#last = undefined;
+      this.#onIdle();
+    };
+    accepted.done.then(forget, forget);
+    return accepted.done;
+  }
+
+  /** Does work after all requests of now, whether they succeed or not. */
+  async after<T>(work: () => Promise<T>): Promise<T> {
+    await this.#last?.done.catch(() => {});
+    return work();
+  }
+}
