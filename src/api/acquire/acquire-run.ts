@@ -2,15 +2,16 @@ import { randomUUID } from "node:crypto";
 import { asFault } from "../../lib/grpc/status.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";
 import { abortable, onAbort } from "../../lib/runtime/abort.ts";
+import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { logger } from "../../lib/runtime/log.ts";
-import { TimeLimit } from "../../lib/runtime/wait.ts";
+import { sleep, TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Caller } from "../requests/caller.ts";
 import { type AcquireRequest, type Attempt, type Found, failure, type Intent, type Step } from "./acquire.ts";
 import type { AcquireStore } from "./acquire-store.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
 import { stepTimeout, taken } from "./faults.ts";
 import { runSteps, SUPERSEDED } from "./run-steps.ts";
-import { undo } from "./settle.ts";
+import { undo, undoUnanswered } from "./settle.ts";
 import { tryStep } from "./try-step.ts";
 
 export interface AcquireRunParts {
@@ -25,6 +26,10 @@ export interface AcquireRunParts {
   /** Ids of stored acquires whose leases are renewed. */
   readonly owned: Set<string>;
 }
+
+/** Of an acquire that is not stored: a minute, longer than a host takes to restart. */
+const UNDO_ATTEMPTS = 8;
+const UNDO_BACKOFF: Backoff = { firstMs: 500, maxMs: 16_000 };
 
 /** An attempt of the answer, and when it began. */
 interface Noted {
@@ -45,6 +50,8 @@ export class AcquireRun {
   readonly #fullHosts = new Map<number, number>();
   /** Steps under way, abandoned ones included. */
   readonly #steps = new Set<Promise<unknown>>();
+  /** Undos of steps without an answer, beside which others may run. */
+  readonly #undos = new Set<Promise<unknown>>();
   /** Machines that the api that takes over must undo: an undo, or storing the end, has failed. */
   #notUndone = 0;
   #stored: Promise<boolean>;
@@ -84,7 +91,7 @@ export class AcquireRun {
     const found = { machineId: machine.id, step };
     const { store } = this.#parts;
     if (await this.#stored) {
-      const isSettled = this.#steps.size === 0 && this.#notUndone === 0;
+      const isSettled = this.#steps.size + this.#undos.size + this.#notUndone === 0;
       try {
         if (!(await store.end(this.#id, isSettled ? "done" : "settling", found))) throw taken(this.#id);
       } catch (err) {
@@ -131,6 +138,7 @@ export class AcquireRun {
         return this.#record(intent);
       },
       undo: (found: Found) => this.#undo(found),
+      undoUnanswered: (intent: Intent) => this.#follow(this.#undoUnanswered(intent), this.#undos),
       note: (attempt: Attempt) => {
         if (!isOpen) return;
         last = this.#note(attempt);
@@ -163,12 +171,12 @@ export class AcquireRun {
     return noted;
   }
 
-  #follow(work: Promise<unknown>): void {
+  #follow(work: Promise<unknown>, among = this.#steps): void {
     const followed: Promise<unknown> = work.then(
-      () => this.#steps.delete(followed),
-      () => this.#steps.delete(followed),
+      () => among.delete(followed),
+      () => among.delete(followed),
     );
-    this.#steps.add(followed);
+    among.add(followed);
   }
 
   async #undo({ intent, machine }: Found): Promise<void> {
@@ -185,9 +193,27 @@ export class AcquireRun {
     await undoing;
   }
 
+  /**
+   * Undoes what may have come of a call without an answer, for as long as its host or its create may take. Stored, the
+   * rest is for the api that takes over.
+   */
+  async #undoUnanswered(intent: Intent): Promise<void> {
+    const { tools, traceId, request, caller: whole } = this.#parts;
+    const { signal: _, remainingMs: _left, ...caller } = whole;
+    for (let attempt = 0; attempt < UNDO_ATTEMPTS; attempt++) {
+      const by = { traceId, org: request.org };
+      if (await undoUnanswered(tools, intent, by, caller).catch(() => false)) return;
+      if (await this.#stored) break;
+      await sleep(backoffMs(UNDO_BACKOFF, attempt), undefined, { ref: false });
+    }
+    this.#notUndone += 1;
+    logger.warn("what an unanswered step may have done could not be undone yet", { intent: intent.kind });
+  }
+
   /** Waits for all steps and undos, then stores the end unless an undo has failed. */
   async #settled(end: () => Promise<unknown>): Promise<void> {
-    while (this.#steps.size > 0) await Promise.allSettled([...this.#steps]);
+    while (this.#steps.size + this.#undos.size > 0)
+      await Promise.allSettled([...this.#steps, ...this.#undos]);
     // The api that takes over when the lease has ended repeats undos that have failed.
     if (this.#notUndone === 0 && (await this.#stored)) await end().catch(() => {});
     this.#parts.owned.delete(this.#id);

@@ -61,11 +61,28 @@ export async function undo(
   else await tools.stop(id, caller);
 }
 
+/**
+ * Undoes what may have come of an intent whose call was not answered. Returns false when a create is still under way.
+ *
+ * @throws Fault when its host does not answer
+ */
+export async function undoUnanswered(
+  tools: AcquireTools,
+  intent: Intent,
+  by: Pick<Abandoned, "traceId" | "org">,
+  caller: Caller,
+): Promise<boolean> {
+  const machine = await machineOf(tools, intent, by, caller);
+  if (machine === "under_way") return false;
+  if (machine) await undo(tools, intent, machine.id, caller);
+  return true;
+}
+
 /** Returns the machine that an intent has started or created. */
 async function machineOf(
   tools: AcquireTools,
   intent: Intent,
-  { traceId, org }: Abandoned,
+  { traceId, org }: Pick<Abandoned, "traceId" | "org">,
   caller: Caller,
 ): Promise<Machine | "under_way" | undefined> {
   if (intent.kind === "create") {

@@ -16,6 +16,11 @@ const HOST_FAULTS: ReadonlySet<string> = new Set([
   ...["START_QUEUE_FULL", "HOST_UNREACHABLE", "HOST_UNKNOWN", "HOST_DRAINING"],
 ]);
 
+/** Codes of faults after which a call may have been done, or be done yet. */
+const UNANSWERED: ReadonlySet<string> = new Set(["DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"]);
+/** Those of creates, which another api goes on with. */
+const UNFINISHED: ReadonlySet<string> = new Set(["UNAVAILABLE", "ABORTED"]);
+
 /** The parts that the steps of one acquire share. */
 export interface StepContext {
   readonly tools: AcquireTools;
@@ -31,6 +36,8 @@ export interface StepContext {
   record(intent: Intent): Promise<void>;
   /** Undoes what was done to a machine. Never throws: what fails is repeated later. */
   undo(found: Found): Promise<void>;
+  /** Undoes what may have come of a call without an answer, beside the next step. */
+  undoUnanswered(intent: Intent): void;
   /** Smallest size in MB that a host had no room for, by host number; 0: the host starts nothing. */
   readonly fullHosts: Map<number, number>;
   /** Adds an attempt to the response. */
@@ -156,7 +163,8 @@ async function startRecorded(
   try {
     await context.record(intent);
     // Not cancelled with the caller: only a start whose end is known can be undone.
-    const { machine, alreadyStarted } = await context.tools.start(id, nonce, withoutLimits(caller));
+    const start = context.tools.start(id, nonce, withoutLimits(caller));
+    const { machine, alreadyStarted } = await answered(context, intent, start);
     // A start that joined one of another call is not undone.
     const isOurs = !alreadyStarted && ["", context.traceId].includes(machine.lastStartTraceId);
     if (!isOurs && nonce !== "") throw startedByOther(id);
@@ -172,17 +180,18 @@ async function startRecorded(
 }
 
 async function launch(
-  { tools, id, record, undo }: StepContext,
+  context: StepContext,
   request: (Step & { readonly kind: "launch" })["request"],
   step: number,
   caller: Caller,
   note: Note,
 ): Promise<Found> {
+  const { tools, id, record, undo } = context;
   tools.chargeCreate(caller.org);
   const requestId = `acquire:${id}:${step}`;
   const intent: Intent = { kind: "create", step, requestId };
   await record(intent);
-  const machine = await tools.create(request, requestId, withoutLimits(caller));
+  const machine = await answered(context, intent, tools.create(request, requestId, withoutLimits(caller)));
   const { id: machineId } = machine;
   try {
     assertRuns(machine);
@@ -193,6 +202,18 @@ async function launch(
   }
   note({ machineId, outcome: "started", reason: "", message: "" });
   return { machine, step, intent };
+}
+
+/** Has undone what may come of a call that fails without telling whether it was done. */
+async function answered<T>({ undoUnanswered }: StepContext, intent: Intent, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (err) {
+    const { code, reason } = asFault(err);
+    const isUnfinished = intent.kind === "create" && UNFINISHED.has(code);
+    if (UNANSWERED.has(code) || reason === "HOST_UNREACHABLE" || isUnfinished) undoUnanswered(intent);
+    throw err;
+  }
 }
 
 /** Returns why a machine is skipped; undefined: it is tried. @param memoryMb its size; 0: unknown */
