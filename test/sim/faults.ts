@@ -234,6 +234,24 @@ export function planDeathsInChanges({ world, hosts, histories }: Fleet, untilMs:
   };
 }
 
+/**
+ * Another plan: users acquire machines, and apis and hosts die meanwhile. Nobody is away for as long as an acquire is leased, and no start
+ * comes late: see docs/adr/0031-acquire.md for what is not covered.
+ */
+export function planAcquires({ world, net, users, apis, hosts }: Fleet, untilMs: number): void {
+  const random = new Random(world.seed, "acquires of the plan");
+  users.acquire(world.seed, untilMs / 2);
+  net.weather = { lost: random.pick([0, 0.05]), repeated: 0, late: 0, torn: random.pick([0, 0.2]) };
+  for (const { vms } of hosts) vms.fails = random.pick([0, 0, 0.3]);
+  for (const { atMs } of users.acquires) {
+    for (let i = random.whole(0, 3); i > 0; i--) {
+      const process = random.pick([...apis, ...apis, ...hosts.map((host) => host.process)]);
+      world.after(undefined, atMs + soon(random, 10_000), () => process.kill());
+      world.after(undefined, atMs + 10_000 + soon(random, 2_000), () => process.start());
+    }
+  }
+}
+
 const HOUR_MS = 60 * 60_000;
 
 /** How long apis go on ending in {@link planForgottenAwards}. */

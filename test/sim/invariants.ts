@@ -3,7 +3,7 @@ import type { Machine } from "../../src/hostd/machines/machine.ts";
 import { isActive } from "../../src/hostd/machines/states.ts";
 import { expectedPins } from "../../src/hostd/operations/reconcile.ts";
 import type { Fleet } from "./fleet.ts";
-import { checkPrograms, unsettledMachines } from "./machine-invariants.ts";
+import { checkPrograms, unsettledAcquires, unsettledMachines } from "./machine-invariants.ts";
 import type { SimHost } from "./services/host.ts";
 import { keyOf } from "./services/images.ts";
 import type { Process } from "./world/world.ts";
@@ -103,7 +103,7 @@ export function unsettled(fleet: Fleet): readonly string[] {
     }
   }
   for (const host of fleet.hosts) wrong.push(...unsettledHost(fleet, host));
-  wrong.push(...unsettledMachines(fleet));
+  wrong.push(...unsettledMachines(fleet), ...unsettledAcquires(fleet));
   const { total } = fleet.redis.reservations.live(1);
   if (total > 0) wrong.push(`${total} reservations live`);
   return wrong;

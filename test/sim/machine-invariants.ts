@@ -40,6 +40,33 @@ export function unsettledMachines(fleet: Fleet): readonly string[] {
   return wrong;
 }
 
+/** Of an acquire there is one machine that runs, or none, whoever died meanwhile. */
+export function unsettledAcquires({ postgres, hosts, users }: Fleet): readonly string[] {
+  const { acquires, sagas } = postgres.tables;
+  const wrong: string[] = [];
+  for (const { key, got, startable } of users.acquires) {
+    const rows = [...acquires.values()].filter((row) => row.key === key);
+    for (const { id, status } of rows)
+      if (status !== "done" && status !== "failed") wrong.push(`acquire ${id} (${key}) is ${status}`);
+    const intents = rows.flatMap((row) => row.intents);
+    const requests = new Set(intents.flatMap((intent) => (intent.kind === "create" ? intent.requestId : [])));
+    const created = [...sagas.values()].filter(({ requestId }) => requests.has(requestId ?? ""));
+    const machines = created.flatMap(({ state }) => state.attempts.map(({ machineId }) => machineId));
+    const running = [...machines, ...(startable ? [startable] : [])].filter((id) => {
+      const state = hosts.map((host) => host.now?.store.get(id)?.state).find(Boolean);
+      return state !== undefined && RUNNING.has(state);
+    });
+    const [chosen] = rows.flatMap(({ status, machineId }) => (status === "done" ? (machineId ?? []) : []));
+    if (running.length > 1) wrong.push(`${key} has ${running.join(" and ")} running`);
+    for (const id of running)
+      if (id !== chosen) wrong.push(`${key} has left ${id} running; its machine is ${chosen}`);
+    if (got.size > 1) wrong.push(`${key} was answered with ${[...got].join(" and ")}`);
+  }
+  return wrong;
+}
+
+const RUNNING: ReadonlySet<string> = new Set(["starting", "started", "restarting"]);
+
 function unsettledMachine({ postgres, histories }: Fleet, { name, process }: SimHost, machine: Machine) {
   const { id, state, spec, scheduledAtMs } = machine;
   const wrong: string[] = [];

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import {
+  planAcquires,
   planDeathsInAwards,
   planDeathsInChanges,
   planForgottenAwards,
@@ -30,6 +31,7 @@ test.each([
   ["hosts die in awards, and whoever asked them soon after", planDeathsInAwards],
   ["the record is restored from before a create", planRestores],
   ["hosts die while they change machines, and their clocks are other ones then", planDeathsInChanges],
+  ["users acquire machines, and apis and hosts die meanwhile", planAcquires],
 ])("every invariant holds while %s", async (_what, plan) => {
   expect(await firstFailing(40, { plan })).toBeUndefined();
 });

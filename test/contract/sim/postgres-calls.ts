@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { AcquireStore } from "../../../src/api/acquire/acquire-store.ts";
 import { type CreateRequest, NEW_CREATE } from "../../../src/api/creates/store/create-state.ts";
 import { type Intent, IntentStore } from "../../../src/api/creates/store/intent-store.ts";
 import { SagaStore } from "../../../src/api/creates/store/saga-store.ts";
@@ -30,6 +31,7 @@ export interface Stores {
   readonly hosts: HostStore;
   readonly leases: readonly LeaseStore[];
   readonly updates: UpdateStore;
+  readonly acquires: readonly AcquireStore[];
   readonly history: HistoryStore;
 }
 
@@ -41,6 +43,7 @@ export function storesOn(db: Transactions): Stores {
     hosts: new HostStore(db),
     leases: [new LeaseStore(db), new LeaseStore(db)],
     updates: new UpdateStore(db),
+    acquires: OWNERS.map((owner) => new AcquireStore(db, owner)),
     history: new HistoryStore(db),
   };
 }
@@ -51,6 +54,7 @@ export interface Call {
   readonly ask: (stores: Stores) => Promise<unknown>;
 }
 
+const acquireBy = fc.constantFrom(0, 1);
 const create = fc.constantFrom(...CREATES);
 const owner = fc.constantFrom(...OWNERS);
 const machineId = fc.constantFrom(...MACHINES);
@@ -209,6 +213,51 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
   },
   {
     weight: 2,
+    arbitrary: fc.tuple(acquireBy, create, fc.constantFrom("k1", "k2", undefined)).map(([by, id, key]) => ({
+      name: `begin acquire ${id} with ${key} by ${by}`,
+      ask: async (to: Stores) => {
+        // An id is given once.
+        if ((await acquiresOf(to)).some((each) => each?.id === id)) return undefined;
+        const hash = Buffer.from(id);
+        const begun = { id, org: "acme", key, requestHash: hash, traceId: "t", intents: [] };
+        return key === undefined ? undefined : to.acquires[by]?.begin(begun);
+      },
+    })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(acquireBy, create, fc.nat(2)).map(([by, id, step]) => ({
+      name: `record step ${step} of acquire ${id} by ${by}`,
+      ask: async (to: Stores) => to.acquires[by]?.record(id, { kind: "start", step, machineId: MACHINES[0] }),
+    })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(acquireBy, create, fc.constantFrom("settling", "done", "failed"))
+      .map(([by, id, status]) => ({
+        name: `end acquire ${id} by ${by}: ${status}`,
+        ask: async (to: Stores) =>
+          to.acquires[by]?.end(
+            id,
+            status,
+            status === "failed" ? undefined : { machineId: MACHINES[1], step: 1 },
+          ),
+      })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(acquireBy, create).map(([by, id]) => ({
+      name: `reopen, renew and claim acquire ${id} by ${by}`,
+      ask: async (to: Stores) => [
+        await to.acquires[by]?.reopen(id, "u"),
+        await to.acquires[by]?.renew([id]),
+        await to.acquires[by]?.claim(5, id),
+      ],
+    })),
+  },
+  {
+    weight: 2,
     arbitrary: fc
       .tuple(machineId, owner, fc.constantFrom(256, 700, 900), fc.constantFrom("sha256:d", "sha256:e"))
       .map(([id, by, memoryMb, imageDigest]) => ({
@@ -235,6 +284,11 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
     })),
   },
 );
+
+/** The acquires of both keys, as requests of the first id see them. */
+export function acquiresOf({ acquires }: Stores) {
+  return Promise.all(["k1", "k2"].map((key) => acquires[0]?.find("acme", key, Buffer.from(CREATES[0]))));
+}
 
 /** An id of a machine, parsed. */
 export function idOf(text: string): MachineId {

@@ -11,6 +11,7 @@ import { execute } from "../../sim/stores/postgres-statements.ts";
 import { Tables } from "../../sim/stores/postgres-tables.ts";
 import { createDatabase } from "../../support/postgres.ts";
 import {
+  acquiresOf,
   CREATES,
   call,
   comparable,
@@ -40,7 +41,16 @@ afterAll(async () => {
 /** Both begin with one organisation that may have two machines and 2 MB of images, and its app. */
 async function begin(): Promise<void> {
   const run = (name: string, text: string) => real.query({ name, text });
-  for (const table of ["machine_events", "machines", "saga_steps", "sagas", "hosts", "leases", "apps"])
+  for (const table of [
+    "acquires",
+    "machine_events",
+    "machines",
+    "saga_steps",
+    "sagas",
+    "hosts",
+    "leases",
+    "apps",
+  ])
     await run(`clear_${table}`, `delete from ${table}`);
   await run("clear_orgs", "delete from organizations where slug = 'acme'");
   await run(
@@ -88,7 +98,8 @@ test("the simulated Postgres answers whatever the stores ask as the real one doe
 });
 
 /** What the stores show of all there is. */
-async function seen({ sagas, machines, hosts, history }: Stores) {
+async function seen(stores: Stores) {
+  const { sagas, machines, hosts, history } = stores;
   const found = await Promise.all(
     CREATES.map(async (id) => [await sagas.get(id), await sagas.steps(id, 0)] as const),
   );
@@ -98,6 +109,7 @@ async function seen({ sagas, machines, hosts, history }: Stores) {
     stuck: await sagas.countStuck(),
     known: sorted(known),
     ofHosts: [sorted(await machines.ofHost(1)), sorted(await machines.ofHost(2))],
+    acquires: await acquiresOf(stores),
     versions: await Promise.all(MACHINES.map((id) => history.versions(idOf(id), "", 10))),
     snapshots: await Promise.all(MACHINES.map((id) => findIn(machines, id))),
     entries: sorted(

@@ -1,3 +1,8 @@
+import { createHash, randomUUID } from "node:crypto";
+import type { AcquireRequest } from "../../../src/api/acquire/acquire.ts";
+import { AcquireStore } from "../../../src/api/acquire/acquire-store.ts";
+import { Acquirer } from "../../../src/api/acquire/acquirer.ts";
+import { apiTools } from "../../../src/api/acquire/api-tools.ts";
 import { CreateRunner } from "../../../src/api/creates/create-runner.ts";
 import { Creates } from "../../../src/api/creates/creates.ts";
 import { resolveInDoubt } from "../../../src/api/creates/resolve-in-doubt.ts";
@@ -52,6 +57,8 @@ const REFRESH_MS = 2_000;
 const RECONCILE_MS = 2_000;
 const SWEEP_MS = 30_000;
 const SWEEP_LEASE_MS = 45_000;
+/** As src/api/wiring-tasks.ts has it. */
+const ACQUIRES_MS = 4_000;
 
 /** What a user asks an api to create. */
 export interface CreateCall {
@@ -112,6 +119,17 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   });
   const runner = new CreateRunner(around.saga(saga), sagas, clock);
   const sweepParts = { table, hostd: around.sweeps(hostd), machineStore, clock };
+  const makeName = () => `m-${Math.random()}`;
+  const shares = new Shares(DEFAULT_RATES, clock.monotonicMs);
+  const slots = new CreateSlots(DEFAULT_CREATE_LIMITS);
+  const intents = new IntentStore(database);
+  const creates = new Creates({ intents, sagas, runner, machines, leases, makeName, slots, shares });
+  const updateStore = new UpdateStore(database);
+  const updates = new Updates({ where, hosts: hostd, images, credentials, store: updateStore, shares });
+  const acquirer = new Acquirer({
+    tools: apiTools({ machines, leases, creates, sagas, database, shares, statusOf: () => "ok" }),
+    store: new AcquireStore(database, randomUUID()),
+  });
   const tasks = [
     { name: "refresh hosts", intervalMs: REFRESH_MS, run: () => hosts.refresh() },
     { name: "reconcile", intervalMs: RECONCILE_MS, run: () => runner.reconcile() },
@@ -120,6 +138,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
       intervalMs: RECONCILE_MS,
       run: (signal: AbortSignal) => resolveInDoubt({ sagas, hostd }, signal),
     },
+    { name: "settle acquires", intervalMs: ACQUIRES_MS, run: () => acquirer.maintain() },
     {
       name: "sweep",
       intervalMs: SWEEP_MS,
@@ -128,16 +147,11 @@ export function startApi(life: Life, around: ApiSurroundings): void {
     },
   ];
   startMaintenance(tasks, new LeaseStore(database));
-  const makeName = () => `m-${Math.random()}`;
-  const shares = new Shares(DEFAULT_RATES, clock.monotonicMs);
-  const slots = new CreateSlots(DEFAULT_CREATE_LIMITS);
-  const intents = new IntentStore(database);
-  const creates = new Creates({ intents, sagas, runner, machines, leases, makeName, slots, shares });
-  const updateStore = new UpdateStore(database);
-  const updates = new Updates({ where, hosts: hostd, images, credentials, store: updateStore, shares });
   net.serve(life, {
     createMachine: ({ request, requestId }: CreateCall, { signal }) =>
       creates.create(request, requestId, callerOf(request.org, signal)),
+    acquireMachine: (request: AcquireRequest, { signal }) =>
+      acquirer.acquire(request, hashOf(request), callerOf(request.org, signal)),
     getMachine: (use: Use, call) => machines.get(...of(use, call)),
     startMachine: (use: Use<Pick<StartOptions, "leaseNonce">>, call) => {
       const [id, caller] = of(use, call);
@@ -191,6 +205,10 @@ function callerOf(org: string, signal: AbortSignal, subject = "test"): Caller {
 
 function of({ machineId, org, user }: Use, { signal }: Call): readonly [MachineId, Caller] {
   return [idOf(machineId), callerOf(org, signal, user)];
+}
+
+function hashOf(request: AcquireRequest): Buffer {
+  return createHash("sha256").update(JSON.stringify(request.steps)).digest();
 }
 
 function digestOf(repository: string): string {

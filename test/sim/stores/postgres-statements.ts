@@ -1,4 +1,5 @@
 import type { Result, Statement } from "../../../src/lib/stores/postgres.ts";
+import * as acquires from "./postgres-acquires.ts";
 import * as hosts from "./postgres-hosts.ts";
 import * as machines from "./postgres-machines.ts";
 import type { Does } from "./postgres-run.ts";
@@ -12,6 +13,7 @@ const KNOWN: Readonly<Record<string, Does>> = {
   ...sagas.statements,
   ...hosts.statements,
   ...updates.statements,
+  ...acquires.statements,
 };
 
 /**

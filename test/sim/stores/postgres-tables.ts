@@ -1,3 +1,4 @@
+import type { StoredAcquire } from "../../../src/api/acquire/acquire-store.ts";
 import type { StepProgress } from "../../../src/api/creates/store/progress.ts";
 import type { StoredSaga } from "../../../src/api/creates/store/stored-saga.ts";
 import type { HostEntry } from "../../../src/api/hosts/host-table.ts";
@@ -58,6 +59,12 @@ export interface MemoryReservationRow {
   readonly expireMs: number;
 }
 
+/** A row of `acquires`. */
+export interface AcquireRow extends Omit<StoredAcquire, "isOther" | "isOwned"> {
+  readonly requestHash: Buffer;
+  readonly leaseMs: number;
+}
+
 /** The tables. Rows never change: a change puts another in their place, so that it can be taken back. */
 export class Tables {
   readonly orgs = new Map<string, Amount & { readonly standing: string }>();
@@ -69,6 +76,7 @@ export class Tables {
   readonly versions = new Map<string, VersionRow>();
   /** By the machine's id. */
   readonly memoryReservations = new Map<string, MemoryReservationRow>();
+  readonly acquires = new Map<string, AcquireRow>();
   readonly hosts = new Map<number, HostRow>();
   readonly sagas = new Map<string, SagaTableRow>();
   readonly steps = new Map<string, StepProgress & { readonly sagaId: string }>();

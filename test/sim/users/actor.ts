@@ -87,7 +87,7 @@ export class Actor {
     this.#config = changedConfig(this.#config, random);
     const machine = await this.#call<Machine>("updateMachine", {
       ...{ config: this.#config, currentVersion, launch: false, skipLaunch: false, ...how, leaseNonce },
-      ...{ rollback: random.chance(0.6), readyTimeoutMs: random.pick([undefined, 100, 2_000]) },
+      ...{ rollback: random.chance(0.6), readyTimeoutMs: random.pick([100, 2_000, 10_000]) },
     });
     this.#sees(machine);
   }

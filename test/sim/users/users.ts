@@ -6,6 +6,7 @@ import type { CreateCall, Use } from "../services/api.ts";
 import type { Network } from "../world/network.ts";
 import { Random } from "../world/random.ts";
 import { Process, type World } from "../world/world.ts";
+import { AcquireWish } from "./acquire-wish.ts";
 import { Actor } from "./actor.ts";
 import { randomBehaviour } from "./configs.ts";
 
@@ -36,6 +37,7 @@ const MAX_TRIES = 8;
 export class Users {
   readonly process: Process;
   readonly wishes: Wish[];
+  readonly acquires: AcquireWish[] = [];
   readonly #net: Network;
   readonly #apis: readonly Process[];
   readonly #random: Random;
@@ -57,11 +59,25 @@ export class Users {
     this.wishes = Array.from({ length: this.#random.whole(2, 7) }, (_, i) => this.#wish(world, i, untilMs));
     this.process = new Process(world, "users", (life) => {
       for (const wish of this.wishes) world.after(life, wish.atMs, () => void this.#pursue(wish));
+      const ask = <Res>(method: string, request: unknown, timeoutMs: number) =>
+        this.#ask<Res>(method, request, timeoutMs);
+      for (const wish of this.acquires) world.after(life, wish.atMs, () => void wish.pursue(ask));
     });
   }
 
   get areDone(): boolean {
-    return this.wishes.every(({ isOver }) => isOver);
+    return [...this.wishes, ...this.acquires].every(({ isOver }) => isOver);
+  }
+
+  /** Has them acquire machines by keys, too. Before they begin. */
+  acquire(seed: number, untilMs: number): void {
+    if (this.wantDistinct) return;
+    const random = new Random(seed, "acquires");
+    for (let i = random.whole(1, 4); i > 0; i--) {
+      const atMs = random.between(3_000, untilMs);
+      const request = acquireRequest(random);
+      this.acquires.push(new AcquireWish(`key-${i}`, atMs, request, random));
+    }
   }
 
   #wish(world: World, index: number, untilMs: number): Wish {
@@ -148,4 +164,13 @@ export class Users {
   #ask<Res>(method: string, request: unknown, timeoutMs: number): Promise<Res> {
     return this.#net.call<Res>(this.#random.pick(this.#apis), method, request, { timeoutMs });
   }
+}
+
+/** A small machine that runs until it is stopped. */
+function acquireRequest(random: Random): CreateRequest {
+  const guest = { cpuKind: "shared", cpus: 1, memoryMb: 256 * random.whole(1, 3) } as const;
+  const stop = { signal: "", timeoutMs: 100 };
+  const config = { image: "nginx", guest, env: {}, services: [], metadata: {}, stop };
+  const where = { org: ORG, app: "web", name: "", regions: ["ord"], regionAsked: "" };
+  return { ...where, config, skipLaunch: false };
 }

@@ -1,6 +1,8 @@
 import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 import timers from "node:timers/promises";
+import { context } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { abortable } from "../../../src/lib/runtime/abort.ts";
 import { currentLife, type Event, type Life } from "./world.ts";
 
@@ -21,6 +23,7 @@ export function installGlobals(): void {
     timeout: AbortSignal.timeout.bind(AbortSignal),
     sleep: timers.setTimeout,
     uuid: crypto.randomUUID,
+    bytes: crypto.randomBytes,
     values: globalThis.crypto.getRandomValues.bind(globalThis.crypto),
   };
   Object.assign(globalThis, {
@@ -51,7 +54,15 @@ export function installGlobals(): void {
     view.set(life.world.random.bytes(view.length));
     return array;
   };
-  Object.assign(crypto, { randomUUID: () => uuid(currentLife()) ?? real.uuid() });
+  Object.assign(crypto, {
+    randomUUID: () => uuid(currentLife()) ?? real.uuid(),
+    randomBytes: (size: number, ...rest: []) => {
+      const life = currentLife();
+      return life ? Buffer.from(life.world.random.bytes(size)) : real.bytes(size, ...rest);
+    },
+  });
+  // Traces go through the code as in a service, see src/lib/otel/telemetry.ts.
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager());
   // The one of lib/wait.ts. Its value and its options are passed through outside of a life.
   Object.assign(timers, {
     setTimeout: (ms = 0, value?: unknown, options: { signal?: AbortSignal } = {}) => {

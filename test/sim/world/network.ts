@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { context, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { onAbort } from "../../../src/lib/runtime/abort.ts";
 import { Random } from "./random.ts";
@@ -97,6 +98,7 @@ export class Network {
     const from = currentLife();
     if (!from) throw new Error("a call from nowhere");
     const { signal, timeoutMs } = scope;
+    const span = trace.getActiveSpan();
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const served = new AbortController();
@@ -132,7 +134,9 @@ export class Network {
           return;
         }
         const unwatch = life.onDeath(broken);
-        void this.#run(life, handler, request, served.signal, method).then((outcome) => {
+        const traced = span ? trace.setSpan(ROOT_CONTEXT, span) : ROOT_CONTEXT;
+        const handle: Handler = (req, call) => context.with(traced, () => handler(req, call));
+        void this.#run(life, handle, request, served.signal, method).then((outcome) => {
           unwatch();
           this.#carry(to, from.process, () => {
             // The answer travels to the life that asked; its successor knows nothing of it.
