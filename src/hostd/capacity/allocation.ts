@@ -1,5 +1,5 @@
 import type { Resources } from "../machines/machine.ts";
-import { add, larger, NOTHING } from "./amounts.ts";
+import { add, larger, NOTHING, subtract } from "./amounts.ts";
 
 /** The resources of its host that a machine has. */
 export interface Allocation {
@@ -34,4 +34,59 @@ export function sizeOfVms(vms: ReadonlyMap<string, Resources>): Resources {
   let sum = NOTHING;
   for (const { cpus, memoryMb } of vms.values()) sum = add(sum, { cpus, memoryMb, diskMb: 0 });
   return sum;
+}
+
+/** The allocations of a host's machines. Every start asks for their sum, which is therefore kept. */
+export class Allocations {
+  readonly #all = new Map<string, Allocation>();
+  #sum = NOTHING;
+
+  /** What all machines have together. */
+  get sum(): Resources {
+    return this.#sum;
+  }
+
+  get(machineId: string): Readonly<Allocation> | undefined {
+    return this.#all.get(machineId);
+  }
+
+  values(): Iterable<Readonly<Allocation>> {
+    return this.#all.values();
+  }
+
+  set(machineId: string, allocation: Allocation): void {
+    this.delete(machineId);
+    this.#all.set(machineId, allocation);
+    this.#sum = add(this.#sum, usageOf(allocation));
+  }
+
+  delete(machineId: string): void {
+    const allocation = this.#all.get(machineId);
+    if (!allocation) return;
+    this.#all.delete(machineId);
+    this.#sum = subtract(this.#sum, usageOf(allocation));
+  }
+
+  /** Changes what a machine has, if it has something. */
+  change(machineId: string, change: (allocation: Allocation) => void): void {
+    const allocation = this.#all.get(machineId);
+    if (!allocation) return;
+    const before = usageOf(allocation);
+    change(allocation);
+    this.#sum = add(subtract(this.#sum, before), usageOf(allocation));
+  }
+
+  /** Ends allocations for first starts whose time is over. Returns when the next one ends. */
+  expire(nowMs: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [machineId, { launchUntilMs }] of this.#all) {
+      if (launchUntilMs > nowMs) next = Math.min(next, launchUntilMs);
+      else if (launchUntilMs > 0) this.change(machineId, endLaunch);
+    }
+    return next;
+  }
+}
+
+function endLaunch(allocation: Allocation): void {
+  allocation.launchUntilMs = 0;
 }

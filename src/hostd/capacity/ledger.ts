@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
 import type { Resources } from "../machines/machine.ts";
-import { type Allocation, type AllocationUse, sizeOfVms, usageOf } from "./allocation.ts";
+import { type Allocation, Allocations, type AllocationUse, sizeOfVms, usageOf } from "./allocation.ts";
 import { add, atLeastZero, fits, larger, NOTHING, shortage, subtract } from "./amounts.ts";
 import { holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
 
@@ -59,7 +59,7 @@ const NO_APP = { app: "", isDistinct: false };
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #holds = new Map<string, HoldEntry>();
-  readonly #allocations = new Map<string, Allocation>();
+  readonly #allocations = new Allocations();
   /** Nothing expires earlier. */
   #nextExpiryMs = Number.POSITIVE_INFINITY;
   #nextEpoch: bigint;
@@ -149,27 +149,33 @@ export class Ledger {
     const vms = new Map([...allocation.vms, [vmId, allocation.resources]]);
     const needed = subtract(usageOf({ ...allocation, vms, launchUntilMs: 0 }), usageOf(allocation));
     if (!fits(this.#free(), needed)) throw insufficient(needed, atLeastZero(this.#free()));
-    allocation.vms.set(vmId, allocation.resources);
-    allocation.launchUntilMs = 0;
+    this.#allocations.change(machineId, (changed) => {
+      changed.vms.set(vmId, changed.resources);
+      changed.launchUntilMs = 0;
+    });
     this.#reclaimExcess();
   }
 
   /** Keeps CPU and memory for the next VM while the present one is stopped. Until {@link unreserve}. */
   reserve(machineId: string, resources = NOTHING): void {
-    const allocation = this.#allocation(machineId);
-    allocation.reserved = larger(allocation.resources, resources);
+    this.#allocation(machineId);
+    this.#allocations.change(machineId, (allocation) => {
+      allocation.reserved = larger(allocation.resources, resources);
+    });
     this.#reclaimExcess();
   }
 
   /** Gives up what is kept for a first start, which does not come. */
   releaseLaunch(machineId: string): void {
-    const allocation = this.#allocations.get(machineId);
-    if (allocation) allocation.launchUntilMs = 0;
+    this.#allocations.change(machineId, (allocation) => {
+      allocation.launchUntilMs = 0;
+    });
   }
 
   unreserve(machineId: string): void {
-    const allocation = this.#allocations.get(machineId);
-    if (allocation) allocation.reserved = NOTHING;
+    this.#allocations.change(machineId, (allocation) => {
+      allocation.reserved = NOTHING;
+    });
   }
 
   /**
@@ -187,14 +193,19 @@ export class Ledger {
     const after = { ...allocation, resources, reserved };
     const needed = subtract(usageOf(after), usageOf(allocation));
     if (!fits(this.#free(), needed)) throw insufficient(needed, atLeastZero(this.#free()));
-    allocation.resources = resources;
-    allocation.reserved = reserved;
+    this.#allocations.change(machineId, (changed) => {
+      changed.resources = resources;
+      changed.reserved = reserved;
+    });
     this.#reclaimExcess();
   }
 
   /** Undoes a resize. Never fails: the resources of before are still reserved. */
   restoreSize(machineId: string, resources: Resources): void {
-    this.#allocation(machineId).resources = resources;
+    this.#allocation(machineId);
+    this.#allocations.change(machineId, (allocation) => {
+      allocation.resources = resources;
+    });
   }
 
   /**
@@ -222,7 +233,7 @@ export class Ledger {
 
   /** Releases CPU and memory of a destroyed VM. Safe to repeat. */
   releaseVm(machineId: string, vmId: string): void {
-    this.#allocations.get(machineId)?.vms.delete(vmId);
+    this.#allocations.change(machineId, ({ vms }) => vms.delete(vmId));
   }
 
   /** Releases all that a machine has. Safe to repeat. */
@@ -257,7 +268,7 @@ export class Ledger {
     return {
       capacity: this.#options.capacity,
       held: this.#held(),
-      allocated: this.#allocated(),
+      allocated: this.#allocations.sum,
       running: this.#running(),
       reclaimable: { ...NOTHING, memoryMb: this.#reclaimableMb },
       free: atLeastZero(this.#free()),
@@ -276,11 +287,7 @@ export class Ledger {
       this.#holds.delete(id);
       if (hold.awardedTo === undefined) this.#expiredHolds += 1;
     }
-    for (const allocation of this.#allocations.values()) {
-      if (allocation.launchUntilMs > now) next = Math.min(next, allocation.launchUntilMs);
-      else allocation.launchUntilMs = 0;
-    }
-    this.#nextExpiryMs = next;
+    this.#nextExpiryMs = Math.min(next, this.#allocations.expire(now));
   }
 
   #reclaimExcess(): void {
@@ -291,18 +298,12 @@ export class Ledger {
   }
 
   #free(): Resources {
-    return subtract(subtract(this.#options.capacity, this.#held()), this.#allocated());
+    return subtract(subtract(this.#options.capacity, this.#held()), this.#allocations.sum);
   }
 
   #held(): Resources {
     let sum = NOTHING;
     for (const hold of this.#holds.values()) if (hold.awardedTo === undefined) sum = add(sum, hold.resources);
-    return sum;
-  }
-
-  #allocated(): Resources {
-    let sum = NOTHING;
-    for (const allocation of this.#allocations.values()) sum = add(sum, usageOf(allocation));
     return sum;
   }
 
@@ -312,7 +313,7 @@ export class Ledger {
     return sum;
   }
 
-  #allocation(machineId: string): Allocation {
+  #allocation(machineId: string): Readonly<Allocation> {
     const allocation = this.#allocations.get(machineId);
     if (!allocation) throw new Error(`machine ${machineId} has no allocation`);
     return allocation;
