@@ -10,7 +10,14 @@ import { Ids } from "../../src/hostd/machines/ids.ts";
 import { Machines } from "../../src/hostd/operations/machines.ts";
 import type { Step } from "../../src/lib/saga/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
-import { planDeathsInAwards, planDeathsInChanges, planPauses, planRestarts, planRestores } from "./faults.ts";
+import {
+  planAcquires,
+  planDeathsInAwards,
+  planDeathsInChanges,
+  planPauses,
+  planRestarts,
+  planRestores,
+} from "./faults.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
 import type { Redis } from "./stores/redis.ts";
@@ -92,6 +99,15 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     guards: { ...GUARDS, api: { ...GUARDS.api, hostStore: (database) => new CarelessHostStore(database) } },
     within: 50,
     finds: /were applied again/,
+  },
+  "an acquire that stops nothing": {
+    guards: {
+      ...GUARDS,
+      api: { ...GUARDS.api, acquireTools: (tools) => ({ ...tools, stop: async () => {} }) },
+    },
+    within: 50,
+    finds: /key-\d has \w+ and \w+ running/,
+    plan: planAcquires,
   },
   "a host that gives ids by its clock alone": {
     guards: { ...GUARDS, host: { ...GUARDS.host, ids: () => new Ids() } },

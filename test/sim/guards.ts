@@ -14,7 +14,7 @@ import { currentLife, type Life } from "./world/world.ts";
 export interface Guards {
   store(life: Life, redis: Redis): ReservationStore;
   ledger(watch: Watch): (life: Life, options: LedgerOptions) => Ledger;
-  readonly api: Pick<ApiSurroundings, "saga" | "hostStore" | "sagaStore" | "sweeps">;
+  readonly api: Pick<ApiSurroundings, "saga" | "hostStore" | "sagaStore" | "sweeps" | "acquireTools">;
   readonly host: Pick<HostSurroundings, "ids" | "machines">;
 }
 
@@ -27,6 +27,7 @@ export const GUARDS: Guards = {
     hostStore: (database) => new HostStore(database),
     sagaStore: (database) => new SagaStore(database),
     sweeps: (hosts) => hosts,
+    acquireTools: (tools) => tools,
   },
   host: {
     ids: (machines) => Ids.following(machines),

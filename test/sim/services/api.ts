@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { AcquireRequest } from "../../../src/api/acquire/acquire.ts";
 import { AcquireStore } from "../../../src/api/acquire/acquire-store.ts";
+import type { AcquireTools } from "../../../src/api/acquire/acquire-tools.ts";
 import { Acquirer } from "../../../src/api/acquire/acquirer.ts";
 import { apiTools } from "../../../src/api/acquire/api-tools.ts";
 import { CreateRunner } from "../../../src/api/creates/create-runner.ts";
@@ -82,6 +83,7 @@ export interface ApiSurroundings {
   readonly hostStore: (database: Transactions) => HostStore;
   readonly sagaStore: (database: Transactions) => SagaStore;
   readonly sweeps: (hostd: Hostd) => Hostd;
+  readonly acquireTools: (tools: AcquireTools) => AcquireTools;
 }
 
 /** A life of an api: wired as src/api/api.ts does it, with other wires. */
@@ -127,7 +129,9 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const updateStore = new UpdateStore(database);
   const updates = new Updates({ where, hosts: hostd, images, credentials, store: updateStore, shares });
   const acquirer = new Acquirer({
-    tools: apiTools({ machines, leases, creates, sagas, database, shares, statusOf: () => "ok" }),
+    tools: around.acquireTools(
+      apiTools({ machines, leases, creates, sagas, database, shares, statusOf: () => "ok" }),
+    ),
     store: new AcquireStore(database, randomUUID()),
   });
   const tasks = [
