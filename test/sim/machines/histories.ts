@@ -15,6 +15,8 @@ export interface Order {
   readonly ignoreLease: boolean;
   /** Version that the machine must have; empty: any. */
   readonly currentVersion: string;
+  /** Request for a lease: a repeat of it has the lease's right. */
+  readonly request: { readonly requestId: string; readonly owner: string } | undefined;
 }
 
 /** An order that a host has, and what has come of it. */
@@ -71,14 +73,14 @@ export class Histories {
   async during<T>(order: Order, read: () => Machine | undefined, work: () => Promise<T>): Promise<T> {
     const [call, life] = [currentCall(), currentLife()];
     if (!call || !life) throw new Error("an order that nobody has given");
-    const { machineId, nonce, ignoreLease } = order;
+    const { machineId } = order;
     const { method } = call;
     const held = () => {
       const machine = read();
       return machine && heldLease(machine, life.process.wallMs());
     };
     const before = held();
-    const isForbidden = before !== undefined && before.nonce !== nonce && !ignoreLease;
+    const isForbidden = before !== undefined && !mayChange(order, before);
     const accepted: Accepted = { ...order, method, number: ++this.#number, isForbidden, hasBegun: false };
     this.#orders.set(call, accepted);
     const stops = this.#stopsUnderWay;
@@ -195,7 +197,7 @@ export class Histories {
   ): void {
     if (!order || order.hasBegun || !isEffect(before, after, event)) return;
     const held = heldLease(before, nowMs);
-    if (!held || held.nonce === order.nonce || order.ignoreLease) return;
+    if (!held || mayChange(order, held)) return;
     if (order.isForbidden || !AT_ONCE.has(order.method))
       this.#watch.violated(`${order.method} of ${after.id} takes effect, and ${held.owner} holds its lease`);
   }
@@ -204,7 +206,7 @@ export class Histories {
   #checkLease(before: Machine, after: Machine, order: Accepted | undefined, nowMs: number): void {
     const held = heldLease(before, nowMs);
     if (!held || isSameLease(held, after.lease) || after.state === "destroyed") return;
-    if (order?.nonce === held.nonce && order.method.endsWith("Lease")) return;
+    if (order?.method.endsWith("Lease") && mayChange(order, held)) return;
     this.#watch.violated(`the lease of ${after.id} that ${held.owner} holds was changed by ${order?.method}`);
   }
 
@@ -232,6 +234,13 @@ export class Histories {
     this.#histories.set(id, history);
     return history;
   }
+}
+
+/** Whether whoever has given an order may change a machine whose lease is held. */
+function mayChange({ nonce, ignoreLease, request }: Order, held: Lease): boolean {
+  const isRepeat =
+    held.requestId !== undefined && held.requestId === request?.requestId && held.owner === request.owner;
+  return ignoreLease || nonce === held.nonce || isRepeat;
 }
 
 /** Whether a change is what a call was for, and not what follows from an earlier one. */

@@ -10,7 +10,6 @@ import type {
 import type {
   AcquireLeaseRequest,
   GetLeaseRequest,
-  NewLease,
   ReleaseLeaseRequest,
   RestartMachineRequest,
   SetMachineCordonRequest,
@@ -27,7 +26,7 @@ import {
   signalFromProto,
   updateFromProto,
 } from "../../../src/hostd/convert-request.ts";
-import { type Lease, type Machine, machineId } from "../../../src/hostd/machines/machine.ts";
+import { type Machine, machineId } from "../../../src/hostd/machines/machine.ts";
 import type { MachineConfig } from "../../../src/hostd/machines/machine-config.ts";
 import { MachineChanges } from "../../../src/hostd/operations/machine-changes.ts";
 import type { Machines } from "../../../src/hostd/operations/machines.ts";
@@ -90,7 +89,7 @@ export function hostHandlers(parts: HostParts): Readonly<Record<string, Handler>
 
 /** As src/hostd/service-changes.ts. */
 function changeHandlers(parts: HostParts): Readonly<Record<string, Handler>> {
-  const { machines, store, clock, hello } = parts;
+  const { machines, clock, hello } = parts;
   const changes = new MachineChanges(machines, clock);
   const told = (machine: Machine) => ({ machine: machineToProto(machine, hello.name, [], clock.now()) });
   const inOrder = orders(parts);
@@ -123,8 +122,7 @@ function changeHandlers(parts: HostParts): Readonly<Record<string, Handler>> {
         told(await changes.updateMetadata(machineId(req.machineId), req.org, metadataFromProto(req))),
       ),
     acquireLease: ({ machineId: id, org, lease, nonce }: AcquireLeaseRequest) =>
-      // A repeat has as much right as the nonce gives.
-      inOrder({ machineId: id, nonce: nonce || nonceOfRepeat(store.get(id)?.lease, lease) }, async () => {
+      inOrder({ machineId: id, nonce, request: lease }, async () => {
         if (!lease) throw new Error("a lease is to be acquired that is not described");
         const acquired = await changes.acquireLease(machineId(id), org, newLeaseFromProto(lease), nonce);
         return { lease: leaseToProto(acquired) };
@@ -140,17 +138,10 @@ function changeHandlers(parts: HostParts): Readonly<Record<string, Handler>> {
   };
 }
 
-/** The nonce of a lease that the same request has acquired before; empty when it has not. */
-function nonceOfRepeat(held: Lease | undefined, wanted: NewLease | undefined): string {
-  const isRepeat =
-    held !== undefined && held.requestId === (wanted?.requestId || undefined) && held.owner === wanted?.owner;
-  return isRepeat && held.requestId !== undefined ? held.nonce : "";
-}
-
 /** Has somebody look on while a host does what it is asked for. */
 function orders({ store, histories }: HostParts) {
   return <T>(order: Pick<Order, "machineId"> & Partial<Order>, work: () => Promise<T>): Promise<T> => {
-    const whole = { nonce: "", ignoreLease: false, currentVersion: "", ...order };
+    const whole = { nonce: "", ignoreLease: false, currentVersion: "", request: undefined, ...order };
     return histories.during(whole, () => store.get(order.machineId), work);
   };
 }
