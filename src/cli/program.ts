@@ -99,7 +99,7 @@ const LEAVES: readonly Leaf[] = [
   },
   {
     usage: "api <method> [path]",
-    help: "Calls the REST gateway with your token, and prints the JSON",
+    help: "Calls the REST API with your token, and prints the JSON",
     define: async (leaf) => (await import("./commands/rest/api.ts")).defineApi(leaf),
   },
 ];

@@ -134,7 +134,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       const { id, spec, state } = machines.get(machineId(req.machineId), req.org);
       const { tail, afterSequence } = logsFromProto(req);
       if (state === "destroyed") return;
-      const giveBack = logStreams.take(spec.org);
+      const release = logStreams.take(spec.org);
       try {
         const { before, last } = await logs.position(id, tail);
         const start = Math.max(afterSequence, before);
@@ -146,7 +146,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
           await lines.take(spec.org, costOf(read), ctx.signal);
         }
       } finally {
-        giveBack();
+        release();
       }
     }),
     getMachines: internal(({ machineIds }) => ({

@@ -80,10 +80,10 @@ export class Acquirer {
         caller.signal,
       );
     }
-    const giveBack = this.#places.take(request.org);
+    const release = this.#places.take(request.org);
     const { signal: _, remainingMs: _left, ...lasting } = caller;
     const run = this.#withKey(request, request.key, call, lasting).finally(() => {
-      giveBack();
+      release();
       this.#running.delete(name);
     });
     run.catch(() => {});

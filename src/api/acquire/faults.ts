@@ -46,15 +46,15 @@ export function taken(id: string): Fault {
 
 /** Makes facts: the attempts as JSON, as many as have room, and the reason of each step. */
 function factsOf(attempts: readonly Attempt[]): Record<string, string> {
-  const told = attempts.map(({ step, machineId, outcome, reason, durationMs }) => ({
+  const shown = attempts.map(({ step, machineId, outcome, reason, durationMs }) => ({
     ...{ step, machine_id: machineId, outcome, reason },
     duration_ms: Math.round(durationMs),
   }));
-  while (JSON.stringify(told).length > MAX_FACTS) told.pop();
-  const leftOut = attempts.length - told.length;
+  while (JSON.stringify(shown).length > MAX_FACTS) shown.pop();
+  const leftOut = attempts.length - shown.length;
   return {
     ...Object.fromEntries(attempts.map(({ step, reason }) => [`reason_${step}`, reason])),
-    attempts: JSON.stringify(told),
+    attempts: JSON.stringify(shown),
     ...(leftOut > 0 ? { attempts_left_out: String(leftOut) } : {}),
   };
 }

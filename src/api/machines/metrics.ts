@@ -1,16 +1,10 @@
-import { type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
-
-/** As of hostd's `windhover_start_duration_seconds`: the difference is the network and the api. */
-const BUCKETS = [
-  ...[0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2],
-  ...[0.3, 0.4, 0.6, 0.9, 1.5, 3, 5, 10, 20, 30, 60],
-];
+import { type OutcomeLabel, outcomeOf, START_BUCKETS, secondsHistogram } from "../../lib/otel/metrics.ts";
 
 const startSeconds = secondsHistogram(
   "windhover_api_start_duration_seconds",
   "Duration of starts as the api sees them, the host's part included.",
   ["start_path", "outcome"],
-  BUCKETS,
+  START_BUCKETS,
 );
 for (const startPath of ["warm", "template", "cold"])
   startSeconds.zero({ start_path: startPath, outcome: "ok" });

@@ -44,7 +44,7 @@ export const variables = {
   WINDHOVER_REST_URL: {
     kind: "host:port or URL",
     default: "the local fleet's, else 127.0.0.1:7080",
-    description: "Address of the REST gateway; `hover api` calls it.",
+    description: "Address of the REST API; `hover api` calls it.",
   },
   DOCKER_CONFIG: {
     kind: "folder",

@@ -57,13 +57,13 @@ export function execService({
         const machine = machines.guarded(order.id, org, { nonce: order.leaseNonce });
         requireGoodStanding(machine.spec.org, revocations);
         const vm = vmOf(machine, "given a command");
-        const giveBack = execs.take(machine.spec.org);
+        const release = execs.take(machine.spec.org);
         const users = userRequests(incoming);
         try {
           const ends = { gone: ctx.signal, draining: ctx.draining };
           for await (const response of execCommand(vm, order, users, ends)) yield { response };
         } finally {
-          giveBack();
+          release();
         }
       },
       { onDrain: "finish" },
@@ -72,7 +72,7 @@ export function execService({
       requireScope(ctx, "internal");
       const machine = machines.get(machineId(req.machineId), req.org);
       const vm = vmOf(machine, "asked for its processes");
-      const giveBack = lists.take(machine.spec.org);
+      const release = lists.take(machine.spec.org);
       const late = () => interrupted(machine.id, "the guest did not answer in time");
       using limit = new TimeLimit(LIST_LIMIT_MS, ctx.signal, late);
       try {
@@ -80,7 +80,7 @@ export function execService({
       } catch (err) {
         throw execFault(err, machine.id);
       } finally {
-        giveBack();
+        release();
       }
     }),
   };

@@ -11,7 +11,7 @@ import type {
 } from "./machine.ts";
 import { countRestart, decideRestart, decideRetry, describeExhausted } from "./own-starts/restarts.ts";
 import { advanced, nextScheduled } from "./own-starts/schedule.ts";
-import { grow, move, type Stamp, withEvent } from "./stamp.ts";
+import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 import { failedUpdate, settled } from "./update.ts";
 
 /** Makes a machine from an award. */
@@ -106,7 +106,7 @@ export function restartRefused(machine: Machine, reason: string, message: string
   if (again.kind === "restart") {
     const timesMs = countRestart(machine.restarts, at.nowMs).timesMs;
     const restarts = { count: machine.restarts?.count ?? 0, timesMs };
-    return { machine: { ...grow(machine, at), restarts, restartAtMs: again.atMs } };
+    return { machine: { ...nextGeneration(machine, at), restarts, restartAtMs: again.atMs } };
   }
   const { restartAtMs: _, ...next } = settled(move(machine, "failed", at));
   return withEvent(next, { type: "failure", source: "hostd", reason, message }, at);
@@ -192,9 +192,9 @@ function afterExit(
   switch (machine.state) {
     case "destroying":
     case "restarting":
-      return { machine: grow(machine, at) };
+      return { machine: nextGeneration(machine, at) };
     case "updating":
-      if (machine.update?.launch) return { machine: grow(machine, at) };
+      if (machine.update?.launch) return { machine: nextGeneration(machine, at) };
       break;
     case "started": {
       const update = failedUpdate(machine, why);

@@ -20,7 +20,7 @@ export type Decision =
 /** Decides about a start. A start during a start joins it until the process runs. */
 export function decideStart(machine: Machine, active: Activity | undefined): Decision {
   if (active === "start") return { kind: machine.state === "started" ? "already" : "join" };
-  if (active === "destroy") return refuse(notStartable(going(machine)));
+  if (active === "destroy") return refuse(notStartable(asDestroying(machine)));
   // The new version runs, and is only watched.
   const isTried = active === "update" && machine.update?.readyAtMs !== undefined;
   if (isTried && machine.state === "started") return { kind: "already" };
@@ -46,7 +46,7 @@ export function decideStart(machine: Machine, active: Activity | undefined): Dec
 /** Decides about a stop. It cuts a start, restart or update short. */
 export function decideStop(machine: Machine, active: Activity | undefined): Decision {
   if (active === "stop") return { kind: "join" };
-  if (active === "destroy") return refuse(invalidState(going(machine), "stopped"));
+  if (active === "destroy") return refuse(invalidState(asDestroying(machine), "stopped"));
   if (active !== undefined) return { kind: "interrupt" };
   switch (machine.state) {
     case "stopped":
@@ -77,7 +77,7 @@ export function decideReplace(
   if (active === "destroy" || isGone || machine.state === "creating")
     return refuse(
       invalidState(
-        active === "destroy" ? going(machine) : machine,
+        active === "destroy" ? asDestroying(machine) : machine,
         what === "restart" ? "restarted" : "updated",
       ),
     );
@@ -102,7 +102,7 @@ export function decidePrepare(machine: Machine, active: Activity | undefined): D
 }
 
 /** Returns a machine as `destroying` when a removal was accepted that may not have begun. */
-function going(machine: Machine): Machine {
+function asDestroying(machine: Machine): Machine {
   return machine.state === "destroyed" ? machine : { ...machine, state: "destroying" };
 }
 

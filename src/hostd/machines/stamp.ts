@@ -13,11 +13,11 @@ type EventPart = Pick<MachineEvent, "type" | "source"> &
 /** Moves a machine to its next state. @throws Fault INVALID_STATE when {@link canMove} forbids it */
 export function move(machine: Machine, to: MachineState, at: Stamp): Machine {
   if (!canMove(machine.state, to)) throw invalidState(machine, to);
-  return { ...grow(machine, at), state: to };
+  return { ...nextGeneration(machine, at), state: to };
 }
 
 /** Counts a change that leaves the state. */
-export function grow(machine: Machine, at: Stamp): Machine {
+export function nextGeneration(machine: Machine, at: Stamp): Machine {
   return { ...machine, generation: machine.generation + 1, updatedAtMs: at.nowMs };
 }
 

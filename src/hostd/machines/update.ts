@@ -1,7 +1,7 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Change, Machine, MachineSpec, PendingStop, PendingUpdate, Version } from "./machine.ts";
 import { nextScheduled } from "./own-starts/schedule.ts";
-import { grow, move, type Stamp, withEvent } from "./stamp.ts";
+import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 
 /** Options of an update. */
 export interface UpdateOptions {
@@ -45,7 +45,7 @@ export function updated(
     return withEvent({ ...scheduled(move(kept, "stopped", at), spec, at), ports: placed.ports }, event, at);
   }
   if (!willSwitch(machine, options)) {
-    return withEvent({ ...scheduled(grow(kept, at), spec, at), ports: placed.ports }, event, at);
+    return withEvent({ ...scheduled(nextGeneration(kept, at), spec, at), ports: placed.ports }, event, at);
   }
   const next = scheduled(move(kept, "updating", at), { ...spec, previous: versionOf(machine.spec) }, at);
   const { rollbackWithinMs } = options;
@@ -77,7 +77,7 @@ export function rolledBack(machine: Machine, at: Stamp): Change {
     return withEvent({ ...scheduled(next, spec, at), ports }, event, at);
   }
   const back: PendingUpdate = { ...update, isRollback: true, launch: true, previousPorts: machine.ports };
-  const next = scheduled(grow(machine, at), { ...spec, previous: versionOf(machine.spec) }, at);
+  const next = scheduled(nextGeneration(machine, at), { ...spec, previous: versionOf(machine.spec) }, at);
   return withEvent({ ...next, update: back, ports }, event, at);
 }
 
@@ -89,7 +89,7 @@ export function updateRefused(
 ): Change {
   const event = { type: "failure", source: "hostd", ...failure } as const;
   const update = failedUpdate(machine, failure);
-  if (update) return withEvent({ ...grow(machine, at), update }, event, at);
+  if (update) return withEvent({ ...nextGeneration(machine, at), update }, event, at);
   return withEvent(settled(move(machine, "failed", at)), event, at);
 }
 
@@ -105,7 +105,7 @@ export function settled(machine: Machine): Machine {
 export function ready(machine: Machine, at: Stamp): Change | undefined {
   // It may have ended just now.
   const isReady = machine.state === "started" && machine.update !== undefined;
-  return isReady ? { machine: settled(grow(machine, at)) } : undefined;
+  return isReady ? { machine: settled(nextGeneration(machine, at)) } : undefined;
 }
 
 /**
@@ -138,14 +138,14 @@ export function withMetadata(
       previous: { ...previous, config: { ...previous.config, metadata: patch(previous.config.metadata) } },
     }),
   };
-  return { machine: { ...grow(machine, at), spec } };
+  return { machine: { ...nextGeneration(machine, at), spec } };
 }
 
 /** Sets or ends the cordon. Undefined when nothing changes. */
 export function cordoned(machine: Machine, isCordoned: boolean, at: Stamp): Change | undefined {
   if ((machine.isCordoned ?? false) === isCordoned) return undefined;
   const type = isCordoned ? "cordon" : "uncordon";
-  return withEvent({ ...grow(machine, at), isCordoned }, { type, source: "user" }, at);
+  return withEvent({ ...nextGeneration(machine, at), isCordoned }, { type, source: "user" }, at);
 }
 
 export function versionMismatch(

@@ -10,7 +10,7 @@ import {
   requireLease,
 } from "../machines/lease.ts";
 import { invalidState, type Lease, type Machine, type MachineId } from "../machines/machine.ts";
-import { grow } from "../machines/stamp.ts";
+import { nextGeneration } from "../machines/stamp.ts";
 import { cordoned, versionMismatch, withMetadata } from "../machines/update.ts";
 import type { Step } from "./machine-runtime.ts";
 import type { Machines } from "./machines.ts";
@@ -43,7 +43,7 @@ export class MachineChanges {
       if (now.state === "destroying" || now.state === "destroyed") throw invalidState(now, "leased");
       const lease =
         nonce === "" ? acquireLease(now, wanted, at.nowMs) : refreshLease(now, nonce, wanted, at.nowMs);
-      return { machine: { ...grow(now, at), lease } };
+      return { machine: { ...nextGeneration(now, at), lease } };
     });
     return requireLease(machine, this.#clock.now());
   }
@@ -58,7 +58,7 @@ export class MachineChanges {
     await this.#change(id, org, (now, at) => {
       requireLease(now, at.nowMs);
       guardLease(now, nonce, at.nowMs);
-      const { lease: _, ...rest } = grow(now, at);
+      const { lease: _, ...rest } = nextGeneration(now, at);
       return { machine: rest };
     });
   }

@@ -50,14 +50,14 @@ export class Updates {
     driver.refuseUpdate();
     const wasStopped = driver.watchStops();
     const { id, spec } = driver.machine;
-    const letGo = this.#pins.hold({ digest: imageRef.digest, owner: id, org: spec.org });
+    const release = this.#pins.hold({ digest: imageRef.digest, owner: id, org: spec.org });
     try {
       const image = await this.#image(driver, request, signal);
       const version = { instanceId: this.#parts.ids.event(this.#parts.clock.now()), config, imageRef, image };
       const update = { version, check, wasStopped, launch, skipLaunch, rollbackWithinMs };
       return await driver.update(update, watchMs);
     } finally {
-      letGo();
+      release();
       await this.#pins.unpinUnused(id, [imageRef.digest]);
     }
   }

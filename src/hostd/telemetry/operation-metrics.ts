@@ -1,12 +1,13 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import { counter, OUTCOMES, type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
+import {
+  counter,
+  OUTCOMES,
+  type OutcomeLabel,
+  outcomeOf,
+  START_BUCKETS,
+  secondsHistogram,
+} from "../../lib/otel/metrics.ts";
 import type { BidAnswer } from "../capacity/bid.ts";
-
-/** Fine around warm starts, with the target figures (60, 150, 400 and 900 ms) among them, up to a cold start on a loaded host. */
-const START_BUCKETS = [
-  ...[0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2],
-  ...[0.3, 0.4, 0.6, 0.9, 1.5, 3, 5, 10, 20, 30, 60],
-];
 
 const startSeconds = secondsHistogram(
   "windhover_start_duration_seconds",

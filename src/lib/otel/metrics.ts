@@ -6,6 +6,15 @@ import { listen } from "../runtime/listen.ts";
 
 export const registry = new Registry();
 
+/**
+ * Buckets of starts, in seconds, the same at api and hostd so that both can be compared. Fine around
+ * warm starts, with the target figures (60, 150, 400 and 900 ms), up to a cold start on a loaded host.
+ */
+export const START_BUCKETS = [
+  ...[0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2],
+  ...[0.3, 0.4, 0.6, 0.9, 1.5, 3, 5, 10, 20, 30, 60],
+];
+
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export const rpcServerSeconds = new Histogram({

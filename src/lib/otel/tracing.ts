@@ -31,7 +31,6 @@ export const attribute = {
   region: "windhover.region",
   org: "windhover.org",
   startPath: "windhover.start.path",
-  poolDepth: "windhover.vm.pool_depth",
   bidsAsked: "windhover.auction.bids_asked",
   bidsReceived: "windhover.auction.bids_received",
   /** Reason of the fault that a span ended with. */

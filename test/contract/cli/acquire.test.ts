@@ -51,8 +51,8 @@ describe("hover acquire", () => {
     });
   });
 
-  test("takes a whole ladder from a file, and flags win over it", async () => {
-    const file = join(cli.home.dir, "ladder.json");
+  test("takes a whole request from a file, and flags win over it", async () => {
+    const file = join(cli.home.dir, "steps.json");
     const steps = [
       { start: { machine_id: OTHER }, timeout: "500ms" },
       {

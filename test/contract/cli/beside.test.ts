@@ -170,7 +170,7 @@ describe("hover api", () => {
     );
 
     expect(code).toBe(1);
-    expect(err).toContain("the REST gateway at http://127.0.0.1:1 (from WINDHOVER_REST_URL) does not answer");
+    expect(err).toContain("the REST API at http://127.0.0.1:1 (from WINDHOVER_REST_URL) does not answer");
     expect(err).toContain("Next: hover doctor");
   });
 });

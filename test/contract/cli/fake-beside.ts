@@ -70,7 +70,7 @@ export function platformService(api: FakeState) {
   };
 }
 
-/** The second step of every ladder works. */
+/** The second step of every acquire works. */
 export function acquireService(api: FakeState) {
   return {
     acquireMachine: unary((req: AcquireMachineRequest, ctx) =>

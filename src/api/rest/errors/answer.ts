@@ -13,20 +13,20 @@ const BAD_TOKEN = "Authenticate: token validation error";
 
 /** Converts a fault to the answer of a REST call. @param action what was to be done with a machine, e.g. `start` */
 export function errorAnswer(fault: Fault, action = ""): ErrorAnswer {
-  const told = BY_REASON[fault.reason]?.(fault, action) ?? {};
+  const entry = BY_REASON[fault.reason]?.(fault, action) ?? {};
   const code = fault.code.toLowerCase();
   const isTokenWrong = fault.code === "UNAUTHENTICATED";
-  const text = told.text ?? (isTokenWrong ? BAD_TOKEN : `${code}: ${fault.message}`);
-  const status = told.status ?? BY_CODE[fault.code];
+  const text = entry.text ?? (isTokenWrong ? BAD_TOKEN : `${code}: ${fault.message}`);
+  const status = entry.status ?? BY_CODE[fault.code];
   return {
     status,
     headers: headersOf(fault, status),
     body: {
       error: text,
-      status: told.name ?? code,
+      status: entry.name ?? code,
       reason: fault.reason,
       ...(isTokenWrong ? { hint: fault.message } : {}),
-      ...told.more,
+      ...entry.more,
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Fault } from "../../../lib/faults/fault.ts";
 
 /** Parts of the answer to an error. What is absent follows from its gRPC code. */
-interface Told {
+interface ErrorText {
   readonly status?: number;
   /** The machine-readable `status` of the answer. */
   readonly name?: string;
@@ -25,7 +25,7 @@ const FORBIDDEN = { status: 403, name: "permission_denied" } as const;
  * Answers that clients of the Fly Machines API look for, by reason. Texts are part of the contract:
  * published clients match them.
  */
-export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) => Told>> = {
+export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) => ErrorText>> = {
   APP_NOT_FOUND: () => ({ text: "Could not find App" }),
   ORG_NOT_FOUND: () => ({ text: "Could not find Organization" }),
   MACHINE_NOT_FOUND: () => ({ text: "machine not found" }),
@@ -107,13 +107,13 @@ export const BY_CODE: Readonly<Record<Fault["code"], number>> = {
   DATA_LOSS: 500,
 };
 
-function overQuota({ message }: Fault): Told {
+function overQuota({ message }: Fault): ErrorText {
   // Without ` for machine`, which clients read as a lack of room.
   return { ...FORBIDDEN, text: `permission_denied: ${message}`, more: { scope: "quota" } };
 }
 
 /** Answers that the host has no room, for another reason than CPUs and memory. */
-function noPlace({ message }: Fault): Told {
+function noPlace({ message }: Fault): ErrorText {
   return { ...HOST_FULL, text: `aborted: ${RESERVE}: ${lack("resources")}: ${message}` };
 }
 
@@ -123,7 +123,7 @@ function pick(facts: Fault["facts"], name: string): Record<string, string> {
   return value === undefined ? {} : { [name]: value };
 }
 
-function wrongImage({ message }: Fault): Told {
+function wrongImage({ message }: Fault): ErrorText {
   return { status: 400, name: "invalid_argument", text: `invalid_argument: ${message}` };
 }
 

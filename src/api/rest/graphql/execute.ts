@@ -92,8 +92,8 @@ function errorToJson(err: GraphQLError): JsonObject {
   const { originalError, path } = err;
   // What is wrong with a query and its variables has no place in its result.
   const isTheirs = originalError === undefined || originalError instanceof GraphQLError || path === undefined;
-  const told = isTheirs ? wrongQuery(err) : faultToJson(faultOf(originalError));
-  return { ...told, ...(path === undefined ? {} : { path: [...path].map((each) => String(each)) }) };
+  const shown = isTheirs ? wrongQuery(err) : faultToJson(faultOf(originalError));
+  return { ...shown, ...(path === undefined ? {} : { path: [...path].map((each) => String(each)) }) };
 }
 
 function faultOf(err: Error): Fault {

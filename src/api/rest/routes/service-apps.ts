@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { AppsServiceService } from "../../../gen/windhover/machines/v1/apps.ts";
-import { MachineState } from "../../../gen/windhover/machines/v1/machine.ts";
 import { ListMachinesRequest, MachinesServiceService } from "../../../gen/windhover/machines/v1/machines.ts";
 import { Fault, invalid } from "../../../lib/faults/fault.ts";
+import { stateToProto } from "../../machines/convert-machine.ts";
+import { RUNNING_STATES } from "../../machines/machine.ts";
 import { appToJson } from "../convert/convert-platform.ts";
 import { flag, needed, queryFlag, text } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
@@ -12,14 +13,7 @@ import { type RestRequest, type Route, route } from "../requests/route.ts";
 
 const TAG = "Apps";
 const PAGE = 1_000;
-/** States in which a machine's process runs, or is about to. */
-const RUNNING = [
-  MachineState.STARTING,
-  MachineState.STARTED,
-  MachineState.STOPPING,
-  MachineState.RESTARTING,
-  MachineState.UPDATING,
-];
+const RUNNING = [...RUNNING_STATES].map(stateToProto);
 
 export const appRoutes: readonly Route[] = [
   route({

@@ -9,7 +9,6 @@ import {
 import { Fault, invalid } from "../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { stateFromProto, stateToProto } from "../../machines/convert-machine.ts";
-import { MACHINE_STATES, type MachineState } from "../../machines/machine.ts";
 import { waitToJson } from "../convert/convert-machine.ts";
 import { parseDuration } from "../convert/duration.ts";
 import {
@@ -24,7 +23,7 @@ import {
   text,
 } from "../convert/fields.ts";
 import { type Route, route } from "../requests/route.ts";
-import { wordsOf } from "./service-machines.ts";
+import { statesOf, wordsOf } from "../requests/states.ts";
 
 const TAG = "Machines";
 const MACHINE = "/v1/apps/:app/machines/:id";
@@ -167,7 +166,7 @@ export const lifecycleRoutes: readonly Route[] = [
     timeoutMs: (WAIT_S.max + 15) * 1_000,
     query: z.looseObject({
       state: repeated(
-        `States, repeated or with commas; \`${SETTLED}\` is any in which it rests. Default: started.`,
+        `States, repeated or with commas; \`${SETTLED}\` is any settled state. Default: started.`,
       ),
       timeout: queryDuration({ negative: true }),
       version: text("`instance_id` of the version to wait for."),
@@ -177,13 +176,14 @@ export const lifecycleRoutes: readonly Route[] = [
     async handle(request) {
       const { query } = request.read();
       const asked = wordsOf(query.state);
-      const states = asked.filter((each) => each !== SETTLED);
-      const unknown = states.find((each) => !isState(each));
-      if (unknown !== undefined) throw unknownState(unknown);
+      const states = statesOf(
+        asked.filter((each) => each !== SETTLED),
+        SETTLED,
+      );
       const found = await request.unary(
         WaitMachineRequest.fromPartial({
           machineId: await request.machineId(),
-          states: states.filter(isState).map(stateToProto),
+          states: states.map(stateToProto),
           settled: asked.includes(SETTLED),
           timeout: durationToProto(waitMs(query.timeout)),
           instanceId: query.version || query.instance_id || "",
@@ -213,15 +213,4 @@ function waitMs(text: string | undefined): number {
     "invalid WaitMachineRequest.Timeout: value must be inside range [1s, 1m0s]",
     { timeout: text },
   );
-}
-
-function isState(text: string): text is MachineState {
-  return MACHINE_STATES.some((state) => state === text);
-}
-
-function unknownState(state: string): Fault {
-  const allowed = [...MACHINE_STATES, SETTLED].join(", ");
-  return invalid([
-    { field: "state", description: `must be of ${allowed}, not ${JSON.stringify(state.slice(0, 64))}` },
-  ]);
 }

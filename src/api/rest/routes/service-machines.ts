@@ -11,7 +11,7 @@ import { Violations } from "../../../lib/faults/violations.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
 import { stateToProto } from "../../machines/convert-machine.ts";
-import { MACHINE_STATES, type MachineState as StateName } from "../../machines/machine.ts";
+import { MACHINE_STATES } from "../../machines/machine.ts";
 import { configSchema, durationMs } from "../convert/config-schema.ts";
 import { configFromJson } from "../convert/convert-config.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
@@ -29,6 +29,7 @@ import { isObject, type JsonObject } from "../convert/json.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
+import { statesOf, wordsOf } from "../requests/states.ts";
 import { updateLeased } from "./service-leased-update.ts";
 import { pagesToJson } from "./service-machine-pages.ts";
 
@@ -235,33 +236,13 @@ export function filtersOf(
   const metadata = Object.entries(query).flatMap(([name, value]) =>
     name.startsWith(METADATA) ? [[name.slice(METADATA.length), lastOf(value)] as const] : [],
   );
-  const asked = wordsOf(query["state"]);
-  const unknown = asked.filter((state) => !isState(state));
-  if (unknown.length > 0) {
-    const description = `must be of ${MACHINE_STATES.join(", ")}, not ${JSON.stringify(unknown[0]?.slice(0, 64))}`;
-    throw invalid([{ field: "state", description }]);
-  }
-  const states = asked.filter(isState);
+  const states = statesOf(wordsOf(query["state"]));
   const all = includesDeleted && states.length === 0 ? [...MACHINE_STATES] : states;
   return {
     regions: wordsOf(query["region"]).map((region) => region.toLowerCase()),
     states: [...new Set(all)].map(stateToProto),
     metadata: mapToProto(Object.fromEntries(metadata)),
   };
-}
-
-/** Splits a parameter that may come several times, or with commas. */
-export function wordsOf(value: unknown): readonly string[] {
-  const texts = Array.isArray(value) ? value : [value];
-  return texts
-    .filter((each) => typeof each === "string")
-    .flatMap((each) => each.split(","))
-    .map((each) => each.trim())
-    .filter((each) => each !== "");
-}
-
-function isState(text: string): text is StateName {
-  return MACHINE_STATES.some((state) => state === text);
 }
 
 function lastOf(value: unknown): string {

@@ -15,7 +15,7 @@ import type { ConfigFlags } from "../machine/config/config-flags.ts";
 import { machineConfig } from "../machine/config/machine-config.ts";
 import { type PlacementFlags, placement } from "../machine/config/placement.ts";
 import { addressText } from "../machine/machine-text.ts";
-import { type Rung, readLadder, stepsOf } from "./ladder.ts";
+import { readSteps, type StepFlag, stepsOf } from "./steps.ts";
 
 /** The server's own limit. */
 const DEFAULT_MS = 60_000;
@@ -38,9 +38,9 @@ export async function runAcquire(
   session: Session,
   args: AcquireArguments,
   flags: AcquireFlags,
-  rungs: readonly Rung[],
+  stepFlags: readonly StepFlag[],
 ): Promise<void> {
-  const request = requestOf(session, args, flags, rungs);
+  const request = requestOf(session, args, flags, stepFlags);
   const timeoutMs = (durationFromProto(request.timeout) ?? DEFAULT_MS) + MARGIN_MS;
   const client = await session.client(AcquireServiceClient);
   await session.inSpan("hover acquire", async (span) => {
@@ -56,12 +56,12 @@ function requestOf(
   session: Session,
   [image, command]: AcquireArguments,
   flags: AcquireFlags,
-  rungs: readonly Rung[],
+  stepFlags: readonly StepFlag[],
 ): AcquireMachineRequest {
-  if (flags.file !== undefined && rungs.length > 0)
+  if (flags.file !== undefined && stepFlags.length > 0)
     throw new UsageError("The steps are either in --file or in flags.");
-  const file = flags.file === undefined ? undefined : readLadder(flags.file);
-  const steps = stepsOf(rungs, {
+  const file = flags.file === undefined ? undefined : readSteps(flags.file);
+  const steps = stepsOf(stepFlags, {
     app: appOf(session, flags),
     labels: flags.label,
     timeoutMs: flags.stepTimeout,

@@ -3,13 +3,13 @@ import { APP_FLAG } from "../find.ts";
 import { configOptions } from "../machine/config/config-flags.ts";
 import { duration, pair, whole } from "../values.ts";
 import type { AcquireArguments, AcquireFlags } from "./acquire-run.ts";
-import type { Rung } from "./ladder.ts";
+import type { StepFlag } from "./steps.ts";
 
 export function defineAcquire(acquire: HoverCommand): void {
   // One list for three flags: their order on the command line is that of the steps.
-  const rungs: Rung[] = [];
-  const collect = (make: (raw: string) => Rung) => (raw: string) => {
-    rungs.push(make(raw));
+  const stepFlags: StepFlag[] = [];
+  const collect = (make: (raw: string) => StepFlag) => (raw: string) => {
+    stepFlags.push(make(raw));
     return raw;
   };
   acquire
@@ -30,7 +30,7 @@ export function defineAcquire(acquire: HoverCommand): void {
       "step: launch the image in these regions",
       collect((region) => ({ kind: "launch", region })),
     )
-    .option("-f, --file <file.json>", "the whole ladder: steps, key, timeout, hedge_after")
+    .option("-f, --file <file.json>", "the whole request: steps, key, timeout, hedge_after")
     .option("--label <NAME=VALUE>", "--start-any: a label that the machine must have; may be repeated", pair)
     .option("--key <key>", "the same key gives the same machine")
     .option("--step-timeout <time>", "for each step (default: what is left of the whole)", duration)
@@ -46,11 +46,11 @@ export function defineAcquire(acquire: HoverCommand): void {
     .examples(
       "hover acquire --start ID --start ID2",
       "hover acquire nginx -a web --start-any ord --launch ord --launch us --launch any --key job-42",
-      "hover acquire -f ladder.json --json",
+      "hover acquire -f steps.json --json",
     )
     .runs<AcquireArguments, AcquireFlags>(
       async (session, args, flags) =>
-        (await import("./acquire-run.ts")).runAcquire(session, args, flags, rungs),
+        (await import("./acquire-run.ts")).runAcquire(session, args, flags, stepFlags),
       (_args, { app }) => ({ app }),
     );
 }

@@ -34,6 +34,6 @@ export function defineMachine(machine: HoverCommand): void {
   ];
   for (const define of commands) define(machine);
   machine.lacks("egress-ip", "machines have no addresses of their own yet.");
-  machine.lacks("api-proxy", "there is no private network yet; hover api calls the REST gateway.");
-  machine.lacks("proxy", "there is no private network yet; hover api calls the REST gateway.");
+  machine.lacks("api-proxy", "there is no private network yet; hover api calls the REST API.");
+  machine.lacks("proxy", "there is no private network yet; hover api calls the REST API.");
 }

@@ -42,7 +42,7 @@ export async function callApi(
   try {
     answer = await httpRequest(`${address}${path}`, options);
   } catch (err) {
-    const message = `the REST gateway at ${address} (from ${from}) does not answer`;
+    const message = `the REST API at ${address} (from ${from}) does not answer`;
     throw new Fault("UNAVAILABLE", "REST_UNAVAILABLE", message, { address }, { cause: err });
   }
   print(session, answer, flags.include === true);

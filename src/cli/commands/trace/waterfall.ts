@@ -28,7 +28,6 @@ const SHOWN: readonly (readonly [attribute: string, label: string])[] = [
   ["windhover.auction.bids_asked", "asked"],
   ["windhover.auction.bids_received", "offers"],
   ["windhover.auction.winner", "winner"],
-  ["windhover.vm.pool_depth", "pool"],
   ["windhover.error.reason", "reason"],
 ];
 

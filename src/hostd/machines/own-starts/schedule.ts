@@ -1,5 +1,5 @@
 import type { Change, Machine } from "../machine.ts";
-import { grow, type Stamp, withEvent } from "../stamp.ts";
+import { nextGeneration, type Stamp, withEvent } from "../stamp.ts";
 
 const HOUR_MS = 60 * 60_000;
 const PERIODS_MS: Readonly<Record<string, number>> = {
@@ -29,7 +29,9 @@ export function nextScheduled(
 
 /** Passes over a start that is due: the machine runs, or may not be started. */
 export function scheduleSkipped(machine: Machine, at: Stamp): Change | undefined {
-  return machine.scheduledAtMs === undefined ? undefined : { machine: advanced(grow(machine, at), at.nowMs) };
+  return machine.scheduledAtMs === undefined
+    ? undefined
+    : { machine: advanced(nextGeneration(machine, at), at.nowMs) };
 }
 
 /** Records that a start that was due was refused. It is tried again until the next one is due. */
@@ -43,7 +45,7 @@ export function scheduleRefused(
   if (scheduledAtMs === undefined) return undefined;
   const regularMs =
     nextScheduled(spec.config.schedule, spec.createdAtMs, at.nowMs) ?? Number.POSITIVE_INFINITY;
-  const next = { ...grow(machine, at), scheduledAtMs: Math.min(regularMs, at.nowMs + RETRY_MS) };
+  const next = { ...nextGeneration(machine, at), scheduledAtMs: Math.min(regularMs, at.nowMs + RETRY_MS) };
   const isFirst = nextScheduled(spec.config.schedule, spec.createdAtMs, scheduledAtMs - 1) === scheduledAtMs;
   return isFirst
     ? withEvent(next, { type: "failure", source: "hostd", reason, message }, at)

@@ -185,7 +185,7 @@ export class Session implements ExecSession {
         if (next) {
           this.#waitingBytes -= next.bytes.length;
           yield next;
-          this.#giveBack(next.bytes.length);
+          this.#grant(next.bytes.length);
           continue;
         }
         if (this.#end || this.#isKilled) break;
@@ -199,7 +199,7 @@ export class Session implements ExecSession {
     }
   }
 
-  #giveBack(bytes: number): void {
+  #grant(bytes: number): void {
     this.#takenBytes += bytes;
     if (this.#takenBytes < CREDIT_STEP || this.#isOver) return;
     this.#credit += this.#takenBytes;

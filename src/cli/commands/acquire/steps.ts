@@ -12,8 +12,8 @@ import { UsageError } from "../../session/usage-error.ts";
 import { parseConfig } from "../machine/config/config-file.ts";
 import { duration } from "../values.ts";
 
-/** A step as flags give it, in their order. */
-export type Rung =
+/** A flag that adds a step. */
+export type StepFlag =
   | { readonly kind: "start"; readonly machineId: string }
   | { readonly kind: "startAny"; readonly region: string }
   | { readonly kind: "launch"; readonly region: string };
@@ -29,28 +29,28 @@ export interface Common {
 }
 
 /** Makes the steps that flags describe. @throws UsageError */
-export function stepsOf(rungs: readonly Rung[], common: Common): AcquireStep[] {
+export function stepsOf(stepFlags: readonly StepFlag[], common: Common): AcquireStep[] {
   const app = () => {
     if (common.app !== undefined) return common.app;
     throw new UsageError("Which app? Name it with -a.");
   };
-  return rungs.map((rung): AcquireStep => {
+  return stepFlags.map((flag): AcquireStep => {
     const timeout = durationToProto(common.timeoutMs);
-    if (rung.kind === "start")
-      return { step: { $case: "start", value: { machineId: rung.machineId } }, timeout };
-    if (rung.kind === "startAny") {
-      const value: StartAnyStep = { app: app(), region: rung.region, metadata: mapToProto(common.labels) };
+    if (flag.kind === "start")
+      return { step: { $case: "start", value: { machineId: flag.machineId } }, timeout };
+    if (flag.kind === "startAny") {
+      const value: StartAnyStep = { app: app(), region: flag.region, metadata: mapToProto(common.labels) };
       return { step: { $case: "startAny", value }, timeout };
     }
     const { placement } = common;
-    const value = { app: app(), config: common.config(), region: rung.region, placement };
+    const value = { app: app(), config: common.config(), region: flag.region, placement };
     return { step: { $case: "launch", value }, timeout };
   });
 }
 
 const text = z.string("must be a text");
 const time = z.union([z.string(), z.number()], 'must be a length of time such as "5s"');
-const LADDER = z.strictObject({
+const REQUEST = z.strictObject({
   steps: z.array(
     z.strictObject({
       start: z.strictObject({ machine_id: text }).optional(),
@@ -68,19 +68,19 @@ const LADDER = z.strictObject({
 });
 
 /** Reads steps in the shape of AcquireMachineRequest, with times as texts. @throws UsageError */
-export function readLadder(path: string): AcquireMachineRequest {
+export function readSteps(path: string): AcquireMachineRequest {
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(path, "utf8"));
   } catch (err) {
     throw new UsageError(`${path} cannot be read as JSON: ${err instanceof Error ? err.message : err}`);
   }
-  const { data, error } = LADDER.safeParse(value);
+  const { data, error } = REQUEST.safeParse(value);
   if (error) {
     const problems = error.issues.map(
       ({ path: at, message }) => `  - ${z.core.toDotPath(at) || "the file"}: ${message}`,
     );
-    throw new UsageError(`${path} is not a ladder:\n${problems.join("\n")}`);
+    throw new UsageError(`${path} is not a request of steps:\n${problems.join("\n")}`);
   }
   const length = (given: string | number | undefined, name: string) => {
     try {
