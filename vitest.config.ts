@@ -62,7 +62,7 @@ const global = [
   "src/lib/*/{tracing,saga,metrics,telemetry,lifecycle,log}*.test.ts",
   "src/hostd/telemetry/pool-metrics.test.ts",
 ];
-const postgres = ["test/support/global-postgres.ts"];
+const postgres = ["test/support/servers/global-postgres.ts"];
 
 export default defineConfig({
   test: {

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test, vi } from "vitest";
-import { bound } from "../test/support/bound.ts";
+import { bound } from "../test/support/servers/bound.ts";
 
 // Each test starts a program of its own.
 vi.setConfig({ testTimeout: 20_000 });

@@ -9,7 +9,7 @@ import { generateKeyPair } from "../../src/lib/auth/keys.ts";
 import { internalTokens } from "../../src/lib/auth/tokens.ts";
 import { connect } from "../../src/lib/grpc/client.ts";
 import { abortable } from "../../src/lib/runtime/abort.ts";
-import { startRedis } from "../../test/support/redis.ts";
+import { startRedis } from "../../test/support/servers/redis.ts";
 import { temporaryFolder } from "../../test/support/temporary.ts";
 import { ROOT, tool } from "../../tools/lib/paths.ts";
 import { Child } from "../lib/child.ts";

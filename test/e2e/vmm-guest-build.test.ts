@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildGuest } from "../../guest/build/build.ts";
 import { loadGuestAssets, readManifest } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
 import { guestFolder } from "../../tools/lib/paths.ts";
-import { bound } from "../support/bound.ts";
+import { bound } from "../support/servers/bound.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
 
 let folder: TemporaryFolder;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { findByArgument } from "../../src/hostd/vmm/qemu/process/process-id.ts";
 import { removeWarmVms } from "../../src/hostd/vmm/qemu/process/remove-vm.ts";
 import { VmDirs } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
-import { bound } from "../support/bound.ts";
+import { bound } from "../support/servers/bound.ts";
 import { type Bench, openBench } from "./vmm-fixture.ts";
 
 let bench: Bench;

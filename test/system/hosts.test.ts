@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { HostStatus, MachineState, Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { leaveOut } from "../support/leave-out.ts";
-import { openSmallDisk } from "../support/small-disk.ts";
+import { openSmallDisk } from "../support/servers/small-disk.ts";
 import { doctor } from "./doctor.ts";
 import { type Invariants, openInvariants } from "./invariants.ts";
 import { cycle } from "./traffic.ts";

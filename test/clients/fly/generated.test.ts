@@ -7,13 +7,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { tool } from "../../../tools/lib/paths.ts";
 import { run } from "../../../tools/lib/run.ts";
-import { type Gateway, openGateway } from "../../contract/rest/gateway.ts";
+import { openRestFleet, type RestFleet } from "../../contract/rest/rest-fleet.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 /** The client has not followed later versions of `effect`, although it admits them. */
 const PACKAGES = { "@distilled.cloud/fly-io": "0.20.1", effect: "4.0.0-beta.66" };
 const scratch = temporaryFolder("generated-client");
-let gateway: Gateway;
+let rest: RestFleet;
 
 beforeAll(async () => {
   writeFileSync(
@@ -22,16 +22,16 @@ beforeAll(async () => {
   );
   copyFileSync(join(import.meta.dirname, "calls.mjs"), join(scratch.path, "calls.mjs"));
   await run("npm", ["install", "--no-audit", "--no-fund"], { cwd: scratch.path });
-  gateway = await openGateway();
+  rest = await openRestFleet();
 });
 
 afterAll(async () => {
-  await gateway?.close();
+  await rest?.close();
   scratch.remove();
 });
 
 test("every answer is decoded", async () => {
-  const { url, token, image } = gateway;
+  const { url, token, image } = rest;
   const environment = { APP: "generated", IMAGE: image, ORG: "personal", TOKEN: token, URL: url };
 
   const printed = await run(tool("node"), ["calls.mjs"], {

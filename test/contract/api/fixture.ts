@@ -22,7 +22,7 @@ import { Stack } from "../../../src/lib/runtime/lifecycle.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import type { SealingKeys } from "../../../src/lib/sealing/sealing-keys.ts";
 import { migrate } from "../../../src/lib/stores/migrate.ts";
-import { createDatabase } from "../../support/postgres.ts";
+import { createDatabase } from "../../support/servers/postgres.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { announce, clients, KEYS, REGION, token } from "./clients.ts";
 import { FakeHost } from "./fakes/fake-host.ts";

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { faultOf } from "../../support/fault-of.ts";
-import { startPostgres } from "../../support/postgres.ts";
+import { startPostgres } from "../../support/servers/postgres.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { startApi, type TestApi, World } from "./fixture.ts";
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { migrate, readMigrations } from "../../../src/lib/stores/migrate.ts";
-import { createDatabase, type TestDatabase } from "../../support/postgres.ts";
+import { createDatabase, type TestDatabase } from "../../support/servers/postgres.ts";
 
 const FOLDER = new URL("../../../src/api/sql/", import.meta.url);
 

@@ -7,7 +7,7 @@ import { CommanderError } from "commander";
 import { afterAll, beforeAll, beforeEach } from "vitest";
 import { buildProgram } from "../../../src/cli/program.ts";
 import { paint } from "../../../src/cli/session/terminal.ts";
-import { bound } from "../../support/bound.ts";
+import { bound } from "../../support/servers/bound.ts";
 import { bearer } from "../traces/support.ts";
 import { FakeApi } from "./fake-api.ts";
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { bound } from "../../support/bound.ts";
+import { bound } from "../../support/servers/bound.ts";
 
 const MAIN = join(import.meta.dirname, "../../../src/hostd/main.ts");
 

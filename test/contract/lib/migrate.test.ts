@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { migrate } from "../../../src/lib/stores/migrate.ts";
 import { Database } from "../../../src/lib/stores/postgres.ts";
-import { createDatabase, type TestDatabase } from "../../support/postgres.ts";
+import { createDatabase, type TestDatabase } from "../../support/servers/postgres.ts";
 
 createLogger("test", { write: () => {} });
 

@@ -11,7 +11,7 @@ import {
   startPostgres,
   type TestDatabase,
   type TestPostgres,
-} from "../../support/postgres.ts";
+} from "../../support/servers/postgres.ts";
 
 const exporter = new InMemorySpanExporter();
 startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);

@@ -4,7 +4,7 @@ import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
 import { withSpan } from "../../../src/lib/otel/tracing.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";
 import { Redis } from "../../../src/lib/stores/redis.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 
 const exporter = new InMemorySpanExporter();
 startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);

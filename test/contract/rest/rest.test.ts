@@ -1,28 +1,28 @@
 import { afterAll, beforeAll } from "vitest";
-import { curlCases } from "./curl.cases.ts";
-import { execCases } from "./exec.cases.ts";
-import { execStreamCases } from "./exec-stream.cases.ts";
-import { flyAdminCases } from "./fly-admin.cases.ts";
-import { type Gateway, openGateway } from "./gateway.ts";
-import { leaseCases } from "./lease.cases.ts";
-import { lifecycleCases } from "./lifecycle.cases.ts";
-import { machineCases } from "./machine.cases.ts";
-import { transportCases } from "./transport.cases.ts";
+import { curlCases } from "./cases/curl.cases.ts";
+import { execCases } from "./cases/exec.cases.ts";
+import { execStreamCases } from "./cases/exec-stream.cases.ts";
+import { flyAdminCases } from "./cases/fly-admin.cases.ts";
+import { leaseCases } from "./cases/lease.cases.ts";
+import { lifecycleCases } from "./cases/lifecycle.cases.ts";
+import { machineCases } from "./cases/machine.cases.ts";
+import { transportCases } from "./cases/transport.cases.ts";
+import { openRestFleet, type RestFleet } from "./rest-fleet.ts";
 
 /** A fleet starts beside the other contract tests. */
 const FLEET_TIMEOUT_MS = 180_000;
 
-let gateway: Gateway;
+let rest: RestFleet;
 beforeAll(async () => {
-  gateway = await openGateway();
+  rest = await openRestFleet();
 }, FLEET_TIMEOUT_MS);
-afterAll(() => gateway?.close(), FLEET_TIMEOUT_MS);
+afterAll(() => rest?.close(), FLEET_TIMEOUT_MS);
 
-curlCases(() => gateway);
-transportCases(() => gateway);
-machineCases(() => gateway);
-lifecycleCases(() => gateway);
-leaseCases(() => gateway);
-execCases(() => gateway);
-execStreamCases(() => gateway);
-flyAdminCases(() => gateway);
+curlCases(() => rest);
+transportCases(() => rest);
+machineCases(() => rest);
+lifecycleCases(() => rest);
+leaseCases(() => rest);
+execCases(() => rest);
+execStreamCases(() => rest);
+flyAdminCases(() => rest);

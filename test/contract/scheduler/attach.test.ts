@@ -3,7 +3,7 @@ import type { AttachRequest, AttachResponse } from "../../../src/gen/windhover/s
 import { SchedulerServiceClient } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
 import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import { eventually, startScheduler, TestHost, type TestScheduler, token } from "./fixture.ts";
 import { HELLO } from "./hello.ts";
 

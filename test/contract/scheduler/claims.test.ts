@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { mintToken } from "../../../src/lib/auth/auth.ts";
 import { tokenMetadata } from "../../../src/lib/auth/tokens.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import {
   attachHosts,
   eventually,

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { AUCTION_LIMITS } from "../../../src/scheduler/auctions/auction.ts";
 import type { Bid } from "../../../src/scheduler/auctions/offer.ts";
 import { ANYWHERE } from "../../../src/scheduler/auctions/placement.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import { eventually, startScheduler, TestHost, type TestScheduler } from "./fixture.ts";
 
 const HINT = 0xfedc_ba98;

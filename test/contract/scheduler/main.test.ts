@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { HealthCheckResponse_ServingStatus, HealthClient } from "../../../src/gen/grpc/health/v1/health.ts";
 import { SchedulerServiceClient } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { call, connect } from "../../../src/lib/grpc/client.ts";
-import { bound } from "../../support/bound.ts";
+import { bound } from "../../support/servers/bound.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import { eventually, KEYS, reserveRequest, token } from "./fixture.ts";
 

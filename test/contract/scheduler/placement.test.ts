@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Placement, PlacementStrategy } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import {
   attachHosts,
   eventually,

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { Redis } from "../../../src/lib/stores/redis.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import { eventually, quiet, startScheduler, TestHost, type TestScheduler } from "./fixture.ts";
 
 const UNAVAILABLE = { code: "UNAVAILABLE", reason: "REDIS_UNAVAILABLE" };

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Redis } from "../../../src/lib/stores/redis.ts";
 import { RedisReservations } from "../../../src/scheduler/reservations/redis-reservations.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import { eventually, quiet } from "./fixture.ts";
 
 let redis: TestRedis;

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { registry } from "../../../src/lib/otel/metrics.ts";
 import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
 import { withSpan } from "../../../src/lib/otel/tracing.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import { eventually, startScheduler, TestHost, type TestScheduler } from "./fixture.ts";
 
 const exporter = new InMemorySpanExporter();

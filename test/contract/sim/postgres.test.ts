@@ -9,7 +9,7 @@ import { migrate } from "../../../src/lib/stores/migrate.ts";
 import { Database, type Result, type Statement } from "../../../src/lib/stores/postgres.ts";
 import { execute } from "../../sim/stores/postgres-statements.ts";
 import { Tables } from "../../sim/stores/postgres-tables.ts";
-import { createDatabase } from "../../support/postgres.ts";
+import { createDatabase } from "../../support/servers/postgres.ts";
 import {
   acquiresOf,
   CREATES,

@@ -5,8 +5,8 @@ import { Redis } from "../../../src/lib/stores/redis.ts";
 import { RedisReservations } from "../../../src/scheduler/reservations/redis-reservations.ts";
 import type { Reservation, ReservationStore } from "../../../src/scheduler/reservations/reservation-store.ts";
 import { Reservations, storeOf } from "../../sim/stores/redis.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { offer, SMALL } from "../../support/scheduler/fixture.ts";
+import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import { quiet } from "../scheduler/fixture.ts";
 
 /** Few of each, so that calls meet. */

@@ -4,7 +4,7 @@ import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { bound } from "../../support/bound.ts";
+import { bound } from "../../support/servers/bound.ts";
 import { bearer, exportRequest, keys, privateDir, rawSpan, requests, startReceiver } from "./support.ts";
 
 const ABOUT_MACHINE = { "windhover.machine.id": "0000a0000000aa" };

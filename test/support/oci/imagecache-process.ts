@@ -7,7 +7,7 @@ import { ImageCacheServiceClient } from "../../../src/gen/windhover/imagecache/v
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
-import { bound } from "../bound.ts";
+import { bound } from "../servers/bound.ts";
 
 const MAIN = new URL("../../../src/imagecache/main.ts", import.meta.url).pathname;
 

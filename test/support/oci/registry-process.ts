@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bound } from "../bound.ts";
+import { bound } from "../servers/bound.ts";
 
 /** How the registry lets people in. */
 export interface RegistryProcessOptions {

@@ -7,7 +7,7 @@ import {
 import type { MachineVersion, WaitMachineResponse } from "../../../gen/windhover/machines/v1/machines.ts";
 import { privateAddress } from "../../../lib/addresses/private-address.ts";
 import { stateFromProto } from "../../machines/convert-machine.ts";
-import { configToJson } from "./convert-config.ts";
+import { configToJson } from "./config/convert-config.ts";
 import { eventToJson } from "./convert-event.ts";
 import { type JsonObject, own } from "./json.ts";
 

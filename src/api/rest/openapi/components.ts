@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { configSchema } from "../convert/config-schema.ts";
+import { configSchema } from "../convert/config/config-schema.ts";
 import { neededNames } from "../convert/fields.ts";
 import { answerNames } from "../requests/answers.ts";
 

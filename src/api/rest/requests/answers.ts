@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { configSchema } from "../convert/config-schema.ts";
+import { configSchema } from "../convert/config/config-schema.ts";
 
 /** Descriptions of answers, for the OpenAPI document alone: members that have no value are left out, never null. */
 

@@ -12,8 +12,8 @@ import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
 import { stateToProto } from "../../machines/convert-machine.ts";
 import { MACHINE_STATES } from "../../machines/machine.ts";
-import { configSchema, durationMs } from "../convert/config-schema.ts";
-import { configFromJson } from "../convert/convert-config.ts";
+import { configSchema, durationMs } from "../convert/config/config-schema.ts";
+import { configFromJson } from "../convert/config/convert-config.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
 import {
   durationOrSeconds,

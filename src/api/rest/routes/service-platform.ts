@@ -4,8 +4,8 @@ import {
   PlatformServiceService,
 } from "../../../gen/windhover/machines/v1/platform.ts";
 import { invalid } from "../../../lib/faults/fault.ts";
-import { guestShape } from "../convert/config-schema.ts";
-import { configFromJson } from "../convert/convert-config.ts";
+import { guestShape } from "../convert/config/config-schema.ts";
+import { configFromJson } from "../convert/config/convert-config.ts";
 import { callerToJson, placementsToJson, regionsToJson } from "../convert/convert-platform.ts";
 import { integer, needed, object, text } from "../convert/fields.ts";
 import { requireOwnOrg } from "../requests/own-org.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { hasReason } from "../../../../src/lib/faults/fault.ts";
-import { startPostgres } from "../../../support/postgres.ts";
+import { startPostgres } from "../../../support/servers/postgres.ts";
 import { startApi, World } from "../fixture.ts";
 import { idsOf, Reporter } from "./fixture.ts";
 import { Watcher } from "./watcher.ts";
