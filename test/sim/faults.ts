@@ -252,6 +252,23 @@ export function planAcquires({ world, net, users, apis, hosts }: Fleet, untilMs:
   }
 }
 
+/** Another plan: hours pass at once, so that what is scheduled is due, and hosts die about then. */
+export function planHours({ world, hosts }: Fleet, untilMs: number): void {
+  const random = new Random(world.seed, "hours");
+  for (const { process, name } of hosts) {
+    for (let i = random.whole(1, 3); i > 0; i--) {
+      const atMs = random.between(10_000, untilMs);
+      world.after(undefined, atMs, () => {
+        world.log(name, "is an hour later");
+        process.skewMs += HOUR_MS;
+      });
+      if (random.chance(0.5)) continue;
+      world.after(undefined, atMs + soon(random, 1_000), () => process.kill());
+      world.after(undefined, atMs + 1_000 + soon(random, 5_000), () => process.start());
+    }
+  }
+}
+
 const HOUR_MS = 60 * 60_000;
 
 /** How long apis go on ending in {@link planForgottenAwards}. */

@@ -4,6 +4,7 @@ import {
   planDeathsInAwards,
   planDeathsInChanges,
   planForgottenAwards,
+  planHours,
   planLateAwards,
   planPauses,
   planRestarts,
@@ -31,6 +32,7 @@ test.each([
   ["hosts die in awards, and whoever asked them soon after", planDeathsInAwards],
   ["the record is restored from before a create", planRestores],
   ["hosts die while they change machines, and their clocks are other ones then", planDeathsInChanges],
+  ["hours pass at once, and what is scheduled is due", planHours],
   ["users acquire machines, and apis and hosts die meanwhile", planAcquires],
 ])("every invariant holds while %s", async (_what, plan) => {
   expect(await firstFailing(40, { plan })).toBeUndefined();
