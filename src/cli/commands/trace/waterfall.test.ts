@@ -23,7 +23,7 @@ const START = [
   }),
   span("vm", "hostd", "vm.acquire", 14, 10, {
     service: "hostd",
-    attributes: { "windhover.start.path": "warm", "windhover.vm.pool_depth": 2 },
+    attributes: { "windhover.start.path": "warm", "windhover.host.name": "h" },
   }),
   span("mount", "hostd", "guest.mount", 24, 30, { service: "hostd" }),
   span("exec", "hostd", "guest.exec", 54, 32, { service: "hostd" }),
@@ -37,7 +37,7 @@ describe("a waterfall", () => {
       "  MachinesService/StartMachine      api       5.0 ms    90 ms  10 %   ████████████████████████████",
       "    → HostService/StartMachine      api        10 ms    80 ms   4 %     █████████████████████████",
       "      HostService/StartMachine      hostd      12 ms    76 ms   4 %     ████████████████████████",
-      "        vm.acquire via=warm pool=2  hostd      14 ms    10 ms  10 %      ███",
+      "        vm.acquire via=warm host=h  hostd      14 ms    10 ms  10 %      ███",
       "        guest.mount                 guest      24 ms    30 ms  30 %         ██████████",
       "        guest.exec                  guest      54 ms    32 ms  32 %                  ███████████",
     ]);
