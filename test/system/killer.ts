@@ -105,7 +105,6 @@ export class Killer {
   async close(): Promise<void> {
     const site = this.#site;
     this.#site = undefined;
-    site?.points.close();
     site?.invariants.close();
     await site?.world.close();
   }

@@ -18,7 +18,15 @@ export type { KillPoint } from "./kill-points-files.ts";
 /** What services load to be killed at chosen moments. */
 export const KILL_POINTS = join(import.meta.dirname, "kill-points.preload.ts");
 
-/** Finds the moments at which services of a fleet can be killed within a call, and kills them there. One call at a time. */
+/** Lets calls carry the trace by which services know what to watch. Returns what ends it. */
+export function carryTraces(): () => void {
+  startTelemetry({}, []);
+  return () => {
+    for (const each of [trace, context, propagation]) each.disable();
+  };
+}
+
+/** Finds the moments at which services of a fleet can be killed within a call, and kills them there. One call at a time, within {@link carryTraces}. */
 export class KillPoints {
   readonly #folder: string;
 
@@ -26,8 +34,6 @@ export class KillPoints {
   constructor(fleetFolder: string) {
     this.#folder = killPointsFolder(fleetFolder);
     mkdirSync(this.#folder, { recursive: true });
-    // Calls carry the trace by which services know what to watch.
-    startTelemetry({}, []);
   }
 
   /** Whether nobody has come to the armed moment yet. */
@@ -72,10 +78,6 @@ export class KillPoints {
   /** Nobody dies any more. */
   disarm(): void {
     rmSync(join(this.#folder, ARMED), { force: true });
-  }
-
-  close(): void {
-    for (const each of [trace, context, propagation]) each.disable();
   }
 
   #traced<T>(point: KillPoint | undefined, work: () => Promise<T>): Promise<T> {
