@@ -167,8 +167,9 @@ describe("credentials", () => {
     const reader = await api.as("personal", ["machines:read"]);
 
     expect(await list(reader)).toEqual([]);
-    for (const refused of [set("ghcr.io", { registryToken: "t" }, reader), remove("ghcr.io", reader)])
-      expect(await faultOf(refused)).toMatchObject({ reason: "SCOPE_MISSING" });
+    const refused = [set("ghcr.io", { registryToken: "t" }, reader), remove("ghcr.io", reader)];
+    for (const fault of await Promise.all(refused.map(faultOf)))
+      expect(fault).toMatchObject({ reason: "SCOPE_MISSING" });
     reader.close();
   });
 });
