@@ -118,6 +118,9 @@ export const RULES = joinRules(
     getApp: reads("machines:read", "apps:get", "app", app),
     listApps: reads("machines:read", "apps:list"),
     deleteApp: ends("machines:write", "apps:delete", "app", app),
+    addHostname: changes("machines:write", "apps:add-hostname", "app", { object: "app" }),
+    removeHostname: ends("machines:write", "apps:remove-hostname", "app", { object: "app" }),
+    listHostnames: reads("machines:read", "apps:list-hostnames", "app", { object: "app" }),
   }),
   rulesOf(RegistriesServiceService, {
     setRegistryCredentials: changes("machines:write", "registries:login", "registry", registry),

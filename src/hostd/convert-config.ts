@@ -1,5 +1,5 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
-import type * as pb from "../gen/windhover/machines/v1/machine.ts";
+import * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { invalid } from "../lib/faults/fault.ts";
 import { durationFromProto, durationToProto } from "../lib/grpc/messages/duration.ts";
 import { mapFromProto, mapToProto } from "../lib/grpc/messages/maps.ts";
@@ -56,7 +56,7 @@ export function configToProto(config: MachineConfig): pb.MachineConfig {
           cmd: [...init.cmd],
         }
       : undefined,
-    services: services.map((service) => ({ ...service })),
+    services: services.map((service) => pb.ServiceConfig.fromPartial(service)),
     stopConfig: hasStop ? { signal: stop.signal, timeout: durationToProto(stop.timeoutMs) } : undefined,
     metadata: mapToProto(metadata),
     restart: restart && { ...restart },
@@ -70,6 +70,7 @@ export function configToProto(config: MachineConfig): pb.MachineConfig {
       hostname: dns.hostname,
     },
     extra: extra && { ...extra },
+    ...{ checks: new Map(), snapshot: "", maxLifetime: undefined, maxBusy: undefined },
   };
 }
 

@@ -54,6 +54,7 @@ export function machineToProto(
     events: without.includes("events") ? [] : machine.events.map(eventToProto),
     hostStatus: HostStatus.OK,
     createTraceId: spec.createTraceId,
+    ...{ ready: false, checks: [], busyUntilTime: undefined, lifetimeEndTime: undefined },
   };
 }
 

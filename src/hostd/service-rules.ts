@@ -24,6 +24,8 @@ export const RULES: RpcRules = rulesOf(HostServiceService, {
   destroyMachine: changes("machines:destroy", machine),
   waitMachine: reads("machines:wait", machine),
   watchMachines: reads("machines:watch"),
+  suspendMachine: changes("machines:suspend", machine),
+  attachProxy: reads("proxies:attach"),
   streamLogs: reads("machines:logs", machine),
   getMachines: reads("machines:get"),
   updateMachine: { ...changes("machines:update", machine), needsGoodStanding: true },

@@ -3,6 +3,8 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault, invalid } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
+import { notBuilt } from "../lib/grpc/server/not-built.ts";
+import { bidiWire } from "../lib/grpc/server/rpc.ts";
 import { Concurrency } from "../lib/limits/concurrency.ts";
 import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
@@ -129,6 +131,8 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       );
       return { machine: toProto(machine) };
     }),
+    suspendMachine: internal(() => notBuilt("SuspendMachine")),
+    attachProxy: bidiWire(() => notBuilt("AttachProxy")),
     watchMachines: watchMachines({ hostName: identity.name, store: host.store, clock: host.clock }),
     streamLogs: internalStream(async function* (req, ctx) {
       const { id, spec, state } = machines.get(machineId(req.machineId), req.org);

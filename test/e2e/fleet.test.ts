@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findLeftovers } from "../../dev/supervisor/sweep.ts";
-import { HostStatus, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { HostStatus, MachineState, ServiceConfig } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { guestFolder, ROOT } from "../../tools/lib/paths.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../support/clients.ts";
 import { startFleet, type TestFleet } from "../support/fleet.ts";
@@ -14,7 +14,7 @@ import { debianImages } from "./debian-image.ts";
 import { filesWith, inheritance, readableByOthers } from "./privacy.ts";
 
 const APP = "web";
-const SERVICES = [{ protocol: "tcp", internalPort: 80 }];
+const SERVICES = [ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 80 })];
 /** A start answers after exec; in emulation a program may take a while until it listens. */
 /** Descriptors that QEMU, or bubblewrap, opens itself, and the file for its errors. */
 const OWN =

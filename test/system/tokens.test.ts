@@ -215,7 +215,7 @@ describe("tokens of a running fleet", { shuffle: false }, () => {
       return await call(
         client,
         client.startMachine,
-        { leaseNonce: "", machineId, org, watch: undefined },
+        { leaseNonce: "", machineId, org, watch: undefined, source: "", fromProxy: false },
         LIMIT,
       );
     } finally {

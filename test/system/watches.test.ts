@@ -64,7 +64,14 @@ describe("with real hosts", () => {
     expect(versions.map(({ instanceId }) => instanceId)).toEqual([machine?.instanceId, first.instanceId]);
     expect(versions[0]?.config?.env.get("VERSION")).toBe("2");
     const wait = {
-      ...{ machineId: first.id, afterEventId: "", settled: true, acrossCalls: false, timeout: undefined },
+      ...{
+        machineId: first.id,
+        afterEventId: "",
+        settled: true,
+        acrossCalls: false,
+        ready: false,
+        timeout: undefined,
+      },
       states: [] as MachineState[],
     };
     const waited = await call(

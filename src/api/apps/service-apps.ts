@@ -1,6 +1,7 @@
 import { type AppsServiceServer, App as WireApp } from "../../gen/windhover/machines/v1/apps.ts";
 import { requireScope } from "../../lib/auth/claims.ts";
 import { Violations } from "../../lib/faults/violations.ts";
+import { notBuilt } from "../../lib/grpc/server/not-built.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
@@ -46,6 +47,9 @@ export function appsService(parts: DeleteAppParts): AppsServiceServer {
       const name = requireName("name", req.name, checkAppName);
       return { machinesDestroyed: await deleteApp(parts, name, req.force, caller) };
     }),
+    addHostname: unary(() => notBuilt("AddHostname")),
+    removeHostname: unary(() => notBuilt("RemoveHostname")),
+    listHostnames: unary(() => notBuilt("ListHostnames")),
   };
 }
 

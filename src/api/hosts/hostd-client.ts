@@ -103,7 +103,8 @@ export function hostdClient(
     async startMachine(host, { machineId, org, watchMs, leaseNonce = "" }, limits) {
       annotate(attribute.hostName, host.name);
       const client = calls.at(host.address);
-      const request = { machineId, org, watch: durationToProto(watchMs), leaseNonce };
+      const from = { source: "user", fromProxy: false };
+      const request = { machineId, org, watch: durationToProto(watchMs), leaseNonce, ...from };
       const response = await sendStart(host, client, request, limits);
       return {
         machine: required(response.machine, host),
@@ -117,6 +118,7 @@ export function hostdClient(
       const request = {
         ...{ machineId, org, signal, leaseNonce, ignoreLease },
         timeout: durationToProto(timeoutMs),
+        ...{ ifUnusedFor: undefined, source: "user" },
       };
       const limitMs = (timeoutMs ?? MAX_STOP_MS) + NETWORK_MARGIN_MS;
       const response = await send(host, (client) => client.stopMachine, request, limitMs, limits);
@@ -143,7 +145,7 @@ export function hostdClient(
       }
       const { timeoutMs } = target;
       const timeout = durationToProto(timeoutMs);
-      const request = { ...target, states: target.states.map(stateToProto), timeout };
+      const request = { ...target, states: target.states.map(stateToProto), timeout, ready: false };
       const scope = scopeOf(timeoutMs + NETWORK_MARGIN_MS, limits);
       const client = streams.at(host.address);
       const { machine } = await call(client, client.waitMachine, request, scope);

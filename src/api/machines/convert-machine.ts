@@ -147,6 +147,7 @@ export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.M
     lastStartTraceId: machine.lastStartTraceId,
     createTraceId: machine.createTraceId,
     imageBytes: BigInt(machine.imageBytes ?? 0),
+    ...{ ready: false, checks: [], busyUntilTime: undefined, lifetimeEndTime: undefined },
   };
 }
 

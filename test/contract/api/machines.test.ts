@@ -67,6 +67,7 @@ describe("a machine that exists", () => {
           afterEventId: "",
           settled: false,
           acrossCalls: false,
+          ready: false,
           machineId: id,
           states,
           timeout: undefined,

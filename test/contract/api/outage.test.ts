@@ -44,6 +44,7 @@ describe("with everything central down", () => {
         afterEventId: "",
         settled: false,
         acrossCalls: false,
+        ready: false,
         machineId: id,
         states: [],
         timeout: undefined,

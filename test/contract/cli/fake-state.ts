@@ -11,6 +11,7 @@ import {
   MachineConfig,
   type MachineEvent,
   MachineState,
+  ServiceConfig,
 } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import type {
   MachineVersion,
@@ -118,7 +119,7 @@ export class FakeState {
         guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
         env: new Map([["MixedCase_KEY", "v"]]),
         init: undefined,
-        services: [{ protocol: "tcp", internalPort: 8080 }],
+        services: [ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 8080 })],
         stopConfig: { signal: "SIGTERM", timeout: { seconds: 2n, nanos: 500_000_000 } },
         metadata: new Map<string, string>(),
       },

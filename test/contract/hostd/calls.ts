@@ -62,7 +62,10 @@ export function calls(client: HostServiceClient, host: Host) {
       call(
         client,
         client.startMachine,
-        { leaseNonce: "", machineId, org: fields.org ?? "", watch: durationToProto(fields.watchMs) },
+        {
+          ...{ leaseNonce: "", machineId, org: fields.org ?? "", source: "", fromProxy: false },
+          watch: durationToProto(fields.watchMs),
+        },
         scope,
       ),
     stop: (machineId: string, fields: { signal?: string; timeoutMs?: number } = {}) =>
@@ -70,8 +73,7 @@ export function calls(client: HostServiceClient, host: Host) {
         client,
         client.stopMachine,
         {
-          leaseNonce: "",
-          ignoreLease: false,
+          ...{ leaseNonce: "", ignoreLease: false, ifUnusedFor: undefined, source: "" },
           machineId,
           org: "",
           signal: fields.signal ?? "",
@@ -84,8 +86,7 @@ export function calls(client: HostServiceClient, host: Host) {
         client,
         client.destroyMachine,
         {
-          leaseNonce: "",
-          ignoreLease: false,
+          ...{ leaseNonce: "", ignoreLease: false, ifUnusedFor: undefined, source: "" },
           machineId,
           org: "",
           force: fields.force ?? false,

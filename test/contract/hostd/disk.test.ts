@@ -78,10 +78,18 @@ async function tell(open: (folder: string) => TestDisk): Promise<void> {
   const started = await call(
     hostd,
     hostd.startMachine,
-    { leaseNonce: "", ...request, watch: undefined },
+    { leaseNonce: "", ...request, watch: undefined, source: "", fromProxy: false },
     SCOPE,
   );
-  const how = { ...request, signal: "", timeout: undefined, leaseNonce: "", ignoreLease: false };
+  const how = {
+    ...request,
+    signal: "",
+    timeout: undefined,
+    leaseNonce: "",
+    ifUnusedFor: undefined,
+    source: "",
+    ignoreLease: false,
+  };
   const stopped = await call(hostd, hostd.stopMachine, how, SCOPE);
   expect([started, stopped].map(({ machine }) => machine?.state)).toEqual([
     MachineState.STARTED,

@@ -72,12 +72,26 @@ async function startHostd(more: Record<string, string> = {}) {
       return machineId;
     },
     start: (machineId: string) =>
-      call(client, client.startMachine, { leaseNonce: "", machineId, org: "", watch: undefined }, SCOPE),
+      call(
+        client,
+        client.startMachine,
+        { leaseNonce: "", machineId, org: "", watch: undefined, source: "", fromProxy: false },
+        SCOPE,
+      ),
     stop: (machineId: string) =>
       call(
         client,
         client.stopMachine,
-        { leaseNonce: "", ignoreLease: false, machineId, org: "", signal: "", timeout: undefined },
+        {
+          leaseNonce: "",
+          ifUnusedFor: undefined,
+          source: "",
+          ignoreLease: false,
+          machineId,
+          org: "",
+          signal: "",
+          timeout: undefined,
+        },
         SCOPE,
       ),
     get: async (machineId: string) =>
@@ -167,6 +181,8 @@ describe("hostd that is terminated during a long stop", () => {
     await before.start(id);
     const request = {
       leaseNonce: "",
+      ifUnusedFor: undefined,
+      source: "",
       ignoreLease: false,
       machineId: id,
       org: "",

@@ -65,7 +65,10 @@ describe("wait", () => {
     call(
       host.client,
       host.client.waitMachine,
-      { instanceId: "", afterEventId: "", machineId, org, states, timeout: durationToProto(timeoutMs) },
+      {
+        ...{ instanceId: "", afterEventId: "", ready: false, machineId, org, states },
+        timeout: durationToProto(timeoutMs),
+      },
       SCOPE,
     );
 

@@ -16,7 +16,7 @@ export async function waitFor(caller: Caller, machineId: string, options: WaitOp
   const { states = [], instanceId = "", afterEventId = "", settled = false } = options;
   const { timeoutMs = DEFAULTS.waitMs, signal } = options;
   const until = performance.now() + timeoutMs;
-  const which = { instanceId, afterEventId, settled, acrossCalls: false };
+  const which = { instanceId, afterEventId, settled, acrossCalls: false, ready: false };
   const common = { machineId, states: states.map(stateToProto), ...which };
   for (;;) {
     const leftMs = until - performance.now();

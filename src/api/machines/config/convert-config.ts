@@ -1,4 +1,4 @@
-import type * as wire from "../../../gen/windhover/machines/v1/machine.ts";
+import * as wire from "../../../gen/windhover/machines/v1/machine.ts";
 import { durationFromProto, durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapFromProto, mapToProto } from "../../../lib/grpc/messages/maps.ts";
 import type { Dns, GuestFile, Init, MachineConfig, Restart } from "../machine.ts";
@@ -73,9 +73,10 @@ export function configToProto(config: MachineConfig): wire.MachineConfig {
       entrypoint: [...init.entrypoint],
       cmd: [...init.cmd],
     },
-    services: services.map((service) => ({ ...service })),
+    services: services.map((service) => wire.ServiceConfig.fromPartial(service)),
     stopConfig: { signal: stop.signal, timeout: durationToProto(stop.timeoutMs) },
     metadata: mapToProto(metadata),
+    ...{ checks: new Map(), snapshot: "", maxLifetime: undefined, maxBusy: undefined },
   };
 }
 

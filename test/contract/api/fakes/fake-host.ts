@@ -16,7 +16,14 @@ import { RULES } from "../../../../src/hostd/service-rules.ts";
 import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
-import { bidiStream, type CallContext, serverStream, unary } from "../../../../src/lib/grpc/server/rpc.ts";
+import { notBuilt } from "../../../../src/lib/grpc/server/not-built.ts";
+import {
+  bidiStream,
+  bidiWire,
+  type CallContext,
+  serverStream,
+  unary,
+} from "../../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../../src/lib/grpc/server/serve.ts";
 import { changeMethods, eventOf, FakeLeases } from "./changes.ts";
 import { type Script, Scripts } from "./scripts.ts";
@@ -145,6 +152,8 @@ export class FakeHost {
         act: this.#do.bind(this),
         find: this.#find.bind(this),
       }),
+      suspendMachine: unary(() => notBuilt("SuspendMachine")),
+      attachProxy: bidiWire(() => notBuilt("AttachProxy")),
       getMachines: unary(({ machineIds }, ctx) =>
         this.#do(ctx, "getMachines", "", () => ({
           machines: machineIds

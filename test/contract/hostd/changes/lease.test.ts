@@ -24,7 +24,8 @@ function changes(id: string, leaseNonce: string): Readonly<Record<string, () => 
   const { client } = host;
   const about = { machineId: id, org: "", leaseNonce };
   return {
-    start: () => call(client, client.startMachine, { ...about, watch: undefined }, SCOPE),
+    start: () =>
+      call(client, client.startMachine, { ...about, watch: undefined, source: "", fromProxy: false }, SCOPE),
     restart: () => host.restart(id, { leaseNonce }),
     signal: () => call(client, client.signalMachine, { ...about, signal: "SIGUSR1" }, SCOPE),
     cordon: () => call(client, client.setMachineCordon, { ...about, cordoned: true }, SCOPE),

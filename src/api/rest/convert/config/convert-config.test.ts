@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { MachineConfig, ServiceConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { FULL, faultOf, roundTrip } from "./config.fixture.ts";
 import { configFromJson, configToJson } from "./convert-config.ts";
 
@@ -41,7 +41,11 @@ test("a service that gRPC added has no members of another one", () => {
   const config = configFromJson(FULL);
   const more = {
     ...config,
-    services: [...config.services.slice(0, 1), { protocol: "tcp", internalPort: 1 }, ...config.services],
+    services: [
+      ...config.services.slice(0, 1),
+      ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 1 }),
+      ...config.services,
+    ],
   };
 
   const { services } = configToJson(more) as { services: unknown[] };

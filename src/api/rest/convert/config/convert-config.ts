@@ -1,10 +1,11 @@
-import type {
-  DnsConfig,
-  FileConfig,
-  GuestConfig,
-  InitConfig,
-  MachineConfig,
-  StopConfig,
+import {
+  type DnsConfig,
+  type FileConfig,
+  type GuestConfig,
+  type InitConfig,
+  type MachineConfig,
+  ServiceConfig,
+  type StopConfig,
 } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { Violations } from "../../../../lib/faults/violations.ts";
 import { durationFromProto, durationToProto } from "../../../../lib/grpc/messages/duration.ts";
@@ -45,10 +46,12 @@ export function configFromJson(json: unknown, at = "config"): MachineConfig {
     guest,
     env: new Map(Object.entries({ ...config.env, ...process?.env })),
     init: initFromJson(config.init ?? {}, process ?? {}),
-    services: distinctServices(config.services ?? []).map((service) => ({
-      protocol: service.protocol ?? "",
-      internalPort: service.internal_port ?? 0,
-    })),
+    services: distinctServices(config.services ?? []).map((service) =>
+      ServiceConfig.fromPartial({
+        protocol: service.protocol ?? "",
+        internalPort: service.internal_port ?? 0,
+      }),
+    ),
     stopConfig: stopFromJson(config.stop_config),
     metadata: new Map(Object.entries(config.metadata ?? {})),
     restart: {
@@ -60,6 +63,7 @@ export function configFromJson(json: unknown, at = "config"): MachineConfig {
     files,
     dns,
     extra: undefined,
+    ...{ checks: new Map(), snapshot: "", maxLifetime: undefined, maxBusy: undefined },
   };
   return { ...typed, extra: extraOf(config, typed) };
 }

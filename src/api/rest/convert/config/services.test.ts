@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { ServiceConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { configFromJson, configToJson } from "./convert-config.ts";
 
 describe("several services of one port", () => {
@@ -12,8 +13,8 @@ describe("several services of one port", () => {
     const config = configFromJson({ image: "nginx", services: SERVICES });
 
     expect(config.services).toEqual([
-      { protocol: "tcp", internalPort: 80 },
-      { protocol: "udp", internalPort: 80 },
+      ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 80 }),
+      ServiceConfig.fromPartial({ protocol: "udp", internalPort: 80 }),
     ]);
     expect(configToJson(config)["services"]).toEqual(SERVICES);
   });
@@ -27,7 +28,7 @@ describe("several services of one port", () => {
   test("are told as gRPC changed them", () => {
     const config = configFromJson({ image: "nginx", services: SERVICES });
     const [tcp, udp] = config.services;
-    const other = { protocol: "tcp", internalPort: 81 };
+    const other = ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 81 });
     const services = (changed: typeof config.services) =>
       configToJson({ ...config, services: changed })["services"];
 
@@ -35,7 +36,7 @@ describe("several services of one port", () => {
       ...SERVICES,
       { protocol: "tcp", internal_port: 81 },
     ]);
-    expect(services([{ protocol: "udp", internalPort: 81 }])).toEqual([
+    expect(services([ServiceConfig.fromPartial({ protocol: "udp", internalPort: 81 })])).toEqual([
       { protocol: "udp", internal_port: 81, ports: [{ port: 80 }] },
     ]);
   });

@@ -1,6 +1,11 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
-import { DnsConfig, MachineConfig, RestartConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
+import {
+  DnsConfig,
+  MachineConfig,
+  RestartConfig,
+  ServiceConfig,
+} from "../../../../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import { duration } from "../../values.ts";
@@ -182,7 +187,9 @@ export function parseConfig(value: unknown, name: string): MachineConfig {
       ...{ exec: init.exec, entrypoint: init.entrypoint, cmd: init.cmd },
       ...{ user: init.user, workingDir: init.working_dir },
     },
-    services: services.map(({ protocol, internal_port: internalPort }) => ({ protocol, internalPort })),
+    services: services.map(({ protocol, internal_port: internalPort }) =>
+      ServiceConfig.fromPartial({ protocol, internalPort }),
+    ),
     stopConfig: stop && { signal: stop.signal, timeout: stop.timeout },
   };
 }

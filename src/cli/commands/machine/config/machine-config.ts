@@ -77,6 +77,7 @@ const NOT_SET: MachineConfig = {
   files: [],
   dns: undefined,
   extra: undefined,
+  ...{ checks: new Map(), snapshot: "", maxLifetime: undefined, maxBusy: undefined },
 };
 const NO_GUEST = { cpuKind: "", cpus: 0, memoryMb: 0 };
 const NO_INIT = { exec: [], entrypoint: [], cmd: [], user: "", workingDir: "", tty: false };

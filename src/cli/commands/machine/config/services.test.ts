@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { type MachineConfig, ServiceConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { port } from "../../port-flag.ts";
 import { withServices } from "./services.ts";
 
@@ -12,8 +12,8 @@ function ports(...raw: string[]) {
 const BESIDE = [{ ports: [{ port: 443 }, { port: 8443 }], concurrency: { type: "x" } }, {}];
 const BASE: Services = {
   services: [
-    { protocol: "tcp", internalPort: 80 },
-    { protocol: "udp", internalPort: 53 },
+    ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 80 }),
+    ServiceConfig.fromPartial({ protocol: "udp", internalPort: 53 }),
   ],
   extra: { checks: { a: 1 }, services: BESIDE },
 };
@@ -22,9 +22,9 @@ describe("ports of flags", () => {
   test("become services, and public ports in Fly's shape at the index of each", () => {
     expect(withServices(undefined, ports("443:80/tcp:tls:http", "53/udp", "8000-8010:90"))).toEqual({
       services: [
-        { protocol: "tcp", internalPort: 80 },
-        { protocol: "udp", internalPort: 53 },
-        { protocol: "tcp", internalPort: 90 },
+        ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 80 }),
+        ServiceConfig.fromPartial({ protocol: "udp", internalPort: 53 }),
+        ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 90 }),
       ],
       extra: {
         services: [
@@ -38,14 +38,14 @@ describe("ports of flags", () => {
 
   test("of one service are one service", () => {
     expect(withServices(undefined, ports("80:8080/tcp:http", "443:8080/tcp:tls", "80:8080"))).toEqual({
-      services: [{ protocol: "tcp", internalPort: 8080 }],
+      services: [ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 8080 })],
       extra: { services: [{ ports: [{ port: 443, handlers: ["tls"] }, { port: 80 }] }] },
     });
   });
 
   test("leave what else a configuration has", () => {
     expect(withServices(BASE, ports("9090"))).toEqual({
-      services: [...BASE.services, { protocol: "tcp", internalPort: 9090 }],
+      services: [...BASE.services, ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 9090 })],
       extra: {
         checks: { a: 1 },
         services: [...BESIDE, { ports: [{ port: 9090 }] }],
@@ -59,8 +59,11 @@ describe("ports of flags", () => {
     const udp = withServices(BASE, ports("53/udp:-"));
 
     expect(one.extra?.["services"]).toEqual([{ ports: [{ port: 8443 }], concurrency: { type: "x" } }, {}]);
-    expect(both).toEqual({ services: [{ protocol: "udp", internalPort: 53 }], extra: { checks: { a: 1 } } });
-    expect(udp.services).toEqual([{ protocol: "tcp", internalPort: 80 }]);
+    expect(both).toEqual({
+      services: [ServiceConfig.fromPartial({ protocol: "udp", internalPort: 53 })],
+      extra: { checks: { a: 1 } },
+    });
+    expect(udp.services).toEqual([ServiceConfig.fromPartial({ protocol: "tcp", internalPort: 80 })]);
   });
 
   test("that are not there cannot be removed", () => {

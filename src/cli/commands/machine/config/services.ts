@@ -1,4 +1,4 @@
-import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { type MachineConfig, ServiceConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import type { Port } from "../../port-flag.ts";
 
@@ -48,7 +48,9 @@ export function withServices(base: Services | undefined, flags: ServiceFlags): S
   const hasRest = rests.some((rest) => Object.keys(rest).length > 0);
   const all = hasRest ? { ...others, services: rests } : others;
   return {
-    services: entries.map(({ protocol, internalPort }) => ({ protocol, internalPort })),
+    services: entries.map(({ protocol, internalPort }) =>
+      ServiceConfig.fromPartial({ protocol, internalPort }),
+    ),
     extra: Object.keys(all).length > 0 || extra !== undefined ? all : undefined,
   };
 }

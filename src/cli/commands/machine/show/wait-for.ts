@@ -30,7 +30,7 @@ export async function waitFor(
   for (let leftMs = forMs; ; leftMs = Math.max(1, Math.ceil(endMs - performance.now()))) {
     const waitMs = leftMs === undefined ? undefined : Math.min(leftMs, MAX_MS);
     const request = {
-      ...{ instanceId: "", afterEventId: "", settled: false, acrossCalls: false },
+      ...{ instanceId: "", afterEventId: "", settled: false, acrossCalls: false, ready: false },
       ...wanted,
       timeout: durationToProto(waitMs),
     };
