@@ -1,0 +1,126 @@
+/** Finds where requests go, and counts them. */
+export interface Router {
+  /**
+   * Finds the app and service of a host name (lower case, without port and final dot) and a port of proxies.
+   *
+   * @returns undefined when no app has the name
+   * @throws ProxyError `NO_MACHINE` when no machine of the app has a service at the port
+   */
+  target(hostname: string, port: number): Target | undefined;
+
+  /** The same by the name of an app, for requests that one app hands to another. */
+  appTarget(app: string, port: number): Target | undefined;
+
+  /** Finds the service that has a port of proxies for itself, for connections without a host name. */
+  portTarget(port: number): Target | undefined;
+
+  /**
+   * Waits for a place at a ready machine; starts one when that is needed.
+   *
+   * @param signal aborts when the client leaves
+   * @throws ProxyError; the reason of `signal`
+   */
+  admit(target: Target, ask: Ask, signal: AbortSignal): Promise<Place>;
+}
+
+/** A service of an app, at one port of proxies. */
+export interface Target {
+  readonly app: string;
+  readonly org: string;
+  /** Port of proxies. */
+  readonly port: number;
+  readonly service: RoutedService;
+}
+
+/** What a proxy does with connections: see windhover.machines.v1.PortConfig. */
+export type Handler = "http" | "tls" | "pg_tls" | "proxy_proto";
+
+/** A service with the options of one of its ports, defaults filled in. */
+export interface RoutedService {
+  /** Port of the guest. */
+  readonly internalPort: number;
+  /** None: bytes pass through. */
+  readonly handlers: ReadonlySet<Handler>;
+  readonly forceHttps: boolean;
+  readonly tls: TlsSettings;
+  readonly http: HttpSettings;
+  readonly proxyProto: "v1" | "v2";
+  readonly concurrency: Concurrency;
+  /** How long a request may wait for a machine to become ready. */
+  readonly wakeTimeoutMs: number;
+}
+
+export interface TlsSettings {
+  /** What is offered, best first. */
+  readonly alpn: readonly ("h2" | "http/1.1")[];
+  readonly versions: readonly ("TLSv1.2" | "TLSv1.3")[];
+  /** Serves the proxy's default certificate to host names without one. */
+  readonly defaultSelfSigned: boolean;
+}
+
+export interface HttpSettings {
+  readonly h2Backend: boolean;
+  readonly idleTimeoutMs: number;
+  readonly headersReadTimeoutMs: number;
+  /** Names in lower case. An empty value removes the header. */
+  readonly responseHeaders: ReadonlyMap<string, string>;
+  readonly pristineResponse: boolean;
+}
+
+export interface Concurrency {
+  readonly type: "connections" | "requests";
+  readonly softLimit: number;
+  /** 0: none. */
+  readonly hardLimit: number;
+}
+
+/** What a request needs of its machine. */
+export interface Ask {
+  readonly kind: "request" | "connection";
+  /** Parent of spans of the wait. Empty: none. */
+  readonly traceparent: string;
+  /** Machines that must not get it. */
+  readonly exclude: ReadonlySet<string>;
+  /** Machines that have refused it: they come after all others that run. */
+  readonly avoid: ReadonlySet<string>;
+  /** Only this machine. */
+  readonly forceInstance?: string | undefined;
+  /** This machine, when it can take the request; a stopped one is started. */
+  readonly preferInstance?: string | undefined;
+  /** Only machines of these regions, best first. */
+  readonly forceRegions?: readonly string[] | undefined;
+  /** Regions to try before the proxy's own, best first. */
+  readonly preferRegions?: readonly string[] | undefined;
+}
+
+/** A place at a machine: counted until it is released. */
+export interface Place {
+  readonly machineId: string;
+  /** Version of the machine. */
+  readonly instanceId: string;
+  readonly region: string;
+  /** Of the service, at the machine's host. */
+  readonly address: { readonly host: string; readonly port: number };
+  /** Set when the request waited for a start. */
+  readonly wake?: Wake | undefined;
+  /** Aborts when the machine is there no longer, for instance because it was killed. */
+  readonly gone: AbortSignal;
+  /** Says that the machine refused or broke the connection before any byte of an answer. Releases nothing. */
+  refused(): void;
+  /** Safe to call twice. */
+  release(): void;
+}
+
+/** The start that a request waited for. */
+export interface Wake {
+  /** Start path: `resume`, `snapshot`, `warm`, `template` or `cold`. */
+  readonly path: string;
+  /** Until the start was asked for, and for a turn afterwards. */
+  readonly queueMs: number;
+  /** Until the machine was started. */
+  readonly startMs: number;
+  /** From then until it was ready. */
+  readonly readyMs: number;
+  /** Empty: not traced. */
+  readonly traceId: string;
+}
