@@ -1,0 +1,148 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
+import { onAbort } from "../../../lib/runtime/abort.ts";
+import type { Place } from "../../route.ts";
+import type { FlatHeaders } from "../exchange.ts";
+import type { BodyTape } from "../forward/body-tape.ts";
+import { cleanTrailers } from "../headers/fields.ts";
+import { trailerObject, withoutPseudo } from "../headers/h2-headers.ts";
+import { AttemptError, type MachineAnswer, type Stage } from "./answer.ts";
+import type { OnInformation, Outgoing } from "./outgoing.ts";
+
+const CONNECT_TIMEOUT_MS = 3_000;
+const IDLE_MS = 60_000;
+/** Streams of one connection, when the program allows as many. */
+const MAX_STREAMS = 100;
+const WINDOW_BYTES = 256 * 1024;
+const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
+
+interface Session {
+  readonly client: ClientHttp2Session;
+  isConnected: boolean;
+  streams: number;
+}
+
+/** Sends requests to machines by HTTP/2 without TLS, as gRPC needs. */
+export class H2Backend {
+  readonly #sessions = new Map<string, Session[]>();
+
+  /** See H1Backend.send. @throws AttemptError */
+  send(
+    place: Place,
+    outgoing: Outgoing,
+    tape: BodyTape,
+    onInformation: OnInformation,
+    signal: AbortSignal,
+  ): Promise<MachineAnswer> {
+    const session = this.#session(place);
+    const { promise, resolve, reject } = Promise.withResolvers<MachineAnswer>();
+    let stream: ClientHttp2Stream;
+    try {
+      stream = session.client.request(pseudo(place, outgoing), {
+        endStream: outgoing.length === undefined,
+        waitForTrailers: outgoing.length !== undefined,
+      });
+    } catch (cause) {
+      return Promise.reject(new AttemptError(session.client.destroyed ? "refused" : "begun", cause));
+    }
+    session.streams += 1;
+    let hasBegun = false;
+    const stage = (): Stage => {
+      if (hasBegun) return "begun";
+      const isUnheard = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || !session.isConnected;
+      return isUnheard ? "refused" : "silent";
+    };
+    const abort = onAbort(signal, () => stream.close(constants.NGHTTP2_CANCEL));
+    stream.once("close", () => {
+      abort[Symbol.dispose]();
+      session.streams -= 1;
+      reject(new AttemptError(stage(), signal.aborted ? signal.reason : new Error("the stream was closed")));
+    });
+    stream.on("error", (cause) => reject(new AttemptError(stage(), cause)));
+    stream.on("headers", (headers, _flags, raw: FlatHeaders = []) =>
+      onInformation(headers[":status"] ?? 0, withoutPseudo(raw)),
+    );
+    let trailers: FlatHeaders = [];
+    stream.once("trailers", (_headers, _flags, raw: FlatHeaders = []) => {
+      trailers = raw;
+    });
+    stream.once("wantTrailers", () => {
+      stream.sendTrailers(trailerObject(cleanTrailers(outgoing.trailers())));
+    });
+    stream.once("response", (headers, flags, raw: FlatHeaders = []) => {
+      hasBegun = true;
+      resolve({
+        head: { status: headers[":status"] ?? 502, statusText: "", headers: withoutPseudo(raw) },
+        body: stream,
+        isEmpty: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
+        trailers: () => cleanTrailers(trailers),
+        discard: () => stream.close(constants.NGHTTP2_CANCEL),
+      });
+    });
+    tape.play(stream, () => {
+      if (outgoing.length !== undefined) stream.end();
+    });
+    return promise;
+  }
+
+  close(): void {
+    for (const session of [...this.#sessions.values()].flat()) session.client.destroy();
+    this.#sessions.clear();
+  }
+
+  #session(place: Place): Session {
+    const { host, port } = place.address;
+    const key = `${place.machineId}/${place.instanceId}@${host}:${port}`;
+    const sessions = this.#sessions.get(key) ?? [];
+    const free = sessions.find(({ client, streams }) => !client.closed && streams < limitOf(client));
+    if (free) return free;
+    const session = open(host, port);
+    this.#sessions.set(key, [...sessions, session]);
+    session.client.once("close", () => this.#forget(key, session));
+    return session;
+  }
+
+  #forget(key: string, session: Session): void {
+    const left = this.#sessions.get(key)?.filter((each) => each !== session) ?? [];
+    if (left.length === 0) this.#sessions.delete(key);
+    else this.#sessions.set(key, left);
+  }
+}
+
+function open(host: string, port: number): Session {
+  const client = connect(`http://${host.includes(":") ? `[${host}]` : host}:${port}`, {
+    settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+  });
+  const session: Session = { client, isConnected: false, streams: 0 };
+  const limit = setTimeout(() => client.destroy(new Error("no connection in time")), CONNECT_TIMEOUT_MS);
+  client.once("connect", () => {
+    clearTimeout(limit);
+    session.isConnected = true;
+    client.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+  });
+  client.once("close", () => clearTimeout(limit));
+  // Its streams fail too, and tell.
+  client.on("error", () => {});
+  client.setTimeout(IDLE_MS, () => {
+    if (session.streams === 0) client.close();
+  });
+  return session;
+}
+
+function limitOf(client: ClientHttp2Session): number {
+  // Empty before the program has sent its settings.
+  const { maxConcurrentStreams = MAX_STREAMS } = client.connecting ? {} : (client.remoteSettings ?? {});
+  return Math.min(MAX_STREAMS, maxConcurrentStreams);
+}
+
+function pseudo({ address }: Place, { method, path, headers, length }: Outgoing): string[] {
+  const sent: string[] = [":method", method, ":scheme", "http", ":path", path];
+  let authority = `${address.host}:${address.port}`;
+  const rest: string[] = [];
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = (headers[at] ?? "").toLowerCase();
+    if (name === "host") authority = headers[at + 1] ?? authority;
+    else rest.push(name, headers[at + 1] ?? "");
+  }
+  if (typeof length === "number") rest.push("content-length", String(length));
+  return [...sent, ":authority", authority, ...rest, "te", "trailers"];
+}

@@ -1,0 +1,18 @@
+import type { FlatHeaders } from "../exchange.ts";
+
+/** A request as a machine gets it. */
+export interface Outgoing {
+  readonly method: string;
+  readonly path: string;
+  /** With `host`, without what frames the body. */
+  readonly headers: FlatHeaders;
+  /** Length of the body in bytes, `chunked` when it is not known, undefined without a body. */
+  readonly length: number | "chunked" | undefined;
+  /** What the client wants to change to. Empty: nothing. */
+  readonly upgrade: string;
+  /** Trailers, once the body has ended. */
+  trailers(): FlatHeaders;
+}
+
+/** Hears of informational answers before the answer itself. */
+export type OnInformation = (status: number, headers: FlatHeaders) => void;

@@ -1,0 +1,24 @@
+import { errorAnswer } from "../../answers/error-answer.ts";
+import type { ProxyError } from "../../proxy-error.ts";
+import type { Exchange } from "../exchange.ts";
+import { valueOf } from "../headers/fields.ts";
+import type { RequestTarget } from "../headers/target.ts";
+
+/** Answers a request with an error of the proxy. */
+export function answerError(exchange: Exchange, error: ProxyError, requestId: string): void {
+  const accept = valueOf(exchange.headers, "accept") ?? "";
+  const contentType = valueOf(exchange.headers, "content-type") ?? "";
+  const { status, headers, body } = errorAnswer(error, { accept, contentType }, requestId);
+  exchange.begin({ status, statusText: "", headers }, body === "").end(body);
+}
+
+/** Sends a client to https. Returns the status. */
+export function redirectToHttps(exchange: Exchange, asked: RequestTarget, port: number): number {
+  const isRead = exchange.method === "GET" || exchange.method === "HEAD";
+  const status = isRead ? 301 : 308;
+  const host = `${asked.hostname}${port === 443 ? "" : `:${port}`}`;
+  const path = asked.path === "*" ? "" : asked.path;
+  const headers = ["location", `https://${host}${path}`, "content-length", "0", "date", new Date().toUTCString()];
+  exchange.begin({ status, statusText: "", headers }, true).end();
+  return status;
+}

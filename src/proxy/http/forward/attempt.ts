@@ -1,0 +1,64 @@
+import { onAbort } from "../../../lib/runtime/abort.ts";
+import { IdleTimer } from "../../idle-timer.ts";
+import { ProxyError } from "../../proxy-error.ts";
+import type { Place, RoutedService } from "../../route.ts";
+import type { Exchange } from "../exchange.ts";
+import type { BodyTape } from "./body-tape.ts";
+
+/**
+ * The bounds of one attempt: it ends when the client leaves, when the machine is gone, and when no
+ * byte has passed for the service's idle timeout.
+ */
+export class Attempt implements Disposable {
+  readonly #abort = new AbortController();
+  readonly #listeners: Disposable[];
+  readonly #idle: IdleTimer;
+  readonly #tape: BodyTape;
+  #hasAnswer = false;
+
+  constructor(exchange: Exchange, place: Place, service: RoutedService, tape: BodyTape) {
+    this.#tape = tape;
+    this.#listeners = [
+      onAbort(exchange.left, () => this.end(exchange.left.reason)),
+      onAbort(place.gone, () => this.end(new Error("the machine is gone"))),
+    ];
+    this.#idle = new IdleTimer(service.http.idleTimeoutMs, () => this.end(this.#idleError()));
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Says that bytes have passed. */
+  touch(): void {
+    this.#idle.touch();
+  }
+
+  /** Says that the head of the answer has come. */
+  answered(): void {
+    this.#hasAnswer = true;
+    this.#idle.touch();
+  }
+
+  /** The connection goes on with bounds of its own. */
+  changed(): void {
+    this.#idle.stop();
+  }
+
+  end(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
+  [Symbol.dispose](): void {
+    this.#idle.stop();
+    for (const listener of this.#listeners) listener[Symbol.dispose]();
+  }
+
+  #idleError(): ProxyError {
+    if (this.#hasAnswer) return new ProxyError("UPSTREAM_TIMEOUT", "the answer has come to a stop");
+    const isClient = !this.#tape.isEnded && !this.#tape.isBlocked;
+    return isClient
+      ? new ProxyError("CLIENT_TIMEOUT", "the body of the request did not come in time")
+      : new ProxyError("UPSTREAM_TIMEOUT", "the app did not answer in time");
+  }
+}

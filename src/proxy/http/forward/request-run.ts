@@ -1,0 +1,342 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ulid } from "ulid";
+import { nowUs } from "../../../lib/otel/tracing.ts";
+import { newRecord, type RequestRecord } from "../../answers/request-record.ts";
+import { RequestTrace } from "../../answers/request-trace.ts";
+import { ProxyError } from "../../proxy-error.ts";
+import type { Place, Target } from "../../route.ts";
+import { join, type Passed } from "../../tcp/join.ts";
+import { AttemptError, type MachineAnswer } from "../backend/answer.ts";
+import type { Exchange } from "../exchange.ts";
+import { valueOf } from "../headers/fields.ts";
+import { MAX_PASSES, passes } from "../headers/request-headers.ts";
+import { answerHead, informationHeaders } from "../headers/response-headers.ts";
+import { type RequestTarget, readTarget } from "../headers/target.ts";
+import { type ReplayOrder, readOrder } from "../replay/replay-order.ts";
+import { askedWay, askOf, fallbackWay, replayedWay, type Way } from "../replay/way.ts";
+import { answerError, redirectToHttps } from "./answer-error.ts";
+import { Attempt } from "./attempt.ts";
+import { BodyTape, KEEP_BYTES } from "./body-tape.ts";
+import { bodyLength, outgoingRequest } from "./outgoing-request.ts";
+import type { ProxyParts } from "./parts.ts";
+import { relay } from "./relay.ts";
+
+/** Replays of one request. */
+const MAX_REPLAYS = 10;
+/** Attempts that may have reached a program: each could be what breaks it. */
+const MAX_SILENT = 3;
+/** Between attempts at a machine that refuses connections. */
+const RETRY_MS = [10, 20, 40, 50] as const;
+/** Connections that changed their protocol may be silent for so long, when the service does not say longer. */
+const CHANGED_IDLE_MS = 3_600_000;
+/** Methods that may be sent again although a program may have heard them: RFC 9110 section 9.2.2. */
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+
+/** One request on its way to a machine. */
+export class RequestRun {
+  readonly record: RequestRecord;
+  readonly trace: RequestTrace;
+  readonly #exchange: Exchange;
+  readonly #parts: ProxyParts;
+  readonly #tape: BodyTape;
+  readonly #startUs = nowUs();
+  readonly #startedMs = performance.now();
+  /** Machines that have refused it. */
+  readonly #avoid = new Set<string>();
+  /** Last moment for another attempt, once one was refused. */
+  #retryUntilMs: number | undefined;
+  #refusals = 0;
+  #silences = 0;
+  #attempt: Attempt | undefined;
+  #bodyError: ProxyError | undefined;
+
+  constructor(exchange: Exchange, parts: ProxyParts) {
+    const { connection, version, method, headers, body } = exchange;
+    const requestId = `${ulid()}-${parts.settings.region}`;
+    this.record = newRecord({ requestId, connection, version, method, startMs: Date.now() });
+    this.trace = new RequestTrace(valueOf(headers, "traceparent") ?? "", method);
+    this.record.traceId = this.trace.traceId;
+    this.#exchange = exchange;
+    this.#parts = parts;
+    const limits = { keep: KEEP_BYTES, body: parts.settings.maxBodyBytes };
+    this.#tape = new BodyTape(body, parts.budget, limits, {
+      passed: () => this.#attempt?.touch(),
+      tooLarge: () => this.#refuseBody(),
+    });
+  }
+
+  /** Answers the request. Never rejects. */
+  async run(): Promise<void> {
+    try {
+      await this.#forward();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#tape.stop();
+      this.#tape.stopKeeping();
+      this.record.bytesIn += this.#tape.bytes;
+    }
+  }
+
+  /** Milliseconds since the request came. */
+  elapsedMs(): number {
+    return performance.now() - this.#startedMs;
+  }
+
+  async #forward(): Promise<void> {
+    const { headers, connection } = this.#exchange;
+    const asked = readTarget(this.#exchange);
+    this.record.hostname = asked.hostname;
+    this.record.path = asked.path.split("?", 1)[0] ?? "";
+    if (passes(headers) >= MAX_PASSES)
+      throw new ProxyError("LOOP", `the request has passed ${MAX_PASSES} proxies: it goes in circles`);
+    const length = bodyLength(this.#exchange);
+    if (typeof length === "number" && length > this.#parts.settings.maxBodyBytes) throw tooLarge();
+    const target = this.#target(asked.hostname, connection.port);
+    if (target.service.forceHttps && !connection.isTls) {
+      this.record.status = redirectToHttps(this.#exchange, asked, this.#parts.settings.httpsPort);
+      return;
+    }
+    await this.#follow(asked, this.#firstWay(target, asked));
+  }
+
+  #target(hostname: string, port: number): Target {
+    const target = this.#parts.router.target(hostname, port);
+    if (!target) throw new ProxyError("NO_SUCH_APP", `no app has the host name ${hostname}`);
+    this.record.app = target.app;
+    this.record.org = target.org;
+    if (target.service.handlers.has("http")) return target;
+    const message = `the service of ${target.app} at port ${port} has no handler http: it takes no requests`;
+    throw new ProxyError("NO_MACHINE", message, { status: 421 });
+  }
+
+  /** Sends the request, again and elsewhere as often as it must be. */
+  async #follow(asked: RequestTarget, first: Way): Promise<void> {
+    let way = first;
+    for (;;) {
+      const fromMs = performance.now();
+      try {
+        const order = await this.#once(asked, way);
+        if (order === "again") continue;
+        if (order === "done") return;
+        way = this.#replayed(asked, way, order.order, order.source);
+      } catch (error) {
+        const back = error instanceof ProxyError && fallbackWay(way, error, performance.now() - fromMs);
+        if (!back || this.#exchange.hasBegun || !this.#tape.isReplayable) throw error;
+        way = back;
+      }
+    }
+  }
+
+  async #once(asked: RequestTarget, way: Way): Promise<"done" | "again" | Replay> {
+    const place = await this.#admit(way);
+    try {
+      if (this.#avoid.has(place.machineId)) {
+        const ms = RETRY_MS[Math.min(this.#refusals, RETRY_MS.length) - 1] ?? 10;
+        await sleep(ms, undefined, { signal: this.#exchange.left });
+      }
+      return await this.#try(asked, way, place);
+    } finally {
+      place.release();
+    }
+  }
+
+  async #admit(way: Way): Promise<Place> {
+    const { left } = this.#exchange;
+    const { timeoutMs } = way;
+    const limit = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+    const signal = limit ? AbortSignal.any([left, limit]) : left;
+    const fromMs = performance.now();
+    try {
+      const ask = askOf(way, this.#avoid, this.trace.traceparent);
+      const place = await this.#parts.router.admit(way.target, ask, signal);
+      if (place.wake) this.trace.waited(place.wake);
+      this.record.wake ??= place.wake;
+      this.record.machineId = place.machineId;
+      this.record.region = place.region;
+      return place;
+    } catch (error) {
+      if (limit?.aborted && !left.aborted)
+        throw new ProxyError("WAKE_TIMEOUT", "no machine was ready in the time that the replay allows");
+      throw error;
+    } finally {
+      this.record.waitedMs += performance.now() - fromMs;
+    }
+  }
+
+  async #try(asked: RequestTarget, way: Way, place: Place): Promise<"done" | "again" | Replay> {
+    const { service } = way.target;
+    using attempt = new Attempt(this.#exchange, place, service, this.#tape);
+    this.#attempt = attempt;
+    const { span, traceparent } = this.trace.application(place);
+    try {
+      const answer = await this.#send(asked, way, place, traceparent, attempt.signal);
+      attempt.answered();
+      const order = answer.changed ? undefined : await this.#orderOf(answer);
+      if (order) {
+        answer.discard();
+        return { order, source: place };
+      }
+      await this.#pass(answer, way, attempt);
+      return "done";
+    } catch (error) {
+      const reason: unknown = attempt.signal.aborted ? attempt.signal.reason : error;
+      attempt.end(reason);
+      if (this.#exchange.hasBegun || this.#exchange.left.aborted || this.#bodyError) throw reason;
+      if (!(error instanceof AttemptError)) throw error;
+      if (reason instanceof ProxyError) throw reason;
+      if (error.stage !== "begun") place.refused();
+      this.#retryOrThrow(error, way.target, place);
+      return "again";
+    } finally {
+      this.#tape.stop();
+      this.#attempt = undefined;
+      span.end();
+    }
+  }
+
+  #send(asked: RequestTarget, way: Way, place: Place, traceparent: string, signal: AbortSignal) {
+    const { requestId } = this.record;
+    const { region } = this.#parts.settings;
+    const facts = { requestId, startUs: this.#startUs, region, traceparent };
+    const preferred = way.preferInstance;
+    const missed = preferred === undefined || preferred === place.machineId ? [] : [MISSED, preferred];
+    const outgoing = outgoingRequest(
+      this.#exchange,
+      asked,
+      { ...way, headers: [...way.headers, ...missed] },
+      facts,
+    );
+    const inform = (status: number, headers: readonly string[]) => {
+      this.#attempt?.touch();
+      this.#exchange.inform(status, informationHeaders(headers));
+    };
+    const { h1, h2 } = this.#parts;
+    const isH2 = way.target.service.http.h2Backend && outgoing.upgrade === "";
+    return (isH2 ? h2 : h1).send(place, outgoing, this.#tape, inform, signal);
+  }
+
+  async #pass(answer: MachineAnswer, way: Way, attempt: Attempt): Promise<void> {
+    const { http } = way.target.service;
+    const { record } = this;
+    this.#tape.stopKeeping();
+    const head = answerHead(answer.head, http, record);
+    record.status = head.status;
+    record.firstByteMs = this.elapsedMs();
+    if (answer.changed) {
+      attempt.changed();
+      await this.#change(answer, answer.changed, http.idleTimeoutMs, attempt.signal);
+      return;
+    }
+    await relay(answer, head, this.#exchange, (bytes) => {
+      attempt.touch();
+      record.bytesOut += bytes;
+    });
+  }
+
+  async #change(
+    { head }: MachineAnswer,
+    { socket, first }: NonNullable<MachineAnswer["changed"]>,
+    idleMs: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (first.length > 0) socket.unshift(first);
+    const client = this.#exchange.change(head);
+    const passed: Passed = { sent: 0, received: 0 };
+    await join(client, socket, { idleMs: Math.max(idleMs, CHANGED_IDLE_MS), signal, passed });
+    this.record.bytesIn += passed.sent;
+    this.record.bytesOut += passed.received;
+  }
+
+  #retryOrThrow(error: AttemptError, target: Target, place: Place): void {
+    const now = performance.now();
+    this.#retryUntilMs ??= now + target.service.wakeTimeoutMs;
+    const isUnheard = error.stage === "refused";
+    const mayRepeat = isUnheard || (IDEMPOTENT.has(this.#exchange.method) && error.stage === "silent");
+    if (isUnheard) this.#refusals += 1;
+    else this.#silences += 1;
+    if (!mayRepeat || !this.#tape.isReplayable || this.#silences >= MAX_SILENT || now > this.#retryUntilMs) {
+      const what = isUnheard ? "refuses connections" : "has broken off the connection";
+      throw new ProxyError("UNREACHABLE", `machine ${place.machineId} of ${target.app} ${what}`, { cause: error });
+    }
+    this.record.retries += 1;
+    this.#avoid.add(place.machineId);
+  }
+
+  async #orderOf(answer: MachineAnswer): Promise<ReplayOrder | undefined> {
+    try {
+      return await readOrder(answer);
+    } catch (cause) {
+      answer.discard();
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new ProxyError("UNREACHABLE", `the app answers with a fly-replay that is wrong: ${why}`, { cause });
+    }
+  }
+
+  #replayed(asked: RequestTarget, way: Way, order: ReplayOrder, source: Place): Way {
+    this.record.replays += 1;
+    if (this.record.replays > MAX_REPLAYS)
+      throw new ProxyError("LOOP", `the request was replayed more than ${MAX_REPLAYS} times`);
+    if (!this.#tape.isReplayable) {
+      const message = `a request with a body of more than ${KEEP_BYTES} bytes cannot be replayed`;
+      throw new ProxyError("TOO_LARGE", message);
+    }
+    this.#parts.replays.learn(way.target.app, asked.hostname, order);
+    this.#avoid.clear();
+    return replayedWay(way, order, source, this.#parts.router);
+  }
+
+  /** The way that its headers ask for, or that an earlier replay has said. */
+  #firstWay(target: Target, asked: RequestTarget): Way {
+    const way = askedWay(target, this.#exchange.headers);
+    const order = this.#parts.replays.find(target.app, asked.hostname, asked.path);
+    if (!order) return way;
+    const mayBypass = order.cache?.allowBypass === true;
+    const isBypass = mayBypass && valueOf(this.#exchange.headers, "fly-replay-cache-control") === "skip";
+    if (isBypass) return { ...way, headers: [...way.headers, CACHE_STATUS, "bypass"] };
+    const next = replayedWay(way, order, undefined, this.#parts.router);
+    return { ...next, headers: [...next.headers, CACHE_STATUS, "hit"] };
+  }
+
+  #refuseBody(): void {
+    this.#bodyError = tooLarge();
+    this.#attempt?.end(this.#bodyError);
+  }
+
+  #fail(error: unknown): void {
+    const { record } = this;
+    record.problem = describe(error);
+    if (this.#exchange.left.aborted) return;
+    if (this.#exchange.hasBegun) {
+      record.error = error instanceof ProxyError ? error.code : "UNREACHABLE";
+      this.#exchange.cut();
+      return;
+    }
+    const known = error instanceof ProxyError ? error : toProxyError(error);
+    record.error = known.code;
+    record.status = known.status;
+    answerError(this.#exchange, known, record.requestId);
+  }
+}
+
+interface Replay {
+  readonly order: ReplayOrder;
+  readonly source: Place;
+}
+
+const MISSED = "fly-preferred-instance-unavailable";
+const CACHE_STATUS = "fly-replay-cache-status";
+
+function tooLarge(): ProxyError {
+  return new ProxyError("TOO_LARGE", "the body of the request is larger than the proxy takes");
+}
+
+function toProxyError(cause: unknown): ProxyError {
+  return new ProxyError("UNREACHABLE", "the proxy could not pass the request on", { cause });
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : "";
+  return `${error.message}${cause}`;
+}

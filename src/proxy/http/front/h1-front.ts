@@ -1,0 +1,161 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { errorBody } from "../../answers/error-answer.ts";
+import type { Connection } from "../../connection.ts";
+import { ProxyError } from "../../proxy-error.ts";
+import type { Exchange } from "../exchange.ts";
+import { answerOn, H1Exchange } from "./h1-exchange.ts";
+
+/** Takes requests. Never rejects. */
+export type HandleExchange = (exchange: Exchange) => Promise<void>;
+
+/** Bounds of connections by HTTP/1. */
+export interface H1Limits {
+  /** Of request line and headers. */
+  readonly headBytes: number;
+  /** Between the answer to a request and the next request. */
+  readonly keepAliveMs: number;
+  /** For the head of a request. */
+  readonly headMs: number;
+}
+
+/** Requests that a client may send ahead of answers. */
+const MAX_PIPELINED = 64;
+/** Longest head of a request that a service may allow; services may ask for less. */
+const MAX_HEAD_MS = 60_000;
+
+/** Reads requests by HTTP/1 from connections that it is given. */
+export class H1Front {
+  readonly #server: Server;
+  readonly #connections = new WeakMap<Duplex, Connection>();
+  readonly #handle: HandleExchange;
+  /** For the head of the first request of each connection. */
+  readonly #headLimits = new WeakMap<Duplex, NodeJS.Timeout>();
+  readonly #limits: H1Limits;
+  /** Requests of a connection that are under way or wait, and the end of the last of them. */
+  readonly #waiting = new WeakMap<Duplex, number>();
+  readonly #turns = new WeakMap<Duplex, Promise<void>>();
+
+  constructor(handle: HandleExchange, limits: H1Limits) {
+    this.#handle = handle;
+    this.#limits = limits;
+    this.#server = createServer(
+      {
+        maxHeaderSize: limits.headBytes,
+        headersTimeout: MAX_HEAD_MS,
+        // Bodies may take long, as long as something comes: the idle timeout ends them.
+        requestTimeout: 0,
+        keepAliveTimeout: limits.keepAliveMs,
+        connectionsCheckingInterval: 1_000,
+        requireHostHeader: false,
+        noDelay: true,
+        shouldUpgradeCallback: (request) => upgradeOf(request) !== "",
+      },
+      (request, response) => this.#take(request, response),
+    );
+    const server = this.#server;
+    // Otherwise Node leaves some out without a word. Their size is bounded.
+    server.maxHeadersCount = 0;
+    server.on("checkContinue", (request, response) => this.#take(request, response));
+    server.on("checkExpectation", (request, response) => this.#take(request, response));
+    server.on("upgrade", (request: IncomingMessage, socket: Socket, first: Buffer) => {
+      if (first.length > 0) socket.unshift(first);
+      this.#take(request, answerOn(request, socket), upgradeOf(request));
+    });
+    server.on("connect", (request: IncomingMessage, socket: Socket) => {
+      this.#take(request, answerOn(request, socket));
+    });
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket));
+  }
+
+  /** Serves a connection. @param headMs time for the head of the first request */
+  accept(socket: Socket, connection: Connection, headMs = this.#limits.headMs): void {
+    this.#connections.set(socket, connection);
+    const limit = setTimeout(() => refuse(headTimeout(), socket), headMs);
+    this.#headLimits.set(socket, limit);
+    socket.once("close", () => clearTimeout(limit));
+    this.#server.emit("connection", socket);
+  }
+
+  /** Ends connections without a request under way, and lets others end with their answer. */
+  drain(): void {
+    this.#server.closeIdleConnections();
+    this.#server.keepAliveTimeout = 1;
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse, upgrade = ""): void {
+    const { socket } = request;
+    clearTimeout(this.#headLimits.get(socket));
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#handleInTurn(socket, new H1Exchange(request, response, connection, upgrade));
+  }
+
+  /** Requests that came before the answer to another wait for it: one connection has one place in a queue. */
+  #handleInTurn(socket: Duplex, exchange: H1Exchange): void {
+    const waiting = this.#waiting.get(socket) ?? 0;
+    if (waiting >= MAX_PIPELINED) {
+      socket.destroy();
+      return;
+    }
+    this.#waiting.set(socket, waiting + 1);
+    const before = this.#turns.get(socket);
+    const turn = before ? before.then(() => this.#handle(exchange)) : this.#handle(exchange);
+    const done = turn.then(() => {
+      const left = (this.#waiting.get(socket) ?? 1) - 1;
+      this.#waiting.set(socket, left);
+      if (left === 0) this.#turns.delete(socket);
+    });
+    this.#turns.set(socket, done);
+  }
+}
+
+/** Returns the protocol that a request wants to change to. HTTP/2 begins otherwise here, and bodies stay requests. */
+function upgradeOf({ headers, method }: IncomingMessage): string {
+  const wanted = headers.upgrade ?? "";
+  const hasBody = headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+  if (hasBody || method === "CONNECT" || !/^[\w./-]{1,64}$/.test(wanted)) return "";
+  return /^h2c?$/i.test(wanted) ? "" : wanted;
+}
+
+function headTimeout(): NodeJS.ErrnoException {
+  return Object.assign(new Error("no whole request in time"), { code: "ERR_HTTP_REQUEST_TIMEOUT" });
+}
+
+/** Answers what is no request. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const isOpen = socket.writable && !socket.destroyed;
+  // After a part of an answer, another would be taken for its rest.
+  const isBusy = (socket as { _httpMessage?: { headersSent: boolean } | null })._httpMessage?.headersSent;
+  if (error.code === "ECONNRESET" || !isOpen || isBusy) {
+    socket.destroy();
+    return;
+  }
+  const answer = errorOf(error);
+  const body = errorBody(answer);
+  const reason = { 400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large" };
+  const lines = [
+    `HTTP/1.1 ${answer.status} ${reason[answer.status as keyof typeof reason] ?? "Error"}`,
+    "connection: close",
+    "content-type: application/json",
+    `content-length: ${Buffer.byteLength(body)}`,
+    `x-windhover-error: ${answer.code}`,
+  ];
+  socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+function errorOf({ code = "" }: NodeJS.ErrnoException): ProxyError {
+  if (code === "HPE_HEADER_OVERFLOW")
+    return new ProxyError("TOO_LARGE", "the head of the request is too large", { status: 431 });
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT")
+    return new ProxyError("CLIENT_TIMEOUT", "the head of the request did not come in time");
+  return new ProxyError("BAD_REQUEST", `this is not a well-formed HTTP request (${code || "unknown"})`);
+}

@@ -1,0 +1,63 @@
+import type { Exchange, FlatHeaders } from "../exchange.ts";
+import { hopByHop, isOurs, listOf, valuesOf } from "./fields.ts";
+
+/** What the proxy says of a request, besides its connection. */
+export interface RequestFacts {
+  /** Value for `Host`. */
+  readonly host: string;
+  readonly requestId: string;
+  /** When it came, in microseconds since the epoch. */
+  readonly startUs: number;
+  readonly region: string;
+  readonly traceparent: string;
+}
+
+/** Values of `Via` that name this kind of proxy; a request that has passed so many goes in circles. */
+export const MAX_PASSES = 10;
+const VIA = "windhover";
+
+/** Names that are replaced or dropped whatever the client sent. */
+const REPLACED = new Set(["host", "content-length", "traceparent", "x-forwarded-for", "via"]);
+
+/** Returns the headers that a machine gets, without those that frame the body. */
+export function requestHeaders(exchange: Exchange, facts: RequestFacts): string[] {
+  const { headers, connection } = exchange;
+  const dropped = hopByHop(headers);
+  const sent: string[] = ["host", facts.host];
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = headers[at] ?? "";
+    const lower = name.toLowerCase();
+    // Programs behind CGI or WSGI take `_` for `-`.
+    const plain = lower.replaceAll("_", "-");
+    if (dropped.has(lower) || REPLACED.has(plain) || isOurs(plain)) continue;
+    sent.push(name, headers[at + 1] ?? "");
+  }
+  const scheme = connection.isTls ? "https" : "http";
+  const before = valuesOf(headers, "x-forwarded-for");
+  const via = valuesOf(headers, "via");
+  sent.push(
+    ...["fly-client-ip", connection.address],
+    ...["x-forwarded-for", [...before, connection.address].join(", ")],
+    ...["x-forwarded-proto", scheme],
+    ...["x-forwarded-port", String(connection.port)],
+    ...["x-forwarded-host", facts.host],
+    ...["x-forwarded-ssl", connection.isTls ? "on" : "off"],
+    ...["fly-forwarded-port", String(connection.port)],
+    ...["fly-region", facts.region],
+    ...["fly-request-id", facts.requestId],
+    ...["x-request-start", `t=${facts.startUs}`],
+    ...["via", [...via, viaOf(exchange.version)].join(", ")],
+  );
+  if (facts.traceparent !== "") sent.push("traceparent", facts.traceparent);
+  return sent;
+}
+
+/** Counts the proxies of this kind that a request has passed. */
+export function passes(headers: FlatHeaders): number {
+  return listOf(valuesOf(headers, "via")).filter((each) => each.endsWith(` ${VIA}`)).length;
+}
+
+/** The value of `Via` for a message of an HTTP version. */
+export function viaOf(version: Exchange["version"]): string {
+  return `${version} ${VIA}`;
+}

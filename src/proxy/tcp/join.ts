@@ -1,0 +1,75 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { onAbort } from "../../lib/runtime/abort.ts";
+import { IdleTimer } from "../idle-timer.ts";
+
+/** Bytes that have passed between two connections. */
+export interface Passed {
+  /** From the first to the second. */
+  sent: number;
+  /** From the second to the first. */
+  received: number;
+}
+
+export interface JoinOptions {
+  /** Both end when no byte has passed for so long. */
+  readonly idleMs: number;
+  /** Ends both. */
+  readonly signal: AbortSignal;
+  /** Counts while bytes pass. */
+  readonly passed: Passed;
+}
+
+/**
+ * Passes bytes between two connections, each at the pace of the slower one. The end of one direction
+ * is passed on, and the other direction goes on. Resolves when both have ended. Never rejects.
+ */
+export async function join(a: Duplex, b: Duplex, options: JoinOptions): Promise<void> {
+  const { signal, passed } = options;
+  const cut = () => {
+    a.destroy();
+    b.destroy();
+  };
+  const idle = new IdleTimer(options.idleMs, cut);
+  using _ = onAbort(signal, cut);
+  await Promise.all([
+    pass(a, b, (bytes) => {
+      idle.touch();
+      passed.sent += bytes;
+    }),
+    pass(b, a, (bytes) => {
+      idle.touch();
+      passed.received += bytes;
+    }),
+  ]);
+  idle.stop();
+}
+
+/** Resolves when `from` is closed. */
+function pass(from: Duplex, to: Duplex, count: (bytes: number) => void): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const resume = () => from.resume();
+  to.on("drain", resume);
+  from.on("data", (chunk: Buffer) => {
+    count(chunk.length);
+    if (!to.write(chunk)) from.pause();
+  });
+  from.once("end", () => to.end());
+  from.on("error", () => breakOff(to));
+  const close = () => {
+    to.off("drain", resume);
+    // A connection that breaks must not look like one that ends.
+    if (!from.readableEnded) breakOff(to);
+    resolve();
+  };
+  if (from.destroyed) close();
+  else from.once("close", close);
+  return promise;
+}
+
+/** Closes a connection so that the other side can tell it from an end. */
+function breakOff(stream: Duplex): void {
+  if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
+  else stream.destroy();
+}
