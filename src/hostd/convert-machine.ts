@@ -54,7 +54,6 @@ export function machineToProto(
     events: without.includes("events") ? [] : machine.events.map(eventToProto),
     hostStatus: HostStatus.OK,
     createTraceId: spec.createTraceId,
-    ...{ ready: false, checks: [], busyUntilTime: undefined, lifetimeEndTime: undefined },
   };
 }
 
@@ -79,6 +78,7 @@ export function statusToProto(machine: Machine, nowMs = Date.now()): MachineStat
     cordoned: machine.isCordoned ?? false,
     restartCount: machine.restarts?.count ?? 0,
     nextStartTime: startMs === undefined ? undefined : new Date(startMs),
+    ...{ ready: false, checks: [], busyUntilTime: undefined, lifetimeEndTime: undefined },
   };
 }
 

@@ -6,6 +6,7 @@ import {
 } from "../../gen/windhover/machines/v1/machine.ts";
 import { timeToProto } from "../requests/convert-time.ts";
 import { configFromProto, configToProto } from "./config/convert-config.ts";
+import { checksFromProto, checkToProto } from "./convert-checks.ts";
 import type {
   Exit,
   HostStatus,
@@ -115,6 +116,10 @@ export function statusFromProto(machine: wire.Machine | wireHosts.MachineStatus)
     cordoned: machine.cordoned,
     restartCount: machine.restartCount,
     nextStartTimeMs: machine.nextStartTime?.getTime() ?? null,
+    ready: machine.ready,
+    checks: checksFromProto(machine.checks),
+    busyUntilTimeMs: machine.busyUntilTime?.getTime() ?? null,
+    lifetimeEndTimeMs: machine.lifetimeEndTime?.getTime() ?? null,
   };
 }
 
@@ -147,7 +152,10 @@ export function machineToProto(machine: Machine, hostStatus: HostStatus): wire.M
     lastStartTraceId: machine.lastStartTraceId,
     createTraceId: machine.createTraceId,
     imageBytes: BigInt(machine.imageBytes ?? 0),
-    ...{ ready: false, checks: [], busyUntilTime: undefined, lifetimeEndTime: undefined },
+    ready: machine.ready ?? false,
+    checks: (machine.checks ?? []).map(checkToProto),
+    busyUntilTime: timeToProto(machine.busyUntilTimeMs ?? undefined),
+    lifetimeEndTime: timeToProto(machine.lifetimeEndTimeMs ?? undefined),
   };
 }
 

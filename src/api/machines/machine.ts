@@ -145,6 +145,17 @@ export interface Lease {
   readonly instanceId: string;
 }
 
+/** The last result of a check. */
+export interface CheckStatus {
+  readonly name: string;
+  /** `passing`, `warning` or `critical`. */
+  readonly status: string;
+  readonly output: string;
+  readonly updateTimeMs: number;
+  /** Whether proxies send the machine no requests while it is critical. */
+  readonly readiness: boolean;
+}
+
 export interface MachineEvent {
   /** A ULID: sorts by time. */
   readonly id: string;
@@ -196,6 +207,13 @@ export interface Machine {
   readonly restartCount?: number;
   /** When its host will start it. Null: no start is due. */
   readonly nextStartTimeMs?: number | null;
+  /** Whether proxies may send it requests. Absent: stored before there were checks; so with the following. */
+  readonly ready?: boolean;
+  readonly checks?: readonly CheckStatus[];
+  /** Until when its program has said that it is busy. Null: it has not. */
+  readonly busyUntilTimeMs?: number | null;
+  /** When it is stopped because of `max_lifetime`. Null: never. */
+  readonly lifetimeEndTimeMs?: number | null;
 }
 
 /** The part of a machine that changes without a new configuration. Its JSON replaces every member. */
@@ -214,6 +232,10 @@ export type MachineStatus = Pick<
   | "cordoned"
   | "restartCount"
   | "nextStartTimeMs"
+  | "ready"
+  | "checks"
+  | "busyUntilTimeMs"
+  | "lifetimeEndTimeMs"
 >;
 
 /** A machine as a report of its host has it: whole, or only its status. */
