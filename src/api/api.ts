@@ -47,6 +47,10 @@ import { type FleetLookup, Logins } from "./registries/logins.ts";
 import type { LoginCheck } from "./registries/service-registries.ts";
 import { makeMachineName } from "./requests/names.ts";
 import type { LookupSources } from "./rest/requests/lookups.ts";
+import { RouteFeed } from "./routes/route-feed.ts";
+import { RouteLog } from "./routes/route-log.ts";
+import { RouteStore } from "./routes/route-store.ts";
+import type { WatchRoutesParts } from "./routes/watch-routes.ts";
 import { CallTurns, DatabaseTurns, DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
 import {
   CallsInProgress,
@@ -63,6 +67,7 @@ import { UpdateStore } from "./updates/update-store.ts";
 import { Updates } from "./updates/updates.ts";
 import { ChangeFeed } from "./watches/change-feed.ts";
 import { ChangeLog } from "./watches/change-log.ts";
+import type { ReaderParts } from "./watches/database-reader.ts";
 import { addServices } from "./wiring-services.ts";
 import { maintenanceTasks } from "./wiring-tasks.ts";
 
@@ -113,6 +118,7 @@ export interface Api {
   addTo(server: Server): void;
   readonly runner: CreateRunner;
   readonly feed: ChangeFeed;
+  readonly routeFeed: RouteFeed;
   /** Finds the apps of machines for REST paths. */
   readonly lookups: LookupSources;
   readonly database: GatedDatabase;
@@ -143,9 +149,15 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const hostStore = new HostStore(database);
   const apps = new AppStore(database);
   const changeLog = new ChangeLog(database);
+  const reads = new Semaphore(WATCH_READS);
   const feed = new ChangeFeed(changeLog, clock);
   stack.add("watches", () => feed.close());
-  const hosts = new Hosts(table, hostStore, clock, hostd, () => feed.wake());
+  const routes = openRoutes(database, changeLog, { reads, clock });
+  stack.add("watches of routes", () => routes.feed.close());
+  const hosts = new Hosts(table, hostStore, clock, hostd, () => {
+    feed.wake();
+    routes.feed.wake();
+  });
   const machineStore = new MachineStore(database);
   const where = { directory: hosts, store: machineStore };
   const record = recordMachine(machineStore);
@@ -234,7 +246,8 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
       refreshRevocations,
       auditDir: options.auditDir,
     },
-    watches: { apps, log: changeLog, feed, reads: new Semaphore(WATCH_READS), clock },
+    watches: { apps, log: changeLog, feed, reads, clock },
+    routes,
     listStore: new ListStore(database),
     freshHosts: { directory: hosts, hosts: hostd, nowMs: () => clock.monotonicMs() },
     historyStore: new HistoryStore(database),
@@ -245,7 +258,17 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   return {
     addTo: (server) => addServices(server, parts),
-    ...{ feed, runner, database, token, shares, turns, databaseTurns, sweep: runSweep },
+    ...{
+      feed,
+      routeFeed: routes.feed,
+      runner,
+      database,
+      token,
+      shares,
+      turns,
+      databaseTurns,
+      sweep: runSweep,
+    },
     lookups: {
       appOf: (machineId, org, signal) => machineApps.find(machineId, org, signal),
       requireApp: async (app, org) => void (await apps.get(app, org)),
@@ -265,6 +288,12 @@ function openDatabase(options: ApiOptions, stack: Stack): GatedDatabase {
   // Not waited for: machines start and stop without Postgres.
   stack.add("migrations", database.open());
   return database;
+}
+
+function openRoutes(database: GatedDatabase, ends: ChangeLog, parts: ReaderParts): WatchRoutesParts {
+  const store = new RouteStore(database);
+  const log = new RouteLog(database, store);
+  return { ...parts, store, log, ends, feed: new RouteFeed(ends, log, parts.clock) };
 }
 
 /** Opens the host table with the content of its file, which then follows the table. */

@@ -6,6 +6,7 @@ import {
 } from "../gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { RevocationsServiceService } from "../gen/windhover/admin/v1/revocations.ts";
+import { RoutesServiceService } from "../gen/windhover/admin/v1/routes.ts";
 import { TokensServiceService } from "../gen/windhover/admin/v1/tokens.ts";
 import { type AcquireMachineRequest, AcquireServiceService } from "../gen/windhover/machines/v1/acquire.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
@@ -161,5 +162,8 @@ export const RULES = joinRules(
   }),
   rulesOf(RevocationsServiceService, {
     watchRevocations: reads("internal", "revocations:watch"),
+  }),
+  rulesOf(RoutesServiceService, {
+    watchRoutes: reads("internal", "routes:watch"),
   }),
 );

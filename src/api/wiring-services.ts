@@ -7,6 +7,7 @@ import {
 } from "../gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceService } from "../gen/windhover/admin/v1/organizations.ts";
 import { RevocationsServiceService } from "../gen/windhover/admin/v1/revocations.ts";
+import { RoutesServiceService } from "../gen/windhover/admin/v1/routes.ts";
 import { TokensServiceService } from "../gen/windhover/admin/v1/tokens.ts";
 import { AcquireServiceService } from "../gen/windhover/machines/v1/acquire.ts";
 import { AppsServiceService } from "../gen/windhover/machines/v1/apps.ts";
@@ -48,6 +49,7 @@ import { platformService } from "./platform/service-platform.ts";
 import { reservationsService } from "./regions/service-reservations.ts";
 import type { Logins } from "./registries/logins.ts";
 import { type LoginCheck, registriesService } from "./registries/service-registries.ts";
+import { type RouteServiceParts, routesService } from "./routes/service-routes.ts";
 import { type Bounds, withShares } from "./shares/with-shares.ts";
 import { revocationsService } from "./tokens/service-revocations.ts";
 import { tokensService } from "./tokens/service-tokens.ts";
@@ -71,6 +73,7 @@ export const SERVICES = [
   "windhover.admin.v1.ReservationsService",
   "windhover.admin.v1.TokensService",
   "windhover.admin.v1.RevocationsService",
+  "windhover.admin.v1.RoutesService",
   "windhover.admin.v1.AuditService",
 ];
 
@@ -80,6 +83,7 @@ const LINES = { perSecond: 50_000, burst: 200_000 };
 export interface ServiceParts
   extends ListParts,
     WatchServiceParts,
+    RouteServiceParts,
     DeleteAppParts,
     OperatorParts,
     HostSources {
@@ -150,7 +154,8 @@ export function addServices(server: grpc.Server, parts: ServiceParts): void {
   add(AuditServiceService, auditService(parts.auditDir));
   add(HostsServiceService, hostsService(parts, clock));
   add(ReservationsServiceService, reservationsService(schedulers, region));
-  // Called by hosts alone, which have no organisation.
+  // Called by hosts and proxies alone, which have no organisation.
   server.addService(RevocationsServiceService, revocationsService(revocations));
   server.addService(HostReportsServiceService, hostReportsService(hosts));
+  server.addService(RoutesServiceService, routesService(parts));
 }

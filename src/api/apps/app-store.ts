@@ -2,6 +2,7 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { Queries } from "../../lib/stores/postgres.ts";
 import type { Transactions } from "../database/gated-database.ts";
 import { banned, orgNotFound, type Standing } from "../orgs/organization.ts";
+import { logAppChange } from "../routes/log-app-change.ts";
 import { type App, appNotEmpty, appNotFound } from "./app.ts";
 
 const CREATE_TIME = `floor(extract(epoch from create_time) * 1000)::float8 as "createTimeMs"`;
@@ -46,6 +47,7 @@ export class AppStore {
                returning name, org, network, ${CREATE_TIME}, ${ORG_NAME}, 0 as "machineCount"`,
         values: [name, org, network, requestId ?? null],
       });
+      if (rows[0]) await logAppChange(tx, name);
       const app = rows[0] ?? (requestId && (await madeBefore(tx, org, requestId)));
       if (!app) throw taken(name);
       if (app.name !== name || app.network !== network) throw reused(requestId ?? "", app);
@@ -94,6 +96,7 @@ export class AppStore {
       if (placed > 0) throw appNotEmpty(name, placed + unplaced, "destroy them first, or force it");
       if (unplaced > 0) throw appNotEmpty(name, unplaced, "they are being created; try again when they are");
       await tx.query({ name: "app_delete", text: "delete from apps where name = $1", values: [name] });
+      await logAppChange(tx, name);
     });
   }
 }

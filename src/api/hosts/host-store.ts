@@ -17,9 +17,17 @@ export class HostStore {
   async announce(entry: HostEntry): Promise<void> {
     const { rowCount } = await this.#db.query({
       name: "host_announce",
-      text: `insert into hosts as h (number, identity, entry) values ($1, $2, $3)
-             on conflict (number) do update set entry = excluded.entry, update_time = now()
-              where h.identity = excluded.identity`,
+      text: `with known as (select entry from hosts where number = $1),
+             announced as (
+               insert into hosts as h (number, identity, entry) values ($1, $2, $3)
+               on conflict (number) do update set entry = excluded.entry, update_time = now()
+                where h.identity = excluded.identity
+               returning h.number, h.entry),
+             logged as (
+               insert into route_changes (host_number)
+               select number from announced a
+                where not exists (select 1 from known k where k.entry - 'lastSeenMs' = a.entry - 'lastSeenMs'))
+             select number from announced`,
       values: [entry.number, entry.identity, toJson(entry)],
     });
     if (rowCount === 0) throw await this.#taken(this.#db, entry.number);

@@ -70,19 +70,25 @@ export async function boundRows(db: Queries): Promise<void> {
   });
 }
 
-/** Deletes changes of machines that are older than an hour, and all but the newest million. */
+/** Deletes changes of machines and routes that are older than an hour, and all but the newest million. */
 export async function trimChanges(db: Queries): Promise<void> {
   for (let batch = 0; batch < MAX_BATCHES; batch++) {
     const { rows } = await db.query<{ count: number }>({
       name: "retention_changes",
       text: `with first as (
-               select xid, position, create_time from machine_changes order by xid, position limit $1),
+               select * from (
+                 (select xid, position, create_time from machine_changes order by xid, position limit $1)
+                 union all
+                 (select xid, position, create_time from route_changes order by xid, position limit $1)) c
+                order by xid, position limit $1),
              gone as (
-               delete from machine_changes c using first f
-                where c.xid = f.xid and c.position = f.position
-                  and (f.create_time < now() - interval '1 hour'
-                       or f.position <= (select last_value from machine_changes_position_seq) - ${KEPT.changes})
-               returning c.xid, c.position),
+               select xid, position from first
+                where create_time < now() - interval '1 hour'
+                   or position <= (select last_value from machine_changes_position_seq) - ${KEPT.changes}),
+             machine_changes_gone as (
+               delete from machine_changes c using gone g where c.xid = g.xid and c.position = g.position),
+             route_changes_gone as (
+               delete from route_changes c using gone g where c.xid = g.xid and c.position = g.position),
              last as (select xid, position from gone order by xid desc, position desc limit 1),
              horizon as (
                update machine_changes_horizon h set xid = l.xid, position = l.position from last l)

@@ -1,6 +1,6 @@
 import type { Queries } from "../../lib/stores/postgres.ts";
 import type { Machine, MachineEvent } from "../machines/machine.ts";
-import type { Position } from "./position.ts";
+import { comparePositions, type Position } from "./position.ts";
 
 /** A machine as watches send it: without configuration and events. */
 export type WatchedMachine = Omit<Machine, "config" | "events">;
@@ -31,6 +31,11 @@ export interface LogEnds {
   readonly horizon: Position;
   /** Number of the next transaction. */
   readonly nextXid: bigint;
+}
+
+/** Whether every change after a position is in the log. A position from before a restore may be ahead of it. */
+export function isKept({ horizon, nextXid }: LogEnds, after: Position): boolean {
+  return comparePositions(after, horizon) >= 0 && after.xid <= nextXid;
 }
 
 /** Changes in the order of their positions. */

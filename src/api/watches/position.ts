@@ -1,3 +1,5 @@
+import { Fault } from "../../lib/faults/fault.ts";
+
 /**
  * How far a reader of the log of changes has come: it has had every change of earlier transactions,
  * and of the transaction `xid` those up to `place`.
@@ -20,6 +22,11 @@ export function comparePositions(a: Position, b: Position): number {
   return a.place < b.place ? -1 : 1;
 }
 
+/** Returns the position of the later transaction; `a` when it is the same. */
+export function laterPosition(a: Position, b: Position): Position {
+  return b.xid > a.xid ? b : a;
+}
+
 /** Returns a position as clients keep it. */
 export function positionToText({ xid, place }: Position): string {
   return `${xid.toString(36)}-${place.toString(36)}`;
@@ -37,4 +44,9 @@ function fromBase36(digits: string): bigint {
   let value = 0n;
   for (const digit of digits) value = value * 36n + BigInt(Number.parseInt(digit, 36));
   return value;
+}
+
+export function positionTooOld(): Fault {
+  const message = "the changes since this position are not kept any more; begin anew, without after_position";
+  return new Fault("FAILED_PRECONDITION", "POSITION_TOO_OLD", message);
 }

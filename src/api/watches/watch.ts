@@ -1,13 +1,17 @@
-import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Semaphore } from "../../lib/limits/semaphore.ts";
-import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { sleep } from "../../lib/runtime/wait.ts";
 import { machineNotFound } from "../machines/faults.ts";
-import { type ChangeFeed, OUTAGE_LIMIT_MS } from "./change-feed.ts";
-import type { ChangeLog, LoggedChange, WatchedMachine, WatchFilter } from "./change-log.ts";
+import type { ChangeFeed } from "./change-feed.ts";
+import {
+  type ChangeLog,
+  isKept,
+  type LoggedChange,
+  type WatchedMachine,
+  type WatchFilter,
+} from "./change-log.ts";
+import { DatabaseReader } from "./database-reader.ts";
 import { watchesBehind } from "./metrics.ts";
-import { comparePositions, type Position } from "./position.ts";
+import { comparePositions, type Position, positionTooOld } from "./position.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A message of a watch. */
@@ -40,8 +44,6 @@ const UNREACHED_MS = 500;
 const REACH_MS = 250;
 /** Time in which hosts may still report changes that are older than the states that were sent first. */
 const REPORT_LAG_MS = 30_000;
-const FIRST_ANSWER_LIMIT_MS = 5_000;
-const RETRY: Backoff = { firstMs: 100, maxMs: 1_000 };
 
 /**
  * Yields the changes of machines, each once. A watch that is slower than its changes reads them from
@@ -57,7 +59,7 @@ export async function* watch(
   signal: AbortSignal,
 ): AsyncGenerator<WatchBatch> {
   const { feed } = parts;
-  const reader = new Reader(parts, filter.org, signal);
+  const reader = new DatabaseReader(parts, filter.org, signal);
   let subscription: Subscription | undefined;
   try {
     const sent = new SentMachines(parts.clock);
@@ -103,7 +105,7 @@ export async function* watch(
 async function* present(
   { log, feed }: WatchParts,
   filter: WatchFilter,
-  reader: Reader,
+  reader: DatabaseReader,
   sent: SentMachines,
   signal: AbortSignal,
 ): AsyncGenerator<WatchBatch> {
@@ -131,14 +133,14 @@ function batchOf(machines: readonly WatchedMachine[], position?: Position): Watc
 async function* missed(
   { log }: WatchParts,
   filter: WatchFilter,
-  reader: Reader,
+  reader: DatabaseReader,
   sent: SentMachines,
   after: Position,
   until: Position,
 ): AsyncGenerator<WatchBatch> {
   for (let at = after; comparePositions(at, until) < 0; ) {
     const changes = await reader.read(() => log.readMissed(filter, at, until, BATCH));
-    if (!changes) throw tooOld();
+    if (!changes) throw positionTooOld();
     const last = changes.at(-1);
     if (!last) return;
     at = last.position;
@@ -155,15 +157,8 @@ async function checkFilter({ apps, log }: WatchParts, filter: WatchFilter): Prom
 }
 
 /** @throws Fault `POSITION_TOO_OLD` */
-async function checkKept({ log }: WatchParts, reader: Reader, after: Position): Promise<void> {
-  const { horizon, nextXid } = await reader.read(() => log.ends());
-  // A position from before the database was restored may be ahead of it.
-  if (comparePositions(after, horizon) < 0 || after.xid > nextXid) throw tooOld();
-}
-
-function tooOld(): Fault {
-  const message = "the changes since this position are not kept any more; begin anew, without after_position";
-  return new Fault("FAILED_PRECONDITION", "POSITION_TOO_OLD", message);
+async function checkKept({ log }: WatchParts, reader: DatabaseReader, after: Position): Promise<void> {
+  if (!isKept(await reader.read(() => log.ends()), after)) throw positionTooOld();
 }
 
 /** Knows the states that a watch has sent first, and leaves out the changes that led to them. */
@@ -200,41 +195,5 @@ class SentMachines {
     if (isCovered && this.#generations.size > 0 && this.#clock.monotonicMs() - this.#sinceMs > REPORT_LAG_MS)
       this.#generations.clear();
     return { changes: newer, position: isCovered ? position : undefined };
-  }
-}
-
-/** Reads from the database for one watch. Retries for 5 s at first and for 30 s once it has answered. */
-class Reader {
-  readonly #parts: WatchParts;
-  readonly #org: string;
-  readonly #signal: AbortSignal;
-  #hasAnswered = false;
-
-  constructor(parts: WatchParts, org: string, signal: AbortSignal) {
-    this.#parts = parts;
-    this.#org = org;
-    this.#signal = signal;
-  }
-
-  async read<T>(work: () => Promise<T>): Promise<T> {
-    const { reads, clock } = this.#parts;
-    const limitMs = this.#hasAnswered ? OUTAGE_LIMIT_MS : FIRST_ANSWER_LIMIT_MS;
-    const untilMs = clock.monotonicMs() + limitMs;
-    for (let failures = 0; ; failures++) {
-      try {
-        const release = await reads.acquire(this.#signal, this.#org);
-        try {
-          const found = await work();
-          this.#hasAnswered = true;
-          return found;
-        } finally {
-          release();
-        }
-      } catch (err) {
-        if (!hasReason(err, "DATABASE_UNAVAILABLE") || clock.monotonicMs() >= untilMs) throw err;
-        await sleep(backoffMs(RETRY, failures), this.#signal);
-        this.#signal.throwIfAborted();
-      }
-    }
   }
 }
